@@ -1,0 +1,38 @@
+/**
+ * Calls back once when nothing has happened for some time. `touch` only reads the clock, so it may be called for
+ * every chunk; the timer itself is armed at most once per period.
+ */
+export class InactivityTimer {
+  readonly #period: number;
+  readonly #expire: () => void;
+  readonly #waiting: () => boolean;
+  #last = performance.now();
+  #timer: ReturnType<typeof setTimeout>;
+
+  /**
+   * @param period in milliseconds
+   * @param waiting whether the time counts at all: a period during which nobody waited for the peer is no inactivity
+   */
+  constructor(period: number, expire: () => void, waiting: () => boolean = () => true) {
+    this.#period = period;
+    this.#expire = expire;
+    this.#waiting = waiting;
+    this.#timer = setTimeout(this.#check, period);
+  }
+
+  /** Something happened. */
+  touch(): void {
+    this.#last = performance.now();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  readonly #check = (): void => {
+    if (!this.#waiting()) this.touch();
+    const left = this.#last + this.#period - performance.now();
+    if (left <= 0) this.#expire();
+    else this.#timer = setTimeout(this.#check, Math.ceil(left));
+  };
+}

@@ -1,0 +1,151 @@
+import type { Buffer } from "node:buffer";
+import type dgram from "node:dgram";
+import { ClosedError, LimitError, messageOf, UnreachableError } from "../errors.ts";
+import { formatEndpoint, type HostEndpoint } from "../transport/endpoint.ts";
+import type { EchoClient, EchoClientOptions } from "./client.ts";
+import { InactivityTimer } from "./inactivity.ts";
+import { aimUdp, MAX_DATAGRAM } from "./udp_socket.ts";
+
+/** How long to wait for an echo unless told, in milliseconds: UDP does not say when a datagram is lost. */
+const TIMEOUT = 3000;
+/** How much may be on its way at once, so that it fits the default receive buffer of Linux (208 KiB) at either end. */
+const WINDOW_BYTES = 64 * 1024;
+const WINDOW_DATAGRAMS = 64;
+
+/** Sends datagrams and takes their echoes. */
+export async function connectUdpEcho(
+  endpoint: HostEndpoint,
+  options: EchoClientOptions,
+): Promise<EchoClient> {
+  const { socket, remote } = await aimUdp(endpoint);
+  return new UdpEchoClient(socket, remote, options);
+}
+
+class UdpEchoClient implements EchoClient {
+  readonly remote: string;
+  readonly closed: Promise<Error | undefined>;
+  sent = 0;
+  received = 0;
+
+  readonly #socket: dgram.Socket;
+  readonly #options: EchoClientOptions;
+  readonly #peer: HostEndpoint;
+  readonly #inactivity: InactivityTimer;
+  readonly #resolveClosed: (cause: Error | undefined) => void;
+  #datagramsSent = 0;
+  #datagramsReceived = 0;
+  #held: Buffer[] = [];
+  #full = false;
+  #ended = false;
+  #paused = false;
+  #over = false;
+
+  constructor(socket: dgram.Socket, remote: HostEndpoint, options: EchoClientOptions) {
+    this.remote = formatEndpoint(remote);
+    this.#socket = socket;
+    this.#options = options;
+    this.#peer = { ...remote, host: canonical(remote.host) };
+    ({ promise: this.closed, resolve: this.#resolveClosed } = Promise.withResolvers<Error | undefined>());
+    const timeout = options.timeout ?? TIMEOUT;
+    this.#inactivity = new InactivityTimer(
+      timeout,
+      () => this.close(this.#lost(timeout)),
+      () => this.#waiting,
+    );
+    socket.on("message", (datagram, from) => this.#receive(datagram, from));
+    socket.on(
+      "error",
+      (error) => this.close(new UnreachableError(`Nobody answers: ${messageOf(error)}`, { cause: error })),
+    );
+  }
+
+  /** A lost datagram is noticed when the input is over, or when too many are missing for sending to go on. */
+  get #waiting(): boolean {
+    return !this.#paused && (this.#ended || this.#full);
+  }
+
+  get #missing(): number {
+    return Math.max(0, this.#datagramsSent - this.#datagramsReceived);
+  }
+
+  get #room(): boolean {
+    return this.#missing < WINDOW_DATAGRAMS && this.sent - this.received < WINDOW_BYTES;
+  }
+
+  send(bytes: Uint8Array): boolean {
+    if (this.#ended) throw new ClosedError("Cannot send after the end of the input");
+    if (bytes.length > MAX_DATAGRAM) {
+      throw new LimitError(
+        `Cannot send ${bytes.length} bytes as one datagram: UDP carries ${MAX_DATAGRAM} at most ` +
+          "(send less at a time, or use tcp://)",
+      );
+    }
+    if (this.#over) return false;
+    this.#inactivity.touch();
+    this.#datagramsSent++;
+    this.sent += bytes.length;
+    this.#socket.send(bytes.slice(), (error) => {
+      if (error) this.close(new UnreachableError(`Cannot send: ${messageOf(error)}`, { cause: error }));
+    });
+    this.#full = !this.#room;
+    return !this.#full;
+  }
+
+  end(): void {
+    if (this.#ended || this.#over) return;
+    this.#inactivity.touch();
+    this.#ended = true;
+    this.#proceed();
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#inactivity.touch();
+    while (!this.#paused && this.#held.length > 0) this.#deliver(this.#held.shift()!);
+  }
+
+  close(cause?: Error): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#inactivity.stop();
+    this.#socket.close();
+    this.#resolveClosed(cause);
+  }
+
+  #receive(datagram: Buffer, from: dgram.RemoteInfo): void {
+    // Deno's `connect` does not keep the datagrams of strangers out.
+    if (this.#over || from.port !== this.#peer.port || canonical(from.address) !== this.#peer.host) return;
+    if (!this.#paused) this.#deliver(datagram);
+    else if (this.#held.length < WINDOW_DATAGRAMS) this.#held.push(datagram); // More than we asked for is no echo.
+  }
+
+  #deliver(datagram: Buffer): void {
+    this.#inactivity.touch();
+    this.#datagramsReceived++;
+    this.received += datagram.length;
+    this.#options.onData(datagram);
+    this.#proceed();
+  }
+
+  /** What an echo, or the end of the input, makes possible. */
+  #proceed(): void {
+    if (this.#ended && this.#missing === 0) return this.close();
+    if (!this.#full || !this.#room) return;
+    this.#full = false;
+    this.#options.onDrain?.();
+  }
+
+  #lost(timeout: number): Error {
+    const count = `${this.#missing} of ${this.#datagramsSent}`;
+    return new DOMException(`No echo came for ${timeout} ms: ${count} datagrams are missing`, "TimeoutError");
+  }
+}
+
+/** An address in the one form in which it can be compared: IPv6 has many, and its zone names our own interface. */
+function canonical(address: string): string {
+  return address.includes(":") ? new URL(`http://[${address.replace(/%.*/, "")}]`).hostname : address;
+}

@@ -1,0 +1,79 @@
+import type { ByteStream } from "../transport/stream.ts";
+
+/** From so many waiting bytes on, the source is asked to pause. */
+const HIGH_WATER = 64 * 1024;
+/** A buffer starts small, so that thousands of quiet connections stay cheap, and doubles while it is too small. */
+const FIRST_SIZE = 4 * 1024;
+
+/**
+ * Two buffers that take turns: chunks are copied into one of them while the stream writes the other. Small chunks
+ * become one large write by themselves, and after a while nothing is allocated any more.
+ */
+export class WriteBuffer {
+  readonly #stream: ByteStream;
+  #filling = new Uint8Array(0);
+  #filled = 0;
+  /** The other buffer, of which the stream is writing the first `#lent` bytes; 0 is no write. */
+  #resting = new Uint8Array(0);
+  #lent = 0;
+  #written = 0;
+  #ending = false;
+
+  constructor(stream: ByteStream) {
+    this.#stream = stream;
+  }
+
+  /** How many bytes the system has surely taken. */
+  get written(): number {
+    return this.#lent === 0 ? this.#written : this.#written + this.#stream.taken;
+  }
+
+  /** Whether all that was pushed has been taken. */
+  get empty(): boolean {
+    return this.#lent === 0;
+  }
+
+  /**
+   * Takes a copy of `chunk`.
+   *
+   * @returns whether there is room for more; if not, there is after the next drain
+   */
+  push(chunk: Uint8Array): boolean {
+    const length = this.#filled + chunk.length;
+    if (length > this.#filling.length) this.#grow(length);
+    this.#filling.set(chunk, this.#filled);
+    this.#filled = length;
+    if (this.#lent === 0) this.#write();
+    return this.#filled < HIGH_WATER;
+  }
+
+  /** Ends our half of the stream once everything was taken. */
+  end(): void {
+    this.#ending = true;
+    if (this.#lent === 0) this.#stream.end();
+  }
+
+  /** The stream took the write under way: what has gathered meanwhile follows. */
+  onDrain(): void {
+    this.#written += this.#lent;
+    this.#lent = 0;
+    this.#write();
+    if (this.#lent === 0 && this.#ending) this.#stream.end();
+  }
+
+  #write(): void {
+    if (this.#filled === 0) return;
+    const full = this.#filling;
+    this.#filling = this.#resting;
+    this.#resting = full;
+    this.#lent = this.#filled;
+    this.#filled = 0;
+    this.#stream.write(full.subarray(0, this.#lent));
+  }
+
+  #grow(length: number): void {
+    const grown = new Uint8Array(Math.max(length, this.#filling.length * 2, FIRST_SIZE));
+    grown.set(this.#filling.subarray(0, this.#filled));
+    this.#filling = grown;
+  }
+}

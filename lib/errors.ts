@@ -1,0 +1,93 @@
+/** Every error that the library throws or reports on purpose, with a code that stays the same across releases. */
+export type ErrorCode =
+  | "ERR_ENDPOINT"
+  | "ERR_PROTOCOL"
+  | "ERR_HANDSHAKE_TIMEOUT"
+  | "ERR_INCOMPATIBLE_PEER"
+  | "ERR_AUTH"
+  | "ERR_UNREACHABLE"
+  | "ERR_ADDRESS_IN_USE"
+  | "ERR_NOT_DELIVERED"
+  | "ERR_LIMIT"
+  | "ERR_CLOSED";
+
+/**
+ * The root of the tree. `message` says what was expected, what came and what to do; `cause` holds the error
+ * underneath, when there is one.
+ */
+export class MqcatError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+    this.code = code;
+  }
+}
+
+/** An endpoint that cannot be parsed, or that the socket cannot use. */
+export class EndpointError extends MqcatError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("ERR_ENDPOINT", message, options);
+  }
+}
+
+/** The peer broke the wire protocol, or does not speak it. Never retried. */
+export class ProtocolError extends MqcatError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("ERR_PROTOCOL", message, options);
+  }
+}
+
+/** The peer speaks the protocol, but its socket type, mechanism or version does not fit ours. Never retried. */
+export class IncompatiblePeerError extends MqcatError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("ERR_INCOMPATIBLE_PEER", message, options);
+  }
+}
+
+/** The handshake did not finish before its deadline. Retried. */
+export class HandshakeTimeoutError extends MqcatError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("ERR_HANDSHAKE_TIMEOUT", message, options);
+  }
+}
+
+/** Nobody answers at the endpoint, or the connection broke. Retried. */
+export class UnreachableError extends MqcatError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("ERR_UNREACHABLE", message, options);
+  }
+}
+
+/** The endpoint to bind is taken, or may not be bound. */
+export class AddressInUseError extends MqcatError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("ERR_ADDRESS_IN_USE", message, options);
+  }
+}
+
+/** Input or a message is over a stated limit. */
+export class LimitError extends MqcatError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("ERR_LIMIT", message, options);
+  }
+}
+
+/** The socket was closed while an operation was waiting, or before it began. */
+export class ClosedError extends MqcatError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("ERR_CLOSED", message, options);
+  }
+}
+
+/** Whether a failed connection is not worth another try: the peer would answer the same again. */
+export function isFinal(error: unknown): boolean {
+  return error instanceof MqcatError &&
+    (error.code === "ERR_PROTOCOL" || error.code === "ERR_INCOMPATIBLE_PEER" || error.code === "ERR_AUTH");
+}
+
+/** The text of anything thrown: an error's message, else the value as a string. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

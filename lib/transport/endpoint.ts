@@ -1,0 +1,142 @@
+import { EndpointError } from "../errors.ts";
+
+/** The transports that an endpoint can name. */
+export type Scheme = "tcp" | "ipc" | "inproc" | "tls" | "unix" | "udp";
+
+/** An address with a host and a port; `host` is `*` for every interface, `port` is 0 for any free one. */
+export interface HostEndpoint {
+  readonly scheme: "tcp" | "tls" | "udp";
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A Unix socket: a path in the file system, or `@name` in Linux's abstract namespace. */
+export interface PathEndpoint {
+  readonly scheme: "ipc" | "unix";
+  readonly path: string;
+}
+
+/** A name inside this process. */
+export interface InprocEndpoint {
+  readonly scheme: "inproc";
+  readonly name: string;
+}
+
+/** Where to bind or connect. */
+export type Endpoint = HostEndpoint | PathEndpoint | InprocEndpoint;
+
+/** `sun_path` holds 108 bytes, one of them the final NUL (unix(7)). */
+const MAX_PATH_BYTES = 107;
+
+/**
+ * Parses an endpoint.
+ *
+ * @param text `scheme://address`, or the short forms `host:port` and `:port`, which are tcp; `:port` is loopback.
+ * @returns the endpoint; port `*` becomes 0
+ * @throws {EndpointError} which names the text, the mistake and the remedy
+ *
+ * @example Short and long forms
+ * ```ts
+ * import { parseEndpoint } from "../../mod.ts";
+ * console.assert(parseEndpoint(":5555").scheme === "tcp");
+ * console.assert(parseEndpoint("ipc:///tmp/feed").scheme === "ipc");
+ * ```
+ */
+export function parseEndpoint(text: string): Endpoint {
+  const at = text.indexOf("://");
+  if (at < 0) return parseShortForm(text);
+  const scheme = text.slice(0, at);
+  const address = text.slice(at + 3);
+  switch (scheme) {
+    case "tcp":
+    case "tls":
+    case "udp":
+      return parseHostAndPort(scheme, address, text);
+    case "ipc":
+    case "unix":
+      return parsePath(scheme, address, text);
+    case "inproc":
+      if (address === "") throw mistake(text, "the name after 'inproc://' is missing", "inproc://work");
+      return { scheme, name: address };
+    default:
+      throw mistake(text, `there is no transport '${scheme}'`, "tcp://127.0.0.1:5555 or ipc:///tmp/feed");
+  }
+}
+
+/** The endpoint in its long form, as every peer and every message of ours writes it. */
+export function formatEndpoint(endpoint: Endpoint): string {
+  switch (endpoint.scheme) {
+    case "ipc":
+    case "unix":
+      return `${endpoint.scheme}://${endpoint.path}`;
+    case "inproc":
+      return `inproc://${endpoint.name}`;
+    default:
+      return `${endpoint.scheme}://${formatHost(endpoint.host)}:${endpoint.port}`;
+  }
+}
+
+/** Whether two ends with this endpoint are on one machine by construction, so that no network can listen in. */
+export function isLoopback(endpoint: Endpoint): boolean {
+  if (!("host" in endpoint)) return true;
+  return endpoint.host === "localhost" || endpoint.host === "::1" || /^127\.[\d.]+$/.test(endpoint.host);
+}
+
+function parseShortForm(text: string): Endpoint {
+  if (text === "") throw mistake(text, "it is empty", ":5555 or tcp://127.0.0.1:5555");
+  if (!text.includes(":")) {
+    const meant = text.includes("/") ? `ipc://${text}` : /^\d+$/.test(text) ? `:${text}` : `${text}:5555`;
+    throw mistake(text, "it has neither a transport nor a port", meant);
+  }
+  if (/^[./]/.test(text)) throw mistake(text, "a path needs a transport", `ipc://${text}`);
+  return parseHostAndPort("tcp", text, text);
+}
+
+function parseHostAndPort(scheme: HostEndpoint["scheme"], address: string, text: string): HostEndpoint {
+  const colon = address.lastIndexOf(":");
+  let host = colon < 0 ? address : address.slice(0, colon);
+  const bracketed = host.startsWith("[");
+  if (/[\s/@]/.test(host)) throw mistake(text, `'${host}' is not a host name`, `${scheme}://127.0.0.1:5555`);
+  if (!bracketed && host.includes(":") && !host.endsWith("]")) {
+    // '::1' is an address without a port; in '::1:5555' the last number is most likely meant as one.
+    const meant = host.endsWith(":") ? `[${address}]:5555` : `[${host}]${address.slice(colon)}`;
+    throw mistake(text, "an IPv6 address needs brackets", `${scheme}://${meant}`);
+  }
+  if (colon < 0 || address.endsWith("]") || address.endsWith(":")) {
+    throw mistake(text, "the port is missing", `${scheme}://${address.replace(/:$/, "") || "127.0.0.1"}:5555`);
+  }
+  if (bracketed !== host.endsWith("]")) {
+    throw mistake(text, "the brackets of the IPv6 address do not match", `${scheme}://[::1]${address.slice(colon)}`);
+  }
+  if (bracketed) host = host.slice(1, -1);
+  if (bracketed && !host.includes(":")) {
+    throw mistake(text, `'${host}' is not an IPv6 address`, `${scheme}://[::1]${address.slice(colon)}`);
+  }
+  return { scheme, host: host || "127.0.0.1", port: parsePort(address.slice(colon + 1), text) };
+}
+
+function parsePort(text: string, whole: string): number {
+  if (text === "*") return 0;
+  if (!/^\d+$/.test(text)) throw mistake(whole, `'${text}' is not a port number`, "a number from 0 to 65535");
+  const port = Number(text);
+  if (port > 65535) throw mistake(whole, `port ${text} is over 65535`, "a number from 0 to 65535");
+  return port;
+}
+
+function parsePath(scheme: PathEndpoint["scheme"], path: string, text: string): PathEndpoint {
+  if (path === "" || path === "@") throw mistake(text, "the path is missing", `${scheme}:///tmp/feed`);
+  if (path.includes("\0")) throw mistake(text, "the path has a NUL byte in it", `${scheme}:///tmp/feed`);
+  const bytes = new TextEncoder().encode(path).length;
+  if (bytes > MAX_PATH_BYTES) {
+    throw mistake(text, `the path has ${bytes} bytes and a Unix socket takes ${MAX_PATH_BYTES}`, `${scheme}:///tmp/feed`);
+  }
+  return { scheme, path };
+}
+
+function formatHost(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+function mistake(text: string, what: string, remedy: string): EndpointError {
+  return new EndpointError(`Cannot use endpoint '${text}': ${what} (try ${remedy})`);
+}

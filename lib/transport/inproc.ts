@@ -1,0 +1,119 @@
+import { AddressInUseError, UnreachableError } from "../errors.ts";
+import { Latch } from "./runtime/shared.ts";
+import type { ByteStream, Listener, StreamSink } from "./stream.ts";
+
+const bound = new Map<string, (stream: ByteStream) => void>();
+
+/** Binds a name of this process. */
+export function listenInproc(name: string, accept: (stream: ByteStream) => void): Listener {
+  if (bound.has(name)) throw new AddressInUseError("the name is bound already in this process");
+  bound.set(name, accept);
+  return {
+    endpoint: `inproc://${name}`,
+    close() {
+      bound.delete(name);
+      return Promise.resolve();
+    },
+  };
+}
+
+/** Connects to a name that is bound in this process. */
+export function connectInproc(name: string): ByteStream {
+  const accept = bound.get(name);
+  if (accept === undefined) throw new UnreachableError("no socket of this process is bound to it");
+  const near = new InprocStream(name);
+  const far = new InprocStream(name);
+  near.peer = far;
+  far.peer = near;
+  queueMicrotask(() => accept(far));
+  return near;
+}
+
+/** One end of a pair. A write is handed to the other end's sink in a later task, and lent until it was taken. */
+class InprocStream implements ByteStream {
+  readonly local: string;
+  readonly remote: string;
+  readonly closed: Promise<Error | undefined>;
+  taken = 0;
+  peer!: InprocStream;
+
+  readonly #closed = new Latch<Error | undefined>();
+  #sink: StreamSink | undefined;
+  #paused = false;
+  /** What the other end wrote and this end has not taken. */
+  #incoming: Uint8Array | undefined;
+  #endIncoming = false;
+  #writing = false;
+  #ending = false;
+
+  constructor(name: string) {
+    this.local = this.remote = `inproc://${name}`;
+    this.closed = this.#closed.promise;
+  }
+
+  attach(sink: StreamSink): void {
+    this.#sink = sink;
+    this.#schedule();
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#schedule();
+  }
+
+  write(bytes: Uint8Array): void {
+    this.taken = 0;
+    this.#writing = true;
+    if (this.peer.#closed.open) return queueMicrotask(() => this.close(new UnreachableError("The peer closed")));
+    this.peer.#incoming = bytes;
+    this.peer.#schedule();
+  }
+
+  end(): void {
+    if (this.#ending) return;
+    this.#ending = true;
+    if (!this.#writing) this.#endPeer();
+  }
+
+  close(cause?: Error): void {
+    if (this.#closed.open) return;
+    this.#closed.resolve(cause);
+    this.#endPeer();
+    // The other end must not write into nothing for ever.
+    if (this.peer.#writing) queueMicrotask(() => this.peer.close(new UnreachableError("The peer closed")));
+  }
+
+  #endPeer(): void {
+    this.peer.#endIncoming = true;
+    this.peer.#schedule();
+  }
+
+  #schedule(): void {
+    setTimeout(() => this.#deliver(), 0);
+  }
+
+  #deliver(): void {
+    if (this.#sink === undefined || this.#paused || this.#closed.open) return;
+    const bytes = this.#incoming;
+    if (bytes !== undefined) {
+      this.#incoming = undefined;
+      this.#sink.onData(bytes);
+      this.peer.#onTaken(bytes.length);
+    }
+    if (this.#endIncoming && this.#incoming === undefined && !this.#paused) {
+      this.#endIncoming = false;
+      this.#sink.onEnd();
+    }
+  }
+
+  #onTaken(count: number): void {
+    this.taken = count;
+    this.#writing = false;
+    if (this.#ending) this.#endPeer();
+    if (!this.#closed.open) this.#sink?.onDrain();
+  }
+}

@@ -1,0 +1,137 @@
+import net from "node:net";
+import { messageOf, UnreachableError } from "../../errors.ts";
+import type { ByteStream, RawListener, Runtime, StreamSink } from "../stream.ts";
+import { Latch, refused } from "./shared.ts";
+
+/** `node:net`, the fast path on Bun and the portable one everywhere. */
+export const nodeRuntime: Runtime = {
+  connectTcp: (host, port, signal) => open({ host, port, noDelay: true }, signal),
+  connectUnix: (path, name, signal) => open({ path }, signal, name),
+  listenTcp: (host, port, backlog, accept) => listen({ host, port, backlog }, accept),
+  listenUnix: (path, name, backlog, accept) => listen({ path, backlog }, accept, name),
+};
+
+function open(where: net.NetConnectOpts, signal: AbortSignal, name?: string): Promise<ByteStream> {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect({ ...where, allowHalfOpen: true });
+    settle(socket, "connect", signal).then(() => resolve(new NodeStream(socket, name)), reject);
+  });
+}
+
+/** Waits for a dialing socket's `ready` event; a failure or the signal destroys it and rejects. */
+export function settle(socket: net.Socket, ready: string, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const give = (error: unknown) => {
+      signal.removeEventListener("abort", onAbort);
+      socket.destroy();
+      reject(refused(error));
+    };
+    const onAbort = () => give(signal.reason);
+    if (signal.aborted) return give(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    socket.once("error", give);
+    socket.once(ready, () => {
+      signal.removeEventListener("abort", onAbort);
+      socket.off("error", give);
+      resolve();
+    });
+  });
+}
+
+function listen(
+  where: net.ListenOptions,
+  accept: (stream: ByteStream) => void,
+  name?: string,
+): Promise<RawListener> {
+  const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true });
+  server.on("connection", (socket) => accept(new NodeStream(socket, name)));
+  return bound(server, where);
+}
+
+/** Binds a server of `node:net` or `node:tls`. */
+export function bound(server: net.Server, where: net.ListenOptions): Promise<RawListener> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error) => reject(refused(error)));
+    server.listen(where, () => {
+      server.on("error", () => {}); // Running out of descriptors must not end the listening.
+      const address = server.address();
+      resolve({
+        port: typeof address === "object" && address !== null ? address.port : 0,
+        close: () => new Promise((done) => server.close(() => done())),
+      });
+    });
+  });
+}
+
+/** A connected socket of `node:net` or `node:tls`. */
+export class NodeStream implements ByteStream {
+  readonly local: string;
+  readonly remote: string;
+  readonly closed: Promise<Error | undefined>;
+  taken = 0;
+
+  readonly #socket: net.Socket;
+  readonly #closed = new Latch<Error | undefined>();
+  #sink: StreamSink | undefined;
+  #writing = 0;
+
+  /** @param name of both ends, where they have no addresses of their own */
+  constructor(socket: net.Socket, name?: string, scheme = "tcp") {
+    this.#socket = socket;
+    this.local = name ?? describe(scheme, socket.localAddress, socket.localPort);
+    this.remote = name ?? describe(scheme, socket.remoteAddress, socket.remotePort);
+    this.closed = this.#closed.promise;
+    socket.pause();
+    socket.on("error", (error) => this.close(broken(error)));
+    socket.on("close", () => this.close());
+  }
+
+  attach(sink: StreamSink): void {
+    const first = this.#sink === undefined;
+    this.#sink = sink;
+    if (!first) return;
+    this.#socket.on("data", (chunk) => this.#sink!.onData(chunk as Uint8Array));
+    this.#socket.on("end", () => this.#sink!.onEnd());
+    this.#socket.resume();
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    if (this.#sink !== undefined) this.#socket.resume();
+  }
+
+  write(bytes: Uint8Array): void {
+    this.taken = 0;
+    this.#writing = bytes.length;
+    this.#socket.write(bytes, this.#written);
+  }
+
+  readonly #written = (error?: Error | null): void => {
+    if (error) return this.close(broken(error));
+    this.taken = this.#writing;
+    if (!this.#closed.open) this.#sink?.onDrain();
+  };
+
+  end(): void {
+    this.#socket.end();
+  }
+
+  close(cause?: Error): void {
+    if (this.#closed.open) return;
+    this.#closed.resolve(cause);
+    this.#socket.destroy();
+  }
+}
+
+function broken(error: unknown): UnreachableError {
+  return new UnreachableError(`The connection broke: ${messageOf(error)}`, { cause: error });
+}
+
+function describe(scheme: string, address: string | undefined, port: number | undefined): string {
+  if (address === undefined) return `${scheme}://?`;
+  const plain = address.replace(/^::ffff:/, "");
+  return `${scheme}://${plain.includes(":") ? `[${plain}]` : plain}:${port}`;
+}

@@ -1,0 +1,49 @@
+import { AddressInUseError, EndpointError, messageOf, UnreachableError } from "../../errors.ts";
+
+/** A promise that is resolved from outside, once; `open` tells synchronously that it was. */
+export class Latch<T> {
+  readonly promise: Promise<T>;
+  open = false;
+  #resolve!: (value: T) => void;
+
+  constructor() {
+    this.promise = new Promise((resolve) => this.#resolve = resolve);
+  }
+
+  resolve(value: T): void {
+    this.open = true;
+    this.#resolve(value);
+  }
+}
+
+/** Maps a runtime's failure to connect or to bind to an error of ours that says what to do. */
+export function refused(error: unknown): Error {
+  if (error instanceof DOMException) return error;
+  const text = messageOf(error);
+  const code = (error as { code?: string }).code ?? "";
+  if (code === "EADDRINUSE" || /address already in use/i.test(text)) {
+    return new AddressInUseError("The address is in use: another program is bound to it", { cause: error });
+  }
+  if (code === "EADDRNOTAVAIL" || /not available|cannot assign/i.test(text)) {
+    return new EndpointError("The address does not belong to this machine", { cause: error });
+  }
+  if (code === "EACCES" || /permission denied/i.test(text)) {
+    return new EndpointError("Permission denied: a port under 1024 or the path needs more rights", { cause: error });
+  }
+  if (code === "ECONNREFUSED" || /refused/i.test(text)) {
+    return new UnreachableError("Connection refused: nobody listens there", { cause: error });
+  }
+  if (code === "ENOENT" || /no such file/i.test(text)) {
+    return new UnreachableError("No such socket: nobody listens there", { cause: error });
+  }
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN" || /failed to lookup|not known/i.test(text)) {
+    return new UnreachableError("The host name does not resolve", { cause: error });
+  }
+  return new UnreachableError(text, { cause: error });
+}
+
+/** Whether an error only says that a socket is closed already. */
+export function isFinished(error: unknown): boolean {
+  const text = messageOf(error);
+  return /not connected|bad resource|EPIPE|ENOTCONN/i.test(text);
+}

@@ -1,0 +1,37 @@
+import fs from "node:fs";
+import type { Runtime } from "./stream.ts";
+
+/** How long a socket file's owner may take to accept before it counts as live all the same, in milliseconds. */
+const PROBE_MS = 1000;
+
+/** The path as the system takes it: `@name` is NUL + name, Linux's abstract namespace (unix(7)). */
+export function systemPath(path: string): string {
+  return path.startsWith("@") ? `\0${path.slice(1)}` : path;
+}
+
+/**
+ * Removes the socket file that a dead process left at `path`.
+ *
+ * @returns "live" when somebody still listens there, else "free"
+ */
+export async function removeStaleSocket(path: string, runtime: Runtime): Promise<"live" | "free"> {
+  if (path.startsWith("@") || !isSocketFile(path)) return "free";
+  const signal = AbortSignal.timeout(PROBE_MS);
+  try {
+    (await runtime.connectUnix(path, path, signal)).close();
+    return "live";
+  } catch {
+    if (signal.aborted) return "live";
+    removeSocketFile(path);
+    return "free";
+  }
+}
+
+/** Removes the file of a socket that was closed; an abstract name has none. */
+export function removeSocketFile(path: string): void {
+  if (!path.startsWith("@") && isSocketFile(path)) fs.rmSync(path, { force: true });
+}
+
+function isSocketFile(path: string): boolean {
+  return fs.statSync(path, { throwIfNoEntry: false })?.isSocket() ?? false;
+}

@@ -1,0 +1,87 @@
+import { isFinal } from "../errors.ts";
+import { type Endpoint, formatEndpoint } from "../transport/endpoint.ts";
+import type { ByteStream } from "../transport/stream.ts";
+import { connect } from "../transport/transport.ts";
+import type { ResolvedOptions } from "./options.ts";
+
+/** Runs one connection from its first byte to its end; resolves to how it ended and never rejects. */
+export type Serve = (stream: ByteStream, endpoint: string) => Promise<Ending>;
+
+/** How a connection ended. */
+export interface Ending {
+  readonly error: Error | undefined;
+  /** Whether the handshake had succeeded. */
+  readonly wasReady: boolean;
+}
+
+/** Keeps one connection up: dials, serves, and dials again, until it is stopped or the failure is final. */
+export class Dialer {
+  readonly endpoint: string;
+  /** Resolves when it will not dial again: to the final failure, or to undefined when it was stopped. */
+  readonly done: Promise<Error | undefined>;
+
+  readonly #target: Endpoint;
+  readonly #options: ResolvedOptions;
+  readonly #serve: Serve;
+  readonly #stop = new AbortController();
+
+  constructor(target: Endpoint, options: ResolvedOptions, serve: Serve) {
+    this.endpoint = formatEndpoint(target);
+    this.#target = target;
+    this.#options = options;
+    this.#serve = serve;
+    this.done = this.#run();
+  }
+
+  /** No further attempts; a connection that is up stays up. */
+  stop(): void {
+    this.#stop.abort(new DOMException("stopped", "AbortError"));
+  }
+
+  async #run(): Promise<Error | undefined> {
+    const { first, longest } = this.#options.reconnect;
+    let pause = first;
+    while (!this.#stop.signal.aborted) {
+      const { error, wasReady } = await this.#once();
+      if (this.#stop.signal.aborted) break;
+      if (error !== undefined && isFinal(error)) return error;
+      if (wasReady) pause = first;
+      // Jitter keeps a thousand clients of one restarted server apart.
+      const delay = Math.round(pause * (0.5 + Math.random() / 2));
+      this.#options.onEvent({ type: "retrying", endpoint: this.endpoint, error, delay });
+      await this.#sleep(delay);
+      pause = Math.min(pause * 2, longest);
+    }
+    return undefined;
+  }
+
+  async #once(): Promise<Ending> {
+    const attempt = new AbortController();
+    const late = new DOMException(`no answer within ${this.#options.handshakeTimeout / 1000} s`, "TimeoutError");
+    const timer = setTimeout(() => attempt.abort(late), this.#options.handshakeTimeout);
+    const stop = () => attempt.abort(this.#stop.signal.reason);
+    this.#stop.signal.addEventListener("abort", stop);
+    let stream: ByteStream;
+    try {
+      stream = await connect(this.#target, attempt.signal);
+    } catch (error) {
+      return { error: error as Error, wasReady: false };
+    } finally {
+      clearTimeout(timer);
+      this.#stop.signal.removeEventListener("abort", stop);
+    }
+    return await this.#serve(stream, this.endpoint);
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = () => {
+        clearTimeout(timer);
+        this.#stop.signal.removeEventListener("abort", wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, ms);
+      this.#stop.signal.addEventListener("abort", wake);
+    });
+  }
+}

@@ -1,0 +1,189 @@
+import { LimitError } from "../errors.ts";
+import type { Batch } from "../zmtp/batch.ts";
+import { keyOf } from "../zmtp/bytes.ts";
+import type { Connection } from "../zmtp/connection.ts";
+import type { SocketOptions } from "./options.ts";
+import { Sender } from "./sender.ts";
+import { TopicTree } from "./topic_tree.ts";
+
+/** What one subscriber may make us remember. */
+const MAX_SUBSCRIPTIONS = 100_000;
+const MAX_TOPIC_BYTES = 16 * 2 ** 20;
+/** A subscriber that was given up on is not waited for again for so long, in milliseconds. */
+const STALLED_MS = 10_000;
+
+/** What a PUB socket can be told besides. */
+export interface PubOptions extends SocketOptions {
+  /**
+   * What happens to a message for a subscriber whose queue is at the high-water mark: `drop` is ZeroMQ's way, and
+   * counts it; `block` makes the publisher wait. `drop` unless told.
+   */
+  readonly onFull?: "drop" | "block";
+  /**
+   * With `drop`: how long `sendBatch` first waits for a full subscriber that may still be reading, in milliseconds.
+   * A healthy subscriber then loses nothing to a fast publisher, and one that stands still holds it up just once.
+   * 0, which is ZeroMQ's way, unless told.
+   */
+  readonly dropAfter?: number;
+}
+
+interface Subscriber {
+  readonly connection: Connection;
+  readonly topics: Map<string, Uint8Array>;
+  topicBytes: number;
+  /** Messages that it takes in the current call. */
+  room: number;
+  /** The message that it was last offered, as the frame behind it: two of its topics may match one message. */
+  offered: number;
+  /** The frames that are to be appended for it: a run of whole messages. */
+  runFrom: number;
+  runTo: number;
+  /** When it was first found full, since it last had room; 0 when it has. */
+  fullSince: number;
+  /** Until when it is not waited for. */
+  stalledUntil: number;
+}
+
+/** PUB (RFC 29): sends each message to every peer that subscribed to a prefix of its first frame. */
+export class Pub extends Sender {
+  readonly #subscribers = new Map<Connection, Subscriber>();
+  readonly #tree = new TopicTree<Subscriber>();
+  readonly #onFull: "drop" | "block";
+  readonly #dropAfter: number;
+  #batch: Batch | undefined;
+  #from = 0;
+  #to = 0;
+  #dropped = 0;
+
+  constructor(options: PubOptions = {}) {
+    super("PUB", { hwmBytes: 64 * 2 ** 20, ...options });
+    this.#onFull = options.onFull ?? "drop";
+    this.#dropAfter = options.dropAfter ?? 0;
+  }
+
+  /** How many peers have a subscription. */
+  get subscribers(): number {
+    let count = 0;
+    for (const { topics } of this.#subscribers.values()) if (topics.size > 0) count++;
+    return count;
+  }
+
+  /** How many messages were dropped, each counted for every subscriber that missed it. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  sendBatch(batch: Batch, from = 0): number {
+    let left = this.#roomForAll();
+    this.#batch = batch;
+    const { starts, ends, bytes, frames } = batch;
+    while (from < frames && left-- > 0) {
+      this.#from = from;
+      this.#to = batch.messageEnd(from);
+      this.#tree.match(bytes, starts[from]!, ends[from]!, this.#deliver);
+      from = this.#to;
+    }
+    for (const subscriber of this.#subscribers.values()) {
+      this.#endRun(subscriber, batch);
+      subscriber.connection.outbox.flush();
+    }
+    return from;
+  }
+
+  override writable(ms = Infinity): Promise<void> {
+    // A subscriber that stands still fires no signal when our patience with it ends.
+    return super.writable(this.#onFull === "drop" ? Math.min(ms, Math.max(1, this.#dropAfter / 4)) : ms);
+  }
+
+  override onSubscription(from: Connection, topic: Uint8Array, subscribe: boolean): void {
+    const subscriber = this.#subscribers.get(from);
+    if (subscriber === undefined) return;
+    const key = keyOf(topic);
+    // A set, not a count: a peer may subscribe often and cancel once (RFC 37, 2.7).
+    if (subscribe && !subscriber.topics.has(key)) {
+      subscriber.topicBytes += topic.length;
+      if (subscriber.topics.size >= MAX_SUBSCRIPTIONS || subscriber.topicBytes > MAX_TOPIC_BYTES) {
+        return from.close(new LimitError(`The peer has more than ${MAX_SUBSCRIPTIONS} subscriptions, or ${MAX_TOPIC_BYTES} bytes of topics`));
+      }
+      const own = topic.slice();
+      subscriber.topics.set(key, own);
+      this.#tree.add(own, subscriber);
+    } else if (!subscribe && subscriber.topics.delete(key)) {
+      subscriber.topicBytes -= topic.length;
+      this.#tree.remove(topic, subscriber);
+    }
+    this.options.onEvent({ type: "subscription", endpoint: from.remote, topic: topic.slice(), subscribe });
+    this.changed.fire();
+  }
+
+  /** Peers up to ZMTP 3.0 subscribe with a message: 01 or 00, and the topic (RFC 23). Accepted from anyone. */
+  override onBatch(from: Connection, batch: Batch): void {
+    for (let at = 0; at < batch.frames; at = batch.messageEnd(at)) {
+      const body = batch.frame(at);
+      if (body[0] === 0 || body[0] === 1) this.onSubscription(from, body.subarray(1), body[0] === 1);
+    }
+  }
+
+  protected override onAttach(connection: Connection): void {
+    this.#subscribers.set(connection, {
+      connection,
+      topics: new Map(),
+      topicBytes: 0,
+      room: 0,
+      offered: 0,
+      runFrom: 0,
+      runTo: 0,
+      fullSince: 0,
+      stalledUntil: 0,
+    });
+  }
+
+  protected override onDetach(connection: Connection): void {
+    const subscriber = this.#subscribers.get(connection)!;
+    this.#subscribers.delete(connection);
+    for (const topic of subscriber.topics.values()) this.#tree.remove(topic, subscriber);
+  }
+
+  /** Notes every subscriber's room, and returns how many messages may go before one that we wait for is full. */
+  #roomForAll(): number {
+    let least = Infinity;
+    const now = performance.now();
+    for (const subscriber of this.#subscribers.values()) {
+      subscriber.room = subscriber.connection.outbox.room;
+      subscriber.offered = subscriber.runFrom = subscriber.runTo = 0;
+      if (subscriber.topics.size > 0 && this.#awaits(subscriber, now)) least = Math.min(least, subscriber.room);
+    }
+    return least;
+  }
+
+  #awaits(subscriber: Subscriber, now: number): boolean {
+    if (this.#onFull === "block") return true;
+    if (this.#dropAfter === 0 || now < subscriber.stalledUntil) return false;
+    if (subscriber.room > 0) subscriber.fullSince = 0;
+    else if (subscriber.fullSince === 0) subscriber.fullSince = now;
+    else if (now - subscriber.fullSince >= this.#dropAfter) {
+      subscriber.stalledUntil = now + STALLED_MS;
+      subscriber.fullSince = 0;
+      return false;
+    }
+    return true;
+  }
+
+  readonly #deliver = (subscriber: Subscriber): void => {
+    if (subscriber.offered === this.#to) return;
+    subscriber.offered = this.#to;
+    if (subscriber.room === 0) {
+      this.#dropped++;
+      return;
+    }
+    if (subscriber.runTo !== this.#from) this.#endRun(subscriber, this.#batch!);
+    if (subscriber.runTo === 0) subscriber.runFrom = this.#from;
+    subscriber.runTo = this.#to;
+    subscriber.room--;
+  };
+
+  #endRun(subscriber: Subscriber, batch: Batch): void {
+    if (subscriber.runTo > 0) subscriber.connection.outbox.appendBatch(batch, subscriber.runFrom, subscriber.runTo);
+    subscriber.runFrom = subscriber.runTo = 0;
+  }
+}

@@ -1,0 +1,208 @@
+import { ClosedError, EndpointError, isFinal, LimitError } from "../errors.ts";
+import { type Endpoint, parseEndpoint } from "../transport/endpoint.ts";
+import type { ByteStream, Listener } from "../transport/stream.ts";
+import { listen } from "../transport/transport.ts";
+import type { Batch } from "../zmtp/batch.ts";
+import { Connection, type ConnectionOwner } from "../zmtp/connection.ts";
+import { handshake } from "../zmtp/handshake.ts";
+import type { SocketType } from "../zmtp/socket_type.ts";
+import { Dialer, type Ending } from "./dialer.ts";
+import { resolveOptions, type ResolvedOptions, type SocketOptions } from "./options.ts";
+import { Signal } from "./signal.ts";
+
+/** How long a peer may take to read to the end and close, once all is sent, in milliseconds. */
+const FAREWELL_MS = 1000;
+
+/**
+ * What all socket types share: many binds and connects, the peers they bring, and the end. What is sent and received,
+ * and by which rule, is the business of the types.
+ */
+export abstract class Socket implements ConnectionOwner {
+  readonly type: SocketType;
+  protected readonly options: ResolvedOptions;
+  /** The peers that are ready. */
+  protected readonly connections: Set<Connection> = new Set();
+  /** Fires when a peer comes or goes, or takes something. */
+  protected readonly changed: Signal = new Signal();
+
+  /** How long `close` lets the peers read to the end, in milliseconds; 0 where nothing was sent to them. */
+  protected readonly farewell: number = FAREWELL_MS;
+
+  readonly #listeners: Listener[] = [];
+  readonly #dialers = new Set<Dialer>();
+  /** Streams whose peer is not ready yet. */
+  readonly #greeting = new Set<ByteStream>();
+  #closed = false;
+  #paused = false;
+  #failure: Error | undefined;
+
+  constructor(type: SocketType, options: SocketOptions) {
+    this.type = type;
+    this.options = resolveOptions(options);
+  }
+
+  /** Ends every wait for `change` or `writable` at once, so that the waiting code looks around again. */
+  wake(): void {
+    this.changed.fire();
+  }
+
+  /** How many peers are ready. */
+  get peers(): number {
+    return this.connections.size;
+  }
+
+  /** The last final failure, once no endpoint is left that could bring a peer. */
+  get failure(): Error | undefined {
+    return this.#listeners.length + this.#dialers.size === 0 ? this.#failure : undefined;
+  }
+
+  /** Resolves when a peer comes or goes or has taken something, or after `ms` milliseconds. */
+  change(ms = Infinity): Promise<void> {
+    return this.changed.waitFor(ms);
+  }
+
+  /**
+   * Listens for peers.
+   *
+   * @param endpoint for example `tcp://127.0.0.1:5555`; port 0 or `*` picks a free one
+   * @returns the endpoint with its real port
+   * @throws {EndpointError} the endpoint cannot be bound
+   * @throws {AddressInUseError} somebody else is bound to it
+   */
+  async bind(endpoint: string | Endpoint): Promise<string> {
+    this.#assertOpen();
+    const listener = await listen(this.#usable(endpoint), (stream) => this.#accept(stream));
+    if (this.#closed) await listener.close();
+    else this.#listeners.push(listener);
+    this.options.onEvent({ type: "listening", endpoint: listener.endpoint });
+    return listener.endpoint;
+  }
+
+  /**
+   * Connects to a peer, now or as soon as it is there, and again whenever it was lost.
+   *
+   * @throws {EndpointError} the endpoint cannot be connected to
+   */
+  connect(endpoint: string | Endpoint): void {
+    this.#assertOpen();
+    const dialer = new Dialer(this.#usable(endpoint), this.options, (stream, name) => this.#serve(stream, name));
+    this.#dialers.add(dialer);
+    dialer.done.then((failure) => {
+      this.#dialers.delete(dialer);
+      this.#failure = failure;
+      this.changed.fire();
+    });
+  }
+
+  /**
+   * Closes the socket: sends what waits, for `linger` milliseconds at most, while peers may still come back, and then
+   * lets every peer read to the end.
+   *
+   * @returns how many messages could not be handed over
+   */
+  async close(linger = 0): Promise<number> {
+    if (this.#closed) return 0;
+    this.#closed = true;
+    const deadline = performance.now() + linger;
+    while (this.unsent > 0 && performance.now() < deadline && this.failure === undefined) {
+      await this.changed.waitFor(deadline - performance.now());
+    }
+    for (const dialer of this.#dialers) dialer.stop();
+    for (const stream of this.#greeting) stream.close();
+    await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
+    const unsent = this.unsent;
+    const farewell = performance.now() + (unsent > 0 ? 0 : this.farewell);
+    for (const connection of this.connections) connection.end();
+    while (this.connections.size > 0 && performance.now() < farewell) {
+      await this.changed.waitFor(farewell - performance.now());
+    }
+    for (const connection of this.connections) connection.close();
+    this.changed.fire();
+    return unsent;
+  }
+
+  /** Whether `close` was called. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** How many messages wait to be handed to the system. */
+  get unsent(): number {
+    let sum = 0;
+    for (const connection of this.connections) sum += connection.outbox.unsent;
+    return sum;
+  }
+
+  /** Stops reading from every peer, so that they are held back. */
+  pause(): void {
+    this.#paused = true;
+    for (const connection of this.connections) connection.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    for (const connection of this.connections) connection.resume();
+  }
+
+  /** A peer is ready. */
+  protected onAttach(_connection: Connection): void {}
+  /** A ready peer is gone. */
+  protected onDetach(_connection: Connection): void {}
+
+  /** Socket types that receive override this; what others are sent is dropped, as in libzmq. */
+  onBatch(_from: Connection, _batch: Batch): void {}
+  onSubscription(_from: Connection, _topic: Uint8Array, _subscribe: boolean): void {}
+
+  onWritable(_connection: Connection): void {
+    this.changed.fire();
+  }
+
+  #accept(stream: ByteStream): void {
+    if (this.#closed || this.connections.size + this.#greeting.size >= this.options.maxPeers) {
+      const error = new LimitError(`There are ${this.options.maxPeers} peers already; one more was refused`);
+      stream.close();
+      this.options.onEvent({ type: "handshake-failed", endpoint: stream.remote, error, final: true });
+      return;
+    }
+    this.#serve(stream, stream.remote);
+  }
+
+  async #serve(stream: ByteStream, endpoint: string): Promise<Ending> {
+    const { onEvent, hwm, hwmBytes, maxMessageSize, handshakeTimeout } = this.options;
+    let connection: Connection;
+    this.#greeting.add(stream);
+    try {
+      const result = await handshake(stream, { socketType: this.type, timeout: handshakeTimeout });
+      connection = new Connection(stream, result, this, { messages: hwm, bytes: hwmBytes }, maxMessageSize);
+    } catch (thrown) {
+      const error = thrown as Error;
+      if (!this.#closed) onEvent({ type: "handshake-failed", endpoint, error, final: isFinal(error) });
+      return { error, wasReady: false };
+    } finally {
+      this.#greeting.delete(stream);
+    }
+    const { socketType, version } = connection.peer;
+    this.connections.add(connection);
+    onEvent({ type: "connected", endpoint, socketType, version });
+    this.onAttach(connection);
+    connection.start();
+    if (this.#paused) connection.pause();
+    this.changed.fire();
+    const error = await connection.closed;
+    this.connections.delete(connection);
+    this.onDetach(connection);
+    this.changed.fire();
+    onEvent({ type: "disconnected", endpoint, error });
+    return { error, wasReady: true };
+  }
+
+  #usable(endpoint: string | Endpoint): Endpoint {
+    const parsed = typeof endpoint === "string" ? parseEndpoint(endpoint) : endpoint;
+    if (parsed.scheme === "tcp" || parsed.scheme === "ipc" || parsed.scheme === "inproc") return parsed;
+    throw new EndpointError(`Cannot use ${parsed.scheme}:// with a ${this.type} socket: it takes tcp, ipc and inproc`);
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new ClosedError(`Cannot use this ${this.type} socket: it is closed`);
+  }
+}

@@ -1,0 +1,92 @@
+interface Node<T> {
+  /** The bytes on the way from the parent to here. */
+  label: Uint8Array;
+  parent: Node<T> | undefined;
+  /** By the first byte of their label. */
+  children: Map<number, Node<T>> | undefined;
+  values: Set<T> | undefined;
+}
+
+/**
+ * A compressed prefix tree: finds every topic that a message begins with in one walk over the message's first bytes.
+ * It needs memory for the bytes of its topics, and not a node for each of them.
+ */
+export class TopicTree<T> {
+  readonly #root: Node<T> = { label: new Uint8Array(0), parent: undefined, children: undefined, values: undefined };
+
+  /** Whether the tree had no such pair yet. */
+  add(topic: Uint8Array, value: T): boolean {
+    let node = this.#root;
+    let at = 0;
+    while (at < topic.length) {
+      const child = node.children?.get(topic[at]!);
+      if (child === undefined) {
+        node = attach(node, topic.slice(at));
+        break;
+      }
+      const common = commonLength(child.label, topic, at);
+      node = common < child.label.length ? split(child, common) : child;
+      at += common;
+    }
+    node.values ??= new Set();
+    const before = node.values.size;
+    return node.values.add(value).size > before;
+  }
+
+  /** Whether the tree had such a pair. */
+  remove(topic: Uint8Array, value: T): boolean {
+    let node = this.#root;
+    for (let at = 0; at < topic.length; at += node.label.length) {
+      const child = node.children?.get(topic[at]!);
+      if (child === undefined || commonLength(child.label, topic, at) < child.label.length) return false;
+      node = child;
+    }
+    if (!node.values?.delete(value)) return false;
+    // Empty leaves go, up to the first node that is of use.
+    while (node.parent !== undefined && !node.values?.size && !node.children?.size) {
+      node.parent.children!.delete(node.label[0]!);
+      node = node.parent;
+    }
+    return true;
+  }
+
+  /** Calls `visit` for every value whose topic is a prefix of `bytes[start, end)`; once for each of its topics. */
+  match(bytes: Uint8Array, start: number, end: number, visit: (value: T) => void): void {
+    let node = this.#root;
+    for (;;) {
+      if (node.values !== undefined) { for (const value of node.values) visit(value); }
+      if (start === end) return;
+      const child = node.children?.get(bytes[start]!);
+      if (child === undefined) return;
+      const { label } = child;
+      if (label.length > end - start) return;
+      for (let i = 1; i < label.length; i++) if (label[i] !== bytes[start + i]) return;
+      start += label.length;
+      node = child;
+    }
+  }
+}
+
+function attach<T>(parent: Node<T>, label: Uint8Array): Node<T> {
+  const node: Node<T> = { label, parent, children: undefined, values: undefined };
+  parent.children ??= new Map();
+  parent.children.set(label[0]!, node);
+  return node;
+}
+
+/** Puts a node in the middle of the way to `child`, and returns it. */
+function split<T>(child: Node<T>, at: number): Node<T> {
+  const upper = attach(child.parent!, child.label.slice(0, at));
+  child.label = child.label.slice(at);
+  child.parent = upper;
+  upper.children = new Map([[child.label[0]!, child]]);
+  return upper;
+}
+
+/** How far `label` and `topic`, from `at` on, are the same. */
+function commonLength(label: Uint8Array, topic: Uint8Array, at: number): number {
+  const most = Math.min(label.length, topic.length - at);
+  let length = 0;
+  while (length < most && label[length] === topic[at + length]) length++;
+  return length;
+}

@@ -1,0 +1,76 @@
+/** Bodies of commands (RFC 37, 2.4 to 2.6). */
+import { ProtocolError } from "../errors.ts";
+import { concat, text, utf8 } from "./bytes.ts";
+import { encodeCommand } from "./frame_encoder.ts";
+
+/** A command as it came: its name, and its data as a view. */
+export interface Command {
+  readonly name: string;
+  readonly data: Uint8Array;
+}
+
+/** Names that only ever have ASCII letters; longer ones are nobody's. */
+const MAX_NAME = 32;
+
+/** @throws {ProtocolError} the name is missing or cut */
+export function parseCommand(body: Uint8Array): Command {
+  const length = body[0] ?? 0;
+  if (length === 0 || length > MAX_NAME || 1 + length > body.length) {
+    throw new ProtocolError("The peer sent a command without a valid name");
+  }
+  return { name: text(body.subarray(1, 1 + length)), data: body.subarray(1 + length) };
+}
+
+/** The READY command with metadata. */
+export function encodeReady(properties: readonly (readonly [name: string, value: Uint8Array])[]): Uint8Array {
+  return encodeCommand("READY", encodeMetadata(properties));
+}
+
+/** `nameLen name BE32(valueLen) value`, for each property (RFC 37, 2.5). */
+export function encodeMetadata(properties: readonly (readonly [name: string, value: Uint8Array])[]): Uint8Array {
+  return concat(properties.flatMap(([name, value]) => {
+    const head = new Uint8Array(1 + name.length + 4);
+    head[0] = name.length;
+    head.set(utf8(name), 1);
+    new DataView(head.buffer).setUint32(1 + name.length, value.length);
+    return [head, value];
+  }));
+}
+
+/**
+ * Metadata by lower-case name: names are case-insensitive (RFC 37, 2.5).
+ *
+ * @throws {ProtocolError} a property is cut, or bytes are left over
+ */
+export function parseMetadata(data: Uint8Array): Map<string, Uint8Array> {
+  const properties = new Map<string, Uint8Array>();
+  const view = new DataView(data.buffer, data.byteOffset, data.length);
+  for (let at = 0; at < data.length;) {
+    const nameLength = data[at]!;
+    const value = at + 1 + nameLength + 4;
+    if (nameLength === 0 || value > data.length) throw new ProtocolError("The peer's metadata is cut or malformed");
+    const end = value + view.getUint32(value - 4);
+    if (end > data.length) throw new ProtocolError("The peer's metadata is cut or malformed");
+    properties.set(text(data.subarray(at + 1, value - 4)).toLowerCase(), data.slice(value, end));
+    at = end;
+  }
+  return properties;
+}
+
+/** The ERROR command; a reason over 255 bytes is cut. */
+export function encodeError(reason: string): Uint8Array {
+  const bytes = utf8(reason).subarray(0, 255);
+  return encodeCommand("ERROR", concat([Uint8Array.of(bytes.length), bytes]));
+}
+
+/** The reason in the data of an ERROR command. */
+export function parseError(data: Uint8Array): string {
+  const length = Math.min(data[0] ?? 0, data.length - 1);
+  return text(data.subarray(1, 1 + length)) || "no reason given";
+}
+
+/** The PONG that answers a PING: the context comes back, the time to live does not (RFC 37, 2.6). */
+export function encodePong(ping: Uint8Array): Uint8Array {
+  if (ping.length < 2) throw new ProtocolError("The peer sent a PING without a time to live");
+  return encodeCommand("PONG", ping.subarray(2, 2 + 16));
+}

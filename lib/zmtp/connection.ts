@@ -1,0 +1,159 @@
+import { messageOf, ProtocolError, UnreachableError } from "../errors.ts";
+import type { ByteStream, StreamSink } from "../transport/stream.ts";
+import { Batch, COMMAND } from "./batch.ts";
+import { encodePong, parseCommand, parseError } from "./command.ts";
+import { FrameDecoder } from "./frame_decoder.ts";
+import { encodeCommand, encodeFrame } from "./frame_encoder.ts";
+import type { HandshakeResult, PeerInfo } from "./handshake.ts";
+import { Outbox, type OutboxLimits } from "./outbox.ts";
+
+/** What a connection tells the socket that owns it. */
+export interface ConnectionOwner {
+  /** Whole messages came; `batch` and its bytes are valid during the call, in which they may be changed. */
+  onBatch(from: Connection, batch: Batch): void;
+  /** The peer subscribed to `topic`, or cancelled that (RFC 37, 2.7). `topic` is a view. */
+  onSubscription(from: Connection, topic: Uint8Array, subscribe: boolean): void;
+  /** Something was taken by the system, so there is room again. */
+  onWritable(connection: Connection): void;
+}
+
+/** A running connection to one peer: the handshake is done, and there is no half-open state. */
+export class Connection implements StreamSink {
+  readonly peer: PeerInfo;
+  readonly outbox: Outbox;
+  /** Resolves to the cause when the connection is over. It never rejects. */
+  readonly closed: Promise<Error | undefined>;
+
+  readonly #stream: ByteStream;
+  readonly #owner: ConnectionOwner;
+  readonly #decoder: FrameDecoder;
+  readonly #release: () => Uint8Array;
+  #ending = false;
+
+  constructor(
+    stream: ByteStream,
+    { peer, release }: HandshakeResult,
+    owner: ConnectionOwner,
+    limits: OutboxLimits,
+    maxMessage: number,
+  ) {
+    this.peer = peer;
+    this.closed = stream.closed;
+    this.#release = release;
+    this.#stream = stream;
+    this.#owner = owner;
+    this.outbox = new Outbox(limits, (bytes) => stream.write(bytes));
+    this.#decoder = new FrameDecoder(new Batch(), maxMessage, (batch) => this.#receive(batch));
+  }
+
+  /** The peer's address, in the form of an endpoint. */
+  get remote(): string {
+    return this.#stream.remote;
+  }
+
+  /** The address of this end, in the form of an endpoint. */
+  get local(): string {
+    return this.#stream.local;
+  }
+
+  /** Takes over the stream, with what came behind the handshake. */
+  start(): void {
+    const leftover = this.#release();
+    this.#stream.attach(this);
+    this.#stream.resume();
+    if (leftover.length > 0) this.onData(leftover);
+  }
+
+  /** Stops reading, so that the peer is held back. */
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#stream.resume();
+  }
+
+  /** Subscribes at the peer, or cancels: a command since ZMTP 3.1, a message before (RFC 37, 2.7; RFC 23). */
+  sendSubscription(topic: Uint8Array, subscribe: boolean): void {
+    if (this.peer.version === "3.1") {
+      this.#sendCommand(encodeCommand(subscribe ? "SUBSCRIBE" : "CANCEL", topic));
+    } else {
+      const body = new Uint8Array(1 + topic.length);
+      body[0] = subscribe ? 1 : 0;
+      body.set(topic, 1);
+      this.#sendCommand(encodeFrame(body));
+    }
+  }
+
+  /** Ends our half once the outbox is empty; the connection closes when the peer has read it all. */
+  end(): void {
+    this.#ending = true;
+    // The peer's end must be seen; what it still sends has no taker.
+    this.#stream.resume();
+    if (this.outbox.empty) this.#stream.end();
+  }
+
+  close(cause?: Error): void {
+    this.#stream.close(cause);
+  }
+
+  /** The messages that were not handed to the system whole; call it once the connection is closed. */
+  reclaim(): Batch {
+    return this.outbox.reclaim(this.#stream.taken);
+  }
+
+  onData(chunk: Uint8Array): void {
+    try {
+      this.#decoder.push(chunk);
+    } catch (error) {
+      this.close(error instanceof Error ? error : new ProtocolError(messageOf(error)));
+    }
+  }
+
+  onEnd(): void {
+    this.close(this.#decoder.idle ? undefined : new UnreachableError("The peer went away in the middle of a message"));
+  }
+
+  onDrain(): void {
+    this.outbox.onDrain();
+    if (this.outbox.empty && this.#ending) this.#stream.end();
+    this.#owner.onWritable(this);
+  }
+
+  #receive(batch: Batch): void {
+    if (batch.commands > 0) this.#takeCommands(batch);
+    if (batch.messages > 0 && !this.#ending) this.#owner.onBatch(this, batch);
+  }
+
+  /** Handles the commands in a batch and leaves the messages. */
+  #takeCommands(batch: Batch): void {
+    const { starts, ends, flags, frames } = batch;
+    const commands: Uint8Array[] = [];
+    batch.clear();
+    for (let i = 0; i < frames; i++) {
+      if (flags[i] === COMMAND) commands.push(batch.bytes.subarray(starts[i], ends[i]));
+      else batch.add(starts[i]!, ends[i]!, flags[i]!);
+    }
+    for (const body of commands) this.#onCommand(body);
+  }
+
+  #onCommand(body: Uint8Array): void {
+    const { name, data } = parseCommand(body);
+    switch (name) {
+      case "PING": // A peer that asks and never reads gets no more answers than the outbox may hold.
+        return this.outbox.room > 0 ? this.#sendCommand(encodePong(data)) : undefined;
+      case "SUBSCRIBE":
+        return this.#owner.onSubscription(this, data, true);
+      case "CANCEL":
+        return this.#owner.onSubscription(this, data, false);
+      case "ERROR":
+        return this.close(new ProtocolError(`The peer ended the connection: ${parseError(data)}`));
+      default: // A PONG needs no answer; what is unknown is ignored, as libzmq does.
+    }
+  }
+
+  #sendCommand(frame: Uint8Array): void {
+    this.outbox.appendEncoded(frame, 0);
+    this.outbox.flush();
+  }
+}

@@ -1,0 +1,194 @@
+import { Batch, MORE } from "./batch.ts";
+import { concat } from "./bytes.ts";
+import { FrameDecoder } from "./frame_decoder.ts";
+import { encodeBatch, encodedBound, MAX_HEADER, writeHeader } from "./frame_encoder.ts";
+
+/** A block takes frames until it has this size, in bytes. One block is one write. */
+const BLOCK = 256 * 1024;
+const FIRST_BLOCK = 4 * 1024;
+/** A body from this size on is referred to instead of copied, when its buffer is stable, in bytes. */
+const LARGE_BODY = 32 * 1024;
+
+interface Block {
+  bytes: Uint8Array;
+  length: number;
+  messages: number;
+  /** Whether the block ends where a message ends. */
+  whole: boolean;
+  /** Whether more may be appended: the buffer is ours. */
+  own: boolean;
+}
+
+/** The limits of what waits for one peer. */
+export interface OutboxLimits {
+  /** The high-water mark, in messages. */
+  readonly messages: number;
+  /** The same in bytes, for large messages. */
+  readonly bytes: number;
+}
+
+/**
+ * What waits to be written to one peer, already encoded, back to back. While one block is being written the next one
+ * fills, so many small messages become one large write by themselves.
+ */
+export class Outbox {
+  readonly #limits: OutboxLimits;
+  readonly #write: (bytes: Uint8Array) => void;
+  #blocks: Block[] = [];
+  #flight: Block | undefined;
+  /** Blocks that were written, of a message whose end was not. */
+  #unfinished: Block[] = [];
+  #spare: Uint8Array | undefined;
+  #messages = 0;
+  #bytes = 0;
+
+  constructor(limits: OutboxLimits, write: (bytes: Uint8Array) => void) {
+    this.#limits = limits;
+    this.#write = write;
+  }
+
+  /** How many more messages may be appended; one that is begun may go over the limit in bytes. */
+  get room(): number {
+    return this.#bytes >= this.#limits.bytes ? 0 : Math.max(0, this.#limits.messages - this.#messages);
+  }
+
+  /** How many messages were not handed to the system whole. */
+  get unsent(): number {
+    return this.#messages + (this.#flight?.messages ?? 0);
+  }
+
+  /** Whether everything was handed to the system. */
+  get empty(): boolean {
+    return this.#flight === undefined && this.#blocks.length === 0;
+  }
+
+  /** Appends the frames `[from, to)`, which must be whole messages. Call `flush` when done. */
+  appendBatch(batch: Batch, from: number, to: number): void {
+    let messages = 0;
+    for (let i = from; i < to; i++) if (batch.flags[i] === 0) messages++;
+    this.#messages += messages;
+    while (from < to) {
+      if (batch.stable && batch.ends[from]! - batch.starts[from]! >= LARGE_BODY) this.#refer(batch, from++);
+      else from = this.#copy(batch, from, to);
+    }
+  }
+
+  /** Appends encoded frames, which must be whole: `messages` messages, or commands, which no limit counts. */
+  appendEncoded(bytes: Uint8Array, messages: number): void {
+    const block = this.#reserve(bytes.length);
+    block.bytes.set(bytes, block.length);
+    this.#grew(block, bytes.length, messages, true);
+    this.#messages += messages;
+  }
+
+  /** Starts writing, unless a write is under way: then what was appended follows it. */
+  flush(): void {
+    if (this.#flight !== undefined) return;
+    const block = this.#blocks.shift();
+    if (block === undefined) return;
+    this.#flight = block;
+    this.#messages -= block.messages;
+    this.#bytes -= block.length;
+    this.#write(block.bytes.subarray(0, block.length));
+  }
+
+  /** The block under way was taken: the next one follows. */
+  onDrain(): void {
+    const done = this.#flight;
+    this.#flight = undefined;
+    if (done !== undefined) {
+      if (!done.whole) this.#unfinished.push(done);
+      else {
+        if (this.#unfinished.length > 0) this.#unfinished = [];
+        if (done.own && done.bytes.length <= BLOCK) this.#spare = done.bytes;
+      }
+    }
+    this.flush();
+  }
+
+  /**
+   * Empties the outbox of a connection that broke.
+   *
+   * @param taken how many bytes of the write under way were taken
+   * @returns the messages that were not taken to their end; no peer can have seen them whole
+   */
+  reclaim(taken: number): Batch {
+    const blocks = [...this.#unfinished, ...(this.#flight === undefined ? [] : [this.#flight]), ...this.#blocks];
+    for (const block of this.#unfinished) taken += block.length;
+    this.#unfinished = [];
+    this.#flight = undefined;
+    this.#blocks = [];
+    this.#messages = this.#bytes = 0;
+    const left = new Batch();
+    new FrameDecoder(new Batch(), Infinity, (all) => {
+      left.bytes = all.bytes;
+      left.stable = true;
+      for (let from = 0; from < all.frames;) {
+        const to = all.messageEnd(from);
+        const command = all.flags[from]! > MORE;
+        if (!command && all.ends[to - 1]! > taken) {
+          for (let i = from; i < to; i++) left.add(all.starts[i]!, all.ends[i]!, all.flags[i]!);
+        }
+        from = to;
+      }
+    }).push(concat(blocks.map((block) => block.bytes.subarray(0, block.length))));
+    return left;
+  }
+
+  /** Copies frames up to a block's worth, or to the next body that can be referred to; at least one. */
+  #copy(batch: Batch, from: number, to: number): number {
+    const { starts, ends } = batch;
+    const first = starts[from]!;
+    let end = from + 1;
+    while (end < to) {
+      const length = ends[end]! - starts[end]!;
+      if (batch.stable && length >= LARGE_BODY) break;
+      if (Math.abs(ends[end]! - first) + (end - from + 1) * MAX_HEADER > BLOCK / 2) break;
+      end++;
+    }
+    const block = this.#reserve(encodedBound(batch, from, end));
+    const at = encodeBatch(batch, from, end, block.bytes, block.length);
+    let messages = 0;
+    for (let i = from; i < end; i++) if (batch.flags[i] === 0) messages++;
+    this.#grew(block, at - block.length, messages, batch.flags[end - 1] === 0);
+    return end;
+  }
+
+  #refer(batch: Batch, at: number): void {
+    const body = batch.frame(at);
+    const head = this.#reserve(MAX_HEADER);
+    this.#grew(head, writeHeader(head.bytes, head.length, batch.flags[at]!, body.length) - head.length, 0, false);
+    const whole = batch.flags[at] === 0;
+    const block = { bytes: body, length: 0, messages: 0, whole, own: false };
+    this.#blocks.push(block);
+    this.#grew(block, body.length, whole ? 1 : 0, whole);
+  }
+
+  #grew(block: Block, length: number, messages: number, whole: boolean): void {
+    block.length += length;
+    block.messages += messages;
+    block.whole = whole;
+    this.#bytes += length;
+  }
+
+  /** The last block, with room for `length` more bytes. */
+  #reserve(length: number): Block {
+    const last = this.#blocks.at(-1);
+    if (last?.own) {
+      const needed = last.length + length;
+      if (needed <= last.bytes.length) return last;
+      if (needed <= BLOCK) {
+        const grown = new Uint8Array(Math.min(BLOCK, Math.max(needed, last.bytes.length * 2)));
+        grown.set(last.bytes.subarray(0, last.length));
+        last.bytes = grown;
+        return last;
+      }
+    }
+    let bytes = this.#spare;
+    this.#spare = undefined;
+    if (bytes === undefined || bytes.length < length) bytes = new Uint8Array(Math.max(FIRST_BLOCK, length));
+    const block = { bytes, length: 0, messages: 0, whole: true, own: true };
+    this.#blocks.push(block);
+    return block;
+  }
+}

@@ -1,0 +1,36 @@
+/** The socket types of ZMTP, at the index that ZMTP 2.0 gives them on the wire (RFC 15). */
+const TYPES = ["PAIR", "PUB", "SUB", "REQ", "REP", "DEALER", "ROUTER", "PULL", "PUSH", "XPUB", "XSUB"] as const;
+
+export type SocketType = typeof TYPES[number];
+
+/** Who may talk to whom (RFC 23, "Socket-Type"). One table serves the check and its error message. */
+const LEGAL_PEERS: Record<SocketType, readonly SocketType[]> = {
+  PAIR: ["PAIR"],
+  PUB: ["SUB", "XSUB"],
+  SUB: ["PUB", "XPUB"],
+  REQ: ["REP", "ROUTER"],
+  REP: ["REQ", "DEALER"],
+  DEALER: ["REP", "DEALER", "ROUTER"],
+  ROUTER: ["REQ", "DEALER", "ROUTER"],
+  PULL: ["PUSH"],
+  PUSH: ["PULL"],
+  XPUB: ["SUB", "XSUB"],
+  XSUB: ["PUB", "XPUB"],
+};
+
+/** Why a socket cannot talk to a peer, in words, or undefined when it can. */
+export function incompatibility(own: SocketType, peer: string): string | undefined {
+  const legal = LEGAL_PEERS[own];
+  if ((legal as readonly string[]).includes(peer)) return undefined;
+  return `the peer is a ${peer} socket, and ${own} talks to ${legal.join(" or ")}`;
+}
+
+/** The number of a type in a ZMTP 2.0 greeting. */
+export function typeToWire(type: SocketType): number {
+  return TYPES.indexOf(type);
+}
+
+/** The type behind a number of a ZMTP 2.0 greeting; unknown numbers keep their number as the name. */
+export function typeFromWire(value: number): string {
+  return TYPES[value] ?? `type ${value}`;
+}

@@ -1,0 +1,93 @@
+import { HandshakeTimeoutError, UnreachableError } from "../errors.ts";
+import type { ByteStream, StreamSink } from "../transport/stream.ts";
+import { concat, EMPTY } from "./bytes.ts";
+
+/** What may wait unread while a handshake thinks, in bytes; TCP holds back the rest. */
+const MAX_UNREAD = 64 * 1024;
+
+/** Reads and writes a stream in linear code: for handshakes, where clarity counts and speed does not. */
+export class StreamReader implements StreamSink {
+  readonly #stream: ByteStream;
+  readonly #timer: ReturnType<typeof setTimeout>;
+  #unread: Uint8Array = EMPTY;
+  #failure: Error | undefined;
+  #ended: Error | undefined;
+  #wake: (() => void) | undefined;
+  #writing = false;
+
+  /** @param timeout for everything up to `finish`, in milliseconds */
+  constructor(stream: ByteStream, timeout: number) {
+    this.#stream = stream;
+    this.#timer = setTimeout(
+      () => this.#fail(new HandshakeTimeoutError(`The handshake did not finish within ${timeout / 1000} s`)),
+      timeout,
+    );
+    stream.closed.then((cause) => this.#fail(cause ?? new UnreachableError("The peer closed the connection")));
+    stream.attach(this);
+  }
+
+  onData(chunk: Uint8Array): void {
+    this.#unread = concat([this.#unread, chunk]);
+    if (this.#unread.length > MAX_UNREAD) this.#stream.pause();
+    this.#wake?.();
+  }
+
+  onEnd(): void {
+    // What came before is still read, and may say why.
+    this.#ended = new UnreachableError("The peer closed the connection during the handshake");
+    this.#wake?.();
+  }
+
+  onDrain(): void {
+    this.#writing = false;
+    this.#wake?.();
+  }
+
+  /** Takes exactly `count` bytes. */
+  async read(count: number): Promise<Uint8Array> {
+    const bytes = (await this.peek(count)).subarray(0, count);
+    this.#unread = this.#unread.subarray(count);
+    return bytes;
+  }
+
+  /** Waits until `count` bytes are there and shows all that came, without taking them. */
+  async peek(count: number): Promise<Uint8Array> {
+    while (this.#unread.length < count) {
+      const failure = this.#failure ?? this.#ended;
+      if (failure !== undefined) throw failure;
+      await this.#change();
+    }
+    return this.#unread;
+  }
+
+  /** Writes, and waits until the system has taken it. */
+  async write(bytes: Uint8Array): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#writing = true;
+    this.#stream.write(bytes);
+    while (this.#writing) {
+      await this.#change();
+      if (this.#failure !== undefined) throw this.#failure;
+    }
+  }
+
+  /** Ends the deadline. */
+  finish(): void {
+    clearTimeout(this.#timer);
+  }
+
+  /** Gives back what was not read. The caller attaches its own sink in the same task. */
+  release(): Uint8Array {
+    return this.#unread;
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => this.#wake = resolve);
+  }
+
+  #fail(error: Error): void {
+    clearTimeout(this.#timer);
+    this.#failure ??= error;
+    this.#wake?.();
+  }
+}

@@ -1,0 +1,31 @@
+/**
+ * mqcat's transport library: ZeroMQ sockets, byte streams and echo, on Deno, Bun and Node.
+ *
+ * @module
+ */
+export {
+  AddressInUseError,
+  ClosedError,
+  EndpointError,
+  type ErrorCode,
+  HandshakeTimeoutError,
+  IncompatiblePeerError,
+  LimitError,
+  MqcatError,
+  ProtocolError,
+  UnreachableError,
+} from "./lib/errors.ts";
+export { type Endpoint, formatEndpoint, parseEndpoint } from "./lib/transport/endpoint.ts";
+export type { ByteStream, Listener, StreamSink, TlsOptions, TransportOptions } from "./lib/transport/stream.ts";
+export { connect, listen } from "./lib/transport/transport.ts";
+export { Batch } from "./lib/zmtp/batch.ts";
+export type { SocketType } from "./lib/zmtp/socket_type.ts";
+export type { SocketEvent } from "./lib/zmq/events.ts";
+export type { SocketOptions } from "./lib/zmq/options.ts";
+export { Pub, type PubOptions } from "./lib/zmq/pub.ts";
+export { Pull } from "./lib/zmq/pull.ts";
+export { Push } from "./lib/zmq/push.ts";
+export { Rep, type Request } from "./lib/zmq/rep.ts";
+export { Req } from "./lib/zmq/req.ts";
+export type { Outgoing } from "./lib/zmq/sender.ts";
+export { Sub } from "./lib/zmq/sub.ts";
