@@ -1,0 +1,26 @@
+import { Pull } from "../../lib/zmq/pull.ts";
+import examples from "../cheats/pull.md" with { type: "text" };
+import { command } from "../command.ts";
+import { describeEvents, open, planEndpoints } from "../endpoints.ts";
+import { diagnostics, ending, endpoints, exec, output, readiness, receiving } from "../options.ts";
+import { receiveAll, styleOf } from "../receiving.ts";
+import { Session } from "../session.ts";
+
+export default command({
+  name: "pull",
+  summary: "print what pushers send, or run a command for each message",
+  argument: ["[endpoint...]", "where to listen; > in front connects"],
+  options: { ...endpoints, ...readiness, ...output, ...ending, ...receiving, ...exec, ...diagnostics },
+  examples,
+  action(values, operands) {
+    const plan = planEndpoints("pull", "bind", values, operands);
+    const session = new Session("pull", values);
+    const style = styleOf(session, values, false);
+    return session.run(async () => {
+      const socket = new Pull({ hwm: values.hwm ?? 1000, onEvent: describeEvents(session) });
+      const received = receiveAll(session, socket, style, values);
+      await open(session, socket, plan);
+      await received;
+    });
+  },
+});

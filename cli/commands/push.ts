@@ -1,0 +1,27 @@
+import { Push } from "../../lib/zmq/push.ts";
+import examples from "../cheats/push.md" with { type: "text" };
+import { command } from "../command.ts";
+import { describeEvents, open, planEndpoints } from "../endpoints.ts";
+import { delivery, diagnostics, ending, endpoints, input, pacing, readiness } from "../options.ts";
+import { repeats, sendAll, waitForPeers } from "../sending.ts";
+import { Session } from "../session.ts";
+import { sourceOf } from "../source.ts";
+
+export default command({
+  name: "push",
+  summary: "send each line to one of the pullers, in turn",
+  argument: ["[endpoint...]", "where to connect; @ in front binds"],
+  options: { ...endpoints, ...readiness, ...input, ...ending, ...pacing, ...delivery, ...diagnostics },
+  examples,
+  action(values, operands) {
+    const plan = planEndpoints("push", "connect", values, operands);
+    const source = sourceOf(values, repeats(values));
+    const session = new Session("push", values);
+    return session.run(async () => {
+      const socket = new Push({ hwm: values.hwm ?? 1000, onEvent: describeEvents(session) });
+      await open(session, socket, plan);
+      await waitForPeers(session, socket, values.waitPeers ?? 0, () => socket.peers, values.timeout);
+      await sendAll(session, socket, source, values);
+    });
+  },
+});

@@ -1,0 +1,87 @@
+import { type Endpoint, formatEndpoint } from "../lib/transport/endpoint.ts";
+import type { SocketEvent } from "../lib/zmq/events.ts";
+import type { Socket } from "../lib/zmq/socket.ts";
+import { UsageError } from "./errors.ts";
+import { phrase } from "./reporter.ts";
+import type { Session } from "./session.ts";
+import { endpoint } from "./values.ts";
+
+/** What to bind and what to connect. */
+export interface Plan {
+  readonly bind: readonly Endpoint[];
+  readonly connect: readonly Endpoint[];
+}
+
+/**
+ * Sorts the endpoints of a command line: `@` binds and `>` connects (CZMQ's signs), `-b` and `-c` say it in words, and
+ * what has neither goes the command's usual way.
+ *
+ * @throws {UsageError} there is none, or one is malformed
+ */
+export function planEndpoints(
+  command: string,
+  usual: "bind" | "connect",
+  values: { readonly bind: readonly Endpoint[]; readonly connect: readonly Endpoint[] },
+  operands: readonly string[],
+): Plan {
+  const bind = [...values.bind];
+  const connect = [...values.connect];
+  for (const operand of operands) {
+    if (operand.startsWith("@")) bind.push(endpoint(operand.slice(1)));
+    else if (operand.startsWith(">")) connect.push(endpoint(operand.slice(1)));
+    else (usual === "bind" ? bind : connect).push(endpoint(operand));
+  }
+  if (bind.length + connect.length === 0) {
+    throw new UsageError(`no endpoint was given (try: mqcat ${command} :5555)`);
+  }
+  return { bind, connect };
+}
+
+/** Binds and connects, and tells who waits for it when the socket is ready. */
+export async function open(session: Session, socket: Socket, plan: Plan): Promise<void> {
+  const bound: string[] = [];
+  for (const endpoint of plan.bind) bound.push(await socket.bind(endpoint));
+  for (const endpoint of plan.connect) socket.connect(endpoint);
+  session.onStop(() => socket.wake());
+  if (bound.length > 0) session.ready(bound);
+  else untilConnected(socket).then(() => session.ready(plan.connect.map(formatEndpoint)));
+}
+
+async function untilConnected(socket: Socket): Promise<void> {
+  while (socket.peers === 0 && !socket.closed) await socket.change();
+}
+
+/** Says on stderr what happens to a socket. */
+export function describeEvents(session: Session): (event: SocketEvent) => void {
+  const { reporter } = session;
+  const unreachable = new Set<string>();
+  return (event) => {
+    switch (event.type) {
+      case "listening":
+        return reporter.info(`listening on ${event.endpoint}`);
+      case "connected":
+        unreachable.delete(event.endpoint);
+        return reporter.verbose(`connected: ${event.endpoint} (${event.socketType}, ZMTP ${event.version})`);
+      case "disconnected":
+        if (event.error === undefined) return reporter.verbose(`disconnected: ${event.endpoint}`);
+        return reporter.warn(`lost ${event.endpoint}: ${phrase(event.error)}`);
+      case "handshake-failed":
+        return reporter.warn(`no handshake with ${event.dialed ? event.endpoint : withoutPort(event.endpoint)}: ${phrase(event.error)}`);
+      case "retrying":
+        if (unreachable.has(event.endpoint) || event.error === undefined) return;
+        unreachable.add(event.endpoint);
+        return reporter.warn(`${phrase(event.error)}; trying again`);
+      case "subscription":
+        return reporter.verbose(
+          `${event.subscribe ? "subscribed" : "unsubscribed"}: ${event.endpoint} '${new TextDecoder().decode(event.topic)}'`,
+        );
+      case "request-again":
+        return reporter.warn(`${event.endpoint} went away before it replied; asking again`);
+    }
+  };
+}
+
+/** A peer that keeps coming back has a new port each time; without it the line is the same, and said once. */
+function withoutPort(endpoint: string): string {
+  return endpoint.replace(/:\d+$/, "");
+}

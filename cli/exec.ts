@@ -1,0 +1,136 @@
+import { spawn } from "node:child_process";
+import process from "node:process";
+import type { Batch } from "../lib/zmtp/batch.ts";
+import { concat, text } from "../lib/zmtp/bytes.ts";
+import { EXIT } from "./errors.ts";
+import type { Output } from "./io/output.ts";
+import { phrase } from "./reporter.ts";
+import type { Session } from "./session.ts";
+
+/** What a command may print for one message, in bytes. */
+const MAX_OUTPUT = 256 * 2 ** 20;
+
+/** What a command is told of its message. */
+export interface ExecMessage {
+  readonly body: Uint8Array;
+  readonly topic: Uint8Array | undefined;
+  readonly parts: number;
+  readonly sequence: number;
+  readonly endpoint: string;
+}
+
+/**
+ * Runs a command in a shell: the body is its stdin, `MQCAT_*` in its environment describes the message. A failure is
+ * reported, and becomes the session's exit code.
+ *
+ * @returns what it printed
+ */
+export function execute(session: Session, command: string, message: ExecMessage): Promise<Uint8Array> {
+  return new Promise((resolve) => {
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    const child = spawn("/bin/sh", ["-c", command], {
+      stdio: ["pipe", "pipe", "inherit"],
+      env: { ...process.env, ...describe(message) },
+    });
+    const end = (problem: string | undefined) => {
+      if (problem !== undefined) {
+        session.reporter.error(`--exec: message ${message.sequence}: ${problem}`);
+        session.exitCode = EXIT.exec;
+      }
+      resolve(concat(chunks));
+    };
+    child.on("error", (error) => end(phrase(error)));
+    child.stdin.on("error", () => {}); // It need not read its input.
+    child.stdin.end(message.body);
+    child.stdout.on("data", (chunk: Uint8Array) => {
+      length += chunk.length;
+      if (length > MAX_OUTPUT) child.kill("SIGKILL");
+      else chunks.push(chunk);
+    });
+    child.on("close", (status, signal) => {
+      if (length > MAX_OUTPUT) end(`it printed more than ${MAX_OUTPUT} bytes`);
+      else if (signal !== null) end(`it was ended by ${signal}`);
+      else end(status === 0 ? undefined : `it exited with ${status}`);
+    });
+  });
+}
+
+/** Runs a command for each message, several at a time; what they print goes to stdout, a whole output at once. */
+export class ExecPool {
+  onChange: () => void = () => {};
+
+  readonly #session: Session;
+  readonly #output: Output;
+  readonly #command: string;
+  readonly #jobs: number;
+  readonly #hasTopic: boolean;
+  #waiting: ExecMessage[] = [];
+  #running = 0;
+  #sequence = 0;
+  #idle: (() => void)[] = [];
+
+  constructor(session: Session, output: Output, command: string, jobs: number, hasTopic: boolean) {
+    this.#session = session;
+    this.#output = output;
+    this.#command = command;
+    this.#jobs = jobs;
+    this.#hasTopic = hasTopic;
+    output.onChange = () => this.onChange();
+  }
+
+  /** The peers are held back while every job is busy: what waits is what the last piece of input brought. */
+  get full(): boolean {
+    return this.#waiting.length > 0 || this.#output.full;
+  }
+
+  take(batch: Batch, from: number, to: number, endpoint: string): void {
+    while (from < to) {
+      const end = batch.messageEnd(from);
+      const frames = batch.copy(from, end);
+      const topic = this.#hasTopic && frames.length > 1 ? frames[0] : undefined;
+      const body = concat(topic === undefined ? frames : frames.slice(1));
+      this.#waiting.push({ body, topic, parts: frames.length, sequence: ++this.#sequence, endpoint });
+      from = end;
+    }
+    this.#start();
+  }
+
+  /** A signal lets the running commands finish and starts no more; what then still waits is counted as unsent. */
+  drained(): Promise<void> {
+    if (this.#running === 0 && (this.#waiting.length === 0 || this.#session.stopping)) {
+      this.#session.counts.unsent += this.#waiting.length;
+      if (this.#waiting.length > 0) {
+        this.#session.reporter.error(`${this.#waiting.length} received messages were not given to --exec`);
+        this.#session.exitCode = EXIT.undelivered;
+      }
+      return Promise.resolve();
+    }
+    return new Promise<void>((resolve) => this.#idle.push(resolve)).then(() => this.drained());
+  }
+
+  #start(): void {
+    while (this.#running < this.#jobs && this.#waiting.length > 0 && !this.#session.stopping) {
+      this.#running++;
+      execute(this.#session, this.#command, this.#waiting.shift()!).then((printed) => {
+        this.#running--;
+        this.#output.append(printed);
+        this.#output.flush();
+        this.#start();
+        this.onChange();
+        if (this.#running === 0) for (const resolve of this.#idle.splice(0)) resolve();
+      });
+    }
+  }
+}
+
+function describe(message: ExecMessage): Record<string, string> {
+  return {
+    MQCAT_SEQ: String(message.sequence),
+    MQCAT_PARTS: String(message.parts),
+    MQCAT_SIZE: String(message.body.length),
+    MQCAT_ENDPOINT: message.endpoint,
+    // A NUL cannot be in an environment.
+    ...(message.topic === undefined ? {} : { MQCAT_TOPIC: text(message.topic).replaceAll("\0", "") }),
+  };
+}

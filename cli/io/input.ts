@@ -1,0 +1,146 @@
+import fs from "node:fs";
+import { LimitError } from "../../lib/errors.ts";
+import { Batch } from "../../lib/zmtp/batch.ts";
+import type { Splitter } from "../records/splitter.ts";
+
+/** What one read asks for, in bytes; a pipe gives 64 KiB at most. */
+const READ = 256 * 1024;
+/** The longest message that is taken from an input, in bytes. */
+const MAX_MESSAGE = 2 ** 30;
+/** A buffer that one huge message made larger than this is not used again, in bytes. */
+const KEEP = 1024 * 1024;
+/** How long to wait when the descriptor is not blocking and empty, in milliseconds. */
+const RETRY_MS = 5;
+
+/** Gives messages in batches until the input ends. */
+export interface Source {
+  /** The next batch, valid until the next call; undefined at the end. */
+  next(): Promise<Batch | undefined>;
+  /** Makes a pending `next` and all later ones resolve to undefined. */
+  cancel(): void;
+  /** Whether nothing more is to come but what `next` gives without waiting. */
+  readonly ended: boolean;
+  /** Called when `ended` becomes true while nobody waits in `next`. */
+  onEnd: () => void;
+}
+
+/**
+ * Messages from a descriptor. There are two buffers: while the messages of one are being sent, the next read already
+ * fills the other, in front of which the beginning of an unfinished message was put.
+ */
+export class Input implements Source {
+  readonly #fd: number;
+  readonly #splitter: Splitter;
+  readonly #prefix: Uint8Array;
+  readonly #batch = new Batch();
+  #buffer: Uint8Array;
+  #spare: Uint8Array;
+  /** The unfinished message is at `#buffer[#start, #end)`, and has no end before `#searched`. */
+  #start: number;
+  #end: number;
+  #searched: number;
+  #reading: Promise<number> | undefined;
+  #wake: ((count: number) => void) | undefined;
+  #finished = false;
+  #cancelled = false;
+  ended = false;
+  onEnd: () => void = () => {};
+
+  /** @param prefix bytes that stay in front of every buffer, for frames that all messages share */
+  constructor(fd: number, splitter: Splitter, prefix: Uint8Array = new Uint8Array(0)) {
+    this.#fd = fd;
+    this.#splitter = splitter;
+    this.#prefix = prefix;
+    this.#buffer = this.#allocate(READ);
+    this.#spare = this.#allocate(READ);
+    this.#start = this.#end = this.#searched = prefix.length;
+  }
+
+  cancel(): void {
+    this.#cancelled = this.ended = true;
+    this.#wake?.(0);
+  }
+
+  async next(): Promise<Batch | undefined> {
+    const batch = this.#batch;
+    while (!this.#finished && !this.#cancelled) {
+      const count = await (this.#reading ?? this.#read());
+      this.#reading = undefined;
+      if (this.#cancelled) break;
+      batch.clear();
+      batch.bytes = this.#buffer;
+      batch.stable = false;
+      if (count === 0) {
+        this.#finished = true;
+        this.#splitter.finish(this.#buffer, this.#start, this.#end, batch);
+        batch.stable = batch.bytes === this.#buffer;
+      } else {
+        this.#end += count;
+        const rest = this.#splitter.split(this.#buffer, this.#start, this.#searched, this.#end, batch);
+        this.#searched = this.#end;
+        if (batch.frames === 0) {
+          this.#start = rest;
+          this.#makeRoom();
+          continue;
+        }
+        this.#swap(rest);
+        this.#reading = this.#read();
+      }
+      if (batch.frames > 0) return batch;
+    }
+    return undefined;
+  }
+
+  /** Goes on in the other buffer, with the bytes from `rest` on. */
+  #swap(rest: number): void {
+    const length = this.#end - rest;
+    const from = this.#buffer;
+    // A long beginning would be copied for every batch, so the other buffer must be worth it.
+    if (this.#spare.length < this.#prefix.length + length + READ / 2) this.#spare = this.#allocate(length + READ);
+    this.#buffer = this.#spare;
+    // What a huge message made large is left to the batch, which may then refer to it.
+    this.#batch.stable = from.length > KEEP && this.#batch.bytes === from;
+    this.#spare = from.length > KEEP ? this.#allocate(READ) : from;
+    this.#buffer.set(from.subarray(rest, this.#end), this.#prefix.length);
+    this.#start = this.#prefix.length;
+    this.#end = this.#searched = this.#start + length;
+  }
+
+  /** The message is longer than the buffer. */
+  #makeRoom(): void {
+    const length = this.#end - this.#start;
+    if (length > MAX_MESSAGE) {
+      throw new LimitError(`A message in the input is over ${MAX_MESSAGE} bytes: split it, or choose another --in framing`);
+    }
+    if (this.#buffer.length - this.#end >= READ / 2) return;
+    const grown = this.#allocate(length * 2 + READ);
+    grown.set(this.#buffer.subarray(this.#start, this.#end), this.#prefix.length);
+    this.#searched -= this.#start - this.#prefix.length;
+    this.#start = this.#prefix.length;
+    this.#end = this.#start + length;
+    this.#buffer = grown;
+  }
+
+  #allocate(size: number): Uint8Array {
+    const buffer = new Uint8Array(this.#prefix.length + size);
+    buffer.set(this.#prefix);
+    return buffer;
+  }
+
+  #read(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#wake = resolve;
+      const attempt = () =>
+        fs.read(this.#fd, this.#buffer, this.#end, this.#buffer.length - this.#end, null, (error, count) => {
+          if (error?.code === "EAGAIN") return void setTimeout(attempt, RETRY_MS);
+          if (error && error.code !== "EOF") return reject(error);
+          if (error || count === 0) {
+            this.ended = true;
+            this.onEnd();
+          }
+          resolve(error ? 0 : count);
+        });
+      attempt();
+    });
+  }
+}

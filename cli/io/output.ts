@@ -1,0 +1,108 @@
+import fs from "node:fs";
+
+/** Over this much unwritten output the source should stop, in bytes. */
+const HIGH_WATER = 1024 * 1024;
+const FIRST = 64 * 1024;
+/** A buffer that one huge message made larger than this is given back. */
+const KEEP = 4 * 1024 * 1024;
+/** How long to wait when the descriptor is not blocking and full, in milliseconds. */
+const RETRY_MS = 5;
+
+/**
+ * A descriptor's output. While one buffer is being written the next one fills: a message is written as soon as
+ * nothing else is, and a busy stream goes out in large pieces.
+ */
+export class Output {
+  /** Where to put the next bytes: at `length`, after `reserve`. */
+  bytes: Uint8Array = new Uint8Array(FIRST);
+  length = 0;
+  /** The failure that ended the output; EPIPE when the reader went away. */
+  failure: NodeJS.ErrnoException | undefined;
+  /** Called when the output fails, or has drained to below the high-water mark. */
+  onChange: () => void = () => {};
+
+  readonly #fd: number;
+  #spare: Uint8Array | undefined = new Uint8Array(FIRST);
+  #flight: Uint8Array | undefined;
+  #flightLength = 0;
+  #written = 0;
+  #idle: (() => void)[] = [];
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** Whether the source should stop until `onChange`. */
+  get full(): boolean {
+    return this.length >= HIGH_WATER;
+  }
+
+  /** Whether everything was written. */
+  get idle(): boolean {
+    return this.length === 0 && this.#flight === undefined;
+  }
+
+  /** Makes room for `count` more bytes. */
+  reserve(count: number): void {
+    const needed = this.length + count;
+    if (needed <= this.bytes.length) return;
+    const grown = new Uint8Array(Math.max(needed, this.bytes.length * 2));
+    grown.set(this.bytes.subarray(0, this.length));
+    this.bytes = grown;
+  }
+
+  /** Appends a copy of `bytes`; call `flush` when done. */
+  append(bytes: Uint8Array): void {
+    this.reserve(bytes.length);
+    this.bytes.set(bytes, this.length);
+    this.length += bytes.length;
+  }
+
+  /** Starts writing, unless a write is under way: then what was appended follows it. */
+  flush(): void {
+    if (this.#flight !== undefined || this.length === 0 || this.failure !== undefined) return;
+    this.#flight = this.bytes;
+    this.#flightLength = this.length;
+    this.#written = 0;
+    this.bytes = this.#spare ?? new Uint8Array(FIRST);
+    this.#spare = undefined;
+    this.length = 0;
+    this.#write();
+  }
+
+  /** Resolves when all is written, or can never be. */
+  drained(): Promise<void> {
+    this.flush();
+    if (this.idle || this.failure !== undefined) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  #write(): void {
+    fs.write(this.#fd, this.#flight!, this.#written, this.#flightLength - this.#written, null, this.#onWritten);
+  }
+
+  readonly #onWritten = (error: NodeJS.ErrnoException | null, count: number): void => {
+    if (error?.code === "EAGAIN") {
+      setTimeout(() => this.#write(), RETRY_MS);
+      return;
+    }
+    if (error !== null && error !== undefined) {
+      this.failure = error;
+      return this.#settle();
+    }
+    this.#written += count;
+    if (this.#written < this.#flightLength) return this.#write();
+    const wasFull = this.full;
+    const done = this.#flight!;
+    this.#flight = undefined;
+    if (done.length <= KEEP) this.#spare = done;
+    this.flush();
+    if (wasFull) this.onChange();
+    if (this.idle) this.#settle();
+  };
+
+  #settle(): void {
+    for (const resolve of this.#idle.splice(0)) resolve();
+    if (this.failure !== undefined) this.onChange();
+  }
+}

@@ -1,0 +1,148 @@
+import type { Receiver } from "../lib/zmq/receiver.ts";
+import type { Batch } from "../lib/zmtp/batch.ts";
+import { TimeoutError, UsageError } from "./errors.ts";
+import { ExecPool } from "./exec.ts";
+import { Output } from "./io/output.ts";
+import { recordWriter, type RecordStyle } from "./records/writer.ts";
+import type { Framing } from "./records/splitter.ts";
+import { messages } from "./sending.ts";
+import { type Session, signalCode } from "./session.ts";
+import { framingOf } from "./source.ts";
+
+/** What the options of a receiving command say; times are in milliseconds. */
+export interface ReceivingOptions {
+  readonly count: number | undefined;
+  readonly timeout: number | undefined;
+  readonly transient: boolean | undefined;
+  readonly exec: string | undefined;
+  readonly jobs: number | undefined;
+}
+
+/** What the output options of a command say. */
+export interface OutputOptions {
+  readonly null: boolean | undefined;
+  readonly out: Framing | undefined;
+  readonly json: boolean | undefined;
+  readonly format: string | undefined;
+}
+
+/** How the output options of a command want messages written. */
+export function styleOf(
+  session: Session,
+  options: OutputOptions,
+  hasTopic: boolean,
+  separator?: Uint8Array,
+): RecordStyle {
+  const framing = framingOf("--out", options.out, options);
+  if (options.format !== undefined && framing !== "lines") {
+    throw new UsageError("-f gives the whole form of the output, so --out, -J and -0 have no place beside it");
+  }
+  const onJoined = () => session.reporter.warn("a message of several parts came; they are run together (-J or -f '%p1 %p2' shows them)");
+  return { framing, format: options.format, hasTopic, separator, onJoined };
+}
+
+/** Takes the frames `[from, to)` of a batch, which are whole messages. */
+interface Sink {
+  take(batch: Batch, from: number, to: number, endpoint: string): void;
+  /** Whether the peers must be held back until `onChange`. */
+  readonly full: boolean;
+  onChange: () => void;
+  /** Resolves when everything that was taken is done. */
+  drained(): Promise<void>;
+}
+
+/** Writes what a socket receives to stdout, or runs a command for it, until there is a reason to end. */
+export async function receiveAll(
+  session: Session,
+  socket: Receiver,
+  style: RecordStyle,
+  options: ReceivingOptions,
+): Promise<void> {
+  const output = new Output(1);
+  const sink = options.exec === undefined ? new StdoutSink(output, style) : new ExecPool(session, output, options.exec, options.jobs ?? 1, style.hasTopic);
+  const { counts } = session;
+  let remaining = options.count ?? Infinity;
+  let surplus = 0;
+  let lastAt = performance.now();
+  let held = false;
+  let hadPeers = false;
+
+  socket.consume((batch, from) => {
+    if (remaining === 0) return void (surplus += batch.messages);
+    const end = batch.skipMessages(0, remaining);
+    const taken = batch.countMessages(0, end);
+    sink.take(batch, 0, end, from.remote);
+    counts.received += taken;
+    counts.bytes += batch.ends[end - 1]! - batch.starts[0]!;
+    remaining -= taken;
+    surplus += batch.messages - taken;
+    lastAt = performance.now();
+    if (remaining === 0) {
+      socket.pause();
+      socket.wake();
+    } else if (sink.full && !held) {
+      held = true;
+      socket.pause();
+    }
+  });
+  sink.onChange = () => {
+    if (output.failure !== undefined) return socket.wake();
+    if (!held || sink.full || remaining === 0) return;
+    held = false;
+    lastAt = performance.now();
+    socket.resume();
+  };
+
+  let failure: unknown;
+  while (remaining > 0 && !session.stopping && output.failure === undefined) {
+    if (socket.failure !== undefined) {
+      failure = socket.failure;
+      break;
+    }
+    hadPeers ||= counts.received > 0 || socket.peers > 0;
+    if (options.transient && hadPeers && socket.peers === 0) break;
+    const left = held || options.timeout === undefined ? Infinity : lastAt + options.timeout - performance.now();
+    if (left <= 0) {
+      failure = new TimeoutError(`nothing came for ${options.timeout! / 1000} s (-w)`);
+      break;
+    }
+    await socket.change(left);
+  }
+  socket.pause();
+  await sink.drained();
+  await output.drained();
+  await socket.close();
+  if (output.failure?.code === "EPIPE") session.exitCode = signalCode("SIGPIPE");
+  else if (output.failure !== undefined) failure = new Error(`cannot write to stdout: ${output.failure.message}`);
+  if (surplus > 0) session.reporter.warn(`${messages(surplus)} had arrived behind the last one wanted (-n), and are lost`);
+  if (failure !== undefined) throw failure;
+}
+
+/** Messages as records on stdout. */
+class StdoutSink implements Sink {
+  readonly #output: Output;
+  readonly #writer;
+
+  constructor(output: Output, style: RecordStyle) {
+    this.#output = output;
+    this.#writer = recordWriter(output, style);
+  }
+
+  take(batch: Batch, from: number, to: number, endpoint: string): void {
+    this.#writer.write(batch, from, to, endpoint);
+    this.#output.flush();
+  }
+
+  get full(): boolean {
+    return this.#output.full;
+  }
+
+  set onChange(callback: () => void) {
+    this.#output.onChange = callback;
+  }
+
+  drained(): Promise<void> {
+    return this.#output.drained();
+  }
+}
+

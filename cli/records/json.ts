@@ -1,0 +1,158 @@
+/** JSON records: one shape in and out for every pattern (see the README's table). */
+import { Buffer } from "node:buffer";
+import { messageOf } from "../../lib/errors.ts";
+import { type Batch, MORE } from "../../lib/zmtp/batch.ts";
+import type { Splitter } from "./splitter.ts";
+
+/** A message as JSON. Bytes that are not UTF-8 are in the member with `_base64` behind its name. */
+export interface JsonRecord {
+  topic?: string;
+  topic_base64?: string;
+  body?: string;
+  body_base64?: string;
+  parts?: string[];
+  parts_base64?: string[];
+  endpoint?: string;
+}
+
+/** A line of the input that is no record. */
+export class RecordError extends Error {}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/**
+ * The record of one message.
+ *
+ * @param hasTopic whether the first of several frames is a topic
+ */
+export function toRecord(frames: readonly Uint8Array[], hasTopic: boolean, endpoint: string): JsonRecord {
+  const record: JsonRecord = {};
+  let parts = frames;
+  if (hasTopic && frames.length > 1) {
+    put(record, "topic", frames[0]!);
+    parts = frames.slice(1);
+  }
+  if (parts.length === 1) put(record, "body", parts[0]!);
+  else {
+    const texts = parts.map(decode);
+    if (texts.every((text) => text !== undefined)) record.parts = texts;
+    else record.parts_base64 = parts.map(toBase64);
+  }
+  record.endpoint = endpoint;
+  return record;
+}
+
+/** @returns the frames of the message that a record stands for; `topic` first, where it has one */
+export function fromRecord(line: string, topic: Uint8Array | undefined): Uint8Array[] {
+  let record: JsonRecord;
+  try {
+    record = JSON.parse(line);
+  } catch (error) {
+    throw new RecordError(messageOf(error));
+  }
+  if (typeof record !== "object" || record === null || Array.isArray(record)) {
+    throw new RecordError('expected an object such as {"body":"text"}');
+  }
+  const own = take(record, "topic") ?? topic;
+  const parts = takeParts(record);
+  const body = take(record, "body");
+  if (parts === undefined && body === undefined) {
+    throw new RecordError("it has none of the members body, body_base64, parts and parts_base64");
+  }
+  const frames = parts ?? [body!];
+  return own === undefined ? frames : [own, ...frames];
+}
+
+/** A splitter for lines of JSON; its batches have a buffer of their own. */
+export function jsonSplitter(topic: Uint8Array | undefined): Splitter {
+  let number = 0;
+  let buffer = new Uint8Array(64 * 1024);
+  let length = 0;
+  const append = (bytes: Uint8Array) => {
+    if (length + bytes.length > buffer.length) {
+      const grown = new Uint8Array((length + bytes.length) * 2);
+      grown.set(buffer.subarray(0, length));
+      buffer = grown;
+    }
+    buffer.set(bytes, length);
+    length += bytes.length;
+  };
+  const add = (bytes: Uint8Array, start: number, end: number, batch: Batch) => {
+    number++;
+    let frames: Uint8Array[];
+    try {
+      const line = utf8.decode(bytes.subarray(start, end));
+      if (line.trim() === "") return;
+      frames = fromRecord(line, topic);
+    } catch (error) {
+      throw new RecordError(`line ${number} of the input is no JSON record: ${messageOf(error)}`);
+    }
+    frames.forEach((frame, index) => {
+      append(frame);
+      batch.add(length - frame.length, length, index < frames.length - 1 ? MORE : 0);
+    });
+    batch.bytes = buffer;
+  };
+  return {
+    split(bytes, start, searched, end, batch) {
+      const filled = bytes.subarray(0, end);
+      length = 0;
+      for (;;) {
+        const at = filled.indexOf(0x0a, searched);
+        if (at < 0) return start;
+        add(bytes, start, at, batch);
+        start = searched = at + 1;
+      }
+    },
+    finish(bytes, start, end, batch) {
+      length = 0;
+      if (start < end) add(bytes, start, end, batch);
+    },
+  };
+}
+
+function put(record: JsonRecord, name: "topic" | "body", bytes: Uint8Array): void {
+  const text = decode(bytes);
+  if (text === undefined) record[`${name}_base64`] = toBase64(bytes);
+  else record[name] = text;
+}
+
+function take(record: JsonRecord, name: "topic" | "body"): Uint8Array | undefined {
+  const text = record[name];
+  if (text !== undefined) return toUtf8(text, name);
+  const encoded = record[`${name}_base64`];
+  return encoded === undefined ? undefined : fromBase64(encoded, `${name}_base64`);
+}
+
+function takeParts(record: JsonRecord): Uint8Array[] | undefined {
+  const name = record.parts !== undefined ? "parts" : "parts_base64";
+  const parts = record[name];
+  if (parts === undefined) return undefined;
+  if (!Array.isArray(parts) || parts.length === 0) throw new RecordError(`'${name}' is not a list of one string or more`);
+  return parts.map((part) => name === "parts" ? toUtf8(part, name) : fromBase64(part, name));
+}
+
+function decode(bytes: Uint8Array): string | undefined {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+function toUtf8(text: unknown, name: string): Uint8Array {
+  if (typeof text !== "string") throw new RecordError(`'${name}' is not a string`);
+  return Buffer.from(text, "utf8");
+}
+
+function fromBase64(text: unknown, name: string): Uint8Array {
+  if (typeof text !== "string") throw new RecordError(`'${name}' is not a string`);
+  const bytes = Buffer.from(text, "base64");
+  // Buffer skips what is not base64; a record must not lose bytes silently.
+  if (bytes.toString("base64").replace(/=+$/, "") !== text.replace(/=+$/, "")) throw new RecordError(`'${name}' is not base64`);
+  return bytes;
+}
+
+function toBase64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
+}

@@ -1,0 +1,114 @@
+import { LimitError } from "../../lib/errors.ts";
+import { type Batch, MORE } from "../../lib/zmtp/batch.ts";
+import { UsageError } from "../errors.ts";
+
+/** The framings of a stream of messages. */
+export const FRAMINGS = ["lines", "null", "blob", "json", "u32"] as const;
+export type Framing = typeof FRAMINGS[number];
+
+/** The longest message that a `u32` prefix may announce, in bytes. */
+const MAX_MESSAGE = 2 ** 30;
+
+/** Finds the messages in a stream of bytes. It holds no bytes itself. */
+export interface Splitter {
+  /**
+   * Adds the messages that end in `bytes[start, end)` to `batch`.
+   *
+   * @param searched up to where earlier calls looked, for the same `start`
+   * @returns where the first message that does not end begins
+   */
+  split(bytes: Uint8Array, start: number, searched: number, end: number, batch: Batch): number;
+  /** The input ended behind `bytes[start, end)`. */
+  finish(bytes: Uint8Array, start: number, end: number, batch: Batch): void;
+}
+
+/** How a message's topic comes to be its first frame. */
+export interface TopicRule {
+  /** A topic for every message; it lies at the very front of the buffer. */
+  readonly topic?: Uint8Array | undefined;
+  /** What separates a topic of its own from a message's body. */
+  readonly separator?: Uint8Array | undefined;
+}
+
+/** @throws {UsageError} the framing takes no topics */
+export function splitterFor(framing: Exclude<Framing, "json">, rule: TopicRule): Splitter {
+  const add = adder(rule);
+  switch (framing) {
+    case "lines":
+      return delimited(0x0a, add);
+    case "null":
+      return delimited(0, add);
+    case "blob":
+      return {
+        split: (_bytes, start) => start,
+        finish: (bytes, start, end, batch) => add(bytes, start, end, batch),
+      };
+    case "u32":
+      return prefixed(add);
+  }
+}
+
+type Add = (bytes: Uint8Array, start: number, end: number, batch: Batch) => void;
+
+function adder({ topic, separator }: TopicRule): Add {
+  const addWhole: Add = topic === undefined ? (_bytes, start, end, batch) => batch.add(start, end, 0) : (_bytes, start, end, batch) => {
+    batch.add(0, topic.length, MORE);
+    batch.add(start, end, 0);
+  };
+  if (separator === undefined) return addWhole;
+  if (separator.length === 0) throw new UsageError("-K '': the separator must not be empty");
+  return (bytes, start, end, batch) => {
+    const at = find(bytes, separator, start, end);
+    if (at < 0) return addWhole(bytes, start, end, batch);
+    batch.add(start, at, MORE);
+    batch.add(at + separator.length, end, 0);
+  };
+}
+
+function delimited(separator: number, add: Add): Splitter {
+  return {
+    split(bytes, start, searched, end, batch) {
+      const filled = bytes.subarray(0, end);
+      for (;;) {
+        const at = filled.indexOf(separator, searched);
+        if (at < 0) return start;
+        add(bytes, start, at, batch);
+        start = searched = at + 1;
+      }
+    },
+    finish(bytes, start, end, batch) {
+      if (start < end) add(bytes, start, end, batch);
+    },
+  };
+}
+
+function prefixed(add: Add): Splitter {
+  return {
+    split(bytes, start, _searched, end, batch) {
+      while (end - start >= 4) {
+        const length = (bytes[start]! << 24 | bytes[start + 1]! << 16 | bytes[start + 2]! << 8 | bytes[start + 3]!) >>> 0;
+        if (length > MAX_MESSAGE) {
+          throw new LimitError(`A u32 prefix in the input announces ${length} bytes, and the limit is ${MAX_MESSAGE}: is it really --in u32?`);
+        }
+        if (end - start - 4 < length) break;
+        add(bytes, start + 4, start + 4 + length, batch);
+        start += 4 + length;
+      }
+      return start;
+    },
+    finish(_bytes, start, end) {
+      if (start < end) throw new LimitError(`The input ends in the middle of a u32 message: ${end - start} bytes are left over`);
+    },
+  };
+}
+
+/** Where `needle` begins in `bytes[start, end)`, or -1. */
+function find(bytes: Uint8Array, needle: Uint8Array, start: number, end: number): number {
+  const last = end - needle.length;
+  next:
+  for (let at = start; at <= last; at++) {
+    for (let i = 0; i < needle.length; i++) if (bytes[at + i] !== needle[i]) continue next;
+    return at;
+  }
+  return -1;
+}

@@ -1,0 +1,133 @@
+import type { Batch } from "../../lib/zmtp/batch.ts";
+import { utf8 } from "../../lib/zmtp/bytes.ts";
+import type { Output } from "../io/output.ts";
+import { compileFormat } from "./format.ts";
+import { toRecord } from "./json.ts";
+import type { Framing } from "./splitter.ts";
+
+/** How messages become bytes. */
+export interface RecordStyle {
+  readonly framing: Framing;
+  /** A template, which takes the framing's place. */
+  readonly format?: string | undefined;
+  /** Whether the first of several frames is a topic (SUB). */
+  readonly hasTopic: boolean;
+  /** What is put between topic and body, when the topic is to be shown. */
+  readonly separator?: Uint8Array | undefined;
+  /** Called once, when a message of several parts is written in a framing that runs them together. */
+  readonly onJoined?: () => void;
+}
+
+/** Writes messages to an output. */
+export interface RecordWriter {
+  /** Writes the frames `[from, to)`, which are whole messages, as copies; does not flush. */
+  write(batch: Batch, from: number, to: number, endpoint: string): void;
+}
+
+/** @throws {Error} the template is wrong */
+export function recordWriter(output: Output, style: RecordStyle): RecordWriter {
+  if (style.format !== undefined) return templateWriter(output, style, style.format);
+  switch (style.framing) {
+    case "lines":
+      return new PlainWriter(output, style, 0x0a);
+    case "null":
+      return new PlainWriter(output, style, 0);
+    case "blob":
+      return new PlainWriter(output, style, undefined);
+    case "u32":
+      return eachMessage(style, (frames, topicFrames) => {
+        const body = frames.slice(topicFrames);
+        const length = body.reduce((sum, frame) => sum + frame.length, 0);
+        output.append(Uint8Array.of(length >>> 24, length >>> 16, length >>> 8, length));
+        for (const frame of body) output.append(frame);
+      });
+    case "json":
+      return eachMessage(style, (frames, _topicFrames, endpoint) => {
+        output.append(utf8(`${JSON.stringify(toRecord(frames, style.hasTopic, endpoint))}\n`));
+      });
+  }
+}
+
+/**
+ * Bodies with one byte behind each, or none. All of the batch is copied at once and each body moved to its place, as
+ * `encodeBatch` does, for the same reason.
+ */
+class PlainWriter implements RecordWriter {
+  readonly #output: Output;
+  readonly #style: RecordStyle;
+  readonly #end: number | undefined;
+  #warned = false;
+
+  constructor(output: Output, style: RecordStyle, end: number | undefined) {
+    this.#output = output;
+    this.#style = style;
+    this.#end = end;
+  }
+
+  write(batch: Batch, from: number, to: number, _endpoint: string): void {
+    const { starts, ends, flags } = batch;
+    const { hasTopic, separator } = this.#style;
+    const output = this.#output;
+    const first = starts[from]!;
+    const span = ends[to - 1]! - first;
+    // No body may be written over before it is moved: what is put between them fits in front of the copy.
+    const between = (to - from) * (1 + (separator?.length ?? 0));
+    output.reserve(span + between);
+    const { bytes } = output;
+    let at = output.length;
+    const shift = at + between - first;
+    bytes.set(batch.bytes.subarray(first, first + span), at + between);
+    for (let i = from; i < to; i++) {
+      if (hasTopic && flags[i] !== 0) {
+        if (separator !== undefined) {
+          bytes.copyWithin(at, starts[i]! + shift, ends[i]! + shift);
+          at += ends[i]! - starts[i]!;
+          bytes.set(separator, at);
+          at += separator.length;
+        }
+        i++;
+      }
+      for (;; i++) {
+        bytes.copyWithin(at, starts[i]! + shift, ends[i]! + shift);
+        at += ends[i]! - starts[i]!;
+        if (flags[i] === 0) break;
+        this.#joins();
+      }
+      if (this.#end !== undefined) bytes[at++] = this.#end;
+    }
+    output.length = at;
+  }
+
+  #joins(): void {
+    if (this.#warned) return;
+    this.#warned = true;
+    this.#style.onJoined?.();
+  }
+}
+
+function templateWriter(output: Output, style: RecordStyle, template: string): RecordWriter {
+  const steps = compileFormat(template);
+  const append = (bytes: Uint8Array) => output.append(bytes);
+  let sequence = 0;
+  return eachMessage(style, (frames, topicFrames, endpoint) => {
+    const input = { frames, topicFrames, endpoint, sequence: ++sequence };
+    for (const step of steps) step(input, append);
+  });
+}
+
+function eachMessage(
+  style: RecordStyle,
+  put: (frames: Uint8Array[], topicFrames: number, endpoint: string) => void,
+): RecordWriter {
+  return {
+    write(batch, from, to, endpoint) {
+      while (from < to) {
+        const end = batch.messageEnd(from);
+        const frames = [];
+        for (let i = from; i < end; i++) frames.push(batch.frame(i));
+        put(frames, style.hasTopic && frames.length > 1 ? 1 : 0, endpoint);
+        from = end;
+      }
+    },
+  };
+}

@@ -1,0 +1,79 @@
+import fs from "node:fs";
+import { messageOf } from "../lib/errors.ts";
+
+/** How much is said on stderr: only errors, what matters, every event, everything with stack traces. */
+export type Verbosity = "quiet" | "normal" | "verbose" | "debug";
+
+const LEVELS = ["quiet", "normal", "verbose", "debug"];
+/** The same line is not repeated within so many milliseconds. */
+const REPEAT_MS = 10_000;
+/** How many different lines are remembered for that. */
+const REMEMBERED = 100;
+
+/** Writes what is not payload: lines on stderr, `mqcat: pub: listening on …`, or the same as JSON. */
+export class Reporter {
+  readonly #command: string;
+  readonly #level: number;
+  readonly #json: boolean;
+  readonly #said = new Map<string, number>();
+
+  constructor(command: string, verbosity: Verbosity, format: "text" | "json") {
+    this.#command = command;
+    this.#level = LEVELS.indexOf(verbosity);
+    this.#json = format === "json";
+  }
+
+  /** What ended the command, or cost messages. */
+  error(error: unknown): void {
+    this.#write("error", messageOf(error));
+    if (this.#level >= 3 && error instanceof Error) this.#write("debug", describeCauses(error));
+  }
+
+  /** What the user should know though the command goes on; a repetition is left out for a while. */
+  warn(text: string): void {
+    if (this.#level < 1) return;
+    const now = performance.now();
+    if (now - (this.#said.get(text) ?? -Infinity) < REPEAT_MS) return;
+    if (this.#said.size >= REMEMBERED) this.#said.clear();
+    this.#said.set(text, now);
+    this.#write("warning", text);
+  }
+
+  info(text: string): void {
+    if (this.#level >= 1) this.#write("info", text);
+  }
+
+  verbose(text: string): void {
+    if (this.#level >= 2) this.#write("verbose", text);
+  }
+
+  /** One line of JSON, whatever the verbosity: it was asked for. */
+  summary(values: Record<string, unknown>): void {
+    writeStderr(`${JSON.stringify(values)}\n`);
+  }
+
+  #write(level: string, message: string): void {
+    if (this.#json) {
+      writeStderr(`${JSON.stringify({ time: new Date().toISOString(), level, command: this.#command, message })}\n`);
+    } else writeStderr(`mqcat: ${this.#command === "" ? "" : `${this.#command}: `}${message}\n`);
+  }
+}
+
+/** Lower-case first letter, as the lines of a program's stderr have it; names such as `ERR` stay. */
+export function phrase(error: unknown): string {
+  const text = messageOf(error);
+  return /^[A-Z][a-z]/.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text;
+}
+
+function describeCauses(error: Error): string {
+  const cause = error.cause instanceof Error ? `\ncaused by ${describeCauses(error.cause)}` : "";
+  return `${error.stack ?? error.message}${cause}`;
+}
+
+function writeStderr(text: string): void {
+  try {
+    fs.writeSync(2, text);
+  } catch {
+    // Nobody reads stderr; that is no reason to stop.
+  }
+}

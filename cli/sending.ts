@@ -1,0 +1,197 @@
+import type { Sender } from "../lib/zmq/sender.ts";
+import type { Batch } from "../lib/zmtp/batch.ts";
+import { EXIT, TimeoutError } from "./errors.ts";
+import type { Source } from "./io/input.ts";
+import type { Session } from "./session.ts";
+
+/** What the options of a sending command say; times are in milliseconds. */
+export interface SendingOptions {
+  readonly count: number | undefined;
+  readonly timeout: number | undefined;
+  readonly interval: number | undefined;
+  readonly delay: number | undefined;
+  readonly rate: number | undefined;
+  readonly linger: number | undefined;
+  readonly onFull: "block" | "drop" | "fail" | undefined;
+}
+
+/** How long a queue must stay full before `--on-full` drop or fail takes hold, in milliseconds. */
+export const PATIENCE_MS = 200;
+export const DEFAULT_LINGER_MS = 30_000;
+
+/** Whether `-D` and `-F` are to be sent over and over. */
+export function repeats(options: { readonly interval: number | undefined; readonly rate: number | undefined }): boolean {
+  return options.interval !== undefined || options.rate !== undefined;
+}
+
+/** Waits until `count` reaches `wanted`; a signal ends that, and so does `timeout`. */
+export async function waitForPeers(
+  session: Session,
+  socket: Sender,
+  wanted: number,
+  count: () => number,
+  timeout = Infinity,
+): Promise<void> {
+  const deadline = performance.now() + timeout;
+  while (count() < wanted && !session.stopping) {
+    if (socket.failure !== undefined) throw socket.failure;
+    const left = deadline - performance.now();
+    if (left <= 0) throw new TimeoutError(`${count()} of ${wanted} peers came within ${timeout / 1000} s (--wait-peers, -w)`);
+    await socket.change(left);
+  }
+}
+
+/**
+ * Sends everything that a source gives, at the pace that was asked for, and closes the socket. What was read and
+ * could not be delivered is counted, and told.
+ */
+export async function sendAll(session: Session, socket: Sender, source: Source, options: SendingOptions): Promise<void> {
+  const feed = new Feed(session, socket, source, options);
+  const { counts, reporter } = session;
+  session.onStop(() => source.cancel());
+  source.onEnd = () => socket.wake();
+  await session.sleep(options.delay ?? 0);
+  let failure: unknown;
+  try {
+    failure = await feed.run();
+  } catch (error) {
+    failure = error;
+  }
+  const queued = await socket.close(failure === undefined ? feed.lingerLeft() : 0);
+  counts.sent -= queued;
+  counts.unsent = feed.left + queued;
+  if (counts.unsent > 0) reporter.error(`${messages(counts.unsent)} could not be delivered`);
+  if (failure !== undefined) throw failure;
+  if (counts.unsent > 0) session.exitCode = EXIT.undelivered;
+}
+
+/** `3 messages`. */
+export function messages(count: number): string {
+  return `${count} message${count === 1 ? "" : "s"}`;
+}
+
+class Feed {
+  /** Messages that were read and will not be sent. */
+  left = 0;
+
+  readonly #session: Session;
+  readonly #socket: Sender;
+  readonly #source: Source;
+  readonly #options: SendingOptions;
+  /** Between two messages, in milliseconds; 0 is as fast as it goes. */
+  readonly #period: number;
+  /** When the next message may go. */
+  #due = 0;
+  #remaining: number;
+  /** When everything must be sent: set once the input has ended, or a signal came. */
+  #deadline: number | undefined;
+
+  constructor(session: Session, socket: Sender, source: Source, options: SendingOptions) {
+    this.#session = session;
+    this.#socket = socket;
+    this.#source = source;
+    this.#options = options;
+    this.#period = Math.max(options.interval ?? 0, options.rate === undefined ? 0 : 1000 / options.rate);
+    this.#remaining = options.count ?? Infinity;
+  }
+
+  /** Sends until the source or the count ends; resolves to what stopped it before that. */
+  async run(): Promise<Error | undefined> {
+    while (this.#remaining > 0) {
+      const batch = await this.#source.next();
+      if (batch === undefined) return undefined;
+      const end = batch.skipMessages(0, this.#remaining);
+      for (let at = 0; at < end;) {
+        if (this.#period > 0) await this.#pace();
+        const to = this.#period > 0 ? batch.messageEnd(at) : end;
+        const piece = at === 0 && to === batch.frames ? batch : batch.slice(at, to);
+        const failure = await this.#send(piece);
+        if (failure !== undefined) {
+          this.left += batch.countMessages(to, end);
+          await this.#countRest();
+          return failure === GIVEN_UP ? undefined : failure;
+        }
+        at = to;
+      }
+    }
+    this.#source.cancel();
+    return undefined;
+  }
+
+  /** How long the closing may take, in milliseconds. */
+  lingerLeft(): number {
+    if (this.left > 0) return 0;
+    const linger = this.#options.linger ?? DEFAULT_LINGER_MS;
+    return this.#deadline === undefined ? linger : Math.max(0, this.#deadline - performance.now());
+  }
+
+  async #pace(): Promise<void> {
+    const now = performance.now();
+    // A little lateness is caught up with, but an idle input earns no burst.
+    this.#due = Math.max(this.#due, now - this.#period);
+    await this.#session.sleep(this.#due - now);
+    this.#due += this.#period;
+  }
+
+  async #send(batch: Batch): Promise<Error | undefined> {
+    const { counts } = this.#session;
+    let stalledSince = 0;
+    for (let at = 0;;) {
+      const to = this.#socket.sendBatch(batch, at);
+      if (to > at) {
+        const sent = batch.countMessages(at, to);
+        counts.sent += sent;
+        counts.bytes += batch.ends[to - 1]! - batch.starts[at]!;
+        this.#remaining -= sent;
+        stalledSince = 0;
+        at = to;
+      }
+      if (at === batch.frames) return undefined;
+      const now = performance.now();
+      stalledSince ||= now;
+      const left = batch.countMessages(at, batch.frames);
+      const failure = this.#givesUp(now, now - stalledSince);
+      if (failure !== undefined) {
+        this.left += left;
+        return failure;
+      }
+      if (this.#options.onFull === "drop" && now - stalledSince >= PATIENCE_MS) {
+        counts.dropped += left;
+        this.#remaining -= left;
+        return undefined;
+      }
+      await this.#socket.writable(this.#waitTime(now, stalledSince));
+    }
+  }
+
+  /** Why the rest cannot be delivered, if that is so. */
+  #givesUp(now: number, stalled: number): Error | undefined {
+    const { timeout, onFull, linger } = this.#options;
+    if (this.#socket.failure !== undefined) return this.#socket.failure;
+    if (timeout !== undefined && stalled >= timeout) {
+      return new TimeoutError(`nothing could be sent for ${timeout / 1000} s (-w)`);
+    }
+    if (onFull === "fail" && stalled >= PATIENCE_MS) return GIVEN_UP;
+    if (this.#source.ended || this.#session.stopping) this.#deadline ??= now + (linger ?? DEFAULT_LINGER_MS);
+    return this.#deadline !== undefined && now >= this.#deadline ? GIVEN_UP : undefined;
+  }
+
+  #waitTime(now: number, stalledSince: number): number {
+    const { timeout, onFull } = this.#options;
+    let until = this.#deadline ?? Infinity;
+    if (timeout !== undefined) until = Math.min(until, stalledSince + timeout);
+    if (onFull === "drop" || onFull === "fail") until = Math.min(until, stalledSince + PATIENCE_MS);
+    return Math.max(1, until - now);
+  }
+
+  /** Counts what was read already behind the batch that was given up. */
+  async #countRest(): Promise<void> {
+    if (!this.#source.ended || this.#session.stopping) return;
+    for (let batch = await this.#source.next(); batch !== undefined; batch = await this.#source.next()) {
+      this.left += batch.messages;
+    }
+  }
+}
+
+/** The queue stayed full to the end: nothing to explain but how many messages were left. */
+const GIVEN_UP = new Error("given up");

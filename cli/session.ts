@@ -1,0 +1,116 @@
+import fs from "node:fs";
+import os from "node:os";
+import process from "node:process";
+import { EXIT, exitCodeOf } from "./errors.ts";
+import { phrase, Reporter, type Verbosity } from "./reporter.ts";
+
+/** What the diagnostic options say; every command has them. */
+export interface SessionOptions {
+  readonly quiet: boolean | undefined;
+  readonly verbose: boolean | undefined;
+  readonly debug: boolean | undefined;
+  readonly logFormat: "text" | "json" | undefined;
+  readonly summary: boolean | undefined;
+  readonly readyFile: string | undefined;
+}
+
+/** What `--summary` prints. */
+export interface Counts {
+  sent: number;
+  received: number;
+  confirmed: number;
+  unsent: number;
+  dropped: number;
+  bytes: number;
+}
+
+type StopSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
+
+/** One run of a command: its diagnostics, its counters, and the signals that may end it. */
+export class Session {
+  readonly reporter: Reporter;
+  readonly counts: Counts = { sent: 0, received: 0, confirmed: 0, unsent: 0, dropped: 0, bytes: 0 };
+  /** Set when a part of the work failed and the rest went on; it becomes the exit code. */
+  exitCode: number = EXIT.done;
+
+  readonly #options: SessionOptions;
+  readonly #began = performance.now();
+  readonly #onStop = new Set<() => void>();
+  #signal: StopSignal | undefined;
+
+  constructor(command: string, options: SessionOptions) {
+    const verbosity: Verbosity = options.debug ? "debug" : options.verbose ? "verbose" : options.quiet ? "quiet" : "normal";
+    this.reporter = new Reporter(command, verbosity, options.logFormat ?? "text");
+    this.#options = options;
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => this.#stop(signal));
+  }
+
+  /** Whether a signal asked for the end. */
+  get stopping(): boolean {
+    return this.#signal !== undefined;
+  }
+
+  /** Calls `callback` at the first signal; at once if it came already. */
+  onStop(callback: () => void): void {
+    if (this.stopping) callback();
+    else this.#onStop.add(callback);
+  }
+
+  /** Waits, but not past a signal. */
+  sleep(ms: number): Promise<void> {
+    if (this.stopping || ms <= 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const wake = () => {
+        clearTimeout(timer);
+        this.#onStop.delete(wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, Math.min(ms, 2 ** 31 - 1));
+      this.#onStop.add(wake);
+    });
+  }
+
+  /** Tells `--ready-file` where we listen or are connected, an endpoint a line. */
+  ready(endpoints: readonly string[]): void {
+    const path = this.#options.readyFile;
+    if (path === undefined || endpoints.length === 0) return;
+    const text = `${endpoints.join("\n")}\n`;
+    if (fs.statSync(path, { throwIfNoEntry: false })?.isFIFO()) {
+      // Opening a FIFO waits for its reader, which is no reason for us to.
+      fs.writeFile(path, text, (error) => error && this.reporter.warn(`cannot write ${path}: ${phrase(error)}`));
+      return;
+    }
+    // A reader must never see half of it.
+    const draft = `${path}.${process.pid}.tmp`;
+    fs.writeFileSync(draft, text);
+    fs.renameSync(draft, path);
+  }
+
+  /** Runs the command's work, and turns how it ended into the exit code. */
+  async run(work: () => Promise<void>): Promise<number> {
+    try {
+      await work();
+    } catch (error) {
+      this.reporter.error(new Error(phrase(error), { cause: error }));
+      this.exitCode = exitCodeOf(error);
+    }
+    if (this.#options.summary) {
+      const seconds = Math.round(performance.now() - this.#began) / 1000;
+      this.reporter.summary({ ...this.counts, seconds });
+    }
+    if (this.exitCode !== EXIT.done || this.#signal === undefined) return this.exitCode;
+    return signalCode(this.#signal);
+  }
+
+  #stop(signal: StopSignal): void {
+    if (this.#signal !== undefined) process.exit(signalCode(signal));
+    this.#signal = signal;
+    for (const callback of [...this.#onStop]) callback();
+    this.#onStop.clear();
+  }
+}
+
+/** The exit code of a program that a signal ended. */
+export function signalCode(signal: StopSignal | "SIGPIPE"): number {
+  return 128 + os.constants.signals[signal];
+}

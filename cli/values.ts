@@ -1,0 +1,60 @@
+/** Parsers for the values of options. What they throw is shown behind the option and its text. */
+import { messageOf } from "../lib/errors.ts";
+import { type Endpoint, parseEndpoint } from "../lib/transport/endpoint.ts";
+import { UsageError } from "./errors.ts";
+
+const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** `500ms`, `3s`, `1.5m`, `1h`; a bare number is seconds. The value is in milliseconds. */
+export function duration(text: string): number {
+  const match = /^(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h)?$/.exec(text);
+  if (match === null) throw new Error("expected a duration such as 500ms, 3s, 1m or a number of seconds");
+  return Number(match[1]) * UNITS[match[2] ?? "s"]!;
+}
+
+/** A whole number from `least` on. */
+export function integer(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < least || !Number.isSafeInteger(value)) {
+      throw new Error(`expected a whole number from ${least} on`);
+    }
+    return value;
+  };
+}
+
+/** `100/s`, `6000/m`, or a bare number for each second. The value is messages a second. */
+export function rate(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(?:\/(s|m|h))?$/.exec(text);
+  const value = match === null ? 0 : Number(match[1]) * 1000 / UNITS[match[2] ?? "s"]!;
+  if (!(value > 0)) throw new Error("expected messages for each second, such as 100 or 100/s");
+  return value;
+}
+
+/** One of a few words. */
+export function oneOf<T extends string>(...words: readonly T[]): (text: string) => T {
+  return (text) => {
+    if (!(words as readonly string[]).includes(text)) throw new Error(`expected one of ${words.join(", ")}`);
+    return text as T;
+  };
+}
+
+/** Any text. */
+export function text(value: string): string {
+  return value;
+}
+
+/** Text that is not empty. */
+export function word(value: string): string {
+  if (value === "") throw new Error("it must not be empty");
+  return value;
+}
+
+/** @throws {UsageError} which names the endpoint, the mistake and the remedy */
+export function endpoint(value: string): Endpoint {
+  try {
+    return parseEndpoint(value);
+  } catch (error) {
+    throw new UsageError(messageOf(error));
+  }
+}
