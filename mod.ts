@@ -16,7 +16,13 @@ export {
   UnreachableError,
 } from "./lib/errors.ts";
 export { type Endpoint, formatEndpoint, parseEndpoint } from "./lib/transport/endpoint.ts";
-export type { ByteStream, Listener, StreamSink, TlsOptions, TransportOptions } from "./lib/transport/stream.ts";
+export type {
+  ByteStream,
+  Listener,
+  StreamSink,
+  TlsOptions,
+  TransportOptions,
+} from "./lib/transport/stream.ts";
 export { connect, listen } from "./lib/transport/transport.ts";
 export { Batch } from "./lib/zmtp/batch.ts";
 export type { SocketType } from "./lib/zmtp/socket_type.ts";

@@ -117,7 +117,10 @@ export function overview(
   footer: string,
 ): string {
   const parser = new Parser("mqcat").description(about).usage("COMMAND [options] [endpoint...]");
-  parser.helpOption("-h, --help", "show this page; COMMAND -h shows a command's").version(version, "-V, --version");
+  parser.helpOption("-h, --help", "show this page; COMMAND -h shows a command's").version(
+    version,
+    "-V, --version",
+  );
   parser.helpCommand(false);
   for (const { name, group, summary } of commands) {
     parser.addCommand(new Parser(name).description(summary).helpGroup(`${group}:`).helpOption(false));
@@ -164,7 +167,10 @@ function checked(flags: string, text: string, parse: Parse<unknown>): unknown {
   }
 }
 
-async function reword(error: CommanderError, explain: (flag: string) => Promise<string | undefined>): Promise<string> {
+async function reword(
+  error: CommanderError,
+  explain: (flag: string) => Promise<string | undefined>,
+): Promise<string> {
   const [first, ...rest] = error.message.replace(/^error: /, "").split("\n");
   const unknown = /^unknown option '([^'=]+)/.exec(first!);
   const hint = unknown === null ? undefined : await explain(unknown[1]!);

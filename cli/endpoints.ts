@@ -54,27 +54,39 @@ async function untilConnected(socket: Socket): Promise<void> {
 /** Says on stderr what happens to a socket. */
 export function describeEvents(session: Session): (event: SocketEvent) => void {
   const { reporter } = session;
-  const unreachable = new Set<string>();
+  /** How often each endpoint did not answer since it last did. */
+  const failures = new Map<string, number>();
   return (event) => {
     switch (event.type) {
       case "listening":
         return reporter.info(`listening on ${event.endpoint}`);
       case "connected":
-        unreachable.delete(event.endpoint);
+        failures.delete(event.endpoint);
         return reporter.verbose(`connected: ${event.endpoint} (${event.socketType}, ZMTP ${event.version})`);
       case "disconnected":
         if (event.error === undefined) return reporter.verbose(`disconnected: ${event.endpoint}`);
         return reporter.warn(`lost ${event.endpoint}: ${phrase(event.error)}`);
       case "handshake-failed":
-        return reporter.warn(`no handshake with ${event.dialed ? event.endpoint : withoutPort(event.endpoint)}: ${phrase(event.error)}`);
-      case "retrying":
-        if (unreachable.has(event.endpoint) || event.error === undefined) return;
-        unreachable.add(event.endpoint);
-        return reporter.warn(`${phrase(event.error)}; trying again`);
+        return reporter.warn(
+          `no handshake with ${event.dialed ? event.endpoint : withoutPort(event.endpoint)}: ${
+            phrase(event.error)
+          }`,
+        );
+      case "retrying": {
+        if (event.error === undefined) return;
+        const count = (failures.get(event.endpoint) ?? 0) + 1;
+        failures.set(event.endpoint, count);
+        // Once is nothing to speak of: the two ends may start in any order.
+        return count === 2 ? reporter.warn(`${phrase(event.error)}; trying again`) : undefined;
+      }
       case "subscription":
         return reporter.verbose(
-          `${event.subscribe ? "subscribed" : "unsubscribed"}: ${event.endpoint} '${new TextDecoder().decode(event.topic)}'`,
+          `${event.subscribe ? "subscribed" : "unsubscribed"}: ${event.endpoint} '${
+            new TextDecoder().decode(event.topic)
+          }'`,
         );
+      case "dropping":
+        return reporter.warn(`${event.endpoint} does not keep up: dropping messages for it (--on-full)`);
       case "request-again":
         return reporter.warn(`${event.endpoint} went away before it replied; asking again`);
     }

@@ -1,7 +1,15 @@
 import { MqcatError } from "../lib/errors.ts";
 
 /** What the exit code of mqcat says. A signal's is 128 and its number. */
-export const EXIT = { done: 0, failure: 1, usage: 2, timeout: 3, refused: 4, undelivered: 5, exec: 6 } as const;
+export const EXIT = {
+  done: 0,
+  failure: 1,
+  usage: 2,
+  timeout: 3,
+  refused: 4,
+  undelivered: 5,
+  exec: 6,
+} as const;
 
 /** A mistake on the command line. */
 export class UsageError extends Error {}

@@ -118,7 +118,7 @@ export class ExecPool {
         this.#output.flush();
         this.#start();
         this.onChange();
-        if (this.#running === 0) for (const resolve of this.#idle.splice(0)) resolve();
+        if (this.#running === 0) { for (const resolve of this.#idle.splice(0)) resolve(); }
       });
     }
   }

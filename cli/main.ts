@@ -14,12 +14,42 @@ interface Entry {
 }
 
 const COMMANDS: readonly Entry[] = [
-  { name: "push", group: "ZeroMQ", summary: "send each line to one of the pullers, in turn", load: () => import("./commands/push.ts") },
-  { name: "pull", group: "ZeroMQ", summary: "print what pushers send, or run a command for each message", load: () => import("./commands/pull.ts") },
+  {
+    name: "pub",
+    group: "ZeroMQ",
+    summary: "publish each line to all subscribers",
+    load: () => import("./commands/pub.ts"),
+  },
+  {
+    name: "sub",
+    group: "ZeroMQ",
+    summary: "print what publishers send",
+    load: () => import("./commands/sub.ts"),
+  },
+  {
+    name: "push",
+    group: "ZeroMQ",
+    summary: "send each line to one of the pullers",
+    load: () => import("./commands/push.ts"),
+  },
+  {
+    name: "pull",
+    group: "ZeroMQ",
+    summary: "print what pushers send",
+    load: () => import("./commands/pull.ts"),
+  },
+  {
+    name: "req",
+    group: "ZeroMQ",
+    summary: "send each line as a request",
+    load: () => import("./commands/req.ts"),
+  },
+  { name: "rep", group: "ZeroMQ", summary: "answer requests", load: () => import("./commands/rep.ts") },
 ];
 
 const ABOUT = "netcat for messaging patterns: speaks ZeroMQ from a shell";
-const FOOTER = `Endpoints: tcp://host:port, ipc:///path, ipc://@abstract; host:port and :port are tcp, :port is loopback.
+const FOOTER =
+  `Endpoints: tcp://host:port, ipc:///path, ipc://@abstract; host:port and :port are tcp, :port is loopback.
 Exit codes: 0 done, 1 failure, 2 usage, 3 timeout, 4 refused, 5 not everything was delivered, 6 --exec failed,
 128+n by signal.`;
 
@@ -37,7 +67,9 @@ async function main(words: string[]): Promise<number> {
   const entry = COMMANDS.find((entry) => entry.name === name);
   if (entry === undefined) {
     const meant = nearest(name, COMMANDS.map((entry) => entry.name));
-    throw new UsageError(`there is no command '${name}'${meant ? ` (did you mean ${meant}?)` : ""}; mqcat --help lists them`);
+    throw new UsageError(
+      `there is no command '${name}'${meant ? ` (did you mean ${meant}?)` : ""}; mqcat --help lists them`,
+    );
   }
   const { default: definition } = await entry.load();
   try {

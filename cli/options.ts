@@ -12,7 +12,11 @@ export const endpoints = group("Endpoints", {
 
 /** A listener's, or any command's, sign that it is ready. */
 export const readiness = group("Endpoints", {
-  readyFile: option("--ready-file <path>", "write the real endpoints here once ready; a file or a FIFO", word),
+  readyFile: option(
+    "--ready-file <path>",
+    "write the real endpoints here once ready; a file or a FIFO",
+    word,
+  ),
 });
 
 /** Where messages come from. */
@@ -29,13 +33,21 @@ export const output = group("Output", {
   null: flag("-0, --null", "messages are separated by NUL instead of newline"),
   out: option("--out <framing>", "framing of the output: lines, null, blob, json or u32", oneOf(...FRAMINGS)),
   json: flag("-J, --json", "one JSON record a line"),
-  format: option("-f, --format <template>", "%s payload, %S length, %R length as 4 bytes, %t topic, %p1 part 1, %o number, %T time, %e endpoint; \\n \\t \\0 \\xNN", template),
+  format: option(
+    "-f, --format <template>",
+    "%s payload, %S length, %R length as 4 bytes, %t topic, %p1 part 1, %o number, %T time, %e endpoint; \\n \\t \\0 \\xNN",
+    template,
+  ),
 });
 
 /** When to stop. */
 export const ending = group("Timing", {
   count: option("-n, --count <number>", "end after so many messages", integer(1)),
-  timeout: option("-w, --timeout <duration>", "give up (exit 3) when nothing came or could be sent for so long", duration),
+  timeout: option(
+    "-w, --timeout <duration>",
+    "give up (exit 3) when nothing came or could be sent for so long",
+    duration,
+  ),
 });
 
 /** How fast to send. */
@@ -50,7 +62,11 @@ export const delivery = group("Delivery", {
   waitPeers: option("--wait-peers <number>", "wait for so many peers before the first message", integer(0)),
   linger: option("--linger <duration>", "how long to wait at the end for unsent messages (30s)", duration),
   hwm: option("--hwm <number>", "high-water mark: messages queued for a peer (1000)", integer(1)),
-  onFull: option("--on-full <what>", "when a queue stays full: block, drop or fail", oneOf("block", "drop", "fail")),
+  onFull: option(
+    "--on-full <what>",
+    "when a queue stays full: block, drop or fail",
+    oneOf("block", "drop", "fail"),
+  ),
 });
 
 /** What a receiver has of these. */
@@ -61,7 +77,11 @@ export const receiving = group("Delivery", {
 
 /** A command for each message. */
 export const exec = group("Delivery", {
-  exec: option("--exec <command>", "run this in a shell for each message: the body is its stdin, MQCAT_* describe it", word),
+  exec: option(
+    "--exec <command>",
+    "run this in a shell for each message: the body is its stdin, MQCAT_* describe it",
+    word,
+  ),
   jobs: option("-j, --jobs <number>", "run so many of them at a time (1)", integer(1)),
 });
 

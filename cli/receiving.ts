@@ -3,7 +3,7 @@ import type { Batch } from "../lib/zmtp/batch.ts";
 import { TimeoutError, UsageError } from "./errors.ts";
 import { ExecPool } from "./exec.ts";
 import { Output } from "./io/output.ts";
-import { recordWriter, type RecordStyle } from "./records/writer.ts";
+import { type RecordStyle, recordWriter } from "./records/writer.ts";
 import type { Framing } from "./records/splitter.ts";
 import { messages } from "./sending.ts";
 import { type Session, signalCode } from "./session.ts";
@@ -35,9 +35,14 @@ export function styleOf(
 ): RecordStyle {
   const framing = framingOf("--out", options.out, options);
   if (options.format !== undefined && framing !== "lines") {
-    throw new UsageError("-f gives the whole form of the output, so --out, -J and -0 have no place beside it");
+    throw new UsageError(
+      "-f gives the whole form of the output, so --out, -J and -0 have no place beside it",
+    );
   }
-  const onJoined = () => session.reporter.warn("a message of several parts came; they are run together (-J or -f '%p1 %p2' shows them)");
+  const onJoined = () =>
+    session.reporter.warn(
+      "a message of several parts came; they are run together (-J or -f '%p1 %p2' shows them)",
+    );
   return { framing, format: options.format, hasTopic, separator, onJoined };
 }
 
@@ -59,7 +64,9 @@ export async function receiveAll(
   options: ReceivingOptions,
 ): Promise<void> {
   const output = new Output(1);
-  const sink = options.exec === undefined ? new StdoutSink(output, style) : new ExecPool(session, output, options.exec, options.jobs ?? 1, style.hasTopic);
+  const sink = options.exec === undefined
+    ? new StdoutSink(output, style)
+    : new ExecPool(session, output, options.exec, options.jobs ?? 1, style.hasTopic);
   const { counts } = session;
   let remaining = options.count ?? Infinity;
   let surplus = 0;
@@ -101,7 +108,9 @@ export async function receiveAll(
     }
     hadPeers ||= counts.received > 0 || socket.peers > 0;
     if (options.transient && hadPeers && socket.peers === 0) break;
-    const left = held || options.timeout === undefined ? Infinity : lastAt + options.timeout - performance.now();
+    const left = held || options.timeout === undefined
+      ? Infinity
+      : lastAt + options.timeout - performance.now();
     if (left <= 0) {
       failure = new TimeoutError(`nothing came for ${options.timeout! / 1000} s (-w)`);
       break;
@@ -112,10 +121,21 @@ export async function receiveAll(
   await sink.drained();
   await output.drained();
   await socket.close();
-  if (output.failure?.code === "EPIPE") session.exitCode = signalCode("SIGPIPE");
-  else if (output.failure !== undefined) failure = new Error(`cannot write to stdout: ${output.failure.message}`);
-  if (surplus > 0) session.reporter.warn(`${messages(surplus)} had arrived behind the last one wanted (-n), and are lost`);
+  failure = outputFailure(session, output) ?? failure;
+  if (surplus > 0) {
+    session.reporter.warn(`${messages(surplus)} had arrived behind the last one wanted (-n), and are lost`);
+  }
   if (failure !== undefined) throw failure;
+}
+
+/** The error of an output that failed. A reader that went away is none: it ends us as SIGPIPE would. */
+export function outputFailure(session: Session, output: Output): Error | undefined {
+  if (output.failure?.code !== "EPIPE") {
+    return output.failure &&
+      new Error(`cannot write to stdout: ${output.failure.message}`, { cause: output.failure });
+  }
+  session.exitCode = signalCode("SIGPIPE");
+  return undefined;
 }
 
 /** Messages as records on stdout. */
@@ -145,4 +165,3 @@ class StdoutSink implements Sink {
     return this.#output.drained();
   }
 }
-

@@ -54,7 +54,9 @@ export class Reporter {
 
   #write(level: string, message: string): void {
     if (this.#json) {
-      writeStderr(`${JSON.stringify({ time: new Date().toISOString(), level, command: this.#command, message })}\n`);
+      writeStderr(
+        `${JSON.stringify({ time: new Date().toISOString(), level, command: this.#command, message })}\n`,
+      );
     } else writeStderr(`mqcat: ${this.#command === "" ? "" : `${this.#command}: `}${message}\n`);
   }
 }

@@ -1,16 +1,15 @@
 import type { Sender } from "../lib/zmq/sender.ts";
+import type { Socket } from "../lib/zmq/socket.ts";
 import type { Batch } from "../lib/zmtp/batch.ts";
 import { EXIT, TimeoutError } from "./errors.ts";
 import type { Source } from "./io/input.ts";
+import { Pacer, type PacingOptions } from "./pacer.ts";
 import type { Session } from "./session.ts";
 
 /** What the options of a sending command say; times are in milliseconds. */
-export interface SendingOptions {
+export interface SendingOptions extends PacingOptions {
   readonly count: number | undefined;
   readonly timeout: number | undefined;
-  readonly interval: number | undefined;
-  readonly delay: number | undefined;
-  readonly rate: number | undefined;
   readonly linger: number | undefined;
   readonly onFull: "block" | "drop" | "fail" | undefined;
 }
@@ -19,15 +18,10 @@ export interface SendingOptions {
 export const PATIENCE_MS = 200;
 export const DEFAULT_LINGER_MS = 30_000;
 
-/** Whether `-D` and `-F` are to be sent over and over. */
-export function repeats(options: { readonly interval: number | undefined; readonly rate: number | undefined }): boolean {
-  return options.interval !== undefined || options.rate !== undefined;
-}
-
 /** Waits until `count` reaches `wanted`; a signal ends that, and so does `timeout`. */
 export async function waitForPeers(
   session: Session,
-  socket: Sender,
+  socket: Socket,
   wanted: number,
   count: () => number,
   timeout = Infinity,
@@ -36,7 +30,11 @@ export async function waitForPeers(
   while (count() < wanted && !session.stopping) {
     if (socket.failure !== undefined) throw socket.failure;
     const left = deadline - performance.now();
-    if (left <= 0) throw new TimeoutError(`${count()} of ${wanted} peers came within ${timeout / 1000} s (--wait-peers, -w)`);
+    if (left <= 0) {
+      throw new TimeoutError(
+        `${count()} of ${wanted} peers came within ${timeout / 1000} s (--wait-peers, -w)`,
+      );
+    }
     await socket.change(left);
   }
 }
@@ -45,12 +43,16 @@ export async function waitForPeers(
  * Sends everything that a source gives, at the pace that was asked for, and closes the socket. What was read and
  * could not be delivered is counted, and told.
  */
-export async function sendAll(session: Session, socket: Sender, source: Source, options: SendingOptions): Promise<void> {
+export async function sendAll(
+  session: Session,
+  socket: Sender,
+  source: Source,
+  options: SendingOptions,
+): Promise<void> {
   const feed = new Feed(session, socket, source, options);
   const { counts, reporter } = session;
   session.onStop(() => source.cancel());
   source.onEnd = () => socket.wake();
-  await session.sleep(options.delay ?? 0);
   let failure: unknown;
   try {
     failure = await feed.run();
@@ -78,10 +80,7 @@ class Feed {
   readonly #socket: Sender;
   readonly #source: Source;
   readonly #options: SendingOptions;
-  /** Between two messages, in milliseconds; 0 is as fast as it goes. */
-  readonly #period: number;
-  /** When the next message may go. */
-  #due = 0;
+  readonly #pacer: Pacer;
   #remaining: number;
   /** When everything must be sent: set once the input has ended, or a signal came. */
   #deadline: number | undefined;
@@ -91,19 +90,20 @@ class Feed {
     this.#socket = socket;
     this.#source = source;
     this.#options = options;
-    this.#period = Math.max(options.interval ?? 0, options.rate === undefined ? 0 : 1000 / options.rate);
+    this.#pacer = new Pacer(session, options);
     this.#remaining = options.count ?? Infinity;
   }
 
   /** Sends until the source or the count ends; resolves to what stopped it before that. */
   async run(): Promise<Error | undefined> {
+    await this.#pacer.start();
     while (this.#remaining > 0) {
       const batch = await this.#source.next();
       if (batch === undefined) return undefined;
       const end = batch.skipMessages(0, this.#remaining);
       for (let at = 0; at < end;) {
-        if (this.#period > 0) await this.#pace();
-        const to = this.#period > 0 ? batch.messageEnd(at) : end;
+        await this.#pacer.turn();
+        const to = this.#pacer.idle ? end : batch.messageEnd(at);
         const piece = at === 0 && to === batch.frames ? batch : batch.slice(at, to);
         const failure = await this.#send(piece);
         if (failure !== undefined) {
@@ -123,14 +123,6 @@ class Feed {
     if (this.left > 0) return 0;
     const linger = this.#options.linger ?? DEFAULT_LINGER_MS;
     return this.#deadline === undefined ? linger : Math.max(0, this.#deadline - performance.now());
-  }
-
-  async #pace(): Promise<void> {
-    const now = performance.now();
-    // A little lateness is caught up with, but an idle input earns no burst.
-    this.#due = Math.max(this.#due, now - this.#period);
-    await this.#session.sleep(this.#due - now);
-    this.#due += this.#period;
   }
 
   async #send(batch: Batch): Promise<Error | undefined> {

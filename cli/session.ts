@@ -39,10 +39,18 @@ export class Session {
   #signal: StopSignal | undefined;
 
   constructor(command: string, options: SessionOptions) {
-    const verbosity: Verbosity = options.debug ? "debug" : options.verbose ? "verbose" : options.quiet ? "quiet" : "normal";
+    const verbosity: Verbosity = options.debug
+      ? "debug"
+      : options.verbose
+      ? "verbose"
+      : options.quiet
+      ? "quiet"
+      : "normal";
     this.reporter = new Reporter(command, verbosity, options.logFormat ?? "text");
     this.#options = options;
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => this.#stop(signal));
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+      process.on(signal, () => this.#stop(signal));
+    }
   }
 
   /** Whether a signal asked for the end. */
@@ -54,6 +62,11 @@ export class Session {
   onStop(callback: () => void): void {
     if (this.stopping) callback();
     else this.#onStop.add(callback);
+  }
+
+  /** Takes a callback of `onStop` back. */
+  offStop(callback: () => void): void {
+    this.#onStop.delete(callback);
   }
 
   /** Waits, but not past a signal. */
@@ -77,7 +90,11 @@ export class Session {
     const text = `${endpoints.join("\n")}\n`;
     if (fs.statSync(path, { throwIfNoEntry: false })?.isFIFO()) {
       // Opening a FIFO waits for its reader, which is no reason for us to.
-      fs.writeFile(path, text, (error) => error && this.reporter.warn(`cannot write ${path}: ${phrase(error)}`));
+      fs.writeFile(
+        path,
+        text,
+        (error) => error && this.reporter.warn(`cannot write ${path}: ${phrase(error)}`),
+      );
       return;
     }
     // A reader must never see half of it.

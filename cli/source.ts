@@ -32,7 +32,9 @@ export function sourceOf(options: SourceOptions, repeat: boolean, rule: TopicRul
     return new Messages(fixed.map((body) => rule.topic === undefined ? [body] : [rule.topic, body]), repeat);
   }
   if (framing === "json") {
-    if (rule.separator !== undefined) throw new UsageError("-K splits plain text; a JSON record has a member 'topic'");
+    if (rule.separator !== undefined) {
+      throw new UsageError("-K splits plain text; a JSON record has a member 'topic'");
+    }
     return new Input(0, jsonSplitter(rule.topic));
   }
   return new Input(0, splitterFor(framing, rule), rule.topic);
@@ -48,7 +50,9 @@ export function framingOf(
   if (framing !== undefined) given.add(framing);
   if (options.json) given.add("json");
   if (options.null) given.add("null");
-  if (given.size > 1) throw new UsageError(`${name}, -J and -0 name different framings: ${[...given].join(", ")}`);
+  if (given.size > 1) {
+    throw new UsageError(`${name}, -J and -0 name different framings: ${[...given].join(", ")}`);
+  }
   return [...given][0] ?? "lines";
 }
 

@@ -3,7 +3,8 @@ import examples from "../cheats/push.md" with { type: "text" };
 import { command } from "../command.ts";
 import { describeEvents, open, planEndpoints } from "../endpoints.ts";
 import { delivery, diagnostics, ending, endpoints, input, pacing, readiness } from "../options.ts";
-import { repeats, sendAll, waitForPeers } from "../sending.ts";
+import { repeats } from "../pacer.ts";
+import { sendAll, waitForPeers } from "../sending.ts";
 import { Session } from "../session.ts";
 import { sourceOf } from "../source.ts";
 

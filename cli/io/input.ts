@@ -96,7 +96,9 @@ export class Input implements Source {
     const length = this.#end - rest;
     const from = this.#buffer;
     // A long beginning would be copied for every batch, so the other buffer must be worth it.
-    if (this.#spare.length < this.#prefix.length + length + READ / 2) this.#spare = this.#allocate(length + READ);
+    if (this.#spare.length < this.#prefix.length + length + READ / 2) {
+      this.#spare = this.#allocate(length + READ);
+    }
     this.#buffer = this.#spare;
     // What a huge message made large is left to the batch, which may then refer to it.
     this.#batch.stable = from.length > KEEP && this.#batch.bytes === from;
@@ -110,7 +112,9 @@ export class Input implements Source {
   #makeRoom(): void {
     const length = this.#end - this.#start;
     if (length > MAX_MESSAGE) {
-      throw new LimitError(`A message in the input is over ${MAX_MESSAGE} bytes: split it, or choose another --in framing`);
+      throw new LimitError(
+        `A message in the input is over ${MAX_MESSAGE} bytes: split it, or choose another --in framing`,
+      );
     }
     if (this.#buffer.length - this.#end >= READ / 2) return;
     const grown = this.#allocate(length * 2 + READ);

@@ -78,7 +78,14 @@ export class Output {
   }
 
   #write(): void {
-    fs.write(this.#fd, this.#flight!, this.#written, this.#flightLength - this.#written, null, this.#onWritten);
+    fs.write(
+      this.#fd,
+      this.#flight!,
+      this.#written,
+      this.#flightLength - this.#written,
+      null,
+      this.#onWritten,
+    );
   }
 
   readonly #onWritten = (error: NodeJS.ErrnoException | null, count: number): void => {

@@ -36,8 +36,9 @@ export function compileFormat(template: string): Step[] {
       flush();
       steps.push(step(token));
     } else if (escape !== undefined) literal.push(Uint8Array.of(unescape(escape)));
-    else if (whole === "%" || whole === "\\") throw new Error(`it ends with a single '${whole}': write it twice`);
-    else literal.push(utf8(whole));
+    else if (whole === "%" || whole === "\\") {
+      throw new Error(`it ends with a single '${whole}': write it twice`);
+    } else literal.push(utf8(whole));
   }
   flush();
   literal = [];

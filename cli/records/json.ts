@@ -128,7 +128,9 @@ function takeParts(record: JsonRecord): Uint8Array[] | undefined {
   const name = record.parts !== undefined ? "parts" : "parts_base64";
   const parts = record[name];
   if (parts === undefined) return undefined;
-  if (!Array.isArray(parts) || parts.length === 0) throw new RecordError(`'${name}' is not a list of one string or more`);
+  if (!Array.isArray(parts) || parts.length === 0) {
+    throw new RecordError(`'${name}' is not a list of one string or more`);
+  }
   return parts.map((part) => name === "parts" ? toUtf8(part, name) : fromBase64(part, name));
 }
 
@@ -149,7 +151,9 @@ function fromBase64(text: unknown, name: string): Uint8Array {
   if (typeof text !== "string") throw new RecordError(`'${name}' is not a string`);
   const bytes = Buffer.from(text, "base64");
   // Buffer skips what is not base64; a record must not lose bytes silently.
-  if (bytes.toString("base64").replace(/=+$/, "") !== text.replace(/=+$/, "")) throw new RecordError(`'${name}' is not base64`);
+  if (bytes.toString("base64").replace(/=+$/, "") !== text.replace(/=+$/, "")) {
+    throw new RecordError(`'${name}' is not base64`);
+  }
   return bytes;
 }
 

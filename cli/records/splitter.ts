@@ -51,10 +51,12 @@ export function splitterFor(framing: Exclude<Framing, "json">, rule: TopicRule):
 type Add = (bytes: Uint8Array, start: number, end: number, batch: Batch) => void;
 
 function adder({ topic, separator }: TopicRule): Add {
-  const addWhole: Add = topic === undefined ? (_bytes, start, end, batch) => batch.add(start, end, 0) : (_bytes, start, end, batch) => {
-    batch.add(0, topic.length, MORE);
-    batch.add(start, end, 0);
-  };
+  const addWhole: Add = topic === undefined
+    ? (_bytes, start, end, batch) => batch.add(start, end, 0)
+    : (_bytes, start, end, batch) => {
+      batch.add(0, topic.length, MORE);
+      batch.add(start, end, 0);
+    };
   if (separator === undefined) return addWhole;
   if (separator.length === 0) throw new UsageError("-K '': the separator must not be empty");
   return (bytes, start, end, batch) => {
@@ -86,9 +88,12 @@ function prefixed(add: Add): Splitter {
   return {
     split(bytes, start, _searched, end, batch) {
       while (end - start >= 4) {
-        const length = (bytes[start]! << 24 | bytes[start + 1]! << 16 | bytes[start + 2]! << 8 | bytes[start + 3]!) >>> 0;
+        const length =
+          (bytes[start]! << 24 | bytes[start + 1]! << 16 | bytes[start + 2]! << 8 | bytes[start + 3]!) >>> 0;
         if (length > MAX_MESSAGE) {
-          throw new LimitError(`A u32 prefix in the input announces ${length} bytes, and the limit is ${MAX_MESSAGE}: is it really --in u32?`);
+          throw new LimitError(
+            `A u32 prefix in the input announces ${length} bytes, and the limit is ${MAX_MESSAGE}: is it really --in u32?`,
+          );
         }
         if (end - start - 4 < length) break;
         add(bytes, start + 4, start + 4 + length, batch);
@@ -97,7 +102,11 @@ function prefixed(add: Add): Splitter {
       return start;
     },
     finish(_bytes, start, end) {
-      if (start < end) throw new LimitError(`The input ends in the middle of a u32 message: ${end - start} bytes are left over`);
+      if (start < end) {
+        throw new LimitError(
+          `The input ends in the middle of a u32 message: ${end - start} bytes are left over`,
+        );
+      }
     },
   };
 }

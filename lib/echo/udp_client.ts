@@ -35,6 +35,7 @@ class UdpEchoClient implements EchoClient {
   #datagramsSent = 0;
   #datagramsReceived = 0;
   #held: Buffer[] = [];
+  #sending = false;
   #full = false;
   #ended = false;
   #paused = false;
@@ -69,7 +70,7 @@ class UdpEchoClient implements EchoClient {
   }
 
   get #room(): boolean {
-    return this.#missing < WINDOW_DATAGRAMS && this.sent - this.received < WINDOW_BYTES;
+    return !this.#sending && this.#missing < WINDOW_DATAGRAMS && this.sent - this.received < WINDOW_BYTES;
   }
 
   send(bytes: Uint8Array): boolean {
@@ -84,11 +85,13 @@ class UdpEchoClient implements EchoClient {
     this.#inactivity.touch();
     this.#datagramsSent++;
     this.sent += bytes.length;
+    this.#sending = this.#full = true; // One after the other: two sends at once may overtake each other.
     this.#socket.send(bytes.slice(), (error) => {
       if (error) this.close(new UnreachableError(`Cannot send: ${messageOf(error)}`, { cause: error }));
+      this.#sending = false;
+      this.#proceed();
     });
-    this.#full = !this.#room;
-    return !this.#full;
+    return false;
   }
 
   end(): void {
@@ -131,8 +134,9 @@ class UdpEchoClient implements EchoClient {
     this.#proceed();
   }
 
-  /** What an echo, or the end of the input, makes possible. */
+  /** What an echo, a datagram that went out, or the end of the input makes possible. */
   #proceed(): void {
+    if (this.#over) return;
     if (this.#ended && this.#missing === 0) return this.close();
     if (!this.#full || !this.#room) return;
     this.#full = false;

@@ -5,8 +5,13 @@ import { formatEndpoint, type HostEndpoint } from "../transport/endpoint.ts";
 import type { EchoServer, EchoServerOptions } from "./server.ts";
 import { bindUdp } from "./udp_socket.ts";
 
-/** How many answers may wait for the system to take them; a datagram over that is dropped, as a full network would. */
-const MAX_UNSENT = 256;
+/** How many answers may wait to be sent; a datagram over that is dropped, as a full network would. */
+const MAX_WAITING = 256;
+
+interface Answer {
+  readonly datagram: Buffer;
+  readonly to: dgram.RemoteInfo;
+}
 
 /** Sends each datagram back to its sender. There are no connections, so only `once` of the limits applies. */
 export async function serveUdpEcho(endpoint: HostEndpoint, options: EchoServerOptions): Promise<EchoServer> {
@@ -22,7 +27,9 @@ class UdpEchoServer implements EchoServer {
 
   readonly #socket: dgram.Socket;
   readonly #options: EchoServerOptions;
-  #unsent = 0;
+  /** Answers go out one after the other: two sends at once may overtake each other. */
+  #waiting: Answer[] = [];
+  #sending = false;
   #stopping = false;
   #over = false;
 
@@ -31,7 +38,7 @@ class UdpEchoServer implements EchoServer {
     this.#socket = socket;
     this.#options = options;
     this.closed = new Promise((resolve) => socket.once("close", () => resolve()));
-    socket.on("message", (datagram, from) => this.#answer(datagram, from));
+    socket.on("message", (datagram, from) => this.#take({ datagram, to: from }));
     socket.on("error", () => {}); // A sender that is gone (ICMP) is no concern of the others.
   }
 
@@ -41,24 +48,35 @@ class UdpEchoServer implements EchoServer {
     return this.closed;
   }
 
-  #answer(datagram: Buffer, from: dgram.RemoteInfo): void {
+  #take(answer: Answer): void {
     if (this.#stopping) return;
     if (this.#options.once) this.#stopping = true;
-    if (this.#unsent >= MAX_UNSENT) {
-      return this.#report(datagram, from, new LimitError(`Over ${MAX_UNSENT} answers wait to be sent`));
+    if (this.#waiting.length >= MAX_WAITING) {
+      return this.#report(answer, new LimitError(`${MAX_WAITING} answers wait to be sent already`));
     }
-    this.#unsent++;
-    this.#socket.send(datagram, from.port, from.address, (error) => {
-      this.#unsent--;
-      this.#report(datagram, from, error);
+    this.#waiting.push(answer);
+    if (!this.#sending) this.#send();
+  }
+
+  #send(): void {
+    const answer = this.#waiting.shift();
+    this.#sending = answer !== undefined;
+    if (answer === undefined) {
       if (this.#stopping) this.close();
+      return;
+    }
+    const { datagram, to } = answer;
+    this.#socket.send(datagram, to.port, to.address, (error) => {
+      if (this.#over) return;
+      this.#report(answer, error);
+      this.#send();
     });
   }
 
-  #report(datagram: Buffer, from: dgram.RemoteInfo, cause: Error | null | undefined): void {
+  #report({ datagram, to }: Answer, cause: Error | null | undefined): void {
     const { onEvent } = this.#options;
     if (onEvent === undefined) return;
-    const remote = formatEndpoint({ scheme: "udp", host: from.address, port: from.port });
+    const remote = formatEndpoint({ scheme: "udp", host: to.address, port: to.port });
     const bytes = datagram.length;
     onEvent(cause ? { type: "dropped", remote, bytes, cause } : { type: "echoed", remote, bytes });
   }

@@ -103,10 +103,18 @@ function parseHostAndPort(scheme: HostEndpoint["scheme"], address: string, text:
     throw mistake(text, "an IPv6 address needs brackets", `${scheme}://${meant}`);
   }
   if (colon < 0 || address.endsWith("]") || address.endsWith(":")) {
-    throw mistake(text, "the port is missing", `${scheme}://${address.replace(/:$/, "") || "127.0.0.1"}:5555`);
+    throw mistake(
+      text,
+      "the port is missing",
+      `${scheme}://${address.replace(/:$/, "") || "127.0.0.1"}:5555`,
+    );
   }
   if (bracketed !== host.endsWith("]")) {
-    throw mistake(text, "the brackets of the IPv6 address do not match", `${scheme}://[::1]${address.slice(colon)}`);
+    throw mistake(
+      text,
+      "the brackets of the IPv6 address do not match",
+      `${scheme}://[::1]${address.slice(colon)}`,
+    );
   }
   if (bracketed) host = host.slice(1, -1);
   if (bracketed && !host.includes(":")) {
@@ -128,7 +136,11 @@ function parsePath(scheme: PathEndpoint["scheme"], path: string, text: string): 
   if (path.includes("\0")) throw mistake(text, "the path has a NUL byte in it", `${scheme}:///tmp/feed`);
   const bytes = new TextEncoder().encode(path).length;
   if (bytes > MAX_PATH_BYTES) {
-    throw mistake(text, `the path has ${bytes} bytes and a Unix socket takes ${MAX_PATH_BYTES}`, `${scheme}:///tmp/feed`);
+    throw mistake(
+      text,
+      `the path has ${bytes} bytes and a Unix socket takes ${MAX_PATH_BYTES}`,
+      `${scheme}:///tmp/feed`,
+    );
   }
   return { scheme, path };
 }

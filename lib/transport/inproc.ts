@@ -8,10 +8,12 @@ const bound = new Map<string, (stream: ByteStream) => void>();
 export function listenInproc(name: string, accept: (stream: ByteStream) => void): Listener {
   if (bound.has(name)) throw new AddressInUseError("the name is bound already in this process");
   bound.set(name, accept);
+  let open = true; // Closing twice must not take the name from the next who binds it.
   return {
     endpoint: `inproc://${name}`,
     close() {
-      bound.delete(name);
+      if (open) bound.delete(name);
+      open = false;
       return Promise.resolve();
     },
   };
@@ -68,7 +70,9 @@ class InprocStream implements ByteStream {
   write(bytes: Uint8Array): void {
     this.taken = 0;
     this.#writing = true;
-    if (this.peer.#closed.open) return queueMicrotask(() => this.close(new UnreachableError("The peer closed")));
+    if (this.peer.#closed.open) {
+      return queueMicrotask(() => this.close(new UnreachableError("The peer closed")));
+    }
     this.peer.#incoming = bytes;
     this.peer.#schedule();
   }

@@ -17,7 +17,10 @@ export interface ByteStream {
   readonly local: string;
   /** The other end, in the form of an endpoint. */
   readonly remote: string;
-  /** Resolves when the stream is closed: to the error that closed it, or to undefined. It never rejects. */
+  /**
+   * Resolves when the stream is closed, which it also is once both halves have ended: to the error that closed it, or to
+   * undefined. It never rejects.
+   */
   readonly closed: Promise<Error | undefined>;
   /** How many bytes of the current or last `write` the system has surely taken. */
   readonly taken: number;
@@ -68,7 +71,12 @@ export interface TransportOptions {
 export interface Runtime {
   connectTcp(host: string, port: number, signal: AbortSignal): Promise<ByteStream>;
   connectUnix(path: string, name: string, signal: AbortSignal): Promise<ByteStream>;
-  listenTcp(host: string, port: number, backlog: number, accept: (stream: ByteStream) => void): Promise<RawListener>;
+  listenTcp(
+    host: string,
+    port: number,
+    backlog: number,
+    accept: (stream: ByteStream) => void,
+  ): Promise<RawListener>;
   listenUnix(
     path: string,
     name: string,

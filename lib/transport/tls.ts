@@ -1,7 +1,13 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import net from "node:net";
 import tls from "node:tls";
 import { EndpointError, messageOf } from "../errors.ts";
 import { bound, NodeStream, settle } from "./runtime/node.ts";
+import { ground, needsGround } from "./runtime/tls_ground.ts";
 import type { ByteStream, RawListener, TlsOptions } from "./stream.ts";
+
+/** How long an accepted peer may take for the TLS handshake, in milliseconds. */
+const HANDSHAKE_MS = 10_000;
 
 /** Connects with TLS. The peer's certificate must match `host` unless `options.insecure` is set. */
 export async function connectTls(
@@ -11,9 +17,12 @@ export async function connectTls(
   options: TlsOptions,
   signal: AbortSignal,
 ): Promise<ByteStream> {
+  checkPem(options);
+  const tcp = net.connect({ host, port, noDelay: true, allowHalfOpen: true });
+  await settle(tcp, "connect", signal);
   const socket = tls.connect({
+    socket: needsGround ? ground(tcp) : tcp,
     host,
-    port,
     // An address is no server name (RFC 6066, 3).
     ...(/^[\d.]+$|:/.test(servername) ? {} : { servername }),
     rejectUnauthorized: !options.insecure,
@@ -21,7 +30,7 @@ export async function connectTls(
     allowHalfOpen: true,
   } as tls.ConnectionOptions);
   await settle(socket, "secureConnect", signal);
-  return new NodeStream(socket, undefined, "tls");
+  return new NodeStream(socket, undefined, "tls", needsGround ? tcp : undefined);
 }
 
 /** Listens with TLS; `options.cert` and `options.key` are needed. */
@@ -33,17 +42,60 @@ export function listenTls(
   accept: (stream: ByteStream) => void,
 ): Promise<RawListener> {
   if (options.cert === undefined || options.key === undefined) {
-    throw new EndpointError("Cannot listen with TLS without a certificate and its key (--cert FILE --key FILE)");
+    throw new EndpointError(
+      "Cannot listen with TLS without a certificate and its key (--cert FILE --key FILE)",
+    );
   }
-  let server: tls.Server;
-  try {
-    server = tls.createServer({ ...pem(options), allowHalfOpen: true, handshakeTimeout: 10_000 } as tls.TlsOptions);
-  } catch (error) {
-    throw new EndpointError(`Cannot use the certificate and key: ${messageOf(error)}`, { cause: error });
-  }
+  checkPem(options);
+  if (needsGround) return listenOnGround(host, port, backlog, options, accept);
+  const server = tls.createServer(
+    { ...pem(options), allowHalfOpen: true, handshakeTimeout: HANDSHAKE_MS } as tls.TlsOptions,
+  );
   server.on("secureConnection", (socket) => accept(new NodeStream(socket, undefined, "tls")));
   server.on("tlsClientError", () => {}); // A peer that fails the handshake is no concern of the others.
   return bound(server, { host, port, backlog });
+}
+
+function listenOnGround(
+  host: string,
+  port: number,
+  backlog: number,
+  options: TlsOptions,
+  accept: (stream: ByteStream) => void,
+): Promise<RawListener> {
+  const secureContext = tls.createSecureContext(pem(options));
+  const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (tcp) => {
+    const socket = new tls.TLSSocket(
+      ground(tcp) as net.Socket,
+      { isServer: true, secureContext, allowHalfOpen: true } as tls.TLSSocketOptions,
+    );
+    const timer = setTimeout(() => socket.destroy(), HANDSHAKE_MS);
+    socket.once("close", () => clearTimeout(timer));
+    socket.on("error", () => {}); // A peer that fails the handshake is no concern of the others.
+    socket.once("secure", () => {
+      clearTimeout(timer);
+      accept(new NodeStream(socket, undefined, "tls", tcp));
+    });
+  });
+  return bound(server, { host, port, backlog });
+}
+
+/** Finds out before any peer does which of the files is wrong. */
+function checkPem({ ca, cert, key }: TlsOptions): void {
+  if (ca !== undefined) parsed("certificate authorities", () => new X509Certificate(ca));
+  const certificate = cert === undefined ? undefined : parsed("certificate", () => new X509Certificate(cert));
+  const privateKey = key === undefined ? undefined : parsed("private key", () => createPrivateKey(key));
+  if (certificate !== undefined && privateKey !== undefined && !certificate.checkPrivateKey(privateKey)) {
+    throw new EndpointError("The private key does not belong to the certificate");
+  }
+}
+
+function parsed<T>(what: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw new EndpointError(`The ${what} cannot be read as PEM: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 function pem(options: TlsOptions): { ca?: string; cert?: string; key?: string } {

@@ -4,7 +4,7 @@ import { type Endpoint, formatEndpoint, type HostEndpoint, type PathEndpoint } f
 import { connectInproc, listenInproc } from "./inproc.ts";
 import { currentRuntime } from "./runtime/mod.ts";
 import type { ByteStream, Listener, RawListener, TransportOptions } from "./stream.ts";
-import { removeSocketFile, removeStaleSocket, systemPath } from "./unix_path.ts";
+import { hasFolder, removeSocketFile, removeStaleSocket, systemPath } from "./unix_path.ts";
 
 const BACKLOG = 100;
 
@@ -27,7 +27,11 @@ export async function connect(
         return await connectHost(endpoint, signal, options);
       case "ipc":
       case "unix":
-        return await (await currentRuntime()).connectUnix(systemPath(endpoint.path), formatEndpoint(endpoint), signal);
+        return await (await currentRuntime()).connectUnix(
+          systemPath(endpoint.path),
+          formatEndpoint(endpoint),
+          signal,
+        );
       case "inproc":
         return connectInproc(endpoint.name);
       case "udp":
@@ -56,7 +60,10 @@ export async function listen(
       case "tcp":
       case "tls": {
         const raw = await listenHost(endpoint, backlog, accept, options);
-        return { endpoint: formatEndpoint({ ...endpoint, host: boundHost(endpoint.host), port: raw.port }), close: raw.close };
+        return {
+          endpoint: formatEndpoint({ ...endpoint, host: boundHost(endpoint.host), port: raw.port }),
+          close: raw.close,
+        };
       }
       case "ipc":
       case "unix":
@@ -119,13 +126,18 @@ async function listenPath(
   const runtime = await currentRuntime();
   const { path } = endpoint;
   const name = formatEndpoint(endpoint);
-  if (await removeStaleSocket(path, runtime) === "live") throw new AddressInUseError("another program listens on it");
+  if (await removeStaleSocket(path, runtime) === "live") {
+    throw new AddressInUseError("another program listens on it");
+  }
+  if (!hasFolder(path)) throw new EndpointError("the folder does not exist (create it first)");
   const raw = await runtime.listenUnix(systemPath(path), name, backlog, accept);
+  let open = true;
   return {
     endpoint: name,
     async close() {
       await raw.close();
-      removeSocketFile(path);
+      if (open) removeSocketFile(path); // Only once: the next file there is somebody else's.
+      open = false;
     },
   };
 }

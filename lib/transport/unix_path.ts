@@ -1,4 +1,5 @@
 import fs from "node:fs";
+import { dirname } from "node:path";
 import type { Runtime } from "./stream.ts";
 
 /** How long a socket file's owner may take to accept before it counts as live all the same, in milliseconds. */
@@ -20,16 +21,26 @@ export async function removeStaleSocket(path: string, runtime: Runtime): Promise
   try {
     (await runtime.connectUnix(path, path, signal)).close();
     return "live";
-  } catch {
-    if (signal.aborted) return "live";
-    removeSocketFile(path);
-    return "free";
+  } catch (error) {
+    // Only this says that nobody listens: one whose queue is full, or that we may not connect to, is live.
+    if (codeOf(error) === "ECONNREFUSED") removeSocketFile(path);
+    return isSocketFile(path) ? "live" : "free";
   }
 }
 
 /** Removes the file of a socket that was closed; an abstract name has none. */
 export function removeSocketFile(path: string): void {
   if (!path.startsWith("@") && isSocketFile(path)) fs.rmSync(path, { force: true });
+}
+
+/** Whether a socket file can be made at `path` as far as its folder goes; an abstract name needs none. */
+export function hasFolder(path: string): boolean {
+  return path.startsWith("@") || fs.existsSync(dirname(path));
+}
+
+/** The system's code of the failure under an error of ours. */
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error ? (error.cause as { code?: string } | undefined)?.code : undefined;
 }
 
 function isSocketFile(path: string): boolean {

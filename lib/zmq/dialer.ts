@@ -57,7 +57,10 @@ export class Dialer {
 
   async #once(): Promise<Ending> {
     const attempt = new AbortController();
-    const late = new DOMException(`no answer within ${this.#options.handshakeTimeout / 1000} s`, "TimeoutError");
+    const late = new DOMException(
+      `no answer within ${this.#options.handshakeTimeout / 1000} s`,
+      "TimeoutError",
+    );
     const timer = setTimeout(() => attempt.abort(late), this.#options.handshakeTimeout);
     const stop = () => attempt.abort(this.#stop.signal.reason);
     this.#stop.signal.addEventListener("abort", stop);

@@ -3,14 +3,36 @@ export type SocketEvent =
   /** Bound; the endpoint has the real port. */
   | { readonly type: "listening"; readonly endpoint: string }
   /** A peer is ready. `endpoint` is what was dialed, or the address of a peer that dialed. */
-  | { readonly type: "connected"; readonly endpoint: string; readonly socketType: string; readonly version: string }
-  /** A peer was there, but the handshake failed; `final` when it will not be tried again. */
-  | { readonly type: "handshake-failed"; readonly endpoint: string; readonly error: Error; readonly final: boolean }
+  | {
+    readonly type: "connected";
+    readonly endpoint: string;
+    readonly socketType: string;
+    readonly version: string;
+  }
+  /** A peer was there, but the handshake failed. `dialed` when we connected to it, and not it to us. */
+  | {
+    readonly type: "handshake-failed";
+    readonly endpoint: string;
+    readonly error: Error;
+    readonly dialed: boolean;
+  }
   /** A ready peer is gone; `error` when it did not say goodbye. */
   | { readonly type: "disconnected"; readonly endpoint: string; readonly error: Error | undefined }
   /** Nobody answers; the next attempt comes in `delay` milliseconds. */
-  | { readonly type: "retrying"; readonly endpoint: string; readonly error: Error | undefined; readonly delay: number }
+  | {
+    readonly type: "retrying";
+    readonly endpoint: string;
+    readonly error: Error | undefined;
+    readonly delay: number;
+  }
   /** A peer subscribed or cancelled (PUB). */
-  | { readonly type: "subscription"; readonly endpoint: string; readonly topic: Uint8Array; readonly subscribe: boolean }
+  | {
+    readonly type: "subscription";
+    readonly endpoint: string;
+    readonly topic: Uint8Array;
+    readonly subscribe: boolean;
+  }
+  /** A subscriber's queue is full, and messages for it are dropped until it has room again (PUB). */
+  | { readonly type: "dropping"; readonly endpoint: string }
   /** The peer that was asked went away before its reply; the request is sent again (REQ). */
   | { readonly type: "request-again"; readonly endpoint: string };

@@ -33,9 +33,17 @@ export function resolveOptions(options: SocketOptions): ResolvedOptions {
     ...options,
   };
   for (const name of ["hwm", "hwmBytes", "maxMessageSize", "handshakeTimeout", "maxPeers"] as const) {
-    if (!(resolved[name] >= 1)) throw new RangeError(`Cannot create a socket as '${name}' must be at least 1: received ${resolved[name]}`);
+    if (!(resolved[name] >= 1)) {
+      throw new RangeError(
+        `Cannot create a socket as '${name}' must be at least 1: received ${resolved[name]}`,
+      );
+    }
   }
   // Positions in a batch are 32-bit.
-  if (resolved.maxMessageSize > 2 ** 30) throw new RangeError(`Cannot create a socket as 'maxMessageSize' is at most 2^30: received ${resolved.maxMessageSize}`);
+  if (resolved.maxMessageSize > 2 ** 30) {
+    throw new RangeError(
+      `Cannot create a socket as 'maxMessageSize' is at most 2^30: received ${resolved.maxMessageSize}`,
+    );
+  }
   return resolved;
 }

@@ -38,6 +38,8 @@ interface Subscriber {
   /** The frames that are to be appended for it: a run of whole messages. */
   runFrom: number;
   runTo: number;
+  /** Whether the last message for it was dropped. */
+  dropping: boolean;
   /** When it was first found full, since it last had room; 0 when it has. */
   fullSince: number;
   /** Until when it is not waited for. */
@@ -103,7 +105,11 @@ export class Pub extends Sender {
     if (subscribe && !subscriber.topics.has(key)) {
       subscriber.topicBytes += topic.length;
       if (subscriber.topics.size >= MAX_SUBSCRIPTIONS || subscriber.topicBytes > MAX_TOPIC_BYTES) {
-        return from.close(new LimitError(`The peer has more than ${MAX_SUBSCRIPTIONS} subscriptions, or ${MAX_TOPIC_BYTES} bytes of topics`));
+        return from.close(
+          new LimitError(
+            `The peer has more than ${MAX_SUBSCRIPTIONS} subscriptions, or ${MAX_TOPIC_BYTES} bytes of topics`,
+          ),
+        );
       }
       const own = topic.slice();
       subscriber.topics.set(key, own);
@@ -133,6 +139,7 @@ export class Pub extends Sender {
       offered: 0,
       runFrom: 0,
       runTo: 0,
+      dropping: false,
       fullSince: 0,
       stalledUntil: 0,
     });
@@ -151,7 +158,9 @@ export class Pub extends Sender {
     for (const subscriber of this.#subscribers.values()) {
       subscriber.room = subscriber.connection.outbox.room;
       subscriber.offered = subscriber.runFrom = subscriber.runTo = 0;
-      if (subscriber.topics.size > 0 && this.#awaits(subscriber, now)) least = Math.min(least, subscriber.room);
+      if (subscriber.topics.size > 0 && this.#awaits(subscriber, now)) {
+        least = Math.min(least, subscriber.room);
+      }
     }
     return least;
   }
@@ -174,8 +183,13 @@ export class Pub extends Sender {
     subscriber.offered = this.#to;
     if (subscriber.room === 0) {
       this.#dropped++;
+      if (!subscriber.dropping) {
+        this.options.onEvent({ type: "dropping", endpoint: subscriber.connection.remote });
+      }
+      subscriber.dropping = true;
       return;
     }
+    subscriber.dropping = false;
     if (subscriber.runTo !== this.#from) this.#endRun(subscriber, this.#batch!);
     if (subscriber.runTo === 0) subscriber.runFrom = this.#from;
     subscriber.runTo = this.#to;
@@ -183,7 +197,9 @@ export class Pub extends Sender {
   };
 
   #endRun(subscriber: Subscriber, batch: Batch): void {
-    if (subscriber.runTo > 0) subscriber.connection.outbox.appendBatch(batch, subscriber.runFrom, subscriber.runTo);
+    if (subscriber.runTo > 0) {
+      subscriber.connection.outbox.appendBatch(batch, subscriber.runFrom, subscriber.runTo);
+    }
     subscriber.runFrom = subscriber.runTo = 0;
   }
 }

@@ -23,13 +23,19 @@ export abstract class Receiver extends Socket implements AsyncIterable<Uint8Arra
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<Uint8Array[]> {
-    for (let message = await this.receive(); message !== undefined; message = await this.receive()) yield message;
+    for (let message = await this.receive(); message !== undefined; message = await this.receive()) {
+      yield message;
+    }
   }
 
   override async close(linger = 0): Promise<number> {
     const unsent = await super.close(linger);
     this.#box.end();
     return unsent;
+  }
+
+  protected override onFailure(): void {
+    this.#box.end();
   }
 
   override onBatch(from: Connection, batch: Batch): void {

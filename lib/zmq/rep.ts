@@ -32,8 +32,16 @@ export class Rep extends Socket implements AsyncIterable<Request> {
     return this.#inbox.take();
   }
 
+  /** Gives no further requests: every `receive`, pending ones too, resolves to undefined once the inbox is empty. */
+  endReceiving(): void {
+    this.pause();
+    this.#inbox.end();
+  }
+
   async *[Symbol.asyncIterator](): AsyncIterator<Request> {
-    for (let request = await this.receive(); request !== undefined; request = await this.receive()) yield request;
+    for (let request = await this.receive(); request !== undefined; request = await this.receive()) {
+      yield request;
+    }
   }
 
   override async close(linger = 0): Promise<number> {
@@ -42,13 +50,19 @@ export class Rep extends Socket implements AsyncIterable<Request> {
     return unsent;
   }
 
+  protected override onFailure(): void {
+    this.#inbox.end();
+  }
+
   override onBatch(from: Connection, batch: Batch): void {
     for (let at = 0; at < batch.frames;) {
       const end = batch.messageEnd(at);
       // The envelope goes through the first empty frame; a message without one is no request, and dropped (RFC 28).
       let body = at;
       while (body < end && batch.starts[body] !== batch.ends[body]) body++;
-      if (++body < end) this.#inbox.put(new PendingRequest(from, batch.copy(at, body - 1), batch.copy(body, end)));
+      if (++body < end) {
+        this.#inbox.put(new PendingRequest(from, batch.copy(at, body - 1), batch.copy(body, end)));
+      }
       at = end;
     }
   }

@@ -15,6 +15,8 @@ export class Req extends Socket {
   readonly #circle = new RoundRobin();
   #asked: Connection | undefined;
   #reply: Uint8Array[] | undefined;
+  /** Where the last reply came from, in the form of an endpoint. */
+  lastPeer = "";
 
   constructor(options: SocketOptions = {}) {
     super("REQ", options);
@@ -28,7 +30,9 @@ export class Req extends Socket {
    * @throws the reason of `signal`
    */
   async request(message: Outgoing, signal?: AbortSignal): Promise<Uint8Array[]> {
-    if (this.#asked !== undefined) throw new Error("Cannot send a request while another one waits for its reply");
+    if (this.#asked !== undefined) {
+      throw new Error("Cannot send a request while another one waits for its reply");
+    }
     const batch = Batch.of([EMPTY, ...framesOf(message)]);
     const wake = () => this.changed.fire();
     signal?.addEventListener("abort", wake);
@@ -66,6 +70,7 @@ export class Req extends Socket {
       const end = batch.messageEnd(at);
       if (end - at < 2 || batch.starts[at] !== batch.ends[at]) continue;
       this.#reply = batch.copy(at + 1, end);
+      this.lastPeer = from.remote;
       this.changed.fire();
       return;
     }

@@ -31,9 +31,7 @@ export class RoundRobin {
   /** How many messages came back from lost peers and have no new one. */
   get returned(): number {
     let sum = 0;
-    for (const { batch, from } of this.#returned) {
-      for (let i = from; i < batch.frames; i++) if (batch.flags[i] === 0) sum++;
-    }
+    for (const { batch, from } of this.#returned) sum += batch.countMessages(from, batch.frames);
     return sum;
   }
 
@@ -75,7 +73,7 @@ export class RoundRobin {
       const connection = only ?? this.pick();
       if (connection === undefined) break;
       // One peer takes a run at once; several take one message each.
-      const to = only === undefined ? batch.messageEnd(from) : runEnd(batch, from, only.outbox.room);
+      const to = only === undefined ? batch.messageEnd(from) : batch.skipMessages(from, only.outbox.room);
       if (to === from) break;
       connection.outbox.appendBatch(batch, from, to);
       from = to;
@@ -83,12 +81,4 @@ export class RoundRobin {
     for (const connection of this.#connections) connection.outbox.flush();
     return from;
   }
-}
-
-/** The frame behind the next `count` messages. */
-function runEnd(batch: Batch, from: number, count: number): number {
-  // Messages of one frame, the common case, need no walk.
-  if (batch.messages === batch.frames) return Math.min(from + count, batch.frames);
-  for (; count > 0 && from < batch.frames; count--) from = batch.messageEnd(from);
-  return from;
 }

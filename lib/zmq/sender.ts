@@ -9,7 +9,9 @@ export type Outgoing = Uint8Array | string | readonly (Uint8Array | string)[];
 /** The frames of an outgoing message. */
 export function framesOf(message: Outgoing): Uint8Array[] {
   const parts = typeof message === "string" || message instanceof Uint8Array ? [message] : message;
-  if (parts.length === 0) throw new TypeError("Cannot send a message without frames: an empty message is one empty frame");
+  if (parts.length === 0) {
+    throw new TypeError("Cannot send a message without frames: an empty message is one empty frame");
+  }
   return parts.map((part) => typeof part === "string" ? utf8(part) : part);
 }
 

@@ -1,4 +1,4 @@
-import { ClosedError, EndpointError, isFinal, LimitError } from "../errors.ts";
+import { ClosedError, EndpointError, LimitError } from "../errors.ts";
 import { type Endpoint, parseEndpoint } from "../transport/endpoint.ts";
 import type { ByteStream, Listener } from "../transport/stream.ts";
 import { listen } from "../transport/transport.ts";
@@ -7,7 +7,7 @@ import { Connection, type ConnectionOwner } from "../zmtp/connection.ts";
 import { handshake } from "../zmtp/handshake.ts";
 import type { SocketType } from "../zmtp/socket_type.ts";
 import { Dialer, type Ending } from "./dialer.ts";
-import { resolveOptions, type ResolvedOptions, type SocketOptions } from "./options.ts";
+import { type ResolvedOptions, resolveOptions, type SocketOptions } from "./options.ts";
 import { Signal } from "./signal.ts";
 
 /** How long a peer may take to read to the end and close, once all is sent, in milliseconds. */
@@ -85,11 +85,16 @@ export abstract class Socket implements ConnectionOwner {
    */
   connect(endpoint: string | Endpoint): void {
     this.#assertOpen();
-    const dialer = new Dialer(this.#usable(endpoint), this.options, (stream, name) => this.#serve(stream, name));
+    const dialer = new Dialer(
+      this.#usable(endpoint),
+      this.options,
+      (stream, name) => this.#serve(stream, name, true),
+    );
     this.#dialers.add(dialer);
     dialer.done.then((failure) => {
       this.#dialers.delete(dialer);
       this.#failure = failure;
+      if (this.failure !== undefined) this.onFailure();
       this.changed.fire();
     });
   }
@@ -148,6 +153,8 @@ export abstract class Socket implements ConnectionOwner {
   protected onAttach(_connection: Connection): void {}
   /** A ready peer is gone. */
   protected onDetach(_connection: Connection): void {}
+  /** No endpoint is left that could bring a peer; `failure` says why. */
+  protected onFailure(): void {}
 
   /** Socket types that receive override this; what others are sent is dropped, as in libzmq. */
   onBatch(_from: Connection, _batch: Batch): void {}
@@ -161,13 +168,13 @@ export abstract class Socket implements ConnectionOwner {
     if (this.#closed || this.connections.size + this.#greeting.size >= this.options.maxPeers) {
       const error = new LimitError(`There are ${this.options.maxPeers} peers already; one more was refused`);
       stream.close();
-      this.options.onEvent({ type: "handshake-failed", endpoint: stream.remote, error, final: true });
+      this.options.onEvent({ type: "handshake-failed", endpoint: stream.remote, error, dialed: false });
       return;
     }
-    this.#serve(stream, stream.remote);
+    this.#serve(stream, stream.remote, false);
   }
 
-  async #serve(stream: ByteStream, endpoint: string): Promise<Ending> {
+  async #serve(stream: ByteStream, endpoint: string, dialed: boolean): Promise<Ending> {
     const { onEvent, hwm, hwmBytes, maxMessageSize, handshakeTimeout } = this.options;
     let connection: Connection;
     this.#greeting.add(stream);
@@ -176,7 +183,7 @@ export abstract class Socket implements ConnectionOwner {
       connection = new Connection(stream, result, this, { messages: hwm, bytes: hwmBytes }, maxMessageSize);
     } catch (thrown) {
       const error = thrown as Error;
-      if (!this.#closed) onEvent({ type: "handshake-failed", endpoint, error, final: isFinal(error) });
+      if (!this.#closed) onEvent({ type: "handshake-failed", endpoint, error, dialed });
       return { error, wasReady: false };
     } finally {
       this.#greeting.delete(stream);
@@ -199,7 +206,9 @@ export abstract class Socket implements ConnectionOwner {
   #usable(endpoint: string | Endpoint): Endpoint {
     const parsed = typeof endpoint === "string" ? parseEndpoint(endpoint) : endpoint;
     if (parsed.scheme === "tcp" || parsed.scheme === "ipc" || parsed.scheme === "inproc") return parsed;
-    throw new EndpointError(`Cannot use ${parsed.scheme}:// with a ${this.type} socket: it takes tcp, ipc and inproc`);
+    throw new EndpointError(
+      `Cannot use ${parsed.scheme}:// with a ${this.type} socket: it takes tcp, ipc and inproc`,
+    );
   }
 
   #assertOpen(): void {

@@ -12,7 +12,12 @@ interface Node<T> {
  * It needs memory for the bytes of its topics, and not a node for each of them.
  */
 export class TopicTree<T> {
-  readonly #root: Node<T> = { label: new Uint8Array(0), parent: undefined, children: undefined, values: undefined };
+  readonly #root: Node<T> = {
+    label: new Uint8Array(0),
+    parent: undefined,
+    children: undefined,
+    values: undefined,
+  };
 
   /** Whether the tree had no such pair yet. */
   add(topic: Uint8Array, value: T): boolean {

@@ -62,6 +62,31 @@ export class Batch {
     return from + 1;
   }
 
+  /** How many messages end in the frames `[from, to)`. */
+  countMessages(from: number, to: number): number {
+    if (from === 0 && to === this.frames) return this.messages;
+    let count = 0;
+    for (let i = from; i < to; i++) if (this.flags[i] === 0) count++;
+    return count;
+  }
+
+  /** The frame behind the first `count` messages from frame `from` on, or the end. */
+  skipMessages(from: number, count: number): number {
+    // Messages of one frame, the common case, need no walk.
+    if (this.messages === this.frames) return Math.min(from + count, this.frames);
+    for (; count > 0 && from < this.frames; count--) from = this.messageEnd(from);
+    return from;
+  }
+
+  /** The frames `[from, to)` as a batch of its own that shares the buffer. */
+  slice(from: number, to: number): Batch {
+    const part = new Batch();
+    part.bytes = this.bytes;
+    part.stable = this.stable;
+    for (let i = from; i < to; i++) part.add(this.starts[i]!, this.ends[i]!, this.flags[i]!);
+    return part;
+  }
+
   /** The frames `[from, to)` as copies of their own. */
   copy(from: number, to: number): Uint8Array[] {
     const copies = new Array<Uint8Array>(to - from);

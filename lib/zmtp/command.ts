@@ -27,7 +27,9 @@ export function encodeReady(properties: readonly (readonly [name: string, value:
 }
 
 /** `nameLen name BE32(valueLen) value`, for each property (RFC 37, 2.5). */
-export function encodeMetadata(properties: readonly (readonly [name: string, value: Uint8Array])[]): Uint8Array {
+export function encodeMetadata(
+  properties: readonly (readonly [name: string, value: Uint8Array])[],
+): Uint8Array {
   return concat(properties.flatMap(([name, value]) => {
     const head = new Uint8Array(1 + name.length + 4);
     head[0] = name.length;
@@ -48,7 +50,9 @@ export function parseMetadata(data: Uint8Array): Map<string, Uint8Array> {
   for (let at = 0; at < data.length;) {
     const nameLength = data[at]!;
     const value = at + 1 + nameLength + 4;
-    if (nameLength === 0 || value > data.length) throw new ProtocolError("The peer's metadata is cut or malformed");
+    if (nameLength === 0 || value > data.length) {
+      throw new ProtocolError("The peer's metadata is cut or malformed");
+    }
     const end = value + view.getUint32(value - 4);
     if (end > data.length) throw new ProtocolError("The peer's metadata is cut or malformed");
     properties.set(text(data.subarray(at + 1, value - 4)).toLowerCase(), data.slice(value, end));

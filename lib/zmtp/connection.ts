@@ -111,7 +111,9 @@ export class Connection implements StreamSink {
   }
 
   onEnd(): void {
-    this.close(this.#decoder.idle ? undefined : new UnreachableError("The peer went away in the middle of a message"));
+    this.close(
+      this.#decoder.idle ? undefined : new UnreachableError("The peer went away in the middle of a message"),
+    );
   }
 
   onDrain(): void {

@@ -81,7 +81,9 @@ export class FrameDecoder {
       this.#wanted = at + 2;
       if (at + 2 > to) break;
       const flags = bytes[at]!;
-      if (flags > FLAGS_MASK) throw new ProtocolError(`The peer sent a frame with reserved flags (${hex(flags)})`);
+      if (flags > FLAGS_MASK) {
+        throw new ProtocolError(`The peer sent a frame with reserved flags (${hex(flags)})`);
+      }
       let body = at + 2;
       let length = bytes[at + 1]!;
       if ((flags & LONG) !== 0) {
@@ -155,7 +157,9 @@ function readLength(bytes: Uint8Array, at: number): number {
 }
 
 function tooLarge(length: number, limit: number): LimitError {
-  return new LimitError(`The peer announced a frame of ${length} bytes, and the limit for a message is ${limit} bytes`);
+  return new LimitError(
+    `The peer announced a frame of ${length} bytes, and the limit for a message is ${limit} bytes`,
+  );
 }
 
 function hex(value: number): string {

@@ -2,9 +2,25 @@ import { IncompatiblePeerError, ProtocolError } from "../errors.ts";
 import type { ByteStream } from "../transport/stream.ts";
 import { COMMAND, LONG } from "./batch.ts";
 import { EMPTY, preview, text, utf8 } from "./bytes.ts";
-import { type Command, encodeError, encodeReady, parseCommand, parseError, parseMetadata } from "./command.ts";
+import {
+  type Command,
+  encodeError,
+  encodeReady,
+  parseCommand,
+  parseError,
+  parseMetadata,
+} from "./command.ts";
 import { encodeFrame } from "./frame_encoder.ts";
-import { checkSignature, decodeRest, encodeRest, MAJOR, REST_LENGTH, REVISION_2, SIGNATURE, SIGNATURE_LENGTH } from "./greeting.ts";
+import {
+  checkSignature,
+  decodeRest,
+  encodeRest,
+  MAJOR,
+  REST_LENGTH,
+  REVISION_2,
+  SIGNATURE,
+  SIGNATURE_LENGTH,
+} from "./greeting.ts";
 import { incompatibility, type SocketType, typeFromWire, typeToWire } from "./socket_type.ts";
 import { StreamReader } from "./stream_reader.ts";
 
@@ -71,7 +87,9 @@ async function greet(reader: StreamReader, options: HandshakeOptions): Promise<P
   await reader.read(SIGNATURE_LENGTH);
   await reader.write(Uint8Array.of(MAJOR));
   const [revision] = await reader.read(1);
-  if (revision === 0) throw new ProtocolError("The peer speaks ZMTP 1.0, and 2.0 is the oldest version spoken here");
+  if (revision === 0) {
+    throw new ProtocolError("The peer speaks ZMTP 1.0, and 2.0 is the oldest version spoken here");
+  }
   return revision! < MAJOR ? await greet2(reader, options) : await greet3(reader, options);
 }
 
@@ -83,7 +101,9 @@ async function greet2(reader: StreamReader, options: HandshakeOptions): Promise<
   const socketType = typeFromWire(type!);
   checkType(options.socketType, socketType);
   const [flags, length] = await reader.read(2);
-  if (flags !== 0) throw new ProtocolError(`The peer sent no identity frame (ZMTP 2.0, revision ${REVISION_2})`);
+  if (flags !== 0) {
+    throw new ProtocolError(`The peer sent no identity frame (ZMTP 2.0, revision ${REVISION_2})`);
+  }
   return { socketType, identity: (await reader.read(length!)).slice(), version: "2.0" };
 }
 
@@ -91,7 +111,9 @@ async function greet3(reader: StreamReader, options: HandshakeOptions): Promise<
   await reader.write(encodeRest("NULL", false));
   const { minor, mechanism } = decodeRest(await reader.read(REST_LENGTH));
   if (mechanism !== "NULL") {
-    throw new IncompatiblePeerError(`the peer wants ${mechanism || "an unnamed"} security, and this side speaks NULL`);
+    throw new IncompatiblePeerError(
+      `the peer wants ${mechanism || "an unnamed"} security, and this side speaks NULL`,
+    );
   }
   await reader.write(encodeReady(metadata(options)));
   const { name, data } = await readCommand(reader);
@@ -126,7 +148,9 @@ async function readCommand(reader: StreamReader): Promise<Command> {
     length = header.subarray(1).reduce((sum, byte) => sum * 256 + byte, 0);
   } else await reader.read(2);
   if (length > MAX_COMMAND) {
-    throw new ProtocolError(`The peer announced a handshake command of ${length} bytes; the limit is ${MAX_COMMAND}`);
+    throw new ProtocolError(
+      `The peer announced a handshake command of ${length} bytes; the limit is ${MAX_COMMAND}`,
+    );
   }
   return parseCommand(await reader.read(length));
 }

@@ -64,9 +64,7 @@ export class Outbox {
 
   /** Appends the frames `[from, to)`, which must be whole messages. Call `flush` when done. */
   appendBatch(batch: Batch, from: number, to: number): void {
-    let messages = 0;
-    for (let i = from; i < to; i++) if (batch.flags[i] === 0) messages++;
-    this.#messages += messages;
+    this.#messages += batch.countMessages(from, to);
     while (from < to) {
       if (batch.stable && batch.ends[from]! - batch.starts[from]! >= LARGE_BODY) this.#refer(batch, from++);
       else from = this.#copy(batch, from, to);
@@ -113,7 +111,11 @@ export class Outbox {
    * @returns the messages that were not taken to their end; no peer can have seen them whole
    */
   reclaim(taken: number): Batch {
-    const blocks = [...this.#unfinished, ...(this.#flight === undefined ? [] : [this.#flight]), ...this.#blocks];
+    const blocks = [
+      ...this.#unfinished,
+      ...(this.#flight === undefined ? [] : [this.#flight]),
+      ...this.#blocks,
+    ];
     for (const block of this.#unfinished) taken += block.length;
     this.#unfinished = [];
     this.#flight = undefined;
@@ -148,16 +150,19 @@ export class Outbox {
     }
     const block = this.#reserve(encodedBound(batch, from, end));
     const at = encodeBatch(batch, from, end, block.bytes, block.length);
-    let messages = 0;
-    for (let i = from; i < end; i++) if (batch.flags[i] === 0) messages++;
-    this.#grew(block, at - block.length, messages, batch.flags[end - 1] === 0);
+    this.#grew(block, at - block.length, batch.countMessages(from, end), batch.flags[end - 1] === 0);
     return end;
   }
 
   #refer(batch: Batch, at: number): void {
     const body = batch.frame(at);
     const head = this.#reserve(MAX_HEADER);
-    this.#grew(head, writeHeader(head.bytes, head.length, batch.flags[at]!, body.length) - head.length, 0, false);
+    this.#grew(
+      head,
+      writeHeader(head.bytes, head.length, batch.flags[at]!, body.length) - head.length,
+      0,
+      false,
+    );
     const whole = batch.flags[at] === 0;
     const block = { bytes: body, length: 0, messages: 0, whole, own: false };
     this.#blocks.push(block);

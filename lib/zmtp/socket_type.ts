@@ -1,5 +1,17 @@
 /** The socket types of ZMTP, at the index that ZMTP 2.0 gives them on the wire (RFC 15). */
-const TYPES = ["PAIR", "PUB", "SUB", "REQ", "REP", "DEALER", "ROUTER", "PULL", "PUSH", "XPUB", "XSUB"] as const;
+const TYPES = [
+  "PAIR",
+  "PUB",
+  "SUB",
+  "REQ",
+  "REP",
+  "DEALER",
+  "ROUTER",
+  "PULL",
+  "PUSH",
+  "XPUB",
+  "XSUB",
+] as const;
 
 export type SocketType = typeof TYPES[number];
 

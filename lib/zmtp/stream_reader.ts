@@ -22,7 +22,9 @@ export class StreamReader implements StreamSink {
       () => this.#fail(new HandshakeTimeoutError(`The handshake did not finish within ${timeout / 1000} s`)),
       timeout,
     );
-    stream.closed.then((cause) => this.#fail(cause ?? new UnreachableError("The peer closed the connection")));
+    stream.closed.then((cause) =>
+      this.#fail(cause ?? new UnreachableError("The peer closed the connection"))
+    );
     stream.attach(this);
   }
 

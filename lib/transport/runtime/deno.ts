@@ -8,9 +8,9 @@ const MAX_READ = 256 * 1024;
 
 /** `Deno.*`, whose sockets are about twice as fast as `node:net` on Deno. */
 export const denoRuntime: Runtime = {
-  connectTcp: (hostname, port, signal) =>
-    open(Deno.connect({ hostname, port, signal }).then(withoutDelay)),
-  connectUnix: (path, name, signal) => open(abortable(Deno.connect({ transport: "unix", path }), signal), name),
+  connectTcp: (hostname, port, signal) => open(Deno.connect({ hostname, port, signal }).then(withoutDelay)),
+  connectUnix: (path, name, signal) =>
+    open(abortable(Deno.connect({ transport: "unix", path }), signal), name),
   // deno-lint-ignore require-await
   listenTcp: async (hostname, port, backlog, accept) =>
     serve(listen(() => Deno.listen({ hostname, port, tcpBacklog: backlog })), accept),
@@ -50,10 +50,12 @@ function listen<L>(bind: () => L): L {
 
 function serve(listener: Deno.Listener, accept: (stream: ByteStream) => void, name?: string): RawListener {
   const done = acceptAll(listener, (conn) => accept(new DenoStream(conn, name)));
+  let open = true;
   return {
     port: listener.addr.transport === "tcp" ? listener.addr.port : 0,
     async close() {
-      listener.close();
+      if (open) listener.close();
+      open = false;
       await done;
     },
   };
@@ -88,6 +90,7 @@ class DenoStream implements ByteStream {
   #paused = false;
   #writing = false;
   #ending = false;
+  #endedHalves = 0;
 
   /** @param name of both ends; a Unix socket's own address is empty at one of them */
   constructor(conn: Deno.Conn, name?: string) {
@@ -122,8 +125,10 @@ class DenoStream implements ByteStream {
         this.#held = 0;
         if (this.#closed.open) break;
         if (this.#paused) this.#held = count;
-        else if (count < 0) return this.#sink!.onEnd();
-        else {
+        else if (count < 0) {
+          this.#sink!.onEnd();
+          return this.#halfEnded();
+        } else {
           this.#sink!.onData(this.#buffer.subarray(0, count));
           if (count === this.#buffer.length && count < MAX_READ && this.#held === 0) {
             this.#buffer = new Uint8Array(count * 2);
@@ -162,7 +167,15 @@ class DenoStream implements ByteStream {
   }
 
   #closeWrite(): void {
-    this.#conn.closeWrite().catch((error) => this.close(isFinished(error) ? undefined : broken(error)));
+    this.#conn.closeWrite().then(
+      () => this.#halfEnded(),
+      (error) => this.close(isFinished(error) ? undefined : broken(error)),
+    );
+  }
+
+  /** The system keeps a socket whose halves have both ended until it is closed. */
+  #halfEnded(): void {
+    if (++this.#endedHalves === 2) this.close();
   }
 
   close(cause?: Error): void {

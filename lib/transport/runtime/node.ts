@@ -57,7 +57,8 @@ export function bound(server: net.Server, where: net.ListenOptions): Promise<Raw
       const address = server.address();
       resolve({
         port: typeof address === "object" && address !== null ? address.port : 0,
-        close: () => new Promise((done) => server.close(() => done())),
+        // Its callback would wait for every accepted stream; the address is free at once.
+        close: () => Promise.resolve(void server.close()),
       });
     });
   });
@@ -71,16 +72,24 @@ export class NodeStream implements ByteStream {
   taken = 0;
 
   readonly #socket: net.Socket;
+  readonly #below: net.Socket | undefined;
   readonly #closed = new Latch<Error | undefined>();
   #sink: StreamSink | undefined;
+  #paused = false;
   #writing = 0;
 
-  /** @param name of both ends, where they have no addresses of their own */
-  constructor(socket: net.Socket, name?: string, scheme = "tcp") {
+  /**
+   * @param name of both ends, where they have no addresses of their own
+   * @param below the socket that `socket` stands on, where pausing `socket` would not be enough
+   */
+  constructor(socket: net.Socket, name?: string, scheme = "tcp", below?: net.Socket) {
     this.#socket = socket;
-    this.local = name ?? describe(scheme, socket.localAddress, socket.localPort);
-    this.remote = name ?? describe(scheme, socket.remoteAddress, socket.remotePort);
+    this.#below = below;
+    const { localAddress, localPort, remoteAddress, remotePort } = below ?? socket;
+    this.local = name ?? describe(scheme, localAddress, localPort);
+    this.remote = name ?? describe(scheme, remoteAddress, remotePort);
     this.closed = this.#closed.promise;
+    below?.pause();
     socket.pause();
     socket.on("error", (error) => this.close(broken(error)));
     socket.on("close", () => this.close());
@@ -90,17 +99,23 @@ export class NodeStream implements ByteStream {
     const first = this.#sink === undefined;
     this.#sink = sink;
     if (!first) return;
-    this.#socket.on("data", (chunk) => this.#sink!.onData(chunk as Uint8Array));
-    this.#socket.on("end", () => this.#sink!.onEnd());
-    this.#socket.resume();
+    // Bun still tells a destroyed socket's end.
+    this.#socket.on("data", (chunk) => this.#closed.open || this.#sink!.onData(chunk as Uint8Array));
+    this.#socket.on("end", () => this.#closed.open || this.#sink!.onEnd());
+    if (!this.#paused) this.resume();
   }
 
   pause(): void {
+    this.#paused = true;
+    this.#below?.pause();
     this.#socket.pause();
   }
 
   resume(): void {
-    if (this.#sink !== undefined) this.#socket.resume();
+    this.#paused = false;
+    if (this.#sink === undefined) return;
+    this.#below?.resume();
+    this.#socket.resume();
   }
 
   write(bytes: Uint8Array): void {

@@ -28,7 +28,9 @@ export function refused(error: unknown): Error {
     return new EndpointError("The address does not belong to this machine", { cause: error });
   }
   if (code === "EACCES" || /permission denied/i.test(text)) {
-    return new EndpointError("Permission denied: a port under 1024 or the path needs more rights", { cause: error });
+    return new EndpointError("Permission denied: a port under 1024 or the path needs more rights", {
+      cause: error,
+    });
   }
   if (code === "ECONNREFUSED" || /refused/i.test(text)) {
     return new UnreachableError("Connection refused: nobody listens there", { cause: error });

@@ -1,0 +1,67 @@
+import { Pub } from "../../lib/zmq/pub.ts";
+import { utf8 } from "../../lib/zmtp/bytes.ts";
+import examples from "../cheats/pub.md" with { type: "text" };
+import { command, group, option } from "../command.ts";
+import { describeEvents, open, planEndpoints } from "../endpoints.ts";
+import { EXIT } from "../errors.ts";
+import { delivery, diagnostics, ending, endpoints, input, pacing, readiness } from "../options.ts";
+import { repeats } from "../pacer.ts";
+import { messages, PATIENCE_MS, sendAll, waitForPeers } from "../sending.ts";
+import { Session } from "../session.ts";
+import { sourceOf } from "../source.ts";
+import { text, word } from "../values.ts";
+
+const topics = group("Messages", {
+  topic: option("-t, --topic <topic>", "send this as a first frame before each body", text),
+  separator: option(
+    "-K, --key-separator <text>",
+    "split each line here into topic and body; -t is for lines without it",
+    word,
+  ),
+});
+
+export default command({
+  name: "pub",
+  summary: "publish each line to all subscribers",
+  argument: ["[endpoint...]", "where to listen; > in front connects"],
+  options: {
+    ...endpoints,
+    ...readiness,
+    ...input,
+    ...topics,
+    ...ending,
+    ...pacing,
+    ...delivery,
+    ...diagnostics,
+  },
+  examples,
+  action(values, operands) {
+    const plan = planEndpoints("pub", "bind", values, operands);
+    const source = sourceOf(values, repeats(values), {
+      topic: values.topic === undefined ? undefined : utf8(values.topic),
+      separator: values.separator === undefined ? undefined : utf8(values.separator),
+    });
+    const session = new Session("pub", values);
+    return session.run(async () => {
+      const socket = new Pub({
+        hwm: values.hwm ?? 1000,
+        onFull: values.onFull === "block" || values.onFull === "fail" ? "block" : "drop",
+        dropAfter: PATIENCE_MS,
+        onEvent: describeEvents(session),
+      });
+      await open(session, socket, plan);
+      await waitForPeers(session, socket, values.waitPeers ?? 1, () => socket.subscribers, values.timeout);
+      // The socket drops for one subscriber at a time, so the sending itself only ever waits.
+      const onFull = values.onFull === "fail" ? "fail" : "block";
+      try {
+        await sendAll(session, socket, source, { ...values, onFull });
+      } finally {
+        session.counts.dropped += socket.dropped;
+        if (socket.dropped > 0) {
+          session.reporter.error(`dropped ${messages(socket.dropped)} for subscribers that did not keep up`);
+          session.exitCode ||= EXIT.undelivered;
+        }
+      }
+    });
+  },
+});

@@ -1,0 +1,184 @@
+import { Rep, type Request } from "../../lib/zmq/rep.ts";
+import { Batch } from "../../lib/zmtp/batch.ts";
+import { concat } from "../../lib/zmtp/bytes.ts";
+import examples from "../cheats/rep.md" with { type: "text" };
+import { command, flag, group, type Values } from "../command.ts";
+import { describeEvents, open, planEndpoints } from "../endpoints.ts";
+import { TimeoutError, UsageError } from "../errors.ts";
+import { execute } from "../exec.ts";
+import type { Source } from "../io/input.ts";
+import { Output } from "../io/output.ts";
+import { delivery, diagnostics, ending, endpoints, exec, input, output, readiness } from "../options.ts";
+import { outputFailure, styleOf } from "../receiving.ts";
+import { recordWriter } from "../records/writer.ts";
+import { DEFAULT_LINGER_MS } from "../sending.ts";
+import { Session } from "../session.ts";
+import { sourceOf } from "../source.ts";
+
+const options = {
+  ...endpoints,
+  ...readiness,
+  ...input,
+  ...group("Messages", { echo: flag("--echo", "reply with the request itself") }),
+  ...exec,
+  ...group("Delivery", { linger: delivery.linger, hwm: delivery.hwm }),
+  ...output,
+  ...ending,
+  ...diagnostics,
+};
+
+export default command({
+  name: "rep",
+  summary: "answer requests: with --echo, --exec, -D, or line by line from stdin",
+  argument: ["[endpoint...]", "where to listen; > in front connects"],
+  options,
+  examples,
+  action(values, operands) {
+    const plan = planEndpoints("rep", "bind", values, operands);
+    const session = new Session("rep", values);
+    const responder = responderFor(session, values);
+    return session.run(async () => {
+      const socket = new Rep({ hwm: values.hwm ?? 1000, onEvent: describeEvents(session) });
+      await open(session, socket, plan);
+      try {
+        await serve(session, socket, responder, values.count ?? Infinity, values.timeout);
+      } finally {
+        session.counts.unsent += await socket.close(values.linger ?? DEFAULT_LINGER_MS);
+        await responder.output.drained();
+      }
+      const failure = outputFailure(session, responder.output);
+      if (failure !== undefined) throw failure;
+    });
+  },
+});
+
+/** How a command line wants requests answered. */
+interface Responder {
+  /** How many requests are worked on at a time. */
+  readonly jobs: number;
+  /** Where requests are shown; not where they go to a command or back. */
+  readonly output: Output;
+  /** Replies, or resolves to false when there are no more replies to give. */
+  answer(request: Request, sequence: number): Promise<boolean>;
+}
+
+function responderFor(session: Session, values: Values<typeof options>): Responder {
+  const fixed = values.data.length + values.file.length > 0;
+  const ways = [
+    values.echo ? "--echo" : "",
+    values.exec === undefined ? "" : "--exec",
+    fixed ? "-D or -F" : "",
+  ].filter(Boolean);
+  if (ways.length > 1) throw new UsageError(`${ways.join(" and ")} are different ways to reply: choose one`);
+  const output = new Output(1);
+  if (values.echo) {
+    return { output, jobs: 1, answer: (request) => reply(session, request, request.frames) };
+  }
+  if (values.exec !== undefined) {
+    const command = values.exec;
+    return {
+      output,
+      jobs: values.jobs ?? 1,
+      async answer(request, sequence) {
+        const { frames, endpoint } = request;
+        const message = { body: concat(frames), topic: undefined, parts: frames.length, sequence, endpoint };
+        const printed = await execute(session, command, message);
+        // A line is a message without its newline; --in blob keeps every byte.
+        const last = values.in === undefined && printed.at(-1) === 0x0a ? printed.length - 1 : printed.length;
+        return await reply(session, request, [printed.subarray(0, last)]);
+      },
+    };
+  }
+  const source = sourceOf(values, fixed);
+  const replies = new Replies(source);
+  session.onStop(() => source.cancel());
+  const writer = recordWriter(output, styleOf(session, values, false));
+  return {
+    output,
+    jobs: 1,
+    async answer(request) {
+      const shown = Batch.of(request.frames);
+      writer.write(shown, 0, shown.frames, request.endpoint);
+      if (output.full) await output.drained();
+      else output.flush();
+      const frames = await replies.next();
+      if (frames !== undefined) return await reply(session, request, frames);
+      if (!session.stopping) session.reporter.warn("stdin ended, so there are no more replies");
+      return false;
+    },
+  };
+}
+
+function reply(session: Session, request: Request, frames: readonly Uint8Array[]): Promise<boolean> {
+  request.reply(frames);
+  session.counts.sent++;
+  for (const frame of frames) session.counts.bytes += frame.length;
+  return Promise.resolve(true);
+}
+
+/** Single messages from a source of batches. */
+class Replies {
+  readonly #source: Source;
+  #batch: Batch | undefined;
+  #at = 0;
+
+  constructor(source: Source) {
+    this.#source = source;
+  }
+
+  async next(): Promise<Uint8Array[] | undefined> {
+    if (this.#batch === undefined || this.#at === this.#batch.frames) {
+      this.#batch = await this.#source.next();
+      this.#at = 0;
+      if (this.#batch === undefined) return undefined;
+    }
+    const end = this.#batch.messageEnd(this.#at);
+    const frames = this.#batch.copy(this.#at, end);
+    this.#at = end;
+    return frames;
+  }
+}
+
+async function serve(
+  session: Session,
+  socket: Rep,
+  responder: Responder,
+  count: number,
+  timeout: number | undefined,
+): Promise<void> {
+  let over = false;
+  const end = () => {
+    over = true;
+    socket.endReceiving();
+  };
+  session.onStop(end);
+  responder.output.onChange = () => responder.output.failure !== undefined && end();
+  const worker = async () => {
+    while (!over && session.counts.received < count) {
+      const request = await nextRequest(socket, timeout);
+      if (request === undefined) break;
+      const sequence = ++session.counts.received;
+      if (sequence > count) break;
+      if (!await responder.answer(request, sequence)) end();
+    }
+    end();
+  };
+  await Promise.all(Array.from({ length: Math.min(responder.jobs, count) }, worker));
+  if (socket.failure !== undefined) throw socket.failure;
+}
+
+async function nextRequest(socket: Rep, timeout: number | undefined): Promise<Request | undefined> {
+  if (timeout === undefined) return await socket.receive();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new TimeoutError(`no request came for ${timeout / 1000} s (-w)`)),
+      timeout,
+    );
+  });
+  try {
+    return await Promise.race([socket.receive(), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,117 @@
+import { Batch } from "../../lib/zmtp/batch.ts";
+import { Req } from "../../lib/zmq/req.ts";
+import examples from "../cheats/req.md" with { type: "text" };
+import { command, group, option } from "../command.ts";
+import { describeEvents, open, planEndpoints } from "../endpoints.ts";
+import { TimeoutError } from "../errors.ts";
+import type { Source } from "../io/input.ts";
+import { Output } from "../io/output.ts";
+import { diagnostics, ending, endpoints, input, output, pacing, readiness } from "../options.ts";
+import { Pacer, type PacingOptions, repeats } from "../pacer.ts";
+import { outputFailure, styleOf } from "../receiving.ts";
+import { type RecordWriter, recordWriter } from "../records/writer.ts";
+import { waitForPeers } from "../sending.ts";
+import { Session } from "../session.ts";
+import { sourceOf } from "../source.ts";
+import { integer } from "../values.ts";
+
+export default command({
+  name: "req",
+  summary: "send each line as a request and print its reply",
+  argument: ["[endpoint...]", "where to connect; @ in front binds"],
+  options: {
+    ...endpoints,
+    ...readiness,
+    ...input,
+    ...output,
+    ...ending,
+    ...pacing,
+    ...group("Delivery", {
+      waitPeers: option(
+        "--wait-peers <number>",
+        "wait for so many peers before the first request",
+        integer(0),
+      ),
+    }),
+    ...diagnostics,
+  },
+  examples,
+  action(values, operands) {
+    const plan = planEndpoints("req", "connect", values, operands);
+    const source = sourceOf(values, repeats(values));
+    const session = new Session("req", values);
+    const stdout = new Output(1);
+    const writer = recordWriter(stdout, styleOf(session, values, false));
+    return session.run(async () => {
+      const socket = new Req({ onEvent: describeEvents(session) });
+      await open(session, socket, plan);
+      await waitForPeers(session, socket, values.waitPeers ?? 0, () => socket.peers, values.timeout);
+      session.onStop(() => source.cancel());
+      try {
+        await askAll(session, socket, source, stdout, writer, values);
+      } finally {
+        await stdout.drained();
+        await socket.close();
+      }
+      const failure = outputFailure(session, stdout);
+      if (failure !== undefined) throw failure;
+    });
+  },
+});
+
+async function askAll(
+  session: Session,
+  socket: Req,
+  source: Source,
+  stdout: Output,
+  writer: RecordWriter,
+  options: PacingOptions & { readonly count: number | undefined; readonly timeout: number | undefined },
+): Promise<void> {
+  const pacer = new Pacer(session, options);
+  const { counts } = session;
+  let remaining = options.count ?? Infinity;
+  await pacer.start();
+  for (let batch = await source.next(); batch !== undefined; batch = await source.next()) {
+    for (let at = 0; at < batch.frames; at = batch.messageEnd(at)) {
+      await pacer.turn();
+      if (stdout.failure !== undefined || session.stopping) return;
+      const frames = batch.copy(at, batch.messageEnd(at));
+      const reply = await ask(session, socket, frames, options.timeout);
+      if (reply === undefined) return;
+      counts.sent++;
+      counts.received++;
+      for (const frame of reply) counts.bytes += frame.length;
+      const record = Batch.of(reply);
+      writer.write(record, 0, record.frames, socket.lastPeer);
+      if (stdout.full) await stdout.drained();
+      else stdout.flush();
+      if (--remaining === 0) return source.cancel();
+    }
+  }
+}
+
+/** The reply; undefined when a signal came first. */
+async function ask(
+  session: Session,
+  socket: Req,
+  frames: Uint8Array[],
+  timeout: number | undefined,
+): Promise<Uint8Array[] | undefined> {
+  const abort = new AbortController();
+  const late = new TimeoutError(`no reply came within ${(timeout ?? 0) / 1000} s (-w)`);
+  const timer = timeout === undefined ? undefined : setTimeout(() => abort.abort(late), timeout);
+  const stop = () => abort.abort(STOPPED);
+  session.onStop(stop);
+  try {
+    return await socket.request(frames, abort.signal);
+  } catch (error) {
+    if (error === STOPPED) return undefined;
+    session.counts.unsent++;
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    session.offStop(stop);
+  }
+}
+
+const STOPPED = new Error("stopped");

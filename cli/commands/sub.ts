@@ -1,0 +1,48 @@
+import { Sub } from "../../lib/zmq/sub.ts";
+import { utf8 } from "../../lib/zmtp/bytes.ts";
+import examples from "../cheats/sub.md" with { type: "text" };
+import { command, group, list, option } from "../command.ts";
+import { describeEvents, open, planEndpoints } from "../endpoints.ts";
+import { diagnostics, ending, endpoints, exec, output, readiness, receiving } from "../options.ts";
+import { receiveAll, styleOf } from "../receiving.ts";
+import { Session } from "../session.ts";
+import { text, word } from "../values.ts";
+
+const topics = group("Messages", {
+  topic: list(
+    "-t, --topic <prefix>",
+    "subscribe to what begins so (repeats); without it to everything",
+    text,
+  ),
+  separator: option("-K, --key-separator <text>", "print a message's topic and this before its body", word),
+});
+
+export default command({
+  name: "sub",
+  summary: "print what publishers send",
+  argument: ["[endpoint...]", "where to connect; @ in front binds"],
+  options: {
+    ...endpoints,
+    ...readiness,
+    ...topics,
+    ...output,
+    ...ending,
+    ...receiving,
+    ...exec,
+    ...diagnostics,
+  },
+  examples,
+  action(values, operands) {
+    const plan = planEndpoints("sub", "connect", values, operands);
+    const session = new Session("sub", values);
+    const separator = values.separator === undefined ? undefined : utf8(values.separator);
+    const style = styleOf(session, values, true, separator);
+    return session.run(async () => {
+      const socket = new Sub({ hwm: values.hwm ?? 1000, onEvent: describeEvents(session) });
+      for (const topic of values.topic.length === 0 ? [""] : values.topic) socket.subscribe(topic);
+      const received = receiveAll(session, socket, style, values);
+      await open(session, socket, plan);
+      await received;
+    });
+  },
+});
