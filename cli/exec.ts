@@ -5,8 +5,10 @@ import { concat, text } from "../lib/zmtp/bytes.ts";
 import { EXIT } from "./errors.ts";
 import type { Output } from "./io/output.ts";
 import { phrase } from "./reporter.ts";
+import type { RecordStyle } from "./records/writer.ts";
 import type { Session } from "./session.ts";
 
+const NEWLINE = 0x0a;
 /** What a command may print for one message, in bytes. */
 const MAX_OUTPUT = 256 * 2 ** 20;
 
@@ -56,7 +58,10 @@ export function execute(session: Session, command: string, message: ExecMessage)
   });
 }
 
-/** Runs a command for each message, several at a time; what they print goes to stdout, a whole output at once. */
+/**
+ * Runs a command for each message, several at a time. What they print goes to stdout, a whole output at once; among
+ * lines, one whose last line is not ended is.
+ */
 export class ExecPool {
   onChange: () => void = () => {};
 
@@ -64,18 +69,18 @@ export class ExecPool {
   readonly #output: Output;
   readonly #command: string;
   readonly #jobs: number;
-  readonly #hasTopic: boolean;
+  readonly #style: RecordStyle;
   #waiting: ExecMessage[] = [];
   #running = 0;
   #sequence = 0;
   #idle: (() => void)[] = [];
 
-  constructor(session: Session, output: Output, command: string, jobs: number, hasTopic: boolean) {
+  constructor(session: Session, output: Output, command: string, jobs: number, style: RecordStyle) {
     this.#session = session;
     this.#output = output;
     this.#command = command;
     this.#jobs = jobs;
-    this.#hasTopic = hasTopic;
+    this.#style = style;
     output.onChange = () => this.onChange();
   }
 
@@ -88,7 +93,7 @@ export class ExecPool {
     while (from < to) {
       const end = batch.messageEnd(from);
       const frames = batch.copy(from, end);
-      const topic = this.#hasTopic && frames.length > 1 ? frames[0] : undefined;
+      const topic = this.#style.hasTopic && frames.length > 1 ? frames[0] : undefined;
       const body = concat(topic === undefined ? frames : frames.slice(1));
       this.#waiting.push({ body, topic, parts: frames.length, sequence: ++this.#sequence, endpoint });
       from = end;
@@ -115,6 +120,8 @@ export class ExecPool {
       execute(this.#session, this.#command, this.#waiting.shift()!).then((printed) => {
         this.#running--;
         this.#output.append(printed);
+        const cut = printed.length > 0 && printed.at(-1) !== NEWLINE;
+        if (cut && this.#style.framing === "lines") this.#output.append(Uint8Array.of(NEWLINE));
         this.#output.flush();
         this.#start();
         this.onChange();

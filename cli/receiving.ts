@@ -66,13 +66,12 @@ export async function receiveAll(
   const output = new Output(1);
   const sink = options.exec === undefined
     ? new StdoutSink(output, style)
-    : new ExecPool(session, output, options.exec, options.jobs ?? 1, style.hasTopic);
+    : new ExecPool(session, output, options.exec, options.jobs ?? 1, style);
   const { counts } = session;
   let remaining = options.count ?? Infinity;
   let surplus = 0;
   let lastAt = performance.now();
   let held = false;
-  let hadPeers = false;
 
   socket.consume((batch, from) => {
     if (remaining === 0) return void (surplus += batch.messages);
@@ -106,8 +105,7 @@ export async function receiveAll(
       failure = socket.failure;
       break;
     }
-    hadPeers ||= counts.received > 0 || socket.peers > 0;
-    if (options.transient && hadPeers && socket.peers === 0) break;
+    if (options.transient && socket.abandoned) break;
     const left = held || options.timeout === undefined
       ? Infinity
       : lastAt + options.timeout - performance.now();

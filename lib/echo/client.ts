@@ -1,5 +1,5 @@
-import { ClosedError } from "../errors.ts";
-import type { Endpoint } from "../transport/endpoint.ts";
+import { ClosedError, UnreachableError } from "../errors.ts";
+import { type Endpoint, formatEndpoint } from "../transport/endpoint.ts";
 import type { ByteStream, StreamSink, TransportOptions } from "../transport/stream.ts";
 import { connect } from "../transport/transport.ts";
 import { InactivityTimer } from "./inactivity.ts";
@@ -16,6 +16,8 @@ export interface EchoClientOptions extends TransportOptions {
   readonly onDrain?: (() => void) | undefined;
   /** How long connecting may take, in milliseconds; 10 s unless told. */
   readonly connectTimeout?: number | undefined;
+  /** Ends the connecting; its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
   /** Give up when the peer owes something and lets nothing through for so many milliseconds; udp: 3 s unless told. */
   readonly timeout?: number | undefined;
 }
@@ -29,8 +31,8 @@ export interface EchoClient {
   /** How many bytes came back. */
   readonly received: number;
   /**
-   * Resolves when the conversation is over, and never rejects: to undefined when the peer ended it, for udp when every
-   * datagram came back, else to the cause; giving up after `timeout` is a `TimeoutError`.
+   * Resolves when the conversation is over, and never rejects: to undefined when the peer ended it and all was sent, for
+   * udp when every datagram came back, else to the cause; giving up after `timeout` is a `TimeoutError`.
    */
   readonly closed: Promise<Error | undefined>;
   /**
@@ -69,8 +71,20 @@ export interface EchoClient {
  */
 export async function connectEcho(endpoint: Endpoint, options: EchoClientOptions): Promise<EchoClient> {
   if (endpoint.scheme === "udp") return (await import("./udp_client.ts")).connectUdpEcho(endpoint, options);
-  const signal = AbortSignal.timeout(options.connectTimeout ?? CONNECT_TIMEOUT);
-  return new StreamEchoClient(await connect(endpoint, signal, options), options);
+  const { connectTimeout = CONNECT_TIMEOUT, signal } = options;
+  const late = AbortSignal.timeout(connectTimeout);
+  try {
+    const stream = await connect(
+      endpoint,
+      signal === undefined ? late : AbortSignal.any([signal, late]),
+      options,
+    );
+    return new StreamEchoClient(stream, options);
+  } catch (error) {
+    if (error !== late.reason) throw error;
+    const text = `Cannot connect to ${formatEndpoint(endpoint)}: no answer within ${connectTimeout} ms`;
+    throw new UnreachableError(text, { cause: error });
+  }
 }
 
 class StreamEchoClient implements EchoClient, StreamSink {
@@ -161,8 +175,11 @@ class StreamEchoClient implements EchoClient, StreamSink {
     this.#options.onDrain?.();
   }
 
-  /** The peer ended its half: no echo can come any more, whatever we still had to say. */
+  /** The peer ended its half: no echo can come any more, and what we still had to say has no listener. */
   onEnd(): void {
-    this.#stream.close();
+    const unsent = this.#given - this.#out.written;
+    this.#stream.close(
+      unsent === 0 ? undefined : new UnreachableError(`The peer left ${unsent} bytes unread`),
+    );
   }
 }

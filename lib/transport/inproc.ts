@@ -47,6 +47,8 @@ class InprocStream implements ByteStream {
   #endIncoming = false;
   #writing = false;
   #ending = false;
+  #ended = false;
+  #endedHalves = 0;
 
   constructor(name: string) {
     this.local = this.remote = `inproc://${name}`;
@@ -92,8 +94,15 @@ class InprocStream implements ByteStream {
   }
 
   #endPeer(): void {
+    if (this.#ended) return;
+    this.#ended = true;
     this.peer.#endIncoming = true;
     this.peer.#schedule();
+    this.#halfEnded();
+  }
+
+  #halfEnded(): void {
+    if (++this.#endedHalves === 2) this.close();
   }
 
   #schedule(): void {
@@ -111,6 +120,7 @@ class InprocStream implements ByteStream {
     if (this.#endIncoming && this.#incoming === undefined && !this.#paused) {
       this.#endIncoming = false;
       this.#sink.onEnd();
+      this.#halfEnded();
     }
   }
 

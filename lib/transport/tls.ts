@@ -29,7 +29,13 @@ export async function connectTls(
     ...pem(options),
     allowHalfOpen: true,
   } as tls.ConnectionOptions);
-  await settle(socket, "secureConnect", signal);
+  tcp.on("error", () => {}); // The TLS socket tells it too.
+  try {
+    await settle(socket, "secureConnect", signal);
+  } catch (error) {
+    tcp.destroy();
+    throw error;
+  }
   return new NodeStream(socket, undefined, "tls", needsGround ? tcp : undefined);
 }
 

@@ -17,6 +17,8 @@ export interface Ending {
 /** Keeps one connection up: dials, serves, and dials again, until it is stopped or the failure is final. */
 export class Dialer {
   readonly endpoint: string;
+  /** Whether a peer was ever ready there. */
+  reached = false;
   /** Resolves when it will not dial again: to the final failure, or to undefined when it was stopped. */
   readonly done: Promise<Error | undefined>;
 

@@ -35,6 +35,7 @@ export abstract class Socket implements ConnectionOwner {
   #closed = false;
   #paused = false;
   #failure: Error | undefined;
+  #hadPeers = false;
 
   constructor(type: SocketType, options: SocketOptions) {
     this.type = type;
@@ -54,6 +55,13 @@ export abstract class Socket implements ConnectionOwner {
   /** The last final failure, once no endpoint is left that could bring a peer. */
   get failure(): Error | undefined {
     return this.#listeners.length + this.#dialers.size === 0 ? this.#failure : undefined;
+  }
+
+  /** Whether every endpoint has had a peer, and none of them is left. */
+  get abandoned(): boolean {
+    if (!this.#hadPeers || this.connections.size > 0) return false;
+    for (const dialer of this.#dialers) if (!dialer.reached) return false;
+    return true;
   }
 
   /** Resolves when a peer comes or goes or has taken something, or after `ms` milliseconds. */
@@ -85,10 +93,10 @@ export abstract class Socket implements ConnectionOwner {
    */
   connect(endpoint: string | Endpoint): void {
     this.#assertOpen();
-    const dialer = new Dialer(
+    const dialer: Dialer = new Dialer(
       this.#usable(endpoint),
       this.options,
-      (stream, name) => this.#serve(stream, name, true),
+      (stream, name) => this.#serve(stream, name, dialer),
     );
     this.#dialers.add(dialer);
     dialer.done.then((failure) => {
@@ -171,10 +179,10 @@ export abstract class Socket implements ConnectionOwner {
       this.options.onEvent({ type: "handshake-failed", endpoint: stream.remote, error, dialed: false });
       return;
     }
-    this.#serve(stream, stream.remote, false);
+    this.#serve(stream, stream.remote);
   }
 
-  async #serve(stream: ByteStream, endpoint: string, dialed: boolean): Promise<Ending> {
+  async #serve(stream: ByteStream, endpoint: string, dialer?: Dialer): Promise<Ending> {
     const { onEvent, hwm, hwmBytes, maxMessageSize, handshakeTimeout } = this.options;
     let connection: Connection;
     this.#greeting.add(stream);
@@ -183,13 +191,15 @@ export abstract class Socket implements ConnectionOwner {
       connection = new Connection(stream, result, this, { messages: hwm, bytes: hwmBytes }, maxMessageSize);
     } catch (thrown) {
       const error = thrown as Error;
-      if (!this.#closed) onEvent({ type: "handshake-failed", endpoint, error, dialed });
+      if (!this.#closed) onEvent({ type: "handshake-failed", endpoint, error, dialed: dialer !== undefined });
       return { error, wasReady: false };
     } finally {
       this.#greeting.delete(stream);
     }
     const { socketType, version } = connection.peer;
     this.connections.add(connection);
+    this.#hadPeers = true;
+    if (dialer !== undefined) dialer.reached = true;
     onEvent({ type: "connected", endpoint, socketType, version });
     this.onAttach(connection);
     connection.start();

@@ -76,6 +76,8 @@ export class NodeStream implements ByteStream {
   readonly #closed = new Latch<Error | undefined>();
   #sink: StreamSink | undefined;
   #paused = false;
+  /** The end of the peer's half came after `pause`: node tells it all the same. */
+  #endHeld = false;
   #writing = 0;
 
   /**
@@ -101,7 +103,7 @@ export class NodeStream implements ByteStream {
     if (!first) return;
     // Bun still tells a destroyed socket's end.
     this.#socket.on("data", (chunk) => this.#closed.open || this.#sink!.onData(chunk as Uint8Array));
-    this.#socket.on("end", () => this.#closed.open || this.#sink!.onEnd());
+    this.#socket.on("end", () => this.#paused ? this.#endHeld = true : this.#tellEnd());
     if (!this.#paused) this.resume();
   }
 
@@ -116,6 +118,12 @@ export class NodeStream implements ByteStream {
     if (this.#sink === undefined) return;
     this.#below?.resume();
     this.#socket.resume();
+    if (this.#endHeld) this.#tellEnd();
+  }
+
+  #tellEnd(): void {
+    this.#endHeld = false;
+    if (!this.#closed.open) this.#sink!.onEnd();
   }
 
   write(bytes: Uint8Array): void {
@@ -138,6 +146,7 @@ export class NodeStream implements ByteStream {
     if (this.#closed.open) return;
     this.#closed.resolve(cause);
     this.#socket.destroy();
+    this.#below?.destroy();
   }
 }
 

@@ -1,0 +1,81 @@
+import { type EchoServerEvent, serveEcho } from "../../lib/echo/server.ts";
+import examples from "../cheats/echo-server.md" with { type: "text" };
+import { command, group, option, flag } from "../command.ts";
+import { diagnostics, readiness } from "../options.ts";
+import { echoEndpoint } from "../echo_endpoint.ts";
+import { phrase } from "../reporter.ts";
+import { Session } from "../session.ts";
+import { readTls, tlsServer } from "../tls.ts";
+import { duration, integer } from "../values.ts";
+
+export default command({
+  name: "echo-server",
+  summary: "send every byte back to where it came from",
+  argument: ["[endpoint]", "where to listen: tcp, unix, tls or udp (127.0.0.1:65432)"],
+  options: {
+    ...readiness,
+    ...group("Connections", {
+      once: flag("--once", "serve one connection, or one datagram, then end"),
+      maxConnections: option("--max-connections <number>", "close a new one when there are so many (1024)", integer(1)),
+      idle: option("--idle <duration>", "close a connection that is silent for so long", duration),
+    }),
+    ...tlsServer,
+    ...diagnostics,
+  },
+  examples,
+  action(values, operands) {
+    const endpoint = echoEndpoint(operands[0], values);
+    const tls = readTls(values);
+    const session = new Session("echo-server", values);
+    return session.run(async () => {
+      const server = await serveEcho(endpoint, {
+        tls,
+        once: values.once,
+        maxConnections: values.maxConnections,
+        idleTimeout: values.idle,
+        onEvent: describeEvents(session),
+      });
+      session.onStop(() => server.close());
+      session.ready([server.endpoint]);
+      await server.closed;
+    });
+  },
+});
+
+/** Says on stderr who comes and goes, and counts what went back. */
+function describeEvents(session: Session): (event: EchoServerEvent) => void {
+  const { reporter, counts } = session;
+  const echoed = (bytes: number) => {
+    counts.received += bytes;
+    counts.sent += bytes;
+    counts.bytes += bytes;
+  };
+  return (event) => {
+    switch (event.type) {
+      case "listening":
+        return reporter.info(`listening on ${event.endpoint}`);
+      case "connected":
+        return reporter.info(`Connected by ${address(event.remote)}`);
+      case "disconnected": {
+        echoed(event.bytes);
+        const text = `${address(event.remote)} after ${event.bytes} bytes`;
+        if (event.cause === undefined || session.stopping) return reporter.verbose(`disconnected: ${text}`);
+        return reporter.info(`lost ${text}: ${phrase(event.cause)}`);
+      }
+      case "refused":
+        counts.dropped++;
+        return reporter.warn(`closed a new connection: there are ${event.limit} already (--max-connections)`);
+      case "echoed":
+        echoed(event.bytes);
+        return reporter.verbose(`echoed ${event.bytes} bytes to ${address(event.remote)}`);
+      case "dropped":
+        counts.dropped++;
+        return reporter.warn(`dropped a datagram: ${phrase(event.cause)}`);
+    }
+  };
+}
+
+/** `127.0.0.1:50123`; a Unix socket's peer has no address but the path. */
+function address(remote: string): string {
+  return remote.replace(/^(tcp|tls|udp):\/\//, "");
+}

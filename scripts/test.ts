@@ -1,0 +1,118 @@
+/**
+ * Runs the tests and prints one line with their sum, counted from the reports of the runners:
+ *
+ *   deno task test                    everything
+ *   deno task test unit property      only these folders of tests/
+ *   deno task test:bun                only what runs under bun test
+ *
+ * The library's tests run under `deno test` and under `bun test`; those of the command line drive real processes, on
+ * Deno, on Bun, and as the binary that `bun build --compile` makes.
+ */
+import { spawn } from "node:child_process";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { findBun } from "./bun.ts";
+import { compileWithBun } from "./compile_bun.ts";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+/** A whole run may not take longer, in milliseconds. */
+const DEADLINE_MS = 8 * 60_000;
+
+interface Run {
+  readonly name: string;
+  readonly command: readonly string[];
+  readonly env: Record<string, string>;
+}
+
+interface Totals {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+const words = process.argv.slice(2);
+const onlyBun = words[0] === "--runner" && words[1] === "bun";
+const folders = words.filter((word) => !word.startsWith("--") && word !== "bun");
+
+async function main(): Promise<void> {
+  const bun = findBun();
+  const binary = compileWithBun();
+  const env = { MQCAT_BUN: bun, MQCAT_DENO: process.execPath, MQCAT_BINARY: binary };
+  const reports = fs.mkdtempSync(path.join(os.tmpdir(), "mqcat-test-"));
+  const totals: Totals = { passed: 0, failed: 0, skipped: 0 };
+  try {
+    for (const run of plan(bun)) {
+      console.log(`\n# ${run.name}`);
+      const report = path.join(reports, `${run.name.replaceAll(/\W+/g, "-")}.xml`);
+      const status = await execute(run.command.map((word) => word.replace("REPORT", report)), { ...env, ...run.env });
+      add(totals, run.name, status, report);
+    }
+  } finally {
+    fs.rmSync(reports, { recursive: true });
+  }
+  console.log(`\n${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`);
+  process.exit(totals.failed === 0 && totals.passed > 0 ? 0 : 1);
+}
+
+function plan(bun: string): Run[] {
+  const library = chosen("unit", "property", "interop");
+  const program = chosen("cli", "fault");
+  const runs: Run[] = [];
+  if (library.length > 0) {
+    if (!onlyBun) runs.push({ name: "library on Deno", command: denoTest(library), env: {} });
+    const command = [bun, "test", "--timeout", "120000", "--reporter=junit", "--reporter-outfile=REPORT", ...library];
+    runs.push({ name: "library on Bun", command, env: {} });
+  }
+  if (program.length > 0) {
+    for (const target of onlyBun ? ["bun"] : ["deno", "bun", "binary"]) {
+      runs.push({ name: `command line, ${target}`, command: denoTest(program), env: { MQCAT_TARGET: target } });
+    }
+  }
+  return runs;
+}
+
+/** Those of the folders that were asked for, and that have tests. */
+function chosen(...names: string[]): string[] {
+  return names
+    .filter((name) => folders.length === 0 || folders.includes(name))
+    .filter((name) => fs.existsSync(`${root}tests/${name}`))
+    .map((name) => `tests/${name}/`);
+}
+
+function denoTest(where: readonly string[]): string[] {
+  return [process.execPath, "test", "-A", "--no-check", "--parallel", "--junit-path=REPORT", ...where];
+}
+
+/** Runs a command to its end, or to the deadline; resolves to its exit status. */
+function execute(command: readonly string[], env: Record<string, string>): Promise<number> {
+  return new Promise((resolve) => {
+    const child = spawn(command[0]!, command.slice(1), {
+      cwd: root,
+      stdio: ["ignore", "inherit", "inherit"],
+      env: { ...process.env, ...env },
+    });
+    const timer = setTimeout(() => child.kill("SIGKILL"), DEADLINE_MS);
+    child.on("close", (status) => {
+      clearTimeout(timer);
+      resolve(status ?? 1);
+    });
+  });
+}
+
+/** Adds a runner's report in JUnit's form. A runner that failed without a failed test counts as one. */
+function add(totals: Totals, name: string, status: number, report: string): void {
+  const xml = fs.existsSync(report) ? fs.readFileSync(report, "utf8") : "";
+  const cases = xml.match(/<testcase\b[^>]*\/>|<testcase\b[^]*?<\/testcase>/g) ?? [];
+  const failed = cases.filter((one) => /<(failure|error)\b/.test(one)).length;
+  const skipped = cases.filter((one) => /<skipped\b/.test(one)).length;
+  const broken = status !== 0 && failed === 0 ? 1 : 0;
+  totals.failed += failed + broken;
+  totals.skipped += skipped;
+  totals.passed += cases.length - failed - skipped;
+  console.log(`${name}: ${cases.length - failed - skipped} passed, ${failed + broken} failed, ${skipped} skipped`);
+}
+
+await main();
