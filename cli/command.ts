@@ -25,10 +25,15 @@ export type Options = Record<string, Option<unknown>>;
 /** The values of a set of options: what was not given is undefined, or an empty list. */
 export type Values<O extends Options> = { readonly [K in keyof O]: O[K] extends Option<infer T> ? T : never };
 
+/** What the overview says of a command; it is known without loading it. */
+export interface Title {
+  readonly name: string;
+  readonly group: string;
+  readonly summary: string;
+}
+
 /** A command of mqcat. */
 export interface Command<O extends Options = Options> {
-  readonly name: string;
-  readonly summary: string;
   /** What comes after the options, in commander's notation, and what it means. */
   readonly argument?: readonly [syntax: string, description: string];
   readonly options: O;
@@ -72,11 +77,12 @@ export function command<O extends Options>(definition: Command<O>): Command<O> {
  * @throws {UsageError}
  */
 export async function run<O extends Options>(
+  title: Title,
   definition: Command<O>,
   words: string[],
   explain: (flag: string) => Promise<string | undefined>,
 ): Promise<number> {
-  const { parser, keys } = build(definition);
+  const { parser, keys } = build(title, definition);
   try {
     parser.parse(words, { from: "user" });
   } catch (error) {
@@ -112,7 +118,7 @@ export function optionNames(definition: Command): { flag: string; description: s
 /** The page that `mqcat --help` shows. */
 export function overview(
   about: string,
-  commands: readonly { name: string; group: string; summary: string }[],
+  commands: readonly Title[],
   version: string,
   footer: string,
 ): string {
@@ -136,8 +142,11 @@ export function nearest(typed: string, names: readonly string[]): string | undef
   return best !== undefined && best.distance <= Math.max(1, typed.length / 3) ? best.name : undefined;
 }
 
-function build<O extends Options>(definition: Command<O>): { parser: Parser; keys: Map<string, string> } {
-  const parser = new Parser(`mqcat ${definition.name}`).description(definition.summary);
+function build<O extends Options>(
+  { name, summary }: Title,
+  definition: Command<O>,
+): { parser: Parser; keys: Map<string, string> } {
+  const parser = new Parser(`mqcat ${name}`).description(summary);
   const keys = new Map<string, string>();
   parser.exitOverride().configureOutput({ writeErr: () => {}, outputError: () => {} });
   parser.helpOption("-h, --help", "show this page");

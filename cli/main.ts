@@ -1,19 +1,28 @@
 /** The entry: finds the command, loads only that, runs it, and exits with its code. */
 import process from "node:process";
 import denoJson from "../deno.json" with { type: "json" };
-import { type Command, hasOption, nearest, overview, run } from "./command.ts";
+import { type Command, hasOption, nearest, overview, run, type Title } from "./command.ts";
 import { exitCodeOf, UsageError } from "./errors.ts";
 import { phrase, Reporter } from "./reporter.ts";
 
-interface Entry {
-  readonly name: string;
-  readonly group: string;
-  readonly summary: string;
+interface Entry extends Title {
   // deno-lint-ignore no-explicit-any -- each command has options of its own
   load(): Promise<{ default: Command<any> }>;
 }
 
 const COMMANDS: readonly Entry[] = [
+  {
+    name: "echo-server",
+    group: "Sockets",
+    summary: "send every byte back",
+    load: () => import("./commands/echo_server.ts"),
+  },
+  {
+    name: "echo-client",
+    group: "Sockets",
+    summary: "send stdin to a socket, and print what comes back",
+    load: () => import("./commands/echo_client.ts"),
+  },
   {
     name: "pub",
     group: "ZeroMQ",
@@ -29,25 +38,30 @@ const COMMANDS: readonly Entry[] = [
   {
     name: "push",
     group: "ZeroMQ",
-    summary: "send each line to one of the pullers",
+    summary: "send each line to one of the pullers, in turn",
     load: () => import("./commands/push.ts"),
   },
   {
     name: "pull",
     group: "ZeroMQ",
-    summary: "print what pushers send",
+    summary: "print what pushers send, or run a command for each message",
     load: () => import("./commands/pull.ts"),
   },
   {
     name: "req",
     group: "ZeroMQ",
-    summary: "send each line as a request",
+    summary: "send each line as a request and print its reply",
     load: () => import("./commands/req.ts"),
   },
-  { name: "rep", group: "ZeroMQ", summary: "answer requests", load: () => import("./commands/rep.ts") },
+  {
+    name: "rep",
+    group: "ZeroMQ",
+    summary: "answer requests: with --echo, --exec, -D, or line by line from stdin",
+    load: () => import("./commands/rep.ts"),
+  },
 ];
 
-const ABOUT = "netcat for messaging patterns: speaks ZeroMQ from a shell";
+const ABOUT = "netcat for messaging patterns: speaks sockets and ZeroMQ from a shell";
 const FOOTER =
   `Endpoints: tcp://host:port, ipc:///path, ipc://@abstract; host:port and :port are tcp, :port is loopback.
 Exit codes: 0 done, 1 failure, 2 usage, 3 timeout, 4 refused, 5 not everything was delivered, 6 --exec failed,
@@ -73,7 +87,7 @@ async function main(words: string[]): Promise<number> {
   }
   const { default: definition } = await entry.load();
   try {
-    return await run(definition, expand(rest), whoHas);
+    return await run(entry, definition, expand(rest), whoHas);
   } catch (error) {
     new Reporter(name, "normal", "text").error(new Error(phrase(error)));
     return exitCodeOf(error);

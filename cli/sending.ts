@@ -54,12 +54,16 @@ export async function sendAll(
   session.onStop(() => source.cancel());
   source.onEnd = () => socket.wake();
   let failure: unknown;
+  let linger: number;
   try {
     failure = await feed.run();
+    linger = failure === undefined ? feed.lingerLeft() : 0;
   } catch (error) {
+    // The input is at fault: what came before it is as good as ever.
     failure = error;
+    linger = feed.lingerLeft();
   }
-  const queued = await socket.close(failure === undefined ? feed.lingerLeft() : 0);
+  const queued = await socket.close(linger);
   counts.sent -= queued;
   counts.unsent = feed.left + queued;
   if (counts.unsent > 0) reporter.error(`${messages(counts.unsent)} could not be delivered`);

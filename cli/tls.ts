@@ -16,7 +16,11 @@ export const tlsServer = group("Security", identity);
 /** Whom we trust, and who we are. */
 export const tlsClient = group("Security", {
   insecure: flag("-k, --insecure", "accept any certificate of the server"),
-  cacert: option("--cacert <file>", "trust the certificate authorities in this file instead of the system's", word),
+  cacert: option(
+    "--cacert <file>",
+    "trust the certificate authorities in this file instead of the system's",
+    word,
+  ),
   ...identity,
 });
 

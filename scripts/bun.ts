@@ -7,13 +7,27 @@ const VERSION = "1.4.5";
 /** The path of a Bun executable: `$MQCAT_BUN`, else the one on PATH, else the one that npx brings. */
 export function findBun(): string {
   if (process.env.MQCAT_BUN) return process.env.MQCAT_BUN;
-  for (const command of [["sh", "-c", "command -v bun"], ["npx", "-y", "-p", `bun@${VERSION}`, "-c", "command -v bun"]]) {
+  for (
+    const command of [["sh", "-c", "command -v bun"], [
+      "npx",
+      "-y",
+      "-p",
+      `bun@${VERSION}`,
+      "-c",
+      "command -v bun",
+    ]]
+  ) {
     try {
-      const path = execFileSync(command[0]!, command.slice(1), { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+      const path = execFileSync(command[0]!, command.slice(1), {
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "ignore"],
+      });
       if (path.trim() !== "") return path.trim().split("\n").at(-1)!;
     } catch {
       // The next way.
     }
   }
-  throw new Error(`Cannot find Bun: install it with npm (npm install -g bun@${VERSION}) or set MQCAT_BUN to its path`);
+  throw new Error(
+    `Cannot find Bun: install it with npm (npm install -g bun@${VERSION}) or set MQCAT_BUN to its path`,
+  );
 }

@@ -47,7 +47,10 @@ async function main(): Promise<void> {
     for (const run of plan(bun)) {
       console.log(`\n# ${run.name}`);
       const report = path.join(reports, `${run.name.replaceAll(/\W+/g, "-")}.xml`);
-      const status = await execute(run.command.map((word) => word.replace("REPORT", report)), { ...env, ...run.env });
+      const status = await execute(run.command.map((word) => word.replace("REPORT", report)), {
+        ...env,
+        ...run.env,
+      });
       add(totals, run.name, status, report);
     }
   } finally {
@@ -63,12 +66,24 @@ function plan(bun: string): Run[] {
   const runs: Run[] = [];
   if (library.length > 0) {
     if (!onlyBun) runs.push({ name: "library on Deno", command: denoTest(library), env: {} });
-    const command = [bun, "test", "--timeout", "120000", "--reporter=junit", "--reporter-outfile=REPORT", ...library];
+    const command = [
+      bun,
+      "test",
+      "--timeout",
+      "120000",
+      "--reporter=junit",
+      "--reporter-outfile=REPORT",
+      ...library,
+    ];
     runs.push({ name: "library on Bun", command, env: {} });
   }
   if (program.length > 0) {
     for (const target of onlyBun ? ["bun"] : ["deno", "bun", "binary"]) {
-      runs.push({ name: `command line, ${target}`, command: denoTest(program), env: { MQCAT_TARGET: target } });
+      runs.push({
+        name: `command line, ${target}`,
+        command: denoTest(program),
+        env: { MQCAT_TARGET: target },
+      });
     }
   }
   return runs;
@@ -112,7 +127,9 @@ function add(totals: Totals, name: string, status: number, report: string): void
   totals.failed += failed + broken;
   totals.skipped += skipped;
   totals.passed += cases.length - failed - skipped;
-  console.log(`${name}: ${cases.length - failed - skipped} passed, ${failed + broken} failed, ${skipped} skipped`);
+  console.log(
+    `${name}: ${cases.length - failed - skipped} passed, ${failed + broken} failed, ${skipped} skipped`,
+  );
 }
 
 await main();

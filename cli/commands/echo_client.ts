@@ -1,30 +1,16 @@
-import { isatty } from "node:tty";
-import { connectEcho, type EchoClient } from "../../lib/echo/client.ts";
-import { messageOf, MqcatError, UnreachableError } from "../../lib/errors.ts";
-import { MAX_DATAGRAM } from "../../lib/echo/udp_socket.ts";
-import { type Endpoint, formatEndpoint } from "../../lib/transport/endpoint.ts";
-import type { TlsOptions } from "../../lib/transport/stream.ts";
+import { MAX_DATAGRAM } from "../../lib/echo/client.ts";
 import examples from "../cheats/echo-client.md" with { type: "text" };
 import { command, group, list } from "../command.ts";
-import { echoEndpoint } from "../echo_endpoint.ts";
-import { TimeoutError } from "../errors.ts";
-import { Input, type Source } from "../io/input.ts";
-import { Output } from "../io/output.ts";
+import { Conversation, echoEndpoint } from "../echoing.ts";
+import { Input } from "../io/input.ts";
 import { diagnostics, ending, readiness } from "../options.ts";
-import { outputFailure } from "../receiving.ts";
 import type { Splitter } from "../records/splitter.ts";
-import { phrase } from "../reporter.ts";
 import { Session } from "../session.ts";
 import { sourceOf } from "../source.ts";
 import { readTls, tlsClient } from "../tls.ts";
 import { text, word } from "../values.ts";
 
-/** How long the end of the input may be noticed behind the peer's and still count as before it, in milliseconds. */
-const GRACE_MS = 100;
-
 export default command({
-  name: "echo-client",
-  summary: "send stdin to a socket, and print what comes back",
   argument: ["[endpoint]", "where to connect: tcp, unix, tls or udp (127.0.0.1:65432)"],
   options: {
     ...readiness,
@@ -57,51 +43,4 @@ function asItComes(most: number): Splitter {
     },
     finish() {},
   };
-}
-
-/** The input goes to the peer, and what comes back to stdout, until one of them, or a signal, ends it. */
-class Conversation {
-  readonly #session: Session;
-  readonly #endpoint: Endpoint;
-  readonly #source: Source;
-  readonly #output = new Output(1);
-  #client!: EchoClient;
-  #over = false;
-  /** Wakes the feeding when there is room again, or when it is over. */
-  #wake = () => {};
-
-  constructor(session: Session, endpoint: Endpoint, source: Source) {
-    this.#session = session;
-    this.#endpoint = endpoint;
-    this.#source = source;
-  }
-
-  async run(tls: TlsOptions, timeout: number | undefined): Promise<void> {
-    const session = this.#session;
-    const client = await this.#connect(tls, timeout);
-    if (client === undefined) return;
-    this.#client = client;
-    session.onStop(() => client.close());
-    this.#output.onChange = () => this.#onOutputChange();
-    session.ready([client.remote]);
-    this.#greet();
-
-    const feeding = this.#feed().catch((error) => {
-      client.close(error);
-      return false;
-    });
-    const cause = await client.closed;
-    this.#over = true;
-    this.#wake();
-    if (cause === undefined) await Promise.race([feeding, session.sleep(GRACE_MS)]);
-    this.#source.cancel();
-    const allSent = await feeding;
-    await this.#output.drained();
-    this.#count();
-    const failure = outputFailure(session, this.#output);
-    if (failure !== undefined) throw failure;
-    if (this.#output.failure !== undefined || session.stopping) return;
-    if (cause !== undefined) throw this.#explain(cause);
-    if (!allSent) throw new Error("the peer ended the conversation before the input was over");
-  }
 }

@@ -1,22 +1,24 @@
 import { type EchoServerEvent, serveEcho } from "../../lib/echo/server.ts";
 import examples from "../cheats/echo-server.md" with { type: "text" };
-import { command, group, option, flag } from "../command.ts";
+import { command, flag, group, option } from "../command.ts";
+import { echoEndpoint } from "../echoing.ts";
 import { diagnostics, readiness } from "../options.ts";
-import { echoEndpoint } from "../echo_endpoint.ts";
 import { phrase } from "../reporter.ts";
 import { Session } from "../session.ts";
 import { readTls, tlsServer } from "../tls.ts";
 import { duration, integer } from "../values.ts";
 
 export default command({
-  name: "echo-server",
-  summary: "send every byte back to where it came from",
   argument: ["[endpoint]", "where to listen: tcp, unix, tls or udp (127.0.0.1:65432)"],
   options: {
     ...readiness,
     ...group("Connections", {
       once: flag("--once", "serve one connection, or one datagram, then end"),
-      maxConnections: option("--max-connections <number>", "close a new one when there are so many (1024)", integer(1)),
+      maxConnections: option(
+        "--max-connections <number>",
+        "close a new one when there are so many (1024)",
+        integer(1),
+      ),
       idle: option("--idle <duration>", "close a connection that is silent for so long", duration),
     }),
     ...tlsServer,

@@ -21,8 +21,6 @@ const topics = group("Messages", {
 });
 
 export default command({
-  name: "pub",
-  summary: "publish each line to all subscribers",
   argument: ["[endpoint...]", "where to listen; > in front connects"],
   options: {
     ...endpoints,

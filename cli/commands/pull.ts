@@ -7,8 +7,6 @@ import { receiveAll, styleOf } from "../receiving.ts";
 import { Session } from "../session.ts";
 
 export default command({
-  name: "pull",
-  summary: "print what pushers send, or run a command for each message",
   argument: ["[endpoint...]", "where to listen; > in front connects"],
   options: { ...endpoints, ...readiness, ...output, ...ending, ...receiving, ...exec, ...diagnostics },
   examples,

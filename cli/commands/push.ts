@@ -9,8 +9,6 @@ import { Session } from "../session.ts";
 import { sourceOf } from "../source.ts";
 
 export default command({
-  name: "push",
-  summary: "send each line to one of the pullers, in turn",
   argument: ["[endpoint...]", "where to connect; @ in front binds"],
   options: { ...endpoints, ...readiness, ...input, ...ending, ...pacing, ...delivery, ...diagnostics },
   examples,

@@ -28,8 +28,6 @@ const options = {
 };
 
 export default command({
-  name: "rep",
-  summary: "answer requests: with --echo, --exec, -D, or line by line from stdin",
   argument: ["[endpoint...]", "where to listen; > in front connects"],
   options,
   examples,

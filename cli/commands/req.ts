@@ -16,8 +16,6 @@ import { sourceOf } from "../source.ts";
 import { integer } from "../values.ts";
 
 export default command({
-  name: "req",
-  summary: "send each line as a request and print its reply",
   argument: ["[endpoint...]", "where to connect; @ in front binds"],
   options: {
     ...endpoints,

@@ -18,8 +18,6 @@ const topics = group("Messages", {
 });
 
 export default command({
-  name: "sub",
-  summary: "print what publishers send",
   argument: ["[endpoint...]", "where to connect; @ in front binds"],
   options: {
     ...endpoints,

@@ -119,7 +119,9 @@ try {
     const base = rates.get(reference)!;
     for (const [tool, list] of rates) {
       const ratio = median(list.map((rate, round) => rate / base[round]!));
-      console.log(`${tool.name.padEnd(14)} ${(median(list) / 1e6).toFixed(2)} M/s   ratio ${ratio.toFixed(2)}`);
+      console.log(
+        `${tool.name.padEnd(14)} ${(median(list) / 1e6).toFixed(2)} M/s   ratio ${ratio.toFixed(2)}`,
+      );
     }
   }
 } finally {
