@@ -3,6 +3,7 @@
  * words are cliffy's (command, option, example, group), so another parser can take commander's place in this file.
  */
 import { Command as Parser, CommanderError, Option as ParserOption } from "commander";
+import exitCodes from "./cheats/exit-codes.md" with { type: "text" };
 import { UsageError } from "./errors.ts";
 
 /** Turns an option's text into its value; throws an Error that says what was expected. */
@@ -107,12 +108,28 @@ export function hasOption(definition: Command, flag: string): boolean {
   });
 }
 
-/** The long and short options of a command, for completions. */
-export function optionNames(definition: Command): { flag: string; description: string }[] {
-  return Object.values(definition.options).map(({ flags, description }) => {
+/** A command's options as completions show them: names without dashes. */
+export function describeOptions(definition: Command): OptionDescription[] {
+  return Object.values(definition.options).map(({ flags, description, kind, parse }) => {
     const { long, short } = new ParserOption(flags);
-    return { flag: (long ?? short)!, description };
+    const words = (parse as Choice).words ?? [];
+    return { long: long!.slice(2), short: short?.slice(1), description, isFlag: kind === "flag", words };
   });
+}
+
+/** One option, for completions. */
+export interface OptionDescription {
+  readonly long: string;
+  readonly short: string | undefined;
+  readonly description: string;
+  readonly isFlag: boolean;
+  /** The values that it takes, where there are but a few. */
+  readonly words: readonly string[];
+}
+
+/** A parser that takes a few words only. */
+export interface Choice {
+  readonly words?: readonly string[];
 }
 
 /** The page that `mqcat --help` shows. */
@@ -163,7 +180,7 @@ function build<O extends Options>(
     }
     parser.addOption(option);
   }
-  parser.addHelpText("after", `\n${definition.examples}`);
+  parser.addHelpText("after", `\n${definition.examples.trimEnd()}\n\n${exitCodes.trimEnd()}`);
   return { parser, keys };
 }
 

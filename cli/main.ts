@@ -1,71 +1,16 @@
 /** The entry: finds the command, loads only that, runs it, and exits with its code. */
 import process from "node:process";
 import denoJson from "../deno.json" with { type: "json" };
-import { type Command, hasOption, nearest, overview, run, type Title } from "./command.ts";
+import exitCodes from "./cheats/exit-codes.md" with { type: "text" };
+import { hasOption, nearest, overview, run } from "./command.ts";
+import { COMMANDS } from "./commands/mod.ts";
 import { exitCodeOf, UsageError } from "./errors.ts";
 import { phrase, Reporter } from "./reporter.ts";
-
-interface Entry extends Title {
-  // deno-lint-ignore no-explicit-any -- each command has options of its own
-  load(): Promise<{ default: Command<any> }>;
-}
-
-const COMMANDS: readonly Entry[] = [
-  {
-    name: "echo-server",
-    group: "Sockets",
-    summary: "send every byte back",
-    load: () => import("./commands/echo_server.ts"),
-  },
-  {
-    name: "echo-client",
-    group: "Sockets",
-    summary: "send stdin to a socket, and print what comes back",
-    load: () => import("./commands/echo_client.ts"),
-  },
-  {
-    name: "pub",
-    group: "ZeroMQ",
-    summary: "publish each line to all subscribers",
-    load: () => import("./commands/pub.ts"),
-  },
-  {
-    name: "sub",
-    group: "ZeroMQ",
-    summary: "print what publishers send",
-    load: () => import("./commands/sub.ts"),
-  },
-  {
-    name: "push",
-    group: "ZeroMQ",
-    summary: "send each line to one of the pullers, in turn",
-    load: () => import("./commands/push.ts"),
-  },
-  {
-    name: "pull",
-    group: "ZeroMQ",
-    summary: "print what pushers send, or run a command for each message",
-    load: () => import("./commands/pull.ts"),
-  },
-  {
-    name: "req",
-    group: "ZeroMQ",
-    summary: "send each line as a request and print its reply",
-    load: () => import("./commands/req.ts"),
-  },
-  {
-    name: "rep",
-    group: "ZeroMQ",
-    summary: "answer requests: with --echo, --exec, -D, or line by line from stdin",
-    load: () => import("./commands/rep.ts"),
-  },
-];
 
 const ABOUT = "netcat for messaging patterns: speaks sockets and ZeroMQ from a shell";
 const FOOTER =
   `Endpoints: tcp://host:port, ipc:///path, ipc://@abstract; host:port and :port are tcp, :port is loopback.
-Exit codes: 0 done, 1 failure, 2 usage, 3 timeout, 4 refused, 5 not everything was delivered, 6 --exec failed,
-128+n by signal.`;
+${exitCodes.trimEnd()}`;
 
 async function main(words: string[]): Promise<number> {
   const [name, ...rest] = words;
@@ -78,6 +23,11 @@ async function main(words: string[]): Promise<number> {
     return 0;
   }
   if (name === "help") return await main([rest[0]!, "--help"]);
+  if (name === "complete") {
+    // What the scripts of `mqcat completion` call.
+    await (await import("./commands/completion.ts")).complete(rest[0] === "--" ? rest.slice(1) : rest);
+    return 0;
+  }
   const entry = COMMANDS.find((entry) => entry.name === name);
   if (entry === undefined) {
     const meant = nearest(name, COMMANDS.map((entry) => entry.name));

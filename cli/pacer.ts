@@ -7,6 +7,9 @@ export interface PacingOptions {
   readonly rate: number | undefined;
 }
 
+/** How late a timer may ring, in milliseconds. */
+const LATE_MS = 20;
+
 /** Whether `-D` and `-F` are to be sent over and over. */
 export function repeats(options: PacingOptions): boolean {
   return options.interval !== undefined || options.rate !== undefined;
@@ -20,12 +23,15 @@ export class Pacer {
   readonly #delay: number;
   /** Between two messages, in milliseconds. */
   readonly #period: number;
+  /** How far behind its time a message may be for the next ones to make up for it, in milliseconds. */
+  readonly #slack: number;
   #due = 0;
 
   constructor(session: Session, { interval, delay, rate }: PacingOptions) {
     this.#session = session;
     this.#delay = delay ?? 0;
     this.#period = Math.max(interval ?? 0, rate === undefined ? 0 : 1000 / rate);
+    this.#slack = interval === undefined ? LATE_MS : 0;
     this.idle = this.#period === 0;
   }
 
@@ -38,8 +44,8 @@ export class Pacer {
   async turn(): Promise<void> {
     if (this.idle) return;
     const now = performance.now();
-    // An idle input earns no burst.
-    this.#due = Math.max(this.#due, now - this.#period);
+    // A rate makes up for timers that ring late; an idle input earns no burst.
+    if (now - this.#due > this.#slack) this.#due = now;
     await this.#session.sleep(this.#due - now);
     this.#due += this.#period;
   }

@@ -79,7 +79,7 @@ export async function receiveAll(
     const taken = batch.countMessages(0, end);
     sink.take(batch, 0, end, from.remote);
     counts.received += taken;
-    counts.bytes += batch.ends[end - 1]! - batch.starts[0]!;
+    counts.bytes += batch.countBytes(0, end);
     remaining -= taken;
     surplus += batch.messages - taken;
     lastAt = performance.now();

@@ -67,8 +67,9 @@ export async function sendAll(
   counts.sent -= queued;
   counts.unsent = feed.left + queued;
   if (counts.unsent > 0) reporter.error(`${messages(counts.unsent)} could not be delivered`);
+  if (counts.dropped > 0) reporter.error(`dropped ${messages(counts.dropped)} that no peer had room for`);
   if (failure !== undefined) throw failure;
-  if (counts.unsent > 0) session.exitCode = EXIT.undelivered;
+  if (counts.unsent + counts.dropped > 0) session.exitCode = EXIT.undelivered;
 }
 
 /** `3 messages`. */
@@ -88,6 +89,8 @@ class Feed {
   #remaining: number;
   /** When everything must be sent: set once the input has ended, or a signal came. */
   #deadline: number | undefined;
+  /** Since when nothing was taken, over any number of batches that were dropped; 0 when the last one was. */
+  #stalledSince = 0;
 
   constructor(session: Session, socket: Sender, source: Source, options: SendingOptions) {
     this.#session = session;
@@ -131,20 +134,19 @@ class Feed {
 
   async #send(batch: Batch): Promise<Error | undefined> {
     const { counts } = this.#session;
-    let stalledSince = 0;
     for (let at = 0;;) {
       const to = this.#socket.sendBatch(batch, at);
       if (to > at) {
         const sent = batch.countMessages(at, to);
         counts.sent += sent;
-        counts.bytes += batch.ends[to - 1]! - batch.starts[at]!;
+        counts.bytes += batch.countBytes(at, to);
         this.#remaining -= sent;
-        stalledSince = 0;
+        this.#stalledSince = 0;
         at = to;
       }
       if (at === batch.frames) return undefined;
       const now = performance.now();
-      stalledSince ||= now;
+      const stalledSince = this.#stalledSince ||= now;
       const left = batch.countMessages(at, batch.frames);
       const failure = this.#givesUp(now, now - stalledSince);
       if (failure !== undefined) {
@@ -152,6 +154,7 @@ class Feed {
         return failure;
       }
       if (this.#options.onFull === "drop" && now - stalledSince >= PATIENCE_MS) {
+        this.#session.reporter.warn("no peer has room: dropping messages (--on-full)");
         counts.dropped += left;
         this.#remaining -= left;
         return undefined;

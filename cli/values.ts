@@ -1,6 +1,7 @@
 /** Parsers for the values of options. What they throw is shown behind the option and its text. */
 import { messageOf } from "../lib/errors.ts";
 import { type Endpoint, parseEndpoint } from "../lib/transport/endpoint.ts";
+import type { Choice } from "./command.ts";
 import { UsageError } from "./errors.ts";
 
 const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
@@ -32,11 +33,12 @@ export function rate(text: string): number {
 }
 
 /** One of a few words. */
-export function oneOf<T extends string>(...words: readonly T[]): (text: string) => T {
-  return (text) => {
+export function oneOf<T extends string>(...words: readonly T[]): ((text: string) => T) & Choice {
+  const parse = (text: string) => {
     if (!(words as readonly string[]).includes(text)) throw new Error(`expected one of ${words.join(", ")}`);
     return text as T;
   };
+  return Object.assign(parse, { words });
 }
 
 /** Any text. */

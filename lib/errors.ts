@@ -81,10 +81,16 @@ export class ClosedError extends MqcatError {
   }
 }
 
+const FINAL: ReadonlySet<ErrorCode> = new Set([
+  "ERR_PROTOCOL",
+  "ERR_INCOMPATIBLE_PEER",
+  "ERR_AUTH",
+  "ERR_LIMIT",
+]);
+
 /** Whether a failed connection is not worth another try: the peer would answer the same again. */
 export function isFinal(error: unknown): boolean {
-  return error instanceof MqcatError &&
-    (error.code === "ERR_PROTOCOL" || error.code === "ERR_INCOMPATIBLE_PEER" || error.code === "ERR_AUTH");
+  return error instanceof MqcatError && FINAL.has(error.code);
 }
 
 /** The text of anything thrown: an error's message, else the value as a string. */

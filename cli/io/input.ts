@@ -43,6 +43,7 @@ export class Input implements Source {
   #wake: ((count: number) => void) | undefined;
   #finished = false;
   #cancelled = false;
+  #failure: Error | undefined;
   ended = false;
   onEnd: () => void = () => {};
 
@@ -63,6 +64,7 @@ export class Input implements Source {
 
   async next(): Promise<Batch | undefined> {
     const batch = this.#batch;
+    if (this.#failure !== undefined) throw this.#failure;
     while (!this.#finished && !this.#cancelled) {
       const count = await (this.#reading ?? this.#read());
       this.#reading = undefined;
@@ -76,8 +78,9 @@ export class Input implements Source {
         batch.stable = batch.bytes === this.#buffer;
       } else {
         this.#end += count;
-        const rest = this.#splitter.split(this.#buffer, this.#start, this.#searched, this.#end, batch);
+        const rest = this.#split(batch);
         this.#searched = this.#end;
+        if (this.#failure !== undefined) return batch;
         if (batch.frames === 0) {
           this.#start = rest;
           this.#makeRoom();
@@ -89,6 +92,17 @@ export class Input implements Source {
       if (batch.frames > 0) return batch;
     }
     return undefined;
+  }
+
+  /** What comes before a mistake is given first, and the mistake is told at the next call. */
+  #split(batch: Batch): number {
+    try {
+      return this.#splitter.split(this.#buffer, this.#start, this.#searched, this.#end, batch);
+    } catch (error) {
+      if (batch.frames === 0) throw error;
+      this.#failure = error as Error;
+      return this.#end;
+    }
   }
 
   /** Goes on in the other buffer, with the bytes from `rest` on. */

@@ -8,6 +8,9 @@ import { WriteBuffer } from "./write_buffer.ts";
 /** How long connecting may take, unless told, in milliseconds. */
 export const CONNECT_TIMEOUT = 10_000;
 
+/** The largest datagram, in bytes: 65535 less the headers of IPv4 (20) and UDP (8). */
+export const MAX_DATAGRAM = 65_507;
+
 /** How to connect, and where the echo goes. */
 export interface EchoClientOptions extends TransportOptions {
   /** Bytes came back. `chunk` is valid only during the call. */

@@ -2,9 +2,9 @@ import type { Buffer } from "node:buffer";
 import type dgram from "node:dgram";
 import { ClosedError, LimitError, messageOf, UnreachableError } from "../errors.ts";
 import { formatEndpoint, type HostEndpoint } from "../transport/endpoint.ts";
-import type { EchoClient, EchoClientOptions } from "./client.ts";
+import { type EchoClient, type EchoClientOptions, MAX_DATAGRAM } from "./client.ts";
 import { InactivityTimer } from "./inactivity.ts";
-import { aimUdp, MAX_DATAGRAM } from "./udp_socket.ts";
+import { aimUdp } from "./udp_socket.ts";
 
 /** How long to wait for an echo unless told, in milliseconds: UDP does not say when a datagram is lost. */
 const TIMEOUT = 3000;

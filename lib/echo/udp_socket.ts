@@ -4,9 +4,6 @@ import { AddressInUseError, EndpointError, messageOf, UnreachableError } from ".
 import { formatEndpoint, type HostEndpoint } from "../transport/endpoint.ts";
 import { refused } from "../transport/runtime/shared.ts";
 
-/** The largest datagram: 65535 less the headers of IPv4 (20 bytes) and UDP (8 bytes). */
-export const MAX_DATAGRAM = 65_507;
-
 /** A socket that is bound to `endpoint`, and the address that the system gave it. */
 export async function bindUdp(
   endpoint: HostEndpoint,

@@ -70,6 +70,13 @@ export class Batch {
     return count;
   }
 
+  /** How many bytes the bodies of the frames `[from, to)` have. */
+  countBytes(from: number, to: number): number {
+    let bytes = 0;
+    for (let i = from; i < to; i++) bytes += this.ends[i]! - this.starts[i]!;
+    return bytes;
+  }
+
   /** The frame behind the first `count` messages from frame `from` on, or the end. */
   skipMessages(from: number, count: number): number {
     // Messages of one frame, the common case, need no walk.
@@ -94,7 +101,7 @@ export class Batch {
     return copies;
   }
 
-  /** A batch of one message; the frames are copied into one buffer. */
+  /** A batch of one message; the frames are copied into one buffer, and a single one is referred to. */
   static of(frames: readonly Uint8Array[]): Batch {
     const batch = new Batch();
     let length = 0;

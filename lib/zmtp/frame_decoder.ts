@@ -3,6 +3,8 @@ import { type Batch, COMMAND, LONG, MORE } from "./batch.ts";
 
 /** A carry buffer over this size is given back once its message is out, in bytes. */
 const KEEP_CARRY = 64 * 1024;
+/** The most frames that a message may have: each costs more here than the two bytes that it may have on the wire. */
+const MAX_PARTS = 2 ** 20;
 const FLAGS_MASK = MORE | LONG | COMMAND;
 
 /** Takes the whole messages and commands that one piece of input completed; `batch` is valid during the call. */
@@ -62,10 +64,11 @@ export class FrameDecoder {
     this.#scan(chunk, chunk.length);
     if (this.#messageStart === chunk.length) return this.#deliver(chunk, false);
     this.#deliverAllBut(this.#pending, chunk);
-    this.#append(chunk, this.#messageStart, chunk.length);
-    this.#at -= this.#messageStart;
-    this.#wanted -= this.#messageStart;
+    const start = this.#messageStart;
+    this.#at -= start;
+    this.#wanted -= start;
     this.#messageStart = 0;
+    this.#append(chunk, start, chunk.length);
   }
 
   /** Whether the bytes so far end between two messages. */
@@ -103,7 +106,9 @@ export class FrameDecoder {
         else this.#messageStart = at;
       } else if ((flags & MORE) !== 0) {
         batch.add(body, end, MORE);
-        this.#pending++;
+        if (++this.#pending > MAX_PARTS) {
+          throw new LimitError(`The peer sent a message of more than ${MAX_PARTS} frames`);
+        }
       } else {
         batch.add(body, end, 0);
         this.#pending = 0;
@@ -137,9 +142,10 @@ export class FrameDecoder {
   #append(chunk: Uint8Array, from: number, to: number): void {
     const needed = this.#carried + to - from;
     if (needed > this.#carry.length) {
-      // Doubling, but exactly the message's size where that is near: a large body is then copied at most twice.
+      // Doubling, so that many small frames are not copied over and over; but exactly to the end of a large body that
+      // is a little farther.
       const doubled = Math.max(needed, this.#carry.length * 2, 1024);
-      const exact = this.#wanted >= needed && this.#wanted <= doubled * 2 ? this.#wanted : doubled;
+      const exact = this.#wanted > doubled && this.#wanted <= doubled * 2 ? this.#wanted : doubled;
       const grown = new Uint8Array(exact);
       grown.set(this.#carry.subarray(0, this.#carried));
       this.#carry = grown;

@@ -42,10 +42,7 @@ export function encodeFrame(body: Uint8Array, flags = 0): Uint8Array {
 
 /** An upper bound for the bytes that `encodeBatch` needs for frames `[from, to)`. */
 export function encodedBound(batch: Batch, from: number, to: number): number {
-  const { starts, ends } = batch;
-  let bodies = 0;
-  if (batch.ascending) bodies = ends[to - 1]! - starts[from]!;
-  else for (let i = from; i < to; i++) bodies += ends[i]! - starts[i]!;
+  const bodies = batch.ascending ? batch.ends[to - 1]! - batch.starts[from]! : batch.countBytes(from, to);
   return bodies + (to - from) * MAX_HEADER;
 }
 

@@ -41,21 +41,26 @@ export function encodeRest(mechanism: string, asServer: boolean): Uint8Array {
  * @throws {ProtocolError} the peer does not speak ZMTP 2.0 or later
  */
 export function checkSignature(bytes: Uint8Array): void {
+  // A 1.0 peer begins with its identity as a frame: 01 00 when that is empty, FF and a 64-bit length when it is long.
+  const anonymous = bytes.length >= 2 && bytes[0] === 1 && bytes[1] === 0;
+  const long = bytes.length >= SIGNATURE_LENGTH && bytes[0] === 0xff && (bytes[9]! & 1) === 0;
+  if (anonymous || long) throw tooOld();
   if (bytes.length > 0 && bytes[0] !== 0xff) {
     throw new ProtocolError(`The peer does not speak ZeroMQ (it sent ${preview(bytes)})`);
   }
-  if (bytes.length >= SIGNATURE_LENGTH && (bytes[9]! & 1) === 0) {
-    throw new ProtocolError("The peer speaks ZMTP 1.0, and 2.0 is the oldest version spoken here");
-  }
 }
 
-/** Decodes the 53 bytes after the major version. */
+/** The refusal of a peer of version 1.0. */
+export function tooOld(): ProtocolError {
+  return new ProtocolError("The peer speaks ZMTP 1.0, and 2.0 is the oldest version spoken here");
+}
+
+/** Decodes the 53 bytes after the major version; the mechanism keeps all of its field but the NULs at the end. */
 export function decodeRest(bytes: Uint8Array): Greeting {
   const field = bytes.subarray(1, 1 + MECHANISM_LENGTH);
-  const end = field.indexOf(0);
   return {
     minor: bytes[0]!,
-    mechanism: text(end < 0 ? field : field.subarray(0, end)),
+    mechanism: text(field.subarray(0, field.findLastIndex((byte) => byte !== 0) + 1)),
     asServer: bytes[1 + MECHANISM_LENGTH] === 1,
   };
 }

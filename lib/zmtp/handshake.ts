@@ -20,6 +20,7 @@ import {
   REVISION_2,
   SIGNATURE,
   SIGNATURE_LENGTH,
+  tooOld,
 } from "./greeting.ts";
 import { incompatibility, type SocketType, typeFromWire, typeToWire } from "./socket_type.ts";
 import { StreamReader } from "./stream_reader.ts";
@@ -87,10 +88,8 @@ async function greet(reader: StreamReader, options: HandshakeOptions): Promise<P
   await reader.read(SIGNATURE_LENGTH);
   await reader.write(Uint8Array.of(MAJOR));
   const [revision] = await reader.read(1);
-  if (revision === 0) {
-    throw new ProtocolError("The peer speaks ZMTP 1.0, and 2.0 is the oldest version spoken here");
-  }
-  return revision! < MAJOR ? await greet2(reader, options) : await greet3(reader, options);
+  if (revision === 0) throw tooOld();
+  return revision! < MAJOR ? await greet2(reader, options) : await greet3(reader, options, revision!);
 }
 
 /** ZMTP 2.0 (RFC 15): the socket type, then the identity as a frame. */
@@ -107,7 +106,7 @@ async function greet2(reader: StreamReader, options: HandshakeOptions): Promise<
   return { socketType, identity: (await reader.read(length!)).slice(), version: "2.0" };
 }
 
-async function greet3(reader: StreamReader, options: HandshakeOptions): Promise<PeerInfo> {
+async function greet3(reader: StreamReader, options: HandshakeOptions, major: number): Promise<PeerInfo> {
   await reader.write(encodeRest("NULL", false));
   const { minor, mechanism } = decodeRest(await reader.read(REST_LENGTH));
   if (mechanism !== "NULL") {
@@ -120,13 +119,15 @@ async function greet3(reader: StreamReader, options: HandshakeOptions): Promise<
   if (name === "ERROR") throw new IncompatiblePeerError(`the peer refused: ${parseError(data)}`);
   if (name !== "READY") throw new ProtocolError(`The peer sent ${name} where READY was expected`);
   const properties = parseMetadata(data);
-  const socketType = text(properties.get("socket-type") ?? EMPTY);
+  const type = properties.get("socket-type");
+  if (type === undefined) throw new ProtocolError("The peer did not say its socket type");
+  const socketType = text(type);
   const mismatch = incompatibility(options.socketType, socketType);
   if (mismatch !== undefined) await reader.write(encodeError(reverse(options.socketType, socketType)));
   checkType(options.socketType, socketType);
   const identity = properties.get("identity") ?? EMPTY;
   if (identity.length > MAX_IDENTITY) throw new ProtocolError("The peer's identity is over 255 bytes");
-  return { socketType, identity, version: minor === 0 ? "3.0" : "3.1" };
+  return { socketType, identity, version: major === MAJOR && minor === 0 ? "3.0" : "3.1" };
 }
 
 function metadata(options: HandshakeOptions): [string, Uint8Array][] {
