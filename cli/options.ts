@@ -72,7 +72,6 @@ export const delivery = group("Delivery", {
 /** What a receiver has of these. */
 export const receiving = group("Delivery", {
   transient: flag("--transient", "end when all peers are gone"),
-  hwm: option("--hwm <number>", "high-water mark: messages that wait to be taken (1000)", integer(1)),
 });
 
 /** A command for each message. */

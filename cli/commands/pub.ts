@@ -42,7 +42,7 @@ export default command({
     const session = new Session("pub", values);
     return session.run(async () => {
       const socket = new Pub({
-        hwm: values.hwm ?? 1000,
+        hwm: values.hwm,
         onFull: values.onFull === "block" || values.onFull === "fail" ? "block" : "drop",
         dropAfter: PATIENCE_MS,
         onEvent: describeEvents(session),

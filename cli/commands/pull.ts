@@ -15,7 +15,7 @@ export default command({
     const session = new Session("pull", values);
     const style = styleOf(session, values, false);
     return session.run(async () => {
-      const socket = new Pull({ hwm: values.hwm ?? 1000, onEvent: describeEvents(session) });
+      const socket = new Pull({ onEvent: describeEvents(session) });
       const received = receiveAll(session, socket, style, values);
       await open(session, socket, plan);
       await received;

@@ -17,7 +17,7 @@ export default command({
     const source = sourceOf(values, repeats(values));
     const session = new Session("push", values);
     return session.run(async () => {
-      const socket = new Push({ hwm: values.hwm ?? 1000, onEvent: describeEvents(session) });
+      const socket = new Push({ hwm: values.hwm, onEvent: describeEvents(session) });
       await open(session, socket, plan);
       await waitForPeers(session, socket, values.waitPeers ?? 0, () => socket.peers, values.timeout);
       await sendAll(session, socket, source, values);

@@ -36,7 +36,7 @@ export default command({
     const session = new Session("rep", values);
     const responder = responderFor(session, values);
     return session.run(async () => {
-      const socket = new Rep({ hwm: values.hwm ?? 1000, onEvent: describeEvents(session) });
+      const socket = new Rep({ hwm: values.hwm, onEvent: describeEvents(session) });
       await open(session, socket, plan);
       try {
         await serve(session, socket, responder, values.count ?? Infinity, values.timeout);

@@ -36,7 +36,7 @@ export default command({
     const separator = values.separator === undefined ? undefined : utf8(values.separator);
     const style = styleOf(session, values, true, separator);
     return session.run(async () => {
-      const socket = new Sub({ hwm: values.hwm ?? 1000, onEvent: describeEvents(session) });
+      const socket = new Sub({ onEvent: describeEvents(session) });
       for (const topic of values.topic.length === 0 ? [""] : values.topic) socket.subscribe(topic);
       const received = receiveAll(session, socket, style, values);
       await open(session, socket, plan);

@@ -1,12 +1,11 @@
 import fs from "node:fs";
 import { LimitError } from "../../lib/errors.ts";
+import { MAX_MESSAGE_SIZE } from "../../lib/zmq/options.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
 import type { Splitter } from "../records/splitter.ts";
 
 /** What one read asks for, in bytes; a pipe gives 64 KiB at most. */
 const READ = 256 * 1024;
-/** The longest message that is taken from an input, in bytes. */
-const MAX_MESSAGE = 2 ** 30;
 /** A buffer that one huge message made larger than this is not used again, in bytes. */
 const KEEP = 1024 * 1024;
 /** How long to wait when the descriptor is not blocking and empty, in milliseconds. */
@@ -125,9 +124,9 @@ export class Input implements Source {
   /** The message is longer than the buffer. */
   #makeRoom(): void {
     const length = this.#end - this.#start;
-    if (length > MAX_MESSAGE) {
+    if (length > MAX_MESSAGE_SIZE) {
       throw new LimitError(
-        `A message in the input is over ${MAX_MESSAGE} bytes: split it, or choose another --in framing`,
+        `A message in the input is over ${MAX_MESSAGE_SIZE} bytes: split it, or choose another --in framing`,
       );
     }
     if (this.#buffer.length - this.#end >= READ / 2) return;

@@ -1,13 +1,11 @@
 import { LimitError } from "../../lib/errors.ts";
+import { MAX_MESSAGE_SIZE } from "../../lib/zmq/options.ts";
 import { type Batch, MORE } from "../../lib/zmtp/batch.ts";
 import { UsageError } from "../errors.ts";
 
 /** The framings of a stream of messages. */
 export const FRAMINGS = ["lines", "null", "blob", "json", "u32"] as const;
 export type Framing = typeof FRAMINGS[number];
-
-/** The longest message that a `u32` prefix may announce, in bytes. */
-const MAX_MESSAGE = 2 ** 30;
 
 /** Finds the messages in a stream of bytes. It holds no bytes itself. */
 export interface Splitter {
@@ -90,9 +88,9 @@ function prefixed(add: Add): Splitter {
       while (end - start >= 4) {
         const length =
           (bytes[start]! << 24 | bytes[start + 1]! << 16 | bytes[start + 2]! << 8 | bytes[start + 3]!) >>> 0;
-        if (length > MAX_MESSAGE) {
+        if (length > MAX_MESSAGE_SIZE) {
           throw new LimitError(
-            `A u32 prefix in the input announces ${length} bytes, and the limit is ${MAX_MESSAGE}: is it really --in u32?`,
+            `A u32 prefix in the input announces ${length} bytes, and the limit is ${MAX_MESSAGE_SIZE}: is it really --in u32?`,
           );
         }
         if (end - start - 4 < length) break;

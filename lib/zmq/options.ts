@@ -1,36 +1,39 @@
 import type { SocketEvent } from "./events.ts";
 
+/** The largest message that can be received, and the limit unless told otherwise, in bytes. */
+export const MAX_MESSAGE_SIZE: number = 2 ** 30;
+
 /** What a socket can be told when it is made. */
 export interface SocketOptions {
   /** High-water mark: messages that wait for one peer, or that wait to be received. 1000 unless told. */
-  readonly hwm?: number;
+  readonly hwm?: number | undefined;
   /** The same mark in bytes, so that large messages cannot take all memory. 8 MiB; 64 MiB for PUB. */
-  readonly hwmBytes?: number;
+  readonly hwmBytes?: number | undefined;
   /** The largest message that is received, in bytes with its headers. 1 GiB unless told. */
-  readonly maxMessageSize?: number;
+  readonly maxMessageSize?: number | undefined;
   /** For connecting and greeting one peer, in milliseconds. 30 000 unless told. */
-  readonly handshakeTimeout?: number;
+  readonly handshakeTimeout?: number | undefined;
   /** The first and the longest pause before a connection is tried again, in milliseconds. 100 and 2000 unless told. */
   readonly reconnect?: { readonly first: number; readonly longest: number };
   /** How many peers a socket serves at a time. 10 000 unless told. */
-  readonly maxPeers?: number;
+  readonly maxPeers?: number | undefined;
   /** Told of everything that happens to the socket's endpoints and peers. */
   readonly onEvent?: (event: SocketEvent) => void;
 }
 
-export type ResolvedOptions = Required<SocketOptions>;
+/** The same with nothing left open. */
+export type ResolvedOptions = { readonly [K in keyof SocketOptions]-?: NonNullable<SocketOptions[K]> };
 
 /** @throws {RangeError} a number is out of its range */
 export function resolveOptions(options: SocketOptions): ResolvedOptions {
   const resolved = {
-    hwm: 1000,
-    hwmBytes: 8 * 2 ** 20,
-    maxMessageSize: 2 ** 30,
-    handshakeTimeout: 30_000,
-    reconnect: { first: 100, longest: 2000 },
-    maxPeers: 10_000,
-    onEvent: () => {},
-    ...options,
+    hwm: options.hwm ?? 1000,
+    hwmBytes: options.hwmBytes ?? 8 * 2 ** 20,
+    maxMessageSize: options.maxMessageSize ?? MAX_MESSAGE_SIZE,
+    handshakeTimeout: options.handshakeTimeout ?? 30_000,
+    reconnect: options.reconnect ?? { first: 100, longest: 2000 },
+    maxPeers: options.maxPeers ?? 10_000,
+    onEvent: options.onEvent ?? (() => {}),
   };
   for (const name of ["hwm", "hwmBytes", "maxMessageSize", "handshakeTimeout", "maxPeers"] as const) {
     if (!(resolved[name] >= 1)) {
@@ -40,9 +43,9 @@ export function resolveOptions(options: SocketOptions): ResolvedOptions {
     }
   }
   // Positions in a batch are 32-bit.
-  if (resolved.maxMessageSize > 2 ** 30) {
+  if (resolved.maxMessageSize > MAX_MESSAGE_SIZE) {
     throw new RangeError(
-      `Cannot create a socket as 'maxMessageSize' is at most 2^30: received ${resolved.maxMessageSize}`,
+      `Cannot create a socket as 'maxMessageSize' must be at most 2^30: received ${resolved.maxMessageSize}`,
     );
   }
   return resolved;

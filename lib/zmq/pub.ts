@@ -58,7 +58,7 @@ export class Pub extends Sender {
   #dropped = 0;
 
   constructor(options: PubOptions = {}) {
-    super("PUB", { hwmBytes: 64 * 2 ** 20, ...options });
+    super("PUB", { ...options, hwmBytes: options.hwmBytes ?? 64 * 2 ** 20 });
     this.#onFull = options.onFull ?? "drop";
     this.#dropAfter = options.dropAfter ?? 0;
   }
