@@ -33,6 +33,14 @@ export class Inbox<T> {
     }
   }
 
+  /** Puts items that were taken back to the front. */
+  putBack(items: T[]): void {
+    const taken = items.splice(0, this.#takers.length);
+    for (const item of taken) this.#takers.shift()!(item);
+    this.#items = [...items, ...this.#items.slice(this.#head)];
+    this.#head = 0;
+  }
+
   /** The next item; undefined after `end`, once all are taken. */
   take(): Promise<T | undefined> {
     if (this.#head < this.#items.length) return Promise.resolve(this.#shift());
@@ -52,7 +60,7 @@ export class Inbox<T> {
       this.#items = this.#items.slice(this.#head);
       this.#head = 0;
     }
-    if (this.#paused && left <= this.#hwm / 2) {
+    if (this.#paused && !this.#ended && left <= this.#hwm / 2) {
       this.#paused = false;
       this.#source.resume();
     }

@@ -20,7 +20,9 @@ export interface Request {
  * its own way back, so several may be worked on at a time and each peer still sees its replies as it should.
  */
 export class Rep extends Socket implements AsyncIterable<Request> {
-  readonly #inbox: Inbox<Request>;
+  readonly #inbox: Inbox<PendingRequest>;
+  /** Requests of peers that are slow to take their replies. They wait until there is room, and the peers with them. */
+  readonly #parked = new Map<Connection, PendingRequest[]>();
 
   constructor(options: SocketOptions = {}) {
     super("REP", options);
@@ -28,8 +30,11 @@ export class Rep extends Socket implements AsyncIterable<Request> {
   }
 
   /** The next request; undefined once the socket is closed and nothing is left. */
-  receive(): Promise<Request | undefined> {
-    return this.#inbox.take();
+  async receive(): Promise<Request | undefined> {
+    for (;;) {
+      const request = await this.#inbox.take();
+      if (request === undefined || !this.#park(request)) return request;
+    }
   }
 
   /** Gives no further requests: every `receive`, pending ones too, resolves to undefined once the inbox is empty. */
@@ -50,8 +55,39 @@ export class Rep extends Socket implements AsyncIterable<Request> {
     return unsent;
   }
 
+  override resume(): void {
+    super.resume();
+    for (const connection of this.#parked.keys()) connection.pause();
+  }
+
   protected override onFailure(): void {
     this.#inbox.end();
+  }
+
+  protected override onDetach(connection: Connection): void {
+    this.#parked.delete(connection);
+  }
+
+  override onWritable(connection: Connection): void {
+    const requests = this.#parked.get(connection);
+    if (requests !== undefined && connection.outbox.room > 0) {
+      this.#parked.delete(connection);
+      if (!this.paused) connection.resume();
+      this.#inbox.putBack(requests);
+    }
+    super.onWritable(connection);
+  }
+
+  /** Whether a request has to wait, since its peer has not taken earlier replies. */
+  #park(request: PendingRequest): boolean {
+    const { from } = request;
+    const parked = this.#parked.get(from);
+    if (parked !== undefined) parked.push(request);
+    else if (from.outbox.room === 0 && this.connections.has(from)) {
+      this.#parked.set(from, [request]);
+      from.pause();
+    } else return false;
+    return true;
   }
 
   override onBatch(from: Connection, batch: Batch): void {
@@ -61,7 +97,8 @@ export class Rep extends Socket implements AsyncIterable<Request> {
       let body = at;
       while (body < end && batch.starts[body] !== batch.ends[body]) body++;
       if (++body < end) {
-        this.#inbox.put(new PendingRequest(from, batch.copy(at, body - 1), batch.copy(body, end)));
+        const envelope = batch.copy(at, body - 1);
+        this.#inbox.put(new PendingRequest(this.connections, from, envelope, batch.copy(body, end)));
       }
       at = end;
     }
@@ -70,27 +107,34 @@ export class Rep extends Socket implements AsyncIterable<Request> {
 
 class PendingRequest implements Request {
   readonly frames: readonly Uint8Array[];
-  readonly #from: Connection;
+  readonly from: Connection;
+  readonly #peers: ReadonlySet<Connection>;
   readonly #envelope: Uint8Array[];
   #replied = false;
 
-  constructor(from: Connection, envelope: Uint8Array[], frames: Uint8Array[]) {
-    this.#from = from;
+  constructor(
+    peers: ReadonlySet<Connection>,
+    from: Connection,
+    envelope: Uint8Array[],
+    frames: Uint8Array[],
+  ) {
+    this.#peers = peers;
+    this.from = from;
     this.#envelope = envelope;
     this.frames = frames;
   }
 
   get endpoint(): string {
-    return this.#from.remote;
+    return this.from.remote;
   }
 
   reply(message: Outgoing): void {
     if (this.#replied) throw new Error("Cannot reply twice to one request");
-    this.#replied = true;
-    const { outbox } = this.#from;
     const batch = Batch.of([...this.#envelope, EMPTY, ...framesOf(message)]);
-    // A peer that asks and does not read loses its replies, as with libzmq; a closed one has no room either.
-    if (outbox.room > 0) outbox.appendBatch(batch, 0, batch.frames);
-    outbox.flush();
+    this.#replied = true;
+    if (!this.#peers.has(this.from)) return;
+    // No look at the room: `receive` held the request back while there was none.
+    this.from.outbox.appendBatch(batch, 0, batch.frames);
+    this.from.outbox.flush();
   }
 }

@@ -146,6 +146,11 @@ export abstract class Socket implements ConnectionOwner {
     return sum;
   }
 
+  /** Whether `pause` holds. */
+  protected get paused(): boolean {
+    return this.#paused;
+  }
+
   /** Stops reading from every peer, so that they are held back. */
   pause(): void {
     this.#paused = true;

@@ -116,6 +116,7 @@ export class Outbox {
       ...(this.#flight === undefined ? [] : [this.#flight]),
       ...this.#blocks,
     ];
+    if (this.#flight === undefined) taken = 0; // The last write is done: it is none of these blocks.
     for (const block of this.#unfinished) taken += block.length;
     this.#unfinished = [];
     this.#flight = undefined;
@@ -139,13 +140,15 @@ export class Outbox {
 
   /** Copies frames up to a block's worth, or to the next body that can be referred to; at least one. */
   #copy(batch: Batch, from: number, to: number): number {
-    const { starts, ends } = batch;
+    const { starts, ends, ascending, stable } = batch;
     const first = starts[from]!;
+    let bodies = ends[from]! - first;
     let end = from + 1;
     while (end < to) {
       const length = ends[end]! - starts[end]!;
-      if (batch.stable && length >= LARGE_BODY) break;
-      if (Math.abs(ends[end]! - first) + (end - from + 1) * MAX_HEADER > BLOCK / 2) break;
+      if (stable && length >= LARGE_BODY) break;
+      bodies += length;
+      if ((ascending ? ends[end]! - first : bodies) + (end - from + 1) * MAX_HEADER > BLOCK / 2) break;
       end++;
     }
     const block = this.#reserve(encodedBound(batch, from, end));

@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { describe } from "node:test";
+import { freePort, run, start, summaryOf, test } from "./mqcat.ts";
+
+describe("-n", () => {
+  test("pull, sub - end after so many, whatever else waits; what had arrived behind is told", async () => {
+    for (const [sender, receiver] of [["push", "pull"], ["pub", "sub"]] as const) {
+      using receiving = start([receiver, "@:0", "-n", "2"]);
+      using sending = start([sender, `>${await receiving.readyEndpoint()}`], {
+        stdin: "1\n2\n3\n",
+        open: true,
+      });
+      const { code, stdout, stderr } = await receiving.exit();
+      assert.deepEqual([code, stdout.toString()], [0, "1\n2\n"]);
+      assert.match(stderr, /1 message had arrived behind the last one wanted \(-n\), and are lost/);
+      sending.kill();
+      await sending.exit();
+    }
+  });
+
+  test("push, pub - end after so many, and stdin may stay open", async () => {
+    for (const [sender, receiver] of [["push", "pull"], ["pub", "sub"]] as const) {
+      using receiving = start([receiver, "@:0", "--transient"]);
+      const args = [sender, `>${await receiving.readyEndpoint()}`, "-n", "3"];
+      using sending = start(args, { stdin: "1\n2\n3\n4\n5\n", open: true });
+      assert.equal((await sending.exit()).code, 0);
+      assert.equal((await receiving.exit()).stdout.toString(), "1\n2\n3\n");
+    }
+  });
+
+  test("push - an input with fewer ends it as ever; -D counts too", async () => {
+    using pull = start(["pull", ":0", "-n", "3"]);
+    const endpoint = await pull.readyEndpoint();
+    assert.equal((await run(["push", endpoint, "-n", "9"], { stdin: "1\n2\n" })).code, 0);
+    assert.equal((await run(["push", endpoint, "-n", "1", "-D", "a", "-D", "b"])).code, 0);
+    assert.equal((await pull.exit()).stdout.toString(), "1\n2\na\n");
+  });
+
+  test("req, rep - so many exchanges", async () => {
+    using rep = start(["rep", ":0", "--echo", "-n", "3"]);
+    const endpoint = await rep.readyEndpoint();
+    using req = start(["req", endpoint, "-n", "2"], { stdin: "a\nb\nc\n", open: true });
+    const asked = await req.exit();
+    assert.deepEqual([asked.code, asked.stdout.toString()], [0, "a\nb\n"]);
+    assert.equal((await run(["req", endpoint, "-D", "d"])).stdout.toString(), "d\n");
+    assert.equal((await rep.exit()).code, 0);
+  });
+});
+
+describe("-w", () => {
+  test("pull, sub, rep - exit 3 when nothing came for so long", async () => {
+    await Promise.all(["pull", "sub", "rep"].map(async (command) => {
+      const began = performance.now();
+      const echo = command === "rep" ? ["--echo"] : [];
+      const { code, stdout, stderr } = await run([command, "@:0", "-w", "300ms", ...echo]);
+      assert.deepEqual([code, stdout.length], [3, 0]);
+      assert.match(stderr, /(nothing|no request) came for 0\.3 s \(-w\)/);
+      assert.ok(performance.now() - began >= 300);
+    }));
+  });
+
+  test("pull - each message gives the next one as long again, and what came is printed", async () => {
+    using pull = start(["pull", ":0", "-w", "1.5s", "--summary"]);
+    const endpoint = await pull.readyEndpoint();
+    const push = await run(["push", endpoint, "-i", "0.6", "-D", "x", "-n", "4"]);
+    assert.equal(push.code, 0);
+    const { code, stdout, stderr } = await pull.exit();
+    assert.deepEqual([code, stdout.toString()], [3, "x\n".repeat(4)]);
+    assert.ok(summaryOf(stderr)["seconds"]! >= 1.8 + 1.5);
+  });
+
+  test("push - exit 3 when nothing could be sent; what was read is counted", async () => {
+    const { code, stderr } = await run(["push", `:${await freePort()}`, "-w", "0.3"], { stdin: "1\n2\n3\n" });
+    assert.equal(code, 3);
+    assert.match(stderr, /^mqcat: push: 3 messages could not be delivered$/m);
+    assert.match(stderr, /^mqcat: push: nothing could be sent for 0\.3 s \(-w\)$/m);
+  });
+
+  test("push, pub, req - exit 3 when the peers that --wait-peers wants do not come", async () => {
+    await Promise.all(
+      [["push", "--wait-peers=2"], ["pub"], ["req", "--wait-peers", "1"]].map(async (args) => {
+        const [command, ...rest] = args;
+        const result = await run([command!, "@:0", ...rest, "-w", "200ms"], { stdin: "x\n" });
+        assert.equal(result.code, 3, command);
+        assert.match(result.stderr, /0 of [12] peers came within 0\.2 s \(--wait-peers, -w\)/);
+      }),
+    );
+  });
+
+  test("req - exit 3 when no reply comes, be the other end absent or mute", async () => {
+    const absent = await run(["req", `:${await freePort()}`, "-w", "300ms", "-D", "q"]);
+    assert.deepEqual([absent.code, absent.stdout.length], [3, 0]);
+    assert.match(absent.stderr, /no reply came within 0\.3 s \(-w\)/);
+    using mute = start(["rep", ":0"], { open: true });
+    const unanswered = await run(["req", await mute.readyEndpoint(), "-w", "500ms", "-D", "q"]);
+    assert.equal(unanswered.code, 3);
+    assert.equal((await mute.waitForStdout(/q\n/))[0], "q\n");
+  });
+
+  test("push - a sender whose input idles is not late", async () => {
+    using pull = start(["pull", ":0", "-n", "1"]);
+    using push = start(["push", await pull.readyEndpoint(), "-w", "100ms", "-v"], { open: true });
+    await push.waitForStderr(/connected: /);
+    await new Promise((resolve) => setTimeout(resolve, 300)); // Three times the deadline that does not apply.
+    push.write("late\n");
+    push.end();
+    assert.equal((await push.exit()).code, 0);
+    assert.equal((await pull.exit()).stdout.toString(), "late\n");
+  });
+});

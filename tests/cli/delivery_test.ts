@@ -1,0 +1,189 @@
+import assert from "node:assert/strict";
+import { describe } from "node:test";
+import { bytesRead, freePort, type Program, run, settled, start, summaryOf, test } from "./mqcat.ts";
+
+const lines = (count: number, length = 0) =>
+  Array.from({ length: count }, (_, i) => `${i + 1}`.padEnd(length, ".") + "\n").join("");
+
+/** A sender, and a receiver that it is connected to and that stands still from then on. */
+async function stuck(
+  sender: "push" | "pub",
+  options: readonly string[],
+): Promise<{ sending: Program; receiving: Program }> {
+  const receiving = start([sender === "push" ? "pull" : "sub", "@:0", "--transient", "-v"]);
+  const args = [sender, `>${await receiving.readyEndpoint()}`, "--summary", "-v", ...options];
+  const sending = start(args, { open: true });
+  await Promise.all([receiving.waitForStderr(/connected: /), sending.waitForStderr(/connected: /)]);
+  if (sender === "pub") await sending.waitForStderr(/subscribed: /);
+  receiving.kill("SIGSTOP");
+  return { sending, receiving };
+}
+
+describe("--wait-peers", () => {
+  test("push - deals nothing out before so many are there, and then in turn", async () => {
+    using push = start(["push", "@:0", "--wait-peers", "2"], { stdin: "a\nb\nc\nd\ne\n" });
+    const endpoint = await push.readyEndpoint();
+    const pulls = [0, 1].map(() => start(["pull", `>${endpoint}`, "--transient"]));
+    using _first = pulls[0]!;
+    using _second = pulls[1]!;
+    assert.equal((await push.exit()).code, 0);
+    const outputs = await Promise.all(pulls.map(async (pull) => (await pull.exit()).stdout.toString()));
+    assert.deepEqual(outputs.sort(), ["a\nc\ne\n", "b\nd\n"]);
+  });
+
+  test("pub - waits for subscriptions: one unless told", async () => {
+    using pub = start(["pub", ":0", "--wait-peers", "2", "-v"], { stdin: "a\nb\n" });
+    const endpoint = await pub.readyEndpoint();
+    using first = start(["sub", endpoint, "--transient"]);
+    await pub.waitForStderr(/subscribed/);
+    assert.equal(first.text, "");
+    using second = start(["sub", endpoint, "--transient", "-t", ""]);
+    assert.equal((await pub.exit()).code, 0);
+    assert.equal((await first.exit()).stdout.toString(), "a\nb\n");
+    assert.equal((await second.exit()).stdout.toString(), "a\nb\n");
+  });
+
+  test("pub - 0 turns it off: without a subscriber everything goes nowhere, which is no loss", async () => {
+    const { code, stderr } = await run(["pub", ":0", "--wait-peers", "0", "--summary"], { stdin: "a\nb\n" });
+    assert.equal(code, 0);
+    const { sent, unsent, dropped } = summaryOf(stderr);
+    assert.deepEqual([sent, unsent, dropped], [2, 0, 0]);
+  });
+});
+
+describe("--linger", () => {
+  test("push - exit 5 with the count when nobody came", async () => {
+    const began = performance.now();
+    const args = ["push", `:${await freePort()}`, "--linger", "300ms", "--summary"];
+    const { code, stderr } = await run(args, { stdin: "1\n2\n3\n" });
+    assert.equal(code, 5);
+    assert.ok(performance.now() - began >= 300);
+    assert.match(stderr, /^mqcat: push: 3 messages could not be delivered$/m);
+    const { sent, unsent, dropped } = summaryOf(stderr);
+    assert.deepEqual([sent, unsent, dropped], [0, 3, 0]);
+    const one = await run(["push", `:${await freePort()}`, "--linger", "0", "-D", "x"]);
+    assert.deepEqual([one.code, /push: 1 message could not be delivered$/m.test(one.stderr)], [5, true]);
+  });
+
+  test("push - exit 5 with the count when the peer stands still, and what was sent arrives", async () => {
+    const { sending, receiving } = await stuck("push", ["--linger", "300ms"]);
+    using push = sending;
+    using pull = receiving;
+    push.write(lines(600, 100_000));
+    // A signal ends the input where it is; what was read until then is flushed, or counted.
+    await settled(() => bytesRead(push.pid), "the sender to be held up");
+    push.kill("SIGTERM");
+    const { code, stderr } = await push.exit();
+    assert.equal(code, 5);
+    const { sent, unsent } = summaryOf(stderr);
+    assert.ok(unsent! > 0 && sent! + unsent! < 600, stderr);
+    assert.match(stderr, new RegExp(`^mqcat: push: ${unsent} messages? could not be delivered$`, "m"));
+    pull.kill("SIGCONT");
+    const received = (await pull.exit()).stdout.toString();
+    const count = received.length / 100_001;
+    // A write that was not taken whole may still have brought some of its messages.
+    assert.ok(count >= sent! && count <= sent! + unsent!, `${sent} sent, ${count} received`);
+    assert.ok(lines(600, 100_000).startsWith(received));
+  });
+
+  test("push - a receiver that comes within it takes everything", async () => {
+    const port = await freePort();
+    using push = start(["push", `:${port}`, "--linger", "20s"], { stdin: lines(5000) });
+    await push.waitForStderr(/trying again/);
+    const { stdout } = await run(["pull", `:${port}`, "-n", "5000"]);
+    assert.equal(stdout.toString(), lines(5000));
+    assert.equal((await push.exit()).code, 0);
+  });
+});
+
+describe("--hwm and --on-full", () => {
+  test("--hwm - is how many messages wait for a peer that stands still", async () => {
+    await Promise.all([5, 500].map(async (hwm) => {
+      const options = ["--hwm", `${hwm}`, "--on-full", "drop", "--linger", "100ms"];
+      const { sending, receiving } = await stuck("push", options);
+      using push = sending;
+      using _pull = receiving;
+      push.write(lines(6000, 10_000));
+      push.end();
+      const { code, stderr } = await push.exit();
+      assert.equal(code, 5);
+      const { sent, unsent, dropped } = summaryOf(stderr);
+      assert.equal(sent! + unsent! + dropped!, 6000);
+      // One write of up to 256 KiB may be under way besides.
+      assert.ok(unsent! >= hwm && unsent! <= hwm + 27, `${unsent} of ${hwm}`);
+    }));
+  });
+
+  test("push --on-full block - waits, and loses nothing", async () => {
+    const { sending, receiving } = await stuck("push", ["--on-full", "block"]);
+    using push = sending;
+    using pull = receiving;
+    push.write(lines(60_000, 1000));
+    push.end();
+    await settled(() => bytesRead(push.pid), "the sender to be held up");
+    pull.kill("SIGCONT");
+    const { code, stderr } = await push.exit();
+    assert.deepEqual([code, summaryOf(stderr)["sent"]], [0, 60_000]);
+    assert.equal((await pull.exit()).stdout.toString(), lines(60_000, 1000));
+  });
+
+  test("push --on-full drop - counts what found no room, says so, and exits with 5", async () => {
+    const { sending, receiving } = await stuck("push", ["--on-full", "drop"]);
+    using push = sending;
+    using pull = receiving;
+    push.write(lines(600, 100_000));
+    await push.waitForStderr(/no peer has room: dropping messages \(--on-full\)/);
+    pull.kill("SIGCONT");
+    push.end();
+    const { code, stderr } = await push.exit();
+    const { sent, dropped, unsent } = summaryOf(stderr);
+    assert.deepEqual([code, unsent, sent! + dropped!], [5, 0, 600]);
+    assert.match(
+      stderr,
+      new RegExp(`^mqcat: push: dropped ${dropped} messages that no peer had room for$`, "m"),
+    );
+    assert.equal((await pull.exit()).stdout.toString().trimEnd().split("\n").length, sent);
+  });
+
+  test("push --on-full drop - with nobody there, all of a long input is dropped without delay", async () => {
+    const began = performance.now();
+    const args = ["push", `:${await freePort()}`, "--on-full", "drop", "--summary"];
+    const { code, stderr } = await run(args, { stdin: lines(20_000, 1000) });
+    const { sent, dropped, unsent } = summaryOf(stderr);
+    assert.deepEqual([code, sent, dropped, unsent], [5, 0, 20_000, 0]);
+    assert.ok(performance.now() - began < 10_000);
+  });
+
+  test("push, pub --on-full fail - ends at once, with the count, though more is to come", async () => {
+    for (const sender of ["push", "pub"] as const) {
+      const { sending, receiving } = await stuck(sender, ["--on-full", "fail"]);
+      using _receiving = receiving;
+      using _sending = sending;
+      sending.write(lines(sender === "push" ? 600 : 1600, 100_000));
+      const { code, stderr } = await sending.exit();
+      const { unsent, dropped } = summaryOf(stderr);
+      assert.deepEqual([code, dropped], [5, 0]);
+      assert.match(stderr, new RegExp(`: ${unsent} messages could not be delivered$`, "m"));
+    }
+  });
+});
+
+describe("--transient", () => {
+  test("pull, sub - wait for the first peer, and end when the last is gone", async () => {
+    for (const [sender, receiver] of [["push", "pull"], ["pub", "sub"]] as const) {
+      using receiving = start([receiver, "@:0", "--transient", "-v"]);
+      const endpoint = await receiving.readyEndpoint();
+      using first = start([sender, `>${endpoint}`], { stdin: "a\n", open: true });
+      await receiving.waitForStdout(/a\n/);
+      using second = start([sender, `>${endpoint}`], { stdin: "b\n", open: true });
+      await receiving.waitForStdout(/b\n/);
+      first.end();
+      await receiving.waitForStderr(/disconnected/);
+      second.write("c\n");
+      await receiving.waitForStdout(/c\n/);
+      second.end();
+      assert.equal((await receiving.exit()).code, 0);
+      assert.deepEqual([(await first.exit()).code, (await second.exit()).code], [0, 0]);
+    }
+  });
+});

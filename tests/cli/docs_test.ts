@@ -1,0 +1,186 @@
+/**
+ * Runs the shell examples of README.md and cli/cheats/*.md with bash, as a reader would paste them.
+ *
+ * What is an example: in the README a block that is fenced as `sh` (`console` is only shown); in a cheat every block
+ * that is indented by four spaces. What it prints: the block behind it that is fenced as `text`, or, in a cheat, the one
+ * behind the line "It prints:". An example must exit with 0, and everything that it starts must end by itself.
+ *
+ * Examples name fixed ports, files in /tmp and abstract sockets; each run gets its own instead.
+ */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import fs from "node:fs";
+import net from "node:net";
+import path from "node:path";
+import process from "node:process";
+import { after, describe } from "node:test";
+import { fileURLToPath } from "node:url";
+import { requirePeer, tempDir } from "../helpers.ts";
+import { Program, program, run, test } from "./mqcat.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+/** How long one example may take, in milliseconds. */
+const DEADLINE = 20_000;
+/** Debian's Python has pyzmq; another one that comes first on PATH may not. */
+const PYTHON = "/usr/bin/python3";
+const hasZmq = spawnSync(PYTHON, ["-c", "import zmq"], { stdio: "ignore" }).status === 0;
+/** The programs of others that examples may use, and the words that show it. */
+const PEERS = [["pyzmq", /import zmq/, hasZmq], ["nc", /\bnc /], ["ncat", /\bncat /], ["socat", /\bsocat /], [
+  "openssl",
+  /\bopenssl /,
+]] as const;
+
+interface Example {
+  readonly file: string;
+  /** Of the first line of the script, from 1 on. */
+  readonly line: number;
+  readonly script: string;
+  readonly output: string | undefined;
+}
+
+interface Block {
+  readonly line: number;
+  readonly kind: "sh" | "text" | "other";
+  readonly text: string;
+}
+
+/** The fenced blocks of a Markdown text; `text` only where it comes right behind `sh`. */
+function fencedBlocks(lines: readonly string[]): Block[] {
+  const blocks: Block[] = [];
+  let proseSince = true;
+  for (let at = 0; at < lines.length; at++) {
+    const fence = /^```(\w*)$/.exec(lines[at]!);
+    if (fence === null) {
+      proseSince ||= lines[at] !== "";
+      continue;
+    }
+    const end = lines.indexOf("```", at + 1);
+    assert.ok(end > 0, `line ${at + 1}: the block has no end`);
+    const kind = fence[1] === "sh" ? "sh" : fence[1] === "text" && !proseSince ? "text" : "other";
+    blocks.push({ line: at + 2, kind, text: lines.slice(at + 1, end).join("\n") });
+    proseSince = false;
+    at = end;
+  }
+  return blocks;
+}
+
+/** The blocks of a cheat: indented, and `text` right behind "It prints:". */
+function indentedBlocks(lines: readonly string[]): Block[] {
+  const blocks: Block[] = [];
+  let said = "";
+  for (let at = 0; at < lines.length; at++) {
+    if (lines[at] === "") continue;
+    if (!lines[at]!.startsWith("    ")) {
+      said = lines[at]!;
+      continue;
+    }
+    let end = at;
+    while (lines[end]?.startsWith("    ")) end++;
+    const text = lines.slice(at, end).map((line) => line.slice(4)).join("\n");
+    blocks.push({ line: at + 1, kind: said === "It prints:" ? "text" : "sh", text });
+    at = end;
+  }
+  return blocks;
+}
+
+function examplesOf(file: string): Example[] {
+  const lines = fs.readFileSync(path.join(ROOT, file), "utf8").split("\n");
+  const blocks = file.startsWith("cli/cheats/") ? indentedBlocks(lines) : fencedBlocks(lines);
+  return blocks.flatMap(({ line, kind, text }, at) => {
+    if (kind !== "sh") return [];
+    const next = blocks[at + 1];
+    return [{ file, line, script: text, output: next?.kind === "text" ? `${next.text}\n` : undefined }];
+  });
+}
+
+/**
+ * A free port under those that the system hands out by itself: until the example binds it nobody else gets it by
+ * chance, and nobody connects from it.
+ */
+async function quietPort(): Promise<number> {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    const free = await new Promise<boolean>((resolve) => {
+      const server = net.createServer().once("error", () => resolve(false));
+      server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+    });
+    if (free) return port;
+  }
+}
+
+/** Replaces what two runs of one example must not share. */
+async function isolator(script: string, dir: string): Promise<(text: string) => string> {
+  const ports = new Map<string, number>();
+  for (const [, port] of script.matchAll(/:(\d{4,5})\b/g)) {
+    if (!ports.has(port!)) ports.set(port!, await quietPort());
+  }
+  const unique = path.basename(dir);
+  return (text) =>
+    text
+      .replaceAll(/(?<![\w.])\d{4,5}\b/g, (number) => String(ports.get(number) ?? number))
+      .replaceAll(/ipc:\/\/@([\w-]+)/g, `ipc://@$1-${unique}`)
+      .replaceAll("/tmp/", `${dir}/`);
+}
+
+/** Behind an example: everything that it left in the background must end well too, or by a signal it was sent. */
+const EPILOGUE = `
+failed=0
+for job in $(jobs -p); do wait "$job" || { status=$?; [ $status -gt 128 ] || failed=$status; }; done
+exit $failed`;
+
+/** A folder for PATH in which `mqcat` is the program that is tested, and `python3` the one with pyzmq. */
+function shims(): { path: string; remove(): void } {
+  const dir = tempDir();
+  const words = program.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
+  fs.writeFileSync(dir.file("mqcat"), `#!/bin/sh\nexec ${words} "$@"\n`, { mode: 0o755 });
+  if (hasZmq) fs.symlinkSync(PYTHON, dir.file("python3"));
+  return dir;
+}
+
+const bin = shims();
+after(() => bin.remove());
+
+async function runExample({ script, output }: Example): Promise<void> {
+  using dir = tempDir();
+  const isolate = await isolator(script, dir.path);
+  const commands = isolate(script);
+  using bash = new Program(["bash", "-e", "-c", `${commands}\n${EPILOGUE}`], {
+    cwd: dir.path,
+    env: { PATH: `${bin.path}:${process.env["PATH"]}` },
+  });
+  const { code, stdout, stderr } = await bash.exit(DEADLINE);
+  assert.equal(code, 0, `it exited with ${code}\n${commands}\nstderr: ${stderr}\nstdout: ${stdout}`);
+  if (output !== undefined) {
+    assert.equal(stdout.toString(), isolate(output), `${commands}\nstderr: ${stderr}`);
+  }
+}
+
+function define(example: Example): void {
+  const name = `${example.file}:${example.line} - ${example.script.split("\n").at(-1)}`;
+  const peers = PEERS.filter(([, words]) => words.test(example.script));
+  const missing = peers.map(([peer, , present]) => requirePeer(peer, present));
+  const body = () => runExample(example);
+  // Without a peer of others it has the time of `test`; with several the first one that is missing decides.
+  (missing[0] ?? test)(name, body);
+}
+
+const cheats = fs.readdirSync(path.join(ROOT, "cli/cheats")).filter((name) => /^[a-z-]+\.md$/.test(name))
+  .sort();
+
+describe("docs", () => {
+  for (const file of ["README.md", ...cheats.map((name) => `cli/cheats/${name}`)]) {
+    for (const example of examplesOf(file)) define(example);
+  }
+
+  for (const command of cheats.map((name) => name.replace(".md", ""))) {
+    if (command === "exit-codes" || command === "README") continue;
+    test(`${command} -h - ends with its examples and the exit codes`, async () => {
+      const { code, stdout } = await run([command, "-h"]);
+      const texts = [`${command}.md`, "exit-codes.md"].map((name) =>
+        fs.readFileSync(path.join(ROOT, "cli/cheats", name), "utf8").trimEnd()
+      );
+      assert.equal(code, 0);
+      assert.ok(stdout.toString().trimEnd().endsWith(texts.join("\n\n")), stdout.toString());
+    });
+  }
+});

@@ -1,0 +1,324 @@
+/** Our echo server and client against foreign programs at the other end. */
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { execFileSync } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import fs from "node:fs";
+import process from "node:process";
+import { after, describe } from "node:test";
+import { fileURLToPath } from "node:url";
+import { connectEcho, type EchoClientOptions } from "../../lib/echo/client.ts";
+import { type EchoServerOptions, serveEcho } from "../../lib/echo/server.ts";
+import { parseEndpoint } from "../../lib/transport/endpoint.ts";
+import { freePort, Program } from "../cli/mqcat.ts";
+import { deadline, requirePeer, tempDir } from "../helpers.ts";
+import { certificate } from "../unit/stream_adapters.ts";
+
+const PEERS = fileURLToPath(new URL("./peers/", import.meta.url));
+const LIMIT = 15_000;
+
+/** Bytes of every value, and no whole number of blocks. */
+const FILE = randomBytes(1_000_003);
+
+const dir = tempDir();
+after(() => dir.remove());
+
+const test = {
+  socat: requirePeer("socat"),
+  nc: requirePeer("nc"),
+  ncat: requirePeer("ncat"),
+  python: requirePeer("python3"),
+  gcc: requirePeer("gcc"),
+  openssl: requirePeer("openssl"),
+};
+
+/** Compiles a peer once, and gives the path of the program. */
+function compiled(name: string): string {
+  const program = dir.file(name);
+  if (!fs.existsSync(program)) {
+    execFileSync("gcc", [
+      "-std=gnu11",
+      "-O1",
+      "-Wall",
+      "-Wextra",
+      "-Werror",
+      "-o",
+      program,
+      `${PEERS}${name}.c`,
+    ]);
+  }
+  return program;
+}
+
+/** Files with a certificate for localhost, made once. */
+function pem(): { cert: string; key: string; both: string } {
+  const [cert, key, both] = [dir.file("cert.pem"), dir.file("key.pem"), dir.file("both.pem")];
+  if (!fs.existsSync(both)) {
+    const made = certificate();
+    fs.writeFileSync(cert, made.cert);
+    fs.writeFileSync(key, made.key);
+    fs.writeFileSync(both, made.cert + made.key);
+  }
+  return { cert, key, both };
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** Serves one client, which `command` starts with `input` as its stdin; both ends must end well. */
+async function served(
+  endpoint: string,
+  command: (endpoint: string, port: string) => string[],
+  input: Uint8Array = FILE,
+  options: EchoServerOptions = {},
+): Promise<Uint8Array> {
+  const causes: (Error | undefined)[] = [];
+  const server = await serveEcho(parseEndpoint(endpoint), {
+    once: true,
+    tls: certificate(),
+    onEvent: (event) => {
+      if (event.type === "disconnected") causes.push(event.cause);
+    },
+    ...options,
+  });
+  try {
+    const port = /:(\d+)$/.exec(server.endpoint)?.[1] ?? "";
+    using client = new Program(command(server.endpoint, port), { stdin: input });
+    const { code, stdout, stderr } = await client.exit(LIMIT);
+    assert.equal(code, 0, stderr);
+    await deadline(server.closed, 5000, "the server to end");
+    assert.deepEqual(causes.filter((cause) => cause !== undefined), []);
+    return stdout;
+  } finally {
+    await server.close();
+  }
+}
+
+/** How our client sends, and to what kind of peer. */
+interface Sending extends Partial<EchoClientOptions> {
+  readonly input?: Uint8Array;
+  readonly block?: number;
+  /** Waits for each block's echo, for a peer that would block when much comes at once. */
+  readonly lockstep?: boolean;
+  /** Breaks off when all is back, for a peer that does not take it well when our half ends. */
+  readonly breakOff?: boolean;
+}
+
+/** What came back when our client sent a file to `endpoint`, and how the conversation ended. */
+async function sent(
+  endpoint: string,
+  { input = FILE, block = 16_384, lockstep = false, breakOff = false, ...options }: Sending = {},
+): Promise<{ back: Uint8Array; cause: Error | undefined }> {
+  const chunks: Uint8Array[] = [];
+  let wake = () => {};
+  const client = await connectEcho(parseEndpoint(endpoint), {
+    timeout: 5000,
+    tls: { ca: certificate().cert },
+    onData(chunk) {
+      chunks.push(chunk.slice());
+      wake();
+    },
+    onDrain: () => wake(),
+    ...options,
+  });
+  const closed = client.closed.then(() => wake());
+  const until = async (condition: () => boolean) => {
+    while (!condition() && await Promise.race([closed.then(() => false), something()]));
+  };
+  const something = () => new Promise<boolean>((resolve) => wake = () => resolve(true));
+  let room = true;
+  for (let at = 0; at < input.length; at += block) {
+    room = client.send(input.subarray(at, at + block));
+    if (lockstep) await until(() => client.received >= at + block);
+    else if (!room) await something();
+  }
+  if (breakOff) {
+    await until(() => client.received >= input.length);
+    client.close();
+  }
+  client.end();
+  const cause = await deadline(client.closed, LIMIT, "the end of the conversation");
+  return { back: Buffer.concat(chunks), cause };
+}
+
+describe("echo server - foreign clients", () => {
+  test.python("python, the lecture's client - says hello", async () => {
+    const client = (_: string, port: string) => ["python3", `${PEERS}echo_client.py`, port, "Hello, world"];
+    assert.equal(String(await served(":0", client)), "Received b'Hello, world'\n");
+  });
+
+  const clients = [
+    ["python", (port: string) => ["python3", `${PEERS}echo_client.py`, port]],
+    ["gcc", (port: string) => [compiled("echo_client"), port]],
+    ["socat", (port: string) => ["socat", "-t20", "-", `TCP:127.0.0.1:${port}`]],
+    ["nc", (port: string) => ["nc", "-N", "127.0.0.1", port]],
+    ["ncat", (port: string) => ["ncat", "127.0.0.1", port]],
+  ] as const;
+  for (const [peer, command] of clients) {
+    test[peer](`${peer} - a binary file comes back over tcp`, async () => {
+      assert.equal(sha256(await served(":0", (_, port) => [...command(port)])), sha256(FILE));
+    });
+  }
+
+  test.socat("socat - a binary file comes back over IPv6, a Unix socket and an abstract one", async () => {
+    const path = dir.file("server.sock");
+    const name = `mqcat-interop-${process.pid}`;
+    const ways = [
+      ["tcp://[::1]:0", (port: string) => `TCP6:[::1]:${port}`],
+      [`unix://${path}`, () => `UNIX-CONNECT:${path}`],
+      [`unix://@${name}`, () => `ABSTRACT-CONNECT:${name}`],
+    ] as const;
+    for (const [endpoint, address] of ways) {
+      const back = await served(endpoint, (_, port) => ["socat", "-t20", "-", address(port)]);
+      assert.equal(sha256(back), sha256(FILE), endpoint);
+    }
+  });
+
+  test.nc("nc - a binary file comes back over a Unix socket", async () => {
+    const path = dir.file("nc.sock");
+    assert.equal(sha256(await served(`unix://${path}`, () => ["nc", "-N", "-U", path])), sha256(FILE));
+  });
+
+  test.socat("socat - a binary file comes back over tls", async () => {
+    const { cert } = pem();
+    const back = await served("tls://127.0.0.1:0", (_, port) => {
+      return ["socat", "-t20", "-", `OPENSSL:127.0.0.1:${port},cafile=${cert}`];
+    });
+    assert.equal(sha256(back), sha256(FILE));
+  });
+
+  test.ncat("ncat - a binary file comes back over tls", async () => {
+    const { cert } = pem();
+    const back = await served("tls://127.0.0.1:0", (_, port) => {
+      return ["ncat", "--ssl-verify", "--ssl-trustfile", cert, "localhost", port];
+    });
+    assert.equal(sha256(back), sha256(FILE));
+  });
+
+  test.socat("socat - datagrams come back over udp", async () => {
+    const input = randomBytes(8000);
+    const back = await served("udp://127.0.0.1:0", (_, port) => {
+      return ["socat", "-b8192", "-T1", "-t1", "-", `UDP:127.0.0.1:${port}`];
+    }, input);
+    assert.equal(sha256(back), sha256(input));
+  });
+
+  test.nc("nc - a datagram comes back over udp", async () => {
+    const back = await served(
+      "udp://127.0.0.1:0",
+      (_, port) => ["nc", "-u", "-W1", "127.0.0.1", port],
+      Buffer.from("Hello, world"),
+    );
+    assert.equal(String(back), "Hello, world");
+  });
+});
+
+describe("echo client - foreign servers", () => {
+  const listening = /Listening on port (\d+)/;
+  const servers = [
+    ["python", () => ["python3", `${PEERS}echo_server.py`, "0"], listening],
+    ["gcc", () => [compiled("echo_server"), "0"], listening],
+    ["socat", () => ["socat", "-dd", "TCP-LISTEN:0,bind=127.0.0.1", "EXEC:cat"], /listening on .*:(\d+)\n/],
+  ] as const;
+  for (const [peer, command, pattern] of servers) {
+    test[peer](`${peer} - a binary file comes back over tcp`, async () => {
+      using server = new Program([...command()], {});
+      const [, port] = await server.until(
+        () => pattern.exec(server.text) ?? pattern.exec(server.stderr) ?? undefined,
+        "its port",
+      );
+      const { back, cause } = await sent(`:${port}`);
+      assert.equal(cause, undefined);
+      assert.equal(sha256(back), sha256(FILE));
+      const { code, stdout } = await server.exit(LIMIT);
+      assert.equal(code, 0);
+      if (peer !== "socat") assert.match(String(stdout), /Connected by .*127\.0\.0\.1/);
+    });
+  }
+
+  test.ncat("ncat - a binary file comes back over tcp and tls", async () => {
+    const { cert, key } = pem();
+    for (const scheme of ["tcp", "tls"]) {
+      const port = String(await freePort());
+      const security = scheme === "tls" ? ["--ssl", "--ssl-cert", cert, "--ssl-key", key] : [];
+      using server = new Program(
+        ["ncat", "-l", "-v", ...security, "127.0.0.1", port, "--exec", "/bin/cat"],
+        {},
+      );
+      await server.waitForStderr(/Listening on 127/);
+      // It ends with its input, whether the command has answered or not, and stalls when both pipes to that are full.
+      const { back } = await sent(`${scheme}://127.0.0.1:${port}`, { lockstep: true, breakOff: true });
+      assert.equal(sha256(back), sha256(FILE), scheme);
+    }
+  });
+
+  test.nc("nc - a binary file comes back over tcp", async () => {
+    // nc echoes nothing by itself: a FIFO leads its output back to its input.
+    const script = 'mkfifo "$1" && nc -l -v 127.0.0.1 0 <"$1" | cat >"$1"';
+    using server = new Program(["sh", "-c", script, "sh", dir.file("fifo")], {});
+    const [, port] = await server.waitForStderr(/Listening on \S+ (\d+)/);
+    const { back } = await sent(`:${port}`, { breakOff: true });
+    assert.equal(sha256(back), sha256(FILE));
+  });
+
+  test.socat("socat - a binary file comes back over a Unix socket, an abstract one, and tls", async () => {
+    const { both } = pem();
+    const path = dir.file("socat.sock");
+    const name = `mqcat-interop-socat-${process.pid}`;
+    const ways = [
+      [`unix://${path}`, `UNIX-LISTEN:${path}`],
+      [`unix://@${name}`, `ABSTRACT-LISTEN:${name}`],
+      ["tls://localhost", `OPENSSL-LISTEN:0,bind=127.0.0.1,cert=${both},verify=0`],
+    ] as const;
+    for (const [endpoint, address] of ways) {
+      using server = new Program(["socat", "-dd", address, "EXEC:cat"], {});
+      const [line] = await server.waitForStderr(/listening on .*\n/);
+      const port = endpoint.startsWith("tls") ? /:(\d+)\n$/.exec(line)![0].trim() : "";
+      const { back, cause } = await sent(endpoint + port);
+      assert.equal(cause, undefined, endpoint);
+      assert.equal(sha256(back), sha256(FILE), endpoint);
+    }
+  });
+
+  test.socat("socat - datagrams come back over udp", async () => {
+    const input = randomBytes(100 * 1400);
+    using server = new Program(["socat", "-dd", "UDP-LISTEN:0,bind=127.0.0.1", "PIPE"], {});
+    const [, port] = await server.waitForStderr(/listening on .*:(\d+)\n/);
+    // Its pipe knows no datagrams: what comes back is bytes.
+    const { back } = await sent(`udp://127.0.0.1:${port}`, { input, block: 1400, breakOff: true });
+    assert.equal(sha256(back), sha256(input));
+  });
+
+  test.openssl("openssl - what it says comes over tls, and its end is no error", async () => {
+    const { cert, key } = pem();
+    const port = await freePort();
+    using server = new Program(
+      ["openssl", "s_server", "-quiet", "-rev", "-accept", `127.0.0.1:${port}`, "-cert", cert, "-key", key],
+      {},
+    );
+    let answer = Promise.resolve({
+      back: new Uint8Array(0) as Uint8Array,
+      cause: undefined as Error | undefined,
+    });
+    await deadline(
+      (async () => {
+        for (;;) {
+          try {
+            answer = sent(`tls://localhost:${port}`, {
+              input: Buffer.from("stressed\n"),
+              breakOff: true,
+            });
+            return await answer;
+          } catch {
+            // It does not say when it listens.
+          }
+        }
+      })(),
+      LIMIT,
+      "s_server",
+    );
+    assert.equal(String((await answer).back), "desserts\n");
+    assert.equal(server.code, undefined);
+  });
+});

@@ -1,0 +1,181 @@
+/** Drives peers/zmq_peer.py: sockets of libzmq in another process. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { Buffer } from "node:buffer";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { deadline, requirePeer } from "../helpers.ts";
+
+/** Debian's Python has pyzmq; another one that comes first on PATH may not. */
+const PYTHON = "/usr/bin/python3";
+const SCRIPT = fileURLToPath(new URL("./peers/zmq_peer.py", import.meta.url));
+
+/** A frame that is the same in both processes: hexadecimal, or that many bytes 0, 1, … 255, 0, … */
+export type Frame = string | number;
+
+/** `it` for tests against libzmq. */
+export const test = requirePeer(
+  "pyzmq",
+  spawnSync(PYTHON, ["-c", "import zmq"], { stdio: "ignore" }).status === 0,
+);
+
+/** The bytes of a frame. */
+export function bytesOf(frame: Frame): Uint8Array {
+  if (typeof frame === "string") return new Uint8Array(Buffer.from(frame, "hex"));
+  const bytes = new Uint8Array(frame);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = i;
+  return bytes;
+}
+
+/** A message as the peer's `recv` tells it: the frames in hexadecimal, or by length and hash when they are long. */
+export function told(frames: readonly Uint8Array[] | undefined): string[] | undefined {
+  return frames?.map((frame) =>
+    frame.length <= 512
+      ? Buffer.from(frame).toString("hex")
+      : `${frame.length}:${createHash("sha256").update(frame).digest("hex")}`
+  );
+}
+
+/** The hexadecimal of a text. */
+export function hex(text: string): string {
+  return Buffer.from(text).toString("hex");
+}
+
+/** The process. */
+export class ZmqPeer implements AsyncDisposable {
+  readonly #child: ChildProcess;
+  readonly #exited: Promise<void>;
+  readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>();
+  #ids = 0;
+  #sockets = 0;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+    this.#exited = new Promise((resolve) => child.once("exit", () => resolve()));
+    createInterface({ input: child.stdout! }).on("line", (line) => this.#onLine(line));
+    this.#exited.then(() => {
+      for (const { reject } of this.#waiting.values()) reject(new Error("The libzmq peer exited"));
+    });
+  }
+
+  static async start(): Promise<ZmqPeer> {
+    const peer = new ZmqPeer(spawn(PYTHON, [SCRIPT], { stdio: ["pipe", "pipe", "inherit"] }));
+    const started = Promise.withResolvers<unknown>();
+    peer.#waiting.set(0, started);
+    await deadline(started.promise, 20_000, "the libzmq peer to start");
+    return peer;
+  }
+
+  /** Opens a socket: `type` and `options` have libzmq's names; bytes are in hexadecimal. */
+  async socket(type: string, options: Record<string, number | string> = {}): Promise<ZmqSocket> {
+    const name = `s${++this.#sockets}`;
+    const socket = new ZmqSocket((op, args) => this.#call(name, op, args));
+    await socket.call("open", { type, options });
+    return socket;
+  }
+
+  /** SIGKILL: nothing is flushed, nobody says goodbye. */
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await deadline(this.#exited, 10_000, "the libzmq peer to die");
+  }
+
+  /** Ends it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.stdin!.end();
+    await deadline(this.#exited, 10_000, "the libzmq peer to end").catch(() => this.kill());
+  }
+
+  #call(socket: string, op: string, args: Record<string, unknown>): Promise<unknown> {
+    const id = ++this.#ids;
+    const answer = Promise.withResolvers<unknown>();
+    // A peer that is killed leaves its last calls without an answer, and tests may have stopped waiting for them.
+    answer.promise.catch(() => {});
+    this.#waiting.set(id, answer);
+    this.#child.stdin!.write(JSON.stringify({ id, socket, op, args }) + "\n");
+    return deadline(answer.promise, 30_000, `the libzmq peer to ${op} ${JSON.stringify(args)}`);
+  }
+
+  #onLine(line: string): void {
+    const { id = 0, ok, error } = JSON.parse(line);
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (error === undefined) waiting?.resolve(ok);
+    else waiting?.reject(new Error(`libzmq: ${error}`));
+  }
+}
+
+/** A socket in the other process. */
+export class ZmqSocket implements AsyncDisposable {
+  /** Runs a method of the class `Socket` in peers/zmq_peer.py. */
+  readonly call: (op: string, args: Record<string, unknown>) => Promise<unknown>;
+
+  constructor(call: (op: string, args: Record<string, unknown>) => Promise<unknown>) {
+    this.call = call;
+  }
+
+  /** Binds, and gives the endpoint with the real port. */
+  async bind(endpoint: string): Promise<string> {
+    return await this.call("bind", { endpoint }) as string;
+  }
+
+  async connect(endpoint: string): Promise<void> {
+    await this.call("connect", { endpoint });
+  }
+
+  /** Sets an option; bytes are in hexadecimal. */
+  async option(name: string, value: number | string): Promise<void> {
+    await this.call("option", { name, value });
+  }
+
+  async subscribe(topic: string): Promise<void> {
+    await this.option("SUBSCRIBE", hex(topic));
+  }
+
+  async unsubscribe(topic: string): Promise<void> {
+    await this.option("UNSUBSCRIBE", hex(topic));
+  }
+
+  async send(...frames: Frame[]): Promise<void> {
+    await this.call("send", { frames });
+  }
+
+  /** The next message as `told` tells one, or null when none came within `timeout` milliseconds. */
+  async recv(timeout = 10_000): Promise<string[] | null> {
+    return await this.call("recv", { timeout }) as string[] | null;
+  }
+
+  /** The messages that come until `quiet` milliseconds passed without one. */
+  async recvAll(quiet: number): Promise<string[][]> {
+    return await this.call("recv_all", { quiet }) as string[][];
+  }
+
+  /** Sends the numbers from `start` on as text, each padded to `pad` bytes and behind the frames `head`. */
+  async blast(count: number, options: { start?: number; pad?: number; head?: Frame[] } = {}): Promise<void> {
+    await this.call("blast", { count, ...options });
+  }
+
+  /** The numbers in the last frames of the next `count` messages; fewer when none came for `timeout` milliseconds. */
+  async collect(count: number, timeout = 10_000): Promise<number[]> {
+    return await this.call("collect", { count, timeout }) as number[];
+  }
+
+  /** Sends the next `count` messages back as they came. */
+  async echo(count: number, timeout = 10_000): Promise<number> {
+    return await this.call("echo", { count, timeout }) as number;
+  }
+
+  /** Lets the socket see who has come: libzmq does that only inside a call. */
+  async poke(): Promise<void> {
+    await this.call("poke", {});
+  }
+
+  async close(): Promise<void> {
+    await this.call("close", {});
+  }
+
+  /** Closes it; the process may be dead by then. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close().catch(() => {});
+  }
+}

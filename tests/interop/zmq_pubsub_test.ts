@@ -1,0 +1,82 @@
+/** PUB and SUB against libzmq's, and against its XPUB and XSUB. */
+import assert from "node:assert/strict";
+import { after, before, describe } from "node:test";
+import { Pub, Sub } from "../../mod.ts";
+import { waitFor } from "../helpers.ts";
+import { numbers, scoped } from "../sockets.ts";
+import { links, linksDir, MANY, MESSAGES } from "./zmq_links.ts";
+import { bytesOf, hex, test, told, ZmqPeer, type ZmqSocket } from "./zmq_peer.ts";
+
+/** Subscribes to everything: an XSUB does that with a message of its own. */
+async function subscribeToAll(socket: ZmqSocket, type: string): Promise<void> {
+  if (type === "SUB") await socket.subscribe("");
+  else await socket.send("01");
+}
+
+/** Sends a probe with each look until one arrives: a PUB does not tell that somebody subscribed. */
+async function untilHeard(pub: ZmqSocket, sub: Sub): Promise<void> {
+  let heard = false;
+  const first = sub.receive().then(() => heard = true);
+  await waitFor(async () => {
+    if (!heard) await pub.send(hex("probe"));
+    return heard;
+  });
+  await first;
+  await pub.send(hex("last probe"));
+  while (new TextDecoder().decode((await sub.receive())![0]) !== "last probe");
+}
+
+describe("libzmq publish and subscribe", () => {
+  const dir = linksDir();
+  let peer: ZmqPeer;
+  before(async () => void (peer = await ZmqPeer.start()));
+  after(async () => {
+    await peer[Symbol.asyncDispose]();
+    dir.remove();
+  });
+
+  for (const link of links(dir.path)) {
+    for (const type of ["SUB", "XSUB"]) {
+      test(`pub - to ${type} over ${link.name}`, async () => {
+        await using pub = scoped(new Pub({ onFull: "block" }));
+        await using sub = await peer.socket(type);
+        await link.join(pub, sub);
+        await subscribeToAll(sub, type);
+        await waitFor(async () => {
+          await sub.poke();
+          return pub.subscribers === 1;
+        });
+        for (const message of MESSAGES) {
+          const frames = message.map(bytesOf);
+          await pub.send(frames);
+          assert.deepEqual(await sub.recv(), told(frames));
+        }
+        const collected = sub.collect(MANY);
+        for (let i = 0; i < MANY; i++) await pub.send(`${i}`);
+        assert.deepEqual(await collected, numbers(MANY));
+        assert.equal(pub.dropped, 0);
+      });
+    }
+
+    for (const type of ["PUB", "XPUB"]) {
+      test(`sub - from ${type} over ${link.name}`, async () => {
+        await using sub = scoped(new Sub());
+        await using pub = await peer.socket(type, { SNDHWM: 0 });
+        sub.subscribe("");
+        await link.join(sub, pub);
+        if (type === "XPUB") assert.deepEqual(await pub.recv(), ["01"]);
+        else await untilHeard(pub, sub);
+        for (const message of MESSAGES) {
+          await pub.send(...message);
+          assert.deepEqual(told(await sub.receive()), told(message.map(bytesOf)));
+        }
+        const sent = pub.blast(MANY);
+        for (let i = 0; i < MANY; i++) {
+          const [frame] = await sub.receive() ?? [];
+          assert.equal(new TextDecoder().decode(frame), `${i}`);
+        }
+        await sent;
+      });
+    }
+  }
+});

@@ -1,0 +1,161 @@
+/** Commands and their data: metadata, ERROR, PING; what is encoded is read back, and junk is a ProtocolError. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { ProtocolError } from "../../lib/errors.ts";
+import { concat, preview, text, utf8 } from "../../lib/zmtp/bytes.ts";
+import {
+  encodeError,
+  encodeMetadata,
+  encodePong,
+  encodeReady,
+  parseCommand,
+  parseError,
+  parseMetadata,
+} from "../../lib/zmtp/command.ts";
+
+const TIMEOUT = { timeout: 60_000 };
+
+/** Names as RFC 37 allows them: letters, digits and four signs, 1 to 255 of them. */
+const name = fc.string({
+  unit: fc.constantFrom(..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.+"),
+  minLength: 1,
+  maxLength: 255,
+});
+const value = fc.oneof(
+  fc.uint8Array({ maxLength: 40 }),
+  fc.constantFrom(0, 255, 256, 70_000).map((n) => new Uint8Array(n)),
+);
+const properties = fc.array(fc.tuple(name, value), { maxLength: 6 });
+
+/** The body of a command frame, whose header is of this test's own reading. */
+function bodyOf(frame: Uint8Array): Uint8Array {
+  const long = (frame[0]! & 2) !== 0;
+  assert.equal(frame[0]! & ~2, 4);
+  const body = frame.subarray(long ? 9 : 2);
+  const view = new DataView(frame.buffer, frame.byteOffset);
+  assert.equal(long ? Number(view.getBigUint64(1)) : frame[1], body.length);
+  return body;
+}
+
+function protocolErrorOrValue<T>(parse: () => T): T | undefined {
+  try {
+    return parse();
+  } catch (error) {
+    assert.ok(error instanceof ProtocolError, String(error));
+    return undefined;
+  }
+}
+
+describe("commands", () => {
+  it("metadata - is read back, by lower-case name, with copies of the values", TIMEOUT, () => {
+    fc.assert(
+      fc.property(properties, (list) => {
+        const encoded = encodeMetadata(list);
+        const expected = new Map(list.map(([name, value]) => [name.toLowerCase(), value.slice()]));
+        const parsed = parseMetadata(encoded);
+        encoded.fill(0xee);
+        assert.deepEqual(parsed, expected);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("metadata - is what RFC 37 draws", () => {
+    const bytes = encodeMetadata([["Socket-Type", utf8("REQ")], ["Identity", new Uint8Array(0)]]);
+    assert.deepEqual(bytes, utf8("\x0bSocket-Type\0\0\0\x03REQ\x08Identity\0\0\0\0"));
+  });
+
+  it(
+    "metadata - cut anywhere but between properties, or with a byte more, is a ProtocolError",
+    TIMEOUT,
+    () => {
+      const some = fc.array(fc.tuple(name, fc.uint8Array({ maxLength: 40 })), { minLength: 1, maxLength: 3 });
+      fc.assert(
+        fc.property(some, (list) => {
+          const bytes = encodeMetadata(list);
+          const boundaries = new Set(list.map((_, i) => encodeMetadata(list.slice(0, i)).length));
+          for (let cut = 0; cut < bytes.length; cut++) {
+            const parse = () => parseMetadata(bytes.subarray(0, cut));
+            if (boundaries.has(cut)) parse();
+            else assert.throws(parse, ProtocolError);
+          }
+          assert.throws(() => parseMetadata(concat([bytes, Uint8Array.of(0)])), ProtocolError);
+        }),
+        { numRuns: 100 },
+      );
+    },
+  );
+
+  it("metadata - lengths of 2^31 and 2^32-1 are cut values, not negative ones", () => {
+    for (const first of [0x7f, 0x80, 0xff]) {
+      assert.throws(() => parseMetadata(Uint8Array.of(1, 65, first, 0xff, 0xff, 0xff, 1)), ProtocolError);
+    }
+  });
+
+  it("metadata - junk gives properties or a ProtocolError, also from the middle of a buffer", TIMEOUT, () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), fc.nat(10), (junk, offset) => {
+        const shifted = concat([new Uint8Array(offset).fill(9), junk]).subarray(offset);
+        const direct = protocolErrorOrValue(() => parseMetadata(junk));
+        assert.deepEqual(protocolErrorOrValue(() => parseMetadata(shifted)), direct);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it("READY - carries the metadata, in a LONG frame when it must", TIMEOUT, () => {
+    fc.assert(
+      fc.property(properties, (list) => {
+        const { name, data } = parseCommand(bodyOf(encodeReady(list)));
+        assert.equal(name, "READY");
+        assert.deepEqual(data, encodeMetadata(list));
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it("ERROR - a reason is read back, up to 255 bytes of it", TIMEOUT, () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "grapheme", minLength: 1, maxLength: 300 }), (reason) => {
+        const { name, data } = parseCommand(bodyOf(encodeError(reason)));
+        assert.equal(name, "ERROR");
+        assert.equal(data[0], data.length - 1);
+        if (utf8(reason).length <= 255) {
+          assert.equal(parseError(data), reason.replace(/^\ufeff/, "") || "no reason given");
+        } else {assert.ok(
+            data.length === 256 && text(utf8(reason)).startsWith(parseError(data).replace(/\ufffd+$/, "")),
+          );}
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("commands - junk gives a command or a ProtocolError, and a name of 1 to 32 bytes", TIMEOUT, () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 80 }), (junk) => {
+        const command = protocolErrorOrValue(() => parseCommand(junk));
+        if (command !== undefined) {
+          assert.ok(junk[0]! >= 1 && junk[0]! <= 32);
+          assert.equal(command.data.length, junk.length - 1 - junk[0]!);
+        }
+        assert.equal(typeof parseError(junk), "string");
+        assert.ok(preview(junk).length <= 60);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it("PONG - brings the context back without the time to live, and at most 16 bytes of it", TIMEOUT, () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 40 }), (ping) => {
+        const frame = protocolErrorOrValue(() => encodePong(ping));
+        if (ping.length < 2) return assert.equal(frame, undefined);
+        const { name, data } = parseCommand(bodyOf(frame!));
+        assert.equal(name, "PONG");
+        assert.deepEqual(data, ping.subarray(2, 18));
+      }),
+      { numRuns: 300 },
+    );
+  });
+});

@@ -1,0 +1,44 @@
+/** What tests of sockets share. */
+import type { SocketEvent } from "../lib/zmq/events.ts";
+import { DEADLINE, waitFor } from "./helpers.ts";
+
+type Of<T extends SocketEvent["type"]> = Extract<SocketEvent, { type: T }>;
+
+/** Keeps a socket's events: `new Push({ onEvent: log.onEvent })`. */
+export class SocketLog {
+  readonly all: SocketEvent[] = [];
+
+  readonly onEvent = (event: SocketEvent): void => {
+    this.all.push(event);
+  };
+
+  /** The events of one type, in their order. */
+  of<T extends SocketEvent["type"]>(type: T): Of<T>[] {
+    return this.all.filter((event): event is Of<T> => event.type === type);
+  }
+
+  /** Waits for the `count`th event of a type. */
+  async until<T extends SocketEvent["type"]>(type: T, count = 1, ms = DEADLINE): Promise<Of<T>> {
+    await waitFor(() => this.of(type).length >= count, ms, `event ${count} of type ${type}`);
+    return this.of(type)[count - 1]!;
+  }
+}
+
+/** Closes a socket at the end of the scope: `await using push = scoped(new Push());`. */
+export function scoped<S extends { close(): Promise<unknown> }>(socket: S): S & AsyncDisposable {
+  return Object.assign(socket, {
+    async [Symbol.asyncDispose]() {
+      await socket.close();
+    },
+  });
+}
+
+/** The text of each frame. */
+export function texts(frames: readonly Uint8Array[] | undefined): string[] | undefined {
+  return frames?.map((frame) => new TextDecoder().decode(frame));
+}
+
+/** 0, 1, … `count` - 1, or `count` numbers from `start` on. */
+export function numbers(count: number, start = 0): number[] {
+  return Array.from({ length: count }, (_, i) => start + i);
+}
