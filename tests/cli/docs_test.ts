@@ -5,7 +5,7 @@
  * that is indented by four spaces. What it prints: the block behind it that is fenced as `text`, or, in a cheat, the one
  * behind the line "It prints:". An example must exit with 0, and everything that it starts must end by itself.
  *
- * Examples name fixed ports, files in /tmp and abstract sockets; each run gets its own instead.
+ * Examples name fixed ports, files in /tmp or at home, and abstract sockets; each run gets its own instead.
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -119,13 +119,16 @@ async function isolator(script: string, dir: string): Promise<(text: string) => 
     text
       .replaceAll(/(?<![\w.])\d{4,5}\b/g, (number) => String(ports.get(number) ?? number))
       .replaceAll(/ipc:\/\/@([\w-]+)/g, `ipc://@$1-${unique}`)
-      .replaceAll("/tmp/", `${dir}/`);
+      .replaceAll(/\/tmp\/|~\//g, `${dir}/`);
 }
 
-/** Behind an example: everything that it left in the background must end well too, or by a signal it was sent. */
+/**
+ * Behind an example: everything that it left in the background must end well too, or by a signal it was sent. The
+ * shell may know no more of one that has ended (127).
+ */
 const EPILOGUE = `
 failed=0
-for job in $(jobs -p); do wait "$job" || { status=$?; [ $status -gt 128 ] || failed=$status; }; done
+for job in $(jobs -p); do wait "$job" || { status=$?; [ $status -ge 127 ] || failed=$status; }; done
 exit $failed`;
 
 /** A folder for PATH in which `mqcat` is the program that is tested, and `python3` the one with pyzmq. */
@@ -173,7 +176,7 @@ describe("docs", () => {
   }
 
   for (const command of cheats.map((name) => name.replace(".md", ""))) {
-    if (command === "exit-codes" || command === "README") continue;
+    if (command === "exit-codes") continue;
     test(`${command} -h - ends with its examples and the exit codes`, async () => {
       const { code, stdout } = await run([command, "-h"]);
       const texts = [`${command}.md`, "exit-codes.md"].map((name) =>
