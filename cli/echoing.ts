@@ -163,10 +163,9 @@ export class Conversation {
   }
 
   #withRemedy(error: UnreachableError): UnreachableError {
-    const server = `mqcat echo-server ${formatEndpoint(this.#endpoint)}`;
     const remedy = /certificate|self.signed|issuer|altname/i.test(error.message)
       ? "--cacert FILE names an authority to trust, -k accepts any certificate"
-      : `start a server there: ${server}`;
+      : `mqcat echo-server ${formatEndpoint(this.#endpoint)} starts a server there`;
     return new UnreachableError(`${error.message} (${remedy})`, { cause: error });
   }
 }

@@ -9,7 +9,9 @@ export type ErrorCode =
   | "ERR_ADDRESS_IN_USE"
   | "ERR_NOT_DELIVERED"
   | "ERR_LIMIT"
-  | "ERR_CLOSED";
+  | "ERR_CLOSED"
+  | "ERR_AMQP_CHANNEL"
+  | "ERR_AMQP_CONNECTION";
 
 /**
  * The root of the tree. `message` says what was expected, what came and what to do; `cause` holds the error

@@ -2,6 +2,7 @@ import { type EchoServerEvent, serveEcho } from "../../lib/echo/server.ts";
 import examples from "../cheats/echo-server.md" with { type: "text" };
 import { command, flag, group, option } from "../command.ts";
 import { echoEndpoint } from "../echoing.ts";
+import { UsageError } from "../errors.ts";
 import { diagnostics, readiness } from "../options.ts";
 import { phrase } from "../reporter.ts";
 import { Session } from "../session.ts";
@@ -19,7 +20,7 @@ export default command({
         "close a new one when there are so many (1024)",
         integer(1),
       ),
-      idle: option("--idle <duration>", "close a connection that is silent for so long", duration),
+      idle: option("--idle <duration>", "close a connection that is silent for so long", someTime),
     }),
     ...tlsServer,
     ...diagnostics,
@@ -27,6 +28,9 @@ export default command({
   examples,
   action(values, operands) {
     const endpoint = echoEndpoint(operands[0], values);
+    if (endpoint.scheme === "udp" && (values.idle ?? values.maxConnections) !== undefined) {
+      throw new UsageError("--idle and --max-connections limit connections, and udp has no connections");
+    }
     const tls = readTls(values);
     const session = new Session("echo-server", values);
     return session.run(async () => {
@@ -43,6 +47,12 @@ export default command({
     });
   },
 });
+
+function someTime(text: string): number {
+  const time = duration(text);
+  if (time === 0) throw new Error("expected more than no time at all");
+  return time;
+}
 
 /** Says on stderr who comes and goes, and counts what went back. */
 function describeEvents(session: Session): (event: EchoServerEvent) => void {

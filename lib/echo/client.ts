@@ -2,7 +2,7 @@ import { ClosedError, UnreachableError } from "../errors.ts";
 import { type Endpoint, formatEndpoint } from "../transport/endpoint.ts";
 import type { ByteStream, StreamSink, TransportOptions } from "../transport/stream.ts";
 import { connect } from "../transport/transport.ts";
-import { InactivityTimer } from "./inactivity.ts";
+import { InactivityTimer, MAX_TIMER } from "./inactivity.ts";
 import { WriteBuffer } from "./write_buffer.ts";
 
 /** How long connecting may take, unless told, in milliseconds. */
@@ -75,7 +75,7 @@ export interface EchoClient {
 export async function connectEcho(endpoint: Endpoint, options: EchoClientOptions): Promise<EchoClient> {
   if (endpoint.scheme === "udp") return (await import("./udp_client.ts")).connectUdpEcho(endpoint, options);
   const { connectTimeout = CONNECT_TIMEOUT, signal } = options;
-  const late = AbortSignal.timeout(connectTimeout);
+  const late = AbortSignal.timeout(Math.min(connectTimeout, MAX_TIMER));
   try {
     const stream = await connect(
       endpoint,

@@ -1,3 +1,6 @@
+/** The longest time that a timer of the runtime takes, in milliseconds. */
+export const MAX_TIMER = 2 ** 31 - 1;
+
 /**
  * Calls back once when nothing has happened for some time. `touch` only reads the clock, so it may be called for
  * every chunk; the timer itself is armed at most once per period.
@@ -17,7 +20,7 @@ export class InactivityTimer {
     this.#period = period;
     this.#expire = expire;
     this.#waiting = waiting;
-    this.#timer = setTimeout(this.#check, period);
+    this.#timer = setTimeout(this.#check, Math.min(period, MAX_TIMER));
   }
 
   /** Something happened. */
@@ -33,6 +36,6 @@ export class InactivityTimer {
     if (!this.#waiting()) this.touch();
     const left = this.#last + this.#period - performance.now();
     if (left <= 0) this.#expire();
-    else this.#timer = setTimeout(this.#check, Math.ceil(left));
+    else this.#timer = setTimeout(this.#check, Math.min(Math.ceil(left), MAX_TIMER));
   };
 }

@@ -1,10 +1,11 @@
 import type { Buffer } from "node:buffer";
 import type dgram from "node:dgram";
-import { ClosedError, LimitError, messageOf, UnreachableError } from "../errors.ts";
+import { ClosedError, LimitError } from "../errors.ts";
 import { formatEndpoint, type HostEndpoint } from "../transport/endpoint.ts";
+import { refused } from "../transport/runtime/shared.ts";
 import { type EchoClient, type EchoClientOptions, MAX_DATAGRAM } from "./client.ts";
 import { InactivityTimer } from "./inactivity.ts";
-import { aimUdp } from "./udp_socket.ts";
+import { aimUdp, named } from "./udp_socket.ts";
 
 /** How long to wait for an echo unless told, in milliseconds: UDP does not say when a datagram is lost. */
 const TIMEOUT = 3000;
@@ -54,10 +55,8 @@ class UdpEchoClient implements EchoClient {
       () => this.#waiting,
     );
     socket.on("message", (datagram, from) => this.#receive(datagram, from));
-    socket.on(
-      "error",
-      (error) => this.close(new UnreachableError(`Nobody answers: ${messageOf(error)}`, { cause: error })),
-    );
+    // A connected socket is told when nobody listens (ICMP); not every runtime passes that on.
+    socket.on("error", (error) => this.close(named("reach", remote, refused(error))));
   }
 
   /** A lost datagram is noticed when the input is over, or when too many are missing for sending to go on. */
@@ -87,7 +86,7 @@ class UdpEchoClient implements EchoClient {
     this.sent += bytes.length;
     this.#sending = this.#full = true; // One after the other: two sends at once may overtake each other.
     this.#socket.send(bytes.slice(), (error) => {
-      if (error) this.close(new UnreachableError(`Cannot send: ${messageOf(error)}`, { cause: error }));
+      if (error) this.close(named("send to", this.#peer, refused(error)));
       this.#sending = false;
       this.#proceed();
     });

@@ -62,7 +62,7 @@ async function resolve(host: string): Promise<{ address: string; type: dgram.Soc
 }
 
 /** Puts the endpoint's name before what went wrong with it. */
-function named(action: string, endpoint: HostEndpoint, error: unknown): Error {
+export function named(action: string, endpoint: HostEndpoint, error: unknown): Error {
   const reason = messageOf(error);
   const text = `Cannot ${action} ${formatEndpoint(endpoint)}: ${reason.charAt(0).toLowerCase()}${
     reason.slice(1)

@@ -13,6 +13,7 @@ import { Socket } from "./socket.ts";
  */
 export class Req extends Socket {
   readonly #circle = new RoundRobin();
+  #busy = false;
   #asked: Connection | undefined;
   #reply: Uint8Array[] | undefined;
   /** Where the last reply came from, in the form of an endpoint. */
@@ -23,17 +24,19 @@ export class Req extends Socket {
   }
 
   /**
-   * Sends a request and waits for its reply, for as long as it takes unless `signal` ends that.
+   * Sends a request and waits for its reply, for as long as it takes unless `signal` ends that. A peer that was asked
+   * in vain is disconnected, so that its late reply is not taken for the next one's.
    *
    * @returns the frames of the reply
    * @throws {ClosedError} the socket was closed meanwhile
    * @throws the reason of `signal`
    */
   async request(message: Outgoing, signal?: AbortSignal): Promise<Uint8Array[]> {
-    if (this.#asked !== undefined) {
+    if (this.#busy) {
       throw new Error("Cannot send a request while another one waits for its reply");
     }
     const batch = Batch.of([EMPTY, ...framesOf(message)]);
+    this.#busy = true;
     const wake = () => this.changed.fire();
     signal?.addEventListener("abort", wake);
     try {
@@ -48,7 +51,9 @@ export class Req extends Socket {
       }
     } finally {
       signal?.removeEventListener("abort", wake);
+      if (this.#reply === undefined) this.#asked?.close();
       this.#asked = this.#reply = undefined;
+      this.#busy = false;
     }
   }
 

@@ -192,7 +192,11 @@ export abstract class Socket implements ConnectionOwner {
     let connection: Connection;
     this.#greeting.add(stream);
     try {
-      const result = await handshake(stream, { socketType: this.type, timeout: handshakeTimeout });
+      const result = await handshake(stream, {
+        socketType: this.type,
+        dialed,
+        timeout: handshakeTimeout,
+      });
       connection = new Connection(stream, result, this, { messages: hwm, bytes: hwmBytes }, maxMessageSize);
     } catch (thrown) {
       const error = thrown as Error;

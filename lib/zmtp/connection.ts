@@ -28,11 +28,12 @@ export class Connection implements StreamSink {
   readonly #owner: ConnectionOwner;
   readonly #decoder: FrameDecoder;
   readonly #release: () => Uint8Array;
+  readonly #hasEnded: () => boolean;
   #ending = false;
 
   constructor(
     stream: ByteStream,
-    { peer, release }: HandshakeResult,
+    { peer, release, hasEnded }: HandshakeResult,
     owner: ConnectionOwner,
     limits: OutboxLimits,
     maxMessage: number,
@@ -40,6 +41,7 @@ export class Connection implements StreamSink {
     this.peer = peer;
     this.closed = stream.closed;
     this.#release = release;
+    this.#hasEnded = hasEnded;
     this.#stream = stream;
     this.#owner = owner;
     this.outbox = new Outbox(limits, (bytes) => stream.write(bytes));
@@ -56,12 +58,14 @@ export class Connection implements StreamSink {
     return this.#stream.local;
   }
 
-  /** Takes over the stream, with what came behind the handshake. */
+  /** Takes over the stream, with what came behind the handshake, be it the end. */
   start(): void {
     const leftover = this.#release();
+    const ended = this.#hasEnded();
     this.#stream.attach(this);
     this.#stream.resume();
     if (leftover.length > 0) this.onData(leftover);
+    if (ended) this.onEnd();
   }
 
   /** Stops reading, so that the peer is held back. */

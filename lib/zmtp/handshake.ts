@@ -1,4 +1,4 @@
-import { IncompatiblePeerError, ProtocolError } from "../errors.ts";
+import { IncompatiblePeerError, ProtocolError, UnreachableError } from "../errors.ts";
 import type { ByteStream } from "../transport/stream.ts";
 import { COMMAND, LONG } from "./batch.ts";
 import { EMPTY, preview, text, utf8 } from "./bytes.ts";
@@ -22,7 +22,7 @@ import {
   SIGNATURE_LENGTH,
   tooOld,
 } from "./greeting.ts";
-import { incompatibility, type SocketType, typeFromWire, typeToWire } from "./socket_type.ts";
+import { incompatibility, legalPeers, type SocketType, typeFromWire, typeToWire } from "./socket_type.ts";
 import { StreamReader } from "./stream_reader.ts";
 
 /** A handshake command over this size is nobody's, in bytes. */
@@ -31,12 +31,16 @@ const MAX_COMMAND = 32 * 1024;
 const MAX_IDENTITY = 255;
 /** How long a peer that was refused may take to read why, in milliseconds. */
 const FAREWELL_MS = 500;
+/** How long the side that dialed lets the other one speak first, in milliseconds. */
+const LISTEN_MS = 1000;
 
 /** What we say of ourselves. */
 export interface HandshakeOptions {
   readonly socketType: SocketType;
   /** The routing id that a ROUTER at the other end will know us by; empty unless told. */
   readonly identity?: Uint8Array;
+  /** Whether we connected to the peer, and not it to us. */
+  readonly dialed: boolean;
   /** For the whole handshake, in milliseconds. */
   readonly timeout: number;
 }
@@ -56,6 +60,8 @@ export interface HandshakeResult {
    * that come in between are lost.
    */
   release(): Uint8Array;
+  /** Whether the peer ended its half right behind those bytes; asked when they are released. */
+  hasEnded(): boolean;
 }
 
 /**
@@ -72,7 +78,7 @@ export async function handshake(stream: ByteStream, options: HandshakeOptions): 
   try {
     const peer = await greet(reader, options);
     reader.finish();
-    return { peer, release: () => reader.release() };
+    return { peer, release: () => reader.release(), hasEnded: () => reader.ended };
   } catch (error) {
     reader.finish();
     if (error instanceof IncompatiblePeerError) dismiss(stream);
@@ -114,19 +120,26 @@ async function greet3(reader: StreamReader, options: HandshakeOptions, major: nu
       `the peer wants ${mechanism || "an unnamed"} security, and this side speaks NULL`,
     );
   }
-  await reader.write(encodeReady(metadata(options)));
-  const { name, data } = await readCommand(reader);
+  // A libzmq that does not like our type hangs up, often before it told us its own. So whoever dialed, and would try
+  // again and again, looks first; an acceptor that does the same gets our word a little later.
+  const looked = options.dialed && await reader.has(1, LISTEN_MS);
+  const ready = encodeReady(metadata(options));
+  if (!looked) await reader.write(ready);
+  const { name, data } = await readCommand(reader).catch((error) => {
+    throw !options.dialed && error instanceof UnreachableError ? hungUp(options.socketType, error) : error;
+  });
   if (name === "ERROR") throw new IncompatiblePeerError(`the peer refused: ${parseError(data)}`);
   if (name !== "READY") throw new ProtocolError(`The peer sent ${name} where READY was expected`);
   const properties = parseMetadata(data);
-  const type = properties.get("socket-type");
-  if (type === undefined) throw new ProtocolError("The peer did not say its socket type");
-  const socketType = text(type);
-  const mismatch = incompatibility(options.socketType, socketType);
-  if (mismatch !== undefined) await reader.write(encodeError(reverse(options.socketType, socketType)));
+  const socketType = text(properties.get("socket-type") ?? EMPTY);
+  if (incompatibility(options.socketType, socketType) !== undefined) {
+    // It may have hung up by now, which changes nothing.
+    await reader.write(encodeError(reverse(options.socketType, socketType))).catch(() => {});
+  }
   checkType(options.socketType, socketType);
   const identity = properties.get("identity") ?? EMPTY;
   if (identity.length > MAX_IDENTITY) throw new ProtocolError("The peer's identity is over 255 bytes");
+  if (looked) await reader.write(ready);
   return { socketType, identity, version: major === MAJOR && minor === 0 ? "3.0" : "3.1" };
 }
 
@@ -159,6 +172,13 @@ async function readCommand(reader: StreamReader): Promise<Command> {
 function checkType(own: SocketType, peer: string): void {
   const mismatch = incompatibility(own, peer);
   if (mismatch !== undefined) throw new IncompatiblePeerError(mismatch);
+}
+
+function hungUp(own: SocketType, cause: Error): IncompatiblePeerError {
+  return new IncompatiblePeerError(
+    `the peer hung up when it learned that this is a ${own} socket, which talks to ${legalPeers(own)}`,
+    { cause },
+  );
 }
 
 /** The mismatch as the peer must see it. */

@@ -32,9 +32,13 @@ const LEGAL_PEERS: Record<SocketType, readonly SocketType[]> = {
 
 /** Why a socket cannot talk to a peer, in words, or undefined when it can. */
 export function incompatibility(own: SocketType, peer: string): string | undefined {
-  const legal = LEGAL_PEERS[own];
-  if ((legal as readonly string[]).includes(peer)) return undefined;
-  return `the peer is a ${peer} socket, and ${own} talks to ${legal.join(" or ")}`;
+  if ((LEGAL_PEERS[own] as readonly string[]).includes(peer)) return undefined;
+  return `the peer is a ${peer} socket, and ${own} talks to ${legalPeers(own)}`;
+}
+
+/** Whom a socket can talk to, in words. */
+export function legalPeers(own: SocketType): string {
+  return LEGAL_PEERS[own].join(" or ");
 }
 
 /** The number of a type in a ZMTP 2.0 greeting. */

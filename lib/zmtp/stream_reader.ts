@@ -62,6 +62,20 @@ export class StreamReader implements StreamSink {
     return this.#unread;
   }
 
+  /** Waits until `count` bytes are there, for `ms` milliseconds at most, and tells whether they are. */
+  async has(count: number, ms: number): Promise<boolean> {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      this.#wake?.();
+    }, ms);
+    while (this.#unread.length < count && !late && (this.#failure ?? this.#ended) === undefined) {
+      await this.#change();
+    }
+    clearTimeout(timer);
+    return this.#unread.length >= count;
+  }
+
   /** Writes, and waits until the system has taken it. */
   async write(bytes: Uint8Array): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
@@ -81,6 +95,11 @@ export class StreamReader implements StreamSink {
   /** Gives back what was not read. The caller attaches its own sink in the same task. */
   release(): Uint8Array {
     return this.#unread;
+  }
+
+  /** Whether the peer's end came already: the next sink will not hear of it. */
+  get ended(): boolean {
+    return this.#ended !== undefined;
   }
 
   #change(): Promise<void> {

@@ -191,9 +191,9 @@ export class Program implements Disposable {
     this.#child.stdin!.end();
   }
 
-  /** Sends a signal to the process alone. */
+  /** Sends a signal to the process alone, unless it is gone. */
   kill(signal: NodeJS.Signals = "SIGTERM"): void {
-    process.kill(this.pid, signal);
+    this.#child.kill(signal);
   }
 
   /** Closes our end of its stdout, so that its next write fails. */

@@ -109,6 +109,7 @@ export class ZmqPeer implements AsyncDisposable {
 export class ZmqSocket implements AsyncDisposable {
   /** Runs a method of the class `Socket` in peers/zmq_peer.py. */
   readonly call: (op: string, args: Record<string, unknown>) => Promise<unknown>;
+  #closed = false;
 
   constructor(call: (op: string, args: Record<string, unknown>) => Promise<unknown>) {
     this.call = call;
@@ -171,6 +172,8 @@ export class ZmqSocket implements AsyncDisposable {
   }
 
   async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
     await this.call("close", {});
   }
 

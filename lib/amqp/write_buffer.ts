@@ -1,0 +1,72 @@
+/** The first size of a buffer, and the largest one that is kept for the next block, in bytes. */
+const FIRST = 4 * 1024;
+const KEEP = 256 * 1024;
+
+/**
+ * A growing buffer that is filled while the block before it is being written: `take` a block when the stream is free,
+ * write it, and `recycle` it when the stream has drained.
+ */
+export class WriteBuffer {
+  /** What is filled; another one after any `reserve` or `take`. */
+  bytes: Uint8Array = new Uint8Array(0);
+  /** How much of it is filled. */
+  length = 0;
+  #spare: Uint8Array | undefined;
+
+  /** Makes room for `count` more bytes, and returns where they begin. Set `length` when they are there. */
+  reserve(count: number): number {
+    const needed = this.length + count;
+    if (needed > this.bytes.length) this.#grow(needed);
+    return this.length;
+  }
+
+  /** Appends bytes that are encoded already. */
+  append(bytes: Uint8Array, start = 0, end: number = bytes.length): void {
+    const at = this.reserve(end - start);
+    this.length = copyBytes(bytes, start, end, this.bytes, at);
+  }
+
+  /** Gives away what is filled; the next bytes go into another buffer. */
+  take(): Uint8Array {
+    const block = this.bytes.subarray(0, this.length);
+    this.bytes = this.#spare ?? NOTHING;
+    this.#spare = undefined;
+    this.length = 0;
+    return block;
+  }
+
+  /** Takes a block back that nobody reads any more, so that its memory is used again. */
+  recycle(block: Uint8Array): void {
+    if (block.buffer.byteLength > KEEP) return;
+    const whole = new Uint8Array(block.buffer as ArrayBuffer);
+    if (this.bytes.length === 0) this.bytes = whole;
+    else this.#spare = whole;
+  }
+
+  #grow(needed: number): void {
+    const grown = new Uint8Array(Math.max(needed, this.bytes.length * 2, FIRST));
+    grown.set(this.bytes.subarray(0, this.length));
+    this.bytes = grown;
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** Up to this size a loop beats the view that `set` needs, in bytes. */
+const SMALL = 48;
+
+/** Copies `source[start, end)`, and returns the position behind it. */
+export function copyBytes(
+  source: Uint8Array,
+  start: number,
+  end: number,
+  target: Uint8Array,
+  at: number,
+): number {
+  if (end - start > SMALL) {
+    target.set(start === 0 && end === source.length ? source : source.subarray(start, end), at);
+    return at + end - start;
+  }
+  for (let i = start; i < end; i++) target[at++] = source[i]!;
+  return at;
+}

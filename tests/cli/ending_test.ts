@@ -1,0 +1,161 @@
+/** The table "When it ends" of the command line's design, row by row; req and rep have a file of their own. */
+import assert from "node:assert/strict";
+import { describe } from "node:test";
+import { freePort, run, start, summaryOf, test } from "./mqcat.ts";
+
+describe("the peer goes away", () => {
+  test("push - keeps what it has and goes on with the next peer", async () => {
+    using first = start(["pull", ":0"]);
+    const endpoint = await first.readyEndpoint();
+    using push = start(["push", endpoint, "-v"], { stdin: "1\n", open: true });
+    await first.waitForStdout(/^1\n$/);
+    first.kill("SIGKILL");
+    await push.waitForStderr(/lost tcp|disconnected/);
+    push.write("2\n3\n");
+    push.end();
+    const second = await run(["pull", endpoint, "-n", "2"]);
+    assert.equal(second.stdout.toString(), "2\n3\n");
+    assert.equal((await push.exit()).code, 0);
+  });
+
+  test("pub - goes on, and a subscriber that returns subscribes anew", async () => {
+    using first = start(["sub", "@:0", "-t", "a"]);
+    const endpoint = await first.readyEndpoint();
+    using pub = start(["pub", `>${endpoint}`, "-v"], { stdin: "a1\n", open: true });
+    await first.waitForStdout(/^a1\n$/);
+    first.kill("SIGKILL");
+    await pub.waitForStderr(/lost tcp|disconnected/);
+    using second = start(["sub", `@${endpoint}`, "-t", "b", "--transient"]);
+    await pub.waitForStderr(/subscribed: .* 'b'/);
+    pub.write("a2\nb2\n");
+    pub.end();
+    assert.equal((await second.exit()).stdout.toString(), "b2\n");
+    assert.equal((await pub.exit()).code, 0);
+  });
+
+  for (const [receiver, sender] of [["pull", "push"], ["sub", "pub"]] as const) {
+    test(`${receiver} - reconnects, for as long as it takes`, async () => {
+      const endpoint = `tcp://127.0.0.1:${await freePort()}`;
+      using receiving = start([receiver, `>${endpoint}`, "-n", "3"]);
+      for (const [line, signal] of [["1", "SIGKILL"], ["2", "SIGTERM"], ["3", undefined]] as const) {
+        using sending = start([sender, `@${endpoint}`], { stdin: `${line}\n`, open: true });
+        await receiving.waitForStdout(new RegExp(`${line}\n`));
+        if (signal === undefined) sending.end();
+        else sending.kill(signal);
+        assert.equal((await sending.exit()).code, { SIGKILL: 137, SIGTERM: 143, none: 0 }[signal ?? "none"]);
+      }
+      const { code, stdout } = await receiving.exit();
+      assert.deepEqual([code, stdout.toString()], [0, "1\n2\n3\n"]);
+    });
+  }
+
+  test("rep - serves on when a client leaves with its request unanswered", async () => {
+    using rep = start(["rep", ":0", "--exec", "sleep 0.3; cat"]);
+    const endpoint = await rep.readyEndpoint();
+    const impatient = await run(["req", endpoint, "-D", "a", "-w", "100ms"]);
+    assert.equal(impatient.code, 3);
+    assert.equal((await run(["req", endpoint, "-D", "b"])).stdout.toString(), "b\n");
+    rep.kill();
+    assert.equal((await rep.exit()).code, 143);
+  });
+});
+
+describe("a signal", () => {
+  for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
+    test(`${signal} - pull, sub, rep and req stop, with ${status}`, async () => {
+      await Promise.all([["pull"], ["sub"], ["rep", "--echo"], ["req"]].map(async ([command, ...options]) => {
+        using idle = start([command!, "@:0", ...options], { open: true });
+        await idle.readyEndpoint();
+        idle.kill(signal);
+        const { code, stdout, stderr } = await idle.exit();
+        assert.deepEqual([code, stdout.length], [status, 0], command);
+        assert.match(stderr, /^mqcat: \w+: listening on [^\n]+\n$/);
+      }));
+    });
+
+    test(`${signal} - push and pub flush what they have, with ${status}`, async () => {
+      await Promise.all(["push", "pub"].map(async (sender) => {
+        using receiving = start([sender === "push" ? "pull" : "sub", "@:0", "--transient"]);
+        using sending = start([sender, `>${await receiving.readyEndpoint()}`], {
+          stdin: "1\n2\n",
+          open: true,
+        });
+        await receiving.waitForStdout(/2\n/);
+        sending.kill(signal);
+        assert.deepEqual([(await sending.exit()).code, sending.stderr], [status, ""]);
+        assert.equal((await receiving.exit()).code, 0);
+      }));
+    });
+  }
+
+  test("pull, sub - everything that was received is on stdout, and ends with a whole line", async () => {
+    await Promise.all([["push", "pull"], ["pub", "sub"]].map(async ([sender, receiver]) => {
+      using receiving = start([receiver!, "@:0", "--summary"]);
+      using sending = start([sender!, `>${await receiving.readyEndpoint()}`, "--rate", "20000"], {
+        stdin: Array.from({ length: 200_000 }, (_, i) => `${i + 1}\n`).join(""),
+      });
+      await receiving.waitForStdout(/(.*\n){500}/);
+      receiving.kill("SIGINT");
+      const { code, stdout, stderr } = await receiving.exit();
+      const lines = stdout.toString().split("\n");
+      assert.equal(lines.pop(), "");
+      assert.deepEqual([code, summaryOf(stderr)["received"]], [130, lines.length]);
+      lines.forEach((line, i) => assert.equal(line, `${i + 1}`));
+      sending.kill("SIGKILL");
+    }));
+  });
+
+  test("push - the first one waits for --linger, and the second one stops at once", async () => {
+    using push = start(["push", `:${await freePort()}`, "--linger", "1h", "-v"], {
+      stdin: "1\n",
+      open: true,
+    });
+    await push.waitForStderr(/trying again/);
+    // Two at a time may count as one: the second is whichever comes after the first was taken.
+    const again = setInterval(() => push.kill("SIGTERM"), 50);
+    try {
+      assert.equal((await push.exit()).code, 143);
+    } finally {
+      clearInterval(again);
+    }
+  });
+
+  test("push - one that costs messages exits with 5, and says how many", async () => {
+    using push = start(["push", `:${await freePort()}`, "--linger", "100ms", "--summary"], {
+      stdin: "1\n2\n",
+      open: true,
+    });
+    await push.waitForStderr(/trying again/);
+    push.kill("SIGTERM");
+    const { code, stderr } = await push.exit();
+    assert.deepEqual([code, summaryOf(stderr)["unsent"]], [5, 2]);
+    assert.match(stderr, /^mqcat: push: 2 messages could not be delivered$/m);
+  });
+
+  test("req - while it waits for a reply", async () => {
+    using rep = start(["rep", ":0"], { open: true });
+    using req = start(["req", await rep.readyEndpoint()], { stdin: "q\n", open: true });
+    await rep.waitForStdout(/q\n/);
+    req.kill("SIGINT");
+    assert.equal((await req.exit()).code, 130);
+  });
+});
+
+describe("stdin ends", () => {
+  test("req - waits for the outstanding reply", async () => {
+    using rep = start(["rep", ":0"], { open: true });
+    using req = start(["req", await rep.readyEndpoint()], { stdin: "q\n" });
+    await rep.waitForStdout(/q\n/);
+    assert.equal(req.code, undefined);
+    rep.write("r\n");
+    assert.deepEqual([(await req.exit()).code, req.text], [0, "r\n"]);
+  });
+
+  test("push, pub - flush within --linger: 0, or 5 with the count", async () => {
+    using pull = start(["pull", ":0", "-n", "1"]);
+    assert.equal((await run(["push", await pull.readyEndpoint()], { stdin: "x" })).code, 0);
+    assert.equal((await pull.exit()).code, 0);
+    const { code } = await run(["push", `:${await freePort()}`, "--linger", "0"], { stdin: "x" });
+    assert.equal(code, 5);
+  });
+});

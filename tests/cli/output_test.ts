@@ -1,0 +1,111 @@
+/** Where stdout is not what one would wish for: a reader that leaves, a full disk. */
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import { describe } from "node:test";
+import { tempDir } from "../helpers.ts";
+import { run, shell, start, test } from "./mqcat.ts";
+
+const FULL = { skip: !fs.existsSync("/dev/full") };
+
+describe("stdout", () => {
+  for (const [sender, receiver] of [["push", "pull"], ["pub", "sub"]] as const) {
+    test(`${receiver} | head -1 - ends the receiver quietly, as SIGPIPE would: 141`, async () => {
+      using piped = shell(`mqcat ${receiver} @:0 | head -1; echo "\${PIPESTATUS[*]}"`);
+      const endpoint = await piped.readyEndpoint();
+      const script = `yes line | mqcat ${sender} '>${endpoint}' -q --linger 0`;
+      using _sending = shell(script);
+      const { stdout, stderr } = await piped.exit();
+      assert.equal(stdout.toString(), "line\n141 0\n");
+      assert.match(stderr, /^mqcat: \w+: listening on [^\n]+\n$/);
+    });
+  }
+
+  test("pull | head -1 - with pipefail in sh's manner, and the next message is what ends it", async () => {
+    using piped = shell("set -o pipefail; mqcat pull :0 | head -1; echo $?");
+    const endpoint = await piped.readyEndpoint();
+    using push = start(["push", endpoint, "-i", "20ms", "-D", "tick", "--linger", "0"]);
+    assert.equal((await piped.exit()).stdout.toString(), "tick\n141\n");
+    push.kill();
+  });
+
+  test("req | head -1, and rep | head -1", async () => {
+    using rep = start(["rep", ":0", "--echo"]);
+    const script = `yes q | mqcat req '${await rep.readyEndpoint()}' | head -1; echo "\${PIPESTATUS[*]}"`;
+    assert.equal((await shell(script).exit()).stdout.toString(), "q\n141 141 0\n");
+    using served = shell('mqcat rep :0 -D r | head -1; echo "${PIPESTATUS[*]}"');
+    using req = start(["req", await served.readyEndpoint(), "-i", "10ms", "-D", "q", "-w", "1s", "-q"]);
+    assert.equal((await served.exit()).stdout.toString(), "q\n141 0\n");
+    req.kill();
+  });
+
+  test("a reader that leaves before the first message", async () => {
+    using pull = start(["pull", ":0"]);
+    const endpoint = await pull.readyEndpoint();
+    pull.closeStdout();
+    assert.equal((await run(["push", endpoint], { stdin: "1\n" })).code, 0);
+    const { code, stderr } = await pull.exit();
+    assert.deepEqual([code, stderr.trimEnd().split("\n").length], [141, 1], stderr);
+  });
+
+  test("help pages into a closed pipe end quietly", async () => {
+    const { stdout, stderr } = await shell('mqcat --help | true; echo "${PIPESTATUS[*]}"').exit();
+    assert.match(stdout.toString(), /^(0|141) 0\n$/);
+    assert.equal(stderr, "");
+  });
+
+  if (!FULL.skip) {
+    test("a full device - exit 1, in words", async () => {
+      await Promise.all([["push", "pull"], ["pub", "sub"], ["req", "rep"]].map(async ([sender, receiver]) => {
+        const options = receiver === "rep" ? ["-D", "r"] : [];
+        using receiving = start([receiver!, "@:0", ...options], { stdout: "/dev/full" });
+        const args = [
+          sender!,
+          `>${await receiving.readyEndpoint()}`,
+          ...sender === "req" ? ["-w", "3s"] : [],
+        ];
+        using _sending = start(args, { stdin: "x\n", open: true });
+        const { code, stderr } = await receiving.exit();
+        assert.equal(code, 1, receiver);
+        assert.match(
+          stderr,
+          new RegExp(`^mqcat: ${receiver}: cannot write to stdout: .*no space left`, "mi"),
+        );
+      }));
+    });
+
+    test("a full device - req says so too", async () => {
+      using rep = start(["rep", ":0", "--echo"]);
+      const { code, stderr } = await run(["req", await rep.readyEndpoint()], {
+        stdin: "a\nb\n",
+        stdout: "/dev/full",
+      });
+      assert.deepEqual([code, /cannot write to stdout: .*no space left/i.test(stderr)], [1, true], stderr);
+    });
+  }
+
+  test("carries payload only, whatever is said on stderr", async () => {
+    using pull = start(["pull", ":0", "-n", "2", "-vv", "--summary"]);
+    const push = await run(["push", await pull.readyEndpoint(), "-vv", "--summary"], { stdin: "a\nb\n" });
+    assert.equal(push.stdout.length, 0);
+    const { stdout, stderr } = await pull.exit();
+    assert.equal(stdout.toString(), "a\nb\n");
+    assert.match(stderr, /connected: /);
+  });
+
+  test("appends to a file, and writes at once what came", async () => {
+    using dir = tempDir();
+    fs.writeFileSync(dir.file("out"), "before\n");
+    const script = `mqcat pull :0 -n 1 >> '${dir.file("out")}'`;
+    using pull = shell(script);
+    assert.equal((await run(["push", await pull.readyEndpoint(), "-D", "after"])).code, 0);
+    assert.equal((await pull.exit()).code, 0);
+    assert.equal(fs.readFileSync(dir.file("out"), "utf8"), "before\nafter\n");
+  });
+
+  test("stderr that nobody reads is no reason to stop", async () => {
+    using pull = shell('mqcat pull :0 -n 1 -vv --ready-file "$READY" 2>&1 >&3 3>&- | true; wait', {
+      env: { READY: "/dev/null" },
+    });
+    await pull.exit().catch(() => {});
+  });
+});

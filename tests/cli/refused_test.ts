@@ -1,0 +1,78 @@
+/** Exit code 4: somebody is there, but not somebody to talk to. */
+import assert from "node:assert/strict";
+import net from "node:net";
+import { describe } from "node:test";
+import { run, start, summaryOf, test } from "./mqcat.ts";
+
+const TALKS_TO: Record<string, string> = {
+  pub: "PUB talks to SUB or XSUB",
+  sub: "SUB talks to PUB or XPUB",
+  push: "PUSH talks to PULL",
+  pull: "PULL talks to PUSH",
+  req: "REQ talks to REP or ROUTER",
+  rep: "REP talks to REQ or DEALER",
+};
+const extras = (command: string) => command === "rep" ? ["--echo"] : [];
+
+describe("an incompatible peer", () => {
+  for (const bound of Object.keys(TALKS_TO)) {
+    test(`${bound} - tells every wrong kind of peer, which exits with 4, and stays there for the right one`, async () => {
+      const right = { pub: "sub", sub: "pub", push: "pull", pull: "push", req: "rep", rep: "req" }[bound];
+      using server = start([bound, "@:0", ...extras(bound)], { open: true });
+      const endpoint = await server.readyEndpoint();
+      for (const wrong of Object.keys(TALKS_TO).filter((command) => command !== right && command !== bound)) {
+        const { code, stdout, stderr } = await run([wrong, `>${endpoint}`, ...extras(wrong)], {
+          stdin: "x\n",
+        });
+        assert.deepEqual([code, stdout.length], [4, 0], `${wrong}: ${stderr}`);
+        assert.match(
+          stderr,
+          new RegExp(`the peer is a ${bound.toUpperCase()} socket, and ${TALKS_TO[wrong]}`),
+        );
+        await server.waitForStderr(
+          new RegExp(
+            `^mqcat: ${bound}: no handshake with tcp://127\\.0\\.0\\.1: ` +
+              `the peer is a ${wrong.toUpperCase()} socket, and ${TALKS_TO[bound]}$`,
+            "m",
+          ),
+        );
+      }
+      assert.equal(server.code, undefined);
+    });
+  }
+
+  test("push - counts what it could not deliver", async () => {
+    using pub = start(["pub", ":0"], { open: true });
+    const args = ["push", `>${await pub.readyEndpoint()}`, "--summary"];
+    const { code, stderr } = await run(args, { stdin: "1\n2\n" });
+    assert.deepEqual([code, summaryOf(stderr)["unsent"]], [4, 2]);
+    assert.match(stderr, /2 messages could not be delivered/);
+  });
+
+  test("one that is wrong among several endpoints does not end the others", async () => {
+    using pub = start(["pub", ":0"], { open: true });
+    using push = start(["push", "@:0"], { stdin: "x\n" });
+    const endpoints = [await pub.readyEndpoint(), await push.readyEndpoint()];
+    const { code, stdout, stderr } = await run(["pull", ...endpoints.map((e) => `>${e}`), "-n", "1"]);
+    assert.deepEqual([code, stdout.toString()], [0, "x\n"]);
+    assert.match(stderr, /no handshake with .*: the peer is a PUB socket, and PULL talks to PUSH/);
+  });
+
+  test("a server that speaks something else is told apart from ZMTP, exit 4", async () => {
+    const server = net.createServer((socket) => {
+      socket.on("error", () => {});
+      socket.end("220 mail.example ESMTP\r\n");
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    try {
+      const { port } = server.address() as net.AddressInfo;
+      for (const command of ["push", "sub", "req"]) {
+        const { code, stderr } = await run([command, `>tcp://127.0.0.1:${port}`], { stdin: "x\n" });
+        assert.equal(code, 4, stderr);
+        assert.match(stderr, /220 mail|does not speak ZMTP|not ZMTP/);
+      }
+    } finally {
+      server.close();
+    }
+  });
+});

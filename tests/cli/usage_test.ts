@@ -1,0 +1,100 @@
+/** Exit code 2: what was wrong, what it was about, and what to do instead. */
+import assert from "node:assert/strict";
+import { describe } from "node:test";
+import { run, start, test } from "./mqcat.ts";
+
+/** Command lines, and what must be said about them. */
+const MISTAKES: [string[], RegExp][] = [
+  // Commands
+  [["plush"], /^mqcat: there is no command 'plush' \(did you mean push\?\); mqcat --help lists them$/m],
+  [["frobnicate"], /^mqcat: there is no command 'frobnicate'; mqcat --help lists them$/m],
+  [["--frobnicate"], /^mqcat: there is no command '--frobnicate'/m],
+  // Options
+  [["push", ":1", "--lingr", "1"], /^mqcat: push: .*unknown option '--lingr'.*--linger/m],
+  [["pull", ":1", "--linger", "1"], /^mqcat: pull: .*unknown option '--linger': .*push.* have it$/m],
+  [["push", ":1", "--transient"], /unknown option '--transient': (pull, sub|sub, pull) have it$/m],
+  [["pub", ":1", "--echo"], /unknown option '--echo': rep has it$/m],
+  [["pull", ":1", "-t", "x"], /unknown option '-t': pub, sub have it$/m],
+  [["push", ":1", "--frobnicate"], /^mqcat: push: unknown option '--frobnicate'$/m],
+  [["push", ":1", "-n"], /^mqcat: push: .*'-n, --count <number>' argument missing/m],
+  [["push", ":1", "--on-full", "explode"], /--on-full 'explode': expected one of block, drop, fail$/m],
+  [["pull", ":1", "--out", "csv"], /--out 'csv': expected one of lines, null, blob, json, u32$/m],
+  [["push", ":1", "--in", "csv"], /--in 'csv': expected one of lines, null, blob, json, u32$/m],
+  [["push", ":1", "--log-format", "xml"], /--log-format 'xml': expected one of text, json$/m],
+  [["push", ":1", "--hwm", "0"], /--hwm '0': expected a whole number from 1 on$/m],
+  [["push", ":1", "--wait-peers", "many"], /--wait-peers 'many': expected a whole number from 0 on$/m],
+  [["push", ":1", "--linger", "5 sec"], /--linger '5 sec': expected a duration such as 500ms, 3s, 1m/m],
+  [["push", ":1", "-F", ""], /--file '': it must not be empty$/m],
+  // Endpoints
+  [["push"], /^mqcat: push: no endpoint was given \(try: mqcat push :5555\)$/m],
+  [["pull", "5555"], /endpoint '5555': it has neither a transport nor a port \(try :5555\)$/m],
+  [["pull", "host"], /endpoint 'host': it has neither a transport nor a port \(try host:5555\)$/m],
+  [["pull", "/tmp/x"], /endpoint '\/tmp\/x': .*\(try ipc:\/\/\/tmp\/x\)$/m],
+  [["pull", ""], /endpoint '': it is empty \(try :5555 or tcp:\/\/127\.0\.0\.1:5555\)$/m],
+  [["pull", "tpc://h:1"], /endpoint 'tpc:\/\/h:1': there is no transport 'tpc' \(try tcp:/m],
+  [["pull", "tcp://h"], /endpoint 'tcp:\/\/h': the port is missing \(try tcp:\/\/h:5555\)$/m],
+  [
+    ["pull", "tcp://h:x"],
+    /endpoint 'tcp:\/\/h:x': 'x' is not a port number \(try a number from 0 to 65535\)$/m,
+  ],
+  [["pull", ":65536"], /endpoint ':65536': port 65536 is over 65535/m],
+  [["pull", "tcp://::1:5"], /an IPv6 address needs brackets \(try tcp:\/\/\[::1\]:5\)$/m],
+  [["pull", "ipc://"], /endpoint 'ipc:\/\/': the path is missing \(try ipc:\/\/\/tmp\/feed\)$/m],
+  [["pull", `ipc:///${"x".repeat(107)}`], /the path has 108 bytes and a Unix socket takes 107/m],
+  [["pull", "-b", "nowhere"], /--bind 'nowhere': .*neither a transport nor a port/m],
+  [["pull", "@"], /endpoint '': it is empty/m],
+  [["pull", "udp://127.0.0.1:0"], /udp:\/\/ with a PULL socket: it takes tcp, ipc and inproc$/m],
+  [["pull", "tls://127.0.0.1:0"], /tls:\/\/ with a PULL socket: it takes tcp, ipc and inproc$/m],
+];
+
+describe("usage errors", () => {
+  test("exit 2, name the input and the remedy, and print nothing on stdout", async () => {
+    const wrong: string[] = [];
+    // A few at a time: each is a process.
+    const queue = [...MISTAKES];
+    const worker = async () => {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        const [args, expected] = next;
+        const { code, stdout, stderr } = await run(args, { stdin: "" });
+        const neat = stdout.length === 0 && /^mqcat: [^\n]+\n$/.test(stderr);
+        if (code !== 2 || !neat || !expected.test(stderr)) {
+          wrong.push(`${args.join(" ")} -> ${code} ${stderr}`);
+        }
+      }
+    };
+    await Promise.all([worker(), worker(), worker()]);
+    assert.deepEqual(wrong, []);
+  });
+
+  test("no command at all - the overview on stderr", async () => {
+    const { code, stdout, stderr } = await run([]);
+    assert.deepEqual([code, stdout.length], [2, 0]);
+    assert.match(stderr, /^Usage: mqcat COMMAND/);
+  });
+
+  test("an endpoint that cannot be bound is a failure in words", async () => {
+    using pull = start(["pull", ":0"]);
+    const endpoint = await pull.readyEndpoint();
+    const taken = await run(["pull", endpoint]);
+    assert.equal(taken.code, 1);
+    assert.match(
+      taken.stderr,
+      /^mqcat: pull: cannot bind tcp:\/\/127\.0\.0\.1:\d+: the address is in use: /m,
+    );
+    const foreign = await run(["pull", "tcp://192.0.2.1:0"]);
+    assert.equal(foreign.code, 1);
+    assert.match(
+      foreign.stderr,
+      /cannot bind tcp:\/\/192\.0\.2\.1:0: the address does not belong to this machine/,
+    );
+    const folder = await run(["pull", "ipc:///no/such/folder/feed"]);
+    assert.equal(folder.code, 1);
+    assert.match(folder.stderr, /cannot bind ipc:\/\/\/no\/such\/folder\/feed: the folder does not exist/);
+  });
+
+  test("-vv shows a stack trace, and nothing less does", async () => {
+    const args = ["pull", "ipc:///no/such/folder/feed"];
+    assert.doesNotMatch((await run([...args, "-v"])).stderr, /^ {4}at /m);
+    assert.match((await run([...args, "-vv"])).stderr, /^ {4}at /m);
+  });
+});
