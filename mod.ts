@@ -15,6 +15,13 @@ export {
   ProtocolError,
   UnreachableError,
 } from "./lib/errors.ts";
+export { connectEcho, type EchoClient, type EchoClientOptions } from "./lib/echo/client.ts";
+export {
+  type EchoServer,
+  type EchoServerEvent,
+  type EchoServerOptions,
+  serveEcho,
+} from "./lib/echo/server.ts";
 export { type Endpoint, formatEndpoint, parseEndpoint } from "./lib/transport/endpoint.ts";
 export type {
   ByteStream,

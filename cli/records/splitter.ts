@@ -2,6 +2,7 @@ import { LimitError } from "../../lib/errors.ts";
 import { MAX_MESSAGE_SIZE } from "../../lib/zmq/options.ts";
 import { type Batch, MORE } from "../../lib/zmtp/batch.ts";
 import { UsageError } from "../errors.ts";
+import { findAll, WINDOW } from "./separators.ts";
 
 /** The framings of a stream of messages. */
 export const FRAMINGS = ["lines", "null", "blob", "json", "u32"] as const;
@@ -66,15 +67,17 @@ function adder({ topic, separator }: TopicRule): Add {
 }
 
 function delimited(separator: number, add: Add): Splitter {
+  const found = new Int32Array(WINDOW);
   return {
     split(bytes, start, searched, end, batch) {
-      const filled = bytes.subarray(0, end);
-      for (;;) {
-        const at = filled.indexOf(separator, searched);
-        if (at < 0) return start;
-        add(bytes, start, at, batch);
-        start = searched = at + 1;
+      for (let from = searched; from < end; from += WINDOW) {
+        const count = findAll(bytes, separator, from, Math.min(end, from + WINDOW), found);
+        for (let i = 0; i < count; i++) {
+          add(bytes, start, from + found[i]!, batch);
+          start = from + found[i]! + 1;
+        }
       }
+      return start;
     },
     finish(bytes, start, end, batch) {
       if (start < end) add(bytes, start, end, batch);

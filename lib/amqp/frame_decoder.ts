@@ -186,12 +186,16 @@ function checkHeartbeat(channel: number, size: number): void {
   if (channel > 0) throw amqpError(505, `a heartbeat came on channel ${channel}`);
 }
 
-/** The version in a protocol header: 0-9-1 has three parts behind a zero, older and newer ones an id and three. */
+/** The version in a protocol header, whose layout has changed with almost every version. */
 function version(bytes: Uint8Array, at: number): string {
   const [id, major, minor, revision] = bytes.subarray(at + 4, at + 8);
-  if (major === 1 && minor === 0) return `AMQP 1.0${id === 3 ? " with SASL" : id === 2 ? " with TLS" : ""}`;
-  if (id === 0) return `AMQP ${major}-${minor}-${revision}`;
-  return `an AMQP version of bytes ${id} ${major} ${minor} ${revision}`;
+  if (major === 1 && minor === 0 && revision === 0) {
+    return `AMQP 1.0${id === 3 ? " with SASL" : id === 2 ? " with TLS" : ""}`;
+  }
+  if (id === 1 && major === 1) return minor === 0 ? `AMQP 0-${revision}` : "AMQP 0-8";
+  return id === 0
+    ? `AMQP ${major}-${minor}-${revision}`
+    : `AMQP of bytes ${id} ${major} ${minor} ${revision}`;
 }
 
 function stranger(bytes: Uint8Array): ProtocolError {

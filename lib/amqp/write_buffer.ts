@@ -1,6 +1,6 @@
 /** The first size of a buffer, and the largest one that is kept for the next block, in bytes. */
 const FIRST = 4 * 1024;
-const KEEP = 256 * 1024;
+const KEEP = 512 * 1024;
 
 /**
  * A growing buffer that is filled while the block before it is being written: `take` a block when the stream is free,

@@ -31,6 +31,7 @@ class UdpEchoClient implements EchoClient {
   readonly #socket: dgram.Socket;
   readonly #options: EchoClientOptions;
   readonly #peer: HostEndpoint;
+  readonly #address: string;
   readonly #inactivity: InactivityTimer;
   readonly #resolveClosed: (cause: Error | undefined) => void;
   #datagramsSent = 0;
@@ -46,7 +47,8 @@ class UdpEchoClient implements EchoClient {
     this.remote = formatEndpoint(remote);
     this.#socket = socket;
     this.#options = options;
-    this.#peer = { ...remote, host: canonical(remote.host) };
+    this.#peer = remote;
+    this.#address = canonical(remote.host);
     ({ promise: this.closed, resolve: this.#resolveClosed } = Promise.withResolvers<Error | undefined>());
     const timeout = options.timeout ?? TIMEOUT;
     this.#inactivity = new InactivityTimer(
@@ -120,7 +122,7 @@ class UdpEchoClient implements EchoClient {
 
   #receive(datagram: Buffer, from: dgram.RemoteInfo): void {
     // Deno's `connect` does not keep the datagrams of strangers out.
-    if (this.#over || from.port !== this.#peer.port || canonical(from.address) !== this.#peer.host) return;
+    if (this.#over || from.port !== this.#peer.port || canonical(from.address) !== this.#address) return;
     if (!this.#paused) this.#deliver(datagram);
     else if (this.#held.length < WINDOW_DATAGRAMS) this.#held.push(datagram); // More than we asked for is no echo.
   }

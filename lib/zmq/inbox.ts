@@ -41,15 +41,20 @@ export class Inbox<T> {
     this.#head = 0;
   }
 
-  /** The next item; undefined after `end`, once all are taken. */
-  take(): Promise<T | undefined> {
+  /** The next item; undefined after `end`, or when there is no `hope` of one, once all are taken. */
+  take(hope = true): Promise<T | undefined> {
     if (this.#head < this.#items.length) return Promise.resolve(this.#shift());
-    if (this.#ended) return Promise.resolve(undefined);
+    if (this.#ended || !hope) return Promise.resolve(undefined);
     return new Promise((resolve) => this.#takers.push(resolve));
   }
 
   end(): void {
     this.#ended = true;
+    this.dismiss();
+  }
+
+  /** Sends everybody who waits away with undefined. */
+  dismiss(): void {
     for (const taker of this.#takers.splice(0)) taker(undefined);
   }
 

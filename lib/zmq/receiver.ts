@@ -17,9 +17,9 @@ export abstract class Receiver extends Socket implements AsyncIterable<Uint8Arra
     this.#consumer = consumer;
   }
 
-  /** The frames of the next message; undefined once the socket is closed and nothing is left. */
+  /** The frames of the next message; undefined once the socket is closed, or has failed, and nothing is left. */
   receive(): Promise<Uint8Array[] | undefined> {
-    return this.#box.take();
+    return this.#box.take(this.failure === undefined);
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<Uint8Array[]> {
@@ -35,7 +35,7 @@ export abstract class Receiver extends Socket implements AsyncIterable<Uint8Arra
   }
 
   protected override onFailure(): void {
-    this.#box.end();
+    this.#box.dismiss();
   }
 
   override onBatch(from: Connection, batch: Batch): void {

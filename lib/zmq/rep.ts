@@ -29,10 +29,10 @@ export class Rep extends Socket implements AsyncIterable<Request> {
     this.#inbox = new Inbox(this, this.options.hwm);
   }
 
-  /** The next request; undefined once the socket is closed and nothing is left. */
+  /** The next request; undefined once the socket is closed, or has failed, and nothing is left. */
   async receive(): Promise<Request | undefined> {
     for (;;) {
-      const request = await this.#inbox.take();
+      const request = await this.#inbox.take(this.failure === undefined);
       if (request === undefined || !this.#park(request)) return request;
     }
   }
@@ -61,7 +61,7 @@ export class Rep extends Socket implements AsyncIterable<Request> {
   }
 
   protected override onFailure(): void {
-    this.#inbox.end();
+    this.#inbox.dismiss();
   }
 
   protected override onDetach(connection: Connection): void {

@@ -194,7 +194,7 @@ export abstract class Socket implements ConnectionOwner {
     try {
       const result = await handshake(stream, {
         socketType: this.type,
-        dialed,
+        dialed: dialer !== undefined,
         timeout: handshakeTimeout,
       });
       connection = new Connection(stream, result, this, { messages: hwm, bytes: hwmBytes }, maxMessageSize);

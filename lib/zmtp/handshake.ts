@@ -39,8 +39,8 @@ export interface HandshakeOptions {
   readonly socketType: SocketType;
   /** The routing id that a ROUTER at the other end will know us by; empty unless told. */
   readonly identity?: Uint8Array;
-  /** Whether we connected to the peer, and not it to us. */
-  readonly dialed: boolean;
+  /** Whether we connected to the peer, and not it to us; false unless told. */
+  readonly dialed?: boolean;
   /** For the whole handshake, in milliseconds. */
   readonly timeout: number;
 }
@@ -113,33 +113,43 @@ async function greet2(reader: StreamReader, options: HandshakeOptions): Promise<
 }
 
 async function greet3(reader: StreamReader, options: HandshakeOptions, major: number): Promise<PeerInfo> {
-  await reader.write(encodeRest("NULL", false));
-  const { minor, mechanism } = decodeRest(await reader.read(REST_LENGTH));
+  const { socketType: own, dialed = false } = options;
+  // A libzmq that does not like our mechanism or type hangs up, often before it told us its own. So whoever dialed, and
+  // would try again and again, looks first; an acceptor that does the same gets our word a little later.
+  const rest = encodeRest("NULL", false);
+  const sawRest = dialed && await reader.has(REST_LENGTH, LISTEN_MS);
+  if (!sawRest) await reader.write(rest);
+  const { minor, mechanism } = decodeRest(
+    await orHungUp(reader.read(REST_LENGTH), dialed, "this side speaks NULL security"),
+  );
   if (mechanism !== "NULL") {
     throw new IncompatiblePeerError(
       `the peer wants ${mechanism || "an unnamed"} security, and this side speaks NULL`,
     );
   }
-  // A libzmq that does not like our type hangs up, often before it told us its own. So whoever dialed, and would try
-  // again and again, looks first; an acceptor that does the same gets our word a little later.
-  const looked = options.dialed && await reader.has(1, LISTEN_MS);
+  if (sawRest) await reader.write(rest);
   const ready = encodeReady(metadata(options));
-  if (!looked) await reader.write(ready);
-  const { name, data } = await readCommand(reader).catch((error) => {
-    throw !options.dialed && error instanceof UnreachableError ? hungUp(options.socketType, error) : error;
-  });
+  const sawReady = dialed && await reader.has(1, LISTEN_MS);
+  if (!sawReady) await reader.write(ready);
+  const { name, data } = await orHungUp(
+    readCommand(reader),
+    dialed,
+    `this is a ${own} socket, which talks to ${legalPeers(own)}`,
+  );
   if (name === "ERROR") throw new IncompatiblePeerError(`the peer refused: ${parseError(data)}`);
   if (name !== "READY") throw new ProtocolError(`The peer sent ${name} where READY was expected`);
   const properties = parseMetadata(data);
-  const socketType = text(properties.get("socket-type") ?? EMPTY);
-  if (incompatibility(options.socketType, socketType) !== undefined) {
+  const type = properties.get("socket-type");
+  if (type === undefined) throw new ProtocolError("The peer did not say its socket type");
+  const socketType = text(type);
+  if (incompatibility(own, socketType) !== undefined) {
     // It may have hung up by now, which changes nothing.
-    await reader.write(encodeError(reverse(options.socketType, socketType))).catch(() => {});
+    await reader.write(encodeError(reverse(own, socketType))).catch(() => {});
   }
-  checkType(options.socketType, socketType);
+  checkType(own, socketType);
   const identity = properties.get("identity") ?? EMPTY;
   if (identity.length > MAX_IDENTITY) throw new ProtocolError("The peer's identity is over 255 bytes");
-  if (looked) await reader.write(ready);
+  if (sawReady) await reader.write(ready);
   return { socketType, identity, version: major === MAJOR && minor === 0 ? "3.0" : "3.1" };
 }
 
@@ -174,11 +184,14 @@ function checkType(own: SocketType, peer: string): void {
   if (mismatch !== undefined) throw new IncompatiblePeerError(mismatch);
 }
 
-function hungUp(own: SocketType, cause: Error): IncompatiblePeerError {
-  return new IncompatiblePeerError(
-    `the peer hung up when it learned that this is a ${own} socket, which talks to ${legalPeers(own)}`,
-    { cause },
-  );
+/** Explains a peer that dialed us and went in the middle; where we dialed, that may pass and is tried again. */
+async function orHungUp<T>(reading: Promise<T>, dialed: boolean, learned: string): Promise<T> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (dialed || !(error instanceof UnreachableError)) throw error;
+    throw new UnreachableError(`The peer hung up when it learned that ${learned}`, { cause: error });
+  }
 }
 
 /** The mismatch as the peer must see it. */

@@ -6,6 +6,8 @@ import { encodeBatch, encodedBound, MAX_HEADER, writeHeader } from "./frame_enco
 /** A block takes frames until it has this size, in bytes. One block is one write. */
 const BLOCK = 256 * 1024;
 const FIRST_BLOCK = 4 * 1024;
+/** How many blocks of that size are kept for use again. */
+const SPARES = 3;
 /** A body from this size on is referred to instead of copied, when its buffer is stable, in bytes. */
 const LARGE_BODY = 32 * 1024;
 
@@ -38,7 +40,8 @@ export class Outbox {
   #flight: Block | undefined;
   /** Blocks that were written, of a message whose end was not. */
   #unfinished: Block[] = [];
-  #spare: Uint8Array | undefined;
+  /** Full-size buffers for blocks to come. */
+  readonly #spares: Uint8Array[] = [];
   #messages = 0;
   #bytes = 0;
 
@@ -98,7 +101,9 @@ export class Outbox {
       if (!done.whole) this.#unfinished.push(done);
       else {
         if (this.#unfinished.length > 0) this.#unfinished = [];
-        if (done.own && done.bytes.length <= BLOCK) this.#spare = done.bytes;
+        if (done.own && done.bytes.length === BLOCK && this.#spares.length < SPARES) {
+          this.#spares.push(done.bytes);
+        }
       }
     }
     this.flush();
@@ -192,9 +197,9 @@ export class Outbox {
         return last;
       }
     }
-    let bytes = this.#spare;
-    this.#spare = undefined;
-    if (bytes === undefined || bytes.length < length) bytes = new Uint8Array(Math.max(FIRST_BLOCK, length));
+    // A second block in line is the sign of a stream; a connection that now and then says a word stays small.
+    const size = Math.max(length, last === undefined ? FIRST_BLOCK : BLOCK);
+    const bytes = length <= BLOCK && this.#spares.pop() || new Uint8Array(size);
     const block = { bytes, length: 0, messages: 0, whole: true, own: true };
     this.#blocks.push(block);
     return block;

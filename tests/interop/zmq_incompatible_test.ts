@@ -42,11 +42,12 @@ describe("libzmq incompatible peers", () => {
       await using wrong = await peer.socket(theirs);
       await wrong.connect(await socket.bind(LOCAL));
       const { error, dialed } = await log.until("handshake-failed");
-      assert.ok(error instanceof IncompatiblePeerError, `${error}`);
       // libzmq may be the first to see it, and hangs up without a word then.
-      const hungUp = error.message.match(/^the peer hung up when it learned that this is a (\w+) socket/);
-      if (hungUp === null) assert.match(error.message, words);
-      else assert.equal(hungUp[1], ours);
+      const hungUp = error.message.match(/^The peer hung up when it learned that this is a (\w+) socket/);
+      if (hungUp === null) {
+        assert.ok(error instanceof IncompatiblePeerError, `${error}`);
+        assert.match(error.message, words);
+      } else assert.equal(hungUp[1], ours);
       assert.equal(dialed, false);
       assert.equal(socket.peers, 0);
       assert.equal(socket.failure, undefined);
@@ -113,8 +114,7 @@ describe("libzmq incompatible peers", () => {
     await using plain = await peer.socket("PULL", { PLAIN_USERNAME: hex("me"), PLAIN_PASSWORD: hex("secret") });
     await plain.connect(endpoint);
     const { error } = await log.until("handshake-failed");
-    assert.ok(error instanceof IncompatiblePeerError, `${error}`);
-    assert.match(error.message, /wants PLAIN security/);
+    assert.match(error.message, /wants PLAIN security|learned that this side speaks NULL/);
     await using server = await peer.socket("PULL", { PLAIN_SERVER: 1 });
     push.connect(await server.bind(LOCAL));
     await waitFor(() => log.of("handshake-failed").some(({ dialed }) => dialed));

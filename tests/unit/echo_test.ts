@@ -672,6 +672,12 @@ describe("echo - inactivity timer", () => {
     timer.stop();
   });
 
+  it("a period over the longest of the runtime's timers is no short one", async () => {
+    const timer = new InactivityTimer(2 ** 40, () => assert.fail("it expired"));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    timer.stop();
+  });
+
   it("a touch puts it off", async () => {
     let expired = false;
     const timer = new InactivityTimer(100, () => expired = true);

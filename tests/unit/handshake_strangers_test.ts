@@ -75,6 +75,13 @@ describe("handshake - strangers", () => {
       greeting3(),
       UnreachableError,
       "The peer closed the connection during the handshake",
+      { ...PULL, dialed: true },
+      true,
+    );
+    await failure(
+      greeting3(),
+      UnreachableError,
+      "The peer hung up when it learned that this is a PULL socket, which talks to PUSH",
       PULL,
       true,
     );

@@ -145,7 +145,7 @@ export function behindGreeting(...parts: Uint8Array[]): Uint8Array {
   return concat([greeting3(), ...parts]);
 }
 
-export const PULL: HandshakeOptions = { socketType: "PULL", timeout: 3000 };
+export const PULL: HandshakeOptions = { socketType: "PULL", dialed: false, timeout: 3000 };
 
 /** Shakes hands with a peer that says `bytes` at once, and expects this failure; gives the stream. */
 export async function failure(
