@@ -6,6 +6,9 @@ import { phrase } from "./reporter.ts";
 import type { Session } from "./session.ts";
 import { endpoint } from "./values.ts";
 
+/** The transports that ZeroMQ sockets use. */
+const SCHEMES: readonly string[] = ["tcp", "ipc", "inproc"];
+
 /** What to bind and what to connect. */
 export interface Plan {
   readonly bind: readonly Endpoint[];
@@ -33,6 +36,13 @@ export function planEndpoints(
   }
   if (bind.length + connect.length === 0) {
     throw new UsageError(`no endpoint was given (try: mqcat ${command} :5555)`);
+  }
+  for (const { scheme } of [...bind, ...connect]) {
+    if (!SCHEMES.includes(scheme)) {
+      throw new UsageError(
+        `${command} takes ${SCHEMES.join(", ")}, not ${scheme}:// (echo-server and echo-client do)`,
+      );
+    }
   }
   return { bind, connect };
 }

@@ -43,8 +43,8 @@ const MISTAKES: [string[], RegExp][] = [
   [["pull", `ipc:///${"x".repeat(107)}`], /the path has 108 bytes and a Unix socket takes 107/m],
   [["pull", "-b", "nowhere"], /--bind 'nowhere': .*neither a transport nor a port/m],
   [["pull", "@"], /endpoint '': it is empty/m],
-  [["pull", "udp://127.0.0.1:0"], /udp:\/\/ with a PULL socket: it takes tcp, ipc and inproc$/m],
-  [["pull", "tls://127.0.0.1:0"], /tls:\/\/ with a PULL socket: it takes tcp, ipc and inproc$/m],
+  [["pull", "udp://127.0.0.1:0"], /pull takes tcp, ipc, inproc, not udp:\/\/ \(echo-server and echo-client do\)$/m],
+  [["pull", "tls://127.0.0.1:0"], /pull takes tcp, ipc, inproc, not tls:\/\/ \(echo-server and echo-client do\)$/m],
 ];
 
 describe("usage errors", () => {

@@ -350,6 +350,33 @@ describe("amqp encoder", () => {
     assert.deepEqual(encoder.out.take(), HEARTBEAT_FRAME);
   });
 
+  it("write buffer - everything makes room for itself, wherever the buffer ends", () => {
+    const writes: ((encoder: FrameEncoder) => void)[] = [
+      (encoder) => encoder.heartbeat(),
+      (encoder) => encoder.ack(1, 2, true),
+      (encoder) => encoder.method(1, "channel.open", {}),
+      (encoder) => encoder.publish(1, "é", "日本", false, { type: "é" }, route),
+      (encoder) => encoder.deliver(1, "日本", 1, false, message(route)),
+      (encoder) => encoder.getOk(1, 1, false, 1, message(route)),
+      (encoder) => encoder.return(1, 312, "日本", message(route)),
+      (encoder) => encoder.contentHeader(1, 1, properties),
+      (encoder) => encoder.body(1, route),
+    ];
+    for (const write of writes) {
+      const alone = new FrameEncoder();
+      write(alone);
+      const expected = alone.out.take();
+      for (let filled = 4096 - expected.length - 20; filled <= 4096; filled++) {
+        const encoder = new FrameEncoder();
+        encoder.out.append(new Uint8Array(filled));
+        // The first buffer has 4096 bytes, whatever it is made for.
+        if (filled < 4096) encoder.out.reserve(4096 - filled);
+        write(encoder);
+        assert.deepEqual(encoder.out.take().subarray(filled), expected);
+      }
+    }
+  });
+
   it("write buffer - blocks take turns, and large ones are not kept", () => {
     const out = new WriteBuffer();
     out.append(utf8("first"));

@@ -179,6 +179,13 @@ describe("amqp fields", () => {
     assert.throws(() => encodeTable(endless), RangeError);
   });
 
+  it("tables - may stand side by side in any number", () => {
+    const wide = encodeTable(
+      Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`t${i}`, { a: [i, {}] }])),
+    );
+    assert.deepEqual(encodeTable(decodeTable(wide)), wide);
+  });
+
   it("tables - of junk are refused for what is wrong with them", () => {
     const junk: [bytes: number[], words: RegExp][] = [
       [[], /a field of 4 bytes has 0 left/],
@@ -323,6 +330,18 @@ describe("amqp properties", () => {
       assert.throws(() => decodeProperties(wrong), isFrameError(/./));
       assert.throws(() => scan.read(wrong, 0, wrong.length), isFrameError(/./));
     }
+  });
+
+  it("properties - headers at the end must be there, and a flag without meaning is passed over", () => {
+    const scan = new PropertyScan();
+    const cut = Uint8Array.of(0x20, 0, 0, 0, 0, 5);
+    assert.throws(() => scan.read(cut, 0, cut.length), isFrameError(/end early/));
+    assert.throws(() => decodeProperties(cut), isFrameError(/./));
+    const empty = encodeProperties({ headers: {} });
+    scan.read(empty, 0, empty.length);
+    assert.deepEqual({ ...scan.headers() }, {});
+    scan.read(Uint8Array.of(0, 2), 0, 2);
+    assert.deepEqual(decodeProperties(Uint8Array.of(0, 2)), {});
   });
 
   it("properties - the scan tells what is there and what is not", () => {
