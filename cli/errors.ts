@@ -23,6 +23,8 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof TimeoutError) return EXIT.timeout;
   if (!(error instanceof MqcatError)) return EXIT.failure;
   switch (error.code) {
+    case "ERR_ENDPOINT":
+      return EXIT.usage;
     case "ERR_AUTH":
     case "ERR_HANDSHAKE_TIMEOUT":
     case "ERR_INCOMPATIBLE_PEER":

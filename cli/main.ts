@@ -15,7 +15,8 @@ ${exitCodes.trimEnd()}`;
 async function main(words: string[]): Promise<number> {
   const [name, ...rest] = words;
   if (name === undefined || name === "-h" || name === "--help" || name === "help" && rest.length === 0) {
-    console.log(overview(ABOUT, COMMANDS, denoJson.version, FOOTER));
+    const page = overview(ABOUT, COMMANDS, denoJson.version, FOOTER);
+    (name === undefined ? console.error : console.log)(page);
     return name === undefined ? exitCodeOf(new UsageError()) : 0;
   }
   if (name === "-V" || name === "--version") {

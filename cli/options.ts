@@ -59,12 +59,16 @@ export const pacing = group("Timing", {
 
 /** What a sender does to deliver. */
 export const delivery = group("Delivery", {
-  waitPeers: option("--wait-peers <number>", "wait for so many peers before the first message", integer(0)),
+  waitPeers: option(
+    "--wait-peers <number>",
+    "wait for so many peers before the first message (pub: 1)",
+    integer(0),
+  ),
   linger: option("--linger <duration>", "how long to wait at the end for unsent messages (30s)", duration),
   hwm: option("--hwm <number>", "high-water mark: messages queued for a peer (1000)", integer(1)),
   onFull: option(
     "--on-full <what>",
-    "when a queue stays full: block, drop or fail",
+    "when a queue stays full: block (push), drop (pub) or fail",
     oneOf("block", "drop", "fail"),
   ),
 });

@@ -165,7 +165,7 @@ async function stream(): Promise<void> {
 
 const deadline = setTimeout(() => {
   console.error("the demo took too long");
-  process.exit(1);
+  for (const child of running) child.kill("SIGKILL");
 }, DEADLINE_MS * 2);
 try {
   await wordCount();

@@ -56,8 +56,9 @@ interface Responder {
   readonly jobs: number;
   /** Where requests are shown; not where they go to a command or back. */
   readonly output: Output;
-  /** Replies, or resolves to false when there are no more replies to give. */
-  answer(request: Request, sequence: number): Promise<boolean>;
+  /** Resolves when there are no more replies to give. */
+  readonly exhausted?: Promise<void>;
+  answer(request: Request, sequence: number): Promise<void>;
 }
 
 function responderFor(session: Session, values: Values<typeof options>): Responder {
@@ -70,7 +71,8 @@ function responderFor(session: Session, values: Values<typeof options>): Respond
   if (ways.length > 1) throw new UsageError(`${ways.join(" and ")} are different ways to reply: choose one`);
   const output = new Output(1);
   if (values.echo) {
-    return { output, jobs: 1, answer: (request) => reply(session, request, request.frames) };
+    // deno-lint-ignore require-await
+    return { output, jobs: 1, answer: async (request) => reply(session, request, request.frames) };
   }
   if (values.exec !== undefined) {
     const command = values.exec;
@@ -83,7 +85,7 @@ function responderFor(session: Session, values: Values<typeof options>): Respond
         const printed = await execute(session, command, message);
         // A line is a message without its newline; --in blob keeps every byte.
         const last = values.in === undefined && printed.at(-1) === 0x0a ? printed.length - 1 : printed.length;
-        return await reply(session, request, [printed.subarray(0, last)]);
+        reply(session, request, [printed.subarray(0, last)]);
       },
     };
   }
@@ -94,46 +96,55 @@ function responderFor(session: Session, values: Values<typeof options>): Respond
   return {
     output,
     jobs: 1,
+    exhausted: replies.exhausted,
     async answer(request) {
       const shown = Batch.of(request.frames);
       writer.write(shown, 0, shown.frames, request.endpoint);
       if (output.full) await output.drained();
       else output.flush();
       const frames = await replies.next();
-      if (frames !== undefined) return await reply(session, request, frames);
-      if (!session.stopping) session.reporter.warn("stdin ended, so there are no more replies");
-      return false;
+      if (frames !== undefined) reply(session, request, frames);
     },
   };
 }
 
-function reply(session: Session, request: Request, frames: readonly Uint8Array[]): Promise<boolean> {
+function reply(session: Session, request: Request, frames: readonly Uint8Array[]): void {
   request.reply(frames);
   session.counts.sent++;
   for (const frame of frames) session.counts.bytes += frame.length;
-  return Promise.resolve(true);
 }
 
-/** Single messages from a source of batches. */
+/** Single messages from a source of batches. It looks ahead, so that the end is known before the next request. */
 class Replies {
+  /** Resolves when the last message was taken. */
+  readonly exhausted: Promise<void>;
+
   readonly #source: Source;
-  #batch: Batch | undefined;
+  #batch: Promise<Batch | undefined>;
   #at = 0;
+  #exhaust!: () => void;
 
   constructor(source: Source) {
     this.#source = source;
+    this.exhausted = new Promise((resolve) => this.#exhaust = resolve);
+    this.#batch = this.#advance();
   }
 
   async next(): Promise<Uint8Array[] | undefined> {
-    if (this.#batch === undefined || this.#at === this.#batch.frames) {
-      this.#batch = await this.#source.next();
-      this.#at = 0;
-      if (this.#batch === undefined) return undefined;
-    }
-    const end = this.#batch.messageEnd(this.#at);
-    const frames = this.#batch.copy(this.#at, end);
+    const batch = await this.#batch;
+    if (batch === undefined) return undefined;
+    const end = batch.messageEnd(this.#at);
+    const frames = batch.copy(this.#at, end);
     this.#at = end;
+    if (end === batch.frames) this.#batch = this.#advance();
     return frames;
+  }
+
+  async #advance(): Promise<Batch | undefined> {
+    this.#at = 0;
+    const batch = await this.#source.next();
+    if (batch === undefined) this.#exhaust();
+    return batch;
   }
 }
 
@@ -150,6 +161,7 @@ async function serve(
     socket.endReceiving();
   };
   session.onStop(end);
+  responder.exhausted?.then(end);
   responder.output.onChange = () => responder.output.failure !== undefined && end();
   const worker = async () => {
     while (!over && session.counts.received < count) {
@@ -157,7 +169,7 @@ async function serve(
       if (request === undefined) break;
       const sequence = ++session.counts.received;
       if (sequence > count) break;
-      if (!await responder.answer(request, sequence)) end();
+      await responder.answer(request, sequence);
     }
     end();
   };

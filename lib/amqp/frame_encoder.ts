@@ -18,7 +18,14 @@ import {
 } from "./frame_writer.ts";
 import type { GivenArgs, MethodName } from "./method_args.ts";
 import { sizeofMethod, writeMethod } from "./method_codec.ts";
-import * as ids from "./methods.ts";
+import {
+  BASIC_ACK,
+  BASIC_DELIVER,
+  BASIC_GET_OK,
+  BASIC_NACK,
+  BASIC_PUBLISH,
+  BASIC_RETURN,
+} from "./methods.ts";
 import { type BasicProperties, sizeofProperties, writeProperties } from "./properties.ts";
 import { writeShortString } from "./types/scalars.ts";
 import { checkUint64, writeUint16, writeUint32, writeUint64 } from "./types/uint.ts";
@@ -104,7 +111,7 @@ export class FrameEncoder {
     const names = 3 * (exchange.length + routingKey.length);
     const start = this.#reserve(9 + names, size, bodyEnd - bodyStart);
     const target = this.out.bytes;
-    let at = writeUint32(target, start + FRAME_HEAD, ids.BASIC_PUBLISH);
+    let at = writeUint32(target, start + FRAME_HEAD, BASIC_PUBLISH);
     at = writeUint16(target, at, 0);
     at = writeShortString(exchange, target, at);
     at = writeShortString(routingKey, target, at);
@@ -131,7 +138,7 @@ export class FrameEncoder {
   ): void {
     const start = this.#reserveMessage(14 + 3 * consumerTag.length, message);
     const target = this.out.bytes;
-    let at = writeUint32(target, start + FRAME_HEAD, ids.BASIC_DELIVER);
+    let at = writeUint32(target, start + FRAME_HEAD, BASIC_DELIVER);
     at = writeShortString(consumerTag, target, at);
     at = writeUint64(target, at, deliveryTag);
     target[at++] = redelivered ? 1 : 0;
@@ -154,7 +161,7 @@ export class FrameEncoder {
   ): void {
     const start = this.#reserveMessage(17, message);
     const target = this.out.bytes;
-    let at = writeUint32(target, start + FRAME_HEAD, ids.BASIC_GET_OK);
+    let at = writeUint32(target, start + FRAME_HEAD, BASIC_GET_OK);
     at = writeUint64(target, at, deliveryTag);
     target[at++] = redelivered ? 1 : 0;
     at = copyBytes(message.head, message.routeStart, message.propertiesStart, target, at);
@@ -171,7 +178,7 @@ export class FrameEncoder {
   return(channel: number, replyCode: number, replyText: string, message: EncodedMessage): void {
     const start = this.#reserveMessage(7 + 3 * replyText.length, message);
     const target = this.out.bytes;
-    let at = writeUint32(target, start + FRAME_HEAD, ids.BASIC_RETURN);
+    let at = writeUint32(target, start + FRAME_HEAD, BASIC_RETURN);
     at = writeUint16(target, at, replyCode);
     at = writeShortString(replyText, target, at);
     at = copyBytes(message.head, message.routeStart, message.propertiesStart, target, at);
@@ -207,12 +214,12 @@ export class FrameEncoder {
 
   /** `basic.ack`. */
   ack(channel: number, deliveryTag: number, multiple: boolean): void {
-    this.#settle(ids.BASIC_ACK, channel, deliveryTag, multiple ? 1 : 0);
+    this.#settle(BASIC_ACK, channel, deliveryTag, multiple ? 1 : 0);
   }
 
   /** `basic.nack`, which is RabbitMQ's. */
   nack(channel: number, deliveryTag: number, multiple: boolean, requeue: boolean): void {
-    this.#settle(ids.BASIC_NACK, channel, deliveryTag, (multiple ? 1 : 0) | (requeue ? 2 : 0));
+    this.#settle(BASIC_NACK, channel, deliveryTag, (multiple ? 1 : 0) | (requeue ? 2 : 0));
   }
 
   /** A heartbeat frame (4.2.7). */

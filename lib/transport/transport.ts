@@ -89,7 +89,7 @@ async function connectHost(
   let failure: unknown;
   for (const address of await resolve(endpoint.host === "*" ? "localhost" : endpoint.host)) {
     try {
-      if (tls === undefined) return await runtime.connectTcp(address, endpoint.port, signal);
+      if (tls === undefined) return notToItself(await runtime.connectTcp(address, endpoint.port, signal));
       return await tls.connectTls(address, endpoint.port, endpoint.host, options.tls ?? {}, signal);
     } catch (error) {
       if (signal.aborted) throw error;
@@ -97,6 +97,13 @@ async function connectHost(
     }
   }
   throw failure;
+}
+
+/** A port that nobody listens on may become our own while we dial it: TCP then connects the socket to itself. */
+function notToItself(stream: ByteStream): ByteStream {
+  if (stream.local !== stream.remote) return stream;
+  stream.close();
+  throw new UnreachableError("Connection refused: nobody listens there");
 }
 
 async function listenHost(

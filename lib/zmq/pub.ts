@@ -1,7 +1,8 @@
 import { LimitError } from "../errors.ts";
 import type { Batch } from "../zmtp/batch.ts";
-import { keyOf } from "../zmtp/bytes.ts";
+import { EMPTY, keyOf } from "../zmtp/bytes.ts";
 import type { Connection } from "../zmtp/connection.ts";
+import { encodeBatch, encodedBound } from "../zmtp/frame_encoder.ts";
 import type { SocketOptions } from "./options.ts";
 import { Sender } from "./sender.ts";
 import { TopicTree } from "./topic_tree.ts";
@@ -56,6 +57,8 @@ export class Pub extends Sender {
   #from = 0;
   #to = 0;
   #dropped = 0;
+  /** The run that was encoded last in the current call. */
+  readonly #run = { from: 0, to: 0, buffer: EMPTY, encoded: EMPTY };
 
   constructor(options: PubOptions = {}) {
     super("PUB", { ...options, hwmBytes: options.hwmBytes ?? 64 * 2 ** 20 });
@@ -78,6 +81,7 @@ export class Pub extends Sender {
   sendBatch(batch: Batch, from = 0): number {
     let left = this.#roomForAll();
     this.#batch = batch;
+    this.#run.to = 0;
     const { starts, ends, bytes, frames } = batch;
     while (from < frames && left-- > 0) {
       this.#from = from;
@@ -197,9 +201,24 @@ export class Pub extends Sender {
   };
 
   #endRun(subscriber: Subscriber, batch: Batch): void {
-    if (subscriber.runTo > 0) {
-      subscriber.connection.outbox.appendBatch(batch, subscriber.runFrom, subscriber.runTo);
-    }
+    const { runFrom, runTo, connection } = subscriber;
     subscriber.runFrom = subscriber.runTo = 0;
+    if (runTo === 0) return;
+    // One subscriber needs no copy between, and large bodies that stay as they are can be referred to.
+    if (this.#subscribers.size === 1 || batch.stable) {
+      return connection.outbox.appendBatch(batch, runFrom, runTo);
+    }
+    connection.outbox.appendEncoded(this.#encode(batch, runFrom, runTo), batch.countMessages(runFrom, runTo));
+  }
+
+  /** A run's frames, encoded once for all subscribers that get the same run. */
+  #encode(batch: Batch, from: number, to: number): Uint8Array {
+    const run = this.#run;
+    if (run.from === from && run.to === to) return run.encoded;
+    const bound = encodedBound(batch, from, to);
+    if (run.buffer.length < bound) run.buffer = new Uint8Array(bound);
+    run.from = from;
+    run.to = to;
+    return run.encoded = run.buffer.subarray(0, encodeBatch(batch, from, to, run.buffer, 0));
   }
 }

@@ -26,7 +26,7 @@ export class Sub extends Receiver {
       this.#tree.add(bytes, true);
     }
     // Every SUBSCRIBE is sent, and one CANCEL when the last is gone, as libzmq does.
-    for (const connection of this.connections) connection.sendSubscription(bytes, true);
+    for (const connection of this.connections) connection.sendSubscriptions([bytes], true);
   }
 
   /** Takes one subscription back; without one this does nothing. */
@@ -36,11 +36,11 @@ export class Sub extends Receiver {
     if (entry === undefined || --entry.count > 0) return;
     this.#topics.delete(keyOf(bytes));
     this.#tree.remove(bytes, true);
-    for (const connection of this.connections) connection.sendSubscription(bytes, false);
+    for (const connection of this.connections) connection.sendSubscriptions([bytes], false);
   }
 
   protected override onAttach(connection: Connection): void {
-    for (const { topic } of this.#topics.values()) connection.sendSubscription(topic, true);
+    connection.sendSubscriptions([...this.#topics.values()].map(({ topic }) => topic), true);
   }
 
   /** Filters again: a publisher may be slow to cancel, or not filter at all. */

@@ -1,7 +1,7 @@
 /** Bodies of commands (RFC 37, 2.4 to 2.6). */
 import { ProtocolError } from "../errors.ts";
 import { concat, text, utf8 } from "./bytes.ts";
-import { encodeCommand } from "./frame_encoder.ts";
+import { encodeCommand, encodeFrame } from "./frame_encoder.ts";
 
 /** A command as it came: its name, and its data as a view. */
 export interface Command {
@@ -77,4 +77,10 @@ export function parseError(data: Uint8Array): string {
 export function encodePong(ping: Uint8Array): Uint8Array {
   if (ping.length < 2) throw new ProtocolError("The peer sent a PING without a time to live");
   return encodeCommand("PONG", ping.subarray(2, 2 + 16));
+}
+
+/** A subscription, or its end, in the form that a peer of this version knows (RFC 37, 2.7; RFC 23). */
+export function encodeSubscription(topic: Uint8Array, subscribe: boolean, version: string): Uint8Array {
+  if (version === "3.1") return encodeCommand(subscribe ? "SUBSCRIBE" : "CANCEL", topic);
+  return encodeFrame(concat([Uint8Array.of(subscribe ? 1 : 0), topic]));
 }

@@ -1,9 +1,8 @@
 import { messageOf, ProtocolError, UnreachableError } from "../errors.ts";
 import type { ByteStream, StreamSink } from "../transport/stream.ts";
 import { Batch, COMMAND } from "./batch.ts";
-import { encodePong, parseCommand, parseError } from "./command.ts";
+import { encodePong, encodeSubscription, parseCommand, parseError } from "./command.ts";
 import { FrameDecoder } from "./frame_decoder.ts";
-import { encodeCommand, encodeFrame } from "./frame_encoder.ts";
 import type { HandshakeResult, PeerInfo } from "./handshake.ts";
 import { Outbox, type OutboxLimits } from "./outbox.ts";
 
@@ -77,16 +76,15 @@ export class Connection implements StreamSink {
     this.#stream.resume();
   }
 
-  /** Subscribes at the peer, or cancels: a command since ZMTP 3.1, a message before (RFC 37, 2.7; RFC 23). */
-  sendSubscription(topic: Uint8Array, subscribe: boolean): void {
-    if (this.peer.version === "3.1") {
-      this.#sendCommand(encodeCommand(subscribe ? "SUBSCRIBE" : "CANCEL", topic));
-    } else {
-      const body = new Uint8Array(1 + topic.length);
-      body[0] = subscribe ? 1 : 0;
-      body.set(topic, 1);
-      this.#sendCommand(encodeFrame(body));
+  /**
+   * Subscribes at the peer, or cancels: with commands since ZMTP 3.1, with messages before (RFC 37, 2.7; RFC 23). All
+   * topics go in one write, so that a publisher does not begin after the first of them.
+   */
+  sendSubscriptions(topics: Iterable<Uint8Array>, subscribe: boolean): void {
+    for (const topic of topics) {
+      this.outbox.appendEncoded(encodeSubscription(topic, subscribe, this.peer.version), 0);
     }
+    this.outbox.flush();
   }
 
   /** Ends our half once the outbox is empty; the connection closes when the peer has read it all. */

@@ -28,7 +28,11 @@ async function open(dialing: Promise<Deno.Conn>, name?: string): Promise<ByteStr
 }
 
 function withoutDelay(conn: Deno.TcpConn): Deno.TcpConn {
-  conn.setNoDelay(true);
+  try {
+    conn.setNoDelay(true);
+  } catch {
+    // The peer has reset it, which reading will tell.
+  }
   return conn;
 }
 
