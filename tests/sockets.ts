@@ -1,4 +1,5 @@
 /** What tests of sockets share. */
+import { Batch } from "../lib/zmtp/batch.ts";
 import type { SocketEvent } from "../lib/zmq/events.ts";
 import { DEADLINE, waitFor } from "./helpers.ts";
 
@@ -41,4 +42,21 @@ export function texts(frames: readonly Uint8Array[] | undefined): string[] | und
 /** 0, 1, … `count` - 1, or `count` numbers from `start` on. */
 export function numbers(count: number, start = 0): number[] {
   return Array.from({ length: count }, (_, i) => start + i);
+}
+
+/** A batch of one-frame messages. */
+export function batchOf(messages: readonly string[]): Batch {
+  const batch = new Batch();
+  batch.bytes = new TextEncoder().encode(messages.join(""));
+  batch.stable = true;
+  let at = 0;
+  for (const message of messages) batch.add(at, at += new TextEncoder().encode(message).length, 0);
+  return batch;
+}
+
+let names = 0;
+
+/** A name for an inproc endpoint that nobody else has. */
+export function inproc(): string {
+  return `inproc://test-${++names}`;
 }

@@ -75,6 +75,10 @@ export class Dialer {
       clearTimeout(timer);
       this.#stop.signal.removeEventListener("abort", stop);
     }
+    if (this.#stop.signal.aborted) {
+      stream.close();
+      return { error: undefined, wasReady: false };
+    }
     return await this.#serve(stream, this.endpoint);
   }
 

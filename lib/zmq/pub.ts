@@ -98,7 +98,8 @@ export class Pub extends Sender {
 
   override writable(ms = Infinity): Promise<void> {
     // A subscriber that stands still fires no signal when our patience with it ends.
-    return super.writable(this.#onFull === "drop" ? Math.min(ms, Math.max(1, this.#dropAfter / 4)) : ms);
+    const patience = this.#onFull === "drop" && this.#dropAfter > 0 ? this.#dropAfter / 4 : Infinity;
+    return super.writable(Math.min(ms, patience));
   }
 
   override onSubscription(from: Connection, topic: Uint8Array, subscribe: boolean): void {

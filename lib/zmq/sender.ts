@@ -49,7 +49,7 @@ export abstract class Sender extends Socket {
     this.#turn = new Promise((resolve) => next = resolve);
     try {
       await before;
-      while (!this.closed && this.sendBatch(batch) === 0) await this.changed.wait();
+      while (!this.closed && this.sendBatch(batch) === 0) await this.writable();
       if (this.closed) throw this.#closedError();
     } finally {
       this.#waiting--;

@@ -33,6 +33,8 @@ export abstract class Socket implements ConnectionOwner {
   /** Streams whose peer is not ready yet. */
   readonly #greeting = new Set<ByteStream>();
   #closed = false;
+  /** Whether peers are still let in: until `close` has lingered. */
+  #open = true;
   #paused = false;
   #failure: Error | undefined;
   #hadPeers = false;
@@ -116,10 +118,12 @@ export abstract class Socket implements ConnectionOwner {
   async close(linger = 0): Promise<number> {
     if (this.#closed) return 0;
     this.#closed = true;
+    this.changed.fire();
     const deadline = performance.now() + linger;
     while (this.unsent > 0 && performance.now() < deadline && this.failure === undefined) {
       await this.changed.waitFor(deadline - performance.now());
     }
+    this.#open = false;
     for (const dialer of this.#dialers) dialer.stop();
     for (const stream of this.#greeting) stream.close();
     await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
@@ -178,7 +182,8 @@ export abstract class Socket implements ConnectionOwner {
   }
 
   #accept(stream: ByteStream): void {
-    if (this.#closed || this.connections.size + this.#greeting.size >= this.options.maxPeers) {
+    if (!this.#open) return stream.close();
+    if (this.connections.size + this.#greeting.size >= this.options.maxPeers) {
       const error = new LimitError(`There are ${this.options.maxPeers} peers already; one more was refused`);
       stream.close();
       this.options.onEvent({ type: "handshake-failed", endpoint: stream.remote, error, dialed: false });

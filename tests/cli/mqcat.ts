@@ -193,7 +193,8 @@ export class Program implements Disposable {
 
   /** Sends a signal to the process alone, unless it is gone. */
   kill(signal: NodeJS.Signals = "SIGTERM"): void {
-    this.#child.kill(signal);
+    // Not ChildProcess.kill: Deno's takes the signal for the way the process ended.
+    signalTo(this.pid, signal);
   }
 
   /** Closes our end of its stdout, so that its next write fails. */
@@ -251,15 +252,19 @@ export class Program implements Disposable {
   /** Kills it, and what it started, if it still runs. */
   [Symbol.dispose](): void {
     if (!running.delete(this)) return;
-    try {
-      process.kill(-this.pid, "SIGKILL");
-    } catch {
-      // It is gone already.
-    }
+    signalTo(-this.pid, "SIGKILL");
   }
 
   #wake(): void {
     for (const wake of this.#waiting.splice(0)) wake();
+  }
+}
+
+function signalTo(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It is gone already.
   }
 }
 

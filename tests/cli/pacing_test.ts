@@ -43,7 +43,8 @@ describe("pacing", () => {
   test("push - --rate holds the mean, and repeats -D until -n", async () => {
     const { times, text } = await timesOf(["push", "--rate", "50/s", "-D", "x", "-n", "11"]);
     assert.equal(text, Array(11).fill("x").join(" "));
-    assert.ok(times[10]! - times[0]! >= 200 - SLACK, `${times}`);
+    // The first may come late, behind the connecting.
+    assert.ok(times[10]! - times[0]! >= 200 - SLACK * 2, `${times}`);
   });
 
   test("push - --rate takes other units", async () => {

@@ -43,8 +43,14 @@ const MISTAKES: [string[], RegExp][] = [
   [["pull", `ipc:///${"x".repeat(107)}`], /the path has 108 bytes and a Unix socket takes 107/m],
   [["pull", "-b", "nowhere"], /--bind 'nowhere': .*neither a transport nor a port/m],
   [["pull", "@"], /endpoint '': it is empty/m],
-  [["pull", "udp://127.0.0.1:0"], /pull takes tcp, ipc, inproc, not udp:\/\/ \(echo-server and echo-client do\)$/m],
-  [["pull", "tls://127.0.0.1:0"], /pull takes tcp, ipc, inproc, not tls:\/\/ \(echo-server and echo-client do\)$/m],
+  [
+    ["pull", "udp://127.0.0.1:0"],
+    /pull takes tcp, ipc, inproc, not udp:\/\/ \(echo-server and echo-client do\)$/m,
+  ],
+  [
+    ["pull", "tls://127.0.0.1:0"],
+    /pull takes tcp, ipc, inproc, not tls:\/\/ \(echo-server and echo-client do\)$/m,
+  ],
 ];
 
 describe("usage errors", () => {
@@ -72,7 +78,7 @@ describe("usage errors", () => {
     assert.match(stderr, /^Usage: mqcat COMMAND/);
   });
 
-  test("an endpoint that cannot be bound is a failure in words", async () => {
+  test("an endpoint that cannot be bound: 1 if another program has it, else 2", async () => {
     using pull = start(["pull", ":0"]);
     const endpoint = await pull.readyEndpoint();
     const taken = await run(["pull", endpoint]);
@@ -82,13 +88,13 @@ describe("usage errors", () => {
       /^mqcat: pull: cannot bind tcp:\/\/127\.0\.0\.1:\d+: the address is in use: /m,
     );
     const foreign = await run(["pull", "tcp://192.0.2.1:0"]);
-    assert.equal(foreign.code, 1);
+    assert.equal(foreign.code, 2);
     assert.match(
       foreign.stderr,
       /cannot bind tcp:\/\/192\.0\.2\.1:0: the address does not belong to this machine/,
     );
     const folder = await run(["pull", "ipc:///no/such/folder/feed"]);
-    assert.equal(folder.code, 1);
+    assert.equal(folder.code, 2);
     assert.match(folder.stderr, /cannot bind ipc:\/\/\/no\/such\/folder\/feed: the folder does not exist/);
   });
 

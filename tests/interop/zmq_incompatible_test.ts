@@ -56,7 +56,9 @@ describe("libzmq incompatible peers", () => {
 
     test(`${ours} - a ${theirs} that was dialed ends the dialing`, async () => {
       const log = new SocketLog();
-      await using socket = scoped(SOCKETS[ours]({ onEvent: log.onEvent, reconnect: { first: 5, longest: 5 } }));
+      await using socket = scoped(
+        SOCKETS[ours]({ onEvent: log.onEvent, reconnect: { first: 5, longest: 5 } }),
+      );
       await using wrong = await peer.socket(theirs);
       socket.connect(await wrong.bind(LOCAL));
       await waitFor(() => socket.failure !== undefined);
@@ -111,7 +113,10 @@ describe("libzmq incompatible peers", () => {
     const log = new SocketLog();
     await using push = scoped(new Push({ onEvent: log.onEvent }));
     const endpoint = await push.bind(LOCAL);
-    await using plain = await peer.socket("PULL", { PLAIN_USERNAME: hex("me"), PLAIN_PASSWORD: hex("secret") });
+    await using plain = await peer.socket("PULL", {
+      PLAIN_USERNAME: hex("me"),
+      PLAIN_PASSWORD: hex("secret"),
+    });
     await plain.connect(endpoint);
     const { error } = await log.until("handshake-failed");
     assert.match(error.message, /wants PLAIN security|learned that this side speaks NULL/);

@@ -58,8 +58,9 @@ export class ZmqPeer implements AsyncDisposable {
     });
   }
 
-  static async start(): Promise<ZmqPeer> {
-    const peer = new ZmqPeer(spawn(PYTHON, [SCRIPT], { stdio: ["pipe", "pipe", "inherit"] }));
+  /** Starts a program that speaks as peers/zmq_peer.py does, and is that unless told. */
+  static async start(program = PYTHON, args = [SCRIPT]): Promise<ZmqPeer> {
+    const peer = new ZmqPeer(spawn(program, args, { stdio: ["pipe", "pipe", "inherit"] }));
     const started = Promise.withResolvers<unknown>();
     peer.#waiting.set(0, started);
     await deadline(started.promise, 20_000, "the libzmq peer to start");

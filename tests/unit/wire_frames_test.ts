@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { ProtocolError, Pub, Pull, Push, Rep, Req } from "../../mod.ts";
 import { deadline, waitFor } from "../helpers.ts";
 import { scoped, SocketLog, texts } from "../sockets.ts";
-import { bytes, command, frame, greeting, hexOf, rawListener, RawPeer, ready } from "./raw_peer.ts";
+import { bytes, command, frame, greeting, hexOf, rawListener, RawPeer } from "./raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
 const ping = (context: string) => command(bytes(`04 'PING' 12 34 '${context}'`));
@@ -125,7 +125,9 @@ describe("wire - frames out", () => {
       assert.equal(peer.chunks.length, before + 1, `${message.length} bytes came in pieces`);
     }
     await push.send(["e", "", "f".repeat(300), "g"]);
-    const multipart = [frame("e", 1), frame("", 1), frame("f".repeat(300), 1), frame("g")].map(hexOf).join("");
+    const multipart = [frame("e", 1), frame("", 1), frame("f".repeat(300), 1), frame("g")].map(hexOf).join(
+      "",
+    );
     assert.equal(hexOf(await peer.take(multipart.length / 2)), multipart);
   });
 

@@ -63,7 +63,16 @@ describe("wire - subscriptions out", () => {
     sub.subscribe("a");
     using peer = await RawPeer.dial(await sub.bind(LOCAL));
     await peer.greet("PUB");
-    peer.send(frame("b", 1), frame("a"), frame(""), frame("a", 1), frame("b"), frame("ab"), frame("ba"), frame("a!"));
+    peer.send(
+      frame("b", 1),
+      frame("a"),
+      frame(""),
+      frame("a", 1),
+      frame("b"),
+      frame("ab"),
+      frame("ba"),
+      frame("a!"),
+    );
     assert.deepEqual(texts(await deadline(sub.receive())), ["a", "b"]);
     assert.deepEqual(texts(await deadline(sub.receive())), ["ab"]);
     assert.deepEqual(texts(await deadline(sub.receive())), ["a!"]);
@@ -107,7 +116,13 @@ describe("wire - subscriptions in", () => {
     await using pub = scoped(new Pub());
     using peer = await RawPeer.dial(await pub.bind(LOCAL));
     await peer.greet("XSUB");
-    peer.send(frame(""), frame("hello"), frame(bytes("02 'x'")), frame(bytes("01 'multi'"), 1), frame("part"));
+    peer.send(
+      frame(""),
+      frame("hello"),
+      frame(bytes("02 'x'")),
+      frame(bytes("01 'multi'"), 1),
+      frame("part"),
+    );
     peer.send(asMessage("last"));
     await waitFor(() => pub.subscribers === 1);
     await pub.send("hello");

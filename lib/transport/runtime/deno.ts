@@ -6,6 +6,9 @@ import { isFinished, Latch, refused } from "./shared.ts";
 const MIN_READ = 4 * 1024;
 const MAX_READ = 256 * 1024;
 
+/** What `accept` throws for a peer that was gone before its turn came. */
+const LEFT_EARLY = [Deno.errors.NotConnected, Deno.errors.ConnectionAborted, Deno.errors.ConnectionReset];
+
 /** `Deno.*`, whose sockets are about twice as fast as `node:net` on Deno. */
 export const denoRuntime: Runtime = {
   connectTcp: (hostname, port, signal) => open(Deno.connect({ hostname, port, signal }).then(withoutDelay)),
@@ -73,6 +76,7 @@ async function acceptAll(listener: Deno.Listener, accept: (conn: Deno.Conn) => v
     } catch (error) {
       if (error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted) return;
       // A peer that left while it waited, or no descriptors left: neither may end the listening.
+      if (LEFT_EARLY.some((kind) => error instanceof kind)) continue;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }

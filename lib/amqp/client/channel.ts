@@ -1,0 +1,259 @@
+import { ClosedError } from "../../errors.ts";
+import { AmqpError, amqpError, errorFromClose } from "../amqp_error.ts";
+import { AckFields, DeliverFields } from "../basic_fields.ts";
+import { BODY, HEADER, METHOD } from "../frame.ts";
+import type { GivenArgs, Method, MethodArgs, MethodName } from "../method_args.ts";
+import { decodeMethod, readMethodId } from "../method_codec.ts";
+import { BASIC_ACK, BASIC_DELIVER, BASIC_NACK } from "../methods.ts";
+import type { AmqpConnection } from "./connection.ts";
+import { Content } from "./content.ts";
+
+/** A message that a channel hands on. All of it is valid during the call: the object is used for every one. */
+export interface Delivery {
+  /** Counts from 1 on each channel. */
+  readonly deliveryTag: number;
+  readonly redelivered: boolean;
+  readonly exchange: string;
+  readonly routingKey: string;
+  /** Properties and body, as views. */
+  readonly content: Content;
+}
+
+/** What a channel tells whoever opened it; the calls must not throw. */
+export interface ChannelEvents {
+  onDelivery?(delivery: Delivery): void;
+  /** Everything that came at once was handed on. */
+  onBatchEnd?(): void;
+  /** A mandatory message came back. */
+  onReturn?(replyCode: number, replyText: string, exchange: string, routingKey: string): void;
+  /** Messages were confirmed, or refused: the one with this tag, or all up to it. */
+  onConfirm?(deliveryTag: number, multiple: boolean, taken: boolean): void;
+  /** The server cancelled the consumer, because its queue is gone. */
+  onCancel?(): void;
+}
+
+/** How many calls may wait for their reply. */
+const MAX_CALLS = 1000;
+
+interface Call {
+  readonly replies: readonly MethodName[];
+  readonly resolve: (method: Method) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** What a content belongs to. */
+type Kind = "none" | "deliver" | "get" | "return";
+
+/** A message that `get` took, with bytes of its own. */
+export interface Got {
+  readonly deliveryTag: number;
+  readonly redelivered: boolean;
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly properties: Uint8Array;
+  readonly body: Uint8Array;
+  /** How many messages are left in the queue. */
+  readonly messageCount: number;
+}
+
+/** One channel. Calls are answered in their order, so several may be under way. */
+export class Channel {
+  readonly id: number;
+  /** Resolves to the error that ended the channel, or to undefined after `close`. It never rejects. */
+  readonly closed: Promise<Error | undefined>;
+
+  readonly #connection: AmqpConnection;
+  readonly #events: ChannelEvents;
+  readonly #deliver = new DeliverFields();
+  readonly #ack = new AckFields();
+  readonly #content: Content;
+  readonly #delivery: Mutable<Delivery>;
+  #calls: Call[] = [];
+  #kind: Kind = "none";
+  #inBody = false;
+  /** The method whose content is coming, for kinds that are rare. */
+  #method: Method | undefined;
+  #fresh = false;
+  #over = false;
+  #close!: (error: Error | undefined) => void;
+
+  constructor(connection: AmqpConnection, id: number, events: ChannelEvents, maxMessage: number) {
+    this.id = id;
+    this.#connection = connection;
+    this.#events = events;
+    this.#content = new Content(maxMessage);
+    this.#delivery = {
+      deliveryTag: 0,
+      redelivered: false,
+      exchange: "",
+      routingKey: "",
+      content: this.#content,
+    };
+    this.closed = new Promise((resolve) => this.#close = resolve);
+  }
+
+  /** Whether it is closed. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /**
+   * Sends a method and waits for its reply.
+   *
+   * @throws {AmqpError} the server refused it, which ended the channel
+   * @throws {ClosedError} the channel is closed
+   */
+  async call<Name extends MethodName, Reply extends MethodName>(
+    name: Name,
+    args: GivenArgs<Name>,
+    reply: Reply,
+  ): Promise<MethodArgs<Reply>> {
+    return (await this.#call(name, args, [reply])).args as MethodArgs<Reply>;
+  }
+
+  /**
+   * Takes one message out of a queue.
+   *
+   * @returns the message, or undefined when the queue is empty
+   */
+  async get(queue: string, noAck = false): Promise<Got | undefined> {
+    const reply = await this.#call("basic.get", { queue, noAck }, ["basic.get-ok", "basic.get-empty"]);
+    return reply.name === "basic.get-ok" ? (reply as unknown as { got: Got }).got : undefined;
+  }
+
+  /** Acknowledges a message, or all up to it. Call `flush` of the connection behind the last one. */
+  ack(deliveryTag: number, multiple: boolean): void {
+    if (!this.#over) this.#connection.encoder.ack(this.id, deliveryTag, multiple);
+  }
+
+  /** Gives a message back, or all up to it: to the queue, or else to its dead-letter exchange, or to nobody. */
+  nack(deliveryTag: number, multiple: boolean, requeue: boolean): void {
+    if (!this.#over) this.#connection.encoder.nack(this.id, deliveryTag, multiple, requeue);
+  }
+
+  /** Closes the channel; what was not acknowledged goes back to its queue. */
+  async close(): Promise<void> {
+    if (this.#over) return;
+    try {
+      await this.call("channel.close", { replyCode: 200, replyText: "Goodbye" }, "channel.close-ok");
+    } catch (error) {
+      if (!this.#over) throw error;
+    }
+    this.end(undefined);
+  }
+
+  /** The end, for the connection that knows it. */
+  end(error: Error | undefined): void {
+    if (this.#over) return;
+    this.#over = true;
+    for (const call of this.#calls.splice(0)) {
+      call.reject(error ?? new ClosedError("The channel was closed"));
+    }
+    this.#close(error);
+  }
+
+  /** Takes a frame of this channel. */
+  onFrame(type: number, bytes: Uint8Array, start: number, end: number): void {
+    const wanted = this.#inBody ? BODY : this.#kind === "none" ? METHOD : HEADER;
+    if (type !== wanted) throw amqpError(505, `a frame of type ${type} came where one of ${wanted} was due`);
+    if (type === METHOD) return this.#onMethod(bytes, start, end);
+    const complete = type === HEADER
+      ? this.#content.onHeader(bytes, start, end)
+      : this.#content.onBody(bytes, start, end);
+    this.#inBody = !complete;
+    if (complete) this.#onContent();
+  }
+
+  /** All frames that came at once were taken. */
+  afterData(): void {
+    if (!this.#fresh) return;
+    this.#fresh = false;
+    this.#events.onBatchEnd?.();
+  }
+
+  #call<Name extends MethodName>(
+    name: Name,
+    args: GivenArgs<Name>,
+    replies: readonly MethodName[],
+  ): Promise<Method> {
+    if (this.#over) return Promise.reject(new ClosedError("The channel is closed"));
+    if (this.#calls.length >= MAX_CALLS) {
+      return Promise.reject(new RangeError(`Cannot call ${name} as ${MAX_CALLS} calls wait for their reply`));
+    }
+    return new Promise((resolve, reject) => {
+      this.#connection.encoder.method(this.id, name, args);
+      this.#connection.flush();
+      this.#calls.push({ replies, resolve, reject });
+    });
+  }
+
+  #onMethod(bytes: Uint8Array, start: number, end: number): void {
+    const id = readMethodId(bytes, start, end);
+    if (id === BASIC_DELIVER) {
+      this.#deliver.read(bytes, start, end);
+      this.#kind = "deliver";
+    } else if (id === BASIC_ACK || id === BASIC_NACK) {
+      this.#ack.read(bytes, start, end);
+      this.#fresh = true;
+      this.#events.onConfirm?.(this.#ack.deliveryTag, this.#ack.multiple, id === BASIC_ACK);
+    } else this.#onControl(decodeMethod(bytes, start, end));
+  }
+
+  #onControl(method: Method): void {
+    switch (method.name) {
+      case "basic.get-ok":
+      case "basic.return":
+        this.#method = method;
+        this.#kind = method.name === "basic.return" ? "return" : "get";
+        return;
+      case "basic.cancel":
+        return this.#events.onCancel?.();
+      case "channel.flow":
+        this.#connection.encoder.method(this.id, "channel.flow-ok", method.args);
+        return this.#connection.flush();
+      case "channel.close":
+        this.#connection.encoder.method(this.id, "channel.close-ok", {});
+        this.#connection.flush();
+        return this.end(errorFromClose("channel", method.args));
+      default:
+        return this.#reply(method);
+    }
+  }
+
+  #reply(method: Method): void {
+    const call = this.#calls.shift();
+    if (call === undefined || !call.replies.includes(method.name)) {
+      throw new AmqpError(503, `COMMAND_INVALID - ${method.name} answers nothing that was asked`);
+    }
+    call.resolve(method);
+  }
+
+  #onContent(): void {
+    const kind = this.#kind;
+    this.#kind = "none";
+    const method = this.#method;
+    this.#method = undefined;
+    this.#fresh = true;
+    if (kind === "deliver") {
+      const delivery = this.#delivery;
+      delivery.deliveryTag = this.#deliver.deliveryTag;
+      delivery.redelivered = this.#deliver.redelivered;
+      delivery.exchange = this.#deliver.exchange;
+      delivery.routingKey = this.#deliver.routingKey;
+      this.#events.onDelivery?.(delivery);
+    } else if (method?.name === "basic.return") {
+      const { replyCode, replyText, exchange, routingKey } = method.args;
+      this.#events.onReturn?.(replyCode, replyText, exchange, routingKey);
+    } else if (method?.name === "basic.get-ok") {
+      const { properties, propertiesEnd, body, bodyStart, bodyEnd } = this.#content;
+      const got: Got = {
+        ...method.args,
+        properties: properties.slice(0, propertiesEnd),
+        body: body.slice(bodyStart, bodyEnd),
+      };
+      this.#reply(Object.assign(method, { got }));
+    }
+  }
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };

@@ -1,0 +1,233 @@
+import { ClosedError, messageOf, ProtocolError, UnreachableError } from "../../errors.ts";
+import type { ByteStream, StreamSink } from "../../transport/stream.ts";
+import { AmqpError, amqpError, errorFromClose } from "../amqp_error.ts";
+import { METHOD } from "../frame.ts";
+import type { FrameDecoder, FrameSink } from "../frame_decoder.ts";
+import { FrameEncoder } from "../frame_encoder.ts";
+import { decodeMethod } from "../method_codec.ts";
+import { Channel, type ChannelEvents } from "./channel.ts";
+import type { Tuned } from "./handshake.ts";
+
+/** Over this much unwritten output nothing more should be published, in bytes. */
+const HIGH_WATER = 256 * 1024;
+/** How long the server may take to answer our goodbye, in milliseconds. */
+const FAREWELL_MS = 2000;
+
+/** What a connection tells its owner. */
+export interface ConnectionEvents {
+  /** Output was taken by the system, so there is room again. */
+  onWritable?(): void;
+  /** The server stopped taking messages, for this reason; undefined: it takes them again. */
+  onBlocked?(reason: string | undefined): void;
+}
+
+/** A running connection: the handshake is done, and there is no half-open state. */
+export class AmqpConnection implements StreamSink, FrameSink {
+  /** Name and version of the server. */
+  readonly server: string;
+  /** Resolves to the cause when the connection is over; to undefined after `close`. It never rejects. */
+  readonly closed: Promise<Error | undefined>;
+  /** What is to be written; call `flush` behind it. */
+  readonly encoder: FrameEncoder = new FrameEncoder();
+  events: ConnectionEvents = {};
+  /** Why the server takes no messages for now. */
+  blocked: string | undefined;
+
+  readonly #stream: ByteStream;
+  readonly #decoder: FrameDecoder;
+  readonly #channels = new Map<number, Channel>();
+  readonly #channelMax: number;
+  readonly #maxMessage: number;
+  #lastChannel = 0;
+  #flight: Uint8Array | undefined;
+  #over = false;
+  #closing = false;
+  /** Set when the stream is to be closed once our last word is written. */
+  #last: { readonly cause: Error | undefined } | undefined;
+  #paused = false;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #wrote = false;
+  #heard = false;
+  /** Half intervals in which nothing came. */
+  #silence = 0;
+
+  /** @param maxMessage the largest message that is taken, in bytes */
+  constructor(stream: ByteStream, tuned: Tuned, maxMessage: number) {
+    this.server = tuned.server;
+    this.#stream = stream;
+    this.#decoder = tuned.reader.decoder;
+    this.#decoder.frameMax = this.encoder.frameMax = tuned.frameMax;
+    this.#channelMax = tuned.channelMax;
+    this.#maxMessage = maxMessage;
+    this.closed = stream.closed.then((cause) => this.#onClosed(cause));
+    stream.attach(this);
+    tuned.reader.handOver(this);
+    if (tuned.heartbeat > 0) this.#timer = setInterval(() => this.#beat(tuned.heartbeat), tuned.heartbeat * 500);
+  }
+
+  /** Whether so much waits to be written that publishing should wait for `onWritable`. */
+  get full(): boolean {
+    return this.encoder.out.length >= HIGH_WATER;
+  }
+
+  /** Whether it is closed, or about to be. */
+  get over(): boolean {
+    return this.#over || this.#closing || this.#last !== undefined;
+  }
+
+  /**
+   * Opens a channel.
+   *
+   * @throws {ClosedError} the connection is over
+   * @throws {AmqpError} 504: there are as many channels as the server allows
+   */
+  async open(events: ChannelEvents = {}): Promise<Channel> {
+    if (this.over) throw new ClosedError("The connection is closed");
+    if (this.#channels.size >= this.#channelMax) {
+      throw amqpError(504, `all ${this.#channelMax} channels are open`);
+    }
+    let id = this.#lastChannel;
+    do id = id % this.#channelMax + 1; while (this.#channels.has(id));
+    this.#lastChannel = id;
+    const channel = new Channel(this, id, events, this.#maxMessage);
+    this.#channels.set(id, channel);
+    channel.closed.then(() => this.#channels.delete(id));
+    await channel.call("channel.open", {}, "channel.open-ok");
+    return channel;
+  }
+
+  /** Starts writing, unless a write is under way: then what was encoded follows it. */
+  flush(): void {
+    if (this.#flight !== undefined || this.encoder.out.length === 0 || this.#over) return;
+    this.#flight = this.encoder.out.take();
+    this.#wrote = true;
+    this.#stream.write(this.#flight);
+  }
+
+  /** Stops reading, so that the server is held back. */
+  pause(): void {
+    this.#paused = true;
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#silence = 0;
+    this.#stream.resume();
+  }
+
+  /** Says goodbye (2.2.4), and closes when the server has answered, or does not within 2 s. */
+  async close(): Promise<void> {
+    if (!this.over) {
+      this.#closing = true;
+      this.resume();
+      this.encoder.method(0, "connection.close", { replyCode: 200, replyText: "Goodbye" });
+      this.flush();
+      const timer = setTimeout(() => this.#stream.close(), FAREWELL_MS);
+      await this.closed;
+      clearTimeout(timer);
+    } else await this.closed;
+  }
+
+  /** Closes at once, without a goodbye. */
+  abort(cause?: Error): void {
+    this.#stream.close(cause);
+  }
+
+  onData(chunk: Uint8Array): void {
+    this.#heard = true;
+    if (this.#last !== undefined) return;
+    try {
+      this.#decoder.push(chunk);
+      for (const channel of this.#channels.values()) channel.afterData();
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new ProtocolError(messageOf(error)));
+    }
+  }
+
+  onEnd(): void {
+    this.#stream.close(
+      this.#closing ? undefined : new UnreachableError("The server went away without a goodbye"),
+    );
+  }
+
+  onDrain(): void {
+    const done = this.#flight;
+    this.#flight = undefined;
+    if (done !== undefined) this.encoder.out.recycle(done);
+    this.flush();
+    if (this.#flight === undefined && this.#last !== undefined) this.#stream.close(this.#last.cause);
+    else if (!this.full) this.events.onWritable?.();
+  }
+
+  onProtocolHeader(): void {
+    // The decoder of a client throws instead.
+  }
+
+  onFrame(type: number, channel: number, bytes: Uint8Array, start: number, end: number): void {
+    if (channel === 0) {
+      if (type === METHOD) this.#onMethod(bytes, start, end);
+      return;
+    }
+    const target = this.#channels.get(channel);
+    if (target !== undefined) return target.onFrame(type, bytes, start, end);
+    throw amqpError(504, `a frame came for channel ${channel}, which is not open`);
+  }
+
+  #onMethod(bytes: Uint8Array, start: number, end: number): void {
+    const { name, args } = decodeMethod(bytes, start, end);
+    switch (name) {
+      case "connection.blocked":
+        return this.events.onBlocked?.(this.blocked = args.reason);
+      case "connection.unblocked":
+        return this.events.onBlocked?.(this.blocked = undefined);
+      case "connection.close-ok":
+        return this.#stream.close();
+      case "connection.close":
+        this.encoder.method(0, "connection.close-ok", {});
+        return this.#closeWritten(this.#closing ? undefined : errorFromClose("connection", args));
+      default:
+        throw amqpError(503, `${name} came out of turn`);
+    }
+  }
+
+  /** The server broke the rules: it is told which one before we go. */
+  #fail(error: Error): void {
+    if (error instanceof AmqpError && !this.over) this.encoder.method(0, "connection.close", error);
+    this.#closeWritten(error);
+  }
+
+  /** Closes the stream when all was written, or cannot be within 2 s. */
+  #closeWritten(cause: Error | undefined): void {
+    this.#last = { cause };
+    this.flush();
+    if (this.#flight === undefined) return this.#stream.close(cause);
+    const timer = setTimeout(() => this.#stream.close(cause), FAREWELL_MS);
+    this.closed.then(() => clearTimeout(timer));
+  }
+
+  /** Twice per interval: a sign of life where nothing else was written, and a look whether one came (4.2.7). */
+  #beat(interval: number): void {
+    if (!this.#wrote && this.#flight === undefined) {
+      this.encoder.heartbeat();
+      this.flush();
+    }
+    this.#wrote = false;
+    this.#silence = this.#heard || this.#paused ? 0 : this.#silence + 1;
+    this.#heard = false;
+    // Two intervals, as in RabbitMQ: one heartbeat may be late.
+    if (this.#silence >= 4) {
+      this.#stream.close(new UnreachableError(`The server was silent for ${2 * interval} s (heartbeats)`));
+    }
+  }
+
+  #onClosed(cause: Error | undefined): Error | undefined {
+    this.#over = true;
+    clearInterval(this.#timer);
+    const reason = this.#last?.cause ?? cause ?? (this.#closing ? undefined : new UnreachableError("The connection was closed"));
+    for (const channel of [...this.#channels.values()]) {
+      channel.end(reason ?? new ClosedError("The connection was closed"));
+    }
+    return reason;
+  }
+}

@@ -1,0 +1,127 @@
+import { IncompatiblePeerError, ProtocolError, UnreachableError } from "../../errors.ts";
+import type { ByteStream } from "../../transport/stream.ts";
+import { AmqpError, errorFromClose } from "../amqp_error.ts";
+import { FRAME_MIN_SIZE, PROTOCOL_HEADER } from "../frame.ts";
+import { FrameEncoder } from "../frame_encoder.ts";
+import type { GivenArgs, MethodArgs, MethodName } from "../method_args.ts";
+import type { FieldTable } from "../types/field_value.ts";
+import { RefusedError } from "./errors.ts";
+import { FrameReader } from "./frame_reader.ts";
+import type { Broker } from "./url.ts";
+
+/** The largest frames and the most channels that we ask for; the server may want less. */
+const FRAME_MAX = 131072;
+const CHANNEL_MAX = 2047;
+
+const CAPABILITIES: FieldTable = {
+  publisher_confirms: true,
+  "basic.nack": true,
+  consumer_cancel_notify: true,
+  "connection.blocked": true,
+  authentication_failure_close: true,
+};
+
+/** What the two ends agreed on. */
+export interface Tuned {
+  readonly reader: FrameReader;
+  readonly frameMax: number;
+  readonly channelMax: number;
+  /** Seconds; 0 for none. */
+  readonly heartbeat: number;
+  /** Name and version of the server, as far as it tells. */
+  readonly server: string;
+}
+
+/**
+ * Logs in and opens the virtual host (AMQP 0-9-1, 2.2.4).
+ *
+ * @param timeout for all of it, in milliseconds
+ * @throws {RefusedError} wrong credentials, or a virtual host that is missing or closed to the user
+ * @throws {IncompatiblePeerError | ProtocolError | HandshakeTimeoutError | UnreachableError | AmqpError}
+ */
+export async function handshake(stream: ByteStream, broker: Broker, timeout: number): Promise<Tuned> {
+  const reader = new FrameReader(stream, timeout);
+  const encoder = new FrameEncoder();
+  const send = async <Name extends MethodName>(name: Name, args: GivenArgs<Name>) => {
+    encoder.method(0, name, args);
+    await reader.write(encoder.out.take());
+  };
+  try {
+    await reader.write(PROTOCOL_HEADER);
+    const start = await expect(reader, "connection.start");
+    const mechanisms = new TextDecoder().decode(start.mechanisms).split(" ");
+    if (!mechanisms.includes("PLAIN")) {
+      throw new IncompatiblePeerError(
+        `The server offers no login with a password (PLAIN), but ${mechanisms.join(", ")}`,
+      );
+    }
+    await send("connection.start-ok", {
+      clientProperties: { product: "mqcat", capabilities: CAPABILITIES },
+      mechanism: "PLAIN",
+      response: new TextEncoder().encode(`\0${broker.user}\0${broker.password}`),
+      locale: "en_US",
+    });
+    const tune = await expect(reader, "connection.tune").catch((error) => {
+      throw explainLogin(error, broker);
+    });
+    const tuned = {
+      // 0 is no limit.
+      frameMax: Math.min(tune.frameMax || FRAME_MAX, FRAME_MAX),
+      channelMax: Math.min(tune.channelMax || CHANNEL_MAX, CHANNEL_MAX),
+      heartbeat: broker.heartbeat ?? tune.heartbeat,
+    };
+    if (tuned.frameMax < FRAME_MIN_SIZE) {
+      throw new ProtocolError(`The server wants frames of ${tune.frameMax} bytes, less than AMQP allows`);
+    }
+    await send("connection.tune-ok", tuned);
+    await send("connection.open", { virtualHost: broker.vhost });
+    await expect(reader, "connection.open-ok").catch((error) => {
+      throw explainOpen(error, broker);
+    });
+    return { ...tuned, reader, server: describe(start.serverProperties) };
+  } catch (error) {
+    reader.fail(error as Error);
+    stream.close();
+    throw error;
+  }
+}
+
+async function expect<Name extends MethodName>(reader: FrameReader, name: Name): Promise<MethodArgs<Name>> {
+  const method = await reader.read();
+  if (method.name === "connection.close") throw errorFromClose("connection", method.args);
+  if (method.name !== name) {
+    throw new ProtocolError(`The server sent ${method.name} where ${name} was expected`);
+  }
+  return method.args as MethodArgs<Name>;
+}
+
+/** Older servers just go away when they do not like the credentials (2.2.4). */
+function explainLogin(error: unknown, { user }: Broker): unknown {
+  const refused = error instanceof AmqpError && error.replyCode === 403;
+  if (!refused && !(error instanceof UnreachableError)) return error;
+  return new RefusedError(
+    refused
+      ? `Wrong user or password for '${user}', or the user may not log in from here`
+      : `The server hung up after the login of '${user}': most likely the user or the password is wrong`,
+    { cause: error },
+  );
+}
+
+function explainOpen(error: unknown, { user, vhost }: Broker): unknown {
+  if (!(error instanceof AmqpError) || error.replyCode !== 530 && error.replyCode !== 402) return error;
+  if (/not found/i.test(error.replyText) || error.replyCode === 402) {
+    const hint = vhost.startsWith("/") ? "" : `; '/${vhost}' would be written /%2F${vhost}`;
+    return new RefusedError(`There is no virtual host '${vhost}' (the end of the URL names it${hint})`, {
+      cause: error,
+    });
+  }
+  if (/refused/i.test(error.replyText)) {
+    return new RefusedError(`User '${user}' may not use the virtual host '${vhost}'`, { cause: error });
+  }
+  return error;
+}
+
+function describe(properties: FieldTable): string {
+  const { product, version } = properties;
+  return [product, version].filter((part) => typeof part === "string").join(" ") || "an AMQP server";
+}

@@ -1,0 +1,196 @@
+import { ClosedError, HandshakeTimeoutError, UnreachableError } from "../../errors.ts";
+import type { TlsOptions } from "../../transport/stream.ts";
+import { connect } from "../../transport/transport.ts";
+import { AmqpConnection } from "./connection.ts";
+import { endsLink } from "./errors.ts";
+import { handshake } from "./handshake.ts";
+import { Signal } from "./signal.ts";
+import { type Broker, formatBroker } from "./url.ts";
+
+/** What happens to a link. */
+export type LinkEvent =
+  | { readonly type: "connected"; readonly broker: string; readonly server: string }
+  | { readonly type: "lost"; readonly broker: string; readonly error: Error }
+  /** No host took us; the next round comes in `delay` milliseconds. */
+  | { readonly type: "retrying"; readonly error: Error; readonly delay: number }
+  /** The broker takes no messages for now; undefined: it takes them again. */
+  | { readonly type: "blocked"; readonly reason: string | undefined };
+
+/** How to reach brokers. */
+export interface LinkOptions {
+  readonly tls?: TlsOptions;
+  /** For connecting and logging in, in milliseconds. 10 000 unless told. */
+  readonly handshakeTimeout?: number | undefined;
+  /** The first and the longest pause before a connection is tried again, in milliseconds. 100 and 5000 unless told. */
+  readonly reconnect?: { readonly first: number; readonly longest: number };
+  /** The largest message that is taken, in bytes. 128 MiB unless told. */
+  readonly maxMessageSize?: number | undefined;
+  readonly onEvent?: (event: LinkEvent) => void;
+  /** Ends the first attempt to connect. */
+  readonly signal?: AbortSignal;
+}
+
+/** What works on a link: it is set up anew on each connection. */
+export interface LinkUser {
+  /** The connection is there: open channels, declare, go on. An error that it throws ends the connection. */
+  onUp(connection: AmqpConnection): Promise<void>;
+  onDown(): void;
+}
+
+const MAX_MESSAGE = 128 * 2 ** 20;
+
+/**
+ * Connects to the first of the brokers that takes us.
+ *
+ * @throws {RefusedError | IncompatiblePeerError | ProtocolError | AmqpError} one of them did not let us in
+ * @throws {UnreachableError | HandshakeTimeoutError} none of them answers
+ */
+export async function connectAmqp(
+  brokers: readonly Broker[],
+  options: LinkOptions = {},
+): Promise<AmqpConnection> {
+  const timeout = options.handshakeTimeout ?? 10_000;
+  let failure: Error | undefined;
+  for (const broker of brokers) {
+    const late = new HandshakeTimeoutError(`${formatBroker(broker)} did not answer within ${timeout / 1000} s`);
+    const attempt = new AbortController();
+    const timer = setTimeout(() => attempt.abort(late), timeout);
+    const stop = () => attempt.abort(options.signal!.reason);
+    options.signal?.addEventListener("abort", stop);
+    const deadline = performance.now() + timeout;
+    try {
+      if (options.signal?.aborted) throw options.signal.reason;
+      const stream = await connect(broker.endpoint, attempt.signal, { tls: options.tls ?? {} });
+      const tuned = await handshake(stream, broker, Math.max(1, Math.round(deadline - performance.now())));
+      const connection = new AmqpConnection(stream, tuned, options.maxMessageSize ?? MAX_MESSAGE);
+      options.onEvent?.({ type: "connected", broker: formatBroker(broker), server: connection.server });
+      return connection;
+    } catch (error) {
+      if (options.signal?.aborted || endsLink(error)) throw error;
+      failure = error as Error;
+    } finally {
+      clearTimeout(timer);
+      options.signal?.removeEventListener("abort", stop);
+    }
+  }
+  throw failure ?? new UnreachableError("There is no broker to connect to");
+}
+
+/** Keeps one connection up for its user: connects, and connects again, until it is closed or the failure is final. */
+export class Link {
+  /** Fires when something changes: connected, lost, failed. */
+  readonly changed: Signal = new Signal();
+  /** The final failure. */
+  failure: Error | undefined;
+
+  readonly #brokers: readonly Broker[];
+  readonly #options: LinkOptions;
+  readonly #user: LinkUser;
+  readonly #stop = new AbortController();
+  #connection: AmqpConnection | undefined;
+  #running: Promise<void> | undefined;
+
+  constructor(brokers: readonly Broker[], options: LinkOptions, user: LinkUser) {
+    this.#brokers = brokers;
+    this.#options = options;
+    this.#user = user;
+  }
+
+  /** The connection, while there is one that is set up. */
+  get connection(): AmqpConnection | undefined {
+    return this.#connection;
+  }
+
+  /**
+   * Connects for the first time. Only from then on are failures tried again.
+   *
+   * @throws what `connectAmqp` or the user's `onUp` throws
+   */
+  async start(): Promise<void> {
+    const connection = await this.#up();
+    this.#running = this.#run(connection);
+  }
+
+  /** Ends it, with a goodbye. */
+  async close(): Promise<void> {
+    this.#stop.abort(new ClosedError("The link was closed"));
+    await this.#connection?.close();
+    await this.#running;
+  }
+
+  async #up(): Promise<AmqpConnection> {
+    const signal = this.#options.signal;
+    const connection = await connectAmqp(this.#brokers, {
+      ...this.#options,
+      signal: signal === undefined || this.#running !== undefined
+        ? this.#stop.signal
+        : AbortSignal.any([signal, this.#stop.signal]),
+    });
+    const onBlocked = (reason: string | undefined) => this.#options.onEvent?.({ type: "blocked", reason });
+    connection.events.onBlocked = onBlocked;
+    if (connection.blocked !== undefined) onBlocked(connection.blocked);
+    try {
+      await this.#user.onUp(connection);
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
+    if (this.#stop.signal.aborted) await connection.close();
+    this.#connection = connection;
+    this.changed.fire();
+    return connection;
+  }
+
+  async #run(connection: AmqpConnection): Promise<void> {
+    const broker = this.#brokers.map(formatBroker).join(",");
+    const { first, longest } = this.#options.reconnect ?? { first: 100, longest: 5000 };
+    let pause = first;
+    for (;;) {
+      const error = await connection.closed;
+      this.#connection = undefined;
+      this.#user.onDown();
+      if (this.#stop.signal.aborted) break;
+      const lost = error ?? new UnreachableError("The connection was closed");
+      if (endsLink(lost)) return this.fail(lost);
+      this.#options.onEvent?.({ type: "lost", broker, error: lost });
+      this.changed.fire();
+      for (let next: AmqpConnection | undefined; next === undefined;) {
+        // Jitter keeps a thousand clients of one restarted broker apart.
+        const delay = Math.round(pause * (0.5 + Math.random() / 2));
+        await this.#sleep(delay);
+        if (this.#stop.signal.aborted) return this.changed.fire();
+        pause = Math.min(pause * 2, longest);
+        try {
+          next = connection = await this.#up();
+          pause = first;
+        } catch (error) {
+          if (this.#stop.signal.aborted) return this.changed.fire();
+          if (endsLink(error)) return this.fail(error as Error);
+          this.#options.onEvent?.({ type: "retrying", error: error as Error, delay: pause });
+        }
+      }
+    }
+    this.changed.fire();
+  }
+
+  /** Ends it for good. */
+  fail(error: Error): void {
+    this.failure ??= error;
+    this.#stop.abort(error);
+    this.#connection?.close();
+    this.changed.fire();
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = () => {
+        clearTimeout(timer);
+        this.#stop.signal.removeEventListener("abort", wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, ms);
+      this.#stop.signal.addEventListener("abort", wake);
+      if (this.#stop.signal.aborted) wake();
+    });
+  }
+}

@@ -1,0 +1,89 @@
+import { LimitError, messageOf, MqcatError, UnreachableError } from "../../errors.ts";
+import { RefusedError } from "./errors.ts";
+import type { Broker } from "./url.ts";
+
+/** How long the HTTP API may take, in milliseconds, and how much it may say, in bytes. */
+const TIMEOUT_MS = 10_000;
+const MAX_ANSWER = 64 * 2 ** 20;
+
+/** What the HTTP API tells of a queue; older and other brokers leave out some. */
+export interface QueueInfo {
+  readonly name: string;
+  readonly vhost: string;
+  readonly type?: string;
+  readonly durable?: boolean;
+  readonly auto_delete?: boolean;
+  readonly exclusive?: boolean;
+  readonly arguments?: Record<string, unknown>;
+  readonly state?: string;
+  readonly messages?: number;
+  readonly messages_ready?: number;
+  readonly messages_unacknowledged?: number;
+  readonly message_bytes?: number;
+  readonly consumers?: number;
+}
+
+/** The base of the HTTP API that belongs to a broker unless told: RabbitMQ's usual ports. */
+export function managementUrl({ endpoint }: Broker): string {
+  const host = endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host;
+  return endpoint.scheme === "tls" ? `https://${host}:15671` : `http://${host}:15672`;
+}
+
+/** All queues of the broker's virtual host. */
+export async function listQueues(base: string, broker: Broker): Promise<QueueInfo[]> {
+  const queues = await ask(base, broker, `/api/queues/${encodeURIComponent(broker.vhost)}`);
+  if (!Array.isArray(queues)) throw new UnreachableError(`${base} is no HTTP API of a broker`);
+  return queues;
+}
+
+/** One queue. */
+export async function queueInfo(base: string, broker: Broker, queue: string): Promise<QueueInfo> {
+  const path = `/api/queues/${encodeURIComponent(broker.vhost)}/${encodeURIComponent(queue)}`;
+  return await ask(base, broker, path) as QueueInfo;
+}
+
+async function ask(base: string, { user, password, vhost }: Broker, path: string): Promise<unknown> {
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch(`${base.replace(/\/+$/, "")}${path}`, {
+      headers: { authorization: `Basic ${base64(`${user}:${password}`)}` },
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      redirect: "error",
+    });
+    text = await readText(response);
+  } catch (error) {
+    if (error instanceof MqcatError) throw error;
+    throw new UnreachableError(
+      `The HTTP API does not answer at ${base} (${messageOf(error)}); ` +
+        "'rabbitmq-plugins enable rabbitmq_management' turns it on, --http says where it is",
+      { cause: error },
+    );
+  }
+  if (response.status === 401) {
+    throw new RefusedError(`The HTTP API at ${base} does not let '${user}' in (it may need the tag 'management')`);
+  }
+  if (response.status === 404) {
+    throw new RefusedError(`The HTTP API at ${base} knows no ${path.split("/").length > 4 ? "such queue" : `virtual host '${vhost}'`}`);
+  }
+  if (!response.ok) throw new UnreachableError(`The HTTP API at ${base} answered ${response.status}`);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new UnreachableError(`${base} is no HTTP API of a broker`, { cause: error });
+  }
+}
+
+async function readText(response: Response): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of response.body ?? []) {
+    text += decoder.decode(chunk, { stream: true });
+    if (text.length > MAX_ANSWER) throw new LimitError(`The HTTP API answered more than ${MAX_ANSWER} bytes`);
+  }
+  return text + decoder.decode();
+}
+
+function base64(text: string): string {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+}

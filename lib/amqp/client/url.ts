@@ -1,0 +1,115 @@
+import { EndpointError } from "../../errors.ts";
+import type { HostEndpoint } from "../../transport/endpoint.ts";
+
+/** A broker, and as whom to go there. */
+export interface Broker {
+  readonly endpoint: HostEndpoint;
+  readonly user: string;
+  readonly password: string;
+  readonly vhost: string;
+  /** Seconds between heartbeats that we ask for; undefined leaves it to the server. */
+  readonly heartbeat: number | undefined;
+}
+
+/** Where a broker is unless told. */
+export const DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672";
+
+const PORTS = { amqp: 5672, amqps: 5671 } as const;
+/** How many hosts a list may name. */
+const MAX_HOSTS = 100;
+
+/**
+ * Parses where brokers are: `amqp://user:password@host:port/vhost`, or `amqps://…`; `host`, `host:port` and `:port`
+ * are short for amqp. Hosts are separated by commas, within a URL or as URLs of their own. Everything but the host may
+ * be percent-encoded, and a slash in the name of a virtual host must be: `%2F`. Without a name it is `/`.
+ *
+ * @returns the brokers in the order in which they are to be tried, one at least
+ * @throws {EndpointError} which names the mistake and the remedy, and never the password
+ *
+ * @example Two hosts and a virtual host
+ * ```ts
+ * import { parseAmqpUrl } from "./url.ts";
+ * const [first, second] = parseAmqpUrl("amqp://me:secret@one,two:5673/%2Fshop");
+ * console.assert(first!.endpoint.port === 5672 && second!.endpoint.port === 5673 && first!.vhost === "/shop");
+ * ```
+ */
+export function parseAmqpUrl(text: string): Broker[] {
+  // A comma begins another URL only where one follows; else it is one more host.
+  const brokers = text.split(/,(?=[a-z]+:\/\/)/i).flatMap(parseOne);
+  if (brokers.length > MAX_HOSTS) {
+    throw mistake(text, `it names ${brokers.length} hosts, and ${MAX_HOSTS} is the limit`, DEFAULT_URL);
+  }
+  return brokers;
+}
+
+/** The broker for people and logs: without the password. */
+export function formatBroker({ endpoint, vhost }: Broker): string {
+  const host = endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host;
+  const path = vhost === "/" ? "" : `/${encodeURIComponent(vhost)}`;
+  return `${endpoint.scheme === "tls" ? "amqps" : "amqp"}://${host}:${endpoint.port}${path}`;
+}
+
+function parseOne(text: string): Broker[] {
+  const [, scheme = "amqp", rest] = /^(?:([a-z0-9+.-]+):\/\/)?([^]*)$/i.exec(text)!;
+  const protocol = scheme.toLowerCase();
+  if (protocol !== "amqp" && protocol !== "amqps") {
+    throw mistake(text, `'${scheme}' is not amqp or amqps`, DEFAULT_URL);
+  }
+  const [, authority, path, query] = /^([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?/.exec(rest!)!;
+  if (path?.includes("/")) {
+    throw mistake(text, "a slash in the name of a virtual host is written %2F", `${DEFAULT_URL}/%2Fname`);
+  }
+  const at = authority!.lastIndexOf("@");
+  const [, user = "guest", password] = at < 0 ? [] : /^([^:]*)(?::([^]*))?$/.exec(authority!.slice(0, at))!;
+  const decode = (part: string, what: string) => {
+    try {
+      return decodeURIComponent(part);
+    } catch {
+      throw mistake(text, `${what} has a % without two hexadecimal digits`, "%25 for a percent sign");
+    }
+  };
+  const shared = {
+    user: decode(user, "the user"),
+    password: decode(password ?? (at < 0 ? "guest" : ""), "the password"),
+    vhost: decode(path ?? "", "the virtual host") || "/",
+    heartbeat: heartbeatOf(text, query),
+  };
+  return authority!.slice(at + 1).split(",").map((host) => ({
+    ...shared,
+    endpoint: { scheme: protocol === "amqps" ? "tls" : "tcp", ...hostAndPort(text, host, PORTS[protocol]) },
+  }));
+}
+
+function hostAndPort(text: string, address: string, usual: number): { host: string; port: number } {
+  const match = /^(\[[0-9a-f:.]+\]|[^:[\]\s@]*)(?::(\d{1,5}))?$/i.exec(address);
+  if (match === null) {
+    const remedy = address.split(":").length > 2 ? "an IPv6 address needs brackets: [::1]:5672" : DEFAULT_URL;
+    throw mistake(text, `'${address}' is not a host and a port`, remedy);
+  }
+  const port = match[2] === undefined ? usual : Number(match[2]);
+  if (port < 1 || port > 65535) throw mistake(text, `${port} is not a port`, "a number from 1 to 65535");
+  return { host: match[1]!.replace(/^\[|\]$/g, "") || "127.0.0.1", port };
+}
+
+function heartbeatOf(text: string, query: string | undefined): number | undefined {
+  let heartbeat: number | undefined;
+  for (const [name, value] of new URLSearchParams(query)) {
+    if (name !== "heartbeat") {
+      throw mistake(text, `there is no parameter '${name}'`, "heartbeat is the only one");
+    }
+    if (!/^\d{1,5}$/.test(value) || Number(value) > 65535) {
+      throw mistake(text, `heartbeat '${value}' is not a number of seconds`, "heartbeat=30");
+    }
+    heartbeat = Number(value);
+  }
+  return heartbeat;
+}
+
+function mistake(text: string, what: string, remedy: string): EndpointError {
+  return new EndpointError(`Cannot use the URL '${redact(text)}': ${what} (try ${remedy})`);
+}
+
+/** Whatever stands in front of an `@` may be a password. */
+function redact(text: string): string {
+  return text.replace(/(^|\/\/|,)[^/@,]*(?:[^@]*)@/g, "$1…@");
+}

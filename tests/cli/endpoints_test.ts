@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { describe } from "node:test";
+import { tempDir } from "../helpers.ts";
+import { run, start, test } from "./mqcat.ts";
+
+describe("many endpoints", () => {
+  test("push to three pulls, in turn", async () => {
+    const pulls = [0, 1, 2].map(() => start(["pull", ":0", "--transient"]));
+    using _first = pulls[0]!;
+    using _second = pulls[1]!;
+    using _third = pulls[2]!;
+    const endpoints = await Promise.all(pulls.map((pull) => pull.readyEndpoint()));
+    const push = await run(["push", ...endpoints, "--wait-peers", "3"], { stdin: "1\n2\n3\n4\n5\n6\n7\n" });
+    assert.equal(push.code, 0);
+    const outputs = await Promise.all(pulls.map(async (pull) => (await pull.exit()).stdout.toString()));
+    assert.deepEqual(outputs.sort(), ["1\n4\n7\n", "2\n5\n", "3\n6\n"]);
+  });
+
+  test("pull binds tcp and ipc at once, by operands and by -b", async () => {
+    using dir = tempDir();
+    const ipc = `ipc://${dir.file("a")}`;
+    using pull = start(["pull", ":0", "-b", ipc, "-b", `ipc://@${dir.file("b")}`, "-n", "3"]);
+    await pull.waitForStderr(/(listening[^]*){3}/);
+    const bound = [...pull.stderr.matchAll(/listening on (\S+)/g)].map((match) => match[1]!);
+    assert.equal(bound.length, 3);
+    for (const endpoint of bound) assert.equal((await run(["push", endpoint, "-D", endpoint])).code, 0);
+    const { code, stdout } = await pull.exit();
+    assert.deepEqual([code, stdout.toString().trimEnd().split("\n").sort()], [0, [...bound].sort()]);
+  });
+
+  test("@ and > in front, -b and -c, and a command's usual way", async () => {
+    using dir = tempDir();
+    const endpoint = (name: string) => `ipc://${dir.file(name)}`;
+    // Each pair: the words of the end that binds, and of the one that connects.
+    const pairs: [string[], string[]][] = [
+      [["pull", endpoint("1")], ["push", endpoint("1")]],
+      [["pull", `@${endpoint("2")}`], ["push", `>${endpoint("2")}`]],
+      [["push", `@${endpoint("3")}`], ["pull", `>${endpoint("3")}`]],
+      [["push", "-b", endpoint("4")], ["pull", "-c", endpoint("4")]],
+      [["push", "--bind", endpoint("5")], ["pull", `--connect=${endpoint("5")}`]],
+      [["pub", endpoint("6")], ["sub", endpoint("6")]],
+      [["sub", "-b", endpoint("7")], ["pub", "-c", endpoint("7")]],
+    ];
+    await Promise.all(pairs.map(async (pair) => {
+      const programs = pair.map((args) => {
+        const sends = args[0]!.startsWith("pu") && args[0] !== "pull";
+        return start([...args, ...sends ? ["-D", "x"] : ["-n", "1"]]);
+      });
+      using _bound = programs[0]!;
+      using _connected = programs[1]!;
+      assert.match((await programs[0]!.waitForStderr(/listening on (\S+)/))[1]!, /^ipc:/);
+      const [bound, connected] = await Promise.all(programs.map((program) => program.exit()));
+      assert.deepEqual([bound!.code, connected!.code], [0, 0]);
+      assert.equal(`${bound!.stdout}${connected!.stdout}`, "x\n");
+      assert.doesNotMatch(connected!.stderr, /listening/);
+    }));
+  });
+
+  test("one socket binds and connects at a time", async () => {
+    using sink = start(["pull", ":0", "-n", "2"]);
+    using late = start(["push", "@:0", "-c", await sink.readyEndpoint(), "--wait-peers", "2"], {
+      stdin: "1\n2\n3\n4\n",
+    });
+    const other = await run(["pull", "-c", await late.readyEndpoint(), "-n", "2"]);
+    assert.equal((await late.exit()).code, 0);
+    const lines = `${(await sink.exit()).stdout}${other.stdout}`.trimEnd().split("\n");
+    assert.deepEqual(lines.sort(), ["1", "2", "3", "4"]);
+  });
+
+  test("sub - takes from several publishers", async () => {
+    using one = start(["pub", ":0", "-t", "a"], { stdin: "1\n" });
+    using two = start(["pub", ":0", "-t", "b"], { stdin: "2\n" });
+    const { stdout } = await run([
+      "sub",
+      await one.readyEndpoint(),
+      await two.readyEndpoint(),
+      "-n",
+      "2",
+      "-K",
+      ":",
+    ]);
+    assert.deepEqual(stdout.toString().trimEnd().split("\n").sort(), ["a:1", "b:2"]);
+    assert.deepEqual([(await one.exit()).code, (await two.exit()).code], [0, 0]);
+  });
+
+  test("the lecture's filter: two publishers, one prefix, and on over ipc", async () => {
+    using dir = tempDir();
+    const feed = `ipc://${dir.file("nasdaq-feed")}`;
+    using out = start(["sub", feed, "--transient"]);
+    using one = start(["pub", ":0"], { stdin: "NASDAQ:A 1\nNYSE:B 2\n", open: true });
+    using two = start(["pub", ":0"], { stdin: "NYSE:C 3\nNASDAQ:D 4\n", open: true });
+    using sub = start([
+      "sub",
+      "-t",
+      "NASDAQ",
+      await one.readyEndpoint(),
+      await two.readyEndpoint(),
+      "--transient",
+    ]);
+    using pub = start(["pub", feed], { open: true });
+    await sub.waitForStdout(/(.*\n){2}/);
+    one.end();
+    two.end();
+    pub.write((await sub.exit()).stdout);
+    pub.end();
+    assert.deepEqual((await out.exit()).stdout.toString().trimEnd().split("\n").sort(), [
+      "NASDAQ:A 1",
+      "NASDAQ:D 4",
+    ]);
+    assert.deepEqual([(await pub.exit()).code, (await one.exit()).code, (await two.exit()).code], [0, 0, 0]);
+  });
+});

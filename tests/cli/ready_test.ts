@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import fs from "node:fs";
+import net from "node:net";
+import { describe } from "node:test";
+import { tempDir, waitFor } from "../helpers.ts";
+import { PATIENCE, readyFile, run, start, test } from "./mqcat.ts";
+
+describe("--ready-file", () => {
+  test("has the real endpoints, one a line, and is complete when it is there", async () => {
+    using dir = tempDir();
+    const path = dir.file("ready");
+    using pull = start([
+      "pull",
+      ":0",
+      "tcp://127.0.0.1:*",
+      `ipc://${dir.file("feed")}`,
+      "-q",
+      "--ready-file",
+      path,
+    ]);
+    const endpoints = await readyFile(path);
+    assert.equal(endpoints.length, 3);
+    assert.match(endpoints[0]!, /^tcp:\/\/127\.0\.0\.1:[1-9]\d*$/);
+    assert.match(endpoints[1]!, /^tcp:\/\/127\.0\.0\.1:[1-9]\d*$/);
+    assert.equal(endpoints[2], `ipc://${dir.file("feed")}`);
+    assert.deepEqual(fs.readdirSync(dir.path).sort(), ["feed", "ready"], "no draft is left behind");
+    for (const endpoint of endpoints) {
+      assert.equal((await run(["push", endpoint, "-D", endpoint])).code, 0);
+      await pull.waitForStdout(new RegExp(`^${endpoint}$`, "m"));
+    }
+    assert.equal(pull.stderr, "");
+  });
+
+  test("replaces what an earlier run left", async () => {
+    using dir = tempDir();
+    fs.writeFileSync(dir.file("ready"), "stale\n");
+    using _pull = start(["pull", ":0", "--ready-file", dir.file("ready")]);
+    await waitFor(
+      () => fs.readFileSync(dir.file("ready"), "utf8").startsWith("tcp://"),
+      PATIENCE,
+      "the file",
+    );
+  });
+
+  test("a FIFO - its reader gets the endpoints, and is waited for by nobody", async () => {
+    using dir = tempDir();
+    const path = dir.file("fifo");
+    assert.equal(spawnSync("mkfifo", [path]).status, 0);
+    using pull = start(["pull", ":0", "--ready-file", path]);
+    const endpoint = (await pull.waitForStderr(/listening on (\S+)/))[1]!;
+    // Nobody has opened the FIFO yet, and messages pass already.
+    using push = start(["push", endpoint, "-D", "x"]);
+    await pull.waitForStdout(/^x\n$/);
+    const { stdout } = spawnSync("timeout", ["10", "head", "-1", path]);
+    assert.equal(stdout.toString(), `${endpoint}\n`);
+    assert.equal((await push.exit()).code, 0);
+    pull.kill("SIGTERM");
+    assert.equal((await pull.exit()).code, 143);
+  });
+
+  test("a command that only connects is ready when it is connected", async () => {
+    using dir = tempDir();
+    const path = dir.file("ready");
+    using push = start(["push", `ipc://${dir.file("feed")}`, "--ready-file", path], { open: true });
+    await push.waitForStderr(/trying again/);
+    assert.equal(fs.existsSync(path), false);
+    using _pull = start(["pull", `ipc://${dir.file("feed")}`]);
+    assert.deepEqual(await readyFile(path), [`ipc://${dir.file("feed")}`]);
+  });
+
+  test("a path that cannot be written is a failure in words", async () => {
+    const { code, stderr } = await run(["pull", ":0", "--ready-file", "/no/such/folder/ready"]);
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /^mqcat: pull: .*\/no\/such\/folder\/ready/m);
+    assert.doesNotMatch(stderr, /\n {4}at /);
+  });
+});
+
+describe("ports and addresses", () => {
+  test(":0 and :* pick a free port on loopback, and say which", async () => {
+    for (const operand of [":0", ":*", "127.0.0.1:0", "tcp://127.0.0.1:*"]) {
+      using pull = start(["pull", operand, "-n", "1"]);
+      const endpoint = await pull.readyEndpoint();
+      assert.match(endpoint, /^tcp:\/\/127\.0\.0\.1:[1-9]\d*$/);
+      assert.equal((await run(["push", endpoint.replace("tcp://127.0.0.1", ""), "-D", "x"])).code, 0);
+      assert.equal((await pull.exit()).code, 0);
+    }
+  });
+
+  test("only tcp://*:port leaves loopback", async () => {
+    using pull = start(["pull", "tcp://*:0", "-n", "1"]);
+    const endpoint = await pull.readyEndpoint();
+    const port = /^tcp:\/\/0\.0\.0\.0:(\d+)$/.exec(endpoint)![1]!;
+    assert.equal((await run(["push", `:${port}`, "-D", "x"])).code, 0);
+    assert.equal((await pull.exit()).code, 0);
+    using loopback = start(["pull", ":0"]);
+    const own = Number((await loopback.readyEndpoint()).split(":").at(-1));
+    // Another address of this machine's loopback is as far as a test may go.
+    await assert.rejects(
+      new Promise((resolve, reject) => net.connect(own, "127.0.0.2", () => resolve(0)).on("error", reject)),
+    );
+  });
+
+  test("an ipc path - is removed at the end, and one that a killed process left is taken over", async () => {
+    using dir = tempDir();
+    const endpoint = `ipc://${dir.file("feed")}`;
+    using killed = start(["pull", endpoint]);
+    await killed.readyEndpoint();
+    killed.kill("SIGKILL");
+    await killed.exit();
+    assert.ok(fs.existsSync(dir.file("feed")));
+    using pull = start(["pull", endpoint]);
+    await pull.readyEndpoint();
+    const { code, stderr } = await run(["pull", endpoint]);
+    assert.deepEqual([code, /another program listens on it/.test(stderr)], [1, true], stderr);
+    pull.kill("SIGTERM");
+    assert.equal((await pull.exit()).code, 143);
+    assert.equal(fs.existsSync(dir.file("feed")), false);
+  });
+});

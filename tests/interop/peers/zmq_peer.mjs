@@ -1,0 +1,91 @@
+// The zeromq package of npm as a peer: a part of what zmq_peer.py does, told in the same lines of JSON.
+// Usage: node zmq_peer.mjs FOLDER, where FOLDER has the package in its node_modules.
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import { createRequire } from "node:module";
+import process from "node:process";
+import { createInterface } from "node:readline";
+
+const zmq = createRequire(`${process.argv[2]}/`)("zeromq");
+
+const CLASSES = {
+  PUSH: zmq.Push,
+  PULL: zmq.Pull,
+  PUB: zmq.Publisher,
+  SUB: zmq.Subscriber,
+  XPUB: zmq.XPublisher,
+  XSUB: zmq.XSubscriber,
+  REQ: zmq.Request,
+  REP: zmq.Reply,
+  DEALER: zmq.Dealer,
+  ROUTER: zmq.Router,
+};
+
+const sockets = new Map();
+
+function toFrame(spec) {
+  if (typeof spec === "string") return Buffer.from(spec, "hex");
+  const bytes = Buffer.alloc(spec);
+  for (let i = 0; i < spec; i++) bytes[i] = i & 255;
+  return bytes;
+}
+
+function toText(frame) {
+  if (frame.length <= 512) return frame.toString("hex");
+  return `${frame.length}:${createHash("sha256").update(frame).digest("hex")}`;
+}
+
+const operations = {
+  open(_, { type }, name) {
+    const socket = new CLASSES[type]({ linger: 0, reconnectInterval: 20 });
+    if ("receive" in socket) socket.receiveTimeout = 10_000;
+    sockets.set(name, socket);
+  },
+  async bind(socket, { endpoint }) {
+    await socket.bind(endpoint);
+    return socket.lastEndpoint;
+  },
+  connect: (socket, { endpoint }) => socket.connect(endpoint),
+  option(socket, { name, value }) {
+    if (name === "SUBSCRIBE") return socket.subscribe(Buffer.from(value, "hex"));
+    if (name === "UNSUBSCRIBE") return socket.unsubscribe(Buffer.from(value, "hex"));
+    throw new Error(`There is no option ${name} here`);
+  },
+  poke: (socket) => void socket.readable,
+  send: (socket, { frames }) => socket.send(frames.map(toFrame)),
+  recv: async (socket) => (await socket.receive()).map(toText),
+  async blast(socket, { count, start = 0, pad = 0, head = [] }) {
+    const before = head.map(toFrame);
+    for (let i = start; i < start + count; i++) await socket.send([...before, `${i}`.padEnd(pad)]);
+  },
+  async collect(socket, { count }) {
+    const numbers = [];
+    while (numbers.length < count) numbers.push(Number((await socket.receive()).at(-1).toString()));
+    return numbers;
+  },
+  async echo(socket, { count }) {
+    for (let i = 0; i < count; i++) await socket.send(await socket.receive());
+    return count;
+  },
+  close: (socket) => socket.close(),
+};
+
+// The jobs of one socket follow each other; those of several run side by side.
+const turns = new Map();
+const say = (answer) => process.stdout.write(JSON.stringify(answer) + "\n");
+
+async function work({ id, socket, op, args }) {
+  try {
+    say({ id, ok: (await operations[op](sockets.get(socket), args, socket)) ?? null });
+  } catch (error) {
+    say({ id, error: String(error) });
+  }
+}
+
+createInterface({ input: process.stdin })
+  .on("line", (line) => {
+    const job = JSON.parse(line);
+    turns.set(job.socket, (turns.get(job.socket) ?? Promise.resolve()).then(() => work(job)));
+  })
+  .on("close", () => process.exit());
+say({ version: zmq.version });
