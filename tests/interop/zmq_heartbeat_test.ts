@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import net from "node:net";
-import { after, before, describe } from "node:test";
+import { describe } from "node:test";
 import { Pub, Pull, Push, Rep, Req, type SocketOptions, Sub } from "../../mod.ts";
 import { waitFor } from "../helpers.ts";
 import { scoped, SocketLog, texts } from "../sockets.ts";
-import { hex, test, ZmqPeer } from "./zmq_peer.ts";
+import { hex, sharedPeer, test } from "./zmq_peer.ts";
 
 const HEARTBEAT = { HEARTBEAT_IVL: 30, HEARTBEAT_TIMEOUT: 150, HEARTBEAT_TTL: 300 };
 /** This many take at least three times the timeout. */
@@ -43,9 +43,7 @@ async function wiretap(target: string): Promise<
 }
 
 describe("libzmq heartbeats", () => {
-  let peer: ZmqPeer;
-  before(async () => void (peer = await ZmqPeer.start()));
-  after(async () => await peer[Symbol.asyncDispose]());
+  const peer = sharedPeer();
 
   const sockets = [
     ["PUSH", "PULL", (options: SocketOptions) => new Push(options)],

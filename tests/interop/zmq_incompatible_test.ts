@@ -1,10 +1,10 @@
 /** Socket types of libzmq that ours cannot talk to: said in words, once, and nobody else suffers. */
 import assert from "node:assert/strict";
-import { after, before, describe } from "node:test";
+import { describe } from "node:test";
 import { IncompatiblePeerError, Pub, Pull, Push, Rep, Req, type SocketOptions, Sub } from "../../mod.ts";
 import { deadline, waitFor } from "../helpers.ts";
 import { scoped, SocketLog, texts } from "../sockets.ts";
-import { hex, test, ZmqPeer } from "./zmq_peer.ts";
+import { hex, sharedPeer, test } from "./zmq_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
 
@@ -31,9 +31,7 @@ const PAIRS: readonly (readonly [ours: keyof typeof SOCKETS, theirs: string, wor
 ];
 
 describe("libzmq incompatible peers", () => {
-  let peer: ZmqPeer;
-  before(async () => void (peer = await ZmqPeer.start()));
-  after(async () => await peer[Symbol.asyncDispose]());
+  const peer = sharedPeer();
 
   for (const [ours, theirs, words] of PAIRS) {
     test(`${ours} - a ${theirs} that connects is refused in words`, async () => {

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { Buffer } from "node:buffer";
 import { createInterface } from "node:readline";
+import { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
 import { deadline, requirePeer } from "../helpers.ts";
 
@@ -13,11 +14,20 @@ const SCRIPT = fileURLToPath(new URL("./peers/zmq_peer.py", import.meta.url));
 /** A frame that is the same in both processes: hexadecimal, or that many bytes 0, 1, … 255, 0, … */
 export type Frame = string | number;
 
+const present = spawnSync(PYTHON, ["-c", "import zmq"], { stdio: "ignore" }).status === 0;
+
 /** `it` for tests against libzmq. */
-export const test = requirePeer(
-  "pyzmq",
-  spawnSync(PYTHON, ["-c", "import zmq"], { stdio: "ignore" }).status === 0,
-);
+export const test = requirePeer("pyzmq", present);
+
+/** A peer for the tests of the `describe` around: it starts before them and ends behind them. */
+export function sharedPeer(): Pick<ZmqPeer, "socket"> {
+  let peer: ZmqPeer | undefined;
+  before(async () => {
+    if (present) peer = await ZmqPeer.start();
+  });
+  after(async () => await peer?.[Symbol.asyncDispose]());
+  return { socket: (type, options) => peer!.socket(type, options) };
+}
 
 /** The bytes of a frame. */
 export function bytesOf(frame: Frame): Uint8Array {

@@ -1,19 +1,15 @@
 /** PUSH and PULL against libzmq's. */
 import assert from "node:assert/strict";
-import { after, before, describe } from "node:test";
+import { after, describe } from "node:test";
 import { Pull, Push } from "../../mod.ts";
 import { numbers, scoped, SocketLog } from "../sockets.ts";
 import { links, linksDir, MANY, MESSAGES } from "./zmq_links.ts";
-import { bytesOf, test, told, ZmqPeer } from "./zmq_peer.ts";
+import { bytesOf, sharedPeer, test, told } from "./zmq_peer.ts";
 
 describe("libzmq pipeline", () => {
   const dir = linksDir();
-  let peer: ZmqPeer;
-  before(async () => void (peer = await ZmqPeer.start()));
-  after(async () => {
-    await peer[Symbol.asyncDispose]();
-    dir.remove();
-  });
+  const peer = sharedPeer();
+  after(() => dir.remove());
 
   for (const link of links(dir.path)) {
     test(`push - to PULL over ${link.name}`, async () => {

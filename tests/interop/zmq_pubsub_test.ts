@@ -1,11 +1,11 @@
 /** PUB and SUB against libzmq's, and against its XPUB and XSUB. */
 import assert from "node:assert/strict";
-import { after, before, describe } from "node:test";
+import { after, describe } from "node:test";
 import { Pub, Sub } from "../../mod.ts";
 import { waitFor } from "../helpers.ts";
 import { numbers, scoped } from "../sockets.ts";
 import { links, linksDir, MANY, MESSAGES } from "./zmq_links.ts";
-import { bytesOf, hex, test, told, ZmqPeer, type ZmqSocket } from "./zmq_peer.ts";
+import { bytesOf, hex, sharedPeer, test, told, type ZmqSocket } from "./zmq_peer.ts";
 
 /** Subscribes to everything: an XSUB does that with a message of its own. */
 async function subscribeToAll(socket: ZmqSocket, type: string): Promise<void> {
@@ -28,12 +28,8 @@ async function untilHeard(pub: ZmqSocket, sub: Sub): Promise<void> {
 
 describe("libzmq publish and subscribe", () => {
   const dir = linksDir();
-  let peer: ZmqPeer;
-  before(async () => void (peer = await ZmqPeer.start()));
-  after(async () => {
-    await peer[Symbol.asyncDispose]();
-    dir.remove();
-  });
+  const peer = sharedPeer();
+  after(() => dir.remove());
 
   for (const link of links(dir.path)) {
     for (const type of ["SUB", "XSUB"]) {

@@ -1,22 +1,18 @@
 /** REQ and REP against libzmq's, and against its DEALER and ROUTER. */
 import assert from "node:assert/strict";
-import { after, before, describe } from "node:test";
+import { after, describe } from "node:test";
 import { Rep, Req } from "../../mod.ts";
 import { numbers, scoped, texts } from "../sockets.ts";
 import { links, linksDir, MANY, MESSAGES } from "./zmq_links.ts";
-import { bytesOf, hex, test, told, ZmqPeer } from "./zmq_peer.ts";
+import { bytesOf, hex, sharedPeer, test, told } from "./zmq_peer.ts";
 
 /** Lockstep round trips in a row. */
 const ROUND_TRIPS = 300;
 
 describe("libzmq request and reply", () => {
   const dir = linksDir();
-  let peer: ZmqPeer;
-  before(async () => void (peer = await ZmqPeer.start()));
-  after(async () => {
-    await peer[Symbol.asyncDispose]();
-    dir.remove();
-  });
+  const peer = sharedPeer();
+  after(() => dir.remove());
 
   for (const link of links(dir.path)) {
     for (const type of ["REP", "ROUTER"]) {

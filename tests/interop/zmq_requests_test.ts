@@ -1,17 +1,15 @@
 /** Requests that go astray: peers that die, envelopes that are wrong. */
 import assert from "node:assert/strict";
-import { after, before, describe } from "node:test";
+import { describe } from "node:test";
 import { Rep, Req, type Request } from "../../mod.ts";
 import { deadline, waitFor } from "../helpers.ts";
 import { scoped, SocketLog, texts } from "../sockets.ts";
-import { hex, test, ZmqPeer } from "./zmq_peer.ts";
+import { hex, sharedPeer, test, ZmqPeer } from "./zmq_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
 
 describe("libzmq requests", () => {
-  let peer: ZmqPeer;
-  before(async () => void (peer = await ZmqPeer.start()));
-  after(async () => await peer[Symbol.asyncDispose]());
+  const peer = sharedPeer();
 
   for (const weBind of [true, false]) {
     test(`req - a REP that ${weBind ? "connected" : "bound"} dies before replying; the next is asked`, async () => {

@@ -1,10 +1,10 @@
 /** Topics, between our PUB and SUB and libzmq's. */
 import assert from "node:assert/strict";
-import { after, before, describe } from "node:test";
+import { describe } from "node:test";
 import { Pub, Sub } from "../../mod.ts";
 import { waitFor } from "../helpers.ts";
 import { numbers, scoped, SocketLog, texts } from "../sockets.ts";
-import { hex, test, ZmqPeer } from "./zmq_peer.ts";
+import { hex, sharedPeer, test } from "./zmq_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
 
@@ -12,9 +12,7 @@ const LOCAL = "tcp://127.0.0.1:0";
 const long = (length: number) => "t".repeat(length);
 
 describe("libzmq subscriptions", () => {
-  let peer: ZmqPeer;
-  before(async () => void (peer = await ZmqPeer.start()));
-  after(async () => await peer[Symbol.asyncDispose]());
+  const peer = sharedPeer();
 
   test("pub - each subscriber gets what begins with one of its topics, once", async () => {
     const log = new SocketLog();

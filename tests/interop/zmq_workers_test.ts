@@ -1,10 +1,10 @@
 /** PUSH and several of libzmq's PULLs: fair shares, and what happens when one dies. */
 import assert from "node:assert/strict";
-import { after, before, describe } from "node:test";
+import { describe } from "node:test";
 import { Pull, Push } from "../../mod.ts";
 import { waitFor } from "../helpers.ts";
 import { numbers, scoped, SocketLog, texts } from "../sockets.ts";
-import { test, ZmqPeer } from "./zmq_peer.ts";
+import { sharedPeer, test, ZmqPeer } from "./zmq_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
 const ascending = (a: number, b: number) => a - b;
@@ -23,9 +23,7 @@ async function settled(look: () => number): Promise<number> {
 }
 
 describe("libzmq workers", () => {
-  let peer: ZmqPeer;
-  before(async () => void (peer = await ZmqPeer.start()));
-  after(async () => await peer[Symbol.asyncDispose]());
+  const peer = sharedPeer();
 
   for (const weBind of [true, false]) {
     test(`push - round robin over three PULLs, ${weBind ? "which connect" : "which bind"}`, async () => {

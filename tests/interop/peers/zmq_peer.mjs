@@ -38,7 +38,7 @@ function toText(frame) {
 const operations = {
   open(_, { type }, name) {
     const socket = new CLASSES[type]({ linger: 0, reconnectInterval: 20 });
-    if ("receive" in socket) socket.receiveTimeout = 10_000;
+    if ("receiveTimeout" in socket) socket.receiveTimeout = 10_000;
     sockets.set(name, socket);
   },
   async bind(socket, { endpoint }) {
