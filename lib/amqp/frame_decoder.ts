@@ -145,7 +145,8 @@ export class FrameDecoder {
     for (let i = 0; i < Math.min(count, 4); i++) {
       if (bytes[at + i] !== PROTOCOL_HEADER[i]) throw stranger(bytes.subarray(at, Math.min(to, at + 16)));
     }
-    this.#wanted = PROTOCOL_HEADER.length;
+    // Each byte is looked at as it comes: a stranger is known by the first that differs, under any chunking.
+    this.#wanted = count + 1;
     if (count < PROTOCOL_HEADER.length) return false;
     if (this.#role === "client") {
       throw new IncompatiblePeerError(
