@@ -54,11 +54,19 @@ export async function open(session: Session, socket: Socket, plan: Plan): Promis
   for (const endpoint of plan.connect) socket.connect(endpoint);
   session.onStop(() => socket.wake());
   if (bound.length > 0) session.ready(bound);
-  else untilConnected(socket).then(() => session.ready(plan.connect.map(formatEndpoint)));
+  else tellWhenConnected(session, socket, plan.connect.map(formatEndpoint));
 }
 
-async function untilConnected(socket: Socket): Promise<void> {
-  while (socket.peers === 0 && !socket.closed) await socket.change();
+async function tellWhenConnected(session: Session, socket: Socket, endpoints: string[]): Promise<void> {
+  while (socket.peers === 0) {
+    if (socket.closed) return;
+    await socket.change();
+  }
+  try {
+    session.ready(endpoints);
+  } catch (error) {
+    session.reporter.warn(`--ready-file: ${phrase(error)}`);
+  }
 }
 
 /** Says on stderr what happens to a socket. */

@@ -1,16 +1,20 @@
-import { spawn } from "node:child_process";
+import { type ChildProcessByStdio, spawn } from "node:child_process";
 import process from "node:process";
+import type { Readable, Writable } from "node:stream";
 import type { Batch } from "../lib/zmtp/batch.ts";
 import { concat, text } from "../lib/zmtp/bytes.ts";
 import { EXIT } from "./errors.ts";
 import type { Output } from "./io/output.ts";
 import { phrase } from "./reporter.ts";
 import type { RecordStyle } from "./records/writer.ts";
+import { messages } from "./sending.ts";
 import type { Session } from "./session.ts";
 
 const NEWLINE = 0x0a;
 /** What a command may print for one message, in bytes. */
 const MAX_OUTPUT = 256 * 2 ** 20;
+/** A longer topic is not put into the environment, in bytes. */
+const MAX_TOPIC = 64 * 1024;
 
 /** What a command is told of its message. */
 export interface ExecMessage {
@@ -31,17 +35,23 @@ export function execute(session: Session, command: string, message: ExecMessage)
   return new Promise((resolve) => {
     const chunks: Uint8Array[] = [];
     let length = 0;
-    const child = spawn("/bin/sh", ["-c", command], {
-      stdio: ["pipe", "pipe", "inherit"],
-      env: { ...process.env, ...describe(message) },
-    });
+    let ended = false;
     const end = (problem: string | undefined) => {
+      if (ended) return;
+      ended = true;
       if (problem !== undefined) {
         session.reporter.error(`--exec: message ${message.sequence}: ${problem}`);
         session.exitCode = EXIT.exec;
       }
       resolve(concat(chunks));
     };
+    let child: ChildProcessByStdio<Writable, Readable, null>;
+    try {
+      const env = { ...process.env, ...describe(message) };
+      child = spawn("/bin/sh", ["-c", command], { stdio: ["pipe", "pipe", "inherit"], env });
+    } catch (error) {
+      return end(phrase(error));
+    }
     child.on("error", (error) => end(phrase(error)));
     child.stdin.on("error", () => {}); // It need not read its input.
     child.stdin.end(message.body);
@@ -101,21 +111,29 @@ export class ExecPool {
     this.#start();
   }
 
-  /** A signal lets the running commands finish and starts no more; what then still waits is counted as unsent. */
-  drained(): Promise<void> {
-    if (this.#running === 0 && (this.#waiting.length === 0 || this.#session.stopping)) {
-      this.#session.counts.unsent += this.#waiting.length;
-      if (this.#waiting.length > 0) {
-        this.#session.reporter.error(`${this.#waiting.length} received messages were not given to --exec`);
-        this.#session.exitCode = EXIT.undelivered;
-      }
-      return Promise.resolve();
+  /**
+   * Resolves when every message was worked on. A signal, or a reader of stdout that went away, lets the running commands
+   * end and starts no more; what then still waits is counted.
+   */
+  async drained(): Promise<void> {
+    while (this.#running > 0 || this.#waiting.length > 0 && !this.#over) {
+      await new Promise<void>((resolve) => this.#idle.push(resolve));
     }
-    return new Promise<void>((resolve) => this.#idle.push(resolve)).then(() => this.drained());
+    const left = this.#waiting.length;
+    if (left === 0 || !this.#session.stopping) return;
+    this.#session.counts.unsent += left;
+    this.#session.reporter.error(
+      `${messages(left)} came and ${left === 1 ? "was" : "were"} not given to --exec`,
+    );
+    this.#session.exitCode = EXIT.undelivered;
+  }
+
+  get #over(): boolean {
+    return this.#session.stopping || this.#output.failure !== undefined;
   }
 
   #start(): void {
-    while (this.#running < this.#jobs && this.#waiting.length > 0 && !this.#session.stopping) {
+    while (this.#running < this.#jobs && this.#waiting.length > 0 && !this.#over) {
       this.#running++;
       execute(this.#session, this.#command, this.#waiting.shift()!).then((printed) => {
         this.#running--;
@@ -131,13 +149,17 @@ export class ExecPool {
   }
 }
 
-function describe(message: ExecMessage): Record<string, string> {
+function describe(message: ExecMessage): Record<string, string | undefined> {
   return {
     MQCAT_SEQ: String(message.sequence),
     MQCAT_PARTS: String(message.parts),
     MQCAT_SIZE: String(message.body.length),
     MQCAT_ENDPOINT: message.endpoint,
-    // A NUL cannot be in an environment.
-    ...(message.topic === undefined ? {} : { MQCAT_TOPIC: text(message.topic).replaceAll("\0", "") }),
+    MQCAT_TOPIC: message.topic === undefined ? undefined : topicOf(message.topic),
   };
+}
+
+/** A NUL cannot be in an environment, and the system takes 128 KiB for one variable (execve(2)). */
+function topicOf(topic: Uint8Array): string | undefined {
+  return topic.length > MAX_TOPIC ? undefined : text(topic).replaceAll("\0", "");
 }

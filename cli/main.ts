@@ -7,13 +7,13 @@ import { COMMANDS } from "./commands/mod.ts";
 import { exitCodeOf, UsageError } from "./errors.ts";
 import { phrase, Reporter } from "./reporter.ts";
 
-const ABOUT = "netcat for messaging patterns: speaks sockets and ZeroMQ from a shell";
+const ABOUT = "netcat for messaging patterns: speaks sockets, ZeroMQ and AMQP from a shell";
 const FOOTER =
   `Endpoints: tcp://host:port, ipc:///path, ipc://@abstract; host:port and :port are tcp, :port is loopback.
 ${exitCodes.trimEnd()}`;
 
 async function main(words: string[]): Promise<number> {
-  const [name, ...rest] = words;
+  const [name, ...rest] = named(words);
   if (name === undefined || name === "-h" || name === "--help" || name === "help" && rest.length === 0) {
     const page = overview(ABOUT, COMMANDS, denoJson.version, FOOTER);
     (name === undefined ? console.error : console.log)(page);
@@ -23,11 +23,17 @@ async function main(words: string[]): Promise<number> {
     console.log(`mqcat ${denoJson.version}`);
     return 0;
   }
-  if (name === "help") return await main([rest[0]!, "--help"]);
+  if (name === "help") return await main([...rest, "--help"]);
   if (name === "complete") {
     // What the scripts of `mqcat completion` call.
     await (await import("./commands/completion.ts")).complete(rest[0] === "--" ? rest.slice(1) : rest);
     return 0;
+  }
+  const family = COMMANDS.filter((entry) => entry.name.startsWith(`${name} `));
+  if (family.length > 0) {
+    const asked = rest.length > 0;
+    (asked ? console.log : console.error)(overview(ABOUT, family, denoJson.version, FOOTER));
+    return asked ? 0 : exitCodeOf(new UsageError());
   }
   const entry = COMMANDS.find((entry) => entry.name === name);
   if (entry === undefined) {
@@ -43,6 +49,14 @@ async function main(words: string[]): Promise<number> {
     new Reporter(name, "normal", "text").error(new Error(phrase(error)));
     return exitCodeOf(error);
   }
+}
+
+/** Some names have two words, `queue put`: they become one, unless only a page of help is wanted. */
+function named(words: string[]): string[] {
+  const [first, second, ...rest] = words;
+  const isFamily = COMMANDS.some(({ name }) => name.startsWith(`${first} `));
+  const asksHelp = second === undefined || second === "-h" || second === "--help";
+  return isFamily && !asksHelp ? [`${first} ${second}`, ...rest] : words;
 }
 
 /** `-vv` is `--debug`: the parser knows single letters only. */

@@ -85,7 +85,7 @@ export const exec = group("Delivery", {
     "run this in a shell for each message: the body is its stdin, MQCAT_* describe it",
     word,
   ),
-  jobs: option("-j, --jobs <number>", "run so many of them at a time (1)", integer(1)),
+  jobs: option("-j, --jobs <number>", "run so many of them at a time (1)", integer(1, 1024)),
 });
 
 /** What is said on stderr. */

@@ -7,6 +7,8 @@ export type Verbosity = "quiet" | "normal" | "verbose" | "debug";
 const LEVELS = ["quiet", "normal", "verbose", "debug"];
 /** The same line is not repeated within so many milliseconds. */
 const REPEAT_MS = 10_000;
+/** A longer line is cut, in characters. */
+const MAX_LINE = 2000;
 /** How many different lines are remembered for that. */
 const REMEMBERED = 100;
 
@@ -52,13 +54,24 @@ export class Reporter {
     writeStderr(`${JSON.stringify(values)}\n`);
   }
 
-  #write(level: string, message: string): void {
+  #write(level: string, text: string): void {
+    const message = level === "debug" ? text : printable(text);
     if (this.#json) {
       writeStderr(
         `${JSON.stringify({ time: new Date().toISOString(), level, command: this.#command, message })}\n`,
       );
     } else writeStderr(`mqcat: ${this.#command === "" ? "" : `${this.#command}: `}${message}\n`);
   }
+}
+
+/** One line of bounded length without control characters: parts of it may be a stranger's words. */
+function printable(text: string): string {
+  // deno-lint-ignore no-control-regex
+  const safe = text.replace(
+    /[\x00-\x1f\x7f-\x9f]/g,
+    (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`,
+  );
+  return safe.length > MAX_LINE ? `${safe.slice(0, MAX_LINE)}…` : safe;
 }
 
 /** Lower-case first letter, as the lines of a program's stderr have it; names such as `ERR` stay. */

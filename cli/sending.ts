@@ -87,6 +87,8 @@ class Feed {
   readonly #options: SendingOptions;
   readonly #pacer: Pacer;
   #remaining: number;
+  /** Whether what is left is not to be waited for. */
+  #gaveUp = false;
   /** When everything must be sent: set once the input has ended, or a signal came. */
   #deadline: number | undefined;
   /** Since when nothing was taken, over any number of batches that were dropped; 0 when the last one was. */
@@ -106,7 +108,7 @@ class Feed {
     await this.#pacer.start();
     while (this.#remaining > 0) {
       const batch = await this.#source.next();
-      if (batch === undefined) return undefined;
+      if (batch === undefined) break;
       const end = batch.skipMessages(0, this.#remaining);
       for (let at = 0; at < end;) {
         await this.#pacer.turn();
@@ -114,6 +116,7 @@ class Feed {
         const piece = at === 0 && to === batch.frames ? batch : batch.slice(at, to);
         const failure = await this.#send(piece);
         if (failure !== undefined) {
+          this.#gaveUp = true;
           this.left += batch.countMessages(to, end);
           await this.#countRest();
           return failure === GIVEN_UP ? undefined : failure;
@@ -121,13 +124,15 @@ class Feed {
         at = to;
       }
     }
+    // A signal may cut the input in the middle of a message.
+    if (this.#remaining > 0 && this.#source.cut) this.left++;
     this.#source.cancel();
     return undefined;
   }
 
   /** How long the closing may take, in milliseconds. */
   lingerLeft(): number {
-    if (this.left > 0) return 0;
+    if (this.#gaveUp) return 0;
     const linger = this.#options.linger ?? DEFAULT_LINGER_MS;
     return this.#deadline === undefined ? linger : Math.max(0, this.#deadline - performance.now());
   }
@@ -185,10 +190,11 @@ class Feed {
 
   /** Counts what was read already behind the batch that was given up. */
   async #countRest(): Promise<void> {
-    if (!this.#source.ended || this.#session.stopping) return;
+    this.#source.cancel();
     for (let batch = await this.#source.next(); batch !== undefined; batch = await this.#source.next()) {
       this.left += batch.messages;
     }
+    if (this.#source.cut) this.left++;
   }
 }
 

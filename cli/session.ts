@@ -98,8 +98,8 @@ export class Session {
       return;
     }
     // A reader must never see half of it.
-    const draft = `${path}.${process.pid}.tmp`;
-    fs.writeFileSync(draft, text);
+    const draft = `${path}.${crypto.randomUUID()}.tmp`;
+    fs.writeFileSync(draft, text, { flag: "wx" });
     fs.renameSync(draft, path);
   }
 

@@ -13,12 +13,12 @@ export function duration(text: string): number {
   return Number(match[1]) * UNITS[match[2] ?? "s"]!;
 }
 
-/** A whole number from `least` on. */
-export function integer(least: number): (text: string) => number {
+/** A whole number from `least` to `most`. */
+export function integer(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!/^\d+$/.test(text) || value < least || !Number.isSafeInteger(value)) {
-      throw new Error(`expected a whole number from ${least} on`);
+    if (!/^\d+$/.test(text) || value < least || value > most) {
+      throw new Error(`expected a whole number from ${least} ${most < 2 ** 53 - 1 ? `to ${most}` : "on"}`);
     }
     return value;
   };

@@ -16,9 +16,7 @@ export default command({
     const style = styleOf(session, values, false);
     return session.run(async () => {
       const socket = new Pull({ onEvent: describeEvents(session) });
-      const received = receiveAll(session, socket, style, values);
-      await open(session, socket, plan);
-      await received;
+      await Promise.all([receiveAll(session, socket, style, values), open(session, socket, plan)]);
     });
   },
 });

@@ -1,3 +1,4 @@
+import { InactivityTimer } from "../../lib/echo/inactivity.ts";
 import { Rep, type Request } from "../../lib/zmq/rep.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
 import { concat } from "../../lib/zmtp/bytes.ts";
@@ -156,39 +157,41 @@ async function serve(
   timeout: number | undefined,
 ): Promise<void> {
   let over = false;
+  let late = false;
+  let taken = 0;
+  let busy = 0;
   const end = () => {
     over = true;
     socket.endReceiving();
   };
+  const expire = () => {
+    late = true;
+    end();
+  };
+  // Time in which requests are worked on is no time without any.
+  const inactivity = timeout === undefined
+    ? undefined
+    : new InactivityTimer(timeout, expire, () => busy === 0);
   session.onStop(end);
   responder.exhausted?.then(end);
   responder.output.onChange = () => responder.output.failure !== undefined && end();
   const worker = async () => {
-    while (!over && session.counts.received < count) {
-      const request = await nextRequest(socket, timeout);
-      if (request === undefined) break;
-      const sequence = ++session.counts.received;
-      if (sequence > count) break;
+    // Each takes its number first, so that together they take no request too many.
+    while (!over && taken < count) {
+      const sequence = ++taken;
+      const request = await socket.receive();
+      if (request === undefined) return end();
+      session.counts.received++;
+      busy++;
+      inactivity?.touch();
       await responder.answer(request, sequence);
+      inactivity?.touch();
+      busy--;
     }
-    end();
   };
   await Promise.all(Array.from({ length: Math.min(responder.jobs, count) }, worker));
+  inactivity?.stop();
+  end();
   if (socket.failure !== undefined) throw socket.failure;
-}
-
-async function nextRequest(socket: Rep, timeout: number | undefined): Promise<Request | undefined> {
-  if (timeout === undefined) return await socket.receive();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new TimeoutError(`no request came for ${timeout / 1000} s (-w)`)),
-      timeout,
-    );
-  });
-  try {
-    return await Promise.race([socket.receive(), late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  if (late) throw new TimeoutError(`no request came for ${timeout! / 1000} s (-w)`);
 }

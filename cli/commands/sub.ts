@@ -38,9 +38,7 @@ export default command({
     return session.run(async () => {
       const socket = new Sub({ onEvent: describeEvents(session) });
       for (const topic of values.topic.length === 0 ? [""] : values.topic) socket.subscribe(topic);
-      const received = receiveAll(session, socket, style, values);
-      await open(session, socket, plan);
-      await received;
+      await Promise.all([receiveAll(session, socket, style, values), open(session, socket, plan)]);
     });
   },
 });

@@ -15,8 +15,10 @@ const RETRY_MS = 5;
 export interface Source {
   /** The next batch, valid until the next call; undefined at the end. */
   next(): Promise<Batch | undefined>;
-  /** Makes a pending `next` and all later ones resolve to undefined. */
+  /** Reads no further: `next` gives what was read already, and then undefined. */
   cancel(): void;
+  /** Whether `cancel` left the beginning of a message behind. */
+  readonly cut: boolean;
   /** Whether nothing more is to come but what `next` gives without waiting. */
   readonly ended: boolean;
   /** Called when `ended` becomes true while nobody waits in `next`. */
@@ -44,6 +46,7 @@ export class Input implements Source {
   #cancelled = false;
   #failure: Error | undefined;
   ended = false;
+  cut = false;
   onEnd: () => void = () => {};
 
   /** @param prefix bytes that stay in front of every buffer, for frames that all messages share */
@@ -64,15 +67,18 @@ export class Input implements Source {
   async next(): Promise<Batch | undefined> {
     const batch = this.#batch;
     if (this.#failure !== undefined) throw this.#failure;
-    while (!this.#finished && !this.#cancelled) {
-      const count = await (this.#reading ?? this.#read());
+    while (!this.#finished) {
+      const count = await (this.#reading ?? (this.#cancelled ? 0 : this.#read()));
       this.#reading = undefined;
-      if (this.#cancelled) break;
       batch.clear();
       batch.bytes = this.#buffer;
       batch.stable = false;
       if (count === 0) {
         this.#finished = true;
+        if (this.#cancelled) {
+          this.cut = this.#start < this.#end;
+          break;
+        }
         this.#splitter.finish(this.#buffer, this.#start, this.#end, batch);
         batch.stable = batch.bytes === this.#buffer;
       } else {
@@ -86,7 +92,9 @@ export class Input implements Source {
           continue;
         }
         this.#swap(rest);
-        this.#reading = this.#read();
+        if (!this.#cancelled) this.#reading = this.#read();
+        // A failure waits for the next call.
+        this.#reading?.catch(() => {});
       }
       if (batch.frames > 0) return batch;
     }

@@ -4,6 +4,7 @@ import type { Source } from "./input.ts";
 /** A fixed list of messages, given once or over and over. */
 export class Messages implements Source {
   ended: boolean;
+  readonly cut = false;
   onEnd: () => void = () => {};
 
   readonly #messages: readonly (readonly Uint8Array[])[];

@@ -4,13 +4,21 @@ export interface Pausable {
   resume(): void;
 }
 
+/** When the source is paused: at so many messages, or so many bytes, whichever comes first. */
+export interface InboxLimits {
+  readonly hwm: number;
+  readonly hwmBytes: number;
+}
+
 /**
  * Messages that came and that nobody has asked for yet. At the high-water mark the source is paused, so the inbox
- * holds at most that many, and what the last piece of input brought.
+ * holds at most that much, and what the last piece of input brought.
  */
 export class Inbox<T> {
   readonly #source: Pausable;
-  readonly #hwm: number;
+  readonly #limits: InboxLimits;
+  readonly #sizeOf: (item: T) => number;
+  #bytes = 0;
   #items: T[] = [];
   /** Where the first item is: shifting a long array for each message is slow. */
   #head = 0;
@@ -18,16 +26,19 @@ export class Inbox<T> {
   #ended = false;
   #takers: ((item: T | undefined) => void)[] = [];
 
-  constructor(source: Pausable, hwm: number) {
+  /** @param sizeOf an item's length in bytes, which may not change */
+  constructor(source: Pausable, limits: InboxLimits, sizeOf: (item: T) => number) {
     this.#source = source;
-    this.#hwm = hwm;
+    this.#limits = limits;
+    this.#sizeOf = sizeOf;
   }
 
   put(item: T): void {
     const taker = this.#takers.shift();
     if (taker !== undefined) return taker(item);
     this.#items.push(item);
-    if (this.#items.length - this.#head >= this.#hwm && !this.#paused) {
+    this.#bytes += this.#sizeOf(item);
+    if (!this.#paused && this.#fill() >= 1) {
       this.#paused = true;
       this.#source.pause();
     }
@@ -39,6 +50,7 @@ export class Inbox<T> {
     for (const item of taken) this.#takers.shift()!(item);
     this.#items = [...items, ...this.#items.slice(this.#head)];
     this.#head = 0;
+    for (const item of items) this.#bytes += this.#sizeOf(item);
   }
 
   /** The next item; undefined after `end`, or when there is no `hope` of one, once all are taken. */
@@ -60,15 +72,21 @@ export class Inbox<T> {
 
   #shift(): T {
     const item = this.#items[this.#head++]!;
-    const left = this.#items.length - this.#head;
-    if (this.#head > 1024 || left === 0) {
+    this.#bytes -= this.#sizeOf(item);
+    if (this.#head > 1024 || this.#head === this.#items.length) {
       this.#items = this.#items.slice(this.#head);
       this.#head = 0;
     }
-    if (this.#paused && !this.#ended && left <= this.#hwm / 2) {
+    if (this.#paused && !this.#ended && this.#fill() <= 0.5) {
       this.#paused = false;
       this.#source.resume();
     }
     return item;
+  }
+
+  /** How full it is: 1 at the mark. */
+  #fill(): number {
+    const { hwm, hwmBytes } = this.#limits;
+    return Math.max((this.#items.length - this.#head) / hwm, this.#bytes / hwmBytes);
   }
 }

@@ -1,5 +1,8 @@
 import type { SocketEvent } from "./events.ts";
 
+/** The longest time that a timer of the runtime takes, in milliseconds. */
+const MAX_TIMER = 2 ** 31 - 1;
+
 /** The largest message that can be received, and the limit unless told otherwise, in bytes. */
 export const MAX_MESSAGE_SIZE: number = 2 ** 30;
 
@@ -17,7 +20,7 @@ export interface SocketOptions {
   readonly reconnect?: { readonly first: number; readonly longest: number };
   /** How many peers a socket serves at a time. 10 000 unless told. */
   readonly maxPeers?: number | undefined;
-  /** Told of everything that happens to the socket's endpoints and peers. */
+  /** Told of everything that happens to the socket's endpoints and peers. It may not throw. */
   readonly onEvent?: (event: SocketEvent) => void;
 }
 
@@ -39,6 +42,19 @@ export function resolveOptions(options: SocketOptions): ResolvedOptions {
     if (!(resolved[name] >= 1)) {
       throw new RangeError(
         `Cannot create a socket as '${name}' must be at least 1: received ${resolved[name]}`,
+      );
+    }
+  }
+  const { first, longest } = resolved.reconnect;
+  if (!(first >= 1 && longest >= first)) {
+    throw new RangeError(
+      `Cannot create a socket as 'reconnect' must grow from at least 1: received ${first}, ${longest}`,
+    );
+  }
+  for (const time of [resolved.handshakeTimeout, longest]) {
+    if (time > MAX_TIMER) {
+      throw new RangeError(
+        `Cannot create a socket as a timer takes at most ${MAX_TIMER} ms: received ${time}`,
       );
     }
   }

@@ -41,8 +41,10 @@ interface Subscriber {
   runTo: number;
   /** Whether the last message for it was dropped. */
   dropping: boolean;
-  /** When it was first found full, since it last had room; 0 when it has. */
+  /** Since when it is full and takes nothing; 0 when it has room. */
   fullSince: number;
+  /** Its connection's progress when that was looked at last. */
+  progress: number;
   /** Until when it is not waited for. */
   stalledUntil: number;
 }
@@ -146,6 +148,7 @@ export class Pub extends Sender {
       runTo: 0,
       dropping: false,
       fullSince: 0,
+      progress: 0,
       stalledUntil: 0,
     });
   }
@@ -173,13 +176,15 @@ export class Pub extends Sender {
   #awaits(subscriber: Subscriber, now: number): boolean {
     if (this.#onFull === "block") return true;
     if (this.#dropAfter === 0 || now < subscriber.stalledUntil) return false;
+    const { progress } = subscriber.connection;
     if (subscriber.room > 0) subscriber.fullSince = 0;
-    else if (subscriber.fullSince === 0) subscriber.fullSince = now;
+    else if (subscriber.fullSince === 0 || progress !== subscriber.progress) subscriber.fullSince = now;
     else if (now - subscriber.fullSince >= this.#dropAfter) {
       subscriber.stalledUntil = now + STALLED_MS;
       subscriber.fullSince = 0;
       return false;
     }
+    subscriber.progress = progress;
     return true;
   }
 

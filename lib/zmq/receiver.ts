@@ -1,4 +1,5 @@
 import type { Batch } from "../zmtp/batch.ts";
+import { byteLength } from "../zmtp/bytes.ts";
 import type { Connection } from "../zmtp/connection.ts";
 import { Inbox } from "./inbox.ts";
 import { Socket } from "./socket.ts";
@@ -48,6 +49,6 @@ export abstract class Receiver extends Socket implements AsyncIterable<Uint8Arra
   }
 
   get #box(): Inbox<Uint8Array[]> {
-    return this.#inbox ??= new Inbox(this, this.options.hwm);
+    return this.#inbox ??= new Inbox<Uint8Array[]>(this, this.options, byteLength);
   }
 }

@@ -1,5 +1,5 @@
 import { Batch } from "../zmtp/batch.ts";
-import { EMPTY } from "../zmtp/bytes.ts";
+import { byteLength, EMPTY } from "../zmtp/bytes.ts";
 import type { Connection } from "../zmtp/connection.ts";
 import { Inbox } from "./inbox.ts";
 import type { SocketOptions } from "./options.ts";
@@ -26,7 +26,7 @@ export class Rep extends Socket implements AsyncIterable<Request> {
 
   constructor(options: SocketOptions = {}) {
     super("REP", options);
-    this.#inbox = new Inbox(this, this.options.hwm);
+    this.#inbox = new Inbox(this, this.options, (request) => byteLength(request.frames));
   }
 
   /** The next request; undefined once the socket is closed, or has failed, and nothing is left. */

@@ -1,6 +1,7 @@
-import { ClosedError } from "../errors.ts";
+import { ClosedError, LimitError } from "../errors.ts";
 import { Batch } from "../zmtp/batch.ts";
-import { utf8 } from "../zmtp/bytes.ts";
+import { byteLength, utf8 } from "../zmtp/bytes.ts";
+import { MAX_MESSAGE_SIZE } from "./options.ts";
 import { Socket } from "./socket.ts";
 
 /** One message for `send`: a frame or several, as bytes or as text in UTF-8. */
@@ -38,9 +39,17 @@ export abstract class Sender extends Socket {
    * The bytes of a single frame are referred to, so leave them as they are.
    *
    * @throws {ClosedError} the socket was closed before the message was taken
+   * @throws {LimitError} it is over 1 GiB
+   * @throws `failure`, when no endpoint is left that could bring a peer
    */
   async send(message: Outgoing): Promise<void> {
-    const batch = Batch.of(framesOf(message));
+    const frames = framesOf(message);
+    if (byteLength(frames) > MAX_MESSAGE_SIZE) {
+      throw new LimitError(
+        `Cannot send a message of ${byteLength(frames)} bytes: the limit is ${MAX_MESSAGE_SIZE}`,
+      );
+    }
+    const batch = Batch.of(frames);
     if (this.closed) throw this.#closedError();
     if (this.#waiting === 0 && this.sendBatch(batch) > 0) return;
     this.#waiting++;
@@ -49,7 +58,10 @@ export abstract class Sender extends Socket {
     this.#turn = new Promise((resolve) => next = resolve);
     try {
       await before;
-      while (!this.closed && this.sendBatch(batch) === 0) await this.writable();
+      while (!this.closed && this.sendBatch(batch) === 0) {
+        if (this.failure !== undefined) throw this.failure;
+        await this.writable();
+      }
       if (this.closed) throw this.#closedError();
     } finally {
       this.#waiting--;

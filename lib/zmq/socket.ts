@@ -82,8 +82,11 @@ export abstract class Socket implements ConnectionOwner {
   async bind(endpoint: string | Endpoint): Promise<string> {
     this.#assertOpen();
     const listener = await listen(this.#usable(endpoint), (stream) => this.#accept(stream));
-    if (this.#closed) await listener.close();
-    else this.#listeners.push(listener);
+    if (this.#closed) {
+      await listener.close();
+      this.#assertOpen();
+    }
+    this.#listeners.push(listener);
     this.options.onEvent({ type: "listening", endpoint: listener.endpoint });
     return listener.endpoint;
   }
@@ -163,7 +166,10 @@ export abstract class Socket implements ConnectionOwner {
 
   resume(): void {
     this.#paused = false;
-    for (const connection of this.connections) connection.resume();
+    for (const connection of this.connections) {
+      if (this.#paused) return;
+      connection.resume();
+    }
   }
 
   /** A peer is ready. */

@@ -4,7 +4,7 @@ interface Node<T> {
   parent: Node<T> | undefined;
   /** By the first byte of their label. */
   children: Map<number, Node<T>> | undefined;
-  values: Set<T> | undefined;
+  values: T[] | undefined;
 }
 
 /**
@@ -19,23 +19,22 @@ export class TopicTree<T> {
     values: undefined,
   };
 
-  /** Whether the tree had no such pair yet. */
-  add(topic: Uint8Array, value: T): boolean {
+  /** Adds a pair that the tree does not have. It keeps `topic`, so leave its bytes as they are. */
+  add(topic: Uint8Array, value: T): void {
     let node = this.#root;
     let at = 0;
     while (at < topic.length) {
       const child = node.children?.get(topic[at]!);
       if (child === undefined) {
-        node = attach(node, topic.slice(at));
+        node = attach(node, topic.subarray(at));
         break;
       }
       const common = commonLength(child.label, topic, at);
       node = common < child.label.length ? split(child, common) : child;
       at += common;
     }
-    node.values ??= new Set();
-    const before = node.values.size;
-    return node.values.add(value).size > before;
+    node.values ??= [];
+    node.values.push(value);
   }
 
   /** Whether the tree had such a pair. */
@@ -46,9 +45,11 @@ export class TopicTree<T> {
       if (child === undefined || commonLength(child.label, topic, at) < child.label.length) return false;
       node = child;
     }
-    if (!node.values?.delete(value)) return false;
+    const index = node.values?.indexOf(value) ?? -1;
+    if (index < 0) return false;
+    node.values!.splice(index, 1);
     // Empty leaves go, up to the first node that is of use.
-    while (node.parent !== undefined && !node.values?.size && !node.children?.size) {
+    while (node.parent !== undefined && !node.values?.length && !node.children?.size) {
       node.parent.children!.delete(node.label[0]!);
       node = node.parent;
     }
@@ -59,7 +60,8 @@ export class TopicTree<T> {
   match(bytes: Uint8Array, start: number, end: number, visit: (value: T) => void): void {
     let node = this.#root;
     for (;;) {
-      if (node.values !== undefined) { for (const value of node.values) visit(value); }
+      const { values } = node;
+      if (values !== undefined) { for (let i = 0; i < values.length; i++) visit(values[i]!); }
       if (start === end) return;
       const child = node.children?.get(bytes[start]!);
       if (child === undefined) return;
@@ -81,8 +83,8 @@ function attach<T>(parent: Node<T>, label: Uint8Array): Node<T> {
 
 /** Puts a node in the middle of the way to `child`, and returns it. */
 function split<T>(child: Node<T>, at: number): Node<T> {
-  const upper = attach(child.parent!, child.label.slice(0, at));
-  child.label = child.label.slice(at);
+  const upper = attach(child.parent!, child.label.subarray(0, at));
+  child.label = child.label.subarray(at);
   child.parent = upper;
   upper.children = new Map([[child.label[0]!, child]]);
   return upper;

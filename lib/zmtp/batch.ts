@@ -30,6 +30,8 @@ export class Batch {
     this.messages = 0;
     this.commands = 0;
     this.ascending = true;
+    // What one message of very many frames made large is given back.
+    if (this.starts.length > KEEP_FRAMES) this.#allocate(16);
   }
 
   /** Appends a frame with the body `bytes[start, end)`. */
@@ -119,17 +121,21 @@ export class Batch {
   }
 
   #grow(): void {
-    const size = this.starts.length * 2;
-    const starts = new Int32Array(size);
-    const ends = new Int32Array(size);
-    const flags = new Uint8Array(size);
-    starts.set(this.starts);
-    ends.set(this.ends);
-    flags.set(this.flags);
-    this.starts = starts;
-    this.ends = ends;
-    this.flags = flags;
+    const { starts, ends, flags } = this;
+    this.#allocate(starts.length * 2);
+    this.starts.set(starts);
+    this.ends.set(ends);
+    this.flags.set(flags);
+  }
+
+  #allocate(size: number): void {
+    this.starts = new Int32Array(size);
+    this.ends = new Int32Array(size);
+    this.flags = new Uint8Array(size);
   }
 }
+
+/** More frames than the largest read has. */
+const KEEP_FRAMES = 2 ** 18;
 
 const NO_BYTES = new Uint8Array(0);

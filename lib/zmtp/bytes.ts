@@ -20,10 +20,15 @@ export function keyOf(bytes: Uint8Array): string {
   return singleBytes.decode(bytes);
 }
 
-export function concat(parts: readonly Uint8Array[]): Uint8Array {
+/** How many bytes the parts have together. */
+export function byteLength(parts: readonly Uint8Array[]): number {
   let length = 0;
   for (const part of parts) length += part.length;
-  const whole = new Uint8Array(length);
+  return length;
+}
+
+export function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(byteLength(parts));
   let at = 0;
   for (const part of parts) {
     whole.set(part, at);

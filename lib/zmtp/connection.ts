@@ -29,6 +29,8 @@ export class Connection implements StreamSink {
   readonly #release: () => Uint8Array;
   readonly #hasEnded: () => boolean;
   #ending = false;
+  /** How many writes are done. */
+  #drains = 0;
 
   constructor(
     stream: ByteStream,
@@ -62,9 +64,15 @@ export class Connection implements StreamSink {
     const leftover = this.#release();
     const ended = this.#hasEnded();
     this.#stream.attach(this);
-    this.#stream.resume();
     if (leftover.length > 0) this.onData(leftover);
-    if (ended) this.onEnd();
+    if (ended) return this.onEnd();
+    // Only now: a stream that was paused may hold what came behind the leftover, and give it at once.
+    this.#stream.resume();
+  }
+
+  /** Grows whenever the system takes something that is for the peer. */
+  get progress(): number {
+    return this.#drains + this.#stream.taken / 2 ** 32;
   }
 
   /** Stops reading, so that the peer is held back. */
@@ -119,6 +127,7 @@ export class Connection implements StreamSink {
   }
 
   onDrain(): void {
+    this.#drains++;
     this.outbox.onDrain();
     if (this.outbox.empty && this.#ending) this.#stream.end();
     this.#owner.onWritable(this);

@@ -132,8 +132,8 @@ export class FrameDecoder {
     const whole = batch.frames - count;
     batch.dropLast(count);
     this.#deliver(bytes, false);
-    batch.clear();
     const { starts, ends, flags } = batch;
+    batch.clear();
     for (let i = whole; i < whole + count; i++) {
       batch.add(starts[i]! - this.#messageStart, ends[i]! - this.#messageStart, flags[i]!);
     }

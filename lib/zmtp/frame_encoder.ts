@@ -1,5 +1,7 @@
 import { type Batch, COMMAND, LONG } from "./batch.ts";
 
+/** Up to this length a body is copied byte by byte. */
+const SHORT = 64;
 /** The largest frame header: flags and a 64-bit length. */
 export const MAX_HEADER = 9;
 
@@ -55,7 +57,7 @@ export function encodedBound(batch: Batch, from: number, to: number): number {
  * @returns the position behind the last frame
  */
 export function encodeBatch(batch: Batch, from: number, to: number, target: Uint8Array, at: number): number {
-  if (!batch.ascending) return encodeEach(batch, from, to, target, at);
+  if (!batch.ascending || to - from === 1) return encodeEach(batch, from, to, target, at);
   const { starts, ends, flags, bytes } = batch;
   const first = starts[from]!;
   // Each body lands at or above its final place, as no header is longer than its share of the gap.
@@ -72,11 +74,17 @@ export function encodeBatch(batch: Batch, from: number, to: number, target: Uint
 }
 
 function encodeEach(batch: Batch, from: number, to: number, target: Uint8Array, at: number): number {
+  const { starts, ends, flags, bytes } = batch;
   for (let i = from; i < to; i++) {
-    const body = batch.frame(i);
-    at = writeHeader(target, at, batch.flags[i]!, body.length);
-    target.set(body, at);
-    at += body.length;
+    const start = starts[i]!;
+    const end = ends[i]!;
+    at = writeHeader(target, at, flags[i]!, end - start);
+    // For a short body a loop is faster than a view.
+    if (end - start <= SHORT) { for (let from = start; from < end; from++) target[at++] = bytes[from]!; }
+    else {
+      target.set(bytes.subarray(start, end), at);
+      at += end - start;
+    }
   }
   return at;
 }

@@ -122,7 +122,9 @@ class DenoStream implements ByteStream {
     if (!this.#paused) return;
     this.#paused = false;
     if (this.#reading || this.#sink === undefined) return;
-    this.#read();
+    // Not at once: whoever resumes several streams must be able to stop at the first that brings too much.
+    this.#reading = true;
+    queueMicrotask(() => this.#read());
   }
 
   async #read(): Promise<void> {

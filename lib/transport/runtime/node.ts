@@ -3,6 +3,9 @@ import { messageOf, UnreachableError } from "../../errors.ts";
 import type { ByteStream, RawListener, Runtime, StreamSink } from "../stream.ts";
 import { Latch, refused } from "./shared.ts";
 
+/** What node is given at a time, in bytes. */
+const MAX_WRITE = 64 * 1024;
+
 /** `node:net`, the fast path on Bun and the portable one everywhere. */
 export const nodeRuntime: Runtime = {
   connectTcp: (host, port, signal) => open({ host, port, noDelay: true }, signal),
@@ -78,7 +81,10 @@ export class NodeStream implements ByteStream {
   #paused = false;
   /** The end of the peer's half came after `pause`: node tells it all the same. */
   #endHeld = false;
-  #writing = 0;
+  #writing: Uint8Array | undefined;
+  /** How much of it node has. */
+  #slice = 0;
+  #ending = false;
 
   /**
    * @param name of both ends, where they have no addresses of their own
@@ -128,18 +134,30 @@ export class NodeStream implements ByteStream {
 
   write(bytes: Uint8Array): void {
     this.taken = 0;
-    this.#writing = bytes.length;
-    this.#socket.write(bytes, this.#written);
+    this.#writing = bytes;
+    this.#writeNext();
+  }
+
+  /** node does not tell how much of a write was taken before it is all of it; so no write is very large. */
+  #writeNext(): void {
+    const next = this.#writing!.subarray(this.taken, this.taken + MAX_WRITE);
+    this.#slice = next.length;
+    this.#socket.write(next, this.#written);
   }
 
   readonly #written = (error?: Error | null): void => {
     if (error) return this.close(broken(error));
-    this.taken = this.#writing;
-    if (!this.#closed.open) this.#sink?.onDrain();
+    this.taken += this.#slice;
+    if (this.#closed.open) return;
+    if (this.taken < this.#writing!.length) return this.#writeNext();
+    this.#writing = undefined;
+    if (this.#ending) this.#socket.end();
+    this.#sink?.onDrain();
   };
 
   end(): void {
-    this.#socket.end();
+    this.#ending = true;
+    if (this.#writing === undefined) this.#socket.end();
   }
 
   close(cause?: Error): void {

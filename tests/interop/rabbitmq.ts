@@ -1,0 +1,194 @@
+/** A RabbitMQ of our own, on loopback with free ports and temporary folders: one for a file of tests. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { Buffer } from "node:buffer";
+import fs from "node:fs";
+import net from "node:net";
+import process from "node:process";
+import { requirePeer, type TempDir, tempDir, waitFor } from "../helpers.ts";
+
+/** Where Debian has it; the script on PATH would change the user. */
+const SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+/** How long it may take to start, in milliseconds. */
+const BOOT_MS = 50_000;
+
+/** `it` for tests against RabbitMQ. */
+export const test = requirePeer("rabbitmq-server", fs.existsSync(SERVER));
+
+/** Everything ends when stdin does: also when the tests are killed. */
+const SCRIPT = `
+epmd -port "$ERL_EPMD_PORT" -address 127.0.0.1 >/dev/null 2>&1 &
+${SERVER} >"$1/out" 2>&1 </dev/null &
+cat >/dev/null
+setsid sh -c 'sleep 1; rm -rf "$1"' sh "$1" >/dev/null 2>&1 &
+sleep 0.1
+kill -9 0`;
+
+let running: Promise<RabbitMq> | undefined;
+
+/** The broker, started when the first test asks for it. */
+export function rabbitMq(): Promise<RabbitMq> {
+  return running ??= RabbitMq.start();
+}
+
+/** Ends it; for `after`. */
+export async function stopRabbitMq(): Promise<void> {
+  await (await running)?.stop();
+  running = undefined;
+}
+
+export class RabbitMq {
+  readonly url: string;
+  readonly http: string;
+  readonly port: number;
+  readonly #child: ChildProcess;
+  readonly #dir: TempDir;
+
+  private constructor(child: ChildProcess, dir: TempDir, port: number, httpPort: number) {
+    this.#child = child;
+    this.#dir = dir;
+    this.port = port;
+    this.url = `amqp://guest:guest@127.0.0.1:${port}`;
+    this.http = `http://127.0.0.1:${httpPort}`;
+  }
+
+  static async start(): Promise<RabbitMq> {
+    const dir = tempDir();
+    const [port, httpPort, distPort, epmdPort] = await freePorts(4);
+    fs.writeFileSync(dir.file("enabled_plugins"), "[rabbitmq_management].\n");
+    const config = [
+      `management.tcp.ip = 127.0.0.1`,
+      `management.tcp.port = ${httpPort}`,
+      `disk_free_limit.absolute = 1MB`,
+    ];
+    fs.writeFileSync(dir.file("rabbitmq.conf"), `${config.join("\n")}\n`);
+    const child = spawn("sh", ["-c", SCRIPT, "sh", dir.path], {
+      detached: true,
+      stdio: ["pipe", "ignore", "ignore"],
+      env: {
+        ...process.env,
+        HOME: dir.path,
+        RABBITMQ_NODENAME: `mqcat${port}@localhost`,
+        RABBITMQ_NODE_IP_ADDRESS: "127.0.0.1",
+        RABBITMQ_NODE_PORT: String(port),
+        RABBITMQ_DIST_PORT: String(distPort),
+        RABBITMQ_MNESIA_BASE: dir.file("mnesia"),
+        RABBITMQ_LOG_BASE: dir.file("log"),
+        RABBITMQ_ENABLED_PLUGINS_FILE: dir.file("enabled_plugins"),
+        RABBITMQ_CONFIG_FILE: dir.file("rabbitmq.conf"),
+        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: "-kernel inet_dist_use_interface {127,0,0,1}",
+        ERL_EPMD_PORT: String(epmdPort),
+        ERL_EPMD_ADDRESS: "127.0.0.1",
+      },
+    });
+    const broker = new RabbitMq(child, dir, port!, httpPort!);
+    try {
+      await waitFor(() => broker.#isUp(), BOOT_MS, "RabbitMQ to start");
+    } catch (error) {
+      const said = fs.readFileSync(dir.file("out"), "utf8").slice(-2000);
+      await broker.stop();
+      throw new Error(`RabbitMQ does not start: ${said}`, { cause: error });
+    }
+    return broker;
+  }
+
+  /** Asks the HTTP API. */
+  async api(path: string, method = "GET", body?: unknown): Promise<Response> {
+    return await fetch(`${this.http}/api${path}`, {
+      method,
+      headers: { authorization: `Basic ${btoa("guest:guest")}`, "content-type": "application/json" },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+  }
+
+  async stop(): Promise<void> {
+    const over = new Promise<void>((resolve) => this.#child.once("exit", () => resolve()));
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      this.#child.stdin!.end();
+      await over;
+    }
+    this.#dir.remove();
+  }
+
+  async #isUp(): Promise<boolean> {
+    try {
+      const response = await this.api("/overview");
+      await response.body?.cancel();
+      return response.ok;
+    } catch {
+      return false;
+    }
+  }
+}
+
+/** A TCP proxy that can cut its connections, or leave them standing and silence the server. */
+export class Proxy implements AsyncDisposable {
+  readonly url: string;
+  readonly #server: net.Server;
+  readonly #sockets = new Set<net.Socket>();
+  readonly #servers = new Set<net.Socket>();
+  readonly #frozen = new Set<net.Socket>();
+  /** How many connections there were. */
+  connections = 0;
+
+  private constructor(server: net.Server, target: number) {
+    this.#server = server;
+    this.url = `amqp://guest:guest@127.0.0.1:${(server.address() as net.AddressInfo).port}`;
+    server.on("connection", (near) => {
+      this.connections++;
+      const far = net.connect(target, "127.0.0.1");
+      this.#servers.add(far);
+      this.#pass(near, far);
+      this.#pass(far, near);
+    });
+  }
+
+  static async to(target: number): Promise<Proxy> {
+    const server = net.createServer();
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return new Proxy(server, target);
+  }
+
+  /** Ends every connection at once. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** From now on nothing of the server gets through on the connections that there are; new ones are as ever. */
+  freeze(): void {
+    for (const socket of this.#servers) this.#frozen.add(socket);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    this.cut();
+    await closed;
+  }
+
+  #pass(from: net.Socket, to: net.Socket): void {
+    this.#sockets.add(from);
+    from.on("data", (chunk: Buffer) => {
+      if (!this.#frozen.has(from) && !to.write(chunk)) {
+        from.pause();
+        to.once("drain", () => from.resume());
+      }
+    });
+    from.on("error", () => {});
+    from.on("close", () => {
+      this.#sockets.delete(from);
+      to.destroy();
+    });
+  }
+}
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => net.createServer());
+  const ports = await Promise.all(
+    servers.map((server) =>
+      new Promise<number>((resolve) =>
+        server.listen(0, "127.0.0.1", () => resolve((server.address() as net.AddressInfo).port))
+      )
+    ),
+  );
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
