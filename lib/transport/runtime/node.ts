@@ -4,7 +4,7 @@ import type { ByteStream, RawListener, Runtime, StreamSink } from "../stream.ts"
 import { Latch, refused } from "./shared.ts";
 
 /** What node is given at a time, in bytes. */
-const MAX_WRITE = 64 * 1024;
+const MAX_WRITE = 256 * 1024;
 
 /** `node:net`, the fast path on Bun and the portable one everywhere. */
 export const nodeRuntime: Runtime = {
