@@ -3,7 +3,7 @@ import process from "node:process";
 import type { Readable, Writable } from "node:stream";
 import type { Batch } from "../lib/zmtp/batch.ts";
 import { concat, text } from "../lib/zmtp/bytes.ts";
-import { EXIT } from "./errors.ts";
+import { EXIT, UsageError } from "./errors.ts";
 import type { Output } from "./io/output.ts";
 import { phrase } from "./reporter.ts";
 import type { RecordStyle } from "./records/writer.ts";
@@ -15,6 +15,41 @@ const NEWLINE = 0x0a;
 const MAX_OUTPUT = 256 * 2 ** 20;
 /** A longer topic is not put into the environment, in bytes. */
 const MAX_TOPIC = 64 * 1024;
+
+/** Options that change how messages are split or written, as far as a command has them. */
+interface Formatting {
+  readonly null?: boolean | undefined;
+  readonly json?: boolean | undefined;
+  readonly format?: string | undefined;
+  readonly separator?: string | undefined;
+}
+
+/** @throws {UsageError} an option was given that has no effect, since messages go on as they are */
+export function refuseFormatting(way: "--exec" | "--echo", options: Formatting): void {
+  const names = { null: "-0", json: "-J", format: "-f", separator: "-K" } as const;
+  for (const name of ["null", "json", "format", "separator"] as const) {
+    if (options[name] === undefined) continue;
+    throw new UsageError(`${way} passes messages on as they are, so ${names[name]} has no effect beside it`);
+  }
+}
+
+/** @throws {UsageError} options contradict each other: `-j` without `--exec`, or a form for what a command prints */
+export function checkExec(
+  options: Formatting & { readonly exec: string | undefined; readonly jobs: number | undefined },
+): void {
+  if (options.exec !== undefined) refuseFormatting("--exec", options);
+  else if (options.jobs !== undefined) {
+    throw new UsageError("-j is how many --exec commands run at a time, and there is no --exec");
+  }
+}
+
+/** The commands that run now. */
+const running = new Set<ChildProcessByStdio<Writable, Readable, null>>();
+
+/** Ends all commands at once. */
+export function killCommands(): void {
+  for (const child of running) child.kill("SIGTERM");
+}
 
 /** What a command is told of its message. */
 export interface ExecMessage {
@@ -52,6 +87,7 @@ export function execute(session: Session, command: string, message: ExecMessage)
     } catch (error) {
       return end(phrase(error));
     }
+    running.add(child);
     child.on("error", (error) => end(phrase(error)));
     child.stdin.on("error", () => {}); // It need not read its input.
     child.stdin.end(message.body);
@@ -61,6 +97,7 @@ export function execute(session: Session, command: string, message: ExecMessage)
       else chunks.push(chunk);
     });
     child.on("close", (status, signal) => {
+      running.delete(child);
       if (length > MAX_OUTPUT) end(`it printed more than ${MAX_OUTPUT} bytes`);
       else if (signal !== null) end(`it was ended by ${signal}`);
       else end(status === 0 ? undefined : `it exited with ${status}`);
@@ -91,6 +128,11 @@ export class ExecPool {
     this.#command = command;
     this.#jobs = jobs;
     this.#style = style;
+    session.onAbort(() => {
+      killCommands();
+      const lost = this.#running + this.#waiting.length;
+      if (lost > 0) session.reporter.error(`${messages(lost)} came and --exec is not done with them`);
+    });
     output.onChange = () => this.onChange();
   }
 

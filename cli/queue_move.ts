@@ -32,6 +32,7 @@ export async function moveAll(
   options: MoveOptions,
 ): Promise<void> {
   const wanted = options.count ?? Infinity;
+  const prefetch = Math.min(options.prefetch ?? 1000, wanted, 65535);
   const publisher = new Publisher(to.brokers, {
     ...to.link,
     prepare: async (connection) => void await ensureQueue(connection, to.queue),
@@ -48,7 +49,7 @@ export async function moveAll(
   const publish = (bodies: Bodies, envelope: Envelope) => publisher.publish(bodies, 0, 1, envelope) === 1;
   const consumer: Consumer = new Consumer(from.brokers, from.queue, {
     ...from.link,
-    prefetch: Math.min(options.prefetch ?? 1000, wanted, 65535),
+    prefetch,
     prepare: async (connection) => {
       const state = await findQueue(connection, from.queue);
       if (state === undefined) throw new Error(`there is no queue '${from.queue}' to move from`);
@@ -70,9 +71,11 @@ export async function moveAll(
       }
     },
   });
-  publisher.onSettled = () => {
+  const acknowledge = () => {
     // A message that came back is among the confirmed ones; which one it is nobody tells.
     if (publisher.returned > 0) return;
+    // Acknowledgements make room for messages that are not wanted, unless all wanted ones are here.
+    if (wanted <= prefetch && taken < wanted && !over) return;
     const done = publisher.takenInOrder - acknowledged;
     for (const [at, receipt] of receipts.slice(0, done).entries()) {
       // One acknowledgement serves a whole generation.
@@ -81,6 +84,9 @@ export async function moveAll(
     consumer.flush();
     receipts = receipts.slice(done);
     acknowledged += done;
+  };
+  publisher.onSettled = () => {
+    acknowledge();
     let next = 0;
     while (next < waiting.length && publish(waiting[next]!.bodies, waiting[next]!.envelope)) next++;
     if (next === 0) return;
@@ -102,7 +108,7 @@ export async function moveAll(
   while (!session.stopping && !refused() && acknowledged < wanted) {
     failure = consumer.failure ?? publisher.failure;
     if (failure !== undefined) break;
-    if (receipts.length === 0 && await consumer.isDrained()) break;
+    if (publisher.takenInOrder === taken && await consumer.isDrained()) break;
     if (options.timeout !== undefined && performance.now() - lastAt >= options.timeout) {
       failure = new TimeoutError(`nothing moved for ${options.timeout / 1000} s (-w)`);
       break;
@@ -115,6 +121,7 @@ export async function moveAll(
   while (publisher.pending > 0 && publisher.failure === undefined && performance.now() < end) {
     await publisher.changed.wait(LOOK_MS);
   }
+  acknowledge();
   await consumer.close();
   await publisher.close();
   session.counts.received = taken;

@@ -66,9 +66,8 @@ export class Reporter {
 
 /** One line of bounded length without control characters: parts of it may be a stranger's words. */
 function printable(text: string): string {
-  // deno-lint-ignore no-control-regex
-  const safe = text.replace(
-    /[\x00-\x1f\x7f-\x9f]/g,
+  const safe = text.replaceAll(
+    /\p{Cc}/gu,
     (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`,
   );
   return safe.length > MAX_LINE ? `${safe.slice(0, MAX_LINE)}…` : safe;
@@ -77,7 +76,7 @@ function printable(text: string): string {
 /** Lower-case first letter, as the lines of a program's stderr have it; names such as `ERR` stay. */
 export function phrase(error: unknown): string {
   const text = messageOf(error);
-  return /^[A-Z][a-z]/.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text;
+  return /^[A-Z][a-z ]/.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text;
 }
 
 function describeCauses(error: Error): string {

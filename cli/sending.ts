@@ -18,16 +18,27 @@ export interface SendingOptions extends PacingOptions {
 export const PATIENCE_MS = 200;
 export const DEFAULT_LINGER_MS = 30_000;
 
-/** Waits until `count` reaches `wanted`; a signal ends that, and so does `timeout`. */
+/** Whom a sender waits for before its first message. */
+export interface Awaited {
+  readonly wanted: number;
+  /** How many of them are there. */
+  readonly count: () => number;
+}
+
+/**
+ * Waits for peers; a signal ends that, and so does `needless`.
+ *
+ * @throws {TimeoutError} they did not come within `timeout` milliseconds
+ */
 export async function waitForPeers(
   session: Session,
   socket: Socket,
-  wanted: number,
-  count: () => number,
+  { wanted, count }: Awaited,
   timeout = Infinity,
+  needless: () => boolean = () => false,
 ): Promise<void> {
   const deadline = performance.now() + timeout;
-  while (count() < wanted && !session.stopping) {
+  while (count() < wanted && !session.stopping && !needless()) {
     if (socket.failure !== undefined) throw socket.failure;
     const left = deadline - performance.now();
     if (left <= 0) {
@@ -40,23 +51,32 @@ export async function waitForPeers(
 }
 
 /**
- * Sends everything that a source gives, at the pace that was asked for, and closes the socket. What was read and
- * could not be delivered is counted, and told.
+ * Waits for peers, sends everything that a source gives, at the pace that was asked for, and closes the socket. What
+ * was read and could not be delivered is counted, and told.
  */
 export async function sendAll(
   session: Session,
   socket: Sender,
   source: Source,
   options: SendingOptions,
+  awaited: Awaited,
 ): Promise<void> {
   const feed = new Feed(session, socket, source, options);
   const { counts, reporter } = session;
+  const tell = () => {
+    if (counts.unsent > 0) reporter.error(`${messages(counts.unsent)} could not be delivered`);
+    if (counts.dropped > 0) reporter.error(`dropped ${messages(counts.dropped)} that no peer had room for`);
+  };
   session.onStop(() => source.cancel());
+  session.onAbort(() => {
+    counts.unsent = feed.left + feed.held + socket.unsent;
+    tell();
+  });
   source.onEnd = () => socket.wake();
   let failure: unknown;
   let linger: number;
   try {
-    failure = await feed.run();
+    failure = await feed.run(awaited);
     linger = failure === undefined ? feed.lingerLeft() : 0;
   } catch (error) {
     // The input is at fault: what came before it is as good as ever.
@@ -66,8 +86,7 @@ export async function sendAll(
   const queued = await socket.close(linger);
   counts.sent -= queued;
   counts.unsent = feed.left + queued;
-  if (counts.unsent > 0) reporter.error(`${messages(counts.unsent)} could not be delivered`);
-  if (counts.dropped > 0) reporter.error(`dropped ${messages(counts.dropped)} that no peer had room for`);
+  tell();
   if (failure !== undefined) throw failure;
   if (counts.unsent + counts.dropped > 0) session.exitCode = EXIT.undelivered;
 }
@@ -86,11 +105,14 @@ class Feed {
   readonly #source: Source;
   readonly #options: SendingOptions;
   readonly #pacer: Pacer;
+  readonly #linger: number;
   #remaining: number;
   /** Whether what is left is not to be waited for. */
   #gaveUp = false;
-  /** When everything must be sent: set once the input has ended, or a signal came. */
-  #deadline: number | undefined;
+  /** Messages of the batch under way that are not sent. */
+  held = 0;
+  /** When it was first known that nothing more is to come, or a signal came; 0 before. */
+  #endedAt = 0;
   /** Since when nothing was taken, over any number of batches that were dropped; 0 when the last one was. */
   #stalledSince = 0;
 
@@ -100,26 +122,43 @@ class Feed {
     this.#source = source;
     this.#options = options;
     this.#pacer = new Pacer(session, options);
+    this.#linger = options.linger ?? DEFAULT_LINGER_MS;
     this.#remaining = options.count ?? Infinity;
   }
 
   /** Sends until the source or the count ends; resolves to what stopped it before that. */
-  async run(): Promise<Error | undefined> {
+  async run(awaited: Awaited): Promise<Error | undefined> {
+    // An input without messages needs no peers.
+    let empty = false;
+    const look = (batch?: Batch) => {
+      empty = batch === undefined;
+      this.held = batch?.messages ?? 0;
+      if (empty) this.#socket.wake();
+    };
+    let next: Promise<Batch | undefined> | undefined = this.#source.next();
+    next.then(look, () => look());
+    try {
+      await waitForPeers(this.#session, this.#socket, awaited, this.#options.timeout, () => empty);
+      if (this.#session.stopping && awaited.count() < awaited.wanted) throw GIVEN_UP;
+    } catch (error) {
+      this.left = (await next)?.messages ?? 0;
+      return await this.#giveUp(error as Error);
+    }
     await this.#pacer.start();
     while (this.#remaining > 0) {
-      const batch = await this.#source.next();
+      const batch = await (next ?? this.#source.next());
+      next = undefined;
       if (batch === undefined) break;
       const end = batch.skipMessages(0, this.#remaining);
+      this.held = batch.countMessages(0, end);
       for (let at = 0; at < end;) {
         await this.#pacer.turn();
         const to = this.#pacer.idle ? end : batch.messageEnd(at);
         const piece = at === 0 && to === batch.frames ? batch : batch.slice(at, to);
         const failure = await this.#send(piece);
         if (failure !== undefined) {
-          this.#gaveUp = true;
-          this.left += batch.countMessages(to, end);
-          await this.#countRest();
-          return failure === GIVEN_UP ? undefined : failure;
+          this.left = this.held;
+          return await this.#giveUp(failure);
         }
         at = to;
       }
@@ -133,8 +172,7 @@ class Feed {
   /** How long the closing may take, in milliseconds. */
   lingerLeft(): number {
     if (this.#gaveUp) return 0;
-    const linger = this.#options.linger ?? DEFAULT_LINGER_MS;
-    return this.#deadline === undefined ? linger : Math.max(0, this.#deadline - performance.now());
+    return this.#linger;
   }
 
   async #send(batch: Batch): Promise<Error | undefined> {
@@ -146,6 +184,7 @@ class Feed {
         counts.sent += sent;
         counts.bytes += batch.countBytes(at, to);
         this.#remaining -= sent;
+        this.held -= sent;
         this.#stalledSince = 0;
         at = to;
       }
@@ -153,15 +192,13 @@ class Feed {
       const now = performance.now();
       const stalledSince = this.#stalledSince ||= now;
       const left = batch.countMessages(at, batch.frames);
-      const failure = this.#givesUp(now, now - stalledSince);
-      if (failure !== undefined) {
-        this.left += left;
-        return failure;
-      }
+      const failure = this.#failing(now, stalledSince);
+      if (failure !== undefined) return failure;
       if (this.#options.onFull === "drop" && now - stalledSince >= PATIENCE_MS) {
         this.#session.reporter.warn("no peer has room: dropping messages (--on-full)");
         counts.dropped += left;
         this.#remaining -= left;
+        this.held -= left;
         return undefined;
       }
       await this.#socket.writable(this.#waitTime(now, stalledSince));
@@ -169,32 +206,40 @@ class Feed {
   }
 
   /** Why the rest cannot be delivered, if that is so. */
-  #givesUp(now: number, stalled: number): Error | undefined {
-    const { timeout, onFull, linger } = this.#options;
+  #failing(now: number, stalledSince: number): Error | undefined {
+    const { timeout, onFull } = this.#options;
+    const stalled = now - stalledSince;
     if (this.#socket.failure !== undefined) return this.#socket.failure;
     if (timeout !== undefined && stalled >= timeout) {
       return new TimeoutError(`nothing could be sent for ${timeout / 1000} s (-w)`);
     }
     if (onFull === "fail" && stalled >= PATIENCE_MS) return GIVEN_UP;
-    if (this.#source.ended || this.#session.stopping) this.#deadline ??= now + (linger ?? DEFAULT_LINGER_MS);
-    return this.#deadline !== undefined && now >= this.#deadline ? GIVEN_UP : undefined;
+    if (this.#source.ended || this.#session.stopping) this.#endedAt ||= now;
+    return now >= this.#deadline(stalledSince) ? GIVEN_UP : undefined;
   }
 
   #waitTime(now: number, stalledSince: number): number {
     const { timeout, onFull } = this.#options;
-    let until = this.#deadline ?? Infinity;
+    let until = this.#deadline(stalledSince);
     if (timeout !== undefined) until = Math.min(until, stalledSince + timeout);
     if (onFull === "drop" || onFull === "fail") until = Math.min(until, stalledSince + PATIENCE_MS);
     return Math.max(1, until - now);
   }
 
-  /** Counts what was read already behind the batch that was given up. */
-  async #countRest(): Promise<void> {
-    this.#source.cancel();
+  /** Until when the sending may stand still; without end as long as more input may come. */
+  #deadline(stalledSince: number): number {
+    return this.#endedAt === 0 ? Infinity : Math.max(this.#endedAt, stalledSince) + this.#linger;
+  }
+
+  /** Counts what was read, or is sure to come, and will not be sent. */
+  async #giveUp(reason: Error): Promise<Error | undefined> {
+    this.#gaveUp = true;
+    if (!this.#source.ended) this.#source.cancel();
     for (let batch = await this.#source.next(); batch !== undefined; batch = await this.#source.next()) {
       this.left += batch.messages;
     }
     if (this.#source.cut) this.left++;
+    return reason === GIVEN_UP ? undefined : reason;
   }
 }
 

@@ -1,7 +1,7 @@
 import fs from "node:fs";
 import os from "node:os";
 import process from "node:process";
-import { EXIT, exitCodeOf } from "./errors.ts";
+import { EXIT, exitCodeOf, UsageError } from "./errors.ts";
 import { phrase, Reporter, type Verbosity } from "./reporter.ts";
 
 /** What the diagnostic options say; every command has them. */
@@ -36,6 +36,7 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #began = performance.now();
   readonly #onStop = new Set<() => void>();
+  readonly #onAbort: (() => void)[] = [];
   #signal: StopSignal | undefined;
 
   constructor(command: string, options: SessionOptions) {
@@ -49,7 +50,7 @@ export class Session {
     this.reporter = new Reporter(command, verbosity, options.logFormat ?? "text");
     this.#options = options;
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-      process.on(signal, () => this.#stop(signal));
+      if (!isIgnored(signal)) process.on(signal, () => this.#stop(signal));
     }
   }
 
@@ -62,6 +63,11 @@ export class Session {
   onStop(callback: () => void): void {
     if (this.stopping) callback();
     else this.#onStop.add(callback);
+  }
+
+  /** Calls `callback` at the second signal, just before the end. */
+  onAbort(callback: () => void): void {
+    this.#onAbort.push(callback);
   }
 
   /** Takes a callback of `onStop` back. */
@@ -88,19 +94,21 @@ export class Session {
     const path = this.#options.readyFile;
     if (path === undefined || endpoints.length === 0) return;
     const text = `${endpoints.join("\n")}\n`;
-    if (fs.statSync(path, { throwIfNoEntry: false })?.isFIFO()) {
-      // Opening a FIFO waits for its reader, which is no reason for us to.
-      fs.writeFile(
-        path,
-        text,
-        (error) => error && this.reporter.warn(`cannot write ${path}: ${phrase(error)}`),
-      );
-      return;
+    const kind = fs.lstatSync(path, { throwIfNoEntry: false });
+    if (kind !== undefined && !kind.isFile()) {
+      // Opening a FIFO waits for its reader, which is no reason for us to. Nor is a device or a link to be replaced.
+      const told = (error: Error | null) =>
+        error && this.reporter.warn(`--ready-file '${path}': ${phrase(error)}`);
+      return fs.writeFile(path, text, told);
     }
     // A reader must never see half of it.
     const draft = `${path}.${crypto.randomUUID()}.tmp`;
-    fs.writeFileSync(draft, text, { flag: "wx" });
-    fs.renameSync(draft, path);
+    try {
+      fs.writeFileSync(draft, text, { flag: "wx" });
+      fs.renameSync(draft, path);
+    } catch (error) {
+      throw new UsageError(`--ready-file '${path}': ${phrase(error)}`, { cause: error });
+    }
   }
 
   /** Runs the command's work, and turns how it ended into the exit code. */
@@ -120,7 +128,10 @@ export class Session {
   }
 
   #stop(signal: StopSignal): void {
-    if (this.#signal !== undefined) process.exit(signalCode(signal));
+    if (this.#signal !== undefined) {
+      for (const callback of this.#onAbort) callback();
+      process.exit(signalCode(signal));
+    }
     this.#signal = signal;
     for (const callback of [...this.#onStop]) callback();
     this.#onStop.clear();
@@ -130,4 +141,14 @@ export class Session {
 /** The exit code of a program that a signal ended. */
 export function signalCode(signal: StopSignal | "SIGPIPE"): number {
   return 128 + os.constants.signals[signal];
+}
+
+/** Whether whoever started us wants a signal ignored, as nohup and a shell's `&` do. Linux tells. */
+function isIgnored(signal: StopSignal): boolean {
+  try {
+    const mask = /^SigIgn:\s*([0-9a-f]+)$/m.exec(fs.readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
+    return (BigInt(`0x${mask}`) >> BigInt(os.constants.signals[signal] - 1) & 1n) === 1n;
+  } catch {
+    return false;
+  }
 }

@@ -23,6 +23,12 @@ export interface SourceOptions {
  * @throws {UsageError} the options contradict each other, or a file cannot be read
  */
 export function sourceOf(options: SourceOptions, repeat: boolean, rule: TopicRule = {}): Source {
+  for (const text of options.data) {
+    // The runtime gives words in UTF-8 and has replaced what is none.
+    if (text.includes("\ufffd")) {
+      throw new UsageError("-D takes text in UTF-8; other bytes can come from a file (-F) or stdin");
+    }
+  }
   const fixed = [...options.data.map((text) => Buffer.from(text, "utf8")), ...options.file.map(readFile)];
   const framing = framingOf("--in", options.in, options);
   if (fixed.length > 0) {

@@ -23,6 +23,8 @@ export default command({
 /** Prints what could stand at the end of `words`; the shell's script calls this at each tab. */
 export async function complete(words: string[]): Promise<void> {
   const root = new RootCommand();
+  // A name of two words is found behind its first one only.
+  root.command("queue", "a message queue at an AMQP broker");
   for (const { name, summary, load } of COMMANDS) {
     const completer = root.command(name, summary);
     for (const { long, short, description, isFlag, words } of describeOptions((await load()).default)) {

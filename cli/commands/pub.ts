@@ -6,7 +6,7 @@ import { describeEvents, open, planEndpoints } from "../endpoints.ts";
 import { EXIT } from "../errors.ts";
 import { delivery, diagnostics, ending, endpoints, input, pacing, readiness } from "../options.ts";
 import { repeats } from "../pacer.ts";
-import { messages, PATIENCE_MS, sendAll, waitForPeers } from "../sending.ts";
+import { messages, PATIENCE_MS, sendAll } from "../sending.ts";
 import { Session } from "../session.ts";
 import { sourceOf } from "../source.ts";
 import { text, word } from "../values.ts";
@@ -48,11 +48,11 @@ export default command({
         onEvent: describeEvents(session),
       });
       await open(session, socket, plan);
-      await waitForPeers(session, socket, values.waitPeers ?? 1, () => socket.subscribers, values.timeout);
+      const awaited = { wanted: values.waitPeers ?? 1, count: () => socket.subscribers };
       // The socket drops for one subscriber at a time, so the sending itself only ever waits.
       const onFull = values.onFull === "fail" ? "fail" : "block";
       try {
-        await sendAll(session, socket, source, { ...values, onFull });
+        await sendAll(session, socket, source, { ...values, onFull }, awaited);
       } finally {
         session.counts.dropped += socket.dropped;
         if (socket.dropped > 0) {

@@ -2,6 +2,7 @@ import { Pull } from "../../lib/zmq/pull.ts";
 import examples from "../cheats/pull.md" with { type: "text" };
 import { command } from "../command.ts";
 import { describeEvents, open, planEndpoints } from "../endpoints.ts";
+import { checkExec } from "../exec.ts";
 import { diagnostics, ending, endpoints, exec, output, readiness, receiving } from "../options.ts";
 import { receiveAll, styleOf } from "../receiving.ts";
 import { Session } from "../session.ts";
@@ -12,6 +13,7 @@ export default command({
   examples,
   action(values, operands) {
     const plan = planEndpoints("pull", "bind", values, operands);
+    checkExec(values);
     const session = new Session("pull", values);
     const style = styleOf(session, values, false);
     return session.run(async () => {

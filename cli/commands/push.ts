@@ -4,7 +4,7 @@ import { command } from "../command.ts";
 import { describeEvents, open, planEndpoints } from "../endpoints.ts";
 import { delivery, diagnostics, ending, endpoints, input, pacing, readiness } from "../options.ts";
 import { repeats } from "../pacer.ts";
-import { sendAll, waitForPeers } from "../sending.ts";
+import { sendAll } from "../sending.ts";
 import { Session } from "../session.ts";
 import { sourceOf } from "../source.ts";
 
@@ -19,8 +19,8 @@ export default command({
     return session.run(async () => {
       const socket = new Push({ hwm: values.hwm, onEvent: describeEvents(session) });
       await open(session, socket, plan);
-      await waitForPeers(session, socket, values.waitPeers ?? 0, () => socket.peers, values.timeout);
-      await sendAll(session, socket, source, values);
+      const awaited = { wanted: values.waitPeers ?? 0, count: () => socket.peers };
+      await sendAll(session, socket, source, values, awaited);
     });
   },
 });

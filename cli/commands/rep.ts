@@ -6,7 +6,7 @@ import examples from "../cheats/rep.md" with { type: "text" };
 import { command, flag, group, type Values } from "../command.ts";
 import { describeEvents, open, planEndpoints } from "../endpoints.ts";
 import { TimeoutError, UsageError } from "../errors.ts";
-import { execute } from "../exec.ts";
+import { checkExec, execute, killCommands, refuseFormatting } from "../exec.ts";
 import type { Source } from "../io/input.ts";
 import { Output } from "../io/output.ts";
 import { delivery, diagnostics, ending, endpoints, exec, input, output, readiness } from "../options.ts";
@@ -69,6 +69,8 @@ function responderFor(session: Session, values: Values<typeof options>): Respond
     values.exec === undefined ? "" : "--exec",
     fixed ? "-D or -F" : "",
   ].filter(Boolean);
+  checkExec(values);
+  if (values.echo) refuseFormatting("--echo", values);
   if (ways.length > 1) throw new UsageError(`${ways.join(" and ")} are different ways to reply: choose one`);
   const output = new Output(1);
   if (values.echo) {
@@ -77,6 +79,7 @@ function responderFor(session: Session, values: Values<typeof options>): Respond
   }
   if (values.exec !== undefined) {
     const command = values.exec;
+    session.onAbort(killCommands);
     return {
       output,
       jobs: values.jobs ?? 1,

@@ -10,7 +10,7 @@ import { diagnostics, ending, endpoints, input, output, pacing, readiness } from
 import { Pacer, type PacingOptions, repeats } from "../pacer.ts";
 import { outputFailure, styleOf } from "../receiving.ts";
 import { type RecordWriter, recordWriter } from "../records/writer.ts";
-import { waitForPeers } from "../sending.ts";
+import { messages, waitForPeers } from "../sending.ts";
 import { Session } from "../session.ts";
 import { sourceOf } from "../source.ts";
 import { integer } from "../values.ts";
@@ -43,7 +43,8 @@ export default command({
     return session.run(async () => {
       const socket = new Req({ onEvent: describeEvents(session) });
       await open(session, socket, plan);
-      await waitForPeers(session, socket, values.waitPeers ?? 0, () => socket.peers, values.timeout);
+      const awaited = { wanted: values.waitPeers ?? 0, count: () => socket.peers };
+      await waitForPeers(session, socket, awaited, values.timeout);
       session.onStop(() => source.cancel());
       try {
         await askAll(session, socket, source, stdout, writer, values);
@@ -69,21 +70,41 @@ async function askAll(
   const { counts } = session;
   let remaining = options.count ?? Infinity;
   await pacer.start();
-  for (let batch = await source.next(); batch !== undefined; batch = await source.next()) {
-    for (let at = 0; at < batch.frames; at = batch.messageEnd(at)) {
-      await pacer.turn();
-      if (stdout.failure !== undefined || session.stopping) return;
-      const frames = batch.copy(at, batch.messageEnd(at));
-      const reply = await ask(session, socket, frames, options.timeout);
-      if (reply === undefined) return;
-      counts.sent++;
-      counts.received++;
-      for (const frame of reply) counts.bytes += frame.length;
-      const record = Batch.of(reply);
-      writer.write(record, 0, record.frames, socket.lastPeer);
-      if (stdout.full) await stdout.drained();
-      else stdout.flush();
-      if (--remaining === 0) return source.cancel();
+  let left = 0;
+  try {
+    await askEach();
+  } finally {
+    // What was read and has no reply is told, whatever the reason.
+    if (remaining > 0) {
+      source.cancel();
+      for (let batch = await source.next(); batch !== undefined; batch = await source.next()) {
+        left += batch.messages;
+      }
+      if (source.cut) left++;
+    }
+    counts.unsent = left;
+    if (left > 0) session.reporter.error(`${messages(left)} had no reply`);
+  }
+
+  async function askEach(): Promise<void> {
+    for (let batch = await source.next(); batch !== undefined; batch = await source.next()) {
+      for (let at = 0; at < batch.frames; at = batch.messageEnd(at)) {
+        left = Math.min(remaining, batch.countMessages(at, batch.frames));
+        await pacer.turn();
+        if (stdout.failure !== undefined || session.stopping) return;
+        const frames = batch.copy(at, batch.messageEnd(at));
+        const reply = await ask(session, socket, frames, options.timeout);
+        if (reply === undefined) return;
+        left--;
+        counts.sent++;
+        counts.received++;
+        for (const frame of reply) counts.bytes += frame.length;
+        const record = Batch.of(reply);
+        writer.write(record, 0, record.frames, socket.lastPeer);
+        if (stdout.full) await stdout.drained();
+        else stdout.flush();
+        if (--remaining === 0) return source.cancel();
+      }
     }
   }
 }
@@ -104,7 +125,6 @@ async function ask(
     return await socket.request(frames, abort.signal);
   } catch (error) {
     if (error === STOPPED) return undefined;
-    session.counts.unsent++;
     throw error;
   } finally {
     clearTimeout(timer);

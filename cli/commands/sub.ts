@@ -3,6 +3,7 @@ import { utf8 } from "../../lib/zmtp/bytes.ts";
 import examples from "../cheats/sub.md" with { type: "text" };
 import { command, group, list, option } from "../command.ts";
 import { describeEvents, open, planEndpoints } from "../endpoints.ts";
+import { checkExec } from "../exec.ts";
 import { diagnostics, ending, endpoints, exec, output, readiness, receiving } from "../options.ts";
 import { receiveAll, styleOf } from "../receiving.ts";
 import { Session } from "../session.ts";
@@ -32,6 +33,7 @@ export default command({
   examples,
   action(values, operands) {
     const plan = planEndpoints("sub", "connect", values, operands);
+    checkExec(values);
     const session = new Session("sub", values);
     const separator = values.separator === undefined ? undefined : utf8(values.separator);
     const style = styleOf(session, values, true, separator);

@@ -19,7 +19,7 @@ export interface Source {
   cancel(): void;
   /** Whether `cancel` left the beginning of a message behind. */
   readonly cut: boolean;
-  /** Whether nothing more is to come but what `next` gives without waiting. */
+  /** Whether the input is sure to end without anybody's doing: it has ended, or it is a file. */
   readonly ended: boolean;
   /** Called when `ended` becomes true while nobody waits in `next`. */
   onEnd: () => void;
@@ -45,13 +45,14 @@ export class Input implements Source {
   #finished = false;
   #cancelled = false;
   #failure: Error | undefined;
-  ended = false;
+  ended: boolean;
   cut = false;
   onEnd: () => void = () => {};
 
   /** @param prefix bytes that stay in front of every buffer, for frames that all messages share */
   constructor(fd: number, splitter: Splitter, prefix: Uint8Array = new Uint8Array(0)) {
     this.#fd = fd;
+    this.ended = isFile(fd);
     this.#splitter = splitter;
     this.#prefix = prefix;
     this.#buffer = this.#allocate(READ);
@@ -167,5 +168,13 @@ export class Input implements Source {
         });
       attempt();
     });
+  }
+}
+
+function isFile(fd: number): boolean {
+  try {
+    return fs.fstatSync(fd).isFile();
+  } catch {
+    return false;
   }
 }

@@ -20,7 +20,7 @@ export class Messages implements Source {
 
   next(): Promise<Batch | undefined> {
     if (this.#next === this.#messages.length && this.#repeat) this.#next = 0;
-    const message = this.#cancelled ? undefined : this.#messages[this.#next++];
+    const message = this.#cancelled && this.#repeat ? undefined : this.#messages[this.#next++];
     return Promise.resolve(message === undefined ? undefined : Batch.of(message));
   }
 

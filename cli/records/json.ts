@@ -59,6 +59,7 @@ export function fromRecord(line: string, topic: Uint8Array | undefined): Uint8Ar
   if (parts === undefined && body === undefined) {
     throw new RecordError("it has none of the members body, body_base64, parts and parts_base64");
   }
+  if (parts !== undefined && body !== undefined) throw new RecordError("it has both a body and parts");
   const frames = parts ?? [body!];
   return own === undefined ? frames : [own, ...frames];
 }

@@ -1,5 +1,5 @@
 import { ClosedError, EndpointError, LimitError } from "../errors.ts";
-import { type Endpoint, parseEndpoint } from "../transport/endpoint.ts";
+import { type Endpoint, formatEndpoint, parseEndpoint } from "../transport/endpoint.ts";
 import type { ByteStream, Listener } from "../transport/stream.ts";
 import { listen } from "../transport/transport.ts";
 import type { Batch } from "../zmtp/batch.ts";
@@ -98,8 +98,14 @@ export abstract class Socket implements ConnectionOwner {
    */
   connect(endpoint: string | Endpoint): void {
     this.#assertOpen();
+    const target = this.#usable(endpoint);
+    if ("port" in target && (target.port === 0 || target.host === "*")) {
+      throw new EndpointError(
+        `Cannot connect to ${formatEndpoint(target)}: port 0 and host '*' are for binding`,
+      );
+    }
     const dialer: Dialer = new Dialer(
-      this.#usable(endpoint),
+      target,
       this.options,
       (stream, name) => this.#serve(stream, name, dialer),
     );

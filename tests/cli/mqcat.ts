@@ -105,10 +105,16 @@ export async function through(
   return received.stdout;
 }
 
-/** Starts a script in bash, in which `mqcat` is the program. */
+/**
+ * Starts a script in bash, in which `mqcat` is the program. `"${MQCAT[@]}"` is it too, without a shell around it: as
+ * the last command of a pipeline in the background its process id is `$!`.
+ */
 export function shell(script: string, options: StartOptions = {}): Program {
   const quoted = program.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
-  return new Program(["bash", "-c", `mqcat() { ${quoted} "$@"; }\n${script}`], options);
+  return new Program(
+    ["bash", "-c", `MQCAT=(${quoted}); mqcat() { "\${MQCAT[@]}" "$@"; }\n${script}`],
+    options,
+  );
 }
 
 const running = new Set<Program>();
@@ -288,6 +294,16 @@ export async function settled<T>(look: () => T, what: string): Promise<T> {
     what,
   );
   return last;
+}
+
+/** The memory of a process that is resident, in bytes; 0 once it has ended. */
+export function residentBytes(pid: number): number {
+  try {
+    return 1024 *
+      Number(/^VmRSS:\s+(\d+) kB/m.exec(fs.readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
 }
 
 /** How many bytes a process has read so far, from whatever it reads. */

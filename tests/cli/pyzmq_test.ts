@@ -29,7 +29,8 @@ for _ in range(count):
     if kind == "REP": socket.send_multipart(receive())
     if kind in ("PUSH", "XPUB", "REQ"): send()
     if kind in ("PULL", "SUB", "REQ"): receive()
-socket.close()
+# A SUB would wait for a publisher to unsubscribe at.
+socket.close(0 if kind in ("SUB", "PULL") else None)
 context.term()  # Waits for what is unsent.
 `;
 

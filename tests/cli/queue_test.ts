@@ -6,7 +6,7 @@ import process from "node:process";
 import { after, describe } from "node:test";
 import { fileURLToPath } from "node:url";
 import { tempDir, waitFor } from "../helpers.ts";
-import { rabbitMq, stopRabbitMq, test } from "../interop/rabbitmq.ts";
+import { Proxy, rabbitMq, stopRabbitMq, test } from "../interop/rabbitmq.ts";
 import {
   type Exit,
   PATIENCE,
@@ -41,6 +41,11 @@ async function well(args: readonly string[], stdin?: string | Uint8Array): Promi
   const { code, stdout, stderr } = await queue(args, stdin === undefined ? {} : { stdin });
   assert.deepEqual([code, stderr], [0, ""], args.join(" "));
   return stdout.toString();
+}
+
+/** How many messages are ready; undefined while there is no such queue. */
+async function ready(name: string): Promise<string | undefined> {
+  return /^messages_ready: (\d+)/m.exec((await queue(["info", name, "-q"])).stdout.toString())?.[1];
 }
 
 const lines = (count: number) => Array.from({ length: count }, (_, i) => `line ${i + 1}\n`).join("");
@@ -141,6 +146,33 @@ describe("queue", () => {
     assert.equal(await well(["get", "bound", "--drain"]), "one\ntwo\n");
     const none = await queue(["put", "--exchange", "none", "-D", "x"]);
     assert.deepEqual([none.code, /no exchange 'none' in vhost/.test(none.stderr)], [1, true], none.stderr);
+  });
+
+  test("a connection that is cut under load - put and get go on, and no line is lost", async () => {
+    const { port } = await rabbitMq();
+    await using proxy = await Proxy.to(port);
+    const stdin = lines(40_000);
+    using put = await startQueue(["put", "cut lines", "--url", proxy.url, "--summary"], { stdin });
+    await waitFor(async () => Number(await ready("cut lines")) > 1000, PATIENCE, "the first lines");
+    proxy.cut();
+    const { code, stderr } = await put.exit();
+    assert.deepEqual([code, summaryOf(stderr)["confirmed"]], [0, 40_000], stderr);
+    assert.match(stderr, /^mqcat: queue put: lost amqp:.*connecting again$/m);
+    assert.doesNotMatch(stderr, /guest/);
+    using get = await startQueue(["get", "cut lines", "--drain", "--url", proxy.url]);
+    await get.waitForStdout(/line 2000\n/);
+    proxy.cut();
+    const got = await get.exit();
+    assert.equal(got.code, 0, got.stderr);
+    assert.equal(new Set(got.stdout.toString().trimEnd().split("\n")).size, 40_000);
+  });
+
+  test("a signal - put waits for the confirms of what it read, and keeps to the code", async () => {
+    using put = await startQueue(["put", "signalled"], { stdin: "a\nb\n", open: true });
+    await waitFor(async () => await ready("signalled") === "2", PATIENCE, "both lines");
+    put.kill("SIGTERM");
+    assert.equal((await put.exit()).code, 143);
+    assert.equal(await well(["get", "signalled", "--drain"]), "a\nb\n");
   });
 
   test("a full queue that rejects - exit 5, with the count and the remedy", async () => {
@@ -246,11 +278,13 @@ describe("queue", () => {
     await well(["declare", "classic peek"]);
     await well(["declare", "quorum peek", "--type", "quorum"]);
     for (const name of ["classic peek", "quorum peek"]) {
-      await well(["put", name], "a\nb\nc\n");
-      const { code, stdout, stderr } = await queue(["peek", name, "-n", "2"]);
-      assert.deepEqual([code, stdout.toString()], [0, "a\nb\n"]);
-      assert.match(stderr, /marked as redelivered/);
-      assert.equal(await well(["get", name, "--drain"]), "a\nb\nc\n");
+      await well(["put", name], lines(100));
+      for (const count of [2, 50, 200]) {
+        const { code, stdout, stderr } = await queue(["peek", name, "-n", `${count}`]);
+        assert.deepEqual([code, stdout.toString()], [0, lines(Math.min(count, 100))]);
+        assert.match(stderr, /marked as redelivered/);
+      }
+      assert.equal(await well(["get", name, "--drain"]), lines(100));
     }
     const missing = await queue(["peek", "nothing"]);
     assert.deepEqual([missing.code, missing.stderr], [1, "mqcat: queue peek: there is no queue 'nothing'\n"]);
@@ -332,6 +366,8 @@ describe("queue", () => {
     const unknown = await queue(["put", "x", "--drain"]);
     assert.match(unknown.stderr, /unknown option '--drain': queue get has it/);
     assert.match((await queue(["gte", "x"])).stderr, /did you mean queue get\?/);
+    const completed = await run(["complete", "--", "queue", "put", "--exc"]);
+    assert.match(completed.stdout.toString(), /^--exchange\t/);
     const help = await run(["queue", "--help"]);
     assert.deepEqual([help.code, /queue put .*queue move /s.test(help.stdout.toString())], [0, true]);
   });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import net from "node:net";
 import { after, describe } from "node:test";
+import tls from "node:tls";
 import type { AmqpError } from "../../lib/amqp/amqp_error.ts";
 import { Consumer, type ConsumerOptions } from "../../lib/amqp/client/consumer.ts";
 import { connectAmqp, type LinkEvent } from "../../lib/amqp/client/link.ts";
@@ -11,6 +12,7 @@ import { parseAmqpUrl } from "../../lib/amqp/client/url.ts";
 import { type BasicProperties, decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
 import { Decimal, type FieldTable, Timestamp, TypedNumber } from "../../lib/amqp/types/field_value.ts";
 import { waitFor } from "../helpers.ts";
+import { certificate } from "../unit/stream_adapters.ts";
 import { Proxy, rabbitMq, stopRabbitMq, test } from "./rabbitmq.ts";
 
 after(stopRabbitMq);
@@ -274,6 +276,24 @@ describe("queue client", () => {
     assert.equal(await connection.closed, undefined);
   });
 
+  test("amqps - through TLS, with a certificate that we trust, and not with one that we do not", async () => {
+    const { port } = await rabbitMq();
+    const { cert, key } = certificate();
+    const server = tls.createServer({ cert, key }, (near) => {
+      const far = net.connect(port, "127.0.0.1");
+      near.pipe(far).pipe(near);
+      for (const socket of [near, far]) socket.on("error", () => {});
+    });
+    server.on("tlsClientError", () => {});
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const brokers = parseAmqpUrl(`amqps://localhost:${(server.address() as net.AddressInfo).port}`);
+    const connection = await connectAmqp(brokers, { tls: { ca: cert } });
+    assert.equal(await findQueue(connection, "no such queue"), undefined);
+    await connection.close();
+    await assert.rejects(connectAmqp(brokers), /certificate|self.signed|issuer/i);
+    await new Promise((resolve) => server.close(resolve));
+  });
+
   test("declare - is repeatable; something else is told with its difference", async () => {
     const { url } = await rabbitMq();
     const connection = await connectAmqp(parseAmqpUrl(url));
@@ -294,6 +314,15 @@ describe("queue client", () => {
       /its x-max-length is not set, and 5 was asked for/,
     );
     await assert.rejects(declareQueue(connection, "amq.mine"), /ACCESS_REFUSED/);
+    const channel = await connection.open();
+    assert.equal(await channel.get("declared"), undefined);
+    const sent = await publisher(url);
+    await publish(sent, ["got"], to("declared"));
+    await sent.close();
+    const got = (await channel.get("declared"))!;
+    assert.deepEqual([textOf(got.body), got.messageCount, got.deliveryTag], ["got", 0, 1]);
+    channel.ack(got.deliveryTag, false);
+    await channel.close();
     await connection.close();
   });
 

@@ -85,6 +85,12 @@ export class RawPeer extends Collector implements Disposable {
     this.#socket.write(Buffer.concat(parts.map((part) => typeof part === "string" ? bytes(part) : part)));
   }
 
+  /** The same, and waits until the system has taken them. */
+  flush(...parts: (Uint8Array | string)[]): Promise<void> {
+    const data = Buffer.concat(parts.map((part) => typeof part === "string" ? bytes(part) : part));
+    return new Promise((resolve) => this.#socket.write(data, () => resolve()));
+  }
+
   /** Waits for the next `count` bytes behind those that were taken before. */
   async take(count: number): Promise<Uint8Array> {
     const from = this.#taken;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ClosedError, Pub, Pull, Push, Rep, Req, Sub } from "../../mod.ts";
-import { deadline, waitFor } from "../helpers.ts";
+import { deadline, tempDir, waitFor } from "../helpers.ts";
 import { batchOf, inproc, numbers, scoped, SocketLog, texts } from "../sockets.ts";
 import { rawListener, RawPeer } from "./raw_peer.ts";
 
@@ -203,6 +203,21 @@ describe("close - who waits", () => {
     await pull.close();
     await assert.rejects(pull.bind(LOCAL), ClosedError);
     assert.throws(() => pull.connect("tcp://127.0.0.1:9"), ClosedError);
+  });
+
+  it("bind - one that is under way ends with ClosedError, and listens nowhere", async () => {
+    using dir = tempDir();
+    for (const where of [LOCAL, `ipc://${dir.file("s")}`]) {
+      const log = new SocketLog();
+      const pull = new Pull({ onEvent: log.onEvent });
+      const binding = pull.bind(where);
+      const closing = pull.close();
+      await assert.rejects(deadline(binding), ClosedError);
+      await deadline(closing);
+      assert.deepEqual(log.of("listening"), []);
+    }
+    await using next = scoped(new Pull());
+    await next.bind(`ipc://${dir.file("s")}`);
   });
 
   it("at once - behind connect leaves no peer behind, whatever the transport", async () => {

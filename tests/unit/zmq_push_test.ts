@@ -1,7 +1,7 @@
 /** PUSH: who gets what, what waits, and where it goes when a peer is lost. Inproc streams buffer nothing by themselves. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ClosedError, Pull, Push } from "../../mod.ts";
+import { ClosedError, Pub, Pull, Push } from "../../mod.ts";
 import { deadline, waitFor } from "../helpers.ts";
 import { batchOf, inproc, numbers, scoped, texts } from "../sockets.ts";
 
@@ -215,10 +215,31 @@ describe("push - send", () => {
     assert.equal(push.closed, true);
   });
 
+  it("send - those that wait, and later ones, end with the failure when no endpoint is left", async () => {
+    await using wrong = scoped(new Pub());
+    await using push = scoped(new Push());
+    push.connect(await wrong.bind("tcp://127.0.0.1:0"));
+    const waiting = [push.send("1"), push.send("2")];
+    for (const one of [...waiting, waitFor(() => push.failure).then(() => push.send("3"))]) {
+      await assert.rejects(deadline(one), (error) => error !== undefined && error === push.failure);
+    }
+    assert.match(push.failure!.message, /PUSH talks to PULL/);
+    assert.equal(push.unsent, 0);
+  });
+
   it("options - numbers out of their range are refused", () => {
     assert.throws(() => new Push({ hwm: 0 }), RangeError);
     assert.throws(() => new Push({ hwmBytes: NaN }), RangeError);
     assert.throws(() => new Pull({ maxMessageSize: 2 ** 30 + 1 }), RangeError);
     assert.throws(() => new Pull({ maxPeers: -1 }), RangeError);
+    for (const handshakeTimeout of [Infinity, 2 ** 31, NaN, 0]) {
+      assert.throws(() => new Push({ handshakeTimeout }), RangeError);
+    }
+    for (
+      const [first, longest] of [[0, 10], [10, 5], [NaN, 10], [1, NaN], [1, Infinity], [1, 2 ** 31]] as const
+    ) {
+      assert.throws(() => new Push({ reconnect: { first, longest } }), RangeError);
+    }
+    new Push({ handshakeTimeout: 2 ** 31 - 1, reconnect: { first: 1, longest: 1 } });
   });
 });

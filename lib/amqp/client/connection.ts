@@ -62,7 +62,9 @@ export class AmqpConnection implements StreamSink, FrameSink {
     this.closed = stream.closed.then((cause) => this.#onClosed(cause));
     stream.attach(this);
     tuned.reader.handOver(this);
-    if (tuned.heartbeat > 0) this.#timer = setInterval(() => this.#beat(tuned.heartbeat), tuned.heartbeat * 500);
+    if (tuned.heartbeat > 0) {
+      this.#timer = setInterval(() => this.#beat(tuned.heartbeat), tuned.heartbeat * 500);
+    }
   }
 
   /** Whether so much waits to be written that publishing should wait for `onWritable`. */
@@ -178,9 +180,9 @@ export class AmqpConnection implements StreamSink, FrameSink {
     const { name, args } = decodeMethod(bytes, start, end);
     switch (name) {
       case "connection.blocked":
-        return this.events.onBlocked?.(this.blocked = args.reason);
       case "connection.unblocked":
-        return this.events.onBlocked?.(this.blocked = undefined);
+        this.blocked = name === "connection.blocked" ? args.reason : undefined;
+        return this.events.onBlocked?.(this.blocked);
       case "connection.close-ok":
         return this.#stream.close();
       case "connection.close":
@@ -224,7 +226,8 @@ export class AmqpConnection implements StreamSink, FrameSink {
   #onClosed(cause: Error | undefined): Error | undefined {
     this.#over = true;
     clearInterval(this.#timer);
-    const reason = this.#last?.cause ?? cause ?? (this.#closing ? undefined : new UnreachableError("The connection was closed"));
+    const reason = this.#last?.cause ?? cause ??
+      (this.#closing ? undefined : new UnreachableError("The connection was closed"));
     for (const channel of [...this.#channels.values()]) {
       channel.end(reason ?? new ClosedError("The connection was closed"));
     }

@@ -6,6 +6,9 @@ import { Link, type LinkOptions } from "./link.ts";
 import type { Signal } from "./signal.ts";
 import type { Broker } from "./url.ts";
 
+/** Ours to choose, so that it is known before the first delivery; it need not be unique beyond the channel. */
+const CONSUMER_TAG = "mqcat";
+
 /** How to consume. */
 export interface ConsumerOptions extends LinkOptions {
   /** How many messages may be unacknowledged, 1 to 65 535. 1000 unless told. */
@@ -34,7 +37,6 @@ export class Consumer {
   readonly #link: Link;
   #channel: Channel | undefined;
   #connection: AmqpConnection | undefined;
-  #tag = "";
   #delivered = 0;
   #paused = false;
 
@@ -95,8 +97,12 @@ export class Consumer {
     const before = this.#delivered;
     try {
       const args = { queue: this.#queue, passive: true };
-      const { messageCount } = await channel.call("queue.declare", args, "queue.declare-ok");
-      return messageCount === 0 && this.#delivered === before;
+      // RabbitMQ's reply overtakes deliveries that were under way when it was asked, but not when it is asked again.
+      for (let i = 0; i < 2; i++) {
+        const { messageCount } = await channel.call("queue.declare", args, "queue.declare-ok");
+        if (messageCount > 0 || this.#delivered !== before) return false;
+      }
+      return true;
     } catch {
       return false; // The connection was lost, or the link fails with this.
     }
@@ -105,7 +111,7 @@ export class Consumer {
   /** Ends the deliveries; what was delivered can still be acknowledged. */
   async cancel(): Promise<void> {
     try {
-      await this.#channel?.call("basic.cancel", { consumerTag: this.#tag }, "basic.cancel-ok");
+      await this.#channel?.call("basic.cancel", { consumerTag: CONSUMER_TAG }, "basic.cancel-ok");
     } catch {
       // A lost connection delivers nothing either.
     }
@@ -139,9 +145,8 @@ export class Consumer {
       else if (error !== undefined) connection.abort(error);
     });
     await channel.call("basic.qos", { prefetchCount: this.#options.prefetch ?? 1000 }, "basic.qos-ok");
-    // Deliveries may come right behind the reply.
-    const { consumerTag } = await channel.call("basic.consume", { queue: this.#queue }, "basic.consume-ok");
-    this.#tag = consumerTag;
+    const args = { queue: this.#queue, consumerTag: CONSUMER_TAG };
+    await channel.call("basic.consume", args, "basic.consume-ok");
     if (this.#paused) connection.pause();
   }
 

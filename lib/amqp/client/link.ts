@@ -52,7 +52,9 @@ export async function connectAmqp(
   const timeout = options.handshakeTimeout ?? 10_000;
   let failure: Error | undefined;
   for (const broker of brokers) {
-    const late = new HandshakeTimeoutError(`${formatBroker(broker)} did not answer within ${timeout / 1000} s`);
+    const late = new HandshakeTimeoutError(
+      `${formatBroker(broker)} did not answer within ${timeout / 1000} s`,
+    );
     const attempt = new AbortController();
     const timer = setTimeout(() => attempt.abort(late), timeout);
     const stop = () => attempt.abort(options.signal!.reason);

@@ -61,10 +61,16 @@ async function ask(base: string, { user, password, vhost }: Broker, path: string
     );
   }
   if (response.status === 401) {
-    throw new RefusedError(`The HTTP API at ${base} does not let '${user}' in (it may need the tag 'management')`);
+    throw new RefusedError(
+      `The HTTP API at ${base} does not let '${user}' in (it may need the tag 'management')`,
+    );
   }
   if (response.status === 404) {
-    throw new RefusedError(`The HTTP API at ${base} knows no ${path.split("/").length > 4 ? "such queue" : `virtual host '${vhost}'`}`);
+    throw new RefusedError(
+      `The HTTP API at ${base} knows no ${
+        path.split("/").length > 4 ? "such queue" : `virtual host '${vhost}'`
+      }`,
+    );
   }
   if (!response.ok) throw new UnreachableError(`The HTTP API at ${base} answered ${response.status}`);
   try {

@@ -49,6 +49,8 @@ interface Run {
   left: number;
   /** How many more there were that were settled before a connection broke. */
   gone: number;
+  /** Whether one of those was refused. */
+  goneRefused: boolean;
   /** The delivery tag of the first one on the channel of now. */
   firstTag: number;
 }
@@ -148,6 +150,7 @@ export class Publisher {
       count,
       left: count,
       gone: 0,
+      goneRefused: false,
       firstTag: 0,
     };
     for (let i = from, at = 0; i < end; i++) {
@@ -231,8 +234,8 @@ export class Publisher {
   #advance(run: Run): void {
     if (this.#gap) return;
     const taken = takenAtFront(run);
-    this.#takenRuns += run.gone + taken;
-    this.#gap = taken < run.count;
+    this.#gap = taken < run.count || run.goneRefused;
+    if (!run.goneRefused) this.#takenRuns += taken + (this.#gap ? 0 : run.gone);
   }
 
   #onConfirm(tag: number, multiple: boolean, taken: boolean): void {
@@ -283,7 +286,7 @@ export class Publisher {
     }
     this.takenInOrder = this.#takenRuns;
     const front = this.#runs[0];
-    if (front !== undefined && !this.#gap) this.takenInOrder += front.gone + takenAtFront(front);
+    if (front !== undefined && !this.#gap) this.takenInOrder += takenAtFront(front);
     this.onSettled();
     this.#pump();
     this.changed.fire();
@@ -312,6 +315,7 @@ function unsettled(run: Run): Run {
     count: kept.length,
     left: kept.length,
     gone: run.gone + run.count - kept.length,
+    goneRefused: run.goneRefused || run.states.includes(REFUSED),
   };
 }
 

@@ -6,6 +6,8 @@ export interface Broker {
   readonly endpoint: HostEndpoint;
   readonly user: string;
   readonly password: string;
+  /** Whether the URL gave it. */
+  readonly hasPassword: boolean;
   readonly vhost: string;
   /** Seconds between heartbeats that we ask for; undefined leaves it to the server. */
   readonly heartbeat: number | undefined;
@@ -71,6 +73,7 @@ function parseOne(text: string): Broker[] {
   const shared = {
     user: decode(user, "the user"),
     password: decode(password ?? (at < 0 ? "guest" : ""), "the password"),
+    hasPassword: password !== undefined,
     vhost: decode(path ?? "", "the virtual host") || "/",
     heartbeat: heartbeatOf(text, query),
   };

@@ -1,0 +1,39 @@
+import { declareQueue } from "../../../lib/amqp/client/queues.ts";
+import examples from "../../cheats/queue-declare.md" with { type: "text" };
+import { command, flag, group, list, option } from "../../command.ts";
+import { diagnostics } from "../../options.ts";
+import { argument, broker, queueSession, targetOf, withConnection } from "../../queue.ts";
+import { oneOf } from "../../values.ts";
+
+const kind = group("Queue", {
+  type: option(
+    "--type <type>",
+    "classic, quorum or stream (the broker's default)",
+    oneOf("classic", "quorum", "stream"),
+  ),
+  argument: list("-a, --argument <name=value>", "an argument, such as x-max-length=1000 (repeats)", argument),
+  notDurable: flag("--not-durable", "the queue is gone when the broker restarts"),
+  autoDelete: flag("--auto-delete", "the queue goes with its last consumer"),
+});
+
+export default command({
+  argument: ["<queue...>", "what to declare, durable unless told"],
+  options: { ...broker, ...kind, ...diagnostics },
+  examples,
+  action(values, operands) {
+    const session = queueSession("declare", values);
+    const args = Object.fromEntries(values.argument);
+    if (values.type !== undefined) args["x-queue-type"] = values.type;
+    return session.run(() =>
+      withConnection(targetOf(session, values), async (connection) => {
+        for (const queue of operands) {
+          await declareQueue(connection, queue, {
+            durable: !values.notDurable,
+            autoDelete: values.autoDelete ?? false,
+            arguments: args,
+          });
+        }
+      })
+    );
+  },
+});

@@ -1,0 +1,39 @@
+import { findQueue } from "../../../lib/amqp/client/queues.ts";
+import examples from "../../cheats/queue-delete.md" with { type: "text" };
+import { command, flag, group } from "../../command.ts";
+import { diagnostics } from "../../options.ts";
+import { broker, queueSession, targetOf, withConnection } from "../../queue.ts";
+import { messages } from "../../sending.ts";
+
+const conditions = group("Queue", {
+  ifEmpty: flag("--if-empty", "only when no message is in it"),
+  ifUnused: flag("--if-unused", "only when nobody consumes it"),
+});
+
+export default command({
+  argument: ["<queue...>", "what to delete, with the messages in it"],
+  options: { ...broker, ...conditions, ...diagnostics },
+  examples,
+  action(values, operands) {
+    const session = queueSession("delete", values);
+    const { ifEmpty = false, ifUnused = false } = values;
+    return session.run(() =>
+      withConnection(targetOf(session, values), async (connection) => {
+        for (const queue of operands) {
+          // The broker itself would say nothing.
+          if (await findQueue(connection, queue) === undefined) {
+            throw new Error(`there is no queue '${queue}'`);
+          }
+          const channel = await connection.open();
+          const { messageCount } = await channel.call(
+            "queue.delete",
+            { queue, ifEmpty, ifUnused },
+            "queue.delete-ok",
+          );
+          session.counts.dropped += messageCount;
+          session.reporter.info(`deleted '${queue}' with ${messages(messageCount)}`);
+        }
+      })
+    );
+  },
+});

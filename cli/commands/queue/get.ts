@@ -1,0 +1,34 @@
+import examples from "../../cheats/queue-get.md" with { type: "text" };
+import { command, flag, group, option } from "../../command.ts";
+import { UsageError } from "../../errors.ts";
+import { diagnostics, ending, exec, output } from "../../options.ts";
+import { broker, prefetch, queueSession, targetOf } from "../../queue.ts";
+import { getAll } from "../../queue_get.ts";
+import { styleOf } from "../../receiving.ts";
+import { oneOf } from "../../values.ts";
+
+const taking = group("Delivery", {
+  drain: flag("--drain", "end when the queue is empty"),
+  onError: option(
+    "--on-error <what>",
+    "when --exec fails: requeue (1 s later), or reject: to the dead-letter exchange, or dropped without one",
+    oneOf("requeue", "reject"),
+  ),
+});
+
+export default command({
+  argument: ["<queue>", "what to take from; it is declared durable if it is missing"],
+  options: { ...broker, ...output, ...ending, ...prefetch, ...taking, ...exec, ...diagnostics },
+  examples,
+  action(values, operands) {
+    if (operands.length > 1) throw new UsageError("messages are taken from one queue");
+    if (values.onError !== undefined && values.exec === undefined) {
+      throw new UsageError(
+        "--on-error says what becomes of a message whose --exec failed, and there is no --exec",
+      );
+    }
+    const session = queueSession("get", values);
+    const style = styleOf(session, values, false);
+    return session.run(() => getAll(session, targetOf(session, values), operands[0]!, style, values));
+  },
+});

@@ -1,0 +1,70 @@
+import { managementUrl, queueInfo } from "../../../lib/amqp/client/management.ts";
+import { findQueue } from "../../../lib/amqp/client/queues.ts";
+import type { Broker } from "../../../lib/amqp/client/url.ts";
+import { messageOf, UnreachableError } from "../../../lib/errors.ts";
+import examples from "../../cheats/queue-info.md" with { type: "text" };
+import { command, flag, group } from "../../command.ts";
+import { UsageError } from "../../errors.ts";
+import { diagnostics } from "../../options.ts";
+import { broker, http, httpOf, queueSession, targetOf, withConnection } from "../../queue.ts";
+import type { Session } from "../../session.ts";
+import { print } from "./print.ts";
+
+type Facts = Record<string, unknown>;
+
+/** What is shown of all that the HTTP API tells. */
+const SHOWN = ["vhost", "type", "durable", "auto_delete", "exclusive", "arguments", "state", "message_bytes"];
+
+export default command({
+  argument: ["<queue>", "which queue"],
+  options: {
+    ...broker,
+    ...http,
+    ...group("Output", { json: flag("-J, --json", "the same as one JSON object") }),
+    ...diagnostics,
+  },
+  examples,
+  action(values, operands) {
+    if (operands.length > 1) throw new UsageError("info is about one queue");
+    const queue = operands[0]!;
+    const session = queueSession("info", values);
+    return session.run(() => {
+      const target = targetOf(session, values);
+      return withConnection(target, async (connection) => {
+        const state = await findQueue(connection, queue);
+        if (state === undefined) throw new Error(`there is no queue '${queue}'`);
+        const facts: Facts = {
+          name: queue,
+          messages_ready: state.messageCount,
+          consumers: state.consumerCount,
+          ...await more(session, target.brokers[0]!, httpOf(values), queue),
+        };
+        const lines = values.json ? [JSON.stringify(facts)] : Object.entries(facts).map(describe);
+        await print(session, lines);
+      });
+    });
+  },
+});
+
+/** What the HTTP API adds; without one AMQP's figures have to do. */
+async function more(
+  session: Session,
+  broker: Broker,
+  http: string | undefined,
+  queue: string,
+): Promise<Facts> {
+  try {
+    const info = await queueInfo(http ?? managementUrl(broker), broker, queue) as unknown as Facts;
+    return Object.fromEntries(
+      SHOWN.filter((name) => info[name] !== undefined).map((name) => [name, info[name]]),
+    );
+  } catch (error) {
+    if (http !== undefined || !(error instanceof UnreachableError)) throw error;
+    session.reporter.warn(`only what AMQP tells: ${messageOf(error)}`);
+    return {};
+  }
+}
+
+function describe([name, value]: [string, unknown]): string {
+  return `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`;
+}

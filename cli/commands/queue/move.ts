@@ -1,0 +1,36 @@
+import examples from "../../cheats/queue-move.md" with { type: "text" };
+import { command, group, option } from "../../command.ts";
+import { UsageError } from "../../errors.ts";
+import { diagnostics, ending } from "../../options.ts";
+import { broker, prefetch, queueSession, targetOf } from "../../queue.ts";
+import { moveAll } from "../../queue_move.ts";
+import { word } from "../../values.ts";
+
+export default command({
+  argument: ["<words...>", "FROM TO: two queues; TO is declared durable if it is missing"],
+  options: {
+    ...broker,
+    ...group("Broker", { toUrl: option("--to-url <url>", "the broker of TO, when it is another one", word) }),
+    ...ending,
+    ...group("Delivery", {
+      prefetch: { ...prefetch.prefetch, description: "have so many messages under way (1000)" },
+    }),
+    ...diagnostics,
+  },
+  examples,
+  action(values, operands) {
+    const [from, to] = operands;
+    if (from === undefined || to === undefined || operands.length > 2) {
+      throw new UsageError("expected two queues (try: mqcat queue move failed jobs)");
+    }
+    if (from === to && values.toUrl === undefined) {
+      throw new UsageError(`'${from}' cannot be moved to itself: it would never end`);
+    }
+    const session = queueSession("move", values);
+    return session.run(() => {
+      const source = targetOf(session, values);
+      const target = values.toUrl === undefined ? source : targetOf(session, values, values.toUrl);
+      return moveAll(session, { ...source, queue: from }, { ...target, queue: to }, values);
+    });
+  },
+});

@@ -1,0 +1,110 @@
+import { Consumer } from "../../../lib/amqp/client/consumer.ts";
+import { findQueue } from "../../../lib/amqp/client/queues.ts";
+import { formatBroker } from "../../../lib/amqp/client/url.ts";
+import examples from "../../cheats/queue-peek.md" with { type: "text" };
+import { command, group } from "../../command.ts";
+import { TimeoutError, UsageError } from "../../errors.ts";
+import { Output } from "../../io/output.ts";
+import { diagnostics, ending, output } from "../../options.ts";
+import { broker, prefetch, queueSession, type Target, targetOf } from "../../queue.ts";
+import { queueWriter } from "../../queue_records.ts";
+import { outputFailure, styleOf } from "../../receiving.ts";
+import type { RecordStyle } from "../../records/writer.ts";
+import type { Session } from "../../session.ts";
+
+/** How many messages are shown unless told. */
+const COUNT = 10;
+/** How long the broker may keep them back, another consumer being the only active one for instance. */
+const TIMEOUT_MS = 5000;
+/** How often it is asked whether there are more, in milliseconds. */
+const LOOK_MS = 50;
+
+export default command({
+  argument: ["<queue>", "whose first messages are shown, and stay"],
+  options: {
+    ...broker,
+    ...output,
+    ...group("Timing", {
+      count: { ...prefetch.prefetch, flags: ending.count.flags, description: "show so many messages (10)" },
+      timeout: {
+        ...ending.timeout,
+        description: "give up (exit 3) when the broker keeps them back so long (5s)",
+      },
+    }),
+    ...diagnostics,
+  },
+  examples,
+  action(values, operands) {
+    if (operands.length > 1) throw new UsageError("peek shows one queue");
+    const session = queueSession("peek", values);
+    const style = styleOf(session, values, false);
+    const { count = COUNT, timeout = TIMEOUT_MS } = values;
+    return session.run(() => peek(session, targetOf(session, values), operands[0]!, style, count, timeout));
+  },
+});
+
+/**
+ * Consumes as many messages as are to be shown, acknowledges none, and leaves: so they go back to where they were. On
+ * quorum queues that holds for one consumer that goes away; what is rejected, or was taken by `basic.get`, goes to the
+ * end (RabbitMQ 3.10).
+ */
+async function peek(
+  session: Session,
+  { brokers, link }: Target,
+  queue: string,
+  style: RecordStyle,
+  count: number,
+  timeout: number,
+): Promise<void> {
+  const { counts } = session;
+  const out = new Output(1);
+  const write = queueWriter(out, style);
+  const endpoint = formatBroker(brokers[0]!);
+  let lastAt = performance.now();
+  let failure: Error | undefined;
+  let generation = 1;
+  const consumer: Consumer = new Consumer(brokers, queue, {
+    ...link,
+    prefetch: count,
+    prepare: async (connection) => {
+      if (await findQueue(connection, queue) === undefined) throw new Error(`there is no queue '${queue}'`);
+    },
+    onDelivery(delivery) {
+      if (counts.received === count || consumer.generation !== generation) return;
+      lastAt = performance.now();
+      counts.received++;
+      counts.bytes += delivery.content.bodyEnd - delivery.content.bodyStart;
+      write(delivery, endpoint);
+    },
+    onBatchEnd() {
+      out.flush();
+      if (out.full) consumer.pause();
+      consumer.changed.fire();
+    },
+  });
+  out.onChange = () => out.failure === undefined ? consumer.resume() : consumer.changed.fire();
+  session.onStop(() => consumer.changed.fire());
+  await consumer.start();
+  generation = consumer.generation;
+  while (counts.received < count && !session.stopping && out.failure === undefined) {
+    failure = consumer.failure;
+    // After a reconnect the first ones would come again.
+    if (consumer.generation !== generation) failure = new Error("the connection was lost: try again");
+    if (failure !== undefined || !out.full && await consumer.isDrained()) break;
+    if (!out.full && performance.now() - lastAt >= timeout) {
+      failure = new TimeoutError(`the broker kept messages back for ${timeout / 1000} s (-w)`);
+      break;
+    }
+    await consumer.changed.wait(LOOK_MS);
+  }
+  await out.drained();
+  await consumer.close();
+  if (counts.received > 0) {
+    session.reporter.warn(
+      "the broker cannot just show messages: they went back, marked as redelivered, " +
+        "and a quorum queue has counted a delivery of each",
+    );
+  }
+  failure = outputFailure(session, out) ?? failure;
+  if (failure !== undefined) throw failure;
+}

@@ -1,0 +1,86 @@
+import { Publisher } from "../../../lib/amqp/client/publisher.ts";
+import { ensureQueue } from "../../../lib/amqp/client/queues.ts";
+import { type BasicProperties, encodeProperties } from "../../../lib/amqp/properties.ts";
+import examples from "../../cheats/queue-put.md" with { type: "text" };
+import { command, group, list, option } from "../../command.ts";
+import { UsageError } from "../../errors.ts";
+import { Input } from "../../io/input.ts";
+import { delivery, diagnostics, ending, input, pacing } from "../../options.ts";
+import { repeats } from "../../pacer.ts";
+import { broker, queueSession, targetOf } from "../../queue.ts";
+import { packPlain, packRecords, putAll } from "../../queue_put.ts";
+import { parseProperty } from "../../queue_records.ts";
+import { splitterFor } from "../../records/splitter.ts";
+import { framingOf, sourceOf } from "../../source.ts";
+import { text, word } from "../../values.ts";
+
+const envelope = group("Messages", {
+  exchange: option("--exchange <name>", "publish to this exchange instead of a queue", word),
+  topic: option("-t, --topic <key>", "the routing key, with --exchange", text),
+  header: list("-H, --header <name: value>", "add a header (repeats)", header),
+  property: list(
+    "-P, --property <name: value>",
+    "set a property, such as content_type (repeats)",
+    parseProperty,
+  ),
+});
+
+export default command({
+  argument: ["[queue]", "where to put them; it is declared durable if it is missing"],
+  options: {
+    ...broker,
+    ...input,
+    ...envelope,
+    ...ending,
+    ...pacing,
+    ...group("Delivery", { linger: delivery.linger }),
+    ...diagnostics,
+  },
+  examples,
+  action(values, operands) {
+    const [queue] = operands;
+    const { exchange, topic } = values;
+    if ((queue === undefined) === (exchange === undefined)) {
+      throw new UsageError("name either a queue or an exchange (try: mqcat queue put jobs)");
+    }
+    if (operands.length > 1) {
+      throw new UsageError("messages are put into one queue (an exchange can fan them out)");
+    }
+    if (queue !== undefined && topic !== undefined) {
+      throw new UsageError("-t is the routing key for --exchange; a queue is reached by its name");
+    }
+    const properties: BasicProperties = { deliveryMode: 2, ...Object.fromEntries(values.property) };
+    if (values.header.length > 0) properties.headers = Object.fromEntries(values.header);
+    const isJson = framingOf("--in", values.in, values) === "json";
+    const fixed = values.data.length + values.file.length > 0;
+    const source = isJson && !fixed
+      ? new Input(0, splitterFor("lines", {}))
+      : sourceOf(values, repeats(values));
+    const routingKey = queue ?? topic;
+    const pack = isJson
+      ? packRecords({ exchange: exchange ?? "", routingKey, properties }, queue !== undefined)
+      : packPlain({
+        exchange: exchange ?? "",
+        routingKey: routingKey ?? "",
+        properties: encodeProperties(properties),
+      });
+    const session = queueSession("put", values);
+    return session.run(async () => {
+      const { brokers, link } = targetOf(session, values);
+      const publisher = new Publisher(brokers, {
+        ...link,
+        prepare: async (connection) => {
+          if (queue !== undefined) await ensureQueue(connection, queue);
+        },
+      });
+      await publisher.start();
+      await putAll(session, publisher, source, pack, values);
+    });
+  },
+});
+
+function header(value: string): [name: string, value: string] {
+  const match = /^([^:]+):\s*([^]*)$/.exec(value);
+  if (match === null) throw new Error("expected 'name: value'");
+  return [match[1]!.trim(), match[2]!];
+}

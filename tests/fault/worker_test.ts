@@ -1,0 +1,115 @@
+/** Workers that die and come back while a push streams numbered lines. */
+import assert from "node:assert/strict";
+import { describe } from "node:test";
+import { bytesRead, settled, start, summaryOf, test } from "../cli/mqcat.ts";
+
+/** Numbered lines of 1000 bytes, so that the system's buffers hold few of them. */
+const lines = (from: number, to: number) => {
+  const numbers = [];
+  for (let n = from; n <= to; n++) numbers.push(`${n}`.padEnd(999, ".") + "\n");
+  return numbers.join("");
+};
+const numbersOf = (text: string) => text.split("\n").slice(0, -1).map((line) => Number.parseInt(line, 10));
+const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
+
+describe("a killed worker", () => {
+  test("what it had not been sent goes to the others, once; a restarted one takes part again", async () => {
+    const FIRST = 60_000;
+    const TOTAL = 62_000;
+    using push = start(["push", "@:0", "--wait-peers", "2", "--summary", "-v"], { open: true });
+    const endpoint = await push.readyEndpoint();
+    using good = start(["pull", `>${endpoint}`, "--transient", "-v"]);
+    using doomed = start(["pull", `>${endpoint}`, "-v"]);
+    await push.waitForStderr(/connected: [^]*connected: /);
+    push.write(lines(1, 100));
+    await doomed.waitForStdout(/^\d+\.+\n/);
+    // From here on it is as slow as can be: its buffers and its queue fill up, and the other one gets the rest.
+    doomed.kill("SIGSTOP");
+    push.write(lines(101, FIRST));
+    await settled(
+      () => `${bytesRead(push.pid)} ${good.stdout.length}`,
+      "the stream to have passed the slow worker",
+    );
+    doomed.kill("SIGKILL");
+    const printed = numbersOf((await doomed.exit()).stdout.toString());
+    await push.waitForStderr(/lost tcp|disconnected/);
+
+    using restarted = start(["pull", `>${endpoint}`, "--transient", "-v"]);
+    await restarted.waitForStderr(/connected: /);
+    push.write(lines(FIRST + 1, TOTAL));
+    push.end();
+    const { code, stderr } = await push.exit();
+    const { sent, unsent, dropped } = summaryOf(stderr);
+    // A message that the system took is sent, as far as a push can know.
+    assert.deepEqual([code, sent, unsent, dropped], [0, TOTAL, 0, 0]);
+
+    const others = numbersOf((await good.exit()).stdout.toString());
+    const later = numbersOf((await restarted.exit()).stdout.toString());
+    assert.ok(later.length > 0, "the restarted one got its share");
+    const seen = new Set([...printed, ...others, ...later]);
+    assert.equal(seen.size, printed.length + others.length + later.length, "nothing came twice");
+
+    // What is missing had gone into the dead worker's kernel buffers: all of it before what its queue gave back.
+    const missing = range(1, TOTAL).filter((number) => !seen.has(number));
+    const returned = outOfOrder(others).concat(outOfOrder(later));
+    assert.ok(returned.length > 0, "its queue was dealt anew");
+    assert.ok(Math.max(...missing) < Math.min(...returned), `${missing.at(-1)} and ${returned[0]}`);
+    assert.ok(Math.min(...missing) > Math.max(...printed));
+    assert.ok(Math.max(...missing) <= FIRST, "nothing that came after its death is missing");
+  });
+
+  test("with workers that keep up, only what was on its way is missing, and nobody waits", async () => {
+    const TOTAL = 6000;
+    using push = start(["push", "@:0", "--wait-peers", "3", "--rate", "3000", "--summary", "-v"], {
+      stdin: range(1, TOTAL).map((number) => `${number}\n`).join(""),
+    });
+    const endpoint = await push.readyEndpoint();
+    const workers = [0, 1, 2].map(() => start(["pull", `>${endpoint}`, "--transient"]));
+    using _one = workers[0]!;
+    using _two = workers[1]!;
+    using _three = workers[2]!;
+    await workers[0]!.waitForStdout(/(.*\n){100}/);
+    workers[0]!.kill("SIGKILL");
+    using again = start(["pull", `>${endpoint}`, "--transient"]);
+    await again.waitForStdout(/\n/);
+    workers[1]!.kill("SIGTERM");
+    const { code, stderr } = await push.exit();
+    assert.deepEqual([code, summaryOf(stderr)["sent"]], [0, TOTAL]);
+    const outputs = await Promise.all(
+      [...workers, again].map(async (worker) => numbersOf((await worker.exit()).stdout.toString())),
+    );
+    const all = outputs.flat();
+    assert.equal(new Set(all).size, all.length, "nothing came twice");
+    const seen = new Set(all);
+    const missing = range(1, TOTAL).filter((number) => !seen.has(number));
+    // At 1000 a second for each worker, a worker's death is noticed before many are lost.
+    assert.ok(missing.length < 500, `${missing.length} are missing`);
+    for (const number of missing) assert.ok(number > outputs[0]!.at(-1)!);
+  });
+
+  test("all workers are gone for a while: push keeps what it has not sent", async () => {
+    using first = start(["pull", ":0"]);
+    const endpoint = await first.readyEndpoint();
+    using push = start(["push", endpoint, "--summary", "-v"], { stdin: "1\n2\n", open: true });
+    await first.waitForStdout(/2\n/);
+    first.kill("SIGKILL");
+    await push.waitForStderr(/lost tcp|disconnected/);
+    push.write("3\n4\n");
+    await push.waitForStderr(/trying again/);
+    using second = start(["pull", endpoint, "--transient"]);
+    await second.waitForStdout(/^3\n4\n$/);
+    push.write("5\n");
+    push.end();
+    assert.equal((await push.exit()).code, 0);
+    assert.deepEqual(numbersOf((await second.exit()).stdout.toString()), [3, 4, 5]);
+  });
+});
+
+/** The numbers that came after a larger one. */
+function outOfOrder(numbers: readonly number[]): number[] {
+  let most = 0;
+  return numbers.filter((number) => {
+    most = Math.max(most, number);
+    return number < most;
+  });
+}
