@@ -23,6 +23,8 @@ export interface Awaited {
   readonly wanted: number;
   /** How many of them are there. */
   readonly count: () => number;
+  /** Whether they were asked for, so that even an input without messages waits for them. */
+  readonly asked: boolean;
 }
 
 /**
@@ -33,7 +35,7 @@ export interface Awaited {
 export async function waitForPeers(
   session: Session,
   socket: Socket,
-  { wanted, count }: Awaited,
+  { wanted, count }: Omit<Awaited, "asked">,
   timeout = Infinity,
   needless: () => boolean = () => false,
 ): Promise<void> {
@@ -128,7 +130,7 @@ class Feed {
 
   /** Sends until the source or the count ends; resolves to what stopped it before that. */
   async run(awaited: Awaited): Promise<Error | undefined> {
-    // An input without messages needs no peers.
+    // An input without messages needs no peers, unless they were asked for.
     let empty = false;
     const look = (batch?: Batch) => {
       empty = batch === undefined;
@@ -138,7 +140,13 @@ class Feed {
     let next: Promise<Batch | undefined> | undefined = this.#source.next();
     next.then(look, () => look());
     try {
-      await waitForPeers(this.#session, this.#socket, awaited, this.#options.timeout, () => empty);
+      await waitForPeers(
+        this.#session,
+        this.#socket,
+        awaited,
+        this.#options.timeout,
+        () => empty && !awaited.asked,
+      );
       if (this.#session.stopping && awaited.count() < awaited.wanted) throw GIVEN_UP;
     } catch (error) {
       this.left = (await next)?.messages ?? 0;

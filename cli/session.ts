@@ -1,7 +1,7 @@
 import fs from "node:fs";
 import os from "node:os";
 import process from "node:process";
-import { EXIT, exitCodeOf, UsageError } from "./errors.ts";
+import { EXIT, exitCodeOf } from "./errors.ts";
 import { phrase, Reporter, type Verbosity } from "./reporter.ts";
 
 /** What the diagnostic options say; every command has them. */
@@ -107,7 +107,7 @@ export class Session {
       fs.writeFileSync(draft, text, { flag: "wx" });
       fs.renameSync(draft, path);
     } catch (error) {
-      throw new UsageError(`--ready-file '${path}': ${phrase(error)}`, { cause: error });
+      throw new Error(`--ready-file '${path}': ${phrase(error)}`, { cause: error });
     }
   }
 

@@ -48,7 +48,11 @@ export default command({
         onEvent: describeEvents(session),
       });
       await open(session, socket, plan);
-      const awaited = { wanted: values.waitPeers ?? 1, count: () => socket.subscribers };
+      const awaited = {
+        wanted: values.waitPeers ?? 1,
+        count: () => socket.subscribers,
+        asked: values.waitPeers !== undefined,
+      };
       // The socket drops for one subscriber at a time, so the sending itself only ever waits.
       const onFull = values.onFull === "fail" ? "fail" : "block";
       try {

@@ -19,7 +19,11 @@ export default command({
     return session.run(async () => {
       const socket = new Push({ hwm: values.hwm, onEvent: describeEvents(session) });
       await open(session, socket, plan);
-      const awaited = { wanted: values.waitPeers ?? 0, count: () => socket.peers };
+      const awaited = {
+        wanted: values.waitPeers ?? 0,
+        count: () => socket.peers,
+        asked: values.waitPeers !== undefined,
+      };
       await sendAll(session, socket, source, values, awaited);
     });
   },
