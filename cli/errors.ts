@@ -31,8 +31,6 @@ export function exitCodeOf(error: unknown): number {
     case "ERR_PROTOCOL":
     case "ERR_UNREACHABLE":
       return EXIT.refused;
-    case "ERR_NOT_DELIVERED":
-      return EXIT.undelivered;
     default:
       return EXIT.failure;
   }

@@ -7,7 +7,6 @@ export type ErrorCode =
   | "ERR_AUTH"
   | "ERR_UNREACHABLE"
   | "ERR_ADDRESS_IN_USE"
-  | "ERR_NOT_DELIVERED"
   | "ERR_LIMIT"
   | "ERR_CLOSED"
   | "ERR_AMQP_CHANNEL"

@@ -54,11 +54,6 @@ export class Connection implements StreamSink {
     return this.#stream.remote;
   }
 
-  /** The address of this end, in the form of an endpoint. */
-  get local(): string {
-    return this.#stream.local;
-  }
-
   /** Takes over the stream, with what came behind the handshake, be it the end. */
   start(): void {
     const leftover = this.#release();

@@ -10,26 +10,35 @@ const binding = group("Binding", {
   argument: list("-a, --argument <name=value>", "an argument, for headers exchanges (repeats)", argument),
 });
 
-export default command({
-  argument: ["<words...>", "QUEUE EXCHANGE: what gets the messages, and of which exchange"],
-  options: { ...broker, ...binding, ...diagnostics },
-  examples,
-  action(values, operands) {
-    const [queue, exchange] = operands;
-    if (queue === undefined || exchange === undefined || operands.length > 2) {
-      throw new UsageError(
-        "expected a queue and an exchange (try: mqcat queue bind jobs amq.topic -t 'job.#')",
+/** `queue bind` and `queue unbind`, which differ in the method alone. */
+export function bindingCommand(verb: "bind" | "unbind", operands: string, examples: string) {
+  return command({
+    argument: ["<words...>", operands],
+    options: { ...broker, ...binding, ...diagnostics },
+    examples,
+    action(values, [queue, exchange, ...more]) {
+      if (queue === undefined || exchange === undefined || more.length > 0) {
+        throw new UsageError(
+          `expected a queue and an exchange (try: mqcat queue ${verb} jobs amq.topic -t 'job.#')`,
+        );
+      }
+      const session = queueSession(verb, values);
+      return session.run(() =>
+        withConnection(targetOf(session, values), async (connection) => {
+          const channel = await connection.open();
+          for (const routingKey of values.topic.length === 0 ? [""] : values.topic) {
+            const args = { queue, exchange, routingKey, arguments: Object.fromEntries(values.argument) };
+            if (verb === "bind") await channel.call("queue.bind", args, "queue.bind-ok");
+            else await channel.call("queue.unbind", args, "queue.unbind-ok");
+          }
+        })
       );
-    }
-    const session = queueSession("bind", values);
-    return session.run(() =>
-      withConnection(targetOf(session, values), async (connection) => {
-        const channel = await connection.open();
-        for (const routingKey of values.topic.length === 0 ? [""] : values.topic) {
-          const args = { queue, exchange, routingKey, arguments: Object.fromEntries(values.argument) };
-          await channel.call("queue.bind", args, "queue.bind-ok");
-        }
-      })
-    );
-  },
-});
+    },
+  });
+}
+
+export default bindingCommand(
+  "bind",
+  "QUEUE EXCHANGE: what gets the messages, and of which exchange",
+  examples,
+);
