@@ -1,0 +1,60 @@
+/** Writes a man page for each command to dist/man/, from the definitions and the cheats that the help shows. */
+import fs from "node:fs";
+import { fileURLToPath } from "node:url";
+import exitCodes from "../cli/cheats/exit-codes.md" with { type: "text" };
+import type { Command, Title } from "../cli/command.ts";
+import { COMMANDS } from "../cli/commands/mod.ts";
+import denoJson from "../deno.json" with { type: "json" };
+
+/** The page of one command, in man(7)'s macros. */
+export function manPage({ name, summary }: Title, { argument, options, examples }: Command): string {
+  const page = `mqcat-${name.replaceAll(" ", "-")}`;
+  const lines = [
+    `.TH "${page.toUpperCase()}" 1 "" "mqcat ${denoJson.version}"`,
+    ".SH NAME",
+    `${roff(page)} \\- ${roff(summary)}`,
+    ".SH SYNOPSIS",
+    `.B mqcat ${roff(name)}`,
+    roff(`[options] ${argument?.[0] ?? ""}`.trim()),
+  ];
+  if (argument !== undefined) lines.push(".PP", roff(`${argument[0]}: ${argument[1]}`));
+  let heading = "";
+  for (const { flags, description, group } of Object.values(options)) {
+    if (group !== heading) lines.push(`.SH ${roff(group.toUpperCase())}`);
+    heading = group;
+    lines.push(".TP", `.B ${roff(flags)}`, roff(description));
+  }
+  lines.push(".SH EXAMPLES", ...cheat(examples), ".SH EXIT STATUS", ...cheat(exitCodes));
+  return `${lines.join("\n")}\n`;
+}
+
+/** A cheat's paragraphs; what is indented stays as it is. */
+function cheat(markdown: string): string[] {
+  const lines: string[] = [];
+  let verbatim = false;
+  for (const line of markdown.replace(/^Examples:\n/, "").trim().split("\n")) {
+    const indented = line.startsWith("    ");
+    if (indented !== verbatim && line !== "") {
+      lines.push(indented ? ".PP\n.nf\n.RS" : ".RE\n.fi\n.PP");
+      verbatim = indented;
+    }
+    if (line !== "") lines.push(roff(indented ? line.slice(4) : line));
+  }
+  if (verbatim) lines.push(".RE\n.fi");
+  return lines;
+}
+
+/** Text in which nothing is taken for a macro or an escape. */
+function roff(text: string): string {
+  return text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replace(/^(?=[.'])/, "\\&");
+}
+
+if (import.meta.main) {
+  const folder = fileURLToPath(new URL("../dist/man/", import.meta.url));
+  fs.mkdirSync(folder, { recursive: true });
+  for (const entry of COMMANDS) {
+    const file = `${folder}mqcat-${entry.name.replaceAll(" ", "-")}.1`;
+    fs.writeFileSync(file, manPage(entry, (await entry.load()).default));
+    console.log(file);
+  }
+}
