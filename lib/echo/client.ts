@@ -2,7 +2,8 @@ import { ClosedError, UnreachableError } from "../errors.ts";
 import { type Endpoint, formatEndpoint } from "../transport/endpoint.ts";
 import type { ByteStream, StreamSink, TransportOptions } from "../transport/stream.ts";
 import { connect } from "../transport/transport.ts";
-import { InactivityTimer, MAX_TIMER } from "./inactivity.ts";
+import { MAX_TIMER } from "../transport/waiting.ts";
+import { InactivityTimer } from "./inactivity.ts";
 import { WriteBuffer } from "./write_buffer.ts";
 
 /** How long connecting may take, unless told, in milliseconds. */

@@ -1,5 +1,4 @@
-/** The longest time that a timer of the runtime takes, in milliseconds. */
-export const MAX_TIMER = 2 ** 31 - 1;
+import { MAX_TIMER } from "../transport/waiting.ts";
 
 /**
  * Calls back once when nothing has happened for some time. `touch` only reads the clock, so it may be called for

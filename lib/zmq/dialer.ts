@@ -2,6 +2,7 @@ import { isFinal } from "../errors.ts";
 import { type Endpoint, formatEndpoint } from "../transport/endpoint.ts";
 import type { ByteStream } from "../transport/stream.ts";
 import { connect } from "../transport/transport.ts";
+import { sleep } from "../transport/waiting.ts";
 import type { ResolvedOptions } from "./options.ts";
 
 /** Runs one connection from its first byte to its end; resolves to how it ended and never rejects. */
@@ -51,7 +52,7 @@ export class Dialer {
       // Jitter keeps a thousand clients of one restarted server apart.
       const delay = Math.round(pause * (0.5 + Math.random() / 2));
       this.#options.onEvent({ type: "retrying", endpoint: this.endpoint, error, delay });
-      await this.#sleep(delay);
+      await sleep(delay, this.#stop.signal);
       pause = Math.min(pause * 2, longest);
     }
     return undefined;
@@ -80,17 +81,5 @@ export class Dialer {
       return { error: undefined, wasReady: false };
     }
     return await this.#serve(stream, this.endpoint);
-  }
-
-  #sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = () => {
-        clearTimeout(timer);
-        this.#stop.signal.removeEventListener("abort", wake);
-        resolve();
-      };
-      const timer = setTimeout(wake, ms);
-      this.#stop.signal.addEventListener("abort", wake);
-    });
   }
 }

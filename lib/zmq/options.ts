@@ -1,7 +1,5 @@
+import { MAX_TIMER } from "../transport/waiting.ts";
 import type { SocketEvent } from "./events.ts";
-
-/** The longest time that a timer of the runtime takes, in milliseconds. */
-const MAX_TIMER = 2 ** 31 - 1;
 
 /** The largest message that can be received, and the limit unless told otherwise, in bytes. */
 export const MAX_MESSAGE_SIZE: number = 2 ** 30;

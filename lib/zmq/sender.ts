@@ -31,7 +31,7 @@ export abstract class Sender extends Socket {
 
   /** Resolves when there may be room again, or after `ms` milliseconds. */
   writable(ms = Infinity): Promise<void> {
-    return this.changed.waitFor(ms);
+    return this.changed.wait(ms);
   }
 
   /**

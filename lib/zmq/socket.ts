@@ -8,7 +8,7 @@ import { handshake } from "../zmtp/handshake.ts";
 import type { SocketType } from "../zmtp/socket_type.ts";
 import { Dialer, type Ending } from "./dialer.ts";
 import { type ResolvedOptions, resolveOptions, type SocketOptions } from "./options.ts";
-import { Signal } from "./signal.ts";
+import { Signal } from "../transport/waiting.ts";
 
 /** How long a peer may take to read to the end and close, once all is sent, in milliseconds. */
 const FAREWELL_MS = 1000;
@@ -68,7 +68,7 @@ export abstract class Socket implements ConnectionOwner {
 
   /** Resolves when a peer comes or goes or has taken something, or after `ms` milliseconds. */
   change(ms = Infinity): Promise<void> {
-    return this.changed.waitFor(ms);
+    return this.changed.wait(ms);
   }
 
   /**
@@ -130,7 +130,7 @@ export abstract class Socket implements ConnectionOwner {
     this.changed.fire();
     const deadline = performance.now() + linger;
     while (this.unsent > 0 && performance.now() < deadline && this.failure === undefined) {
-      await this.changed.waitFor(deadline - performance.now());
+      await this.changed.wait(deadline - performance.now());
     }
     this.#open = false;
     for (const dialer of this.#dialers) dialer.stop();
@@ -140,7 +140,7 @@ export abstract class Socket implements ConnectionOwner {
     const farewell = performance.now() + (unsent > 0 ? 0 : this.farewell);
     for (const connection of this.connections) connection.end();
     while (this.connections.size > 0 && performance.now() < farewell) {
-      await this.changed.waitFor(farewell - performance.now());
+      await this.changed.wait(farewell - performance.now());
     }
     for (const connection of this.connections) connection.close();
     this.changed.fire();

@@ -3,7 +3,7 @@ import type { Channel, Delivery } from "./channel.ts";
 import type { AmqpConnection } from "./connection.ts";
 import { endsLink } from "./errors.ts";
 import { Link, type LinkOptions } from "./link.ts";
-import type { Signal } from "./signal.ts";
+import type { Signal } from "../../transport/waiting.ts";
 import type { Broker } from "./url.ts";
 
 /** Ours to choose, so that it is known before the first delivery; it need not be unique beyond the channel. */

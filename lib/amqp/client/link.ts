@@ -4,7 +4,7 @@ import { connect } from "../../transport/transport.ts";
 import { AmqpConnection } from "./connection.ts";
 import { endsLink } from "./errors.ts";
 import { handshake } from "./handshake.ts";
-import { Signal } from "./signal.ts";
+import { Signal, sleep } from "../../transport/waiting.ts";
 import { type Broker, formatBroker } from "./url.ts";
 
 /** What happens to a link. */
@@ -159,7 +159,7 @@ export class Link {
       for (let next: AmqpConnection | undefined; next === undefined;) {
         // Jitter keeps a thousand clients of one restarted broker apart.
         const delay = Math.round(pause * (0.5 + Math.random() / 2));
-        await this.#sleep(delay);
+        await sleep(delay, this.#stop.signal);
         if (this.#stop.signal.aborted) return this.changed.fire();
         pause = Math.min(pause * 2, longest);
         try {
@@ -181,18 +181,5 @@ export class Link {
     this.#stop.abort(error);
     this.#connection?.close();
     this.changed.fire();
-  }
-
-  #sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = () => {
-        clearTimeout(timer);
-        this.#stop.signal.removeEventListener("abort", wake);
-        resolve();
-      };
-      const timer = setTimeout(wake, ms);
-      this.#stop.signal.addEventListener("abort", wake);
-      if (this.#stop.signal.aborted) wake();
-    });
   }
 }

@@ -3,7 +3,7 @@ import type { AmqpConnection } from "./connection.ts";
 import type { Channel } from "./channel.ts";
 import { endsLink } from "./errors.ts";
 import { Link, type LinkOptions } from "./link.ts";
-import type { Signal } from "./signal.ts";
+import type { Signal } from "../../transport/waiting.ts";
 import type { Broker } from "./url.ts";
 
 /** Where a message goes, and what goes with it. */
