@@ -1,11 +1,13 @@
-import type { Buffer } from "node:buffer";
-import type dgram from "node:dgram";
 import { ClosedError, LimitError } from "../errors.ts";
+import {
+  aimDatagrams,
+  type DatagramAddress,
+  type DatagramSink,
+  type DatagramSocket,
+} from "../transport/datagram.ts";
 import { formatEndpoint, type HostEndpoint } from "../transport/endpoint.ts";
-import { refused } from "../transport/runtime/shared.ts";
 import { type EchoClient, type EchoClientOptions, MAX_DATAGRAM } from "./client.ts";
 import { InactivityTimer } from "./inactivity.ts";
-import { aimUdp, named } from "./udp_socket.ts";
 
 /** How long to wait for an echo unless told, in milliseconds: UDP does not say when a datagram is lost. */
 const TIMEOUT = 3000;
@@ -18,17 +20,16 @@ export async function connectUdpEcho(
   endpoint: HostEndpoint,
   options: EchoClientOptions,
 ): Promise<EchoClient> {
-  const { socket, remote } = await aimUdp(endpoint);
-  return new UdpEchoClient(socket, remote, options);
+  return new UdpEchoClient(await aimDatagrams(endpoint), options);
 }
 
-class UdpEchoClient implements EchoClient {
+class UdpEchoClient implements EchoClient, DatagramSink {
   readonly remote: string;
   readonly closed: Promise<Error | undefined>;
   sent = 0;
   received = 0;
 
-  readonly #socket: dgram.Socket;
+  readonly #socket: DatagramSocket;
   readonly #options: EchoClientOptions;
   readonly #peer: HostEndpoint;
   readonly #address: string;
@@ -36,19 +37,19 @@ class UdpEchoClient implements EchoClient {
   readonly #resolveClosed: (cause: Error | undefined) => void;
   #datagramsSent = 0;
   #datagramsReceived = 0;
-  #held: Buffer[] = [];
+  #held: Uint8Array[] = [];
   #sending = false;
   #full = false;
   #ended = false;
   #paused = false;
   #over = false;
 
-  constructor(socket: dgram.Socket, remote: HostEndpoint, options: EchoClientOptions) {
-    this.remote = formatEndpoint(remote);
+  constructor(socket: DatagramSocket, options: EchoClientOptions) {
+    this.remote = formatEndpoint(socket.endpoint);
     this.#socket = socket;
     this.#options = options;
-    this.#peer = remote;
-    this.#address = canonical(remote.host);
+    this.#peer = socket.endpoint;
+    this.#address = canonical(socket.endpoint.host);
     ({ promise: this.closed, resolve: this.#resolveClosed } = Promise.withResolvers<Error | undefined>());
     const timeout = options.timeout ?? TIMEOUT;
     this.#inactivity = new InactivityTimer(
@@ -56,9 +57,7 @@ class UdpEchoClient implements EchoClient {
       () => this.close(this.#lost(timeout)),
       () => this.#waiting,
     );
-    socket.on("message", (datagram, from) => this.#receive(datagram, from));
-    // A connected socket is told when nobody listens (ICMP); not every runtime passes that on.
-    socket.on("error", (error) => this.close(named("reach", remote, refused(error))));
+    socket.attach(this);
   }
 
   /** A lost datagram is noticed when the input is over, or when too many are missing for sending to go on. */
@@ -87,12 +86,19 @@ class UdpEchoClient implements EchoClient {
     this.#datagramsSent++;
     this.sent += bytes.length;
     this.#sending = this.#full = true; // One after the other: two sends at once may overtake each other.
-    this.#socket.send(bytes.slice(), (error) => {
-      if (error) this.close(named("send to", this.#peer, refused(error)));
-      this.#sending = false;
-      this.#proceed();
-    });
+    this.#socket.send(bytes.slice());
     return false;
+  }
+
+  onSent(error: Error | undefined): void {
+    if (error !== undefined) this.close(error);
+    this.#sending = false;
+    this.#proceed();
+  }
+
+  /** An aimed socket is told when nobody listens (ICMP); not every runtime passes that on. */
+  onError(error: Error): void {
+    this.close(error);
   }
 
   end(): void {
@@ -120,14 +126,14 @@ class UdpEchoClient implements EchoClient {
     this.#resolveClosed(cause);
   }
 
-  #receive(datagram: Buffer, from: dgram.RemoteInfo): void {
+  onDatagram(datagram: Uint8Array, from: DatagramAddress): void {
     // Deno's `connect` does not keep the datagrams of strangers out.
     if (this.#over || from.port !== this.#peer.port || canonical(from.address) !== this.#address) return;
     if (!this.#paused) this.#deliver(datagram);
     else if (this.#held.length < WINDOW_DATAGRAMS) this.#held.push(datagram); // More than we asked for is no echo.
   }
 
-  #deliver(datagram: Buffer): void {
+  #deliver(datagram: Uint8Array): void {
     this.#inactivity.touch();
     this.#datagramsReceived++;
     this.received += datagram.length;

@@ -1,82 +1,78 @@
-import type { Buffer } from "node:buffer";
-import type dgram from "node:dgram";
 import { LimitError } from "../errors.ts";
+import {
+  bindDatagrams,
+  type DatagramAddress,
+  type DatagramSink,
+  type DatagramSocket,
+  endpointOf,
+} from "../transport/datagram.ts";
 import { formatEndpoint, type HostEndpoint } from "../transport/endpoint.ts";
 import type { EchoServer, EchoServerOptions } from "./server.ts";
-import { bindUdp } from "./udp_socket.ts";
 
 /** How many answers may wait to be sent; a datagram over that is dropped, as a full network would. */
 const MAX_WAITING = 256;
 
 interface Answer {
-  readonly datagram: Buffer;
-  readonly to: dgram.RemoteInfo;
+  readonly datagram: Uint8Array;
+  readonly to: DatagramAddress;
 }
 
 /** Sends each datagram back to its sender. There are no connections, so only `once` of the limits applies. */
 export async function serveUdpEcho(endpoint: HostEndpoint, options: EchoServerOptions): Promise<EchoServer> {
-  const { socket, bound } = await bindUdp(endpoint);
-  const server = new UdpEchoServer(socket, formatEndpoint(bound), options);
+  const server = new UdpEchoServer(await bindDatagrams(endpoint), options);
   options.onEvent?.({ type: "listening", endpoint: server.endpoint });
   return server;
 }
 
-class UdpEchoServer implements EchoServer {
+class UdpEchoServer implements EchoServer, DatagramSink {
   readonly endpoint: string;
   readonly closed: Promise<void>;
 
-  readonly #socket: dgram.Socket;
+  readonly #socket: DatagramSocket;
   readonly #options: EchoServerOptions;
-  /** Answers go out one after the other: two sends at once may overtake each other. */
+  /** Answers go out one after the other; the first one may be under way. */
   #waiting: Answer[] = [];
-  #sending = false;
   #stopping = false;
-  #over = false;
 
-  constructor(socket: dgram.Socket, endpoint: string, options: EchoServerOptions) {
-    this.endpoint = endpoint;
+  constructor(socket: DatagramSocket, options: EchoServerOptions) {
+    this.endpoint = formatEndpoint(socket.endpoint);
+    this.closed = socket.closed;
     this.#socket = socket;
     this.#options = options;
-    this.closed = new Promise((resolve) => socket.once("close", () => resolve()));
-    socket.on("message", (datagram, from) => this.#take({ datagram, to: from }));
-    socket.on("error", () => {}); // A sender that is gone (ICMP) is no concern of the others.
+    socket.attach(this);
   }
 
   close(): Promise<void> {
-    if (!this.#over) this.#socket.close();
-    this.#over = this.#stopping = true;
+    this.#stopping = true;
+    this.#socket.close();
     return this.closed;
   }
 
-  #take(answer: Answer): void {
+  onDatagram(datagram: Uint8Array, to: DatagramAddress): void {
     if (this.#stopping) return;
     if (this.#options.once) this.#stopping = true;
+    const answer = { datagram, to };
     if (this.#waiting.length >= MAX_WAITING) {
       return this.#report(answer, new LimitError(`${MAX_WAITING} answers wait to be sent already`));
     }
     this.#waiting.push(answer);
-    if (!this.#sending) this.#send();
+    if (this.#waiting.length === 1) this.#socket.send(datagram, to);
   }
 
-  #send(): void {
-    const answer = this.#waiting.shift();
-    this.#sending = answer !== undefined;
-    if (answer === undefined) {
-      if (this.#stopping) this.close();
-      return;
-    }
-    const { datagram, to } = answer;
-    this.#socket.send(datagram, to.port, to.address, (error) => {
-      if (this.#over) return;
-      this.#report(answer, error);
-      this.#send();
-    });
+  onSent(error: Error | undefined): void {
+    this.#report(this.#waiting.shift()!, error);
+    const next = this.#waiting[0];
+    if (next !== undefined) this.#socket.send(next.datagram, next.to);
+    else if (this.#stopping) this.close();
   }
 
-  #report({ datagram, to }: Answer, cause: Error | null | undefined): void {
+  /** A sender that is gone (ICMP) is no concern of the others. */
+  onError(): void {}
+
+  #report({ datagram, to }: Answer, cause: Error | undefined): void {
     const { onEvent } = this.#options;
     if (onEvent === undefined) return;
-    const remote = formatEndpoint({ scheme: "udp", host: to.address, port: to.port });
+    const remote = endpointOf(to);
     const bytes = datagram.length;
     onEvent(cause ? { type: "dropped", remote, bytes, cause } : { type: "echoed", remote, bytes });
   }

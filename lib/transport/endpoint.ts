@@ -1,16 +1,36 @@
 import { EndpointError } from "../errors.ts";
 
 /** The transports that an endpoint can name. */
-export type Scheme = "tcp" | "ipc" | "inproc" | "tls" | "unix" | "udp";
+export type Scheme = "tcp" | "ipc" | "inproc" | "tls" | "unix" | "udp" | "ws" | "wss";
 
-/** An address with a host and a port; `host` is `*` for every interface, `port` is 0 for any free one. */
-export interface HostEndpoint {
-  readonly scheme: "tcp" | "tls" | "udp";
+/** An address of this machine, the name of one of its interfaces, or `*`; port 0 is any free one. */
+export interface SourceAddress {
   readonly host: string;
   readonly port: number;
 }
 
-/** A Unix socket: a path in the file system, or `@name` in Linux's abstract namespace. */
+/**
+ * An address with a host and a port; `port` is 0 for any free one. `host` may be `*`, for every interface, or an
+ * interface's name, for its address, when it is bound.
+ */
+export interface HostEndpoint {
+  readonly scheme: "tcp" | "tls" | "udp";
+  readonly host: string;
+  readonly port: number;
+  /** What a tcp connection comes from; the interface that udp's multicast goes through. */
+  readonly source?: SourceAddress;
+}
+
+/** A WebSocket: where, and the path that is asked for there. */
+export interface WebEndpoint {
+  readonly scheme: "ws" | "wss";
+  readonly host: string;
+  readonly port: number;
+  /** With its slash; `/` unless told. */
+  readonly path: string;
+}
+
+/** A Unix socket: a path in the file system, `@name` in Linux's abstract namespace, or `*`, to bind any path. */
 export interface PathEndpoint {
   readonly scheme: "ipc" | "unix";
   readonly path: string;
@@ -23,7 +43,7 @@ export interface InprocEndpoint {
 }
 
 /** Where to bind or connect. */
-export type Endpoint = HostEndpoint | PathEndpoint | InprocEndpoint;
+export type Endpoint = HostEndpoint | WebEndpoint | PathEndpoint | InprocEndpoint;
 
 /** `sun_path` holds 108 bytes, one of them the final NUL (unix(7)). */
 const MAX_PATH_BYTES = 107;
@@ -51,7 +71,10 @@ export function parseEndpoint(text: string): Endpoint {
     case "tcp":
     case "tls":
     case "udp":
-      return parseHostAndPort(scheme, address, text);
+      return parseHost(scheme, address, text);
+    case "ws":
+    case "wss":
+      return parseWeb(scheme, address, text);
     case "ipc":
     case "unix":
       return parsePath(scheme, address, text);
@@ -71,9 +94,23 @@ export function formatEndpoint(endpoint: Endpoint): string {
       return `${endpoint.scheme}://${endpoint.path}`;
     case "inproc":
       return `inproc://${endpoint.name}`;
-    default:
-      return `${endpoint.scheme}://${formatHost(endpoint.host)}:${endpoint.port}`;
+    case "ws":
+    case "wss":
+      return `${endpoint.scheme}://${formatHost(endpoint.host)}:${endpoint.port}${endpoint.path}`;
+    default: {
+      const { scheme, source, host, port } = endpoint;
+      const from = source === undefined
+        ? ""
+        : `${formatHost(source.host)}${scheme === "udp" ? "" : `:${source.port}`};`;
+      return `${scheme}://${from}${formatHost(host)}:${port}`;
+    }
   }
+}
+
+/** Whether an endpoint leaves open what only binding can settle: any port, any path, or every interface. */
+export function isWildcard(endpoint: Endpoint): boolean {
+  if ("host" in endpoint) return endpoint.port === 0 || endpoint.host === "*";
+  return "path" in endpoint && endpoint.path === "*";
 }
 
 /** Whether two ends with this endpoint are on one machine by construction, so that no network can listen in. */
@@ -89,14 +126,44 @@ function parseShortForm(text: string): Endpoint {
     throw mistake(text, "it has neither a transport nor a port", meant);
   }
   if (/^[./]/.test(text)) throw mistake(text, "a path needs a transport", `ipc://${text}`);
-  return parseHostAndPort("tcp", text, text);
+  return parseHost("tcp", text, text);
 }
 
-function parseHostAndPort(scheme: HostEndpoint["scheme"], address: string, text: string): HostEndpoint {
+/** `host:port`, behind libzmq's `source:port;` (tcp) or `interface;` (udp) where there is one. */
+function parseHost(scheme: HostEndpoint["scheme"], address: string, text: string): HostEndpoint {
+  const at = address.indexOf(";");
+  const main = { scheme, ...parseHostAndPort(scheme, address.slice(at + 1), text) };
+  if (at < 0) return main;
+  const from = address.slice(0, at);
+  if (from === "") throw mistake(text, "the source before ';' is missing", `${scheme}://${address.slice(1)}`);
+  // Without a port it is any, which only libzmq insists on being told.
+  const withoutPort = !from.includes(":") || from.endsWith("]");
+  return { ...main, source: parseHostAndPort(scheme, withoutPort ? `${from}:0` : from, text) };
+}
+
+/** `host:port/path`; without a port it is that of HTTP or HTTPS. */
+function parseWeb(scheme: WebEndpoint["scheme"], address: string, text: string): WebEndpoint {
+  const slash = address.indexOf("/");
+  const authority = slash < 0 ? address : address.slice(0, slash);
+  const path = slash < 0 ? "/" : address.slice(slash);
+  if (!/^[\x21-\x7e]+$/.test(path)) {
+    throw mistake(
+      text,
+      "the path has characters that need percent-encoding",
+      `${scheme}://${authority}${encodeURI(path)}`,
+    );
+  }
+  const hasPort = /:[^\]]*$/.test(authority);
+  const usual = scheme === "ws" ? 80 : 443;
+  if (authority === "") throw mistake(text, "the host is missing", `${scheme}://127.0.0.1:5555${path}`);
+  return { scheme, ...parseHostAndPort(scheme, hasPort ? authority : `${authority}:${usual}`, text), path };
+}
+
+function parseHostAndPort(scheme: Scheme, address: string, text: string): { host: string; port: number } {
   const colon = address.lastIndexOf(":");
   let host = colon < 0 ? address : address.slice(0, colon);
   const bracketed = host.startsWith("[");
-  if (/[\s/@]/.test(host)) throw mistake(text, `'${host}' is not a host name`, `${scheme}://127.0.0.1:5555`);
+  if (/[\s/@;]/.test(host)) throw mistake(text, `'${host}' is not a host name`, `${scheme}://127.0.0.1:5555`);
   if (!bracketed && host.includes(":") && !host.endsWith("]")) {
     // '::1' is an address without a port; in '::1:5555' the last number is most likely meant as one.
     const meant = host.endsWith(":") ? `[${address}]:5555` : `[${host}]${address.slice(colon)}`;
@@ -120,7 +187,7 @@ function parseHostAndPort(scheme: HostEndpoint["scheme"], address: string, text:
   if (bracketed && !host.includes(":")) {
     throw mistake(text, `'${host}' is not an IPv6 address`, `${scheme}://[::1]${address.slice(colon)}`);
   }
-  return { scheme, host: host || "127.0.0.1", port: parsePort(address.slice(colon + 1), text) };
+  return { host: host || "127.0.0.1", port: parsePort(address.slice(colon + 1), text) };
 }
 
 function parsePort(text: string, whole: string): number {

@@ -2,12 +2,18 @@ import { AddressInUseError, UnreachableError } from "../errors.ts";
 import { Latch } from "./runtime/shared.ts";
 import type { ByteStream, Listener, StreamSink } from "./stream.ts";
 
-const bound = new Map<string, (stream: ByteStream) => void>();
+type Accept = (stream: ByteStream) => void;
 
-/** Binds a name of this process. */
-export function listenInproc(name: string, accept: (stream: ByteStream) => void): Listener {
+const bound = new Map<string, Accept>();
+/** Those who connected before anybody bound the name. */
+const waiting = new Map<string, Set<(accept: Accept) => void>>();
+
+/** Binds a name of this process. Whoever waits for it is connected, in the order in which they came. */
+export function listenInproc(name: string, accept: Accept): Listener {
   if (bound.has(name)) throw new AddressInUseError("the name is bound already in this process");
   bound.set(name, accept);
+  for (const join of waiting.get(name) ?? []) join(accept);
+  waiting.delete(name);
   let open = true; // Closing twice must not take the name from the next who binds it.
   return {
     endpoint: `inproc://${name}`,
@@ -19,10 +25,30 @@ export function listenInproc(name: string, accept: (stream: ByteStream) => void)
   };
 }
 
-/** Connects to a name that is bound in this process. */
-export function connectInproc(name: string): ByteStream {
+/** Connects to a name of this process, as soon as it is bound; `signal` ends the waiting with its reason. */
+export function connectInproc(name: string, signal: AbortSignal): Promise<ByteStream> {
   const accept = bound.get(name);
-  if (accept === undefined) throw new UnreachableError("no socket of this process is bound to it");
+  if (signal.aborted) return Promise.reject(signal.reason);
+  if (accept !== undefined) return Promise.resolve(pair(name, accept));
+  return new Promise((resolve, reject) => {
+    const joins = waiting.get(name) ?? new Set();
+    waiting.set(name, joins);
+    const join = (accept: Accept) => {
+      signal.removeEventListener("abort", leave);
+      resolve(pair(name, accept));
+    };
+    const leave = () => {
+      joins.delete(join);
+      if (joins.size === 0 && waiting.get(name) === joins) waiting.delete(name);
+      reject(signal.reason);
+    };
+    joins.add(join);
+    signal.addEventListener("abort", leave, { once: true });
+  });
+}
+
+/** Two ends, the far one given to `accept`. */
+function pair(name: string, accept: Accept): ByteStream {
   const near = new InprocStream(name);
   const far = new InprocStream(name);
   near.peer = far;

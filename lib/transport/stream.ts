@@ -1,3 +1,5 @@
+import type { SourceAddress } from "./endpoint.ts";
+
 /** What a byte stream tells its one consumer. None of the calls may throw. */
 export interface StreamSink {
   /** Bytes arrived. `chunk` is valid only during the call: its buffer is reused. */
@@ -69,7 +71,8 @@ export interface TransportOptions {
  * of a Unix socket are called.
  */
 export interface Runtime {
-  connectTcp(host: string, port: number, signal: AbortSignal): Promise<ByteStream>;
+  /** @param source the address to connect from; `0.0.0.0` and port 0 leave it to the system */
+  connectTcp(host: string, port: number, signal: AbortSignal, source?: SourceAddress): Promise<ByteStream>;
   connectUnix(path: string, name: string, signal: AbortSignal): Promise<ByteStream>;
   listenTcp(
     host: string,

@@ -2,7 +2,8 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import net from "node:net";
 import tls from "node:tls";
 import { EndpointError, messageOf } from "../errors.ts";
-import { bound, NodeStream, settle } from "./runtime/node.ts";
+import type { SourceAddress } from "./endpoint.ts";
+import { bound, local, NodeStream, settle } from "./runtime/node.ts";
 import { ground, needsGround } from "./runtime/tls_ground.ts";
 import type { ByteStream, RawListener, TlsOptions } from "./stream.ts";
 
@@ -16,9 +17,10 @@ export async function connectTls(
   servername: string,
   options: TlsOptions,
   signal: AbortSignal,
+  source?: SourceAddress,
 ): Promise<ByteStream> {
   checkPem(options);
-  const tcp = net.connect({ host, port, noDelay: true, allowHalfOpen: true });
+  const tcp = net.connect({ host, port, noDelay: true, allowHalfOpen: true, ...local(source) });
   await settle(tcp, "connect", signal);
   const socket = tls.connect({
     socket: needsGround ? ground(tcp) : tcp,

@@ -1,10 +1,18 @@
-import { lookup } from "node:dns/promises";
-import { AddressInUseError, EndpointError, messageOf, MqcatError, UnreachableError } from "../errors.ts";
+import { AddressInUseError, EndpointError, UnreachableError } from "../errors.ts";
+import { interfaceAddress, localAddress, resolve } from "./address.ts";
 import { type Endpoint, formatEndpoint, type HostEndpoint, type PathEndpoint } from "./endpoint.ts";
+import { named } from "./failure.ts";
 import { connectInproc, listenInproc } from "./inproc.ts";
 import { currentRuntime } from "./runtime/mod.ts";
 import type { ByteStream, Listener, RawListener, TransportOptions } from "./stream.ts";
-import { hasFolder, removeSocketFile, removeStaleSocket, systemPath } from "./unix_path.ts";
+import {
+  hasFolder,
+  privateFolder,
+  removeFolder,
+  removeSocketFile,
+  removeStaleSocket,
+  systemPath,
+} from "./unix_path.ts";
 
 const BACKLOG = 100;
 
@@ -33,9 +41,12 @@ export async function connect(
           signal,
         );
       case "inproc":
-        return connectInproc(endpoint.name);
+        return await connectInproc(endpoint.name, signal);
       case "udp":
         throw new EndpointError("udp carries datagrams, not a stream");
+      case "ws":
+      case "wss":
+        throw new EndpointError("not carried yet");
     }
   } catch (error) {
     if (signal.aborted) throw signal.reason;
@@ -72,6 +83,9 @@ export async function listen(
         return listenInproc(endpoint.name, accept);
       case "udp":
         throw new EndpointError("udp carries datagrams, not a stream");
+      case "ws":
+      case "wss":
+        throw new EndpointError("not carried yet");
     }
   } catch (error) {
     throw named("bind", endpoint, error);
@@ -86,11 +100,15 @@ async function connectHost(
   if (endpoint.port === 0) throw new EndpointError("port 0 can be bound, not connected to");
   const runtime = await currentRuntime();
   const tls = endpoint.scheme === "tls" ? await import("./tls.ts") : undefined;
+  const source = endpoint.source &&
+    { ...endpoint.source, host: await localAddress(endpoint.source.host) };
   let failure: unknown;
   for (const address of await resolve(endpoint.host === "*" ? "localhost" : endpoint.host)) {
     try {
-      if (tls === undefined) return notToItself(await runtime.connectTcp(address, endpoint.port, signal));
-      return await tls.connectTls(address, endpoint.port, endpoint.host, options.tls ?? {}, signal);
+      if (tls === undefined) {
+        return notToItself(await runtime.connectTcp(address, endpoint.port, signal, source));
+      }
+      return await tls.connectTls(address, endpoint.port, endpoint.host, options.tls ?? {}, signal, source);
     } catch (error) {
       if (signal.aborted) throw error;
       failure ??= error;
@@ -112,17 +130,18 @@ async function listenHost(
   accept: (stream: ByteStream) => void,
   options: TransportOptions,
 ): Promise<RawListener> {
-  const [address] = await resolve(boundHost(endpoint.host));
+  if (endpoint.source !== undefined) throw new EndpointError("a source address is for connecting");
+  const address = await localAddress(endpoint.host);
   if (endpoint.scheme === "tls") {
     const { listenTls } = await import("./tls.ts");
-    return await listenTls(address!, endpoint.port, backlog, options.tls ?? {}, accept);
+    return await listenTls(address, endpoint.port, backlog, options.tls ?? {}, accept);
   }
-  return await (await currentRuntime()).listenTcp(address!, endpoint.port, backlog, accept);
+  return await (await currentRuntime()).listenTcp(address, endpoint.port, backlog, accept);
 }
 
-/** `*` is every IPv4 interface, as in libzmq; `[::]` is every one of both families. */
+/** A host as it is told once it is bound: a name by which others may know it stays, an interface's does not. */
 function boundHost(host: string): string {
-  return host === "*" ? "0.0.0.0" : host;
+  return host === "*" ? "0.0.0.0" : interfaceAddress(host) ?? host;
 }
 
 async function listenPath(
@@ -131,8 +150,9 @@ async function listenPath(
   accept: (stream: ByteStream) => void,
 ): Promise<Listener> {
   const runtime = await currentRuntime();
-  const { path } = endpoint;
-  const name = formatEndpoint(endpoint);
+  const folder = endpoint.path === "*" ? privateFolder() : undefined;
+  const path = folder === undefined ? endpoint.path : `${folder}/socket`;
+  const name = formatEndpoint({ ...endpoint, path });
   if (await removeStaleSocket(path, runtime) === "live") {
     throw new AddressInUseError("another program listens on it");
   }
@@ -144,32 +164,8 @@ async function listenPath(
     async close() {
       await raw.close();
       if (open) removeSocketFile(path); // Only once: the next file there is somebody else's.
+      if (open && folder !== undefined) removeFolder(folder);
       open = false;
     },
   };
-}
-
-/** Every address of a host, IPv4 first: the order in which libzmq, with IPv6 off, would look. */
-async function resolve(host: string): Promise<string[]> {
-  if (/^[\d.]+$|:/.test(host)) return [host];
-  try {
-    const addresses = await lookup(host, { all: true });
-    addresses.sort((a, b) => a.family - b.family);
-    return addresses.map((entry) => entry.address);
-  } catch (error) {
-    throw new UnreachableError(`The host name '${host}' does not resolve`, { cause: error });
-  }
-}
-
-/** Puts the endpoint's name before what went wrong with it. */
-function named(action: string, endpoint: Endpoint, error: unknown): unknown {
-  const text = `Cannot ${action} ${formatEndpoint(endpoint)}: ${lowerFirst(messageOf(error))}`;
-  if (error instanceof AddressInUseError) return new AddressInUseError(text, { cause: error });
-  if (error instanceof EndpointError) return new EndpointError(text, { cause: error });
-  if (error instanceof MqcatError) return new UnreachableError(text, { cause: error });
-  return new UnreachableError(text, { cause: error });
-}
-
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1);
 }

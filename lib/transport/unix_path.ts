@@ -1,5 +1,6 @@
 import fs from "node:fs";
-import { dirname } from "node:path";
+import os from "node:os";
+import { dirname, join } from "node:path";
 import type { Runtime } from "./stream.ts";
 
 /** How long a socket file's owner may take to accept before it counts as live all the same, in milliseconds. */
@@ -31,6 +32,15 @@ export async function removeStaleSocket(path: string, runtime: Runtime): Promise
 /** Removes the file of a socket that was closed; an abstract name has none. */
 export function removeSocketFile(path: string): void {
   if (!path.startsWith("@") && isSocketFile(path)) fs.rmSync(path, { force: true });
+}
+
+/** A new folder that only this user may enter, for the socket of `ipc://*`. */
+export function privateFolder(): string {
+  return fs.mkdtempSync(join(os.tmpdir(), "mqcat-ipc-"));
+}
+
+export function removeFolder(path: string): void {
+  fs.rmSync(path, { recursive: true, force: true });
 }
 
 /** Whether a socket file can be made at `path` as far as its folder goes; an abstract name needs none. */

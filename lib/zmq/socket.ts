@@ -1,5 +1,5 @@
 import { ClosedError, EndpointError, LimitError } from "../errors.ts";
-import { type Endpoint, formatEndpoint, parseEndpoint } from "../transport/endpoint.ts";
+import { type Endpoint, formatEndpoint, isWildcard, parseEndpoint } from "../transport/endpoint.ts";
 import type { ByteStream, Listener } from "../transport/stream.ts";
 import { listen } from "../transport/transport.ts";
 import type { Batch } from "../zmtp/batch.ts";
@@ -12,6 +12,14 @@ import { Signal } from "../transport/waiting.ts";
 
 /** How long a peer may take to read to the end and close, once all is sent, in milliseconds. */
 const FAREWELL_MS = 1000;
+
+/** Where a peer comes from. */
+type Origin = Bound | Dialer;
+
+/** A bound endpoint. */
+interface Bound {
+  listener?: Listener;
+}
 
 /**
  * What all socket types share: many binds and connects, the peers they bring, and the end. What is sent and received,
@@ -28,10 +36,11 @@ export abstract class Socket implements ConnectionOwner {
   /** How long `close` lets the peers read to the end, in milliseconds; 0 where nothing was sent to them. */
   protected readonly farewell: number = FAREWELL_MS;
 
-  readonly #listeners: Listener[] = [];
+  readonly #listeners = new Set<Bound>();
   readonly #dialers = new Set<Dialer>();
-  /** Streams whose peer is not ready yet. */
-  readonly #greeting = new Set<ByteStream>();
+  /** Streams whose peer is not ready yet, and whence they come. */
+  readonly #greeting = new Map<ByteStream, Origin>();
+  readonly #origins = new Map<Connection, Origin>();
   #closed = false;
   /** Whether peers are still let in: until `close` has lingered. */
   #open = true;
@@ -56,7 +65,7 @@ export abstract class Socket implements ConnectionOwner {
 
   /** The last final failure, once no endpoint is left that could bring a peer. */
   get failure(): Error | undefined {
-    return this.#listeners.length + this.#dialers.size === 0 ? this.#failure : undefined;
+    return this.#listeners.size + this.#dialers.size === 0 ? this.#failure : undefined;
   }
 
   /** Whether every endpoint has had a peer, and none of them is left. */
@@ -81,12 +90,16 @@ export abstract class Socket implements ConnectionOwner {
    */
   async bind(endpoint: string | Endpoint): Promise<string> {
     this.#assertOpen();
-    const listener = await listen(this.#usable(endpoint), (stream) => this.#accept(stream));
+    const bound: Bound = {};
+    const listener = bound.listener = await listen(
+      this.#usable(endpoint),
+      (stream) => this.#accept(stream, bound),
+    );
     if (this.#closed) {
       await listener.close();
       this.#assertOpen();
     }
-    this.#listeners.push(listener);
+    this.#listeners.add(bound);
     this.options.onEvent({ type: "listening", endpoint: listener.endpoint });
     return listener.endpoint;
   }
@@ -99,10 +112,8 @@ export abstract class Socket implements ConnectionOwner {
   connect(endpoint: string | Endpoint): void {
     this.#assertOpen();
     const target = this.#usable(endpoint);
-    if ("port" in target && (target.port === 0 || target.host === "*")) {
-      throw new EndpointError(
-        `Cannot connect to ${formatEndpoint(target)}: port 0 and host '*' are for binding`,
-      );
+    if (isWildcard(target)) {
+      throw new EndpointError(`Cannot connect to ${formatEndpoint(target)}: port 0 and '*' are for binding`);
     }
     const dialer: Dialer = new Dialer(
       target,
@@ -116,6 +127,36 @@ export abstract class Socket implements ConnectionOwner {
       if (this.failure !== undefined) this.onFailure();
       this.changed.fire();
     });
+  }
+
+  /**
+   * Stops listening, and closes the connections that came this way. What they were not sent yet goes to other peers
+   * where the type can do that, and is lost where it cannot.
+   *
+   * @param endpoint as `bind` returned it
+   * @throws {EndpointError} the socket is not bound to it
+   */
+  async unbind(endpoint: string): Promise<void> {
+    const bound = [...this.#listeners].find(({ listener }) => listener!.endpoint === endpoint);
+    if (bound === undefined) throw new EndpointError(`Cannot unbind ${endpoint}: nothing is bound to it`);
+    this.#listeners.delete(bound);
+    const released = bound.listener!.close();
+    this.#dismiss(bound);
+    await released;
+  }
+
+  /**
+   * Ends what `connect` began, once for each call of it, and closes the connection as `unbind` does.
+   *
+   * @throws {EndpointError} the socket does not connect to it
+   */
+  async disconnect(endpoint: string | Endpoint): Promise<void> {
+    const name = formatEndpoint(typeof endpoint === "string" ? parseEndpoint(endpoint) : endpoint);
+    const dialer = [...this.#dialers].find((dialer) => dialer.endpoint === name);
+    if (dialer === undefined) throw new EndpointError(`Cannot disconnect ${name}: nothing connects to it`);
+    dialer.stop();
+    this.#dismiss(dialer);
+    await dialer.done;
   }
 
   /**
@@ -134,8 +175,10 @@ export abstract class Socket implements ConnectionOwner {
     }
     this.#open = false;
     for (const dialer of this.#dialers) dialer.stop();
-    for (const stream of this.#greeting) stream.close();
-    await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
+    for (const stream of this.#greeting.keys()) stream.close();
+    const bound = [...this.#listeners];
+    this.#listeners.clear();
+    await Promise.all(bound.map(({ listener }) => listener!.close()));
     const unsent = this.unsent;
     const farewell = performance.now() + (unsent > 0 ? 0 : this.farewell);
     for (const connection of this.connections) connection.end();
@@ -193,7 +236,12 @@ export abstract class Socket implements ConnectionOwner {
     this.changed.fire();
   }
 
-  #accept(stream: ByteStream): void {
+  #dismiss(origin: Origin): void {
+    for (const [stream, from] of this.#greeting) if (from === origin) stream.close();
+    for (const [connection, from] of this.#origins) if (from === origin) connection.close();
+  }
+
+  #accept(stream: ByteStream, bound: Bound): void {
     if (!this.#open) return stream.close();
     if (this.connections.size + this.#greeting.size >= this.options.maxPeers) {
       const error = new LimitError(`There are ${this.options.maxPeers} peers already; one more was refused`);
@@ -201,13 +249,14 @@ export abstract class Socket implements ConnectionOwner {
       this.options.onEvent({ type: "handshake-failed", endpoint: stream.remote, error, dialed: false });
       return;
     }
-    this.#serve(stream, stream.remote);
+    this.#serve(stream, stream.remote, bound);
   }
 
-  async #serve(stream: ByteStream, endpoint: string, dialer?: Dialer): Promise<Ending> {
+  async #serve(stream: ByteStream, endpoint: string, origin: Origin): Promise<Ending> {
+    const dialer = origin instanceof Dialer ? origin : undefined;
     const { onEvent, hwm, hwmBytes, maxMessageSize, handshakeTimeout } = this.options;
     let connection: Connection;
-    this.#greeting.add(stream);
+    this.#greeting.set(stream, origin);
     try {
       const result = await handshake(stream, {
         socketType: this.type,
@@ -224,6 +273,7 @@ export abstract class Socket implements ConnectionOwner {
     }
     const { socketType, version } = connection.peer;
     this.connections.add(connection);
+    this.#origins.set(connection, origin);
     this.#hadPeers = true;
     if (dialer !== undefined) dialer.reached = true;
     onEvent({ type: "connected", endpoint, socketType, version });
@@ -233,6 +283,7 @@ export abstract class Socket implements ConnectionOwner {
     this.changed.fire();
     const error = await connection.closed;
     this.connections.delete(connection);
+    this.#origins.delete(connection);
     this.onDetach(connection);
     this.changed.fire();
     onEvent({ type: "disconnected", endpoint, error });

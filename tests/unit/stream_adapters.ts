@@ -78,7 +78,7 @@ function openInproc(): Promise<Pair> {
   const name = `pair-${++names}`;
   return openPair(
     (accept) => Promise.resolve({ port: 0, ...listenInproc(name, accept) }),
-    () => Promise.resolve(connectInproc(name)),
+    () => connectInproc(name, NEVER),
   );
 }
 

@@ -41,6 +41,7 @@ async function freePort(): Promise<number> {
 const ipv6 = Object.values(os.networkInterfaces()).some((list) =>
   list?.some((entry) => entry.address === "::1")
 );
+const hasLo = os.networkInterfaces()["lo"]?.[0]?.address === "127.0.0.1";
 const families = new Set((await lookup("localhost", { all: true })).map((entry) => entry.family));
 
 describe("transport", () => {
@@ -136,9 +137,71 @@ describe("transport", () => {
     await deadline(again.close());
   });
 
-  it("inproc - a name is bound once, and refused when it is not", async () => {
+  it(
+    "listen - an interface's name is its address",
+    { skip: hasLo ? false : "there is no 'lo'" },
+    async () => {
+      assert.match(await roundTrip("tcp://lo:*"), /^tcp:\/\/127\.0\.0\.1:[1-9]\d+$/);
+    },
+  );
+
+  it("listen - [::] is every interface of both families", {
+    skip: ipv6 ? false : "this machine has no IPv6",
+  }, async () => {
+    await roundTrip("tcp://[::]:0", (endpoint) => endpoint.replace("[::]", "127.0.0.1"));
+    await roundTrip("tcp://[::]:0", (endpoint) => endpoint.replace("[::]", "[::1]"));
+  });
+
+  it("listen - a source address is for connecting", async () => {
+    await assert.rejects(
+      listen(parseEndpoint("tcp://127.0.0.1:0;127.0.0.1:0"), ignore),
+      /^EndpointError: Cannot bind .*: a source address is for connecting$/,
+    );
+  });
+
+  it("connect - from a source address and port, libzmq's form", async () => {
+    const accepted = Promise.withResolvers<ByteStream>();
+    const listener = await listen(parseEndpoint("tcp://127.0.0.1:0"), accepted.resolve);
+    const port = await freePort();
+    const to = listener.endpoint.slice("tcp://".length);
+    const near = await connect(parseEndpoint(`tcp://127.0.0.2:${port};${to}`), NEVER);
+    const far = await deadline(accepted.promise);
+    assert.equal(far.remote, `tcp://127.0.0.2:${port}`);
+    assert.equal(near.local, `tcp://127.0.0.2:${port}`);
+    near.close();
+    far.close();
+    await listener.close();
+  });
+
+  it("connect - a source address that is not of this machine is named", async () => {
+    const listener = await listen(parseEndpoint("tcp://127.0.0.1:0"), (stream) => stream.close());
+    const to = listener.endpoint.slice("tcp://".length);
+    try {
+      await assert.rejects(
+        connect(parseEndpoint(`tcp://192.0.2.250:*;${to}`), NEVER),
+        /the address does not belong to this machine/,
+      );
+    } finally {
+      await listener.close();
+    }
+  });
+
+  it("inproc - who connects first waits for the name to be bound", async () => {
     const endpoint = parseEndpoint("inproc://transport-test");
-    await assert.rejects(connect(endpoint, NEVER), UnreachableError);
+    const nears = [connect(endpoint, NEVER), connect(endpoint, NEVER)];
+    const gone = new AbortController();
+    const third = connect(endpoint, gone.signal);
+    gone.abort(new Error("changed my mind"));
+    await assert.rejects(third, /changed my mind/);
+    const fars: ByteStream[] = [];
+    const listener = await listen(endpoint, (stream) => fars.push(stream));
+    for (const near of await deadline(Promise.all(nears))) near.close();
+    assert.equal(fars.length, 2);
+    await listener.close();
+  });
+
+  it("inproc - a name is bound once", async () => {
+    const endpoint = parseEndpoint("inproc://transport-test");
     const first = await listen(endpoint, ignore);
     await assert.rejects(listen(endpoint, ignore), AddressInUseError);
     await first.close();

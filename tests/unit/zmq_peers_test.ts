@@ -158,14 +158,14 @@ describe("peers - numbers", () => {
 
 describe("peers - pairs in one process", () => {
   it("inproc - connect may come before bind, for every pattern", async () => {
-    const quick: SocketOptions = { reconnect: { first: 2, longest: 5 } };
+    const patient: SocketOptions = { reconnect: { first: 60_000, longest: 60_000 } };
     const names = [inproc(), inproc(), inproc()] as const;
-    await using push = scoped(new Push(quick));
-    await using pull = scoped(new Pull(quick));
-    await using pub = scoped(new Pub(quick));
-    await using sub = scoped(new Sub(quick));
-    await using req = scoped(new Req(quick));
-    await using rep = scoped(new Rep(quick));
+    await using push = scoped(new Push(patient));
+    await using pull = scoped(new Pull(patient));
+    await using pub = scoped(new Pub(patient));
+    await using sub = scoped(new Sub(patient));
+    await using req = scoped(new Req(patient));
+    await using rep = scoped(new Rep(patient));
     push.connect(names[0]);
     sub.subscribe("");
     sub.connect(names[1]);

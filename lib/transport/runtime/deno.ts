@@ -1,5 +1,6 @@
 import { messageOf, UnreachableError } from "../../errors.ts";
 import type { ByteStream, RawListener, Runtime, StreamSink } from "../stream.ts";
+import { nodeRuntime } from "./node.ts";
 import { isFinished, Latch, refused } from "./shared.ts";
 
 /** A read buffer starts small, so that thousands of idle peers stay cheap, and doubles while reads fill it. */
@@ -11,7 +12,11 @@ const LEFT_EARLY = [Deno.errors.NotConnected, Deno.errors.ConnectionAborted, Den
 
 /** `Deno.*`, whose sockets are about twice as fast as `node:net` on Deno. */
 export const denoRuntime: Runtime = {
-  connectTcp: (hostname, port, signal) => open(Deno.connect({ hostname, port, signal }).then(withoutDelay)),
+  connectTcp(hostname, port, signal, source) {
+    // `Deno.connect` takes no source address.
+    if (source !== undefined) return nodeRuntime.connectTcp(hostname, port, signal, source);
+    return open(Deno.connect({ hostname, port, signal }).then(withoutDelay));
+  },
   connectUnix: (path, name, signal) =>
     open(abortable(Deno.connect({ transport: "unix", path }), signal), name),
   // deno-lint-ignore require-await

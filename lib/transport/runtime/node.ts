@@ -1,5 +1,6 @@
 import net from "node:net";
 import { messageOf, UnreachableError } from "../../errors.ts";
+import type { SourceAddress } from "../endpoint.ts";
 import type { ByteStream, RawListener, Runtime, StreamSink } from "../stream.ts";
 import { Latch, refused } from "./shared.ts";
 
@@ -8,11 +9,21 @@ const MAX_WRITE = 256 * 1024;
 
 /** `node:net`, the fast path on Bun and the portable one everywhere. */
 export const nodeRuntime: Runtime = {
-  connectTcp: (host, port, signal) => open({ host, port, noDelay: true }, signal),
+  connectTcp: (host, port, signal, source) => open({ host, port, noDelay: true, ...local(source) }, signal),
   connectUnix: (path, name, signal) => open({ path }, signal, name),
   listenTcp: (host, port, backlog, accept) => listen({ host, port, backlog }, accept),
   listenUnix: (path, name, backlog, accept) => listen({ path, backlog }, accept, name),
 };
+
+/** The source address as node takes it. */
+export function local(source: SourceAddress | undefined): { localAddress?: string; localPort?: number } {
+  if (source === undefined) return {};
+  const { host, port } = source;
+  return {
+    ...(host === "0.0.0.0" ? {} : { localAddress: host }),
+    ...(port === 0 ? {} : { localPort: port }),
+  };
+}
 
 function open(where: net.NetConnectOpts, signal: AbortSignal, name?: string): Promise<ByteStream> {
   return new Promise((resolve, reject) => {

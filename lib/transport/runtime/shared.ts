@@ -24,7 +24,8 @@ export function refused(error: unknown): Error {
   if (code === "EADDRINUSE" || /address already in use/i.test(text)) {
     return new AddressInUseError("The address is in use: another program is bound to it", { cause: error });
   }
-  if (code === "EADDRNOTAVAIL" || /not available|cannot assign/i.test(text)) {
+  // Deno's node:net says EINVAL for a source address of another machine.
+  if (code === "EADDRNOTAVAIL" || /not available|cannot assign|^bind EINVAL/i.test(text)) {
     return new EndpointError("The address does not belong to this machine", { cause: error });
   }
   if (code === "EACCES" || /permission denied/i.test(text)) {
