@@ -5,6 +5,7 @@
  */
 export {
   AddressInUseError,
+  AuthError,
   ClosedError,
   EndpointError,
   type ErrorCode,

@@ -47,6 +47,17 @@ export class IncompatiblePeerError extends MqcatError {
   }
 }
 
+/** One side does not accept the other's credentials. Never retried, but once when the peer gave no reason. */
+export class AuthError extends MqcatError {
+  /** False when the peer hung up without a word, at a moment when only that can be meant. */
+  readonly certain: boolean;
+
+  constructor(message: string, options: ErrorOptions & { readonly certain?: boolean } = {}) {
+    super("ERR_AUTH", message, options);
+    this.certain = options.certain ?? true;
+  }
+}
+
 /** The handshake did not finish before its deadline. Retried. */
 export class HandshakeTimeoutError extends MqcatError {
   constructor(message: string, options?: ErrorOptions) {

@@ -1,4 +1,4 @@
-import { isFinal } from "../errors.ts";
+import { AuthError, isFinal } from "../errors.ts";
 import { type Endpoint, formatEndpoint } from "../transport/endpoint.ts";
 import type { ByteStream } from "../transport/stream.ts";
 import { connect } from "../transport/transport.ts";
@@ -44,11 +44,20 @@ export class Dialer {
   async #run(): Promise<Error | undefined> {
     const { first, longest } = this.#options.reconnect;
     let pause = first;
+    let doubted = false;
     while (!this.#stop.signal.aborted) {
       const { error, wasReady } = await this.#once();
       if (this.#stop.signal.aborted) break;
-      if (error !== undefined && isFinal(error)) return error;
-      if (wasReady) pause = first;
+      if (error !== undefined && isFinal(error)) {
+        // A peer that hung up without a word may have had another reason, once.
+        const doubtful = error instanceof AuthError && !error.certain && !doubted;
+        if (!doubtful) return error;
+        doubted = true;
+      }
+      if (wasReady) {
+        pause = first;
+        doubted = false;
+      }
       // Jitter keeps a thousand clients of one restarted server apart.
       const delay = Math.round(pause * (0.5 + Math.random() / 2));
       this.#options.onEvent({ type: "retrying", endpoint: this.endpoint, error, delay });

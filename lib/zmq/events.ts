@@ -8,6 +8,9 @@ export type SocketEvent =
     readonly endpoint: string;
     readonly socketType: string;
     readonly version: string;
+    readonly mechanism: "NULL" | "PLAIN" | "CURVE";
+    /** Who the peer is by its credentials; empty where nobody asked. */
+    readonly userId: string;
   }
   /** A peer was there, but the handshake failed. `dialed` when we connected to it, and not it to us. */
   | {

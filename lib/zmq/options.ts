@@ -1,4 +1,6 @@
 import { MAX_TIMER } from "../transport/waiting.ts";
+import type { Mechanism } from "../zmtp/mechanisms/mechanism.ts";
+import { nullMechanism } from "../zmtp/mechanisms/null.ts";
 import type { SocketEvent } from "./events.ts";
 
 /** The largest message that can be received, and the limit unless told otherwise, in bytes. */
@@ -18,6 +20,8 @@ export interface SocketOptions {
   readonly reconnect?: { readonly first: number; readonly longest: number };
   /** How many peers a socket serves at a time. 10 000 unless told. */
   readonly maxPeers?: number | undefined;
+  /** How the socket and its peers know each other: `plainClient`, `curveServer` and so on. NULL unless told. */
+  readonly security?: Mechanism | undefined;
   /** Told of everything that happens to the socket's endpoints and peers. It may not throw. */
   readonly onEvent?: (event: SocketEvent) => void;
 }
@@ -34,6 +38,7 @@ export function resolveOptions(options: SocketOptions): ResolvedOptions {
     handshakeTimeout: options.handshakeTimeout ?? 30_000,
     reconnect: options.reconnect ?? { first: 100, longest: 2000 },
     maxPeers: options.maxPeers ?? 10_000,
+    security: options.security ?? nullMechanism(),
     onEvent: options.onEvent ?? (() => {}),
   };
   for (const name of ["hwm", "hwmBytes", "maxMessageSize", "handshakeTimeout", "maxPeers"] as const) {

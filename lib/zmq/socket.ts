@@ -254,13 +254,14 @@ export abstract class Socket implements ConnectionOwner {
 
   async #serve(stream: ByteStream, endpoint: string, origin: Origin): Promise<Ending> {
     const dialer = origin instanceof Dialer ? origin : undefined;
-    const { onEvent, hwm, hwmBytes, maxMessageSize, handshakeTimeout } = this.options;
+    const { onEvent, hwm, hwmBytes, maxMessageSize, handshakeTimeout, security } = this.options;
     let connection: Connection;
     this.#greeting.set(stream, origin);
     try {
       const result = await handshake(stream, {
         socketType: this.type,
         dialed: dialer !== undefined,
+        security,
         timeout: handshakeTimeout,
       });
       connection = new Connection(stream, result, this, { messages: hwm, bytes: hwmBytes }, maxMessageSize);
@@ -271,12 +272,12 @@ export abstract class Socket implements ConnectionOwner {
     } finally {
       this.#greeting.delete(stream);
     }
-    const { socketType, version } = connection.peer;
+    const { socketType, version, mechanism, userId } = connection.peer;
     this.connections.add(connection);
     this.#origins.set(connection, origin);
     this.#hadPeers = true;
     if (dialer !== undefined) dialer.reached = true;
-    onEvent({ type: "connected", endpoint, socketType, version });
+    onEvent({ type: "connected", endpoint, socketType, version, mechanism, userId });
     this.onAttach(connection);
     connection.start();
     if (this.#paused) connection.pause();

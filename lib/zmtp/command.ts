@@ -21,11 +21,6 @@ export function parseCommand(body: Uint8Array): Command {
   return { name: text(body.subarray(1, 1 + length)), data: body.subarray(1 + length) };
 }
 
-/** The READY command with metadata. */
-export function encodeReady(properties: readonly (readonly [name: string, value: Uint8Array])[]): Uint8Array {
-  return encodeCommand("READY", encodeMetadata(properties));
-}
-
 /** `nameLen name BE32(valueLen) value`, for each property (RFC 37, 2.5). */
 export function encodeMetadata(
   properties: readonly (readonly [name: string, value: Uint8Array])[],

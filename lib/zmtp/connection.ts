@@ -4,6 +4,7 @@ import { Batch, COMMAND } from "./batch.ts";
 import { encodePong, encodeSubscription, parseCommand, parseError } from "./command.ts";
 import { FrameDecoder } from "./frame_decoder.ts";
 import type { HandshakeResult, PeerInfo } from "./handshake.ts";
+import type { Cipher } from "./mechanisms/mechanism.ts";
 import { Outbox, type OutboxLimits } from "./outbox.ts";
 
 /** What a connection tells the socket that owns it. */
@@ -25,7 +26,10 @@ export class Connection implements StreamSink {
 
   readonly #stream: ByteStream;
   readonly #owner: ConnectionOwner;
+  /** Takes plain frames. */
   readonly #decoder: FrameDecoder;
+  /** Takes what the stream brings: the same, or the frames around the encrypted ones. */
+  readonly #outer: FrameDecoder;
   readonly #release: () => Uint8Array;
   readonly #hasEnded: () => boolean;
   #ending = false;
@@ -34,7 +38,7 @@ export class Connection implements StreamSink {
 
   constructor(
     stream: ByteStream,
-    { peer, release, hasEnded }: HandshakeResult,
+    { peer, cipher, release, hasEnded }: HandshakeResult,
     owner: ConnectionOwner,
     limits: OutboxLimits,
     maxMessage: number,
@@ -45,8 +49,18 @@ export class Connection implements StreamSink {
     this.#hasEnded = hasEnded;
     this.#stream = stream;
     this.#owner = owner;
-    this.outbox = new Outbox(limits, (bytes) => stream.write(bytes));
-    this.#decoder = new FrameDecoder(new Batch(), maxMessage, (batch) => this.#receive(batch));
+    const write = (frames: Uint8Array) =>
+      cipher === undefined ? stream.write(frames) : this.#writeSealed(cipher, frames);
+    this.outbox = new Outbox(limits, write, cipher);
+    const decoder = new FrameDecoder(new Batch(), maxMessage, (batch) => this.#receive(batch));
+    this.#decoder = this.#outer = decoder;
+    if (cipher === undefined) return;
+    const take = (frames: Uint8Array) => decoder.push(frames);
+    this.#outer = new FrameDecoder(
+      new Batch(),
+      maxMessage + cipher.overhead,
+      (batch) => cipher.open(batch, take),
+    );
   }
 
   /** The peer's address, in the form of an endpoint. */
@@ -109,7 +123,7 @@ export class Connection implements StreamSink {
 
   onData(chunk: Uint8Array): void {
     try {
-      this.#decoder.push(chunk);
+      this.#outer.push(chunk);
     } catch (error) {
       this.close(error instanceof Error ? error : new ProtocolError(messageOf(error)));
     }
@@ -117,7 +131,9 @@ export class Connection implements StreamSink {
 
   onEnd(): void {
     this.close(
-      this.#decoder.idle ? undefined : new UnreachableError("The peer went away in the middle of a message"),
+      this.#outer.idle && this.#decoder.idle
+        ? undefined
+        : new UnreachableError("The peer went away in the middle of a message"),
     );
   }
 
@@ -126,6 +142,16 @@ export class Connection implements StreamSink {
     this.outbox.onDrain();
     if (this.outbox.empty && this.#ending) this.#stream.end();
     this.#owner.onWritable(this);
+  }
+
+  #writeSealed(cipher: Cipher, frames: Uint8Array): void {
+    let sealed: Uint8Array;
+    try {
+      sealed = cipher.seal(frames);
+    } catch (error) {
+      return this.close(error as Error);
+    }
+    this.#stream.write(sealed);
   }
 
   #receive(batch: Batch): void {

@@ -1,15 +1,6 @@
-import { IncompatiblePeerError, ProtocolError, UnreachableError } from "../errors.ts";
+import { AuthError, IncompatiblePeerError, ProtocolError } from "../errors.ts";
 import type { ByteStream } from "../transport/stream.ts";
-import { COMMAND, LONG } from "./batch.ts";
-import { EMPTY, preview, text, utf8 } from "./bytes.ts";
-import {
-  type Command,
-  encodeError,
-  encodeReady,
-  parseCommand,
-  parseError,
-  parseMetadata,
-} from "./command.ts";
+import { EMPTY } from "./bytes.ts";
 import { encodeFrame } from "./frame_encoder.ts";
 import {
   checkSignature,
@@ -22,17 +13,16 @@ import {
   SIGNATURE_LENGTH,
   tooOld,
 } from "./greeting.ts";
-import { incompatibility, legalPeers, type SocketType, typeFromWire, typeToWire } from "./socket_type.ts";
+import type { Cipher, Mechanism } from "./mechanisms/mechanism.ts";
+import { nullMechanism } from "./mechanisms/null.ts";
+import { type SocketType, typeFromWire, typeToWire } from "./socket_type.ts";
 import { StreamReader } from "./stream_reader.ts";
+import { checkType, HandshakeTalk, LISTEN_MS, orHungUp } from "./talk.ts";
 
-/** A handshake command over this size is nobody's, in bytes. */
-const MAX_COMMAND = 32 * 1024;
-/** Identities have at most 255 bytes (RFC 23). */
-const MAX_IDENTITY = 255;
 /** How long a peer that was refused may take to read why, in milliseconds. */
 const FAREWELL_MS = 500;
-/** How long the side that dialed lets the other one speak first, in milliseconds. */
-const LISTEN_MS = 1000;
+
+const NULL = nullMechanism();
 
 /** What we say of ourselves. */
 export interface HandshakeOptions {
@@ -41,6 +31,10 @@ export interface HandshakeOptions {
   readonly identity?: Uint8Array;
   /** Whether we connected to the peer, and not it to us; false unless told. */
   readonly dialed?: boolean;
+  /** How the two sides know each other; NULL unless told. */
+  readonly security?: Mechanism | undefined;
+  /** False where the transport agrees on the mechanism, and no greeting is exchanged (RFC 45); true unless told. */
+  readonly greeting?: boolean;
   /** For the whole handshake, in milliseconds. */
   readonly timeout: number;
 }
@@ -50,11 +44,19 @@ export interface PeerInfo {
   readonly socketType: string;
   readonly identity: Uint8Array;
   readonly version: "3.1" | "3.0" | "2.0";
+  readonly mechanism: Mechanism["name"];
+  /** Who it is by its credentials; empty where nobody asked. */
+  readonly userId: string;
+}
+
+interface Ready {
+  readonly peer: PeerInfo;
+  /** Encrypts what follows. */
+  readonly cipher?: Cipher;
 }
 
 /** A peer that is ready. */
-export interface HandshakeResult {
-  readonly peer: PeerInfo;
+export interface HandshakeResult extends Ready {
   /**
    * Gives back the bytes that came behind the handshake. The next sink must be attached in the same task, or bytes
    * that come in between are lost.
@@ -65,41 +67,71 @@ export interface HandshakeResult {
 }
 
 /**
- * Greets a peer, in its own version if it is older, with the NULL mechanism. A peer that is refused is told why.
+ * Greets a peer, in its own version if it is older, and runs the mechanism. A peer that is refused is told why.
  * When this throws, the stream is closed or closing.
  *
  * @throws {ProtocolError} the peer does not speak ZMTP, or breaks it
  * @throws {IncompatiblePeerError} its socket type or mechanism does not fit, or it said so of ours
+ * @throws {AuthError} one side does not accept the other's credentials
  * @throws {HandshakeTimeoutError} it is silent
  * @throws {UnreachableError} it went away
  */
 export async function handshake(stream: ByteStream, options: HandshakeOptions): Promise<HandshakeResult> {
   const reader = new StreamReader(stream, options.timeout);
   try {
-    const peer = await greet(reader, options);
+    const ready = await greet(reader, stream, options);
     reader.finish();
-    return { peer, release: () => reader.release(), hasEnded: () => reader.ended };
+    return { ...ready, release: () => reader.release(), hasEnded: () => reader.ended };
   } catch (error) {
     reader.finish();
-    if (error instanceof IncompatiblePeerError) dismiss(stream);
+    if (error instanceof IncompatiblePeerError || error instanceof AuthError) dismiss(stream);
     else stream.close(error as Error);
     throw error;
   }
 }
 
-async function greet(reader: StreamReader, options: HandshakeOptions): Promise<PeerInfo> {
+async function greet(reader: StreamReader, stream: ByteStream, options: HandshakeOptions): Promise<Ready> {
+  const { security = NULL, greeting = true, dialed = false } = options;
+  if (!greeting) return await secure(reader, stream, options, "3.1");
   await reader.write(SIGNATURE);
   checkSignature(await reader.peek(1));
   checkSignature((await reader.peek(SIGNATURE_LENGTH)).subarray(0, SIGNATURE_LENGTH));
   await reader.read(SIGNATURE_LENGTH);
   await reader.write(Uint8Array.of(MAJOR));
-  const [revision] = await reader.read(1);
-  if (revision === 0) throw tooOld();
-  return revision! < MAJOR ? await greet2(reader, options) : await greet3(reader, options, revision!);
+  const [major] = await reader.read(1);
+  if (major === 0) throw tooOld();
+  if (major! < MAJOR) {
+    if (security.name === "NULL") return await greet2(reader, options);
+    throw new IncompatiblePeerError(
+      `the peer speaks ZMTP 2.0, which has no security, and this side wants ${security.name}`,
+    );
+  }
+  // A libzmq that does not like our mechanism hangs up, often before it told us its own. So whoever dialed, and would
+  // try again and again, looks first; an acceptor that does the same gets our word a little later.
+  const rest = encodeRest(security.name, security.asServer);
+  const sawRest = dialed && await reader.has(REST_LENGTH, LISTEN_MS);
+  if (!sawRest) await reader.write(rest);
+  const { minor, mechanism, asServer } = decodeRest(
+    await orHungUp(reader.read(REST_LENGTH), dialed, `this side speaks ${security.name} security`),
+  );
+  if (mechanism !== security.name) {
+    // It needs our half of the greeting to see why.
+    if (sawRest) await reader.write(rest).catch(() => {});
+    throw new IncompatiblePeerError(
+      `the peer wants ${mechanism || "an unnamed"} security, and this side speaks ${security.name}`,
+    );
+  }
+  if (sawRest) await reader.write(rest);
+  if (asServer && security.asServer) {
+    throw new IncompatiblePeerError(
+      `both sides are ${mechanism} servers, and one of them must be the client`,
+    );
+  }
+  return await secure(reader, stream, options, major === MAJOR && minor === 0 ? "3.0" : "3.1");
 }
 
 /** ZMTP 2.0 (RFC 15): the socket type, then the identity as a frame. */
-async function greet2(reader: StreamReader, options: HandshakeOptions): Promise<PeerInfo> {
+async function greet2(reader: StreamReader, options: HandshakeOptions): Promise<Ready> {
   await reader.write(Uint8Array.of(typeToWire(options.socketType)));
   await reader.write(encodeFrame(options.identity ?? EMPTY));
   const [type] = await reader.read(1);
@@ -109,94 +141,22 @@ async function greet2(reader: StreamReader, options: HandshakeOptions): Promise<
   if (flags !== 0) {
     throw new ProtocolError(`The peer sent no identity frame (ZMTP 2.0, revision ${REVISION_2})`);
   }
-  return { socketType, identity: (await reader.read(length!)).slice(), version: "2.0" };
+  const identity = (await reader.read(length!)).slice();
+  return { peer: { socketType, identity, version: "2.0", mechanism: "NULL", userId: "" } };
 }
 
-async function greet3(reader: StreamReader, options: HandshakeOptions, major: number): Promise<PeerInfo> {
-  const { socketType: own, dialed = false } = options;
-  // A libzmq that does not like our mechanism or type hangs up, often before it told us its own. So whoever dialed, and
-  // would try again and again, looks first; an acceptor that does the same gets our word a little later.
-  const rest = encodeRest("NULL", false);
-  const sawRest = dialed && await reader.has(REST_LENGTH, LISTEN_MS);
-  if (!sawRest) await reader.write(rest);
-  const { minor, mechanism } = decodeRest(
-    await orHungUp(reader.read(REST_LENGTH), dialed, "this side speaks NULL security"),
-  );
-  if (mechanism !== "NULL") {
-    throw new IncompatiblePeerError(
-      `the peer wants ${mechanism || "an unnamed"} security, and this side speaks NULL`,
-    );
-  }
-  if (sawRest) await reader.write(rest);
-  const ready = encodeReady(metadata(options));
-  const sawReady = dialed && await reader.has(1, LISTEN_MS);
-  if (!sawReady) await reader.write(ready);
-  const { name, data } = await orHungUp(
-    readCommand(reader),
-    dialed,
-    `this is a ${own} socket, which talks to ${legalPeers(own)}`,
-  );
-  if (name === "ERROR") throw new IncompatiblePeerError(`the peer refused: ${parseError(data)}`);
-  if (name !== "READY") throw new ProtocolError(`The peer sent ${name} where READY was expected`);
-  const properties = parseMetadata(data);
-  const type = properties.get("socket-type");
-  if (type === undefined) throw new ProtocolError("The peer did not say its socket type");
-  const socketType = text(type);
-  if (incompatibility(own, socketType) !== undefined) {
-    // It may have hung up by now, which changes nothing.
-    await reader.write(encodeError(reverse(own, socketType))).catch(() => {});
-  }
-  checkType(own, socketType);
-  const identity = properties.get("identity") ?? EMPTY;
-  if (identity.length > MAX_IDENTITY) throw new ProtocolError("The peer's identity is over 255 bytes");
-  if (sawReady) await reader.write(ready);
-  return { socketType, identity, version: major === MAJOR && minor === 0 ? "3.0" : "3.1" };
-}
-
-function metadata(options: HandshakeOptions): [string, Uint8Array][] {
-  const properties: [string, Uint8Array][] = [["Socket-Type", utf8(options.socketType)]];
-  if (["REQ", "DEALER", "ROUTER"].includes(options.socketType)) {
-    properties.push(["Identity", options.identity ?? EMPTY]);
-  }
-  return properties;
-}
-
-async function readCommand(reader: StreamReader): Promise<Command> {
-  const [flags, short] = await reader.peek(2);
-  if ((flags! & ~LONG) !== COMMAND) {
-    throw new ProtocolError(`The peer sent ${preview(await reader.peek(2))} where a command was expected`);
-  }
-  let length = short!;
-  if ((flags! & LONG) !== 0) {
-    const header = await reader.read(9);
-    length = header.subarray(1).reduce((sum, byte) => sum * 256 + byte, 0);
-  } else await reader.read(2);
-  if (length > MAX_COMMAND) {
-    throw new ProtocolError(
-      `The peer announced a handshake command of ${length} bytes; the limit is ${MAX_COMMAND}`,
-    );
-  }
-  return parseCommand(await reader.read(length));
-}
-
-function checkType(own: SocketType, peer: string): void {
-  const mismatch = incompatibility(own, peer);
-  if (mismatch !== undefined) throw new IncompatiblePeerError(mismatch);
-}
-
-/** Explains a peer that dialed us and went in the middle; where we dialed, that may pass and is tried again. */
-async function orHungUp<T>(reading: Promise<T>, dialed: boolean, learned: string): Promise<T> {
-  try {
-    return await reading;
-  } catch (error) {
-    if (dialed || !(error instanceof UnreachableError)) throw error;
-    throw new UnreachableError(`The peer hung up when it learned that ${learned}`, { cause: error });
-  }
-}
-
-/** The mismatch as the peer must see it. */
-function reverse(own: SocketType, peer: string): string {
-  return `a ${own} socket cannot talk to a ${peer} socket`;
+/** Runs the mechanism that both sides agreed on. */
+async function secure(
+  reader: StreamReader,
+  stream: ByteStream,
+  options: HandshakeOptions,
+  version: PeerInfo["version"],
+): Promise<Ready> {
+  const { security = NULL } = options;
+  const talk = new HandshakeTalk(reader, stream.remote, security, options);
+  const { userId, cipher } = await security.shake(talk);
+  const peer = { ...talk.introduction!, version, mechanism: security.name, userId };
+  return { peer, ...(cipher === undefined ? {} : { cipher }) };
 }
 
 /** Lets a refused peer read our last words: closing with unread bytes would reset the connection under them. */

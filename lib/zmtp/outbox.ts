@@ -2,6 +2,7 @@ import { Batch, MORE } from "./batch.ts";
 import { concat } from "./bytes.ts";
 import { FrameDecoder } from "./frame_decoder.ts";
 import { encodeBatch, encodedBound, MAX_HEADER, writeHeader } from "./frame_encoder.ts";
+import type { Cipher } from "./mechanisms/mechanism.ts";
 
 /** A block takes frames until it has this size, in bytes. One block is one write. */
 const BLOCK = 256 * 1024;
@@ -36,6 +37,7 @@ export interface OutboxLimits {
 export class Outbox {
   readonly #limits: OutboxLimits;
   readonly #write: (bytes: Uint8Array) => void;
+  readonly #cipher: Cipher | undefined;
   #blocks: Block[] = [];
   #flight: Block | undefined;
   /** Blocks that were written, of a message whose end was not. */
@@ -45,9 +47,14 @@ export class Outbox {
   #messages = 0;
   #bytes = 0;
 
-  constructor(limits: OutboxLimits, write: (bytes: Uint8Array) => void) {
+  /**
+   * @param write takes one block until `onDrain`
+   * @param cipher seals each block as it is written, and not before: what waits can still go to another peer
+   */
+  constructor(limits: OutboxLimits, write: (bytes: Uint8Array) => void, cipher?: Cipher) {
     this.#limits = limits;
     this.#write = write;
+    this.#cipher = cipher;
   }
 
   /** How many more messages may be appended; one that is begun may go over the limit in bytes. */
@@ -69,7 +76,10 @@ export class Outbox {
   appendBatch(batch: Batch, from: number, to: number): void {
     this.#messages += batch.countMessages(from, to);
     while (from < to) {
-      if (batch.stable && batch.ends[from]! - batch.starts[from]! >= LARGE_BODY) this.#refer(batch, from++);
+      // What is sealed is copied anyway.
+      if (
+        batch.stable && this.#cipher === undefined && batch.ends[from]! - batch.starts[from]! >= LARGE_BODY
+      ) this.#refer(batch, from++);
       else from = this.#copy(batch, from, to);
     }
   }
@@ -122,6 +132,10 @@ export class Outbox {
       ...this.#blocks,
     ];
     if (this.#flight === undefined) taken = 0; // The last write is done: it is none of these blocks.
+    else if (this.#cipher !== undefined) {
+      const { bytes, length } = this.#flight;
+      taken = this.#cipher.sealedWithin(bytes.subarray(0, length), taken);
+    }
     for (const block of this.#unfinished) taken += block.length;
     this.#unfinished = [];
     this.#flight = undefined;

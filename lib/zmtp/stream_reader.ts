@@ -87,6 +87,21 @@ export class StreamReader implements StreamSink {
     }
   }
 
+  /** Waits for something else, for as long as the stream is there. */
+  async wait<T>(work: Promise<T>): Promise<T> {
+    let done = false;
+    const settled = () => {
+      done = true;
+      this.#wake?.();
+    };
+    work.then(settled, settled);
+    while (!done) {
+      if (this.#failure !== undefined) throw this.#failure;
+      await this.#change();
+    }
+    return await work;
+  }
+
   /** Ends the deadline. */
   finish(): void {
     clearTimeout(this.#timer);

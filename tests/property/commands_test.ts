@@ -8,11 +8,11 @@ import {
   encodeError,
   encodeMetadata,
   encodePong,
-  encodeReady,
   parseCommand,
   parseError,
   parseMetadata,
 } from "../../lib/zmtp/command.ts";
+import { encodeCommand } from "../../lib/zmtp/frame_encoder.ts";
 
 const TIMEOUT = { timeout: 60_000 };
 
@@ -107,7 +107,7 @@ describe("commands", () => {
   it("READY - carries the metadata, in a LONG frame when it must", TIMEOUT, () => {
     fc.assert(
       fc.property(properties, (list) => {
-        const { name, data } = parseCommand(bodyOf(encodeReady(list)));
+        const { name, data } = parseCommand(bodyOf(encodeCommand("READY", encodeMetadata(list))));
         assert.equal(name, "READY");
         assert.deepEqual(data, encodeMetadata(list));
       }),

@@ -111,7 +111,13 @@ describe("greeting", () => {
       concat([SIGNATURE_BYTES, Uint8Array.of(1, 6, 0, 4), utf8("them"), utf8("\0\x01m")]),
     );
     const { peer, release } = await deadline(greeting);
-    assert.deepEqual(peer, { socketType: "ROUTER", identity: utf8("them"), version: "2.0" });
+    assert.deepEqual(peer, {
+      socketType: "ROUTER",
+      identity: utf8("them"),
+      version: "2.0",
+      mechanism: "NULL",
+      userId: "",
+    });
     assert.deepEqual(release(), utf8("\0\x01m"));
     assert.deepEqual(stream.sent, concat([SIGNATURE_BYTES, Uint8Array.of(3, 5, 0, 2), utf8("us")]));
   });

@@ -47,7 +47,13 @@ describe("handshake", () => {
     ];
     stream.feed(behindGreeting(command("READY", ...properties)));
     const { peer } = await deadline(shaking);
-    assert.deepEqual(peer, { socketType: "DEALER", identity: utf8("a\0b"), version: "3.1" });
+    assert.deepEqual(peer, {
+      socketType: "DEALER",
+      identity: utf8("a\0b"),
+      version: "3.1",
+      mechanism: "NULL",
+      userId: "",
+    });
   });
 
   it("handshake - a READY in a LONG frame is accepted", async () => {

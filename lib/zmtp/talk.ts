@@ -1,0 +1,151 @@
+import { AuthError, IncompatiblePeerError, ProtocolError, UnreachableError } from "../errors.ts";
+import { COMMAND, LONG } from "./batch.ts";
+import { EMPTY, preview, text, utf8 } from "./bytes.ts";
+import {
+  type Command,
+  encodeError,
+  encodeMetadata,
+  parseCommand,
+  parseError,
+  parseMetadata,
+} from "./command.ts";
+import type { HandshakeOptions, PeerInfo } from "./handshake.ts";
+import type { Mechanism, Talk } from "./mechanisms/mechanism.ts";
+import { incompatibility, legalPeers, type SocketType } from "./socket_type.ts";
+import type { StreamReader } from "./stream_reader.ts";
+
+/** A handshake command over this size is nobody's, in bytes. */
+const MAX_COMMAND = 32 * 1024;
+/** Identities have at most 255 bytes (RFC 23). */
+const MAX_IDENTITY = 255;
+/** How long the side that dialed lets the other one speak first, in milliseconds. */
+export const LISTEN_MS = 1000;
+
+/** What a mechanism has of a handshake. */
+export class HandshakeTalk implements Talk {
+  readonly metadata: Uint8Array;
+  readonly dialed: boolean;
+  readonly address: string;
+  /** What the peer said of itself, once that was admitted. */
+  introduction: Pick<PeerInfo, "socketType" | "identity"> | undefined;
+
+  readonly #reader: StreamReader;
+  readonly #own: SocketType;
+  readonly #security: Mechanism;
+
+  constructor(reader: StreamReader, remote: string, security: Mechanism, options: HandshakeOptions) {
+    this.#reader = reader;
+    this.#own = options.socketType;
+    this.#security = security;
+    this.dialed = options.dialed ?? false;
+    this.address = addressOf(remote);
+    this.metadata = encodeMetadata(metadata(options));
+  }
+
+  send(frame: Uint8Array): Promise<void> {
+    return this.#reader.write(frame);
+  }
+
+  hears(): Promise<boolean> {
+    return this.#reader.has(1, LISTEN_MS);
+  }
+
+  wait<T>(work: Promise<T>): Promise<T> {
+    return this.#reader.wait(work);
+  }
+
+  async take(wanted: string, hungUp?: (cause: Error) => Error): Promise<Uint8Array> {
+    const learned = `this is a ${this.#own} socket, which talks to ${legalPeers(this.#own)}`;
+    const { name, data } = await orHungUp(readCommand(this.#reader), this.dialed, learned, hungUp);
+    if (name === "ERROR") throw this.#refused(parseError(data));
+    if (name === wanted) return data;
+    throw new ProtocolError(`The peer sent ${name} where ${wanted} was expected`);
+  }
+
+  async admit(metadata: Uint8Array, tell = true): Promise<void> {
+    const properties = parseMetadata(metadata);
+    const type = properties.get("socket-type");
+    if (type === undefined) throw new ProtocolError("The peer did not say its socket type");
+    const socketType = text(type);
+    if (tell && incompatibility(this.#own, socketType) !== undefined) {
+      // It may have hung up by now, which changes nothing.
+      await this.send(encodeError(reverse(this.#own, socketType))).catch(() => {});
+    }
+    checkType(this.#own, socketType);
+    const identity = properties.get("identity") ?? EMPTY;
+    if (identity.length > MAX_IDENTITY) throw new ProtocolError("The peer's identity is over 255 bytes");
+    this.introduction = { socketType, identity };
+  }
+
+  /** The meaning of an ERROR: libzmq sends the status of ZAP as its reason (RFC 27), and others send words. */
+  #refused(reason: string): Error {
+    const { credentials } = this.#security;
+    switch (reason) {
+      case "300":
+        return new UnreachableError(`The peer does not take ${credentials} for now (300)`);
+      case "400":
+        return new AuthError(`The peer does not accept ${credentials} (400)`);
+      case "500":
+        return new AuthError(`The peer could not check ${credentials} (500)`);
+      default:
+        return new IncompatiblePeerError(`the peer refused: ${reason}`);
+    }
+  }
+}
+
+function metadata(options: HandshakeOptions): [string, Uint8Array][] {
+  const properties: [string, Uint8Array][] = [["Socket-Type", utf8(options.socketType)]];
+  if (["REQ", "DEALER", "ROUTER"].includes(options.socketType)) {
+    properties.push(["Identity", options.identity ?? EMPTY]);
+  }
+  return properties;
+}
+
+async function readCommand(reader: StreamReader): Promise<Command> {
+  const [flags, short] = await reader.peek(2);
+  if ((flags! & ~LONG) !== COMMAND) {
+    throw new ProtocolError(`The peer sent ${preview(await reader.peek(2))} where a command was expected`);
+  }
+  let length = short!;
+  if ((flags! & LONG) !== 0) {
+    const header = await reader.read(9);
+    length = header.subarray(1).reduce((sum, byte) => sum * 256 + byte, 0);
+  } else await reader.read(2);
+  if (length > MAX_COMMAND) {
+    throw new ProtocolError(
+      `The peer announced a handshake command of ${length} bytes; the limit is ${MAX_COMMAND}`,
+    );
+  }
+  return parseCommand(await reader.read(length));
+}
+
+export function checkType(own: SocketType, peer: string): void {
+  const mismatch = incompatibility(own, peer);
+  if (mismatch !== undefined) throw new IncompatiblePeerError(mismatch);
+}
+
+/** Explains a peer that dialed us and went in the middle; where we dialed, that may pass and is tried again. */
+export async function orHungUp<T>(
+  reading: Promise<T>,
+  dialed: boolean,
+  learned: string,
+  hungUp?: (cause: Error) => Error,
+): Promise<T> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (hungUp !== undefined && error instanceof UnreachableError) throw hungUp(error);
+    if (dialed || !(error instanceof UnreachableError)) throw error;
+    throw new UnreachableError(`The peer hung up when it learned that ${learned}`, { cause: error });
+  }
+}
+
+/** The mismatch as the peer must see it. */
+function reverse(own: SocketType, peer: string): string {
+  return `a ${own} socket cannot talk to a ${peer} socket`;
+}
+
+/** The host of a peer's address (RFC 27, "address"); the other transports have none. */
+function addressOf(remote: string): string {
+  return /^\w+:\/\/\[?([^/@]*?)\]?:\d+(?:\/|$)/.exec(remote)?.[1] ?? "";
+}
