@@ -1,3 +1,5 @@
+import type { Delivery } from "../lib/amqp/client/channel.ts";
+import type { AmqpConnection } from "../lib/amqp/client/connection.ts";
 import { Consumer, type Receipt } from "../lib/amqp/client/consumer.ts";
 import { type Bodies, type Envelope, Publisher } from "../lib/amqp/client/publisher.ts";
 import { ensureQueue, findQueue } from "../lib/amqp/client/queues.ts";
@@ -24,18 +26,44 @@ interface Waiting {
   readonly envelope: Envelope;
 }
 
-/** Moves messages until the queue is empty: each is acknowledged only when its copy is confirmed. */
+/** Where a message goes. It is valid during the call. */
+export type Address = (delivery: Delivery) => Envelope;
+
+/** Moves messages from one queue to another, as `moveBy` does. */
 export async function moveAll(
   session: Session,
   from: Target & { readonly queue: string },
   to: Target & { readonly queue: string },
   options: MoveOptions,
 ): Promise<void> {
+  const address = ({ content: { properties, propertiesEnd } }: Delivery) => ({
+    exchange: "",
+    routingKey: to.queue,
+    properties: properties.slice(0, propertiesEnd),
+  });
+  const prepare = async (connection: AmqpConnection) => void await ensureQueue(connection, to.queue);
+  const moved = await moveBy(session, from, { ...to, prepare }, options, address);
+  session.reporter.info(`moved ${moved.count} from '${from.queue}' to '${to.queue}'`);
+  if (moved.failure !== undefined) throw moved.failure;
+}
+
+/**
+ * Moves messages until the queue is empty: each is acknowledged only when its copy is confirmed.
+ *
+ * @returns how many were moved, and what stopped it
+ */
+export async function moveBy(
+  session: Session,
+  from: Target & { readonly queue: string },
+  to: Target & { readonly prepare?: (connection: AmqpConnection) => Promise<void> },
+  options: MoveOptions,
+  address: Address,
+): Promise<{ count: number; failure: Error | undefined }> {
   const wanted = options.count ?? Infinity;
   const prefetch = Math.min(options.prefetch ?? 1000, wanted, 65535);
   const publisher = new Publisher(to.brokers, {
     ...to.link,
-    prepare: async (connection) => void await ensureQueue(connection, to.queue),
+    ...(to.prepare === undefined ? {} : { prepare: to.prepare }),
   });
   /** Of what was published and is not acknowledged, in that order. */
   let receipts: Receipt[] = [];
@@ -54,14 +82,14 @@ export async function moveAll(
       const state = await findQueue(connection, from.queue);
       if (state === undefined) throw new Error(`there is no queue '${from.queue}' to move from`);
     },
-    onDelivery({ deliveryTag, content }) {
+    onDelivery(delivery) {
       if (over || taken >= wanted) return;
       // Cancelled before any acknowledgement makes room for messages that are not wanted.
       if (++taken >= wanted) consumer.cancel();
       lastAt = performance.now();
-      receipts.push({ generation: consumer.generation, tag: deliveryTag });
-      const { properties, propertiesEnd, body, bodyStart, bodyEnd } = content;
-      const envelope = { exchange: "", routingKey: to.queue, properties: properties.slice(0, propertiesEnd) };
+      receipts.push({ generation: consumer.generation, tag: delivery.deliveryTag });
+      const { body, bodyStart, bodyEnd } = delivery.content;
+      const envelope = address(delivery);
       const bodies = { bytes: body, starts: [bodyStart], ends: [bodyEnd] };
       if (waiting.length === 0 && publish(bodies, envelope)) published++;
       else {
@@ -126,6 +154,5 @@ export async function moveAll(
   await publisher.close();
   session.counts.received = taken;
   report(session, publisher, published);
-  session.reporter.info(`moved ${acknowledged} from '${from.queue}' to '${to.queue}'`);
-  if (failure !== undefined) throw failure;
+  return { count: acknowledged, failure };
 }

@@ -123,6 +123,12 @@ export const COMMANDS: readonly Entry[] = [
     load: () => import("./queue/move.ts"),
   },
   {
+    name: "queue redrive",
+    group: "Queue",
+    summary: "give dead letters back to the queues that they died in",
+    load: () => import("./queue/redrive.ts"),
+  },
+  {
     name: "completion",
     group: "Tools",
     summary: "print a completion script for bash, zsh, fish or powershell",

@@ -355,6 +355,32 @@ describe("queue", () => {
     assert.doesNotMatch(await well(["get", "from", "--drain", "-J"]), /redelivered/);
   });
 
+  test("redrive - dead letters go back to where they died, once; what never died stays", async () => {
+    await well(["declare", "morgue"]);
+    const toMorgue = ["-a", "x-dead-letter-exchange=", "-a", "x-dead-letter-routing-key=morgue"];
+    await well(["declare", "one", "two", ...toMorgue]);
+    for (const name of ["one", "two"]) {
+      await well(["put", name, "-D", name, "-H", "k: v"]);
+      assert.equal(
+        (await queue(["get", name, "--drain", "--exec", "false", "--on-error", "reject"])).code,
+        6,
+      );
+    }
+    await well(["put", "morgue", "-D", "stray"]);
+    const { code, stderr } = await queue(["redrive", "morgue"]);
+    assert.equal(code, 5);
+    assert.match(stderr, /gave 2 messages of 'morgue' back\n.*1 message never died in a queue, and stayed/);
+    for (const name of ["one", "two"]) {
+      const record = JSON.parse(await well(["get", name, "--drain", "-J"]));
+      assert.deepEqual([record.body, record.headers], [name, { k: "v" }]);
+    }
+    assert.equal(await well(["get", "morgue", "--drain"]), "stray\n");
+    assert.deepEqual(await queue(["redrive", "morgue"]).then((exit) => [exit.code, exit.stderr]), [
+      0,
+      "mqcat: queue redrive: 'morgue' is empty\n",
+    ]);
+  });
+
   test("usage - a missing name, two names, an option of others, the help of the family", async () => {
     for (
       const args of [["put"], ["put", "a", "--exchange", "b"], ["get"], ["move", "a"], ["bind", "a"], [
