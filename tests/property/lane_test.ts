@@ -1,0 +1,259 @@
+/** The lane against a list of messages that is searched from its beginning. */
+import fc from "fast-check";
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { GONE, Lane, READY, UNACKED } from "../../lib/broker/queue/lane.ts";
+
+interface Message {
+  segment: number;
+  offset: number;
+  size: number;
+  expiry: number;
+  state: number;
+  redelivered: boolean;
+}
+
+/** A lane and what it should be. */
+class Pair {
+  readonly lane = new Lane();
+  readonly model = new Map<number, Message>();
+  nextSeq = 0;
+  /** The place of the next message. */
+  #place = 0;
+
+  place(): { segment: number; offset: number; size: number } {
+    const n = this.#place++;
+    return { segment: 1 + Math.floor(n / 100), offset: (n * 7) >>> 0, size: n % 13 };
+  }
+
+  push(count: number, expiry: number): void {
+    for (let i = 0; i < count; i++) {
+      const { segment, offset, size } = this.place();
+      assert.equal(this.lane.push(segment, offset, size, expiry), this.nextSeq);
+      this.model.set(this.nextSeq++, { segment, offset, size, expiry, state: READY, redelivered: false });
+    }
+  }
+
+  /** The live positions in order, of one state or of both. */
+  positions(state?: number): number[] {
+    const found: number[] = [];
+    for (const [seq, message] of this.model) {
+      if (state === undefined || message.state === state) found.push(seq);
+    }
+    return found.sort((a, b) => a - b);
+  }
+
+  take(count: number): void {
+    const ready = this.positions(READY);
+    for (let i = 0; i < count; i++) {
+      const expected = ready[i] ?? -1;
+      if (i % 3 === 0) assert.equal(this.lane.first(), expected);
+      assert.equal(this.lane.take(), expected);
+      if (expected >= 0) this.model.get(expected)!.state = UNACKED;
+    }
+  }
+
+  /** Some live position, by a share of all. */
+  pick(share: number, state?: number): number | undefined {
+    const all = this.positions(state);
+    return all[Math.floor(share * all.length)];
+  }
+
+  check(): void {
+    const { lane, model } = this;
+    const ready = this.positions(READY);
+    const unacked = this.positions(UNACKED);
+    const bytes = (seqs: number[]) => seqs.reduce((sum, seq) => sum + model.get(seq)!.size, 0);
+    assert.deepEqual(
+      [lane.ready, lane.unacked, lane.readyBytes, lane.unackedBytes, lane.nextSeq],
+      [ready.length, unacked.length, bytes(ready), bytes(unacked), this.nextSeq],
+    );
+    assert.equal(lane.first(), ready[0] ?? -1);
+    const seen: number[] = [];
+    for (let seq = lane.nextReady(0); seq >= 0; seq = lane.nextReady(seq + 1)) seen.push(seq);
+    assert.deepEqual(seen, ready);
+    const live: number[] = [];
+    for (let seq = lane.nextLive(0); seq >= 0; seq = lane.nextLive(seq + 1)) live.push(seq);
+    assert.deepEqual(live, this.positions());
+    for (const [seq, message] of model) {
+      assert.equal(lane.stateAt(seq), message.state);
+      assert.equal(lane.segmentAt(seq), message.segment);
+      assert.equal(lane.offsetAt(seq), message.offset);
+      assert.equal(lane.sizeAt(seq), message.size);
+      assert.equal(lane.expiryAt(seq), message.expiry);
+      assert.equal(lane.isRedelivered(seq), message.redelivered);
+      assert.ok(lane.isAt(seq, message.segment, message.offset));
+    }
+    const tally = new Map<number, number>();
+    lane.tally((segment, count, size) => tally.set(segment, (tally.get(segment) ?? 0) + 1000 * count + size));
+    const expected = new Map<number, number>();
+    for (const { segment, size } of model.values()) {
+      expected.set(segment, (expected.get(segment) ?? 0) + 1000 + size);
+    }
+    assert.deepEqual([...tally].sort((a, b) => a[0] - b[0]), [...expected].sort((a, b) => a[0] - b[0]));
+  }
+}
+
+const share = fc.double({ min: 0, max: 0.999, noNaN: true });
+/** Often a few, sometimes more than a chunk has. */
+const count = fc.oneof(fc.integer({ min: 1, max: 40 }), fc.constantFrom(200, 8191, 8192, 9000));
+
+const action = fc.oneof(
+  fc.record({ do: fc.constant("push" as const), count, expiry: fc.constantFrom(0, 0, 0, 5) }),
+  fc.record({ do: fc.constant("take" as const), count }),
+  fc.record({ do: fc.constant("takeAt" as const), share }),
+  fc.record({ do: fc.constant("giveBack" as const), share, count }),
+  fc.record({ do: fc.constant("remove" as const), share, count }),
+  fc.record({ do: fc.constant("removeRange" as const), share, count }),
+  fc.record({ do: fc.constant("relocate" as const), share }),
+  fc.record({ do: fc.constant("ackAll" as const) }),
+  fc.record({ do: fc.constant("skip" as const), count }),
+);
+
+function run(pair: Pair, step: typeof action extends fc.Arbitrary<infer Step> ? Step : never): void {
+  const { lane, model } = pair;
+  switch (step.do) {
+    case "push":
+      return pair.push(step.count, step.expiry);
+    case "take":
+      return pair.take(step.count);
+    case "takeAt": {
+      const seq = pair.pick(step.share);
+      if (seq === undefined) return;
+      const message = model.get(seq)!;
+      assert.equal(lane.takeAt(seq), message.state === READY);
+      message.state = UNACKED;
+      return;
+    }
+    case "giveBack": {
+      const first = pair.pick(step.share, UNACKED) ?? 0;
+      const chosen = pair.positions(UNACKED).filter((seq) => seq >= first).slice(0, step.count);
+      if (step.count % 2 === 0) chosen.reverse();
+      for (const seq of chosen) {
+        assert.equal(lane.giveBack(seq), true);
+        assert.equal(lane.giveBack(seq), false);
+        Object.assign(model.get(seq)!, { state: READY, redelivered: true });
+      }
+      return;
+    }
+    case "remove": {
+      const first = pair.pick(step.share) ?? 0;
+      for (const seq of pair.positions().filter((seq) => seq >= first).slice(0, step.count)) {
+        assert.equal(lane.remove(seq), true);
+        assert.equal(lane.remove(seq), false);
+        model.delete(seq);
+        assert.equal(lane.stateAt(seq), GONE);
+      }
+      return;
+    }
+    case "removeRange": {
+      const from = pair.pick(step.share) ?? 0;
+      lane.removeRange(from, from + step.count - 1);
+      for (let seq = from; seq < from + step.count; seq++) model.delete(seq);
+      return;
+    }
+    case "relocate": {
+      const seq = pair.pick(step.share);
+      if (seq === undefined) return;
+      const { segment, offset } = pair.place();
+      lane.relocate(seq, segment, offset);
+      Object.assign(model.get(seq)!, { segment, offset });
+      return;
+    }
+    case "ackAll":
+      for (const seq of pair.positions(UNACKED)) {
+        assert.equal(lane.remove(seq), true);
+        model.delete(seq);
+      }
+      return;
+    case "skip":
+      pair.nextSeq += step.count;
+      lane.skipTo(pair.nextSeq);
+  }
+}
+
+describe("lane", () => {
+  it("lane - does what a list of messages does", () => {
+    fc.assert(
+      fc.property(fc.array(action, { maxLength: 40 }), (steps) => {
+        const pair = new Pair();
+        for (const step of steps) {
+          run(pair, step);
+          if (pair.model.size < 500) pair.check();
+        }
+        pair.check();
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it("lane - stays right at positions beyond 32 bits", () => {
+    const pair = new Pair();
+    pair.nextSeq = 2 ** 40;
+    pair.lane.skipTo(pair.nextSeq);
+    pair.push(20000, 0);
+    pair.take(9000);
+    for (const seq of pair.positions(UNACKED)) {
+      pair.lane.giveBack(seq);
+      Object.assign(pair.model.get(seq)!, { state: READY, redelivered: true });
+    }
+    pair.check();
+  });
+
+  it("lane - restores any order of pieces, and a later place wins", () => {
+    const piece = fc.record({
+      first: fc.integer({ min: 0, max: 30000 }),
+      count: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.constantFrom(8192, 12000)),
+      expiry: fc.constantFrom(0, 0, 7),
+      run: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(
+        fc.array(piece, { maxLength: 8 }),
+        fc.integer({ min: -1, max: 30000 }),
+        fc.array(action, { maxLength: 6 }),
+        (pieces, delivered, steps) => {
+          const pair = new Pair();
+          const { lane, model } = pair;
+          for (const { first, count, expiry, run } of pieces) {
+            const { segment } = pair.place();
+            const offsets = new Uint32Array(count + 2);
+            const sizes = new Uint32Array(count + 2);
+            for (let i = 0; i < count; i++) {
+              const { offset } = pair.place();
+              offsets[i + 1] = offset;
+              const seq = first + i;
+              const there = model.get(seq);
+              // A copy is as long as the original.
+              sizes[i + 1] = there?.size ?? seq % 11;
+              model.set(seq, {
+                segment,
+                offset,
+                size: sizes[i + 1]!,
+                expiry: there?.expiry ?? expiry,
+                state: READY,
+                redelivered: false,
+              });
+              pair.nextSeq = Math.max(pair.nextSeq, seq + 1);
+            }
+            if (run) {
+              const expiries = new Float64Array(expiry === 0 ? 0 : count + 2).fill(expiry);
+              lane.restoreRun(first, segment, offsets, sizes, expiries, 1, count + 1);
+            } else {
+              for (let i = 1; i <= count; i++) {
+                lane.restore(first + i - 1, segment, offsets[i]!, sizes[i]!, expiry);
+              }
+            }
+          }
+          lane.restoreDelivered(delivered);
+          pair.nextSeq = Math.max(pair.nextSeq, delivered + 1);
+          for (const [seq, message] of model) if (seq <= delivered) message.redelivered = true;
+          pair.check();
+          for (const step of steps) run(pair, step);
+          pair.check();
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+});
