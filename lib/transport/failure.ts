@@ -1,5 +1,16 @@
-import { AddressInUseError, EndpointError, messageOf, UnreachableError } from "../errors.ts";
+import {
+  AddressInUseError,
+  EndpointError,
+  IncompatiblePeerError,
+  LimitError,
+  messageOf,
+  ProtocolError,
+  UnreachableError,
+} from "../errors.ts";
 import { type Endpoint, formatEndpoint } from "./endpoint.ts";
+
+/** What stays what it is; anything else means that nobody could be reached. */
+const KINDS = [AddressInUseError, EndpointError, IncompatiblePeerError, LimitError, ProtocolError];
 
 /** Puts what was tried, and the endpoint's name, before what went wrong with it. */
 export function named(action: string, endpoint: Endpoint, error: unknown): Error {
@@ -7,7 +18,6 @@ export function named(action: string, endpoint: Endpoint, error: unknown): Error
   const text = `Cannot ${action} ${formatEndpoint(endpoint)}: ${reason.charAt(0).toLowerCase()}${
     reason.slice(1)
   }`;
-  if (error instanceof AddressInUseError) return new AddressInUseError(text, { cause: error });
-  if (error instanceof EndpointError) return new EndpointError(text, { cause: error });
-  return new UnreachableError(text, { cause: error });
+  const kind = KINDS.find((kind) => error instanceof kind) ?? UnreachableError;
+  return new kind(text, { cause: error });
 }

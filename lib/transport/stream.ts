@@ -24,6 +24,11 @@ export interface ByteStream {
    * undefined. It never rejects.
    */
   readonly closed: Promise<Error | undefined>;
+  /**
+   * What a WebSocket's two ends agreed to speak on it, `ZWS2.0/NULL` for example (RFC 45); undefined on any other
+   * stream. ZMTP begins without its greeting there.
+   */
+  readonly subprotocol?: string;
   /** How many bytes of the current or last `write` the system has surely taken. */
   readonly taken: number;
   /** Directs what arrives from now on to `sink`; the first call starts the reading. */
@@ -35,6 +40,8 @@ export interface ByteStream {
   resume(): void;
   /** Ends our half once the write under way is done; reading goes on. */
   end(): void;
+  /** Asks the peer for a sign of life, which comes as an `onData` without bytes: on a WebSocket. */
+  ping?(): void;
   /** Closes both halves at once. Further calls do nothing. */
   close(cause?: Error): void;
 }
@@ -59,9 +66,25 @@ export interface TlsOptions {
   readonly insecure?: boolean;
 }
 
+/** What the two ends of a WebSocket tell each other when it begins. */
+export interface WebOptions {
+  /** The subprotocols that we speak, the preferred one first; `ZWS2.0/NULL` and `ZWS2.0` unless told. */
+  readonly protocols?: readonly string[] | undefined;
+  /** The largest message that is collected from fragments, in bytes; 1 GiB unless told. */
+  readonly maxMessage?: number | undefined;
+  /**
+   * Web pages that may connect to a listener, as origins such as `https://example.org`, or `*`. Those of this machine
+   * may always.
+   */
+  readonly origins?: readonly string[] | undefined;
+}
+
 /** How to connect or listen. */
 export interface TransportOptions {
   readonly tls?: TlsOptions;
+  readonly web?: WebOptions;
+  /** A listener is told whom it refused before there was a stream, and why. It may not throw. */
+  readonly onRefused?: (remote: string, error: Error) => void;
   /** Length of the queue of connections that wait to be accepted; 100 unless told. */
   readonly backlog?: number;
 }

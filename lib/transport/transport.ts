@@ -1,6 +1,12 @@
 import { AddressInUseError, EndpointError, UnreachableError } from "../errors.ts";
 import { interfaceAddress, localAddress, resolve } from "./address.ts";
-import { type Endpoint, formatEndpoint, type HostEndpoint, type PathEndpoint } from "./endpoint.ts";
+import {
+  type Endpoint,
+  formatEndpoint,
+  type HostEndpoint,
+  type PathEndpoint,
+  type WebEndpoint,
+} from "./endpoint.ts";
 import { named } from "./failure.ts";
 import { connectInproc, listenInproc } from "./inproc.ts";
 import { currentRuntime } from "./runtime/mod.ts";
@@ -45,8 +51,15 @@ export async function connect(
       case "udp":
         throw new EndpointError("udp carries datagrams, not a stream");
       case "ws":
-      case "wss":
-        throw new EndpointError("not carried yet");
+      case "wss": {
+        const { connectWeb } = await import("./ws/mod.ts");
+        return await connectWeb(
+          await connectHost(below(endpoint), signal, options),
+          endpoint,
+          options.web,
+          signal,
+        );
+      }
     }
   } catch (error) {
     if (signal.aborted) throw signal.reason;
@@ -71,10 +84,7 @@ export async function listen(
       case "tcp":
       case "tls": {
         const raw = await listenHost(endpoint, backlog, accept, options);
-        return {
-          endpoint: formatEndpoint({ ...endpoint, host: boundHost(endpoint.host), port: raw.port }),
-          close: raw.close,
-        };
+        return { endpoint: boundName(endpoint, raw), close: raw.close };
       }
       case "ipc":
       case "unix":
@@ -84,8 +94,12 @@ export async function listen(
       case "udp":
         throw new EndpointError("udp carries datagrams, not a stream");
       case "ws":
-      case "wss":
-        throw new EndpointError("not carried yet");
+      case "wss": {
+        const { webAcceptor } = await import("./ws/mod.ts");
+        const acceptWeb = webAcceptor(endpoint, options, accept);
+        const raw = await listenHost(below(endpoint), backlog, acceptWeb, options);
+        return { endpoint: boundName(endpoint, raw), close: raw.close };
+      }
     }
   } catch (error) {
     throw named("bind", endpoint, error);
@@ -137,6 +151,15 @@ async function listenHost(
     return await listenTls(address, endpoint.port, backlog, options.tls ?? {}, accept);
   }
   return await (await currentRuntime()).listenTcp(address, endpoint.port, backlog, accept);
+}
+
+/** What a WebSocket stands on. */
+function below({ scheme, host, port }: WebEndpoint): HostEndpoint {
+  return { scheme: scheme === "ws" ? "tcp" : "tls", host, port };
+}
+
+function boundName(endpoint: HostEndpoint | WebEndpoint, { port }: RawListener): string {
+  return formatEndpoint({ ...endpoint, host: boundHost(endpoint.host), port });
 }
 
 /** A host as it is told once it is bound: a name by which others may know it stays, an interface's does not. */

@@ -1,11 +1,14 @@
 /** Every kind of byte stream that this runtime has, behind one way to open a connected pair of it. */
 import { execFileSync } from "node:child_process";
 import fs from "node:fs";
+import { parseEndpoint } from "../../lib/transport/endpoint.ts";
 import { connectInproc, listenInproc } from "../../lib/transport/inproc.ts";
 import { nodeRuntime } from "../../lib/transport/runtime/node.ts";
-import type { ByteStream, RawListener, Runtime } from "../../lib/transport/stream.ts";
+import type { ByteStream, Listener, RawListener, Runtime } from "../../lib/transport/stream.ts";
 import { connectTls, listenTls } from "../../lib/transport/tls.ts";
+import { connect, listen } from "../../lib/transport/transport.ts";
 import { deadline, tempDir } from "../helpers.ts";
+import { FramedStream } from "./framed_stream.ts";
 
 /** Two ends of one connection; `dispose` leaves nothing behind. */
 export interface Pair extends AsyncDisposable {
@@ -18,6 +21,8 @@ export interface Adapter {
   readonly name: string;
   /** Whether the system stands between the ends, with buffers, and tells a reset from an end. */
   readonly system: boolean;
+  /** Whether one end can still write when the other one has ended. */
+  readonly halves: boolean;
   open(): Promise<Pair>;
 }
 
@@ -32,14 +37,17 @@ export const runtimes: readonly (readonly [name: string, runtime: Runtime])[] = 
 
 export const adapters: readonly Adapter[] = [
   ...runtimes.flatMap(([name, runtime]) => [tcp(name, runtime), unix(name, runtime)]),
-  { name: "tls", system: true, open: openTls },
-  { name: "inproc", system: false, open: openInproc },
+  { name: "tls", system: true, halves: true, open: openTls },
+  { name: "ws", system: true, halves: false, open: () => openWeb("ws") },
+  { name: "wss", system: true, halves: false, open: () => openWeb("wss") },
+  { name: "inproc", system: false, halves: true, open: openInproc },
 ];
 
 function tcp(name: string, runtime: Runtime): Adapter {
   return {
     name: `${name} tcp`,
     system: true,
+    halves: true,
     open: () =>
       openPair(
         (accept) => runtime.listenTcp("127.0.0.1", 0, 10, accept),
@@ -52,6 +60,7 @@ function unix(name: string, runtime: Runtime): Adapter {
   return {
     name: `${name} unix`,
     system: true,
+    halves: true,
     open() {
       const dir = tempDir();
       const path = dir.file("s");
@@ -69,6 +78,21 @@ function openTls(): Promise<Pair> {
   return openPair(
     (accept) => listenTls("127.0.0.1", 0, 10, { cert, key }, accept),
     (listener) => connectTls("127.0.0.1", listener.port, "localhost", { ca: cert }, NEVER),
+  );
+}
+
+async function openWeb(scheme: "ws" | "wss"): Promise<Pair> {
+  const { cert, key } = scheme === "wss" ? certificate() : { cert: "", key: "" };
+  const server = scheme === "wss" ? { tls: { cert, key } } : {};
+  const client = scheme === "wss" ? { tls: { ca: cert } } : {};
+  let bound: Listener | undefined;
+  return await openPair(
+    async (accept) => {
+      const endpoint = parseEndpoint(`${scheme}://localhost:0/suite`);
+      bound = await listen(endpoint, (stream) => accept(new FramedStream(stream)), server);
+      return { port: 0, close: () => bound!.close() };
+    },
+    async () => new FramedStream(await connect(parseEndpoint(bound!.endpoint), NEVER, client)),
   );
 }
 

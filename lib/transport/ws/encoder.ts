@@ -1,0 +1,94 @@
+import {
+  BINARY,
+  MAX_HEADER,
+  nextMask,
+  readLength,
+  writeHeader,
+  xor,
+  ZMTP_COMMAND,
+  ZMTP_LONG,
+  ZMTP_MORE,
+  ZWS_COMMAND,
+  ZWS_MORE,
+} from "./frame.ts";
+
+/** The largest header of a ZMTP frame: flags and a 64-bit length. */
+const MAX_ZMTP_HEADER = 9;
+
+/**
+ * Turns a stream of ZMTP frames into one of WebSocket messages, a message for each frame (RFC 45), however the stream
+ * is cut. What was encoded lies back to back, so many small frames make one large write.
+ */
+export class ZwsEncoder {
+  /** How many bytes of the source, and of the target, the last call went through. */
+  consumed = 0;
+  produced = 0;
+
+  readonly #masks: boolean;
+  /** A frame's header, as far as it has come. */
+  readonly #header = new Uint8Array(MAX_ZMTP_HEADER);
+  #headerLength = 0;
+  /** What is to come of the body under way, its mask, and how much of its message is out. */
+  #left = 0;
+  #mask = -1;
+  #phase = 0;
+
+  /** @param masks whether we are the client, whose frames are masked */
+  constructor(masks: boolean) {
+    this.#masks = masks;
+  }
+
+  /**
+   * Encodes as much of `source` from `from` on as fits into `target`, at its beginning.
+   *
+   * @param target with room for `MAX_HEADER` bytes and a few more, at least
+   */
+  encode(source: Uint8Array, from: number, target: Uint8Array): void {
+    let at = 0;
+    let next = from;
+    const last = target.length - MAX_HEADER - 1;
+    while (next < source.length) {
+      if (this.#left > 0) {
+        const count = Math.min(this.#left, source.length - next, target.length - at);
+        if (count === 0) break;
+        target.set(source.subarray(next, next + count), at);
+        if (this.#masks) xor(target, at, at + count, this.#mask, this.#phase);
+        this.#phase += count;
+        this.#left -= count;
+        next += count;
+        at += count;
+      } else {
+        if (at > last) break;
+        next = this.#readHeader(source, next);
+        if (this.#headerLength === this.#wanted) at = this.#begin(target, at);
+      }
+    }
+    this.consumed = next - from;
+    this.produced = at;
+  }
+
+  get #wanted(): number {
+    if (this.#headerLength === 0) return 2;
+    return (this.#header[0]! & ZMTP_LONG) === 0 ? 2 : MAX_ZMTP_HEADER;
+  }
+
+  #readHeader(source: Uint8Array, at: number): number {
+    while (at < source.length && this.#headerLength < this.#wanted) {
+      this.#header[this.#headerLength++] = source[at++]!;
+    }
+    return at;
+  }
+
+  #begin(target: Uint8Array, at: number): number {
+    const header = this.#header;
+    const flags = header[0]!;
+    this.#headerLength = 0;
+    this.#left = (flags & ZMTP_LONG) === 0 ? header[1]! : readLength(header, 1, 8);
+    this.#mask = this.#masks ? nextMask() : -1;
+    this.#phase = 1;
+    at = writeHeader(target, at, BINARY, 1 + this.#left, this.#mask);
+    const zws = ((flags & ZMTP_MORE) === 0 ? 0 : ZWS_MORE) | ((flags & ZMTP_COMMAND) === 0 ? 0 : ZWS_COMMAND);
+    target[at] = this.#masks ? zws ^ this.#mask >>> 24 : zws;
+    return at + 1;
+  }
+}

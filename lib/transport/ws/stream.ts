@@ -1,0 +1,236 @@
+import { LimitError, messageOf, ProtocolError } from "../../errors.ts";
+import type { ByteStream, StreamSink } from "../stream.ts";
+import { ZwsDecoder } from "./decoder.ts";
+import { ZwsEncoder } from "./encoder.ts";
+import { CLOSE, closeFrame, controlFrame, NORMAL, PING, PONG, PROTOCOL_ERROR, TOO_BIG } from "./frame.ts";
+
+/** What is encoded, and written below, at a time, in bytes. */
+const PIECE = 64 * 1024;
+const NOTHING = new Uint8Array(0);
+
+/** What a handshake leaves behind. */
+export interface Remains {
+  /** What came behind it. */
+  readonly rest: Uint8Array;
+  /** Whether the peer's end came behind that. */
+  readonly ended: boolean;
+  /** Whether a write is under way. */
+  readonly writing: boolean;
+}
+
+/**
+ * ZeroMQ's frames over a WebSocket (RFC 45), as the same stream of bytes that they are over TCP: above it a frame is
+ * flags, length and body as in ZMTP, below it a binary message of a flag byte and the body. So whatever speaks ZMTP runs
+ * on it as it is, only the greeting is left out: `subprotocol` has taken its place. A WebSocket has no halves: whoever is
+ * told of the peer's end cannot write any more.
+ *
+ * `taken` counts whole pieces of what was written, so it may be less than what the system has.
+ */
+export class WsStream implements ByteStream, StreamSink {
+  readonly local: string;
+  readonly remote: string;
+  readonly closed: Promise<Error | undefined>;
+  readonly subprotocol: string;
+  taken = 0;
+
+  readonly #below: ByteStream;
+  readonly #masks: boolean;
+  readonly #encoder: ZwsEncoder;
+  readonly #decoder: ZwsDecoder;
+  #sink: StreamSink | undefined;
+  /** Whether it was closed here; the end of a stream that closed by itself may still have to be told. */
+  #over = false;
+  #paused = false;
+
+  /** What is being written above, and the piece of it that is being written below. */
+  #source: Uint8Array | undefined;
+  #piece: Uint8Array = NOTHING;
+  /** Whether a write below is under way: a piece, a control frame or, at first, the answer to the upgrade. */
+  #writing: boolean;
+  #encoded = 0;
+  #pong: Uint8Array | undefined;
+  #pingWanted = false;
+  #ending = false;
+  #closeSent = false;
+
+  /** What came before anybody wanted it. */
+  #held: Uint8Array | undefined;
+  #endHeld: boolean;
+  #closeReceived = false;
+  #endTold = false;
+
+  /**
+   * @param below paused behind the handshake
+   * @param client whether we are the client, and mask
+   * @param maxMessage the limit for a message in fragments, in bytes
+   */
+  constructor(
+    below: ByteStream,
+    subprotocol: string,
+    client: boolean,
+    maxMessage: number,
+    { rest, ended, writing }: Remains,
+  ) {
+    this.#below = below;
+    this.#masks = client;
+    this.subprotocol = subprotocol;
+    this.local = webName(below.local);
+    this.remote = webName(below.remote);
+    this.closed = below.closed;
+    this.#encoder = new ZwsEncoder(client);
+    this.#decoder = new ZwsDecoder(
+      !client,
+      maxMessage,
+      (opcode, payload) => this.#onControl(opcode, payload),
+    );
+    this.#held = rest.length > 0 ? rest : undefined;
+    this.#endHeld = ended;
+    this.#writing = writing;
+    below.attach(this);
+  }
+
+  attach(sink: StreamSink): void {
+    const first = this.#sink === undefined;
+    this.#sink = sink;
+    if (first) queueMicrotask(() => this.#goOn());
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#below.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    queueMicrotask(() => this.#goOn());
+  }
+
+  write(bytes: Uint8Array): void {
+    this.taken = 0;
+    this.#encoded = 0;
+    this.#source = bytes;
+    if (!this.#writing) this.#writeNext();
+  }
+
+  end(): void {
+    this.#ending = true;
+    if (!this.#writing) this.#writeNext();
+  }
+
+  close(cause?: Error): void {
+    this.#over = true;
+    this.#below.close(cause);
+  }
+
+  /** Asks the peer for a sign of life: its answer comes as an `onData` without bytes (RFC 6455, 5.5.2). */
+  ping(): void {
+    this.#pingWanted = true;
+    if (!this.#writing) this.#writeNext();
+  }
+
+  onData(chunk: Uint8Array): void {
+    if (this.#over || this.#closeReceived) return;
+    try {
+      this.#decoder.push(chunk);
+    } catch (error) {
+      return this.#fail(error as Error);
+    }
+    if (this.#decoder.length > 0) {
+      this.#sink!.onData(this.#decoder.output.subarray(0, this.#decoder.length));
+    }
+    if (!this.#closeReceived) return;
+    // The peer wants its Close answered (RFC 6455, 5.5.1); whoever is told of the end may hang up at once.
+    if (this.#closeSent || this.#writing) this.onEnd();
+    else this.end();
+  }
+
+  onEnd(): void {
+    if (this.#over) return;
+    if (this.#paused) this.#endHeld = true;
+    else this.#tellEnd();
+  }
+
+  onDrain(): void {
+    this.#writing = false;
+    if (this.#closeSent) {
+      this.#below.end();
+      if (this.#closeReceived) this.onEnd();
+      return;
+    }
+    this.taken = this.#encoded;
+    const done = this.#source !== undefined && this.#encoded === this.#source.length;
+    if (done) this.#source = undefined;
+    // Above, one write may follow the other without end; what is said below must not wait for that.
+    if (this.#pong !== undefined || this.#pingWanted) this.#writeNext();
+    if (done) this.#sink?.onDrain();
+    if (!this.#writing) this.#writeNext();
+  }
+
+  /** Writes what comes next: an answer to a Ping, a Ping, a piece of what is written above, the Close. */
+  #writeNext(): void {
+    if (this.#over || this.#closeSent) return;
+    let bytes: Uint8Array | undefined;
+    if (this.#pong !== undefined) {
+      bytes = controlFrame(PONG, this.#pong, this.#masks);
+      this.#pong = undefined;
+    } else if (this.#pingWanted) {
+      bytes = controlFrame(PING, NOTHING, this.#masks);
+      this.#pingWanted = false;
+    } else if (this.#source !== undefined) {
+      if (this.#piece.length === 0) this.#piece = new Uint8Array(PIECE);
+      this.#encoder.encode(this.#source, this.#encoded, this.#piece);
+      this.#encoded += this.#encoder.consumed;
+      bytes = this.#piece.subarray(0, this.#encoder.produced);
+    } else if (this.#ending) {
+      bytes = closeFrame(NORMAL, "", this.#masks);
+      this.#closeSent = true;
+    } else return;
+    this.#writing = true;
+    this.#below.write(bytes);
+  }
+
+  #goOn(): void {
+    if (this.#over || this.#paused || this.#sink === undefined) return;
+    const held = this.#held;
+    if (held !== undefined) {
+      this.#held = undefined;
+      this.onData(held);
+      if (this.#over || this.#paused) return;
+    }
+    if (this.#endHeld) return this.#tellEnd();
+    this.#below.resume();
+  }
+
+  #tellEnd(): void {
+    this.#endHeld = false;
+    if (this.#endTold) return;
+    this.#endTold = true;
+    this.#sink!.onEnd();
+  }
+
+  #onControl(opcode: number, payload: Uint8Array): void {
+    if (opcode === PING) {
+      // Only the last one needs an answer (RFC 6455, 5.5.3), so a peer that never reads costs no memory.
+      this.#pong = payload.slice();
+      if (!this.#writing) this.#writeNext();
+    } else if (opcode === PONG && !this.#paused) this.#sink!.onData(NOTHING);
+    else if (opcode === CLOSE) this.#closeReceived = true;
+  }
+
+  /** Tells the peer what it did wrong, if nothing else is being said, and hangs up. */
+  #fail(error: Error): void {
+    if (!this.#writing) {
+      const code = error instanceof LimitError ? TOO_BIG : PROTOCOL_ERROR;
+      this.#below.write(closeFrame(code, messageOf(error), this.#masks));
+    }
+    this.close(
+      error instanceof ProtocolError || error instanceof LimitError
+        ? error
+        : new ProtocolError(messageOf(error)),
+    );
+  }
+}
+
+function webName(endpoint: string): string {
+  return endpoint.replace(/^tcp:/, "ws:").replace(/^tls:/, "wss:");
+}
