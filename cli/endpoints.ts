@@ -7,7 +7,7 @@ import type { Session } from "./session.ts";
 import { endpoint } from "./values.ts";
 
 /** The transports that ZeroMQ sockets use. */
-const SCHEMES: readonly string[] = ["tcp", "ipc", "inproc"];
+const SCHEMES: readonly string[] = ["tcp", "ipc", "inproc", "ws", "wss"];
 
 /** What to bind and what to connect. */
 export interface Plan {

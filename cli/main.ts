@@ -9,7 +9,8 @@ import { phrase, Reporter } from "./reporter.ts";
 
 const ABOUT = "netcat for messaging patterns: speaks sockets, ZeroMQ and AMQP from a shell";
 const FOOTER =
-  `Endpoints: tcp://host:port, ipc:///path, ipc://@abstract; host:port and :port are tcp, :port is loopback.
+  `Endpoints: tcp://host:port, ipc:///path, ipc://@abstract, ws://host:port/path; host:port and :port are tcp, :port
+is loopback.
 ${exitCodes.trimEnd()}`;
 
 async function main(words: string[]): Promise<number> {

@@ -3,7 +3,7 @@ import { type Endpoint, formatEndpoint } from "../transport/endpoint.ts";
 import type { ByteStream } from "../transport/stream.ts";
 import { connect } from "../transport/transport.ts";
 import { sleep } from "../transport/waiting.ts";
-import type { ResolvedOptions } from "./options.ts";
+import { type ResolvedOptions, transportOptions } from "./options.ts";
 
 /** Runs one connection from its first byte to its end; resolves to how it ended and never rejects. */
 export type Serve = (stream: ByteStream, endpoint: string) => Promise<Ending>;
@@ -78,7 +78,7 @@ export class Dialer {
     this.#stop.signal.addEventListener("abort", stop);
     let stream: ByteStream;
     try {
-      stream = await connect(this.#target, attempt.signal);
+      stream = await connect(this.#target, attempt.signal, transportOptions(this.#options));
     } catch (error) {
       return { error: error as Error, wasReady: false };
     } finally {

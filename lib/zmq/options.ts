@@ -1,4 +1,6 @@
+import type { TlsOptions, TransportOptions } from "../transport/stream.ts";
 import { MAX_TIMER } from "../transport/waiting.ts";
+import { subprotocols } from "../zmtp/handshake.ts";
 import type { Mechanism } from "../zmtp/mechanisms/mechanism.ts";
 import { nullMechanism } from "../zmtp/mechanisms/null.ts";
 import type { SocketEvent } from "./events.ts";
@@ -22,6 +24,13 @@ export interface SocketOptions {
   readonly maxPeers?: number | undefined;
   /** How the socket and its peers know each other: `plainClient`, `curveServer` and so on. NULL unless told. */
   readonly security?: Mechanism | undefined;
+  /** Certificates and keys for `wss://`. A socket that binds such an endpoint needs `cert` and `key`. */
+  readonly tls?: TlsOptions | undefined;
+  /**
+   * Web pages that may connect to a WebSocket that the socket binds, as origins such as `https://example.org`, or `*`.
+   * Pages of this machine may always.
+   */
+  readonly origins?: readonly string[] | undefined;
   /** Told of everything that happens to the socket's endpoints and peers. It may not throw. */
   readonly onEvent?: (event: SocketEvent) => void;
 }
@@ -39,6 +48,8 @@ export function resolveOptions(options: SocketOptions): ResolvedOptions {
     reconnect: options.reconnect ?? { first: 100, longest: 2000 },
     maxPeers: options.maxPeers ?? 10_000,
     security: options.security ?? nullMechanism(),
+    tls: options.tls ?? {},
+    origins: options.origins ?? [],
     onEvent: options.onEvent ?? (() => {}),
   };
   for (const name of ["hwm", "hwmBytes", "maxMessageSize", "handshakeTimeout", "maxPeers"] as const) {
@@ -68,4 +79,14 @@ export function resolveOptions(options: SocketOptions): ResolvedOptions {
     );
   }
   return resolved;
+}
+
+/** What the transports are told of it. */
+export function transportOptions(options: ResolvedOptions): TransportOptions {
+  const { tls, security, maxMessageSize, origins, onEvent } = options;
+  return {
+    tls,
+    web: { protocols: subprotocols(security), maxMessage: maxMessageSize, origins },
+    onRefused: (endpoint, error) => onEvent({ type: "handshake-failed", endpoint, error, dialed: false }),
+  };
 }

@@ -1,5 +1,11 @@
 import { ClosedError, EndpointError, LimitError } from "../errors.ts";
-import { type Endpoint, formatEndpoint, isWildcard, parseEndpoint } from "../transport/endpoint.ts";
+import {
+  type Endpoint,
+  formatEndpoint,
+  isWildcard,
+  parseEndpoint,
+  type Scheme,
+} from "../transport/endpoint.ts";
 import type { ByteStream, Listener } from "../transport/stream.ts";
 import { listen } from "../transport/transport.ts";
 import type { Batch } from "../zmtp/batch.ts";
@@ -7,11 +13,14 @@ import { Connection, type ConnectionOwner } from "../zmtp/connection.ts";
 import { handshake } from "../zmtp/handshake.ts";
 import type { SocketType } from "../zmtp/socket_type.ts";
 import { Dialer, type Ending } from "./dialer.ts";
-import { type ResolvedOptions, resolveOptions, type SocketOptions } from "./options.ts";
+import { type ResolvedOptions, resolveOptions, type SocketOptions, transportOptions } from "./options.ts";
 import { Signal } from "../transport/waiting.ts";
 
 /** How long a peer may take to read to the end and close, once all is sent, in milliseconds. */
 const FAREWELL_MS = 1000;
+
+/** The transports that carry ZMTP. */
+const TRANSPORTS: readonly Scheme[] = ["tcp", "ipc", "inproc", "ws", "wss"];
 
 /** Where a peer comes from. */
 type Origin = Bound | Dialer;
@@ -94,6 +103,7 @@ export abstract class Socket implements ConnectionOwner {
     const listener = bound.listener = await listen(
       this.#usable(endpoint),
       (stream) => this.#accept(stream, bound),
+      transportOptions(this.options),
     );
     if (this.#closed) {
       await listener.close();
@@ -293,9 +303,9 @@ export abstract class Socket implements ConnectionOwner {
 
   #usable(endpoint: string | Endpoint): Endpoint {
     const parsed = typeof endpoint === "string" ? parseEndpoint(endpoint) : endpoint;
-    if (parsed.scheme === "tcp" || parsed.scheme === "ipc" || parsed.scheme === "inproc") return parsed;
+    if (TRANSPORTS.includes(parsed.scheme)) return parsed;
     throw new EndpointError(
-      `Cannot use ${parsed.scheme}:// with a ${this.type} socket: it takes tcp, ipc and inproc`,
+      `Cannot use ${parsed.scheme}:// with a ${this.type} socket: it takes ${TRANSPORTS.join(", ")}`,
     );
   }
 

@@ -24,6 +24,14 @@ const FAREWELL_MS = 500;
 
 const NULL = nullMechanism();
 
+/** The WebSocket subprotocol without a mechanism. */
+const BARE = "ZWS2.0";
+
+/** What a socket with this security speaks on a WebSocket, as subprotocols, the preferred one first (RFC 45). */
+export function subprotocols({ name }: Mechanism): string[] {
+  return name === "NULL" ? [`${BARE}/NULL`, BARE] : [`${BARE}/${name}`];
+}
+
 /** What we say of ourselves. */
 export interface HandshakeOptions {
   readonly socketType: SocketType;
@@ -33,8 +41,6 @@ export interface HandshakeOptions {
   readonly dialed?: boolean;
   /** How the two sides know each other; NULL unless told. */
   readonly security?: Mechanism | undefined;
-  /** False where the transport agrees on the mechanism, and no greeting is exchanged (RFC 45); true unless told. */
-  readonly greeting?: boolean;
   /** For the whole handshake, in milliseconds. */
   readonly timeout: number;
 }
@@ -91,8 +97,10 @@ export async function handshake(stream: ByteStream, options: HandshakeOptions): 
 }
 
 async function greet(reader: StreamReader, stream: ByteStream, options: HandshakeOptions): Promise<Ready> {
-  const { security = NULL, greeting = true, dialed = false } = options;
-  if (!greeting) return await secure(reader, stream, options, "3.1");
+  const { security = NULL, dialed = false } = options;
+  // A WebSocket's two ends agree on the mechanism before there is a stream, and go on as ZMTP 3.0 does (RFC 45).
+  if (stream.subprotocol === BARE) return await greetBare(reader, options);
+  if (stream.subprotocol !== undefined) return await secure(reader, stream, options, "3.0");
   await reader.write(SIGNATURE);
   checkSignature(await reader.peek(1));
   checkSignature((await reader.peek(SIGNATURE_LENGTH)).subarray(0, SIGNATURE_LENGTH));
@@ -143,6 +151,15 @@ async function greet2(reader: StreamReader, options: HandshakeOptions): Promise<
   }
   const identity = (await reader.read(length!)).slice();
   return { peer: { socketType, identity, version: "2.0", mechanism: "NULL", userId: "" } };
+}
+
+/** ZWS without a mechanism (RFC 45, "No Mechanism"): the identity, as a frame. What socket it is remains unsaid. */
+async function greetBare(reader: StreamReader, options: HandshakeOptions): Promise<Ready> {
+  await reader.write(encodeFrame(options.identity ?? EMPTY));
+  const [flags, length] = await reader.read(2);
+  if (flags !== 0) throw new ProtocolError("The peer did not begin with its identity");
+  const identity = (await reader.read(length!)).slice();
+  return { peer: { socketType: "unnamed", identity, version: "3.0", mechanism: "NULL", userId: "" } };
 }
 
 /** Runs the mechanism that both sides agreed on. */

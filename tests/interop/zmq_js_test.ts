@@ -35,7 +35,7 @@ describe("zeromq.js", () => {
     dir.remove();
   });
 
-  for (const link of links(dir.path).filter(({ name }) => /^(tcp|ipc),/.test(name))) {
+  for (const link of links(dir.path, true).filter(({ name }) => /^(tcp|ipc|ws),/.test(name))) {
     test(`push - to Pull over ${link.name}`, async () => {
       await using push = scoped(new Push());
       await using pull = await peer.socket("PULL");

@@ -25,9 +25,17 @@ const transports: readonly (readonly [name: string, endpoint: (dir: string) => s
   ["ipc abstract", () => `ipc://@mqcat-test-${crypto.randomUUID()}`],
 ];
 
-/** Every transport, with either side bound. `dir` is where the paths go; remove it in the end. */
-export function links(dir: string): Link[] {
-  return transports.flatMap(([name, endpoint]) => [
+/** What Debian's libzmq does not have, and that of npm's zeromq does. */
+const WEB = ["ws", () => "ws://127.0.0.1:*/feed"] as const;
+
+/**
+ * Every transport, with either side bound.
+ *
+ * @param dir where the paths go; remove it in the end
+ * @param web whether the peer knows `ws://`
+ */
+export function links(dir: string, web = false): Link[] {
+  return (web ? [...transports, WEB] : transports).flatMap(([name, endpoint]) => [
     {
       name: `${name}, we bind`,
       async join(ours: Ours, theirs: ZmqSocket) {
