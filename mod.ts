@@ -33,6 +33,21 @@ export type {
 } from "./lib/transport/stream.ts";
 export { connect, listen } from "./lib/transport/transport.ts";
 export { Batch } from "./lib/zmtp/batch.ts";
+export {
+  curveClient,
+  type CurveClientOptions,
+  type CurveKey,
+  type CurveKeyPair,
+  curveServer,
+  type CurveServerOptions,
+  generateKeyPair,
+} from "./lib/zmtp/mechanisms/curve.ts";
+export type { Mechanism } from "./lib/zmtp/mechanisms/mechanism.ts";
+export type { KeyPair } from "./lib/zmtp/mechanisms/nacl.ts";
+export { nullMechanism } from "./lib/zmtp/mechanisms/null.ts";
+export { plainClient, plainServer } from "./lib/zmtp/mechanisms/plain.ts";
+export { decodeZ85, encodeZ85 } from "./lib/zmtp/mechanisms/z85.ts";
+export type { ZapHandler, ZapOptions, ZapReply, ZapRequest } from "./lib/zmtp/mechanisms/zap.ts";
 export type { SocketType } from "./lib/zmtp/socket_type.ts";
 export type { SocketEvent } from "./lib/zmq/events.ts";
 export type { SocketOptions } from "./lib/zmq/options.ts";

@@ -156,7 +156,7 @@ export class FrameDecoder {
 }
 
 /** A 64-bit length is unsigned; over 2^53-1 it is over every limit, and its exact value does not matter. */
-function readLength(bytes: Uint8Array, at: number): number {
+export function readLength(bytes: Uint8Array, at: number): number {
   const high = bytes[at]! * 0x1000000 + (bytes[at + 1]! << 16 | bytes[at + 2]! << 8 | bytes[at + 3]!);
   const low = bytes[at + 4]! * 0x1000000 + (bytes[at + 5]! << 16 | bytes[at + 6]! << 8 | bytes[at + 7]!);
   return high * 0x100000000 + low;

@@ -89,7 +89,8 @@ function encodeEach(batch: Batch, from: number, to: number, target: Uint8Array, 
   return at;
 }
 
-function writeUint32(target: Uint8Array, at: number, value: number): void {
+/** Writes 32 bits, the most significant first. */
+export function writeUint32(target: Uint8Array, at: number, value: number): void {
   target[at] = value >>> 24;
   target[at + 1] = value >>> 16;
   target[at + 2] = value >>> 8;

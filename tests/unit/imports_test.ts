@@ -20,6 +20,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 
 /** Modules of the runtime that compute and do no I/O. */
 const PURE_BUILTINS = ["node:crypto", "node:buffer", "node:assert/strict"];
+/** The same from npm. */
+const PURE_PACKAGES = ["libsodium-wrappers"];
 
 const RUNTIME_FOLDER = "lib/transport/runtime/";
 
@@ -61,7 +63,9 @@ function judge(file: string, specifier: string, typeOnly: boolean): string | und
     if (/^(bun|deno|ext|jsr|https?):/.test(specifier) && !file.startsWith(RUNTIME_FOLDER)) {
       return "not a module both have";
     }
-    if (isCodec(file) && !PURE_BUILTINS.includes(specifier)) return "a codec does no I/O";
+    if (isCodec(file) && ![...PURE_BUILTINS, ...PURE_PACKAGES].includes(specifier)) {
+      return "a codec does no I/O";
+    }
     return undefined;
   }
   const target = path.posix.join(path.posix.dirname(file), specifier);

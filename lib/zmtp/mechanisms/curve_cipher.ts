@@ -1,0 +1,227 @@
+import { LimitError, ProtocolError } from "../../errors.ts";
+import { type Batch, COMMAND, LONG, MORE } from "../batch.ts";
+import { EMPTY, utf8 } from "../bytes.ts";
+import { parseCommand, parseError } from "../command.ts";
+import { readLength } from "../frame_decoder.ts";
+import { MAX_HEADER, writeHeader, writeUint32 } from "../frame_encoder.ts";
+import type { Cipher } from "./mechanism.ts";
+import { TAG_LENGTH, type Workspace } from "./nacl.ts";
+
+/** What a frame is inside of its box (RFC 26). */
+const INNER_MORE = 1;
+const INNER_COMMAND = 2;
+
+/** `07 "MESSAGE"`, the 8 bytes of the nonce that count, the tag, the flags. */
+const NAME = utf8("\x07MESSAGE");
+const NONCE_AT = NAME.length;
+const BOX_AT = NONCE_AT + 8;
+const FLAGS_AT = BOX_AT + TAG_LENGTH;
+const BODY_AT = FLAGS_AT + 1;
+
+/** The largest frame that is encrypted or decrypted: it must lie in libsodium's memory as a whole, which has 2 GiB. */
+const MAX_FRAME = 512 * 1024 * 1024;
+/** A buffer up to this size is kept for the next block, in bytes. */
+const KEEP = 512 * 1024;
+const TWO_32 = 2 ** 32;
+
+/** Where a connection's counters stand behind the handshake, and its key. */
+export interface CurveState {
+  /** The key that the two transient pairs share. */
+  readonly key: Uint8Array;
+  /** What the nonces of each direction begin with, 16 bytes. */
+  readonly sendPrefix: string;
+  readonly receivePrefix: string;
+  /** The last nonces that were used. */
+  readonly sent: number;
+  /** 8 bytes. */
+  readonly received: Uint8Array;
+}
+
+/** The MESSAGE commands of CURVE (RFC 26): each frame in a box of its own, with a nonce that grows. */
+export class CurveCipher implements Cipher {
+  readonly overhead = MAX_HEADER - 2 + BODY_AT;
+
+  readonly #workspace: Workspace;
+  readonly #key: Uint8Array;
+  readonly #sendPrefix: Uint8Array;
+  readonly #receivePrefix: Uint8Array;
+  #sent: number;
+  /** The last nonce of the peer, in two halves. */
+  #receivedHigh: number;
+  #receivedLow: number;
+  #sealed: Uint8Array = EMPTY;
+
+  constructor(workspace: Workspace, { key, sendPrefix, receivePrefix, sent, received }: CurveState) {
+    this.#workspace = workspace;
+    this.#key = key;
+    this.#sendPrefix = utf8(sendPrefix);
+    this.#receivePrefix = utf8(receivePrefix);
+    this.#sent = sent;
+    const view = new DataView(received.buffer, received.byteOffset, received.length);
+    this.#receivedHigh = view.getUint32(0);
+    this.#receivedLow = view.getUint32(4);
+  }
+
+  seal(frames: Uint8Array): Uint8Array {
+    const workspace = this.#workspace;
+    const total = sealedLength(frames, frames.length);
+    workspace.prepare(total, this.#key, this.#sendPrefix);
+    const { heap, at: start, counter } = workspace;
+    // From the end of the room each frame moves down to its place, which is never above: each grows.
+    let from = start + total - frames.length;
+    heap.set(frames, from);
+    let at = start;
+    while (at < start + total) {
+      const flags = heap[from]!;
+      const long = (flags & LONG) !== 0;
+      const length = long ? readLength(heap, from + 1) : heap[from + 1]!;
+      from += long ? MAX_HEADER : 2;
+      at = writeHeader(heap, at, 0, BODY_AT + length);
+      heap.copyWithin(at + BODY_AT, from, from + length);
+      heap.set(NAME, at);
+      this.#sent++;
+      writeCounter(heap, counter, this.#sent);
+      heap.copyWithin(at + NONCE_AT, counter, counter + 8);
+      heap[at + FLAGS_AT] = (flags & MORE ? INNER_MORE : 0) | (flags & COMMAND ? INNER_COMMAND : 0);
+      workspace.seal(at + BOX_AT, 1 + length);
+      at += BODY_AT + length;
+      from += length;
+    }
+    return this.#take(heap.subarray(start, start + total));
+  }
+
+  sealedWithin(frames: Uint8Array, taken: number): number {
+    let at = 0;
+    while (at < frames.length) {
+      const end = frameEnd(frames, at);
+      taken -= sealedLength(frames.subarray(at, end), end - at);
+      if (taken < 0) break;
+      at = end;
+    }
+    return at;
+  }
+
+  open(batch: Batch, take: (frames: Uint8Array) => void): void {
+    const { starts, ends, flags, frames, bytes } = batch;
+    const first = starts[0]!;
+    const last = ends[frames - 1]!;
+    this.#check(batch);
+    const workspace = this.#workspace;
+    workspace.prepare(last - first, this.#key, this.#receivePrefix);
+    const { heap, at: start, counter } = workspace;
+    heap.set(bytes.subarray(first, last), start);
+    const shift = start - first;
+    let to = start;
+    for (let i = 0; i < frames; i++) {
+      const at = starts[i]! + shift;
+      const end = ends[i]! + shift;
+      this.#advance(heap, at + NONCE_AT);
+      heap.copyWithin(counter, at + NONCE_AT, at + BOX_AT);
+      if (!workspace.open(at + BOX_AT, end - at - BOX_AT)) {
+        throw new ProtocolError("The peer sent a message that cannot be decrypted (CURVE)");
+      }
+      const inner = heap[at + FLAGS_AT]!;
+      if (inner > (INNER_MORE | INNER_COMMAND)) {
+        throw new ProtocolError(`The peer sent a message with reserved flags (CURVE, ${inner})`);
+      }
+      const plain = (inner & INNER_MORE ? MORE : 0) | (inner & INNER_COMMAND ? COMMAND : 0);
+      to = writeHeader(heap, to, plain, end - at - BODY_AT);
+      heap.copyWithin(to, at + BODY_AT, end);
+      to += end - at - BODY_AT;
+    }
+    handOn(heap.subarray(start, to), take);
+  }
+
+  /** Looks at the outside of every frame before anything is decrypted. */
+  #check({ starts, ends, flags, frames, bytes }: Batch): void {
+    for (let i = 0; i < frames; i++) {
+      const at = starts[i]!;
+      const length = ends[i]! - at;
+      if (!isMessage(bytes, at, length)) throw notAMessage(bytes.subarray(at, ends[i]));
+      if ((flags[i]! & MORE) !== 0) {
+        throw new ProtocolError("The peer sent a MESSAGE command with MORE outside of its box (CURVE)");
+      }
+      if (length > MAX_FRAME) throw tooLarge(length);
+    }
+  }
+
+  /** A nonce that does not grow would let somebody repeat a message. Gaps are legal. */
+  #advance(heap: Uint8Array, at: number): void {
+    const high = readUint32(heap, at);
+    const low = readUint32(heap, at + 4);
+    if (high < this.#receivedHigh || (high === this.#receivedHigh && low <= this.#receivedLow)) {
+      throw new ProtocolError("The peer sent a nonce that does not grow: a message was repeated (CURVE)");
+    }
+    this.#receivedHigh = high;
+    this.#receivedLow = low;
+  }
+
+  /** A copy of the sealed frames that lives until the next call. */
+  #take(sealed: Uint8Array): Uint8Array {
+    if (sealed.length > KEEP) return sealed.slice();
+    if (this.#sealed.length < sealed.length) {
+      this.#sealed = new Uint8Array(Math.min(KEEP, Math.max(sealed.length, this.#sealed.length * 2)));
+    }
+    this.#sealed.set(sealed);
+    return this.#sealed.subarray(0, sealed.length);
+  }
+}
+
+/** Buffers for plain frames that are not in use: one is enough, unless a consumer lets another stream speak. */
+const plainBuffers: Uint8Array[] = [];
+
+function handOn(frames: Uint8Array, take: (frames: Uint8Array) => void): void {
+  if (frames.length > KEEP) return take(frames.slice());
+  const buffer = plainBuffers.pop() ?? new Uint8Array(KEEP);
+  buffer.set(frames);
+  try {
+    take(buffer.subarray(0, frames.length));
+  } finally {
+    plainBuffers.push(buffer);
+  }
+}
+
+/** How many bytes the frames in `frames[0, to)` have when they are sealed. */
+function sealedLength(frames: Uint8Array, to: number): number {
+  let total = 0;
+  for (let at = 0; at < to;) {
+    const end = frameEnd(frames, at);
+    const length = end - at - (frames[at]! & LONG ? MAX_HEADER : 2) + BODY_AT;
+    if (length > MAX_FRAME) throw tooLarge(length);
+    total += (length < 256 ? 2 : MAX_HEADER) + length;
+    at = end;
+  }
+  return total;
+}
+
+/** Where the frame that begins at `at` ends. */
+function frameEnd(frames: Uint8Array, at: number): number {
+  return frames[at]! & LONG ? at + MAX_HEADER + readLength(frames, at + 1) : at + 2 + frames[at + 1]!;
+}
+
+function isMessage(bytes: Uint8Array, at: number, length: number): boolean {
+  if (length < BODY_AT) return false;
+  for (let i = 0; i < NAME.length; i++) if (bytes[at + i] !== NAME[i]) return false;
+  return true;
+}
+
+function notAMessage(body: Uint8Array): ProtocolError {
+  const { name, data } = parseCommand(body);
+  if (name === "ERROR") return new ProtocolError(`The peer ended the connection: ${parseError(data)}`);
+  const what = name === "MESSAGE" ? "a MESSAGE that is too short" : "a command that is not encrypted";
+  return new ProtocolError(`The peer sent ${what} (CURVE)`);
+}
+
+function tooLarge(length: number): LimitError {
+  return new LimitError(`A frame of ${length} bytes is too large for CURVE: the limit is ${MAX_FRAME}`);
+}
+
+function readUint32(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 24 | bytes[at + 1]! << 16 | bytes[at + 2]! << 8 | bytes[at + 3]!) >>> 0;
+}
+
+function writeCounter(bytes: Uint8Array, at: number, value: number): void {
+  const high = Math.floor(value / TWO_32);
+  writeUint32(bytes, at, high);
+  writeUint32(bytes, at + 4, value - high * TWO_32);
+}
