@@ -102,7 +102,7 @@ export class CurveCipher implements Cipher {
   }
 
   open(batch: Batch, take: (frames: Uint8Array) => void): void {
-    const { starts, ends, flags, frames, bytes } = batch;
+    const { starts, ends, frames, bytes } = batch;
     const first = starts[0]!;
     const last = ends[frames - 1]!;
     this.#check(batch);
