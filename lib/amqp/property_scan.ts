@@ -93,6 +93,21 @@ export class PropertyScan {
     return readText(this.#bytes, this.starts[PROPERTY[property]]!, this.ends[PROPERTY[property]]!);
   }
 
+  /** Whether a text of ASCII occurs anywhere in the headers, in names or values: a quick no, without decoding. */
+  headersMention(text: string): boolean {
+    if (!this.has("headers")) return false;
+    const bytes = this.#bytes;
+    const first = text.charCodeAt(0);
+    const last = this.ends[PROPERTY.headers]! - text.length;
+    for (let at = this.starts[PROPERTY.headers]!; at <= last; at++) {
+      if (bytes[at] !== first) continue;
+      let i = 1;
+      while (i < text.length && bytes[at + i] === text.charCodeAt(i)) i++;
+      if (i === text.length) return true;
+    }
+    return false;
+  }
+
   /** @throws {AmqpError} 501: malformed */
   headers(): FieldTable | undefined {
     if (!this.has("headers")) return undefined;
