@@ -1,6 +1,7 @@
 import { type Endpoint, formatEndpoint } from "../lib/transport/endpoint.ts";
 import type { SocketEvent } from "../lib/zmq/events.ts";
 import type { Socket } from "../lib/zmq/socket.ts";
+import { preview } from "../lib/zmtp/bytes.ts";
 import { UsageError } from "./errors.ts";
 import { phrase } from "./reporter.ts";
 import type { Session } from "./session.ts";
@@ -105,6 +106,8 @@ export function describeEvents(session: Session): (event: SocketEvent) => void {
         );
       case "dropping":
         return reporter.warn(`${event.endpoint} does not keep up: dropping messages for it (--on-full)`);
+      case "unroutable":
+        return reporter.warn(`no peer has the routing id ${preview(event.routingId)}: a message was dropped`);
       case "request-again":
         return reporter.warn(`${event.endpoint} went away before it replied; asking again`);
     }

@@ -5,6 +5,9 @@ import { connect } from "../transport/transport.ts";
 import { sleep } from "../transport/waiting.ts";
 import { type ResolvedOptions, transportOptions } from "./options.ts";
 
+/** A connection that ended sooner was of no use, in milliseconds. */
+const BRIEF_MS = 1000;
+
 /** Runs one connection from its first byte to its end; resolves to how it ended and never rejects. */
 export type Serve = (stream: ByteStream, endpoint: string) => Promise<Ending>;
 
@@ -45,7 +48,9 @@ export class Dialer {
     const { first, longest } = this.#options.reconnect;
     let pause = first;
     let doubted = false;
+    let brief = false;
     while (!this.#stop.signal.aborted) {
+      const began = performance.now();
       const { error, wasReady } = await this.#once();
       if (this.#stop.signal.aborted) break;
       if (error !== undefined && isFinal(error)) {
@@ -55,7 +60,10 @@ export class Dialer {
         doubted = true;
       }
       if (wasReady) {
-        pause = first;
+        // A peer that lets us in and throws us out at once, again and again, is not to be asked ever so often.
+        const wasBrief = performance.now() - began < BRIEF_MS;
+        if (!wasBrief || !brief) pause = first;
+        brief = wasBrief;
         doubted = false;
       }
       // Jitter keeps a thousand clients of one restarted server apart.

@@ -28,14 +28,16 @@ export type SocketEvent =
     readonly error: Error | undefined;
     readonly delay: number;
   }
-  /** A peer subscribed or cancelled (PUB). */
+  /** A peer subscribed or cancelled (PUB, XPUB), or joined or left a group (RADIO). */
   | {
     readonly type: "subscription";
     readonly endpoint: string;
     readonly topic: Uint8Array;
     readonly subscribe: boolean;
   }
-  /** A subscriber's queue is full, and messages for it are dropped until it has room again (PUB). */
+  /** A peer's queue is full, and messages for it are dropped until it has room again (PUB, ROUTER and their kin). */
   | { readonly type: "dropping"; readonly endpoint: string }
+  /** A message was dropped, since no peer has the routing id that it begins with (ROUTER, SERVER). */
+  | { readonly type: "unroutable"; readonly routingId: Uint8Array }
   /** The peer that was asked went away before its reply; the request is sent again (REQ). */
   | { readonly type: "request-again"; readonly endpoint: string };

@@ -44,6 +44,12 @@ export class Inbox<T> {
     }
   }
 
+  /** Forgets what waits. */
+  clear(): void {
+    this.#items = [];
+    this.#head = this.#bytes = 0;
+  }
+
   /** Puts items that were taken back to the front. */
   putBack(items: T[]): void {
     const taken = items.splice(0, this.#takers.length);

@@ -1,6 +1,8 @@
 import type { TlsOptions, TransportOptions } from "../transport/stream.ts";
 import { MAX_TIMER } from "../transport/waiting.ts";
+import { EMPTY, utf8 } from "../zmtp/bytes.ts";
 import { subprotocols } from "../zmtp/handshake.ts";
+import { type HeartbeatTimes, resolveHeartbeat } from "../zmtp/heartbeat.ts";
 import type { Mechanism } from "../zmtp/mechanisms/mechanism.ts";
 import { nullMechanism } from "../zmtp/mechanisms/null.ts";
 import type { SocketEvent } from "./events.ts";
@@ -20,6 +22,15 @@ export interface SocketOptions {
   readonly handshakeTimeout?: number | undefined;
   /** The first and the longest pause before a connection is tried again, in milliseconds. 100 and 2000 unless told. */
   readonly reconnect?: { readonly first: number; readonly longest: number };
+  /**
+   * The routing id by which a ROUTER knows this socket: 1 to 255 bytes that do not begin with 00; text is UTF-8. Without
+   * one the ROUTER chooses. It has a meaning for REQ, DEALER and ROUTER.
+   */
+  readonly identity?: Uint8Array | string | undefined;
+  /** Whether peers are asked for a sign of life, and a silent one is given up (RFC 37, 2.6). Not unless told. */
+  readonly heartbeat?: Partial<HeartbeatTimes> | undefined;
+  /** Whether only the newest message waits to be received, and replaces the one before. False unless told. */
+  readonly conflate?: boolean | undefined;
   /** How many peers a socket serves at a time. 10 000 unless told. */
   readonly maxPeers?: number | undefined;
   /** How the socket and its peers know each other: `plainClient`, `curveServer` and so on. NULL unless told. */
@@ -36,7 +47,9 @@ export interface SocketOptions {
 }
 
 /** The same with nothing left open. */
-export type ResolvedOptions = { readonly [K in keyof SocketOptions]-?: NonNullable<SocketOptions[K]> };
+export type ResolvedOptions =
+  & { readonly [K in keyof SocketOptions]-?: NonNullable<SocketOptions[K]> }
+  & { readonly identity: Uint8Array; readonly heartbeat: HeartbeatTimes };
 
 /** @throws {RangeError} a number is out of its range */
 export function resolveOptions(options: SocketOptions): ResolvedOptions {
@@ -47,6 +60,9 @@ export function resolveOptions(options: SocketOptions): ResolvedOptions {
     handshakeTimeout: options.handshakeTimeout ?? 30_000,
     reconnect: options.reconnect ?? { first: 100, longest: 2000 },
     maxPeers: options.maxPeers ?? 10_000,
+    identity: options.identity === undefined ? EMPTY : checkIdentity(options.identity),
+    heartbeat: resolveHeartbeat(options.heartbeat),
+    conflate: options.conflate ?? false,
     security: options.security ?? nullMechanism(),
     tls: options.tls ?? {},
     origins: options.origins ?? [],
@@ -89,4 +105,15 @@ export function transportOptions(options: ResolvedOptions): TransportOptions {
     web: { protocols: subprotocols(security), maxMessage: maxMessageSize, origins },
     onRefused: (endpoint, error) => onEvent({ type: "handshake-failed", endpoint, error, dialed: false }),
   };
+}
+
+/** @throws {RangeError} a routing id is empty, over 255 bytes, or begins with 00, as those that a ROUTER makes do */
+export function checkIdentity(identity: Uint8Array | string): Uint8Array {
+  const bytes = typeof identity === "string" ? utf8(identity) : identity.slice();
+  if (bytes.length >= 1 && bytes.length <= 255 && bytes[0] !== 0) return bytes;
+  throw new RangeError(
+    `Cannot use a routing id of ${bytes.length} bytes${
+      bytes[0] === 0 ? " that begins with 00" : ""
+    }: it has 1 to 255 bytes and does not begin with 00`,
+  );
 }

@@ -120,6 +120,11 @@ export abstract class Socket implements ConnectionOwner {
    * @throws {EndpointError} the endpoint cannot be connected to
    */
   connect(endpoint: string | Endpoint): void {
+    this.dial(endpoint);
+  }
+
+  /** Keeps up a connection to an endpoint; see `connect`. */
+  protected dial(endpoint: string | Endpoint): Dialer {
     this.#assertOpen();
     const target = this.#usable(endpoint);
     if (isWildcard(target)) {
@@ -137,6 +142,7 @@ export abstract class Socket implements ConnectionOwner {
       if (this.failure !== undefined) this.onFailure();
       this.changed.fire();
     });
+    return dialer;
   }
 
   /**
@@ -231,8 +237,12 @@ export abstract class Socket implements ConnectionOwner {
     }
   }
 
-  /** A peer is ready. */
-  protected onAttach(_connection: Connection): void {}
+  /** Why a peer whose handshake went well is refused all the same; it may try again. */
+  protected admit(_connection: Connection, _dialer: Dialer | undefined): Error | undefined {
+    return undefined;
+  }
+  /** A peer is ready. `dialer` when we connected to it. */
+  protected onAttach(_connection: Connection, _dialer: Dialer | undefined): void {}
   /** A ready peer is gone. */
   protected onDetach(_connection: Connection): void {}
   /** No endpoint is left that could bring a peer; `failure` says why. */
@@ -241,6 +251,7 @@ export abstract class Socket implements ConnectionOwner {
   /** Socket types that receive override this; what others are sent is dropped, as in libzmq. */
   onBatch(_from: Connection, _batch: Batch): void {}
   onSubscription(_from: Connection, _topic: Uint8Array, _subscribe: boolean): void {}
+  onGroup(_from: Connection, _group: Uint8Array, _join: boolean): void {}
 
   onWritable(_connection: Connection): void {
     this.changed.fire();
@@ -265,16 +276,24 @@ export abstract class Socket implements ConnectionOwner {
   async #serve(stream: ByteStream, endpoint: string, origin: Origin): Promise<Ending> {
     const dialer = origin instanceof Dialer ? origin : undefined;
     const { onEvent, hwm, hwmBytes, maxMessageSize, handshakeTimeout, security } = this.options;
+    const { identity, heartbeat } = this.options;
     let connection: Connection;
     this.#greeting.set(stream, origin);
     try {
       const result = await handshake(stream, {
         socketType: this.type,
+        identity,
         dialed: dialer !== undefined,
         security,
         timeout: handshakeTimeout,
       });
-      connection = new Connection(stream, result, this, { messages: hwm, bytes: hwmBytes }, maxMessageSize);
+      const limits = { messages: hwm, bytes: hwmBytes };
+      connection = new Connection(stream, result, this, limits, maxMessageSize, heartbeat);
+      const refusal = this.admit(connection, dialer);
+      if (refusal !== undefined) {
+        stream.close(refusal);
+        throw refusal;
+      }
     } catch (thrown) {
       const error = thrown as Error;
       if (!this.#closed) onEvent({ type: "handshake-failed", endpoint, error, dialed: dialer !== undefined });
@@ -288,7 +307,7 @@ export abstract class Socket implements ConnectionOwner {
     this.#hadPeers = true;
     if (dialer !== undefined) dialer.reached = true;
     onEvent({ type: "connected", endpoint, socketType, version, mechanism, userId });
-    this.onAttach(connection);
+    this.onAttach(connection, dialer);
     connection.start();
     if (this.#paused) connection.pause();
     this.changed.fire();

@@ -1,14 +1,14 @@
 import type { Batch } from "../zmtp/batch.ts";
-import { keyOf, utf8 } from "../zmtp/bytes.ts";
+import { EMPTY, utf8 } from "../zmtp/bytes.ts";
 import type { Connection } from "../zmtp/connection.ts";
 import type { SocketOptions } from "./options.ts";
 import { Receiver } from "./receiver.ts";
+import { Subscriptions } from "./subscriptions.ts";
 import { TopicTree } from "./topic_tree.ts";
 
 /** SUB (RFC 29): receives from PUB peers the messages whose first frame begins with a topic it subscribed to. */
 export class Sub extends Receiver {
-  /** Each topic once, and how often it was subscribed to. */
-  readonly #topics = new Map<string, { topic: Uint8Array; count: number }>();
+  readonly #subscriptions = new Subscriptions();
   readonly #tree = new TopicTree<true>();
   #matched = false;
 
@@ -19,12 +19,7 @@ export class Sub extends Receiver {
   /** Subscribes to all messages that begin with `topic`; `""` is all. Each call wants an `unsubscribe` of its own. */
   subscribe(topic: string | Uint8Array): void {
     const bytes = toBytes(topic);
-    const entry = this.#topics.get(keyOf(bytes));
-    if (entry !== undefined) entry.count++;
-    else {
-      this.#topics.set(keyOf(bytes), { topic: bytes, count: 1 });
-      this.#tree.add(bytes, true);
-    }
+    if (this.#subscriptions.add(bytes)) this.#tree.add(bytes, true);
     // Every SUBSCRIBE is sent, and one CANCEL when the last is gone, as libzmq does.
     for (const connection of this.connections) connection.sendSubscriptions([bytes], true);
   }
@@ -32,20 +27,18 @@ export class Sub extends Receiver {
   /** Takes one subscription back; without one this does nothing. */
   unsubscribe(topic: string | Uint8Array): void {
     const bytes = toBytes(topic);
-    const entry = this.#topics.get(keyOf(bytes));
-    if (entry === undefined || --entry.count > 0) return;
-    this.#topics.delete(keyOf(bytes));
+    if (!this.#subscriptions.remove(bytes)) return;
     this.#tree.remove(bytes, true);
     for (const connection of this.connections) connection.sendSubscriptions([bytes], false);
   }
 
   protected override onAttach(connection: Connection): void {
-    connection.sendSubscriptions([...this.#topics.values()].map(({ topic }) => topic), true);
+    connection.sendSubscriptions(this.#subscriptions.topics, true);
   }
 
   /** Filters again: a publisher may be slow to cancel, or not filter at all. */
   override onBatch(from: Connection, batch: Batch): void {
-    if (!this.#topics.has("")) this.#filter(batch);
+    if (!this.#subscriptions.has(EMPTY)) this.#filter(batch);
     if (batch.messages > 0) super.onBatch(from, batch);
   }
 

@@ -19,8 +19,12 @@ export class TopicTree<T> {
     values: undefined,
   };
 
-  /** Adds a pair that the tree does not have. It keeps `topic`, so leave its bytes as they are. */
-  add(topic: Uint8Array, value: T): void {
+  /**
+   * Adds a pair that the tree does not have. It keeps `topic`, so leave its bytes as they are.
+   *
+   * @returns how many values the topic has now
+   */
+  add(topic: Uint8Array, value: T): number {
     let node = this.#root;
     let at = 0;
     while (at < topic.length) {
@@ -34,34 +38,38 @@ export class TopicTree<T> {
       at += common;
     }
     node.values ??= [];
-    node.values.push(value);
+    return node.values.push(value);
   }
 
-  /** Whether the tree had such a pair. */
-  remove(topic: Uint8Array, value: T): boolean {
+  /** How many values the topic has left; -1 when the tree had no such pair. */
+  remove(topic: Uint8Array, value: T): number {
     let node = this.#root;
     for (let at = 0; at < topic.length; at += node.label.length) {
       const child = node.children?.get(topic[at]!);
-      if (child === undefined || commonLength(child.label, topic, at) < child.label.length) return false;
+      if (child === undefined || commonLength(child.label, topic, at) < child.label.length) return -1;
       node = child;
     }
     const index = node.values?.indexOf(value) ?? -1;
-    if (index < 0) return false;
-    node.values!.splice(index, 1);
+    if (index < 0) return -1;
+    const values = node.values!;
+    values.splice(index, 1);
     // Empty leaves go, up to the first node that is of use.
     while (node.parent !== undefined && !node.values?.length && !node.children?.size) {
       node.parent.children!.delete(node.label[0]!);
       node = node.parent;
     }
-    return true;
+    return values.length;
   }
 
-  /** Calls `visit` for every value whose topic is a prefix of `bytes[start, end)`; once for each of its topics. */
-  match(bytes: Uint8Array, start: number, end: number, visit: (value: T) => void): void {
+  /**
+   * Calls `visit` for every value whose topic is a prefix of `bytes[start, end)`; once for each of its topics, and with
+   * how many bytes the message has behind it.
+   */
+  match(bytes: Uint8Array, start: number, end: number, visit: (value: T, behind: number) => void): void {
     let node = this.#root;
     for (;;) {
       const { values } = node;
-      if (values !== undefined) { for (let i = 0; i < values.length; i++) visit(values[i]!); }
+      if (values !== undefined) { for (let i = 0; i < values.length; i++) visit(values[i]!, end - start); }
       if (start === end) return;
       const child = node.children?.get(bytes[start]!);
       if (child === undefined) return;

@@ -9,6 +9,8 @@ export interface Command {
   readonly data: Uint8Array;
 }
 
+/** libzmq takes the time to live times 100 in 16 bits: a longer one overflows there. In tenths of a second. */
+const MAX_TTL = 655;
 /** Names that only ever have ASCII letters; longer ones are nobody's. */
 const MAX_NAME = 32;
 
@@ -68,6 +70,17 @@ export function parseError(data: Uint8Array): string {
   return text(data.subarray(1, 1 + length)) || "no reason given";
 }
 
+/** A PING with a time to live in milliseconds, and no context. On the wire it is in tenths of a second (RFC 37, 2.6). */
+export function encodePing(ttl: number): Uint8Array {
+  const tenths = Math.min(MAX_TTL, Math.ceil(ttl / 100));
+  return encodeCommand("PING", Uint8Array.of(tenths >> 8, tenths & 255));
+}
+
+/** For how long a PING says that its sender may be silent, in milliseconds; 0 is for ever. */
+export function pingTtl(ping: Uint8Array): number {
+  return ping.length < 2 ? 0 : (ping[0]! * 256 + ping[1]!) * 100;
+}
+
 /** The PONG that answers a PING: the context comes back, the time to live does not (RFC 37, 2.6). */
 export function encodePong(ping: Uint8Array): Uint8Array {
   if (ping.length < 2) throw new ProtocolError("The peer sent a PING without a time to live");
@@ -78,4 +91,9 @@ export function encodePong(ping: Uint8Array): Uint8Array {
 export function encodeSubscription(topic: Uint8Array, subscribe: boolean, version: string): Uint8Array {
   if (version === "3.1") return encodeCommand(subscribe ? "SUBSCRIBE" : "CANCEL", topic);
   return encodeFrame(concat([Uint8Array.of(subscribe ? 1 : 0), topic]));
+}
+
+/** Joins a group, or leaves it (RFC 48). */
+export function encodeGroup(group: Uint8Array, join: boolean): Uint8Array {
+  return encodeCommand(join ? "JOIN" : "LEAVE", group);
 }

@@ -1,9 +1,18 @@
 import { messageOf, ProtocolError, UnreachableError } from "../errors.ts";
 import type { ByteStream, StreamSink } from "../transport/stream.ts";
 import { Batch, COMMAND } from "./batch.ts";
-import { encodePong, encodeSubscription, parseCommand, parseError } from "./command.ts";
+import {
+  encodeGroup,
+  encodePing,
+  encodePong,
+  encodeSubscription,
+  parseCommand,
+  parseError,
+  pingTtl,
+} from "./command.ts";
 import { FrameDecoder } from "./frame_decoder.ts";
 import type { HandshakeResult, PeerInfo } from "./handshake.ts";
+import { Heartbeat, type HeartbeatTimes } from "./heartbeat.ts";
 import type { Cipher } from "./mechanisms/mechanism.ts";
 import { Outbox, type OutboxLimits } from "./outbox.ts";
 
@@ -13,6 +22,8 @@ export interface ConnectionOwner {
   onBatch(from: Connection, batch: Batch): void;
   /** The peer subscribed to `topic`, or cancelled that (RFC 37, 2.7). `topic` is a view. */
   onSubscription(from: Connection, topic: Uint8Array, subscribe: boolean): void;
+  /** The peer joined a group, or left it (RFC 48). `group` is a view. */
+  onGroup(from: Connection, group: Uint8Array, join: boolean): void;
   /** Something was taken by the system, so there is room again. */
   onWritable(connection: Connection): void;
 }
@@ -32,6 +43,7 @@ export class Connection implements StreamSink {
   readonly #outer: FrameDecoder;
   readonly #release: () => Uint8Array;
   readonly #hasEnded: () => boolean;
+  readonly #heartbeat: Heartbeat;
   #ending = false;
   /** How many writes are done. */
   #drains = 0;
@@ -42,6 +54,7 @@ export class Connection implements StreamSink {
     owner: ConnectionOwner,
     limits: OutboxLimits,
     maxMessage: number,
+    heartbeat: HeartbeatTimes,
   ) {
     this.peer = peer;
     this.closed = stream.closed;
@@ -49,6 +62,13 @@ export class Connection implements StreamSink {
     this.#hasEnded = hasEnded;
     this.#stream = stream;
     this.#owner = owner;
+    // A 2.0 peer knows no commands (RFC 15).
+    const times = peer.version === "2.0" ? { ...heartbeat, interval: 0 } : heartbeat;
+    this.#heartbeat = new Heartbeat(times, {
+      ping: (ttl) => this.#sendCommand(encodePing(ttl)),
+      progress: () => this.progress,
+      expire: (error) => this.close(error),
+    });
     const write = (frames: Uint8Array) =>
       cipher === undefined ? stream.write(frames) : this.#writeSealed(cipher, frames);
     this.outbox = new Outbox(limits, write, cipher);
@@ -75,6 +95,8 @@ export class Connection implements StreamSink {
     this.#stream.attach(this);
     if (leftover.length > 0) this.onData(leftover);
     if (ended) return this.onEnd();
+    this.#heartbeat.start();
+    this.closed.then(() => this.#heartbeat.stop());
     // Only now: a stream that was paused may hold what came behind the leftover, and give it at once.
     this.#stream.resume();
   }
@@ -86,10 +108,12 @@ export class Connection implements StreamSink {
 
   /** Stops reading, so that the peer is held back. */
   pause(): void {
+    this.#heartbeat.pause();
     this.#stream.pause();
   }
 
   resume(): void {
+    this.#heartbeat.resume();
     this.#stream.resume();
   }
 
@@ -101,6 +125,12 @@ export class Connection implements StreamSink {
     for (const topic of topics) {
       this.outbox.appendEncoded(encodeSubscription(topic, subscribe, this.peer.version), 0);
     }
+    this.outbox.flush();
+  }
+
+  /** Joins groups at the peer, or leaves them (RFC 48). */
+  sendGroups(groups: Iterable<Uint8Array>, join: boolean): void {
+    for (const group of groups) this.outbox.appendEncoded(encodeGroup(group, join), 0);
     this.outbox.flush();
   }
 
@@ -122,6 +152,7 @@ export class Connection implements StreamSink {
   }
 
   onData(chunk: Uint8Array): void {
+    this.#heartbeat.heard();
     try {
       this.#outer.push(chunk);
     } catch (error) {
@@ -175,11 +206,16 @@ export class Connection implements StreamSink {
     const { name, data } = parseCommand(body);
     switch (name) {
       case "PING": // A peer that asks and never reads gets no more answers than the outbox may hold.
+        this.#heartbeat.promise(pingTtl(data));
         return this.outbox.room > 0 ? this.#sendCommand(encodePong(data)) : undefined;
       case "SUBSCRIBE":
         return this.#owner.onSubscription(this, data, true);
       case "CANCEL":
         return this.#owner.onSubscription(this, data, false);
+      case "JOIN":
+        return this.#owner.onGroup(this, data, true);
+      case "LEAVE":
+        return this.#owner.onGroup(this, data, false);
       case "ERROR":
         return this.close(new ProtocolError(`The peer ended the connection: ${parseError(data)}`));
       default: // A PONG needs no answer; what is unknown is ignored, as libzmq does.

@@ -1,4 +1,4 @@
-/** The socket types of ZMTP, at the index that ZMTP 2.0 gives them on the wire (RFC 15). */
+/** The socket types of ZMTP; the first nine at the index that ZMTP 2.0 gives them on the wire (RFC 15). */
 const TYPES = [
   "PAIR",
   "PUB",
@@ -11,11 +11,15 @@ const TYPES = [
   "PUSH",
   "XPUB",
   "XSUB",
+  "RADIO",
+  "DISH",
+  "CLIENT",
+  "SERVER",
 ] as const;
 
 export type SocketType = typeof TYPES[number];
 
-/** Who may talk to whom (RFC 23, "Socket-Type"). One table serves the check and its error message. */
+/** Who may talk to whom (RFC 23, "Socket-Type"; RFC 41, 48). One table serves the check and its error message. */
 const LEGAL_PEERS: Record<SocketType, readonly SocketType[]> = {
   PAIR: ["PAIR"],
   PUB: ["SUB", "XSUB"],
@@ -28,6 +32,10 @@ const LEGAL_PEERS: Record<SocketType, readonly SocketType[]> = {
   PUSH: ["PULL"],
   XPUB: ["SUB", "XSUB"],
   XSUB: ["PUB", "XPUB"],
+  RADIO: ["DISH"],
+  DISH: ["RADIO"],
+  CLIENT: ["SERVER"],
+  SERVER: ["CLIENT"],
 };
 
 /** Why a socket cannot talk to a peer, in words, or undefined when it can. */

@@ -182,6 +182,14 @@ export class ZmqSocket implements AsyncDisposable {
     await this.call("poke", {});
   }
 
+  /** Waits for something that this socket does on its own, inside its calls. */
+  async pokeUntil<T>(promise: Promise<T>): Promise<T> {
+    let settled = false;
+    promise.then(() => settled = true, () => settled = true);
+    while (!settled) await this.poke();
+    return await promise;
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
