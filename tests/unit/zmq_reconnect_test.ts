@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { HandshakeTimeoutError, Pull, Push, UnreachableError } from "../../mod.ts";
 import { deadline, tempDir, waitFor } from "../helpers.ts";
-import { inproc, scoped, SocketLog, texts } from "../sockets.ts";
+import { scoped, SocketLog, texts } from "../sockets.ts";
 import { rawListener } from "./raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
@@ -19,7 +19,7 @@ async function deserted(): Promise<string> {
 describe("reconnect", () => {
   it("backoff - doubles up to its limit, with jitter, and counts each attempt", async () => {
     using dir = tempDir();
-    for (const endpoint of [await deserted(), inproc(), `ipc://${dir.file("nobody")}`]) {
+    for (const endpoint of [await deserted(), `ipc://${dir.file("nobody")}`]) {
       const log = new SocketLog();
       await using push = scoped(new Push({ onEvent: log.onEvent, reconnect: { first: 4, longest: 30 } }));
       const start = performance.now();
