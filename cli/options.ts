@@ -19,6 +19,19 @@ export const readiness = group("Endpoints", {
   ),
 });
 
+/** What every ZeroMQ command has. */
+export const zeromq = {
+  ...endpoints,
+  ...readiness,
+  ...group("Connection", {
+    heartbeat: option(
+      "--heartbeat <duration>",
+      "ask a peer that says nothing for a sign of life this often, and leave it when none comes",
+      duration,
+    ),
+  }),
+};
+
 /** Where messages come from. */
 export const input = group("Messages", {
   null: flag("-0, --null", "messages are separated by NUL instead of newline"),

@@ -2,12 +2,13 @@ import { Pub } from "../../lib/zmq/pub.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import examples from "../cheats/pub.md" with { type: "text" };
 import { command, group, option } from "../command.ts";
-import { describeEvents, open, planEndpoints } from "../endpoints.ts";
+import { open, planEndpoints } from "../endpoints.ts";
 import { EXIT } from "../errors.ts";
-import { delivery, diagnostics, ending, endpoints, input, pacing, readiness } from "../options.ts";
+import { delivery, diagnostics, ending, input, pacing, zeromq } from "../options.ts";
 import { repeats } from "../pacer.ts";
 import { messages, PATIENCE_MS, sendAll } from "../sending.ts";
 import { Session } from "../session.ts";
+import { socketOptions } from "../socket_options.ts";
 import { sourceOf } from "../source.ts";
 import { text, word } from "../values.ts";
 
@@ -23,8 +24,7 @@ const topics = group("Messages", {
 export default command({
   argument: ["[endpoint...]", "where to listen; > in front connects"],
   options: {
-    ...endpoints,
-    ...readiness,
+    ...zeromq,
     ...input,
     ...topics,
     ...ending,
@@ -42,10 +42,10 @@ export default command({
     const session = new Session("pub", values);
     return session.run(async () => {
       const socket = new Pub({
+        ...socketOptions(session, values),
         hwm: values.hwm,
         onFull: values.onFull === "block" || values.onFull === "fail" ? "block" : "drop",
         dropAfter: PATIENCE_MS,
-        onEvent: describeEvents(session),
       });
       await open(session, socket, plan);
       const awaited = {

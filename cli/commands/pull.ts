@@ -1,15 +1,16 @@
 import { Pull } from "../../lib/zmq/pull.ts";
 import examples from "../cheats/pull.md" with { type: "text" };
 import { command } from "../command.ts";
-import { describeEvents, open, planEndpoints } from "../endpoints.ts";
+import { open, planEndpoints } from "../endpoints.ts";
 import { checkExec } from "../exec.ts";
-import { diagnostics, ending, endpoints, exec, output, readiness, receiving } from "../options.ts";
+import { diagnostics, ending, exec, output, receiving, zeromq } from "../options.ts";
 import { receiveAll, styleOf } from "../receiving.ts";
 import { Session } from "../session.ts";
+import { socketOptions } from "../socket_options.ts";
 
 export default command({
   argument: ["[endpoint...]", "where to listen; > in front connects"],
-  options: { ...endpoints, ...readiness, ...output, ...ending, ...receiving, ...exec, ...diagnostics },
+  options: { ...zeromq, ...output, ...ending, ...receiving, ...exec, ...diagnostics },
   examples,
   action(values, operands) {
     const plan = planEndpoints("pull", "bind", values, operands);
@@ -17,7 +18,7 @@ export default command({
     const session = new Session("pull", values);
     const style = styleOf(session, values, false);
     return session.run(async () => {
-      const socket = new Pull({ onEvent: describeEvents(session) });
+      const socket = new Pull(socketOptions(session, values));
       await Promise.all([receiveAll(session, socket, style, values), open(session, socket, plan)]);
     });
   },

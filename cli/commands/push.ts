@@ -1,23 +1,24 @@
 import { Push } from "../../lib/zmq/push.ts";
 import examples from "../cheats/push.md" with { type: "text" };
 import { command } from "../command.ts";
-import { describeEvents, open, planEndpoints } from "../endpoints.ts";
-import { delivery, diagnostics, ending, endpoints, input, pacing, readiness } from "../options.ts";
+import { open, planEndpoints } from "../endpoints.ts";
+import { delivery, diagnostics, ending, input, pacing, zeromq } from "../options.ts";
 import { repeats } from "../pacer.ts";
 import { sendAll } from "../sending.ts";
 import { Session } from "../session.ts";
+import { socketOptions } from "../socket_options.ts";
 import { sourceOf } from "../source.ts";
 
 export default command({
   argument: ["[endpoint...]", "where to connect; @ in front binds"],
-  options: { ...endpoints, ...readiness, ...input, ...ending, ...pacing, ...delivery, ...diagnostics },
+  options: { ...zeromq, ...input, ...ending, ...pacing, ...delivery, ...diagnostics },
   examples,
   action(values, operands) {
     const plan = planEndpoints("push", "connect", values, operands);
     const source = sourceOf(values, repeats(values));
     const session = new Session("push", values);
     return session.run(async () => {
-      const socket = new Push({ hwm: values.hwm, onEvent: describeEvents(session) });
+      const socket = new Push({ ...socketOptions(session, values), hwm: values.hwm });
       await open(session, socket, plan);
       const awaited = {
         wanted: values.waitPeers ?? 0,

@@ -4,21 +4,21 @@ import { Batch } from "../../lib/zmtp/batch.ts";
 import { concat } from "../../lib/zmtp/bytes.ts";
 import examples from "../cheats/rep.md" with { type: "text" };
 import { command, flag, group, type Values } from "../command.ts";
-import { describeEvents, open, planEndpoints } from "../endpoints.ts";
+import { open, planEndpoints } from "../endpoints.ts";
 import { TimeoutError, UsageError } from "../errors.ts";
 import { checkExec, execute, killCommands, refuseFormatting } from "../exec.ts";
 import type { Source } from "../io/input.ts";
 import { Output } from "../io/output.ts";
-import { delivery, diagnostics, ending, endpoints, exec, input, output, readiness } from "../options.ts";
+import { delivery, diagnostics, ending, exec, input, output, zeromq } from "../options.ts";
 import { outputFailure, styleOf } from "../receiving.ts";
 import { recordWriter } from "../records/writer.ts";
 import { DEFAULT_LINGER_MS } from "../sending.ts";
 import { Session } from "../session.ts";
+import { socketOptions } from "../socket_options.ts";
 import { sourceOf } from "../source.ts";
 
 const options = {
-  ...endpoints,
-  ...readiness,
+  ...zeromq,
   ...input,
   ...group("Messages", { echo: flag("--echo", "reply with the request itself") }),
   ...exec,
@@ -37,7 +37,7 @@ export default command({
     const session = new Session("rep", values);
     const responder = responderFor(session, values);
     return session.run(async () => {
-      const socket = new Rep({ hwm: values.hwm, onEvent: describeEvents(session) });
+      const socket = new Rep({ ...socketOptions(session, values), hwm: values.hwm });
       await open(session, socket, plan);
       try {
         await serve(session, socket, responder, values.count ?? Infinity, values.timeout);

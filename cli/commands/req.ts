@@ -2,24 +2,24 @@ import { Batch } from "../../lib/zmtp/batch.ts";
 import { Req } from "../../lib/zmq/req.ts";
 import examples from "../cheats/req.md" with { type: "text" };
 import { command, group, option } from "../command.ts";
-import { describeEvents, open, planEndpoints } from "../endpoints.ts";
+import { open, planEndpoints } from "../endpoints.ts";
 import { TimeoutError } from "../errors.ts";
 import type { Source } from "../io/input.ts";
 import { Output } from "../io/output.ts";
-import { diagnostics, ending, endpoints, input, output, pacing, readiness } from "../options.ts";
+import { diagnostics, ending, input, output, pacing, zeromq } from "../options.ts";
 import { Pacer, type PacingOptions, repeats } from "../pacer.ts";
 import { outputFailure, styleOf } from "../receiving.ts";
 import { type RecordWriter, recordWriter } from "../records/writer.ts";
 import { messages, waitForPeers } from "../sending.ts";
 import { Session } from "../session.ts";
+import { socketOptions } from "../socket_options.ts";
 import { sourceOf } from "../source.ts";
 import { integer } from "../values.ts";
 
 export default command({
   argument: ["[endpoint...]", "where to connect; @ in front binds"],
   options: {
-    ...endpoints,
-    ...readiness,
+    ...zeromq,
     ...input,
     ...output,
     ...ending,
@@ -41,7 +41,7 @@ export default command({
     const stdout = new Output(1);
     const writer = recordWriter(stdout, styleOf(session, values, false));
     return session.run(async () => {
-      const socket = new Req({ onEvent: describeEvents(session) });
+      const socket = new Req(socketOptions(session, values));
       await open(session, socket, plan);
       const awaited = { wanted: values.waitPeers ?? 0, count: () => socket.peers };
       await waitForPeers(session, socket, awaited, values.timeout);

@@ -2,11 +2,12 @@ import { Sub } from "../../lib/zmq/sub.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import examples from "../cheats/sub.md" with { type: "text" };
 import { command, group, list, option } from "../command.ts";
-import { describeEvents, open, planEndpoints } from "../endpoints.ts";
+import { open, planEndpoints } from "../endpoints.ts";
 import { checkExec } from "../exec.ts";
-import { diagnostics, ending, endpoints, exec, output, readiness, receiving } from "../options.ts";
+import { diagnostics, ending, exec, output, receiving, zeromq } from "../options.ts";
 import { receiveAll, styleOf } from "../receiving.ts";
 import { Session } from "../session.ts";
+import { socketOptions } from "../socket_options.ts";
 import { text, word } from "../values.ts";
 
 const topics = group("Messages", {
@@ -21,8 +22,7 @@ const topics = group("Messages", {
 export default command({
   argument: ["[endpoint...]", "where to connect; @ in front binds"],
   options: {
-    ...endpoints,
-    ...readiness,
+    ...zeromq,
     ...topics,
     ...output,
     ...ending,
@@ -38,7 +38,7 @@ export default command({
     const separator = values.separator === undefined ? undefined : utf8(values.separator);
     const style = styleOf(session, values, true, separator);
     return session.run(async () => {
-      const socket = new Sub({ onEvent: describeEvents(session) });
+      const socket = new Sub(socketOptions(session, values));
       for (const topic of values.topic.length === 0 ? [""] : values.topic) socket.subscribe(topic);
       await Promise.all([receiveAll(session, socket, style, values), open(session, socket, plan)]);
     });
