@@ -1,0 +1,46 @@
+/** The users and virtual hosts that the cases log in with, in the form in which RabbitMQ exports its definitions. */
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+
+/** A salt of four bytes, and the SHA-256 of salt and password. */
+function hashed(password: string): string {
+  const salt = Buffer.from([1, 2, 3, 4]);
+  const digest = createHash("sha256").update(salt).update(password).digest();
+  return Buffer.concat([salt, digest]).toString("base64");
+}
+
+function user(name: string): Record<string, unknown> {
+  return {
+    name,
+    password_hash: hashed(name),
+    hashing_algorithm: "rabbit_password_hashing_sha256",
+    tags: [],
+    limits: {},
+  };
+}
+
+/** Each user's password is its name. */
+export const DEFINITIONS = {
+  rabbit_version: "3.10.8",
+  // Has no permissions in any virtual host; in none of its names; in some of them.
+  users: [user("nobody"), user("none"), user("limited")],
+  vhosts: [{ name: "other" }, { name: "closed" }],
+  permissions: [
+    { user: "guest", vhost: "other", configure: ".*", write: ".*", read: ".*" },
+    { user: "none", vhost: "/", configure: "^$", write: "^$", read: "^$" },
+    { user: "none", vhost: "other", configure: "", write: "", read: "" },
+    {
+      user: "limited",
+      vhost: "/",
+      configure: "\\.own|^amq\\.gen",
+      write: "\\.own|\\.in|^amq\\.gen",
+      read: "\\.own|\\.out",
+    },
+  ],
+  topic_permissions: [],
+  parameters: [],
+  policies: [],
+  queues: [],
+  exchanges: [],
+  bindings: [],
+};

@@ -1,0 +1,663 @@
+/**
+ * A client for tests that can send anything, malformed frames included, and keeps all that the server says: the codecs
+ * of lib/amqp on a stream of lib/transport, with none of the manners of lib/amqp/client.
+ */
+import { FrameEncoder } from "../../../lib/amqp/frame_encoder.ts";
+import { BODY, HEADER, METHOD, PROTOCOL_HEADER } from "../../../lib/amqp/frame.ts";
+import { FrameDecoder, type FrameSink } from "../../../lib/amqp/frame_decoder.ts";
+import type { GivenArgs, MethodArgs, MethodName, ReplyOf } from "../../../lib/amqp/method_args.ts";
+import { decodeMethod, hasContent, isReply, methodId } from "../../../lib/amqp/method_codec.ts";
+import { type BasicProperties, decodeProperties } from "../../../lib/amqp/properties.ts";
+import type { FieldTable } from "../../../lib/amqp/types/field_value.ts";
+import { messageOf } from "../../../lib/errors.ts";
+import { parseEndpoint } from "../../../lib/transport/endpoint.ts";
+import type { ByteStream, StreamSink } from "../../../lib/transport/stream.ts";
+import { connect } from "../../../lib/transport/transport.ts";
+import { DEADLINE } from "../../helpers.ts";
+
+const utf8 = new TextEncoder();
+
+/** Something that the server sent, or did. */
+export interface Received {
+  readonly channel: number;
+  /** A method's name; `header` for a protocol header, `end` for the end of the stream, `junk` for what is no AMQP. */
+  readonly name: MethodName | "header" | "end" | "junk";
+  readonly args: Readonly<Record<string, unknown>>;
+  /** Of a method with content. */
+  properties?: BasicProperties;
+  body?: Uint8Array;
+  /** Whether the script has looked at it. */
+  taken: boolean;
+  /** Not part of the transcript. */
+  hidden: boolean;
+}
+
+/** A message that came, with what the method before it said. */
+export interface Delivered extends Received {
+  readonly deliveryTag: number;
+  readonly text: string;
+}
+
+/** How to log in. */
+export interface LoginOptions {
+  readonly user?: string;
+  readonly password?: string;
+  readonly vhost?: string;
+  readonly mechanism?: string;
+  readonly response?: Uint8Array;
+  readonly locale?: string;
+  readonly clientProperties?: FieldTable;
+  readonly channelMax?: number;
+  readonly frameMax?: number;
+  readonly heartbeat?: number;
+}
+
+/** What good clients say that they can. */
+export const CAPABILITIES: FieldTable = {
+  publisher_confirms: true,
+  exchange_exchange_bindings: true,
+  "basic.nack": true,
+  consumer_cancel_notify: true,
+  "connection.blocked": true,
+  authentication_failure_close: true,
+};
+
+/** One connection. */
+export class Peer implements StreamSink, FrameSink {
+  /** All that came, in order. */
+  readonly received: Received[] = [];
+  /** Channel 0. */
+  readonly zero: PeerChannel;
+  readonly channels: Map<number, PeerChannel> = new Map();
+  /** What was declared on it, as far as the client can tell. */
+  readonly declared: { readonly kind: "queue" | "exchange"; readonly name: string }[] = [];
+  /** How many heartbeats came. */
+  heartbeats = 0;
+  /** Whether server and client have parted. */
+  over = false;
+  /** The limit for the frames of `publish`, in bytes. */
+  frameMax = 131072;
+
+  readonly #stream: ByteStream;
+  readonly #encoder = new FrameEncoder();
+  readonly #decoder = new FrameDecoder("client", this);
+  readonly #waiting = new Set<() => void>();
+  /** Messages of which parts are missing, by channel. */
+  readonly #partial = new Map<
+    number,
+    { method: Received; size: number; parts: Uint8Array[]; length: number }
+  >();
+  #writing = false;
+  #closing = false;
+  #nextChannel = 1;
+
+  private constructor(stream: ByteStream) {
+    this.#stream = stream;
+    // Whoever tests limits wants to send what is beyond them.
+    this.#encoder.frameMax = this.#decoder.frameMax = 0xffffffff;
+    this.zero = this.use(0);
+    stream.attach(this);
+    stream.closed.then(() => this.onEnd());
+  }
+
+  /** Connects, and says nothing. */
+  static async dial(url: string): Promise<Peer> {
+    const endpoint = parseEndpoint(`tcp://${new URL(url).host}`);
+    return new Peer(await connect(endpoint, AbortSignal.timeout(DEADLINE)));
+  }
+
+  /** Connects and logs in; the handshake is not part of the transcript. */
+  static async open(url: string, options: LoginOptions = {}): Promise<Peer> {
+    const peer = await Peer.dial(url);
+    await peer.login(options);
+    await peer.openHost(options.vhost);
+    for (const one of peer.received) one.hidden = true;
+    return peer;
+  }
+
+  /** The handshake up to tune-ok. */
+  async login(options: LoginOptions = {}): Promise<MethodArgs<"connection.tune">> {
+    const { user = "guest", password = "guest" } = options;
+    await this.start();
+    this.zero.send("connection.start-ok", {
+      clientProperties: options.clientProperties ?? { product: "behaviour", capabilities: CAPABILITIES },
+      mechanism: options.mechanism ?? "PLAIN",
+      response: options.response ?? utf8.encode(`\0${user}\0${password}`),
+      locale: options.locale ?? "en_US",
+    });
+    const tune = await this.zero.take("connection.tune");
+    const args = tune.args as MethodArgs<"connection.tune">;
+    this.zero.send("connection.tune-ok", {
+      channelMax: options.channelMax ?? args.channelMax,
+      frameMax: options.frameMax ?? args.frameMax,
+      heartbeat: options.heartbeat ?? 0,
+    });
+    this.frameMax = options.frameMax || this.frameMax;
+    return args;
+  }
+
+  /** Sends the protocol header, and gives what the server tells of itself. */
+  async start(): Promise<MethodArgs<"connection.start">> {
+    this.bytes(PROTOCOL_HEADER);
+    return (await this.zero.take("connection.start")).args as MethodArgs<"connection.start">;
+  }
+
+  async openHost(vhost = "/"): Promise<void> {
+    await this.zero.call("connection.open", { virtualHost: vhost });
+  }
+
+  /** The channel of a number, which need not be open. */
+  use(number: number): PeerChannel {
+    const known = this.channels.get(number);
+    if (known !== undefined) return known;
+    const channel = new PeerChannel(this, number);
+    this.channels.set(number, channel);
+    return channel;
+  }
+
+  /** Opens the next channel. */
+  async channel(): Promise<PeerChannel> {
+    const channel = this.use(this.#nextChannel++);
+    await channel.call("channel.open", {}, true);
+    return channel;
+  }
+
+  /** A method frame, and nothing else. */
+  method<Name extends MethodName>(channel: number, name: Name, args: GivenArgs<Name>): void {
+    if (name === "exchange.declare" || name === "queue.declare") this.#onDeclare(name, args);
+    this.#encoder.method(channel, name, args);
+    this.#flush();
+  }
+
+  /** A content header, or only a part of what one needs. */
+  header(channel: number, bodySize: number, properties: BasicProperties | Uint8Array = {}): void {
+    this.#encoder.contentHeader(channel, bodySize, properties);
+    this.#flush();
+  }
+
+  /** One body frame. */
+  body(channel: number, body: Uint8Array | string): void {
+    this.frame(BODY, channel, typeof body === "string" ? utf8.encode(body) : body);
+  }
+
+  publish(
+    channel: number,
+    exchange: string,
+    routingKey: string,
+    properties: BasicProperties,
+    body: Uint8Array,
+    mandatory: boolean,
+  ): void {
+    this.#encoder.frameMax = this.frameMax;
+    this.#encoder.publish(channel, exchange, routingKey, mandatory, properties, body);
+    this.#encoder.frameMax = 0xffffffff;
+    this.#flush();
+  }
+
+  heartbeat(): void {
+    this.#encoder.heartbeat();
+    this.#flush();
+  }
+
+  /** A frame of any type with any payload. */
+  frame(type: number, channel: number, payload: Uint8Array, end = 0xce): void {
+    const bytes = new Uint8Array(payload.length + 8);
+    const view = new DataView(bytes.buffer);
+    bytes[0] = type;
+    view.setUint16(1, channel);
+    view.setUint32(3, payload.length);
+    bytes.set(payload, 7);
+    bytes[bytes.length - 1] = end;
+    this.bytes(bytes);
+  }
+
+  /** Any bytes. */
+  bytes(bytes: Uint8Array): void {
+    this.#encoder.out.append(bytes);
+    this.#flush();
+  }
+
+  /** Says goodbye, and waits for the answer. */
+  async close(): Promise<void> {
+    if (this.#closing) this.cut();
+    if (this.over) return;
+    this.#closing = true;
+    await this.zero.call("connection.close", { replyCode: 200 }, true);
+    this.cut();
+  }
+
+  /** Goes without a word. */
+  cut(): void {
+    this.over = this.#closing = true;
+    this.#stream.close();
+  }
+
+  /** Waits until the server has gone. */
+  async ended(): Promise<void> {
+    await this.until(() => this.over, "the server to close the connection");
+  }
+
+  /** Waits for a condition that only bytes of the server can bring about. */
+  async until(condition: () => boolean, what: string, ms = DEADLINE): Promise<void> {
+    const end = performance.now() + ms;
+    while (!condition()) {
+      const left = end - performance.now();
+      if (left <= 0) throw new Error(`Waited ${ms} ms for ${what}; ${this.#lately()}`);
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      let wake!: () => void;
+      await new Promise<void>((resolve) => {
+        this.#waiting.add(wake = resolve);
+        timer = setTimeout(resolve, left);
+      });
+      this.#waiting.delete(wake);
+      clearTimeout(timer);
+    }
+  }
+
+  onData(chunk: Uint8Array): void {
+    if (this.over) return;
+    try {
+      this.#decoder.push(chunk);
+    } catch (error) {
+      const header = /refused AMQP 0-9-1 and offers (.*);/.exec(messageOf(error));
+      if (header !== null) this.#record(0, "header", { offers: header[1] });
+      else this.#record(0, "junk", { error: messageOf(error) });
+      this.#stream.close();
+      this.over = true;
+    }
+    this.#wake();
+  }
+
+  onEnd(): void {
+    if (this.over) return;
+    this.over = true;
+    if (!this.#closing) this.#record(0, "end", {});
+    this.#stream.close();
+    this.#wake();
+  }
+
+  onDrain(): void {
+    this.#writing = false;
+    this.#flush();
+  }
+
+  onProtocolHeader(): void {
+    // The decoder of a client throws instead.
+  }
+
+  onFrame(type: number, channel: number, bytes: Uint8Array, start: number, end: number): void {
+    if (type === METHOD) return this.#onMethod(channel, bytes, start, end);
+    if (type !== HEADER && type !== BODY) {
+      this.heartbeats++;
+      return;
+    }
+    const partial = this.#partial.get(channel);
+    if (partial === undefined) throw new Error(`A frame of type ${type} came without a method`);
+    if (type === HEADER) {
+      partial.size = Number(new DataView(bytes.buffer, bytes.byteOffset + start).getBigUint64(4));
+      partial.method.properties = decodeProperties(bytes, start + 12, end);
+    } else {
+      partial.parts.push(bytes.slice(start, end));
+      partial.length += end - start;
+    }
+    if (partial.length < partial.size) return;
+    partial.method.body = joined(partial.parts, partial.length);
+    this.#partial.delete(channel);
+    this.received.push(partial.method);
+  }
+
+  #onMethod(channel: number, bytes: Uint8Array, start: number, end: number): void {
+    const { name, args } = decodeMethod(bytes, start, end);
+    if (hasContent(methodId(name))) {
+      const method: Received = { channel, name, args, taken: false, hidden: false };
+      this.#partial.set(channel, { method, size: 0, parts: [], length: 0 });
+      return;
+    }
+    const known = this.use(channel);
+    if ((name === "basic.ack" || name === "basic.nack") && channel > 0) return known.onSettled(name, args);
+    this.#record(channel, name, args);
+    if (name === "queue.declare-ok") this.declared.push({ kind: "queue", name: args.queue });
+    else if (name === "channel.open-ok") known.open = true;
+    else if (name === "channel.close-ok") known.onClosed();
+    else if (name === "connection.close") {
+      this.method(0, "connection.close-ok", {});
+      this.#part();
+    } else if (name === "connection.close-ok") {
+      this.#part();
+    } else if (name === "channel.close") {
+      this.method(channel, "channel.close-ok", {});
+      known.onClosed();
+    }
+  }
+
+  #part(): void {
+    this.#closing = true;
+    for (const channel of this.channels.values()) channel.open = false;
+  }
+
+  #onDeclare(name: "exchange.declare" | "queue.declare", args: GivenArgs<MethodName>): void {
+    const kind = name === "exchange.declare" ? "exchange" : "queue";
+    const own = (args as Readonly<Record<string, unknown>>)[kind];
+    if (typeof own === "string") this.declared.push({ kind, name: own });
+  }
+
+  #record(channel: number, name: Received["name"], args: Received["args"]): void {
+    this.received.push({ channel, name, args, taken: false, hidden: false });
+  }
+
+  #flush(): void {
+    if (this.#writing || this.#encoder.out.length === 0 || this.over) return;
+    this.#writing = true;
+    this.#stream.write(this.#encoder.out.take());
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting) wake();
+  }
+
+  #lately(): string {
+    const last = this.received.slice(-3).map(({ channel, name, args }) =>
+      `${channel} ${name} ${
+        JSON.stringify(args, (_, value) => typeof value === "bigint" ? `${value}` : value)
+      }`
+    );
+    return `last came ${last.join(", ") || "nothing"}`;
+  }
+}
+
+/** One channel of it; none of the calls checks whether it is open. */
+export class PeerChannel {
+  readonly peer: Peer;
+  readonly number: number;
+  open = false;
+  /** How many messages were published since confirms were selected, and whether they were. */
+  #confirms = false;
+  #published = 0;
+  #settled = new Set<number>();
+
+  constructor(peer: Peer, number: number) {
+    this.peer = peer;
+    this.number = number;
+  }
+
+  /** Sends a method, and waits for nothing. */
+  send<Name extends MethodName>(name: Name, args: GivenArgs<Name> = {}): void {
+    this.peer.method(this.number, name, args);
+    if (name === "confirm.select") this.#confirms = true;
+  }
+
+  /**
+   * Sends a method and waits for its reply.
+   *
+   * @throws {Error} the channel or the connection was closed instead
+   */
+  async call<Name extends MethodName>(
+    name: Name,
+    args: GivenArgs<Name> = {},
+    hidden = false,
+  ): Promise<MethodArgs<ReplyOf<Name>>> {
+    this.send(name, args);
+    const reply = await this.#next((other) => isReply(name, other as MethodName), `the reply to ${name}`);
+    reply.hidden = hidden;
+    if (name === "confirm.select") this.#confirms = true;
+    return reply.args as MethodArgs<ReplyOf<Name>>;
+  }
+
+  /** Declares a queue, and gives its name. */
+  async queue(queue = "", args: FieldTable = {}, flags: GivenArgs<"queue.declare"> = {}): Promise<string> {
+    return (await this.call("queue.declare", { queue, arguments: args, ...flags })).queue;
+  }
+
+  /** Declares an exchange, and gives its name. */
+  async exchange(
+    exchange: string,
+    type: string,
+    args: FieldTable = {},
+    flags: GivenArgs<"exchange.declare"> = {},
+  ): Promise<string> {
+    await this.call("exchange.declare", { exchange, type, arguments: args, ...flags });
+    return exchange;
+  }
+
+  /** Binds a queue. */
+  async bind(queue: string, exchange: string, routingKey = "", args: FieldTable = {}): Promise<void> {
+    await this.call("queue.bind", { queue, exchange, routingKey, arguments: args });
+  }
+
+  /** Consumes, and gives the consumer's tag. */
+  async consume(
+    queue: string,
+    flags: GivenArgs<"basic.consume"> = {},
+    args: FieldTable = {},
+  ): Promise<string> {
+    return (await this.call("basic.consume", { queue, arguments: args, ...flags })).consumerTag;
+  }
+
+  ack(deliveryTag: number, multiple = false): void {
+    this.send("basic.ack", { deliveryTag, multiple });
+  }
+
+  nack(deliveryTag: number, { requeue = false, multiple = false } = {}): void {
+    this.send("basic.nack", { deliveryTag, multiple, requeue });
+  }
+
+  reject(deliveryTag: number, requeue = false): void {
+    this.send("basic.reject", { deliveryTag, requeue });
+  }
+
+  /**
+   * Sends a method that is to be refused, and waits until the channel or the connection is closed for it.
+   *
+   * @param code the reply code
+   * @throws {Error} it is not refused, or with another code
+   */
+  async refused<Name extends MethodName>(
+    code: number,
+    name: Name,
+    args: GivenArgs<Name> = {},
+  ): Promise<void> {
+    this.send(name, args);
+    await this.closed(code, (other) => isReply(name, other as MethodName));
+  }
+
+  /** Waits until the channel or the connection is closed with a reply code. */
+  async closed(code: number, orElse: (name: string) => boolean = () => false): Promise<void> {
+    const one = await this.#next(
+      (name) => /\.close$/.test(name) || orElse(name),
+      `a close with ${code}`,
+      true,
+    );
+    if (one.args["replyCode"] !== code) {
+      throw new Error(`Expected a close with ${code}, and got ${one.name} ${one.args["replyCode"] ?? ""}`);
+    }
+  }
+
+  /** The next one with this name that nobody took yet; waits for it. */
+  async take(name: Received["name"]): Promise<Received> {
+    return await this.#next((other) => other === name, name);
+  }
+
+  /** The next deliveries. */
+  async deliveries(count: number): Promise<Delivered[]> {
+    const list: Delivered[] = [];
+    while (list.length < count) list.push(asDelivered(await this.take("basic.deliver")));
+    return list;
+  }
+
+  /** The next delivery. */
+  async delivery(): Promise<Delivered> {
+    return (await this.deliveries(1))[0]!;
+  }
+
+  /** Gets one message; undefined when there is none. */
+  async get(queue: string, noAck = true): Promise<Delivered | undefined> {
+    this.send("basic.get", { queue, noAck });
+    const reply = await this.#next(
+      (name) => isReply("basic.get", name as MethodName),
+      "the reply to basic.get",
+    );
+    return reply.name === "basic.get-ok" ? asDelivered(reply) : undefined;
+  }
+
+  /** Gets until there is nothing left, and acknowledges at once. */
+  async drain(queue: string): Promise<Delivered[]> {
+    const list: Delivered[] = [];
+    for (let one; (one = await this.get(queue)) !== undefined;) list.push(one);
+    return list;
+  }
+
+  /** Publishes, and waits for nothing. */
+  publish(
+    exchange: string,
+    routingKey: string,
+    body: string | Uint8Array = "",
+    properties: BasicProperties = {},
+    mandatory = false,
+  ): void {
+    const bytes = typeof body === "string" ? utf8.encode(body) : body;
+    this.peer.publish(this.number, exchange, routingKey, properties, bytes, mandatory);
+    if (this.#confirms) this.#published++;
+  }
+
+  /** Publishes on a channel with confirms, and waits for this one and those before it. */
+  async put(
+    exchange: string,
+    routingKey: string,
+    body: string | Uint8Array = "",
+    properties: BasicProperties = {},
+    mandatory = false,
+  ): Promise<void> {
+    this.publish(exchange, routingKey, body, properties, mandatory);
+    await this.confirmed();
+  }
+
+  /** Waits until everything is confirmed, or refused. */
+  async confirmed(): Promise<void> {
+    const what = () => `${this.#published} confirms (${this.#settled.size} came)`;
+    await this.peer.until(() => this.#settled.size >= this.#published || this.peer.over, what());
+    if (this.#settled.size < this.#published) throw new Error("The connection ended before the confirms");
+  }
+
+  /** Waits until a queue has so many messages that are ready. */
+  async ready(queue: string, count: number): Promise<void> {
+    await this.#poll(queue, "messageCount", count);
+  }
+
+  /** Waits until a queue has so many consumers. */
+  async consumers(queue: string, count: number): Promise<void> {
+    await this.#poll(queue, "consumerCount", count);
+  }
+
+  /** Waits until a queue or an exchange is gone; on a channel of its own, for the answer closes it. */
+  async gone(kind: "queue" | "exchange", name: string): Promise<void> {
+    const end = performance.now() + DEADLINE;
+    const other = this.peer.use(1000 + this.number);
+    const asked = { queue: name, exchange: name, passive: true };
+    for (let pause = 0;; pause = Math.min(20, pause + 2)) {
+      if (!other.open) await other.call("channel.open", {}, true);
+      try {
+        await other.call(`${kind}.declare`, asked, true);
+      } catch {
+        const last = this.peer.received.findLast(({ channel }) => channel === other.number)!;
+        last.hidden = true;
+        if (last.args["replyCode"] === 404) return;
+      }
+      if (performance.now() > end) throw new Error(`Waited ${DEADLINE} ms for the ${kind} ${name} to go`);
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+  }
+
+  /**
+   * Waits until all that a queue and this channel had to say by now was said: the queue answers behind what it has
+   * sent to the channel, and the channel the second time behind what it got from the queue.
+   */
+  async barrier(queue: string): Promise<void> {
+    await this.call("queue.declare", { queue, passive: true }, true);
+    await this.call("queue.declare", { queue, passive: true }, true);
+  }
+
+  async close(): Promise<void> {
+    await this.call("channel.close", { replyCode: 200 }, true);
+  }
+
+  /** Waits until an open channel has said what it had to say. */
+  async settle(): Promise<void> {
+    for (let round = 0; round < 2 && this.open; round++) {
+      await this.call("exchange.declare", { exchange: "amq.direct", passive: true }, true);
+    }
+  }
+
+  /** Forgets what belonged to the channel that was closed. */
+  onClosed(): void {
+    this.open = false;
+    this.#confirms = false;
+    this.#published = 0;
+    this.#settled = new Set();
+  }
+
+  /** Splits confirms into one for each message: how many go into one is up to the server. */
+  onSettled(name: "basic.ack" | "basic.nack", args: Readonly<Record<string, unknown>>): void {
+    const last = args["deliveryTag"] as number;
+    for (let tag = args["multiple"] === true ? 1 : last; tag <= last; tag++) {
+      if (this.#settled.has(tag)) continue;
+      this.#settled.add(tag);
+      this.peer.received.push({
+        channel: this.number,
+        name,
+        args: { deliveryTag: tag },
+        taken: true,
+        hidden: false,
+      });
+    }
+  }
+
+  async #poll(queue: string, field: "messageCount" | "consumerCount", count: number): Promise<void> {
+    const end = performance.now() + DEADLINE;
+    for (let pause = 0;; pause = Math.min(20, pause + 2)) {
+      const found = await this.call("queue.declare", { queue, passive: true }, true);
+      if (found[field] === count) return;
+      if (performance.now() > end) {
+        throw new Error(
+          `Waited ${DEADLINE} ms for a ${field} of ${count} at ${queue}: it has ${found[field]}`,
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+  }
+
+  async #next(matches: (name: string) => boolean, what: string, closeIsFine = false): Promise<Received> {
+    let found: Received | undefined;
+    const isClose = ({ name, channel }: Received) =>
+      name === "connection.close" || name === "end" || name === "junk" ||
+      name === "channel.close" && channel === this.number;
+    await this.peer.until(() => {
+      found = this.peer.received.find((one) =>
+        !one.taken && (one.channel === this.number && matches(one.name) || isClose(one))
+      );
+      return found !== undefined || this.peer.over;
+    }, `${what} on channel ${this.number}`);
+    if (found === undefined) throw new Error(`The connection is over, without ${what}`);
+    found.taken = true;
+    if (isClose(found) && !closeIsFine && !matches(found.name)) {
+      throw new Error(`Expected ${what}, and got ${found.name} ${found.args["replyText"] ?? ""}`);
+    }
+    return found;
+  }
+}
+
+function asDelivered(one: Received): Delivered {
+  return Object.assign(one, {
+    deliveryTag: one.args["deliveryTag"] as number,
+    text: new TextDecoder().decode(one.body),
+  });
+}
+
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
