@@ -81,7 +81,11 @@ export function describeEvents(session: Session): (event: SocketEvent) => void {
         return reporter.info(`listening on ${event.endpoint}`);
       case "connected":
         failures.delete(event.endpoint);
-        return reporter.verbose(`connected: ${event.endpoint} (${event.socketType}, ZMTP ${event.version})`);
+        return reporter.verbose(
+          `connected: ${event.endpoint} (${event.socketType}, ZMTP ${event.version}${
+            event.mechanism === "NULL" ? "" : `, ${event.mechanism}`
+          }${event.userId === "" ? "" : `, user ${event.userId}`})`,
+        );
       case "disconnected":
         if (event.error === undefined) return reporter.verbose(`disconnected: ${event.endpoint}`);
         return reporter.warn(`lost ${event.endpoint}: ${phrase(event.error)}`);

@@ -19,6 +19,37 @@ export const readiness = group("Endpoints", {
   ),
 });
 
+/** Who may talk to whom, and in secret, over ZeroMQ. */
+export const security = group("Security", {
+  curveServer: flag("--curve-server", "encrypt with CURVE, as the server: --curve-key is who we are"),
+  curveServerKey: option(
+    "--curve-server-key <key|file>",
+    "encrypt with CURVE, as a client of the server with this public key",
+    word,
+  ),
+  curveKey: option(
+    "--curve-key <file>",
+    "our key pair, as keygen makes it (NAME.key_secret); a client without one makes one up",
+    word,
+  ),
+  curveAllow: option(
+    "--curve-allow <file>",
+    "let in only clients with a public key in this file; SIGHUP reads it again",
+    word,
+  ),
+  user: option("--user <name>", "PLAIN, as a client: our name; the password is in --password-file", word),
+  passwordFile: option(
+    "--password-file <path>",
+    "read the password of --user from this file ($MQCAT_PASSWORD holds it, too)",
+    word,
+  ),
+  plainUsers: option(
+    "--plain-users <file>",
+    "PLAIN, as the server: let in who is in this file, name:password a line; SIGHUP reads it again",
+    word,
+  ),
+});
+
 /** What every ZeroMQ command has. */
 export const zeromq = {
   ...endpoints,
@@ -30,6 +61,7 @@ export const zeromq = {
       duration,
     ),
   }),
+  ...security,
 };
 
 /** Where messages come from. */

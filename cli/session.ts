@@ -37,6 +37,7 @@ export class Session {
   readonly #began = performance.now();
   readonly #onStop = new Set<() => void>();
   readonly #onAbort: (() => void)[] = [];
+  readonly #onReload: (() => void)[] = [];
   #signal: StopSignal | undefined;
 
   constructor(command: string, options: SessionOptions) {
@@ -68,6 +69,13 @@ export class Session {
   /** Calls `callback` at the second signal, just before the end. */
   onAbort(callback: () => void): void {
     this.#onAbort.push(callback);
+  }
+
+  /** Calls `callback` at each SIGHUP, which then no longer is a reason to stop. */
+  onReload(callback: () => void): void {
+    if (this.#onReload.push(callback) === 1 && isIgnored("SIGHUP")) {
+      process.on("SIGHUP", () => this.#stop("SIGHUP"));
+    }
   }
 
   /** Takes a callback of `onStop` back. */
@@ -128,6 +136,10 @@ export class Session {
   }
 
   #stop(signal: StopSignal): void {
+    if (signal === "SIGHUP" && this.#onReload.length > 0) {
+      for (const callback of this.#onReload) callback();
+      return;
+    }
     if (this.#signal !== undefined) {
       for (const callback of this.#onAbort) callback();
       process.exit(signalCode(signal));

@@ -2,12 +2,18 @@ import type { SocketOptions } from "../lib/zmq/options.ts";
 import type { Values } from "./command.ts";
 import { describeEvents } from "./endpoints.ts";
 import type { zeromq } from "./options.ts";
+import { securityOf } from "./security.ts";
 import type { Session } from "./session.ts";
 
-/** What the options that all ZeroMQ commands share say of the socket. */
+/**
+ * What the options that all ZeroMQ commands share say of the socket.
+ *
+ * @throws {UsageError} the security options are wrong
+ */
 export function socketOptions(session: Session, values: Values<typeof zeromq>): SocketOptions {
   return {
     heartbeat: values.heartbeat === undefined ? undefined : { interval: values.heartbeat },
+    security: securityOf(session, values),
     onEvent: describeEvents(session),
   };
 }

@@ -129,6 +129,12 @@ export const COMMANDS: readonly Entry[] = [
     load: () => import("./queue/redrive.ts"),
   },
   {
+    name: "keygen",
+    group: "Tools",
+    summary: "make a CURVE key pair",
+    load: () => import("./keygen.ts"),
+  },
+  {
     name: "completion",
     group: "Tools",
     summary: "print a completion script for bash, zsh, fish or powershell",

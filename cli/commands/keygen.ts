@@ -1,0 +1,54 @@
+import fs from "node:fs";
+import { generateKeyPair } from "../../lib/zmtp/mechanisms/curve.ts";
+import { formatKeyFile } from "../../lib/zmtp/mechanisms/key_file.ts";
+import { encodeZ85 } from "../../lib/zmtp/mechanisms/z85.ts";
+import examples from "../cheats/keygen.md" with { type: "text" };
+import { command } from "../command.ts";
+import { UsageError } from "../errors.ts";
+import { diagnostics } from "../options.ts";
+import { phrase } from "../reporter.ts";
+import { Session } from "../session.ts";
+
+export default command({
+  argument: ["[name]", "where to write: NAME.key and NAME.key_secret"],
+  options: { quiet: diagnostics.quiet, logFormat: diagnostics.logFormat },
+  examples,
+  action(values, [name]) {
+    if (!name) throw new UsageError("no name was given (try: mqcat keygen server)");
+    const session = new Session("keygen", {
+      ...values,
+      verbose: undefined,
+      debug: undefined,
+      summary: undefined,
+      readyFile: undefined,
+    });
+    return session.run(async () => {
+      const { publicKey, secretKey } = await generateKeyPair();
+      write(
+        `${name}.key_secret`,
+        formatKeyFile("A CURVE key pair. Keep it secret.", { publicKey, secretKey }),
+      );
+      try {
+        write(`${name}.key`, formatKeyFile("A CURVE public key, for the other side.", { publicKey }));
+      } catch (error) {
+        fs.rmSync(`${name}.key_secret`);
+        throw error;
+      }
+      session.reporter.info(`wrote ${name}.key and ${name}.key_secret`);
+      console.log(encodeZ85(publicKey));
+    });
+  },
+});
+
+/** Writes a file that was not there: a key that is overwritten is lost. */
+function write(path: string, text: string): void {
+  try {
+    fs.writeFileSync(path, text, { flag: "wx", mode: 0o600 });
+  } catch (error) {
+    const taken = (error as NodeJS.ErrnoException).code === "EEXIST";
+    throw new Error(
+      taken ? `'${path}' is there already, and is not overwritten (choose another name)` : phrase(error),
+      { cause: error },
+    );
+  }
+}
