@@ -1,0 +1,72 @@
+/** Topic exchanges against the definition of their patterns, read out loud. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { ScannedHeaders, type Way } from "../../lib/broker/exchange/contract.ts";
+import { TopicMatcher } from "../../lib/broker/exchange/topic.ts";
+
+const TIMEOUT = { timeout: 60_000 };
+const HEADERS = new ScannedHeaders();
+
+const key = (words: readonly string[]) =>
+  fc.array(fc.constantFrom(...words), { maxLength: 6 }).map((list) => list.join("."));
+const patterns = fc.array(key(["a", "b", "", "*", "#"]), { minLength: 1, maxLength: 12 });
+const keys = fc.array(key(["a", "b", "", "*", "#", "c"]), { minLength: 1, maxLength: 12 });
+
+/** `*` is one word and `#` any number of them. */
+function matches(pattern: readonly string[], words: readonly string[]): boolean {
+  const [first, ...rest] = pattern;
+  if (first === undefined) return words.length === 0;
+  if (first === "#") {
+    return Array.from({ length: words.length + 1 }, (_, i) => i).some((i) => matches(rest, words.slice(i)));
+  }
+  return words.length > 0 && (first === "*" || first === words[0]) && matches(rest, words.slice(1));
+}
+
+const words = (text: string) => text === "" ? [] : text.split(".");
+
+function found(matcher: TopicMatcher<number>, routingKey: string): number[] {
+  const into: number[] = [];
+  matcher.match(routingKey, HEADERS, into);
+  return into.sort((a, b) => a - b);
+}
+
+describe("topic", () => {
+  it(
+    "topic - finds what the definition finds, each way once, and nothing after it is removed",
+    TIMEOUT,
+    () => {
+      fc.assert(
+        fc.property(patterns, keys, fc.array(fc.boolean()), (patterns, keys, removed) => {
+          const matcher = new TopicMatcher<number>();
+          const ways = patterns.map((routingKey, i): Way<number> => ({
+            routingKey,
+            destination: i,
+            arguments: {},
+          }));
+          for (const way of ways) matcher.add(way);
+          const check = (left: readonly Way<number>[]) => {
+            for (const key of keys) {
+              const expected = left.filter((way) => matches(words(way.routingKey), words(key)));
+              assert.deepEqual(found(matcher, key), expected.map((way) => way.destination));
+            }
+          };
+          check(ways);
+          ways.forEach((way, i) => removed[i] === true && matcher.remove(way));
+          check(ways.filter((_, i) => removed[i] !== true));
+          for (const way of ways) matcher.remove(way);
+          check([]);
+        }),
+        { numRuns: 500 },
+      );
+    },
+  );
+
+  it("topic - many of `#` in one pattern cost words times nodes", TIMEOUT, () => {
+    const matcher = new TopicMatcher<number>();
+    matcher.add({ routingKey: "#.a.".repeat(60) + "b", destination: 1, arguments: {} });
+    matcher.add({ routingKey: "#.a.".repeat(60) + "#", destination: 2, arguments: {} });
+    assert.deepEqual(found(matcher, "a.".repeat(126) + "a"), [2]);
+    assert.deepEqual(found(matcher, "a.".repeat(126) + "b"), [1, 2]);
+  });
+});
