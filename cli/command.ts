@@ -38,6 +38,8 @@ export interface Command<O extends Options = Options> {
   /** What comes after the options, in commander's notation, and what it means. */
   readonly argument?: readonly [syntax: string, description: string];
   readonly options: O;
+  /** Whether options behind the first operand are operands, too: those of another program. */
+  readonly passThrough?: boolean;
   /** The text of `cheats/NAME.md`, shown behind the options. */
   readonly examples: string;
   /** Does the work and returns the exit code. */
@@ -167,6 +169,7 @@ function build<O extends Options>(
   const keys = new Map<string, string>();
   parser.exitOverride().configureOutput({ writeErr: () => {}, outputError: () => {} });
   parser.helpOption("-h, --help", "show this page");
+  if (definition.passThrough) parser.passThroughOptions();
   if (definition.argument === undefined) parser.allowExcessArguments(false);
   else parser.argument(...definition.argument);
   for (const [key, { flags, description, kind, group, parse }] of Object.entries(definition.options)) {

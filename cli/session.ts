@@ -24,7 +24,7 @@ export interface Counts {
   bytes: number;
 }
 
-type StopSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
+export type StopSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
 
 /** One run of a command: its diagnostics, its counters, and the signals that may end it. */
 export class Session {
@@ -38,6 +38,7 @@ export class Session {
   readonly #onStop = new Set<() => void>();
   readonly #onAbort: (() => void)[] = [];
   readonly #onReload: (() => void)[] = [];
+  readonly #onEnd: (() => Promise<void>)[] = [];
   #signal: StopSignal | undefined;
 
   constructor(command: string, options: SessionOptions) {
@@ -60,6 +61,11 @@ export class Session {
     return this.#signal !== undefined;
   }
 
+  /** The signal that asked for it. */
+  get signal(): StopSignal | undefined {
+    return this.#signal;
+  }
+
   /** Calls `callback` at the first signal; at once if it came already. */
   onStop(callback: () => void): void {
     if (this.stopping) callback();
@@ -76,6 +82,11 @@ export class Session {
     if (this.#onReload.push(callback) === 1 && isIgnored("SIGHUP")) {
       process.on("SIGHUP", () => this.#stop("SIGHUP"));
     }
+  }
+
+  /** Calls `callback` when the work is over, however it ended, and waits for it. */
+  onEnd(callback: () => Promise<void>): void {
+    this.#onEnd.push(callback);
   }
 
   /** Takes a callback of `onStop` back. */
@@ -121,18 +132,23 @@ export class Session {
 
   /** Runs the command's work, and turns how it ended into the exit code. */
   async run(work: () => Promise<void>): Promise<number> {
-    try {
-      await work();
-    } catch (error) {
-      this.reporter.error(new Error(phrase(error), { cause: error }));
-      this.exitCode = exitCodeOf(error);
-    }
+    await this.#attempt(work);
+    for (const end of this.#onEnd) await this.#attempt(end);
     if (this.#options.summary) {
       const seconds = Math.round(performance.now() - this.#began) / 1000;
       this.reporter.summary({ ...this.counts, seconds });
     }
     if (this.exitCode !== EXIT.done || this.#signal === undefined) return this.exitCode;
     return signalCode(this.#signal);
+  }
+
+  async #attempt(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.reporter.error(new Error(phrase(error), { cause: error }));
+      this.exitCode = exitCodeOf(error);
+    }
   }
 
   #stop(signal: StopSignal): void {

@@ -13,6 +13,18 @@ export function duration(text: string): number {
   return Number(match[1]) * UNITS[match[2] ?? "s"]!;
 }
 
+const SIZES: Record<string, number> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
+
+/** `64k`, `128M`, `1G`, `512MiB`: binary units of bytes; a bare number is bytes. */
+export function size(text: string): number {
+  const match = /^(\d+)(?:([kmg])(?:i?b)?|b)?$/i.exec(text);
+  const bytes = match === null ? 0 : Number(match[1]) * SIZES[(match[2] ?? "").toLowerCase()]!;
+  if (!(bytes > 0 && bytes <= Number.MAX_SAFE_INTEGER)) {
+    throw new Error("expected a size such as 64k, 128M or 1G");
+  }
+  return bytes;
+}
+
 /** A whole number from `least` to `most`. */
 export function integer(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {

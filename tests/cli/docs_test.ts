@@ -16,7 +16,7 @@ import process from "node:process";
 import { after, describe } from "node:test";
 import { fileURLToPath } from "node:url";
 import { requirePeer, tempDir } from "../helpers.ts";
-import { Program, program, run, test } from "./mqcat.ts";
+import { Program, run, shim, test } from "./mqcat.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** How long one example may take, in milliseconds. */
@@ -131,16 +131,8 @@ failed=0
 for job in $(jobs -p); do wait "$job" || { status=$?; [ $status -ge 127 ] || failed=$status; }; done
 exit $failed`;
 
-/** A folder for PATH in which `mqcat` is the program that is tested, and `python3` the one with pyzmq. */
-function shims(): { path: string; remove(): void } {
-  const dir = tempDir();
-  const words = program.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
-  fs.writeFileSync(dir.file("mqcat"), `#!/bin/sh\nexec ${words} "$@"\n`, { mode: 0o755 });
-  if (hasZmq) fs.symlinkSync(PYTHON, dir.file("python3"));
-  return dir;
-}
-
-const bin = shims();
+const bin = shim();
+if (hasZmq) fs.symlinkSync(PYTHON, bin.file("python3"));
 after(() => bin.remove());
 
 async function runExample({ script, output }: Example): Promise<void> {
@@ -167,9 +159,9 @@ function define(example: Example): void {
   (missing[0] ?? test)(name, body);
 }
 
-/** Those of the queue commands need a broker: queue_test.ts runs them. */
+/** Those of the other queue commands need a broker: queue_test.ts and queue_serve_test.ts run them. */
 const cheats = fs.readdirSync(path.join(ROOT, "cli/cheats")).filter((name) =>
-  /^(?!queue-)[a-z-]+\.md$/.test(name)
+  /^(?!queue-)[a-z-]+\.md$|^queue-(serve|run)\.md$/.test(name)
 )
   .sort();
 
@@ -181,7 +173,7 @@ describe("docs", () => {
   for (const command of cheats.map((name) => name.replace(".md", ""))) {
     if (command === "exit-codes") continue;
     test(`${command} -h - ends with its examples and the exit codes`, async () => {
-      const { code, stdout } = await run([command, "-h"]);
+      const { code, stdout } = await run([...command.replace(/^queue-/, "queue ").split(" "), "-h"]);
       const texts = [`${command}.md`, "exit-codes.md"].map((name) =>
         fs.readFileSync(path.join(ROOT, "cli/cheats", name), "utf8").trimEnd()
       );

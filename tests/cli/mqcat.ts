@@ -13,7 +13,7 @@ import os from "node:os";
 import process from "node:process";
 import { it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { waitFor } from "../helpers.ts";
+import { type TempDir, tempDir, waitFor } from "../helpers.ts";
 
 /** How long a program may take for what a test waits for, in milliseconds. The machine may be busy. */
 export const PATIENCE = 30_000;
@@ -115,6 +115,14 @@ export function shell(script: string, options: StartOptions = {}): Program {
     ["bash", "-c", `MQCAT=(${quoted}); mqcat() { "\${MQCAT[@]}" "$@"; }\n${script}`],
     options,
   );
+}
+
+/** A folder for PATH in which `mqcat` is the program. */
+export function shim(): TempDir {
+  const dir = tempDir();
+  const words = program.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
+  fs.writeFileSync(dir.file("mqcat"), `#!/bin/sh\nexec ${words} "$@"\n`, { mode: 0o755 });
+  return dir;
 }
 
 const running = new Set<Program>();

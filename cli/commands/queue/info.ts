@@ -1,4 +1,6 @@
+import type { AmqpConnection } from "../../../lib/amqp/client/connection.ts";
 import { managementUrl, queueInfo } from "../../../lib/amqp/client/management.ts";
+import { inspectQueues } from "../../../lib/amqp/client/peek.ts";
 import { findQueue } from "../../../lib/amqp/client/queues.ts";
 import type { Broker } from "../../../lib/amqp/client/url.ts";
 import { messageOf, UnreachableError } from "../../../lib/errors.ts";
@@ -37,7 +39,7 @@ export default command({
           name: queue,
           messages_ready: state.messageCount,
           consumers: state.consumerCount,
-          ...await more(session, target.brokers[0]!, httpOf(values), queue),
+          ...shown(await more(session, connection, target.brokers[0]!, httpOf(values), queue)),
         };
         const lines = values.json ? [JSON.stringify(facts)] : Object.entries(facts).map(describe);
         await print(session, lines);
@@ -46,23 +48,31 @@ export default command({
   },
 });
 
-/** What the HTTP API adds; without one AMQP's figures have to do. */
+/** What our own broker adds, or else the HTTP API; without one AMQP's figures have to do. */
 async function more(
   session: Session,
+  connection: AmqpConnection,
   broker: Broker,
   http: string | undefined,
   queue: string,
 ): Promise<Facts> {
+  if (http === undefined && connection.peeks) {
+    const info = (await inspectQueues(connection)).find(({ name }) => name === queue);
+    return { ...info };
+  }
   try {
-    const info = await queueInfo(http ?? managementUrl(broker), broker, queue) as unknown as Facts;
-    return Object.fromEntries(
-      SHOWN.filter((name) => info[name] !== undefined).map((name) => [name, info[name]]),
-    );
+    return { ...await queueInfo(http ?? managementUrl(broker), broker, queue) };
   } catch (error) {
     if (http !== undefined || !(error instanceof UnreachableError)) throw error;
     session.reporter.warn(`only what AMQP tells: ${messageOf(error)}`);
     return {};
   }
+}
+
+function shown(facts: Facts): Facts {
+  return Object.fromEntries(
+    SHOWN.filter((name) => facts[name] !== undefined).map((name) => [name, facts[name]]),
+  );
 }
 
 function describe([name, value]: [string, unknown]): string {

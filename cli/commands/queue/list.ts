@@ -1,8 +1,9 @@
 import { listQueues, managementUrl, type QueueInfo } from "../../../lib/amqp/client/management.ts";
+import { inspectQueues } from "../../../lib/amqp/client/peek.ts";
 import examples from "../../cheats/queue-list.md" with { type: "text" };
 import { command, flag, group } from "../../command.ts";
 import { diagnostics } from "../../options.ts";
-import { broker, http, httpOf, queueSession, targetOf } from "../../queue.ts";
+import { broker, http, httpOf, queueSession, type Target, targetOf, withConnection } from "../../queue.ts";
 import { print } from "./print.ts";
 
 const COLUMNS = ["name", "type", "ready", "unacked", "consumers"];
@@ -20,14 +21,24 @@ export default command({
   action(values) {
     const session = queueSession("list", values);
     return session.run(async () => {
-      const [broker] = targetOf(session, values).brokers;
-      const queues = await listQueues(httpOf(values) ?? managementUrl(broker!), broker!);
+      const queues = await all(targetOf(session, values), httpOf(values));
       queues.sort((a, b) => a.name < b.name ? -1 : 1);
       if (values.json) await print(session, queues.map((queue) => JSON.stringify(queue)));
       else await print(session, table([COLUMNS, ...queues.map(row)]));
     });
   },
 });
+
+/** Our own broker tells by AMQP, others by HTTP only. */
+async function all(target: Target, http: string | undefined): Promise<QueueInfo[]> {
+  const broker = target.brokers[0]!;
+  if (http !== undefined) return await listQueues(http, broker);
+  let queues: QueueInfo[] | undefined;
+  await withConnection(target, async (connection) => {
+    if (connection.peeks) queues = await inspectQueues(connection);
+  });
+  return queues ?? await listQueues(managementUrl(broker), broker);
+}
 
 function row(queue: QueueInfo): string[] {
   const { name, type, messages_ready, messages_unacknowledged, consumers } = queue;

@@ -1,4 +1,6 @@
+import type { AmqpConnection } from "../../../lib/amqp/client/connection.ts";
 import { Consumer } from "../../../lib/amqp/client/consumer.ts";
+import { peekQueue } from "../../../lib/amqp/client/peek.ts";
 import { findQueue } from "../../../lib/amqp/client/queues.ts";
 import { formatBroker } from "../../../lib/amqp/client/url.ts";
 import examples from "../../cheats/queue-peek.md" with { type: "text" };
@@ -6,7 +8,7 @@ import { command, group } from "../../command.ts";
 import { TimeoutError, UsageError } from "../../errors.ts";
 import { Output } from "../../io/output.ts";
 import { diagnostics, ending, output } from "../../options.ts";
-import { broker, prefetch, queueSession, type Target, targetOf } from "../../queue.ts";
+import { broker, prefetch, queueSession, type Target, targetOf, withConnection } from "../../queue.ts";
 import { queueWriter } from "../../queue_records.ts";
 import { outputFailure, styleOf } from "../../receiving.ts";
 import type { RecordStyle } from "../../records/writer.ts";
@@ -39,16 +41,60 @@ export default command({
     const session = queueSession("peek", values);
     const style = styleOf(session, values, false);
     const { count = COUNT, timeout = TIMEOUT_MS } = values;
-    return session.run(() => peek(session, targetOf(session, values), operands[0]!, style, count, timeout));
+    return session.run(async () => {
+      const target = targetOf(session, values);
+      let done = false;
+      await withConnection(target, async (connection) => {
+        if (!connection.peeks) return;
+        await look(session, connection, operands[0]!, style, count, formatBroker(target.brokers[0]!));
+        done = true;
+      });
+      if (!done) await borrow(session, target, operands[0]!, style, count, timeout);
+    });
   },
 });
+
+/** Has our own broker show the messages: nothing happens to them. */
+async function look(
+  session: Session,
+  connection: AmqpConnection,
+  queue: string,
+  style: RecordStyle,
+  count: number,
+  endpoint: string,
+): Promise<void> {
+  if (await findQueue(connection, queue) === undefined) throw new Error(`there is no queue '${queue}'`);
+  const { counts } = session;
+  const out = new Output(1);
+  const write = queueWriter(out, style);
+  out.onChange = () => out.failure === undefined ? connection.resume() : connection.abort();
+  session.onStop(() => connection.abort());
+  try {
+    await peekQueue(connection, queue, count, {
+      onDelivery(delivery) {
+        counts.received++;
+        counts.bytes += delivery.content.bodyEnd - delivery.content.bodyStart;
+        write(delivery, endpoint);
+      },
+      onBatchEnd() {
+        out.flush();
+        if (out.full) connection.pause();
+      },
+    });
+  } catch (error) {
+    if (!session.stopping && out.failure === undefined) throw error;
+  }
+  await out.drained();
+  const failure = outputFailure(session, out);
+  if (failure !== undefined) throw failure;
+}
 
 /**
  * Consumes as many messages as are to be shown, acknowledges none, and leaves: so they go back to where they were. On
  * quorum queues that holds for one consumer that goes away; what is rejected, or was taken by `basic.get`, goes to the
  * end (RabbitMQ 3.10).
  */
-async function peek(
+async function borrow(
   session: Session,
   { brokers, link }: Target,
   queue: string,

@@ -25,6 +25,8 @@ export interface ConnectionEvents {
 export class AmqpConnection implements StreamSink, FrameSink {
   /** Name and version of the server. */
   readonly server: string;
+  /** Whether `peek.ts` can be used: the server is one of ours. */
+  readonly peeks: boolean;
   /** Resolves to the cause when the connection is over; to undefined after `close`. It never rejects. */
   readonly closed: Promise<Error | undefined>;
   /** What is to be written; call `flush` behind it. */
@@ -54,6 +56,7 @@ export class AmqpConnection implements StreamSink, FrameSink {
   /** @param maxMessage the largest message that is taken, in bytes */
   constructor(stream: ByteStream, tuned: Tuned, maxMessage: number) {
     this.server = tuned.server;
+    this.peeks = tuned.peeks;
     this.#stream = stream;
     this.#decoder = tuned.reader.decoder;
     this.#decoder.frameMax = this.encoder.frameMax = tuned.frameMax;

@@ -7,6 +7,7 @@ import type { GivenArgs, MethodArgs, MethodName } from "../method_args.ts";
 import type { FieldTable } from "../types/field_value.ts";
 import { RefusedError } from "./errors.ts";
 import { FrameReader } from "./frame_reader.ts";
+import { PEEK } from "./peek.ts";
 import type { Broker } from "./url.ts";
 
 /** The largest frames and the most channels that we ask for; the server may want less. */
@@ -30,6 +31,8 @@ export interface Tuned {
   readonly heartbeat: number;
   /** Name and version of the server, as far as it tells. */
   readonly server: string;
+  /** Whether it shows messages without giving them away. */
+  readonly peeks: boolean;
 }
 
 /**
@@ -49,6 +52,7 @@ export async function handshake(stream: ByteStream, broker: Broker, timeout: num
   try {
     await reader.write(PROTOCOL_HEADER);
     const start = await expect(reader, "connection.start");
+    const capabilities = start.serverProperties["capabilities"] as FieldTable | null | undefined;
     const mechanisms = new TextDecoder().decode(start.mechanisms).split(" ");
     if (!mechanisms.includes("PLAIN")) {
       throw new IncompatiblePeerError(
@@ -62,7 +66,8 @@ export async function handshake(stream: ByteStream, broker: Broker, timeout: num
       locale: "en_US",
     });
     const tune = await expect(reader, "connection.tune").catch((error) => {
-      throw explainLogin(error, broker);
+      // Servers that close properly when they refuse a login do not just go away because of one.
+      throw explainLogin(error, broker, capabilities?.["authentication_failure_close"] === true);
     });
     const tuned = {
       // 0 is no limit.
@@ -78,7 +83,8 @@ export async function handshake(stream: ByteStream, broker: Broker, timeout: num
     await expect(reader, "connection.open-ok").catch((error) => {
       throw explainOpen(error, broker);
     });
-    return { ...tuned, reader, server: describe(start.serverProperties) };
+    const peeks = capabilities?.[PEEK] === true;
+    return { ...tuned, reader, server: describe(start.serverProperties), peeks };
   } catch (error) {
     reader.fail(error as Error);
     stream.close();
@@ -96,9 +102,9 @@ async function expect<Name extends MethodName>(reader: FrameReader, name: Name):
 }
 
 /** Older servers just go away when they do not like the credentials (2.2.4). */
-function explainLogin(error: unknown, { user }: Broker): unknown {
+function explainLogin(error: unknown, { user }: Broker, tells: boolean): unknown {
   const refused = error instanceof AmqpError && error.replyCode === 403;
-  if (!refused && !(error instanceof UnreachableError)) return error;
+  if (!refused && (tells || !(error instanceof UnreachableError))) return error;
   return new RefusedError(
     refused
       ? `Wrong user or password for '${user}', or the user may not log in from here`

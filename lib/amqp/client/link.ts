@@ -1,5 +1,5 @@
 import { ClosedError, HandshakeTimeoutError, UnreachableError } from "../../errors.ts";
-import type { TlsOptions } from "../../transport/stream.ts";
+import type { ByteStream, TlsOptions } from "../../transport/stream.ts";
 import { connect } from "../../transport/transport.ts";
 import { AmqpConnection } from "./connection.ts";
 import { endsLink } from "./errors.ts";
@@ -19,6 +19,8 @@ export type LinkEvent =
 /** How to reach brokers. */
 export interface LinkOptions {
   readonly tls?: TlsOptions;
+  /** Makes the connection in place of the transport: to a broker that may have to be started, say. */
+  readonly dial?: ((signal: AbortSignal) => Promise<ByteStream>) | undefined;
   /** For connecting and logging in, in milliseconds. 10 000 unless told. */
   readonly handshakeTimeout?: number | undefined;
   /** The first and the longest pause before a connection is tried again, in milliseconds. 100 and 5000 unless told. */
@@ -62,7 +64,9 @@ export async function connectAmqp(
     const deadline = performance.now() + timeout;
     try {
       if (options.signal?.aborted) throw options.signal.reason;
-      const stream = await connect(broker.endpoint, attempt.signal, { tls: options.tls ?? {} });
+      const stream = options.dial === undefined
+        ? await connect(broker.endpoint, attempt.signal, { tls: options.tls ?? {} })
+        : await options.dial(attempt.signal);
       const tuned = await handshake(stream, broker, Math.max(1, Math.round(deadline - performance.now())));
       const connection = new AmqpConnection(stream, tuned, options.maxMessageSize ?? MAX_MESSAGE);
       options.onEvent?.({ type: "connected", broker: formatBroker(broker), server: connection.server });

@@ -25,6 +25,7 @@ export interface QueueInfo {
 
 /** The base of the HTTP API that belongs to a broker unless told: RabbitMQ's usual ports. */
 export function managementUrl({ endpoint }: Broker): string {
+  if (endpoint.scheme === "inproc") throw new UnreachableError("A broker in this process has no HTTP API");
   const host = endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host;
   return endpoint.scheme === "tls" ? `https://${host}:15671` : `http://${host}:15672`;
 }

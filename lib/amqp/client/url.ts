@@ -1,9 +1,10 @@
 import { EndpointError } from "../../errors.ts";
-import type { HostEndpoint } from "../../transport/endpoint.ts";
+import { formatEndpoint, type HostEndpoint, type InprocEndpoint } from "../../transport/endpoint.ts";
 
 /** A broker, and as whom to go there. */
 export interface Broker {
-  readonly endpoint: HostEndpoint;
+  /** `inproc` is a broker in this process. */
+  readonly endpoint: HostEndpoint | InprocEndpoint;
   readonly user: string;
   readonly password: string;
   /** Whether the URL gave it. */
@@ -46,6 +47,7 @@ export function parseAmqpUrl(text: string): Broker[] {
 
 /** The broker for people and logs: without the password. */
 export function formatBroker({ endpoint, vhost }: Broker): string {
+  if (endpoint.scheme === "inproc") return formatEndpoint(endpoint);
   const host = endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host;
   const path = vhost === "/" ? "" : `/${encodeURIComponent(vhost)}`;
   return `${endpoint.scheme === "tls" ? "amqps" : "amqp"}://${host}:${endpoint.port}${path}`;
