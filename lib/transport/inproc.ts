@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers";
 import { AddressInUseError, UnreachableError } from "../errors.ts";
 import { Latch } from "./runtime/shared.ts";
 import type { ByteStream, Listener, StreamSink } from "./stream.ts";
@@ -132,7 +133,8 @@ class InprocStream implements ByteStream {
   }
 
   #schedule(): void {
-    setTimeout(() => this.#deliver(), 0);
+    // A timer of 0 takes 1 to 2 ms on both runtimes, this 2 us.
+    setImmediate(() => this.#deliver());
   }
 
   #deliver(): void {

@@ -1,7 +1,7 @@
 import { HandshakeTimeoutError, ProtocolError, UnreachableError } from "../../errors.ts";
 import type { ByteStream, StreamSink } from "../../transport/stream.ts";
 import { METHOD } from "../frame.ts";
-import { FrameDecoder, type FrameSink } from "../frame_decoder.ts";
+import { FrameDecoder, type FrameSink, type Role } from "../frame_decoder.ts";
 import type { Method } from "../method_args.ts";
 import { decodeMethod } from "../method_codec.ts";
 
@@ -16,28 +16,39 @@ interface Frame {
 
 /** Reads methods and writes bytes in linear code: for the handshake, where clarity counts and speed does not. */
 export class FrameReader implements StreamSink, FrameSink {
-  readonly decoder: FrameDecoder = new FrameDecoder("client", this);
+  readonly decoder: FrameDecoder;
 
   readonly #stream: ByteStream;
   readonly #timer: ReturnType<typeof setTimeout>;
   #unread: Frame[] = [];
   #next: FrameSink | undefined;
+  #hasHeader = false;
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
   #writing = false;
+  /** Whether the peer ended its half, or the stream is closed. */
+  #gone = false;
 
-  /** @param timeout for everything up to `handOver`, in milliseconds */
-  constructor(stream: ByteStream, timeout: number) {
+  /**
+   * @param timeout for everything up to `handOver`, in milliseconds
+   * @param role which end we are
+   */
+  constructor(stream: ByteStream, timeout: number, role: Role = "client") {
     this.#stream = stream;
+    this.decoder = new FrameDecoder(role, this);
     this.#timer = setTimeout(
       () => this.fail(new HandshakeTimeoutError(`The handshake did not finish within ${timeout / 1000} s`)),
       timeout,
     );
-    stream.closed.then((cause) => this.fail(cause ?? goodbye()));
+    stream.closed.then((cause) => {
+      this.#gone = true;
+      this.fail(cause ?? goodbye());
+    });
     stream.attach(this);
   }
 
   onData(chunk: Uint8Array): void {
+    if (this.#failure !== undefined) return;
     try {
       this.decoder.push(chunk);
     } catch (error) {
@@ -47,6 +58,7 @@ export class FrameReader implements StreamSink, FrameSink {
   }
 
   onEnd(): void {
+    this.#gone = true;
     this.fail(goodbye());
   }
 
@@ -56,13 +68,21 @@ export class FrameReader implements StreamSink, FrameSink {
   }
 
   onProtocolHeader(): void {
-    // The decoder of a client throws instead.
+    this.#hasHeader = true; // The decoder of a client throws instead.
   }
 
   onFrame(type: number, channel: number, bytes: Uint8Array, start: number, end: number): void {
     if (this.#next !== undefined) return this.#next.onFrame(type, channel, bytes, start, end);
-    if (this.#unread.length === MAX_UNREAD) throw new ProtocolError("The server talks on without an answer");
+    if (this.#unread.length === MAX_UNREAD) throw new ProtocolError("The peer talks on without an answer");
     this.#unread.push({ type, channel, payload: bytes.slice(start, end) });
+  }
+
+  /** Waits for the client's protocol header; for a server. */
+  async protocolHeader(): Promise<void> {
+    while (!this.#hasHeader) {
+      if (this.#failure !== undefined) throw this.#failure;
+      await this.#change();
+    }
   }
 
   /** The next method; heartbeats are passed over. What came before a failure is still read, and may say why. */
@@ -91,6 +111,18 @@ export class FrameReader implements StreamSink, FrameSink {
     }
   }
 
+  /** Writes a last word, even after a failure, and waits until the peer has gone or `fail` is called once more. */
+  async sayLast(bytes: Uint8Array): Promise<void> {
+    while (this.#writing && !this.#gone) await this.#change();
+    if (this.#gone) return;
+    this.#writing = true;
+    this.#stream.write(bytes);
+    while (this.#writing && !this.#gone) await this.#change();
+    // The peer closes first: what it still has on the way would turn our end into a reset, and eat our last word.
+    this.#stream.end();
+    while (!this.#gone) await this.#change();
+  }
+
   /** Ends the deadline and gives `sink` every frame from now on, those first that nobody read. */
   handOver(sink: FrameSink): void {
     clearTimeout(this.#timer);
@@ -114,5 +146,5 @@ export class FrameReader implements StreamSink, FrameSink {
 }
 
 function goodbye(): UnreachableError {
-  return new UnreachableError("The server closed the connection during the handshake");
+  return new UnreachableError("The peer closed the connection during the handshake");
 }
