@@ -33,6 +33,7 @@ export type {
 } from "./lib/transport/stream.ts";
 export { connect, listen } from "./lib/transport/transport.ts";
 export { Batch } from "./lib/zmtp/batch.ts";
+export { allowKeys, allowUsers, parseUsers, type Users } from "./lib/zmtp/mechanisms/access.ts";
 export {
   curveClient,
   type CurveClientOptions,
@@ -42,6 +43,7 @@ export {
   type CurveServerOptions,
   generateKeyPair,
 } from "./lib/zmtp/mechanisms/curve.ts";
+export { formatKeyFile, type KeyFile, parseKeyFile } from "./lib/zmtp/mechanisms/key_file.ts";
 export type { Mechanism } from "./lib/zmtp/mechanisms/mechanism.ts";
 export type { KeyPair } from "./lib/zmtp/mechanisms/nacl.ts";
 export { nullMechanism } from "./lib/zmtp/mechanisms/null.ts";

@@ -28,8 +28,8 @@ const NULL = nullMechanism();
 const BARE = "ZWS2.0";
 
 /** What a socket with this security speaks on a WebSocket, as subprotocols, the preferred one first (RFC 45). */
-export function subprotocols({ name }: Mechanism): string[] {
-  return name === "NULL" ? [`${BARE}/NULL`, BARE] : [`${BARE}/${name}`];
+export function subprotocols({ name, optional }: Mechanism): string[] {
+  return optional ? [`${BARE}/NULL`, BARE] : [`${BARE}/${name}`];
 }
 
 /** What we say of ourselves. */
@@ -109,7 +109,7 @@ async function greet(reader: StreamReader, stream: ByteStream, options: Handshak
   const [major] = await reader.read(1);
   if (major === 0) throw tooOld();
   if (major! < MAJOR) {
-    if (security.name === "NULL") return await greet2(reader, options);
+    if (security.optional) return await greet2(reader, options);
     throw new IncompatiblePeerError(
       `the peer speaks ZMTP 2.0, which has no security, and this side wants ${security.name}`,
     );

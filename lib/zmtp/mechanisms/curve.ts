@@ -78,6 +78,7 @@ export function curveClient(options: CurveClientOptions): Mechanism {
   return {
     name: "CURVE",
     asServer: false,
+    optional: false,
     credentials: "our public key",
     async shake(talk) {
       const nacl = await talk.wait(loadNacl());
@@ -97,6 +98,7 @@ export function curveServer({ keyPair, zap }: CurveServerOptions): Mechanism {
   return {
     name: "CURVE",
     asServer: true,
+    optional: false,
     credentials: "our public key",
     shake: async (talk) => await shakeAsServer(talk, await talk.wait(loadNacl()), own, zap),
   };

@@ -9,7 +9,7 @@ export interface KeyFile {
   readonly secretKeys: readonly Uint8Array[];
 }
 
-/** 40 characters of Z85. They may begin with `#`, as a comment does. */
+/** 40 characters of Z85. None begins with `#`, which would be over 32 bits. */
 const BARE = /^[0-9a-zA-Z.\-:+=^!/*?&<>()[\]{}@%$#]{40}(?=$|\s)/;
 const SETTING = /^([\w-]+)\s*=\s*["']?(.*?)["']?$/;
 const HEADINGS = ["metadata", "curve"];
@@ -24,11 +24,11 @@ export function parseKeyFile(text: string): KeyFile {
   const secretKeys: Uint8Array[] = [];
   text.split(/\r?\n/).forEach((raw, index) => {
     const line = raw.trim();
+    if (line === "" || line.startsWith("#") || HEADINGS.includes(line)) return;
     const bare = BARE.exec(line)?.[0];
     if (bare !== undefined && /^(\s+#.*)?$/.test(line.slice(bare.length))) {
       return void publicKeys.push(key(bare, index));
     }
-    if (line === "" || line.startsWith("#") || HEADINGS.includes(line)) return;
     const [, name, value = ""] = SETTING.exec(line) ?? [];
     if (name === "public-key") publicKeys.push(key(value, index));
     else if (name === "secret-key") secretKeys.push(key(value, index));

@@ -10,6 +10,8 @@ export interface Mechanism {
   readonly name: "NULL" | "PLAIN" | "CURVE";
   /** Whether ours is the role that checks the other one. */
   readonly asServer: boolean;
+  /** Whether a peer may come without any, in a protocol that knows none (ZMTP 2.0, ZWS without a mechanism). */
+  readonly optional: boolean;
   /** Whose refusal a status code of the peer is, for an error message: "our key". */
   readonly credentials: string;
   /** Exchanges the commands of the mechanism, until both sides know each other. */

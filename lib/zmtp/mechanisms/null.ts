@@ -11,6 +11,7 @@ export function nullMechanism(options?: ZapOptions): Mechanism {
   return {
     name: "NULL",
     asServer: false,
+    optional: options === undefined,
     credentials: "our address",
     shake: (talk) => shake(talk, options),
   };

@@ -17,6 +17,7 @@ export function plainClient(username: string, password: string): Mechanism {
   return {
     name: "PLAIN",
     asServer: false,
+    optional: false,
     credentials: "our user name and password",
     shake: (talk) => shakeAsClient(talk, hello),
   };
@@ -27,6 +28,7 @@ export function plainServer(options: ZapOptions): Mechanism {
   return {
     name: "PLAIN",
     asServer: true,
+    optional: false,
     credentials: "what we know of users",
     shake: (talk) => shakeAsServer(talk, options),
   };
