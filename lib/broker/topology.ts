@@ -52,6 +52,8 @@ export type Stored<T extends { readonly arguments: FieldTable }> =
  * bindings with it, and a virtual host everything in it; changes tell so once.
  */
 export type DefinitionChange =
+  /** No queue gets an id up to this one any more. */
+  | { readonly type: "queue-ids-reserved"; readonly upTo: number }
   | { readonly type: "vhost-added"; readonly vhost: string }
   | { readonly type: "vhost-removed"; readonly vhost: string }
   | { readonly type: "queue-added"; readonly queue: Stored<QueueDefinition> }

@@ -53,6 +53,7 @@ export class Disk {
     fs.mkdirSync(path, { recursive: true, mode: 0o700 });
     this.#lock = Lock.take(path);
     try {
+      directory.opened?.();
       this.files = new Files(path);
       this.#windows = new Windows(this.files);
       this.marks = new DeliveredMarks(this.files.path("delivered"));

@@ -36,4 +36,6 @@ export interface JournalOptions {
 export interface Directory {
   /** A queue's lane, or undefined when there is no such queue (any more): its messages are dropped. */
   lane(queueId: number, lane: number): Lane | undefined;
+  /** The data directory is this process's now, and lanes will be asked for. */
+  opened?(): void;
 }

@@ -1,0 +1,324 @@
+import { AmqpError, amqpError } from "../amqp/amqp_error.ts";
+import type { EncodedMessage } from "../amqp/frame_encoder.ts";
+import { ClosedError, LimitError } from "../errors.ts";
+import { type Endpoint, parseEndpoint } from "../transport/endpoint.ts";
+import type { ByteStream, Listener } from "../transport/stream.ts";
+import { listen } from "../transport/transport.ts";
+import { Signal } from "../transport/waiting.ts";
+import type { Channel } from "./channel/channel.ts";
+import { DirectReplies } from "./channel/direct_reply.ts";
+import { Connection } from "./connection/connection.ts";
+import { serverHandshake } from "./connection/handshake.ts";
+import { formatListen, isLocalPeer, parseListen } from "./endpoint.ts";
+import { DefinitionsLog } from "./journal/definitions_log.ts";
+import { Journal } from "./journal/journal.ts";
+import { type BrokerOptions, type Settings, settingsOf } from "./options.ts";
+import { Publisher } from "./publisher.ts";
+import { type DeathReason, Queue, type QueueHost } from "./queue/queue.ts";
+import type { DefinitionChange, QueueDefinition } from "./topology.ts";
+import { Turn } from "./turn.ts";
+import { Users } from "./users.ts";
+import { VirtualHost } from "./vhost.ts";
+
+/** Connections that wait to be accepted: thousands of clients may come back at once. */
+const BACKLOG = 1024;
+/** Queue ids that are reserved at a time. */
+const ID_BLOCK = 1024;
+/** How often heartbeats are looked after, in milliseconds. */
+const BEAT_MS = 250;
+/** How long clients may take to answer the goodbye when the broker ends, in milliseconds. */
+const CLOSING_MS = 2000;
+
+/** An AMQP 0-9-1 broker in this process. */
+export class Broker implements QueueHost {
+  readonly options: Settings;
+  readonly users: Users = new Users();
+  readonly vhosts: Map<string, VirtualHost<Queue>> = new Map();
+  readonly connections: Set<Connection> = new Set();
+  readonly directReplies: DirectReplies = new DirectReplies();
+  readonly publisher: Publisher = new Publisher(this);
+  /** Milliseconds since 1970, read once per turn. */
+  now: number = Date.now();
+  /** Why publishers are held back; undefined while they are not. */
+  blocked: string | undefined;
+
+  #journal!: Journal;
+  #definitions: DefinitionsLog | undefined;
+  #turn!: Turn;
+  /** Every queue, by the id that the journal has of it. */
+  readonly #queues = new Map<number, Queue>();
+  #lastQueueId = 0;
+  #reservedIds = 0;
+  readonly #left = new Signal();
+  readonly #listeners: Listener[] = [];
+  readonly #beat: ReturnType<typeof setInterval>;
+  /** Clients that are not let in yet. */
+  #logins = 0;
+  #closing: Promise<void> | undefined;
+
+  private constructor(options: Settings) {
+    this.options = options;
+    this.#beat = setInterval(() => this.#onBeat(), BEAT_MS);
+  }
+
+  /**
+   * Opens a broker on its data, or in memory.
+   *
+   * @throws {DataLockedError} another process has the data
+   */
+  static open(options: BrokerOptions = {}): Promise<Broker> {
+    const broker = new Broker(settingsOf(options));
+    try {
+      broker.#recover();
+    } catch (error) {
+      clearInterval(broker.#beat);
+      return Promise.reject(error);
+    }
+    return Promise.resolve(broker);
+  }
+
+  get journal(): Journal {
+    return this.#journal;
+  }
+
+  /**
+   * Listens, and resolves to the endpoint with the port that the system picked, as clients write it.
+   *
+   * @param text `amqp://host:port`, `amqps://…`, `inproc://name`; see `parseListen`
+   * @throws {EndpointError | AddressInUseError} it cannot be bound
+   */
+  async listen(text: string): Promise<string> {
+    const [first, ...others] = parseListen(text);
+    const tls = this.options.tls === undefined ? {} : { tls: this.options.tls };
+    const accept = (stream: ByteStream) => void this.#accept(stream);
+    const listener = await listen(first!, accept, { ...tls, backlog: BACKLOG });
+    this.#listeners.push(listener);
+    const { port } = parseEndpoint(listener.endpoint) as { port?: number };
+    for (const other of others) {
+      try {
+        this.#listeners.push(
+          await listen({ ...other, port } as Endpoint, accept, { ...tls, backlog: BACKLOG }),
+        );
+      } catch {
+        // A machine without IPv6, or where the first one stands for both.
+      }
+    }
+    return formatListen(listener.endpoint);
+  }
+
+  /** Ends it: clients are told (320), what is to survive is on disk, and the data is free for the next. */
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  wake(queue: Queue): void {
+    this.#turn.wake(queue);
+  }
+
+  dirty(connection: Connection): void {
+    this.#turn.dirty(connection);
+  }
+
+  awaitConfirm(channel: Channel): void {
+    this.#turn.await(channel);
+  }
+
+  syncThisTurn(): void {
+    this.#turn.sync();
+  }
+
+  begin(): void {
+    this.now = Date.now();
+    this.#turn.begin();
+  }
+
+  end(): void {
+    this.#turn.end();
+  }
+
+  deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason): void {
+    this.publisher.deadLetter(queue, message, reason);
+  }
+
+  deleteQueue(queue: Queue): void {
+    this.vhosts.get(queue.definition.vhost)?.removeQueue(queue);
+  }
+
+  onChannelError(channel: Channel, error: AmqpError): void {
+    const { remote } = channel.connection;
+    this.options.onEvent({ type: "channel-error", remote, channel: channel.number, error });
+  }
+
+  onConnectionClosed(connection: Connection, cause: Error | undefined): void {
+    if (!this.connections.delete(connection)) return;
+    this.#left.fire();
+    this.options.onEvent({ type: "disconnected", remote: connection.remote, cause });
+  }
+
+  async #accept(stream: ByteStream): Promise<void> {
+    const { remote } = stream;
+    if (this.#closing !== undefined || this.connections.size + this.#logins >= this.options.maxConnections) {
+      const error = new LimitError(`All ${this.options.maxConnections} connections are in use`);
+      stream.close();
+      return this.options.onEvent({ type: "refused", remote, error });
+    }
+    this.#logins++;
+    try {
+      const login = await serverHandshake(stream, this.options, this.users, this.vhosts, isLocalPeer(remote));
+      const connection = new Connection(this, stream, login);
+      this.connections.add(connection);
+      this.options.onEvent({ type: "connected", remote, user: login.user, vhost: login.vhost.name });
+      connection.start(login);
+      if (this.#closing !== undefined) connection.fail(shutdown());
+    } catch (error) {
+      this.options.onEvent({ type: "refused", remote, error: error as Error });
+    } finally {
+      this.#logins--;
+    }
+  }
+
+  /** Makes the topology anew, then the messages. */
+  #recover(): void {
+    const { data, sync, syncInterval, memoryLimit } = this.options;
+    const onProblem = (what: string) => this.options.onEvent({ type: "damaged", what });
+    this.#journal = Journal.open({
+      directory: data,
+      sync,
+      syncInterval,
+      memorySize: memoryLimit,
+      onSynced: () => this.#turn.confirm(),
+      onFullChange: () => this.#onRoomChange(),
+      onProblem,
+    }, {
+      opened: () => {
+        this.#definitions = DefinitionsLog.open({
+          directory: data!,
+          sync: sync === "confirm",
+          snapshot: () => this.#changes(),
+          onProblem,
+        }, (change) => this.#apply(change as DefinitionChange));
+      },
+      lane: (queueId, lane) => this.#queues.get(queueId)?.lanes[lane],
+    });
+    this.#turn = new Turn(this.#journal, () => this.#onRoomChange());
+    if (!this.vhosts.has("/")) this.addVirtualHost("/");
+    this.begin();
+    for (const queue of this.#queues.values()) queue.recovered();
+    this.end();
+  }
+
+  /** All changes that lead to what there is. */
+  *#changes(): Iterable<DefinitionChange> {
+    yield { type: "queue-ids-reserved", upTo: this.#reservedIds };
+    for (const vhost of this.vhosts.values()) {
+      yield { type: "vhost-added", vhost: vhost.name };
+      yield* vhost.changes();
+    }
+  }
+
+  /** Adds a virtual host; one that is there stays as it is. */
+  addVirtualHost(name: string): VirtualHost<Queue> {
+    const known = this.vhosts.get(name);
+    if (known !== undefined) return known;
+    const vhost = new VirtualHost<Queue>(name, {
+      createQueue: (definition) => this.#createQueue(definition),
+      nextQueueId: () => this.#nextQueueId(),
+      onChange: (change) => this.#record(change),
+    });
+    this.vhosts.set(name, vhost);
+    this.#record({ type: "vhost-added", vhost: name });
+    return vhost;
+  }
+
+  #createQueue(definition: QueueDefinition): Queue {
+    const queue = new Queue(definition, this);
+    this.#queues.set(definition.id, queue);
+    return queue;
+  }
+
+  /** Ids are reserved in blocks, so that none is given twice though nobody remembers a queue that was deleted. */
+  #nextQueueId(): number {
+    if (this.#lastQueueId === this.#reservedIds) {
+      this.#reservedIds += ID_BLOCK;
+      this.#record({ type: "queue-ids-reserved", upTo: this.#reservedIds });
+    }
+    return ++this.#lastQueueId;
+  }
+
+  /** Writes down what is to survive, before the client has an answer. */
+  #record(change: DefinitionChange): void {
+    this.#definitions?.append(change);
+  }
+
+  /** Does again what `#record` wrote down. */
+  #apply(change: DefinitionChange): void {
+    switch (change.type) {
+      case "queue-ids-reserved":
+        this.#lastQueueId = this.#reservedIds = change.upTo;
+        return;
+      case "vhost-added":
+        this.addVirtualHost(change.vhost); // Nothing is written down while the log is being read.
+        return;
+      case "vhost-removed":
+        this.vhosts.delete(change.vhost);
+        return;
+      case "queue-added":
+        this.vhosts.get(change.queue.vhost)?.apply(change);
+        return;
+      case "exchange-added":
+        this.vhosts.get(change.exchange.vhost)?.apply(change);
+        return;
+      case "binding-added":
+      case "binding-removed":
+        this.vhosts.get(change.binding.vhost)?.apply(change);
+        return;
+      case "queue-removed":
+      case "exchange-removed":
+        this.vhosts.get(change.vhost)?.apply(change);
+        return;
+    }
+  }
+
+  /** Publishers are held back, or let go. */
+  #onRoomChange(): void {
+    const { full, memoryFull } = this.#journal;
+    const reason = full !== undefined
+      ? `the disk takes no more: ${full.message}`
+      : memoryFull
+      ? "the memory for messages is full"
+      : undefined;
+    if (reason === this.blocked) return;
+    this.blocked = reason;
+    this.options.onEvent({ type: "blocked", reason });
+    if (reason !== undefined) return;
+    this.begin();
+    for (const connection of this.connections) connection.release();
+    this.end();
+  }
+
+  #onBeat(): void {
+    const now = performance.now();
+    for (const connection of this.connections) connection.beat(now);
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all(this.#listeners.map((listener) => listener.close()));
+    this.begin();
+    for (const connection of this.connections) connection.fail(shutdown());
+    this.end();
+    const deadline = performance.now() + CLOSING_MS;
+    while (this.connections.size > 0 && performance.now() < deadline) {
+      await this.#left.wait(deadline - performance.now());
+    }
+    for (const connection of this.connections) connection.abort(new ClosedError("The broker ended"));
+    while (this.connections.size > 0) await this.#left.wait();
+    clearInterval(this.#beat);
+    for (const vhost of this.vhosts.values()) for (const queue of vhost.queues.values()) queue.stop();
+    this.#definitions?.close();
+    this.#journal.close();
+  }
+}
+
+function shutdown(): AmqpError {
+  return amqpError(320, "broker forced connection closure with reason 'shutdown'");
+}

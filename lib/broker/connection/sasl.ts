@@ -1,0 +1,42 @@
+import { amqpError } from "../../amqp/amqp_error.ts";
+import { decodeTableContent } from "../../amqp/types/table.ts";
+
+/** Who a client says it is. */
+export interface Credentials {
+  readonly name: string;
+  readonly password: Uint8Array;
+}
+
+/**
+ * Reads the response of the mechanisms PLAIN (RFC 4616) and AMQPLAIN (a table of `LOGIN` and `PASSWORD`).
+ *
+ * @throws {AmqpError} 501: the response is malformed; 504 of the mechanism: it is none of ours
+ */
+export function readCredentials(mechanism: string, response: Uint8Array): Credentials {
+  if (mechanism === "PLAIN") {
+    const [, name, password, ...rest] = splitAtNul(response);
+    if (name === undefined || password === undefined || rest.length > 0) {
+      throw amqpError(501, "the response of PLAIN is malformed");
+    }
+    return { name: new TextDecoder().decode(name), password };
+  }
+  if (mechanism === "AMQPLAIN") {
+    const { LOGIN, PASSWORD } = decodeTableContent(response);
+    if (typeof LOGIN === "string" && (typeof PASSWORD === "string" || PASSWORD instanceof Uint8Array)) {
+      return {
+        name: LOGIN,
+        password: typeof PASSWORD === "string" ? new TextEncoder().encode(PASSWORD) : PASSWORD,
+      };
+    }
+    throw amqpError(501, "the response of AMQPLAIN has no LOGIN and PASSWORD");
+  }
+  throw amqpError(503, `the mechanism '${mechanism}' is unknown; the broker has PLAIN and AMQPLAIN`);
+}
+
+function splitAtNul(bytes: Uint8Array): Uint8Array[] {
+  const parts: Uint8Array[] = [];
+  let from = 0;
+  for (let at; (at = bytes.indexOf(0, from)) >= 0; from = at + 1) parts.push(bytes.subarray(from, at));
+  parts.push(bytes.subarray(from));
+  return parts;
+}
