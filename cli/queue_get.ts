@@ -1,13 +1,16 @@
 import { Consumer, type Receipt } from "../lib/amqp/client/consumer.ts";
 import type { Delivery } from "../lib/amqp/client/channel.ts";
-import { ensureQueue } from "../lib/amqp/client/queues.ts";
+import { ensureQueue, findQueue } from "../lib/amqp/client/queues.ts";
 import { formatBroker } from "../lib/amqp/client/url.ts";
+import type { FieldValue } from "../lib/amqp/types/field_value.ts";
 import { utf8 } from "../lib/zmtp/bytes.ts";
 import { EXIT, TimeoutError } from "./errors.ts";
 import { type ExecMessage, execute } from "./exec.ts";
 import { Output } from "./io/output.ts";
 import type { Target } from "./queue.ts";
+import { requireDeadLetters } from "./queue_dead_letters.ts";
 import { queueWriter } from "./queue_records.ts";
+import { explainOffset, fromOffset, isStream, notAStream, offsetOf, SUSPICION_MS } from "./queue_streams.ts";
 import { outputFailure } from "./receiving.ts";
 import type { RecordStyle } from "./records/writer.ts";
 import type { Session } from "./session.ts";
@@ -20,7 +23,9 @@ export interface GetOptions {
   readonly prefetch: number | undefined;
   readonly exec: string | undefined;
   readonly jobs: number | undefined;
-  readonly onError: "requeue" | "reject" | undefined;
+  readonly onError: "requeue" | "reject" | "dead-letter" | undefined;
+  /** Where to begin in a stream. */
+  readonly offset: FieldValue | undefined;
 }
 
 /** How often an empty queue is looked at with `--drain`, in milliseconds. */
@@ -61,13 +66,29 @@ export async function getAll(
   );
   let lastAt = performance.now();
   let over = false;
+  let failure: unknown;
+  /** Where to go on in a stream. */
+  let offset = options.offset;
+  let fromStream: boolean | undefined;
+  let asked = false;
   const consumer: Consumer = new Consumer(brokers, queue, {
     ...link,
     prefetch,
-    prepare: async (connection) => void await ensureQueue(connection, queue),
+    arguments: () => offset === undefined ? {} : fromOffset(offset),
+    prepare: async (connection) => {
+      if (offset === undefined) await ensureQueue(connection, queue);
+      else if (await findQueue(connection, queue) === undefined) {
+        throw new Error(`there is no stream '${queue}'`);
+      }
+      if (options.onError === "dead-letter") await requireDeadLetters(connection, queue, session.reporter);
+    },
     onDelivery(delivery) {
       // What is not taken stays unacknowledged, and goes back when we leave.
-      if (over) return;
+      if (over || failure !== undefined) return;
+      fromStream ??= offsetOf(delivery) !== undefined;
+      failure = unfit(queue, fromStream, options);
+      if (failure !== undefined) return consumer.changed.fire();
+      if (fromStream) offset = offsetOf(delivery)! + 1n;
       lastAt = performance.now();
       counts.received++;
       counts.bytes += delivery.content.bodyEnd - delivery.content.bodyStart;
@@ -87,13 +108,18 @@ export async function getAll(
     ? new StdoutSink(session, consumer, output, queueWriter(output, style), endpoint, hold)
     : new ExecSink(session, consumer, output, style, endpoint, { ...options, exec: options.exec });
   session.onStop(() => consumer.changed.fire());
-  await consumer.start();
+  await consumer.start().catch((error) => {
+    throw explainOffset(queue, error);
+  });
 
-  let failure: unknown;
   while (!over && !session.stopping && output.failure === undefined) {
-    failure = consumer.failure;
+    failure ??= consumer.failure;
     if (failure !== undefined) break;
     if (options.drain && sink.idle && await consumer.isDrained()) break;
+    if (options.drain && !asked && counts.received === 0 && performance.now() - lastAt >= SUSPICION_MS) {
+      asked = true;
+      if (await isStream({ brokers, link }, queue)) failure = unfit(queue, true, options);
+    }
     const left = options.timeout === undefined || !sink.idle
       ? Infinity
       : lastAt + options.timeout - performance.now();
@@ -112,6 +138,22 @@ export async function getAll(
   await consumer.close();
   failure = outputFailure(session, output) ?? failure;
   if (failure !== undefined) throw failure;
+}
+
+/** Why the options do not fit what the queue is, which its first message tells. */
+function unfit(
+  queue: string,
+  fromStream: boolean,
+  { offset, drain, onError }: GetOptions,
+): Error | undefined {
+  if (!fromStream) {
+    return offset === undefined ? undefined : notAStream(queue);
+  }
+  if (drain) return new Error(`'${queue}' is a stream, which is never empty: -n or -w ends it, not --drain`);
+  if (onError === undefined) return undefined;
+  return new Error(
+    `'${queue}' is a stream, which keeps its messages whatever becomes of them: drop --on-error`,
+  );
 }
 
 /** Messages to stdout; they are acknowledged when it took them. */
@@ -254,7 +296,7 @@ class ExecSink implements Sink {
     if (outcome.exitCode === EXIT.done) this.#consumer.ack(receipt, false);
     else {
       this.#session.exitCode = outcome.exitCode;
-      const requeue = this.#options.onError !== "reject";
+      const requeue = (this.#options.onError ?? "requeue") === "requeue";
       if (requeue) await this.#session.sleep(REQUEUE_MS);
       this.#consumer.nack(receipt, requeue);
     }

@@ -5,6 +5,7 @@ import { concat } from "../lib/zmtp/bytes.ts";
 import { EXIT, TimeoutError } from "./errors.ts";
 import type { Source } from "./io/input.ts";
 import { Pacer, type PacingOptions } from "./pacer.ts";
+import { Progress } from "./progress.ts";
 import { type Defaults, envelopeOf, parseRecord } from "./queue_records.ts";
 import { RecordError } from "./records/json.ts";
 import { DEFAULT_LINGER_MS, messages } from "./sending.ts";
@@ -88,6 +89,7 @@ export async function putAll(
     publisher.changed.fire();
   });
   const put = new Put(session, publisher, source, pack, options);
+  const progress = new Progress(session, () => publisher.acknowledged, "confirmed");
   let failure: unknown;
   try {
     failure = await put.run();
@@ -97,6 +99,7 @@ export async function putAll(
   }
   failure ??= publisher.failure;
   if (failure === undefined || publisher.failure === undefined) failure = await put.settle() ?? failure;
+  progress.end();
   await publisher.close();
   report(session, publisher, put.given);
   if (failure !== undefined) throw failure;
@@ -209,23 +212,27 @@ class Put {
 /** The time for the last confirms was over: nothing to explain but how many were missing. */
 const GIVEN_UP = new Error("The time to wait for confirms is over (--linger)");
 
-/** Counts what was delivered, and says what was not and why. */
+/** Counts what was delivered, and says in one line what was not, why, and what helps. */
 export function report(session: Session, publisher: Publisher, given: number): void {
-  const { counts, reporter } = session;
+  const { counts } = session;
   const { acknowledged, refused, returned, pending } = publisher;
   counts.sent = acknowledged + refused + pending;
   counts.confirmed = Math.max(0, acknowledged - returned);
   counts.unsent = given - counts.confirmed;
+  if (counts.unsent <= 0) return;
+  const reasons: string[] = [];
   if (refused > 0) {
-    reporter.error(
-      `the broker refused ${
-        messages(refused)
-      }: the queue is full (x-overflow reject-publish), or cannot be written`,
+    reasons.push(
+      `the broker refused ${messages(refused)}: the queue is full (its x-overflow is reject-publish: take ` +
+        "messages out, or give it a larger x-max-length), or cannot be written",
     );
   }
-  if (returned > 0) reporter.error(`${messages(returned)} came back: ${publisher.returnReason}`);
-  if (counts.unsent > 0) {
-    reporter.error(`${messages(counts.unsent)} could not be delivered`);
-    session.exitCode = EXIT.undelivered;
+  if (returned > 0) {
+    const remedy = "declare or bind a queue for them, and put them again";
+    reasons.push(`${messages(returned)} came back: ${publisher.returnReason}: ${remedy}`);
   }
+  const others = counts.unsent - refused - returned;
+  if (others > 0) reasons.push(`${messages(others)} could not be delivered`);
+  session.reporter.error(reasons.join("; "));
+  session.exitCode = EXIT.undelivered;
 }

@@ -1,4 +1,5 @@
 import fs from "node:fs";
+import process from "node:process";
 import { messageOf } from "../lib/errors.ts";
 
 /** How much is said on stderr: only errors, what matters, every event, everything with stack traces. */
@@ -17,12 +18,31 @@ export class Reporter {
   readonly #command: string;
   readonly #level: number;
   readonly #json: boolean;
+  /** The status line that the terminal shows, in characters. */
+  #shown = 0;
   readonly #said = new Map<string, number>();
 
   constructor(command: string, verbosity: Verbosity, format: "text" | "json") {
     this.#command = command;
     this.#level = LEVELS.indexOf(verbosity);
     this.#json = format === "json";
+  }
+
+  /** Whether there is a terminal to show a status on, and somebody who wants one. */
+  get hasTerminal(): boolean {
+    return this.#level >= 1 && !this.#json && process.stderr.isTTY === true && process.env["TERM"] !== "dumb";
+  }
+
+  /** Shows a line that the next one takes the place of; an empty one takes it away. */
+  status(text: string): void {
+    if (!this.hasTerminal || text === "" && this.#shown === 0) return;
+    const width = Math.max(20, process.stderr.columns || 80) - 1;
+    const line = text === "" ? "" : this.#line(text).slice(0, width);
+    const dimmed = isColourful() && line !== "" ? `\x1b[2m${line}\x1b[0m` : line;
+    // Blanks, rather than a control sequence, clear what is left of the one before.
+    const rest = Math.max(0, this.#shown - line.length);
+    writeStderr(`\r${dimmed}${" ".repeat(rest)}${"\b".repeat(rest)}`);
+    this.#shown = line.length;
   }
 
   /** What ended the command, or cost messages. */
@@ -51,17 +71,29 @@ export class Reporter {
 
   /** One line of JSON, whatever the verbosity: it was asked for. */
   summary(values: Record<string, unknown>): void {
+    this.status("");
     writeStderr(`${JSON.stringify(values)}\n`);
   }
 
   #write(level: string, text: string): void {
+    this.status("");
     const message = level === "debug" ? text : printable(text);
     if (this.#json) {
       writeStderr(
         `${JSON.stringify({ time: new Date().toISOString(), level, command: this.#command, message })}\n`,
       );
-    } else writeStderr(`mqcat: ${this.#command === "" ? "" : `${this.#command}: `}${message}\n`);
+    } else writeStderr(`${this.#line(message)}\n`);
   }
+
+  #line(message: string): string {
+    return `mqcat: ${this.#command === "" ? "" : `${this.#command}: `}${message}`;
+  }
+}
+
+/** Whether stderr may have colours: https://no-color.org, https://force-color.org. */
+function isColourful(): boolean {
+  const { NO_COLOR = "", FORCE_COLOR = "" } = process.env;
+  return FORCE_COLOR === "" ? NO_COLOR === "" : FORCE_COLOR !== "0";
 }
 
 /** One line of bounded length without control characters: parts of it may be a stranger's words. */

@@ -4,6 +4,7 @@ import { UsageError } from "../../errors.ts";
 import { diagnostics, ending, exec, output } from "../../options.ts";
 import { broker, prefetch, queueSession, targetOf } from "../../queue.ts";
 import { getAll } from "../../queue_get.ts";
+import { parseOffset } from "../../queue_streams.ts";
 import { styleOf } from "../../receiving.ts";
 import { oneOf } from "../../values.ts";
 
@@ -11,8 +12,14 @@ const taking = group("Delivery", {
   drain: flag("--drain", "end when the queue is empty"),
   onError: option(
     "--on-error <what>",
-    "when --exec fails: requeue (1 s later), or reject: to the dead-letter exchange, or dropped without one",
-    oneOf("requeue", "reject"),
+    "when --exec fails: requeue (1 s later), dead-letter, or reject: the same, but dropped where there is no " +
+      "dead-letter exchange",
+    oneOf("requeue", "dead-letter", "reject"),
+  ),
+  offset: option(
+    "--offset <where>",
+    "begin here in a stream: first, last, next (the default), a number, or a time such as 2026-11-25T08:00:00Z",
+    parseOffset,
   ),
 });
 
@@ -26,6 +33,9 @@ export default command({
       throw new UsageError(
         "--on-error says what becomes of a message whose --exec failed, and there is no --exec",
       );
+    }
+    if (values.offset !== undefined && values.drain) {
+      throw new UsageError("--offset is for streams, which are never empty: -n or -w ends it, not --drain");
     }
     const session = queueSession("get", values);
     const style = styleOf(session, values, false);

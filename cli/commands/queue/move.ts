@@ -3,7 +3,7 @@ import { command, group, option } from "../../command.ts";
 import { UsageError } from "../../errors.ts";
 import { diagnostics, ending } from "../../options.ts";
 import { broker, prefetch, queueSession, targetOf } from "../../queue.ts";
-import { moveAll } from "../../queue_move.ts";
+import { moveAll, toQueue } from "../../queue_move.ts";
 import { word } from "../../values.ts";
 
 export default command({
@@ -30,7 +30,12 @@ export default command({
     return session.run(() => {
       const source = targetOf(session, values);
       const target = values.toUrl === undefined ? source : targetOf(session, values, values.toUrl);
-      return moveAll(session, { ...source, queue: from }, { ...target, queue: to }, values);
+      return moveAll(
+        session,
+        { ...source, queue: from },
+        { ...target, queue: to, address: toQueue(to) },
+        values,
+      );
     });
   },
 });

@@ -10,6 +10,7 @@ import { Output } from "../../io/output.ts";
 import { diagnostics, ending, output } from "../../options.ts";
 import { broker, prefetch, queueSession, type Target, targetOf, withConnection } from "../../queue.ts";
 import { queueWriter } from "../../queue_records.ts";
+import { refuseStream, SUSPICION_MS } from "../../queue_streams.ts";
 import { outputFailure, styleOf } from "../../receiving.ts";
 import type { RecordStyle } from "../../records/writer.ts";
 import type { Session } from "../../session.ts";
@@ -108,6 +109,7 @@ async function borrow(
   const endpoint = formatBroker(brokers[0]!);
   let lastAt = performance.now();
   let failure: Error | undefined;
+  let asked = false;
   let generation = 1;
   const consumer: Consumer = new Consumer(brokers, queue, {
     ...link,
@@ -136,7 +138,13 @@ async function borrow(
     failure = consumer.failure;
     // After a reconnect the first ones would come again.
     if (consumer.generation !== generation) failure = new Error("the connection was lost: try again");
-    if (failure !== undefined || !out.full && await consumer.isDrained()) break;
+    if (failure !== undefined) break;
+    const drained = !out.full && await consumer.isDrained();
+    if (!asked && counts.received === 0 && (drained || performance.now() - lastAt >= SUSPICION_MS)) {
+      asked = true;
+      failure = await refuseStream({ brokers, link }, queue, "peek").catch((error) => error);
+    }
+    if (failure !== undefined || drained) break;
     if (!out.full && performance.now() - lastAt >= timeout) {
       failure = new TimeoutError(`the broker kept messages back for ${timeout / 1000} s (-w)`);
       break;

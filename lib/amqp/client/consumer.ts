@@ -1,4 +1,5 @@
 import { AmqpError, amqpError } from "../amqp_error.ts";
+import type { FieldTable } from "../types/field_value.ts";
 import type { Channel, Delivery } from "./channel.ts";
 import type { AmqpConnection } from "./connection.ts";
 import { endsLink } from "./errors.ts";
@@ -13,6 +14,8 @@ const CONSUMER_TAG = "mqcat";
 export interface ConsumerOptions extends LinkOptions {
   /** How many messages may be unacknowledged, 1 to 65 535. 1000 unless told. */
   readonly prefetch?: number | undefined;
+  /** Arguments of the consumer, asked for at each connection; none unless told. */
+  readonly arguments?: () => FieldTable;
   /** Prepares each connection, before anything is consumed. */
   readonly prepare?: (connection: AmqpConnection) => Promise<void>;
   /** Takes a message, which is valid during the call. */
@@ -145,8 +148,9 @@ export class Consumer {
       else if (error !== undefined) connection.abort(error);
     });
     await channel.call("basic.qos", { prefetchCount: this.#options.prefetch ?? 1000 }, "basic.qos-ok");
-    const args = { queue: this.#queue, consumerTag: CONSUMER_TAG };
-    await channel.call("basic.consume", args, "basic.consume-ok");
+    const args = this.#options.arguments?.() ?? {};
+    const consume = { queue: this.#queue, consumerTag: CONSUMER_TAG, arguments: args };
+    await channel.call("basic.consume", consume, "basic.consume-ok");
     if (this.#paused) connection.pause();
   }
 

@@ -107,7 +107,7 @@ function explainLogin(error: unknown, { user }: Broker, tells: boolean): unknown
   if (!refused && (tells || !(error instanceof UnreachableError))) return error;
   return new RefusedError(
     refused
-      ? `Wrong user or password for '${user}', or the user may not log in from here`
+      ? `Wrong user or password for '${user}', or this user may log in from the broker's own machine only`
       : `The server hung up after the login of '${user}': most likely the user or the password is wrong`,
     { cause: error },
   );

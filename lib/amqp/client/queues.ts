@@ -63,22 +63,72 @@ export async function ensureQueue(connection: AmqpConnection, queue: string): Pr
   return await findQueue(connection, queue) ?? await declareQueue(connection, queue);
 }
 
-/** RabbitMQ says `inequivalent arg 'durable' for queue 'x' in vhost '/': received 'true' but current is 'false'`. */
+/** How often a declaration is tried with what the last refusal told; no queue has so many arguments. */
+const MAX_TRIES = 40;
+
+/**
+ * Finds out with which arguments a queue was declared. AMQP has no method for that, but who declares it otherwise is
+ * told the difference: so it is declared again and again with what was told. A queue that is not there is created.
+ *
+ * @returns undefined when the broker does not tell, or not in RabbitMQ's words
+ */
+export async function queueArguments(
+  connection: AmqpConnection,
+  queue: string,
+): Promise<FieldTable | undefined> {
+  const args: FieldTable = {};
+  const options = { durable: true, autoDelete: false };
+  for (let i = 0; i < MAX_TRIES; i++) {
+    const channel = await connection.open();
+    try {
+      await channel.call("queue.declare", { ...options, queue, arguments: args }, "queue.declare-ok");
+      return args;
+    } catch (error) {
+      const difference = differenceIn(error);
+      if (difference === undefined) {
+        if (error instanceof AmqpError && error.scope === "channel") return undefined;
+        throw error;
+      }
+      const { name, current } = difference;
+      if (name === "durable") options.durable = current.text === "true";
+      else if (name === "auto_delete") options.autoDelete = current.text === "true";
+      else if (current.type === "bool") args[name] = current.text === "true";
+      else args[name] = current.type === "longstr" ? current.text : Number(current.text);
+    } finally {
+      await channel.close();
+    }
+  }
+  return undefined;
+}
+
 function explainMismatch(queue: string, error: unknown): unknown {
-  if (!(error instanceof AmqpError) || error.replyCode !== 406) return error;
-  const match = /arg '([^']*)'.*received (.*?) but current is (.*)$/s.exec(error.replyText);
-  if (match === null) return error;
-  const [, name, wanted, current] = match;
+  const difference = differenceIn(error);
+  if (difference === undefined) return error;
+  const { name, current, wanted } = difference;
   return new MqcatError(
     "ERR_AMQP_CHANNEL",
-    `Queue '${queue}' is there already and is different: its ${name} is ${valueOf(current!)}, and ${
-      valueOf(wanted!)
-    } was asked for (declare it as it is, or delete it first)`,
+    `Queue '${queue}' is there already and is different: its ${name} is ${current.text}, and ${wanted.text} ` +
+      "was asked for (declare it as it is, or delete it first)",
     { cause: error },
   );
 }
 
-/** `the value '5' of type 'long'` is 5, `none` is no value. */
-function valueOf(text: string): string {
-  return /'([^']*)'/.exec(text)?.[1] ?? (text === "none" ? "not set" : text);
+/** A value in RabbitMQ's words: `the value '5' of type 'long'`, `'true'` of a flag, or `none`. */
+interface Told {
+  readonly text: string;
+  readonly type?: string;
+}
+
+/** RabbitMQ says `inequivalent arg 'durable' for queue 'x' in vhost '/': received 'true' but current is 'false'`. */
+function differenceIn(error: unknown): { name: string; current: Told; wanted: Told } | undefined {
+  if (!(error instanceof AmqpError) || error.replyCode !== 406) return undefined;
+  const match = /arg '([^']*)'.*received (.*?) but current is (.*)$/s.exec(error.replyText);
+  if (match === null) return undefined;
+  return { name: match[1]!, wanted: told(match[2]!), current: told(match[3]!) };
+}
+
+function told(text: string): Told {
+  const typed = /^the value '(.*)' of type '(\w+)'$/s.exec(text);
+  if (typed !== null) return { text: typed[1]!, type: typed[2]! };
+  return { text: /^'(.*)'$/s.exec(text)?.[1] ?? (text === "none" ? "not set" : text) };
 }

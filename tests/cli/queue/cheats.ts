@@ -1,0 +1,53 @@
+/** The examples of the help. */
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { tempDir } from "../../helpers.ts";
+import { run, shell } from "../mqcat.ts";
+import type { QueueContext } from "./context.ts";
+
+const CHEATS = fileURLToPath(new URL("../../../cli/cheats/", import.meta.url));
+
+export function cheats({ broker, test }: QueueContext): void {
+  for (const file of fs.readdirSync(CHEATS).filter((name) => name.startsWith("queue-")).sort()) {
+    test(`${file} - is the end of the help, and its examples print what they say`, async () => {
+      const text = fs.readFileSync(`${CHEATS}${file}`, "utf8");
+      const help = await run(["queue", file.slice("queue-".length, -".md".length), "-h"]);
+      assert.ok(help.stdout.toString().includes(text.trimEnd()));
+      const vhost = file.replace(".md", "");
+      const { url, api } = await withVhost(broker, vhost);
+      // Examples are indented by four spaces; the one behind "It prints:" is an output.
+      const blocks = text.split(/\n\n+/).filter((block) =>
+        block.startsWith("    ") || block === "It prints:"
+      );
+      for (const [at, block] of blocks.entries()) {
+        if (block === "It prints:" || blocks[at - 1] === "It prints:") continue;
+        const expected = blocks[at + 1] === "It prints:" ? `${unindent(blocks[at + 2]!)}\n` : undefined;
+        using dir = tempDir();
+        using bash = shell(`set -e\n${unindent(block)}`, {
+          cwd: dir.path,
+          env: { AMQP_URL: url, AMQP_HTTP_URL: api },
+        });
+        const { code, stdout, stderr } = await bash.exit();
+        assert.equal(code, 0, `${block}\n${stderr}`);
+        if (expected !== undefined) assert.equal(stdout.toString(), expected, `${block}\n${stderr}`);
+      }
+    });
+  }
+}
+
+/** A virtual host of its own for a run, so that runs of the same example do not meet. */
+async function withVhost(
+  broker: QueueContext["broker"],
+  name: string,
+): Promise<{ url: string; api: string }> {
+  const { url, http, addVhost } = await broker();
+  const vhost = `${name}-${process.pid}`;
+  await addVhost(vhost);
+  return { url: `${url}/${vhost}`, api: http };
+}
+
+function unindent(block: string): string {
+  return block.trimEnd().split("\n").map((line) => line.slice(4)).join("\n");
+}

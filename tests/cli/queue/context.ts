@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import type { BrokerKind, TestBroker } from "../../interop/brokers.ts";
+import { type Exit, type Program, run, start, type StartOptions } from "../mqcat.ts";
+
+/** The queue commands at one broker. */
+export interface QueueContext {
+  readonly test: BrokerKind["test"];
+  readonly hasStreams: boolean;
+  broker(): Promise<TestBroker>;
+  /** What tells a command where the broker is. */
+  env(): Promise<Record<string, string>>;
+  /** Runs `mqcat queue …`. */
+  queue(args: readonly string[], options?: StartOptions): Promise<Exit>;
+  startQueue(args: readonly string[], options?: StartOptions): Promise<Program>;
+  /** Runs it; it must end well, and silently but for what it says with `-q` left out. */
+  well(args: readonly string[], stdin?: string | Uint8Array): Promise<string>;
+  /** How many messages are ready; undefined while there is no such queue. */
+  ready(name: string): Promise<string | undefined>;
+}
+
+export function contextOf({ test, broker, hasStreams }: BrokerKind): QueueContext {
+  const env = async () => {
+    const { url, http } = await broker();
+    return { AMQP_URL: url, AMQP_HTTP_URL: http };
+  };
+  const queue = async (args: readonly string[], options: StartOptions = {}) =>
+    await run(["queue", ...args], { ...options, env: { ...await env(), ...options.env } });
+  const startQueue = async (args: readonly string[], options: StartOptions = {}) =>
+    start(["queue", ...args], { ...options, env: { ...await env(), ...options.env } });
+  const well = async (args: readonly string[], stdin?: string | Uint8Array) => {
+    const { code, stdout, stderr } = await queue(args, stdin === undefined ? {} : { stdin });
+    assert.deepEqual([code, stderr], [0, ""], args.join(" "));
+    return stdout.toString();
+  };
+  const ready = async (name: string) =>
+    /^messages_ready: (\d+)/m.exec((await queue(["info", name, "-q"])).stdout.toString())?.[1];
+  return { test, hasStreams, broker, env, queue, startQueue, well, ready };
+}
+
+/** `line 1` to `line count`. */
+export function lines(count: number): string {
+  return Array.from({ length: count }, (_, i) => `line ${i + 1}\n`).join("");
+}

@@ -1,0 +1,149 @@
+/** Dead letters: into their queue, and back to where they came from. */
+import assert from "node:assert/strict";
+import { waitFor } from "../../helpers.ts";
+import { Proxy } from "../../interop/rabbitmq.ts";
+import { PATIENCE } from "../mqcat.ts";
+import { lines, type QueueContext } from "./context.ts";
+
+export function deadLetters({ broker, queue, ready, startQueue, test, well }: QueueContext): void {
+  const to = (dead: string) => ["-a", "x-dead-letter-exchange=", "-a", `x-dead-letter-routing-key=${dead}`];
+  const fail = (name: string) =>
+    queue(["get", name, "--drain", "--exec", "exit 1", "--on-error", "dead-letter", "-j", "8"]);
+
+  test("--on-error dead-letter - what fails is there, and without a place for it nothing is taken", async () => {
+    await well(["declare", "mourned"]);
+    await well(["declare", "mortal", ...to("mourned")]);
+    await well(["put", "mortal"], "1\n2\n");
+    const failed = await fail("mortal");
+    assert.deepEqual([failed.code, await well(["get", "mourned", "--drain"])], [6, "1\n2\n"]);
+
+    await well(["declare", "no place"]);
+    await well(["declare", "no exchange", "-a", "x-max-length=9", "-a", "x-dead-letter-exchange=nobody"]);
+    await well(["declare", "no queue", ...to("gone")]);
+    const cases: [name: string, words: RegExp][] = [
+      [
+        "no place",
+        /'no place' has no dead-letter exchange, .* declare it with -a x-dead-letter-exchange=NAME/,
+      ],
+      [
+        "no exchange",
+        /'no exchange' dead-letters to the exchange 'nobody', which is not there: make it first/,
+      ],
+      ["no queue", /'no queue' dead-letters to the queue 'gone', which is not there: declare it first/],
+    ];
+    for (const [name, words] of cases) {
+      await well(["put", name, "-D", "kept"]);
+      const { code, stderr } = await fail(name);
+      assert.deepEqual([code, words.test(stderr), stderr.split("\n").length], [1, true, 2], stderr);
+      assert.equal(await well(["get", name, "--drain"]), "kept\n");
+    }
+  });
+
+  for (const type of ["classic", "quorum"]) {
+    test(`redrive - from ${type} queues, each to where it died, as it was`, async () => {
+      const [dead, one, two] = [`dead ${type}`, `one ${type}`, `two ${type}`];
+      for (const name of [one, two]) await well(["declare", name, "--type", type, ...to(dead)]);
+      await well(["declare", dead, "--type", type]);
+      await well(["put", one, "-D", "first", "-H", "k: v", "-P", "content_type: x/y", "-P", "message_id: m"]);
+      await well(["put", two], lines(300));
+      for (const name of [one, two]) assert.equal((await fail(name)).code, 6);
+      const some = await queue(["redrive", dead, "-n", "1"]);
+      assert.deepEqual([some.code, some.stderr], [
+        0,
+        `mqcat: queue redrive: moved 1 from '${dead}': 1 to '${one}'\n`,
+      ]);
+      const rest = await queue(["redrive", dead]);
+      assert.deepEqual(
+        [rest.code, rest.stderr],
+        [0, `mqcat: queue redrive: moved 300 from '${dead}': 300 to '${two}'\n`],
+      );
+      const record = JSON.parse(await well(["get", one, "--drain", "-J"]));
+      assert.deepEqual(
+        [record.body, record.headers, record.properties.content_type, record.properties.message_id],
+        ["first", { k: "v" }, "x/y", "m"],
+      );
+      const numbers = (await well(["get", two, "--drain"])).trimEnd().split("\n");
+      assert.deepEqual(new Set(numbers), new Set(lines(300).trimEnd().split("\n")));
+      assert.deepEqual([numbers.length, await well(["get", dead, "--drain"])], [300, ""]);
+    });
+  }
+
+  test("redrive - what does not say where it came from, or cannot go back, stays; --to takes all", async () => {
+    await well(["declare", "lost and found"]);
+    for (const name of ["there", "gone"]) {
+      await well(["declare", name, ...to("lost and found")]);
+      await well(["put", name, "-D", `from ${name}`]);
+    }
+    for (const name of ["gone", "there"]) await fail(name);
+    await queue(["delete", "gone"]);
+    await well(["put", "lost and found", "-D", "no letter"]);
+    const { code, stderr } = await queue(["redrive", "lost and found"]);
+    assert.equal(code, 5);
+    assert.match(stderr, /moved 1 from 'lost and found': 1 to 'there'\n/);
+    assert.match(stderr, /2 messages stay in 'lost and found': 1 .*, 1 .* \(--to says where to\)\n$/);
+    assert.match(stderr, /1 from 'gone', which is not there/);
+    assert.match(stderr, /1 that do not say where they came from/);
+    assert.equal(await well(["get", "there", "--drain"]), "from there\n");
+    // They fill what may be under way, so those behind them are out of reach.
+    await well(["put", "lost and found", "-D", "behind"]);
+    const stuck = await queue(["redrive", "lost and found", "--prefetch", "2"]);
+    assert.deepEqual([stuck.code, /2 messages stay .*behind them were not looked at/.test(stuck.stderr)], [
+      5,
+      true,
+    ]);
+    const all = await queue(["redrive", "lost and found", "--to", "elsewhere"]);
+    assert.deepEqual(
+      [all.code, all.stderr],
+      [0, "mqcat: queue redrive: moved 3 from 'lost and found' to 'elsewhere'\n"],
+    );
+    assert.equal(await well(["get", "elsewhere", "--drain"]), "from gone\nno letter\nbehind\n");
+    const empty = await queue(["redrive", "lost and found"]);
+    assert.deepEqual([empty.code, empty.stderr], [0, "mqcat: queue redrive: 'lost and found' is empty\n"]);
+    const none = await queue(["redrive", "never declared"]);
+    assert.deepEqual([none.code, /there is no queue 'never declared'/.test(none.stderr)], [1, true]);
+    assert.equal((await queue(["redrive", "x", "--to", "x"])).code, 2);
+  });
+
+  test("redrive - what dies again at once does not come round for ever", async () => {
+    await well(["declare", "limbo"]);
+    await well(["declare", "doomed", "-a", "x-message-ttl=0", ...to("limbo")]);
+    await well(["put", "doomed"], lines(20));
+    await waitFor(async () => await ready("limbo") === "20", PATIENCE, "the dead letters");
+    const { code, stderr } = await queue(["redrive", "limbo"]);
+    assert.deepEqual([code, /moved 20 from/.test(stderr)], [0, true], stderr);
+    await waitFor(async () => await ready("limbo") === "20", PATIENCE, "the dead letters");
+  });
+
+  test("redrive - a queue that is full loses nothing, nor does a connection that is cut", async () => {
+    const size = 3000;
+    await well(["declare", "tomb"]);
+    await well(["declare", "lively", "-a", "x-message-ttl=0", ...to("tomb")]);
+    await well(["put", "lively"], lines(size));
+    await waitFor(async () => await ready("tomb") === `${size}`, PATIENCE, "the dead letters");
+    await queue(["delete", "lively"]);
+    await well(["declare", "lively", "-a", "x-max-length=10", "-a", "x-overflow=reject-publish"]);
+    const full = await queue(["redrive", "tomb"]);
+    assert.deepEqual([full.code, /the broker refused/.test(full.stderr)], [5, true], full.stderr);
+    const revived = new Set((await well(["get", "lively", "--drain"])).trimEnd().split("\n"));
+    await queue(["delete", "lively"]);
+    await well(["declare", "lively"]);
+
+    await using proxy = await Proxy.to((await broker()).port);
+    using redrive = await startQueue(["redrive", "tomb", "--url", proxy.url, "--prefetch", "50"]);
+    await waitFor(async () => Number(await ready("lively")) > 100, PATIENCE, "the first ones");
+    proxy.cut();
+    const { code, stderr } = await redrive.exit();
+    assert.equal(code, 0, stderr);
+    for (const line of (await well(["get", "lively", "--drain"])).trimEnd().split("\n")) revived.add(line);
+    assert.deepEqual([revived.size, await well(["get", "tomb", "--drain"])], [size, ""]);
+  });
+
+  test("move - CC and BCC were for the exchange, and send no copies now", async () => {
+    for (const name of ["copied", "copy", "target"]) await well(["declare", name]);
+    await well(["put", "copied", "-J"], '{"body":"x","headers":{"CC":["copy"],"k":"v"}}\n');
+    assert.equal(await well(["get", "copy", "--drain"]), "x\n");
+    assert.equal((await queue(["move", "copied", "target"])).code, 0);
+    assert.equal(await well(["get", "target", "--drain", "-f", "%s %h\\n"]), "x k=v\n");
+    assert.equal(await well(["get", "copy", "--drain"]), "");
+  });
+}

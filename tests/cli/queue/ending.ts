@@ -1,0 +1,60 @@
+/** How put and get end: signals, lost connections, readers that go away, timeouts. */
+import assert from "node:assert/strict";
+import { waitFor } from "../../helpers.ts";
+import { Proxy } from "../../interop/rabbitmq.ts";
+import { PATIENCE, shell, summaryOf } from "../mqcat.ts";
+import { lines, type QueueContext } from "./context.ts";
+
+export function endings({ broker, env, queue, ready, startQueue, test, well }: QueueContext): void {
+  test("a connection that is cut under load - put and get go on, and no line is lost", async () => {
+    const { port } = await broker();
+    await using proxy = await Proxy.to(port);
+    const stdin = lines(40_000);
+    using put = await startQueue(["put", "cut lines", "--url", proxy.url, "--summary"], { stdin });
+    await waitFor(async () => Number(await ready("cut lines")) > 1000, PATIENCE, "the first lines");
+    proxy.cut();
+    const { code, stderr } = await put.exit();
+    assert.deepEqual([code, summaryOf(stderr)["confirmed"]], [0, 40_000], stderr);
+    assert.match(stderr, /^mqcat: queue put: lost amqp:.*connecting again$/m);
+    assert.doesNotMatch(stderr, /guest/);
+    using get = await startQueue(["get", "cut lines", "--drain", "--url", proxy.url]);
+    await get.waitForStdout(/line 2000\n/);
+    proxy.cut();
+    const got = await get.exit();
+    assert.equal(got.code, 0, got.stderr);
+    assert.equal(new Set(got.stdout.toString().trimEnd().split("\n")).size, 40_000);
+  });
+
+  test("a signal - put waits for the confirms of what it read, and keeps to the code", async () => {
+    using put = await startQueue(["put", "signalled"], { stdin: "a\nb\n", open: true });
+    await waitFor(async () => await ready("signalled") === "2", PATIENCE, "both lines");
+    put.kill("SIGTERM");
+    assert.equal((await put.exit()).code, 143);
+    assert.equal(await well(["get", "signalled", "--drain"]), "a\nb\n");
+  });
+
+  test("get - prints a message as soon as it comes; -w gives up; a signal ends it, and keeps nothing", async () => {
+    using get = await startQueue(["get", "live"]);
+    await waitFor(
+      async () => /consumers: 1/.test((await queue(["info", "live"])).stdout.toString()),
+      PATIENCE,
+    );
+    await well(["put", "live", "-D", "now"]);
+    await get.waitForStdout(/^now\n$/);
+    get.kill("SIGINT");
+    assert.equal((await get.exit()).code, 130);
+    const late = await queue(["get", "live", "-w", "200ms"]);
+    assert.deepEqual([late.code, late.stdout.length], [3, 0], late.stderr);
+    assert.match(late.stderr, /nothing came for 0.2 s \(-w\)/);
+  });
+
+  test("a reader that goes away - what it did not take stays in the queue", async () => {
+    await well(["put", "head"], lines(50_000));
+    using head = shell("mqcat queue get head --drain | head -n 1", { env: await env() });
+    assert.equal((await head.exit()).stdout.toString(), "line 1\n");
+    const left = await well(["get", "head", "--drain"]);
+    assert.ok(left.endsWith("line 50000\n"));
+    // A pipe holds 64 KiB and some, and what it took may be acknowledged.
+    assert.ok(left.length > 300_000, `${left.length}`);
+  });
+}

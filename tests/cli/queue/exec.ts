@@ -1,0 +1,23 @@
+/** A command for each message. */
+import assert from "node:assert/strict";
+import { tempDir } from "../../helpers.ts";
+import { type QueueContext } from "./context.ts";
+
+export function commands({ queue, test, well }: QueueContext): void {
+  test("--exec - exit 0 acknowledges, else it is requeued or rejected; exit 6", async () => {
+    await well(["declare", "dead"]);
+    await well(["declare", "work", "-a", "x-dead-letter-exchange=", "-a", "x-dead-letter-routing-key=dead"]);
+    await well(["put", "work"], "1\n2\n3\n");
+    const exec = ["--exec", 'read n; [ $n != 2 ] && echo "ok $n $MQCAT_TOPIC"'];
+    const rejecting = await queue(["get", "work", "--drain", ...exec, "--on-error", "reject"]);
+    assert.deepEqual([rejecting.code, rejecting.stdout.toString()], [6, "ok 1 work\nok 3 work\n"]);
+    assert.match(rejecting.stderr, /--exec: message 2: it exited with 1/);
+    assert.equal(await well(["get", "dead", "-n", "1"]), "2\n");
+
+    await well(["put", "work", "-D", "again"]);
+    using dir = tempDir();
+    const second = `cat; test -e ${dir.path}/f && exit 0; touch ${dir.path}/f; exit 1`;
+    const requeued = await queue(["get", "work", "--drain", "--exec", second]);
+    assert.deepEqual([requeued.code, requeued.stdout.toString()], [6, "again\nagain\n"]);
+  });
+}

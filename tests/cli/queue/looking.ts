@@ -1,0 +1,65 @@
+/** Looking into queues: peek, list, info; and moving what is in them. */
+import assert from "node:assert/strict";
+import { lines, type QueueContext } from "./context.ts";
+
+export function looking({ queue, test, well }: QueueContext): void {
+  test("peek - shows, warns, and leaves everything in its order, on quorum queues too", async () => {
+    await well(["declare", "classic peek"]);
+    await well(["declare", "quorum peek", "--type", "quorum"]);
+    for (const name of ["classic peek", "quorum peek"]) {
+      await well(["put", name], lines(100));
+      for (const count of [2, 50, 200]) {
+        const { code, stdout, stderr } = await queue(["peek", name, "-n", `${count}`]);
+        assert.deepEqual([code, stdout.toString()], [0, lines(Math.min(count, 100))]);
+        assert.match(stderr, /marked as redelivered/);
+      }
+      assert.equal(await well(["get", name, "--drain"]), lines(100));
+    }
+    const missing = await queue(["peek", "nothing"]);
+    assert.deepEqual([missing.code, missing.stderr], [1, "mqcat: queue peek: there is no queue 'nothing'\n"]);
+  });
+
+  test("list, info - by the HTTP API; without it a line says what to do", async () => {
+    await well(["declare", "listed", "--type", "quorum"]);
+    assert.match(
+      await well(["list"]),
+      /^name +type +ready +unacked +consumers\n[^]*^listed +quorum +\d+ +\d+ +\d+$/m,
+    );
+    const records = (await well(["list", "-J"])).trimEnd().split("\n").map((line) => JSON.parse(line));
+    assert.ok(records.some(({ name }) => name === "listed"));
+    await well(["put", "listed", "-D", "x"]);
+    assert.match(
+      await well(["info", "listed"]),
+      /^name: listed\nmessages_ready: 1\nconsumers: 0\n[^]*type: quorum\n/,
+    );
+    const none = await queue(["list", "--http", "http://127.0.0.1:1"]);
+    assert.equal(none.code, 4);
+    assert.match(none.stderr, /does not answer at http:\/\/127.0.0.1:1 .*rabbitmq-plugins enable/);
+  });
+
+  test("move - all messages, with what belongs to them; not to itself; a full target loses nothing", async () => {
+    await well(["put", "from"], lines(3000));
+    await well(["put", "from", "-D", "last", "-H", "k: v", "-P", "priority: 7"]);
+    const { code, stderr } = await queue(["move", "from", "to"]);
+    assert.deepEqual([code, stderr], [0, "mqcat: queue move: moved 3001 from 'from' to 'to'\n"]);
+    assert.equal(await well(["get", "from", "--drain"]), "");
+    assert.equal(await well(["get", "to", "-n", "3000"]), lines(3000));
+    assert.match(
+      await well(["get", "to", "-n", "1", "-J"]),
+      /"headers":{"k":"v"},"properties":{.*"priority":7/,
+    );
+    assert.equal((await queue(["move", "from", "from"])).code, 2);
+
+    await well(["declare", "tight", "-a", "x-max-length=5", "-a", "x-overflow=reject-publish"]);
+    await well(["put", "from"], lines(100));
+    const full = await queue(["move", "from", "tight"]);
+    assert.deepEqual([full.code, /the broker refused/.test(full.stderr)], [5, true], full.stderr);
+    const everything = await well(["get", "from", "--drain"]) + await well(["get", "tight", "--drain"]);
+    assert.equal(new Set(everything.trimEnd().split("\n")).size, 100);
+
+    await well(["put", "from"], lines(3));
+    const two = await queue(["move", "from", "to", "-n", "2"]);
+    assert.match(two.stderr, /moved 2 from/);
+    assert.doesNotMatch(await well(["get", "from", "--drain", "-J"]), /redelivered/);
+  });
+}

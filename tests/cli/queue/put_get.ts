@@ -1,0 +1,113 @@
+/** What goes in comes out: framings, records, properties, exchanges. */
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { summaryOf } from "../mqcat.ts";
+import { lines, type QueueContext } from "./context.ts";
+
+export function putAndGet({ queue, test, well }: QueueContext): void {
+  test("put, get --drain - the same lines, in order, with nothing on stderr", async () => {
+    assert.equal(await well(["put", "lines"], lines(5000)), "");
+    assert.equal(await well(["get", "lines", "--drain"]), lines(5000));
+    assert.equal(await well(["get", "lines", "--drain"]), "");
+  });
+
+  test("framings - bytes come through NUL, blob and u32 unchanged", async () => {
+    const bytes = Buffer.from(Array.from({ length: 200_000 }, (_, i) => i * 7));
+    await well(["put", "blob", "--in", "blob"], bytes);
+    const { stdout } = await queue(["get", "blob", "--drain", "--out", "blob"]);
+    assert.ok(stdout.equals(bytes));
+    await well(["put", "nul", "-0"], "a\nb\0\0c");
+    assert.equal(await well(["get", "nul", "--drain", "-0"]), "a\nb\0\0c\0");
+    const u32 = Buffer.from([0, 0, 0, 2, 10, 0, 0, 0, 0, 0]);
+    await well(["put", "u32", "--in", "u32"], u32);
+    assert.ok((await queue(["get", "u32", "--drain", "--out", "u32"])).stdout.equals(u32));
+  });
+
+  test("-J - a message with all that belongs to it goes round and stays the same", async () => {
+    const record = {
+      body_base64: "AP8=",
+      properties: { content_type: "x/y", delivery_mode: 1, priority: 4, correlation_id: "c", timestamp: 5 },
+      headers: { text: "ü", number: 7, long: { $l: "5" }, list: [true, null], bytes: { $bytes: "AP8=" } },
+    };
+    await well(["put", "json", "-J"], `${JSON.stringify(record)}\n\n{"body":"plain","topic":"t"}\n`);
+    const first = await well(["get", "json", "--drain", "-J"]);
+    await well(["put", "json", "-J"], first);
+    assert.equal(await well(["get", "json", "--drain", "-J"]), first);
+    const [one, two] = first.trimEnd().split("\n").map((line) => JSON.parse(line));
+    assert.deepEqual([one.body_base64, one.properties, one.headers], [
+      record.body_base64,
+      record.properties,
+      record.headers,
+    ]);
+    assert.deepEqual([one.topic, one.exchange, two.body, two.headers, two.properties], [
+      "json",
+      "",
+      "plain",
+      { "x-topic": "t" },
+      { delivery_mode: 2 },
+    ]);
+  });
+
+  test("-J - a mistake is told with its line, and what came before it is put", async () => {
+    const { code, stderr } = await queue(["put", "wrong"], { stdin: "x" });
+    assert.deepEqual([code, stderr], [0, ""]);
+    const bad = await queue(["put", "wrong", "-J"], { stdin: '{"body":"y"}\n{"properties":{"no":1}}\n' });
+    assert.equal(bad.code, 1);
+    assert.match(bad.stderr, /line 2 of the input is no JSON record: it has none of the members body/);
+    assert.equal(await well(["get", "wrong", "--drain"]), "x\ny\n");
+  });
+
+  test("-H, -P, -f - headers, properties and a template", async () => {
+    await well(["put", "meta", "-D", "body", "-H", "a: 1", "-H", "b: x: y", "-P", "priority: 3"]);
+    assert.equal(
+      await well(["get", "meta", "--drain", "-f", "%t %S %s %h %o%%\\n"]),
+      "meta 4 body a=1,b=x: y 1%\n",
+    );
+    const bad = await queue(["put", "meta", "-D", "x", "-P", "colour: red"]);
+    assert.deepEqual(
+      [bad.code, /expected 'name: value' with one of the names content_type/.test(bad.stderr)],
+      [
+        2,
+        true,
+      ],
+    );
+  });
+
+  test("--exchange - the routing key decides; what nobody takes is counted, exit 5", async () => {
+    await well(["declare", "bound"]);
+    await well(["bind", "bound", "amq.topic", "-t", "a.*", "-t", "c"]);
+    await well(["put", "--exchange", "amq.topic", "-t", "a.b", "-D", "one"]);
+    await well(["put", "--exchange", "amq.topic", "-J"], '{"topic":"c","body":"two"}\n');
+    await well(["unbind", "bound", "amq.topic", "-t", "c"]);
+    const lost = await queue([
+      "put",
+      "--exchange",
+      "amq.topic",
+      "-t",
+      "c",
+      "-D",
+      "x",
+      "-D",
+      "y",
+      "--summary",
+    ]);
+    assert.equal(lost.code, 5);
+    assert.match(
+      lost.stderr,
+      /^mqcat: queue put: 2 messages came back: no queue is bound to exchange 'amq.topic' for the routing key 'c'.*bind.*\n\{.*\n$/,
+    );
+    assert.deepEqual([summaryOf(lost.stderr)["confirmed"], summaryOf(lost.stderr)["unsent"]], [0, 2]);
+    assert.equal(await well(["get", "bound", "--drain"]), "one\ntwo\n");
+    const none = await queue(["put", "--exchange", "none", "-D", "x"]);
+    assert.deepEqual([none.code, /no exchange 'none' in vhost/.test(none.stderr)], [1, true], none.stderr);
+  });
+
+  test("get -n - takes so many and leaves the others as they were", async () => {
+    await well(["put", "some"], "a\nb\nc\n");
+    assert.equal(await well(["get", "some", "-n", "1"]), "a\n");
+    assert.equal(await well(["get", "some", "-n", "2", "-f", "%s"]), "bc");
+    await well(["put", "some"], "a\nb\nc\n");
+    assert.equal(await well(["get", "some", "-n", "2"]), "a\nb\n");
+    assert.doesNotMatch(await well(["get", "some", "-n", "1", "-J"]), /redelivered/);
+  });
+}

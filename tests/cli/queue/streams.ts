@@ -1,0 +1,81 @@
+/** RabbitMQ's streams, which our broker does not have. */
+import assert from "node:assert/strict";
+import { waitFor } from "../../helpers.ts";
+import { Proxy } from "../../interop/rabbitmq.ts";
+import { PATIENCE } from "../mqcat.ts";
+import { lines, type QueueContext } from "./context.ts";
+
+export function streams({ broker, hasStreams, queue, ready, startQueue, test, well }: QueueContext): void {
+  if (!hasStreams) {
+    return test("streams - are refused in words", async () => {
+      const { code, stderr } = await queue(["declare", "log", "--type", "stream"]);
+      assert.deepEqual([code, /stream/.test(stderr), stderr.split("\n").length], [1, true, 2], stderr);
+    });
+  }
+
+  test("--offset - begins at a message, the first or the last one, or a time; nothing is taken", async () => {
+    await well(["declare", "log", "--type", "stream"]);
+    await well(["put", "log"], lines(20));
+    assert.equal(await well(["get", "log", "--offset", "first", "-n", "20"]), lines(20));
+    assert.equal(await well(["get", "log", "--offset", "17", "-n", "2"]), "line 18\nline 19\n");
+    assert.equal(await well(["get", "log", "--offset", "2020-01-01T00:00:00Z", "-n", "1"]), "line 1\n");
+    assert.match(
+      await well(["get", "log", "--offset", "0", "-n", "1", "-J"]),
+      /"x-stream-offset":\{"\$l":"0"\}/,
+    );
+    using next = await startQueue(["get", "log", "-n", "1"]);
+    // It begins with what comes after it has begun.
+    await waitFor(
+      async () => {
+        if (next.code === undefined) await well(["put", "log", "-D", "later"]);
+        return next.code !== undefined;
+      },
+      PATIENCE,
+      "the message",
+    );
+    assert.equal((await next.exit()).stdout.toString(), "later\n");
+    const last = await queue(["get", "log", "--offset", "last", "-w", "300ms"]);
+    assert.deepEqual([last.code, /^later\n/m.test(last.stdout.toString())], [3, true]);
+  });
+
+  test("--offset - a lost connection goes on where it was", async () => {
+    await well(["declare", "long log", "--type", "stream"]);
+    await well(["put", "long log"], lines(20_000));
+    await using proxy = await Proxy.to((await broker()).port);
+    using get = await startQueue(
+      ["get", "long log", "--offset", "first", "-n", "20000", "--url", proxy.url],
+      {},
+    );
+    await get.waitForStdout(/line 1000\n/);
+    proxy.cut();
+    const { code, stdout, stderr } = await get.exit();
+    assert.deepEqual([code, stdout.toString() === lines(20_000)], [0, true], stderr);
+  });
+
+  test("what has no meaning for a stream is refused in words, and so is an offset for a queue", async () => {
+    await well(["declare", "book", "--type", "stream"]);
+    await well(["put", "book"], lines(3));
+    await well(["put", "no book"], lines(1));
+    const exec = ["--exec", "cat", "--on-error", "requeue"];
+    const cases: [args: string[], words: RegExp][] = [
+      [["peek", "book"], /'book' is a stream, .* mqcat queue get book --offset first -n 10 shows some/],
+      [["move", "book", "x"], /'book' is a stream, .* mqcat queue get book --offset first -w 1s -J \|/],
+      [["get", "book", "--offset", "first", ...exec], /'book' is a stream, which keeps its messages/],
+      [["get", "no book", "--offset", "first"], /--offset is for streams, and 'no book' is none/],
+    ];
+    for (const [args, words] of cases) {
+      const { code, stdout, stderr } = await queue(args);
+      assert.deepEqual([code, words.test(stderr), stderr.split("\n").length], [1, true, 2], stderr);
+      assert.equal(stdout.length, 0);
+    }
+    assert.equal(await well(["get", "no book", "--drain"]), lines(1));
+    // RabbitMQ counts the messages of a stream in its own time; those of the first test are long there.
+    await waitFor(async () => Number(await ready("log")) > 0, PATIENCE, "the count");
+    assert.match(
+      (await queue(["get", "log", "--drain"])).stderr,
+      /'log' is a stream, which is never empty: -n or -w/,
+    );
+    assert.equal((await queue(["get", "book", "--offset", "soon"])).code, 2);
+    assert.equal((await queue(["get", "book", "--offset", "first", "--drain"])).code, 2);
+  });
+}
