@@ -33,7 +33,7 @@ export type Role = "client" | "server";
  * claims.
  */
 export class FrameDecoder {
-  readonly #sink: FrameSink;
+  #sink: FrameSink;
   readonly #role: Role;
   #frameMax: number = FRAME_MIN_SIZE;
   /** Whether the peer's beginning was seen to be AMQP. */
@@ -47,6 +47,11 @@ export class FrameDecoder {
   /** @param role a server expects a protocol header first (4.2.2), a client gets one when it is refused */
   constructor(role: Role, sink: FrameSink) {
     this.#role = role;
+    this.#sink = sink;
+  }
+
+  /** Hands on to another sink from the next frame on. */
+  set sink(sink: FrameSink) {
     this.#sink = sink;
   }
 

@@ -21,7 +21,6 @@ export class FrameReader implements StreamSink, FrameSink {
   readonly #stream: ByteStream;
   readonly #timer: ReturnType<typeof setTimeout>;
   #unread: Frame[] = [];
-  #next: FrameSink | undefined;
   #hasHeader = false;
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
@@ -72,7 +71,6 @@ export class FrameReader implements StreamSink, FrameSink {
   }
 
   onFrame(type: number, channel: number, bytes: Uint8Array, start: number, end: number): void {
-    if (this.#next !== undefined) return this.#next.onFrame(type, channel, bytes, start, end);
     if (this.#unread.length === MAX_UNREAD) throw new ProtocolError("The peer talks on without an answer");
     this.#unread.push({ type, channel, payload: bytes.slice(start, end) });
   }
@@ -127,7 +125,7 @@ export class FrameReader implements StreamSink, FrameSink {
   handOver(sink: FrameSink): void {
     clearTimeout(this.#timer);
     if (this.#failure !== undefined) throw this.#failure;
-    this.#next = sink;
+    this.decoder.sink = sink;
     for (const { type, channel, payload } of this.#unread.splice(0)) {
       sink.onFrame(type, channel, payload, 0, payload.length);
     }
