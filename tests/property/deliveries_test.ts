@@ -5,7 +5,10 @@ import fc from "fast-check";
 import { Deliveries } from "../../lib/broker/channel/deliveries.ts";
 import type { Queue } from "../../lib/broker/queue/queue.ts";
 
-type Step = { readonly kind: "add" | "skip" } | { readonly kind: "settle"; readonly at: number };
+type Step = { readonly kind: "add" } | { readonly kind: "skip" } | {
+  readonly kind: "settle";
+  readonly at: number;
+};
 
 const steps: fc.Arbitrary<Step[]> = fc.array(
   fc.oneof(

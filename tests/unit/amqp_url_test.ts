@@ -6,6 +6,7 @@ import { EndpointError } from "../../lib/errors.ts";
 /** Scheme, host, port, user, password and virtual host of each broker. */
 function parts(url: string): unknown[][] {
   return parseAmqpUrl(url).map(({ endpoint, user, password, vhost }) => {
+    assert.ok("host" in endpoint);
     return [endpoint.scheme, endpoint.host, endpoint.port, user, password, vhost];
   });
 }
