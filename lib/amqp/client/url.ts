@@ -31,9 +31,9 @@ const MAX_HOSTS = 100;
  *
  * @example Two hosts and a virtual host
  * ```ts
- * import { parseAmqpUrl } from "./url.ts";
- * const [first, second] = parseAmqpUrl("amqp://me:secret@one,two:5673/%2Fshop");
- * console.assert(first!.endpoint.port === 5672 && second!.endpoint.port === 5673 && first!.vhost === "/shop");
+ * import { formatBroker, parseAmqpUrl } from "./url.ts";
+ * const brokers = parseAmqpUrl("amqp://me:secret@one,two:5673/%2Fshop");
+ * console.log(brokers.map(formatBroker)); // amqp://one:5672/%2Fshop, amqp://two:5673/%2Fshop
  * ```
  */
 export function parseAmqpUrl(text: string): Broker[] {
