@@ -16,7 +16,7 @@ import { type BrokerOptions, type Settings, settingsOf } from "./options.ts";
 import { Publisher } from "./publisher.ts";
 import { type DeathReason, Queue, type QueueHost } from "./queue/queue.ts";
 import type { DefinitionChange, QueueDefinition } from "./topology.ts";
-import { Turn } from "./turn.ts";
+import { Turn, type TurnHost } from "./turn.ts";
 import { Users } from "./users.ts";
 import { VirtualHost } from "./vhost.ts";
 
@@ -30,7 +30,7 @@ const BEAT_MS = 250;
 const CLOSING_MS = 2000;
 
 /** An AMQP 0-9-1 broker in this process. */
-export class Broker implements QueueHost {
+export class Broker implements QueueHost, TurnHost {
   readonly options: Settings;
   readonly users: Users = new Users();
   readonly vhosts: Map<string, VirtualHost<Queue>> = new Map();
@@ -187,7 +187,7 @@ export class Broker implements QueueHost {
       syncInterval,
       memorySize: memoryLimit,
       onSynced: () => this.#turn.confirm(),
-      onFullChange: () => this.#onRoomChange(),
+      onFullChange: () => this.onRoomChange(),
       onProblem,
     }, {
       opened: () => {
@@ -200,7 +200,7 @@ export class Broker implements QueueHost {
       },
       lane: (queueId, lane) => this.#queues.get(queueId)?.lanes[lane],
     });
-    this.#turn = new Turn(this.#journal, () => this.#onRoomChange());
+    this.#turn = new Turn(this.#journal, this);
     if (!this.vhosts.has("/")) this.addVirtualHost("/");
     this.begin();
     for (const queue of this.#queues.values()) queue.recovered();
@@ -279,8 +279,12 @@ export class Broker implements QueueHost {
     }
   }
 
+  onFailure(error: unknown): void {
+    this.options.onEvent({ type: "failed", error: error as Error });
+  }
+
   /** Publishers are held back, or let go. */
-  #onRoomChange(): void {
+  onRoomChange(): void {
     const { full, memoryFull } = this.#journal;
     const reason = full !== undefined
       ? `the disk takes no more: ${full.message}`

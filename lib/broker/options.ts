@@ -44,6 +44,8 @@ export type BrokerEvent =
   }
   /** Publishers are held back for this reason; undefined: no longer. */
   | { readonly type: "blocked"; readonly reason: string | undefined }
+  /** A mistake of this broker's own; it goes on. */
+  | { readonly type: "failed"; readonly error: Error }
   /** Something on disk could not be read; it was passed over. */
   | { readonly type: "damaged"; readonly what: string };
 

@@ -3,6 +3,14 @@ import type { Connection } from "./connection/connection.ts";
 import type { Journal } from "./journal/journal.ts";
 import type { Queue } from "./queue/queue.ts";
 
+/** Who is told what came of a turn. */
+export interface TurnHost {
+  /** The memory for messages is full, or no longer. */
+  onRoomChange(): void;
+  /** A queue failed, which is a mistake of ours: the others must not go with it. */
+  onFailure(error: unknown): void;
+}
+
 /**
  * Work that is gathered while input is handled and done at the end, once for all of it: a turn. First the queues
  * deliver, then the journal is written, then confirms are given, and at last every connection writes what it has. So
@@ -10,7 +18,7 @@ import type { Queue } from "./queue/queue.ts";
  */
 export class Turn {
   readonly #journal: Journal;
-  readonly #onRoomChange: () => void;
+  readonly #host: TurnHost;
   #memoryFull = false;
   #depth = 0;
   #queues: Queue[] = [];
@@ -18,10 +26,9 @@ export class Turn {
   #awaiting: Channel[] = [];
   #sync = false;
 
-  /** @param onRoomChange the memory for messages is full, or no longer */
-  constructor(journal: Journal, onRoomChange: () => void) {
+  constructor(journal: Journal, host: TurnHost) {
     this.#journal = journal;
-    this.#onRoomChange = onRoomChange;
+    this.#host = host;
   }
 
   begin(): void {
@@ -36,14 +43,18 @@ export class Turn {
     for (let i = 0; i < this.#queues.length; i++) {
       const queue = this.#queues[i]!;
       queue.awake = false;
-      queue.dispatch();
+      try {
+        queue.dispatch();
+      } catch (error) {
+        this.#host.onFailure(error);
+      }
     }
     this.#queues.length = 0;
     this.#journal.flush();
     if (this.#sync) this.#syncNow();
     if (this.#memoryFull !== this.#journal.memoryFull) {
       this.#memoryFull = !this.#memoryFull;
-      this.#onRoomChange();
+      this.#host.onRoomChange();
     }
     this.#depth = 0;
     this.confirm();
