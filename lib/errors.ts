@@ -10,7 +10,8 @@ export type ErrorCode =
   | "ERR_LIMIT"
   | "ERR_CLOSED"
   | "ERR_AMQP_CHANNEL"
-  | "ERR_AMQP_CONNECTION";
+  | "ERR_AMQP_CONNECTION"
+  | "ERR_DEFINITIONS";
 
 /**
  * The root of the tree. `message` says what was expected, what came and what to do; `cause` holds the error
