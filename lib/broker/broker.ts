@@ -17,7 +17,7 @@ import { Publisher } from "./publisher.ts";
 import { type DeathReason, Queue, type QueueHost } from "./queue/queue.ts";
 import type { DefinitionChange, QueueDefinition } from "./topology.ts";
 import { Turn, type TurnHost } from "./turn.ts";
-import { Users } from "./users.ts";
+import { GUEST, Users } from "./users.ts";
 import { VirtualHost } from "./vhost.ts";
 
 /** Connections that wait to be accepted: thousands of clients may come back at once. */
@@ -32,7 +32,7 @@ const CLOSING_MS = 2000;
 /** An AMQP 0-9-1 broker in this process. */
 export class Broker implements QueueHost, TurnHost {
   readonly options: Settings;
-  readonly users: Users = new Users();
+  readonly users: Users = new Users((change) => this.#record(change));
   readonly vhosts: Map<string, VirtualHost<Queue>> = new Map();
   readonly connections: Set<Connection> = new Set();
   readonly directReplies: DirectReplies = new DirectReplies();
@@ -42,7 +42,8 @@ export class Broker implements QueueHost, TurnHost {
   /** Why publishers are held back; undefined while they are not. */
   blocked: string | undefined;
 
-  #journal!: Journal;
+  /** Undefined while the topology is made anew, which comes first. */
+  #journal: Journal | undefined;
   #definitions: DefinitionsLog | undefined;
   #turn!: Turn;
   /** Every queue, by the id that the journal has of it. */
@@ -78,7 +79,7 @@ export class Broker implements QueueHost, TurnHost {
   }
 
   get journal(): Journal {
-    return this.#journal;
+    return this.#journal!;
   }
 
   /**
@@ -144,6 +145,12 @@ export class Broker implements QueueHost, TurnHost {
     this.vhosts.get(queue.definition.vhost)?.removeQueue(queue);
   }
 
+  forget(queue: Queue): void {
+    const { id } = queue.definition;
+    this.#queues.delete(id);
+    this.#journal?.forget(id);
+  }
+
   onChannelError(channel: Channel, error: AmqpError): void {
     const { remote } = channel.connection;
     this.options.onEvent({ type: "channel-error", remote, channel: channel.number, error });
@@ -179,7 +186,7 @@ export class Broker implements QueueHost, TurnHost {
 
   /** Makes the topology anew, then the messages. */
   #recover(): void {
-    const { data, sync, syncInterval, memoryLimit } = this.options;
+    const { data, sync, syncInterval, memoryLimit, guest } = this.options;
     const onProblem = (what: string) => this.options.onEvent({ type: "damaged", what });
     this.#journal = Journal.open({
       directory: data,
@@ -200,8 +207,16 @@ export class Broker implements QueueHost, TurnHost {
       },
       lane: (queueId, lane) => this.#queues.get(queueId)?.lanes[lane],
     });
-    this.#turn = new Turn(this.#journal, this);
+    this.#turn = new Turn(this.journal, this);
     if (!this.vhosts.has("/")) this.addVirtualHost("/");
+    if (guest && this.users.size === 0) {
+      this.users.put(GUEST, GUEST, ["administrator"]);
+      this.users.permit(GUEST, "/", { configure: ".*", write: ".*", read: ".*" });
+    } else if (
+      !guest && this.users.authenticate(GUEST, new TextEncoder().encode(GUEST), true) === undefined
+    ) {
+      this.users.remove(GUEST);
+    }
     this.begin();
     for (const queue of this.#queues.values()) queue.recovered();
     this.end();
@@ -214,6 +229,7 @@ export class Broker implements QueueHost, TurnHost {
       yield { type: "vhost-added", vhost: vhost.name };
       yield* vhost.changes();
     }
+    yield* this.users.changes();
   }
 
   /** Adds a virtual host; one that is there stays as it is. */
@@ -228,6 +244,19 @@ export class Broker implements QueueHost, TurnHost {
     this.vhosts.set(name, vhost);
     this.#record({ type: "vhost-added", vhost: name });
     return vhost;
+  }
+
+  /** Removes a virtual host with everything in it; its clients are told (320). */
+  removeVirtualHost(name: string): void {
+    const vhost = this.vhosts.get(name);
+    if (vhost === undefined) return;
+    this.vhosts.delete(name);
+    for (const connection of this.connections) {
+      if (connection.vhost === vhost) connection.fail(amqpError(320, `vhost '${name}' is deleted`));
+    }
+    vhost.close();
+    this.users.forgetVhost(name);
+    this.#record({ type: "vhost-removed", vhost: name });
   }
 
   #createQueue(definition: QueueDefinition): Queue {
@@ -260,7 +289,9 @@ export class Broker implements QueueHost, TurnHost {
         this.addVirtualHost(change.vhost); // Nothing is written down while the log is being read.
         return;
       case "vhost-removed":
+        this.vhosts.get(change.vhost)?.close();
         this.vhosts.delete(change.vhost);
+        this.users.forgetVhost(change.vhost);
         return;
       case "queue-added":
         this.vhosts.get(change.queue.vhost)?.apply(change);
@@ -276,6 +307,8 @@ export class Broker implements QueueHost, TurnHost {
       case "exchange-removed":
         this.vhosts.get(change.vhost)?.apply(change);
         return;
+      default:
+        this.users.apply(change);
     }
   }
 
@@ -285,7 +318,7 @@ export class Broker implements QueueHost, TurnHost {
 
   /** Publishers are held back, or let go. */
   onRoomChange(): void {
-    const { full, memoryFull } = this.#journal;
+    const { full, memoryFull } = this.journal;
     const reason = full !== undefined
       ? `the disk takes no more: ${full.message}`
       : memoryFull
@@ -319,7 +352,7 @@ export class Broker implements QueueHost, TurnHost {
     clearInterval(this.#beat);
     for (const vhost of this.vhosts.values()) for (const queue of vhost.queues.values()) queue.stop();
     this.#definitions?.close();
-    this.#journal.close();
+    this.journal.close();
   }
 }
 

@@ -13,7 +13,7 @@ export interface DefinitionsTarget {
   readonly users: Users;
   readonly vhosts: ReadonlyMap<string, VirtualHost>;
   /** Adds a virtual host, or finds the one that there is. */
-  addVhost(name: string): VirtualHost;
+  addVirtualHost(name: string): VirtualHost;
 }
 
 /** Definitions that are none, or that this broker cannot follow. */
@@ -182,7 +182,7 @@ const NOBODY = {};
 function readVhost(target: DefinitionsTarget, entry: Entry, warnings: string[]): Step {
   const name = entry.text("name");
   if (entry.has("limits")) warnings.push(`${entry.path}: the limits of virtual hosts are not observed`);
-  return { path: entry.path, work: () => void target.addVhost(name) };
+  return { path: entry.path, work: () => void target.addVirtualHost(name) };
 }
 
 function readUser(target: DefinitionsTarget, entry: Entry, warnings: string[]): Step {

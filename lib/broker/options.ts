@@ -10,7 +10,10 @@ export interface BrokerOptions {
   readonly sync?: SyncMode | undefined;
   /** Between two syncs of the mode `interval`, in milliseconds; 1000 unless told. */
   readonly syncInterval?: number | undefined;
-  /** Whether there is the user `guest` with the password `guest`, who may come from this machine only; true unless told. */
+  /**
+   * Whether there is the user `guest` with the password `guest`, who may come from this machine only, as long as there
+   * is no other; true unless told.
+   */
   readonly guest?: boolean | undefined;
   /** Certificate and key for `amqps`. */
   readonly tls?: TlsOptions | undefined;

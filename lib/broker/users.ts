@@ -118,7 +118,7 @@ export class Users {
     return true;
   }
 
-  /** A virtual host was removed, and the permissions in it with it. */
+  /** A virtual host was removed, and the permissions in it with it; that is told by the one change. */
   forgetVhost(vhost: string): void {
     for (const permissions of this.#permissions.values()) permissions.delete(vhost);
   }
@@ -152,8 +152,6 @@ export class Users {
       case "permission-removed":
         this.#permissions.get(change.user)?.delete(change.vhost);
         return;
-      case "vhost-removed":
-        return this.forgetVhost(change.vhost);
     }
   }
 

@@ -304,6 +304,16 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
     this.#unbind(this.exchanges.get(exchange), this.queues.get(queue), routingKey, args, owner);
   }
 
+  /** The virtual host was removed, and every queue with it; nobody is told of each. */
+  close(): void {
+    const queues = [...this.queues.values()];
+    this.queues.clear();
+    this.exchanges.clear();
+    this.#incoming.clear();
+    this.#owners.clear();
+    for (const queue of queues) queue.close();
+  }
+
   /** All bindings but those of the default exchange. */
   *bindings(): IterableIterator<Binding<Q>> {
     for (const { bindings } of this.exchanges.values()) yield* bindings;

@@ -15,7 +15,7 @@ class Target {
   readonly vhosts = new Map<string, VirtualHost>();
   #ids = 0;
 
-  addVhost(name: string): VirtualHost {
+  addVirtualHost(name: string): VirtualHost {
     const vhost = this.vhosts.get(name) ?? new VirtualHost(name, {
       createQueue: (definition: QueueDefinition) => ({
         definition,
@@ -127,7 +127,7 @@ describe("definitions", () => {
 
   it("exclusive queues and their bindings are not written, nor the broker's own exchanges", () => {
     const target = new Target();
-    const vhost = target.addVhost("/");
+    const vhost = target.addVirtualHost("/");
     const args = { passive: false, durable: false, exclusive: true, autoDelete: false, arguments: {} };
     vhost.declareQueue({ ...args, queue: "mine" }, target);
     vhost.bindQueue({ queue: "mine", exchange: "amq.fanout", routingKey: "", arguments: {} }, target);

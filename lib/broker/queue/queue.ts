@@ -23,6 +23,8 @@ export interface QueueHost {
   deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason): void;
   /** Deletes the queue: it expired, or its last consumer went. */
   deleteQueue(queue: Queue): void;
+  /** The queue is closed, and its messages are settled: nothing will be asked of it. */
+  forget(queue: Queue): void;
 }
 
 /**
@@ -257,13 +259,13 @@ export class Queue {
       // Those that nobody acknowledged yet go, too.
       for (let seq = 0; (seq = this.lanes[at]!.nextLive(seq)) >= 0; seq++) this.settle(at, seq);
     }
-    this.#host.journal.forget(this.definition.id);
     this.deleted = true;
     this.stop();
     for (const consumer of [...this.consumers]) {
       this.consumers.remove(consumer);
       consumer.channel.onCancelled(consumer);
     }
+    this.#host.forget(this);
   }
 
   /** Ends the timers, for the end of the broker. */
