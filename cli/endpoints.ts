@@ -5,6 +5,7 @@ import { preview } from "../lib/zmtp/bytes.ts";
 import { UsageError } from "./errors.ts";
 import { phrase } from "./reporter.ts";
 import type { Session } from "./session.ts";
+import type { SecurityOptions } from "./tls.ts";
 import { endpoint } from "./values.ts";
 
 /** The transports that ZeroMQ sockets use. */
@@ -25,7 +26,7 @@ export interface Plan {
 export function planEndpoints(
   command: string,
   usual: "bind" | "connect",
-  values: { readonly bind: readonly Endpoint[]; readonly connect: readonly Endpoint[] },
+  values: Plan & Partial<SecurityOptions>,
   operands: readonly string[],
 ): Plan {
   const bind = [...values.bind];
@@ -38,6 +39,12 @@ export function planEndpoints(
   if (bind.length + connect.length === 0) {
     throw new UsageError(`no endpoint was given (try: mqcat ${command} :5555)`);
   }
+  const { insecure, cacert, cert, key } = values;
+  if ((insecure || (cacert ?? cert ?? key) !== undefined) && ![...bind, ...connect].some(isWss)) {
+    throw new UsageError(
+      "certificates are for wss://, and no such endpoint is given (CURVE is for any: mqcat keygen)",
+    );
+  }
   for (const { scheme } of [...bind, ...connect]) {
     if (!SCHEMES.includes(scheme)) {
       throw new UsageError(
@@ -46,6 +53,10 @@ export function planEndpoints(
     }
   }
   return { bind, connect };
+}
+
+function isWss({ scheme }: Endpoint): boolean {
+  return scheme === "wss";
 }
 
 /** Binds and connects, and tells who waits for it when the socket is ready. */

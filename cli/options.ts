@@ -1,5 +1,6 @@
 /** The options that commands share, each written once. */
 import { flag, group, list, option } from "./command.ts";
+import { tlsClient } from "./tls.ts";
 import { FRAMINGS } from "./records/splitter.ts";
 import { compileFormat } from "./records/format.ts";
 import { duration, endpoint, integer, oneOf, rate, text, word } from "./values.ts";
@@ -62,6 +63,14 @@ export const zeromq = {
     ),
   }),
   ...security,
+  ...tlsClient,
+  ...group("Security", {
+    origin: list(
+      "--allow-origin <origin>",
+      "let web pages of https://host connect to ws:// (repeats; * is all); this machine's may always",
+      word,
+    ),
+  }),
 };
 
 /** Where messages come from. */

@@ -3,6 +3,7 @@ import type { Values } from "./command.ts";
 import { describeEvents } from "./endpoints.ts";
 import type { zeromq } from "./options.ts";
 import { securityOf } from "./security.ts";
+import { readTls } from "./tls.ts";
 import type { Session } from "./session.ts";
 
 /**
@@ -14,6 +15,8 @@ export function socketOptions(session: Session, values: Values<typeof zeromq>): 
   return {
     heartbeat: values.heartbeat === undefined ? undefined : { interval: values.heartbeat },
     security: securityOf(session, values),
+    tls: readTls(values),
+    origins: values.origin,
     onEvent: describeEvents(session),
   };
 }

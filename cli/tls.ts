@@ -13,9 +13,9 @@ const identity = {
 /** Who we are; a listener needs it. */
 export const tlsServer = group("Security", identity);
 
-/** Whom we trust, and who we are. */
+/** Whom we trust, and who we are, over TLS. */
 export const tlsClient = group("Security", {
-  insecure: flag("-k, --insecure", "accept any certificate of the server"),
+  insecure: flag("-k, --insecure", "accept any certificate of a TLS server"),
   cacert: option(
     "--cacert <file>",
     "trust the certificate authorities in this file instead of the system's",

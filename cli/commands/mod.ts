@@ -135,6 +135,12 @@ export const COMMANDS: readonly Entry[] = [
     load: () => import("./keygen.ts"),
   },
   {
+    name: "probe",
+    group: "Tools",
+    summary: "find out what is at an endpoint, and what to try next",
+    load: () => import("./probe.ts"),
+  },
+  {
     name: "completion",
     group: "Tools",
     summary: "print a completion script for bash, zsh, fish or powershell",

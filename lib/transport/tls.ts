@@ -19,6 +19,45 @@ export async function connectTls(
   signal: AbortSignal,
   source?: SourceAddress,
 ): Promise<ByteStream> {
+  const { socket, tcp } = await dial(host, port, servername, options, signal, source);
+  return new NodeStream(socket, undefined, "tls", needsGround ? tcp : undefined);
+}
+
+/** Who is at the other end, as its certificate says. */
+export interface PeerIdentity {
+  /** `TLSv1.3`, for example. */
+  readonly version: string;
+  readonly certificate: X509Certificate;
+  /** Why the certificate is not to be trusted here; undefined when it is. */
+  readonly problem: string | undefined;
+}
+
+/** Connects to whoever is there, trusted or not, and tells who it is. */
+export async function inspectTls(
+  host: string,
+  port: number,
+  signal: AbortSignal,
+): Promise<{ stream: ByteStream; identity: PeerIdentity }> {
+  const { socket, tcp } = await dial(host, port, host, { insecure: true }, signal);
+  const certificate = new X509Certificate(socket.getPeerCertificate(true).raw);
+  const named = /^[\d.]+$|:/.test(host) ? certificate.checkIP(host) : certificate.checkHost(host);
+  const problem = socket.authorized
+    ? named === undefined ? `it is not for ${host}` : undefined
+    : String(socket.authorizationError);
+  return {
+    stream: new NodeStream(socket, undefined, "tls", needsGround ? tcp : undefined),
+    identity: { version: socket.getProtocol() ?? "TLS", certificate, problem },
+  };
+}
+
+async function dial(
+  host: string,
+  port: number,
+  servername: string,
+  options: TlsOptions,
+  signal: AbortSignal,
+  source?: SourceAddress,
+): Promise<{ socket: tls.TLSSocket; tcp: net.Socket }> {
   checkPem(options);
   const tcp = net.connect({ host, port, noDelay: true, allowHalfOpen: true, ...local(source) });
   await settle(tcp, "connect", signal);
@@ -38,7 +77,7 @@ export async function connectTls(
     tcp.destroy();
     throw error;
   }
-  return new NodeStream(socket, undefined, "tls", needsGround ? tcp : undefined);
+  return { socket, tcp };
 }
 
 /** Listens with TLS; `options.cert` and `options.key` are needed. */

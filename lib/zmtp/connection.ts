@@ -65,7 +65,8 @@ export class Connection implements StreamSink {
     // A 2.0 peer knows no commands (RFC 15).
     const times = peer.version === "2.0" ? { ...heartbeat, interval: 0 } : heartbeat;
     this.#heartbeat = new Heartbeat(times, {
-      ping: (ttl) => this.#sendCommand(encodePing(ttl)),
+      // A WebSocket has Pings of its own, and libzmq answers no others there.
+      ping: (ttl) => stream.ping === undefined ? this.#sendCommand(encodePing(ttl)) : stream.ping(),
       progress: () => this.progress,
       expire: (error) => this.close(error),
     });

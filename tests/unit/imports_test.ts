@@ -16,6 +16,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   amqp: ["transport"],
   broker: ["amqp", "transport"],
   echo: ["transport"],
+  probe: ["zmtp", "amqp", "transport"],
 };
 
 /** Modules of the runtime that compute and do no I/O. */

@@ -5,7 +5,7 @@ import { IncompatiblePeerError, LimitError, ProtocolError } from "../../lib/erro
 import { type HostEndpoint, parseEndpoint } from "../../lib/transport/endpoint.ts";
 import type { ByteStream } from "../../lib/transport/stream.ts";
 import { connect, listen } from "../../lib/transport/transport.ts";
-import { closeFrame, controlFrame, PING } from "../../lib/transport/ws/frame.ts";
+import { closeFrame, controlFrame, PING, PONG } from "../../lib/transport/ws/frame.ts";
 import { Pub, Pull, Push, Rep, Req, Sub } from "../../mod.ts";
 import { deadline, TestPeer, waitFor } from "../helpers.ts";
 import { numbers, scoped, SocketLog, texts } from "../sockets.ts";
@@ -166,6 +166,24 @@ describe("ws_transport", () => {
     await peer.write(closeFrame(1000, "bye", true));
     await peer.until(() => latin1(peer).endsWith("\x88\x02\x03\xe8"));
     await peer.untilEnd();
+    peer.stream.close();
+  });
+
+  it("ws - a heartbeat is a Ping of WebSocket, and a peer that stops answering is left", async () => {
+    const log = new SocketLog();
+    await using pull = scoped(new Pull({ onEvent: log.onEvent, heartbeat: { interval: 20, timeout: 200 } }));
+    const peer = await dial(await pull.bind("ws://127.0.0.1:0/"));
+    await peer.write(request("/", { "Sec-WebSocket-Protocol": "ZWS2.0" }));
+    await peer.until(() => peer.text().includes("\r\n\r\n"));
+    await peer.write(Uint8Array.of(0x82, 0x81, 0, 0, 0, 0, 0));
+    await log.until("connected");
+    const pings = () => latin1(peer).split("\x89\0").length - 1;
+    for (let answered = 0; answered < 3; answered++) {
+      await peer.until(() => pings() > answered);
+      await peer.write(controlFrame(PONG, new Uint8Array(0), true));
+    }
+    assert.equal(log.of("disconnected").length, 0);
+    assert.match((await log.until("disconnected")).error!.message, /./);
     peer.stream.close();
   });
 

@@ -76,7 +76,8 @@ export class WsStream implements ByteStream, StreamSink {
     this.subprotocol = subprotocol;
     this.local = webName(below.local);
     this.remote = webName(below.remote);
-    this.closed = below.closed;
+    // A peer that hangs up with our Close unread resets the connection: that is an end like any other.
+    this.closed = below.closed.then((cause) => this.#closeSent && !this.#writing ? undefined : cause);
     this.#encoder = new ZwsEncoder(client);
     this.#decoder = new ZwsDecoder(
       !client,

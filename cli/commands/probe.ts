@@ -1,0 +1,74 @@
+import { type Finding, probe } from "../../lib/probe/probe.ts";
+import type { Endpoint } from "../../lib/transport/endpoint.ts";
+import examples from "../cheats/probe.md" with { type: "text" };
+import { command, flag, group, option } from "../command.ts";
+import { EXIT, UsageError } from "../errors.ts";
+import { Output } from "../io/output.ts";
+import { diagnostics } from "../options.ts";
+import { findingRecord, findingText } from "../probing.ts";
+import { outputFailure } from "../receiving.ts";
+import { Session } from "../session.ts";
+import { duration, endpoint } from "../values.ts";
+
+/** How long to ask one endpoint, unless told, in milliseconds. */
+const TIMEOUT_MS = 3000;
+
+/** What URLs of other programs mean. */
+const SCHEMES: Record<string, readonly [scheme: string, port: number]> = {
+  amqp: ["tcp", 5672],
+  amqps: ["tls", 5671],
+  http: ["tcp", 80],
+  https: ["tls", 443],
+};
+
+const CODES: Record<Finding["outcome"], number> = {
+  identified: EXIT.done,
+  unknown: EXIT.failure,
+  silent: EXIT.timeout,
+  refused: EXIT.refused,
+};
+
+export default command({
+  argument: ["<endpoint...>", "what to look at: tcp, ipc, unix, tls, ws, wss, or a URL of amqp or http"],
+  options: {
+    ...group("Output", { json: flag("-J, --json", "one JSON record for each endpoint") }),
+    ...group("Timing", {
+      timeout: option("-w, --timeout <duration>", "how long to ask each endpoint (3s)", duration),
+    }),
+    ...diagnostics,
+  },
+  examples,
+  action(values, operands) {
+    const endpoints = operands.map(target);
+    const session = new Session("probe", { ...values, readyFile: undefined });
+    return session.run(async () => {
+      const output = new Output(1);
+      const stopped = new Promise<undefined>((resolve) => session.onStop(() => resolve(undefined)));
+      const probes = endpoints.map((endpoint) => probe(endpoint, values.timeout ?? TIMEOUT_MS));
+      for (const finding of probes) {
+        const found = await Promise.race([finding, stopped]);
+        if (found === undefined) break;
+        const text = values.json ? `${JSON.stringify(findingRecord(found))}\n` : findingText(found);
+        output.append(new TextEncoder().encode(text));
+        session.exitCode ||= CODES[found.outcome];
+      }
+      await output.drained();
+      const failure = outputFailure(session, output);
+      if (failure !== undefined) throw failure;
+    });
+  },
+});
+
+/** @throws {UsageError} it is malformed, or no connection can be made to it */
+function target(operand: string): Endpoint {
+  const url = /^(\w+):\/\/(?:[^/@]*@)?([^/]*)/.exec(operand);
+  const [scheme, port] = SCHEMES[url?.[1] ?? ""] ?? [];
+  const host = url?.[2] ?? "";
+  const where = endpoint(
+    scheme === undefined ? operand : `${scheme}://${/:\d+$/.test(host) ? host : `${host}:${port}`}`,
+  );
+  if (where.scheme === "udp" || where.scheme === "inproc") {
+    throw new UsageError(`${operand}: nothing can be asked over ${where.scheme} (try tcp, ipc, tls or ws)`);
+  }
+  return where;
+}
