@@ -7,6 +7,7 @@ import { deadLetters } from "./queue/dead_letters.ts";
 import { endings } from "./queue/ending.ts";
 import { commands } from "./queue/exec.ts";
 import { looking } from "./queue/looking.ts";
+import { probed } from "./queue/probed.ts";
 import { progress } from "./queue/progress.ts";
 import { putAndGet } from "./queue/put_get.ts";
 import { refusals } from "./queue/refused.ts";
@@ -21,6 +22,7 @@ const SUITES = [
   deadLetters,
   streams,
   looking,
+  probed,
   progress,
   usage,
   cheats,
