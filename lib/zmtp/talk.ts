@@ -21,6 +21,9 @@ const MAX_IDENTITY = 255;
 /** How long the side that dialed lets the other one speak first, in milliseconds. */
 export const LISTEN_MS = 1000;
 
+/** How libzmq 4.3 spells `05 "ERROR"` in PLAIN: in C, `"\x5ERROR"` begins with the character 5E. */
+const LIBZMQ_ERROR = utf8("^RROR");
+
 /** What a mechanism has of a handshake. */
 export class HandshakeTalk implements Talk {
   readonly metadata: Uint8Array;
@@ -116,7 +119,11 @@ async function readCommand(reader: StreamReader): Promise<Command> {
       `The peer announced a handshake command of ${length} bytes; the limit is ${MAX_COMMAND}`,
     );
   }
-  return parseCommand(await reader.read(length));
+  const body = await reader.read(length);
+  if (LIBZMQ_ERROR.every((byte, at) => body[at] === byte)) {
+    return { name: "ERROR", data: body.subarray(LIBZMQ_ERROR.length) };
+  }
+  return parseCommand(body);
 }
 
 export function checkType(own: SocketType, peer: string): void {

@@ -159,6 +159,16 @@ describe("security_plain", () => {
     await failure(error("go away"), Error, "the peer refused: go away", CLIENT);
   });
 
+  it("client - libzmq 4.3's ERROR, which it misspells, is understood", async () => {
+    const error = Uint8Array.of(4, 9, ...utf8("^RROR"), 3, ...utf8("400"));
+    await failure(
+      concat([GREETING, error]),
+      AuthError,
+      /does not accept our user name and password \(400\)/,
+      CLIENT,
+    );
+  });
+
   it("client - a peer that hangs up on HELLO is a doubtful refusal", async () => {
     const stream = new ScriptedStream();
     const shaking = handshake(stream, CLIENT);

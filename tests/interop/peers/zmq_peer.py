@@ -82,6 +82,16 @@ class Socket(threading.Thread):
     def option(self, name, value):
         self.zmq.setsockopt(getattr(zmq, name), bytes.fromhex(value) if isinstance(value, str) else value)
 
+    def authenticate(self, passwords={}, keys=None):
+        """Lets in users with these passwords, and CURVE clients with a certificate in the folder `keys`, anywhere."""
+        from zmq.auth.thread import ThreadAuthenticator
+
+        self.authenticator = ThreadAuthenticator(context)
+        self.authenticator.start()
+        self.authenticator.configure_plain(domain="*", passwords=passwords)
+        if keys is not None:
+            self.authenticator.configure_curve(domain="*", location=keys)
+
     def send(self, frames, timeout=10000):
         self.zmq.setsockopt(zmq.SNDTIMEO, timeout)
         self.zmq.send_multipart([to_frame(frame) for frame in frames])
