@@ -58,6 +58,8 @@ export interface ExecMessage {
   readonly parts: number;
   readonly sequence: number;
   readonly endpoint: string;
+  /** The peer's routing id as text, where it has one. */
+  readonly routingId?: string | undefined;
 }
 
 /**
@@ -197,6 +199,7 @@ function describe(message: ExecMessage): Record<string, string | undefined> {
     MQCAT_PARTS: String(message.parts),
     MQCAT_SIZE: String(message.body.length),
     MQCAT_ENDPOINT: message.endpoint,
+    MQCAT_ROUTING_ID: message.routingId,
     MQCAT_TOPIC: message.topic === undefined ? undefined : topicOf(message.topic),
   };
 }

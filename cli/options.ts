@@ -3,7 +3,7 @@ import { flag, group, list, option } from "./command.ts";
 import { tlsClient } from "./tls.ts";
 import { FRAMINGS } from "./records/splitter.ts";
 import { compileFormat } from "./records/format.ts";
-import { duration, endpoint, integer, oneOf, rate, text, word } from "./values.ts";
+import { duration, endpoint, integer, oneOf, rate, routingId, text, word } from "./values.ts";
 
 /** Where to bind and connect. */
 export const endpoints = group("Endpoints", {
@@ -89,7 +89,7 @@ export const output = group("Output", {
   json: flag("-J, --json", "one JSON record a line"),
   format: option(
     "-f, --format <template>",
-    "%s payload, %S length, %R length as 4 bytes, %t topic, %p1 part 1, %o number, %T time, %e endpoint; \\n \\t \\0 \\xNN",
+    "%s payload, %S length, %R length as 4 bytes, %t topic, %i routing id, %p1 part 1, %o number, %T time, %e endpoint; \\n \\t \\0 \\xNN",
     template,
   ),
 });
@@ -132,6 +132,25 @@ export const receiving = group("Delivery", {
   transient: flag("--transient", "end when all peers are gone"),
 });
 
+/** Only the newest message counts. */
+export const conflation = group("Delivery", {
+  conflate: flag("--conflate", "keep only the newest message while the one before is worked on"),
+});
+
+/** A first sign for a ROUTER at the other end. */
+export const probing = group("Connection", {
+  probeRouter: flag("--probe-router", "send every new peer an empty message, so that a ROUTER knows of us"),
+});
+
+/** How a ROUTER at the other end knows us. */
+export const identity = group("Connection", {
+  identity: option(
+    "--identity <id>",
+    "the routing id by which a ROUTER knows us: text, or hex behind 0x",
+    routingId,
+  ),
+});
+
 /** A command for each message. */
 export const exec = group("Delivery", {
   exec: option(
@@ -150,6 +169,18 @@ export const diagnostics = group("Diagnostics", {
   logFormat: option("--log-format <format>", "text or json", oneOf("text", "json")),
   summary: flag("--summary", "print the totals as one line of JSON at the end"),
 });
+
+/** All of a command that sends and receives at once. */
+export const conversing = {
+  ...zeromq,
+  ...input,
+  ...output,
+  ...ending,
+  ...pacing,
+  ...delivery,
+  ...receiving,
+  ...diagnostics,
+};
 
 function template(value: string): string {
   compileFormat(value);

@@ -1,5 +1,6 @@
+import type { Duplex } from "../lib/zmq/duplex.ts";
 import type { Receiver } from "../lib/zmq/receiver.ts";
-import type { Batch } from "../lib/zmtp/batch.ts";
+import { Batch } from "../lib/zmtp/batch.ts";
 import { TimeoutError, UsageError } from "./errors.ts";
 import { ExecPool } from "./exec.ts";
 import { Output } from "./io/output.ts";
@@ -16,6 +17,13 @@ export interface ReceivingOptions {
   readonly transient: boolean | undefined;
   readonly exec: string | undefined;
   readonly jobs: number | undefined;
+  readonly conflate?: boolean | undefined;
+}
+
+/** What goes the other way meanwhile, on a socket that also sends. It closes the socket. */
+export interface OtherWay {
+  /** Whether everything is sent, and nobody waits for an answer. */
+  done(): boolean;
 }
 
 /** What the output options of a command say. */
@@ -59,9 +67,10 @@ interface Sink {
 /** Writes what a socket receives to stdout, or runs a command for it, until there is a reason to end. */
 export async function receiveAll(
   session: Session,
-  socket: Receiver,
+  socket: Receiver | Duplex,
   style: RecordStyle,
   options: ReceivingOptions,
+  otherWay?: OtherWay,
 ): Promise<void> {
   const output = new Output(1);
   const sink = options.exec === undefined
@@ -72,12 +81,13 @@ export async function receiveAll(
   let surplus = 0;
   let lastAt = performance.now();
   let held = false;
+  let sent = 0;
 
-  socket.consume((batch, from) => {
+  const take = (batch: Batch, endpoint: string) => {
     if (remaining === 0) return void (surplus += batch.messages);
     const end = batch.skipMessages(0, remaining);
     const taken = batch.countMessages(0, end);
-    sink.take(batch, 0, end, from.remote);
+    sink.take(batch, 0, end, endpoint);
     counts.received += taken;
     counts.bytes += batch.countBytes(0, end);
     remaining -= taken;
@@ -90,7 +100,11 @@ export async function receiveAll(
       held = true;
       socket.pause();
     }
-  });
+  };
+  const newest = options.conflate ? new Newest(sink, take) : undefined;
+  socket.consume((batch, from) =>
+    newest === undefined ? take(batch, from.remote) : newest.put(batch, from.remote)
+  );
   sink.onChange = () => {
     if (output.failure !== undefined) return socket.wake();
     if (!held || sink.full || remaining === 0) return;
@@ -105,7 +119,8 @@ export async function receiveAll(
       failure = socket.failure;
       break;
     }
-    if (options.transient && socket.abandoned) break;
+    if (options.transient && socket.abandoned || otherWay?.done()) break;
+    if (counts.sent !== sent) [sent, lastAt] = [counts.sent, performance.now()];
     const left = held || options.timeout === undefined
       ? Infinity
       : lastAt + options.timeout - performance.now();
@@ -118,7 +133,7 @@ export async function receiveAll(
   socket.pause();
   await sink.drained();
   await output.drained();
-  await socket.close();
+  if (otherWay === undefined) await socket.close();
   failure = outputFailure(session, output) ?? failure;
   if (surplus > 0) {
     session.reporter.warn(`${messages(surplus)} had arrived behind the last one wanted (-n), and are lost`);
@@ -134,6 +149,36 @@ export function outputFailure(session: Session, output: Output): Error | undefin
   }
   session.exitCode = signalCode("SIGPIPE");
   return undefined;
+}
+
+/** Keeps the newest message while the one before is being worked on (`--conflate`). */
+class Newest {
+  readonly #sink: Sink;
+  readonly #take: (batch: Batch, endpoint: string) => void;
+  #message: { readonly batch: Batch; readonly endpoint: string } | undefined;
+  #busy = false;
+
+  constructor(sink: Sink, take: (batch: Batch, endpoint: string) => void) {
+    this.#sink = sink;
+    this.#take = take;
+  }
+
+  put(batch: Batch, endpoint: string): void {
+    let first = batch.frames - 1;
+    while (first > 0 && batch.flags[first - 1] !== 0) first--;
+    this.#message = { batch: Batch.of(batch.copy(first, batch.frames)), endpoint };
+    if (!this.#busy) this.#work();
+  }
+
+  async #work(): Promise<void> {
+    this.#busy = true;
+    for (let message = this.#message; message !== undefined; message = this.#message) {
+      this.#message = undefined;
+      this.#take(message.batch, message.endpoint);
+      await this.#sink.drained();
+    }
+    this.#busy = false;
+  }
 }
 
 /** Messages as records on stdout. */

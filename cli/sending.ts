@@ -18,6 +18,9 @@ export interface SendingOptions extends PacingOptions {
 export const PATIENCE_MS = 200;
 export const DEFAULT_LINGER_MS = 30_000;
 
+/** For whom a publisher drops. */
+export const SLOW_SUBSCRIBERS = "subscribers that did not keep up";
+
 /** Whom a sender waits for before its first message. */
 export interface Awaited {
   readonly wanted: number;
@@ -55,6 +58,8 @@ export async function waitForPeers(
 /**
  * Waits for peers, sends everything that a source gives, at the pace that was asked for, and closes the socket. What
  * was read and could not be delivered is counted, and told.
+ *
+ * @param beforeClose what is to be waited for when everything is queued
  */
 export async function sendAll(
   session: Session,
@@ -62,6 +67,7 @@ export async function sendAll(
   source: Source,
   options: SendingOptions,
   awaited: Awaited,
+  beforeClose: () => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
   const feed = new Feed(session, socket, source, options);
   const { counts, reporter } = session;
@@ -85,12 +91,21 @@ export async function sendAll(
     failure = error;
     linger = feed.lingerLeft();
   }
+  if (failure === undefined) failure = await beforeClose().then(() => undefined, (error) => error);
   const queued = await socket.close(linger);
   counts.sent -= queued;
   counts.unsent = feed.left + queued;
   tell();
   if (failure !== undefined) throw failure;
   if (counts.unsent + counts.dropped > 0) session.exitCode = EXIT.undelivered;
+}
+
+/** Tells how many messages a socket dropped, and for whom; they make the exit code 5. */
+export function tellDropped(session: Session, count: number, forWhom: string): void {
+  if (count === 0) return;
+  session.counts.dropped += count;
+  session.reporter.error(`dropped ${messages(count)} for ${forWhom}`);
+  session.exitCode ||= EXIT.undelivered;
 }
 
 /** `3 messages`. */

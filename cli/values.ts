@@ -1,8 +1,10 @@
 /** Parsers for the values of options. What they throw is shown behind the option and its text. */
 import { messageOf } from "../lib/errors.ts";
 import { type Endpoint, parseEndpoint } from "../lib/transport/endpoint.ts";
+import { checkIdentity } from "../lib/zmq/options.ts";
 import type { Choice } from "./command.ts";
 import { UsageError } from "./errors.ts";
+import { parseRoutingId } from "./records/routing_id.ts";
 
 const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
@@ -62,6 +64,11 @@ export function text(value: string): string {
 export function word(value: string): string {
   if (value === "") throw new Error("it must not be empty");
   return value;
+}
+
+/** A routing id that a socket may choose: text, or hexadecimal behind 0x. */
+export function routingId(value: string): Uint8Array {
+  return checkIdentity(parseRoutingId(value));
 }
 
 /** @throws {UsageError} which names the endpoint, the mistake and the remedy */

@@ -3,14 +3,14 @@ import examples from "../cheats/pull.md" with { type: "text" };
 import { command } from "../command.ts";
 import { open, planEndpoints } from "../endpoints.ts";
 import { checkExec } from "../exec.ts";
-import { diagnostics, ending, exec, output, receiving, zeromq } from "../options.ts";
+import { conflation, diagnostics, ending, exec, output, receiving, zeromq } from "../options.ts";
 import { receiveAll, styleOf } from "../receiving.ts";
 import { Session } from "../session.ts";
 import { socketOptions } from "../socket_options.ts";
 
 export default command({
   argument: ["[endpoint...]", "where to listen; > in front connects"],
-  options: { ...zeromq, ...output, ...ending, ...receiving, ...exec, ...diagnostics },
+  options: { ...zeromq, ...output, ...ending, ...receiving, ...conflation, ...exec, ...diagnostics },
   examples,
   action(values, operands) {
     const plan = planEndpoints("pull", "bind", values, operands);

@@ -1,12 +1,11 @@
-import { InactivityTimer } from "../../lib/echo/inactivity.ts";
-import { Rep, type Request } from "../../lib/zmq/rep.ts";
+import { Rep } from "../../lib/zmq/rep.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
-import { concat } from "../../lib/zmtp/bytes.ts";
+import { answerAll, execResponder, reply, type Responder } from "../answering.ts";
 import examples from "../cheats/rep.md" with { type: "text" };
 import { command, flag, group, type Values } from "../command.ts";
 import { open, planEndpoints } from "../endpoints.ts";
-import { TimeoutError, UsageError } from "../errors.ts";
-import { checkExec, execute, killCommands, refuseFormatting } from "../exec.ts";
+import { UsageError } from "../errors.ts";
+import { checkExec, refuseFormatting } from "../exec.ts";
 import type { Source } from "../io/input.ts";
 import { Output } from "../io/output.ts";
 import { delivery, diagnostics, ending, exec, input, output, zeromq } from "../options.ts";
@@ -40,7 +39,7 @@ export default command({
       const socket = new Rep({ ...socketOptions(session, values), hwm: values.hwm });
       await open(session, socket, plan);
       try {
-        await serve(session, socket, responder, values.count ?? Infinity, values.timeout);
+        await answerAll(session, socket, responder, values.count ?? Infinity, values.timeout);
       } finally {
         session.counts.unsent += await socket.close(values.linger ?? DEFAULT_LINGER_MS);
         await responder.output.drained();
@@ -50,17 +49,6 @@ export default command({
     });
   },
 });
-
-/** How a command line wants requests answered. */
-interface Responder {
-  /** How many requests are worked on at a time. */
-  readonly jobs: number;
-  /** Where requests are shown; not where they go to a command or back. */
-  readonly output: Output;
-  /** Resolves when there are no more replies to give. */
-  readonly exhausted?: Promise<void>;
-  answer(request: Request, sequence: number): Promise<void>;
-}
 
 function responderFor(session: Session, values: Values<typeof options>): Responder {
   const fixed = values.data.length + values.file.length > 0;
@@ -77,22 +65,7 @@ function responderFor(session: Session, values: Values<typeof options>): Respond
     // deno-lint-ignore require-await
     return { output, jobs: 1, answer: async (request) => reply(session, request, request.frames) };
   }
-  if (values.exec !== undefined) {
-    const command = values.exec;
-    session.onAbort(killCommands);
-    return {
-      output,
-      jobs: values.jobs ?? 1,
-      async answer(request, sequence) {
-        const { frames, endpoint } = request;
-        const message = { body: concat(frames), topic: undefined, parts: frames.length, sequence, endpoint };
-        const printed = await execute(session, command, message);
-        // A line is a message without its newline; --in blob keeps every byte.
-        const last = values.in === undefined && printed.at(-1) === 0x0a ? printed.length - 1 : printed.length;
-        reply(session, request, [printed.subarray(0, last)]);
-      },
-    };
-  }
+  if (values.exec !== undefined) return execResponder(session, output, values.exec, values);
   const source = sourceOf(values, fixed);
   const replies = new Replies(source);
   session.onStop(() => source.cancel());
@@ -110,12 +83,6 @@ function responderFor(session: Session, values: Values<typeof options>): Respond
       if (frames !== undefined) reply(session, request, frames);
     },
   };
-}
-
-function reply(session: Session, request: Request, frames: readonly Uint8Array[]): void {
-  request.reply(frames);
-  session.counts.sent++;
-  for (const frame of frames) session.counts.bytes += frame.length;
 }
 
 /** Single messages from a source of batches. It looks ahead, so that the end is known before the next request. */
@@ -150,51 +117,4 @@ class Replies {
     if (batch === undefined) this.#exhaust();
     return batch;
   }
-}
-
-async function serve(
-  session: Session,
-  socket: Rep,
-  responder: Responder,
-  count: number,
-  timeout: number | undefined,
-): Promise<void> {
-  let over = false;
-  let late = false;
-  let taken = 0;
-  let busy = 0;
-  const end = () => {
-    over = true;
-    socket.endReceiving();
-  };
-  const expire = () => {
-    late = true;
-    end();
-  };
-  // Time in which requests are worked on is no time without any.
-  const inactivity = timeout === undefined
-    ? undefined
-    : new InactivityTimer(timeout, expire, () => busy === 0);
-  session.onStop(end);
-  responder.exhausted?.then(end);
-  responder.output.onChange = () => responder.output.failure !== undefined && end();
-  const worker = async () => {
-    // Each takes its number first, so that together they take no request too many.
-    while (!over && taken < count) {
-      const sequence = ++taken;
-      const request = await socket.receive();
-      if (request === undefined) return end();
-      session.counts.received++;
-      busy++;
-      inactivity?.touch();
-      await responder.answer(request, sequence);
-      inactivity?.touch();
-      busy--;
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(responder.jobs, count) }, worker));
-  inactivity?.stop();
-  end();
-  if (socket.failure !== undefined) throw socket.failure;
-  if (late) throw new TimeoutError(`no request came for ${timeout! / 1000} s (-w)`);
 }

@@ -1,12 +1,12 @@
 import { Batch } from "../../lib/zmtp/batch.ts";
 import { Req } from "../../lib/zmq/req.ts";
 import examples from "../cheats/req.md" with { type: "text" };
-import { command, group, option } from "../command.ts";
+import { command, flag, group, option } from "../command.ts";
 import { open, planEndpoints } from "../endpoints.ts";
-import { TimeoutError } from "../errors.ts";
+import { EXIT, TimeoutError } from "../errors.ts";
 import type { Source } from "../io/input.ts";
 import { Output } from "../io/output.ts";
-import { diagnostics, ending, input, output, pacing, zeromq } from "../options.ts";
+import { diagnostics, ending, identity, input, output, pacing, probing, zeromq } from "../options.ts";
 import { Pacer, type PacingOptions, repeats } from "../pacer.ts";
 import { outputFailure, styleOf } from "../receiving.ts";
 import { type RecordWriter, recordWriter } from "../records/writer.ts";
@@ -31,6 +31,12 @@ export default command({
         integer(0),
       ),
     }),
+    ...identity,
+    ...probing,
+    ...group("Delivery", {
+      correlate: flag("--correlate", "number the requests, and take only the reply with the right number"),
+      relaxed: flag("--relaxed", "go on with the next request when -w passes without a reply"),
+    }),
     ...diagnostics,
   },
   examples,
@@ -41,7 +47,12 @@ export default command({
     const stdout = new Output(1);
     const writer = recordWriter(stdout, styleOf(session, values, false));
     return session.run(async () => {
-      const socket = new Req(socketOptions(session, values));
+      const socket = new Req({
+        ...socketOptions(session, values),
+        identity: values.identity,
+        probe: values.probeRouter,
+        correlate: values.correlate,
+      });
       await open(session, socket, plan);
       const awaited = { wanted: values.waitPeers ?? 0, count: () => socket.peers };
       await waitForPeers(session, socket, awaited, values.timeout);
@@ -64,13 +75,18 @@ async function askAll(
   source: Source,
   stdout: Output,
   writer: RecordWriter,
-  options: PacingOptions & { readonly count: number | undefined; readonly timeout: number | undefined },
+  options: PacingOptions & {
+    readonly count: number | undefined;
+    readonly timeout: number | undefined;
+    readonly relaxed: boolean | undefined;
+  },
 ): Promise<void> {
   const pacer = new Pacer(session, options);
   const { counts } = session;
   let remaining = options.count ?? Infinity;
   await pacer.start();
   let left = 0;
+  let missed = 0;
   try {
     await askEach();
   } finally {
@@ -82,8 +98,10 @@ async function askAll(
       }
       if (source.cut) left++;
     }
+    left += missed;
     counts.unsent = left;
     if (left > 0) session.reporter.error(`${messages(left)} had no reply`);
+    if (missed > 0) session.exitCode = EXIT.undelivered;
   }
 
   async function askEach(): Promise<void> {
@@ -93,7 +111,16 @@ async function askAll(
         await pacer.turn();
         if (stdout.failure !== undefined || session.stopping) return;
         const frames = batch.copy(at, batch.messageEnd(at));
-        const reply = await ask(session, socket, frames, options.timeout);
+        let reply: Uint8Array[] | undefined;
+        try {
+          reply = await ask(session, socket, frames, options.timeout);
+        } catch (error) {
+          if (!options.relaxed || !(error instanceof TimeoutError)) throw error;
+          session.reporter.warn(`${error.message}: going on with the next request (--relaxed)`);
+          missed++;
+          if (--remaining === 0) return source.cancel();
+          continue;
+        }
         if (reply === undefined) return;
         left--;
         counts.sent++;

@@ -4,7 +4,7 @@ import examples from "../cheats/sub.md" with { type: "text" };
 import { command, group, list, option } from "../command.ts";
 import { open, planEndpoints } from "../endpoints.ts";
 import { checkExec } from "../exec.ts";
-import { diagnostics, ending, exec, output, receiving, zeromq } from "../options.ts";
+import { conflation, diagnostics, ending, exec, output, receiving, zeromq } from "../options.ts";
 import { receiveAll, styleOf } from "../receiving.ts";
 import { Session } from "../session.ts";
 import { socketOptions } from "../socket_options.ts";
@@ -27,6 +27,7 @@ export default command({
     ...output,
     ...ending,
     ...receiving,
+    ...conflation,
     ...exec,
     ...diagnostics,
   },

@@ -9,6 +9,8 @@ export interface FormatInput {
   /** Counts from 1. */
   readonly sequence: number;
   readonly endpoint: string;
+  /** The peer's routing id, where it has one. */
+  readonly routingId?: string;
 }
 
 /** Appends one piece of a message's output. */
@@ -17,8 +19,8 @@ type Step = (input: FormatInput, append: (bytes: Uint8Array) => void) => void;
 const ESCAPES: Record<string, number> = { n: 10, t: 9, r: 13, "0": 0, "\\": 92 };
 
 /**
- * Compiles a template: `%s` payload, `%S` its length, `%R` its length as four bytes, big-endian, `%t` topic, `%pN`
- * frame N from 1 on, `%o` sequence number, `%T` time in milliseconds since 1970, `%e` endpoint, `%%`; `\n`, `\t`,
+ * Compiles a template: `%s` payload, `%S` its length, `%R` its length as four bytes, big-endian, `%t` topic, `%i` routing
+ * id, `%pN` frame N from 1 on, `%o` sequence number, `%T` time in milliseconds since 1970, `%e` endpoint, `%%`; `\n`, `\t`,
  * `\r`, `\0`, `\xNN`, `\\`.
  *
  * @throws {Error} there is no such token
@@ -57,6 +59,8 @@ function step(token: string): Step {
       return (input, append) => append(bigEndian(payloadLength(input)));
     case "t":
       return ({ frames, topicFrames }, append) => topicFrames > 0 ? append(frames[0]!) : undefined;
+    case "i":
+      return ({ routingId }, append) => append(utf8(routingId ?? ""));
     case "h": // ZeroMQ messages have no headers.
       return () => {};
     case "o":
@@ -68,7 +72,7 @@ function step(token: string): Step {
   }
   const part = /^p([1-9]\d*)$/.exec(token);
   if (part === null) {
-    throw new Error(`there is no token '%${token}': there are %s %S %R %t %h %p1 %p2 … %o %T %e and %%`);
+    throw new Error(`there is no token '%${token}': there are %s %S %R %t %i %h %p1 %p2 … %o %T %e and %%`);
   }
   const index = Number(part[1]) - 1;
   return ({ frames }, append) => index < frames.length ? append(frames[index]!) : undefined;
@@ -88,6 +92,7 @@ function payloadLength({ frames, topicFrames }: FormatInput): number {
   return length;
 }
 
-function bigEndian(value: number): Uint8Array {
+/** Four bytes. */
+export function bigEndian(value: number): Uint8Array {
   return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
 }

@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import { messageOf } from "../../lib/errors.ts";
 import { type Batch, MORE } from "../../lib/zmtp/batch.ts";
+import { parseRoutingId } from "./routing_id.ts";
 import type { Splitter } from "./splitter.ts";
 
 /** A message as JSON. Bytes that are not UTF-8 are in the member with `_base64` behind its name. */
@@ -13,6 +14,7 @@ export interface JsonRecord {
   parts?: string[];
   parts_base64?: string[];
   endpoint?: string;
+  routing_id?: string;
 }
 
 /** A line of the input that is no record. */
@@ -42,8 +44,11 @@ export function toRecord(frames: readonly Uint8Array[], hasTopic: boolean, endpo
   return record;
 }
 
-/** @returns the frames of the message that a record stands for; `topic` first, where it has one */
-export function fromRecord(line: string, topic: Uint8Array | undefined): Uint8Array[] {
+/**
+ * @param routed whether the record must say for whom it is: its routing id then comes first
+ * @returns the frames of the message that a record stands for; `topic` in front, where it has one
+ */
+export function fromRecord(line: string, topic: Uint8Array | undefined, routed = false): Uint8Array[] {
   let record: JsonRecord;
   try {
     record = JSON.parse(line);
@@ -61,11 +66,15 @@ export function fromRecord(line: string, topic: Uint8Array | undefined): Uint8Ar
   }
   if (parts !== undefined && body !== undefined) throw new RecordError("it has both a body and parts");
   const frames = parts ?? [body!];
+  if (routed) {
+    if (typeof record.routing_id !== "string") throw new RecordError("it has no member routing_id");
+    frames.unshift(parseRoutingId(record.routing_id));
+  }
   return own === undefined ? frames : [own, ...frames];
 }
 
 /** A splitter for lines of JSON; its batches have a buffer of their own. */
-export function jsonSplitter(topic: Uint8Array | undefined): Splitter {
+export function jsonSplitter(topic: Uint8Array | undefined, routed = false): Splitter {
   let number = 0;
   let buffer = new Uint8Array(64 * 1024);
   let length = 0;
@@ -84,7 +93,7 @@ export function jsonSplitter(topic: Uint8Array | undefined): Splitter {
     try {
       const line = utf8.decode(bytes.subarray(start, end));
       if (line.trim() === "") return;
-      frames = fromRecord(line, topic);
+      frames = fromRecord(line, topic, routed);
     } catch (error) {
       throw new RecordError(`line ${number} of the input is no JSON record: ${messageOf(error)}`);
     }

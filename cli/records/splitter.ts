@@ -27,6 +27,8 @@ export interface TopicRule {
   readonly topic?: Uint8Array | undefined;
   /** What separates a topic of its own from a message's body. */
   readonly separator?: Uint8Array | undefined;
+  /** Whether JSON records say for whom they are. */
+  readonly routed?: boolean;
 }
 
 /** @throws {UsageError} the framing takes no topics */

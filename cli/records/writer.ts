@@ -1,8 +1,9 @@
 import type { Batch } from "../../lib/zmtp/batch.ts";
-import { utf8 } from "../../lib/zmtp/bytes.ts";
+import { concat, utf8 } from "../../lib/zmtp/bytes.ts";
 import type { Output } from "../io/output.ts";
-import { compileFormat } from "./format.ts";
+import { bigEndian, compileFormat } from "./format.ts";
 import { toRecord } from "./json.ts";
+import { formatRoutingId } from "./routing_id.ts";
 import type { Framing } from "./splitter.ts";
 
 /** How messages become bytes. */
@@ -14,6 +15,13 @@ export interface RecordStyle {
   readonly hasTopic: boolean;
   /** What is put between topic and body, when the topic is to be shown. */
   readonly separator?: Uint8Array | undefined;
+  /** The first frame is a routing id, which is shown. */
+  readonly routing?: {
+    /** What is put between the id and the body. */
+    readonly separator: Uint8Array;
+    /** Takes the envelope off the frames behind an id. */
+    open(id: Uint8Array, frames: Uint8Array[]): Uint8Array[];
+  } | undefined;
   /** Called once, when a message of several parts is written in a framing that runs them together. */
   readonly onJoined?: () => void;
 }
@@ -26,6 +34,7 @@ export interface RecordWriter {
 
 /** @throws {Error} the template is wrong */
 export function recordWriter(output: Output, style: RecordStyle): RecordWriter {
+  if (style.routing !== undefined) return routedWriter(output, style, style.routing);
   if (style.format !== undefined) return templateWriter(output, style, style.format);
   switch (style.framing) {
     case "lines":
@@ -38,7 +47,7 @@ export function recordWriter(output: Output, style: RecordStyle): RecordWriter {
       return eachMessage(style, (frames, topicFrames) => {
         const body = frames.slice(topicFrames);
         const length = body.reduce((sum, frame) => sum + frame.length, 0);
-        output.append(Uint8Array.of(length >>> 24, length >>> 16, length >>> 8, length));
+        output.append(bigEndian(length));
         for (const frame of body) output.append(frame);
       });
     case "json":
@@ -112,6 +121,36 @@ function templateWriter(output: Output, style: RecordStyle, template: string): R
   return eachMessage(style, (frames, topicFrames, endpoint) => {
     const input = { frames, topicFrames, endpoint, sequence: ++sequence };
     for (const step of steps) step(input, append);
+  });
+}
+
+/** Messages behind the routing id of their peer. JSON shows every frame, all else the body. */
+function routedWriter(
+  output: Output,
+  style: RecordStyle,
+  routing: NonNullable<RecordStyle["routing"]>,
+): RecordWriter {
+  const steps = style.format === undefined ? undefined : compileFormat(style.format);
+  const append = (bytes: Uint8Array) => output.append(bytes);
+  let sequence = 0;
+  return eachMessage({ ...style, hasTopic: false }, ([id, ...rest], _topicFrames, endpoint) => {
+    const routingId = formatRoutingId(id!);
+    if (style.framing === "json") {
+      const record = { routing_id: routingId, ...toRecord(rest, false, endpoint) };
+      return append(utf8(`${JSON.stringify(record)}\n`));
+    }
+    const frames = routing.open(id!, rest);
+    if (steps !== undefined) {
+      const input = { frames, topicFrames: 0, endpoint, routingId, sequence: ++sequence };
+      for (const step of steps) step(input, append);
+      return;
+    }
+    const line = concat([utf8(routingId), routing.separator, ...frames]);
+    if (style.framing === "u32") append(bigEndian(line.length));
+    append(line);
+    if (style.framing === "lines" || style.framing === "null") {
+      append(Uint8Array.of(style.framing === "lines" ? 0x0a : 0));
+    }
   });
 }
 

@@ -14,7 +14,7 @@ export interface XSubOptions extends SocketOptions {
 
 /**
  * XSUB (RFC 29): a SUB that subscribes by sending messages, 01 or 00 and the topic, and does not filter what comes. Any
- * other message goes to every publisher; where one's queue is full it is dropped.
+ * other message goes to every publisher, once there is one; where one's queue is full it is dropped.
  */
 export class XSub extends Duplex {
   readonly #subscriptions = new Subscriptions();
@@ -41,14 +41,16 @@ export class XSub extends Duplex {
     this.sendBatch(subscriptionMessage(typeof topic === "string" ? utf8(topic) : topic, false));
   }
 
-  /** It takes everything at once: subscriptions are remembered for peers that are to come. */
+  /** Subscriptions are always taken, and remembered for peers that are to come; anything else waits for the first. */
   sendBatch(batch: Batch, from = 0): number {
     const { starts, ends, flags, bytes, frames } = batch;
     while (from < frames) {
       const end = batch.messageEnd(from);
       const head = starts[from]! < ends[from]! ? bytes[starts[from]!]! : 255;
-      if (head > 1 || flags[from] !== 0) this.#forward(batch, from, end);
-      else this.#subscribe(bytes.slice(starts[from]! + 1, ends[from]), head === 1);
+      if (head > 1 || flags[from] !== 0) {
+        if (this.connections.size === 0) break;
+        this.#forward(batch, from, end);
+      } else this.#subscribe(bytes.slice(starts[from]! + 1, ends[from]), head === 1);
       from = end;
     }
     for (const connection of this.connections) connection.outbox.flush();

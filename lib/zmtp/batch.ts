@@ -1,3 +1,5 @@
+import { concat } from "./bytes.ts";
+
 /** Flags of a frame (RFC 37, 2.3). */
 export const MORE = 1;
 export const LONG = 2;
@@ -101,6 +103,21 @@ export class Batch {
     const copies = new Array<Uint8Array>(to - from);
     for (let at = from; at < to; at++) copies[at - from] = this.bytes.slice(this.starts[at], this.ends[at]);
     return copies;
+  }
+
+  /** A batch of messages, whose frames are copied into one buffer. */
+  static ofMessages(messages: readonly (readonly Uint8Array[])[]): Batch {
+    const batch = new Batch();
+    batch.bytes = concat(messages.flat());
+    batch.stable = true;
+    let at = 0;
+    for (const frames of messages) {
+      frames.forEach((frame, index) => {
+        batch.add(at, at + frame.length, index < frames.length - 1 ? MORE : 0);
+        at += frame.length;
+      });
+    }
+    return batch;
   }
 
   /** A batch of one message; the frames are copied into one buffer, and a single one is referred to. */

@@ -61,7 +61,7 @@ describe("-f", () => {
 
   test("a wrong template is a usage error that lists the right ones", async () => {
     const cases: [string, RegExp][] = [
-      ["%z", /--format '%z': there is no token '%z': there are %s %S %R %t %h %p1 %p2/],
+      ["%z", /--format '%z': there is no token '%z': there are %s %S %R %t %i %h %p1 %p2/],
       ["%p0", /there is no token '%p0'/],
       ["%p", /there is no token '%p'/],
       ["\\q", /there is no escape '\\q': there are \\n \\t \\r \\0 \\xNN and \\\\/],

@@ -1,0 +1,47 @@
+import { Dish } from "../../lib/zmq/dish.ts";
+import { utf8 } from "../../lib/zmtp/bytes.ts";
+import examples from "../cheats/dish.md" with { type: "text" };
+import { command, group, list, option } from "../command.ts";
+import { open, planEndpoints } from "../endpoints.ts";
+import { UsageError } from "../errors.ts";
+import { checkExec } from "../exec.ts";
+import { conflation, diagnostics, ending, exec, output, receiving, zeromq } from "../options.ts";
+import { receiveAll, styleOf } from "../receiving.ts";
+import { Session } from "../session.ts";
+import { socketOptions } from "../socket_options.ts";
+import { text, word } from "../values.ts";
+
+const groups = group("Messages", {
+  group: list("-g, --group <name>", "join this group (repeats)", text),
+  separator: option("-K, --key-separator <text>", "print a message's group and this before its body", word),
+});
+
+export default command({
+  argument: ["[endpoint...]", "where to connect; @ in front binds"],
+  options: {
+    ...zeromq,
+    ...groups,
+    ...output,
+    ...ending,
+    ...receiving,
+    ...conflation,
+    ...exec,
+    ...diagnostics,
+  },
+  examples,
+  action(values, operands) {
+    const plan = planEndpoints("dish", "connect", values, operands);
+    if (values.group.length === 0) {
+      throw new UsageError("a dish gets what goes to its groups: join one with -g");
+    }
+    checkExec(values);
+    const session = new Session("dish", values);
+    const separator = values.separator === undefined ? undefined : utf8(values.separator);
+    const style = styleOf(session, values, true, separator);
+    return session.run(async () => {
+      const socket = new Dish(socketOptions(session, values));
+      for (const group of values.group) socket.join(group);
+      await Promise.all([receiveAll(session, socket, style, values), open(session, socket, plan)]);
+    });
+  },
+});

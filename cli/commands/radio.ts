@@ -1,0 +1,30 @@
+import { Radio } from "../../lib/zmq/radio.ts";
+import examples from "../cheats/radio.md" with { type: "text" };
+import { command, group, option } from "../command.ts";
+import { UsageError } from "../errors.ts";
+import { publish, publishing } from "../publishing.ts";
+import { text, word } from "../values.ts";
+
+const groups = group("Messages", {
+  group: option("-g, --group <name>", "send each message to this group", text),
+  separator: option(
+    "-K, --key-separator <text>",
+    "split each line here into group and body; -g is for lines without it",
+    word,
+  ),
+});
+
+export default command({
+  argument: ["[endpoint...]", "where to listen; > in front connects"],
+  options: { ...publishing, ...groups },
+  examples,
+  action(values, operands) {
+    const { group, separator, json } = values;
+    if (group === undefined && separator === undefined && !json) {
+      throw new UsageError("a radio sends to groups: name one with -g, or let -K find it in each line");
+    }
+    return publish("radio", "bind", values, operands, { topic: group, separator }, (options) => {
+      return new Radio(options);
+    });
+  },
+});

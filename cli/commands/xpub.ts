@@ -1,0 +1,33 @@
+import { XPub } from "../../lib/zmq/xpub.ts";
+import examples from "../cheats/xpub.md" with { type: "text" };
+import { command, flag, group, option } from "../command.ts";
+import { conversation } from "../conversing.ts";
+import { conversing } from "../options.ts";
+import { subscribersOf, whenFull } from "../publishing.ts";
+import { SLOW_SUBSCRIBERS } from "../sending.ts";
+import { text } from "../values.ts";
+
+const subscriptions = group("Messages", {
+  all: flag(
+    "--all",
+    "print every subscription and every end of one, not only the first and the last for a topic",
+  ),
+  welcome: option("--welcome <text>", "send this to each new peer at once", text),
+});
+
+export default command({
+  argument: ["[endpoint...]", "where to listen; > in front connects"],
+  options: { ...conversing, ...subscriptions },
+  examples,
+  action(values, operands) {
+    const { all, welcome } = values;
+    return conversation("xpub", values, operands, {
+      usual: "bind",
+      socket: (options) =>
+        new XPub({ ...options, ...whenFull(values), verbose: all ? "all" : undefined, welcome }),
+      dropped: (socket) => [socket.dropped, SLOW_SUBSCRIBERS],
+      awaited: (socket) => subscribersOf(socket, values.waitPeers),
+      onFull: values.onFull === "fail" ? "fail" : "block",
+    });
+  },
+});

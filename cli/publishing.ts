@@ -1,0 +1,58 @@
+import type { FanOutOptions } from "../lib/zmq/fan_out.ts";
+import type { SocketOptions } from "../lib/zmq/options.ts";
+import type { Sender } from "../lib/zmq/sender.ts";
+import { utf8 } from "../lib/zmtp/bytes.ts";
+import type { Values } from "./command.ts";
+import { open, planEndpoints } from "./endpoints.ts";
+import { delivery, diagnostics, ending, input, pacing, zeromq } from "./options.ts";
+import { repeats } from "./pacer.ts";
+import { PATIENCE_MS, sendAll, SLOW_SUBSCRIBERS, tellDropped } from "./sending.ts";
+import { Session } from "./session.ts";
+import { socketOptions } from "./socket_options.ts";
+import { sourceOf } from "./source.ts";
+
+/** What the commands have that send each message to all who want it. */
+export const publishing = { ...zeromq, ...input, ...ending, ...pacing, ...delivery, ...diagnostics };
+
+/** A socket that sends each message to all who want it. */
+export type Publisher = Sender & { readonly subscribers: number; readonly dropped: number };
+
+/** Publishes what the input gives, each message behind its topic or group. */
+export function publish(
+  name: string,
+  usual: "bind" | "connect",
+  values: Values<typeof publishing>,
+  operands: readonly string[],
+  rule: { readonly topic: string | undefined; readonly separator: string | undefined },
+  make: (options: SocketOptions & FanOutOptions) => Publisher,
+): Promise<number> {
+  const plan = planEndpoints(name, usual, values, operands);
+  const source = sourceOf(values, repeats(values), {
+    topic: rule.topic === undefined ? undefined : utf8(rule.topic),
+    separator: rule.separator === undefined ? undefined : utf8(rule.separator),
+  });
+  const session = new Session(name, values);
+  return session.run(async () => {
+    const socket = make({ ...socketOptions(session, values), hwm: values.hwm, ...whenFull(values) });
+    await open(session, socket, plan);
+    // The socket drops for one subscriber at a time, so the sending itself only ever waits.
+    const onFull = values.onFull === "fail" ? "fail" : "block";
+    try {
+      await sendAll(session, socket, source, { ...values, onFull }, subscribersOf(socket, values.waitPeers));
+    } finally {
+      tellDropped(session, socket.dropped, SLOW_SUBSCRIBERS);
+    }
+  });
+}
+
+/** What `--on-full` says of one subscriber: a command waits a moment before it drops. */
+export function whenFull(
+  { onFull }: { readonly onFull: "block" | "drop" | "fail" | undefined },
+): FanOutOptions {
+  return { onFull: onFull === "block" || onFull === "fail" ? "block" : "drop", dropAfter: PATIENCE_MS };
+}
+
+/** Whom a publisher waits for: one subscriber, unless told. */
+export function subscribersOf(socket: { readonly subscribers: number }, waitPeers: number | undefined) {
+  return { wanted: waitPeers ?? 1, count: () => socket.subscribers, asked: waitPeers !== undefined };
+}

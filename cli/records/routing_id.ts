@@ -1,0 +1,23 @@
+/** Routing ids as text, the same in every place: printable UTF-8 as it is, other bytes in hexadecimal behind 0x. */
+import { Buffer } from "node:buffer";
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** `alice`, or `0x0080004129`. What begins with 0x itself, or has blanks or control characters, is in hexadecimal. */
+export function formatRoutingId(id: Uint8Array): string {
+  try {
+    const text = utf8.decode(id);
+    if (/^[^\p{Cc}\p{Z}]+$/u.test(text) && !text.startsWith("0x")) return text;
+  } catch {
+    // Not UTF-8.
+  }
+  return `0x${Buffer.from(id.buffer, id.byteOffset, id.length).toString("hex")}`;
+}
+
+/** @throws {Error} the digits behind 0x are not pairs of hexadecimal ones, or there is nothing */
+export function parseRoutingId(text: string): Uint8Array {
+  if (text === "") throw new Error("a routing id must not be empty");
+  if (!text.startsWith("0x")) return Buffer.from(text, "utf8");
+  if (/^0x([0-9a-fA-F]{2})+$/.test(text)) return Buffer.from(text.slice(2), "hex");
+  throw new Error(`expected pairs of hexadecimal digits behind 0x, as in 0x0080004129: received '${text}'`);
+}

@@ -1,0 +1,83 @@
+/** What `router` and `server` share: conversations by routing id, or an answer to each message from a command. */
+import type { SocketOptions } from "../lib/zmq/options.ts";
+import type { Routing } from "../lib/zmq/routing.ts";
+import { utf8 } from "../lib/zmtp/bytes.ts";
+import { answerAll, execResponder } from "./answering.ts";
+import { group, option, type Values } from "./command.ts";
+import { conversation } from "./conversing.ts";
+import { open, planEndpoints } from "./endpoints.ts";
+import { checkExec } from "./exec.ts";
+import { Output } from "./io/output.ts";
+import { conversing, exec } from "./options.ts";
+import { outputFailure } from "./receiving.ts";
+import { addressedRequests, AddressedSource, Envelopes } from "./routing.ts";
+import { DEFAULT_LINGER_MS, tellDropped } from "./sending.ts";
+import { Session } from "./session.ts";
+import { socketOptions } from "./socket_options.ts";
+import { word } from "./values.ts";
+
+export const routed = {
+  ...conversing,
+  ...exec,
+  ...group("Messages", {
+    separator: option("-K, --key-separator <text>", "what is between routing id and body (a tab)", word),
+  }),
+};
+
+const LOST_PEERS = "peers that were gone or did not keep up";
+
+/** Runs the command: `--exec` answers each message, else stdin has the answers. */
+export function routingAction(
+  name: string,
+  values: Values<typeof routed>,
+  operands: readonly string[],
+  make: (options: SocketOptions) => Routing,
+): Promise<number> {
+  checkExec(values);
+  if (values.exec !== undefined) return answer(name, values, operands, values.exec, make);
+  const separator = utf8(values.separator ?? "\t");
+  return conversation(name, values, operands, {
+    usual: "bind",
+    socket: make,
+    routing(socket) {
+      const envelopes = new Envelopes(socket);
+      return {
+        style: { separator, open: (id, frames) => envelopes.open(id, frames) },
+        source: (source) => new AddressedSource(source, separator, envelopes),
+      };
+    },
+    dropped: (socket) => [socket.dropped, LOST_PEERS],
+  });
+}
+
+function answer(
+  name: string,
+  values: Values<typeof routed>,
+  operands: readonly string[],
+  command: string,
+  make: (options: SocketOptions) => Routing,
+): Promise<number> {
+  const plan = planEndpoints(name, "bind", values, operands);
+  const session = new Session(name, values);
+  const output = new Output(1);
+  const responder = execResponder(session, output, command, values);
+  return session.run(async () => {
+    const socket = make({ ...socketOptions(session, values), hwm: values.hwm });
+    await open(session, socket, plan);
+    try {
+      await answerAll(
+        session,
+        addressedRequests(socket),
+        responder,
+        values.count ?? Infinity,
+        values.timeout,
+      );
+    } finally {
+      session.counts.unsent += await socket.close(values.linger ?? DEFAULT_LINGER_MS);
+      await output.drained();
+      tellDropped(session, socket.dropped, LOST_PEERS);
+    }
+    const failure = outputFailure(session, output);
+    if (failure !== undefined) throw failure;
+  });
+}

@@ -1,0 +1,153 @@
+/** The commands that send and receive at once: pair, dealer, router, xpub, xsub, client and server. */
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import { describe } from "node:test";
+import { tempDir, waitFor } from "../helpers.ts";
+import { PATIENCE, run, start, summaryOf, test } from "./mqcat.ts";
+
+describe("conversations", () => {
+  test("pair - both directions at once, and ^D ends one end after all is sent", async () => {
+    using ours = start(["pair", "@:0"], { open: true });
+    using theirs = start(["pair", await ours.readyEndpoint(), "--transient"], { open: true });
+    ours.write("one\n");
+    theirs.write("a\nb\n");
+    await ours.waitForStdout(/^a\nb\n$/);
+    await theirs.waitForStdout(/^one\n$/);
+    ours.write("last");
+    ours.end();
+    assert.equal((await ours.exit()).code, 0);
+    theirs.end();
+    const { code, stdout } = await theirs.exit();
+    assert.deepEqual([code, stdout.toString()], [0, "one\nlast\n"]);
+  });
+
+  test("pair - a second peer is refused in words, and the first one is not disturbed", async () => {
+    using bound = start(["pair", "@:0", "-n", "1"], { open: true });
+    const endpoint = await bound.readyEndpoint();
+    using first = start(["pair", endpoint, "-v"], { open: true });
+    await first.waitForStderr(/connected: .*PAIR/);
+    using second = start(["pair", endpoint], { open: true });
+    await bound.waitForStderr(/no handshake with .*: a PAIR socket talks to one peer/);
+    first.write("hello\n");
+    first.end();
+    const { code, stdout } = await bound.exit();
+    assert.deepEqual([code, stdout.toString()], [0, "hello\n"]);
+    second.kill();
+  });
+
+  test("pair - with stdin from /dev/null it only receives, and does not end with it", async () => {
+    using bound = start(["pair", "@:0"]);
+    const { code } = await run(["pair", await bound.readyEndpoint()], { stdin: "x\n" });
+    assert.equal(code, 0);
+    await bound.waitForStdout(/^x\n$/);
+    assert.equal(bound.code, undefined);
+    bound.kill("SIGINT");
+    assert.equal((await bound.exit()).code, 130);
+  });
+
+  test("dealer - nothing of a large input is lost in either direction", async () => {
+    const lines = Array.from({ length: 20_000 }, (_, i) => `${i}`).join("\n") + "\n";
+    using router = start(["router", ":0", "-J", "--transient", "--summary"], { open: true });
+    const endpoint = await router.readyEndpoint();
+    const dealer = await run(["dealer", endpoint, "--identity", "d"], { stdin: lines });
+    assert.equal(dealer.code, 0, dealer.stderr);
+    const { stdout, stderr } = await router.exit();
+    const bodies = stdout.toString().trimEnd().split("\n").map((line) => JSON.parse(line));
+    assert.equal(bodies.map(({ body }) => `${body}\n`).join(""), lines);
+    assert.ok(bodies.every(({ routing_id }) => routing_id === "d"));
+    assert.equal(summaryOf(stderr)["received"], 20_000);
+  });
+
+  test("router - -J takes the records that it prints, frame by frame", async () => {
+    using router = start(["router", ":0", "-J", "--transient"], { open: true });
+    const endpoint = await router.readyEndpoint();
+    const args = ["-J", "--identity", "0x0102", "-n", "1"];
+    using dealer = start(["dealer", endpoint, ...args], { open: true });
+    dealer.write('{"parts_base64":["","/w==","AAA="]}\n');
+    const [record] = await router.waitForStdout(/.+\n/);
+    assert.deepEqual(JSON.parse(record!).routing_id, "0x0102");
+    router.write(record!);
+    const { stdout } = await dealer.exit();
+    assert.deepEqual(JSON.parse(stdout.toString()).parts_base64, ["", "/w==", "AAA="]);
+  });
+
+  test("router - what has no routing id ends it with 1, and names the message", async () => {
+    const { code, stderr } = await run(["router", ":0"], { stdin: "0xgg\thello\n" });
+    assert.match(stderr, /message 1 of the input: expected pairs of hexadecimal digits/);
+    assert.equal(code, 1);
+    const plain = await run(["router", ":0"], { stdin: "hello\n" });
+    assert.match(plain.stderr, /message 1 of the input has no routing id/);
+    const record = await run(["router", ":0", "-J"], { stdin: '{"body":"x"}\n' });
+    assert.match(record.stderr, /line 1 of the input is no JSON record: it has no member routing_id/);
+  });
+
+  test("router - a message for nobody is dropped, counted and told; --mandatory ends with 4", async () => {
+    const dropped = await run(["router", ":0", "--summary", "-D", "nobody\thello"]);
+    assert.match(dropped.stderr, /no peer has the routing id 'nobody'/);
+    assert.deepEqual([dropped.code, summaryOf(dropped.stderr)["dropped"]], [5, 1]);
+    const refused = await run(["router", ":0", "--mandatory", "-D", "nobody\thello"]);
+    assert.match(refused.stderr, /no peer has the routing id 'nobody'/);
+    assert.equal(refused.code, 4);
+  });
+
+  test("router - --exec knows the routing id, and answers requests and plain messages", async () => {
+    using router = start(["router", ":0", "--exec", "echo $MQCAT_ROUTING_ID says $(cat)", "-n", "2"]);
+    const endpoint = await router.readyEndpoint();
+    const req = await run(["req", endpoint, "--identity", "asker", "--correlate", "-D", "hello"]);
+    assert.equal(req.stdout.toString(), "asker says hello\n");
+    const dealer = await run(["dealer", endpoint, "--identity", "dealer", "-D", "hi", "-n", "1"]);
+    assert.equal(dealer.stdout.toString(), "dealer says hi\n");
+    assert.equal((await router.exit()).code, 0);
+  });
+
+  test("server - a client's number comes back to it, and to nobody else", async () => {
+    using server = start(["server", ":0", "--transient"], { open: true });
+    const endpoint = await server.readyEndpoint();
+    using quiet = start(["client", endpoint, "-v"], { open: true });
+    await quiet.waitForStderr(/connected/);
+    using client = start(["client", endpoint, "-n", "1"], { open: true });
+    client.write("hello\n");
+    const [, id] = await server.waitForStdout(/^(0x[0-9a-f]{8})\thello\n/);
+    server.write(`${id}\tworld\n`);
+    assert.equal((await client.exit()).stdout.toString(), "world\n");
+    assert.equal(quiet.text, "");
+    quiet.kill();
+  });
+
+  test("req - --relaxed goes on behind a request without a reply, and ends with 5", async () => {
+    using dir = tempDir();
+    const script = `if [ "$(cat)" = lost ]; then until [ -e ${
+      dir.file("go")
+    } ]; do sleep 0.05; done; fi; echo late`;
+    using rep = start(["rep", ":0", "-j", "2", "--exec", script]);
+    const args = ["--correlate", "--relaxed", "-w", "1s", "-D", "lost", "-D", "found"];
+    const { code, stdout, stderr } = await run(["req", await rep.readyEndpoint(), ...args]);
+    assert.deepEqual([code, stdout.toString()], [5, "late\n"], stderr);
+    assert.match(stderr, /1 message had no reply/);
+    await run(["completion", "bash"], { stdout: dir.file("go") });
+    rep.kill();
+  });
+
+  test("dish - without a group, and radio without one, are usage errors", async () => {
+    assert.match((await run(["dish", ":1"])).stderr, /join one with -g/);
+    const { code, stderr } = await run(["radio", ":1", "-D", "x"]);
+    assert.match(stderr, /name one with -g/);
+    assert.equal(code, 2);
+  });
+
+  test("sub - --conflate gives a slow command the newest message", async () => {
+    using dir = tempDir();
+    const first = `[ -e ${dir.file("go")} ] || { touch ${dir.file("began")}; until [ -e ${
+      dir.file("go")
+    } ]; do sleep 0.05; done; }; cat; echo`;
+    using sub = start(["sub", "@:0", "--conflate", "--exec", first, "-n", "2"]);
+    using pub = start(["pub", `>${await sub.readyEndpoint()}`], { open: true });
+    pub.write("1\n");
+    await waitFor(() => fs.existsSync(dir.file("began")), PATIENCE, "the first command");
+    pub.write("2\n3\n4\n");
+    pub.end();
+    assert.equal((await pub.exit()).code, 0);
+    fs.writeFileSync(dir.file("go"), "");
+    assert.equal((await sub.exit()).stdout.toString(), "1\n4\n");
+  });
+});
