@@ -2,8 +2,7 @@ import type { Lane } from "../queue/lane.ts";
 import { RecordView, type RecordView as Record, SEGMENT_HEAD, SOURCE, Targets } from "./record.ts";
 import type { Segment } from "./segment.ts";
 
-/** How much is looked at in one turn, in bytes, and how long the others have the thread then, in milliseconds. */
-const STEP = 1024 * 1024;
+/** How long the others have the thread between two turns of it, in milliseconds. */
 const PAUSE = 2;
 
 /** What compaction needs of the journal. */
@@ -23,14 +22,17 @@ export interface CompactionHost {
  */
 export class Compaction {
   readonly #host: CompactionHost;
+  readonly #step: number;
   readonly #record = new RecordView();
   readonly #targets = new Targets();
   #source: Segment | undefined;
   #offset = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(host: CompactionHost) {
+  /** @param step how much is looked at in one turn, in bytes */
+  constructor(host: CompactionHost, step: number) {
     this.#host = host;
+    this.#step = step;
   }
 
   get active(): boolean {
@@ -49,13 +51,13 @@ export class Compaction {
   }
 
   #schedule(): void {
-    this.#timer = setTimeout(() => this.#step(), PAUSE);
+    this.#timer = setTimeout(() => this.#turn(), PAUSE);
   }
 
-  #step(): void {
+  #turn(): void {
     const source = this.#source!;
     const record = this.#record;
-    const limit = this.#offset + STEP;
+    const limit = this.#offset + this.#step;
     // Nothing is left to copy when the others settled it meanwhile.
     while (this.#offset < source.end && source.live > 0) {
       if (this.#offset >= limit) {

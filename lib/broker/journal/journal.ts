@@ -19,8 +19,8 @@ export { Targets } from "./record.ts";
 export type { Directory, JournalOptions, SyncMode } from "./options.ts";
 
 const MIB = 1024 * 1024;
-/** How often it is looked for a segment to compact, in milliseconds. */
-const LOOK = 50;
+/** The size of a segment without a log, in bytes: small, for one message pins all of it until it is compacted. */
+const MEMORY_SEGMENT = MIB;
 
 /**
  * The messages of all queues, each once. A message is appended for its targets, read as long as one of them has it, and
@@ -50,12 +50,14 @@ export class Journal {
   readonly #segments: Map<number, Segment>;
   /** The segment that was looked for last. */
   #found: Segment = new Segment(0);
-  readonly #memory = new MemoryLog();
+  readonly #memory: MemoryLog;
   /** Undefined without a data directory. */
   readonly #disk: Disk | undefined;
   readonly #record = new RecordView();
   readonly #compaction: Compaction;
-  #looked = 0;
+  /** How much garbage there was when no segment was found to compact: it must grow before the next look. */
+  #fruitless = 0;
+  #memoryFruitless = 0;
   /** What is left in sealed segments without a log, and what was in them, as weights. */
   #liveWeight = 0;
   #weight = 0;
@@ -67,12 +69,13 @@ export class Journal {
     this.#memorySize = options.memorySize ?? 128 * MIB;
     this.#segmentSize = options.segmentSize ?? 16 * MIB;
     this.#garbageSize = options.garbageSize ?? 64 * MIB;
+    this.#memory = new MemoryLog(Math.min(MEMORY_SEGMENT, this.#segmentSize));
     this.#compaction = new Compaction({
       lane: (queueId, lane) => directory.lane(queueId, lane),
       load: (segment, offset, record) => this.#load(segment, offset, record),
       copy: (source, record, targets) => this.#copy(source, record, targets),
       copied: (source, whole) => this.#copied(source, whole),
-    });
+    }, this.#segmentSize / 16);
     if (options.directory === undefined) {
       this.#segments = new Map();
       return;
@@ -294,19 +297,21 @@ export class Journal {
   /** Looks for a segment to compact, when settled messages take too much room. */
   #look(): void {
     if (this.#compaction.active) return;
-    const now = performance.now();
-    if (now - this.#looked < LOOK) return;
-    this.#looked = now;
     const disk = this.#disk;
+    const more = this.#segmentSize / 4;
     let source: Segment | undefined;
     if (disk !== undefined && disk.full === undefined) {
       const garbage = disk.weight - disk.liveWeight;
-      if (garbage > Math.max(this.#garbageSize, disk.liveWeight)) source = this.#emptiest(false);
+      if (garbage > Math.max(this.#garbageSize, disk.liveWeight, this.#fruitless)) {
+        source = this.#emptiest(false);
+        this.#fruitless = source === undefined ? garbage + more : 0;
+      }
     }
-    if (source === undefined) {
-      const garbage = this.#weight - this.#liveWeight;
-      const limit = Math.min(this.#garbageSize, this.#memorySize / 4);
-      if (garbage > Math.max(limit, this.#liveWeight)) source = this.#emptiest(true);
+    const garbage = this.#weight - this.#liveWeight;
+    const limit = Math.min(this.#garbageSize, this.#memorySize / 4);
+    if (source === undefined && garbage > Math.max(limit, this.#liveWeight, this.#memoryFruitless)) {
+      source = this.#emptiest(true);
+      this.#memoryFruitless = source === undefined ? garbage + more : 0;
     }
     if (source !== undefined) this.#compaction.begin(source);
   }

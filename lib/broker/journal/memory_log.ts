@@ -4,18 +4,19 @@ import { appendAll, type Files, logName, remove } from "./files.ts";
 import { SEGMENT_HEAD } from "./record.ts";
 import { FIRST_TRANSIENT, Segment } from "./segment.ts";
 
-/** The size of a segment in memory, in bytes: small, for one message pins all of it until compaction comes. */
-const SIZE = 1024 * 1024;
-
 /** The segments of messages that need not outlive the process. Their records have no sums. */
 export class MemoryLog {
   /** What the segments take of memory, in bytes. */
   size = 0;
   head: Segment | undefined;
-  readonly #buffers = new Buffers(SIZE);
+  readonly #buffers: Buffers;
   /** Sealed segments in memory, the oldest one first. */
   readonly #sealed = new Set<Segment>();
   #nextNumber = FIRST_TRANSIENT;
+
+  constructor(segmentSize: number) {
+    this.#buffers = new Buffers(segmentSize);
+  }
 
   isFull(size: number): boolean {
     const { head } = this;
