@@ -1,6 +1,9 @@
 import { MqcatError } from "../errors.ts";
 import { isHard, type ReplyCode, replyName } from "./reply_codes.ts";
-import { clipText } from "./types/text.ts";
+import { clipText, textLength } from "./types/text.ts";
+
+/** What a short string holds, in bytes. */
+const MAX_TEXT = 255;
 
 /** What an error ends: the channel that it happened on, or the whole connection. */
 export type Scope = "channel" | "connection";
@@ -32,7 +35,9 @@ export class AmqpError extends MqcatError {
     super(scope === "channel" ? "ERR_AMQP_CHANNEL" : "ERR_AMQP_CONNECTION", replyText, options);
     this.scope = scope;
     this.replyCode = replyCode;
-    this.replyText = clipText(replyText, 255);
+    this.replyText = textLength(replyText) <= MAX_TEXT
+      ? replyText
+      : `${clipText(replyText, MAX_TEXT - 3)}...`;
     this.classId = (options.method ?? 0) >>> 16;
     this.methodId = (options.method ?? 0) & 0xffff;
   }

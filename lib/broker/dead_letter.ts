@@ -45,8 +45,9 @@ export function deadLetter(
     death["original-expiration"] = known["original-expiration"];
   }
   const all = [death, ...deaths.filter((other) => other !== known)];
+  const isFirst = headers["x-death"] === undefined;
   headers["x-death"] = all;
-  if (!("x-first-death-reason" in headers)) {
+  if (isFirst) {
     headers["x-first-death-reason"] = reason;
     headers["x-first-death-queue"] = queue.name;
     headers["x-first-death-exchange"] = origin.exchange;

@@ -26,7 +26,8 @@ export class Publisher {
    *
    * @param message valid during the call
    * @param scan of its properties
-   * @throws {AmqpError} 404: there is no such exchange; 403: it is internal; 406: the expiration is no number
+   * @returns whether no queue refused it
+   * @throws {AmqpError} what `check` throws
    */
   publish(
     channel: Channel,
@@ -35,32 +36,50 @@ export class Publisher {
     mandatory: boolean,
     message: EncodedMessage,
     scan: PropertyScan,
-  ): void {
+  ): boolean {
     const broker = this.#broker;
     const { connection, publishing } = channel;
     if (exchange === "" && broker.directReplies.has(routingKey)) {
       broker.directReplies.deliver(routingKey, message);
-      return publishing.confirm(true, 0);
+      publishing.confirm(true, 0);
+      return true;
     }
-    const ttl = timeToLive(scan);
-    connection.vhost.checkPublish(exchange);
+    const ttl = this.check(channel, exchange, scan);
     const routes = this.#routes;
     connection.vhost.route(exchange, routingKey, scan, routes);
     if (routes.length === 0) {
       if (mandatory) {
-        connection.encoder.return(channel.number, 312, "NO_ROUTE", message);
+        const returned = routes.blindCopies ? withoutHeader(message, "BCC") : message;
+        connection.encoder.return(channel.number, 312, "NO_ROUTE", returned);
         connection.touch();
       }
-      return publishing.confirm(true, 0);
+      publishing.confirm(true, 0);
+      return true;
     }
     const { blocked } = broker;
     if (blocked !== undefined) {
       connection.hold(blocked);
       // Told at once; who does not ask for confirms has what came before the hold, kept in memory.
-      if (publishing.confirms !== undefined) return publishing.confirm(false, 0);
+      if (publishing.confirms !== undefined) {
+        publishing.confirm(false, 0);
+        return false;
+      }
     }
     const taken = this.#enqueue(routes, message, scan, ttl);
     publishing.confirm(taken, this.#position);
+    return taken;
+  }
+
+  /**
+   * What is wrong with a message whatever becomes of it.
+   *
+   * @returns how long it may live, in milliseconds
+   * @throws {AmqpError} 404: there is no such exchange; 403: it is internal; 406: the expiration is no number
+   */
+  check(channel: Channel, exchange: string, scan: PropertyScan): number {
+    const ttl = timeToLive(scan);
+    channel.connection.vhost.checkPublish(exchange);
+    return ttl;
   }
 
   /** Publishes for the broker itself; the routing decides alone. */

@@ -1,5 +1,6 @@
 import { HandshakeTimeoutError, ProtocolError, UnreachableError } from "../../errors.ts";
 import type { ByteStream, StreamSink } from "../../transport/stream.ts";
+import { amqpError } from "../amqp_error.ts";
 import { METHOD } from "../frame.ts";
 import { FrameDecoder, type FrameSink, type Role } from "../frame_decoder.ts";
 import type { Method } from "../method_args.ts";
@@ -22,6 +23,7 @@ export class FrameReader implements StreamSink, FrameSink {
   readonly #timer: ReturnType<typeof setTimeout>;
   #unread: Frame[] = [];
   #hasHeader = false;
+  readonly #role: Role;
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
   #writing = false;
@@ -34,6 +36,7 @@ export class FrameReader implements StreamSink, FrameSink {
    */
   constructor(stream: ByteStream, timeout: number, role: Role = "client") {
     this.#stream = stream;
+    this.#role = role;
     this.decoder = new FrameDecoder(role, this);
     this.#timer = setTimeout(
       () => this.fail(new HandshakeTimeoutError(`The handshake did not finish within ${timeout / 1000} s`)),
@@ -89,6 +92,9 @@ export class FrameReader implements StreamSink, FrameSink {
       const frame = this.#unread.shift();
       if (frame?.type === METHOD && frame.channel === 0) {
         return decodeMethod(frame.payload, 0, frame.payload.length);
+      }
+      if (frame !== undefined && frame.channel > 0 && this.#role === "server") {
+        throw amqpError(505, `a frame of channel ${frame.channel} came before the connection was open`);
       }
       if (frame !== undefined) continue;
       if (this.#failure !== undefined) throw this.#failure;

@@ -41,10 +41,10 @@ export class Channel {
       if (type !== METHOD) this.publishing.onContent(type, bytes, start, end);
       else if (method === BASIC_PUBLISH) this.publishing.begin(bytes, start, end);
       else if (method === BASIC_ACK || method === BASIC_NACK || method === BASIC_REJECT) {
-        this.publishing.expectNoContent(method);
+        this.publishing.expectNoContent();
         this.consuming.settle(method, bytes, start, end);
       } else {
-        this.publishing.expectNoContent(method);
+        this.publishing.expectNoContent();
         handle(this, decodeMethod(bytes, start, end));
       }
     } catch (error) {

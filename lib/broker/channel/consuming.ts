@@ -3,6 +3,7 @@ import { AckFields } from "../../amqp/basic_fields.ts";
 import type { EncodedMessage } from "../../amqp/frame_encoder.ts";
 import { BASIC_ACK, BASIC_DELIVER } from "../../amqp/methods.ts";
 import { type FieldTable, integerOf } from "../../amqp/types/field_value.ts";
+import { resource, typeName } from "../arguments.ts";
 import { withDeliveryCount } from "../dead_letter.ts";
 import { replyFor } from "../errors.ts";
 import { Consumer, type ConsumingChannel } from "../queue/consumer.ts";
@@ -50,18 +51,26 @@ export class Consuming implements ConsumingChannel {
       (this.globalPrefetch === 0 || this.#consumed < this.globalPrefetch);
   }
 
-  /** @throws {AmqpError} 530: the tag is taken; 403: somebody consumes exclusively */
+  /** @throws {AmqpError} 530: the tag is taken; 403: somebody consumes exclusively; 406, 540: it cannot be so */
   consume(queue: Queue, args: ConsumeArgs): Consumer {
     const tag = args.consumerTag || `amq.ctag-${randomName()}`;
     if (this.consumers.has(tag)) throw amqpError(530, `attempt to reuse consumer tag '${tag}'`);
-    if (queue.consumers.exclusive || args.exclusive && queue.consumers.size > 0) {
-      const { name, vhost } = queue.definition;
-      throw amqpError(403, `queue '${name}' in vhost '${vhost}' in exclusive use`);
+    const { definition: { name, vhost }, settings } = queue;
+    const what = resource("queue", name, vhost);
+    if (
+      queue.consumers.exclusive ||
+      args.exclusive && (queue.consumers.size > 0 || settings.singleActiveConsumer)
+    ) throw amqpError(403, `${what} in exclusive use`);
+    if (settings.type === "quorum" && this.globalPrefetch > 0) {
+      throw amqpError(540, `${what} does not support global qos`);
     }
     const given = args.arguments["x-priority"];
     const priority = integerOf(given) ?? 0;
     if (given !== undefined && integerOf(given) === undefined) {
-      throw amqpError(406, `invalid arg 'x-priority' for consumer '${tag}': it must be an integer`);
+      throw amqpError(
+        406,
+        `invalid arg 'x-priority' for ${what}: "expected integer, got ${typeName(given)}"`,
+      );
     }
     const consumer = new Consumer(queue, this, {
       tag,
@@ -146,12 +155,17 @@ export class Consuming implements ConsumingChannel {
   }
 
   /** @throws {AmqpError} 406: the tag is unknown, or settled already */
+  check(tag: number, multiple: boolean): void {
+    if (!(multiple && tag === 0) && this.deliveries.slotOf(tag) < 0) throw unknownTag(tag);
+  }
+
+  /** @throws {AmqpError} 406: the tag is unknown, or settled already */
   apply(outcome: Outcome, tag: number, multiple: boolean): void {
     const { deliveries } = this;
     // 0 stands for all that there are (AMQP 0-9-1 reference, basic.ack).
     if (multiple && tag === 0) return this.#settleUpTo(outcome, deliveries.last);
     const slot = deliveries.slotOf(tag);
-    if (slot < 0) throw amqpError(406, `unknown delivery tag ${tag}`);
+    if (slot < 0) throw unknownTag(tag);
     if (multiple) this.#settleUpTo(outcome, tag);
     else this.#settle(outcome, tag, slot);
   }
@@ -204,6 +218,10 @@ export class Consuming implements ConsumingChannel {
     // Room on the channel is room for its other consumers, too.
     if (this.globalPrefetch > 0 && this.consumers.size > 1) this.wakeQueues();
   }
+}
+
+function unknownTag(tag: number): Error {
+  return amqpError(406, `unknown delivery tag ${tag}`);
 }
 
 /** A name that nobody else has: 22 characters of 128 random bits, as RabbitMQ's are. */

@@ -37,6 +37,11 @@ export class DirectReplies {
     return this.#addresses.get(channel);
   }
 
+  /** Whether this name can be looked for as if it were a queue's. */
+  isQueue(name: string): boolean {
+    return name === REPLY_TO || this.#channels.has(name);
+  }
+
   /** Whether somebody waits for replies at an address. */
   has(address: string): boolean {
     return this.#channels.has(address);
@@ -48,7 +53,8 @@ export class DirectReplies {
     if (target === undefined) return false;
     const { channel: { connection, consuming, number }, consumerTag } = target;
     if (!connection.writable) return true;
-    connection.encoder.deliver(number, consumerTag, consuming.deliveries.skip(), false, message);
+    // Nobody acknowledges it, so it uses up no tag.
+    connection.encoder.deliver(number, consumerTag, consuming.deliveries.last + 1, false, message);
     connection.touch();
     return true;
   }

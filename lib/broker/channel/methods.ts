@@ -57,14 +57,12 @@ export function handle(channel: Channel, method: Method): void {
     case "tx.select":
       return selectTransactions(channel);
     case "tx.commit":
-      transactionOf(channel).commit();
-      channel.connection.broker.syncThisTurn();
-      return channel.send("tx.commit-ok", {});
+      return commit(channel);
     case "tx.rollback":
       transactionOf(channel).rollback();
       return channel.send("tx.rollback-ok", {});
     default:
-      throw amqpError(503, `unexpected method ${method.name}`, { method: methodId(method.name) });
+      throw amqpError(503, "unimplemented method", { method: methodId(method.name) });
   }
 }
 
@@ -104,19 +102,20 @@ function bindExchange(
 function declareQueue(channel: Channel, args: MethodArgs<"queue.declare">): void {
   const { connection } = channel;
   const { vhost, access } = connection;
-  const name = args.queue !== "" || !args.passive ? args.queue : channel.queueName("");
   let queue: Queue;
   if (args.passive) {
-    queue = vhost.declareQueue({ ...args, queue: name }, connection);
+    // A server that is asked can see so whether the client still waits for its reply.
+    if (connection.broker.directReplies.isQueue(args.queue)) return declareReplies(channel, args);
+    queue = vhost.declareQueue(args, connection);
   } else {
-    const chosen = name === "" ? `amq.gen-${randomName()}` : name;
+    const chosen = args.queue === "" ? `amq.gen-${randomName()}` : args.queue;
     access.check("configure", "queue", chosen);
     const exchange = args.arguments["x-dead-letter-exchange"];
     if (typeof exchange === "string") {
       access.check("read", "queue", chosen);
       access.check("write", "exchange", exchange);
     }
-    queue = vhost.declareQueue({ ...args, queue: name }, connection, chosen);
+    queue = vhost.declareQueue(args, connection, chosen);
     if (queue.definition.exclusive) connection.exclusiveQueues.add(queue);
   }
   queue.touch();
@@ -127,6 +126,10 @@ function declareQueue(channel: Channel, args: MethodArgs<"queue.declare">): void
     messageCount: queue.ready,
     consumerCount: queue.consumers.size,
   });
+}
+
+function declareReplies(channel: Channel, { queue, noWait }: MethodArgs<"queue.declare">): void {
+  if (!noWait) channel.send("queue.declare-ok", { queue, messageCount: 0, consumerCount: 1 });
 }
 
 function bindQueue(
@@ -163,10 +166,11 @@ function deleteQueue(channel: Channel, args: MethodArgs<"queue.delete">): void {
 function qos(channel: Channel, { prefetchSize, prefetchCount, global }: MethodArgs<"basic.qos">): void {
   if (prefetchSize > 0) throw amqpError(540, `prefetch_size!=0 (${prefetchSize})`);
   const { consuming } = channel;
-  if (global) consuming.globalPrefetch = prefetchCount;
-  else consuming.prefetch = prefetchCount;
+  // Asking for the one ends the other, as in RabbitMQ.
+  consuming.globalPrefetch = global ? prefetchCount : 0;
+  if (!global) consuming.prefetch = prefetchCount;
   channel.send("basic.qos-ok", {});
-  if (global) consuming.wakeQueues();
+  consuming.wakeQueues();
 }
 
 function consume(channel: Channel, args: MethodArgs<"basic.consume">): void {
@@ -222,6 +226,13 @@ function selectTransactions(channel: Channel): void {
   }
   channel.transaction ??= new Transaction(channel);
   channel.send("tx.select-ok", {});
+}
+
+function commit(channel: Channel): void {
+  const complete = transactionOf(channel).commit();
+  channel.connection.broker.syncThisTurn();
+  if (!complete) throw amqpError(406, "partial tx completion");
+  channel.send("tx.commit-ok", {});
 }
 
 function transactionOf({ transaction }: Channel): Transaction {

@@ -1,8 +1,8 @@
-import { amqpError } from "../../amqp/amqp_error.ts";
+import { type AmqpError, amqpError } from "../../amqp/amqp_error.ts";
 import { ContentHeader, PublishFields } from "../../amqp/basic_fields.ts";
 import { BODY, HEADER } from "../../amqp/frame.ts";
 import type { EncodedMessage } from "../../amqp/frame_encoder.ts";
-import { methodName } from "../../amqp/method_codec.ts";
+import { BASIC_PUBLISH } from "../../amqp/methods.ts";
 import { PropertyScan } from "../../amqp/property_scan.ts";
 import { copyBytes } from "../../amqp/write_buffer.ts";
 import type { Channel } from "./channel.ts";
@@ -59,7 +59,7 @@ export class Publishing {
 
   /** `basic.publish`: its content follows. */
   begin(bytes: Uint8Array, start: number, end: number): void {
-    if (this.#expected !== METHOD) this.#outOfTurn("basic.publish");
+    this.expectNoContent();
     const fields = this.#fields;
     fields.read(bytes, start, end);
     if (fields.immediate) throw amqpError(540, "immediate=true");
@@ -76,12 +76,12 @@ export class Publishing {
   onContent(type: number, bytes: Uint8Array, start: number, end: number): void {
     if (type === HEADER && this.#expected === CONTENT_HEADER) this.#onHeader(bytes, start, end);
     else if (type === BODY && this.#expected === CONTENT_BODY) this.#onBody(bytes, start, end);
-    else this.#outOfTurn(type === HEADER ? "a content header" : "a content body");
+    else throw this.#outOfTurn();
   }
 
   /** Any other method: no content may be under way. */
-  expectNoContent(method: number): void {
-    if (this.#expected !== METHOD) this.#outOfTurn(methodName(method) ?? "a method");
+  expectNoContent(): void {
+    if (this.#expected !== METHOD) throw this.#outOfTurn();
   }
 
   release(): void {
@@ -162,6 +162,7 @@ export class Publishing {
       scan.read(message.head, message.propertiesStart, message.propertiesEnd);
     }
     if (channel.transaction !== undefined) {
+      broker.publisher.check(channel, exchange, scan);
       channel.transaction.publish(exchange, routingKey, mandatory, message);
     } else broker.publisher.publish(channel, exchange, routingKey, mandatory, message, scan);
   }
@@ -177,10 +178,14 @@ export class Publishing {
     return message.head;
   }
 
-  #outOfTurn(what: string): never {
-    const expected = this.#expected === METHOD
-      ? "a method"
-      : `a content ${this.#expected === CONTENT_HEADER ? "header" : "body"} for basic.publish`;
-    throw amqpError(505, `expected ${expected}, got ${what} instead`);
+  /** The error for a frame that is not the one that must come next; it is blamed on the publish under way. */
+  #outOfTurn(): AmqpError {
+    if (this.#expected === METHOD) {
+      return amqpError(505, "expected method frame, got non method frame instead");
+    }
+    const explanation = this.#expected === CONTENT_HEADER
+      ? "expected content header for class 60, got non content header frame instead"
+      : "expected content body, got non content body frame instead";
+    return amqpError(505, explanation, { method: BASIC_PUBLISH });
   }
 }

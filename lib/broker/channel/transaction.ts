@@ -40,7 +40,9 @@ export class Transaction {
     this.#publishes.push({ exchange, routingKey, mandatory, message: copyMessage(message) });
   }
 
+  /** @throws {AmqpError} 406: the tag is unknown; 506: as above */
   settle(outcome: Outcome, tag: number, multiple: boolean): void {
+    this.#channel.consuming.check(tag, multiple);
     if (this.#settlements.length === MAX_MESSAGES) throw tooLarge();
     this.#settlements.push({ outcome, tag, multiple });
   }
@@ -48,20 +50,23 @@ export class Transaction {
   /**
    * Does all of it.
    *
+   * @returns whether no queue refused a message
    * @throws {AmqpError} 404: an exchange is gone; 406: a delivery tag is unknown
    */
-  commit(): void {
+  commit(): boolean {
     const channel = this.#channel;
     const publishes = this.#publishes;
     const settlements = this.#settlements;
     this.rollback();
     const { publisher } = channel.connection.broker;
     const scan = new PropertyScan();
+    let complete = true;
     for (const { exchange, routingKey, mandatory, message } of publishes) {
       scan.read(message.head, message.propertiesStart, message.propertiesEnd);
-      publisher.publish(channel, exchange, routingKey, mandatory, message, scan);
+      complete = publisher.publish(channel, exchange, routingKey, mandatory, message, scan) && complete;
     }
     for (const { outcome, tag, multiple } of settlements) channel.consuming.apply(outcome, tag, multiple);
+    return complete;
   }
 
   /** Forgets all of it; what was delivered stays unacknowledged. */

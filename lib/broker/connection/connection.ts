@@ -49,6 +49,8 @@ export class Connection implements StreamSink, FrameSink {
   /** Whether it has published while the broker takes no messages. */
   held = false;
 
+  /** Channels that are open. */
+  #open = 0;
   readonly #stream: ByteStream;
   readonly #decoder: FrameDecoder;
   #flight: Uint8Array | undefined;
@@ -149,7 +151,8 @@ export class Connection implements StreamSink, FrameSink {
       if (this.#closing !== undefined) return;
       const channel = this.channels[number];
       if (channel !== undefined) channel.onFrame(type, method, bytes, start, end);
-      else if (method === CHANNEL_OPEN) this.#open(number);
+      else if (method === CHANNEL_OPEN) this.#openChannel(number);
+      else if (type !== METHOD) throw amqpError(505, "expected method frame, got non method frame instead");
       else if (method !== CHANNEL_CLOSE_OK) throw amqpError(504, "expected 'channel.open'", { method });
     } catch (error) {
       // Not up through the decoder, which would lose its position, and with it the client's answer.
@@ -233,6 +236,7 @@ export class Connection implements StreamSink, FrameSink {
   /** A channel is over, and its number free. */
   forget(channel: Channel): void {
     this.channels[channel.number] = undefined;
+    this.#open--;
   }
 
   /** Handles input within one turn of the broker; input that is no AMQP ends the connection. */
@@ -268,21 +272,19 @@ export class Connection implements StreamSink, FrameSink {
         return this.touch();
     }
     if (this.#closing === undefined) {
-      throw amqpError(503, `${name} is not expected here`, { method: methodId(name) });
+      throw amqpError(504, "unexpected method in connection state running", { method: methodId(name) });
     }
   }
 
-  #open(number: number): void {
-    if (this.channelMax > 0 && number > this.channelMax) {
+  #openChannel(number: number): void {
+    if (this.channelMax > 0 && this.#open >= this.channelMax) {
       throw amqpError(
         530,
-        `number of channels opened (${number}) has reached the negotiated channel_max (${this.channelMax})`,
-        {
-          method: CHANNEL_OPEN,
-        },
+        `number of channels opened (${this.#open}) has reached the negotiated channel_max (${this.channelMax})`,
       );
     }
     this.channels[number] = new Channel(this, number);
+    this.#open++;
     this.encoder.method(number, "channel.open-ok", {});
     this.touch();
   }

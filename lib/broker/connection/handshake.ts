@@ -188,7 +188,8 @@ async function sayGoodbye(
         await reader.sayLast(PROTOCOL_HEADER);
       }
     } else if (error instanceof LoginRefused ? error.wantsClose : error instanceof AmqpError) {
-      encoder.method(0, "connection.close", replyFor(error, method));
+      // A login that is refused is no method's fault, as RabbitMQ has it.
+      encoder.method(0, "connection.close", replyFor(error, error instanceof LoginRefused ? 0 : method));
       await reader.sayLast(encoder.out.take());
     }
   } catch (failure) {

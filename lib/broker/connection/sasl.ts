@@ -14,8 +14,9 @@ export interface Credentials {
  */
 export function readCredentials(mechanism: string, response: Uint8Array): Credentials {
   if (mechanism === "PLAIN") {
-    const [, name, password, ...rest] = splitAtNul(response);
-    if (name === undefined || password === undefined || rest.length > 0) {
+    const [identity, name, password, ...rest] = splitAtNul(response);
+    // Nobody may act for somebody else, so nobody may ask to.
+    if (identity!.length > 0 || name === undefined || password === undefined || rest.length > 0) {
       throw amqpError(501, "the response of PLAIN is malformed");
     }
     return { name: new TextDecoder().decode(name), password };

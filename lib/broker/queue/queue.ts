@@ -212,6 +212,7 @@ export class Queue {
       if (returns > this.settings.deliveryLimit) return this.#drop(lane, seq, "delivery_limit");
     }
     this.lanes[lane]!.giveBack(seq);
+    if (this.settings.overflow === "drop-head" && this.#isOver(0, 0)) this.#dropHead();
     this.#host.wake(this);
   }
 
@@ -282,9 +283,14 @@ export class Queue {
 
   #makeRoom(): void {
     this.dispatch();
-    for (let at = 0; at < this.lanes.length && this.#isOver(0, 0);) {
+    this.#dropHead();
+  }
+
+  /** Drops what would be delivered next until the rest has room, as RabbitMQ does (priority.html, maxlength.html). */
+  #dropHead(): void {
+    for (let at = this.lanes.length - 1; at >= 0 && this.#isOver(0, 0);) {
       const seq = this.lanes[at]!.take();
-      if (seq < 0) at++;
+      if (seq < 0) at--;
       else this.#drop(at, seq, "maxlen");
     }
   }

@@ -31,6 +31,22 @@ type Check = (value: FieldValue, args: FieldTable) => string | undefined;
 const TYPES = ["classic", "quorum"];
 const OVERFLOWS = ["drop-head", "reject-publish", "reject-publish-dlx"];
 
+const OF_STREAMS = ["x-max-age", "x-stream-max-segment-size-bytes", "x-initial-cluster-size"];
+
+/** Arguments that RabbitMQ knows, and refuses for queues of a type. */
+const FOREIGN = {
+  classic: [
+    "x-delivery-limit",
+    "x-dead-letter-strategy",
+    "x-quorum-initial-group-size",
+    "x-queue-leader-locator",
+    "x-max-in-memory-length",
+    "x-max-in-memory-bytes",
+    ...OF_STREAMS,
+  ],
+  quorum: ["x-max-priority", "x-queue-mode", "x-queue-version", "x-queue-master-locator", ...OF_STREAMS],
+};
+
 /** What is wrong with an argument, in the words of RabbitMQ's own terms; undefined when nothing is. */
 const CHECKS: Readonly<Record<string, Check>> = {
   "x-message-ttl": (value) => wholeNumber(value) ?? tooLarge(value),
@@ -43,9 +59,12 @@ const CHECKS: Readonly<Record<string, Check>> = {
   "x-dead-letter-exchange": text,
   "x-dead-letter-routing-key": (value, args) =>
     text(value) ?? ("x-dead-letter-exchange" in args ? undefined : "routing_key_but_no_dlx_defined"),
-  "x-overflow": (value) => oneOf(value, OVERFLOWS),
-  "x-queue-mode": (value) => oneOf(value, ["default", "lazy"]),
-  "x-queue-type": (value) => oneOf(value, TYPES),
+  "x-overflow": (value) =>
+    text(value) ?? (OVERFLOWS.includes(value as string) ? undefined : "invalid_overflow"),
+  "x-queue-mode": (value) => oneOf(value, ["default", "lazy"], "queue mode"),
+  "x-queue-type": (value) => oneOf(value, TYPES, "queue type"),
+  "x-queue-version": (value) =>
+    wholeNumber(value) ?? oneOf(String(integerOf(value)), ["1", "2"], "queue version"),
   "x-single-active-consumer": (value) =>
     typeof value === "boolean" ? undefined : `{unacceptable_type,${typeName(value)}}`,
 };
@@ -59,6 +78,12 @@ export function parseSettings(name: string, vhost: string, args: FieldTable): Qu
   const what = resource("queue", name, vhost);
   if (args["x-queue-type"] === "stream") {
     throw amqpError(540, `${what}: this broker has no streams (declare it as classic or quorum)`);
+  }
+  const type = args["x-queue-type"] === "quorum" ? "quorum" : "classic";
+  for (const argument of FOREIGN[type]) {
+    if (argument in args) {
+      throw amqpError(406, `invalid arg '${argument}' for ${what} of queue type rabbit_${type}_queue`);
+    }
   }
   for (const [argument, check] of Object.entries(CHECKS)) {
     const value = args[argument];
@@ -81,13 +106,13 @@ export function parseSettings(name: string, vhost: string, args: FieldTable): Qu
     maxPriority: number("x-max-priority", 0),
     singleActiveConsumer: args["x-single-active-consumer"] === true,
     deliveryLimit: number("x-delivery-limit", Infinity),
-    type: args["x-queue-type"] === "quorum" ? "quorum" : "classic",
+    type,
   };
 }
 
 function wholeNumber(value: FieldValue): string | undefined {
   const number = integerOf(value);
-  if (number === undefined) return `{unacceptable_type,${typeName(value)}}`;
+  if (number === undefined) return `"expected integer, got ${typeName(value)}"`;
   return number < 0 ? `{value_negative,${number}}` : undefined;
 }
 
@@ -99,7 +124,6 @@ function text(value: FieldValue): string | undefined {
   return typeof value === "string" ? undefined : `{unacceptable_type,${typeName(value)}}`;
 }
 
-function oneOf(value: FieldValue, values: readonly string[]): string | undefined {
-  if (typeof value !== "string") return `{unacceptable_type,${typeName(value)}}`;
-  return values.includes(value) ? undefined : `expected one of ${values.join(", ")}: received '${value}'`;
+function oneOf(value: FieldValue, values: readonly string[], what: string): string | undefined {
+  return text(value) ?? (values.includes(value as string) ? undefined : `"unsupported ${what} '${value}'"`);
 }
