@@ -1,20 +1,25 @@
-/** Scripts against RabbitMQ: what it says is what our broker has to say. */
+/**
+ * RabbitMQ is the oracle: the same scripts run against it and against our broker, in memory and on disk, and what both
+ * say must be the same, but for what a case names as a difference.
+ */
 import assert from "node:assert/strict";
 import { after, describe } from "node:test";
+import { Broker } from "../../../lib/broker/broker.ts";
+import { importDefinitions } from "../../../lib/broker/definitions.ts";
+import { tempDir } from "../../helpers.ts";
 import { rabbitMq, stopRabbitMq, test } from "../rabbitmq.ts";
-import { type Case, run, type Target } from "./case.ts";
-import { binding } from "./cases/binding.ts";
-import { channel } from "./cases/channel.ts";
-import { connection } from "./cases/connection.ts";
-import { exchange } from "./cases/exchange.ts";
-import { queue } from "./cases/queue.ts";
+import type { Target } from "./case.ts";
+import { CASES } from "./cases/mod.ts";
+import { Comparison } from "./compare.ts";
 import { DEFINITIONS } from "./definitions.ts";
 
-after(stopRabbitMq);
+const dir = tempDir();
+const brokers: Broker[] = [];
 
-const CASES = [...connection, ...channel, ...exchange, ...binding, ...queue];
-/** How many cases run at a time: many wait for what only time brings. */
-const POOL = 8;
+after(async () => {
+  await Promise.all([stopRabbitMq(), ...brokers.map((broker) => broker.close())]);
+  dir.remove();
+});
 
 /** RabbitMQ with the users that the cases need. */
 async function oracle(): Promise<Target> {
@@ -24,31 +29,28 @@ async function oracle(): Promise<Target> {
   return { name: "RabbitMQ", url: rabbit.url };
 }
 
-let outcomes: Promise<Map<Case, Promise<string[]>>> | undefined;
+async function ours(name: string, options: Parameters<typeof Broker.open>[0]): Promise<Target> {
+  const broker = await Broker.open(options);
+  brokers.push(broker);
+  importDefinitions(broker, DEFINITIONS);
+  return { name, url: await broker.listen("amqp://127.0.0.1:0") };
+}
 
-/** Runs all cases, a few at a time; the outcome of each can be waited for. */
-async function start(): Promise<Map<Case, Promise<string[]>>> {
-  const target = await oracle();
-  const left = [...CASES];
-  const settled = new Map<Case, Promise<string[]>>();
-  const resolvers = new Map<Case, (outcome: Promise<string[]>) => void>();
-  for (const one of left) settled.set(one, new Promise((resolve) => resolvers.set(one, resolve)));
-  const work = async () => {
-    for (let one; (one = left.shift()) !== undefined;) {
-      const outcome = run(one, target);
-      resolvers.get(one)!(outcome);
-      await outcome.catch(() => {});
-    }
-  };
-  for (let worker = 0; worker < POOL; worker++) void work();
-  return settled;
+let comparison: Promise<Comparison> | undefined;
+
+async function start(): Promise<Comparison> {
+  const [rabbit, ...own] = await Promise.all([
+    oracle(),
+    ours("ours in memory", {}),
+    ours("ours on disk", { data: dir.path, sync: "flush" }),
+  ]);
+  return new Comparison(CASES, rabbit, own);
 }
 
 describe("AMQP behaviour", () => {
   for (const one of CASES) {
     test(one.name, async () => {
-      const said = await (await (outcomes ??= start())).get(one)!;
-      assert.ok(Array.isArray(said));
+      await (await (comparison ??= start())).outcome(one);
     });
   }
 });

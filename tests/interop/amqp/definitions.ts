@@ -1,6 +1,7 @@
 /** The users and virtual hosts that the cases log in with, in the form in which RabbitMQ exports its definitions. */
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
+import type { Json } from "../../../lib/broker/json/table.ts";
 
 /** A salt of four bytes, and the SHA-256 of salt and password. */
 function hashed(password: string): string {
@@ -9,7 +10,7 @@ function hashed(password: string): string {
   return Buffer.concat([salt, digest]).toString("base64");
 }
 
-function user(name: string): Record<string, unknown> {
+function user(name: string): { [name: string]: Json } {
   return {
     name,
     password_hash: hashed(name),
@@ -20,7 +21,7 @@ function user(name: string): Record<string, unknown> {
 }
 
 /** Each user's password is its name. */
-export const DEFINITIONS = {
+export const DEFINITIONS: { [name: string]: Json } = {
   rabbit_version: "3.10.8",
   // Has no permissions in any virtual host; in none of its names; in some of them.
   users: [user("nobody"), user("none"), user("limited")],

@@ -41,11 +41,25 @@ export const channel = cases("channel", {
     const peer = await on.connect();
     await peer.use(3).refused(504, "channel.close", { replyCode: 200 });
   },
-  "close-ok of a channel that is not open": async (on) => {
-    const peer = await on.connect();
-    peer.use(3).send("channel.close-ok");
-    await peer.zero.closed(504);
-  },
+  "close-ok of a channel that is not open": [
+    async (on) => {
+      const peer = await on.connect();
+      peer.use(3).send("channel.close-ok");
+      // RabbitMQ finds out in a process of its own, while other methods are answered.
+      const closed = () => peer.received.find(({ name }) => name === "connection.close");
+      for (let number = 10; number < 50 && closed() === undefined; number++) {
+        await peer.use(number).call("channel.open", {}, true).catch(() => {});
+      }
+      const close = closed();
+      on.note(close === undefined ? "passed over" : `${close.args["replyCode"]}`);
+      for (const one of peer.received) one.hidden = true;
+    },
+    {
+      why: "a close-ok that nobody waits for is passed over: both ends may have closed at once",
+      rabbit: /504/,
+      ours: /passed over/,
+    },
+  ],
   "what is sent behind an error is passed over": async (on) => {
     const channel = await on.channel();
     const queue = on.name("q");
@@ -55,7 +69,7 @@ export const channel = cases("channel", {
     channel.send("queue.purge", { queue });
     await channel.closed(404);
     await channel.call("channel.open");
-    await channel.queue(queue, {}, { passive: true });
+    await channel.count(queue);
   },
   "flow is active": async (on) => {
     const channel = await on.channel();
@@ -84,7 +98,7 @@ export const channel = cases("channel", {
     await first.consume(queue, { consumerTag: "me" });
     await second.consumers(queue, 1);
     await first.close();
-    await second.queue(queue, {}, { passive: true });
+    await second.count(queue);
   },
   "access.request is granted": async (on) => {
     const channel = await on.channel();

@@ -1,7 +1,8 @@
 import { PROTOCOL_HEADER } from "../../../../lib/amqp/frame.ts";
 import { table } from "../../../../lib/amqp/types/table.ts";
 import type { FieldTable } from "../../../../lib/amqp/types/field_value.ts";
-import { cases, type Difference, type Script } from "../case.ts";
+import { cases, type Script } from "../case.ts";
+import { hangsUp, IN_WORDS } from "../differences.ts";
 import { CAPABILITIES, type LoginOptions } from "../peer.ts";
 
 const utf8 = new TextEncoder();
@@ -38,13 +39,6 @@ const tuned = (tune: LoginOptions): Script => async (on) => {
   peer.received[0]!.hidden = true;
 };
 
-/** What RabbitMQ does without a word, we explain. */
-const wordless = (code: number): Difference => ({
-  why: "RabbitMQ hangs up without a word, ours says why first",
-  rabbit: /1\.0 end.*/,
-  ours: new RegExp(`1\\.0 connection\\.close replyCode=${code} .*`),
-});
-
 export const connection = cases("connection", {
   "what the server says of itself": async (on) => {
     const peer = await on.dial();
@@ -53,7 +47,7 @@ export const connection = cases("connection", {
     on.note(`${start.versionMajor}-${start.versionMinor} locales ${latin1.decode(start.locales)}`);
     on.note(`capabilities ${capabilities.map(([name, value]) => `${name} ${value}`).join(", ")}`);
     on.note(`mechanisms ${latin1.decode(start.mechanisms).split(" ").sort().join(", ")}`);
-    const known = ["capabilities", "cluster_name", "platform", "product", "version"];
+    const known = ["capabilities", "platform", "product", "version"];
     on.note(`properties ${known.filter((name) => name in start.serverProperties).join(", ")}`);
     peer.received[0]!.hidden = true;
     peer.cut();
@@ -100,23 +94,26 @@ export const connection = cases("connection", {
     mechanism: "AMQPLAIN",
     response: amqplain({ LOGIN: "guest", PASSWORD: "wrong" }),
   }),
-  "AMQPLAIN without a password": login({
-    mechanism: "AMQPLAIN",
-    response: amqplain({ LOGIN: "guest" }),
-  }),
+  "AMQPLAIN without a password": [
+    login({ mechanism: "AMQPLAIN", response: amqplain({ LOGIN: "guest" }) }),
+    hangsUp(501),
+  ],
   "PLAIN with a wrong password": login({ password: "wrong" }),
   "PLAIN with an unknown user": login({ user: "whoever" }),
   "PLAIN with an empty password": login({ password: "" }),
-  "PLAIN of one part": login({ response: utf8.encode("guest") }),
-  "PLAIN with an identity to act for": login({ response: utf8.encode("somebody\0guest\0guest") }),
+  "PLAIN of one part": [login({ response: utf8.encode("guest") }), hangsUp(501)],
+  "PLAIN with an identity to act for": [
+    login({ response: utf8.encode("somebody\0guest\0guest") }),
+    hangsUp(501),
+  ],
   "a wrong password without authentication_failure_close": login({ password: "wrong", clientProperties: {} }),
   "the stream ends behind close and close-ok": async (on) => {
     const peer = await on.connect();
     await peer.zero.refused(504, "channel.open");
     await peer.ended();
   },
-  "an unknown mechanism": login({ mechanism: "SCRAM-SHA-256" }),
-  "the mechanism EXTERNAL": login({ mechanism: "EXTERNAL" }),
+  "an unknown mechanism": [login({ mechanism: "SCRAM-SHA-256" }), hangsUp(503)],
+  "the mechanism EXTERNAL": [login({ mechanism: "EXTERNAL" }), hangsUp(503)],
   "an empty locale": async (on) => void await (await on.connect({ locale: "" })).channel(),
   "a foreign locale": async (on) => void await (await on.connect({ locale: "de_DE" })).channel(),
   "a missing virtual host": async (on) => {
@@ -144,22 +141,46 @@ export const connection = cases("connection", {
     await here.queue(queue);
     await there.refused(404, "queue.declare", { queue, passive: true });
   },
-  "a second header is no frame": async (on) => {
-    const peer = await on.connect();
-    peer.bytes(PROTOCOL_HEADER);
-    await peer.zero.closed(501);
-  },
-  "tuned: frame_max over the server's": [tuned({ frameMax: 131073 }), wordless(530)],
-  "tuned: frame_max 0 is no limit, which is over the server's": [tuned({ frameMax: 0 }), wordless(530)],
-  "tuned: frame_max under the smallest": [tuned({ frameMax: 4095 }), wordless(530)],
+  "a second header is no frame": [
+    async (on) => {
+      const peer = await on.connect();
+      peer.bytes(PROTOCOL_HEADER);
+      await peer.zero.closed(501);
+    },
+    IN_WORDS,
+  ],
+  "tuned: frame_max over the server's": [tuned({ frameMax: 131073 }), hangsUp(530)],
+  "tuned: frame_max 0": [
+    tuned({ frameMax: 0 }),
+    {
+      why: "a frame_max of 0 leaves the limit to the server, RabbitMQ hangs up",
+      rabbit: /1\.0 end/,
+      ours: /1\.0 connection\.open-ok/,
+    },
+  ],
+  "tuned: frame_max under the smallest": [tuned({ frameMax: 4095 }), hangsUp(530)],
   "tuned: the smallest frame_max": tuned({ frameMax: 4096 }),
-  "tuned: channel_max over the server's": [tuned({ channelMax: 2048 }), wordless(530)],
-  "tuned: channel_max 0 is no limit, which is over the server's": [tuned({ channelMax: 0 }), wordless(530)],
+  "tuned: channel_max over the server's": [tuned({ channelMax: 2048 }), hangsUp(530)],
+  "tuned: channel_max 0 is no limit, which is over the server's": [tuned({ channelMax: 0 }), hangsUp(530)],
   "tuned: heartbeat over the server's": tuned({ heartbeat: 120 }),
-  "channels up to channel_max": async (on) => {
-    const peer = await on.connect({ channelMax: 3 });
-    for (let number = 1; number <= 3; number++) await peer.use(number).call("channel.open");
-    await peer.use(4).refused(530, "channel.open");
+  "channels up to channel_max": [
+    async (on) => {
+      const peer = await on.connect({ channelMax: 3 });
+      for (const number of [1, 2, 2047]) await peer.use(number).call("channel.open");
+      await peer.use(4).refused(530, "channel.open");
+    },
+    {
+      why: "the method that is refused is named",
+      rabbit: /classId=0 methodId=0/,
+      ours: /classId=20 methodId=10/,
+    },
+  ],
+  "channel_max counts those that are open": async (on) => {
+    const peer = await on.connect({ channelMax: 1 });
+    for (let number = 1; number <= 3; number++) {
+      await peer.use(number).call("channel.open");
+      await peer.use(number).close();
+    }
   },
   "a message goes in frames of frame_max": async (on) => {
     const queue = on.name("q");
@@ -168,14 +189,17 @@ export const connection = cases("connection", {
     channel.publish("", queue, new Uint8Array(20_000).fill(65));
     await channel.get(queue);
   },
-  "a frame over frame_max": async (on) => {
-    const peer = await on.connect({ frameMax: 4096 });
-    const channel = await peer.channel();
-    channel.send("basic.publish", { routingKey: "none" });
-    peer.header(1, 10_000);
-    peer.body(1, new Uint8Array(5000));
-    await channel.closed(501);
-  },
+  "a frame over frame_max": [
+    async (on) => {
+      const peer = await on.connect({ frameMax: 4096 });
+      const channel = await peer.channel();
+      channel.send("basic.publish", { routingKey: "none" });
+      peer.header(1, 10_000);
+      peer.body(1, new Uint8Array(5000));
+      await channel.closed(501);
+    },
+    IN_WORDS,
+  ],
   "open twice": async (on) => {
     const peer = await on.connect();
     await peer.zero.refused(504, "connection.open", { virtualHost: "/" });
@@ -184,20 +208,26 @@ export const connection = cases("connection", {
     const peer = await on.connect();
     await peer.zero.refused(504, "connection.tune-ok", { frameMax: 131072, channelMax: 2047 });
   },
-  "start-ok is expected before all else": async (on) => {
-    const peer = await on.dial();
-    await peer.start();
-    peer.received[0]!.hidden = true;
-    peer.zero.send("connection.open", { virtualHost: "/" });
-    await peer.ended();
-  },
-  "a channel before the connection is open": async (on) => {
-    const peer = await on.dial();
-    await peer.login();
-    peer.received[0]!.hidden = true;
-    peer.use(1).send("channel.open");
-    await peer.ended();
-  },
+  "start-ok is expected before all else": [
+    async (on) => {
+      const peer = await on.dial();
+      await peer.start();
+      peer.received[0]!.hidden = true;
+      peer.zero.send("connection.open", { virtualHost: "/" });
+      await peer.ended();
+    },
+    hangsUp(503),
+  ],
+  "a channel before the connection is open": [
+    async (on) => {
+      const peer = await on.dial();
+      await peer.login();
+      peer.received[0]!.hidden = true;
+      peer.use(1).send("channel.open");
+      await peer.ended();
+    },
+    IN_WORDS,
+  ],
   "a method of a channel on channel 0": async (on) => {
     const peer = await on.connect();
     await peer.zero.refused(504, "channel.open");
@@ -247,17 +277,23 @@ export const connection = cases("connection", {
     peer.heartbeat();
     await peer.channel();
   },
-  "a heartbeat on a channel": async (on) => {
-    const peer = await on.connect();
-    await peer.channel();
-    peer.frame(8, 1, new Uint8Array(0));
-    await peer.zero.closed(505);
-  },
-  "a heartbeat with a payload": async (on) => {
-    const peer = await on.connect();
-    peer.frame(8, 0, new Uint8Array(1));
-    await peer.zero.closed(501);
-  },
+  "a heartbeat on a channel": [
+    async (on) => {
+      const peer = await on.connect();
+      await peer.channel();
+      peer.frame(8, 1, new Uint8Array(0));
+      await peer.zero.closed(505);
+    },
+    IN_WORDS,
+  ],
+  "a heartbeat with a payload": [
+    async (on) => {
+      const peer = await on.connect();
+      peer.frame(8, 0, new Uint8Array(1));
+      await peer.zero.closed(501);
+    },
+    IN_WORDS,
+  ],
   "capabilities of the client": async (on) => {
     await (await on.connect({ clientProperties: { capabilities: { ...CAPABILITIES, unheard_of: true } } }))
       .channel();

@@ -1,5 +1,11 @@
-import { cases } from "../case.ts";
+import { cases, type Difference } from "../case.ts";
 import { TypedNumber } from "../../../../lib/amqp/types/field_value.ts";
+
+const UNKNOWN_TYPE: Difference = {
+  why: "an unknown type is 'unknown'; RabbitMQ calls it 'invalid' unless the word is an Erlang atom",
+  rabbit: /invalid exchange type/,
+  ours: /unknown exchange type/,
+};
 
 export const exchange = cases("exchange", {
   "declare and delete each type": async (on) => {
@@ -49,10 +55,13 @@ export const exchange = cases("exchange", {
     const channel = await on.channel();
     await channel.refused(503, "exchange.declare", { exchange: on.name("x"), type: "nonsense" });
   },
-  "no type": async (on) => {
-    const channel = await on.channel();
-    await channel.refused(503, "exchange.declare", { exchange: on.name("x"), type: "" });
-  },
+  "no type": [
+    async (on) => {
+      const channel = await on.channel();
+      await channel.refused(503, "exchange.declare", { exchange: on.name("x"), type: "" });
+    },
+    UNKNOWN_TYPE,
+  ],
   "a name that begins with amq.": async (on) => {
     const channel = await on.channel();
     await channel.refused(403, "exchange.declare", { exchange: "amq.mine", type: "direct" });
@@ -229,32 +238,26 @@ export const exchange = cases("exchange", {
     await channel.exchange(exchange, "fanout");
     await channel.call("exchange.delete", { exchange });
   },
-  "line ends in a name are taken out": async (on) => {
-    const channel = await on.channel();
-    await channel.exchange(on.name("a\r\nb"), "fanout");
-    await channel.call("exchange.declare", { exchange: on.name("ab"), passive: true });
-  },
-  "a delayed one without the plugin": [
+  "line ends in a name": [
     async (on) => {
       const channel = await on.channel();
-      channel.send("exchange.declare", {
-        exchange: on.name("x"),
-        type: "x-delayed-message",
-        arguments: { "x-delayed-type": "direct" },
-      });
-      const { received } = channel.peer;
-      await channel.peer.until(() => /declare-ok|close/.test(received.at(-1)!.name), "an answer");
+      await channel.exchange(on.name("a\r\nb"), "fanout");
+      const known = await channel.knows("exchange", on.name("ab"));
+      on.note(`it is ${known ? "" : "not "}ab`);
     },
     {
-      why: "x-delayed-message is built in, RabbitMQ has it as a plugin",
-      rabbit: /1\.0 connection\.close replyCode=503 .*/,
-      ours: /1\.1 exchange\.declare-ok/,
+      why: "line ends in a name are part of it, RabbitMQ takes them out",
+      rabbit: /it is ab/,
+      ours: /it is not ab/,
     },
   ],
-  "type names are of one case": async (on) => {
-    const channel = await on.channel();
-    await channel.refused(503, "exchange.declare", { exchange: on.name("x"), type: "Direct" });
-  },
+  "type names are of one case": [
+    async (on) => {
+      const channel = await on.channel();
+      await channel.refused(503, "exchange.declare", { exchange: on.name("x"), type: "Direct" });
+    },
+    UNKNOWN_TYPE,
+  ],
   "an argument of another integer type is the same": async (on) => {
     const channel = await on.channel();
     await channel.exchange(on.name("x"), "direct", { mine: 1 });

@@ -1,0 +1,299 @@
+import { cases, type Difference, type Session } from "../case.ts";
+import type { PeerChannel } from "../peer.ts";
+
+/** A queue with so many messages, named by letters. */
+async function filled(on: Session, channel: PeerChannel, letters: string): Promise<string> {
+  const q = await channel.queue(on.name("q"));
+  for (const letter of letters) channel.publish("", q, letter);
+  return q;
+}
+
+const CANCEL_FIRST: Difference = {
+  why: "consumers are told of the end of their queue before whoever deleted it has his answer",
+  rabbit: /1\.1 queue\.delete-ok .*\n1\.1 basic\.cancel .*/,
+  ours: /1\.1 basic\.cancel .*\n1\.1 queue\.delete-ok .*/,
+};
+
+export const consume = cases("consume", {
+  "what is there and what comes": async (on) => {
+    const channel = await on.channel();
+    const q = await filled(on, channel, "ab");
+    await channel.consume(q, { consumerTag: "me" });
+    await channel.deliveries(2);
+    channel.publish("", q, "c");
+    channel.ack((await channel.delivery()).deliveryTag, true);
+    await channel.count(q);
+  },
+  "the server makes a tag": async (on) => {
+    const channel = await on.channel();
+    const q = await filled(on, channel, "a");
+    const tag = await channel.consume(q);
+    const other = await channel.consume(q);
+    if (tag === other) throw new Error("The same tag twice");
+    await channel.delivery();
+  },
+  "without acknowledgement": async (on) => {
+    const peer = await on.connect();
+    const [first, second] = [await peer.channel(), await peer.channel()];
+    const q = await filled(on, first, "abc");
+    await first.consume(q, { consumerTag: "me", noAck: true });
+    await first.deliveries(3);
+    await first.close();
+    await second.count(q);
+  },
+  "without waiting": async (on) => {
+    const channel = await on.channel();
+    const q = await filled(on, channel, "a");
+    channel.send("basic.consume", { queue: q, consumerTag: "me", noWait: true });
+    await channel.delivery();
+    channel.send("basic.cancel", { consumerTag: "me", noWait: true });
+    await channel.consumers(q, 0);
+  },
+  "a missing queue": async (on) => {
+    const channel = await on.channel();
+    await channel.refused(404, "basic.consume", { queue: on.name("missing") });
+  },
+  "the last queue": async (on) => {
+    const channel = await on.channel();
+    await filled(on, channel, "a");
+    await channel.consume("", { consumerTag: "me" });
+    await channel.delivery();
+  },
+  "no last queue": async (on) => {
+    const channel = await on.channel();
+    await channel.refused(404, "basic.consume", { queue: "" });
+  },
+  "a tag twice on a channel": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    await channel.consume(q, { consumerTag: "me" });
+    await channel.refused(530, "basic.consume", { queue: q, consumerTag: "me" });
+  },
+  "a tag twice on two channels": async (on) => {
+    const peer = await on.connect();
+    const [first, second] = [await peer.channel(), await peer.channel()];
+    const q = await first.queue(on.name("q"));
+    await first.consume(q, { consumerTag: "me" });
+    await second.consume(q, { consumerTag: "me" });
+  },
+  "a tag again once it is cancelled": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    await channel.consume(q, { consumerTag: "me" });
+    await channel.call("basic.cancel", { consumerTag: "me" });
+    await channel.consume(q, { consumerTag: "me" });
+    channel.publish("", q, "a");
+    await channel.delivery();
+  },
+  "no-local is passed over": async (on) => {
+    const channel = await on.channel();
+    const q = await filled(on, channel, "a");
+    await channel.consume(q, { consumerTag: "me", noLocal: true });
+    await channel.delivery();
+  },
+  "cancel": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    await channel.consume(q, { consumerTag: "me" });
+    await channel.call("basic.cancel", { consumerTag: "me" });
+    channel.publish("", q, "a");
+    await channel.barrier(q);
+    await channel.drain(q);
+  },
+  "cancel of an unknown tag": async (on) => {
+    const channel = await on.channel();
+    await channel.call("basic.cancel", { consumerTag: "whoever" });
+  },
+  "cancel leaves what is not acknowledged": async (on) => {
+    const channel = await on.channel();
+    const q = await filled(on, channel, "ab");
+    await channel.consume(q, { consumerTag: "me" });
+    const [first, second] = await channel.deliveries(2);
+    await channel.call("basic.cancel", { consumerTag: "me" });
+    await channel.count(q);
+    channel.ack(first!.deliveryTag);
+    channel.nack(second!.deliveryTag, { requeue: true });
+    await channel.ready(q, 1);
+    await channel.drain(q);
+  },
+  "two consumers in turn": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    await channel.consume(q, { consumerTag: "a", noAck: true });
+    await channel.consume(q, { consumerTag: "b", noAck: true });
+    for (const body of ["1", "2", "3", "4", "5"]) {
+      channel.publish("", q, body);
+      await channel.delivery();
+    }
+  },
+  "three consumers in turn, one of them busy": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    await channel.call("basic.qos", { prefetchCount: 1 });
+    await channel.consume(q, { consumerTag: "busy" });
+    await channel.call("basic.qos", { prefetchCount: 0 });
+    await channel.consume(q, { consumerTag: "b", noAck: true });
+    await channel.consume(q, { consumerTag: "c", noAck: true });
+    for (const body of ["1", "2", "3", "4", "5", "6"]) {
+      channel.publish("", q, body);
+      await channel.delivery();
+    }
+  },
+  "exclusive: nobody else": async (on) => {
+    const first = await on.channel();
+    const second = await on.channel();
+    const q = await first.queue(on.name("q"));
+    await first.consume(q, { consumerTag: "me", exclusive: true });
+    await second.refused(403, "basic.consume", { queue: q });
+    await second.call("channel.open");
+    await second.refused(403, "basic.consume", { queue: q, exclusive: true });
+    await second.call("channel.open");
+    await first.call("basic.cancel", { consumerTag: "me" });
+    await second.consume(q, { consumerTag: "me", exclusive: true });
+  },
+  "exclusive: not the first": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    await channel.consume(q, { consumerTag: "a" });
+    await channel.refused(403, "basic.consume", { queue: q, consumerTag: "b", exclusive: true });
+  },
+  "exclusive: others may get": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    await channel.call("basic.qos", { prefetchCount: 1 });
+    await channel.consume(q, { consumerTag: "a", exclusive: true });
+    for (const body of ["1", "2"]) channel.publish("", q, body);
+    await channel.delivery();
+    await channel.get(q);
+  },
+  "the queue goes: the consumer is told": async (on) => {
+    const first = await on.channel();
+    const second = await on.channel();
+    const q = await first.queue(on.name("q"));
+    await first.consume(q, { consumerTag: "a" });
+    await first.consume(q, { consumerTag: "b" });
+    await second.call("queue.delete", { queue: q });
+    const tags = [await first.take("basic.cancel"), await first.take("basic.cancel")];
+    // They are told in no certain order.
+    on.note(tags.map(({ args }) => args["consumerTag"]).sort().join(" "));
+    for (const one of tags) one.hidden = true;
+  },
+  "the queue goes: a client that cannot be told": async (on) => {
+    const first = await on.channel({ clientProperties: {} });
+    const second = await on.channel();
+    const q = await first.queue(on.name("q"));
+    await first.consume(q, { consumerTag: "a" });
+    await second.call("queue.delete", { queue: q });
+    await first.queue(on.name("other"));
+  },
+  "the queue goes on the consumer's own channel": [async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    await channel.consume(q, { consumerTag: "a" });
+    await channel.call("queue.delete", { queue: q });
+    await channel.take("basic.cancel");
+    // It is gone: the tag is free, and an ack of what was delivered is not.
+    await channel.queue(q);
+    await channel.consume(q, { consumerTag: "a" });
+  }, CANCEL_FIRST],
+  "an ack behind the end of the queue": [async (on) => {
+    const channel = await on.channel();
+    const q = await filled(on, channel, "a");
+    await channel.consume(q, { consumerTag: "me" });
+    const { deliveryTag } = await channel.delivery();
+    await channel.call("queue.delete", { queue: q });
+    await channel.take("basic.cancel");
+    channel.ack(deliveryTag);
+    await channel.queue(on.name("other"));
+  }, CANCEL_FIRST],
+  "priorities: the highest gets all that it can take": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    await channel.call("basic.qos", { prefetchCount: 2 });
+    await channel.consume(q, { consumerTag: "low" }, { "x-priority": -5 });
+    await channel.consume(q, { consumerTag: "high" }, { "x-priority": 10 });
+    await channel.consume(q, { consumerTag: "none" });
+    for (const body of ["1", "2", "3", "4", "5", "6", "7"]) {
+      channel.publish("", q, body);
+      await channel.barrier(q);
+    }
+    await channel.deliveries(6);
+  },
+  "priorities: alike are served in turn": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    await channel.consume(q, { consumerTag: "a", noAck: true }, { "x-priority": 1 });
+    await channel.consume(q, { consumerTag: "b", noAck: true }, { "x-priority": 1 });
+    await channel.consume(q, { consumerTag: "c", noAck: true });
+    for (const body of ["1", "2", "3", "4"]) {
+      channel.publish("", q, body);
+      await channel.delivery();
+    }
+  },
+  "priorities: no number": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    await channel.refused(406, "basic.consume", { queue: q, arguments: { "x-priority": "high" } });
+  },
+  "single active consumer": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"), { "x-single-active-consumer": true });
+    await channel.consume(q, { consumerTag: "a", noAck: true });
+    await channel.consume(q, { consumerTag: "b", noAck: true });
+    await channel.consume(q, { consumerTag: "c", noAck: true });
+    for (const body of ["1", "2"]) channel.publish("", q, body);
+    await channel.deliveries(2);
+    await channel.call("basic.cancel", { consumerTag: "a" });
+    channel.publish("", q, "3");
+    await channel.delivery();
+    await channel.call("basic.cancel", { consumerTag: "c" });
+    channel.publish("", q, "4");
+    await channel.delivery();
+  },
+  "single active consumer: the next one when a channel is closed": async (on) => {
+    const peer = await on.connect();
+    const [first, second] = [await peer.channel(), await peer.channel()];
+    const q = await first.queue(on.name("q"), { "x-single-active-consumer": true });
+    await first.consume(q, { consumerTag: "a" });
+    await second.consume(q, { consumerTag: "b" });
+    first.publish("", q, "1");
+    await first.delivery();
+    await first.close();
+    await second.delivery();
+  },
+  "single active consumer: not exclusive": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"), { "x-single-active-consumer": true });
+    await channel.refused(403, "basic.consume", { queue: q, exclusive: true });
+  },
+  "single active consumer: priorities are passed over": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"), { "x-single-active-consumer": true });
+    await channel.consume(q, { consumerTag: "a", noAck: true });
+    await channel.consume(q, { consumerTag: "b", noAck: true }, { "x-priority": 10 });
+    channel.publish("", q, "1");
+    await channel.delivery();
+  },
+  "a large message": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    await channel.consume(q, { consumerTag: "me" });
+    channel.publish("", q, new Uint8Array(500_000).fill(66));
+    await channel.delivery();
+  },
+  "delivery tags are those of the channel": async (on) => {
+    const channel = await on.channel();
+    const p = await channel.queue(on.name("p"));
+    const q = await channel.queue(on.name("q"));
+    await channel.consume(p, { consumerTag: "p" });
+    channel.publish("", p, "a");
+    await channel.delivery();
+    channel.publish("", q, "b");
+    await channel.get(q, false);
+    await channel.consume(q, { consumerTag: "q", noAck: true });
+    channel.publish("", q, "c");
+    await channel.delivery();
+    channel.publish("", p, "d");
+    await channel.delivery();
+  },
+});

@@ -1,0 +1,38 @@
+/** All cases of the behaviour suite. */
+import type { Case } from "../case.ts";
+import { ack } from "./ack.ts";
+import { binding } from "./binding.ts";
+import { channel } from "./channel.ts";
+import { connection } from "./connection.ts";
+import { consume } from "./consume.ts";
+import { deadLetter } from "./dead_letter.ts";
+import { errors } from "./errors.ts";
+import { exchange } from "./exchange.ts";
+import { maxlen, priority, ttl } from "./limits.ts";
+import { permissions } from "./permissions.ts";
+import { publish } from "./publish.ts";
+import { qos } from "./qos.ts";
+import { queue } from "./queue.ts";
+import { directReply } from "./reply.ts";
+import { tx } from "./tx.ts";
+
+export const CASES: readonly Case[] = [
+  // The slowest first: the others run beside them.
+  ...connection,
+  ...channel,
+  ...exchange,
+  ...binding,
+  ...queue,
+  ...publish,
+  ...consume,
+  ...ack,
+  ...qos,
+  ...tx,
+  ...ttl,
+  ...maxlen,
+  ...priority,
+  ...deadLetter,
+  ...directReply,
+  ...permissions,
+  ...errors,
+];

@@ -1,0 +1,164 @@
+import { cases, type Session } from "../case.ts";
+import type { PeerChannel } from "../peer.ts";
+
+async function filled(on: Session, channel: PeerChannel, letters: string): Promise<string> {
+  const q = await channel.queue(on.name("q"));
+  for (const letter of letters) channel.publish("", q, letter);
+  return q;
+}
+
+export const qos = cases("qos", {
+  "a consumer gets so many at a time": async (on) => {
+    const channel = await on.channel();
+    const q = await filled(on, channel, "abcde");
+    await channel.call("basic.qos", { prefetchCount: 2 });
+    await channel.consume(q, { consumerTag: "me" });
+    await channel.deliveries(2);
+    await channel.barrier(q);
+    channel.ack(1);
+    await channel.delivery();
+    await channel.barrier(q);
+    channel.ack(3, true);
+    await channel.deliveries(2);
+  },
+  "it holds for each new consumer": async (on) => {
+    const channel = await on.channel();
+    const q = await filled(on, channel, "abcdef");
+    await channel.call("basic.qos", { prefetchCount: 1 });
+    await channel.consume(q, { consumerTag: "one" });
+    await channel.delivery();
+    await channel.call("basic.qos", { prefetchCount: 2 });
+    await channel.consume(q, { consumerTag: "two" });
+    await channel.deliveries(2);
+    await channel.count(q);
+  },
+  "it does not change the consumers that there are": async (on) => {
+    const channel = await on.channel();
+    const q = await filled(on, channel, "abcd");
+    await channel.call("basic.qos", { prefetchCount: 1 });
+    await channel.consume(q, { consumerTag: "one" });
+    await channel.delivery();
+    await channel.call("basic.qos", { prefetchCount: 3 });
+    await channel.barrier(q);
+    channel.ack(1);
+    await channel.delivery();
+    await channel.count(q);
+  },
+  "global: the channel gets so many at a time": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    await channel.call("basic.qos", { prefetchCount: 3, global: true });
+    await channel.consume(q, { consumerTag: "one" });
+    await channel.consume(q, { consumerTag: "two" });
+    for (const letter of "abcde") {
+      channel.publish("", q, letter);
+      await channel.barrier(q);
+    }
+    await channel.deliveries(3);
+    channel.ack(1);
+    await channel.delivery();
+    await channel.count(q);
+  },
+  "global over two queues": async (on) => {
+    const channel = await on.channel();
+    const p = await channel.queue(on.name("p"));
+    const q = await channel.queue(on.name("q"));
+    await channel.call("basic.qos", { prefetchCount: 1, global: true });
+    await channel.consume(p, { consumerTag: "p" });
+    await channel.consume(q, { consumerTag: "q" });
+    channel.publish("", p, "a");
+    await channel.delivery();
+    channel.publish("", q, "b");
+    await channel.barrier(q);
+    channel.ack(1);
+    await channel.delivery();
+  },
+  "a consumer's, then global": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    await channel.call("basic.qos", { prefetchCount: 2 });
+    await channel.call("basic.qos", { prefetchCount: 3, global: true });
+    await channel.consume(q, { consumerTag: "one" });
+    await channel.consume(q, { consumerTag: "two" });
+    for (const letter of "abcde") {
+      channel.publish("", q, letter);
+      await channel.barrier(q);
+    }
+    await channel.deliveries(3);
+    await channel.count(q);
+  },
+  "global, then a consumer's": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    await channel.call("basic.qos", { prefetchCount: 3, global: true });
+    await channel.call("basic.qos", { prefetchCount: 2 });
+    await channel.consume(q, { consumerTag: "one" });
+    await channel.consume(q, { consumerTag: "two" });
+    for (const letter of "abcde") {
+      channel.publish("", q, letter);
+      await channel.barrier(q);
+    }
+    await channel.deliveries(4);
+    await channel.count(q);
+  },
+  "global, raised while it holds back": async (on) => {
+    const channel = await on.channel();
+    const q = await filled(on, channel, "abc");
+    await channel.call("basic.qos", { prefetchCount: 1, global: true });
+    await channel.consume(q, { consumerTag: "me" });
+    await channel.delivery();
+    await channel.barrier(q);
+    await channel.call("basic.qos", { prefetchCount: 0, global: true });
+    await channel.deliveries(2);
+  },
+  "global, lowered": async (on) => {
+    const channel = await on.channel();
+    const q = await filled(on, channel, "abcd");
+    await channel.call("basic.qos", { prefetchCount: 3, global: true });
+    await channel.consume(q, { consumerTag: "me" });
+    await channel.deliveries(3);
+    await channel.call("basic.qos", { prefetchCount: 1, global: true });
+    channel.ack(1);
+    channel.ack(2);
+    await channel.barrier(q);
+    channel.ack(3);
+    await channel.delivery();
+  },
+  "consumers without acknowledgement are not held back": async (on) => {
+    const channel = await on.channel();
+    const q = await filled(on, channel, "abc");
+    await channel.call("basic.qos", { prefetchCount: 1 });
+    await channel.consume(q, { consumerTag: "me", noAck: true });
+    await channel.deliveries(3);
+  },
+  "get is not held back": async (on) => {
+    const channel = await on.channel();
+    const q = await filled(on, channel, "abc");
+    await channel.call("basic.qos", { prefetchCount: 1, global: true });
+    await channel.get(q, false);
+    await channel.get(q, false);
+  },
+  "a size of bytes": async (on) => {
+    const channel = await on.channel();
+    await channel.refused(540, "basic.qos", { prefetchSize: 1000 });
+  },
+  "0 is no limit": async (on) => {
+    const channel = await on.channel();
+    const q = await filled(on, channel, "abc");
+    await channel.call("basic.qos", { prefetchCount: 1 });
+    await channel.call("basic.qos", { prefetchCount: 0 });
+    await channel.consume(q, { consumerTag: "me" });
+    await channel.deliveries(3);
+  },
+  "reject makes room": async (on) => {
+    const channel = await on.channel();
+    const q = await filled(on, channel, "abc");
+    await channel.call("basic.qos", { prefetchCount: 1 });
+    await channel.consume(q, { consumerTag: "me" });
+    await channel.delivery();
+    channel.reject(1);
+    await channel.delivery();
+    channel.nack(2, { requeue: true });
+    await channel.delivery();
+  },
+});

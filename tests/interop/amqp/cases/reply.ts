@@ -1,0 +1,86 @@
+import { cases } from "../case.ts";
+
+/** The queue that is none: replies go to whoever asked, on the channel on which he asked. */
+const REPLIES = "amq.rabbitmq.reply-to";
+
+export const directReply = cases("direct reply-to", {
+  "a request and its reply": async (on) => {
+    const client = await on.channel();
+    const server = await on.channel();
+    const q = await server.queue(on.name("q"));
+    await client.consume(REPLIES, { consumerTag: "me", noAck: true });
+    client.publish("", q, "question", { replyTo: REPLIES, correlationId: "1" });
+    await server.ready(q, 1);
+    const question = await server.get(q);
+    server.publish("", question!.properties!.replyTo!, "answer", { correlationId: "1" });
+    const answer = await client.delivery();
+    if (answer.args["routingKey"] !== question!.properties!.replyTo) throw new Error("Another key");
+    server.publish("", question!.properties!.replyTo!, "second answer");
+    await client.delivery();
+  },
+  "with acknowledgement": async (on) => {
+    const channel = await on.channel();
+    await channel.refused(406, "basic.consume", { queue: REPLIES });
+  },
+  "twice": async (on) => {
+    const channel = await on.channel();
+    await channel.consume(REPLIES, { consumerTag: "a", noAck: true });
+    await channel.refused(406, "basic.consume", { queue: REPLIES, consumerTag: "b", noAck: true });
+  },
+  "a request without a consumer": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    channel.publish("", q, "question", { replyTo: REPLIES });
+    await channel.closed(406);
+  },
+  "a reply to nobody": async (on) => {
+    const client = await on.channel();
+    const server = await on.channel();
+    const q = await server.queue(on.name("q"));
+    await client.consume(REPLIES, { consumerTag: "me", noAck: true });
+    client.publish("", q, "question", { replyTo: REPLIES });
+    await server.ready(q, 1);
+    const question = await server.get(q);
+    const { replyTo } = question!.properties!;
+    await server.queue(replyTo!, {}, { passive: true });
+    await client.peer.close();
+    await server.gone("queue", replyTo!);
+    server.publish("", replyTo!, "answer", {}, true);
+    await server.take("basic.return");
+  },
+  "a queue of this name is there": async (on) => {
+    const channel = await on.channel();
+    await channel.queue(REPLIES, {}, { passive: true });
+  },
+  "cancel": async (on) => {
+    const client = await on.channel();
+    await client.consume(REPLIES, { consumerTag: "me", noAck: true });
+    await client.call("basic.cancel", { consumerTag: "me" });
+    await client.consume(REPLIES, { consumerTag: "again", noAck: true });
+  },
+  "get": async (on) => {
+    const channel = await on.channel();
+    await channel.refused(404, "basic.get", { queue: REPLIES, noAck: true });
+  },
+  "confirms and mandatory": [async (on) => {
+    const client = await on.channel();
+    const server = await on.channel();
+    const q = await server.queue(on.name("q"));
+    await client.consume(REPLIES, { consumerTag: "me", noAck: true });
+    client.publish("", q, "question", { replyTo: REPLIES });
+    await server.ready(q, 1);
+    const { replyTo } = (await server.get(q))!.properties!;
+    await server.call("confirm.select");
+    await server.put("", replyTo!, "answer", {}, true);
+    await client.delivery();
+  }, {
+    why: "a mandatory reply that was delivered is not returned",
+    rabbit: /2\.1 basic\.return .*\n/,
+  }],
+  "another reply-to is left alone": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    channel.publish("", q, "question", { replyTo: on.name("elsewhere") });
+    await channel.get(q);
+  },
+});

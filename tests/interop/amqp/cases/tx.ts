@@ -1,0 +1,163 @@
+import { cases } from "../case.ts";
+
+export const tx = cases("tx", {
+  "commit publishes": async (on) => {
+    const peer = await on.connect();
+    const [first, second] = [await peer.channel(), await peer.channel()];
+    const q = await first.queue(on.name("q"));
+    await first.call("tx.select");
+    for (const body of ["a", "b"]) first.publish("", q, body);
+    await first.count(q);
+    await first.call("tx.commit");
+    await second.drain(q);
+    first.publish("", q, "c");
+    await first.call("tx.commit");
+    await second.drain(q);
+  },
+  "rollback takes back": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    await channel.call("tx.select");
+    channel.publish("", q, "a");
+    await channel.call("tx.rollback");
+    channel.publish("", q, "b");
+    await channel.call("tx.commit");
+    await channel.drain(q);
+  },
+  "commit acknowledges": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    for (const body of ["a", "b", "c"]) channel.publish("", q, body);
+    await channel.call("tx.select");
+    await channel.consume(q, { consumerTag: "me" });
+    await channel.deliveries(3);
+    channel.ack(2, true);
+    await channel.call("tx.commit");
+    await channel.close();
+    await channel.call("channel.open");
+    await channel.drain(q);
+  },
+  "rollback takes acknowledgements back": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    for (const body of ["a", "b"]) channel.publish("", q, body);
+    await channel.call("tx.select");
+    await channel.consume(q, { consumerTag: "me" });
+    await channel.deliveries(2);
+    channel.ack(1);
+    await channel.call("tx.rollback");
+    channel.ack(1);
+    channel.ack(2);
+    await channel.call("tx.commit");
+    await channel.close();
+    await channel.call("channel.open");
+    await channel.drain(q);
+  },
+  "commit rejects": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    for (const body of ["a", "b"]) channel.publish("", q, body);
+    await channel.call("tx.select");
+    await channel.get(q, false);
+    await channel.get(q, false);
+    channel.reject(1, true);
+    channel.nack(2);
+    await channel.count(q);
+    await channel.call("tx.commit");
+    await channel.ready(q, 1);
+    await channel.drain(q);
+  },
+  "close is a rollback": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    channel.publish("", q, "there");
+    await channel.call("tx.select");
+    await channel.get(q, false);
+    channel.ack(1);
+    channel.publish("", q, "never");
+    await channel.close();
+    await channel.call("channel.open");
+    await channel.drain(q);
+  },
+  "select twice": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    await channel.call("tx.select");
+    channel.publish("", q, "a");
+    await channel.call("tx.select");
+    await channel.call("tx.commit");
+    await channel.drain(q);
+  },
+  "commit without select": async (on) => {
+    const channel = await on.channel();
+    await channel.refused(406, "tx.commit");
+  },
+  "rollback without select": async (on) => {
+    const channel = await on.channel();
+    await channel.refused(406, "tx.rollback");
+  },
+  "commit of nothing": async (on) => {
+    const channel = await on.channel();
+    await channel.call("tx.select");
+    await channel.call("tx.commit");
+    await channel.call("tx.rollback");
+  },
+  "not with confirms": async (on) => {
+    const channel = await on.channel();
+    await channel.call("confirm.select");
+    await channel.refused(406, "tx.select");
+  },
+  "no confirms with it": async (on) => {
+    const channel = await on.channel();
+    await channel.call("tx.select");
+    await channel.refused(406, "confirm.select");
+  },
+  "mandatory messages are returned at commit": async (on) => {
+    const channel = await on.channel();
+    await channel.call("tx.select");
+    channel.publish("", on.name("missing"), "a", {}, true);
+    await channel.queue(on.name("q"));
+    await channel.call("tx.commit");
+    await channel.take("basic.return");
+  },
+  "a missing exchange is told of at once": async (on) => {
+    const channel = await on.channel();
+    await channel.call("tx.select");
+    channel.publish(on.name("missing"), "key", "a");
+    await channel.closed(404);
+  },
+  "an unknown tag is told of at once": async (on) => {
+    const channel = await on.channel();
+    await channel.call("tx.select");
+    channel.ack(5);
+    await channel.closed(406);
+  },
+  "room for deliveries comes with the commit": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    for (const body of ["a", "b"]) channel.publish("", q, body);
+    await channel.call("tx.select");
+    await channel.call("basic.qos", { prefetchCount: 1 });
+    await channel.consume(q, { consumerTag: "me" });
+    await channel.delivery();
+    channel.ack(1);
+    await channel.barrier(q);
+    await channel.call("tx.commit");
+    await channel.delivery();
+  },
+  "publish and acknowledge in one": async (on) => {
+    const channel = await on.channel();
+    const p = await channel.queue(on.name("p"), {}, { durable: true });
+    const q = await channel.queue(on.name("q"), {}, { durable: true });
+    channel.publish("", p, "a", { deliveryMode: 2 });
+    await channel.call("tx.select");
+    const got = await channel.get(p, false);
+    channel.publish("", q, "b", { deliveryMode: 2 });
+    channel.ack(got!.deliveryTag);
+    await channel.call("tx.commit");
+    await channel.close();
+    await channel.call("channel.open");
+    await channel.drain(p);
+    await channel.drain(q);
+  },
+});
