@@ -9,6 +9,7 @@ import type { Channel } from "./channel/channel.ts";
 import { DirectReplies } from "./channel/direct_reply.ts";
 import { Connection } from "./connection/connection.ts";
 import { serverHandshake } from "./connection/handshake.ts";
+import { Counters } from "./counters.ts";
 import { formatListen, isLocalPeer, parseListen } from "./endpoint.ts";
 import { DefinitionsLog } from "./journal/definitions_log.ts";
 import { Journal } from "./journal/journal.ts";
@@ -36,6 +37,7 @@ export class Broker implements QueueHost, TurnHost {
   readonly vhosts: Map<string, VirtualHost<Queue>> = new Map();
   readonly connections: Set<Connection> = new Set();
   readonly directReplies: DirectReplies = new DirectReplies();
+  readonly counters: Counters = new Counters();
   readonly publisher: Publisher = new Publisher(this);
   /** Milliseconds since 1970, read once per turn. */
   now: number = Date.now();
@@ -158,6 +160,7 @@ export class Broker implements QueueHost, TurnHost {
 
   onConnectionClosed(connection: Connection, cause: Error | undefined): void {
     if (!this.connections.delete(connection)) return;
+    this.counters.connectionsClosed++;
     this.#left.fire();
     this.options.onEvent({ type: "disconnected", remote: connection.remote, cause });
   }
@@ -174,6 +177,7 @@ export class Broker implements QueueHost, TurnHost {
       const login = await serverHandshake(stream, this.options, this.users, this.vhosts, isLocalPeer(remote));
       const connection = new Connection(this, stream, login);
       this.connections.add(connection);
+      this.counters.connectionsOpened++;
       this.options.onEvent({ type: "connected", remote, user: login.user, vhost: login.vhost.name });
       connection.start(login);
       if (this.#closing !== undefined) connection.fail(shutdown());

@@ -39,6 +39,9 @@ export class Publisher {
   ): boolean {
     const broker = this.#broker;
     const { connection, publishing } = channel;
+    const { counters } = broker;
+    counters.published++;
+    if (publishing.confirms !== undefined) counters.confirmable++;
     if (exchange === "" && broker.directReplies.has(routingKey)) {
       broker.directReplies.deliver(routingKey, message);
       publishing.confirm(true, 0);
@@ -49,10 +52,11 @@ export class Publisher {
     connection.vhost.route(exchange, routingKey, scan, routes);
     if (routes.length === 0) {
       if (mandatory) {
+        counters.returned++;
         const returned = routes.blindCopies ? withoutHeader(message, "BCC") : message;
         connection.encoder.return(channel.number, 312, "NO_ROUTE", returned);
         connection.touch();
-      }
+      } else counters.unroutable++;
       publishing.confirm(true, 0);
       return true;
     }

@@ -105,6 +105,9 @@ export class Consuming implements ConsumingChannel {
       queue.giveBack(lane, seq);
       return connection.fail(replyFor(error, BASIC_DELIVER));
     }
+    const { counters } = connection.broker;
+    counters.delivered++;
+    if (redelivered) counters.redelivered++;
     if (noAck) {
       this.deliveries.skip();
       queue.settle(lane, seq);
@@ -130,6 +133,7 @@ export class Consuming implements ConsumingChannel {
     }
     const tag = noAck ? this.deliveries.skip() : this.deliveries.add(queue, lane, seq, undefined);
     connection.encoder.getOk(number, tag, redelivered, queue.ready, message);
+    connection.broker.counters.got++;
     if (noAck) queue.settle(lane, seq);
     queue.noteDelivered();
     connection.touch();
@@ -208,8 +212,10 @@ export class Consuming implements ConsumingChannel {
     const lane = deliveries.lanes[slot]!;
     const seq = deliveries.seqs[slot]!;
     deliveries.settle(tag, slot);
-    if (outcome === ACK) queue.settle(lane, seq);
-    else if (outcome === REQUEUE) queue.giveBack(lane, seq);
+    if (outcome === ACK) {
+      queue.settle(lane, seq);
+      this.channel.connection.broker.counters.acknowledged++;
+    } else if (outcome === REQUEUE) queue.giveBack(lane, seq);
     else queue.reject(lane, seq);
     if (consumer === undefined) return;
     consumer.unacked--;

@@ -13,6 +13,8 @@ const TYPES: Readonly<Record<string, new <Destination>() => Matcher<Destination>
   topic: TopicMatcher,
 };
 
+export const EXCHANGE_TYPES: readonly string[] = Object.keys(TYPES);
+
 /** @throws {AmqpError} 503: there is no such type */
 export function makeMatcher<Destination>(type: string): Matcher<Destination> {
   if (!Object.hasOwn(TYPES, type)) throw amqpError(503, `unknown exchange type '${type}'`);

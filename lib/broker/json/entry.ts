@@ -10,7 +10,7 @@ export class Entry {
   readonly #members: { readonly [name: string]: Json };
 
   /** @throws {JsonError} it is no object */
-  constructor(path: string, json: Json) {
+  constructor(path: string, json: Json | { readonly [name: string]: Json }) {
     this.path = path;
     if (!isObject(json)) throw new JsonError(`${path || "it"} must be a JSON object`);
     this.#members = json;
@@ -84,6 +84,6 @@ export class Entry {
   }
 }
 
-function isObject(json: Json): json is { [name: string]: Json } {
+function isObject(json: Json | { readonly [name: string]: Json }): json is { [name: string]: Json } {
   return typeof json === "object" && json !== null && !Array.isArray(json);
 }

@@ -1,0 +1,23 @@
+import { exportDefinitions, importDefinitions } from "../definitions.ts";
+import type { Json } from "../json/table.ts";
+import type { ApiRequest } from "./request.ts";
+import type { Handlers } from "./routing.ts";
+
+/** RabbitMQ's definitions, for administrators. */
+export const DEFINITIONS: Handlers = {
+  "GET /api/definitions": write,
+  "GET /api/definitions/:vhost": (request) => write(request, request.vhost().name),
+  "POST /api/definitions": read,
+  "POST /api/definitions/:vhost": (request) => read(request, request.vhost().name),
+};
+
+function write(request: ApiRequest, vhost?: string): Json {
+  request.require();
+  return exportDefinitions(request.broker, request.broker.options, vhost);
+}
+
+/** What was passed over is in the answer. */
+function read(request: ApiRequest, vhost?: string): Json {
+  request.require();
+  return { warnings: request.change(() => importDefinitions(request.broker, request.json(), vhost)) };
+}

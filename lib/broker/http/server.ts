@@ -1,0 +1,158 @@
+import { Buffer } from "node:buffer";
+import http from "node:http";
+import type net from "node:net";
+import { AddressInUseError, EndpointError, messageOf } from "../../errors.ts";
+import { parseEndpoint } from "../../transport/endpoint.ts";
+import type { Broker } from "../broker.ts";
+import type { StoredUser } from "../topology.ts";
+import { HttpError, httpErrorFor, notAuthorised } from "./errors.ts";
+import { ApiRequest, Reply } from "./request.ts";
+import { API } from "./api.ts";
+
+/** The largest body of a request, in bytes; definitions are the largest thing that comes. */
+const MAX_BODY = 16 * 2 ** 20;
+/** For the head of a request, and for all of it, in milliseconds. */
+const HEAD_MS = 5000;
+const REQUEST_MS = 30_000;
+const MAX_HEAD = 16 * 1024;
+const MAX_CONNECTIONS = 256;
+
+/** Tags that let a user in. */
+const TAGS = ["administrator", "monitoring", "policymaker", "management"];
+
+/**
+ * The part of RabbitMQ's HTTP API that tools need (https://www.rabbitmq.com/management.html), and metrics for
+ * Prometheus. Every request needs the name and password of a user with one of the management tags.
+ */
+export class HttpServer {
+  /** `http://host:port`. */
+  readonly url: string;
+  readonly #server: http.Server;
+
+  private constructor(server: http.Server) {
+    this.#server = server;
+    const { address, family, port } = server.address() as net.AddressInfo;
+    this.url = `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
+  }
+
+  /**
+   * Listens; `host:port`, or `:port` for loopback, or `*:port` for every interface.
+   *
+   * @throws {EndpointError | AddressInUseError} it cannot be bound
+   */
+  static async listen(broker: Broker, text: string): Promise<HttpServer> {
+    const endpoint = parseEndpoint(`tcp://${text.replace(/^http:\/\//, "").replace(/^:/, "127.0.0.1:")}`);
+    if (!("host" in endpoint)) throw new EndpointError(`Cannot listen for HTTP on '${text}': it has no host`);
+    const server = http.createServer({
+      maxHeaderSize: MAX_HEAD,
+      headersTimeout: HEAD_MS,
+      requestTimeout: REQUEST_MS,
+      connectionsCheckingInterval: 1000,
+    }, (request, response) => void serve(broker, request, response));
+    server.maxConnections = MAX_CONNECTIONS;
+    server.on("clientError", (_error, socket) => socket.destroy());
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", (error: NodeJS.ErrnoException) => {
+        const what = `Cannot listen for HTTP on '${text}': ${error.message}`;
+        reject(
+          error.code === "EADDRINUSE"
+            ? new AddressInUseError(what)
+            : new EndpointError(what, { cause: error }),
+        );
+      });
+      server.listen(endpoint.port, endpoint.host === "*" ? "::" : endpoint.host, resolve);
+    });
+    return new HttpServer(server);
+  }
+
+  /** Ends it, and every connection. */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+}
+
+async function serve(
+  broker: Broker,
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+): Promise<void> {
+  try {
+    const reply = await answer(broker, request);
+    const body = Buffer.from(reply.body);
+    response.writeHead(reply.status, {
+      "cache-control": "no-cache",
+      ...(body.length > 0 ? { "content-type": reply.type } : {}),
+      "content-length": body.length,
+    });
+    response.end(request.method === "HEAD" ? undefined : body);
+  } catch (thrown) {
+    const error = httpErrorFor(thrown);
+    const body = Buffer.from(JSON.stringify({ error: error.kind, reason: error.message }));
+    // What is left of the request is not read.
+    const rest = error.status === 413 ? { connection: "close" } : {};
+    const challenge = error.status === 401 ? { "www-authenticate": 'Basic realm="mqcat"' } : {};
+    response.writeHead(error.status, {
+      "content-type": "application/json",
+      "content-length": body.length,
+      ...rest,
+      ...challenge,
+    });
+    response.end(body);
+  }
+}
+
+async function answer(broker: Broker, request: http.IncomingMessage): Promise<Reply> {
+  // Browsers send it with what other sites have them ask for, with the password that they remember.
+  if (request.headers.origin !== undefined) throw new HttpError(403, "forbidden", "no requests of web pages");
+  const user = authenticate(broker, request);
+  const [path, query] = splitAt(request.url ?? "/", "?");
+  const method = request.method === "HEAD" ? "GET" : request.method ?? "";
+  const { handler, params } = API.find(method, path);
+  const body = method === "GET" || method === "DELETE" ? "" : await bodyOf(request);
+  const given = await handler(new ApiRequest(broker, user, params, new URLSearchParams(query), body));
+  if (given instanceof Reply) return given;
+  return given === undefined ? new Reply(204) : new Reply(200, JSON.stringify(given));
+}
+
+/** @throws {HttpError} 401 */
+function authenticate(broker: Broker, request: http.IncomingMessage): StoredUser {
+  const [scheme, encoded] = splitAt(request.headers.authorization ?? "", " ");
+  if (scheme.toLowerCase() !== "basic") throw notAuthorised("Login failed");
+  const given = Buffer.from(encoded, "base64");
+  const colon = given.indexOf(0x3a);
+  if (colon < 0) throw notAuthorised("Login failed");
+  const name = given.subarray(0, colon).toString();
+  const isLocal = /^(127\.|::1$|::ffff:127\.)/.test(request.socket.remoteAddress ?? "");
+  const refusal = broker.users.authenticate(name, given.subarray(colon + 1), isLocal);
+  const user = broker.users.get(name);
+  if (refusal !== undefined || user === undefined) throw notAuthorised("Login failed");
+  if (!user.tags.some((tag) => TAGS.includes(tag))) throw notAuthorised("Not management user");
+  return user;
+}
+
+/** @throws {HttpError} 413: it is too large */
+async function bodyOf(request: http.IncomingMessage): Promise<string> {
+  const tooLarge = () => new HttpError(413, "too_large", `the body has over ${MAX_BODY} bytes`);
+  if (Number(request.headers["content-length"] ?? 0) > MAX_BODY) throw tooLarge();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of request as AsyncIterable<Uint8Array>) {
+      size += chunk.length;
+      if (size > MAX_BODY) throw tooLarge();
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw error instanceof HttpError ? error : new HttpError(400, "bad_request", messageOf(error));
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+/** What stands before and behind the first separator. */
+function splitAt(text: string, separator: string): [before: string, behind: string] {
+  const at = text.indexOf(separator);
+  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + separator.length)];
+}
