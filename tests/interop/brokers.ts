@@ -1,4 +1,7 @@
 /** The brokers that the suites of our client and of the queue commands run against. */
+import { it } from "node:test";
+import { amqpError } from "../../lib/amqp/amqp_error.ts";
+import { Broker } from "../../lib/broker/broker.ts";
 import { rabbitMq, stopRabbitMq, test } from "./rabbitmq.ts";
 
 /** A broker that runs, on loopback. */
@@ -20,6 +23,8 @@ export interface TestBroker {
 export interface BrokerKind {
   readonly name: string;
   readonly hasStreams: boolean;
+  /** Whether it has an HTTP API, and users that can be made. */
+  readonly hasHttp: boolean;
   /** `it`, with time enough. */
   readonly test: (name: string, run: () => void | Promise<void>) => void;
   /** Starts it, the first time. */
@@ -28,6 +33,40 @@ export interface BrokerKind {
   stop(): Promise<void>;
 }
 
+let own: Promise<{ broker: Broker; known: TestBroker }> | undefined;
+
+/** Our broker, in this process. */
+async function start(): Promise<{ broker: Broker; known: TestBroker }> {
+  const broker = await Broker.open();
+  const { port } = new URL(await broker.listen("amqp://127.0.0.1:0"));
+  const known: TestBroker = {
+    url: `amqp://guest:guest@127.0.0.1:${port}`,
+    port: Number(port),
+    http: "",
+    addVhost: async (name) => await Promise.resolve(void broker.addVirtualHost(name)),
+    addUser: async (_name, _password) => await Promise.resolve(),
+    async dropConnections() {
+      const connections = [...broker.connections];
+      broker.begin();
+      for (const connection of connections) connection.fail(amqpError(320, "closed by a test"));
+      broker.end();
+      return await Promise.resolve(connections.length);
+    },
+  };
+  return { broker, known };
+}
+
 export const BROKERS: readonly BrokerKind[] = [
-  { name: "RabbitMQ", hasStreams: true, test, broker: rabbitMq, stop: stopRabbitMq },
+  { name: "RabbitMQ", hasStreams: true, hasHttp: true, test, broker: rabbitMq, stop: stopRabbitMq },
+  {
+    name: "mqcat",
+    hasStreams: false,
+    hasHttp: false,
+    test: (name, run) => void it(name, { timeout: 60_000 }, run),
+    broker: async () => (await (own ??= start())).known,
+    async stop() {
+      await (await own)?.broker.close();
+      own = undefined;
+    },
+  },
 ];

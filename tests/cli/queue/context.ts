@@ -6,6 +6,7 @@ import { type Exit, type Program, run, start, type StartOptions } from "../mqcat
 export interface QueueContext {
   readonly test: BrokerKind["test"];
   readonly hasStreams: boolean;
+  readonly hasHttp: boolean;
   broker(): Promise<TestBroker>;
   /** What tells a command where the broker is. */
   env(): Promise<Record<string, string>>;
@@ -18,7 +19,7 @@ export interface QueueContext {
   ready(name: string): Promise<string | undefined>;
 }
 
-export function contextOf({ test, broker, hasStreams }: BrokerKind): QueueContext {
+export function contextOf({ test, broker, hasStreams, hasHttp }: BrokerKind): QueueContext {
   const env = async () => {
     const { url, http } = await broker();
     return { AMQP_URL: url, AMQP_HTTP_URL: http };
@@ -34,7 +35,7 @@ export function contextOf({ test, broker, hasStreams }: BrokerKind): QueueContex
   };
   const ready = async (name: string) =>
     /^messages_ready: (\d+)/m.exec((await queue(["info", name, "-q"])).stdout.toString())?.[1];
-  return { test, hasStreams, broker, env, queue, startQueue, well, ready };
+  return { test, hasStreams, hasHttp, broker, env, queue, startQueue, well, ready };
 }
 
 /** `line 1` to `line count`. */
