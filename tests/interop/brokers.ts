@@ -23,7 +23,7 @@ export interface TestBroker {
 export interface BrokerKind {
   readonly name: string;
   readonly hasStreams: boolean;
-  /** Whether it has an HTTP API, and users that can be made. */
+  /** Whether it has an HTTP API. */
   readonly hasHttp: boolean;
   /** `it`, with time enough. */
   readonly test: (name: string, run: () => void | Promise<void>) => void;
@@ -43,8 +43,12 @@ async function start(): Promise<{ broker: Broker; known: TestBroker }> {
     url: `amqp://guest:guest@127.0.0.1:${port}`,
     port: Number(port),
     http: "",
-    addVhost: async (name) => await Promise.resolve(void broker.addVirtualHost(name)),
-    addUser: async (_name, _password) => await Promise.resolve(),
+    async addVhost(name) {
+      broker.addVirtualHost(name);
+      broker.users.permit("guest", name, { configure: ".*", write: ".*", read: ".*" });
+      return await Promise.resolve();
+    },
+    addUser: async (name, password) => await Promise.resolve(broker.users.put(name, password)),
     async dropConnections() {
       const connections = [...broker.connections];
       broker.begin();

@@ -155,6 +155,7 @@ export class Proxy implements AsyncDisposable {
   readonly #frozen = new Set<net.Socket>();
   /** How many connections there were. */
   connections = 0;
+  #cutIn = Infinity;
 
   private constructor(server: net.Server, target: number) {
     this.#server = server;
@@ -179,6 +180,11 @@ export class Proxy implements AsyncDisposable {
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** Ends every connection once, when so many more bytes came through, in whichever direction. */
+  cutAfter(bytes: number): void {
+    this.#cutIn = bytes;
+  }
+
   /** From now on nothing of the server gets through on the connections that there are; new ones are as ever. */
   freeze(): void {
     for (const socket of this.#servers) this.#frozen.add(socket);
@@ -197,6 +203,10 @@ export class Proxy implements AsyncDisposable {
         from.pause();
         to.once("drain", () => from.resume());
       }
+      this.#cutIn -= chunk.length;
+      if (this.#cutIn > 0) return;
+      this.#cutIn = Infinity;
+      this.cut();
     });
     from.on("error", () => {});
     from.on("close", () => {
