@@ -1,0 +1,78 @@
+/**
+ * Feeds spoiled bytes to everything that takes a stranger's: `deno task fuzz [--seconds N] [--seed N] [TARGET…]`. Only
+ * errors of the library may come out, and each soon. What else comes is printed with what repeats it, and is exit code 1.
+ */
+import process from "node:process";
+import { MqcatError } from "../lib/errors.ts";
+import { Chance, mutate } from "./fuzz/mutate.ts";
+import { type Target, targets } from "./fuzz/targets.ts";
+
+/** An input that takes longer holds up all others, in milliseconds. */
+const TOO_LONG_MS = 2000;
+
+/** What came out of one target. */
+export interface Findings {
+  readonly target: string;
+  readonly inputs: number;
+  /** Inputs that were refused, and not taken for valid. */
+  readonly refused: number;
+  readonly failures: readonly string[];
+}
+
+/** Feeds a target until `ms` milliseconds have passed, or `inputs` inputs, or it fails. */
+export async function fuzz(target: Target, seed: number, ms: number, inputs = Infinity): Promise<Findings> {
+  const end = performance.now() + ms;
+  const failures: string[] = [];
+  let count = 0;
+  let refused = 0;
+  const lane = async () => {
+    while (count < inputs && performance.now() < end && failures.length === 0) {
+      // Each input has a seed of its own, so that one can be repeated without those before it.
+      const own = seed + count++;
+      const chance = new Chance(own);
+      const input = mutate(chance.of(target.seeds), target.seeds, chance);
+      const began = performance.now();
+      try {
+        const running = target.run(input.slice(), chance);
+        if (running !== undefined) await running;
+      } catch (error) {
+        refused++;
+        if (!(error instanceof MqcatError)) failures.push(tell(own, input, error));
+      }
+      const took = performance.now() - began;
+      if (took > TOO_LONG_MS) failures.push(tell(own, input, `it took ${Math.round(took)} ms`));
+    }
+  };
+  await Promise.all(Array.from({ length: target.lanes ?? 1 }, lane));
+  return { target: target.name, inputs: count, refused, failures };
+}
+
+function tell(seed: number, input: Uint8Array, error: unknown): string {
+  const hex = Array.from(input.subarray(0, 2000), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return `--seed ${seed}: ${error instanceof Error ? error.stack : error}\n${input.length} bytes: ${hex}`;
+}
+
+async function main(words: readonly string[]): Promise<number> {
+  const names: string[] = [];
+  let seconds = 60;
+  let seed = Date.now() % 2 ** 31;
+  for (let i = 0; i < words.length; i++) {
+    if (words[i] === "--seconds") seconds = Number(words[++i]);
+    else if (words[i] === "--seed") seed = Number(words[++i]);
+    else names.push(words[i]!);
+  }
+  const chosen = (await targets()).filter(({ name }) =>
+    names.length === 0 || names.some((n) => name.includes(n))
+  );
+  console.log(`seed ${seed}, ${seconds} s for each of ${chosen.length} targets`);
+  let failed = false;
+  for (const target of chosen) {
+    const { inputs, refused, failures } = await fuzz(target, seed, seconds * 1000);
+    console.log(`${target.name}: ${inputs} inputs, ${Math.round(100 * refused / inputs)} % refused`);
+    for (const failure of failures) console.log(failure);
+    failed ||= failures.length > 0;
+  }
+  return failed ? 1 : 0;
+}
+
+if (import.meta.main) process.exit(await main(process.argv.slice(2)));

@@ -1,0 +1,352 @@
+/** What the fuzzer feeds. A target may throw errors of the library, and nothing else. */
+import { decodeMethod, sizeofMethod, writeMethod } from "../../lib/amqp/method_codec.ts";
+import { FrameDecoder as AmqpDecoder } from "../../lib/amqp/frame_decoder.ts";
+import { PROTOCOL_HEADER } from "../../lib/amqp/frame.ts";
+import { decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
+import { decodeTable, encodeTable } from "../../lib/amqp/types/table.ts";
+import { MqcatError } from "../../lib/errors.ts";
+import { connectInproc, listenInproc } from "../../lib/transport/inproc.ts";
+import type { ByteStream } from "../../lib/transport/stream.ts";
+import { ZwsDecoder } from "../../lib/transport/ws/decoder.ts";
+import { Batch, COMMAND, MORE } from "../../lib/zmtp/batch.ts";
+import { concat, EMPTY, utf8 } from "../../lib/zmtp/bytes.ts";
+import {
+  encodeError,
+  encodeMetadata,
+  parseCommand,
+  parseError,
+  parseMetadata,
+} from "../../lib/zmtp/command.ts";
+import { Connection, type ConnectionOwner } from "../../lib/zmtp/connection.ts";
+import { FrameDecoder } from "../../lib/zmtp/frame_decoder.ts";
+import { encodeCommand, encodeFrame } from "../../lib/zmtp/frame_encoder.ts";
+import { encodeRest, SIGNATURE } from "../../lib/zmtp/greeting.ts";
+import { handshake } from "../../lib/zmtp/handshake.ts";
+import { resolveHeartbeat } from "../../lib/zmtp/heartbeat.ts";
+import { curveClient, curveServer } from "../../lib/zmtp/mechanisms/curve.ts";
+import { CurveCipher } from "../../lib/zmtp/mechanisms/curve_cipher.ts";
+import { parseKeyFile } from "../../lib/zmtp/mechanisms/key_file.ts";
+import type { Mechanism } from "../../lib/zmtp/mechanisms/mechanism.ts";
+import { loadNacl } from "../../lib/zmtp/mechanisms/nacl.ts";
+import { nullMechanism } from "../../lib/zmtp/mechanisms/null.ts";
+import { plainClient, plainServer } from "../../lib/zmtp/mechanisms/plain.ts";
+import { type Chance, mutate } from "./mutate.ts";
+import { CannedStream, TamperedStream } from "./streams.ts";
+
+/** A part of the library that takes a stranger's bytes. */
+export interface Target {
+  readonly name: string;
+  /** Valid inputs, to be spoiled. */
+  readonly seeds: readonly Uint8Array[];
+  /** Takes one input. What it throws is judged; it may also throw an Error that says which promise was broken. */
+  run(input: Uint8Array, chance: Chance): void | Promise<void>;
+  /** How many runs go at a time; they wait for deadlines. 1 unless told. */
+  readonly lanes?: number;
+}
+
+/** A limit that mutated lengths go over, in bytes. */
+const MAX_MESSAGE = 64 * 1024;
+/** For handshakes that wait for bytes which were taken out, in milliseconds. */
+const HANDSHAKE_MS = 25;
+const NO_OWNER: ConnectionOwner = { onBatch() {}, onSubscription() {}, onGroup() {}, onWritable() {} };
+
+/** All targets. They load libsodium, so they are asked for. */
+export async function targets(): Promise<Target[]> {
+  const nacl = await loadNacl();
+  const server = nacl.keyPair();
+  const letIn = { handler: () => ({ status: 200 as const }) };
+  const pairs: [name: string, client: Mechanism, server: Mechanism][] = [
+    ["NULL", nullMechanism(), nullMechanism(letIn)],
+    ["PLAIN", plainClient("me", "secret"), plainServer(letIn)],
+    [
+      "CURVE",
+      curveClient({ serverKey: server.publicKey }),
+      curveServer({ keyPair: server, zap: letIn }),
+    ],
+  ];
+  return [
+    frames,
+    commands,
+    keyFiles,
+    webSocketFrames,
+    amqpFrames,
+    amqpMethods,
+    amqpTables,
+    amqpProperties,
+    curveMessages(nacl.workspace),
+    ...pairs.flatMap(([, client, server]) => [canned(client), canned(server)]),
+    ...pairs.map(([name, client, server]) => tampered(name, client, server)),
+  ];
+}
+
+const metadata = encodeMetadata([["Socket-Type", utf8("PUSH")], ["Identity", utf8("id")]]);
+const messages = concat([
+  encodeFrame(EMPTY),
+  encodeFrame(utf8("hello"), MORE),
+  encodeFrame(EMPTY, MORE),
+  encodeFrame(new Uint8Array(300)),
+  encodeCommand("SUBSCRIBE", utf8("topic")),
+  encodeFrame(utf8("x"), MORE),
+  encodeCommand("PING", Uint8Array.of(0, 10, 1, 2, 3)),
+  encodeFrame(utf8("y")),
+  encodeCommand("CANCEL", utf8("topic")),
+  encodeError("enough"),
+]);
+
+const frames: Target = {
+  name: "frames",
+  seeds: [messages, encodeFrame(new Uint8Array(5000)), concat([messages, messages])],
+  run(input, chance) {
+    // However the bytes are cut, the same comes out.
+    const whole = decodeFrames([input]);
+    const cut = chance.below(input.length + 1);
+    const halves = decodeFrames([input.subarray(0, cut), input.subarray(cut)]);
+    if (whole.error === undefined && whole.told !== halves.told) {
+      throw new Error(`cut at ${cut} it is another: ${halves.told} and not ${whole.told}`);
+    }
+    if (whole.error !== undefined) throw whole.error;
+  },
+};
+
+function decodeFrames(pieces: readonly Uint8Array[]): { told: string; error: unknown } {
+  let told = "";
+  const decoder = new FrameDecoder(new Batch(), MAX_MESSAGE, (batch) => {
+    for (let i = 0; i < batch.frames; i++) {
+      const body = batch.frame(i);
+      told += `${batch.flags[i]! & (MORE | COMMAND)}:${body.length}:${body[0] ?? ""} `;
+    }
+  });
+  try {
+    for (const piece of pieces) decoder.push(piece);
+  } catch (error) {
+    return { told, error };
+  }
+  return { told, error: undefined };
+}
+
+const commands: Target = {
+  name: "commands",
+  seeds: [
+    concat([Uint8Array.of(5), utf8("READY"), metadata]),
+    concat([Uint8Array.of(5), utf8("ERROR"), Uint8Array.of(4), utf8("gone")]),
+  ],
+  run(input) {
+    const { data } = parseCommand(input);
+    parseError(data);
+    parseMetadata(data);
+  },
+};
+
+const keyFiles: Target = {
+  name: "key files",
+  seeds: [utf8(`# keys\nmetadata\ncurve\n    public-key = "${"0".repeat(40)}"\n${"a".repeat(40)} # him\n`)],
+  run(input) {
+    try {
+      parseKeyFile(new TextDecoder().decode(input));
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+    }
+  },
+};
+
+const webSocketFrames: Target = {
+  name: "WebSocket frames",
+  seeds: [
+    Uint8Array.of(0x82, 6, 0, ...utf8("hello")),
+    Uint8Array.of(0x82, 0x86, 1, 2, 3, 4, 1, ...utf8("hello")),
+    Uint8Array.of(0x02, 3, 1, 65, 66, 0x89, 2, 7, 7, 0x80, 1, 67, 0x88, 2, 3, 0xe8),
+    concat([Uint8Array.of(0x82, 126, 1, 0), new Uint8Array(256)]),
+  ],
+  run(input, chance) {
+    const decoder = new ZwsDecoder(chance.below(2) === 0, MAX_MESSAGE, () => {});
+    const cut = chance.below(input.length + 1);
+    decoder.push(input.slice(0, cut));
+    decoder.push(input.slice(cut));
+  },
+};
+
+function method<Name extends Parameters<typeof writeMethod>[0]>(
+  name: Name,
+  args: Parameters<typeof writeMethod<Name>>[1],
+): Uint8Array {
+  const bytes = new Uint8Array(sizeofMethod(name, args));
+  writeMethod(name, args, bytes, 0);
+  return bytes;
+}
+
+const table = encodeTable({
+  a: 1,
+  b: "text",
+  c: true,
+  d: { e: [1, "x", null] },
+  f: new Uint8Array(3),
+  g: 1.5,
+});
+const amqpMethodSeeds = [
+  method("queue.declare", { queue: "jobs", durable: true, arguments: { "x-max-length": 10 } }),
+  method("basic.publish", { exchange: "amq.topic", routingKey: "a.b" }),
+  method("connection.start-ok", {
+    clientProperties: {},
+    mechanism: "PLAIN",
+    response: utf8("\0a\0b"),
+    locale: "en_US",
+  }),
+];
+
+const amqpMethods: Target = {
+  name: "AMQP methods",
+  seeds: amqpMethodSeeds,
+  run: (input) => void decodeMethod(input, 0, input.length),
+};
+
+const amqpTables: Target = {
+  name: "AMQP tables",
+  seeds: [table, encodeTable({})],
+  run: (input) => void decodeTable(input),
+};
+
+const amqpProperties: Target = {
+  name: "AMQP properties",
+  seeds: [
+    encodeProperties({ contentType: "text/plain", headers: { h: 1 }, deliveryMode: 2, messageId: "7" }),
+    encodeProperties({}),
+  ],
+  run: (input) => void decodeProperties(input, 0, input.length),
+};
+
+const amqpFrames: Target = {
+  name: "AMQP frames",
+  seeds: [
+    concat([
+      PROTOCOL_HEADER,
+      ...amqpMethodSeeds.map((payload) => amqpFrame(1, 1, payload)),
+      amqpFrame(8, 0, EMPTY),
+      amqpFrame(3, 1, new Uint8Array(100)),
+    ]),
+    PROTOCOL_HEADER,
+  ],
+  run(input, chance) {
+    const decoder = new AmqpDecoder(chance.of(["client", "server"]), { onProtocolHeader() {}, onFrame() {} });
+    const cut = chance.below(input.length + 1);
+    decoder.push(input.slice(0, cut));
+    decoder.push(input.slice(cut));
+  },
+};
+
+function amqpFrame(type: number, channel: number, payload: Uint8Array): Uint8Array {
+  const head = Uint8Array.of(
+    type,
+    channel >> 8,
+    channel & 255,
+    0,
+    0,
+    payload.length >> 8,
+    payload.length & 255,
+  );
+  return concat([head, payload, Uint8Array.of(0xce)]);
+}
+
+/** MESSAGE commands of CURVE, with the right key: the spoiled ones are found out, and the others come through. */
+function curveMessages(workspace: ConstructorParameters<typeof CurveCipher>[0]): Target {
+  const key = new Uint8Array(32).fill(7);
+  const prefix = "CurveZMQMESSAGEC";
+  const make = () =>
+    new CurveCipher(workspace, {
+      key,
+      sendPrefix: prefix,
+      receivePrefix: prefix,
+      sent: 2,
+      received: new Uint8Array(8),
+    });
+  const plain = [messages, encodeFrame(new Uint8Array(1000))];
+  return {
+    name: "CURVE messages",
+    seeds: plain.map((frames) => make().seal(frames).slice()),
+    run(input) {
+      const cipher = make();
+      const inner = new FrameDecoder(new Batch(), MAX_MESSAGE, () => {});
+      const outer = new FrameDecoder(
+        new Batch(),
+        MAX_MESSAGE,
+        (batch) => cipher.open(batch, (frames) => inner.push(frames)),
+      );
+      outer.push(input);
+    },
+  };
+}
+
+/** A side of a handshake whose peer says spoiled bytes and goes; when it succeeds, the connection takes the rest. */
+function canned(security: Mechanism): Target {
+  const greeting = concat([SIGNATURE, Uint8Array.of(3), encodeRest(security.name, !security.asServer)]);
+  const hello = encodeCommand(
+    "HELLO",
+    concat([Uint8Array.of(2), utf8("me"), Uint8Array.of(6), utf8("secret")]),
+  );
+  const said = {
+    NULL: [encodeCommand("READY", metadata)],
+    PLAIN: security.asServer
+      ? [hello, encodeCommand("INITIATE", metadata)]
+      : [encodeCommand("WELCOME", EMPTY), encodeCommand("READY", metadata)],
+    CURVE: security.asServer
+      ? [
+        encodeCommand("HELLO", new Uint8Array(194).fill(1, 0, 1)),
+        encodeCommand("INITIATE", new Uint8Array(280)),
+      ]
+      : [encodeCommand("WELCOME", new Uint8Array(160)), encodeCommand("READY", new Uint8Array(60))],
+  }[security.name];
+  const old = Uint8Array.of(...SIGNATURE, 1, 8, 0, 2, 65, 66);
+  return {
+    name: `handshake ${security.name}${
+      security.asServer ? " server" : security.optional ? " without a handler" : ""
+    }`,
+    seeds: [concat([greeting, ...said, messages]), greeting, concat([old, messages])],
+    lanes: 8,
+    async run(input, chance) {
+      const stream = new CannedStream(input, chance.below(input.length + 1));
+      await shake(stream, security, chance.below(2) === 0);
+    },
+  };
+}
+
+/** Both sides of a handshake, and somebody between them who changes one of the pieces. */
+function tampered(name: string, client: Mechanism, server: Mechanism): Target {
+  let names = 0;
+  return {
+    name: `handshake ${name}, tampered with`,
+    // Where the change is: what is said is of the two sides' own making.
+    seeds: [new Uint8Array(16)],
+    lanes: name === "CURVE" ? 4 : 64,
+    async run(_input, chance) {
+      const endpoint = `fuzz-${name}-${++names}`;
+      let left = chance.below(8);
+      const said: Uint8Array[] = [];
+      const tamper = (chunk: Uint8Array) => {
+        said.push(chunk.slice());
+        return left-- === 0 ? mutate(chunk, said, chance) : chunk;
+      };
+      let listener: { close(): Promise<void> } | undefined;
+      const accepted = new Promise<ByteStream>((resolve) => listener = listenInproc(endpoint, resolve));
+      const near = new TamperedStream(await connectInproc(endpoint, AbortSignal.timeout(1000)), tamper);
+      const far = new TamperedStream(await accepted, tamper);
+      await listener!.close();
+      const results = await Promise.allSettled([shake(near, client, true), shake(far, server, false)]);
+      near.close();
+      far.close();
+      const thrown = results.flatMap((result) => result.status === "rejected" ? [result.reason] : []);
+      // What is not the library's own must not hide behind what is.
+      const foreign = thrown.find((error) => !(error instanceof MqcatError));
+      if (thrown.length > 0) throw foreign ?? thrown[0];
+    },
+  };
+}
+
+async function shake(stream: ByteStream, security: Mechanism, dialed: boolean): Promise<void> {
+  const options = { socketType: dialed ? "PUSH" : "PULL", security, dialed, timeout: HANDSHAKE_MS } as const;
+  const result = await handshake(stream, options);
+  const limits = { messages: 1000, bytes: 2 ** 20 };
+  const connection = new Connection(stream, result, NO_OWNER, limits, MAX_MESSAGE, resolveHeartbeat());
+  connection.start();
+  connection.sendSubscriptions([utf8("topic")], true);
+  await Promise.resolve();
+  connection.close();
+}

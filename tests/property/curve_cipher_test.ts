@@ -1,0 +1,107 @@
+/** CURVE's MESSAGE commands: whatever frames go in come out, under any chunking, and nobody else can make them. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { MqcatError } from "../../lib/errors.ts";
+import { Batch } from "../../lib/zmtp/batch.ts";
+import { FrameDecoder } from "../../lib/zmtp/frame_decoder.ts";
+import { CurveCipher } from "../../lib/zmtp/mechanisms/curve_cipher.ts";
+import { loadNacl } from "../../lib/zmtp/mechanisms/nacl.ts";
+import { concat } from "../../lib/zmtp/bytes.ts";
+import { cuts, frames, pieces, size, wireOf } from "./generators.ts";
+
+const { workspace } = await loadNacl();
+const key = new Uint8Array(32).fill(9);
+const messages = fc.array(frames(size, true), { minLength: 1, maxLength: 6 });
+const PREFIX = "CurveZMQMESSAGEC";
+
+function cipher(sent = 0): CurveCipher {
+  const received = new Uint8Array(8);
+  return new CurveCipher(workspace, { key, sendPrefix: PREFIX, receivePrefix: PREFIX, sent, received });
+}
+
+/** The plain frames that come out of sealed ones in these pieces; undefined when the last one is cut. */
+function open(pieces: Iterable<Uint8Array>): Uint8Array | undefined {
+  const opened: Uint8Array[] = [];
+  const receiving = cipher();
+  const outer = new FrameDecoder(
+    new Batch(),
+    2 ** 30,
+    (batch) => receiving.open(batch, (frames) => opened.push(frames.slice())),
+  );
+  for (const piece of pieces) outer.push(piece);
+  return outer.idle ? concat(opened) : undefined;
+}
+
+describe("curve cipher", () => {
+  it("open - gives what was sealed, block by block, however it is cut", () => {
+    fc.assert(
+      fc.property(fc.array(messages, { minLength: 1, maxLength: 3 }), cuts, (blocks, cuts) => {
+        const sending = cipher();
+        const plain = blocks.map((messages) => wireOf(messages.flat()));
+        const sealed = concat(plain.map((frames) => sending.seal(frames).slice()));
+        // Lengths are said in the shortest form again, so frames are compared and not bytes.
+        const told = (bytes: Uint8Array) => framesOf(bytes).map(({ flags, body }) => [flags, body]);
+        assert.deepEqual(told(open(pieces(sealed, cuts))!), told(concat(plain)));
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("sealed within - counts the whole frames that were taken", () => {
+    fc.assert(
+      fc.property(messages, fc.nat(1000), (messages, part) => {
+        const plain = wireOf(messages.flat());
+        const sealed = cipher().seal(plain).slice();
+        const taken = Math.floor(sealed.length * part / 1000);
+        const within = cipher().sealedWithin(plain, taken);
+        // What lies within is sealed to no more than was taken, and with the next frame to more.
+        const length = (bytes: Uint8Array) => bytes.length === 0 ? 0 : cipher().seal(bytes).length;
+        assert.ok(length(plain.subarray(0, within)) <= taken);
+        const next = framesOf(plain.subarray(within))[0];
+        if (next !== undefined) assert.ok(length(plain.subarray(0, within + next.wire)) > taken);
+        else assert.equal(taken, sealed.length);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("open - one changed bit anywhere is found out", () => {
+    const plain = wireOf([{ size: 40, seed: 1, flags: 1, long: false }, {
+      size: 3,
+      seed: 2,
+      flags: 0,
+      long: false,
+    }]);
+    const sealed = cipher().seal(plain).slice();
+    fc.assert(fc.property(fc.nat(sealed.length * 8 - 1), (bit) => {
+      const changed = sealed.slice();
+      changed[bit >> 3]! ^= 1 << (bit & 7);
+      // Outer flags may say COMMAND; a longer length waits for more. All else is an error.
+      let opened: Uint8Array | undefined;
+      try {
+        opened = open([changed]);
+      } catch (error) {
+        return assert.ok(error instanceof MqcatError, String(error));
+      }
+      if (opened === undefined) return;
+      assert.deepEqual(opened, plain);
+      assert.equal(bit & 7, 2);
+    }));
+  });
+});
+
+/** Each frame's flags and body, and how many bytes it has here. */
+function framesOf(plain: Uint8Array): { flags: number; body: string; wire: number }[] {
+  const found: { flags: number; body: string; wire: number }[] = [];
+  for (let at = 0; at < plain.length;) {
+    const long = (plain[at]! & 2) !== 0;
+    const view = new DataView(plain.buffer, plain.byteOffset);
+    const head = long ? 9 : 2;
+    const length = long ? view.getUint32(at + 5) : plain[at + 1]!;
+    const body = plain.subarray(at + head, at + head + length);
+    found.push({ flags: plain[at]! & 5, body: new TextDecoder("latin1").decode(body), wire: head + length });
+    at += head + length;
+  }
+  return found;
+}

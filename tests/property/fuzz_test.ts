@@ -1,0 +1,30 @@
+/** A short run of scripts/fuzz.ts, with another seed each time: a stranger's bytes bring about errors of ours only. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { fuzz } from "../../scripts/fuzz.ts";
+import { targets } from "../../scripts/fuzz/targets.ts";
+
+/** For each target, in milliseconds and in inputs. */
+const SPAN = 250;
+const INPUTS = 20_000;
+
+const all = await targets();
+
+describe("fuzz", () => {
+  for (const target of all) {
+    it(
+      `${target.name} - spoiled bytes are refused in an orderly way, or are valid`,
+      { timeout: 60_000 },
+      async () => {
+        const { inputs, refused, failures } = await fuzz(
+          target,
+          Math.floor(Math.random() * 2 ** 31),
+          SPAN,
+          INPUTS,
+        );
+        assert.deepEqual(failures, []);
+        assert.ok(inputs > 0 && refused <= inputs);
+      },
+    );
+  }
+});
