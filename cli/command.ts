@@ -35,7 +35,7 @@ export interface Title {
 
 /** A command of mqcat. */
 export interface Command<O extends Options = Options> {
-  /** What comes after the options, in commander's notation, and what it means. */
+  /** What comes after the options, a word for each in commander's notation, and what the last one means. */
   readonly argument?: readonly [syntax: string, description: string];
   readonly options: O;
   /** Whether options behind the first operand are operands, too: those of another program. */
@@ -171,7 +171,11 @@ function build<O extends Options>(
   parser.helpOption("-h, --help", "show this page");
   if (definition.passThrough) parser.passThroughOptions();
   if (definition.argument === undefined) parser.allowExcessArguments(false);
-  else parser.argument(...definition.argument);
+  else {
+    const [syntax, description] = definition.argument;
+    const words = syntax.split(" ");
+    words.forEach((word, at) => parser.argument(word, at < words.length - 1 ? "" : description));
+  }
   for (const [key, { flags, description, kind, group, parse }] of Object.entries(definition.options)) {
     const option = new ParserOption(flags, description).helpGroup(`${group}:`);
     keys.set(key, option.attributeName());

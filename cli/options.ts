@@ -128,9 +128,12 @@ export const delivery = group("Delivery", {
 });
 
 /** What a receiver has of these. */
-export const receiving = group("Delivery", {
-  transient: flag("--transient", "end when all peers are gone"),
-});
+export const receiving = {
+  ...group("Delivery", { transient: flag("--transient", "end when all peers are gone") }),
+  ...group("Output", {
+    timestamps: flag("--timestamps", "with -J: tell in each record when the message arrived, for replay"),
+  }),
+};
 
 /** Only the newest message counts. */
 export const conflation = group("Delivery", {

@@ -32,6 +32,7 @@ export interface OutputOptions {
   readonly out: Framing | undefined;
   readonly json: boolean | undefined;
   readonly format: string | undefined;
+  readonly timestamps?: boolean | undefined;
 }
 
 /** How the output options of a command want messages written. */
@@ -47,11 +48,15 @@ export function styleOf(
       "-f gives the whole form of the output, so --out, -J and -0 have no place beside it",
     );
   }
+  const { format, timestamps } = options;
+  if (timestamps && framing !== "json") {
+    throw new UsageError("--timestamps adds a member to the records of -J (-f has %T for it)");
+  }
   const onJoined = () =>
     session.reporter.warn(
       "a message of several parts came; they are run together (-J or -f '%p1 %p2' shows them)",
     );
-  return { framing, format: options.format, hasTopic, separator, onJoined };
+  return { framing, format, hasTopic, separator, timestamps, onJoined };
 }
 
 /** Takes the frames `[from, to)` of a batch, which are whole messages. */

@@ -258,6 +258,7 @@ class Feed {
   async #giveUp(reason: Error): Promise<Error | undefined> {
     this.#gaveUp = true;
     if (!this.#source.ended) this.#source.cancel();
+    this.left += await this.#source.countRest?.() ?? 0;
     for (let batch = await this.#source.next(); batch !== undefined; batch = await this.#source.next()) {
       this.left += batch.messages;
     }

@@ -41,7 +41,7 @@ export function sourceOf(options: SourceOptions, repeat: boolean, rule: TopicRul
     if (rule.separator !== undefined) {
       throw new UsageError("-K splits plain text; a JSON record has a member 'topic'");
     }
-    return new Input(0, jsonSplitter(rule.topic, rule.routed));
+    return new Input(0, jsonSplitter(rule));
   }
   return new Input(0, splitterFor(framing, rule), rule.topic);
 }

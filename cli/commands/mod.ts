@@ -111,6 +111,12 @@ export const COMMANDS: readonly Entry[] = [
     load: () => import("./server.ts"),
   },
   {
+    name: "replay",
+    group: "ZeroMQ",
+    summary: "send a recording with its original timing",
+    load: () => import("./replay.ts"),
+  },
+  {
     name: "queue put",
     group: "Queue",
     summary: "put each line into a queue, and wait until the broker has it",

@@ -21,6 +21,8 @@ export interface Source {
   readonly cut: boolean;
   /** Whether the input is sure to end without anybody's doing: it has ended, or it is a file. */
   readonly ended: boolean;
+  /** Reads to the end without waiting for the time of a message, where messages have one; how many there were. */
+  countRest?(): Promise<number>;
   /** Called when `ended` becomes true while nobody waits in `next`. */
   onEnd: () => void;
 }

@@ -15,6 +15,8 @@ export interface JsonRecord {
   parts_base64?: string[];
   endpoint?: string;
   routing_id?: string;
+  /** When it arrived, as `timestamp` writes it. */
+  time?: string;
 }
 
 /** A line of the input that is no record. */
@@ -49,6 +51,10 @@ export function toRecord(frames: readonly Uint8Array[], hasTopic: boolean, endpo
  * @returns the frames of the message that a record stands for; `topic` in front, where it has one
  */
 export function fromRecord(line: string, topic: Uint8Array | undefined, routed = false): Uint8Array[] {
+  return framesOf(parseRecord(line), topic, routed);
+}
+
+function parseRecord(line: string): JsonRecord {
   let record: JsonRecord;
   try {
     record = JSON.parse(line);
@@ -58,6 +64,10 @@ export function fromRecord(line: string, topic: Uint8Array | undefined, routed =
   if (typeof record !== "object" || record === null || Array.isArray(record)) {
     throw new RecordError('expected an object such as {"body":"text"}');
   }
+  return record;
+}
+
+function framesOf(record: JsonRecord, topic: Uint8Array | undefined, routed: boolean): Uint8Array[] {
   const own = take(record, "topic") ?? topic;
   const parts = takeParts(record);
   const body = take(record, "body");
@@ -73,8 +83,22 @@ export function fromRecord(line: string, topic: Uint8Array | undefined, routed =
   return own === undefined ? frames : [own, ...frames];
 }
 
+/** What a splitter for JSON is told. */
+export interface JsonInput {
+  /** The topic of records that have none. */
+  readonly topic?: Uint8Array | undefined;
+  /** Whether each record must say for whom it is. */
+  readonly routed?: boolean;
+  /** Looks at each record, in order; what it throws is told with the line's number. */
+  readonly each?: (record: JsonRecord) => void;
+  /** What the input is called in error messages. */
+  readonly name?: string;
+}
+
 /** A splitter for lines of JSON; its batches have a buffer of their own. */
-export function jsonSplitter(topic: Uint8Array | undefined, routed = false): Splitter {
+export function jsonSplitter(
+  { topic, routed = false, each = () => {}, name = "the input" }: JsonInput,
+): Splitter {
   let number = 0;
   let buffer = new Uint8Array(64 * 1024);
   let length = 0;
@@ -93,9 +117,11 @@ export function jsonSplitter(topic: Uint8Array | undefined, routed = false): Spl
     try {
       const line = utf8.decode(bytes.subarray(start, end));
       if (line.trim() === "") return;
-      frames = fromRecord(line, topic, routed);
+      const record = parseRecord(line);
+      frames = framesOf(record, topic, routed);
+      each(record);
     } catch (error) {
-      throw new RecordError(`line ${number} of the input is no JSON record: ${messageOf(error)}`);
+      throw new RecordError(`line ${number} of ${name} is no JSON record: ${messageOf(error)}`);
     }
     frames.forEach((frame, index) => {
       append(frame);

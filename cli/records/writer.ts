@@ -2,9 +2,10 @@ import type { Batch } from "../../lib/zmtp/batch.ts";
 import { concat, utf8 } from "../../lib/zmtp/bytes.ts";
 import type { Output } from "../io/output.ts";
 import { bigEndian, compileFormat } from "./format.ts";
-import { toRecord } from "./json.ts";
+import { type JsonRecord, toRecord } from "./json.ts";
 import { formatRoutingId } from "./routing_id.ts";
 import type { Framing } from "./splitter.ts";
+import { timestamp } from "./time.ts";
 
 /** How messages become bytes. */
 export interface RecordStyle {
@@ -22,6 +23,8 @@ export interface RecordStyle {
     /** Takes the envelope off the frames behind an id. */
     open(id: Uint8Array, frames: Uint8Array[]): Uint8Array[];
   } | undefined;
+  /** Whether a record tells when its message arrived. */
+  readonly timestamps?: boolean | undefined;
   /** Called once, when a message of several parts is written in a framing that runs them together. */
   readonly onJoined?: () => void;
 }
@@ -52,9 +55,14 @@ export function recordWriter(output: Output, style: RecordStyle): RecordWriter {
       });
     case "json":
       return eachMessage(style, (frames, _topicFrames, endpoint) => {
-        output.append(utf8(`${JSON.stringify(toRecord(frames, style.hasTopic, endpoint))}\n`));
+        output.append(recordLine(style, toRecord(frames, style.hasTopic, endpoint)));
       });
   }
+}
+
+function recordLine({ timestamps }: RecordStyle, record: JsonRecord): Uint8Array {
+  if (timestamps) record.time = timestamp();
+  return utf8(`${JSON.stringify(record)}\n`);
 }
 
 /**
@@ -137,7 +145,7 @@ function routedWriter(
     const routingId = formatRoutingId(id!);
     if (style.framing === "json") {
       const record = { routing_id: routingId, ...toRecord(rest, false, endpoint) };
-      return append(utf8(`${JSON.stringify(record)}\n`));
+      return append(recordLine(style, record));
     }
     const frames = routing.open(id!, rest);
     if (steps !== undefined) {

@@ -1,0 +1,88 @@
+import { Dealer } from "../../lib/zmq/dealer.ts";
+import { Pair } from "../../lib/zmq/pair.ts";
+import { Pub } from "../../lib/zmq/pub.ts";
+import { Push } from "../../lib/zmq/push.ts";
+import { Radio } from "../../lib/zmq/radio.ts";
+import type { SocketOptions } from "../../lib/zmq/options.ts";
+import type { Sender } from "../../lib/zmq/sender.ts";
+import examples from "../cheats/replay.md" with { type: "text" };
+import { command, flag, group, list, option } from "../command.ts";
+import { open, planEndpoints } from "../endpoints.ts";
+import { UsageError } from "../errors.ts";
+import { delivery, diagnostics, ending, pacing, zeromq } from "../options.ts";
+import { type Publisher, subscribersOf, whenFull } from "../publishing.ts";
+import { MAX_SPEED, Recording } from "../replaying.ts";
+import { sendAll, SLOW_SUBSCRIBERS, tellDropped } from "../sending.ts";
+import { Session } from "../session.ts";
+import { socketOptions } from "../socket_options.ts";
+import { oneOf, word } from "../values.ts";
+
+const PATTERNS = ["push", "pub", "radio", "dealer", "pair"] as const;
+
+export default command({
+  argument: ["<file> [endpoint...]", "where to send to; @ binds, > connects, without it as the pattern does"],
+  options: {
+    ...zeromq,
+    ...group("Messages", {
+      to: list("--to <endpoint>", "the same as an endpoint behind the file (repeats)", word),
+      pattern: option("--pattern <name>", `send as ${PATTERNS.join(", ")} does (push)`, oneOf(...PATTERNS)),
+    }),
+    ...group("Timing", {
+      speed: option("--speed <factor>", "2x, 0.5x and so on, or max for no pauses (1x)", speed),
+      loop: flag("--loop", "begin again when the recording is over"),
+      delay: pacing.delay,
+    }),
+    ...ending,
+    ...delivery,
+    ...diagnostics,
+  },
+  examples,
+  action(values, [file, ...operands]) {
+    const { pattern = "push", loop = false } = values;
+    if (loop && file === "-") throw new UsageError("--loop needs a file: stdin can be read only once");
+    const publishes = pattern === "pub" || pattern === "radio";
+    const plan = planEndpoints("replay FILE", publishes ? "bind" : "connect", values, [
+      ...operands,
+      ...values.to,
+    ]);
+    const session = new Session("replay", values);
+    const recording = new Recording(session, file!, values.speed ?? 1, loop);
+    const pace = { delay: values.delay, interval: undefined, rate: undefined };
+    return session.run(async () => {
+      const options = { ...socketOptions(session, values), hwm: values.hwm };
+      if (!publishes) {
+        const socket = senderOf(pattern, options);
+        await open(session, socket, plan);
+        const awaited = {
+          wanted: values.waitPeers ?? 0,
+          count: () => socket.peers,
+          asked: values.waitPeers !== undefined,
+        };
+        return await sendAll(session, socket, recording, { ...values, ...pace }, awaited);
+      }
+      const socket: Publisher = new (pattern === "pub" ? Pub : Radio)({ ...options, ...whenFull(values) });
+      await open(session, socket, plan);
+      const onFull = values.onFull === "fail" ? "fail" : "block";
+      try {
+        const awaited = subscribersOf(socket, values.waitPeers);
+        await sendAll(session, socket, recording, { ...values, ...pace, onFull }, awaited);
+      } finally {
+        tellDropped(session, socket.dropped, SLOW_SUBSCRIBERS);
+      }
+    });
+  },
+});
+
+function senderOf(pattern: "push" | "dealer" | "pair", options: SocketOptions): Sender {
+  if (pattern === "push") return new Push(options);
+  const socket = pattern === "dealer" ? new Dealer(options) : new Pair(options);
+  socket.consume(() => {}); // What comes back is no part of a recording.
+  return socket;
+}
+
+function speed(text: string): number {
+  if (text === "max") return MAX_SPEED;
+  const factor = Number(/^(\d+(?:\.\d+)?|\.\d+)x?$/.exec(text)?.[1] ?? 0);
+  if (factor > 0) return factor;
+  throw new Error("expected a factor such as 2x or 0.5x, or max");
+}
