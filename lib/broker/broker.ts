@@ -15,7 +15,8 @@ import { DefinitionsLog } from "./journal/definitions_log.ts";
 import { Journal } from "./journal/journal.ts";
 import { type BrokerOptions, type Settings, settingsOf } from "./options.ts";
 import { Publisher } from "./publisher.ts";
-import { type DeathReason, Queue, type QueueHost } from "./queue/queue.ts";
+import { type DelayHost, DelayQueue } from "./queue/delay_queue.ts";
+import { type DeathReason, Queue } from "./queue/queue.ts";
 import type { DefinitionChange, QueueDefinition } from "./topology.ts";
 import { Turn, type TurnHost } from "./turn.ts";
 import { GUEST, Users } from "./users.ts";
@@ -31,7 +32,7 @@ const BEAT_MS = 250;
 const CLOSING_MS = 2000;
 
 /** An AMQP 0-9-1 broker in this process. */
-export class Broker implements QueueHost, TurnHost {
+export class Broker implements DelayHost, TurnHost {
   readonly options: Settings;
   readonly users: Users = new Users((change) => this.#record(change));
   readonly vhosts: Map<string, VirtualHost<Queue>> = new Map();
@@ -143,6 +144,10 @@ export class Broker implements QueueHost, TurnHost {
     this.publisher.deadLetter(queue, message, reason);
   }
 
+  forward(queue: Queue, message: EncodedMessage): void {
+    this.publisher.forward(queue, message);
+  }
+
   deleteQueue(queue: Queue): void {
     this.vhosts.get(queue.definition.vhost)?.removeQueue(queue);
   }
@@ -241,7 +246,7 @@ export class Broker implements QueueHost, TurnHost {
     const known = this.vhosts.get(name);
     if (known !== undefined) return known;
     const vhost = new VirtualHost<Queue>(name, {
-      createQueue: (definition) => this.#createQueue(definition),
+      createQueue: (definition, kind) => this.#createQueue(definition, kind),
       nextQueueId: () => this.#nextQueueId(),
       onChange: (change) => this.#record(change),
     });
@@ -263,8 +268,8 @@ export class Broker implements QueueHost, TurnHost {
     this.#record({ type: "vhost-removed", vhost: name });
   }
 
-  #createQueue(definition: QueueDefinition): Queue {
-    const queue = new Queue(definition, this);
+  #createQueue(definition: QueueDefinition, kind: "queue" | "delay"): Queue {
+    const queue = kind === "queue" ? new Queue(definition, this) : new DelayQueue(definition, this);
     this.#queues.set(definition.id, queue);
     return queue;
   }
@@ -354,7 +359,7 @@ export class Broker implements QueueHost, TurnHost {
     for (const connection of this.connections) connection.abort(new ClosedError("The broker ended"));
     while (this.connections.size > 0) await this.#left.wait();
     clearInterval(this.#beat);
-    for (const vhost of this.vhosts.values()) for (const queue of vhost.queues.values()) queue.stop();
+    for (const queue of this.#queues.values()) queue.stop();
     this.#definitions?.close();
     this.journal.close();
   }

@@ -5,7 +5,8 @@ import type { Broker } from "./broker.ts";
 import type { Channel } from "./channel/channel.ts";
 import { deadLetter } from "./dead_letter.ts";
 import { Targets } from "./journal/record.ts";
-import { withoutHeader } from "./message.ts";
+import { encodeMessage, propertiesOf, routeOf, withoutHeader } from "./message.ts";
+import { delayOf } from "./exchange/delayed.ts";
 import type { DeathReason, Queue } from "./queue/queue.ts";
 import { Routes, type VirtualHost } from "./vhost.ts";
 
@@ -116,6 +117,17 @@ export class Publisher {
     if (routes.length > 0) this.#enqueue(routes, dead, scan, Infinity, new Targets());
   }
 
+  /** Publishes a message that has waited in an exchange that delays, as that exchange's type routes it. */
+  forward(queue: Queue, message: EncodedMessage): void {
+    const { name, vhost } = queue.definition;
+    const route = routeOf(message);
+    const properties = propertiesOf(message);
+    const headers = { ...properties.headers, "x-delay": -delayOf(properties.headers ?? {}) };
+    const body = message.body.slice(message.bodyStart, message.bodyEnd);
+    const due = encodeMessage(route, { ...properties, headers }, body);
+    this.publishInternally(this.#broker.vhosts.get(vhost)!, name, route.routingKey, due);
+  }
+
   /** Puts a message into the queues that have room; false when one of them refused it. */
   #enqueue(
     routes: Routes<Queue>,
@@ -125,8 +137,9 @@ export class Publisher {
     targets: Targets = this.#targets,
   ): boolean {
     const { journal } = this.#broker;
-    // Those who get a blind copy must not see who else did (RabbitMQ, sender-selected.html).
-    if (routes.blindCopies) message = withoutHeader(message, "BCC");
+    // Those who get a blind copy must not see who else did (RabbitMQ, sender-selected.html); what waits needs it still.
+    const onlyWaits = routes.delay > 0 && routes.length === 1;
+    if (routes.blindCopies && !onlyWaits) message = withoutHeader(message, "BCC");
     const size = message.bodyEnd - message.bodyStart;
     const { priority, persistent } = scan;
     let durable = false;
@@ -146,7 +159,7 @@ export class Publisher {
     for (let i = 0; i < count; i++) {
       const queue = routes.queues[i]!;
       const lane = queue.laneOf(priority);
-      targets.add(queue.definition.id, lane, queue.lanes[lane]!.nextSeq, queue.expiryOf(ttl));
+      targets.add(queue.definition.id, lane, queue.lanes[lane]!.nextSeq, queue.expiryOf(ttl, routes.delay));
     }
     let position = 0;
     if (persistent && durable) {

@@ -3,6 +3,7 @@ import type { PropertyScan } from "../amqp/property_scan.ts";
 import type { FieldTable } from "../amqp/types/field_value.ts";
 import { typeName } from "./arguments.ts";
 import { type MessageHeaders, ScannedHeaders } from "./exchange/contract.ts";
+import { delayOf } from "./exchange/delayed.ts";
 import { type Destination, Exchange, type Named } from "./exchange/exchange.ts";
 import type { Routes } from "./routes.ts";
 
@@ -59,6 +60,10 @@ export class Router<Q extends Named> {
     work.push(exchange);
     exchange.passed = message;
     for (let at; (at = work.pop()) !== undefined;) {
+      if (at.delayQueue !== undefined && (into.delay ||= delayOf(headers.table())) > 0) {
+        into.add(at.delayQueue);
+        continue;
+      }
       for (let i = 0; i < keys.length; i++) at.matcher.match(keys[i]!, headers, found);
       if (found.length === 0 && at.alternate !== undefined) {
         const alternate = this.#exchanges.get(at.alternate);
@@ -78,8 +83,8 @@ export class Router<Q extends Named> {
   /** Whether neither the exchange nor any that can be reached from it looks at more than the routing key. */
   #isByKeyOnly(exchange: Exchange<Q>): boolean {
     const reached = new Set([exchange]);
-    for (const { matcher, bindings, alternate } of reached) {
-      if (!matcher.byKeyOnly) return false;
+    for (const { matcher, bindings, alternate, delayQueue } of reached) {
+      if (!matcher.byKeyOnly || delayQueue !== undefined) return false;
       for (const { destination } of bindings) if (destination instanceof Exchange) reached.add(destination);
       const other = alternate === undefined ? undefined : this.#exchanges.get(alternate);
       if (other !== undefined) reached.add(other);

@@ -8,11 +8,14 @@ export class Routes<Q> {
   length = 0;
   /** Whether the message has a header `BCC`, which those who get it may not see. */
   blindCopies = false;
+  /** How long the message waits where it is delayed, in milliseconds. */
+  delay = 0;
   readonly #seen = new Set<Q>();
 
   clear(): void {
     this.length = 0;
     this.blindCopies = false;
+    this.delay = 0;
     if (this.#seen.size > 0) this.#seen.clear();
   }
 

@@ -26,6 +26,8 @@ export interface ExchangeDefinition {
   readonly autoDelete: boolean;
   /** Clients may not publish to it. */
   readonly internal: boolean;
+  /** Of the queue that messages wait in, in an exchange that delays them. */
+  readonly delayQueueId?: number;
   readonly arguments: FieldTable;
 }
 

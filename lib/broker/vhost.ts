@@ -4,6 +4,7 @@ import type { PropertyScan } from "../amqp/property_scan.ts";
 import type { FieldTable } from "../amqp/types/field_value.ts";
 import { checkSame, checkSameArguments, resource, typeName } from "./arguments.ts";
 import { DefaultMatcher } from "./exchange/default.ts";
+import { DELAYED, DELAYED_TYPE } from "./exchange/delayed.ts";
 import { type Binding, definitionOf, type Destination, Exchange } from "./exchange/exchange.ts";
 import { makeMatcher } from "./exchange/types.ts";
 import { Router } from "./router.ts";
@@ -31,8 +32,11 @@ export interface RoutedQueue {
 
 /** What a virtual host needs of the broker around it. */
 export interface VirtualHostContext<Q extends RoutedQueue> {
-  /** @throws {AmqpError} 406: an argument is not what it must be */
-  createQueue(definition: QueueDefinition): Q;
+  /**
+   * @param kind `delay` for one that messages wait in until their time, which no client uses
+   * @throws {AmqpError} 406: an argument is not what it must be
+   */
+  createQueue(definition: QueueDefinition, kind: "queue" | "delay"): Q;
   /** An id that no queue ever had, 32 bits. */
   nextQueueId(): number;
   /** Told of everything that is to survive a restart, in order. */
@@ -137,7 +141,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
       this.#exchange(name);
       return;
     }
-    const matcher = makeMatcher<Destination<Q>>(type);
+    const matcher = makeMatcher<Destination<Q>>(type, args.arguments);
     refuseDefault(name);
     const what = this.#text("exchange", name);
     const known = this.exchanges.get(name);
@@ -147,7 +151,10 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
       checkSame(definition.durable, durable, what, "durable");
       checkSame(definition.autoDelete, autoDelete, what, "auto_delete");
       checkSame(definition.internal, internal, what, "internal");
-      return checkSameArguments(definition.arguments, args.arguments, what, ["alternate-exchange"]);
+      return checkSameArguments(definition.arguments, args.arguments, what, [
+        DELAYED_TYPE,
+        "alternate-exchange",
+      ]);
     }
     refuseReserved("exchange", name);
     checkName(args.arguments, "alternate-exchange", what);
@@ -158,6 +165,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
       durable,
       autoDelete,
       internal,
+      ...(type === DELAYED ? { delayQueueId: this.#context.nextQueueId() } : {}),
       arguments: args.arguments,
     };
     this.#addExchange(definition, matcher);
@@ -236,7 +244,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
       autoDelete,
       arguments: args.arguments,
     };
-    const queue = this.#context.createQueue(definition);
+    const queue = this.#context.createQueue(definition, "queue");
     this.queues.set(name, queue);
     if (exclusive) this.#owners.set(queue, owner);
     if (durable) this.#context.onChange({ type: "queue-added", queue: store(definition) });
@@ -306,7 +314,8 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
 
   /** The virtual host was removed, and every queue with it; nobody is told of each. */
   close(): void {
-    const queues = [...this.queues.values()];
+    const delays = [...this.exchanges.values()].flatMap(({ delayQueue }) => delayQueue ?? []);
+    const queues = [...this.queues.values(), ...delays];
     this.queues.clear();
     this.exchanges.clear();
     this.#incoming.clear();
@@ -356,7 +365,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
       }
       case "queue-added": {
         const definition = readStored<QueueDefinition>(change.queue);
-        this.queues.set(definition.name, this.#context.createQueue(definition));
+        this.queues.set(definition.name, this.#context.createQueue(definition, "queue"));
         return;
       }
       case "queue-removed": {
@@ -416,11 +425,20 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   }
 
   #addExchange(definition: ExchangeDefinition, matcher?: Exchange<Q>["matcher"]): void {
-    const { name, type } = definition;
+    const { name, type, vhost, durable, delayQueueId: id } = definition;
     const chosen = name === ""
       ? new DefaultMatcher<Destination<Q>>(this.queues)
-      : matcher ?? makeMatcher(type);
-    this.exchanges.set(name, new Exchange<Q>(definition, chosen));
+      : matcher ?? makeMatcher(type, definition.arguments);
+    const delayQueue = id === undefined ? undefined : this.#context.createQueue({
+      id,
+      vhost,
+      name,
+      durable,
+      exclusive: false,
+      autoDelete: false,
+      arguments: Object.create(null),
+    }, "delay");
+    this.exchanges.set(name, new Exchange<Q>(definition, chosen, delayQueue));
     // It may be the alternate exchange of others.
     this.#router.version++;
   }
@@ -435,6 +453,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
     this.exchanges.delete(exchange.name);
     for (const binding of [...exchange.bindings]) this.#dropBinding(binding);
     this.#forgetWaysTo(exchange, autoDelete);
+    exchange.delayQueue?.close();
     this.#router.version++;
   }
 

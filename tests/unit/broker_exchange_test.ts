@@ -90,7 +90,7 @@ const HEADERS:
 describe("exchange types", () => {
   for (const { type, bound, message: [key, headers], found } of CASES) {
     it(`${type} - ${bound.map(([key]) => `'${key}'`).join(" ")} for '${key}'`, () => {
-      const matcher = makeMatcher<number>(type);
+      const matcher = makeMatcher<number>(type, {});
       const ways = bound.map(([routingKey, args], i): Way<number> => {
         return { routingKey, arguments: args ?? {}, destination: i };
       });
@@ -107,7 +107,7 @@ describe("exchange types", () => {
 
   for (const [what, args, headers, matches] of HEADERS) {
     it(`headers - ${what}: ${matches ? "matches" : "does not match"}`, () => {
-      const matcher = makeMatcher<number>("headers");
+      const matcher = makeMatcher<number>("headers", {});
       matcher.check!(args);
       matcher.add({ routingKey: "k", arguments: args, destination: 1 });
       const into: number[] = [];

@@ -26,12 +26,15 @@ export class Exchange<Q extends Named> {
   readonly alternate: string | undefined;
   /** What was routed before. */
   readonly routes: RouteCache<Q> = new RouteCache();
+  /** Where messages wait, in an exchange that delays them. */
+  readonly delayQueue: Q | undefined;
   /** The number of the message that passed it last: none passes it twice. */
   passed = 0;
   readonly #bindings = new Map<string, Binding<Q>>();
 
-  constructor(definition: ExchangeDefinition, matcher: Matcher<Destination<Q>>) {
+  constructor(definition: ExchangeDefinition, matcher: Matcher<Destination<Q>>, delayQueue?: Q) {
     this.definition = definition;
+    this.delayQueue = delayQueue;
     this.matcher = matcher;
     const alternate = definition.arguments["alternate-exchange"];
     this.alternate = typeof alternate === "string" ? alternate : undefined;

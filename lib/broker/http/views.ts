@@ -42,7 +42,7 @@ export function queueRow(queue: Queue): Row {
   };
 }
 
-export function exchangeRow({ definition }: Exchange<Queue>): Row {
+export function exchangeRow({ definition, delayQueue }: Exchange<Queue>): Row {
   const { name, vhost, type, durable, autoDelete, internal } = definition;
   return {
     name,
@@ -52,6 +52,7 @@ export function exchangeRow({ definition }: Exchange<Queue>): Row {
     auto_delete: autoDelete,
     internal,
     arguments: tableToJson(definition.arguments),
+    ...(delayQueue === undefined ? {} : { messages_delayed: delayQueue.ready }),
   };
 }
 

@@ -106,8 +106,12 @@ export class Queue {
     return Math.min(priority, this.lanes.length - 1);
   }
 
-  /** When a message that comes now expires; 0 for never. */
-  expiryOf(ttl: number): number {
+  /**
+   * When a message that comes now expires; 0 for never.
+   *
+   * @param _delay how long it is to wait, where messages do that
+   */
+  expiryOf(ttl: number, _delay: number): number {
     const time = Math.min(ttl, this.settings.messageTtl);
     return time === Infinity ? 0 : this.#host.now + time;
   }
