@@ -1,11 +1,13 @@
 /** What the queue commands share: where the broker is, as whom to go there, and what is said of the connection. */
 import fs from "node:fs";
+import path from "node:path";
 import process from "node:process";
 import type { AmqpConnection } from "../lib/amqp/client/connection.ts";
 import { connectAmqp, type LinkEvent, type LinkOptions } from "../lib/amqp/client/link.ts";
 import { type Broker, DEFAULT_URL, formatBroker, parseAmqpUrl } from "../lib/amqp/client/url.ts";
 import { group, option } from "./command.ts";
 import { UsageError } from "./errors.ts";
+import type { DataFolder } from "./queue_data.ts";
 import { phrase } from "./reporter.ts";
 import { Session, type SessionOptions } from "./session.ts";
 import { readTls, type SecurityOptions, tlsClient } from "./tls.ts";
@@ -19,6 +21,7 @@ export const broker = {
       "amqp://user@host:port/vhost, or amqps://…; several hosts with commas ($AMQP_URL, else this machine)",
       word,
     ),
+    folder: option("--data <directory>", "use the queues in this directory: no broker needs to run", word),
     passwordFile: option(
       "--password-file <path>",
       "read the password from this file ($AMQP_PASSWORD holds it, too)",
@@ -49,6 +52,7 @@ export const prefetch = group("Delivery", {
 /** What the options above say. */
 export interface BrokerOptions extends SecurityOptions {
   readonly url: string | undefined;
+  readonly folder: string | undefined;
   readonly passwordFile: string | undefined;
 }
 
@@ -63,16 +67,53 @@ export function queueSession(name: string, options: Omit<SessionOptions, "readyF
   return new Session(`queue ${name}`, { ...options, readyFile: undefined });
 }
 
-/** @throws {UsageError | EndpointError} the URL or the password file is wrong, or the certificates are out of place */
-export function targetOf(session: Session, options: BrokerOptions, url = options.url): Target {
+/**
+ * @param create whether the directory of `--data` is made when it is missing
+ * @throws {UsageError | EndpointError} the URL or the password file is wrong, or an option is out of place
+ */
+export function targetOf(session: Session, options: BrokerOptions, create = false): Target {
+  const { url, folder, insecure, cacert, cert, key } = options;
+  if (folder !== undefined) {
+    if (url !== undefined) {
+      throw new UsageError("--url and --data both say where the queues are: give one of them");
+    }
+    return { brokers: [inside(folder)], link: linkOf(session, { dial: dialer(session, folder, create) }) };
+  }
   const brokers = withPassword(parseAmqpUrl(url ?? (process.env["AMQP_URL"] || DEFAULT_URL)), options);
-  const { insecure, cacert, cert, key } = options;
   if ((insecure || (cacert ?? cert ?? key) !== undefined) && brokers[0]!.endpoint.scheme !== "tls") {
     throw new UsageError(`certificates are for amqps://, and ${formatBroker(brokers[0]!)} is none`);
   }
+  return { brokers, link: linkOf(session, { tls: readTls(options) }) };
+}
+
+function linkOf(session: Session, options: LinkOptions): LinkOptions {
   const abort = new AbortController();
   session.onStop(() => abort.abort(new Error("Stopped before the broker answered")));
-  return { brokers, link: { tls: readTls(options), onEvent: describeLink(session), signal: abort.signal } };
+  return { ...options, onEvent: describeLink(session, options.dial !== undefined), signal: abort.signal };
+}
+
+/** The broker of a directory. It lets in guest, who comes from this machine. */
+function inside(folder: string): Broker {
+  return {
+    endpoint: { scheme: "inproc", name: path.resolve(folder) },
+    user: "guest",
+    password: "guest",
+    hasPassword: true,
+    vhost: "/",
+    heartbeat: undefined,
+  };
+}
+
+/** Loads the broker only when it is needed. */
+function dialer(session: Session, folder: string, create: boolean): NonNullable<LinkOptions["dial"]> {
+  if (!create && !fs.existsSync(folder)) {
+    throw new UsageError(`--data '${folder}': there is no such directory`);
+  }
+  let opened: Promise<DataFolder> | undefined;
+  return async (signal) => {
+    opened ??= import("./queue_data.ts").then(({ DataFolder }) => new DataFolder(session, folder));
+    return await (await opened).dial(signal);
+  };
 }
 
 /** The HTTP API that was named; undefined: where RabbitMQ usually has it. */
@@ -109,13 +150,15 @@ function withPassword(brokers: readonly Broker[], { passwordFile }: BrokerOption
   return brokers.map((broker) => ({ ...broker, password }));
 }
 
-function describeLink({ reporter }: Session): (event: LinkEvent) => void {
+/** @param passing whether brokers come and go as a matter of course: each is another command that has the directory */
+function describeLink({ reporter }: Session, passing: boolean): (event: LinkEvent) => void {
+  const lost = (text: string) => passing ? reporter.verbose(text) : reporter.warn(text);
   return (event) => {
     switch (event.type) {
       case "connected":
         return reporter.verbose(`connected: ${event.broker} (${event.server})`);
       case "lost":
-        return reporter.warn(`lost ${event.broker}: ${phrase(event.error)}; connecting again`);
+        return lost(`lost ${event.broker}: ${phrase(event.error)}; connecting again`);
       case "retrying":
         return reporter.warn(`${phrase(event.error)}; trying again`);
       case "blocked":

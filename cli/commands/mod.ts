@@ -117,6 +117,18 @@ export const COMMANDS: readonly Entry[] = [
     load: () => import("./replay.ts"),
   },
   {
+    name: "queue serve",
+    group: "Queue",
+    summary: "be a broker for programs that speak AMQP 0-9-1, RabbitMQ's clients for instance",
+    load: () => import("./queue/serve.ts"),
+  },
+  {
+    name: "queue run",
+    group: "Queue",
+    summary: "run a command with a broker of its own, for tests",
+    load: () => import("./queue/run.ts"),
+  },
+  {
     name: "queue put",
     group: "Queue",
     summary: "put each line into a queue, and wait until the broker has it",

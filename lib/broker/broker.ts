@@ -8,18 +8,21 @@ import { Signal } from "../transport/waiting.ts";
 import type { Channel } from "./channel/channel.ts";
 import { DirectReplies } from "./channel/direct_reply.ts";
 import { Connection } from "./connection/connection.ts";
-import { serverHandshake } from "./connection/handshake.ts";
+import { type Logins, serverHandshake } from "./connection/handshake.ts";
 import { Counters } from "./counters.ts";
+import { importDefinitions } from "./definitions.ts";
 import { formatListen, isLocalPeer, parseListen } from "./endpoint.ts";
+import type { Json } from "./json/table.ts";
 import { DefinitionsLog } from "./journal/definitions_log.ts";
 import { Journal } from "./journal/journal.ts";
 import { type BrokerOptions, type Settings, settingsOf } from "./options.ts";
+import { compilePermission } from "./permissions.ts";
 import { Publisher } from "./publisher.ts";
 import { type DelayHost, DelayQueue } from "./queue/delay_queue.ts";
 import { type DeathReason, Queue } from "./queue/queue.ts";
 import type { DefinitionChange, QueueDefinition } from "./topology.ts";
 import { Turn, type TurnHost } from "./turn.ts";
-import { GUEST, Users } from "./users.ts";
+import { Access, GUEST, Users } from "./users.ts";
 import { VirtualHost } from "./vhost.ts";
 
 /** Connections that wait to be accepted: thousands of clients may come back at once. */
@@ -30,6 +33,14 @@ const ID_BLOCK = 1024;
 const BEAT_MS = 250;
 /** How long clients may take to answer the goodbye when the broker ends, in milliseconds. */
 const CLOSING_MS = 2000;
+
+const ALLOWED = compilePermission({ configure: ".*", write: ".*", read: ".*" });
+
+/** Lets in everybody, to everything. */
+const EVERYBODY: Logins = {
+  authenticate: () => undefined,
+  accessTo: (name, vhost) => new Access(name, vhost, () => ALLOWED),
+};
 
 /** An AMQP 0-9-1 broker in this process. */
 export class Broker implements DelayHost, TurnHost {
@@ -54,7 +65,7 @@ export class Broker implements DelayHost, TurnHost {
   #lastQueueId = 0;
   #reservedIds = 0;
   readonly #left = new Signal();
-  readonly #listeners: Listener[] = [];
+  readonly #listeners: Pick<Listener, "close">[] = [];
   readonly #beat: ReturnType<typeof setInterval>;
   /** Clients that are not let in yet. */
   #logins = 0;
@@ -68,7 +79,7 @@ export class Broker implements DelayHost, TurnHost {
   /**
    * Opens a broker on its data, or in memory.
    *
-   * @throws {DataLockedError} another process has the data
+   * @throws {MqcatError} `ERR_ADDRESS_IN_USE`: another process has the data
    */
   static open(options: BrokerOptions = {}): Promise<Broker> {
     const broker = new Broker(settingsOf(options));
@@ -88,13 +99,16 @@ export class Broker implements DelayHost, TurnHost {
   /**
    * Listens, and resolves to the endpoint with the port that the system picked, as clients write it.
    *
-   * @param text `amqp://host:port`, `amqps://…`, `inproc://name`; see `parseListen`
+   * @param text `amqp://host:port`, `amqps://…`, `inproc://name`, `ipc://path`; see `parseListen`
+   * @param trusting whether everybody who can reach it may do everything, whatever the name and the password: for what
+   *   only this process can reach, or only who may read the data
    * @throws {EndpointError | AddressInUseError} it cannot be bound
    */
-  async listen(text: string): Promise<string> {
+  async listen(text: string, trusting = false): Promise<string> {
     const [first, ...others] = parseListen(text);
     const tls = this.options.tls === undefined ? {} : { tls: this.options.tls };
-    const accept = (stream: ByteStream) => void this.#accept(stream);
+    const logins = trusting ? EVERYBODY : this.users;
+    const accept = (stream: ByteStream) => void this.#accept(stream, logins);
     const listener = await listen(first!, accept, { ...tls, backlog: BACKLOG });
     this.#listeners.push(listener);
     const { port } = parseEndpoint(listener.endpoint) as { port?: number };
@@ -108,6 +122,34 @@ export class Broker implements DelayHost, TurnHost {
       }
     }
     return formatListen(listener.endpoint);
+  }
+
+  /**
+   * Serves RabbitMQ's HTTP API and metrics, as far as tools need them, and resolves to `http://host:port`.
+   *
+   * @param text `host:port`, `:port` for loopback, `*:port` for every interface
+   * @throws {EndpointError | AddressInUseError} it cannot be bound
+   */
+  async listenHttp(text: string): Promise<string> {
+    const { HttpServer } = await import("./http/server.ts");
+    const server = await HttpServer.listen(this, text);
+    this.#listeners.push(server);
+    return server.url;
+  }
+
+  /**
+   * Loads definitions in RabbitMQ's form; what is there already stays as it is.
+   *
+   * @returns what was passed over, as sentences
+   * @throws {DefinitionsError} they are malformed, or mean something that this broker does not have
+   */
+  loadDefinitions(json: Json): string[] {
+    this.begin();
+    try {
+      return importDefinitions(this, json);
+    } finally {
+      this.end();
+    }
   }
 
   /** Ends it: clients are told (320), what is to survive is on disk, and the data is free for the next. */
@@ -170,7 +212,7 @@ export class Broker implements DelayHost, TurnHost {
     this.options.onEvent({ type: "disconnected", remote: connection.remote, cause });
   }
 
-  async #accept(stream: ByteStream): Promise<void> {
+  async #accept(stream: ByteStream, logins: Logins): Promise<void> {
     const { remote } = stream;
     if (this.#closing !== undefined || this.connections.size + this.#logins >= this.options.maxConnections) {
       const error = new LimitError(`All ${this.options.maxConnections} connections are in use`);
@@ -179,7 +221,7 @@ export class Broker implements DelayHost, TurnHost {
     }
     this.#logins++;
     try {
-      const login = await serverHandshake(stream, this.options, this.users, this.vhosts, isLocalPeer(remote));
+      const login = await serverHandshake(stream, this.options, logins, this.vhosts, isLocalPeer(remote));
       const connection = new Connection(this, stream, login);
       this.connections.add(connection);
       this.counters.connectionsOpened++;
@@ -349,6 +391,10 @@ export class Broker implements DelayHost, TurnHost {
 
   async #close(): Promise<void> {
     await Promise.all(this.#listeners.map((listener) => listener.close()));
+    // What was published is confirmed before the goodbye, or it would be published again.
+    this.begin();
+    this.syncThisTurn();
+    this.end();
     this.begin();
     for (const connection of this.connections) connection.fail(shutdown());
     this.end();

@@ -4,15 +4,15 @@ import { type Endpoint, parseEndpoint } from "../transport/endpoint.ts";
 const PORTS = { amqp: 5672, amqps: 5671 } as const;
 
 /**
- * Parses where a broker listens: `amqp://host:port`, `amqps://host:port`, `inproc://name`; `:port` and `host:port` are
- * short for amqp. Without a host it is loopback, on both families; `*` is every interface.
+ * Parses where a broker listens: `amqp://host:port`, `amqps://host:port`, `inproc://name`, `ipc://path`; `:port` and
+ * `host:port` are short for amqp. Without a host it is loopback, on both families; `*` is every interface.
  *
  * @returns endpoints that stand for the same place; those behind the first may be missing on a machine
  * @throws {EndpointError} which names the text and the remedy
  */
 export function parseListen(text: string): readonly Endpoint[] {
   const [, scheme, rest] = /^(?:([a-z]+):\/\/)?(.*)$/is.exec(text)!;
-  if (scheme === "inproc") return [parseEndpoint(text)];
+  if (scheme === "inproc" || scheme === "ipc") return [parseEndpoint(text)];
   if (scheme !== undefined && scheme !== "amqp" && scheme !== "amqps") {
     throw mistake(text, `a broker does not listen on '${scheme}'`);
   }

@@ -13,10 +13,12 @@ import { progress } from "./queue/progress.ts";
 import { putAndGet } from "./queue/put_get.ts";
 import { refusals } from "./queue/refused.ts";
 import { streams } from "./queue/streams.ts";
+import { threeWays } from "./queue/three_ways.ts";
 import { usage } from "./queue/usage.ts";
 
 const SUITES = [
   putAndGet,
+  threeWays,
   endings,
   refusals,
   commands,

@@ -23,8 +23,8 @@ export interface TestBroker {
 export interface BrokerKind {
   readonly name: string;
   readonly hasStreams: boolean;
-  /** Whether it has an HTTP API. */
-  readonly hasHttp: boolean;
+  /** Whether it shows messages without giving them away. */
+  readonly peeks: boolean;
   /** `it`, with time enough. */
   readonly test: (name: string, run: () => void | Promise<void>) => void;
   /** Starts it, the first time. */
@@ -42,7 +42,7 @@ async function start(): Promise<{ broker: Broker; known: TestBroker }> {
   const known: TestBroker = {
     url: `amqp://guest:guest@127.0.0.1:${port}`,
     port: Number(port),
-    http: "",
+    http: await broker.listenHttp("127.0.0.1:0"),
     async addVhost(name) {
       broker.addVirtualHost(name);
       broker.users.permit("guest", name, { configure: ".*", write: ".*", read: ".*" });
@@ -61,11 +61,11 @@ async function start(): Promise<{ broker: Broker; known: TestBroker }> {
 }
 
 export const BROKERS: readonly BrokerKind[] = [
-  { name: "RabbitMQ", hasStreams: true, hasHttp: true, test, broker: rabbitMq, stop: stopRabbitMq },
+  { name: "RabbitMQ", hasStreams: true, peeks: false, test, broker: rabbitMq, stop: stopRabbitMq },
   {
     name: "mqcat",
     hasStreams: false,
-    hasHttp: false,
+    peeks: true,
     test: (name, run) => void it(name, { timeout: 60_000 }, run),
     broker: async () => (await (own ??= start())).known,
     async stop() {

@@ -25,7 +25,7 @@ export default command({
     const args = Object.fromEntries(values.argument);
     if (values.type !== undefined) args["x-queue-type"] = values.type;
     return session.run(() =>
-      withConnection(targetOf(session, values), async (connection) => {
+      withConnection(targetOf(session, values, true), async (connection) => {
         for (const queue of operands) {
           await declareQueue(connection, queue, {
             durable: !values.notDurable,

@@ -39,6 +39,6 @@ export default command({
     }
     const session = queueSession("get", values);
     const style = styleOf(session, values, false);
-    return session.run(() => getAll(session, targetOf(session, values), operands[0]!, style, values));
+    return session.run(() => getAll(session, targetOf(session, values, true), operands[0]!, style, values));
   },
 });

@@ -28,8 +28,10 @@ export default command({
     }
     const session = queueSession("move", values);
     return session.run(() => {
-      const source = targetOf(session, values);
-      const target = values.toUrl === undefined ? source : targetOf(session, values, values.toUrl);
+      const source = targetOf(session, values, true);
+      const target = values.toUrl === undefined
+        ? source
+        : targetOf(session, { ...values, url: values.toUrl, folder: undefined });
       return moveAll(
         session,
         { ...source, queue: from },

@@ -30,6 +30,8 @@ export default command({
   options: {
     ...broker,
     ...input,
+    // --data is where the queue is.
+    data: { ...input.data, flags: "-D, --text <text>" },
     ...envelope,
     ...ending,
     ...pacing,
@@ -66,7 +68,7 @@ export default command({
       });
     const session = queueSession("put", values);
     return session.run(async () => {
-      const { brokers, link } = targetOf(session, values);
+      const { brokers, link } = targetOf(session, values, true);
       const publisher = new Publisher(brokers, {
         ...link,
         prepare: async (connection) => {

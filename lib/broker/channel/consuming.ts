@@ -10,6 +10,7 @@ import { Consumer, type ConsumingChannel } from "../queue/consumer.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Channel } from "./channel.ts";
 import { Deliveries } from "./deliveries.ts";
+import type { Peek } from "./peek.ts";
 
 /** What becomes of a delivered message. */
 export const ACK = 0;
@@ -34,6 +35,8 @@ export class Consuming implements ConsumingChannel {
   globalPrefetch = 0;
   /** The same for each consumer that is made from now on. */
   prefetch = 0;
+  /** Looks that are not at their end yet. */
+  #peeks: Peek[] = [];
   /** Unacknowledged messages of consumers: those of `basic.get` do not count against a prefetch. */
   #consumed = 0;
   readonly #fields = new AckFields();
@@ -84,9 +87,17 @@ export class Consuming implements ConsumingChannel {
     return consumer;
   }
 
+  /** Begins to show messages, which then are where they were. */
+  peek(peek: Peek): void {
+    if (peek.pump()) this.#peeks.push(peek);
+  }
+
   cancel(tag: string): void {
     const consumer = this.consumers.get(tag);
-    if (consumer === undefined) return;
+    if (consumer === undefined) {
+      this.#peeks = this.#peeks.filter((peek) => peek.tag !== tag);
+      return;
+    }
     this.consumers.delete(tag);
     consumer.queue.removeConsumer(consumer);
   }
@@ -181,6 +192,7 @@ export class Consuming implements ConsumingChannel {
 
   /** Ends the consumers, and gives back what was not acknowledged. */
   release(): void {
+    this.#peeks = [];
     for (const consumer of [...this.consumers.values()]) this.cancel(consumer.options.tag);
     this.recover();
     this.channel.connection.broker.directReplies.close(this.channel);
@@ -188,6 +200,7 @@ export class Consuming implements ConsumingChannel {
 
   /** There is room for deliveries again. */
   wakeQueues(): void {
+    if (this.#peeks.length > 0) this.#peeks = this.#peeks.filter((peek) => peek.pump());
     for (const { queue } of this.consumers.values()) this.channel.connection.broker.wake(queue);
   }
 

@@ -1,12 +1,15 @@
 import { amqpError } from "../../amqp/amqp_error.ts";
 import type { Method, MethodArgs } from "../../amqp/method_args.ts";
 import { methodId } from "../../amqp/method_codec.ts";
+import { integerOf } from "../../amqp/types/field_value.ts";
+import type { Access } from "../permissions.ts";
 import { Consumer } from "../queue/consumer.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Channel } from "./channel.ts";
 import { Confirms } from "./confirms.ts";
 import { randomName } from "./consuming.ts";
 import { REPLY_TO } from "./direct_reply.ts";
+import { factsOf, messagesOf, PEEK, Peek, QUEUES } from "./peek.ts";
 import { Transaction } from "./transaction.ts";
 
 /**
@@ -176,12 +179,42 @@ function qos(channel: Channel, { prefetchSize, prefetchCount, global }: MethodAr
 function consume(channel: Channel, args: MethodArgs<"basic.consume">): void {
   const { connection, consuming } = channel;
   if (args.queue === REPLY_TO) return consumeReplies(channel, args);
+  if (PEEK in args.arguments) return peek(channel, args);
   const name = channel.queueName(args.queue);
   connection.access.check("read", "queue", name);
   const queue = connection.vhost.queueFor(name, connection);
   const consumer: Consumer = consuming.consume(queue, args);
   if (!args.noWait) channel.send("basic.consume-ok", { consumerTag: consumer.options.tag });
   queue.addConsumer(consumer);
+}
+
+/** A consumer that only looks. */
+function peek(channel: Channel, args: MethodArgs<"basic.consume">): void {
+  const { access, vhost, broker } = channel.connection;
+  const count = integerOf(args.arguments[PEEK]);
+  if (count === undefined || count < 0) {
+    throw amqpError(406, `invalid arg '${PEEK}': it must be a number of messages`);
+  }
+  const consumerTag = args.consumerTag || `amq.ctag-${randomName()}`;
+  let shown;
+  if (args.queue === QUEUES) {
+    shown = factsOf([...vhost.queues.values()].filter((queue) => mayRead(access, queue)));
+  } else {
+    const name = channel.queueName(args.queue);
+    access.check("read", "queue", name);
+    shown = messagesOf(vhost.queueFor(name, channel.connection), count, () => broker.now);
+  }
+  channel.send("basic.consume-ok", { consumerTag });
+  channel.consuming.peek(new Peek(channel, consumerTag, shown));
+}
+
+function mayRead(access: Access, { name }: Queue): boolean {
+  try {
+    access.check("read", "queue", name);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Direct reply-to: a consumer of a queue that is none. */

@@ -7,6 +7,7 @@ import { methodId } from "../../amqp/method_codec.ts";
 import type { FieldTable } from "../../amqp/types/field_value.ts";
 import { IncompatiblePeerError, messageOf, ProtocolError } from "../../errors.ts";
 import type { ByteStream } from "../../transport/stream.ts";
+import { PEEK } from "../channel/peek.ts";
 import { replyFor } from "../errors.ts";
 import type { Access, Users } from "../users.ts";
 import type { VirtualHost } from "../vhost.ts";
@@ -24,6 +25,9 @@ export interface ServerOptions {
   /** For the whole handshake, in milliseconds. */
   readonly handshakeTimeout: number;
 }
+
+/** Who is let in, and to what. */
+export type Logins = Pick<Users, "authenticate" | "accessTo">;
 
 /** A client that is let in. */
 export interface Login {
@@ -48,6 +52,7 @@ const CAPABILITIES: FieldTable = {
   authentication_failure_close: true,
   per_consumer_qos: true,
   direct_reply_to: true,
+  [PEEK]: true,
 };
 
 /** How long a client that is refused may take to answer our close, in milliseconds. */
@@ -63,7 +68,7 @@ const FAREWELL_MS = 2000;
 export async function serverHandshake(
   stream: ByteStream,
   server: ServerOptions,
-  users: Users,
+  users: Logins,
   vhosts: ReadonlyMap<string, VirtualHost>,
   isLocal: boolean,
 ): Promise<Login> {

@@ -6,7 +6,7 @@ import { type Exit, type Program, run, start, type StartOptions } from "../mqcat
 export interface QueueContext {
   readonly test: BrokerKind["test"];
   readonly hasStreams: boolean;
-  readonly hasHttp: boolean;
+  readonly peeks: boolean;
   broker(): Promise<TestBroker>;
   /** What tells a command where the broker is. */
   env(): Promise<Record<string, string>>;
@@ -19,7 +19,7 @@ export interface QueueContext {
   ready(name: string): Promise<string | undefined>;
 }
 
-export function contextOf({ test, broker, hasStreams, hasHttp }: BrokerKind): QueueContext {
+export function contextOf({ test, broker, hasStreams, peeks }: BrokerKind): QueueContext {
   const env = async () => {
     const { url, http } = await broker();
     return { AMQP_URL: url, AMQP_HTTP_URL: http };
@@ -35,7 +35,7 @@ export function contextOf({ test, broker, hasStreams, hasHttp }: BrokerKind): Qu
   };
   const ready = async (name: string) =>
     /^messages_ready: (\d+)/m.exec((await queue(["info", name, "-q"])).stdout.toString())?.[1];
-  return { test, hasStreams, hasHttp, broker, env, queue, startQueue, well, ready };
+  return { test, hasStreams, peeks, broker, env, queue, startQueue, well, ready };
 }
 
 /** `line 1` to `line count`. */

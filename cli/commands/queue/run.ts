@@ -1,0 +1,73 @@
+import { spawn } from "node:child_process";
+import os from "node:os";
+import path from "node:path";
+import process from "node:process";
+import examples from "../../cheats/queue-run.md" with { type: "text" };
+import { command, flag, group } from "../../command.ts";
+import { UsageError } from "../../errors.ts";
+import { diagnostics } from "../../options.ts";
+import { queueSession } from "../../queue.ts";
+import { phrase } from "../../reporter.ts";
+import { openBroker, serving, usersOf } from "../../serving.ts";
+import type { Session } from "../../session.ts";
+
+/** What a shell says of a command that is not there. */
+const NOT_FOUND = 127;
+
+export default command({
+  argument: ["<command...>", "what to run, behind --; its exit code is ours"],
+  options: {
+    ...group("Endpoints", {
+      http: flag("--http", "serve RabbitMQ's HTTP API, too: $AMQP_HTTP_URL says where"),
+    }),
+    ...serving,
+    ...diagnostics,
+  },
+  passThrough: true,
+  examples,
+  async action(values, operands) {
+    if (values.memory && values.folder !== undefined) {
+      throw new UsageError("--memory keeps nothing, so --data has no effect beside it");
+    }
+    const session = queueSession("run", values);
+    let status = 0;
+    const code = await session.run(async () => {
+      const data = values.folder === undefined ? undefined : path.resolve(values.folder);
+      const broker = await openBroker(session, { ...values, cert: undefined, key: undefined }, data);
+      const address = (await broker.listen("amqp://127.0.0.1:0")).replace("amqp://", "");
+      const { name, password } = usersOf({ ...values, cert: undefined, key: undefined })?.at(-1) ??
+        { name: "guest", password: "guest" };
+      const env: Record<string, string> = {
+        AMQP_URL: `amqp://${encodeURIComponent(name)}:${encodeURIComponent(password)}@${address}`,
+      };
+      if (values.http) env["AMQP_HTTP_URL"] = await broker.listenHttp("127.0.0.1:0");
+      status = await runCommand(session, operands, env);
+    });
+    return status || (session.signal === undefined ? code : 0);
+  },
+});
+
+/** Runs a command with our stdin and stdout, and passes signals on; resolves to its status as a shell has it. */
+function runCommand(
+  session: Session,
+  words: readonly string[],
+  env: Record<string, string>,
+): Promise<number> {
+  return new Promise((resolve) => {
+    const child = spawn(words[0]!, words.slice(1), { stdio: "inherit", env: { ...process.env, ...env } });
+    // Not ChildProcess.kill: Deno's takes the signal for the way the command ended.
+    const pass = (signal: NodeJS.Signals) => {
+      if (child.pid !== undefined && child.exitCode === null) process.kill(child.pid, signal);
+    };
+    child.on("error", (error) => {
+      session.reporter.error(`cannot run '${words[0]}': ${phrase(error)}`);
+      resolve(NOT_FOUND);
+    });
+    child.on("close", (status, signal) => resolve(status ?? 128 + os.constants.signals[signal!]));
+    session.onStop(() => {
+      // A terminal's interrupt goes to all of its programs, and a second one would be taken for impatience.
+      if (session.signal !== "SIGINT" || !process.stderr.isTTY) pass(session.signal!);
+    });
+    session.onAbort(() => pass("SIGKILL"));
+  });
+}

@@ -1,0 +1,72 @@
+import os from "node:os";
+import path from "node:path";
+import process from "node:process";
+import examples from "../../cheats/queue-serve.md" with { type: "text" };
+import { command, group, option } from "../../command.ts";
+import { UsageError } from "../../errors.ts";
+import { diagnostics, readiness } from "../../options.ts";
+import { listenInside } from "../../queue_data.ts";
+import { openBroker, serving, usersOf } from "../../serving.ts";
+import { Session } from "../../session.ts";
+import { tlsServer } from "../../tls.ts";
+import { word } from "../../values.ts";
+
+const HERE = "amqp://127.0.0.1:5672";
+
+export default command({
+  argument: ["[endpoint...]", `where to listen: amqp://host:port, amqps://…, :port (${HERE})`],
+  options: {
+    ...readiness,
+    ...group("Endpoints", {
+      http: option(
+        "--http <host:port>",
+        "serve RabbitMQ's HTTP API and metrics here, 127.0.0.1:15672 for instance",
+        word,
+      ),
+    }),
+    ...serving,
+    ...group("Security", tlsServer),
+    ...diagnostics,
+  },
+  examples,
+  action(values, operands) {
+    if (values.memory && (values.folder ?? values.sync) !== undefined) {
+      throw new UsageError("--memory keeps nothing, so --data and --sync have no effect beside it");
+    }
+    const data = values.memory ? undefined : path.resolve(values.folder ?? usualFolder());
+    const session = new Session("queue serve", values);
+    return session.run(async () => {
+      const broker = await openBroker(session, values, data);
+      if (data !== undefined) await listenInside(broker, data);
+      const stopped = new Promise<void>((resolve) => session.onStop(resolve));
+      const bound: string[] = [];
+      for (const text of operands.length === 0 ? [HERE] : operands) {
+        const endpoint = await broker.listen(text);
+        bound.push(endpoint);
+        session.reporter.info(
+          `listening on ${endpoint} (${
+            data === undefined ? "messages in memory only" : `messages in ${data}`
+          })`,
+        );
+        if (!isLocal(endpoint) && usersOf(values) === undefined) {
+          session.reporter.warn("guest is let in from this machine only (--user lets in others)");
+        }
+      }
+      if (values.http !== undefined) {
+        session.reporter.info(`HTTP API on ${await broker.listenHttp(values.http)}`);
+      }
+      session.ready(bound);
+      await stopped;
+    });
+  },
+});
+
+/** Where programs keep what survives them (XDG Base Directory Specification). */
+function usualFolder(): string {
+  const state = process.env["XDG_STATE_HOME"] || path.join(os.homedir(), ".local", "state");
+  return path.join(state, "mqcat", "queue");
+}
+
+function isLocal(endpoint: string): boolean {
+  return /^amqps?:\/\/(127\.|\[::1\]|localhost)/.test(endpoint);
+}

@@ -1,0 +1,84 @@
+/** Queues in a folder, with no daemon: whoever comes first opens it, the others talk to that process. */
+import path from "node:path";
+import { Broker } from "../lib/broker/broker.ts";
+import { EndpointError, MqcatError, UnreachableError } from "../lib/errors.ts";
+import { type Endpoint, parseEndpoint } from "../lib/transport/endpoint.ts";
+import type { ByteStream } from "../lib/transport/stream.ts";
+import { connect } from "../lib/transport/transport.ts";
+import { sleep } from "../lib/transport/waiting.ts";
+import type { Session } from "./session.ts";
+
+/** The socket inside a folder, of the process that has it open. */
+const SOCKET = "socket";
+/** How long a process that opens or leaves the folder may take until it answers, in milliseconds. */
+const PATIENCE_MS = 3000;
+const LOOK_MS = 25;
+
+/** A folder with queues. What connects to it again after its process left opens it, or finds the next one. */
+export class DataFolder {
+  readonly path: string;
+  readonly #session: Session;
+  #opening: Promise<Broker> | undefined;
+
+  constructor(session: Session, folder: string) {
+    this.path = path.resolve(folder);
+    this.#session = session;
+  }
+
+  /** A stream to the broker that has the folder, be it in this process. */
+  async dial(signal: AbortSignal): Promise<ByteStream> {
+    const end = performance.now() + PATIENCE_MS;
+    for (;;) {
+      const locked = await this.#open();
+      if (locked === undefined) return await connect({ scheme: "inproc", name: this.path }, signal);
+      const socket = socketOf(this.path);
+      try {
+        if (socket !== undefined) return await connect(socket, signal);
+      } catch (error) {
+        if (!(error instanceof UnreachableError)) throw error;
+      }
+      if (performance.now() > end) {
+        throw new UnreachableError(
+          `${locked}, or reach it with --url: it does not answer inside of the directory`,
+        );
+      }
+      await sleep(LOOK_MS, signal);
+      signal.throwIfAborted();
+    }
+  }
+
+  /** Opens the folder unless that is done; resolves to who has it when it is somebody else. */
+  async #open(): Promise<string | undefined> {
+    const first = this.#opening === undefined;
+    this.#opening ??= Broker.open({ data: this.path });
+    let broker: Broker;
+    try {
+      broker = await this.#opening;
+    } catch (error) {
+      this.#opening = undefined;
+      if (error instanceof MqcatError && error.code === "ERR_ADDRESS_IN_USE") return error.message;
+      throw error;
+    }
+    if (first) {
+      this.#session.onEnd(() => broker.close());
+      await broker.listen(`inproc://${this.path}`, true);
+      await listenInside(broker, this.path);
+    }
+    return undefined;
+  }
+}
+
+/** Lets other processes in that are given the same folder. */
+export async function listenInside(broker: Broker, folder: string): Promise<void> {
+  if (socketOf(folder) !== undefined) await broker.listen(`ipc://${path.join(folder, SOCKET)}`, true);
+}
+
+/** Undefined: the path is longer than a socket's may be. */
+function socketOf(folder: string): Endpoint | undefined {
+  try {
+    return parseEndpoint(`ipc://${path.join(folder, SOCKET)}`);
+  } catch (error) {
+    if (error instanceof EndpointError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,283 @@
+/** Our own broker from the command line: served, in a directory without a daemon, and for the length of a command. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import fs from "node:fs";
+import { describe } from "node:test";
+import { requirePeer, tempDir, waitFor } from "../helpers.ts";
+import { type Exit, PATIENCE, readyFile, run, shell, start, type StartOptions, test } from "./mqcat.ts";
+
+const withOpenssl = requirePeer("openssl");
+const lines = (count: number) => Array.from({ length: count }, (_, i) => `line ${i + 1}\n`).join("");
+const queue = (args: readonly string[], options: StartOptions = {}): Promise<Exit> =>
+  run(["queue", ...args], options);
+
+/** Runs it; it must end well and silently. */
+async function well(args: readonly string[], stdin?: string): Promise<string> {
+  const { code, stdout, stderr } = await queue(args, stdin === undefined ? {} : { stdin });
+  assert.deepEqual([code, stderr], [0, ""], args.join(" "));
+  return stdout.toString();
+}
+
+function serve(...options: string[]) {
+  return start(["queue", "serve", ":0", ...options]);
+}
+
+describe("queue serve", () => {
+  test("tells where it listens and where messages are, on stderr and in the ready file; SIGTERM ends it", async () => {
+    using dir = tempDir();
+    const ready = dir.file("ready");
+    const args = [
+      "queue",
+      "serve",
+      ":0",
+      "amqp://127.0.0.1:0",
+      "--data",
+      dir.file("data"),
+      "--ready-file",
+      ready,
+    ];
+    using broker = start(args);
+    const endpoints = await readyFile(ready);
+    assert.equal(endpoints.length, 2);
+    for (const endpoint of endpoints) {
+      assert.match(endpoint, /^amqp:\/\/127\.0\.0\.1:[1-9]\d*$/);
+      assert.ok(
+        broker.stderr.includes(`listening on ${endpoint} (messages in ${dir.file("data")})\n`),
+        broker.stderr,
+      );
+      await well(["put", "x", "-D", "y", "--url", endpoint]);
+    }
+    using get = start(["queue", "get", "x", "--url", endpoints[0]!]);
+    await get.waitForStdout(/y\ny\n/);
+    broker.kill("SIGTERM");
+    const { code, stdout } = await broker.exit();
+    assert.deepEqual([code, stdout.length], [143, 0]);
+    // The client is told (320), and tries again.
+    await get.waitForStderr(/lost amqp:.*CONNECTION_FORCED.*connecting again/);
+  });
+
+  test("without --data messages are kept under XDG_STATE_HOME, with --memory nowhere", async () => {
+    using dir = tempDir();
+    const env = { XDG_STATE_HOME: dir.path };
+    using broker = start(["queue", "serve", ":0"], { env });
+    await well(["put", "kept", "-D", "x", "--url", await broker.readyEndpoint()]);
+    assert.ok(broker.stderr.includes(`(messages in ${dir.file("mqcat/queue")})`), broker.stderr);
+    assert.equal(fs.statSync(dir.file("mqcat/queue")).mode & 0o777, 0o700);
+    broker.kill("SIGINT");
+    assert.equal((await broker.exit()).code, 130);
+    assert.equal(await well(["get", "kept", "--drain", "--data", dir.file("mqcat/queue")]), "x\n");
+    using memory = start(["queue", "serve", ":0", "--memory"], { env: { XDG_STATE_HOME: dir.file("none") } });
+    await memory.waitForStderr(/listening on .* \(messages in memory only\)/);
+    assert.ok(!fs.existsSync(dir.file("none")));
+  });
+
+  test("users - from a file, by name; guest is gone then; a wrong password is told on both sides", async () => {
+    using dir = tempDir();
+    fs.writeFileSync(dir.file("users"), "# who may come\nann:one:two\nbob:three\n");
+    fs.writeFileSync(dir.file("password"), "s3cret\n");
+    using broker = serve(
+      "--memory",
+      "--users-file",
+      dir.file("users"),
+      "--user",
+      "me",
+      "--password-file",
+      dir.file("password"),
+    );
+    const address = (await broker.readyEndpoint()).replace("amqp://", "");
+    for (const login of ["ann:one%3Atwo", "bob:three", "me:s3cret"]) {
+      await well(["put", "q", "-D", "x", "--url", `amqp://${login}@${address}`]);
+    }
+    for (const login of ["guest:guest", "me:wrong", "ann:one"]) {
+      const { code, stderr } = await queue(["put", "q", "-D", "x", "--url", `amqp://${login}@${address}`]);
+      assert.deepEqual([code, /wrong user or password/.test(stderr)], [4, true], stderr);
+    }
+    await broker.waitForStderr(/refused 127\.0\.0\.1:\d+: .*me/);
+    assert.doesNotMatch(broker.stderr, /s3cret|wrong|one/);
+  });
+
+  test("--load-definitions - queues, bindings and users of an export", async () => {
+    using dir = tempDir();
+    const definitions = {
+      vhosts: [{ name: "/" }],
+      queues: [{ name: "loaded", vhost: "/", durable: true, auto_delete: false, arguments: {} }],
+      bindings: [{
+        source: "amq.topic",
+        vhost: "/",
+        destination: "loaded",
+        destination_type: "queue",
+        routing_key: "a.#",
+        arguments: {},
+      }],
+    };
+    fs.writeFileSync(dir.file("definitions.json"), JSON.stringify(definitions));
+    using broker = serve("--memory", "--load-definitions", dir.file("definitions.json"));
+    const url = await broker.readyEndpoint();
+    await well(["put", "--exchange", "amq.topic", "-t", "a.b", "-D", "x", "--url", url]);
+    assert.equal(await well(["get", "loaded", "--drain", "--url", url]), "x\n");
+  });
+
+  withOpenssl("amqps - with a certificate; --product is what clients are told", async () => {
+    using dir = tempDir();
+    const made = spawnSync("openssl", [
+      ...[
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "1",
+      ],
+      ...["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+      ...["-keyout", dir.file("key.pem"), "-out", dir.file("cert.pem")],
+    ]);
+    assert.equal(made.status, 0);
+    using broker = start([
+      ...[
+        "queue",
+        "serve",
+        "amqps://127.0.0.1:0",
+        "--memory",
+        "--product",
+        "RabbitMQ",
+        "--product-version",
+        "3.10.8",
+      ],
+      ...["--cert", dir.file("cert.pem"), "--key", dir.file("key.pem")],
+    ]);
+    const url = await broker.readyEndpoint();
+    const put = await queue(["put", "q", "-D", "x", "--url", url, "--cacert", dir.file("cert.pem"), "-v"]);
+    assert.deepEqual(
+      [put.code, /connected: amqps:.* \(RabbitMQ 3\.10\.8\)/.test(put.stderr)],
+      [0, true],
+      put.stderr,
+    );
+    assert.equal((await queue(["put", "q", "-D", "x", "--url", url])).code, 4);
+  });
+
+  test("mistakes - each is one line that names the remedy, with its exit code", async () => {
+    using dir = tempDir();
+    fs.writeFileSync(dir.file("no.json"), "{");
+    fs.writeFileSync(dir.file("users"), "nobody\n");
+    using broker = serve("--memory");
+    const taken = await broker.readyEndpoint();
+    const cases: [args: string[], code: number, words: RegExp][] = [
+      [["--memory", "--data", dir.path], 2, /--memory keeps nothing/],
+      [["--memory", "--sync", "flush"], 2, /--memory keeps nothing/],
+      [["--sync", "never"], 2, /expected confirm, flush or interval=D/],
+      [["--memory", "--user", "me"], 2, /--user 'me' needs a password \(try --password-file/],
+      [["--memory", "--users-file", dir.file("users")], 2, /line 1 is not NAME:PASSWORD/],
+      [["--memory", "--load-definitions", dir.file("no.json")], 2, /is not JSON/],
+      [["--memory", "tcp://127.0.0.1:0"], 2, /does not listen on 'tcp'.*try amqp:/],
+      [["--memory", "amqps://127.0.0.1:0"], 2, /--cert/],
+      [["--memory", taken], 1, /in use|listens on it/],
+      [["--data", "/dev/null/x"], 1, /\/dev\/null\/x/],
+    ];
+    for (const [args, code, words] of cases) {
+      const exit = await queue(["serve", ...args], { env: { AMQP_PASSWORD: "" } });
+      assert.deepEqual([exit.code, exit.stderr.trimEnd().split("\n").length], [code, 1], exit.stderr);
+      assert.match(exit.stderr, words);
+    }
+  });
+});
+
+describe("queues in a directory", () => {
+  test("two commands at once - the first one has it open, the other one goes through it, and takes over", async () => {
+    using dir = tempDir();
+    const data = ["--data", dir.file("spool")];
+    using get = start(["queue", "get", "jobs", ...data]);
+    await waitFor(() => fs.existsSync(dir.file("spool/socket")), PATIENCE, "the socket");
+    using put = start(["queue", "put", "jobs", ...data], { stdin: "a\n", open: true });
+    await get.waitForStdout(/^a\n/);
+    get.kill("SIGTERM");
+    assert.equal((await get.exit()).code, 143);
+    put.write("b\n");
+    put.end();
+    const { code, stderr } = await put.exit();
+    assert.equal(code, 0, stderr);
+    assert.equal(await well(["get", "jobs", "--drain", ...data]), "b\n");
+  });
+
+  test("one that cannot be made is told; looking makes none", async () => {
+    using dir = tempDir();
+    for (const verb of ["list", "info", "peek", "purge", "delete"]) {
+      const args = verb === "list" ? [verb] : [verb, "jobs"];
+      const { code, stderr } = await queue([...args, "--data", dir.file("none")]);
+      assert.deepEqual([code, /there is no such directory/.test(stderr)], [2, true], `${verb}: ${stderr}`);
+    }
+    assert.deepEqual(fs.readdirSync(dir.path), []);
+    const both = await queue(["put", "x", "-D", "y", "--data", dir.path, "--url", "amqp://127.0.0.1"]);
+    assert.deepEqual([both.code, /give one of them/.test(both.stderr)], [2, true]);
+  });
+
+  test("peek, list, info - without an HTTP API, and nothing is changed by looking", async () => {
+    using dir = tempDir();
+    const data = ["--data", dir.file("spool")];
+    await well(["declare", "urgent", "-a", "x-max-priority=5", ...data]);
+    await well(["put", "urgent", "-D", "low", "-P", "priority: 1", ...data]);
+    await well(["put", "urgent", "-D", "high", "-P", "priority: 4", "-H", "k: v", ...data]);
+    await well(["put", "jobs", ...data], lines(5000));
+    for (const count of [1, 3, 10_000]) {
+      assert.equal(await well(["peek", "jobs", "-n", `${count}`, ...data]), lines(Math.min(count, 5000)));
+    }
+    assert.equal(await well(["peek", "urgent", "-f", "%s %h\\n", ...data]), "high k=v\nlow \n");
+    const list = await well(["list", ...data]);
+    assert.match(
+      list,
+      /^name +type +ready +unacked +consumers\njobs +classic +5000 +0 +0\nurgent +classic +2 +0 +0\n$/,
+    );
+    const info = await well(["info", "jobs", ...data]);
+    assert.match(info, /^name: jobs\nmessages_ready: 5000\nconsumers: 0\n[^]*durable: true\n/);
+    assert.doesNotMatch(await well(["get", "jobs", "--drain", "-J", ...data]), /redelivered/);
+    const missing = await queue(["peek", "none", ...data]);
+    assert.deepEqual([missing.code, missing.stderr], [1, "mqcat: queue peek: there is no queue 'none'\n"]);
+  });
+});
+
+describe("queue run", () => {
+  test("a broker for a command - its URL is in the environment, its end is ours", async () => {
+    const env = { AMQP_URL: "amqp://nobody@127.0.0.1:1" };
+    using bash = shell(
+      `mqcat queue run -- sh -c 'echo "$AMQP_URL"; cat; echo oops >&2; exit 7' <<<stdin; echo "code $?"`,
+      { env },
+    );
+    const { stdout, stderr } = await bash.exit();
+    assert.match(stdout.toString(), /^amqp:\/\/guest:guest@127\.0\.0\.1:\d+\nstdin\ncode 7\n$/);
+    assert.equal(stderr, "oops\n");
+  });
+
+  test("what it runs can use the broker, and options behind the command are the command's", async () => {
+    using bash = shell(
+      `run() { "\${MQCAT[@]}" queue run "$@"; }
+      export MQCAT_WORDS="\${MQCAT[*]}"
+      run bash -c '$MQCAT_WORDS queue put q -D "$1" && $MQCAT_WORDS queue get q --drain' bash -v
+      run --user me -- bash -c 'echo "$AMQP_URL"; $MQCAT_WORDS queue put q -D x' || echo "code $?"`,
+      {
+        env: { AMQP_PASSWORD: "p/w" },
+      },
+    );
+    const { stdout, stderr } = await bash.exit();
+    assert.match(stdout.toString(), /^-v\namqp:\/\/me:p%2Fw@127\.0\.0\.1:\d+\n$/, stderr);
+  });
+
+  test("signals go to the command; one that is not there is 127", async () => {
+    using running = start([
+      "queue",
+      "run",
+      "--",
+      "sh",
+      "-c",
+      "trap 'echo bye; exit 3' TERM; echo on; while :; do sleep 0.05; done",
+    ]);
+    await running.waitForStdout(/on\n/);
+    running.kill("SIGTERM");
+    const { code, stdout } = await running.exit();
+    assert.deepEqual([code, stdout.toString()], [3, "on\nbye\n"]);
+    const none = await queue(["run", "--", "no-such-program"]);
+    assert.deepEqual([none.code, /cannot run 'no-such-program'/.test(none.stderr)], [127, true], none.stderr);
+    assert.equal((await queue(["run"])).code, 2);
+  });
+});

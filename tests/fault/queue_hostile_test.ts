@@ -1,0 +1,190 @@
+/** `queue serve` among clients that misbehave, in crowds, and on a disk that is full. */
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { spawnSync } from "node:child_process";
+import fs from "node:fs";
+import { after, describe } from "node:test";
+import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
+import { connectAmqp } from "../../lib/amqp/client/link.ts";
+import { parseAmqpUrl } from "../../lib/amqp/client/url.ts";
+import { requirePeer, tempDir, waitFor } from "../helpers.ts";
+import {
+  type Exit,
+  PATIENCE,
+  type Program,
+  residentBytes,
+  run,
+  start,
+  summaryOf,
+  test,
+} from "../cli/mqcat.ts";
+
+const lines = (count: number, length = 0) =>
+  Array.from({ length: count }, (_, i) => `line ${i + 1}`.padEnd(length, ".") + "\n").join("");
+
+function serve(...options: string[]): Program {
+  return start(["queue", "serve", "amqp://127.0.0.1:0", ...options]);
+}
+
+function queue(url: string, args: readonly string[], stdin?: string): Promise<Exit> {
+  return run(["queue", ...args, "--url", url], stdin === undefined ? {} : { stdin });
+}
+
+/** A tmpfs, which takes root: a disk of our own that can be full. */
+const disk = tempDir();
+const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=48m", "tmpfs", disk.path]).status === 0;
+const onDisk = requirePeer("mount (as root)", mounted);
+after(() => {
+  if (mounted) spawnSync("umount", ["-l", disk.path]);
+  disk.remove();
+});
+
+describe("queue serve", () => {
+  test("a client that never reads - the broker's memory stays bounded, and the others are served", async () => {
+    using dir = tempDir();
+    using broker = serve("--data", dir.file("data"), "--sync", "flush");
+    const url = await broker.readyEndpoint();
+    // 64 MB, which nobody asks for, and which are not acknowledged.
+    assert.equal((await queue(url, ["put", "flood"], lines(64_000, 999))).code, 0);
+    const before = residentBytes(broker.pid);
+    const mute = await connectAmqp(parseAmqpUrl(url));
+    let came = 0;
+    const channel = await mute.open({ onDelivery: () => came++ });
+    await channel.call("basic.consume", { queue: "flood" }, "basic.consume-ok");
+    mute.pause();
+    for (let round = 0; round < 5; round++) {
+      assert.equal((await queue(url, ["put", "other"], lines(2000))).code, 0);
+      assert.equal((await queue(url, ["get", "other", "--drain"])).stdout.toString(), lines(2000));
+    }
+    const grown = residentBytes(broker.pid) - before;
+    console.log(`resident ${before / 1e6} MB, and ${grown / 1e6} MB more with a client that never reads`);
+    assert.ok(grown < 60e6, `${grown}`);
+    assert.ok(came < 60_000, "it would have had to read");
+    mute.abort();
+    const { stdout } = await queue(url, ["get", "flood", "--drain"]);
+    assert.ok(stdout.equals(Buffer.from(lines(64_000, 999))), "nothing is lost");
+  });
+
+  test("2000 connections - each is served, all at once; one over the limit is turned away", async () => {
+    const CROWD = 2000;
+    using broker = serve("--memory", "--max-connections", String(CROWD));
+    const url = await broker.readyEndpoint();
+    const brokers = parseAmqpUrl(url);
+    const before = residentBytes(broker.pid);
+    const crowd: AmqpConnection[] = [];
+    try {
+      while (crowd.length < CROWD) {
+        const many = Array.from({ length: 50 }, () => connectAmqp(brokers, { handshakeTimeout: PATIENCE }));
+        crowd.push(...await Promise.all(many));
+      }
+      const each = (residentBytes(broker.pid) - before) / CROWD;
+      console.log(`${CROWD} connections: ${(each / 1024).toFixed(1)} KiB each`);
+      assert.ok(each < 200 * 1024, `${each}`);
+      const counts = await Promise.all(crowd.map(async (connection, at) => {
+        const channel = await connection.open();
+        await channel.call("queue.declare", { queue: "crowd" }, "queue.declare-ok");
+        connection.encoder.publish(
+          channel.id,
+          "",
+          "crowd",
+          false,
+          new Uint8Array(2),
+          Buffer.from(`${at}`),
+          0,
+          1,
+        );
+        connection.flush();
+        return (await channel.call("queue.declare", { queue: "crowd" }, "queue.declare-ok")).messageCount;
+      }));
+      assert.equal(Math.max(...counts), CROWD);
+      await assert.rejects(connectAmqp(brokers));
+      await broker.waitForStderr(/refused .*2000/);
+    } finally {
+      for (const connection of crowd) connection.abort();
+    }
+    // What a crowd held is free again.
+    assert.equal((await waitForRoom(url)).code, 0);
+  });
+
+  test("a client whose heartbeats stop - what it held goes to another one, as redelivered", async () => {
+    using broker = serve("--memory", "--heartbeat", "1s", "-v");
+    const url = await broker.readyEndpoint();
+    assert.equal((await queue(url, ["put", "q", "-D", "held"])).code, 0);
+    using frozen = start(["queue", "get", "q", "--url", url, "--exec", "echo began >&2; sleep 60"]);
+    await frozen.waitForStderr(/began/);
+    frozen.kill("SIGSTOP");
+    const { code, stdout } = await queue(url, ["get", "q", "-n", "1", "-J"]);
+    assert.deepEqual([code, JSON.parse(stdout.toString()).redelivered], [0, true]);
+    await broker.waitForStderr(/disconnected: .*silent for 2 s \(heartbeats\)/);
+  });
+
+  test("a full queue that rejects - put tells how many, exit 5, and what was confirmed is there", async () => {
+    using broker = serve("--memory");
+    const url = await broker.readyEndpoint();
+    const full = ["declare", "full", "-a", "x-max-length=10", "-a", "x-overflow=reject-publish"];
+    assert.equal((await queue(url, full)).code, 0);
+    const { code, stderr } = await queue(url, ["put", "full", "--summary"], lines(100));
+    assert.deepEqual([code, summaryOf(stderr)["confirmed"], summaryOf(stderr)["unsent"]], [5, 10, 90]);
+    assert.match(stderr, /the broker refused 90 messages: the queue is full/);
+    assert.equal((await queue(url, ["get", "full", "--drain"])).stdout.toString(), lines(10));
+  });
+
+  onDisk(
+    "a full disk - told in words on both sides; put waits and goes on by itself, and nothing is lost",
+    async () => {
+      const filler = disk.file("filler");
+      using broker = serve("--data", disk.file("data"), "-v");
+      const url = await broker.readyEndpoint();
+      assert.equal((await queue(url, ["put", "q"], lines(1000, 999))).code, 0);
+      fill(filler);
+      using put = start(["queue", "put", "q", "--url", url, "--summary"], { stdin: lines(20_000, 999) });
+      await put.waitForStderr(/the broker takes no messages for now: .*(disk|space)/i);
+      await broker.waitForStderr(/no messages are taken for now: .*(disk|space)/i);
+      // Consumers are served meanwhile.
+      const some = await queue(url, ["get", "q", "-n", "10"]);
+      assert.equal(some.stdout.toString(), lines(10, 999), some.stderr);
+      fs.rmSync(filler);
+      await put.waitForStderr(/the broker takes messages again/);
+      // What was under way when the disk filled up was refused, and is counted; nothing else is missing.
+      const { code, stderr } = await put.exit();
+      const refused = summaryOf(stderr)["unsent"]!;
+      assert.equal(code, refused === 0 ? 0 : 5, stderr);
+      const left = (await queue(url, ["get", "q", "--drain"])).stdout.toString().split("\n").slice(0, -1);
+      const expected = [...linesOf(1000).slice(10), ...linesOf(20_000)];
+      assert.equal(left.length, expected.length - refused, stderr);
+      let at = 0;
+      for (const line of left) at = expected.indexOf(line, at) + 1 || assert.fail(`${line} is out of order`);
+    },
+  );
+});
+
+function linesOf(count: number): string[] {
+  return lines(count, 999).split("\n").slice(0, -1);
+}
+
+/** Takes all space that there is. */
+function fill(path: string): void {
+  const file = fs.openSync(path, "w");
+  const block = new Uint8Array(64 * 1024);
+  try {
+    for (let size = block.length; size > 0;) {
+      try {
+        fs.writeSync(file, block, 0, size);
+      } catch {
+        size >>= 1;
+      }
+    }
+  } finally {
+    fs.closeSync(file);
+  }
+}
+
+async function waitForRoom(url: string): Promise<Exit> {
+  let last: Exit | undefined;
+  await waitFor(
+    async () => (last = await queue(url, ["put", "again", "-D", "x"])).code === 0,
+    PATIENCE,
+    "room for another client",
+  );
+  return last!;
+}
