@@ -1,9 +1,9 @@
 /**
- * The file of acknowledgements beside a segment: records of a length u32, a CRC-32C u32 with the segment's salt, and
+ * The file of acknowledgements beside a segment: a list of records (`record_list.ts`) with the segment's salt, each of
  * ranges of 15 bytes: queue id u32, lane u8, first sequence number u48, count u32. All little-endian.
  */
-import { crc32c } from "./crc32c.ts";
 import { RECORD_HEAD } from "./record.ts";
+import { type ListEnd, readRecords, sealRecord } from "./record_list.ts";
 import type { Segment } from "./segment.ts";
 
 const RANGE = 15;
@@ -45,9 +45,7 @@ function closeRange(segment: Segment): void {
 export function encodeAcks(segment: Segment): Uint8Array {
   closeRange(segment);
   const acks = segment.acks!;
-  const view = new DataView(acks.buffer);
-  view.setUint32(0, segment.acksLength - RECORD_HEAD, true);
-  view.setUint32(4, crc32c(view, RECORD_HEAD, segment.acksLength, segment.salt), true);
+  sealRecord(new DataView(acks.buffer), 0, segment.acksLength, segment.salt);
   return acks;
 }
 
@@ -58,29 +56,19 @@ export function clearAcks(segment: Segment): void {
   segment.acks = undefined;
 }
 
-/**
- * Reads a file of acknowledgements.
- *
- * @returns where its good part ends; a record cut off at the end is not part of it
- */
+/** Reads a file of acknowledgements. */
 export function decodeAcks(
   bytes: Uint8Array,
   salt: number,
   tell: (queueId: number, lane: number, from: number, to: number) => void,
-): number {
+): ListEnd {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let start = 0;
-  while (start + RECORD_HEAD <= bytes.length) {
-    const end = start + RECORD_HEAD + view.getUint32(start, true);
-    if (end > bytes.length || (end - start - RECORD_HEAD) % RANGE !== 0 || end === start + RECORD_HEAD) break;
-    if (crc32c(view, start + RECORD_HEAD, end, salt) !== view.getUint32(start + 4, true)) break;
-    for (let at = start + RECORD_HEAD; at < end; at += RANGE) {
+  return readRecords(view, 0, salt, (start, end) => {
+    for (let at = start; at + RANGE <= end; at += RANGE) {
       const from = view.getUint32(at + 5, true) + HIGH * view.getUint16(at + 9, true);
       tell(view.getUint32(at, true), view.getUint8(at + 4), from, from + view.getUint32(at + 11, true) - 1);
     }
-    start = end;
-  }
-  return start;
+  });
 }
 
 function writeUint32(bytes: Uint8Array, at: number, value: number): void {

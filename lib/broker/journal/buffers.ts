@@ -1,5 +1,5 @@
 /** How many buffers wait to be used again. */
-const SPARES = 4;
+const SPARES = 1;
 
 /** Buffers of one size, which segments use one after the other: to make one costs as much as to fill it. */
 export class Buffers {

@@ -1,11 +1,9 @@
 import { Buffer } from "node:buffer";
-import crypto from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
-import { crc32c } from "./crc32c.ts";
-import { readIfThere } from "./delivered.ts";
-import { appendAll, syncDirectory } from "./files.ts";
+import { appendAll, readIfThere, syncDirectory } from "./files.ts";
 import { RECORD_HEAD } from "./record.ts";
+import { newSalt, readRecords, sealRecord } from "./record_list.ts";
 
 const SALT = 4;
 /** The file is written anew at the first change behind this size, in bytes, or behind twice its last new size. */
@@ -24,7 +22,7 @@ export interface DefinitionsLogOptions {
 
 /**
  * The changes of definitions (queues, exchanges, bindings, users, …), each as JSON, in the file `definitions`: a salt
- * u32, and records of a length u32, a CRC-32C u32 with the salt, and the JSON in UTF-8. What a change means is for the
+ * u32, and a list of records (`record_list.ts`) with the JSON in UTF-8. What a change means is for the
  * caller. When the file has grown it is replaced by one with the present state.
  */
 export class DefinitionsLog {
@@ -73,26 +71,19 @@ export class DefinitionsLog {
     if (bytes.length < SALT) return this.#replace(begin(newSalt()));
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const salt = this.#salt = view.getUint32(0, true);
-    let good = SALT;
-    for (let start = SALT; start < bytes.length;) {
-      const end = endOf(view, start, bytes.length, salt);
-      if (end < 0) {
-        start++;
-        continue;
-      }
-      if (start > good) {
-        this.#options.onProblem?.(
-          `The file "${this.#file}" is damaged: ${start - good} bytes of definitions are lost`,
-        );
-      }
-      tell(JSON.parse(new TextDecoder().decode(bytes.subarray(start + RECORD_HEAD, end))));
-      start = good = end;
+    const { end, damaged } = readRecords(view, SALT, salt, (start, end) => {
+      tell(JSON.parse(new TextDecoder().decode(bytes.subarray(start, end))));
+    });
+    if (damaged > 0) {
+      this.#options.onProblem?.(
+        `The file "${this.#file}" is damaged: ${damaged} bytes of definitions are lost`,
+      );
     }
     // What is behind the last good record was being written when the process ended.
-    if (good < bytes.length) fs.truncateSync(this.#file, good);
+    if (end < bytes.length) fs.truncateSync(this.#file, end);
     this.#fd = fs.openSync(this.#file, "a");
-    this.#length = good;
-    this.#rewriteAt = Math.max(REWRITE, good);
+    this.#length = end;
+    this.#rewriteAt = Math.max(REWRITE, end);
   }
 
   #rewrite(): void {
@@ -126,22 +117,8 @@ function encode(change: unknown, salt: number): Uint8Array {
   const json = new TextEncoder().encode(JSON.stringify(change));
   const bytes = new Uint8Array(RECORD_HEAD + json.length);
   bytes.set(json, RECORD_HEAD);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, json.length, true);
-  view.setUint32(4, crc32c(view, RECORD_HEAD, bytes.length, salt), true);
+  sealRecord(new DataView(bytes.buffer), 0, bytes.length, salt);
   return bytes;
-}
-
-/** Where the record at `start` ends, or -1 when there is no good one. */
-function endOf(view: DataView, start: number, length: number, salt: number): number {
-  if (start + RECORD_HEAD > length) return -1;
-  const end = start + RECORD_HEAD + view.getUint32(start, true);
-  if (end > length || end === start + RECORD_HEAD) return -1;
-  return crc32c(view, start + RECORD_HEAD, end, salt) === view.getUint32(start + 4, true) ? end : -1;
-}
-
-function newSalt(): number {
-  return crypto.getRandomValues(new Uint32Array(1))[0]!;
 }
 
 function begin(salt: number): Uint8Array {

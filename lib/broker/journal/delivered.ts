@@ -1,14 +1,12 @@
 /**
  * Up to which position of each lane messages may have been delivered, so that after a crash they come as redelivered
  * and no position is given twice. It has a file of its own, since what it says must outlive any segment: a salt u32,
- * and records of a length u32, a CRC-32C u32 with the salt, and marks of 11 bytes: queue id u32, sequence number u48,
- * lane u8. Later marks win. Nothing waits for it to be on disk: it says too little only after a power failure.
+ * and a list of records (`record_list.ts`) of marks of 11 bytes: queue id u32, sequence number u48, lane u8. Later marks win. Nothing waits for it to be on disk: it says too little only after a power failure.
  */
-import crypto from "node:crypto";
 import fs from "node:fs";
-import { crc32c } from "./crc32c.ts";
-import { appendAll } from "./files.ts";
+import { appendAll, readIfThere } from "./files.ts";
 import { RECORD_HEAD } from "./record.ts";
+import { newSalt, readRecords, sealRecord } from "./record_list.ts";
 
 const MARK = 11;
 const SALT = 4;
@@ -47,26 +45,21 @@ export class DeliveredMarks {
    */
   load(tell: (queueId: number, lane: number, seq: number) => boolean): void {
     const bytes = readIfThere(this.#file);
+    if (bytes.length < SALT) return;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    if (bytes.length >= SALT) {
-      const salt = view.getUint32(0, true);
-      for (let start = SALT; start + RECORD_HEAD <= bytes.length;) {
-        const end = start + RECORD_HEAD + view.getUint32(start, true);
-        if (
-          end > bytes.length ||
-          crc32c(view, start + RECORD_HEAD, end, salt) !== view.getUint32(start + 4, true)
-        ) break;
-        for (let at = start + RECORD_HEAD; at + MARK <= end; at += MARK) {
-          const seq = view.getUint32(at + 4, true) + HIGH * view.getUint16(at + 8, true);
-          this.#marks.set(256 * view.getUint32(at, true) + view.getUint8(at + 10), seq);
-        }
-        start = end;
+    this.#salt = view.getUint32(0, true);
+    const { end } = readRecords(view, SALT, this.#salt, (start, end) => {
+      for (let at = start; at + MARK <= end; at += MARK) {
+        const seq = view.getUint32(at + 4, true) + HIGH * view.getUint16(at + 8, true);
+        this.#marks.set(256 * view.getUint32(at, true) + view.getUint8(at + 10), seq);
       }
-    }
+    });
     for (const [key, seq] of this.#marks) {
       if (!tell(Math.floor(key / 256), key % 256, seq)) this.#marks.delete(key);
     }
-    this.#rewrite();
+    if (end < bytes.length) fs.truncateSync(this.#file, end);
+    this.#fd = fs.openSync(this.#file, "a");
+    this.#length = end;
   }
 
   /**
@@ -76,8 +69,9 @@ export class DeliveredMarks {
    */
   write(): void {
     if (this.#changed.size === 0) return;
-    if (this.#length > REWRITE && this.#length > 16 * MARK * this.#marks.size) this.#rewrite();
-    else {
+    if (this.#fd < 0 || this.#length > REWRITE && this.#length > 16 * MARK * this.#marks.size) {
+      this.#rewrite();
+    } else {
       const end = this.#encode(0, this.#changed);
       appendAll(this.#fd, this.#bytes, 0, end, this.#length);
       this.#length += end;
@@ -99,9 +93,9 @@ export class DeliveredMarks {
   }
 
   #rewrite(): void {
-    const salt = crypto.getRandomValues(new Uint32Array(1))[0]!;
+    const salt = newSalt();
     this.#salt = salt;
-    const end = this.#marks.size === 0 ? SALT : this.#encode(SALT, this.#marks.keys());
+    const end = this.#encode(SALT, this.#marks.keys());
     new DataView(this.#bytes.buffer).setUint32(0, salt, true);
     const temporary = `${this.#file}.new`;
     const fd = fs.openSync(temporary, "w");
@@ -130,17 +124,7 @@ export class DeliveredMarks {
       view.setUint8(at + 10, key % 256);
       at += MARK;
     }
-    view.setUint32(start, at - start - RECORD_HEAD, true);
-    view.setUint32(start + 4, crc32c(view, start + RECORD_HEAD, at, this.#salt), true);
+    sealRecord(view, start, at, this.#salt);
     return at;
-  }
-}
-
-export function readIfThere(file: string): Uint8Array {
-  try {
-    return fs.readFileSync(file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return new Uint8Array(0);
-    throw error;
   }
 }

@@ -61,7 +61,7 @@ export class Disk {
       const { segments, nextNumber } = recover(path, this.files, this.marks, directory, problem);
       this.segments = segments;
       const segmentSize = options.segmentSize ?? 16 * MIB;
-      this.log = new Log(this.files, segmentSize, options.cacheSize ?? 64 * MIB, nextNumber);
+      this.log = new Log(this.files, segmentSize, options.cacheSize ?? 32 * MIB, nextNumber);
       const last = segments.get(nextNumber - 1);
       if (last !== undefined && last.live > 0 && last.end <= segmentSize / 2) this.log.resume(last);
     } catch (error) {

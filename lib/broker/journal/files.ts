@@ -142,6 +142,16 @@ export function syncDirectory(directory: string): void {
   }
 }
 
+/** A file's content, empty when it is not there. */
+export function readIfThere(file: string): Uint8Array {
+  try {
+    return fs.readFileSync(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return new Uint8Array(0);
+    throw error;
+  }
+}
+
 export function remove(file: string): void {
   fs.rmSync(file, { force: true });
 }

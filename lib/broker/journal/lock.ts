@@ -16,8 +16,8 @@ interface Owner {
 }
 
 /**
- * Keeps a data directory for one process. It is a file that names the owner, made whole by `link`, which fails when
- * there is one. The lock of a process that is not there any more counts for nothing; who takes it away holds a second
+ * Keeps a data directory for one process. It is a symbolic link that points nowhere and names the owner: made whole or
+ * not at all, not made when there is one, and without a block on a disk that is full. The lock of a process that is not there any more counts for nothing; who takes it away holds a second
  * lock for that moment, or two could do it and the later one take the earlier one's.
  *
  * The processes must see each other: two containers that share a directory, each with processes of its own, do not.
@@ -54,18 +54,14 @@ export class Lock {
   }
 }
 
-/** Makes a lock file with our name in it, whole or not at all. @returns false when there is one */
+/** Makes a lock with our name in it. @returns false when there is one */
 function create(file: string): boolean {
-  const own = `${file}.${process.pid}`;
-  fs.writeFileSync(own, JSON.stringify(identity(process.pid)));
   try {
-    fs.linkSync(own, file);
+    fs.symlinkSync(JSON.stringify(identity(process.pid)), file);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
     throw error;
-  } finally {
-    fs.rmSync(own, { force: true });
   }
 }
 
@@ -88,7 +84,7 @@ function takeAway(file: string): void {
 
 function read(file: string): Owner | undefined {
   try {
-    const owner = JSON.parse(fs.readFileSync(file, "utf8"));
+    const owner = JSON.parse(fs.readlinkSync(file));
     return typeof owner?.pid === "number" ? owner : undefined;
   } catch {
     return undefined;
@@ -99,17 +95,19 @@ function isAlive(owner: Owner): boolean {
   try {
     process.kill(owner.pid, 0);
   } catch (error) {
-    // EPERM: it is there, and somebody else's.
-    if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
+    // Anything else, EPERM above all, is no proof that it is gone.
+    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
   }
   const now = identity(owner.pid);
   return now.started === owner.started && now.boot === owner.boot;
 }
 
+/** `started` is empty for a process that has ended and was not waited for by its parent. */
 function identity(pid: number): Owner {
-  // The fields begin behind the name, which may have anything in it; the start is the 22nd (proc(5)).
+  // The fields begin behind the name, which may have anything in it: the state, and the start as the 22nd (proc(5)).
   const stat = readText(`/proc/${pid}/stat`);
-  const started = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const started = fields[0] === "Z" || fields[0] === "X" ? "" : fields[19] ?? "";
   return { pid, started, boot: readText("/proc/sys/kernel/random/boot_id").trim() };
 }
 

@@ -1,6 +1,6 @@
-import crypto from "node:crypto";
 import { Buffers } from "./buffers.ts";
 import { appendAll, type Files, indexName, remove } from "./files.ts";
+import { newSalt } from "./record_list.ts";
 import { SEGMENT_HEAD, writeSegmentHead } from "./record.ts";
 import { Segment } from "./segment.ts";
 import { writeIndex } from "./segment_index.ts";
@@ -46,7 +46,7 @@ export class Log {
     if (this.head !== undefined) this.head.sealed = true;
     const head = this.head = new Segment(this.#nextNumber++);
     head.hold(this.#buffers.take(SEGMENT_HEAD + size));
-    head.salt = crypto.getRandomValues(new Uint32Array(1))[0]!;
+    head.salt = newSalt();
     writeSegmentHead(head.bytes!, head.view!, head.salt);
     this.position += SEGMENT_HEAD;
     this.#unwritten.push(head);

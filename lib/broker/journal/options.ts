@@ -15,7 +15,7 @@ export interface JournalOptions {
   readonly syncInterval?: number | undefined;
   /** The size of a segment, in bytes; 16 MiB. A larger message has one of its own. */
   readonly segmentSize?: number | undefined;
-  /** How much of the log stays in memory behind the segment that is being written, in bytes; 64 MiB. */
+  /** How much of the log stays in memory behind the segment that is being written, in bytes; 32 MiB. */
   readonly cacheSize?: number | undefined;
   /**
    * What messages that need not outlive the process may take of memory, in bytes; 128 MiB. Beyond it they are put into

@@ -156,12 +156,15 @@ class Recovery {
     const file = this.#files.path(name);
     const bytes = this.#readFile(file);
     if (bytes === undefined) return;
-    const end = decodeAcks(bytes, segment.salt, (queueId, number, from, to) => {
+    const { end, damaged } = decodeAcks(bytes, segment.salt, (queueId, number, from, to) => {
       const lane = this.#lane(queueId, number);
       if (lane === null) return;
       lane.removeRange(from, to);
       lane.skipTo(to + 1);
     });
+    if (damaged > 0) {
+      this.#problem(`The file ${name} is damaged: some messages that were acknowledged come again`);
+    }
     if (end < bytes.length) fs.truncateSync(file, end);
     segment.ackFileLength = end;
   }
