@@ -92,6 +92,11 @@ export class Broker implements DelayHost, TurnHost {
     return Promise.resolve(broker);
   }
 
+  /** Where it listens, as clients write it. */
+  get endpoints(): readonly string[] {
+    return this.#listeners.map(({ endpoint }) => formatListen(endpoint));
+  }
+
   get journal(): Journal {
     return this.#journal!;
   }

@@ -408,7 +408,16 @@ describe("http, who is there", () => {
     for (const check of ["health/checks/alarms", "health/checks/local-alarms", "aliveness-test/%2F"]) {
       assert.deepEqual(await ok(`GET /api/${check}`), { status: "ok" });
     }
-    for (const list of ["policies", "parameters", "extensions"]) {
+    const port = Number(new URL(amqp).port);
+    assert.deepEqual(await ok(`GET /api/health/checks/port-listener/${port}`), { status: "ok", port });
+    assert.equal((await ask("GET /api/health/checks/port-listener/1")).status, 503);
+    assert.equal((await ask("GET /api/health/checks/protocol-listener/amqp091")).status, 200);
+    assert.equal((await ask("GET /api/health/checks/protocol-listener/mqtt")).status, 503);
+    await refused(404, /Not Found/, "GET /api/nodes/other");
+    await refused(400, /no policies; give the queues arguments/, "PUT /api/policies/%2F/p", {
+      definition: {},
+    });
+    for (const list of ["policies", "policies/%2F", "parameters", "extensions"]) {
       assert.deepEqual(await ok(`GET /api/${list}`), []);
     }
     await ok("DELETE /api/queues/%2F/aliveness-test");
@@ -441,7 +450,12 @@ describe("http, who is there", () => {
     await ok("PUT /api/queues/%2F/d", { durable: true, arguments: { "x-max-length": 3 } });
     const written = await ok("GET /api/definitions") as Record<string, unknown>;
     await ok("DELETE /api/queues/%2F/d");
-    assert.deepEqual(await ok("POST /api/definitions", written), { warnings: [] });
+    assert.equal(await ok("POST /api/definitions", written), undefined);
+    const policies = [{ name: "p", pattern: "", definition: { "ha-mode": "all" } }];
+    assert.match(
+      JSON.stringify(await ok("POST /api/definitions", { policies })),
+      /"policies\[0\] \('p'\) is passed over/,
+    );
     assert.deepEqual(await ok("GET /api/definitions"), written);
     const own = await ok("GET /api/definitions/%2F") as Record<string, unknown>;
     assert.equal("users" in own, false);

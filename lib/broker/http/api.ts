@@ -5,6 +5,7 @@ import { EXCHANGES } from "./exchanges.ts";
 import { HEALTH } from "./health.ts";
 import { MESSAGES } from "./messages.ts";
 import { METRICS } from "./metrics.ts";
+import { MISSING } from "./missing.ts";
 import { OVERVIEW } from "./overview.ts";
 import { QUEUES } from "./queues.ts";
 import { Routing } from "./routing.ts";
@@ -24,4 +25,5 @@ export const API: Routing = new Routing(
   DEFINITIONS,
   HEALTH,
   METRICS,
+  MISSING,
 );

@@ -1,6 +1,6 @@
 import { exportDefinitions, importDefinitions } from "../definitions.ts";
 import type { Json } from "../json/table.ts";
-import type { ApiRequest } from "./request.ts";
+import type { Answer, ApiRequest } from "./request.ts";
 import type { Handlers } from "./routing.ts";
 
 /** RabbitMQ's definitions, for administrators. */
@@ -16,8 +16,9 @@ function write(request: ApiRequest, vhost?: string): Json {
   return exportDefinitions(request.broker, request.broker.options, vhost);
 }
 
-/** What was passed over is in the answer. */
-function read(request: ApiRequest, vhost?: string): Json {
+/** What was passed over is in the answer; there is none when that is nothing. */
+function read(request: ApiRequest, vhost?: string): Answer {
   request.require();
-  return { warnings: request.change(() => importDefinitions(request.broker, request.json(), vhost)) };
+  const warnings = request.change(() => importDefinitions(request.broker, request.json(), vhost));
+  return warnings.length > 0 ? { warnings } : undefined;
 }

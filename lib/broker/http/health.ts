@@ -4,6 +4,7 @@ import { badRequest } from "./errors.ts";
 import { NOBODY } from "./nobody.ts";
 import { type ApiRequest, Reply } from "./request.ts";
 import type { Handlers } from "./routing.ts";
+import { listenersOf } from "./views.ts";
 
 /** Health checks (https://www.rabbitmq.com/monitoring.html#health-checks): 200 when all is well, 503 when not. */
 export const HEALTH: Handlers = {
@@ -12,6 +13,10 @@ export const HEALTH: Handlers = {
   "GET /api/health/checks/virtual-hosts": () => ({ status: "ok" }),
   "GET /api/health/checks/node-is-quorum-critical": () => ({ status: "ok" }),
   "GET /api/health/checks/node-is-mirror-sync-critical": () => ({ status: "ok" }),
+  "GET /api/health/checks/certificate-expiration/:within/:unit": () => ({ status: "ok" }),
+  "GET /api/health/checks/port-listener/:port": portListener,
+  "GET /api/health/checks/protocol-listener/:protocol": protocolListener,
+  "GET /api/healthchecks/node": alarms,
   "GET /api/aliveness-test/:vhost": aliveness,
 };
 
@@ -19,6 +24,20 @@ const QUEUE = "aliveness-test";
 
 function alarms({ broker: { blocked } }: ApiRequest): Json | Reply {
   return blocked === undefined ? { status: "ok" } : failed(blocked);
+}
+
+function portListener(request: ApiRequest): Json | Reply {
+  const port = Number(request.param("port"));
+  if (listenersOf(request.broker).some((one) => one["port"] === port)) return { status: "ok", port };
+  return failed("No active listener");
+}
+
+function protocolListener(request: ApiRequest): Json | Reply {
+  const protocol = request.param("protocol");
+  // By its name, with its version, or over TLS.
+  const wanted = protocol.replace(/^amqp091$|^amqp0-9-1$/, "amqp");
+  const known = wanted === "http" || listenersOf(request.broker).some((one) => one["protocol"] === wanted);
+  return known ? { status: "ok", protocol } : failed("No active listener");
 }
 
 /** Sends a message through a queue of its own, and back. */

@@ -3,23 +3,23 @@ import process from "node:process";
 import type { Broker } from "../broker.ts";
 import { EXCHANGE_TYPES } from "../exchange/types.ts";
 import type { Json } from "../json/table.ts";
+import { notFound } from "./errors.ts";
 import { columnsOf } from "./list.ts";
 import type { ApiRequest } from "./request.ts";
 import type { Handlers } from "./routing.ts";
-import { channelsOf, NODE, type Row } from "./views.ts";
+import { channelsOf, listenersOf, NODE, type Row } from "./views.ts";
 
 /** The broker as a whole, and its one node. */
 export const OVERVIEW: Handlers = {
   "GET /api/overview": overview,
   "GET /api/nodes": (request) => [columnsOf(node(request.broker), request.query)],
-  "GET /api/nodes/:name": (request) => columnsOf(node(request.broker), request.query),
+  "GET /api/nodes/:name": (request) => {
+    if (request.param("name") !== NODE) throw notFound();
+    return columnsOf(node(request.broker), request.query);
+  },
   "GET /api/cluster-name": () => ({ name: NODE }),
   "GET /api/extensions": () => [],
-  "GET /api/policies": () => [],
-  "GET /api/policies/:vhost": () => [],
-  "GET /api/operator-policies": () => [],
-  "GET /api/parameters": () => [],
-  "GET /api/vhost-limits": () => [],
+  "GET /api/auth": () => ({ enable_uaa: false, uaa_client_id: "", uaa_location: "" }),
 };
 
 function overview(request: ApiRequest): Json {
@@ -53,7 +53,7 @@ function overview(request: ApiRequest): Json {
       connection_created: counters.connectionsOpened,
       connection_closed: counters.connectionsClosed,
     },
-    listeners: [],
+    listeners: listenersOf(request.broker),
     contexts: [],
   }, request.query);
 }

@@ -3,7 +3,7 @@ import type { VirtualHost } from "../vhost.ts";
 import { columnsOf, listOf } from "./list.ts";
 import { type ApiRequest, Reply } from "./request.ts";
 import type { Handlers } from "./routing.ts";
-import type { Row } from "./views.ts";
+import { NODE, type Row } from "./views.ts";
 
 /** Virtual hosts. */
 export const VHOSTS: Handlers = {
@@ -43,6 +43,9 @@ function rowOf(vhost: VirtualHost<Queue>): Row {
     name: vhost.name,
     description: "",
     tags: [],
+    metadata: { description: "", tags: [] },
+    default_queue_type: "undefined",
+    cluster_state: { [NODE]: "running" },
     tracing: false,
     messages: ready + unacked,
     messages_ready: ready,

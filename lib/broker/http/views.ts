@@ -1,6 +1,7 @@
 /** Objects of the broker as RabbitMQ's management shows them; rates are left out, for nobody counts over time. */
 import { createHash } from "node:crypto";
 import type { FieldTable } from "../../amqp/types/field_value.ts";
+import type { Broker } from "../broker.ts";
 import type { Channel } from "../channel/channel.ts";
 import type { Connection } from "../connection/connection.ts";
 import { type Binding, definitionOf, type Exchange } from "../exchange/exchange.ts";
@@ -14,6 +15,21 @@ export type Row = { [name: string]: Json };
 
 /** The name of this one node. */
 export const NODE = "mqcat@localhost";
+
+/** Where the broker listens for clients. */
+export function listenersOf({ endpoints }: Broker): Row[] {
+  return endpoints.flatMap((endpoint) => {
+    const found = /^(amqps?):\/\/\[?(.*?)\]?:(\d+)$/.exec(endpoint);
+    if (found === null) return [];
+    const [, scheme, ip_address, port] = found;
+    return {
+      node: NODE,
+      protocol: scheme === "amqps" ? "amqp/ssl" : "amqp",
+      ip_address: ip_address!,
+      port: Number(port),
+    };
+  });
+}
 
 export function queueRow(queue: Queue): Row {
   const { name, vhost, durable, exclusive, autoDelete } = queue.definition;

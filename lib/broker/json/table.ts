@@ -28,7 +28,7 @@ function toJson(value: FieldValue): Json {
   return Array.isArray(value) ? value.map(toJson) : tableToJson(value);
 }
 
-/** The field table that JSON means. */
+/** The field table that JSON means; integers have 64 bits, as RabbitMQ's management makes them. */
 export function tableFromJson(json: { readonly [name: string]: Json }): FieldTable {
   return Object.assign(
     Object.create(null),
@@ -37,6 +37,7 @@ export function tableFromJson(json: { readonly [name: string]: Json }): FieldTab
 }
 
 function fromJson(value: Json): FieldValue {
+  if (Number.isSafeInteger(value)) return BigInt(value as number);
   if (Array.isArray(value)) return value.map(fromJson);
   return typeof value === "object" && value !== null ? tableFromJson(value) : value;
 }
