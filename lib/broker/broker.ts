@@ -49,6 +49,8 @@ export class Broker implements DelayHost, TurnHost {
   readonly vhosts: Map<string, VirtualHost<Queue>> = new Map();
   readonly connections: Set<Connection> = new Set();
   readonly directReplies: DirectReplies = new DirectReplies();
+  /** Where it listens, as clients write it. */
+  readonly endpoints: string[] = [];
   readonly counters: Counters = new Counters();
   readonly publisher: Publisher = new Publisher(this);
   /** Milliseconds since 1970, read once per turn. */
@@ -92,11 +94,6 @@ export class Broker implements DelayHost, TurnHost {
     return Promise.resolve(broker);
   }
 
-  /** Where it listens, as clients write it. */
-  get endpoints(): readonly string[] {
-    return this.#listeners.map(({ endpoint }) => formatListen(endpoint));
-  }
-
   get journal(): Journal {
     return this.#journal!;
   }
@@ -126,7 +123,9 @@ export class Broker implements DelayHost, TurnHost {
         // A machine without IPv6, or where the first one stands for both.
       }
     }
-    return formatListen(listener.endpoint);
+    const bound = formatListen(listener.endpoint);
+    this.endpoints.push(bound);
+    return bound;
   }
 
   /**
