@@ -55,6 +55,7 @@ export { Client } from "./lib/zmq/client.ts";
 export { Dealer } from "./lib/zmq/dealer.ts";
 export { Dish } from "./lib/zmq/dish.ts";
 export type { SocketEvent } from "./lib/zmq/events.ts";
+export { forward, type Forwarding, type Inspector } from "./lib/zmq/forward.ts";
 export type { SocketOptions } from "./lib/zmq/options.ts";
 export { Pair } from "./lib/zmq/pair.ts";
 export { Pub, type PubOptions } from "./lib/zmq/pub.ts";

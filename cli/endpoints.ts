@@ -61,12 +61,18 @@ function isWss({ scheme }: Endpoint): boolean {
 
 /** Binds and connects, and tells who waits for it when the socket is ready. */
 export async function open(session: Session, socket: Socket, plan: Plan): Promise<void> {
+  const bound = await attach(session, socket, plan);
+  if (bound.length > 0) session.ready(bound);
+  else tellWhenConnected(session, socket, plan.connect.map(formatEndpoint));
+}
+
+/** Binds and connects; returns what was bound, with real ports. */
+export async function attach(session: Session, socket: Socket, plan: Plan): Promise<string[]> {
   const bound: string[] = [];
   for (const endpoint of plan.bind) bound.push(await socket.bind(endpoint));
   for (const endpoint of plan.connect) socket.connect(endpoint);
   session.onStop(() => socket.wake());
-  if (bound.length > 0) session.ready(bound);
-  else tellWhenConnected(session, socket, plan.connect.map(formatEndpoint));
+  return bound;
 }
 
 async function tellWhenConnected(session: Session, socket: Socket, endpoints: string[]): Promise<void> {

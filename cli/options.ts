@@ -51,10 +51,8 @@ export const security = group("Security", {
   ),
 });
 
-/** What every ZeroMQ command has. */
-export const zeromq = {
-  ...endpoints,
-  ...readiness,
+/** What can be said of every ZeroMQ socket. */
+export const socket = {
   ...group("Connection", {
     heartbeat: option(
       "--heartbeat <duration>",
@@ -72,6 +70,9 @@ export const zeromq = {
     ),
   }),
 };
+
+/** What every ZeroMQ command has. */
+export const zeromq = { ...endpoints, ...readiness, ...socket };
 
 /** Where messages come from. */
 export const input = group("Messages", {

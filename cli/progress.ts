@@ -14,7 +14,7 @@ const RATE_MS = 1000;
 export class Progress {
   readonly #session: Session;
   readonly #count: () => number;
-  readonly #what: string;
+  readonly #what: () => string;
   readonly #timer: ReturnType<typeof setInterval> | undefined;
   readonly #began = performance.now();
   /** The counts of the last second or so, with their times. */
@@ -24,10 +24,10 @@ export class Progress {
    * @param count how many messages are done
    * @param what what they are then, `confirmed`
    */
-  constructor(session: Session, count: () => number, what: string) {
+  constructor(session: Session, count: () => number, what: string | (() => string)) {
     this.#session = session;
     this.#count = count;
-    this.#what = what;
+    this.#what = typeof what === "string" ? () => what : what;
     if (!session.reporter.hasTerminal) return;
     this.#timer = setInterval(() => this.#tell(), EVERY_MS);
   }
@@ -46,6 +46,6 @@ export class Progress {
     if (now - this.#began < PATIENCE_MS) return;
     const first = this.#marks[0]!;
     const rate = Math.round((count - first.count) / Math.max(EVERY_MS, now - first.at) * 1000);
-    this.#session.reporter.status(`${count} ${this.#what}, ${rate}/s`);
+    this.#session.reporter.status(`${count} ${this.#what()}, ${rate}/s`);
   }
 }

@@ -1,7 +1,7 @@
 import type { SocketOptions } from "../lib/zmq/options.ts";
 import type { Values } from "./command.ts";
 import { describeEvents } from "./endpoints.ts";
-import type { zeromq } from "./options.ts";
+import type { socket } from "./options.ts";
 import { securityOf } from "./security.ts";
 import { readTls } from "./tls.ts";
 import type { Session } from "./session.ts";
@@ -11,7 +11,7 @@ import type { Session } from "./session.ts";
  *
  * @throws {UsageError} the security options are wrong
  */
-export function socketOptions(session: Session, values: Values<typeof zeromq>): SocketOptions {
+export function socketOptions(session: Session, values: Values<typeof socket>): SocketOptions {
   return {
     heartbeat: values.heartbeat === undefined ? undefined : { interval: values.heartbeat },
     security: securityOf(session, values),

@@ -117,6 +117,12 @@ export const COMMANDS: readonly Entry[] = [
     load: () => import("./replay.ts"),
   },
   {
+    name: "proxy",
+    group: "ZeroMQ",
+    summary: "forward messages between two sides: a forwarder, a streamer or a queue",
+    load: () => import("./proxy.ts"),
+  },
+  {
     name: "queue serve",
     group: "Queue",
     summary: "be a broker for programs that speak AMQP 0-9-1, RabbitMQ's clients for instance",

@@ -4,13 +4,12 @@ import { groupOf } from "./group.ts";
 import type { SocketOptions } from "./options.ts";
 import { Receiver } from "./receiver.ts";
 import { Subscriptions } from "./subscriptions.ts";
-import { TopicTree } from "./topic_tree.ts";
+import { TopicFilter } from "./topic_filter.ts";
 
 /** DISH (RFC 48): receives what RADIO peers send to the groups that it joined. A message is the group and the body. */
 export class Dish extends Receiver {
   readonly #groups = new Subscriptions();
-  readonly #tree = new TopicTree<true>();
-  #matched = false;
+  readonly #filter = new TopicFilter(true);
 
   constructor(options: SocketOptions = {}) {
     super("DISH", options);
@@ -25,7 +24,7 @@ export class Dish extends Receiver {
     const bytes = groupOf(group);
     if (this.#groups.has(bytes)) return;
     this.#groups.add(bytes);
-    this.#tree.add(bytes, true);
+    this.#filter.add(bytes);
     for (const connection of this.connections) connection.sendGroups([bytes], true);
   }
 
@@ -33,7 +32,7 @@ export class Dish extends Receiver {
   leave(group: string | Uint8Array): void {
     const bytes = groupOf(group);
     if (!this.#groups.remove(bytes)) return;
-    this.#tree.remove(bytes, true);
+    this.#filter.remove(bytes);
     for (const connection of this.connections) connection.sendGroups([bytes], false);
   }
 
@@ -41,29 +40,25 @@ export class Dish extends Receiver {
     connection.sendGroups(this.#groups.topics, true);
   }
 
-  /** Filters again, as SUB does; what is no group and body is dropped. */
+  /** Filters again, as SUB does. */
   override onBatch(from: Connection, batch: Batch): void {
-    const { frames, starts, ends, flags, bytes } = batch;
-    batch.clear();
-    for (let at = 0; at < frames;) {
-      let end = at;
-      while (flags[end] !== 0) end++;
-      if (end === at + 1 && this.#joined(bytes, starts[at]!, ends[at]!)) {
-        batch.add(starts[at]!, ends[at]!, flags[at]!);
-        batch.add(starts[end]!, ends[end]!, flags[end]!);
-      }
-      at = end + 1;
-    }
+    this.#filter.apply(batch);
+    keepPairs(batch);
     if (batch.messages > 0) super.onBatch(from, batch);
   }
+}
 
-  #joined(bytes: Uint8Array, start: number, end: number): boolean {
-    this.#matched = false;
-    this.#tree.match(bytes, start, end, this.#onMatch);
-    return this.#matched;
+/** Drops what is not a group and a body. */
+function keepPairs(batch: Batch): void {
+  const { frames, starts, ends, flags } = batch;
+  batch.clear();
+  for (let at = 0; at < frames;) {
+    let end = at + 1;
+    while (flags[end - 1] !== 0) end++;
+    if (end === at + 2) {
+      batch.add(starts[at]!, ends[at]!, flags[at]!);
+      batch.add(starts[at + 1]!, ends[at + 1]!, flags[at + 1]!);
+    }
+    at = end;
   }
-
-  readonly #onMatch = (_value: true, behind: number): void => {
-    this.#matched ||= behind === 0;
-  };
 }

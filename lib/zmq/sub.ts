@@ -4,13 +4,12 @@ import type { Connection } from "../zmtp/connection.ts";
 import type { SocketOptions } from "./options.ts";
 import { Receiver } from "./receiver.ts";
 import { Subscriptions } from "./subscriptions.ts";
-import { TopicTree } from "./topic_tree.ts";
+import { TopicFilter } from "./topic_filter.ts";
 
 /** SUB (RFC 29): receives from PUB peers the messages whose first frame begins with a topic it subscribed to. */
 export class Sub extends Receiver {
   readonly #subscriptions = new Subscriptions();
-  readonly #tree = new TopicTree<true>();
-  #matched = false;
+  readonly #filter = new TopicFilter();
 
   constructor(options: SocketOptions = {}) {
     super("SUB", options);
@@ -19,7 +18,7 @@ export class Sub extends Receiver {
   /** Subscribes to all messages that begin with `topic`; `""` is all. Each call wants an `unsubscribe` of its own. */
   subscribe(topic: string | Uint8Array): void {
     const bytes = toBytes(topic);
-    if (this.#subscriptions.add(bytes)) this.#tree.add(bytes, true);
+    if (this.#subscriptions.add(bytes)) this.#filter.add(bytes);
     // Every SUBSCRIBE is sent, and one CANCEL when the last is gone, as libzmq does.
     for (const connection of this.connections) connection.sendSubscriptions([bytes], true);
   }
@@ -28,7 +27,7 @@ export class Sub extends Receiver {
   unsubscribe(topic: string | Uint8Array): void {
     const bytes = toBytes(topic);
     if (!this.#subscriptions.remove(bytes)) return;
-    this.#tree.remove(bytes, true);
+    this.#filter.remove(bytes);
     for (const connection of this.connections) connection.sendSubscriptions([bytes], false);
   }
 
@@ -38,32 +37,9 @@ export class Sub extends Receiver {
 
   /** Filters again: a publisher may be slow to cancel, or not filter at all. */
   override onBatch(from: Connection, batch: Batch): void {
-    if (!this.#subscriptions.has(EMPTY)) this.#filter(batch);
+    if (!this.#subscriptions.has(EMPTY)) this.#filter.apply(batch);
     if (batch.messages > 0) super.onBatch(from, batch);
   }
-
-  #filter(batch: Batch): void {
-    const { frames, starts, ends, flags } = batch;
-    let at = 0;
-    let keep = false;
-    let first = true;
-    batch.clear();
-    for (; at < frames; at++) {
-      if (first) keep = this.#wants(batch.bytes, starts[at]!, ends[at]!);
-      first = flags[at] === 0;
-      if (keep) batch.add(starts[at]!, ends[at]!, flags[at]!);
-    }
-  }
-
-  #wants(bytes: Uint8Array, start: number, end: number): boolean {
-    this.#matched = false;
-    this.#tree.match(bytes, start, end, this.#onMatch);
-    return this.#matched;
-  }
-
-  readonly #onMatch = (): void => {
-    this.#matched = true;
-  };
 }
 
 function toBytes(topic: string | Uint8Array): Uint8Array {

@@ -98,6 +98,25 @@ export class Batch {
     return part;
   }
 
+  /** The messages from frame `from` on as a batch that outlives the call in which this one is valid. */
+  own(from: number): Batch {
+    const part = this.slice(from, this.frames);
+    if (this.stable || part.frames === 0) return part;
+    let first = part.bytes.length;
+    let last = 0;
+    for (let i = 0; i < part.frames; i++) {
+      first = Math.min(first, part.starts[i]!);
+      last = Math.max(last, part.ends[i]!);
+    }
+    part.bytes = this.bytes.slice(first, last);
+    part.stable = true;
+    for (let i = 0; i < part.frames; i++) {
+      part.starts[i]! -= first;
+      part.ends[i]! -= first;
+    }
+    return part;
+  }
+
   /** The frames `[from, to)` as copies of their own. */
   copy(from: number, to: number): Uint8Array[] {
     const copies = new Array<Uint8Array>(to - from);

@@ -1,0 +1,75 @@
+import { utf8 } from "../../lib/zmtp/bytes.ts";
+import examples from "../cheats/proxy.md" with { type: "text" };
+import { command, flag, group, list, option } from "../command.ts";
+import { planEndpoints } from "../endpoints.ts";
+import { UsageError } from "../errors.ts";
+import { delivery, diagnostics, ending, output, readiness, receiving, socket } from "../options.ts";
+import { PATTERNS, proxy } from "../proxying.ts";
+import { Session } from "../session.ts";
+import { oneOf, text, word } from "../values.ts";
+
+const sides = group("Endpoints", {
+  from: list(
+    "--from <endpoint>",
+    "where messages, or requests, come from: connect, or bind with @ (repeats)",
+    word,
+  ),
+  to: list("--to <endpoint>", "where they go: bind, or connect with > (repeats)", word),
+});
+
+const traffic = group("Messages", {
+  pattern: option("--pattern <pattern>", "pubsub, pushpull or reqrep", oneOf(...PATTERNS)),
+  topic: list("-t, --topic <prefix>", "let through what begins so, and nothing else (repeats)", text),
+  lastValue: flag("--last-value", "send a new subscriber the newest message of each topic first"),
+  separator: option(
+    "-K, --key-separator <text>",
+    "where the topic ends in a message of one frame, for --last-value (a blank)",
+    word,
+  ),
+});
+
+const copies = group("Output", {
+  tap: option("--tap <endpoint>", "a copy of all that passes: - is stdout, else a PUB that binds here", word),
+});
+
+export default command({
+  options: {
+    ...sides,
+    ...readiness,
+    ...socket,
+    ...traffic,
+    ...copies,
+    ...output,
+    ...group("Timing", { timeout: ending.timeout }),
+    ...receiving,
+    ...group("Delivery", { linger: delivery.linger, hwm: delivery.hwm, onFull: delivery.onFull }),
+    ...diagnostics,
+  },
+  examples,
+  action(values) {
+    const { pattern, topic, lastValue, separator, tap } = values;
+    if (pattern === undefined) throw new UsageError(`--pattern says what to forward: ${PATTERNS.join(", ")}`);
+    if (values.from.length === 0 || values.to.length === 0) {
+      throw new UsageError("a proxy has two sides: name one with --from, and one with --to");
+    }
+    if (pattern === "reqrep" && topic.length > 0) {
+      throw new UsageError("-t would leave requests without a reply; it is for pubsub and pushpull");
+    }
+    if (lastValue && pattern !== "pubsub") {
+      throw new UsageError("--last-value is for pubsub, which has subscribers");
+    }
+    if (separator !== undefined && !lastValue && tap !== "-") {
+      throw new UsageError("-K has an effect with --last-value, or with --tap - only");
+    }
+    const plans = {
+      from: planEndpoints("proxy", "connect", { ...values, bind: [], connect: [] }, values.from),
+      to: planEndpoints("proxy", "bind", { ...values, bind: [], connect: [] }, values.to),
+      tap: tap === undefined || tap === "-"
+        ? undefined
+        : planEndpoints("proxy", "bind", { ...values, bind: [], connect: [] }, [tap]),
+    };
+    const session = new Session("proxy", values);
+    const topics = topic.map(utf8);
+    return session.run(() => proxy(session, pattern, plans, topics, values));
+  },
+});
