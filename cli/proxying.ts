@@ -12,7 +12,7 @@ import { TopicFilter } from "../lib/zmq/topic_filter.ts";
 import { XPub } from "../lib/zmq/xpub.ts";
 import { XSub } from "../lib/zmq/xsub.ts";
 import type { Batch } from "../lib/zmtp/batch.ts";
-import { utf8 } from "../lib/zmtp/bytes.ts";
+import { beginsWith, utf8 } from "../lib/zmtp/bytes.ts";
 import type { Values } from "./command.ts";
 import { attach, type Plan } from "./endpoints.ts";
 import { EXIT, TimeoutError } from "./errors.ts";
@@ -154,8 +154,10 @@ const DEVICES: Record<Pattern, (parts: Parts) => Device> = {
   /** The forwarder (XSUB, XPUB). */
   pubsub({ settings, options, topics, inspector, wantsAll }) {
     const from = new XSub(settings);
-    const to = new XPub({ ...settings, ...whenFull(options), verbose: "subscribe" });
     const cache = options.lastValue ? new LastValues(utf8(options.separator ?? " ")) : undefined;
+    // Late subscribers want the last values, and not only the first one for a topic.
+    const verbose = cache === undefined ? undefined : "subscribe";
+    const to = new XPub({ ...settings, ...whenFull(options), verbose });
     const down = forward(from, to, {
       inspect(batch, peer) {
         inspector.inspect(batch, peer);
@@ -166,19 +168,29 @@ const DEVICES: Record<Pattern, (parts: Parts) => Device> = {
       },
     });
     const dropped = () => to.dropped;
-    if (topics.length === 0 && cache === undefined && !wantsAll) {
-      return { from, to, ways: [down, forward(to, from)], dropped };
+    if (cache !== undefined || wantsAll) {
+      // What is wanted up there does not depend on who is down here.
+      for (const topic of topics.length === 0 ? [utf8("")] : topics) from.subscribe(topic);
+      to.consume((batch, peer) =>
+        eachSubscription(batch, (topic, subscribe) => {
+          const newest = subscribe ? cache?.matching(topic) : undefined;
+          if (newest !== undefined && newest.frames > 0) to.sendTo(peer, newest);
+        })
+      );
+      return { from, to, ways: [down], dropped };
     }
-    // What is wanted up there does not depend on who is down here.
-    for (const topic of topics.length === 0 ? [utf8("")] : topics) from.subscribe(topic);
-    to.consume((batch, peer) => {
-      for (let at = 0; at < batch.frames; at = batch.messageEnd(at)) {
-        const body = batch.frame(at);
-        if (body[0] !== 1 || batch.flags[at] !== 0 || cache === undefined) continue;
-        const newest = cache.matching(body.subarray(1));
-        if (newest.frames > 0) to.sendTo(peer, newest);
-      }
-    });
+    if (topics.length === 0) return { from, to, ways: [down, forward(to, from)], dropped };
+    // A publisher is to send what both sides want, and to see a subscriber only when there is one.
+    to.consume((batch) =>
+      eachSubscription(batch, (wanted, subscribe) => {
+        for (const topic of topics) {
+          const both = beginsWith(wanted, topic) ? wanted : beginsWith(topic, wanted) ? topic : undefined;
+          if (both === undefined) continue;
+          if (subscribe) from.subscribe(both);
+          else from.unsubscribe(both);
+        }
+      })
+    );
     return { from, to, ways: [down], dropped };
   },
 
@@ -197,6 +209,14 @@ const DEVICES: Record<Pattern, (parts: Parts) => Device> = {
     return { from, to, ways, dropped: () => from.dropped };
   },
 };
+
+/** Calls `tell` for each subscription among what an XPUB received, and each end of one. */
+function eachSubscription(batch: Batch, tell: (topic: Uint8Array, subscribe: boolean) => void): void {
+  for (let at = 0; at < batch.frames; at = batch.messageEnd(at)) {
+    const body = batch.frame(at);
+    if (batch.flags[at] === 0 && (body[0] === 0 || body[0] === 1)) tell(body.subarray(1), body[0] === 1);
+  }
+}
 
 /** A copy of the traffic, to stdout or to a PUB socket. */
 class Tap {

@@ -1,5 +1,5 @@
 import { Batch } from "../zmtp/batch.ts";
-import { byteLength, keyOf } from "../zmtp/bytes.ts";
+import { beginsWith, byteLength, keyOf } from "../zmtp/bytes.ts";
 
 /** What a cache remembers at most; the topics that had no message for the longest time are forgotten first. */
 const MAX_TOPICS = 100_000;
@@ -62,10 +62,4 @@ export class LastValues {
     this.#messages.delete(key);
     this.#bytes -= byteLength(message);
   }
-}
-
-function beginsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
-  if (bytes.length < prefix.length) return false;
-  for (let i = 0; i < prefix.length; i++) if (bytes[i] !== prefix[i]) return false;
-  return true;
 }

@@ -27,6 +27,13 @@ export function byteLength(parts: readonly Uint8Array[]): number {
   return length;
 }
 
+/** Whether the first bytes are those of `prefix`. */
+export function beginsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
+  if (bytes.length < prefix.length) return false;
+  for (let i = 0; i < prefix.length; i++) if (bytes[i] !== prefix[i]) return false;
+  return true;
+}
+
 export function concat(parts: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(byteLength(parts));
   let at = 0;
