@@ -15,6 +15,9 @@ const OPTIONS = { sync: "confirm", segmentSize: 2048, cacheSize: 3000, garbageSi
 /** Calls `step` before each call that changes a file, and in the middle of each write; until it is disposed of. */
 function interrupt(step: () => void): Disposable {
   const { writeSync, unlink, rmSync, renameSync, writeFileSync, truncateSync, openSync } = fs;
+  const { fdatasyncSync, fsyncSync } = fs;
+  const files = { writeSync, unlink, rmSync, renameSync, writeFileSync, truncateSync, openSync };
+  const syncs = { fdatasyncSync, fsyncSync };
   let inside = false;
   const before = () => {
     if (inside) return;
@@ -44,6 +47,9 @@ function interrupt(step: () => void): Disposable {
     },
     truncateSync: (file: string, length: number) => (before(), truncateSync(file, length)),
     openSync: (file: string, flags: string, mode?: number) => (before(), openSync(file, flags, mode)),
+    // Nobody needs the copies to be on disk.
+    fdatasyncSync: (fd: number) => inside || fdatasyncSync(fd),
+    fsyncSync: (fd: number) => inside || fsyncSync(fd),
   };
   Object.assign(fs, patched);
   return {
@@ -214,43 +220,47 @@ describe("journal, killed", () => {
     model.journal.close();
   });
 
-  it("journal - has on disk what it says is synced, in the middle of compaction too", async () => {
-    using folder = tempDir();
-    const model = new JournalModel({ ...OPTIONS, directory: folder.file("journal") });
-    const disk = new SyncedFiles();
-    /** Where the log was behind each message. */
-    const positions = new Map<string, number>();
-    let settled = new Set<string>();
-    let checked = 0;
-    {
-      using _disk = disk;
-      using _faults = interrupt(() => {
-        checked++;
-        const synced = model.journal.syncedPosition;
-        disk.copy(model.directory!, folder.file("copy"));
-        const found = find(folder.file("copy"), false);
-        for (const [key, position] of positions) {
-          if (position <= synced && !settled.has(key)) assert.ok(found.has(key), `${key} is lost`);
+  for (const sync of ["confirm", "flush"] as const) {
+    it(`journal - has on disk what it says is synced, in the middle of compaction too, sync ${sync}`, async () => {
+      using folder = tempDir();
+      const model = new JournalModel({ ...OPTIONS, sync, directory: folder.file("journal") });
+      const disk = new SyncedFiles();
+      /** Where the log was behind each message. */
+      const positions = new Map<string, number>();
+      let settled = new Set<string>();
+      let checked = 0;
+      {
+        using _disk = disk;
+        using _faults = interrupt(() => {
+          checked++;
+          // The other modes promise nothing, but must not sync what is closed.
+          if (sync !== "confirm") return;
+          const synced = model.journal.syncedPosition;
+          disk.copy(model.directory!, folder.file("copy"));
+          const found = find(folder.file("copy"), false);
+          for (const [key, position] of positions) {
+            if (position <= synced && !settled.has(key)) assert.ok(found.has(key), `${key} is lost`);
+          }
+        });
+        for (let round = 0; round < 8; round++) {
+          for (let i = 0; i < 12; i++) {
+            const seq = model.lanes.get(FIRST)!.nextSeq;
+            model.publish(`${round}/${i} `.padEnd(90, "."), [FIRST]);
+            positions.set(`${FIRST}/${seq}`, model.journal.position);
+          }
+          model.flush();
+          const taken = model.take(FIRST, 20).filter((seq) => seq % 7 !== 3);
+          settled = new Set([...settled, ...taken.map((seq) => `${FIRST}/${seq}`)]);
+          for (const seq of taken) model.settle(FIRST, seq);
+          model.flush();
+          await new Promise((resolve) => setTimeout(resolve, 4));
         }
-      });
-      for (let round = 0; round < 8; round++) {
-        for (let i = 0; i < 12; i++) {
-          const seq = model.lanes.get(FIRST)!.nextSeq;
-          model.publish(`${round}/${i} `.padEnd(90, "."), [FIRST]);
-          positions.set(`${FIRST}/${seq}`, model.journal.position);
-        }
-        model.flush();
-        const taken = model.take(FIRST, 20).filter((seq) => seq % 7 !== 3);
-        settled = new Set([...settled, ...taken.map((seq) => `${FIRST}/${seq}`)]);
-        for (const seq of taken) model.settle(FIRST, seq);
-        model.flush();
-        await new Promise((resolve) => setTimeout(resolve, 4));
       }
-    }
-    await waitFor(() => model.journal.syncedPosition === model.journal.position);
-    model.check();
-    model.journal.close();
-  });
+      await waitFor(() => model.journal.syncedPosition === model.journal.position);
+      model.check();
+      model.journal.close();
+    });
+  }
 });
 
 /** Knows how much of each log was synced: what a power failure leaves at least. */

@@ -173,7 +173,7 @@ export class Disk {
 
   /** A sealed segment is handed over. */
   readonly #finished = (segment: Segment): void => {
-    if (this.#sync === "flush" && !this.#compacting()) {
+    if (this.#sync === "flush" && !this.#compacting() && !segment.syncing) {
       fs.closeSync(segment.fd);
       segment.fd = -1;
     } else this.#syncer.add(segment);
