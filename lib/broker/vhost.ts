@@ -3,40 +3,19 @@ import type { MethodArgs } from "../amqp/method_args.ts";
 import type { PropertyScan } from "../amqp/property_scan.ts";
 import type { FieldTable } from "../amqp/types/field_value.ts";
 import { checkSame, checkSameArguments, resource, typeName } from "./arguments.ts";
-import { DefaultMatcher } from "./exchange/default.ts";
 import { DELAYED, DELAYED_TYPE } from "./exchange/delayed.ts";
 import { type Binding, definitionOf, type Destination, Exchange } from "./exchange/exchange.ts";
 import { makeMatcher } from "./exchange/types.ts";
-import { Router } from "./router.ts";
+import { Graph, isDurable, type QueueFactory, type RoutedQueue } from "./graph.ts";
 import type { Routes } from "./routes.ts";
-import {
-  type DefinitionChange,
-  type ExchangeDefinition,
-  type QueueDefinition,
-  readStored,
-  readStoredTable,
-  store,
-} from "./topology.ts";
+import { type DefinitionChange, type QueueDefinition, store } from "./topology.ts";
 
+export type { RoutedQueue } from "./graph.ts";
 export { Routes } from "./routes.ts";
-
-/** What a virtual host needs of a queue. */
-export interface RoutedQueue {
-  readonly definition: QueueDefinition;
-  /** Messages that wait. */
-  readonly ready: number;
-  readonly consumers: { readonly size: number };
-  /** The queue was deleted. */
-  close(): void;
-}
 
 /** What a virtual host needs of the broker around it. */
 export interface VirtualHostContext<Q extends RoutedQueue> {
-  /**
-   * @param kind `delay` for one that messages wait in until their time, which no client uses
-   * @throws {AmqpError} 406: an argument is not what it must be
-   */
-  createQueue(definition: QueueDefinition, kind: "queue" | "delay"): Q;
+  readonly createQueue: QueueFactory<Q>;
   /** An id that no queue ever had, 32 bits. */
   nextQueueId(): number;
   /** Told of everything that is to survive a restart, in order. */
@@ -49,17 +28,6 @@ export type Owner = object;
 type Declared<Name extends "queue.declare" | "exchange.declare"> = Omit<MethodArgs<Name>, "noWait">;
 type QueueBinding = Omit<MethodArgs<"queue.bind">, "noWait">;
 type ExchangeBinding = Omit<MethodArgs<"exchange.bind">, "noWait">;
-
-/** Exchanges that are always there (AMQP 0-9-1, 3.1.3; RabbitMQ's own besides). */
-const PREDECLARED = [
-  { name: "", type: "direct", internal: false },
-  { name: "amq.direct", type: "direct", internal: false },
-  { name: "amq.fanout", type: "fanout", internal: false },
-  { name: "amq.headers", type: "headers", internal: false },
-  { name: "amq.match", type: "headers", internal: false },
-  { name: "amq.rabbitmq.trace", type: "topic", internal: true },
-  { name: "amq.topic", type: "topic", internal: false },
-];
 
 /** Arguments of queues that a second declaration must have, too, by the type of the queue. */
 const COMMON_ARGUMENTS = [
@@ -76,31 +44,25 @@ const COMMON_ARGUMENTS = [
 const CLASSIC_ARGUMENTS = [...COMMON_ARGUMENTS, "x-max-priority", "x-queue-mode", "x-queue-version"];
 const QUORUM_ARGUMENTS = [...COMMON_ARGUMENTS, "x-dead-letter-strategy", "x-delivery-limit"];
 
-/** Queues, exchanges and bindings of one virtual host. */
+/** One virtual host: what clients may do to its queues, exchanges and bindings, and what of them survives a restart. */
 export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   readonly name: string;
-  readonly exchanges: Map<string, Exchange<Q>> = new Map();
-  readonly queues: Map<string, Q> = new Map();
   readonly #context: VirtualHostContext<Q>;
-  readonly #router = new Router<Q>(this.exchanges);
-  /** Bindings by where they lead. */
-  readonly #incoming = new Map<Destination<Q>, Set<Binding<Q>>>();
+  readonly #graph: Graph<Q>;
   readonly #owners = new Map<Q, Owner>();
 
   constructor(name: string, context: VirtualHostContext<Q>) {
     this.name = name;
     this.#context = context;
-    for (const { name, type, internal } of PREDECLARED) {
-      this.#addExchange({
-        vhost: this.name,
-        name,
-        type,
-        durable: true,
-        autoDelete: false,
-        internal,
-        arguments: Object.create(null),
-      });
-    }
+    this.#graph = new Graph(name, context.createQueue);
+  }
+
+  get exchanges(): ReadonlyMap<string, Exchange<Q>> {
+    return this.#graph.exchanges;
+  }
+
+  get queues(): ReadonlyMap<string, Q> {
+    return this.#graph.queues;
   }
 
   /**
@@ -110,15 +72,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
    * @throws {AmqpError} 406: the headers CC or BCC are no lists; 501: the headers are malformed
    */
   route(exchange: string, routingKey: string, scan: PropertyScan, into: Routes<Q>): void {
-    if (exchange === "" && !scan.has("headers")) {
-      into.clear();
-      const queue = this.queues.get(routingKey);
-      if (queue !== undefined) into.add(queue);
-      return;
-    }
-    const source = this.exchanges.get(exchange);
-    if (source === undefined) into.clear();
-    else this.#router.route(source, routingKey, scan, into);
+    this.#graph.route(exchange, routingKey, scan, into);
   }
 
   /** @throws {AmqpError} 404: there is no such exchange; 403: clients may not publish to it */
@@ -168,7 +122,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
       ...(type === DELAYED ? { delayQueueId: this.#context.nextQueueId() } : {}),
       arguments: args.arguments,
     };
-    this.#addExchange(definition, matcher);
+    this.#graph.addExchange(definition, matcher);
     if (durable) this.#context.onChange({ type: "exchange-added", exchange: store(definition) });
   }
 
@@ -244,8 +198,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
       autoDelete,
       arguments: args.arguments,
     };
-    const queue = this.#context.createQueue(definition, "queue");
-    this.queues.set(name, queue);
+    const queue = this.#graph.addQueue(definition);
     if (exclusive) this.#owners.set(queue, owner);
     if (durable) this.#context.onChange({ type: "queue-added", queue: store(definition) });
     return queue;
@@ -281,11 +234,9 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   removeQueue(queue: Q): void {
     const { name, id, durable } = queue.definition;
     if (this.queues.get(name) !== queue) return;
-    this.queues.delete(name);
     this.#owners.delete(queue);
     if (durable) this.#context.onChange({ type: "queue-removed", vhost: this.name, name, id });
-    this.#forgetWaysTo(queue, true);
-    queue.close();
+    for (const source of this.#graph.removeQueue(queue)) this.#autoDelete(source);
   }
 
   /**
@@ -312,40 +263,20 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
     this.#unbind(this.exchanges.get(exchange), this.queues.get(queue), routingKey, args, owner);
   }
 
-  /** The virtual host was removed, and every queue with it; nobody is told of each. */
+  /** The virtual host was removed, and everything in it; nobody is told of each. */
   close(): void {
-    const delays = [...this.exchanges.values()].flatMap(({ delayQueue }) => delayQueue ?? []);
-    const queues = [...this.queues.values(), ...delays];
-    this.queues.clear();
-    this.exchanges.clear();
-    this.#incoming.clear();
     this.#owners.clear();
-    for (const queue of queues) queue.close();
+    this.#graph.clear();
   }
 
   /** All bindings but those of the default exchange. */
-  *bindings(): IterableIterator<Binding<Q>> {
-    for (const { bindings } of this.exchanges.values()) yield* bindings;
-  }
-
-  /** The bindings that lead to a queue or an exchange. */
-  bindingsTo(destination: Destination<Q>): Iterable<Binding<Q>> {
-    return this.#incoming.get(destination) ?? [];
+  bindings(): IterableIterator<Binding<Q>> {
+    return this.#graph.bindings();
   }
 
   /** What makes the durable part of it anew, in an order that `apply` can follow. */
-  *changes(): IterableIterator<DefinitionChange> {
-    for (const { definition } of this.exchanges.values()) {
-      if (definition.durable && !isPredeclared(definition.name)) {
-        yield { type: "exchange-added", exchange: store(definition) };
-      }
-    }
-    for (const { definition } of this.queues.values()) {
-      if (definition.durable) yield { type: "queue-added", queue: store(definition) };
-    }
-    for (const binding of this.bindings()) {
-      if (isDurable(binding)) yield { type: "binding-added", binding: store(definitionOf(binding)) };
-    }
+  changes(): IterableIterator<DefinitionChange> {
+    return this.#graph.changes();
   }
 
   /**
@@ -354,42 +285,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
    * @throws {AmqpError} the change is none of this broker's making
    */
   apply(change: DefinitionChange): void {
-    switch (change.type) {
-      case "exchange-added":
-        this.#addExchange(readStored(change.exchange));
-        return;
-      case "exchange-removed": {
-        const exchange = this.exchanges.get(change.name);
-        if (exchange !== undefined) this.#dropExchange(exchange, false);
-        return;
-      }
-      case "queue-added": {
-        const definition = readStored<QueueDefinition>(change.queue);
-        this.queues.set(definition.name, this.#context.createQueue(definition, "queue"));
-        return;
-      }
-      case "queue-removed": {
-        const queue = this.queues.get(change.name);
-        if (queue === undefined) return;
-        this.queues.delete(change.name);
-        this.#forgetWaysTo(queue, false);
-        queue.close();
-        return;
-      }
-      case "binding-added":
-      case "binding-removed": {
-        const { source, destinationType, destination, routingKey, arguments: args } = change.binding;
-        const from = this.exchanges.get(source);
-        const to = (destinationType === "queue" ? this.queues : this.exchanges).get(destination);
-        if (from === undefined || to === undefined) return;
-        if (change.type === "binding-added") {
-          this.#addBinding(from, to, routingKey, readStoredTable(args));
-          return;
-        }
-        const binding = from.find(to, routingKey, readStoredTable(args));
-        if (binding !== undefined) this.#dropBinding(binding);
-      }
-    }
+    this.#graph.apply(change);
   }
 
   #bind(
@@ -401,7 +297,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   ): void {
     from.matcher.check?.(args);
     if (!(to instanceof Exchange)) this.#checkOwner(to, owner);
-    const binding = this.#addBinding(from, to, routingKey, args);
+    const binding = this.#graph.addBinding(from, to, routingKey, args);
     if (binding === undefined || !isDurable(binding)) return;
     this.#context.onChange({ type: "binding-added", binding: store(definitionOf(binding)) });
   }
@@ -417,79 +313,17 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
     const binding = from.find(to, routingKey, args);
     if (binding === undefined) return;
     if (!(to instanceof Exchange)) this.#checkOwner(to, owner);
-    this.#dropBinding(binding);
+    this.#graph.removeBinding(binding);
     if (isDurable(binding)) {
       this.#context.onChange({ type: "binding-removed", binding: store(definitionOf(binding)) });
     }
     this.#autoDelete(from);
   }
 
-  #addExchange(definition: ExchangeDefinition, matcher?: Exchange<Q>["matcher"]): void {
-    const { name, type, vhost, durable, delayQueueId: id } = definition;
-    const chosen = name === ""
-      ? new DefaultMatcher<Destination<Q>>(this.queues)
-      : matcher ?? makeMatcher(type, definition.arguments);
-    const delayQueue = id === undefined ? undefined : this.#context.createQueue({
-      id,
-      vhost,
-      name,
-      durable,
-      exclusive: false,
-      autoDelete: false,
-      arguments: Object.create(null),
-    }, "delay");
-    this.exchanges.set(name, new Exchange<Q>(definition, chosen, delayQueue));
-    // It may be the alternate exchange of others.
-    this.#router.version++;
-  }
-
   #removeExchange(exchange: Exchange<Q>): void {
     const { name, durable } = exchange.definition;
     if (durable) this.#context.onChange({ type: "exchange-removed", vhost: this.name, name });
-    this.#dropExchange(exchange, true);
-  }
-
-  #dropExchange(exchange: Exchange<Q>, autoDelete: boolean): void {
-    this.exchanges.delete(exchange.name);
-    for (const binding of [...exchange.bindings]) this.#dropBinding(binding);
-    this.#forgetWaysTo(exchange, autoDelete);
-    exchange.delayQueue?.close();
-    this.#router.version++;
-  }
-
-  #addBinding(
-    from: Exchange<Q>,
-    to: Destination<Q>,
-    routingKey: string,
-    args: FieldTable,
-  ): Binding<Q> | undefined {
-    const binding = from.bind(to, routingKey, args);
-    if (binding === undefined) return undefined;
-    const incoming = this.#incoming.get(to);
-    if (incoming === undefined) this.#incoming.set(to, new Set([binding]));
-    else incoming.add(binding);
-    this.#router.version++;
-    return binding;
-  }
-
-  #dropBinding(binding: Binding<Q>): void {
-    binding.source.unbind(binding);
-    const incoming = this.#incoming.get(binding.destination);
-    incoming?.delete(binding);
-    if (incoming?.size === 0) this.#incoming.delete(binding.destination);
-    this.#router.version++;
-  }
-
-  /** Bindings to what was removed go with it, without being told. */
-  #forgetWaysTo(destination: Destination<Q>, autoDelete: boolean): void {
-    const incoming = this.#incoming.get(destination);
-    if (incoming === undefined) return;
-    const sources = new Set<Exchange<Q>>();
-    for (const binding of [...incoming]) {
-      this.#dropBinding(binding);
-      sources.add(binding.source);
-    }
-    if (autoDelete) { for (const source of sources) this.#autoDelete(source); }
+    for (const source of this.#graph.removeExchange(exchange)) this.#autoDelete(source);
   }
 
   /** An auto-delete exchange goes with the last binding that leads out of it. */
@@ -516,15 +350,6 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
 
 function isQuorum(declared: { readonly arguments: FieldTable }): boolean {
   return declared.arguments["x-queue-type"] === "quorum";
-}
-
-function isPredeclared(name: string): boolean {
-  return PREDECLARED.some((one) => one.name === name);
-}
-
-/** Whether both ends of a binding survive a restart, and it with them. */
-function isDurable<Q extends RoutedQueue>({ source, destination }: Binding<Q>): boolean {
-  return source.definition.durable && destination.definition.durable;
 }
 
 function refuseDefault(exchange: string): void {
