@@ -11,6 +11,9 @@ import { endpoint } from "./values.ts";
 /** The transports that ZeroMQ sockets use. */
 const SCHEMES: readonly string[] = ["tcp", "ipc", "inproc", "ws", "wss"];
 
+/** Who uses udp besides, and which way: nobody is asked there, so the sender connects (libzmq). */
+const DATAGRAMS: Record<string, "bind" | "connect"> = { radio: "connect", dish: "bind" };
+
 /** What to bind and what to connect. */
 export interface Plan {
   readonly bind: readonly Endpoint[];
@@ -21,6 +24,7 @@ export interface Plan {
  * Sorts the endpoints of a command line: `@` binds and `>` connects (CZMQ's signs), `-b` and `-c` say it in words, and
  * what has neither goes the command's usual way.
  *
+ * @param pattern whose transports count, if the command has not the name of one
  * @throws {UsageError} there is none, or one is malformed
  */
 export function planEndpoints(
@@ -28,13 +32,19 @@ export function planEndpoints(
   usual: "bind" | "connect",
   values: Plan & Partial<SecurityOptions>,
   operands: readonly string[],
+  pattern: string = command,
 ): Plan {
   const bind = [...values.bind];
   const connect = [...values.connect];
+  const byDatagrams = DATAGRAMS[pattern];
   for (const operand of operands) {
     if (operand.startsWith("@")) bind.push(endpoint(operand.slice(1)));
     else if (operand.startsWith(">")) connect.push(endpoint(operand.slice(1)));
-    else (usual === "bind" ? bind : connect).push(endpoint(operand));
+    else {
+      const where = endpoint(operand);
+      const way = where.scheme === "udp" ? byDatagrams ?? usual : usual;
+      (way === "bind" ? bind : connect).push(where);
+    }
   }
   if (bind.length + connect.length === 0) {
     throw new UsageError(`no endpoint was given (try: mqcat ${command} :5555)`);
@@ -46,11 +56,11 @@ export function planEndpoints(
     );
   }
   for (const { scheme } of [...bind, ...connect]) {
-    if (!SCHEMES.includes(scheme)) {
-      throw new UsageError(
-        `${command} takes ${SCHEMES.join(", ")}, not ${scheme}:// (echo-server and echo-client do)`,
-      );
-    }
+    if (SCHEMES.includes(scheme) || scheme === "udp" && byDatagrams !== undefined) continue;
+    const others = scheme === "udp" ? "radio, dish, echo-server" : "echo-server";
+    throw new UsageError(
+      `${command} takes ${SCHEMES.join(", ")}, not ${scheme}:// (${others} and echo-client do)`,
+    );
   }
   return { bind, connect };
 }
@@ -99,9 +109,11 @@ export function describeEvents(session: Session): (event: SocketEvent) => void {
       case "connected":
         failures.delete(event.endpoint);
         return reporter.verbose(
-          `connected: ${event.endpoint} (${event.socketType}, ZMTP ${event.version}${
-            event.mechanism === "NULL" ? "" : `, ${event.mechanism}`
-          }${event.userId === "" ? "" : `, user ${event.userId}`})`,
+          `connected: ${event.endpoint} (${event.socketType}, ${
+            event.version === "none" ? "by datagrams" : `ZMTP ${event.version}`
+          }${event.mechanism === "NULL" ? "" : `, ${event.mechanism}`}${
+            event.userId === "" ? "" : `, user ${event.userId}`
+          })`,
         );
       case "disconnected":
         if (event.error === undefined) return reporter.verbose(`disconnected: ${event.endpoint}`);

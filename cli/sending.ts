@@ -89,6 +89,7 @@ export async function sendAll(
   } catch (error) {
     // The input is at fault: what came before it is as good as ever.
     failure = error;
+    feed.left += feed.held;
     linger = feed.lingerLeft();
   }
   if (failure === undefined) failure = await beforeClose().then(() => undefined, (error) => error);

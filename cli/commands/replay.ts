@@ -41,10 +41,13 @@ export default command({
     const { pattern = "push", loop = false } = values;
     if (loop && file === "-") throw new UsageError("--loop needs a file: stdin can be read only once");
     const publishes = pattern === "pub" || pattern === "radio";
-    const plan = planEndpoints("replay FILE", publishes ? "bind" : "connect", values, [
-      ...operands,
-      ...values.to,
-    ]);
+    const plan = planEndpoints(
+      "replay FILE",
+      publishes ? "bind" : "connect",
+      values,
+      [...operands, ...values.to],
+      pattern,
+    );
     const session = new Session("replay", values);
     const recording = new Recording(session, file!, values.speed ?? 1, loop);
     const pace = { delay: values.delay, interval: undefined, rate: undefined };

@@ -3,6 +3,7 @@ import { type Endpoint, formatEndpoint } from "../transport/endpoint.ts";
 import type { ByteStream } from "../transport/stream.ts";
 import { connect } from "../transport/transport.ts";
 import { sleep } from "../transport/waiting.ts";
+import { connectDatagrams } from "./datagrams.ts";
 import { type ResolvedOptions, transportOptions } from "./options.ts";
 
 /** A connection that ended sooner was of no use, in milliseconds. */
@@ -86,7 +87,9 @@ export class Dialer {
     this.#stop.signal.addEventListener("abort", stop);
     let stream: ByteStream;
     try {
-      stream = await connect(this.#target, attempt.signal, transportOptions(this.#options));
+      stream = this.#target.scheme === "udp"
+        ? await connectDatagrams(this.#target)
+        : await connect(this.#target, attempt.signal, transportOptions(this.#options));
     } catch (error) {
       return { error: error as Error, wasReady: false };
     } finally {

@@ -29,6 +29,8 @@ export interface FanOutOptions {
 
 interface Subscriber {
   readonly connection: Connection;
+  /** Whether it gets every message, for it cannot say what it wants. */
+  readonly everything: boolean;
   readonly topics: Map<string, Uint8Array>;
   topicBytes: number;
   /** Messages that it takes in the current call. */
@@ -97,9 +99,11 @@ export class FanOut {
     return this.#onFull === "drop" && this.#dropAfter > 0 ? this.#dropAfter / 4 : Infinity;
   }
 
-  add(connection: Connection): void {
+  /** @param everything whether the peer gets every message, for it cannot say what it wants */
+  add(connection: Connection, everything = false): void {
     this.#subscribers.set(connection, {
       connection,
+      everything,
       topics: new Map(),
       topicBytes: 0,
       room: 0,
@@ -111,6 +115,7 @@ export class FanOut {
       progress: 0,
       stalledUntil: 0,
     });
+    if (everything) this.subscribe(connection, EMPTY, true);
   }
 
   /**
@@ -153,13 +158,13 @@ export class FanOut {
     return this.#tree.add(own, subscriber) === 1 ? "topic" : "one";
   }
 
-  /** Sends what there is room for; see `Sender.sendBatch`. */
-  send(batch: Batch, from: number): number {
+  /** Sends what there is room for, up to frame `to`; see `Sender.sendBatch`. */
+  send(batch: Batch, from: number, to: number = batch.frames): number {
     let left = this.#roomForAll();
     this.#batch = batch;
     this.#run.to = 0;
-    const { starts, ends, bytes, frames } = batch;
-    while (from < frames && left-- > 0) {
+    const { starts, ends, bytes } = batch;
+    while (from < to && left-- > 0) {
       this.#from = from;
       this.#to = batch.messageEnd(from);
       this.#tree.match(bytes, starts[from]!, ends[from]!, this.#deliver);
@@ -185,9 +190,14 @@ export class FanOut {
   wants(connection: Connection, batch: Batch, from: number): boolean {
     let wanted = false;
     this.#tree.match(batch.bytes, batch.starts[from]!, batch.ends[from]!, (subscriber, behind) => {
-      wanted ||= subscriber.connection === connection && !(this.#exact && behind > 0);
+      wanted ||= subscriber.connection === connection && this.#isFor(subscriber, behind);
     });
     return wanted;
+  }
+
+  /** Whether a topic that a message begins with, and that has `behind` bytes behind it there, is enough. */
+  #isFor({ everything }: Subscriber, behind: number): boolean {
+    return !this.#exact || behind === 0 || everything;
   }
 
   /** Notes every subscriber's room, and returns how many messages may go before one that we wait for is full. */
@@ -220,7 +230,7 @@ export class FanOut {
   }
 
   readonly #deliver = (subscriber: Subscriber, behind: number): void => {
-    if (subscriber.offered === this.#to || this.#exact && behind > 0) return;
+    if (subscriber.offered === this.#to || !this.#isFor(subscriber, behind)) return;
     subscriber.offered = this.#to;
     if (subscriber.room === 0) return this.#drop(subscriber);
     subscriber.dropping = false;

@@ -1,5 +1,6 @@
 import type { Batch } from "../zmtp/batch.ts";
 import type { Connection } from "../zmtp/connection.ts";
+import { datagramMistake } from "./datagrams.ts";
 import { FanOut, type FanOutOptions } from "./fan_out.ts";
 import { MAX_GROUP } from "./group.ts";
 import type { SocketOptions } from "./options.ts";
@@ -30,6 +31,8 @@ export interface RadioOptions extends SocketOptions, FanOutOptions {}
  */
 export class Radio extends Sender {
   readonly #fanOut: FanOut;
+  /** How many of the peers are reached by datagrams. */
+  #datagrams = 0;
 
   constructor(options: RadioOptions = {}) {
     super("RADIO", { ...options, hwmBytes: options.hwmBytes ?? PUBLISHER_HWM_BYTES });
@@ -46,10 +49,21 @@ export class Radio extends Sender {
     return this.#fanOut.dropped;
   }
 
-  /** @throws {RangeError} a message has not two frames, or its group is over 255 bytes; none of the batch was sent */
+  /**
+   * Queues the messages in front of one that it cannot take; that one throws when it is the first.
+   *
+   * @throws {RangeError} a message has not two frames, or its group is over 255 bytes
+   * @throws {LimitError} it is too large for a datagram, and one of the endpoints is udp
+   */
   sendBatch(batch: Batch, from = 0): number {
-    for (let at = from; at < batch.frames; at += 2) checkMessage(batch, at);
-    return this.#fanOut.send(batch, from);
+    let to = from;
+    while (to < batch.frames) {
+      const mistake = mistakeOf(batch, to, this.#datagrams > 0);
+      if (mistake !== undefined && to === from) throw mistake;
+      if (mistake !== undefined) break;
+      to += 2;
+    }
+    return this.#fanOut.send(batch, from, to);
   }
 
   override writable(ms = Infinity): Promise<void> {
@@ -68,21 +82,25 @@ export class Radio extends Sender {
   }
 
   protected override onAttach(connection: Connection): void {
-    this.#fanOut.add(connection);
+    const everything = connection.peer.version === "none";
+    if (everything) this.#datagrams++;
+    this.#fanOut.add(connection, everything);
   }
 
   protected override onDetach(connection: Connection): void {
+    if (connection.peer.version === "none") this.#datagrams--;
     this.#fanOut.remove(connection);
   }
 }
 
-function checkMessage(batch: Batch, at: number): void {
+function mistakeOf(batch: Batch, at: number, isDatagram: boolean): Error | undefined {
   const frames = batch.messageEnd(at) - at;
   if (frames !== 2) {
-    throw new RangeError(`A RADIO message has two frames, a group and a body: received ${frames}`);
+    return new RangeError(`A RADIO message has two frames, a group and a body: received ${frames}`);
   }
   const length = batch.ends[at]! - batch.starts[at]!;
   if (length > MAX_GROUP) {
-    throw new RangeError(`Cannot use a group of ${length} bytes: it has at most ${MAX_GROUP}`);
+    return new RangeError(`Cannot use a group of ${length} bytes: it has at most ${MAX_GROUP}`);
   }
+  return isDatagram ? datagramMistake(length, batch.ends[at + 1]! - batch.starts[at + 1]!) : undefined;
 }

@@ -12,6 +12,7 @@ import type { Batch } from "../zmtp/batch.ts";
 import { Connection, type ConnectionOwner } from "../zmtp/connection.ts";
 import { handshake } from "../zmtp/handshake.ts";
 import type { SocketType } from "../zmtp/socket_type.ts";
+import { checkDatagrams, DatagramStream, listenDatagrams } from "./datagrams.ts";
 import { Dialer, type Ending } from "./dialer.ts";
 import { type ResolvedOptions, resolveOptions, type SocketOptions, transportOptions } from "./options.ts";
 import { Signal } from "../transport/waiting.ts";
@@ -100,11 +101,11 @@ export abstract class Socket implements ConnectionOwner {
   async bind(endpoint: string | Endpoint): Promise<string> {
     this.#assertOpen();
     const bound: Bound = {};
-    const listener = bound.listener = await listen(
-      this.#usable(endpoint),
-      (stream) => this.#accept(stream, bound),
-      transportOptions(this.options),
-    );
+    const usable = this.#usable(endpoint, true);
+    const accept = (stream: ByteStream) => this.#accept(stream, bound);
+    const listener = bound.listener = usable.scheme === "udp"
+      ? await listenDatagrams(usable, accept)
+      : await listen(usable, accept, transportOptions(this.options));
     if (this.#closed) {
       await listener.close();
       this.#assertOpen();
@@ -126,7 +127,7 @@ export abstract class Socket implements ConnectionOwner {
   /** Keeps up a connection to an endpoint; see `connect`. */
   protected dial(endpoint: string | Endpoint): Dialer {
     this.#assertOpen();
-    const target = this.#usable(endpoint);
+    const target = this.#usable(endpoint, false);
     if (isWildcard(target)) {
       throw new EndpointError(`Cannot connect to ${formatEndpoint(target)}: port 0 and '*' are for binding`);
     }
@@ -280,7 +281,7 @@ export abstract class Socket implements ConnectionOwner {
     let connection: Connection;
     this.#greeting.set(stream, origin);
     try {
-      const result = await handshake(stream, {
+      const result = stream instanceof DatagramStream ? stream.introduction() : await handshake(stream, {
         socketType: this.type,
         identity,
         dialed: dialer !== undefined,
@@ -320,8 +321,12 @@ export abstract class Socket implements ConnectionOwner {
     return { error, wasReady: true };
   }
 
-  #usable(endpoint: string | Endpoint): Endpoint {
+  #usable(endpoint: string | Endpoint, binds: boolean): Endpoint {
     const parsed = typeof endpoint === "string" ? parseEndpoint(endpoint) : endpoint;
+    if (parsed.scheme === "udp") {
+      checkDatagrams(this.type, parsed, binds, this.options.security.name);
+      return parsed;
+    }
     if (TRANSPORTS.includes(parsed.scheme)) return parsed;
     throw new EndpointError(
       `Cannot use ${parsed.scheme}:// with a ${this.type} socket: it takes ${TRANSPORTS.join(", ")}`,

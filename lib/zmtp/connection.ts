@@ -63,7 +63,8 @@ export class Connection implements StreamSink {
     this.#stream = stream;
     this.#owner = owner;
     // A 2.0 peer knows no commands (RFC 15).
-    const times = peer.version === "2.0" ? { ...heartbeat, interval: 0 } : heartbeat;
+    const knowsPing = peer.version !== "2.0" && peer.version !== "none";
+    const times = knowsPing ? heartbeat : { ...heartbeat, interval: 0 };
     this.#heartbeat = new Heartbeat(times, {
       // A WebSocket has Pings of its own, and libzmq answers no others there.
       ping: (ttl) => stream.ping === undefined ? this.#sendCommand(encodePing(ttl)) : stream.ping(),

@@ -49,7 +49,8 @@ export interface HandshakeOptions {
 export interface PeerInfo {
   readonly socketType: string;
   readonly identity: Uint8Array;
-  readonly version: "3.1" | "3.0" | "2.0";
+  /** Of ZMTP; none where messages come as datagrams. */
+  readonly version: "3.1" | "3.0" | "2.0" | "none";
   readonly mechanism: Mechanism["name"];
   /** Who it is by its credentials; empty where nobody asked. */
   readonly userId: string;

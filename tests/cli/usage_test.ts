@@ -45,7 +45,7 @@ const MISTAKES: [string[], RegExp][] = [
   [["pull", "@"], /endpoint '': it is empty/m],
   [
     ["pull", "udp://127.0.0.1:0"],
-    /pull takes tcp, ipc, inproc, ws, wss, not udp:\/\/ \(echo-server and echo-client do\)$/m,
+    /pull takes tcp, ipc, inproc, ws, wss, not udp:\/\/ \(radio, dish, echo-server and echo-client do\)$/m,
   ],
   [
     ["pull", "tls://127.0.0.1:0"],

@@ -1,13 +1,14 @@
 /** All patterns against the zeromq package of npm, a newer libzmq under Node. */
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { spawnSync } from "node:child_process";
 import { after, before, describe } from "node:test";
 import { fileURLToPath } from "node:url";
-import { Pub, Pull, Push, Rep, Req, Sub } from "../../mod.ts";
+import { Dish, Pub, Pull, Push, Radio, Rep, Req, Sub } from "../../mod.ts";
 import { installed, requirePeer, waitFor } from "../helpers.ts";
 import { numbers, scoped, texts } from "../sockets.ts";
 import { links, linksDir, MANY, MESSAGES } from "./zmq_links.ts";
-import { bytesOf, told, ZmqPeer } from "./zmq_peer.ts";
+import { bytesOf, hex, told, ZmqPeer } from "./zmq_peer.ts";
 
 const SCRIPT = fileURLToPath(new URL("./peers/zmq_peer.mjs", import.meta.url));
 const dir = linksDir();
@@ -120,4 +121,64 @@ describe("zeromq.js", () => {
       }
     });
   }
+
+  const groups: [name: string, endpoint: string][] = [
+    ["tcp", "tcp://127.0.0.1:*"],
+    ["ipc", `ipc://${dir.path}/radio`],
+    ["udp", "udp://127.0.0.1:*"],
+    ["multicast", "udp://lo;239.9.8.7:*"],
+  ];
+  for (const [name, endpoint] of groups) {
+    const isUdp = endpoint.startsWith("udp:");
+    const messages = MESSAGES.filter(([, ...more]) => more.length === 0).map(([body]) => bytesOf(body!))
+      .filter(({ length }) => !isUdp || length < 8000);
+
+    test(`radio - to Dish over ${name}`, async () => {
+      await using radio = scoped(new Radio());
+      await using dish = await peer.socket("DISH");
+      await dish.option("JOIN", hex("news"));
+      // libzmq tells no port that it was given.
+      const wanted = isUdp ? endpoint.replace("*", `${await freeUdpPort()}`) : endpoint;
+      if (isUdp) {
+        await dish.bind(wanted);
+        radio.connect(wanted);
+      } else await dish.connect(await radio.bind(wanted));
+      await waitFor(() => radio.subscribers === 1);
+      for (const body of messages) {
+        await radio.send(["other", "nothing"]);
+        await radio.send(["news", body]);
+        assert.deepEqual(await dish.recv(), [hex("news"), ...told([body])!]);
+      }
+    });
+
+    test(`dish - from Radio over ${name}`, async () => {
+      await using dish = scoped(new Dish());
+      await using radio = await peer.socket("RADIO");
+      dish.join("news");
+      const bound = isUdp ? await dish.bind(endpoint) : await radio.bind(endpoint);
+      if (isUdp) await radio.connect(bound);
+      else dish.connect(bound);
+      const first = dish.receive();
+      let came = false;
+      first.then(() => came = true);
+      // Nobody tells a RADIO of libzmq who has joined.
+      await waitFor(async () => {
+        await radio.send(hex("news"), "");
+        return came;
+      });
+      for (const body of messages.filter(({ length }) => length > 0)) {
+        await radio.send(hex("other"), hex("nothing"));
+        await radio.send(hex("news"), Buffer.from(body).toString("hex"));
+        let received = await dish.receive();
+        while (received?.[1]?.length === 0) received = await dish.receive();
+        assert.deepEqual(told(received), [hex("news"), ...told([body])!]);
+      }
+    });
+  }
 });
+
+/** A port that nobody has for datagrams. */
+async function freeUdpPort(): Promise<number> {
+  await using dish = scoped(new Dish());
+  return Number((await dish.bind("udp://127.0.0.1:0")).split(":").at(-1));
+}

@@ -6,7 +6,9 @@ import { createRequire } from "node:module";
 import process from "node:process";
 import { createInterface } from "node:readline";
 
-const zmq = createRequire(`${process.argv[2]}/`)("zeromq");
+const require = createRequire(`${process.argv[2]}/`);
+const zmq = require("zeromq");
+const draft = require("zeromq/draft");
 
 const CLASSES = {
   PUSH: zmq.Push,
@@ -19,6 +21,8 @@ const CLASSES = {
   REP: zmq.Reply,
   DEALER: zmq.Dealer,
   ROUTER: zmq.Router,
+  RADIO: draft.Radio,
+  DISH: draft.Dish,
 };
 
 const sockets = new Map();
@@ -47,13 +51,23 @@ const operations = {
   },
   connect: (socket, { endpoint }) => socket.connect(endpoint),
   option(socket, { name, value }) {
+    if (name === "JOIN") return socket.join(Buffer.from(value, "hex"));
+    if (name === "LEAVE") return socket.leave(Buffer.from(value, "hex"));
     if (name === "SUBSCRIBE") return socket.subscribe(Buffer.from(value, "hex"));
     if (name === "UNSUBSCRIBE") return socket.unsubscribe(Buffer.from(value, "hex"));
     throw new Error(`There is no option ${name} here`);
   },
   poke: (socket) => void socket.readable,
-  send: (socket, { frames }) => socket.send(frames.map(toFrame)),
-  recv: async (socket) => (await socket.receive()).map(toText),
+  send(socket, { frames }) {
+    const [first, ...rest] = frames.map(toFrame);
+    // Its RADIO takes the group beside the message, and its DISH gives it so.
+    if (socket instanceof draft.Radio) return socket.send(rest[0], { group: first });
+    return socket.send([first, ...rest]);
+  },
+  async recv(socket) {
+    const received = await socket.receive();
+    return (socket instanceof draft.Dish ? [received[1].group, received[0]] : received).map(toText);
+  },
   async blast(socket, { count, start = 0, pad = 0, head = [] }) {
     const before = head.map(toFrame);
     for (let i = start; i < start + count; i++) await socket.send([...before, `${i}`.padEnd(pad)]);

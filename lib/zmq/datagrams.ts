@@ -1,0 +1,203 @@
+/** RADIO and DISH over UDP (RFC 48, "UDP"; libzmq): a datagram is the length of the group, the group, and the body. */
+import { EndpointError, LimitError } from "../errors.ts";
+import {
+  aimDatagrams,
+  bindDatagrams,
+  type DatagramSink,
+  type DatagramSocket,
+} from "../transport/datagram.ts";
+import { formatEndpoint, type HostEndpoint } from "../transport/endpoint.ts";
+import type { ByteStream, Listener, StreamSink } from "../transport/stream.ts";
+import { Batch, MORE } from "../zmtp/batch.ts";
+import { EMPTY } from "../zmtp/bytes.ts";
+import { FrameDecoder } from "../zmtp/frame_decoder.ts";
+import { MAX_HEADER, writeHeader } from "../zmtp/frame_encoder.ts";
+import type { HandshakeResult } from "../zmtp/handshake.ts";
+import type { SocketType } from "../zmtp/socket_type.ts";
+
+/** The largest datagram, in bytes: what libzmq sends and receives. */
+export const MAX_DATAGRAM = 8192;
+
+/** A RADIO's way to a host or to a multicast group. */
+export async function connectDatagrams(endpoint: HostEndpoint): Promise<ByteStream> {
+  return new DatagramStream(await aimDatagrams(endpoint), "DISH");
+}
+
+/** A DISH's ear: one stream with everything that comes. */
+export async function listenDatagrams(
+  endpoint: HostEndpoint,
+  accept: (stream: ByteStream) => void,
+): Promise<Listener> {
+  const stream = new DatagramStream(await bindDatagrams(endpoint), "RADIO");
+  queueMicrotask(() => accept(stream));
+  return {
+    endpoint: stream.local,
+    async close() {
+      stream.close();
+      await stream.closed;
+    },
+  };
+}
+
+/** @throws {EndpointError} a socket of this type has no use for udp in this direction */
+export function checkDatagrams(
+  type: SocketType,
+  endpoint: HostEndpoint,
+  binds: boolean,
+  security: string,
+): void {
+  const name = formatEndpoint(endpoint);
+  if (type !== "RADIO" && type !== "DISH") {
+    throw new EndpointError(`Cannot use udp:// with a ${type} socket: it is for RADIO and DISH`);
+  }
+  if (binds !== (type === "DISH")) {
+    throw new EndpointError(
+      `Cannot ${binds ? "bind" : "connect to"} ${name}: over udp RADIO connects and DISH binds`,
+    );
+  }
+  if (security !== "NULL") {
+    throw new EndpointError(`Cannot use ${name} with ${security} security: udp has none`);
+  }
+}
+
+/** Why a message does not fit into a datagram; undefined when it does. */
+export function datagramMistake(group: number, body: number): LimitError | undefined {
+  const most = MAX_DATAGRAM - 1 - group;
+  if (body <= most) return undefined;
+  return new LimitError(
+    `Cannot send ${body} bytes over udp to a group of ${group}: ${most} fit (or use tcp)`,
+  );
+}
+
+/**
+ * Datagrams as a stream of ZMTP's frames, so that the sockets need not know of them: a message that is written becomes a
+ * datagram, and one that comes a message. What RADIO and DISH say to each other besides has no place in UDP.
+ */
+export class DatagramStream implements ByteStream, DatagramSink {
+  readonly local: string;
+  readonly remote: string;
+  readonly closed: Promise<Error | undefined>;
+  taken = 0;
+
+  readonly #socket: DatagramSocket;
+  readonly #peer: SocketType;
+  readonly #decoder: FrameDecoder;
+  #cause: Error | undefined;
+  #sink: StreamSink | undefined;
+  #paused = false;
+  #ending = false;
+  #writing = false;
+  /** The datagrams of the write under way, and what each of them took of it. */
+  #queue: { readonly datagram: Uint8Array; readonly size: number }[] = [];
+  #next = 0;
+  #received = new Uint8Array(2 * MAX_HEADER + MAX_DATAGRAM);
+
+  /** @param peer what is at the other end, if anybody is */
+  constructor(socket: DatagramSocket, peer: SocketType) {
+    this.#socket = socket;
+    this.#peer = peer;
+    this.local = this.remote = formatEndpoint(socket.endpoint);
+    this.closed = socket.closed.then(() => this.#cause);
+    this.#decoder = new FrameDecoder(new Batch(), Infinity, (batch) => this.#cut(batch));
+    socket.attach(this);
+  }
+
+  /** In place of a handshake. */
+  introduction(): HandshakeResult {
+    return {
+      peer: { socketType: this.#peer, identity: EMPTY, version: "none", mechanism: "NULL", userId: "" },
+      release: () => EMPTY,
+      hasEnded: () => false,
+    };
+  }
+
+  attach(sink: StreamSink): void {
+    this.#sink = sink;
+  }
+
+  /** What comes meanwhile is lost, as it would be in the system's full buffer. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+  }
+
+  write(bytes: Uint8Array): void {
+    this.taken = 0;
+    this.#writing = true;
+    this.#queue = [];
+    this.#next = 0;
+    this.#decoder.push(bytes);
+    // A write that had no message in it, or only the beginning of one, is done in a later task, as any other.
+    if (this.#queue.length === 0) queueMicrotask(() => this.#drained());
+    else this.#sendNext();
+  }
+
+  end(): void {
+    this.#ending = true;
+    if (!this.#writing) this.close();
+  }
+
+  close(cause?: Error): void {
+    this.#cause ??= cause;
+    this.#socket.close();
+  }
+
+  onDatagram(bytes: Uint8Array): void {
+    const group = bytes[0];
+    // What is cut, too large or from somebody else is dropped: anybody can send datagrams.
+    if (this.#paused || group === undefined || bytes.length < 1 + group || bytes.length > MAX_DATAGRAM) {
+      return;
+    }
+    const target = this.#received;
+    let at = writeHeader(target, 0, MORE, group);
+    target.set(bytes.subarray(1, 1 + group), at);
+    at += group;
+    const body = bytes.subarray(1 + group);
+    at = writeHeader(target, at, 0, body.length);
+    target.set(body, at);
+    this.#sink?.onData(target.subarray(0, at + body.length));
+  }
+
+  onSent(error: Error | undefined): void {
+    // That nobody listens there now (ICMP) is nothing to a radio.
+    if (error !== undefined && !/refused/i.test(error.message)) return this.close(error);
+    this.taken += this.#queue[this.#next++]!.size;
+    if (this.#next < this.#queue.length) this.#sendNext();
+    else this.#drained();
+  }
+
+  onError(): void {}
+
+  #sendNext(): void {
+    this.#socket.send(this.#queue[this.#next]!.datagram);
+  }
+
+  #drained(): void {
+    this.#writing = false;
+    if (this.#ending) this.close();
+    this.#sink?.onDrain();
+  }
+
+  /** Whole messages to datagrams; commands have no place here. */
+  #cut(batch: Batch): void {
+    for (let at = 0; at < batch.frames;) {
+      const end = batch.messageEnd(at);
+      if (end === at + 2) {
+        const group = batch.frame(at);
+        const body = batch.frame(at + 1);
+        const datagram = new Uint8Array(1 + group.length + body.length);
+        datagram[0] = group.length;
+        datagram.set(group, 1);
+        datagram.set(body, 1 + group.length);
+        this.#queue.push({
+          datagram,
+          size: 2 + group.length + (body.length < 256 ? 2 : MAX_HEADER) + body.length,
+        });
+      }
+      at = end;
+    }
+  }
+}
