@@ -1,12 +1,13 @@
 /** The HTTP API and the metrics of a broker, asked with fetch. */
 import assert from "node:assert/strict";
+import net from "node:net";
 import { after, before, describe, it } from "node:test";
 import { type AmqpConnection } from "../../lib/amqp/client/connection.ts";
 import { connectAmqp } from "../../lib/amqp/client/link.ts";
 import { parseAmqpUrl } from "../../lib/amqp/client/url.ts";
 import { Broker } from "../../lib/broker/broker.ts";
 import { HttpServer } from "../../lib/broker/http/server.ts";
-import { waitFor } from "../helpers.ts";
+import { deadline, waitFor } from "../helpers.ts";
 
 interface Answer {
   readonly status: number;
@@ -477,6 +478,46 @@ describe("http, who is there", () => {
     await refused(404, /Not Found/, "GET /api/permissions/%2F/__proto__");
     await ok("DELETE /api/users/__proto__");
     await refused(404, /Not Found/, "DELETE /api/users/__proto__");
+  });
+});
+
+describe("http, clients that misbehave", () => {
+  /** Sends some bytes, and resolves to what came until the server ended the connection. */
+  function say(url: string, bytes: string): Promise<string> {
+    const { hostname, port } = new URL(url);
+    return deadline(
+      new Promise((resolve) => {
+        let heard = "";
+        const socket = net.connect(Number(port), hostname, () => void socket.write(bytes));
+        socket.on("data", (chunk) => heard += String(chunk));
+        socket.on("error", () => {});
+        socket.on("close", () => resolve(heard));
+      }),
+      undefined,
+      "the server to end the connection",
+    );
+  }
+
+  it("who is slow, says nothing, says too much, or says no HTTP, is hung up on", async () => {
+    const strict = await HttpServer.listen(broker, ":0", { head: 1024, headTime: 100, time: 200, body: 100 });
+    const login = `authorization: Basic ${btoa("guest:guest")}\r\nhost: x\r\n`;
+    const put = `PUT /api/queues/%2F/slow HTTP/1.1\r\n${login}`;
+    const talks = [
+      "",
+      "GET /api/overview HTTP/1.1\r\nhost: x\r\n",
+      `${put}content-length: 50\r\n\r\n{`,
+      `GET / HTTP/1.1\r\nx: ${"x".repeat(3000)}\r\n\r\n`,
+      "AMQP\x00\x00\x09\x01",
+    ];
+    for (const heard of await Promise.all(talks.map((bytes) => say(strict.url, bytes)))) {
+      assert.ok(heard === "" || /^HTTP\/1\.1 4/.test(heard), heard);
+    }
+    const announced = await say(strict.url, `${put}content-length: 1000\r\n\r\n`);
+    assert.match(announced, /^HTTP\/1\.1 413 [\s\S]*over 100 bytes/);
+    const chunks = `transfer-encoding: chunked\r\n\r\n${`40\r\n${"x".repeat(64)}\r\n`.repeat(4)}`;
+    assert.match(await say(strict.url, `${put}${chunks}`), /^HTTP\/1\.1 413 /);
+    assert.equal(broker.vhosts.get("/")!.queues.has("slow"), false);
+    await strict.close();
   });
 });
 

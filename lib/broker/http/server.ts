@@ -9,13 +9,24 @@ import { HttpError, httpErrorFor, notAuthorised } from "./errors.ts";
 import { ApiRequest, Reply } from "./request.ts";
 import { API } from "./api.ts";
 
-/** The largest body of a request, in bytes; definitions are the largest thing that comes. */
-const MAX_BODY = 16 * 2 ** 20;
-/** For the head of a request, and for all of it, in milliseconds. */
-const HEAD_MS = 5000;
-const REQUEST_MS = 30_000;
-const MAX_HEAD = 16 * 1024;
-const MAX_CONNECTIONS = 256;
+/** What one client may ask of the server. Sizes are in bytes, times in milliseconds. */
+export interface HttpLimits {
+  readonly head: number;
+  readonly headTime: number;
+  /** Definitions are the largest thing that comes. */
+  readonly body: number;
+  /** For a whole request. */
+  readonly time: number;
+  readonly connections: number;
+}
+
+const LIMITS: HttpLimits = {
+  head: 16 * 1024,
+  headTime: 5000,
+  body: 16 * 2 ** 20,
+  time: 30_000,
+  connections: 256,
+};
 
 /** Tags that let a user in. */
 const TAGS = ["administrator", "monitoring", "policymaker", "management"];
@@ -40,16 +51,17 @@ export class HttpServer {
    *
    * @throws {EndpointError | AddressInUseError} it cannot be bound
    */
-  static async listen(broker: Broker, text: string): Promise<HttpServer> {
+  static async listen(broker: Broker, text: string, given: Partial<HttpLimits> = {}): Promise<HttpServer> {
+    const limits = { ...LIMITS, ...given };
     const endpoint = parseEndpoint(`tcp://${text.replace(/^http:\/\//, "").replace(/^:/, "127.0.0.1:")}`);
     if (!("host" in endpoint)) throw new EndpointError(`Cannot listen for HTTP on '${text}': it has no host`);
     const server = http.createServer({
-      maxHeaderSize: MAX_HEAD,
-      headersTimeout: HEAD_MS,
-      requestTimeout: REQUEST_MS,
-      connectionsCheckingInterval: 1000,
-    }, (request, response) => void serve(broker, request, response));
-    server.maxConnections = MAX_CONNECTIONS;
+      maxHeaderSize: limits.head,
+      headersTimeout: limits.headTime,
+      requestTimeout: limits.time,
+      connectionsCheckingInterval: Math.min(1000, limits.headTime),
+    }, (request, response) => void serve(broker, limits.body, request, response));
+    server.maxConnections = limits.connections;
     server.on("clientError", (_error, socket) => socket.destroy());
     await new Promise<void>((resolve, reject) => {
       server.once("error", (error: NodeJS.ErrnoException) => {
@@ -76,11 +88,12 @@ export class HttpServer {
 
 async function serve(
   broker: Broker,
+  maxBody: number,
   request: http.IncomingMessage,
   response: http.ServerResponse,
 ): Promise<void> {
   try {
-    const reply = await answer(broker, request);
+    const reply = await answer(broker, maxBody, request);
     const body = Buffer.from(reply.body);
     response.writeHead(reply.status, {
       "cache-control": "no-cache",
@@ -104,14 +117,14 @@ async function serve(
   }
 }
 
-async function answer(broker: Broker, request: http.IncomingMessage): Promise<Reply> {
+async function answer(broker: Broker, maxBody: number, request: http.IncomingMessage): Promise<Reply> {
   // Browsers send it with what other sites have them ask for, with the password that they remember.
   if (request.headers.origin !== undefined) throw new HttpError(403, "forbidden", "no requests of web pages");
   const user = authenticate(broker, request);
   const [path, query] = splitAt(request.url ?? "/", "?");
   const method = request.method === "HEAD" ? "GET" : request.method ?? "";
   const { handler, params } = API.find(method, path);
-  const body = method === "GET" || method === "DELETE" ? "" : await bodyOf(request);
+  const body = method === "GET" || method === "DELETE" ? "" : await bodyOf(request, maxBody);
   const given = await handler(new ApiRequest(broker, user, params, new URLSearchParams(query), body));
   if (given instanceof Reply) return given;
   return given === undefined ? new Reply(204) : new Reply(200, JSON.stringify(given));
@@ -134,15 +147,15 @@ function authenticate(broker: Broker, request: http.IncomingMessage): StoredUser
 }
 
 /** @throws {HttpError} 413: it is too large */
-async function bodyOf(request: http.IncomingMessage): Promise<string> {
-  const tooLarge = () => new HttpError(413, "too_large", `the body has over ${MAX_BODY} bytes`);
-  if (Number(request.headers["content-length"] ?? 0) > MAX_BODY) throw tooLarge();
+async function bodyOf(request: http.IncomingMessage, limit: number): Promise<string> {
+  const tooLarge = () => new HttpError(413, "too_large", `the body has over ${limit} bytes`);
+  if (Number(request.headers["content-length"] ?? 0) > limit) throw tooLarge();
   const chunks: Uint8Array[] = [];
   let size = 0;
   try {
     for await (const chunk of request as AsyncIterable<Uint8Array>) {
       size += chunk.length;
-      if (size > MAX_BODY) throw tooLarge();
+      if (size > limit) throw tooLarge();
       chunks.push(chunk);
     }
   } catch (error) {
