@@ -73,12 +73,14 @@ export function installed(program: string): boolean {
  *
  * @param program its name on PATH
  * @param present whether it is there, when looking on PATH does not tell (a Python module, say)
+ * @param timeout for one test, in milliseconds
  */
 export function requirePeer(
   program: string,
   present: boolean = installed(program),
+  timeout = 60_000,
 ): (name: string, run: () => void | Promise<void>) => void {
-  if (present) return (name, run) => void it(name, { timeout: 60_000 }, run);
+  if (present) return (name, run) => void it(name, { timeout }, run);
   if (process.env["MQCAT_REQUIRE_PEERS"] === "1") {
     return (name) =>
       void it(name, () => {
