@@ -3,7 +3,8 @@
  * say must be the same, but for what a case names as a difference.
  */
 import assert from "node:assert/strict";
-import { after, describe } from "node:test";
+import fs from "node:fs";
+import { after, describe, it } from "node:test";
 import { Broker } from "../../../lib/broker/broker.ts";
 import { importDefinitions } from "../../../lib/broker/definitions.ts";
 import { tempDir } from "../../helpers.ts";
@@ -48,6 +49,14 @@ async function start(): Promise<Comparison> {
 }
 
 describe("AMQP behaviour", () => {
+  it("every difference is listed, and every one that is listed is met by a case", () => {
+    const readme = fs.readFileSync(new URL("../../../lib/broker/README.md", import.meta.url), "utf8");
+    const [, table] = readme.split("## Differences from RabbitMQ 3.10.8");
+    const listed = [...table!.matchAll(/^\| (.*?) \| /gm)].map(([, difference]) => difference!).slice(1);
+    const met = CASES.flatMap(({ differences }) => differences.map(({ why }) => why));
+    assert.deepEqual(listed.sort(), [...new Set(met)].sort());
+  });
+
   for (const one of CASES) {
     test(one.name, async () => {
       await (await (comparison ??= start())).outcome(one);
