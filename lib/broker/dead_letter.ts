@@ -31,19 +31,18 @@ export function deadLetter(
 
   const deaths = listOf(headers["x-death"]).filter(isTable);
   const known = deaths.find((death) => death["queue"] === queue.name && death["reason"] === reason);
-  const death: Death = {
-    count: BigInt(known === undefined ? 1 : (integerOf(known["count"]) ?? 0) + 1),
-    reason,
-    queue: queue.name,
-    time: known?.["time"] ?? new Timestamp(now),
-    exchange: origin.exchange,
-    "routing-keys": keys,
-  };
-  if (known === undefined && properties.expiration !== undefined) {
-    death["original-expiration"] = properties.expiration;
-  } else if (known?.["original-expiration"] !== undefined) {
-    death["original-expiration"] = known["original-expiration"];
-  }
+  // A second time for the same reason only counts: what it came by stays that of the first time.
+  const death: Death = known !== undefined
+    ? { ...known, count: BigInt((integerOf(known["count"]) ?? 0) + 1) }
+    : {
+      count: 1n,
+      reason,
+      queue: queue.name,
+      time: new Timestamp(now),
+      exchange: origin.exchange,
+      "routing-keys": keys,
+      ...(properties.expiration === undefined ? {} : { "original-expiration": properties.expiration }),
+    };
   const all = [death, ...deaths.filter((other) => other !== known)];
   const isFirst = headers["x-death"] === undefined;
   headers["x-death"] = all;
@@ -64,11 +63,16 @@ const NO_QUEUES: ReadonlySet<string> = new Set();
 /**
  * Queues that the message may not enter again: it has been there, and nobody rejected it since, so it would go round
  * for ever.
+ *
+ * @param deaths the last one first
  */
 function cyclesOf(deaths: readonly Death[]): ReadonlySet<string> {
-  return deaths.some((death) => death["reason"] === "rejected")
-    ? NO_QUEUES
-    : new Set(deaths.map((death) => String(death["queue"])));
+  const queues = new Set<string>();
+  for (const { reason, queue } of deaths) {
+    if (reason === "rejected") break;
+    queues.add(String(queue));
+  }
+  return queues;
 }
 
 /** The message with the header `x-delivery-count`, which quorum queues put on what is delivered again. */

@@ -225,14 +225,17 @@ export class Consuming implements ConsumingChannel {
     const lane = deliveries.lanes[slot]!;
     const seq = deliveries.seqs[slot]!;
     deliveries.settle(tag, slot);
+    // Before the rest: what dies may come back to this very consumer.
+    if (consumer !== undefined) {
+      consumer.unacked--;
+      this.#consumed--;
+    }
     if (outcome === ACK) {
       queue.settle(lane, seq);
       this.channel.connection.broker.counters.acknowledged++;
     } else if (outcome === REQUEUE) queue.giveBack(lane, seq);
     else queue.reject(lane, seq);
     if (consumer === undefined) return;
-    consumer.unacked--;
-    this.#consumed--;
     if (!queue.awake) this.channel.connection.broker.wake(queue);
     // Room on the channel is room for its other consumers, too.
     if (this.globalPrefetch > 0 && this.consumers.size > 1) this.wakeQueues();

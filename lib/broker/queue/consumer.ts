@@ -50,11 +50,14 @@ export class Consumer {
 /** The consumers of one priority, served in turn. */
 interface Rank {
   readonly priority: number;
-  readonly consumers: Consumer[];
+  /** Those in line: it begins at `next`, and goes round. */
+  readonly line: Consumer[];
   next: number;
+  /** Those that had no room when it was their turn; they go to the end of the line once they have. */
+  readonly aside: Consumer[];
 }
 
-/** Who gets the next message: the highest priority that has room, and in it each in turn. */
+/** Who gets the next message: the highest priority that has room, and in it each in turn, as in RabbitMQ. */
 export class ConsumerList {
   /** The only one that is served, with `singleActive`. */
   active: Consumer | undefined;
@@ -69,12 +72,15 @@ export class ConsumerList {
   }
 
   *[Symbol.iterator](): Iterator<Consumer> {
-    for (const rank of this.#ranks) yield* rank.consumers;
+    for (const { line, aside } of this.#ranks) {
+      yield* line;
+      yield* aside;
+    }
   }
 
   /** Whether one of them consumes exclusively. */
   get exclusive(): boolean {
-    return this.size === 1 && this.#ranks[0]!.consumers[0]!.options.exclusive;
+    return this.size === 1 && this.#first()!.options.exclusive;
   }
 
   add(consumer: Consumer): void {
@@ -82,40 +88,72 @@ export class ConsumerList {
     let at = 0;
     while (at < this.#ranks.length && this.#ranks[at]!.priority > priority) at++;
     if (this.#ranks[at]?.priority !== priority) {
-      this.#ranks.splice(at, 0, { priority, consumers: [], next: 0 });
+      this.#ranks.splice(at, 0, { priority, line: [], next: 0, aside: [] });
     }
-    this.#ranks[at]!.consumers.push(consumer);
+    queueUp(this.#ranks[at]!, consumer);
     this.size++;
     if (this.#singleActive) this.active ??= consumer;
   }
 
   remove(consumer: Consumer): void {
-    const rank = this.#ranks.find((one) => one.consumers.includes(consumer));
+    const rank = this.#ranks.find(({ line, aside }) => line.includes(consumer) || aside.includes(consumer));
     if (rank === undefined) return;
-    const at = rank.consumers.indexOf(consumer);
-    rank.consumers.splice(at, 1);
-    if (rank.next > at) rank.next--;
-    if (rank.consumers.length === 0) this.#ranks = this.#ranks.filter((one) => one !== rank);
+    const { line, aside } = rank;
+    const at = line.indexOf(consumer);
+    if (at < 0) aside.splice(aside.indexOf(consumer), 1);
+    else leave(rank, at);
+    if (line.length + aside.length === 0) this.#ranks = this.#ranks.filter((one) => one !== rank);
     this.size--;
-    if (this.active === consumer) this.active = this.#ranks[0]?.consumers[0];
+    if (this.active === consumer) this.active = this.#first();
+  }
+
+  /** Lets those in line again that have room by now. */
+  refresh(): void {
+    for (const rank of this.#ranks) {
+      const { aside } = rank;
+      if (aside.length === 0) continue;
+      let left = 0;
+      for (const consumer of aside) {
+        if (consumer.hasRoom) queueUp(rank, consumer);
+        else aside[left++] = consumer;
+      }
+      aside.length = left;
+    }
   }
 
   /** The consumer whose turn it is, among those that have room. */
   next(): Consumer | undefined {
     if (this.#singleActive) return this.active?.hasRoom === true ? this.active : undefined;
     for (const rank of this.#ranks) {
-      const { consumers } = rank;
-      const count = consumers.length;
-      let at = rank.next;
-      for (let tried = 0; tried < count; tried++) {
-        if (at >= count) at = 0;
-        const consumer = consumers[at++]!;
+      const { line } = rank;
+      while (line.length > 0) {
+        if (rank.next >= line.length) rank.next = 0;
+        const consumer = line[rank.next]!;
         if (consumer.hasRoom) {
-          rank.next = at;
+          rank.next++;
           return consumer;
         }
+        leave(rank, rank.next);
+        rank.aside.push(consumer);
       }
     }
     return undefined;
   }
+
+  #first(): Consumer | undefined {
+    const rank = this.#ranks[0];
+    return rank?.line[0] ?? rank?.aside[0];
+  }
+}
+
+/** At the end of the line, which is in front of whose turn it is. */
+function queueUp(rank: Rank, consumer: Consumer): void {
+  if (rank.next >= rank.line.length) rank.next = 0;
+  if (rank.next === 0) rank.line.push(consumer);
+  else rank.line.splice(rank.next++, 0, consumer);
+}
+
+function leave(rank: Rank, at: number): void {
+  rank.line.splice(at, 1);
+  if (rank.next > at) rank.next--;
 }

@@ -166,6 +166,7 @@ export class Queue {
   dispatch(): void {
     if (this.deleted) return;
     let taken = false;
+    this.consumers.refresh();
     while (this.consumers.size > 0 && this.ready > 0) {
       const consumer = this.consumers.next();
       if (consumer === undefined || !this.take()) break;

@@ -316,7 +316,7 @@ export class Peer implements StreamSink, FrameSink {
     const known = this.use(channel);
     if ((name === "basic.ack" || name === "basic.nack") && channel > 0) return known.onSettled(name, args);
     this.#record(channel, name, args);
-    if (name === "queue.declare-ok") this.declared.push({ kind: "queue", name: args.queue });
+    if (name === "queue.declare-ok") this.#onDeclared("queue", args.queue);
     else if (name === "channel.open-ok") known.open = true;
     else if (name === "channel.close-ok") known.onClosed();
     else if (name === "connection.close") {
@@ -338,7 +338,13 @@ export class Peer implements StreamSink, FrameSink {
   #onDeclare(name: "exchange.declare" | "queue.declare", args: GivenArgs<MethodName>): void {
     const kind = name === "exchange.declare" ? "exchange" : "queue";
     const own = (args as Readonly<Record<string, unknown>>)[kind];
-    if (typeof own === "string") this.declared.push({ kind, name: own });
+    if (typeof own === "string") this.#onDeclared(kind, own);
+  }
+
+  #onDeclared(kind: "queue" | "exchange", name: string): void {
+    if (!this.declared.some((one) => one.kind === kind && one.name === name)) {
+      this.declared.push({ kind, name });
+    }
   }
 
   #record(channel: number, name: Received["name"], args: Received["args"]): void {

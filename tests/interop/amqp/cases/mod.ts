@@ -15,6 +15,7 @@ import { qos } from "./qos.ts";
 import { queue } from "./queue.ts";
 import { directReply } from "./reply.ts";
 import { tx } from "./tx.ts";
+import { random } from "./random.ts";
 
 export const CASES: readonly Case[] = [
   // The slowest first: the others run beside them.
@@ -35,4 +36,5 @@ export const CASES: readonly Case[] = [
   ...directReply,
   ...permissions,
   ...errors,
+  ...random,
 ];

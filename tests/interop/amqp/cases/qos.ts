@@ -131,6 +131,50 @@ export const qos = cases("qos", {
     await channel.consume(q, { consumerTag: "me", noAck: true });
     await channel.deliveries(3);
   },
+  "global: consumers without acknowledgement are not held back": [
+    async (on) => {
+      const channel = await on.channel();
+      const q = await filled(on, channel, "a");
+      const other = await channel.queue(on.name("other"));
+      await channel.call("basic.qos", { prefetchCount: 1, global: true });
+      await channel.consume(q, { consumerTag: "me" });
+      await channel.delivery();
+      await channel.consume(other, { consumerTag: "free", noAck: true });
+      channel.publish("", other, "c");
+      await channel.barrier(other);
+      const held = channel.peer.received.every(({ args }) =>
+        args["consumerTag"] !== "free" || !("redelivered" in args)
+      );
+      on.note(held ? "held back" : "not held back");
+      channel.ack(1);
+      await channel.delivery();
+      for (const one of channel.peer.received) if (one.name === "basic.deliver") one.hidden = true;
+    },
+    {
+      why: "the prefetch of a channel holds back only those who acknowledge, as the standard says",
+      rabbit: /^held back/m,
+      ours: /^not held back/m,
+    },
+  ],
+  "global: what was got before does not count": [
+    async (on) => {
+      const channel = await on.channel();
+      const q = await filled(on, channel, "ab");
+      const got = await channel.get(q, false);
+      await channel.call("basic.qos", { prefetchCount: 1, global: true });
+      await channel.consume(q, { consumerTag: "me" });
+      channel.ack(got!.deliveryTag);
+      await channel.barrier(q);
+      const delivered = channel.peer.received.filter(({ name }) => name === "basic.deliver");
+      on.note(delivered.length === 0 ? "nothing came" : "one came");
+      for (const one of delivered) one.hidden = true;
+    },
+    {
+      why: "messages of basic.get never count against a prefetch",
+      rabbit: /nothing came/,
+      ours: /one came/,
+    },
+  ],
   "get is not held back": async (on) => {
     const channel = await on.channel();
     const q = await filled(on, channel, "abc");
