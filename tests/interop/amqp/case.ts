@@ -16,9 +16,9 @@ export type Script = (on: Session) => Promise<void>;
 /** Where our broker differs from RabbitMQ on purpose; lib/broker/README.md lists the reasons. */
 export interface Difference {
   readonly why: string;
-  /** What RabbitMQ says: it must be found, and is taken out of the lines before they are compared. */
-  readonly rabbit: RegExp;
-  /** The same of ours; nothing when ours says nothing. */
+  /** What only RabbitMQ says: it must be found, and is taken out of the lines before they are compared. */
+  readonly rabbit?: RegExp;
+  /** The same of ours. */
   readonly ours?: RegExp;
 }
 

@@ -65,7 +65,8 @@ function without(
     const pattern = difference[side];
     if (pattern === undefined) continue;
     assert.match(text, pattern, `${target.name} does not differ: ${difference.why}`);
-    text = text.replace(pattern, difference.ours === undefined ? "" : `(${difference.why})`);
+    const both = difference.rabbit !== undefined && difference.ours !== undefined;
+    text = text.replace(pattern, both ? `(${difference.why})` : "");
   }
   return text.split("\n");
 }

@@ -40,7 +40,7 @@ const tuned = (tune: LoginOptions): Script => async (on) => {
 };
 
 export const connection = cases("connection", {
-  "what the server says of itself": async (on) => {
+  "what the server says of itself": [async (on) => {
     const peer = await on.dial();
     const start = await peer.start();
     const capabilities = Object.entries(start.serverProperties["capabilities"] as FieldTable).sort();
@@ -51,7 +51,10 @@ export const connection = cases("connection", {
     on.note(`properties ${known.filter((name) => name in start.serverProperties).join(", ")}`);
     peer.received[0]!.hidden = true;
     peer.cut();
-  },
+  }, {
+    why: "the capability x-mqcat-peek: queues can be looked into without a trace",
+    ours: /, x-mqcat-peek true/,
+  }],
   "what is proposed": async (on) => {
     const peer = await on.dial();
     await peer.login();
