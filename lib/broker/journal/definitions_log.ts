@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import fs from "node:fs";
 import path from "node:path";
-import { appendAll, readIfThere, syncDirectory } from "./files.ts";
+import { appendAll, readIfThere, syncFile } from "./files.ts";
 import { RECORD_HEAD } from "./record.ts";
 import { newSalt, readRecords, sealRecord } from "./record_list.ts";
 
@@ -104,7 +104,7 @@ export class DefinitionsLog {
       fs.closeSync(fd);
     }
     fs.renameSync(temporary, this.#file);
-    if (this.#options.sync) syncDirectory(this.#options.directory);
+    if (this.#options.sync) syncFile(this.#options.directory);
     this.close();
     this.#fd = fs.openSync(this.#file, "a");
     this.#salt = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);

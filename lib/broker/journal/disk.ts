@@ -38,6 +38,8 @@ export class Disk {
   readonly #acking: Segment[] = [];
   /** Sealed segments whose messages are settled, all of them. */
   #dead: Segment[] = [];
+  /** Up to here the log has copies, whose originals are deleted once they are on disk. */
+  #copiesUntil = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #interval: ReturnType<typeof setInterval> | undefined;
 
@@ -102,6 +104,12 @@ export class Disk {
     this.liveWeight += segment.liveWeight;
     this.weight += segment.weight;
     if (segment.live === 0) this.addDead(segment);
+  }
+
+  /** Messages of a segment were copied to the end of the log: it is needed until these are on disk. */
+  copied(source: Segment): void {
+    source.neededUntil = this.#copiesUntil = this.log.position;
+    if (source.live === 0) this.addDead(source);
   }
 
   /** A sealed segment has no live message. */
@@ -173,7 +181,8 @@ export class Disk {
 
   /** A sealed segment is handed over. */
   readonly #finished = (segment: Segment): void => {
-    if (this.#sync === "flush" && !this.#compacting() && !segment.syncing) {
+    const copies = this.#compacting() || this.#copiesUntil > this.#syncer.durable;
+    if (this.#sync === "flush" && !copies && !segment.syncing) {
       fs.closeSync(segment.fd);
       segment.fd = -1;
     } else this.#syncer.add(segment);
@@ -181,25 +190,34 @@ export class Disk {
 
   #writeAcks(): void {
     const acking = this.#acking;
-    while (acking.length > 0) {
-      const segment = acking[acking.length - 1]!;
+    let waiting = 0;
+    for (let i = 0; i < acking.length; i++) {
+      const segment = acking[i]!;
       if (this.segments.get(segment.number) === segment) {
-        const bytes = encodeAcks(segment);
-        this.files.appendAcks(segment.number, bytes, segment.acksLength, segment.ackFileLength);
+        // Beside no log they would count for nothing, and they may be of copies.
+        if (segment.written === 0) {
+          acking[waiting++] = segment;
+          continue;
+        }
+        try {
+          const bytes = encodeAcks(segment);
+          this.files.appendAcks(segment.number, bytes, segment.acksLength, segment.ackFileLength);
+        } catch (error) {
+          acking.splice(waiting, i - waiting);
+          throw error;
+        }
         clearAcks(segment);
       }
       segment.acking = false;
-      acking.pop();
     }
+    acking.length = waiting;
   }
 
   #needsSync(): boolean {
     if (this.#sync === "confirm") return this.log.written > this.#syncer.durable;
     if (this.#syncer.waiting >= WAITING) return true;
-    for (const { neededUntil } of this.#dead) {
-      if (neededUntil > this.#syncer.durable && neededUntil <= this.log.written) return true;
-    }
-    return false;
+    // Half of the copies on disk are of no use: what is dead waits for all of them.
+    return this.#copiesUntil > this.#syncer.durable && this.#dead.length > 0;
   }
 
   #synced(): void {

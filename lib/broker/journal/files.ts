@@ -132,9 +132,9 @@ export function appendAll(
   }
 }
 
-/** Makes names in a directory safe against a power failure. */
-export function syncDirectory(directory: string): void {
-  const fd = fs.openSync(directory, "r");
+/** Makes a file safe against a power failure, or the names in a directory. */
+export function syncFile(path: string): void {
+  const fd = fs.openSync(path, "r");
   try {
     fs.fsyncSync(fd);
   } finally {

@@ -370,10 +370,7 @@ export class Journal {
     if (whole) this.#lose(source, source.live, source.liveWeight);
     if (source.transient) {
       if (source.live === 0) this.#release(source);
-    } else {
-      source.neededUntil = this.position;
-      if (source.live === 0) this.#disk!.addDead(source);
-    }
+    } else this.#disk!.copied(source);
     this.flush();
   }
 }

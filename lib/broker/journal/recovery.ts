@@ -13,14 +13,14 @@
  *   their sources in records in front of them, and is not deleted while the log of one of these exists. That holds
  *   across restarts, and by induction for copies of copies. Since sources are older there are no cycles.
  *
- * The source goes only when its copies are on disk. Positions are not given twice while anything on disk speaks of
+ * The source goes only when its copies are on disk; those that a start finds are synced before all else. Positions are not given twice while anything on disk speaks of
  * them, for `nextSeq` is behind every record, every acknowledgement and every mark.
  */
 import fs from "node:fs";
 import type { Lane } from "../queue/lane.ts";
 import { decodeAcks } from "./acks.ts";
 import type { DeliveredMarks } from "./delivered.ts";
-import { ackName, type Files, indexName, logName, remove } from "./files.ts";
+import { ackName, type Files, indexName, logName, remove, syncFile } from "./files.ts";
 import type { Directory } from "./options.ts";
 import { readSegmentHead, SEGMENT_HEAD } from "./record.ts";
 import { scanLog } from "./scan.ts";
@@ -115,7 +115,11 @@ class Recovery {
       segment.weight += weight;
     }
     const sources = index.sources.filter((source) => segments.has(source));
-    if (sources.length > 0) segment.sources = new Set(sources);
+    if (sources.length > 0) {
+      segment.sources = new Set(sources);
+      // Its copies may not be on disk yet, and these go as soon as they are dead.
+      syncFile(this.#files.path(name));
+    }
     return segment;
   }
 

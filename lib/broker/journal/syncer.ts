@@ -1,5 +1,5 @@
 import fs from "node:fs";
-import { syncDirectory } from "./files.ts";
+import { syncFile } from "./files.ts";
 import type { Log } from "./log.ts";
 import type { Segment } from "./segment.ts";
 
@@ -102,7 +102,7 @@ export class Syncer {
       for (const segment of this.#flying) fs.fdatasyncSync(segment.fd);
       for (const segment of this.#waiting) fs.fdatasyncSync(segment.fd);
       if (head !== undefined && head.fd >= 0) fs.fdatasyncSync(head.fd);
-      syncDirectory(this.#directory);
+      syncFile(this.#directory);
     } catch (error) {
       throw this.failure = error as Error;
     }
