@@ -304,4 +304,33 @@ describe("journal, parts", () => {
       journal.close();
     }
   });
+
+  it("journal - stops to confirm when a sync fails, for trying again would only hide what is lost", async () => {
+    using folder = tempDir();
+    const changes: (Error | undefined)[] = [];
+    const options = { directory: folder.path, onFullChange: () => changes.push(model.journal.full) };
+    const model: JournalModel = new JournalModel(options);
+    const { fdatasync } = fs;
+    const failing = (_fd: number, done: (error: Error) => void) =>
+      setTimeout(() => done(new Error("EIO: input/output")));
+    Object.assign(fs, { fdatasync: failing });
+    try {
+      model.publish("a", [FIRST]);
+      model.flush();
+      await waitFor(() => changes.length > 0);
+    } finally {
+      Object.assign(fs, { fdatasync });
+    }
+    assert.match(changes[0]!.message, /the disk failed \(EIO: input\/output\); start again/);
+    model.publish("b", [FIRST]);
+    model.flush();
+    assert.equal(model.journal.syncedPosition, 0);
+    assert.equal(changes.length, 1);
+    assert.throws(() => model.journal.syncNow(), /the disk failed/);
+    assert.throws(() => model.journal.close(), /the disk failed/);
+    // What the system has is there all the same, and the directory is free.
+    model.flushed = model.state;
+    model.afterCrash(folder.path);
+    model.journal.close();
+  });
 });

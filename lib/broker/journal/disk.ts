@@ -125,7 +125,7 @@ export class Disk {
   syncNow(): void {
     this.#flush(true);
     if (this.full !== undefined) throw this.full;
-    this.#syncer.now();
+    if (this.#sync !== "flush") this.#syncer.now();
   }
 
   /** @throws {Error} not everything could be written */

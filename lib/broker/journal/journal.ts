@@ -212,7 +212,7 @@ export class Journal {
   }
 
   /**
-   * The same, and waits until it is on disk, in all modes.
+   * The same, and waits until it is on disk; in the mode `flush` that the system has it.
    *
    * @throws {Error} it is not
    */
