@@ -101,6 +101,19 @@ describe("imports", () => {
     assert.equal(found.join("\n"), "");
   });
 
+  it("imports - libsodium is loaded by one file, and only when it is asked for", () => {
+    const importers = sources("lib").filter((file) => {
+      return importsOf(fs.readFileSync(path.join(ROOT, file), "utf8")).some((found) =>
+        found.specifier === "libsodium-wrappers"
+      );
+    });
+    assert.deepEqual(importers, ["lib/zmtp/mechanisms/nacl.ts"]);
+    assert.match(
+      fs.readFileSync(path.join(ROOT, importers[0]!), "utf8"),
+      /await import\("libsodium-wrappers"\)/,
+    );
+  });
+
   it("imports - the scan sees every import that a compiler would", () => {
     const source = fs.readFileSync(path.join(ROOT, "lib/transport/transport.ts"), "utf8");
     const specifiers = importsOf(source).map((found) => found.specifier);

@@ -64,7 +64,7 @@ export class CurveCipher implements Cipher {
 
   seal(frames: Uint8Array): Uint8Array {
     const workspace = this.#workspace;
-    const total = sealedLength(frames, frames.length);
+    const total = sealedLength(frames, MAX_FRAME);
     workspace.prepare(total, this.#key, this.#sendPrefix);
     const { heap, at: start, counter } = workspace;
     // From the end of the room each frame moves down to its place, which is never above: each grows.
@@ -94,7 +94,7 @@ export class CurveCipher implements Cipher {
     let at = 0;
     while (at < frames.length) {
       const end = frameEnd(frames, at);
-      taken -= sealedLength(frames.subarray(at, end), end - at);
+      taken -= sealedLength(frames.subarray(at, end));
       if (taken < 0) break;
       at = end;
     }
@@ -181,13 +181,17 @@ function handOn(frames: Uint8Array, take: (frames: Uint8Array) => void): void {
   }
 }
 
-/** How many bytes the frames in `frames[0, to)` have when they are sealed. */
-function sealedLength(frames: Uint8Array, to: number): number {
+/**
+ * How many bytes frames have when they are sealed.
+ *
+ * @throws {LimitError} one of them has more than `limit`
+ */
+function sealedLength(frames: Uint8Array, limit = Infinity): number {
   let total = 0;
-  for (let at = 0; at < to;) {
+  for (let at = 0; at < frames.length;) {
     const end = frameEnd(frames, at);
     const length = end - at - (frames[at]! & LONG ? MAX_HEADER : 2) + BODY_AT;
-    if (length > MAX_FRAME) throw tooLarge(length);
+    if (length > limit) throw tooLarge(length);
     total += (length < 256 ? 2 : MAX_HEADER) + length;
     at = end;
   }
