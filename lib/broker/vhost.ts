@@ -215,17 +215,26 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   /**
    * `queue.delete`; it is no error when there is none.
    *
+   * @param agreed called before it goes: who asked is answered before its consumers are told
    * @returns how many messages were waiting in it
    * @throws {AmqpError} 405: it is another connection's; 406: it has consumers or messages
    */
-  deleteQueue(args: Omit<MethodArgs<"queue.delete">, "noWait">, owner: Owner): number {
+  deleteQueue(
+    args: Omit<MethodArgs<"queue.delete">, "noWait">,
+    owner: Owner,
+    agreed: (messageCount: number) => void = () => {},
+  ): number {
     const queue = this.queues.get(args.queue);
-    if (queue === undefined) return 0;
+    if (queue === undefined) {
+      agreed(0);
+      return 0;
+    }
     this.#checkOwner(queue, owner);
     const { ready } = queue;
     const what = this.#text("queue", args.queue);
     if (args.ifEmpty && ready > 0) throw amqpError(406, `${what} not empty`);
     if (args.ifUnused && queue.consumers.size > 0) throw amqpError(406, `${what} in use`);
+    agreed(ready);
     this.removeQueue(queue);
     return ready;
   }

@@ -162,8 +162,9 @@ function deleteQueue(channel: Channel, args: MethodArgs<"queue.delete">): void {
   const { connection } = channel;
   const name = channel.queueName(args.queue);
   connection.access.check("configure", "queue", name);
-  const messageCount = connection.vhost.deleteQueue({ ...args, queue: name }, connection);
-  if (!args.noWait) channel.send("queue.delete-ok", { messageCount });
+  connection.vhost.deleteQueue({ ...args, queue: name }, connection, (messageCount) => {
+    if (!args.noWait) channel.send("queue.delete-ok", { messageCount });
+  });
 }
 
 function qos(channel: Channel, { prefetchSize, prefetchCount, global }: MethodArgs<"basic.qos">): void {

@@ -100,6 +100,11 @@ export class Peer implements StreamSink, FrameSink {
     stream.closed.then(() => this.onEnd());
   }
 
+  /** Whether one of the ends has said goodbye. */
+  get parted(): boolean {
+    return this.#closing || this.over;
+  }
+
   /** Connects, and says nothing. */
   static async dial(url: string): Promise<Peer> {
     const endpoint = parseEndpoint(`tcp://${new URL(url).host}`);

@@ -251,6 +251,23 @@ export const exchange = cases("exchange", {
       ours: /it is not ab/,
     },
   ],
+  "a delayed one without the plugin": [
+    async (on) => {
+      const channel = await on.channel();
+      channel.send("exchange.declare", {
+        exchange: on.name("x"),
+        type: "x-delayed-message",
+        arguments: { "x-delayed-type": "direct" },
+      });
+      const { received } = channel.peer;
+      await channel.peer.until(() => /declare-ok|close/.test(received.at(-1)!.name), "an answer");
+    },
+    {
+      why: "x-delayed-message is built in, RabbitMQ has it as a plugin",
+      rabbit: /1\.0 connection\.close replyCode=503 .*/,
+      ours: /1\.1 exchange\.declare-ok/,
+    },
+  ],
   "type names are of one case": [
     async (on) => {
       const channel = await on.channel();

@@ -14,6 +14,7 @@ import { publish } from "./publish.ts";
 import { qos } from "./qos.ts";
 import { queue } from "./queue.ts";
 import { directReply } from "./reply.ts";
+import { topology } from "./topology.ts";
 import { tx } from "./tx.ts";
 import { random } from "./random.ts";
 
@@ -37,4 +38,5 @@ export const CASES: readonly Case[] = [
   ...permissions,
   ...errors,
   ...random,
+  ...topology,
 ];

@@ -3,6 +3,7 @@ import process from "node:process";
 import type { BasicProperties } from "../../../../lib/amqp/properties.ts";
 import type { FieldTable } from "../../../../lib/amqp/types/field_value.ts";
 import { type Case, cases, type Script, type Session } from "../case.ts";
+import { Dice } from "../dice.ts";
 import type { PeerChannel } from "../peer.ts";
 
 /** How many walks there are, more for whoever has the time, and steps in each. */
@@ -13,28 +14,6 @@ const QUEUES = ["p", "q", "r"];
 const EXCHANGES = ["direct", "fanout", "topic", "headers"];
 const KEYS = ["a", "b", "a.b", "a.b.c", ""];
 const PATTERNS = ["a", "b", "#", "*", "a.*", "a.#", "#.c", ""];
-
-/** The same numbers for the same seed: a linear congruential generator (Numerical Recipes), of which the high bits count. */
-class Dice {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed * 2654435761 >>> 0;
-  }
-
-  below(count: number): number {
-    this.#state = (Math.imul(this.#state, 1664525) + 1013904223) >>> 0;
-    return Math.floor(this.#state / 2 ** 32 * count);
-  }
-
-  of<T>(list: readonly T[]): T {
-    return list[this.below(list.length)]!;
-  }
-
-  chance(percent: number): boolean {
-    return this.below(100) < percent;
-  }
-}
 
 /** One queue, and who takes from it. */
 interface Side {

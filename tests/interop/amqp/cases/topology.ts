@@ -1,0 +1,132 @@
+/** Walks at random through declarations: most of them meet something that is there, or is not. */
+import process from "node:process";
+import type { FieldTable } from "../../../../lib/amqp/types/field_value.ts";
+import { type Case, cases, type Script, type Session } from "../case.ts";
+import { Dice } from "../dice.ts";
+import type { PeerChannel } from "../peer.ts";
+
+/** How many walks there are, more for whoever has the time, and steps in each. */
+const WALKS = Number(process.env["MQCAT_WALKS"] ?? 12);
+const STEPS = 60;
+
+const NAMES = ["a", "b", "c"];
+const TYPES = ["direct", "fanout", "topic", "headers"];
+const KEYS = ["", "k", "k.l"];
+
+/** One walk. */
+class Walk {
+  readonly #on: Session;
+  readonly #dice: Dice;
+  /** On connections of their own. */
+  readonly #channels: PeerChannel[] = [];
+
+  constructor(on: Session, seed: number) {
+    this.#on = on;
+    this.#dice = new Dice(seed);
+  }
+
+  async run(): Promise<void> {
+    for (let count = 0; count < 2; count++) this.#channels.push(await this.#on.channel());
+    for (let step = 0; step < STEPS; step++) {
+      const at = this.#dice.chance(85) ? 0 : 1;
+      let channel = this.#channels[at]!;
+      if (channel.peer.parted) channel = this.#channels[at] = await this.#on.channel();
+      if (!channel.open) await channel.call("channel.open", {}, true);
+      // A refusal is in the transcript.
+      await this.#step(channel).catch(() => {});
+      for (const one of channel.peer.received) one.taken = true;
+    }
+  }
+
+  #name(): string {
+    return this.#on.name(this.#dice.of(NAMES));
+  }
+
+  async #step(channel: PeerChannel): Promise<void> {
+    const dice = this.#dice;
+    const roll = dice.below(100);
+    if (roll < 18) await this.#exchange(channel);
+    else if (roll < 36) await this.#queue(channel);
+    else if (roll < 52) await this.#bind(channel);
+    else if (roll < 58) {
+      await channel.call("exchange.delete", { exchange: this.#name(), ifUnused: dice.chance(50) });
+    } else if (roll < 66) {
+      await channel.call("queue.delete", {
+        queue: this.#name(),
+        ifUnused: dice.chance(30),
+        ifEmpty: dice.chance(30),
+      });
+    } else if (roll < 72) await channel.call("queue.purge", { queue: this.#name() });
+    else if (roll < 78) await channel.get(this.#name());
+    else if (roll < 86) await this.#publish(channel);
+    else if (roll < 92) await this.#consume(channel);
+    else await channel.call("basic.cancel", { consumerTag: dice.of(NAMES) });
+  }
+
+  async #exchange(channel: PeerChannel): Promise<void> {
+    const dice = this.#dice;
+    await channel.call("exchange.declare", {
+      exchange: this.#name(),
+      type: dice.of(TYPES),
+      passive: dice.chance(20),
+      durable: dice.chance(20),
+      autoDelete: dice.chance(40),
+      internal: dice.chance(10),
+      arguments: dice.chance(20) ? { "alternate-exchange": this.#name() } : {},
+    });
+  }
+
+  async #queue(channel: PeerChannel): Promise<void> {
+    const dice = this.#dice;
+    const args: FieldTable = {};
+    if (dice.chance(15)) args["x-max-length"] = dice.below(2);
+    if (dice.chance(10)) args["x-dead-letter-exchange"] = this.#name();
+    await channel.call("queue.declare", {
+      queue: this.#name(),
+      passive: dice.chance(20),
+      durable: dice.chance(20),
+      exclusive: dice.chance(15),
+      autoDelete: dice.chance(30),
+      arguments: args,
+    });
+  }
+
+  async #bind(channel: PeerChannel): Promise<void> {
+    const dice = this.#dice;
+    const routingKey = dice.of(KEYS);
+    const args = dice.chance(20) ? { "x-match": "any", h: 1 } : {};
+    if (dice.chance(60)) {
+      const both = { queue: this.#name(), exchange: this.#name(), routingKey, arguments: args };
+      if (dice.chance(70)) await channel.call("queue.bind", both);
+      else await channel.call("queue.unbind", both);
+    } else {
+      const both = { source: this.#name(), destination: this.#name(), routingKey, arguments: args };
+      if (dice.chance(70)) await channel.call("exchange.bind", both);
+      else await channel.call("exchange.unbind", both);
+    }
+  }
+
+  /** With a reply that comes behind whatever comes of it. */
+  async #publish(channel: PeerChannel): Promise<void> {
+    const dice = this.#dice;
+    const exchange = dice.chance(50) ? "" : this.#name();
+    const key = exchange === "" ? this.#name() : dice.of(KEYS);
+    await channel.call("confirm.select", {}, true);
+    await channel.put(exchange, key, "body", dice.chance(30) ? { headers: { h: 1 } } : {}, true);
+  }
+
+  async #consume(channel: PeerChannel): Promise<void> {
+    const dice = this.#dice;
+    const flags = { consumerTag: dice.of(NAMES), noAck: true, exclusive: dice.chance(20) };
+    const queue = this.#name();
+    await channel.consume(queue, flags);
+    await channel.barrier(queue);
+  }
+}
+
+const scripts: Record<string, Script> = {};
+for (let seed = 1; seed <= WALKS; seed++) {
+  scripts[`walk ${seed}`] = async (on) => await new Walk(on, seed).run();
+}
+
+export const topology: readonly Case[] = cases("topology", scripts);
