@@ -13,6 +13,7 @@ import type { Target } from "./case.ts";
 import { CASES } from "./cases/mod.ts";
 import { Comparison } from "./compare.ts";
 import { DEFINITIONS } from "./definitions.ts";
+import { compareHttp } from "./http_requests.ts";
 
 const dir = tempDir();
 const brokers: Broker[] = [];
@@ -62,4 +63,12 @@ describe("AMQP behaviour", () => {
       await (await (comparison ??= start())).outcome(one);
     });
   }
+});
+
+describe("HTTP behaviour", () => {
+  test("http - the statuses and the members of RabbitMQ's answers", async () => {
+    const broker = await Broker.open();
+    brokers.push(broker);
+    await compareHttp((await rabbitMq()).http, await broker.listenHttp(":0"));
+  });
 });

@@ -1,0 +1,190 @@
+/** Requests that RabbitMQ's HTTP API and ours answer alike: with the same status, and with what RabbitMQ says, or less. */
+import assert from "node:assert/strict";
+import type { Json } from "../../../lib/broker/json/table.ts";
+
+/** A request, and its body as JSON. */
+type Request = readonly [route: string, body?: Json];
+
+const ALL = { configure: ".*", write: ".*", read: ".*" };
+const QUEUE = { durable: true, arguments: { "x-max-length": 5 } };
+const PUBLISH = { properties: {}, routing_key: "a.b", payload: "hi", payload_encoding: "string" };
+const GET = { count: 5, ackmode: "ack_requeue_true", encoding: "auto" };
+
+/** In order; each works on what those before it left. */
+const REQUESTS: readonly Request[] = [
+  ["PUT /api/vhosts/http", {}],
+  ["PUT /api/vhosts/http", {}],
+  ["GET /api/vhosts/http"],
+  ["GET /api/vhosts/missing"],
+  ["PUT /api/permissions/http/guest", ALL],
+  ["PUT /api/permissions/http/guest", ALL],
+  ["PUT /api/permissions/http/guest", { configure: ".*" }],
+  ["GET /api/permissions/http/guest"],
+  ["GET /api/permissions/http/missing"],
+  ["PUT /api/queues/http/q", QUEUE],
+  ["PUT /api/queues/http/q", QUEUE],
+  ["PUT /api/queues/http/q", { durable: true, arguments: { "x-max-length": 6 } }],
+  ["PUT /api/queues/http/bad", { durable: true, arguments: { "x-message-ttl": "x" } }],
+  ["PUT /api/queues/http/bad", { durable: "x" }],
+  ["PUT /api/queues/http/bad", []],
+  ["PUT /api/queues/http/amq.bad", {}],
+  ["PUT /api/queues/missing/q", {}],
+  ["GET /api/queues/http/q"],
+  ["GET /api/queues/http"],
+  ["GET /api/queues/http/missing"],
+  ["PUT /api/exchanges/http/x", { type: "topic", durable: true }],
+  ["PUT /api/exchanges/http/x", { type: "topic", durable: true }],
+  ["PUT /api/exchanges/http/x", { type: "fanout", durable: true }],
+  ["PUT /api/exchanges/http/odd", { type: "odd" }],
+  ["PUT /api/exchanges/http/amq.odd", { type: "topic" }],
+  ["PUT /api/exchanges/http/amq.default", { type: "direct" }],
+  ["GET /api/exchanges/http/x"],
+  ["GET /api/exchanges/http/amq.default"],
+  ["GET /api/exchanges/http"],
+  ["GET /api/exchanges/http/missing"],
+  ["POST /api/bindings/http/e/x/q/q", { routing_key: "a.#", arguments: {} }],
+  ["POST /api/bindings/http/e/x/q/missing", { routing_key: "a" }],
+  ["POST /api/bindings/http/e/missing/q/q", { routing_key: "a" }],
+  ["POST /api/bindings/http/e/amq.default/q/q", { routing_key: "a" }],
+  ["POST /api/bindings/http/e/x/e/amq.fanout", { routing_key: "" }],
+  ["GET /api/bindings/http?sort=routing_key"],
+  ["GET /api/bindings/http/e/x/q/q"],
+  ["GET /api/bindings/http/e/x/q/q/a.%2523"],
+  ["GET /api/bindings/http/e/x/q/q/missing"],
+  ["GET /api/bindings/http/e/x/e/amq.fanout/~"],
+  ["GET /api/exchanges/http/x/bindings/source?sort=routing_key"],
+  ["GET /api/exchanges/http/amq.fanout/bindings/destination"],
+  ["GET /api/queues/http/q/bindings?sort=routing_key"],
+  ["POST /api/exchanges/http/x/publish", { ...PUBLISH, properties: { delivery_mode: 2, headers: { a: 1 } } }],
+  ["POST /api/exchanges/http/x/publish", { ...PUBLISH, routing_key: "nowhere" }],
+  ["POST /api/exchanges/http/x/publish", {
+    ...PUBLISH,
+    properties: { type: "t" },
+    payload: "AP8=",
+    payload_encoding: "base64",
+  }],
+  ["POST /api/exchanges/http/x/publish", { ...PUBLISH, payload_encoding: "odd" }],
+  ["POST /api/exchanges/http/x/publish", { routing_key: "a.b" }],
+  ["POST /api/exchanges/http/x/publish", { ...PUBLISH, properties: { priority: "x" } }],
+  ["POST /api/queues/http/q/get", GET],
+  ["POST /api/queues/http/q/get", { ...GET, encoding: "base64", truncate: 1 }],
+  ["POST /api/queues/http/q/get", { ...GET, encoding: "odd" }],
+  ["POST /api/queues/http/q/get", { count: 1 }],
+  ["POST /api/queues/http/missing/get", GET],
+  ["POST /api/queues/http/q/get", { ...GET, count: 1, ackmode: "ack_requeue_false" }],
+  ["DELETE /api/queues/http/q?if-empty=true"],
+  ["DELETE /api/queues/http/q/contents"],
+  ["DELETE /api/queues/http/missing/contents"],
+  ["DELETE /api/queues/http/missing"],
+  ["GET /api/definitions/http"],
+  ["DELETE /api/exchanges/http/x?if-unused=true"],
+  ["DELETE /api/exchanges/http/amq.topic"],
+  ["DELETE /api/exchanges/http/missing"],
+  ["DELETE /api/bindings/http/e/x/q/q/a.%2523"],
+  ["DELETE /api/bindings/http/e/x/q/q/a.%2523"],
+  ["DELETE /api/bindings/http/e/x/e/amq.fanout/~"],
+  ["PUT /api/users/jane", { password: "x", tags: "management" }],
+  ["PUT /api/users/jane", { password: "x", tags: ["management"] }],
+  ["GET /api/users/missing"],
+  ["GET /api/users/jane/permissions"],
+  ["DELETE /api/users/jane"],
+  ["DELETE /api/users/jane"],
+  ["POST /api/definitions", {
+    queues: [{ name: "d", vhost: "http", durable: true, auto_delete: false, arguments: {} }],
+  }],
+  ["POST /api/definitions/http", {
+    queues: [{ name: "e", durable: true, auto_delete: false, arguments: {} }],
+  }],
+  ["POST /api/definitions", []],
+  ["GET /api/queues/http?page=1&page_size=2&sort=name&columns=name"],
+  ["GET /api/queues/http?sort=name&sort_reverse=true&columns=name,durable"],
+  ["GET /api/queues?page=x"],
+  ["GET /api/vhosts/http/permissions"],
+  ["GET /api/vhosts/http/connections"],
+  ["GET /api/vhosts/http/channels"],
+  ["GET /api/consumers/http"],
+  ["GET /api/policies/http"],
+  ["GET /api/parameters/shovel"],
+  ["GET /api/operator-policies/http"],
+  ["GET /api/vhost-limits/http"],
+  ["GET /api/topic-permissions"],
+  ["GET /api/aliveness-test/http"],
+  ["GET /api/health/checks/alarms"],
+  ["GET /api/healthchecks/node"],
+  ["GET /api/whoami"],
+  ["POST /api/overview", {}],
+  ["DELETE /api/permissions/http/guest"],
+  ["DELETE /api/permissions/http/guest"],
+  ["DELETE /api/vhosts/http"],
+  ["DELETE /api/vhosts/http"],
+  ["DELETE /api/connections/missing"],
+];
+
+/** Members that are not compared: of the node and the product, of errors, and what RabbitMQ gathers every 5 s only. */
+const OWN = new Set([
+  ...["node", "cluster_state", "metadata", "description", "total_count", "error", "reason"],
+  ...["rabbit_version", "rabbitmq_version", "product_name", "product_version"],
+  ...["state", "consumers", "consumer_details", "single_active_consumer_tag"],
+  ...["policy", "operator_policy", "effective_policy_definition"],
+  ...["messages", "messages_ready", "messages_unacknowledged"],
+  ...["message_bytes", "message_bytes_ready", "message_bytes_unacknowledged"],
+]);
+
+/** Whatever is in ours is in RabbitMQ's, too, and the same. */
+function compare(ours: Json, theirs: Json, path: string): void {
+  if (Array.isArray(ours) && Array.isArray(theirs)) {
+    assert.equal(ours.length, theirs.length, path);
+    const others = theirs.toSorted(byName);
+    ours.toSorted(byName).forEach((one, i) => compare(one, others[i]!, `${path}[${i}]`));
+  } else if (isObject(ours) && isObject(theirs)) {
+    for (const [name, value] of Object.entries(ours)) {
+      if (OWN.has(name)) continue;
+      assert.ok(name in theirs, `${path}.${name} is in ours only`);
+      compare(value, theirs[name]!, `${path}.${name}`);
+    }
+  } else if (!isNothing(ours) || !isNothing(theirs)) assert.deepEqual(ours, theirs, path);
+}
+
+/** The order of lists means nothing, unless they are of messages, which have none of these. */
+function byName(a: Json, b: Json): number {
+  const nameOf = (json: Json) =>
+    isObject(json) ? JSON.stringify([json["name"], json["source"], json["destination"]]) : "";
+  return nameOf(a) < nameOf(b) ? -1 : nameOf(a) > nameOf(b) ? 1 : 0;
+}
+
+function isObject(json: Json): json is { [name: string]: Json } {
+  return typeof json === "object" && json !== null && !Array.isArray(json);
+}
+
+/** What is empty is a list to Erlang. */
+function isNothing(json: Json): boolean {
+  return typeof json === "object" && json !== null && Object.keys(json).length === 0;
+}
+
+/**
+ * Sends all requests to both.
+ *
+ * @param theirs and `ours`: the bases of both APIs, without a path
+ */
+export async function compareHttp(theirs: string, ours: string): Promise<void> {
+  for (const [route, body] of REQUESTS) {
+    const [their, our] = await Promise.all([ask(theirs, route, body), ask(ours, route, body)]);
+    const what = `${route} ${JSON.stringify(body) ?? ""}`;
+    assert.equal(our.status, their.status, `${what}: RabbitMQ says ${their.text}, ours ${our.text}`);
+    if (our.status === 200) compare(JSON.parse(our.text), JSON.parse(their.text), what);
+  }
+}
+
+async function ask(
+  base: string,
+  route: string,
+  body?: Json,
+): Promise<{ readonly status: number; readonly text: string }> {
+  const [method, path] = route.split(" ") as [string, string];
+  const response = await fetch(`${base}${path}`, {
+    method,
+    headers: { authorization: `Basic ${btoa("guest:guest")}`, "content-type": "application/json" },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  return { status: response.status, text: await response.text() };
+}
