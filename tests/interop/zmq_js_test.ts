@@ -4,8 +4,25 @@ import { Buffer } from "node:buffer";
 import { spawnSync } from "node:child_process";
 import { after, before, describe } from "node:test";
 import { fileURLToPath } from "node:url";
-import { Dish, Pub, Pull, Push, Radio, Rep, Req, Sub } from "../../mod.ts";
-import { installed, requirePeer, waitFor } from "../helpers.ts";
+import {
+  allowUsers,
+  curveClient,
+  curveServer,
+  Dealer,
+  Dish,
+  encodeZ85,
+  generateKeyPair,
+  type Mechanism,
+  plainServer,
+  Pub,
+  Pull,
+  Push,
+  Radio,
+  Rep,
+  Req,
+  Sub,
+} from "../../mod.ts";
+import { deadline, installed, requirePeer, waitFor } from "../helpers.ts";
 import { numbers, scoped, texts } from "../sockets.ts";
 import { links, linksDir, MANY, MESSAGES } from "./zmq_links.ts";
 import { bytesOf, hex, told, ZmqPeer } from "./zmq_peer.ts";
@@ -23,6 +40,31 @@ function install(): boolean {
   });
   return spawnSync("node", ["-e", "require('zeromq')"], { cwd: dir.path, stdio: "ignore" }).status === 0;
 }
+
+const server = await generateKeyPair();
+const client = await generateKeyPair();
+const keyHex = (key: Uint8Array) => hex(encodeZ85(key));
+const clientOptions = {
+  CURVE_SERVERKEY: keyHex(server.publicKey),
+  CURVE_PUBLICKEY: keyHex(client.publicKey),
+  CURVE_SECRETKEY: keyHex(client.secretKey),
+};
+const serverOptions = {
+  CURVE_SERVER: 1,
+  CURVE_PUBLICKEY: keyHex(server.publicKey),
+  CURVE_SECRETKEY: keyHex(server.secretKey),
+};
+
+/** The ways in which two sockets can trust each other. PLAIN with libzmq as the server needs its ZAP. */
+const WAYS: [name: string, ours: () => Mechanism, theirs: Record<string, number | string>][] = [
+  ["CURVE, we serve", () => curveServer({ keyPair: server }), clientOptions],
+  ["CURVE, they serve", () => curveClient({ serverKey: server.publicKey }), serverOptions],
+  [
+    "PLAIN, we serve",
+    () => plainServer({ handler: allowUsers(new Map([["me", "secret"]])) }),
+    { PLAIN_USERNAME: hex("me"), PLAIN_PASSWORD: hex("secret") },
+  ],
+];
 
 const present = install();
 if (!present) dir.remove();
@@ -119,6 +161,33 @@ describe("zeromq.js", () => {
         request!.reply(frames);
         assert.deepEqual(await dealer.recv(), ["", ...told(frames)!]);
       }
+    });
+  }
+
+  for (const [way, ours, theirs] of WAYS) {
+    for (const link of links(dir.path, true).filter(({ name }) => /^(tcp|ws),/.test(name))) {
+      test(`security - ${way} over ${link.name}`, async () => {
+        await using dealer = scoped(new Dealer({ security: ours() }));
+        await using theirDealer = await peer.socket("DEALER", theirs);
+        await link.join(dealer, theirDealer);
+        for (const message of MESSAGES) {
+          const frames = message.map(bytesOf);
+          await dealer.send(frames);
+          assert.deepEqual(await theirDealer.recv(), told(frames));
+          await theirDealer.send(...message);
+          assert.deepEqual(told(await deadline(dealer.receive())), told(frames));
+        }
+      });
+    }
+
+    test(`security - groups are joined inside of ${way}`, async () => {
+      await using radio = scoped(new Radio({ security: ours() }));
+      await using theirDish = await peer.socket("DISH", theirs);
+      await theirDish.option("JOIN", hex("news"));
+      await theirDish.connect(await radio.bind("tcp://127.0.0.1:0"));
+      await waitFor(() => radio.subscribers === 1);
+      await radio.send(["news", "hello"]);
+      assert.deepEqual(await theirDish.recv(), [hex("news"), hex("hello")]);
     });
   }
 

@@ -25,6 +25,17 @@ const CLASSES = {
   DISH: draft.Dish,
 };
 
+/** libzmq's names of options, as the package has them. */
+const OPTIONS = {
+  CURVE_SERVER: "curveServer",
+  CURVE_SERVERKEY: "curveServerKey",
+  CURVE_PUBLICKEY: "curvePublicKey",
+  CURVE_SECRETKEY: "curveSecretKey",
+  PLAIN_SERVER: "plainServer",
+  PLAIN_USERNAME: "plainUsername",
+  PLAIN_PASSWORD: "plainPassword",
+};
+
 const sockets = new Map();
 
 function toFrame(spec) {
@@ -40,8 +51,12 @@ function toText(frame) {
 }
 
 const operations = {
-  open(_, { type }, name) {
-    const socket = new CLASSES[type]({ linger: 0, reconnectInterval: 20 });
+  open(_, { type, options = {} }, name) {
+    const given = Object.entries(options).map(([name, value]) => [
+      OPTIONS[name],
+      typeof value === "string" ? Buffer.from(value, "hex").toString() : value !== 0,
+    ]);
+    const socket = new CLASSES[type]({ linger: 0, reconnectInterval: 20, ...Object.fromEntries(given) });
     if ("receiveTimeout" in socket) socket.receiveTimeout = 10_000;
     sockets.set(name, socket);
   },
