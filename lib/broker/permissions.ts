@@ -7,6 +7,8 @@ export type Operation = keyof Permission;
 
 /** The longest pattern. */
 const MAX_PATTERN = 1024;
+/** Repetitions in one alternative: each may try all lengths for each length of those before it. */
+const MAX_REPEATS = 4;
 /** How many answers one connection remembers. */
 const MAX_ANSWERS = 256;
 
@@ -45,9 +47,8 @@ export function compilePattern(pattern: string): RegExp {
   } catch (error) {
     throw mistake(`it is no regular expression (${(error as Error).message})`, error);
   }
-  if (isCostly(pattern)) {
-    throw mistake("it repeats a group that repeats or has alternatives, which could take for ever");
-  }
+  const costly = costOf(pattern);
+  if (costly !== undefined) throw mistake(`${costly}, which could take for ever`);
   return compiled;
 }
 
@@ -58,21 +59,38 @@ function withoutNeedlessEscapes(pattern: string): string {
   });
 }
 
-/** Whether a group is repeated in which something is repeated or chosen. */
-function isCostly(pattern: string): boolean {
+/** Why a pattern could take longer than its names are worth: groups that are repeated, repetitions in a row. */
+function costOf(pattern: string): string | undefined {
   const plain = pattern.replace(/\\[\s\S]|\[(?:\\[\s\S]|[^\]\\])*\]/g, "x").replace(/\(\?[:=!<]*/g, "(");
-  /** For each open group, whether it repeats or chooses. */
-  const open: boolean[] = [false];
+  /** Of each open group: the repetitions in this alternative, the most in one before it, whether there is another. */
+  const open = [{ repeats: 0, most: 0, chooses: false }];
   for (let i = 0; i < plain.length; i++) {
-    const char = plain[i]!;
-    if (char === "(") open.push(false);
-    else if (char === ")") {
-      const inner = open.pop()!;
-      if (inner && /^(?:[*+]|\{\d+,?\d*\})/.test(plain.slice(i + 1))) return true;
-      if (inner && open.length > 0) open[open.length - 1] = true;
-    } else if (/[*+{|]/.test(char)) open[open.length - 1] = true;
+    const group = open.at(-1)!;
+    const quantifier = /^(?:[*+]|\{\d*,?\d*\})/.exec(plain.slice(i))?.[0];
+    if (plain[i] === "(") open.push({ repeats: 0, most: 0, chooses: false });
+    else if (plain[i] === ")" && open.length > 1) {
+      open.pop();
+      const inner = Math.max(group.most, group.repeats);
+      const isRepeated = /^(?:[*+]|\{\d)/.test(plain.slice(i + 1));
+      if (isRepeated && (inner > 0 || group.chooses)) {
+        return "it repeats a group that repeats or has alternatives";
+      }
+      const outer = open.at(-1)!;
+      outer.repeats += inner;
+      outer.chooses ||= group.chooses;
+    } else if (plain[i] === "|") {
+      group.most = Math.max(group.most, group.repeats);
+      group.repeats = 0;
+      group.chooses = true;
+    } else if (quantifier !== undefined) {
+      if (!/^\{\d+\}$/.test(quantifier)) group.repeats++;
+      i += quantifier.length - 1;
+    }
   }
-  return false;
+  const most = Math.max(open[0]!.most, open[0]!.repeats);
+  return most > MAX_REPEATS
+    ? `it has ${most} repetitions in a row, and ${MAX_REPEATS} are allowed`
+    : undefined;
 }
 
 /** What one connection's user may do in its virtual host; it remembers what it was asked. */

@@ -209,6 +209,7 @@ describe("definitions", () => {
       { users: [{ name: "a", password_hash: "x", hashing_algorithm: "rabbit_password_hashing_md5" }] },
       /users\[0\]\.hashing_algorithm must be one of rabbit_password_hashing_sha256, rabbit_password_hashing_sha512/,
     ],
+    [{ users: [{ name: "a", password: 12345 }] }, /users\[0\]\.password must be a string$/],
     [{ users: [{ name: "a", password_hash: "x" }] }, /users\[0\]: Cannot add user 'a' as the hash/],
     [
       { vhosts, permissions: [{ user: "a", vhost: "/", configure: "", write: "", read: "" }] },

@@ -117,9 +117,22 @@ describe("users, permissions", () => {
     assert.equal(compilePattern("^(a|b)-.*").test("b-"), true);
     assert.equal(compilePattern("^(?!secret).*").test("secrets"), false);
     assert.equal(compilePattern("^(a.*|b.*)$").test("b1"), true);
+    assert.equal(compilePattern("^(a.*|b.*|c.*|d.*|e.*|[*+]+\\*+)$").test("e1"), true);
+    assert.equal(compilePattern("^(ab){2}[0-9]{3}-.*-.*$").test("abab123-x-y"), true);
   });
 
-  for (const pattern of ["(a+)+$", "((a|b)x)*", "^(\\w*)*$", "(?:a{2,})+", "(a|aa){10,}", "([a-z]+){5}"]) {
+  for (
+    const pattern of [
+      "(a+)+$",
+      "((a|b)x)*",
+      "^(\\w*)*$",
+      "(?:a{2,})+",
+      "(a|aa){10,}",
+      "([a-z]+){5}",
+      ".*.*.*.*.*x",
+      "a+b*(c.*d+)e{2,}x{1,9}",
+    ]
+  ) {
     it(`patterns - refuses ${pattern}, which could take for ever`, () => {
       assert.throws(() => compilePattern(pattern), /could take for ever/);
     });

@@ -26,7 +26,7 @@ export class Entry {
   text(name: string, otherwise?: string): string {
     const value = this.#member(name) ?? otherwise;
     if (typeof value === "string") return value;
-    throw this.mistake(name, `must be a string: received ${JSON.stringify(value) ?? "nothing"}`);
+    throw this.#wrong(name, "a string", value);
   }
 
   /** A boolean, also as text: rabbitmqadmin writes them so. */
@@ -34,7 +34,7 @@ export class Entry {
     const value = this.#member(name) ?? otherwise;
     if (value === true || value === "true") return true;
     if (value === false || value === "false") return false;
-    throw this.mistake(name, `must be true or false: received ${JSON.stringify(value)}`);
+    throw this.#wrong(name, "true or false", value);
   }
 
   /** A whole number that is not negative, also as text. */
@@ -42,7 +42,7 @@ export class Entry {
     const value = this.#member(name) ?? otherwise;
     const number = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
     if (typeof number === "number" && Number.isSafeInteger(number) && number >= 0) return number;
-    throw this.mistake(name, `must be a whole number: received ${JSON.stringify(value) ?? "nothing"}`);
+    throw this.#wrong(name, "a whole number", value);
   }
 
   /** An object; empty when it is missing. */
@@ -51,7 +51,7 @@ export class Entry {
     // What is empty is a list to some.
     if (Array.isArray(value) && value.length === 0) return {};
     if (isObject(value)) return value;
-    throw this.mistake(name, `must be an object: received ${JSON.stringify(value)}`);
+    throw this.#wrong(name, "an object", value);
   }
 
   /** A list of objects; empty when it is missing. */
@@ -68,11 +68,19 @@ export class Entry {
     if (Array.isArray(list) && list.every((one) => typeof one === "string")) {
       return list.map((one) => (one as string).trim()).filter((one) => one !== "");
     }
-    throw this.mistake(name, `must be a list of strings: received ${JSON.stringify(value)}`);
+    throw this.#wrong(name, "a list of strings", value);
   }
 
   mistake(name: string, what: string): JsonError {
     return new JsonError(`${this.#pathOf(name)} ${what}`);
+  }
+
+  /** The value is told, unless it may be a secret. */
+  #wrong(name: string, what: string, value: Json | undefined): JsonError {
+    const received = name.includes("password") && value !== undefined
+      ? ""
+      : `: received ${JSON.stringify(value) ?? "nothing"}`;
+    return this.mistake(name, `must be ${what}${received}`);
   }
 
   #member(name: string): Json | undefined {
