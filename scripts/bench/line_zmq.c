@@ -2,6 +2,8 @@
  *
  *   line_zmq pull ENDPOINT COUNT > out     binds, says "ready" on stderr, ends after COUNT messages
  *   line_zmq push ENDPOINT < in            connects, sends a message for each line
+ *
+ * With LINE_ZMQ_PUBLIC and LINE_ZMQ_SECRET in the environment, keys in Z85, both encrypt with CURVE.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +42,21 @@ static int pull(void *socket, const char *endpoint, long count) {
   return fflush(stdout) == 0 ? 0 : 1;
 }
 
+static int encrypt(void *socket, int serves) {
+  const char *public = getenv("LINE_ZMQ_PUBLIC"), *secret = getenv("LINE_ZMQ_SECRET");
+  char own_public[41], own_secret[41];
+  int yes = 1;
+  if (public == NULL || secret == NULL) return 0;
+  if (serves) {
+    if (zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &yes, sizeof yes) != 0 ||
+        zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, secret, 41) != 0) return fail("CURVE");
+  } else if (zmq_curve_keypair(own_public, own_secret) != 0 ||
+             zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, own_public, 41) != 0 ||
+             zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, own_secret, 41) != 0 ||
+             zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, public, 41) != 0) return fail("CURVE");
+  return 0;
+}
+
 int main(int argc, char **argv) {
   int pushes = argc == 3 && strcmp(argv[1], "push") == 0;
   if (!pushes && (argc != 4 || strcmp(argv[1], "pull") != 0)) {
@@ -51,7 +68,8 @@ int main(int argc, char **argv) {
   setvbuf(stdout, out, _IOFBF, sizeof out);
   void *context = zmq_ctx_new();
   void *socket = zmq_socket(context, pushes ? ZMQ_PUSH : ZMQ_PULL);
-  int status = pushes ? push(socket, argv[2]) : pull(socket, argv[2], atol(argv[3]));
+  int status = encrypt(socket, !pushes);
+  if (status == 0) status = pushes ? push(socket, argv[2]) : pull(socket, argv[2], atol(argv[3]));
   zmq_close(socket);
   zmq_ctx_term(context);
   return status;

@@ -10,21 +10,30 @@ import os from "node:os";
 import path from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { type CurveKeyPair, encodeZ85, formatKeyFile, generateKeyPair } from "../../mod.ts";
 import { findBun } from "../bun.ts";
 import { compileWithBun } from "../compile_bun.ts";
 
 const ROUNDS = Number(process.argv[2] ?? 5);
 const CASES = [
-  { name: "63-byte lines", length: 63, count: 5_000_000 },
-  { name: "1 KiB lines", length: 1023, count: 1_000_000 },
+  { name: "63-byte lines", length: 63, count: 5_000_000, curve: false },
+  { name: "1 KiB lines", length: 1023, count: 1_000_000, curve: false },
+  { name: "63-byte lines under CURVE", length: 63, count: 2_000_000, curve: true },
+  { name: "1 KiB lines under CURVE", length: 1023, count: 500_000, curve: true },
 ];
 const here = fileURLToPath(new URL(".", import.meta.url));
 const main = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
 
+/** The server's, for the cases under CURVE. */
+interface Keys extends CurveKeyPair {
+  /** The file that has both. */
+  readonly path: string;
+}
+
 interface Tool {
   readonly name: string;
-  pull(endpoint: string, count: number): string[];
-  push(endpoint: string): string[];
+  pull(endpoint: string, count: number, keys?: Keys): string[];
+  push(endpoint: string, keys?: Keys): string[];
   /** What it says on stderr when it is bound. */
   readonly ready: string;
 }
@@ -32,8 +41,14 @@ interface Tool {
 function mqcat(name: string, command: readonly string[]): Tool {
   return {
     name,
-    pull: (endpoint, count) => [...command, "pull", endpoint, "-n", String(count)],
-    push: (endpoint) => [...command, "push", endpoint],
+    pull: (endpoint, count, keys) => [
+      ...[...command, "pull", endpoint, "-n", String(count)],
+      ...(keys === undefined ? [] : ["--curve-server", "--curve-key", keys.path]),
+    ],
+    push: (endpoint, keys) => [
+      ...[...command, "push", endpoint],
+      ...(keys === undefined ? [] : ["--curve-server-key", String(keys.publicKey)]),
+    ],
     ready: "listening on",
   };
 }
@@ -50,20 +65,24 @@ function yardstick(directory: string): Tool {
 }
 
 /** Messages a second, from the start of the sender to the end of the receiver. */
-async function measure(tool: Tool, input: string, count: number): Promise<number> {
+async function measure(tool: Tool, input: string, count: number, keys?: Keys): Promise<number> {
   const endpoint = `tcp://127.0.0.1:${20_000 + Math.floor(Math.random() * 10_000)}`;
-  const pull = start(tool.pull(endpoint, count), "ignore");
+  const pull = start(tool.pull(endpoint, count, keys), "ignore", keys);
   await says(pull, tool.ready);
   const began = performance.now();
   const file = fs.openSync(input, "r");
-  const push = start(tool.push(endpoint), file);
+  const push = start(tool.push(endpoint, keys), file, keys);
   fs.closeSync(file);
   await Promise.all([ended(push, tool.name), ended(pull, tool.name)]);
   return count / (performance.now() - began) * 1000;
 }
 
-function start(command: string[], stdin: number | "ignore") {
-  return spawn(command[0]!, command.slice(1), { stdio: [stdin, fs.openSync("/dev/null", "w"), "pipe"] });
+function start(command: string[], stdin: number | "ignore", keys?: Keys) {
+  const env = keys && { LINE_ZMQ_PUBLIC: String(keys.publicKey), LINE_ZMQ_SECRET: String(keys.secretKey) };
+  return spawn(command[0]!, command.slice(1), {
+    stdio: [stdin, fs.openSync("/dev/null", "w"), "pipe"],
+    env: { ...process.env, ...env },
+  });
 }
 
 type Child = ReturnType<typeof start>;
@@ -90,6 +109,12 @@ function ended(child: Child, name: string): Promise<void> {
   });
 }
 
+async function makeKeys(path: string): Promise<Keys> {
+  const { publicKey, secretKey } = await generateKeyPair();
+  fs.writeFileSync(path, formatKeyFile("for one run", { publicKey, secretKey }), { mode: 0o600 });
+  return { path, publicKey: encodeZ85(publicKey), secretKey: encodeZ85(secretKey) };
+}
+
 function median(values: number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
@@ -102,7 +127,8 @@ try {
     mqcat("mqcat on Bun", [findBun(), main]),
     mqcat("mqcat binary", [compileWithBun()]),
   ];
-  for (const { name, length, count } of CASES) {
+  const keys = await makeKeys(path.join(directory, "server.key_secret"));
+  for (const { name, length, count, curve } of CASES) {
     const input = path.join(directory, "lines");
     const line = `${"x".repeat(length)}\n`;
     const block = line.repeat(Math.floor((1 << 20) / line.length));
@@ -113,7 +139,9 @@ try {
     fs.closeSync(out);
     const rates = new Map([reference, ...tools].map((tool) => [tool, [] as number[]]));
     for (let round = 0; round < ROUNDS; round++) {
-      for (const [tool, list] of rates) list.push(await measure(tool, input, count));
+      for (const [tool, list] of rates) {
+        list.push(await measure(tool, input, count, curve ? keys : undefined));
+      }
     }
     console.log(`\n${name}, ${count} of them, median of ${ROUNDS} rounds`);
     const base = rates.get(reference)!;
