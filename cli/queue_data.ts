@@ -6,6 +6,7 @@ import { type Endpoint, parseEndpoint } from "../lib/transport/endpoint.ts";
 import type { ByteStream } from "../lib/transport/stream.ts";
 import { connect } from "../lib/transport/transport.ts";
 import { sleep } from "../lib/transport/waiting.ts";
+import { describeEvents } from "./serving.ts";
 import type { Session } from "./session.ts";
 
 /** The socket inside a folder, of the process that has it open. */
@@ -50,7 +51,12 @@ export class DataFolder {
   /** Opens the folder unless that is done; resolves to who has it when it is somebody else. */
   async #open(): Promise<string | undefined> {
     const first = this.#opening === undefined;
-    this.#opening ??= Broker.open({ data: this.path });
+    const tell = describeEvents(this.#session);
+    this.#opening ??= Broker.open({
+      data: this.path,
+      // The rest is told by the clients, ours among them.
+      onEvent: (event) => event.type === "damaged" || event.type === "failed" ? tell(event) : undefined,
+    });
     let broker: Broker;
     try {
       broker = await this.#opening;

@@ -182,7 +182,8 @@ function syncMode(text: string): Sync {
   return { sync: "interval", syncInterval: ms };
 }
 
-function describeEvents(session: Session): (event: BrokerEvent) => void {
+/** Says on stderr what happens in a broker. */
+export function describeEvents(session: Session): (event: BrokerEvent) => void {
   const { reporter } = session;
   return (event) => {
     switch (event.type) {

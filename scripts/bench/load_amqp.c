@@ -32,13 +32,12 @@ static int port, connections = 1, size = 100, window = 5000, prefetch = 1000, ev
 static long count;
 
 static pthread_barrier_t ready;
-static double began;
 
 /* One connection and its share of the work. */
 struct worker {
   pthread_t thread;
   long share, refused;
-  double ended;
+  double began, ended;
   amqp_connection_state_t link;
   int corked;
 };
@@ -117,6 +116,7 @@ static void publish(struct worker *worker) {
   amqp_confirm_select(link, 1);
   check(amqp_get_rpc_reply(link), "confirm.select");
   pthread_barrier_wait(&ready);
+  worker->began = now();
   /* Tags up to `settled` are settled but for `ahead` single ones beyond it; a broker may confirm out of order. */
   long sent = 0, done = 0;
   uint64_t settled = 0;
@@ -165,6 +165,7 @@ static void consume(struct worker *worker) {
   amqp_basic_qos(link, 1, 0, prefetch, 0);
   check(amqp_get_rpc_reply(link), "basic.qos");
   pthread_barrier_wait(&ready);
+  worker->began = now();
   amqp_basic_consume(link, 1, amqp_cstring_bytes(queue), amqp_empty_bytes, 0, 0, 0, amqp_empty_table);
   check(amqp_get_rpc_reply(link), "basic.consume");
   long taken = 0;
@@ -240,17 +241,16 @@ int main(int argc, char **argv) {
   close_link(&single);
 
   static struct worker workers[MAX_CONNECTIONS];
-  pthread_barrier_init(&ready, NULL, connections + 1);
+  pthread_barrier_init(&ready, NULL, connections);
   for (int i = 0; i < connections; i++) {
     workers[i].share = count / connections + (i < count % connections);
     if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0) fail("cannot start a thread");
   }
-  pthread_barrier_wait(&ready);
-  began = now();
-  double ended = 0;
+  double began = 1e300, ended = 0;
   long refused = 0;
   for (int i = 0; i < connections; i++) {
     pthread_join(workers[i].thread, NULL);
+    if (workers[i].began < began) began = workers[i].began;
     if (workers[i].ended > ended) ended = workers[i].ended;
     refused += workers[i].refused;
   }

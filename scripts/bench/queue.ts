@@ -18,7 +18,7 @@ import { RabbitMq } from "../../tests/interop/rabbitmq.ts";
 import { compileWithBun } from "../compile_bun.ts";
 
 const ROUNDS = 5;
-const COUNT = 200_000;
+const COUNT = 100_000;
 const DEPTHS = [0, 100_000, 1_000_000, 2_000_000, 5_000_000];
 const MANY = 10_000_000;
 /** How long anything may take, in milliseconds. */

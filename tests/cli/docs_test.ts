@@ -10,13 +10,12 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
-import net from "node:net";
 import path from "node:path";
 import process from "node:process";
 import { after, describe } from "node:test";
 import { fileURLToPath } from "node:url";
 import { requirePeer, tempDir } from "../helpers.ts";
-import { Program, run, shim, test } from "./mqcat.ts";
+import { Program, quietPort, run, shim, test } from "./mqcat.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** How long one example may take, in milliseconds. */
@@ -91,21 +90,6 @@ function examplesOf(file: string): Example[] {
     const next = blocks[at + 1];
     return [{ file, line, script: text, output: next?.kind === "text" ? `${next.text}\n` : undefined }];
   });
-}
-
-/**
- * A free port under those that the system hands out by itself: until the example binds it nobody else gets it by
- * chance, and nobody connects from it.
- */
-async function quietPort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
-    const free = await new Promise<boolean>((resolve) => {
-      const server = net.createServer().once("error", () => resolve(false));
-      server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
-    });
-    if (free) return port;
-  }
 }
 
 /** Replaces what two runs of one example must not share. */

@@ -330,6 +330,21 @@ export function freePort(): Promise<number> {
   });
 }
 
+/**
+ * A free port under those that the system hands out by itself: until somebody binds it nobody else gets it by chance,
+ * and nobody connects from it.
+ */
+export async function quietPort(): Promise<number> {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    const free = await new Promise<boolean>((resolve) => {
+      const server = net.createServer().once("error", () => resolve(false));
+      server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+    });
+    if (free) return port;
+  }
+}
+
 /** The JSON line that --summary prints, which is the last one. */
 export function summaryOf(stderr: string): Record<string, number> {
   return JSON.parse(stderr.trimEnd().split("\n").at(-1)!);

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import process from "node:process";
 import { describe } from "node:test";
-import { tempDir } from "../helpers.ts";
-import { run, start, test } from "../cli/mqcat.ts";
+import { tempDir, waitFor } from "../helpers.ts";
+import { PATIENCE, quietPort, run, start, summaryOf, test } from "../cli/mqcat.ts";
 import { Ledger, seeded } from "./queue_ledger.ts";
 
 /** Of each mode, for each of the three things that are tested (on Deno, on Bun, a binary): 54 in all. */
@@ -64,6 +64,48 @@ describe("kill -9", () => {
     });
   }
 
+  test("the broker of queue put and queue get - they go on with the next one, and every line comes through", async () => {
+    using dir = tempDir();
+    const random = seed("put and get");
+    const port = await quietPort();
+    const url = ["--url", `amqp://127.0.0.1:${port}`];
+    const serve = async () => {
+      const broker = start(["queue", "serve", `:${port}`, "--data", dir.file("data")]);
+      await broker.readyEndpoint();
+      return broker;
+    };
+    const input = Array.from({ length: 30_000 }, (_, i) => `line ${i + 1}`);
+    let broker = await serve();
+    try {
+      using put = start(["queue", "put", "q", "--summary", ...url], {
+        stdin: `${input.join("\n")}\n`,
+        open: true,
+      });
+      using get = start(["queue", "get", "q", ...url]);
+      for (let round = 0; round < 4; round++) {
+        await get.waitForStdout(/\n/);
+        await pause(random() * 50);
+        broker.kill("SIGKILL");
+        await broker.exit();
+        broker = await serve();
+      }
+      put.end();
+      const { code, stderr } = await put.exit();
+      assert.deepEqual([code, summaryOf(stderr)["confirmed"]], [0, input.length], stderr);
+      assert.match(stderr, /lost amqp:.*connecting again/);
+      const seen = () => new Set(get.text.split("\n").slice(0, -1));
+      await waitFor(() => seen().size === input.length, PATIENCE, "all lines");
+      get.kill();
+      assert.equal((await get.exit()).code, 143);
+      assert.equal(
+        (await run(["queue", "info", "q", "-q", ...url])).stdout.toString().match(/ready: (\d+)/)?.[1],
+        "0",
+      );
+    } finally {
+      broker[Symbol.dispose]();
+    }
+  });
+
   test("queue put --data - what an earlier put confirmed is there, and behind it a part from the beginning", async () => {
     using dir = tempDir();
     const random = seed("put --data");
@@ -114,5 +156,42 @@ describe("kill -9", () => {
     assert.equal(code, 0, stderr);
     for (const line of stdout.toString().split("\n").slice(0, -1)) seen.add(line);
     assert.deepEqual(input.filter((line) => !seen.has(line)).slice(0, 5), []);
+  });
+
+  test("a log whose end is cut off, and one with a spoiled byte - told where it is damage, and the rest is there", async () => {
+    using dir = tempDir();
+    const random = seed("cut and spoiled");
+    const data = dir.file("data");
+    const input = Array.from({ length: 1000 }, (_, i) => `line ${i + 1}`);
+    const put = async () => {
+      using broker = start(["queue", "serve", "amqp://127.0.0.1:0", "--data", data]);
+      const url = await broker.readyEndpoint();
+      const { code, stderr } = await run(["queue", "put", "q", "--url", url], {
+        stdin: `${input.join("\n")}\n`,
+      });
+      assert.equal(code, 0, stderr);
+      broker.kill("SIGKILL");
+      await broker.exit();
+      return `${data}/${fs.readdirSync(data).filter((name) => name.endsWith(".log")).sort().at(-1)}`;
+    };
+    const get = async () => {
+      const { code, stdout, stderr } = await run(["queue", "get", "q", "--data", data, "--drain"]);
+      assert.equal(code, 0, stderr);
+      return { lines: stdout.toString().split("\n").slice(0, -1), stderr };
+    };
+    const whole = await put();
+    const { size } = fs.statSync(whole);
+    fs.truncateSync(whole, size - 1 - Math.floor(random() * size / 2));
+    const cut = await get();
+    assert.deepEqual(cut.lines, input.slice(0, cut.lines.length));
+    assert.ok(cut.lines.length > 400 && cut.lines.length < 1000, `${cut.lines.length}`);
+
+    const log = await put();
+    const bytes = fs.readFileSync(log);
+    bytes[bytes.indexOf("line 500")]! ^= 1;
+    fs.writeFileSync(log, bytes);
+    const spoiled = await get();
+    assert.deepEqual(spoiled.lines, input.filter((line) => line !== "line 500"));
+    assert.match(spoiled.stderr, /damaged/);
   });
 });
