@@ -68,7 +68,7 @@ export class Connection implements StreamSink {
     this.#heartbeat = new Heartbeat(times, {
       // A WebSocket has Pings of its own, and libzmq answers no others there.
       ping: (ttl) => stream.ping === undefined ? this.#sendCommand(encodePing(ttl)) : stream.ping(),
-      progress: () => this.progress,
+      progress: () => this.outbox.empty ? -1 : this.progress,
       expire: (error) => this.close(error),
     });
     const write = (frames: Uint8Array) =>

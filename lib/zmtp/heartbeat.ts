@@ -29,7 +29,10 @@ export function resolveHeartbeat(times: Partial<HeartbeatTimes> = {}): Heartbeat
 export interface HeartbeatTarget {
   /** Asks the peer for a sign of life, and promises one within `ttl` milliseconds. */
   ping(ttl: number): void;
-  /** Grows when the system takes something that is for the peer: it reads, so it lives. */
+  /**
+   * Grows when the system takes something that waits for the peer: it reads, so it lives. -1 while nothing waits, for
+   * what goes into an empty buffer of the system says nothing of the peer.
+   */
   progress(): number;
   /** The peer was silent for too long. */
   expire(error: Error): void;
@@ -49,7 +52,7 @@ export class Heartbeat {
   #paused = false;
   /** When there was a sign of life last. */
   #heardAt = 0;
-  #progress = 0;
+  #progress = -1;
   /** Since when an answer is awaited; 0 when none is. */
   #askedAt = 0;
   /** For how long the peer promised to be silent at most, in milliseconds; 0 when it promised nothing. */
@@ -112,13 +115,15 @@ export class Heartbeat {
   #arm(): void {
     clearTimeout(this.#timer);
     if (this.#stopped) return;
-    const due = this.#due(performance.now());
+    // An answer moves the next question forward, and sets no timer by itself: so look at least once an interval.
+    const due = Math.min(this.#due(performance.now()), this.#times.interval || Infinity);
     if (due < Infinity) this.#timer = setTimeout(this.#ring, Math.max(1, Math.ceil(due)));
   }
 
   readonly #ring = (): void => {
     const progress = this.#target.progress();
-    if (this.#paused || progress !== this.#progress) this.heard();
+    const reads = progress >= 0 && this.#progress >= 0 && progress !== this.#progress;
+    if (this.#paused || reads) this.heard();
     this.#progress = progress;
     const now = performance.now();
     if (this.#due(now) <= 0) {

@@ -23,6 +23,9 @@ const CLASSES = {
   ROUTER: zmq.Router,
   RADIO: draft.Radio,
   DISH: draft.Dish,
+  CLIENT: draft.Client,
+  SERVER: draft.Server,
+  PAIR: zmq.Pair,
 };
 
 /** libzmq's names of options, as the package has them. */
@@ -50,6 +53,22 @@ function toText(frame) {
   return `${frame.length}:${createHash("sha256").update(frame).digest("hex")}`;
 }
 
+/** What libzmq has beside a message is its first frame here: the group, or the routing id in four bytes. */
+function send(socket, [first, ...rest]) {
+  if (socket instanceof draft.Radio) return socket.send(rest[0], { group: first });
+  if (socket instanceof draft.Server) return socket.send(rest[0], { routingId: first.readUInt32BE(0) });
+  return socket.send([first, ...rest]);
+}
+
+async function receive(socket) {
+  const received = await socket.receive();
+  if (socket instanceof draft.Dish) return [received[1].group, received[0]];
+  if (!(socket instanceof draft.Server)) return received;
+  const id = Buffer.alloc(4);
+  id.writeUInt32BE(received[1].routingId);
+  return [id, received[0]];
+}
+
 const operations = {
   open(_, { type, options = {} }, name) {
     const given = Object.entries(options).map(([name, value]) => [
@@ -73,27 +92,21 @@ const operations = {
     throw new Error(`There is no option ${name} here`);
   },
   poke: (socket) => void socket.readable,
-  send(socket, { frames }) {
-    const [first, ...rest] = frames.map(toFrame);
-    // Its RADIO takes the group beside the message, and its DISH gives it so.
-    if (socket instanceof draft.Radio) return socket.send(rest[0], { group: first });
-    return socket.send([first, ...rest]);
-  },
-  async recv(socket) {
-    const received = await socket.receive();
-    return (socket instanceof draft.Dish ? [received[1].group, received[0]] : received).map(toText);
-  },
+  send: (socket, { frames }) => send(socket, frames.map(toFrame)),
+  recv: async (socket) => (await receive(socket)).map(toText),
   async blast(socket, { count, start = 0, pad = 0, head = [] }) {
     const before = head.map(toFrame);
-    for (let i = start; i < start + count; i++) await socket.send([...before, `${i}`.padEnd(pad)]);
+    for (let i = start; i < start + count; i++) {
+      await send(socket, [...before, Buffer.from(`${i}`.padEnd(pad))]);
+    }
   },
   async collect(socket, { count }) {
     const numbers = [];
-    while (numbers.length < count) numbers.push(Number((await socket.receive()).at(-1).toString()));
+    while (numbers.length < count) numbers.push(Number((await receive(socket)).at(-1).toString()));
     return numbers;
   },
   async echo(socket, { count }) {
-    for (let i = 0; i < count; i++) await socket.send(await socket.receive());
+    for (let i = 0; i < count; i++) await send(socket, await receive(socket));
     return count;
   },
   close: (socket) => socket.close(),
