@@ -54,18 +54,15 @@ export class Dialer {
       const began = performance.now();
       const { error, wasReady } = await this.#once();
       if (this.#stop.signal.aborted) break;
-      if (error !== undefined && isFinal(error)) {
-        // A peer that hung up without a word may have had another reason, once.
-        const doubtful = error instanceof AuthError && !error.certain && !doubted;
-        if (!doubtful) return error;
-        doubted = true;
-      }
+      // A peer that hung up without a word may have had another reason, once.
+      const doubtful = error instanceof AuthError && !error.certain;
+      if (error !== undefined && isFinal(error) && (!doubtful || doubted)) return error;
+      doubted = doubtful;
       if (wasReady) {
         // A peer that lets us in and throws us out at once, again and again, is not to be asked ever so often.
         const wasBrief = performance.now() - began < BRIEF_MS;
         if (!wasBrief || !brief) pause = first;
         brief = wasBrief;
-        doubted = false;
       }
       // Jitter keeps a thousand clients of one restarted server apart.
       const delay = Math.round(pause * (0.5 + Math.random() / 2));

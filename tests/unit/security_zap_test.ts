@@ -102,6 +102,11 @@ describe("security_zap", () => {
         ],
         [() => ({ status: 500 }), /^The peer was refused: 500$/, /could not check .*\(500\)/],
         [
+          () => ({ status: 201 } as unknown as ZapReply),
+          /refused: 500, 201 is no status$/,
+          /could not check .*\(500\)/,
+        ],
+        [
           () => {
             throw new Error("the disk is gone");
           },

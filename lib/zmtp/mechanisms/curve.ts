@@ -92,6 +92,21 @@ export function curveClient(options: CurveClientOptions): Mechanism {
  * CURVE as the server.
  *
  * @throws {RangeError} a key is malformed
+ *
+ * @example Let one client in
+ * ```ts
+ * import { allowKeys, curveClient, curveServer, generateKeyPair, Pull, Push } from "../../../mod.ts";
+ * const server = await generateKeyPair();
+ * const client = await generateKeyPair();
+ * const zap = { handler: allowKeys([client.publicKey]) };
+ * const pull = new Pull({ security: curveServer({ keyPair: server, zap }) });
+ * const push = new Push({ security: curveClient({ serverKey: server.publicKey, keyPair: client }) });
+ * push.connect(await pull.bind("tcp://127.0.0.1:0"));
+ * await push.send("a secret");
+ * const [frame] = await pull.receive() ?? [];
+ * console.assert(new TextDecoder().decode(frame) === "a secret");
+ * await Promise.all([push.close(), pull.close()]);
+ * ```
  */
 export function curveServer({ keyPair, zap }: CurveServerOptions): Mechanism {
   const own = pairBytes(keyPair);

@@ -60,9 +60,12 @@ export async function authenticate(
   throw new AuthError(why);
 }
 
+const STATUSES: readonly number[] = [200, 300, 400, 500];
+
 async function ask(handler: ZapHandler, request: ZapRequest): Promise<ZapReply> {
   try {
-    return await handler(request);
+    const reply = await handler(request);
+    return STATUSES.includes(reply.status) ? reply : { status: 500, text: `${reply.status} is no status` };
   } catch (error) {
     return { status: 500, text: `the check failed: ${messageOf(error)}` };
   }
