@@ -90,6 +90,28 @@ describe("zws", () => {
     );
   });
 
+  it("zws - how much of a source was taken, is told in whole frames", () => {
+    fc.assert(
+      fc.property(frames, fc.boolean(), fc.nat(200_000), (list, client, cut) => {
+        const source = zmtp(list);
+        const encoder = new ZwsEncoder(client);
+        const target = new Uint8Array(source.length + 14 * list.length + 100);
+        encoder.encode(source, 0, target);
+        const taken = Math.min(cut, encoder.produced);
+        let expected = 0;
+        let produced = 0;
+        for (const { flags, body } of list) {
+          const frame = zmtp([{ flags, body }]);
+          produced += encodeAll(frame, [1e6], 200_000, client).length;
+          if (produced > taken) break;
+          expected += frame.length;
+        }
+        assert.equal(encoder.consumedWithin(source, 0, taken), expected);
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
   it("zws - each frame is one binary message of a flag byte and the body (RFC 45)", () => {
     const wire = encodeAll(
       zmtp([{ flags: 1, body: Uint8Array.of(7, 8) }, { flags: 4, body: new Uint8Array(0) }]),

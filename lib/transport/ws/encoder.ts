@@ -1,5 +1,6 @@
 import {
   BINARY,
+  headerLength,
   MAX_HEADER,
   nextMask,
   readLength,
@@ -32,6 +33,9 @@ export class ZwsEncoder {
   #left = 0;
   #mask = -1;
   #phase = 0;
+  /** What was to come of the body under way, and whether a header was, when the last call began. */
+  #leftBefore = 0;
+  #cutBefore = false;
 
   /** @param masks whether we are the client, whose frames are masked */
   constructor(masks: boolean) {
@@ -46,6 +50,8 @@ export class ZwsEncoder {
   encode(source: Uint8Array, from: number, target: Uint8Array): void {
     let at = 0;
     let next = from;
+    this.#leftBefore = this.#left;
+    this.#cutBefore = this.#headerLength > 0;
     const last = target.length - MAX_HEADER - 1;
     while (next < source.length) {
       if (this.#left > 0) {
@@ -65,6 +71,24 @@ export class ZwsEncoder {
     }
     this.consumed = next - from;
     this.produced = at;
+  }
+
+  /**
+   * How many bytes of the source are, counted in whole frames, in the first `taken` bytes that the last call produced.
+   */
+  consumedWithin(source: Uint8Array, from: number, taken: number): number {
+    if (this.#cutBefore || taken < this.#leftBefore) return 0;
+    let at = from + this.#leftBefore;
+    let left = taken - this.#leftBefore;
+    for (;;) {
+      const isLong = (source[at]! & ZMTP_LONG) !== 0;
+      const body = at + (isLong ? MAX_ZMTP_HEADER : 2);
+      if (body > source.length) return at - from;
+      const length = isLong ? readLength(source, at + 1, 8) : source[at + 1]!;
+      left -= headerLength(1 + length, this.#masks) + 1 + length;
+      if (left < 0 || body + length > source.length) return at - from;
+      at = body + length;
+    }
   }
 
   get #wanted(): number {

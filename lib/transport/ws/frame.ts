@@ -69,6 +69,11 @@ export function writeHeader(
   return mask < 0 ? at : writeUint32(target, at, mask);
 }
 
+/** How long the header of a frame is. */
+export function headerLength(payload: number, masked: boolean): number {
+  return (payload < 126 ? 2 : payload < 0x10000 ? 4 : 10) + (masked ? 4 : 0);
+}
+
 /** A whole control frame. */
 export function controlFrame(opcode: number, payload: Uint8Array, masks: boolean): Uint8Array {
   const frame = new Uint8Array(2 + (masks ? 4 : 0) + payload.length);

@@ -24,14 +24,13 @@ export interface Remains {
  * on it as it is, only the greeting is left out: `subprotocol` has taken its place. A WebSocket has no halves: whoever is
  * told of the peer's end cannot write any more.
  *
- * `taken` counts whole pieces of what was written, so it may be less than what the system has.
+ * `taken` counts whole frames.
  */
 export class WsStream implements ByteStream, StreamSink {
   readonly local: string;
   readonly remote: string;
   readonly closed: Promise<Error | undefined>;
   readonly subprotocol: string;
-  taken = 0;
 
   readonly #below: ByteStream;
   readonly #masks: boolean;
@@ -47,7 +46,13 @@ export class WsStream implements ByteStream, StreamSink {
   #piece: Uint8Array = NOTHING;
   /** Whether a write below is under way: a piece, a control frame or, at first, the answer to the upgrade. */
   #writing: boolean;
+  /** Whether that is a piece. */
+  #pieceOut = false;
+  /** How much of the source lies in pieces that were taken, and in those and the one under way. */
+  #taken = 0;
   #encoded = 0;
+  /** What was found of the piece under way at the last look, for so many bytes taken below. */
+  readonly #within = { taken: 0, consumed: 0 };
   #pong: Uint8Array | undefined;
   #pingWanted = false;
   #ending = false;
@@ -90,6 +95,17 @@ export class WsStream implements ByteStream, StreamSink {
     below.attach(this);
   }
 
+  get taken(): number {
+    if (!this.#pieceOut) return this.#taken;
+    const within = this.#within;
+    const { taken } = this.#below;
+    if (within.taken !== taken) {
+      within.taken = taken;
+      within.consumed = this.#encoder.consumedWithin(this.#source!, this.#taken, taken);
+    }
+    return this.#taken + within.consumed;
+  }
+
   attach(sink: StreamSink): void {
     const first = this.#sink === undefined;
     this.#sink = sink;
@@ -107,8 +123,7 @@ export class WsStream implements ByteStream, StreamSink {
   }
 
   write(bytes: Uint8Array): void {
-    this.taken = 0;
-    this.#encoded = 0;
+    this.#taken = this.#encoded = 0;
     this.#source = bytes;
     if (!this.#writing) this.#writeNext();
   }
@@ -158,7 +173,8 @@ export class WsStream implements ByteStream, StreamSink {
       if (this.#closeReceived) this.onEnd();
       return;
     }
-    this.taken = this.#encoded;
+    this.#pieceOut = false;
+    this.#taken = this.#encoded;
     const done = this.#source !== undefined && this.#encoded === this.#source.length;
     if (done) this.#source = undefined;
     // Above, one write may follow the other without end; what is said below must not wait for that.
@@ -182,6 +198,8 @@ export class WsStream implements ByteStream, StreamSink {
       this.#encoder.encode(this.#source, this.#encoded, this.#piece);
       this.#encoded += this.#encoder.consumed;
       bytes = this.#piece.subarray(0, this.#encoder.produced);
+      this.#pieceOut = true;
+      this.#within.taken = this.#within.consumed = 0;
     } else if (this.#ending) {
       bytes = closeFrame(NORMAL, "", this.#masks);
       this.#closeSent = true;
