@@ -23,6 +23,8 @@ export {
   type EchoServerOptions,
   serveEcho,
 } from "./lib/echo/server.ts";
+export { type Finding, probe } from "./lib/probe/probe.ts";
+export type { Service } from "./lib/probe/service.ts";
 export { type Endpoint, formatEndpoint, parseEndpoint } from "./lib/transport/endpoint.ts";
 export type {
   ByteStream,
@@ -30,6 +32,7 @@ export type {
   StreamSink,
   TlsOptions,
   TransportOptions,
+  WebOptions,
 } from "./lib/transport/stream.ts";
 export { connect, listen } from "./lib/transport/transport.ts";
 export { Batch } from "./lib/zmtp/batch.ts";

@@ -27,7 +27,8 @@ export function findingText(finding: Finding): string {
   const lines = [`${finding.endpoint}: ${headline(finding)}`];
   if (finding.outcome === "identified") lines.push(...details(finding.service).map((line) => `  ${line}`));
   lines.push(...nextSteps(finding).map((step) => `  try: ${step}`));
-  return `${lines.join("\n")}\n`;
+  // Most of it is a stranger's words.
+  return `${lines.map((line) => line.replaceAll(/\p{Cc}/gu, "?")).join("\n")}\n`;
 }
 
 /** A finding as one JSON record. */

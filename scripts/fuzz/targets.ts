@@ -5,8 +5,13 @@ import { PROTOCOL_HEADER } from "../../lib/amqp/frame.ts";
 import { decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
 import { decodeTable, encodeTable } from "../../lib/amqp/types/table.ts";
 import { MqcatError } from "../../lib/errors.ts";
+import { readAmqp } from "../../lib/probe/amqp.ts";
+import { readBanner } from "../../lib/probe/banner.ts";
+import { readHttp } from "../../lib/probe/http.ts";
+import { isZmtp } from "../../lib/probe/zmtp.ts";
 import { connectInproc, listenInproc } from "../../lib/transport/inproc.ts";
 import type { ByteStream } from "../../lib/transport/stream.ts";
+import { parseHead } from "../../lib/transport/ws/http.ts";
 import { ZwsDecoder } from "../../lib/transport/ws/decoder.ts";
 import { Batch, COMMAND, MORE } from "../../lib/zmtp/batch.ts";
 import { concat, EMPTY, utf8 } from "../../lib/zmtp/bytes.ts";
@@ -69,6 +74,7 @@ export async function targets(): Promise<Target[]> {
     commands,
     keyFiles,
     webSocketFrames,
+    answers,
     amqpFrames,
     amqpMethods,
     amqpTables,
@@ -162,6 +168,29 @@ const webSocketFrames: Target = {
     const cut = chance.below(input.length + 1);
     decoder.push(input.slice(0, cut));
     decoder.push(input.slice(cut));
+  },
+};
+
+const answers: Target = {
+  name: "HTTP heads, and answers to a probe",
+  seeds: [
+    utf8("HTTP/1.1 404 Not Found\r\nServer: x\r\nContent-Type: text/plain\r\n\r\nnothing\n"),
+    utf8("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"),
+    utf8("220 mail.example ESMTP\r\n"),
+    concat([
+      Uint8Array.of(1, 0, 0, 0, 0, 0, 12, 0, 10, 0, 10, 0, 9, 0, 0, 0, 0),
+      new Uint8Array(8),
+      Uint8Array.of(0xce),
+    ]),
+    concat([SIGNATURE, Uint8Array.of(3), encodeRest("NULL", false)]),
+  ],
+  run(input) {
+    // A probe says what it sees, whatever that is.
+    isZmtp(input);
+    readAmqp(input);
+    readBanner(input);
+    readHttp(input);
+    parseHead(new TextDecoder("latin1").decode(input));
   },
 };
 

@@ -283,6 +283,27 @@ describe("zeromq.js", () => {
       });
     }
 
+    test(`security - subscriptions inside of ${way} over ws`, async () => {
+      await using pub = scoped(new Pub({ security: ours() }));
+      await using theirSub = await peer.socket("SUB", theirs);
+      await theirSub.subscribe("b");
+      await theirSub.connect(await pub.bind("ws://127.0.0.1:*/feed"));
+      await waitFor(async () => {
+        await theirSub.poke();
+        return pub.subscribers === 1;
+      });
+      await pub.send("a");
+      await pub.send("bc");
+      assert.deepEqual(await theirSub.recv(), [hex("bc")]);
+      await using sub = scoped(new Sub({ security: ours() }));
+      await using theirPub = await peer.socket("XPUB", theirs);
+      sub.subscribe("b");
+      sub.connect(await theirPub.bind("ws://127.0.0.1:*/feed"));
+      assert.deepEqual(await theirPub.recv(), [hex("\x01b")]);
+      await theirPub.send(hex("bc"));
+      assert.deepEqual(texts(await deadline(sub.receive())), ["bc"]);
+    });
+
     test(`security - groups are joined inside of ${way}`, async () => {
       await using radio = scoped(new Radio({ security: ours() }));
       await using theirDish = await peer.socket("DISH", theirs);
