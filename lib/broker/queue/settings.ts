@@ -18,7 +18,7 @@ export interface QueueSettings {
   /** 0 for a queue without priorities. */
   readonly maxPriority: number;
   readonly singleActiveConsumer: boolean;
-  /** How often a message may be given back before it is dead-lettered. */
+  /** How often a message may be given back before it is dead-lettered; a negative number is no limit. */
   readonly deliveryLimit: number;
   readonly type: "classic" | "quorum";
 }
@@ -53,7 +53,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   "x-expires": (value) => wholeNumber(value) ?? (integerOf(value) === 0 ? "{value_zero,0}" : tooLarge(value)),
   "x-max-length": (value) => wholeNumber(value),
   "x-max-length-bytes": (value) => wholeNumber(value),
-  "x-delivery-limit": (value) => wholeNumber(value),
+  "x-delivery-limit": (value) => integer(value),
   "x-max-priority": (value) =>
     wholeNumber(value) ?? (integerOf(value)! > 255 ? `{max_value_exceeded,${integerOf(value)}}` : undefined),
   "x-dead-letter-exchange": text,
@@ -95,6 +95,7 @@ export function parseSettings(name: string, vhost: string, args: FieldTable): Qu
   }
   const number = (argument: string, otherwise: number) =>
     args[argument] === undefined ? otherwise : integerOf(args[argument])!;
+  const deliveryLimit = number("x-delivery-limit", Infinity);
   return {
     messageTtl: number("x-message-ttl", Infinity),
     expires: number("x-expires", Infinity),
@@ -105,15 +106,17 @@ export function parseSettings(name: string, vhost: string, args: FieldTable): Qu
     deadLetterRoutingKey: args["x-dead-letter-routing-key"] as string | undefined,
     maxPriority: number("x-max-priority", 0),
     singleActiveConsumer: args["x-single-active-consumer"] === true,
-    deliveryLimit: number("x-delivery-limit", Infinity),
+    deliveryLimit: deliveryLimit < 0 ? Infinity : deliveryLimit,
     type,
   };
 }
 
+function integer(value: FieldValue): string | undefined {
+  return integerOf(value) === undefined ? `"expected integer, got ${typeName(value)}"` : undefined;
+}
+
 function wholeNumber(value: FieldValue): string | undefined {
-  const number = integerOf(value);
-  if (number === undefined) return `"expected integer, got ${typeName(value)}"`;
-  return number < 0 ? `{value_negative,${number}}` : undefined;
+  return integer(value) ?? (integerOf(value)! < 0 ? `{value_negative,${integerOf(value)}}` : undefined);
 }
 
 function tooLarge(value: FieldValue): string | undefined {

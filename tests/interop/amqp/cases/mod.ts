@@ -13,6 +13,7 @@ import { permissions } from "./permissions.ts";
 import { publish } from "./publish.ts";
 import { qos } from "./qos.ts";
 import { queue } from "./queue.ts";
+import { quorum } from "./quorum.ts";
 import { directReply } from "./reply.ts";
 import { topology } from "./topology.ts";
 import { tx } from "./tx.ts";
@@ -25,6 +26,7 @@ export const CASES: readonly Case[] = [
   ...exchange,
   ...binding,
   ...queue,
+  ...quorum,
   ...publish,
   ...consume,
   ...ack,
