@@ -105,6 +105,7 @@ const action = fc.oneof(
   fc.record({ do: fc.constant("giveBack" as const), share, count }),
   fc.record({ do: fc.constant("remove" as const), share, count }),
   fc.record({ do: fc.constant("removeRange" as const), share, count }),
+  fc.record({ do: fc.constant("thin" as const), keep: fc.constantFrom<number>(3, 50, 900, 5000) }),
   fc.record({ do: fc.constant("relocate" as const), share }),
   fc.record({ do: fc.constant("ackAll" as const) }),
   fc.record({ do: fc.constant("skip" as const), count }),
@@ -152,6 +153,14 @@ function run(pair: Pair, step: typeof action extends fc.Arbitrary<infer Step> ? 
       for (let seq = from; seq < from + step.count; seq++) model.delete(seq);
       return;
     }
+    case "thin":
+      // What stays is scattered, so that its chunks become sparse.
+      for (const seq of pair.positions()) {
+        if (seq % step.keep === 0) continue;
+        assert.equal(lane.remove(seq), true);
+        model.delete(seq);
+      }
+      return;
     case "relocate": {
       const seq = pair.pick(step.share);
       if (seq === undefined) return;
@@ -185,6 +194,30 @@ describe("lane", () => {
       }),
       { numRuns: 150 },
     );
+  });
+
+  it("lane - keeps what is scattered over many chunks, taken, given back and ready", () => {
+    const pair = new Pair();
+    for (const keep of [9, 100, 1000]) {
+      pair.push(4 * 8192, keep === 100 ? 3 : 0);
+      pair.take(3 * 8192);
+      run(pair, { do: "thin", keep });
+      run(pair, { do: "giveBack", share: 0, count: 5 });
+      // New chunks are when the old ones are looked at.
+      for (let i = 0; i < 6; i++) pair.push(8192, 0);
+      pair.check();
+      run(pair, { do: "relocate", share: 0.1 });
+      run(pair, { do: "takeAt", share: 0 });
+      run(pair, { do: "removeRange", share: 0, count: 3 * 8192 });
+      pair.check();
+    }
+    for (const state of [UNACKED, READY]) {
+      for (const seq of pair.positions(state)) {
+        assert.ok(pair.lane.remove(seq));
+        pair.model.delete(seq);
+      }
+    }
+    pair.check();
   });
 
   it("lane - stays right at positions beyond 32 bits", () => {

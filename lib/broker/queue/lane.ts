@@ -1,35 +1,29 @@
-/** A full chunk's entries. */
-const CHUNK = 8192;
-/** A chunk's first entries: a queue that stays short stays small. */
-const FIRST_CHUNK = 16;
-/** How many full chunks of dropped entries are kept for use again, by all lanes together. */
-const SPARES = 32;
+import {
+  CHUNK,
+  type Chunk,
+  entriesOf,
+  FIRST_CHUNK,
+  GONE,
+  grow,
+  indexFrom,
+  indexOf,
+  isSparse,
+  makeSparse,
+  newChunk,
+  NO_CHUNK,
+  READY,
+  recycle,
+  seqOf,
+  setExpiry,
+  STATE,
+  UNACKED,
+} from "./chunk.ts";
 
-/** What became of a position. */
-export const GONE = 0;
-export const READY = 1;
-export const UNACKED = 2;
+export { GONE, READY, UNACKED } from "./chunk.ts";
 
-const STATE = 3;
 const REDELIVERED = 4;
 /** The position is in the heap of those that were given back. */
 const IN_HEAP = 8;
-
-/** The entries of up to 8192 positions in a row, 13 bytes for each (21 when one of them expires). */
-interface Chunk {
-  /** The position of the first entry. */
-  base: number;
-  /** How many positions it covers so far. */
-  span: number;
-  /** How many of them are not gone. */
-  live: number;
-  segments: Uint32Array;
-  offsets: Uint32Array;
-  sizes: Uint32Array;
-  states: Uint8Array;
-  /** Milliseconds since 1970, 0 for never; only there when one of them expires. */
-  expiries: Float64Array | undefined;
-}
 
 /**
  * The index of one queue's messages: where each lies in the journal, and what became of it. A queue with priorities
@@ -37,7 +31,8 @@ interface Chunk {
  *
  * Nothing here scans: `push`, `take`, `giveBack` and `remove` cost the same at a depth of ten and of ten million.
  * Positions from the cursor on are ready unless they were removed or taken out of turn, and the cursor passes each once;
- * what was given back below it waits in a heap. What covers only positions that are gone is dropped.
+ * what was given back below it waits in a heap. A chunk whose positions are gone is dropped, and one with few that are
+ * not keeps only these.
  */
 export class Lane {
   /** Ordered by base, and apart from each other. */
@@ -50,6 +45,8 @@ export class Lane {
   #cursor = 0;
   /** A binary heap of the positions below the cursor that were given back, the lowest one first. */
   readonly #heap: number[] = [];
+  /** The chunk that was looked at last, to make it sparse. */
+  #looked = 0;
   #nextSeq = 0;
   #ready = 0;
   #unacked = 0;
@@ -97,6 +94,7 @@ export class Lane {
     if (index !== chunk.span || index >= chunk.states.length) {
       chunk = this.#extend(seq);
       index = seq - chunk.base;
+      if (index === 0) this.#thin();
     }
     chunk.span = index + 1;
     chunk.live++;
@@ -133,7 +131,8 @@ export class Lane {
   takeAt(seq: number): boolean {
     const chunk = this.#find(seq);
     if (chunk === undefined) return false;
-    const index = seq - chunk.base;
+    const index = indexOf(chunk, seq);
+    if (index < 0) return false;
     const bits = chunk.states[index]!;
     if ((bits & STATE) !== READY) return false;
     chunk.states[index] = bits ^ (READY | UNACKED);
@@ -150,7 +149,8 @@ export class Lane {
   giveBack(seq: number): boolean {
     const chunk = this.#find(seq);
     if (chunk === undefined) return false;
-    const index = seq - chunk.base;
+    const index = indexOf(chunk, seq);
+    if (index < 0) return false;
     const bits = chunk.states[index]!;
     if ((bits & STATE) !== UNACKED) return false;
     const size = chunk.sizes[index]!;
@@ -171,7 +171,8 @@ export class Lane {
   remove(seq: number): boolean {
     const chunk = this.#find(seq);
     if (chunk === undefined) return false;
-    const index = seq - chunk.base;
+    const index = indexOf(chunk, seq);
+    if (index < 0) return false;
     const state = chunk.states[index]! & STATE;
     if (state === GONE) return false;
     chunk.states[index] = GONE;
@@ -200,42 +201,43 @@ export class Lane {
   /** In which segment of the journal it lies, if it is not gone. */
   segmentAt(seq: number): number {
     const chunk = this.#find(seq);
-    return chunk === undefined ? 0 : chunk.segments[seq - chunk.base]!;
+    return chunk === undefined ? 0 : chunk.segments[indexOf(chunk, seq)] ?? 0;
   }
 
   /** Where in that segment. */
   offsetAt(seq: number): number {
     const chunk = this.#find(seq);
-    return chunk === undefined ? 0 : chunk.offsets[seq - chunk.base]!;
+    return chunk === undefined ? 0 : chunk.offsets[indexOf(chunk, seq)] ?? 0;
   }
 
   /** Its size, in bytes. */
   sizeAt(seq: number): number {
     const chunk = this.#find(seq);
-    return chunk === undefined ? 0 : chunk.sizes[seq - chunk.base]!;
+    return chunk === undefined ? 0 : chunk.sizes[indexOf(chunk, seq)] ?? 0;
   }
 
   /** Milliseconds since 1970, 0 for never. */
   expiryAt(seq: number): number {
-    const expiries = this.#find(seq)?.expiries;
-    return expiries === undefined ? 0 : expiries[seq - this.#found.base]!;
+    const chunk = this.#find(seq);
+    return chunk?.expiries === undefined ? 0 : chunk.expiries[indexOf(chunk, seq)] ?? 0;
   }
 
   /** Whether it is not gone and lies there. */
   isAt(seq: number, segment: number, offset: number): boolean {
     const chunk = this.#find(seq);
     if (chunk === undefined) return false;
-    const index = seq - chunk.base;
-    return chunk.segments[index] === segment && chunk.offsets[index] === offset &&
+    const index = indexOf(chunk, seq);
+    return index >= 0 && chunk.segments[index] === segment && chunk.offsets[index] === offset &&
       (chunk.states[index]! & STATE) !== GONE;
   }
 
   /** The journal has moved it. */
   relocate(seq: number, segment: number, offset: number): void {
     const chunk = this.#find(seq);
-    if (chunk === undefined) return;
-    chunk.segments[seq - chunk.base] = segment;
-    chunk.offsets[seq - chunk.base] = offset;
+    const index = chunk === undefined ? -1 : indexOf(chunk, seq);
+    if (index < 0) return;
+    chunk!.segments[index] = segment;
+    chunk!.offsets[index] = offset;
   }
 
   /**
@@ -254,7 +256,7 @@ export class Lane {
 
   /**
    * A message that the journal brought back. A position that is there already is moved, for a later copy of it wins.
-   * Any order will do, ascending is fast.
+   * Any order will do, ascending is fast; all are restored before the first one is removed.
    */
   restore(seq: number, segment: number, offset: number, size: number, expiry: number): void {
     const chunk = this.#find(seq) ?? this.#extend(seq);
@@ -328,10 +330,7 @@ export class Lane {
       if (chunk.base > to) return;
       const start = Math.max(from, chunk.base);
       const end = Math.min(to + 1, chunk.base + chunk.span);
-      for (let seq = start; seq < end; seq++) {
-        if ((chunk.states[seq - chunk.base]! & STATE) !== GONE) this.remove(seq);
-        if (chunk.live === 0) break;
-      }
+      for (let seq = start; seq < end && chunk.live > 0; seq++) this.remove(seq);
       if (this.#chunks[i] === chunk) i++;
     }
   }
@@ -339,7 +338,7 @@ export class Lane {
   /** Positions up to this one, included, may have been delivered: they are marked, and none of them is given again. */
   restoreDelivered(upTo: number): void {
     for (const chunk of this.#chunks) {
-      const end = Math.min(chunk.span, upTo + 1 - chunk.base);
+      const end = indexFrom(chunk, upTo + 1);
       for (let index = 0; index < end; index++) {
         if ((chunk.states[index]! & STATE) !== GONE) chunk.states[index]! |= REDELIVERED;
       }
@@ -358,7 +357,7 @@ export class Lane {
       let segment = 0;
       let count = 0;
       let bytes = 0;
-      for (let index = 0; index < chunk.span; index++) {
+      for (let index = 0, length = entriesOf(chunk); index < length; index++) {
         if ((chunk.states[index]! & STATE) === GONE) continue;
         if (chunk.segments[index] !== segment) {
           if (count > 0) tell(segment, count, bytes);
@@ -375,7 +374,7 @@ export class Lane {
 
   #bits(seq: number): number {
     const chunk = this.#find(seq);
-    return chunk === undefined ? GONE : chunk.states[seq - chunk.base]!;
+    return chunk === undefined ? GONE : chunk.states[indexOf(chunk, seq)] ?? GONE;
   }
 
   /** The chunk that covers a position. */
@@ -405,7 +404,7 @@ export class Lane {
   #extend(seq: number, more = 1): Chunk {
     const at = this.#chunkFrom(seq);
     const before = this.#chunks[at - 1];
-    if (before !== undefined && seq - before.base < CHUNK) {
+    if (before !== undefined && before.places === undefined && seq - before.base < CHUNK) {
       const needed = seq - before.base + more;
       if (needed > before.states.length) grow(before, Math.max(needed, 4 * before.states.length));
       // What a chunk was used for before is no state of the positions that are skipped.
@@ -418,6 +417,17 @@ export class Lane {
     return this.#found = chunk;
   }
 
+  /** Looks whether two chunks have become sparse, other ones each time: so often as chunks are made, all are seen. */
+  #thin(): void {
+    // The last one is being filled.
+    const others = this.#chunks.length - 1;
+    for (let i = 0; i < Math.min(2, others); i++) {
+      this.#looked = (this.#looked + 1) % others;
+      const chunk = this.#chunks[this.#looked]!;
+      if (isSparse(chunk)) makeSparse(chunk);
+    }
+  }
+
   /** Nothing in this chunk is left. */
   #drop(chunk: Chunk): void {
     if (this.#chunks.length === 1) {
@@ -425,6 +435,7 @@ export class Lane {
       // The only one is used on, from the next position: a queue that is emptied as it fills needs no more than this.
       this.#cursor = chunk.base = this.#nextSeq;
       chunk.span = 0;
+      chunk.places = undefined;
       chunk.expiries = undefined;
       return;
     }
@@ -437,28 +448,29 @@ export class Lane {
   /** Moves the cursor to the next ready position. There is one. */
   #advance(): number {
     let chunk = this.#at;
-    let index = this.#cursor - chunk.base;
     for (;;) {
-      if (index < 0 || index >= chunk.span) {
+      const place = this.#cursor - chunk.base;
+      if (place < 0 || place >= chunk.span) {
         const next = this.#chunks[this.#chunkFrom(this.#cursor)];
         if (next === undefined) return -1;
         this.#at = chunk = next;
-        if (this.#cursor < chunk.base) this.#cursor = chunk.base;
-        index = this.#cursor - chunk.base;
       }
-      const { states, span } = chunk;
-      while (index < span && (states[index]! & STATE) !== READY) index++;
-      this.#cursor = chunk.base + index;
-      if (index < span) return this.#cursor;
+      const { states } = chunk;
+      const length = entriesOf(chunk);
+      let index = indexFrom(chunk, this.#cursor);
+      while (index < length && (states[index]! & STATE) !== READY) index++;
+      if (index < length) return this.#cursor = seqOf(chunk, index);
+      this.#cursor = chunk.base + chunk.span;
     }
   }
 
   #next(from: number, mask: number, wanted: number): number {
     for (let i = this.#chunkFrom(from); i < this.#chunks.length; i++) {
       const chunk = this.#chunks[i]!;
-      for (let index = Math.max(0, from - chunk.base); index < chunk.span; index++) {
+      const length = entriesOf(chunk);
+      for (let index = indexFrom(chunk, from); index < length; index++) {
         const bits = chunk.states[index]! & mask;
-        if (wanted === 0 ? bits !== 0 : bits === wanted) return chunk.base + index;
+        if (wanted === 0 ? bits !== 0 : bits === wanted) return seqOf(chunk, index);
       }
     }
     return -1;
@@ -479,7 +491,8 @@ export class Lane {
   #popHeap(): void {
     const heap = this.#heap;
     const chunk = this.#find(heap[0]!);
-    if (chunk !== undefined) chunk.states[heap[0]! - chunk.base]! &= ~IN_HEAP;
+    const index = chunk === undefined ? -1 : indexOf(chunk, heap[0]!);
+    if (index >= 0) chunk!.states[index]! &= ~IN_HEAP;
     const last = heap.pop()!;
     const length = heap.length;
     if (length === 0) return;
@@ -495,57 +508,3 @@ export class Lane {
     heap[at] = last;
   }
 }
-
-const spares: Chunk[] = [];
-
-function newChunk(base: number, full: boolean): Chunk {
-  const spare = full ? spares.pop() : undefined;
-  if (spare !== undefined) {
-    spare.base = base;
-    return spare;
-  }
-  const length = full ? CHUNK : FIRST_CHUNK;
-  return {
-    base,
-    span: 0,
-    live: 0,
-    segments: new Uint32Array(length),
-    offsets: new Uint32Array(length),
-    sizes: new Uint32Array(length),
-    states: new Uint8Array(length),
-    expiries: undefined,
-  };
-}
-
-function recycle(chunk: Chunk): void {
-  if (chunk.states.length < CHUNK || spares.length >= SPARES) return;
-  chunk.span = 0;
-  chunk.expiries = undefined;
-  spares.push(chunk);
-}
-
-function grow(chunk: Chunk, needed: number): void {
-  const length = Math.min(CHUNK, needed);
-  const { segments, offsets, sizes, states, expiries } = chunk;
-  (chunk.segments = new Uint32Array(length)).set(segments);
-  (chunk.offsets = new Uint32Array(length)).set(offsets);
-  (chunk.sizes = new Uint32Array(length)).set(sizes);
-  (chunk.states = new Uint8Array(length)).set(states);
-  if (expiries !== undefined) (chunk.expiries = new Float64Array(length)).set(expiries);
-}
-
-function setExpiry(chunk: Chunk, index: number, expiry: number): void {
-  (chunk.expiries ??= new Float64Array(chunk.states.length))[index] = expiry;
-}
-
-/** Stands for none, so that the hot path needs no other check than the one for the range. */
-const NO_CHUNK: Chunk = {
-  base: 0,
-  span: 0,
-  live: 0,
-  segments: new Uint32Array(0),
-  offsets: new Uint32Array(0),
-  sizes: new Uint32Array(0),
-  states: new Uint8Array(0),
-  expiries: undefined,
-};
