@@ -238,8 +238,8 @@ export class Peer implements StreamSink, FrameSink {
   }
 
   /** Waits until the server has gone. */
-  async ended(): Promise<void> {
-    await this.until(() => this.over, "the server to close the connection");
+  async ended(ms = DEADLINE): Promise<void> {
+    await this.until(() => this.over, "the server to close the connection", ms);
   }
 
   /** Waits for a condition that only bytes of the server can bring about. */

@@ -71,6 +71,22 @@ export const channel = cases("channel", {
     await channel.call("channel.open");
     await channel.count(queue);
   },
+  "both ends close at once": async (on) => {
+    const channel = await on.channel();
+    channel.send("queue.declare", { queue: on.name("missing"), passive: true });
+    channel.send("channel.close", { replyCode: 200 });
+    await channel.closed(404);
+    await channel.call("channel.open");
+    await channel.queue(on.name("q"));
+  },
+  "an error of a method without an answer": async (on) => {
+    const channel = await on.channel();
+    channel.send("exchange.declare", { exchange: "amq.mine", type: "direct", noWait: true });
+    await channel.closed(403);
+    await channel.call("channel.open");
+    channel.send("basic.consume", { queue: on.name("missing"), noWait: true });
+    await channel.closed(404);
+  },
   "flow is active": async (on) => {
     const channel = await on.channel();
     await channel.call("channel.flow", { active: true });

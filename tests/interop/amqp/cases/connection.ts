@@ -1,6 +1,7 @@
 import { PROTOCOL_HEADER } from "../../../../lib/amqp/frame.ts";
 import { table } from "../../../../lib/amqp/types/table.ts";
 import type { FieldTable } from "../../../../lib/amqp/types/field_value.ts";
+import { DEADLINE } from "../../../helpers.ts";
 import { cases, type Script } from "../case.ts";
 import { hangsUp, IN_WORDS } from "../differences.ts";
 import { CAPABILITIES, type LoginOptions } from "../peer.ts";
@@ -40,6 +41,16 @@ const tuned = (tune: LoginOptions): Script => async (on) => {
 };
 
 export const connection = cases("connection", {
+  "a client that says nothing is left": async (on) => {
+    const peer = await on.dial();
+    await peer.ended(2 * DEADLINE);
+  },
+  "a client that says nothing behind the header is left": async (on) => {
+    const peer = await on.dial();
+    await peer.start();
+    peer.received[0]!.hidden = true;
+    await peer.ended(2 * DEADLINE);
+  },
   "what the server says of itself": [async (on) => {
     const peer = await on.dial();
     const start = await peer.start();
@@ -251,6 +262,24 @@ export const connection = cases("connection", {
     await peer.channel();
     await peer.channel();
     await peer.zero.call("connection.close", { replyCode: 200 });
+  },
+  "both ends close at once": async (on) => {
+    const peer = await on.connect();
+    peer.zero.send("connection.tune-ok", {});
+    peer.zero.send("connection.close", { replyCode: 200 });
+    await peer.zero.closed(504);
+    await peer.ended();
+  },
+  "what comes behind a close is passed over": async (on) => {
+    const peer = await on.connect();
+    const channel = await peer.channel();
+    const q = await channel.queue(on.name("q"));
+    peer.zero.send("connection.close", { replyCode: 200 });
+    channel.publish("", q, "late");
+    channel.send("queue.delete", { queue: q });
+    await peer.zero.take("connection.close-ok");
+    const other = await on.channel();
+    await other.queue(q, {}, { passive: true });
   },
   "a new secret": async (on) => {
     const peer = await on.connect();

@@ -449,6 +449,20 @@ export const queue = cases("queue", {
   "classic: no delivery limit": foreign("classic", { "x-delivery-limit": 5 }),
   "classic: no dead letter strategy": foreign("classic", { "x-dead-letter-strategy": "at-least-once" }),
   "classic: no age": foreign("classic", { "x-max-age": "1h" }),
+  "stream": [
+    async (on) => {
+      const channel = await on.channel();
+      const wanted = { queue: on.name("q"), durable: true, arguments: { "x-queue-type": "stream" } };
+      channel.send("queue.declare", wanted);
+      const { received } = channel.peer;
+      await channel.peer.until(() => /declare-ok|connection.close/.test(received.at(-1)!.name), "an answer");
+    },
+    {
+      why: "streams are refused in words",
+      rabbit: /1\.1 queue\.declare-ok .*/,
+      ours: /1\.0 connection\.close replyCode=540 .*/,
+    },
+  ],
   "quorum: global qos": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"), { "x-queue-type": "quorum" }, { durable: true });
