@@ -5,7 +5,8 @@
 import process from "node:process";
 import { MqcatError } from "../lib/errors.ts";
 import { Chance, mutate } from "./fuzz/mutate.ts";
-import { type Target, targets } from "./fuzz/targets.ts";
+import type { Target } from "./fuzz/target.ts";
+import { targets } from "./fuzz/targets.ts";
 
 /** An input that takes longer holds up all others, in milliseconds. */
 const TOO_LONG_MS = 2000;

@@ -1,9 +1,4 @@
-/** What the fuzzer feeds. A target may throw errors of the library, and nothing else. */
-import { decodeMethod, sizeofMethod, writeMethod } from "../../lib/amqp/method_codec.ts";
-import { FrameDecoder as AmqpDecoder } from "../../lib/amqp/frame_decoder.ts";
-import { PROTOCOL_HEADER } from "../../lib/amqp/frame.ts";
-import { decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
-import { decodeTable, encodeTable } from "../../lib/amqp/types/table.ts";
+/** What the fuzzer feeds. */
 import { MqcatError } from "../../lib/errors.ts";
 import { readAmqp } from "../../lib/probe/amqp.ts";
 import { readBanner } from "../../lib/probe/banner.ts";
@@ -35,19 +30,10 @@ import type { Mechanism } from "../../lib/zmtp/mechanisms/mechanism.ts";
 import { loadNacl } from "../../lib/zmtp/mechanisms/nacl.ts";
 import { nullMechanism } from "../../lib/zmtp/mechanisms/null.ts";
 import { plainClient, plainServer } from "../../lib/zmtp/mechanisms/plain.ts";
-import { type Chance, mutate } from "./mutate.ts";
+import { amqpTargets } from "./amqp.ts";
+import { mutate } from "./mutate.ts";
 import { CannedStream, TamperedStream } from "./streams.ts";
-
-/** A part of the library that takes a stranger's bytes. */
-export interface Target {
-  readonly name: string;
-  /** Valid inputs, to be spoiled. */
-  readonly seeds: readonly Uint8Array[];
-  /** Takes one input. What it throws is judged; it may also throw an Error that says which promise was broken. */
-  run(input: Uint8Array, chance: Chance): void | Promise<void>;
-  /** How many runs go at a time; they wait for deadlines. 1 unless told. */
-  readonly lanes?: number;
-}
+import type { Target } from "./target.ts";
 
 /** A limit that mutated lengths go over, in bytes. */
 const MAX_MESSAGE = 64 * 1024;
@@ -75,10 +61,7 @@ export async function targets(): Promise<Target[]> {
     keyFiles,
     webSocketFrames,
     answers,
-    amqpFrames,
-    amqpMethods,
-    amqpTables,
-    amqpProperties,
+    ...amqpTargets,
     curveMessages(nacl.workspace),
     ...pairs.flatMap(([, client, server]) => [canned(client), canned(server)]),
     ...pairs.map(([name, client, server]) => tampered(name, client, server)),
@@ -193,87 +176,6 @@ const answers: Target = {
     parseHead(new TextDecoder("latin1").decode(input));
   },
 };
-
-function method<Name extends Parameters<typeof writeMethod>[0]>(
-  name: Name,
-  args: Parameters<typeof writeMethod<Name>>[1],
-): Uint8Array {
-  const bytes = new Uint8Array(sizeofMethod(name, args));
-  writeMethod(name, args, bytes, 0);
-  return bytes;
-}
-
-const table = encodeTable({
-  a: 1,
-  b: "text",
-  c: true,
-  d: { e: [1, "x", null] },
-  f: new Uint8Array(3),
-  g: 1.5,
-});
-const amqpMethodSeeds = [
-  method("queue.declare", { queue: "jobs", durable: true, arguments: { "x-max-length": 10 } }),
-  method("basic.publish", { exchange: "amq.topic", routingKey: "a.b" }),
-  method("connection.start-ok", {
-    clientProperties: {},
-    mechanism: "PLAIN",
-    response: utf8("\0a\0b"),
-    locale: "en_US",
-  }),
-];
-
-const amqpMethods: Target = {
-  name: "AMQP methods",
-  seeds: amqpMethodSeeds,
-  run: (input) => void decodeMethod(input, 0, input.length),
-};
-
-const amqpTables: Target = {
-  name: "AMQP tables",
-  seeds: [table, encodeTable({})],
-  run: (input) => void decodeTable(input),
-};
-
-const amqpProperties: Target = {
-  name: "AMQP properties",
-  seeds: [
-    encodeProperties({ contentType: "text/plain", headers: { h: 1 }, deliveryMode: 2, messageId: "7" }),
-    encodeProperties({}),
-  ],
-  run: (input) => void decodeProperties(input, 0, input.length),
-};
-
-const amqpFrames: Target = {
-  name: "AMQP frames",
-  seeds: [
-    concat([
-      PROTOCOL_HEADER,
-      ...amqpMethodSeeds.map((payload) => amqpFrame(1, 1, payload)),
-      amqpFrame(8, 0, EMPTY),
-      amqpFrame(3, 1, new Uint8Array(100)),
-    ]),
-    PROTOCOL_HEADER,
-  ],
-  run(input, chance) {
-    const decoder = new AmqpDecoder(chance.of(["client", "server"]), { onProtocolHeader() {}, onFrame() {} });
-    const cut = chance.below(input.length + 1);
-    decoder.push(input.slice(0, cut));
-    decoder.push(input.slice(cut));
-  },
-};
-
-function amqpFrame(type: number, channel: number, payload: Uint8Array): Uint8Array {
-  const head = Uint8Array.of(
-    type,
-    channel >> 8,
-    channel & 255,
-    0,
-    0,
-    payload.length >> 8,
-    payload.length & 255,
-  );
-  return concat([head, payload, Uint8Array.of(0xce)]);
-}
 
 /** MESSAGE commands of CURVE, with the right key: the spoiled ones are found out, and the others come through. */
 function curveMessages(workspace: ConstructorParameters<typeof CurveCipher>[0]): Target {
