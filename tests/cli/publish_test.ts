@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import { describe } from "node:test";
 import { tempDir, waitFor } from "../helpers.ts";
-import { run, settled, shell, start, summaryOf, test } from "./mqcat.ts";
+import { residentBytes, run, settled, shell, start, summaryOf, test } from "./mqcat.ts";
 
 const TOTAL = 3_000_000;
 /** Enough to fill every buffer of the system on the way. */
@@ -64,6 +64,8 @@ describe("pub", () => {
     pub.end();
     const before = await settled(() => fs.statSync(dir.file("good")).size, "the publisher to be held up");
     assert.ok(before < numbers.length);
+    const memory = residentBytes(pub.pid);
+    assert.ok(memory > 0 && memory < 200e6, `${memory} bytes are resident`);
     stuck.kill("SIGCONT");
     const { code, stderr } = await pub.exit();
     assert.deepEqual([(await good.exit()).code, (await stuck.exit()).code], [0, 0]);

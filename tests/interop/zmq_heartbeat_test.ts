@@ -6,7 +6,7 @@ import { describe } from "node:test";
 import { Pub, Pull, Push, Rep, Req, type SocketOptions, Sub } from "../../mod.ts";
 import { waitFor } from "../helpers.ts";
 import { scoped, SocketLog, texts } from "../sockets.ts";
-import { hex, sharedPeer, test } from "./zmq_peer.ts";
+import { hex, sharedPeer, test, ZmqPeer } from "./zmq_peer.ts";
 
 const HEARTBEAT = { HEARTBEAT_IVL: 30, HEARTBEAT_TIMEOUT: 150, HEARTBEAT_TTL: 300 };
 /** This many take at least three times the timeout. */
@@ -94,5 +94,35 @@ describe("libzmq heartbeats", () => {
     assert.deepEqual(texts(await sub.receive()), [""]);
     assert.deepEqual(texts(await sub.receive()), ["PING"]);
     assert.deepEqual(log.of("disconnected"), []);
+  });
+
+  test("ours - libzmq answers our PINGs, with a time to live, and both sides stay", async () => {
+    const log = new SocketLog();
+    await using push = scoped(new Push({ heartbeat: { interval: 20, timeout: 5000 }, onEvent: log.onEvent }));
+    await using tap = await wiretap(await push.bind("tcp://127.0.0.1:0"));
+    await using pull = await peer.socket("PULL");
+    await pull.connect(tap.endpoint);
+    await waitFor(() => tap.count("PONG") >= 5);
+    await push.send("alive");
+    assert.deepEqual(await pull.recv(), [hex("alive")]);
+    assert.equal(log.of("disconnected").length, 0);
+  });
+
+  test("ours - a libzmq that is killed under an open connection is noticed, and its messages go elsewhere", async () => {
+    const log = new SocketLog();
+    await using push = scoped(new Push({ heartbeat: { interval: 50 }, onEvent: log.onEvent }));
+    const endpoint = await push.bind("tcp://127.0.0.1:0");
+    await using doomed = await ZmqPeer.start();
+    const pull = await doomed.socket("PULL");
+    await pull.connect(endpoint);
+    await log.until("connected");
+    // As dead as a host without power: nothing is closed, and nothing answers.
+    doomed.stop();
+    assert.match(`${(await log.until("disconnected")).error}`, /no sign of life/);
+    await using other = await peer.socket("PULL");
+    await other.connect(endpoint);
+    await push.send("for the living");
+    assert.deepEqual(await other.recv(), [hex("for the living")]);
+    await doomed.kill();
   });
 });
