@@ -1,16 +1,13 @@
 /** Queues in a folder, with no daemon: whoever comes first opens it, the others talk to that process. */
 import path from "node:path";
 import { Broker } from "../lib/broker/broker.ts";
-import { EndpointError, MqcatError, UnreachableError } from "../lib/errors.ts";
-import { type Endpoint, parseEndpoint } from "../lib/transport/endpoint.ts";
+import { MqcatError, UnreachableError } from "../lib/errors.ts";
 import type { ByteStream } from "../lib/transport/stream.ts";
 import { connect } from "../lib/transport/transport.ts";
 import { sleep } from "../lib/transport/waiting.ts";
-import { describeEvents } from "./serving.ts";
+import { describeEvents, listenInside, socketOf } from "./serving.ts";
 import type { Session } from "./session.ts";
 
-/** The socket inside a folder, of the process that has it open. */
-const SOCKET = "socket";
 /** How long a process that opens or leaves the folder may take until it answers, in milliseconds. */
 const PATIENCE_MS = 3000;
 const LOOK_MS = 25;
@@ -71,20 +68,5 @@ export class DataFolder {
       await listenInside(broker, this.path);
     }
     return undefined;
-  }
-}
-
-/** Lets other processes in that are given the same folder. */
-export async function listenInside(broker: Broker, folder: string): Promise<void> {
-  if (socketOf(folder) !== undefined) await broker.listen(`ipc://${path.join(folder, SOCKET)}`, true);
-}
-
-/** Undefined: the path is longer than a socket's may be. */
-function socketOf(folder: string): Endpoint | undefined {
-  try {
-    return parseEndpoint(`ipc://${path.join(folder, SOCKET)}`);
-  } catch (error) {
-    if (error instanceof EndpointError) return undefined;
-    throw error;
   }
 }

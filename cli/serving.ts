@@ -1,10 +1,12 @@
 /** What `queue serve` and `queue run` share: the broker's options, and its events as lines on stderr. */
 import fs from "node:fs";
+import path from "node:path";
 import process from "node:process";
 import { Broker } from "../lib/broker/broker.ts";
 import type { BrokerEvent, BrokerOptions } from "../lib/broker/options.ts";
 import type { Json } from "../lib/broker/json/table.ts";
-import { messageOf } from "../lib/errors.ts";
+import { EndpointError, messageOf } from "../lib/errors.ts";
+import { type Endpoint, parseEndpoint } from "../lib/transport/endpoint.ts";
 import { flag, group, option } from "./command.ts";
 import { UsageError } from "./errors.ts";
 import { phrase } from "./reporter.ts";
@@ -80,6 +82,9 @@ export interface ServingOptions extends SecurityOptions {
   readonly productVersion: string | undefined;
 }
 
+/** What the socket in a data folder is called. */
+const SOCKET = "socket";
+
 /** Someone who is let in. */
 export interface Login {
   readonly name: string;
@@ -117,6 +122,7 @@ export async function openBroker(
     onEvent: describeEvents(session),
   });
   session.onEnd(() => broker.close());
+  if (data !== undefined) await listenInside(broker, data);
   if (definitions !== undefined) {
     for (const warning of broker.loadDefinitions(definitions)) session.reporter.warn(warning);
   }
@@ -214,4 +220,24 @@ export function describeEvents(session: Session): (event: BrokerEvent) => void {
 /** `127.0.0.1:50123`; other transports keep their names. */
 function address(remote: string): string {
   return remote.replace(/^(tcp|tls):\/\//, "");
+}
+
+/** Lets other processes in that are given the same folder. */
+export async function listenInside(broker: Broker, folder: string): Promise<void> {
+  if (socketOf(folder) === undefined) return;
+  try {
+    await broker.listen(`ipc://${path.join(folder, SOCKET)}`, true);
+  } catch {
+    // A file system without sockets: the others are told who has the folder.
+  }
+}
+
+/** The socket in a folder, of the process that has it open; undefined: the path is longer than a socket's may be. */
+export function socketOf(folder: string): Endpoint | undefined {
+  try {
+    return parseEndpoint(`ipc://${path.join(folder, SOCKET)}`);
+  } catch (error) {
+    if (error instanceof EndpointError) return undefined;
+    throw error;
+  }
 }

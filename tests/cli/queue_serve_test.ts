@@ -71,6 +71,21 @@ describe("queue serve", () => {
     assert.ok(!fs.existsSync(dir.file("none")));
   });
 
+  test("--http - the API and metrics, for the same users", async () => {
+    using broker = serve("--memory", "--http", ":0");
+    const url = await broker.readyEndpoint();
+    await well(["put", "q", "-D", "x", "--url", url]);
+    const [, api] = await broker.waitForStderr(/HTTP API on (http:\S+)/);
+    const list = await queue(["list", "-J", "--url", url, "--http", api!]);
+    const { name, messages_ready } = JSON.parse(list.stdout.toString());
+    assert.deepEqual([name, messages_ready], ["q", 1]);
+    const metrics = await fetch(`${api}/metrics`, {
+      headers: { authorization: `Basic ${btoa("guest:guest")}` },
+    });
+    assert.match(await metrics.text(), /^rabbitmq_queue_messages_ready\b.* 1$/m);
+    assert.equal((await queue(["list", "--url", url.replace("//", "//guest:no@"), "--http", api!])).code, 4);
+  });
+
   test("users - from a file, by name; guest is gone then; a wrong password is told on both sides", async () => {
     using dir = tempDir();
     fs.writeFileSync(dir.file("users"), "# who may come\nann:one:two\nbob:three\n");

@@ -5,7 +5,6 @@ import examples from "../../cheats/queue-serve.md" with { type: "text" };
 import { command, group, option } from "../../command.ts";
 import { UsageError } from "../../errors.ts";
 import { diagnostics, readiness } from "../../options.ts";
-import { listenInside } from "../../queue_data.ts";
 import { openBroker, serving, usersOf } from "../../serving.ts";
 import { Session } from "../../session.ts";
 import { tlsServer } from "../../tls.ts";
@@ -37,7 +36,6 @@ export default command({
     const session = new Session("queue serve", values);
     return session.run(async () => {
       const broker = await openBroker(session, values, data);
-      if (data !== undefined) await listenInside(broker, data);
       const stopped = new Promise<void>((resolve) => session.onStop(resolve));
       const bound: string[] = [];
       for (const text of operands.length === 0 ? [HERE] : operands) {
