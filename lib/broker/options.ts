@@ -24,7 +24,7 @@ export interface BrokerOptions {
   readonly maxMessageSize?: number | undefined;
   /** Connections at a time; 10 000 unless told. */
   readonly maxConnections?: number | undefined;
-  /** Bytes of transient messages in memory, over which they go to disk or hold publishers back. */
+  /** Bytes of transient messages in memory, over which they go to disk or hold publishers back; 4 MiB at least. */
   readonly memoryLimit?: number | undefined;
   /** Seconds between heartbeats that clients are asked for; 60 unless told, 0 for none. */
   readonly heartbeat?: number | undefined;
@@ -72,6 +72,8 @@ export interface Settings {
 }
 
 const MIB = 2 ** 20;
+/** Memory is handed out by the MiB: with less than a few of them the first message would fill it for ever. */
+const MIN_MEMORY = 4 * MIB;
 /** Over this many bytes transient messages go to disk, where there is one. */
 const SPILL = 128 * MIB;
 
@@ -88,7 +90,10 @@ export function settingsOf(options: BrokerOptions): Settings {
     maxMessageSize: options.maxMessageSize ?? 128 * MIB,
     maxConnections: options.maxConnections ?? 10_000,
     // RabbitMQ's watermark where nothing can go to disk.
-    memoryLimit: options.memoryLimit ?? (data === undefined ? Math.floor(os.totalmem() * 0.4) : SPILL),
+    memoryLimit: Math.max(
+      MIN_MEMORY,
+      options.memoryLimit ?? (data === undefined ? Math.floor(os.totalmem() * 0.4) : SPILL),
+    ),
     heartbeat: options.heartbeat ?? 60,
     handshakeTimeout: options.handshakeTimeout ?? 10_000,
     frameMax: 131072,
