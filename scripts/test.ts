@@ -19,7 +19,7 @@ import { compileWithBun } from "./compile_bun.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 /** A whole run may not take longer, in milliseconds. */
-const DEADLINE_MS = 8 * 60_000;
+const DEADLINE_MS = 12 * 60_000;
 
 interface Run {
   readonly name: string;
