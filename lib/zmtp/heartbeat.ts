@@ -25,6 +25,9 @@ export function resolveHeartbeat(times: Partial<HeartbeatTimes> = {}): Heartbeat
   return { interval, timeout, ttl };
 }
 
+/** How late a timer may ring on a busy machine, in milliseconds. */
+const LATE_MS = 20;
+
 /** What a heartbeat does to its connection. */
 export interface HeartbeatTarget {
   /** Asks the peer for a sign of life, and promises one within `ttl` milliseconds. */
@@ -53,6 +56,8 @@ export class Heartbeat {
   /** When there was a sign of life last. */
   #heardAt = 0;
   #progress = -1;
+  /** When the timer is to ring. */
+  #expected = 0;
   /** Since when an answer is awaited; 0 when none is. */
   #askedAt = 0;
   /** For how long the peer promised to be silent at most, in milliseconds; 0 when it promised nothing. */
@@ -117,6 +122,7 @@ export class Heartbeat {
     if (this.#stopped) return;
     // An answer moves the next question forward, and sets no timer by itself: so look at least once an interval.
     const due = Math.min(this.#due(performance.now()), this.#times.interval || Infinity);
+    this.#expected = performance.now() + due;
     if (due < Infinity) this.#timer = setTimeout(this.#ring, Math.max(1, Math.ceil(due)));
   }
 
@@ -126,6 +132,12 @@ export class Heartbeat {
     if (this.#paused || reads) this.heard();
     this.#progress = progress;
     const now = performance.now();
+    // A timer that rings late says that we slept, and what came meanwhile is not read yet: that time does not count.
+    const late = now - this.#expected;
+    if (late > LATE_MS) {
+      this.#heardAt += late;
+      if (this.#askedAt > 0) this.#askedAt += late;
+    }
     if (this.#due(now) <= 0) {
       const { interval, timeout, ttl } = this.#times;
       const silent = now - this.#heardAt;

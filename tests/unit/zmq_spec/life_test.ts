@@ -1,5 +1,6 @@
 /** heartbeats, stream_timeout, issue_566, reconnect_ivl: peers that fall silent, vanish, and come back. */
 import assert from "node:assert/strict";
+import fs from "node:fs";
 import { describe, it } from "node:test";
 import { Dealer, Pub, Pull, Push, Router, Sub, UnreachableError } from "../../../mod.ts";
 import { encodePing, pingTtl } from "../../../lib/zmtp/command.ts";
@@ -159,6 +160,24 @@ describe("spec life", () => {
       assert.deepEqual(texts(await deadline(dealer.receive())), ["", `${i}`]);
     }
     await waitFor(() => router.peers === 0);
+  });
+
+  it("descriptors - a hundred reconnects leave none behind, at either end", async () => {
+    const open = () => fs.readdirSync("/proc/self/fd").length;
+    const endpoint = `ipc://@mqcat-${crypto.randomUUID()}`;
+    await using push = scoped(new Push({ reconnect: { first: 1, longest: 2 } }));
+    push.connect(endpoint);
+    const round = async () => {
+      const pull = new Pull();
+      await pull.bind(endpoint);
+      await waitFor(() => push.peers === 1);
+      await pull.close();
+      await waitFor(() => push.peers === 0);
+    };
+    for (let i = 0; i < 5; i++) await round();
+    const before = open();
+    for (let i = 0; i < 100; i++) await round();
+    await waitFor(() => open() <= before + 5, undefined, `${before} descriptors again`);
   });
 
   it("vanish - peers that go in the middle of a message leave nothing of it, and disturb nobody", async () => {
