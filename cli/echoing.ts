@@ -29,6 +29,11 @@ export function echoEndpoint(operand: string | undefined, security: SecurityOpti
       `${operand}: inproc ends with this process, so nobody can be at its other end (try ${DEFAULT})`,
     );
   }
+  if (where.scheme === "ws" || where.scheme === "wss") {
+    throw new UsageError(
+      `${operand}: a WebSocket carries ZeroMQ's messages here, and no bytes (try ${DEFAULT})`,
+    );
+  }
   const { insecure, cacert, cert, key } = security;
   if (where.scheme !== "tls" && (insecure || (cacert ?? cert ?? key) !== undefined)) {
     throw new UsageError(`certificates are for a tls:// endpoint, and ${formatEndpoint(where)} is none`);

@@ -4,6 +4,7 @@ import type { ByteStream, StreamSink, TransportOptions } from "../transport/stre
 import { connect } from "../transport/transport.ts";
 import { MAX_TIMER } from "../transport/waiting.ts";
 import { InactivityTimer } from "./inactivity.ts";
+import { refuseWeb } from "./refuse_web.ts";
 import { WriteBuffer } from "./write_buffer.ts";
 
 /** How long connecting may take, unless told, in milliseconds. */
@@ -74,6 +75,7 @@ export interface EchoClient {
  * ```
  */
 export async function connectEcho(endpoint: Endpoint, options: EchoClientOptions): Promise<EchoClient> {
+  refuseWeb(endpoint);
   if (endpoint.scheme === "udp") return (await import("./udp_client.ts")).connectUdpEcho(endpoint, options);
   const { connectTimeout = CONNECT_TIMEOUT, signal } = options;
   const late = AbortSignal.timeout(Math.min(connectTimeout, MAX_TIMER));

@@ -1,11 +1,6 @@
 /** RADIO and DISH over UDP (RFC 48, "UDP"; libzmq): a datagram is the length of the group, the group, and the body. */
 import { EndpointError, LimitError } from "../errors.ts";
-import {
-  aimDatagrams,
-  bindDatagrams,
-  type DatagramSink,
-  type DatagramSocket,
-} from "../transport/datagram.ts";
+import type { DatagramSink, DatagramSocket } from "../transport/datagram.ts";
 import { formatEndpoint, type HostEndpoint } from "../transport/endpoint.ts";
 import type { ByteStream, Listener, StreamSink } from "../transport/stream.ts";
 import { Batch, MORE } from "../zmtp/batch.ts";
@@ -20,6 +15,7 @@ export const MAX_DATAGRAM = 8192;
 
 /** A RADIO's way to a host or to a multicast group. */
 export async function connectDatagrams(endpoint: HostEndpoint): Promise<ByteStream> {
+  const { aimDatagrams } = await import("../transport/datagram.ts");
   return new DatagramStream(await aimDatagrams(endpoint), "DISH");
 }
 
@@ -28,6 +24,7 @@ export async function listenDatagrams(
   endpoint: HostEndpoint,
   accept: (stream: ByteStream) => void,
 ): Promise<Listener> {
+  const { bindDatagrams } = await import("../transport/datagram.ts");
   const stream = new DatagramStream(await bindDatagrams(endpoint), "RADIO");
   queueMicrotask(() => accept(stream));
   return {

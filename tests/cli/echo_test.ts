@@ -332,6 +332,7 @@ describe("echo - transports", () => {
 describe("echo - usage", () => {
   const mistakes: [words: string[], says: RegExp][] = [
     [["echo-server", "inproc://x"], /inproc/],
+    [["echo-server", "ws://127.0.0.1:0"], /a WebSocket carries ZeroMQ's messages here/],
     [["echo-client", "nowhere"], /nowhere/],
     [["echo-client", ":1", ":2"], /argument/],
     [

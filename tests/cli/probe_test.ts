@@ -259,6 +259,20 @@ describe("probe", () => {
     assert.deepEqual([code, record["protocol"]], [0, "redis"]);
   });
 
+  test("hostile - words without end, and control characters, do no harm", async () => {
+    await using endless = await serve((socket) => {
+      const more = (error?: Error | null) => void (error || socket.write("x".repeat(100_000), more));
+      more();
+    });
+    await using sly = await serve((socket) => {
+      socket.write("HTTP/1.1 200 \x1b[31mred\r\nServer: \x1b]0;title\x07\r\n\r\n");
+    });
+    const { code, stdout } = await run(["probe", `:${endless.port}`, `:${sly.port}`, "-w", "1s"]);
+    assert.equal(code, 1);
+    assert.match(stdout.toString(), /says 'x{16}'\n/);
+    assert.match(stdout.toString(), /a web server, \?\]0;title\?\n {2}answers 200 \?\[31mred\n/);
+  });
+
   test("usage - what cannot be asked, and what is none", async () => {
     for (
       const [args, words] of [

@@ -152,6 +152,19 @@ describe("transport", () => {
     await roundTrip("tcp://[::]:0", (endpoint) => endpoint.replace("[::]", "[::1]"));
   });
 
+  const linkLocal =
+    Object.entries(os.networkInterfaces()).flatMap(([name, list]) =>
+      (list ?? []).filter(({ address }) => address.startsWith("fe80:")).map(({ address }) =>
+        `${address}%${name}`
+      )
+    )[0];
+  it("listen - a link-local address with its zone", {
+    skip: linkLocal === undefined ? "this machine has none" : false,
+  }, async () => {
+    const bound = await roundTrip(`tcp://[${linkLocal}]:0`);
+    assert.match(bound, /^tcp:\/\/\[fe80:.*%\w+\]:[1-9]\d+$/);
+  });
+
   it("listen - a source address is for connecting", async () => {
     await assert.rejects(
       listen(parseEndpoint("tcp://127.0.0.1:0;127.0.0.1:0"), ignore),
