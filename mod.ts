@@ -1,5 +1,5 @@
 /**
- * mqcat's transport library: ZeroMQ sockets, byte streams and echo, on Deno, Bun and Node.
+ * mqcat's transport library: ZeroMQ sockets, an embedded AMQP broker, byte streams and echo, on Deno, Bun and Node.
  *
  * @module
  */
@@ -16,6 +16,8 @@ export {
   ProtocolError,
   UnreachableError,
 } from "./lib/errors.ts";
+export { type EmbeddedBroker, openBroker } from "./lib/broker/open.ts";
+export type { BrokerEvent, BrokerOptions } from "./lib/broker/options.ts";
 export { connectEcho, type EchoClient, type EchoClientOptions } from "./lib/echo/client.ts";
 export {
   type EchoServer,
