@@ -25,31 +25,32 @@ async function timesOf(send: readonly string[], stdin?: string): Promise<{ times
   return { times: lines.map(([time]) => Number(time) - began), text: lines.map((line) => line[1]).join(" ") };
 }
 
-const distances = (times: readonly number[]) => times.slice(1).map((time, i) => time - times[i]!);
 /** Clocks of two processes, and a timer that may fire a little early. */
 const SLACK = 25;
+
+/** No message may come before its turn, counted from the sender's start; on a busy machine each may come later. */
+function assertPaced(times: readonly number[], first: number, interval: number): void {
+  times.forEach((time, i) => assert.ok(time >= first + i * interval - SLACK, `message ${i} of ${times}`));
+}
 
 describe("pacing", () => {
   for (const sender of ["push", "pub", "req"]) {
     test(`${sender} - -i pauses between messages, -d before the first`, async () => {
       const { times, text } = await timesOf([sender, "-i", "150ms", "-d", "0.4"], "a\nb\nc\n");
       assert.equal(text, "a b c");
-      assert.ok(times[0]! >= 400 - SLACK, `${times}`);
-      for (const distance of distances(times)) assert.ok(distance >= 150 - SLACK * 2, `${times}`);
-      assert.ok(times[2]! - times[0]! >= 300 - SLACK, `${times}`);
+      assertPaced(times, 400, 150);
     });
   }
 
   test("push - --rate holds the mean, and repeats -D until -n", async () => {
     const { times, text } = await timesOf(["push", "--rate", "50/s", "-D", "x", "-n", "11"]);
     assert.equal(text, Array(11).fill("x").join(" "));
-    // The first may come late, behind the connecting.
-    assert.ok(times[10]! - times[0]! >= 200 - SLACK * 2, `${times}`);
+    assertPaced(times, 0, 20);
   });
 
   test("push - --rate takes other units", async () => {
     const { times } = await timesOf(["push", "--rate", "600/m"], "1\n2\n3\n");
-    assert.ok(times[2]! - times[0]! >= 200 - SLACK, `${times}`);
+    assertPaced(times, 0, 100);
   });
 
   test("push - -i repeats -D for ever, until a signal", async () => {
