@@ -1,11 +1,11 @@
 /** Queues in a folder, with no daemon: whoever comes first opens it, the others talk to that process. */
 import path from "node:path";
-import { Broker } from "../lib/broker/broker.ts";
+import type { Broker } from "../lib/broker/broker.ts";
 import { MqcatError, UnreachableError } from "../lib/errors.ts";
 import type { ByteStream } from "../lib/transport/stream.ts";
 import { connect } from "../lib/transport/transport.ts";
 import { sleep } from "../lib/transport/waiting.ts";
-import { describeEvents, listenInside, socketOf } from "./serving.ts";
+import { describeEvents, listenInside, openIn, socketOf } from "./serving.ts";
 import type { Session } from "./session.ts";
 
 /** How long a process that opens or leaves the folder may take until it answers, in milliseconds. */
@@ -49,8 +49,7 @@ export class DataFolder {
   async #open(): Promise<string | undefined> {
     const first = this.#opening === undefined;
     const tell = describeEvents(this.#session);
-    this.#opening ??= Broker.open({
-      data: this.path,
+    this.#opening ??= openIn(this.path, {
       // The rest is told by the clients, ours among them.
       onEvent: (event) => event.type === "damaged" || event.type === "failed" ? tell(event) : undefined,
     });

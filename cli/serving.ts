@@ -5,7 +5,7 @@ import process from "node:process";
 import { Broker } from "../lib/broker/broker.ts";
 import type { BrokerEvent, BrokerOptions } from "../lib/broker/options.ts";
 import type { Json } from "../lib/broker/json/table.ts";
-import { EndpointError, messageOf } from "../lib/errors.ts";
+import { EndpointError, messageOf, MqcatError } from "../lib/errors.ts";
 import { type Endpoint, parseEndpoint } from "../lib/transport/endpoint.ts";
 import { flag, group, option } from "./command.ts";
 import { UsageError } from "./errors.ts";
@@ -108,8 +108,7 @@ export async function openBroker(
   const definitions = options.definitions === undefined
     ? undefined
     : readJson("--load-definitions", options.definitions);
-  const broker = await Broker.open({
-    data,
+  const broker = await openIn(data, {
     ...options.sync,
     guest: users === undefined,
     tls: readTls(options),
@@ -131,6 +130,20 @@ export async function openBroker(
     for (const vhost of broker.vhosts.keys()) broker.users.permit(name, vhost, EVERYTHING);
   }
   return broker;
+}
+
+/** Opens a broker in a folder. @throws {Error} with the folder in words, as the system's errors do not say what it is for */
+export async function openIn(data: string | undefined, options: BrokerOptions): Promise<Broker> {
+  try {
+    return await Broker.open({ ...options, data });
+  } catch (error) {
+    if (data === undefined || error instanceof MqcatError) throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    const what = code === "EEXIST" || code === "ENOTDIR" ? "it is not a directory" : messageOf(error);
+    throw new Error(`Cannot keep messages in '${data}': ${what} (--data names a directory)`, {
+      cause: error,
+    });
+  }
 }
 
 /** The users that were asked for; undefined: guest, from this machine only. */

@@ -32,6 +32,9 @@ export default command({
     if (values.memory && (values.folder ?? values.sync) !== undefined) {
       throw new UsageError("--memory keeps nothing, so --data and --sync have no effect beside it");
     }
+    if (values.cert !== undefined && !operands.some((operand) => operand.startsWith("amqps://"))) {
+      throw new UsageError("--cert and --key are for amqps:// endpoints, and there is none");
+    }
     const data = values.memory ? undefined : path.resolve(values.folder ?? usualFolder());
     const session = new Session("queue serve", values);
     return session.run(async () => {
