@@ -136,6 +136,9 @@ export class Consuming implements ConsumingChannel {
     if (!queue.take()) return this.channel.send("basic.get-empty", {});
     const { connection, number } = this.channel;
     const { takenLane: lane, takenSeq: seq } = queue;
+    // What comes first now may have expired behind this one, and does not count. It comes before the message is read,
+    // for a message that dies is written to the journal.
+    queue.expire();
     const redelivered = queue.lanes[lane]!.isRedelivered(seq);
     const message = this.#messageAt(queue, lane, seq, redelivered);
     if (message === undefined) {

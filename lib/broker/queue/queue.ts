@@ -174,7 +174,7 @@ export class Queue {
       consumer.channel.deliver(consumer, this);
     }
     if (taken) this.noteDelivered();
-    if (this.#expiring) this.#expire();
+    this.expire();
   }
 
   /** Lets the journal know how far messages were delivered, so that after a crash they are known to be redelivered. */
@@ -224,6 +224,39 @@ export class Queue {
   /** The consumer does not want the message. */
   reject(lane: number, seq: number): void {
     if (!this.deleted) this.#drop(lane, seq, "rejected");
+  }
+
+  /** Drops what has expired at the head of each lane, and looks again when the next one will have. */
+  expire(): void {
+    if (!this.#expiring) return;
+    let next = Infinity;
+    let left = 0;
+    for (let at = 0; at < this.lanes.length; at++) {
+      const lane = this.lanes[at]!;
+      for (;;) {
+        const seq = lane.first();
+        if (seq < 0) break;
+        if (!this.#isExpired(lane, seq, this.#host.now)) {
+          const expiry = lane.expiryAt(seq);
+          if (expiry > 0) next = Math.min(next, expiry);
+          break;
+        }
+        lane.take();
+        this.#drop(at, seq, "expired");
+      }
+      left += lane.ready + lane.unacked;
+    }
+    if (left === 0) this.#expiring = false;
+    if (next === this.#expiryAt) return;
+    clearTimeout(this.#expiryTimer);
+    this.#expiryAt = next;
+    if (next === Infinity) return;
+    this.#expiryTimer = setTimeout(() => {
+      this.#expiryAt = Infinity;
+      this.#host.begin();
+      this.#host.wake(this);
+      this.#host.end();
+    }, Math.min(Math.max(1, next - this.#host.now), MAX_TIMER));
   }
 
   addConsumer(consumer: Consumer): void {
@@ -310,38 +343,6 @@ export class Queue {
   #isExpired(lane: Lane, seq: number, now: number): boolean {
     const expiry = lane.expiryAt(seq);
     return expiry > 0 && expiry <= now;
-  }
-
-  /** Drops what has expired at the head of each lane, and looks again when the next one will have. */
-  #expire(): void {
-    let next = Infinity;
-    let left = 0;
-    for (let at = 0; at < this.lanes.length; at++) {
-      const lane = this.lanes[at]!;
-      for (;;) {
-        const seq = lane.first();
-        if (seq < 0) break;
-        if (!this.#isExpired(lane, seq, this.#host.now)) {
-          const expiry = lane.expiryAt(seq);
-          if (expiry > 0) next = Math.min(next, expiry);
-          break;
-        }
-        lane.take();
-        this.#drop(at, seq, "expired");
-      }
-      left += lane.ready + lane.unacked;
-    }
-    if (left === 0) this.#expiring = false;
-    if (next === this.#expiryAt) return;
-    clearTimeout(this.#expiryTimer);
-    this.#expiryAt = next;
-    if (next === Infinity) return;
-    this.#expiryTimer = setTimeout(() => {
-      this.#expiryAt = Infinity;
-      this.#host.begin();
-      this.#host.wake(this);
-      this.#host.end();
-    }, Math.min(Math.max(1, next - this.#host.now), MAX_TIMER));
   }
 
   #onUnused(): void {

@@ -77,6 +77,25 @@ export const ttl = cases("ttl", {
     await channel.drain(q);
     await channel.drain(dead);
   },
+  "what has expired does not count": async (on) => {
+    const channel = await on.channel();
+    const { q, dead } = await lettered(on, channel, {});
+    // Both expire at once, and this one tells when.
+    const other = await channel.queue(on.name("other"), {
+      "x-dead-letter-exchange": "",
+      "x-dead-letter-routing-key": on.name("told"),
+    });
+    await channel.queue(on.name("told"));
+    channel.publish("", q, "stays");
+    channel.publish("", q, "goes", { expiration: "20" });
+    channel.publish("", q, "stays");
+    channel.publish("", other, "goes", { expiration: "25" });
+    await channel.ready(on.name("told"), 1);
+    await channel.get(q);
+    await channel.count(q);
+    await channel.drain(q);
+    await channel.ready(dead, 1);
+  },
   "not while it is with a consumer": async (on) => {
     const channel = await on.channel();
     const { q, dead } = await lettered(on, channel, { "x-message-ttl": 60 }, "ab");
