@@ -22,10 +22,14 @@ export type Finding =
   /** Nobody can be reached. */
   | { readonly outcome: "refused"; readonly endpoint: string; readonly reason: string };
 
-/** How long the peer may take to speak first, and to answer our questions, as parts of the time that there is. */
+/** How long the peer may take to speak first, and to answer our questions, at most: parts of the time that there is. */
 const FIRST = 0.2;
 const HEADER = 0.25;
 const REQUEST = 0.5;
+/** The same for the first two in milliseconds, for a peer that is near; one that is far has as many round trips more. */
+const FIRST_MS = 300;
+const HEADER_MS = 500;
+const ROUND_TRIPS = 4;
 
 /**
  * Finds out what is at an endpoint, within `timeout` milliseconds: see the folder's README for what a peer gets to see.
@@ -46,6 +50,8 @@ class Prober {
   /** The first words that nothing known has said. */
   #says: string | undefined;
   #hungUp = false;
+  /** How long the last connecting took, in milliseconds. */
+  #roundTrip = 0;
   /** Whether somebody complained as TLS does. */
   #alerted = false;
 
@@ -129,9 +135,9 @@ class Prober {
     web?: HostEndpoint,
   ): Promise<Service | undefined> {
     const talk = await dial();
-    if (await talk.hearsBytes(1, this.#left * FIRST)) return await this.#classify(talk, "");
+    if (await talk.hearsBytes(1, this.#patience(FIRST, FIRST_MS))) return await this.#classify(talk, "");
     await talk.say(PROTOCOL_HEADER, this.#left);
-    if (await talk.hearsBytes(1, this.#left * HEADER)) {
+    if (await talk.hearsBytes(1, this.#patience(HEADER, HEADER_MS))) {
       const service = await this.#classify(talk, PROTOCOL_HEADER);
       if (service !== undefined) return service;
     }
@@ -194,6 +200,10 @@ class Prober {
     return this.#talk = new Conversation(
       await connect(endpoint, AbortSignal.timeout(Math.max(1, this.#left))),
     );
+  }
+
+  #patience(share: number, near: number): number {
+    return Math.min(this.#left * share, near + ROUND_TRIPS * this.#roundTrip);
   }
 
   get #left(): number {

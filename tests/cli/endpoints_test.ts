@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import fs from "node:fs";
 import { describe } from "node:test";
 import { tempDir } from "../helpers.ts";
+import { certificate } from "../unit/stream_adapters.ts";
 import { run, start, test } from "./mqcat.ts";
 
 describe("many endpoints", () => {
@@ -26,6 +28,56 @@ describe("many endpoints", () => {
     for (const endpoint of bound) assert.equal((await run(["push", endpoint, "-D", endpoint])).code, 0);
     const { code, stdout } = await pull.exit();
     assert.deepEqual([code, stdout.toString().trimEnd().split("\n").sort()], [0, [...bound].sort()]);
+  });
+
+  test("ws and wss - a path, certificates, and what is wrong with them", async () => {
+    using dir = tempDir();
+    const { cert, key } = certificate();
+    fs.writeFileSync(dir.file("cert"), cert);
+    fs.writeFileSync(dir.file("key"), key);
+    const server = ["--cert", dir.file("cert"), "--key", dir.file("key")];
+    using pull = start([
+      "pull",
+      "ws://127.0.0.1:0/jobs",
+      "-b",
+      "wss://localhost:*/jobs",
+      ...server,
+      "-n",
+      "4",
+    ]);
+    await pull.waitForStderr(/(listening[^]*){2}/);
+    const [secret, plain] = [...pull.stderr.matchAll(/listening on (\S+)/g)].map((match) => match[1]!);
+    assert.match(plain!, /^ws:\/\/127\.0\.0\.1:[1-9]\d*\/jobs$/);
+    assert.match(secret!, /^wss:\/\/localhost:[1-9]\d*\/jobs$/);
+    const senders: string[][] = [[plain!], [secret!, "--cacert", dir.file("cert")], [secret!, "-k"], [
+      plain!,
+      secret!,
+      "-k",
+    ]];
+    for (const sender of senders) {
+      const { code, stderr } = await run(["push", ...sender, "-D", "x"]);
+      assert.deepEqual([code, stderr], [0, ""]);
+    }
+    assert.equal((await pull.exit()).stdout.toString(), "x\nx\nx\nx\n");
+    const wrong: [string[], number, RegExp][] = [
+      [["pull", "wss://127.0.0.1:0"], 2, /without a certificate and its key \(--cert FILE --key FILE\)/],
+      [["push", ":1", "-k"], 2, /certificates are for wss:\/\/, and no such endpoint is given/],
+      [["push", "ws://127.0.0.1:0/"], 2, /port 0 and '\*' are for binding/],
+    ];
+    for (const [args, code, words] of wrong) {
+      const exit = await run(args);
+      assert.equal(exit.code, code, exit.stderr);
+      assert.match(exit.stderr, words);
+    }
+  });
+
+  test("ws - another path is refused for good, with the server's words", async () => {
+    using pull = start(["pull", "ws://127.0.0.1:0/jobs"]);
+    const there = await pull.readyEndpoint();
+    const { code, stderr } = await run(["push", there.replace("jobs", "job"), "-D", "x"]);
+    assert.equal(code, 4);
+    assert.match(stderr, /the server answers 404 Not Found: nothing is at '\/job' here/);
+    await pull.waitForStderr(/no handshake with ws:\/\/127\.0\.0\.1: nothing is at '\/job' here/);
   });
 
   test("@ and > in front, -b and -c, and a command's usual way", async () => {

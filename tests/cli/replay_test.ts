@@ -54,8 +54,8 @@ describe("replay", () => {
   });
 
   test("speed - the recorded pauses, divided by the factor", async () => {
-    const text = recording(["a", "b", "c"], 300);
-    for (const [speed, pause] of [["1x", 300], ["2", 150], ["0.5x", 600]] as const) {
+    const text = recording(["a", "b", "c"], 120);
+    for (const [speed, pause] of [["1x", 120], ["2", 60], ["0.5x", 240]] as const) {
       const { distances, bodies } = await replayed(text, "--speed", speed);
       assert.equal(bodies, "a b c");
       for (const distance of distances) assert.ok(distance >= pause - SLACK, `${speed}: ${distances}`);
