@@ -161,6 +161,7 @@ export class Session {
       process.exit(signalCode(signal));
     }
     this.#signal = signal;
+    this.reporter.verbose(`${signal}: finishing what was begun; a second signal stops at once`);
     for (const callback of [...this.#onStop]) callback();
     this.#onStop.clear();
   }

@@ -107,10 +107,11 @@ describe("--exec", () => {
   test("a signal - lets what runs finish, starts no more, and tells how many were not given on", async () => {
     using dir = tempDir();
     const exec = `touch ${dir.path}/begun; while [ ! -e ${dir.path}/go ]; do sleep 0.02; done; cat`;
-    using pull = start(["pull", ":0", "--exec", exec, "--summary"]);
+    using pull = start(["pull", ":0", "-v", "--exec", exec, "--summary"]);
     assert.equal((await run(["push", await pull.readyEndpoint()], { stdin: numbers(5) })).code, 0);
     await waitFor(() => fs.existsSync(dir.file("begun")), 10_000, "the first command");
     pull.kill("SIGTERM");
+    await pull.waitForStderr(/SIGTERM: finishing/);
     fs.writeFileSync(dir.file("go"), "");
     const { code, stdout, stderr } = await pull.exit();
     assert.equal(stdout.toString(), "1\n");
