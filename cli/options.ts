@@ -141,6 +141,11 @@ export const conflation = group("Delivery", {
   conflate: flag("--conflate", "keep only the newest message while the one before is worked on"),
 });
 
+/** The same for what is sent. */
+export const conflatedDelivery = group("Delivery", {
+  conflate: flag("--conflate", "keep only the newest message for a peer that does not keep up"),
+});
+
 /** A first sign for a ROUTER at the other end. */
 export const probing = group("Connection", {
   probeRouter: flag("--probe-router", "send every new peer an empty message, so that a ROUTER knows of us"),

@@ -4,7 +4,7 @@ import type { Sender } from "../lib/zmq/sender.ts";
 import { utf8 } from "../lib/zmtp/bytes.ts";
 import type { Values } from "./command.ts";
 import { open, planEndpoints } from "./endpoints.ts";
-import { delivery, diagnostics, ending, input, pacing, zeromq } from "./options.ts";
+import { conflatedDelivery, delivery, diagnostics, ending, input, pacing, zeromq } from "./options.ts";
 import { repeats } from "./pacer.ts";
 import { PATIENCE_MS, sendAll, SLOW_SUBSCRIBERS, tellDropped } from "./sending.ts";
 import { Session } from "./session.ts";
@@ -12,7 +12,15 @@ import { socketOptions } from "./socket_options.ts";
 import { sourceOf } from "./source.ts";
 
 /** What the commands have that send each message to all who want it. */
-export const publishing = { ...zeromq, ...input, ...ending, ...pacing, ...delivery, ...diagnostics };
+export const publishing = {
+  ...zeromq,
+  ...input,
+  ...ending,
+  ...pacing,
+  ...delivery,
+  ...conflatedDelivery,
+  ...diagnostics,
+};
 
 /** A socket that sends each message to all who want it. */
 export type Publisher = Sender & { readonly subscribers: number; readonly dropped: number };
@@ -33,7 +41,12 @@ export function publish(
   });
   const session = new Session(name, values);
   return session.run(async () => {
-    const socket = make({ ...socketOptions(session, values), hwm: values.hwm, ...whenFull(values) });
+    const socket = make({
+      ...socketOptions(session, values),
+      hwm: values.hwm,
+      conflate: values.conflate,
+      ...whenFull(values),
+    });
     await open(session, socket, plan);
     // The socket drops for one subscriber at a time, so the sending itself only ever waits.
     const onFull = values.onFull === "fail" ? "fail" : "block";

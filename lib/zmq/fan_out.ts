@@ -253,7 +253,7 @@ export class FanOut {
     subscriber.runFrom = subscriber.runTo = 0;
     if (runTo === 0) return;
     // One subscriber needs no copy between, and large bodies that stay as they are can be referred to.
-    if (this.#subscribers.size === 1 || batch.stable) {
+    if (this.#subscribers.size === 1 || batch.stable || connection.outbox.conflates) {
       return connection.outbox.appendBatch(batch, runFrom, runTo);
     }
     connection.outbox.appendEncoded(this.#encode(batch, runFrom, runTo), batch.countMessages(runFrom, runTo));

@@ -29,7 +29,10 @@ export interface SocketOptions {
   readonly identity?: Uint8Array | string | undefined;
   /** Whether peers are asked for a sign of life, and a silent one is given up (RFC 37, 2.6). Not unless told. */
   readonly heartbeat?: Partial<HeartbeatTimes> | undefined;
-  /** Whether only the newest message waits to be received, and replaces the one before. False unless told. */
+  /**
+   * Whether only the newest message waits to be received, and, at PUB, PUSH, DEALER and RADIO, to be sent to each peer: it
+   * replaces the one before (ZMQ_CONFLATE). False unless told.
+   */
   readonly conflate?: boolean | undefined;
   /** How many peers a socket serves at a time. 10 000 unless told. */
   readonly maxPeers?: number | undefined;

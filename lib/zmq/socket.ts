@@ -17,6 +17,9 @@ import { Dialer, type Ending } from "./dialer.ts";
 import { type ResolvedOptions, resolveOptions, type SocketOptions, transportOptions } from "./options.ts";
 import { Signal } from "../transport/waiting.ts";
 
+/** The types for which `conflate` has an effect on what they send; elsewhere each message has its own answer. */
+const CONFLATES: ReadonlySet<SocketType> = new Set(["PUB", "PUSH", "DEALER", "RADIO"]);
+
 /** How long a peer may take to read to the end and close, once all is sent, in milliseconds. */
 const FAREWELL_MS = 1000;
 
@@ -288,7 +291,8 @@ export abstract class Socket implements ConnectionOwner {
         security,
         timeout: handshakeTimeout,
       });
-      const limits = { messages: hwm, bytes: hwmBytes };
+      const conflate = this.options.conflate && CONFLATES.has(this.type);
+      const limits = { messages: hwm, bytes: hwmBytes, conflate };
       connection = new Connection(stream, result, this, limits, maxMessageSize, heartbeat);
       const refusal = this.admit(connection, dialer);
       if (refusal !== undefined) {

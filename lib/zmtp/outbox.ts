@@ -28,6 +28,8 @@ export interface OutboxLimits {
   readonly messages: number;
   /** The same in bytes, for large messages. */
   readonly bytes: number;
+  /** Whether only the newest message waits, and replaces the one before; the marks then mean nothing. */
+  readonly conflate?: boolean;
 }
 
 /**
@@ -46,6 +48,8 @@ export class Outbox {
   readonly #spares: Uint8Array[] = [];
   #messages = 0;
   #bytes = 0;
+  /** With `conflate`: the message that waits, as a copy. */
+  #newest: Batch | undefined;
 
   /**
    * @param write takes one block until `onDrain`
@@ -59,21 +63,34 @@ export class Outbox {
 
   /** How many more messages may be appended; one that is begun may go over the limit in bytes. */
   get room(): number {
+    if (this.conflates) return Infinity;
     return this.#bytes >= this.#limits.bytes ? 0 : Math.max(0, this.#limits.messages - this.#messages);
   }
 
   /** How many messages were not handed to the system whole. */
   get unsent(): number {
-    return this.#messages + (this.#flight?.messages ?? 0);
+    return this.#messages + (this.#flight?.messages ?? 0) + (this.#newest === undefined ? 0 : 1);
+  }
+
+  /** Whether only the newest message waits. */
+  get conflates(): boolean {
+    return this.#limits.conflate ?? false;
   }
 
   /** Whether everything was handed to the system. */
   get empty(): boolean {
-    return this.#flight === undefined && this.#blocks.length === 0;
+    return this.#flight === undefined && this.#blocks.length === 0 && this.#newest === undefined;
   }
 
   /** Appends the frames `[from, to)`, which must be whole messages. Call `flush` when done. */
   appendBatch(batch: Batch, from: number, to: number): void {
+    if (!this.conflates) return this.#append(batch, from, to);
+    let first = to - 1;
+    while (first > from && batch.flags[first - 1] !== 0) first--;
+    this.#newest = batch.slice(first, to).own(0);
+  }
+
+  #append(batch: Batch, from: number, to: number): void {
     this.#messages += batch.countMessages(from, to);
     while (from < to) {
       // What is sealed is copied anyway.
@@ -95,12 +112,19 @@ export class Outbox {
   /** Starts writing, unless a write is under way: then what was appended follows it. */
   flush(): void {
     if (this.#flight !== undefined) return;
+    if (this.#blocks.length === 0) this.#takeNewest();
     const block = this.#blocks.shift();
     if (block === undefined) return;
     this.#flight = block;
     this.#messages -= block.messages;
     this.#bytes -= block.length;
     this.#write(block.bytes.subarray(0, block.length));
+  }
+
+  #takeNewest(): void {
+    const newest = this.#newest;
+    this.#newest = undefined;
+    if (newest !== undefined) this.#append(newest, 0, newest.frames);
   }
 
   /** The block under way was taken: the next one follows. */
@@ -126,6 +150,7 @@ export class Outbox {
    * @returns the messages that were not taken to their end; no peer can have seen them whole
    */
   reclaim(taken: number): Batch {
+    this.#takeNewest();
     const blocks = [
       ...this.#unfinished,
       ...(this.#flight === undefined ? [] : [this.#flight]),

@@ -1,7 +1,7 @@
 /** spec_pushpull, hwm, conflate, immediate, bind_after_connect: what libzmq's tests of the same names hold. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Dealer, Pull, Push, Sub, XPub } from "../../../mod.ts";
+import { Dealer, Pub, Pull, Push, Sub, XPub } from "../../../mod.ts";
 import { deadline, waitFor } from "../../helpers.ts";
 import { batchOf, inproc, numbers, scoped, texts } from "../../sockets.ts";
 
@@ -102,6 +102,47 @@ describe("spec pipeline", () => {
       taken++;
     }
     assert.ok(taken < 10_000, `${taken} were taken`);
+  });
+
+  it("conflate - only the newest message waits to be sent to each peer, and nobody is waited for", async () => {
+    const endpoint = inproc();
+    await using pub = scoped(new Pub({ conflate: true, hwm: 1 }));
+    await using stands = scoped(new Sub());
+    await using reads = scoped(new Sub());
+    await pub.bind(endpoint);
+    for (const sub of [stands, reads]) {
+      sub.subscribe("");
+      sub.connect(endpoint);
+    }
+    await waitFor(() => pub.subscribers === 2);
+    stands.pause();
+    for (let i = 0; i < 50; i++) {
+      await pub.send(["a", `${i}`]);
+      if (i % 10 === 9) assert.deepEqual(texts(await deadline(reads.receive()))?.[0], "a");
+    }
+    assert.deepEqual([pub.dropped, pub.unsent >= 2], [0, true]);
+    stands.resume();
+    // The one that was being written, and the newest.
+    assert.deepEqual(texts(await deadline(stands.receive())), ["a", "0"]);
+    assert.deepEqual(texts(await deadline(stands.receive())), ["a", "49"]);
+  });
+
+  it("conflate - what a lost peer had not taken is the newest, and goes to the next one", async () => {
+    const endpoint = inproc();
+    await using push = scoped(new Push({ conflate: true, reconnect: { first: 1, longest: 5 } }));
+    push.connect(endpoint);
+    const first = new Pull();
+    await first.bind(endpoint);
+    await waitFor(() => push.peers === 1);
+    first.pause();
+    assert.equal(push.sendBatch(batchOf(["0"])), 1);
+    assert.equal(push.sendBatch(batchOf(numbers(20, 1).map(String))), 20);
+    assert.equal(push.unsent, 2);
+    await first.unbind(endpoint);
+    await using second = scoped(new Pull());
+    await second.bind(endpoint);
+    assert.equal((await take(second, 1))[0], "20");
+    await first.close();
   });
 
   it("immediate - nothing is queued for a peer that is not ready yet", async () => {
