@@ -16,6 +16,7 @@ import { queue } from "./queue.ts";
 import { quorum } from "./quorum.ts";
 import { directReply } from "./reply.ts";
 import { topology } from "./topology.ts";
+import { transactions } from "./transactions.ts";
 import { tx } from "./tx.ts";
 import { random } from "./random.ts";
 
@@ -41,4 +42,5 @@ export const CASES: readonly Case[] = [
   ...errors,
   ...random,
   ...topology,
+  ...transactions,
 ];
