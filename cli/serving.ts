@@ -35,7 +35,7 @@ export const serving = {
     passwordFile: option("--password-file <path>", "read the password of --user from this file", word),
     usersFile: option(
       "--users-file <path>",
-      "let in the users of this file, NAME:PASSWORD on each line, instead of guest",
+      "let in the users of this file, NAME:PASSWORD on each line, instead of guest; SIGHUP reads it again",
       word,
     ),
   }),
@@ -91,6 +91,8 @@ export interface Login {
   readonly password: string;
 }
 
+/** A tag of the users that options let in: a data folder keeps users, and who is no longer listed must go. */
+const BY_OPTION = "mqcat";
 const EVERYTHING = { configure: ".*", write: ".*", read: ".*" };
 
 /**
@@ -125,11 +127,29 @@ export async function openBroker(
   if (definitions !== undefined) {
     for (const warning of broker.loadDefinitions(definitions)) session.reporter.warn(warning);
   }
-  for (const { name, password } of users ?? []) {
-    broker.users.put(name, password, ["administrator"]);
+  if (users !== undefined) admit(broker, users);
+  if (options.usersFile !== undefined) session.onReload(() => reload(session, broker, options));
+  return broker;
+}
+
+/** Lets in these users and, of those that options let in before, no others. */
+function admit(broker: Broker, users: readonly Login[]): void {
+  for (const { name, tags } of [...broker.users]) {
+    if (tags.includes(BY_OPTION) && !users.some((user) => user.name === name)) broker.users.remove(name);
+  }
+  for (const { name, password } of users) {
+    broker.users.put(name, password, ["administrator", BY_OPTION]);
     for (const vhost of broker.vhosts.keys()) broker.users.permit(name, vhost, EVERYTHING);
   }
-  return broker;
+}
+
+function reload({ reporter }: Session, broker: Broker, options: ServingOptions): void {
+  try {
+    admit(broker, usersOf(options)!);
+    reporter.info(`read '${options.usersFile}' again`);
+  } catch (error) {
+    reporter.error(`${phrase(error)}; everything stays as it was`);
+  }
 }
 
 /** Opens a broker in a folder. @throws {Error} with the folder in words, as the system's errors do not say what it is for */

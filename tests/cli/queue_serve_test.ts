@@ -111,6 +111,36 @@ describe("queue serve", () => {
     assert.doesNotMatch(broker.stderr, /s3cret|wrong|one/);
   });
 
+  test("users of a file - SIGHUP reads it again, and who is gone from it is gone, over restarts too", async () => {
+    using dir = tempDir();
+    const file = dir.file("users");
+    const options = ["--data", dir.file("data"), "--users-file", file];
+    const login = async (address: string, user: string) =>
+      (await queue(["put", "q", "-D", "x", "--url", `amqp://${user}@${address}`])).code;
+    fs.writeFileSync(file, "ann:a\nbob:b\n");
+    using broker = serve(...options);
+    const address = (await broker.readyEndpoint()).replace("amqp://", "");
+    assert.deepEqual([await login(address, "ann:a"), await login(address, "bob:b")], [0, 0]);
+    fs.writeFileSync(file, "ann:new\nnonsense\n");
+    broker.kill("SIGHUP");
+    await broker.waitForStderr(/line 2 is not NAME:PASSWORD; everything stays as it was/);
+    assert.equal(await login(address, "ann:a"), 0);
+    fs.writeFileSync(file, "ann:new\n");
+    broker.kill("SIGHUP");
+    await broker.waitForStderr(/read '.*' again/);
+    assert.deepEqual(
+      [await login(address, "ann:a"), await login(address, "ann:new"), await login(address, "bob:b")],
+      [4, 0, 4],
+    );
+    broker.kill("SIGTERM");
+    await broker.exit();
+    fs.writeFileSync(file, "eve:e\n");
+    using again = serve(...options);
+    const there = (await again.readyEndpoint()).replace("amqp://", "");
+    assert.deepEqual([await login(there, "eve:e"), await login(there, "ann:new")], [0, 4]);
+    assert.equal(await login(there, "guest:guest"), 4);
+  });
+
   test("--load-definitions - queues, bindings and users of an export", async () => {
     using dir = tempDir();
     const definitions = {
