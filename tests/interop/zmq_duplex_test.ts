@@ -36,7 +36,8 @@ describe("libzmq pair, dealer and router", () => {
     for (const type of ["DEALER", "ROUTER", "REP"]) {
       test(`dealer - to ${type} over ${link.name}`, async () => {
         await using dealer = scoped(new Dealer());
-        await using theirs = await peer.socket(type);
+        // A ROUTER or REP of libzmq drops an answer for whose asker it has 1000 already.
+        await using theirs = await peer.socket(type, { SNDHWM: 0 });
         await link.join(dealer, theirs);
         const head = type === "REP" ? [""] : [];
         const echoed = theirs.echo(MESSAGES.length + COUNT);
