@@ -29,6 +29,9 @@ import { socketOptions } from "./socket_options.ts";
 export const PATTERNS = ["pubsub", "pushpull", "reqrep"] as const;
 export type Pattern = typeof PATTERNS[number];
 
+/** How long the tap may take to the end, in milliseconds. */
+const TAP_LINGER_MS = 1000;
+
 /** What the options of `proxy` say. */
 export type ProxyOptions =
   & Values<typeof socket>
@@ -116,18 +119,31 @@ export async function proxy(
   }
 }
 
-async function untilEnd(session: Session, { from }: Device, tap: Tap, options: ProxyOptions): Promise<void> {
+async function untilEnd(
+  session: Session,
+  { from, to }: Device,
+  tap: Tap,
+  options: ProxyOptions,
+): Promise<void> {
   const { timeout, transient } = options;
   const { counts } = session;
+  wakeAtFailure(to, from);
   let received = 0;
   let lastAt = performance.now();
   while (!session.stopping && !tap.failed && !(transient && from.abandoned)) {
-    if (from.failure !== undefined) throw from.failure;
+    const failure = from.failure ?? to.failure;
+    if (failure !== undefined) throw failure;
     if (counts.received !== received) [received, lastAt] = [counts.received, performance.now()];
     const left = timeout === undefined ? Infinity : lastAt + timeout - performance.now();
     if (left <= 0) throw new TimeoutError(`nothing came for ${timeout! / 1000} s (-w)`);
     await from.change(left);
   }
+}
+
+/** Lets who waits for one socket know that the other one has failed. */
+async function wakeAtFailure(socket: Sender, waiting: Receiver | Duplex): Promise<void> {
+  while (socket.failure === undefined && !socket.closed) await socket.change();
+  waiting.wake();
 }
 
 /** Waits until what was received has its place in the other socket, for `linger` milliseconds at most. */
@@ -238,7 +254,8 @@ class Tap {
     const separator = options.separator === undefined ? undefined : utf8(options.separator);
     const style = styleOf(session, options, true, separator);
     if (plan !== undefined) {
-      this.#pub = new Pub({ ...socketOptions(session, options), ...whenFull({ onFull: "drop" }) });
+      // Who only looks on is never waited for.
+      this.#pub = new Pub(socketOptions(session, options));
     } else if (this.on) {
       this.#output = new Output(1);
       this.#writer = recordWriter(this.#output, style);
@@ -268,7 +285,11 @@ class Tap {
   }
 
   async close(): Promise<void> {
-    await this.#pub?.close(1000);
+    if (this.#pub !== undefined) {
+      await this.#pub.close(TAP_LINGER_MS);
+      const { dropped } = this.#pub;
+      if (dropped > 0) this.#session.reporter.warn(`the tap missed ${messages(dropped)}`);
+    }
     if (this.#output === undefined) return;
     await this.#output.drained();
     const failure = outputFailure(this.#session, this.#output);

@@ -120,6 +120,17 @@ describe("proxy", () => {
     assert.equal(code, 3);
   });
 
+  for (const side of ["from", "to"]) {
+    test(`--${side} - a peer that does not fit is told, and ends it with 4`, async () => {
+      using rep = start(["rep", ":0", "--echo"]);
+      const other = side === "from" ? ["--to", "@tcp://127.0.0.1:0"] : ["--from", "@tcp://127.0.0.1:0"];
+      const args = ["--pattern", "pushpull", `--${side}`, `>${await rep.readyEndpoint()}`, ...other];
+      const { code, stderr } = await run(["proxy", ...args]);
+      assert.match(stderr, /the peer is a REP socket/);
+      assert.equal(code, 4);
+    });
+  }
+
   const mistakes: [string[], RegExp][] = [
     [["--from", ":1", "--to", ":2"], /--pattern says what to forward: pubsub, pushpull, reqrep/],
     [["--pattern", "pubsub", "--from", ":1"], /a proxy has two sides/],
