@@ -223,7 +223,9 @@ export class Channel {
   #reply(method: Method): void {
     const call = this.#calls.shift();
     if (call === undefined || !call.replies.includes(method.name)) {
-      throw new AmqpError(503, `COMMAND_INVALID - ${method.name} answers nothing that was asked`);
+      const error = new AmqpError(503, `COMMAND_INVALID - ${method.name} answers nothing that was asked`);
+      call?.reject(error);
+      throw error;
     }
     call.resolve(method);
   }

@@ -40,6 +40,8 @@ export class Consumer {
   readonly #link: Link;
   #channel: Channel | undefined;
   #connection: AmqpConnection | undefined;
+  /** Whether it consumes: until then the broker may answer in another order than it was asked (basic.consume). */
+  #ready = false;
   #delivered = 0;
   #paused = false;
 
@@ -96,7 +98,7 @@ export class Consumer {
   /** Whether the queue has no message for us, and none came while we asked. */
   async isDrained(): Promise<boolean> {
     const channel = this.#channel;
-    if (channel === undefined) return false;
+    if (channel === undefined || !this.#ready) return false;
     const before = this.#delivered;
     try {
       const args = { queue: this.#queue, passive: true };
@@ -113,6 +115,7 @@ export class Consumer {
 
   /** Ends the deliveries; what was delivered can still be acknowledged. */
   async cancel(): Promise<void> {
+    if (!this.#ready) return;
     try {
       await this.#channel?.call("basic.cancel", { consumerTag: CONSUMER_TAG }, "basic.cancel-ok");
     } catch {
@@ -151,10 +154,12 @@ export class Consumer {
     const args = this.#options.arguments?.() ?? {};
     const consume = { queue: this.#queue, consumerTag: CONSUMER_TAG, arguments: args };
     await channel.call("basic.consume", consume, "basic.consume-ok");
+    this.#ready = true;
     if (this.#paused) connection.pause();
   }
 
   #onDown(): void {
     this.#channel = this.#connection = undefined;
+    this.#ready = false;
   }
 }
