@@ -3,7 +3,7 @@ import fs from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import type { AmqpConnection } from "../lib/amqp/client/connection.ts";
-import { connectAmqp, type LinkEvent, type LinkOptions } from "../lib/amqp/client/link.ts";
+import { connectAmqp, type LinkEvent, type LinkOptions, patiently } from "../lib/amqp/client/link.ts";
 import { type Broker, DEFAULT_URL, formatBroker, parseAmqpUrl } from "../lib/amqp/client/url.ts";
 import { group, option } from "./command.ts";
 import { UsageError } from "./errors.ts";
@@ -62,6 +62,9 @@ export interface Target {
   readonly link: LinkOptions;
 }
 
+/** A broker in a directory may have much to read before it answers, or be gone before it does. */
+const COMING_AND_GOING = { handshakeTimeout: 120_000, patience: 10_000 };
+
 /** One run of a queue command; none of them listens, so none tells where. */
 export function queueSession(name: string, options: Omit<SessionOptions, "readyFile">): Session {
   return new Session(`queue ${name}`, { ...options, readyFile: undefined });
@@ -77,7 +80,10 @@ export function targetOf(session: Session, options: BrokerOptions, create = fals
     if (url !== undefined) {
       throw new UsageError("--url and --data both say where the queues are: give one of them");
     }
-    return { brokers: [inside(folder)], link: linkOf(session, { dial: dialer(session, folder, create) }) };
+    return {
+      brokers: [inside(folder)],
+      link: linkOf(session, { ...COMING_AND_GOING, dial: dialer(session, folder, create) }),
+    };
   }
   const brokers = withPassword(parseAmqpUrl(url ?? (process.env["AMQP_URL"] || DEFAULT_URL)), options);
   if ((insecure || (cacert ?? cert ?? key) !== undefined) && brokers[0]!.endpoint.scheme !== "tls") {
@@ -126,12 +132,14 @@ export async function withConnection(
   { brokers, link }: Target,
   work: (connection: AmqpConnection) => Promise<void>,
 ): Promise<void> {
-  const connection = await connectAmqp(brokers, link);
-  try {
-    await work(connection);
-  } finally {
-    await connection.close();
-  }
+  await patiently(link, async () => {
+    const connection = await connectAmqp(brokers, link);
+    try {
+      await work(connection);
+    } finally {
+      await connection.close();
+    }
+  });
 }
 
 function withPassword(brokers: readonly Broker[], { passwordFile }: BrokerOptions): readonly Broker[] {
@@ -160,7 +168,7 @@ function describeLink({ reporter }: Session, passing: boolean): (event: LinkEven
       case "lost":
         return lost(`lost ${event.broker}: ${phrase(event.error)}; connecting again`);
       case "retrying":
-        return reporter.warn(`${phrase(event.error)}; trying again`);
+        return lost(`${phrase(event.error)}; trying again`);
       case "blocked":
         return event.reason === undefined
           ? reporter.info("the broker takes messages again")

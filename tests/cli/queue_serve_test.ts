@@ -247,6 +247,22 @@ describe("queues in a directory", () => {
     assert.equal(await well(["get", "jobs", "--drain", ...data]), "b\n");
   });
 
+  test("many commands at once - they take turns, and nothing is lost", async () => {
+    using dir = tempDir();
+    const data = ["--data", dir.file("spool")];
+    const puts = Array.from(
+      { length: 5 },
+      (_, i) => queue(["put", "jobs", ...data], { stdin: `${lines(200)}${i}\n` }),
+    );
+    const others = [queue(["declare", "other", ...data]), queue(["put", "other", "-D", "x", ...data])];
+    for (const { code, stderr } of await Promise.all([...puts, ...others])) {
+      assert.deepEqual([code, stderr], [0, ""]);
+    }
+    const got = (await well(["get", "jobs", "--drain", ...data])).split("\n");
+    assert.deepEqual(new Set(got), new Set([...lines(200).split("\n"), "0", "1", "2", "3", "4"]));
+    assert.ok(got.length >= 5 * 201, `${got.length}`);
+  });
+
   test("one that cannot be made is told; looking makes none", async () => {
     using dir = tempDir();
     for (const verb of ["list", "info", "peek", "purge", "delete"]) {

@@ -9,6 +9,7 @@ import { TimeoutError, UsageError } from "../../errors.ts";
 import { Output } from "../../io/output.ts";
 import { diagnostics, ending, output } from "../../options.ts";
 import { broker, prefetch, queueSession, type Target, targetOf, withConnection } from "../../queue.ts";
+import { phrase } from "../../reporter.ts";
 import { queueWriter } from "../../queue_records.ts";
 import { refuseStream, SUSPICION_MS } from "../../queue_streams.ts";
 import { outputFailure, styleOf } from "../../receiving.ts";
@@ -83,8 +84,14 @@ async function look(
       },
     });
   } catch (error) {
-    if (!session.stopping && out.failure === undefined) throw error;
+    if (session.stopping || out.failure !== undefined) return finish(session, out);
+    // What was shown must not be shown again.
+    throw counts.received === 0 ? error : new Error(`${phrase(error)} (try again)`);
   }
+  await finish(session, out);
+}
+
+async function finish(session: Session, out: Output): Promise<void> {
   await out.drained();
   const failure = outputFailure(session, out);
   if (failure !== undefined) throw failure;

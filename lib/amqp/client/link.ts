@@ -1,4 +1,4 @@
-import { ClosedError, HandshakeTimeoutError, UnreachableError } from "../../errors.ts";
+import { ClosedError, HandshakeTimeoutError, MqcatError, UnreachableError } from "../../errors.ts";
 import type { ByteStream, TlsOptions } from "../../transport/stream.ts";
 import { connect } from "../../transport/transport.ts";
 import { AmqpConnection } from "./connection.ts";
@@ -23,6 +23,11 @@ export interface LinkOptions {
   readonly dial?: ((signal: AbortSignal) => Promise<ByteStream>) | undefined;
   /** For connecting and logging in, in milliseconds. 10 000 unless told. */
   readonly handshakeTimeout?: number | undefined;
+  /**
+   * How long the first connection may be tried again while nothing final is wrong, in milliseconds: for brokers that
+   * come and go. Not at all unless told.
+   */
+  readonly patience?: number | undefined;
   /** The first and the longest pause before a connection is tried again, in milliseconds. 100 and 5000 unless told. */
   readonly reconnect?: { readonly first: number; readonly longest: number };
   /** The largest message that is taken, in bytes. 128 MiB unless told. */
@@ -39,6 +44,9 @@ export interface LinkUser {
   onDown(): void;
 }
 
+/** The first pause before a connection is tried again, in milliseconds. */
+const FIRST_PAUSE_MS = 100;
+const NEVER = new AbortController().signal;
 const MAX_MESSAGE = 128 * 2 ** 20;
 
 /**
@@ -82,6 +90,24 @@ export async function connectAmqp(
   throw failure ?? new UnreachableError("There is no broker to connect to");
 }
 
+/** Does it again while `options.patience` lasts and the failure is none that would stay. */
+export async function patiently<T>(options: LinkOptions, work: () => Promise<T>): Promise<T> {
+  const end = performance.now() + (options.patience ?? 0);
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (
+        options.signal?.aborted || performance.now() >= end || !(error instanceof MqcatError) ||
+        endsLink(error)
+      ) {
+        throw error;
+      }
+    }
+    await sleep(FIRST_PAUSE_MS * Math.random(), options.signal ?? NEVER);
+  }
+}
+
 /** Keeps one connection up for its user: connects, and connects again, until it is closed or the failure is final. */
 export class Link {
   /** Fires when something changes: connected, lost, failed. */
@@ -108,12 +134,12 @@ export class Link {
   }
 
   /**
-   * Connects for the first time. Only from then on are failures tried again.
+   * Connects for the first time. Only from then on, or with `patience`, are failures tried again.
    *
    * @throws what `connectAmqp` or the user's `onUp` throws
    */
   async start(): Promise<void> {
-    const connection = await this.#up();
+    const connection = await patiently(this.#options, () => this.#up());
     this.#running = this.#run(connection);
   }
 
@@ -149,7 +175,7 @@ export class Link {
 
   async #run(connection: AmqpConnection): Promise<void> {
     const broker = this.#brokers.map(formatBroker).join(",");
-    const { first, longest } = this.#options.reconnect ?? { first: 100, longest: 5000 };
+    const { first, longest } = this.#options.reconnect ?? { first: FIRST_PAUSE_MS, longest: 5000 };
     let pause = first;
     for (;;) {
       const error = await connection.closed;
