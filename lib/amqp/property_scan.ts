@@ -79,7 +79,12 @@ export class PropertyScan {
 
   /** Whether the message asks to survive a restart. */
   get persistent(): boolean {
-    return this.has("deliveryMode") && this.#bytes[this.starts[PROPERTY.deliveryMode]!] === 2;
+    return this.deliveryMode === 2;
+  }
+
+  /** 1 when it has none. */
+  get deliveryMode(): number {
+    return this.has("deliveryMode") ? this.#bytes[this.starts[PROPERTY.deliveryMode]!]! : 1;
   }
 
   /** 0 when it has none. */

@@ -79,11 +79,21 @@ export class Publisher {
    * What is wrong with a message whatever becomes of it.
    *
    * @returns how long it may live, in milliseconds
-   * @throws {AmqpError} 404: there is no such exchange; 403: it is internal; 406: the expiration is no number
+   * @throws {AmqpError} 404: there is no such exchange; 403: it is internal; 406: the user is another, the expiration is
+   * no number, or the delivery mode is none
    */
   check(channel: Channel, exchange: string, scan: PropertyScan): number {
+    const { user, vhost } = channel.connection;
+    vhost.checkPublish(exchange);
+    if (scan.has("userId") && scan.text("userId") !== user) {
+      throw amqpError(
+        406,
+        `user_id property set to '${scan.text("userId")}' but authenticated user was '${user}'`,
+      );
+    }
     const ttl = timeToLive(scan);
-    channel.connection.vhost.checkPublish(exchange);
+    const mode = scan.deliveryMode;
+    if (mode !== 1 && mode !== 2) throw amqpError(406, `invalid message: {delivery_mode_unknown,${mode}}`);
     return ttl;
   }
 

@@ -147,15 +147,9 @@ export class Publishing {
 
   #publish(assembled: Assembled, scan: PropertyScan): void {
     const channel = this.#channel;
-    const { broker, user } = channel.connection;
+    const { broker } = channel.connection;
     const { exchange, routingKey, mandatory } = this.#fields;
     this.count++;
-    if (scan.has("userId") && scan.text("userId") !== user) {
-      throw amqpError(
-        406,
-        `user_id property set to '${scan.text("userId")}' but authenticated user was '${user}'`,
-      );
-    }
     let message: EncodedMessage = assembled;
     if (scan.has("replyTo") && scan.text("replyTo") === REPLY_TO) {
       message = withReplyAddress(channel, assembled);

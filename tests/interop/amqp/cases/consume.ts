@@ -275,6 +275,59 @@ export const consume = cases("consume", {
     channel.publish("", q, new Uint8Array(500_000).fill(66));
     await channel.delivery();
   },
+  "properties over the consumer's frames": [async (on) => {
+    const publisher = await on.channel();
+    const consumer = await on.channel({ frameMax: 4096 });
+    const q = await publisher.queue(on.name("q"));
+    await publisher.call("confirm.select");
+    await publisher.put("", q, "a", { headers: { long: "x".repeat(10_000) } });
+    await consumer.consume(q, { consumerTag: "me" });
+    await consumer.peer.until(
+      () => consumer.peer.received.some(({ name }) => /deliver|close|end/.test(name)),
+      "a",
+    );
+  }, {
+    why: "properties that do not fit the consumer's frames end its connection",
+    rabbit: /2\.1 basic\.consume-ok .*\n2\.1 basic\.deliver .*/,
+    ours: /2\.0 connection\.close replyCode=501 .*\n2\.1 basic\.consume-ok .*/,
+  }],
+  "a body over the consumer's frames": async (on) => {
+    const publisher = await on.channel();
+    const consumer = await on.channel({ frameMax: 4096 });
+    const q = await publisher.queue(on.name("q"));
+    publisher.publish("", q, new Uint8Array(100_000).fill(67));
+    await consumer.consume(q, { consumerTag: "me" });
+    await consumer.delivery();
+  },
+  "a name that is long, in every answer": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q".repeat(240)));
+    const consumerTag = "c".repeat(255);
+    await channel.consume(q, { consumerTag });
+    channel.publish("", q, "a", { correlationId: "i".repeat(255) });
+    await channel.delivery();
+    await channel.call("basic.cancel", { consumerTag });
+  },
+  "what is delivered is given back in order when several consumers go": async (on) => {
+    const peer = await on.connect();
+    const [first, second, last] = [await peer.channel(), await peer.channel(), await peer.channel()];
+    const q = await first.queue(on.name("q"));
+    for (const channel of [first, second]) {
+      await channel.call("basic.qos", { prefetchCount: 3 });
+      await channel.consume(q, { consumerTag: "me" });
+    }
+    for (const body of "123456") {
+      last.publish("", q, body);
+      await last.barrier(q);
+    }
+    await first.deliveries(3);
+    await second.deliveries(3);
+    await second.close();
+    await last.barrier(q);
+    await first.close();
+    await last.barrier(q);
+    await last.drain(q);
+  },
   "delivery tags are those of the channel": async (on) => {
     const channel = await on.channel();
     const p = await channel.queue(on.name("p"));

@@ -1,3 +1,4 @@
+import type { BasicProperties } from "../../../../lib/amqp/properties.ts";
 import { Decimal, Timestamp, TypedNumber } from "../../../../lib/amqp/types/field_value.ts";
 import { cases, type Difference, type Script } from "../case.ts";
 import { IN_WORDS } from "../differences.ts";
@@ -29,6 +30,19 @@ const EXPIRATION: Difference = {
   why: "what is wrong with an expiration is told in words, not in Erlang's terms",
   rabbit: /(?<=invalid expiration '.*?': ).*?(?=" classId)/,
   ours: /(?<=invalid expiration '.*?': ).*?(?=" classId)/,
+};
+
+const MALFORMED: Difference = {
+  why: "RabbitMQ crashes at malformed properties (541), ours knows a wrong frame",
+  rabbit: /replyCode=541 replyText="INTERNAL_ERROR" classId=0 methodId=0/,
+  ours: /replyCode=501 replyText="FRAME_ERROR - .*?" classId=60 methodId=40/,
+};
+
+/** A message that is refused with 406. */
+const odd = (properties: BasicProperties): Script => async (on) => {
+  const channel = await on.channel();
+  channel.publish("", on.name("q"), "body", properties);
+  await channel.closed(406);
 };
 
 export const publish = cases("publish", {
@@ -332,13 +346,53 @@ export const publish = cases("publish", {
     // A content type of 9 bytes, of which 2 come.
     peer.header(channel.number, 0, Uint8Array.of(0x80, 0, 9, 65, 65));
     await peer.until(() => peer.received.some(({ name }) => name === "connection.close"), "a close");
-  }, {
-    why: "RabbitMQ crashes at malformed properties (541), ours knows a wrong frame",
-    rabbit: /replyCode=541 replyText="INTERNAL_ERROR" classId=0 methodId=0/,
-    ours: /replyCode=501 replyText="FRAME_ERROR - .*?" classId=60 methodId=40/,
-  }],
+  }, MALFORMED],
   "a size over the limit": [oversize(134_217_729), AT_ONCE],
   "a size of 2^63": [oversize(2 ** 63), AT_ONCE],
+  "text that is not UTF-8 comes through": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    const properties = { messageId: "\udcff\udcfe", headers: { text: "\udc80", plain: "é" } };
+    channel.publish("", q, "body", properties);
+    await channel.get(q);
+  },
+  "a header that stands twice": async (on) => {
+    const peer = await on.connect();
+    const channel = await peer.channel();
+    const q = await channel.queue(on.name("q"));
+    channel.send("basic.publish", { routingKey: q });
+    const twice = [1, 97, 0x49, 0, 0, 0, 1, 1, 97, 0x49, 0, 0, 0, 2];
+    peer.header(channel.number, 0, Uint8Array.of(0x20, 0, 0, 0, 0, twice.length, ...twice));
+    await channel.get(q);
+  },
+  "properties of which the flags go on": [async (on) => {
+    const peer = await on.connect();
+    const channel = await peer.channel();
+    const q = await channel.queue(on.name("q"));
+    channel.send("basic.publish", { routingKey: q });
+    peer.header(channel.number, 0, Uint8Array.of(0x10, 1, 0, 0, 2));
+    channel.send("basic.get", { queue: q });
+    await peer.until(() => /get-|close/.test(peer.received.at(-1)!.name), "an answer");
+  }, MALFORMED],
+  "a priority over 9": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    channel.publish("", q, "a", { priority: 250 });
+    await channel.drain(q);
+  },
+  "a delivery mode of 0": odd({ deliveryMode: 0 }),
+  "a delivery mode of 3": odd({ deliveryMode: 3 }),
+  "everything is wrong: the exchange is told of first": async (on) => {
+    const channel = await on.channel();
+    const properties = { userId: "somebody", expiration: "soon", deliveryMode: 9 };
+    channel.publish(on.name("missing"), "key", "a", properties);
+    await channel.closed(404);
+  },
+  "much is wrong: the user is told of first": odd({
+    userId: "somebody",
+    expiration: "soon",
+    deliveryMode: 9,
+  }),
   "a key of 255 bytes": async (on) => {
     const channel = await on.channel();
     const x = await channel.exchange(on.name("x"), "direct");

@@ -7,7 +7,7 @@ import { Dice } from "../dice.ts";
 import type { PeerChannel } from "../peer.ts";
 
 /** How many walks there are, more for whoever has the time, and steps in each. */
-const WALKS = Number(process.env["MQCAT_WALKS"] ?? 12);
+const WALKS = Number(process.env["MQCAT_WALKS"] ?? 8);
 const STEPS = 40;
 
 const QUEUES = ["p", "q", "r"];

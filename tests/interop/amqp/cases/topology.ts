@@ -6,7 +6,7 @@ import { Dice } from "../dice.ts";
 import type { PeerChannel } from "../peer.ts";
 
 /** How many walks there are, more for whoever has the time, and steps in each. */
-const WALKS = Number(process.env["MQCAT_WALKS"] ?? 12);
+const WALKS = Number(process.env["MQCAT_WALKS"] ?? 8);
 const STEPS = 60;
 
 const NAMES = ["a", "b", "c"];

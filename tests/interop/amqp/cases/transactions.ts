@@ -5,7 +5,7 @@ import { Dice } from "../dice.ts";
 import type { PeerChannel } from "../peer.ts";
 
 /** How many walks there are, more for whoever has the time, and steps in each. */
-const WALKS = Number(process.env["MQCAT_WALKS"] ?? 12) / 2;
+const WALKS = Number(process.env["MQCAT_WALKS"] ?? 8) / 2;
 const STEPS = 50;
 
 const QUEUES = ["p", "q"];
