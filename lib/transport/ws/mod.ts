@@ -1,4 +1,4 @@
-import { IncompatiblePeerError, LimitError } from "../../errors.ts";
+import { HandshakeTimeoutError, IncompatiblePeerError, LimitError } from "../../errors.ts";
 import type { WebEndpoint } from "../endpoint.ts";
 import type { ByteStream, TransportOptions, WebOptions } from "../stream.ts";
 import { acceptUpgrade, upgrade } from "./upgrade.ts";
@@ -47,11 +47,15 @@ export function webAcceptor(
     try {
       accept(await acceptUpgrade(below, terms, AbortSignal.timeout(HANDSHAKE_MS)));
     } catch (error) {
-      refused(below, error as Error);
+      refused(below, error instanceof DOMException ? late() : error as Error);
     } finally {
       handshakes--;
     }
   };
+}
+
+function late(): Error {
+  return new HandshakeTimeoutError(`The peer did not ask for a WebSocket within ${HANDSHAKE_MS / 1000} s`);
 }
 
 function agreed(web: WebOptions | undefined): { protocols: readonly string[]; maxMessage: number } {
