@@ -98,6 +98,11 @@ export class Broker implements DelayHost, TurnHost {
     return this.#journal!;
   }
 
+  get safePosition(): number {
+    // A message whose queue is not written down would be lost with it.
+    return this.#definitions?.behind === undefined ? this.journal.syncedPosition : 0;
+  }
+
   /**
    * Listens, and resolves to the endpoint with the port that the system picked, as clients write it.
    *
@@ -331,7 +336,14 @@ export class Broker implements DelayHost, TurnHost {
 
   /** Writes down what is to survive, before the client has an answer. */
   #record(change: DefinitionChange): void {
-    this.#definitions?.append(change);
+    const definitions = this.#definitions;
+    if (definitions === undefined) return;
+    const { behind } = definitions;
+    try {
+      definitions.append(change);
+    } finally {
+      if (definitions.behind !== behind) this.onRoomChange();
+    }
   }
 
   /** Does again what `#record` wrote down. */
@@ -373,9 +385,10 @@ export class Broker implements DelayHost, TurnHost {
 
   /** Publishers are held back, or let go. */
   onRoomChange(): void {
-    const { full, memoryFull } = this.journal;
-    const reason = full !== undefined
-      ? `the disk takes no more: ${full.message}`
+    const { memoryFull } = this.journal;
+    const unwritten = this.journal.full ?? this.#definitions?.behind;
+    const reason = unwritten !== undefined
+      ? `the disk takes no more: ${unwritten.message}`
       : memoryFull
       ? "the memory for messages is full"
       : undefined;
@@ -391,6 +404,9 @@ export class Broker implements DelayHost, TurnHost {
   #onBeat(): void {
     const now = performance.now();
     for (const connection of this.connections) connection.beat(now);
+    if (this.#definitions?.behind === undefined || !this.#definitions.catchUp()) return;
+    this.onRoomChange();
+    this.#turn.confirm();
   }
 
   async #close(): Promise<void> {
@@ -410,8 +426,10 @@ export class Broker implements DelayHost, TurnHost {
     while (this.connections.size > 0) await this.#left.wait();
     clearInterval(this.#beat);
     for (const queue of this.#queues.values()) queue.stop();
+    this.#definitions?.catchUp();
     this.#definitions?.close();
     this.journal.close();
+    if (this.#definitions?.behind !== undefined) throw this.#definitions.behind;
   }
 }
 

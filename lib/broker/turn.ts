@@ -5,6 +5,8 @@ import type { Queue } from "./queue/queue.ts";
 
 /** Who is told what came of a turn. */
 export interface TurnHost {
+  /** Up to which position of the journal messages are safe, and the queues that they are in. */
+  readonly safePosition: number;
   /** The memory for messages is full, or no longer. */
   onRoomChange(): void;
   /** A queue failed, which is a mistake of ours: the others must not go with it. */
@@ -86,17 +88,15 @@ export class Turn {
     this.#sync = true;
   }
 
-  /** Gives the confirms that have become certain. */
+  /** Gives the confirms that have become certain, and answers the commits. */
   confirm(): void {
-    const { syncedPosition } = this.#journal;
+    const { safePosition } = this.#host;
     let waiting = 0;
     for (const channel of this.#awaiting) {
-      const { confirms } = channel.publishing;
-      const { encoder } = channel.connection;
-      if (confirms?.release(encoder, channel.number, syncedPosition) === true) {
-        this.#awaiting[waiting++] = channel;
-      } else channel.publishing.awaiting = false;
-      if (encoder.out.length > 0) channel.connection.touch();
+      const { publishing, connection } = channel;
+      if (publishing.tell(safePosition)) this.#awaiting[waiting++] = channel;
+      else publishing.awaiting = false;
+      if (connection.encoder.out.length > 0) connection.touch();
     }
     this.#awaiting.length = waiting;
     if (this.#depth === 0) this.#write();

@@ -266,7 +266,7 @@ function commit(channel: Channel): void {
   const complete = transactionOf(channel).commit();
   channel.connection.broker.syncThisTurn();
   if (!complete) throw amqpError(406, "partial tx completion");
-  channel.send("tx.commit-ok", {});
+  channel.publishing.committed();
 }
 
 function transactionOf({ transaction }: Channel): Transaction {

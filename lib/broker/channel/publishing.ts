@@ -36,6 +36,8 @@ const NOTHING = new Uint8Array(0);
 export class Publishing {
   /** Set by `confirm.select`. */
   confirms: Confirms | undefined;
+  /** Positions of the journal that have to be safe before a `tx.commit` is answered, in their order. */
+  #commits: number[] = [];
   /** Whether the channel is to be told its confirms at the end of the turn; kept by the broker. */
   awaiting = false;
   /** Messages that were published, ever. */
@@ -88,6 +90,7 @@ export class Publishing {
     this.#expected = METHOD;
     this.#gathered = NOTHING;
     this.confirms = undefined;
+    this.#commits = [];
   }
 
   /** Notes what became of a message. */
@@ -95,6 +98,32 @@ export class Publishing {
     if (this.confirms === undefined) return;
     this.confirms.add(taken, position);
     if (!this.awaiting) this.#channel.connection.broker.awaitConfirm(this.#channel);
+  }
+
+  /** Answers `tx.commit`, once everything so far is safe. */
+  committed(): void {
+    const { broker } = this.#channel.connection;
+    this.#commits.push(broker.journal.position);
+    if (!this.awaiting) broker.awaitConfirm(this.#channel);
+  }
+
+  /**
+   * Tells what has become certain, at the end of a turn.
+   *
+   * @param safe the journal's position up to which everything is safe
+   * @returns whether something is still waiting
+   */
+  tell(safe: number): boolean {
+    const channel = this.#channel;
+    if (this.confirms !== undefined) {
+      return this.confirms.release(channel.connection.encoder, channel.number, safe);
+    }
+    const commits = this.#commits;
+    while (commits.length > 0 && commits[0]! <= safe) {
+      commits.shift();
+      channel.send("tx.commit-ok", {});
+    }
+    return commits.length > 0;
   }
 
   #onHeader(bytes: Uint8Array, start: number, end: number): void {

@@ -137,13 +137,16 @@ function publish(request: ApiRequest): Json {
   vhost.checkPublish(exchange);
   const { broker } = request;
   if (broker.blocked !== undefined) throw badRequest(`messages are not taken: ${broker.blocked}`);
-  return request.change(() => {
+  const answer = request.change(() => {
     const message = encodeMessage({ exchange, routingKey }, properties, body);
     const { routed, taken } = broker.publisher.publishInternally(vhost, exchange, routingKey, message);
     if (routed && !taken) throw badRequest("a queue that is full refused the message");
     broker.syncThisTurn();
     return { routed };
   });
+  const { full } = broker.journal;
+  if (full !== undefined) throw badRequest(`the message is not on disk yet: ${full.message}`);
+  return answer;
 }
 
 function queueOf(request: ApiRequest): Queue {

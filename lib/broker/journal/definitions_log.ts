@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import fs from "node:fs";
 import path from "node:path";
-import { appendAll, readIfThere, syncFile } from "./files.ts";
+import { appendAll, readIfThere, syncFile, writeFailure } from "./files.ts";
 import { RECORD_HEAD } from "./record.ts";
 import { newSalt, readRecords, sealRecord } from "./record_list.ts";
 
@@ -26,6 +26,8 @@ export interface DefinitionsLogOptions {
  * caller. When the file has grown it is replaced by one with the present state.
  */
 export class DefinitionsLog {
+  /** Why the file lacks changes that were made in memory; `catchUp` gives it all there is. */
+  behind: Error | undefined;
   readonly #options: DefinitionsLogOptions;
   readonly #file: string;
   #fd = -1;
@@ -54,16 +56,35 @@ export class DefinitionsLog {
    * @throws {Error} it is not written
    */
   append(change: unknown): void {
-    if (this.#length > this.#rewriteAt) return this.#rewrite();
-    const record = encode(change, this.#salt);
-    appendAll(this.#fd, record, 0, record.length, this.#length);
-    this.#length += record.length;
-    if (this.#options.sync) fs.fdatasyncSync(this.#fd);
+    try {
+      if (this.behind !== undefined || this.#length > this.#rewriteAt) this.#rewrite();
+      else this.#append(encode(change, this.#salt));
+      this.behind = undefined;
+    } catch (error) {
+      throw this.behind = writeFailure(this.#options.directory, error);
+    }
+  }
+
+  /** Tries to write what is missing. @returns whether it is there now */
+  catchUp(): boolean {
+    try {
+      if (this.behind !== undefined) this.#rewrite();
+      this.behind = undefined;
+    } catch (error) {
+      this.behind = writeFailure(this.#options.directory, error);
+    }
+    return this.behind === undefined;
   }
 
   close(): void {
     if (this.#fd >= 0) fs.closeSync(this.#fd);
     this.#fd = -1;
+  }
+
+  #append(record: Uint8Array): void {
+    appendAll(this.#fd, record, 0, record.length, this.#length);
+    this.#length += record.length;
+    if (this.#options.sync) fs.fdatasyncSync(this.#fd);
   }
 
   #load(tell: (change: unknown) => void): void {

@@ -1,7 +1,8 @@
 import fs from "node:fs";
+import { messageOf } from "../../errors.ts";
 import { clearAcks, encodeAcks } from "./acks.ts";
 import { DeliveredMarks } from "./delivered.ts";
-import { Files, logName } from "./files.ts";
+import { Files, logName, writeFailure } from "./files.ts";
 import { Lock } from "./lock.ts";
 import { Log } from "./log.ts";
 import type { Directory, JournalOptions, SyncMode } from "./options.ts";
@@ -272,18 +273,11 @@ export class Disk {
   }
 
   #inWords(failure: unknown): Error {
-    const { code, message } = failure as NodeJS.ErrnoException;
-    const what = `Cannot write to the data directory "${this.#path}"`;
-    if (this.#syncer.failure !== undefined) {
-      return new Error(`${what}: the disk failed (${message}); start again to go on with what is on it`, {
-        cause: failure,
-      });
-    }
-    const why = code === "ENOSPC"
-      ? "the disk is full (ENOSPC)"
-      : code === "EDQUOT"
-      ? "the quota is used up (EDQUOT)"
-      : message;
-    return new Error(`${what}: ${why}; it goes on by itself when there is room`, { cause: failure });
+    if (this.#syncer.failure === undefined) return writeFailure(this.#path, failure);
+    return new Error(
+      `Cannot write to the data directory "${this.#path}": the disk failed (${messageOf(failure)}); ` +
+        "start again to go on with what is on it",
+      { cause: failure },
+    );
   }
 }

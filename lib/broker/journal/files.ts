@@ -132,6 +132,20 @@ export function appendAll(
   }
 }
 
+/** What went wrong in a data directory, in words. */
+export function writeFailure(directory: string, failure: unknown): Error {
+  const { code, message } = failure as NodeJS.ErrnoException;
+  const why = code === "ENOSPC"
+    ? "the disk is full (ENOSPC)"
+    : code === "EDQUOT"
+    ? "the quota is used up (EDQUOT)"
+    : message;
+  return new Error(
+    `Cannot write to the data directory "${directory}": ${why}; it goes on by itself when there is room`,
+    { cause: failure },
+  );
+}
+
 /** Makes a file safe against a power failure, or the names in a directory. */
 export function syncFile(path: string): void {
   const fd = fs.openSync(path, "r");
