@@ -222,10 +222,9 @@ export function report(session: Session, publisher: Publisher, given: number): v
   if (counts.unsent <= 0) return;
   const reasons: string[] = [];
   if (refused > 0) {
-    reasons.push(
-      `the broker refused ${messages(refused)}: the queue is full (its x-overflow is reject-publish: take ` +
-        "messages out, or give it a larger x-max-length), or cannot be written",
-    );
+    const why = publisher.refusalReason || "the queue is full (its x-overflow is reject-publish: take " +
+        "messages out, or give it a larger x-max-length), or cannot be written";
+    reasons.push(`the broker refused ${messages(refused)}: ${why}`);
   }
   if (returned > 0) {
     const remedy = "declare or bind a queue for them, and put them again";

@@ -205,6 +205,10 @@ function version(bytes: Uint8Array, at: number): string {
 }
 
 function stranger(bytes: Uint8Array): ProtocolError {
+  // A record of TLS: an alert, or a handshake (RFC 8446, 5.1).
+  if ((bytes[0] === 0x15 || bytes[0] === 0x16) && bytes[1] === 3) {
+    return new ProtocolError("The peer speaks TLS: use amqps:// at both ends, or amqp:// at both");
+  }
   const printable = bytes.length > 1 &&
     bytes.every((byte) => byte >= 32 && byte < 127 || byte === 13 || byte === 10);
   const sent = printable

@@ -23,6 +23,26 @@ function serve(...options: string[]) {
 }
 
 describe("queue serve", () => {
+  test("a name with control characters does nothing to the terminal of who lists it", async () => {
+    using dir = tempDir();
+    const name = "red\x1b[31m\r\n\x9b2J";
+    const data = ["--data", dir.file("data")];
+    await well(["declare", name, ...data]);
+    const shown = "red\\u001b[31m\\u000d\\u000a\\u009b2J";
+    assert.ok((await well(["list", ...data])).includes(`\n${shown}  classic `));
+    assert.ok((await well(["info", name, ...data])).startsWith(`name: ${shown}\n`));
+    const json = await well(["list", "-J", ...data]);
+    // deno-lint-ignore no-control-regex
+    assert.doesNotMatch(json.trimEnd(), /[\x00-\x1f\x7f-\x9f]/);
+    assert.equal(JSON.parse(json).name, name);
+  });
+
+  test("move - makes no directory where there is nothing to move", async () => {
+    using dir = tempDir();
+    const { code, stderr } = await queue(["move", "a", "b", "--data", dir.file("none")]);
+    assert.deepEqual([code, fs.existsSync(dir.file("none"))], [2, false], stderr);
+  });
+
   test("tells where it listens and where messages are, on stderr and in the ready file; SIGTERM ends it", async () => {
     using dir = tempDir();
     const ready = dir.file("ready");

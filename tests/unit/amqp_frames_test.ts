@@ -83,6 +83,7 @@ describe("amqp decoder - the protocol header", () => {
     ["a single wrong byte", Uint8Array.of(0x16), ProtocolError, /it sent bytes 16\)/],
     ["AMQX", utf8("AMQX"), ProtocolError, /'AMQX'/],
     ["a frame", HEARTBEAT_FRAME, ProtocolError, /does not speak AMQP/],
+    ["TLS", Uint8Array.of(0x16, 3, 1, 2, 0, 1, 0, 1), ProtocolError, /speaks TLS: use amqps:/],
     [
       "AMQP 1.0",
       Uint8Array.of(0x41, 0x4d, 0x51, 0x50, 0, 1, 0, 0),

@@ -113,13 +113,19 @@ describe("broker, disk full", { skip: !allowed }, () => {
     );
     assert.equal(await disk.afterCrash(declared), undefined);
 
-    disk.clear();
+    const bodies = { bytes: BODY, starts: [0], ends: [BODY.length] };
+    const envelope = { exchange: "", routingKey: declared, properties: PERSISTENT };
     const publisher = new Publisher(parseAmqpUrl(disk.url), {
+      // It is there now, for all that a client can see.
       prepare: async (connection) => void await declareQueue(connection, declared, {}),
     });
     await publisher.start();
-    const bodies = { bytes: BODY, starts: [0], ends: [BODY.length] };
-    const envelope = { exchange: "", routingKey: declared, properties: PERSISTENT };
+    publisher.publish(bodies, 0, 1, envelope);
+    while (publisher.pending > 0) await publisher.changed.wait();
+    assert.deepEqual([publisher.acknowledged, publisher.refused], [0, 1]);
+    assert.match(publisher.refusalReason, /^the disk takes no more: .* is full \(ENOSPC\)/);
+
+    disk.clear();
     // Until the broker has noticed that there is room again it refuses.
     await waitFor(
       async () => {

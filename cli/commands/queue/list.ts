@@ -4,7 +4,7 @@ import examples from "../../cheats/queue-list.md" with { type: "text" };
 import { command, flag, group } from "../../command.ts";
 import { diagnostics } from "../../options.ts";
 import { broker, http, httpOf, queueSession, type Target, targetOf, withConnection } from "../../queue.ts";
-import { print } from "./print.ts";
+import { print, visible } from "./print.ts";
 
 const COLUMNS = ["name", "type", "ready", "unacked", "consumers"];
 
@@ -43,7 +43,7 @@ async function all(target: Target, http: string | undefined): Promise<QueueInfo[
 function row(queue: QueueInfo): string[] {
   const { name, type, messages_ready, messages_unacknowledged, consumers } = queue;
   return [
-    name,
+    visible(name),
     type ?? "classic",
     ...[messages_ready, messages_unacknowledged, consumers].map((n) => `${n ?? 0}`),
   ];

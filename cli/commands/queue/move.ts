@@ -28,7 +28,7 @@ export default command({
     }
     const session = queueSession("move", values);
     return session.run(() => {
-      const source = targetOf(session, values, true);
+      const source = targetOf(session, values);
       const target = values.toUrl === undefined
         ? source
         : targetOf(session, { ...values, url: values.toUrl, folder: undefined });

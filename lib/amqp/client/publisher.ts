@@ -64,6 +64,8 @@ export class Publisher {
   acknowledged = 0;
   /** Refused by the broker, by a full queue for instance. */
   refused = 0;
+  /** Why the broker takes no messages, as it said when it refused the first one; empty when it did not say. */
+  refusalReason = "";
   /** Came back because no queue was there for them. */
   returned = 0;
   /** What the broker said to the first one that came back. */
@@ -254,7 +256,10 @@ export class Publisher {
     }
     this.#pending -= settled;
     if (taken) this.acknowledged += settled;
-    else this.refused += settled;
+    else {
+      if (this.refused === 0) this.refusalReason = this.#connection?.blocked ?? "";
+      this.refused += settled;
+    }
   }
 
   /** The index of the run that a delivery tag belongs to; -1 when it is none of ours. */

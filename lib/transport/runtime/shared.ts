@@ -42,6 +42,10 @@ export function refused(error: unknown): Error {
   if (code === "ENOTFOUND" || code === "EAI_AGAIN" || /failed to lookup|not known/i.test(text)) {
     return new UnreachableError("The host name does not resolve", { cause: error });
   }
+  if (/certificate|self.signed|issuer/i.test(text)) {
+    const remedy = "--cacert FILE trusts who signed it, --insecure whoever it is";
+    return new UnreachableError(`The certificate is not trusted: ${text} (${remedy})`, { cause: error });
+  }
   return new UnreachableError(text, { cause: error });
 }
 
