@@ -123,7 +123,7 @@ async function converse(
     session,
     socket,
     source,
-    { ...options, count: undefined, timeout: undefined },
+    { ...options, count: undefined },
     awaited,
     () => {
       sent = true;

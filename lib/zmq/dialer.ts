@@ -6,8 +6,8 @@ import { sleep } from "../transport/waiting.ts";
 import { connectDatagrams } from "./datagrams.ts";
 import { type ResolvedOptions, transportOptions } from "./options.ts";
 
-/** A connection that ended sooner was of no use, in milliseconds. */
-const BRIEF_MS = 1000;
+/** A connection that lasted so long was of use, even if nothing was said, in milliseconds. */
+const LASTING_MS = 1000;
 
 /** Runs one connection from its first byte to its end; resolves to how it ended and never rejects. */
 export type Serve = (stream: ByteStream, endpoint: string) => Promise<Ending>;
@@ -17,6 +17,8 @@ export interface Ending {
   readonly error: Error | undefined;
   /** Whether the handshake had succeeded. */
   readonly wasReady: boolean;
+  /** Whether anything came or went behind it. */
+  readonly wasUseful: boolean;
 }
 
 /** Keeps one connection up: dials, serves, and dials again, until it is stopped or the failure is final. */
@@ -49,10 +51,10 @@ export class Dialer {
     const { first, longest } = this.#options.reconnect;
     let pause = first;
     let doubted = false;
-    let brief = false;
+    let wasted = false;
     while (!this.#stop.signal.aborted) {
       const began = performance.now();
-      const { error, wasReady } = await this.#once();
+      const { error, wasReady, wasUseful } = await this.#once();
       if (this.#stop.signal.aborted) break;
       // A peer that hung up without a word may have had another reason, once.
       const doubtful = error instanceof AuthError && !error.certain;
@@ -60,9 +62,9 @@ export class Dialer {
       doubted = doubtful;
       if (wasReady) {
         // A peer that lets us in and throws us out at once, again and again, is not to be asked ever so often.
-        const wasBrief = performance.now() - began < BRIEF_MS;
-        if (!wasBrief || !brief) pause = first;
-        brief = wasBrief;
+        const useless = !wasUseful && performance.now() - began < LASTING_MS;
+        if (!useless || !wasted) pause = first;
+        wasted = useless;
       }
       // Jitter keeps a thousand clients of one restarted server apart.
       const delay = Math.round(pause * (0.5 + Math.random() / 2));
@@ -88,14 +90,14 @@ export class Dialer {
         ? await connectDatagrams(this.#target)
         : await connect(this.#target, attempt.signal, transportOptions(this.#options));
     } catch (error) {
-      return { error: error as Error, wasReady: false };
+      return { error: error as Error, wasReady: false, wasUseful: false };
     } finally {
       clearTimeout(timer);
       this.#stop.signal.removeEventListener("abort", stop);
     }
     if (this.#stop.signal.aborted) {
       stream.close();
-      return { error: undefined, wasReady: false };
+      return { error: undefined, wasReady: false, wasUseful: false };
     }
     return await this.#serve(stream, this.endpoint);
   }

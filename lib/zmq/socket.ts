@@ -302,7 +302,7 @@ export abstract class Socket implements ConnectionOwner {
     } catch (thrown) {
       const error = thrown as Error;
       if (!this.#closed) onEvent({ type: "handshake-failed", endpoint, error, dialed: dialer !== undefined });
-      return { error, wasReady: false };
+      return { error, wasReady: false, wasUseful: false };
     } finally {
       this.#greeting.delete(stream);
     }
@@ -322,7 +322,7 @@ export abstract class Socket implements ConnectionOwner {
     this.onDetach(connection);
     this.changed.fire();
     onEvent({ type: "disconnected", endpoint, error });
-    return { error, wasReady: true };
+    return { error, wasReady: true, wasUseful: connection.wasUseful(error) };
   }
 
   #usable(endpoint: string | Endpoint, binds: boolean): Endpoint {

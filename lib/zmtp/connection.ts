@@ -47,6 +47,8 @@ export class Connection implements StreamSink {
   #ending = false;
   /** How many writes are done. */
   #drains = 0;
+  /** Whether anything came. */
+  #received = false;
 
   constructor(
     stream: ByteStream,
@@ -106,6 +108,11 @@ export class Connection implements StreamSink {
   /** Grows whenever the system takes something that is for the peer. */
   get progress(): number {
     return this.#drains + this.#stream.taken / 2 ** 32;
+  }
+
+  /** Whether a connection that ended with `error` has carried anything: what was reset may not have arrived. */
+  wasUseful(error: Error | undefined): boolean {
+    return this.#received || this.#drains > 0 && error === undefined;
   }
 
   /** Stops reading, so that the peer is held back. */
@@ -188,6 +195,7 @@ export class Connection implements StreamSink {
   }
 
   #receive(batch: Batch): void {
+    this.#received = true;
     if (batch.commands > 0) this.#takeCommands(batch);
     if (batch.messages > 0 && !this.#ending) this.#owner.onBatch(this, batch);
   }

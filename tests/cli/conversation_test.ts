@@ -45,6 +45,26 @@ describe("conversations", () => {
     assert.equal((await bound.exit()).code, 130);
   });
 
+  test("dealer - -w bounds the wait for a peer, and for an answer", async () => {
+    const alone = await run(["dealer", "@:0", "-D", "anybody?", "-w", "300ms"]);
+    assert.match(alone.stderr, /1 message could not be delivered/);
+    assert.equal(alone.code, 3);
+    using other = start(["dealer", "@:0"]);
+    const asked = await run([
+      "dealer",
+      await other.readyEndpoint(),
+      "-D",
+      "anybody?",
+      "-w",
+      "300ms",
+      "-n",
+      "1",
+    ]);
+    assert.match(asked.stderr, /nothing came for 0\.3 s/);
+    assert.equal(asked.code, 3);
+    other.kill();
+  });
+
   test("dealer - nothing of a large input is lost in either direction", async () => {
     const lines = Array.from({ length: 20_000 }, (_, i) => `${i}`).join("\n") + "\n";
     using router = start(["router", ":0", "-J", "--transient", "--summary"], { open: true });

@@ -169,7 +169,8 @@ describe("spec life", () => {
     push.connect(endpoint);
     const round = async () => {
       const pull = new Pull();
-      await pull.bind(endpoint);
+      // The system may not have let go of the name yet.
+      await waitFor(() => pull.bind(endpoint).catch(() => undefined));
       await waitFor(() => push.peers === 1);
       await pull.close();
       await waitFor(() => push.peers === 0);
@@ -212,6 +213,21 @@ describe("spec life", () => {
     const delays = log.of("retrying").map(({ delay }) => delay);
     // Once may be chance; from the second time on the pauses grow.
     assert.ok(delays[0]! <= 2 && delays.at(-1)! >= 32, `${delays}`);
+  });
+
+  it("reconnect_ivl - a peer that comes for one message at a time is found at once, each time", async () => {
+    const log = new SocketLog();
+    await using push = scoped(new Push({ reconnect: { first: 4, longest: 60_000 }, onEvent: log.onEvent }));
+    let endpoint = LOCAL;
+    for (let round = 0; round < 20; round++) {
+      const pull = new Pull();
+      endpoint = await pull.bind(endpoint);
+      if (round === 0) push.connect(endpoint);
+      await deadline(push.send(`${round}`));
+      assert.deepEqual(texts(await deadline(pull.receive())), [`${round}`]);
+      await pull.close();
+      await log.until("disconnected", round + 1);
+    }
   });
 
   it("reconnect_ivl - a subscriber subscribes anew each time, once for each topic", async () => {
