@@ -54,10 +54,14 @@ export class Consuming implements ConsumingChannel {
       (this.globalPrefetch === 0 || this.#consumed < this.globalPrefetch);
   }
 
-  /** @throws {AmqpError} 530: the tag is taken; 403: somebody consumes exclusively; 406, 540: it cannot be so */
+  /** @throws {AmqpError} 530: the tag is taken */
+  checkTag(tag: string): void {
+    if (this.consumers.has(tag)) throw amqpError(530, `attempt to reuse consumer tag '${tag}'`);
+  }
+
+  /** @throws {AmqpError} 403: somebody consumes exclusively; 406, 540: it cannot be so */
   consume(queue: Queue, args: ConsumeArgs): Consumer {
     const tag = args.consumerTag || `amq.ctag-${randomName()}`;
-    if (this.consumers.has(tag)) throw amqpError(530, `attempt to reuse consumer tag '${tag}'`);
     const { definition: { name, vhost }, settings } = queue;
     const what = resource("queue", name, vhost);
     if (

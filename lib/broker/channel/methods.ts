@@ -180,6 +180,7 @@ function qos(channel: Channel, { prefetchSize, prefetchCount, global }: MethodAr
 function consume(channel: Channel, args: MethodArgs<"basic.consume">): void {
   const { connection, consuming } = channel;
   if (args.queue === REPLY_TO) return consumeReplies(channel, args);
+  consuming.checkTag(args.consumerTag);
   if (PEEK in args.arguments) return peek(channel, args);
   const name = channel.queueName(args.queue);
   connection.access.check("read", "queue", name);

@@ -44,9 +44,22 @@ export class Comparison {
     const right = without(one.differences, "rabbit", lines(expected!), this.#oracle);
     for (const [index, target] of this.#ours.entries()) {
       const own = without(one.differences, "ours", lines(said[index]!), target);
-      assert.deepEqual(own, right, `${one.name}: ${this.#oracle.name} (-) and ${target.name} (+) differ`);
+      const difference = contrast(right, own);
+      assert.ok(difference === "", `${this.#oracle.name} (-) and ${target.name} (+) differ:\n${difference}`);
     }
   }
+}
+
+/** The lines between what both begin and end with; nothing when they are the same. */
+function contrast(right: readonly string[], own: readonly string[]): string {
+  const shorter = Math.min(right.length, own.length);
+  let from = 0;
+  while (from < shorter && right[from] === own[from]) from++;
+  let behind = 0;
+  while (behind < shorter - from && right.at(-1 - behind) === own.at(-1 - behind)) behind++;
+  const part = (sign: string, list: readonly string[]) =>
+    list.slice(from, list.length - behind).map((line) => `${sign} ${line}`);
+  return [...part("-", right), ...part("+", own)].join("\n");
 }
 
 function lines(outcome: PromiseSettledResult<string[]>): string[] {

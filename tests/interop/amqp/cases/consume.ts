@@ -63,6 +63,11 @@ export const consume = cases("consume", {
     await channel.consume(q, { consumerTag: "me" });
     await channel.refused(530, "basic.consume", { queue: q, consumerTag: "me" });
   },
+  "a tag twice, and the queue is missing": async (on) => {
+    const channel = await on.channel();
+    await channel.consume(await channel.queue(on.name("q")), { consumerTag: "me" });
+    await channel.refused(530, "basic.consume", { queue: on.name("missing"), consumerTag: "me" });
+  },
   "a tag twice on two channels": async (on) => {
     const peer = await on.connect();
     const [first, second] = [await peer.channel(), await peer.channel()];
