@@ -189,8 +189,7 @@ const DEVICES: Record<Pattern, (parts: Parts) => Device> = {
       for (const topic of topics.length === 0 ? [utf8("")] : topics) from.subscribe(topic);
       to.consume((batch, peer) =>
         eachSubscription(batch, (topic, subscribe) => {
-          const newest = subscribe ? cache?.matching(topic) : undefined;
-          if (newest !== undefined && newest.frames > 0) to.sendTo(peer, newest);
+          if (subscribe && cache !== undefined) to.sendTo(peer, () => cache.matching(topic));
         })
       );
       return { from, to, ways: [down], dropped };

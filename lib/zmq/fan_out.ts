@@ -179,11 +179,18 @@ export class FanOut {
 
   /** Sends the frames `[from, to)` to one peer, whatever it subscribed to. */
   sendTo(connection: Connection, batch: Batch, from: number, to: number): void {
-    const subscriber = this.#subscribers.get(connection);
-    if (subscriber === undefined) return;
-    if (connection.outbox.room === 0) return this.#drop(subscriber);
+    if (!this.offerTo(connection)) return;
     connection.outbox.appendBatch(batch, from, to);
     connection.outbox.flush();
+  }
+
+  /** Whether `sendTo` would send to a peer. For one whose queue is full a drop is counted. */
+  offerTo(connection: Connection): boolean {
+    const subscriber = this.#subscribers.get(connection);
+    if (subscriber === undefined) return false;
+    if (connection.outbox.room > 0) return true;
+    this.#drop(subscriber);
+    return false;
   }
 
   /** Whether a peer wants the message that begins at frame `from`. */

@@ -18,7 +18,7 @@ export abstract class Routing extends Duplex {
     this.#mandatory = mandatory;
   }
 
-  /** How many messages were dropped: nobody had the routing id, or the peer's queue was full. */
+  /** How many messages were dropped: nobody had the routing id, the peer's queue was full, or it went with them. */
   get dropped(): number {
     return this.#dropped;
   }
@@ -64,6 +64,8 @@ export abstract class Routing extends Duplex {
 
   protected override onDetach(connection: Connection): void {
     this.routes.remove(connection);
+    // No other peer can have them. What is left when the socket closes, `close` counts.
+    if (this.open) this.#dropped += connection.reclaim().messages;
   }
 
   /** What is wrong with the message `[from, to)`, routing id included. */

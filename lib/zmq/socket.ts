@@ -215,6 +215,11 @@ export abstract class Socket implements ConnectionOwner {
     return this.#closed;
   }
 
+  /** Whether peers are still served: until `close` has lingered. */
+  protected get open(): boolean {
+    return this.#open;
+  }
+
   /** How many messages wait to be handed to the system. */
   get unsent(): number {
     let sum = 0;

@@ -80,6 +80,25 @@ export class TopicTree<T> {
       node = child;
     }
   }
+
+  /** Calls `visit` for every value whose topic begins with `prefix`. */
+  under(prefix: Uint8Array, visit: (value: T) => void): void {
+    let top = this.#root;
+    for (let at = 0; at < prefix.length;) {
+      const child = top.children?.get(prefix[at]!);
+      if (child === undefined) return;
+      const common = commonLength(child.label, prefix, at);
+      at += common;
+      if (common < child.label.length && at < prefix.length) return;
+      top = child;
+    }
+    // A stack of our own: a tree may be as deep as a topic is long.
+    const nodes = [top];
+    for (let node = nodes.pop(); node !== undefined; node = nodes.pop()) {
+      for (const value of node.values ?? []) visit(value);
+      for (const child of node.children?.values() ?? []) nodes.push(child);
+    }
+  }
 }
 
 function attach<T>(parent: Node<T>, label: Uint8Array): Node<T> {

@@ -66,9 +66,14 @@ export class XPub extends Duplex {
     if (peer !== undefined) this.#fanOut.subscribe(peer, bytesOf(topic), false);
   }
 
-  /** Sends whole messages, the frames `[from, to)`, to one peer; they are dropped, and counted, when its queue is full. */
-  sendTo(peer: Connection, batch: Batch, from = 0, to: number = batch.frames): void {
-    this.#fanOut.sendTo(peer, batch, from, to);
+  /**
+   * Sends whole messages to one peer. When its queue is full a drop is counted, and `gather` is not called: a peer that
+   * subscribes over and over and does not read costs nothing.
+   */
+  sendTo(peer: Connection, gather: () => Batch): void {
+    if (!this.#fanOut.offerTo(peer)) return;
+    const batch = gather();
+    if (batch.frames > 0) this.#fanOut.sendTo(peer, batch, 0, batch.frames);
   }
 
   sendBatch(batch: Batch, from = 0): number {

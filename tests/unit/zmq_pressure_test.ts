@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import { describe, it } from "node:test";
-import { Pub, Pull, Push, Rep, type Request } from "../../mod.ts";
+import { Pub, Pull, Push, Rep, type Request, Router, XPub } from "../../mod.ts";
 import { deadline, tempDir, waitFor } from "../helpers.ts";
-import { inproc, numbers, scoped, SocketLog } from "../sockets.ts";
-import { bytes, frame, RawPeer } from "./raw_peer.ts";
+import { batchOf, inproc, numbers, scoped, SocketLog } from "../sockets.ts";
+import { bytes, command, frame, RawPeer } from "./raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
 
@@ -140,5 +140,49 @@ describe("pressure - dropAfter", () => {
     for (let i = 0; i < total; i++) await deadline(pub.send("y".repeat(2_000_000)));
     assert.ok(pub.dropped > 0 && pub.dropped < total, `${pub.dropped} were dropped`);
     assert.equal(log.of("dropping").length, 1);
+  });
+});
+
+describe("pressure - a peer that does not read", () => {
+  it("router - what a peer had not taken when it went away is counted as dropped", async () => {
+    using dir = tempDir();
+    await using router = scoped(new Router());
+    let id: Uint8Array | undefined;
+    router.consume((batch) => id = batch.frame(0).slice());
+    await router.bind(`ipc://${dir.file("s")}`);
+    const socket = net.connect(dir.file("s"));
+    using peer = new RawPeer(socket);
+    await peer.greet("DEALER");
+    peer.send(frame("hello"));
+    await waitFor(() => id !== undefined);
+    socket.pause();
+    const total = 5;
+    for (let i = 0; i < total; i++) await router.send([id!, "x".repeat(2_000_000)]);
+    assert.equal(router.dropped, 0);
+    assert.equal(router.unsent, total);
+    peer.close();
+    await waitFor(() => router.peers === 0);
+    assert.equal(router.dropped, total);
+    assert.equal(await router.close(), 0);
+  });
+
+  it("xpub - nothing is gathered for one that subscribes again and again", async () => {
+    await using xpub = scoped(new XPub({ hwm: 1, verbose: "subscribe" }));
+    let gathered = 0;
+    xpub.consume((batch, from) => {
+      for (let i = 0; i < batch.messages; i++) {
+        xpub.sendTo(from, () => {
+          gathered++;
+          return batchOf(["a value"]);
+        });
+      }
+    });
+    using peer = await RawPeer.dial(await xpub.bind(LOCAL));
+    await peer.greet("SUB");
+    const total = 50;
+    peer.send(...numbers(total).map(() => command(bytes("09 'SUBSCRIBE' 't'"))));
+    await waitFor(() => gathered + xpub.dropped >= total);
+    assert.equal(gathered + xpub.dropped, total);
+    assert.ok(xpub.dropped > 0, "all were gathered, though one message fits");
   });
 });
