@@ -74,7 +74,7 @@ function declareExchange(channel: Channel, args: MethodArgs<"exchange.declare">)
   if (!args.passive) {
     access.check("configure", "exchange", args.exchange);
     const alternate = args.arguments["alternate-exchange"];
-    if (typeof alternate === "string") {
+    if (typeof alternate === "string" && !vhost.exchanges.has(args.exchange)) {
       access.check("read", "exchange", args.exchange);
       access.check("write", "exchange", alternate);
     }
@@ -114,7 +114,7 @@ function declareQueue(channel: Channel, args: MethodArgs<"queue.declare">): void
     const chosen = args.queue === "" ? `amq.gen-${randomName()}` : args.queue;
     access.check("configure", "queue", chosen);
     const exchange = args.arguments["x-dead-letter-exchange"];
-    if (typeof exchange === "string") {
+    if (typeof exchange === "string" && !vhost.queues.has(chosen)) {
       access.check("read", "queue", chosen);
       access.check("write", "exchange", exchange);
     }

@@ -1,4 +1,5 @@
-import { cases, type Session } from "../case.ts";
+import type { GivenArgs, MethodName } from "../../../../lib/amqp/method_args.ts";
+import { cases, type Difference, type Script, type Session } from "../case.ts";
 import type { PeerChannel } from "../peer.ts";
 
 /** See definitions.ts: he owns `own`, may write to `in`, may read from `out`. */
@@ -12,6 +13,21 @@ async function both(on: Session): Promise<{ guest: PeerChannel; limited: PeerCha
 async function again(channel: PeerChannel): Promise<void> {
   await channel.call("channel.open", {}, true);
 }
+
+/** What is refused for two reasons. */
+function twice<Name extends MethodName>(name: Name, args: GivenArgs<Name>): Script {
+  return async (on) => {
+    const { limited } = await both(on);
+    limited.send(name, args);
+    await limited.peer.until(() => /close$/.test(limited.peer.received.at(-1)!.name), "a close");
+  };
+}
+
+const PERMISSION_FIRST: Difference = {
+  why: "of two reasons to refuse a name, the missing permission is told first",
+  rabbit: /2\.[01] .*close .*/,
+  ours: /2\.1 channel.close replyCode=403 replyText="ACCESS_REFUSED - access to .*/,
+};
 
 export const permissions = cases("permissions", {
   "declare and delete": async (on) => {
@@ -106,6 +122,16 @@ export const permissions = cases("permissions", {
     const { limited } = await both(on);
     await limited.queue("", {}, { exclusive: true });
   },
+  "reserved names": async (on) => {
+    const { limited } = await both(on);
+    await limited.refused(403, "exchange.declare", { exchange: "amq.mine", type: "direct" });
+    await again(limited);
+    await limited.refused(403, "exchange.declare", { exchange: "amq.direct", type: "direct", durable: true });
+  },
+  "a reserved queue": [twice("queue.declare", { queue: "amq.mine" }), PERMISSION_FIRST],
+  "delete of a reserved exchange": [twice("exchange.delete", { exchange: "amq.direct" }), PERMISSION_FIRST],
+  "the default exchange": [twice("exchange.declare", { exchange: "", type: "direct" }), PERMISSION_FIRST],
+  "an unknown type": [twice("exchange.declare", { exchange: "x", type: "nonsense" }), PERMISSION_FIRST],
   "none at all": async (on) => {
     const limited = await on.channel({ user: "none", password: "none" });
     await limited.refused(403, "queue.declare", { queue: on.name("q") });

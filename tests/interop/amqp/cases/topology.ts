@@ -9,7 +9,8 @@ import type { PeerChannel } from "../peer.ts";
 const WALKS = Number(process.env["MQCAT_WALKS"] ?? 8);
 const STEPS = 60;
 
-const NAMES = ["a", "b", "c"];
+/** Of which a user with limited rights may do something, but not everything: see definitions.ts. */
+const NAMES = ["own", "in", "out"];
 const TYPES = ["direct", "fanout", "topic", "headers"];
 const KEYS = ["", "k", "k.l"];
 
@@ -26,16 +27,20 @@ class Walk {
   }
 
   async run(): Promise<void> {
-    for (let count = 0; count < 2; count++) this.#channels.push(await this.#on.channel());
+    for (let at = 0; at < 2; at++) this.#channels.push(await this.#login(at));
     for (let step = 0; step < STEPS; step++) {
-      const at = this.#dice.chance(85) ? 0 : 1;
+      const at = this.#dice.chance(70) ? 0 : 1;
       let channel = this.#channels[at]!;
-      if (channel.peer.parted) channel = this.#channels[at] = await this.#on.channel();
+      if (channel.peer.parted) channel = this.#channels[at] = await this.#login(at);
       if (!channel.open) await channel.call("channel.open", {}, true);
       // A refusal is in the transcript.
       await this.#step(channel).catch(() => {});
       for (const one of channel.peer.received) one.taken = true;
     }
+  }
+
+  async #login(at: number): Promise<PeerChannel> {
+    return await this.#on.channel(at === 0 ? {} : { user: "limited", password: "limited" });
   }
 
   #name(): string {
