@@ -68,9 +68,10 @@ describe("AMQP replies out of order", () => {
       started.catch(() => {});
       await waitFor(() => asked.includes("basic.consume"));
       assert.equal(await consumer.isDrained(), false);
-      await consumer.cancel();
-      assert.equal(asked.at(-1), "basic.consume");
+      const cancelled = consumer.cancel();
       consumer.abort(new Error("over"));
+      await deadline(cancelled, 5000, "the end of the cancel");
+      assert.equal(asked.at(-1), "basic.consume");
       await assert.rejects(deadline(started, 5000, "the end of the start"));
     }));
 

@@ -42,6 +42,8 @@ export class Consumer {
   #connection: AmqpConnection | undefined;
   /** Whether it consumes: until then the broker may answer in another order than it was asked (basic.consume). */
   #ready = false;
+  /** Resolves when it does, or cannot. */
+  #settingUp: Promise<void> | undefined;
   #delivered = 0;
   #paused = false;
 
@@ -115,6 +117,8 @@ export class Consumer {
 
   /** Ends the deliveries; what was delivered can still be acknowledged. */
   async cancel(): Promise<void> {
+    // Messages may come in one piece with the answer.
+    await this.#settingUp;
     if (!this.#ready) return;
     try {
       await this.#channel?.call("basic.cancel", { consumerTag: CONSUMER_TAG }, "basic.cancel-ok");
@@ -150,12 +154,18 @@ export class Consumer {
       if (error instanceof AmqpError && endsLink(error)) this.#link.fail(error);
       else if (error !== undefined) connection.abort(error);
     });
+    const settingUp = this.#consume(channel);
+    this.#settingUp = settingUp.catch(() => {});
+    await settingUp;
+    if (this.#paused) connection.pause();
+  }
+
+  async #consume(channel: Channel): Promise<void> {
     await channel.call("basic.qos", { prefetchCount: this.#options.prefetch ?? 1000 }, "basic.qos-ok");
     const args = this.#options.arguments?.() ?? {};
     const consume = { queue: this.#queue, consumerTag: CONSUMER_TAG, arguments: args };
     await channel.call("basic.consume", consume, "basic.consume-ok");
     this.#ready = true;
-    if (this.#paused) connection.pause();
   }
 
   #onDown(): void {

@@ -51,6 +51,13 @@ export function looking({ peeks, queue, test, well }: QueueContext): void {
       /"headers":{"k":"v"},"properties":{.*"priority":7/,
     );
     assert.equal((await queue(["move", "from", "from"])).code, 2);
+    await well(["declare", "quorum from", "quorum to", "--type", "quorum"]);
+    await well(["put", "quorum from"], lines(300));
+    assert.equal((await queue(["move", "quorum from", "quorum to"])).code, 0);
+    assert.deepEqual(
+      [await well(["get", "quorum from", "--drain"]), await well(["get", "quorum to", "--drain"])],
+      ["", lines(300)],
+    );
 
     await well(["declare", "tight", "-a", "x-max-length=5", "-a", "x-overflow=reject-publish"]);
     await well(["put", "from"], lines(100));
