@@ -5,7 +5,7 @@ import { formatBroker } from "../lib/amqp/client/url.ts";
 import type { FieldValue } from "../lib/amqp/types/field_value.ts";
 import { utf8 } from "../lib/zmtp/bytes.ts";
 import { EXIT, TimeoutError } from "./errors.ts";
-import { type ExecMessage, execute } from "./exec.ts";
+import { type ExecMessage, execute, killCommands } from "./exec.ts";
 import { Output } from "./io/output.ts";
 import type { Target } from "./queue.ts";
 import { requireDeadLetters } from "./queue_dead_letters.ts";
@@ -248,6 +248,7 @@ class ExecSink implements Sink {
     this.#style = style;
     this.#endpoint = endpoint;
     this.#options = options;
+    session.onAbort(killCommands);
   }
 
   get idle(): boolean {

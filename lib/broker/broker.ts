@@ -20,7 +20,7 @@ import { compilePermission } from "./permissions.ts";
 import { Publisher } from "./publisher.ts";
 import { type DelayHost, DelayQueue } from "./queue/delay_queue.ts";
 import { type DeathReason, Queue } from "./queue/queue.ts";
-import type { DefinitionChange, QueueDefinition } from "./topology.ts";
+import { type DefinitionChange, type QueueDefinition, store } from "./topology.ts";
 import { Turn, type TurnHost } from "./turn.ts";
 import { Access, GUEST, Users } from "./users.ts";
 import { VirtualHost } from "./vhost.ts";
@@ -62,6 +62,8 @@ export class Broker implements DelayHost, TurnHost {
   #journal: Journal | undefined;
   #definitions: DefinitionsLog | undefined;
   #turn!: Turn;
+  /** While messages are read: queues for those whose own one nobody knows any more. */
+  #adopted: Queue[] | undefined;
   /** Every queue, by the id that the journal has of it. */
   readonly #queues = new Map<number, Queue>();
   #lastQueueId = 0;
@@ -264,10 +266,12 @@ export class Broker implements DelayHost, TurnHost {
           snapshot: () => this.#changes(),
           onProblem,
         }, (change) => this.#apply(change as DefinitionChange));
+        if (this.#definitions.incomplete) this.#adopted = [];
       },
-      lane: (queueId, lane) => this.#queues.get(queueId)?.lanes[lane],
+      lane: (queueId, lane) => (this.#queues.get(queueId) ?? this.#adopt(queueId))?.lanes[lane],
     });
     this.#turn = new Turn(this.journal, this);
+    this.#keepAdopted(onProblem);
     if (!this.vhosts.has("/")) this.addVirtualHost("/");
     if (guest && this.users.size === 0) {
       this.users.put(GUEST, GUEST, ["administrator"]);
@@ -280,6 +284,44 @@ export class Broker implements DelayHost, TurnHost {
     this.begin();
     for (const queue of this.#queues.values()) queue.recovered();
     this.end();
+  }
+
+  /** A queue whose definition is lost: without one the journal would take its messages for those of a deleted queue. */
+  #adopt(id: number): Queue | undefined {
+    if (this.#adopted === undefined) return undefined;
+    const definition = {
+      id,
+      vhost: "/",
+      name: `recovered.${id}`,
+      durable: true,
+      exclusive: false,
+      autoDelete: false,
+      // A lane for each priority that its messages may have.
+      arguments: { "x-max-priority": 255 },
+    };
+    this.addVirtualHost("/").apply({ type: "queue-added", queue: store(definition) });
+    const queue = this.#queues.get(id)!;
+    this.#adopted.push(queue);
+    return queue;
+  }
+
+  /** Those that have messages stay; the others were deleted, and only acknowledgements spoke of them. */
+  #keepAdopted(onProblem: (what: string) => void): void {
+    const adopted = this.#adopted ?? [];
+    this.#adopted = undefined;
+    for (const queue of adopted) {
+      const { definition: { id, name }, ready } = queue;
+      if (id > this.#reservedIds) {
+        this.#reservedIds = id;
+        this.#record({ type: "queue-ids-reserved", upTo: id });
+      }
+      this.#lastQueueId = Math.max(this.#lastQueueId, id);
+      if (ready === 0) this.deleteQueue(queue);
+      else {
+        this.#record({ type: "queue-added", queue: store(queue.definition) });
+        onProblem(`The definition of a queue is lost: its ${ready} messages are in the queue '${name}' now`);
+      }
+    }
   }
 
   /** All changes that lead to what there is. */

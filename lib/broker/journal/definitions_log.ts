@@ -28,6 +28,8 @@ export interface DefinitionsLogOptions {
 export class DefinitionsLog {
   /** Why the file lacks changes that were made in memory; `catchUp` gives it all there is. */
   behind: Error | undefined;
+  /** Whether the file lacked changes when it was opened: it was damaged, cut off, or not there. */
+  incomplete = false;
   readonly #options: DefinitionsLogOptions;
   readonly #file: string;
   #fd = -1;
@@ -89,7 +91,10 @@ export class DefinitionsLog {
 
   #load(tell: (change: unknown) => void): void {
     const bytes = readIfThere(this.#file);
-    if (bytes.length < SALT) return this.#replace(begin(newSalt()));
+    if (bytes.length < SALT) {
+      this.incomplete = true;
+      return this.#replace(begin(newSalt()));
+    }
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const salt = this.#salt = view.getUint32(0, true);
     const { end, damaged } = readRecords(view, SALT, salt, (start, end) => {
@@ -100,6 +105,7 @@ export class DefinitionsLog {
         `The file "${this.#file}" is damaged: ${damaged} bytes of definitions are lost`,
       );
     }
+    this.incomplete = damaged > 0 || end < bytes.length;
     // What is behind the last good record was being written when the process ended.
     if (end < bytes.length) fs.truncateSync(this.#file, end);
     this.#fd = fs.openSync(this.#file, "a");

@@ -1,9 +1,11 @@
 /** A command for each message. */
 import assert from "node:assert/strict";
-import { tempDir } from "../../helpers.ts";
+import fs from "node:fs";
+import { tempDir, waitFor } from "../../helpers.ts";
+import { PATIENCE } from "../mqcat.ts";
 import { type QueueContext } from "./context.ts";
 
-export function commands({ queue, test, well }: QueueContext): void {
+export function commands({ queue, startQueue, ready, test, well }: QueueContext): void {
   test("--exec - exit 0 acknowledges, else it is requeued or rejected; exit 6", async () => {
     await well(["declare", "dead"]);
     await well(["declare", "work", "-a", "x-dead-letter-exchange=", "-a", "x-dead-letter-routing-key=dead"]);
@@ -19,5 +21,18 @@ export function commands({ queue, test, well }: QueueContext): void {
     const second = `cat; test -e ${dir.path}/f && exit 0; touch ${dir.path}/f; exit 1`;
     const requeued = await queue(["get", "work", "--drain", "--exec", second]);
     assert.deepEqual([requeued.code, requeued.stdout.toString()], [6, "again\nagain\n"]);
+  });
+
+  test("--exec - a second signal ends the command, too; its message stays", async () => {
+    await well(["put", "slow", "-D", "x"]);
+    using dir = tempDir();
+    using get = await startQueue(["get", "slow", "--exec", `echo $$ >${dir.path}/pid; exec sleep 600`]);
+    const read = () => Number(fs.readFileSync(dir.file("pid"), { encoding: "utf8", flag: "a+" }));
+    await waitFor(() => read() > 0, PATIENCE, "a running command");
+    get.kill("SIGINT");
+    get.kill("SIGTERM");
+    assert.ok((await get.exit()).code! > 128);
+    await waitFor(() => !fs.existsSync(`/proc/${read()}`), PATIENCE, "the end of the command");
+    await waitFor(async () => await ready("slow") === "1", PATIENCE, "the message");
   });
 }
