@@ -22,6 +22,8 @@ export interface FrameSink {
   onProtocolHeader(): void;
   /** A frame with the payload `bytes[start, end)`, which is valid during the call. */
   onFrame(type: number, channel: number, bytes: Uint8Array, start: number, end: number): void;
+  /** Asked behind each frame: true has the decoder keep what else has come until `resume`. */
+  readonly clogged?: boolean;
 }
 
 /** Which end the decoder is at. */
@@ -43,6 +45,9 @@ export class FrameDecoder {
   #carried = 0;
   /** How many bytes the frame must have before it is worth another look. */
   #wanted = 0;
+  /** What came behind the frame at which the sink was clogged. */
+  #held: Uint8Array | undefined;
+  #stopped = false;
 
   /** @param role a server expects a protocol header first (4.2.2), a client gets one when it is refused */
   constructor(role: Role, sink: FrameSink) {
@@ -67,7 +72,7 @@ export class FrameDecoder {
 
   /** Whether the bytes so far end between two frames. */
   get idle(): boolean {
-    return this.#carried === 0;
+    return this.#carried === 0 && this.#held === undefined;
   }
 
   /**
@@ -88,6 +93,7 @@ export class FrameDecoder {
    * @throws {ProtocolError} the peer does not speak AMQP
    */
   push(chunk: Uint8Array): void {
+    if (this.#held !== undefined || this.#sink.clogged === true) return this.#hold(chunk);
     let from = 0;
     if (this.#carried > 0) {
       do {
@@ -99,8 +105,28 @@ export class FrameDecoder {
       this.#carried = 0;
       if (this.#carry.length > KEEP_CARRY) this.#carry = new Uint8Array(0);
     }
-    from = this.#scan(chunk, from, chunk.length);
-    if (from < chunk.length) this.#append(chunk, from, chunk.length);
+    if (!this.#stopped) from = this.#scan(chunk, from, chunk.length);
+    if (from < chunk.length) {
+      if (this.#stopped) this.#hold(chunk.subarray(from));
+      else this.#append(chunk, from, chunk.length);
+    }
+    this.#stopped = false;
+  }
+
+  /** Whether something was kept as the sink was clogged. */
+  get holding(): boolean {
+    return this.#held !== undefined;
+  }
+
+  /**
+   * Goes on with what was kept, as the sink has room again.
+   *
+   * @throws what `push` throws
+   */
+  resume(): void {
+    const held = this.#held;
+    this.#held = undefined;
+    if (held !== undefined) this.push(held);
   }
 
   /** Hands on the whole frames in `bytes[at, to)`, and returns where the first one begins that is not whole. */
@@ -140,6 +166,10 @@ export class FrameDecoder {
       }
       this.#sink.onFrame(type, channel, bytes, start, end);
       at = end + 1;
+      if (this.#sink.clogged === true) {
+        this.#stopped = true;
+        return at;
+      }
     }
     return at;
   }
@@ -170,6 +200,14 @@ export class FrameDecoder {
     this.#started = true;
     this.#sink.onProtocolHeader();
     return true;
+  }
+
+  /** Keeps what a stream brings though it is paused. */
+  #hold(chunk: Uint8Array): void {
+    const held = this.#held ?? new Uint8Array(0);
+    this.#held = new Uint8Array(held.length + chunk.length);
+    this.#held.set(held);
+    this.#held.set(chunk, held.length);
   }
 
   #append(chunk: Uint8Array, from: number, to: number): void {

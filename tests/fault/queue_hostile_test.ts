@@ -66,6 +66,31 @@ describe("queue serve", () => {
     assert.ok(stdout.equals(Buffer.from(lines(64_000, 999))), "nothing is lost");
   });
 
+  test("a client that asks for everything and reads nothing - it gets no more than fits, and then all of it", async () => {
+    const COUNT = 300;
+    using dir = tempDir();
+    using broker = serve("--data", dir.file("data"), "--sync", "flush");
+    const url = await broker.readyEndpoint();
+    const put = await queue(url, ["put", "large", "--in", "null"], `${"x".repeat(1e6)}\0`.repeat(COUNT));
+    assert.equal(put.code, 0, put.stderr);
+    const before = residentBytes(broker.pid);
+    let most = 0;
+    const sampling = setInterval(() => most = Math.max(most, residentBytes(broker.pid)), 10);
+    const greedy = await connectAmqp(parseAmqpUrl(url));
+    const channel = await greedy.open();
+    greedy.pause();
+    const gets = Array.from({ length: COUNT }, () => channel.get("large"));
+    assert.equal((await queue(url, ["put", "other", "-D", "x"])).code, 0);
+    assert.equal((await queue(url, ["get", "other", "-n", "1"])).stdout.toString(), "x\n");
+    clearInterval(sampling);
+    const grown = most - before;
+    console.log(`${grown / 1e6} MB more with ${COUNT} answers of 1 MB that nobody reads`);
+    assert.ok(grown < 100e6, `${grown}`);
+    greedy.resume();
+    for (const got of await Promise.all(gets)) assert.equal(got?.body.length, 1e6);
+    await greedy.close();
+  });
+
   test("2000 connections - each is served, all at once; one over the limit is turned away", async () => {
     const CROWD = 2000;
     using broker = serve("--memory", "--max-connections", String(CROWD));

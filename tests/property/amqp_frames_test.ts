@@ -199,6 +199,49 @@ describe("amqp frames", () => {
     );
   });
 
+  it(
+    "frames - a sink that is clogged behind any frame gets the same ones, in order, when it has room",
+    TIMEOUT,
+    () => {
+      fc.assert(
+        fc.property(traffic, cuts, fc.array(fc.boolean(), { minLength: 1 }), (traffic, cuts, clogs) => {
+          const bytes = new Uint8Array([...PROTOCOL_HEADER, ...wireOf(traffic, 4096)]);
+          const expected = decode("server", 4096, bytes, []);
+          const frames: Seen[] = [];
+          let clogged = false;
+          const decoder = new FrameDecoder("server", {
+            onProtocolHeader: () => {},
+            onFrame(type, channel, bytes, start, end) {
+              assert.ok(!clogged, "a frame came to a clogged sink");
+              frames.push({ type, channel, payload: bytes.slice(start, end) });
+              clogged = clogs[frames.length % clogs.length]!;
+            },
+            get clogged() {
+              return clogged;
+            },
+          });
+          const drain = () => {
+            do {
+              clogged = false;
+              decoder.resume();
+            } while (decoder.holding);
+          };
+          let at = 0;
+          for (const piece of pieces(bytes, cuts)) {
+            decoder.push(piece);
+            piece.fill(0xee);
+            // A stream that is paused may bring a piece more.
+            if (at++ % 2 === 0) drain();
+          }
+          drain();
+          assert.ok(decoder.idle);
+          assert.deepEqual(frames, expected.frames);
+        }),
+        { numRuns: 200 },
+      );
+    },
+  );
+
   it("frames - one cut anywhere changes nothing", TIMEOUT, () => {
     const small = sent.map((what) => "size" in what ? { ...what, size: what.size % 40 } : what);
     fc.assert(

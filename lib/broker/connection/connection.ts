@@ -97,6 +97,11 @@ export class Connection implements StreamSink, FrameSink {
     return this.encoder.out.length < FULL && this.#closing === undefined && !this.#over;
   }
 
+  /** Whether so much waits to be read by the client that nothing more is to be done for it. */
+  get clogged(): boolean {
+    return this.encoder.out.length > CLOGGED && this.#closing === undefined;
+  }
+
   /** Whether the client wants to be told when the broker takes no messages. */
   get hearsBlocked(): boolean {
     const { capabilities } = this.clientProperties;
@@ -129,6 +134,7 @@ export class Connection implements StreamSink, FrameSink {
     this.flush();
     if (this.#clogged && this.encoder.out.length < FULL) {
       this.#clogged = false;
+      if (!this.#over && !this.#deaf) this.#handle(() => this.#decoder.resume());
       this.#resume();
     }
     if (!this.writable) return;
@@ -205,6 +211,7 @@ export class Connection implements StreamSink, FrameSink {
     this.touch();
     // What is still on its way must be read, or the client's answer never comes.
     this.held = this.#clogged = false;
+    if (!this.#deaf) this.#handle(() => this.#decoder.resume());
     this.#stream.resume();
     this.#closeTimer = setTimeout(() => this.#stream.close(error), FAREWELL_MS);
   }
@@ -249,7 +256,7 @@ export class Connection implements StreamSink, FrameSink {
       this.fail(replyFor(error, 0));
     }
     this.broker.end();
-    if (this.encoder.out.length > CLOGGED) this.#stop();
+    if (this.clogged || this.#decoder.holding) this.#stop();
   }
 
   #onMethod(bytes: Uint8Array, start: number, end: number): void {
