@@ -113,7 +113,9 @@ export function phrase(error: unknown): string {
 
 function describeCauses(error: Error): string {
   const cause = error.cause instanceof Error ? `\ncaused by ${describeCauses(error.cause)}` : "";
-  return `${error.stack ?? error.message}${cause}`;
+  const { message, stack = message } = error;
+  // The stack begins with the message, which may have a stranger's words in it.
+  return `${stack.replace(message, () => printable(message))}${cause}`;
 }
 
 function writeStderr(text: string): void {

@@ -63,11 +63,11 @@ export function securityOf(session: Session, values: SecurityValues): Mechanism 
     return curveClient({ serverKey: readServerKey(curveServerKey), keyPair });
   }
   if (plainUsers !== undefined) {
-    return plainServer({
-      handler: reloaded(session, "--plain-users", plainUsers, (text) => allowUsers(parseUsers(text))),
-    });
+    const handler = reloaded(session, "--plain-users", plainUsers, (text) => allowUsers(parseUsers(text)));
+    warnIfOpen(session, "--plain-users", plainUsers, "these passwords");
+    return plainServer({ handler });
   }
-  return user === undefined ? undefined : plainClient(user, readPassword(passwordFile));
+  return user === undefined ? undefined : plainClient(user, readPassword(session, passwordFile));
 }
 
 function readPair(session: Session, path: string): CurveKeyPair {
@@ -79,10 +79,15 @@ function readPair(session: Session, path: string): CurveKeyPair {
       } key (mqcat keygen NAME makes a pair, in NAME.key_secret)`,
     );
   }
-  if ((fs.statSync(path).mode & 0o077) !== 0) {
-    session.reporter.warn(`--curve-key '${path}': others may read this secret key (chmod 600 it)`);
-  }
+  warnIfOpen(session, "--curve-key", path, "this secret key");
   return { publicKey, secretKey };
+}
+
+/** A pipe or a device has no mode that says anything. */
+function warnIfOpen(session: Session, option: string, path: string, what: string): void {
+  const status = fs.statSync(path);
+  if (!status.isFile() || (status.mode & 0o077) === 0) return;
+  session.reporter.warn(`${option} '${path}': others may read ${what} (chmod 600 it)`);
 }
 
 function readServerKey(value: string): Uint8Array {
@@ -93,6 +98,9 @@ function readServerKey(value: string): Uint8Array {
       throw new UsageError(`--curve-server-key '${value}': ${phrase(error)}`);
     }
   }
+  if (!fs.existsSync(value)) {
+    throw new UsageError(`--curve-server-key '${value}': no such file, and no key, which has 40 characters`);
+  }
   const { publicKeys } = parse("--curve-server-key", value, parseKeyFile);
   if (publicKeys.length === 1) return publicKeys[0]!;
   throw new UsageError(
@@ -100,8 +108,12 @@ function readServerKey(value: string): Uint8Array {
   );
 }
 
-function readPassword(path: string | undefined): string {
-  if (path !== undefined) return read("--password-file", path).replace(/\r?\n$/, "");
+function readPassword(session: Session, path: string | undefined): string {
+  if (path !== undefined) {
+    const password = read("--password-file", path).replace(/\r?\n$/, "");
+    warnIfOpen(session, "--password-file", path, "this password");
+    return password;
+  }
   const password = process.env["MQCAT_PASSWORD"];
   if (password !== undefined) return password;
   throw new UsageError(

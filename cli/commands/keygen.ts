@@ -1,11 +1,14 @@
 import fs from "node:fs";
 import { generateKeyPair } from "../../lib/zmtp/mechanisms/curve.ts";
 import { formatKeyFile } from "../../lib/zmtp/mechanisms/key_file.ts";
+import { utf8 } from "../../lib/zmtp/bytes.ts";
 import { encodeZ85 } from "../../lib/zmtp/mechanisms/z85.ts";
 import examples from "../cheats/keygen.md" with { type: "text" };
 import { command } from "../command.ts";
 import { UsageError } from "../errors.ts";
+import { Output } from "../io/output.ts";
 import { diagnostics } from "../options.ts";
+import { outputFailure } from "../receiving.ts";
 import { phrase } from "../reporter.ts";
 import { Session } from "../session.ts";
 
@@ -35,7 +38,11 @@ export default command({
         throw error;
       }
       session.reporter.info(`wrote ${name}.key and ${name}.key_secret`);
-      console.log(encodeZ85(publicKey));
+      const output = new Output(1);
+      output.append(utf8(`${encodeZ85(publicKey)}\n`));
+      await output.drained();
+      const failure = outputFailure(session, output);
+      if (failure !== undefined) throw failure;
     });
   },
 });

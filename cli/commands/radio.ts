@@ -1,3 +1,4 @@
+import { groupOf } from "../../lib/zmq/group.ts";
 import { Radio } from "../../lib/zmq/radio.ts";
 import examples from "../cheats/radio.md" with { type: "text" };
 import { command, group, option } from "../command.ts";
@@ -23,6 +24,7 @@ export default command({
     if (group === undefined && separator === undefined && !json) {
       throw new UsageError("a radio sends to groups: name one with -g, or let -K find it in each line");
     }
+    if (group !== undefined) groupOf(group);
     return publish("radio", "bind", values, operands, { topic: group, separator }, (options) => {
       return new Radio(options);
     });

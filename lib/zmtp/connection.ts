@@ -134,13 +134,13 @@ export class Connection implements StreamSink {
     for (const topic of topics) {
       this.outbox.appendEncoded(encodeSubscription(topic, subscribe, this.peer.version), 0);
     }
-    this.outbox.flush();
+    this.#flushCommands();
   }
 
   /** Joins groups at the peer, or leaves them (RFC 48). */
   sendGroups(groups: Iterable<Uint8Array>, join: boolean): void {
     for (const group of groups) this.outbox.appendEncoded(encodeGroup(group, join), 0);
-    this.outbox.flush();
+    this.#flushCommands();
   }
 
   /** Ends our half once the outbox is empty; the connection closes when the peer has read it all. */
@@ -182,6 +182,14 @@ export class Connection implements StreamSink {
     this.outbox.onDrain();
     if (this.outbox.empty && this.#ending) this.#stream.end();
     this.#owner.onWritable(this);
+  }
+
+  /** A publisher that reads nothing while we change our mind again and again is left; a new connection is told all. */
+  #flushCommands(): void {
+    this.outbox.flush();
+    if (this.outbox.overfull) {
+      this.close(new UnreachableError("The peer does not read what it is told of subscriptions"));
+    }
   }
 
   #writeSealed(cipher: Cipher, frames: Uint8Array): void {

@@ -12,6 +12,9 @@ const SPARES = 3;
 /** A body from this size on is referred to instead of copied, when its buffer is stable, in bytes. */
 const LARGE_BODY = 32 * 1024;
 
+/** How many bytes of commands, which no high-water mark holds back, may wait beside the messages. */
+const MAX_COMMANDS = 32 * 1024 * 1024;
+
 interface Block {
   bytes: Uint8Array;
   length: number;
@@ -65,6 +68,11 @@ export class Outbox {
   get room(): number {
     if (this.conflates) return Infinity;
     return this.#bytes >= this.#limits.bytes ? 0 : Math.max(0, this.#limits.messages - this.#messages);
+  }
+
+  /** Whether more commands wait than a peer that reads would ever let come together. */
+  get overfull(): boolean {
+    return this.#bytes > this.#limits.bytes + MAX_COMMANDS;
   }
 
   /** How many messages were not handed to the system whole. */

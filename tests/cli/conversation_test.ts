@@ -153,6 +153,9 @@ describe("conversations", () => {
     const { code, stderr } = await run(["radio", ":1", "-D", "x"]);
     assert.match(stderr, /name one with -g/);
     assert.equal(code, 2);
+    const long = await run(["radio", ":0", "-D", "x", "-g", "g".repeat(256)]);
+    assert.match(long.stderr, /a group of 256 bytes: it has at most 255/);
+    assert.equal(long.code, 2);
   });
 
   test("sub - --conflate gives a slow command the newest message", async () => {

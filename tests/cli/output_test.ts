@@ -73,6 +73,12 @@ describe("stdout", () => {
       }));
     });
 
+    test("a full device - keygen says so too, for a key that is not told is not known", async () => {
+      using dir = tempDir();
+      const { code, stderr } = await run(["keygen", dir.file("k")], { stdout: "/dev/full" });
+      assert.deepEqual([code, /cannot write to stdout: .*no space left/i.test(stderr)], [1, true], stderr);
+    });
+
     test("a full device - req says so too", async () => {
       using rep = start(["rep", ":0", "--echo"]);
       const { code, stderr } = await run(["req", await rep.readyEndpoint()], {

@@ -132,6 +132,10 @@ describe("stderr", () => {
         : stderr.trimEnd().split("\n").map((line) => JSON.parse(line).message).join("\n");
       assert.match(said, /bad\\x0amqcat: all is well\\x0d\\x1b\[31mred\\x07\\x7f/);
     }
+    const { stderr } = await run(["pull", `>${liar.endpoint}`, "--debug"]);
+    assert.match(stderr, /caused by .*bad\\x0amqcat: all is well/);
+    // deno-lint-ignore no-control-regex
+    assert.doesNotMatch(stderr, /[\x00-\x09\x0b-\x1f\x7f]|^mqcat: all is well/m);
   });
 });
 

@@ -149,12 +149,16 @@ describe("security", () => {
     const users = dir.file("users");
     const password = dir.file("password");
     const hashed = spawnSync("openssl", ["passwd", "-6", "hush"]).stdout?.toString().trim();
-    fs.writeFileSync(users, `alice:pass word\nbob:${hashed}\n`);
-    fs.writeFileSync(password, "pass word\n");
+    fs.writeFileSync(users, `alice:pass word\nbob:${hashed}\n`, { mode: 0o644 });
+    fs.writeFileSync(password, "pass word\n", { mode: 0o644 });
     using pull = start(["pull", "@:0", "--plain-users", users]);
     const endpoint = await pull.readyEndpoint();
     const push = ["push", `>${endpoint}`, "-D"];
-    assert.equal((await run([...push, "file", "--user", "alice", "--password-file", password])).code, 0);
+    const alice = await run([...push, "file", "--user", "alice", "--password-file", password]);
+    assert.equal(alice.code, 0);
+    for (const [stderr, what] of [[alice.stderr, "this password"], [pull.stderr, "these passwords"]]) {
+      assert.match(stderr!, new RegExp(`others may read ${what} \\(chmod 600 it\\)`));
+    }
     assert.equal((await run([...push, "env", "--user", "bob"], { env: { MQCAT_PASSWORD: "hush" } })).code, 0);
     await pull.waitForStdout(/file\nenv\n/);
     const wrong = await run([...push, "never", "--user", "bob"], { env: { MQCAT_PASSWORD: "pass word" } });
@@ -179,6 +183,7 @@ describe("security", () => {
         /it has no secret key \(mqcat keygen NAME makes a pair/,
       ],
       [["--curve-server", "--curve-key", dir.file("gone")], /--curve-key '.*gone': .*no such file/i],
+      [["--curve-server-key", "short"], /'short': no such file, and no key, which has 40 characters/],
       [["--curve-server-key", dir.file("empty")], /it has 0 public keys, and one is needed/],
       [
         ["--curve-server-key", "~".repeat(40)],

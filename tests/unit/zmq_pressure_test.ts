@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import { describe, it } from "node:test";
-import { Pub, Pull, Push, Rep, type Request, Router, XPub } from "../../mod.ts";
+import { Pub, Pull, Push, Rep, type Request, Router, XPub, XSub } from "../../mod.ts";
 import { deadline, tempDir, waitFor } from "../helpers.ts";
 import { batchOf, inproc, numbers, scoped, SocketLog } from "../sockets.ts";
 import { bytes, command, frame, RawPeer } from "./raw_peer.ts";
@@ -164,6 +164,25 @@ describe("pressure - a peer that does not read", () => {
     await waitFor(() => router.peers === 0);
     assert.equal(router.dropped, total);
     assert.equal(await router.close(), 0);
+  });
+
+  it("xsub - a publisher that does not read is left before its subscriptions fill the memory", async () => {
+    using dir = tempDir();
+    const log = new SocketLog();
+    await using xsub = scoped(new XSub({ hwmBytes: 1, onEvent: log.onEvent }));
+    await xsub.bind(`ipc://${dir.file("s")}`);
+    const socket = net.connect(dir.file("s"));
+    using peer = new RawPeer(socket);
+    await peer.greet("XPUB");
+    await waitFor(() => xsub.peers === 1);
+    socket.pause();
+    const topic = "t".repeat(4_000_000);
+    for (let i = 0; i < 5; i++) {
+      xsub.subscribe(topic);
+      xsub.unsubscribe(topic);
+    }
+    const { error } = await log.until("disconnected");
+    assert.match(error!.message, /does not read what it is told of subscriptions/);
   });
 
   it("xpub - nothing is gathered for one that subscribes again and again", async () => {
