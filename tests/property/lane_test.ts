@@ -233,6 +233,18 @@ describe("lane", () => {
     pair.check();
   });
 
+  it("lane - a position that is restored into a chunk of another lane's past counts", () => {
+    const past = new Lane();
+    // Chunks of which only the first message stays become sparse, and what they had is used again.
+    for (let seq = 0; seq < 80_000; seq++) {
+      past.push(1, seq, 1, 0);
+      if (seq % 8192 !== 0) past.remove(seq);
+    }
+    const lane = new Lane();
+    for (let seq = 0; seq < 20_000; seq++) lane.restore(seq, 1, seq, 1, 0);
+    assert.deepEqual([lane.ready, lane.readyBytes], [20_000, 20_000]);
+  });
+
   it("lane - restores any order of pieces, and a later place wins", () => {
     const piece = fc.record({
       first: fc.integer({ min: 0, max: 30000 }),

@@ -413,6 +413,7 @@ export class Lane {
     }
     const full = more > FIRST_CHUNK || (at > 0 && at === this.#chunks.length);
     const chunk = newChunk(seq, full);
+    chunk.states[0] = GONE; // As above: a spare has the states of its last use.
     this.#chunks.splice(at, 0, chunk);
     return this.#found = chunk;
   }
