@@ -154,17 +154,21 @@ export class Publisher {
     const { priority, persistent } = scan;
     let durable = false;
     let count = 0;
+    let dead: Queue[] | undefined;
     // Making room comes first: it may put dead letters into the very queues that are next.
     for (let i = 0; i < routes.length; i++) {
       const queue = routes.queues[i]!;
       if (queue.hasRoomFor(size)) {
         durable ||= queue.definition.durable;
         routes.queues[count++] = queue;
-      } else if (queue.settings.overflow === "reject-publish-dlx") this.deadLetter(queue, message, "maxlen");
+      } else if (queue.settings.overflow === "reject-publish-dlx") (dead ??= []).push(queue);
     }
     const refused = count < routes.length;
-    this.#position = 0;
-    if (count === 0) return false;
+    if (count === 0) {
+      this.#deadLetterAll(dead, message);
+      this.#position = 0;
+      return false;
+    }
     targets.clear();
     for (let i = 0; i < count; i++) {
       const queue = routes.queues[i]!;
@@ -182,8 +186,15 @@ export class Publisher {
     }
     // Only now: what a queue does on arrival may use the journal, and this publisher.
     for (let i = 0; i < count; i++) routes.queues[i]!.arrived(targets.expiries[i]!);
+    this.#deadLetterAll(dead, message);
     this.#position = position;
     return !refused;
+  }
+
+  /** A message that queues refused is dead behind those that it was alive for. */
+  #deadLetterAll(queues: readonly Queue[] | undefined, message: EncodedMessage): void {
+    if (queues === undefined) return;
+    for (const queue of queues) this.deadLetter(queue, message, "maxlen");
   }
 }
 

@@ -35,6 +35,11 @@ class Walk {
   readonly #sides: Side[] = [];
   /** The one queue with dead letters: those of two would come in no certain order. */
   readonly #mortal: string;
+  /**
+   * Queues of limited length: RabbitMQ gives messages back consumer by consumer, and serves others in between, so what
+   * has room depends on whose they were.
+   */
+  readonly #bounded = new Set<string>();
   /** Consumers that need no acknowledgement. */
   readonly #free = new Set<string>();
   #message = 0;
@@ -82,7 +87,10 @@ class Walk {
     if (dice.chance(30)) args["x-overflow"] = dice.of(["drop-head", "reject-publish", "reject-publish-dlx"]);
     if (dice.chance(30)) args["x-max-priority"] = 3;
     if (dice.chance(20)) args["x-single-active-consumer"] = true;
+    // It dies at once, unless somebody waits for it.
+    if (dice.chance(10)) args["x-message-ttl"] = 0;
     if (dice.chance(15)) args["x-max-length-bytes"] = 4 + dice.below(8);
+    if ("x-max-length" in args || "x-max-length-bytes" in args) this.#bounded.add(this.#name(queue));
     await this.#publisher.queue(this.#name(queue), args, { durable: dice.chance(50) });
   }
 
@@ -120,7 +128,7 @@ class Walk {
       await channel.call("basic.qos", { prefetchCount: dice.below(4), global: this.#global });
     } else if (roll < 91) await channel.call("queue.purge", { queue });
     else if (roll < 93) await this.#again(side);
-    else if (roll < 95) {
+    else if (roll < 95 && !this.#bounded.has(queue)) {
       await channel.call("basic.recover", { requeue: true });
       side.tags = [];
     } else await this.#bind();
@@ -153,7 +161,7 @@ class Walk {
     const { channel } = side;
     if (side.tags.length === 0) return;
     const [tag] = side.tags.splice(dice.below(side.tags.length), 1) as [number];
-    const multiple = dice.chance(25);
+    const multiple = dice.chance(25) && !this.#bounded.has(side.queue);
     if (multiple) side.tags = side.tags.filter((other) => other > tag);
     const roll = dice.below(100);
     if (roll < 40) channel.ack(tag, multiple);
