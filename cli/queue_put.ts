@@ -1,9 +1,10 @@
+import { isatty } from "node:tty";
 import type { Bodies, Envelope, Publisher } from "../lib/amqp/client/publisher.ts";
 import { messageOf } from "../lib/errors.ts";
 import type { Batch } from "../lib/zmtp/batch.ts";
 import { concat } from "../lib/zmtp/bytes.ts";
 import { EXIT, TimeoutError } from "./errors.ts";
-import type { Source } from "./io/input.ts";
+import { Input, type Source } from "./io/input.ts";
 import { Pacer, type PacingOptions } from "./pacer.ts";
 import { Progress } from "./progress.ts";
 import { type Defaults, envelopeOf, parseRecord } from "./queue_records.ts";
@@ -89,7 +90,9 @@ export async function putAll(
     publisher.changed.fire();
   });
   const put = new Put(session, publisher, source, pack, options);
-  const progress = new Progress(session, () => publisher.acknowledged, "confirmed");
+  // Whoever types must see what they type.
+  const isTyped = source instanceof Input && isatty(0);
+  const progress = isTyped ? undefined : new Progress(session, () => publisher.acknowledged, "confirmed");
   let failure: unknown;
   try {
     failure = await put.run();
@@ -99,7 +102,7 @@ export async function putAll(
   }
   failure ??= publisher.failure;
   if (failure === undefined || publisher.failure === undefined) failure = await put.settle() ?? failure;
-  progress.end();
+  progress?.end();
   await publisher.close();
   report(session, publisher, put.given);
   if (failure !== undefined) throw failure;

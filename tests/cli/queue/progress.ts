@@ -1,39 +1,58 @@
 /** The line on a terminal that tells how far long work is. */
 import assert from "node:assert/strict";
-import { installed, requirePeer } from "../../helpers.ts";
+import fs from "node:fs";
+import { installed, requirePeer, tempDir } from "../../helpers.ts";
 import { shell } from "../mqcat.ts";
 import type { QueueContext } from "./context.ts";
 
 export function progress({ env, queue }: QueueContext): void {
   const test = requirePeer("script", installed("script"));
 
-  /** What a terminal gets from a slow put; `script` gives it one. */
-  const shown = async (options: string, more: Record<string, string> = {}) => {
-    const slow = `(seq 100; sleep 1.5; seq 100) | "\${MQCAT[@]}" queue put progress ${options}`;
-    const script = `export -p >env; declare -p MQCAT >>env
-printf '%s\\n' '. ./env' '${slow}' >slow
-script -qec 'bash ./slow' /dev/null </dev/null`;
-    using bash = shell(`cd "$(mktemp -d)" && ${script}; rm -r "$PWD"`, {
-      env: { TERM: "xterm", NO_COLOR: "", ...await env(), ...more },
-    });
+  /** What a terminal shows of a command, `$MQCAT`; `script` is that terminal, and `keys` makes what is typed. */
+  const shown = async (
+    command: string,
+    { more = {}, keys = "true", until }: {
+      readonly more?: Record<string, string>;
+      readonly keys?: string;
+      /** What has to be seen before there is a file `seen`. */
+      readonly until?: RegExp;
+    } = {},
+  ) => {
+    using dir = tempDir();
+    fs.writeFileSync(dir.file("command"), `. ./env\n${command}\n`);
+    using bash = shell(
+      `export -p >env; declare -p MQCAT >>env; (${keys}) | script -qec 'bash ./command' /dev/null`,
+      { cwd: dir.path, env: { TERM: "xterm", NO_COLOR: "", ...await env(), ...more } },
+    );
+    if (until !== undefined) await bash.waitForStdout(until);
+    fs.writeFileSync(dir.file("seen"), "");
     const { code, stdout, stderr } = await bash.exit();
     assert.equal(code, 0, stderr);
     return stdout.toString();
   };
+  const put = '"${MQCAT[@]}" queue put progress';
+  const slow = `(seq 100; until test -e seen; do sleep 0.1; done; seq 100) | ${put}`;
 
   test("put - a line that is rewritten, and gone at the end", async () => {
-    const text = await shown("");
+    const text = await shown(slow, { until: /100 confirmed/ });
     assert.match(text.replaceAll("\x1b", "ESC"), /\rESC\[2mmqcat: queue put: 100 confirmed, \d+\/sESC\[0m/);
     assert.doesNotMatch(text, /\n/);
     // Blanks took its place.
     assert.match(text, /\r +[\b]+$/);
   });
 
+  test("put - no line over what is typed", async () => {
+    const keys = 'printf "a\\n"; sleep 1.5; printf "b\\n\\004"; sleep 1';
+    const text = await shown(`${put} --summary`, { keys });
+    assert.match(text, /"confirmed":2/);
+    assert.doesNotMatch(text, /confirmed,/);
+  });
+
   test("put - no colour with NO_COLOR, no line with -q or without a terminal", async () => {
-    const plain = await shown("", { NO_COLOR: "1" });
+    const plain = await shown(slow, { until: /100 confirmed/, more: { NO_COLOR: "1" } });
     assert.match(plain, /\rmqcat: queue put: 100 confirmed, \d+\/s/);
     assert.ok(!plain.includes("\x1b"), plain);
-    assert.equal(await shown("-q"), "");
+    assert.equal(await shown(`(seq 9; sleep 1.5) | ${put} -q`), "");
     const { stdout, stderr } = await queue(["put", "progress", "-i", "700ms", "-n", "2", "-D", "x"]);
     assert.deepEqual([stdout.length, stderr], [0, ""]);
   });
