@@ -241,6 +241,7 @@ export class Connection implements StreamSink {
   }
 
   #sendCommand(frame: Uint8Array): void {
+    if (this.#ending) return; // Our half may have ended.
     this.outbox.appendEncoded(frame, 0);
     this.outbox.flush();
   }

@@ -1,6 +1,7 @@
 /** heartbeats, stream_timeout, issue_566, reconnect_ivl: peers that fall silent, vanish, and come back. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
+import net from "node:net";
 import { describe, it } from "node:test";
 import { Dealer, Pub, Pull, Push, Router, Sub, UnreachableError } from "../../../mod.ts";
 import { encodePing, pingTtl } from "../../../lib/zmtp/command.ts";
@@ -127,6 +128,24 @@ describe("spec life", () => {
     await waitFor(() => pull.peers === 1);
     await new Promise((resolve) => setTimeout(resolve, 60));
     assert.deepEqual([pull.peers, peer.waiting], [1, 0]);
+  });
+
+  it("heartbeats - stop when our half has ended, while the peer reads to the end", async () => {
+    const log = new SocketLog();
+    const push = new Push({ heartbeat: { interval: 5, timeout: 5000 }, onEvent: log.onEvent });
+    const port = Number((await push.bind(LOCAL)).split(":").at(-1));
+    using peer = new RawPeer(net.connect({ port, host: "127.0.0.1", allowHalfOpen: true }));
+    await peer.greet("PULL");
+    await waitFor(() => pings(peer) > 0);
+    await push.send("last");
+    const closed = push.close(1000);
+    await peer.untilEnd();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.equal(peer.closed, false);
+    peer.end();
+    assert.equal(await deadline(closed), 0);
+    assert.ok(hexOf(peer.bytes()).includes(hexOf(frame("last"))));
+    assert.equal((await log.until("disconnected")).error, undefined);
   });
 
   it("heartbeats - times that make no sense are refused", () => {
