@@ -27,7 +27,7 @@ export interface Particulars<S extends Duplex> {
   /** How many messages the socket dropped, and for whom. */
   dropped?(socket: S): [count: number, forWhom: string];
   /** The first frame is a routing id: the way from and to text. */
-  routing?(socket: S): Routed;
+  routing?(socket: S, session: Session): Routed;
 }
 
 /** How messages with a routing id are written and read. */
@@ -49,7 +49,7 @@ export function conversation<S extends Duplex>(
   const plain = styleOf(session, values, false);
   return session.run(async () => {
     const socket = particulars.socket({ ...socketOptions(session, values), hwm: values.hwm });
-    const routed = particulars.routing?.(socket);
+    const routed = particulars.routing?.(socket, session);
     const isText = plain.framing !== "json";
     const source = routed === undefined || !isText ? input : routed.source(input);
     const style = { ...plain, routing: routed?.style };

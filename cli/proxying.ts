@@ -254,7 +254,7 @@ class Tap {
     const style = styleOf(session, options, true, separator);
     if (plan !== undefined) {
       // Who only looks on is never waited for.
-      this.#pub = new Pub(socketOptions(session, options));
+      this.#pub = new Pub({ ...socketOptions(session, options), hwm: options.hwm });
     } else if (this.on) {
       this.#output = new Output(1);
       this.#writer = recordWriter(this.#output, style);
@@ -285,9 +285,8 @@ class Tap {
 
   async close(): Promise<void> {
     if (this.#pub !== undefined) {
-      await this.#pub.close(TAP_LINGER_MS);
-      const { dropped } = this.#pub;
-      if (dropped > 0) this.#session.reporter.warn(`the tap missed ${messages(dropped)}`);
+      const missed = await this.#pub.close(TAP_LINGER_MS) + this.#pub.dropped;
+      if (missed > 0) this.#session.reporter.warn(`the tap missed ${messages(missed)}`);
     }
     if (this.#output === undefined) return;
     await this.#output.drained();

@@ -16,15 +16,19 @@ import { formatRoutingId, parseRoutingId } from "./records/routing_id.ts";
  */
 export class Envelopes {
   readonly #socket: Routing;
+  readonly #onNested: () => void;
   readonly #last = new WeakMap<Connection, Uint8Array[]>();
 
-  constructor(socket: Routing) {
+  /** @param onNested called when one peer speaks for several, which lines do not tell apart */
+  constructor(socket: Routing, onNested: () => void) {
     this.#socket = socket;
+    this.#onNested = onNested;
   }
 
   /** Takes the envelope off what came from a peer, and gives the frames of the body. */
   open(id: Uint8Array, frames: Uint8Array[]): Uint8Array[] {
     const length = envelopeLength(frames);
+    if (length > 1) this.#onNested();
     const peer = this.#socket.peer(id);
     if (peer !== undefined) this.#last.set(peer, frames.slice(0, length).map((frame) => frame.slice()));
     return frames.slice(length);

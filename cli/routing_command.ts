@@ -39,8 +39,11 @@ export function routingAction(
   return conversation(name, values, operands, {
     usual: "bind",
     socket: make,
-    routing(socket) {
-      const envelopes = new Envelopes(socket);
+    routing(socket, session) {
+      const envelopes = new Envelopes(socket, () =>
+        session.reporter.warn(
+          "requests come through a proxy: a line goes to whoever of its clients asked last (-J and --exec tell them apart)",
+        ));
       return {
         style: { separator, open: (id, frames) => envelopes.open(id, frames) },
         source: (source) => new AddressedSource(source, separator, envelopes),

@@ -91,6 +91,15 @@ describe("conversations", () => {
     assert.deepEqual(JSON.parse(stdout.toString()).parts_base64, ["", "/w==", "AAA="]);
   });
 
+  test("router - says that lines cannot tell the clients of a proxy apart", async () => {
+    const nested = '{"parts":["a client","","hello"]}\n';
+    for (const [args, warned] of [[[], true], [["-J"], false]] as const) {
+      using router = start(["router", ":0", "-n", "1", ...args]);
+      await run(["dealer", await router.readyEndpoint(), "-J"], { stdin: nested });
+      assert.equal(/requests come through a proxy/.test((await router.exit()).stderr), warned);
+    }
+  });
+
   test("router - what has no routing id ends it with 1, and names the message", async () => {
     const { code, stderr } = await run(["router", ":0"], { stdin: "0xgg\thello\n" });
     assert.match(stderr, /message 1 of the input: expected pairs of hexadecimal digits/);
