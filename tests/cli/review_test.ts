@@ -68,7 +68,8 @@ describe("--exec", () => {
     fs.writeFileSync(dir.file("go"), "");
     assert.equal((await pull.exit()).code, 141);
     const ran = fs.readFileSync(dir.file("ran"), "utf8").trimEnd().split("\n").length;
-    assert.ok(ran >= 2 && ran <= 5, `${ran} commands ran`);
+    // How many begin before our end of the pipe is really closed is the system's affair; all 500 would be a mistake.
+    assert.ok(ran >= 2 && ran < 250, `${ran} commands ran`);
   });
 });
 
