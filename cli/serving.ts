@@ -259,7 +259,10 @@ function address(remote: string): string {
 export async function listenInside(broker: Broker, folder: string): Promise<void> {
   if (socketOf(folder) === undefined) return;
   try {
-    await broker.listen(`ipc://${path.join(folder, SOCKET)}`, true);
+    const socket = path.join(folder, SOCKET);
+    await broker.listen(`ipc://${socket}`, true);
+    // Who comes through it may do everything.
+    fs.chmodSync(socket, 0o600);
   } catch {
     // A file system without sockets: the others are told who has the folder.
   }

@@ -251,6 +251,21 @@ describe("queue serve", () => {
 });
 
 describe("queues in a directory", () => {
+  test("what is in it is for its owner only, though the directory is not", async () => {
+    using dir = tempDir();
+    const data = dir.file("spool");
+    fs.mkdirSync(data, { mode: 0o755 });
+    using broker = serve("--data", data);
+    const url = await broker.readyEndpoint();
+    await well(["put", "jobs", "--url", url], lines(3));
+    await well(["get", "jobs", "-n", "1", "--url", url]);
+    const modes = fs.readdirSync(data).filter((name) => name !== "lock").map((name) => {
+      return [name, (fs.statSync(`${data}/${name}`).mode & 0o777).toString(8)];
+    });
+    const expected = ["00000001.ack", "00000001.log", "definitions", "delivered", "socket"];
+    assert.deepEqual(modes.sort(), expected.map((name) => [name, "600"]));
+  });
+
   test("two commands at once - the first one has it open, the other one goes through it, and takes over", async () => {
     using dir = tempDir();
     const data = ["--data", dir.file("spool")];

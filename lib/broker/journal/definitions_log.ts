@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import fs from "node:fs";
 import path from "node:path";
-import { appendAll, readIfThere, syncFile, writeFailure } from "./files.ts";
+import { appendAll, OWNER_ONLY, readIfThere, syncFile, writeFailure } from "./files.ts";
 import { RECORD_HEAD } from "./record.ts";
 import { newSalt, readRecords, sealRecord } from "./record_list.ts";
 
@@ -123,7 +123,7 @@ export class DefinitionsLog {
   /** Puts another file in the place of this one; at any moment one of them is there, whole. */
   #replace(bytes: Uint8Array): void {
     const temporary = `${this.#file}.new`;
-    const fd = fs.openSync(temporary, "w", 0o600);
+    const fd = fs.openSync(temporary, "w", OWNER_ONLY);
     try {
       appendAll(fd, bytes, 0, bytes.length, 0);
       if (this.#options.sync) fs.fdatasyncSync(fd);

@@ -4,7 +4,7 @@
  * and a list of records (`record_list.ts`) of marks of 11 bytes: queue id u32, sequence number u48, lane u8. Later marks win. Nothing waits for it to be on disk: it says too little only after a power failure.
  */
 import fs from "node:fs";
-import { appendAll, readIfThere } from "./files.ts";
+import { appendAll, OWNER_ONLY, readIfThere } from "./files.ts";
 import { RECORD_HEAD } from "./record.ts";
 import { newSalt, readRecords, sealRecord } from "./record_list.ts";
 
@@ -58,7 +58,7 @@ export class DeliveredMarks {
       if (!tell(Math.floor(key / 256), key % 256, seq)) this.#marks.delete(key);
     }
     if (end < bytes.length) fs.truncateSync(this.#file, end);
-    this.#fd = fs.openSync(this.#file, "a");
+    this.#fd = fs.openSync(this.#file, "a", OWNER_ONLY);
     this.#length = end;
   }
 
@@ -98,7 +98,7 @@ export class DeliveredMarks {
     const end = this.#encode(SALT, this.#marks.keys());
     new DataView(this.#bytes.buffer).setUint32(0, salt, true);
     const temporary = `${this.#file}.new`;
-    const fd = fs.openSync(temporary, "w");
+    const fd = fs.openSync(temporary, "w", OWNER_ONLY);
     try {
       appendAll(fd, this.#bytes, 0, end, 0);
     } finally {
@@ -106,7 +106,7 @@ export class DeliveredMarks {
     }
     fs.renameSync(temporary, this.#file);
     this.close();
-    this.#fd = fs.openSync(this.#file, "a");
+    this.#fd = fs.openSync(this.#file, "a", OWNER_ONLY);
     this.#length = end;
   }
 

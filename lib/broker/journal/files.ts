@@ -5,6 +5,9 @@ import { FIRST_TRANSIENT } from "./segment.ts";
 /** How many files of sealed segments are kept open, of each kind. */
 const OPEN_FILES = 32;
 
+/** Messages are for who runs the broker only, whatever the mode of a directory that was there before. */
+export const OWNER_ONLY = 0o600;
+
 /** The names of a segment's files. */
 export function logName(number: number): string {
   return number < FIRST_TRANSIENT ? `${pad(number)}.log` : `transient-${pad(number - FIRST_TRANSIENT)}`;
@@ -40,7 +43,7 @@ export class Files {
 
   /** A new log, for appending. */
   createLog(number: number): number {
-    return fs.openSync(this.path(logName(number)), "ax");
+    return fs.openSync(this.path(logName(number)), "ax", OWNER_ONLY);
   }
 
   /** The log of a segment, for appending. */
@@ -62,7 +65,7 @@ export class Files {
 
   /** Appends to the acknowledgements of a segment: all of the bytes, or none and an error. */
   appendAcks(number: number, bytes: Uint8Array, length: number, fileLength: number): void {
-    const fd = keep(this.#acks, number, () => fs.openSync(this.path(ackName(number)), "a"));
+    const fd = keep(this.#acks, number, () => fs.openSync(this.path(ackName(number)), "a", OWNER_ONLY));
     appendAll(fd, bytes, 0, length, fileLength);
   }
 

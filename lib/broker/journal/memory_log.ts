@@ -1,6 +1,6 @@
 import fs from "node:fs";
 import { Buffers } from "./buffers.ts";
-import { appendAll, type Files, logName, remove } from "./files.ts";
+import { appendAll, type Files, logName, OWNER_ONLY, remove } from "./files.ts";
 import { SEGMENT_HEAD } from "./record.ts";
 import { FIRST_TRANSIENT, Segment } from "./segment.ts";
 
@@ -54,7 +54,7 @@ export class MemoryLog {
     for (const segment of this.#sealed) {
       if (this.size <= limit) return;
       const file = files.path(logName(segment.number));
-      const fd = fs.openSync(file, "w");
+      const fd = fs.openSync(file, "w", OWNER_ONLY);
       try {
         appendAll(fd, segment.bytes!, 0, segment.end, 0);
       } catch (error) {

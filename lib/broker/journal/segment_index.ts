@@ -10,7 +10,7 @@
  */
 import fs from "node:fs";
 import { crc32c } from "./crc32c.ts";
-import { type Files, indexName, remove } from "./files.ts";
+import { type Files, indexName, OWNER_ONLY, remove } from "./files.ts";
 
 const MAGIC = 0x4943514d;
 const HEAD = 32;
@@ -121,7 +121,7 @@ export function writeIndex(
 ): void {
   const file = files.path(indexName(number));
   try {
-    fs.writeFileSync(file, encodeIndex(index, logEnd, salt));
+    fs.writeFileSync(file, encodeIndex(index, logEnd, salt), { mode: OWNER_ONLY });
   } catch {
     remove(file);
   }
