@@ -54,7 +54,13 @@ export function securityOf(session: Session, values: SecurityValues): Mechanism 
       session,
       "--curve-allow",
       curveAllow,
-      (text) => allowKeys(parseKeyFile(text).publicKeys),
+      (text) => {
+        const { publicKeys } = parseKeyFile(text);
+        if (publicKeys.length === 0) {
+          session.reporter.warn(`--curve-allow '${curveAllow}': it has no public key, so nobody is let in`);
+        }
+        return allowKeys(publicKeys);
+      },
     );
     return curveServer({ keyPair, zap: { handler } });
   }

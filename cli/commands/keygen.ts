@@ -18,6 +18,7 @@ export default command({
   examples,
   action(values, [name]) {
     if (!name) throw new UsageError("no name was given (try: mqcat keygen server)");
+    if (name.endsWith("/")) throw new UsageError(`'${name}' is a folder (try: mqcat keygen ${name}server)`);
     const session = new Session("keygen", {
       ...values,
       verbose: undefined,

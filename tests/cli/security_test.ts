@@ -42,6 +42,7 @@ describe("security", () => {
     assert.equal((await run(["keygen", dir.file("half")])).code, 1);
     assert.ok(!fs.existsSync(secret("half")));
     assert.equal((await run(["keygen"])).code, 2);
+    assert.equal((await run(["keygen", dir.file("folder/")])).code, 2);
   });
 
   test("curve - lets in whom the list names, by key file or key, and tells the others why, once, with 4", async () => {
@@ -199,6 +200,8 @@ describe("security", () => {
       assert.equal(code, 2, `${args}: ${stderr}`);
       assert.match(stderr, expected);
     }
+    using nobody = start(["pull", "@:0", ...server, "--curve-allow", dir.file("empty")]);
+    await nobody.waitForStderr(/it has no public key, so nobody is let in/);
     fs.chmodSync(secret("mallory"), 0o644);
     using open = start(["pull", "@:0", "--curve-server", "--curve-key", secret("mallory")]);
     await open.waitForStderr(/others may read this secret key \(chmod 600 it\)/);

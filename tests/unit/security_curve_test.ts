@@ -348,6 +348,15 @@ describe("security_curve handshake", () => {
     assert.equal(await rude.result.catch(({ certain }) => certain), true);
   });
 
+  it("keys - halves of two pairs are told as what they are, in both roles", async () => {
+    const keyPair = { publicKey: newPair().publicKey, secretKey: newPair().secretKey };
+    for (
+      const security of [curveClient({ serverKey: SERVER.publicKey, keyPair }), curveServer({ keyPair })]
+    ) {
+      await new Shaking(security).fails(AuthError, /our public key does not belong to our secret key/i);
+    }
+  });
+
   it("keys - that are malformed are refused before a socket is made", () => {
     for (const serverKey of ["", "short", "x".repeat(39), `${"0".repeat(39)}"`, new Uint8Array(31)]) {
       assert.throws(() => curveClient({ serverKey }), RangeError);

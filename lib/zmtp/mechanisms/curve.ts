@@ -75,6 +75,7 @@ export async function generateKeyPair(): Promise<KeyPair> {
 export function curveClient(options: CurveClientOptions): Mechanism {
   const serverKey = keyBytes(options.serverKey);
   let own = options.keyPair && pairBytes(options.keyPair);
+  let checked = own === undefined;
   return {
     name: "CURVE",
     asServer: false,
@@ -83,6 +84,8 @@ export function curveClient(options: CurveClientOptions): Mechanism {
     async shake(talk) {
       const nacl = await talk.wait(loadNacl());
       own ??= nacl.keyPair();
+      if (!checked) checkPair(nacl, own);
+      checked = true;
       return await shakeAsClient(talk, nacl, serverKey, own);
     },
   };
@@ -110,12 +113,18 @@ export function curveClient(options: CurveClientOptions): Mechanism {
  */
 export function curveServer({ keyPair, zap }: CurveServerOptions): Mechanism {
   const own = pairBytes(keyPair);
+  let checked = false;
   return {
     name: "CURVE",
     asServer: true,
     optional: false,
     credentials: "our public key",
-    shake: async (talk) => await shakeAsServer(talk, await talk.wait(loadNacl()), own, zap),
+    async shake(talk) {
+      const nacl = await talk.wait(loadNacl());
+      if (!checked) checkPair(nacl, own);
+      checked = true;
+      return await shakeAsServer(talk, nacl, own, zap);
+    },
   };
 }
 
@@ -280,6 +289,12 @@ function unusableKey(): ProtocolError {
 
 function undecipherable(name: string): ProtocolError {
   return new ProtocolError(`The peer sent a ${name} that cannot be decrypted (CURVE)`);
+}
+
+/** Two halves of different pairs would have the peer refuse us for a reason that is not true. */
+function checkPair(nacl: Nacl, { publicKey, secretKey }: KeyPair): void {
+  if (timingSafeEqual(nacl.keyPair(secretKey).publicKey, publicKey)) return;
+  throw new AuthError("Our public key does not belong to our secret key: they are of different pairs");
 }
 
 function pairBytes({ publicKey, secretKey }: CurveKeyPair): KeyPair {
