@@ -1,4 +1,7 @@
-/** Brokers and commands that are killed with SIGKILL at random moments. `MQCAT_SEED` repeats a run's choices. */
+/**
+ * Brokers and commands that are killed with SIGKILL at random moments. `MQCAT_SEED` repeats a run's choices,
+ * `MQCAT_ROUNDS` makes it longer.
+ */
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import process from "node:process";
@@ -7,8 +10,8 @@ import { tempDir, waitFor } from "../helpers.ts";
 import { PATIENCE, quietPort, run, start, summaryOf, test } from "../cli/mqcat.ts";
 import { Ledger, seeded } from "./queue_ledger.ts";
 
-/** Of each mode, for each of the three things that are tested (on Deno, on Bun, a binary): 54 in all. */
-const ROUNDS = 9;
+/** Of each mode, for each of the three things that are tested (on Deno, on Bun, a binary): 54 in all, unless told. */
+const ROUNDS = Number(process.env["MQCAT_ROUNDS"] ?? 9);
 /** How many messages may be confirmed or delivered before a kill, and how long it may be behind that, in milliseconds. */
 const EVENTS = 2000;
 const BEHIND_MS = 5;
