@@ -5,6 +5,7 @@ import { type Endpoint, parseEndpoint } from "../transport/endpoint.ts";
 import type { ByteStream, Listener } from "../transport/stream.ts";
 import { listen } from "../transport/transport.ts";
 import { Signal } from "../transport/waiting.ts";
+import { Catalog, type CatalogHost } from "./catalog.ts";
 import type { Channel } from "./channel/channel.ts";
 import { DirectReplies } from "./channel/direct_reply.ts";
 import { Connection } from "./connection/connection.ts";
@@ -13,22 +14,17 @@ import { Counters } from "./counters.ts";
 import { importDefinitions } from "./definitions.ts";
 import { formatListen, isLocalPeer, parseListen } from "./endpoint.ts";
 import type { Json } from "./json/table.ts";
-import { DefinitionsLog } from "./journal/definitions_log.ts";
 import { Journal } from "./journal/journal.ts";
 import { type BrokerOptions, type Settings, settingsOf } from "./options.ts";
 import { compilePermission } from "./permissions.ts";
 import { Publisher } from "./publisher.ts";
-import { type DelayHost, DelayQueue } from "./queue/delay_queue.ts";
-import { type DeathReason, Queue } from "./queue/queue.ts";
-import { type DefinitionChange, type QueueDefinition, store } from "./topology.ts";
+import type { DeathReason, Queue } from "./queue/queue.ts";
 import { Turn, type TurnHost } from "./turn.ts";
 import { Access, GUEST, Users } from "./users.ts";
-import { VirtualHost } from "./vhost.ts";
+import type { VirtualHost } from "./vhost.ts";
 
 /** Connections that wait to be accepted: thousands of clients may come back at once. */
 const BACKLOG = 1024;
-/** Queue ids that are reserved at a time. */
-const ID_BLOCK = 1024;
 /** How often heartbeats are looked after, in milliseconds. */
 const BEAT_MS = 250;
 /** How long clients may take to answer the goodbye when the broker ends, in milliseconds. */
@@ -43,10 +39,9 @@ const EVERYBODY: Logins = {
 };
 
 /** An AMQP 0-9-1 broker in this process. */
-export class Broker implements DelayHost, TurnHost {
+export class Broker implements CatalogHost, TurnHost {
   readonly options: Settings;
-  readonly users: Users = new Users((change) => this.#record(change));
-  readonly vhosts: Map<string, VirtualHost<Queue>> = new Map();
+  readonly catalog: Catalog = new Catalog(this);
   readonly connections: Set<Connection> = new Set();
   readonly directReplies: DirectReplies = new DirectReplies();
   /** Where it listens, as clients write it. */
@@ -60,14 +55,7 @@ export class Broker implements DelayHost, TurnHost {
 
   /** Undefined while the topology is made anew, which comes first. */
   #journal: Journal | undefined;
-  #definitions: DefinitionsLog | undefined;
   #turn!: Turn;
-  /** While messages are read: queues for those whose own one nobody knows any more. */
-  #adopted: Queue[] | undefined;
-  /** Every queue, by the id that the journal has of it. */
-  readonly #queues = new Map<number, Queue>();
-  #lastQueueId = 0;
-  #reservedIds = 0;
   readonly #left = new Signal();
   readonly #listeners: Pick<Listener, "close">[] = [];
   readonly #beat: ReturnType<typeof setInterval>;
@@ -96,13 +84,21 @@ export class Broker implements DelayHost, TurnHost {
     return Promise.resolve(broker);
   }
 
+  get users(): Users {
+    return this.catalog.users;
+  }
+
+  get vhosts(): ReadonlyMap<string, VirtualHost<Queue>> {
+    return this.catalog.vhosts;
+  }
+
   get journal(): Journal {
     return this.#journal!;
   }
 
   get safePosition(): number {
     // A message whose queue is not written down would be lost with it.
-    return this.#definitions?.behind === undefined ? this.journal.syncedPosition : 0;
+    return this.catalog.behind === undefined ? this.journal.syncedPosition : 0;
   }
 
   /**
@@ -207,7 +203,7 @@ export class Broker implements DelayHost, TurnHost {
 
   forget(queue: Queue): void {
     const { id } = queue.definition;
-    this.#queues.delete(id);
+    this.catalog.queues.delete(id);
     this.#journal?.forget(id);
   }
 
@@ -259,20 +255,12 @@ export class Broker implements DelayHost, TurnHost {
       onFullChange: () => this.onRoomChange(),
       onProblem,
     }, {
-      opened: () => {
-        this.#definitions = DefinitionsLog.open({
-          directory: data!,
-          sync: sync === "confirm",
-          snapshot: () => this.#changes(),
-          onProblem,
-        }, (change) => this.#apply(change as DefinitionChange));
-        if (this.#definitions.incomplete) this.#adopted = [];
-      },
-      lane: (queueId, lane) => (this.#queues.get(queueId) ?? this.#adopt(queueId))?.lanes[lane],
+      opened: () => this.catalog.open(data!, sync === "confirm", onProblem),
+      lane: (queueId, lane) => this.catalog.queueOf(queueId)?.lanes[lane],
     });
     this.#turn = new Turn(this.journal, this);
-    this.#keepAdopted(onProblem);
-    if (!this.vhosts.has("/")) this.addVirtualHost("/");
+    this.catalog.recovered(onProblem);
+    this.catalog.addVirtualHost("/");
     if (guest && this.users.size === 0) {
       this.users.put(GUEST, GUEST, ["administrator"]);
       this.users.permit(GUEST, "/", { configure: ".*", write: ".*", read: ".*" });
@@ -282,143 +270,21 @@ export class Broker implements DelayHost, TurnHost {
       this.users.remove(GUEST);
     }
     this.begin();
-    for (const queue of this.#queues.values()) queue.recovered();
+    for (const queue of this.catalog.queues.values()) queue.recovered();
     this.end();
   }
 
-  /** A queue whose definition is lost: without one the journal would take its messages for those of a deleted queue. */
-  #adopt(id: number): Queue | undefined {
-    if (this.#adopted === undefined) return undefined;
-    const definition = {
-      id,
-      vhost: "/",
-      name: `recovered.${id}`,
-      durable: true,
-      exclusive: false,
-      autoDelete: false,
-      // A lane for each priority that its messages may have.
-      arguments: { "x-max-priority": 255 },
-    };
-    this.addVirtualHost("/").apply({ type: "queue-added", queue: store(definition) });
-    const queue = this.#queues.get(id)!;
-    this.#adopted.push(queue);
-    return queue;
-  }
-
-  /** Those that have messages stay; the others were deleted, and only acknowledgements spoke of them. */
-  #keepAdopted(onProblem: (what: string) => void): void {
-    const adopted = this.#adopted ?? [];
-    this.#adopted = undefined;
-    for (const queue of adopted) {
-      const { definition: { id, name }, ready } = queue;
-      if (id > this.#reservedIds) {
-        this.#reservedIds = id;
-        this.#record({ type: "queue-ids-reserved", upTo: id });
-      }
-      this.#lastQueueId = Math.max(this.#lastQueueId, id);
-      if (ready === 0) this.deleteQueue(queue);
-      else {
-        this.#record({ type: "queue-added", queue: store(queue.definition) });
-        onProblem(`The definition of a queue is lost: its ${ready} messages are in the queue '${name}' now`);
-      }
-    }
-  }
-
-  /** All changes that lead to what there is. */
-  *#changes(): Iterable<DefinitionChange> {
-    yield { type: "queue-ids-reserved", upTo: this.#reservedIds };
-    for (const vhost of this.vhosts.values()) {
-      yield { type: "vhost-added", vhost: vhost.name };
-      yield* vhost.changes();
-    }
-    yield* this.users.changes();
-  }
-
-  /** Adds a virtual host; one that is there stays as it is. */
   addVirtualHost(name: string): VirtualHost<Queue> {
-    const known = this.vhosts.get(name);
-    if (known !== undefined) return known;
-    const vhost = new VirtualHost<Queue>(name, {
-      createQueue: (definition, kind) => this.#createQueue(definition, kind),
-      nextQueueId: () => this.#nextQueueId(),
-      onChange: (change) => this.#record(change),
-    });
-    this.vhosts.set(name, vhost);
-    this.#record({ type: "vhost-added", vhost: name });
-    return vhost;
+    return this.catalog.addVirtualHost(name);
   }
 
   /** Removes a virtual host with everything in it; its clients are told (320). */
   removeVirtualHost(name: string): void {
     const vhost = this.vhosts.get(name);
-    if (vhost === undefined) return;
-    this.vhosts.delete(name);
     for (const connection of this.connections) {
       if (connection.vhost === vhost) connection.fail(amqpError(320, `vhost '${name}' is deleted`));
     }
-    vhost.close();
-    this.users.forgetVhost(name);
-    this.#record({ type: "vhost-removed", vhost: name });
-  }
-
-  #createQueue(definition: QueueDefinition, kind: "queue" | "delay"): Queue {
-    const queue = kind === "queue" ? new Queue(definition, this) : new DelayQueue(definition, this);
-    this.#queues.set(definition.id, queue);
-    return queue;
-  }
-
-  /** Ids are reserved in blocks, so that none is given twice though nobody remembers a queue that was deleted. */
-  #nextQueueId(): number {
-    if (this.#lastQueueId === this.#reservedIds) {
-      this.#reservedIds += ID_BLOCK;
-      this.#record({ type: "queue-ids-reserved", upTo: this.#reservedIds });
-    }
-    return ++this.#lastQueueId;
-  }
-
-  /** Writes down what is to survive, before the client has an answer. */
-  #record(change: DefinitionChange): void {
-    const definitions = this.#definitions;
-    if (definitions === undefined) return;
-    const { behind } = definitions;
-    try {
-      definitions.append(change);
-    } finally {
-      if (definitions.behind !== behind) this.onRoomChange();
-    }
-  }
-
-  /** Does again what `#record` wrote down. */
-  #apply(change: DefinitionChange): void {
-    switch (change.type) {
-      case "queue-ids-reserved":
-        this.#lastQueueId = this.#reservedIds = change.upTo;
-        return;
-      case "vhost-added":
-        this.addVirtualHost(change.vhost); // Nothing is written down while the log is being read.
-        return;
-      case "vhost-removed":
-        this.vhosts.get(change.vhost)?.close();
-        this.vhosts.delete(change.vhost);
-        this.users.forgetVhost(change.vhost);
-        return;
-      case "queue-added":
-        this.vhosts.get(change.queue.vhost)?.apply(change);
-        return;
-      case "exchange-added":
-        this.vhosts.get(change.exchange.vhost)?.apply(change);
-        return;
-      case "binding-added":
-      case "binding-removed":
-        this.vhosts.get(change.binding.vhost)?.apply(change);
-        return;
-      case "queue-removed":
-      case "exchange-removed":
-        this.vhosts.get(change.vhost)?.apply(change);
-        return;
-      default:
-        this.users.apply(change);
-    }
+    this.catalog.removeVirtualHost(name);
   }
 
   onFailure(error: unknown): void {
@@ -428,7 +294,7 @@ export class Broker implements DelayHost, TurnHost {
   /** Publishers are held back, or let go. */
   onRoomChange(): void {
     const { memoryFull } = this.journal;
-    const unwritten = this.journal.full ?? this.#definitions?.behind;
+    const unwritten = this.journal.full ?? this.catalog.behind;
     const reason = unwritten !== undefined
       ? `the disk takes no more: ${unwritten.message}`
       : memoryFull
@@ -446,7 +312,7 @@ export class Broker implements DelayHost, TurnHost {
   #onBeat(): void {
     const now = performance.now();
     for (const connection of this.connections) connection.beat(now);
-    if (this.#definitions?.behind === undefined || !this.#definitions.catchUp()) return;
+    if (this.catalog.behind === undefined || !this.catalog.catchUp()) return;
     this.onRoomChange();
     this.#turn.confirm();
   }
@@ -467,11 +333,11 @@ export class Broker implements DelayHost, TurnHost {
     for (const connection of this.connections) connection.abort(new ClosedError("The broker ended"));
     while (this.connections.size > 0) await this.#left.wait();
     clearInterval(this.#beat);
-    for (const queue of this.#queues.values()) queue.stop();
-    this.#definitions?.catchUp();
-    this.#definitions?.close();
+    for (const queue of this.catalog.queues.values()) queue.stop();
+    this.catalog.catchUp();
+    this.catalog.close();
     this.journal.close();
-    if (this.#definitions?.behind !== undefined) throw this.#definitions.behind;
+    if (this.catalog.behind !== undefined) throw this.catalog.behind;
   }
 }
 
