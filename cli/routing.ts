@@ -47,8 +47,12 @@ export function envelopeLength(frames: readonly Uint8Array[]): number {
   return delimiter < frames.length - 1 ? delimiter + 1 : 0;
 }
 
-/** The messages of a ROUTER or SERVER as requests: a reply has the envelope of its request. */
-export function addressedRequests(socket: Routing): Requests {
+/**
+ * The messages of a ROUTER or SERVER as requests: a reply has the envelope of its request.
+ *
+ * @param onLost called for a reply that a mandatory socket has no room for
+ */
+export function addressedRequests(socket: Routing, onLost: () => void): Requests {
   return {
     async receive() {
       const message = await socket.receive();
@@ -60,7 +64,9 @@ export function addressedRequests(socket: Routing): Requests {
         frames: rest.slice(length),
         endpoint: socket.peer(id!)?.remote ?? "",
         routingId: formatRoutingId(id!),
-        reply: (reply) => void socket.sendBatch(Batch.of([...head, ...framesOf(reply)])),
+        reply(reply) {
+          if (socket.sendBatch(Batch.of([...head, ...framesOf(reply)])) === 0) onLost();
+        },
       };
       return request;
     },

@@ -11,7 +11,7 @@ import { Output } from "./io/output.ts";
 import { conversing, exec } from "./options.ts";
 import { outputFailure } from "./receiving.ts";
 import { addressedRequests, AddressedSource, Envelopes } from "./routing.ts";
-import { DEFAULT_LINGER_MS, tellDropped } from "./sending.ts";
+import { DEFAULT_LINGER_MS, tellDropped, tellUnsent } from "./sending.ts";
 import { Session } from "./session.ts";
 import { socketOptions } from "./socket_options.ts";
 import { word } from "./values.ts";
@@ -67,16 +67,17 @@ function answer(
   return session.run(async () => {
     const socket = make({ ...socketOptions(session, values), hwm: values.hwm });
     await open(session, socket, plan);
+    let lost = 0;
     try {
       await answerAll(
         session,
-        addressedRequests(socket),
+        addressedRequests(socket, () => lost++),
         responder,
         values.count ?? Infinity,
         values.timeout,
       );
     } finally {
-      session.counts.unsent += await socket.close(values.linger ?? DEFAULT_LINGER_MS);
+      tellUnsent(session, lost + await socket.close(values.linger ?? DEFAULT_LINGER_MS));
       await output.drained();
       tellDropped(session, socket.dropped, LOST_PEERS);
     }

@@ -101,6 +101,14 @@ export async function sendAll(
   if (counts.unsent + counts.dropped > 0) session.exitCode = EXIT.undelivered;
 }
 
+/** Tells how many replies nobody took before the end; they make the exit code 5. */
+export function tellUnsent(session: Session, count: number): void {
+  if (count === 0) return;
+  session.counts.unsent += count;
+  session.reporter.error(`${messages(count)} could not be delivered`);
+  session.exitCode ||= EXIT.undelivered;
+}
+
 /** Tells how many messages a socket dropped, and for whom; they make the exit code 5. */
 export function tellDropped(session: Session, count: number, forWhom: string): void {
   if (count === 0) return;

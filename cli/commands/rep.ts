@@ -11,7 +11,7 @@ import { Output } from "../io/output.ts";
 import { delivery, diagnostics, ending, exec, input, output, zeromq } from "../options.ts";
 import { outputFailure, styleOf } from "../receiving.ts";
 import { recordWriter } from "../records/writer.ts";
-import { DEFAULT_LINGER_MS } from "../sending.ts";
+import { DEFAULT_LINGER_MS, tellUnsent } from "../sending.ts";
 import { Session } from "../session.ts";
 import { socketOptions } from "../socket_options.ts";
 import { sourceOf } from "../source.ts";
@@ -41,7 +41,7 @@ export default command({
       try {
         await answerAll(session, socket, responder, values.count ?? Infinity, values.timeout);
       } finally {
-        session.counts.unsent += await socket.close(values.linger ?? DEFAULT_LINGER_MS);
+        tellUnsent(session, await socket.close(values.linger ?? DEFAULT_LINGER_MS));
         await responder.output.drained();
       }
       const failure = outputFailure(session, responder.output);

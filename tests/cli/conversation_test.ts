@@ -1,8 +1,10 @@
 /** The commands that send and receive at once: pair, dealer, router, xpub, xsub, client and server. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
+import net from "node:net";
 import { describe } from "node:test";
 import { tempDir, waitFor } from "../helpers.ts";
+import { frame, RawPeer } from "../unit/raw_peer.ts";
 import { PATIENCE, run, start, summaryOf, test } from "./mqcat.ts";
 
 describe("conversations", () => {
@@ -97,6 +99,24 @@ describe("conversations", () => {
       using router = start(["router", ":0", "-n", "1", ...args]);
       await run(["dealer", await router.readyEndpoint(), "-J"], { stdin: nested });
       assert.equal(/requests come through a proxy/.test((await router.exit()).stderr), warned);
+    }
+  });
+
+  test("rep, router - replies that nobody took before the end are told, and make it 5", async () => {
+    using dir = tempDir();
+    for (const [name, how] of [["rep", ["--echo"]], ["router", ["--exec", "cat"]]] as const) {
+      // A Unix socket holds little by itself, however the system is set up.
+      const path = dir.file(name);
+      using program = start([name, `@ipc://${path}`, ...how, "-n", "1", "--linger", "100ms", "--summary"]);
+      await program.waitForStderr(/listening/);
+      const socket = net.connect(path);
+      using peer = new RawPeer(socket);
+      await peer.greet("REQ");
+      socket.pause();
+      peer.send(frame("", 1), frame("x".repeat(4_000_000)));
+      const { code, stderr } = await program.exit();
+      assert.match(stderr, /1 message could not be delivered/);
+      assert.deepEqual([code, summaryOf(stderr)["unsent"]], [5, 1], name);
     }
   });
 
