@@ -61,10 +61,8 @@ describe("queue serve", () => {
     assert.equal(endpoints.length, 2);
     for (const endpoint of endpoints) {
       assert.match(endpoint, /^amqp:\/\/127\.0\.0\.1:[1-9]\d*$/);
-      assert.ok(
-        broker.stderr.includes(`listening on ${endpoint} (messages in ${dir.file("data")})\n`),
-        broker.stderr,
-      );
+      const told = `listening on ${endpoint} (messages in ${dir.file("data")})\n`;
+      await waitFor(() => broker.stderr.includes(told), PATIENCE, told);
       await well(["put", "x", "-D", "y", "--url", endpoint]);
     }
     using get = start(["queue", "get", "x", "--url", endpoints[0]!]);
