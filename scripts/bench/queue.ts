@@ -19,6 +19,8 @@ import { compileWithBun } from "../compile_bun.ts";
 
 const ROUNDS = 5;
 const COUNT = 100_000;
+/** For each depth: enough for a second or so. */
+const DEPTH_COUNT = 500_000;
 const DEPTHS = [0, 100_000, 1_000_000, 2_000_000, 5_000_000];
 const MANY = 10_000_000;
 /** How long anything may take, in milliseconds. */
@@ -149,8 +151,8 @@ async function depth(): Promise<void> {
   try {
     console.log("\nby depth, --sync flush, messages a second");
     // A broker that has just started is slower, whatever the depth.
-    await run(server, "publish", COUNT);
-    await run(server, "consume", COUNT);
+    await run(server, "publish", DEPTH_COUNT);
+    await run(server, "consume", DEPTH_COUNT);
     let there = 0;
     const base: number[] = [];
     for (const goal of DEPTHS) {
@@ -158,9 +160,9 @@ async function depth(): Promise<void> {
       there = goal;
       const published: number[] = [];
       const consumed: number[] = [];
-      for (let round = 0; round < 3; round++) {
-        published.push((await run(server, "publish", COUNT)).rate);
-        consumed.push((await run(server, "consume", COUNT)).rate);
+      for (let round = 0; round < ROUNDS; round++) {
+        published.push((await run(server, "publish", DEPTH_COUNT)).rate);
+        consumed.push((await run(server, "consume", DEPTH_COUNT)).rate);
       }
       base.push(median(published), median(consumed));
       const of = (rate: number, at: number) => `${Math.round(rate)} (${(rate / base[at]!).toFixed(2)})`;
