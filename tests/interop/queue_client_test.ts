@@ -66,7 +66,7 @@ async function consumer(
   url: string,
   queue: string,
   list: Taken[],
-  options: Partial<ConsumerOptions> & { readonly keep?: boolean } = {},
+  options: Partial<ConsumerOptions> & { readonly keep?: boolean; readonly onTaken?: () => void } = {},
 ): Promise<Consumer> {
   let tag = 0;
   const started: Consumer = new Consumer(parseAmqpUrl(url), queue, {
@@ -79,6 +79,7 @@ async function consumer(
         redelivered,
         routingKey,
       });
+      options.onTaken?.();
       tag = deliveryTag;
     },
     onBatchEnd() {
@@ -202,20 +203,18 @@ function suite({ test, broker }: BrokerKind): void {
 
     const list: Taken[] = [];
     const seen = new Set<string>();
-    const taking = await consumer(proxy.url, "cut", list, { prefetch: 200, onEvent });
     cuts = 0;
-    await waitFor(
-      () => {
+    const taking = await consumer(proxy.url, "cut", list, {
+      prefetch: 200,
+      onEvent,
+      onTaken() {
         for (const { body } of list.splice(0)) seen.add(textOf(body));
-        if (cuts < 3 && seen.size > 2000 * (cuts + 1)) {
-          cuts++;
-          proxy.cut();
-        }
-        return seen.size === bodies.length;
+        if (cuts === 3 || seen.size < 2000 * (cuts + 1)) return;
+        cuts++;
+        proxy.cut();
       },
-      PATIENCE,
-      "every message",
-    );
+    });
+    await waitFor(() => seen.size === bodies.length, PATIENCE, "every message");
     assert.equal(cuts, 3);
     await waitFor(() => taking.isDrained(), PATIENCE, "the end of the queue");
     await taking.close();
