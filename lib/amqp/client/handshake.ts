@@ -1,6 +1,7 @@
 import { IncompatiblePeerError, ProtocolError, UnreachableError } from "../../errors.ts";
 import type { ByteStream } from "../../transport/stream.ts";
 import { AmqpError, errorFromClose } from "../amqp_error.ts";
+import { isCapable } from "../capabilities.ts";
 import { FRAME_MIN_SIZE, PROTOCOL_HEADER } from "../frame.ts";
 import { FrameEncoder } from "../frame_encoder.ts";
 import type { GivenArgs, MethodArgs, MethodName } from "../method_args.ts";
@@ -52,7 +53,6 @@ export async function handshake(stream: ByteStream, broker: Broker, timeout: num
   try {
     await reader.write(PROTOCOL_HEADER);
     const start = await expect(reader, "connection.start");
-    const capabilities = start.serverProperties["capabilities"] as FieldTable | null | undefined;
     const mechanisms = new TextDecoder().decode(start.mechanisms).split(" ");
     if (!mechanisms.includes("PLAIN")) {
       throw new IncompatiblePeerError(
@@ -67,7 +67,7 @@ export async function handshake(stream: ByteStream, broker: Broker, timeout: num
     });
     const tune = await expect(reader, "connection.tune").catch((error) => {
       // Servers that close properly when they refuse a login do not just go away because of one.
-      throw explainLogin(error, broker, capabilities?.["authentication_failure_close"] === true);
+      throw explainLogin(error, broker, isCapable(start.serverProperties, "authentication_failure_close"));
     });
     const tuned = {
       // 0 is no limit.
@@ -83,7 +83,7 @@ export async function handshake(stream: ByteStream, broker: Broker, timeout: num
     await expect(reader, "connection.open-ok").catch((error) => {
       throw explainOpen(error, broker);
     });
-    const peeks = capabilities?.[PEEK] === true;
+    const peeks = isCapable(start.serverProperties, PEEK);
     return { ...tuned, reader, server: describe(start.serverProperties), peeks };
   } catch (error) {
     reader.fail(error as Error);

@@ -1,5 +1,6 @@
 import { amqpError } from "../../amqp/amqp_error.ts";
 import { AckFields } from "../../amqp/basic_fields.ts";
+import { isCapable } from "../../amqp/capabilities.ts";
 import type { EncodedMessage } from "../../amqp/frame_encoder.ts";
 import { BASIC_ACK, BASIC_DELIVER } from "../../amqp/methods.ts";
 import { type FieldTable, integerOf } from "../../amqp/types/field_value.ts";
@@ -159,9 +160,7 @@ export class Consuming implements ConsumingChannel {
 
   onCancelled(consumer: Consumer): void {
     this.consumers.delete(consumer.options.tag);
-    const { connection } = this.channel;
-    const { capabilities } = connection.clientProperties;
-    if ((capabilities as FieldTable | null | undefined)?.["consumer_cancel_notify"] !== true) return;
+    if (!isCapable(this.channel.connection.clientProperties, "consumer_cancel_notify")) return;
     this.channel.send("basic.cancel", { consumerTag: consumer.options.tag, noWait: true });
   }
 

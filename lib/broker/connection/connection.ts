@@ -1,4 +1,5 @@
 import { type AmqpError, amqpError } from "../../amqp/amqp_error.ts";
+import { isCapable } from "../../amqp/capabilities.ts";
 import { METHOD } from "../../amqp/frame.ts";
 import type { FrameDecoder, FrameSink } from "../../amqp/frame_decoder.ts";
 import { FrameEncoder } from "../../amqp/frame_encoder.ts";
@@ -104,11 +105,10 @@ export class Connection implements StreamSink, FrameSink {
 
   /** Whether the client wants to be told when the broker takes no messages. */
   get hearsBlocked(): boolean {
-    const { capabilities } = this.clientProperties;
-    return (capabilities as FieldTable | null | undefined)?.["connection.blocked"] === true;
+    return isCapable(this.clientProperties, "connection.blocked");
   }
 
-  /** Why the connection ended; undefined while it lives. */
+  /** Whether it is over, or about to be. */
   get closing(): boolean {
     return this.#closing !== undefined || this.#over;
   }

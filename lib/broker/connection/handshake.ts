@@ -1,4 +1,5 @@
 import { AmqpError, amqpError } from "../../amqp/amqp_error.ts";
+import { isCapable } from "../../amqp/capabilities.ts";
 import { FrameReader } from "../../amqp/client/frame_reader.ts";
 import { FRAME_MIN_SIZE, PROTOCOL_HEADER } from "../../amqp/frame.ts";
 import { FrameEncoder } from "../../amqp/frame_encoder.ts";
@@ -99,8 +100,7 @@ export async function serverHandshake(
     const { name, password } = readCredentials(mechanism, start.response);
     const refusal = users.authenticate(name, password, isLocal);
     if (refusal !== undefined) {
-      const wantsClose = (clientProperties["capabilities"] as FieldTable | null | undefined)
-        ?.["authentication_failure_close"] === true;
+      const wantsClose = isCapable(clientProperties, "authentication_failure_close");
       throw new LoginRefused(name, refusal, wantsClose, mechanism);
     }
     const { frameMax, channelMax, heartbeat } = server;
