@@ -2,7 +2,7 @@
 import fs from "node:fs";
 import { fileURLToPath } from "node:url";
 import exitCodes from "../cli/cheats/exit-codes.md" with { type: "text" };
-import type { Command, Title } from "../cli/command.ts";
+import type { Command, Title } from "../cli/app/command.ts";
 import { COMMANDS } from "../cli/commands/mod.ts";
 import denoJson from "../deno.json" with { type: "json" };
 

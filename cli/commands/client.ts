@@ -1,8 +1,8 @@
-import { Client } from "../../lib/zmq/client.ts";
+import { Client } from "../../lib/zmq/types/client.ts";
 import examples from "../cheats/client.md" with { type: "text" };
-import { command } from "../command.ts";
-import { conversation } from "../conversing.ts";
-import { conversing } from "../options.ts";
+import { command } from "../app/command.ts";
+import { conversation } from "../zmq/converse.ts";
+import { conversing } from "../options/options.ts";
 
 export default command({
   argument: ["[endpoint...]", "where to connect; @ in front binds"],

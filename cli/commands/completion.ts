@@ -1,7 +1,7 @@
 import { RootCommand } from "@bomb.sh/tab";
 import examples from "../cheats/completion.md" with { type: "text" };
-import { command, describeOptions } from "../command.ts";
-import { EXIT, UsageError } from "../errors.ts";
+import { command, describeOptions } from "../app/command.ts";
+import { EXIT, UsageError } from "../app/errors.ts";
 import { COMMANDS } from "./mod.ts";
 
 const SHELLS = ["bash", "zsh", "fish", "powershell"];

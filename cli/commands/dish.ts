@@ -1,15 +1,15 @@
-import { Dish } from "../../lib/zmq/dish.ts";
+import { Dish } from "../../lib/zmq/types/dish.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import examples from "../cheats/dish.md" with { type: "text" };
-import { command, group, list, option } from "../command.ts";
-import { open, planEndpoints } from "../endpoints.ts";
-import { UsageError } from "../errors.ts";
-import { checkExec } from "../exec.ts";
-import { conflation, diagnostics, ending, exec, output, receiving, zeromq } from "../options.ts";
-import { receiveAll, styleOf } from "../receiving.ts";
-import { Session } from "../session.ts";
-import { socketOptions } from "../socket_options.ts";
-import { text, word } from "../values.ts";
+import { command, group, list, option } from "../app/command.ts";
+import { open, planEndpoints } from "../options/endpoints.ts";
+import { UsageError } from "../app/errors.ts";
+import { checkExec } from "../io/exec.ts";
+import { conflation, diagnostics, ending, exec, output, receiving, zeromq } from "../options/options.ts";
+import { receiveAll, styleOf } from "../zmq/receive.ts";
+import { Session } from "../app/session.ts";
+import { socketOptions } from "../options/socket_options.ts";
+import { text, word } from "../app/values.ts";
 
 const groups = group("Messages", {
   group: list("-g, --group <name>", "join this group (repeats)", text),

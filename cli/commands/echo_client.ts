@@ -1,14 +1,14 @@
 import { MAX_DATAGRAM } from "../../lib/echo/client.ts";
 import examples from "../cheats/echo-client.md" with { type: "text" };
-import { command, group, list } from "../command.ts";
-import { Conversation, echoEndpoint } from "../echoing.ts";
+import { command, group, list } from "../app/command.ts";
+import { Conversation, echoEndpoint } from "../echo/echo.ts";
 import { Input } from "../io/input.ts";
-import { diagnostics, ending, readiness } from "../options.ts";
+import { diagnostics, ending, readiness } from "../options/options.ts";
 import type { Splitter } from "../records/splitter.ts";
-import { Session } from "../session.ts";
-import { sourceOf } from "../source.ts";
-import { readTls, tlsClient } from "../tls.ts";
-import { text, word } from "../values.ts";
+import { Session } from "../app/session.ts";
+import { sourceOf } from "../io/source.ts";
+import { readTls, tlsClient } from "../options/tls.ts";
+import { text, word } from "../app/values.ts";
 
 export default command({
   argument: ["[endpoint]", "where to connect: tcp, unix, tls or udp (127.0.0.1:65432)"],

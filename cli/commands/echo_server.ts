@@ -1,13 +1,13 @@
 import { type EchoServerEvent, serveEcho } from "../../lib/echo/server.ts";
 import examples from "../cheats/echo-server.md" with { type: "text" };
-import { command, flag, group, option } from "../command.ts";
-import { echoEndpoint } from "../echoing.ts";
-import { UsageError } from "../errors.ts";
-import { diagnostics, readiness } from "../options.ts";
-import { phrase } from "../reporter.ts";
-import { Session } from "../session.ts";
-import { readTls, tlsServer } from "../tls.ts";
-import { duration, integer } from "../values.ts";
+import { command, flag, group, option } from "../app/command.ts";
+import { echoEndpoint } from "../echo/echo.ts";
+import { UsageError } from "../app/errors.ts";
+import { diagnostics, readiness } from "../options/options.ts";
+import { phrase } from "../app/reporter.ts";
+import { Session } from "../app/session.ts";
+import { readTls, tlsServer } from "../options/tls.ts";
+import { duration, integer } from "../app/values.ts";
 
 export default command({
   argument: ["[endpoint]", "where to listen: tcp, unix, tls or udp (127.0.0.1:65432)"],

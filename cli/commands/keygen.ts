@@ -4,13 +4,13 @@ import { formatKeyFile } from "../../lib/zmtp/mechanisms/key_file.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import { encodeZ85 } from "../../lib/zmtp/mechanisms/z85.ts";
 import examples from "../cheats/keygen.md" with { type: "text" };
-import { command } from "../command.ts";
-import { UsageError } from "../errors.ts";
+import { command } from "../app/command.ts";
+import { UsageError } from "../app/errors.ts";
 import { Output } from "../io/output.ts";
-import { diagnostics } from "../options.ts";
-import { outputFailure } from "../receiving.ts";
-import { phrase } from "../reporter.ts";
-import { Session } from "../session.ts";
+import { diagnostics } from "../options/options.ts";
+import { outputFailure } from "../zmq/receive.ts";
+import { phrase } from "../app/reporter.ts";
+import { Session } from "../app/session.ts";
 
 export default command({
   argument: ["[name]", "where to write: NAME.key and NAME.key_secret"],

@@ -1,5 +1,5 @@
 /** The table of all commands. */
-import type { Command, Title } from "../command.ts";
+import type { Command, Title } from "../app/command.ts";
 
 /** A command, loaded only when it is needed. */
 export interface Entry extends Title {

@@ -1,8 +1,8 @@
-import { Pair } from "../../lib/zmq/pair.ts";
+import { Pair } from "../../lib/zmq/types/pair.ts";
 import examples from "../cheats/pair.md" with { type: "text" };
-import { command } from "../command.ts";
-import { conversation } from "../conversing.ts";
-import { conversing } from "../options.ts";
+import { command } from "../app/command.ts";
+import { conversation } from "../zmq/converse.ts";
+import { conversing } from "../options/options.ts";
 
 export default command({
   argument: ["[endpoint...]", "where to connect; @ in front binds"],

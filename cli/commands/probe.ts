@@ -1,14 +1,14 @@
 import { type Finding, probe } from "../../lib/probe/probe.ts";
 import type { Endpoint } from "../../lib/transport/endpoint.ts";
 import examples from "../cheats/probe.md" with { type: "text" };
-import { command, flag, group, option } from "../command.ts";
-import { EXIT, UsageError } from "../errors.ts";
+import { command, flag, group, option } from "../app/command.ts";
+import { EXIT, UsageError } from "../app/errors.ts";
 import { Output } from "../io/output.ts";
-import { diagnostics } from "../options.ts";
-import { findingRecord, findingText } from "../probing.ts";
-import { outputFailure } from "../receiving.ts";
-import { Session } from "../session.ts";
-import { duration, endpoint } from "../values.ts";
+import { diagnostics } from "../options/options.ts";
+import { findingRecord, findingText } from "../probe/probe.ts";
+import { outputFailure } from "../zmq/receive.ts";
+import { Session } from "../app/session.ts";
+import { duration, endpoint } from "../app/values.ts";
 
 /** How long to ask one endpoint, unless told, in milliseconds. */
 const TIMEOUT_MS = 3000;

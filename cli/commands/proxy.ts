@@ -1,12 +1,12 @@
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import examples from "../cheats/proxy.md" with { type: "text" };
-import { command, flag, group, list, option } from "../command.ts";
-import { planEndpoints } from "../endpoints.ts";
-import { UsageError } from "../errors.ts";
-import { delivery, diagnostics, ending, output, readiness, receiving, socket } from "../options.ts";
-import { PATTERNS, proxy } from "../proxying.ts";
-import { Session } from "../session.ts";
-import { oneOf, text, word } from "../values.ts";
+import { command, flag, group, list, option } from "../app/command.ts";
+import { planEndpoints } from "../options/endpoints.ts";
+import { UsageError } from "../app/errors.ts";
+import { delivery, diagnostics, ending, output, readiness, receiving, socket } from "../options/options.ts";
+import { PATTERNS, proxy } from "../zmq/proxy.ts";
+import { Session } from "../app/session.ts";
+import { oneOf, text, word } from "../app/values.ts";
 
 const sides = group("Endpoints", {
   from: list(

@@ -1,12 +1,12 @@
-import { Pull } from "../../lib/zmq/pull.ts";
+import { Pull } from "../../lib/zmq/types/pull.ts";
 import examples from "../cheats/pull.md" with { type: "text" };
-import { command } from "../command.ts";
-import { open, planEndpoints } from "../endpoints.ts";
-import { checkExec } from "../exec.ts";
-import { conflation, diagnostics, ending, exec, output, receiving, zeromq } from "../options.ts";
-import { receiveAll, styleOf } from "../receiving.ts";
-import { Session } from "../session.ts";
-import { socketOptions } from "../socket_options.ts";
+import { command } from "../app/command.ts";
+import { open, planEndpoints } from "../options/endpoints.ts";
+import { checkExec } from "../io/exec.ts";
+import { conflation, diagnostics, ending, exec, output, receiving, zeromq } from "../options/options.ts";
+import { receiveAll, styleOf } from "../zmq/receive.ts";
+import { Session } from "../app/session.ts";
+import { socketOptions } from "../options/socket_options.ts";
 
 export default command({
   argument: ["[endpoint...]", "where to listen; > in front connects"],

@@ -1,13 +1,21 @@
-import { Push } from "../../lib/zmq/push.ts";
+import { Push } from "../../lib/zmq/types/push.ts";
 import examples from "../cheats/push.md" with { type: "text" };
-import { command } from "../command.ts";
-import { open, planEndpoints } from "../endpoints.ts";
-import { conflatedDelivery, delivery, diagnostics, ending, input, pacing, zeromq } from "../options.ts";
-import { repeats } from "../pacer.ts";
-import { sendAll } from "../sending.ts";
-import { Session } from "../session.ts";
-import { socketOptions } from "../socket_options.ts";
-import { sourceOf } from "../source.ts";
+import { command } from "../app/command.ts";
+import { open, planEndpoints } from "../options/endpoints.ts";
+import {
+  conflatedDelivery,
+  delivery,
+  diagnostics,
+  ending,
+  input,
+  pacing,
+  zeromq,
+} from "../options/options.ts";
+import { repeats } from "../io/pacer.ts";
+import { sendAll } from "../zmq/send.ts";
+import { Session } from "../app/session.ts";
+import { socketOptions } from "../options/socket_options.ts";
+import { sourceOf } from "../io/source.ts";
 
 export default command({
   argument: ["[endpoint...]", "where to connect; @ in front binds"],

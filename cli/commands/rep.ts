@@ -1,20 +1,20 @@
-import { Rep } from "../../lib/zmq/rep.ts";
+import { Rep } from "../../lib/zmq/types/rep.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
-import { answerAll, execResponder, reply, type Responder } from "../answering.ts";
+import { answerAll, execResponder, reply, type Responder } from "../zmq/answer.ts";
 import examples from "../cheats/rep.md" with { type: "text" };
-import { command, flag, group, type Values } from "../command.ts";
-import { open, planEndpoints } from "../endpoints.ts";
-import { UsageError } from "../errors.ts";
-import { checkExec, refuseFormatting } from "../exec.ts";
+import { command, flag, group, type Values } from "../app/command.ts";
+import { open, planEndpoints } from "../options/endpoints.ts";
+import { UsageError } from "../app/errors.ts";
+import { checkExec, refuseFormatting } from "../io/exec.ts";
 import type { Source } from "../io/input.ts";
 import { Output } from "../io/output.ts";
-import { delivery, diagnostics, ending, exec, input, output, zeromq } from "../options.ts";
-import { outputFailure, styleOf } from "../receiving.ts";
+import { delivery, diagnostics, ending, exec, input, output, zeromq } from "../options/options.ts";
+import { outputFailure, styleOf } from "../zmq/receive.ts";
 import { recordWriter } from "../records/writer.ts";
-import { DEFAULT_LINGER_MS, tellUnsent } from "../sending.ts";
-import { Session } from "../session.ts";
-import { socketOptions } from "../socket_options.ts";
-import { sourceOf } from "../source.ts";
+import { DEFAULT_LINGER_MS, tellUnsent } from "../zmq/send.ts";
+import { Session } from "../app/session.ts";
+import { socketOptions } from "../options/socket_options.ts";
+import { sourceOf } from "../io/source.ts";
 
 const options = {
   ...zeromq,

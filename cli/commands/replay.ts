@@ -1,21 +1,21 @@
-import { Dealer } from "../../lib/zmq/dealer.ts";
-import { Pair } from "../../lib/zmq/pair.ts";
-import { Pub } from "../../lib/zmq/pub.ts";
-import { Push } from "../../lib/zmq/push.ts";
-import { Radio } from "../../lib/zmq/radio.ts";
+import { Dealer } from "../../lib/zmq/types/dealer.ts";
+import { Pair } from "../../lib/zmq/types/pair.ts";
+import { Pub } from "../../lib/zmq/types/pub.ts";
+import { Push } from "../../lib/zmq/types/push.ts";
+import { Radio } from "../../lib/zmq/types/radio.ts";
 import type { SocketOptions } from "../../lib/zmq/options.ts";
 import type { Sender } from "../../lib/zmq/sender.ts";
 import examples from "../cheats/replay.md" with { type: "text" };
-import { command, flag, group, list, option } from "../command.ts";
-import { open, planEndpoints } from "../endpoints.ts";
-import { UsageError } from "../errors.ts";
-import { delivery, diagnostics, ending, pacing, zeromq } from "../options.ts";
-import { type Publisher, subscribersOf, whenFull } from "../publishing.ts";
-import { MAX_SPEED, Recording } from "../replaying.ts";
-import { sendAll, SLOW_SUBSCRIBERS, tellDropped } from "../sending.ts";
-import { Session } from "../session.ts";
-import { socketOptions } from "../socket_options.ts";
-import { oneOf, word } from "../values.ts";
+import { command, flag, group, list, option } from "../app/command.ts";
+import { open, planEndpoints } from "../options/endpoints.ts";
+import { UsageError } from "../app/errors.ts";
+import { delivery, diagnostics, ending, pacing, zeromq } from "../options/options.ts";
+import { type Publisher, subscribersOf, whenFull } from "../zmq/publish.ts";
+import { MAX_SPEED, Recording } from "../zmq/replay.ts";
+import { sendAll, SLOW_SUBSCRIBERS, tellDropped } from "../zmq/send.ts";
+import { Session } from "../app/session.ts";
+import { socketOptions } from "../options/socket_options.ts";
+import { oneOf, word } from "../app/values.ts";
 
 const PATTERNS = ["push", "pub", "radio", "dealer", "pair"] as const;
 

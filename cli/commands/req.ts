@@ -1,20 +1,20 @@
 import { Batch } from "../../lib/zmtp/batch.ts";
-import { Req } from "../../lib/zmq/req.ts";
+import { Req } from "../../lib/zmq/types/req.ts";
 import examples from "../cheats/req.md" with { type: "text" };
-import { command, flag, group, option } from "../command.ts";
-import { open, planEndpoints } from "../endpoints.ts";
-import { EXIT, TimeoutError } from "../errors.ts";
+import { command, flag, group, option } from "../app/command.ts";
+import { open, planEndpoints } from "../options/endpoints.ts";
+import { EXIT, TimeoutError } from "../app/errors.ts";
 import type { Source } from "../io/input.ts";
 import { Output } from "../io/output.ts";
-import { diagnostics, ending, identity, input, output, pacing, probing, zeromq } from "../options.ts";
-import { Pacer, type PacingOptions, repeats } from "../pacer.ts";
-import { outputFailure, styleOf } from "../receiving.ts";
+import { diagnostics, ending, identity, input, output, pacing, probing, zeromq } from "../options/options.ts";
+import { Pacer, type PacingOptions, repeats } from "../io/pacer.ts";
+import { outputFailure, styleOf } from "../zmq/receive.ts";
 import { type RecordWriter, recordWriter } from "../records/writer.ts";
-import { messages, waitForPeers } from "../sending.ts";
-import { Session } from "../session.ts";
-import { socketOptions } from "../socket_options.ts";
-import { sourceOf } from "../source.ts";
-import { integer } from "../values.ts";
+import { messages, waitForPeers } from "../zmq/send.ts";
+import { Session } from "../app/session.ts";
+import { socketOptions } from "../options/socket_options.ts";
+import { sourceOf } from "../io/source.ts";
+import { integer } from "../app/values.ts";
 
 export default command({
   argument: ["[endpoint...]", "where to connect; @ in front binds"],

@@ -1,8 +1,8 @@
-import { Router } from "../../lib/zmq/router.ts";
+import { Router } from "../../lib/zmq/types/router.ts";
 import examples from "../cheats/router.md" with { type: "text" };
-import { command, flag, group } from "../command.ts";
-import { identity, probing } from "../options.ts";
-import { routed, routingAction } from "../routing_command.ts";
+import { command, flag, group } from "../app/command.ts";
+import { identity, probing } from "../options/options.ts";
+import { routed, routingAction } from "../zmq/route.ts";
 
 const addressing = group("Delivery", {
   mandatory: flag(

@@ -1,14 +1,14 @@
-import { Sub } from "../../lib/zmq/sub.ts";
+import { Sub } from "../../lib/zmq/types/sub.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import examples from "../cheats/sub.md" with { type: "text" };
-import { command, group, list, option } from "../command.ts";
-import { open, planEndpoints } from "../endpoints.ts";
-import { checkExec } from "../exec.ts";
-import { conflation, diagnostics, ending, exec, output, receiving, zeromq } from "../options.ts";
-import { receiveAll, styleOf } from "../receiving.ts";
-import { Session } from "../session.ts";
-import { socketOptions } from "../socket_options.ts";
-import { text, word } from "../values.ts";
+import { command, group, list, option } from "../app/command.ts";
+import { open, planEndpoints } from "../options/endpoints.ts";
+import { checkExec } from "../io/exec.ts";
+import { conflation, diagnostics, ending, exec, output, receiving, zeromq } from "../options/options.ts";
+import { receiveAll, styleOf } from "../zmq/receive.ts";
+import { Session } from "../app/session.ts";
+import { socketOptions } from "../options/socket_options.ts";
+import { text, word } from "../app/values.ts";
 
 const topics = group("Messages", {
   topic: list(

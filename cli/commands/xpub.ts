@@ -1,11 +1,11 @@
-import { XPub } from "../../lib/zmq/xpub.ts";
+import { XPub } from "../../lib/zmq/types/xpub.ts";
 import examples from "../cheats/xpub.md" with { type: "text" };
-import { command, flag, group, option } from "../command.ts";
-import { conversation } from "../conversing.ts";
-import { conversing } from "../options.ts";
-import { subscribersOf, whenFull } from "../publishing.ts";
-import { SLOW_SUBSCRIBERS } from "../sending.ts";
-import { text } from "../values.ts";
+import { command, flag, group, option } from "../app/command.ts";
+import { conversation } from "../zmq/converse.ts";
+import { conversing } from "../options/options.ts";
+import { subscribersOf, whenFull } from "../zmq/publish.ts";
+import { SLOW_SUBSCRIBERS } from "../zmq/send.ts";
+import { text } from "../app/values.ts";
 
 const subscriptions = group("Messages", {
   all: flag(

@@ -1,9 +1,9 @@
-import { XSub } from "../../lib/zmq/xsub.ts";
+import { XSub } from "../../lib/zmq/types/xsub.ts";
 import examples from "../cheats/xsub.md" with { type: "text" };
-import { command, group, list } from "../command.ts";
-import { conversation } from "../conversing.ts";
-import { conversing } from "../options.ts";
-import { text } from "../values.ts";
+import { command, group, list } from "../app/command.ts";
+import { conversation } from "../zmq/converse.ts";
+import { conversing } from "../options/options.ts";
+import { text } from "../app/values.ts";
 
 const topics = group("Messages", {
   topic: list("-t, --topic <prefix>", "subscribe to what begins so (repeats)", text),

@@ -1,7 +1,7 @@
 import { LimitError } from "../../lib/errors.ts";
 import { MAX_MESSAGE_SIZE } from "../../lib/zmq/options.ts";
 import { type Batch, MORE } from "../../lib/zmtp/batch.ts";
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../app/errors.ts";
 import { findAll, WINDOW } from "./separators.ts";
 
 /** The framings of a stream of messages. */

@@ -1,4 +1,4 @@
-import { Broker } from "./broker.ts";
+import { Broker } from "./server.ts";
 import type { BrokerOptions } from "./options.ts";
 
 /** A running broker, as its owner sees it. */

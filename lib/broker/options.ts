@@ -1,6 +1,6 @@
 import os from "node:os";
 import type { TlsOptions } from "../transport/stream.ts";
-import type { SyncMode } from "./journal/options.ts";
+import type { SyncMode } from "./core/journal/options.ts";
 
 /** How a broker is opened. Sizes are in bytes. */
 export interface BrokerOptions {

@@ -1,5 +1,5 @@
 /** Recognises a broker by its first method (AMQP 0-9-1, 2.2.4). */
-import { FRAME_OVERHEAD, METHOD } from "../amqp/frame.ts";
+import { FRAME_OVERHEAD, METHOD } from "../amqp/frames/frame.ts";
 import { decodeMethod } from "../amqp/method_codec.ts";
 import type { FieldTable } from "../amqp/types/field_value.ts";
 import type { AmqpService } from "./service.ts";

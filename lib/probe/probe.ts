@@ -1,4 +1,4 @@
-import { PROTOCOL_HEADER } from "../amqp/frame.ts";
+import { PROTOCOL_HEADER } from "../amqp/frames/frame.ts";
 import { messageOf } from "../errors.ts";
 import { type Endpoint, formatEndpoint, type HostEndpoint, type WebEndpoint } from "../transport/endpoint.ts";
 import { connect } from "../transport/transport.ts";

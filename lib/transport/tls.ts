@@ -4,7 +4,7 @@ import tls from "node:tls";
 import { EndpointError, messageOf } from "../errors.ts";
 import type { SourceAddress } from "./endpoint.ts";
 import { bound, local, NodeStream, settle } from "./runtime/node.ts";
-import { ground, needsGround } from "./runtime/tls_ground.ts";
+import { ground, needsGround } from "./runtime/tls_pause_workaround.ts";
 import type { ByteStream, RawListener, TlsOptions } from "./stream.ts";
 
 /** How long an accepted peer may take for the TLS handshake, in milliseconds. */

@@ -1,7 +1,7 @@
 import type { Batch } from "../zmtp/batch.ts";
 import type { Connection } from "../zmtp/connection.ts";
 import { Duplex } from "./duplex.ts";
-import { RoundRobin } from "./round_robin.ts";
+import { RoundRobin } from "./outgoing/round_robin.ts";
 
 /** Deals messages out to its peers in turn, and receives from all of them: DEALER, PAIR and CLIENT. */
 export abstract class Dealing extends Duplex {

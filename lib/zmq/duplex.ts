@@ -1,6 +1,6 @@
 import type { Batch } from "../zmtp/batch.ts";
 import type { Connection } from "../zmtp/connection.ts";
-import { type Consumer, Mailbox } from "./mailbox.ts";
+import { type Consumer, Mailbox } from "./incoming/mailbox.ts";
 import { Sender } from "./sender.ts";
 
 /** A socket that sends and receives, in both directions at once. */

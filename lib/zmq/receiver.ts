@@ -1,6 +1,6 @@
 import type { Batch } from "../zmtp/batch.ts";
 import type { Connection } from "../zmtp/connection.ts";
-import { type Consumer, Mailbox } from "./mailbox.ts";
+import { type Consumer, Mailbox } from "./incoming/mailbox.ts";
 import { Socket } from "./socket.ts";
 
 /** A socket that only receives, from every peer in the order in which their bytes come. */

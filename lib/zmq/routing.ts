@@ -4,7 +4,7 @@ import { preview } from "../zmtp/bytes.ts";
 import type { Connection } from "../zmtp/connection.ts";
 import { Duplex } from "./duplex.ts";
 import type { SocketOptions } from "./options.ts";
-import { type Route, Routes } from "./routes.ts";
+import { type Route, Routes } from "./outgoing/routes.ts";
 
 /** Talks to its peers by routing ids, which are the first frame of every message here: ROUTER and SERVER. */
 export abstract class Routing extends Duplex {

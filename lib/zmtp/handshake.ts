@@ -17,7 +17,7 @@ import type { Cipher, Mechanism } from "./mechanisms/mechanism.ts";
 import { nullMechanism } from "./mechanisms/null.ts";
 import { type SocketType, typeFromWire, typeToWire } from "./socket_type.ts";
 import { StreamReader } from "./stream_reader.ts";
-import { checkType, HandshakeTalk, LISTEN_MS, orHungUp } from "./talk.ts";
+import { checkType, HandshakeTalk, LISTEN_MS, orHungUp } from "./handshake_io.ts";
 
 /** How long a peer that was refused may take to read why, in milliseconds. */
 const FAREWELL_MS = 500;

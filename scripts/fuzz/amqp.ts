@@ -2,14 +2,14 @@
 import { setImmediate } from "node:timers/promises";
 import { handshake } from "../../lib/amqp/client/handshake.ts";
 import { parseAmqpUrl } from "../../lib/amqp/client/url.ts";
-import { PROTOCOL_HEADER } from "../../lib/amqp/frame.ts";
-import { FrameDecoder } from "../../lib/amqp/frame_decoder.ts";
-import { FrameEncoder } from "../../lib/amqp/frame_encoder.ts";
+import { PROTOCOL_HEADER } from "../../lib/amqp/frames/frame.ts";
+import { FrameDecoder } from "../../lib/amqp/frames/frame_decoder.ts";
+import { FrameEncoder } from "../../lib/amqp/frames/frame_encoder.ts";
 import type { GivenArgs, MethodName } from "../../lib/amqp/method_args.ts";
 import { decodeMethod } from "../../lib/amqp/method_codec.ts";
 import { decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
 import { decodeTable, encodeTable } from "../../lib/amqp/types/table.ts";
-import { Broker } from "../../lib/broker/broker.ts";
+import { Broker } from "../../lib/broker/server.ts";
 import { MqcatError } from "../../lib/errors.ts";
 import { connectInproc } from "../../lib/transport/inproc.ts";
 import { concat, utf8 } from "../../lib/zmtp/bytes.ts";

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import net from "node:net";
 import { describe } from "node:test";
-import { tempDir, waitFor } from "../helpers.ts";
-import { frame, RawPeer } from "../unit/raw_peer.ts";
-import { PATIENCE, run, start, summaryOf, test } from "./mqcat.ts";
+import { tempDir, waitFor } from "../support/helpers.ts";
+import { frame, RawPeer } from "../support/raw_peer.ts";
+import { PATIENCE, run, start, summaryOf, test } from "../support/mqcat.ts";
 
 describe("conversations", () => {
   test("pair - both directions at once, and ^D ends one end after all is sent", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe } from "node:test";
-import { freePort, run, start, summaryOf, test } from "./mqcat.ts";
+import { freePort, run, start, summaryOf, test } from "../support/mqcat.ts";
 
 describe("-n", () => {
   test("pull, sub - end after so many, whatever else waits; what had arrived behind is told", async () => {

@@ -11,8 +11,8 @@ import { createHash } from "node:crypto";
 import fs from "node:fs";
 import process from "node:process";
 import { describe } from "node:test";
-import { requirePeer, tempDir } from "../helpers.ts";
-import { Program, readyFile, run, shell, start } from "./mqcat.ts";
+import { requirePeer, tempDir } from "../support/helpers.ts";
+import { Program, readyFile, run, shell, start } from "../support/mqcat.ts";
 
 const PYTHON = "/usr/bin/python3";
 const hasPyzmq =

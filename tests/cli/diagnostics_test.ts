@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fs from "node:fs";
 import { describe } from "node:test";
-import { tempDir } from "../helpers.ts";
-import { freePort, run, start, summaryOf, test, transfer } from "./mqcat.ts";
+import { tempDir } from "../support/helpers.ts";
+import { freePort, run, start, summaryOf, test, transfer } from "../support/mqcat.ts";
 
 const COMMANDS = ["pub", "sub", "push", "pull", "req", "rep"];
 const { version } = JSON.parse(fs.readFileSync(new URL("../../deno.json", import.meta.url), "utf8"));

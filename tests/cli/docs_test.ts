@@ -14,8 +14,8 @@ import path from "node:path";
 import process from "node:process";
 import { after, describe } from "node:test";
 import { fileURLToPath } from "node:url";
-import { requirePeer, tempDir } from "../helpers.ts";
-import { Program, quietPort, run, shim, test } from "./mqcat.ts";
+import { requirePeer, tempDir } from "../support/helpers.ts";
+import { Program, quietPort, run, shim, test } from "../support/mqcat.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** How long one example may take, in milliseconds. */

@@ -6,9 +6,9 @@ import fs from "node:fs";
 import net from "node:net";
 import process from "node:process";
 import { after, describe } from "node:test";
-import { requirePeer, tempDir } from "../helpers.ts";
-import { certificate } from "../unit/stream_adapters.ts";
-import { freePort, Program, program, run, shell, start, summaryOf, test } from "./mqcat.ts";
+import { requirePeer, tempDir } from "../support/helpers.ts";
+import { certificate } from "../support/stream_adapters.ts";
+import { freePort, Program, program, run, shell, start, summaryOf, test } from "../support/mqcat.ts";
 
 const dir = tempDir();
 after(() => dir.remove());

@@ -1,7 +1,7 @@
 /** The table "When it ends" of the command line's design, row by row; req and rep have a file of their own. */
 import assert from "node:assert/strict";
 import { describe } from "node:test";
-import { freePort, run, start, summaryOf, test } from "./mqcat.ts";
+import { freePort, run, start, summaryOf, test } from "../support/mqcat.ts";
 
 describe("the peer goes away", () => {
   test("push - keeps what it has and goes on with the next peer", async () => {

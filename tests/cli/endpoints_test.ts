@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { describe } from "node:test";
-import { tempDir } from "../helpers.ts";
-import { certificate } from "../unit/stream_adapters.ts";
-import { run, start, test } from "./mqcat.ts";
+import { tempDir } from "../support/helpers.ts";
+import { certificate } from "../support/stream_adapters.ts";
+import { run, start, test } from "../support/mqcat.ts";
 
 describe("many endpoints", () => {
   test("push to three pulls, in turn", async () => {

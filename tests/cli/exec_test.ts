@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fs from "node:fs";
 import { describe } from "node:test";
-import { tempDir, waitFor } from "../helpers.ts";
-import { run, start, summaryOf, test, through, transfer } from "./mqcat.ts";
+import { tempDir, waitFor } from "../support/helpers.ts";
+import { run, start, summaryOf, test, through, transfer } from "../support/mqcat.ts";
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => `${i + 1}\n`).join("");
 

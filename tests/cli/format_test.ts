@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe } from "node:test";
-import { run, test, through } from "./mqcat.ts";
+import { run, test, through } from "../support/mqcat.ts";
 
 const formatted = async (template: string, stdin = "abc\nü\n\n") =>
   await through(["push"], ["pull", "-f", template], { stdin });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { describe } from "node:test";
-import { run, test, through, transfer } from "./mqcat.ts";
+import { run, test, through, transfer } from "../support/mqcat.ts";
 
 /** Messages that no separator may be confused with. */
 const MESSAGES = ["", "a", "", "ü\u{1f600}", "tab\there", " spaces ", "\r", "x".repeat(70_000), ""];

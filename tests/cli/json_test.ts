@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { describe } from "node:test";
-import { run, start, test, through } from "./mqcat.ts";
+import { run, start, test, through } from "../support/mqcat.ts";
 
 type JsonRecord = Record<string, unknown>;
 const linesOf = (records: readonly JsonRecord[]) =>

@@ -3,8 +3,8 @@ import { Buffer } from "node:buffer";
 import { createHash, randomBytes } from "node:crypto";
 import fs from "node:fs";
 import { describe } from "node:test";
-import { type TempDir, tempDir } from "../helpers.ts";
-import { run, start, test } from "./mqcat.ts";
+import { type TempDir, tempDir } from "../support/helpers.ts";
+import { run, start, test } from "../support/mqcat.ts";
 
 const MIB = 2 ** 20;
 const SIZE = 100 * MIB;

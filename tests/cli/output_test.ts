@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { describe } from "node:test";
-import { tempDir } from "../helpers.ts";
-import { readyFile, run, shell, start, test } from "./mqcat.ts";
+import { tempDir } from "../support/helpers.ts";
+import { readyFile, run, shell, start, test } from "../support/mqcat.ts";
 
 const HAS_FULL_DEVICE = fs.existsSync("/dev/full");
 

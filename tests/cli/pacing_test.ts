@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe } from "node:test";
-import { run, start, test } from "./mqcat.ts";
+import { run, start, test } from "../support/mqcat.ts";
 
 /** Runs a sender into a receiver, and gives when each message was printed, in milliseconds of the sender's life. */
 async function timesOf(send: readonly string[], stdin?: string): Promise<{ times: number[]; text: string }> {

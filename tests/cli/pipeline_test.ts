@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import process from "node:process";
 import { describe } from "node:test";
-import { tempDir } from "../helpers.ts";
-import { freePort, run, start, test, through } from "./mqcat.ts";
+import { tempDir } from "../support/helpers.ts";
+import { freePort, run, start, test, through } from "../support/mqcat.ts";
 
 const both = [["push", "pull"], ["pub", "sub"]] as const;
 

@@ -4,10 +4,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import fs from "node:fs";
 import net from "node:net";
 import { describe } from "node:test";
-import { requirePeer, tempDir, waitFor } from "../helpers.ts";
+import { requirePeer, tempDir, waitFor } from "../support/helpers.ts";
 import { sharedPeer, test as libzmq } from "../interop/zmq_peer.ts";
-import { certificate } from "../unit/stream_adapters.ts";
-import { freePort, run, start, test } from "./mqcat.ts";
+import { certificate } from "../support/stream_adapters.ts";
+import { freePort, run, start, test } from "../support/mqcat.ts";
 
 /** The record of `probe -J`, and the exit code. */
 async function probe(

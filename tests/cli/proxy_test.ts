@@ -1,8 +1,8 @@
 /** `mqcat proxy`: the three devices, the filter, the tap, the cache, and how it ends. */
 import assert from "node:assert/strict";
 import { describe } from "node:test";
-import { tempDir } from "../helpers.ts";
-import { type Program, readyFile, run, start, summaryOf, test } from "./mqcat.ts";
+import { tempDir } from "../support/helpers.ts";
+import { type Program, readyFile, run, start, summaryOf, test } from "../support/mqcat.ts";
 
 /** Starts a proxy whose sides are both bound; gives where. */
 async function bound(

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { describe } from "node:test";
-import { tempDir, waitFor } from "../helpers.ts";
-import { residentBytes, run, settled, shell, start, summaryOf, test } from "./mqcat.ts";
+import { tempDir, waitFor } from "../support/helpers.ts";
+import { residentBytes, run, settled, shell, start, summaryOf, test } from "../support/mqcat.ts";
 
 const TOTAL = 3_000_000;
 /** Enough to fill every buffer of the system on the way. */

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { spawnSync } from "node:child_process";
 import { describe } from "node:test";
-import { requirePeer, type TempDir, tempDir } from "../helpers.ts";
-import { freePort, PATIENCE, Program, start } from "./mqcat.ts";
+import { requirePeer, type TempDir, tempDir } from "../support/helpers.ts";
+import { freePort, PATIENCE, Program, start } from "../support/mqcat.ts";
 
 const PYTHON = "/usr/bin/python3";
 const it = requirePeer("pyzmq", spawnSync(PYTHON, ["-c", "import zmq"], { stdio: "ignore" }).status === 0);

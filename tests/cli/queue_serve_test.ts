@@ -3,8 +3,17 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import { describe } from "node:test";
-import { requirePeer, tempDir, waitFor } from "../helpers.ts";
-import { type Exit, PATIENCE, readyFile, run, shell, start, type StartOptions, test } from "./mqcat.ts";
+import { requirePeer, tempDir, waitFor } from "../support/helpers.ts";
+import {
+  type Exit,
+  PATIENCE,
+  readyFile,
+  run,
+  shell,
+  start,
+  type StartOptions,
+  test,
+} from "../support/mqcat.ts";
 
 const withOpenssl = requirePeer("openssl");
 const lines = (count: number) => Array.from({ length: count }, (_, i) => `line ${i + 1}\n`).join("");

@@ -1,7 +1,7 @@
 /** The queue commands at each broker: see queue/. */
 import { after, describe } from "node:test";
 import { BROKERS } from "../interop/brokers.ts";
-import { target } from "./mqcat.ts";
+import { target } from "../support/mqcat.ts";
 import { cheats } from "./queue/cheats.ts";
 import { contextOf } from "./queue/context.ts";
 import { deadLetters } from "./queue/dead_letters.ts";

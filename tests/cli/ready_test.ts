@@ -3,8 +3,8 @@ import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import net from "node:net";
 import { describe } from "node:test";
-import { tempDir, waitFor } from "../helpers.ts";
-import { PATIENCE, readyFile, run, start, test } from "./mqcat.ts";
+import { tempDir, waitFor } from "../support/helpers.ts";
+import { PATIENCE, readyFile, run, start, test } from "../support/mqcat.ts";
 
 describe("--ready-file", () => {
   test("has the real endpoints, one a line, and is complete when it is there", async () => {

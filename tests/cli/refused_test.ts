@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import { describe } from "node:test";
-import { run, start, summaryOf, test } from "./mqcat.ts";
+import { run, start, summaryOf, test } from "../support/mqcat.ts";
 
 const TALKS_TO: Record<string, string> = {
   pub: "PUB talks to SUB or XSUB",

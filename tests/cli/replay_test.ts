@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fs from "node:fs";
 import { describe } from "node:test";
-import { tempDir } from "../helpers.ts";
-import { freePort, run, start, test } from "./mqcat.ts";
+import { tempDir } from "../support/helpers.ts";
+import { freePort, run, start, test } from "../support/mqcat.ts";
 
 /** A recording with a message each so many milliseconds. */
 function recording(bodies: readonly string[], step: number): string {

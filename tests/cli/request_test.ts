@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { describe } from "node:test";
-import { tempDir } from "../helpers.ts";
-import { type Exit, run, start, type StartOptions, summaryOf, test } from "./mqcat.ts";
+import { tempDir } from "../support/helpers.ts";
+import { type Exit, run, start, type StartOptions, summaryOf, test } from "../support/mqcat.ts";
 
 /** Asks a rep with these options, and ends it. */
 async function ask(

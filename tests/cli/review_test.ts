@@ -4,9 +4,9 @@ import { Buffer } from "node:buffer";
 import fs from "node:fs";
 import { describe } from "node:test";
 import { ClosedError, Req } from "../../mod.ts";
-import { deadline, tempDir, waitFor } from "../helpers.ts";
-import { numbers, scoped, texts } from "../sockets.ts";
-import { bytes, command, greeting, rawListener } from "../unit/raw_peer.ts";
+import { deadline, tempDir, waitFor } from "../support/helpers.ts";
+import { numbers, scoped, texts } from "../support/sockets.ts";
+import { bytes, command, greeting, rawListener } from "../support/raw_peer.ts";
 import {
   freePort,
   PATIENCE,
@@ -18,7 +18,7 @@ import {
   target,
   test,
   through,
-} from "./mqcat.ts";
+} from "../support/mqcat.ts";
 
 const lines = (count: number) => numbers(count, 1).map((n) => `${n}\n`).join("");
 

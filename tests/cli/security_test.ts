@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import { after, before, describe } from "node:test";
-import { requirePeer, tempDir } from "../helpers.ts";
-import { Program, run, start, test } from "./mqcat.ts";
+import { requirePeer, tempDir } from "../support/helpers.ts";
+import { Program, run, start, test } from "../support/mqcat.ts";
 
 const PYTHON = "/usr/bin/python3";
 const hasPyzmq =

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fs from "node:fs";
 import { describe } from "node:test";
-import { tempDir } from "../helpers.ts";
-import { run, start, test, through } from "./mqcat.ts";
+import { tempDir } from "../support/helpers.ts";
+import { run, start, test, through } from "../support/mqcat.ts";
 
 describe("-D and -F", () => {
   test("-D - each is one message, in order, newlines and all", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe } from "node:test";
-import { run, start, test, through } from "./mqcat.ts";
+import { run, start, test, through } from "../support/mqcat.ts";
 
 const FEED = "NASDAQ:AAPL 1\nNASDAQ:MSFT 2\nNYSE:IBM 3\nNASDAQ\nplain\n";
 

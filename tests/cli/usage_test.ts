@@ -1,7 +1,7 @@
 /** Exit code 2: what was wrong, what it was about, and what to do instead. */
 import assert from "node:assert/strict";
 import { describe } from "node:test";
-import { run, start, test } from "./mqcat.ts";
+import { run, start, test } from "../support/mqcat.ts";
 
 /** Command lines, and what must be said about them. */
 const MISTAKES: [string[], RegExp][] = [

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
 import { describe } from "node:test";
-import { residentBytes, run, start, test } from "../cli/mqcat.ts";
-import { bytes, frame, greeting, RawPeer, ready } from "../unit/raw_peer.ts";
+import { residentBytes, run, start, test } from "../support/mqcat.ts";
+import { bytes, frame, greeting, RawPeer, ready } from "../support/raw_peer.ts";
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => `${i + 1}\n`).join("");
 

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import process from "node:process";
 import { describe } from "node:test";
-import { tempDir } from "../helpers.ts";
-import { PATIENCE, readyFile, residentBytes, shell, test } from "../cli/mqcat.ts";
+import { tempDir } from "../support/helpers.ts";
+import { PATIENCE, readyFile, residentBytes, shell, test } from "../support/mqcat.ts";
 
 /** MQCAT_STREAM_BYTES makes it longer; the default keeps the suite short. */
 const BYTES = Number(process.env["MQCAT_STREAM_BYTES"] ?? 1e9);

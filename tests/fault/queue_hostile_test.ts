@@ -7,7 +7,7 @@ import { after, describe, it } from "node:test";
 import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
 import { connectAmqp } from "../../lib/amqp/client/link.ts";
 import { parseAmqpUrl } from "../../lib/amqp/client/url.ts";
-import { tempDir, waitFor } from "../helpers.ts";
+import { tempDir, waitFor } from "../support/helpers.ts";
 import {
   type Exit,
   PATIENCE,
@@ -17,7 +17,7 @@ import {
   start,
   summaryOf,
   test,
-} from "../cli/mqcat.ts";
+} from "../support/mqcat.ts";
 
 const lines = (count: number, length = 0) =>
   Array.from({ length: count }, (_, i) => `line ${i + 1}`.padEnd(length, ".") + "\n").join("");

@@ -6,8 +6,8 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import process from "node:process";
 import { describe } from "node:test";
-import { tempDir, waitFor } from "../helpers.ts";
-import { PATIENCE, quietPort, run, start, summaryOf, test } from "../cli/mqcat.ts";
+import { tempDir, waitFor } from "../support/helpers.ts";
+import { PATIENCE, quietPort, run, start, summaryOf, test } from "../support/mqcat.ts";
 import { Ledger, seeded } from "./queue_ledger.ts";
 
 /** Of each mode, for each of the three things that are tested (on Deno, on Bun, a binary): 54 in all, unless told. */

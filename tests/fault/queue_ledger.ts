@@ -10,8 +10,8 @@ import { connectAmqp } from "../../lib/amqp/client/link.ts";
 import { parseAmqpUrl } from "../../lib/amqp/client/url.ts";
 import { encodeProperties } from "../../lib/amqp/properties.ts";
 import { ClosedError, UnreachableError } from "../../lib/errors.ts";
-import { deadline, waitFor } from "../helpers.ts";
-import { PATIENCE } from "../cli/mqcat.ts";
+import { deadline, waitFor } from "../support/helpers.ts";
+import { PATIENCE } from "../support/mqcat.ts";
 
 const QUEUE = "ledger";
 /** Messages without a confirm, and without an acknowledgement. */

@@ -1,7 +1,7 @@
 /** Workers that die and come back while a push streams numbered lines. */
 import assert from "node:assert/strict";
 import { describe } from "node:test";
-import { bytesRead, settled, start, summaryOf, test } from "../cli/mqcat.ts";
+import { bytesRead, settled, start, summaryOf, test } from "../support/mqcat.ts";
 
 /** Numbered lines of 1000 bytes, so that the system's buffers hold few of them. */
 const lines = (from: number, to: number) => {

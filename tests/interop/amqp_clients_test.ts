@@ -9,8 +9,8 @@ import process from "node:process";
 import { after, before, describe } from "node:test";
 import { fileURLToPath } from "node:url";
 import { PEEK } from "../../lib/amqp/client/peek.ts";
-import { Broker } from "../../lib/broker/broker.ts";
-import { installed, requirePeer, waitFor } from "../helpers.ts";
+import { Broker } from "../../lib/broker/server.ts";
+import { installed, requirePeer, waitFor } from "../support/helpers.ts";
 
 const PEERS = fileURLToPath(new URL("./peers/", import.meta.url));
 /** How long a client may take for its whole round, in milliseconds. */

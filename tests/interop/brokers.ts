@@ -1,7 +1,7 @@
 /** The brokers that the suites of our client and of the queue commands run against. */
 import { it } from "node:test";
 import { amqpError } from "../../lib/amqp/amqp_error.ts";
-import { Broker } from "../../lib/broker/broker.ts";
+import { Broker } from "../../lib/broker/server.ts";
 import { rabbitMq, stopRabbitMq, test } from "./rabbitmq.ts";
 
 /** A broker that runs, on loopback. */

@@ -10,9 +10,9 @@ import { fileURLToPath } from "node:url";
 import { connectEcho, type EchoClientOptions } from "../../lib/echo/client.ts";
 import { type EchoServerOptions, serveEcho } from "../../lib/echo/server.ts";
 import { parseEndpoint } from "../../lib/transport/endpoint.ts";
-import { freePort, Program } from "../cli/mqcat.ts";
-import { deadline, requirePeer, tempDir } from "../helpers.ts";
-import { certificate } from "../unit/stream_adapters.ts";
+import { freePort, Program } from "../support/mqcat.ts";
+import { deadline, requirePeer, tempDir } from "../support/helpers.ts";
+import { certificate } from "../support/stream_adapters.ts";
 
 const PEERS = fileURLToPath(new URL("./peers/", import.meta.url));
 const LIMIT = 15_000;

@@ -11,8 +11,8 @@ import { declareQueue, ensureQueue, findQueue } from "../../lib/amqp/client/queu
 import { parseAmqpUrl } from "../../lib/amqp/client/url.ts";
 import { type BasicProperties, decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
 import { Decimal, type FieldTable, Timestamp, TypedNumber } from "../../lib/amqp/types/field_value.ts";
-import { waitFor } from "../helpers.ts";
-import { certificate } from "../unit/stream_adapters.ts";
+import { waitFor } from "../support/helpers.ts";
+import { certificate } from "../support/stream_adapters.ts";
 import { type BrokerKind, BROKERS } from "./brokers.ts";
 import { Proxy } from "./rabbitmq.ts";
 

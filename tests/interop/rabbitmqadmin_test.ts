@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import fs from "node:fs";
 import { after, before, describe } from "node:test";
-import { Broker } from "../../lib/broker/broker.ts";
+import { Broker } from "../../lib/broker/server.ts";
 import { HttpServer } from "../../lib/broker/http/server.ts";
-import { requirePeer, tempDir } from "../helpers.ts";
+import { requirePeer, tempDir } from "../support/helpers.ts";
 
 const test = requirePeer("rabbitmqadmin");
 

@@ -4,8 +4,8 @@ import { Buffer } from "node:buffer";
 import net from "node:net";
 import { describe } from "node:test";
 import { Pub, Pull, Push, Rep, Req, type SocketOptions, Sub } from "../../mod.ts";
-import { waitFor } from "../helpers.ts";
-import { scoped, SocketLog, texts } from "../sockets.ts";
+import { waitFor } from "../support/helpers.ts";
+import { scoped, SocketLog, texts } from "../support/sockets.ts";
 import { hex, sharedPeer, test, ZmqPeer } from "./zmq_peer.ts";
 
 const HEARTBEAT = { HEARTBEAT_IVL: 30, HEARTBEAT_TIMEOUT: 150, HEARTBEAT_TTL: 300 };

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { describe } from "node:test";
 import { IncompatiblePeerError, Pub, Pull, Push, Rep, Req, type SocketOptions, Sub } from "../../mod.ts";
-import { deadline, waitFor } from "../helpers.ts";
-import { scoped, SocketLog, texts } from "../sockets.ts";
+import { deadline, waitFor } from "../support/helpers.ts";
+import { scoped, SocketLog, texts } from "../support/sockets.ts";
 import { hex, sharedPeer, test } from "./zmq_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";

@@ -26,8 +26,8 @@ import {
   Server,
   Sub,
 } from "../../mod.ts";
-import { deadline, installed, requirePeer, waitFor } from "../helpers.ts";
-import { numbers, scoped, texts } from "../sockets.ts";
+import { deadline, installed, requirePeer, waitFor } from "../support/helpers.ts";
+import { numbers, scoped, texts } from "../support/sockets.ts";
 import { links, linksDir, MANY, MESSAGES } from "./zmq_links.ts";
 import { bytesOf, hex, told, ZmqPeer } from "./zmq_peer.ts";
 

@@ -6,7 +6,7 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
-import { deadline, requirePeer } from "../helpers.ts";
+import { deadline, requirePeer } from "../support/helpers.ts";
 
 /** Debian's Python has pyzmq; another one that comes first on PATH may not. */
 const PYTHON = "/usr/bin/python3";

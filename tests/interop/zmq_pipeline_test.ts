@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, describe } from "node:test";
 import { Pull, Push } from "../../mod.ts";
-import { numbers, scoped, SocketLog } from "../sockets.ts";
+import { numbers, scoped, SocketLog } from "../support/sockets.ts";
 import { links, linksDir, MANY, MESSAGES } from "./zmq_links.ts";
 import { bytesOf, sharedPeer, test, told } from "./zmq_peer.ts";
 

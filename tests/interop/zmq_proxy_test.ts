@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { after, describe } from "node:test";
 import { Dealer, forward, Pull, Push, Router, XPub, XSub } from "../../mod.ts";
-import { tempDir } from "../helpers.ts";
-import { numbers, scoped } from "../sockets.ts";
+import { tempDir } from "../support/helpers.ts";
+import { numbers, scoped } from "../support/sockets.ts";
 import { MESSAGES } from "./zmq_links.ts";
 import { bytesOf, hex, sharedPeer, test, told } from "./zmq_peer.ts";
 

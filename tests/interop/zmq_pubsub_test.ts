@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { after, describe } from "node:test";
 import { Pub, Sub } from "../../mod.ts";
-import { waitFor } from "../helpers.ts";
-import { numbers, scoped } from "../sockets.ts";
+import { waitFor } from "../support/helpers.ts";
+import { numbers, scoped } from "../support/sockets.ts";
 import { links, linksDir, MANY, MESSAGES } from "./zmq_links.ts";
 import { bytesOf, hex, sharedPeer, test, told, type ZmqSocket } from "./zmq_peer.ts";
 

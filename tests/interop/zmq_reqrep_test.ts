@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, describe } from "node:test";
 import { Rep, Req } from "../../mod.ts";
-import { numbers, scoped, texts } from "../sockets.ts";
+import { numbers, scoped, texts } from "../support/sockets.ts";
 import { links, linksDir, MANY, MESSAGES } from "./zmq_links.ts";
 import { bytesOf, hex, sharedPeer, test, told } from "./zmq_peer.ts";
 

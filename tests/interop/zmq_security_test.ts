@@ -27,8 +27,8 @@ import {
   XSub,
   type ZapHandler,
 } from "../../mod.ts";
-import { deadline, tempDir, waitFor } from "../helpers.ts";
-import { numbers, scoped, SocketLog, texts } from "../sockets.ts";
+import { deadline, tempDir, waitFor } from "../support/helpers.ts";
+import { numbers, scoped, SocketLog, texts } from "../support/sockets.ts";
 import {
   bytesOf,
   type Frame,

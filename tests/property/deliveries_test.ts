@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { Deliveries } from "../../lib/broker/channel/deliveries.ts";
-import type { Queue } from "../../lib/broker/queue/queue.ts";
+import { Deliveries } from "../../lib/broker/amqp/channel/deliveries.ts";
+import type { Queue } from "../../lib/broker/core/queue/queue.ts";
 
 type Step = { readonly kind: "add" } | { readonly kind: "skip" } | {
   readonly kind: "settle";

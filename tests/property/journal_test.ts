@@ -2,8 +2,8 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { tempDir } from "../helpers.ts";
-import { copyFiles, JournalModel, QUEUES } from "../journal_model.ts";
+import { tempDir } from "../support/helpers.ts";
+import { copyFiles, JournalModel, QUEUES } from "../support/journal_model.ts";
 
 const queue = fc.constantFrom(...QUEUES);
 const some = fc.integer({ min: 1, max: 12 });

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { GONE, Lane, READY, UNACKED } from "../../lib/broker/queue/lane.ts";
+import { GONE, Lane, READY, UNACKED } from "../../lib/broker/core/queue/lane.ts";
 
 interface Message {
   segment: number;

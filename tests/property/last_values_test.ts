@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { LastValues } from "../../lib/zmq/last_values.ts";
+import { LastValues } from "../../lib/zmq/outgoing/last_values.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 

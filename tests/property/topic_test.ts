@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { ScannedHeaders, type Way } from "../../lib/broker/exchange/contract.ts";
-import { TopicMatcher } from "../../lib/broker/exchange/topic.ts";
+import { ScannedHeaders, type Way } from "../../lib/broker/core/exchange/contract.ts";
+import { TopicMatcher } from "../../lib/broker/core/exchange/topic.ts";
 
 const TIMEOUT = { timeout: 60_000 };
 const HEADERS = new ScannedHeaders();

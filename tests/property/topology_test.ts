@@ -5,8 +5,8 @@ import fc from "fast-check";
 import { AmqpError } from "../../lib/amqp/amqp_error.ts";
 import { encodeProperties } from "../../lib/amqp/properties.ts";
 import { PropertyScan } from "../../lib/amqp/property_scan.ts";
-import type { DefinitionChange, QueueDefinition } from "../../lib/broker/topology.ts";
-import { type RoutedQueue, Routes, VirtualHost } from "../../lib/broker/vhost.ts";
+import type { DefinitionChange, QueueDefinition } from "../../lib/broker/core/topology/definition_change.ts";
+import { type RoutedQueue, Routes, VirtualHost } from "../../lib/broker/core/topology/vhost.ts";
 
 const TIMEOUT = { timeout: 60_000 };
 const TYPES = ["direct", "fanout", "topic", "headers"] as const;

@@ -123,7 +123,11 @@ describe("imports", () => {
   });
 
   const refused: [file: string, source: string, words: RegExp][] = [
-    ["lib/zmq/push.ts", 'import { x } from "../../cli/main.ts";', /push\.ts:1 .*nobody imports from cli/],
+    [
+      "lib/zmq/push.ts",
+      'import { x } from "../../cli/main.ts";',
+      /push\.ts:1 .*nobody imports from cli/,
+    ],
     ["mod.ts", 'export { x } from "./cli/main.ts";', /nobody imports from cli/],
     ["lib/transport/x.ts", '\n\nimport { x } from "../zmtp/batch.ts";', /x\.ts:3 .*no other folder/],
     ["lib/zmtp/x.ts", 'export * from "../zmq/push.ts";', /zmtp may import transport/],
@@ -137,7 +141,7 @@ describe("imports", () => {
     ["lib/amqp/x.ts", 'import { C } from "./client/client.ts";', /a codec does no I\/O/],
     ["lib/errors.ts", 'import { x } from "./zmtp/batch.ts";', /import none of them/],
     ["lib/strange/x.ts", 'import { x } from "../zmtp/batch.ts";', /has no rule/],
-    ["cli/x.ts", 'import { x } from "../tests/helpers.ts";', /outside of the program/],
+    ["cli/x.ts", 'import { x } from "../tests/support/helpers.ts";', /outside of the program/],
     ["cli/x.ts", 'import { x } from "bun:sqlite";', /not a module both have/],
     ["cli/x.ts", "if (a / b > 1 / c) x = `${Deno.args}`;", /x\.ts:1 names a runtime/],
     ["lib/zmq/x.ts", "/* no */ const now = Bun.nanoseconds();", /x\.ts:1 names a runtime/],

@@ -1,9 +1,9 @@
 import examples from "../../cheats/queue-bind.md" with { type: "text" };
-import { command, group, list } from "../../command.ts";
-import { UsageError } from "../../errors.ts";
-import { diagnostics } from "../../options.ts";
-import { argument, broker, queueSession, targetOf, withConnection } from "../../queue.ts";
-import { text } from "../../values.ts";
+import { command, group, list } from "../../app/command.ts";
+import { UsageError } from "../../app/errors.ts";
+import { diagnostics } from "../../options/options.ts";
+import { argument, broker, queueSession, targetOf, withConnection } from "../../queue/target.ts";
+import { text } from "../../app/values.ts";
 
 const binding = group("Binding", {
   topic: list("-t, --topic <key>", "the binding key (repeats); without it the empty one", text),

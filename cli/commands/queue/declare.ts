@@ -1,9 +1,9 @@
 import { declareQueue } from "../../../lib/amqp/client/queues.ts";
 import examples from "../../cheats/queue-declare.md" with { type: "text" };
-import { command, flag, group, list, option } from "../../command.ts";
-import { diagnostics } from "../../options.ts";
-import { argument, broker, queueSession, targetOf, withConnection } from "../../queue.ts";
-import { oneOf } from "../../values.ts";
+import { command, flag, group, list, option } from "../../app/command.ts";
+import { diagnostics } from "../../options/options.ts";
+import { argument, broker, queueSession, targetOf, withConnection } from "../../queue/target.ts";
+import { oneOf } from "../../app/values.ts";
 
 const kind = group("Queue", {
   type: option(

@@ -1,9 +1,9 @@
 import { findQueue } from "../../../lib/amqp/client/queues.ts";
 import examples from "../../cheats/queue-delete.md" with { type: "text" };
-import { command, flag, group } from "../../command.ts";
-import { diagnostics } from "../../options.ts";
-import { broker, queueSession, targetOf, withConnection } from "../../queue.ts";
-import { messages } from "../../sending.ts";
+import { command, flag, group } from "../../app/command.ts";
+import { diagnostics } from "../../options/options.ts";
+import { broker, queueSession, targetOf, withConnection } from "../../queue/target.ts";
+import { messages } from "../../zmq/send.ts";
 
 const conditions = group("Queue", {
   ifEmpty: flag("--if-empty", "only when no message is in it"),

@@ -1,12 +1,12 @@
 import examples from "../../cheats/queue-get.md" with { type: "text" };
-import { command, flag, group, option } from "../../command.ts";
-import { UsageError } from "../../errors.ts";
-import { diagnostics, ending, exec, output } from "../../options.ts";
-import { broker, prefetch, queueSession, targetOf } from "../../queue.ts";
-import { getAll } from "../../queue_get.ts";
-import { parseOffset } from "../../queue_streams.ts";
-import { styleOf } from "../../receiving.ts";
-import { oneOf } from "../../values.ts";
+import { command, flag, group, option } from "../../app/command.ts";
+import { UsageError } from "../../app/errors.ts";
+import { diagnostics, ending, exec, output } from "../../options/options.ts";
+import { broker, prefetch, queueSession, targetOf } from "../../queue/target.ts";
+import { getAll } from "../../queue/get.ts";
+import { parseOffset } from "../../queue/streams.ts";
+import { styleOf } from "../../zmq/receive.ts";
+import { oneOf } from "../../app/values.ts";
 
 const taking = group("Delivery", {
   drain: flag("--drain", "end when the queue is empty"),

@@ -5,11 +5,11 @@ import { findQueue } from "../../../lib/amqp/client/queues.ts";
 import type { Broker } from "../../../lib/amqp/client/url.ts";
 import { messageOf, UnreachableError } from "../../../lib/errors.ts";
 import examples from "../../cheats/queue-info.md" with { type: "text" };
-import { command, flag, group } from "../../command.ts";
-import { UsageError } from "../../errors.ts";
-import { diagnostics } from "../../options.ts";
-import { broker, http, httpOf, queueSession, targetOf, withConnection } from "../../queue.ts";
-import type { Session } from "../../session.ts";
+import { command, flag, group } from "../../app/command.ts";
+import { UsageError } from "../../app/errors.ts";
+import { diagnostics } from "../../options/options.ts";
+import { broker, http, httpOf, queueSession, targetOf, withConnection } from "../../queue/target.ts";
+import type { Session } from "../../app/session.ts";
 import { print } from "./print.ts";
 
 type Facts = Record<string, unknown>;

@@ -1,9 +1,17 @@
 import { listQueues, managementUrl, type QueueInfo } from "../../../lib/amqp/client/management.ts";
 import { inspectQueues } from "../../../lib/amqp/client/peek.ts";
 import examples from "../../cheats/queue-list.md" with { type: "text" };
-import { command, flag, group } from "../../command.ts";
-import { diagnostics } from "../../options.ts";
-import { broker, http, httpOf, queueSession, type Target, targetOf, withConnection } from "../../queue.ts";
+import { command, flag, group } from "../../app/command.ts";
+import { diagnostics } from "../../options/options.ts";
+import {
+  broker,
+  http,
+  httpOf,
+  queueSession,
+  type Target,
+  targetOf,
+  withConnection,
+} from "../../queue/target.ts";
 import { print, visible } from "./print.ts";
 
 const COLUMNS = ["name", "type", "ready", "unacked", "consumers"];

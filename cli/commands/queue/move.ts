@@ -1,10 +1,10 @@
 import examples from "../../cheats/queue-move.md" with { type: "text" };
-import { command, group, option } from "../../command.ts";
-import { UsageError } from "../../errors.ts";
-import { diagnostics, ending } from "../../options.ts";
-import { broker, prefetch, queueSession, targetOf } from "../../queue.ts";
-import { moveAll, toQueue } from "../../queue_move.ts";
-import { word } from "../../values.ts";
+import { command, group, option } from "../../app/command.ts";
+import { UsageError } from "../../app/errors.ts";
+import { diagnostics, ending } from "../../options/options.ts";
+import { broker, prefetch, queueSession, targetOf } from "../../queue/target.ts";
+import { moveAll, toQueue } from "../../queue/move.ts";
+import { word } from "../../app/values.ts";
 
 export default command({
   argument: ["<words...>", "FROM TO: two queues; TO is declared durable if it is missing"],

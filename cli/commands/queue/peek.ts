@@ -4,17 +4,17 @@ import { peekQueue } from "../../../lib/amqp/client/peek.ts";
 import { findQueue } from "../../../lib/amqp/client/queues.ts";
 import { formatBroker } from "../../../lib/amqp/client/url.ts";
 import examples from "../../cheats/queue-peek.md" with { type: "text" };
-import { command, group } from "../../command.ts";
-import { TimeoutError, UsageError } from "../../errors.ts";
+import { command, group } from "../../app/command.ts";
+import { TimeoutError, UsageError } from "../../app/errors.ts";
 import { Output } from "../../io/output.ts";
-import { diagnostics, ending, output } from "../../options.ts";
-import { broker, prefetch, queueSession, type Target, targetOf, withConnection } from "../../queue.ts";
-import { phrase } from "../../reporter.ts";
-import { queueWriter } from "../../queue_records.ts";
-import { refuseStream, SUSPICION_MS } from "../../queue_streams.ts";
-import { outputFailure, styleOf } from "../../receiving.ts";
+import { diagnostics, ending, output } from "../../options/options.ts";
+import { broker, prefetch, queueSession, type Target, targetOf, withConnection } from "../../queue/target.ts";
+import { phrase } from "../../app/reporter.ts";
+import { queueWriter } from "../../queue/records.ts";
+import { refuseStream, SUSPICION_MS } from "../../queue/streams.ts";
+import { outputFailure, styleOf } from "../../zmq/receive.ts";
 import type { RecordStyle } from "../../records/writer.ts";
-import type { Session } from "../../session.ts";
+import type { Session } from "../../app/session.ts";
 
 /** How many messages are shown unless told. */
 const COUNT = 10;

@@ -1,6 +1,6 @@
 import { Output } from "../../io/output.ts";
-import { outputFailure } from "../../receiving.ts";
-import type { Session } from "../../session.ts";
+import { outputFailure } from "../../zmq/receive.ts";
+import type { Session } from "../../app/session.ts";
 
 /**
  * Without control characters: names are a stranger's bytes, and a terminal does what these say. They are written as

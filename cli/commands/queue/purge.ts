@@ -1,8 +1,8 @@
 import examples from "../../cheats/queue-purge.md" with { type: "text" };
-import { command } from "../../command.ts";
-import { diagnostics } from "../../options.ts";
-import { broker, queueSession, targetOf, withConnection } from "../../queue.ts";
-import { messages } from "../../sending.ts";
+import { command } from "../../app/command.ts";
+import { diagnostics } from "../../options/options.ts";
+import { broker, queueSession, targetOf, withConnection } from "../../queue/target.ts";
+import { messages } from "../../zmq/send.ts";
 
 export default command({
   argument: ["<queue...>", "what to empty; unacknowledged messages stay"],

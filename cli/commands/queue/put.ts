@@ -2,17 +2,17 @@ import { Publisher } from "../../../lib/amqp/client/publisher.ts";
 import { ensureQueue } from "../../../lib/amqp/client/queues.ts";
 import { type BasicProperties, encodeProperties } from "../../../lib/amqp/properties.ts";
 import examples from "../../cheats/queue-put.md" with { type: "text" };
-import { command, group, list, option } from "../../command.ts";
-import { UsageError } from "../../errors.ts";
+import { command, group, list, option } from "../../app/command.ts";
+import { UsageError } from "../../app/errors.ts";
 import { Input } from "../../io/input.ts";
-import { delivery, diagnostics, ending, input, pacing } from "../../options.ts";
-import { repeats } from "../../pacer.ts";
-import { broker, queueSession, targetOf } from "../../queue.ts";
-import { packPlain, packRecords, putAll } from "../../queue_put.ts";
-import { parseProperty } from "../../queue_records.ts";
+import { delivery, diagnostics, ending, input, pacing } from "../../options/options.ts";
+import { repeats } from "../../io/pacer.ts";
+import { broker, queueSession, targetOf } from "../../queue/target.ts";
+import { packPlain, packRecords, putAll } from "../../queue/put.ts";
+import { parseProperty } from "../../queue/records.ts";
 import { splitterFor } from "../../records/splitter.ts";
-import { framingOf, sourceOf } from "../../source.ts";
-import { text, word } from "../../values.ts";
+import { framingOf, sourceOf } from "../../io/source.ts";
+import { text, word } from "../../app/values.ts";
 
 const envelope = group("Messages", {
   exchange: option("--exchange <name>", "publish to this exchange instead of a queue", word),

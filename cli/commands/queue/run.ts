@@ -3,13 +3,13 @@ import os from "node:os";
 import path from "node:path";
 import process from "node:process";
 import examples from "../../cheats/queue-run.md" with { type: "text" };
-import { command, flag, group } from "../../command.ts";
-import { UsageError } from "../../errors.ts";
-import { diagnostics } from "../../options.ts";
-import { queueSession } from "../../queue.ts";
-import { phrase } from "../../reporter.ts";
-import { openBroker, serving, usersOf } from "../../serving.ts";
-import type { Session } from "../../session.ts";
+import { command, flag, group } from "../../app/command.ts";
+import { UsageError } from "../../app/errors.ts";
+import { diagnostics } from "../../options/options.ts";
+import { queueSession } from "../../queue/target.ts";
+import { phrase } from "../../app/reporter.ts";
+import { openBroker, serving, usersOf } from "../../queue/serve.ts";
+import type { Session } from "../../app/session.ts";
 
 /** What a shell says of a command that is not there. */
 const NOT_FOUND = 127;

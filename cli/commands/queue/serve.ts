@@ -2,13 +2,13 @@ import os from "node:os";
 import path from "node:path";
 import process from "node:process";
 import examples from "../../cheats/queue-serve.md" with { type: "text" };
-import { command, group, option } from "../../command.ts";
-import { UsageError } from "../../errors.ts";
-import { diagnostics, readiness } from "../../options.ts";
-import { openBroker, serving, usersOf } from "../../serving.ts";
-import { Session } from "../../session.ts";
-import { tlsServer } from "../../tls.ts";
-import { word } from "../../values.ts";
+import { command, group, option } from "../../app/command.ts";
+import { UsageError } from "../../app/errors.ts";
+import { diagnostics, readiness } from "../../options/options.ts";
+import { openBroker, serving, usersOf } from "../../queue/serve.ts";
+import { Session } from "../../app/session.ts";
+import { tlsServer } from "../../options/tls.ts";
+import { word } from "../../app/values.ts";
 
 const HERE = "amqp://127.0.0.1:5672";
 

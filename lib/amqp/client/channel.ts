@@ -1,7 +1,7 @@
 import { ClosedError } from "../../errors.ts";
 import { AmqpError, amqpError, errorFromClose } from "../amqp_error.ts";
 import { AckFields, DeliverFields } from "../basic_fields.ts";
-import { BODY, HEADER, METHOD } from "../frame.ts";
+import { BODY, HEADER, METHOD } from "../frames/frame.ts";
 import type { GivenArgs, Method, MethodArgs, MethodName } from "../method_args.ts";
 import { decodeMethod, readMethodId } from "../method_codec.ts";
 import { BASIC_ACK, BASIC_DELIVER, BASIC_NACK } from "../methods.ts";

@@ -1,9 +1,9 @@
 import { ClosedError, messageOf, ProtocolError, UnreachableError } from "../../errors.ts";
 import type { ByteStream, StreamSink } from "../../transport/stream.ts";
 import { AmqpError, amqpError, errorFromClose } from "../amqp_error.ts";
-import { METHOD } from "../frame.ts";
-import type { FrameDecoder, FrameSink } from "../frame_decoder.ts";
-import { FrameEncoder } from "../frame_encoder.ts";
+import { METHOD } from "../frames/frame.ts";
+import type { FrameDecoder, FrameSink } from "../frames/frame_decoder.ts";
+import { FrameEncoder } from "../frames/frame_encoder.ts";
 import { decodeMethod } from "../method_codec.ts";
 import { Channel, type ChannelEvents } from "./channel.ts";
 import type { Tuned } from "./handshake.ts";

@@ -2,8 +2,8 @@ import { IncompatiblePeerError, ProtocolError, UnreachableError } from "../../er
 import type { ByteStream } from "../../transport/stream.ts";
 import { AmqpError, errorFromClose } from "../amqp_error.ts";
 import { isCapable } from "../capabilities.ts";
-import { FRAME_MIN_SIZE, PROTOCOL_HEADER } from "../frame.ts";
-import { FrameEncoder } from "../frame_encoder.ts";
+import { FRAME_MIN_SIZE, PROTOCOL_HEADER } from "../frames/frame.ts";
+import { FrameEncoder } from "../frames/frame_encoder.ts";
 import type { GivenArgs, MethodArgs, MethodName } from "../method_args.ts";
 import type { FieldTable } from "../types/field_value.ts";
 import { RefusedError } from "./errors.ts";

@@ -1,16 +1,16 @@
-import { BINDINGS } from "./bindings.ts";
-import { CONNECTIONS } from "./connections.ts";
-import { DEFINITIONS } from "./definitions.ts";
-import { EXCHANGES } from "./exchanges.ts";
-import { HEALTH } from "./health.ts";
-import { MESSAGES } from "./messages.ts";
+import { BINDINGS } from "./resources/bindings.ts";
+import { CONNECTIONS } from "./resources/connections.ts";
+import { DEFINITIONS } from "./resources/definitions.ts";
+import { EXCHANGES } from "./resources/exchanges.ts";
+import { HEALTH } from "./resources/health.ts";
+import { MESSAGES } from "./resources/messages.ts";
 import { METRICS } from "./metrics.ts";
-import { MISSING } from "./missing.ts";
-import { OVERVIEW } from "./overview.ts";
-import { QUEUES } from "./queues.ts";
+import { MISSING } from "./resources/missing.ts";
+import { OVERVIEW } from "./resources/overview.ts";
+import { QUEUES } from "./resources/queues.ts";
 import { Routing } from "./routing.ts";
-import { USERS } from "./users.ts";
-import { VHOSTS } from "./vhosts.ts";
+import { USERS } from "./resources/users.ts";
+import { VHOSTS } from "./resources/vhosts.ts";
 
 /** Everything that can be asked for. */
 export const API: Routing = new Routing(

@@ -1,5 +1,5 @@
-import type { Json } from "../json/table.ts";
-import { compilePattern } from "../permissions.ts";
+import type { Json } from "../core/definitions/table.ts";
+import { compilePattern } from "../core/users/permissions.ts";
 import { badRequest } from "./errors.ts";
 
 type Row = { [name: string]: Json };

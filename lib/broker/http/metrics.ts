@@ -1,6 +1,6 @@
 import process from "node:process";
-import type { Queue } from "../queue/queue.ts";
-import { totals } from "./overview.ts";
+import type { Queue } from "../core/queue/queue.ts";
+import { totals } from "./resources/overview.ts";
 import { type ApiRequest, Reply } from "./request.ts";
 import type { Handlers } from "./routing.ts";
 

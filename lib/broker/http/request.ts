@@ -1,10 +1,10 @@
-import type { Broker } from "../broker.ts";
-import { Entry } from "../json/entry.ts";
-import type { Json } from "../json/table.ts";
-import type { Queue } from "../queue/queue.ts";
-import type { StoredUser } from "../topology.ts";
-import type { Access } from "../users.ts";
-import type { VirtualHost } from "../vhost.ts";
+import type { Broker } from "../server.ts";
+import { Entry } from "../core/definitions/entry.ts";
+import type { Json } from "../core/definitions/table.ts";
+import type { Queue } from "../core/queue/queue.ts";
+import type { StoredUser } from "../core/topology/definition_change.ts";
+import type { Access } from "../core/users/users.ts";
+import type { VirtualHost } from "../core/topology/vhost.ts";
 import { notAuthorised, notFound } from "./errors.ts";
 
 /** An answer that is not simply JSON with status 200. */

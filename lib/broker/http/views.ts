@@ -1,15 +1,15 @@
 /** Objects of the broker as RabbitMQ's management shows them; rates are left out, for nobody counts over time. */
 import { createHash } from "node:crypto";
 import type { FieldTable } from "../../amqp/types/field_value.ts";
-import type { Broker } from "../broker.ts";
-import type { Channel } from "../channel/channel.ts";
-import type { Connection } from "../connection/connection.ts";
-import { type Binding, definitionOf, type Exchange } from "../exchange/exchange.ts";
-import { type Json, tableToJson } from "../json/table.ts";
-import type { Consumer } from "../queue/consumer.ts";
-import type { Queue } from "../queue/queue.ts";
-import { type BindingDefinition, tableKey } from "../topology.ts";
-import type { VirtualHost } from "../vhost.ts";
+import type { Broker } from "../server.ts";
+import type { Channel } from "../amqp/channel/channel.ts";
+import type { Connection } from "../amqp/connection.ts";
+import { type Binding, definitionOf, type Exchange } from "../core/exchange/exchange.ts";
+import { type Json, tableToJson } from "../core/definitions/table.ts";
+import type { Consumer } from "../core/queue/consumer.ts";
+import type { Queue } from "../core/queue/queue.ts";
+import { type BindingDefinition, tableKey } from "../core/topology/definition_change.ts";
+import type { VirtualHost } from "../core/topology/vhost.ts";
 
 export type Row = { [name: string]: Json };
 

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { tempDir } from "../../helpers.ts";
-import { run, shell } from "../mqcat.ts";
+import { tempDir } from "../../support/helpers.ts";
+import { run, shell } from "../../support/mqcat.ts";
 import type { QueueContext } from "./context.ts";
 
 const CHEATS = fileURLToPath(new URL("../../../cli/cheats/", import.meta.url));

@@ -1,8 +1,8 @@
 /** Dead letters: into their queue, and back to where they came from. */
 import assert from "node:assert/strict";
-import { waitFor } from "../../helpers.ts";
+import { waitFor } from "../../support/helpers.ts";
 import { Proxy } from "../../interop/rabbitmq.ts";
-import { PATIENCE } from "../mqcat.ts";
+import { PATIENCE } from "../../support/mqcat.ts";
 import { lines, type QueueContext } from "./context.ts";
 
 export function deadLetters({ broker, queue, ready, test, well }: QueueContext): void {

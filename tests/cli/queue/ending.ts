@@ -1,8 +1,8 @@
 /** How put and get end: signals, lost connections, readers that go away, timeouts. */
 import assert from "node:assert/strict";
-import { waitFor } from "../../helpers.ts";
+import { waitFor } from "../../support/helpers.ts";
 import { Proxy } from "../../interop/rabbitmq.ts";
-import { PATIENCE, shell, summaryOf } from "../mqcat.ts";
+import { PATIENCE, shell, summaryOf } from "../../support/mqcat.ts";
 import { lines, type QueueContext } from "./context.ts";
 
 export function endings({ broker, env, queue, ready, startQueue, test, well }: QueueContext): void {

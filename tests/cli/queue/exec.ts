@@ -1,8 +1,8 @@
 /** A command for each message. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
-import { tempDir, waitFor } from "../../helpers.ts";
-import { PATIENCE } from "../mqcat.ts";
+import { tempDir, waitFor } from "../../support/helpers.ts";
+import { PATIENCE } from "../../support/mqcat.ts";
 import { type QueueContext } from "./context.ts";
 
 export function commands({ queue, startQueue, ready, test, well }: QueueContext): void {

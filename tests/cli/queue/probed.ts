@@ -1,6 +1,6 @@
 /** The broker as `probe` sees it. */
 import assert from "node:assert/strict";
-import { run } from "../mqcat.ts";
+import { run } from "../../support/mqcat.ts";
 import type { QueueContext } from "./context.ts";
 
 export function probed({ broker, test }: QueueContext): void {

@@ -1,8 +1,8 @@
 /** The line on a terminal that tells how far long work is. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
-import { installed, requirePeer, tempDir } from "../../helpers.ts";
-import { shell } from "../mqcat.ts";
+import { installed, requirePeer, tempDir } from "../../support/helpers.ts";
+import { shell } from "../../support/mqcat.ts";
 import type { QueueContext } from "./context.ts";
 
 export function progress({ env, queue }: QueueContext): void {

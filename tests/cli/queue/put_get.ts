@@ -1,7 +1,7 @@
 /** What goes in comes out: framings, records, properties, exchanges. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { summaryOf } from "../mqcat.ts";
+import { summaryOf } from "../../support/mqcat.ts";
 import { lines, type QueueContext } from "./context.ts";
 
 export function putAndGet({ queue, test, well }: QueueContext): void {

@@ -1,8 +1,8 @@
 /** What the broker refuses: one line that names the cause, and the exit code. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
-import { tempDir } from "../../helpers.ts";
-import { summaryOf } from "../mqcat.ts";
+import { tempDir } from "../../support/helpers.ts";
+import { summaryOf } from "../../support/mqcat.ts";
 import { type QueueContext } from "./context.ts";
 
 export function refusals({ broker, queue, test, well }: QueueContext): void {

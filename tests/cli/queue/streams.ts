@@ -1,8 +1,8 @@
 /** RabbitMQ's streams, which our broker does not have. */
 import assert from "node:assert/strict";
-import { waitFor } from "../../helpers.ts";
+import { waitFor } from "../../support/helpers.ts";
 import { Proxy } from "../../interop/rabbitmq.ts";
-import { PATIENCE } from "../mqcat.ts";
+import { PATIENCE } from "../../support/mqcat.ts";
 import { lines, type QueueContext } from "./context.ts";
 
 export function streams({ broker, hasStreams, queue, ready, startQueue, test, well }: QueueContext): void {

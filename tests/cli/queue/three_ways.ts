@@ -1,8 +1,8 @@
 /** The same lines through a directory, through `queue serve` on it, and through the broker of the context. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
-import { tempDir } from "../../helpers.ts";
-import { run, shell, start } from "../mqcat.ts";
+import { tempDir } from "../../support/helpers.ts";
+import { run, shell, start } from "../../support/mqcat.ts";
 import { lines, type QueueContext } from "./context.ts";
 
 /** Runs it; it must end well and silently. */

@@ -1,6 +1,6 @@
 /** Mistakes on the command line. */
 import assert from "node:assert/strict";
-import { run } from "../mqcat.ts";
+import { run } from "../../support/mqcat.ts";
 import { type QueueContext } from "./context.ts";
 
 export function usage({ queue, test }: QueueContext): void {

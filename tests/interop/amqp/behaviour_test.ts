@@ -5,9 +5,9 @@
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { after, describe, it } from "node:test";
-import { Broker } from "../../../lib/broker/broker.ts";
-import { importDefinitions } from "../../../lib/broker/definitions.ts";
-import { tempDir } from "../../helpers.ts";
+import { Broker } from "../../../lib/broker/server.ts";
+import { importDefinitions } from "../../../lib/broker/core/definitions/definitions.ts";
+import { tempDir } from "../../support/helpers.ts";
 import { rabbitMq, stopRabbitMq, test } from "../rabbitmq.ts";
 import type { Target } from "./case.ts";
 import { CASES } from "./cases/mod.ts";

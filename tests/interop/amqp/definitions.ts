@@ -1,7 +1,7 @@
 /** The users and virtual hosts that the cases log in with, in the form in which RabbitMQ exports its definitions. */
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import type { Json } from "../../../lib/broker/json/table.ts";
+import type { Json } from "../../../lib/broker/core/definitions/table.ts";
 
 /** A salt of four bytes, and the SHA-256 of salt and password. */
 function hashed(password: string): string {

@@ -1,6 +1,6 @@
 /** Requests that RabbitMQ's HTTP API and ours answer alike: with the same status, and with what RabbitMQ says, or less. */
 import assert from "node:assert/strict";
-import type { Json } from "../../../lib/broker/json/table.ts";
+import type { Json } from "../../../lib/broker/core/definitions/table.ts";
 
 /** A request, and its body as JSON. */
 type Request = readonly [route: string, body?: Json];

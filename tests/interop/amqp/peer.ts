@@ -2,9 +2,9 @@
  * A client for tests that can send anything, malformed frames included, and keeps all that the server says: the codecs
  * of lib/amqp on a stream of lib/transport, with none of the manners of lib/amqp/client.
  */
-import { FrameEncoder } from "../../../lib/amqp/frame_encoder.ts";
-import { BODY, HEADER, METHOD, PROTOCOL_HEADER } from "../../../lib/amqp/frame.ts";
-import { FrameDecoder, type FrameSink } from "../../../lib/amqp/frame_decoder.ts";
+import { FrameEncoder } from "../../../lib/amqp/frames/frame_encoder.ts";
+import { BODY, HEADER, METHOD, PROTOCOL_HEADER } from "../../../lib/amqp/frames/frame.ts";
+import { FrameDecoder, type FrameSink } from "../../../lib/amqp/frames/frame_decoder.ts";
 import type { GivenArgs, MethodArgs, MethodName } from "../../../lib/amqp/method_args.ts";
 import { decodeMethod, hasContent, methodId } from "../../../lib/amqp/method_codec.ts";
 import { type BasicProperties, decodeProperties } from "../../../lib/amqp/properties.ts";
@@ -13,7 +13,7 @@ import { messageOf } from "../../../lib/errors.ts";
 import { parseEndpoint } from "../../../lib/transport/endpoint.ts";
 import type { ByteStream, StreamSink } from "../../../lib/transport/stream.ts";
 import { connect } from "../../../lib/transport/transport.ts";
-import { DEADLINE } from "../../helpers.ts";
+import { DEADLINE } from "../../support/helpers.ts";
 import { PeerChannel } from "./peer_channel.ts";
 
 export { PeerChannel } from "./peer_channel.ts";

@@ -2,7 +2,7 @@ import type { GivenArgs, MethodArgs, MethodName, ReplyOf } from "../../../lib/am
 import { isReply } from "../../../lib/amqp/method_codec.ts";
 import type { BasicProperties } from "../../../lib/amqp/properties.ts";
 import type { FieldTable } from "../../../lib/amqp/types/field_value.ts";
-import { DEADLINE } from "../../helpers.ts";
+import { DEADLINE } from "../../support/helpers.ts";
 import type { Delivered, Peer, Received } from "./peer.ts";
 
 const utf8 = new TextEncoder();

@@ -1,7 +1,7 @@
-import { PROTOCOL_HEADER } from "../../../../lib/amqp/frame.ts";
+import { PROTOCOL_HEADER } from "../../../../lib/amqp/frames/frame.ts";
 import { table } from "../../../../lib/amqp/types/table.ts";
 import type { FieldTable } from "../../../../lib/amqp/types/field_value.ts";
-import { DEADLINE } from "../../../helpers.ts";
+import { DEADLINE } from "../../../support/helpers.ts";
 import { cases, type Script } from "../case.ts";
 import { hangsUp, IN_WORDS } from "../differences.ts";
 import { CAPABILITIES, type LoginOptions } from "../peer.ts";

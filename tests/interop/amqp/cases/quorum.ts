@@ -1,5 +1,5 @@
 import type { FieldTable } from "../../../../lib/amqp/types/field_value.ts";
-import { DEADLINE, waitFor } from "../../../helpers.ts";
+import { DEADLINE, waitFor } from "../../../support/helpers.ts";
 import { cases, type Difference, type Session } from "../case.ts";
 import type { PeerChannel } from "../peer.ts";
 

@@ -1,0 +1,81 @@
+/** Parsers for the values of options. What they throw is shown behind the option and its text. */
+import { messageOf } from "../../lib/errors.ts";
+import { type Endpoint, parseEndpoint } from "../../lib/transport/endpoint.ts";
+import { checkIdentity } from "../../lib/zmq/options.ts";
+import type { Choice } from "./command.ts";
+import { UsageError } from "./errors.ts";
+import { parseRoutingId } from "../records/routing_id.ts";
+
+const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** `500ms`, `3s`, `1.5m`, `1h`; a bare number is seconds. The value is in milliseconds. */
+export function duration(text: string): number {
+  const match = /^(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h)?$/.exec(text);
+  if (match === null) throw new Error("expected a duration such as 500ms, 3s, 1m or a number of seconds");
+  return Number(match[1]) * UNITS[match[2] ?? "s"]!;
+}
+
+const SIZES: Record<string, number> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
+
+/** `64k`, `128M`, `1G`, `512MiB`: binary units of bytes; a bare number is bytes. */
+export function size(text: string): number {
+  const match = /^(\d+)(?:([kmg])(?:i?b)?|b)?$/i.exec(text);
+  const bytes = match === null ? 0 : Number(match[1]) * SIZES[(match[2] ?? "").toLowerCase()]!;
+  if (!(bytes > 0 && bytes <= Number.MAX_SAFE_INTEGER)) {
+    throw new Error("expected a size such as 64k, 128M or 1G");
+  }
+  return bytes;
+}
+
+/** A whole number from `least` to `most`. */
+export function integer(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < least || value > most) {
+      throw new Error(`expected a whole number from ${least} ${most < 2 ** 53 - 1 ? `to ${most}` : "on"}`);
+    }
+    return value;
+  };
+}
+
+/** `100/s`, `6000/m`, or a bare number for each second. The value is messages a second. */
+export function rate(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(?:\/(s|m|h))?$/.exec(text);
+  const value = match === null ? 0 : Number(match[1]) * 1000 / UNITS[match[2] ?? "s"]!;
+  if (!(value > 0)) throw new Error("expected messages for each second, such as 100 or 100/s");
+  return value;
+}
+
+/** One of a few words. */
+export function oneOf<T extends string>(...words: readonly T[]): ((text: string) => T) & Choice {
+  const parse = (text: string) => {
+    if (!(words as readonly string[]).includes(text)) throw new Error(`expected one of ${words.join(", ")}`);
+    return text as T;
+  };
+  return Object.assign(parse, { words });
+}
+
+/** Any text. */
+export function text(value: string): string {
+  return value;
+}
+
+/** Text that is not empty. */
+export function word(value: string): string {
+  if (value === "") throw new Error("it must not be empty");
+  return value;
+}
+
+/** A routing id that a socket may choose: text, or hexadecimal behind 0x. */
+export function routingId(value: string): Uint8Array {
+  return checkIdentity(parseRoutingId(value));
+}
+
+/** @throws {UsageError} which names the endpoint, the mistake and the remedy */
+export function endpoint(value: string): Endpoint {
+  try {
+    return parseEndpoint(value);
+  } catch (error) {
+    throw new UsageError(messageOf(error));
+  }
+}

@@ -1,0 +1,180 @@
+import { isatty } from "node:tty";
+import { connectEcho, type EchoClient } from "../../lib/echo/client.ts";
+import { UnreachableError } from "../../lib/errors.ts";
+import { type Endpoint, formatEndpoint } from "../../lib/transport/endpoint.ts";
+import type { TlsOptions } from "../../lib/transport/stream.ts";
+import { TimeoutError, UsageError } from "../app/errors.ts";
+import { Input, type Source } from "../io/input.ts";
+import { Output } from "../io/output.ts";
+import { outputFailure } from "../zmq/receive.ts";
+import { phrase } from "../app/reporter.ts";
+import type { Session } from "../app/session.ts";
+import type { SecurityOptions } from "../options/tls.ts";
+import { endpoint } from "../app/values.ts";
+
+/** Where the lecture's echo server listens, and so ours. */
+const DEFAULT = "127.0.0.1:65432";
+/** How long the end of the input may be noticed behind the peer's and still count as before it, in milliseconds. */
+const GRACE_MS = 100;
+
+/**
+ * The endpoint of an echo command.
+ *
+ * @throws {UsageError} it is malformed, nobody could be at its other end, or the security options do not fit it
+ */
+export function echoEndpoint(operand: string | undefined, security: SecurityOptions): Endpoint {
+  const where = endpoint(operand ?? DEFAULT);
+  if (where.scheme === "inproc") {
+    throw new UsageError(
+      `${operand}: inproc ends with this process, so nobody can be at its other end (try ${DEFAULT})`,
+    );
+  }
+  if (where.scheme === "ws" || where.scheme === "wss") {
+    throw new UsageError(
+      `${operand}: a WebSocket carries ZeroMQ's messages here, and no bytes (try ${DEFAULT})`,
+    );
+  }
+  const { insecure, cacert, cert, key } = security;
+  if (where.scheme !== "tls" && (insecure || (cacert ?? cert ?? key) !== undefined)) {
+    throw new UsageError(`certificates are for a tls:// endpoint, and ${formatEndpoint(where)} is none`);
+  }
+  return where;
+}
+
+/** The input goes to the peer, and what comes back to stdout, until one of them, or a signal, ends it. */
+export class Conversation {
+  readonly #session: Session;
+  readonly #endpoint: Endpoint;
+  readonly #source: Source;
+  readonly #output = new Output(1);
+  #client!: EchoClient;
+  #given = 0;
+  #over = false;
+  #cancelled = false;
+  /** Wakes the feeding when there is room again, or when it is over. */
+  #wake = () => {};
+
+  constructor(session: Session, endpoint: Endpoint, source: Source) {
+    this.#session = session;
+    this.#endpoint = endpoint;
+    this.#source = source;
+  }
+
+  /** @param timeout of `-w`, in milliseconds */
+  async run(tls: TlsOptions, timeout: number | undefined): Promise<void> {
+    const session = this.#session;
+    const client = await this.#connect(tls, timeout);
+    if (client === undefined) return;
+    this.#client = client;
+    this.#output.onChange = () => this.#onOutputChange();
+    session.onStop(() => client.close());
+    session.ready([client.remote]);
+    this.#greet();
+
+    const feeding = this.#feed().catch((error) => {
+      client.close(error);
+      return false;
+    });
+    const cause = await client.closed;
+    this.#over = true;
+    this.#wake();
+    if (cause === undefined) await Promise.race([feeding, session.sleep(GRACE_MS)]);
+    this.#cancelled = true;
+    this.#source.cancel();
+    const complete = await feeding;
+    await this.#output.drained();
+    this.#count();
+    const failure = outputFailure(session, this.#output);
+    if (failure !== undefined) throw failure;
+    if (this.#output.failure !== undefined || session.stopping) return;
+    if (cause !== undefined) throw this.#explain(cause);
+    if (!complete) throw new Error("the peer ended the conversation before the input was over");
+  }
+
+  /** The connection; undefined when a signal came first. */
+  async #connect(tls: TlsOptions, timeout: number | undefined): Promise<EchoClient | undefined> {
+    const abort = new AbortController();
+    this.#session.onStop(() => abort.abort());
+    try {
+      return await connectEcho(this.#endpoint, {
+        tls,
+        timeout,
+        connectTimeout: timeout,
+        signal: abort.signal,
+        onData: (chunk) => this.#print(chunk),
+        onDrain: () => this.#wake(),
+      });
+    } catch (error) {
+      if (abort.signal.aborted) return undefined;
+      if (timeout !== undefined && isTimeout((error as Error).cause)) {
+        throw new TimeoutError(`${phrase(error)} (-w)`, { cause: error });
+      }
+      throw error instanceof UnreachableError ? this.#withRemedy(error) : error;
+    }
+  }
+
+  /** Sends the input; resolves to whether all of it was given. */
+  async #feed(): Promise<boolean> {
+    for (let batch = await this.#source.next(); batch !== undefined; batch = await this.#source.next()) {
+      for (let at = 0; at < batch.frames; at++) {
+        if (this.#over) return false;
+        const chunk = batch.frame(at);
+        this.#given += chunk.length;
+        if (!this.#client.send(chunk)) await this.#room();
+      }
+    }
+    if (this.#cancelled) return false;
+    this.#client.end();
+    return true;
+  }
+
+  #room(): Promise<void> {
+    return new Promise((resolve) => this.#wake = resolve);
+  }
+
+  #print(chunk: Uint8Array): void {
+    this.#output.append(chunk);
+    this.#output.flush();
+    if (this.#output.full) this.#client.pause();
+  }
+
+  #onOutputChange(): void {
+    if (this.#output.failure !== undefined) this.#client.close();
+    else this.#client.resume();
+  }
+
+  #greet(): void {
+    const { reporter } = this.#session;
+    const text = `connected to ${this.#client.remote}`;
+    if (this.#source instanceof Input && isatty(0)) {
+      reporter.info(`${text}: what you type comes back, Ctrl-D ends it`);
+    } else reporter.verbose(text);
+  }
+
+  #count(): void {
+    const { counts } = this.#session;
+    const { sent, received } = this.#client;
+    counts.sent = sent;
+    counts.unsent = this.#given - sent;
+    counts.received = counts.bytes = received;
+  }
+
+  /** What ended the conversation before its time, as the error that has the exit code for it. */
+  #explain(cause: Error): Error {
+    if (isTimeout(cause)) return new TimeoutError(`${phrase(cause)} (-w)`, { cause });
+    if (!(cause instanceof UnreachableError)) return cause;
+    // Whom we did reach, and then lost, has not refused us.
+    return this.#endpoint.scheme === "udp" ? this.#withRemedy(cause) : new Error(cause.message, { cause });
+  }
+
+  #withRemedy(error: UnreachableError): UnreachableError {
+    const remedy = /certificate|self.signed|issuer|altname/i.test(error.message)
+      ? "--cacert FILE names an authority to trust, -k accepts any certificate"
+      : `mqcat echo-server ${formatEndpoint(this.#endpoint)} starts a server there`;
+    return new UnreachableError(`${error.message} (${remedy})`, { cause: error });
+  }
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "TimeoutError";
+}

@@ -1,0 +1,58 @@
+import fs from "node:fs";
+import type { TlsOptions } from "../../lib/transport/stream.ts";
+import { flag, group, option } from "../app/command.ts";
+import { UsageError } from "../app/errors.ts";
+import { phrase } from "../app/reporter.ts";
+import { word } from "../app/values.ts";
+
+const identity = {
+  cert: option("--cert <file>", "our certificate, with its chain, in PEM", word),
+  key: option("--key <file>", "the private key of --cert, in PEM", word),
+};
+
+/** Who we are; a listener needs it. */
+export const tlsServer = group("Security", identity);
+
+/** Whom we trust, and who we are, over TLS. */
+export const tlsClient = group("Security", {
+  insecure: flag("-k, --insecure", "accept any certificate of a TLS server"),
+  cacert: option(
+    "--cacert <file>",
+    "trust the certificate authorities in this file instead of the system's",
+    word,
+  ),
+  ...identity,
+});
+
+/** What the security options of a command say. */
+export interface SecurityOptions {
+  readonly insecure?: boolean | undefined;
+  readonly cacert?: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+}
+
+/**
+ * The certificates and keys that a command was given.
+ *
+ * @throws {UsageError} a file cannot be read, or one of a pair is missing
+ */
+export function readTls({ insecure, cacert, cert, key }: SecurityOptions): TlsOptions {
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new UsageError("--cert and --key belong together: give both, or neither");
+  }
+  return {
+    ...(insecure ? { insecure } : {}),
+    ...(cacert === undefined ? {} : { ca: read("--cacert", cacert) }),
+    ...(cert === undefined ? {} : { cert: read("--cert", cert) }),
+    ...(key === undefined ? {} : { key: read("--key", key) }),
+  };
+}
+
+function read(name: string, path: string): string {
+  try {
+    return fs.readFileSync(path, "utf8");
+  } catch (error) {
+    throw new UsageError(`${name} '${path}': ${phrase(error)}`);
+  }
+}

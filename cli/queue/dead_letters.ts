@@ -1,0 +1,100 @@
+/** Dead letters: whether a queue has a place for them, and where one came from. */
+import { AmqpError } from "../../lib/amqp/amqp_error.ts";
+import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
+import type { Envelope } from "../../lib/amqp/client/publisher.ts";
+import { findQueue, queueArguments } from "../../lib/amqp/client/queues.ts";
+import { decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
+import type { FieldTable, FieldValue } from "../../lib/amqp/types/field_value.ts";
+import type { Reporter } from "../app/reporter.ts";
+
+/**
+ * Makes sure that what is rejected goes somewhere: AMQP drops it silently where there is no dead-letter exchange, or
+ * where that exchange is not there.
+ *
+ * @throws {Error} it would be dropped
+ */
+export async function requireDeadLetters(
+  connection: AmqpConnection,
+  queue: string,
+  reporter: Reporter,
+): Promise<void> {
+  const args = await queueArguments(connection, queue);
+  if (args === undefined) {
+    return reporter.warn(
+      `the broker does not tell whether '${queue}' has a dead-letter exchange: without one, what fails is dropped`,
+    );
+  }
+  const exchange = args["x-dead-letter-exchange"];
+  const key = args["x-dead-letter-routing-key"];
+  if (typeof exchange !== "string") {
+    throw new Error(
+      `'${queue}' has no dead-letter exchange, so what fails would be lost: declare it with ` +
+        "-a x-dead-letter-exchange=NAME (or --on-error reject, when a policy gives it one)",
+    );
+  }
+  if (exchange !== "" && !await hasExchange(connection, exchange)) {
+    throw new Error(
+      `'${queue}' dead-letters to the exchange '${exchange}', which is not there: make it first`,
+    );
+  }
+  if (exchange === "" && typeof key === "string" && await findQueue(connection, key) === undefined) {
+    throw new Error(`'${queue}' dead-letters to the queue '${key}', which is not there: declare it first`);
+  }
+}
+
+async function hasExchange(connection: AmqpConnection, exchange: string): Promise<boolean> {
+  const channel = await connection.open();
+  try {
+    await channel.call("exchange.declare", { exchange, passive: true }, "exchange.declare-ok");
+    return true;
+  } catch (error) {
+    if (error instanceof AmqpError && error.replyCode === 404) return false;
+    throw error;
+  } finally {
+    await channel.close();
+  }
+}
+
+/** What a broker notes about deaths: without it a message may die again as if for the first time. */
+const NOTES = /^x-(death$|first-death-|last-death-)/;
+/** Keys for the exchange where the message was published first, which would have copies go to other queues now. */
+const COPIES = /^B?CC$/;
+
+/**
+ * The address of dead letters that are sent on as they were before they died.
+ *
+ * @param from the queue where they are now
+ * @param to where they all go; undefined: each to the queue where it died
+ */
+export function revived(
+  from: string,
+  to: string | undefined,
+): (properties: Uint8Array) => Envelope | undefined {
+  return (encoded) => {
+    const { headers, ...properties } = decodeProperties(encoded);
+    const routingKey = to ?? originOf(headers, from);
+    if (routingKey === undefined) return undefined;
+    const kept = Object.entries(headers ?? {}).filter(([name]) => !NOTES.test(name) && !COPIES.test(name));
+    if (kept.length > 0) Object.assign(properties, { headers: Object.fromEntries(kept) });
+    return { exchange: "", routingKey, properties: encodeProperties(properties) };
+  };
+}
+
+/**
+ * The queue in which a dead letter died last, before it came to the queue where it is now.
+ *
+ * @param headers `x-death` lists the deaths, the last one first; `x-first-death-queue` is the first one's
+ * @returns undefined when they do not tell
+ */
+function originOf(headers: FieldTable | undefined, now: string): string | undefined {
+  const deaths = headers?.["x-death"];
+  const queues = Array.isArray(deaths)
+    ? deaths.map((death) => isTable(death) ? death["queue"] : undefined)
+    : [];
+  return [...queues, headers?.["x-first-death-queue"]]
+    .find((queue): queue is string => typeof queue === "string" && queue !== now);
+}
+
+function isTable(value: FieldValue): value is FieldTable {
+  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === null;
+}

@@ -1,0 +1,240 @@
+import { isatty } from "node:tty";
+import type { Bodies, Envelope, Publisher } from "../../lib/amqp/client/publisher.ts";
+import { messageOf } from "../../lib/errors.ts";
+import type { Batch } from "../../lib/zmtp/batch.ts";
+import { concat } from "../../lib/zmtp/bytes.ts";
+import { EXIT, TimeoutError } from "../app/errors.ts";
+import { Input, type Source } from "../io/input.ts";
+import { Pacer, type PacingOptions } from "../io/pacer.ts";
+import { Progress } from "../app/progress.ts";
+import { type Defaults, envelopeOf, parseRecord } from "./records.ts";
+import { RecordError } from "../records/json.ts";
+import { DEFAULT_LINGER_MS, messages } from "../zmq/send.ts";
+import type { Session } from "../app/session.ts";
+
+/** What the options of `queue put` say; times are in milliseconds. */
+export interface PutOptions extends PacingOptions {
+  readonly count: number | undefined;
+  readonly timeout: number | undefined;
+  readonly linger: number | undefined;
+}
+
+/** Messages that are ready to be published. */
+export interface Packed {
+  readonly bodies: Bodies;
+  readonly count: number;
+  readonly envelopes: Envelope | readonly Envelope[];
+  /** What is wrong behind them. */
+  readonly failure?: Error;
+}
+
+/** Makes messages of what was read. */
+export type Pack = (batch: Batch) => Packed;
+
+/** Every frame is a body, and all have one envelope. */
+export function packPlain(envelope: Envelope): Pack {
+  return (batch) => ({ bodies: batch, count: batch.frames, envelopes: envelope });
+}
+
+/** Every frame is a line with a JSON record; empty lines are passed over. */
+export function packRecords(defaults: Defaults, isQueue: boolean): Pack {
+  let line = 0;
+  return (batch) => {
+    const bodies: Uint8Array[] = [];
+    const envelopes: Envelope[] = [];
+    for (let i = 0; i < batch.frames; i++) {
+      line++;
+      const text = batch.frame(i);
+      if (text.every((byte) => byte === 0x20 || byte === 0x0d)) continue;
+      try {
+        const record = parseRecord(text);
+        envelopes.push(envelopeOf(record, defaults, isQueue));
+        bodies.push(record.body);
+      } catch (error) {
+        // Those in front of it are put, and it is told behind them.
+        if (bodies.length > 0) {
+          return { ...packed(bodies, envelopes), failure: recordError(line, error) };
+        }
+        throw recordError(line, error);
+      }
+    }
+    return packed(bodies, envelopes);
+  };
+}
+
+function recordError(line: number, error: unknown): RecordError {
+  return new RecordError(`line ${line} of the input is no JSON record: ${messageOf(error)}`);
+}
+
+function packed(bodies: readonly Uint8Array[], envelopes: readonly Envelope[]): Packed {
+  const starts: number[] = [];
+  const ends: number[] = [];
+  let at = 0;
+  for (const body of bodies) {
+    starts.push(at);
+    ends.push(at += body.length);
+  }
+  return { bodies: { bytes: concat(bodies), starts, ends }, count: bodies.length, envelopes };
+}
+
+/** Publishes everything that a source gives, waits for the confirms, and tells what was not delivered. */
+export async function putAll(
+  session: Session,
+  publisher: Publisher,
+  source: Source,
+  pack: Pack,
+  options: PutOptions,
+): Promise<void> {
+  session.onStop(() => {
+    source.cancel();
+    publisher.changed.fire();
+  });
+  const put = new Put(session, publisher, source, pack, options);
+  // Whoever types must see what they type.
+  const isTyped = source instanceof Input && isatty(0);
+  const progress = isTyped ? undefined : new Progress(session, () => publisher.acknowledged, "confirmed");
+  let failure: unknown;
+  try {
+    failure = await put.run();
+  } catch (error) {
+    // The input is at fault: what came before it is as good as ever.
+    failure = error;
+  }
+  failure ??= publisher.failure;
+  if (failure === undefined || publisher.failure === undefined) failure = await put.settle() ?? failure;
+  progress?.end();
+  await publisher.close();
+  report(session, publisher, put.given);
+  if (failure !== undefined) throw failure;
+}
+
+class Put {
+  /** Messages that were read, and are to be delivered. */
+  given = 0;
+
+  readonly #session: Session;
+  readonly #publisher: Publisher;
+  readonly #source: Source;
+  readonly #pack: Pack;
+  readonly #options: PutOptions;
+  readonly #pacer: Pacer;
+  /** When the broker last took something, or had nothing to take. */
+  #progressAt = performance.now();
+  #settled = 0;
+  #deadline: number | undefined;
+
+  constructor(session: Session, publisher: Publisher, source: Source, pack: Pack, options: PutOptions) {
+    this.#session = session;
+    this.#publisher = publisher;
+    this.#source = source;
+    this.#pack = pack;
+    this.#options = options;
+    this.#pacer = new Pacer(session, options);
+  }
+
+  /** Publishes until the source or the count ends; resolves to what stopped it before that. */
+  async run(): Promise<unknown> {
+    let remaining = this.#options.count ?? Infinity;
+    await this.#pacer.start();
+    while (remaining > 0) {
+      const batch = await this.#source.next();
+      if (batch === undefined) return undefined;
+      const { bodies, count, envelopes, failure } = this.#pack(batch);
+      const end = Math.min(count, remaining);
+      remaining -= end;
+      for (let at = 0; at < end;) {
+        await this.#pacer.turn();
+        const to = this.#pacer.idle ? end : at + 1;
+        if (this.#session.stopping && !this.#pacer.idle) return undefined;
+        this.given += to - at;
+        const stopped = await this.#publish(bodies, at, to, envelopes);
+        if (stopped !== undefined) return stopped;
+        at = to;
+      }
+      if (failure !== undefined) return failure;
+    }
+    this.#source.cancel();
+    return undefined;
+  }
+
+  /** Waits until the broker has settled everything, `--linger` at most. */
+  async settle(): Promise<unknown> {
+    const publisher = this.#publisher;
+    this.#deadline ??= performance.now() + (this.#options.linger ?? DEFAULT_LINGER_MS);
+    while (publisher.pending > 0) {
+      const stopped = this.#givesUp();
+      if (stopped !== undefined) return stopped === GIVEN_UP ? undefined : stopped;
+      await publisher.changed.wait(this.#waitTime());
+    }
+    return undefined;
+  }
+
+  async #publish(
+    bodies: Bodies,
+    at: number,
+    to: number,
+    envelopes: Packed["envelopes"],
+  ): Promise<unknown> {
+    for (;;) {
+      at = this.#publisher.publish(bodies, at, to, envelopes);
+      if (at === to) return undefined;
+      if (this.#source.ended || this.#session.stopping) {
+        this.#deadline ??= performance.now() + (this.#options.linger ?? DEFAULT_LINGER_MS);
+      }
+      const stopped = this.#givesUp();
+      if (stopped !== undefined) return stopped;
+      await this.#publisher.changed.wait(this.#waitTime());
+    }
+  }
+
+  #givesUp(): unknown {
+    const { acknowledged, refused, failure } = this.#publisher;
+    const now = performance.now();
+    if (acknowledged + refused !== this.#settled) {
+      this.#settled = acknowledged + refused;
+      this.#progressAt = now;
+    }
+    if (failure !== undefined) return failure;
+    const { timeout } = this.#options;
+    if (timeout !== undefined && now - this.#progressAt >= timeout) {
+      return new TimeoutError(`the broker confirmed nothing for ${timeout / 1000} s (-w)`);
+    }
+    return this.#deadline !== undefined && now >= this.#deadline ? GIVEN_UP : undefined;
+  }
+
+  #waitTime(): number {
+    const { timeout } = this.#options;
+    const until = Math.min(
+      this.#deadline ?? Infinity,
+      timeout === undefined ? Infinity : this.#progressAt + timeout,
+    );
+    return Math.max(1, until - performance.now());
+  }
+}
+
+/** The time for the last confirms was over: nothing to explain but how many were missing. */
+const GIVEN_UP = new Error("The time to wait for confirms is over (--linger)");
+
+/** Counts what was delivered, and says in one line what was not, why, and what helps. */
+export function report(session: Session, publisher: Publisher, given: number): void {
+  const { counts } = session;
+  const { acknowledged, refused, returned, pending } = publisher;
+  counts.sent = acknowledged + refused + pending;
+  counts.confirmed = Math.max(0, acknowledged - returned);
+  counts.unsent = given - counts.confirmed;
+  if (counts.unsent <= 0) return;
+  const reasons: string[] = [];
+  if (refused > 0) {
+    const why = publisher.refusalReason || "the queue is full (its x-overflow is reject-publish: take " +
+        "messages out, or give it a larger x-max-length), or cannot be written";
+    reasons.push(`the broker refused ${messages(refused)}: ${why}`);
+  }
+  if (returned > 0) {
+    const remedy = "declare or bind a queue for them, and put them again";
+    reasons.push(`${messages(returned)} came back: ${publisher.returnReason}: ${remedy}`);
+  }
+  const others = counts.unsent - refused - returned;
+  if (others > 0) reasons.push(`${messages(others)} could not be delivered`);
+  session.reporter.error(reasons.join("; "));
+  session.exitCode = EXIT.undelivered;
+}

@@ -1,0 +1,205 @@
+/** Messages of a queue as JSON records, in the one shape that all patterns have, and as lines or by a template. */
+import { Buffer } from "node:buffer";
+import type { Delivery } from "../../lib/amqp/client/channel.ts";
+import type { Envelope } from "../../lib/amqp/client/publisher.ts";
+import { type BasicProperties, decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
+import { copyBytes } from "../../lib/amqp/frames/write_buffer.ts";
+import { messageOf } from "../../lib/errors.ts";
+import { utf8 } from "../../lib/zmtp/bytes.ts";
+import type { Output } from "../io/output.ts";
+import { fromJson, type Json, tableFromJson, tableToJson, textToJson } from "./values.ts";
+import { compileFormat } from "../records/format.ts";
+import { fromRecord, type JsonRecord, RecordError, toRecord } from "../records/json.ts";
+import type { RecordStyle } from "../records/writer.ts";
+
+/** The properties as people write them: RabbitMQ's names. */
+const NAMES = {
+  content_type: "contentType",
+  content_encoding: "contentEncoding",
+  delivery_mode: "deliveryMode",
+  priority: "priority",
+  correlation_id: "correlationId",
+  reply_to: "replyTo",
+  expiration: "expiration",
+  message_id: "messageId",
+  timestamp: "timestamp",
+  type: "type",
+  user_id: "userId",
+  app_id: "appId",
+  cluster_id: "clusterId",
+} as const;
+
+type Name = keyof typeof NAMES;
+
+/** The record of a message, with what only queues have. */
+export interface QueueRecord extends JsonRecord {
+  exchange?: string;
+  headers?: { [name: string]: Json };
+  properties?: { [name: string]: Json };
+  redelivered?: boolean;
+}
+
+/** A message to be put. */
+export interface PutRecord {
+  readonly body: Uint8Array;
+  /** The record's topic, where it has one. */
+  readonly topic: string | undefined;
+  /** Whether the record came from a queue, so that its properties are all there are to be. */
+  readonly fromQueue: boolean;
+  readonly properties: BasicProperties;
+}
+
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** @throws {RecordError} the line is no record, or nothing that fits a message of a queue */
+export function parseRecord(line: Uint8Array): PutRecord {
+  const text = strict.decode(line);
+  const frames = fromRecord(text, undefined);
+  const record = JSON.parse(text) as QueueRecord;
+  const hasTopic = (record.topic ?? record.topic_base64) !== undefined;
+  if (frames.length > (hasTopic ? 2 : 1)) {
+    throw new RecordError("it has several parts, and a message of a queue has one body");
+  }
+  const properties = propertiesFromJson(record.properties ?? {});
+  if (record.headers !== undefined) properties.headers = tableFromJson(record.headers);
+  return {
+    body: frames.at(-1)!,
+    topic: hasTopic ? Buffer.from(frames[0]!).toString("utf8") : undefined,
+    fromQueue: record.exchange !== undefined,
+    properties,
+  };
+}
+
+/** `content_type: text/plain`, as `--property` takes it. */
+export function parseProperty(text: string): [name: keyof BasicProperties, value: string | number] {
+  const match = /^([a-z_]+)\s*[:=]\s*([^]*)$/.exec(text);
+  const name = match === null ? undefined : NAMES[match[1] as Name];
+  if (name === undefined) {
+    throw new Error(`expected 'name: value' with one of the names ${Object.keys(NAMES).join(", ")}`);
+  }
+  const isNumber = name === "deliveryMode" || name === "priority" || name === "timestamp";
+  const value = isNumber ? Number(match![2]) : match![2]!;
+  encodeProperties({ [name]: value });
+  return [name, value];
+}
+
+/** Writes messages of a queue to an output. */
+export type QueueWriter = (delivery: Delivery, endpoint: string) => void;
+
+/** @throws {Error} the template is wrong */
+export function queueWriter(output: Output, style: RecordStyle): QueueWriter {
+  if (style.format !== undefined) return templateWriter(output, style.format);
+  switch (style.framing) {
+    case "json":
+      return (delivery, endpoint) => output.append(utf8(`${JSON.stringify(recordOf(delivery, endpoint))}\n`));
+    case "u32":
+      return ({ content: { body, bodyStart, bodyEnd } }) => {
+        const length = bodyEnd - bodyStart;
+        output.append(Uint8Array.of(length >>> 24, length >>> 16, length >>> 8, length));
+        output.append(body.subarray(bodyStart, bodyEnd));
+      };
+    default: {
+      const end = { lines: 0x0a, null: 0, blob: undefined }[style.framing];
+      return ({ content: { body, bodyStart, bodyEnd } }) => {
+        output.reserve(bodyEnd - bodyStart + 1);
+        output.length = copyBytes(body, bodyStart, bodyEnd, output.bytes, output.length);
+        if (end !== undefined) output.bytes[output.length++] = end;
+      };
+    }
+  }
+}
+
+function recordOf(delivery: Delivery, endpoint: string): QueueRecord {
+  const { exchange, routingKey, redelivered, content } = delivery;
+  const { properties, propertiesEnd, body, bodyStart, bodyEnd } = content;
+  const decoded = decodeProperties(properties, 0, propertiesEnd);
+  const record: QueueRecord = toRecord([body.subarray(bodyStart, bodyEnd)], false, endpoint);
+  const json = propertiesToJson(decoded);
+  return {
+    ...record,
+    topic: routingKey,
+    exchange,
+    ...(decoded.headers === undefined ? {} : { headers: tableToJson(decoded.headers) }),
+    ...(Object.keys(json).length === 0 ? {} : { properties: json }),
+    ...(redelivered ? { redelivered } : {}),
+  };
+}
+
+function propertiesToJson(properties: BasicProperties): { [name: string]: Json } {
+  const json: { [name: string]: Json } = {};
+  for (const [name, key] of Object.entries(NAMES)) {
+    const value = properties[key];
+    if (typeof value === "bigint") json[name] = String(value);
+    else if (value !== undefined) json[name] = typeof value === "string" ? textToJson(value) : value;
+  }
+  return json;
+}
+
+function propertiesFromJson(json: { [name: string]: Json }): BasicProperties {
+  const properties: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(json)) {
+    const key = NAMES[name as Name];
+    if (key === undefined) {
+      throw new RecordError(`there is no property '${name}': there are ${Object.keys(NAMES).join(", ")}`);
+    }
+    properties[key] = key === "timestamp" && typeof value === "string" ? BigInt(value) : fromJson(value);
+  }
+  try {
+    encodeProperties(properties);
+  } catch (error) {
+    throw new RecordError(messageOf(error));
+  }
+  return properties as BasicProperties;
+}
+
+/** kcat's tokens, `%h` included: `name=value,name=value`. */
+function templateWriter(output: Output, template: string): QueueWriter {
+  const append = (bytes: Uint8Array) => output.append(bytes);
+  /** The steps between the headers. */
+  const parts = splitAtHeaders(template).map(compileFormat);
+  let sequence = 0;
+  return ({ routingKey, exchange, content }) => {
+    const { properties, propertiesEnd, body, bodyStart, bodyEnd } = content;
+    const frames = [utf8(routingKey), body.subarray(bodyStart, bodyEnd)];
+    const input = { frames, topicFrames: 1, sequence: ++sequence, endpoint: exchange };
+    parts.forEach((steps, at) => {
+      if (at > 0) append(utf8(headerText(decodeProperties(properties, 0, propertiesEnd))));
+      for (const step of steps) step(input, append);
+    });
+  };
+}
+
+function splitAtHeaders(template: string): string[] {
+  const parts = [""];
+  for (const [piece] of template.matchAll(/%[^]?|[^%]+/g)) {
+    if (piece === "%h") parts.push("");
+    else parts[parts.length - 1] += piece;
+  }
+  return parts;
+}
+
+function headerText({ headers }: BasicProperties): string {
+  if (headers === undefined) return "";
+  return Object.entries(tableToJson(headers))
+    .map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)
+    .join(",");
+}
+
+/** What every message of a `put` has, unless its record says otherwise. */
+export interface Defaults {
+  readonly exchange: string;
+  /** Undefined: a record's topic decides. */
+  readonly routingKey: string | undefined;
+  readonly properties: BasicProperties;
+}
+
+/** The envelope of a record. To a queue the topic of another pattern's message goes along as a header. */
+export function envelopeOf(record: PutRecord, defaults: Defaults, isQueue: boolean): Envelope {
+  const { topic, fromQueue, properties } = record;
+  const merged: BasicProperties = fromQueue ? { ...properties } : { ...defaults.properties, ...properties };
+  const headers = { ...defaults.properties.headers, ...properties.headers };
+  if (isQueue && !fromQueue && topic !== undefined) headers["x-topic"] ??= topic;
+  if (Object.keys(headers).length > 0) merged.headers = headers;
+  const routingKey = defaults.routingKey ?? topic ?? "";
+  return { exchange: defaults.exchange, routingKey, properties: encodeProperties(merged) };
+}

@@ -1,0 +1,194 @@
+/** What the queue commands share: where the broker is, as whom to go there, and what is said of the connection. */
+import fs from "node:fs";
+import path from "node:path";
+import process from "node:process";
+import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
+import { connectAmqp, type LinkEvent, type LinkOptions, patiently } from "../../lib/amqp/client/link.ts";
+import { type Broker, DEFAULT_URL, formatBroker, parseAmqpUrl } from "../../lib/amqp/client/url.ts";
+import { group, option } from "../app/command.ts";
+import { UsageError } from "../app/errors.ts";
+import type { DataFolder } from "./data_folder.ts";
+import { phrase } from "../app/reporter.ts";
+import { Session, type SessionOptions } from "../app/session.ts";
+import { readTls, type SecurityOptions, tlsClient } from "../options/tls.ts";
+import { integer, text, word } from "../app/values.ts";
+
+/** Where the broker is. The URL is checked by the action: an error of the parser would show its password. */
+export const broker = {
+  ...group("Broker", {
+    url: option(
+      "--url <url>",
+      "amqp://user@host:port/vhost, or amqps://…; several hosts with commas ($AMQP_URL, else this machine)",
+      word,
+    ),
+    folder: option("--data <directory>", "use the queues in this directory: no broker needs to run", word),
+    passwordFile: option(
+      "--password-file <path>",
+      "read the password from this file ($AMQP_PASSWORD holds it, too)",
+      word,
+    ),
+  }),
+  ...tlsClient,
+};
+
+/** The HTTP API, for what AMQP cannot tell. */
+export const http = group("Broker", {
+  http: option(
+    "--http <url>",
+    "the broker's HTTP API ($AMQP_HTTP_URL, else port 15672 of its host, or 15671 for amqps)",
+    word,
+  ),
+});
+
+/** How much a consumer may have at a time. */
+export const prefetch = group("Delivery", {
+  prefetch: option(
+    "--prefetch <number>",
+    "take so many messages ahead (1000; with --exec as many as -j)",
+    limit,
+  ),
+});
+
+/** What the options above say. */
+export interface BrokerOptions extends SecurityOptions {
+  readonly url: string | undefined;
+  readonly folder: string | undefined;
+  readonly passwordFile: string | undefined;
+}
+
+/** A parsed `BrokerOptions`. */
+export interface Target {
+  readonly brokers: readonly Broker[];
+  readonly link: LinkOptions;
+}
+
+/** A broker in a directory may have much to read before it answers, or be gone before it does. */
+const COMING_AND_GOING = { handshakeTimeout: 120_000, patience: 10_000 };
+
+/** One run of a queue command; none of them listens, so none tells where. */
+export function queueSession(name: string, options: Omit<SessionOptions, "readyFile">): Session {
+  return new Session(`queue ${name}`, { ...options, readyFile: undefined });
+}
+
+/**
+ * @param create whether the directory of `--data` is made when it is missing
+ * @throws {UsageError | EndpointError} the URL or the password file is wrong, or an option is out of place
+ */
+export function targetOf(session: Session, options: BrokerOptions, create = false): Target {
+  const { url, folder, insecure, cacert, cert, key } = options;
+  if (folder !== undefined) {
+    if (url !== undefined) {
+      throw new UsageError("--url and --data both say where the queues are: give one of them");
+    }
+    return {
+      brokers: [inside(folder)],
+      link: linkOf(session, { ...COMING_AND_GOING, dial: dialer(session, folder, create) }),
+    };
+  }
+  const brokers = withPassword(parseAmqpUrl(url ?? (process.env["AMQP_URL"] || DEFAULT_URL)), options);
+  if ((insecure || (cacert ?? cert ?? key) !== undefined) && brokers[0]!.endpoint.scheme !== "tls") {
+    throw new UsageError(`certificates are for amqps://, and ${formatBroker(brokers[0]!)} is none`);
+  }
+  return { brokers, link: linkOf(session, { tls: readTls(options) }) };
+}
+
+function linkOf(session: Session, options: LinkOptions): LinkOptions {
+  const abort = new AbortController();
+  session.onStop(() => abort.abort(new Error("Stopped before the broker answered")));
+  return { ...options, onEvent: describeLink(session, options.dial !== undefined), signal: abort.signal };
+}
+
+/** The broker of a directory. It lets in guest, who comes from this machine. */
+function inside(folder: string): Broker {
+  return {
+    endpoint: { scheme: "inproc", name: path.resolve(folder) },
+    user: "guest",
+    password: "guest",
+    hasPassword: true,
+    vhost: "/",
+    heartbeat: undefined,
+  };
+}
+
+/** Loads the broker only when it is needed. */
+function dialer(session: Session, folder: string, create: boolean): NonNullable<LinkOptions["dial"]> {
+  if (!create && !fs.existsSync(folder)) {
+    throw new UsageError(`--data '${folder}': there is no such directory`);
+  }
+  let opened: Promise<DataFolder> | undefined;
+  return async (signal) => {
+    opened ??= import("./data_folder.ts").then(({ DataFolder }) => new DataFolder(session, folder));
+    return await (await opened).dial(signal);
+  };
+}
+
+/** The HTTP API that was named; undefined: where RabbitMQ usually has it. */
+export function httpOf(options: { readonly http: string | undefined }): string | undefined {
+  return options.http ?? (process.env["AMQP_HTTP_URL"] || undefined);
+}
+
+/** Connects once, runs `work`, and says goodbye. */
+export async function withConnection(
+  { brokers, link }: Target,
+  work: (connection: AmqpConnection) => Promise<void>,
+): Promise<void> {
+  await patiently(link, async () => {
+    const connection = await connectAmqp(brokers, link);
+    try {
+      await work(connection);
+    } finally {
+      await connection.close();
+    }
+  });
+}
+
+function withPassword(brokers: readonly Broker[], { passwordFile }: BrokerOptions): readonly Broker[] {
+  const inherited = process.env["AMQP_PASSWORD"];
+  if (passwordFile === undefined) {
+    return inherited === undefined
+      ? brokers
+      : brokers.map((broker) => broker.hasPassword ? broker : { ...broker, password: inherited });
+  }
+  let password: string;
+  try {
+    password = fs.readFileSync(passwordFile, "utf8").replace(/\r?\n$/, "");
+  } catch (error) {
+    throw new UsageError(`--password-file '${passwordFile}': ${phrase(error)}`);
+  }
+  return brokers.map((broker) => ({ ...broker, password }));
+}
+
+/** @param passing whether brokers come and go as a matter of course: each is another command that has the directory */
+function describeLink({ reporter }: Session, passing: boolean): (event: LinkEvent) => void {
+  const lost = (text: string) => passing ? reporter.verbose(text) : reporter.warn(text);
+  return (event) => {
+    switch (event.type) {
+      case "connected":
+        return reporter.verbose(`connected: ${event.broker} (${event.server})`);
+      case "lost":
+        return lost(`lost ${event.broker}: ${phrase(event.error)}; connecting again`);
+      case "retrying":
+        return lost(`${phrase(event.error)}; trying again`);
+      case "blocked":
+        return event.reason === undefined
+          ? reporter.info("the broker takes messages again")
+          : reporter.warn(`the broker takes no messages for now: ${event.reason}`);
+    }
+  };
+}
+
+function limit(value: string): number {
+  const number = integer(1)(value);
+  if (number > 65535) throw new Error("expected a whole number from 1 to 65535");
+  return number;
+}
+
+/** An argument of a queue or a binding, `x-max-length=1000`: integers and booleans are sent as such. */
+export function argument(value: string): [name: string, value: string | number | boolean] {
+  const at = value.indexOf("=");
+  if (at < 1) throw new Error("expected name=value, such as x-max-length=1000");
+  const given = text(value.slice(at + 1));
+  if (/^(true|false)$/.test(given)) return [value.slice(0, at), given === "true"];
+  const number = Number(given);
+  return [value.slice(0, at), /^-?\d+$/.test(given) && Number.isSafeInteger(number) ? number : given];
+}

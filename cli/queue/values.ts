@@ -1,0 +1,142 @@
+/** Field tables as JSON and back: what JSON has no type for is an object with one member that begins with `$`. */
+import { Buffer } from "node:buffer";
+import {
+  Decimal,
+  type FieldTable,
+  type FieldValue,
+  type NumberLetter,
+  Timestamp,
+  TypedNumber,
+} from "../../lib/amqp/types/field_value.ts";
+import { readText, textLength, writeText } from "../../lib/amqp/types/text.ts";
+import { RecordError } from "../records/json.ts";
+
+/** What JSON can hold. */
+export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
+
+/** A value as JSON; `fromJson` gives the same back. */
+export function toJson(value: FieldValue): Json {
+  if (typeof value === "string") return textToJson(value);
+  if (typeof value === "number") {
+    return isPlain(value) ? value : { $d: String(Object.is(value, -0) ? "-0" : value) };
+  }
+  if (typeof value === "bigint") return { $l: String(value) };
+  if (value === null || typeof value === "boolean") return value;
+  if (value instanceof Uint8Array) return { $bytes: base64(value) };
+  if (value instanceof Timestamp) return { $time: String(value.seconds) };
+  if (value instanceof Decimal) return { $decimal: [value.scale, value.value] };
+  if (value instanceof TypedNumber) {
+    return { [`$${value.letter}`]: Object.is(value.value, -0) ? "-0" : String(value.value) };
+  }
+  if (Array.isArray(value)) return value.map(toJson);
+  const table = tableToJson(value);
+  const names = Object.keys(value);
+  return names.length === 1 && names[0]!.startsWith("$") ? { $table: table } : table;
+}
+
+/** A table as JSON. */
+export function tableToJson(table: FieldTable): { [name: string]: Json } {
+  return Object.fromEntries(Object.entries(table).map(([name, value]) => [nameToJson(name), toJson(value)]));
+}
+
+/** @throws {RecordError} it stands for no value */
+export function fromJson(json: Json): FieldValue {
+  if (typeof json === "string" || typeof json === "boolean" || json === null) return json;
+  if (typeof json === "number") {
+    // Integers beyond 32 bits are sent with 64; beyond 2^53 JSON has rounded them already.
+    return json;
+  }
+  if (Array.isArray(json)) return json.map(fromJson);
+  const names = Object.keys(json);
+  const name = names[0];
+  if (names.length !== 1 || !name!.startsWith("$")) return tableFromJson(json);
+  return special(name!.slice(1), json[name!]!);
+}
+
+/** @throws {RecordError} a member stands for no value */
+export function tableFromJson(json: { [name: string]: Json }): FieldTable {
+  return Object.fromEntries(
+    Object.entries(json).map(([name, value]) => [nameFromJson(name), fromJson(value)]),
+  );
+}
+
+/** Text that is not UTF-8 has bytes that JSON cannot hold. */
+export function textToJson(text: string): Json {
+  return text.isWellFormed() ? text : { $text: base64(bytesOfText(text)) };
+}
+
+function special(kind: string, value: Json): FieldValue {
+  try {
+    switch (kind) {
+      case "l":
+        return BigInt(asText(value));
+      case "bytes":
+        return unbase64(value);
+      case "text": {
+        const bytes = unbase64(value);
+        return readText(bytes, 0, bytes.length);
+      }
+      case "time":
+        return new Timestamp(BigInt(asText(value)));
+      case "decimal":
+        return new Decimal(...value as [number, number]);
+      case "table":
+        return tableFromJson(value as { [name: string]: Json });
+      case "d": {
+        // Integers and what is no number are doubles only when they are told to be.
+        const number = Number(asText(value));
+        return Number.isInteger(number) && !Object.is(number, -0) ? new TypedNumber("d", number) : number;
+      }
+    }
+    if (/^[bBsUuifL]$/.test(kind)) {
+      const text = asText(value);
+      return new TypedNumber(kind as NumberLetter, kind === "L" ? BigInt(text) : Number(text));
+    }
+  } catch (error) {
+    throw new RecordError(`'$${kind}' of a header: ${error instanceof Error ? error.message : error}`);
+  }
+  throw new RecordError(`there is no type '$${kind}' of headers`);
+}
+
+/** Integers of 32 bits and fractions are what plain numbers are sent as. */
+function isPlain(value: number): boolean {
+  return Number.isFinite(value) && !Object.is(value, -0) &&
+    (!Number.isInteger(value) || value === (value | 0));
+}
+
+function asText(value: Json): string {
+  if (typeof value !== "string" && typeof value !== "number") {
+    throw new TypeError("expected text or a number");
+  }
+  return String(value);
+}
+
+/** Names of headers are text, too; the few that are not UTF-8 get a form of their own. */
+function nameToJson(name: string): string {
+  return name.isWellFormed() && !name.startsWith("$text:") ? name : `$text:${base64(bytesOfText(name))}`;
+}
+
+function nameFromJson(name: string): string {
+  if (!name.startsWith("$text:")) return name;
+  const bytes = unbase64(name.slice(6));
+  return readText(bytes, 0, bytes.length);
+}
+
+function bytesOfText(text: string): Uint8Array {
+  const bytes = new Uint8Array(textLength(text));
+  writeText(text, bytes, 0);
+  return bytes;
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
+}
+
+function unbase64(text: Json): Uint8Array {
+  const bytes = Buffer.from(String(text), "base64");
+  // Buffer skips what is not base64; a record must not lose bytes silently.
+  if (typeof text !== "string" || bytes.toString("base64").replace(/=+$/, "") !== text.replace(/=+$/, "")) {
+    throw new RecordError("it is not base64");
+  }
+  return new Uint8Array(bytes);
+}

@@ -1,0 +1,106 @@
+import { InactivityTimer } from "../../lib/echo/inactivity.ts";
+import type { Request } from "../../lib/zmq/types/rep.ts";
+import { concat } from "../../lib/zmtp/bytes.ts";
+import { TimeoutError } from "../app/errors.ts";
+import { execute, killCommands } from "../io/exec.ts";
+import type { Output } from "../io/output.ts";
+import type { Framing } from "../records/splitter.ts";
+import type { Session } from "../app/session.ts";
+
+/** A socket's requests: REP gives them as they are, ROUTER and SERVER by way of `addressedRequests`. */
+export interface Requests {
+  /** The next one; undefined once there are no more. */
+  receive(): Promise<Request & { readonly routingId?: string } | undefined>;
+  /** Gives none that come from now on. */
+  endReceiving(): void;
+  readonly failure: Error | undefined;
+}
+
+/** How requests are answered. */
+export interface Responder {
+  /** How many requests are worked on at a time. */
+  readonly jobs: number;
+  /** Where requests are shown; not where they go to a command or back. */
+  readonly output: Output;
+  /** Resolves when there are no more replies to give. */
+  readonly exhausted?: Promise<void>;
+  answer(request: Request & { readonly routingId?: string }, sequence: number): Promise<void>;
+}
+
+/** Answers each request with what a command prints. */
+export function execResponder(
+  session: Session,
+  output: Output,
+  command: string,
+  options: { readonly in: Framing | undefined; readonly jobs: number | undefined },
+): Responder {
+  session.onAbort(killCommands);
+  return {
+    output,
+    jobs: options.jobs ?? 1,
+    async answer(request, sequence) {
+      const { frames, endpoint, routingId } = request;
+      const parts = frames.length;
+      const message = { body: concat(frames), topic: undefined, parts, sequence, endpoint, routingId };
+      const printed = await execute(session, command, message);
+      // A line is a message without its newline; --in blob keeps every byte.
+      const last = options.in === undefined && printed.at(-1) === 0x0a ? printed.length - 1 : printed.length;
+      reply(session, request, [printed.subarray(0, last)]);
+    },
+  };
+}
+
+/** Replies, and counts it. */
+export function reply(session: Session, request: Request, frames: readonly Uint8Array[]): void {
+  request.reply(frames);
+  session.counts.sent++;
+  for (const frame of frames) session.counts.bytes += frame.length;
+}
+
+/** Answers requests until there is a reason to end. */
+export async function answerAll(
+  session: Session,
+  socket: Requests,
+  responder: Responder,
+  count: number,
+  timeout: number | undefined,
+): Promise<void> {
+  let over = false;
+  let late = false;
+  let taken = 0;
+  let busy = 0;
+  const end = () => {
+    over = true;
+    socket.endReceiving();
+  };
+  const expire = () => {
+    late = true;
+    end();
+  };
+  // Time in which requests are worked on is no time without any.
+  const inactivity = timeout === undefined
+    ? undefined
+    : new InactivityTimer(timeout, expire, () => busy === 0);
+  session.onStop(end);
+  responder.exhausted?.then(end);
+  responder.output.onChange = () => responder.output.failure !== undefined && end();
+  const worker = async () => {
+    // Each takes its number first, so that together they take no request too many.
+    while (!over && taken < count) {
+      const sequence = ++taken;
+      const request = await socket.receive();
+      if (request === undefined) return end();
+      session.counts.received++;
+      busy++;
+      inactivity?.touch();
+      await responder.answer(request, sequence);
+      inactivity?.touch();
+      busy--;
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(responder.jobs, count) }, worker));
+  inactivity?.stop();
+  end();
+  if (socket.failure !== undefined) throw socket.failure;
+  if (late) throw new TimeoutError(`no request came for ${timeout! / 1000} s (-w)`);
+}

@@ -1,0 +1,134 @@
+import { Buffer } from "node:buffer";
+import { messageOf } from "../../lib/errors.ts";
+import type { Routing } from "../../lib/zmq/routing.ts";
+import type { Request } from "../../lib/zmq/types/rep.ts";
+import { framesOf } from "../../lib/zmq/sender.ts";
+import { Batch } from "../../lib/zmtp/batch.ts";
+import type { Connection } from "../../lib/zmtp/connection.ts";
+import type { Requests } from "./answer.ts";
+import type { Source } from "../io/input.ts";
+import { RecordError } from "../records/json.ts";
+import { formatRoutingId, parseRoutingId } from "../records/routing_id.ts";
+
+/**
+ * The frames between the routing id and the body, up to the first empty one: a REQ puts one there, and waits for it in
+ * the reply. They are no business of a script that reads and writes lines, so they are remembered for each peer.
+ */
+export class Envelopes {
+  readonly #socket: Routing;
+  readonly #onNested: () => void;
+  readonly #last = new WeakMap<Connection, Uint8Array[]>();
+
+  /** @param onNested called when one peer speaks for several, which lines do not tell apart */
+  constructor(socket: Routing, onNested: () => void) {
+    this.#socket = socket;
+    this.#onNested = onNested;
+  }
+
+  /** Takes the envelope off what came from a peer, and gives the frames of the body. */
+  open(id: Uint8Array, frames: Uint8Array[]): Uint8Array[] {
+    const length = envelopeLength(frames);
+    if (length > 1) this.#onNested();
+    const peer = this.#socket.peer(id);
+    if (peer !== undefined) this.#last.set(peer, frames.slice(0, length).map((frame) => frame.slice()));
+    return frames.slice(length);
+  }
+
+  /** The frames in front of what goes to a peer. */
+  address(id: Uint8Array): Uint8Array[] {
+    const peer = this.#socket.peer(id);
+    return [id, ...(peer === undefined ? [] : this.#last.get(peer) ?? [])];
+  }
+}
+
+/** How many frames come before the body. */
+export function envelopeLength(frames: readonly Uint8Array[]): number {
+  const delimiter = frames.findIndex((frame) => frame.length === 0);
+  return delimiter < frames.length - 1 ? delimiter + 1 : 0;
+}
+
+/**
+ * The messages of a ROUTER or SERVER as requests: a reply has the envelope of its request.
+ *
+ * @param onLost called for a reply that a mandatory socket has no room for
+ */
+export function addressedRequests(socket: Routing, onLost: () => void): Requests {
+  return {
+    async receive() {
+      const message = await socket.receive();
+      if (message === undefined) return undefined;
+      const [id, ...rest] = message;
+      const length = envelopeLength(rest);
+      const head = [id!, ...rest.slice(0, length)];
+      const request: Request & { routingId: string } = {
+        frames: rest.slice(length),
+        endpoint: socket.peer(id!)?.remote ?? "",
+        routingId: formatRoutingId(id!),
+        reply(reply) {
+          if (socket.sendBatch(Batch.of([...head, ...framesOf(reply)])) === 0) onLost();
+        },
+      };
+      return request;
+    },
+    endReceiving: () => socket.endReceiving(),
+    get failure() {
+      return socket.failure;
+    },
+  };
+}
+
+/** Turns each message of a source, `ID SEPARATOR BODY`, into one for the peer with this routing id. */
+export class AddressedSource implements Source {
+  readonly #source: Source;
+  readonly #separator: Uint8Array;
+  readonly #envelopes: Envelopes;
+  #number = 0;
+
+  constructor(source: Source, separator: Uint8Array, envelopes: Envelopes) {
+    this.#source = source;
+    this.#separator = separator;
+    this.#envelopes = envelopes;
+  }
+
+  async next(): Promise<Batch | undefined> {
+    const batch = await this.#source.next();
+    if (batch === undefined) return undefined;
+    const messages: Uint8Array[][] = [];
+    for (let at = 0; at < batch.frames; at = batch.messageEnd(at)) {
+      messages.push(this.#address(batch.frame(at)));
+    }
+    return Batch.ofMessages(messages);
+  }
+
+  cancel(): void {
+    this.#source.cancel();
+  }
+
+  get cut(): boolean {
+    return this.#source.cut;
+  }
+
+  get ended(): boolean {
+    return this.#source.ended;
+  }
+
+  set onEnd(callback: () => void) {
+    this.#source.onEnd = callback;
+  }
+
+  #address(message: Uint8Array): Uint8Array[] {
+    this.#number++;
+    const at = Buffer.from(message.buffer, message.byteOffset, message.length).indexOf(this.#separator);
+    if (at < 0) {
+      throw new RecordError(
+        `message ${this.#number} of the input has no routing id: expected ID, a tab (or what -K says) and the body`,
+      );
+    }
+    try {
+      const id = parseRoutingId(Buffer.from(message.subarray(0, at)).toString());
+      return [...this.#envelopes.address(id), message.subarray(at + this.#separator.length)];
+    } catch (error) {
+      throw new RecordError(`message ${this.#number} of the input: ${messageOf(error)}`);
+    }
+  }
+}

@@ -1,0 +1,215 @@
+import type { Duplex } from "../../lib/zmq/duplex.ts";
+import type { Receiver } from "../../lib/zmq/receiver.ts";
+import { Batch } from "../../lib/zmtp/batch.ts";
+import { TimeoutError, UsageError } from "../app/errors.ts";
+import { ExecPool } from "../io/exec.ts";
+import { Output } from "../io/output.ts";
+import { type RecordStyle, recordWriter } from "../records/writer.ts";
+import type { Framing } from "../records/splitter.ts";
+import { messages } from "./send.ts";
+import { type Session, signalCode } from "../app/session.ts";
+import { framingOf } from "../io/source.ts";
+
+/** What the options of a receiving command say; times are in milliseconds. */
+export interface ReceivingOptions {
+  readonly count: number | undefined;
+  readonly timeout: number | undefined;
+  readonly transient: boolean | undefined;
+  readonly exec: string | undefined;
+  readonly jobs: number | undefined;
+  readonly conflate?: boolean | undefined;
+}
+
+/** What goes the other way meanwhile, on a socket that also sends. It closes the socket. */
+export interface OtherWay {
+  /** Whether everything is sent, and nobody waits for an answer. */
+  done(): boolean;
+}
+
+/** What the output options of a command say. */
+export interface OutputOptions {
+  readonly null: boolean | undefined;
+  readonly out: Framing | undefined;
+  readonly json: boolean | undefined;
+  readonly format: string | undefined;
+  readonly timestamps?: boolean | undefined;
+}
+
+/** How the output options of a command want messages written. */
+export function styleOf(
+  session: Session,
+  options: OutputOptions,
+  hasTopic: boolean,
+  separator?: Uint8Array,
+): RecordStyle {
+  const framing = framingOf("--out", options.out, options);
+  if (options.format !== undefined && framing !== "lines") {
+    throw new UsageError(
+      "-f gives the whole form of the output, so --out, -J and -0 have no place beside it",
+    );
+  }
+  const { format, timestamps } = options;
+  if (timestamps && framing !== "json") {
+    throw new UsageError("--timestamps adds a member to the records of -J (-f has %T for it)");
+  }
+  const onJoined = () =>
+    session.reporter.warn(
+      "a message of several parts came; they are run together (-J or -f '%p1 %p2' shows them)",
+    );
+  return { framing, format, hasTopic, separator, timestamps, onJoined };
+}
+
+/** Takes the frames `[from, to)` of a batch, which are whole messages. */
+interface Sink {
+  take(batch: Batch, from: number, to: number, endpoint: string): void;
+  /** Whether the peers must be held back until `onChange`. */
+  readonly full: boolean;
+  onChange: () => void;
+  /** Resolves when everything that was taken is done. */
+  drained(): Promise<void>;
+}
+
+/** Writes what a socket receives to stdout, or runs a command for it, until there is a reason to end. */
+export async function receiveAll(
+  session: Session,
+  socket: Receiver | Duplex,
+  style: RecordStyle,
+  options: ReceivingOptions,
+  otherWay?: OtherWay,
+): Promise<void> {
+  const output = new Output(1);
+  const sink = options.exec === undefined
+    ? new StdoutSink(output, style)
+    : new ExecPool(session, output, options.exec, options.jobs ?? 1, style);
+  const { counts } = session;
+  let remaining = options.count ?? Infinity;
+  let surplus = 0;
+  let lastAt = performance.now();
+  let held = false;
+  let sent = 0;
+
+  const take = (batch: Batch, endpoint: string) => {
+    if (remaining === 0) return void (surplus += batch.messages);
+    const end = batch.skipMessages(0, remaining);
+    const taken = batch.countMessages(0, end);
+    sink.take(batch, 0, end, endpoint);
+    counts.received += taken;
+    counts.bytes += batch.countBytes(0, end);
+    remaining -= taken;
+    surplus += batch.messages - taken;
+    lastAt = performance.now();
+    if (remaining === 0) {
+      socket.pause();
+      socket.wake();
+    } else if (sink.full && !held) {
+      held = true;
+      socket.pause();
+    }
+  };
+  const newest = options.conflate ? new Newest(sink, take) : undefined;
+  socket.consume((batch, from) =>
+    newest === undefined ? take(batch, from.remote) : newest.put(batch, from.remote)
+  );
+  sink.onChange = () => {
+    if (output.failure !== undefined) return socket.wake();
+    if (!held || sink.full || remaining === 0) return;
+    held = false;
+    lastAt = performance.now();
+    socket.resume();
+  };
+
+  let failure: unknown;
+  while (remaining > 0 && !session.stopping && output.failure === undefined) {
+    if (socket.failure !== undefined) {
+      failure = socket.failure;
+      break;
+    }
+    if (options.transient && socket.abandoned || otherWay?.done()) break;
+    if (counts.sent !== sent) [sent, lastAt] = [counts.sent, performance.now()];
+    const left = held || options.timeout === undefined
+      ? Infinity
+      : lastAt + options.timeout - performance.now();
+    if (left <= 0) {
+      failure = new TimeoutError(`nothing came for ${options.timeout! / 1000} s (-w)`);
+      break;
+    }
+    await socket.change(left);
+  }
+  socket.pause();
+  await sink.drained();
+  await output.drained();
+  if (otherWay === undefined) await socket.close();
+  failure = outputFailure(session, output) ?? failure;
+  if (surplus > 0) {
+    session.reporter.warn(`${messages(surplus)} had arrived behind the last one wanted (-n), and are lost`);
+  }
+  if (failure !== undefined) throw failure;
+}
+
+/** The error of an output that failed. A reader that went away is none: it ends us as SIGPIPE would. */
+export function outputFailure(session: Session, output: Output): Error | undefined {
+  if (output.failure?.code !== "EPIPE") {
+    return output.failure &&
+      new Error(`cannot write to stdout: ${output.failure.message}`, { cause: output.failure });
+  }
+  session.exitCode = signalCode("SIGPIPE");
+  return undefined;
+}
+
+/** Keeps the newest message while the one before is being worked on (`--conflate`). */
+class Newest {
+  readonly #sink: Sink;
+  readonly #take: (batch: Batch, endpoint: string) => void;
+  #message: { readonly batch: Batch; readonly endpoint: string } | undefined;
+  #busy = false;
+
+  constructor(sink: Sink, take: (batch: Batch, endpoint: string) => void) {
+    this.#sink = sink;
+    this.#take = take;
+  }
+
+  put(batch: Batch, endpoint: string): void {
+    let first = batch.frames - 1;
+    while (first > 0 && batch.flags[first - 1] !== 0) first--;
+    this.#message = { batch: Batch.of(batch.copy(first, batch.frames)), endpoint };
+    if (!this.#busy) this.#work();
+  }
+
+  async #work(): Promise<void> {
+    this.#busy = true;
+    for (let message = this.#message; message !== undefined; message = this.#message) {
+      this.#message = undefined;
+      this.#take(message.batch, message.endpoint);
+      await this.#sink.drained();
+    }
+    this.#busy = false;
+  }
+}
+
+/** Messages as records on stdout. */
+class StdoutSink implements Sink {
+  readonly #output: Output;
+  readonly #writer;
+
+  constructor(output: Output, style: RecordStyle) {
+    this.#output = output;
+    this.#writer = recordWriter(output, style);
+  }
+
+  take(batch: Batch, from: number, to: number, endpoint: string): void {
+    this.#writer.write(batch, from, to, endpoint);
+    this.#output.flush();
+  }
+
+  get full(): boolean {
+    return this.#output.full;
+  }
+
+  set onChange(callback: () => void) {
+    this.#output.onChange = callback;
+  }
+
+  drained(): Promise<void> {
+    return this.#output.drained();
+  }
+}

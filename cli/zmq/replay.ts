@@ -1,0 +1,141 @@
+import fs from "node:fs";
+import { Batch } from "../../lib/zmtp/batch.ts";
+import { UsageError } from "../app/errors.ts";
+import { Input, type Source } from "../io/input.ts";
+import { jsonSplitter } from "../records/json.ts";
+import { parseTimestamp } from "../records/time.ts";
+import { phrase } from "../app/reporter.ts";
+import type { Session } from "../app/session.ts";
+
+/** A message that is later than this does not have the next ones make up for it, in milliseconds. */
+const MAKE_UP_MS = 1000;
+
+/** The speed of `--speed max`. */
+export const MAX_SPEED = Infinity;
+
+/**
+ * The messages of a recording, each when its time has come: as far behind the first one as it was recorded, divided by
+ * the speed. At the greatest speed they come as they are read.
+ */
+export class Recording implements Source {
+  ended: boolean;
+  cut = false;
+  onEnd: () => void = () => {};
+
+  readonly #session: Session;
+  readonly #path: string;
+  readonly #speed: number;
+  readonly #loop: boolean;
+  #input: Input;
+  /** The times of the messages that were read and not given, in milliseconds, from `#nextTime` on. */
+  #times: number[] = [];
+  #nextTime = 0;
+  #batch: Batch | undefined;
+  #at = 0;
+  /** The recorded time that was played at the time `#start` of our clock; the newest time so far. */
+  #origin: number | undefined;
+  #start = 0;
+  #newest = 0;
+  #given = 0;
+  #cancelled = false;
+
+  /**
+   * @param path of the recording; `-` is stdin
+   * @param loop whether it begins again when it is over
+   * @throws {UsageError} it cannot be read
+   */
+  constructor(session: Session, path: string, speed: number, loop: boolean) {
+    this.#session = session;
+    this.#path = path;
+    this.#speed = speed;
+    this.#loop = loop;
+    this.ended = !loop;
+    this.#input = this.#open();
+  }
+
+  async next(): Promise<Batch | undefined> {
+    while (!this.#cancelled) {
+      const batch = this.#batch ?? await this.#read();
+      if (batch === undefined) return undefined;
+      if (this.#speed === MAX_SPEED) {
+        this.#batch = undefined;
+        return batch;
+      }
+      const from = this.#at;
+      this.#at = batch.messageEnd(from);
+      if (this.#at === batch.frames) this.#batch = undefined;
+      await this.#due();
+      if (!this.#cancelled) return batch.slice(from, this.#at);
+    }
+    return undefined;
+  }
+
+  cancel(): void {
+    this.#cancelled = this.ended = true;
+    this.#input.cancel();
+  }
+
+  async countRest(): Promise<number> {
+    if (this.#cancelled || this.#loop) return 0;
+    let count = this.#batch?.countMessages(this.#at, this.#batch.frames) ?? 0;
+    this.#batch = undefined;
+    for (let batch = await this.#read(); batch !== undefined; batch = await this.#read()) {
+      count += batch.messages;
+      this.#batch = undefined;
+    }
+    return count;
+  }
+
+  async #read(): Promise<Batch | undefined> {
+    this.#at = 0;
+    this.#times = this.#times.slice(this.#nextTime);
+    this.#nextTime = 0;
+    let batch = await this.#input.next();
+    // One without messages would be read again and again.
+    while (batch === undefined && this.#loop && this.#given > 0 && !this.#cancelled) {
+      this.#given = 0;
+      this.#origin = undefined;
+      this.#input = this.#open();
+      batch = await this.#input.next();
+    }
+    this.#given += batch?.messages ?? 0;
+    return this.#batch = batch;
+  }
+
+  /** Waits until the next message may go. A signal ends the wait. */
+  async #due(): Promise<void> {
+    const time = this.#times[this.#nextTime++]!;
+    const now = performance.now();
+    if (this.#origin === undefined) {
+      this.#origin = this.#newest = time;
+      // The first one may wait for its peers; the clock starts when the second one is asked for.
+      this.#start = 0;
+      return;
+    }
+    this.#start ||= now;
+    this.#newest = Math.max(this.#newest, time);
+    const due = this.#start + (this.#newest - this.#origin) / this.#speed;
+    if (now - due > MAKE_UP_MS) this.#start += now - due;
+    await this.#session.sleep(due - now);
+  }
+
+  #open(): Input {
+    const paced = this.#speed !== MAX_SPEED;
+    const splitter = jsonSplitter({
+      name: this.#path === "-" ? "stdin" : `'${this.#path}'`,
+      each: ({ time }) => {
+        if (!paced) return;
+        if (time === undefined) {
+          throw new Error("it has no 'time' (record with --timestamps, or replay with --speed max)");
+        }
+        this.#times.push(parseTimestamp(time));
+      },
+    });
+    if (this.#path === "-") return new Input(0, splitter);
+    try {
+      return new Input(fs.openSync(this.#path, "r"), splitter);
+    } catch (error) {
+      throw new UsageError(`'${this.#path}' cannot be read: ${phrase(error)}`);
+    }
+  }
+}

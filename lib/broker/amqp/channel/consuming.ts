@@ -1,0 +1,259 @@
+import { amqpError } from "../../../amqp/amqp_error.ts";
+import { AckFields } from "../../../amqp/basic_fields.ts";
+import { isCapable } from "../../../amqp/capabilities.ts";
+import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
+import { BASIC_ACK, BASIC_DELIVER } from "../../../amqp/methods.ts";
+import { type FieldTable, integerOf } from "../../../amqp/types/field_value.ts";
+import { resource, typeName } from "../../core/arguments.ts";
+import { withDeliveryCount } from "../../core/dead_letter.ts";
+import { replyFor } from "../replies.ts";
+import { Consumer, type ConsumingChannel } from "../../core/queue/consumer.ts";
+import type { Queue } from "../../core/queue/queue.ts";
+import type { Channel } from "./channel.ts";
+import { Deliveries } from "./deliveries.ts";
+import type { Peek } from "./peek.ts";
+
+/** What becomes of a delivered message. */
+export const ACK = 0;
+export const REQUEUE = 1;
+export const REJECT = 2;
+export type Outcome = typeof ACK | typeof REQUEUE | typeof REJECT;
+
+/** What the arguments of `basic.consume` say. */
+export interface ConsumeArgs {
+  readonly consumerTag: string;
+  readonly noAck: boolean;
+  readonly exclusive: boolean;
+  readonly arguments: FieldTable;
+}
+
+/** What is consumed on one channel: consumers, deliveries and their acknowledgements, prefetch. */
+export class Consuming implements ConsumingChannel {
+  readonly channel: Channel;
+  readonly deliveries: Deliveries = new Deliveries();
+  readonly consumers: Map<string, Consumer> = new Map();
+  /** Messages that all consumers of the channel may have unacknowledged; 0 for any number. */
+  globalPrefetch = 0;
+  /** The same for each consumer that is made from now on. */
+  prefetch = 0;
+  /** Looks that are not at their end yet. */
+  #peeks: Peek[] = [];
+  /** Unacknowledged messages of consumers: those of `basic.get` do not count against a prefetch. */
+  #consumed = 0;
+  readonly #fields = new AckFields();
+
+  constructor(channel: Channel) {
+    this.channel = channel;
+  }
+
+  get writable(): boolean {
+    return this.channel.connection.writable;
+  }
+
+  get hasRoom(): boolean {
+    return this.writable && this.deliveries.hasRoom &&
+      (this.globalPrefetch === 0 || this.#consumed < this.globalPrefetch);
+  }
+
+  /** @throws {AmqpError} 530: the tag is taken */
+  checkTag(tag: string): void {
+    if (this.consumers.has(tag)) throw amqpError(530, `attempt to reuse consumer tag '${tag}'`);
+  }
+
+  /** @throws {AmqpError} 403: somebody consumes exclusively; 406, 540: it cannot be so */
+  consume(queue: Queue, args: ConsumeArgs): Consumer {
+    const tag = args.consumerTag || `amq.ctag-${randomName()}`;
+    const { definition: { name, vhost }, settings } = queue;
+    const what = resource("queue", name, vhost);
+    if (
+      queue.consumers.exclusive ||
+      args.exclusive && (queue.consumers.size > 0 || settings.singleActiveConsumer)
+    ) throw amqpError(403, `${what} in exclusive use`);
+    if (settings.type === "quorum" && this.globalPrefetch > 0) {
+      throw amqpError(540, `${what} does not support global qos`);
+    }
+    const given = args.arguments["x-priority"];
+    const priority = integerOf(given) ?? 0;
+    if (given !== undefined && integerOf(given) === undefined) {
+      throw amqpError(
+        406,
+        `invalid arg 'x-priority' for ${what}: "expected integer, got ${typeName(given)}"`,
+      );
+    }
+    const consumer = new Consumer(queue, this, {
+      tag,
+      noAck: args.noAck,
+      exclusive: args.exclusive,
+      priority,
+      prefetch: this.prefetch,
+      arguments: args.arguments,
+    });
+    this.consumers.set(tag, consumer);
+    return consumer;
+  }
+
+  /** Begins to show messages, which then are where they were. */
+  peek(peek: Peek): void {
+    if (peek.pump()) this.#peeks.push(peek);
+  }
+
+  cancel(tag: string): void {
+    const consumer = this.consumers.get(tag);
+    if (consumer === undefined) {
+      this.#peeks = this.#peeks.filter((peek) => peek.tag !== tag);
+      return;
+    }
+    this.consumers.delete(tag);
+    consumer.queue.removeConsumer(consumer);
+  }
+
+  deliver(consumer: Consumer, queue: Queue): void {
+    const { connection, number } = this.channel;
+    const { takenLane: lane, takenSeq: seq } = queue;
+    const { tag: consumerTag, noAck } = consumer.options;
+    const redelivered = queue.lanes[lane]!.isRedelivered(seq);
+    const message = this.#messageAt(queue, lane, seq, redelivered);
+    if (message === undefined) return queue.settle(lane, seq); // Damaged on disk, which the journal told.
+    try {
+      connection.encoder.deliver(number, consumerTag, this.deliveries.last + 1, redelivered, message);
+    } catch (error) {
+      // Its properties do not fit the client's frames. The publisher, in whose turn we are, is not at fault.
+      queue.giveBack(lane, seq);
+      return connection.fail(replyFor(error, BASIC_DELIVER));
+    }
+    const { counters } = connection.broker;
+    counters.delivered++;
+    if (redelivered) counters.redelivered++;
+    if (noAck) {
+      this.deliveries.skip();
+      queue.settle(lane, seq);
+    } else {
+      this.deliveries.add(queue, lane, seq, consumer);
+      consumer.unacked++;
+      this.#consumed++;
+    }
+    connection.touch();
+  }
+
+  /** `basic.get`. */
+  get(queue: Queue, noAck: boolean): void {
+    queue.touch();
+    if (!queue.take()) return this.channel.send("basic.get-empty", {});
+    const { connection, number } = this.channel;
+    const { takenLane: lane, takenSeq: seq } = queue;
+    // What comes first now may have expired behind this one, and does not count. It comes before the message is read,
+    // for a message that dies is written to the journal.
+    queue.expire();
+    const redelivered = queue.lanes[lane]!.isRedelivered(seq);
+    const message = this.#messageAt(queue, lane, seq, redelivered);
+    if (message === undefined) {
+      queue.settle(lane, seq); // Damaged on disk, which the journal told.
+      return this.get(queue, noAck);
+    }
+    const tag = noAck ? this.deliveries.skip() : this.deliveries.add(queue, lane, seq, undefined);
+    connection.encoder.getOk(number, tag, redelivered, queue.ready, message);
+    connection.broker.counters.got++;
+    if (noAck) queue.settle(lane, seq);
+    queue.noteDelivered();
+    connection.touch();
+  }
+
+  onCancelled(consumer: Consumer): void {
+    this.consumers.delete(consumer.options.tag);
+    if (!isCapable(this.channel.connection.clientProperties, "consumer_cancel_notify")) return;
+    this.channel.send("basic.cancel", { consumerTag: consumer.options.tag, noWait: true });
+  }
+
+  /** `basic.ack`, `basic.nack`, `basic.reject`. */
+  settle(method: number, bytes: Uint8Array, start: number, end: number): void {
+    const fields = this.#fields;
+    fields.read(bytes, start, end);
+    const { deliveryTag, multiple } = fields;
+    const outcome = method === BASIC_ACK ? ACK : fields.requeue ? REQUEUE : REJECT;
+    const { transaction } = this.channel;
+    if (transaction !== undefined) transaction.settle(outcome, deliveryTag, multiple);
+    else this.apply(outcome, deliveryTag, multiple);
+  }
+
+  /** @throws {AmqpError} 406: the tag is unknown, or settled already */
+  check(tag: number, multiple: boolean): void {
+    if (!(multiple && tag === 0) && this.deliveries.slotOf(tag) < 0) throw unknownTag(tag);
+  }
+
+  /** @throws {AmqpError} 406: the tag is unknown, or settled already */
+  apply(outcome: Outcome, tag: number, multiple: boolean): void {
+    const { deliveries } = this;
+    // 0 stands for all that there are (AMQP 0-9-1 reference, basic.ack).
+    if (multiple && tag === 0) return this.#settleUpTo(outcome, deliveries.last);
+    const slot = deliveries.slotOf(tag);
+    if (slot < 0) throw unknownTag(tag);
+    if (multiple) this.#settleUpTo(outcome, tag);
+    else this.#settle(outcome, tag, slot);
+  }
+
+  /** `basic.recover`: everything that is not acknowledged goes back. */
+  recover(): void {
+    this.#settleUpTo(REQUEUE, this.deliveries.last);
+  }
+
+  /** Ends the consumers, and gives back what was not acknowledged. */
+  release(): void {
+    this.#peeks = [];
+    for (const consumer of [...this.consumers.values()]) this.cancel(consumer.options.tag);
+    this.recover();
+    this.channel.connection.broker.directReplies.close(this.channel);
+  }
+
+  /** There is room for deliveries again. */
+  wakeQueues(): void {
+    if (this.#peeks.length > 0) this.#peeks = this.#peeks.filter((peek) => peek.pump());
+    for (const { queue } of this.consumers.values()) this.channel.connection.broker.wake(queue);
+  }
+
+  #messageAt(queue: Queue, lane: number, seq: number, redelivered: boolean): EncodedMessage | undefined {
+    const message = queue.messageAt(lane, seq);
+    return message !== undefined && redelivered && queue.settings.type === "quorum"
+      ? withDeliveryCount(message, queue.returnsOf(seq))
+      : message;
+  }
+
+  #settleUpTo(outcome: Outcome, last: number): void {
+    const { deliveries } = this;
+    while (deliveries.count > 0 && deliveries.first <= last) {
+      this.#settle(outcome, deliveries.first, deliveries.slotOf(deliveries.first));
+    }
+  }
+
+  #settle(outcome: Outcome, tag: number, slot: number): void {
+    const { deliveries } = this;
+    const queue = deliveries.queues[slot]!;
+    const consumer = deliveries.consumers[slot];
+    const lane = deliveries.lanes[slot]!;
+    const seq = deliveries.seqs[slot]!;
+    deliveries.settle(tag, slot);
+    // Before the rest: what dies may come back to this very consumer.
+    if (consumer !== undefined) {
+      consumer.unacked--;
+      this.#consumed--;
+    }
+    if (outcome === ACK) {
+      queue.settle(lane, seq);
+      this.channel.connection.broker.counters.acknowledged++;
+    } else if (outcome === REQUEUE) queue.giveBack(lane, seq);
+    else queue.reject(lane, seq);
+    if (consumer === undefined) return;
+    if (!queue.awake) this.channel.connection.broker.wake(queue);
+    // Room on the channel is room for its other consumers, too.
+    if (this.globalPrefetch > 0 && this.consumers.size > 1) this.wakeQueues();
+  }
+}
+
+function unknownTag(tag: number): Error {
+  return amqpError(406, `unknown delivery tag ${tag}`);
+}
+
+/** A name that nobody else has: 22 characters of 128 random bits, as RabbitMQ's are. */
+export function randomName(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}

@@ -1,0 +1,93 @@
+import type { Consumer } from "../../core/queue/consumer.ts";
+import type { Queue } from "../../core/queue/queue.ts";
+
+/** How far the oldest unacknowledged delivery of a channel may lie behind the newest, in deliveries. */
+const MAX_SPAN = 2 ** 22;
+const FIRST_SIZE = 16;
+
+/**
+ * What was delivered on a channel and not acknowledged: a ring of parallel arrays by delivery tag, which counts from 1.
+ * A slot without a queue is settled, or was never to be acknowledged.
+ */
+export class Deliveries {
+  /** Where each delivery came from; index with `slotOf`. */
+  queues: (Queue | undefined)[] = [];
+  consumers: (Consumer | undefined)[] = [];
+  lanes: Uint8Array = new Uint8Array(0);
+  seqs: Float64Array = new Float64Array(0);
+  /** The lowest tag that may be unsettled. */
+  first = 1;
+  /** The last tag that was given. */
+  last = 0;
+  /** How many are unsettled. */
+  count = 0;
+  #mask = -1;
+
+  /** Whether another delivery can be kept track of. */
+  get hasRoom(): boolean {
+    return this.last - this.first < MAX_SPAN;
+  }
+
+  /** The tag for a delivery that needs no acknowledgement. */
+  skip(): number {
+    const tag = ++this.last;
+    if (this.count === 0) this.first = tag + 1;
+    else {
+      if (tag - this.first > this.#mask) this.#grow();
+      this.queues[tag & this.#mask] = undefined;
+    }
+    return tag;
+  }
+
+  /** The tag for a message that was delivered, and by whose consumer; undefined: it was asked for by `basic.get`. */
+  add(queue: Queue, lane: number, seq: number, consumer: Consumer | undefined): number {
+    const tag = ++this.last;
+    if (this.count === 0) this.first = tag;
+    if (tag - this.first > this.#mask) this.#grow();
+    const slot = tag & this.#mask;
+    this.queues[slot] = queue;
+    this.consumers[slot] = consumer;
+    this.lanes[slot] = lane;
+    this.seqs[slot] = seq;
+    this.count++;
+    return tag;
+  }
+
+  /** Where an unsettled tag lies; -1 when there is none. */
+  slotOf(tag: number): number {
+    if (tag < this.first || tag > this.last) return -1;
+    const slot = tag & this.#mask;
+    return this.queues[slot] === undefined ? -1 : slot;
+  }
+
+  /** Forgets an unsettled tag. */
+  settle(tag: number, slot: number): void {
+    this.queues[slot] = this.consumers[slot] = undefined;
+    this.count--;
+    if (tag !== this.first) return;
+    if (this.count === 0) this.first = this.last + 1;
+    else do this.first++; while (this.queues[this.first & this.#mask] === undefined);
+  }
+
+  #grow(): void {
+    const size = (this.#mask + 1) * 2 || FIRST_SIZE;
+    const mask = size - 1;
+    const queues = new Array<Queue | undefined>(size).fill(undefined);
+    const consumers = new Array<Consumer | undefined>(size).fill(undefined);
+    const lanes = new Uint8Array(size);
+    const seqs = new Float64Array(size);
+    for (let tag = this.first; tag < this.last; tag++) {
+      const from = tag & this.#mask;
+      const to = tag & mask;
+      queues[to] = this.queues[from];
+      consumers[to] = this.consumers[from];
+      lanes[to] = this.lanes[from]!;
+      seqs[to] = this.seqs[from]!;
+    }
+    this.queues = queues;
+    this.consumers = consumers;
+    this.lanes = lanes;
+    this.seqs = seqs;
+    this.#mask = mask;
+  }
+}

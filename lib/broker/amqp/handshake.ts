@@ -1,0 +1,207 @@
+import { AmqpError, amqpError } from "../../amqp/amqp_error.ts";
+import { isCapable } from "../../amqp/capabilities.ts";
+import { FrameReader } from "../../amqp/client/frame_reader.ts";
+import { FRAME_MIN_SIZE, PROTOCOL_HEADER } from "../../amqp/frames/frame.ts";
+import { FrameEncoder } from "../../amqp/frames/frame_encoder.ts";
+import type { GivenArgs, MethodArgs, MethodName } from "../../amqp/method_args.ts";
+import { methodId } from "../../amqp/method_codec.ts";
+import type { FieldTable } from "../../amqp/types/field_value.ts";
+import { IncompatiblePeerError, messageOf, ProtocolError } from "../../errors.ts";
+import type { ByteStream } from "../../transport/stream.ts";
+import { PEEK } from "./channel/peek.ts";
+import { replyFor } from "./replies.ts";
+import type { Access, Users } from "../core/users/users.ts";
+import type { VirtualHost } from "../core/topology/vhost.ts";
+import { readCredentials } from "./sasl.ts";
+
+/** What the broker says of itself and allows. */
+export interface ServerOptions {
+  readonly product: string;
+  readonly productVersion: string;
+  /** The largest frame, in bytes. */
+  readonly frameMax: number;
+  readonly channelMax: number;
+  /** Seconds between signs of life that we ask for; 0 for none. */
+  readonly heartbeat: number;
+  /** For the whole handshake, in milliseconds. */
+  readonly handshakeTimeout: number;
+}
+
+/** Who is let in, and to what. */
+export type Logins = Pick<Users, "authenticate" | "accessTo">;
+
+/** A client that is let in. */
+export interface Login {
+  readonly reader: FrameReader;
+  readonly user: string;
+  readonly vhost: VirtualHost;
+  readonly access: Access;
+  readonly clientProperties: FieldTable;
+  readonly frameMax: number;
+  readonly channelMax: number;
+  /** Seconds; 0 for none. */
+  readonly heartbeat: number;
+}
+
+const CAPABILITIES: FieldTable = {
+  publisher_confirms: true,
+  exchange_exchange_bindings: true,
+  "basic.nack": true,
+  consumer_cancel_notify: true,
+  "connection.blocked": true,
+  consumer_priorities: true,
+  authentication_failure_close: true,
+  per_consumer_qos: true,
+  direct_reply_to: true,
+  [PEEK]: true,
+};
+
+/** How long a client that is refused may take to answer our close, in milliseconds. */
+const FAREWELL_MS = 2000;
+
+/**
+ * Lets a client in (AMQP 0-9-1, 2.2.4): protocol header, login, tuning, virtual host, under one deadline. A client that
+ * is not let in is told why, and its stream is closed.
+ *
+ * @throws {AmqpError} what the client was told
+ * @throws {ProtocolError | IncompatiblePeerError | HandshakeTimeoutError | UnreachableError}
+ */
+export async function serverHandshake(
+  stream: ByteStream,
+  server: ServerOptions,
+  users: Logins,
+  vhosts: ReadonlyMap<string, VirtualHost>,
+  isLocal: boolean,
+): Promise<Login> {
+  const reader = new FrameReader(stream, server.handshakeTimeout, "server");
+  const encoder = new FrameEncoder();
+  const send = async <Name extends MethodName>(name: Name, args: GivenArgs<Name>) => {
+    encoder.method(0, name, args);
+    await reader.write(encoder.out.take());
+  };
+  let turn: MethodName = "connection.start-ok";
+  try {
+    await reader.protocolHeader();
+    await send("connection.start", {
+      versionMajor: 0,
+      versionMinor: 9,
+      serverProperties: {
+        capabilities: CAPABILITIES,
+        product: server.product,
+        version: server.productVersion,
+        platform: "mqcat",
+        information: "An embedded AMQP 0-9-1 broker",
+      },
+      mechanisms: new TextEncoder().encode("PLAIN AMQPLAIN"),
+      locales: new TextEncoder().encode("en_US"),
+    });
+    const start = await expect(reader, turn);
+    const { clientProperties, mechanism } = start;
+    const { name, password } = readCredentials(mechanism, start.response);
+    const refusal = users.authenticate(name, password, isLocal);
+    if (refusal !== undefined) {
+      const wantsClose = isCapable(clientProperties, "authentication_failure_close");
+      throw new LoginRefused(name, refusal, wantsClose, mechanism);
+    }
+    const { frameMax, channelMax, heartbeat } = server;
+    await send("connection.tune", { frameMax, channelMax, heartbeat });
+    turn = "connection.tune-ok";
+    const tuned = tune(await expect(reader, turn), server);
+    turn = "connection.open";
+    const { virtualHost } = await expect(reader, turn);
+    const vhost = vhosts.get(virtualHost);
+    if (vhost === undefined) throw amqpError(530, `vhost ${virtualHost} not found`);
+    const access = users.accessTo(name, virtualHost);
+    if (access === undefined) {
+      throw amqpError(530, `access to vhost '${virtualHost}' refused for user '${name}'`);
+    }
+    await send("connection.open-ok", {});
+    return { ...tuned, reader, user: name, vhost, access, clientProperties };
+  } catch (error) {
+    await sayGoodbye(stream, reader, encoder, error, methodId(turn));
+    throw error;
+  }
+}
+
+/** Wrong credentials. The client learns no more than that. */
+export class LoginRefused extends AmqpError {
+  readonly user: string;
+  /** Why, for our side only. */
+  readonly reason: string;
+  /** Whether the client understands a close at this point. */
+  readonly wantsClose: boolean;
+
+  constructor(user: string, reason: string, wantsClose: boolean, mechanism: string) {
+    super(
+      403,
+      `ACCESS_REFUSED - Login was refused using authentication mechanism ${mechanism}. ` +
+        "For details see the broker logfile.",
+      { scope: "connection" },
+    );
+    this.user = user;
+    this.reason = reason;
+    this.wantsClose = wantsClose;
+  }
+}
+
+async function expect<Name extends MethodName>(reader: FrameReader, name: Name): Promise<MethodArgs<Name>> {
+  const method = await reader.read();
+  if (method.name === name) return method.args as MethodArgs<Name>;
+  if (method.name === "connection.close") throw new ProtocolError("The client closed during the handshake");
+  throw amqpError(503, `expected ${name}, got ${method.name}`, { method: methodId(method.name) });
+}
+
+/** What both ends can bear; 0 is no limit of the client's. */
+function tune(asked: MethodArgs<"connection.tune-ok">, server: ServerOptions): Omit<
+  Login,
+  "reader" | "user" | "vhost" | "access" | "clientProperties"
+> {
+  const { frameMax, channelMax, heartbeat } = asked;
+  if (frameMax !== 0 && frameMax < FRAME_MIN_SIZE) {
+    throw notAllowed("frame_max", frameMax, "lower than the minimum", FRAME_MIN_SIZE);
+  }
+  if (frameMax > server.frameMax) {
+    throw notAllowed("frame_max", frameMax, "higher than the maximum", server.frameMax);
+  }
+  if (channelMax > server.channelMax || channelMax === 0 && server.channelMax > 0) {
+    throw notAllowed(
+      "channel_max",
+      channelMax,
+      channelMax === 0 ? "no limit, which is higher than the maximum" : "higher than the maximum",
+      server.channelMax,
+    );
+  }
+  return { frameMax: frameMax || server.frameMax, channelMax, heartbeat };
+}
+
+function notAllowed(name: string, value: number, what: string, limit: number): AmqpError {
+  return amqpError(530, `negotiated ${name} = ${value} is ${what} allowed value (${limit})`);
+}
+
+/** Tells a client that is not let in what it can understand at that point, and closes its stream. */
+async function sayGoodbye(
+  stream: ByteStream,
+  reader: FrameReader,
+  encoder: FrameEncoder,
+  error: unknown,
+  method: number,
+): Promise<void> {
+  const timer = setTimeout(() => stream.close(), FAREWELL_MS);
+  try {
+    if (!reader.decoder.started) {
+      if (error instanceof ProtocolError || error instanceof IncompatiblePeerError) {
+        await reader.sayLast(PROTOCOL_HEADER);
+      }
+    } else if (error instanceof LoginRefused ? error.wantsClose : error instanceof AmqpError) {
+      // A login that is refused is no method's fault, as RabbitMQ has it.
+      encoder.method(0, "connection.close", replyFor(error, error instanceof LoginRefused ? 0 : method));
+      await reader.sayLast(encoder.out.take());
+    }
+  } catch (failure) {
+    stream.close(new ProtocolError(messageOf(failure)));
+  } finally {
+    clearTimeout(timer);
+    reader.fail(error as Error);
+    stream.close();
+  }
+}

@@ -1,0 +1,93 @@
+import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
+import type { BasicProperties } from "../../amqp/properties.ts";
+import { type FieldTable, type FieldValue, integerOf, Timestamp } from "../../amqp/types/field_value.ts";
+import { encodeMessage, type OwnMessage, propertiesOf, type Route, routeOf } from "./message.ts";
+import type { DeathReason, Queue } from "./queue/queue.ts";
+
+/** One entry of the header `x-death`: what happened to a message in one queue for one reason. */
+type Death = FieldTable;
+
+/**
+ * The message as it goes to the dead-letter exchange of `queue`: with `x-death` and `x-first-death-*` as RabbitMQ has
+ * them (https://www.rabbitmq.com/dlx.html), without its expiration, and with the dead-letter routing key.
+ *
+ * @param now seconds since 1970
+ */
+export function deadLetter(
+  queue: Queue,
+  message: EncodedMessage,
+  reason: DeathReason,
+  now: number,
+): OwnMessage & { readonly route: Route; readonly cycles: ReadonlySet<string> } {
+  const origin = routeOf(message);
+  const { deadLetterExchange, deadLetterRoutingKey } = queue.settings;
+  const properties = propertiesOf(message);
+  const headers: FieldTable = { ...properties.headers };
+  const carbonCopies = ["CC", "BCC"].flatMap((name) => listOf(headers[name]));
+  const keys = [origin.routingKey, ...carbonCopies.filter((key): key is string => typeof key === "string")];
+  // The copies went their way when the message was published; a key of our own replaces them (RabbitMQ, dlx.html).
+  if (deadLetterRoutingKey !== undefined) delete headers["CC"];
+  delete headers["BCC"];
+
+  const deaths = listOf(headers["x-death"]).filter(isTable);
+  const known = deaths.find((death) => death["queue"] === queue.name && death["reason"] === reason);
+  // A second time for the same reason only counts: what it came by stays that of the first time.
+  const death: Death = known !== undefined
+    ? { ...known, count: BigInt((integerOf(known["count"]) ?? 0) + 1) }
+    : {
+      count: 1n,
+      reason,
+      queue: queue.name,
+      time: new Timestamp(now),
+      exchange: origin.exchange,
+      "routing-keys": keys,
+      ...(properties.expiration === undefined ? {} : { "original-expiration": properties.expiration }),
+    };
+  const all = [death, ...deaths.filter((other) => other !== known)];
+  const isFirst = headers["x-death"] === undefined;
+  headers["x-death"] = all;
+  if (isFirst) {
+    headers["x-first-death-reason"] = reason;
+    headers["x-first-death-queue"] = queue.name;
+    headers["x-first-death-exchange"] = origin.exchange;
+  }
+  const route = { exchange: deadLetterExchange!, routingKey: deadLetterRoutingKey ?? origin.routingKey };
+  const { expiration: _, ...kept } = properties;
+  const body = message.body.slice(message.bodyStart, message.bodyEnd);
+  const dead = encodeMessage(route, { ...kept, headers } as BasicProperties, body);
+  return { ...dead, route, cycles: reason === "rejected" ? NO_QUEUES : cyclesOf(all) };
+}
+
+const NO_QUEUES: ReadonlySet<string> = new Set();
+
+/**
+ * Queues that the message may not enter again: it has been there, and nobody rejected it since, so it would go round
+ * for ever.
+ *
+ * @param deaths the last one first
+ */
+function cyclesOf(deaths: readonly Death[]): ReadonlySet<string> {
+  const queues = new Set<string>();
+  for (const { reason, queue } of deaths) {
+    if (reason === "rejected") break;
+    queues.add(String(queue));
+  }
+  return queues;
+}
+
+/** The message with the header `x-delivery-count`, which quorum queues put on what is delivered again. */
+export function withDeliveryCount(message: EncodedMessage, count: number): OwnMessage {
+  const properties = propertiesOf(message);
+  const headers = { ...properties.headers, "x-delivery-count": BigInt(count) };
+  const body = message.body.subarray(message.bodyStart, message.bodyEnd);
+  return encodeMessage(routeOf(message), { ...properties, headers }, body);
+}
+
+function listOf(value: FieldValue | undefined): FieldValue[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function isTable(value: FieldValue): value is FieldTable {
+  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === null ||
+    value?.constructor === Object;
+}

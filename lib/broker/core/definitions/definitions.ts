@@ -1,0 +1,300 @@
+/** RabbitMQ's definitions (https://www.rabbitmq.com/definitions.html): reading them into a broker, and writing them. */
+import { AmqpError } from "../../../amqp/amqp_error.ts";
+import { messageOf, MqcatError } from "../../../errors.ts";
+import { Entry, JsonError } from "./entry.ts";
+import { type Json, tableFromJson, tableToJson } from "./table.ts";
+import { hashPassword } from "../users/password.ts";
+import type { StoredUser } from "../topology/definition_change.ts";
+import type { Users } from "../users/users.ts";
+import type { VirtualHost } from "../topology/vhost.ts";
+
+/** What definitions are of. */
+export interface DefinitionsTarget {
+  readonly users: Users;
+  readonly vhosts: ReadonlyMap<string, VirtualHost>;
+  /** Adds a virtual host, or finds the one that there is. */
+  addVirtualHost(name: string): VirtualHost;
+}
+
+/** Definitions that are none, or that this broker cannot follow. */
+export class DefinitionsError extends MqcatError {
+  constructor(explanation: string, options?: ErrorOptions) {
+    super("ERR_DEFINITIONS", `Cannot load the definitions: ${explanation}`, options);
+  }
+}
+
+const HASHINGS: Readonly<Record<string, StoredUser["hashing"]>> = {
+  rabbit_password_hashing_sha256: "sha256",
+  rabbit_password_hashing_sha512: "sha512",
+};
+
+/** What a policy may say that means nothing on a single broker. */
+const HARMLESS = /^(ha-|queue-mode$|queue-version$|queue-master-locator$|queue-leader-locator$|federation-)/;
+
+/** Parameters that every broker has. */
+const ANYWHERE = ["internal_cluster_id", "cluster_name"];
+
+/**
+ * Loads definitions. What is there already stays as it is. Everything is checked for its form before anything is
+ * changed.
+ *
+ * @param vhost of definitions of one virtual host, whose entries name none
+ * @returns what was passed over, as sentences
+ * @throws {DefinitionsError} they are malformed, or mean something that this broker does not have
+ */
+export function importDefinitions(target: DefinitionsTarget, json: Json, vhost?: string): string[] {
+  const warnings: string[] = [];
+  for (const { path, work } of read(target, json, vhost, warnings)) {
+    try {
+      work();
+    } catch (error) {
+      const kept = error instanceof AmqpError && error.replyText.includes("inequivalent arg");
+      if (!kept) throw new DefinitionsError(`${path}: ${messageOf(error)}`, { cause: error });
+      warnings.push(`${path} is there already and stays as it is: ${error.message}`);
+    }
+  }
+  return warnings;
+}
+
+/**
+ * Writes definitions.
+ *
+ * @param product name and version, for those who look
+ * @param vhost the only one whose queues, exchanges and bindings are written; all of them unless told, with the users
+ */
+export function exportDefinitions(
+  target: DefinitionsTarget,
+  product: { readonly product: string; readonly productVersion: string },
+  vhost?: string,
+): { [name: string]: Json } {
+  const vhosts = [...target.vhosts.values()].filter(({ name }) => vhost === undefined || name === vhost);
+  const of = (name: string) => vhost === undefined ? { vhost: name } : {};
+  const queues = vhosts.flatMap(({ queues }) => [...queues.values()].map(({ definition }) => definition));
+  const exchanges = vhosts.flatMap(({ exchanges }) =>
+    [...exchanges.values()].map(({ definition }) => definition)
+  );
+  const bindings = vhosts.flatMap((vhost) => [...vhost.bindings()].map((binding) => ({ vhost, binding })));
+  return {
+    rabbit_version: product.productVersion,
+    rabbitmq_version: product.productVersion,
+    product_name: product.product,
+    product_version: product.productVersion,
+    ...(vhost === undefined
+      ? {
+        users: [...target.users].map(userToJson),
+        vhosts: vhosts.map(({ name }) => ({ name })),
+        permissions: [...target.users.permissions()].map((permission) => ({ ...permission })),
+        topic_permissions: [],
+        global_parameters: [],
+      }
+      : {}),
+    parameters: [],
+    policies: [],
+    queues: queues.filter(({ exclusive }) => !exclusive).map((queue) => ({
+      name: queue.name,
+      ...of(queue.vhost),
+      durable: queue.durable,
+      auto_delete: queue.autoDelete,
+      arguments: tableToJson(queue.arguments),
+    })),
+    exchanges: exchanges.filter(({ name }) => name !== "" && !name.startsWith("amq.")).map((exchange) => ({
+      name: exchange.name,
+      ...of(exchange.vhost),
+      type: exchange.type,
+      durable: exchange.durable,
+      auto_delete: exchange.autoDelete,
+      internal: exchange.internal,
+      arguments: tableToJson(exchange.arguments),
+    })),
+    bindings: bindings.filter(({ binding }) => !isExclusive(binding.destination.definition)).map((
+      { vhost, binding },
+    ) => ({
+      source: binding.source.name,
+      ...of(vhost.name),
+      destination: binding.destination.definition.name,
+      destination_type: "internal" in binding.destination.definition ? "exchange" : "queue",
+      routing_key: binding.routingKey,
+      arguments: tableToJson(binding.arguments),
+    })),
+  };
+}
+
+/** A user as RabbitMQ's management shows one. */
+export function userToJson(user: StoredUser): { [name: string]: Json } {
+  return {
+    name: user.name,
+    password_hash: user.passwordHash,
+    hashing_algorithm: `rabbit_password_hashing_${user.hashing}`,
+    tags: [...user.tags],
+    limits: {},
+  };
+}
+
+/**
+ * The user that an entry tells of: `password_hash` and `hashing_algorithm`, or `password`.
+ *
+ * @throws {JsonError} it is malformed, or hashed in a way that is not known
+ */
+export function userFromJson(entry: Entry, name: string): StoredUser {
+  const password = entry.text("password", "");
+  const algorithm = entry.text("hashing_algorithm", "rabbit_password_hashing_sha256");
+  const hashing = Object.hasOwn(HASHINGS, algorithm) ? HASHINGS[algorithm]! : undefined;
+  if (hashing === undefined) {
+    throw entry.mistake(
+      "hashing_algorithm",
+      `must be one of ${Object.keys(HASHINGS).join(", ")}: received '${algorithm}'`,
+    );
+  }
+  const passwordHash = password === "" ? entry.text("password_hash", "") : hashPassword(password, hashing);
+  const tags = entry.texts("tags");
+  return { name, passwordHash, hashing, tags };
+}
+
+/** What is done for an entry once all of them are known to be well formed. */
+interface Step {
+  readonly path: string;
+  readonly work: () => void;
+}
+
+function read(target: DefinitionsTarget, json: Json, vhost: string | undefined, warnings: string[]): Step[] {
+  try {
+    const root = new Entry("", json);
+    refuseUnknown(root);
+    warn(root, warnings);
+    const inVhost = (entry: Entry) => vhost ?? entry.text("vhost");
+    return [
+      ...root.entries("vhosts").map((entry) => readVhost(target, entry, warnings)),
+      ...root.entries("users").map((entry) => readUser(target, entry, warnings)),
+      ...root.entries("permissions").map((entry) => readPermission(target, entry)),
+      ...root.entries("exchanges").map((entry) => readExchange(target, entry, inVhost(entry))),
+      ...root.entries("queues").map((entry) => readQueue(target, entry, inVhost(entry))),
+      ...root.entries("bindings").map((entry) => readBinding(target, entry, inVhost(entry))),
+    ];
+  } catch (error) {
+    if (error instanceof JsonError) throw new DefinitionsError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** Those that importing declares for: no connection. */
+const NOBODY = {};
+
+function readVhost(target: DefinitionsTarget, entry: Entry, warnings: string[]): Step {
+  const name = entry.text("name");
+  if (entry.has("limits")) warnings.push(`${entry.path}: the limits of virtual hosts are not observed`);
+  return { path: entry.path, work: () => void target.addVirtualHost(name) };
+}
+
+function readUser(target: DefinitionsTarget, entry: Entry, warnings: string[]): Step {
+  const user = userFromJson(entry, entry.text("name"));
+  if (entry.has("limits")) warnings.push(`${entry.path}: the limits of users are not observed`);
+  return { path: entry.path, work: () => target.users.putHashed(user) };
+}
+
+function readPermission(target: DefinitionsTarget, entry: Entry): Step {
+  const user = entry.text("user");
+  const vhost = entry.text("vhost");
+  const permission = {
+    configure: entry.text("configure"),
+    write: entry.text("write"),
+    read: entry.text("read"),
+  };
+  return {
+    path: entry.path,
+    work() {
+      vhostOf(target, vhost);
+      target.users.permit(user, vhost, permission);
+    },
+  };
+}
+
+function readExchange(target: DefinitionsTarget, entry: Entry, vhost: string): Step {
+  const args = {
+    exchange: entry.text("name"),
+    type: entry.text("type"),
+    passive: false,
+    durable: entry.flag("durable", true),
+    autoDelete: entry.flag("auto_delete", false),
+    internal: entry.flag("internal", false),
+    arguments: tableFromJson(entry.object("arguments")),
+  };
+  return { path: entry.path, work: () => vhostOf(target, vhost).declareExchange(args) };
+}
+
+function readQueue(target: DefinitionsTarget, entry: Entry, vhost: string): Step {
+  const args = {
+    queue: entry.text("name"),
+    passive: false,
+    durable: entry.flag("durable", true),
+    exclusive: false,
+    autoDelete: entry.flag("auto_delete", false),
+    arguments: tableFromJson(entry.object("arguments")),
+  };
+  return { path: entry.path, work: () => void vhostOf(target, vhost).declareQueue(args, NOBODY) };
+}
+
+function readBinding(target: DefinitionsTarget, entry: Entry, vhost: string): Step {
+  const source = entry.text("source");
+  const destination = entry.text("destination");
+  const kind = entry.text("destination_type", "queue");
+  if (kind !== "queue" && kind !== "exchange") {
+    throw entry.mistake("destination_type", `must be 'queue' or 'exchange': received '${kind}'`);
+  }
+  const routingKey = entry.text("routing_key", "");
+  const args = tableFromJson(entry.object("arguments"));
+  return {
+    path: entry.path,
+    work() {
+      const home = vhostOf(target, vhost);
+      if (kind === "exchange") home.bindExchange({ source, destination, routingKey, arguments: args });
+      else home.bindQueue({ exchange: source, queue: destination, routingKey, arguments: args }, NOBODY);
+    },
+  };
+}
+
+function vhostOf(target: DefinitionsTarget, name: string): VirtualHost {
+  const vhost = target.vhosts.get(name);
+  if (vhost === undefined) throw new RangeError(`there is no virtual host '${name}'`);
+  return vhost;
+}
+
+/** What would change where messages go, or who may see them. */
+function refuseUnknown(root: Entry): void {
+  for (const entry of root.entries("policies")) {
+    const unknown = Object.keys(entry.object("definition")).filter((name) => !HARMLESS.test(name));
+    if (unknown.length > 0) {
+      throw new DefinitionsError(
+        `${entry.path} ('${entry.text("name")}') sets ${
+          unknown.join(", ")
+        }, and this broker has no policies; ` +
+          "give the queues arguments in place of it (x-message-ttl, x-dead-letter-exchange, …), and remove it",
+      );
+    }
+  }
+  const [topic] = root.entries("topic_permissions");
+  if (topic !== undefined) {
+    throw new DefinitionsError(
+      `${topic.path} restricts routing keys, and this broker has no topic permissions; remove it, or use ` +
+        "permissions on exchanges",
+    );
+  }
+}
+
+function warn(root: Entry, warnings: string[]): void {
+  for (const entry of root.entries("policies")) {
+    warnings.push(
+      `${entry.path} ('${entry.text("name")}') is passed over: this broker is a single one, without replicas`,
+    );
+  }
+  for (const entry of [...root.entries("parameters"), ...root.entries("global_parameters")]) {
+    const name = entry.text("name", "");
+    if (ANYWHERE.includes(name)) continue;
+    warnings.push(
+      `${entry.path} (${entry.text("component", "global")} '${name}') is passed over: it means nothing here`,
+    );
+  }
+}
+
+function isExclusive(definition: object): boolean {
+  return "exclusive" in definition && definition.exclusive === true;
+}

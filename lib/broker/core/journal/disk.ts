@@ -1,0 +1,283 @@
+import fs from "node:fs";
+import { messageOf } from "../../../errors.ts";
+import { clearAcks, encodeAcks } from "./format/acks.ts";
+import { DeliveredMarks } from "./format/delivered.ts";
+import { Files, logName, writeFailure } from "./files/files.ts";
+import { Lock } from "./files/lock.ts";
+import { Log } from "./log.ts";
+import type { Directory, JournalOptions, SyncMode } from "./options.ts";
+import type { RecordView } from "./format/record.ts";
+import { recover } from "./recovery.ts";
+import type { Segment } from "./segment.ts";
+import { Syncer } from "./files/syncer.ts";
+import { Windows } from "./files/windows.ts";
+
+const MIB = 1024 * 1024;
+/** When a write that failed is tried again, in milliseconds. */
+const RETRY = 250;
+/** How many sealed segments wait for the next sync of the interval, before one is started for them. */
+const WAITING = 16;
+
+/** The data directory of a journal: what is written, when it is synced and when deleted, and what if that fails. */
+export class Disk {
+  readonly segments: Map<number, Segment>;
+  readonly log: Log;
+  readonly marks: DeliveredMarks;
+  readonly files: Files;
+  full: Error | undefined;
+  /** What is left in sealed segments, and what was in them, as weights. */
+  liveWeight = 0;
+  weight = 0;
+  readonly #path: string;
+  readonly #options: JournalOptions;
+  readonly #sync: SyncMode;
+  readonly #lock: Lock;
+  readonly #syncer: Syncer;
+  readonly #windows: Windows;
+  readonly #compacting: () => boolean;
+  /** Segments with acknowledgements that are not written. */
+  readonly #acking: Segment[] = [];
+  /** Sealed segments whose messages are settled, all of them. */
+  #dead: Segment[] = [];
+  /** Up to here the log has copies, whose originals are deleted once they are on disk. */
+  #copiesUntil = 0;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #interval: ReturnType<typeof setInterval> | undefined;
+
+  /**
+   * @param compacting whether copies are being made, which must be on disk before their originals are deleted
+   * @throws {Error} see `Journal.open`
+   */
+  constructor(path: string, options: JournalOptions, directory: Directory, compacting: () => boolean) {
+    this.#path = path;
+    this.#options = options;
+    this.#sync = options.sync ?? "confirm";
+    this.#compacting = compacting;
+    fs.mkdirSync(path, { recursive: true, mode: 0o700 });
+    this.#lock = Lock.take(path);
+    try {
+      directory.opened?.();
+      this.files = new Files(path);
+      this.#windows = new Windows(this.files);
+      this.marks = new DeliveredMarks(this.files.path("delivered"));
+      const problem = (text: string) => options.onProblem?.(text);
+      const { segments, nextNumber } = recover(path, this.files, this.marks, directory, problem);
+      this.segments = segments;
+      const segmentSize = options.segmentSize ?? 16 * MIB;
+      this.log = new Log(this.files, segmentSize, options.cacheSize ?? 32 * MIB, nextNumber);
+      const last = segments.get(nextNumber - 1);
+      if (last !== undefined && last.live > 0 && last.end <= segmentSize / 2) this.log.resume(last);
+    } catch (error) {
+      this.#lock.release();
+      throw error;
+    }
+    this.#syncer = new Syncer(this.log, path, () => this.#synced());
+    for (const segment of this.segments.values()) if (segment.sealed) this.sealed(segment);
+    if (this.#sync === "interval") {
+      this.#interval = setInterval(() => this.#syncer.start(), options.syncInterval ?? 1000);
+    }
+  }
+
+  get syncedPosition(): number {
+    return this.#sync === "confirm" ? this.#syncer.durable : this.log.written;
+  }
+
+  /** Sets `record` to what is at `offset` of a segment that is not in memory. @returns false when it is damaged */
+  read(segment: Segment, offset: number, record: RecordView): boolean {
+    let why = "";
+    try {
+      if (this.#windows.read(segment, offset, record)) return true;
+    } catch (error) {
+      why = `: ${(error as Error).message}`;
+    }
+    this.#options.onProblem?.(`The message at ${offset} of ${logName(segment.number)} is damaged${why}`);
+    return false;
+  }
+
+  /** There are acknowledgements to be written. */
+  addAcking(segment: Segment): void {
+    segment.acking = true;
+    this.#acking.push(segment);
+  }
+
+  /** A segment gets no more messages. */
+  sealed(segment: Segment): void {
+    this.liveWeight += segment.liveWeight;
+    this.weight += segment.weight;
+    if (segment.live === 0) this.addDead(segment);
+  }
+
+  /** Messages of a segment were copied to the end of the log: it is needed until these are on disk. */
+  copied(source: Segment): void {
+    source.neededUntil = this.#copiesUntil = this.log.position;
+    if (source.live === 0) this.addDead(source);
+  }
+
+  /** A sealed segment has no live message. */
+  addDead(segment: Segment): void {
+    if (!this.#dead.includes(segment)) this.#dead.push(segment);
+  }
+
+  flush(): void {
+    this.#flush(this.full === undefined);
+  }
+
+  /** @throws {Error} it is not on disk */
+  syncNow(): void {
+    this.#flush(true);
+    if (this.full !== undefined) throw this.full;
+    if (this.#sync !== "flush") this.#syncer.now();
+  }
+
+  /** @throws {Error} not everything could be written */
+  close(): void {
+    clearTimeout(this.#retry);
+    clearInterval(this.#interval);
+    let failure = this.#handOver(true);
+    try {
+      this.#syncer.now();
+    } catch (error) {
+      failure ??= error;
+    }
+    this.#syncer.close();
+    this.#deleteDead(true);
+    this.files.close();
+    this.marks.close();
+    this.#lock.release();
+    if (failure !== undefined) throw this.#inWords(failure);
+  }
+
+  /** The segment is not in memory any more, and is needed no longer. */
+  forget(segment: Segment): void {
+    this.#windows.forget(segment);
+    this.files.unlink(segment.number, () => {});
+  }
+
+  #flush(tryLog: boolean): void {
+    const failure = this.#handOver(tryLog);
+    if (this.#needsSync()) this.#syncer.start();
+    this.#deleteDead(false);
+    this.#setFull(this.#syncer.failure ?? failure);
+  }
+
+  /** Hands over what is new: the log first, then what speaks of it. @returns what went wrong */
+  #handOver(tryLog: boolean): unknown {
+    let failure: unknown = this.full;
+    if (tryLog) {
+      failure = undefined;
+      try {
+        this.log.write(this.#finished);
+      } catch (error) {
+        failure = error;
+      }
+    }
+    try {
+      this.#writeAcks();
+      this.marks.write();
+    } catch (error) {
+      failure ??= error;
+    }
+    return failure;
+  }
+
+  /** A sealed segment is handed over. */
+  readonly #finished = (segment: Segment): void => {
+    const copies = this.#compacting() || this.#copiesUntil > this.#syncer.durable;
+    if (this.#sync === "flush" && !copies && !segment.syncing) {
+      fs.closeSync(segment.fd);
+      segment.fd = -1;
+    } else this.#syncer.add(segment);
+  };
+
+  #writeAcks(): void {
+    const acking = this.#acking;
+    let waiting = 0;
+    for (let i = 0; i < acking.length; i++) {
+      const segment = acking[i]!;
+      if (this.segments.get(segment.number) === segment) {
+        // Beside no log they would count for nothing, and they may be of copies.
+        if (segment.written === 0) {
+          acking[waiting++] = segment;
+          continue;
+        }
+        try {
+          const bytes = encodeAcks(segment);
+          this.files.appendAcks(segment.number, bytes, segment.acksLength, segment.ackFileLength);
+        } catch (error) {
+          acking.splice(waiting, i - waiting);
+          throw error;
+        }
+        clearAcks(segment);
+      }
+      segment.acking = false;
+    }
+    acking.length = waiting;
+  }
+
+  #needsSync(): boolean {
+    if (this.#sync === "confirm") return this.log.written > this.#syncer.durable;
+    if (this.#syncer.waiting >= WAITING) return true;
+    // Half of the copies on disk are of no use: what is dead waits for all of them.
+    return this.#copiesUntil > this.#syncer.durable && this.#dead.length > 0;
+  }
+
+  #synced(): void {
+    this.#deleteDead(false);
+    if (this.#syncer.failure !== undefined) this.#setFull(this.#syncer.failure);
+    else if (this.#sync === "confirm") this.#options.onSynced?.();
+    if (this.#needsSync()) this.#syncer.start();
+  }
+
+  /** Deletes what nobody needs: see `recovery.ts` for what must be true. */
+  #deleteDead(now: boolean): void {
+    if (this.#dead.length === 0) return;
+    const kept: Segment[] = [];
+    for (const segment of this.#dead) {
+      const needed = !segment.finished || (segment.sources?.size ?? 0) > 0 ||
+        segment.neededUntil > this.#syncer.durable || !this.#syncer.release(segment);
+      if (needed) kept.push(segment);
+      else this.#delete(segment, now);
+    }
+    this.#dead = kept;
+  }
+
+  #delete(segment: Segment, now: boolean): void {
+    const { number } = segment;
+    this.weight -= segment.weight;
+    this.segments.delete(number);
+    this.log.release(segment);
+    this.#windows.forget(segment);
+    const done = () => {
+      for (const { sources } of this.segments.values()) sources?.delete(number);
+    };
+    if (now) {
+      this.files.unlinkNow(number);
+      done();
+    } else this.files.unlink(number, done);
+  }
+
+  #setFull(failure: unknown): void {
+    if (failure !== undefined && this.#retry === undefined && this.#syncer.failure === undefined) {
+      this.#retry = setTimeout(() => this.#tryAgain(), RETRY);
+    }
+    if ((failure === undefined) === (this.full === undefined)) return;
+    this.full = failure === undefined ? undefined : this.#inWords(failure);
+    this.#options.onFullChange?.();
+  }
+
+  #tryAgain(): void {
+    this.#retry = undefined;
+    const before = this.syncedPosition;
+    this.#flush(true);
+    if (this.syncedPosition > before) this.#options.onSynced?.();
+  }
+
+  #inWords(failure: unknown): Error {
+    if (this.#syncer.failure === undefined) return writeFailure(this.#path, failure);
+    return new Error(
+      `Cannot write to the data directory "${this.#path}": the disk failed (${messageOf(failure)}); ` +
+        "start again to go on with what is on it",
+      { cause: failure },
+    );
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * The file of acknowledgements beside a segment: a list of records (`record_list.ts`) with the segment's salt, each of
+ * ranges of 15 bytes: queue id u32, lane u8, first sequence number u48, count u32. All little-endian.
+ */
+import { RECORD_HEAD } from "./record.ts";
+import { type ListEnd, readRecords, sealRecord } from "./record_list.ts";
+import type { Segment } from "../segment.ts";
+
+const RANGE = 15;
+const FIRST_SIZE = 256;
+const HIGH = 2 ** 32;
+
+/** A target of a segment's message is settled; those in a row become one range. */
+export function addAck(segment: Segment, queueId: number, lane: number, seq: number): void {
+  closeRange(segment);
+  segment.ackQueue = queueId;
+  segment.ackLane = lane;
+  segment.ackFrom = segment.ackTo = seq;
+}
+
+/** Encodes the range that is being collected. */
+function closeRange(segment: Segment): void {
+  const { ackFrom, ackTo } = segment;
+  if (ackFrom > ackTo) return;
+  let acks = segment.acks;
+  const at = segment.acksLength === 0 ? RECORD_HEAD : segment.acksLength;
+  if (acks === undefined || at + RANGE > acks.length) {
+    const grown = new Uint8Array(acks === undefined ? FIRST_SIZE : 2 * acks.length);
+    if (acks !== undefined) grown.set(acks);
+    segment.acks = acks = grown;
+  }
+  writeUint32(acks, at, segment.ackQueue);
+  acks[at + 4] = segment.ackLane;
+  writeUint32(acks, at + 5, ackFrom);
+  const high = Math.floor(ackFrom / HIGH);
+  acks[at + 9] = high;
+  acks[at + 10] = high >>> 8;
+  writeUint32(acks, at + 11, ackTo - ackFrom + 1);
+  segment.acksLength = at + RANGE;
+  segment.ackTo = -1;
+  segment.ackFrom = 0;
+}
+
+/** The record of all that was collected: the first `acksLength` bytes of `acks`. */
+export function encodeAcks(segment: Segment): Uint8Array {
+  closeRange(segment);
+  const acks = segment.acks!;
+  sealRecord(new DataView(acks.buffer), 0, segment.acksLength, segment.salt);
+  return acks;
+}
+
+/** What was collected is written. */
+export function clearAcks(segment: Segment): void {
+  segment.ackFileLength += segment.acksLength;
+  segment.acksLength = 0;
+  segment.acks = undefined;
+}
+
+/** Reads a file of acknowledgements. */
+export function decodeAcks(
+  bytes: Uint8Array,
+  salt: number,
+  tell: (queueId: number, lane: number, from: number, to: number) => void,
+): ListEnd {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return readRecords(view, 0, salt, (start, end) => {
+    for (let at = start; at + RANGE <= end; at += RANGE) {
+      const from = view.getUint32(at + 5, true) + HIGH * view.getUint16(at + 9, true);
+      tell(view.getUint32(at, true), view.getUint8(at + 4), from, from + view.getUint32(at + 11, true) - 1);
+    }
+  });
+}
+
+function writeUint32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value;
+  bytes[at + 1] = value >>> 8;
+  bytes[at + 2] = value >>> 16;
+  bytes[at + 3] = value >>> 24;
+}

@@ -1,0 +1,220 @@
+/**
+ * The index beside a sealed segment: where the messages of each queue lie in it, so that a start needs to read none of
+ * them. All little-endian, and what is read as an array is aligned to its elements:
+ *
+ *     magic "MQCI" u32, CRC-32C u32 of what follows, with the segment's salt
+ *     end of the log u32, runs u32, entries u32, entries with expiries u32, sources u32, 0 u32
+ *     runs:      first sequence number f64, queue id u32, lane u32, entries u32, 1 with expiries u32
+ *     expiries:  f64, of the runs that have some
+ *     offsets:   u32 for each entry; sizes: u32 for each entry; sources: u32
+ */
+import fs from "node:fs";
+import { crc32c } from "./crc32c.ts";
+import { type Files, indexName, OWNER_ONLY, remove } from "../files/files.ts";
+
+const MAGIC = 0x4943514d;
+const HEAD = 32;
+const RUN = 24;
+const NO_EXPIRIES = new Float64Array(0);
+
+/** Messages of one queue whose positions follow each other, in the order of positions. */
+export interface Run {
+  readonly queueId: number;
+  readonly lane: number;
+  readonly firstSeq: number;
+  /** Of its records in the segment. */
+  readonly offsets: Uint32Array;
+  /** Of its bodies. */
+  readonly sizes: Uint32Array;
+  /** Milliseconds since 1970, 0 for never; empty when none of them expires. */
+  readonly expiries: Float64Array;
+}
+
+/** What a segment holds. */
+export interface SegmentIndex {
+  readonly runs: readonly Run[];
+  /** The segments that it may have copies of: see `Segment.sources`. */
+  readonly sources: readonly number[];
+}
+
+/** A run that grows. */
+interface Growing {
+  queueId: number;
+  lane: number;
+  firstSeq: number;
+  count: number;
+  offsets: Uint32Array;
+  sizes: Uint32Array;
+  expiries: Float64Array | undefined;
+}
+
+/** Makes an index of targets in the order of their records. */
+export class IndexBuilder {
+  readonly #runs: Growing[] = [];
+  /** The run of each lane that grows. */
+  readonly #growing = new Map<number, Growing>();
+  #last: Growing | undefined;
+  readonly #sources = new Set<number>();
+
+  add(queueId: number, lane: number, seq: number, offset: number, size: number, expiry: number): void {
+    let run = this.#last;
+    if (run === undefined || run.queueId !== queueId || run.lane !== lane) {
+      run = this.#growing.get(queueId * 256 + lane);
+    }
+    if (run === undefined || seq !== run.firstSeq + run.count) run = this.#begin(queueId, lane, seq);
+    this.#last = run;
+    const at = run.count++;
+    if (at === run.offsets.length) grow(run);
+    run.offsets[at] = offset;
+    run.sizes[at] = size;
+    if (expiry !== 0) (run.expiries ??= new Float64Array(run.offsets.length))[at] = expiry;
+  }
+
+  addSource(segment: number): void {
+    this.#sources.add(segment);
+  }
+
+  finish(): SegmentIndex {
+    const runs = this.#runs.map(({ queueId, lane, firstSeq, count, offsets, sizes, expiries }) => ({
+      queueId,
+      lane,
+      firstSeq,
+      offsets: offsets.subarray(0, count),
+      sizes: sizes.subarray(0, count),
+      expiries: expiries?.subarray(0, count) ?? NO_EXPIRIES,
+    }));
+    return { runs, sources: [...this.#sources] };
+  }
+
+  #begin(queueId: number, lane: number, firstSeq: number): Growing {
+    const offsets = new Uint32Array(2);
+    const run = {
+      queueId,
+      lane,
+      firstSeq,
+      count: 0,
+      offsets,
+      sizes: new Uint32Array(2),
+      expiries: undefined,
+    };
+    this.#runs.push(run);
+    this.#growing.set(queueId * 256 + lane, run);
+    return run;
+  }
+}
+
+function grow(run: Growing): void {
+  const length = 4 * run.offsets.length;
+  const { offsets, sizes, expiries } = run;
+  (run.offsets = new Uint32Array(length)).set(offsets);
+  (run.sizes = new Uint32Array(length)).set(sizes);
+  if (expiries !== undefined) (run.expiries = new Float64Array(length)).set(expiries);
+}
+
+/** Writes an index if it can. Without it, recovery reads the whole segment. */
+export function writeIndex(
+  files: Files,
+  number: number,
+  index: SegmentIndex,
+  logEnd: number,
+  salt: number,
+): void {
+  const file = files.path(indexName(number));
+  try {
+    fs.writeFileSync(file, encodeIndex(index, logEnd, salt), { mode: OWNER_ONLY });
+  } catch {
+    remove(file);
+  }
+}
+
+/** @param logEnd where the segment ends; the index is for no other length */
+export function encodeIndex(index: SegmentIndex, logEnd: number, salt: number): Uint8Array {
+  const { runs, sources } = index;
+  let entries = 0;
+  let expiring = 0;
+  for (const { offsets, expiries } of runs) {
+    entries += offsets.length;
+    expiring += expiries.length;
+  }
+  const bytes = new Uint8Array(HEAD + RUN * runs.length + 8 * expiring + 8 * entries + 4 * sources.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, MAGIC, true);
+  [logEnd, runs.length, entries, expiring, sources.length].forEach((n, i) =>
+    view.setUint32(8 + 4 * i, n, true)
+  );
+  const layout = new Layout(bytes, runs.length, entries, expiring, sources.length);
+  let at = HEAD;
+  let entry = 0;
+  let expiry = 0;
+  for (const { queueId, lane, firstSeq, offsets, sizes, expiries } of runs) {
+    view.setFloat64(at, firstSeq, true);
+    view.setUint32(at + 8, queueId, true);
+    view.setUint32(at + 12, lane, true);
+    view.setUint32(at + 16, offsets.length, true);
+    view.setUint32(at + 20, expiries.length > 0 ? 1 : 0, true);
+    at += RUN;
+    layout.offsets.set(offsets, entry);
+    layout.sizes.set(sizes, entry);
+    layout.expiries.set(expiries, expiry);
+    entry += offsets.length;
+    expiry += expiries.length;
+  }
+  layout.sources.set(sources);
+  view.setUint32(4, crc32c(view, 8, bytes.length, salt), true);
+  return bytes;
+}
+
+/**
+ * @param bytes of the file, at an offset in their buffer that 8 divides; the index refers to them
+ * @returns undefined when it is damaged, or of another log
+ */
+export function decodeIndex(bytes: Uint8Array, logEnd: number, salt: number): SegmentIndex | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (bytes.length < HEAD || view.getUint32(0, true) !== MAGIC || view.getUint32(8, true) !== logEnd) {
+    return undefined;
+  }
+  const [runCount, entries, expiring, sources] = [12, 16, 20, 24].map((at) => view.getUint32(at, true)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  if (bytes.length !== HEAD + RUN * runCount + 8 * expiring + 8 * entries + 4 * sources) return undefined;
+  if (view.getUint32(4, true) !== crc32c(view, 8, bytes.length, salt)) return undefined;
+  const layout = new Layout(bytes, runCount, entries, expiring, sources);
+  const runs: Run[] = [];
+  let entry = 0;
+  let expiry = 0;
+  for (let at = HEAD; at < HEAD + RUN * runCount; at += RUN) {
+    const count = view.getUint32(at + 16, true);
+    const expiries = view.getUint32(at + 20, true) === 1;
+    runs.push({
+      firstSeq: view.getFloat64(at, true),
+      queueId: view.getUint32(at + 8, true),
+      lane: view.getUint32(at + 12, true),
+      offsets: layout.offsets.subarray(entry, entry + count),
+      sizes: layout.sizes.subarray(entry, entry + count),
+      expiries: expiries ? layout.expiries.subarray(expiry, expiry + count) : NO_EXPIRIES,
+    });
+    entry += count;
+    if (expiries) expiry += count;
+  }
+  return { runs, sources: [...layout.sources] };
+}
+
+/** The arrays behind the runs. */
+class Layout {
+  readonly expiries: Float64Array;
+  readonly offsets: Uint32Array;
+  readonly sizes: Uint32Array;
+  readonly sources: Uint32Array;
+
+  constructor(bytes: Uint8Array, runs: number, entries: number, expiring: number, sources: number) {
+    const buffer = bytes.buffer as ArrayBuffer;
+    let at = bytes.byteOffset + HEAD + RUN * runs;
+    this.expiries = new Float64Array(buffer, at, expiring);
+    this.offsets = new Uint32Array(buffer, at += 8 * expiring, entries);
+    this.sizes = new Uint32Array(buffer, at += 4 * entries, entries);
+    this.sources = new Uint32Array(buffer, at + 4 * entries, sources);
+  }
+}

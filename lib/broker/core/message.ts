@@ -1,0 +1,71 @@
+import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
+import { type BasicProperties, decodeProperties, encodeProperties } from "../../amqp/properties.ts";
+import { Reader } from "../../amqp/types/codec.ts";
+import { shortstr } from "../../amqp/types/scalars.ts";
+
+/** A message of its own bytes, which stays valid: what is kept, or changed on its way. */
+export interface OwnMessage extends EncodedMessage {
+  readonly routeStart: 0;
+  readonly bodyStart: 0;
+}
+
+/** A copy of a message that was lent. */
+export function copyMessage(message: EncodedMessage): OwnMessage {
+  const { head, routeStart, propertiesStart, propertiesEnd, body, bodyStart, bodyEnd } = message;
+  return {
+    head: head.slice(routeStart, propertiesEnd),
+    routeStart: 0,
+    propertiesStart: propertiesStart - routeStart,
+    propertiesEnd: propertiesEnd - routeStart,
+    body: body.slice(bodyStart, bodyEnd),
+    bodyStart: 0,
+    bodyEnd: bodyEnd - bodyStart,
+  };
+}
+
+/** Where a message was published to, as it stands in its route. */
+export interface Route {
+  readonly exchange: string;
+  readonly routingKey: string;
+}
+
+/** Reads the two short strings of a message's route. */
+export function routeOf({ head, routeStart, propertiesStart }: EncodedMessage): Route {
+  const reader = new Reader(head, routeStart, propertiesStart);
+  return { exchange: shortstr.decode(reader), routingKey: shortstr.decode(reader) };
+}
+
+/** The properties of a message, decoded. */
+export function propertiesOf({ head, propertiesStart, propertiesEnd }: EncodedMessage): BasicProperties {
+  return decodeProperties(head, propertiesStart, propertiesEnd);
+}
+
+/** A message for a route and with properties that were made here; the body is taken as it is. */
+export function encodeMessage(
+  { exchange, routingKey }: Route,
+  properties: BasicProperties,
+  body: Uint8Array,
+): OwnMessage {
+  const encoded = encodeProperties(properties);
+  const routeLength = shortstr.sizeof(exchange, "exchange") + shortstr.sizeof(routingKey, "routingKey");
+  const head = new Uint8Array(routeLength + encoded.length);
+  shortstr.encode(routingKey, head, shortstr.encode(exchange, head, 0));
+  head.set(encoded, routeLength);
+  return {
+    head,
+    routeStart: 0,
+    propertiesStart: routeLength,
+    propertiesEnd: head.length,
+    body,
+    bodyStart: 0,
+    bodyEnd: body.length,
+  };
+}
+
+/** The message without one of its headers. */
+export function withoutHeader(message: EncodedMessage, name: string): OwnMessage {
+  const properties = propertiesOf(message);
+  const { [name]: _, ...headers } = properties.headers ?? {};
+  const body = message.body.subarray(message.bodyStart, message.bodyEnd);
+  return encodeMessage(routeOf(message), { ...properties, headers }, body);
+}

@@ -1,0 +1,132 @@
+import { amqpError } from "../../../amqp/amqp_error.ts";
+import { type FieldTable, type FieldValue, integerOf } from "../../../amqp/types/field_value.ts";
+import { resource, typeName } from "../arguments.ts";
+
+/** What becomes of a message for which a full queue has no room. */
+export type Overflow = "drop-head" | "reject-publish" | "reject-publish-dlx";
+
+/** A queue's arguments, understood. Times are in milliseconds, sizes in bytes; limits that are not set are Infinity. */
+export interface QueueSettings {
+  readonly messageTtl: number;
+  /** How long the queue may be unused before it is deleted. */
+  readonly expires: number;
+  readonly maxLength: number;
+  readonly maxLengthBytes: number;
+  readonly overflow: Overflow;
+  readonly deadLetterExchange: string | undefined;
+  readonly deadLetterRoutingKey: string | undefined;
+  /** 0 for a queue without priorities. */
+  readonly maxPriority: number;
+  readonly singleActiveConsumer: boolean;
+  /** How often a message may be given back before it is dead-lettered; a negative number is no limit. */
+  readonly deliveryLimit: number;
+  readonly type: "classic" | "quorum";
+}
+
+/** The largest time that a timer of RabbitMQ takes, in milliseconds. */
+const MAX_EXPIRY = 2 ** 32 - 1;
+
+type Check = (value: FieldValue, args: FieldTable) => string | undefined;
+
+const TYPES = ["classic", "quorum"];
+const OVERFLOWS = ["drop-head", "reject-publish", "reject-publish-dlx"];
+
+const OF_STREAMS = ["x-max-age", "x-stream-max-segment-size-bytes", "x-initial-cluster-size"];
+
+/** Arguments that RabbitMQ knows, and refuses for queues of a type. */
+const FOREIGN = {
+  classic: [
+    "x-delivery-limit",
+    "x-dead-letter-strategy",
+    "x-quorum-initial-group-size",
+    "x-queue-leader-locator",
+    "x-max-in-memory-length",
+    "x-max-in-memory-bytes",
+    ...OF_STREAMS,
+  ],
+  quorum: ["x-max-priority", "x-queue-mode", "x-queue-version", "x-queue-master-locator", ...OF_STREAMS],
+};
+
+/** What is wrong with an argument, in the words of RabbitMQ's own terms; undefined when nothing is. */
+const CHECKS: Readonly<Record<string, Check>> = {
+  "x-message-ttl": (value) => wholeNumber(value) ?? tooLarge(value),
+  "x-expires": (value) => wholeNumber(value) ?? (integerOf(value) === 0 ? "{value_zero,0}" : tooLarge(value)),
+  "x-max-length": (value) => wholeNumber(value),
+  "x-max-length-bytes": (value) => wholeNumber(value),
+  "x-delivery-limit": (value) => integer(value),
+  "x-max-priority": (value) =>
+    wholeNumber(value) ?? (integerOf(value)! > 255 ? `{max_value_exceeded,${integerOf(value)}}` : undefined),
+  "x-dead-letter-exchange": text,
+  "x-dead-letter-routing-key": (value, args) =>
+    text(value) ?? ("x-dead-letter-exchange" in args ? undefined : "routing_key_but_no_dlx_defined"),
+  "x-overflow": (value) =>
+    text(value) ?? (OVERFLOWS.includes(value as string) ? undefined : "invalid_overflow"),
+  "x-queue-mode": (value) => oneOf(value, ["default", "lazy"], "queue mode"),
+  "x-queue-type": (value) => oneOf(value, TYPES, "queue type"),
+  "x-queue-version": (value) =>
+    wholeNumber(value) ?? oneOf(String(integerOf(value)), ["1", "2"], "queue version"),
+  "x-single-active-consumer": (value) =>
+    typeof value === "boolean" ? undefined : `{unacceptable_type,${typeName(value)}}`,
+};
+
+/**
+ * Understands the arguments of `queue.declare`.
+ *
+ * @throws {AmqpError} 406: an argument is not what it must be; 540: a stream was asked for
+ */
+export function parseSettings(name: string, vhost: string, args: FieldTable): QueueSettings {
+  const what = resource("queue", name, vhost);
+  if (args["x-queue-type"] === "stream") {
+    throw amqpError(540, `${what}: this broker has no streams (declare it as classic or quorum)`);
+  }
+  const type = args["x-queue-type"] === "quorum" ? "quorum" : "classic";
+  for (const argument of FOREIGN[type]) {
+    if (argument in args) {
+      throw amqpError(406, `invalid arg '${argument}' for ${what} of queue type rabbit_${type}_queue`);
+    }
+  }
+  for (const [argument, check] of Object.entries(CHECKS)) {
+    const value = args[argument];
+    if (value === undefined) continue;
+    const wrong = check(value, args);
+    if (wrong !== undefined) {
+      throw amqpError(406, `invalid arg '${argument}' for ${what}: ${wrong}`);
+    }
+  }
+  const number = (argument: string, otherwise: number) =>
+    args[argument] === undefined ? otherwise : integerOf(args[argument])!;
+  const deliveryLimit = number("x-delivery-limit", Infinity);
+  return {
+    messageTtl: number("x-message-ttl", Infinity),
+    expires: number("x-expires", Infinity),
+    maxLength: number("x-max-length", Infinity),
+    maxLengthBytes: number("x-max-length-bytes", Infinity),
+    overflow: (args["x-overflow"] ?? "drop-head") as Overflow,
+    deadLetterExchange: args["x-dead-letter-exchange"] as string | undefined,
+    deadLetterRoutingKey: args["x-dead-letter-routing-key"] as string | undefined,
+    maxPriority: number("x-max-priority", 0),
+    singleActiveConsumer: args["x-single-active-consumer"] === true,
+    deliveryLimit: deliveryLimit < 0 ? Infinity : deliveryLimit,
+    type,
+  };
+}
+
+function integer(value: FieldValue): string | undefined {
+  return integerOf(value) === undefined ? `"expected integer, got ${typeName(value)}"` : undefined;
+}
+
+function wholeNumber(value: FieldValue): string | undefined {
+  return integer(value) ?? (integerOf(value)! < 0 ? `{value_negative,${integerOf(value)}}` : undefined);
+}
+
+function tooLarge(value: FieldValue): string | undefined {
+  return integerOf(value)! > MAX_EXPIRY ? `{value_too_large,${integerOf(value)}}` : undefined;
+}
+
+function text(value: FieldValue): string | undefined {
+  return typeof value === "string" ? undefined : `{unacceptable_type,${typeName(value)}}`;
+}
+
+function oneOf(value: FieldValue, values: readonly string[], what: string): string | undefined {
+  return text(value) ?? (values.includes(value as string) ? undefined : `"unsupported ${what} '${value}'"`);
+}

@@ -1,0 +1,231 @@
+import type { PropertyScan } from "../../../amqp/property_scan.ts";
+import type { FieldTable } from "../../../amqp/types/field_value.ts";
+import type { Matcher } from "../exchange/contract.ts";
+import { DefaultMatcher } from "../exchange/default.ts";
+import { type Binding, definitionOf, type Destination, Exchange } from "../exchange/exchange.ts";
+import { makeMatcher } from "../exchange/types.ts";
+import { Router } from "./router.ts";
+import type { Routes } from "./route_result.ts";
+import {
+  type DefinitionChange,
+  type ExchangeDefinition,
+  type QueueDefinition,
+  readStored,
+  readStoredTable,
+  store,
+} from "./definition_change.ts";
+
+/** What a virtual host needs of a queue. */
+export interface RoutedQueue {
+  readonly definition: QueueDefinition;
+  /** Messages that wait. */
+  readonly ready: number;
+  readonly consumers: { readonly size: number };
+  /** The queue was deleted. */
+  close(): void;
+}
+
+/**
+ * Makes a queue.
+ *
+ * @param kind `delay` for one that messages wait in until their time, which no client uses
+ * @throws {AmqpError} 406: an argument is not what it must be
+ */
+export type QueueFactory<Q> = (definition: QueueDefinition, kind: "queue" | "delay") => Q;
+
+/** Exchanges that are always there (AMQP 0-9-1, 3.1.3; RabbitMQ's own besides). */
+const PREDECLARED = [
+  { name: "", type: "direct", internal: false },
+  { name: "amq.direct", type: "direct", internal: false },
+  { name: "amq.fanout", type: "fanout", internal: false },
+  { name: "amq.headers", type: "headers", internal: false },
+  { name: "amq.match", type: "headers", internal: false },
+  { name: "amq.rabbitmq.trace", type: "topic", internal: true },
+  { name: "amq.topic", type: "topic", internal: false },
+];
+
+/**
+ * The queues, exchanges and bindings that there are in a virtual host, and the ways through them. Who may change them,
+ * and when, is for others to say; here it is only seen to it that no binding leads from or to nowhere.
+ */
+export class Graph<Q extends RoutedQueue> {
+  readonly exchanges: Map<string, Exchange<Q>> = new Map();
+  readonly queues: Map<string, Q> = new Map();
+  readonly #createQueue: QueueFactory<Q>;
+  readonly #router = new Router<Q>(this.exchanges);
+  /** Bindings by where they lead. */
+  readonly #incoming = new Map<Destination<Q>, Set<Binding<Q>>>();
+
+  constructor(vhost: string, createQueue: QueueFactory<Q>) {
+    this.#createQueue = createQueue;
+    for (const own of PREDECLARED) {
+      this.addExchange({ ...own, vhost, durable: true, autoDelete: false, arguments: Object.create(null) });
+    }
+  }
+
+  /** Fills `into` with the queues for a message; see `VirtualHost.route`. */
+  route(exchange: string, routingKey: string, scan: PropertyScan, into: Routes<Q>): void {
+    if (exchange === "" && !scan.has("headers")) {
+      into.clear();
+      const queue = this.queues.get(routingKey);
+      if (queue !== undefined) into.add(queue);
+      return;
+    }
+    const source = this.exchanges.get(exchange);
+    if (source === undefined) into.clear();
+    else this.#router.route(source, routingKey, scan, into);
+  }
+
+  /**
+   * @param matcher of the definition's type; it is made unless given
+   * @throws {AmqpError} 503: there is no such type; 406: an argument that it needs is not what it must be
+   */
+  addExchange(definition: ExchangeDefinition, matcher?: Matcher<Destination<Q>>): void {
+    const { name, type, vhost, durable, delayQueueId: id } = definition;
+    const chosen = name === ""
+      ? new DefaultMatcher<Destination<Q>>(this.queues)
+      : matcher ?? makeMatcher(type, definition.arguments);
+    const delayQueue = id === undefined ? undefined : this.#createQueue({
+      id,
+      vhost,
+      name,
+      durable,
+      exclusive: false,
+      autoDelete: false,
+      arguments: Object.create(null),
+    }, "delay");
+    this.exchanges.set(name, new Exchange<Q>(definition, chosen, delayQueue));
+    // It may be the alternate exchange of others.
+    this.#router.version++;
+  }
+
+  /** Removes an exchange with its bindings; returns the exchanges that have lost one that led to it. */
+  removeExchange(exchange: Exchange<Q>): Iterable<Exchange<Q>> {
+    this.exchanges.delete(exchange.name);
+    for (const binding of [...exchange.bindings]) this.removeBinding(binding);
+    const sources = this.#forgetWaysTo(exchange);
+    exchange.delayQueue?.close();
+    this.#router.version++;
+    return sources;
+  }
+
+  /** @throws {AmqpError} 406: an argument is not what it must be */
+  addQueue(definition: QueueDefinition): Q {
+    const queue = this.#createQueue(definition, "queue");
+    this.queues.set(definition.name, queue);
+    return queue;
+  }
+
+  /** Removes a queue with its bindings, and closes it; returns the exchanges that have lost one that led to it. */
+  removeQueue(queue: Q): Iterable<Exchange<Q>> {
+    this.queues.delete(queue.definition.name);
+    const sources = this.#forgetWaysTo(queue);
+    queue.close();
+    return sources;
+  }
+
+  /** The new binding; undefined when there is the same one. */
+  addBinding(
+    from: Exchange<Q>,
+    to: Destination<Q>,
+    routingKey: string,
+    args: FieldTable,
+  ): Binding<Q> | undefined {
+    const binding = from.bind(to, routingKey, args);
+    if (binding === undefined) return undefined;
+    const incoming = this.#incoming.get(to);
+    if (incoming === undefined) this.#incoming.set(to, new Set([binding]));
+    else incoming.add(binding);
+    this.#router.version++;
+    return binding;
+  }
+
+  removeBinding(binding: Binding<Q>): void {
+    binding.source.unbind(binding);
+    const incoming = this.#incoming.get(binding.destination);
+    incoming?.delete(binding);
+    if (incoming?.size === 0) this.#incoming.delete(binding.destination);
+    this.#router.version++;
+  }
+
+  /** All bindings but those of the default exchange. */
+  *bindings(): IterableIterator<Binding<Q>> {
+    for (const { bindings } of this.exchanges.values()) yield* bindings;
+  }
+
+  /** Removes everything, and closes every queue. */
+  clear(): void {
+    const delays = [...this.exchanges.values()].flatMap(({ delayQueue }) => delayQueue ?? []);
+    const queues = [...this.queues.values(), ...delays];
+    this.queues.clear();
+    this.exchanges.clear();
+    this.#incoming.clear();
+    for (const queue of queues) queue.close();
+  }
+
+  /** What makes the durable part of it anew, in an order that `apply` can follow. */
+  *changes(): IterableIterator<DefinitionChange> {
+    for (const { definition } of this.exchanges.values()) {
+      const isOwn = PREDECLARED.some(({ name }) => name === definition.name);
+      if (definition.durable && !isOwn) yield { type: "exchange-added", exchange: store(definition) };
+    }
+    for (const { definition } of this.queues.values()) {
+      if (definition.durable) yield { type: "queue-added", queue: store(definition) };
+    }
+    for (const binding of this.bindings()) {
+      if (isDurable(binding)) yield { type: "binding-added", binding: store(definitionOf(binding)) };
+    }
+  }
+
+  /**
+   * Makes a change that was written down. What refers to something that is gone does nothing.
+   *
+   * @throws {AmqpError} the change is none of this broker's making
+   */
+  apply(change: DefinitionChange): void {
+    switch (change.type) {
+      case "exchange-added":
+        return this.addExchange(readStored(change.exchange));
+      case "exchange-removed": {
+        const exchange = this.exchanges.get(change.name);
+        if (exchange !== undefined) this.removeExchange(exchange);
+        return;
+      }
+      case "queue-added":
+        this.addQueue(readStored<QueueDefinition>(change.queue));
+        return;
+      case "queue-removed": {
+        const queue = this.queues.get(change.name);
+        if (queue !== undefined) this.removeQueue(queue);
+        return;
+      }
+      case "binding-added":
+      case "binding-removed": {
+        const { source, destinationType, destination, routingKey } = change.binding;
+        const args = readStoredTable(change.binding.arguments);
+        const from = this.exchanges.get(source);
+        const to = (destinationType === "queue" ? this.queues : this.exchanges).get(destination);
+        if (from === undefined || to === undefined) return;
+        if (change.type === "binding-added") return void this.addBinding(from, to, routingKey, args);
+        const binding = from.find(to, routingKey, args);
+        if (binding !== undefined) this.removeBinding(binding);
+      }
+    }
+  }
+
+  #forgetWaysTo(destination: Destination<Q>): Iterable<Exchange<Q>> {
+    const incoming = this.#incoming.get(destination);
+    if (incoming === undefined) return [];
+    const sources = new Set<Exchange<Q>>();
+    for (const binding of [...incoming]) {
+      this.removeBinding(binding);
+      sources.add(binding.source);
+    }
+    return sources;
+  }
+}
+
+/** Whether both ends of a binding survive a restart, and it with them. */
+export function isDurable<Q extends RoutedQueue>({ source, destination }: Binding<Q>): boolean {
+  return source.definition.durable && destination.definition.durable;
+}

@@ -1,0 +1,24 @@
+import { exportDefinitions, importDefinitions } from "../../core/definitions/definitions.ts";
+import type { Json } from "../../core/definitions/table.ts";
+import type { Answer, ApiRequest } from "../request.ts";
+import type { Handlers } from "../routing.ts";
+
+/** RabbitMQ's definitions, for administrators. */
+export const DEFINITIONS: Handlers = {
+  "GET /api/definitions": write,
+  "GET /api/definitions/:vhost": (request) => write(request, request.vhost().name),
+  "POST /api/definitions": read,
+  "POST /api/definitions/:vhost": (request) => read(request, request.vhost().name),
+};
+
+function write(request: ApiRequest, vhost?: string): Json {
+  request.require();
+  return exportDefinitions(request.broker, request.broker.options, vhost);
+}
+
+/** What was passed over is in the answer; there is none when that is nothing. */
+function read(request: ApiRequest, vhost?: string): Answer {
+  request.require();
+  const warnings = request.change(() => importDefinitions(request.broker, request.json(), vhost));
+  return warnings.length > 0 ? { warnings } : undefined;
+}

@@ -1,0 +1,74 @@
+import { encodeMessage } from "../../core/message.ts";
+import type { Json } from "../../core/definitions/table.ts";
+import { badRequest } from "../errors.ts";
+import { NOBODY } from "../nobody.ts";
+import { type ApiRequest, Reply } from "../request.ts";
+import type { Handlers } from "../routing.ts";
+import { listenersOf } from "../views.ts";
+
+/** Health checks (https://www.rabbitmq.com/monitoring.html#health-checks): 200 when all is well, 503 when not. */
+export const HEALTH: Handlers = {
+  "GET /api/health/checks/alarms": alarms,
+  "GET /api/health/checks/local-alarms": alarms,
+  "GET /api/health/checks/virtual-hosts": () => ({ status: "ok" }),
+  "GET /api/health/checks/node-is-quorum-critical": () => ({ status: "ok" }),
+  "GET /api/health/checks/node-is-mirror-sync-critical": () => ({ status: "ok" }),
+  "GET /api/health/checks/certificate-expiration/:within/:unit": () => ({ status: "ok" }),
+  "GET /api/health/checks/port-listener/:port": portListener,
+  "GET /api/health/checks/protocol-listener/:protocol": protocolListener,
+  "GET /api/healthchecks/node": alarms,
+  "GET /api/aliveness-test/:vhost": aliveness,
+};
+
+const QUEUE = "aliveness-test";
+
+function alarms({ broker: { blocked } }: ApiRequest): Json | Reply {
+  return blocked === undefined ? { status: "ok" } : failed(blocked);
+}
+
+function portListener(request: ApiRequest): Json | Reply {
+  const port = Number(request.param("port"));
+  if (listenersOf(request.broker).some((one) => one["port"] === port)) return { status: "ok", port };
+  return failed("No active listener");
+}
+
+function protocolListener(request: ApiRequest): Json | Reply {
+  const protocol = request.param("protocol");
+  // By its name, with its version, or over TLS.
+  const wanted = protocol.replace(/^amqp091$|^amqp0-9-1$/, "amqp");
+  const known = wanted === "http" || listenersOf(request.broker).some((one) => one["protocol"] === wanted);
+  return known ? { status: "ok", protocol } : failed("No active listener");
+}
+
+/** Sends a message through a queue of its own, and back. */
+function aliveness(request: ApiRequest): Json | Reply {
+  const access = request.access();
+  access.check("configure", "queue", QUEUE);
+  access.check("write", "exchange", "");
+  access.check("read", "queue", QUEUE);
+  const vhost = request.vhost();
+  if (request.broker.blocked !== undefined) return failed(request.broker.blocked);
+  return request.change(() => {
+    const queue = vhost.declareQueue({
+      queue: QUEUE,
+      passive: false,
+      durable: false,
+      exclusive: false,
+      autoDelete: false,
+      arguments: {},
+    }, NOBODY);
+    const message = encodeMessage(
+      { exchange: "", routingKey: QUEUE },
+      {},
+      new TextEncoder().encode("test_message"),
+    );
+    request.broker.publisher.publishInternally(vhost, "", QUEUE, message);
+    if (!queue.take()) throw badRequest("the message did not come back");
+    queue.settle(queue.takenLane, queue.takenSeq);
+    return { status: "ok" };
+  });
+}
+
+function failed(reason: string): Reply {
+  return new Reply(503, JSON.stringify({ status: "failed", reason }));
+}

@@ -1,0 +1,215 @@
+import { Buffer } from "node:buffer";
+import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
+import type { BasicProperties } from "../../../amqp/properties.ts";
+import { Entry } from "../../core/definitions/entry.ts";
+import { type Json, tableFromJson, tableToJson } from "../../core/definitions/table.ts";
+import { encodeMessage, propertiesOf, routeOf } from "../../core/message.ts";
+import type { Queue } from "../../core/queue/queue.ts";
+import { badRequest } from "../errors.ts";
+import { NOBODY } from "../nobody.ts";
+import type { ApiRequest } from "../request.ts";
+import type { Handlers } from "../routing.ts";
+import type { Row } from "../views.ts";
+
+/** Messages: taken, looked at, published. */
+export const MESSAGES: Handlers = {
+  "POST /api/queues/:vhost/:name/get": get,
+  "POST /api/queues/:vhost/:name/peek": peek,
+  "POST /api/exchanges/:vhost/:name/publish": publish,
+};
+
+/** What one answer may hold. */
+const MAX_COUNT = 10_000;
+const MAX_BYTES = 64 * 2 ** 20;
+
+/** What becomes of messages that were taken. */
+const MODES = ["ack_requeue_true", "reject_requeue_true", "ack_requeue_false", "reject_requeue_false"];
+
+/** Names of the properties in JSON, by ours, and their types. */
+const PROPERTIES:
+  readonly (readonly [name: keyof BasicProperties, json: string, type: "text" | "integer"])[] = [
+    ["contentType", "content_type", "text"],
+    ["contentEncoding", "content_encoding", "text"],
+    ["deliveryMode", "delivery_mode", "integer"],
+    ["priority", "priority", "integer"],
+    ["correlationId", "correlation_id", "text"],
+    ["replyTo", "reply_to", "text"],
+    ["expiration", "expiration", "text"],
+    ["messageId", "message_id", "text"],
+    ["timestamp", "timestamp", "integer"],
+    ["type", "type", "text"],
+    ["userId", "user_id", "text"],
+    ["appId", "app_id", "text"],
+    ["clusterId", "cluster_id", "text"],
+  ];
+
+/** How bodies are shown. */
+interface Form {
+  /** `base64` for all of them; `auto`: for those that are not UTF-8. */
+  readonly base64: boolean;
+  /** Bodies are cut to this many bytes. */
+  readonly truncate: number;
+  readonly count: number;
+}
+
+/** Takes messages from the front; by `ackmode` they are gone, dead-lettered, or given back, which marks them as redelivered. */
+function get(request: ApiRequest): Json {
+  const entry = request.entry();
+  const form = formOf(entry);
+  // What came before ackmode, in the days of RabbitMQ 3.6.
+  const older = entry.has("requeue") ? `ack_requeue_${entry.flag("requeue", true)}` : undefined;
+  const mode = entry.text("ackmode", older);
+  if (!MODES.includes(mode)) {
+    throw badRequest(`ackmode must be one of ${MODES.join(", ")}: received '${mode}'`);
+  }
+  const queue = queueOf(request);
+  const rows: Row[] = [];
+  request.change(() => {
+    const taken: (readonly [lane: number, seq: number])[] = [];
+    let outcome = MODES[0]!;
+    let bytes = 0;
+    queue.touch();
+    try {
+      while (taken.length < form.count && bytes < MAX_BYTES && queue.take()) {
+        const { takenLane: lane, takenSeq: seq } = queue;
+        taken.push([lane, seq]);
+        const message = queue.messageAt(lane, seq);
+        if (message === undefined) continue; // Damaged on disk, which the journal told.
+        bytes += message.bodyEnd - message.bodyStart;
+        rows.push(rowOf(message, queue.lanes[lane]!.isRedelivered(seq), queue.ready, form));
+      }
+      outcome = mode;
+    } finally {
+      for (const [lane, seq] of taken) {
+        if (outcome.endsWith("requeue_true")) queue.giveBack(lane, seq);
+        else if (outcome.startsWith("ack")) queue.settle(lane, seq);
+        else queue.reject(lane, seq);
+      }
+      queue.noteDelivered();
+    }
+  });
+  return rows;
+}
+
+/** Looks at messages, behind the first `offset` ones, and changes nothing. */
+function peek(request: ApiRequest): Json {
+  const entry = request.entry();
+  const form = formOf(entry);
+  const queue = queueOf(request);
+  const now = Date.now();
+  const rows: Row[] = [];
+  let offset = entry.integer("offset", 0);
+  let left = queue.ready;
+  let bytes = 0;
+  for (let at = queue.lanes.length - 1; at >= 0; at--) {
+    const lane = queue.lanes[at]!;
+    for (let seq = 0; (seq = lane.nextReady(seq)) >= 0; seq++) {
+      if (rows.length === form.count || bytes >= MAX_BYTES) return rows;
+      left--;
+      const expiry = lane.expiryAt(seq);
+      if (expiry > 0 && expiry <= now || offset-- > 0) continue;
+      const message = queue.messageAt(at, seq);
+      if (message === undefined) continue;
+      bytes += message.bodyEnd - message.bodyStart;
+      rows.push(rowOf(message, lane.isRedelivered(seq), left, form));
+    }
+  }
+  return rows;
+}
+
+/** Publishes one message; the answer comes when it is where a confirm would be due. */
+function publish(request: ApiRequest): Json {
+  const exchange = request.exchangeName();
+  const vhost = request.vhost();
+  const entry = request.entry();
+  const routingKey = entry.text("routing_key");
+  const encoding = entry.text("payload_encoding", "string");
+  if (encoding !== "string" && encoding !== "base64") {
+    throw badRequest(`payload_encoding must be 'string' or 'base64': received '${encoding}'`);
+  }
+  const body = Buffer.from(entry.text("payload"), encoding === "base64" ? "base64" : "utf8");
+  const properties = propertiesFromJson(new Entry("properties", entry.object("properties")));
+  const { userId } = properties;
+  if (userId !== undefined && userId !== request.user.name) {
+    throw badRequest(`user_id property set to '${userId}' but authenticated user was '${request.user.name}'`);
+  }
+  request.access().check("write", "exchange", exchange);
+  vhost.checkPublish(exchange);
+  const { broker } = request;
+  if (broker.blocked !== undefined) throw badRequest(`messages are not taken: ${broker.blocked}`);
+  const answer = request.change(() => {
+    const message = encodeMessage({ exchange, routingKey }, properties, body);
+    const { routed, taken } = broker.publisher.publishInternally(vhost, exchange, routingKey, message);
+    if (routed && !taken) throw badRequest("a queue that is full refused the message");
+    broker.syncThisTurn();
+    return { routed };
+  });
+  const { full } = broker.journal;
+  if (full !== undefined) throw badRequest(`the message is not on disk yet: ${full.message}`);
+  return answer;
+}
+
+function queueOf(request: ApiRequest): Queue {
+  const { name } = request.queue();
+  request.access().check("read", "queue", name);
+  return request.vhost().queueFor(name, NOBODY);
+}
+
+function formOf(entry: Entry): Form {
+  const encoding = entry.text("encoding", "auto");
+  if (encoding !== "auto" && encoding !== "base64") {
+    throw badRequest(`encoding must be 'auto' or 'base64': received '${encoding}'`);
+  }
+  return {
+    base64: encoding === "base64",
+    truncate: entry.integer("truncate", Number.MAX_SAFE_INTEGER),
+    count: Math.min(entry.integer("count", 1), MAX_COUNT),
+  };
+}
+
+function rowOf(message: EncodedMessage, redelivered: boolean, left: number, form: Form): Row {
+  const { exchange, routingKey } = routeOf(message);
+  const { body, bodyStart, bodyEnd } = message;
+  const size = bodyEnd - bodyStart;
+  const shown = body.subarray(bodyStart, bodyStart + Math.min(size, form.truncate));
+  const text = form.base64 ? undefined : textOf(shown);
+  return {
+    payload_bytes: size,
+    redelivered,
+    exchange,
+    routing_key: routingKey,
+    message_count: left,
+    properties: propertiesToJson(propertiesOf(message)),
+    payload: text ?? Buffer.from(shown).toString("base64"),
+    payload_encoding: text === undefined ? "base64" : "string",
+  };
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+function textOf(bytes: Uint8Array): string | undefined {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+function propertiesToJson(properties: BasicProperties): Row {
+  const row: Row = {};
+  for (const [name, json] of PROPERTIES) {
+    const value = properties[name];
+    if (value !== undefined) row[json] = typeof value === "bigint" ? Number(value) : value as string | number;
+  }
+  if (properties.headers !== undefined) row["headers"] = tableToJson(properties.headers);
+  return row;
+}
+
+function propertiesFromJson(entry: Entry): BasicProperties {
+  const properties: Record<string, unknown> = {};
+  for (const [name, json, type] of PROPERTIES) {
+    if (entry.has(json)) properties[name] = type === "text" ? entry.text(json) : entry.integer(json);
+  }
+  if (entry.has("headers")) properties["headers"] = tableFromJson(entry.object("headers"));
+  return properties as BasicProperties;
+}

@@ -1,0 +1,107 @@
+import os from "node:os";
+import process from "node:process";
+import type { Broker } from "../../server.ts";
+import { EXCHANGE_TYPES } from "../../core/exchange/types.ts";
+import type { Json } from "../../core/definitions/table.ts";
+import { notFound } from "../errors.ts";
+import { columnsOf } from "../list.ts";
+import type { ApiRequest } from "../request.ts";
+import type { Handlers } from "../routing.ts";
+import { channelsOf, listenersOf, NODE, type Row } from "../views.ts";
+
+/** The broker as a whole, and its one node. */
+export const OVERVIEW: Handlers = {
+  "GET /api/overview": overview,
+  "GET /api/nodes": (request) => [columnsOf(node(request.broker), request.query)],
+  "GET /api/nodes/:name": (request) => {
+    if (request.param("name") !== NODE) throw notFound();
+    return columnsOf(node(request.broker), request.query);
+  },
+  "GET /api/cluster-name": () => ({ name: NODE }),
+  "GET /api/extensions": () => [],
+  "GET /api/auth": () => ({ enable_uaa: false, uaa_client_id: "", uaa_location: "" }),
+};
+
+function overview(request: ApiRequest): Json {
+  const { options, counters } = request.broker;
+  const { queues, connections, channels, consumers, exchanges, ready, unacked } = totals(request.broker);
+  return columnsOf({
+    management_version: options.productVersion,
+    rabbitmq_version: options.productVersion,
+    product_name: options.product,
+    product_version: options.productVersion,
+    cluster_name: NODE,
+    node: NODE,
+    rates_mode: "none",
+    exchange_types: exchangeTypes(),
+    object_totals: { queues, connections, channels, consumers, exchanges },
+    queue_totals: {
+      messages: ready + unacked,
+      messages_ready: ready,
+      messages_unacknowledged: unacked,
+    },
+    message_stats: {
+      publish: counters.published,
+      deliver: counters.delivered,
+      redeliver: counters.redelivered,
+      get: counters.got,
+      ack: counters.acknowledged,
+      return_unroutable: counters.returned,
+      drop_unroutable: counters.unroutable,
+    },
+    churn_rates: {
+      connection_created: counters.connectionsOpened,
+      connection_closed: counters.connectionsClosed,
+    },
+    listeners: listenersOf(request.broker),
+    contexts: [],
+  }, request.query);
+}
+
+function node(broker: Broker): Row {
+  return {
+    name: NODE,
+    type: "disc",
+    running: true,
+    os_pid: String(process.pid),
+    uptime: Math.round(process.uptime() * 1000),
+    processors: os.availableParallelism(),
+    mem_used: process.memoryUsage().rss,
+    mem_limit: os.totalmem(),
+    mem_alarm: broker.blocked !== undefined && broker.journal.memoryFull,
+    disk_free_alarm: broker.journal.full !== undefined,
+    partitions: [],
+    exchange_types: exchangeTypes(),
+    db_dir: broker.options.data ?? null,
+  };
+}
+
+/** What there is of everything. */
+export function totals(broker: Broker): Readonly<
+  Record<"queues" | "connections" | "channels" | "consumers" | "exchanges" | "ready" | "unacked", number>
+> {
+  const connections = [...broker.connections];
+  const channels = connections.flatMap(channelsOf);
+  const counts = {
+    connections: connections.length,
+    channels: channels.length,
+    consumers: channels.reduce((sum, { consuming }) => sum + consuming.consumers.size, 0),
+    queues: 0,
+    exchanges: 0,
+    ready: 0,
+    unacked: 0,
+  };
+  for (const { queues, exchanges } of broker.vhosts.values()) {
+    counts.queues += queues.size;
+    counts.exchanges += exchanges.size;
+    for (const queue of queues.values()) {
+      counts.ready += queue.ready;
+      counts.unacked += queue.unacked;
+    }
+  }
+  return counts;
+}
+
+function exchangeTypes(): Row[] {
+  return EXCHANGE_TYPES.map((name) => ({ name, description: `AMQP ${name} exchange`, enabled: true }));
+}

@@ -1,0 +1,94 @@
+import { type Json, tableFromJson } from "../../core/definitions/table.ts";
+import { NOBODY } from "../nobody.ts";
+import { columnsOf, listOf } from "../list.ts";
+import { type ApiRequest, Reply } from "../request.ts";
+import type { Handlers } from "../routing.ts";
+import { bindingRow, bindingsOf, channelsOf, consumerRow, queueRow, type Row } from "../views.ts";
+
+/** Queues and consumers. */
+export const QUEUES: Handlers = {
+  "GET /api/queues": list,
+  "GET /api/queues/:vhost": list,
+  "GET /api/queues/:vhost/:name": show,
+  "PUT /api/queues/:vhost/:name": declare,
+  "DELETE /api/queues/:vhost/:name": remove,
+  "DELETE /api/queues/:vhost/:name/contents": purge,
+  "GET /api/queues/:vhost/:name/bindings": bindings,
+  "GET /api/consumers": consumers,
+  "GET /api/consumers/:vhost": consumers,
+};
+
+function list(request: ApiRequest): Json {
+  const queues = request.vhostsInPath().flatMap(({ queues }) => [...queues.values()]);
+  return listOf(queues.map(queueRow), request.query);
+}
+
+function show(request: ApiRequest): Json {
+  const queue = request.queue();
+  const details = consumerRows(request).filter(({ queue: at }) => {
+    const { name, vhost } = at as Row;
+    return name === queue.name && vhost === queue.definition.vhost;
+  });
+  return columnsOf({ ...queueRow(queue), consumer_details: details }, request.query);
+}
+
+/** 201 for a new queue, 204 for one that is there and the same. */
+function declare(request: ApiRequest): Reply {
+  const name = request.param("name");
+  const vhost = request.vhost();
+  const entry = request.entry();
+  const access = request.access();
+  const args = tableFromJson(entry.object("arguments"));
+  access.check("configure", "queue", name);
+  const exchange = args["x-dead-letter-exchange"];
+  if (typeof exchange === "string") {
+    access.check("read", "queue", name);
+    access.check("write", "exchange", exchange);
+  }
+  const isNew = !vhost.queues.has(name);
+  const declared = {
+    queue: name,
+    passive: false,
+    durable: entry.flag("durable", false),
+    exclusive: false,
+    autoDelete: entry.flag("auto_delete", false),
+    arguments: args,
+  };
+  request.change(() => vhost.declareQueue(declared, NOBODY).touch());
+  return new Reply(isNew ? 201 : 204);
+}
+
+function remove(request: ApiRequest): undefined {
+  const { name } = request.queue();
+  request.access().check("configure", "queue", name);
+  const ifUnused = request.query.get("if-unused") === "true";
+  const ifEmpty = request.query.get("if-empty") === "true";
+  request.change(() => request.vhost().deleteQueue({ queue: name, ifUnused, ifEmpty }, NOBODY));
+}
+
+function purge(request: ApiRequest): undefined {
+  const { name } = request.queue();
+  request.access().check("read", "queue", name);
+  request.change(() => request.vhost().queueFor(name, NOBODY).purge());
+}
+
+function bindings(request: ApiRequest): Json {
+  const { name } = request.queue();
+  const found = [...bindingsOf(request.vhost())].filter((binding) =>
+    binding.destinationType === "queue" && binding.destination === name
+  );
+  return listOf(found.map(bindingRow), request.query);
+}
+
+function consumers(request: ApiRequest): Json {
+  return listOf(consumerRows(request), request.query);
+}
+
+function consumerRows(request: ApiRequest): Row[] {
+  const names = new Set(request.vhostsInPath().map(({ name }) => name));
+  return [...request.broker.connections].filter(({ vhost }) => names.has(vhost.name)).flatMap((connection) =>
+    channelsOf(connection).flatMap((channel) =>
+      [...channel.consuming.consumers.values()].map((consumer) => consumerRow(consumer, channel))
+    )
+  );
+}

@@ -1,0 +1,92 @@
+import { userFromJson, userToJson } from "../../core/definitions/definitions.ts";
+import type { Json } from "../../core/definitions/table.ts";
+import type { StoredUser } from "../../core/topology/definition_change.ts";
+import type { UserPermission } from "../../core/users/users.ts";
+import { notFound } from "../errors.ts";
+import { listOf } from "../list.ts";
+import { type ApiRequest, Reply } from "../request.ts";
+import type { Handlers } from "../routing.ts";
+import type { Row } from "../views.ts";
+
+/** Users and their permissions, for administrators. */
+export const USERS: Handlers = {
+  "GET /api/whoami": ({ user }) => ({ name: user.name, tags: [...user.tags] }),
+  "GET /api/users": list,
+  "GET /api/users/:user": (request) => userToJson(inPath(request)),
+  "PUT /api/users/:user": put,
+  "DELETE /api/users/:user": remove,
+  "GET /api/users/:user/permissions": (request) =>
+    permissionsOf(request, ({ user }) => user === inPath(request).name),
+  "GET /api/permissions": (request) => permissionsOf(request, () => true),
+  "GET /api/vhosts/:vhost/permissions": (request) =>
+    permissionsOf(request, ({ vhost }) => vhost === request.vhost().name),
+  "GET /api/permissions/:vhost/:user": (request) => rowOf(permissionInPath(request)),
+  "PUT /api/permissions/:vhost/:user": permit,
+  "DELETE /api/permissions/:vhost/:user": forbid,
+};
+
+function list(request: ApiRequest): Json {
+  request.require();
+  return listOf([...request.broker.users].map(userToJson), request.query);
+}
+
+function put(request: ApiRequest): Reply {
+  request.require();
+  const name = request.param("user");
+  const { users } = request.broker;
+  const isNew = users.get(name) === undefined;
+  const user = userFromJson(request.entry(), name);
+  request.change(() => users.putHashed(user));
+  return new Reply(isNew ? 201 : 204);
+}
+
+function remove(request: ApiRequest): undefined {
+  const { name } = inPath(request);
+  request.change(() => request.broker.users.remove(name));
+}
+
+function permit(request: ApiRequest): Reply {
+  request.require();
+  const { name } = inPath(request);
+  const entry = request.entry();
+  const permission = {
+    configure: entry.text("configure"),
+    write: entry.text("write"),
+    read: entry.text("read"),
+  };
+  const vhost = request.vhost().name;
+  const isNew = request.broker.users.accessTo(name, vhost) === undefined;
+  request.change(() => request.broker.users.permit(name, vhost, permission));
+  return new Reply(isNew ? 201 : 204);
+}
+
+function forbid(request: ApiRequest): undefined {
+  const { user, vhost } = permissionInPath(request);
+  request.change(() => request.broker.users.forbid(user, vhost));
+}
+
+function permissionsOf(request: ApiRequest, test: (permission: UserPermission) => boolean): Json {
+  request.require();
+  return listOf([...request.broker.users.permissions()].filter(test).map(rowOf), request.query);
+}
+
+function rowOf({ user, vhost, configure, write, read }: UserPermission): Row {
+  return { user, vhost, configure, write, read };
+}
+
+function permissionInPath(request: ApiRequest): UserPermission {
+  const { name } = inPath(request);
+  const vhost = request.vhost().name;
+  const found = [...request.broker.users.permissions()].find((one) =>
+    one.user === name && one.vhost === vhost
+  );
+  if (found === undefined) throw notFound();
+  return found;
+}
+
+function inPath(request: ApiRequest): StoredUser {
+  request.require();
+  const user = request.broker.users.get(request.param("user"));
+  if (user === undefined) throw notFound();
+  return user;
+}

@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { formatBroker, parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
+import { EndpointError } from "../../../../lib/errors.ts";
+
+/** Scheme, host, port, user, password and virtual host of each broker. */
+function parts(url: string): unknown[][] {
+  return parseAmqpUrl(url).map(({ endpoint, user, password, vhost }) => {
+    assert.ok("host" in endpoint);
+    return [endpoint.scheme, endpoint.host, endpoint.port, user, password, vhost];
+  });
+}
+
+describe("AMQP URLs", () => {
+  const cases: [url: string, ...brokers: unknown[][]][] = [
+    ["amqp://", ["tcp", "127.0.0.1", 5672, "guest", "guest", "/"]],
+    ["amqp://host", ["tcp", "host", 5672, "guest", "guest", "/"]],
+    ["amqp://host/", ["tcp", "host", 5672, "guest", "guest", "/"]],
+    ["amqps://host", ["tls", "host", 5671, "guest", "guest", "/"]],
+    ["AMQP://me@host:1/shop", ["tcp", "host", 1, "me", "", "shop"]],
+    ["amqp://me:it@host/%2F", ["tcp", "host", 5672, "me", "it", "/"]],
+    ["amqp://me:it@host/%2Fa%2Fb", ["tcp", "host", 5672, "me", "it", "/a/b"]],
+    ["amqp://m%40e:p%3A%2F%40%2C@host", ["tcp", "host", 5672, "m@e", "p:/@,", "/"]],
+    ["amqp://me:p:q@host", ["tcp", "host", 5672, "me", "p:q", "/"]],
+    ["amqp://[::1]:7", ["tcp", "::1", 7, "guest", "guest", "/"]],
+    ["host:7", ["tcp", "host", 7, "guest", "guest", "/"]],
+    [":7/shop", ["tcp", "127.0.0.1", 7, "guest", "guest", "shop"]],
+    ["amqp://u:p@a,b:2,[::3]/v", ["tcp", "a", 5672, "u", "p", "v"], ["tcp", "b", 2, "u", "p", "v"], [
+      "tcp",
+      "::3",
+      5672,
+      "u",
+      "p",
+      "v",
+    ]],
+    ["amqp://a,amqps://u:p@b", ["tcp", "a", 5672, "guest", "guest", "/"], ["tls", "b", 5671, "u", "p", "/"]],
+  ];
+  for (const [url, ...brokers] of cases) {
+    it(`url - ${url}`, () => assert.deepEqual(parts(url), brokers));
+  }
+
+  it("url - a heartbeat, and whether there was a password", () => {
+    assert.equal(parseAmqpUrl("amqp://host?heartbeat=30")[0]!.heartbeat, 30);
+    assert.equal(parseAmqpUrl("amqp://host/v")[0]!.heartbeat, undefined);
+    assert.deepEqual(
+      ["amqp://host", "amqp://me@host", "amqp://me:@host"].map((url) => parseAmqpUrl(url)[0]!.hasPassword),
+      [
+        false,
+        false,
+        true,
+      ],
+    );
+  });
+
+  const mistakes: [url: string, words: RegExp][] = [
+    ["http://host", /'http' is not amqp or amqps/],
+    ["amqp://host/a/b", /written %2F/],
+    ["amqp://host/%2", /the virtual host has a % without two hexadecimal digits/],
+    ["amqp://host:0", /0 is not a port/],
+    ["amqp://host:65536", /65536 is not a port/],
+    ["amqp://host:port", /'host:port' is not a host and a port/],
+    ["amqp://::1", /an IPv6 address needs brackets/],
+    ["amqp://host?verify=no", /there is no parameter 'verify'/],
+    ["amqp://host?heartbeat=soon", /heartbeat 'soon' is not a number of seconds/],
+    [`amqp://${"a,".repeat(100)}a`, /101 hosts, and 100 is the limit/],
+  ];
+  for (const [url, words] of mistakes) {
+    it(`url - refuses ${url.slice(0, 40)}`, () => {
+      assert.throws(() => parseAmqpUrl(url), (error: Error) => {
+        assert.ok(error instanceof EndpointError);
+        assert.match(error.message, words);
+        return true;
+      });
+    });
+  }
+
+  it("url - no mistake shows the password, and neither does a broker's name", () => {
+    for (
+      const url of [
+        "http://me:secret@host",
+        "amqp://me:secret@host:port",
+        "amqp://me:sec%ret@host",
+        "me:secret@host/a/b",
+        "amqp://me:se/cret@host",
+        "amqp://me:secret@a,me:secret@b:x",
+        "amqp://me:se@cret@host:x",
+      ]
+    ) {
+      assert.throws(() => parseAmqpUrl(url), (error: Error) => !/se.?c.?ret|secret/.test(error.message), url);
+    }
+    assert.equal(formatBroker(parseAmqpUrl("amqp://me:secret@host/%2Fv")[0]!), "amqp://host:5672/%2Fv");
+    assert.equal(formatBroker(parseAmqpUrl("amqps://me:secret@[::1]")[0]!), "amqps://[::1]:5671");
+  });
+});

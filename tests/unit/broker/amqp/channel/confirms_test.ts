@@ -1,0 +1,77 @@
+/** Publisher confirms: in order, coalesced, and not before their place in the journal is safe. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { FrameEncoder } from "../../../../../lib/amqp/frames/frame_encoder.ts";
+import { decodeMethod } from "../../../../../lib/amqp/method_codec.ts";
+import { Confirms } from "../../../../../lib/broker/amqp/channel/confirms.ts";
+
+/** What was told since the last look: `ack 3 multiple`. */
+function told(encoder: FrameEncoder): string[] {
+  const bytes = encoder.out.take();
+  const found: string[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const size = new DataView(bytes.buffer, bytes.byteOffset).getUint32(at + 3);
+    const method = decodeMethod(bytes, at + 7, at + 7 + size);
+    assert.ok(method.name === "basic.ack" || method.name === "basic.nack");
+    const { deliveryTag, multiple } = method.args;
+    found.push(`${method.name.slice(6)} ${deliveryTag}${multiple ? " multiple" : ""}`);
+    at += size + 8;
+  }
+  return found;
+}
+
+describe("confirms", () => {
+  it("confirms - one frame for all publishes of a turn", () => {
+    const confirms = new Confirms();
+    const encoder = new FrameEncoder();
+    for (let i = 1; i <= 3; i++) confirms.add(true, i * 100);
+    assert.equal(confirms.release(encoder, 1, 300), false);
+    assert.deepEqual(told(encoder), ["ack 3 multiple"]);
+    confirms.add(true, 400);
+    assert.equal(confirms.release(encoder, 1, 400), false);
+    assert.deepEqual(told(encoder), ["ack 4"]);
+  });
+
+  it("confirms - what is not safe waits, and later publishes do not hold it back", () => {
+    const confirms = new Confirms();
+    const encoder = new FrameEncoder();
+    confirms.add(true, 100);
+    assert.equal(confirms.release(encoder, 1, 0), true);
+    confirms.add(true, 200);
+    assert.equal(confirms.release(encoder, 1, 100), true);
+    assert.deepEqual(told(encoder), ["ack 1"]);
+    assert.equal(confirms.release(encoder, 1, 200), false);
+    assert.deepEqual(told(encoder), ["ack 2"]);
+  });
+
+  it("confirms - turns that become safe together are told together", () => {
+    const confirms = new Confirms();
+    const encoder = new FrameEncoder();
+    for (let turn = 1; turn <= 3; turn++) {
+      confirms.add(true, turn * 100);
+      confirms.release(encoder, 1, 0);
+    }
+    assert.equal(confirms.release(encoder, 1, 300), false);
+    assert.deepEqual(told(encoder), ["ack 3 multiple"]);
+  });
+
+  it("confirms - a refused publish stands between those that were taken", () => {
+    const confirms = new Confirms();
+    const encoder = new FrameEncoder();
+    for (const taken of [true, true, false, true]) confirms.add(taken, 0);
+    assert.equal(confirms.release(encoder, 1, 0), false);
+    assert.deepEqual(told(encoder), ["ack 2 multiple", "nack 3", "ack 4"]);
+  });
+
+  it("confirms - a message that needs no disk is told in its turn behind one that does", () => {
+    const confirms = new Confirms();
+    const encoder = new FrameEncoder();
+    confirms.add(true, 100);
+    confirms.release(encoder, 1, 0);
+    confirms.add(true, 0);
+    assert.equal(confirms.release(encoder, 1, 0), true);
+    assert.deepEqual(told(encoder), []);
+    assert.equal(confirms.release(encoder, 1, 100), false);
+    assert.deepEqual(told(encoder), ["ack 2 multiple"]);
+  });
+});

@@ -1,0 +1,253 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { TypedNumber } from "../../../../../lib/amqp/types/field_value.ts";
+import {
+  DefinitionsError,
+  exportDefinitions,
+  importDefinitions,
+} from "../../../../../lib/broker/core/definitions/definitions.ts";
+import type { Json } from "../../../../../lib/broker/core/definitions/table.ts";
+import type { QueueDefinition } from "../../../../../lib/broker/core/topology/definition_change.ts";
+import { Users } from "../../../../../lib/broker/core/users/users.ts";
+import { VirtualHost } from "../../../../../lib/broker/core/topology/vhost.ts";
+
+const PRODUCT = { product: "mqcat", productVersion: "0.1.0" };
+
+/** What definitions are loaded into, without a broker around it. */
+class Target {
+  readonly users = new Users();
+  readonly vhosts = new Map<string, VirtualHost>();
+  #ids = 0;
+
+  addVirtualHost(name: string): VirtualHost {
+    const vhost = this.vhosts.get(name) ?? new VirtualHost(name, {
+      createQueue: (definition: QueueDefinition) => ({
+        definition,
+        ready: 0,
+        consumers: { size: 0 },
+        close() {},
+      }),
+      nextQueueId: () => ++this.#ids,
+      onChange: () => {},
+    });
+    this.vhosts.set(name, vhost);
+    return vhost;
+  }
+
+  load(json: Json, vhost?: string): string[] {
+    return importDefinitions(this, json, vhost);
+  }
+}
+
+/** As `GET /api/definitions` of RabbitMQ 3.10.8 gives it. */
+const EXPORTED = {
+  rabbit_version: "3.10.8",
+  rabbitmq_version: "3.10.8",
+  product_name: "RabbitMQ",
+  product_version: "3.10.8",
+  users: [{
+    name: "guest",
+    password_hash: "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR",
+    hashing_algorithm: "rabbit_password_hashing_sha256",
+    tags: ["administrator"],
+    limits: {},
+  }],
+  vhosts: [{ name: "/" }, { name: "other" }],
+  permissions: [{ user: "guest", vhost: "/", configure: ".*", write: ".*", read: ".*" }],
+  topic_permissions: [],
+  parameters: [],
+  global_parameters: [{ name: "internal_cluster_id", value: "rabbitmq-cluster-id-E5dsLiaocKFmLQrFKtVz6A" }],
+  policies: [],
+  queues: [
+    {
+      name: "jobs",
+      vhost: "/",
+      durable: true,
+      auto_delete: false,
+      arguments: { "x-max-length": 10, big: 4e10 },
+    },
+    { name: "log", vhost: "other", durable: false, auto_delete: true, arguments: {} },
+  ],
+  exchanges: [{
+    name: "x",
+    vhost: "/",
+    type: "topic",
+    durable: true,
+    auto_delete: false,
+    internal: false,
+    arguments: { "alternate-exchange": "amq.fanout" },
+  }],
+  bindings: [
+    {
+      source: "x",
+      vhost: "/",
+      destination: "jobs",
+      destination_type: "queue",
+      routing_key: "a.b",
+      arguments: { k: 1, list: [true, null, "x"], table: { y: 0.5 } },
+    },
+    {
+      source: "amq.topic",
+      vhost: "/",
+      destination: "x",
+      destination_type: "exchange",
+      routing_key: "#",
+      arguments: {},
+    },
+  ],
+} satisfies Json;
+
+function byName(list: Json): Json[] {
+  return (list as Json[]).map((one) => JSON.stringify(one)).sort();
+}
+
+describe("definitions", () => {
+  it("what RabbitMQ wrote is loaded, and written the same", () => {
+    const target = new Target();
+    assert.deepEqual(target.load(EXPORTED), []);
+    assert.equal(target.users.authenticate("guest", new TextEncoder().encode("test12"), true), undefined);
+    const written = exportDefinitions(target, PRODUCT);
+    for (const list of ["users", "vhosts", "permissions", "queues", "exchanges", "bindings"] as const) {
+      assert.deepEqual(byName(written[list]!), byName(EXPORTED[list]), list);
+    }
+    const copy = new Target();
+    copy.load(written);
+    assert.deepEqual(exportDefinitions(copy, PRODUCT), written);
+  });
+
+  it("definitions of one virtual host name none", () => {
+    const target = new Target();
+    target.load(EXPORTED);
+    const written = exportDefinitions(target, PRODUCT, "/");
+    assert.deepEqual(
+      written["queues"],
+      [{ ...EXPORTED.queues[0]!, vhost: undefined }].map((queue) => JSON.parse(JSON.stringify(queue))),
+    );
+    assert.equal("users" in written, false);
+    target.load(written, "other");
+    assert.ok(target.vhosts.get("other")!.queues.has("jobs"));
+    assert.ok(target.vhosts.get("other")!.exchanges.has("x"));
+  });
+
+  it("exclusive queues and their bindings are not written, nor the broker's own exchanges", () => {
+    const target = new Target();
+    const vhost = target.addVirtualHost("/");
+    const args = { passive: false, durable: false, exclusive: true, autoDelete: false, arguments: {} };
+    vhost.declareQueue({ ...args, queue: "mine" }, target);
+    vhost.bindQueue({ queue: "mine", exchange: "amq.fanout", routingKey: "", arguments: {} }, target);
+    vhost.declareQueue(
+      { ...args, exclusive: false, queue: "q", arguments: { n: new TypedNumber("u", 5) } },
+      target,
+    );
+    const written = exportDefinitions(target, PRODUCT);
+    assert.deepEqual([written["exchanges"], written["bindings"]], [[], []]);
+    assert.deepEqual(written["queues"], [
+      { name: "q", vhost: "/", durable: false, auto_delete: false, arguments: { n: 5 } },
+    ]);
+  });
+
+  it("a password in clear, and tags with commas", () => {
+    const target = new Target();
+    target.load({ users: [{ name: "jane", password: "s3cret", tags: "administrator, monitoring" }] });
+    assert.equal(target.users.authenticate("jane", new TextEncoder().encode("s3cret"), false), undefined);
+    assert.deepEqual(target.users.get("jane")!.tags, ["administrator", "monitoring"]);
+  });
+
+  it("what is there and differs stays, with a warning", () => {
+    const target = new Target();
+    target.load(EXPORTED);
+    const [queue] = EXPORTED.queues;
+    const warnings = target.load({ queues: [{ ...queue!, durable: false }] });
+    assert.equal(warnings.length, 1);
+    assert.match(
+      warnings[0]!,
+      /^queues\[0\] is there already and stays as it is: .*inequivalent arg 'durable'/,
+    );
+    assert.equal(target.vhosts.get("/")!.queues.get("jobs")!.definition.durable, true);
+  });
+
+  it("what means nothing here is passed over, in words", () => {
+    const warnings = new Target().load({
+      vhosts: [{ name: "/", limits: { "max-queues": 5 } }],
+      policies: [{ name: "ha", vhost: "/", pattern: ".*", definition: { "ha-mode": "all" } }],
+      parameters: [{ component: "shovel", vhost: "/", name: "s", value: {} }],
+    });
+    assert.deepEqual(warnings, [
+      "policies[0] ('ha') is passed over: this broker is a single one, without replicas",
+      "parameters[0] (shovel 's') is passed over: it means nothing here",
+      "vhosts[0]: the limits of virtual hosts are not observed",
+    ]);
+  });
+
+  const queue = { name: "q", vhost: "/", durable: true, auto_delete: false, arguments: {} };
+  const vhosts = [{ name: "/" }];
+  const refused: readonly (readonly [json: Json, words: RegExp])[] = [
+    [[], /they must be a JSON object|it must be a JSON object/],
+    [{ queues: {} }, /queues must be a list/],
+    [{ queues: [5] }, /queues\[0\] must be a JSON object/],
+    [{ vhosts, queues: [queue, { ...queue, name: 5 }] }, /queues\[1\]\.name must be a string: received 5/],
+    [{ vhosts, queues: [{ name: "q" }] }, /queues\[0\]\.vhost must be a string: received nothing/],
+    [
+      { vhosts, queues: [{ ...queue, durable: "yes" }] },
+      /queues\[0\]\.durable must be true or false: received "yes"/,
+    ],
+    [{ queues: [queue] }, /queues\[0\]: there is no virtual host '\/'/],
+    [
+      { vhosts, queues: [{ ...queue, name: "amq.q" }] },
+      /queues\[0\]: ACCESS_REFUSED - queue name 'amq\.q' contains/,
+    ],
+    [
+      { vhosts, exchanges: [{ name: "x", vhost: "/", type: "odd" }] },
+      /exchanges\[0\]: .*unknown exchange type 'odd'/,
+    ],
+    [
+      { vhosts, bindings: [{ source: "x", vhost: "/", destination: "q", destination_type: "stream" }] },
+      /bindings\[0\]\.destination_type must be 'queue' or 'exchange': received 'stream'/,
+    ],
+    [
+      { vhosts, policies: [{ name: "p", pattern: "", definition: { "ha-mode": "all", "message-ttl": 5 } }] },
+      /policies\[0\] \('p'\) sets message-ttl, and this broker has no policies; give the queues arguments/,
+    ],
+    [{ topic_permissions: [{}] }, /topic_permissions\[0\] restricts routing keys/],
+    [
+      { users: [{ name: "a", password_hash: "x", hashing_algorithm: "rabbit_password_hashing_md5" }] },
+      /users\[0\]\.hashing_algorithm must be one of rabbit_password_hashing_sha256, rabbit_password_hashing_sha512/,
+    ],
+    [{ users: [{ name: "a", password: 12345 }] }, /users\[0\]\.password must be a string$/],
+    [{ users: [{ name: "a", password_hash: "x" }] }, /users\[0\]: Cannot add user 'a' as the hash/],
+    [
+      { vhosts, permissions: [{ user: "a", vhost: "/", configure: "", write: "", read: "" }] },
+      /permissions\[0\]: Cannot set permissions as there is no user 'a'/,
+    ],
+    [
+      {
+        vhosts,
+        users: [{ name: "a" }],
+        permissions: [{ user: "a", vhost: "/", configure: "(", write: "", read: "" }],
+      },
+      /permissions\[0\]: Cannot use the pattern '\('/,
+    ],
+  ];
+  for (const [json, words] of refused) {
+    it(`refuses ${JSON.stringify(json).slice(0, 90)}`, () => {
+      assert.throws(() => new Target().load(json), (error) => {
+        assert.ok(error instanceof DefinitionsError, String(error));
+        assert.match(error.message, words);
+        return error.message.startsWith("Cannot load the definitions: ");
+      });
+    });
+  }
+
+  it("names of JavaScript's own are only names", () => {
+    const target = new Target();
+    const json = JSON.parse(
+      '{"vhosts":[{"name":"__proto__"}],"queues":[{"name":"constructor","vhost":"__proto__"}]}',
+    );
+    target.load(json);
+    assert.ok(target.vhosts.get("__proto__")!.queues.has("constructor"));
+    assert.throws(
+      () => target.load(JSON.parse('{"vhosts":[{"__proto__":{"name":"/"}}]}')),
+      /vhosts\[0\]\.name must be/,
+    );
+  });
+});

@@ -1,0 +1,151 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { type BasicProperties, encodeProperties } from "../../../../../lib/amqp/properties.ts";
+import { PropertyScan } from "../../../../../lib/amqp/property_scan.ts";
+import {
+  Decimal,
+  type FieldTable,
+  Timestamp,
+  TypedNumber,
+} from "../../../../../lib/amqp/types/field_value.ts";
+import { ScannedHeaders, type Way } from "../../../../../lib/broker/core/exchange/contract.ts";
+import { RouteCache } from "../../../../../lib/broker/core/exchange/route_cache.ts";
+import { makeMatcher } from "../../../../../lib/broker/core/exchange/types.ts";
+import { Routes } from "../../../../../lib/broker/core/topology/route_result.ts";
+
+interface Case {
+  readonly type: string;
+  readonly bound: readonly (readonly [key: string, args?: FieldTable])[];
+  readonly message: readonly [key: string, headers?: FieldTable];
+  /** Which of the bindings match, by number. */
+  readonly found: readonly number[];
+}
+
+function headersOf(headers: FieldTable | undefined): ScannedHeaders {
+  const properties: BasicProperties = headers === undefined ? {} : { headers };
+  const bytes = encodeProperties(properties);
+  const scan = new PropertyScan();
+  scan.read(bytes, 0, bytes.length);
+  return new ScannedHeaders().of(scan);
+}
+
+const CASES: readonly Case[] = [
+  { type: "direct", bound: [["a"], ["b"], ["a", { x: 1 }], [""]], message: ["a"], found: [0, 2] },
+  { type: "direct", bound: [["a"], [""]], message: [""], found: [1] },
+  { type: "direct", bound: [["#"], ["*"]], message: ["a"], found: [] },
+  { type: "fanout", bound: [["a"], [""], ["a", { x: 1 }]], message: ["z"], found: [0, 1, 2] },
+  {
+    type: "topic",
+    bound: [["a.b"], ["a.*"], ["a.#"], ["#"], ["*"], ["a"]],
+    message: ["a.b"],
+    found: [0, 1, 2, 3],
+  },
+  {
+    type: "topic",
+    bound: [["a.b"], ["a.*"], ["a.#"], ["#"], ["*"], ["a"]],
+    message: ["a"],
+    found: [2, 3, 4, 5],
+  },
+  { type: "topic", bound: [[""], ["*"], ["#"], ["*.*"], ["#.#"]], message: [""], found: [0, 2, 4] },
+  { type: "topic", bound: [["*"], ["*.*"], ["a."], ["a"]], message: ["a."], found: [1, 2] },
+  {
+    type: "topic",
+    bound: [["*.stock.#"], ["#.b"], ["*.*.*.*"]],
+    message: ["usd.stock.a.b"],
+    found: [0, 1, 2],
+  },
+];
+
+/** What a headers exchange says to one binding and one message. */
+const HEADERS:
+  readonly (readonly [what: string, args: FieldTable, headers: FieldTable | undefined, matches: boolean])[] =
+    [
+      ["no fields at all", {}, undefined, true],
+      ["no fields and any", { "x-match": "any" }, { a: 1 }, false],
+      ["all are there", { a: 1, b: "x" }, { a: 1, b: "x", c: 2 }, true],
+      ["one is missing", { a: 1, b: "x" }, { a: 1 }, false],
+      ["one differs", { "x-match": "all", a: 1, b: "x" }, { a: 1, b: "y" }, false],
+      ["any, and one is there", { "x-match": "any", a: 1, b: "x" }, { b: "x" }, true],
+      ["any, and none is", { "x-match": "any", a: 1, b: "x" }, { b: 1, a: "x" }, false],
+      ["no headers", { a: 1 }, undefined, false],
+      ["x- does not count", { "x-a": 1, b: 2 }, { b: 2 }, true],
+      ["x- does not count for any", { "x-match": "any", "x-a": 1, b: 2 }, { "x-a": 1 }, false],
+      ["x- counts for all-with-x", { "x-match": "all-with-x", "x-a": 1, b: 2 }, { b: 2 }, false],
+      ["x- is there for all-with-x", { "x-match": "all-with-x", "x-a": 1 }, { "x-a": 1 }, true],
+      ["x- counts for any-with-x", { "x-match": "any-with-x", "x-a": 1, b: 2 }, { "x-a": 1 }, true],
+      ["nothing stands for anything", { a: null }, { a: "x" }, true],
+      ["nothing must be there", { a: null }, { b: "x" }, false],
+      ["nothing in the message is no value", { a: 1 }, { a: null }, false],
+      ["integers of two types", { a: 1 }, { a: new TypedNumber("B", 1) }, true],
+      ["an integer and a float", { a: 1 }, { a: new TypedNumber("d", 1) }, true],
+      ["64 bits", { a: 1n << 60n }, { a: new TypedNumber("L", 1n << 60n) }, true],
+      ["a time and its seconds", { a: new Timestamp(5) }, { a: 5 }, true],
+      ["a number and its digits", { a: 1 }, { a: "1" }, false],
+      ["a boolean and 1", { a: true }, { a: 1 }, false],
+      ["two booleans", { a: true }, { a: true }, true],
+      ["text and its bytes", { a: "é" }, { a: new TextEncoder().encode("é") }, true],
+      ["bytes that are no text", { a: new Uint8Array([255]) }, { a: new Uint8Array([255]) }, true],
+      ["decimals", { a: new Decimal(1, 15) }, { a: new Decimal(1, 15) }, true],
+      ["other decimals", { a: new Decimal(1, 15) }, { a: new Decimal(2, 15) }, false],
+      ["lists", { a: [1, "x"] }, { a: [1, "x"] }, true],
+      ["lists in another order", { a: [1, "x"] }, { a: ["x", 1] }, false],
+      ["tables", { a: { b: 1 } }, { a: { b: 1 } }, true],
+    ];
+
+describe("exchange types", () => {
+  for (const { type, bound, message: [key, headers], found } of CASES) {
+    it(`${type} - ${bound.map(([key]) => `'${key}'`).join(" ")} for '${key}'`, () => {
+      const matcher = makeMatcher<number>(type, {});
+      const ways = bound.map(([routingKey, args], i): Way<number> => {
+        return { routingKey, arguments: args ?? {}, destination: i };
+      });
+      for (const way of ways) matcher.add(way);
+      const into: number[] = [];
+      matcher.match(key, headersOf(headers), into);
+      assert.deepEqual(into.sort(), found);
+      for (const way of ways) matcher.remove(way);
+      into.length = 0;
+      matcher.match(key, headersOf(headers), into);
+      assert.deepEqual(into, []);
+    });
+  }
+
+  for (const [what, args, headers, matches] of HEADERS) {
+    it(`headers - ${what}: ${matches ? "matches" : "does not match"}`, () => {
+      const matcher = makeMatcher<number>("headers", {});
+      matcher.check!(args);
+      matcher.add({ routingKey: "k", arguments: args, destination: 1 });
+      const into: number[] = [];
+      matcher.match("other", headersOf(headers), into);
+      assert.deepEqual(into, matches ? [1] : []);
+    });
+  }
+});
+
+describe("routes", () => {
+  it("a queue is there once, among few and among many", () => {
+    const routes = new Routes<number>();
+    for (let round = 0; round < 2; round++) {
+      for (let i = 0; i < 100; i++) routes.add(i % 50);
+      assert.deepEqual(routes.toArray(), Array.from({ length: 50 }, (_, i) => i));
+      routes.retain((one) => one >= 40);
+      assert.equal(routes.length, 10);
+      routes.take([1, 2]);
+      assert.deepEqual(routes.toArray(), [1, 2]);
+      routes.clear();
+      assert.deepEqual(routes.toArray(), []);
+    }
+  });
+
+  it("cache - keys that never come twice do not pile up", () => {
+    const cache = new RouteCache<number>();
+    const queues = Array.from({ length: 1000 }, (_, i) => i);
+    let known = 0;
+    for (let i = 0; i < 200; i++) cache.set(`k${i}`, queues);
+    for (let i = 0; i < 200; i++) if (cache.get(`k${i}`) !== undefined) known++;
+    assert.ok(known > 0 && known <= 32, `${known} are kept`);
+    assert.equal(cache.get("k199"), queues);
+    cache.reset(1, true);
+    assert.equal(cache.get("k199"), undefined);
+  });
+});

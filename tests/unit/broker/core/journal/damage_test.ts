@@ -1,0 +1,201 @@
+/** Files of a journal that are cut off or damaged: what is whole is there, what is not is told, nothing throws. */
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import { describe, it } from "node:test";
+import type { JournalOptions } from "../../../../../lib/broker/core/journal/journal.ts";
+import { tempDir } from "../../../../support/helpers.ts";
+import { copyFiles, JournalModel, QUEUES } from "../../../../support/journal_model.ts";
+
+const ID = QUEUES[0]!;
+const LOG = "00000001.log";
+
+/** The bodies that are in the queue, in order; opens the directory with the rest of the options. */
+function bodiesIn(
+  directory: string,
+  options: JournalOptions = {},
+): { model: JournalModel; bodies: string[] } {
+  const model = new JournalModel({ sync: "flush", directory, segmentSize: 4096, ...options });
+  const lane = model.lanes.get(ID)!;
+  const bodies: string[] = [];
+  for (let seq = lane.nextLive(0); seq >= 0; seq = lane.nextLive(seq + 1)) {
+    bodies.push(model.bodyAt(ID, seq) ?? "damaged");
+  }
+  return { model, bodies };
+}
+
+/** A journal with ten messages, as `kill -9` leaves it, or closed. */
+function written(directory: string, closed = false): { ends: number[]; bodies: string[] } {
+  const model = new JournalModel({ sync: "flush", directory, segmentSize: 400 });
+  const ends: number[] = [];
+  const bodies: string[] = [];
+  for (let i = 0; i < 7; i++) {
+    const body = `body ${i}`;
+    model.publish(body, [ID]);
+    bodies.push(body);
+    ends.push(model.journal.position);
+  }
+  model.flush();
+  if (closed) model.journal.close();
+  else {
+    copyFiles(directory, `${directory}.copy`);
+    model.journal.close();
+    copyFiles(`${directory}.copy`, directory);
+  }
+  return { ends, bodies };
+}
+
+describe("journal, damaged", () => {
+  it("journal - cut at every byte of its last records, has what is whole, and goes on from there", () => {
+    using folder = tempDir();
+    const { ends, bodies } = written(folder.file("whole"));
+    const length = fs.statSync(`${folder.file("whole")}/${LOG}`).size;
+    assert.equal(length, ends[6]);
+    for (let cut = 0; cut <= length; cut++) {
+      // The beginning of the segment, and its last records.
+      if (cut > 20 && cut < ends[3]!) continue;
+      const directory = folder.file("cut");
+      copyFiles(folder.file("whole"), directory);
+      fs.truncateSync(`${directory}/${LOG}`, cut);
+      const found = bodiesIn(directory);
+      const whole = bodies.slice(0, ends.filter((end) => end <= cut).length);
+      assert.deepEqual(found.bodies, whole, `cut at ${cut}`);
+      assert.deepEqual(found.model.problems, [], `cut at ${cut}`);
+      found.model.publish("behind", [ID]);
+      found.model.journal.close();
+      const again = bodiesIn(directory);
+      assert.deepEqual(again.bodies, [...whole, "behind"], `cut at ${cut}`);
+      again.model.journal.close();
+    }
+  });
+
+  it("journal - loses the one message of a damaged record, and tells", () => {
+    using folder = tempDir();
+    const { ends, bodies } = written(folder.file("whole"));
+    const others = bodies.filter((_, i) => i !== 3);
+    for (let at = ends[2]!; at < ends[3]!; at++) {
+      const directory = folder.file("damaged");
+      copyFiles(folder.file("whole"), directory);
+      flip(`${directory}/${LOG}`, at);
+      const found = bodiesIn(directory);
+      assert.deepEqual(found.bodies, others, `byte ${at}`);
+      assert.equal(found.model.problems.length, 1);
+      assert.match(found.model.problems[0]!, /00000001\.log is damaged: \d+ bytes of messages are lost/);
+      found.model.journal.close();
+    }
+  });
+
+  it("journal - takes no body for a record when its own record is damaged", () => {
+    using folder = tempDir();
+    written(folder.file("other"));
+    const record = fs.readFileSync(`${folder.file("other")}/${LOG}`).subarray(16);
+    const directory = folder.file("journal");
+    const model = new JournalModel({ sync: "flush", directory });
+    model.publish(new TextDecoder("latin1").decode(record), [ID]);
+    model.publish("last", [ID]);
+    model.flush();
+    const copy = folder.file("copy");
+    copyFiles(directory, copy);
+    model.journal.close();
+    flip(`${copy}/${LOG}`, 16);
+    const found = bodiesIn(copy);
+    assert.deepEqual(found.bodies, ["last"]);
+    found.model.journal.close();
+  });
+
+  it("journal - finds a damaged record of a sealed segment when it reads it", () => {
+    using folder = tempDir();
+    const { ends, bodies } = written(folder.file("whole"), true);
+    for (let at = ends[2]!; at < ends[3]!; at += 5) {
+      const directory = folder.file("damaged");
+      copyFiles(folder.file("whole"), directory);
+      assert.ok(fs.existsSync(`${directory}/00000001.idx`));
+      flip(`${directory}/${LOG}`, at);
+      // So that the segment is not gone on with, which would read all of it.
+      const found = bodiesIn(directory, { segmentSize: 400 });
+      assert.deepEqual(found.bodies, bodies.with(3, "damaged"), `byte ${at}`);
+      assert.match(found.model.problems.join("\n"), /^The message at \d+ of 00000001\.log is damaged$/);
+      found.model.journal.close();
+    }
+  });
+
+  it("journal - reads the segment when its index is damaged, cut off, of another log, or missing", () => {
+    using folder = tempDir();
+    const { bodies } = written(folder.file("whole"), true);
+    const index = `${folder.file("damaged")}/00000001.idx`;
+    const length = fs.statSync(`${folder.file("whole")}/00000001.idx`).size;
+    const harms: (() => void)[] = [() => fs.rmSync(index), () => fs.writeFileSync(index, "")];
+    for (let at = 0; at < length; at++) harms.push(() => flip(index, at), () => fs.truncateSync(index, at));
+    for (const harm of harms) {
+      copyFiles(folder.file("whole"), folder.file("damaged"));
+      harm();
+      const found = bodiesIn(folder.file("damaged"), { segmentSize: 400 });
+      assert.deepEqual(found.bodies, bodies);
+      assert.deepEqual(found.model.problems, []);
+      found.model.journal.close();
+    }
+  });
+
+  it("journal - cut in its acknowledgements, brings back what they said, and takes new ones", () => {
+    using folder = tempDir();
+    const directory = folder.file("journal");
+    const model = new JournalModel({ sync: "flush", directory });
+    for (let i = 0; i < 6; i++) model.publish(`body ${i}`, [ID]);
+    model.flush();
+    const acks = `${folder.file("cut")}/00000001.ack`;
+    const lengths: number[] = [];
+    for (const seq of [1, 2, 4]) {
+      model.settle(ID, seq);
+      model.flush();
+      lengths.push(fs.statSync(`${directory}/00000001.ack`).size);
+    }
+    for (let cut = 0; cut <= lengths[2]!; cut++) {
+      copyFiles(directory, folder.file("cut"));
+      fs.truncateSync(acks, cut);
+      const whole = lengths.filter((length) => length <= cut).length;
+      const kept = [0, 1, 2, 3, 4, 5].filter((seq) => ![1, 2, 4].slice(0, whole).includes(seq));
+      const found = bodiesIn(folder.file("cut"));
+      assert.deepEqual(found.bodies, kept.map((seq) => `body ${seq}`), `cut at ${cut}`);
+      assert.deepEqual(found.model.problems, []);
+      found.model.state = structuredClone(model.state);
+      found.model.settle(ID, 0);
+      found.model.journal.close();
+      const again = bodiesIn(folder.file("cut"));
+      assert.deepEqual(
+        again.bodies,
+        kept.filter((seq) => seq > 0).map((seq) => `body ${seq}`),
+        `cut at ${cut}`,
+      );
+      again.model.journal.close();
+    }
+    // One that is damaged does not take those behind it with it.
+    copyFiles(directory, folder.file("cut"));
+    flip(acks, 10);
+    const found = bodiesIn(folder.file("cut"));
+    assert.deepEqual(found.bodies, ["body 0", "body 1", "body 3", "body 5"]);
+    assert.match(found.model.problems.join("\n"), /^The file 00000001\.ack is damaged/);
+    found.model.journal.close();
+    model.journal.close();
+  });
+
+  it("journal - leaves a file alone that is none of its segments, and tells", () => {
+    using folder = tempDir();
+    const directory = folder.file("journal");
+    const { bodies } = written(directory);
+    fs.writeFileSync(`${directory}/00000009.log`, "something else, and long enough");
+    const found = bodiesIn(directory, { segmentSize: 200 });
+    assert.deepEqual(found.bodies, bodies);
+    assert.match(found.model.problems.join("\n"), /^The segment 00000009\.log has no valid beginning/);
+    found.model.publish("behind", [ID]);
+    found.model.flush();
+    assert.ok(fs.existsSync(`${directory}/00000010.log`));
+    found.model.journal.close();
+    assert.equal(fs.readFileSync(`${directory}/00000009.log`, "utf8"), "something else, and long enough");
+  });
+});
+
+/** Changes one byte of a file. */
+function flip(file: string, at: number): void {
+  const bytes = fs.readFileSync(file);
+  bytes[at]! ^= 0x55;
+  fs.writeFileSync(file, bytes);
+}

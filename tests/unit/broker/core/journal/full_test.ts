@@ -1,0 +1,143 @@
+/** A disk that is full: a small tmpfs, which only root can mount. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import fs from "node:fs";
+import { describe, it } from "node:test";
+import { tempDir, waitFor } from "../../../../support/helpers.ts";
+import { copyFiles, JournalModel, QUEUES } from "../../../../support/journal_model.ts";
+
+const ID = QUEUES[0]!;
+const SIZE = 256 * 1024;
+const FILLER = Array.from({ length: 200 }, (_, i) => String.fromCharCode(33 + i % 90)).join("");
+
+/** Mounts a tmpfs of that size; undefined when this user may not. */
+function mount(directory: string): Disposable | undefined {
+  fs.mkdirSync(directory);
+  const { status } = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${SIZE}`, "tmpfs", directory]);
+  if (status !== 0) return undefined;
+  return { [Symbol.dispose]: () => void spawnSync("umount", ["-l", directory]) };
+}
+
+const allowed = (() => {
+  using folder = tempDir();
+  using disk = mount(folder.file("disk"));
+  return disk !== undefined;
+})();
+if (!allowed) console.log("disk full skipped: mounting a tmpfs takes root");
+
+/** A journal on the full disk, with what it said of itself. */
+class FullDisk extends JournalModel {
+  static readonly changes: (string | undefined)[] = [];
+  /** Where the log was behind each message. */
+  readonly positions = new Map<number, number>();
+
+  constructor(directory: string, sync: "confirm" | "flush") {
+    FullDisk.changes.length = 0;
+    super({
+      directory,
+      sync,
+      segmentSize: 16 * 1024,
+      onFullChange: () => FullDisk.changes.push(this.journal.full?.message),
+    });
+  }
+
+  fill(): void {
+    for (let i = 0; this.journal.full === undefined; i++) {
+      assert.ok(i < 5000, "the disk does not become full");
+      this.send(i);
+    }
+  }
+
+  send(i: number): void {
+    const seq = this.lanes.get(ID)!.nextSeq;
+    this.publish(`${i} ${FILLER}`, [ID]);
+    this.positions.set(seq, this.journal.position);
+    if (i % 5 === 4) this.flush();
+  }
+
+  /** The messages that were said to be safe are in a copy of the files. */
+  checkConfirmed(copy: string): void {
+    copyFiles(this.directory!, copy);
+    const other = new JournalModel({ directory: copy, sync: "flush" });
+    const lane = other.lanes.get(ID)!;
+    const synced = this.journal.syncedPosition;
+    let confirmed = 0;
+    for (const [seq, { body }] of this.state.get(ID)!) {
+      if (this.positions.get(seq)! > synced) continue;
+      confirmed++;
+      assert.equal(other.bodyAt(ID, seq), body);
+      assert.equal(lane.sizeAt(seq), body.length);
+    }
+    assert.ok(confirmed > 0);
+    assert.deepEqual(other.problems, []);
+    other.journal.close();
+  }
+}
+
+describe("journal, disk full", { skip: !allowed }, () => {
+  for (const sync of ["confirm", "flush"] as const) {
+    it(`disk full - keeps what it confirmed, and goes on once messages are settled, sync ${sync}`, async () => {
+      using folder = tempDir();
+      using _disk = mount(folder.file("disk"))!;
+      const model = new FullDisk(folder.file("disk"), sync);
+      const { journal } = model;
+      model.fill();
+      await waitFor(() => journal.syncedPosition > 0);
+      assert.match(
+        journal.full!.message,
+        /^Cannot write to the data directory ".*": the disk is full \(ENOSPC\); it goes/,
+      );
+      assert.ok(journal.syncedPosition < journal.position);
+      // Some more come before everybody has been told to stop.
+      for (let i = 0; i < 20; i++) model.send(i);
+      model.checkConfirmed(folder.file("copy"));
+      model.check();
+
+      for (const seq of model.take(ID, 400)) model.settle(ID, seq);
+      model.flush();
+      await waitFor(() => journal.full === undefined);
+      await waitFor(() => journal.syncedPosition === journal.position);
+      assert.equal(FullDisk.changes.length, 2);
+      assert.equal(FullDisk.changes[1], undefined);
+      model.checkConfirmed(folder.file("copy"));
+      model.restart();
+      model.journal.close();
+    });
+  }
+
+  it("disk full - goes on by itself when somebody else makes room", async () => {
+    using folder = tempDir();
+    using _disk = mount(folder.file("disk"))!;
+    const model = new FullDisk(folder.file("disk"), "confirm");
+    const filler = `${folder.file("disk")}/filler`;
+    model.send(4);
+    try {
+      for (;;) fs.appendFileSync(filler, FILLER.repeat(20));
+    } catch { /* It is full. */ }
+    model.fill();
+    const taken = model.take(ID, 1);
+    for (const seq of taken) model.settle(ID, seq);
+    model.flush();
+    fs.rmSync(filler);
+    await waitFor(() => model.journal.full === undefined);
+    await waitFor(() => model.journal.syncedPosition === model.journal.position);
+    model.checkConfirmed(folder.file("copy"));
+    model.restart();
+    model.journal.close();
+  });
+
+  it("disk full - is closed with an error, and what was confirmed is there", () => {
+    using folder = tempDir();
+    using _disk = mount(folder.file("disk"))!;
+    const model = new FullDisk(folder.file("disk"), "flush");
+    model.fill();
+    const { syncedPosition } = model.journal;
+    assert.throws(() => model.journal.close(), /the disk is full/);
+    const confirmed = [...model.positions].filter(([, position]) => position <= syncedPosition).length;
+    // It can be opened while there is no room, too.
+    model.open(folder.file("disk"));
+    const lane = model.lanes.get(ID)!;
+    assert.equal(lane.nextSeq, confirmed);
+    model.journal.close();
+  });
+});

@@ -1,0 +1,336 @@
+/** The small parts of the journal: the checksum, the lock, the log of definitions, spilling, large messages. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import fs from "node:fs";
+import process from "node:process";
+import { describe, it } from "node:test";
+import { crc32c } from "../../../../../lib/broker/core/journal/format/crc32c.ts";
+import { DefinitionsLog } from "../../../../../lib/broker/core/journal/definitions_log.ts";
+import { Lock } from "../../../../../lib/broker/core/journal/files/lock.ts";
+import { MqcatError } from "../../../../../lib/errors.ts";
+import { tempDir, waitFor } from "../../../../support/helpers.ts";
+import { JournalModel, QUEUES } from "../../../../support/journal_model.ts";
+
+const [FIRST, SECOND] = QUEUES as [number, number, number, number];
+
+describe("crc32c", () => {
+  const sum = (bytes: Uint8Array, seed = 0) => crc32c(new DataView(bytes.buffer), 0, bytes.length, seed);
+
+  // RFC 3720, B.4, and the check value of the catalogue of CRCs.
+  const known: [name: string, bytes: Uint8Array, expected: number][] = [
+    ["nothing", new Uint8Array(0), 0],
+    ["123456789", new TextEncoder().encode("123456789"), 0xe3069283],
+    ["32 zeros", new Uint8Array(32), 0x8a9136aa],
+    ["32 ones", new Uint8Array(32).fill(255), 0x62a8ab43],
+    ["32 ascending", Uint8Array.from({ length: 32 }, (_, i) => i), 0x46dd794e],
+    ["32 descending", Uint8Array.from({ length: 32 }, (_, i) => 31 - i), 0x113fdb5c],
+  ];
+  for (const [name, bytes, expected] of known) {
+    it(`crc32c - of ${name}`, () => assert.equal(sum(bytes), expected));
+  }
+
+  it("crc32c - of any piece at any place, and of pieces in a row", () => {
+    const bytes = Uint8Array.from({ length: 100 }, (_, i) => i * 37 + 11);
+    const view = new DataView(bytes.buffer);
+    for (let start = 0; start < 20; start++) {
+      for (let end = start; end < 60; end++) {
+        const piece = sum(bytes.slice(start, end));
+        assert.equal(crc32c(view, start, end), piece);
+        assert.equal(crc32c(view, end, 80, crc32c(view, start, end)), crc32c(view, start, 80));
+      }
+    }
+  });
+});
+
+describe("lock", () => {
+  it("lock - is for one process, and is named in the error", () => {
+    using folder = tempDir();
+    const lock = Lock.take(folder.path);
+    assert.throws(() => Lock.take(folder.path), (error: Error) => {
+      assert.ok(error instanceof MqcatError && error.code === "ERR_ADDRESS_IN_USE");
+      assert.match(error.message, new RegExp(`in use by process ${process.pid}: stop that one`));
+      return true;
+    });
+    lock.release();
+    Lock.take(folder.path).release();
+    assert.deepEqual(fs.readdirSync(folder.path), []);
+  });
+
+  it("lock - of a process that is not there any more counts for nothing", async () => {
+    using folder = tempDir();
+    const child = spawn("sleep", ["60"], { stdio: "ignore" });
+    const lock = folder.file("lock");
+    const taken = Lock.take(folder.path);
+    const own = JSON.parse(fs.readlinkSync(lock));
+    taken.release();
+    try {
+      const stat = `/proc/${child.pid}/stat`;
+      const started = fs.existsSync(stat) ? fs.readFileSync(stat, "utf8").split(") ")[1]!.split(" ")[19] : "";
+      fs.symlinkSync(JSON.stringify({ ...own, pid: child.pid, started }), lock);
+      assert.throws(() => Lock.take(folder.path), new RegExp(`process ${child.pid}:`));
+    } finally {
+      child.kill("SIGKILL");
+      await new Promise((resolve) => child.on("exit", resolve));
+    }
+    Lock.take(folder.path).release();
+  });
+
+  const stale: [name: string, change: (own: Record<string, unknown>) => unknown][] = [
+    ["that has the id of another process now", (own) => ({ ...own, started: "1" })],
+    ["of another boot", (own) => ({ ...own, boot: "another" })],
+    ["that says nothing", () => ({})],
+  ];
+  for (const [name, change] of stale) {
+    it(`lock - ${name} is taken over`, { skip: !fs.existsSync("/proc/self/stat") }, () => {
+      using folder = tempDir();
+      const lock = folder.file("lock");
+      const taken = Lock.take(folder.path);
+      const changed = change(JSON.parse(fs.readlinkSync(lock)));
+      taken.release();
+      fs.symlinkSync(JSON.stringify(changed), lock);
+      // Somebody was killed while taking it over.
+      fs.symlinkSync(JSON.stringify(changed), `${lock}.old`);
+      Lock.take(folder.path).release();
+    });
+  }
+});
+
+describe("definitions log", () => {
+  const open = (directory: string, state: unknown[], problems: string[] = []) => {
+    const found: unknown[] = [];
+    const options = {
+      directory,
+      sync: false,
+      snapshot: () => state,
+      onProblem: (text: string) => problems.push(text),
+    };
+    return { log: DefinitionsLog.open(options, (change) => found.push(change)), found };
+  };
+
+  it("definitions - come back in order, whatever is in them", () => {
+    using folder = tempDir();
+    const changes = [{ queue: "a" }, { text: "é\u0000😀", list: [1, null, true] }, { queue: "b" }];
+    const { log, found } = open(folder.path, []);
+    assert.deepEqual(found, []);
+    for (const change of changes) log.append(change);
+    log.close();
+    const again = open(folder.path, []);
+    assert.deepEqual(again.found, changes);
+    again.log.close();
+  });
+
+  it("definitions - cut at every byte, has what is whole, and goes on from there", () => {
+    using folder = tempDir();
+    const file = folder.file("definitions");
+    const { log } = open(folder.path, []);
+    const ends: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      log.append({ i });
+      ends.push(fs.statSync(file).size);
+    }
+    log.close();
+    const bytes = fs.readFileSync(file);
+    for (let cut = 0; cut <= bytes.length; cut++) {
+      fs.writeFileSync(file, bytes.subarray(0, cut));
+      const whole = [0, 1, 2].slice(0, ends.filter((end) => end <= cut).length).map((i) => ({ i }));
+      const problems: string[] = [];
+      const cutOff = open(folder.path, [], problems);
+      assert.deepEqual(cutOff.found, whole, `cut at ${cut}`);
+      cutOff.log.append({ i: 9 });
+      cutOff.log.close();
+      const again = open(folder.path, [], problems);
+      assert.deepEqual(again.found, [...whole, { i: 9 }]);
+      assert.deepEqual(problems, []);
+      again.log.close();
+    }
+  });
+
+  it("definitions - pass over what is damaged, and tell", () => {
+    using folder = tempDir();
+    const file = folder.file("definitions");
+    const { log } = open(folder.path, []);
+    for (let i = 0; i < 3; i++) log.append({ i });
+    log.close();
+    const bytes = fs.readFileSync(file);
+    const size = (bytes.length - 4) / 3;
+    for (let at = 4 + size; at < 4 + 2 * size; at++) {
+      fs.writeFileSync(file, bytes.map((byte, i) => i === at ? byte ^ 1 : byte));
+      const problems: string[] = [];
+      const damaged = open(folder.path, [], problems);
+      assert.deepEqual(damaged.found, [{ i: 0 }, { i: 2 }], `byte ${at}`);
+      assert.match(problems.join("\n"), new RegExp(`is damaged: ${size} bytes of definitions are lost$`));
+      damaged.log.close();
+    }
+  });
+
+  it("definitions - a file that has grown becomes one of the present state", () => {
+    using folder = tempDir();
+    const file = folder.file("definitions");
+    const state: { name: string }[] = [];
+    const { log } = open(folder.path, state);
+    for (let i = 0; i < 3000; i++) {
+      state.splice(0, state.length, { name: `queue ${i}`.padEnd(50, "-") });
+      log.append(state[0]);
+    }
+    assert.ok(fs.statSync(file).size < 100_000, `${fs.statSync(file).size} bytes`);
+    log.close();
+    const again = open(folder.path, state);
+    assert.deepEqual(again.found.at(-1), state[0]);
+    again.log.close();
+    assert.deepEqual(fs.readdirSync(folder.path), ["definitions"]);
+  });
+});
+
+describe("journal, parts", () => {
+  it("journal - is for one process", () => {
+    using folder = tempDir();
+    const model = new JournalModel({ directory: folder.path });
+    assert.throws(() => new JournalModel({ directory: folder.path }), /in use by process/);
+    model.journal.close();
+    new JournalModel({ directory: folder.path }).journal.close();
+  });
+
+  it("journal - reads messages of any size behind its cache, in order and not", () => {
+    using folder = tempDir();
+    const model = new JournalModel({
+      directory: folder.path,
+      segmentSize: 1 << 20,
+      cacheSize: 0,
+      sync: "flush",
+    });
+    const sizes = [0, 1, 100, 8191, 8192, 70_000, 262_144, 300_000, 1_000_000, 1_100_000, 3_000_000];
+    for (let round = 0; round < 3; round++) {
+      for (const size of sizes) model.publish(`${round} ${size} `.padEnd(size, "x"), [FIRST]);
+      model.flush();
+    }
+    model.restart();
+    const seqs = [...model.state.get(FIRST)!.keys()];
+    for (const seq of [...seqs].reverse()) {
+      assert.equal(model.bodyAt(FIRST, seq), model.state.get(FIRST)!.get(seq)!.body);
+    }
+    for (let i = 0; i < 200; i++) {
+      const seq = seqs[(i * 7) % seqs.length]!;
+      assert.equal(model.bodyAt(FIRST, seq), model.state.get(FIRST)!.get(seq)!.body);
+    }
+    for (const seq of seqs) model.settle(FIRST, seq);
+    model.journal.close();
+    assert.deepEqual(fs.readdirSync(folder.path), []);
+  });
+
+  it("journal - puts messages without a log into files when they are too many, and deletes those", async () => {
+    using folder = tempDir();
+    const model = new JournalModel({ directory: folder.path, segmentSize: 4096, memorySize: 20_000 });
+    const files = () => fs.readdirSync(folder.path).filter((name) => name.startsWith("transient"));
+    for (let i = 0; i < 400; i++) {
+      model.publish(`${i} `.padEnd(200), [FIRST], false);
+      if (i % 10 === 9) model.flush();
+    }
+    assert.ok(model.journal.memorySize <= 20_000);
+    assert.equal(model.journal.memoryFull, false);
+    assert.ok(files().length > 10);
+    model.check();
+    for (const seq of model.take(FIRST, 400)) model.settle(FIRST, seq);
+    model.flush();
+    await waitFor(() => files().length === 0);
+    for (let i = 0; i < 200; i++) model.publish(`${i} `.padEnd(200), [FIRST], false);
+    model.flush();
+    assert.ok(files().length > 0);
+    model.journal.close();
+    assert.deepEqual(files(), []);
+  });
+
+  it("journal - tells when memory is full, and takes more once messages are settled", async () => {
+    const model = new JournalModel({ memorySize: 200_000, segmentSize: 4096 });
+    let count = 0;
+    for (; !model.journal.memoryFull; count++) model.publish(`${count} `.padEnd(200), [FIRST, SECOND]);
+    assert.ok(count > 700, `only ${count} messages`);
+    // One of a hundred is kept; that does not keep the rest.
+    for (const id of [FIRST, SECOND]) {
+      for (const seq of model.take(id, count)) if (seq % 100 > 0) model.settle(id, seq);
+    }
+    await waitFor(() => {
+      model.flush();
+      return model.journal.memorySize < 50_000;
+    });
+    assert.equal(model.journal.memoryFull, false);
+    model.check();
+    model.journal.close();
+  });
+
+  it("journal - one message that stays does not keep the log of all that came after it", async () => {
+    using folder = tempDir();
+    const options = { directory: folder.path, segmentSize: 8192, garbageSize: 30_000, cacheSize: 0 };
+    const model = new JournalModel(options);
+    for (let i = 0; i < 3000; i++) {
+      model.publish(`${i} `.padEnd(200), [FIRST]);
+      if (i % 20 !== 19) continue;
+      for (const seq of model.take(FIRST, 20)) if (seq % 100 !== 50) model.settle(FIRST, seq);
+      model.flush();
+    }
+    const size = () =>
+      fs.readdirSync(folder.path).filter((name) => name.endsWith(".log"))
+        .reduce((sum, name) => sum + fs.statSync(folder.file(name)).size, 0);
+    await waitFor(() => {
+      model.flush();
+      return size() < 60_000;
+    });
+    model.check();
+    model.restart();
+    model.journal.close();
+  });
+
+  it("journal - says when a confirm may go out, in each mode", async () => {
+    for (const sync of ["confirm", "flush", "interval"] as const) {
+      using folder = tempDir();
+      let synced = 0;
+      const model = new JournalModel({
+        directory: folder.path,
+        sync,
+        syncInterval: 1,
+        onSynced: () => synced++,
+      });
+      model.publish("a", [FIRST]);
+      const { journal } = model;
+      const { position } = journal;
+      assert.ok(journal.syncedPosition < position);
+      model.flush();
+      if (sync === "confirm") {
+        await waitFor(() => synced > 0);
+        assert.ok(journal.syncedPosition >= position);
+        model.publish("b", [FIRST]);
+        journal.syncNow();
+      }
+      assert.equal(journal.syncedPosition, journal.position);
+      journal.close();
+    }
+  });
+
+  it("journal - stops to confirm when a sync fails, for trying again would only hide what is lost", async () => {
+    using folder = tempDir();
+    const changes: (Error | undefined)[] = [];
+    const options = { directory: folder.path, onFullChange: () => changes.push(model.journal.full) };
+    const model: JournalModel = new JournalModel(options);
+    const { fdatasync } = fs;
+    const failing = (_fd: number, done: (error: Error) => void) =>
+      setTimeout(() => done(new Error("EIO: input/output")));
+    Object.assign(fs, { fdatasync: failing });
+    try {
+      model.publish("a", [FIRST]);
+      model.flush();
+      await waitFor(() => changes.length > 0);
+    } finally {
+      Object.assign(fs, { fdatasync });
+    }
+    assert.match(changes[0]!.message, /the disk failed \(EIO: input\/output\); start again/);
+    model.publish("b", [FIRST]);
+    model.flush();
+    assert.equal(model.journal.syncedPosition, 0);
+    assert.equal(changes.length, 1);
+    assert.throws(() => model.journal.syncNow(), /the disk failed/);
+    assert.throws(() => model.journal.close(), /the disk failed/);
+    // What the system has is there all the same, and the directory is free.
+    model.flushed = model.state;
+    model.afterCrash(folder.path);
+    model.journal.close();
+  });
+});

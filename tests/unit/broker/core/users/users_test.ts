@@ -1,0 +1,187 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import { describe, it } from "node:test";
+import { AmqpError } from "../../../../../lib/amqp/amqp_error.ts";
+import { compilePattern } from "../../../../../lib/broker/core/users/permissions.ts";
+import type { DefinitionChange } from "../../../../../lib/broker/core/topology/definition_change.ts";
+import { Users } from "../../../../../lib/broker/core/users/users.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+const ALL = { configure: ".*", write: ".*", read: ".*" };
+
+describe("users, logging in", () => {
+  it("a password is right or wrong, and nobody is told which of both was wrong", () => {
+    const users = new Users();
+    users.put("jane", "s3cret");
+    assert.equal(users.authenticate("jane", bytes("s3cret"), false), undefined);
+    assert.equal(users.authenticate("jane", bytes("s3cret "), false), "wrong password for user 'jane'");
+    assert.equal(users.authenticate("joe", bytes("s3cret"), false), "there is no user 'joe'");
+    assert.equal(users.authenticate("joe", bytes(""), false), "there is no user 'joe'");
+  });
+
+  it("an empty password is nobody's", () => {
+    const users = new Users();
+    users.put("jane", "");
+    assert.equal(users.authenticate("jane", bytes(""), true), "wrong password for user 'jane'");
+    users.putHashed({ name: "joe", passwordHash: "", hashing: "sha512", tags: [] });
+    assert.match(users.authenticate("joe", bytes("x"), true)!, /wrong password/);
+  });
+
+  it("guest comes from this machine only", () => {
+    const users = new Users();
+    users.put("guest", "guest");
+    assert.equal(users.authenticate("guest", bytes("guest"), true), undefined);
+    assert.match(users.authenticate("guest", bytes("guest"), false)!, /only connect from this machine/);
+  });
+
+  it("hashes of RabbitMQ's definitions are understood", () => {
+    const users = new Users();
+    // Of the documentation of RabbitMQ (passwords.html): salt 908D C60A, password test12.
+    const documented = "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR";
+    users.putHashed({ name: "a", passwordHash: documented, hashing: "sha256", tags: [] });
+    assert.equal(users.authenticate("a", bytes("test12"), false), undefined);
+    assert.notEqual(users.authenticate("a", bytes("test13"), false), undefined);
+    const salt = Buffer.of(1, 2, 3, 4);
+    const hash = createHash("sha512").update(salt).update("pass").digest();
+    const passwordHash = Buffer.concat([salt, hash]).toString("base64");
+    users.putHashed({ name: "b", passwordHash, hashing: "sha512", tags: [] });
+    assert.equal(users.authenticate("b", bytes("pass"), false), undefined);
+    assert.throws(
+      () => users.putHashed({ name: "c", passwordHash, hashing: "sha256", tags: [] }),
+      /Cannot add user 'c' as the hash of the password is no sha256/,
+    );
+  });
+});
+
+describe("users, permissions", () => {
+  function refused(users: Users, operation: "configure" | "write" | "read", name: string): boolean {
+    try {
+      users.accessTo("jane", "/")!.check(operation, "queue", name);
+      return false;
+    } catch (error) {
+      assert.ok(error instanceof AmqpError);
+      assert.equal(
+        error.replyText,
+        `ACCESS_REFUSED - access to queue '${name}' in vhost '/' refused for user 'jane'`,
+      );
+      return true;
+    }
+  }
+
+  it("a pattern matches anywhere, and an empty one nothing but the empty name", () => {
+    const users = new Users();
+    users.put("jane", "x");
+    assert.equal(users.accessTo("jane", "/"), undefined);
+    users.permit("jane", "/", { configure: "", write: "job", read: "^(job|log)s$" });
+    assert.equal(users.accessTo("jane", "other"), undefined);
+    assert.equal(refused(users, "configure", "jobs"), true);
+    assert.equal(refused(users, "configure", ""), false);
+    assert.equal(refused(users, "write", "my-jobs"), false);
+    assert.equal(refused(users, "write", "logs"), true);
+    assert.equal(refused(users, "read", "logs"), false);
+    assert.equal(refused(users, "read", "my-logs"), true);
+  });
+
+  it("the default exchange is checked as amq.default", () => {
+    const users = new Users();
+    users.put("jane", "x");
+    users.permit("jane", "/", { configure: "", write: "^amq\\.default$", read: "" });
+    const access = users.accessTo("jane", "/")!;
+    access.check("write", "exchange", "");
+    assert.throws(
+      () => access.check("read", "exchange", ""),
+      /access to exchange 'amq\.default' in vhost '\/' refused for user 'jane'/,
+    );
+  });
+
+  it("what was allowed once is refused as soon as the permission changes", () => {
+    const users = new Users();
+    users.put("jane", "x");
+    users.permit("jane", "/", ALL);
+    const access = users.accessTo("jane", "/")!;
+    for (let i = 0; i < 600; i++) access.check("write", "queue", `q${i % 300}`);
+    users.permit("jane", "/", { ...ALL, write: "^q1$" });
+    access.check("write", "queue", "q1");
+    assert.throws(() => access.check("write", "queue", "q2"), AmqpError);
+    users.forbid("jane", "/");
+    assert.throws(() => access.check("write", "queue", "q1"), AmqpError);
+    users.permit("jane", "/", ALL);
+    users.remove("jane");
+    assert.throws(() => access.check("read", "queue", "q1"), AmqpError);
+  });
+
+  it("patterns as RabbitMQ's are written", () => {
+    assert.equal(compilePattern("^amq\\-gen.*").test("amq-gen-1"), true);
+    assert.equal(compilePattern("^[\\w\\-]+\\.x$").test("a-b.x"), true);
+    assert.equal(compilePattern("^(a|b)-.*").test("b-"), true);
+    assert.equal(compilePattern("^(?!secret).*").test("secrets"), false);
+    assert.equal(compilePattern("^(a.*|b.*)$").test("b1"), true);
+    assert.equal(compilePattern("^(a.*|b.*|c.*|d.*|e.*|[*+]+\\*+)$").test("e1"), true);
+    assert.equal(compilePattern("^(ab){2}[0-9]{3}-.*-.*$").test("abab123-x-y"), true);
+  });
+
+  for (
+    const pattern of [
+      "(a+)+$",
+      "((a|b)x)*",
+      "^(\\w*)*$",
+      "(?:a{2,})+",
+      "(a|aa){10,}",
+      "([a-z]+){5}",
+      ".*.*.*.*.*x",
+      "a+b*(c.*d+)e{2,}x{1,9}",
+    ]
+  ) {
+    it(`patterns - refuses ${pattern}, which could take for ever`, () => {
+      assert.throws(() => compilePattern(pattern), /could take for ever/);
+    });
+  }
+
+  for (const pattern of ["[", "(", "*a", "\\Ajobs", "(?i)jobs"]) {
+    it(`patterns - refuses ${pattern}, which is none`, () => {
+      assert.throws(
+        () => compilePattern(pattern),
+        /Cannot use the pattern '.*': it is no regular expression/,
+      );
+    });
+  }
+
+  it("patterns - have a limit", () => {
+    assert.throws(() => compilePattern("a".repeat(1025)), /over 1024 characters/);
+  });
+});
+
+describe("users, what survives", () => {
+  it("changes - told one by one, and done again, give the same", () => {
+    const changes: DefinitionChange[] = [];
+    const users = new Users((change) => changes.push(change));
+    users.put("jane", "s3cret", ["administrator"]);
+    users.put("joe", "x");
+    users.permit("jane", "/", ALL);
+    users.permit("joe", "/", ALL);
+    users.permit("joe", "other", ALL);
+    users.forbid("joe", "/");
+    users.put("gone", "x");
+    users.permit("gone", "/", ALL);
+    users.remove("gone");
+    const told = changes.length;
+    users.put("jane", "s3cret", ["administrator"]);
+    users.permit("jane", "/", ALL);
+    assert.equal(users.remove("gone") || users.forbid("joe", "/"), false);
+    assert.equal(changes.length, told);
+    for (const source of [changes, [...users.changes()]]) {
+      const copy = new Users();
+      for (const change of source) copy.apply(JSON.parse(JSON.stringify(change)));
+      assert.deepEqual([...copy.changes()], [...users.changes()]);
+      assert.equal(copy.authenticate("jane", bytes("s3cret"), false), undefined);
+      assert.equal(copy.accessTo("gone", "/"), undefined);
+    }
+  });
+
+  it("passwords are in none of what is told", () => {
+    const changes: DefinitionChange[] = [];
+    new Users((change) => changes.push(change)).put("jane", "s3cret");
+    assert.equal(JSON.stringify(changes).includes("s3cret"), false);
+  });
+});

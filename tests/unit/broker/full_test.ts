@@ -1,0 +1,166 @@
+/** A broker whose disk is full: a small tmpfs, which only root can mount. Its memory must not promise what is not on disk. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import fs from "node:fs";
+import { describe, it } from "node:test";
+import type { AmqpConnection } from "../../../lib/amqp/client/connection.ts";
+import { connectAmqp } from "../../../lib/amqp/client/link.ts";
+import { Publisher } from "../../../lib/amqp/client/publisher.ts";
+import { declareQueue } from "../../../lib/amqp/client/queues.ts";
+import { parseAmqpUrl } from "../../../lib/amqp/client/url.ts";
+import { encodeProperties } from "../../../lib/amqp/properties.ts";
+import { Broker } from "../../../lib/broker/server.ts";
+import { type TempDir, tempDir, waitFor } from "../../support/helpers.ts";
+import { copyFiles } from "../../support/journal_model.ts";
+
+const PERSISTENT = encodeProperties({ deliveryMode: 2 });
+const BODY = new TextEncoder().encode("precious");
+
+/** A broker on a disk of 256 KB, which `fill` fills to the last byte and `clear` empties. */
+class SmallDisk {
+  readonly blocked: (string | undefined)[] = [];
+  broker!: Broker;
+  url = "";
+  readonly #folder: TempDir = tempDir();
+  readonly data = this.#folder.file("disk");
+
+  /** Undefined when this user may not mount anything. */
+  static mount(): SmallDisk | undefined {
+    const disk = new SmallDisk();
+    fs.mkdirSync(disk.data);
+    const { status } = spawnSync("mount", ["-t", "tmpfs", "-o", "size=256k", "tmpfs", disk.data]);
+    if (status === 0) return disk;
+    disk.#folder.remove();
+    return undefined;
+  }
+
+  async open(): Promise<this> {
+    const onEvent = (event: { type: string; reason?: string | undefined }) => {
+      if (event.type === "blocked") this.blocked.push(event.reason);
+    };
+    this.broker = await Broker.open({ data: this.data, onEvent });
+    this.url = await this.broker.listen("amqp://127.0.0.1:0");
+    return this;
+  }
+
+  connect(): Promise<AmqpConnection> {
+    return connectAmqp(parseAmqpUrl(this.url));
+  }
+
+  /** How many messages the queue has after a crash at this moment; undefined when it is not there. */
+  async afterCrash(queue: string): Promise<number | undefined> {
+    const copy = this.#folder.file("copy");
+    copyFiles(this.data, copy);
+    const broker = await Broker.open({ data: copy });
+    const ready = broker.vhosts.get("/")!.queues.get(queue)?.ready;
+    await broker.close();
+    return ready;
+  }
+
+  /** Takes all room that there is. */
+  fill(): void {
+    fs.writeFileSync(`${this.data}/filler`, "");
+    for (let size = 64 * 1024; size > 0;) {
+      try {
+        fs.appendFileSync(`${this.data}/filler`, new Uint8Array(size));
+      } catch {
+        size >>= 1;
+      }
+    }
+    const { size } = fs.statSync(`${this.data}/filler`);
+    assert.ok(size > 0, "nothing was left to fill");
+  }
+
+  clear(): void {
+    fs.rmSync(`${this.data}/filler`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.broker.close();
+    spawnSync("umount", ["-l", this.data]);
+    this.#folder.remove();
+  }
+}
+
+const allowed = (() => {
+  const disk = SmallDisk.mount();
+  if (disk === undefined) return false;
+  spawnSync("umount", ["-l", disk.data]);
+  return true;
+})();
+if (!allowed) console.log("disk full skipped: mounting a tmpfs takes root");
+
+describe("broker, disk full", { skip: !allowed }, () => {
+  it("a queue that could not be written down is, before anything in it is confirmed", async () => {
+    await using disk = await SmallDisk.mount()!.open();
+    disk.fill();
+    let declared: string | undefined;
+    // The file may have room for some in the block that it has.
+    for (let i = 0; declared === undefined; i++) {
+      const connection = await disk.connect();
+      const name = `q${i}-`.padEnd(200, "x");
+      try {
+        await declareQueue(connection, name, {});
+      } catch (error) {
+        assert.match((error as Error).message, /Cannot write to the data directory ".*": the disk is full/);
+        declared = name;
+      }
+      await connection.close();
+    }
+    assert.match(
+      disk.blocked.at(-1)!,
+      /^the disk takes no more: .* is full \(ENOSPC\); it goes on by itself/,
+    );
+    assert.equal(await disk.afterCrash(declared), undefined);
+
+    const bodies = { bytes: BODY, starts: [0], ends: [BODY.length] };
+    const envelope = { exchange: "", routingKey: declared, properties: PERSISTENT };
+    const publisher = new Publisher(parseAmqpUrl(disk.url), {
+      // It is there now, for all that a client can see.
+      prepare: async (connection) => void await declareQueue(connection, declared, {}),
+    });
+    await publisher.start();
+    publisher.publish(bodies, 0, 1, envelope);
+    while (publisher.pending > 0) await publisher.changed.wait();
+    assert.deepEqual([publisher.acknowledged, publisher.refused], [0, 1]);
+    assert.match(publisher.refusalReason, /^the disk takes no more: .* is full \(ENOSPC\)/);
+
+    disk.clear();
+    // Until the broker has noticed that there is room again it refuses.
+    await waitFor(
+      async () => {
+        publisher.publish(bodies, 0, 1, envelope);
+        while (publisher.pending > 0) await publisher.changed.wait();
+        return publisher.acknowledged > 0;
+      },
+      undefined,
+      "a confirm",
+    );
+    assert.equal(await disk.afterCrash(declared), publisher.acknowledged);
+    assert.equal(disk.blocked.at(-1), undefined);
+    await publisher.close();
+  });
+
+  it("a commit is answered when its messages are on disk, and not before", async () => {
+    await using disk = await SmallDisk.mount()!.open();
+    const connection = await disk.connect();
+    await declareQueue(connection, "q", {});
+    const channel = await connection.open({});
+    await channel.call("tx.select", {}, "tx.select-ok");
+    disk.fill();
+    let commits = 0;
+    const body = new Uint8Array(64 * 1024);
+    connection.encoder.publish(channel.id, "", "q", true, PERSISTENT, body, 0, body.length);
+    const committed = channel.call("tx.commit", {}, "tx.commit-ok").then(() => commits++);
+    await waitFor(() => disk.blocked.length > 0, undefined, "a full disk");
+    // What comes behind it on the same connection is answered, so the commit could have been.
+    const other = await connection.open({});
+    await other.call("queue.declare", { queue: "q", passive: true }, "queue.declare-ok");
+    assert.equal(commits, 0);
+    assert.equal(await disk.afterCrash("q"), 0);
+    disk.clear();
+    await committed;
+    assert.equal(await disk.afterCrash("q"), 1);
+    await connection.close();
+  });
+});

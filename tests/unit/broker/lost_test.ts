@@ -1,0 +1,111 @@
+/** Definitions that are lost: messages outlive what was known of their queue. */
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import { describe, it } from "node:test";
+import { Broker } from "../../../lib/broker/server.ts";
+import { encodeMessage } from "../../../lib/broker/core/message.ts";
+import type { Queue } from "../../../lib/broker/core/queue/queue.ts";
+import { tempDir } from "../../support/helpers.ts";
+
+const DURABLE = { passive: false, durable: true, autoDelete: false, exclusive: false, arguments: {} };
+
+/** A broker that has had three messages in each of the queues, the first of which was taken. */
+async function filled(data: string, ...names: string[]): Promise<void> {
+  const broker = await Broker.open({ data });
+  const vhost = broker.vhosts.get("/")!;
+  broker.begin();
+  for (const name of names) {
+    const queue = vhost.declareQueue({ ...DURABLE, queue: name }, broker);
+    for (const body of ["a", "b", "c"]) {
+      const route = { exchange: "", routingKey: name };
+      const message = encodeMessage(
+        route,
+        { deliveryMode: 2 },
+        new TextEncoder().encode(`${body} of ${name}`),
+      );
+      assert.ok(broker.publisher.publishInternally(vhost, "", name, message).taken);
+    }
+    assert.ok(queue.take());
+    queue.settle(queue.takenLane, queue.takenSeq);
+  }
+  broker.end();
+  await broker.close();
+}
+
+function bodies(queue: Queue): string[] {
+  const found: string[] = [];
+  for (let seq = 0; (seq = queue.lanes[0]!.nextReady(seq)) >= 0; seq++) {
+    const message = queue.messageAt(0, seq)!;
+    found.push(new TextDecoder().decode(message.body.subarray(message.bodyStart, message.bodyEnd)));
+  }
+  return found;
+}
+
+async function open(data: string): Promise<{ broker: Broker; problems: string[]; found: string[][] }> {
+  const problems: string[] = [];
+  const broker = await Broker.open({
+    data,
+    onEvent: (event) => event.type === "damaged" && problems.push(event.what),
+  });
+  const found = [...broker.vhosts.get("/")!.queues.values()].map((queue) => [queue.name, ...bodies(queue)]);
+  return { broker, problems, found };
+}
+
+describe("broker, definitions lost", () => {
+  it("a queue whose definition is damaged - its messages are in another one, which is told and stays", async () => {
+    using dir = tempDir();
+    const data = dir.file("data");
+    await filled(data, "first", "last");
+    const file = `${data}/definitions`;
+    const text = fs.readFileSync(file, "latin1");
+    // The last record, which might as well be one that was being written.
+    fs.writeFileSync(file, text.replace('"last"', '"lost"'), "latin1");
+    const { broker, problems, found } = await open(data);
+    const name = found[1]![0]!;
+    assert.match(name, /^recovered\.\d+$/);
+    assert.deepEqual(found, [["first", "b of first", "c of first"], [name, "b of last", "c of last"]]);
+    assert.deepEqual(problems, [
+      `The definition of a queue is lost: its 2 messages are in the queue '${name}' now`,
+    ]);
+    await broker.close();
+    const again = await open(data);
+    assert.deepEqual([again.problems, again.found], [[], found]);
+    await again.broker.close();
+  });
+
+  it("no definitions at all - all messages are there, and the next queue is another one", async () => {
+    using dir = tempDir();
+    const data = dir.file("data");
+    await filled(data, "first", "last");
+    fs.rmSync(`${data}/definitions`);
+    const { broker, problems, found } = await open(data);
+    assert.deepEqual(found.map(([, ...rest]) => rest), [["b of first", "c of first"], [
+      "b of last",
+      "c of last",
+    ]]);
+    assert.equal(problems.length, 2);
+    const vhost = broker.vhosts.get("/")!;
+    broker.begin();
+    const next = vhost.declareQueue({ ...DURABLE, queue: "next" }, broker);
+    broker.end();
+    assert.equal(next.ready, 0);
+    assert.equal(new Set([...vhost.queues.values()].map(({ definition }) => definition.id)).size, 3);
+    await broker.close();
+  });
+
+  it("a queue that was deleted - does not come back because something else is lost", async () => {
+    using dir = tempDir();
+    const data = dir.file("data");
+    await filled(data, "first", "last");
+    const { broker } = await open(data);
+    broker.begin();
+    broker.deleteQueue(broker.vhosts.get("/")!.queues.get("first")!);
+    broker.end();
+    await broker.close();
+    const file = `${data}/definitions`;
+    fs.appendFileSync(file, "half a record");
+    const { broker: other, problems, found } = await open(data);
+    assert.deepEqual([problems, found], [[], [["last", "b of last", "c of last"]]]);
+    await other.close();
+  });
+});

@@ -1,0 +1,170 @@
+import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
+import net from "node:net";
+import { describe, it } from "node:test";
+import { EndpointError, UnreachableError } from "../../../lib/errors.ts";
+import { parseEndpoint } from "../../../lib/transport/endpoint.ts";
+import type { ByteStream, TlsOptions } from "../../../lib/transport/stream.ts";
+import { connect, listen } from "../../../lib/transport/transport.ts";
+import { deadline, TestPeer, waitFor } from "../../support/helpers.ts";
+import { certificate, NEVER } from "../../support/stream_adapters.ts";
+
+const { cert, key } = certificate();
+const ignore = () => {};
+
+/** Listens on a free port, and has `use` connect to it; gives both ends to `check`. */
+async function withServer<T>(use: (port: number, accepted: Promise<ByteStream>) => Promise<T>): Promise<T> {
+  const accepted = Promise.withResolvers<ByteStream>();
+  const listener = await listen(parseEndpoint("tls://127.0.0.1:0"), accepted.resolve, { tls: { cert, key } });
+  assert.match(listener.endpoint, /^tls:\/\/127\.0\.0\.1:[1-9]\d+$/);
+  try {
+    return await use(Number(listener.endpoint.split(":").at(-1)), accepted.promise);
+  } finally {
+    await deadline(listener.close());
+  }
+}
+
+function dial(host: string, port: number, tls: TlsOptions): Promise<ByteStream> {
+  return deadline(connect({ scheme: "tls", host, port }, NEVER, { tls }), 5000, "the TLS connection");
+}
+
+async function refusedWith(connecting: Promise<ByteStream>, words: RegExp): Promise<void> {
+  await assert.rejects(connecting, (error: unknown) => {
+    assert.ok(error instanceof UnreachableError, String(error));
+    assert.match(error.message, /^Cannot connect to tls:\/\/[^ ]+: /);
+    assert.match(error.message, words);
+    return true;
+  });
+}
+
+describe("transport - tls", () => {
+  for (const host of ["localhost", "127.0.0.1"]) {
+    it(`tls - a certificate that we trust and that names ${host} is accepted`, async () => {
+      await withServer(async (port, accepted) => {
+        const near = new TestPeer(await dial(host, port, { ca: cert }));
+        const far = new TestPeer(await deadline(accepted));
+        await near.write("secret");
+        await far.atLeast(6);
+        assert.equal(far.text(), "secret");
+        assert.equal(near.stream.remote, `tls://127.0.0.1:${port}`);
+        assert.equal(far.stream.remote, near.stream.local);
+        near.stream.close();
+        far.stream.close();
+      });
+    });
+  }
+
+  it("tls - what goes over the wire is not the text", async () => {
+    let seen = "";
+    await withServer(async (port, accepted) => {
+      const proxy = net.createServer((client) => {
+        const server = net.connect(port, "127.0.0.1");
+        client.on("data", (chunk) => seen += chunk.toString("latin1"));
+        client.on("error", ignore).pipe(server.on("error", ignore)).pipe(client);
+      });
+      await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+      const near = new TestPeer(
+        await dial("127.0.0.1", (proxy.address() as net.AddressInfo).port, { ca: cert }),
+      );
+      const far = new TestPeer(await deadline(accepted));
+      await near.write("top secret");
+      await far.atLeast(10);
+      near.stream.close();
+      far.stream.close();
+      proxy.close();
+    });
+    assert.ok(seen.length > 100);
+    assert.ok(!seen.includes("top secret"));
+  });
+
+  it("tls - an unknown authority is refused in words, and accepted when insecure", async () => {
+    await withServer(async (port, accepted) => {
+      await refusedWith(dial("localhost", port, {}), /certificate|self.signed|issuer/i);
+      const near = await dial("localhost", port, { insecure: true });
+      (await deadline(accepted)).close();
+      near.close();
+    });
+  });
+
+  it("tls - a certificate for another name is refused in words", async () => {
+    const host = "127.0.0.2";
+    const listener = await listen(parseEndpoint(`tls://${host}:0`), ignore, { tls: { cert, key } });
+    try {
+      const port = Number(listener.endpoint.split(":").at(-1));
+      await refusedWith(dial(host, port, { ca: cert }), /altnames|not valid for|127\.0\.0\.2/i);
+    } finally {
+      await listener.close();
+    }
+  });
+
+  it("tls - a server that speaks something else is refused, and a silent one is ended by the signal", async () => {
+    const sockets: net.Socket[] = [];
+    let closed = 0;
+    const plain = net.createServer((socket) => {
+      sockets.push(socket.on("error", ignore).on("close", () => closed++).resume());
+      if (sockets.length === 1) socket.end("HTTP/1.1 400 Bad Request\r\n\r\n");
+    });
+    await new Promise<void>((resolve) => plain.listen(0, "127.0.0.1", resolve));
+    const { port } = plain.address() as net.AddressInfo;
+    await refusedWith(dial("127.0.0.1", port, { insecure: true }), /./);
+    const abort = new AbortController();
+    const connecting = connect({ scheme: "tls", host: "127.0.0.1", port }, abort.signal, {
+      tls: { insecure: true },
+    });
+    const reason = new Error("waited enough");
+    setTimeout(() => abort.abort(reason), 50);
+    await assert.rejects(deadline(connecting, 5000), reason);
+    await waitFor(() => closed === 2, 5000, "both connections to be closed by our side");
+    plain.close();
+  });
+
+  it("tls - a client that does not speak TLS harms no other", async () => {
+    await withServer(async (port, accepted) => {
+      const stranger = net.connect(port, "127.0.0.1", () => stranger.write("GET / HTTP/1.1\r\n\r\n"));
+      await deadline(
+        new Promise((resolve) => stranger.on("error", ignore).on("close", resolve).resume()),
+        5000,
+        "its end",
+      );
+      const near = await dial("localhost", port, { ca: cert });
+      (await deadline(accepted)).close();
+      near.close();
+    });
+  });
+
+  it("tls - listening needs a certificate and a key that fit", async () => {
+    const endpoint = parseEndpoint("tls://127.0.0.1:0");
+    await assert.rejects(
+      listen(endpoint, ignore),
+      /without a certificate and its key \(--cert FILE --key FILE\)/,
+    );
+    const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const foreign = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+    const wrong: [TlsOptions, RegExp][] = [
+      [{ cert: "nonsense", key }, /the certificate cannot be read as PEM: ./],
+      [{ cert, key: "nonsense" }, /the private key cannot be read as PEM: ./],
+      [{ cert, key: foreign }, /the private key does not belong to the certificate$/],
+    ];
+    for (const [tls, words] of wrong) {
+      await assert.rejects(listen(endpoint, ignore, { tls }), (error: unknown) => {
+        assert.ok(error instanceof EndpointError, String(error));
+        assert.match(error.message, /^Cannot bind tls:/);
+        assert.match(error.message, words);
+        return true;
+      });
+    }
+  });
+
+  it("tls - a certificate authority that is no PEM is a mistake in words", async () => {
+    await withServer(async (port) => {
+      await assert.rejects(dial("localhost", port, { ca: "nonsense" }), (error: unknown) => {
+        assert.ok(error instanceof EndpointError, String(error));
+        assert.match(
+          error.message,
+          /^Cannot connect to tls:.*: the certificate authorities cannot be read as PEM: ./,
+        );
+        return true;
+      });
+    });
+  });
+});

@@ -1,0 +1,157 @@
+/** radio_dish, client_server: RFC 48 and 41, as libzmq's tests of the same names hold them. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { Client, Dish, Radio, Server } from "../../../../mod.ts";
+import { deadline, waitFor } from "../../../support/helpers.ts";
+import { batchOf, inproc, numbers, scoped, SocketLog, texts } from "../../../support/sockets.ts";
+import { bytes, command, frame, hexOf, rawListener, RawPeer } from "../../../support/raw_peer.ts";
+
+const LOCAL = "tcp://127.0.0.1:0";
+
+describe("spec groups and servers", () => {
+  it("radio_dish - JOIN and LEAVE are commands, a message is a group and a body on the wire", async () => {
+    await using radio = scoped(new Radio());
+    using peer = await RawPeer.dial(await radio.bind(LOCAL));
+    await peer.greet("DISH");
+    peer.send(command(bytes("04 'JOIN' 'TV'")));
+    await waitFor(() => radio.subscribers === 1);
+    await radio.send(["Movies", "no"]);
+    await radio.send(["TV", "Friends"]);
+    const message = [frame("TV", 1), frame("Friends")].map(hexOf).join("");
+    assert.equal(hexOf(await peer.take(message.length / 2)), message);
+    peer.send(command(bytes("05 'LEAVE' 'TV'")));
+    await waitFor(() => radio.subscribers === 0);
+    await radio.send(["TV", "Friends"]);
+    assert.equal(peer.waiting, 0);
+  });
+
+  it("radio_dish - a group is a whole name: neither its beginning nor what it begins", async () => {
+    await using radio = scoped(new Radio());
+    await using dish = scoped(new Dish());
+    for (const group of ["news", "", "newspaper"]) dish.join(group);
+    dish.connect(await radio.bind(LOCAL));
+    await waitFor(() => radio.subscribers === 1);
+    for (const group of ["new", "news", "newsp", "newspaper", "", "x"]) {
+      await radio.send([group, `for ${group}`]);
+    }
+    await radio.send(["news", "end"]);
+    const got = [];
+    while (got.at(-1) !== "news|end") got.push(texts(await deadline(dish.receive()))!.join("|"));
+    assert.deepEqual(got, ["news|for news", "newspaper|for newspaper", "|for ", "news|end"]);
+  });
+
+  it("radio_dish - a dish filters again, joins anew on reconnects, and joins a group once", async () => {
+    await using listener = await rawListener((peer) => void peer.greet("RADIO"));
+    await using dish = scoped(new Dish({ reconnect: { first: 1, longest: 5 } }));
+    dish.join("a");
+    dish.join("b");
+    dish.join("a");
+    dish.leave("b");
+    dish.leave("never");
+    dish.connect(listener.endpoint);
+    for (const round of [0, 1]) {
+      const peer = await listener.peer(round);
+      await waitFor(() => dish.peers === 1);
+      await waitFor(() => hexOf(peer.bytes()).endsWith(hexOf(command(bytes("04 'JOIN' 'a'")))));
+      assert.equal(peer.text().split("JOIN").length, 2);
+      peer.send(frame("b", 1), frame("no"), frame("a"), frame("a", 1), frame("x", 1), frame("y"));
+      peer.send(frame("a", 1), frame(`yes ${round}`));
+      assert.deepEqual(texts(await deadline(dish.receive())), ["a", `yes ${round}`]);
+      peer.close();
+    }
+  });
+
+  it("radio_dish - messages that are no group and body, and names over 255 bytes, are errors", async () => {
+    await using radio = scoped(new Radio());
+    await using dish = scoped(new Dish());
+    await assert.rejects(radio.send("no group"), /two frames, a group and a body: received 1/);
+    await assert.rejects(radio.send(["a", "b", "c"]), /received 3/);
+    await assert.rejects(radio.send(["g".repeat(256), "b"]), /a group of 256 bytes/);
+    assert.throws(() => dish.join("g".repeat(256)), RangeError);
+    await radio.send(["g".repeat(255), "b"]);
+  });
+
+  it("radio_dish - drops for a full dish, counts it, and keeps the others going", async () => {
+    const endpoint = inproc();
+    const log = new SocketLog();
+    await using radio = scoped(new Radio({ hwm: 5, onEvent: log.onEvent }));
+    await radio.bind(endpoint);
+    const [stands, reads] = [new Dish(), new Dish()];
+    for (const dish of [stands, reads]) {
+      dish.join("g");
+      dish.connect(endpoint);
+    }
+    await waitFor(() => radio.subscribers === 2);
+    stands.pause();
+    for (let i = 0; i < 20; i++) {
+      await radio.send(["g", `${i}`]);
+      assert.deepEqual(texts(await deadline(reads.receive())), ["g", `${i}`]);
+    }
+    assert.deepEqual([radio.dropped, log.of("dropping").length], [14, 1]);
+    await Promise.all([stands.close(), reads.close()]);
+  });
+
+  it("client_server - each client has a number that is not 0, and gets what is for it", async () => {
+    await using server = scoped(new Server());
+    const endpoint = await server.bind(LOCAL);
+    const clients = numbers(10).map(() => new Client());
+    for (const client of clients) client.connect(endpoint);
+    await Promise.all(clients.map((client, i) => client.send(`${i}`)));
+    const ids = new Set<string>();
+    for (let i = 0; i < 10; i++) {
+      const [id, body] = (await deadline(server.receive()))!;
+      assert.equal(id!.length, 4);
+      ids.add(hexOf(id!));
+      await server.send([id!, `re: ${texts([body!])![0]}`]);
+    }
+    assert.equal(ids.size, 10);
+    assert.ok(!ids.has("00000000"));
+    for (const [i, client] of clients.entries()) {
+      assert.deepEqual(texts(await deadline(client.receive())), [`re: ${i}`]);
+    }
+    await Promise.all(clients.map((client) => client.close()));
+  });
+
+  it("client_server - one frame a message: several are refused when sent, and dropped when they come", async () => {
+    await using server = scoped(new Server());
+    await using client = scoped(new Client());
+    await assert.rejects(client.send(["a", "b"]), /one frame: received 2/);
+    await assert.rejects(server.send(["id", "a", "b"]), /one frame: received 2/);
+    await assert.rejects(server.send("alone"), /a routing id and something behind it/);
+    using peer = await RawPeer.dial(await server.bind(LOCAL));
+    await peer.greet("CLIENT");
+    peer.send(
+      frame("a", 1),
+      frame("b"),
+      frame("right"),
+      frame("c", 1),
+      frame("", 1),
+      frame("d"),
+      frame("too"),
+    );
+    const bodies = [];
+    for (let i = 0; i < 2; i++) bodies.push(texts((await deadline(server.receive()))!.slice(1))![0]);
+    assert.deepEqual(bodies, ["right", "too"]);
+  });
+
+  it("client_server - a client deals among its servers; one that is gone is nobody", async () => {
+    await using client = scoped(new Client());
+    assert.equal(client.sendBatch(batchOf(["x"])), 0);
+    const servers = await Promise.all(
+      numbers(2).map(async () => {
+        const server = new Server();
+        client.connect(await server.bind(LOCAL));
+        return server;
+      }),
+    );
+    await waitFor(() => client.peers === 2);
+    for (let i = 0; i < 4; i++) await client.send(`${i}`);
+    const [id] = (await deadline(servers[0]!.receive()))!;
+    assert.ok(id !== undefined && servers[0]!.peer(id) !== undefined);
+    await client.close();
+    await waitFor(() => servers[0]!.peers === 0);
+    await servers[0]!.send([id, "too late"]);
+    assert.equal(servers[0]!.dropped, 1);
+    await Promise.all(servers.map((server) => server.close()));
+  });
+});

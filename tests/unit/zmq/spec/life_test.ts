@@ -1,0 +1,270 @@
+/** heartbeats, stream_timeout, issue_566, reconnect_ivl: peers that fall silent, vanish, and come back. */
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import net from "node:net";
+import { describe, it } from "node:test";
+import { Dealer, Pub, Pull, Push, Router, Sub, UnreachableError } from "../../../../mod.ts";
+import { encodePing, pingTtl } from "../../../../lib/zmtp/command.ts";
+import { deadline, waitFor } from "../../../support/helpers.ts";
+import { numbers, scoped, SocketLog, texts } from "../../../support/sockets.ts";
+import { bytes, command, frame, hexOf, rawListener, RawPeer } from "../../../support/raw_peer.ts";
+
+const LOCAL = "tcp://127.0.0.1:0";
+const PING = bytes("04 'PING'");
+const PONG = command(bytes("04 'PONG'"));
+
+/** How many PINGs came. */
+function pings(peer: RawPeer): number {
+  return hexOf(peer.bytes()).split(hexOf(PING)).length - 1;
+}
+
+describe("spec life", () => {
+  it("heartbeats - a peer that answers is asked again and again, and kept", async () => {
+    const log = new SocketLog();
+    await using pull = scoped(new Pull({ heartbeat: { interval: 10, timeout: 5000 }, onEvent: log.onEvent }));
+    using peer = await RawPeer.dial(await pull.bind(LOCAL));
+    await peer.greet("PUSH");
+    for (let i = 1; i <= 5; i++) {
+      await waitFor(() => pings(peer) === i);
+      peer.send(PONG);
+    }
+    assert.equal(log.of("disconnected").length, 0);
+    assert.equal(pull.peers, 1);
+  });
+
+  it("heartbeats - a peer that is silent is left with a reason, by both kinds of sockets, and tried again", async () => {
+    await using listener = await rawListener((peer) => void peer.greet("PULL"));
+    const log = new SocketLog();
+    // One that only sends, and never receives a message by itself.
+    await using push = scoped(
+      new Push({ heartbeat: { interval: 20 }, reconnect: { first: 1, longest: 5 }, onEvent: log.onEvent }),
+    );
+    push.connect(listener.endpoint);
+    const { error } = await log.until("disconnected");
+    assert.ok(error instanceof UnreachableError, `${error}`);
+    assert.match(error.message, /no sign of life/);
+    await log.until("connected", 2);
+    assert.equal(pings(await listener.peer(0)), 1);
+  });
+
+  it("heartbeats - any traffic counts as life, a message as well as a PONG", async () => {
+    const log = new SocketLog();
+    await using pull = scoped(new Pull({ heartbeat: { interval: 60, timeout: 60 }, onEvent: log.onEvent }));
+    using peer = await RawPeer.dial(await pull.bind(LOCAL));
+    await peer.greet("PUSH");
+    const until = performance.now() + 400;
+    while (performance.now() < until) {
+      peer.send(frame("x"));
+      await deadline(pull.receive());
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    assert.equal(log.of("disconnected").length, 0);
+  });
+
+  it("heartbeats - what the peer says is not heard while we do not read, and not held against it", async () => {
+    const log = new SocketLog();
+    await using pull = scoped(new Pull({ heartbeat: { interval: 10 }, onEvent: log.onEvent }));
+    using peer = await RawPeer.dial(await pull.bind(LOCAL));
+    await peer.greet("PUSH");
+    await waitFor(() => pull.peers === 1);
+    pull.pause();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    assert.equal(log.of("disconnected").length, 0);
+    pull.resume();
+    await log.until("disconnected");
+  });
+
+  it("heartbeats - a peer that promises to speak within its time to live, and does not, is left", async () => {
+    const log = new SocketLog();
+    await using pull = scoped(new Pull({ onEvent: log.onEvent }));
+    using peer = await RawPeer.dial(await pull.bind(LOCAL));
+    await peer.greet("PUSH");
+    peer.send(command(bytes("04 'PING' 00 01 'context'")));
+    assert.equal(hexOf(await peer.take(14)), hexOf(command(bytes("04 'PONG' 'context'"))));
+    const { error } = await log.until("disconnected");
+    assert.match(`${error}`, /no sign of life/);
+  });
+
+  it("heartbeats - a time to live of 0 promises nothing, and a later one takes a promise back", async () => {
+    const log = new SocketLog();
+    await using pull = scoped(new Pull({ onEvent: log.onEvent }));
+    using peer = await RawPeer.dial(await pull.bind(LOCAL));
+    await peer.greet("PUSH");
+    peer.send(command(bytes("04 'PING' 00 01")), command(bytes("04 'PING' 00 00")));
+    await peer.take(14);
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    assert.equal(log.of("disconnected").length, 0);
+  });
+
+  it("heartbeats - PINGs never reach the application, and a PONG has the context, if any", async () => {
+    await using pull = scoped(new Pull());
+    using peer = await RawPeer.dial(await pull.bind(LOCAL));
+    await peer.greet("PUSH");
+    peer.send(
+      command(bytes("04 'PING' 00 00")),
+      frame("a", 1),
+      command(bytes("04 'PING' 00 00 'x'")),
+      frame("b"),
+    );
+    assert.deepEqual(texts(await deadline(pull.receive())), ["a", "b"]);
+    assert.equal(hexOf(await peer.take(15)), hexOf(PONG) + hexOf(command(bytes("04 'PONG' 'x'"))));
+  });
+
+  it("heartbeats - a time to live is sent in tenths of a second, and never over 65.5 s, which overflows in libzmq", () => {
+    for (
+      const [ms, tenths] of [[0, 0], [1, 1], [100, 1], [101, 2], [65_500, 655], [65_501, 655], [1e9, 655]]
+    ) {
+      const ping = encodePing(ms!);
+      assert.equal(hexOf(ping.subarray(0, 7)), "0407" + hexOf(PING));
+      assert.equal(ping[7]! * 256 + ping[8]!, tenths);
+      assert.equal(pingTtl(ping.subarray(7)), tenths! * 100);
+    }
+  });
+
+  it("heartbeats - a 2.0 peer, which knows no commands, is sent none", async () => {
+    await using pull = scoped(new Pull({ heartbeat: { interval: 5 } }));
+    using peer = await RawPeer.dial(await pull.bind(LOCAL));
+    await peer.greet("PUSH", "2.0");
+    await waitFor(() => pull.peers === 1);
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    assert.deepEqual([pull.peers, peer.waiting], [1, 0]);
+  });
+
+  it("heartbeats - stop when our half has ended, while the peer reads to the end", async () => {
+    const log = new SocketLog();
+    const push = new Push({ heartbeat: { interval: 5, timeout: 5000 }, onEvent: log.onEvent });
+    const port = Number((await push.bind(LOCAL)).split(":").at(-1));
+    using peer = new RawPeer(net.connect({ port, host: "127.0.0.1", allowHalfOpen: true }));
+    await peer.greet("PULL");
+    await waitFor(() => pings(peer) > 0);
+    await push.send("last");
+    const closed = push.close(1000);
+    await peer.untilEnd();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.equal(peer.closed, false);
+    peer.end();
+    assert.equal(await deadline(closed), 0);
+    assert.ok(hexOf(peer.bytes()).includes(hexOf(frame("last"))));
+    assert.equal((await log.until("disconnected")).error, undefined);
+  });
+
+  it("heartbeats - times that make no sense are refused", () => {
+    for (const interval of [-1, 2 ** 31, NaN]) {
+      assert.throws(() => new Pull({ heartbeat: { interval } }), RangeError);
+    }
+  });
+
+  it("stream_timeout - who connects and says nothing is left after the handshake's deadline", async () => {
+    const log = new SocketLog();
+    await using pull = scoped(new Pull({ handshakeTimeout: 50, onEvent: log.onEvent }));
+    const endpoint = await pull.bind(LOCAL);
+    using silent = await RawPeer.dial(endpoint);
+    using slow = await RawPeer.dial(endpoint);
+    slow.send("ff");
+    await Promise.all([silent.untilGone(), slow.untilGone()]);
+    assert.equal((await log.until("handshake-failed", 2)).error.name, "HandshakeTimeoutError");
+    assert.equal(pull.peers, 0);
+  });
+
+  it("issue_566 - a dealer that comes and goes a hundred times is answered each time", async () => {
+    await using router = scoped(new Router());
+    const endpoint = await router.bind(LOCAL);
+    (async () => {
+      for await (const message of router) await router.send(message);
+    })();
+    for (let i = 0; i < 100; i++) {
+      await using dealer = scoped(new Dealer({ identity: `${i % 7 + 1}` }));
+      dealer.connect(endpoint);
+      await dealer.send(["", `${i}`]);
+      assert.deepEqual(texts(await deadline(dealer.receive())), ["", `${i}`]);
+    }
+    await waitFor(() => router.peers === 0);
+  });
+
+  it("descriptors - a hundred reconnects leave none behind, at either end", async () => {
+    const open = () => fs.readdirSync("/proc/self/fd").length;
+    const endpoint = `ipc://@mqcat-${crypto.randomUUID()}`;
+    await using push = scoped(new Push({ reconnect: { first: 1, longest: 2 } }));
+    push.connect(endpoint);
+    const round = async () => {
+      const pull = new Pull();
+      // The system may not have let go of the name yet.
+      await waitFor(() => pull.bind(endpoint).catch(() => undefined));
+      await waitFor(() => push.peers === 1);
+      await pull.close();
+      await waitFor(() => push.peers === 0);
+    };
+    for (let i = 0; i < 5; i++) await round();
+    const before = open();
+    for (let i = 0; i < 100; i++) await round();
+    await waitFor(() => open() <= before + 5, undefined, `${before} descriptors again`);
+  });
+
+  it("vanish - peers that go in the middle of a message leave nothing of it, and disturb nobody", async () => {
+    const log = new SocketLog();
+    await using pull = scoped(new Pull({ onEvent: log.onEvent }));
+    const endpoint = await pull.bind(LOCAL);
+    const half = frame("x".repeat(1000));
+    for (const cut of [1, 2, 5, half.length - 1]) {
+      using peer = await RawPeer.dial(endpoint);
+      await peer.greet("PUSH");
+      peer.send(frame("whole"), frame("first", 1), half.subarray(0, cut));
+      assert.deepEqual(texts(await deadline(pull.receive())), ["whole"]);
+      peer.end();
+      await waitFor(() => pull.peers === 0);
+      assert.match(`${log.of("disconnected").at(-1)!.error}`, /middle of a message/);
+    }
+    await using push = scoped(new Push());
+    push.connect(endpoint);
+    await push.send("well");
+    assert.deepEqual(texts(await deadline(pull.receive())), ["well"]);
+  });
+
+  it("reconnect_ivl - a peer that lets us in and throws us out is asked less and less often", async () => {
+    await using listener = await rawListener(async (peer) => {
+      await peer.greet("PULL").catch(() => {});
+      peer.close();
+    });
+    const log = new SocketLog();
+    await using push = scoped(new Push({ reconnect: { first: 2, longest: 64 }, onEvent: log.onEvent }));
+    push.connect(listener.endpoint);
+    await log.until("retrying", 9);
+    const delays = log.of("retrying").map(({ delay }) => delay);
+    // Once may be chance; from the second time on the pauses grow.
+    assert.ok(delays[0]! <= 2 && delays.at(-1)! >= 32, `${delays}`);
+  });
+
+  it("reconnect_ivl - a peer that comes for one message at a time is found at once, each time", async () => {
+    const log = new SocketLog();
+    await using push = scoped(new Push({ reconnect: { first: 4, longest: 60_000 }, onEvent: log.onEvent }));
+    let endpoint = LOCAL;
+    for (let round = 0; round < 20; round++) {
+      const pull = new Pull();
+      endpoint = await pull.bind(endpoint);
+      if (round === 0) push.connect(endpoint);
+      await deadline(push.send(`${round}`));
+      assert.deepEqual(texts(await deadline(pull.receive())), [`${round}`]);
+      await pull.close();
+      await log.until("disconnected", round + 1);
+    }
+  });
+
+  it("reconnect_ivl - a subscriber subscribes anew each time, once for each topic", async () => {
+    await using sub = scoped(new Sub({ reconnect: { first: 1, longest: 5 } }));
+    for (const topic of ["a", "b", "a"]) sub.subscribe(topic);
+    const first = new Pub();
+    const endpoint = await first.bind(LOCAL);
+    sub.connect(endpoint);
+    await waitFor(() => first.subscribers === 1);
+    await first.close();
+    for (const round of numbers(5)) {
+      const log = new SocketLog();
+      await using pub = scoped(new Pub({ onEvent: log.onEvent }));
+      await pub.bind(endpoint);
+      await log.until("subscription", 2);
+      assert.deepEqual(texts(log.of("subscription").map(({ topic }) => topic)), ["a", "b"]);
+      await pub.send(`b${round}`);
+      assert.deepEqual(texts(await deadline(sub.receive())), [`b${round}`]);
+    }
+  });
+});

@@ -1,0 +1,310 @@
+/** spec_dealer, spec_router, router_mandatory, router_handover, probe_router, connect_rid; and PAIR. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { Dealer, Pair, Rep, Req, Router, UnreachableError } from "../../../../mod.ts";
+import { deadline, waitFor } from "../../../support/helpers.ts";
+import { batchOf, inproc, numbers, scoped, SocketLog, texts } from "../../../support/sockets.ts";
+import { bytes, command, frame, greeting, hexOf, RawPeer } from "../../../support/raw_peer.ts";
+
+const LOCAL = "tcp://127.0.0.1:0";
+
+/** A DEALER's READY with a routing id, for peers that no library can be made to play. */
+function readyWith(identity: string): Uint8Array {
+  const length = identity.length.toString(16).padStart(2, "0");
+  const type = "0b 'Socket-Type' 00 00 00 06 'DEALER'";
+  return command(bytes(`05 'READY' ${type} 08 'Identity' 00 00 00 ${length} '${identity}'`));
+}
+
+describe("spec routing", () => {
+  it("spec_dealer - deals in turn among its peers, and blocks while there is none", async () => {
+    await using dealer = scoped(new Dealer());
+    assert.equal(dealer.sendBatch(batchOf(["x"])), 0);
+    const peers = await Promise.all(
+      numbers(3).map(async () => {
+        const peer = new Dealer();
+        dealer.connect(await peer.bind(LOCAL));
+        return peer;
+      }),
+    );
+    await waitFor(() => dealer.peers === 3);
+    for (let i = 0; i < 9; i++) await dealer.send(`${i}`);
+    const shares = await Promise.all(peers.map(async (peer) => {
+      const share = [];
+      for (let i = 0; i < 3; i++) share.push(Number(texts(await deadline(peer.receive()))![0]));
+      return share;
+    }));
+    for (const share of shares) assert.deepEqual(share.map((n) => n - share[0]!), [0, 3, 6]);
+    await Promise.all(peers.map((peer) => peer.close()));
+  });
+
+  it("spec_dealer - receives from all its peers, whole messages, each peer's in order", async () => {
+    await using dealer = scoped(new Dealer());
+    const endpoint = await dealer.bind(LOCAL);
+    const peers = numbers(4).map(() => new Dealer());
+    for (const peer of peers) peer.connect(endpoint);
+    await Promise.all(peers.map(async (peer, who) => {
+      for (let n = 0; n < 50; n++) await peer.send([`${who}`, "", `${n}`]);
+    }));
+    const next = [0, 0, 0, 0];
+    for (let i = 0; i < 200; i++) {
+      const [who, empty, n] = texts(await deadline(dealer.receive()))!;
+      assert.deepEqual([empty, Number(n)], ["", next[Number(who)]!++]);
+    }
+    await Promise.all(peers.map((peer) => peer.close()));
+  });
+
+  it("spec_dealer - what a lost peer had not taken goes to the next one", async () => {
+    const endpoint = inproc();
+    await using dealer = scoped(new Dealer({ reconnect: { first: 1, longest: 5 } }));
+    dealer.connect(endpoint);
+    const first = new Router();
+    await first.bind(endpoint);
+    await waitFor(() => dealer.peers === 1);
+    first.pause();
+    for (let i = 0; i < 10; i++) await dealer.send(`${i}`);
+    // At once, and without a goodbye.
+    await first.unbind(endpoint);
+    await using second = scoped(new Router());
+    await second.bind(endpoint);
+    const seen = [];
+    while (seen.at(-1) !== "9") seen.push(texts(await deadline(second.receive()))![1]);
+    assert.deepEqual(seen, numbers(10).map(String).slice(-seen.length));
+    assert.ok(seen.length >= 9, `${seen}`);
+    await first.close();
+  });
+
+  it("spec_router - an id for each peer, 00 and four bytes unless it has its own; replies go where they should", async () => {
+    await using router = scoped(new Router());
+    const endpoint = await router.bind(LOCAL);
+    const named = scoped(new Dealer({ identity: "named" }));
+    const others = numbers(20).map(() => new Dealer());
+    for (const dealer of [named, ...others]) dealer.connect(endpoint);
+    await Promise.all([named, ...others].map((dealer, i) => dealer.send(`${i}`)));
+    const ids = new Set<string>();
+    for (let i = 0; i < 21; i++) {
+      const [id, body] = (await deadline(router.receive()))!;
+      ids.add(hexOf(id!));
+      if (texts([body!])![0] === "0") assert.deepEqual(texts([id!]), ["named"]);
+      else assert.deepEqual([id!.length, id![0]], [5, 0]);
+      await router.send([id!, "re:", body!]);
+    }
+    assert.equal(ids.size, 21);
+    for (const [i, dealer] of [named, ...others].entries()) {
+      assert.deepEqual(texts(await deadline(dealer.receive())), ["re:", `${i}`]);
+    }
+    await Promise.all([named, ...others].map((dealer) => dealer.close()));
+  });
+
+  it("spec_router - many whole messages in one read are each behind the id, and keep their frames", async () => {
+    await using router = scoped(new Router());
+    using peer = await RawPeer.dial(await router.bind(LOCAL));
+    await peer.greet("DEALER");
+    const parts = [
+      frame("a", 1),
+      frame("", 1),
+      frame("b"),
+      frame(""),
+      frame("x".repeat(70_000), 1),
+      frame("c"),
+    ];
+    peer.send(...parts);
+    const messages = [];
+    for (let i = 0; i < 3; i++) messages.push(texts((await deadline(router.receive()))!.slice(1)));
+    assert.deepEqual(messages, [["a", "", "b"], [""], ["x".repeat(70_000), "c"]]);
+  });
+
+  it("spec_router - drops what is for nobody, counts it and tells; an id alone is an error", async () => {
+    const log = new SocketLog();
+    await using router = scoped(new Router({ onEvent: log.onEvent }));
+    await router.send(["nobody", "hello"]);
+    await router.send(["nobody", "again"]);
+    assert.deepEqual([router.dropped, texts([log.of("unroutable")[0]!.routingId])], [2, ["nobody"]]);
+    await assert.rejects(router.send("nobody"), /a routing id and something behind it/);
+  });
+
+  it("spec_router - drops the newest for a peer that is full, counts it, and serves the others", async () => {
+    const log = new SocketLog();
+    const endpoint = inproc();
+    await using router = scoped(new Router({ hwm: 10, onEvent: log.onEvent }));
+    await router.bind(endpoint);
+    await using full = scoped(new Dealer({ identity: "full" }));
+    await using other = scoped(new Dealer({ identity: "other" }));
+    for (const dealer of [full, other]) dealer.connect(endpoint);
+    await waitFor(() => router.peers === 2);
+    full.pause();
+    for (let i = 0; i < 50; i++) {
+      await router.send(["full", `${i}`]);
+      await router.send(["other", `${i}`]);
+      assert.deepEqual(texts(await deadline(other.receive())), [`${i}`]);
+    }
+    // One is being written, ten wait.
+    assert.equal(router.dropped, 39);
+    assert.equal(log.of("dropping").length, 1);
+    full.resume();
+    for (let i = 0; i < 11; i++) assert.deepEqual(texts(await deadline(full.receive())), [`${i}`]);
+  });
+
+  it("router_mandatory - nobody is an error that names the id, and a full peer is waited for", async () => {
+    const endpoint = inproc();
+    await using router = scoped(new Router({ hwm: 5, mandatory: true }));
+    await router.bind(endpoint);
+    await assert.rejects(router.send(["nobody", "hello"]), (error) => {
+      return error instanceof UnreachableError && /routing id 'nobody'/.test(error.message);
+    });
+    await using dealer = scoped(new Dealer({ identity: "d" }));
+    dealer.connect(endpoint);
+    await waitFor(() => router.peers === 1);
+    dealer.pause();
+    const sending = (async () => {
+      for (let i = 0; i < 50; i++) await router.send(["d", `${i}`]);
+    })();
+    await waitFor(() => router.unsent === 6);
+    dealer.resume();
+    for (let i = 0; i < 50; i++) assert.deepEqual(texts(await deadline(dealer.receive())), [`${i}`]);
+    await sending;
+    assert.equal(router.dropped, 0);
+  });
+
+  it("router_mandatory - what comes before the message for nobody is sent", async () => {
+    await using router = scoped(new Router({ mandatory: true }));
+    await using dealer = scoped(new Dealer({ identity: "d" }));
+    dealer.connect(await router.bind(LOCAL));
+    await waitFor(() => router.peers === 1);
+    const batch = batchOf(["d", "1", "x", "2"]);
+    batch.flags.set([1, 0, 1, 0]);
+    assert.equal(router.sendBatch(batch), 2);
+    assert.throws(() => router.sendBatch(batch, 2), UnreachableError);
+    assert.deepEqual(texts(await deadline(dealer.receive())), ["1"]);
+  });
+
+  it("router_handover - without it a second peer with the same id is refused until the first is gone", async () => {
+    const log = new SocketLog();
+    await using router = scoped(new Router({ onEvent: log.onEvent }));
+    const endpoint = await router.bind(LOCAL);
+    const first = new Dealer({ identity: "same" });
+    first.connect(endpoint);
+    await waitFor(() => router.peers === 1);
+    await using second = scoped(new Dealer({ identity: "same", reconnect: { first: 5, longest: 20 } }));
+    second.connect(endpoint);
+    assert.match((await log.until("handshake-failed")).error.message, /has the routing id 'same' already/);
+    await router.send(["same", "for the first"]);
+    assert.deepEqual(texts(await deadline(first.receive())), ["for the first"]);
+    await first.close();
+    const sent = second.send("here I am");
+    assert.deepEqual(texts(await deadline(router.receive())), ["same", "here I am"]);
+    await sent;
+  });
+
+  it("router_handover - with it the newcomer has the id, and the first one is closed", async () => {
+    await using router = scoped(new Router({ handover: true }));
+    const endpoint = await router.bind(LOCAL);
+    using first = await RawPeer.dial(endpoint);
+    first.send(greeting(), readyWith("same"));
+    await waitFor(() => router.peers === 1);
+    await using second = scoped(new Dealer({ identity: "same" }));
+    second.connect(endpoint);
+    await first.untilGone();
+    await waitFor(() => router.peers === 1 && second.peers === 1);
+    await router.send(["same", "for the second"]);
+    assert.deepEqual(texts(await deadline(second.receive())), ["for the second"]);
+    assert.equal(router.dropped, 0);
+  });
+
+  it("router_handover - a hundred peers with one id, one after the other: no deadlock, nothing left behind", async () => {
+    for (const handover of [false, true]) {
+      await using router = scoped(new Router({ handover }));
+      const endpoint = await router.bind(LOCAL);
+      const peers: RawPeer[] = [];
+      for (let i = 0; i < 100; i++) {
+        const peer = await RawPeer.dial(endpoint);
+        peer.send(greeting(), readyWith("same"));
+        peers.push(peer);
+      }
+      await waitFor(() => peers.filter((peer) => peer.ended || peer.closed).length === 99);
+      await waitFor(() => router.peers === 1);
+      for (const peer of peers) peer.close();
+      await waitFor(() => router.peers === 0);
+    }
+  });
+
+  it("probe_router - a dealer, a req and a router with it make themselves known by an empty message", async () => {
+    await using router = scoped(new Router());
+    const endpoint = await router.bind(LOCAL);
+    const options = (identity: string) => ({ identity, probe: true });
+    const sockets = [new Dealer(options("dealer")), new Req(options("req")), new Router(options("router"))];
+    for (const socket of sockets) {
+      socket.connect(endpoint);
+      assert.deepEqual(texts(await deadline(router.receive())), [socket.type.toLowerCase(), ""]);
+    }
+    await router.send(["router", "hello"]);
+    const [, hello] = (await deadline((sockets[2] as Router).receive()))!;
+    assert.deepEqual(texts([hello!]), ["hello"]);
+    await Promise.all(sockets.map((socket) => socket.close()));
+  });
+
+  it("connect_rid - a router that connects names its peer", async () => {
+    await using router = scoped(new Router({ mandatory: true }));
+    await using rep = scoped(new Rep());
+    await using dealer = scoped(new Dealer({ identity: "own name" }));
+    await using req = scoped(new Router());
+    router.connect(await req.bind(LOCAL), "service");
+    router.connect(await dealer.bind(LOCAL), "worker");
+    await waitFor(() => router.peers === 2);
+    await router.send(["worker", "hello"]);
+    assert.deepEqual(texts(await deadline(dealer.receive())), ["hello"]);
+    await dealer.send("world");
+    assert.deepEqual(texts(await deadline(router.receive())), ["worker", "world"]);
+    assert.throws(() => router.connect(inproc(), ""), RangeError);
+    assert.throws(() => router.connect(inproc(), new Uint8Array([0, 1])), /begins with 00/);
+    await rep.close();
+  });
+
+  it("connect_rid - the name lasts over reconnects", async () => {
+    const endpoint = inproc();
+    await using router = scoped(new Router({ reconnect: { first: 1, longest: 5 } }));
+    router.connect(endpoint, "service");
+    for (let round = 0; round < 3; round++) {
+      const dealer = new Dealer();
+      await dealer.bind(endpoint);
+      await dealer.send(`${round}`);
+      assert.deepEqual(texts(await deadline(router.receive())), ["service", `${round}`]);
+      await dealer.close();
+      await waitFor(() => router.peers === 0);
+    }
+  });
+
+  it("pair - talks to one peer both ways, refuses a second, and takes it when the first is gone", async () => {
+    const log = new SocketLog();
+    await using pair = scoped(new Pair({ onEvent: log.onEvent }));
+    const endpoint = await pair.bind(LOCAL);
+    const first = new Pair();
+    first.connect(endpoint);
+    await first.send("one");
+    assert.deepEqual(texts(await deadline(pair.receive())), ["one"]);
+    await using second = scoped(new Pair({ reconnect: { first: 5, longest: 20 } }));
+    second.connect(endpoint);
+    assert.match((await log.until("handshake-failed")).error.message, /one peer/);
+    await pair.send(["back", ""]);
+    assert.deepEqual(texts(await deadline(first.receive())), ["back", ""]);
+    await first.close();
+    await waitFor(() => second.peers === 1 && pair.peers === 1);
+    await pair.send("you are next");
+    assert.deepEqual(texts(await deadline(second.receive())), ["you are next"]);
+  });
+
+  it("pair - blocks at the high-water mark, and holds the peer back while nobody receives", async () => {
+    const endpoint = inproc();
+    await using left = scoped(new Pair({ hwm: 10 }));
+    await using right = scoped(new Pair({ hwm: 10 }));
+    await left.bind(endpoint);
+    right.connect(endpoint);
+    let sent = 0;
+    const sending = (async () => {
+      for (; sent < 100; sent++) await left.send(`${sent}`);
+    })();
+    await waitFor(() => left.unsent >= 11);
+    assert.ok(sent < 40, `${sent} were taken`);
+    for (let i = 0; i < 100; i++) assert.deepEqual(texts(await deadline(right.receive())), [`${i}`]);
+    await sending;
+  });
+});

@@ -1,0 +1,235 @@
+/** PUB: what it drops, what it waits for, and for how long. Inproc streams buffer nothing by themselves. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { Pub, type PubOptions, Sub } from "../../../../mod.ts";
+import { deadline, waitFor } from "../../../support/helpers.ts";
+import { batchOf, inproc, numbers, scoped, SocketLog, texts } from "../../../support/sockets.ts";
+
+const digits = (count: number) => numbers(count).map(String);
+
+/** A PUB with one subscriber that reads and one that stands still. */
+async function feed(options: PubOptions): Promise<
+  AsyncDisposable & { pub: Pub; reads: Sub; stands: Sub; log: SocketLog }
+> {
+  const log = new SocketLog();
+  const pub = new Pub({ onEvent: log.onEvent, ...options });
+  const name = inproc();
+  await pub.bind(name);
+  const reads = new Sub();
+  const stands = new Sub();
+  for (const sub of [reads, stands]) {
+    sub.subscribe("");
+    sub.connect(name);
+  }
+  await waitFor(() => pub.subscribers === 2);
+  stands.pause();
+  return {
+    pub,
+    reads,
+    stands,
+    log,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([pub.close(), reads.close(), stands.close()]);
+    },
+  };
+}
+
+async function take(sub: Sub, count: number): Promise<string[]> {
+  const taken = [];
+  for (let i = 0; i < count; i++) taken.push(texts(await deadline(sub.receive()))!.join("|"));
+  return taken;
+}
+
+describe("pub", () => {
+  it("nobody listens - everything is taken, and nothing counts as dropped", async () => {
+    await using pub = scoped(new Pub());
+    await pub.bind(inproc());
+    for (let i = 0; i < 5000; i++) await pub.send("x");
+    assert.equal(pub.sendBatch(batchOf(digits(5000))), 5000);
+    assert.deepEqual([pub.dropped, pub.unsent], [0, 0]);
+  });
+
+  it("drop - a full subscriber misses the newest, which is counted and told once; the other gets all", async () => {
+    await using it = await feed({ hwm: 10 });
+    for (let i = 0; i < 50; i++) {
+      await it.pub.send(`${i}`);
+      // The one that reads has taken it before the next one goes.
+      assert.deepEqual(await take(it.reads, 1), [`${i}`]);
+    }
+    // One is being written, ten wait.
+    assert.equal(it.pub.dropped, 39);
+    assert.equal(it.log.of("dropping").length, 1);
+    it.stands.resume();
+    assert.deepEqual(await take(it.stands, 11), digits(11));
+    await it.pub.send("again");
+    assert.deepEqual(await take(it.stands, 1), ["again"]);
+    it.stands.pause();
+    for (let i = 0; i < 20; i++) await it.pub.send("more");
+    // Both are full now: once more for this one, and once for the other.
+    assert.equal(it.log.of("dropping").length, 3);
+  });
+
+  it("drop - a batch over the mark is taken whole, and what did not fit is counted", async () => {
+    await using it = await feed({ hwm: 10 });
+    assert.equal(it.pub.sendBatch(batchOf(digits(30))), 30);
+    assert.equal(it.pub.dropped, 40);
+    it.stands.resume();
+    assert.deepEqual(await take(it.stands, 10), digits(10));
+    assert.deepEqual(await take(it.reads, 10), digits(10));
+  });
+
+  it("drop - multipart messages are dropped whole", async () => {
+    await using it = await feed({ hwm: 1 });
+    for (let i = 0; i < 5; i++) await it.pub.send([`${i}`, "", "end"]);
+    it.stands.resume();
+    assert.deepEqual(await take(it.stands, 2), ["0||end", "1||end"]);
+    await it.pub.send(["last", ""]);
+    assert.deepEqual(await take(it.stands, 1), ["last|"]);
+    // Two subscribers missed three each, as neither was read meanwhile.
+    assert.equal(it.pub.dropped, 6);
+  });
+
+  it("block - waits for the slowest subscriber and drops nothing", async () => {
+    await using it = await feed({ hwm: 10, onFull: "block" });
+    const batch = batchOf(digits(100));
+    let at = it.pub.sendBatch(batch);
+    at = it.pub.sendBatch(batch, at);
+    assert.equal(at, 20);
+    assert.equal(it.pub.sendBatch(batch, at), 20);
+    const sending = it.pub.send("behind");
+    it.stands.resume();
+    await deadline(sending);
+    while ((at = it.pub.sendBatch(batch, at)) < 100) await deadline(it.pub.writable());
+    const expected = [...digits(20), "behind", ...digits(100).slice(20)];
+    assert.deepEqual(await take(it.stands, 101), expected);
+    assert.deepEqual(await take(it.reads, 101), expected);
+    assert.equal(it.pub.dropped, 0);
+    assert.deepEqual(it.log.of("dropping"), []);
+  });
+
+  it("block - a subscriber that goes holds up nothing any more", async () => {
+    await using it = await feed({ hwm: 5, onFull: "block" });
+    const sending = (async () => {
+      for (let i = 0; i < 50; i++) await it.pub.send(`${i}`);
+    })();
+    assert.deepEqual(await take(it.reads, 6), digits(6));
+    await it.stands.close();
+    assert.deepEqual(await take(it.reads, 44), digits(50).slice(6));
+    await deadline(sending);
+    assert.equal(it.pub.dropped, 0);
+  });
+
+  it("block - nobody, or nobody who subscribed, holds up nothing", async () => {
+    await using pub = scoped(new Pub({ hwm: 5, onFull: "block" }));
+    const name = inproc();
+    await pub.bind(name);
+    await deadline(pub.send("to nobody"));
+    await using sub = scoped(new Sub());
+    sub.connect(name);
+    await waitFor(() => pub.peers === 1);
+    sub.pause();
+    for (let i = 0; i < 50; i++) await deadline(pub.send("unasked"));
+    assert.deepEqual([pub.dropped, pub.unsent], [0, 0]);
+  });
+
+  for (const by of ["send", "sendBatch"]) {
+    it(`dropAfter - ${by} waits for a full subscriber once, and then goes on without it`, async () => {
+      await using it = await feed({ hwm: 10, dropAfter: 60 });
+      const total = 200;
+      const taken = take(it.reads, total);
+      const start = performance.now();
+      if (by === "send") {
+        for (let i = 0; i < total; i++) await deadline(it.pub.send(`${i}`), 5000, `send ${i}`);
+      } else {
+        const batch = batchOf(digits(total));
+        for (let at = 0; (at = it.pub.sendBatch(batch, at)) < total;) await deadline(it.pub.writable());
+      }
+      const patience = performance.now() - start;
+      assert.ok(patience >= 55, `it was given up on after ${patience} ms`);
+      // The one that reads loses nothing, for it has room again each time.
+      assert.deepEqual(await taken, digits(total));
+      assert.ok(it.pub.dropped >= total - 20 - 1 && it.pub.dropped < total, `${it.pub.dropped} were dropped`);
+      assert.equal(it.log.of("dropping").length, 1);
+    });
+  }
+
+  it("dropAfter - a subscriber that is slow and not dead loses nothing to a fast publisher", async () => {
+    await using it = await feed({ hwm: 10, dropAfter: 5000 });
+    const total = 300;
+    const slow = (async () => {
+      const came = [];
+      it.stands.resume();
+      while (came.length < total) {
+        came.push(...await take(it.stands, 1));
+        it.stands.pause();
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        it.stands.resume();
+      }
+      return came;
+    })();
+    const fast = take(it.reads, total);
+    for (let i = 0; i < total; i++) await deadline(it.pub.send(`${i}`));
+    assert.deepEqual(await fast, digits(total));
+    assert.deepEqual(await deadline(slow), digits(total));
+    assert.equal(it.pub.dropped, 0);
+  });
+
+  it("topics - one batch goes in parts to whoever wants them", async () => {
+    const name = inproc();
+    await using pub = scoped(new Pub());
+    await using even = scoped(new Sub());
+    await using all = scoped(new Sub());
+    await using ends = scoped(new Sub());
+    await pub.bind(name);
+    for (const digit of ["0", "2", "4", "6", "8"]) even.subscribe(digit);
+    all.subscribe("");
+    ends.subscribe("0");
+    ends.subscribe("9");
+    for (const sub of [even, all, ends]) sub.connect(name);
+    await waitFor(() => pub.subscribers === 3);
+    pub.sendBatch(batchOf(digits(10)));
+    assert.deepEqual(await take(even, 5), ["0", "2", "4", "6", "8"]);
+    assert.deepEqual(await take(all, 10), digits(10));
+    assert.deepEqual(await take(ends, 2), ["0", "9"]);
+  });
+
+  it("refcount - a topic lasts until it was unsubscribed as often as subscribed", async () => {
+    const name = inproc();
+    const log = new SocketLog();
+    await using pub = scoped(new Pub({ onEvent: log.onEvent }));
+    await using sub = scoped(new Sub());
+    await pub.bind(name);
+    sub.subscribe("a");
+    sub.subscribe("a");
+    sub.connect(name);
+    await waitFor(() => pub.subscribers === 1);
+    sub.unsubscribe("a");
+    await pub.send("a1");
+    assert.deepEqual(await take(sub, 1), ["a1"]);
+    sub.unsubscribe("a");
+    await waitFor(() => pub.subscribers === 0);
+    sub.unsubscribe("a");
+    sub.subscribe("a");
+    await waitFor(() => pub.subscribers === 1);
+    assert.deepEqual(log.of("subscription").map(({ subscribe }) => subscribe), [true, false, true]);
+  });
+
+  it("subscribers - a new one is served from now on, a lost one is forgotten", async () => {
+    const name = inproc();
+    await using pub = scoped(new Pub());
+    await pub.bind(name);
+    for (let round = 0; round < 5; round++) {
+      await using sub = scoped(new Sub());
+      sub.subscribe("x");
+      sub.connect(name);
+      await waitFor(() => pub.subscribers === 1);
+      await pub.send(`x${round}`);
+      assert.deepEqual(await take(sub, 1), [`x${round}`]);
+      await sub.close();
+      await waitFor(() => pub.peers === 0);
+      assert.equal(pub.subscribers, 0);
+      await pub.send("x");
+    }
+    assert.equal(pub.dropped, 0);
+  });
+});

@@ -1,0 +1,94 @@
+/** Peers that do not speak ZMTP, speak it too slowly, or go away. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { HandshakeTimeoutError, isFinal, ProtocolError, UnreachableError } from "../../../lib/errors.ts";
+import { concat } from "../../../lib/zmtp/bytes.ts";
+import { handshake } from "../../../lib/zmtp/handshake.ts";
+import { deadline } from "../../support/helpers.ts";
+import {
+  behindGreeting,
+  failure,
+  greeting3,
+  PULL,
+  ready,
+  ScriptedStream,
+  SIGNATURE_BYTES,
+} from "../../support/scripted_stream.ts";
+
+describe("handshake - strangers", () => {
+  const strangers: [name: string, bytes: Uint8Array | string, words: string | RegExp][] = [
+    [
+      "HTTP",
+      "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+      "The peer does not speak ZeroMQ (it sent 'GET / HTTP/1.1')",
+    ],
+    ["SSH", "SSH-2.0-OpenSSH_9.6\r\n", "The peer does not speak ZeroMQ (it sent 'SSH-2.0-OpenSSH_')"],
+    ["TLS", Uint8Array.of(0x16, 3, 1, 2, 0), "The peer does not speak ZeroMQ (it sent bytes 16 03 01 02 00)"],
+    ["AMQP", "AMQP\0\0\x09\x01", "The peer does not speak ZeroMQ (it sent bytes 41 4d 51 50 00 00 09 01)"],
+    ["ZMTP 1.0 without an identity", Uint8Array.of(1, 0), /speaks ZMTP 1\.0, and 2\.0 is the oldest/],
+    ["ZMTP 1.0 with a long length", Uint8Array.of(0xff, 0, 0, 0, 0, 0, 0, 1, 0, 0), /speaks ZMTP 1\.0/],
+    ["ZMTP 1.0 by revision", concat([SIGNATURE_BYTES, Uint8Array.of(0)]), /speaks ZMTP 1\.0/],
+  ];
+  for (const [name, bytes, words] of strangers) {
+    it(`handshake - ${name} is a protocol error that says what came`, async () => {
+      const stream = await failure(bytes, ProtocolError, words);
+      assert.ok(stream.cause instanceof ProtocolError && isFinal(stream.cause));
+    });
+    it(`handshake - ${name}, and then the end, is the same error`, async () => {
+      await failure(bytes, ProtocolError, words, PULL, true);
+    });
+  }
+
+  it("handshake - a silent peer is a timeout, and is left", async () => {
+    const stream = await failure(
+      new Uint8Array(0),
+      HandshakeTimeoutError,
+      "The handshake did not finish within 0.05 s",
+      { ...PULL, timeout: 50 },
+    );
+    assert.ok(stream.over);
+    assert.equal(isFinal(stream.cause), false, "a timeout is worth another try");
+  });
+
+  it("handshake - a peer that stops in the middle is a timeout", async () => {
+    const halves = [
+      SIGNATURE_BYTES.subarray(0, 5),
+      greeting3().subarray(0, 40),
+      behindGreeting(ready("PUSH").subarray(0, 9)),
+    ];
+    for (const half of halves) {
+      await failure(half, HandshakeTimeoutError, /0\.03 s/, { ...PULL, timeout: 30 });
+    }
+  });
+
+  it("handshake - a peer that trickles gets no more time than others", async () => {
+    const stream = new ScriptedStream();
+    const shaking = handshake(stream, { ...PULL, timeout: 100 });
+    let at = 0;
+    const timer = setInterval(() => stream.feed(greeting3().subarray(at, ++at)), 20);
+    await assert.rejects(deadline(shaking, 3000), HandshakeTimeoutError);
+    clearInterval(timer);
+  });
+
+  it("handshake - a peer that ends, or a stream that breaks, is unreachable", async () => {
+    await failure(
+      greeting3(),
+      UnreachableError,
+      "The peer closed the connection during the handshake",
+      { ...PULL, dialed: true },
+      true,
+    );
+    await failure(
+      greeting3(),
+      UnreachableError,
+      "The peer hung up when it learned that this is a PULL socket, which talks to PUSH",
+      PULL,
+      true,
+    );
+    const stream = new ScriptedStream();
+    const shaking = handshake(stream, PULL);
+    const broken = new UnreachableError("The connection broke: reset");
+    stream.close(broken);
+    await assert.rejects(deadline(shaking), broken);
+  });
+});
