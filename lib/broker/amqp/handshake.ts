@@ -1,6 +1,6 @@
 import { AmqpError, amqpError } from "../../amqp/amqp_error.ts";
 import { isCapable } from "../../amqp/capabilities.ts";
-import { FrameReader } from "../../amqp/client/frame_reader.ts";
+import { FrameReader } from "../../amqp/frames/frame_reader.ts";
 import { FRAME_MIN_SIZE, PROTOCOL_HEADER } from "../../amqp/frames/frame.ts";
 import { FrameEncoder } from "../../amqp/frames/frame_encoder.ts";
 import type { GivenArgs, MethodArgs, MethodName } from "../../amqp/method_args.ts";
