@@ -9,7 +9,7 @@ import {
 import type { ByteStream, Listener } from "../transport/stream.ts";
 import { listen } from "../transport/transport.ts";
 import type { Batch } from "../zmtp/batch.ts";
-import { Connection, type ConnectionOwner } from "../zmtp/connection.ts";
+import { type ConnectionOwner, ZmtpConnection } from "../zmtp/connection.ts";
 import { handshake } from "../zmtp/handshake.ts";
 import type { SocketType } from "../zmtp/socket_type.ts";
 import { checkDatagrams, DatagramStream, listenDatagrams } from "./datagrams.ts";
@@ -42,7 +42,7 @@ export abstract class Socket implements ConnectionOwner {
   readonly type: SocketType;
   protected readonly options: ResolvedOptions;
   /** The peers that are ready. */
-  protected readonly connections: Set<Connection> = new Set();
+  protected readonly connections: Set<ZmtpConnection> = new Set();
   /** Fires when a peer comes or goes, or takes something. */
   protected readonly changed: Signal = new Signal();
 
@@ -53,7 +53,7 @@ export abstract class Socket implements ConnectionOwner {
   readonly #dialers = new Set<Dialer>();
   /** Streams whose peer is not ready yet, and whence they come. */
   readonly #greeting = new Map<ByteStream, Origin>();
-  readonly #origins = new Map<Connection, Origin>();
+  readonly #origins = new Map<ZmtpConnection, Origin>();
   #closed = false;
   /** Whether peers are still let in: until `close` has lingered. */
   #open = true;
@@ -247,22 +247,22 @@ export abstract class Socket implements ConnectionOwner {
   }
 
   /** Why a peer whose handshake went well is refused all the same; it may try again. */
-  protected admit(_connection: Connection, _dialer: Dialer | undefined): Error | undefined {
+  protected admit(_connection: ZmtpConnection, _dialer: Dialer | undefined): Error | undefined {
     return undefined;
   }
   /** A peer is ready. `dialer` when we connected to it. */
-  protected onAttach(_connection: Connection, _dialer: Dialer | undefined): void {}
+  protected onAttach(_connection: ZmtpConnection, _dialer: Dialer | undefined): void {}
   /** A ready peer is gone. */
-  protected onDetach(_connection: Connection): void {}
+  protected onDetach(_connection: ZmtpConnection): void {}
   /** No endpoint is left that could bring a peer; `failure` says why. */
   protected onFailure(): void {}
 
   /** Socket types that receive override this; what others are sent is dropped, as in libzmq. */
-  onBatch(_from: Connection, _batch: Batch): void {}
-  onSubscription(_from: Connection, _topic: Uint8Array, _subscribe: boolean): void {}
-  onGroup(_from: Connection, _group: Uint8Array, _join: boolean): void {}
+  onBatch(_from: ZmtpConnection, _batch: Batch): void {}
+  onSubscription(_from: ZmtpConnection, _topic: Uint8Array, _subscribe: boolean): void {}
+  onGroup(_from: ZmtpConnection, _group: Uint8Array, _join: boolean): void {}
 
-  onWritable(_connection: Connection): void {
+  onWritable(_connection: ZmtpConnection): void {
     this.changed.fire();
   }
 
@@ -286,7 +286,7 @@ export abstract class Socket implements ConnectionOwner {
     const dialer = origin instanceof Dialer ? origin : undefined;
     const { onEvent, hwm, hwmBytes, maxMessageSize, handshakeTimeout, security } = this.options;
     const { identity, heartbeat } = this.options;
-    let connection: Connection;
+    let connection: ZmtpConnection;
     this.#greeting.set(stream, origin);
     try {
       const result = stream instanceof DatagramStream ? stream.introduction() : await handshake(stream, {
@@ -298,7 +298,7 @@ export abstract class Socket implements ConnectionOwner {
       });
       const conflate = this.options.conflate && CONFLATES.has(this.type);
       const limits = { messages: hwm, bytes: hwmBytes, conflate };
-      connection = new Connection(stream, result, this, limits, maxMessageSize, heartbeat);
+      connection = new ZmtpConnection(stream, result, this, limits, maxMessageSize, heartbeat);
       const refusal = this.admit(connection, dialer);
       if (refusal !== undefined) {
         stream.close(refusal);

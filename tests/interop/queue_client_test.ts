@@ -13,8 +13,8 @@ import { type BasicProperties, decodeProperties, encodeProperties } from "../../
 import { Decimal, type FieldTable, Timestamp, TypedNumber } from "../../lib/amqp/types/field_value.ts";
 import { waitFor } from "../support/helpers.ts";
 import { certificate } from "../support/stream_adapters.ts";
-import { type BrokerKind, BROKERS } from "./brokers.ts";
-import { Proxy } from "./rabbitmq.ts";
+import { type BrokerKind, BROKERS } from "../support/brokers.ts";
+import { Proxy } from "../support/rabbitmq.ts";
 
 const PATIENCE = 20_000;
 const RECONNECT = { first: 10, longest: 50 };

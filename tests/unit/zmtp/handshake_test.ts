@@ -6,7 +6,8 @@ import { parseEndpoint } from "../../../lib/transport/endpoint.ts";
 import type { ByteStream } from "../../../lib/transport/stream.ts";
 import { connect, listen } from "../../../lib/transport/transport.ts";
 import { concat, utf8 } from "../../../lib/zmtp/bytes.ts";
-import { handshake, type HandshakeOptions } from "../../../lib/zmtp/handshake.ts";
+import { handshake } from "../../../lib/zmtp/handshake.ts";
+import type { HandshakeOptions } from "../../../lib/zmtp/handshake_options.ts";
 import { deadline, TestPeer } from "../../support/helpers.ts";
 import {
   behindGreeting,
