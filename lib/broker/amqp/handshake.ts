@@ -1,6 +1,6 @@
 import { AmqpError, amqpError } from "../../amqp/amqp_error.ts";
 import { isCapable } from "../../amqp/capabilities.ts";
-import { FrameReader } from "../../amqp/client/frame_reader.ts";
+import { FrameReader } from "../../amqp/frames/frame_reader.ts";
 import { FRAME_MIN_SIZE, PROTOCOL_HEADER } from "../../amqp/frames/frame.ts";
 import { FrameEncoder } from "../../amqp/frames/frame_encoder.ts";
 import type { GivenArgs, MethodArgs, MethodName } from "../../amqp/method_args.ts";
@@ -8,7 +8,7 @@ import { methodId } from "../../amqp/method_codec.ts";
 import type { FieldTable } from "../../amqp/types/field_value.ts";
 import { IncompatiblePeerError, messageOf, ProtocolError } from "../../errors.ts";
 import type { ByteStream } from "../../transport/stream.ts";
-import { PEEK } from "./channel/peek.ts";
+import { PEEK } from "../../amqp/peek.ts";
 import { replyFor } from "./replies.ts";
 import type { Access, UserStore } from "../core/users/user_store.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
