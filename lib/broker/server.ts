@@ -20,7 +20,7 @@ import { compilePermission } from "./core/users/permissions.ts";
 import { Publisher } from "./core/publisher.ts";
 import type { DeathReason, Queue } from "./core/queue/queue.ts";
 import { Turn, type TurnHost } from "./core/cycle.ts";
-import { Access, GUEST, Users } from "./core/users/users.ts";
+import { Access, GUEST, UserStore } from "./core/users/user_store.ts";
 import type { VirtualHost } from "./core/topology/vhost.ts";
 
 /** Connections that wait to be accepted: thousands of clients may come back at once. */
@@ -84,7 +84,7 @@ export class Broker implements CatalogHost, TurnHost {
     return Promise.resolve(broker);
   }
 
-  get users(): Users {
+  get users(): UserStore {
     return this.catalog.users;
   }
 
@@ -98,7 +98,7 @@ export class Broker implements CatalogHost, TurnHost {
 
   get safePosition(): number {
     // A message whose queue is not written down would be lost with it.
-    return this.catalog.behind === undefined ? this.journal.syncedPosition : 0;
+    return this.catalog.writeError === undefined ? this.journal.syncedPosition : 0;
   }
 
   /**
@@ -294,7 +294,7 @@ export class Broker implements CatalogHost, TurnHost {
   /** Publishers are held back, or let go. */
   onRoomChange(): void {
     const { memoryFull } = this.journal;
-    const unwritten = this.journal.full ?? this.catalog.behind;
+    const unwritten = this.journal.full ?? this.catalog.writeError;
     const reason = unwritten !== undefined
       ? `the disk takes no more: ${unwritten.message}`
       : memoryFull
@@ -312,7 +312,7 @@ export class Broker implements CatalogHost, TurnHost {
   #onBeat(): void {
     const now = performance.now();
     for (const connection of this.connections) connection.beat(now);
-    if (this.catalog.behind === undefined || !this.catalog.catchUp()) return;
+    if (this.catalog.writeError === undefined || !this.catalog.catchUp()) return;
     this.onRoomChange();
     this.#turn.confirm();
   }
@@ -337,7 +337,7 @@ export class Broker implements CatalogHost, TurnHost {
     this.catalog.catchUp();
     this.catalog.close();
     this.journal.close();
-    if (this.catalog.behind !== undefined) throw this.catalog.behind;
+    if (this.catalog.writeError !== undefined) throw this.catalog.writeError;
   }
 }
 

@@ -8,7 +8,7 @@ import type { GivenArgs, MethodArgs, MethodName } from "../method_args.ts";
 import type { FieldTable } from "../types/field_value.ts";
 import { RefusedError } from "./errors.ts";
 import { FrameReader } from "../frames/frame_reader.ts";
-import { PEEK } from "./peek.ts";
+import { PEEK } from "../peek.ts";
 import type { Broker } from "./url.ts";
 
 /** The largest frames and the most channels that we ask for; the server may want less. */

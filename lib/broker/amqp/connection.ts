@@ -11,7 +11,7 @@ import type { ByteStream, StreamSink } from "../../transport/stream.ts";
 import type { Broker } from "../server.ts";
 import { Channel } from "./channel/channel.ts";
 import { replyFor } from "./replies.ts";
-import type { Access } from "../core/users/users.ts";
+import type { Access } from "../core/users/user_store.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { Queue } from "../core/queue/queue.ts";
 import type { Login } from "./handshake.ts";

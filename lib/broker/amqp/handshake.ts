@@ -8,9 +8,9 @@ import { methodId } from "../../amqp/method_codec.ts";
 import type { FieldTable } from "../../amqp/types/field_value.ts";
 import { IncompatiblePeerError, messageOf, ProtocolError } from "../../errors.ts";
 import type { ByteStream } from "../../transport/stream.ts";
-import { PEEK } from "./channel/peek.ts";
+import { PEEK } from "../../amqp/peek.ts";
 import { replyFor } from "./replies.ts";
-import type { Access, Users } from "../core/users/users.ts";
+import type { Access, UserStore } from "../core/users/user_store.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import { readCredentials } from "./sasl.ts";
 
@@ -28,7 +28,7 @@ export interface ServerOptions {
 }
 
 /** Who is let in, and to what. */
-export type Logins = Pick<Users, "authenticate" | "accessTo">;
+export type Logins = Pick<UserStore, "authenticate" | "accessTo">;
 
 /** A client that is let in. */
 export interface Login {

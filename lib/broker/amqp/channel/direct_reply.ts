@@ -1,6 +1,6 @@
 import { amqpError } from "../../../amqp/amqp_error.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
-import { encodeMessage, propertiesOf, routeOf } from "../../core/message.ts";
+import { addressOf, encodeMessage, propertiesOf } from "../../core/message.ts";
 import type { Channel } from "./channel.ts";
 import { randomName } from "./consuming.ts";
 
@@ -67,5 +67,5 @@ export function withReplyAddress(channel: Channel, message: EncodedMessage): Enc
     throw amqpError(406, "fast reply consumer does not exist");
   }
   const body = message.body.subarray(message.bodyStart, message.bodyEnd);
-  return encodeMessage(routeOf(message), { ...propertiesOf(message), replyTo }, body);
+  return encodeMessage(addressOf(message), { ...propertiesOf(message), replyTo }, body);
 }

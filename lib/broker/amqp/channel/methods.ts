@@ -9,7 +9,8 @@ import type { Channel } from "./channel.ts";
 import { Confirms } from "./confirms.ts";
 import { randomName } from "./consuming.ts";
 import { REPLY_TO } from "./direct_reply.ts";
-import { factsOf, messagesOf, PEEK, Peek, QUEUES } from "./peek.ts";
+import { PEEK, PEEK_QUEUES } from "../../../amqp/peek.ts";
+import { factsOf, messagesOf, Peek } from "./peek.ts";
 import { Transaction } from "./transaction.ts";
 
 /**
@@ -199,7 +200,7 @@ function peek(channel: Channel, args: MethodArgs<"basic.consume">): void {
   }
   const consumerTag = args.consumerTag || `amq.ctag-${randomName()}`;
   let shown;
-  if (args.queue === QUEUES) {
+  if (args.queue === PEEK_QUEUES) {
     shown = factsOf([...vhost.queues.values()].filter((queue) => mayRead(access, queue)));
   } else {
     const name = channel.queueName(args.queue);

@@ -31,15 +31,15 @@ function show(request: ApiRequest): Json {
 }
 
 function bind(request: ApiRequest): Reply {
-  const entry = request.entry();
+  const object = request.jsonObject();
   const { source, destination, kind } = ends(request);
   const binding = {
     vhost: request.vhost().name,
     source,
     destinationType: kind,
     destination,
-    routingKey: entry.text("routing_key", ""),
-    arguments: tableFromJson(entry.object("arguments")),
+    routingKey: object.text("routing_key", ""),
+    arguments: tableFromJson(object.object("arguments")),
   };
   change(request, binding, "bind");
   return new Reply(201);
