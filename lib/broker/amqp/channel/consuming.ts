@@ -7,7 +7,7 @@ import { type FieldTable, integerOf } from "../../../amqp/types/field_value.ts";
 import { resource, typeName } from "../../core/arguments.ts";
 import { withDeliveryCount } from "../../core/dead_letter.ts";
 import { replyFor } from "../replies.ts";
-import { QueueConsumer, type ConsumingChannel } from "../../core/queue/consumer.ts";
+import { type ConsumingChannel, QueueConsumer } from "../../core/queue/consumer.ts";
 import type { Queue } from "../../core/queue/queue.ts";
 import type { ServerChannel } from "./channel.ts";
 import { Deliveries } from "./deliveries.ts";

@@ -2,7 +2,7 @@ import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { MAX_TIMER } from "../../../transport/waiting.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { QueueDefinition } from "../topology/definition_change.ts";
-import { type QueueConsumer, ConsumerList } from "./consumer.ts";
+import { ConsumerList, type QueueConsumer } from "./consumer.ts";
 import { Lane } from "./lane.ts";
 import { parseSettings, type QueueSettings } from "./settings.ts";
 
