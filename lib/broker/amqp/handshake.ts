@@ -134,7 +134,7 @@ export class LoginRefused extends AmqpError {
   constructor(user: string, reason: string, wantsClose: boolean, mechanism: string) {
     super(
       403,
-      `ACCESS_REFUSED - ServerLogin was refused using authentication mechanism ${mechanism}. ` +
+      `ACCESS_REFUSED - Login was refused using authentication mechanism ${mechanism}. ` +
         "For details see the broker logfile.",
       { scope: "connection" },
     );
