@@ -134,15 +134,15 @@ async function answer(broker: HttpHost, maxBody: number, request: http.IncomingM
 /** @throws {HttpError} 401 */
 function authenticate(broker: HttpHost, request: http.IncomingMessage): StoredUser {
   const [scheme, encoded] = splitAt(request.headers.authorization ?? "", " ");
-  if (scheme.toLowerCase() !== "basic") throw notAuthorised("ServerLogin failed");
+  if (scheme.toLowerCase() !== "basic") throw notAuthorised("Login failed");
   const given = Buffer.from(encoded, "base64");
   const colon = given.indexOf(0x3a);
-  if (colon < 0) throw notAuthorised("ServerLogin failed");
+  if (colon < 0) throw notAuthorised("Login failed");
   const name = given.subarray(0, colon).toString();
   const isLocal = /^(127\.|::1$|::ffff:127\.)/.test(request.socket.remoteAddress ?? "");
   const refusal = broker.core.users.authenticate(name, given.subarray(colon + 1), isLocal);
   const user = broker.core.users.get(name);
-  if (refusal !== undefined || user === undefined) throw notAuthorised("ServerLogin failed");
+  if (refusal !== undefined || user === undefined) throw notAuthorised("Login failed");
   if (!user.tags.some((tag) => TAGS.includes(tag))) throw notAuthorised("Not management user");
   return user;
 }
