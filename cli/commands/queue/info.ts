@@ -2,7 +2,7 @@ import type { AmqpConnection } from "../../../lib/amqp/client/connection.ts";
 import { managementUrl, queueInfo } from "../../../lib/amqp/client/management.ts";
 import { inspectQueues } from "../../../lib/amqp/client/peek.ts";
 import { findQueue } from "../../../lib/amqp/client/queues.ts";
-import type { Broker } from "../../../lib/amqp/client/url.ts";
+import type { BrokerAddress } from "../../../lib/amqp/client/url.ts";
 import { messageOf, UnreachableError } from "../../../lib/errors.ts";
 import examples from "../../cheats/queue-info.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
@@ -47,7 +47,7 @@ export default command({
 async function more(
   session: Session,
   connection: AmqpConnection,
-  broker: Broker,
+  broker: BrokerAddress,
   http: string | undefined,
   queue: string,
 ): Promise<Facts> {
