@@ -321,7 +321,7 @@ describe("journal, parts", () => {
     } finally {
       Object.assign(fs, { fdatasync });
     }
-    assert.match(changes[0]!.message, /the disk failed \(EIO: input\/output\); start again/);
+    assert.match(changes[0]!.message, /the disk failed \(EIO: input\/output\); restart the broker/);
     model.publish("b", [FIRST]);
     model.flush();
     assert.equal(model.journal.syncedPosition, 0);
