@@ -38,7 +38,7 @@ export type {
 } from "./lib/transport/stream.ts";
 export { connect, listen } from "./lib/transport/transport.ts";
 export { Batch } from "./lib/zmtp/batch.ts";
-export { allowKeys, allowUsers, parseUsers, type Users } from "./lib/zmtp/mechanisms/access.ts";
+export { allowKeys, allowUsers, parseUsers, type PlainUsers } from "./lib/zmtp/mechanisms/access.ts";
 export {
   curveClient,
   type CurveClientOptions,

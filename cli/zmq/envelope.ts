@@ -4,7 +4,7 @@ import type { Routing } from "../../lib/zmq/routing.ts";
 import type { Request } from "../../lib/zmq/types/rep.ts";
 import { framesOf } from "../../lib/zmq/sender.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
-import type { Connection } from "../../lib/zmtp/connection.ts";
+import type { ZmtpConnection } from "../../lib/zmtp/connection.ts";
 import type { Requests } from "./answer.ts";
 import type { Source } from "../io/input.ts";
 import { RecordError } from "../records/json.ts";
@@ -17,7 +17,7 @@ import { formatRoutingId, parseRoutingId } from "../records/routing_id.ts";
 export class Envelopes {
   readonly #socket: Routing;
   readonly #onNested: () => void;
-  readonly #last = new WeakMap<Connection, Uint8Array[]>();
+  readonly #last = new WeakMap<ZmtpConnection, Uint8Array[]>();
 
   /** @param onNested called when one peer speaks for several, which lines do not tell apart */
   constructor(socket: Routing, onNested: () => void) {

@@ -1,5 +1,5 @@
 import type { Batch } from "../zmtp/batch.ts";
-import type { Connection } from "../zmtp/connection.ts";
+import type { ZmtpConnection } from "../zmtp/connection.ts";
 import { Duplex } from "./duplex.ts";
 import { RoundRobin } from "./outgoing/round_robin.ts";
 
@@ -15,15 +15,15 @@ export abstract class Dealing extends Duplex {
     return super.unsent + this.#circle.returned;
   }
 
-  protected override onAttach(connection: Connection): void {
+  protected override onAttach(connection: ZmtpConnection): void {
     this.#circle.add(connection);
   }
 
-  protected override onDetach(connection: Connection): void {
+  protected override onDetach(connection: ZmtpConnection): void {
     this.#circle.remove(connection);
   }
 
-  override onWritable(connection: Connection): void {
+  override onWritable(connection: ZmtpConnection): void {
     this.#circle.onWritable();
     super.onWritable(connection);
   }

@@ -1,12 +1,12 @@
 import type { Batch } from "../zmtp/batch.ts";
-import type { Connection } from "../zmtp/connection.ts";
+import type { ZmtpConnection } from "../zmtp/connection.ts";
 import { type Consumer, Mailbox } from "./incoming/mailbox.ts";
 import { Sender } from "./sender.ts";
 
 /** A socket that sends and receives, in both directions at once. */
 export abstract class Duplex extends Sender implements AsyncIterable<Uint8Array[]> {
   readonly #mailbox: Mailbox = new Mailbox(this, this.options);
-  #lastPeer: Connection | undefined;
+  #lastPeer: ZmtpConnection | undefined;
 
   /** Hands every message to `consumer` from now on, instead of to `receive`. Call it before the first peer comes. */
   consume(consumer: Consumer): void {
@@ -39,12 +39,12 @@ export abstract class Duplex extends Sender implements AsyncIterable<Uint8Array[
   }
 
   /** The peer whose message `receive` gave last. */
-  protected get lastPeer(): Connection | undefined {
+  protected get lastPeer(): ZmtpConnection | undefined {
     return this.#lastPeer;
   }
 
   /** Hands messages to whoever receives. */
-  protected deliver(from: Connection, batch: Batch): void {
+  protected deliver(from: ZmtpConnection, batch: Batch): void {
     this.#mailbox.deliver(from, batch);
   }
 
@@ -52,7 +52,7 @@ export abstract class Duplex extends Sender implements AsyncIterable<Uint8Array[
     this.#mailbox.dismiss();
   }
 
-  override onBatch(from: Connection, batch: Batch): void {
+  override onBatch(from: ZmtpConnection, batch: Batch): void {
     this.deliver(from, batch);
   }
 }

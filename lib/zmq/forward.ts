@@ -1,5 +1,5 @@
 import { Batch } from "../zmtp/batch.ts";
-import type { Connection } from "../zmtp/connection.ts";
+import type { ZmtpConnection } from "../zmtp/connection.ts";
 import type { Duplex } from "./duplex.ts";
 import type { Receiver } from "./receiver.ts";
 import type { Sender } from "./sender.ts";
@@ -7,7 +7,7 @@ import type { Sender } from "./sender.ts";
 /** What looks at messages on their way. */
 export interface Inspector {
   /** It may take some out of the batch, in place. */
-  inspect(batch: Batch, from: Connection): void;
+  inspect(batch: Batch, from: ZmtpConnection): void;
   /** Whether no more should come until `look` is called. */
   readonly full?: boolean;
 }

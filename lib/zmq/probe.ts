@@ -1,4 +1,4 @@
-import type { Connection } from "../zmtp/connection.ts";
+import type { ZmtpConnection } from "../zmtp/connection.ts";
 import type { SocketOptions } from "./options.ts";
 
 /** What a socket that may meet a ROUTER can be told besides. */
@@ -14,7 +14,7 @@ export interface ProbingOptions extends SocketOptions {
 const PROBE = Uint8Array.of(0, 0);
 
 /** Sends an empty message. */
-export function sendProbe(connection: Connection): void {
+export function sendProbe(connection: ZmtpConnection): void {
   connection.outbox.appendEncoded(PROBE, 1);
   connection.outbox.flush();
 }

@@ -1,5 +1,5 @@
 import type { Batch } from "../zmtp/batch.ts";
-import type { Connection } from "../zmtp/connection.ts";
+import type { ZmtpConnection } from "../zmtp/connection.ts";
 import { type Consumer, Mailbox } from "./incoming/mailbox.ts";
 import { Socket } from "./socket.ts";
 
@@ -34,7 +34,7 @@ export abstract class Receiver extends Socket implements AsyncIterable<Uint8Arra
     this.#mailbox.dismiss();
   }
 
-  override onBatch(from: Connection, batch: Batch): void {
+  override onBatch(from: ZmtpConnection, batch: Batch): void {
     this.#mailbox.deliver(from, batch);
   }
 }

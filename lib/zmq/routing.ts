@@ -1,7 +1,7 @@
 import { UnreachableError } from "../errors.ts";
 import type { Batch } from "../zmtp/batch.ts";
 import { preview } from "../zmtp/bytes.ts";
-import type { Connection } from "../zmtp/connection.ts";
+import type { ZmtpConnection } from "../zmtp/connection.ts";
 import { Duplex } from "./duplex.ts";
 import type { SocketOptions } from "./options.ts";
 import { type Route, Routes } from "./outgoing/routes.ts";
@@ -24,7 +24,7 @@ export abstract class Routing extends Duplex {
   }
 
   /** The peer with a routing id, while it is there. */
-  peer(routingId: Uint8Array): Connection | undefined {
+  peer(routingId: Uint8Array): ZmtpConnection | undefined {
     return this.routes.find(routingId)?.connection;
   }
 
@@ -57,12 +57,12 @@ export abstract class Routing extends Duplex {
     return from;
   }
 
-  override onBatch(from: Connection, batch: Batch): void {
+  override onBatch(from: ZmtpConnection, batch: Batch): void {
     const route = this.routes.of(from);
     if (route !== undefined) this.deliver(from, this.routes.label(route, batch));
   }
 
-  protected override onDetach(connection: Connection): void {
+  protected override onDetach(connection: ZmtpConnection): void {
     this.routes.remove(connection);
     // No other peer can have them. What is left when the socket closes, `close` counts.
     if (this.open) this.#dropped += connection.reclaim().messages;

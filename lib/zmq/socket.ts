@@ -1,15 +1,10 @@
 import { ClosedError, EndpointError, LimitError } from "../errors.ts";
-import {
-  type Endpoint,
-  formatEndpoint,
-  isWildcard,
-  parseEndpoint,
-  type Scheme,
-} from "../transport/endpoint.ts";
+import { type Endpoint, formatEndpoint, isWildcard, toEndpoint } from "../transport/endpoint.ts";
+import { carries, schemesFor } from "../transport/schemes/table.ts";
 import type { ByteStream, Listener } from "../transport/stream.ts";
 import { listen } from "../transport/transport.ts";
 import type { Batch } from "../zmtp/batch.ts";
-import { Connection, type ConnectionOwner } from "../zmtp/connection.ts";
+import { type ConnectionOwner, ZmtpConnection } from "../zmtp/connection.ts";
 import { handshake } from "../zmtp/handshake.ts";
 import type { SocketType } from "../zmtp/socket_type.ts";
 import { checkDatagrams, DatagramStream, listenDatagrams } from "./datagrams.ts";
@@ -22,9 +17,6 @@ const CONFLATES: ReadonlySet<SocketType> = new Set(["PUB", "PUSH", "DEALER", "RA
 
 /** How long a peer may take to read to the end and close, once all is sent, in milliseconds. */
 const FAREWELL_MS = 1000;
-
-/** The transports that carry ZMTP. */
-const TRANSPORTS: readonly Scheme[] = ["tcp", "ipc", "inproc", "ws", "wss"];
 
 /** Where a peer comes from. */
 type Origin = Bound | Dialer;
@@ -42,7 +34,7 @@ export abstract class Socket implements ConnectionOwner {
   readonly type: SocketType;
   protected readonly options: ResolvedOptions;
   /** The peers that are ready. */
-  protected readonly connections: Set<Connection> = new Set();
+  protected readonly connections: Set<ZmtpConnection> = new Set();
   /** Fires when a peer comes or goes, or takes something. */
   protected readonly changed: Signal = new Signal();
 
@@ -53,7 +45,7 @@ export abstract class Socket implements ConnectionOwner {
   readonly #dialers = new Set<Dialer>();
   /** Streams whose peer is not ready yet, and whence they come. */
   readonly #greeting = new Map<ByteStream, Origin>();
-  readonly #origins = new Map<Connection, Origin>();
+  readonly #origins = new Map<ZmtpConnection, Origin>();
   #closed = false;
   /** Whether peers are still let in: until `close` has lingered. */
   #open = true;
@@ -171,7 +163,7 @@ export abstract class Socket implements ConnectionOwner {
    * @throws {EndpointError} the socket does not connect to it
    */
   async disconnect(endpoint: string | Endpoint): Promise<void> {
-    const name = formatEndpoint(typeof endpoint === "string" ? parseEndpoint(endpoint) : endpoint);
+    const name = formatEndpoint(toEndpoint(endpoint));
     const dialer = [...this.#dialers].find((dialer) => dialer.endpoint === name);
     if (dialer === undefined) throw new EndpointError(`Cannot disconnect ${name}: nothing connects to it`);
     dialer.stop();
@@ -247,22 +239,22 @@ export abstract class Socket implements ConnectionOwner {
   }
 
   /** Why a peer whose handshake went well is refused all the same; it may try again. */
-  protected admit(_connection: Connection, _dialer: Dialer | undefined): Error | undefined {
+  protected admit(_connection: ZmtpConnection, _dialer: Dialer | undefined): Error | undefined {
     return undefined;
   }
   /** A peer is ready. `dialer` when we connected to it. */
-  protected onAttach(_connection: Connection, _dialer: Dialer | undefined): void {}
+  protected onAttach(_connection: ZmtpConnection, _dialer: Dialer | undefined): void {}
   /** A ready peer is gone. */
-  protected onDetach(_connection: Connection): void {}
+  protected onDetach(_connection: ZmtpConnection): void {}
   /** No endpoint is left that could bring a peer; `failure` says why. */
   protected onFailure(): void {}
 
   /** Socket types that receive override this; what others are sent is dropped, as in libzmq. */
-  onBatch(_from: Connection, _batch: Batch): void {}
-  onSubscription(_from: Connection, _topic: Uint8Array, _subscribe: boolean): void {}
-  onGroup(_from: Connection, _group: Uint8Array, _join: boolean): void {}
+  onBatch(_from: ZmtpConnection, _batch: Batch): void {}
+  onSubscription(_from: ZmtpConnection, _topic: Uint8Array, _subscribe: boolean): void {}
+  onGroup(_from: ZmtpConnection, _group: Uint8Array, _join: boolean): void {}
 
-  onWritable(_connection: Connection): void {
+  onWritable(_connection: ZmtpConnection): void {
     this.changed.fire();
   }
 
@@ -286,7 +278,7 @@ export abstract class Socket implements ConnectionOwner {
     const dialer = origin instanceof Dialer ? origin : undefined;
     const { onEvent, hwm, hwmBytes, maxMessageSize, handshakeTimeout, security } = this.options;
     const { identity, heartbeat } = this.options;
-    let connection: Connection;
+    let connection: ZmtpConnection;
     this.#greeting.set(stream, origin);
     try {
       const result = stream instanceof DatagramStream ? stream.introduction() : await handshake(stream, {
@@ -298,7 +290,7 @@ export abstract class Socket implements ConnectionOwner {
       });
       const conflate = this.options.conflate && CONFLATES.has(this.type);
       const limits = { messages: hwm, bytes: hwmBytes, conflate };
-      connection = new Connection(stream, result, this, limits, maxMessageSize, heartbeat);
+      connection = new ZmtpConnection(stream, result, this, limits, maxMessageSize, heartbeat);
       const refusal = this.admit(connection, dialer);
       if (refusal !== undefined) {
         stream.close(refusal);
@@ -331,14 +323,16 @@ export abstract class Socket implements ConnectionOwner {
   }
 
   #usable(endpoint: string | Endpoint, binds: boolean): Endpoint {
-    const parsed = typeof endpoint === "string" ? parseEndpoint(endpoint) : endpoint;
+    const parsed = toEndpoint(endpoint);
     if (parsed.scheme === "udp") {
       checkDatagrams(this.type, parsed, binds, this.options.security.name);
       return parsed;
     }
-    if (TRANSPORTS.includes(parsed.scheme)) return parsed;
+    if (carries(parsed, "frames")) return parsed;
     throw new EndpointError(
-      `Cannot use ${parsed.scheme}:// with a ${this.type} socket: it takes ${TRANSPORTS.join(", ")}`,
+      `Cannot use ${parsed.scheme}:// with a ${this.type} socket: it takes ${
+        schemesFor("frames").join(", ")
+      }`,
     );
   }
 

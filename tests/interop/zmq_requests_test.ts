@@ -4,7 +4,7 @@ import { describe } from "node:test";
 import { Rep, Req, type Request } from "../../mod.ts";
 import { deadline, waitFor } from "../support/helpers.ts";
 import { scoped, SocketLog, texts } from "../support/sockets.ts";
-import { hex, sharedPeer, test, ZmqPeer } from "./zmq_peer.ts";
+import { hex, sharedPeer, test, ZmqPeer } from "../support/zmq_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
 

@@ -1,16 +1,16 @@
 import type { Batch } from "../../zmtp/batch.ts";
 import { byteLength } from "../../zmtp/bytes.ts";
-import type { Connection } from "../../zmtp/connection.ts";
+import type { ZmtpConnection } from "../../zmtp/connection.ts";
 import { Inbox, type Pausable } from "./inbox.ts";
 import type { ResolvedOptions } from "../options.ts";
 
 /** Takes messages in bulk: the batch and its bytes are valid during the call. */
-export type Consumer = (batch: Batch, from: Connection) => void;
+export type Consumer = (batch: Batch, from: ZmtpConnection) => void;
 
 /** A message with the peer that sent it. */
 export interface Received {
   readonly frames: Uint8Array[];
-  readonly from: Connection;
+  readonly from: ZmtpConnection;
 }
 
 /** Where what came goes: in bulk to a consumer, or one by one to whoever asks. */
@@ -31,7 +31,7 @@ export class Mailbox {
     this.#consumer = consumer;
   }
 
-  deliver(from: Connection, batch: Batch): void {
+  deliver(from: ZmtpConnection, batch: Batch): void {
     if (this.#consumer !== undefined) return this.#consumer(batch, from);
     for (let at = 0; at < batch.frames;) {
       const end = batch.messageEnd(at);

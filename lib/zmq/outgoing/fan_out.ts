@@ -1,7 +1,7 @@
 import { LimitError } from "../../errors.ts";
 import type { Batch } from "../../zmtp/batch.ts";
 import { EMPTY, keyOf } from "../../zmtp/bytes.ts";
-import type { Connection } from "../../zmtp/connection.ts";
+import type { ZmtpConnection } from "../../zmtp/connection.ts";
 import { encodeBatch, encodedBound } from "../../zmtp/frame_encoder.ts";
 import type { SocketEvent } from "../events.ts";
 import { TopicTree } from "./topic_tree.ts";
@@ -28,7 +28,7 @@ export interface FanOutOptions {
 }
 
 interface Subscriber {
-  readonly connection: Connection;
+  readonly connection: ZmtpConnection;
   /** Whether it gets every message, for it cannot say what it wants. */
   readonly everything: boolean;
   readonly topics: Map<string, Uint8Array>;
@@ -61,7 +61,7 @@ export type Change =
 
 /** Sends each message to every peer that wants it, and knows what each of them wants: PUB, XPUB and RADIO. */
 export class FanOut {
-  readonly #subscribers = new Map<Connection, Subscriber>();
+  readonly #subscribers = new Map<ZmtpConnection, Subscriber>();
   readonly #tree = new TopicTree<Subscriber>();
   readonly #onFull: "drop" | "block";
   readonly #dropAfter: number;
@@ -100,7 +100,7 @@ export class FanOut {
   }
 
   /** @param everything whether the peer gets every message, for it cannot say what it wants */
-  add(connection: Connection, everything = false): void {
+  add(connection: ZmtpConnection, everything = false): void {
     this.#subscribers.set(connection, {
       connection,
       everything,
@@ -123,7 +123,7 @@ export class FanOut {
    *
    * @param onLast told each topic that nobody else has
    */
-  remove(connection: Connection, onLast: (topic: Uint8Array) => void = () => {}): void {
+  remove(connection: ZmtpConnection, onLast: (topic: Uint8Array) => void = () => {}): void {
     const subscriber = this.#subscribers.get(connection);
     if (subscriber === undefined) return;
     this.#subscribers.delete(connection);
@@ -133,7 +133,7 @@ export class FanOut {
   }
 
   /** Notes a subscription, or its end. A peer that wants too much is closed. `topic` is copied. */
-  subscribe(from: Connection, topic: Uint8Array, subscribe: boolean): Change {
+  subscribe(from: ZmtpConnection, topic: Uint8Array, subscribe: boolean): Change {
     const subscriber = this.#subscribers.get(from);
     if (subscriber === undefined) return "none";
     const key = keyOf(topic);
@@ -178,14 +178,14 @@ export class FanOut {
   }
 
   /** Sends the frames `[from, to)` to one peer, whatever it subscribed to. */
-  sendTo(connection: Connection, batch: Batch, from: number, to: number): void {
+  sendTo(connection: ZmtpConnection, batch: Batch, from: number, to: number): void {
     if (!this.offerTo(connection)) return;
     connection.outbox.appendBatch(batch, from, to);
     connection.outbox.flush();
   }
 
   /** Whether `sendTo` would send to a peer. For one whose queue is full a drop is counted. */
-  offerTo(connection: Connection): boolean {
+  offerTo(connection: ZmtpConnection): boolean {
     const subscriber = this.#subscribers.get(connection);
     if (subscriber === undefined) return false;
     if (connection.outbox.room > 0) return true;
@@ -194,7 +194,7 @@ export class FanOut {
   }
 
   /** Whether a peer wants the message that begins at frame `from`. */
-  wants(connection: Connection, batch: Batch, from: number): boolean {
+  wants(connection: ZmtpConnection, batch: Batch, from: number): boolean {
     let wanted = false;
     this.#tree.match(batch.bytes, batch.starts[from]!, batch.ends[from]!, (subscriber, behind) => {
       wanted ||= subscriber.connection === connection && this.#isFor(subscriber, behind);

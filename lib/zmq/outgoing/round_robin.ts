@@ -1,27 +1,27 @@
 import type { Batch } from "../../zmtp/batch.ts";
-import type { Connection } from "../../zmtp/connection.ts";
+import type { ZmtpConnection } from "../../zmtp/connection.ts";
 
 /**
  * Deals messages out to the peers in turn, passing over those whose queue is full (RFC 30, PUSH). What a lost peer
  * had not taken goes to the others, before anything newer.
  */
 export class RoundRobin {
-  readonly #connections: Connection[] = [];
+  readonly #connections: ZmtpConnection[] = [];
   #next = 0;
   readonly #returned: { batch: Batch; from: number }[] = [];
 
-  add(connection: Connection): void {
+  add(connection: ZmtpConnection): void {
     this.#connections.push(connection);
     this.#resend();
   }
 
   /** Takes a closed connection out of the circle. */
-  drop(connection: Connection): void {
+  drop(connection: ZmtpConnection): void {
     this.#connections.splice(this.#connections.indexOf(connection), 1);
   }
 
   /** The same, and what it had not sent is dealt anew. */
-  remove(connection: Connection): void {
+  remove(connection: ZmtpConnection): void {
     this.drop(connection);
     const batch = connection.reclaim();
     if (batch.frames > 0) this.#returned.push({ batch, from: 0 });
@@ -41,7 +41,7 @@ export class RoundRobin {
   }
 
   /** The peer whose turn it is, if any has room. */
-  pick(): Connection | undefined {
+  pick(): ZmtpConnection | undefined {
     const count = this.#connections.length;
     for (let i = 0; i < count; i++) {
       if (this.#next >= count) this.#next = 0;

@@ -1,6 +1,6 @@
 import { type Batch, Batch as Frames, MORE } from "../../zmtp/batch.ts";
 import { EMPTY } from "../../zmtp/bytes.ts";
-import type { Connection } from "../../zmtp/connection.ts";
+import type { ZmtpConnection } from "../../zmtp/connection.ts";
 import { TopicTree } from "./topic_tree.ts";
 
 /** A buffer for ids and messages over this size is given back, in bytes. */
@@ -9,7 +9,7 @@ const KEEP = 2 ** 20;
 /** A peer that is addressed by its routing id. */
 export interface Route {
   readonly id: Uint8Array;
-  readonly connection: Connection;
+  readonly connection: ZmtpConnection;
   /** Whether something was appended that is not flushed. */
   touched: boolean;
   /** Whether the last message for it was dropped, since its queue was full. */
@@ -19,19 +19,19 @@ export interface Route {
 /** Peers by routing id. The id in a message is looked up byte by byte, so no key is made for it. */
 export class Routes {
   readonly #tree = new TopicTree<Route>();
-  readonly #byConnection = new Map<Connection, Route>();
+  readonly #byConnection = new Map<ZmtpConnection, Route>();
   #found: Route | undefined;
   readonly #touched: Route[] = [];
   #buffer = EMPTY;
   readonly #labelled = new Frames();
 
-  add(id: Uint8Array, connection: Connection): void {
+  add(id: Uint8Array, connection: ZmtpConnection): void {
     const route = { id, connection, touched: false, dropping: false };
     this.#tree.add(id, route);
     this.#byConnection.set(connection, route);
   }
 
-  remove(connection: Connection): void {
+  remove(connection: ZmtpConnection): void {
     const route = this.#byConnection.get(connection);
     if (route === undefined) return;
     this.#byConnection.delete(connection);
@@ -45,7 +45,7 @@ export class Routes {
     return this.#found;
   }
 
-  of(connection: Connection): Route | undefined {
+  of(connection: ZmtpConnection): Route | undefined {
     return this.#byConnection.get(connection);
   }
 

@@ -1,5 +1,5 @@
 import type { Batch } from "../../zmtp/batch.ts";
-import type { Connection } from "../../zmtp/connection.ts";
+import type { ZmtpConnection } from "../../zmtp/connection.ts";
 import { Dealing } from "../dealing.ts";
 import type { SocketOptions } from "../options.ts";
 import { keepSingles, severalFrames } from "../single_frames.ts";
@@ -19,7 +19,7 @@ export class Client extends Dealing {
     return super.sendBatch(batch, from);
   }
 
-  override onBatch(from: Connection, batch: Batch): void {
+  override onBatch(from: ZmtpConnection, batch: Batch): void {
     if (keepSingles(batch)) super.onBatch(from, batch);
   }
 }

@@ -1,4 +1,4 @@
-import type { Connection } from "../../zmtp/connection.ts";
+import type { ZmtpConnection } from "../../zmtp/connection.ts";
 import { Dealing } from "../dealing.ts";
 import { type ProbingOptions, sendProbe } from "../probe.ts";
 
@@ -28,7 +28,7 @@ export class Dealer extends Dealing {
     this.#probe = options.probe ?? false;
   }
 
-  protected override onAttach(connection: Connection): void {
+  protected override onAttach(connection: ZmtpConnection): void {
     if (this.#probe) sendProbe(connection);
     super.onAttach(connection);
   }

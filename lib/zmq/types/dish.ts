@@ -1,5 +1,5 @@
 import type { Batch } from "../../zmtp/batch.ts";
-import type { Connection } from "../../zmtp/connection.ts";
+import type { ZmtpConnection } from "../../zmtp/connection.ts";
 import { groupOf } from "../group.ts";
 import type { SocketOptions } from "../options.ts";
 import { Receiver } from "../receiver.ts";
@@ -36,12 +36,12 @@ export class Dish extends Receiver {
     for (const connection of this.connections) connection.sendGroups([bytes], false);
   }
 
-  protected override onAttach(connection: Connection): void {
+  protected override onAttach(connection: ZmtpConnection): void {
     connection.sendGroups(this.#groups.topics, true);
   }
 
   /** Filters again, as SUB does. */
-  override onBatch(from: Connection, batch: Batch): void {
+  override onBatch(from: ZmtpConnection, batch: Batch): void {
     this.#filter.apply(batch);
     keepPairs(batch);
     if (batch.messages > 0) super.onBatch(from, batch);

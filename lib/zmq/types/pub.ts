@@ -1,5 +1,5 @@
 import type { Batch } from "../../zmtp/batch.ts";
-import type { Connection } from "../../zmtp/connection.ts";
+import type { ZmtpConnection } from "../../zmtp/connection.ts";
 import { FanOut, type FanOutOptions } from "../outgoing/fan_out.ts";
 import type { SocketOptions } from "../options.ts";
 import { Sender } from "../sender.ts";
@@ -37,25 +37,25 @@ export class Pub extends Sender {
     return super.writable(Math.min(ms, this.#fanOut.patience));
   }
 
-  override onSubscription(from: Connection, topic: Uint8Array, subscribe: boolean): void {
+  override onSubscription(from: ZmtpConnection, topic: Uint8Array, subscribe: boolean): void {
     this.#fanOut.subscribe(from, topic, subscribe);
     this.options.onEvent({ type: "subscription", endpoint: from.remote, topic: topic.slice(), subscribe });
     this.changed.fire();
   }
 
   /** Peers up to ZMTP 3.0 subscribe with a message: 01 or 00, and the topic (RFC 23). Accepted from anyone. */
-  override onBatch(from: Connection, batch: Batch): void {
+  override onBatch(from: ZmtpConnection, batch: Batch): void {
     for (let at = 0; at < batch.frames; at = batch.messageEnd(at)) {
       const body = batch.frame(at);
       if (body[0] === 0 || body[0] === 1) this.onSubscription(from, body.subarray(1), body[0] === 1);
     }
   }
 
-  protected override onAttach(connection: Connection): void {
+  protected override onAttach(connection: ZmtpConnection): void {
     this.#fanOut.add(connection);
   }
 
-  protected override onDetach(connection: Connection): void {
+  protected override onDetach(connection: ZmtpConnection): void {
     this.#fanOut.remove(connection);
   }
 }

@@ -1,5 +1,5 @@
 import type { Batch } from "../../zmtp/batch.ts";
-import type { Connection } from "../../zmtp/connection.ts";
+import type { ZmtpConnection } from "../../zmtp/connection.ts";
 import type { SocketOptions } from "../options.ts";
 import { RoundRobin } from "../outgoing/round_robin.ts";
 import { Sender } from "../sender.ts";
@@ -35,15 +35,15 @@ export class Push extends Sender {
     return super.unsent + this.#circle.returned;
   }
 
-  protected override onAttach(connection: Connection): void {
+  protected override onAttach(connection: ZmtpConnection): void {
     this.#circle.add(connection);
   }
 
-  protected override onDetach(connection: Connection): void {
+  protected override onDetach(connection: ZmtpConnection): void {
     this.#circle.remove(connection);
   }
 
-  override onWritable(connection: Connection): void {
+  override onWritable(connection: ZmtpConnection): void {
     this.#circle.onWritable();
     super.onWritable(connection);
   }

@@ -1,5 +1,5 @@
 import type { Batch } from "../../zmtp/batch.ts";
-import type { Connection } from "../../zmtp/connection.ts";
+import type { ZmtpConnection } from "../../zmtp/connection.ts";
 import { datagramMistake } from "../datagrams.ts";
 import { FanOut, type FanOutOptions } from "../outgoing/fan_out.ts";
 import { MAX_GROUP } from "../group.ts";
@@ -70,7 +70,7 @@ export class Radio extends Sender {
     return super.writable(Math.min(ms, this.#fanOut.patience));
   }
 
-  override onGroup(from: Connection, group: Uint8Array, join: boolean): void {
+  override onGroup(from: ZmtpConnection, group: Uint8Array, join: boolean): void {
     this.#fanOut.subscribe(from, group, join);
     this.options.onEvent({
       type: "subscription",
@@ -81,13 +81,13 @@ export class Radio extends Sender {
     this.changed.fire();
   }
 
-  protected override onAttach(connection: Connection): void {
+  protected override onAttach(connection: ZmtpConnection): void {
     const everything = connection.peer.version === "none";
     if (everything) this.#datagrams++;
     this.#fanOut.add(connection, everything);
   }
 
-  protected override onDetach(connection: Connection): void {
+  protected override onDetach(connection: ZmtpConnection): void {
     if (connection.peer.version === "none") this.#datagrams--;
     this.#fanOut.remove(connection);
   }

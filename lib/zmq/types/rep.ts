@@ -1,6 +1,6 @@
 import { Batch } from "../../zmtp/batch.ts";
 import { byteLength, EMPTY } from "../../zmtp/bytes.ts";
-import type { Connection } from "../../zmtp/connection.ts";
+import type { ZmtpConnection } from "../../zmtp/connection.ts";
 import { Inbox } from "../incoming/inbox.ts";
 import type { SocketOptions } from "../options.ts";
 import { framesOf, type Outgoing } from "../sender.ts";
@@ -22,7 +22,7 @@ export interface Request {
 export class Rep extends Socket implements AsyncIterable<Request> {
   readonly #inbox: Inbox<PendingRequest>;
   /** Requests of peers that are slow to take their replies. They wait until there is room, and the peers with them. */
-  readonly #parked = new Map<Connection, PendingRequest[]>();
+  readonly #parked = new Map<ZmtpConnection, PendingRequest[]>();
 
   constructor(options: SocketOptions = {}) {
     super("REP", options);
@@ -64,11 +64,11 @@ export class Rep extends Socket implements AsyncIterable<Request> {
     this.#inbox.dismiss();
   }
 
-  protected override onDetach(connection: Connection): void {
+  protected override onDetach(connection: ZmtpConnection): void {
     this.#parked.delete(connection);
   }
 
-  override onWritable(connection: Connection): void {
+  override onWritable(connection: ZmtpConnection): void {
     const requests = this.#parked.get(connection);
     if (requests !== undefined && connection.outbox.room > 0) {
       this.#parked.delete(connection);
@@ -90,7 +90,7 @@ export class Rep extends Socket implements AsyncIterable<Request> {
     return true;
   }
 
-  override onBatch(from: Connection, batch: Batch): void {
+  override onBatch(from: ZmtpConnection, batch: Batch): void {
     for (let at = 0; at < batch.frames;) {
       const end = batch.messageEnd(at);
       // The envelope goes through the first empty frame; a message without one is no request, and dropped (RFC 28).
@@ -107,14 +107,14 @@ export class Rep extends Socket implements AsyncIterable<Request> {
 
 class PendingRequest implements Request {
   readonly frames: readonly Uint8Array[];
-  readonly from: Connection;
-  readonly #peers: ReadonlySet<Connection>;
+  readonly from: ZmtpConnection;
+  readonly #peers: ReadonlySet<ZmtpConnection>;
   readonly #envelope: Uint8Array[];
   #replied = false;
 
   constructor(
-    peers: ReadonlySet<Connection>,
-    from: Connection,
+    peers: ReadonlySet<ZmtpConnection>,
+    from: ZmtpConnection,
     envelope: Uint8Array[],
     frames: Uint8Array[],
   ) {

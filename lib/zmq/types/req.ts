@@ -1,7 +1,7 @@
 import { ClosedError } from "../../errors.ts";
 import { Batch } from "../../zmtp/batch.ts";
 import { EMPTY } from "../../zmtp/bytes.ts";
-import type { Connection } from "../../zmtp/connection.ts";
+import type { ZmtpConnection } from "../../zmtp/connection.ts";
 import { type ProbingOptions, sendProbe } from "../probe.ts";
 import { RoundRobin } from "../outgoing/round_robin.ts";
 import { framesOf, type Outgoing } from "../sender.ts";
@@ -32,7 +32,7 @@ export class Req extends Socket {
   /** Ends the request under way, in favour of a newer one. */
   #supersede: (() => void) | undefined;
   #under: Promise<unknown> | undefined;
-  #asked: Connection | undefined;
+  #asked: ZmtpConnection | undefined;
   #reply: Uint8Array[] | undefined;
   /** Where the last reply came from, in the form of an endpoint. */
   lastPeer = "";
@@ -113,7 +113,7 @@ export class Req extends Socket {
   }
 
   /** Only a reply counts: an empty frame and a body, from the peer that was asked (RFC 28), behind the number if any. */
-  override onBatch(from: Connection, batch: Batch): void {
+  override onBatch(from: ZmtpConnection, batch: Batch): void {
     if (from !== this.#asked || this.#reply !== undefined) return;
     for (let at = 0; at < batch.frames; at = batch.messageEnd(at)) {
       const end = batch.messageEnd(at);
@@ -127,12 +127,12 @@ export class Req extends Socket {
     }
   }
 
-  protected override onAttach(connection: Connection): void {
+  protected override onAttach(connection: ZmtpConnection): void {
     if (this.#probe) sendProbe(connection);
     this.#circle.add(connection);
   }
 
-  protected override onDetach(connection: Connection): void {
+  protected override onDetach(connection: ZmtpConnection): void {
     this.#circle.drop(connection);
     if (connection === this.#asked && this.#reply === undefined) this.#asked = undefined;
   }

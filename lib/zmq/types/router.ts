@@ -1,7 +1,7 @@
 import { UnreachableError } from "../../errors.ts";
 import type { Endpoint } from "../../transport/endpoint.ts";
 import { preview } from "../../zmtp/bytes.ts";
-import type { Connection } from "../../zmtp/connection.ts";
+import type { ZmtpConnection } from "../../zmtp/connection.ts";
 import type { Dialer } from "../dialer.ts";
 import { checkIdentity } from "../options.ts";
 import { type ProbingOptions, sendProbe } from "../probe.ts";
@@ -61,7 +61,7 @@ export class Router extends Routing {
     if (id !== undefined) this.#given.set(dialer, id);
   }
 
-  protected override admit(connection: Connection, dialer: Dialer | undefined): Error | undefined {
+  protected override admit(connection: ZmtpConnection, dialer: Dialer | undefined): Error | undefined {
     const id = this.#idOf(connection, dialer);
     const taken = id === undefined ? undefined : this.routes.find(id);
     return taken === undefined || this.#handover
@@ -69,7 +69,7 @@ export class Router extends Routing {
       : new UnreachableError(`Another peer has the routing id ${preview(id!)} already`);
   }
 
-  protected override onAttach(connection: Connection, dialer: Dialer | undefined): void {
+  protected override onAttach(connection: ZmtpConnection, dialer: Dialer | undefined): void {
     const id = this.#idOf(connection, dialer) ?? this.#automaticId();
     const taken = this.routes.find(id)?.connection;
     if (taken !== undefined) {
@@ -80,7 +80,7 @@ export class Router extends Routing {
     if (this.#probe) sendProbe(connection);
   }
 
-  #idOf(connection: Connection, dialer: Dialer | undefined): Uint8Array | undefined {
+  #idOf(connection: ZmtpConnection, dialer: Dialer | undefined): Uint8Array | undefined {
     const given = dialer === undefined ? undefined : this.#given.get(dialer);
     const { identity } = connection.peer;
     return given ?? (identity.length > 0 ? identity : undefined);

@@ -1,5 +1,5 @@
 import type { Batch } from "../../zmtp/batch.ts";
-import type { Connection } from "../../zmtp/connection.ts";
+import type { ZmtpConnection } from "../../zmtp/connection.ts";
 import type { SocketOptions } from "../options.ts";
 import { Routing } from "../routing.ts";
 import { keepSingles, severalFrames } from "../single_frames.ts";
@@ -24,11 +24,11 @@ export class Server extends Routing {
     return super.check(batch, from, to) ?? severalFrames(batch, from + 1, this.type);
   }
 
-  override onBatch(from: Connection, batch: Batch): void {
+  override onBatch(from: ZmtpConnection, batch: Batch): void {
     if (keepSingles(batch)) super.onBatch(from, batch);
   }
 
-  protected override onAttach(connection: Connection): void {
+  protected override onAttach(connection: ZmtpConnection): void {
     this.routes.add(this.#newId(), connection);
   }
 

@@ -1,6 +1,6 @@
 import type { Batch } from "../../zmtp/batch.ts";
 import { EMPTY, utf8 } from "../../zmtp/bytes.ts";
-import type { Connection } from "../../zmtp/connection.ts";
+import type { ZmtpConnection } from "../../zmtp/connection.ts";
 import type { SocketOptions } from "../options.ts";
 import { Receiver } from "../receiver.ts";
 import { Subscriptions } from "../outgoing/subscriptions.ts";
@@ -31,12 +31,12 @@ export class Sub extends Receiver {
     for (const connection of this.connections) connection.sendSubscriptions([bytes], false);
   }
 
-  protected override onAttach(connection: Connection): void {
+  protected override onAttach(connection: ZmtpConnection): void {
     connection.sendSubscriptions(this.#subscriptions.topics, true);
   }
 
   /** Filters again: a publisher may be slow to cancel, or not filter at all. */
-  override onBatch(from: Connection, batch: Batch): void {
+  override onBatch(from: ZmtpConnection, batch: Batch): void {
     if (!this.#subscriptions.has(EMPTY)) this.#filter.apply(batch);
     if (batch.messages > 0) super.onBatch(from, batch);
   }

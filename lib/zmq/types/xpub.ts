@@ -1,6 +1,6 @@
 import { Batch } from "../../zmtp/batch.ts";
 import { concat, utf8 } from "../../zmtp/bytes.ts";
-import type { Connection } from "../../zmtp/connection.ts";
+import type { ZmtpConnection } from "../../zmtp/connection.ts";
 import { Duplex } from "../duplex.ts";
 import { FanOut, type FanOutOptions } from "../outgoing/fan_out.ts";
 import type { SocketOptions } from "../options.ts";
@@ -33,7 +33,7 @@ export class XPub extends Duplex {
   readonly #manual: boolean | "last-value";
   readonly #welcome: Batch | undefined;
   /** With `last-value`: who gets the next message alone. */
-  #addressee: Connection | undefined;
+  #addressee: ZmtpConnection | undefined;
 
   constructor(options: XPubOptions = {}) {
     super("XPUB", { ...options, hwmBytes: options.hwmBytes ?? PUBLISHER_HWM_BYTES });
@@ -57,12 +57,12 @@ export class XPub extends Duplex {
   }
 
   /** Lets a peer have what begins with `topic`: the one whose message was received last, unless told. See `manual`. */
-  subscribe(topic: Uint8Array | string, peer: Connection | undefined = this.lastPeer): void {
+  subscribe(topic: Uint8Array | string, peer: ZmtpConnection | undefined = this.lastPeer): void {
     if (peer !== undefined) this.#fanOut.subscribe(peer, bytesOf(topic), true);
   }
 
   /** The end of that. */
-  unsubscribe(topic: Uint8Array | string, peer: Connection | undefined = this.lastPeer): void {
+  unsubscribe(topic: Uint8Array | string, peer: ZmtpConnection | undefined = this.lastPeer): void {
     if (peer !== undefined) this.#fanOut.subscribe(peer, bytesOf(topic), false);
   }
 
@@ -70,7 +70,7 @@ export class XPub extends Duplex {
    * Sends whole messages to one peer. When its queue is full a drop is counted, and `gather` is not called: a peer that
    * subscribes over and over and does not read costs nothing.
    */
-  sendTo(peer: Connection, gather: () => Batch): void {
+  sendTo(peer: ZmtpConnection, gather: () => Batch): void {
     if (!this.#fanOut.offerTo(peer)) return;
     const batch = gather();
     if (batch.frames > 0) this.#fanOut.sendTo(peer, batch, 0, batch.frames);
@@ -97,7 +97,7 @@ export class XPub extends Duplex {
     return super.writable(Math.min(ms, this.#fanOut.patience));
   }
 
-  override onSubscription(from: Connection, topic: Uint8Array, subscribe: boolean): void {
+  override onSubscription(from: ZmtpConnection, topic: Uint8Array, subscribe: boolean): void {
     this.options.onEvent({ type: "subscription", endpoint: from.remote, topic: topic.slice(), subscribe });
     const change = this.#manual ? "topic" : this.#fanOut.subscribe(from, topic, subscribe);
     const verbose = this.#verbose === "all" || this.#verbose === "subscribe" && subscribe;
@@ -106,7 +106,7 @@ export class XPub extends Duplex {
   }
 
   /** Subscriptions that come as messages, as from peers up to ZMTP 3.0 (RFC 23), are the same; the rest is received. */
-  override onBatch(from: Connection, batch: Batch): void {
+  override onBatch(from: ZmtpConnection, batch: Batch): void {
     const { frames, flags, starts, ends, bytes } = batch;
     let plain = 0;
     for (let at = 0; at < frames;) {
@@ -124,12 +124,12 @@ export class XPub extends Duplex {
     else if (plain < frames) this.deliver(from, batch.slice(plain, frames));
   }
 
-  protected override onAttach(connection: Connection): void {
+  protected override onAttach(connection: ZmtpConnection): void {
     this.#fanOut.add(connection);
     if (this.#welcome !== undefined) this.#fanOut.sendTo(connection, this.#welcome, 0, 1);
   }
 
-  protected override onDetach(connection: Connection): void {
+  protected override onDetach(connection: ZmtpConnection): void {
     if (this.#addressee === connection) this.#addressee = undefined;
     this.#fanOut.remove(connection, (topic) => this.deliver(connection, subscriptionMessage(topic, false)));
   }

@@ -1,6 +1,6 @@
 import type { Batch } from "../../zmtp/batch.ts";
 import { utf8 } from "../../zmtp/bytes.ts";
-import type { Connection } from "../../zmtp/connection.ts";
+import type { ZmtpConnection } from "../../zmtp/connection.ts";
 import { Duplex } from "../duplex.ts";
 import type { SocketOptions } from "../options.ts";
 import { Subscriptions } from "../outgoing/subscriptions.ts";
@@ -57,7 +57,7 @@ export class XSub extends Duplex {
     return from;
   }
 
-  protected override onAttach(connection: Connection): void {
+  protected override onAttach(connection: ZmtpConnection): void {
     connection.sendSubscriptions(this.#subscriptions.topics, true);
   }
 
