@@ -27,13 +27,11 @@ export async function listenDatagrams(
   const { bindDatagrams } = await import("../transport/datagram.ts");
   const stream = new DatagramStream(await bindDatagrams(endpoint), "RADIO");
   queueMicrotask(() => accept(stream));
-  return {
-    endpoint: stream.local,
-    async close() {
-      stream.close();
-      await stream.closed;
-    },
+  const close = async () => {
+    stream.close();
+    await stream.closed;
   };
+  return { endpoint: stream.local, close, [Symbol.asyncDispose]: close };
 }
 
 /** @throws {EndpointError} a socket of this type has no use for udp in this direction */

@@ -11,6 +11,7 @@ import {
   pingTtl,
 } from "./command.ts";
 import { ZmtpFrameDecoder } from "./frame_decoder.ts";
+import { asFrameStream } from "./frame_stream.ts";
 import type { HandshakeResult } from "./handshake.ts";
 import { Heartbeat, type HeartbeatTimes } from "./heartbeat.ts";
 import type { Cipher } from "./mechanisms/mechanism.ts";
@@ -70,9 +71,10 @@ export class ZmtpConnection implements StreamSink {
     // ZMTP 2.0 has no commands (RFC 15).
     const knowsPing = peer.version !== "2.0" && peer.version !== "none";
     const times = knowsPing ? heartbeat : { ...heartbeat, interval: 0 };
+    const framed = asFrameStream(stream);
     this.#heartbeat = new Heartbeat(times, {
       // A WebSocket has Pings of its own, and libzmq answers no others there.
-      ping: (ttl) => stream.ping === undefined ? this.#sendCommand(encodePing(ttl)) : stream.ping(),
+      ping: (ttl) => framed === undefined ? this.#sendCommand(encodePing(ttl)) : framed.ping(),
       progress: () => this.outbox.empty ? -1 : this.progress,
       expire: (error) => this.close(error),
     });

@@ -2,6 +2,7 @@ import { AuthError, IncompatiblePeerError, ProtocolError } from "../errors.ts";
 import type { ByteStream } from "../transport/stream.ts";
 import { EMPTY } from "./bytes.ts";
 import { encodeFrame } from "./frame_encoder.ts";
+import { asFrameStream } from "./frame_stream.ts";
 import {
   checkSignature,
   decodeRest,
@@ -83,8 +84,9 @@ async function greet(
 ): Promise<GreetedPeer> {
   const { security = NULL, dialed = false } = options;
   // On a WebSocket, the subprotocol determines the mechanism, and the rest is as in ZMTP 3.0 (RFC 45).
-  if (stream.subprotocol === BARE) return await greetBare(reader, options);
-  if (stream.subprotocol !== undefined) return await secure(reader, stream, options, "3.0");
+  const subprotocol = asFrameStream(stream)?.subprotocol;
+  if (subprotocol === BARE) return await greetBare(reader, options);
+  if (subprotocol !== undefined) return await secure(reader, stream, options, "3.0");
   await reader.write(SIGNATURE);
   checkSignature(await reader.peek(1));
   checkSignature((await reader.peek(SIGNATURE_LENGTH)).subarray(0, SIGNATURE_LENGTH));

@@ -4,7 +4,7 @@ import { readAmqp } from "../../lib/probe/amqp.ts";
 import { readBanner } from "../../lib/probe/banner.ts";
 import { readHttp } from "../../lib/probe/http.ts";
 import { isZmtp } from "../../lib/probe/zmtp.ts";
-import { connectInproc, listenInproc } from "../../lib/transport/inproc.ts";
+import { connectInproc, listenInproc } from "../../lib/transport/schemes/inproc.ts";
 import type { ByteStream } from "../../lib/transport/stream.ts";
 import { parseHead } from "../../lib/transport/ws/http.ts";
 import { ZwsDecoder } from "../../lib/transport/ws/decoder.ts";

@@ -28,10 +28,10 @@ export interface ServerOptions {
 }
 
 /** Who is let in, and to what. */
-export type Logins = Pick<UserStore, "authenticate" | "accessTo">;
+export type Authenticator = Pick<UserStore, "authenticate" | "accessTo">;
 
 /** A client that is let in. */
-export interface Login {
+export interface ServerLogin {
   readonly reader: FrameReader;
   readonly user: string;
   readonly vhost: VirtualHost;
@@ -69,10 +69,10 @@ const FAREWELL_MS = 2000;
 export async function serverHandshake(
   stream: ByteStream,
   server: ServerOptions,
-  users: Logins,
+  users: Authenticator,
   vhosts: ReadonlyMap<string, VirtualHost>,
   isLocal: boolean,
-): Promise<Login> {
+): Promise<ServerLogin> {
   const reader = new FrameReader(stream, server.handshakeTimeout, "server");
   const encoder = new FrameEncoder();
   const send = async <Name extends MethodName>(name: Name, args: GivenArgs<Name>) => {
@@ -134,7 +134,7 @@ export class LoginRefused extends AmqpError {
   constructor(user: string, reason: string, wantsClose: boolean, mechanism: string) {
     super(
       403,
-      `ACCESS_REFUSED - Login was refused using authentication mechanism ${mechanism}. ` +
+      `ACCESS_REFUSED - ServerLogin was refused using authentication mechanism ${mechanism}. ` +
         "For details see the broker logfile.",
       { scope: "connection" },
     );
@@ -153,7 +153,7 @@ async function expect<Name extends MethodName>(reader: FrameReader, name: Name):
 
 /** What both ends can bear; 0 is no limit of the client's. */
 function tune(asked: MethodArgs<"connection.tune-ok">, server: ServerOptions): Omit<
-  Login,
+  ServerLogin,
   "reader" | "user" | "vhost" | "access" | "clientProperties"
 > {
   const { frameMax, channelMax, heartbeat } = asked;

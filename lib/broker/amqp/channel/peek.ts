@@ -5,7 +5,7 @@ import { replyFor } from "../replies.ts";
 import { queueRow } from "../../http/views.ts";
 import { encodeMessage } from "../../core/message.ts";
 import type { Queue } from "../../core/queue/queue.ts";
-import type { Channel } from "./channel.ts";
+import type { ServerChannel } from "./channel.ts";
 
 /** A message that is shown; it is valid until the next one is asked for. */
 interface Shown {
@@ -19,17 +19,17 @@ interface Shown {
  */
 export class Peek {
   readonly tag: string;
-  readonly #channel: Channel;
+  readonly #channel: ServerChannel;
   readonly #shown: Iterator<Shown>;
 
-  constructor(channel: Channel, tag: string, shown: Iterator<Shown>) {
+  constructor(channel: ServerChannel, tag: string, shown: Iterator<Shown>) {
     this.#channel = channel;
     this.tag = tag;
     this.#shown = shown;
   }
 
   /** Sends as many as the connection has room for. @returns whether there are more */
-  pump(): boolean {
+  send(): boolean {
     const { connection, consuming, number } = this.#channel;
     while (connection.writable) {
       const { done, value } = this.#shown.next();

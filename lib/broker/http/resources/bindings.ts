@@ -4,7 +4,7 @@ import { badRequest, notFound } from "../errors.ts";
 import { listOf } from "../list.ts";
 import { NOBODY } from "../nobody.ts";
 import { type ApiRequest, Reply } from "../request.ts";
-import type { Handlers } from "../routing.ts";
+import type { Handlers } from "../path_table.ts";
 import { bindingRow, bindingsOf, propertiesKey } from "../views.ts";
 
 /** Bindings; `:kind` is `q` or `e`. */

@@ -2,7 +2,7 @@ import { type Json, tableFromJson } from "../../core/definitions/table.ts";
 import { notFound } from "../errors.ts";
 import { columnsOf, listOf } from "../list.ts";
 import { type ApiRequest, Reply } from "../request.ts";
-import type { Handlers } from "../routing.ts";
+import type { Handlers } from "../path_table.ts";
 import { bindingRow, bindingsOf, exchangeRow } from "../views.ts";
 
 /** Exchanges. */

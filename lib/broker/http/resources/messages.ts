@@ -8,7 +8,7 @@ import type { Queue } from "../../core/queue/queue.ts";
 import { badRequest } from "../errors.ts";
 import { NOBODY } from "../nobody.ts";
 import type { ApiRequest } from "../request.ts";
-import type { Handlers } from "../routing.ts";
+import type { Handlers } from "../path_table.ts";
 import type { Row } from "../views.ts";
 
 /** Messages: taken, looked at, published. */

@@ -2,7 +2,7 @@ import { type Json, tableFromJson } from "../../core/definitions/table.ts";
 import { NOBODY } from "../nobody.ts";
 import { columnsOf, listOf } from "../list.ts";
 import { type ApiRequest, Reply } from "../request.ts";
-import type { Handlers } from "../routing.ts";
+import type { Handlers } from "../path_table.ts";
 import { bindingRow, bindingsOf, channelsOf, consumerRow, queueRow, type Row } from "../views.ts";
 
 /** Queues and consumers. */

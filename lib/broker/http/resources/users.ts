@@ -5,7 +5,7 @@ import type { UserPermission } from "../../core/users/user_store.ts";
 import { notFound } from "../errors.ts";
 import { listOf } from "../list.ts";
 import { type ApiRequest, Reply } from "../request.ts";
-import type { Handlers } from "../routing.ts";
+import type { Handlers } from "../path_table.ts";
 import type { Row } from "../views.ts";
 
 /** Users and their permissions, for administrators. */

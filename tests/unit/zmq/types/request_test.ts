@@ -1,7 +1,7 @@
 /** REQ and REP with each other, and with peers that do not play by the rules. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { connect, parseEndpoint, Rep, Req, type Request } from "../../../../mod.ts";
+import { connect, Rep, Req, type Request } from "../../../../mod.ts";
 import { deadline, TestPeer, waitFor } from "../../../support/helpers.ts";
 import { inproc, numbers, scoped, SocketLog, texts } from "../../../support/sockets.ts";
 import { frame, greeting, hexOf, rawListener, RawPeer, ready } from "../../../support/raw_peer.ts";
@@ -183,7 +183,7 @@ describe("rep", () => {
       }
     })();
     // A DEALER by hand: many requests in one piece, from a peer that does not read.
-    const dealer = new TestPeer(await connect(parseEndpoint(slow), new AbortController().signal));
+    const dealer = new TestPeer(await connect(slow));
     await dealer.write(greeting());
     await dealer.write(ready("DEALER"));
     await dealer.atLeast(64 + 27);

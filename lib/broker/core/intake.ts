@@ -2,7 +2,7 @@ import { amqpError } from "../../amqp/amqp_error.ts";
 import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
 import { PropertyScan } from "../../amqp/property_scan.ts";
 import type { Broker } from "../server.ts";
-import type { Channel } from "../amqp/channel/channel.ts";
+import type { ServerChannel } from "../amqp/channel/channel.ts";
 import { deadLetter } from "./dead_letter.ts";
 import { Targets } from "./journal/format/record.ts";
 import { addressOf, encodeMessage, propertiesOf, withoutHeader } from "./message.ts";
@@ -11,7 +11,7 @@ import type { DeathReason, Queue } from "./queue/queue.ts";
 import { RouteResult, type VirtualHost } from "./topology/vhost.ts";
 
 /** The way of a message from its exchange into queues: routed, written to the journal, noted in the lanes. */
-export class Publisher {
+export class MessageIntake {
   readonly #broker: Broker;
   readonly #routes = new RouteResult<Queue>();
   readonly #targets = new Targets();
@@ -31,7 +31,7 @@ export class Publisher {
    * @throws {AmqpError} what `check` throws
    */
   publish(
-    channel: Channel,
+    channel: ServerChannel,
     exchange: string,
     routingKey: string,
     mandatory: boolean,
@@ -82,7 +82,7 @@ export class Publisher {
    * @throws {AmqpError} 404: there is no such exchange; 403: it is internal; 406: the user is another, the expiration is
    * no number, or the delivery mode is none
    */
-  check(channel: Channel, exchange: string, scan: PropertyScan): number {
+  check(channel: ServerChannel, exchange: string, scan: PropertyScan): number {
     const { user, vhost } = channel.connection;
     vhost.checkPublish(exchange);
     if (scan.has("userId") && scan.text("userId") !== user) {
