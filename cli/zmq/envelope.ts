@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { messageOf } from "../../lib/errors.ts";
-import type { Routing } from "../../lib/zmq/routing.ts";
+import type { RoutedSocket } from "../../lib/zmq/routed_socket.ts";
 import type { Request } from "../../lib/zmq/types/rep.ts";
 import { framesOf } from "../../lib/zmq/sender.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
@@ -15,12 +15,12 @@ import { formatRoutingId, parseRoutingId } from "../records/routing_id.ts";
  * the reply. They are no business of a script that reads and writes lines, so they are remembered for each peer.
  */
 export class Envelopes {
-  readonly #socket: Routing;
+  readonly #socket: RoutedSocket;
   readonly #onNested: () => void;
   readonly #last = new WeakMap<Connection, Uint8Array[]>();
 
   /** @param onNested called when one peer speaks for several, which lines do not tell apart */
-  constructor(socket: Routing, onNested: () => void) {
+  constructor(socket: RoutedSocket, onNested: () => void) {
     this.#socket = socket;
     this.#onNested = onNested;
   }
@@ -52,7 +52,7 @@ export function envelopeLength(frames: readonly Uint8Array[]): number {
  *
  * @param onLost called for a reply that a mandatory socket has no room for
  */
-export function addressedRequests(socket: Routing, onLost: () => void): Requests {
+export function addressedRequests(socket: RoutedSocket, onLost: () => void): Requests {
   return {
     async receive() {
       const message = await socket.receive();

@@ -1,6 +1,6 @@
 /** What `router` and `server` share: conversations by routing id, or an answer to each message from a command. */
 import type { SocketOptions } from "../../lib/zmq/options.ts";
-import type { Routing } from "../../lib/zmq/routing.ts";
+import type { RoutedSocket } from "../../lib/zmq/routed_socket.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import { answerAll, execResponder } from "./answer.ts";
 import { group, option, type Values } from "../app/command.ts";
@@ -31,7 +31,7 @@ export function routingAction(
   name: string,
   values: Values<typeof routed>,
   operands: readonly string[],
-  make: (options: SocketOptions) => Routing,
+  make: (options: SocketOptions) => RoutedSocket,
 ): Promise<number> {
   checkExec(values);
   if (values.exec !== undefined) return answer(name, values, operands, values.exec, make);
@@ -58,7 +58,7 @@ function answer(
   values: Values<typeof routed>,
   operands: readonly string[],
   command: string,
-  make: (options: SocketOptions) => Routing,
+  make: (options: SocketOptions) => RoutedSocket,
 ): Promise<number> {
   const plan = planEndpoints(name, "bind", values, operands);
   const session = new Session(name, values);
