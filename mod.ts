@@ -38,7 +38,7 @@ export type {
 } from "./lib/transport/stream.ts";
 export { connect, listen } from "./lib/transport/transport.ts";
 export { Batch } from "./lib/zmtp/batch.ts";
-export { allowKeys, allowUsers, parseUsers, type Users } from "./lib/zmtp/mechanisms/access.ts";
+export { allowKeys, allowUsers, parseUsers, type PlainUsers } from "./lib/zmtp/mechanisms/access.ts";
 export {
   curveClient,
   type CurveClientOptions,
@@ -56,22 +56,32 @@ export { plainClient, plainServer } from "./lib/zmtp/mechanisms/plain.ts";
 export { decodeZ85, encodeZ85 } from "./lib/zmtp/mechanisms/z85.ts";
 export type { ZapHandler, ZapOptions, ZapReply, ZapRequest } from "./lib/zmtp/mechanisms/zap.ts";
 export type { SocketType } from "./lib/zmtp/socket_type.ts";
+export type { ProbingOptions } from "./lib/zmq/connections/router_probe.ts";
+export { Duplex } from "./lib/zmq/duplex.ts";
+export type { SocketEvent } from "./lib/zmq/events.ts";
+export { forward, type Forwarding, type Inspector } from "./lib/zmq/forward.ts";
+export type { BatchConsumer } from "./lib/zmq/incoming/mailbox.ts";
+export type { SocketOptions } from "./lib/zmq/options.ts";
+export type { FanOutOptions } from "./lib/zmq/outgoing/fan_out.ts";
+export type { Peer } from "./lib/zmq/peer.ts";
+export { Receiver } from "./lib/zmq/receiver.ts";
+export { RoundRobinSocket } from "./lib/zmq/round_robin_socket.ts";
+export { RoutedSocket } from "./lib/zmq/routed_socket.ts";
+export { type Outgoing, Sender } from "./lib/zmq/sender.ts";
+export { Socket } from "./lib/zmq/socket.ts";
 export { Client } from "./lib/zmq/types/client.ts";
 export { Dealer } from "./lib/zmq/types/dealer.ts";
 export { Dish } from "./lib/zmq/types/dish.ts";
-export type { SocketEvent } from "./lib/zmq/events.ts";
-export { forward, type Forwarding, type Inspector } from "./lib/zmq/forward.ts";
-export type { SocketOptions } from "./lib/zmq/options.ts";
 export { Pair } from "./lib/zmq/types/pair.ts";
 export { Pub, type PubOptions } from "./lib/zmq/types/pub.ts";
 export { Pull } from "./lib/zmq/types/pull.ts";
 export { Push } from "./lib/zmq/types/push.ts";
 export { Radio, type RadioOptions } from "./lib/zmq/types/radio.ts";
-export { Rep, type Request } from "./lib/zmq/types/rep.ts";
+export { type IncomingRequest, Rep } from "./lib/zmq/types/rep.ts";
 export { Req, type ReqOptions } from "./lib/zmq/types/req.ts";
 export { Router, type RouterOptions } from "./lib/zmq/types/router.ts";
-export type { Outgoing } from "./lib/zmq/sender.ts";
 export { Server } from "./lib/zmq/types/server.ts";
 export { Sub } from "./lib/zmq/types/sub.ts";
 export { XPub, type XPubOptions } from "./lib/zmq/types/xpub.ts";
 export { XSub, type XSubOptions } from "./lib/zmq/types/xsub.ts";
+export type { WaitOptions } from "./lib/zmq/wait_options.ts";

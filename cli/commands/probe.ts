@@ -4,10 +4,8 @@ import examples from "../cheats/probe.md" with { type: "text" };
 import { command, flag, group, option } from "../app/command.ts";
 import { EXIT, UsageError } from "../app/errors.ts";
 import { Output } from "../io/output.ts";
-import { diagnostics } from "../options/options.ts";
 import { findingRecord, findingText } from "../probe/probe.ts";
 import { outputFailure } from "../zmq/receive.ts";
-import { Session } from "../app/session.ts";
 import { duration, endpoint } from "../app/values.ts";
 
 /** How long to ask one endpoint, unless told, in milliseconds. */
@@ -35,27 +33,23 @@ export default command({
     ...group("Timing", {
       timeout: option("-w, --timeout <duration>", "how long to ask each endpoint (3s)", duration),
     }),
-    ...diagnostics,
   },
   examples,
-  action(values, operands) {
+  async action({ session, values, operands }) {
     const endpoints = operands.map(target);
-    const session = new Session("probe", { ...values, readyFile: undefined });
-    return session.run(async () => {
-      const output = new Output(1);
-      const stopped = new Promise<undefined>((resolve) => session.onStop(() => resolve(undefined)));
-      const probes = endpoints.map((endpoint) => probe(endpoint, values.timeout ?? TIMEOUT_MS));
-      for (const finding of probes) {
-        const found = await Promise.race([finding, stopped]);
-        if (found === undefined) break;
-        const text = values.json ? `${JSON.stringify(findingRecord(found))}\n` : findingText(found);
-        output.append(new TextEncoder().encode(text));
-        session.exitCode ||= CODES[found.outcome];
-      }
-      await output.drained();
-      const failure = outputFailure(session, output);
-      if (failure !== undefined) throw failure;
-    });
+    const output = new Output(1);
+    const stopped = new Promise<undefined>((resolve) => session.onStop(() => resolve(undefined)));
+    const probes = endpoints.map((endpoint) => probe(endpoint, values.timeout ?? TIMEOUT_MS));
+    for (const finding of probes) {
+      const found = await Promise.race([finding, stopped]);
+      if (found === undefined) break;
+      const text = values.json ? `${JSON.stringify(findingRecord(found))}\n` : findingText(found);
+      output.append(new TextEncoder().encode(text));
+      session.exitCode ||= CODES[found.outcome];
+    }
+    await output.drained();
+    const failure = outputFailure(session, output);
+    if (failure !== undefined) throw failure;
   },
 });
 

@@ -1,10 +1,10 @@
 import { Buffer } from "node:buffer";
 import { messageOf } from "../../lib/errors.ts";
 import type { RoutedSocket } from "../../lib/zmq/routed_socket.ts";
-import type { Request } from "../../lib/zmq/types/rep.ts";
+import type { IncomingRequest } from "../../lib/zmq/types/rep.ts";
 import { framesOf } from "../../lib/zmq/sender.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
-import type { Connection } from "../../lib/zmtp/connection.ts";
+import type { Peer } from "../../lib/zmq/peer.ts";
 import type { Requests } from "./answer.ts";
 import type { Source } from "../io/input.ts";
 import { RecordError } from "../records/json.ts";
@@ -17,7 +17,7 @@ import { formatRoutingId, parseRoutingId } from "../records/routing_id.ts";
 export class Envelopes {
   readonly #socket: RoutedSocket;
   readonly #onNested: () => void;
-  readonly #last = new WeakMap<Connection, Uint8Array[]>();
+  readonly #last = new WeakMap<Peer, Uint8Array[]>();
 
   /** @param onNested called when one peer speaks for several, which lines do not tell apart */
   constructor(socket: RoutedSocket, onNested: () => void) {
@@ -60,7 +60,7 @@ export function addressedRequests(socket: RoutedSocket, onLost: () => void): Req
       const [id, ...rest] = message;
       const length = envelopeLength(rest);
       const head = [id!, ...rest.slice(0, length)];
-      const request: Request & { routingId: string } = {
+      const request: IncomingRequest & { routingId: string } = {
         frames: rest.slice(length),
         endpoint: socket.peer(id!)?.remote ?? "",
         routingId: formatRoutingId(id!),

@@ -6,10 +6,10 @@ import type { ByteStream, Listener } from "../transport/stream.ts";
 import { listen } from "../transport/transport.ts";
 import { Signal } from "../transport/waiting.ts";
 import { Catalog, type CatalogHost } from "./core/catalog.ts";
-import type { Channel } from "./amqp/channel/channel.ts";
+import type { ServerChannel } from "./amqp/channel/channel.ts";
 import { DirectReplies } from "./amqp/channel/direct_reply.ts";
-import { Connection } from "./amqp/connection.ts";
-import { type Logins, serverHandshake } from "./amqp/handshake.ts";
+import { ServerConnection } from "./amqp/connection.ts";
+import { type Authenticator, serverHandshake } from "./amqp/handshake.ts";
 import { Counters } from "./core/counters.ts";
 import { importDefinitions } from "./core/definitions/definitions.ts";
 import { formatListen, isLocalPeer, parseListen } from "./endpoint.ts";
@@ -17,10 +17,10 @@ import type { Json } from "./core/definitions/table.ts";
 import { Journal } from "./core/journal/journal.ts";
 import { type BrokerOptions, type Settings, settingsOf } from "./options.ts";
 import { compilePermission } from "./core/users/permissions.ts";
-import { Publisher } from "./core/publisher.ts";
+import { MessageIntake } from "./core/intake.ts";
 import type { DeathReason, Queue } from "./core/queue/queue.ts";
-import { Turn, type TurnHost } from "./core/cycle.ts";
-import { Access, GUEST, Users } from "./core/users/users.ts";
+import { Cycle, type CycleHost } from "./core/cycle.ts";
+import { Access, GUEST, UserStore } from "./core/users/user_store.ts";
 import type { VirtualHost } from "./core/topology/vhost.ts";
 
 /** Connections that wait to be accepted: thousands of clients may come back at once. */
@@ -33,21 +33,21 @@ const CLOSING_MS = 2000;
 const ALLOWED = compilePermission({ configure: ".*", write: ".*", read: ".*" });
 
 /** Lets in everybody, to everything. */
-const EVERYBODY: Logins = {
+const EVERYBODY: Authenticator = {
   authenticate: () => undefined,
   accessTo: (name, vhost) => new Access(name, vhost, () => ALLOWED),
 };
 
 /** An AMQP 0-9-1 broker in this process. */
-export class Broker implements CatalogHost, TurnHost {
+export class Broker implements CatalogHost, CycleHost {
   readonly options: Settings;
   readonly catalog: Catalog = new Catalog(this);
-  readonly connections: Set<Connection> = new Set();
+  readonly connections: Set<ServerConnection> = new Set();
   readonly directReplies: DirectReplies = new DirectReplies();
   /** Where it listens, as clients write it. */
   readonly endpoints: string[] = [];
   readonly counters: Counters = new Counters();
-  readonly publisher: Publisher = new Publisher(this);
+  readonly publisher: MessageIntake = new MessageIntake(this);
   /** Milliseconds since 1970, read once per turn. */
   now: number = Date.now();
   /** Why publishers are held back; undefined while they are not. */
@@ -55,7 +55,7 @@ export class Broker implements CatalogHost, TurnHost {
 
   /** Undefined while the topology is made anew, which comes first. */
   #journal: Journal | undefined;
-  #turn!: Turn;
+  #turn!: Cycle;
   readonly #left = new Signal();
   readonly #listeners: Pick<Listener, "close">[] = [];
   readonly #beat: ReturnType<typeof setInterval>;
@@ -84,7 +84,7 @@ export class Broker implements CatalogHost, TurnHost {
     return Promise.resolve(broker);
   }
 
-  get users(): Users {
+  get users(): UserStore {
     return this.catalog.users;
   }
 
@@ -98,7 +98,7 @@ export class Broker implements CatalogHost, TurnHost {
 
   get safePosition(): number {
     // A message whose queue is not written down would be lost with it.
-    return this.catalog.behind === undefined ? this.journal.syncedPosition : 0;
+    return this.catalog.writeError === undefined ? this.journal.syncedPosition : 0;
   }
 
   /**
@@ -168,11 +168,11 @@ export class Broker implements CatalogHost, TurnHost {
     this.#turn.wake(queue);
   }
 
-  dirty(connection: Connection): void {
+  dirty(connection: ServerConnection): void {
     this.#turn.dirty(connection);
   }
 
-  awaitConfirm(channel: Channel): void {
+  awaitConfirm(channel: ServerChannel): void {
     this.#turn.await(channel);
   }
 
@@ -207,19 +207,19 @@ export class Broker implements CatalogHost, TurnHost {
     this.#journal?.forget(id);
   }
 
-  onChannelError(channel: Channel, error: AmqpError): void {
+  onChannelError(channel: ServerChannel, error: AmqpError): void {
     const { remote } = channel.connection;
     this.options.onEvent({ type: "channel-error", remote, channel: channel.number, error });
   }
 
-  onConnectionClosed(connection: Connection, cause: Error | undefined): void {
+  onConnectionClosed(connection: ServerConnection, cause: Error | undefined): void {
     if (!this.connections.delete(connection)) return;
     this.counters.connectionsClosed++;
     this.#left.fire();
     this.options.onEvent({ type: "disconnected", remote: connection.remote, cause });
   }
 
-  async #accept(stream: ByteStream, logins: Logins): Promise<void> {
+  async #accept(stream: ByteStream, logins: Authenticator): Promise<void> {
     const { remote } = stream;
     if (this.#closing !== undefined || this.connections.size + this.#logins >= this.options.maxConnections) {
       const error = new LimitError(`All ${this.options.maxConnections} connections are in use`);
@@ -229,7 +229,7 @@ export class Broker implements CatalogHost, TurnHost {
     this.#logins++;
     try {
       const login = await serverHandshake(stream, this.options, logins, this.vhosts, isLocalPeer(remote));
-      const connection = new Connection(this, stream, login);
+      const connection = new ServerConnection(this, stream, login);
       this.connections.add(connection);
       this.counters.connectionsOpened++;
       this.options.onEvent({ type: "connected", remote, user: login.user, vhost: login.vhost.name });
@@ -258,7 +258,7 @@ export class Broker implements CatalogHost, TurnHost {
       opened: () => this.catalog.open(data!, sync === "confirm", onProblem),
       lane: (queueId, lane) => this.catalog.queueOf(queueId)?.lanes[lane],
     });
-    this.#turn = new Turn(this.journal, this);
+    this.#turn = new Cycle(this.journal, this);
     this.catalog.recovered(onProblem);
     this.catalog.addVirtualHost("/");
     if (guest && this.users.size === 0) {
@@ -294,7 +294,7 @@ export class Broker implements CatalogHost, TurnHost {
   /** Publishers are held back, or let go. */
   onRoomChange(): void {
     const { memoryFull } = this.journal;
-    const unwritten = this.journal.full ?? this.catalog.behind;
+    const unwritten = this.journal.full ?? this.catalog.writeError;
     const reason = unwritten !== undefined
       ? `the disk takes no more: ${unwritten.message}`
       : memoryFull
@@ -312,7 +312,7 @@ export class Broker implements CatalogHost, TurnHost {
   #onBeat(): void {
     const now = performance.now();
     for (const connection of this.connections) connection.beat(now);
-    if (this.catalog.behind === undefined || !this.catalog.catchUp()) return;
+    if (this.catalog.writeError === undefined || !this.catalog.catchUp()) return;
     this.onRoomChange();
     this.#turn.confirm();
   }
@@ -337,7 +337,7 @@ export class Broker implements CatalogHost, TurnHost {
     this.catalog.catchUp();
     this.catalog.close();
     this.journal.close();
-    if (this.catalog.behind !== undefined) throw this.catalog.behind;
+    if (this.catalog.writeError !== undefined) throw this.catalog.writeError;
   }
 }
 

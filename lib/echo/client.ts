@@ -4,7 +4,7 @@ import type { ByteStream, StreamSink, TransportOptions } from "../transport/stre
 import { connect } from "../transport/transport.ts";
 import { MAX_TIMER } from "../transport/waiting.ts";
 import { InactivityTimer } from "./inactivity.ts";
-import { refuseWeb } from "./refuse_web.ts";
+import { echoableEndpoint } from "./endpoint.ts";
 import { WriteBuffer } from "./write_buffer.ts";
 
 /** How long connecting may take, unless told, in milliseconds. */
@@ -74,21 +74,23 @@ export interface EchoClient {
  * console.assert(await client.closed === undefined);
  * ```
  */
-export async function connectEcho(endpoint: Endpoint, options: EchoClientOptions): Promise<EchoClient> {
-  refuseWeb(endpoint);
-  if (endpoint.scheme === "udp") return (await import("./udp_client.ts")).connectUdpEcho(endpoint, options);
+export async function connectEcho(
+  endpoint: string | Endpoint,
+  options: EchoClientOptions,
+): Promise<EchoClient> {
+  const target = echoableEndpoint(endpoint);
+  if (target.scheme === "udp") return (await import("./udp_client.ts")).connectUdpEcho(target, options);
   const { connectTimeout = CONNECT_TIMEOUT, signal } = options;
   const late = AbortSignal.timeout(Math.min(connectTimeout, MAX_TIMER));
   try {
-    const stream = await connect(
-      endpoint,
-      signal === undefined ? late : AbortSignal.any([signal, late]),
-      options,
-    );
+    const stream = await connect(target, {
+      ...options,
+      signal: signal === undefined ? late : AbortSignal.any([signal, late]),
+    });
     return new StreamEchoClient(stream, options);
   } catch (error) {
     if (error !== late.reason) throw error;
-    const text = `Cannot connect to ${formatEndpoint(endpoint)}: no answer within ${connectTimeout} ms`;
+    const text = `Cannot connect to ${formatEndpoint(target)}: no answer within ${connectTimeout} ms`;
     throw new UnreachableError(text, { cause: error });
   }
 }

@@ -3,7 +3,7 @@ import type { Endpoint } from "../transport/endpoint.ts";
 import type { ByteStream, Listener, TransportOptions } from "../transport/stream.ts";
 import { listen } from "../transport/transport.ts";
 import { EchoConnection } from "./connection.ts";
-import { refuseWeb } from "./refuse_web.ts";
+import { echoableEndpoint } from "./endpoint.ts";
 
 /** How many connections an echo server keeps at once, unless told. */
 export const MAX_CONNECTIONS = 1024;
@@ -65,13 +65,16 @@ export interface EchoServer {
  * await server.close();
  * ```
  */
-export async function serveEcho(endpoint: Endpoint, options: EchoServerOptions = {}): Promise<EchoServer> {
+export async function serveEcho(
+  endpoint: string | Endpoint,
+  options: EchoServerOptions = {},
+): Promise<EchoServer> {
   requirePositive("maxConnections", options.maxConnections);
   requirePositive("idleTimeout", options.idleTimeout);
-  refuseWeb(endpoint);
-  if (endpoint.scheme === "udp") return (await import("./udp_server.ts")).serveUdpEcho(endpoint, options);
+  const target = echoableEndpoint(endpoint);
+  if (target.scheme === "udp") return (await import("./udp_server.ts")).serveUdpEcho(target, options);
   const server = new StreamEchoServer(options);
-  await server.start(endpoint);
+  await server.start(target);
   return server;
 }
 

@@ -3,6 +3,7 @@ import { messageOf } from "../errors.ts";
 import { type Endpoint, formatEndpoint, type HostEndpoint, type WebEndpoint } from "../transport/endpoint.ts";
 import { connect } from "../transport/transport.ts";
 import { preview } from "../zmtp/bytes.ts";
+import { asFrameStream } from "../zmtp/frame_stream.ts";
 import { readAmqp } from "./amqp.ts";
 import { readBanner } from "./banner.ts";
 import { Conversation, startsWith } from "./conversation.ts";
@@ -159,10 +160,13 @@ class Prober {
   async #hearWeb(endpoint: WebEndpoint): Promise<Service | undefined> {
     this.#talk?.close();
     try {
-      const options = { web: { protocols: SUBPROTOCOLS }, tls: { insecure: true } };
-      const stream = await connect(endpoint, AbortSignal.timeout(Math.max(1, this.#left)), options);
+      const stream = await connect(endpoint, {
+        web: { protocols: SUBPROTOCOLS },
+        tls: { insecure: true },
+        signal: AbortSignal.timeout(Math.max(1, this.#left)),
+      });
       const talk = this.#talk = new Conversation(stream);
-      const subprotocol = stream.subprotocol!;
+      const { subprotocol } = asFrameStream(stream)!;
       const mechanism = subprotocol.split("/")[1];
       const known = { protocol: "zmtp", version: "3.0", subprotocol } as const;
       if (mechanism !== "NULL") return mechanism === undefined ? known : { ...known, mechanism };
@@ -198,7 +202,7 @@ class Prober {
   async #dial(endpoint: Endpoint): Promise<Conversation> {
     this.#talk?.close();
     return this.#talk = new Conversation(
-      await connect(endpoint, AbortSignal.timeout(Math.max(1, this.#left))),
+      await connect(endpoint, { signal: AbortSignal.timeout(Math.max(1, this.#left)) }),
     );
   }
 

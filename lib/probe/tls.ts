@@ -1,6 +1,6 @@
 import type { X509Certificate } from "node:crypto";
 import type { HostEndpoint } from "../transport/endpoint.ts";
-import { inspectTls, type PeerIdentity } from "../transport/tls.ts";
+import { inspectTls, type PeerIdentity } from "../transport/tls_socket.ts";
 import { Conversation } from "./conversation.ts";
 import type { Certificate, TlsService } from "./service.ts";
 

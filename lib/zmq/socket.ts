@@ -1,11 +1,6 @@
 import { ClosedError, EndpointError, LimitError } from "../errors.ts";
-import {
-  type Endpoint,
-  formatEndpoint,
-  isWildcard,
-  parseEndpoint,
-  type Scheme,
-} from "../transport/endpoint.ts";
+import { type Endpoint, formatEndpoint, isWildcard, toEndpoint } from "../transport/endpoint.ts";
+import { carries, schemesFor } from "../transport/schemes/table.ts";
 import type { ByteStream, Listener } from "../transport/stream.ts";
 import { listen } from "../transport/transport.ts";
 import type { Batch } from "../zmtp/batch.ts";
@@ -22,9 +17,6 @@ const CONFLATES: ReadonlySet<SocketType> = new Set(["PUB", "PUSH", "DEALER", "RA
 
 /** How long `close` waits for the peers to read everything and to close, in milliseconds. */
 const FAREWELL_MS = 1000;
-
-/** The transports that carry ZMTP. */
-const TRANSPORTS: readonly Scheme[] = ["tcp", "ipc", "inproc", "ws", "wss"];
 
 /** The endpoint that a peer belongs to. */
 type Origin = Bound | Dialer;
@@ -226,7 +218,7 @@ export abstract class Socket implements AsyncDisposable {
    * @throws {EndpointError} the socket does not connect to it
    */
   async disconnect(endpoint: string | Endpoint): Promise<void> {
-    const name = formatEndpoint(typeof endpoint === "string" ? parseEndpoint(endpoint) : endpoint);
+    const name = formatEndpoint(toEndpoint(endpoint));
     const dialer = [...this.#dialers].find((dialer) => dialer.endpoint === name);
     if (dialer === undefined) throw new EndpointError(`Cannot disconnect ${name}: nothing connects to it`);
     dialer.stop();
@@ -435,14 +427,14 @@ export abstract class Socket implements AsyncDisposable {
   }
 
   #usable(endpoint: string | Endpoint, binds: boolean): Endpoint {
-    const parsed = typeof endpoint === "string" ? parseEndpoint(endpoint) : endpoint;
+    const parsed = toEndpoint(endpoint);
     if (parsed.scheme === "udp") {
       checkDatagrams(this.type, parsed, binds, this.options.security.name);
       return parsed;
     }
-    if (TRANSPORTS.includes(parsed.scheme)) return parsed;
+    if (carries(parsed, "frames")) return parsed;
     throw new EndpointError(
-      `Cannot use ${parsed.scheme}:// with a ${this.type} socket: expected one of ${TRANSPORTS.join(", ")}`,
+      `Cannot use ${parsed.scheme}:// with a ${this.type} socket: expected one of ${schemesFor("frames").join(", ")}`,
     );
   }
 

@@ -4,7 +4,7 @@ import { concat, text, utf8 } from "./bytes.ts";
 import { encodeCommand, encodeFrame } from "./frame_encoder.ts";
 
 /** A command as it came: its name, and its data as a view. */
-export interface Command {
+export interface ZmtpCommand {
   readonly name: string;
   readonly data: Uint8Array;
 }
@@ -15,7 +15,7 @@ const MAX_TTL = 655;
 const MAX_NAME = 32;
 
 /** @throws {ProtocolError} the name is missing or cut */
-export function parseCommand(body: Uint8Array): Command {
+export function parseCommand(body: Uint8Array): ZmtpCommand {
   const length = body[0] ?? 0;
   if (length === 0 || length > MAX_NAME || 1 + length > body.length) {
     throw new ProtocolError("The peer sent a command without a valid name");

@@ -10,26 +10,28 @@ import {
   parseError,
   pingTtl,
 } from "./command.ts";
-import { FrameDecoder } from "./frame_decoder.ts";
-import type { HandshakeResult, PeerInfo } from "./handshake.ts";
+import { ZmtpFrameDecoder } from "./frame_decoder.ts";
+import { asFrameStream } from "./frame_stream.ts";
+import type { HandshakeResult } from "./handshake.ts";
 import { Heartbeat, type HeartbeatTimes } from "./heartbeat.ts";
 import type { Cipher } from "./mechanisms/mechanism.ts";
 import { Outbox, type OutboxLimits } from "./outbox.ts";
+import type { PeerInfo } from "./peer_info.ts";
 
 /** What a connection tells the socket that owns it. */
 export interface ConnectionOwner {
   /** Whole messages came; `batch` and its bytes are valid during the call, in which they may be changed. */
-  onBatch(from: Connection, batch: Batch): void;
+  onBatch(from: ZmtpConnection, batch: Batch): void;
   /** The peer subscribed to `topic`, or cancelled that (RFC 37, 2.7). `topic` is a view. */
-  onSubscription(from: Connection, topic: Uint8Array, subscribe: boolean): void;
+  onSubscription(from: ZmtpConnection, topic: Uint8Array, subscribe: boolean): void;
   /** The peer joined a group, or left it (RFC 48). `group` is a view. */
-  onGroup(from: Connection, group: Uint8Array, join: boolean): void;
+  onGroup(from: ZmtpConnection, group: Uint8Array, join: boolean): void;
   /** Something was taken by the system, so there is room again. */
-  onWritable(connection: Connection): void;
+  onWritable(connection: ZmtpConnection): void;
 }
 
 /** A running connection to one peer: the handshake is done, and there is no half-open state. */
-export class Connection implements StreamSink {
+export class ZmtpConnection implements StreamSink {
   readonly peer: PeerInfo;
   readonly outbox: Outbox;
   /** Resolves to the cause when the connection is over. It never rejects. */
@@ -38,9 +40,9 @@ export class Connection implements StreamSink {
   readonly #stream: ByteStream;
   readonly #owner: ConnectionOwner;
   /** Takes plain frames. */
-  readonly #decoder: FrameDecoder;
+  readonly #decoder: ZmtpFrameDecoder;
   /** Takes what the stream brings: the same, or the frames around the encrypted ones. */
-  readonly #outer: FrameDecoder;
+  readonly #outer: ZmtpFrameDecoder;
   readonly #release: () => Uint8Array;
   readonly #hasEnded: () => boolean;
   readonly #heartbeat: Heartbeat;
@@ -67,20 +69,21 @@ export class Connection implements StreamSink {
     // A 2.0 peer knows no commands (RFC 15).
     const knowsPing = peer.version !== "2.0" && peer.version !== "none";
     const times = knowsPing ? heartbeat : { ...heartbeat, interval: 0 };
+    const framed = asFrameStream(stream);
     this.#heartbeat = new Heartbeat(times, {
       // A WebSocket has Pings of its own, and libzmq answers no others there.
-      ping: (ttl) => stream.ping === undefined ? this.#sendCommand(encodePing(ttl)) : stream.ping(),
+      ping: (ttl) => framed === undefined ? this.#sendCommand(encodePing(ttl)) : framed.ping(),
       progress: () => this.outbox.empty ? -1 : this.progress,
       expire: (error) => this.close(error),
     });
     const write = (frames: Uint8Array) =>
       cipher === undefined ? stream.write(frames) : this.#writeSealed(cipher, frames);
     this.outbox = new Outbox(limits, write, cipher);
-    const decoder = new FrameDecoder(new Batch(), maxMessage, (batch) => this.#receive(batch));
+    const decoder = new ZmtpFrameDecoder(new Batch(), maxMessage, (batch) => this.#receive(batch));
     this.#decoder = this.#outer = decoder;
     if (cipher === undefined) return;
     const take = (frames: Uint8Array) => decoder.push(frames);
-    this.#outer = new FrameDecoder(
+    this.#outer = new ZmtpFrameDecoder(
       new Batch(),
       maxMessage + cipher.overhead,
       (batch) => cipher.open(batch, take),

@@ -15,7 +15,7 @@ export type BatchSink = (batch: Batch) => void;
  * handed on where they are; only one that spans chunks is copied, into a buffer that grows with what has come and
  * never with what a header claims.
  */
-export class FrameDecoder {
+export class ZmtpFrameDecoder {
   readonly #batch: Batch;
   readonly #emit: BatchSink;
   readonly #maxMessage: number;

@@ -2,6 +2,7 @@ import { AuthError, IncompatiblePeerError, ProtocolError } from "../errors.ts";
 import type { ByteStream } from "../transport/stream.ts";
 import { EMPTY } from "./bytes.ts";
 import { encodeFrame } from "./frame_encoder.ts";
+import { asFrameStream } from "./frame_stream.ts";
 import {
   checkSignature,
   decodeRest,
@@ -13,11 +14,13 @@ import {
   SIGNATURE_LENGTH,
   tooOld,
 } from "./greeting.ts";
-import type { Cipher, Mechanism } from "./mechanisms/mechanism.ts";
+import type { HandshakeOptions } from "./handshake_options.ts";
+import { type Cipher, type Mechanism, protocolOf } from "./mechanisms/mechanism.ts";
 import { nullMechanism } from "./mechanisms/null.ts";
-import { type SocketType, typeFromWire, typeToWire } from "./socket_type.ts";
+import type { PeerInfo } from "./peer_info.ts";
+import { typeFromWire, typeToWire } from "./socket_type.ts";
 import { StreamReader } from "./stream_reader.ts";
-import { checkType, HandshakeTalk, LISTEN_MS, orHungUp } from "./handshake_io.ts";
+import { checkType, LISTEN_MS, orHungUp, StreamHandshakeIo } from "./handshake_io.ts";
 
 /** How long a peer that was refused may take to read why, in milliseconds. */
 const FAREWELL_MS = 500;
@@ -28,42 +31,19 @@ const NULL = nullMechanism();
 const BARE = "ZWS2.0";
 
 /** What a socket with this security speaks on a WebSocket, as subprotocols, the preferred one first (RFC 45). */
-export function subprotocols({ name, optional }: Mechanism): string[] {
-  return optional ? [`${BARE}/NULL`, BARE] : [`${BARE}/${name}`];
+export function subprotocols(mechanism: Mechanism): string[] {
+  return protocolOf(mechanism).optional ? [`${BARE}/NULL`, BARE] : [`${BARE}/${mechanism.name}`];
 }
 
-/** What we say of ourselves. */
-export interface HandshakeOptions {
-  readonly socketType: SocketType;
-  /** The routing id that a ROUTER at the other end will know us by; empty unless told. */
-  readonly identity?: Uint8Array;
-  /** Whether we connected to the peer, and not it to us; false unless told. */
-  readonly dialed?: boolean;
-  /** How the two sides know each other; NULL unless told. */
-  readonly security?: Mechanism | undefined;
-  /** For the whole handshake, in milliseconds. */
-  readonly timeout: number;
-}
-
-/** What the peer said of itself. */
-export interface PeerInfo {
-  readonly socketType: string;
-  readonly identity: Uint8Array;
-  /** Of ZMTP; none where messages come as datagrams. */
-  readonly version: "3.1" | "3.0" | "2.0" | "none";
-  readonly mechanism: Mechanism["name"];
-  /** Who it is by its credentials; empty where nobody asked. */
-  readonly userId: string;
-}
-
-interface Ready {
+/** A peer that has completed the handshake. */
+interface GreetedPeer {
   readonly peer: PeerInfo;
   /** Encrypts what follows. */
   readonly cipher?: Cipher;
 }
 
 /** A peer that is ready. */
-export interface HandshakeResult extends Ready {
+export interface HandshakeResult extends GreetedPeer {
   /**
    * Gives back the bytes that came behind the handshake. The next sink must be attached in the same task, or bytes
    * that come in between are lost.
@@ -97,11 +77,16 @@ export async function handshake(stream: ByteStream, options: HandshakeOptions): 
   }
 }
 
-async function greet(reader: StreamReader, stream: ByteStream, options: HandshakeOptions): Promise<Ready> {
+async function greet(
+  reader: StreamReader,
+  stream: ByteStream,
+  options: HandshakeOptions,
+): Promise<GreetedPeer> {
   const { security = NULL, dialed = false } = options;
   // A WebSocket's two ends agree on the mechanism before there is a stream, and go on as ZMTP 3.0 does (RFC 45).
-  if (stream.subprotocol === BARE) return await greetBare(reader, options);
-  if (stream.subprotocol !== undefined) return await secure(reader, stream, options, "3.0");
+  const subprotocol = asFrameStream(stream)?.subprotocol;
+  if (subprotocol === BARE) return await greetBare(reader, options);
+  if (subprotocol !== undefined) return await secure(reader, stream, options, "3.0");
   await reader.write(SIGNATURE);
   checkSignature(await reader.peek(1));
   checkSignature((await reader.peek(SIGNATURE_LENGTH)).subarray(0, SIGNATURE_LENGTH));
@@ -110,7 +95,7 @@ async function greet(reader: StreamReader, stream: ByteStream, options: Handshak
   const [major] = await reader.read(1);
   if (major === 0) throw tooOld();
   if (major! < MAJOR) {
-    if (security.optional) return await greet2(reader, options);
+    if (protocolOf(security).optional) return await greet2(reader, options);
     throw new IncompatiblePeerError(
       `the peer speaks ZMTP 2.0, which has no security, and this side wants ${security.name}`,
     );
@@ -140,7 +125,7 @@ async function greet(reader: StreamReader, stream: ByteStream, options: Handshak
 }
 
 /** ZMTP 2.0 (RFC 15): the socket type, then the identity as a frame. */
-async function greet2(reader: StreamReader, options: HandshakeOptions): Promise<Ready> {
+async function greet2(reader: StreamReader, options: HandshakeOptions): Promise<GreetedPeer> {
   await reader.write(Uint8Array.of(typeToWire(options.socketType)));
   await reader.write(encodeFrame(options.identity ?? EMPTY));
   const [type] = await reader.read(1);
@@ -155,7 +140,7 @@ async function greet2(reader: StreamReader, options: HandshakeOptions): Promise<
 }
 
 /** ZWS without a mechanism (RFC 45, "No Mechanism"): the identity, as a frame. What socket it is remains unsaid. */
-async function greetBare(reader: StreamReader, options: HandshakeOptions): Promise<Ready> {
+async function greetBare(reader: StreamReader, options: HandshakeOptions): Promise<GreetedPeer> {
   await reader.write(encodeFrame(options.identity ?? EMPTY));
   const [flags, length] = await reader.read(2);
   if (flags !== 0) throw new ProtocolError("The peer did not begin with its identity");
@@ -169,11 +154,11 @@ async function secure(
   stream: ByteStream,
   options: HandshakeOptions,
   version: PeerInfo["version"],
-): Promise<Ready> {
+): Promise<GreetedPeer> {
   const { security = NULL } = options;
-  const talk = new HandshakeTalk(reader, stream.remote, security, options);
-  const { userId, cipher } = await security.shake(talk);
-  const peer = { ...talk.introduction!, version, mechanism: security.name, userId };
+  const io = new StreamHandshakeIo(reader, stream.remote, security, options);
+  const { userId, cipher } = await protocolOf(security).shake(io);
+  const peer = { ...io.introduction!, version, mechanism: security.name, userId };
   return { peer, ...(cipher === undefined ? {} : { cipher }) };
 }
 

@@ -2,15 +2,16 @@ import { AuthError, IncompatiblePeerError, ProtocolError, UnreachableError } fro
 import { COMMAND, LONG } from "./batch.ts";
 import { EMPTY, preview, text, utf8 } from "./bytes.ts";
 import {
-  type Command,
   encodeError,
   encodeMetadata,
   parseCommand,
   parseError,
   parseMetadata,
+  type ZmtpCommand,
 } from "./command.ts";
-import type { HandshakeOptions, PeerInfo } from "./handshake.ts";
-import type { Mechanism, Talk } from "./mechanisms/mechanism.ts";
+import type { HandshakeOptions } from "./handshake_options.ts";
+import { type HandshakeIo, type Mechanism, protocolOf } from "./mechanisms/mechanism.ts";
+import type { PeerInfo } from "./peer_info.ts";
 import { incompatibility, legalPeers, type SocketType } from "./socket_type.ts";
 import type { StreamReader } from "./stream_reader.ts";
 
@@ -25,7 +26,7 @@ export const LISTEN_MS = 1000;
 const LIBZMQ_ERROR = utf8("^RROR");
 
 /** What a mechanism has of a handshake. */
-export class HandshakeTalk implements Talk {
+export class StreamHandshakeIo implements HandshakeIo {
   readonly metadata: Uint8Array;
   readonly dialed: boolean;
   readonly address: string;
@@ -65,12 +66,12 @@ export class HandshakeTalk implements Talk {
     throw new ProtocolError(`The peer sent ${name} where ${wanted} was expected`);
   }
 
-  async admit(metadata: Uint8Array, tell = true): Promise<void> {
+  async admit(metadata: Uint8Array, reply = true): Promise<void> {
     const properties = parseMetadata(metadata);
     const type = properties.get("socket-type");
     if (type === undefined) throw new ProtocolError("The peer did not say its socket type");
     const socketType = text(type);
-    if (tell && incompatibility(this.#own, socketType) !== undefined) {
+    if (reply && incompatibility(this.#own, socketType) !== undefined) {
       // It may have hung up by now, which changes nothing.
       await this.send(encodeError(reverse(this.#own, socketType))).catch(() => {});
     }
@@ -82,7 +83,7 @@ export class HandshakeTalk implements Talk {
 
   /** The meaning of an ERROR: libzmq sends the status of ZAP as its reason (RFC 27), and others send words. */
   #refused(reason: string): Error {
-    const { credentials } = this.#security;
+    const { credentials } = protocolOf(this.#security);
     switch (reason) {
       case "300":
         return new UnreachableError(`The peer does not take ${credentials} for now (300)`);
@@ -104,7 +105,7 @@ function metadata(options: HandshakeOptions): [string, Uint8Array][] {
   return properties;
 }
 
-async function readCommand(reader: StreamReader): Promise<Command> {
+async function readCommand(reader: StreamReader): Promise<ZmtpCommand> {
   const [flags, short] = await reader.peek(2);
   if ((flags! & ~LONG) !== COMMAND) {
     throw new ProtocolError(`The peer sent ${preview(await reader.peek(2))} where a command was expected`);

@@ -1,6 +1,6 @@
 import { Batch, MORE } from "./batch.ts";
 import { concat } from "./bytes.ts";
-import { FrameDecoder } from "./frame_decoder.ts";
+import { ZmtpFrameDecoder } from "./frame_decoder.ts";
 import { encodeBatch, encodedBound, MAX_HEADER, writeHeader } from "./frame_encoder.ts";
 import type { Cipher } from "./mechanisms/mechanism.ts";
 
@@ -175,7 +175,7 @@ export class Outbox {
     this.#blocks = [];
     this.#messages = this.#bytes = 0;
     const left = new Batch();
-    new FrameDecoder(new Batch(), Infinity, (all) => {
+    new ZmtpFrameDecoder(new Batch(), Infinity, (all) => {
       left.bytes = all.bytes;
       left.stable = true;
       for (let from = 0; from < all.frames;) {

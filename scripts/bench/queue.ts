@@ -14,7 +14,7 @@ import os from "node:os";
 import path from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { RabbitMq } from "../../tests/interop/rabbitmq.ts";
+import { RabbitMq } from "../../tests/support/rabbitmq.ts";
 import { compileWithBun } from "../compile_bun.ts";
 
 const ROUNDS = 5;

@@ -11,7 +11,7 @@ import { decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts
 import { decodeTable, encodeTable } from "../../lib/amqp/types/table.ts";
 import { Broker } from "../../lib/broker/server.ts";
 import { MqcatError } from "../../lib/errors.ts";
-import { connectInproc } from "../../lib/transport/inproc.ts";
+import { connectInproc } from "../../lib/transport/schemes/inproc.ts";
 import { concat, utf8 } from "../../lib/zmtp/bytes.ts";
 import { type Chance, mutate } from "./mutate.ts";
 import { CannedStream } from "./streams.ts";

@@ -4,7 +4,7 @@ import { readAmqp } from "../../lib/probe/amqp.ts";
 import { readBanner } from "../../lib/probe/banner.ts";
 import { readHttp } from "../../lib/probe/http.ts";
 import { isZmtp } from "../../lib/probe/zmtp.ts";
-import { connectInproc, listenInproc } from "../../lib/transport/inproc.ts";
+import { connectInproc, listenInproc } from "../../lib/transport/schemes/inproc.ts";
 import type { ByteStream } from "../../lib/transport/stream.ts";
 import { parseHead } from "../../lib/transport/ws/http.ts";
 import { ZwsDecoder } from "../../lib/transport/ws/decoder.ts";
@@ -17,8 +17,8 @@ import {
   parseError,
   parseMetadata,
 } from "../../lib/zmtp/command.ts";
-import { Connection, type ConnectionOwner } from "../../lib/zmtp/connection.ts";
-import { FrameDecoder } from "../../lib/zmtp/frame_decoder.ts";
+import { type ConnectionOwner, ZmtpConnection } from "../../lib/zmtp/connection.ts";
+import { ZmtpFrameDecoder } from "../../lib/zmtp/frame_decoder.ts";
 import { encodeCommand, encodeFrame } from "../../lib/zmtp/frame_encoder.ts";
 import { encodeRest, SIGNATURE } from "../../lib/zmtp/greeting.ts";
 import { handshake } from "../../lib/zmtp/handshake.ts";
@@ -26,7 +26,7 @@ import { resolveHeartbeat } from "../../lib/zmtp/heartbeat.ts";
 import { curveClient, curveServer } from "../../lib/zmtp/mechanisms/curve.ts";
 import { CurveCipher } from "../../lib/zmtp/mechanisms/curve_cipher.ts";
 import { parseKeyFile } from "../../lib/zmtp/mechanisms/key_file.ts";
-import type { Mechanism } from "../../lib/zmtp/mechanisms/mechanism.ts";
+import { type Mechanism, protocolOf } from "../../lib/zmtp/mechanisms/mechanism.ts";
 import { loadNacl } from "../../lib/zmtp/mechanisms/nacl.ts";
 import { nullMechanism } from "../../lib/zmtp/mechanisms/null.ts";
 import { plainClient, plainServer } from "../../lib/zmtp/mechanisms/plain.ts";
@@ -99,7 +99,7 @@ const frames: Target = {
 
 function decodeFrames(pieces: readonly Uint8Array[]): { told: string; error: unknown } {
   let told = "";
-  const decoder = new FrameDecoder(new Batch(), MAX_MESSAGE, (batch) => {
+  const decoder = new ZmtpFrameDecoder(new Batch(), MAX_MESSAGE, (batch) => {
     for (let i = 0; i < batch.frames; i++) {
       const body = batch.frame(i);
       told += `${batch.flags[i]! & (MORE | COMMAND)}:${body.length}:${body[0] ?? ""} `;
@@ -195,8 +195,8 @@ function curveMessages(workspace: ConstructorParameters<typeof CurveCipher>[0]):
     seeds: plain.map((frames) => make().seal(frames).slice()),
     run(input) {
       const cipher = make();
-      const inner = new FrameDecoder(new Batch(), MAX_MESSAGE, () => {});
-      const outer = new FrameDecoder(
+      const inner = new ZmtpFrameDecoder(new Batch(), MAX_MESSAGE, () => {});
+      const outer = new ZmtpFrameDecoder(
         new Batch(),
         MAX_MESSAGE,
         (batch) => cipher.open(batch, (frames) => inner.push(frames)),
@@ -228,7 +228,7 @@ function canned(security: Mechanism): Target {
   const old = Uint8Array.of(...SIGNATURE, 1, 8, 0, 2, 65, 66);
   return {
     name: `handshake ${security.name}${
-      security.asServer ? " server" : security.optional ? " without a handler" : ""
+      security.asServer ? " server" : protocolOf(security).optional ? " without a handler" : ""
     }`,
     seeds: [concat([greeting, ...said, messages]), greeting, concat([old, messages])],
     lanes: 8,
@@ -275,7 +275,7 @@ async function shake(stream: ByteStream, security: Mechanism, dialed: boolean): 
   const options = { socketType: dialed ? "PUSH" : "PULL", security, dialed, timeout: HANDSHAKE_MS } as const;
   const result = await handshake(stream, options);
   const limits = { messages: 1000, bytes: 2 ** 20 };
-  const connection = new Connection(stream, result, NO_OWNER, limits, MAX_MESSAGE, resolveHeartbeat());
+  const connection = new ZmtpConnection(stream, result, NO_OWNER, limits, MAX_MESSAGE, resolveHeartbeat());
   connection.start();
   connection.sendSubscriptions([utf8("topic")], true);
   await Promise.resolve();

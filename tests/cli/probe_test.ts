@@ -5,7 +5,7 @@ import fs from "node:fs";
 import net from "node:net";
 import { describe } from "node:test";
 import { requirePeer, tempDir, waitFor } from "../support/helpers.ts";
-import { sharedPeer, test as libzmq } from "../interop/zmq_peer.ts";
+import { sharedPeer, test as libzmq } from "../support/zmq_peer.ts";
 import { certificate } from "../support/stream_adapters.ts";
 import { freePort, run, start, test } from "../support/mqcat.ts";
 

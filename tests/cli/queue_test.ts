@@ -1,6 +1,6 @@
 /** The queue commands at each broker: see queue/. */
 import { after, describe } from "node:test";
-import { BROKERS } from "../interop/brokers.ts";
+import { BROKERS } from "../support/brokers.ts";
 import { target } from "../support/mqcat.ts";
 import { cheats } from "./queue/cheats.ts";
 import { contextOf } from "./queue/context.ts";

@@ -8,7 +8,7 @@ import fs from "node:fs";
 import process from "node:process";
 import { after, before, describe } from "node:test";
 import { fileURLToPath } from "node:url";
-import { PEEK } from "../../lib/amqp/client/peek.ts";
+import { PEEK } from "../../lib/amqp/peek.ts";
 import { Broker } from "../../lib/broker/server.ts";
 import { installed, requirePeer, waitFor } from "../support/helpers.ts";
 

@@ -6,7 +6,7 @@ import { describe } from "node:test";
 import { Pub, Pull, Push, Rep, Req, type SocketOptions, Sub } from "../../mod.ts";
 import { waitFor } from "../support/helpers.ts";
 import { scoped, SocketLog, texts } from "../support/sockets.ts";
-import { hex, sharedPeer, test, ZmqPeer } from "./zmq_peer.ts";
+import { hex, sharedPeer, test, ZmqPeer } from "../support/zmq_peer.ts";
 
 const HEARTBEAT = { HEARTBEAT_IVL: 30, HEARTBEAT_TIMEOUT: 150, HEARTBEAT_TTL: 300 };
 /** This many take at least three times the timeout. */

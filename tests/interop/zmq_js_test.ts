@@ -29,7 +29,7 @@ import {
 import { deadline, installed, requirePeer, waitFor } from "../support/helpers.ts";
 import { numbers, scoped, texts } from "../support/sockets.ts";
 import { links, linksDir, MANY, MESSAGES } from "./zmq_links.ts";
-import { bytesOf, hex, told, ZmqPeer } from "./zmq_peer.ts";
+import { bytesOf, hex, told, ZmqPeer } from "../support/zmq_peer.ts";
 
 const SCRIPT = fileURLToPath(new URL("./peers/zmq_peer.mjs", import.meta.url));
 const dir = linksDir();

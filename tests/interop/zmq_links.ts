@@ -1,6 +1,6 @@
 /** The ways in which a socket of ours and one of libzmq can meet, and what every way must carry. */
 import { tempDir } from "../support/helpers.ts";
-import type { Frame, ZmqSocket } from "./zmq_peer.ts";
+import type { Frame, ZmqSocket } from "../support/zmq_peer.ts";
 
 /** What of our socket a link needs. */
 interface Ours {

@@ -4,7 +4,7 @@ import { after, describe } from "node:test";
 import { Pull, Push } from "../../mod.ts";
 import { numbers, scoped, SocketLog } from "../support/sockets.ts";
 import { links, linksDir, MANY, MESSAGES } from "./zmq_links.ts";
-import { bytesOf, sharedPeer, test, told } from "./zmq_peer.ts";
+import { bytesOf, sharedPeer, test, told } from "../support/zmq_peer.ts";
 
 describe("libzmq pipeline", () => {
   const dir = linksDir();

@@ -5,7 +5,7 @@ import { Dealer, forward, Pull, Push, Router, XPub, XSub } from "../../mod.ts";
 import { tempDir } from "../support/helpers.ts";
 import { numbers, scoped } from "../support/sockets.ts";
 import { MESSAGES } from "./zmq_links.ts";
-import { bytesOf, hex, sharedPeer, test, told } from "./zmq_peer.ts";
+import { bytesOf, hex, sharedPeer, test, told } from "../support/zmq_peer.ts";
 
 const COUNT = 5000;
 

@@ -5,7 +5,7 @@ import { Pub, Sub } from "../../mod.ts";
 import { waitFor } from "../support/helpers.ts";
 import { numbers, scoped } from "../support/sockets.ts";
 import { links, linksDir, MANY, MESSAGES } from "./zmq_links.ts";
-import { bytesOf, hex, sharedPeer, test, told, type ZmqSocket } from "./zmq_peer.ts";
+import { bytesOf, hex, sharedPeer, test, told, type ZmqSocket } from "../support/zmq_peer.ts";
 
 /** Subscribes to everything: an XSUB does that with a message of its own. */
 async function subscribeToAll(socket: ZmqSocket, type: string): Promise<void> {

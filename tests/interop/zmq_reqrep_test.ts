@@ -4,7 +4,7 @@ import { after, describe } from "node:test";
 import { Rep, Req } from "../../mod.ts";
 import { numbers, scoped, texts } from "../support/sockets.ts";
 import { links, linksDir, MANY, MESSAGES } from "./zmq_links.ts";
-import { bytesOf, hex, sharedPeer, test, told } from "./zmq_peer.ts";
+import { bytesOf, hex, sharedPeer, test, told } from "../support/zmq_peer.ts";
 
 /** Lockstep round trips in a row. */
 const ROUND_TRIPS = 300;

@@ -1,10 +1,10 @@
 /** Requests that go astray: peers that die, envelopes that are wrong. */
 import assert from "node:assert/strict";
 import { describe } from "node:test";
-import { Rep, Req, type Request } from "../../mod.ts";
+import { Rep, Req, type IncomingRequest } from "../../mod.ts";
 import { deadline, waitFor } from "../support/helpers.ts";
 import { scoped, SocketLog, texts } from "../support/sockets.ts";
-import { hex, sharedPeer, test, ZmqPeer } from "./zmq_peer.ts";
+import { hex, sharedPeer, test, ZmqPeer } from "../support/zmq_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
 
@@ -92,7 +92,7 @@ describe("libzmq requests", () => {
     for (const dealer of [a, b]) await dealer.connect(endpoint);
     for (const id of ["1", "2", "3"]) await a.send(hex("a"), hex(id), "", hex(`a${id}`));
     await b.send("", hex("b1"));
-    const requests: Request[] = [];
+    const requests: IncomingRequest[] = [];
     for (let i = 0; i < 4; i++) requests.push((await rep.receive())!);
     assert.deepEqual(requests.map((one) => texts(one.frames)![0]).sort(), ["a1", "a2", "a3", "b1"]);
     for (const one of requests.toReversed()) one.reply(["re", ...one.frames]);

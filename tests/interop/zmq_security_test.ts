@@ -38,7 +38,7 @@ import {
   told,
   type ZmqPeer,
   type ZmqSocket,
-} from "./zmq_peer.ts";
+} from "../support/zmq_peer.ts";
 
 const MESSAGES: readonly (readonly Frame[])[] = [
   [""],

@@ -4,7 +4,7 @@ import { describe } from "node:test";
 import { Pub, Sub } from "../../mod.ts";
 import { waitFor } from "../support/helpers.ts";
 import { numbers, scoped, SocketLog, texts } from "../support/sockets.ts";
-import { hex, sharedPeer, test } from "./zmq_peer.ts";
+import { hex, sharedPeer, test } from "../support/zmq_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
 

@@ -4,7 +4,7 @@ import { describe } from "node:test";
 import { Pull, Push } from "../../mod.ts";
 import { waitFor } from "../support/helpers.ts";
 import { numbers, scoped, SocketLog, texts } from "../support/sockets.ts";
-import { sharedPeer, test, ZmqPeer } from "./zmq_peer.ts";
+import { sharedPeer, test, ZmqPeer } from "../support/zmq_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
 const ascending = (a: number, b: number) => a - b;

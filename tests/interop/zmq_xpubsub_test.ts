@@ -4,7 +4,7 @@ import { after, describe } from "node:test";
 import { XPub, XSub } from "../../mod.ts";
 import { numbers, scoped, texts } from "../support/sockets.ts";
 import { links, linksDir, MESSAGES } from "./zmq_links.ts";
-import { bytesOf, hex, sharedPeer, test, told } from "./zmq_peer.ts";
+import { bytesOf, hex, sharedPeer, test, told } from "../support/zmq_peer.ts";
 
 const COUNT = 2000;
 

@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { MqcatError } from "../../lib/errors.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
-import { FrameDecoder } from "../../lib/zmtp/frame_decoder.ts";
+import { ZmtpFrameDecoder } from "../../lib/zmtp/frame_decoder.ts";
 import { CurveCipher } from "../../lib/zmtp/mechanisms/curve_cipher.ts";
 import { loadNacl } from "../../lib/zmtp/mechanisms/nacl.ts";
 import { concat } from "../../lib/zmtp/bytes.ts";
@@ -24,7 +24,7 @@ function cipher(sent = 0): CurveCipher {
 function open(pieces: Iterable<Uint8Array>): Uint8Array | undefined {
   const opened: Uint8Array[] = [];
   const receiving = cipher();
-  const outer = new FrameDecoder(
+  const outer = new ZmtpFrameDecoder(
     new Batch(),
     2 ** 30,
     (batch) => receiving.open(batch, (frames) => opened.push(frames.slice())),

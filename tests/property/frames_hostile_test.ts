@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { LimitError, ProtocolError } from "../../lib/errors.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
 import { concat } from "../../lib/zmtp/bytes.ts";
-import { FrameDecoder } from "../../lib/zmtp/frame_decoder.ts";
+import { ZmtpFrameDecoder } from "../../lib/zmtp/frame_decoder.ts";
 import { cuts, frames, pieces, size, wireOf } from "./generators.ts";
 
 const TIMEOUT = { timeout: 60_000 };
@@ -36,8 +36,8 @@ function longHeader(flags: number, length: bigint): Uint8Array {
   return header;
 }
 
-function decoderWith(maxMessage: number, onFrame: (size: number) => void = () => {}): FrameDecoder {
-  return new FrameDecoder(new Batch(), maxMessage, (batch) => {
+function decoderWith(maxMessage: number, onFrame: (size: number) => void = () => {}): ZmtpFrameDecoder {
+  return new ZmtpFrameDecoder(new Batch(), maxMessage, (batch) => {
     for (let i = 0; i < batch.frames; i++) onFrame(batch.ends[i]! - batch.starts[i]!);
   });
 }

@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { Batch, COMMAND } from "../../lib/zmtp/batch.ts";
 import { concat } from "../../lib/zmtp/bytes.ts";
-import { FrameDecoder } from "../../lib/zmtp/frame_decoder.ts";
+import { ZmtpFrameDecoder } from "../../lib/zmtp/frame_decoder.ts";
 import { encodeBatch, encodeCommand, encodedBound, encodeFrame } from "../../lib/zmtp/frame_encoder.ts";
 import {
   batchOf,
@@ -36,7 +36,7 @@ function decode(
   batch = new Batch(),
 ): { out: Decoded[]; idle: boolean } {
   const out: Decoded[] = [];
-  const decoder = new FrameDecoder(batch, Infinity, (got) => {
+  const decoder = new ZmtpFrameDecoder(batch, Infinity, (got) => {
     assert.ok(got.frames > 0, "an empty batch was handed on");
     let messages = 0;
     let commands = 0;
@@ -104,7 +104,7 @@ describe("frames", () => {
     },
   );
 
-  it("FrameDecoder - gives back every frame in order under any chunking", TIMEOUT, () => {
+  it("ZmtpFrameDecoder - gives back every frame in order under any chunking", TIMEOUT, () => {
     fc.assert(
       fc.property(traffic, cuts, (all, cuts) => {
         const { out, idle } = decode(wireOf(all), cuts);
@@ -115,7 +115,7 @@ describe("frames", () => {
     );
   });
 
-  it("FrameDecoder - one byte more or less in the first piece changes nothing", TIMEOUT, () => {
+  it("ZmtpFrameDecoder - one byte more or less in the first piece changes nothing", TIMEOUT, () => {
     fc.assert(
       fc.property(fc.array(frames(fc.nat(300), true), { minLength: 1, maxLength: 3 }), (list) => {
         const all = list.flat();
@@ -126,7 +126,7 @@ describe("frames", () => {
     );
   });
 
-  it("FrameDecoder - is idle exactly between messages, and holds back what is not whole", TIMEOUT, () => {
+  it("ZmtpFrameDecoder - is idle exactly between messages, and holds back what is not whole", TIMEOUT, () => {
     fc.assert(
       fc.property(
         fc.array(frames(fc.nat(300), true), { minLength: 1, maxLength: 3 }),
@@ -155,11 +155,11 @@ describe("frames", () => {
     );
   });
 
-  it("FrameDecoder - the sink may take the commands out of its batch", TIMEOUT, () => {
+  it("ZmtpFrameDecoder - the sink may take the commands out of its batch", TIMEOUT, () => {
     fc.assert(
       fc.property(traffic, cuts, (all, cuts) => {
         const out: Uint8Array[] = [];
-        const decoder = new FrameDecoder(new Batch(), Infinity, (batch) => {
+        const decoder = new ZmtpFrameDecoder(new Batch(), Infinity, (batch) => {
           const { starts, ends, flags, frames } = batch;
           batch.clear();
           for (let i = 0; i < frames; i++) {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { ScannedHeaders, type Way } from "../../lib/broker/core/exchange/contract.ts";
+import { type Route, ScannedHeaders } from "../../lib/broker/core/exchange/contract.ts";
 import { TopicMatcher } from "../../lib/broker/core/exchange/topic.ts";
 
 const TIMEOUT = { timeout: 60_000 };
@@ -39,22 +39,22 @@ describe("topic", () => {
       fc.assert(
         fc.property(patterns, keys, fc.array(fc.boolean()), (patterns, keys, removed) => {
           const matcher = new TopicMatcher<number>();
-          const ways = patterns.map((routingKey, i): Way<number> => ({
+          const routes = patterns.map((routingKey, i): Route<number> => ({
             routingKey,
             destination: i,
             arguments: {},
           }));
-          for (const way of ways) matcher.add(way);
-          const check = (left: readonly Way<number>[]) => {
+          for (const route of routes) matcher.add(route);
+          const check = (left: readonly Route<number>[]) => {
             for (const key of keys) {
-              const expected = left.filter((way) => matches(words(way.routingKey), words(key)));
-              assert.deepEqual(found(matcher, key), expected.map((way) => way.destination));
+              const expected = left.filter((route) => matches(words(route.routingKey), words(key)));
+              assert.deepEqual(found(matcher, key), expected.map((route) => route.destination));
             }
           };
-          check(ways);
-          ways.forEach((way, i) => removed[i] === true && matcher.remove(way));
-          check(ways.filter((_, i) => removed[i] !== true));
-          for (const way of ways) matcher.remove(way);
+          check(routes);
+          routes.forEach((route, i) => removed[i] === true && matcher.remove(route));
+          check(routes.filter((_, i) => removed[i] !== true));
+          for (const route of routes) matcher.remove(route);
           check([]);
         }),
         { numRuns: 500 },

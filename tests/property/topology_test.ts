@@ -6,7 +6,7 @@ import { AmqpError } from "../../lib/amqp/amqp_error.ts";
 import { encodeProperties } from "../../lib/amqp/properties.ts";
 import { PropertyScan } from "../../lib/amqp/property_scan.ts";
 import type { DefinitionChange, QueueDefinition } from "../../lib/broker/core/topology/definition_change.ts";
-import { type RoutedQueue, Routes, VirtualHost } from "../../lib/broker/core/topology/vhost.ts";
+import { type RoutedQueue, RouteResult, VirtualHost } from "../../lib/broker/core/topology/vhost.ts";
 
 const TIMEOUT = { timeout: 60_000 };
 const TYPES = ["direct", "fanout", "topic", "headers"] as const;
@@ -210,7 +210,7 @@ describe("topology", () => {
         const told: DefinitionChange[] = [];
         const vhost = makeVhost(told);
         const model = new Model();
-        const routes = new Routes<RoutedQueue>();
+        const routes = new RouteResult<RoutedQueue>();
         const scan = new PropertyScan();
         for (const operation of operations) {
           if (apply(vhost, operation)) model.do(operation);

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import type { ByteStream, StreamSink } from "../../lib/transport/stream.ts";
 import { concat, utf8 } from "../../lib/zmtp/bytes.ts";
-import { handshake, type HandshakeOptions } from "../../lib/zmtp/handshake.ts";
+import { handshake } from "../../lib/zmtp/handshake.ts";
+import type { HandshakeOptions } from "../../lib/zmtp/handshake_options.ts";
 import { deadline, waitFor } from "./helpers.ts";
 
 export class ScriptedStream implements ByteStream {

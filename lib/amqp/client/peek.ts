@@ -1,12 +1,9 @@
 /** Looking into queues without taking anything, as only our own broker lets clients: `basic.consume` with an argument. */
+import { PEEK, PEEK_QUEUES } from "../peek.ts";
 import type { AmqpConnection } from "./connection.ts";
 import type { ChannelEvents } from "./channel.ts";
 import type { QueueInfo } from "./management.ts";
 
-/** What the capability is called, and the argument; its value is how many messages are to be shown at most. */
-export const PEEK = "x-mqcat-peek";
-/** A name that stands for no queue: what is shown there is a message of JSON for each queue of the virtual host. */
-const QUEUES = "amq.mqcat.queues";
 const MOST = 2 ** 31 - 1;
 
 /**
@@ -35,7 +32,7 @@ export async function peekQueue(
 export async function inspectQueues(connection: AmqpConnection): Promise<QueueInfo[]> {
   const queues: QueueInfo[] = [];
   const decoder = new TextDecoder();
-  await peekQueue(connection, QUEUES, MOST, {
+  await peekQueue(connection, PEEK_QUEUES, MOST, {
     onDelivery({ content: { body, bodyStart, bodyEnd } }) {
       queues.push(JSON.parse(decoder.decode(body.subarray(bodyStart, bodyEnd))));
     },

@@ -9,23 +9,23 @@ import type { FieldTable } from "../../amqp/types/field_value.ts";
 import { UnreachableError } from "../../errors.ts";
 import type { ByteStream, StreamSink } from "../../transport/stream.ts";
 import type { Broker } from "../server.ts";
-import { Channel } from "./channel/channel.ts";
+import { ServerChannel } from "./channel/channel.ts";
 import { replyFor } from "./replies.ts";
-import type { Access } from "../core/users/users.ts";
+import type { Access } from "../core/users/user_store.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { Queue } from "../core/queue/queue.ts";
-import type { Login } from "./handshake.ts";
+import type { ServerLogin } from "./handshake.ts";
 
 /** Over this much output no more messages are delivered, and over the second no more is read, in bytes. */
-const FULL = 256 * 1024;
-const CLOGGED = 4 * 2 ** 20;
+const HIGH_WATER = 256 * 1024;
+const BACKLOG = 4 * 2 ** 20;
 /** How long a client may take to answer our close, in milliseconds. */
 const FAREWELL_MS = 5000;
 const CHANNEL_OPEN = METHODS["channel.open"].id;
 const CHANNEL_CLOSE_OK = METHODS["channel.close-ok"].id;
 
 /** A client's running connection: the handshake is done, and there is no half-open state. */
-export class Connection implements StreamSink, FrameSink {
+export class ServerConnection implements StreamSink, FrameSink {
   readonly broker: Broker;
   readonly vhost: VirtualHost<Queue>;
   readonly user: string;
@@ -39,7 +39,7 @@ export class Connection implements StreamSink, FrameSink {
   readonly frameMax: number;
   readonly heartbeat: number;
   readonly channelMax: number;
-  readonly channels: (Channel | undefined)[] = [];
+  readonly channels: (ServerChannel | undefined)[] = [];
   /** Queues that only this connection may use; they go with it. */
   readonly exclusiveQueues: Set<Queue> = new Set();
   /** Bytes that came and went. */
@@ -55,14 +55,14 @@ export class Connection implements StreamSink, FrameSink {
   readonly #stream: ByteStream;
   readonly #decoder: FrameDecoder;
   #flight: Uint8Array | undefined;
-  #clogged = false;
+  #overBacklog = false;
   /** Why it ends, once that is decided. */
   #closing: { readonly cause: Error | undefined } | undefined;
   #closeTimer: ReturnType<typeof setTimeout> | undefined;
   /** Whether nothing more will be said behind what is encoded. */
   #saidGoodbye = false;
   /** Whether the position in the client's bytes is lost. */
-  #deaf = false;
+  #desynchronized = false;
   #over = false;
   /** Half heartbeat intervals in which nothing came, and when the current one ends. */
   #silence = 0;
@@ -70,7 +70,7 @@ export class Connection implements StreamSink, FrameSink {
   #heard = false;
   #wrote = false;
 
-  constructor(broker: Broker, stream: ByteStream, login: Login) {
+  constructor(broker: Broker, stream: ByteStream, login: ServerLogin) {
     this.broker = broker;
     this.#stream = stream;
     this.local = stream.local;
@@ -88,19 +88,19 @@ export class Connection implements StreamSink, FrameSink {
   }
 
   /** Begins to handle what comes, what came with the handshake first. */
-  start({ reader }: Login): void {
+  start({ reader }: ServerLogin): void {
     this.#stream.attach(this);
     this.#handle(() => reader.handOver(this));
   }
 
   /** Whether another message can be delivered. */
   get writable(): boolean {
-    return this.encoder.out.length < FULL && this.#closing === undefined && !this.#over;
+    return this.encoder.out.length < HIGH_WATER && this.#closing === undefined && !this.#over;
   }
 
   /** Whether so much waits to be read by the client that nothing more is to be done for it. */
-  get clogged(): boolean {
-    return this.encoder.out.length > CLOGGED && this.#closing === undefined;
+  get overBacklog(): boolean {
+    return this.encoder.out.length > BACKLOG && this.#closing === undefined;
   }
 
   /** Whether the client wants to be told when the broker takes no messages. */
@@ -116,7 +116,7 @@ export class Connection implements StreamSink, FrameSink {
   onData(chunk: Uint8Array): void {
     this.received += chunk.length;
     this.#heard = true;
-    if (!this.#over && !this.#deaf) this.#handle(() => this.#decoder.push(chunk));
+    if (!this.#over && !this.#desynchronized) this.#handle(() => this.#decoder.push(chunk));
   }
 
   onEnd(): void {
@@ -132,9 +132,9 @@ export class Connection implements StreamSink, FrameSink {
     this.#flight = undefined;
     this.encoder.out.recycle(done);
     this.flush();
-    if (this.#clogged && this.encoder.out.length < FULL) {
-      this.#clogged = false;
-      if (!this.#over && !this.#deaf) this.#handle(() => this.#decoder.resume());
+    if (this.#overBacklog && this.encoder.out.length < HIGH_WATER) {
+      this.#overBacklog = false;
+      if (!this.#over && !this.#desynchronized) this.#handle(() => this.#decoder.resume());
       this.#resume();
     }
     if (!this.writable) return;
@@ -210,8 +210,8 @@ export class Connection implements StreamSink, FrameSink {
     this.encoder.method(0, "connection.close", error);
     this.touch();
     // What is still on its way must be read, or the client's answer never comes.
-    this.held = this.#clogged = false;
-    if (!this.#deaf) this.#handle(() => this.#decoder.resume());
+    this.held = this.#overBacklog = false;
+    if (!this.#desynchronized) this.#handle(() => this.#decoder.resume());
     this.#stream.resume();
     this.#closeTimer = setTimeout(() => this.#stream.close(error), FAREWELL_MS);
   }
@@ -230,7 +230,7 @@ export class Connection implements StreamSink, FrameSink {
       this.flush();
     }
     this.#wrote = false;
-    this.#silence = this.#heard || this.held || this.#clogged ? 0 : this.#silence + 1;
+    this.#silence = this.#heard || this.held || this.#overBacklog ? 0 : this.#silence + 1;
     this.#heard = false;
     // Two intervals, as in RabbitMQ: one heartbeat may be late.
     if (this.#silence >= 4) {
@@ -241,7 +241,7 @@ export class Connection implements StreamSink, FrameSink {
   }
 
   /** A channel is over, and its number free. */
-  forget(channel: Channel): void {
+  forget(channel: ServerChannel): void {
     this.channels[channel.number] = undefined;
     this.#open--;
   }
@@ -252,11 +252,11 @@ export class Connection implements StreamSink, FrameSink {
     try {
       work();
     } catch (error) {
-      this.#deaf = true;
+      this.#desynchronized = true;
       this.fail(replyFor(error, 0));
     }
     this.broker.end();
-    if (this.clogged || this.#decoder.holding) this.#stop();
+    if (this.overBacklog || this.#decoder.holding) this.#stop();
   }
 
   #onMethod(bytes: Uint8Array, start: number, end: number): void {
@@ -290,7 +290,7 @@ export class Connection implements StreamSink, FrameSink {
         `number of channels opened (${this.#open}) has reached the negotiated channel_max (${this.channelMax})`,
       );
     }
-    this.channels[number] = new Channel(this, number);
+    this.channels[number] = new ServerChannel(this, number);
     this.#open++;
     this.encoder.method(number, "channel.open-ok", {});
     this.touch();
@@ -306,12 +306,12 @@ export class Connection implements StreamSink, FrameSink {
   }
 
   #stop(): void {
-    this.#clogged = true;
+    this.#overBacklog = true;
     this.#stream.pause();
   }
 
   #resume(): void {
-    if (!this.held && !this.#clogged) this.#stream.resume();
+    if (!this.held && !this.#overBacklog) this.#stream.resume();
   }
 
   #onClosed(cause: Error | undefined): void {

@@ -1,6 +1,6 @@
 import { AmqpError, amqpError } from "../../amqp/amqp_error.ts";
 import { isCapable } from "../../amqp/capabilities.ts";
-import { FrameReader } from "../../amqp/client/frame_reader.ts";
+import { FrameReader } from "../../amqp/frames/frame_reader.ts";
 import { FRAME_MIN_SIZE, PROTOCOL_HEADER } from "../../amqp/frames/frame.ts";
 import { FrameEncoder } from "../../amqp/frames/frame_encoder.ts";
 import type { GivenArgs, MethodArgs, MethodName } from "../../amqp/method_args.ts";
@@ -8,9 +8,9 @@ import { methodId } from "../../amqp/method_codec.ts";
 import type { FieldTable } from "../../amqp/types/field_value.ts";
 import { IncompatiblePeerError, messageOf, ProtocolError } from "../../errors.ts";
 import type { ByteStream } from "../../transport/stream.ts";
-import { PEEK } from "./channel/peek.ts";
+import { PEEK } from "../../amqp/peek.ts";
 import { replyFor } from "./replies.ts";
-import type { Access, Users } from "../core/users/users.ts";
+import type { Access, UserStore } from "../core/users/user_store.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import { readCredentials } from "./sasl.ts";
 
@@ -28,10 +28,10 @@ export interface ServerOptions {
 }
 
 /** Who is let in, and to what. */
-export type Logins = Pick<Users, "authenticate" | "accessTo">;
+export type Authenticator = Pick<UserStore, "authenticate" | "accessTo">;
 
 /** A client that is let in. */
-export interface Login {
+export interface ServerLogin {
   readonly reader: FrameReader;
   readonly user: string;
   readonly vhost: VirtualHost;
@@ -69,10 +69,10 @@ const FAREWELL_MS = 2000;
 export async function serverHandshake(
   stream: ByteStream,
   server: ServerOptions,
-  users: Logins,
+  users: Authenticator,
   vhosts: ReadonlyMap<string, VirtualHost>,
   isLocal: boolean,
-): Promise<Login> {
+): Promise<ServerLogin> {
   const reader = new FrameReader(stream, server.handshakeTimeout, "server");
   const encoder = new FrameEncoder();
   const send = async <Name extends MethodName>(name: Name, args: GivenArgs<Name>) => {
@@ -134,7 +134,7 @@ export class LoginRefused extends AmqpError {
   constructor(user: string, reason: string, wantsClose: boolean, mechanism: string) {
     super(
       403,
-      `ACCESS_REFUSED - Login was refused using authentication mechanism ${mechanism}. ` +
+      `ACCESS_REFUSED - ServerLogin was refused using authentication mechanism ${mechanism}. ` +
         "For details see the broker logfile.",
       { scope: "connection" },
     );
@@ -153,7 +153,7 @@ async function expect<Name extends MethodName>(reader: FrameReader, name: Name):
 
 /** What both ends can bear; 0 is no limit of the client's. */
 function tune(asked: MethodArgs<"connection.tune-ok">, server: ServerOptions): Omit<
-  Login,
+  ServerLogin,
   "reader" | "user" | "vhost" | "access" | "clientProperties"
 > {
   const { frameMax, channelMax, heartbeat } = asked;

@@ -2,7 +2,7 @@ import { type DelayHost, DelayQueue } from "./queue/delay_queue.ts";
 import { Queue } from "./queue/queue.ts";
 import { DefinitionsLog } from "./journal/definitions_log.ts";
 import { type DefinitionChange, type QueueDefinition, store } from "./topology/definition_change.ts";
-import { Users } from "./users/users.ts";
+import { UserStore } from "./users/user_store.ts";
 import { VirtualHost } from "./topology/vhost.ts";
 
 /** Queue ids that are reserved at a time. */
@@ -19,7 +19,7 @@ export interface CatalogHost extends DelayHost {
  * is to survive is written down change by change, and made anew from that at the next start, before the messages.
  */
 export class Catalog {
-  readonly users: Users = new Users((change) => this.#record(change));
+  readonly users: UserStore = new UserStore((change) => this.#record(change));
   readonly vhosts: Map<string, VirtualHost<Queue>> = new Map();
   /** Every queue, by the id that the journal has of it. */
   readonly queues: Map<number, Queue> = new Map();
@@ -36,8 +36,8 @@ export class Catalog {
   }
 
   /** Why something that is to survive is not written down, in words; undefined: all of it is. */
-  get behind(): Error | undefined {
-    return this.#log?.behind;
+  get writeError(): Error | undefined {
+    return this.#log?.writeError;
   }
 
   /**
@@ -166,11 +166,11 @@ export class Catalog {
   /** Writes down what is to survive, before the client has an answer. */
   #record(change: DefinitionChange): void {
     if (this.#log === undefined) return;
-    const { behind } = this.#log;
+    const { writeError } = this.#log;
     try {
       this.#log.append(change);
     } finally {
-      if (this.#log.behind !== behind) this.#host.onRoomChange();
+      if (this.#log.writeError !== writeError) this.#host.onRoomChange();
     }
   }
 

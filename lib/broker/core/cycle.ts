@@ -1,10 +1,10 @@
-import type { Channel } from "../amqp/channel/channel.ts";
-import type { Connection } from "../amqp/connection.ts";
+import type { ServerChannel } from "../amqp/channel/channel.ts";
+import type { ServerConnection } from "../amqp/connection.ts";
 import type { Journal } from "./journal/journal.ts";
 import type { Queue } from "./queue/queue.ts";
 
 /** Who is told what came of a turn. */
-export interface TurnHost {
+export interface CycleHost {
   /** Up to which position of the journal messages are safe, and the queues that they are in. */
   readonly safePosition: number;
   /** The memory for messages is full, or no longer. */
@@ -18,17 +18,17 @@ export interface TurnHost {
  * deliver, then the journal is written, then confirms are given, and at last every connection writes what it has. So
  * a confirm never leaves before the message is where it must be, and each of these costs once per block of input.
  */
-export class Turn {
+export class Cycle {
   readonly #journal: Journal;
-  readonly #host: TurnHost;
+  readonly #host: CycleHost;
   #memoryFull = false;
   #depth = 0;
   #queues: Queue[] = [];
-  #connections: Connection[] = [];
-  #awaiting: Channel[] = [];
+  #connections: ServerConnection[] = [];
+  #awaiting: ServerChannel[] = [];
   #sync = false;
 
-  constructor(journal: Journal, host: TurnHost) {
+  constructor(journal: Journal, host: CycleHost) {
     this.#journal = journal;
     this.#host = host;
   }
@@ -71,14 +71,14 @@ export class Turn {
   }
 
   /** Has a connection write at the end. */
-  dirty(connection: Connection): void {
+  dirty(connection: ServerConnection): void {
     if (connection.dirty) return;
     connection.dirty = true;
     this.#connections.push(connection);
   }
 
   /** Has a channel told the outcome of its publishes, as soon as it is certain. */
-  await(channel: Channel): void {
+  await(channel: ServerChannel): void {
     channel.publishing.awaiting = true;
     this.#awaiting.push(channel);
   }

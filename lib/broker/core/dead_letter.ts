@@ -1,7 +1,7 @@
 import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
 import type { BasicProperties } from "../../amqp/properties.ts";
 import { type FieldTable, type FieldValue, integerOf, Timestamp } from "../../amqp/types/field_value.ts";
-import { encodeMessage, type OwnMessage, propertiesOf, type Route, routeOf } from "./message.ts";
+import { addressOf, encodeMessage, type MessageAddress, type OwnMessage, propertiesOf } from "./message.ts";
 import type { DeathReason, Queue } from "./queue/queue.ts";
 
 /** One entry of the header `x-death`: what happened to a message in one queue for one reason. */
@@ -18,8 +18,8 @@ export function deadLetter(
   message: EncodedMessage,
   reason: DeathReason,
   now: number,
-): OwnMessage & { readonly route: Route; readonly cycles: ReadonlySet<string> } {
-  const origin = routeOf(message);
+): OwnMessage & { readonly address: MessageAddress; readonly cycles: ReadonlySet<string> } {
+  const origin = addressOf(message);
   const { deadLetterExchange, deadLetterRoutingKey } = queue.settings;
   const properties = propertiesOf(message);
   const headers: FieldTable = { ...properties.headers };
@@ -51,11 +51,11 @@ export function deadLetter(
     headers["x-first-death-queue"] = queue.name;
     headers["x-first-death-exchange"] = origin.exchange;
   }
-  const route = { exchange: deadLetterExchange!, routingKey: deadLetterRoutingKey ?? origin.routingKey };
+  const address = { exchange: deadLetterExchange!, routingKey: deadLetterRoutingKey ?? origin.routingKey };
   const { expiration: _, ...kept } = properties;
   const body = message.body.slice(message.bodyStart, message.bodyEnd);
-  const dead = encodeMessage(route, { ...kept, headers } as BasicProperties, body);
-  return { ...dead, route, cycles: reason === "rejected" ? NO_QUEUES : cyclesOf(all) };
+  const dead = encodeMessage(address, { ...kept, headers } as BasicProperties, body);
+  return { ...dead, address, cycles: reason === "rejected" ? NO_QUEUES : cyclesOf(all) };
 }
 
 const NO_QUEUES: ReadonlySet<string> = new Set();
@@ -80,7 +80,7 @@ export function withDeliveryCount(message: EncodedMessage, count: number): OwnMe
   const properties = propertiesOf(message);
   const headers = { ...properties.headers, "x-delivery-count": BigInt(count) };
   const body = message.body.subarray(message.bodyStart, message.bodyEnd);
-  return encodeMessage(routeOf(message), { ...properties, headers }, body);
+  return encodeMessage(addressOf(message), { ...properties, headers }, body);
 }
 
 function listOf(value: FieldValue | undefined): FieldValue[] {

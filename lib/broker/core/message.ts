@@ -24,13 +24,13 @@ export function copyMessage(message: EncodedMessage): OwnMessage {
 }
 
 /** Where a message was published to, as it stands in its route. */
-export interface Route {
+export interface MessageAddress {
   readonly exchange: string;
   readonly routingKey: string;
 }
 
 /** Reads the two short strings of a message's route. */
-export function routeOf({ head, routeStart, propertiesStart }: EncodedMessage): Route {
+export function addressOf({ head, routeStart, propertiesStart }: EncodedMessage): MessageAddress {
   const reader = new Reader(head, routeStart, propertiesStart);
   return { exchange: shortstr.decode(reader), routingKey: shortstr.decode(reader) };
 }
@@ -42,7 +42,7 @@ export function propertiesOf({ head, propertiesStart, propertiesEnd }: EncodedMe
 
 /** A message for a route and with properties that were made here; the body is taken as it is. */
 export function encodeMessage(
-  { exchange, routingKey }: Route,
+  { exchange, routingKey }: MessageAddress,
   properties: BasicProperties,
   body: Uint8Array,
 ): OwnMessage {
@@ -67,5 +67,5 @@ export function withoutHeader(message: EncodedMessage, name: string): OwnMessage
   const properties = propertiesOf(message);
   const { [name]: _, ...headers } = properties.headers ?? {};
   const body = message.body.subarray(message.bodyStart, message.bodyEnd);
-  return encodeMessage(routeOf(message), { ...properties, headers }, body);
+  return encodeMessage(addressOf(message), { ...properties, headers }, body);
 }

@@ -8,12 +8,12 @@ import { METRICS } from "./metrics.ts";
 import { MISSING } from "./resources/missing.ts";
 import { OVERVIEW } from "./resources/overview.ts";
 import { QUEUES } from "./resources/queues.ts";
-import { Routing } from "./routing.ts";
+import { PathTable } from "./path_table.ts";
 import { USERS } from "./resources/users.ts";
 import { VHOSTS } from "./resources/vhosts.ts";
 
 /** Everything that can be asked for. */
-export const API: Routing = new Routing(
+export const API: PathTable = new PathTable(
   OVERVIEW,
   QUEUES,
   EXCHANGES,

@@ -1,7 +1,7 @@
 import { AmqpError } from "../../amqp/amqp_error.ts";
 import { messageOf } from "../../errors.ts";
 import { DefinitionsError } from "../core/definitions/definitions.ts";
-import { JsonError } from "../core/definitions/entry.ts";
+import { JsonError } from "../core/definitions/json_object.ts";
 
 /** An answer that is an error, in the form that RabbitMQ's management gives it. */
 export class HttpError extends Error {

@@ -2,7 +2,7 @@ import process from "node:process";
 import type { Queue } from "../core/queue/queue.ts";
 import { totals } from "./resources/overview.ts";
 import { type ApiRequest, Reply } from "./request.ts";
-import type { Handlers } from "./routing.ts";
+import type { Handlers } from "./path_table.ts";
 
 /**
  * Metrics for Prometheus, by the names that RabbitMQ has for them

@@ -1,9 +1,9 @@
 import type { Broker } from "../server.ts";
-import { Entry } from "../core/definitions/entry.ts";
+import { JsonObject } from "../core/definitions/json_object.ts";
 import type { Json } from "../core/definitions/table.ts";
 import type { Queue } from "../core/queue/queue.ts";
 import type { StoredUser } from "../core/topology/definition_change.ts";
-import type { Access } from "../core/users/users.ts";
+import type { Access } from "../core/users/user_store.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import { notAuthorised, notFound } from "./errors.ts";
 
@@ -62,8 +62,8 @@ export class ApiRequest {
   }
 
   /** @throws {SyntaxError | JsonError} the body is no JSON object */
-  entry(): Entry {
-    return new Entry("", this.json());
+  jsonObject(): JsonObject {
+    return new JsonObject("", this.json());
   }
 
   /** Whether the user has one of the tags; administrators have all. */

@@ -133,15 +133,15 @@ async function answer(broker: Broker, maxBody: number, request: http.IncomingMes
 /** @throws {HttpError} 401 */
 function authenticate(broker: Broker, request: http.IncomingMessage): StoredUser {
   const [scheme, encoded] = splitAt(request.headers.authorization ?? "", " ");
-  if (scheme.toLowerCase() !== "basic") throw notAuthorised("Login failed");
+  if (scheme.toLowerCase() !== "basic") throw notAuthorised("ServerLogin failed");
   const given = Buffer.from(encoded, "base64");
   const colon = given.indexOf(0x3a);
-  if (colon < 0) throw notAuthorised("Login failed");
+  if (colon < 0) throw notAuthorised("ServerLogin failed");
   const name = given.subarray(0, colon).toString();
   const isLocal = /^(127\.|::1$|::ffff:127\.)/.test(request.socket.remoteAddress ?? "");
   const refusal = broker.users.authenticate(name, given.subarray(colon + 1), isLocal);
   const user = broker.users.get(name);
-  if (refusal !== undefined || user === undefined) throw notAuthorised("Login failed");
+  if (refusal !== undefined || user === undefined) throw notAuthorised("ServerLogin failed");
   if (!user.tags.some((tag) => TAGS.includes(tag))) throw notAuthorised("Not management user");
   return user;
 }

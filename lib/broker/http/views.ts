@@ -2,11 +2,11 @@
 import { createHash } from "node:crypto";
 import type { FieldTable } from "../../amqp/types/field_value.ts";
 import type { Broker } from "../server.ts";
-import type { Channel } from "../amqp/channel/channel.ts";
-import type { Connection } from "../amqp/connection.ts";
+import type { ServerChannel } from "../amqp/channel/channel.ts";
+import type { ServerConnection } from "../amqp/connection.ts";
 import { type Binding, definitionOf, type Exchange } from "../core/exchange/exchange.ts";
 import { type Json, tableToJson } from "../core/definitions/table.ts";
-import type { Consumer } from "../core/queue/consumer.ts";
+import type { QueueConsumer } from "../core/queue/consumer.ts";
 import type { Queue } from "../core/queue/queue.ts";
 import { type BindingDefinition, tableKey } from "../core/topology/definition_change.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
@@ -107,7 +107,7 @@ export function propertiesKey(routingKey: string, args: FieldTable): string {
   return `${key}~${createHash("sha256").update(fields).digest("base64url").slice(0, 8)}`;
 }
 
-export function connectionRow(connection: Connection): Row {
+export function connectionRow(connection: ServerConnection): Row {
   const [host, port] = addressOf(connection.local);
   const [peerHost, peerPort] = addressOf(connection.remote);
   return {
@@ -134,11 +134,11 @@ export function connectionRow(connection: Connection): Row {
   };
 }
 
-export function channelsOf(connection: Connection): Channel[] {
+export function channelsOf(connection: ServerConnection): ServerChannel[] {
   return connection.channels.filter((channel) => channel !== undefined);
 }
 
-export function channelRow(channel: Channel): Row {
+export function channelRow(channel: ServerChannel): Row {
   const { connection, number, consuming, publishing } = channel;
   return {
     name: channelName(channel),
@@ -158,7 +158,7 @@ export function channelRow(channel: Channel): Row {
   };
 }
 
-export function consumerRow(consumer: Consumer, channel: Channel): Row {
+export function consumerRow(consumer: QueueConsumer, channel: ServerChannel): Row {
   const { tag, noAck, exclusive, prefetch } = consumer.options;
   const { name, vhost } = consumer.queue.definition;
   const { active } = consumer.queue.consumers;
@@ -182,16 +182,16 @@ export function consumerRow(consumer: Consumer, channel: Channel): Row {
 }
 
 /** Both ends, as RabbitMQ names connections: `127.0.0.1:51234 -> 127.0.0.1:5672`. */
-export function connectionName({ local, remote }: Connection): string {
+export function connectionName({ local, remote }: ServerConnection): string {
   const short = (endpoint: string) => endpoint.replace(/^t(cp|ls):\/\//, "");
   return `${short(remote)} -> ${short(local)}`;
 }
 
-function channelName(channel: Channel): string {
+function channelName(channel: ServerChannel): string {
   return `${connectionName(channel.connection)} (${channel.number})`;
 }
 
-function connectionDetails(connection: Connection): Row {
+function connectionDetails(connection: ServerConnection): Row {
   const [host, port] = addressOf(connection.remote);
   return { name: connectionName(connection), peer_host: host, peer_port: port };
 }

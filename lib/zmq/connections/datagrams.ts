@@ -5,7 +5,7 @@ import { formatEndpoint, type HostEndpoint } from "../../transport/endpoint.ts";
 import type { ByteStream, Listener, StreamSink } from "../../transport/stream.ts";
 import { Batch, MORE } from "../../zmtp/batch.ts";
 import { EMPTY } from "../../zmtp/bytes.ts";
-import { FrameDecoder } from "../../zmtp/frame_decoder.ts";
+import { ZmtpFrameDecoder } from "../../zmtp/frame_decoder.ts";
 import { MAX_HEADER, writeHeader } from "../../zmtp/frame_encoder.ts";
 import type { HandshakeResult } from "../../zmtp/handshake.ts";
 import type { SocketType } from "../../zmtp/socket_type.ts";
@@ -27,13 +27,11 @@ export async function listenDatagrams(
   const { bindDatagrams } = await import("../../transport/datagram.ts");
   const stream = new DatagramStream(await bindDatagrams(endpoint), "RADIO");
   queueMicrotask(() => accept(stream));
-  return {
-    endpoint: stream.local,
-    async close() {
-      stream.close();
-      await stream.closed;
-    },
+  const close = async () => {
+    stream.close();
+    await stream.closed;
   };
+  return { endpoint: stream.local, close, [Symbol.asyncDispose]: close };
 }
 
 /** @throws {EndpointError} a socket of this type cannot use udp in this direction */
@@ -78,7 +76,7 @@ export class DatagramStream implements ByteStream, DatagramSink {
 
   readonly #socket: DatagramSocket;
   readonly #peer: SocketType;
-  readonly #decoder: FrameDecoder;
+  readonly #decoder: ZmtpFrameDecoder;
   #cause: Error | undefined;
   #sink: StreamSink | undefined;
   #paused = false;
@@ -95,7 +93,7 @@ export class DatagramStream implements ByteStream, DatagramSink {
     this.#peer = peer;
     this.local = this.remote = formatEndpoint(socket.endpoint);
     this.closed = socket.closed.then(() => this.#cause);
-    this.#decoder = new FrameDecoder(new Batch(), Infinity, (batch) => this.#cut(batch));
+    this.#decoder = new ZmtpFrameDecoder(new Batch(), Infinity, (batch) => this.#cut(batch));
     socket.attach(this);
   }
 

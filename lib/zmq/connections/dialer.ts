@@ -88,7 +88,7 @@ export class Dialer {
     try {
       stream = this.#target.scheme === "udp"
         ? await connectDatagrams(this.#target)
-        : await connect(this.#target, attempt.signal, transportOptions(this.#options));
+        : await connect(this.#target, { ...transportOptions(this.#options), signal: attempt.signal });
     } catch (error) {
       return { error: error as Error, wasReady: false, wasUseful: false };
     } finally {

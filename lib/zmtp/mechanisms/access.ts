@@ -20,10 +20,10 @@ export function allowKeys(publicKeys: Iterable<Uint8Array>): ZapHandler {
 const HASHED = "$6$";
 
 /** Passwords by user name, in clear text or as `$6$salt$hash`, which `openssl passwd -6` makes. */
-export type Users = ReadonlyMap<string, string>;
+export type PlainUsers = ReadonlyMap<string, string>;
 
 /** Lets in the PLAIN clients with these user names and passwords; the user id is the user name. */
-export function allowUsers(users: Users): ZapHandler {
+export function allowUsers(users: PlainUsers): ZapHandler {
   // Everybody takes as long, whether known or not and in whatever form the password is, or names could be found out.
   const hashed = [...users.values()].find((password) => password.startsWith(HASHED));
   const decoy = hashed ?? "";
@@ -43,7 +43,7 @@ export function allowUsers(users: Users): ZapHandler {
  *
  * @throws {RangeError} a line is malformed; the message does not show it
  */
-export function parseUsers(file: string): Users {
+export function parseUsers(file: string): PlainUsers {
   const users = new Map<string, string>();
   file.split(/\r?\n/).forEach((line, index) => {
     if (line.trim() === "" || line.startsWith("#")) return;

@@ -5,6 +5,7 @@ import { concat } from "../bytes.ts";
 import { encodeError, parseMetadata } from "../command.ts";
 import { CurveCipher } from "./curve_cipher.ts";
 import {
+  type ClientIntroduction,
   COOKIE_LENGTH,
   counterOf,
   decodeHello,
@@ -15,14 +16,13 @@ import {
   encodeInitiate,
   encodeReady,
   encodeWelcome,
-  type Introduction,
   joinIntroduction,
   nonceOf,
   randomEnd,
   splitIntroduction,
   splitWelcome,
 } from "./curve_codec.ts";
-import type { Mechanism, Secured, Talk } from "./mechanism.ts";
+import { defineMechanism, type HandshakeIo, type Mechanism, type MechanismResult } from "./mechanism.ts";
 import { KEY_LENGTH, type KeyPair, loadNacl, type Nacl } from "./nacl.ts";
 import { authenticate, type ZapOptions } from "./zap.ts";
 import { decodeZ85 } from "./z85.ts";
@@ -76,19 +76,17 @@ export function curveClient(options: CurveClientOptions): Mechanism {
   const serverKey = keyBytes(options.serverKey);
   let own = options.keyPair && pairBytes(options.keyPair);
   let checked = own === undefined;
-  return {
-    name: "CURVE",
-    asServer: false,
+  return defineMechanism("CURVE", false, {
     optional: false,
     credentials: "our public key",
-    async shake(talk) {
-      const nacl = await talk.wait(loadNacl());
+    async shake(io) {
+      const nacl = await io.wait(loadNacl());
       own ??= nacl.keyPair();
       if (!checked) checkPair(nacl, own);
       checked = true;
-      return await shakeAsClient(talk, nacl, serverKey, own);
+      return await shakeAsClient(io, nacl, serverKey, own);
     },
-  };
+  });
 }
 
 /**
@@ -114,38 +112,36 @@ export function curveClient(options: CurveClientOptions): Mechanism {
 export function curveServer({ keyPair, zap }: CurveServerOptions): Mechanism {
   const own = pairBytes(keyPair);
   let checked = false;
-  return {
-    name: "CURVE",
-    asServer: true,
+  return defineMechanism("CURVE", true, {
     optional: false,
     credentials: "our public key",
-    async shake(talk) {
-      const nacl = await talk.wait(loadNacl());
+    async shake(io) {
+      const nacl = await io.wait(loadNacl());
       if (!checked) checkPair(nacl, own);
       checked = true;
-      return await shakeAsServer(talk, nacl, own, zap);
+      return await shakeAsServer(io, nacl, own, zap);
     },
-  };
+  });
 }
 
 async function shakeAsClient(
-  talk: Talk,
+  io: HandshakeIo,
   nacl: Nacl,
   serverKey: Uint8Array,
   own: KeyPair,
-): Promise<Secured> {
+): Promise<MechanismResult> {
   const transient = nacl.keyPair();
   const helloKey = nacl.sharedKey(serverKey, transient.secretKey);
   if (helloKey === undefined) throw new AuthError("The server's public key is none that can be used");
   const hello = counterOf(1);
-  await talk.send(encodeHello({
+  await io.send(encodeHello({
     clientKey: transient.publicKey,
     nonce: hello,
     box: nacl.seal(new Uint8Array(64), nonceOf(PREFIX.hello, hello), helloKey),
   }));
 
   const welcome = decodeWelcome(
-    await talk.take("WELCOME", (cause) =>
+    await io.take("WELCOME", (cause) =>
       hungUp(
         "The peer hung up on our HELLO: its public key is probably another than the one we were given",
         cause,
@@ -167,24 +163,24 @@ async function shakeAsClient(
     key: own.publicKey,
     vouchNonce,
     vouch: nacl.seal(concat([transient.publicKey, serverKey]), nonceOf(PREFIX.vouch, vouchNonce), vouchKey),
-    metadata: talk.metadata,
+    metadata: io.metadata,
   });
   const initiate = counterOf(2);
-  await talk.send(encodeInitiate({
+  await io.send(encodeInitiate({
     cookie,
     nonce: initiate,
     box: nacl.seal(introduction, nonceOf(PREFIX.initiate, initiate), key),
   }));
 
   const ready = decodeReady(
-    await talk.take(
+    await io.take(
       "READY",
       (cause) => hungUp("The peer hung up when it learned our public key and our socket type", cause),
     ),
   );
   const metadata = nacl.open(ready.box, nonceOf(PREFIX.ready, ready.nonce), key);
   if (metadata === undefined) throw undecipherable("READY");
-  await talk.admit(metadata, false);
+  await io.admit(metadata, false);
   const cipher = new CurveCipher(nacl.workspace, {
     key,
     sendPrefix: PREFIX.fromClient,
@@ -196,17 +192,17 @@ async function shakeAsClient(
 }
 
 async function shakeAsServer(
-  talk: Talk,
+  io: HandshakeIo,
   nacl: Nacl,
   own: KeyPair,
   zap: ZapOptions | undefined,
-): Promise<Secured> {
-  const hello = decodeHello(await talk.take("HELLO"));
+): Promise<MechanismResult> {
+  const hello = decodeHello(await io.take("HELLO"));
   const helloKey = nacl.sharedKey(hello.clientKey, own.secretKey);
   if (helloKey === undefined) throw unusableKey();
   const proof = nacl.open(hello.box, nonceOf(PREFIX.hello, hello.nonce), helloKey);
   if (proof === undefined) {
-    await talk.send(encodeError("this server has another public key")).catch(() => {});
+    await io.send(encodeError("this server has another public key")).catch(() => {});
     throw new AuthError("The peer has another public key for us than ours");
   }
   if (proof.some((byte) => byte !== 0)) throw new ProtocolError("The peer sent a malformed HELLO (CURVE)");
@@ -217,12 +213,12 @@ async function shakeAsServer(
   const cookie = crypto.getRandomValues(new Uint8Array(COOKIE_LENGTH));
   const welcome = randomEnd();
   const welcomed = concat([transient.publicKey, cookie]);
-  await talk.send(encodeWelcome({
+  await io.send(encodeWelcome({
     nonce: welcome,
     box: nacl.seal(welcomed, nonceOf(PREFIX.welcome, welcome), helloKey),
   }));
 
-  const initiate = decodeInitiate(await talk.take("INITIATE"));
+  const initiate = decodeInitiate(await io.take("INITIATE"));
   if (!timingSafeEqual(initiate.cookie, cookie)) {
     throw new ProtocolError("The peer sent a cookie that is not ours (CURVE)");
   }
@@ -237,16 +233,16 @@ async function shakeAsServer(
   checkVouch(nacl, introduction, hello.clientKey, own, transient);
 
   const userId = zap === undefined ? "" : await authenticate(
-    talk,
+    io,
     "CURVE",
     zap,
     [introduction.key],
     parseMetadata(introduction.metadata).get("identity"),
   );
-  await talk.admit(introduction.metadata);
+  await io.admit(introduction.metadata);
   const ready = counterOf(1);
-  await talk.send(
-    encodeReady({ nonce: ready, box: nacl.seal(talk.metadata, nonceOf(PREFIX.ready, ready), key) }),
+  await io.send(
+    encodeReady({ nonce: ready, box: nacl.seal(io.metadata, nonceOf(PREFIX.ready, ready), key) }),
   );
   const cipher = new CurveCipher(nacl.workspace, {
     key,
@@ -261,7 +257,7 @@ async function shakeAsServer(
 /** The vouch says that the client with this long-term key has the transient key too, and means this server. */
 function checkVouch(
   nacl: Nacl,
-  { key, vouchNonce, vouch }: Introduction,
+  { key, vouchNonce, vouch }: ClientIntroduction,
   clientKey: Uint8Array,
   own: KeyPair,
   transient: KeyPair,

@@ -21,18 +21,18 @@ const INITIATE = COOKIE_LENGTH + COUNTER + TAG_LENGTH + KEY_LENGTH + RANDOM + VO
 const READY = COUNTER + TAG_LENGTH;
 
 /** The client's transient public key C', and a box that only somebody who knows the server's key can make. */
-export interface Hello {
+export interface CurveHello {
   readonly clientKey: Uint8Array;
   readonly nonce: Uint8Array;
   readonly box: Uint8Array;
 }
 
-export function encodeHello({ clientKey, nonce, box }: Hello): Uint8Array {
+export function encodeHello({ clientKey, nonce, box }: CurveHello): Uint8Array {
   return encodeCommand("HELLO", concat([Uint8Array.of(1, 0), new Uint8Array(72), clientKey, nonce, box]));
 }
 
 /** @throws {ProtocolError} it has another length or version */
-export function decodeHello(data: Uint8Array): Hello {
+export function decodeHello(data: Uint8Array): CurveHello {
   checkLength("HELLO", data, HELLO);
   if (data[0] !== 1 || data[1] !== 0) {
     throw new ProtocolError(`The peer speaks CURVE ${data[0]}.${data[1]}, and this side speaks 1.0`);
@@ -42,17 +42,17 @@ export function decodeHello(data: Uint8Array): Hello {
 }
 
 /** A box of the server's transient key S' and the cookie. */
-export interface Welcome {
+export interface CurveWelcome {
   readonly nonce: Uint8Array;
   readonly box: Uint8Array;
 }
 
-export function encodeWelcome({ nonce, box }: Welcome): Uint8Array {
+export function encodeWelcome({ nonce, box }: CurveWelcome): Uint8Array {
   return encodeCommand("WELCOME", concat([nonce, box]));
 }
 
 /** @throws {ProtocolError} it has another length */
-export function decodeWelcome(data: Uint8Array): Welcome {
+export function decodeWelcome(data: Uint8Array): CurveWelcome {
   checkLength("WELCOME", data, WELCOME);
   return { nonce: data.slice(0, RANDOM), box: data.slice(RANDOM) };
 }
@@ -63,18 +63,18 @@ export function splitWelcome(message: Uint8Array): { serverKey: Uint8Array; cook
 }
 
 /** The cookie as it came, and a box of who the client is. */
-export interface Initiate {
+export interface CurveInitiate {
   readonly cookie: Uint8Array;
   readonly nonce: Uint8Array;
   readonly box: Uint8Array;
 }
 
-export function encodeInitiate({ cookie, nonce, box }: Initiate): Uint8Array {
+export function encodeInitiate({ cookie, nonce, box }: CurveInitiate): Uint8Array {
   return encodeCommand("INITIATE", concat([cookie, nonce, box]));
 }
 
 /** @throws {ProtocolError} it is too short */
-export function decodeInitiate(data: Uint8Array): Initiate {
+export function decodeInitiate(data: Uint8Array): CurveInitiate {
   if (data.length < INITIATE) throw wrongLength("INITIATE", data);
   const take = taker(data);
   return {
@@ -85,19 +85,19 @@ export function decodeInitiate(data: Uint8Array): Initiate {
 }
 
 /** Who the client is: its long-term key C, the vouch that it has C', and its metadata. */
-export interface Introduction {
+export interface ClientIntroduction {
   readonly key: Uint8Array;
   readonly vouchNonce: Uint8Array;
   readonly vouch: Uint8Array;
   readonly metadata: Uint8Array;
 }
 
-export function joinIntroduction({ key, vouchNonce, vouch, metadata }: Introduction): Uint8Array {
+export function joinIntroduction({ key, vouchNonce, vouch, metadata }: ClientIntroduction): Uint8Array {
   return concat([key, vouchNonce, vouch, metadata]);
 }
 
 /** What is in the box of an INITIATE. */
-export function splitIntroduction(message: Uint8Array): Introduction {
+export function splitIntroduction(message: Uint8Array): ClientIntroduction {
   const take = taker(message);
   return {
     key: take(KEY_LENGTH),
@@ -108,17 +108,17 @@ export function splitIntroduction(message: Uint8Array): Introduction {
 }
 
 /** A box of the server's metadata. */
-export interface Ready {
+export interface CurveReady {
   readonly nonce: Uint8Array;
   readonly box: Uint8Array;
 }
 
-export function encodeReady({ nonce, box }: Ready): Uint8Array {
+export function encodeReady({ nonce, box }: CurveReady): Uint8Array {
   return encodeCommand("READY", concat([nonce, box]));
 }
 
 /** @throws {ProtocolError} it is too short */
-export function decodeReady(data: Uint8Array): Ready {
+export function decodeReady(data: Uint8Array): CurveReady {
   if (data.length < READY) throw wrongLength("READY", data);
   return { nonce: data.slice(0, COUNTER), box: data.slice(COUNTER) };
 }

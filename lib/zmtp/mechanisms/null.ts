@@ -1,30 +1,44 @@
 import { encodeCommand } from "../frame_encoder.ts";
-import type { Mechanism, Secured, Talk } from "./mechanism.ts";
+import { defineMechanism, type HandshakeIo, type Mechanism, type MechanismResult } from "./mechanism.ts";
 import { authenticate, type ZapOptions } from "./zap.ts";
 
 /**
- * NULL (RFC 37, 3.2): both sides say READY, and nothing is secret.
+ * NULL (RFC 37, 3.2): no authentication and no encryption. This is the default of every socket.
  *
- * @param options lets a handler look at each peer's address; nobody is asked unless told
+ * @param options a handler that accepts or refuses peers by their address. Default: every peer is accepted
+ * @returns the mechanism, for the option `security` of a socket
+ *
+ * @example Accept peers of this machine only
+ * ```ts
+ * import { nullMechanism, Pull, Push } from "../../../mod.ts";
+ * const security = nullMechanism({
+ *   handler: ({ address }) => ({ status: address === "127.0.0.1" ? 200 : 400 }),
+ * });
+ * const pull = new Pull({ security });
+ * const push = new Push();
+ * push.connect(await pull.bind("tcp://127.0.0.1:0"));
+ * await push.send("hello");
+ * console.assert((await pull.receive())?.length === 1);
+ * await Promise.all([push.close(), pull.close()]);
+ * ```
  */
 export function nullMechanism(options?: ZapOptions): Mechanism {
-  return {
-    name: "NULL",
-    asServer: false,
+  return defineMechanism("NULL", false, {
     optional: options === undefined,
     credentials: "our address",
-    shake: (talk) => shake(talk, options),
-  };
+    shake: (io) => shake(io, options),
+  });
 }
 
-async function shake(talk: Talk, options: ZapOptions | undefined): Promise<Secured> {
-  const userId = options === undefined ? "" : await authenticate(talk, "NULL", options, []);
-  const ready = encodeCommand("READY", talk.metadata);
-  // A libzmq that does not like our type hangs up, often before it told us its own. So whoever dialed, and would try
-  // again and again, looks first; an acceptor that does the same gets our word a little later.
-  const heard = talk.dialed && await talk.hears();
-  if (!heard) await talk.send(ready);
-  await talk.admit(await talk.take("READY"));
-  if (heard) await talk.send(ready);
+async function shake(io: HandshakeIo, options: ZapOptions | undefined): Promise<MechanismResult> {
+  const userId = options === undefined ? "" : await authenticate(io, "NULL", options, []);
+  const ready = encodeCommand("READY", io.metadata);
+  // A libzmq peer that rejects our socket type closes the connection, often before it has sent its own type. The side
+  // that dialed would then reconnect forever. So it waits for the peer's READY before it sends its own. If the peer
+  // waits, too, this costs one second.
+  const heard = io.dialed && await io.hears();
+  if (!heard) await io.send(ready);
+  await io.admit(await io.take("READY"));
+  if (heard) await io.send(ready);
   return { userId };
 }

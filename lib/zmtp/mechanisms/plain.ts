@@ -1,58 +1,81 @@
 import { AuthError, LimitError, ProtocolError } from "../../errors.ts";
 import { concat, EMPTY, utf8 } from "../bytes.ts";
 import { encodeCommand } from "../frame_encoder.ts";
-import type { Mechanism, Secured, Talk } from "./mechanism.ts";
+import { defineMechanism, type HandshakeIo, type Mechanism, type MechanismResult } from "./mechanism.ts";
 import { authenticate, type ZapOptions } from "./zap.ts";
 
-/** A user name and a password have at most so many bytes each (RFC 24). */
+/** The limit of a user name and of a password, in bytes (RFC 24). */
 const MAX_CREDENTIAL = 255;
 
 /**
- * PLAIN (RFC 24) as the client: says who it is, in clear text.
+ * PLAIN (RFC 24) as the client: sends a user name and a password in clear text.
  *
- * @throws {LimitError} the name or the password has more than 255 bytes in UTF-8
+ * @param username at most 255 bytes in UTF-8
+ * @param password at most 255 bytes in UTF-8
+ * @returns the mechanism, for the option `security` of a socket
+ * @throws {LimitError} the user name or the password is longer than 255 bytes
+ *
+ * @example Log in with a user name and a password
+ * ```ts
+ * import { plainClient, Push } from "../../../mod.ts";
+ * const push = new Push({ security: plainClient("jane", "s3cret") });
+ * await push.close();
+ * ```
  */
 export function plainClient(username: string, password: string): Mechanism {
   const hello = encodeHello(utf8(username), utf8(password));
-  return {
-    name: "PLAIN",
-    asServer: false,
+  return defineMechanism("PLAIN", false, {
     optional: false,
     credentials: "our user name and password",
-    shake: (talk) => shakeAsClient(talk, hello),
-  };
+    shake: (io) => shakeAsClient(io, hello),
+  });
 }
 
-/** PLAIN (RFC 24) as the server: the handler gets the user name and the password, and decides. */
+/**
+ * PLAIN (RFC 24) as the server: a handler checks the user name and the password of each client.
+ *
+ * @param options the handler; `allowUsers` makes one from a list of users
+ * @returns the mechanism, for the option `security` of a socket
+ *
+ * @example Accept one user
+ * ```ts
+ * import { allowUsers, plainClient, plainServer, Pull, Push } from "../../../mod.ts";
+ * const handler = allowUsers(new Map([["jane", "s3cret"]]));
+ * const pull = new Pull({ security: plainServer({ handler }) });
+ * const push = new Push({ security: plainClient("jane", "s3cret") });
+ * push.connect(await pull.bind("tcp://127.0.0.1:0"));
+ * await push.send("hello");
+ * console.assert((await pull.receive())?.length === 1);
+ * await Promise.all([push.close(), pull.close()]);
+ * ```
+ */
 export function plainServer(options: ZapOptions): Mechanism {
-  return {
-    name: "PLAIN",
-    asServer: true,
+  return defineMechanism("PLAIN", true, {
     optional: false,
-    credentials: "what we know of users",
-    shake: (talk) => shakeAsServer(talk, options),
-  };
+    credentials: "our access to the user list",
+    shake: (io) => shakeAsServer(io, options),
+  });
 }
 
-async function shakeAsClient(talk: Talk, hello: Uint8Array): Promise<Secured> {
-  await talk.send(hello);
-  const welcome = await talk.take("WELCOME", (cause) =>
+async function shakeAsClient(io: HandshakeIo, hello: Uint8Array): Promise<MechanismResult> {
+  await io.send(hello);
+  const welcome = await io.take("WELCOME", (cause) =>
     new AuthError(
       "The peer hung up when it got our user name and password: it may not accept them, or have no way to check them",
       { cause, certain: false },
     ));
   if (welcome.length > 0) throw new ProtocolError("The peer sent a WELCOME that is not empty (PLAIN)");
-  await talk.send(encodeCommand("INITIATE", talk.metadata));
-  await talk.admit(await talk.take("READY"), false);
+  await io.send(encodeCommand("INITIATE", io.metadata));
+  await io.admit(await io.take("READY"), false);
   return { userId: "" };
 }
 
-async function shakeAsServer(talk: Talk, options: ZapOptions): Promise<Secured> {
-  const { username, password } = decodeHello(await talk.take("HELLO"));
-  const userId = await authenticate(talk, "PLAIN", options, [username, password]);
-  await talk.send(encodeCommand("WELCOME", EMPTY));
-  await talk.admit(await talk.take("INITIATE"));
-  await talk.send(encodeCommand("READY", talk.metadata));
+async function shakeAsServer(io: HandshakeIo, options: ZapOptions): Promise<MechanismResult> {
+  const { username, password } = decodeHello(await io.take("HELLO"));
+  const userId = await authenticate(io, "PLAIN", options, [username, password]);
+  await io.send(encodeCommand("WELCOME", EMPTY));
+  await io.admit(await io.take("INITIATE"));
+  await io.send(encodeCommand("READY", io.metadata));
   return { userId };
 }
 
@@ -69,11 +92,11 @@ function encodeHello(username: Uint8Array, password: Uint8Array): Uint8Array {
   );
 }
 
-/** @throws {ProtocolError} it is cut, or bytes are left over */
+/** @throws {ProtocolError} the data is cut short, or longer than its length fields say */
 function decodeHello(data: Uint8Array): { username: Uint8Array; password: Uint8Array } {
   const middle = 1 + (data[0] ?? NaN);
   const end = middle + 1 + (data[middle] ?? NaN);
-  // A missing length makes the sum NaN, which equals nothing.
+  // A missing length makes the sum NaN, which is not equal to any length.
   if (end !== data.length) throw new ProtocolError("The peer sent a malformed HELLO (PLAIN)");
   return { username: data.slice(1, middle), password: data.slice(middle + 1, end) };
 }

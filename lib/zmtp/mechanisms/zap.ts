@@ -2,7 +2,7 @@
 import { AuthError, messageOf, UnreachableError } from "../../errors.ts";
 import { encodeError } from "../command.ts";
 import { EMPTY } from "../bytes.ts";
-import type { Talk } from "./mechanism.ts";
+import type { HandshakeIo } from "./mechanism.ts";
 
 /** What a handler is asked: the fields of RFC 27. */
 export interface ZapRequest {
@@ -44,19 +44,19 @@ export interface ZapOptions {
  * @throws {UnreachableError} it is not let in for now; as in libzmq nothing is said, so that it comes again
  */
 export async function authenticate(
-  talk: Talk,
+  io: HandshakeIo,
   mechanism: ZapRequest["mechanism"],
   { handler, domain = "global" }: ZapOptions,
   credentials: readonly Uint8Array[],
   identity: Uint8Array = EMPTY,
 ): Promise<string> {
-  const request = { domain, address: talk.address, identity, mechanism, credentials };
-  const { status, text = "", userId = "" } = await talk.wait(ask(handler, request));
+  const request = { domain, address: io.address, identity, mechanism, credentials };
+  const { status, text = "", userId = "" } = await io.wait(ask(handler, request));
   if (status === 200) return userId;
   const why = `The peer was refused: ${status}${text === "" ? "" : `, ${text}`}`;
   if (status === 300) throw new UnreachableError(why);
   // It may have hung up by now, which changes nothing.
-  await talk.send(encodeError(String(status))).catch(() => {});
+  await io.send(encodeError(String(status))).catch(() => {});
   throw new AuthError(why);
 }
 

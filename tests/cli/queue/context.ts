@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { BrokerKind, TestBroker } from "../../interop/brokers.ts";
+import type { BrokerKind, TestBroker } from "../../support/brokers.ts";
 import { type Exit, type Program, run, start, type StartOptions } from "../../support/mqcat.ts";
 
 /** The queue commands at one broker. */

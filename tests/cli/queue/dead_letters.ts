@@ -1,7 +1,7 @@
 /** Dead letters: into their queue, and back to where they came from. */
 import assert from "node:assert/strict";
 import { waitFor } from "../../support/helpers.ts";
-import { Proxy } from "../../interop/rabbitmq.ts";
+import { Proxy } from "../../support/rabbitmq.ts";
 import { PATIENCE } from "../../support/mqcat.ts";
 import { lines, type QueueContext } from "./context.ts";
 

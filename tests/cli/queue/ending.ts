@@ -1,7 +1,7 @@
 /** How put and get end: signals, lost connections, readers that go away, timeouts. */
 import assert from "node:assert/strict";
 import { waitFor } from "../../support/helpers.ts";
-import { Proxy } from "../../interop/rabbitmq.ts";
+import { Proxy } from "../../support/rabbitmq.ts";
 import { PATIENCE, shell, summaryOf } from "../../support/mqcat.ts";
 import { lines, type QueueContext } from "./context.ts";
 

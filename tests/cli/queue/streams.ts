@@ -1,7 +1,7 @@
 /** RabbitMQ's streams, which our broker does not have. */
 import assert from "node:assert/strict";
 import { waitFor } from "../../support/helpers.ts";
-import { Proxy } from "../../interop/rabbitmq.ts";
+import { Proxy } from "../../support/rabbitmq.ts";
 import { PATIENCE } from "../../support/mqcat.ts";
 import { lines, type QueueContext } from "./context.ts";
 

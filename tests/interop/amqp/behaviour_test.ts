@@ -8,7 +8,7 @@ import { after, describe, it } from "node:test";
 import { Broker } from "../../../lib/broker/server.ts";
 import { importDefinitions } from "../../../lib/broker/core/definitions/definitions.ts";
 import { tempDir } from "../../support/helpers.ts";
-import { rabbitMq, stopRabbitMq, test } from "../rabbitmq.ts";
+import { rabbitMq, stopRabbitMq, test } from "../../support/rabbitmq.ts";
 import type { Target } from "./case.ts";
 import { CASES } from "./cases/mod.ts";
 import { Comparison } from "./compare.ts";

@@ -59,7 +59,7 @@ async function serve(endpoint: string, options: EchoServerOptions = {}): Promise
 /** A raw stream to the server, without the echo client. */
 async function dial(endpoint: string): Promise<TestPeer> {
   const tls = { ca: certificate().cert };
-  return new TestPeer(await connect(parseEndpoint(endpoint), AbortSignal.timeout(5000), { tls }));
+  return new TestPeer(await connect(endpoint, { tls, signal: AbortSignal.timeout(5000) }));
 }
 
 /** An echo client that keeps the digest of what came back, and sends with respect for back-pressure. */
@@ -111,7 +111,7 @@ function sha256(bytes: Uint8Array): string {
 /** A listener that does with each stream what a test wants, instead of echoing. */
 async function badServer(accept: (stream: ByteStream) => void) {
   const streams: ByteStream[] = [];
-  const listener = await listen(parseEndpoint(":0"), (stream) => {
+  const listener = await listen(":0", (stream) => {
     streams.push(stream);
     accept(stream);
   });

@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { IncompatiblePeerError, ProtocolError } from "../../../lib/errors.ts";
-import { parseEndpoint } from "../../../lib/transport/endpoint.ts";
 import type { ByteStream } from "../../../lib/transport/stream.ts";
 import { connect, listen } from "../../../lib/transport/transport.ts";
 import { concat, utf8 } from "../../../lib/zmtp/bytes.ts";
-import { handshake, type HandshakeOptions } from "../../../lib/zmtp/handshake.ts";
+import { handshake } from "../../../lib/zmtp/handshake.ts";
+import type { HandshakeOptions } from "../../../lib/zmtp/handshake_options.ts";
 import { deadline, TestPeer } from "../../support/helpers.ts";
 import {
   behindGreeting,
@@ -153,8 +153,8 @@ describe("handshake", () => {
 
   it("handshake - over tcp, a refused peer can read why before the end", async () => {
     const accepted = Promise.withResolvers<ByteStream>();
-    const listener = await listen(parseEndpoint("tcp://127.0.0.1:0"), accepted.resolve);
-    const peer = new TestPeer(await connect(parseEndpoint(listener.endpoint), new AbortController().signal));
+    const listener = await listen("tcp://127.0.0.1:0", accepted.resolve);
+    const peer = new TestPeer(await connect(listener.endpoint));
     const shaking = handshake(await deadline(accepted.promise), PULL);
     // Bytes that nobody reads any more must not turn the farewell into a reset.
     await peer.write(behindGreeting(ready("SUB"), new Uint8Array(200)));

@@ -4,7 +4,7 @@ import type { GivenArgs, MethodName } from "../../../amqp/method_args.ts";
 import { decodeMethod } from "../../../amqp/method_codec.ts";
 import { BASIC_ACK, BASIC_NACK, BASIC_PUBLISH, METHODS } from "../../../amqp/methods.ts";
 import { BASIC_REJECT } from "../../../amqp/methods.ts";
-import type { Connection } from "../connection.ts";
+import type { ServerConnection } from "../connection.ts";
 import { replyFor } from "../replies.ts";
 import { Consuming } from "./consuming.ts";
 import { handle } from "./methods.ts";
@@ -15,8 +15,8 @@ const CLOSE_OK = METHODS["channel.close-ok"].id;
 const CLOSE = METHODS["channel.close"].id;
 
 /** One channel of a connection: what is published on it, what is consumed from it, and its errors. */
-export class Channel {
-  readonly connection: Connection;
+export class ServerChannel {
+  readonly connection: ServerConnection;
   readonly number: number;
   readonly publishing: Publishing;
   readonly consuming: Consuming;
@@ -27,7 +27,7 @@ export class Channel {
   /** Whether we have closed it, and wait for the client's answer. */
   #closing = false;
 
-  constructor(connection: Connection, number: number) {
+  constructor(connection: ServerConnection, number: number) {
     this.connection = connection;
     this.number = number;
     this.publishing = new Publishing(this);

@@ -1,7 +1,7 @@
 import type { FrameEncoder } from "../../../amqp/frames/frame_encoder.ts";
 
 /** Publishes with neighbouring tags that had the same outcome. */
-interface Run {
+interface ConfirmRun {
   upTo: number;
   taken: boolean;
   /** The journal's position that has to be safe before the run is told. */
@@ -14,7 +14,7 @@ export class Confirms {
   #last = 0;
   /** Tag of the last publish that was told. */
   #told = 0;
-  readonly #runs: Run[] = [];
+  readonly #runs: ConfirmRun[] = [];
   /** Whether the last run may still grow: what is published later must not hold back what was before. */
   #open = false;
 

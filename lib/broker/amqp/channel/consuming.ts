@@ -7,9 +7,9 @@ import { type FieldTable, integerOf } from "../../../amqp/types/field_value.ts";
 import { resource, typeName } from "../../core/arguments.ts";
 import { withDeliveryCount } from "../../core/dead_letter.ts";
 import { replyFor } from "../replies.ts";
-import { Consumer, type ConsumingChannel } from "../../core/queue/consumer.ts";
+import { type ConsumingChannel, QueueConsumer } from "../../core/queue/consumer.ts";
 import type { Queue } from "../../core/queue/queue.ts";
-import type { Channel } from "./channel.ts";
+import type { ServerChannel } from "./channel.ts";
 import { Deliveries } from "./deliveries.ts";
 import type { Peek } from "./peek.ts";
 
@@ -29,9 +29,9 @@ export interface ConsumeArgs {
 
 /** What is consumed on one channel: consumers, deliveries and their acknowledgements, prefetch. */
 export class Consuming implements ConsumingChannel {
-  readonly channel: Channel;
+  readonly channel: ServerChannel;
   readonly deliveries: Deliveries = new Deliveries();
-  readonly consumers: Map<string, Consumer> = new Map();
+  readonly consumers: Map<string, QueueConsumer> = new Map();
   /** Messages that all consumers of the channel may have unacknowledged; 0 for any number. */
   globalPrefetch = 0;
   /** The same for each consumer that is made from now on. */
@@ -42,7 +42,7 @@ export class Consuming implements ConsumingChannel {
   #consumed = 0;
   readonly #fields = new AckFields();
 
-  constructor(channel: Channel) {
+  constructor(channel: ServerChannel) {
     this.channel = channel;
   }
 
@@ -61,7 +61,7 @@ export class Consuming implements ConsumingChannel {
   }
 
   /** @throws {AmqpError} 403: somebody consumes exclusively; 406, 540: it cannot be so */
-  consume(queue: Queue, args: ConsumeArgs): Consumer {
+  consume(queue: Queue, args: ConsumeArgs): QueueConsumer {
     const tag = args.consumerTag || `amq.ctag-${randomName()}`;
     const { definition: { name, vhost }, settings } = queue;
     const what = resource("queue", name, vhost);
@@ -80,7 +80,7 @@ export class Consuming implements ConsumingChannel {
         `invalid arg 'x-priority' for ${what}: "expected integer, got ${typeName(given)}"`,
       );
     }
-    const consumer = new Consumer(queue, this, {
+    const consumer = new QueueConsumer(queue, this, {
       tag,
       noAck: args.noAck,
       exclusive: args.exclusive,
@@ -94,7 +94,7 @@ export class Consuming implements ConsumingChannel {
 
   /** Begins to show messages, which then are where they were. */
   peek(peek: Peek): void {
-    if (peek.pump()) this.#peeks.push(peek);
+    if (peek.send()) this.#peeks.push(peek);
   }
 
   cancel(tag: string): void {
@@ -107,7 +107,7 @@ export class Consuming implements ConsumingChannel {
     consumer.queue.removeConsumer(consumer);
   }
 
-  deliver(consumer: Consumer, queue: Queue): void {
+  deliver(consumer: QueueConsumer, queue: Queue): void {
     const { connection, number } = this.channel;
     const { takenLane: lane, takenSeq: seq } = queue;
     const { tag: consumerTag, noAck } = consumer.options;
@@ -158,7 +158,7 @@ export class Consuming implements ConsumingChannel {
     connection.touch();
   }
 
-  onCancelled(consumer: Consumer): void {
+  onCancelled(consumer: QueueConsumer): void {
     this.consumers.delete(consumer.options.tag);
     if (!isCapable(this.channel.connection.clientProperties, "consumer_cancel_notify")) return;
     this.channel.send("basic.cancel", { consumerTag: consumer.options.tag, noWait: true });
@@ -206,7 +206,7 @@ export class Consuming implements ConsumingChannel {
 
   /** There is room for deliveries again. */
   wakeQueues(): void {
-    if (this.#peeks.length > 0) this.#peeks = this.#peeks.filter((peek) => peek.pump());
+    if (this.#peeks.length > 0) this.#peeks = this.#peeks.filter((peek) => peek.send());
     for (const { queue } of this.consumers.values()) this.channel.connection.broker.wake(queue);
   }
 

@@ -1,4 +1,4 @@
-import type { Consumer } from "../../core/queue/consumer.ts";
+import type { QueueConsumer } from "../../core/queue/consumer.ts";
 import type { Queue } from "../../core/queue/queue.ts";
 
 /** How far the oldest unacknowledged delivery of a channel may lie behind the newest, in deliveries. */
@@ -12,7 +12,7 @@ const FIRST_SIZE = 16;
 export class Deliveries {
   /** Where each delivery came from; index with `slotOf`. */
   queues: (Queue | undefined)[] = [];
-  consumers: (Consumer | undefined)[] = [];
+  consumers: (QueueConsumer | undefined)[] = [];
   lanes: Uint8Array = new Uint8Array(0);
   seqs: Float64Array = new Float64Array(0);
   /** The lowest tag that may be unsettled. */
@@ -40,7 +40,7 @@ export class Deliveries {
   }
 
   /** The tag for a message that was delivered, and by whose consumer; undefined: it was asked for by `basic.get`. */
-  add(queue: Queue, lane: number, seq: number, consumer: Consumer | undefined): number {
+  add(queue: Queue, lane: number, seq: number, consumer: QueueConsumer | undefined): number {
     const tag = ++this.last;
     if (this.count === 0) this.first = tag;
     if (tag - this.first > this.#mask) this.#grow();
@@ -73,7 +73,7 @@ export class Deliveries {
     const size = (this.#mask + 1) * 2 || FIRST_SIZE;
     const mask = size - 1;
     const queues = new Array<Queue | undefined>(size).fill(undefined);
-    const consumers = new Array<Consumer | undefined>(size).fill(undefined);
+    const consumers = new Array<QueueConsumer | undefined>(size).fill(undefined);
     const lanes = new Uint8Array(size);
     const seqs = new Float64Array(size);
     for (let tag = this.first; tag < this.last; tag++) {

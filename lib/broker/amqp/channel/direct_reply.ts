@@ -1,7 +1,7 @@
 import { amqpError } from "../../../amqp/amqp_error.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
-import { encodeMessage, propertiesOf, routeOf } from "../../core/message.ts";
-import type { Channel } from "./channel.ts";
+import { addressOf, encodeMessage, propertiesOf } from "../../core/message.ts";
+import type { ServerChannel } from "./channel.ts";
 import { randomName } from "./consuming.ts";
 
 /** The pseudo-queue that replies are consumed from (https://www.rabbitmq.com/direct-reply-to.html). */
@@ -9,17 +9,17 @@ export const REPLY_TO = "amq.rabbitmq.reply-to";
 
 /** Direct reply-to: a reply goes straight to the channel that asked, and is never queued. */
 export class DirectReplies {
-  readonly #channels = new Map<string, { readonly channel: Channel; readonly consumerTag: string }>();
-  readonly #addresses = new Map<Channel, string>();
+  readonly #channels = new Map<string, { readonly channel: ServerChannel; readonly consumerTag: string }>();
+  readonly #addresses = new Map<ServerChannel, string>();
 
   /** Lets a channel consume replies. */
-  open(channel: Channel, consumerTag: string): void {
+  open(channel: ServerChannel, consumerTag: string): void {
     const address = `${REPLY_TO}.${randomName()}`;
     this.#channels.set(address, { channel, consumerTag });
     this.#addresses.set(channel, address);
   }
 
-  close(channel: Channel): void {
+  close(channel: ServerChannel): void {
     const address = this.#addresses.get(channel);
     if (address === undefined) return;
     this.#addresses.delete(channel);
@@ -27,13 +27,13 @@ export class DirectReplies {
   }
 
   /** The consumer tag by which a channel consumes replies. */
-  consumerOf(channel: Channel): string | undefined {
+  consumerOf(channel: ServerChannel): string | undefined {
     const address = this.#addresses.get(channel);
     return address === undefined ? undefined : this.#channels.get(address)?.consumerTag;
   }
 
   /** The address that stands for a channel in the property `reply_to`; undefined when it does not consume replies. */
-  addressOf(channel: Channel): string | undefined {
+  addressOf(channel: ServerChannel): string | undefined {
     return this.#addresses.get(channel);
   }
 
@@ -61,11 +61,11 @@ export class DirectReplies {
 }
 
 /** The message with the address of the channel's replies in place of the pseudo-queue's name. */
-export function withReplyAddress(channel: Channel, message: EncodedMessage): EncodedMessage {
+export function withReplyAddress(channel: ServerChannel, message: EncodedMessage): EncodedMessage {
   const replyTo = channel.connection.broker.directReplies.addressOf(channel);
   if (replyTo === undefined) {
     throw amqpError(406, "fast reply consumer does not exist");
   }
   const body = message.body.subarray(message.bodyStart, message.bodyEnd);
-  return encodeMessage(routeOf(message), { ...propertiesOf(message), replyTo }, body);
+  return encodeMessage(addressOf(message), { ...propertiesOf(message), replyTo }, body);
 }

@@ -3,13 +3,14 @@ import type { Method, MethodArgs } from "../../../amqp/method_args.ts";
 import { methodId } from "../../../amqp/method_codec.ts";
 import { integerOf } from "../../../amqp/types/field_value.ts";
 import type { Access } from "../../core/users/permissions.ts";
-import { Consumer } from "../../core/queue/consumer.ts";
+import { QueueConsumer } from "../../core/queue/consumer.ts";
 import type { Queue } from "../../core/queue/queue.ts";
-import type { Channel } from "./channel.ts";
+import type { ServerChannel } from "./channel.ts";
 import { Confirms } from "./confirms.ts";
 import { randomName } from "./consuming.ts";
 import { REPLY_TO } from "./direct_reply.ts";
-import { factsOf, messagesOf, PEEK, Peek, QUEUES } from "./peek.ts";
+import { PEEK, PEEK_QUEUES } from "../../../amqp/peek.ts";
+import { factsOf, messagesOf, Peek } from "./peek.ts";
 import { Transaction } from "./transaction.ts";
 
 /**
@@ -17,7 +18,7 @@ import { Transaction } from "./transaction.ts";
  *
  * @throws {AmqpError} what the client is to be told
  */
-export function handle(channel: Channel, method: Method): void {
+export function handle(channel: ServerChannel, method: Method): void {
   switch (method.name) {
     case "channel.close":
       return channel.close();
@@ -69,7 +70,7 @@ export function handle(channel: Channel, method: Method): void {
   }
 }
 
-function declareExchange(channel: Channel, args: MethodArgs<"exchange.declare">): void {
+function declareExchange(channel: ServerChannel, args: MethodArgs<"exchange.declare">): void {
   const { vhost, access } = channel.connection;
   if (!args.passive) {
     access.check("configure", "exchange", args.exchange);
@@ -83,14 +84,14 @@ function declareExchange(channel: Channel, args: MethodArgs<"exchange.declare">)
   if (!args.noWait) channel.send("exchange.declare-ok", {});
 }
 
-function deleteExchange(channel: Channel, args: MethodArgs<"exchange.delete">): void {
+function deleteExchange(channel: ServerChannel, args: MethodArgs<"exchange.delete">): void {
   channel.connection.access.check("configure", "exchange", args.exchange);
   channel.connection.vhost.deleteExchange(args);
   if (!args.noWait) channel.send("exchange.delete-ok", {});
 }
 
 function bindExchange(
-  channel: Channel,
+  channel: ServerChannel,
   name: "exchange.bind" | "exchange.unbind",
   args: MethodArgs<"exchange.bind">,
 ): void {
@@ -102,7 +103,7 @@ function bindExchange(
   if (!args.noWait) channel.send(`${name}-ok`, {});
 }
 
-function declareQueue(channel: Channel, args: MethodArgs<"queue.declare">): void {
+function declareQueue(channel: ServerChannel, args: MethodArgs<"queue.declare">): void {
   const { connection } = channel;
   const { vhost, access } = connection;
   let queue: Queue;
@@ -131,12 +132,12 @@ function declareQueue(channel: Channel, args: MethodArgs<"queue.declare">): void
   });
 }
 
-function declareReplies(channel: Channel, { queue, noWait }: MethodArgs<"queue.declare">): void {
+function declareReplies(channel: ServerChannel, { queue, noWait }: MethodArgs<"queue.declare">): void {
   if (!noWait) channel.send("queue.declare-ok", { queue, messageCount: 0, consumerCount: 1 });
 }
 
 function bindQueue(
-  channel: Channel,
+  channel: ServerChannel,
   { name, args }: Extract<Method, { name: "queue.bind" | "queue.unbind" }>,
 ): void {
   const { connection } = channel;
@@ -151,14 +152,14 @@ function bindQueue(
   if (!("noWait" in args && args.noWait)) channel.send(`${name}-ok`, {});
 }
 
-function purge(channel: Channel, args: MethodArgs<"queue.purge">): void {
+function purge(channel: ServerChannel, args: MethodArgs<"queue.purge">): void {
   const name = channel.queueName(args.queue);
   channel.connection.access.check("read", "queue", name);
   const messageCount = channel.connection.vhost.queueFor(name, channel.connection).purge();
   if (!args.noWait) channel.send("queue.purge-ok", { messageCount });
 }
 
-function deleteQueue(channel: Channel, args: MethodArgs<"queue.delete">): void {
+function deleteQueue(channel: ServerChannel, args: MethodArgs<"queue.delete">): void {
   const { connection } = channel;
   const name = channel.queueName(args.queue);
   connection.access.check("configure", "queue", name);
@@ -167,7 +168,7 @@ function deleteQueue(channel: Channel, args: MethodArgs<"queue.delete">): void {
   });
 }
 
-function qos(channel: Channel, { prefetchSize, prefetchCount, global }: MethodArgs<"basic.qos">): void {
+function qos(channel: ServerChannel, { prefetchSize, prefetchCount, global }: MethodArgs<"basic.qos">): void {
   if (prefetchSize > 0) throw amqpError(540, `prefetch_size!=0 (${prefetchSize})`);
   const { consuming } = channel;
   // Asking for the one ends the other, as in RabbitMQ.
@@ -177,7 +178,7 @@ function qos(channel: Channel, { prefetchSize, prefetchCount, global }: MethodAr
   consuming.wakeQueues();
 }
 
-function consume(channel: Channel, args: MethodArgs<"basic.consume">): void {
+function consume(channel: ServerChannel, args: MethodArgs<"basic.consume">): void {
   const { connection, consuming } = channel;
   if (args.queue === REPLY_TO) return consumeReplies(channel, args);
   consuming.checkTag(args.consumerTag);
@@ -185,13 +186,13 @@ function consume(channel: Channel, args: MethodArgs<"basic.consume">): void {
   const name = channel.queueName(args.queue);
   connection.access.check("read", "queue", name);
   const queue = connection.vhost.queueFor(name, connection);
-  const consumer: Consumer = consuming.consume(queue, args);
+  const consumer: QueueConsumer = consuming.consume(queue, args);
   if (!args.noWait) channel.send("basic.consume-ok", { consumerTag: consumer.options.tag });
   queue.addConsumer(consumer);
 }
 
 /** A consumer that only looks. */
-function peek(channel: Channel, args: MethodArgs<"basic.consume">): void {
+function peek(channel: ServerChannel, args: MethodArgs<"basic.consume">): void {
   const { access, vhost, broker } = channel.connection;
   const count = integerOf(args.arguments[PEEK]);
   if (count === undefined || count < 0) {
@@ -199,7 +200,7 @@ function peek(channel: Channel, args: MethodArgs<"basic.consume">): void {
   }
   const consumerTag = args.consumerTag || `amq.ctag-${randomName()}`;
   let shown;
-  if (args.queue === QUEUES) {
+  if (args.queue === PEEK_QUEUES) {
     shown = factsOf([...vhost.queues.values()].filter((queue) => mayRead(access, queue)));
   } else {
     const name = channel.queueName(args.queue);
@@ -220,7 +221,7 @@ function mayRead(access: Access, { name }: Queue): boolean {
 }
 
 /** Direct reply-to: a consumer of a queue that is none. */
-function consumeReplies(channel: Channel, args: MethodArgs<"basic.consume">): void {
+function consumeReplies(channel: ServerChannel, args: MethodArgs<"basic.consume">): void {
   const { directReplies } = channel.connection.broker;
   if (!args.noAck) throw amqpError(406, "reply consumer cannot acknowledge");
   if (directReplies.addressOf(channel) !== undefined) throw amqpError(406, "reply consumer already set");
@@ -229,33 +230,33 @@ function consumeReplies(channel: Channel, args: MethodArgs<"basic.consume">): vo
   if (!args.noWait) channel.send("basic.consume-ok", { consumerTag });
 }
 
-function cancel(channel: Channel, { consumerTag, noWait }: MethodArgs<"basic.cancel">): void {
+function cancel(channel: ServerChannel, { consumerTag, noWait }: MethodArgs<"basic.cancel">): void {
   const { directReplies } = channel.connection.broker;
   if (directReplies.consumerOf(channel) === consumerTag) directReplies.close(channel);
   else channel.consuming.cancel(consumerTag);
   if (!noWait) channel.send("basic.cancel-ok", { consumerTag });
 }
 
-function get(channel: Channel, args: MethodArgs<"basic.get">): void {
+function get(channel: ServerChannel, args: MethodArgs<"basic.get">): void {
   const name = channel.queueName(args.queue);
   channel.connection.access.check("read", "queue", name);
   channel.consuming.get(channel.connection.vhost.queueFor(name, channel.connection), args.noAck);
 }
 
-function recover(channel: Channel, requeue: boolean, answer: boolean): void {
+function recover(channel: ServerChannel, requeue: boolean, answer: boolean): void {
   // To the same consumer, without a place in the queue: no server has that (RabbitMQ, specification.html).
   if (!requeue) throw amqpError(540, "requeue=false");
   channel.consuming.recover();
   if (answer) channel.send("basic.recover-ok", {});
 }
 
-function selectConfirms(channel: Channel, { noWait }: MethodArgs<"confirm.select">): void {
+function selectConfirms(channel: ServerChannel, { noWait }: MethodArgs<"confirm.select">): void {
   if (channel.transaction !== undefined) throw amqpError(406, "cannot switch from tx to confirm mode");
   channel.publishing.confirms ??= new Confirms();
   if (!noWait) channel.send("confirm.select-ok", {});
 }
 
-function selectTransactions(channel: Channel): void {
+function selectTransactions(channel: ServerChannel): void {
   if (channel.publishing.confirms !== undefined) {
     throw amqpError(406, "cannot switch from confirm to tx mode");
   }
@@ -263,14 +264,14 @@ function selectTransactions(channel: Channel): void {
   channel.send("tx.select-ok", {});
 }
 
-function commit(channel: Channel): void {
+function commit(channel: ServerChannel): void {
   const complete = transactionOf(channel).commit();
   channel.connection.broker.syncThisTurn();
   if (!complete) throw amqpError(406, "partial tx completion");
   channel.publishing.committed();
 }
 
-function transactionOf({ transaction }: Channel): Transaction {
+function transactionOf({ transaction }: ServerChannel): Transaction {
   if (transaction === undefined) throw amqpError(406, "channel is not transactional");
   return transaction;
 }

@@ -1,15 +1,11 @@
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { BASIC_DELIVER } from "../../../amqp/methods.ts";
+import { PEEK_QUEUES } from "../../../amqp/peek.ts";
 import { replyFor } from "../replies.ts";
 import { queueRow } from "../../http/views.ts";
 import { encodeMessage } from "../../core/message.ts";
 import type { Queue } from "../../core/queue/queue.ts";
-import type { Channel } from "./channel.ts";
-
-/** A capability of ours, and the argument of `basic.consume` that asks for it: how many messages are to be shown. */
-export const PEEK = "x-mqcat-peek";
-/** A name that stands for no queue: it shows a message of JSON for each queue of the virtual host. */
-export const QUEUES = "amq.mqcat.queues";
+import type { ServerChannel } from "./channel.ts";
 
 /** A message that is shown; it is valid until the next one is asked for. */
 interface Shown {
@@ -23,17 +19,17 @@ interface Shown {
  */
 export class Peek {
   readonly tag: string;
-  readonly #channel: Channel;
+  readonly #channel: ServerChannel;
   readonly #shown: Iterator<Shown>;
 
-  constructor(channel: Channel, tag: string, shown: Iterator<Shown>) {
+  constructor(channel: ServerChannel, tag: string, shown: Iterator<Shown>) {
     this.#channel = channel;
     this.tag = tag;
     this.#shown = shown;
   }
 
   /** Sends as many as the connection has room for. @returns whether there are more */
-  pump(): boolean {
+  send(): boolean {
     const { connection, consuming, number } = this.#channel;
     while (connection.writable) {
       const { done, value } = this.#shown.next();
@@ -74,7 +70,7 @@ export function* messagesOf(queue: Queue, count: number, now: () => number): Gen
 export function* factsOf(queues: readonly Queue[]): Generator<Shown, void> {
   for (const queue of queues) {
     const body = new TextEncoder().encode(JSON.stringify(queueRow(queue)));
-    const route = { exchange: "", routingKey: QUEUES };
+    const route = { exchange: "", routingKey: PEEK_QUEUES };
     yield { message: encodeMessage(route, { contentType: "application/json" }, body), redelivered: false };
   }
 }

@@ -4,8 +4,8 @@ import { BODY, HEADER } from "../../../amqp/frames/frame.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { BASIC_PUBLISH } from "../../../amqp/methods.ts";
 import { PropertyScan } from "../../../amqp/property_scan.ts";
-import { copyBytes } from "../../../amqp/frames/write_buffer.ts";
-import type { Channel } from "./channel.ts";
+import { copyBytes } from "../../../amqp/frames/frame_buffer.ts";
+import type { ServerChannel } from "./channel.ts";
 import { Confirms } from "./confirms.ts";
 import { REPLY_TO, withReplyAddress } from "./direct_reply.ts";
 
@@ -43,7 +43,7 @@ export class Publishing {
   /** Messages that were published, ever. */
   count = 0;
 
-  readonly #channel: Channel;
+  readonly #channel: ServerChannel;
   readonly #fields = new PublishFields();
   readonly #header = new ContentHeader();
   readonly #scan = new PropertyScan();
@@ -55,7 +55,7 @@ export class Publishing {
   /** The exchange whose permission was checked last. */
   #allowed: string | undefined;
 
-  constructor(channel: Channel) {
+  constructor(channel: ServerChannel) {
     this.#channel = channel;
   }
 

@@ -2,7 +2,7 @@ import { amqpError } from "../../../amqp/amqp_error.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { PropertyScan } from "../../../amqp/property_scan.ts";
 import { copyMessage, type OwnMessage } from "../../core/message.ts";
-import type { Channel } from "./channel.ts";
+import type { ServerChannel } from "./channel.ts";
 import type { Outcome } from "./consuming.ts";
 
 /** What one transaction may hold. */
@@ -24,12 +24,12 @@ interface Settlement {
 
 /** Publishes and acknowledgements that wait for `tx.commit` (AMQP 0-9-1 reference, class tx). */
 export class Transaction {
-  readonly #channel: Channel;
+  readonly #channel: ServerChannel;
   #publishes: Publish[] = [];
   #settlements: Settlement[] = [];
   #bytes = 0;
 
-  constructor(channel: Channel) {
+  constructor(channel: ServerChannel) {
     this.#channel = channel;
   }
 

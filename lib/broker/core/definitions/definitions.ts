@@ -1,16 +1,16 @@
 /** RabbitMQ's definitions (https://www.rabbitmq.com/definitions.html): reading them into a broker, and writing them. */
 import { AmqpError } from "../../../amqp/amqp_error.ts";
 import { messageOf, MqcatError } from "../../../errors.ts";
-import { Entry, JsonError } from "./entry.ts";
+import { JsonError, JsonObject } from "./json_object.ts";
 import { type Json, tableFromJson, tableToJson } from "./table.ts";
 import { hashPassword } from "../users/password.ts";
 import type { StoredUser } from "../topology/definition_change.ts";
-import type { Users } from "../users/users.ts";
+import type { UserStore } from "../users/user_store.ts";
 import type { VirtualHost } from "../topology/vhost.ts";
 
 /** What definitions are of. */
 export interface DefinitionsTarget {
-  readonly users: Users;
+  readonly users: UserStore;
   readonly vhosts: ReadonlyMap<string, VirtualHost>;
   /** Adds a virtual host, or finds the one that there is. */
   addVirtualHost(name: string): VirtualHost;
@@ -131,26 +131,26 @@ export function userToJson(user: StoredUser): { [name: string]: Json } {
 }
 
 /**
- * The user that an entry tells of: `password_hash` and `hashing_algorithm`, or `password`.
+ * The user that an object tells of: `password_hash` and `hashing_algorithm`, or `password`.
  *
  * @throws {JsonError} it is malformed, or hashed in a way that is not known
  */
-export function userFromJson(entry: Entry, name: string): StoredUser {
-  const password = entry.text("password", "");
-  const algorithm = entry.text("hashing_algorithm", "rabbit_password_hashing_sha256");
+export function userFromJson(object: JsonObject, name: string): StoredUser {
+  const password = object.text("password", "");
+  const algorithm = object.text("hashing_algorithm", "rabbit_password_hashing_sha256");
   const hashing = Object.hasOwn(HASHINGS, algorithm) ? HASHINGS[algorithm]! : undefined;
   if (hashing === undefined) {
-    throw entry.mistake(
+    throw object.mistake(
       "hashing_algorithm",
       `must be one of ${Object.keys(HASHINGS).join(", ")}: received '${algorithm}'`,
     );
   }
-  const passwordHash = password === "" ? entry.text("password_hash", "") : hashPassword(password, hashing);
-  const tags = entry.texts("tags");
+  const passwordHash = password === "" ? object.text("password_hash", "") : hashPassword(password, hashing);
+  const tags = object.texts("tags");
   return { name, passwordHash, hashing, tags };
 }
 
-/** What is done for an entry once all of them are known to be well formed. */
+/** What is done for an object once all of them are known to be well formed. */
 interface Step {
   readonly path: string;
   readonly work: () => void;
@@ -158,17 +158,17 @@ interface Step {
 
 function read(target: DefinitionsTarget, json: Json, vhost: string | undefined, warnings: string[]): Step[] {
   try {
-    const root = new Entry("", json);
+    const root = new JsonObject("", json);
     refuseUnknown(root);
     warn(root, warnings);
-    const inVhost = (entry: Entry) => vhost ?? entry.text("vhost");
+    const inVhost = (object: JsonObject) => vhost ?? object.text("vhost");
     return [
-      ...root.entries("vhosts").map((entry) => readVhost(target, entry, warnings)),
-      ...root.entries("users").map((entry) => readUser(target, entry, warnings)),
-      ...root.entries("permissions").map((entry) => readPermission(target, entry)),
-      ...root.entries("exchanges").map((entry) => readExchange(target, entry, inVhost(entry))),
-      ...root.entries("queues").map((entry) => readQueue(target, entry, inVhost(entry))),
-      ...root.entries("bindings").map((entry) => readBinding(target, entry, inVhost(entry))),
+      ...root.objects("vhosts").map((object) => readVhost(target, object, warnings)),
+      ...root.objects("users").map((object) => readUser(target, object, warnings)),
+      ...root.objects("permissions").map((object) => readPermission(target, object)),
+      ...root.objects("exchanges").map((object) => readExchange(target, object, inVhost(object))),
+      ...root.objects("queues").map((object) => readQueue(target, object, inVhost(object))),
+      ...root.objects("bindings").map((object) => readBinding(target, object, inVhost(object))),
     ];
   } catch (error) {
     if (error instanceof JsonError) throw new DefinitionsError(error.message, { cause: error });
@@ -179,28 +179,28 @@ function read(target: DefinitionsTarget, json: Json, vhost: string | undefined, 
 /** Those that importing declares for: no connection. */
 const NOBODY = {};
 
-function readVhost(target: DefinitionsTarget, entry: Entry, warnings: string[]): Step {
-  const name = entry.text("name");
-  if (entry.has("limits")) warnings.push(`${entry.path}: the limits of virtual hosts are not observed`);
-  return { path: entry.path, work: () => void target.addVirtualHost(name) };
+function readVhost(target: DefinitionsTarget, object: JsonObject, warnings: string[]): Step {
+  const name = object.text("name");
+  if (object.has("limits")) warnings.push(`${object.path}: the limits of virtual hosts are not observed`);
+  return { path: object.path, work: () => void target.addVirtualHost(name) };
 }
 
-function readUser(target: DefinitionsTarget, entry: Entry, warnings: string[]): Step {
-  const user = userFromJson(entry, entry.text("name"));
-  if (entry.has("limits")) warnings.push(`${entry.path}: the limits of users are not observed`);
-  return { path: entry.path, work: () => target.users.putHashed(user) };
+function readUser(target: DefinitionsTarget, object: JsonObject, warnings: string[]): Step {
+  const user = userFromJson(object, object.text("name"));
+  if (object.has("limits")) warnings.push(`${object.path}: the limits of users are not observed`);
+  return { path: object.path, work: () => target.users.putHashed(user) };
 }
 
-function readPermission(target: DefinitionsTarget, entry: Entry): Step {
-  const user = entry.text("user");
-  const vhost = entry.text("vhost");
+function readPermission(target: DefinitionsTarget, object: JsonObject): Step {
+  const user = object.text("user");
+  const vhost = object.text("vhost");
   const permission = {
-    configure: entry.text("configure"),
-    write: entry.text("write"),
-    read: entry.text("read"),
+    configure: object.text("configure"),
+    write: object.text("write"),
+    read: object.text("read"),
   };
   return {
-    path: entry.path,
+    path: object.path,
     work() {
       vhostOf(target, vhost);
       target.users.permit(user, vhost, permission);
@@ -208,42 +208,42 @@ function readPermission(target: DefinitionsTarget, entry: Entry): Step {
   };
 }
 
-function readExchange(target: DefinitionsTarget, entry: Entry, vhost: string): Step {
+function readExchange(target: DefinitionsTarget, object: JsonObject, vhost: string): Step {
   const args = {
-    exchange: entry.text("name"),
-    type: entry.text("type"),
+    exchange: object.text("name"),
+    type: object.text("type"),
     passive: false,
-    durable: entry.flag("durable", true),
-    autoDelete: entry.flag("auto_delete", false),
-    internal: entry.flag("internal", false),
-    arguments: tableFromJson(entry.object("arguments")),
+    durable: object.flag("durable", true),
+    autoDelete: object.flag("auto_delete", false),
+    internal: object.flag("internal", false),
+    arguments: tableFromJson(object.object("arguments")),
   };
-  return { path: entry.path, work: () => vhostOf(target, vhost).declareExchange(args) };
+  return { path: object.path, work: () => vhostOf(target, vhost).declareExchange(args) };
 }
 
-function readQueue(target: DefinitionsTarget, entry: Entry, vhost: string): Step {
+function readQueue(target: DefinitionsTarget, object: JsonObject, vhost: string): Step {
   const args = {
-    queue: entry.text("name"),
+    queue: object.text("name"),
     passive: false,
-    durable: entry.flag("durable", true),
+    durable: object.flag("durable", true),
     exclusive: false,
-    autoDelete: entry.flag("auto_delete", false),
-    arguments: tableFromJson(entry.object("arguments")),
+    autoDelete: object.flag("auto_delete", false),
+    arguments: tableFromJson(object.object("arguments")),
   };
-  return { path: entry.path, work: () => void vhostOf(target, vhost).declareQueue(args, NOBODY) };
+  return { path: object.path, work: () => void vhostOf(target, vhost).declareQueue(args, NOBODY) };
 }
 
-function readBinding(target: DefinitionsTarget, entry: Entry, vhost: string): Step {
-  const source = entry.text("source");
-  const destination = entry.text("destination");
-  const kind = entry.text("destination_type", "queue");
+function readBinding(target: DefinitionsTarget, object: JsonObject, vhost: string): Step {
+  const source = object.text("source");
+  const destination = object.text("destination");
+  const kind = object.text("destination_type", "queue");
   if (kind !== "queue" && kind !== "exchange") {
-    throw entry.mistake("destination_type", `must be 'queue' or 'exchange': received '${kind}'`);
+    throw object.mistake("destination_type", `must be 'queue' or 'exchange': received '${kind}'`);
   }
-  const routingKey = entry.text("routing_key", "");
-  const args = tableFromJson(entry.object("arguments"));
+  const routingKey = object.text("routing_key", "");
+  const args = tableFromJson(object.object("arguments"));
   return {
-    path: entry.path,
+    path: object.path,
     work() {
       const home = vhostOf(target, vhost);
       if (kind === "exchange") home.bindExchange({ source, destination, routingKey, arguments: args });
@@ -259,19 +259,19 @@ function vhostOf(target: DefinitionsTarget, name: string): VirtualHost {
 }
 
 /** What would change where messages go, or who may see them. */
-function refuseUnknown(root: Entry): void {
-  for (const entry of root.entries("policies")) {
-    const unknown = Object.keys(entry.object("definition")).filter((name) => !HARMLESS.test(name));
+function refuseUnknown(root: JsonObject): void {
+  for (const object of root.objects("policies")) {
+    const unknown = Object.keys(object.object("definition")).filter((name) => !HARMLESS.test(name));
     if (unknown.length > 0) {
       throw new DefinitionsError(
-        `${entry.path} ('${entry.text("name")}') sets ${
+        `${object.path} ('${object.text("name")}') sets ${
           unknown.join(", ")
         }, and this broker has no policies; ` +
           "give the queues arguments in place of it (x-message-ttl, x-dead-letter-exchange, …), and remove it",
       );
     }
   }
-  const [topic] = root.entries("topic_permissions");
+  const [topic] = root.objects("topic_permissions");
   if (topic !== undefined) {
     throw new DefinitionsError(
       `${topic.path} restricts routing keys, and this broker has no topic permissions; remove it, or use ` +
@@ -280,17 +280,21 @@ function refuseUnknown(root: Entry): void {
   }
 }
 
-function warn(root: Entry, warnings: string[]): void {
-  for (const entry of root.entries("policies")) {
+function warn(root: JsonObject, warnings: string[]): void {
+  for (const object of root.objects("policies")) {
     warnings.push(
-      `${entry.path} ('${entry.text("name")}') is passed over: this broker is a single one, without replicas`,
+      `${object.path} ('${
+        object.text("name")
+      }') is passed over: this broker is a single one, without replicas`,
     );
   }
-  for (const entry of [...root.entries("parameters"), ...root.entries("global_parameters")]) {
-    const name = entry.text("name", "");
+  for (const object of [...root.objects("parameters"), ...root.objects("global_parameters")]) {
+    const name = object.text("name", "");
     if (ANYWHERE.includes(name)) continue;
     warnings.push(
-      `${entry.path} (${entry.text("component", "global")} '${name}') is passed over: it means nothing here`,
+      `${object.path} (${
+        object.text("component", "global")
+      } '${name}') is passed over: it means nothing here`,
     );
   }
 }

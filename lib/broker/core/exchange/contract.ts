@@ -2,7 +2,7 @@ import type { PropertyScan } from "../../../amqp/property_scan.ts";
 import type { FieldTable } from "../../../amqp/types/field_value.ts";
 
 /** A way out of an exchange, as its type looks at it. */
-export interface Way<Destination> {
+export interface Route<Destination> {
   readonly destination: Destination;
   readonly routingKey: string;
   readonly arguments: FieldTable;
@@ -21,10 +21,10 @@ export interface Matcher<Destination> {
   /** @throws {AmqpError} 406: the type does not take such arguments */
   check?(args: FieldTable): void;
   /** Adds a way that is not among them. */
-  add(way: Way<Destination>): void;
+  add(route: Route<Destination>): void;
   /** Removes a way that was added. */
-  remove(way: Way<Destination>): void;
-  /** Appends the destinations of all ways that match; one may come several times. */
+  remove(route: Route<Destination>): void;
+  /** Appends the destinations of all routes that match; one may come several times. */
   match(routingKey: string, headers: MessageHeaders, into: Destination[]): void;
 }
 

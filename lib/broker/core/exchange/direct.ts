@@ -1,24 +1,24 @@
-import type { Matcher, MessageHeaders, Way } from "./contract.ts";
+import type { Matcher, MessageHeaders, Route } from "./contract.ts";
 
 /** Type `direct`: the binding's key is the message's (AMQP 0-9-1, 3.1.3.1). */
 export class DirectMatcher<Destination> implements Matcher<Destination> {
   readonly byKeyOnly = true;
-  readonly #ways = new Map<string, Set<Way<Destination>>>();
+  readonly #routes = new Map<string, Set<Route<Destination>>>();
 
-  add(way: Way<Destination>): void {
-    const known = this.#ways.get(way.routingKey);
-    if (known === undefined) this.#ways.set(way.routingKey, new Set([way]));
-    else known.add(way);
+  add(route: Route<Destination>): void {
+    const known = this.#routes.get(route.routingKey);
+    if (known === undefined) this.#routes.set(route.routingKey, new Set([route]));
+    else known.add(route);
   }
 
-  remove(way: Way<Destination>): void {
-    const known = this.#ways.get(way.routingKey);
-    known?.delete(way);
-    if (known?.size === 0) this.#ways.delete(way.routingKey);
+  remove(route: Route<Destination>): void {
+    const known = this.#routes.get(route.routingKey);
+    known?.delete(route);
+    if (known?.size === 0) this.#routes.delete(route.routingKey);
   }
 
   match(routingKey: string, _headers: MessageHeaders, into: Destination[]): void {
-    const ways = this.#ways.get(routingKey);
-    if (ways !== undefined) { for (const { destination } of ways) into.push(destination); }
+    const routes = this.#routes.get(routingKey);
+    if (routes !== undefined) { for (const { destination } of routes) into.push(destination); }
   }
 }

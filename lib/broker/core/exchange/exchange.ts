@@ -1,6 +1,6 @@
 import type { FieldTable } from "../../../amqp/types/field_value.ts";
 import { type BindingDefinition, type ExchangeDefinition, tableKey } from "../topology/definition_change.ts";
-import type { Matcher, Way } from "./contract.ts";
+import type { Matcher, Route } from "./contract.ts";
 import { RouteCache } from "./route_cache.ts";
 
 /** What an exchange needs of a queue. */
@@ -12,7 +12,7 @@ export interface Named {
 export type Destination<Q extends Named> = Q | Exchange<Q>;
 
 /** A binding of an exchange. */
-export interface Binding<Q extends Named> extends Way<Destination<Q>> {
+export interface Binding<Q extends Named> extends Route<Destination<Q>> {
   readonly source: Exchange<Q>;
   /** Of all bindings of the source. */
   readonly key: string;

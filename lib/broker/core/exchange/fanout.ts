@@ -1,19 +1,19 @@
-import type { Matcher, MessageHeaders, Way } from "./contract.ts";
+import type { Matcher, MessageHeaders, Route } from "./contract.ts";
 
 /** Type `fanout`: every binding, whatever its key (AMQP 0-9-1, 3.1.3.2). */
 export class FanoutMatcher<Destination> implements Matcher<Destination> {
   readonly byKeyOnly = true;
-  readonly #ways = new Set<Way<Destination>>();
+  readonly #routes = new Set<Route<Destination>>();
 
-  add(way: Way<Destination>): void {
-    this.#ways.add(way);
+  add(route: Route<Destination>): void {
+    this.#routes.add(route);
   }
 
-  remove(way: Way<Destination>): void {
-    this.#ways.delete(way);
+  remove(route: Route<Destination>): void {
+    this.#routes.delete(route);
   }
 
   match(_routingKey: string, _headers: MessageHeaders, into: Destination[]): void {
-    for (const { destination } of this.#ways) into.push(destination);
+    for (const { destination } of this.#routes) into.push(destination);
   }
 }

@@ -3,10 +3,10 @@ import { type FieldTable, type FieldValue, Timestamp, TypedNumber } from "../../
 import { readText } from "../../../amqp/types/text.ts";
 import { show, typeName } from "../arguments.ts";
 import { tableKey } from "../topology/definition_change.ts";
-import type { Matcher, MessageHeaders, Way } from "./contract.ts";
+import type { Matcher, MessageHeaders, Route } from "./contract.ts";
 
 /** A binding's arguments, understood. */
-interface Pattern {
+interface HeadersPattern {
   /** Whether one of the fields is enough. */
   readonly any: boolean;
   readonly fields: readonly (readonly [name: string, value: FieldValue])[];
@@ -21,7 +21,7 @@ const KINDS: readonly unknown[] = ["all", "any", "all-with-x", "any-with-x"];
  */
 export class HeadersMatcher<Destination> implements Matcher<Destination> {
   readonly byKeyOnly = false;
-  readonly #patterns = new Map<Way<Destination>, Pattern>();
+  readonly #patterns = new Map<Route<Destination>, HeadersPattern>();
 
   check(args: FieldTable): void {
     const kind = args["x-match"];
@@ -34,12 +34,12 @@ export class HeadersMatcher<Destination> implements Matcher<Destination> {
     );
   }
 
-  add(way: Way<Destination>): void {
-    this.#patterns.set(way, compile(way.arguments));
+  add(route: Route<Destination>): void {
+    this.#patterns.set(route, compile(route.arguments));
   }
 
-  remove(way: Way<Destination>): void {
-    this.#patterns.delete(way);
+  remove(route: Route<Destination>): void {
+    this.#patterns.delete(route);
   }
 
   match(_routingKey: string, headers: MessageHeaders, into: Destination[]): void {
@@ -51,7 +51,7 @@ export class HeadersMatcher<Destination> implements Matcher<Destination> {
   }
 }
 
-function compile(args: FieldTable): Pattern {
+function compile(args: FieldTable): HeadersPattern {
   const kind = args["x-match"];
   const withX = kind === "all-with-x" || kind === "any-with-x";
   const fields = Object.entries(args).filter(([name]) =>
@@ -60,7 +60,7 @@ function compile(args: FieldTable): Pattern {
   return { any: kind === "any" || kind === "any-with-x", fields };
 }
 
-function matches({ any, fields }: Pattern, headers: FieldTable): boolean {
+function matches({ any, fields }: HeadersPattern, headers: FieldTable): boolean {
   for (const [name, value] of fields) {
     const header = headers[name];
     const same = header !== undefined && (value === null || isEqual(value, header));

@@ -1,23 +1,24 @@
-import type { Matcher, MessageHeaders, Way } from "./contract.ts";
+import type { Matcher, MessageHeaders, Route } from "./contract.ts";
 
 /** One word of a pattern, behind the words that lead to it. */
-class Node<Destination> {
-  readonly parent: Node<Destination> | undefined;
+class TrieNode<Destination> {
+  readonly parent: TrieNode<Destination> | undefined;
   readonly word: string;
-  readonly words: Map<string, Node<Destination>> = new Map();
+  readonly words: Map<string, TrieNode<Destination>> = new Map();
   /** Behind `*`, and behind `#`. */
-  one: Node<Destination> | undefined;
-  any: Node<Destination> | undefined;
+  one: TrieNode<Destination> | undefined;
+  any: TrieNode<Destination> | undefined;
   /** The bindings whose pattern ends here. */
-  readonly ways: Set<Way<Destination>> = new Set();
+  readonly routes: Set<Route<Destination>> = new Set();
 
-  constructor(word: string, parent?: Node<Destination>) {
+  constructor(word: string, parent?: TrieNode<Destination>) {
     this.word = word;
     this.parent = parent;
   }
 
   get isEmpty(): boolean {
-    return this.ways.size === 0 && this.words.size === 0 && this.one === undefined && this.any === undefined;
+    return this.routes.size === 0 && this.words.size === 0 && this.one === undefined &&
+      this.any === undefined;
   }
 }
 
@@ -28,31 +29,31 @@ class Node<Destination> {
  */
 export class TopicMatcher<Destination> implements Matcher<Destination> {
   readonly byKeyOnly = true;
-  readonly #root = new Node<Destination>("");
+  readonly #root = new TrieNode<Destination>("");
 
-  add(way: Way<Destination>): void {
+  add(route: Route<Destination>): void {
     let node = this.#root;
-    for (const word of wordsOf(way.routingKey)) {
-      if (word === "*") node = node.one ??= new Node(word, node);
-      else if (word === "#") node = node.any ??= new Node(word, node);
+    for (const word of wordsOf(route.routingKey)) {
+      if (word === "*") node = node.one ??= new TrieNode(word, node);
+      else if (word === "#") node = node.any ??= new TrieNode(word, node);
       else {
         let next = node.words.get(word);
-        if (next === undefined) node.words.set(word, next = new Node(word, node));
+        if (next === undefined) node.words.set(word, next = new TrieNode(word, node));
         node = next;
       }
     }
-    node.ways.add(way);
+    node.routes.add(route);
   }
 
-  remove(way: Way<Destination>): void {
-    let node: Node<Destination> | undefined = this.#root;
-    for (const word of wordsOf(way.routingKey)) {
+  remove(route: Route<Destination>): void {
+    let node: TrieNode<Destination> | undefined = this.#root;
+    for (const word of wordsOf(route.routingKey)) {
       node = word === "*" ? node.one : word === "#" ? node.any : node.words.get(word);
       if (node === undefined) return;
     }
-    node.ways.delete(way);
+    node.routes.delete(route);
     while (node.isEmpty && node.parent !== undefined) {
-      const { parent, word }: Node<Destination> = node;
+      const { parent, word }: TrieNode<Destination> = node;
       if (word === "*") parent.one = undefined;
       else if (word === "#") parent.any = undefined;
       else parent.words.delete(word);
@@ -61,8 +62,8 @@ export class TopicMatcher<Destination> implements Matcher<Destination> {
   }
 
   match(routingKey: string, _headers: MessageHeaders, into: Destination[]): void {
-    let places = new Set<Node<Destination>>();
-    let next = new Set<Node<Destination>>();
+    let places = new Set<TrieNode<Destination>>();
+    let next = new Set<TrieNode<Destination>>();
     enter(this.#root, places);
     for (const word of wordsOf(routingKey)) {
       for (const node of places) {
@@ -74,12 +75,15 @@ export class TopicMatcher<Destination> implements Matcher<Destination> {
       [places, next] = [next, places];
       next.clear();
     }
-    for (const { ways } of places) for (const { destination } of ways) into.push(destination);
+    for (const { routes } of places) for (const { destination } of routes) into.push(destination);
   }
 }
 
 /** Being at a node is being behind a `#` that follows it, too: it stands for no word. */
-function enter<Destination>(node: Node<Destination> | undefined, places: Set<Node<Destination>>): void {
+function enter<Destination>(
+  node: TrieNode<Destination> | undefined,
+  places: Set<TrieNode<Destination>>,
+): void {
   for (let at = node; at !== undefined && !places.has(at); at = at.any) places.add(at);
 }
 

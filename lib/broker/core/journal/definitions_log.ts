@@ -27,7 +27,7 @@ export interface DefinitionsLogOptions {
  */
 export class DefinitionsLog {
   /** Why the file lacks changes that were made in memory; `catchUp` gives it all there is. */
-  behind: Error | undefined;
+  writeError: Error | undefined;
   /** Whether the file lacked changes when it was opened: it was damaged, cut off, or not there. */
   incomplete = false;
   readonly #options: DefinitionsLogOptions;
@@ -59,23 +59,23 @@ export class DefinitionsLog {
    */
   append(change: unknown): void {
     try {
-      if (this.behind !== undefined || this.#length > this.#rewriteAt) this.#rewrite();
+      if (this.writeError !== undefined || this.#length > this.#rewriteAt) this.#rewrite();
       else this.#append(encode(change, this.#salt));
-      this.behind = undefined;
+      this.writeError = undefined;
     } catch (error) {
-      throw this.behind = writeFailure(this.#options.directory, error);
+      throw this.writeError = writeFailure(this.#options.directory, error);
     }
   }
 
   /** Tries to write what is missing. @returns whether it is there now */
   catchUp(): boolean {
     try {
-      if (this.behind !== undefined) this.#rewrite();
-      this.behind = undefined;
+      if (this.writeError !== undefined) this.#rewrite();
+      this.writeError = undefined;
     } catch (error) {
-      this.behind = writeFailure(this.#options.directory, error);
+      this.writeError = writeFailure(this.#options.directory, error);
     }
-    return this.behind === undefined;
+    return this.writeError === undefined;
   }
 
   close(): void {

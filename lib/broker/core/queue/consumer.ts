@@ -8,13 +8,13 @@ export interface ConsumingChannel {
   /** Whether it can take another message that is to be acknowledged, too. */
   readonly hasRoom: boolean;
   /** Sends the message that `queue` has just taken: `takenLane`, `takenSeq`. */
-  deliver(consumer: Consumer, queue: Queue): void;
+  deliver(consumer: QueueConsumer, queue: Queue): void;
   /** Tells the client that the broker ended the consumer. */
-  onCancelled(consumer: Consumer): void;
+  onCancelled(consumer: QueueConsumer): void;
 }
 
 /** How a consumer was made. */
-export interface ConsumerOptions {
+export interface QueueConsumerOptions {
   readonly tag: string;
   readonly noAck: boolean;
   readonly exclusive: boolean;
@@ -26,14 +26,14 @@ export interface ConsumerOptions {
 }
 
 /** One consumer of a queue (AMQP 0-9-1, 3.1.5 and basic.consume). */
-export class Consumer {
+export class QueueConsumer {
   readonly queue: Queue;
   readonly channel: ConsumingChannel;
-  readonly options: ConsumerOptions;
+  readonly options: QueueConsumerOptions;
   /** Messages that were delivered and not acknowledged. */
   unacked = 0;
 
-  constructor(queue: Queue, channel: ConsumingChannel, options: ConsumerOptions) {
+  constructor(queue: Queue, channel: ConsumingChannel, options: QueueConsumerOptions) {
     this.queue = queue;
     this.channel = channel;
     this.options = options;
@@ -51,16 +51,16 @@ export class Consumer {
 interface Rank {
   readonly priority: number;
   /** Those in line: it begins at `next`, and goes round. */
-  readonly line: Consumer[];
+  readonly line: QueueConsumer[];
   next: number;
   /** Those that had no room when it was their turn; they go to the end of the line once they have. */
-  readonly aside: Consumer[];
+  readonly aside: QueueConsumer[];
 }
 
 /** Who gets the next message: the highest priority that has room, and in it each in turn, as in RabbitMQ. */
 export class ConsumerList {
   /** The only one that is served, with `singleActive`. */
-  active: Consumer | undefined;
+  active: QueueConsumer | undefined;
   size = 0;
 
   readonly #singleActive: boolean;
@@ -71,7 +71,7 @@ export class ConsumerList {
     this.#singleActive = singleActive;
   }
 
-  *[Symbol.iterator](): Iterator<Consumer> {
+  *[Symbol.iterator](): Iterator<QueueConsumer> {
     for (const { line, aside } of this.#ranks) {
       yield* line;
       yield* aside;
@@ -83,7 +83,7 @@ export class ConsumerList {
     return this.size === 1 && this.#first()!.options.exclusive;
   }
 
-  add(consumer: Consumer): void {
+  add(consumer: QueueConsumer): void {
     const { priority } = consumer.options;
     let at = 0;
     while (at < this.#ranks.length && this.#ranks[at]!.priority > priority) at++;
@@ -95,7 +95,7 @@ export class ConsumerList {
     if (this.#singleActive) this.active ??= consumer;
   }
 
-  remove(consumer: Consumer): void {
+  remove(consumer: QueueConsumer): void {
     const rank = this.#ranks.find(({ line, aside }) => line.includes(consumer) || aside.includes(consumer));
     if (rank === undefined) return;
     const { line, aside } = rank;
@@ -122,7 +122,7 @@ export class ConsumerList {
   }
 
   /** The consumer whose turn it is, among those that have room. */
-  next(): Consumer | undefined {
+  next(): QueueConsumer | undefined {
     if (this.#singleActive) return this.active?.hasRoom === true ? this.active : undefined;
     for (const rank of this.#ranks) {
       const { line } = rank;
@@ -140,14 +140,14 @@ export class ConsumerList {
     return undefined;
   }
 
-  #first(): Consumer | undefined {
+  #first(): QueueConsumer | undefined {
     const rank = this.#ranks[0];
     return rank?.line[0] ?? rank?.aside[0];
   }
 }
 
 /** At the end of the line, which is in front of whose turn it is. */
-function queueUp(rank: Rank, consumer: Consumer): void {
+function queueUp(rank: Rank, consumer: QueueConsumer): void {
   if (rank.next >= rank.line.length) rank.next = 0;
   if (rank.next === 0) rank.line.push(consumer);
   else rank.line.splice(rank.next++, 0, consumer);

@@ -2,7 +2,7 @@ import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { MAX_TIMER } from "../../../transport/waiting.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { QueueDefinition } from "../topology/definition_change.ts";
-import { type Consumer, ConsumerList } from "./consumer.ts";
+import { ConsumerList, type QueueConsumer } from "./consumer.ts";
 import { Lane } from "./lane.ts";
 import { parseSettings, type QueueSettings } from "./settings.ts";
 
@@ -259,7 +259,7 @@ export class Queue {
     }, Math.min(Math.max(1, next - this.#host.now), MAX_TIMER));
   }
 
-  addConsumer(consumer: Consumer): void {
+  addConsumer(consumer: QueueConsumer): void {
     this.consumers.add(consumer);
     this.#wasConsumed = true;
     this.touch();
@@ -267,7 +267,7 @@ export class Queue {
   }
 
   /** Ends a consumer; an auto-delete queue goes with its last one. */
-  removeConsumer(consumer: Consumer): void {
+  removeConsumer(consumer: QueueConsumer): void {
     this.consumers.remove(consumer);
     if (this.deleted) return;
     this.touch();

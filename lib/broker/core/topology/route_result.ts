@@ -2,7 +2,7 @@
 const FEW = 16;
 
 /** The queues that a message goes to, each of them once; one object for all messages. */
-export class Routes<Q> {
+export class RouteResult<Q> {
   /** The first `length` count. */
   readonly queues: Q[] = [];
   length = 0;

@@ -4,8 +4,8 @@ import type { Matcher } from "../exchange/contract.ts";
 import { DefaultMatcher } from "../exchange/default.ts";
 import { type Binding, definitionOf, type Destination, Exchange } from "../exchange/exchange.ts";
 import { makeMatcher } from "../exchange/types.ts";
-import { Router } from "./router.ts";
-import type { Routes } from "./route_result.ts";
+import { ExchangeRouter } from "./exchange_router.ts";
+import type { RouteResult } from "./route_result.ts";
 import {
   type DefinitionChange,
   type ExchangeDefinition,
@@ -48,11 +48,11 @@ const PREDECLARED = [
  * The queues, exchanges and bindings that there are in a virtual host, and the ways through them. Who may change them,
  * and when, is for others to say; here it is only seen to it that no binding leads from or to nowhere.
  */
-export class Graph<Q extends RoutedQueue> {
+export class Topology<Q extends RoutedQueue> {
   readonly exchanges: Map<string, Exchange<Q>> = new Map();
   readonly queues: Map<string, Q> = new Map();
   readonly #createQueue: QueueFactory<Q>;
-  readonly #router = new Router<Q>(this.exchanges);
+  readonly #router = new ExchangeRouter<Q>(this.exchanges);
   /** Bindings by where they lead. */
   readonly #incoming = new Map<Destination<Q>, Set<Binding<Q>>>();
 
@@ -64,7 +64,7 @@ export class Graph<Q extends RoutedQueue> {
   }
 
   /** Fills `into` with the queues for a message; see `VirtualHost.route`. */
-  route(exchange: string, routingKey: string, scan: PropertyScan, into: Routes<Q>): void {
+  route(exchange: string, routingKey: string, scan: PropertyScan, into: RouteResult<Q>): void {
     if (exchange === "" && !scan.has("headers")) {
       into.clear();
       const queue = this.queues.get(routingKey);
@@ -103,7 +103,7 @@ export class Graph<Q extends RoutedQueue> {
   removeExchange(exchange: Exchange<Q>): Iterable<Exchange<Q>> {
     this.exchanges.delete(exchange.name);
     for (const binding of [...exchange.bindings]) this.removeBinding(binding);
-    const sources = this.#forgetWaysTo(exchange);
+    const sources = this.#removeBindingsTo(exchange);
     exchange.delayQueue?.close();
     this.#router.version++;
     return sources;
@@ -119,7 +119,7 @@ export class Graph<Q extends RoutedQueue> {
   /** Removes a queue with its bindings, and closes it; returns the exchanges that have lost one that led to it. */
   removeQueue(queue: Q): Iterable<Exchange<Q>> {
     this.queues.delete(queue.definition.name);
-    const sources = this.#forgetWaysTo(queue);
+    const sources = this.#removeBindingsTo(queue);
     queue.close();
     return sources;
   }
@@ -213,7 +213,7 @@ export class Graph<Q extends RoutedQueue> {
     }
   }
 
-  #forgetWaysTo(destination: Destination<Q>): Iterable<Exchange<Q>> {
+  #removeBindingsTo(destination: Destination<Q>): Iterable<Exchange<Q>> {
     const incoming = this.#incoming.get(destination);
     if (incoming === undefined) return [];
     const sources = new Set<Exchange<Q>>();

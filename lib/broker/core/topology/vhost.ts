@@ -6,12 +6,12 @@ import { checkSame, checkSameArguments, resource, typeName } from "../arguments.
 import { DELAYED, DELAYED_TYPE } from "../exchange/delayed.ts";
 import { type Binding, definitionOf, type Destination, Exchange } from "../exchange/exchange.ts";
 import { makeMatcher } from "../exchange/types.ts";
-import { Graph, isDurable, type QueueFactory, type RoutedQueue } from "./topology.ts";
-import type { Routes } from "./route_result.ts";
+import { isDurable, type QueueFactory, type RoutedQueue, Topology } from "./topology.ts";
+import type { RouteResult } from "./route_result.ts";
 import { type DefinitionChange, type QueueDefinition, store } from "./definition_change.ts";
 
 export type { RoutedQueue } from "./topology.ts";
-export { Routes } from "./route_result.ts";
+export { RouteResult } from "./route_result.ts";
 
 /** What a virtual host needs of the broker around it. */
 export interface VirtualHostContext<Q extends RoutedQueue> {
@@ -23,7 +23,7 @@ export interface VirtualHostContext<Q extends RoutedQueue> {
 }
 
 /** Who declares and uses queues: a connection. Exclusive queues are compared by it. */
-export type Owner = object;
+export type QueueOwner = object;
 
 type Declared<Name extends "queue.declare" | "exchange.declare"> = Omit<MethodArgs<Name>, "noWait">;
 type QueueBinding = Omit<MethodArgs<"queue.bind">, "noWait">;
@@ -48,21 +48,21 @@ const QUORUM_ARGUMENTS = [...COMMON_ARGUMENTS, "x-dead-letter-strategy", "x-deli
 export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   readonly name: string;
   readonly #context: VirtualHostContext<Q>;
-  readonly #graph: Graph<Q>;
-  readonly #owners = new Map<Q, Owner>();
+  readonly #topology: Topology<Q>;
+  readonly #owners = new Map<Q, QueueOwner>();
 
   constructor(name: string, context: VirtualHostContext<Q>) {
     this.name = name;
     this.#context = context;
-    this.#graph = new Graph(name, context.createQueue);
+    this.#topology = new Topology(name, context.createQueue);
   }
 
   get exchanges(): ReadonlyMap<string, Exchange<Q>> {
-    return this.#graph.exchanges;
+    return this.#topology.exchanges;
   }
 
   get queues(): ReadonlyMap<string, Q> {
-    return this.#graph.queues;
+    return this.#topology.queues;
   }
 
   /**
@@ -71,8 +71,8 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
    * @param scan of the message's properties
    * @throws {AmqpError} 406: the headers CC or BCC are no lists; 501: the headers are malformed
    */
-  route(exchange: string, routingKey: string, scan: PropertyScan, into: Routes<Q>): void {
-    this.#graph.route(exchange, routingKey, scan, into);
+  route(exchange: string, routingKey: string, scan: PropertyScan, into: RouteResult<Q>): void {
+    this.#topology.route(exchange, routingKey, scan, into);
   }
 
   /** @throws {AmqpError} 404: there is no such exchange; 403: clients may not publish to it */
@@ -122,7 +122,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
       ...(type === DELAYED ? { delayQueueId: this.#context.nextQueueId() } : {}),
       arguments: args.arguments,
     };
-    this.#graph.addExchange(definition, matcher);
+    this.#topology.addExchange(definition, matcher);
     if (durable) this.#context.onChange({ type: "exchange-added", exchange: store(definition) });
   }
 
@@ -163,7 +163,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
    * @throws {AmqpError} 403: a reserved name; 404: passive, and not there; 405: it is another connection's; 406: it is
    * there and differs, or an argument is not what it must be
    */
-  declareQueue(args: Declared<"queue.declare">, owner: Owner, name: string = args.queue): Q {
+  declareQueue(args: Declared<"queue.declare">, owner: QueueOwner, name: string = args.queue): Q {
     if (args.passive) return this.queueFor(name, owner);
     if (args.queue === "" && isQuorum(args)) {
       throw amqpError(406, "Cannot declare a server-named queue for type rabbit_quorum_queue");
@@ -198,14 +198,14 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
       autoDelete,
       arguments: args.arguments,
     };
-    const queue = this.#graph.addQueue(definition);
+    const queue = this.#topology.addQueue(definition);
     if (exclusive) this.#owners.set(queue, owner);
     if (durable) this.#context.onChange({ type: "queue-added", queue: store(definition) });
     return queue;
   }
 
   /** @throws {AmqpError} 404: there is no such queue; 405: it is another connection's */
-  queueFor(name: string, owner: Owner): Q {
+  queueFor(name: string, owner: QueueOwner): Q {
     const queue = this.queues.get(name);
     if (queue === undefined) throw amqpError(404, `no ${this.#text("queue", name)}`);
     this.#checkOwner(queue, owner);
@@ -221,7 +221,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
    */
   deleteQueue(
     args: Omit<MethodArgs<"queue.delete">, "noWait">,
-    owner: Owner,
+    owner: QueueOwner,
     agreed: (messageCount: number) => void = () => {},
   ): number {
     const queue = this.queues.get(args.queue);
@@ -245,7 +245,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
     if (this.queues.get(name) !== queue) return;
     this.#owners.delete(queue);
     if (durable) this.#context.onChange({ type: "queue-removed", vhost: this.name, name, id });
-    for (const source of this.#graph.removeQueue(queue)) this.#autoDelete(source);
+    for (const source of this.#topology.removeQueue(queue)) this.#autoDelete(source);
   }
 
   /**
@@ -254,7 +254,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
    * @throws {AmqpError} 403: the default exchange has no such bindings; 404: one end is not there; 405: the queue is
    * another connection's; 406: the exchange does not take the arguments
    */
-  bindQueue({ queue, exchange, routingKey, arguments: args }: QueueBinding, owner: Owner): void {
+  bindQueue({ queue, exchange, routingKey, arguments: args }: QueueBinding, owner: QueueOwner): void {
     refuseDefault(exchange);
     const from = this.#exchange(exchange);
     const to = this.queues.get(queue);
@@ -267,7 +267,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
    *
    * @throws {AmqpError} 403: the default exchange's bindings stay; 405: the queue is another connection's
    */
-  unbindQueue({ queue, exchange, routingKey, arguments: args }: QueueBinding, owner: Owner): void {
+  unbindQueue({ queue, exchange, routingKey, arguments: args }: QueueBinding, owner: QueueOwner): void {
     refuseDefault(exchange);
     this.#unbind(this.exchanges.get(exchange), this.queues.get(queue), routingKey, args, owner);
   }
@@ -275,17 +275,17 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   /** The virtual host was removed, and everything in it; nobody is told of each. */
   close(): void {
     this.#owners.clear();
-    this.#graph.clear();
+    this.#topology.clear();
   }
 
   /** All bindings but those of the default exchange. */
   bindings(): IterableIterator<Binding<Q>> {
-    return this.#graph.bindings();
+    return this.#topology.bindings();
   }
 
   /** What makes the durable part of it anew, in an order that `apply` can follow. */
   changes(): IterableIterator<DefinitionChange> {
-    return this.#graph.changes();
+    return this.#topology.changes();
   }
 
   /**
@@ -294,7 +294,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
    * @throws {AmqpError} the change is none of this broker's making
    */
   apply(change: DefinitionChange): void {
-    this.#graph.apply(change);
+    this.#topology.apply(change);
   }
 
   #bind(
@@ -302,11 +302,11 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
     to: Destination<Q>,
     routingKey: string,
     args: FieldTable,
-    owner?: Owner,
+    owner?: QueueOwner,
   ): void {
     from.matcher.check?.(args);
     if (!(to instanceof Exchange)) this.#checkOwner(to, owner);
-    const binding = this.#graph.addBinding(from, to, routingKey, args);
+    const binding = this.#topology.addBinding(from, to, routingKey, args);
     if (binding === undefined || !isDurable(binding)) return;
     this.#context.onChange({ type: "binding-added", binding: store(definitionOf(binding)) });
   }
@@ -316,13 +316,13 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
     to: Destination<Q> | undefined,
     routingKey: string,
     args: FieldTable,
-    owner?: Owner,
+    owner?: QueueOwner,
   ): void {
     if (from === undefined || to === undefined) return;
     const binding = from.find(to, routingKey, args);
     if (binding === undefined) return;
     if (!(to instanceof Exchange)) this.#checkOwner(to, owner);
-    this.#graph.removeBinding(binding);
+    this.#topology.removeBinding(binding);
     if (isDurable(binding)) {
       this.#context.onChange({ type: "binding-removed", binding: store(definitionOf(binding)) });
     }
@@ -332,7 +332,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   #removeExchange(exchange: Exchange<Q>): void {
     const { name, durable } = exchange.definition;
     if (durable) this.#context.onChange({ type: "exchange-removed", vhost: this.name, name });
-    for (const source of this.#graph.removeExchange(exchange)) this.#autoDelete(source);
+    for (const source of this.#topology.removeExchange(exchange)) this.#autoDelete(source);
   }
 
   /** An auto-delete exchange goes with the last binding that leads out of it. */
@@ -347,7 +347,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
     return exchange;
   }
 
-  #checkOwner(queue: Q, owner: Owner | undefined): void {
+  #checkOwner(queue: Q, owner: QueueOwner | undefined): void {
     const known = this.#owners.get(queue);
     if (known !== undefined && known !== owner) throw locked(this.#text("queue", queue.definition.name));
   }

@@ -4,7 +4,7 @@ import { badRequest, notFound } from "../errors.ts";
 import { listOf } from "../list.ts";
 import { NOBODY } from "../nobody.ts";
 import { type ApiRequest, Reply } from "../request.ts";
-import type { Handlers } from "../routing.ts";
+import type { Handlers } from "../path_table.ts";
 import { bindingRow, bindingsOf, propertiesKey } from "../views.ts";
 
 /** Bindings; `:kind` is `q` or `e`. */
@@ -31,15 +31,15 @@ function show(request: ApiRequest): Json {
 }
 
 function bind(request: ApiRequest): Reply {
-  const entry = request.entry();
+  const object = request.jsonObject();
   const { source, destination, kind } = ends(request);
   const binding = {
     vhost: request.vhost().name,
     source,
     destinationType: kind,
     destination,
-    routingKey: entry.text("routing_key", ""),
-    arguments: tableFromJson(entry.object("arguments")),
+    routingKey: object.text("routing_key", ""),
+    arguments: tableFromJson(object.object("arguments")),
   };
   change(request, binding, "bind");
   return new Reply(201);

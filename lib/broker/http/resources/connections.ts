@@ -1,10 +1,10 @@
 import { amqpError } from "../../../amqp/amqp_error.ts";
-import type { Connection } from "../../amqp/connection.ts";
+import type { ServerConnection } from "../../amqp/connection.ts";
 import type { Json } from "../../core/definitions/table.ts";
 import { notFound } from "../errors.ts";
 import { columnsOf, listOf } from "../list.ts";
 import type { ApiRequest } from "../request.ts";
-import type { Handlers } from "../routing.ts";
+import type { Handlers } from "../path_table.ts";
 import { channelRow, channelsOf, connectionName, connectionRow } from "../views.ts";
 
 /** Connections and their channels. */
@@ -40,14 +40,14 @@ function allChannels(request: ApiRequest): Json {
 }
 
 /** Those of all virtual hosts for who watches over the broker, one's own otherwise. */
-function visible(request: ApiRequest): Connection[] {
+function visible(request: ApiRequest): ServerConnection[] {
   const names = new Set(request.vhostsInPath().map(({ name }) => name));
   return [...request.broker.connections].filter(({ user, vhost }) =>
     names.has(vhost.name) && (request.is("monitoring") || user === request.user.name)
   );
 }
 
-function inPath(request: ApiRequest): Connection {
+function inPath(request: ApiRequest): ServerConnection {
   const name = request.param("name");
   const found = visible(request).find((connection) => connectionName(connection) === name);
   if (found === undefined) throw notFound();

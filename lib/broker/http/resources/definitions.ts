@@ -1,7 +1,7 @@
 import { exportDefinitions, importDefinitions } from "../../core/definitions/definitions.ts";
 import type { Json } from "../../core/definitions/table.ts";
 import type { Answer, ApiRequest } from "../request.ts";
-import type { Handlers } from "../routing.ts";
+import type { Handlers } from "../path_table.ts";
 
 /** RabbitMQ's definitions, for administrators. */
 export const DEFINITIONS: Handlers = {

@@ -2,7 +2,7 @@ import { type Json, tableFromJson } from "../../core/definitions/table.ts";
 import { notFound } from "../errors.ts";
 import { columnsOf, listOf } from "../list.ts";
 import { type ApiRequest, Reply } from "../request.ts";
-import type { Handlers } from "../routing.ts";
+import type { Handlers } from "../path_table.ts";
 import { bindingRow, bindingsOf, exchangeRow } from "../views.ts";
 
 /** Exchanges. */
@@ -31,9 +31,9 @@ function show(request: ApiRequest): Json {
 function declare(request: ApiRequest): Reply {
   const exchange = request.exchangeName();
   const vhost = request.vhost();
-  const entry = request.entry();
+  const object = request.jsonObject();
   const access = request.access();
-  const args = tableFromJson(entry.object("arguments"));
+  const args = tableFromJson(object.object("arguments"));
   access.check("configure", "exchange", exchange);
   const alternate = args["alternate-exchange"];
   if (typeof alternate === "string") {
@@ -43,11 +43,11 @@ function declare(request: ApiRequest): Reply {
   const isNew = !vhost.exchanges.has(exchange);
   const declared = {
     exchange,
-    type: entry.text("type", "direct"),
+    type: object.text("type", "direct"),
     passive: false,
-    durable: entry.flag("durable", false),
-    autoDelete: entry.flag("auto_delete", false),
-    internal: entry.flag("internal", false),
+    durable: object.flag("durable", false),
+    autoDelete: object.flag("auto_delete", false),
+    internal: object.flag("internal", false),
     arguments: args,
   };
   request.change(() => vhost.declareExchange(declared));

@@ -3,7 +3,7 @@ import type { Json } from "../../core/definitions/table.ts";
 import { badRequest } from "../errors.ts";
 import { NOBODY } from "../nobody.ts";
 import { type ApiRequest, Reply } from "../request.ts";
-import type { Handlers } from "../routing.ts";
+import type { Handlers } from "../path_table.ts";
 import { listenersOf } from "../views.ts";
 
 /** Health checks (https://www.rabbitmq.com/monitoring.html#health-checks): 200 when all is well, 503 when not. */

@@ -1,14 +1,14 @@
 import { Buffer } from "node:buffer";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import type { BasicProperties } from "../../../amqp/properties.ts";
-import { Entry } from "../../core/definitions/entry.ts";
+import { JsonObject } from "../../core/definitions/json_object.ts";
 import { type Json, tableFromJson, tableToJson } from "../../core/definitions/table.ts";
-import { encodeMessage, propertiesOf, routeOf } from "../../core/message.ts";
+import { addressOf, encodeMessage, propertiesOf } from "../../core/message.ts";
 import type { Queue } from "../../core/queue/queue.ts";
 import { badRequest } from "../errors.ts";
 import { NOBODY } from "../nobody.ts";
 import type { ApiRequest } from "../request.ts";
-import type { Handlers } from "../routing.ts";
+import type { Handlers } from "../path_table.ts";
 import type { Row } from "../views.ts";
 
 /** Messages: taken, looked at, published. */
@@ -54,11 +54,11 @@ interface Form {
 
 /** Takes messages from the front; by `ackmode` they are gone, dead-lettered, or given back, which marks them as redelivered. */
 function get(request: ApiRequest): Json {
-  const entry = request.entry();
-  const form = formOf(entry);
+  const object = request.jsonObject();
+  const form = formOf(object);
   // What came before ackmode, in the days of RabbitMQ 3.6.
-  const older = entry.has("requeue") ? `ack_requeue_${entry.flag("requeue", true)}` : undefined;
-  const mode = entry.text("ackmode", older);
+  const older = object.has("requeue") ? `ack_requeue_${object.flag("requeue", true)}` : undefined;
+  const mode = object.text("ackmode", older);
   if (!MODES.includes(mode)) {
     throw badRequest(`ackmode must be one of ${MODES.join(", ")}: received '${mode}'`);
   }
@@ -93,12 +93,12 @@ function get(request: ApiRequest): Json {
 
 /** Looks at messages, behind the first `offset` ones, and changes nothing. */
 function peek(request: ApiRequest): Json {
-  const entry = request.entry();
-  const form = formOf(entry);
+  const object = request.jsonObject();
+  const form = formOf(object);
   const queue = queueOf(request);
   const now = Date.now();
   const rows: Row[] = [];
-  let offset = entry.integer("offset", 0);
+  let offset = object.integer("offset", 0);
   let left = queue.ready;
   let bytes = 0;
   for (let at = queue.lanes.length - 1; at >= 0; at--) {
@@ -121,14 +121,14 @@ function peek(request: ApiRequest): Json {
 function publish(request: ApiRequest): Json {
   const exchange = request.exchangeName();
   const vhost = request.vhost();
-  const entry = request.entry();
-  const routingKey = entry.text("routing_key");
-  const encoding = entry.text("payload_encoding", "string");
+  const object = request.jsonObject();
+  const routingKey = object.text("routing_key");
+  const encoding = object.text("payload_encoding", "string");
   if (encoding !== "string" && encoding !== "base64") {
     throw badRequest(`payload_encoding must be 'string' or 'base64': received '${encoding}'`);
   }
-  const body = Buffer.from(entry.text("payload"), encoding === "base64" ? "base64" : "utf8");
-  const properties = propertiesFromJson(new Entry("properties", entry.object("properties")));
+  const body = Buffer.from(object.text("payload"), encoding === "base64" ? "base64" : "utf8");
+  const properties = propertiesFromJson(new JsonObject("properties", object.object("properties")));
   const { userId } = properties;
   if (userId !== undefined && userId !== request.user.name) {
     throw badRequest(`user_id property set to '${userId}' but authenticated user was '${request.user.name}'`);
@@ -155,20 +155,20 @@ function queueOf(request: ApiRequest): Queue {
   return request.vhost().queueFor(name, NOBODY);
 }
 
-function formOf(entry: Entry): Form {
-  const encoding = entry.text("encoding", "auto");
+function formOf(object: JsonObject): Form {
+  const encoding = object.text("encoding", "auto");
   if (encoding !== "auto" && encoding !== "base64") {
     throw badRequest(`encoding must be 'auto' or 'base64': received '${encoding}'`);
   }
   return {
     base64: encoding === "base64",
-    truncate: entry.integer("truncate", Number.MAX_SAFE_INTEGER),
-    count: Math.min(entry.integer("count", 1), MAX_COUNT),
+    truncate: object.integer("truncate", Number.MAX_SAFE_INTEGER),
+    count: Math.min(object.integer("count", 1), MAX_COUNT),
   };
 }
 
 function rowOf(message: EncodedMessage, redelivered: boolean, left: number, form: Form): Row {
-  const { exchange, routingKey } = routeOf(message);
+  const { exchange, routingKey } = addressOf(message);
   const { body, bodyStart, bodyEnd } = message;
   const size = bodyEnd - bodyStart;
   const shown = body.subarray(bodyStart, bodyStart + Math.min(size, form.truncate));
@@ -205,11 +205,11 @@ function propertiesToJson(properties: BasicProperties): Row {
   return row;
 }
 
-function propertiesFromJson(entry: Entry): BasicProperties {
+function propertiesFromJson(object: JsonObject): BasicProperties {
   const properties: Record<string, unknown> = {};
   for (const [name, json, type] of PROPERTIES) {
-    if (entry.has(json)) properties[name] = type === "text" ? entry.text(json) : entry.integer(json);
+    if (object.has(json)) properties[name] = type === "text" ? object.text(json) : object.integer(json);
   }
-  if (entry.has("headers")) properties["headers"] = tableFromJson(entry.object("headers"));
+  if (object.has("headers")) properties["headers"] = tableFromJson(object.object("headers"));
   return properties as BasicProperties;
 }

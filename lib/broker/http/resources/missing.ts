@@ -1,6 +1,6 @@
 import { badRequest } from "../errors.ts";
 import type { Handler } from "../request.ts";
-import type { Handlers } from "../routing.ts";
+import type { Handlers } from "../path_table.ts";
 
 /** What RabbitMQ has and this broker has not: lists of it are empty, and changing it is refused in words. */
 export const MISSING: Handlers = {

@@ -6,7 +6,7 @@ import type { Json } from "../../core/definitions/table.ts";
 import { notFound } from "../errors.ts";
 import { columnsOf } from "../list.ts";
 import type { ApiRequest } from "../request.ts";
-import type { Handlers } from "../routing.ts";
+import type { Handlers } from "../path_table.ts";
 import { channelsOf, listenersOf, NODE, type Row } from "../views.ts";
 
 /** The broker as a whole, and its one node. */

@@ -2,7 +2,7 @@ import { type Json, tableFromJson } from "../../core/definitions/table.ts";
 import { NOBODY } from "../nobody.ts";
 import { columnsOf, listOf } from "../list.ts";
 import { type ApiRequest, Reply } from "../request.ts";
-import type { Handlers } from "../routing.ts";
+import type { Handlers } from "../path_table.ts";
 import { bindingRow, bindingsOf, channelsOf, consumerRow, queueRow, type Row } from "../views.ts";
 
 /** Queues and consumers. */
@@ -36,9 +36,9 @@ function show(request: ApiRequest): Json {
 function declare(request: ApiRequest): Reply {
   const name = request.param("name");
   const vhost = request.vhost();
-  const entry = request.entry();
+  const object = request.jsonObject();
   const access = request.access();
-  const args = tableFromJson(entry.object("arguments"));
+  const args = tableFromJson(object.object("arguments"));
   access.check("configure", "queue", name);
   const exchange = args["x-dead-letter-exchange"];
   if (typeof exchange === "string") {
@@ -49,9 +49,9 @@ function declare(request: ApiRequest): Reply {
   const declared = {
     queue: name,
     passive: false,
-    durable: entry.flag("durable", false),
+    durable: object.flag("durable", false),
     exclusive: false,
-    autoDelete: entry.flag("auto_delete", false),
+    autoDelete: object.flag("auto_delete", false),
     arguments: args,
   };
   request.change(() => vhost.declareQueue(declared, NOBODY).touch());

@@ -1,11 +1,11 @@
 import { userFromJson, userToJson } from "../../core/definitions/definitions.ts";
 import type { Json } from "../../core/definitions/table.ts";
 import type { StoredUser } from "../../core/topology/definition_change.ts";
-import type { UserPermission } from "../../core/users/users.ts";
+import type { UserPermission } from "../../core/users/user_store.ts";
 import { notFound } from "../errors.ts";
 import { listOf } from "../list.ts";
 import { type ApiRequest, Reply } from "../request.ts";
-import type { Handlers } from "../routing.ts";
+import type { Handlers } from "../path_table.ts";
 import type { Row } from "../views.ts";
 
 /** Users and their permissions, for administrators. */
@@ -35,7 +35,7 @@ function put(request: ApiRequest): Reply {
   const name = request.param("user");
   const { users } = request.broker;
   const isNew = users.get(name) === undefined;
-  const user = userFromJson(request.entry(), name);
+  const user = userFromJson(request.jsonObject(), name);
   request.change(() => users.putHashed(user));
   return new Reply(isNew ? 201 : 204);
 }
@@ -48,11 +48,11 @@ function remove(request: ApiRequest): undefined {
 function permit(request: ApiRequest): Reply {
   request.require();
   const { name } = inPath(request);
-  const entry = request.entry();
+  const object = request.jsonObject();
   const permission = {
-    configure: entry.text("configure"),
-    write: entry.text("write"),
-    read: entry.text("read"),
+    configure: object.text("configure"),
+    write: object.text("write"),
+    read: object.text("read"),
   };
   const vhost = request.vhost().name;
   const isNew = request.broker.users.accessTo(name, vhost) === undefined;

@@ -2,7 +2,7 @@ import type { Queue } from "../../core/queue/queue.ts";
 import type { VirtualHost } from "../../core/topology/vhost.ts";
 import { columnsOf, listOf } from "../list.ts";
 import { type ApiRequest, Reply } from "../request.ts";
-import type { Handlers } from "../routing.ts";
+import type { Handlers } from "../path_table.ts";
 import { NODE, type Row } from "../views.ts";
 
 /** Virtual hosts. */

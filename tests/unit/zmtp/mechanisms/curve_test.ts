@@ -10,7 +10,7 @@ import {
   ProtocolError,
   type ZapReply,
 } from "../../../../mod.ts";
-import { Connection, type ConnectionOwner } from "../../../../lib/zmtp/connection.ts";
+import { type ConnectionOwner, ZmtpConnection } from "../../../../lib/zmtp/connection.ts";
 import { resolveHeartbeat } from "../../../../lib/zmtp/heartbeat.ts";
 import { handshake, type HandshakeResult } from "../../../../lib/zmtp/handshake.ts";
 import type { Mechanism } from "../../../../lib/zmtp/mechanisms/mechanism.ts";
@@ -82,7 +82,7 @@ async function asServer(shaking: Shaking, peer: CurveServerPeer, type: string): 
 class Running {
   readonly messages: string[][] = [];
   readonly subscriptions: string[] = [];
-  readonly connection: Connection;
+  readonly connection: ZmtpConnection;
 
   constructor(readonly stream: ScriptedStream, result: HandshakeResult, maxMessage = 2 ** 30) {
     const owner: ConnectionOwner = {
@@ -99,7 +99,7 @@ class Running {
       onGroup() {},
       onWritable() {},
     };
-    this.connection = new Connection(stream, result, owner, NO_LIMITS, maxMessage, resolveHeartbeat());
+    this.connection = new ZmtpConnection(stream, result, owner, NO_LIMITS, maxMessage, resolveHeartbeat());
     this.connection.start();
   }
 }

@@ -10,7 +10,8 @@ import {
   type ZapRequest,
 } from "../../../../mod.ts";
 import { concat, utf8 } from "../../../../lib/zmtp/bytes.ts";
-import { handshake, type HandshakeOptions } from "../../../../lib/zmtp/handshake.ts";
+import { handshake } from "../../../../lib/zmtp/handshake.ts";
+import type { HandshakeOptions } from "../../../../lib/zmtp/handshake_options.ts";
 import { deadline } from "../../../support/helpers.ts";
 import {
   command,

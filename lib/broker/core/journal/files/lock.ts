@@ -7,7 +7,7 @@ import { MqcatError } from "../../../../errors.ts";
 const TRIES = 20;
 
 /** A process that cannot be mistaken for another one, as far as the system tells: ids are used again, starts are not. */
-interface Owner {
+interface LockOwner {
   readonly pid: number;
   /** When it started, in the system's ticks since its boot; empty where that is not told. */
   readonly started: string;
@@ -82,7 +82,7 @@ function takeAway(file: string): void {
   }
 }
 
-function read(file: string): Owner | undefined {
+function read(file: string): LockOwner | undefined {
   try {
     const owner = JSON.parse(fs.readlinkSync(file));
     return typeof owner?.pid === "number" ? owner : undefined;
@@ -91,7 +91,7 @@ function read(file: string): Owner | undefined {
   }
 }
 
-function isAlive(owner: Owner): boolean {
+function isAlive(owner: LockOwner): boolean {
   try {
     process.kill(owner.pid, 0);
   } catch (error) {
@@ -103,7 +103,7 @@ function isAlive(owner: Owner): boolean {
 }
 
 /** `started` is empty for a process that has ended and was not waited for by its parent. */
-function identity(pid: number): Owner {
+function identity(pid: number): LockOwner {
   // The fields begin behind the name, which may have anything in it: the state, and the start as the 22nd (proc(5)).
   const stat = readText(`/proc/${pid}/stat`);
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");

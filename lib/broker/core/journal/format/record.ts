@@ -15,7 +15,7 @@
  * record when its own record is damaged.
  */
 import type { EncodedMessage } from "../../../../amqp/frames/frame_encoder.ts";
-import { copyBytes } from "../../../../amqp/frames/write_buffer.ts";
+import { copyBytes } from "../../../../amqp/frames/frame_buffer.ts";
 import { crc32c } from "./crc32c.ts";
 
 /** The bytes in front of the first record. */

@@ -8,14 +8,14 @@ import {
 } from "../../../../../lib/broker/core/definitions/definitions.ts";
 import type { Json } from "../../../../../lib/broker/core/definitions/table.ts";
 import type { QueueDefinition } from "../../../../../lib/broker/core/topology/definition_change.ts";
-import { Users } from "../../../../../lib/broker/core/users/users.ts";
+import { UserStore } from "../../../../../lib/broker/core/users/user_store.ts";
 import { VirtualHost } from "../../../../../lib/broker/core/topology/vhost.ts";
 
 const PRODUCT = { product: "mqcat", productVersion: "0.1.0" };
 
 /** What definitions are loaded into, without a broker around it. */
 class Target {
-  readonly users = new Users();
+  readonly users = new UserStore();
   readonly vhosts = new Map<string, VirtualHost>();
   #ids = 0;
 

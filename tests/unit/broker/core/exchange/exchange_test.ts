@@ -8,10 +8,10 @@ import {
   Timestamp,
   TypedNumber,
 } from "../../../../../lib/amqp/types/field_value.ts";
-import { ScannedHeaders, type Way } from "../../../../../lib/broker/core/exchange/contract.ts";
+import { type Route, ScannedHeaders } from "../../../../../lib/broker/core/exchange/contract.ts";
 import { RouteCache } from "../../../../../lib/broker/core/exchange/route_cache.ts";
 import { makeMatcher } from "../../../../../lib/broker/core/exchange/types.ts";
-import { Routes } from "../../../../../lib/broker/core/topology/route_result.ts";
+import { RouteResult } from "../../../../../lib/broker/core/topology/route_result.ts";
 
 interface Case {
   readonly type: string;
@@ -96,14 +96,14 @@ describe("exchange types", () => {
   for (const { type, bound, message: [key, headers], found } of CASES) {
     it(`${type} - ${bound.map(([key]) => `'${key}'`).join(" ")} for '${key}'`, () => {
       const matcher = makeMatcher<number>(type, {});
-      const ways = bound.map(([routingKey, args], i): Way<number> => {
+      const routes = bound.map(([routingKey, args], i): Route<number> => {
         return { routingKey, arguments: args ?? {}, destination: i };
       });
-      for (const way of ways) matcher.add(way);
+      for (const route of routes) matcher.add(route);
       const into: number[] = [];
       matcher.match(key, headersOf(headers), into);
       assert.deepEqual(into.sort(), found);
-      for (const way of ways) matcher.remove(way);
+      for (const route of routes) matcher.remove(route);
       into.length = 0;
       matcher.match(key, headersOf(headers), into);
       assert.deepEqual(into, []);
@@ -124,7 +124,7 @@ describe("exchange types", () => {
 
 describe("routes", () => {
   it("a queue is there once, among few and among many", () => {
-    const routes = new Routes<number>();
+    const routes = new RouteResult<number>();
     for (let round = 0; round < 2; round++) {
       for (let i = 0; i < 100; i++) routes.add(i % 50);
       assert.deepEqual(routes.toArray(), Array.from({ length: 50 }, (_, i) => i));

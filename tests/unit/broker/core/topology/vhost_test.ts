@@ -8,7 +8,7 @@ import type {
   DefinitionChange,
   QueueDefinition,
 } from "../../../../../lib/broker/core/topology/definition_change.ts";
-import { type RoutedQueue, Routes, VirtualHost } from "../../../../../lib/broker/core/topology/vhost.ts";
+import { type RoutedQueue, RouteResult, VirtualHost } from "../../../../../lib/broker/core/topology/vhost.ts";
 
 class FakeQueue implements RoutedQueue {
   ready = 0;
@@ -71,7 +71,7 @@ class Host {
     const bytes = encodeProperties(properties);
     const scan = new PropertyScan();
     scan.read(bytes, 0, bytes.length);
-    const routes = new Routes<FakeQueue>();
+    const routes = new RouteResult<FakeQueue>();
     this.vhost.route(exchange, routingKey, scan, routes);
     return routes.toArray().map((queue) => queue.definition.name).sort();
   }

@@ -7,7 +7,7 @@ import { Buffer } from "node:buffer";
 import fs from "node:fs";
 import net from "node:net";
 import process from "node:process";
-import { requirePeer, type TempDir, tempDir, waitFor } from "../support/helpers.ts";
+import { requirePeer, type TempDir, tempDir, waitFor } from "./helpers.ts";
 import type { TestBroker } from "./brokers.ts";
 
 /** Where Debian has it; the script on PATH would change the user. */

@@ -1,8 +1,8 @@
 import { HandshakeTimeoutError, ProtocolError, UnreachableError } from "../../errors.ts";
 import type { ByteStream, StreamSink } from "../../transport/stream.ts";
 import { amqpError } from "../amqp_error.ts";
-import { METHOD } from "../frames/frame.ts";
-import { FrameDecoder, type FrameSink, type Role } from "../frames/frame_decoder.ts";
+import { METHOD } from "./frame.ts";
+import { FrameDecoder, type FrameSink, type Role } from "./frame_decoder.ts";
 import type { Method } from "../method_args.ts";
 import { decodeMethod } from "../method_codec.ts";
 

@@ -5,14 +5,14 @@ import { describe, it } from "node:test";
 import { AmqpError } from "../../../../../lib/amqp/amqp_error.ts";
 import { compilePattern } from "../../../../../lib/broker/core/users/permissions.ts";
 import type { DefinitionChange } from "../../../../../lib/broker/core/topology/definition_change.ts";
-import { Users } from "../../../../../lib/broker/core/users/users.ts";
+import { UserStore } from "../../../../../lib/broker/core/users/user_store.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const ALL = { configure: ".*", write: ".*", read: ".*" };
 
 describe("users, logging in", () => {
   it("a password is right or wrong, and nobody is told which of both was wrong", () => {
-    const users = new Users();
+    const users = new UserStore();
     users.put("jane", "s3cret");
     assert.equal(users.authenticate("jane", bytes("s3cret"), false), undefined);
     assert.equal(users.authenticate("jane", bytes("s3cret "), false), "wrong password for user 'jane'");
@@ -21,7 +21,7 @@ describe("users, logging in", () => {
   });
 
   it("an empty password is nobody's", () => {
-    const users = new Users();
+    const users = new UserStore();
     users.put("jane", "");
     assert.equal(users.authenticate("jane", bytes(""), true), "wrong password for user 'jane'");
     users.putHashed({ name: "joe", passwordHash: "", hashing: "sha512", tags: [] });
@@ -29,14 +29,14 @@ describe("users, logging in", () => {
   });
 
   it("guest comes from this machine only", () => {
-    const users = new Users();
+    const users = new UserStore();
     users.put("guest", "guest");
     assert.equal(users.authenticate("guest", bytes("guest"), true), undefined);
     assert.match(users.authenticate("guest", bytes("guest"), false)!, /only connect from this machine/);
   });
 
   it("hashes of RabbitMQ's definitions are understood", () => {
-    const users = new Users();
+    const users = new UserStore();
     // Of the documentation of RabbitMQ (passwords.html): salt 908D C60A, password test12.
     const documented = "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR";
     users.putHashed({ name: "a", passwordHash: documented, hashing: "sha256", tags: [] });
@@ -55,7 +55,7 @@ describe("users, logging in", () => {
 });
 
 describe("users, permissions", () => {
-  function refused(users: Users, operation: "configure" | "write" | "read", name: string): boolean {
+  function refused(users: UserStore, operation: "configure" | "write" | "read", name: string): boolean {
     try {
       users.accessTo("jane", "/")!.check(operation, "queue", name);
       return false;
@@ -70,7 +70,7 @@ describe("users, permissions", () => {
   }
 
   it("a pattern matches anywhere, and an empty one nothing but the empty name", () => {
-    const users = new Users();
+    const users = new UserStore();
     users.put("jane", "x");
     assert.equal(users.accessTo("jane", "/"), undefined);
     users.permit("jane", "/", { configure: "", write: "job", read: "^(job|log)s$" });
@@ -84,7 +84,7 @@ describe("users, permissions", () => {
   });
 
   it("the default exchange is checked as amq.default", () => {
-    const users = new Users();
+    const users = new UserStore();
     users.put("jane", "x");
     users.permit("jane", "/", { configure: "", write: "^amq\\.default$", read: "" });
     const access = users.accessTo("jane", "/")!;
@@ -96,7 +96,7 @@ describe("users, permissions", () => {
   });
 
   it("what was allowed once is refused as soon as the permission changes", () => {
-    const users = new Users();
+    const users = new UserStore();
     users.put("jane", "x");
     users.permit("jane", "/", ALL);
     const access = users.accessTo("jane", "/")!;
@@ -155,7 +155,7 @@ describe("users, permissions", () => {
 describe("users, what survives", () => {
   it("changes - told one by one, and done again, give the same", () => {
     const changes: DefinitionChange[] = [];
-    const users = new Users((change) => changes.push(change));
+    const users = new UserStore((change) => changes.push(change));
     users.put("jane", "s3cret", ["administrator"]);
     users.put("joe", "x");
     users.permit("jane", "/", ALL);
@@ -171,7 +171,7 @@ describe("users, what survives", () => {
     assert.equal(users.remove("gone") || users.forbid("joe", "/"), false);
     assert.equal(changes.length, told);
     for (const source of [changes, [...users.changes()]]) {
-      const copy = new Users();
+      const copy = new UserStore();
       for (const change of source) copy.apply(JSON.parse(JSON.stringify(change)));
       assert.deepEqual([...copy.changes()], [...users.changes()]);
       assert.equal(copy.authenticate("jane", bytes("s3cret"), false), undefined);
@@ -181,7 +181,7 @@ describe("users, what survives", () => {
 
   it("passwords are in none of what is told", () => {
     const changes: DefinitionChange[] = [];
-    new Users((change) => changes.push(change)).put("jane", "s3cret");
+    new UserStore((change) => changes.push(change)).put("jane", "s3cret");
     assert.equal(JSON.stringify(changes).includes("s3cret"), false);
   });
 });

@@ -2,18 +2,18 @@ import { amqpError } from "../../amqp/amqp_error.ts";
 import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
 import { PropertyScan } from "../../amqp/property_scan.ts";
 import type { Broker } from "../server.ts";
-import type { Channel } from "../amqp/channel/channel.ts";
+import type { ServerChannel } from "../amqp/channel/channel.ts";
 import { deadLetter } from "./dead_letter.ts";
 import { Targets } from "./journal/format/record.ts";
-import { encodeMessage, propertiesOf, routeOf, withoutHeader } from "./message.ts";
+import { addressOf, encodeMessage, propertiesOf, withoutHeader } from "./message.ts";
 import { delayOf } from "./exchange/delayed.ts";
 import type { DeathReason, Queue } from "./queue/queue.ts";
-import { Routes, type VirtualHost } from "./topology/vhost.ts";
+import { RouteResult, type VirtualHost } from "./topology/vhost.ts";
 
 /** The way of a message from its exchange into queues: routed, written to the journal, noted in the lanes. */
-export class Publisher {
+export class MessageIntake {
   readonly #broker: Broker;
-  readonly #routes = new Routes<Queue>();
+  readonly #routes = new RouteResult<Queue>();
   readonly #targets = new Targets();
   /** The position of the journal behind the last message; 0 when it was not written to disk. */
   #position = 0;
@@ -31,7 +31,7 @@ export class Publisher {
    * @throws {AmqpError} what `check` throws
    */
   publish(
-    channel: Channel,
+    channel: ServerChannel,
     exchange: string,
     routingKey: string,
     mandatory: boolean,
@@ -82,7 +82,7 @@ export class Publisher {
    * @throws {AmqpError} 404: there is no such exchange; 403: it is internal; 406: the user is another, the expiration is
    * no number, or the delivery mode is none
    */
-  check(channel: Channel, exchange: string, scan: PropertyScan): number {
+  check(channel: ServerChannel, exchange: string, scan: PropertyScan): number {
     const { user, vhost } = channel.connection;
     vhost.checkPublish(exchange);
     if (scan.has("userId") && scan.text("userId") !== user) {
@@ -106,7 +106,7 @@ export class Publisher {
   ): { readonly routed: boolean; readonly taken: boolean } {
     const scan = new PropertyScan();
     scan.read(message.head, message.propertiesStart, message.propertiesEnd);
-    const routes = new Routes<Queue>();
+    const routes = new RouteResult<Queue>();
     vhost.route(exchange, routingKey, scan, routes);
     if (routes.length === 0) return { routed: false, taken: false };
     return { routed: true, taken: this.#enqueue(routes, message, scan, timeToLive(scan)) };
@@ -121,8 +121,8 @@ export class Publisher {
     const scan = new PropertyScan();
     scan.read(dead.head, dead.propertiesStart, dead.propertiesEnd);
     // Lists of its own: this may happen while another message is being published.
-    const routes = new Routes<Queue>();
-    vhost.route(dead.route.exchange, dead.route.routingKey, scan, routes);
+    const routes = new RouteResult<Queue>();
+    vhost.route(dead.address.exchange, dead.address.routingKey, scan, routes);
     if (dead.cycles.size > 0) routes.retain((one) => !dead.cycles.has(one.name));
     if (routes.length > 0) this.#enqueue(routes, dead, scan, Infinity, new Targets());
   }
@@ -130,17 +130,17 @@ export class Publisher {
   /** Publishes a message that has waited in an exchange that delays, as that exchange's type routes it. */
   forward(queue: Queue, message: EncodedMessage): void {
     const { name, vhost } = queue.definition;
-    const route = routeOf(message);
+    const address = addressOf(message);
     const properties = propertiesOf(message);
     const headers = { ...properties.headers, "x-delay": -delayOf(properties.headers ?? {}) };
     const body = message.body.slice(message.bodyStart, message.bodyEnd);
-    const due = encodeMessage(route, { ...properties, headers }, body);
-    this.publishInternally(this.#broker.vhosts.get(vhost)!, name, route.routingKey, due);
+    const due = encodeMessage(address, { ...properties, headers }, body);
+    this.publishInternally(this.#broker.vhosts.get(vhost)!, name, address.routingKey, due);
   }
 
   /** Puts a message into the queues that have room; false when one of them refused it. */
   #enqueue(
-    routes: Routes<Queue>,
+    routes: RouteResult<Queue>,
     message: EncodedMessage,
     scan: PropertyScan,
     ttl: number,

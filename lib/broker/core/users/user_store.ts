@@ -17,7 +17,7 @@ export interface UserPermission extends Permission {
 export const GUEST = "guest";
 
 /** The users of a broker and what they may do, in each virtual host. */
-export class Users {
+export class UserStore {
   readonly #users = new Map<string, StoredUser>();
   /** By user, then by virtual host. */
   readonly #permissions = new Map<string, Map<string, CompiledPermission>>();

@@ -5,13 +5,13 @@ import { typeName } from "../arguments.ts";
 import { type MessageHeaders, ScannedHeaders } from "../exchange/contract.ts";
 import { delayOf } from "../exchange/delayed.ts";
 import { type Destination, Exchange, type Named } from "../exchange/exchange.ts";
-import type { Routes } from "./route_result.ts";
+import type { RouteResult } from "./route_result.ts";
 
 /**
  * Finds the queues that messages go to: through exchanges, their bindings to other exchanges, and alternate exchanges
  * where no binding matches. Where the routing key alone decides, what was found is kept until the topology changes.
  */
-export class Router<Q extends Named> {
+export class ExchangeRouter<Q extends Named> {
   /** Changes with every binding and every exchange. */
   version = 0;
   readonly #exchanges: ReadonlyMap<string, Exchange<Q>>;
@@ -31,7 +31,7 @@ export class Router<Q extends Named> {
    * @param scan of the message's properties
    * @throws {AmqpError} 406: the headers CC or BCC are no lists; 501: the headers are malformed
    */
-  route(exchange: Exchange<Q>, routingKey: string, scan: PropertyScan, into: Routes<Q>): void {
+  route(exchange: Exchange<Q>, routingKey: string, scan: PropertyScan, into: RouteResult<Q>): void {
     const { routes } = exchange;
     if (routes.version !== this.version) routes.reset(this.version, this.#isByKeyOnly(exchange));
     into.clear();
@@ -51,7 +51,7 @@ export class Router<Q extends Named> {
     routes.set(routingKey, into.toArray());
   }
 
-  #walk(exchange: Exchange<Q>, keys: readonly string[], headers: MessageHeaders, into: Routes<Q>): void {
+  #walk(exchange: Exchange<Q>, keys: readonly string[], headers: MessageHeaders, into: RouteResult<Q>): void {
     const found = this.#found;
     const work = this.#work;
     const message = ++this.#message;

@@ -4,7 +4,7 @@ import type { Handler } from "./request.ts";
 /** Handlers by method and path: `GET /api/queues/:vhost/:name`. */
 export type Handlers = Readonly<Record<string, Handler>>;
 
-interface Route {
+interface PathPattern {
   readonly method: string;
   /** Parts between slashes; those that begin with a colon stand for any. */
   readonly parts: readonly string[];
@@ -12,8 +12,8 @@ interface Route {
 }
 
 /** Finds the handler for a request. */
-export class Routing {
-  readonly #routes: readonly Route[];
+export class PathTable {
+  readonly #routes: readonly PathPattern[];
 
   constructor(...all: readonly Handlers[]) {
     this.#routes = all.flatMap((handlers) =>

@@ -4,7 +4,7 @@ import type { Json } from "./table.ts";
 export class JsonError extends TypeError {}
 
 /** An object of JSON: its members by their type, with errors that say where it is. */
-export class Entry {
+export class JsonObject {
   /** Where it is: `queues[3]`; empty for the whole. */
   readonly path: string;
   readonly #members: { readonly [name: string]: Json };
@@ -55,10 +55,10 @@ export class Entry {
   }
 
   /** A list of objects; empty when it is missing. */
-  entries(name: string): Entry[] {
+  objects(name: string): JsonObject[] {
     const value = this.#member(name) ?? [];
     if (!Array.isArray(value)) throw this.mistake(name, "must be a list");
-    return value.map((one, i) => new Entry(`${this.#pathOf(name)}[${i}]`, one));
+    return value.map((one, i) => new JsonObject(`${this.#pathOf(name)}[${i}]`, one));
   }
 
   /** A list of texts, or a text with commas; empty when it is missing. */

@@ -6,11 +6,11 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
-import { deadline, requirePeer } from "../support/helpers.ts";
+import { deadline, requirePeer } from "./helpers.ts";
 
 /** Debian's Python has pyzmq; another one that comes first on PATH may not. */
 const PYTHON = "/usr/bin/python3";
-const SCRIPT = fileURLToPath(new URL("./peers/zmq_peer.py", import.meta.url));
+const SCRIPT = fileURLToPath(new URL("../interop/peers/zmq_peer.py", import.meta.url));
 
 /** A frame that is the same in both processes: hexadecimal, or that many bytes 0, 1, … 255, 0, … */
 export type Frame = string | number;
