@@ -434,7 +434,9 @@ export abstract class Socket implements AsyncDisposable {
     }
     if (carries(parsed, "frames")) return parsed;
     throw new EndpointError(
-      `Cannot use ${parsed.scheme}:// with a ${this.type} socket: expected one of ${schemesFor("frames").join(", ")}`,
+      `Cannot use ${parsed.scheme}:// with a ${this.type} socket: expected one of ${
+        schemesFor("frames").join(", ")
+      }`,
     );
   }
 

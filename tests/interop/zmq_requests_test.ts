@@ -1,7 +1,7 @@
 /** Requests that go astray: peers that die, envelopes that are wrong. */
 import assert from "node:assert/strict";
 import { describe } from "node:test";
-import { Rep, Req, type IncomingRequest } from "../../mod.ts";
+import { type IncomingRequest, Rep, Req } from "../../mod.ts";
 import { deadline, waitFor } from "../support/helpers.ts";
 import { scoped, SocketLog, texts } from "../support/sockets.ts";
 import { hex, sharedPeer, test, ZmqPeer } from "../support/zmq_peer.ts";

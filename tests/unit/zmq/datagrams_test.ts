@@ -85,7 +85,10 @@ describe("datagrams", () => {
     await radio.send(["news", "x".repeat(8192 - 5)]);
     await assert.rejects(radio.send(["news", "x".repeat(8192 - 4)]), (error: unknown) => {
       assert.ok(error instanceof LimitError);
-      assert.equal(error.message, "Cannot send a body of 8188 bytes over udp: at most 8187 bytes fit after a group of 4 bytes (or use tcp)");
+      assert.equal(
+        error.message,
+        "Cannot send a body of 8188 bytes over udp: at most 8187 bytes fit after a group of 4 bytes (or use tcp)",
+      );
       return true;
     });
     await radio.send(["news", "after"]);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import { describe, it } from "node:test";
-import { Pub, Pull, Push, Rep, type IncomingRequest, Router, XPub, XSub } from "../../../mod.ts";
+import { type IncomingRequest, Pub, Pull, Push, Rep, Router, XPub, XSub } from "../../../mod.ts";
 import { deadline, tempDir, waitFor } from "../../support/helpers.ts";
 import { batchOf, inproc, numbers, scoped, SocketLog } from "../../support/sockets.ts";
 import { bytes, command, frame, RawPeer } from "../../support/raw_peer.ts";

@@ -1,7 +1,7 @@
 /** REQ and REP with each other, and with peers that do not play by the rules. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { connect, Rep, Req, type IncomingRequest } from "../../../../mod.ts";
+import { connect, type IncomingRequest, Rep, Req } from "../../../../mod.ts";
 import { deadline, TestPeer, waitFor } from "../../../support/helpers.ts";
 import { inproc, numbers, scoped, SocketLog, texts } from "../../../support/sockets.ts";
 import { frame, greeting, hexOf, rawListener, RawPeer, ready } from "../../../support/raw_peer.ts";
