@@ -38,6 +38,7 @@ export type {
 } from "./lib/transport/stream.ts";
 export { connect, listen } from "./lib/transport/transport.ts";
 export { Batch } from "./lib/zmtp/batch.ts";
+export type { HeartbeatTimes } from "./lib/zmtp/heartbeat.ts";
 export { allowKeys, allowUsers, parseUsers, type PlainUsers } from "./lib/zmtp/mechanisms/access.ts";
 export {
   curveClient,
