@@ -114,7 +114,9 @@ describe("echo-server", () => {
     using client = start(["echo-client", await server.readyEndpoint()], { open: true, stdin: "x" });
     const { code, stdout } = await client.exit();
     assert.deepEqual([code, stdout.toString()], [1, "x"]);
-    await server.waitForStderr(/lost 127\.0\.0\.1:\d+ after 1 bytes: no data in either direction for 100 ms\n/);
+    await server.waitForStderr(
+      /lost 127\.0\.0\.1:\d+ after 1 bytes: no data in either direction for 100 ms\n/,
+    );
   });
 
   test("echo-server - --ready-file writes the endpoint to a file and to a FIFO, and -q prints nothing", async () => {
