@@ -1,6 +1,6 @@
 import type { Delivery } from "../../lib/amqp/client/channel.ts";
 import { Consumer, type Receipt } from "../../lib/amqp/client/consumer.ts";
-import { connectAmqp } from "../../lib/amqp/client/link.ts";
+import { connectBroker } from "../../lib/amqp/client/link.ts";
 import { type Bodies, type Envelope, Publisher } from "../../lib/amqp/client/publisher.ts";
 import { ensureQueue, findQueue } from "../../lib/amqp/client/queues.ts";
 import { decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
@@ -272,7 +272,7 @@ class Move {
   async #look(queue: string): Promise<void> {
     this.#there.set(queue, undefined);
     try {
-      const connection = await connectAmqp(this.#to.brokers, this.#to.link);
+      const connection = await connectBroker(this.#to.brokers, this.#to.link);
       this.#there.set(queue, await findQueue(connection, queue) !== undefined);
       await connection.close();
     } catch (error) {

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import type { Delivery } from "../../lib/amqp/client/channel.ts";
 import type { Envelope } from "../../lib/amqp/client/publisher.ts";
 import { type BasicProperties, decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
-import { copyBytes } from "../../lib/amqp/frames/write_buffer.ts";
+import { copyBytes } from "../../lib/amqp/frames/frame_buffer.ts";
 import { messageOf } from "../../lib/errors.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import type { Output } from "../io/output.ts";

@@ -3,13 +3,13 @@ import fs from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
-import { connectAmqp, type LinkEvent, type LinkOptions, patiently } from "../../lib/amqp/client/link.ts";
-import { type Broker, DEFAULT_URL, formatBroker, parseAmqpUrl } from "../../lib/amqp/client/url.ts";
+import { type AmqpEvent, connectBroker, type LinkOptions, patiently } from "../../lib/amqp/client/link.ts";
+import { type BrokerAddress, DEFAULT_URL, formatBroker, parseAmqpUrl } from "../../lib/amqp/client/url.ts";
 import { group, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import type { DataFolder } from "./data_folder.ts";
 import { phrase } from "../app/reporter.ts";
-import { Session, type SessionOptions } from "../app/session.ts";
+import type { Session } from "../app/session.ts";
 import { readTls, type SecurityOptions, tlsClient } from "../options/tls.ts";
 import { integer, text, word } from "../app/values.ts";
 
@@ -58,17 +58,12 @@ export interface BrokerOptions extends SecurityOptions {
 
 /** A parsed `BrokerOptions`. */
 export interface Target {
-  readonly brokers: readonly Broker[];
+  readonly brokers: readonly BrokerAddress[];
   readonly link: LinkOptions;
 }
 
 /** A broker in a directory may have much to read before it answers, or be gone before it does. */
 const COMING_AND_GOING = { handshakeTimeout: 120_000, patience: 10_000 };
-
-/** One run of a queue command; none of them listens, so none tells where. */
-export function queueSession(name: string, options: Omit<SessionOptions, "readyFile">): Session {
-  return new Session(`queue ${name}`, { ...options, readyFile: undefined });
-}
 
 /**
  * @param create whether the directory of `--data` is made when it is missing
@@ -99,7 +94,7 @@ function linkOf(session: Session, options: LinkOptions): LinkOptions {
 }
 
 /** The broker of a directory. It lets in guest, who comes from this machine. */
-function inside(folder: string): Broker {
+function inside(folder: string): BrokerAddress {
   return {
     endpoint: { scheme: "inproc", name: path.resolve(folder) },
     user: "guest",
@@ -133,7 +128,7 @@ export async function withConnection(
   work: (connection: AmqpConnection) => Promise<void>,
 ): Promise<void> {
   await patiently(link, async () => {
-    const connection = await connectAmqp(brokers, link);
+    const connection = await connectBroker(brokers, link);
     try {
       await work(connection);
     } finally {
@@ -142,7 +137,10 @@ export async function withConnection(
   });
 }
 
-function withPassword(brokers: readonly Broker[], { passwordFile }: BrokerOptions): readonly Broker[] {
+function withPassword(
+  brokers: readonly BrokerAddress[],
+  { passwordFile }: BrokerOptions,
+): readonly BrokerAddress[] {
   const inherited = process.env["AMQP_PASSWORD"];
   if (passwordFile === undefined) {
     return inherited === undefined
@@ -159,7 +157,7 @@ function withPassword(brokers: readonly Broker[], { passwordFile }: BrokerOption
 }
 
 /** @param passing whether brokers come and go as a matter of course: each is another command that has the directory */
-function describeLink({ reporter }: Session, passing: boolean): (event: LinkEvent) => void {
+function describeLink({ reporter }: Session, passing: boolean): (event: AmqpEvent) => void {
   const lost = (text: string) => passing ? reporter.verbose(text) : reporter.warn(text);
   return (event) => {
     switch (event.type) {

@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import { after, describe, it } from "node:test";
 import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
-import { connectAmqp } from "../../lib/amqp/client/link.ts";
+import { connectBroker } from "../../lib/amqp/client/link.ts";
 import { parseAmqpUrl } from "../../lib/amqp/client/url.ts";
 import { tempDir, waitFor } from "../support/helpers.ts";
 import {
@@ -48,7 +48,7 @@ describe("queue serve", () => {
     // 64 MB, which nobody asks for, and which are not acknowledged.
     assert.equal((await queue(url, ["put", "flood"], lines(64_000, 999))).code, 0);
     const before = residentBytes(broker.pid);
-    const mute = await connectAmqp(parseAmqpUrl(url));
+    const mute = await connectBroker(parseAmqpUrl(url));
     let came = 0;
     const channel = await mute.open({ onDelivery: () => came++ });
     await channel.call("basic.consume", { queue: "flood" }, "basic.consume-ok");
@@ -76,7 +76,7 @@ describe("queue serve", () => {
     const before = residentBytes(broker.pid);
     let most = 0;
     const sampling = setInterval(() => most = Math.max(most, residentBytes(broker.pid)), 10);
-    const greedy = await connectAmqp(parseAmqpUrl(url));
+    const greedy = await connectBroker(parseAmqpUrl(url));
     const channel = await greedy.open();
     greedy.pause();
     const gets = Array.from({ length: COUNT }, () => channel.get("large"));
@@ -100,7 +100,7 @@ describe("queue serve", () => {
     const crowd: AmqpConnection[] = [];
     try {
       while (crowd.length < CROWD) {
-        const many = Array.from({ length: 50 }, () => connectAmqp(brokers, { handshakeTimeout: PATIENCE }));
+        const many = Array.from({ length: 50 }, () => connectBroker(brokers, { handshakeTimeout: PATIENCE }));
         crowd.push(...await Promise.all(many));
       }
       const each = (residentBytes(broker.pid) - before) / CROWD;
@@ -123,7 +123,7 @@ describe("queue serve", () => {
         return (await channel.call("queue.declare", { queue: "crowd" }, "queue.declare-ok")).messageCount;
       }));
       assert.equal(Math.max(...counts), CROWD);
-      await assert.rejects(connectAmqp(brokers));
+      await assert.rejects(connectBroker(brokers));
       await broker.waitForStderr(/refused .*2000/);
     } finally {
       for (const connection of crowd) connection.abort();

@@ -6,7 +6,7 @@
 import { Buffer } from "node:buffer";
 import type { Channel } from "../../lib/amqp/client/channel.ts";
 import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
-import { connectAmqp } from "../../lib/amqp/client/link.ts";
+import { connectBroker } from "../../lib/amqp/client/link.ts";
 import { parseAmqpUrl } from "../../lib/amqp/client/url.ts";
 import { encodeProperties } from "../../lib/amqp/properties.ts";
 import { ClosedError, UnreachableError } from "../../lib/errors.ts";
@@ -179,7 +179,7 @@ class Life {
   }
 
   static async begin(url: string): Promise<Life> {
-    const life = new Life(await connectAmqp(parseAmqpUrl(url)));
+    const life = new Life(await connectBroker(parseAmqpUrl(url)));
     life.channel = await life.connection.open({
       onConfirm: (tag, multiple, taken) => life.#onConfirm(tag, multiple, taken),
       onDelivery: ({ deliveryTag, redelivered, content: { body, bodyStart } }) => {

@@ -5,7 +5,7 @@ import { after, describe } from "node:test";
 import tls from "node:tls";
 import type { AmqpError } from "../../lib/amqp/amqp_error.ts";
 import { Consumer, type ConsumerOptions } from "../../lib/amqp/client/consumer.ts";
-import { connectAmqp, type LinkEvent } from "../../lib/amqp/client/link.ts";
+import { type AmqpEvent, connectBroker } from "../../lib/amqp/client/link.ts";
 import { type Envelope, Publisher, type PublisherOptions } from "../../lib/amqp/client/publisher.ts";
 import { declareQueue, ensureQueue, findQueue } from "../../lib/amqp/client/queues.ts";
 import { parseAmqpUrl } from "../../lib/amqp/client/url.ts";
@@ -26,7 +26,7 @@ const to = (queue: string, properties: BasicProperties = { deliveryMode: 2 }): E
 });
 
 async function declare(url: string, queue: string, args: FieldTable = {}): Promise<void> {
-  const connection = await connectAmqp(parseAmqpUrl(url));
+  const connection = await connectBroker(parseAmqpUrl(url));
   await declareQueue(connection, queue, { arguments: args });
   await connection.close();
 }
@@ -186,8 +186,8 @@ function suite({ test, broker }: BrokerKind): void {
     const { url, port } = await broker();
     await declare(url, "cut");
     await using proxy = await Proxy.to(port);
-    const lost: LinkEvent[] = [];
-    const onEvent = (event: LinkEvent) => event.type === "lost" ? void lost.push(event) : undefined;
+    const lost: AmqpEvent[] = [];
+    const onEvent = (event: AmqpEvent) => event.type === "lost" ? void lost.push(event) : undefined;
     const sent = await publisher(proxy.url, { window: 500, onEvent });
     let cuts = 0;
     sent.onSettled = () => {
@@ -224,7 +224,7 @@ function suite({ test, broker }: BrokerKind): void {
     const { url, dropConnections } = await broker();
     await declare(url, "forced");
     const lost: string[] = [];
-    const onEvent = (event: LinkEvent) =>
+    const onEvent = (event: AmqpEvent) =>
       event.type === "lost" ? void lost.push(event.error.message) : undefined;
     const sent = await publisher(url, { onEvent });
     await publish(sent, ["before"], to("forced"));
@@ -255,7 +255,7 @@ function suite({ test, broker }: BrokerKind): void {
       [`amqp://127.0.0.1:${elsewhere}`, "ERR_PROTOCOL", /does not speak AMQP \(it sent 'HTTP/],
     ];
     for (const [url, code, words] of cases) {
-      await assert.rejects(connectAmqp(parseAmqpUrl(url)), (error: AmqpError) => {
+      await assert.rejects(connectBroker(parseAmqpUrl(url)), (error: AmqpError) => {
         assert.deepEqual([error.code, words.test(error.message)], [code, true], error.message);
         return true;
       });
@@ -265,7 +265,7 @@ function suite({ test, broker }: BrokerKind): void {
 
   test("a list of hosts - the first one that answers is taken", async () => {
     const { port } = await broker();
-    const connection = await connectAmqp(parseAmqpUrl(`amqp://127.0.0.1:1,127.0.0.1:${port}`));
+    const connection = await connectBroker(parseAmqpUrl(`amqp://127.0.0.1:1,127.0.0.1:${port}`));
     assert.match(connection.server, /^(RabbitMQ|mqcat) \d+\./);
     await connection.close();
     assert.equal(await connection.closed, undefined);
@@ -284,16 +284,16 @@ function suite({ test, broker }: BrokerKind): void {
     server.on("tlsClientError", () => {});
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const brokers = parseAmqpUrl(`amqps://localhost:${(server.address() as net.AddressInfo).port}`);
-    const connection = await connectAmqp(brokers, { tls: { ca: cert } });
+    const connection = await connectBroker(brokers, { tls: { ca: cert } });
     assert.equal(await findQueue(connection, "no such queue"), undefined);
     await connection.close();
-    await assert.rejects(connectAmqp(brokers), /certificate|self.signed|issuer/i);
+    await assert.rejects(connectBroker(brokers), /certificate|self.signed|issuer/i);
     await new Promise((resolve) => server.close(resolve));
   });
 
   test("declare - is repeatable; something else is told with its difference", async () => {
     const { url } = await broker();
-    const connection = await connectAmqp(parseAmqpUrl(url));
+    const connection = await connectBroker(parseAmqpUrl(url));
     assert.equal(await findQueue(connection, "declared"), undefined);
     await ensureQueue(connection, "declared");
     await declareQueue(connection, "declared");
@@ -373,7 +373,7 @@ function suite({ test, broker }: BrokerKind): void {
     const { url } = await broker();
     await declare(url, "doomed");
     const taking = await consumer(url, "doomed", []);
-    const connection = await connectAmqp(parseAmqpUrl(url));
+    const connection = await connectBroker(parseAmqpUrl(url));
     const channel = await connection.open();
     await channel.call("queue.delete", { queue: "doomed" }, "queue.delete-ok");
     await waitFor(() => taking.failure, PATIENCE, "the failure");
@@ -387,7 +387,7 @@ function suite({ test, broker }: BrokerKind): void {
     await declare(url, "silent");
     await using proxy = await Proxy.to(port);
     const lost: string[] = [];
-    const onEvent = (event: LinkEvent) =>
+    const onEvent = (event: AmqpEvent) =>
       event.type === "lost" ? void lost.push(event.error.message) : undefined;
     const sent = await publisher(`${proxy.url}?heartbeat=1`, { onEvent });
     // Its own heartbeats keep an idle connection alive for longer than the limit.

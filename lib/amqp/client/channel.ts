@@ -2,10 +2,10 @@ import { ClosedError } from "../../errors.ts";
 import { AmqpError, amqpError, errorFromClose } from "../amqp_error.ts";
 import { AckFields, DeliverFields } from "../basic_fields.ts";
 import { BODY, HEADER, METHOD } from "../frames/frame.ts";
+import type { FrameEncoder } from "../frames/frame_encoder.ts";
 import type { GivenArgs, Method, MethodArgs, MethodName } from "../method_args.ts";
 import { decodeMethod, readMethodId } from "../method_codec.ts";
 import { BASIC_ACK, BASIC_DELIVER, BASIC_NACK } from "../methods.ts";
-import type { AmqpConnection } from "./connection.ts";
 import { Content } from "./content.ts";
 
 /** A message that a channel hands on. All of it is valid during the call: the object is used for every one. */
@@ -32,7 +32,15 @@ export interface ChannelEvents {
   onCancel?(): void;
 }
 
-/** How many calls may wait for their reply. */
+/** The part of a connection that its channels use. */
+export interface ChannelHost {
+  /** The output buffer of the connection. */
+  readonly encoder: FrameEncoder;
+  /** Writes the output buffer to the stream. */
+  flush(): void;
+}
+
+/** The maximum number of calls that wait for their reply. */
 const MAX_CALLS = 1000;
 
 interface Call {
@@ -62,7 +70,7 @@ export class Channel {
   /** Resolves to the error that ended the channel, or to undefined after `close`. It never rejects. */
   readonly closed: Promise<Error | undefined>;
 
-  readonly #connection: AmqpConnection;
+  readonly #host: ChannelHost;
   readonly #events: ChannelEvents;
   readonly #deliver = new DeliverFields();
   readonly #ack = new AckFields();
@@ -77,9 +85,9 @@ export class Channel {
   #over = false;
   #close!: (error: Error | undefined) => void;
 
-  constructor(connection: AmqpConnection, id: number, events: ChannelEvents, maxMessage: number) {
+  constructor(host: ChannelHost, id: number, events: ChannelEvents, maxMessage: number) {
     this.id = id;
-    this.#connection = connection;
+    this.#host = host;
     this.#events = events;
     this.#content = new Content(maxMessage);
     this.#delivery = {
@@ -123,12 +131,12 @@ export class Channel {
 
   /** Acknowledges a message, or all up to it. Call `flush` of the connection behind the last one. */
   ack(deliveryTag: number, multiple: boolean): void {
-    if (!this.#over) this.#connection.encoder.ack(this.id, deliveryTag, multiple);
+    if (!this.#over) this.#host.encoder.ack(this.id, deliveryTag, multiple);
   }
 
   /** Gives a message back, or all up to it: to the queue, or else to its dead-letter exchange, or to nobody. */
   nack(deliveryTag: number, multiple: boolean, requeue: boolean): void {
-    if (!this.#over) this.#connection.encoder.nack(this.id, deliveryTag, multiple, requeue);
+    if (!this.#over) this.#host.encoder.nack(this.id, deliveryTag, multiple, requeue);
   }
 
   /** Closes the channel; what was not acknowledged goes back to its queue. */
@@ -181,8 +189,8 @@ export class Channel {
       return Promise.reject(new RangeError(`Cannot call ${name} as ${MAX_CALLS} calls wait for their reply`));
     }
     return new Promise((resolve, reject) => {
-      this.#connection.encoder.method(this.id, name, args);
-      this.#connection.flush();
+      this.#host.encoder.method(this.id, name, args);
+      this.#host.flush();
       this.#calls.push({ replies, resolve, reject });
     });
   }
@@ -209,11 +217,11 @@ export class Channel {
       case "basic.cancel":
         return this.#events.onCancel?.();
       case "channel.flow":
-        this.#connection.encoder.method(this.id, "channel.flow-ok", method.args);
-        return this.#connection.flush();
+        this.#host.encoder.method(this.id, "channel.flow-ok", method.args);
+        return this.#host.flush();
       case "channel.close":
-        this.#connection.encoder.method(this.id, "channel.close-ok", {});
-        this.#connection.flush();
+        this.#host.encoder.method(this.id, "channel.close-ok", {});
+        this.#host.flush();
         return this.end(errorFromClose("channel", method.args));
       default:
         return this.#reply(method);

@@ -5,7 +5,7 @@ import type { AmqpConnection } from "./connection.ts";
 import { endsLink } from "./errors.ts";
 import { Link, type LinkOptions } from "./link.ts";
 import type { Signal } from "../../transport/waiting.ts";
-import type { Broker } from "./url.ts";
+import type { BrokerAddress } from "./url.ts";
 
 /** Ours to choose, so that it is known before the first delivery; it need not be unique beyond the channel. */
 const CONSUMER_TAG = "mqcat";
@@ -47,7 +47,7 @@ export class Consumer {
   #delivered = 0;
   #paused = false;
 
-  constructor(brokers: readonly Broker[], queue: string, options: ConsumerOptions) {
+  constructor(brokers: readonly BrokerAddress[], queue: string, options: ConsumerOptions) {
     this.#queue = queue;
     this.#options = options;
     this.#link = new Link(brokers, options, {

@@ -1,7 +1,7 @@
 import { LimitError } from "../../errors.ts";
 import { frameError } from "../amqp_error.ts";
 import { ContentHeader } from "../basic_fields.ts";
-import { copyBytes } from "../frames/write_buffer.ts";
+import { copyBytes } from "../frames/frame_buffer.ts";
 
 /** A body that comes in pieces gets no more room than this before its bytes are there. */
 const FIRST_ROOM = 1024 * 1024;

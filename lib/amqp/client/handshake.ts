@@ -9,7 +9,7 @@ import type { FieldTable } from "../types/field_value.ts";
 import { RefusedError } from "./errors.ts";
 import { FrameReader } from "../frames/frame_reader.ts";
 import { PEEK } from "../peek.ts";
-import type { Broker } from "./url.ts";
+import type { BrokerAddress } from "./url.ts";
 
 /** The largest frames and the most channels that we ask for; the server may want less. */
 const FRAME_MAX = 131072;
@@ -43,7 +43,7 @@ export interface Tuned {
  * @throws {RefusedError} wrong credentials, or a virtual host that is missing or closed to the user
  * @throws {IncompatiblePeerError | ProtocolError | HandshakeTimeoutError | UnreachableError | AmqpError}
  */
-export async function handshake(stream: ByteStream, broker: Broker, timeout: number): Promise<Tuned> {
+export async function handshake(stream: ByteStream, broker: BrokerAddress, timeout: number): Promise<Tuned> {
   const reader = new FrameReader(stream, timeout);
   const encoder = new FrameEncoder();
   const send = async <Name extends MethodName>(name: Name, args: GivenArgs<Name>) => {
@@ -102,7 +102,7 @@ async function expect<Name extends MethodName>(reader: FrameReader, name: Name):
 }
 
 /** Older servers just go away when they do not like the credentials (2.2.4). */
-function explainLogin(error: unknown, { user }: Broker, tells: boolean): unknown {
+function explainLogin(error: unknown, { user }: BrokerAddress, tells: boolean): unknown {
   const refused = error instanceof AmqpError && error.replyCode === 403;
   if (!refused && (tells || !(error instanceof UnreachableError))) return error;
   return new RefusedError(
@@ -113,7 +113,7 @@ function explainLogin(error: unknown, { user }: Broker, tells: boolean): unknown
   );
 }
 
-function explainOpen(error: unknown, { user, vhost }: Broker): unknown {
+function explainOpen(error: unknown, { user, vhost }: BrokerAddress): unknown {
   if (!(error instanceof AmqpError) || error.replyCode !== 530 && error.replyCode !== 402) return error;
   if (/not found/i.test(error.replyText) || error.replyCode === 402) {
     const hint = vhost.startsWith("/") ? "" : `; '/${vhost}' would be written /%2F${vhost}`;

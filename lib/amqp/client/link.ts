@@ -5,10 +5,10 @@ import { AmqpConnection } from "./connection.ts";
 import { endsLink } from "./errors.ts";
 import { handshake } from "./handshake.ts";
 import { Signal, sleep } from "../../transport/waiting.ts";
-import { type Broker, formatBroker } from "./url.ts";
+import { type BrokerAddress, formatBroker } from "./url.ts";
 
 /** What happens to a link. */
-export type LinkEvent =
+export type AmqpEvent =
   | { readonly type: "connected"; readonly broker: string; readonly server: string }
   | { readonly type: "lost"; readonly broker: string; readonly error: Error }
   /** No host took us; the next round comes in `delay` milliseconds. */
@@ -32,7 +32,7 @@ export interface LinkOptions {
   readonly reconnect?: { readonly first: number; readonly longest: number };
   /** The largest message that is taken, in bytes. 128 MiB unless told. */
   readonly maxMessageSize?: number | undefined;
-  readonly onEvent?: (event: LinkEvent) => void;
+  readonly onEvent?: (event: AmqpEvent) => void;
   /** Ends the first attempt to connect. */
   readonly signal?: AbortSignal;
 }
@@ -55,8 +55,8 @@ const MAX_MESSAGE = 128 * 2 ** 20;
  * @throws {RefusedError | IncompatiblePeerError | ProtocolError | AmqpError} one of them did not let us in
  * @throws {UnreachableError | HandshakeTimeoutError} none of them answers
  */
-export async function connectAmqp(
-  brokers: readonly Broker[],
+export async function connectBroker(
+  brokers: readonly BrokerAddress[],
   options: LinkOptions = {},
 ): Promise<AmqpConnection> {
   const timeout = options.handshakeTimeout ?? 10_000;
@@ -73,7 +73,7 @@ export async function connectAmqp(
     try {
       if (options.signal?.aborted) throw options.signal.reason;
       const stream = options.dial === undefined
-        ? await connect(broker.endpoint, attempt.signal, { tls: options.tls ?? {} })
+        ? await connect(broker.endpoint, { tls: options.tls ?? {}, signal: attempt.signal })
         : await options.dial(attempt.signal);
       const tuned = await handshake(stream, broker, Math.max(1, Math.round(deadline - performance.now())));
       const connection = new AmqpConnection(stream, tuned, options.maxMessageSize ?? MAX_MESSAGE);
@@ -115,14 +115,14 @@ export class Link {
   /** The final failure. */
   failure: Error | undefined;
 
-  readonly #brokers: readonly Broker[];
+  readonly #brokers: readonly BrokerAddress[];
   readonly #options: LinkOptions;
   readonly #user: LinkUser;
   readonly #stop = new AbortController();
   #connection: AmqpConnection | undefined;
   #running: Promise<void> | undefined;
 
-  constructor(brokers: readonly Broker[], options: LinkOptions, user: LinkUser) {
+  constructor(brokers: readonly BrokerAddress[], options: LinkOptions, user: LinkUser) {
     this.#brokers = brokers;
     this.#options = options;
     this.#user = user;
@@ -136,7 +136,7 @@ export class Link {
   /**
    * Connects for the first time. Only from then on, or with `patience`, are failures tried again.
    *
-   * @throws what `connectAmqp` or the user's `onUp` throws
+   * @throws what `connectBroker` or the user's `onUp` throws
    */
   async start(): Promise<void> {
     const connection = await patiently(this.#options, () => this.#up());
@@ -152,7 +152,7 @@ export class Link {
 
   async #up(): Promise<AmqpConnection> {
     const signal = this.#options.signal;
-    const connection = await connectAmqp(this.#brokers, {
+    const connection = await connectBroker(this.#brokers, {
       ...this.#options,
       signal: signal === undefined || this.#running !== undefined
         ? this.#stop.signal

@@ -1,6 +1,6 @@
 import { LimitError, messageOf, MqcatError, UnreachableError } from "../../errors.ts";
 import { RefusedError } from "./errors.ts";
-import type { Broker } from "./url.ts";
+import type { BrokerAddress } from "./url.ts";
 
 /** How long the HTTP API may take, in milliseconds, and how much it may say, in bytes. */
 const TIMEOUT_MS = 10_000;
@@ -24,26 +24,26 @@ export interface QueueInfo {
 }
 
 /** The base of the HTTP API that belongs to a broker unless told: RabbitMQ's usual ports. */
-export function managementUrl({ endpoint }: Broker): string {
+export function managementUrl({ endpoint }: BrokerAddress): string {
   if (endpoint.scheme === "inproc") throw new UnreachableError("A broker in this process has no HTTP API");
   const host = endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host;
   return endpoint.scheme === "tls" ? `https://${host}:15671` : `http://${host}:15672`;
 }
 
 /** All queues of the broker's virtual host. */
-export async function listQueues(base: string, broker: Broker): Promise<QueueInfo[]> {
+export async function listQueues(base: string, broker: BrokerAddress): Promise<QueueInfo[]> {
   const queues = await ask(base, broker, `/api/queues/${encodeURIComponent(broker.vhost)}`);
   if (!Array.isArray(queues)) throw new UnreachableError(`${base} is no HTTP API of a broker`);
   return queues;
 }
 
 /** One queue. */
-export async function queueInfo(base: string, broker: Broker, queue: string): Promise<QueueInfo> {
+export async function queueInfo(base: string, broker: BrokerAddress, queue: string): Promise<QueueInfo> {
   const path = `/api/queues/${encodeURIComponent(broker.vhost)}/${encodeURIComponent(queue)}`;
   return await ask(base, broker, path) as QueueInfo;
 }
 
-async function ask(base: string, { user, password, vhost }: Broker, path: string): Promise<unknown> {
+async function ask(base: string, { user, password, vhost }: BrokerAddress, path: string): Promise<unknown> {
   let response: Response;
   let text: string;
   try {

@@ -4,7 +4,7 @@ import type { Channel } from "./channel.ts";
 import { endsLink } from "./errors.ts";
 import { Link, type LinkOptions } from "./link.ts";
 import type { Signal } from "../../transport/waiting.ts";
-import type { Broker } from "./url.ts";
+import type { BrokerAddress } from "./url.ts";
 
 /** Where a message goes, and what goes with it. */
 export interface Envelope {
@@ -94,7 +94,7 @@ export class Publisher {
   /** Whether there was such a one. */
   #gap = false;
 
-  constructor(brokers: readonly Broker[], options: PublisherOptions = {}) {
+  constructor(brokers: readonly BrokerAddress[], options: PublisherOptions = {}) {
     this.#options = options;
     this.#window = options.window ?? 10_000;
     this.#windowBytes = options.windowBytes ?? 32 * 2 ** 20;

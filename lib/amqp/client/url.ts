@@ -2,7 +2,7 @@ import { EndpointError } from "../../errors.ts";
 import { formatEndpoint, type HostEndpoint, type InprocEndpoint } from "../../transport/endpoint.ts";
 
 /** A broker, and as whom to go there. */
-export interface Broker {
+export interface BrokerAddress {
   /** `inproc` is a broker in this process. */
   readonly endpoint: HostEndpoint | InprocEndpoint;
   readonly user: string;
@@ -36,7 +36,7 @@ const MAX_HOSTS = 100;
  * console.log(brokers.map(formatBroker)); // amqp://one:5672/%2Fshop, amqp://two:5673/%2Fshop
  * ```
  */
-export function parseAmqpUrl(text: string): Broker[] {
+export function parseAmqpUrl(text: string): BrokerAddress[] {
   // A comma begins another URL only where one follows; else it is one more host.
   const brokers = text.split(/,(?=[a-z]+:\/\/)/i).flatMap(parseOne);
   if (brokers.length > MAX_HOSTS) {
@@ -46,14 +46,14 @@ export function parseAmqpUrl(text: string): Broker[] {
 }
 
 /** The broker for people and logs: without the password. */
-export function formatBroker({ endpoint, vhost }: Broker): string {
+export function formatBroker({ endpoint, vhost }: BrokerAddress): string {
   if (endpoint.scheme === "inproc") return formatEndpoint(endpoint);
   const host = endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host;
   const path = vhost === "/" ? "" : `/${encodeURIComponent(vhost)}`;
   return `${endpoint.scheme === "tls" ? "amqps" : "amqp"}://${host}:${endpoint.port}${path}`;
 }
 
-function parseOne(text: string): Broker[] {
+function parseOne(text: string): BrokerAddress[] {
   const [, scheme = "amqp", rest] = /^(?:([a-z0-9+.-]+):\/\/)?([^]*)$/i.exec(text)!;
   const protocol = scheme.toLowerCase();
   if (protocol !== "amqp" && protocol !== "amqps") {

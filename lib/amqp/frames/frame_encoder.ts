@@ -29,7 +29,7 @@ import {
 import { type BasicProperties, sizeofProperties, writeProperties } from "../properties.ts";
 import { writeShortString } from "../types/scalars.ts";
 import { checkUint64, writeUint16, writeUint32, writeUint64 } from "../types/uint.ts";
-import { copyBytes, WriteBuffer } from "./write_buffer.ts";
+import { copyBytes, FrameBuffer } from "./frame_buffer.ts";
 
 /**
  * A message in the form in which it came, which is the one in which it goes: nothing in it is decoded to be sent on.
@@ -54,10 +54,10 @@ export interface EncodedMessage {
  */
 export class FrameEncoder {
   /** What was encoded. */
-  readonly out: WriteBuffer;
+  readonly out: FrameBuffer;
   #frameMax: number = FRAME_MIN_SIZE;
 
-  constructor(out: WriteBuffer = new WriteBuffer()) {
+  constructor(out: FrameBuffer = new FrameBuffer()) {
     this.out = out;
   }
 

@@ -2,7 +2,7 @@
 import { BODY, FRAME_END, FRAME_HEAD, FRAME_OVERHEAD, HEADER } from "./frame.ts";
 import { BASIC_CLASS } from "../methods.ts";
 import { writeUint16, writeUint32, writeUint64 } from "../types/uint.ts";
-import { copyBytes } from "./write_buffer.ts";
+import { copyBytes } from "./frame_buffer.ts";
 
 /** What the payload of a content header has besides the properties, in bytes. */
 export const CONTENT_HEAD = 12;

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import { describe, it } from "node:test";
 import type { AmqpConnection } from "../../../lib/amqp/client/connection.ts";
-import { connectAmqp } from "../../../lib/amqp/client/link.ts";
+import { connectBroker } from "../../../lib/amqp/client/link.ts";
 import { Publisher } from "../../../lib/amqp/client/publisher.ts";
 import { declareQueue } from "../../../lib/amqp/client/queues.ts";
 import { parseAmqpUrl } from "../../../lib/amqp/client/url.ts";
@@ -44,7 +44,7 @@ class SmallDisk {
   }
 
   connect(): Promise<AmqpConnection> {
-    return connectAmqp(parseAmqpUrl(this.url));
+    return connectBroker(parseAmqpUrl(this.url));
   }
 
   /** How many messages the queue has after a crash at this moment; undefined when it is not there. */
@@ -109,7 +109,7 @@ describe("broker, disk full", { skip: !allowed }, () => {
     }
     assert.match(
       disk.blocked.at(-1)!,
-      /^the disk takes no more: .* is full \(ENOSPC\); it goes on by itself/,
+      /^the disk takes no more: .* is full \(ENOSPC\); the broker continues/,
     );
     assert.equal(await disk.afterCrash(declared), undefined);
 

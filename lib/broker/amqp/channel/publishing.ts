@@ -4,7 +4,7 @@ import { BODY, HEADER } from "../../../amqp/frames/frame.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { BASIC_PUBLISH } from "../../../amqp/methods.ts";
 import { PropertyScan } from "../../../amqp/property_scan.ts";
-import { copyBytes } from "../../../amqp/frames/write_buffer.ts";
+import { copyBytes } from "../../../amqp/frames/frame_buffer.ts";
 import type { Confirmable } from "../../core/cycle.ts";
 import { withoutHeader } from "../../core/message.ts";
 import type { Confirms } from "./confirms.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import { describe, it } from "node:test";
-import { connectAmqp } from "../../../../lib/amqp/client/link.ts";
+import { connectBroker } from "../../../../lib/amqp/client/link.ts";
 import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import { FrameEncoder } from "../../../../lib/amqp/frames/frame_encoder.ts";
 import { MqcatError } from "../../../../lib/errors.ts";
@@ -90,7 +90,7 @@ describe("AMQP login", () => {
     it(`refused - ${name}`, async () => {
       await play(answers, async (url) => {
         await assert.rejects(
-          connectAmqp(parseAmqpUrl(url), { handshakeTimeout: name.startsWith("nothing") ? 200 : 5000 }),
+          connectBroker(parseAmqpUrl(url), { handshakeTimeout: name.startsWith("nothing") ? 200 : 5000 }),
           (error: Error) => {
             assert.ok(error instanceof MqcatError);
             assert.deepEqual([error.code, words.test(error.message)], [code, true], error.message);
@@ -109,7 +109,7 @@ describe("AMQP login", () => {
     });
     // tune-ok and open may come together or apart.
     await play([START, TUNE, welcome], async (url) => {
-      const connection = await connectAmqp(parseAmqpUrl(url), { handshakeTimeout: 5000 });
+      const connection = await connectBroker(parseAmqpUrl(url), { handshakeTimeout: 5000 });
       assert.deepEqual([connection.server, connection.blocked], ["Played 1", "low on disk"]);
       assert.equal(connection.encoder.frameMax, 4096);
       connection.abort();

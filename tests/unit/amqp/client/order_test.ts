@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import net from "node:net";
 import { describe, it } from "node:test";
 import { Consumer } from "../../../../lib/amqp/client/consumer.ts";
-import { connectAmqp } from "../../../../lib/amqp/client/link.ts";
+import { connectBroker } from "../../../../lib/amqp/client/link.ts";
 import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import { METHOD } from "../../../../lib/amqp/frames/frame.ts";
 import { FrameDecoder } from "../../../../lib/amqp/frames/frame_decoder.ts";
@@ -77,7 +77,7 @@ describe("AMQP replies out of order", () => {
 
   it("no call waits for ever when the answer to another one comes in its place", () =>
     serve(async (url) => {
-      const connection = await connectAmqp(parseAmqpUrl(url));
+      const connection = await connectBroker(parseAmqpUrl(url));
       const channel = await connection.open();
       const calls = [
         channel.call("basic.consume", { queue: "q" }, "basic.consume-ok"),

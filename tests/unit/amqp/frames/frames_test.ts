@@ -7,7 +7,7 @@ import { FrameDecoder, type Role } from "../../../../lib/amqp/frames/frame_decod
 import { type EncodedMessage, FrameEncoder } from "../../../../lib/amqp/frames/frame_encoder.ts";
 import { decodeMethod } from "../../../../lib/amqp/method_codec.ts";
 import { decodeProperties, encodeProperties, NO_PROPERTIES } from "../../../../lib/amqp/properties.ts";
-import { WriteBuffer } from "../../../../lib/amqp/frames/write_buffer.ts";
+import { FrameBuffer } from "../../../../lib/amqp/frames/frame_buffer.ts";
 import { IncompatiblePeerError, LimitError, ProtocolError } from "../../../../lib/errors.ts";
 
 interface Seen {
@@ -379,7 +379,7 @@ describe("amqp encoder", () => {
   });
 
   it("write buffer - blocks take turns, and large ones are not kept", () => {
-    const out = new WriteBuffer();
+    const out = new FrameBuffer();
     out.append(utf8("first"));
     const first = out.take();
     out.append(utf8("second"));

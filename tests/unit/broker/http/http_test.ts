@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import net from "node:net";
 import { after, before, describe, it } from "node:test";
 import { type AmqpConnection } from "../../../../lib/amqp/client/connection.ts";
-import { connectAmqp } from "../../../../lib/amqp/client/link.ts";
+import { connectBroker } from "../../../../lib/amqp/client/link.ts";
 import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import { Broker } from "../../../../lib/broker/server.ts";
 import { HttpServer } from "../../../../lib/broker/http/server.ts";
@@ -75,7 +75,7 @@ const names = (json: unknown) => rows(json).map(({ name }) => name);
 
 /** A client that has gone when the test is over. */
 async function client(url = amqp.replace("//", "//guest:guest@")): Promise<AmqpConnection & AsyncDisposable> {
-  const connection = await connectAmqp(parseAmqpUrl(url));
+  const connection = await connectBroker(parseAmqpUrl(url));
   return Object.assign(connection, { [Symbol.asyncDispose]: () => connection.close() });
 }
 

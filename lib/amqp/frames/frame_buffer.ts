@@ -6,7 +6,7 @@ const KEEP = 512 * 1024;
  * A growing buffer that is filled while the block before it is being written: `take` a block when the stream is free,
  * write it, and `recycle` it when the stream has drained.
  */
-export class WriteBuffer {
+export class FrameBuffer {
   /** What is filled; another one after any `reserve` or `take`. */
   bytes: Uint8Array = new Uint8Array(0);
   /** How much of it is filled. */
