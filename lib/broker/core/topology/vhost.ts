@@ -6,16 +6,16 @@ import { checkSame, checkSameArguments, resource, typeName } from "../arguments.
 import { DELAYED, DELAYED_TYPE } from "../exchange/delayed.ts";
 import { type Binding, definitionOf, type Destination, Exchange } from "../exchange/exchange.ts";
 import { makeMatcher } from "../exchange/types.ts";
-import { isDurable, type QueueFactory, type RoutedQueue, Topology } from "./topology.ts";
+import { isDurable, type QueueFactory, Topology } from "./topology.ts";
+import type { Queue } from "../queue/queue.ts";
 import type { RouteResult } from "./route_result.ts";
 import { type DefinitionChange, type QueueDefinition, store } from "./definition_change.ts";
 
-export type { RoutedQueue } from "./topology.ts";
 export { RouteResult } from "./route_result.ts";
 
 /** What a virtual host needs of the broker around it. */
-export interface VirtualHostContext<Q extends RoutedQueue> {
-  readonly createQueue: QueueFactory<Q>;
+export interface VirtualHostContext {
+  readonly createQueue: QueueFactory;
   /** An id that no queue ever had, 32 bits. */
   nextQueueId(): number;
   /** Told of everything that is to survive a restart, in order. */
@@ -45,23 +45,23 @@ const CLASSIC_ARGUMENTS = [...COMMON_ARGUMENTS, "x-max-priority", "x-queue-mode"
 const QUORUM_ARGUMENTS = [...COMMON_ARGUMENTS, "x-dead-letter-strategy", "x-delivery-limit"];
 
 /** One virtual host: what clients may do to its queues, exchanges and bindings, and what of them survives a restart. */
-export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
+export class VirtualHost {
   readonly name: string;
-  readonly #context: VirtualHostContext<Q>;
-  readonly #topology: Topology<Q>;
-  readonly #owners = new Map<Q, QueueOwner>();
+  readonly #context: VirtualHostContext;
+  readonly #topology: Topology;
+  readonly #owners = new Map<Queue, QueueOwner>();
 
-  constructor(name: string, context: VirtualHostContext<Q>) {
+  constructor(name: string, context: VirtualHostContext) {
     this.name = name;
     this.#context = context;
     this.#topology = new Topology(name, context.createQueue);
   }
 
-  get exchanges(): ReadonlyMap<string, Exchange<Q>> {
+  get exchanges(): ReadonlyMap<string, Exchange> {
     return this.#topology.exchanges;
   }
 
-  get queues(): ReadonlyMap<string, Q> {
+  get queues(): ReadonlyMap<string, Queue> {
     return this.#topology.queues;
   }
 
@@ -71,7 +71,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
    * @param scan of the message's properties
    * @throws {AmqpError} 406: the headers CC or BCC are no lists; 501: the headers are malformed
    */
-  route(exchange: string, routingKey: string, scan: PropertyScan, into: RouteResult<Q>): void {
+  route(exchange: string, routingKey: string, scan: PropertyScan, into: RouteResult): void {
     this.#topology.route(exchange, routingKey, scan, into);
   }
 
@@ -95,7 +95,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
       this.#exchange(name);
       return;
     }
-    const matcher = makeMatcher<Destination<Q>>(type, args.arguments);
+    const matcher = makeMatcher<Destination>(type, args.arguments);
     refuseDefault(name);
     const what = this.#text("exchange", name);
     const known = this.exchanges.get(name);
@@ -163,7 +163,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
    * @throws {AmqpError} 403: a reserved name; 404: passive, and not there; 405: it is another connection's; 406: it is
    * there and differs, or an argument is not what it must be
    */
-  declareQueue(args: Declared<"queue.declare">, owner: QueueOwner, name: string = args.queue): Q {
+  declareQueue(args: Declared<"queue.declare">, owner: QueueOwner, name: string = args.queue): Queue {
     if (args.passive) return this.queueFor(name, owner);
     if (args.queue === "" && isQuorum(args)) {
       throw amqpError(406, "Cannot declare a server-named queue for type rabbit_quorum_queue");
@@ -205,7 +205,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   }
 
   /** @throws {AmqpError} 404: there is no such queue; 405: it is another connection's */
-  queueFor(name: string, owner: QueueOwner): Q {
+  queueFor(name: string, owner: QueueOwner): Queue {
     const queue = this.queues.get(name);
     if (queue === undefined) throw amqpError(404, `no ${this.#text("queue", name)}`);
     this.#checkOwner(queue, owner);
@@ -240,7 +240,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   }
 
   /** Removes a queue and its bindings, and closes it; one that is gone already is left alone. */
-  removeQueue(queue: Q): void {
+  removeQueue(queue: Queue): void {
     const { name, id, durable } = queue.definition;
     if (this.queues.get(name) !== queue) return;
     this.#owners.delete(queue);
@@ -279,7 +279,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   }
 
   /** All bindings but those of the default exchange. */
-  bindings(): IterableIterator<Binding<Q>> {
+  bindings(): IterableIterator<Binding> {
     return this.#topology.bindings();
   }
 
@@ -298,8 +298,8 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   }
 
   #bind(
-    from: Exchange<Q>,
-    to: Destination<Q>,
+    from: Exchange,
+    to: Destination,
     routingKey: string,
     args: FieldTable,
     owner?: QueueOwner,
@@ -312,8 +312,8 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   }
 
   #unbind(
-    from: Exchange<Q> | undefined,
-    to: Destination<Q> | undefined,
+    from: Exchange | undefined,
+    to: Destination | undefined,
     routingKey: string,
     args: FieldTable,
     owner?: QueueOwner,
@@ -329,25 +329,25 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
     this.#autoDelete(from);
   }
 
-  #removeExchange(exchange: Exchange<Q>): void {
+  #removeExchange(exchange: Exchange): void {
     const { name, durable } = exchange.definition;
     if (durable) this.#context.onChange({ type: "exchange-removed", vhost: this.name, name });
     for (const source of this.#topology.removeExchange(exchange)) this.#autoDelete(source);
   }
 
   /** An auto-delete exchange goes with the last binding that leads out of it. */
-  #autoDelete(exchange: Exchange<Q>): void {
+  #autoDelete(exchange: Exchange): void {
     if (!exchange.definition.autoDelete || exchange.bindings.size > 0) return;
     if (this.exchanges.get(exchange.name) === exchange) this.#removeExchange(exchange);
   }
 
-  #exchange(name: string): Exchange<Q> {
+  #exchange(name: string): Exchange {
     const exchange = this.exchanges.get(name);
     if (exchange === undefined) throw amqpError(404, `no ${this.#text("exchange", name)}`);
     return exchange;
   }
 
-  #checkOwner(queue: Q, owner: QueueOwner | undefined): void {
+  #checkOwner(queue: Queue, owner: QueueOwner | undefined): void {
     const known = this.#owners.get(queue);
     if (known !== undefined && known !== owner) throw locked(this.#text("queue", queue.definition.name));
   }
