@@ -142,7 +142,7 @@ export function ready(socketType: string, ...more: Uint8Array[]): Uint8Array {
 }
 
 /** What comes from a peer that greeted as it should. */
-export function behindGreeting(...parts: Uint8Array[]): Uint8Array {
+export function afterGreeting(...parts: Uint8Array[]): Uint8Array {
   return concat([greeting3(), ...parts]);
 }
 
