@@ -1,6 +1,6 @@
 /**
- * The main job on real input, with real processes: what a shell would start, connected by sockets. Each part checks
- * its result against coreutils, and the demo fails if one differs.
+ * Demonstrates mqcat with real input and real processes: shell pipelines that are connected by sockets. Each part compares
+ * its result with coreutils, and the demo fails if one differs.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import fs from "node:fs";
@@ -10,13 +10,13 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 
 const main = fileURLToPath(new URL("../cli/main.ts", import.meta.url));
-/** A text with sentences, lists and code: commander's manual, which is installed beside us. */
+/** A text with sentences, lists and code: the manual of commander, which is installed in node_modules. */
 const text = fileURLToPath(new URL("../node_modules/commander/Readme.md", import.meta.url));
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), "mqcat-demo-"));
 const DEADLINE_MS = 60_000;
 const running = new Set<ChildProcess>();
 
-// The commands below say `mqcat`, as a user's would.
+// The commands below call `mqcat` by its name, as a user does.
 const shim = path.join(directory, "mqcat");
 fs.writeFileSync(shim, `#!/bin/sh\nexec "${process.execPath}" run -A --no-check "${main}" "$@"\n`, {
   mode: 0o755,
@@ -49,7 +49,7 @@ function end(...children: ChildProcess[]): Promise<void[]> {
   ));
 }
 
-/** Waits for the files that `--ready-file` writes; returns what they say. */
+/** Waits for the files that `--ready-file` writes, and returns their contents. */
 async function ready(...names: string[]): Promise<string[]> {
   const paths = names.map((name) => path.join(directory, name));
   const deadline = performance.now() + DEADLINE_MS;
@@ -172,7 +172,7 @@ try {
   await filter();
   await echo();
   await stream();
-  console.log("\nAll four parts gave what they should.");
+  console.log("\nAll four results are correct.");
 } finally {
   clearTimeout(deadline);
   for (const child of running) child.kill("SIGTERM");

@@ -1,6 +1,7 @@
 /**
- * Feeds spoiled bytes to everything that takes a stranger's: `deno task fuzz [--seconds N] [--seed N] [TARGET…]`. Only
- * errors of the library may come out, and each soon. What else comes is printed with what repeats it, and is exit code 1.
+ * Feeds mutated bytes to every decoder and handshake: `deno task fuzz [--seconds N] [--seed N] [TARGET…]`. An input may
+ * only cause errors of the library, and must not take long. Any other result is printed with its seed and its input, and
+ * makes the exit code 1.
  */
 import process from "node:process";
 import { MqcatError } from "../lib/errors.ts";
@@ -8,19 +9,19 @@ import { Chance, mutate } from "./fuzz/mutate.ts";
 import type { Target } from "./fuzz/target.ts";
 import { targets } from "./fuzz/targets.ts";
 
-/** An input that takes longer holds up all others, in milliseconds. */
+/** An input that takes longer than this is a failure, in milliseconds. */
 const TOO_LONG_MS = 2000;
 
-/** What came out of one target. */
+/** The results of one target. */
 export interface Findings {
   readonly target: string;
   readonly inputs: number;
-  /** Inputs that were refused, and not taken for valid. */
+  /** The number of inputs that caused an error of the library. */
   readonly refused: number;
   readonly failures: readonly string[];
 }
 
-/** Feeds a target until `ms` milliseconds have passed, or `inputs` inputs, or it fails. */
+/** Feeds a target for `ms` milliseconds or `inputs` inputs, or until it fails. */
 export async function fuzz(target: Target, seed: number, ms: number, inputs = Infinity): Promise<Findings> {
   const end = performance.now() + ms;
   const failures: string[] = [];
@@ -28,7 +29,7 @@ export async function fuzz(target: Target, seed: number, ms: number, inputs = In
   let refused = 0;
   const lane = async () => {
     while (count < inputs && performance.now() < end && failures.length === 0) {
-      // Each input has a seed of its own, so that one can be repeated without those before it.
+      // Each input has its own seed, so that it can be repeated without the inputs before it.
       const own = seed + count++;
       const chance = new Chance(own);
       const input = mutate(chance.of(target.seeds), target.seeds, chance);
@@ -38,17 +39,17 @@ export async function fuzz(target: Target, seed: number, ms: number, inputs = In
         if (running !== undefined) await running;
       } catch (error) {
         refused++;
-        if (!(error instanceof MqcatError)) failures.push(tell(own, input, error));
+        if (!(error instanceof MqcatError)) failures.push(describe(own, input, error));
       }
       const took = performance.now() - began;
-      if (took > TOO_LONG_MS) failures.push(tell(own, input, `it took ${Math.round(took)} ms`));
+      if (took > TOO_LONG_MS) failures.push(describe(own, input, `it took ${Math.round(took)} ms`));
     }
   };
   await Promise.all(Array.from({ length: target.lanes ?? 1 }, lane));
   return { target: target.name, inputs: count, refused, failures };
 }
 
-function tell(seed: number, input: Uint8Array, error: unknown): string {
+function describe(seed: number, input: Uint8Array, error: unknown): string {
   const hex = Array.from(input.subarray(0, 2000), (byte) => byte.toString(16).padStart(2, "0")).join("");
   return `--seed ${seed}: ${error instanceof Error ? error.stack : error}\n${input.length} bytes: ${hex}`;
 }

@@ -1,4 +1,4 @@
-/** Writes a man page for each command to dist/man/, from the definitions and the cheats that the help shows. */
+/** Writes a man page for each command to dist/man/, from the definition of the command and its cheats. */
 import fs from "node:fs";
 import { fileURLToPath } from "node:url";
 import exitCodes from "../cli/cheats/exit-codes.md" with { type: "text" };
@@ -6,7 +6,7 @@ import type { Command, Title } from "../cli/app/command.ts";
 import { COMMANDS } from "../cli/commands/mod.ts";
 import denoJson from "../deno.json" with { type: "json" };
 
-/** The page of one command, in man(7)'s macros. */
+/** Formats the page of one command with the macros of man(7). */
 export function manPage({ name, summary }: Title, { argument, options, examples }: Command): string {
   const page = `mqcat-${name.replaceAll(" ", "-")}`;
   const lines = [
@@ -28,7 +28,7 @@ export function manPage({ name, summary }: Title, { argument, options, examples 
   return `${lines.join("\n")}\n`;
 }
 
-/** A cheat's paragraphs; what is indented stays as it is. */
+/** Formats the paragraphs of a cheat; indented blocks stay verbatim. */
 function cheat(markdown: string): string[] {
   const lines: string[] = [];
   let verbatim = false;
@@ -44,7 +44,7 @@ function cheat(markdown: string): string[] {
   return lines;
 }
 
-/** Text in which nothing is taken for a macro or an escape. */
+/** Escapes text, so that roff treats no part of it as a macro or an escape. */
 function roff(text: string): string {
   return text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replace(/^(?=[.'])/, "\\&");
 }

@@ -1,9 +1,9 @@
-/* The yardstick of the benchmark: lines over PUSH and PULL, as a careful C programmer would write it on libzmq.
+/* The reference of the benchmark: sends lines over PUSH and PULL, in C with libzmq.
  *
- *   line_zmq pull ENDPOINT COUNT > out     binds, says "ready" on stderr, ends after COUNT messages
- *   line_zmq push ENDPOINT < in            connects, sends a message for each line
+ *   line_zmq pull ENDPOINT COUNT > out     binds, prints "ready" on stderr, ends after COUNT messages
+ *   line_zmq push ENDPOINT < in            connects, sends one message per line
  *
- * With LINE_ZMQ_PUBLIC and LINE_ZMQ_SECRET in the environment, keys in Z85, both encrypt with CURVE.
+ * If LINE_ZMQ_PUBLIC and LINE_ZMQ_SECRET have keys in Z85, both commands encrypt with CURVE.
  */
 #include <stdio.h>
 #include <stdlib.h>

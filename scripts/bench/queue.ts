@@ -1,9 +1,9 @@
 /**
- * The queue against RabbitMQ, with one load: bench/load_amqp.c on librabbitmq. Both brokers run at the same time and
- * are measured in turns; what counts is the ratio. `--sync flush` is what RabbitMQ's classic queues do, so that is what
- * compares; `confirm` syncs the disk before it confirms.
+ * Compares the broker with RabbitMQ under the same load: bench/load_amqp.c on librabbitmq. Both brokers run at the same
+ * time and are measured in turns; the result is the ratio. `--sync flush` corresponds to RabbitMQ's classic queues;
+ * `confirm` syncs the disk before each confirm.
  *
- *   deno task bench:queue [rates|depth|start]...      all of them unless told
+ *   deno task bench:queue [rates|depth|start]...      default: all parts
  *
  * rates: publishing with confirms and consuming with acknowledgements. depth: the same on a queue that holds up to five
  * million messages. start: how long the broker takes until it is ready, with ten million messages, too, and its memory.
@@ -19,11 +19,11 @@ import { compileWithBun } from "../compile_bun.ts";
 
 const ROUNDS = 5;
 const COUNT = 100_000;
-/** For each depth: enough for a second or so. */
+/** The number of messages that are measured at each depth: about one second of load. */
 const DEPTH_COUNT = 500_000;
 const DEPTHS = [0, 100_000, 1_000_000, 2_000_000, 5_000_000];
 const MANY = 10_000_000;
-/** How long anything may take, in milliseconds. */
+/** The deadline of each step, in milliseconds. */
 const PATIENCE = 300_000;
 
 interface Server {
@@ -32,7 +32,7 @@ interface Server {
   stop(): Promise<void>;
 }
 
-/** What a run of the load tells. */
+/** The result that load_amqp prints. */
 interface Figures {
   readonly rate: number;
   readonly refused: number;
@@ -55,7 +55,7 @@ execFileSync("gcc", ["-O2", "-pthread", "-o", load, source, "-lrabbitmq"], { std
 class Ours implements Server {
   readonly name: string;
   readonly port: number;
-  /** From the start of the process until it listened, in milliseconds. */
+  /** The time from the start of the process until it listened, in milliseconds. */
   readonly readyMs: number;
   readonly #child: ChildProcess;
 
@@ -145,12 +145,12 @@ async function rates(): Promise<void> {
   }
 }
 
-/** What a queue's depth does to its rates: they are measured on top of what lies there, which stays. */
+/** Measures the rates of a queue by its depth: the messages below the measured ones stay in the queue. */
 async function depth(): Promise<void> {
   const server = await Ours.start("--sync", "flush", "--data", data("depth"));
   try {
     console.log("\nby depth, --sync flush, messages a second");
-    // A broker that has just started is slower, whatever the depth.
+    // Warm up: a new process is slower at any depth.
     await run(server, "publish", DEPTH_COUNT);
     await run(server, "consume", DEPTH_COUNT);
     let there = 0;
@@ -220,7 +220,7 @@ try {
   for (const name of asked) {
     const part = parts[name as keyof typeof parts];
     if (part === undefined) {
-      throw new Error(`There is no part '${name}': there are ${Object.keys(parts).join(", ")}`);
+      throw new Error(`Unknown part '${name}': expected ${Object.keys(parts).join(", ")}`);
     }
     await part();
   }

@@ -1,6 +1,6 @@
-/** Inputs for the fuzzer: valid bytes, spoiled by chance that can be repeated. */
+/** Inputs for the fuzzer: valid bytes with pseudorandom mutations. */
 
-/** Numbers that parsers stumble over. */
+/** Values at the limits of types and syntax. */
 const EDGES = [0, 1, 2, 4, 5, 7, 8, 0x0a, 0x20, 0x7f, 0x80, 0xfe, 0xff];
 const WIDE_EDGES = [
   0n,
@@ -13,10 +13,10 @@ const WIDE_EDGES = [
   1n << 63n,
   (1n << 64n) - 1n,
 ];
-/** A longer input teaches nothing new, in bytes. */
+/** The limit for an input, in bytes. */
 const MAX_LENGTH = 100_000;
 
-/** Random numbers that are the same for the same seed (mulberry32). */
+/** Pseudorandom numbers, the same for the same seed (mulberry32). */
 export class Chance {
   #state: number;
 
@@ -24,7 +24,7 @@ export class Chance {
     this.#state = seed >>> 0;
   }
 
-  /** A whole number from 0 to `below` - 1. */
+  /** Returns an integer from 0 to `below` - 1. */
   below(below: number): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let t = this.#state;
@@ -33,17 +33,17 @@ export class Chance {
     return Math.floor(((t ^ (t >>> 14)) >>> 0) / 2 ** 32 * below);
   }
 
-  /** One of a list. */
+  /** Returns an element of a list. */
   of<T>(list: readonly T[]): T {
     return list[this.below(list.length)]!;
   }
 }
 
-/** Spoils `bytes` in one to four ways; `others` are inputs to splice in. */
+/** Applies one to four mutations to `bytes`; `others` are inputs to splice in. */
 export function mutate(bytes: Uint8Array, others: readonly Uint8Array[], chance: Chance): Uint8Array {
-  let spoiled: Uint8Array = bytes.slice();
-  for (let left = 1 + chance.below(4); left > 0; left--) spoiled = once(spoiled, others, chance);
-  return spoiled.subarray(0, MAX_LENGTH);
+  let mutated: Uint8Array = bytes.slice();
+  for (let left = 1 + chance.below(4); left > 0; left--) mutated = once(mutated, others, chance);
+  return mutated.subarray(0, MAX_LENGTH);
 }
 
 function once(bytes: Uint8Array, others: readonly Uint8Array[], chance: Chance): Uint8Array {
@@ -68,17 +68,17 @@ function once(bytes: Uint8Array, others: readonly Uint8Array[], chance: Chance):
       else view.setBigUint64(at, value);
       return bytes;
     }
-    case 4: // Cut it off.
+    case 4: // Truncate.
       return bytes.slice(0, at);
-    case 5: // Take a piece out.
+    case 5: // Remove a piece.
       return join(bytes.subarray(0, at), bytes.subarray(at + length));
-    case 6: // Say a piece twice.
+    case 6: // Repeat a piece.
       return join(bytes.subarray(0, at + length), bytes.subarray(at));
-    case 7: { // Put noise in.
+    case 7: { // Insert noise.
       const noise = Uint8Array.from({ length: 1 + chance.below(16) }, () => chance.below(256));
       return join(bytes.subarray(0, at), noise, bytes.subarray(at));
     }
-    default: { // Go on as another one.
+    default: { // Continue with a part of another input.
       const other = chance.of(others);
       return join(bytes.subarray(0, at), other.subarray(chance.below(other.length + 1)));
     }

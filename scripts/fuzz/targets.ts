@@ -1,4 +1,4 @@
-/** What the fuzzer feeds. */
+/** The targets of the fuzzer. */
 import { MqcatError } from "../../lib/errors.ts";
 import { readAmqp } from "../../lib/probe/amqp.ts";
 import { readBanner } from "../../lib/probe/banner.ts";
@@ -35,13 +35,13 @@ import { mutate } from "./mutate.ts";
 import { CannedStream, TamperedStream } from "./streams.ts";
 import type { Target } from "./target.ts";
 
-/** A limit that mutated lengths go over, in bytes. */
+/** The limit for a message, which mutated lengths exceed, in bytes. */
 const MAX_MESSAGE = 64 * 1024;
-/** For handshakes that wait for bytes which were taken out, in milliseconds. */
+/** The deadline of handshakes, which may wait for removed bytes, in milliseconds. */
 const HANDSHAKE_MS = 25;
 const NO_OWNER: ConnectionOwner = { onBatch() {}, onSubscription() {}, onGroup() {}, onWritable() {} };
 
-/** All targets. They load libsodium, so they are asked for. */
+/** Loads libsodium, and returns all targets. */
 export async function targets(): Promise<Target[]> {
   const nacl = await loadNacl();
   const server = nacl.keyPair();
@@ -86,31 +86,31 @@ const frames: Target = {
   name: "frames",
   seeds: [messages, encodeFrame(new Uint8Array(5000)), concat([messages, messages])],
   run(input, chance) {
-    // However the bytes are cut, the same comes out.
+    // The result must be the same for one chunk and for two.
     const whole = decodeFrames([input]);
     const cut = chance.below(input.length + 1);
     const halves = decodeFrames([input.subarray(0, cut), input.subarray(cut)]);
-    if (whole.error === undefined && whole.told !== halves.told) {
-      throw new Error(`cut at ${cut} it is another: ${halves.told} and not ${whole.told}`);
+    if (whole.error === undefined && whole.text !== halves.text) {
+      throw new Error(`split at ${cut}, the result differs: ${halves.text}, expected ${whole.text}`);
     }
     if (whole.error !== undefined) throw whole.error;
   },
 };
 
-function decodeFrames(pieces: readonly Uint8Array[]): { told: string; error: unknown } {
-  let told = "";
+function decodeFrames(pieces: readonly Uint8Array[]): { text: string; error: unknown } {
+  let text = "";
   const decoder = new ZmtpFrameDecoder(new Batch(), MAX_MESSAGE, (batch) => {
     for (let i = 0; i < batch.frames; i++) {
       const body = batch.frame(i);
-      told += `${batch.flags[i]! & (MORE | COMMAND)}:${body.length}:${body[0] ?? ""} `;
+      text += `${batch.flags[i]! & (MORE | COMMAND)}:${body.length}:${body[0] ?? ""} `;
     }
   });
   try {
     for (const piece of pieces) decoder.push(piece);
   } catch (error) {
-    return { told, error };
+    return { text, error };
   }
-  return { told, error: undefined };
+  return { text, error: undefined };
 }
 
 const commands: Target = {
@@ -168,7 +168,7 @@ const answers: Target = {
     concat([SIGNATURE, Uint8Array.of(3), encodeRest("NULL", false)]),
   ],
   run(input) {
-    // A probe says what it sees, whatever that is.
+    // A probe must be able to describe any answer.
     isZmtp(input);
     readAmqp(input);
     readBanner(input);
@@ -177,7 +177,7 @@ const answers: Target = {
   },
 };
 
-/** MESSAGE commands of CURVE, with the right key: the spoiled ones are found out, and the others come through. */
+/** MESSAGE commands of CURVE with the right key: mutated ones are rejected. */
 function curveMessages(workspace: ConstructorParameters<typeof CurveCipher>[0]): Target {
   const key = new Uint8Array(32).fill(7);
   const prefix = "CurveZMQMESSAGEC";
@@ -206,7 +206,7 @@ function curveMessages(workspace: ConstructorParameters<typeof CurveCipher>[0]):
   };
 }
 
-/** A side of a handshake whose peer says spoiled bytes and goes; when it succeeds, the connection takes the rest. */
+/** One side of a handshake whose peer sends mutated bytes and ends. After a handshake, the connection reads the rest. */
 function canned(security: Mechanism): Target {
   const greeting = concat([SIGNATURE, Uint8Array.of(3), encodeRest(security.name, !security.asServer)]);
   const hello = encodeCommand(
@@ -234,17 +234,17 @@ function canned(security: Mechanism): Target {
     lanes: 8,
     async run(input, chance) {
       const stream = new CannedStream(input, chance.below(input.length + 1));
-      await shake(stream, security, chance.below(2) === 0);
+      await connectTo(stream, security, chance.below(2) === 0);
     },
   };
 }
 
-/** Both sides of a handshake, and somebody between them who changes one of the pieces. */
+/** Both sides of a handshake, with one mutated chunk between them. */
 function tampered(name: string, client: Mechanism, server: Mechanism): Target {
   let names = 0;
   return {
     name: `handshake ${name}, tampered with`,
-    // Where the change is: what is said is of the two sides' own making.
+    // The input is not used: the two sides make their own bytes.
     seeds: [new Uint8Array(16)],
     lanes: name === "CURVE" ? 4 : 64,
     async run(_input, chance) {
@@ -260,18 +260,22 @@ function tampered(name: string, client: Mechanism, server: Mechanism): Target {
       const near = new TamperedStream(await connectInproc(endpoint, AbortSignal.timeout(1000)), tamper);
       const far = new TamperedStream(await accepted, tamper);
       await listener!.close();
-      const results = await Promise.allSettled([shake(near, client, true), shake(far, server, false)]);
+      const results = await Promise.allSettled([
+        connectTo(near, client, true),
+        connectTo(far, server, false),
+      ]);
       near.close();
       far.close();
       const thrown = results.flatMap((result) => result.status === "rejected" ? [result.reason] : []);
-      // What is not the library's own must not hide behind what is.
+      // An error that is not of the library takes precedence.
       const foreign = thrown.find((error) => !(error instanceof MqcatError));
       if (thrown.length > 0) throw foreign ?? thrown[0];
     },
   };
 }
 
-async function shake(stream: ByteStream, security: Mechanism, dialed: boolean): Promise<void> {
+/** Runs a handshake, then starts and closes the connection. */
+async function connectTo(stream: ByteStream, security: Mechanism, dialed: boolean): Promise<void> {
   const options = { socketType: dialed ? "PUSH" : "PULL", security, dialed, timeout: HANDSHAKE_MS } as const;
   const result = await handshake(stream, options);
   const limits = { messages: 1000, bytes: 2 ** 20 };

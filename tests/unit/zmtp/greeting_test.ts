@@ -34,7 +34,11 @@ describe("greeting", () => {
     stream.feed(theirs.subarray(9, 10));
     assert.deepEqual([...await stream.untilSent(11)].slice(10), [3]);
     await turn();
-    assert.equal(stream.sent.length, 11, "the minor version was sent before the peer's major version arrived");
+    assert.equal(
+      stream.sent.length,
+      11,
+      "the minor version was sent before the peer's major version arrived",
+    );
     stream.feed(theirs.subarray(10, 11));
     const ours = await stream.untilSent(64);
     assert.deepEqual(ours, greeting3(1, "NULL", 0));

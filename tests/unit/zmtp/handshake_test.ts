@@ -104,7 +104,11 @@ describe("handshake", () => {
     ["an empty command", Uint8Array.of(4, 0), /without a valid name/],
     ["a name that exceeds the body", Uint8Array.of(4, 2, 9, 65), /without a valid name/],
     ["no socket type", command("READY", property("Identity", "x")), /has no socket type/],
-    ["metadata truncated in a name", command("READY", Uint8Array.of(11, 83)), /metadata is truncated or malformed/],
+    [
+      "metadata truncated in a name",
+      command("READY", Uint8Array.of(11, 83)),
+      /metadata is truncated or malformed/,
+    ],
     [
       "metadata truncated in a length",
       command("READY", Uint8Array.of(1, 83, 0, 0)),

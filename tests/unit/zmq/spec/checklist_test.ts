@@ -22,7 +22,11 @@ const MISTAKES: readonly [mistake: string, file: string, title: string][] = [
     "greeting - sends each part as soon as",
   ],
   ["losing bytes after it", "unit/zmtp/greeting_test.ts", "greeting - accepts everything in one chunk"],
-  ["signed 64-bit lengths", "unit/zmtp/wire_hostile_test.ts", "length - rejects a frame that announces ${claim}"],
+  [
+    "signed 64-bit lengths",
+    "unit/zmtp/wire_hostile_test.ts",
+    "length - rejects a frame that announces ${claim}",
+  ],
   [
     "allocating before checking",
     "unit/zmtp/wire_hostile_test.ts",

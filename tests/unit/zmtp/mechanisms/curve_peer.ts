@@ -1,6 +1,6 @@
 /**
-* A scripted CURVE peer, written from RFC 26 with libsodium's boxes and without code of lib/, so that tests can change
-* each of its bytes.
+ * A scripted CURVE peer, written from RFC 26 with libsodium's boxes and without code of lib/, so that tests can change
+ * each of its bytes.
  */
 import { Buffer } from "node:buffer";
 import sodium from "libsodium-wrappers";
@@ -195,7 +195,9 @@ export class CurveServerPeer extends Messages {
       this.clientKey,
       this.transient.secretKey,
     );
-    if (Buffer.compare(vouched, join(this.client, this.own.publicKey)) !== 0) throw new Error("the vouch is wrong");
+    if (Buffer.compare(vouched, join(this.client, this.own.publicKey)) !== 0) {
+      throw new Error("the vouch is wrong");
+    }
     return plain.slice(128);
   }
 

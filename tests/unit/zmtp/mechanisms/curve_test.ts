@@ -119,7 +119,10 @@ describe("security_curve handshake", () => {
     const handshaking = new Handshaking(curveServer({ keyPair: SERVER }));
     const peer = new CurveClientPeer(SERVER.publicKey);
     await asClient(handshaking, peer, "PUSH");
-    assert.equal(new TextDecoder().decode(peer.ready(await handshaking.next()).subarray(1, 12)), "Socket-Type");
+    assert.equal(
+      new TextDecoder().decode(peer.ready(await handshaking.next()).subarray(1, 12)),
+      "Socket-Type",
+    );
     const result = await deadline(handshaking.result);
     assert.deepEqual({ ...result.peer, identity: [] }, {
       socketType: "PUSH",
@@ -271,8 +274,9 @@ describe("security_curve handshake", () => {
       handshaking.stream.feed(peer.hello());
       peer.welcome(await handshaking.next());
       handshaking.stream.feed(spoil(peer));
-      if (name === "no socket type") await handshaking.fails(IncompatiblePeerError, /the peer is a {2}socket/);
-      else await handshaking.fails(ProtocolError, words);
+      if (name === "no socket type") {
+        await handshaking.fails(IncompatiblePeerError, /the peer is a {2}socket/);
+      } else await handshaking.fails(ProtocolError, words);
       assert.ok(handshaking.stream.over || handshaking.stream.ended);
     });
   }
@@ -295,7 +299,10 @@ describe("security_curve handshake", () => {
     const handshaking = new Handshaking(curveServer({ keyPair: SERVER }));
     await asClient(handshaking, new CurveClientPeer(SERVER.publicKey), "SUB");
     await handshaking.fails(IncompatiblePeerError, /the peer is a SUB socket, and PULL talks to PUSH/);
-    assert.match(new TextDecoder().decode(await handshaking.next()), /ERROR.a PULL socket cannot talk to a SUB/);
+    assert.match(
+      new TextDecoder().decode(await handshaking.next()),
+      /ERROR.a PULL socket cannot talk to a SUB/,
+    );
   });
 
   const welcomes: [
