@@ -1,10 +1,10 @@
-/** Finds Bun, or installs it from npm: a new machine may have only Node with npm. */
+/** Finds Bun, or installs it from npm: a fresh machine has only Node and npm. */
 import { execFileSync } from "node:child_process";
 import process from "node:process";
 
 const VERSION = "1.4.5";
 
-/** Returns the path of a Bun executable: `$MQCAT_BUN`, else Bun on the PATH, else Bun from npx. */
+/** The path of a Bun executable: `$MQCAT_BUN`, else Bun on the PATH, else the Bun that npx downloads. */
 export function findBun(): string {
   if (process.env.MQCAT_BUN) return process.env.MQCAT_BUN;
   for (

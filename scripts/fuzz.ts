@@ -1,7 +1,7 @@
 /**
- * Feeds mutated bytes to every decoder and handshake: `deno task fuzz [--seconds N] [--seed N] [TARGET…]`. An input may
- * only cause errors of the library, and must not take long. Any other result is printed with its seed and its input, and
- * makes the exit code 1.
+ * Feeds malformed bytes to everything that reads untrusted input: `deno task fuzz [--seconds N] [--seed N] [TARGET…]`.
+ * A target may only throw errors of the library, and must do so quickly. Any other result is printed with the seed that
+ * reproduces it, and the exit code is 1.
  */
 import process from "node:process";
 import { MqcatError } from "../lib/errors.ts";
@@ -9,19 +9,19 @@ import { Chance, mutate } from "./fuzz/mutate.ts";
 import type { Target } from "./fuzz/target.ts";
 import { targets } from "./fuzz/targets.ts";
 
-/** An input that takes longer than this is a failure, in milliseconds. */
+/** The longest time that one input may take, in milliseconds. */
 const TOO_LONG_MS = 2000;
 
-/** The results of one target. */
+/** The result of one target. */
 export interface Findings {
   readonly target: string;
   readonly inputs: number;
-  /** The number of inputs that caused an error of the library. */
+  /** The number of inputs that were refused as invalid. */
   readonly refused: number;
   readonly failures: readonly string[];
 }
 
-/** Feeds a target for `ms` milliseconds or `inputs` inputs, or until it fails. */
+/** Feeds a target until `ms` milliseconds have passed, or `inputs` inputs, or it fails. */
 export async function fuzz(target: Target, seed: number, ms: number, inputs = Infinity): Promise<Findings> {
   const end = performance.now() + ms;
   const failures: string[] = [];
@@ -39,17 +39,17 @@ export async function fuzz(target: Target, seed: number, ms: number, inputs = In
         if (running !== undefined) await running;
       } catch (error) {
         refused++;
-        if (!(error instanceof MqcatError)) failures.push(describe(own, input, error));
+        if (!(error instanceof MqcatError)) failures.push(tell(own, input, error));
       }
       const took = performance.now() - began;
-      if (took > TOO_LONG_MS) failures.push(describe(own, input, `it took ${Math.round(took)} ms`));
+      if (took > TOO_LONG_MS) failures.push(tell(own, input, `it took ${Math.round(took)} ms`));
     }
   };
   await Promise.all(Array.from({ length: target.lanes ?? 1 }, lane));
   return { target: target.name, inputs: count, refused, failures };
 }
 
-function describe(seed: number, input: Uint8Array, error: unknown): string {
+function tell(seed: number, input: Uint8Array, error: unknown): string {
   const hex = Array.from(input.subarray(0, 2000), (byte) => byte.toString(16).padStart(2, "0")).join("");
   return `--seed ${seed}: ${error instanceof Error ? error.stack : error}\n${input.length} bytes: ${hex}`;
 }

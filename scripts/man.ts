@@ -1,4 +1,4 @@
-/** Writes a man page for each command to dist/man/, from the definition of the command and its cheats. */
+/** Writes a man page for each command to dist/man/, from the command definitions and the cheats. */
 import fs from "node:fs";
 import { fileURLToPath } from "node:url";
 import exitCodes from "../cli/cheats/exit-codes.md" with { type: "text" };
@@ -6,7 +6,7 @@ import type { Command, Title } from "../cli/app/command.ts";
 import { COMMANDS } from "../cli/commands/mod.ts";
 import denoJson from "../deno.json" with { type: "json" };
 
-/** Formats the page of one command with the macros of man(7). */
+/** The page of one command, in man(7)'s macros. */
 export function manPage({ name, summary }: Title, { argument, options, examples }: Command): string {
   const page = `mqcat-${name.replaceAll(" ", "-")}`;
   const lines = [
@@ -28,7 +28,7 @@ export function manPage({ name, summary }: Title, { argument, options, examples 
   return `${lines.join("\n")}\n`;
 }
 
-/** Formats the paragraphs of a cheat; indented blocks stay verbatim. */
+/** The paragraphs of a cheat; indented lines are not changed. */
 function cheat(markdown: string): string[] {
   const lines: string[] = [];
   let verbatim = false;
@@ -44,7 +44,7 @@ function cheat(markdown: string): string[] {
   return lines;
 }
 
-/** Escapes text, so that roff treats no part of it as a macro or an escape. */
+/** Escapes text so that roff finds no macro or escape in it. */
 function roff(text: string): string {
   return text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replace(/^(?=[.'])/, "\\&");
 }

@@ -1,7 +1,7 @@
 /**
- * Measures how sockets scale with the number of peers, over TCP: a ROUTER with many DEALERs, and a PUB with many SUBs of
- * ten topics each. The peers run in a second process. Every message must arrive once, at the right peer. Time and memory
- * are printed for a quarter, a half and all of the peers, which shows whether they grow linearly.
+ * Measures how the sockets scale: a ROUTER with many DEALERs, and a PUB with many SUBs of ten topics each, over TCP.
+ * The many sockets run in a second process. Every message must arrive exactly once at the right socket. Time and memory are
+ * printed for a quarter, a half and all of the sockets, which shows whether they grow in proportion.
  *
  *   deno task scale                      5,000 dealers, 1,000 subscribers
  *   deno task scale 500 100              500 dealers, 100 subscribers
@@ -12,17 +12,17 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { Dealer, Pub, Router, Sub } from "../mod.ts";
 
-/** The number of messages that each dealer sends and receives back. */
+/** The number of messages that each dealer sends and gets back. */
 const ROUND_TRIPS = 5;
 const TOPICS = 1000;
 const TOPICS_EACH = 10;
-/** The number of messages per topic. */
+/** How often each topic is published. */
 const ROUNDS = 5;
-/** The deadline for one number of peers, in milliseconds. */
+/** The longest that one size may take, in milliseconds. */
 const DEADLINE_MS = 120_000;
 
-/** The result that the process with the peers prints at its end, as JSON. */
-interface ScaleResult {
+/** The report of the second process at its end. */
+interface Verdict {
   readonly received: number;
   readonly lost: number;
   readonly misrouted: number;
@@ -30,7 +30,7 @@ interface ScaleResult {
   readonly memory: number;
 }
 
-/** Returns the topics of subscriber `i`. */
+/** The topics of subscriber `i`. */
 function topicsOf(i: number): string[] {
   return Array.from({ length: TOPICS_EACH }, (_, k) => `t${(i + k * 97) % TOPICS}.`);
 }
@@ -48,7 +48,7 @@ async function dealers(endpoint: string, count: number): Promise<void> {
       if (new TextDecoder().decode(message?.[0]) !== `${i} ${n}`) misrouted++;
     }
   }));
-  report({ received, lost: count * ROUND_TRIPS - received, misrouted, memory: process.memoryUsage().rss });
+  tell({ received, lost: count * ROUND_TRIPS - received, misrouted, memory: process.memoryUsage().rss });
 }
 
 async function subscribers(endpoint: string, count: number): Promise<void> {
@@ -68,16 +68,16 @@ async function subscribers(endpoint: string, count: number): Promise<void> {
     }
   }));
   const lost = count * TOPICS_EACH * ROUNDS - received;
-  report({ received, lost, misrouted, memory: process.memoryUsage().rss });
+  tell({ received, lost, misrouted, memory: process.memoryUsage().rss });
 }
 
-function report(result: ScaleResult): void {
-  console.log(JSON.stringify(result));
+function tell(verdict: Verdict): void {
+  console.log(JSON.stringify(verdict));
   process.exit();
 }
 
-/** Starts the process with the peers, and returns its result. */
-function startPeers(role: string, endpoint: string, count: number): Promise<ScaleResult> {
+/** Starts the second process, and returns its report. */
+function many(role: string, endpoint: string, count: number): Promise<Verdict> {
   const script = fileURLToPath(import.meta.url);
   const child = spawn(process.execPath, ["run", "-A", "--no-check", script, role, endpoint, `${count}`], {
     stdio: ["ignore", "pipe", "inherit"],
@@ -87,40 +87,36 @@ function startPeers(role: string, endpoint: string, count: number): Promise<Scal
     createInterface({ input: child.stdout }).on("line", (line) => resolve(JSON.parse(line)));
     child.on("close", (code) => {
       clearTimeout(timer);
-      reject(new Error(`The process with the ${role} exited with ${code} without a result`));
+      reject(new Error(`The ${role} ended with ${code} without a report`));
     });
   });
 }
 
-async function routing(count: number): Promise<ScaleResult> {
+async function routing(count: number): Promise<Verdict> {
   const router = new Router();
-  const running = startPeers("dealers", await router.bind("tcp://127.0.0.1:0"), count);
+  const verdict = many("dealers", await router.bind("tcp://127.0.0.1:0"), count);
   router.consume((batch) => void router.sendBatch(batch));
-  const result = await running;
+  const told = await verdict;
   if (router.dropped > 0) throw new Error(`The router dropped ${router.dropped} messages`);
   await router.close();
-  return result;
+  return told;
 }
 
-async function publishing(count: number): Promise<ScaleResult> {
+async function publishing(count: number): Promise<Verdict> {
   const pub = new Pub({ onFull: "block" });
-  const running = startPeers("subscribers", await pub.bind("tcp://127.0.0.1:0"), count);
-  // All topics of a subscriber arrive in one write, so a subscriber with one topic has all of its topics.
+  const verdict = many("subscribers", await pub.bind("tcp://127.0.0.1:0"), count);
+  // All topics of a subscriber arrive in one write, so a subscriber with one topic has all of them.
   while (pub.subscribers < count) await pub.change();
   for (let round = 0; round < ROUNDS; round++) {
     for (let topic = 0; topic < TOPICS; topic++) await pub.send(`t${topic}.${round}`);
   }
   await pub.send("end");
-  const result = await running;
+  const told = await verdict;
   await pub.close();
-  return result;
+  return told;
 }
 
-async function measure(
-  name: string,
-  run: (count: number) => Promise<ScaleResult>,
-  most: number,
-): Promise<void> {
+async function measure(name: string, run: (count: number) => Promise<Verdict>, most: number): Promise<void> {
   for (const count of [most / 4, most / 2, most].map(Math.ceil)) {
     const before = process.memoryUsage().rss;
     const began = performance.now();

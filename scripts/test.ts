@@ -1,12 +1,12 @@
 /**
- * Runs the tests, and prints one line with the totals from the reports of the runners:
+ * Runs the tests, and prints one line with the totals from the reports of the test runners:
  *
- *   deno task test                    all tests
+ *   deno task test                    everything
  *   deno task test unit property      only these folders of tests/
- *   deno task test:bun                only the library's tests under `bun test`, and the program on Bun
+ *   deno task test:bun                only the tests on Bun
  *
- * The library's tests run under `deno test` and under `bun test`. The tests of the command line drive real processes: on
- * Deno, on Bun, and as the binary that `bun build --compile` makes.
+ * The tests of the library run under `deno test` and under `bun test`. The tests of the command line start real
+ * processes: on Deno, on Bun, and of the binary that `bun build --compile` makes.
  */
 import { spawn } from "node:child_process";
 import fs from "node:fs";
@@ -18,10 +18,10 @@ import { findBun } from "./bun.ts";
 import { compileWithBun } from "./compile_bun.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-/** The deadline of one run, in milliseconds. */
+/** The time limit of a whole run, in milliseconds. */
 const DEADLINE_MS = 12 * 60_000;
 
-interface TestRun {
+interface Run {
   readonly name: string;
   readonly command: readonly string[];
   readonly env: Record<string, string>;
@@ -60,10 +60,10 @@ async function main(): Promise<void> {
   process.exit(totals.failed === 0 && totals.passed > 0 ? 0 : 1);
 }
 
-function plan(bun: string): TestRun[] {
+function plan(bun: string): Run[] {
   const library = chosen("unit", "property", "interop");
   const program = chosen("cli", "fault");
-  const runs: TestRun[] = [];
+  const runs: Run[] = [];
   if (library.length > 0) {
     if (!onlyBun) runs.push({ name: "library on Deno", command: denoTest(library), env: {} });
     const command = [
@@ -89,7 +89,7 @@ function plan(bun: string): TestRun[] {
   return runs;
 }
 
-/** Returns the folders that were requested and that exist. */
+/** The requested folders that have tests. */
 function chosen(...names: string[]): string[] {
   return names
     .filter((name) => folders.length === 0 || folders.includes(name))
@@ -101,7 +101,7 @@ function denoTest(where: readonly string[]): string[] {
   return [process.execPath, "test", "-A", "--no-check", "--parallel", "--junit-path=REPORT", ...where];
 }
 
-/** Runs a command until it exits or the deadline passes, and returns its exit status. */
+/** Runs a command to its end, or to the deadline; resolves to its exit status. */
 function execute(command: readonly string[], env: Record<string, string>): Promise<number> {
   return new Promise((resolve) => {
     const child = spawn(command[0]!, command.slice(1), {
@@ -117,7 +117,7 @@ function execute(command: readonly string[], env: Record<string, string>): Promi
   });
 }
 
-/** Adds a runner's JUnit report to the totals. A runner that failed without a failed test counts as one failed test. */
+/** Adds the JUnit report of a runner. A runner that failed without a failed test counts as one failure. */
 function add(totals: Totals, name: string, status: number, report: string): void {
   const xml = fs.existsSync(report) ? fs.readFileSync(report, "utf8") : "";
   const cases = xml.match(/<testcase\b[^>]*\/>|<testcase\b[^]*?<\/testcase>/g) ?? [];

@@ -1,17 +1,17 @@
-/* The load of the queue benchmark: publishers with confirms and consumers with acknowledgements, with librabbitmq.
+/* The load of the queue benchmark: publishers with confirms and consumers with acknowledgements, on librabbitmq.
  *
  *   load_amqp publish PORT QUEUE COUNT [-s SIZE] [-w WINDOW] [-c CONNECTIONS] [-t]
  *   load_amqp consume PORT QUEUE COUNT [-p PREFETCH] [-k EVERY] [-c CONNECTIONS]
  *   load_amqp delete  PORT QUEUE
  *
- * publish declares a durable queue and sends COUNT persistent messages (-t: transient messages) of SIZE bytes (default:
- * 100), with at most WINDOW (default: 5000) unconfirmed messages. consume takes COUNT messages and acknowledges every
+ * publish declares a durable queue and sends COUNT persistent messages (-t: transient ones) of SIZE bytes (default:
+ * 100). At most WINDOW (default: 5000) of them are unconfirmed. consume receives COUNT messages and acknowledges every
  * EVERYth (default: 100) with `multiple`; -k 1 acknowledges each message. The time is measured from the moment when all
- * connections are ready until the last confirm, or until the reply to a method that follows the last acknowledgement.
+ * connections are ready to the last confirm, or to the reply of a method that is sent after the last acknowledgement.
  * stdout has one line of JSON.
  *
- * Output is corked until the program has to wait, so that the kernel makes large packets: the load must cost as little as
- * librabbitmq allows, or it would measure itself.
+ * Output is corked until the program has to wait, so that packets hold many messages. The load must use as little CPU
+ * as librabbitmq allows, so that the benchmark measures the broker.
  */
 #include <amqp.h>
 #include <amqp_tcp_socket.h>
@@ -79,7 +79,7 @@ static void cork(struct worker *worker, int on) {
 
 static void open_link(struct worker *worker) {
   amqp_connection_state_t link = worker->link = amqp_new_connection();
-  if (amqp_socket_open(amqp_tcp_socket_new(link), "127.0.0.1", port) != 0) fail("cannot connect to port %d", port);
+  if (amqp_socket_open(amqp_tcp_socket_new(link), "127.0.0.1", port) != 0) fail("nobody listens on port %d", port);
   check(amqp_login(link, "/", 0, 131072, 0, AMQP_SASL_METHOD_PLAIN, "guest", "guest"), "login");
   amqp_channel_open(link, 1);
   check(amqp_get_rpc_reply(link), "channel.open");
@@ -91,7 +91,7 @@ static void close_link(struct worker *worker) {
   amqp_destroy_connection(worker->link);
 }
 
-/* Sends the corked output, and returns the next frame. */
+/* The next frame that came, after everything was sent that was held back for it. */
 static void next_frame(struct worker *worker, amqp_frame_t *frame) {
   amqp_connection_state_t link = worker->link;
   if (!amqp_frames_enqueued(link) && !amqp_data_in_buffer(link)) cork(worker, 0);
@@ -118,7 +118,7 @@ static void publish(struct worker *worker) {
   check(amqp_get_rpc_reply(link), "confirm.select");
   pthread_barrier_wait(&ready);
   worker->began = now();
-  /* Tags up to `settled` are settled, and `ahead` tags above it: a broker may confirm out of order. */
+  /* Tags up to `settled` are settled but for `ahead` single ones beyond it; a broker may confirm out of order. */
   long sent = 0, done = 0;
   uint64_t settled = 0;
   char *single = calloc(worker->share + 2, 1);
@@ -127,7 +127,7 @@ static void publish(struct worker *worker) {
     for (; sent < worker->share && sent - done < window; sent++) {
       check_status(amqp_basic_publish(link, 1, amqp_empty_bytes, key, 0, 0, &properties, body), "basic.publish");
     }
-    /* Half the window is enough for a large write. */
+    /* Half the window is room enough for a large write. */
     long goal = sent == worker->share ? sent : done + window / 2;
     while (done < goal) {
       amqp_frame_t frame;
@@ -190,7 +190,7 @@ static void consume(struct worker *worker) {
     amqp_maybe_release_buffers(link);
   }
   cork(worker, 0);
-  /* The reply shows that the broker has read all acknowledgements. More deliveries may arrive before it. */
+  /* Whoever answers this has seen the acknowledgements in front of it; deliveries beyond our share may come first. */
   amqp_channel_close(link, 1, AMQP_REPLY_SUCCESS);
   worker->ended = now();
 }
@@ -235,7 +235,7 @@ int main(int argc, char **argv) {
     else if (letter == 'k') every = atoi(optarg);
     else if (letter == 'c') connections = atoi(optarg);
   }
-  /* Otherwise, the program would wait for an acknowledgement that is never due. */
+  /* An acknowledgement that never comes due would be waited for. */
   if (connections > MAX_CONNECTIONS || count < connections || every > prefetch) usage();
   amqp_queue_declare(single.link, 1, amqp_cstring_bytes(queue), 0, 1, 0, 0, amqp_empty_table);
   check(amqp_get_rpc_reply(single.link), "queue.declare");

@@ -1,9 +1,9 @@
 /**
- * Compares the broker with RabbitMQ under the same load: bench/load_amqp.c on librabbitmq. Both brokers run at the same
- * time and are measured in turns; the result is the ratio. `--sync flush` corresponds to RabbitMQ's classic queues;
- * `confirm` syncs the disk before each confirm.
+ * Compares `queue serve` with RabbitMQ under the same load: bench/load_amqp.c on librabbitmq. Both brokers run at the
+ * same time and are measured in turns; the result is the ratio. `--sync flush` has the same guarantee as RabbitMQ's
+ * classic queues, so this is the comparable row; `confirm` syncs the disk before each confirm.
  *
- *   deno task bench:queue [rates|depth|start]...      default: all parts
+ *   deno task bench:queue [rates|depth|start]...      default: all of them
  *
  * rates: publishing with confirms and consuming with acknowledgements. depth: the same on a queue that holds up to five
  * million messages. start: how long the broker takes until it is ready, with ten million messages, too, and its memory.
@@ -19,11 +19,11 @@ import { compileWithBun } from "../compile_bun.ts";
 
 const ROUNDS = 5;
 const COUNT = 100_000;
-/** The number of messages that are measured at each depth: about one second of load. */
+/** Messages per measurement of a depth: enough for about a second. */
 const DEPTH_COUNT = 500_000;
 const DEPTHS = [0, 100_000, 1_000_000, 2_000_000, 5_000_000];
 const MANY = 10_000_000;
-/** The deadline of each step, in milliseconds. */
+/** The time limit of each step, in milliseconds. */
 const PATIENCE = 300_000;
 
 interface Server {
@@ -32,7 +32,7 @@ interface Server {
   stop(): Promise<void>;
 }
 
-/** The result that load_amqp prints. */
+/** The report of one run of the load. */
 interface Figures {
   readonly rate: number;
   readonly refused: number;
@@ -51,11 +51,11 @@ const load = path.join(directory, "load_amqp");
 const source = fileURLToPath(new URL("load_amqp.c", import.meta.url));
 execFileSync("gcc", ["-O2", "-pthread", "-o", load, source, "-lrabbitmq"], { stdio: "inherit" });
 
-/** Our broker as a process: `queue serve` of the binary. */
+/** mqcat's broker as a process: `queue serve` of the binary. */
 class Ours implements Server {
   readonly name: string;
   readonly port: number;
-  /** The time from the start of the process until it listened, in milliseconds. */
+  /** The time from the start of the process until it listens, in milliseconds. */
   readonly readyMs: number;
   readonly #child: ChildProcess;
 
@@ -145,12 +145,12 @@ async function rates(): Promise<void> {
   }
 }
 
-/** Measures the rates of a queue by its depth: the messages below the measured ones stay in the queue. */
+/** Measures the rates of a queue by its depth. The messages that are already in the queue stay there. */
 async function depth(): Promise<void> {
   const server = await Ours.start("--sync", "flush", "--data", data("depth"));
   try {
     console.log("\nby depth, --sync flush, messages a second");
-    // Warm up: a new process is slower at any depth.
+    // A broker is slower right after its start, at any depth.
     await run(server, "publish", DEPTH_COUNT);
     await run(server, "consume", DEPTH_COUNT);
     let there = 0;
@@ -220,7 +220,7 @@ try {
   for (const name of asked) {
     const part = parts[name as keyof typeof parts];
     if (part === undefined) {
-      throw new Error(`Unknown part '${name}': expected ${Object.keys(parts).join(", ")}`);
+      throw new Error(`There is no part '${name}': there are ${Object.keys(parts).join(", ")}`);
     }
     await part();
   }

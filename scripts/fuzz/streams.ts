@@ -1,7 +1,7 @@
 /** Streams in memory for the fuzzer. */
 import type { ByteStream, StreamSink } from "../../lib/transport/stream.ts";
 
-/** A stream whose peer sends fixed bytes and then ends. All writes succeed. */
+/** A stream whose peer sends a few bytes at once and disconnects, and which accepts all writes. */
 export class CannedStream implements ByteStream {
   readonly local = "inproc://fuzz";
   readonly remote = "inproc://fuzz";
@@ -59,7 +59,7 @@ export class CannedStream implements ByteStream {
   }
 }
 
-/** A stream whose incoming chunks are modified. */
+/** A stream whose incoming bytes are changed. */
 export class TamperedStream implements ByteStream {
   readonly #stream: ByteStream;
   readonly #tamper: (chunk: Uint8Array) => Uint8Array;

@@ -35,13 +35,13 @@ import { mutate } from "./mutate.ts";
 import { CannedStream, TamperedStream } from "./streams.ts";
 import type { Target } from "./target.ts";
 
-/** The limit for a message, which mutated lengths exceed, in bytes. */
+/** A size limit that changed lengths exceed, in bytes. */
 const MAX_MESSAGE = 64 * 1024;
-/** The deadline of handshakes, which may wait for removed bytes, in milliseconds. */
+/** The timeout of handshakes that wait for removed bytes, in milliseconds. */
 const HANDSHAKE_MS = 25;
 const NO_OWNER: ConnectionOwner = { onBatch() {}, onSubscription() {}, onGroup() {}, onWritable() {} };
 
-/** Loads libsodium, and returns all targets. */
+/** Returns all targets. This loads libsodium. */
 export async function targets(): Promise<Target[]> {
   const nacl = await loadNacl();
   const server = nacl.keyPair();
@@ -86,31 +86,31 @@ const frames: Target = {
   name: "frames",
   seeds: [messages, encodeFrame(new Uint8Array(5000)), concat([messages, messages])],
   run(input, chance) {
-    // The result must be the same for one chunk and for two.
+    // The result must not depend on how the bytes are split into chunks.
     const whole = decodeFrames([input]);
     const cut = chance.below(input.length + 1);
     const halves = decodeFrames([input.subarray(0, cut), input.subarray(cut)]);
-    if (whole.error === undefined && whole.text !== halves.text) {
-      throw new Error(`split at ${cut}, the result differs: ${halves.text}, expected ${whole.text}`);
+    if (whole.error === undefined && whole.told !== halves.told) {
+      throw new Error(`split at ${cut} the result differs: ${halves.told} instead of ${whole.told}`);
     }
     if (whole.error !== undefined) throw whole.error;
   },
 };
 
-function decodeFrames(pieces: readonly Uint8Array[]): { text: string; error: unknown } {
-  let text = "";
+function decodeFrames(pieces: readonly Uint8Array[]): { told: string; error: unknown } {
+  let told = "";
   const decoder = new ZmtpFrameDecoder(new Batch(), MAX_MESSAGE, (batch) => {
     for (let i = 0; i < batch.frames; i++) {
       const body = batch.frame(i);
-      text += `${batch.flags[i]! & (MORE | COMMAND)}:${body.length}:${body[0] ?? ""} `;
+      told += `${batch.flags[i]! & (MORE | COMMAND)}:${body.length}:${body[0] ?? ""} `;
     }
   });
   try {
     for (const piece of pieces) decoder.push(piece);
   } catch (error) {
-    return { text, error };
+    return { told, error };
   }
-  return { text, error: undefined };
+  return { told, error: undefined };
 }
 
 const commands: Target = {
@@ -168,7 +168,7 @@ const answers: Target = {
     concat([SIGNATURE, Uint8Array.of(3), encodeRest("NULL", false)]),
   ],
   run(input) {
-    // A probe must be able to describe any answer.
+    // A probe reports any answer and must not throw.
     isZmtp(input);
     readAmqp(input);
     readBanner(input);
@@ -177,7 +177,7 @@ const answers: Target = {
   },
 };
 
-/** MESSAGE commands of CURVE with the right key: mutated ones are rejected. */
+/** MESSAGE commands of CURVE with the right key: changed ones must be detected, and the others decrypted. */
 function curveMessages(workspace: ConstructorParameters<typeof CurveCipher>[0]): Target {
   const key = new Uint8Array(32).fill(7);
   const prefix = "CurveZMQMESSAGEC";
@@ -206,7 +206,7 @@ function curveMessages(workspace: ConstructorParameters<typeof CurveCipher>[0]):
   };
 }
 
-/** One side of a handshake whose peer sends mutated bytes and ends. After a handshake, the connection reads the rest. */
+/** One side of a handshake with a peer that sends malformed bytes; on success, the connection reads the rest. */
 function canned(security: Mechanism): Target {
   const greeting = concat([SIGNATURE, Uint8Array.of(3), encodeRest(security.name, !security.asServer)]);
   const hello = encodeCommand(
@@ -234,17 +234,17 @@ function canned(security: Mechanism): Target {
     lanes: 8,
     async run(input, chance) {
       const stream = new CannedStream(input, chance.below(input.length + 1));
-      await connectTo(stream, security, chance.below(2) === 0);
+      await shake(stream, security, chance.below(2) === 0);
     },
   };
 }
 
-/** Both sides of a handshake, with one mutated chunk between them. */
+/** Both sides of a handshake, with an attacker between them that changes one chunk. */
 function tampered(name: string, client: Mechanism, server: Mechanism): Target {
   let names = 0;
   return {
     name: `handshake ${name}, tampered with`,
-    // The input is not used: the two sides make their own bytes.
+    // The two sides produce all bytes, so the seed has no meaning; `chance` chooses the chunk to change.
     seeds: [new Uint8Array(16)],
     lanes: name === "CURVE" ? 4 : 64,
     async run(_input, chance) {
@@ -260,22 +260,18 @@ function tampered(name: string, client: Mechanism, server: Mechanism): Target {
       const near = new TamperedStream(await connectInproc(endpoint, AbortSignal.timeout(1000)), tamper);
       const far = new TamperedStream(await accepted, tamper);
       await listener!.close();
-      const results = await Promise.allSettled([
-        connectTo(near, client, true),
-        connectTo(far, server, false),
-      ]);
+      const results = await Promise.allSettled([shake(near, client, true), shake(far, server, false)]);
       near.close();
       far.close();
       const thrown = results.flatMap((result) => result.status === "rejected" ? [result.reason] : []);
-      // An error that is not of the library takes precedence.
+      // An error of the library on one side must not hide another error on the other side.
       const foreign = thrown.find((error) => !(error instanceof MqcatError));
       if (thrown.length > 0) throw foreign ?? thrown[0];
     },
   };
 }
 
-/** Runs a handshake, then starts and closes the connection. */
-async function connectTo(stream: ByteStream, security: Mechanism, dialed: boolean): Promise<void> {
+async function shake(stream: ByteStream, security: Mechanism, dialed: boolean): Promise<void> {
   const options = { socketType: dialed ? "PUSH" : "PULL", security, dialed, timeout: HANDSHAKE_MS } as const;
   const result = await handshake(stream, options);
   const limits = { messages: 1000, bytes: 2 ** 20 };
