@@ -1,4 +1,4 @@
-/** Drives interop/peers/zmq_peer.py: sockets of libzmq in another process. */
+/** Drives peers/zmq_peer.py: sockets of libzmq in another process. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { Buffer } from "node:buffer";
@@ -8,11 +8,11 @@ import { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
 import { deadline, requirePeer } from "./helpers.ts";
 
-/** Debian's Python has pyzmq; another Python that is first on PATH may not have it. */
+/** Debian's Python has pyzmq; another one that comes first on PATH may not. */
 const PYTHON = "/usr/bin/python3";
 const SCRIPT = fileURLToPath(new URL("../interop/peers/zmq_peer.py", import.meta.url));
 
-/** A frame that both processes can make: in hexadecimal, or as a number of bytes 0, 1, … 255, 0, … */
+/** A frame that is the same in both processes: hexadecimal, or that many bytes 0, 1, … 255, 0, … */
 export type Frame = string | number;
 
 const present = spawnSync(PYTHON, ["-c", "import zmq"], { stdio: "ignore" }).status === 0;
@@ -20,7 +20,7 @@ const present = spawnSync(PYTHON, ["-c", "import zmq"], { stdio: "ignore" }).sta
 /** `it` for tests against libzmq. */
 export const test = requirePeer("pyzmq", present);
 
-/** A peer for the tests of the surrounding `describe`: it starts before them and ends after them. */
+/** A peer for the tests of the `describe` around: it starts before them and ends behind them. */
 export function sharedPeer(): Pick<ZmqPeer, "socket"> {
   let peer: ZmqPeer | undefined;
   before(async () => {
@@ -30,7 +30,7 @@ export function sharedPeer(): Pick<ZmqPeer, "socket"> {
   return { socket: (type, options) => peer!.socket(type, options) };
 }
 
-/** Makes the bytes of a frame. */
+/** The bytes of a frame. */
 export function bytesOf(frame: Frame): Uint8Array {
   if (typeof frame === "string") return new Uint8Array(Buffer.from(frame, "hex"));
   const bytes = new Uint8Array(frame);
@@ -38,7 +38,7 @@ export function bytesOf(frame: Frame): Uint8Array {
   return bytes;
 }
 
-/** Formats a message as the peer's `recv` does: frames in hexadecimal, or length and hash for long ones. */
+/** A message as the peer's `recv` tells it: the frames in hexadecimal, or by length and hash when they are long. */
 export function told(frames: readonly Uint8Array[] | undefined): string[] | undefined {
   return frames?.map((frame) =>
     frame.length <= 512
@@ -47,12 +47,12 @@ export function told(frames: readonly Uint8Array[] | undefined): string[] | unde
   );
 }
 
-/** Formats a text in hexadecimal. */
+/** The hexadecimal of a text. */
 export function hex(text: string): string {
   return Buffer.from(text).toString("hex");
 }
 
-/** The process with the sockets of libzmq. */
+/** The process. */
 export class ZmqPeer implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #exited: Promise<void>;
@@ -69,7 +69,7 @@ export class ZmqPeer implements AsyncDisposable {
     });
   }
 
-  /** Starts a program with the protocol of interop/peers/zmq_peer.py. Default: that script. */
+  /** Starts a program that speaks as peers/zmq_peer.py does, and is that unless told. */
   static async start(program = PYTHON, args = [SCRIPT]): Promise<ZmqPeer> {
     const peer = new ZmqPeer(spawn(program, args, { stdio: ["pipe", "pipe", "inherit"] }));
     const started = Promise.withResolvers<unknown>();
@@ -86,19 +86,19 @@ export class ZmqPeer implements AsyncDisposable {
     return socket;
   }
 
-  /** SIGSTOP: the connections stay open, and the process does nothing. */
+  /** SIGSTOP: its connections stay, and it does nothing more. */
   stop(): void {
-    // Not ChildProcess.kill: in Deno it reports the signal as the cause of the exit in any case.
+    // Not ChildProcess.kill: Deno's takes the signal for the way the process ended.
     process.kill(this.#child.pid!, "SIGSTOP");
   }
 
-  /** SIGKILL: nothing is flushed, and connections are not closed in order. */
+  /** SIGKILL: nothing is flushed, nobody says goodbye. */
   async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
     await deadline(this.#exited, 10_000, "the libzmq peer to die");
   }
 
-  /** Ends the process. */
+  /** Ends it. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.stdin!.end();
     await deadline(this.#exited, 10_000, "the libzmq peer to end").catch(() => this.kill());
@@ -107,7 +107,7 @@ export class ZmqPeer implements AsyncDisposable {
   #call(socket: string, op: string, args: Record<string, unknown>): Promise<unknown> {
     const id = ++this.#ids;
     const answer = Promise.withResolvers<unknown>();
-    // A killed peer does not answer its last calls, and tests may have stopped waiting for them.
+    // A peer that is killed leaves its last calls without an answer, and tests may have stopped waiting for them.
     answer.promise.catch(() => {});
     this.#waiting.set(id, answer);
     this.#child.stdin!.write(JSON.stringify({ id, socket, op, args }) + "\n");
@@ -125,7 +125,7 @@ export class ZmqPeer implements AsyncDisposable {
 
 /** A socket in the other process. */
 export class ZmqSocket implements AsyncDisposable {
-  /** Runs a method of the class `Socket` in interop/peers/zmq_peer.py. */
+  /** Runs a method of the class `Socket` in peers/zmq_peer.py. */
   readonly call: (op: string, args: Record<string, unknown>) => Promise<unknown>;
   #closed = false;
 
@@ -133,7 +133,7 @@ export class ZmqSocket implements AsyncDisposable {
     this.call = call;
   }
 
-  /** Binds, and returns the endpoint with the actual port. */
+  /** Binds, and gives the endpoint with the real port. */
   async bind(endpoint: string): Promise<string> {
     return await this.call("bind", { endpoint }) as string;
   }
@@ -159,37 +159,37 @@ export class ZmqSocket implements AsyncDisposable {
     await this.call("send", { frames });
   }
 
-  /** Returns the next message as `told` formats it, or null if none arrives within `timeout` milliseconds. */
+  /** The next message as `told` tells one, or null when none came within `timeout` milliseconds. */
   async recv(timeout = 10_000): Promise<string[] | null> {
     return await this.call("recv", { timeout }) as string[] | null;
   }
 
-  /** Returns the messages that arrive until `quiet` milliseconds pass without one. */
+  /** The messages that come until `quiet` milliseconds passed without one. */
   async recvAll(quiet: number): Promise<string[][]> {
     return await this.call("recv_all", { quiet }) as string[][];
   }
 
-  /** Sends the numbers from `start` as text, each padded to `pad` bytes and preceded by the frames `head`. */
+  /** Sends the numbers from `start` on as text, each padded to `pad` bytes and behind the frames `head`. */
   async blast(count: number, options: { start?: number; pad?: number; head?: Frame[] } = {}): Promise<void> {
     await this.call("blast", { count, ...options });
   }
 
-  /** Returns the numbers in the last frames of the next `count` messages; fewer if none arrives for `timeout` milliseconds. */
+  /** The numbers in the last frames of the next `count` messages; fewer when none came for `timeout` milliseconds. */
   async collect(count: number, timeout = 10_000): Promise<number[]> {
     return await this.call("collect", { count, timeout }) as number[];
   }
 
-  /** Sends the next `count` messages back unchanged. */
+  /** Sends the next `count` messages back as they came. */
   async echo(count: number, timeout = 10_000): Promise<number> {
     return await this.call("echo", { count, timeout }) as number;
   }
 
-  /** Lets the socket process new connections: libzmq does that only inside a call. */
+  /** Lets the socket see who has come: libzmq does that only inside a call. */
   async poke(): Promise<void> {
     await this.call("poke", {});
   }
 
-  /** Waits for something that this socket does by itself, inside its calls. */
+  /** Waits for something that this socket does on its own, inside its calls. */
   async pokeUntil<T>(promise: Promise<T>): Promise<T> {
     let settled = false;
     promise.then(() => settled = true, () => settled = true);
@@ -203,7 +203,7 @@ export class ZmqSocket implements AsyncDisposable {
     await this.call("close", {});
   }
 
-  /** Closes the socket; the process may have ended already. */
+  /** Closes it; the process may be dead by then. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close().catch(() => {});
   }
