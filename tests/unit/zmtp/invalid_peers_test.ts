@@ -16,7 +16,7 @@ import {
 } from "../../support/scripted_stream.ts";
 
 describe("handshake - invalid peers", () => {
-  const strangers: [name: string, bytes: Uint8Array | string, words: string | RegExp][] = [
+  const invalid: [name: string, bytes: Uint8Array | string, words: string | RegExp][] = [
     [
       "HTTP",
       "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -33,7 +33,7 @@ describe("handshake - invalid peers", () => {
     ["ZMTP 1.0 with a long length", Uint8Array.of(0xff, 0, 0, 0, 0, 0, 0, 1, 0, 0), /speaks ZMTP 1\.0/],
     ["ZMTP 1.0 by revision", concat([SIGNATURE_BYTES, Uint8Array.of(0)]), /speaks ZMTP 1\.0/],
   ];
-  for (const [name, bytes, words] of strangers) {
+  for (const [name, bytes, words] of invalid) {
     it(`handshake - ${name} is a protocol error that shows the received bytes`, async () => {
       const stream = await failure(bytes, ProtocolError, words);
       assert.ok(stream.cause instanceof ProtocolError && isFinal(stream.cause));
