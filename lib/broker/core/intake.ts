@@ -79,8 +79,8 @@ export class MessageIntake {
    * What is wrong with a message whatever becomes of it.
    *
    * @returns how long it may live, in milliseconds
-   * @throws {AmqpError} 404: there is no such exchange; 403: it is internal; 406: the user is another, the expiration is
-   * no number, or the delivery mode is none
+   * @throws {AmqpError} 404: there is no such exchange; 403: it is internal; 406: the user is another, the expiration
+   * is no number, or the delivery mode is none
    */
   check(channel: ServerChannel, exchange: string, scan: PropertyScan): number {
     const { user, vhost } = channel.connection;

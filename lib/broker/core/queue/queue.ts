@@ -19,7 +19,9 @@ export interface QueueHost {
   /** Begins and ends a turn: what is done in between is written and sent at its end. */
   begin(): void;
   end(): void;
-  /** Routes a message that died to the queue's dead-letter exchange, if it has one. `message` is valid during the call. */
+  /**
+   * Routes a message that died to the queue's dead-letter exchange, if it has one. `message` is valid during the call.
+   */
   deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason): void;
   /** Deletes the queue: it expired, or its last consumer went. */
   deleteQueue(queue: Queue): void;

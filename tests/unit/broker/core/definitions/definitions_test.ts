@@ -161,7 +161,7 @@ describe("definitions", () => {
     assert.equal(warnings.length, 1);
     assert.match(
       warnings[0]!,
-      /^queues\[0\] is there already and stays as it is: .*inequivalent arg 'durable'/,
+      /^queues\[0\] exists and stays unchanged: .*inequivalent arg 'durable'/,
     );
     assert.equal(target.vhosts.get("/")!.queues.get("jobs")!.definition.durable, true);
   });
@@ -173,9 +173,9 @@ describe("definitions", () => {
       parameters: [{ component: "shovel", vhost: "/", name: "s", value: {} }],
     });
     assert.deepEqual(warnings, [
-      "policies[0] ('ha') is passed over: this broker is a single one, without replicas",
-      "parameters[0] (shovel 's') is passed over: it means nothing here",
-      "vhosts[0]: the limits of virtual hosts are not observed",
+      "policies[0] ('ha') is ignored: this broker is a single node without replicas",
+      "parameters[0] (shovel 's') is ignored: it has no effect on this broker",
+      "vhosts[0]: limits of virtual hosts are not supported and are ignored",
     ]);
   });
 
@@ -191,7 +191,7 @@ describe("definitions", () => {
       { vhosts, queues: [{ ...queue, durable: "yes" }] },
       /queues\[0\]\.durable must be true or false: received "yes"/,
     ],
-    [{ queues: [queue] }, /queues\[0\]: there is no virtual host '\/'/],
+    [{ queues: [queue] }, /queues\[0\]: virtual host '\/' does not exist/],
     [
       { vhosts, queues: [{ ...queue, name: "amq.q" }] },
       /queues\[0\]: ACCESS_REFUSED - queue name 'amq\.q' contains/,
@@ -206,7 +206,7 @@ describe("definitions", () => {
     ],
     [
       { vhosts, policies: [{ name: "p", pattern: "", definition: { "ha-mode": "all", "message-ttl": 5 } }] },
-      /policies\[0\] \('p'\) sets message-ttl, and this broker has no policies; give the queues arguments/,
+      /policies\[0\] \('p'\) sets message-ttl, but this broker does not support policies; remove the policy and set arguments/,
     ],
     [{ topic_permissions: [{}] }, /topic_permissions\[0\] restricts routing keys/],
     [
@@ -217,7 +217,7 @@ describe("definitions", () => {
     [{ users: [{ name: "a", password_hash: "x" }] }, /users\[0\]: Cannot add user 'a' as the hash/],
     [
       { vhosts, permissions: [{ user: "a", vhost: "/", configure: "", write: "", read: "" }] },
-      /permissions\[0\]: Cannot set permissions as there is no user 'a'/,
+      /permissions\[0\]: Cannot set permissions as user 'a' does not exist/,
     ],
     [
       {
