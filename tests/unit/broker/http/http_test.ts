@@ -415,7 +415,7 @@ describe("http, who is there", () => {
     assert.equal((await ask("GET /api/health/checks/protocol-listener/amqp091")).status, 200);
     assert.equal((await ask("GET /api/health/checks/protocol-listener/mqtt")).status, 503);
     await refused(404, /Not Found/, "GET /api/nodes/other");
-    await refused(400, /no policies; give the queues arguments/, "PUT /api/policies/%2F/p", {
+    await refused(400, /does not support policies; use arguments/, "PUT /api/policies/%2F/p", {
       definition: {},
     });
     for (const list of ["policies", "policies/%2F", "parameters", "extensions"]) {

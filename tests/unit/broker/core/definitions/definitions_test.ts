@@ -214,7 +214,7 @@ describe("definitions", () => {
       /users\[0\]\.hashing_algorithm must be one of rabbit_password_hashing_sha256, rabbit_password_hashing_sha512/,
     ],
     [{ users: [{ name: "a", password: 12345 }] }, /users\[0\]\.password must be a string$/],
-    [{ users: [{ name: "a", password_hash: "x" }] }, /users\[0\]: Cannot add user 'a' as the hash/],
+    [{ users: [{ name: "a", password_hash: "x" }] }, /users\[0\]: Cannot add user 'a' as the password hash/],
     [
       { vhosts, permissions: [{ user: "a", vhost: "/", configure: "", write: "", read: "" }] },
       /permissions\[0\]: Cannot set permissions as user 'a' does not exist/,
