@@ -145,7 +145,7 @@ async function ask(
   const stop = () => abort.abort(STOPPED);
   session.onStop(stop);
   try {
-    return await socket.request(frames, abort.signal);
+    return await socket.request(frames, { signal: abort.signal });
   } catch (error) {
     if (error === STOPPED) return undefined;
     throw error;

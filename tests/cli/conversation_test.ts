@@ -183,7 +183,7 @@ describe("conversations", () => {
     assert.match(stderr, /name one with -g/);
     assert.equal(code, 2);
     const long = await run(["radio", ":0", "-D", "x", "-g", "g".repeat(256)]);
-    assert.match(long.stderr, /a group of 256 bytes: it has at most 255/);
+    assert.match(long.stderr, /a group of 256 bytes: expected at most 255/);
     assert.equal(long.code, 2);
   });
 

@@ -66,13 +66,13 @@ describe("security", () => {
       [["--curve-server-key", key("server")], /does not accept our public key/, /is not allowed/],
       [
         ["--curve-server-key", printed["mallory"]!, ...known],
-        /the peer refused: this server has another public key/,
-        /the peer has another public key for us than ours/,
+        /the peer refused: this server has a different public key/,
+        /the peer was given a public key for us that is not ours/,
       ],
       [
         [],
-        /the peer wants CURVE security, and this side speaks NULL/,
-        /wants NULL security, and this side speaks CURVE/,
+        /the peer uses CURVE security, and this side uses NULL/,
+        /uses NULL security, and this side uses CURVE/,
       ],
     ];
     for (const [args, here, there] of refused) {
@@ -188,7 +188,7 @@ describe("security", () => {
       [["--curve-server-key", dir.file("empty")], /it has 0 public keys, and one is needed/],
       [
         ["--curve-server-key", "~".repeat(40)],
-        /--curve-server-key '~+': .*character 1 is not of its alphabet/,
+        /--curve-server-key '~+': .*character 1 is not in the Z85 alphabet/,
       ],
       [[...server, "--curve-allow", dir.file("gone")], /--curve-allow '.*gone': .*no such file/i],
       [["--user", "x"], /--user needs a password: --password-file PATH, or .* MQCAT_PASSWORD/],
@@ -230,7 +230,7 @@ with zmq.Context() as context, context.socket(zmq.PULL) as pull:
       assert.equal(wrong.code, 4, wrong.stderr);
       assert.match(
         wrong.stderr,
-        /hung up on our HELLO: its public key is probably another than the one we were given/,
+        /closed the connection after our HELLO: its public key probably differs from the one that we were given/,
       );
       const right = await push("--curve-server-key", key("server"));
       assert.equal(right.code, 0, right.stderr);
