@@ -202,7 +202,12 @@ describe("ws_transport", () => {
       /^HTTP\/1\.1 400 /,
       /no 16 bytes in base64/,
     ],
-    ["a POST", request("/feed").replace("GET", "POST"), /^HTTP\/1\.1 400 /, /the request is none for it/],
+    [
+      "a POST",
+      request("/feed").replace("GET", "POST"),
+      /^HTTP\/1\.1 400 /,
+      /the request is not one for a WebSocket/,
+    ],
     [
       "another subprotocol",
       request("/feed", { "Sec-WebSocket-Protocol": "ZWS2.0/CURVE" }),
@@ -276,7 +281,7 @@ describe("ws_transport", () => {
       false,
       /the server answers 502 Bad Gateway$/,
     ],
-    ["no HTTP server", "220 mail.example ESMTP\r\n\r\n", true, /does not answer as an HTTP server would/],
+    ["no HTTP server", "220 mail.example ESMTP\r\n\r\n", true, /does not answer like an HTTP server/],
     [
       "a wrong proof",
       "HTTP/1.1 101 Fine\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n",
