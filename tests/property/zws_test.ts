@@ -200,7 +200,7 @@ describe("zws", () => {
     ["reserved bits", [0xc2, 1], /reserved bits/],
     ["a client without a mask", [0x82, 1, 0], /not masked/, true],
     ["a server with a mask", [0x82, 0x81, 1, 2, 3, 4, 1], /is masked/],
-    ["text", [0x81, 1, 65], /text, and ZWS is binary/],
+    ["text", [0x81, 1, 65], /text message, but ZWS is binary/],
     ["an empty message", [0x82, 0], /empty message/],
     ["a fragmented empty message", [0x02, 0, 0x80, 0], /empty message/],
     ["a continuation without a first fragment", [0x80, 1, 0], /kind 0 out of place/],
@@ -209,7 +209,7 @@ describe("zws", () => {
     ["a fragmented control frame", [0x09, 0], /control frame/],
     ["a large control frame", [0x89, 126, 0, 126], /control frame/],
     ["an unknown control frame", [0x8b, 0], /control frame/],
-    ["unknown flags", [0x82, 1, 3], /flags that ZWS does not have/],
+    ["unknown flags", [0x82, 1, 3], /flags that ZWS does not define/],
   ];
   for (const [name, wire, words, client = false] of refused) {
     it(`zws - rejects ${name}`, () => {
