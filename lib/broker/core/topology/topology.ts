@@ -17,14 +17,14 @@ import {
 } from "./definition_change.ts";
 
 /**
- * Makes a queue.
+ * Creates a queue.
  *
- * @param kind `delay` for one that messages wait in until their time, which no client uses
- * @throws {AmqpError} 406: an argument is not what it must be
+ * @param kind `delay` for the internal queue of an exchange that delays messages
+ * @throws {AmqpError} 406: an argument is invalid
  */
 export type QueueFactory = (definition: QueueDefinition, kind: "queue" | "delay") => Queue;
 
-/** Exchanges that are always there (AMQP 0-9-1, 3.1.3; RabbitMQ's own besides). */
+/** The exchanges that always exist (AMQP 0-9-1, 3.1.3; some are RabbitMQ's). */
 const PREDECLARED = [
   { name: "", type: "direct", internal: false },
   { name: "amq.direct", type: "direct", internal: false },
@@ -36,15 +36,15 @@ const PREDECLARED = [
 ];
 
 /**
- * The queues, exchanges and bindings that there are in a virtual host, and the ways through them. Who may change them,
- * and when, is for others to say; here it is only seen to it that no binding leads from or to nowhere.
+ * The queues, exchanges and bindings of a virtual host, and the routing through them. It ensures that both ends of
+ * every binding exist. `VirtualHost` decides which changes are allowed.
  */
 export class Topology {
   readonly exchanges: Map<string, Exchange> = new Map();
   readonly queues: Map<string, Queue> = new Map();
   readonly #createQueue: QueueFactory;
   readonly #router = new ExchangeRouter(this.exchanges);
-  /** Bindings by where they lead. */
+  /** The bindings by destination. */
   readonly #incoming = new Map<Destination, Set<Binding>>();
 
   constructor(vhost: string, createQueue: QueueFactory) {
@@ -54,7 +54,7 @@ export class Topology {
     }
   }
 
-  /** Fills `into` with the queues for a message; see `VirtualHost.route`. */
+  /** Fills `into` with the queues for a message; see `VirtualHost.route`. The default exchange has a fast path. */
   route(exchange: string, routingKey: string, scan: PropertyScan, into: RouteResult): void {
     if (exchange === "" && !scan.has("headers")) {
       into.clear();
@@ -68,8 +68,10 @@ export class Topology {
   }
 
   /**
-   * @param matcher of the definition's type; it is made unless given
-   * @throws {AmqpError} 503: there is no such type; 406: an argument that it needs is not what it must be
+   * Adds an exchange.
+   *
+   * @param matcher the matcher of the exchange's type. Default: a new one
+   * @throws {AmqpError} 503: the type is unknown; 406: an argument is invalid
    */
   addExchange(definition: ExchangeDefinition, matcher?: Matcher<Destination>): void {
     const { name, type, vhost, durable, delayQueueId: id } = definition;
@@ -86,11 +88,11 @@ export class Topology {
       arguments: Object.create(null),
     }, "delay");
     this.exchanges.set(name, new Exchange(definition, chosen, delayQueue));
-    // It may be the alternate exchange of others.
+    // It may be the alternate exchange of another one.
     this.#router.version++;
   }
 
-  /** Removes an exchange with its bindings; returns the exchanges that have lost one that led to it. */
+  /** Removes an exchange and its bindings. @returns the exchanges that had a binding to it */
   removeExchange(exchange: Exchange): Iterable<Exchange> {
     this.exchanges.delete(exchange.name);
     for (const binding of [...exchange.bindings]) this.removeBinding(binding);
@@ -100,14 +102,14 @@ export class Topology {
     return sources;
   }
 
-  /** @throws {AmqpError} 406: an argument is not what it must be */
+  /** Adds a queue. @throws {AmqpError} 406: an argument is invalid */
   addQueue(definition: QueueDefinition): Queue {
     const queue = this.#createQueue(definition, "queue");
     this.queues.set(definition.name, queue);
     return queue;
   }
 
-  /** Removes a queue with its bindings, and closes it; returns the exchanges that have lost one that led to it. */
+  /** Removes and closes a queue, and removes its bindings. @returns the exchanges that had a binding to it */
   removeQueue(queue: Queue): Iterable<Exchange> {
     this.queues.delete(queue.definition.name);
     const sources = this.#removeBindingsTo(queue);
@@ -115,7 +117,7 @@ export class Topology {
     return sources;
   }
 
-  /** The new binding; undefined when there is the same one. */
+  /** Adds a binding. @returns the new binding; undefined if it exists */
   addBinding(
     from: Exchange,
     to: Destination,
@@ -131,6 +133,7 @@ export class Topology {
     return binding;
   }
 
+  /** Removes a binding. */
   removeBinding(binding: Binding): void {
     binding.source.unbind(binding);
     const incoming = this.#incoming.get(binding.destination);
@@ -139,12 +142,12 @@ export class Topology {
     this.#router.version++;
   }
 
-  /** All bindings but those of the default exchange. */
+  /** Returns all bindings, except those of the default exchange. */
   *bindings(): IterableIterator<Binding> {
     for (const { bindings } of this.exchanges.values()) yield* bindings;
   }
 
-  /** Removes everything, and closes every queue. */
+  /** Removes everything and closes all queues. */
   clear(): void {
     const delays = [...this.exchanges.values()].flatMap(({ delayQueue }) => delayQueue ?? []);
     const queues = [...this.queues.values(), ...delays];
@@ -154,7 +157,7 @@ export class Topology {
     for (const queue of queues) queue.close();
   }
 
-  /** What makes the durable part of it anew, in an order that `apply` can follow. */
+  /** Returns the changes that recreate the durable definitions with `apply`. */
   *changes(): IterableIterator<DefinitionChange> {
     for (const { definition } of this.exchanges.values()) {
       const isOwn = PREDECLARED.some(({ name }) => name === definition.name);
@@ -169,9 +172,9 @@ export class Topology {
   }
 
   /**
-   * Makes a change that was written down. What refers to something that is gone does nothing.
+   * Applies a stored change. A change that refers to a missing queue or exchange is ignored.
    *
-   * @throws {AmqpError} the change is none of this broker's making
+   * @throws {AmqpError} the change is invalid
    */
   apply(change: DefinitionChange): void {
     switch (change.type) {
@@ -216,7 +219,7 @@ export class Topology {
   }
 }
 
-/** Whether both ends of a binding survive a restart, and it with them. */
+/** Whether a binding survives a restart, which requires that both ends do. */
 export function isDurable({ source, destination }: Binding): boolean {
   return source.definition.durable && destination.definition.durable;
 }

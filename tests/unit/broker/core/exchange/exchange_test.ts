@@ -18,7 +18,7 @@ interface Case {
   readonly type: string;
   readonly bound: readonly (readonly [key: string, args?: FieldTable])[];
   readonly message: readonly [key: string, headers?: FieldTable];
-  /** Which of the bindings match, by number. */
+  /** The indexes of the matching bindings. */
   readonly found: readonly number[];
 }
 
@@ -57,7 +57,7 @@ const CASES: readonly Case[] = [
   },
 ];
 
-/** What a headers exchange says to one binding and one message. */
+/** The result of a headers exchange for one binding and one message. */
 const HEADERS:
   readonly (readonly [what: string, args: FieldTable, headers: FieldTable | undefined, matches: boolean])[] =
     [
@@ -125,8 +125,8 @@ describe("exchange types", () => {
 
 const namesOf = (routes: RouteResult) => routes.toArray().map(({ name }) => name);
 
-describe("routes", () => {
-  it("a queue is there once, among few and among many", () => {
+describe("route result and cache", () => {
+  it("route result - has each queue once, with few and with many queues", () => {
     const routes = new RouteResult();
     const queues = Array.from({ length: 50 }, (_, i) => namedQueue(`q${i}`));
     for (let round = 0; round < 2; round++) {
@@ -141,7 +141,7 @@ describe("routes", () => {
     }
   });
 
-  it("cache - keys that never come twice do not pile up", () => {
+  it("cache - keys that occur once do not accumulate", () => {
     const cache = new RouteCache();
     const queues = Array.from({ length: 1000 }, (_, i) => namedQueue(`q${i}`));
     let known = 0;
