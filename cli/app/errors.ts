@@ -1,6 +1,6 @@
-import { MqcatError } from "../../lib/errors.ts";
+import { type ErrorCode, MqcatError } from "../../lib/errors.ts";
 
-/** What the exit code of mqcat says. A signal's is 128 and its number. */
+/** The exit codes of mqcat. A command that a signal ended has 128 plus the number of the signal. */
 export const EXIT = {
   done: 0,
   failure: 1,
@@ -17,21 +17,55 @@ export class UsageError extends Error {}
 /** The `-w` deadline passed. */
 export class TimeoutError extends Error {}
 
-/** The one table from what was thrown to the exit code. */
+/** The exit codes of the library's errors. */
+const EXIT_CODES: Record<ErrorCode, number> = {
+  ERR_ENDPOINT: EXIT.usage,
+  ERR_AUTH: EXIT.refused,
+  ERR_HANDSHAKE_TIMEOUT: EXIT.refused,
+  ERR_INCOMPATIBLE_PEER: EXIT.refused,
+  ERR_PROTOCOL: EXIT.refused,
+  ERR_UNREACHABLE: EXIT.refused,
+  ERR_ADDRESS_IN_USE: EXIT.failure,
+  ERR_LIMIT: EXIT.failure,
+  ERR_CLOSED: EXIT.failure,
+  ERR_AMQP_CHANNEL: EXIT.failure,
+  ERR_AMQP_CONNECTION: EXIT.failure,
+  ERR_DEFINITIONS: EXIT.failure,
+};
+
+/** The exit code for an error that ended the command. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError || error instanceof RangeError) return EXIT.usage;
   if (error instanceof TimeoutError) return EXIT.timeout;
-  if (!(error instanceof MqcatError)) return EXIT.failure;
-  switch (error.code) {
-    case "ERR_ENDPOINT":
-      return EXIT.usage;
-    case "ERR_AUTH":
-    case "ERR_HANDSHAKE_TIMEOUT":
-    case "ERR_INCOMPATIBLE_PEER":
-    case "ERR_PROTOCOL":
-    case "ERR_UNREACHABLE":
-      return EXIT.refused;
-    default:
-      return EXIT.failure;
-  }
+  return error instanceof MqcatError ? EXIT_CODES[error.code] : EXIT.failure;
+}
+
+/** The options that help against an error of the library, which itself knows no options. */
+const REMEDIES: readonly {
+  readonly code: ErrorCode;
+  /** A part of the error's message. */
+  readonly message: RegExp;
+  readonly remedy: string;
+}[] = [
+  {
+    code: "ERR_UNREACHABLE",
+    message: /certificate|self.signed|issuer|altname/i,
+    remedy: "--cacert FILE names an authority to trust, -k accepts any certificate",
+  },
+  {
+    code: "ERR_ENDPOINT",
+    message: /without a certificate/i,
+    remedy: "--cert FILE --key FILE",
+  },
+  {
+    code: "ERR_UNREACHABLE",
+    message: /^The HTTP API does not answer/,
+    remedy: "--http URL says where it is",
+  },
+];
+
+/** The option that helps against an error, unless the message names one already. */
+export function remedyOf(error: unknown): string | undefined {
+  if (!(error instanceof MqcatError) || /\s\(?--[a-z]/.test(error.message)) return undefined;
+  return REMEDIES.find(({ code, message }) => error.code === code && message.test(error.message))?.remedy;
 }

@@ -1,6 +1,7 @@
 import fs from "node:fs";
 import process from "node:process";
 import { messageOf } from "../../lib/errors.ts";
+import { remedyOf } from "./errors.ts";
 
 /** How much is said on stderr: only errors, what matters, every event, everything with stack traces. */
 export type Verbosity = "quiet" | "normal" | "verbose" | "debug";
@@ -105,10 +106,15 @@ function printable(text: string): string {
   return safe.length > MAX_LINE ? `${safe.slice(0, MAX_LINE)}…` : safe;
 }
 
-/** Lower-case first letter, as the lines of a program's stderr have it; names such as `ERR` stay. */
+/**
+ * An error as part of a line on stderr: it begins with a lower-case letter, except for names such as `ERR`, and ends
+ * with the option that helps, if there is one.
+ */
 export function phrase(error: unknown): string {
-  const text = messageOf(error);
-  return /^[A-Z][a-z ]/.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text;
+  const message = messageOf(error);
+  const text = /^[A-Z][a-z ]/.test(message) ? message.charAt(0).toLowerCase() + message.slice(1) : message;
+  const remedy = remedyOf(error);
+  return remedy === undefined ? text : `${text} (${remedy})`;
 }
 
 function describeCauses(error: Error): string {

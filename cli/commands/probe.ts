@@ -1,12 +1,11 @@
 import { type Finding, probe } from "../../lib/probe/probe.ts";
 import type { Endpoint } from "../../lib/transport/endpoint.ts";
-import examples from "../cheats/probe.md" with { type: "text" };
 import { command, flag, group, option } from "../app/command.ts";
 import { EXIT, UsageError } from "../app/errors.ts";
-import { Output } from "../io/output.ts";
-import { findingRecord, findingText } from "../probe/probe.ts";
-import { outputFailure } from "../zmq/receive.ts";
 import { duration, endpoint } from "../app/values.ts";
+import { finishOutput, Output } from "../io/output.ts";
+import { findingRecord, findingText } from "../probe/probe.ts";
+import examples from "../cheats/probe.md" with { type: "text" };
 
 /** How long to ask one endpoint, unless told, in milliseconds. */
 const TIMEOUT_MS = 3000;
@@ -47,9 +46,7 @@ export default command({
       output.append(new TextEncoder().encode(text));
       session.exitCode ||= CODES[found.outcome];
     }
-    await output.drained();
-    const failure = outputFailure(session, output);
-    if (failure !== undefined) throw failure;
+    await finishOutput(session, output);
   },
 });
 
