@@ -3,10 +3,10 @@
  * words are cliffy's (command, option, example, group), so another parser can replace commander in this file alone.
  */
 import { Command as Parser, CommanderError, Option as ParserOption } from "commander";
+import exitCodes from "../cheats/exit-codes.md" with { type: "text" };
 import { UsageError } from "./errors.ts";
 import { Session } from "./session.ts";
 import { type Choice, oneOf, type Parse, word } from "./values.ts";
-import exitCodes from "../cheats/exit-codes.md" with { type: "text" };
 
 /** An option whose value has the type `T`. */
 export interface Option<T> {

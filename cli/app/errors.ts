@@ -25,6 +25,8 @@ const EXIT_CODES: Record<ErrorCode, number> = {
   ERR_INCOMPATIBLE_PEER: EXIT.refused,
   ERR_PROTOCOL: EXIT.refused,
   ERR_UNREACHABLE: EXIT.refused,
+  ERR_CERTIFICATE: EXIT.refused,
+  ERR_NO_CERTIFICATE: EXIT.usage,
   ERR_ADDRESS_IN_USE: EXIT.failure,
   ERR_LIMIT: EXIT.failure,
   ERR_CLOSED: EXIT.failure,
@@ -40,32 +42,13 @@ export function exitCodeOf(error: unknown): number {
   return error instanceof MqcatError ? EXIT_CODES[error.code] : EXIT.failure;
 }
 
-/** The options that help against an error of the library, which itself knows no options. */
-const REMEDIES: readonly {
-  readonly code: ErrorCode;
-  /** A part of the error's message. */
-  readonly message: RegExp;
-  readonly remedy: string;
-}[] = [
-  {
-    code: "ERR_UNREACHABLE",
-    message: /certificate|self.signed|issuer|altname/i,
-    remedy: "--cacert FILE names an authority to trust, -k accepts any certificate",
-  },
-  {
-    code: "ERR_ENDPOINT",
-    message: /without a certificate/i,
-    remedy: "--cert FILE --key FILE",
-  },
-  {
-    code: "ERR_UNREACHABLE",
-    message: /^The HTTP API does not answer/,
-    remedy: "--http URL says where it is",
-  },
-];
+/** The options that help with an error of the library, which does not know the command line. */
+const HINTS: Partial<Record<ErrorCode, string>> = {
+  ERR_CERTIFICATE: "--cacert FILE names an authority to trust, -k accepts any certificate",
+  ERR_NO_CERTIFICATE: "--cert FILE --key FILE",
+};
 
-/** The option that helps against an error, unless the message names one already. */
-export function remedyOf(error: unknown): string | undefined {
-  if (!(error instanceof MqcatError) || /\s\(?--[a-z]/.test(error.message)) return undefined;
-  return REMEDIES.find(({ code, message }) => error.code === code && message.test(error.message))?.remedy;
+/** Returns the options that help with an error; undefined when there are none. */
+export function hintFor(error: unknown): string | undefined {
+  return error instanceof MqcatError ? HINTS[error.code] : undefined;
 }

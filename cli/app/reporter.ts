@@ -1,7 +1,7 @@
 import fs from "node:fs";
 import process from "node:process";
 import { messageOf } from "../../lib/errors.ts";
-import { remedyOf } from "./errors.ts";
+import { hintFor } from "./errors.ts";
 
 /** How much is said on stderr: only errors, what matters, every event, everything with stack traces. */
 export type Verbosity = "quiet" | "normal" | "verbose" | "debug";
@@ -106,15 +106,11 @@ function printable(text: string): string {
   return safe.length > MAX_LINE ? `${safe.slice(0, MAX_LINE)}…` : safe;
 }
 
-/**
- * An error as part of a line on stderr: it begins with a lower-case letter, except for names such as `ERR`, and ends
- * with the option that helps, if there is one.
- */
+/** The text of an error in a line of stderr: it begins in lower case, and ends with the options that help. */
 export function phrase(error: unknown): string {
-  const message = messageOf(error);
-  const text = /^[A-Z][a-z ]/.test(message) ? message.charAt(0).toLowerCase() + message.slice(1) : message;
-  const remedy = remedyOf(error);
-  return remedy === undefined ? text : `${text} (${remedy})`;
+  const hint = hintFor(error);
+  const text = `${messageOf(error)}${hint === undefined ? "" : ` (${hint})`}`;
+  return /^[A-Z][a-z ]/.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text;
 }
 
 function describeCauses(error: Error): string {

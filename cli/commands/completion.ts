@@ -1,7 +1,7 @@
 import { RootCommand } from "@bomb.sh/tab";
+import examples from "../cheats/completion.md" with { type: "text" };
 import { command, type CommandEntry, describeOptions } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
-import examples from "../cheats/completion.md" with { type: "text" };
 
 const SHELLS = ["bash", "zsh", "fish", "powershell"];
 

@@ -1,5 +1,6 @@
 import { Dish } from "../../lib/zmq/types/dish.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
+import examples from "../cheats/dish.md" with { type: "text" };
 import { command, group, list, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import { text, word } from "../app/values.ts";
@@ -9,7 +10,6 @@ import { conflation, ending, exec, output, receiving, zeromq } from "../options/
 import { styleOf } from "../records/writer.ts";
 import { receiveAll } from "../zmq/receive.ts";
 import { open, socketOptions } from "../zmq/socket.ts";
-import examples from "../cheats/dish.md" with { type: "text" };
 
 const groups = group("Messages", {
   group: list("-g, --group <name>", "join this group (repeats)", text),

@@ -1,4 +1,6 @@
-import { type EchoServerEvent, serveEcho } from "../../lib/echo/server.ts";
+import { serveEcho } from "../../lib/echo/server.ts";
+import type { EchoServerEvent } from "../../lib/echo/server_types.ts";
+import examples from "../cheats/echo-server.md" with { type: "text" };
 import { command, flag, group, option, readiness } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import { phrase } from "../app/reporter.ts";
@@ -6,7 +8,6 @@ import type { Session } from "../app/session.ts";
 import { duration, integer } from "../app/values.ts";
 import { echoEndpoint } from "../echo/echo.ts";
 import { readTls, tlsServer } from "../options/tls.ts";
-import examples from "../cheats/echo-server.md" with { type: "text" };
 
 export default command({
   argument: ["[endpoint]", "where to listen: tcp, unix, tls or udp (127.0.0.1:65432)"],

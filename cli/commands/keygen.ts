@@ -3,11 +3,11 @@ import { utf8 } from "../../lib/zmtp/bytes.ts";
 import { generateKeyPair } from "../../lib/zmtp/mechanisms/curve.ts";
 import { formatKeyFile } from "../../lib/zmtp/mechanisms/key_file.ts";
 import { encodeZ85 } from "../../lib/zmtp/mechanisms/z85.ts";
+import examples from "../cheats/keygen.md" with { type: "text" };
 import { command } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import { phrase } from "../app/reporter.ts";
 import { finishOutput, Output } from "../io/output.ts";
-import examples from "../cheats/keygen.md" with { type: "text" };
 
 export default command({
   argument: ["[name]", "where to write: NAME.key and NAME.key_secret"],

@@ -1,4 +1,5 @@
 import { utf8 } from "../../lib/zmtp/bytes.ts";
+import examples from "../cheats/proxy.md" with { type: "text" };
 import { command, flag, group, list, option, readiness } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import { oneOf, text, word } from "../app/values.ts";
@@ -6,7 +7,6 @@ import { planEndpoints } from "../options/endpoints.ts";
 import { delivery, ending, output, receiving, socket } from "../options/options.ts";
 import { PATTERNS } from "../zmq/devices.ts";
 import { proxy } from "../zmq/proxy.ts";
-import examples from "../cheats/proxy.md" with { type: "text" };
 
 const sides = group("Endpoints", {
   from: list(

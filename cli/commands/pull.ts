@@ -1,4 +1,5 @@
 import { Pull } from "../../lib/zmq/types/pull.ts";
+import examples from "../cheats/pull.md" with { type: "text" };
 import { command } from "../app/command.ts";
 import { checkExec } from "../io/exec.ts";
 import { planEndpoints } from "../options/endpoints.ts";
@@ -6,7 +7,6 @@ import { conflation, ending, exec, output, receiving, zeromq } from "../options/
 import { styleOf } from "../records/writer.ts";
 import { receiveAll } from "../zmq/receive.ts";
 import { open, socketOptions } from "../zmq/socket.ts";
-import examples from "../cheats/pull.md" with { type: "text" };
 
 export default command({
   argument: ["[endpoint...]", "where to listen; > in front connects"],

@@ -1,4 +1,5 @@
 import { Push } from "../../lib/zmq/types/push.ts";
+import examples from "../cheats/push.md" with { type: "text" };
 import { command } from "../app/command.ts";
 import { repeats } from "../io/pacer.ts";
 import { sourceOf } from "../io/source.ts";
@@ -6,7 +7,6 @@ import { planEndpoints } from "../options/endpoints.ts";
 import { conflatedDelivery, delivery, ending, input, pacing, zeromq } from "../options/options.ts";
 import { sendAll } from "../zmq/send.ts";
 import { open, peersOf, socketOptions } from "../zmq/socket.ts";
-import examples from "../cheats/push.md" with { type: "text" };
 
 export default command({
   argument: ["[endpoint...]", "where to connect; @ in front binds"],

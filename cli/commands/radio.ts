@@ -1,10 +1,10 @@
 import { groupOf } from "../../lib/zmq/group.ts";
 import { Radio } from "../../lib/zmq/types/radio.ts";
+import examples from "../cheats/radio.md" with { type: "text" };
 import { command, group, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import { text, word } from "../app/values.ts";
 import { publish, publishing } from "../zmq/publish.ts";
-import examples from "../cheats/radio.md" with { type: "text" };
 
 const groups = group("Messages", {
   group: option("-g, --group <name>", "send each message to this group", text),

@@ -1,5 +1,6 @@
 import { Rep } from "../../lib/zmq/types/rep.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
+import examples from "../cheats/rep.md" with { type: "text" };
 import { command, flag, group, type Values } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
@@ -13,7 +14,6 @@ import { DEFAULT_LINGER_MS, delivery, ending, exec, input, output, zeromq } from
 import { recordWriter, styleOf } from "../records/writer.ts";
 import { answerAll, execResponder, reply, type Responder } from "../zmq/answer.ts";
 import { open, socketOptions } from "../zmq/socket.ts";
-import examples from "../cheats/rep.md" with { type: "text" };
 
 const options = {
   ...zeromq,

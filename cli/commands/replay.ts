@@ -5,6 +5,7 @@ import { Pair } from "../../lib/zmq/types/pair.ts";
 import { Pub } from "../../lib/zmq/types/pub.ts";
 import { Push } from "../../lib/zmq/types/push.ts";
 import { Radio } from "../../lib/zmq/types/radio.ts";
+import examples from "../cheats/replay.md" with { type: "text" };
 import { command, flag, group, list, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import { reportDropped } from "../app/tally.ts";
@@ -15,7 +16,6 @@ import { type PublishingSocket, SLOW_SUBSCRIBERS } from "../zmq/publish.ts";
 import { MAX_SPEED, Recording } from "../zmq/replay.ts";
 import { sendAll } from "../zmq/send.ts";
 import { fanOutOptions, open, peersOf, socketOptions, subscribersOf } from "../zmq/socket.ts";
-import examples from "../cheats/replay.md" with { type: "text" };
 
 const PATTERNS = ["push", "pub", "radio", "dealer", "pair"] as const;
 

@@ -1,5 +1,6 @@
 import { Req } from "../../lib/zmq/types/req.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
+import examples from "../cheats/req.md" with { type: "text" };
 import { command, flag, group, option } from "../app/command.ts";
 import { EXIT, TimeoutError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
@@ -13,7 +14,6 @@ import { planEndpoints } from "../options/endpoints.ts";
 import { ending, identity, input, output, pacing, probing, zeromq } from "../options/options.ts";
 import { type RecordWriter, recordWriter, styleOf } from "../records/writer.ts";
 import { open, peersOf, socketOptions, waitForPeers } from "../zmq/socket.ts";
-import examples from "../cheats/req.md" with { type: "text" };
 
 export default command({
   argument: ["[endpoint...]", "where to connect; @ in front binds"],
@@ -142,7 +142,7 @@ async function ask(
   const stop = () => abort.abort(STOPPED);
   session.onStop(stop);
   try {
-    return await socket.request(frames, abort.signal);
+    return await socket.request(frames, { signal: abort.signal });
   } catch (error) {
     if (error === STOPPED) return undefined;
     throw error;

@@ -1,8 +1,8 @@
 import { Router } from "../../lib/zmq/types/router.ts";
+import examples from "../cheats/router.md" with { type: "text" };
 import { command, flag, group } from "../app/command.ts";
 import { identity as routingId, probing } from "../options/options.ts";
 import { routed, routingAction } from "../zmq/route.ts";
-import examples from "../cheats/router.md" with { type: "text" };
 
 const addressing = group("Delivery", {
   mandatory: flag(

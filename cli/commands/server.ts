@@ -1,7 +1,7 @@
 import { Server } from "../../lib/zmq/types/server.ts";
+import examples from "../cheats/server.md" with { type: "text" };
 import { command } from "../app/command.ts";
 import { routed, routingAction } from "../zmq/route.ts";
-import examples from "../cheats/server.md" with { type: "text" };
 
 export default command({
   argument: ["[endpoint...]", "where to listen; > in front connects"],

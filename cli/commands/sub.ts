@@ -1,5 +1,6 @@
 import { Sub } from "../../lib/zmq/types/sub.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
+import examples from "../cheats/sub.md" with { type: "text" };
 import { command, group, list, option } from "../app/command.ts";
 import { text, word } from "../app/values.ts";
 import { checkExec } from "../io/exec.ts";
@@ -8,7 +9,6 @@ import { conflation, ending, exec, output, receiving, zeromq } from "../options/
 import { styleOf } from "../records/writer.ts";
 import { receiveAll } from "../zmq/receive.ts";
 import { open, socketOptions } from "../zmq/socket.ts";
-import examples from "../cheats/sub.md" with { type: "text" };
 
 const topics = group("Messages", {
   topic: list(

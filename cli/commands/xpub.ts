@@ -1,11 +1,11 @@
 import { XPub } from "../../lib/zmq/types/xpub.ts";
+import examples from "../cheats/xpub.md" with { type: "text" };
 import { command, flag, group, option } from "../app/command.ts";
 import { text } from "../app/values.ts";
 import { conversing } from "../options/options.ts";
 import { conversation } from "../zmq/converse.ts";
 import { SLOW_SUBSCRIBERS } from "../zmq/publish.ts";
 import { fanOutOptions, subscribersOf } from "../zmq/socket.ts";
-import examples from "../cheats/xpub.md" with { type: "text" };
 
 const subscriptions = group("Messages", {
   all: flag(

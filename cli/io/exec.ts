@@ -1,4 +1,5 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
+import process from "node:process";
 import type { Readable, Writable } from "node:stream";
 import type { Batch } from "../../lib/zmtp/batch.ts";
 import { concat, text } from "../../lib/zmtp/bytes.ts";
@@ -8,7 +9,6 @@ import type { Session } from "../app/session.ts";
 import { messages } from "../app/tally.ts";
 import type { RecordStyle } from "../records/writer.ts";
 import type { Output } from "./output.ts";
-import process from "node:process";
 
 const NEWLINE = 0x0a;
 /** The most that a command may print for one message, in bytes. */

@@ -1,5 +1,5 @@
-import fs from "node:fs";
 import { Buffer } from "node:buffer";
+import fs from "node:fs";
 import { Batch } from "../../lib/zmtp/batch.ts";
 import { UsageError } from "../app/errors.ts";
 import { phrase } from "../app/reporter.ts";

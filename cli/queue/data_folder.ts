@@ -1,4 +1,5 @@
 /** Queues in a folder, with no daemon: whoever comes first opens it, the others talk to that process. */
+import path from "node:path";
 import type { Broker } from "../../lib/broker/server.ts";
 import { MqcatError, UnreachableError } from "../../lib/errors.ts";
 import type { ByteStream } from "../../lib/transport/stream.ts";
@@ -7,7 +8,6 @@ import { sleep } from "../../lib/transport/waiting.ts";
 import type { Session } from "../app/session.ts";
 import { reportBrokerEvents } from "./serve/events.ts";
 import { listenInside, openInFolder, socketOf } from "./serve/folder.ts";
-import path from "node:path";
 
 /** How long a process that opens or leaves the folder may take until it answers, in milliseconds. */
 const PATIENCE_MS = 3000;
@@ -29,10 +29,10 @@ export class DataFolder {
     const end = performance.now() + PATIENCE_MS;
     for (;;) {
       const locked = await this.#open();
-      if (locked === undefined) return await connect({ scheme: "inproc", name: this.path }, signal);
+      if (locked === undefined) return await connect({ scheme: "inproc", name: this.path }, { signal });
       const socket = socketOf(this.path);
       try {
-        if (socket !== undefined) return await connect(socket, signal);
+        if (socket !== undefined) return await connect(socket, { signal });
       } catch (error) {
         if (!(error instanceof UnreachableError)) throw error;
       }

@@ -1,6 +1,6 @@
 /** What `router` and `server` share: conversations by routing id, or an answer to each message from a command. */
 import type { SocketOptions } from "../../lib/zmq/options.ts";
-import type { Routing } from "../../lib/zmq/routing.ts";
+import type { RoutedSocket } from "../../lib/zmq/routed_socket.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import { group, type Invocation, option } from "../app/command.ts";
 import { reportDropped, reportUnsent } from "../app/tally.ts";
@@ -27,7 +27,7 @@ const LOST_PEERS = "peers that were gone or did not keep up";
 /** Runs the command: `--exec` answers each message, else stdin has the answers. */
 export function routingAction(
   invocation: Invocation<typeof routed>,
-  make: (options: SocketOptions) => Routing,
+  make: (options: SocketOptions) => RoutedSocket,
 ): Promise<void> {
   const { session, values } = invocation;
   checkExec(values);
@@ -53,7 +53,7 @@ export function routingAction(
 async function answer(
   { session, values, operands }: Invocation<typeof routed>,
   command: string,
-  make: (options: SocketOptions) => Routing,
+  make: (options: SocketOptions) => RoutedSocket,
 ): Promise<void> {
   const plan = planEndpoints(session.command, "bind", values, operands);
   const output = new Output(1);

@@ -4,12 +4,12 @@ import { inspectQueues } from "../../../lib/amqp/client/peek.ts";
 import { findQueue } from "../../../lib/amqp/client/queues.ts";
 import type { BrokerAddress } from "../../../lib/amqp/client/url.ts";
 import { messageOf, UnreachableError } from "../../../lib/errors.ts";
+import examples from "../../cheats/queue-info.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import type { Session } from "../../app/session.ts";
 import { broker, http, httpOf, targetOf, withConnection } from "../../queue/target.ts";
 import { print } from "./print.ts";
-import examples from "../../cheats/queue-info.md" with { type: "text" };
 
 type Facts = Record<string, unknown>;
 

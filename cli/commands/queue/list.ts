@@ -1,9 +1,9 @@
 import { listQueues, managementUrl, type QueueInfo } from "../../../lib/amqp/client/management.ts";
 import { inspectQueues } from "../../../lib/amqp/client/peek.ts";
+import examples from "../../cheats/queue-list.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
 import { broker, http, httpOf, type Target, targetOf, withConnection } from "../../queue/target.ts";
 import { print, visible } from "./print.ts";
-import examples from "../../cheats/queue-list.md" with { type: "text" };
 
 const COLUMNS = ["name", "type", "ready", "unacked", "consumers"];
 

@@ -3,6 +3,7 @@ import { Consumer } from "../../../lib/amqp/client/consumer.ts";
 import { peekQueue } from "../../../lib/amqp/client/peek.ts";
 import { findQueue } from "../../../lib/amqp/client/queues.ts";
 import { formatBroker } from "../../../lib/amqp/client/url.ts";
+import examples from "../../cheats/queue-peek.md" with { type: "text" };
 import { command, group } from "../../app/command.ts";
 import { TimeoutError, UsageError } from "../../app/errors.ts";
 import { phrase } from "../../app/reporter.ts";
@@ -13,7 +14,6 @@ import { queueWriter } from "../../queue/records.ts";
 import { refuseStream, SUSPICION_MS } from "../../queue/streams.ts";
 import { broker, prefetch, type Target, targetOf, withConnection } from "../../queue/target.ts";
 import { type RecordStyle, styleOf } from "../../records/writer.ts";
-import examples from "../../cheats/queue-peek.md" with { type: "text" };
 
 /** How many messages are shown unless told. */
 const COUNT = 10;

@@ -1,6 +1,7 @@
 import { Publisher } from "../../../lib/amqp/client/publisher.ts";
 import { ensureQueue } from "../../../lib/amqp/client/queues.ts";
 import { type BasicProperties, encodeProperties } from "../../../lib/amqp/properties.ts";
+import examples from "../../cheats/queue-put.md" with { type: "text" };
 import { command, group, list, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { text, word } from "../../app/values.ts";
@@ -12,7 +13,6 @@ import { packPlain, packRecords, putAll } from "../../queue/put.ts";
 import { parseProperty } from "../../queue/records.ts";
 import { broker, targetOf } from "../../queue/target.ts";
 import { framingOf, splitterFor } from "../../records/splitter.ts";
-import examples from "../../cheats/queue-put.md" with { type: "text" };
 
 const envelope = group("Messages", {
   exchange: option("--exchange <name>", "publish to this exchange instead of a queue", word),

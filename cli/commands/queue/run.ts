@@ -1,4 +1,8 @@
 import { spawn } from "node:child_process";
+import os from "node:os";
+import path from "node:path";
+import process from "node:process";
+import examples from "../../cheats/queue-run.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { phrase } from "../../app/reporter.ts";
@@ -6,10 +10,6 @@ import type { Session } from "../../app/session.ts";
 import { usersOf } from "../../queue/serve/credentials.ts";
 import { openBroker } from "../../queue/serve/open_broker.ts";
 import { serving } from "../../queue/serve/options.ts";
-import os from "node:os";
-import path from "node:path";
-import process from "node:process";
-import examples from "../../cheats/queue-run.md" with { type: "text" };
 
 /** What a shell says of a command that is not there. */
 const NOT_FOUND = 127;

@@ -73,7 +73,7 @@ export async function connectBroker(
     try {
       if (options.signal?.aborted) throw options.signal.reason;
       const stream = options.dial === undefined
-        ? await connect(broker.endpoint, attempt.signal, { tls: options.tls ?? {} })
+        ? await connect(broker.endpoint, { tls: options.tls ?? {}, signal: attempt.signal })
         : await options.dial(attempt.signal);
       const tuned = await handshake(stream, broker, Math.max(1, Math.round(deadline - performance.now())));
       const connection = new AmqpConnection(stream, tuned, options.maxMessageSize ?? MAX_MESSAGE);
