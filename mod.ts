@@ -6,12 +6,14 @@
 export {
   AddressInUseError,
   AuthError,
+  CertificateError,
   ClosedError,
   EndpointError,
   type ErrorCode,
   HandshakeTimeoutError,
   IncompatiblePeerError,
   LimitError,
+  MissingCertificateError,
   MqcatError,
   ProtocolError,
   UnreachableError,
@@ -42,18 +44,34 @@ export {
 } from "./lib/amqp/types/field_value.ts";
 export { type EmbeddedBroker, openBroker } from "./lib/broker/open.ts";
 export type { BrokerEvent, BrokerOptions } from "./lib/broker/options.ts";
-export { connectEcho, type EchoClient, type EchoClientOptions } from "./lib/echo/client.ts";
-export {
-  type EchoServer,
-  type EchoServerEvent,
-  type EchoServerOptions,
-  serveEcho,
-} from "./lib/echo/server.ts";
-export { type Finding, probe } from "./lib/probe/probe.ts";
-export type { Service } from "./lib/probe/service.ts";
-export { type Endpoint, formatEndpoint, parseEndpoint } from "./lib/transport/endpoint.ts";
+export { connectEcho } from "./lib/echo/client.ts";
+export type { EchoClient, EchoClientOptions } from "./lib/echo/client_types.ts";
+export { serveEcho } from "./lib/echo/server.ts";
+export type { EchoServer, EchoServerEvent, EchoServerOptions } from "./lib/echo/server_types.ts";
+export { type Finding, probe, type ProbeOptions } from "./lib/probe/probe.ts";
+export type {
+  AmqpService,
+  BannerService,
+  Certificate,
+  EchoService,
+  HttpService,
+  Service,
+  TlsService,
+  ZeroMqService,
+} from "./lib/probe/service.ts";
+export { formatEndpoint, parseEndpoint } from "./lib/transport/endpoint.ts";
+export type {
+  Endpoint,
+  HostEndpoint,
+  InprocEndpoint,
+  PathEndpoint,
+  SourceAddress,
+  WebEndpoint,
+} from "./lib/transport/endpoint_types.ts";
 export type {
   ByteStream,
+  ConnectOptions,
+  FrameStream,
   Listener,
   StreamSink,
   TlsOptions,
@@ -62,6 +80,7 @@ export type {
 } from "./lib/transport/stream.ts";
 export { connect, listen } from "./lib/transport/transport.ts";
 export { Batch } from "./lib/zmtp/batch.ts";
+export type { HeartbeatTimes } from "./lib/zmtp/heartbeat.ts";
 export { allowKeys, allowUsers, parseUsers, type PlainUsers } from "./lib/zmtp/mechanisms/access.ts";
 export {
   curveClient,
@@ -80,22 +99,32 @@ export { plainClient, plainServer } from "./lib/zmtp/mechanisms/plain.ts";
 export { decodeZ85, encodeZ85 } from "./lib/zmtp/mechanisms/z85.ts";
 export type { ZapHandler, ZapOptions, ZapReply, ZapRequest } from "./lib/zmtp/mechanisms/zap.ts";
 export type { SocketType } from "./lib/zmtp/socket_type.ts";
+export type { ProbingOptions } from "./lib/zmq/connections/router_probe.ts";
+export { Duplex } from "./lib/zmq/duplex.ts";
+export type { SocketEvent } from "./lib/zmq/events.ts";
+export { forward, type Forwarding, type Inspector } from "./lib/zmq/forward.ts";
+export type { BatchConsumer } from "./lib/zmq/incoming/mailbox.ts";
+export type { SocketOptions } from "./lib/zmq/options.ts";
+export type { FanOutOptions } from "./lib/zmq/outgoing/fan_out.ts";
+export type { Peer } from "./lib/zmq/peer.ts";
+export { Receiver } from "./lib/zmq/receiver.ts";
+export { RoundRobinSocket } from "./lib/zmq/round_robin_socket.ts";
+export { RoutedSocket } from "./lib/zmq/routed_socket.ts";
+export { type Outgoing, Sender } from "./lib/zmq/sender.ts";
+export { Socket } from "./lib/zmq/socket.ts";
 export { Client } from "./lib/zmq/types/client.ts";
 export { Dealer } from "./lib/zmq/types/dealer.ts";
 export { Dish } from "./lib/zmq/types/dish.ts";
-export type { SocketEvent } from "./lib/zmq/events.ts";
-export { forward, type Forwarding, type Inspector } from "./lib/zmq/forward.ts";
-export type { SocketOptions } from "./lib/zmq/options.ts";
 export { Pair } from "./lib/zmq/types/pair.ts";
 export { Pub, type PubOptions } from "./lib/zmq/types/pub.ts";
 export { Pull } from "./lib/zmq/types/pull.ts";
 export { Push } from "./lib/zmq/types/push.ts";
 export { Radio, type RadioOptions } from "./lib/zmq/types/radio.ts";
-export { Rep, type Request } from "./lib/zmq/types/rep.ts";
+export { type IncomingRequest, Rep } from "./lib/zmq/types/rep.ts";
 export { Req, type ReqOptions } from "./lib/zmq/types/req.ts";
 export { Router, type RouterOptions } from "./lib/zmq/types/router.ts";
-export type { Outgoing } from "./lib/zmq/sender.ts";
 export { Server } from "./lib/zmq/types/server.ts";
 export { Sub } from "./lib/zmq/types/sub.ts";
 export { XPub, type XPubOptions } from "./lib/zmq/types/xpub.ts";
 export { XSub, type XSubOptions } from "./lib/zmq/types/xsub.ts";
+export type { WaitOptions } from "./lib/zmq/wait_options.ts";

@@ -26,8 +26,9 @@ async function main(words: string[]): Promise<number> {
   }
   if (name === "help") return await main([...rest, "--help"]);
   if (name === "complete") {
-    // What the scripts of `mqcat completion` call.
-    await (await import("./commands/completion.ts")).complete(rest[0] === "--" ? rest.slice(1) : rest);
+    // The scripts of `mqcat completion` call this.
+    const { complete } = await import("./commands/completion.ts");
+    await complete(rest[0] === "--" ? rest.slice(1) : rest, COMMANDS);
     return 0;
   }
   const family = COMMANDS.filter((entry) => entry.name.startsWith(`${name} `));

@@ -1,13 +1,12 @@
 /**
  * The one place that knows the command parser. Commands are data: typed options in groups, examples, an action. The
- * words are cliffy's (command, option, example, group), so another parser can take commander's place in this file.
+ * words are cliffy's (command, option, example, group), so another parser can replace commander in this file alone.
  */
 import { Command as Parser, CommanderError, Option as ParserOption } from "commander";
 import exitCodes from "../cheats/exit-codes.md" with { type: "text" };
 import { UsageError } from "./errors.ts";
-
-/** Turns an option's text into its value; throws an Error that says what was expected. */
-export type Parse<T> = (text: string) => T;
+import { Session } from "./session.ts";
+import { type Choice, oneOf, type Parse } from "./values.ts";
 
 /** An option whose value has the type `T`. */
 export interface Option<T> {
@@ -23,27 +22,55 @@ export interface Option<T> {
 
 export type Options = Record<string, Option<unknown>>;
 
-/** The values of a set of options: what was not given is undefined, or an empty list. */
+/** The values of a set of options: undefined, or an empty list, for an option that was not given. */
 export type Values<O extends Options> = { readonly [K in keyof O]: O[K] extends Option<infer T> ? T : never };
 
-/** What the overview says of a command; it is known without loading it. */
+/** The name, group and summary of a command, known without loading it. */
 export interface Title {
   readonly name: string;
   readonly group: string;
   readonly summary: string;
 }
 
-/** A command of mqcat. */
-export interface Command<O extends Options = Options> {
-  /** What comes after the options, a word for each in commander's notation, and what the last one means. */
+/** A row of the table of commands. A command is loaded only when it is needed. */
+export interface CommandEntry extends Title {
+  load(): Promise<{ default: Command }>;
+}
+
+/** One run of a command: its session, and the parsed command line. */
+export interface Invocation<O extends Options> {
+  readonly session: Session;
+  readonly values: Values<O>;
+  readonly operands: string[];
+}
+
+/**
+ * The work of a command. It runs inside its session, which reports an error and turns the end into the exit code.
+ *
+ * @returns the exit code of a program that was run in the command's place, or nothing
+ */
+export type Action<O extends Options> = (
+  invocation: Invocation<O>,
+) => Promise<number | void> | number | void;
+
+/** A command as its file defines it. */
+export interface CommandDefinition<O extends Options> {
+  /** The operands, one word for each in commander's notation, and a description of the last one. */
   readonly argument?: readonly [syntax: string, description: string];
   readonly options: O;
-  /** Whether options behind the first operand are operands, too: those of another program. */
+  /** The diagnostic options of this command. Default: all of them. */
+  readonly diagnostics?: readonly (keyof typeof DIAGNOSTICS)[];
+  /** Whether options after the first operand are operands, too: those of another program. */
   readonly passThrough?: boolean;
-  /** The text of `cheats/NAME.md`, shown behind the options. */
+  /** The text of `cheats/NAME.md`, shown after the options. */
   readonly examples: string;
-  /** Does the work and returns the exit code. */
-  readonly action: (values: Values<O>, operands: string[]) => Promise<number>;
+  readonly action: Action<O>;
+}
+
+/** A command, with all of its options. */
+export interface Command extends Omit<CommandDefinition<Options>, "action" | "diagnostics"> {
+  // deno-lint-ignore no-explicit-any -- each command has options of its own
+  readonly action: Action<any>;
 }
 
 /** A switch. */
@@ -51,7 +78,7 @@ export function flag(flags: string, description: string): Option<boolean | undef
   return { flags, description, kind: "flag", group: "", parse: () => true };
 }
 
-/** An option with one value; the last one given counts. */
+/** An option with one value. The last value wins. */
 export function option<T>(flags: string, description: string, parse: Parse<T>): Option<T | undefined> {
   return { flags, description, kind: "value", group: "", parse };
 }
@@ -67,21 +94,34 @@ export function group<O extends Options>(title: string, options: O): O {
   return Object.fromEntries(grouped) as O;
 }
 
-/** Defines a command; it only fixes the types. */
-export function command<O extends Options>(definition: Command<O>): Command<O> {
-  return definition;
+/** The options of every command that say how much it writes to stderr, and how. */
+const DIAGNOSTICS = group("Diagnostics", {
+  quiet: flag("-q, --quiet", "print errors only"),
+  verbose: flag("-v, --verbose", "print connections and disconnections, too"),
+  debug: flag("--debug", "print everything, with stack traces (also -vv)"),
+  logFormat: option("--log-format <format>", "format of these lines: text or json", oneOf("text", "json")),
+  summary: flag("--summary", "print the totals as one line of JSON at the end"),
+});
+
+/** Defines a command, and adds the diagnostic options. */
+export function command<O extends Options>(
+  { options, diagnostics, ...definition }: CommandDefinition<O>,
+): Command {
+  const names = diagnostics ?? Object.keys(DIAGNOSTICS) as (keyof typeof DIAGNOSTICS)[];
+  const chosen = Object.fromEntries(names.map((name) => [name, DIAGNOSTICS[name]]));
+  return { ...definition, options: { ...options, ...chosen } };
 }
 
 /**
- * Parses the words behind the command's name and runs it.
+ * Parses the words after the command's name and runs the command in a session.
  *
- * @param explain is asked, for an option that the command does not have, for a hint where it belongs
+ * @param explain returns a hint for an option that the command does not have: where it belongs
  * @returns the exit code
- * @throws {UsageError}
+ * @throws {UsageError} the words do not fit the options
  */
-export async function run<O extends Options>(
+export async function run(
   title: Title,
-  definition: Command<O>,
+  definition: Command,
   words: string[],
   explain: (flag: string) => Promise<string | undefined>,
 ): Promise<number> {
@@ -99,7 +139,8 @@ export async function run<O extends Options>(
       return [key, given[keys.get(key)!] ?? (kind === "list" ? [] : undefined)];
     }),
   );
-  return await definition.action(values as Values<O>, parser.args);
+  const session = new Session(title.name, values);
+  return await session.run(() => definition.action({ session, values, operands: parser.args }));
 }
 
 /** Whether a command has the option that is written as `flag`. */
@@ -110,7 +151,7 @@ export function hasOption(definition: Command, flag: string): boolean {
   });
 }
 
-/** A command's options as completions show them: names without dashes. */
+/** The options of a command as completions show them: names without dashes. */
 export function describeOptions(definition: Command): OptionDescription[] {
   return Object.values(definition.options).map(({ flags, description, kind, parse }) => {
     const { long, short } = new ParserOption(flags);
@@ -125,13 +166,8 @@ export interface OptionDescription {
   readonly short: string | undefined;
   readonly description: string;
   readonly isFlag: boolean;
-  /** The values that it takes, where there are but a few. */
+  /** The allowed values, where they are a fixed set. */
   readonly words: readonly string[];
-}
-
-/** A parser that takes a few words only. */
-export interface Choice {
-  readonly words?: readonly string[];
 }
 
 /** The page that `mqcat --help` shows. */
@@ -142,7 +178,7 @@ export function overview(
   footer: string,
 ): string {
   const parser = new Parser("mqcat").description(about).usage("COMMAND [options] [endpoint...]");
-  parser.helpOption("-h, --help", "show this page; COMMAND -h shows a command's").version(
+  parser.helpOption("-h, --help", "show this page; COMMAND -h shows the options of a command").version(
     version,
     "-V, --version",
   );
@@ -153,7 +189,7 @@ export function overview(
   return `${parser.helpInformation()}\n${footer}`;
 }
 
-/** The name in `names` that `typed` was probably meant to be. */
+/** The name in `names` that is most similar to `typed`, if one is similar enough. */
 export function nearest(typed: string, names: readonly string[]): string | undefined {
   const ranked = names.map((name) => ({ name, distance: editDistance(typed, name) }));
   ranked.sort((a, b) => a.distance - b.distance);
@@ -161,9 +197,9 @@ export function nearest(typed: string, names: readonly string[]): string | undef
   return best !== undefined && best.distance <= Math.max(1, typed.length / 3) ? best.name : undefined;
 }
 
-function build<O extends Options>(
+function build(
   { name, summary }: Title,
-  definition: Command<O>,
+  definition: Command,
 ): { parser: Parser; keys: Map<string, string> } {
   const parser = new Parser(`mqcat ${name}`).description(summary);
   const keys = new Map<string, string>();
@@ -207,7 +243,7 @@ async function reword(
   const [first, ...rest] = error.message.replace(/^error: /, "").split("\n");
   const unknown = /^unknown option '([^'=]+)/.exec(first!);
   const hint = unknown === null ? undefined : await explain(unknown[1]!);
-  // An exact home elsewhere is a better hint than a similar name here.
+  // The command that has the option is a better hint than a similar name here.
   return hint === undefined ? [first, ...rest].join(" ") : `${first}: ${hint}`;
 }
 

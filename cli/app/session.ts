@@ -4,17 +4,17 @@ import process from "node:process";
 import { EXIT, exitCodeOf } from "./errors.ts";
 import { phrase, Reporter, type Verbosity } from "./reporter.ts";
 
-/** What the diagnostic options say; every command has them. */
+/** The diagnostic options, and `--ready-file`, as far as a command has them. */
 export interface SessionOptions {
-  readonly quiet: boolean | undefined;
-  readonly verbose: boolean | undefined;
-  readonly debug: boolean | undefined;
-  readonly logFormat: "text" | "json" | undefined;
-  readonly summary: boolean | undefined;
-  readonly readyFile: string | undefined;
+  readonly quiet?: boolean | undefined;
+  readonly verbose?: boolean | undefined;
+  readonly debug?: boolean | undefined;
+  readonly logFormat?: "text" | "json" | undefined;
+  readonly summary?: boolean | undefined;
+  readonly readyFile?: string | undefined;
 }
 
-/** What `--summary` prints. */
+/** The totals that `--summary` prints. */
 export interface Counts {
   sent: number;
   received: number;
@@ -28,6 +28,8 @@ export type StopSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
 
 /** One run of a command: its diagnostics, its counters, and the signals that may end it. */
 export class Session {
+  /** The name of the command, `queue put`. */
+  readonly command: string;
   readonly reporter: Reporter;
   readonly counts: Counts = { sent: 0, received: 0, confirmed: 0, unsent: 0, dropped: 0, bytes: 0 };
   /** Set when a part of the work failed and the rest went on; it becomes the exit code. */
@@ -42,6 +44,7 @@ export class Session {
   #signal: StopSignal | undefined;
 
   constructor(command: string, options: SessionOptions) {
+    this.command = command;
     const verbosity: Verbosity = options.debug
       ? "debug"
       : options.verbose
@@ -130,24 +133,31 @@ export class Session {
     }
   }
 
-  /** Runs the command's work, and turns how it ended into the exit code. */
-  async run(work: () => Promise<void>): Promise<number> {
-    await this.#attempt(work);
+  /**
+   * Runs the work of the command, and turns its end into the exit code.
+   *
+   * @param work resolves to a number when it ran a program that received our signals: then that program's exit code
+   * is ours
+   */
+  async run(work: () => Promise<number | void> | number | void): Promise<number> {
+    const status = await this.#attempt(work);
     for (const end of this.#onEnd) await this.#attempt(end);
     if (this.#options.summary) {
       const seconds = Math.round(performance.now() - this.#began) / 1000;
       this.reporter.summary({ ...this.counts, seconds });
     }
+    if (typeof status === "number") return status || (this.stopping ? EXIT.done : this.exitCode);
     if (this.exitCode !== EXIT.done || this.#signal === undefined) return this.exitCode;
     return signalCode(this.#signal);
   }
 
-  async #attempt(work: () => Promise<void>): Promise<void> {
+  async #attempt<T>(work: () => Promise<T> | T): Promise<T | undefined> {
     try {
-      await work();
+      return await work();
     } catch (error) {
       this.reporter.error(new Error(phrase(error), { cause: error }));
       this.exitCode = exitCodeOf(error);
+      return undefined;
     }
   }
 

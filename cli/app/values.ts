@@ -1,10 +1,17 @@
-/** Parsers for the values of options. What they throw is shown behind the option and its text. */
+/** Parsers for the values of options. Their errors are shown after the option and its text. */
 import { messageOf } from "../../lib/errors.ts";
 import { type Endpoint, parseEndpoint } from "../../lib/transport/endpoint.ts";
 import { checkIdentity } from "../../lib/zmq/options.ts";
-import type { Choice } from "./command.ts";
 import { UsageError } from "./errors.ts";
 import { parseRoutingId } from "../records/routing_id.ts";
+
+/** Turns an option's text into its value; throws an Error that says what was expected. */
+export type Parse<T> = (text: string) => T;
+
+/** A parser that takes a fixed set of words only. */
+export interface Choice {
+  readonly words?: readonly string[];
+}
 
 const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 

@@ -1,31 +1,29 @@
 import { RootCommand } from "@bomb.sh/tab";
 import examples from "../cheats/completion.md" with { type: "text" };
-import { command, describeOptions } from "../app/command.ts";
-import { EXIT, UsageError } from "../app/errors.ts";
-import { COMMANDS } from "./mod.ts";
+import { command, type CommandEntry, describeOptions } from "../app/command.ts";
+import { UsageError } from "../app/errors.ts";
 
 const SHELLS = ["bash", "zsh", "fish", "powershell"];
 
 export default command({
   argument: ["<shell>", SHELLS.join(", ")],
   options: {},
+  diagnostics: [],
   examples,
-  action(_values, operands) {
-    const shell = operands[0]!;
+  action({ operands: [shell = ""] }) {
     if (!SHELLS.includes(shell)) {
       throw new UsageError(`there is no script for '${shell}': there are ${SHELLS.join(", ")}`);
     }
     new RootCommand().setup("mqcat", "mqcat", shell);
-    return Promise.resolve(EXIT.done);
   },
 });
 
-/** Prints what could stand at the end of `words`; the shell's script calls this at each tab. */
-export async function complete(words: string[]): Promise<void> {
+/** Prints the completions of the last word; the script of the shell calls this at each tab. */
+export async function complete(words: string[], commands: readonly CommandEntry[]): Promise<void> {
   const root = new RootCommand();
-  // A name of two words is found behind its first one only.
+  // A name of two words is found only after its first word.
   root.command("queue", "a message queue at an AMQP broker");
-  for (const { name, summary, load } of COMMANDS) {
+  for (const { name, summary, load } of commands) {
     const completer = root.command(name, summary);
     for (const { long, short, description, isFlag, words } of describeOptions((await load()).default)) {
       if (isFlag && short === undefined) completer.option(long, description);

@@ -8,9 +8,9 @@ export default command({
   argument: ["[endpoint...]", "where to connect; @ in front binds"],
   options: { ...conversing, ...identity, ...probing },
   examples,
-  action(values, operands) {
-    const { identity, probeRouter } = values;
-    return conversation("dealer", values, operands, {
+  action(invocation) {
+    const { identity, probeRouter } = invocation.values;
+    return conversation(invocation, {
       usual: "connect",
       socket: (options) => new Dealer({ ...options, identity, probe: probeRouter }),
     });

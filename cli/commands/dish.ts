@@ -5,9 +5,8 @@ import { command, group, list, option } from "../app/command.ts";
 import { open, planEndpoints } from "../options/endpoints.ts";
 import { UsageError } from "../app/errors.ts";
 import { checkExec } from "../io/exec.ts";
-import { conflation, diagnostics, ending, exec, output, receiving, zeromq } from "../options/options.ts";
+import { conflation, ending, exec, output, receiving, zeromq } from "../options/options.ts";
 import { receiveAll, styleOf } from "../zmq/receive.ts";
-import { Session } from "../app/session.ts";
 import { socketOptions } from "../options/socket_options.ts";
 import { text, word } from "../app/values.ts";
 
@@ -26,22 +25,18 @@ export default command({
     ...receiving,
     ...conflation,
     ...exec,
-    ...diagnostics,
   },
   examples,
-  action(values, operands) {
-    const plan = planEndpoints("dish", "connect", values, operands);
+  async action({ session, values, operands }) {
+    const plan = planEndpoints(session.command, "connect", values, operands);
     if (values.group.length === 0) {
       throw new UsageError("a dish gets what goes to its groups: join one with -g");
     }
     checkExec(values);
-    const session = new Session("dish", values);
     const separator = values.separator === undefined ? undefined : utf8(values.separator);
     const style = styleOf(session, values, true, separator);
-    return session.run(async () => {
-      const socket = new Dish(socketOptions(session, values));
-      for (const group of values.group) socket.join(group);
-      await Promise.all([receiveAll(session, socket, style, values), open(session, socket, plan)]);
-    });
+    const socket = new Dish(socketOptions(session, values));
+    for (const group of values.group) socket.join(group);
+    await Promise.all([receiveAll(session, socket, style, values), open(session, socket, plan)]);
   },
 });

@@ -1,11 +1,10 @@
-import { MAX_DATAGRAM } from "../../lib/echo/client.ts";
+import { MAX_DATAGRAM } from "../../lib/echo/client_types.ts";
 import examples from "../cheats/echo-client.md" with { type: "text" };
 import { command, group, list } from "../app/command.ts";
-import { Conversation, echoEndpoint } from "../echo/echo.ts";
+import { EchoConversation, echoEndpoint } from "../echo/echo.ts";
 import { Input } from "../io/input.ts";
-import { diagnostics, ending, readiness } from "../options/options.ts";
+import { ending, readiness } from "../options/options.ts";
 import type { Splitter } from "../records/splitter.ts";
-import { Session } from "../app/session.ts";
 import { sourceOf } from "../io/source.ts";
 import { readTls, tlsClient } from "../options/tls.ts";
 import { text, word } from "../app/values.ts";
@@ -20,21 +19,19 @@ export default command({
     }),
     ...group("Timing", { timeout: ending.timeout }),
     ...tlsClient,
-    ...diagnostics,
   },
   examples,
-  action(values, operands) {
+  action({ session, values, operands }) {
     const endpoint = echoEndpoint(operands[0], values);
     const tls = readTls(values);
     const source = values.data.length + values.file.length > 0
       ? sourceOf({ ...values, null: undefined, in: undefined, json: undefined }, false)
       : new Input(0, asItComes(endpoint.scheme === "udp" ? MAX_DATAGRAM : Infinity));
-    const session = new Session("echo-client", values);
-    return session.run(() => new Conversation(session, endpoint, source).run(tls, values.timeout));
+    return new EchoConversation(session, endpoint, source).run(tls, values.timeout);
   },
 });
 
-/** Makes every read of the input a chunk, or several where one would be over `most` bytes. */
+/** Makes each read of the input one chunk, or several chunks of at most `most` bytes. */
 function asItComes(most: number): Splitter {
   return {
     split(_bytes, start, _searched, end, batch) {

@@ -1,11 +1,12 @@
-import { type EchoServerEvent, serveEcho } from "../../lib/echo/server.ts";
+import { serveEcho } from "../../lib/echo/server.ts";
+import type { EchoServerEvent } from "../../lib/echo/server_types.ts";
 import examples from "../cheats/echo-server.md" with { type: "text" };
 import { command, flag, group, option } from "../app/command.ts";
 import { echoEndpoint } from "../echo/echo.ts";
 import { UsageError } from "../app/errors.ts";
-import { diagnostics, readiness } from "../options/options.ts";
+import { readiness } from "../options/options.ts";
 import { phrase } from "../app/reporter.ts";
-import { Session } from "../app/session.ts";
+import type { Session } from "../app/session.ts";
 import { readTls, tlsServer } from "../options/tls.ts";
 import { duration, integer } from "../app/values.ts";
 
@@ -23,28 +24,24 @@ export default command({
       idle: option("--idle <duration>", "close a connection that is silent for so long", someTime),
     }),
     ...tlsServer,
-    ...diagnostics,
   },
   examples,
-  action(values, operands) {
+  async action({ session, values, operands }) {
     const endpoint = echoEndpoint(operands[0], values);
     if (endpoint.scheme === "udp" && (values.idle ?? values.maxConnections) !== undefined) {
       throw new UsageError("--idle and --max-connections limit connections, and udp has no connections");
     }
     const tls = readTls(values);
-    const session = new Session("echo-server", values);
-    return session.run(async () => {
-      const server = await serveEcho(endpoint, {
-        tls,
-        once: values.once,
-        maxConnections: values.maxConnections,
-        idleTimeout: values.idle,
-        onEvent: describeEvents(session),
-      });
-      session.onStop(() => server.close());
-      session.ready([server.endpoint]);
-      await server.closed;
+    const server = await serveEcho(endpoint, {
+      tls,
+      once: values.once,
+      maxConnections: values.maxConnections,
+      idleTimeout: values.idle,
+      onEvent: describeEvents(session),
     });
+    session.onStop(() => server.close());
+    session.ready([server.endpoint]);
+    await server.closed;
   },
 });
 

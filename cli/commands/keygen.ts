@@ -7,44 +7,34 @@ import examples from "../cheats/keygen.md" with { type: "text" };
 import { command } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import { Output } from "../io/output.ts";
-import { diagnostics } from "../options/options.ts";
 import { outputFailure } from "../zmq/receive.ts";
 import { phrase } from "../app/reporter.ts";
-import { Session } from "../app/session.ts";
 
 export default command({
   argument: ["[name]", "where to write: NAME.key and NAME.key_secret"],
-  options: { quiet: diagnostics.quiet, logFormat: diagnostics.logFormat },
+  options: {},
+  diagnostics: ["quiet", "logFormat"],
   examples,
-  action(values, [name]) {
+  async action({ session, operands: [name] }) {
     if (!name) throw new UsageError("no name was given (try: mqcat keygen server)");
     if (name.endsWith("/")) throw new UsageError(`'${name}' is a folder (try: mqcat keygen ${name}server)`);
-    const session = new Session("keygen", {
-      ...values,
-      verbose: undefined,
-      debug: undefined,
-      summary: undefined,
-      readyFile: undefined,
-    });
-    return session.run(async () => {
-      const { publicKey, secretKey } = await generateKeyPair();
-      write(
-        `${name}.key_secret`,
-        formatKeyFile("A CURVE key pair. Keep it secret.", { publicKey, secretKey }),
-      );
-      try {
-        write(`${name}.key`, formatKeyFile("A CURVE public key, for the other side.", { publicKey }));
-      } catch (error) {
-        fs.rmSync(`${name}.key_secret`);
-        throw error;
-      }
-      session.reporter.info(`wrote ${name}.key and ${name}.key_secret`);
-      const output = new Output(1);
-      output.append(utf8(`${encodeZ85(publicKey)}\n`));
-      await output.drained();
-      const failure = outputFailure(session, output);
-      if (failure !== undefined) throw failure;
-    });
+    const { publicKey, secretKey } = await generateKeyPair();
+    write(
+      `${name}.key_secret`,
+      formatKeyFile("A CURVE key pair. Keep it secret.", { publicKey, secretKey }),
+    );
+    try {
+      write(`${name}.key`, formatKeyFile("A CURVE public key, for the other side.", { publicKey }));
+    } catch (error) {
+      fs.rmSync(`${name}.key_secret`);
+      throw error;
+    }
+    session.reporter.info(`wrote ${name}.key and ${name}.key_secret`);
+    const output = new Output(1);
+    output.append(utf8(`${encodeZ85(publicKey)}\n`));
+    await output.drained();
+    const failure = outputFailure(session, output);
+    if (failure !== undefined) throw failure;
   },
 });
 

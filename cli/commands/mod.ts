@@ -1,13 +1,7 @@
 /** The table of all commands. */
-import type { Command, Title } from "../app/command.ts";
+import type { CommandEntry } from "../app/command.ts";
 
-/** A command, loaded only when it is needed. */
-export interface Entry extends Title {
-  // deno-lint-ignore no-explicit-any -- each command has options of its own
-  load(): Promise<{ default: Command<any> }>;
-}
-
-export const COMMANDS: readonly Entry[] = [
+export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "echo-server",
     group: "Sockets",

@@ -8,8 +8,8 @@ export default command({
   argument: ["[endpoint...]", "where to connect; @ in front binds"],
   options: { ...conversing },
   examples,
-  action(values, operands) {
-    return conversation("pair", values, operands, {
+  action(invocation) {
+    return conversation(invocation, {
       usual: "connect",
       socket: (options) => new Pair(options),
     });

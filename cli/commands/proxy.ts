@@ -3,9 +3,8 @@ import examples from "../cheats/proxy.md" with { type: "text" };
 import { command, flag, group, list, option } from "../app/command.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { UsageError } from "../app/errors.ts";
-import { delivery, diagnostics, ending, output, readiness, receiving, socket } from "../options/options.ts";
+import { delivery, ending, output, readiness, receiving, socket } from "../options/options.ts";
 import { PATTERNS, proxy } from "../zmq/proxy.ts";
-import { Session } from "../app/session.ts";
 import { oneOf, text, word } from "../app/values.ts";
 
 const sides = group("Endpoints", {
@@ -43,10 +42,9 @@ export default command({
     ...group("Timing", { timeout: ending.timeout }),
     ...receiving,
     ...group("Delivery", { linger: delivery.linger, hwm: delivery.hwm, onFull: delivery.onFull }),
-    ...diagnostics,
   },
   examples,
-  action(values) {
+  action({ session, values }) {
     const { pattern, topic, lastValue, separator, tap } = values;
     if (pattern === undefined) throw new UsageError(`--pattern says what to forward: ${PATTERNS.join(", ")}`);
     if (values.from.length === 0 || values.to.length === 0) {
@@ -62,14 +60,13 @@ export default command({
       throw new UsageError("-K has an effect with --last-value, or with --tap - only");
     }
     const plans = {
-      from: planEndpoints("proxy", "connect", { ...values, bind: [], connect: [] }, values.from),
-      to: planEndpoints("proxy", "bind", { ...values, bind: [], connect: [] }, values.to),
+      from: planEndpoints(session.command, "connect", { ...values, bind: [], connect: [] }, values.from),
+      to: planEndpoints(session.command, "bind", { ...values, bind: [], connect: [] }, values.to),
       tap: tap === undefined || tap === "-"
         ? undefined
-        : planEndpoints("proxy", "bind", { ...values, bind: [], connect: [] }, [tap]),
+        : planEndpoints(session.command, "bind", { ...values, bind: [], connect: [] }, [tap]),
     };
-    const session = new Session("proxy", values);
     const topics = topic.map(utf8);
-    return session.run(() => proxy(session, pattern, plans, topics, values));
+    return proxy(session, pattern, plans, topics, values);
   },
 });

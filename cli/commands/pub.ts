@@ -17,7 +17,7 @@ export default command({
   argument: ["[endpoint...]", "where to listen; > in front connects"],
   options: { ...publishing, ...topics },
   examples,
-  action(values, operands) {
-    return publish("pub", "bind", values, operands, values, (options) => new Pub(options));
+  action(invocation) {
+    return publish(invocation, invocation.values, (options) => new Pub(options));
   },
 });

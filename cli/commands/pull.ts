@@ -3,23 +3,19 @@ import examples from "../cheats/pull.md" with { type: "text" };
 import { command } from "../app/command.ts";
 import { open, planEndpoints } from "../options/endpoints.ts";
 import { checkExec } from "../io/exec.ts";
-import { conflation, diagnostics, ending, exec, output, receiving, zeromq } from "../options/options.ts";
+import { conflation, ending, exec, output, receiving, zeromq } from "../options/options.ts";
 import { receiveAll, styleOf } from "../zmq/receive.ts";
-import { Session } from "../app/session.ts";
 import { socketOptions } from "../options/socket_options.ts";
 
 export default command({
   argument: ["[endpoint...]", "where to listen; > in front connects"],
-  options: { ...zeromq, ...output, ...ending, ...receiving, ...conflation, ...exec, ...diagnostics },
+  options: { ...zeromq, ...output, ...ending, ...receiving, ...conflation, ...exec },
   examples,
-  action(values, operands) {
-    const plan = planEndpoints("pull", "bind", values, operands);
+  async action({ session, values, operands }) {
+    const plan = planEndpoints(session.command, "bind", values, operands);
     checkExec(values);
-    const session = new Session("pull", values);
     const style = styleOf(session, values, false);
-    return session.run(async () => {
-      const socket = new Pull(socketOptions(session, values));
-      await Promise.all([receiveAll(session, socket, style, values), open(session, socket, plan)]);
-    });
+    const socket = new Pull(socketOptions(session, values));
+    await Promise.all([receiveAll(session, socket, style, values), open(session, socket, plan)]);
   },
 });

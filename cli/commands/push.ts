@@ -2,42 +2,30 @@ import { Push } from "../../lib/zmq/types/push.ts";
 import examples from "../cheats/push.md" with { type: "text" };
 import { command } from "../app/command.ts";
 import { open, planEndpoints } from "../options/endpoints.ts";
-import {
-  conflatedDelivery,
-  delivery,
-  diagnostics,
-  ending,
-  input,
-  pacing,
-  zeromq,
-} from "../options/options.ts";
+import { conflatedDelivery, delivery, ending, input, pacing, zeromq } from "../options/options.ts";
 import { repeats } from "../io/pacer.ts";
 import { sendAll } from "../zmq/send.ts";
-import { Session } from "../app/session.ts";
 import { socketOptions } from "../options/socket_options.ts";
 import { sourceOf } from "../io/source.ts";
 
 export default command({
   argument: ["[endpoint...]", "where to connect; @ in front binds"],
-  options: { ...zeromq, ...input, ...ending, ...pacing, ...delivery, ...conflatedDelivery, ...diagnostics },
+  options: { ...zeromq, ...input, ...ending, ...pacing, ...delivery, ...conflatedDelivery },
   examples,
-  action(values, operands) {
-    const plan = planEndpoints("push", "connect", values, operands);
+  async action({ session, values, operands }) {
+    const plan = planEndpoints(session.command, "connect", values, operands);
     const source = sourceOf(values, repeats(values));
-    const session = new Session("push", values);
-    return session.run(async () => {
-      const socket = new Push({
-        ...socketOptions(session, values),
-        hwm: values.hwm,
-        conflate: values.conflate,
-      });
-      await open(session, socket, plan);
-      const awaited = {
-        wanted: values.waitPeers ?? 0,
-        count: () => socket.peers,
-        asked: values.waitPeers !== undefined,
-      };
-      await sendAll(session, socket, source, values, awaited);
+    const socket = new Push({
+      ...socketOptions(session, values),
+      hwm: values.hwm,
+      conflate: values.conflate,
     });
+    await open(session, socket, plan);
+    const awaited = {
+      wanted: values.waitPeers ?? 0,
+      count: () => socket.peers,
+      asked: values.waitPeers !== undefined,
+    };
+    await sendAll(session, socket, source, values, awaited);
   },
 });

@@ -19,13 +19,13 @@ export default command({
   argument: ["[endpoint...]", "where to listen; > in front connects"],
   options: { ...publishing, ...groups },
   examples,
-  action(values, operands) {
-    const { group, separator, json } = values;
+  action(invocation) {
+    const { group, separator, json } = invocation.values;
     if (group === undefined && separator === undefined && !json) {
       throw new UsageError("a radio sends to groups: name one with -g, or let -K find it in each line");
     }
     if (group !== undefined) groupOf(group);
-    return publish("radio", "bind", values, operands, { topic: group, separator }, (options) => {
+    return publish(invocation, { topic: group, separator }, (options) => {
       return new Radio(options);
     });
   },

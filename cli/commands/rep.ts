@@ -8,11 +8,11 @@ import { UsageError } from "../app/errors.ts";
 import { checkExec, refuseFormatting } from "../io/exec.ts";
 import type { Source } from "../io/input.ts";
 import { Output } from "../io/output.ts";
-import { delivery, diagnostics, ending, exec, input, output, zeromq } from "../options/options.ts";
+import { delivery, ending, exec, input, output, zeromq } from "../options/options.ts";
 import { outputFailure, styleOf } from "../zmq/receive.ts";
 import { recordWriter } from "../records/writer.ts";
 import { DEFAULT_LINGER_MS, tellUnsent } from "../zmq/send.ts";
-import { Session } from "../app/session.ts";
+import type { Session } from "../app/session.ts";
 import { socketOptions } from "../options/socket_options.ts";
 import { sourceOf } from "../io/source.ts";
 
@@ -24,29 +24,25 @@ const options = {
   ...group("Delivery", { linger: delivery.linger, hwm: delivery.hwm }),
   ...output,
   ...ending,
-  ...diagnostics,
 };
 
 export default command({
   argument: ["[endpoint...]", "where to listen; > in front connects"],
   options,
   examples,
-  action(values, operands) {
-    const plan = planEndpoints("rep", "bind", values, operands);
-    const session = new Session("rep", values);
+  async action({ session, values, operands }) {
+    const plan = planEndpoints(session.command, "bind", values, operands);
     const responder = responderFor(session, values);
-    return session.run(async () => {
-      const socket = new Rep({ ...socketOptions(session, values), hwm: values.hwm });
-      await open(session, socket, plan);
-      try {
-        await answerAll(session, socket, responder, values.count ?? Infinity, values.timeout);
-      } finally {
-        tellUnsent(session, await socket.close(values.linger ?? DEFAULT_LINGER_MS));
-        await responder.output.drained();
-      }
-      const failure = outputFailure(session, responder.output);
-      if (failure !== undefined) throw failure;
-    });
+    const socket = new Rep({ ...socketOptions(session, values), hwm: values.hwm });
+    await open(session, socket, plan);
+    try {
+      await answerAll(session, socket, responder, values.count ?? Infinity, values.timeout);
+    } finally {
+      tellUnsent(session, await socket.close(values.linger ?? DEFAULT_LINGER_MS));
+      await responder.output.drained();
+    }
+    const failure = outputFailure(session, responder.output);
+    if (failure !== undefined) throw failure;
   },
 });
 

@@ -9,11 +9,10 @@ import examples from "../cheats/replay.md" with { type: "text" };
 import { command, flag, group, list, option } from "../app/command.ts";
 import { open, planEndpoints } from "../options/endpoints.ts";
 import { UsageError } from "../app/errors.ts";
-import { delivery, diagnostics, ending, pacing, zeromq } from "../options/options.ts";
+import { delivery, ending, pacing, zeromq } from "../options/options.ts";
 import { type Publisher, subscribersOf, whenFull } from "../zmq/publish.ts";
 import { MAX_SPEED, Recording } from "../zmq/replay.ts";
 import { sendAll, SLOW_SUBSCRIBERS, tellDropped } from "../zmq/send.ts";
-import { Session } from "../app/session.ts";
 import { socketOptions } from "../options/socket_options.ts";
 import { oneOf, word } from "../app/values.ts";
 
@@ -34,45 +33,41 @@ export default command({
     }),
     ...ending,
     ...delivery,
-    ...diagnostics,
   },
   examples,
-  action(values, [file, ...operands]) {
+  async action({ session, values, operands: [file, ...operands] }) {
     const { pattern = "push", loop = false } = values;
     if (loop && file === "-") throw new UsageError("--loop needs a file: stdin can be read only once");
     const publishes = pattern === "pub" || pattern === "radio";
     const plan = planEndpoints(
-      "replay FILE",
+      `${session.command} FILE`,
       publishes ? "bind" : "connect",
       values,
       [...operands, ...values.to],
       pattern,
     );
-    const session = new Session("replay", values);
     const recording = new Recording(session, file!, values.speed ?? 1, loop);
     const pace = { delay: values.delay, interval: undefined, rate: undefined };
-    return session.run(async () => {
-      const options = { ...socketOptions(session, values), hwm: values.hwm };
-      if (!publishes) {
-        const socket = senderOf(pattern, options);
-        await open(session, socket, plan);
-        const awaited = {
-          wanted: values.waitPeers ?? 0,
-          count: () => socket.peers,
-          asked: values.waitPeers !== undefined,
-        };
-        return await sendAll(session, socket, recording, { ...values, ...pace }, awaited);
-      }
-      const socket: Publisher = new (pattern === "pub" ? Pub : Radio)({ ...options, ...whenFull(values) });
+    const options = { ...socketOptions(session, values), hwm: values.hwm };
+    if (!publishes) {
+      const socket = senderOf(pattern, options);
       await open(session, socket, plan);
-      const onFull = values.onFull === "fail" ? "fail" : "block";
-      try {
-        const awaited = subscribersOf(socket, values.waitPeers);
-        await sendAll(session, socket, recording, { ...values, ...pace, onFull }, awaited);
-      } finally {
-        tellDropped(session, socket.dropped, SLOW_SUBSCRIBERS);
-      }
-    });
+      const awaited = {
+        wanted: values.waitPeers ?? 0,
+        count: () => socket.peers,
+        asked: values.waitPeers !== undefined,
+      };
+      return await sendAll(session, socket, recording, { ...values, ...pace }, awaited);
+    }
+    const socket: Publisher = new (pattern === "pub" ? Pub : Radio)({ ...options, ...whenFull(values) });
+    await open(session, socket, plan);
+    const onFull = values.onFull === "fail" ? "fail" : "block";
+    try {
+      const awaited = subscribersOf(socket, values.waitPeers);
+      await sendAll(session, socket, recording, { ...values, ...pace, onFull }, awaited);
+    } finally {
+      tellDropped(session, socket.dropped, SLOW_SUBSCRIBERS);
+    }
   },
 });
 

@@ -6,12 +6,12 @@ import { open, planEndpoints } from "../options/endpoints.ts";
 import { EXIT, TimeoutError } from "../app/errors.ts";
 import type { Source } from "../io/input.ts";
 import { Output } from "../io/output.ts";
-import { diagnostics, ending, identity, input, output, pacing, probing, zeromq } from "../options/options.ts";
+import { ending, identity, input, output, pacing, probing, zeromq } from "../options/options.ts";
 import { Pacer, type PacingOptions, repeats } from "../io/pacer.ts";
 import { outputFailure, styleOf } from "../zmq/receive.ts";
 import { type RecordWriter, recordWriter } from "../records/writer.ts";
 import { messages, waitForPeers } from "../zmq/send.ts";
-import { Session } from "../app/session.ts";
+import type { Session } from "../app/session.ts";
 import { socketOptions } from "../options/socket_options.ts";
 import { sourceOf } from "../io/source.ts";
 import { integer } from "../app/values.ts";
@@ -37,35 +37,31 @@ export default command({
       correlate: flag("--correlate", "number the requests, and take only the reply with the right number"),
       relaxed: flag("--relaxed", "go on with the next request when -w passes without a reply"),
     }),
-    ...diagnostics,
   },
   examples,
-  action(values, operands) {
-    const plan = planEndpoints("req", "connect", values, operands);
+  async action({ session, values, operands }) {
+    const plan = planEndpoints(session.command, "connect", values, operands);
     const source = sourceOf(values, repeats(values));
-    const session = new Session("req", values);
     const stdout = new Output(1);
     const writer = recordWriter(stdout, styleOf(session, values, false));
-    return session.run(async () => {
-      const socket = new Req({
-        ...socketOptions(session, values),
-        identity: values.identity,
-        probe: values.probeRouter,
-        correlate: values.correlate,
-      });
-      await open(session, socket, plan);
-      const awaited = { wanted: values.waitPeers ?? 0, count: () => socket.peers };
-      await waitForPeers(session, socket, awaited, values.timeout);
-      session.onStop(() => source.cancel());
-      try {
-        await askAll(session, socket, source, stdout, writer, values);
-      } finally {
-        await stdout.drained();
-        await socket.close();
-      }
-      const failure = outputFailure(session, stdout);
-      if (failure !== undefined) throw failure;
+    const socket = new Req({
+      ...socketOptions(session, values),
+      identity: values.identity,
+      probe: values.probeRouter,
+      correlate: values.correlate,
     });
+    await open(session, socket, plan);
+    const awaited = { wanted: values.waitPeers ?? 0, count: () => socket.peers };
+    await waitForPeers(session, socket, awaited, values.timeout);
+    session.onStop(() => source.cancel());
+    try {
+      await askAll(session, socket, source, stdout, writer, values);
+    } finally {
+      await stdout.drained();
+      await socket.close();
+    }
+    const failure = outputFailure(session, stdout);
+    if (failure !== undefined) throw failure;
   },
 });
 
@@ -149,7 +145,7 @@ async function ask(
   const stop = () => abort.abort(STOPPED);
   session.onStop(stop);
   try {
-    return await socket.request(frames, abort.signal);
+    return await socket.request(frames, { signal: abort.signal });
   } catch (error) {
     if (error === STOPPED) return undefined;
     throw error;

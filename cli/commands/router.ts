@@ -1,7 +1,7 @@
 import { Router } from "../../lib/zmq/types/router.ts";
 import examples from "../cheats/router.md" with { type: "text" };
 import { command, flag, group } from "../app/command.ts";
-import { identity, probing } from "../options/options.ts";
+import { identity as routingId, probing } from "../options/options.ts";
 import { routed, routingAction } from "../zmq/route.ts";
 
 const addressing = group("Delivery", {
@@ -14,12 +14,12 @@ const addressing = group("Delivery", {
 
 export default command({
   argument: ["[endpoint...]", "where to listen; > in front connects"],
-  options: { ...routed, ...addressing, ...identity, ...probing },
+  options: { ...routed, ...addressing, ...routingId, ...probing },
   examples,
-  action(values, operands) {
-    const { mandatory, handover, probeRouter: probe } = values;
-    return routingAction("router", values, operands, (options) => {
-      return new Router({ ...options, identity: values.identity, mandatory, handover, probe });
+  action(invocation) {
+    const { identity, mandatory, handover, probeRouter: probe } = invocation.values;
+    return routingAction(invocation, (options) => {
+      return new Router({ ...options, identity, mandatory, handover, probe });
     });
   },
 });

@@ -7,7 +7,7 @@ export default command({
   argument: ["[endpoint...]", "where to listen; > in front connects"],
   options: routed,
   examples,
-  action(values, operands) {
-    return routingAction("server", values, operands, (options) => new Server(options));
+  action(invocation) {
+    return routingAction(invocation, (options) => new Server(options));
   },
 });

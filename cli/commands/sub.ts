@@ -4,9 +4,8 @@ import examples from "../cheats/sub.md" with { type: "text" };
 import { command, group, list, option } from "../app/command.ts";
 import { open, planEndpoints } from "../options/endpoints.ts";
 import { checkExec } from "../io/exec.ts";
-import { conflation, diagnostics, ending, exec, output, receiving, zeromq } from "../options/options.ts";
+import { conflation, ending, exec, output, receiving, zeromq } from "../options/options.ts";
 import { receiveAll, styleOf } from "../zmq/receive.ts";
-import { Session } from "../app/session.ts";
 import { socketOptions } from "../options/socket_options.ts";
 import { text, word } from "../app/values.ts";
 
@@ -29,19 +28,15 @@ export default command({
     ...receiving,
     ...conflation,
     ...exec,
-    ...diagnostics,
   },
   examples,
-  action(values, operands) {
-    const plan = planEndpoints("sub", "connect", values, operands);
+  async action({ session, values, operands }) {
+    const plan = planEndpoints(session.command, "connect", values, operands);
     checkExec(values);
-    const session = new Session("sub", values);
     const separator = values.separator === undefined ? undefined : utf8(values.separator);
     const style = styleOf(session, values, true, separator);
-    return session.run(async () => {
-      const socket = new Sub(socketOptions(session, values));
-      for (const topic of values.topic.length === 0 ? [""] : values.topic) socket.subscribe(topic);
-      await Promise.all([receiveAll(session, socket, style, values), open(session, socket, plan)]);
-    });
+    const socket = new Sub(socketOptions(session, values));
+    for (const topic of values.topic.length === 0 ? [""] : values.topic) socket.subscribe(topic);
+    await Promise.all([receiveAll(session, socket, style, values), open(session, socket, plan)]);
   },
 });

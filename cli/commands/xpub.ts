@@ -19,9 +19,10 @@ export default command({
   argument: ["[endpoint...]", "where to listen; > in front connects"],
   options: { ...conversing, ...subscriptions },
   examples,
-  action(values, operands) {
+  action(invocation) {
+    const { values } = invocation;
     const { all, welcome } = values;
-    return conversation("xpub", values, operands, {
+    return conversation(invocation, {
       usual: "bind",
       socket: (options) =>
         new XPub({ ...options, ...whenFull(values), verbose: all ? "all" : undefined, welcome }),

@@ -5,20 +5,21 @@ import { conversation } from "../zmq/converse.ts";
 import { conversing } from "../options/options.ts";
 import { text } from "../app/values.ts";
 
-const topics = group("Messages", {
+const subscriptions = group("Messages", {
   topic: list("-t, --topic <prefix>", "subscribe to what begins so (repeats)", text),
 });
 
 export default command({
   argument: ["[endpoint...]", "where to connect; @ in front binds"],
-  options: { ...conversing, ...topics },
+  options: { ...conversing, ...subscriptions },
   examples,
-  action(values, operands) {
-    return conversation("xsub", values, operands, {
+  action(invocation) {
+    const { topic: topics } = invocation.values;
+    return conversation(invocation, {
       usual: "connect",
       socket(options) {
         const socket = new XSub(options);
-        for (const topic of values.topic) socket.subscribe(topic);
+        for (const topic of topics) socket.subscribe(topic);
         return socket;
       },
       listens: true,

@@ -1,4 +1,5 @@
 import { type Endpoint, formatEndpoint } from "../../lib/transport/endpoint.ts";
+import { carries, schemesFor } from "../../lib/transport/schemes/table.ts";
 import type { SocketEvent } from "../../lib/zmq/events.ts";
 import type { Socket } from "../../lib/zmq/socket.ts";
 import { preview } from "../../lib/zmtp/bytes.ts";
@@ -7,9 +8,6 @@ import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
 import type { SecurityOptions } from "./tls.ts";
 import { endpoint } from "../app/values.ts";
-
-/** The transports that ZeroMQ sockets use. */
-const SCHEMES: readonly string[] = ["tcp", "ipc", "inproc", "ws", "wss"];
 
 /** Who uses udp besides, and which way: nobody is asked there, so the sender connects (libzmq). */
 const DATAGRAMS: Record<string, "bind" | "connect"> = { radio: "connect", dish: "bind" };
@@ -55,11 +53,13 @@ export function planEndpoints(
       "certificates are for wss://, and no such endpoint is given (CURVE is for any: mqcat keygen)",
     );
   }
-  for (const { scheme } of [...bind, ...connect]) {
-    if (SCHEMES.includes(scheme) || scheme === "udp" && byDatagrams !== undefined) continue;
-    const others = scheme === "udp" ? "radio, dish, echo-server" : "echo-server";
+  for (const endpoint of [...bind, ...connect]) {
+    const isDatagram = carries(endpoint, "datagrams");
+    if (carries(endpoint, "frames") || isDatagram && byDatagrams !== undefined) continue;
+    const others = isDatagram ? "radio, dish, echo-server" : "echo-server";
+    const usable = schemesFor("frames").join(", ");
     throw new UsageError(
-      `${command} takes ${SCHEMES.join(", ")}, not ${scheme}:// (${others} and echo-client do)`,
+      `${command} takes ${usable}, not ${endpoint.scheme}:// (${others} and echo-client do)`,
     );
   }
   return { bind, connect };

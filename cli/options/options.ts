@@ -170,15 +170,6 @@ export const exec = group("Delivery", {
   jobs: option("-j, --jobs <number>", "run so many of them at a time (1)", integer(1, 1024)),
 });
 
-/** What is said on stderr. */
-export const diagnostics = group("Diagnostics", {
-  quiet: flag("-q, --quiet", "say nothing but errors"),
-  verbose: flag("-v, --verbose", "say who comes and goes"),
-  debug: flag("--debug", "say everything, with stack traces (also -vv)"),
-  logFormat: option("--log-format <format>", "text or json", oneOf("text", "json")),
-  summary: flag("--summary", "print the totals as one line of JSON at the end"),
-});
-
 /** All of a command that sends and receives at once. */
 export const conversing = {
   ...zeromq,
@@ -188,7 +179,6 @@ export const conversing = {
   ...pacing,
   ...delivery,
   ...receiving,
-  ...diagnostics,
 };
 
 function template(value: string): string {

@@ -28,10 +28,10 @@ export class DataFolder {
     const end = performance.now() + PATIENCE_MS;
     for (;;) {
       const locked = await this.#open();
-      if (locked === undefined) return await connect({ scheme: "inproc", name: this.path }, signal);
+      if (locked === undefined) return await connect({ scheme: "inproc", name: this.path }, { signal });
       const socket = socketOf(this.path);
       try {
-        if (socket !== undefined) return await connect(socket, signal);
+        if (socket !== undefined) return await connect(socket, { signal });
       } catch (error) {
         if (!(error instanceof UnreachableError)) throw error;
       }

@@ -9,7 +9,7 @@ import { group, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import type { DataFolder } from "./data_folder.ts";
 import { phrase } from "../app/reporter.ts";
-import { Session, type SessionOptions } from "../app/session.ts";
+import type { Session } from "../app/session.ts";
 import { readTls, type SecurityOptions, tlsClient } from "../options/tls.ts";
 import { integer, text, word } from "../app/values.ts";
 
@@ -64,11 +64,6 @@ export interface Target {
 
 /** A broker in a directory may have much to read before it answers, or be gone before it does. */
 const COMING_AND_GOING = { handshakeTimeout: 120_000, patience: 10_000 };
-
-/** One run of a queue command; none of them listens, so none tells where. */
-export function queueSession(name: string, options: Omit<SessionOptions, "readyFile">): Session {
-  return new Session(`queue ${name}`, { ...options, readyFile: undefined });
-}
 
 /**
  * @param create whether the directory of `--data` is made when it is missing

@@ -1,5 +1,5 @@
 import { InactivityTimer } from "../../lib/echo/inactivity.ts";
-import type { Request } from "../../lib/zmq/types/rep.ts";
+import type { IncomingRequest } from "../../lib/zmq/types/rep.ts";
 import { concat } from "../../lib/zmtp/bytes.ts";
 import { TimeoutError } from "../app/errors.ts";
 import { execute, killCommands } from "../io/exec.ts";
@@ -10,7 +10,7 @@ import type { Session } from "../app/session.ts";
 /** A socket's requests: REP gives them as they are, ROUTER and SERVER by way of `addressedRequests`. */
 export interface Requests {
   /** The next one; undefined once there are no more. */
-  receive(): Promise<Request & { readonly routingId?: string } | undefined>;
+  receive(): Promise<IncomingRequest & { readonly routingId?: string } | undefined>;
   /** Gives none that come from now on. */
   endReceiving(): void;
   readonly failure: Error | undefined;
@@ -24,7 +24,7 @@ export interface Responder {
   readonly output: Output;
   /** Resolves when there are no more replies to give. */
   readonly exhausted?: Promise<void>;
-  answer(request: Request & { readonly routingId?: string }, sequence: number): Promise<void>;
+  answer(request: IncomingRequest & { readonly routingId?: string }, sequence: number): Promise<void>;
 }
 
 /** Answers each request with what a command prints. */
@@ -51,7 +51,7 @@ export function execResponder(
 }
 
 /** Replies, and counts it. */
-export function reply(session: Session, request: Request, frames: readonly Uint8Array[]): void {
+export function reply(session: Session, request: IncomingRequest, frames: readonly Uint8Array[]): void {
   request.reply(frames);
   session.counts.sent++;
   for (const frame of frames) session.counts.bytes += frame.length;

@@ -1,33 +1,33 @@
 import fs from "node:fs";
 import type { Duplex } from "../../lib/zmq/duplex.ts";
 import type { SocketOptions } from "../../lib/zmq/options.ts";
-import type { Values } from "../app/command.ts";
+import type { Invocation } from "../app/command.ts";
 import { open, planEndpoints } from "../options/endpoints.ts";
 import type { Source } from "../io/input.ts";
 import type { conversing } from "../options/options.ts";
 import { repeats } from "../io/pacer.ts";
 import { receiveAll, styleOf } from "./receive.ts";
 import type { RecordStyle } from "../records/writer.ts";
-import { type Awaited, sendAll, type SendingOptions, tellDropped } from "./send.ts";
-import { Session } from "../app/session.ts";
+import { type PeerWait, sendAll, type SendingOptions, tellDropped } from "./send.ts";
+import type { Session } from "../app/session.ts";
 import { socketOptions } from "../options/socket_options.ts";
 import { sourceOf } from "../io/source.ts";
 
-/** What is particular to one command's conversation. */
-export interface Particulars<S extends Duplex> {
-  /** What the command does with endpoints that have no sign. */
+/** How the conversation of one command differs from those of others. */
+export interface ConversationSpec<S extends Duplex> {
+  /** How endpoints without a sign are used. */
   readonly usual: "bind" | "connect";
   socket(options: SocketOptions): S;
-  /** Whom to wait for before the first message; as many peers as `--wait-peers` says, unless told. */
-  awaited?(socket: S): Awaited;
-  /** What the sending does when nothing is taken, if that is not what `--on-full` says. */
+  /** The peers to wait for before the first message. Default: as many as `--wait-peers` says. */
+  awaited?(socket: S): PeerWait;
+  /** What sending does when no peer takes messages. Default: the value of `--on-full`. */
   readonly onFull?: "block" | "fail";
   /** Whether the end of the input ends nothing. */
   readonly listens?: boolean;
   /** How many messages the socket dropped, and for whom. */
   dropped?(socket: S): [count: number, forWhom: string];
   /** The first frame is a routing id: the way from and to text. */
-  routing?(socket: S, session: Session): Routed;
+  routing?(socket: S): Routed;
 }
 
 /** How messages with a routing id are written and read. */
@@ -37,44 +37,39 @@ export interface Routed {
 }
 
 /** Runs a command that sends stdin and prints what comes; see `converse`. */
-export function conversation<S extends Duplex>(
-  name: string,
-  values: Values<typeof conversing>,
-  operands: readonly string[],
-  particulars: Particulars<S>,
-): Promise<number> {
-  const plan = planEndpoints(name, particulars.usual, values, operands);
-  const input = sourceOf(values, repeats(values), { routed: particulars.routing !== undefined });
-  const session = new Session(name, values);
+export async function conversation<S extends Duplex>(
+  { session, values, operands }: Invocation<typeof conversing>,
+  spec: ConversationSpec<S>,
+): Promise<void> {
+  const plan = planEndpoints(session.command, spec.usual, values, operands);
+  const input = sourceOf(values, repeats(values), { routed: spec.routing !== undefined });
   const plain = styleOf(session, values, false);
-  return session.run(async () => {
-    const socket = particulars.socket({ ...socketOptions(session, values), hwm: values.hwm });
-    const routed = particulars.routing?.(socket, session);
-    const isText = plain.framing !== "json";
-    const source = routed === undefined || !isText ? input : routed.source(input);
-    const style = { ...plain, routing: routed?.style };
-    const awaited = particulars.awaited?.(socket) ?? {
-      wanted: values.waitPeers ?? 0,
-      count: () => socket.peers,
-      asked: values.waitPeers !== undefined,
-    };
-    const onFull = particulars.onFull ?? values.onFull;
-    const opened = () => open(session, socket, plan);
-    try {
-      await converse(
-        session,
-        socket,
-        source,
-        style,
-        { ...values, onFull },
-        awaited,
-        opened,
-        particulars.listens,
-      );
-    } finally {
-      if (particulars.dropped !== undefined) tellDropped(session, ...particulars.dropped(socket));
-    }
-  });
+  const socket = spec.socket({ ...socketOptions(session, values), hwm: values.hwm });
+  const routed = spec.routing?.(socket);
+  const isText = plain.framing !== "json";
+  const source = routed === undefined || !isText ? input : routed.source(input);
+  const style = { ...plain, routing: routed?.style };
+  const awaited = spec.awaited?.(socket) ?? {
+    wanted: values.waitPeers ?? 0,
+    count: () => socket.peers,
+    asked: values.waitPeers !== undefined,
+  };
+  const onFull = spec.onFull ?? values.onFull;
+  const opened = () => open(session, socket, plan);
+  try {
+    await converse(
+      session,
+      socket,
+      source,
+      style,
+      { ...values, onFull },
+      awaited,
+      opened,
+      spec.listens,
+    );
+  } finally {
+    if (spec.dropped !== undefined) tellDropped(session, ...spec.dropped(socket));
+  }
 }
 
 /** What the options of a command say that sends and receives; times are in milliseconds. */
@@ -101,7 +96,7 @@ async function converse(
   source: Source,
   style: RecordStyle,
   options: ConversingOptions,
-  awaited: Awaited,
+  awaited: PeerWait,
   opened: () => Promise<void>,
   listens = false,
 ): Promise<void> {

@@ -1,10 +1,10 @@
 import { Buffer } from "node:buffer";
 import { messageOf } from "../../lib/errors.ts";
-import type { Routing } from "../../lib/zmq/routing.ts";
-import type { Request } from "../../lib/zmq/types/rep.ts";
+import type { RoutedSocket } from "../../lib/zmq/routed_socket.ts";
+import type { IncomingRequest } from "../../lib/zmq/types/rep.ts";
 import { framesOf } from "../../lib/zmq/sender.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
-import type { ZmtpConnection } from "../../lib/zmtp/connection.ts";
+import type { Peer } from "../../lib/zmq/peer.ts";
 import type { Requests } from "./answer.ts";
 import type { Source } from "../io/input.ts";
 import { RecordError } from "../records/json.ts";
@@ -15,12 +15,12 @@ import { formatRoutingId, parseRoutingId } from "../records/routing_id.ts";
  * the reply. They are no business of a script that reads and writes lines, so they are remembered for each peer.
  */
 export class Envelopes {
-  readonly #socket: Routing;
+  readonly #socket: RoutedSocket;
   readonly #onNested: () => void;
-  readonly #last = new WeakMap<ZmtpConnection, Uint8Array[]>();
+  readonly #last = new WeakMap<Peer, Uint8Array[]>();
 
   /** @param onNested called when one peer speaks for several, which lines do not tell apart */
-  constructor(socket: Routing, onNested: () => void) {
+  constructor(socket: RoutedSocket, onNested: () => void) {
     this.#socket = socket;
     this.#onNested = onNested;
   }
@@ -52,7 +52,7 @@ export function envelopeLength(frames: readonly Uint8Array[]): number {
  *
  * @param onLost called for a reply that a mandatory socket has no room for
  */
-export function addressedRequests(socket: Routing, onLost: () => void): Requests {
+export function addressedRequests(socket: RoutedSocket, onLost: () => void): Requests {
   return {
     async receive() {
       const message = await socket.receive();
@@ -60,7 +60,7 @@ export function addressedRequests(socket: Routing, onLost: () => void): Requests
       const [id, ...rest] = message;
       const length = envelopeLength(rest);
       const head = [id!, ...rest.slice(0, length)];
-      const request: Request & { routingId: string } = {
+      const request: IncomingRequest & { routingId: string } = {
         frames: rest.slice(length),
         endpoint: socket.peer(id!)?.remote ?? "",
         routingId: formatRoutingId(id!),

@@ -2,20 +2,11 @@ import type { FanOutOptions } from "../../lib/zmq/outgoing/fan_out.ts";
 import type { SocketOptions } from "../../lib/zmq/options.ts";
 import type { Sender } from "../../lib/zmq/sender.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
-import type { Values } from "../app/command.ts";
+import type { Invocation } from "../app/command.ts";
 import { open, planEndpoints } from "../options/endpoints.ts";
-import {
-  conflatedDelivery,
-  delivery,
-  diagnostics,
-  ending,
-  input,
-  pacing,
-  zeromq,
-} from "../options/options.ts";
+import { conflatedDelivery, delivery, ending, input, pacing, zeromq } from "../options/options.ts";
 import { repeats } from "../io/pacer.ts";
 import { PATIENCE_MS, sendAll, SLOW_SUBSCRIBERS, tellDropped } from "./send.ts";
-import { Session } from "../app/session.ts";
 import { socketOptions } from "../options/socket_options.ts";
 import { sourceOf } from "../io/source.ts";
 
@@ -27,43 +18,36 @@ export const publishing = {
   ...pacing,
   ...delivery,
   ...conflatedDelivery,
-  ...diagnostics,
 };
 
 /** A socket that sends each message to all who want it. */
 export type Publisher = Sender & { readonly subscribers: number; readonly dropped: number };
 
-/** Publishes what the input gives, each message behind its topic or group. */
-export function publish(
-  name: string,
-  usual: "bind" | "connect",
-  values: Values<typeof publishing>,
-  operands: readonly string[],
+/** Publishes the messages of the input, each with its topic or group as the first frame. */
+export async function publish(
+  { session, values, operands }: Invocation<typeof publishing>,
   rule: { readonly topic: string | undefined; readonly separator: string | undefined },
   make: (options: SocketOptions & FanOutOptions) => Publisher,
-): Promise<number> {
-  const plan = planEndpoints(name, usual, values, operands);
+): Promise<void> {
+  const plan = planEndpoints(session.command, "bind", values, operands);
   const source = sourceOf(values, repeats(values), {
     topic: rule.topic === undefined ? undefined : utf8(rule.topic),
     separator: rule.separator === undefined ? undefined : utf8(rule.separator),
   });
-  const session = new Session(name, values);
-  return session.run(async () => {
-    const socket = make({
-      ...socketOptions(session, values),
-      hwm: values.hwm,
-      conflate: values.conflate,
-      ...whenFull(values),
-    });
-    await open(session, socket, plan);
-    // The socket drops for one subscriber at a time, so the sending itself only ever waits.
-    const onFull = values.onFull === "fail" ? "fail" : "block";
-    try {
-      await sendAll(session, socket, source, { ...values, onFull }, subscribersOf(socket, values.waitPeers));
-    } finally {
-      tellDropped(session, socket.dropped, SLOW_SUBSCRIBERS);
-    }
+  const socket = make({
+    ...socketOptions(session, values),
+    hwm: values.hwm,
+    conflate: values.conflate,
+    ...whenFull(values),
   });
+  await open(session, socket, plan);
+  // The socket drops for one subscriber at a time, so the sending itself only ever waits.
+  const onFull = values.onFull === "fail" ? "fail" : "block";
+  try {
+    await sendAll(session, socket, source, { ...values, onFull }, subscribersOf(socket, values.waitPeers));
+  } finally {
+    tellDropped(session, socket.dropped, SLOW_SUBSCRIBERS);
+  }
 }
 
 /** What `--on-full` says of one subscriber: a command waits a moment before it drops. */

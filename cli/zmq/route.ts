@@ -1,9 +1,9 @@
 /** What `router` and `server` share: conversations by routing id, or an answer to each message from a command. */
 import type { SocketOptions } from "../../lib/zmq/options.ts";
-import type { Routing } from "../../lib/zmq/routing.ts";
+import type { RoutedSocket } from "../../lib/zmq/routed_socket.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import { answerAll, execResponder } from "./answer.ts";
-import { group, option, type Values } from "../app/command.ts";
+import { group, type Invocation, option } from "../app/command.ts";
 import { conversation } from "./converse.ts";
 import { open, planEndpoints } from "../options/endpoints.ts";
 import { checkExec } from "../io/exec.ts";
@@ -12,7 +12,6 @@ import { conversing, exec } from "../options/options.ts";
 import { outputFailure } from "./receive.ts";
 import { addressedRequests, AddressedSource, Envelopes } from "./envelope.ts";
 import { DEFAULT_LINGER_MS, tellDropped, tellUnsent } from "./send.ts";
-import { Session } from "../app/session.ts";
 import { socketOptions } from "../options/socket_options.ts";
 import { word } from "../app/values.ts";
 
@@ -28,18 +27,17 @@ const LOST_PEERS = "peers that were gone or did not keep up";
 
 /** Runs the command: `--exec` answers each message, else stdin has the answers. */
 export function routingAction(
-  name: string,
-  values: Values<typeof routed>,
-  operands: readonly string[],
-  make: (options: SocketOptions) => Routing,
-): Promise<number> {
+  invocation: Invocation<typeof routed>,
+  make: (options: SocketOptions) => RoutedSocket,
+): Promise<void> {
+  const { session, values } = invocation;
   checkExec(values);
-  if (values.exec !== undefined) return answer(name, values, operands, values.exec, make);
+  if (values.exec !== undefined) return answer(invocation, values.exec, make);
   const separator = utf8(values.separator ?? "\t");
-  return conversation(name, values, operands, {
+  return conversation(invocation, {
     usual: "bind",
     socket: make,
-    routing(socket, session) {
+    routing(socket) {
       const envelopes = new Envelopes(socket, () =>
         session.reporter.warn(
           "requests come through a proxy: a line goes to whoever of its clients asked last (-J and --exec tell them apart)",
@@ -53,35 +51,30 @@ export function routingAction(
   });
 }
 
-function answer(
-  name: string,
-  values: Values<typeof routed>,
-  operands: readonly string[],
+async function answer(
+  { session, values, operands }: Invocation<typeof routed>,
   command: string,
-  make: (options: SocketOptions) => Routing,
-): Promise<number> {
-  const plan = planEndpoints(name, "bind", values, operands);
-  const session = new Session(name, values);
+  make: (options: SocketOptions) => RoutedSocket,
+): Promise<void> {
+  const plan = planEndpoints(session.command, "bind", values, operands);
   const output = new Output(1);
   const responder = execResponder(session, output, command, values);
-  return session.run(async () => {
-    const socket = make({ ...socketOptions(session, values), hwm: values.hwm });
-    await open(session, socket, plan);
-    let lost = 0;
-    try {
-      await answerAll(
-        session,
-        addressedRequests(socket, () => lost++),
-        responder,
-        values.count ?? Infinity,
-        values.timeout,
-      );
-    } finally {
-      tellUnsent(session, lost + await socket.close(values.linger ?? DEFAULT_LINGER_MS));
-      await output.drained();
-      tellDropped(session, socket.dropped, LOST_PEERS);
-    }
-    const failure = outputFailure(session, output);
-    if (failure !== undefined) throw failure;
-  });
+  const socket = make({ ...socketOptions(session, values), hwm: values.hwm });
+  await open(session, socket, plan);
+  let lost = 0;
+  try {
+    await answerAll(
+      session,
+      addressedRequests(socket, () => lost++),
+      responder,
+      values.count ?? Infinity,
+      values.timeout,
+    );
+  } finally {
+    tellUnsent(session, lost + await socket.close(values.linger ?? DEFAULT_LINGER_MS));
+    await output.drained();
+    tellDropped(session, socket.dropped, LOST_PEERS);
+  }
+  const failure = outputFailure(session, output);
+  if (failure !== undefined) throw failure;
 }

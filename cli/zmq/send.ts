@@ -22,7 +22,7 @@ export const DEFAULT_LINGER_MS = 30_000;
 export const SLOW_SUBSCRIBERS = "subscribers that did not keep up";
 
 /** Whom a sender waits for before its first message. */
-export interface Awaited {
+export interface PeerWait {
   readonly wanted: number;
   /** How many of them are there. */
   readonly count: () => number;
@@ -38,7 +38,7 @@ export interface Awaited {
 export async function waitForPeers(
   session: Session,
   socket: Socket,
-  { wanted, count }: Omit<Awaited, "asked">,
+  { wanted, count }: Omit<PeerWait, "asked">,
   timeout = Infinity,
   needless: () => boolean = () => false,
 ): Promise<void> {
@@ -66,7 +66,7 @@ export async function sendAll(
   socket: Sender,
   source: Source,
   options: SendingOptions,
-  awaited: Awaited,
+  awaited: PeerWait,
   beforeClose: () => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
   const feed = new Feed(session, socket, source, options);
@@ -153,7 +153,7 @@ class Feed {
   }
 
   /** Sends until the source or the count ends; resolves to what stopped it before that. */
-  async run(awaited: Awaited): Promise<Error | undefined> {
+  async run(awaited: PeerWait): Promise<Error | undefined> {
     // An input without messages needs no peers, unless they were asked for.
     let empty = false;
     const look = (batch?: Batch) => {

@@ -1,56 +1,61 @@
-import type { SourceAddress } from "./endpoint.ts";
+import type { SourceAddress } from "./endpoint_types.ts";
 
-/** What a byte stream tells its one consumer. None of the calls may throw. */
+/** Receives the events of a byte stream. None of the calls may throw. */
 export interface StreamSink {
   /** Bytes arrived. `chunk` is valid only during the call: its buffer is reused. */
   onData(chunk: Uint8Array): void;
   /** The peer ended its half. */
   onEnd(): void;
-  /** The bytes lent to the last `write` have been taken; the next write may come. */
+  /** The system has taken the bytes lent to the last `write`; the next write may follow. */
   onDrain(): void;
 }
 
 /**
- * The seam between the runtimes and everything above: one connected, full-duplex stream of bytes. Its owner writes
- * one block at a time, so batching, queueing and their limits live above the seam, in one place.
+ * A connected, full-duplex stream of bytes. Its owner writes one block at a time; batches, queues and their limits are
+ * the owner's.
  */
 export interface ByteStream {
-  /** This end, in the form of an endpoint. */
+  /** The local address, in the form of an endpoint. */
   readonly local: string;
-  /** The other end, in the form of an endpoint. */
+  /** The peer's address, in the form of an endpoint. */
   readonly remote: string;
   /**
-   * Resolves when the stream is closed, which it also is once both halves have ended: to the error that closed it, or to
-   * undefined. It never rejects.
+   * Resolves when the stream is closed, which is also the case when both halves have ended: to the error that closed it,
+   * or to undefined. It never rejects.
    */
   readonly closed: Promise<Error | undefined>;
-  /**
-   * What a WebSocket's two ends agreed to speak on it, `ZWS2.0/NULL` for example (RFC 45); undefined on any other
-   * stream. ZMTP begins without its greeting there.
-   */
-  readonly subprotocol?: string;
-  /** How many bytes of the current or last `write` the system has surely taken. */
+  /** How many bytes of the current or the last `write` the system has certainly taken. */
   readonly taken: number;
-  /** Directs what arrives from now on to `sink`; the first call starts the reading. */
+  /** Sends the events from now on to `sink`; the first call starts the reading. */
   attach(sink: StreamSink): void;
-  /** Lends `bytes` (not empty) until `onDrain`. Only one write may be under way. */
+  /** Lends `bytes`, which must not be empty, until `onDrain`. Only one write may be in progress. */
   write(bytes: Uint8Array): void;
-  /** Stops `onData` and `onEnd` until `resume`, so that TCP holds the peer back. */
+  /** Stops `onData` and `onEnd` until `resume`, so that TCP slows the peer down. */
   pause(): void;
+  /** Continues after `pause`. */
   resume(): void;
-  /** Ends our half once the write under way is done; reading goes on. */
+  /** Ends our half once the write in progress is complete; reading continues. */
   end(): void;
-  /** Asks the peer for a sign of life, which comes as an `onData` without bytes: on a WebSocket. */
-  ping?(): void;
   /** Closes both halves at once. Further calls do nothing. */
   close(cause?: Error): void;
 }
 
+/**
+ * A stream that carries ZeroMQ's frames and no other bytes, such as a WebSocket (RFC 45). The two ends have agreed on the
+ * security mechanism before the stream exists, so it begins without ZMTP's greeting.
+ */
+export interface FrameStream extends ByteStream {
+  /** The subprotocol that both ends agreed on, such as `ZWS2.0/NULL`. */
+  readonly subprotocol: string;
+  /** Asks the peer for a sign of life, which arrives as an `onData` without bytes. */
+  ping(): void;
+}
+
 /** A bound endpoint that accepts streams. */
-export interface Listener {
-  /** The real endpoint, with the port that the system picked. */
+export interface Listener extends AsyncDisposable {
+  /** The bound endpoint, with the port that the system chose. */
   readonly endpoint: string;
-  /** Stops accepting; streams that were accepted live on. Resolves when the address is free again. */
+  /** Stops accepting; accepted streams stay open. Resolves when the address is free again. */
   close(): Promise<void>;
 }
 
@@ -62,39 +67,47 @@ export interface TlsOptions {
   readonly cert?: string;
   /** The private key of `cert`. */
   readonly key?: string;
-  /** Accept any certificate of the peer. */
+  /** Accepts any certificate of the peer. Default: false. */
   readonly insecure?: boolean;
 }
 
-/** What the two ends of a WebSocket tell each other when it begins. */
+/** Options of the opening handshake of a WebSocket. */
 export interface WebOptions {
-  /** The subprotocols that we speak, the preferred one first; `ZWS2.0/NULL` and `ZWS2.0` unless told. */
+  /** The subprotocols that we speak, the preferred one first. Default: `ZWS2.0/NULL` and `ZWS2.0`. */
   readonly protocols?: readonly string[] | undefined;
-  /** The largest message that is collected from fragments, in bytes; 1 GiB unless told. */
+  /** The largest message that is assembled from fragments, in bytes. Default: 1 GiB. */
   readonly maxMessage?: number | undefined;
   /**
-   * Web pages that may connect to a listener, as origins such as `https://example.org`, or `*`. Those of this machine
-   * may always.
+   * Web pages that may connect to a listener, as origins such as `https://example.org`, or `*` for all. Pages of this
+   * machine may always connect.
    */
   readonly origins?: readonly string[] | undefined;
 }
 
-/** How to connect or listen. */
+/** Options of a listener, and of a connection where they apply. */
 export interface TransportOptions {
+  /** Certificates for `tls` and `wss`. */
   readonly tls?: TlsOptions;
+  /** Options for `ws` and `wss`. */
   readonly web?: WebOptions;
-  /** A listener is told whom it refused before there was a stream, and why. It may not throw. */
+  /** Called when a listener refuses a peer before there is a stream. It may not throw. */
   readonly onRefused?: (remote: string, error: Error) => void;
-  /** Length of the queue of connections that wait to be accepted; 100 unless told. */
+  /** Length of the queue of connections that wait to be accepted. Default: 100. */
   readonly backlog?: number;
 }
 
+/** Options of a connection. */
+export interface ConnectOptions extends TransportOptions {
+  /** Ends the attempt when it is aborted; its reason is thrown. It has no effect on a connected stream. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
- * One runtime's way to the network. Paths may start with NUL: Linux's abstract namespace. `name` is what both ends
- * of a Unix socket are called.
+ * The network of one runtime. A path may start with NUL: Linux's abstract namespace. `name` is the address of both ends
+ * of a Unix socket.
  */
 export interface Runtime {
-  /** @param source the address to connect from; `0.0.0.0` and port 0 leave it to the system */
+  /** @param source the local address; host `0.0.0.0` and port 0 leave the choice to the system */
   connectTcp(host: string, port: number, signal: AbortSignal, source?: SourceAddress): Promise<ByteStream>;
   connectUnix(path: string, name: string, signal: AbortSignal): Promise<ByteStream>;
   listenTcp(
@@ -111,7 +124,7 @@ export interface Runtime {
   ): Promise<RawListener>;
 }
 
-/** A listening system socket; `port` is 0 for Unix sockets. */
+/** A listening socket of the system; `port` is 0 for Unix sockets. */
 export interface RawListener {
   readonly port: number;
   close(): Promise<void>;

@@ -1,20 +1,53 @@
 import fs from "node:fs";
 import os from "node:os";
 import { dirname, join } from "node:path";
-import type { Runtime } from "./stream.ts";
+import { AddressInUseError, EndpointError } from "../errors.ts";
+import { currentRuntime } from "./runtime/mod.ts";
+import type { ByteStream, Listener, Runtime } from "./stream.ts";
 
-/** How long a socket file's owner may take to accept before it counts as live all the same, in milliseconds. */
+/** How long a program may take to accept on a socket file before the file counts as in use, in milliseconds. */
 const PROBE_MS = 1000;
 
-/** The path as the system takes it: `@name` is NUL + name, Linux's abstract namespace (unix(7)). */
-export function systemPath(path: string): string {
+/** Connects to a Unix socket. */
+export async function connectPath(scheme: string, path: string, signal: AbortSignal): Promise<ByteStream> {
+  return await (await currentRuntime()).connectUnix(systemPath(path), `${scheme}://${path}`, signal);
+}
+
+/** Listens on a Unix socket; `*` makes a new path in a private folder. */
+export async function listenPath(
+  scheme: string,
+  wanted: string,
+  backlog: number,
+  accept: (stream: ByteStream) => void,
+): Promise<Listener> {
+  const runtime = await currentRuntime();
+  const folder = wanted === "*" ? privateFolder() : undefined;
+  const path = folder === undefined ? wanted : `${folder}/socket`;
+  const name = `${scheme}://${path}`;
+  if (await removeStaleSocket(path, runtime) === "live") {
+    throw new AddressInUseError("another program listens on it");
+  }
+  if (!hasFolder(path)) throw new EndpointError("the folder does not exist (create it first)");
+  const raw = await runtime.listenUnix(systemPath(path), name, backlog, accept);
+  let open = true;
+  const close = async () => {
+    await raw.close();
+    if (open) removeSocketFile(path); // Only once: another program may own the next file there.
+    if (open && folder !== undefined) removeFolder(folder);
+    open = false;
+  };
+  return { endpoint: name, close, [Symbol.asyncDispose]: close };
+}
+
+/** The path as the system takes it: `@name` is NUL and the name, in Linux's abstract namespace (unix(7)). */
+function systemPath(path: string): string {
   return path.startsWith("@") ? `\0${path.slice(1)}` : path;
 }
 
 /**
- * Removes the socket file that a dead process left at `path`.
+ * Removes a socket file that a dead process left at `path`.
  *
- * @returns "live" when somebody still listens there, else "free"
+ * @returns "live" when a program still listens there, else "free"
  */
 export async function removeStaleSocket(path: string, runtime: Runtime): Promise<"live" | "free"> {
   if (path.startsWith("@") || !isSocketFile(path)) return "free";
@@ -23,32 +56,32 @@ export async function removeStaleSocket(path: string, runtime: Runtime): Promise
     (await runtime.connectUnix(path, path, signal)).close();
     return "live";
   } catch (error) {
-    // Only this says that nobody listens: one whose queue is full, or that we may not connect to, is live.
+    // Only this error proves that no program listens: a full queue or missing rights mean that one does.
     if (codeOf(error) === "ECONNREFUSED") removeSocketFile(path);
     return isSocketFile(path) ? "live" : "free";
   }
 }
 
-/** Removes the file of a socket that was closed; an abstract name has none. */
-export function removeSocketFile(path: string): void {
+/** Removes the file of a closed socket; an abstract name has none. */
+function removeSocketFile(path: string): void {
   if (!path.startsWith("@") && isSocketFile(path)) fs.rmSync(path, { force: true });
 }
 
-/** A new folder that only this user may enter, for the socket of `ipc://*`. */
-export function privateFolder(): string {
+/** Makes a folder that only this user may enter, for the socket of `ipc://*`. */
+function privateFolder(): string {
   return fs.mkdtempSync(join(os.tmpdir(), "mqcat-ipc-"));
 }
 
-export function removeFolder(path: string): void {
+function removeFolder(path: string): void {
   fs.rmSync(path, { recursive: true, force: true });
 }
 
-/** Whether a socket file can be made at `path` as far as its folder goes; an abstract name needs none. */
-export function hasFolder(path: string): boolean {
+/** Whether the folder of a socket file exists; an abstract name needs none. */
+function hasFolder(path: string): boolean {
   return path.startsWith("@") || fs.existsSync(dirname(path));
 }
 
-/** The system's code of the failure under an error of ours. */
+/** The system's error code in the cause of one of our errors. */
 function codeOf(error: unknown): string | undefined {
   return error instanceof Error ? (error.cause as { code?: string } | undefined)?.code : undefined;
 }

@@ -1,48 +1,76 @@
 import { Batch } from "../zmtp/batch.ts";
-import type { ZmtpConnection } from "../zmtp/connection.ts";
 import type { Duplex } from "./duplex.ts";
+import type { Peer } from "./peer.ts";
 import type { Receiver } from "./receiver.ts";
 import type { Sender } from "./sender.ts";
 
-/** What looks at messages on their way. */
+/**
+ * An observer of the messages that `forward` moves.
+ *
+ * @example Count the forwarded messages
+ * ```ts
+ * import { type Inspector, forward, Pull, Push } from "@mqcat/mqcat";
+ *
+ * let count = 0;
+ * const counter: Inspector = { inspect: (batch) => void (count += batch.messages) };
+ * await using frontend = new Pull();
+ * await using backend = new Push();
+ * forward(frontend, backend, counter);
+ * await using push = new Push();
+ * await using pull = new Pull();
+ * push.connect(await frontend.bind("tcp://127.0.0.1:0"));
+ * pull.connect(await backend.bind("tcp://127.0.0.1:0"));
+ * await push.send("work");
+ * await pull.receive();
+ * console.assert(count === 1);
+ * ```
+ */
 export interface Inspector {
-  /** It may take some out of the batch, in place. */
-  inspect(batch: Batch, from: ZmtpConnection): void;
-  /** Whether no more should come until `look` is called. */
+  /** Called with each batch before it is forwarded. It may remove messages from the batch, in place. */
+  inspect(batch: Batch, from: Peer): void;
+  /** Whether to pause the peers until `look` is called. */
   readonly full?: boolean;
 }
 
-/** One direction of a device. */
+/** One direction of a proxy; see {@link forward}. */
 export interface Forwarding {
-  /** How many messages were received and have no place in the other socket yet. */
+  /** The number of messages that were received and not yet queued at the other socket. */
   readonly held: number;
-  /** Goes on, if the inspector is no longer full. */
+  /** Resumes the peers if the inspector is no longer full. */
   look(): void;
-  /** Receives no more; what is held still goes its way. */
+  /** Stops receiving. Messages that were received before are still forwarded. */
   stop(): void;
 }
 
 /**
- * Hands everything that one socket receives to another one, in order: half of a proxy. Where the other one has no room,
- * the peers of the first are held back. Call it before the first peer comes; it goes on until either socket is closed.
+ * Forwards all messages that one socket receives to another socket, in order: one direction of a proxy. While the other
+ * socket has no room, the peers of the first socket are paused. Call it before the first peer connects. It runs until one
+ * of the sockets is closed.
+ *
+ * @param from the socket that receives
+ * @param to the socket that sends
+ * @param inspector sees each batch first, and can filter it
+ * @returns the state of the forwarding, with methods to stop and to resume it
  *
  * @example A queue between REQ and REP peers, in both directions
  * ```ts
- * import { Dealer, forward, Rep, Req, Router } from "../../mod.ts";
- * const [clients, services] = [new Router(), new Dealer()];
+ * import { Dealer, forward, Rep, Req, Router } from "@mqcat/mqcat";
+ *
+ * await using clients = new Router();
+ * await using services = new Dealer();
  * forward(clients, services);
  * forward(services, clients);
- * const [req, rep] = [new Req(), new Rep()];
+ * await using req = new Req();
+ * await using rep = new Rep();
  * req.connect(await clients.bind("tcp://127.0.0.1:0"));
  * rep.connect(await services.bind("tcp://127.0.0.1:0"));
  * const reply = req.request("ping");
  * (await rep.receive())?.reply("pong");
  * console.assert(new TextDecoder().decode((await reply)[0]) === "pong");
- * await Promise.all([req, rep, clients, services].map((socket) => socket.close()));
  * ```
  */
 export function forward(from: Receiver | Duplex, to: Sender, inspector?: Inspector): Forwarding {
-  /** What did not fit, in order: no more than what came before the peers were held back. */
+  /** Messages that the other socket had no room for, in order: at most the input before the peers were paused. */
   const held: { readonly batch: Batch; at: number }[] = [];
   let stopped = false;
   const look = () => {

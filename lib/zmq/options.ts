@@ -7,54 +7,58 @@ import type { Mechanism } from "../zmtp/mechanisms/mechanism.ts";
 import { nullMechanism } from "../zmtp/mechanisms/null.ts";
 import type { SocketEvent } from "./events.ts";
 
-/** The largest message that can be received, and the limit unless told otherwise, in bytes. */
+/** The largest message that can be received, and the default limit, in bytes. */
 export const MAX_MESSAGE_SIZE: number = 2 ** 30;
 
-/** What a socket can be told when it is made. */
+/** Options of every socket type. */
 export interface SocketOptions {
-  /** High-water mark: messages that wait for one peer, or that wait to be received. 1000 unless told. */
+  /** High-water mark: the number of messages queued for one peer, or queued to be received. Default: 1000. */
   readonly hwm?: number | undefined;
-  /** The same mark in bytes, so that large messages cannot take all memory. 8 MiB; 64 MiB for PUB. */
+  /** High-water mark in bytes, so that large messages cannot fill the memory. Default: 8 MiB; PUB, XPUB, RADIO: 64 MiB. */
   readonly hwmBytes?: number | undefined;
-  /** The largest message that is received, in bytes with its headers. 1 GiB unless told. */
+  /** The largest message that is received, in bytes, frame headers included. Default: 1 GiB. */
   readonly maxMessageSize?: number | undefined;
-  /** For connecting and greeting one peer, in milliseconds. 30 000 unless told. */
+  /** The time limit for the connection and the handshake with one peer, in milliseconds. Default: 30 000. */
   readonly handshakeTimeout?: number | undefined;
-  /** The first and the longest pause before a connection is tried again, in milliseconds. 100 and 2000 unless told. */
+  /** The first and the longest pause before a reconnect, in milliseconds. Default: 100 and 2000. */
   readonly reconnect?: { readonly first: number; readonly longest: number };
   /**
-   * The routing id by which a ROUTER knows this socket: 1 to 255 bytes that do not begin with 00; text is UTF-8. Without
-   * one the ROUTER chooses. It has a meaning for REQ, DEALER and ROUTER.
+   * The routing id of this socket at ROUTER peers: 1 to 255 bytes that do not begin with 00; text is UTF-8. Only REQ,
+   * DEALER and ROUTER use it. Default: the ROUTER chooses an id.
    */
   readonly identity?: Uint8Array | string | undefined;
-  /** Whether peers are asked for a sign of life, and a silent one is given up (RFC 37, 2.6). Not unless told. */
+  /** Heartbeats, which disconnect a peer that does not answer (RFC 37, 2.6). Default: off. */
   readonly heartbeat?: Partial<HeartbeatTimes> | undefined;
   /**
-   * Whether only the newest message waits to be received, and, at PUB, PUSH, DEALER and RADIO, to be sent to each peer: it
-   * replaces the one before (ZMQ_CONFLATE). False unless told.
+   * Whether the queues hold only the newest message, which replaces the one before (ZMQ_CONFLATE). It applies to received
+   * messages and, for PUB, PUSH, DEALER and RADIO, to sent messages. Default: false.
    */
   readonly conflate?: boolean | undefined;
-  /** How many peers a socket serves at a time. 10 000 unless told. */
+  /** The largest number of peers at a time. Default: 10 000. */
   readonly maxPeers?: number | undefined;
-  /** How the socket and its peers know each other: `plainClient`, `curveServer` and so on. NULL unless told. */
+  /** The security mechanism, for example from `plainClient` or `curveServer`. Default: NULL. */
   readonly security?: Mechanism | undefined;
-  /** Certificates and keys for `wss://`. A socket that binds such an endpoint needs `cert` and `key`. */
+  /** Certificates and keys for `wss://`. A socket that binds a `wss://` endpoint needs `cert` and `key`. */
   readonly tls?: TlsOptions | undefined;
   /**
-   * Web pages that may connect to a WebSocket that the socket binds, as origins such as `https://example.org`, or `*`.
-   * Pages of this machine may always.
+   * The web pages that may connect to a bound `ws://` or `wss://` endpoint, as origins such as `https://example.org`, or
+   * `*` for all. Pages from this machine may always connect.
    */
   readonly origins?: readonly string[] | undefined;
-  /** Told of everything that happens to the socket's endpoints and peers. It may not throw. */
+  /** Called with each event of the socket's endpoints and peers. It must not throw. */
   readonly onEvent?: (event: SocketEvent) => void;
 }
 
-/** The same with nothing left open. */
+/** The options with their defaults. */
 export type ResolvedOptions =
   & { readonly [K in keyof SocketOptions]-?: NonNullable<SocketOptions[K]> }
   & { readonly identity: Uint8Array; readonly heartbeat: HeartbeatTimes };
 
-/** @throws {RangeError} a number is out of its range */
+/**
+ * Adds the defaults to the options of a socket.
+ *
+ * @throws {RangeError} a number is out of its range
+ */
 export function resolveOptions(options: SocketOptions): ResolvedOptions {
   const resolved = {
     hwm: options.hwm ?? 1000,
@@ -81,17 +85,17 @@ export function resolveOptions(options: SocketOptions): ResolvedOptions {
   const { first, longest } = resolved.reconnect;
   if (!(first >= 1 && longest >= first)) {
     throw new RangeError(
-      `Cannot create a socket as 'reconnect' must grow from at least 1: received ${first}, ${longest}`,
+      `Cannot create a socket as 'reconnect' must have 1 <= first <= longest: received ${first} and ${longest}`,
     );
   }
   for (const time of [resolved.handshakeTimeout, longest]) {
     if (time > MAX_TIMER) {
       throw new RangeError(
-        `Cannot create a socket as a timer takes at most ${MAX_TIMER} ms: received ${time}`,
+        `Cannot create a socket as a time must be at most ${MAX_TIMER} ms: received ${time}`,
       );
     }
   }
-  // Positions in a batch are 32-bit.
+  // Offsets in a batch are 32-bit numbers.
   if (resolved.maxMessageSize > MAX_MESSAGE_SIZE) {
     throw new RangeError(
       `Cannot create a socket as 'maxMessageSize' must be at most 2^30: received ${resolved.maxMessageSize}`,
@@ -100,7 +104,7 @@ export function resolveOptions(options: SocketOptions): ResolvedOptions {
   return resolved;
 }
 
-/** What the transports are told of it. */
+/** The part of the options that the transports use. */
 export function transportOptions(options: ResolvedOptions): TransportOptions {
   const { tls, security, maxMessageSize, origins, onEvent } = options;
   return {
@@ -110,13 +114,18 @@ export function transportOptions(options: ResolvedOptions): TransportOptions {
   };
 }
 
-/** @throws {RangeError} a routing id is empty, over 255 bytes, or begins with 00, as those that a ROUTER makes do */
+/**
+ * The bytes of a routing id.
+ *
+ * @throws {RangeError} it is empty, longer than 255 bytes, or begins with 00, which is reserved for the ids that a ROUTER
+ * assigns
+ */
 export function checkIdentity(identity: Uint8Array | string): Uint8Array {
   const bytes = typeof identity === "string" ? utf8(identity) : identity.slice();
   if (bytes.length >= 1 && bytes.length <= 255 && bytes[0] !== 0) return bytes;
   throw new RangeError(
     `Cannot use a routing id of ${bytes.length} bytes${
       bytes[0] === 0 ? " that begins with 00" : ""
-    }: it has 1 to 255 bytes and does not begin with 00`,
+    }: expected 1 to 255 bytes, the first not 00`,
   );
 }

@@ -3,8 +3,9 @@ import { Batch } from "../zmtp/batch.ts";
 import { byteLength, utf8 } from "../zmtp/bytes.ts";
 import { MAX_MESSAGE_SIZE } from "./options.ts";
 import { Socket } from "./socket.ts";
+import { abortable, type WaitOptions } from "./wait_options.ts";
 
-/** One message for `send`: a frame or several, as bytes or as text in UTF-8. */
+/** One message for `send`: one frame or several frames. Text is sent as UTF-8. */
 export type Outgoing = Uint8Array | string | readonly (Uint8Array | string)[];
 
 /** The frames of an outgoing message. */
@@ -16,39 +17,71 @@ export function framesOf(message: Outgoing): Uint8Array[] {
   return parts.map((part) => typeof part === "string" ? utf8(part) : part);
 }
 
-/** A socket that sends. */
+/**
+ * The base of all socket types that send: `send` for one message, `sendBatch` for many.
+ *
+ * @example Send many messages and respect the high-water mark
+ * ```ts
+ * import { Batch, Pull, Push } from "@mqcat/mqcat";
+ *
+ * await using pull = new Pull();
+ * await using push = new Push();
+ * push.connect(await pull.bind("tcp://127.0.0.1:0"));
+ * const frame = new TextEncoder().encode("work");
+ * const batch = Batch.ofMessages([[frame], [frame], [frame]]);
+ * for (let at = 0; at < batch.frames;) {
+ *   at = push.sendBatch(batch, at);
+ *   if (at < batch.frames) await push.writable();
+ * }
+ * for (let i = 0; i < 3; i++) console.assert((await pull.receive()) !== undefined);
+ * ```
+ */
 export abstract class Sender extends Socket {
-  /** The last of the calls that wait their turn. */
+  /** Settles when the last waiting call of `send` is done. */
   #turn: Promise<void> = Promise.resolve();
   #waiting = 0;
 
   /**
-   * Queues as many whole messages as there is room for, beginning at frame `from`, and starts writing.
+   * Queues as many whole messages as the queues of the peers have room for, and starts to write them.
    *
-   * @returns the first frame that was not taken, or `batch.frames`. When it is less, wait for `writable` and go on.
+   * @param batch the messages
+   * @param from the first frame to send. Default: 0
+   * @returns the first frame that was not queued, or `batch.frames`. If it is less, wait for `writable` and continue
+   * from this frame
    */
   abstract sendBatch(batch: Batch, from?: number): number;
 
-  /** Resolves when there may be room again, or after `ms` milliseconds. */
+  /**
+   * Waits until a queue may have room again.
+   *
+   * @param ms the longest wait, in milliseconds. Default: no limit
+   * @returns a promise that resolves when there may be room, or after `ms` milliseconds
+   */
   writable(ms = Infinity): Promise<void> {
     return this.changed.wait(ms);
   }
 
   /**
-   * Sends one message: resolves when it is queued for a peer, which waits while there is none or its queue is full.
-   * The bytes of a single frame are referred to, so leave them as they are.
+   * Sends one message. It waits while there is no peer or the queues of all peers are full. A single frame is not copied:
+   * do not change its bytes afterwards.
    *
-   * @throws {ClosedError} the socket was closed before the message was taken
-   * @throws {LimitError} it is over 1 GiB
+   * @param message the frame, or the frames
+   * @param options `signal` cancels the wait
+   * @returns a promise that resolves when the message is queued for a peer
+   * @throws {ClosedError} the socket is closed before the message is queued
+   * @throws {LimitError} the message is larger than 1 GiB
+   * @throws the reason of `signal`, when it is aborted before the message is queued
    * @throws `failure`, when no endpoint is left that could bring a peer
    */
-  async send(message: Outgoing): Promise<void> {
+  async send(message: Outgoing, options?: WaitOptions): Promise<void> {
     const frames = framesOf(message);
     if (byteLength(frames) > MAX_MESSAGE_SIZE) {
       throw new LimitError(
         `Cannot send a message of ${byteLength(frames)} bytes: the limit is ${MAX_MESSAGE_SIZE}`,
       );
     }
+    const signal = options?.signal;
+    signal?.throwIfAborted();
     const batch = Batch.of(frames);
     if (this.closed) throw this.#closedError();
     if (this.#waiting === 0 && this.sendBatch(batch) > 0) return;
@@ -56,20 +89,25 @@ export abstract class Sender extends Socket {
     const before = this.#turn;
     let next!: () => void;
     this.#turn = new Promise((resolve) => next = resolve);
+    let isOurTurn = false;
     try {
-      await before;
+      await (signal === undefined ? before : abortable(before, signal));
+      isOurTurn = true;
       while (!this.closed && this.sendBatch(batch) === 0) {
         if (this.failure !== undefined) throw this.failure;
-        await this.writable();
+        await (signal === undefined ? this.writable() : abortable(this.writable(), signal));
       }
       if (this.closed) throw this.#closedError();
     } finally {
       this.#waiting--;
-      next();
+      if (isOurTurn) next();
+      else before.then(next);
     }
   }
 
   #closedError(): ClosedError {
-    return new ClosedError(`The ${this.type} socket was closed before it could take the message`);
+    return new ClosedError(
+      `Cannot send the message: the ${this.type} socket was closed before it was queued`,
+    );
   }
 }

@@ -1,13 +1,13 @@
-/** CLIENT and SERVER know messages of one frame only (RFC 41). */
+/** CLIENT and SERVER send and receive messages of one frame only (RFC 41). */
 import type { Batch } from "../zmtp/batch.ts";
 
-/** The error when the message that begins at frame `at` has several. */
+/** The error if the message at frame `at` has several frames. */
 export function severalFrames(batch: Batch, at: number, type: string): RangeError | undefined {
   if (batch.flags[at] === 0) return undefined;
-  return new RangeError(`A ${type} message has one frame: received ${batch.messageEnd(at) - at}`);
+  return new RangeError(`Cannot send a ${type} message of ${batch.messageEnd(at) - at} frames: expected one`);
 }
 
-/** Drops the messages of several frames from a batch, as libzmq does; tells whether any are left. */
+/** Drops the messages of several frames from a batch, as libzmq does. @returns whether any message is left */
 export function keepSingles(batch: Batch): boolean {
   if (batch.messages < batch.frames) {
     const { frames, starts, ends, flags } = batch;

@@ -1,32 +1,24 @@
 import { ClosedError, EndpointError, LimitError } from "../errors.ts";
-import {
-  type Endpoint,
-  formatEndpoint,
-  isWildcard,
-  parseEndpoint,
-  type Scheme,
-} from "../transport/endpoint.ts";
+import { type Endpoint, formatEndpoint, isWildcard, toEndpoint } from "../transport/endpoint.ts";
+import { carries, schemesFor } from "../transport/schemes/table.ts";
 import type { ByteStream, Listener } from "../transport/stream.ts";
 import { listen } from "../transport/transport.ts";
 import type { Batch } from "../zmtp/batch.ts";
 import { type ConnectionOwner, ZmtpConnection } from "../zmtp/connection.ts";
 import { handshake } from "../zmtp/handshake.ts";
 import type { SocketType } from "../zmtp/socket_type.ts";
-import { checkDatagrams, DatagramStream, listenDatagrams } from "./datagrams.ts";
-import { Dialer, type Ending } from "./dialer.ts";
+import { checkDatagrams, DatagramStream, listenDatagrams } from "./connections/datagrams.ts";
+import { Dialer, type Ending } from "./connections/dialer.ts";
 import { type ResolvedOptions, resolveOptions, type SocketOptions, transportOptions } from "./options.ts";
 import { Signal } from "../transport/waiting.ts";
 
-/** The types for which `conflate` has an effect on what they send; elsewhere each message has its own answer. */
+/** The socket types whose peers' queues keep only the newest message with `conflate`. REQ and REP need every message. */
 const CONFLATES: ReadonlySet<SocketType> = new Set(["PUB", "PUSH", "DEALER", "RADIO"]);
 
-/** How long a peer may take to read to the end and close, once all is sent, in milliseconds. */
+/** How long `close` waits for the peers to read everything and to close, in milliseconds. */
 const FAREWELL_MS = 1000;
 
-/** The transports that carry ZMTP. */
-const TRANSPORTS: readonly Scheme[] = ["tcp", "ipc", "inproc", "ws", "wss"];
-
-/** Where a peer comes from. */
+/** The endpoint that a peer belongs to. */
 type Origin = Bound | Dialer;
 
 /** A bound endpoint. */
@@ -35,71 +27,114 @@ interface Bound {
 }
 
 /**
- * What all socket types share: many binds and connects, the peers they bring, and the end. What is sent and received,
- * and by which rule, is the business of the types.
+ * The base of all socket types. A socket binds and connects to any number of endpoints, keeps the connections to its
+ * peers, and closes them. {@link Sender}, {@link Receiver} and {@link Duplex} add `send` and `receive`.
+ *
+ * A socket is an `AsyncDisposable`: `await using socket = new Pull()` closes it at the end of the block.
+ *
+ * @example Bind, connect and close
+ * ```ts
+ * import { Pull, Push } from "@mqcat/mqcat";
+ *
+ * await using pull = new Pull();
+ * await using push = new Push();
+ * const endpoint = await pull.bind("tcp://127.0.0.1:0");
+ * push.connect(endpoint);
+ * await push.send("work");
+ * console.assert((await pull.receive()) !== undefined);
+ * await push.disconnect(endpoint);
+ * await pull.unbind(endpoint);
+ * ```
  */
-export abstract class Socket implements ConnectionOwner {
+export abstract class Socket implements AsyncDisposable {
+  /** The socket type, for example `PULL`. */
   readonly type: SocketType;
+  /** @ignore */
   protected readonly options: ResolvedOptions;
-  /** The peers that are ready. */
+  /**
+   * The peers that are ready.
+   *
+   * @ignore
+   */
   protected readonly connections: Set<ZmtpConnection> = new Set();
-  /** Fires when a peer comes or goes, or takes something. */
+  /**
+   * Fires when a peer connects, disconnects or accepts data.
+   *
+   * @ignore
+   */
   protected readonly changed: Signal = new Signal();
-
-  /** How long `close` lets the peers read to the end, in milliseconds; 0 where nothing was sent to them. */
+  /**
+   * How long `close` lets the peers read the rest, in milliseconds; 0 for a type that sends nothing.
+   *
+   * @ignore
+   */
   protected readonly farewell: number = FAREWELL_MS;
 
+  /** What the connections call. It keeps these methods out of the public interface of the socket. */
+  readonly #owner: ConnectionOwner = {
+    onBatch: (from, batch) => this.onBatch(from, batch),
+    onSubscription: (from, topic, subscribe) => this.onSubscription(from, topic, subscribe),
+    onGroup: (from, group, join) => this.onGroup(from, group, join),
+    onWritable: (connection) => this.onWritable(connection),
+  };
   readonly #listeners = new Set<Bound>();
   readonly #dialers = new Set<Dialer>();
-  /** Streams whose peer is not ready yet, and whence they come. */
+  /** Streams with a handshake under way, and their endpoints. */
   readonly #greeting = new Map<ByteStream, Origin>();
   readonly #origins = new Map<ZmtpConnection, Origin>();
   #closed = false;
-  /** Whether peers are still let in: until `close` has lingered. */
+  /** Whether peers are accepted: until the linger period of `close` is over. */
   #open = true;
   #paused = false;
   #failure: Error | undefined;
   #hadPeers = false;
 
+  /** @ignore */
   constructor(type: SocketType, options: SocketOptions) {
     this.type = type;
     this.options = resolveOptions(options);
   }
 
-  /** Ends every wait for `change` or `writable` at once, so that the waiting code looks around again. */
+  /** Ends every wait for `change` or `writable` now, so that the waiting code checks its conditions again. */
   wake(): void {
     this.changed.fire();
   }
 
-  /** How many peers are ready. */
+  /** The number of peers that are ready. */
   get peers(): number {
     return this.connections.size;
   }
 
-  /** The last final failure, once no endpoint is left that could bring a peer. */
+  /** The last final error, once no endpoint is left that could bring a peer; otherwise undefined. */
   get failure(): Error | undefined {
     return this.#listeners.size + this.#dialers.size === 0 ? this.#failure : undefined;
   }
 
-  /** Whether every endpoint has had a peer, and none of them is left. */
+  /** Whether every endpoint that the socket connects to has had a peer, and no peer is left. */
   get abandoned(): boolean {
     if (!this.#hadPeers || this.connections.size > 0) return false;
     for (const dialer of this.#dialers) if (!dialer.reached) return false;
     return true;
   }
 
-  /** Resolves when a peer comes or goes or has taken something, or after `ms` milliseconds. */
+  /**
+   * Waits until a peer connects, disconnects or accepts data.
+   *
+   * @param ms the longest wait, in milliseconds. Default: no limit
+   * @returns a promise that resolves at the next change or after `ms` milliseconds
+   */
   change(ms = Infinity): Promise<void> {
     return this.changed.wait(ms);
   }
 
   /**
-   * Listens for peers.
+   * Listens for peers at an endpoint.
    *
-   * @param endpoint for example `tcp://127.0.0.1:5555`; port 0 or `*` picks a free one
+   * @param endpoint for example `tcp://127.0.0.1:5555`; port 0 or `*` selects a free port
    * @returns the endpoint with its real port
    * @throws {EndpointError} the endpoint cannot be bound
-   * @throws {AddressInUseError} somebody else is bound to it
+   * @throws {AddressInUseError} another socket or process is bound to it
+   * @throws {ClosedError} the socket is closed
    */
   async bind(endpoint: string | Endpoint): Promise<string> {
     this.#assertOpen();
@@ -119,20 +154,31 @@ export abstract class Socket implements ConnectionOwner {
   }
 
   /**
-   * Connects to a peer, now or as soon as it is there, and again whenever it was lost.
+   * Connects to a peer. It returns at once: the socket connects in the background, retries until the peer accepts, and
+   * reconnects after a lost connection.
    *
+   * @param endpoint for example `tcp://127.0.0.1:5555`
    * @throws {EndpointError} the endpoint cannot be connected to
+   * @throws {ClosedError} the socket is closed
    */
   connect(endpoint: string | Endpoint): void {
     this.dial(endpoint);
   }
 
-  /** Keeps up a connection to an endpoint; see `connect`. */
+  /**
+   * Keeps a connection to an endpoint; see `connect`.
+   *
+   * @ignore
+   */
   protected dial(endpoint: string | Endpoint): Dialer {
     this.#assertOpen();
     const target = this.#usable(endpoint, false);
     if (isWildcard(target)) {
-      throw new EndpointError(`Cannot connect to ${formatEndpoint(target)}: port 0 and '*' are for binding`);
+      throw new EndpointError(
+        `Cannot connect to ${
+          formatEndpoint(target)
+        }: expected a host and a port, as port 0 and '*' are for binding`,
+      );
     }
     const dialer: Dialer = new Dialer(
       target,
@@ -150,10 +196,10 @@ export abstract class Socket implements ConnectionOwner {
   }
 
   /**
-   * Stops listening, and closes the connections that came this way. What they were not sent yet goes to other peers
-   * where the type can do that, and is lost where it cannot.
+   * Stops listening at an endpoint and closes the connections that it accepted. Types that distribute messages
+   * (PUSH, DEALER, CLIENT) send the unsent messages of these connections to other peers; other types lose them.
    *
-   * @param endpoint as `bind` returned it
+   * @param endpoint the endpoint as `bind` returned it
    * @throws {EndpointError} the socket is not bound to it
    */
   async unbind(endpoint: string): Promise<void> {
@@ -166,12 +212,13 @@ export abstract class Socket implements ConnectionOwner {
   }
 
   /**
-   * Ends what `connect` began, once for each call of it, and closes the connection as `unbind` does.
+   * Cancels one call of `connect` and closes its connection. Unsent messages are handled as by `unbind`.
    *
+   * @param endpoint the endpoint that was passed to `connect`
    * @throws {EndpointError} the socket does not connect to it
    */
   async disconnect(endpoint: string | Endpoint): Promise<void> {
-    const name = formatEndpoint(typeof endpoint === "string" ? parseEndpoint(endpoint) : endpoint);
+    const name = formatEndpoint(toEndpoint(endpoint));
     const dialer = [...this.#dialers].find((dialer) => dialer.endpoint === name);
     if (dialer === undefined) throw new EndpointError(`Cannot disconnect ${name}: nothing connects to it`);
     dialer.stop();
@@ -180,10 +227,11 @@ export abstract class Socket implements ConnectionOwner {
   }
 
   /**
-   * Closes the socket: sends what waits, for `linger` milliseconds at most, while peers may still come back, and then
-   * lets every peer read to the end.
+   * Closes the socket. It first sends the queued messages, for `linger` milliseconds at most; peers can reconnect during
+   * that time. Then it lets every peer read to the end and closes the connections. A second call does nothing.
    *
-   * @returns how many messages could not be handed over
+   * @param linger how long to wait for unsent messages, in milliseconds. Default: 0
+   * @returns the number of messages that were not sent
    */
   async close(linger = 0): Promise<number> {
     if (this.#closed) return 0;
@@ -210,34 +258,48 @@ export abstract class Socket implements ConnectionOwner {
     return unsent;
   }
 
+  /** Closes the socket as `close()` does: for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
   /** Whether `close` was called. */
   get closed(): boolean {
     return this.#closed;
   }
 
-  /** Whether peers are still served: until `close` has lingered. */
+  /**
+   * Whether peers are served: until the linger period of `close` is over.
+   *
+   * @ignore
+   */
   protected get open(): boolean {
     return this.#open;
   }
 
-  /** How many messages wait to be handed to the system. */
+  /** The number of queued messages that the operating system has not accepted. */
   get unsent(): number {
     let sum = 0;
     for (const connection of this.connections) sum += connection.outbox.unsent;
     return sum;
   }
 
-  /** Whether `pause` holds. */
+  /**
+   * Whether reading is paused by `pause`.
+   *
+   * @ignore
+   */
   protected get paused(): boolean {
     return this.#paused;
   }
 
-  /** Stops reading from every peer, so that they are held back. */
+  /** Stops reading from all peers. Their messages then fill the buffers, and the peers stop sending. */
   pause(): void {
     this.#paused = true;
     for (const connection of this.connections) connection.pause();
   }
 
+  /** Reads from all peers again after `pause`. */
   resume(): void {
     this.#paused = false;
     for (const connection of this.connections) {
@@ -246,23 +308,55 @@ export abstract class Socket implements ConnectionOwner {
     }
   }
 
-  /** Why a peer whose handshake went well is refused all the same; it may try again. */
+  /**
+   * Returns an error to refuse a peer after a successful handshake; the peer may retry.
+   *
+   * @ignore
+   */
   protected admit(_connection: ZmtpConnection, _dialer: Dialer | undefined): Error | undefined {
     return undefined;
   }
-  /** A peer is ready. `dialer` when we connected to it. */
+
+  /**
+   * Called when a peer is ready; with a dialer when this socket connected to it.
+   *
+   * @ignore
+   */
   protected onAttach(_connection: ZmtpConnection, _dialer: Dialer | undefined): void {}
-  /** A ready peer is gone. */
+
+  /**
+   * Called when a ready peer has disconnected.
+   *
+   * @ignore
+   */
   protected onDetach(_connection: ZmtpConnection): void {}
-  /** No endpoint is left that could bring a peer; `failure` says why. */
+
+  /**
+   * Called when no endpoint is left that could bring a peer; `failure` is the reason.
+   *
+   * @ignore
+   */
   protected onFailure(): void {}
 
-  /** Socket types that receive override this; what others are sent is dropped, as in libzmq. */
-  onBatch(_from: ZmtpConnection, _batch: Batch): void {}
-  onSubscription(_from: ZmtpConnection, _topic: Uint8Array, _subscribe: boolean): void {}
-  onGroup(_from: ZmtpConnection, _group: Uint8Array, _join: boolean): void {}
+  /**
+   * Called with each batch of received messages. The default drops them, as libzmq does for types that only send.
+   *
+   * @ignore
+   */
+  protected onBatch(_from: ZmtpConnection, _batch: Batch): void {}
 
-  onWritable(_connection: ZmtpConnection): void {
+  /** @ignore */
+  protected onSubscription(_from: ZmtpConnection, _topic: Uint8Array, _subscribe: boolean): void {}
+
+  /** @ignore */
+  protected onGroup(_from: ZmtpConnection, _group: Uint8Array, _join: boolean): void {}
+
+  /**
+   * Called when a peer's queue has room again.
+   *
+   * @ignore
+   */
+  protected onWritable(_connection: ZmtpConnection): void {
     this.changed.fire();
   }
 
@@ -274,7 +368,9 @@ export abstract class Socket implements ConnectionOwner {
   #accept(stream: ByteStream, bound: Bound): void {
     if (!this.#open) return stream.close();
     if (this.connections.size + this.#greeting.size >= this.options.maxPeers) {
-      const error = new LimitError(`There are ${this.options.maxPeers} peers already; one more was refused`);
+      const error = new LimitError(
+        `Cannot accept another peer: the socket has ${this.options.maxPeers} peers, which is its limit`,
+      );
       stream.close();
       this.options.onEvent({ type: "handshake-failed", endpoint: stream.remote, error, dialed: false });
       return;
@@ -298,7 +394,7 @@ export abstract class Socket implements ConnectionOwner {
       });
       const conflate = this.options.conflate && CONFLATES.has(this.type);
       const limits = { messages: hwm, bytes: hwmBytes, conflate };
-      connection = new ZmtpConnection(stream, result, this, limits, maxMessageSize, heartbeat);
+      connection = new ZmtpConnection(stream, result, this.#owner, limits, maxMessageSize, heartbeat);
       const refusal = this.admit(connection, dialer);
       if (refusal !== undefined) {
         stream.close(refusal);
@@ -331,14 +427,16 @@ export abstract class Socket implements ConnectionOwner {
   }
 
   #usable(endpoint: string | Endpoint, binds: boolean): Endpoint {
-    const parsed = typeof endpoint === "string" ? parseEndpoint(endpoint) : endpoint;
+    const parsed = toEndpoint(endpoint);
     if (parsed.scheme === "udp") {
       checkDatagrams(this.type, parsed, binds, this.options.security.name);
       return parsed;
     }
-    if (TRANSPORTS.includes(parsed.scheme)) return parsed;
+    if (carries(parsed, "frames")) return parsed;
     throw new EndpointError(
-      `Cannot use ${parsed.scheme}:// with a ${this.type} socket: it takes ${TRANSPORTS.join(", ")}`,
+      `Cannot use ${parsed.scheme}:// with a ${this.type} socket: expected one of ${
+        schemesFor("frames").join(", ")
+      }`,
     );
   }
 

@@ -1,42 +1,70 @@
 import { concat } from "./bytes.ts";
 
-/** Flags of a frame (RFC 37, 2.3). */
+/** Flag of a frame: another frame of the same message follows (RFC 37, 2.3). */
 export const MORE = 1;
+/** Flag of a frame: its length has 64 bits instead of 8 (RFC 37, 2.3). */
 export const LONG = 2;
+/** Flag of a frame: it is a command, not a message (RFC 37, 2.3). */
 export const COMMAND = 4;
 
 /**
- * A run of whole messages, as the positions of their frames in one buffer: what moves between the layers instead of
- * an object per message. Every message in a batch ends in it.
+ * A sequence of complete messages: the positions of their frames in one shared buffer. The layers of the library pass
+ * batches to each other, so that a message needs no object of its own.
+ *
+ * The batch that a socket passes to a callback is valid during the call only: call `own` or `copy` to keep messages.
+ *
+ * @example Read the messages of a batch
+ * ```ts
+ * import { Batch } from "../../mod.ts";
+ * const encoder = new TextEncoder();
+ * const batch = Batch.ofMessages([
+ *   [encoder.encode("topic"), encoder.encode("one")],
+ *   [encoder.encode("topic"), encoder.encode("two")],
+ * ]);
+ * const bodies: string[] = [];
+ * for (let from = 0; from < batch.frames; from = batch.messageEnd(from)) {
+ *   bodies.push(new TextDecoder().decode(batch.frame(from + 1)));
+ * }
+ * console.assert(bodies.join() === "one,two");
+ * ```
  */
 export class Batch {
-  /** The buffer that all positions refer to. */
+  /** The buffer that contains the bodies of all frames. */
   bytes: Uint8Array = NO_BYTES;
-  /** True when nobody will write to `bytes` again, so that large bodies may be referred to instead of copied. */
+  /** Whether the contents of `bytes` will never change. Large bodies of a stable batch are referred to, not copied. */
   stable = false;
-  /** How many frames there are. */
+  /** The number of frames. */
   frames = 0;
-  /** How many messages there are: frames without MORE, commands left out. */
+  /** The number of messages: frames without MORE that are not commands. */
   messages = 0;
-  /** How many of the frames are commands. */
+  /** The number of frames that are commands. */
   commands = 0;
-  /** Whether the bodies lie in `bytes` in the order of their frames; a topic shared by all messages does not. */
+  /** Whether the bodies are in `bytes` in the order of their frames. False if messages share a frame, as a topic. */
   ascending = true;
+  /** The index in `bytes` of the first byte of each frame's body. Only the first `frames` elements are valid. */
   starts: Int32Array = new Int32Array(16);
+  /** The index in `bytes` after the last byte of each frame's body. Only the first `frames` elements are valid. */
   ends: Int32Array = new Int32Array(16);
-  /** MORE and COMMAND of each frame. */
+  /** The flags of each frame: 1 (MORE) or 4 (COMMAND), or 0 for the last frame of a message. */
   flags: Uint8Array = new Uint8Array(16);
 
+  /** Removes all frames. */
   clear(): void {
     this.frames = 0;
     this.messages = 0;
     this.commands = 0;
     this.ascending = true;
-    // What one message of very many frames made large is given back.
+    // One message with very many frames made the arrays large: release that memory.
     if (this.starts.length > KEEP_FRAMES) this.#allocate(16);
   }
 
-  /** Appends a frame with the body `bytes[start, end)`. */
+  /**
+   * Appends a frame.
+   *
+   * @param start the index in `bytes` of the first byte of the body
+   * @param end the index in `bytes` after the last byte of the body
+   * @param flags 1 (MORE) or 4 (COMMAND), or 0 for the last frame of a message
+   */
   add(start: number, end: number, flags: number): void {
     const at = this.frames++;
     if (at === this.starts.length) this.#grow();
@@ -48,25 +76,45 @@ export class Batch {
     else if ((flags & COMMAND) !== 0) this.commands++;
   }
 
-  /** Takes the last `count` frames, which belong to a message that is not complete, back out. */
+  /**
+   * Removes the last frames, which belong to a message that is not complete.
+   *
+   * @param count the number of frames
+   */
   dropLast(count: number): void {
     for (let i = 0; i < count; i++) {
       if ((this.flags[--this.frames]! & COMMAND) !== 0) this.commands--;
     }
   }
 
-  /** A view of the body of frame `at`, valid as long as `bytes` is. */
+  /**
+   * Returns the body of a frame.
+   *
+   * @param at the index of the frame
+   * @returns a view into `bytes`, valid as long as `bytes` is valid
+   */
   frame(at: number): Uint8Array {
     return this.bytes.subarray(this.starts[at], this.ends[at]);
   }
 
-  /** The index behind the last frame of the message that begins at frame `from`. */
+  /**
+   * Finds the end of a message.
+   *
+   * @param from the index of the first frame of the message
+   * @returns the index after its last frame
+   */
   messageEnd(from: number): number {
     while ((this.flags[from]! & MORE) !== 0) from++;
     return from + 1;
   }
 
-  /** How many messages end in the frames `[from, to)`. */
+  /**
+   * Counts the messages that end within the frames `[from, to)`.
+   *
+   * @param from the index of the first frame
+   * @param to the index after the last frame
+   * @returns the number of messages
+   */
   countMessages(from: number, to: number): number {
     if (from === 0 && to === this.frames) return this.messages;
     let count = 0;
@@ -74,22 +122,40 @@ export class Batch {
     return count;
   }
 
-  /** How many bytes the bodies of the frames `[from, to)` have. */
+  /**
+   * Adds up the lengths of the bodies of the frames `[from, to)`.
+   *
+   * @param from the index of the first frame
+   * @param to the index after the last frame
+   * @returns the sum, in bytes
+   */
   countBytes(from: number, to: number): number {
     let bytes = 0;
     for (let i = from; i < to; i++) bytes += this.ends[i]! - this.starts[i]!;
     return bytes;
   }
 
-  /** The frame behind the first `count` messages from frame `from` on, or the end. */
+  /**
+   * Skips messages.
+   *
+   * @param from the index of the first frame of a message
+   * @param count the number of messages to skip
+   * @returns the index of the frame after them, at most `frames`
+   */
   skipMessages(from: number, count: number): number {
-    // Messages of one frame, the common case, need no walk.
+    // Fast path for the common case: every message has one frame.
     if (this.messages === this.frames) return Math.min(from + count, this.frames);
     for (; count > 0 && from < this.frames; count--) from = this.messageEnd(from);
     return from;
   }
 
-  /** The frames `[from, to)` as a batch of its own that shares the buffer. */
+  /**
+   * Makes a batch of the frames `[from, to)` that shares the buffer.
+   *
+   * @param from the index of the first frame
+   * @param to the index after the last frame
+   * @returns the new batch, valid as long as `bytes` is valid
+   */
   slice(from: number, to: number): Batch {
     const part = new Batch();
     part.bytes = this.bytes;
@@ -98,7 +164,12 @@ export class Batch {
     return part;
   }
 
-  /** The messages from frame `from` on as a batch that outlives the call in which this one is valid. */
+  /**
+   * Makes a batch that stays valid: the bytes are copied unless this batch is stable.
+   *
+   * @param from the index of the first frame to keep, which begins a message
+   * @returns a stable batch of all messages from there on
+   */
   own(from: number): Batch {
     const part = this.slice(from, this.frames);
     if (this.stable || part.frames === 0) return part;
@@ -117,14 +188,25 @@ export class Batch {
     return part;
   }
 
-  /** The frames `[from, to)` as copies of their own. */
+  /**
+   * Copies frames, each into an array of its own.
+   *
+   * @param from the index of the first frame
+   * @param to the index after the last frame
+   * @returns the bodies of the frames
+   */
   copy(from: number, to: number): Uint8Array[] {
     const copies = new Array<Uint8Array>(to - from);
     for (let at = from; at < to; at++) copies[at - from] = this.bytes.slice(this.starts[at], this.ends[at]);
     return copies;
   }
 
-  /** A batch of messages, whose frames are copied into one buffer. */
+  /**
+   * Makes a batch of messages. The frames are copied into one buffer.
+   *
+   * @param messages the frames of each message, at least one per message
+   * @returns a stable batch
+   */
   static ofMessages(messages: readonly (readonly Uint8Array[])[]): Batch {
     const batch = new Batch();
     batch.bytes = concat(messages.flat());
@@ -139,7 +221,13 @@ export class Batch {
     return batch;
   }
 
-  /** A batch of one message; the frames are copied into one buffer, and a single one is referred to. */
+  /**
+   * Makes a batch of one message. Several frames are copied into one buffer; a single frame is referred to, and its
+   * bytes must not change.
+   *
+   * @param frames the frames of the message, at least one
+   * @returns a stable batch
+   */
   static of(frames: readonly Uint8Array[]): Batch {
     const batch = new Batch();
     let length = 0;
@@ -171,7 +259,7 @@ export class Batch {
   }
 }
 
-/** More frames than the largest read has. */
+/** Arrays of at most this many elements are kept: more than the largest read has frames. */
 const KEEP_FRAMES = 2 ** 18;
 
 const NO_BYTES = new Uint8Array(0);

@@ -1,39 +1,41 @@
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-// One character for each byte, and a different one for each value.
+// Maps each byte value to a different character.
 const singleBytes = new TextDecoder("latin1");
 
+/** Zero bytes. */
 export const EMPTY = new Uint8Array(0);
 
-/** UTF-8 bytes of a text. */
+/** Encodes a string as UTF-8. */
 export function utf8(text: string): Uint8Array {
   return encoder.encode(text);
 }
 
-/** The text of UTF-8 bytes; what is not UTF-8 becomes U+FFFD. */
+/** Decodes UTF-8. Invalid sequences become U+FFFD. */
 export function text(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
-/** Bytes as a map key: equal for equal bytes only, and not for people to read. */
+/** Converts bytes to a map key: two keys are equal if and only if their bytes are equal. The key is not readable text. */
 export function keyOf(bytes: Uint8Array): string {
   return singleBytes.decode(bytes);
 }
 
-/** How many bytes the parts have together. */
+/** The total length of the parts, in bytes. */
 export function byteLength(parts: readonly Uint8Array[]): number {
   let length = 0;
   for (const part of parts) length += part.length;
   return length;
 }
 
-/** Whether the first bytes are those of `prefix`. */
+/** Whether `bytes` starts with `prefix`. */
 export function beginsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
   if (bytes.length < prefix.length) return false;
   for (let i = 0; i < prefix.length; i++) if (bytes[i] !== prefix[i]) return false;
   return true;
 }
 
+/** Copies the parts into one array. */
 export function concat(parts: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(byteLength(parts));
   let at = 0;
@@ -44,7 +46,7 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
-/** What a stranger sent, for an error message: printable ASCII in quotes, or the first bytes in hexadecimal. */
+/** Formats untrusted bytes for an error message: the first line of printable ASCII in quotes, or up to 16 bytes in hex. */
 export function preview(bytes: Uint8Array): string {
   const head = bytes.subarray(0, 16);
   if (head.length > 0 && head.every((byte) => (byte >= 32 && byte < 127) || byte === 13 || byte === 10)) {

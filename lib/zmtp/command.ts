@@ -1,20 +1,24 @@
-/** Bodies of commands (RFC 37, 2.4 to 2.6). */
+/** Encodes and decodes the bodies of commands (RFC 37, 2.4 to 2.6). */
 import { ProtocolError } from "../errors.ts";
 import { concat, text, utf8 } from "./bytes.ts";
 import { encodeCommand, encodeFrame } from "./frame_encoder.ts";
 
-/** A command as it came: its name, and its data as a view. */
+/** A received command: its name, and its data as a view. */
 export interface ZmtpCommand {
   readonly name: string;
   readonly data: Uint8Array;
 }
 
-/** libzmq takes the time to live times 100 in 16 bits: a longer one overflows there. In tenths of a second. */
+/** libzmq multiplies the time to live by 100 in 16 bits: larger values overflow there. In tenths of a second. */
 const MAX_TTL = 655;
-/** Names that only ever have ASCII letters; longer ones are nobody's. */
+/** The limit for a command's name, in bytes. No specified command has a longer one. */
 const MAX_NAME = 32;
 
-/** @throws {ProtocolError} the name is missing or cut */
+/**
+ * Splits a command into its name and its data.
+ *
+ * @throws {ProtocolError} the name is missing or truncated
+ */
 export function parseCommand(body: Uint8Array): ZmtpCommand {
   const length = body[0] ?? 0;
   if (length === 0 || length > MAX_NAME || 1 + length > body.length) {
@@ -23,7 +27,7 @@ export function parseCommand(body: Uint8Array): ZmtpCommand {
   return { name: text(body.subarray(1, 1 + length)), data: body.subarray(1 + length) };
 }
 
-/** `nameLen name BE32(valueLen) value`, for each property (RFC 37, 2.5). */
+/** Encodes metadata: `nameLen name BE32(valueLen) value` for each property (RFC 37, 2.5). */
 export function encodeMetadata(
   properties: readonly (readonly [name: string, value: Uint8Array])[],
 ): Uint8Array {
@@ -37,9 +41,9 @@ export function encodeMetadata(
 }
 
 /**
- * Metadata by lower-case name: names are case-insensitive (RFC 37, 2.5).
+ * Decodes metadata. The keys are in lower case, because names are case-insensitive (RFC 37, 2.5).
  *
- * @throws {ProtocolError} a property is cut, or bytes are left over
+ * @throws {ProtocolError} a property is truncated, or bytes remain after the last one
  */
 export function parseMetadata(data: Uint8Array): Map<string, Uint8Array> {
   const properties = new Map<string, Uint8Array>();
@@ -48,52 +52,61 @@ export function parseMetadata(data: Uint8Array): Map<string, Uint8Array> {
     const nameLength = data[at]!;
     const value = at + 1 + nameLength + 4;
     if (nameLength === 0 || value > data.length) {
-      throw new ProtocolError("The peer's metadata is cut or malformed");
+      throw new ProtocolError("The peer's metadata is truncated or malformed");
     }
     const end = value + view.getUint32(value - 4);
-    if (end > data.length) throw new ProtocolError("The peer's metadata is cut or malformed");
+    if (end > data.length) throw new ProtocolError("The peer's metadata is truncated or malformed");
     properties.set(text(data.subarray(at + 1, value - 4)).toLowerCase(), data.slice(value, end));
     at = end;
   }
   return properties;
 }
 
-/** The ERROR command; a reason over 255 bytes is cut. */
+/** Encodes an ERROR command. The reason is truncated to 255 bytes. */
 export function encodeError(reason: string): Uint8Array {
   const bytes = utf8(reason).subarray(0, 255);
   return encodeCommand("ERROR", concat([Uint8Array.of(bytes.length), bytes]));
 }
 
-/** The reason in the data of an ERROR command. */
+/** Decodes the reason from the data of an ERROR command. */
 export function parseError(data: Uint8Array): string {
   const length = Math.min(data[0] ?? 0, data.length - 1);
   return text(data.subarray(1, 1 + length)) || "no reason given";
 }
 
-/** A PING with a time to live in milliseconds, and no context. On the wire it is in tenths of a second (RFC 37, 2.6). */
+/**
+ * Encodes a PING without a context (RFC 37, 2.6).
+ *
+ * @param ttl the time to live, in milliseconds; rounded up to tenths of a second, and limited to 65.5 s
+ */
 export function encodePing(ttl: number): Uint8Array {
   const tenths = Math.min(MAX_TTL, Math.ceil(ttl / 100));
   return encodeCommand("PING", Uint8Array.of(tenths >> 8, tenths & 255));
 }
 
-/** For how long a PING says that its sender may be silent, in milliseconds; 0 is for ever. */
+/** The time to live in the data of a PING: how long its sender may be silent, in milliseconds; 0 means no limit. */
 export function pingTtl(ping: Uint8Array): number {
   return ping.length < 2 ? 0 : (ping[0]! * 256 + ping[1]!) * 100;
 }
 
-/** The PONG that answers a PING: the context comes back, the time to live does not (RFC 37, 2.6). */
+/**
+ * Encodes the PONG that answers a PING: it repeats the context, not the time to live (RFC 37, 2.6).
+ *
+ * @param ping the data of the PING
+ * @throws {ProtocolError} the PING has no time to live
+ */
 export function encodePong(ping: Uint8Array): Uint8Array {
   if (ping.length < 2) throw new ProtocolError("The peer sent a PING without a time to live");
   return encodeCommand("PONG", ping.subarray(2, 2 + 16));
 }
 
-/** A subscription, or its end, in the form that a peer of this version knows (RFC 37, 2.7; RFC 23). */
+/** Encodes a subscription or its cancellation in the form of the peer's ZMTP version (RFC 37, 2.7; RFC 23). */
 export function encodeSubscription(topic: Uint8Array, subscribe: boolean, version: string): Uint8Array {
   if (version === "3.1") return encodeCommand(subscribe ? "SUBSCRIBE" : "CANCEL", topic);
   return encodeFrame(concat([Uint8Array.of(subscribe ? 1 : 0), topic]));
 }
 
-/** Joins a group, or leaves it (RFC 48). */
+/** Encodes a JOIN or a LEAVE command (RFC 48). */
 export function encodeGroup(group: Uint8Array, join: boolean): Uint8Array {
   return encodeCommand(join ? "JOIN" : "LEAVE", group);
 }

@@ -11,44 +11,47 @@ import {
   pingTtl,
 } from "./command.ts";
 import { ZmtpFrameDecoder } from "./frame_decoder.ts";
+import { asFrameStream } from "./frame_stream.ts";
 import type { HandshakeResult } from "./handshake.ts";
 import { Heartbeat, type HeartbeatTimes } from "./heartbeat.ts";
 import type { Cipher } from "./mechanisms/mechanism.ts";
 import { Outbox, type OutboxLimits } from "./outbox.ts";
 import type { PeerInfo } from "./peer_info.ts";
 
-/** What a connection tells the socket that owns it. */
+/** Receives the events of a connection: the socket that owns it. */
 export interface ConnectionOwner {
-  /** Whole messages came; `batch` and its bytes are valid during the call, in which they may be changed. */
+  /** Messages arrived. `batch` and its bytes are valid during the call; the owner may modify them. */
   onBatch(from: ZmtpConnection, batch: Batch): void;
-  /** The peer subscribed to `topic`, or cancelled that (RFC 37, 2.7). `topic` is a view. */
+  /** The peer subscribed to a topic or cancelled its subscription (RFC 37, 2.7). `topic` is a view. */
   onSubscription(from: ZmtpConnection, topic: Uint8Array, subscribe: boolean): void;
-  /** The peer joined a group, or left it (RFC 48). `group` is a view. */
+  /** The peer joined or left a group (RFC 48). `group` is a view. */
   onGroup(from: ZmtpConnection, group: Uint8Array, join: boolean): void;
-  /** Something was taken by the system, so there is room again. */
+  /** The operating system accepted a write, so the outbox has room again. */
   onWritable(connection: ZmtpConnection): void;
 }
 
-/** A running connection to one peer: the handshake is done, and there is no half-open state. */
+/** A connection to one peer whose handshake is complete: decodes messages and commands, and writes its outbox. */
 export class ZmtpConnection implements StreamSink {
+  /** What the peer declared in the handshake. */
   readonly peer: PeerInfo;
+  /** The messages and commands that wait to be written. */
   readonly outbox: Outbox;
-  /** Resolves to the cause when the connection is over. It never rejects. */
+  /** Resolves to the cause when the connection has ended; undefined for a regular end. Never rejects. */
   readonly closed: Promise<Error | undefined>;
 
   readonly #stream: ByteStream;
   readonly #owner: ConnectionOwner;
-  /** Takes plain frames. */
+  /** Decodes plain frames. */
   readonly #decoder: ZmtpFrameDecoder;
-  /** Takes what the stream brings: the same, or the frames around the encrypted ones. */
+  /** Decodes the bytes of the stream: the same decoder, or one for the frames that contain encrypted frames. */
   readonly #outer: ZmtpFrameDecoder;
   readonly #release: () => Uint8Array;
   readonly #hasEnded: () => boolean;
   readonly #heartbeat: Heartbeat;
   #ending = false;
-  /** How many writes are done. */
+  /** The number of completed writes. */
   #drains = 0;
-  /** Whether anything came. */
+  /** Whether a message or command has arrived. */
   #received = false;
 
   constructor(
@@ -65,12 +68,13 @@ export class ZmtpConnection implements StreamSink {
     this.#hasEnded = hasEnded;
     this.#stream = stream;
     this.#owner = owner;
-    // A 2.0 peer knows no commands (RFC 15).
+    // ZMTP 2.0 has no commands (RFC 15).
     const knowsPing = peer.version !== "2.0" && peer.version !== "none";
     const times = knowsPing ? heartbeat : { ...heartbeat, interval: 0 };
+    const framed = asFrameStream(stream);
     this.#heartbeat = new Heartbeat(times, {
       // A WebSocket has Pings of its own, and libzmq answers no others there.
-      ping: (ttl) => stream.ping === undefined ? this.#sendCommand(encodePing(ttl)) : stream.ping(),
+      ping: (ttl) => framed === undefined ? this.#sendCommand(encodePing(ttl)) : framed.ping(),
       progress: () => this.outbox.empty ? -1 : this.progress,
       expire: (error) => this.close(error),
     });
@@ -93,7 +97,7 @@ export class ZmtpConnection implements StreamSink {
     return this.#stream.remote;
   }
 
-  /** Takes over the stream, with what came behind the handshake, be it the end. */
+  /** Takes over the stream from the handshake, with the bytes (and possibly the end) that arrived after it. */
   start(): void {
     const leftover = this.#release();
     const ended = this.#hasEnded();
@@ -102,34 +106,35 @@ export class ZmtpConnection implements StreamSink {
     if (ended) return this.onEnd();
     this.#heartbeat.start();
     this.closed.then(() => this.#heartbeat.stop());
-    // Only now: a stream that was paused may hold what came behind the leftover, and give it at once.
+    // Resume last: a paused stream may deliver data at once, and that data follows the leftover.
     this.#stream.resume();
   }
 
-  /** Grows whenever the system takes something that is for the peer. */
+  /** Increases whenever the operating system accepts bytes for the peer. */
   get progress(): number {
     return this.#drains + this.#stream.taken / 2 ** 32;
   }
 
-  /** Whether a connection that ended with `error` has carried anything: what was reset may not have arrived. */
+  /** Whether a connection that ended with `error` has carried data. After a reset, written data may not have arrived. */
   wasUseful(error: Error | undefined): boolean {
     return this.#received || this.#drains > 0 && error === undefined;
   }
 
-  /** Stops reading, so that the peer is held back. */
+  /** Stops reading, which applies backpressure to the peer. */
   pause(): void {
     this.#heartbeat.pause();
     this.#stream.pause();
   }
 
+  /** Continues to read. */
   resume(): void {
     this.#heartbeat.resume();
     this.#stream.resume();
   }
 
   /**
-   * Subscribes at the peer, or cancels: with commands since ZMTP 3.1, with messages before (RFC 37, 2.7; RFC 23). All
-   * topics go in one write, so that a publisher does not begin after the first of them.
+   * Sends subscriptions or cancellations: as commands since ZMTP 3.1, as messages before (RFC 37, 2.7; RFC 23). All
+   * topics go in one write, so that a publisher does not start to send after only the first of them.
    */
   sendSubscriptions(topics: Iterable<Uint8Array>, subscribe: boolean): void {
     for (const topic of topics) {
@@ -138,25 +143,26 @@ export class ZmtpConnection implements StreamSink {
     this.#flushCommands();
   }
 
-  /** Joins groups at the peer, or leaves them (RFC 48). */
+  /** Sends JOIN or LEAVE commands (RFC 48). */
   sendGroups(groups: Iterable<Uint8Array>, join: boolean): void {
     for (const group of groups) this.outbox.appendEncoded(encodeGroup(group, join), 0);
     this.#flushCommands();
   }
 
-  /** Ends our half once the outbox is empty; the connection closes when the peer has read it all. */
+  /** Ends our half when the outbox is empty. The connection closes when the peer has read everything and ends, too. */
   end(): void {
     this.#ending = true;
-    // The peer's end must be seen; what it still sends has no taker.
+    // Keep reading to see the peer's end. Messages that still arrive are discarded.
     this.#stream.resume();
     if (this.outbox.empty) this.#stream.end();
   }
 
+  /** Closes the connection at once. */
   close(cause?: Error): void {
     this.#stream.close(cause);
   }
 
-  /** The messages that were not handed to the system whole; call it once the connection is closed. */
+  /** Returns the messages that were not written completely. Call it after the connection has closed. */
   reclaim(): Batch {
     return this.outbox.reclaim(this.#stream.taken);
   }
@@ -174,7 +180,7 @@ export class ZmtpConnection implements StreamSink {
     this.close(
       this.#outer.idle && this.#decoder.idle
         ? undefined
-        : new UnreachableError("The peer went away in the middle of a message"),
+        : new UnreachableError("The peer closed the connection in the middle of a message"),
     );
   }
 
@@ -185,11 +191,14 @@ export class ZmtpConnection implements StreamSink {
     this.#owner.onWritable(this);
   }
 
-  /** A publisher that reads nothing while we change our mind again and again is left; a new connection is told all. */
+  /**
+   * Writes commands. If a peer does not read and too many commands have queued up, the connection is closed: a new
+   * connection sends all current subscriptions again.
+   */
   #flushCommands(): void {
     this.outbox.flush();
     if (this.outbox.overfull) {
-      this.close(new UnreachableError("The peer does not read what it is told of subscriptions"));
+      this.close(new UnreachableError("The peer does not read our subscriptions"));
     }
   }
 
@@ -209,7 +218,7 @@ export class ZmtpConnection implements StreamSink {
     if (batch.messages > 0 && !this.#ending) this.#owner.onBatch(this, batch);
   }
 
-  /** Handles the commands in a batch and leaves the messages. */
+  /** Removes the commands from a batch and handles them. */
   #takeCommands(batch: Batch): void {
     const { starts, ends, flags, frames } = batch;
     const commands: Uint8Array[] = [];
@@ -224,7 +233,7 @@ export class ZmtpConnection implements StreamSink {
   #onCommand(body: Uint8Array): void {
     const { name, data } = parseCommand(body);
     switch (name) {
-      case "PING": // A peer that asks and never reads gets no more answers than the outbox may hold.
+      case "PING": // A peer that sends PINGs and never reads gets no PONG once the outbox is full.
         this.#heartbeat.promise(pingTtl(data));
         return this.outbox.room > 0 ? this.#sendCommand(encodePong(data)) : undefined;
       case "SUBSCRIBE":
@@ -237,12 +246,12 @@ export class ZmtpConnection implements StreamSink {
         return this.#owner.onGroup(this, data, false);
       case "ERROR":
         return this.close(new ProtocolError(`The peer ended the connection: ${parseError(data)}`));
-      default: // A PONG needs no answer; what is unknown is ignored, as libzmq does.
+      default: // A PONG needs no answer. Unknown commands are ignored, as in libzmq.
     }
   }
 
   #sendCommand(frame: Uint8Array): void {
-    if (this.#ending) return; // Our half may have ended.
+    if (this.#ending) return; // Our half may have ended already.
     this.outbox.appendEncoded(frame, 0);
     this.outbox.flush();
   }

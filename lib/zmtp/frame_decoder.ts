@@ -1,36 +1,41 @@
 import { LimitError, ProtocolError } from "../errors.ts";
 import { type Batch, COMMAND, LONG, MORE } from "./batch.ts";
 
-/** A carry buffer over this size is given back once its message is out, in bytes. */
+/** A carry buffer larger than this is released after its message has been delivered, in bytes. */
 const KEEP_CARRY = 64 * 1024;
-/** The most frames that a message may have: each costs more here than the two bytes that it may have on the wire. */
+/** The limit for the frames of one message: a frame costs more memory here than the two bytes it needs on the wire. */
 const MAX_PARTS = 2 ** 20;
 const FLAGS_MASK = MORE | LONG | COMMAND;
 
-/** Takes the whole messages and commands that one piece of input completed; `batch` is valid during the call. */
+/** Receives the messages and commands that one chunk of input completed. `batch` is valid during the call. */
 export type BatchSink = (batch: Batch) => void;
 
 /**
- * Decodes frames (RFC 37, 2.3; the same in ZMTP 2.0) under any chunking. Messages that lie whole in a chunk are
- * handed on where they are; only one that spans chunks is copied, into a buffer that grows with what has come and
- * never with what a header claims.
+ * Decodes frames (RFC 37, 2.3; the same in ZMTP 2.0) from chunks of any size. Messages that are complete in a chunk are
+ * not copied. A message that spans chunks is copied into a carry buffer, which grows with the bytes that have arrived and
+ * never with the length that a header announces.
  */
 export class ZmtpFrameDecoder {
   readonly #batch: Batch;
   readonly #emit: BatchSink;
   readonly #maxMessage: number;
-  /** The beginning of a message that is not complete yet. */
+  /** The first bytes of a message that is not complete yet. */
   #carry: Uint8Array = new Uint8Array(0);
   #carried = 0;
-  /** Where the next frame header is in the buffer that is looked at. */
+  /** The index of the next frame header in the current buffer. */
   #at = 0;
-  /** Where the message that is not complete yet begins in it, and how many of its frames are in the batch. */
+  /** The index in the current buffer at which the incomplete message begins. */
   #messageStart = 0;
+  /** The number of frames of the incomplete message in the batch. */
   #pending = 0;
-  /** How far the buffer must be filled before it is worth another look. */
+  /** The number of bytes in the buffer that the next step of decoding needs. */
   #wanted = 0;
 
-  /** @param maxMessage the limit for a message with its headers, in bytes */
+  /**
+   * @param batch is filled and passed to `emit` again and again
+   * @param maxMessage the limit for a message including its headers, in bytes
+   * @param emit is called at most twice per chunk
+   */
   constructor(batch: Batch, maxMessage: number, emit: BatchSink) {
     this.#batch = batch;
     this.#maxMessage = maxMessage;
@@ -38,9 +43,9 @@ export class ZmtpFrameDecoder {
   }
 
   /**
-   * Takes the next bytes of the peer.
+   * Decodes the next bytes of the peer.
    *
-   * @throws {LimitError} a message is over the limit; thrown before anything is allocated for it
+   * @throws {LimitError} a message is over the limit; thrown before memory is allocated for it
    * @throws {ProtocolError} reserved flags are set
    */
   push(chunk: Uint8Array): void {
@@ -71,12 +76,12 @@ export class ZmtpFrameDecoder {
     this.#append(chunk, start, chunk.length);
   }
 
-  /** Whether the bytes so far end between two messages. */
+  /** Whether all input so far forms complete messages. */
   get idle(): boolean {
     return this.#carried === 0;
   }
 
-  /** Goes on from `#at` through `bytes[0, to)` and collects the frames that are whole. */
+  /** Continues at `#at` through `bytes[0, to)` and adds the complete frames to the batch. */
   #scan(bytes: Uint8Array, to: number): void {
     const batch = this.#batch;
     let at = this.#at;
@@ -100,7 +105,7 @@ export class ZmtpFrameDecoder {
       if (end > to) break;
       at = end;
       if ((flags & COMMAND) !== 0) {
-        // A command may come between the frames of a message; it is no part of it.
+        // A command may arrive between the frames of a message, but is not part of it.
         batch.add(body, end, COMMAND);
         if (this.#pending > 0) this.#pending++;
         else this.#messageStart = at;
@@ -126,7 +131,7 @@ export class ZmtpFrameDecoder {
     this.#emit(batch);
   }
 
-  /** Delivers the whole messages and keeps the last `count` frames, at the positions they will have in the carry. */
+  /** Delivers the complete messages, and keeps the last `count` frames with their future positions in the carry. */
   #deliverAllBut(count: number, bytes: Uint8Array): void {
     const batch = this.#batch;
     const whole = batch.frames - count;
@@ -142,8 +147,8 @@ export class ZmtpFrameDecoder {
   #append(chunk: Uint8Array, from: number, to: number): void {
     const needed = this.#carried + to - from;
     if (needed > this.#carry.length) {
-      // Doubling, so that many small frames are not copied over and over; but exactly to the end of a large body that
-      // is a little farther.
+      // Double the size, so that the cost of copying stays linear. If a large body ends a little farther, allocate
+      // exactly up to its end.
       const doubled = Math.max(needed, this.#carry.length * 2, 1024);
       const exact = this.#wanted > doubled && this.#wanted <= doubled * 2 ? this.#wanted : doubled;
       const grown = new Uint8Array(exact);
@@ -155,7 +160,7 @@ export class ZmtpFrameDecoder {
   }
 }
 
-/** A 64-bit length is unsigned; over 2^53-1 it is over every limit, and its exact value does not matter. */
+/** Reads an unsigned 64-bit length. Values over 2^53-1 are inexact, but exceed every limit anyway. */
 export function readLength(bytes: Uint8Array, at: number): number {
   const high = bytes[at]! * 0x1000000 + (bytes[at + 1]! << 16 | bytes[at + 2]! << 8 | bytes[at + 3]!);
   const low = bytes[at + 4]! * 0x1000000 + (bytes[at + 5]! << 16 | bytes[at + 6]! << 8 | bytes[at + 7]!);

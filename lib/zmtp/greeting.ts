@@ -1,31 +1,32 @@
 /**
- * The greeting of ZMTP (RFC 37, 2 and RFC 15): 10 bytes of signature, one of version, and, between peers of version
- * 3, 53 more. It is sent in these three steps, so that an older peer can be answered in its own version.
+ * The greeting of ZMTP (RFC 37, 2 and RFC 15): a signature of 10 bytes, the major version in one byte, and, between peers
+ * of version 3, 53 more bytes. Each part is sent in its own step, so that we can continue in the version of an older peer.
  */
 import { ProtocolError } from "../errors.ts";
 import { preview, text, utf8 } from "./bytes.ts";
 
-/** Bytes in the signature, FF 00×7 01 7F: as a ZMTP 1.0 frame it is an identity of zero bytes. */
+/** The length of the signature, in bytes. */
 export const SIGNATURE_LENGTH = 10;
-/** Bytes after the signature and the major version: minor, mechanism, as-server, filler. */
+/** The number of bytes after the signature and the major version: minor version, mechanism, as-server, filler. */
 export const REST_LENGTH = 53;
 const MECHANISM_LENGTH = 20;
 
+/** The signature. A ZMTP 1.0 peer reads it as the header of an identity frame. */
 export const SIGNATURE: Uint8Array = Uint8Array.of(0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f);
-/** The newest major version that we speak. */
+/** The newest supported major version. */
 export const MAJOR = 3;
 const MINOR = 1;
 /** The revision byte of ZMTP 2.0. */
 export const REVISION_2 = 1;
 
-/** What a peer of version 3 says of itself. */
+/** The part of the greeting that only peers of version 3 send. */
 export interface Greeting {
   readonly minor: number;
   readonly mechanism: string;
   readonly asServer: boolean;
 }
 
-/** The 53 bytes after the signature and the major version. */
+/** Encodes the 53 bytes after the signature and the major version. */
 export function encodeRest(mechanism: string, asServer: boolean): Uint8Array {
   const bytes = new Uint8Array(REST_LENGTH);
   bytes[0] = MINOR;
@@ -35,13 +36,13 @@ export function encodeRest(mechanism: string, asServer: boolean): Uint8Array {
 }
 
 /**
- * Checks the signature as far as it has come. The padding in the middle is ignored (RFC 37, 2.1).
+ * Checks the part of the signature that has arrived. The padding in the middle is ignored (RFC 37, 2.1).
  *
- * @param bytes the first bytes of the peer, at most 10 of them
+ * @param bytes the first bytes of the peer, at most 10
  * @throws {ProtocolError} the peer does not speak ZMTP 2.0 or later
  */
 export function checkSignature(bytes: Uint8Array): void {
-  // A 1.0 peer begins with its identity as a frame: 01 00 when that is empty, FF and a 64-bit length when it is long.
+  // A 1.0 peer begins with an identity frame: 01 00 if the identity is empty, FF and a 64-bit length if it is long.
   const anonymous = bytes.length >= 2 && bytes[0] === 1 && bytes[1] === 0;
   const long = bytes.length >= SIGNATURE_LENGTH && bytes[0] === 0xff && (bytes[9]! & 1) === 0;
   if (anonymous || long) throw tooOld();
@@ -50,12 +51,12 @@ export function checkSignature(bytes: Uint8Array): void {
   }
 }
 
-/** The refusal of a peer of version 1.0. */
+/** The error for a peer of version 1.0. */
 export function tooOld(): ProtocolError {
-  return new ProtocolError("The peer speaks ZMTP 1.0, and 2.0 is the oldest version spoken here");
+  return new ProtocolError("The peer speaks ZMTP 1.0; the oldest supported version is 2.0");
 }
 
-/** Decodes the 53 bytes after the major version; the mechanism keeps all of its field but the NULs at the end. */
+/** Decodes the 53 bytes after the major version. Only NULs at the end of the mechanism's field are removed. */
 export function decodeRest(bytes: Uint8Array): Greeting {
   const field = bytes.subarray(1, 1 + MECHANISM_LENGTH);
   return {

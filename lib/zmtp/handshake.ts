@@ -2,6 +2,7 @@ import { AuthError, IncompatiblePeerError, ProtocolError } from "../errors.ts";
 import type { ByteStream } from "../transport/stream.ts";
 import { EMPTY } from "./bytes.ts";
 import { encodeFrame } from "./frame_encoder.ts";
+import { asFrameStream } from "./frame_stream.ts";
 import {
   checkSignature,
   decodeRest,
@@ -21,7 +22,7 @@ import { typeFromWire, typeToWire } from "./socket_type.ts";
 import { StreamReader } from "./stream_reader.ts";
 import { checkType, LISTEN_MS, orHungUp, StreamHandshakeIo } from "./handshake_io.ts";
 
-/** How long a peer that was refused may take to read why, in milliseconds. */
+/** How long a refused peer may take to read the reason before the connection is closed, in milliseconds. */
 const FAREWELL_MS = 500;
 
 const NULL = nullMechanism();
@@ -29,7 +30,7 @@ const NULL = nullMechanism();
 /** The WebSocket subprotocol without a mechanism. */
 const BARE = "ZWS2.0";
 
-/** What a socket with this security speaks on a WebSocket, as subprotocols, the preferred one first (RFC 45). */
+/** The WebSocket subprotocols of a socket with this mechanism, the preferred one first (RFC 45). */
 export function subprotocols(mechanism: Mechanism): string[] {
   return protocolOf(mechanism).optional ? [`${BARE}/NULL`, BARE] : [`${BARE}/${mechanism.name}`];
 }
@@ -37,30 +38,30 @@ export function subprotocols(mechanism: Mechanism): string[] {
 /** A peer that has completed the handshake. */
 interface GreetedPeer {
   readonly peer: PeerInfo;
-  /** Encrypts what follows. */
+  /** Encrypts and decrypts all later traffic; undefined without encryption. */
   readonly cipher?: Cipher;
 }
 
-/** A peer that is ready. */
+/** The result of a handshake: the peer, and the input that arrived after the handshake. */
 export interface HandshakeResult extends GreetedPeer {
   /**
-   * Gives back the bytes that came behind the handshake. The next sink must be attached in the same task, or bytes
-   * that come in between are lost.
+   * Returns the bytes that arrived after the handshake. Attach the next sink in the same task: bytes that arrive before
+   * that are lost.
    */
   release(): Uint8Array;
-  /** Whether the peer ended its half right behind those bytes; asked when they are released. */
+  /** Whether the peer ended its half after those bytes. Call it together with `release`. */
   hasEnded(): boolean;
 }
 
 /**
- * Greets a peer, in its own version if it is older, and runs the mechanism. A peer that is refused is told why.
- * When this throws, the stream is closed or closing.
+ * Exchanges greetings with a peer, in the peer's version if it is older, and runs the security mechanism. A refused peer
+ * gets an ERROR command with the reason. If this throws, the stream is closed or closing.
  *
- * @throws {ProtocolError} the peer does not speak ZMTP, or breaks it
- * @throws {IncompatiblePeerError} its socket type or mechanism does not fit, or it said so of ours
+ * @throws {ProtocolError} the peer does not speak ZMTP, or violates it
+ * @throws {IncompatiblePeerError} the socket types or mechanisms of the two sides are incompatible
  * @throws {AuthError} one side does not accept the other's credentials
- * @throws {HandshakeTimeoutError} it is silent
- * @throws {UnreachableError} it went away
+ * @throws {HandshakeTimeoutError} the deadline passed
+ * @throws {UnreachableError} the peer closed the connection
  */
 export async function handshake(stream: ByteStream, options: HandshakeOptions): Promise<HandshakeResult> {
   const reader = new StreamReader(stream, options.timeout);
@@ -82,9 +83,10 @@ async function greet(
   options: HandshakeOptions,
 ): Promise<GreetedPeer> {
   const { security = NULL, dialed = false } = options;
-  // A WebSocket's two ends agree on the mechanism before there is a stream, and go on as ZMTP 3.0 does (RFC 45).
-  if (stream.subprotocol === BARE) return await greetBare(reader, options);
-  if (stream.subprotocol !== undefined) return await secure(reader, stream, options, "3.0");
+  // On a WebSocket, the subprotocol determines the mechanism, and the rest is as in ZMTP 3.0 (RFC 45).
+  const subprotocol = asFrameStream(stream)?.subprotocol;
+  if (subprotocol === BARE) return await greetBare(reader, options);
+  if (subprotocol !== undefined) return await secure(reader, stream, options, "3.0");
   await reader.write(SIGNATURE);
   checkSignature(await reader.peek(1));
   checkSignature((await reader.peek(SIGNATURE_LENGTH)).subarray(0, SIGNATURE_LENGTH));
@@ -95,22 +97,23 @@ async function greet(
   if (major! < MAJOR) {
     if (protocolOf(security).optional) return await greet2(reader, options);
     throw new IncompatiblePeerError(
-      `the peer speaks ZMTP 2.0, which has no security, and this side wants ${security.name}`,
+      `the peer speaks ZMTP 2.0, which has no security, and this side requires ${security.name}`,
     );
   }
-  // A libzmq that does not like our mechanism hangs up, often before it told us its own. So whoever dialed, and would
-  // try again and again, looks first; an acceptor that does the same gets our word a little later.
+  // A libzmq peer that rejects our mechanism closes the connection, often before it has sent its own mechanism. The side
+  // that dialed would then reconnect forever. So it waits for the peer's greeting before it sends the rest of its own. If
+  // the peer waits, too, this costs one second.
   const rest = encodeRest(security.name, security.asServer);
   const sawRest = dialed && await reader.has(REST_LENGTH, LISTEN_MS);
   if (!sawRest) await reader.write(rest);
   const { minor, mechanism, asServer } = decodeRest(
-    await orHungUp(reader.read(REST_LENGTH), dialed, `this side speaks ${security.name} security`),
+    await orHungUp(reader.read(REST_LENGTH), dialed, `this side uses ${security.name} security`),
   );
   if (mechanism !== security.name) {
-    // It needs our half of the greeting to see why.
+    // The peer needs our half of the greeting to see the reason.
     if (sawRest) await reader.write(rest).catch(() => {});
     throw new IncompatiblePeerError(
-      `the peer wants ${mechanism || "an unnamed"} security, and this side speaks ${security.name}`,
+      `the peer uses ${mechanism || "an unnamed"} security, and this side uses ${security.name}`,
     );
   }
   if (sawRest) await reader.write(rest);
@@ -137,11 +140,11 @@ async function greet2(reader: StreamReader, options: HandshakeOptions): Promise<
   return { peer: { socketType, identity, version: "2.0", mechanism: "NULL", userId: "" } };
 }
 
-/** ZWS without a mechanism (RFC 45, "No Mechanism"): the identity, as a frame. What socket it is remains unsaid. */
+/** ZWS without a mechanism (RFC 45, "No Mechanism"): the identity as a frame. The peer does not send its socket type. */
 async function greetBare(reader: StreamReader, options: HandshakeOptions): Promise<GreetedPeer> {
   await reader.write(encodeFrame(options.identity ?? EMPTY));
   const [flags, length] = await reader.read(2);
-  if (flags !== 0) throw new ProtocolError("The peer did not begin with its identity");
+  if (flags !== 0) throw new ProtocolError("The peer's first frame is not its identity");
   const identity = (await reader.read(length!)).slice();
   return { peer: { socketType: "unnamed", identity, version: "3.0", mechanism: "NULL", userId: "" } };
 }
@@ -155,12 +158,15 @@ async function secure(
 ): Promise<GreetedPeer> {
   const { security = NULL } = options;
   const io = new StreamHandshakeIo(reader, stream.remote, security, options);
-  const { userId, cipher } = await protocolOf(security).shake(io);
+  const { userId, cipher } = await protocolOf(security).exchange(io);
   const peer = { ...io.introduction!, version, mechanism: security.name, userId };
   return { peer, ...(cipher === undefined ? {} : { cipher }) };
 }
 
-/** Lets a refused peer read our last words: closing with unread bytes would reset the connection under them. */
+/**
+ * Ends our half, discards input, and closes the stream when the peer ends or after a delay. Closing at once, with unread
+ * input, would reset the connection, and the peer could not read the reason of the refusal.
+ */
 function dismiss(stream: ByteStream): void {
   const timer = setTimeout(() => stream.close(), FAREWELL_MS);
   stream.closed.then(() => clearTimeout(timer));

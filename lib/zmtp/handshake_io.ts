@@ -15,22 +15,22 @@ import type { PeerInfo } from "./peer_info.ts";
 import { incompatibility, legalPeers, type SocketType } from "./socket_type.ts";
 import type { StreamReader } from "./stream_reader.ts";
 
-/** A handshake command over this size is nobody's, in bytes. */
+/** The limit for a handshake command, in bytes. */
 const MAX_COMMAND = 32 * 1024;
 /** Identities have at most 255 bytes (RFC 23). */
 const MAX_IDENTITY = 255;
-/** How long the side that dialed lets the other one speak first, in milliseconds. */
+/** How long the side that dialed waits for the peer to speak first, in milliseconds. */
 export const LISTEN_MS = 1000;
 
-/** How libzmq 4.3 spells `05 "ERROR"` in PLAIN: in C, `"\x5ERROR"` begins with the character 5E. */
+/** The ERROR command of PLAIN in libzmq 4.3, which has a bug: in C, `"\x5ERROR"` begins with the character 5E. */
 const LIBZMQ_ERROR = utf8("^RROR");
 
-/** What a mechanism has of a handshake. */
+/** Reads and writes the commands of a mechanism on a stream. */
 export class StreamHandshakeIo implements HandshakeIo {
   readonly metadata: Uint8Array;
   readonly dialed: boolean;
   readonly address: string;
-  /** What the peer said of itself, once that was admitted. */
+  /** The peer's socket type and identity; set by `admit`. */
   introduction: Pick<PeerInfo, "socketType" | "identity"> | undefined;
 
   readonly #reader: StreamReader;
@@ -50,7 +50,7 @@ export class StreamHandshakeIo implements HandshakeIo {
     return this.#reader.write(frame);
   }
 
-  hears(): Promise<boolean> {
+  peerSpeaksFirst(): Promise<boolean> {
     return this.#reader.has(1, LISTEN_MS);
   }
 
@@ -69,10 +69,10 @@ export class StreamHandshakeIo implements HandshakeIo {
   async admit(metadata: Uint8Array, reply = true): Promise<void> {
     const properties = parseMetadata(metadata);
     const type = properties.get("socket-type");
-    if (type === undefined) throw new ProtocolError("The peer did not say its socket type");
+    if (type === undefined) throw new ProtocolError("The peer's metadata has no socket type");
     const socketType = text(type);
     if (reply && incompatibility(this.#own, socketType) !== undefined) {
-      // It may have hung up by now, which changes nothing.
+      // The peer may have closed the connection already. The result is the same.
       await this.send(encodeError(reverse(this.#own, socketType))).catch(() => {});
     }
     checkType(this.#own, socketType);
@@ -81,12 +81,12 @@ export class StreamHandshakeIo implements HandshakeIo {
     this.introduction = { socketType, identity };
   }
 
-  /** The meaning of an ERROR: libzmq sends the status of ZAP as its reason (RFC 27), and others send words. */
+  /** Converts the reason of an ERROR: libzmq sends the ZAP status as the reason (RFC 27), other peers send text. */
   #refused(reason: string): Error {
     const { credentials } = protocolOf(this.#security);
     switch (reason) {
       case "300":
-        return new UnreachableError(`The peer does not take ${credentials} for now (300)`);
+        return new UnreachableError(`The peer does not accept ${credentials} for now (300)`);
       case "400":
         return new AuthError(`The peer does not accept ${credentials} (400)`);
       case "500":
@@ -127,12 +127,19 @@ async function readCommand(reader: StreamReader): Promise<ZmtpCommand> {
   return parseCommand(body);
 }
 
+/** @throws {IncompatiblePeerError} the two socket types are incompatible */
 export function checkType(own: SocketType, peer: string): void {
   const mismatch = incompatibility(own, peer);
   if (mismatch !== undefined) throw new IncompatiblePeerError(mismatch);
 }
 
-/** Explains a peer that dialed us and went in the middle; where we dialed, that may pass and is tried again. */
+/**
+ * Explains why a peer closed the connection during the handshake. Where our side dialed, the cause may be temporary: the
+ * error stays as it is, and our side connects again.
+ *
+ * @param learned the fact about our side that the peer saw last
+ * @param hungUp converts the error, for a mechanism that knows a more likely cause
+ */
 export async function orHungUp<T>(
   reading: Promise<T>,
   dialed: boolean,
@@ -144,16 +151,18 @@ export async function orHungUp<T>(
   } catch (error) {
     if (hungUp !== undefined && error instanceof UnreachableError) throw hungUp(error);
     if (dialed || !(error instanceof UnreachableError)) throw error;
-    throw new UnreachableError(`The peer hung up when it learned that ${learned}`, { cause: error });
+    throw new UnreachableError(`The peer closed the connection when it learned that ${learned}`, {
+      cause: error,
+    });
   }
 }
 
-/** The mismatch as the peer must see it. */
+/** The reason for an incompatible peer, from the peer's point of view. */
 function reverse(own: SocketType, peer: string): string {
   return `a ${own} socket cannot talk to a ${peer} socket`;
 }
 
-/** The host of a peer's address (RFC 27, "address"); the other transports have none. */
+/** The host in a peer's endpoint (RFC 27, "address"); empty for transports without hosts. */
 function addressOf(remote: string): string {
   return /^\w+:\/\/\[?([^/@]*?)\]?:\d+(?:\/|$)/.exec(remote)?.[1] ?? "";
 }

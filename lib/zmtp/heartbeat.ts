@@ -1,19 +1,23 @@
 import { UnreachableError } from "../errors.ts";
 
-/** When a peer is asked for a sign of life, and given up, in milliseconds. */
+/** The times of the heartbeat (RFC 37, 2.6), in milliseconds. */
 export interface HeartbeatTimes {
-  /** How often a peer that says nothing is asked; 0 is never. */
+  /** The heartbeat interval: a PING is sent when nothing was received for this long. 0 disables PINGs. */
   readonly interval: number;
-  /** How long after that it may stay silent. As long as the interval unless told. */
+  /** The connection is closed when nothing is received for this long after a PING. Default: the interval. */
   readonly timeout: number;
   /**
-   * For how long the peer is told to believe in us without a sign; 0 tells it nothing. Twice the interval unless told,
-   * and at most 65.5 s: a longer time overflows in libzmq.
+   * The time to live in our PINGs: the peer may close the connection when it receives nothing for this long; 0 means no
+   * limit. Default: twice the interval. At most 65.5 s are sent: a longer time overflows in libzmq.
    */
   readonly ttl: number;
 }
 
-/** @throws {RangeError} a time is negative, or longer than a timer takes */
+/**
+ * Fills in the defaults.
+ *
+ * @throws {RangeError} a time is negative, or too long for a timer
+ */
 export function resolveHeartbeat(times: Partial<HeartbeatTimes> = {}): HeartbeatTimes {
   const { interval = 0 } = times;
   const { timeout = interval, ttl = 2 * interval } = times;
@@ -25,42 +29,42 @@ export function resolveHeartbeat(times: Partial<HeartbeatTimes> = {}): Heartbeat
   return { interval, timeout, ttl };
 }
 
-/** How late a timer may ring on a busy machine, in milliseconds. */
+/** How late a timer may fire on a busy machine, in milliseconds. */
 const LATE_MS = 20;
 
-/** What a heartbeat does to its connection. */
+/** The connection, as its heartbeat uses it. */
 export interface HeartbeatTarget {
-  /** Asks the peer for a sign of life, and promises one within `ttl` milliseconds. */
+  /** Sends a PING with a time to live in milliseconds. */
   ping(ttl: number): void;
   /**
-   * Grows when the system takes something that waits for the peer: it reads, so it lives. -1 while nothing waits, for
-   * what goes into an empty buffer of the system says nothing of the peer.
+   * Increases when the operating system accepts queued bytes for the peer, which proves that the peer reads. -1 while
+   * nothing is queued: bytes that go into an empty buffer of the operating system prove nothing.
    */
   progress(): number;
-  /** The peer was silent for too long. */
+  /** The peer was silent for too long: close the connection. */
   expire(error: Error): void;
 }
 
 /**
- * The signs of life of one connection (RFC 37, 2.6). Any traffic counts, in either direction. While we do not read, what
- * the peer says cannot be heard, and its silence is not held against it.
+ * The heartbeat of one connection (RFC 37, 2.6). Traffic in either direction counts as activity of the peer. While
+ * reading is paused, the peer's silence does not count.
  */
 export class Heartbeat {
   readonly #times: HeartbeatTimes;
   readonly #target: HeartbeatTarget;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #stopped = true;
-  /** Whether anything depends on what is heard. */
+  /** Whether our own interval or the peer's time to live requires a timer. */
   #active: boolean;
   #paused = false;
-  /** When there was a sign of life last. */
+  /** The time of the last activity of the peer. */
   #heardAt = 0;
   #progress = -1;
-  /** When the timer is to ring. */
+  /** The time at which the timer should fire. */
   #expected = 0;
-  /** Since when an answer is awaited; 0 when none is. */
+  /** The time of the PING that has no answer yet; 0 if there is none. */
   #askedAt = 0;
-  /** For how long the peer promised to be silent at most, in milliseconds; 0 when it promised nothing. */
+  /** The time to live from the peer's last PING, in milliseconds; 0 means no limit. */
   #promised = 0;
 
   constructor(times: HeartbeatTimes, target: HeartbeatTarget) {
@@ -69,25 +73,27 @@ export class Heartbeat {
     this.#active = times.interval > 0;
   }
 
+  /** Starts the timer. */
   start(): void {
     this.#stopped = false;
     this.heard();
     this.#arm();
   }
 
+  /** Stops the timer for good. */
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
   }
 
-  /** Something came. */
+  /** Records activity of the peer. */
   heard(): void {
     if (!this.#active) return;
     this.#heardAt = performance.now();
     this.#askedAt = 0;
   }
 
-  /** The peer said how long it may be silent, in milliseconds. A promise is as good as the last one; 0 is none. */
+  /** Sets the peer's time to live, in milliseconds; 0 means no limit. The latest value wins. */
   promise(ttl: number): void {
     if (ttl === this.#promised) return;
     this.#promised = ttl;
@@ -96,16 +102,18 @@ export class Heartbeat {
     this.#arm();
   }
 
+  /** Reading has paused: silence does not count until `resume`. */
   pause(): void {
     this.#paused = true;
   }
 
+  /** Reading continues. */
   resume(): void {
     if (this.#paused) this.heard();
     this.#paused = false;
   }
 
-  /** When the timer has to ring next, in milliseconds from now; Infinity for never. */
+  /** The time until the next PING or the end of the connection is due, in milliseconds; Infinity for never. */
   #due(now: number): number {
     const { interval, timeout } = this.#times;
     const promise = this.#promised > 0 ? this.#heardAt + this.#promised : Infinity;
@@ -120,7 +128,7 @@ export class Heartbeat {
   #arm(): void {
     clearTimeout(this.#timer);
     if (this.#stopped) return;
-    // An answer moves the next question forward, and sets no timer by itself: so look at least once an interval.
+    // Activity moves the due time but does not reset the timer. So the timer fires at least once per interval.
     const due = Math.min(this.#due(performance.now()), this.#times.interval || Infinity);
     this.#expected = performance.now() + due;
     if (due < Infinity) this.#timer = setTimeout(this.#ring, Math.max(1, Math.ceil(due)));
@@ -132,7 +140,7 @@ export class Heartbeat {
     if (this.#paused || reads) this.heard();
     this.#progress = progress;
     const now = performance.now();
-    // A timer that rings late says that we slept, and what came meanwhile is not read yet: that time does not count.
+    // A late timer means that this process was suspended or busy, with input that is not read yet. Ignore that time.
     const late = now - this.#expected;
     if (late > LATE_MS) {
       this.#heardAt += late;
@@ -144,7 +152,7 @@ export class Heartbeat {
       const broken = this.#promised > 0 && silent >= this.#promised;
       if (broken || this.#askedAt > 0 && now - this.#askedAt >= timeout) {
         return this.#target.expire(
-          new UnreachableError(`The peer gave no sign of life for ${Math.round(silent) / 1000} s`),
+          new UnreachableError(`The peer sent nothing for ${Math.round(silent) / 1000} s`),
         );
       }
       if (interval > 0) {

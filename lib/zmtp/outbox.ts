@@ -4,40 +4,40 @@ import { ZmtpFrameDecoder } from "./frame_decoder.ts";
 import { encodeBatch, encodedBound, MAX_HEADER, writeHeader } from "./frame_encoder.ts";
 import type { Cipher } from "./mechanisms/mechanism.ts";
 
-/** A block takes frames until it has this size, in bytes. One block is one write. */
+/** The size of a full block of encoded frames, in bytes. One block is one write. */
 const BLOCK = 256 * 1024;
 const FIRST_BLOCK = 4 * 1024;
-/** How many blocks of that size are kept for use again. */
+/** The number of full-size buffers that are kept for reuse. */
 const SPARES = 3;
-/** A body from this size on is referred to instead of copied, when its buffer is stable, in bytes. */
+/** A body of at least this size in a stable buffer is referred to instead of copied, in bytes. */
 const LARGE_BODY = 32 * 1024;
 
-/** How many bytes of commands, which no high-water mark holds back, may wait beside the messages. */
+/** The limit for queued commands, which no high-water mark counts, in bytes. */
 const MAX_COMMANDS = 32 * 1024 * 1024;
 
 interface Block {
   bytes: Uint8Array;
   length: number;
   messages: number;
-  /** Whether the block ends where a message ends. */
+  /** Whether the end of the block is the end of a message. */
   whole: boolean;
-  /** Whether more may be appended: the buffer is ours. */
+  /** Whether frames may be appended: the buffer belongs to this outbox. */
   own: boolean;
 }
 
-/** The limits of what waits for one peer. */
+/** The limits of the queue for one peer. */
 export interface OutboxLimits {
   /** The high-water mark, in messages. */
   readonly messages: number;
-  /** The same in bytes, for large messages. */
+  /** The high-water mark in bytes. */
   readonly bytes: number;
-  /** Whether only the newest message waits, and replaces the one before; the marks then mean nothing. */
+  /** Whether only the newest message is kept: it replaces the one before, and the high-water marks have no effect. */
   readonly conflate?: boolean;
 }
 
 /**
- * What waits to be written to one peer, already encoded, back to back. While one block is being written the next one
- * fills, so many small messages become one large write by themselves.
+ * The encoded frames that wait to be written to one peer. While one block is being written, the next block fills: many
+ * small messages become one large write.
  */
 export class Outbox {
   readonly #limits: OutboxLimits;
@@ -45,18 +45,18 @@ export class Outbox {
   readonly #cipher: Cipher | undefined;
   #blocks: Block[] = [];
   #flight: Block | undefined;
-  /** Blocks that were written, of a message whose end was not. */
+  /** Written blocks of a message whose end is not written yet. */
   #unfinished: Block[] = [];
-  /** Full-size buffers for blocks to come. */
+  /** Full-size buffers for future blocks. */
   readonly #spares: Uint8Array[] = [];
   #messages = 0;
   #bytes = 0;
-  /** With `conflate`: the message that waits, as a copy. */
+  /** With `conflate`: a copy of the message that waits. */
   #newest: Batch | undefined;
 
   /**
-   * @param write takes one block until `onDrain`
-   * @param cipher seals each block as it is written, and not before: what waits can still go to another peer
+   * @param write writes one block; the block is in use until `onDrain`
+   * @param cipher encrypts each block when it is written, not earlier: waiting messages can still go to another peer
    */
   constructor(limits: OutboxLimits, write: (bytes: Uint8Array) => void, cipher?: Cipher) {
     this.#limits = limits;
@@ -64,33 +64,33 @@ export class Outbox {
     this.#cipher = cipher;
   }
 
-  /** How many more messages may be appended; one that is begun may go over the limit in bytes. */
+  /** The number of messages that may be appended. The last one may exceed the limit in bytes. */
   get room(): number {
     if (this.conflates) return Infinity;
     return this.#bytes >= this.#limits.bytes ? 0 : Math.max(0, this.#limits.messages - this.#messages);
   }
 
-  /** Whether more commands wait than a peer that reads would ever let come together. */
+  /** Whether so many commands wait that the peer cannot be reading. */
   get overfull(): boolean {
     return this.#bytes > this.#limits.bytes + MAX_COMMANDS;
   }
 
-  /** How many messages were not handed to the system whole. */
+  /** The number of messages that the operating system has not accepted completely. */
   get unsent(): number {
     return this.#messages + (this.#flight?.messages ?? 0) + (this.#newest === undefined ? 0 : 1);
   }
 
-  /** Whether only the newest message waits. */
+  /** Whether only the newest message is kept. */
   get conflates(): boolean {
     return this.#limits.conflate ?? false;
   }
 
-  /** Whether everything was handed to the system. */
+  /** Whether the operating system has accepted everything. */
   get empty(): boolean {
     return this.#flight === undefined && this.#blocks.length === 0 && this.#newest === undefined;
   }
 
-  /** Appends the frames `[from, to)`, which must be whole messages. Call `flush` when done. */
+  /** Appends the frames `[from, to)`, which must be complete messages. Call `flush` afterwards. */
   appendBatch(batch: Batch, from: number, to: number): void {
     if (!this.conflates) return this.#append(batch, from, to);
     let first = to - 1;
@@ -101,7 +101,7 @@ export class Outbox {
   #append(batch: Batch, from: number, to: number): void {
     this.#messages += batch.countMessages(from, to);
     while (from < to) {
-      // What is sealed is copied anyway.
+      // Encryption copies every body anyway.
       if (
         batch.stable && this.#cipher === undefined && batch.ends[from]! - batch.starts[from]! >= LARGE_BODY
       ) this.#refer(batch, from++);
@@ -109,7 +109,7 @@ export class Outbox {
     }
   }
 
-  /** Appends encoded frames, which must be whole: `messages` messages, or commands, which no limit counts. */
+  /** Appends complete encoded frames: `messages` messages, or commands (0 messages), which no limit counts. */
   appendEncoded(bytes: Uint8Array, messages: number): void {
     const block = this.#reserve(bytes.length);
     block.bytes.set(bytes, block.length);
@@ -117,7 +117,7 @@ export class Outbox {
     this.#messages += messages;
   }
 
-  /** Starts writing, unless a write is under way: then what was appended follows it. */
+  /** Starts to write, unless a write is in progress: then the appended frames follow it. */
   flush(): void {
     if (this.#flight !== undefined) return;
     if (this.#blocks.length === 0) this.#takeNewest();
@@ -135,7 +135,7 @@ export class Outbox {
     if (newest !== undefined) this.#append(newest, 0, newest.frames);
   }
 
-  /** The block under way was taken: the next one follows. */
+  /** The operating system accepted the block: writes the next one. */
   onDrain(): void {
     const done = this.#flight;
     this.#flight = undefined;
@@ -152,10 +152,10 @@ export class Outbox {
   }
 
   /**
-   * Empties the outbox of a connection that broke.
+   * Empties the outbox of a closed connection.
    *
-   * @param taken how many bytes of the write under way were taken
-   * @returns the messages that were not taken to their end; no peer can have seen them whole
+   * @param taken the number of bytes of the current write that the operating system accepted
+   * @returns the messages that were not accepted completely; the peer cannot have received them
    */
   reclaim(taken: number): Batch {
     this.#takeNewest();
@@ -164,7 +164,7 @@ export class Outbox {
       ...(this.#flight === undefined ? [] : [this.#flight]),
       ...this.#blocks,
     ];
-    if (this.#flight === undefined) taken = 0; // The last write is done: it is none of these blocks.
+    if (this.#flight === undefined) taken = 0; // The last write is complete, and not in these blocks.
     else if (this.#cipher !== undefined) {
       const { bytes, length } = this.#flight;
       taken = this.#cipher.sealedWithin(bytes.subarray(0, length), taken);
@@ -190,7 +190,7 @@ export class Outbox {
     return left;
   }
 
-  /** Copies frames up to a block's worth, or to the next body that can be referred to; at least one. */
+  /** Copies at least one frame, at most half a block's worth, up to the next body that can be referred to. */
   #copy(batch: Batch, from: number, to: number): number {
     const { starts, ends, ascending, stable } = batch;
     const first = starts[from]!;
@@ -231,7 +231,7 @@ export class Outbox {
     this.#bytes += length;
   }
 
-  /** The last block, with room for `length` more bytes. */
+  /** Returns the last block, with room for `length` more bytes. */
   #reserve(length: number): Block {
     const last = this.#blocks.at(-1);
     if (last?.own) {
@@ -244,7 +244,7 @@ export class Outbox {
         return last;
       }
     }
-    // A second block in line is the sign of a stream; a connection that now and then says a word stays small.
+    // A second queued block indicates a stream of messages. A connection with little traffic keeps a small buffer.
     const size = Math.max(length, last === undefined ? FIRST_BLOCK : BLOCK);
     const bytes = length <= BLOCK && this.#spares.pop() || new Uint8Array(size);
     const block = { bytes, length: 0, messages: 0, whole: true, own: true };

@@ -1,5 +1,23 @@
-/** The socket types of ZMTP; the first nine at the index that ZMTP 2.0 gives them on the wire (RFC 15). */
-const TYPES = [
+/** The name of a socket type, as in ZMTP. */
+export type SocketType =
+  | "PAIR"
+  | "PUB"
+  | "SUB"
+  | "REQ"
+  | "REP"
+  | "DEALER"
+  | "ROUTER"
+  | "PULL"
+  | "PUSH"
+  | "XPUB"
+  | "XSUB"
+  | "RADIO"
+  | "DISH"
+  | "CLIENT"
+  | "SERVER";
+
+/** The socket types of ZMTP. The index of the first eleven is their number in ZMTP 2.0 (RFC 15). */
+const TYPES: readonly SocketType[] = [
   "PAIR",
   "PUB",
   "SUB",
@@ -15,11 +33,9 @@ const TYPES = [
   "DISH",
   "CLIENT",
   "SERVER",
-] as const;
+];
 
-export type SocketType = typeof TYPES[number];
-
-/** Who may talk to whom (RFC 23, "Socket-Type"; RFC 41, 48). One table serves the check and its error message. */
+/** The compatible peers of each socket type (RFC 23, "Socket-Type"; RFC 41, 48), for the check and its error message. */
 const LEGAL_PEERS: Record<SocketType, readonly SocketType[]> = {
   PAIR: ["PAIR"],
   PUB: ["SUB", "XSUB"],
@@ -38,23 +54,23 @@ const LEGAL_PEERS: Record<SocketType, readonly SocketType[]> = {
   SERVER: ["CLIENT"],
 };
 
-/** Why a socket cannot talk to a peer, in words, or undefined when it can. */
+/** Explains why a socket is incompatible with a peer. Returns undefined if they are compatible. */
 export function incompatibility(own: SocketType, peer: string): string | undefined {
   if ((LEGAL_PEERS[own] as readonly string[]).includes(peer)) return undefined;
   return `the peer is a ${peer} socket, and ${own} talks to ${legalPeers(own)}`;
 }
 
-/** Whom a socket can talk to, in words. */
+/** Lists the compatible peers of a socket, for an error message. */
 export function legalPeers(own: SocketType): string {
   return LEGAL_PEERS[own].join(" or ");
 }
 
-/** The number of a type in a ZMTP 2.0 greeting. */
+/** The number of a socket type in a ZMTP 2.0 greeting. */
 export function typeToWire(type: SocketType): number {
   return TYPES.indexOf(type);
 }
 
-/** The type behind a number of a ZMTP 2.0 greeting; unknown numbers keep their number as the name. */
+/** The socket type of a number in a ZMTP 2.0 greeting. The name of an unknown number contains the number. */
 export function typeFromWire(value: number): string {
   return TYPES[value] ?? `type ${value}`;
 }

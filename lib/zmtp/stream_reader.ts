@@ -2,10 +2,10 @@ import { HandshakeTimeoutError, UnreachableError } from "../errors.ts";
 import type { ByteStream, StreamSink } from "../transport/stream.ts";
 import { concat, EMPTY } from "./bytes.ts";
 
-/** What may wait unread while a handshake thinks, in bytes; TCP holds back the rest. */
+/** The stream is paused while more unread bytes than this are buffered. */
 const MAX_UNREAD = 64 * 1024;
 
-/** Reads and writes a stream in linear code: for handshakes, where clarity counts and speed does not. */
+/** Reads and writes a stream with async functions, for handshakes, where clarity matters more than speed. */
 export class StreamReader implements StreamSink {
   readonly #stream: ByteStream;
   readonly #timer: ReturnType<typeof setTimeout>;
@@ -15,7 +15,7 @@ export class StreamReader implements StreamSink {
   #wake: (() => void) | undefined;
   #writing = false;
 
-  /** @param timeout for everything up to `finish`, in milliseconds */
+  /** @param timeout the time from now until `finish` must be called, in milliseconds */
   constructor(stream: ByteStream, timeout: number) {
     this.#stream = stream;
     this.#timer = setTimeout(
@@ -35,7 +35,7 @@ export class StreamReader implements StreamSink {
   }
 
   onEnd(): void {
-    // What came before is still read, and may say why.
+    // Bytes that arrived before the end are still read: they may contain the reason.
     this.#ended = new UnreachableError("The peer closed the connection during the handshake");
     this.#wake?.();
   }
@@ -45,14 +45,14 @@ export class StreamReader implements StreamSink {
     this.#wake?.();
   }
 
-  /** Takes exactly `count` bytes. */
+  /** Reads exactly `count` bytes. */
   async read(count: number): Promise<Uint8Array> {
     const bytes = (await this.peek(count)).subarray(0, count);
     this.#unread = this.#unread.subarray(count);
     return bytes;
   }
 
-  /** Waits until `count` bytes are there and shows all that came, without taking them. */
+  /** Waits for at least `count` bytes, and returns all unread bytes without consuming them. */
   async peek(count: number): Promise<Uint8Array> {
     while (this.#unread.length < count) {
       const failure = this.#failure ?? this.#ended;
@@ -62,7 +62,7 @@ export class StreamReader implements StreamSink {
     return this.#unread;
   }
 
-  /** Waits until `count` bytes are there, for `ms` milliseconds at most, and tells whether they are. */
+  /** Waits for `count` bytes, at most `ms` milliseconds, and returns whether they have arrived. */
   async has(count: number, ms: number): Promise<boolean> {
     let late = false;
     const timer = setTimeout(() => {
@@ -76,7 +76,7 @@ export class StreamReader implements StreamSink {
     return this.#unread.length >= count;
   }
 
-  /** Writes, and waits until the system has taken it. */
+  /** Writes, and waits until the operating system has accepted the bytes. */
   async write(bytes: Uint8Array): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     this.#writing = true;
@@ -87,7 +87,7 @@ export class StreamReader implements StreamSink {
     }
   }
 
-  /** Waits for something else, for as long as the stream is there. */
+  /** Waits for other work. Fails if the stream or the deadline ends first. */
   async wait<T>(work: Promise<T>): Promise<T> {
     let done = false;
     const settled = () => {
@@ -107,12 +107,12 @@ export class StreamReader implements StreamSink {
     clearTimeout(this.#timer);
   }
 
-  /** Gives back what was not read. The caller attaches its own sink in the same task. */
+  /** Returns the unread bytes. The caller must attach its own sink in the same task. */
   release(): Uint8Array {
     return this.#unread;
   }
 
-  /** Whether the peer's end came already: the next sink will not hear of it. */
+  /** Whether the peer has already ended its half: the next sink gets no `onEnd`. */
   get ended(): boolean {
     return this.#ended !== undefined;
   }

@@ -1,4 +1,4 @@
-/** The commands that send and receive at once: pair, dealer, router, xpub, xsub, client and server. */
+/** The commands that send and receive at the same time: pair, dealer, router, xpub, xsub, client and server. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import net from "node:net";
@@ -8,7 +8,7 @@ import { frame, RawPeer } from "../support/raw_peer.ts";
 import { PATIENCE, run, start, summaryOf, test } from "../support/mqcat.ts";
 
 describe("conversations", () => {
-  test("pair - both directions at once, and ^D ends one end after all is sent", async () => {
+  test("pair - sends and receives at the same time, and ^D ends it after everything is sent", async () => {
     using ours = start(["pair", "@:0"], { open: true });
     using theirs = start(["pair", await ours.readyEndpoint(), "--transient"], { open: true });
     ours.write("one\n");
@@ -23,7 +23,7 @@ describe("conversations", () => {
     assert.deepEqual([code, stdout.toString()], [0, "one\nlast\n"]);
   });
 
-  test("pair - a second peer is refused in words, and the first one is not disturbed", async () => {
+  test("pair - refuses a second peer with an error, and keeps the first one", async () => {
     using bound = start(["pair", "@:0", "-n", "1"], { open: true });
     const endpoint = await bound.readyEndpoint();
     using first = start(["pair", endpoint, "-v"], { open: true });
@@ -37,7 +37,7 @@ describe("conversations", () => {
     second.kill();
   });
 
-  test("pair - with stdin from /dev/null it only receives, and does not end with it", async () => {
+  test("pair - with stdin from /dev/null it only receives, and keeps running", async () => {
     using bound = start(["pair", "@:0"]);
     const { code } = await run(["pair", await bound.readyEndpoint()], { stdin: "x\n" });
     assert.equal(code, 0);
@@ -47,7 +47,7 @@ describe("conversations", () => {
     assert.equal((await bound.exit()).code, 130);
   });
 
-  test("dealer - -w bounds the wait for a peer, and for an answer", async () => {
+  test("dealer - -w limits the wait for a peer and for a reply", async () => {
     const alone = await run(["dealer", "@:0", "-D", "anybody?", "-w", "300ms"]);
     assert.match(alone.stderr, /1 message could not be delivered/);
     assert.equal(alone.code, 3);
@@ -67,7 +67,7 @@ describe("conversations", () => {
     other.kill();
   });
 
-  test("dealer - nothing of a large input is lost in either direction", async () => {
+  test("dealer - delivers every message of a large input to a router", async () => {
     const lines = Array.from({ length: 20_000 }, (_, i) => `${i}`).join("\n") + "\n";
     using router = start(["router", ":0", "-J", "--transient", "--summary"], { open: true });
     const endpoint = await router.readyEndpoint();
@@ -80,7 +80,7 @@ describe("conversations", () => {
     assert.equal(summaryOf(stderr)["received"], 20_000);
   });
 
-  test("router - -J takes the records that it prints, frame by frame", async () => {
+  test("router - with -J accepts the records that it prints, frame by frame", async () => {
     using router = start(["router", ":0", "-J", "--transient"], { open: true });
     const endpoint = await router.readyEndpoint();
     const args = ["-J", "--identity", "0x0102", "-n", "1"];
@@ -93,7 +93,7 @@ describe("conversations", () => {
     assert.deepEqual(JSON.parse(stdout.toString()).parts_base64, ["", "/w==", "AAA="]);
   });
 
-  test("router - says that lines cannot tell the clients of a proxy apart", async () => {
+  test("router - warns that lines cannot distinguish clients of a proxy", async () => {
     const nested = '{"parts":["a client","","hello"]}\n';
     for (const [args, warned] of [[[], true], [["-J"], false]] as const) {
       using router = start(["router", ":0", "-n", "1", ...args]);
@@ -102,10 +102,10 @@ describe("conversations", () => {
     }
   });
 
-  test("rep, router - replies that nobody took before the end are told, and make it 5", async () => {
+  test("rep, router - report undelivered replies at the end, and exit with 5", async () => {
     using dir = tempDir();
     for (const [name, how] of [["rep", ["--echo"]], ["router", ["--exec", "cat"]]] as const) {
-      // A Unix socket holds little by itself, however the system is set up.
+      // A Unix socket has small buffers, whatever the system settings are.
       const path = dir.file(name);
       using program = start([name, `@ipc://${path}`, ...how, "-n", "1", "--linger", "100ms", "--summary"]);
       await program.waitForStderr(/listening/);
@@ -120,7 +120,7 @@ describe("conversations", () => {
     }
   });
 
-  test("router - what has no routing id ends it with 1, and names the message", async () => {
+  test("router - exits with 1 for input without a routing id, and names the message", async () => {
     const { code, stderr } = await run(["router", ":0"], { stdin: "0xgg\thello\n" });
     assert.match(stderr, /message 1 of the input: expected pairs of hexadecimal digits/);
     assert.equal(code, 1);
@@ -130,7 +130,7 @@ describe("conversations", () => {
     assert.match(record.stderr, /line 1 of the input is no JSON record: it has no member routing_id/);
   });
 
-  test("router - a message for nobody is dropped, counted and told; --mandatory ends with 4", async () => {
+  test("router - drops, counts and reports a message for an unknown routing id; --mandatory exits with 4", async () => {
     const dropped = await run(["router", ":0", "--summary", "-D", "nobody\thello"]);
     assert.match(dropped.stderr, /no peer has the routing id 'nobody'/);
     assert.deepEqual([dropped.code, summaryOf(dropped.stderr)["dropped"]], [5, 1]);
@@ -139,7 +139,7 @@ describe("conversations", () => {
     assert.equal(refused.code, 4);
   });
 
-  test("router - --exec knows the routing id, and answers requests and plain messages", async () => {
+  test("router - --exec has the routing id, and answers requests and plain messages", async () => {
     using router = start(["router", ":0", "--exec", "echo $MQCAT_ROUTING_ID says $(cat)", "-n", "2"]);
     const endpoint = await router.readyEndpoint();
     const req = await run(["req", endpoint, "--identity", "asker", "--correlate", "-D", "hello"]);
@@ -149,7 +149,7 @@ describe("conversations", () => {
     assert.equal((await router.exit()).code, 0);
   });
 
-  test("server - a client's number comes back to it, and to nobody else", async () => {
+  test("server - sends a reply only to the client whose number it has", async () => {
     using server = start(["server", ":0", "--transient"], { open: true });
     const endpoint = await server.readyEndpoint();
     using quiet = start(["client", endpoint, "-v"], { open: true });
@@ -163,7 +163,7 @@ describe("conversations", () => {
     quiet.kill();
   });
 
-  test("req - --relaxed goes on behind a request without a reply, and ends with 5", async () => {
+  test("req - --relaxed continues after a request without a reply, and exits with 5", async () => {
     using dir = tempDir();
     const script = `if [ "$(cat)" = lost ]; then until [ -e ${
       dir.file("go")
@@ -177,17 +177,17 @@ describe("conversations", () => {
     rep.kill();
   });
 
-  test("dish - without a group, and radio without one, are usage errors", async () => {
+  test("dish, radio - a missing group is a usage error", async () => {
     assert.match((await run(["dish", ":1"])).stderr, /join one with -g/);
     const { code, stderr } = await run(["radio", ":1", "-D", "x"]);
     assert.match(stderr, /name one with -g/);
     assert.equal(code, 2);
     const long = await run(["radio", ":0", "-D", "x", "-g", "g".repeat(256)]);
-    assert.match(long.stderr, /a group of 256 bytes: it has at most 255/);
+    assert.match(long.stderr, /a group of 256 bytes: expected at most 255/);
     assert.equal(long.code, 2);
   });
 
-  test("sub - --conflate gives a slow command the newest message", async () => {
+  test("sub - --conflate runs a slow command with the latest message", async () => {
     using dir = tempDir();
     const first = `[ -e ${dir.file("go")} ] || { touch ${dir.file("began")}; until [ -e ${
       dir.file("go")

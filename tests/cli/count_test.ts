@@ -3,7 +3,7 @@ import { describe } from "node:test";
 import { freePort, run, start, summaryOf, test } from "../support/mqcat.ts";
 
 describe("-n", () => {
-  test("pull, sub - end after so many, whatever else waits; what had arrived behind is told", async () => {
+  test("pull, sub - end after N messages, and report the messages received after them", async () => {
     for (const [sender, receiver] of [["push", "pull"], ["pub", "sub"]] as const) {
       using receiving = start([receiver, "@:0", "-n", "2"]);
       using sending = start([sender, `>${await receiving.readyEndpoint()}`], {
@@ -18,7 +18,7 @@ describe("-n", () => {
     }
   });
 
-  test("push, pub - end after so many, and stdin may stay open", async () => {
+  test("push, pub - end after N messages while stdin is still open", async () => {
     for (const [sender, receiver] of [["push", "pull"], ["pub", "sub"]] as const) {
       using receiving = start([receiver, "@:0", "--transient"]);
       const args = [sender, `>${await receiving.readyEndpoint()}`, "-n", "3"];
@@ -28,7 +28,7 @@ describe("-n", () => {
     }
   });
 
-  test("push - an input with fewer ends it as ever; -D counts too", async () => {
+  test("push - ends with an input of fewer than N messages; -D counts too", async () => {
     using pull = start(["pull", ":0", "-n", "3"]);
     const endpoint = await pull.readyEndpoint();
     assert.equal((await run(["push", endpoint, "-n", "9"], { stdin: "1\n2\n" })).code, 0);
@@ -36,7 +36,7 @@ describe("-n", () => {
     assert.equal((await pull.exit()).stdout.toString(), "1\n2\na\n");
   });
 
-  test("req, rep - so many exchanges", async () => {
+  test("req, rep - end after N exchanges", async () => {
     using rep = start(["rep", ":0", "--echo", "-n", "3"]);
     const endpoint = await rep.readyEndpoint();
     using req = start(["req", endpoint, "-n", "2"], { stdin: "a\nb\nc\n", open: true });
@@ -48,7 +48,7 @@ describe("-n", () => {
 });
 
 describe("-w", () => {
-  test("pull, sub, rep - exit 3 when nothing came for so long", async () => {
+  test("pull, sub, rep - exit with 3 when no message arrives in time", async () => {
     await Promise.all(["pull", "sub", "rep"].map(async (command) => {
       const began = performance.now();
       const echo = command === "rep" ? ["--echo"] : [];
@@ -59,7 +59,7 @@ describe("-w", () => {
     }));
   });
 
-  test("pull - each message gives the next one as long again, and what came is printed", async () => {
+  test("pull - each message restarts the timeout, and received messages are printed", async () => {
     using pull = start(["pull", ":0", "-w", "1.5s", "--summary"]);
     const endpoint = await pull.readyEndpoint();
     const push = await run(["push", endpoint, "-i", "0.6", "-D", "x", "-n", "4"]);
@@ -69,14 +69,14 @@ describe("-w", () => {
     assert.ok(summaryOf(stderr)["seconds"]! >= 1.8 + 1.5);
   });
 
-  test("push - exit 3 when nothing could be sent; what was read is counted", async () => {
+  test("push - exits with 3 when nothing could be sent, and counts the messages it has read", async () => {
     const { code, stderr } = await run(["push", `:${await freePort()}`, "-w", "0.3"], { stdin: "1\n2\n3\n" });
     assert.equal(code, 3);
     assert.match(stderr, /^mqcat: push: 3 messages could not be delivered$/m);
     assert.match(stderr, /^mqcat: push: nothing could be sent for 0\.3 s \(-w\)$/m);
   });
 
-  test("push, pub, req - exit 3 when the peers that --wait-peers wants do not come", async () => {
+  test("push, pub, req - exit with 3 when the peers of --wait-peers do not connect in time", async () => {
     await Promise.all(
       [["push", "--wait-peers=2"], ["pub"], ["req", "--wait-peers", "1"]].map(async (args) => {
         const [command, ...rest] = args;
@@ -87,7 +87,7 @@ describe("-w", () => {
     );
   });
 
-  test("req - exit 3 when no reply comes, be the other end absent or mute", async () => {
+  test("req - exits with 3 when no reply arrives, without a peer and with a silent one", async () => {
     const absent = await run(["req", `:${await freePort()}`, "-w", "300ms", "-D", "q"]);
     assert.deepEqual([absent.code, absent.stdout.length], [3, 0]);
     assert.match(absent.stderr, /no reply came within 0\.3 s \(-w\)/);
@@ -97,11 +97,11 @@ describe("-w", () => {
     assert.equal((await mute.waitForStdout(/q\n/))[0], "q\n");
   });
 
-  test("push - a sender whose input idles is not late", async () => {
+  test("push - does not time out while its input is idle", async () => {
     using pull = start(["pull", ":0", "-n", "1"]);
     using push = start(["push", await pull.readyEndpoint(), "-w", "100ms", "-v"], { open: true });
     await push.waitForStderr(/connected: /);
-    await new Promise((resolve) => setTimeout(resolve, 300)); // Three times the deadline that does not apply.
+    await new Promise((resolve) => setTimeout(resolve, 300)); // Three times the timeout, which must not apply here.
     push.write("late\n");
     push.end();
     assert.equal((await push.exit()).code, 0);

@@ -1,9 +1,9 @@
 /**
- * A pipeline of four of our processes with libzmq in the middle, every link of it under CURVE:
+ * A pipeline of four mqcat processes with libzmq in the middle; CURVE encrypts every link:
  *
  *     push =ws=> pull | push =tcp=> pyzmq =ipc=> pull
  *
- * MQCAT_MESSAGES says how many messages go through: 50,000 unless told.
+ * MQCAT_MESSAGES sets the number of messages. Default: 50,000.
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -18,11 +18,11 @@ const PYTHON = "/usr/bin/python3";
 const hasPyzmq =
   spawnSync(PYTHON, ["-c", "import zmq; assert zmq.has('curve')"], { stdio: "ignore" }).status === 0;
 const COUNT = Number(process.env["MQCAT_MESSAGES"] ?? 50_000);
-/** For the whole run, in milliseconds. */
+/** The deadline of the whole run, in milliseconds. */
 const SPAN = 50_000 + COUNT / 5;
 const test = requirePeer("pyzmq with CURVE", hasPyzmq, SPAN + 10_000);
 
-/** Takes messages at a CURVE server on tcp, and hands them on at one on ipc. */
+/** Receives messages at a CURVE server on tcp, and forwards them at one on ipc. */
 const MIDDLE = `
 import sys, zmq, zmq.auth
 count, keys, ipc = int(sys.argv[1]), sys.argv[2], sys.argv[3]
@@ -38,7 +38,7 @@ with zmq.Context() as context, context.socket(zmq.PULL) as pull, context.socket(
 `;
 
 describe("pipeline under CURVE", () => {
-  test(`over ws, tcp and ipc with libzmq in the middle: ${COUNT} messages, byte for byte, in order`, async () => {
+  test(`pipeline - carries ${COUNT} messages over ws, tcp and ipc through libzmq, unchanged and in order`, async () => {
     using dir = tempDir();
     const [input, output, ready] = ["input", "output", "ready"].map(dir.file) as [string, string, string];
     writeLines(input);
@@ -66,7 +66,7 @@ describe("pipeline under CURVE", () => {
   });
 });
 
-/** Numbered lines of 7 to 300 bytes, every value of a byte but the newline among them. */
+/** Numbered lines of 7 to 300 bytes, with every byte value except the newline. */
 function writeLines(path: string): void {
   const file = fs.openSync(path, "w");
   const filler = Uint8Array.from({ length: 600 }, (_, i) => i % 256 === 10 ? 11 : i % 256);

@@ -5,7 +5,7 @@ import { bytesRead, freePort, type Program, run, settled, start, summaryOf, test
 const lines = (count: number, length = 0) =>
   Array.from({ length: count }, (_, i) => `${i + 1}`.padEnd(length, ".") + "\n").join("");
 
-/** A sender, and a receiver that it is connected to and that stands still from then on. */
+/** A sender that is connected to a receiver; the receiver process is stopped from then on. */
 async function stuck(
   sender: "push" | "pub",
   options: readonly string[],
@@ -20,7 +20,7 @@ async function stuck(
 }
 
 describe("--wait-peers", () => {
-  test("push - deals nothing out before so many are there, and then in turn", async () => {
+  test("push - sends nothing until N peers are connected, then sends to them in turn", async () => {
     using push = start(["push", "@:0", "--wait-peers", "2"], { stdin: "a\nb\nc\nd\ne\n" });
     const endpoint = await push.readyEndpoint();
     const pulls = [0, 1].map(() => start(["pull", `>${endpoint}`, "--transient"]));
@@ -31,7 +31,7 @@ describe("--wait-peers", () => {
     assert.deepEqual(outputs.sort(), ["a\nc\ne\n", "b\nd\n"]);
   });
 
-  test("pub - waits for subscriptions: one unless told", async () => {
+  test("pub - waits for one subscription by default", async () => {
     using pub = start(["pub", ":0", "--wait-peers", "2", "-v"], { stdin: "a\nb\n" });
     const endpoint = await pub.readyEndpoint();
     using first = start(["sub", endpoint, "--transient"]);
@@ -43,7 +43,7 @@ describe("--wait-peers", () => {
     assert.equal((await second.exit()).stdout.toString(), "a\nb\n");
   });
 
-  test("pub - 0 turns it off: without a subscriber everything goes nowhere, which is no loss", async () => {
+  test("pub - 0 turns it off: messages without a subscriber do not count as lost", async () => {
     const { code, stderr } = await run(["pub", ":0", "--wait-peers", "0", "--summary"], { stdin: "a\nb\n" });
     assert.equal(code, 0);
     const { sent, unsent, dropped } = summaryOf(stderr);
@@ -52,7 +52,7 @@ describe("--wait-peers", () => {
 });
 
 describe("--linger", () => {
-  test("push - exit 5 with the count when nobody came", async () => {
+  test("push - exits with 5 and the count when no peer connects", async () => {
     const began = performance.now();
     const args = ["push", `:${await freePort()}`, "--linger", "300ms", "--summary"];
     const { code, stderr } = await run(args, { stdin: "1\n2\n3\n" });
@@ -65,12 +65,12 @@ describe("--linger", () => {
     assert.deepEqual([one.code, /push: 1 message could not be delivered$/m.test(one.stderr)], [5, true]);
   });
 
-  test("push - exit 5 with the count when the peer stands still, and what was sent arrives", async () => {
+  test("push - exits with 5 and the count when the peer stops reading, and sent messages arrive", async () => {
     const { sending, receiving } = await stuck("push", ["--linger", "300ms"]);
     using push = sending;
     using pull = receiving;
     push.write(lines(600, 100_000));
-    // A signal ends the input where it is; what was read until then is flushed, or counted.
+    // A signal ends the input at once; messages that were read before are flushed or counted.
     await settled(() => bytesRead(push.pid), "the sender to be held up");
     push.kill("SIGTERM");
     const { code, stderr } = await push.exit();
@@ -81,12 +81,12 @@ describe("--linger", () => {
     pull.kill("SIGCONT");
     const received = (await pull.exit()).stdout.toString();
     const count = received.length / 100_001;
-    // A write that was not taken whole may still have brought some of its messages.
+    // An incomplete write may still have delivered some of its messages.
     assert.ok(count >= sent! && count <= sent! + unsent!, `${sent} sent, ${count} received`);
     assert.ok(lines(600, 100_000).startsWith(received));
   });
 
-  test("push - a receiver that comes within it takes everything", async () => {
+  test("push - delivers everything to a receiver that connects within the time", async () => {
     const port = await freePort();
     using push = start(["push", `:${port}`, "--linger", "20s"], { stdin: lines(5000) });
     await push.waitForStderr(/trying again/);
@@ -97,7 +97,7 @@ describe("--linger", () => {
 });
 
 describe("--hwm and --on-full", () => {
-  test("--hwm - is how many messages wait for a peer that stands still", async () => {
+  test("--hwm - limits the messages that wait for a stopped peer", async () => {
     await Promise.all([5, 500].map(async (hwm) => {
       const options = ["--hwm", `${hwm}`, "--on-full", "drop", "--linger", "100ms"];
       const { sending, receiving } = await stuck("push", options);
@@ -109,12 +109,12 @@ describe("--hwm and --on-full", () => {
       assert.equal(code, 5);
       const { sent, unsent, dropped } = summaryOf(stderr);
       assert.equal(sent! + unsent! + dropped!, 6000);
-      // One write of up to 256 KiB may be under way besides.
+      // In addition, one write of up to 256 KiB may be in progress.
       assert.ok(unsent! >= hwm && unsent! <= hwm + 27, `${unsent} of ${hwm}`);
     }));
   });
 
-  test("push --on-full block - waits, and loses nothing", async () => {
+  test("push --on-full block - waits, and loses no message", async () => {
     const { sending, receiving } = await stuck("push", ["--on-full", "block"]);
     using push = sending;
     using pull = receiving;
@@ -127,7 +127,7 @@ describe("--hwm and --on-full", () => {
     assert.equal((await pull.exit()).stdout.toString(), lines(60_000, 1000));
   });
 
-  test("push --on-full drop - counts what found no room, says so, and exits with 5", async () => {
+  test("push --on-full drop - counts and reports dropped messages, and exits with 5", async () => {
     const { sending, receiving } = await stuck("push", ["--on-full", "drop"]);
     using push = sending;
     using pull = receiving;
@@ -145,7 +145,7 @@ describe("--hwm and --on-full", () => {
     assert.equal((await pull.exit()).stdout.toString().trimEnd().split("\n").length, sent);
   });
 
-  test("push --on-full drop - with nobody there, all of a long input is dropped without delay", async () => {
+  test("push --on-full drop - drops a long input without delay when no peer is connected", async () => {
     const began = performance.now();
     const args = ["push", `:${await freePort()}`, "--on-full", "drop", "--summary"];
     const { code, stderr } = await run(args, { stdin: lines(20_000, 1000) });
@@ -154,7 +154,7 @@ describe("--hwm and --on-full", () => {
     assert.ok(performance.now() - began < 10_000);
   });
 
-  test("push, pub --on-full fail - ends at once, with the count, though more is to come", async () => {
+  test("push, pub --on-full fail - end at once with the count, before the end of the input", async () => {
     for (const sender of ["push", "pub"] as const) {
       const { sending, receiving } = await stuck(sender, ["--on-full", "fail"]);
       using _receiving = receiving;
@@ -169,7 +169,7 @@ describe("--hwm and --on-full", () => {
 });
 
 describe("--transient", () => {
-  test("pull, sub - wait for the first peer, and end when the last is gone", async () => {
+  test("pull, sub - wait for the first peer, and end when the last one is gone", async () => {
     for (const [sender, receiver] of [["push", "pull"], ["pub", "sub"]] as const) {
       using receiving = start([receiver, "@:0", "--transient", "-v"]);
       const endpoint = await receiving.readyEndpoint();

@@ -9,7 +9,7 @@ const COMMANDS = ["pub", "sub", "push", "pull", "req", "rep"];
 const { version } = JSON.parse(fs.readFileSync(new URL("../../deno.json", import.meta.url), "utf8"));
 
 describe("verbosity", () => {
-  test("-q says nothing but errors, -v who comes and goes", async () => {
+  test("-q - prints only errors; -v prints when peers connect and disconnect", async () => {
     using dir = tempDir();
     using quiet = start(["pull", ":0", "-q", "-n", "1", "--ready-file", dir.file("ready")]);
     assert.equal((await run(["push", await quiet.readyEndpoint(), "-q", "-D", "x"])).stderr, "");
@@ -22,18 +22,18 @@ describe("verbosity", () => {
     assert.equal(errors.stderr, "mqcat: push: 1 message could not be delivered\n");
   });
 
-  test("pub -v - tells subscriptions", async () => {
+  test("pub -v - prints subscriptions", async () => {
     const { sent } = await transfer(["pub", "-v"], ["sub", "-t", "topic"], { stdin: "x\n" });
     assert.match(sent.stderr, /^mqcat: pub: subscribed: tcp:\/\/127\.0\.0\.1:\d+ 'topic'$/m);
   });
 
-  test("a peer that does not answer is told once, not at each attempt", async () => {
+  test("a peer that does not answer is reported once, not at each attempt", async () => {
     const args = ["push", `:${await freePort()}`, "--linger", "2s", "-D", "x"];
     const { stderr } = await run(args);
     assert.equal(stderr.match(/connection refused: nobody listens there; trying again/g)?.length, 1, stderr);
   });
 
-  test("--log-format json - every line is JSON, with the same words", async () => {
+  test("--log-format json - prints every line as JSON, with the same text", async () => {
     const json = ["-vv", "--log-format", "json", "--summary"];
     const { sent, received } = await transfer(["push", ...json], ["pull", ...json], { stdin: "x\n" });
     const failed = await run(["push", `:${await freePort()}`, ...json, "--linger", "0.5", "-D", "x"]);
@@ -53,7 +53,7 @@ describe("verbosity", () => {
     );
   });
 
-  test("--log-format json - usage errors too", async () => {
+  test("--log-format json - prints usage errors as JSON", async () => {
     const { code, stderr } = await run(["push", "--log-format", "json"]);
     assert.equal(code, 2);
     assert.match(stderr, /no endpoint was given/);
@@ -63,7 +63,7 @@ describe("verbosity", () => {
 describe("--summary", () => {
   const FIELDS = ["sent", "received", "confirmed", "unsent", "dropped", "bytes", "seconds"];
 
-  test("has these fields, and the bytes of bodies alone", async () => {
+  test("--summary - prints these fields, and counts only the bytes of bodies", async () => {
     for (const [sender, receiver] of [["push", "pull"], ["pub", "sub"]] as const) {
       const stdin = "abc\n\nü\n";
       const { sent, received } = await transfer([sender, "--summary"], [receiver, "--summary"], { stdin });
@@ -78,7 +78,7 @@ describe("--summary", () => {
     }
   });
 
-  test("req and rep count both ways", async () => {
+  test("--summary - counts both directions of req and rep", async () => {
     using rep = start(["rep", ":0", "--echo", "-n", "2", "--summary"]);
     const args = ["req", await rep.readyEndpoint(), "--summary"];
     const asked = summaryOf((await run(args, { stdin: "ab\nc\n" })).stderr);
@@ -92,7 +92,7 @@ describe("--summary", () => {
     assert.deepEqual([asked["bytes"], answered["bytes"]], [3, 3]);
   });
 
-  test("comes with every ending: an error, a timeout, a signal", async () => {
+  test("--summary - is printed after an error, a timeout and a signal", async () => {
     const late = await run(["pull", ":0", "-w", "0.1", "--summary"]);
     assert.deepEqual([late.code, summaryOf(late.stderr)["received"]], [3, 0]);
     using ready = start(["sub", "@:0", "--summary"]);
@@ -102,7 +102,7 @@ describe("--summary", () => {
     assert.deepEqual([code, summaryOf(stderr)["received"]], [130, 0]);
   });
 
-  test("counts large numbers", async () => {
+  test("--summary - counts large numbers", async () => {
     const stdin = Buffer.from("12345678\n".repeat(200_000));
     const { sent, received } = await transfer(["push", "--summary"], ["pull", "--summary"], { stdin });
     assert.deepEqual([summaryOf(sent.stderr)["sent"], summaryOf(sent.stderr)["bytes"]], [200_000, 1_600_000]);
@@ -111,19 +111,19 @@ describe("--summary", () => {
 });
 
 describe("help", () => {
-  test("mqcat --help, -h, help - groups of commands, on stdout, exit 0", async () => {
+  test("mqcat --help, -h, help - print groups of commands on stdout, and exit with 0", async () => {
     const pages = await Promise.all([["--help"], ["-h"], ["help"]].map((args) => run(args)));
     for (const { code, stdout, stderr } of pages) {
       assert.deepEqual([code, stderr], [0, ""]);
       const page = stdout.toString();
       assert.match(page, /^ZeroMQ:$/m);
       for (const command of COMMANDS) assert.match(page, new RegExp(`^ {2}${command}\\b.*\\w`, "m"));
-      assert.match(page, /Exit codes: 0 done, 1 failure, 2 usage, 3 timeout, 4 refused, 5 not everything/);
+      assert.match(page, /Exit codes: 0 success, 1 failure, 2 usage, 3 timeout, 4 refused, 5 not everything/);
       assert.equal(page, pages[0]!.stdout.toString());
     }
   });
 
-  test("CMD -h - options in groups, each with words, and examples", async () => {
+  test("CMD -h - prints groups of options, each with a description, and examples", async () => {
     const groups: Record<string, string[]> = {
       pub: ["Endpoints", "Messages", "Timing", "Delivery", "Diagnostics"],
       sub: ["Endpoints", "Messages", "Output", "Timing", "Delivery", "Diagnostics"],
@@ -147,7 +147,7 @@ describe("help", () => {
     for (const { stdout } of same) assert.equal(stdout.toString(), same[0]!.stdout.toString());
   });
 
-  test("--version, -V", async () => {
+  test("--version, -V - print the version", async () => {
     for (const option of ["--version", "-V"]) {
       const { code, stdout, stderr } = await run([option]);
       assert.deepEqual([code, stdout.toString(), stderr], [0, `mqcat ${version}\n`, ""]);

@@ -1,11 +1,13 @@
 /**
  * Runs the shell examples of README.md and cli/cheats/*.md with bash, as a reader would paste them.
  *
- * What is an example: in the README a block that is fenced as `sh` (`console` is only shown); in a cheat every block
- * that is indented by four spaces. What it prints: the block behind it that is fenced as `text`, or, in a cheat, the one
- * behind the line "It prints:". An example must exit with 0, and everything that it starts must end by itself.
+ * In the README an example is a block that is fenced as `sh` (a `console` block is not run). In a cheat it is a block
+ * that is indented by four spaces. The expected output is the next block if it is fenced as `text`, or, in a cheat, if
+ * it follows the line "It prints:". An example must exit with 0, and all processes that it starts must end by
+ * themselves.
  *
- * Examples name fixed ports, files in /tmp or at home, and abstract sockets; each run gets its own instead.
+ * Examples name fixed ports, files in /tmp or in the home directory, and abstract sockets; each run replaces them by
+ * its own.
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -18,12 +20,12 @@ import { requirePeer, tempDir } from "../support/helpers.ts";
 import { Program, quietPort, run, shim, test } from "../support/mqcat.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-/** How long one example may take, in milliseconds. */
+/** The time limit of one example, in milliseconds. */
 const DEADLINE = 20_000;
-/** Debian's Python has pyzmq; another one that comes first on PATH may not. */
+/** Debian's Python has pyzmq; another Python that is earlier on PATH may not. */
 const PYTHON = "/usr/bin/python3";
 const hasZmq = spawnSync(PYTHON, ["-c", "import zmq"], { stdio: "ignore" }).status === 0;
-/** The programs of others that examples may use, and the words that show it. */
+/** The foreign programs that examples may use, and a pattern that finds their use. */
 const PEERS = [["pyzmq", /import zmq/, hasZmq], ["nc", /\bnc /], ["ncat", /\bncat /], ["socat", /\bsocat /], [
   "openssl",
   /\bopenssl /,
@@ -31,7 +33,7 @@ const PEERS = [["pyzmq", /import zmq/, hasZmq], ["nc", /\bnc /], ["ncat", /\bnca
 
 interface Example {
   readonly file: string;
-  /** Of the first line of the script, from 1 on. */
+  /** The line number of the script's first line; the file starts with line 1. */
   readonly line: number;
   readonly script: string;
   readonly output: string | undefined;
@@ -43,7 +45,7 @@ interface Block {
   readonly text: string;
 }
 
-/** The fenced blocks of a Markdown text; `text` only where it comes right behind `sh`. */
+/** The fenced blocks of a Markdown text. A `text` block counts only directly after an `sh` block. */
 function fencedBlocks(lines: readonly string[]): Block[] {
   const blocks: Block[] = [];
   let proseSince = true;
@@ -63,7 +65,7 @@ function fencedBlocks(lines: readonly string[]): Block[] {
   return blocks;
 }
 
-/** The blocks of a cheat: indented, and `text` right behind "It prints:". */
+/** The indented blocks of a cheat. A block directly after "It prints:" has the kind `text`. */
 function indentedBlocks(lines: readonly string[]): Block[] {
   const blocks: Block[] = [];
   let said = "";
@@ -92,7 +94,7 @@ function examplesOf(file: string): Example[] {
   });
 }
 
-/** Replaces what two runs of one example must not share. */
+/** Replaces the ports, paths and names that two runs of one example must not share. */
 async function isolator(script: string, dir: string): Promise<(text: string) => string> {
   const ports = new Map<string, number>();
   for (const [, port] of script.matchAll(/:(\d{4,5})\b/g)) {
@@ -107,8 +109,8 @@ async function isolator(script: string, dir: string): Promise<(text: string) => 
 }
 
 /**
- * Behind an example: everything that it left in the background must end well too, or by a signal it was sent. The
- * shell may know no more of one that has ended (127).
+ * Runs after an example: every background process must also end successfully, or by a signal that it was sent. The
+ * shell may have forgotten a process that has already ended (127).
  */
 const EPILOGUE = `
 failed=0
@@ -139,11 +141,11 @@ function define(example: Example): void {
   const peers = PEERS.filter(([, words]) => words.test(example.script));
   const missing = peers.map(([peer, , present]) => requirePeer(peer, present));
   const body = () => runExample(example);
-  // Without a peer of others it has the time of `test`; with several the first one that is missing decides.
+  // Examples without foreign peers use the timeout of `test`. With several peers, the first missing one decides.
   (missing[0] ?? test)(name, body);
 }
 
-/** Those of the other queue commands need a broker: queue_test.ts and queue_serve_test.ts run them. */
+/** The examples of the other queue commands need a broker: queue_test.ts and queue_serve_test.ts run them. */
 const cheats = fs.readdirSync(path.join(ROOT, "cli/cheats")).filter((name) =>
   /^(?!queue-)[a-z-]+\.md$|^queue-(serve|run)\.md$/.test(name)
 )

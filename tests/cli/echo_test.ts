@@ -13,7 +13,7 @@ import { freePort, Program, program, run, shell, start, summaryOf, test } from "
 const dir = tempDir();
 after(() => dir.remove());
 
-/** Files with a certificate for localhost. */
+/** Paths of a certificate and a key for localhost. */
 const { cert, key } = pem();
 
 function pem(): { cert: string; key: string } {
@@ -24,7 +24,7 @@ function pem(): { cert: string; key: string } {
   return files;
 }
 
-/** A server that does with each connection what a test wants. */
+/** A server that passes each connection to a callback of the test. */
 async function peer(use: (socket: net.Socket) => void): Promise<AsyncDisposable & { endpoint: string }> {
   const sockets = new Set<net.Socket>();
   const server = net.createServer({ allowHalfOpen: true }, (socket) => {
@@ -45,7 +45,7 @@ async function peer(use: (socket: net.Socket) => void): Promise<AsyncDisposable 
 }
 
 describe("echo-server", () => {
-  test("echo-server - says where it listens and who connected", async () => {
+  test("echo-server - prints its endpoint and each connected client", async () => {
     using server = start(["echo-server", ":0"]);
     const endpoint = await server.readyEndpoint();
     assert.match(endpoint, /^tcp:\/\/127\.0\.0\.1:[1-9]\d*$/);
@@ -57,7 +57,7 @@ describe("echo-server", () => {
     assert.equal(server.stdout.length, 0);
   });
 
-  test("echo-server - serves many at once", async () => {
+  test("echo-server - serves many clients at the same time", async () => {
     using server = start(["echo-server", ":0"]);
     const endpoint = await server.readyEndpoint();
     using first = start(["echo-client", endpoint], { open: true, stdin: "first" });
@@ -70,7 +70,7 @@ describe("echo-server", () => {
     }
   });
 
-  test("echo-server - --once serves one and exits with 0, and --summary counts", async () => {
+  test("echo-server - --once serves one client and exits with 0, and --summary counts", async () => {
     using server = start(["echo-server", ":0", "--once", "-v", "--summary"]);
     const client = await run(["echo-client", await server.readyEndpoint(), "--summary"], { stdin: "12345" });
     const { code, stderr } = await server.exit();
@@ -97,7 +97,7 @@ describe("echo-server", () => {
     });
   }
 
-  test("echo-server - --max-connections closes who comes over it, and says so", async () => {
+  test("echo-server - --max-connections closes connections over the limit, and reports them", async () => {
     using server = start(["echo-server", ":0", "--max-connections", "1"]);
     const endpoint = await server.readyEndpoint();
     using first = start(["echo-client", endpoint], { open: true, stdin: "x" });
@@ -109,15 +109,17 @@ describe("echo-server", () => {
     assert.equal((await first.exit()).code, 0);
   });
 
-  test("echo-server - --idle closes a silent connection, and says so", async () => {
+  test("echo-server - --idle closes a silent connection, and reports it", async () => {
     using server = start(["echo-server", ":0", "--idle", "100ms"]);
     using client = start(["echo-client", await server.readyEndpoint()], { open: true, stdin: "x" });
     const { code, stdout } = await client.exit();
     assert.deepEqual([code, stdout.toString()], [1, "x"]);
-    await server.waitForStderr(/lost 127\.0\.0\.1:\d+ after 1 bytes: nothing came or went for 100 ms\n/);
+    await server.waitForStderr(
+      /lost 127\.0\.0\.1:\d+ after 1 bytes: no data in either direction for 100 ms\n/,
+    );
   });
 
-  test("echo-server - --ready-file tells the endpoint to a file and to a FIFO, and -q says nothing", async () => {
+  test("echo-server - --ready-file writes the endpoint to a file and to a FIFO, and -q prints nothing", async () => {
     using ready = start(["echo-server", ":0", "-q", "--ready-file", dir.file("ready")]);
     assert.match(await ready.readyEndpoint(), /^tcp:\/\/127\.0\.0\.1:\d+$/);
     const path = dir.file("fifo");
@@ -129,7 +131,7 @@ describe("echo-server", () => {
     assert.equal(ready.stderr, "");
   });
 
-  test("echo-server - an address in use is a failure that names it", async () => {
+  test("echo-server - an address in use is an error that names it", async () => {
     using server = start(["echo-server", ":0"]);
     const endpoint = await server.readyEndpoint();
     const { code, stderr } = await run(["echo-server", endpoint]);
@@ -142,7 +144,7 @@ describe("echo-server", () => {
 });
 
 describe("echo-client", () => {
-  test("echo-client - a binary file comes back from stdin and by -F, byte for byte", async () => {
+  test("echo-client - gets a binary file back from stdin and from -F, byte for byte", async () => {
     using server = start(["echo-server", ":0"]);
     const endpoint = await server.readyEndpoint();
     const bytes = randomBytes(3_000_001);
@@ -155,7 +157,7 @@ describe("echo-client", () => {
     assert.ok(file.stdout.equals(bytes));
   });
 
-  test("echo-client - -D repeats, adds nothing, and leaves stdin alone", async () => {
+  test("echo-client - -D is repeatable, adds nothing, and leaves stdin unread", async () => {
     using server = start(["echo-server", ":0"]);
     using client = start(["echo-client", await server.readyEndpoint(), "-D", "Hello, ", "-D", "wörld"], {
       open: true,
@@ -165,13 +167,13 @@ describe("echo-client", () => {
     assert.deepEqual([code, stdout.toString()], [0, "Hello, wörld"]);
   });
 
-  test("echo-client - an empty input is an empty echo", async () => {
+  test("echo-client - prints nothing for an empty input", async () => {
     using server = start(["echo-server", ":0"]);
     const { code, stdout } = await run(["echo-client", await server.readyEndpoint()]);
     assert.deepEqual([code, stdout.length], [0, 0]);
   });
 
-  test("echo-client - a line comes back while stdin stays open", async () => {
+  test("echo-client - prints a line while stdin stays open", async () => {
     using server = start(["echo-server", ":0"]);
     using client = start(["echo-client", await server.readyEndpoint()], { open: true });
     for (const line of ["one\n", "two\n"]) {
@@ -182,14 +184,14 @@ describe("echo-client", () => {
     assert.equal((await client.exit()).code, 0);
   });
 
-  requirePeer("script")("echo-client - a terminal is told how to end", async () => {
+  requirePeer("script")("echo-client - tells the user of a terminal how to end", async () => {
     using server = start(["echo-server", ":0"]);
     const words = [...program, "echo-client", await server.readyEndpoint()].map((word) => `'${word}'`).join(
       " ",
     );
     using terminal = new Program(["script", "-qec", words, "/dev/null"], { open: true });
     await terminal.waitForStdout(
-      /connected to tcp:\/\/127\.0\.0\.1:\d+: what you type comes back, Ctrl-D ends it/,
+      /connected to tcp:\/\/127\.0\.0\.1:\d+: each line that you type comes back, Ctrl-D ends the input/,
     );
     terminal.write("typed\n");
     await terminal.waitForStdout(/typed\r\ntyped\r\n/); // The terminal's own echo, and ours.
@@ -197,17 +199,17 @@ describe("echo-client", () => {
     assert.equal((await terminal.exit()).code, 0);
   });
 
-  test("echo-client - the peer goes away: what came is printed, and 0 only if stdin had ended", async () => {
+  test("echo-client - exits with 0 after the peer disconnects only if stdin had ended", async () => {
     await using server = await peer((socket) => socket.once("data", () => socket.end("so long")));
     const ended = await run(["echo-client", server.endpoint], { stdin: "x" });
     assert.deepEqual([ended.code, ended.stdout.toString()], [0, "so long"]);
     using open = start(["echo-client", server.endpoint], { open: true, stdin: "x" });
     const { code, stdout, stderr } = await open.exit();
     assert.deepEqual([code, stdout.toString()], [1, "so long"]);
-    assert.equal(stderr, "mqcat: echo-client: the peer ended the conversation before the input was over\n");
+    assert.equal(stderr, "mqcat: echo-client: the peer ended the conversation before the end of the input\n");
   });
 
-  test("echo-client - the peer goes away with input unread: a failure, in words", async () => {
+  test("echo-client - reports an error when the peer disconnects without reading all input", async () => {
     await using server = await peer((socket) => socket.once("data", () => socket.destroy()));
     const { code, stderr } = await run(["echo-client", server.endpoint, "--summary"], {
       stdin: new Uint8Array(30_000_000),
@@ -220,7 +222,7 @@ describe("echo-client", () => {
     assert.ok(summaryOf(stderr)["sent"]! < 30_000_000);
   });
 
-  test("echo-client - nobody listens: exit 4, and words that help", async () => {
+  test("echo-client - exits with 4 and names a remedy when nothing is listening", async () => {
     const port = await freePort();
     const { code, stderr } = await run(["echo-client", `:${port}`, "-D", "x"]);
     assert.equal(code, 4);
@@ -231,17 +233,17 @@ describe("echo-client", () => {
     );
   });
 
-  test("echo-client - -w gives up on a peer that does not answer, or does not shake hands", async () => {
+  test("echo-client - -w gives up on a peer that does not answer, or does not complete the handshake", async () => {
     await using silent = await peer((socket) => socket.resume());
     const late = await run(["echo-client", silent.endpoint, "-D", "x", "-w", "200ms"]);
     assert.equal(late.code, 3);
-    assert.equal(late.stderr, "mqcat: echo-client: nothing came for 200 ms (-w)\n");
+    assert.equal(late.stderr, "mqcat: echo-client: no data for 200 ms (-w)\n");
     const handshake = await run(["echo-client", `tls://${silent.endpoint}`, "-D", "x", "-w", "200ms"]);
     assert.equal(handshake.code, 3);
     assert.match(handshake.stderr, /cannot connect to tls:.*: no answer within 200 ms \(-w\)\n$/);
   });
 
-  test("echo-client - a signal stops it at once, also while it connects", async () => {
+  test("echo-client - a signal stops it at once, even while it connects", async () => {
     await using silent = await peer((socket) => socket.resume());
     using waiting = start(["echo-client", silent.endpoint, "-v"], { open: true });
     await waiting.waitForStderr(/connected to/);
@@ -255,7 +257,7 @@ describe("echo-client", () => {
     assert.equal((await connecting.exit()).code, 143);
   });
 
-  test("echo-client - a reader that goes away ends it as SIGPIPE would", async () => {
+  test("echo-client - ends like SIGPIPE when the reader of stdout exits", async () => {
     using server = start(["echo-server", ":0"]);
     const endpoint = await server.readyEndpoint();
     using script = shell(`yes | mqcat echo-client ${endpoint} | head -1; echo "\${PIPESTATUS[1]}"`);
@@ -271,7 +273,7 @@ describe("echo - transports", () => {
     `unix://@mqcat-${process.pid}`,
   ];
   for (const endpoint of streams) {
-    test(`echo - over ${endpoint.replace(/\/tmp.*\/|\d+$/, "")}`, async () => {
+    test(`echo - works over ${endpoint.replace(/\/tmp.*\/|\d+$/, "")}`, async () => {
       using server = start(["echo-server", endpoint, "--once"]);
       assert.equal(await server.readyEndpoint(), endpoint);
       const { code, stdout } = await run(["echo-client", endpoint], { stdin: "through a file" });
@@ -283,7 +285,7 @@ describe("echo - transports", () => {
     });
   }
 
-  test("echo - over tls, with trust in words", async () => {
+  test("echo - over tls, reports which certificate is not trusted", async () => {
     using server = start(["echo-server", "tls://localhost:0", "--cert", cert, "--key", key]);
     const endpoint = await server.readyEndpoint();
     const bytes = randomBytes(500_000);
@@ -300,7 +302,7 @@ describe("echo - transports", () => {
     );
   });
 
-  test("echo - over udp, a datagram for each -D, and stdin in pieces that fit", async () => {
+  test("echo - over udp, sends a datagram for each -D, and splits stdin into datagrams", async () => {
     using server = start(["echo-server", "udp://127.0.0.1:0", "-v"]);
     const endpoint = await server.readyEndpoint();
     const texts = await run(["echo-client", endpoint, "-D", "one", "-D", "two"]);
@@ -312,7 +314,7 @@ describe("echo - transports", () => {
     assert.ok(piped.stdout.equals(bytes));
   });
 
-  test("echo - over udp, what is too large or does not come back is told", async () => {
+  test("echo - over udp, reports datagrams that are too large or do not return", async () => {
     using server = start(["echo-server", "udp://127.0.0.1:0"]);
     fs.writeFileSync(dir.file("large"), Buffer.alloc(65_508));
     const large = await run(["echo-client", await server.readyEndpoint(), "-F", dir.file("large")]);
@@ -320,7 +322,7 @@ describe("echo - transports", () => {
     assert.match(large.stderr, /cannot send 65508 bytes as one datagram: .*65507.*tcp:\/\//);
     const port = await freePort();
     const lost = await run(["echo-client", `udp://127.0.0.1:${port}`, "-D", "x", "-w", "200ms"]);
-    // A runtime that is told that nobody listens says that, at once.
+    // A runtime that learns that nothing is listening reports it at once.
     if (lost.code === 4) assert.match(lost.stderr, /nobody listens there/);
     else {
       assert.equal(lost.code, 3);
@@ -337,7 +339,7 @@ describe("echo - usage", () => {
     [["echo-client", ":1", ":2"], /argument/],
     [
       ["echo-client", ":1", "-k"],
-      /certificates are for a tls:\/\/ endpoint, and tcp:\/\/127\.0\.0\.1:1 is none/,
+      /certificates are for a tls:\/\/ endpoint: received tcp:\/\/127\.0\.0\.1:1/,
     ],
     [["echo-server", "tls://:0", "--cert", cert], /--cert and --key belong together/],
     [["echo-client", "tls://:1", "--cacert", "/nonexistent"], /--cacert '\/nonexistent'/],
@@ -355,7 +357,7 @@ describe("echo - usage", () => {
     });
   }
 
-  test("echo-server - tls without a certificate says what it needs", async () => {
+  test("echo-server - tls without a certificate names the missing options", async () => {
     const { code, stderr } = await run(["echo-server", "tls://:0"]);
     assert.notEqual(code, 0);
     assert.match(stderr, /--cert FILE --key FILE/);

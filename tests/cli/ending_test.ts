@@ -1,10 +1,10 @@
-/** The table "When it ends" of the command line's design, row by row; req and rep have a file of their own. */
+/** The table "How commands end" of the README, row by row; req and rep are tested in request_test.ts. */
 import assert from "node:assert/strict";
 import { describe } from "node:test";
 import { freePort, run, start, summaryOf, test } from "../support/mqcat.ts";
 
-describe("the peer goes away", () => {
-  test("push - keeps what it has and goes on with the next peer", async () => {
+describe("the peer disconnects", () => {
+  test("push - keeps its queue and continues with the next peer", async () => {
     using first = start(["pull", ":0"]);
     const endpoint = await first.readyEndpoint();
     using push = start(["push", endpoint, "-v"], { stdin: "1\n", open: true });
@@ -18,7 +18,7 @@ describe("the peer goes away", () => {
     assert.equal((await push.exit()).code, 0);
   });
 
-  test("pub - goes on, and a subscriber that returns subscribes anew", async () => {
+  test("pub - continues, and a returning subscriber subscribes again", async () => {
     using first = start(["sub", "@:0", "-t", "a"]);
     const endpoint = await first.readyEndpoint();
     using pub = start(["pub", `>${endpoint}`, "-v"], { stdin: "a1\n", open: true });
@@ -34,7 +34,7 @@ describe("the peer goes away", () => {
   });
 
   for (const [receiver, sender] of [["pull", "push"], ["sub", "pub"]] as const) {
-    test(`${receiver} - reconnects, for as long as it takes`, async () => {
+    test(`${receiver} - reconnects without a time limit`, async () => {
       const endpoint = `tcp://127.0.0.1:${await freePort()}`;
       using receiving = start([receiver, `>${endpoint}`, "-n", "3"]);
       for (const [line, signal] of [["1", "SIGKILL"], ["2", "SIGTERM"], ["3", undefined]] as const) {
@@ -49,7 +49,7 @@ describe("the peer goes away", () => {
     });
   }
 
-  test("rep - serves on when a client leaves with its request unanswered", async () => {
+  test("rep - keeps serving when a client disconnects before its reply", async () => {
     using rep = start(["rep", ":0", "--exec", "sleep 0.3; cat"]);
     const endpoint = await rep.readyEndpoint();
     const impatient = await run(["req", endpoint, "-D", "a", "-w", "100ms"]);
@@ -62,7 +62,7 @@ describe("the peer goes away", () => {
 
 describe("a signal", () => {
   for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
-    test(`${signal} - pull, sub, rep and req stop, with ${status}`, async () => {
+    test(`${signal} - pull, sub, rep and req stop, and exit with ${status}`, async () => {
       await Promise.all([["pull"], ["sub"], ["rep", "--echo"], ["req"]].map(async ([command, ...options]) => {
         using idle = start([command!, "@:0", ...options], { open: true });
         await idle.readyEndpoint();
@@ -73,7 +73,7 @@ describe("a signal", () => {
       }));
     });
 
-    test(`${signal} - push and pub flush what they have, with ${status}`, async () => {
+    test(`${signal} - push and pub flush their queues, and exit with ${status}`, async () => {
       await Promise.all(["push", "pub"].map(async (sender) => {
         using receiving = start([sender === "push" ? "pull" : "sub", "@:0", "--transient"]);
         using sending = start([sender, `>${await receiving.readyEndpoint()}`], {
@@ -88,7 +88,7 @@ describe("a signal", () => {
     });
   }
 
-  test("pull, sub - everything that was received is on stdout, and ends with a whole line", async () => {
+  test("pull, sub - print everything that was received, up to a complete line", async () => {
     await Promise.all([["push", "pull"], ["pub", "sub"]].map(async ([sender, receiver]) => {
       using receiving = start([receiver!, "@:0", "--summary"]);
       using sending = start([sender!, `>${await receiving.readyEndpoint()}`, "--rate", "20000"], {
@@ -105,13 +105,13 @@ describe("a signal", () => {
     }));
   });
 
-  test("push - the first one waits for --linger, and the second one stops at once", async () => {
+  test("push - the first signal waits for --linger, and the second one stops at once", async () => {
     using push = start(["push", `:${await freePort()}`, "--linger", "1h", "-v"], {
       stdin: "1\n",
       open: true,
     });
     await push.waitForStderr(/trying again/);
-    // Two at a time may count as one: the second is whichever comes after the first was taken.
+    // Two signals at the same time may count as one: the second one must follow after the first was handled.
     const again = setInterval(() => push.kill("SIGTERM"), 50);
     try {
       assert.equal((await push.exit()).code, 143);
@@ -120,7 +120,7 @@ describe("a signal", () => {
     }
   });
 
-  test("push - one that costs messages exits with 5, and says how many", async () => {
+  test("push - exits with 5 and the count when a signal loses messages", async () => {
     using push = start(["push", `:${await freePort()}`, "--linger", "100ms", "--summary"], {
       stdin: "1\n2\n",
       open: true,
@@ -132,7 +132,7 @@ describe("a signal", () => {
     assert.match(stderr, /^mqcat: push: 2 messages could not be delivered$/m);
   });
 
-  test("req - while it waits for a reply", async () => {
+  test("req - stops while it waits for a reply", async () => {
     using rep = start(["rep", ":0"], { open: true });
     using req = start(["req", await rep.readyEndpoint()], { stdin: "q\n", open: true });
     await rep.waitForStdout(/q\n/);
@@ -151,7 +151,7 @@ describe("stdin ends", () => {
     assert.deepEqual([(await req.exit()).code, req.text], [0, "r\n"]);
   });
 
-  test("push, pub - flush within --linger: 0, or 5 with the count", async () => {
+  test("push, pub - flush within --linger and exit with 0, or with 5 and the count", async () => {
     using pull = start(["pull", ":0", "-n", "1"]);
     assert.equal((await run(["push", await pull.readyEndpoint()], { stdin: "x" })).code, 0);
     assert.equal((await pull.exit()).code, 0);

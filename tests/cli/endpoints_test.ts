@@ -6,7 +6,7 @@ import { certificate } from "../support/stream_adapters.ts";
 import { run, start, test } from "../support/mqcat.ts";
 
 describe("many endpoints", () => {
-  test("push to three pulls, in turn", async () => {
+  test("push - sends to three pullers in turn", async () => {
     const pulls = [0, 1, 2].map(() => start(["pull", ":0", "--transient"]));
     using _first = pulls[0]!;
     using _second = pulls[1]!;
@@ -18,7 +18,7 @@ describe("many endpoints", () => {
     assert.deepEqual(outputs.sort(), ["1\n4\n7\n", "2\n5\n", "3\n6\n"]);
   });
 
-  test("pull binds tcp and ipc at once, by operands and by -b", async () => {
+  test("pull - binds tcp and ipc at the same time, by operands and by -b", async () => {
     using dir = tempDir();
     const ipc = `ipc://${dir.file("a")}`;
     using pull = start(["pull", ":0", "-b", ipc, "-b", `ipc://@${dir.file("b")}`, "-n", "3"]);
@@ -30,7 +30,7 @@ describe("many endpoints", () => {
     assert.deepEqual([code, stdout.toString().trimEnd().split("\n").sort()], [0, [...bound].sort()]);
   });
 
-  test("ws and wss - a path, certificates, and what is wrong with them", async () => {
+  test("ws and wss - paths, certificates, and errors in them", async () => {
     using dir = tempDir();
     const { cert, key } = certificate();
     fs.writeFileSync(dir.file("cert"), cert);
@@ -71,7 +71,7 @@ describe("many endpoints", () => {
     }
   });
 
-  test("ws - another path is refused for good, with the server's words", async () => {
+  test("ws - a wrong path is a final error with the server's reason", async () => {
     using pull = start(["pull", "ws://127.0.0.1:0/jobs"]);
     const there = await pull.readyEndpoint();
     const { code, stderr } = await run(["push", there.replace("jobs", "job"), "-D", "x"]);
@@ -80,10 +80,10 @@ describe("many endpoints", () => {
     await pull.waitForStderr(/no handshake with ws:\/\/127\.0\.0\.1: nothing is at '\/job' here/);
   });
 
-  test("@ and > in front, -b and -c, and a command's usual way", async () => {
+  test("@, >, -b and -c choose bind or connect, and each command has a default", async () => {
     using dir = tempDir();
     const endpoint = (name: string) => `ipc://${dir.file(name)}`;
-    // Each pair: the words of the end that binds, and of the one that connects.
+    // Each pair: the arguments of the end that binds, and of the end that connects.
     const pairs: [string[], string[]][] = [
       [["pull", endpoint("1")], ["push", endpoint("1")]],
       [["pull", `@${endpoint("2")}`], ["push", `>${endpoint("2")}`]],
@@ -108,7 +108,7 @@ describe("many endpoints", () => {
     }));
   });
 
-  test("one socket binds and connects at a time", async () => {
+  test("one socket binds and connects at the same time", async () => {
     using sink = start(["pull", ":0", "-n", "2"]);
     using late = start(["push", "@:0", "-c", await sink.readyEndpoint(), "--wait-peers", "2"], {
       stdin: "1\n2\n3\n4\n",
@@ -119,7 +119,7 @@ describe("many endpoints", () => {
     assert.deepEqual(lines.sort(), ["1", "2", "3", "4"]);
   });
 
-  test("sub - takes from several publishers", async () => {
+  test("sub - receives from several publishers", async () => {
     using one = start(["pub", ":0", "-t", "a"], { stdin: "1\n" });
     using two = start(["pub", ":0", "-t", "b"], { stdin: "2\n" });
     const { stdout } = await run([
@@ -135,7 +135,7 @@ describe("many endpoints", () => {
     assert.deepEqual([(await one.exit()).code, (await two.exit()).code], [0, 0]);
   });
 
-  test("the lecture's filter: two publishers, one prefix, and on over ipc", async () => {
+  test("the README's filter: two publishers, one prefix, republished over ipc", async () => {
     using dir = tempDir();
     const feed = `ipc://${dir.file("nasdaq-feed")}`;
     using out = start(["sub", feed, "--transient"]);

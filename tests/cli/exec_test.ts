@@ -9,7 +9,7 @@ const numbers = (count: number) => Array.from({ length: count }, (_, i) => `${i 
 
 describe("--exec", () => {
   for (const [sender, receiver] of [["push", "pull"], ["pub", "sub"]] as const) {
-    test(`${receiver} - the body is the command's stdin, what it prints goes to stdout, in order`, async () => {
+    test(`${receiver} - the body is the command's stdin, and its output goes to stdout, in order`, async () => {
       const printed = await through([sender], [receiver, "--exec", "tr a-z A-Z; echo '!'"], {
         stdin: "a\n\nb",
       });
@@ -17,7 +17,7 @@ describe("--exec", () => {
     });
   }
 
-  test("bodies are byte-exact, and a command need not read them", async () => {
+  test("--exec - passes bodies byte for byte, and a command need not read them", async () => {
     const stdin = Buffer.from([0, 0xff, 0x0a, 0xc3]);
     const printed = await through(["push", "--in", "blob"], ["pull", "--exec", "cat", "--out", "blob"], {
       stdin,
@@ -28,14 +28,14 @@ describe("--exec", () => {
     assert.equal((await through(["push"], ["pull", "--exec", "wc -c"], large)).toString().trim(), "3000000");
   });
 
-  test("among lines, an output that ends in none gets its newline; elsewhere it stays as it is", async () => {
+  test("--exec - adds a missing last newline to the output of lines, and changes no other output", async () => {
     const exec = ["--exec", "printf %s $MQCAT_SEQ"];
     assert.equal((await through(["push"], ["pull", ...exec], { stdin: "a\nb\n" })).toString(), "1\n2\n");
     const blob = await through(["push"], ["pull", ...exec, "--out", "blob"], { stdin: "a\nb\n" });
     assert.equal(blob.toString(), "12");
   });
 
-  test("MQCAT_* describe the message", async () => {
+  test("--exec - describes the message in MQCAT_*", async () => {
     const exec = [
       "--exec",
       'echo "$MQCAT_SEQ $MQCAT_PARTS $MQCAT_SIZE ${MQCAT_TOPIC-none} ${MQCAT_ENDPOINT%:*}"',
@@ -48,9 +48,9 @@ describe("--exec", () => {
     assert.equal(pull.toString().split("\n")[0], `1 2 4 none ${where}`, "PULL knows no topics");
   });
 
-  test("-j - so many run at a time, and outputs stay whole", async () => {
+  test("-j - runs N commands at a time, and does not mix their outputs", async () => {
     using dir = tempDir();
-    // Nobody gets past this before four are there.
+    // No command continues before four are running.
     const meet =
       `touch ${dir.path}/$MQCAT_SEQ; while [ $(ls ${dir.path} | wc -l) -lt 4 ]; do sleep 0.02; done`;
     const exec = ["--exec", `printf '<'; ${meet}; cat; printf '>'`, "-j", "4"];
@@ -58,14 +58,14 @@ describe("--exec", () => {
     assert.deepEqual(printed.toString().trimEnd().split("\n").sort(), ["<1>", "<2>", "<3>", "<4>"]);
   });
 
-  test("-j 1 unless told - never two at a time, in order", async () => {
+  test("-j - is 1 by default: one command at a time, in order", async () => {
     using dir = tempDir();
     const alone = `mkdir ${dir.path}/lock || echo overlap; cat; rmdir ${dir.path}/lock`;
     const printed = await through(["push"], ["pull", "--exec", alone], { stdin: numbers(20) });
     assert.equal(printed.toString(), numbers(20));
   });
 
-  test("a failing command - is told with the message's number, exit 6, and the others still run", async () => {
+  test("a failing command - is reported by message number, gives exit code 6, and stops no others", async () => {
     for (const [sender, receiver] of [["push", "pull"], ["pub", "sub"]] as const) {
       const exec = ["--exec", "read n; [ $n != 2 ] && echo ok $n"];
       const { received } = await transfer([sender], [receiver, ...exec], { stdin: numbers(3) });
@@ -77,7 +77,7 @@ describe("--exec", () => {
     }
   });
 
-  test("a command that a signal ended, or that does not exist, is a failure too", async () => {
+  test("a failing command - includes one that a signal ended and one that does not exist", async () => {
     const killed = await transfer(["push"], ["pull", "--exec", "kill -9 $$"], { stdin: "x\n" });
     assert.deepEqual([killed.received.code, /it was ended by SIGKILL/.test(killed.received.stderr)], [
       6,
@@ -87,7 +87,7 @@ describe("--exec", () => {
     assert.deepEqual([missing.received.code, /it exited with 127/.test(missing.received.stderr)], [6, true]);
   });
 
-  test("-n - counts messages, and all their commands end before we do", async () => {
+  test("-n - counts messages, and waits for all their commands", async () => {
     using dir = tempDir();
     using pull = start([
       "pull",
@@ -104,7 +104,7 @@ describe("--exec", () => {
     assert.deepEqual([1, 2, 3].map((n) => fs.readFileSync(dir.file(`${n}`), "utf8")), ["1", "2", "3"]);
   });
 
-  test("a signal - lets what runs finish, starts no more, and tells how many were not given on", async () => {
+  test("a signal - lets running commands finish, starts no others, and reports unprocessed messages", async () => {
     using dir = tempDir();
     const exec = `touch ${dir.path}/begun; while [ ! -e ${dir.path}/go ]; do sleep 0.02; done; cat`;
     using pull = start(["pull", ":0", "-v", "--exec", exec, "--summary"]);
@@ -119,7 +119,7 @@ describe("--exec", () => {
     assert.deepEqual([code, summaryOf(stderr)["unsent"]], [5, 4]);
   });
 
-  test("busy commands hold the sender back", async () => {
+  test("busy commands - hold the sender back", async () => {
     using pull = start(["pull", ":0", "--exec", "sleep 1000"]);
     const stdin = Buffer.alloc(60_000_000, "x".repeat(99) + "\n");
     const args = ["push", await pull.readyEndpoint(), "-w", "1s", "--summary"];
@@ -128,7 +128,7 @@ describe("--exec", () => {
     assert.ok(summaryOf(stderr)["sent"]! < 600_000);
   });
 
-  test("-j without a number, an empty command", async () => {
+  test("usage - -j without a number, an empty command", async () => {
     const jobs = await run(["pull", ":0", "--exec", "cat", "-j", "0"]);
     assert.deepEqual([jobs.code, /--jobs '0': expected a whole number from 1 to 1024/.test(jobs.stderr)], [
       2,

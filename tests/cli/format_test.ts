@@ -6,7 +6,7 @@ const formatted = async (template: string, stdin = "abc\nü\n\n") =>
   await through(["push"], ["pull", "-f", template], { stdin });
 
 describe("-f", () => {
-  test("tokens of a plain message", async () => {
+  test("-f - expands the tokens of a plain message", async () => {
     const [payload, length, number, topic, percent] = await Promise.all([
       formatted("<%s>"),
       formatted("%S;"),
@@ -21,7 +21,7 @@ describe("-f", () => {
     assert.equal(percent.toString(), "100% 100% 100% ");
   });
 
-  test("%R - the length as four bytes, so that the output is --in u32", async () => {
+  test("%R - is the length as four bytes, so that --in u32 reads the output", async () => {
     const printed = await formatted("%R%s");
     assert.deepEqual([...printed], [0, 0, 0, 3, 97, 98, 99, 0, 0, 0, 2, 0xc3, 0xbc, 0, 0, 0, 0]);
     assert.equal(
@@ -30,16 +30,16 @@ describe("-f", () => {
     );
   });
 
-  test("escapes, also of bytes that are no text", async () => {
+  test("-f - expands escapes, also of bytes that are not text", async () => {
     const printed = await formatted("\\t%s\\n\\r\\0\\\\\\x41\\xff", "m\n");
     assert.deepEqual([...printed], [9, 109, 10, 13, 0, 92, 0x41, 0xff]);
   });
 
-  test("a template's own text is UTF-8", async () => {
+  test("-f - writes the template's own text as UTF-8", async () => {
     assert.equal((await formatted("→%s←", "m\n")).toString(), "→m←");
   });
 
-  test("%p - parts, and %t - the topic, which %s and %S leave out", async () => {
+  test("%p, %t - are the parts and the topic; %s and %S leave out the topic", async () => {
     const stdin = `${JSON.stringify({ topic: "T", parts: ["one", "two"] })}\n`;
     const printed = await through(["pub", "-J"], ["sub", "-f", "%t|%s|%S|%p1|%p2|%p3|%p4|"], { stdin });
     assert.equal(printed.toString(), "T|onetwo|6|T|one|two||");
@@ -47,19 +47,19 @@ describe("-f", () => {
     assert.equal(pulled.toString(), "|Tonetwo|T,two", "PULL knows no topics");
   });
 
-  test("%e - the peer's endpoint; %T - now, in milliseconds", async () => {
+  test("%e, %T - are the peer's endpoint and the time in milliseconds", async () => {
     const before = Date.now();
     const [endpoint, time] = (await formatted("%e %T", "m\n")).toString().split(" ");
     assert.match(endpoint!, /^tcp:\/\/127\.0\.0\.1:\d+$/);
     assert.ok(Number(time) >= before && Number(time) <= Date.now(), time);
   });
 
-  test("works for sub, req and rep as well", async () => {
+  test("-f - works for sub, req and rep", async () => {
     const printed = await through(["pub", "-t", "T"], ["sub", "-f", "%t=%s\\n"], { stdin: "a\nb\n" });
     assert.equal(printed.toString(), "T=a\nT=b\n");
   });
 
-  test("a wrong template is a usage error that lists the right ones", async () => {
+  test("-f - an invalid template is a usage error that lists the valid tokens", async () => {
     const cases: [string, RegExp][] = [
       ["%z", /--format '%z': there is no token '%z': there are %s %S %R %t %i %h %p1 %p2/],
       ["%p0", /there is no token '%p0'/],

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { describe } from "node:test";
 import { run, test, through, transfer } from "../support/mqcat.ts";
 
-/** Messages that no separator may be confused with. */
+/** Messages with bytes that could be mistaken for separators. */
 const MESSAGES = ["", "a", "", "ü\u{1f600}", "tab\there", " spaces ", "\r", "x".repeat(70_000), ""];
 
 const u32 = (messages: readonly (string | Uint8Array)[]) =>
@@ -17,10 +17,10 @@ const nulls = (messages: readonly string[]) => messages.map((message) => `${mess
 const json = (messages: readonly string[]) =>
   messages.map((body) => `${JSON.stringify({ body })}\n`).join("");
 
-/** Each framing of the same messages, in and out. */
+/** The same messages in each framing, for input and output. */
 const FRAMED = { lines, null: nulls, u32, json };
 
-/** Every byte there is, in an order that has no pattern. */
+/** Every byte value, in an order without a pattern. */
 const binary = (length: number) => {
   const bytes = Buffer.alloc(length);
   for (let i = 0, state = 1; i < length; i++) {
@@ -32,7 +32,7 @@ const binary = (length: number) => {
 
 describe("framing", () => {
   for (const [into, frame] of Object.entries(FRAMED)) {
-    test(`--in ${into} - comes out byte-exact in every framing`, async () => {
+    test(`--in ${into} - is converted byte for byte to every framing`, async () => {
       const stdin = frame(MESSAGES);
       await Promise.all(
         Object.entries(FRAMED).map(async ([out, expected]) => {
@@ -47,7 +47,7 @@ describe("framing", () => {
     });
   }
 
-  test("--in blob - all of stdin is one message; --out blob puts nothing between", async () => {
+  test("--in blob - all of stdin is one message; --out blob adds no separators", async () => {
     const stdin = binary(300_000);
     assert.ok((await through(["push", "--in", "blob"], ["pull", "--out", "blob"], { stdin })).equals(stdin));
     assert.ok(
@@ -62,20 +62,20 @@ describe("framing", () => {
     assert.deepEqual([...printed], [0, 0, 0, 0]);
   });
 
-  test("--in u32 - any bytes, each message by itself", async () => {
+  test("--in u32 - carries any bytes as separate messages", async () => {
     const messages = [binary(1), Buffer.alloc(0), binary(65_536), binary(257), Buffer.from("\n\0\n")];
     const stdin = u32(messages);
     const printed = await through(["push", "--in", "u32"], ["pull", "--out", "u32"], { stdin });
     assert.ok(printed.equals(stdin));
   });
 
-  test("-0 - NUL on both sides, and newlines are payload", async () => {
+  test("-0 - separates by NUL on both sides, and newlines are payload", async () => {
     const stdin = "a\nb\0\0c\n";
     assert.equal((await through(["push", "-0"], ["pull", "-0"], { stdin })).toString(), "a\nb\0\0c\n\0");
     assert.equal((await through(["pub", "--null"], ["sub"], { stdin })).toString(), "a\nb\n\nc\n\n");
   });
 
-  test("lines - NUL bytes are payload, and bytes that are not UTF-8 too", async () => {
+  test("lines - NUL bytes and bytes that are not UTF-8 are payload", async () => {
     const stdin = Buffer.from([0, 0xff, 0x0a, 0x0a, 0xc3, 0x28, 0x00, 0x0d, 0x0a, 0x80]);
     const printed = await through(["push"], ["pull"], { stdin });
     assert.deepEqual([...printed], [...stdin, 0x0a]);
@@ -87,7 +87,7 @@ describe("framing", () => {
     assert.equal((await through(["push"], ["pull", "-f", "[%s]"], { stdin: "\n\n" })).toString(), "[][]");
   });
 
-  test("--in u32 - a truncated end and an absurd length are errors in words", async () => {
+  test("--in u32 - a truncated end and an absurd length are reported as errors", async () => {
     const { sent: truncated, received } = await transfer(["push", "--in", "u32"], ["pull"], {
       stdin: Buffer.from([0, 0, 0, 1, 97, 0, 0, 0, 9, 98]),
     });
@@ -99,7 +99,7 @@ describe("framing", () => {
     assert.match(absurd.stderr, /announces 1195725856 bytes.* is it really --in u32\?/);
   });
 
-  test("contradictory framings are refused", async () => {
+  test("usage - contradictory framings are refused", async () => {
     for (
       const args of [["push", "-0", "-J"], ["push", "--in", "lines", "-0"], ["push", "-J", "--in", "blob"]]
     ) {

@@ -10,7 +10,7 @@ const recordsOf = (text: Buffer): JsonRecord[] =>
   text.toString().trimEnd().split("\n").map((line) => JSON.parse(line));
 const base64 = (...bytes: number[]) => Buffer.from(bytes).toString("base64");
 
-/** Without the endpoint, which is another each time. */
+/** Removes the endpoint, which differs in each run. */
 const bare = (records: readonly JsonRecord[]) =>
   records.map(({ endpoint, ...rest }) => {
     assert.match(String(endpoint), /^tcp:\/\/127\.0\.0\.1:\d+$/);
@@ -27,12 +27,12 @@ const RECORDS = [
 ];
 
 describe("-J", () => {
-  test("push, pull - every record comes out as it went in", async () => {
+  test("push, pull - print every record as it was read", async () => {
     const printed = await through(["push", "-J"], ["pull", "-J"], { stdin: linesOf(RECORDS) });
     assert.deepEqual(bare(recordsOf(printed)), RECORDS);
   });
 
-  test("pub, sub - with a topic, which may be bytes too", async () => {
+  test("pub, sub - carry a topic, as text or as bytes", async () => {
     const records = [
       { topic: "A", body: "1" },
       { topic: "", body: "no topic" },
@@ -45,13 +45,13 @@ describe("-J", () => {
     assert.deepEqual(bare(recordsOf(printed)), records);
   });
 
-  test("pub - -t is the topic of records that have none", async () => {
+  test("pub - -t is the topic of records without one", async () => {
     const stdin = linesOf([{ body: "1" }, { topic: "own", body: "2" }]);
     const printed = await through(["pub", "-J", "-t", "T"], ["sub", "-J"], { stdin });
     assert.deepEqual(bare(recordsOf(printed)), [{ topic: "T", body: "1" }, { topic: "own", body: "2" }]);
   });
 
-  test("sub -J piped into push -J loses nothing", async () => {
+  test("sub -J | push -J - loses nothing", async () => {
     using pull = start(["pull", ":0", "--transient", "-J"]);
     using sub = start(["sub", "@:0", "--transient", "-J"]);
     const records = [{ topic: "T", body: "1" }, { topic: "T", parts: ["a", "", "b"] }, {
@@ -61,7 +61,7 @@ describe("-J", () => {
     assert.equal(pub.code, 0);
     const { stdout } = await sub.exit();
     assert.equal((await run(["push", "-J", await pull.readyEndpoint()], { stdin: stdout })).code, 0);
-    // A topic is a first frame, and PULL knows no topics.
+    // A topic is the first frame; PULL has no topics.
     assert.deepEqual(bare(recordsOf((await pull.exit()).stdout)), [
       { parts: ["T", "1"] },
       { parts: ["T", "a", "", "b"] },
@@ -69,7 +69,7 @@ describe("-J", () => {
     ]);
   });
 
-  test("req, rep - records both ways", async () => {
+  test("req, rep - carry records in both directions", async () => {
     using rep = start(["rep", ":0", "-n", "2", "-J"], {
       stdin: linesOf([{ parts: ["r", "1"] }, { body_base64: base64(255) }]),
     });
@@ -82,12 +82,12 @@ describe("-J", () => {
     assert.deepEqual(bare(recordsOf((await rep.exit()).stdout)), [{ body: "q" }, { parts: ["", "q"] }]);
   });
 
-  test("empty lines between records are skipped, and the last needs no newline", async () => {
+  test("-J - skips empty lines between records, and needs no newline after the last one", async () => {
     const printed = await through(["push", "-J"], ["pull"], { stdin: '{"body":"a"}\n\n  \n{"body":"b"}' });
     assert.equal(printed.toString(), "a\nb\n");
   });
 
-  test("a line that is no record names its number and the mistake", async () => {
+  test("-J - reports the line number and the error of an invalid record", async () => {
     const cases: [string, RegExp][] = [
       ["{", /line 2 of the input is no JSON record: /],
       ["[]", /line 2 .*: expected an object such as \{"body":"text"\}/],
@@ -107,7 +107,7 @@ describe("-J", () => {
     }));
   });
 
-  test("a message of several parts outside of -J is run together, and said once", async () => {
+  test("a message of several parts without -J is printed as one, with one warning", async () => {
     const stdin = linesOf([{ parts: ["a", "b"] }, { parts: ["c", "d"] }]);
     using pull = start(["pull", ":0", "--transient"]);
     assert.equal((await run(["push", "-J", await pull.readyEndpoint()], { stdin })).code, 0);

@@ -9,7 +9,7 @@ import { run, start, test } from "../support/mqcat.ts";
 const MIB = 2 ** 20;
 const SIZE = 100 * MIB;
 
-/** A file of 100 MiB in which no two pieces are the same, and its checksum. */
+/** A file of 100 MiB without repeated blocks, and its checksum. */
 function largeFile(dir: TempDir): { path: string; sum: string } {
   const path = dir.file("large");
   const hash = createHash("sha256");
@@ -27,7 +27,7 @@ function largeFile(dir: TempDir): { path: string; sum: string } {
 const checksum = (path: string) => createHash("sha256").update(fs.readFileSync(path)).digest("hex");
 
 describe("a message of 100 MB", () => {
-  test("push --in blob, pull --out blob - from stdin to a file", async () => {
+  test("push --in blob, pull --out blob - carry it from stdin to a file", async () => {
     using dir = tempDir();
     const { path, sum } = largeFile(dir);
     using pull = start(["pull", ":0", "-n", "1", "--out", "blob"], { stdout: dir.file("out") });
@@ -42,7 +42,7 @@ describe("a message of 100 MB", () => {
     assert.equal(checksum(dir.file("out")), sum);
   });
 
-  test("pub -F, sub --out u32 - from a file, over ipc", async () => {
+  test("pub -F, sub --out u32 - carry it from a file, over ipc", async () => {
     using dir = tempDir();
     const { path, sum } = largeFile(dir);
     const endpoint = `ipc://${dir.file("feed")}`;
@@ -54,7 +54,7 @@ describe("a message of 100 MB", () => {
     assert.equal(createHash("sha256").update(printed.subarray(4)).digest("hex"), sum);
   });
 
-  test("req, rep --echo - there and back", async () => {
+  test("req, rep --echo - carry it there and back", async () => {
     using dir = tempDir();
     const { path, sum } = largeFile(dir);
     using rep = start(["rep", ":0", "--echo", "-n", "1"]);
@@ -64,7 +64,7 @@ describe("a message of 100 MB", () => {
     assert.equal(checksum(dir.file("out")), sum);
   });
 
-  test("between lines that are short, all in order", async () => {
+  test("push, pull - carry it between short lines, all in order", async () => {
     using dir = tempDir();
     const line = Buffer.alloc(30 * MIB, "long ");
     const stdin = Buffer.concat([Buffer.from("before\n"), line, Buffer.from("\nbehind\n"), line]);

@@ -1,4 +1,4 @@
-/** Where stdout is not what one would wish for: a reader that leaves, a full disk. */
+/** Failures of stdout: a reader that exits, a full disk. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { describe } from "node:test";
@@ -9,7 +9,7 @@ const HAS_FULL_DEVICE = fs.existsSync("/dev/full");
 
 describe("stdout", () => {
   for (const [sender, receiver] of [["push", "pull"], ["pub", "sub"]] as const) {
-    test(`${receiver} | head -1 - ends the receiver quietly, as SIGPIPE would: 141`, async () => {
+    test(`${receiver} | head -1 - ends the receiver without an error, like SIGPIPE: 141`, async () => {
       using piped = shell(`mqcat ${receiver} @:0 | head -1; echo "\${PIPESTATUS[*]}"`);
       const endpoint = await piped.readyEndpoint();
       const script = `yes line | mqcat ${sender} '>${endpoint}' -q --linger 0`;
@@ -20,7 +20,7 @@ describe("stdout", () => {
     });
   }
 
-  test("pull | head -1 - with pipefail in sh's manner, and the next message is what ends it", async () => {
+  test("pull | head -1 - ends at the next message, with pipefail too", async () => {
     using piped = shell("set -o pipefail; mqcat pull :0 | head -1; echo $?");
     const endpoint = await piped.readyEndpoint();
     using push = start(["push", endpoint, "-i", "20ms", "-D", "tick", "--linger", "0"]);
@@ -28,7 +28,7 @@ describe("stdout", () => {
     push.kill();
   });
 
-  test("req | head -1, and rep | head -1", async () => {
+  test("req | head -1, rep | head -1 - end with 141", async () => {
     using rep = start(["rep", ":0", "--echo"]);
     const script = `yes q | mqcat req '${await rep.readyEndpoint()}' | head -1; echo "\${PIPESTATUS[*]}"`;
     assert.equal((await shell(script).exit()).stdout.toString(), "q\n141 141 0\n");
@@ -38,7 +38,7 @@ describe("stdout", () => {
     req.kill();
   });
 
-  test("a reader that leaves before the first message", async () => {
+  test("a reader that exits before the first message - ends the receiver", async () => {
     using pull = start(["pull", ":0"]);
     const endpoint = await pull.readyEndpoint();
     pull.closeStdout();
@@ -47,14 +47,14 @@ describe("stdout", () => {
     assert.deepEqual([code, stderr.trimEnd().split("\n").length], [141, 1], stderr);
   });
 
-  test("help pages into a closed pipe end quietly", async () => {
+  test("help pages - end without an error in a closed pipe", async () => {
     const { stdout, stderr } = await shell('mqcat --help | true; echo "${PIPESTATUS[*]}"').exit();
     assert.match(stdout.toString(), /^(0|141) 0\n$/);
     assert.equal(stderr, "");
   });
 
   if (HAS_FULL_DEVICE) {
-    test("a full device - exit 1, in words", async () => {
+    test("a full device - is reported, and the exit code is 1", async () => {
       await Promise.all([["push", "pull"], ["pub", "sub"], ["req", "rep"]].map(async ([sender, receiver]) => {
         const options = receiver === "rep" ? ["-D", "r"] : [];
         using receiving = start([receiver!, "@:0", ...options], { stdout: "/dev/full" });
@@ -73,13 +73,13 @@ describe("stdout", () => {
       }));
     });
 
-    test("a full device - keygen says so too, for a key that is not told is not known", async () => {
+    test("a full device - keygen reports it, because the public key was not printed", async () => {
       using dir = tempDir();
       const { code, stderr } = await run(["keygen", dir.file("k")], { stdout: "/dev/full" });
       assert.deepEqual([code, /cannot write to stdout: .*no space left/i.test(stderr)], [1, true], stderr);
     });
 
-    test("a full device - req says so too", async () => {
+    test("a full device - req reports it", async () => {
       using rep = start(["rep", ":0", "--echo"]);
       const { code, stderr } = await run(["req", await rep.readyEndpoint()], {
         stdin: "a\nb\n",
@@ -89,7 +89,7 @@ describe("stdout", () => {
     });
   }
 
-  test("carries payload only, whatever is said on stderr", async () => {
+  test("stdout - carries only payload, while diagnostics go to stderr", async () => {
     using pull = start(["pull", ":0", "-n", "2", "-vv", "--summary"]);
     const push = await run(["push", await pull.readyEndpoint(), "-vv", "--summary"], { stdin: "a\nb\n" });
     assert.equal(push.stdout.length, 0);
@@ -98,7 +98,7 @@ describe("stdout", () => {
     assert.match(stderr, /connected: /);
   });
 
-  test("appends to a file, and writes at once what came", async () => {
+  test("stdout - appends to a file, and writes each message at once", async () => {
     using dir = tempDir();
     fs.writeFileSync(dir.file("out"), "before\n");
     const script = `mqcat pull :0 -n 1 >> '${dir.file("out")}'`;
@@ -109,7 +109,7 @@ describe("stdout", () => {
   });
 
   if (HAS_FULL_DEVICE) {
-    test("a stderr that takes nothing is no reason to stop", async () => {
+    test("stderr - a closed stderr does not stop the command", async () => {
       using dir = tempDir();
       const ready = dir.file("ready");
       using pull = shell(`mqcat pull :0 -n 1 -v --summary --ready-file '${ready}' 2>/dev/full`);

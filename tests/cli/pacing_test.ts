@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe } from "node:test";
 import { run, start, test } from "../support/mqcat.ts";
 
-/** Runs a sender into a receiver, and gives when each message was printed, in milliseconds of the sender's life. */
+/** Sends to a receiver, and returns when each message was printed, in milliseconds since the sender's start. */
 async function timesOf(send: readonly string[], stdin?: string): Promise<{ times: number[]; text: string }> {
   const [sender, ...options] = send;
   const receiver = sender === "push" ? "pull" : sender === "pub" ? "sub" : "rep";
@@ -25,10 +25,10 @@ async function timesOf(send: readonly string[], stdin?: string): Promise<{ times
   return { times: lines.map(([time]) => Number(time) - began), text: lines.map((line) => line[1]).join(" ") };
 }
 
-/** Clocks of two processes, and a timer that may fire a little early. */
+/** Tolerance for the clocks of two processes, and for a timer that fires a little early. */
 const SLACK = 25;
 
-/** No message may come before its turn, counted from the sender's start; on a busy machine each may come later. */
+/** No message may arrive before its time, counted from the sender's start; on a busy machine it may arrive later. */
 function assertPaced(times: readonly number[], first: number, interval: number): void {
   times.forEach((time, i) => assert.ok(time >= first + i * interval - SLACK, `message ${i} of ${times}`));
 }
@@ -42,18 +42,18 @@ describe("pacing", () => {
     });
   }
 
-  test("push - --rate holds the mean, and repeats -D until -n", async () => {
+  test("push - --rate keeps the mean rate, and repeats -D until -n", async () => {
     const { times, text } = await timesOf(["push", "--rate", "50/s", "-D", "x", "-n", "11"]);
     assert.equal(text, Array(11).fill("x").join(" "));
     assertPaced(times, 0, 20);
   });
 
-  test("push - --rate takes other units", async () => {
+  test("push - --rate accepts other units", async () => {
     const { times } = await timesOf(["push", "--rate", "600/m"], "1\n2\n3\n");
     assertPaced(times, 0, 100);
   });
 
-  test("push - -i repeats -D for ever, until a signal", async () => {
+  test("push - -i repeats -D until a signal", async () => {
     using pull = start(["pull", ":0"]);
     using push = start(["push", await pull.readyEndpoint(), "-i", "1ms", "-D", "tick", "--summary"]);
     await pull.waitForStdout(/(tick\n){20}/);
@@ -65,13 +65,13 @@ describe("pacing", () => {
     await pull.waitForStdout(new RegExp(`^(tick\n){${sent}}$`));
   });
 
-  test("push - a batch that was read at once is paced all the same, and a signal ends the wait", async () => {
+  test("push - paces a batch that was read at once, and a signal ends the wait", async () => {
     using pull = start(["pull", ":0"]);
     using push = start(["push", await pull.readyEndpoint(), "-i", "1h", "--summary"], { stdin: "1\n2\n3\n" });
     await pull.waitForStdout(/^1\n$/);
     push.kill("SIGTERM");
     const { code, stderr } = await push.exit();
-    // What was read and is not to wait for any more goes out with the flush.
+    // Messages that were read and need not wait any longer are sent with the flush.
     assert.deepEqual([code, JSON.parse(stderr).sent], [143, 3]);
     await pull.waitForStdout(/^1\n2\n3\n$/);
   });
@@ -84,7 +84,7 @@ describe("pacing", () => {
     assert.equal((await push.exit()).code, 143);
   });
 
-  test("wrong values say what was expected", async () => {
+  test("usage - an error about an invalid value says what was expected", async () => {
     const cases: [string[], RegExp][] = [
       [["-i", "soon"], /--interval 'soon': expected a duration such as 500ms, 3s, 1m or a number of seconds/],
       [["-d", "-1"], /--delay '-1': expected a duration/],

@@ -8,7 +8,7 @@ import { freePort, run, start, test, through } from "../support/mqcat.ts";
 const both = [["push", "pull"], ["pub", "sub"]] as const;
 
 describe("pipeline", () => {
-  test("push, pull - three lines, the receiver first", async () => {
+  test("push, pull - carry three lines when the receiver starts first", async () => {
     using pull = start(["pull", ":0", "-n", "3"]);
     const push = await run(["push", await pull.readyEndpoint()], { stdin: "a\nb\nc" });
     assert.deepEqual([push.code, push.stdout.toString(), push.stderr], [0, "", ""]);
@@ -16,10 +16,10 @@ describe("pipeline", () => {
     assert.deepEqual([code, stdout.toString()], [0, "a\nb\nc\n"]);
   });
 
-  test("push, pull - three lines, the sender first, by the short form of a port", async () => {
+  test("push, pull - carry three lines when the sender starts first, with the short form of a port", async () => {
     const port = `:${await freePort()}`;
     using push = start(["push", port], { stdin: "a\nb\nc" });
-    // It says so at the second attempt: the sender is surely there first.
+    // It reports at the second attempt, so the sender has started first for certain.
     await push.waitForStderr(/nobody listens there; trying again/);
     const pull = await run(["pull", port, "-n", "3"]);
     assert.deepEqual([pull.code, pull.stdout.toString()], [0, "a\nb\nc\n"]);
@@ -27,7 +27,7 @@ describe("pipeline", () => {
   });
 
   for (const [sender, receiver] of both) {
-    test(`${sender}, ${receiver} - over ipc, by path and abstract, whichever starts first`, async () => {
+    test(`${sender}, ${receiver} - work over ipc, by path and abstract, whichever starts first`, async () => {
       using dir = tempDir();
       const endpoints = [`ipc://${dir.file("feed")}`, `ipc://@mqcat-${process.pid}-${sender}`];
       await Promise.all(endpoints.map(async (endpoint) => {
@@ -39,7 +39,7 @@ describe("pipeline", () => {
       }));
     });
 
-    test(`${sender}, ${receiver} - tcp://localhost and tcp://[::1]`, async () => {
+    test(`${sender}, ${receiver} - work over tcp://localhost and tcp://[::1]`, async () => {
       for (const host of ["localhost", "[::1]"]) {
         using bound = start([receiver, `@tcp://${host}:0`, "-n", "1"]);
         const endpoint = await bound.readyEndpoint();
@@ -49,14 +49,14 @@ describe("pipeline", () => {
       }
     });
 
-    test(`${sender}, ${receiver} - an empty input is no message`, async () => {
-      // With nothing to send it would not wait for the connection, and the receiver for a peer to lose.
+    test(`${sender}, ${receiver} - an empty input sends no message`, async () => {
+      // With nothing to send, the sender would not connect, and the receiver would wait for a peer forever.
       assert.equal((await through([sender, "--wait-peers=1"], [receiver], { stdin: "" })).length, 0);
       assert.equal((await through([sender, "--wait-peers=1"], [receiver])).length, 0);
     });
   }
 
-  test("push, pull - a stream arrives from the first line on, while stdin stays open", async () => {
+  test("push, pull - lines arrive while stdin stays open, from the first one", async () => {
     using pull = start(["pull", ":0"]);
     using push = start(["push", await pull.readyEndpoint()], { stdin: "first\nsec", open: true });
     await pull.waitForStdout(/^first\n$/);
@@ -68,7 +68,7 @@ describe("pipeline", () => {
     await pull.waitForStdout(/^first\nsecond\nlast\n$/);
   });
 
-  test("push, pull - 100 000 lines of every length stay whole and in order", async () => {
+  test("push, pull - 100 000 lines of every length arrive whole and in order", async () => {
     const lines = Array.from({ length: 100_000 }, (_, i) => `${i}`.padEnd(i % 300, "x"));
     const stdin = `${lines.join("\n")}\n`;
     assert.ok((await through(["push"], ["pull"], { stdin })).equals(Buffer.from(stdin)));

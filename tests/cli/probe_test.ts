@@ -1,4 +1,4 @@
-/** `probe` against the programs that it has to know. RabbitMQ is in queue_test.ts, which has one running. */
+/** `probe` against the services that it identifies. queue_test.ts, which runs RabbitMQ, tests that one. */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import fs from "node:fs";
@@ -19,7 +19,7 @@ async function probe(
   return [code, JSON.parse(stdout.toString())];
 }
 
-/** A program that listens on a port, ended at the end of the scope. */
+/** A program that listens on a port; it is ended at the end of the scope. */
 class Server implements AsyncDisposable {
   readonly #child: ChildProcess;
 
@@ -50,7 +50,7 @@ class Server implements AsyncDisposable {
   }
 }
 
-/** A server in this process, whose connections say what a test wants. */
+/** A server in this process, which passes each connection to a callback of the test. */
 async function serve(talk: (socket: net.Socket) => void): Promise<{ port: number } & AsyncDisposable> {
   const sockets = new Set<net.Socket>();
   const server = net.createServer((socket) => {
@@ -130,7 +130,7 @@ describe("probe", () => {
     assert.deepEqual(await pull.recv(), ["68656c6c6f"]);
   });
 
-  test("mqcat - a WebSocket, by its own endpoint and by its port", async () => {
+  test("mqcat - identifies a WebSocket, by its endpoint and by its port", async () => {
     using pub = start(["pub", "ws://127.0.0.1:0/", "--wait-peers", "0"], { open: true });
     const endpoint = await pub.readyEndpoint();
     for (const asked of [endpoint, endpoint.replace("ws:", "tcp:").slice(0, -1)]) {
@@ -140,7 +140,7 @@ describe("probe", () => {
     }
   });
 
-  requirePeer("python3")("Python - a web server, by its port and as a URL", async () => {
+  requirePeer("python3")("Python - identifies a web server, by its port and as a URL", async () => {
     using dir = tempDir();
     const port = await freePort();
     await using server = new Server(
@@ -157,7 +157,7 @@ describe("probe", () => {
     }
   });
 
-  requirePeer("openssl")("openssl - TLS, its certificate, and a web server inside", async () => {
+  requirePeer("openssl")("openssl - identifies TLS, its certificate, and the web server inside", async () => {
     using dir = tempDir();
     const port = await freePort();
     fs.writeFileSync(dir.file("cert"), certificate().cert);
@@ -174,11 +174,11 @@ describe("probe", () => {
     const { subject, names, validFrom, validTo } = record["certificate"] as Record<string, string>;
     assert.deepEqual([subject, names], ["CN=localhost", ["localhost", "127.0.0.1"]]);
     assert.equal(Date.parse(validTo!) - Date.parse(validFrom!), 2 * 24 * 3600 * 1000);
-    assert.equal(record["problem"], "nobody but itself vouches for it");
+    assert.equal(record["problem"], "it is self-signed");
     assert.deepEqual((record["inside"] as Record<string, unknown>)["protocol"], "http");
   });
 
-  requirePeer("socat")("socat - an echo server", async () => {
+  requirePeer("socat")("socat - identifies an echo server", async () => {
     const port = await freePort();
     await using server = new Server("socat", [`TCP-LISTEN:${port},bind=127.0.0.1,fork`, "EXEC:cat"]);
     await server.listens(port);
@@ -187,7 +187,7 @@ describe("probe", () => {
     assert.deepEqual(record["try"], [`echo hello | mqcat echo-client tcp://127.0.0.1:${port}`]);
   });
 
-  test("mqcat - its echo server, over tcp and a Unix socket", async () => {
+  test("mqcat - identifies its echo server, over tcp and a Unix socket", async () => {
     using dir = tempDir();
     for (const where of [":0", `unix://${dir.file("echo")}`]) {
       using server = start(["echo-server", where]);
@@ -196,7 +196,7 @@ describe("probe", () => {
     }
   });
 
-  test("nobody listens - exit code 4, with the reason", async () => {
+  test("no listener - exits with 4 and the reason", async () => {
     using dir = tempDir();
     for (const endpoint of [`tcp://127.0.0.1:${await freePort()}`, `ipc://${dir.file("nobody")}`]) {
       const [code, record] = await probe(endpoint);
@@ -205,14 +205,14 @@ describe("probe", () => {
     }
   });
 
-  test("nobody speaks - exit code 3, when the time is over", async () => {
+  test("a silent server - exits with 3 after the timeout", async () => {
     await using silent = await serve(() => {});
     const { code, stdout } = await run(["probe", `:${silent.port}`, "-w", "300ms"]);
     assert.equal(code, 3);
     assert.match(stdout.toString(), /: somebody listens, and says nothing in time\n$/);
   });
 
-  test("somebody unknown - exit code 1, with the first words", async () => {
+  test("an unknown service - exits with 1 and the first bytes", async () => {
     await using chatty = await serve((socket) => socket.write("GOOD MORNING\r\nwho is there?\r\n"));
     await using curt = await serve((socket) => socket.end());
     const [code, record] = await probe(`:${chatty.port}`, "-w", "1s");
@@ -232,7 +232,7 @@ describe("probe", () => {
     ["RFB 003.008\n", "vnc"],
     ["J\0\0\0\n8.0.35\0rest", "mysql"],
   ];
-  test("whoever introduces itself - several at once, each in its line, and the codes as one", async () => {
+  test("services with a banner - several endpoints print one line each, with one combined exit code", async () => {
     const servers = await Promise.all(banners.map(([says]) => serve((socket) => socket.write(says))));
     try {
       const endpoints = servers.map(({ port }) => `:${port}`);
@@ -249,7 +249,7 @@ describe("probe", () => {
     }
   });
 
-  test("one that answers a web server's question as Redis does", async () => {
+  test("Redis - is identified by its answer to an HTTP request", async () => {
     await using redis = await serve((socket) =>
       socket.on("data", (data) => {
         if (data.includes("\r\n")) socket.end("-ERR wrong number of arguments for 'get' command\r\n");
@@ -259,7 +259,7 @@ describe("probe", () => {
     assert.deepEqual([code, record["protocol"]], [0, "redis"]);
   });
 
-  test("hostile - words without end, and control characters, do no harm", async () => {
+  test("hostile - endless output and control characters do no harm", async () => {
     await using endless = await serve((socket) => {
       const more = (error?: Error | null) => void (error || socket.write("x".repeat(100_000), more));
       more();
@@ -273,10 +273,10 @@ describe("probe", () => {
     assert.match(stdout.toString(), /a web server, \?\]0;title\?\n {2}answers 200 \?\[31mred\n/);
   });
 
-  test("usage - what cannot be asked, and what is none", async () => {
+  test("usage - endpoints that cannot be probed, and invalid endpoints", async () => {
     for (
       const [args, words] of [
-        [["udp://127.0.0.1:5555"], /nothing can be asked over udp \(try tcp/],
+        [["udp://127.0.0.1:5555"], /cannot probe over udp \(try tcp/],
         [["localhost"], /it has neither a transport nor a port/],
         [[], /missing required argument/],
       ] as const

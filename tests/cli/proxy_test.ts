@@ -1,10 +1,10 @@
-/** `mqcat proxy`: the three devices, the filter, the tap, the cache, and how it ends. */
+/** `mqcat proxy`: the three devices, the filter, the tap, the cache, and how the command ends. */
 import assert from "node:assert/strict";
 import { describe } from "node:test";
 import { tempDir } from "../support/helpers.ts";
 import { type Program, readyFile, run, start, summaryOf, test } from "../support/mqcat.ts";
 
-/** Starts a proxy whose sides are both bound; gives where. */
+/** Starts a proxy that binds both sides; returns the endpoints. */
 async function bound(
   dir: { file(name: string): string },
   args: readonly string[],
@@ -21,7 +21,7 @@ function lines(count: number): string {
 }
 
 describe("proxy", () => {
-  test("pushpull - 50,000 jobs arrive in order, across transports, and are counted", async () => {
+  test("pushpull - forwards 50,000 jobs in order across transports, and counts them", async () => {
     using dir = tempDir();
     const { proxy, from, to } = await bound(dir, ["--pattern", "pushpull", "--transient"]);
     using _ = proxy;
@@ -34,7 +34,7 @@ describe("proxy", () => {
     assert.deepEqual([code, received, sent, unsent], [0, 50_000, 50_000, 0], stderr);
   });
 
-  test("pushpull - with nobody to take them, jobs are held back in the pusher, and told at the end", async () => {
+  test("pushpull - without pullers holds jobs back in the pusher, and reports them at the end", async () => {
     using dir = tempDir();
     const { proxy, from } = await bound(dir, ["--pattern", "pushpull", "--linger", "100ms"]);
     using _ = proxy;
@@ -48,7 +48,7 @@ describe("proxy", () => {
     assert.ok(summaryOf(stderr)["received"]! < 10_000, stderr);
   });
 
-  test("pubsub - subscriptions go up, and only what is wanted comes down", async () => {
+  test("pubsub - forwards subscriptions to publishers, and only subscribed messages to subscribers", async () => {
     using dir = tempDir();
     const { proxy, from, to } = await bound(dir, ["--pattern", "pubsub", "--transient"]);
     using _ = proxy;
@@ -59,7 +59,7 @@ describe("proxy", () => {
     assert.equal((await sub.exit()).stdout.toString(), "b2\nb4\n");
   });
 
-  test("pubsub -t - lets nothing else through, whoever wants it; several publishers", async () => {
+  test("pubsub -t - forwards only this topic from several publishers, whatever is subscribed", async () => {
     using dir = tempDir();
     const args = ["--pattern", "pubsub", "-t", "NASDAQ", "-t", "LSE"];
     const { proxy, from, to } = await bound(dir, args);
@@ -72,7 +72,7 @@ describe("proxy", () => {
     assert.equal((await sub.exit()).stdout.toString(), "NASDAQ AAPL 2\nLSE BP 3\n");
   });
 
-  test("pubsub --last-value - a late subscriber gets the newest of what it wants, and then what comes", async () => {
+  test("pubsub --last-value - sends a late subscriber the latest values of its topics, then new messages", async () => {
     using dir = tempDir();
     const { proxy, from, to } = await bound(dir, ["--pattern", "pubsub", "--last-value", "--tap", "-"]);
     using _ = proxy;
@@ -89,7 +89,7 @@ describe("proxy", () => {
     pub.end();
   });
 
-  test("reqrep - many clients, two services; the tap at a third endpoint sees requests and replies", async () => {
+  test("reqrep - connects many clients to two services; the tap endpoint sends requests and replies", async () => {
     using dir = tempDir();
     const tap = `ipc://${dir.file("tap")}`;
     const { proxy, from, to } = await bound(dir, ["--pattern", "reqrep", "--tap", tap]);
@@ -111,7 +111,7 @@ describe("proxy", () => {
     }
   });
 
-  test("-w - ends with 3 when nothing came", async () => {
+  test("-w - exits with 3 when no message arrives", async () => {
     using dir = tempDir();
     const { proxy } = await bound(dir, ["--pattern", "pubsub", "-w", "200ms"]);
     using _ = proxy;
@@ -121,7 +121,7 @@ describe("proxy", () => {
   });
 
   for (const side of ["from", "to"]) {
-    test(`--${side} - a peer that does not fit is told, and ends it with 4`, async () => {
+    test(`--${side} - reports an incompatible peer, and exits with 4`, async () => {
       using rep = start(["rep", ":0", "--echo"]);
       const other = side === "from" ? ["--to", "@tcp://127.0.0.1:0"] : ["--from", "@tcp://127.0.0.1:0"];
       const args = ["--pattern", "pushpull", `--${side}`, `>${await rep.readyEndpoint()}`, ...other];

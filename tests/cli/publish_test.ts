@@ -5,11 +5,11 @@ import { tempDir, waitFor } from "../support/helpers.ts";
 import { residentBytes, run, settled, shell, start, summaryOf, test } from "../support/mqcat.ts";
 
 const TOTAL = 3_000_000;
-/** Enough to fill every buffer of the system on the way. */
+/** Enough to fill all system buffers on the way. */
 const numbers = Array.from({ length: TOTAL }, (_, i) => `${i + 1}\n`).join("");
 
 describe("pub", () => {
-  test("seq 1000000 - nothing is lost to a subscriber that starts later", async () => {
+  test("pub - a subscriber that starts later gets all of a million messages", async () => {
     using pub = shell("seq 1000000 | mqcat pub :0 --summary");
     const endpoint = await pub.readyEndpoint();
     const script =
@@ -22,7 +22,7 @@ describe("pub", () => {
     assert.deepEqual([code, sent, unsent, dropped], [0, 1_000_000, 0, 0]);
   });
 
-  test("a subscriber that stands still - its drops are counted and printed; the other one gets all", async () => {
+  test("pub - counts and reports the drops of a stopped subscriber; the other one gets every message", async () => {
     using dir = tempDir();
     using pub = start(["pub", ":0", "--wait-peers", "2", "--summary", "-v"], { stdin: "", open: true });
     const endpoint = await pub.readyEndpoint();
@@ -51,7 +51,7 @@ describe("pub", () => {
     );
   });
 
-  test("--on-full block - a subscriber that stands still holds up all, and nothing is dropped", async () => {
+  test("pub --on-full block - a stopped subscriber holds back all others, and nothing is dropped", async () => {
     using dir = tempDir();
     using pub = start(["pub", ":0", "--wait-peers=2", "--on-full=block", "--summary", "-v"], { open: true });
     const endpoint = await pub.readyEndpoint();
@@ -75,7 +75,7 @@ describe("pub", () => {
     assert.deepEqual([code, sent, dropped, unsent], [0, TOTAL, 0, 0]);
   });
 
-  test("a subscriber that leaves is no loss to count, and one that comes late gets what is new", async () => {
+  test("pub - counts no loss for a subscriber that disconnects, and a late one gets new messages", async () => {
     using pub = start(["pub", ":0", "-v"], { stdin: "1\n", open: true });
     const endpoint = await pub.readyEndpoint();
     assert.equal((await run(["sub", endpoint, "-n", "1"])).stdout.toString(), "1\n");

@@ -1,4 +1,4 @@
-/** libzmq, by way of pyzmq, at the other end of each command, over tcp and ipc, in both roles. */
+/** Each command against libzmq (through pyzmq), over tcp and ipc, in both roles. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { spawnSync } from "node:child_process";
@@ -9,7 +9,7 @@ import { freePort, PATIENCE, Program, start } from "../support/mqcat.ts";
 const PYTHON = "/usr/bin/python3";
 const it = requirePeer("pyzmq", spawnSync(PYTHON, ["-c", "import zmq"], { stdio: "ignore" }).status === 0);
 
-/** A socket of a type, that binds or connects; messages are lines of JSON: lists of frames in base64. */
+/** A socket that binds or connects. Messages are lines of JSON: lists of frames in base64. */
 const PEER = `
 import base64, json, sys, zmq
 kind, role, endpoint, count = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
@@ -34,7 +34,7 @@ socket.close(0 if kind in ("SUB", "PULL") else None)
 context.term()  # Waits for what is unsent.
 `;
 
-/** What crosses: several parts, empty ones, bytes that are not text, and one of a long frame. */
+/** The messages: several parts, empty parts, bytes that are not text, and one long frame. */
 const MESSAGES: Buffer[][] = [
   ["a", "", "b"],
   [""],
@@ -77,7 +77,7 @@ function framesOf(line: string): Buffer[] {
 const linesOf = (text: string) => text.trimEnd().split("\n");
 const decoded = (line: string) => (JSON.parse(line) as string[]).map((frame) => Buffer.from(frame, "base64"));
 
-/** Runs both ends, each way round and over each transport; the one that binds starts first. */
+/** Runs both ends in both roles over each transport; the end that binds starts first. */
 async function eachWay(
   run: (ours: (args: string[]) => Program, theirs: (kind: string) => Program) => Promise<void>,
 ) {
@@ -92,7 +92,7 @@ async function pair(
   weBind: boolean,
   run: (ours: (args: string[]) => Program, theirs: (kind: string) => Program) => Promise<void>,
 ): Promise<void> {
-  // Both must be able to name it before the other one runs.
+  // Both ends need the endpoint before the other one runs.
   const endpoint = transport === "ipc"
     ? `ipc://${dir.file(`${weBind}`)}`
     : `tcp://127.0.0.1:${await freePort()}`;
@@ -117,7 +117,7 @@ async function pair(
 
 describe("pyzmq", () => {
   for (const [command, kind] of [["push", "PULL"], ["pub", "SUB"]] as const) {
-    it(`${command} - a ${kind} gets every frame`, async () => {
+    it(`${command} - sends every frame to a ${kind}`, async () => {
       await eachWay(async (ours, theirs) => {
         const [sender, receiver] = [ours([command, "-J"]), theirs(kind)];
         const { code, stdout, stderr } = await receiver.exit();
@@ -129,7 +129,7 @@ describe("pyzmq", () => {
   }
 
   for (const [command, kind] of [["pull", "PUSH"], ["sub", "XPUB"]] as const) {
-    it(`${command} - gets every frame of a ${kind}`, async () => {
+    it(`${command} - receives every frame of a ${kind}`, async () => {
       await eachWay(async (ours, theirs) => {
         const [receiver, sender] = [ours([command, "-J", "-n", `${MESSAGES.length}`]), theirs(kind)];
         const { code, stdout, stderr } = await receiver.exit();

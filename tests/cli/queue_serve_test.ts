@@ -1,4 +1,4 @@
-/** Our own broker from the command line: served, in a directory without a daemon, and for the length of a command. */
+/** The embedded broker from the command line: `queue serve`, a directory without a daemon, and `queue run`. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
@@ -32,7 +32,7 @@ function serve(...options: string[]) {
 }
 
 describe("queue serve", () => {
-  test("a name with control characters does nothing to the terminal of who lists it", async () => {
+  test("a name with control characters - cannot change the terminal of the one who lists it", async () => {
     using dir = tempDir();
     const name = "red\x1b[31m\r\n\x9b2J";
     const data = ["--data", dir.file("data")];
@@ -46,13 +46,13 @@ describe("queue serve", () => {
     assert.equal(JSON.parse(json).name, name);
   });
 
-  test("move - makes no directory where there is nothing to move", async () => {
+  test("move - creates no directory when there is nothing to move", async () => {
     using dir = tempDir();
     const { code, stderr } = await queue(["move", "a", "b", "--data", dir.file("none")]);
     assert.deepEqual([code, fs.existsSync(dir.file("none"))], [2, false], stderr);
   });
 
-  test("tells where it listens and where messages are, on stderr and in the ready file; SIGTERM ends it", async () => {
+  test("prints its address and its data directory on stderr, and writes the ready file; SIGTERM ends it", async () => {
     using dir = tempDir();
     const ready = dir.file("ready");
     const args = [
@@ -79,11 +79,11 @@ describe("queue serve", () => {
     broker.kill("SIGTERM");
     const { code, stdout } = await broker.exit();
     assert.deepEqual([code, stdout.length], [143, 0]);
-    // The client is told (320), and tries again.
+    // The client gets the reason (320), and reconnects.
     await get.waitForStderr(/lost amqp:.*CONNECTION_FORCED.*connecting again/);
   });
 
-  test("without --data messages are kept under XDG_STATE_HOME, with --memory nowhere", async () => {
+  test("without --data messages are stored under XDG_STATE_HOME, with --memory not at all", async () => {
     using dir = tempDir();
     const env = { XDG_STATE_HOME: dir.path };
     using broker = start(["queue", "serve", ":0"], { env });
@@ -98,7 +98,7 @@ describe("queue serve", () => {
     assert.ok(!fs.existsSync(dir.file("none")));
   });
 
-  test("--http - the API and metrics, for the same users", async () => {
+  test("--http - serves the API and metrics, for the same users", async () => {
     using broker = serve("--memory", "--http", ":0");
     const url = await broker.readyEndpoint();
     await well(["put", "q", "-D", "x", "--url", url]);
@@ -113,7 +113,7 @@ describe("queue serve", () => {
     assert.equal((await queue(["list", "--url", url.replace("//", "//guest:no@"), "--http", api!])).code, 4);
   });
 
-  test("users - from a file, by name; guest is gone then; a wrong password is told on both sides", async () => {
+  test("users - come from a file, without guest; both sides report a wrong password", async () => {
     using dir = tempDir();
     fs.writeFileSync(dir.file("users"), "# who may come\nann:one:two\nbob:three\n");
     fs.writeFileSync(dir.file("password"), "s3cret\n");
@@ -138,7 +138,7 @@ describe("queue serve", () => {
     assert.doesNotMatch(broker.stderr, /s3cret|wrong|one/);
   });
 
-  test("users of a file - SIGHUP reads it again, and who is gone from it is gone, over restarts too", async () => {
+  test("users of a file - SIGHUP reads it again, and a removed user stays removed after a restart", async () => {
     using dir = tempDir();
     const file = dir.file("users");
     const options = ["--data", dir.file("data"), "--users-file", file];
@@ -168,7 +168,7 @@ describe("queue serve", () => {
     assert.equal(await login(there, "guest:guest"), 4);
   });
 
-  test("--load-definitions - queues, bindings and users of an export", async () => {
+  test("--load-definitions - declares the queues, bindings and users of an export", async () => {
     using dir = tempDir();
     const definitions = {
       vhosts: [{ name: "/" }],
@@ -230,7 +230,7 @@ describe("queue serve", () => {
     assert.equal((await queue(["put", "q", "-D", "x", "--url", url])).code, 4);
   });
 
-  test("mistakes - each is one line that names the remedy, with its exit code", async () => {
+  test("errors - each is one line with the remedy, and has its exit code", async () => {
     using dir = tempDir();
     fs.writeFileSync(dir.file("no.json"), "{");
     fs.writeFileSync(dir.file("users"), "nobody\n");
@@ -258,7 +258,7 @@ describe("queue serve", () => {
 });
 
 describe("queues in a directory", () => {
-  test("what is in it is for its owner only, though the directory is not", async () => {
+  test("its files are readable only by the owner, although the directory is readable by all", async () => {
     using dir = tempDir();
     const data = dir.file("spool");
     fs.mkdirSync(data, { mode: 0o755 });
@@ -273,7 +273,7 @@ describe("queues in a directory", () => {
     assert.deepEqual(modes.sort(), expected.map((name) => [name, "600"]));
   });
 
-  test("two commands at once - the first one has it open, the other one goes through it, and takes over", async () => {
+  test("two commands at the same time - the second one uses the first, and takes over when it ends", async () => {
     using dir = tempDir();
     const data = ["--data", dir.file("spool")];
     using get = start(["queue", "get", "jobs", ...data]);
@@ -289,7 +289,7 @@ describe("queues in a directory", () => {
     assert.equal(await well(["get", "jobs", "--drain", ...data]), "b\n");
   });
 
-  test("many commands at once - they take turns, and nothing is lost", async () => {
+  test("many commands at the same time - take turns, and lose nothing", async () => {
     using dir = tempDir();
     const data = ["--data", dir.file("spool")];
     const puts = Array.from(
@@ -305,7 +305,7 @@ describe("queues in a directory", () => {
     assert.ok(got.length >= 5 * 201, `${got.length}`);
   });
 
-  test("one that cannot be made is told; looking makes none", async () => {
+  test("a directory that cannot be created is reported; read-only commands create none", async () => {
     using dir = tempDir();
     for (const verb of ["list", "info", "peek", "purge", "delete"]) {
       const args = verb === "list" ? [verb] : [verb, "jobs"];
@@ -317,7 +317,7 @@ describe("queues in a directory", () => {
     assert.deepEqual([both.code, /give one of them/.test(both.stderr)], [2, true]);
   });
 
-  test("peek, list, info - without an HTTP API, and nothing is changed by looking", async () => {
+  test("peek, list, info - need no HTTP API, and change nothing", async () => {
     using dir = tempDir();
     const data = ["--data", dir.file("spool")];
     await well(["declare", "urgent", "-a", "x-max-priority=5", ...data]);
@@ -342,7 +342,7 @@ describe("queues in a directory", () => {
 });
 
 describe("queue run", () => {
-  test("a broker for a command - its URL is in the environment, its end is ours", async () => {
+  test("a broker for a command - its URL is in the environment, and the exit code is the command's", async () => {
     const env = { AMQP_URL: "amqp://nobody@127.0.0.1:1" };
     using bash = shell(
       `mqcat queue run -- sh -c 'echo "$AMQP_URL"; cat; echo oops >&2; exit 7' <<<stdin; echo "code $?"`,
@@ -353,7 +353,7 @@ describe("queue run", () => {
     assert.equal(stderr, "oops\n");
   });
 
-  test("what it runs can use the broker, and options behind the command are the command's", async () => {
+  test("the command can use the broker, and options after its name belong to the command", async () => {
     using bash = shell(
       `run() { "\${MQCAT[@]}" queue run "$@"; }
       export MQCAT_WORDS="\${MQCAT[*]}"
@@ -367,7 +367,7 @@ describe("queue run", () => {
     assert.match(stdout.toString(), /^-v\namqp:\/\/me:p%2Fw@127\.0\.0\.1:\d+\n$/, stderr);
   });
 
-  test("signals go to the command; one that is not there is 127", async () => {
+  test("signals go to the command; a missing command exits with 127", async () => {
     using running = start([
       "queue",
       "run",

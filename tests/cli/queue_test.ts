@@ -1,4 +1,4 @@
-/** The queue commands at each broker: see queue/. */
+/** Runs the tests of queue/ against each broker. */
 import { after, describe } from "node:test";
 import { BROKERS } from "../support/brokers.ts";
 import { target } from "../support/mqcat.ts";
@@ -35,7 +35,7 @@ for (const kind of BROKERS) {
   describe(`queue, ${kind.name}`, () => {
     after(kind.stop);
     const context = contextOf(kind);
-    // RabbitMQ is slow, and the same to each of our runtimes but for what they do to connections.
+    // RabbitMQ is slow, and only the handling of connections depends on the runtime of mqcat.
     const suites = kind.name === "RabbitMQ" && target !== "deno" ? [putAndGet, endings] : SUITES;
     for (const suite of suites) suite(context);
   });

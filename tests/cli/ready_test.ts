@@ -7,7 +7,7 @@ import { tempDir, waitFor } from "../support/helpers.ts";
 import { PATIENCE, readyFile, run, start, test } from "../support/mqcat.ts";
 
 describe("--ready-file", () => {
-  test("has the real endpoints, one a line, and is complete when it is there", async () => {
+  test("has the real endpoints, one per line, and is complete as soon as it exists", async () => {
     using dir = tempDir();
     const path = dir.file("ready");
     using pull = start([
@@ -32,7 +32,7 @@ describe("--ready-file", () => {
     assert.equal(pull.stderr, "");
   });
 
-  test("replaces what an earlier run left", async () => {
+  test("replaces the file of an earlier run", async () => {
     using dir = tempDir();
     fs.writeFileSync(dir.file("ready"), "stale\n");
     using _pull = start(["pull", ":0", "--ready-file", dir.file("ready")]);
@@ -43,13 +43,13 @@ describe("--ready-file", () => {
     );
   });
 
-  test("a FIFO - its reader gets the endpoints, and is waited for by nobody", async () => {
+  test("a FIFO - its reader gets the endpoints, and the command does not wait for the reader", async () => {
     using dir = tempDir();
     const path = dir.file("fifo");
     assert.equal(spawnSync("mkfifo", [path]).status, 0);
     using pull = start(["pull", ":0", "--ready-file", path]);
     const endpoint = (await pull.waitForStderr(/listening on (\S+)/))[1]!;
-    // Nobody has opened the FIFO yet, and messages pass already.
+    // No reader has opened the FIFO yet, but messages are already delivered.
     using push = start(["push", endpoint, "-D", "x"]);
     await pull.waitForStdout(/^x\n$/);
     const { stdout } = spawnSync("timeout", ["10", "head", "-1", path]);
@@ -59,7 +59,7 @@ describe("--ready-file", () => {
     assert.equal((await pull.exit()).code, 143);
   });
 
-  test("a command that only connects is ready when it is connected", async () => {
+  test("a command that only connects - is ready when it is connected", async () => {
     using dir = tempDir();
     const path = dir.file("ready");
     using push = start(["push", `ipc://${dir.file("feed")}`, "--ready-file", path], { open: true });
@@ -69,7 +69,7 @@ describe("--ready-file", () => {
     assert.deepEqual(await readyFile(path), [`ipc://${dir.file("feed")}`]);
   });
 
-  test("a path that cannot be written is a failure in words", async () => {
+  test("a path that cannot be written - is reported as an error", async () => {
     const { code, stderr } = await run(["pull", ":0", "--ready-file", "/no/such/folder/ready"]);
     assert.equal(code, 1, stderr);
     assert.match(stderr, /^mqcat: pull: .*\/no\/such\/folder\/ready/m);
@@ -78,7 +78,7 @@ describe("--ready-file", () => {
 });
 
 describe("ports and addresses", () => {
-  test(":0 and :* pick a free port on loopback, and say which", async () => {
+  test(":0 and :* - choose a free port on loopback, and print it", async () => {
     for (const operand of [":0", ":*", "127.0.0.1:0", "tcp://127.0.0.1:*"]) {
       using pull = start(["pull", operand, "-n", "1"]);
       const endpoint = await pull.readyEndpoint();
@@ -88,7 +88,7 @@ describe("ports and addresses", () => {
     }
   });
 
-  test("only tcp://*:port leaves loopback", async () => {
+  test("tcp://*:port - is the only form that binds more than loopback", async () => {
     using pull = start(["pull", "tcp://*:0", "-n", "1"]);
     const endpoint = await pull.readyEndpoint();
     const port = /^tcp:\/\/0\.0\.0\.0:(\d+)$/.exec(endpoint)![1]!;
@@ -96,13 +96,13 @@ describe("ports and addresses", () => {
     assert.equal((await pull.exit()).code, 0);
     using loopback = start(["pull", ":0"]);
     const own = Number((await loopback.readyEndpoint()).split(":").at(-1));
-    // Another address of this machine's loopback is as far as a test may go.
+    // The test uses only another loopback address of this machine.
     await assert.rejects(
       new Promise((resolve, reject) => net.connect(own, "127.0.0.2", () => resolve(0)).on("error", reject)),
     );
   });
 
-  test("an ipc path - is removed at the end, and one that a killed process left is taken over", async () => {
+  test("an ipc path - is removed at the end, and the path of a killed process is reused", async () => {
     using dir = tempDir();
     const endpoint = `ipc://${dir.file("feed")}`;
     using killed = start(["pull", endpoint]);

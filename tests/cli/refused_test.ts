@@ -1,4 +1,4 @@
-/** Exit code 4: somebody is there, but not somebody to talk to. */
+/** Exit code 4: a peer answers, but it is incompatible. */
 import assert from "node:assert/strict";
 import net from "node:net";
 import { describe } from "node:test";
@@ -14,7 +14,7 @@ const TALKS_TO: Record<string, string> = {
 };
 const extras = (command: string) => command === "rep" ? ["--echo"] : [];
 
-/** What `own` says of its wrong peer: whoever sees it first tells the other. */
+/** The error that `own` prints about its incompatible peer: the first end to notice reports it to the other. */
 function refusal(own: string, peer: string, endpoint: string): RegExp {
   const [OWN, PEER] = [own.toUpperCase(), peer.toUpperCase()];
   return new RegExp(
@@ -27,7 +27,7 @@ function refusal(own: string, peer: string, endpoint: string): RegExp {
 
 describe("an incompatible peer", () => {
   for (const bound of Object.keys(TALKS_TO)) {
-    test(`${bound} - tells every wrong kind of peer, which exits with 4, and stays there for the right one`, async () => {
+    test(`${bound} - reports incompatible peers, which exit with 4, and keeps serving others`, async () => {
       const right = { pub: "sub", sub: "pub", push: "pull", pull: "push", req: "rep", rep: "req" }[bound];
       using server = start([bound, "@:0", ...extras(bound)], { open: true });
       const endpoint = await server.readyEndpoint();
@@ -43,7 +43,7 @@ describe("an incompatible peer", () => {
     });
   }
 
-  test("push - counts what it could not deliver", async () => {
+  test("push - counts undelivered messages", async () => {
     using pub = start(["pub", ":0"], { open: true });
     const args = ["push", `>${await pub.readyEndpoint()}`, "--summary"];
     const { code, stderr } = await run(args, { stdin: "1\n2\n" });
@@ -51,7 +51,7 @@ describe("an incompatible peer", () => {
     assert.match(stderr, /2 messages could not be delivered/);
   });
 
-  test("one that is wrong among several endpoints does not end the others", async () => {
+  test("one incompatible endpoint of several does not end the others", async () => {
     using pub = start(["pub", ":0"], { open: true });
     using push = start(["push", "@:0"], { open: true });
     const endpoints = [await pub.readyEndpoint(), await push.readyEndpoint()];
@@ -62,7 +62,7 @@ describe("an incompatible peer", () => {
     assert.deepEqual([code, stdout.toString()], [0, "x\n"]);
   });
 
-  test("a server that speaks something else is told apart from ZMTP, exit 4", async () => {
+  test("a server of another protocol is reported as not ZMTP, with exit code 4", async () => {
     const server = net.createServer((socket) => {
       socket.on("error", () => {});
       socket.end("220 mail.example ESMTP\r\n");

@@ -6,13 +6,13 @@ import { describe } from "node:test";
 import { tempDir } from "../support/helpers.ts";
 import { freePort, run, start, test } from "../support/mqcat.ts";
 
-/** A recording with a message each so many milliseconds. */
+/** A recording with one message every N milliseconds. */
 function recording(bodies: readonly string[], step: number): string {
   return bodies.map((body, i) => `${JSON.stringify({ body, time: new Date(step * i).toISOString() })}\n`)
     .join("");
 }
 
-/** Replays into a puller, and gives when each message came, in milliseconds, and all of them. */
+/** Replays to a puller, and returns the arrival times in milliseconds, and the messages. */
 async function replayed(
   text: string,
   ...options: string[]
@@ -30,11 +30,11 @@ async function replayed(
   };
 }
 
-/** A timer may fire a little early, and the receiver's clock ticks in milliseconds. */
+/** Tolerance: a timer may fire a little early, and the receiver's clock has a resolution of a millisecond. */
 const SLACK = 25;
 
 describe("replay", () => {
-  test("sub, pull -J --timestamps - each record tells when its message came", async () => {
+  test("sub, pull -J --timestamps - each record has the time of arrival", async () => {
     using dir = tempDir();
     const before = Date.now();
     using pull = start(["pull", ":0", "-J", "--timestamps", "-n", "2"]);
@@ -53,7 +53,7 @@ describe("replay", () => {
     }
   });
 
-  test("speed - the recorded pauses, divided by the factor", async () => {
+  test("speed - divides the recorded pauses by the factor", async () => {
     const text = recording(["a", "b", "c"], 120);
     for (const [speed, pause] of [["1x", 120], ["2", 60], ["0.5x", 240]] as const) {
       const { distances, bodies } = await replayed(text, "--speed", speed);
@@ -62,23 +62,23 @@ describe("replay", () => {
     }
   });
 
-  test("speed - max takes no account of times, nor needs any", async () => {
+  test("speed - max ignores times, and needs none", async () => {
     assert.equal((await replayed(recording(["a", "b"], 1e9), "--speed", "max")).bodies, "a b");
     assert.equal((await replayed('{"body":"a"}\n{"body":"b"}\n', "--speed", "max")).bodies, "a b");
   });
 
-  test("speed - times that go back are not waited for", async () => {
+  test("speed - does not wait when times go backwards", async () => {
     const times = ["2026-01-31T12:00:00Z", "2026-01-31T11:00:00+00:00", "2026-01-31t13:00:00.001+01:00"];
     const text = times.map((time, i) => `${JSON.stringify({ body: `${i}`, time })}\n`).join("");
     assert.equal((await replayed(text)).bodies, "0 1 2");
   });
 
-  test("loop - begins again, until -n; -d waits first", async () => {
+  test("loop - repeats until -n; -d waits first", async () => {
     const { bodies } = await replayed(recording(["a", "b"], 5), "--loop", "-n", "5", "-d", "10ms");
     assert.equal(bodies, "a b a b a");
   });
 
-  test("a long recording keeps its order and its bytes", async () => {
+  test("a long recording - keeps its order and its bytes", async () => {
     const bodies = Array.from({ length: 20_000 }, (_, i) => `${i}`);
     const text = bodies.map((body) => `${JSON.stringify({ body, time: "2026-01-31T12:00:00Z" })}\n`).join("");
     assert.equal((await replayed(text)).bodies, bodies.join(" "));
@@ -112,7 +112,7 @@ describe("replay", () => {
     });
   }
 
-  test("stdin - a recording that comes through a pipe", async () => {
+  test("stdin - replays a recording from a pipe", async () => {
     using pull = start(["pull", ":0", "-n", "2"]);
     const { code } = await run(["replay", "-", await pull.readyEndpoint()], {
       stdin: recording(["a", "b"], 1),
@@ -136,7 +136,7 @@ describe("replay", () => {
     ],
   ];
   for (const [name, line, words] of bad) {
-    test(`a line with ${name} - is named, behind what came before it`, async () => {
+    test(`a line with ${name} - is reported, after the messages before it are sent`, async () => {
       using dir = tempDir();
       fs.writeFileSync(dir.file("log"), `${recording(["a", "b"], 1)}${line}\n${recording(["c"], 1)}`);
       using pull = start(["pull", ":0", "--transient"]);
@@ -147,7 +147,7 @@ describe("replay", () => {
     });
   }
 
-  test("a signal - ends it where it is, and not with a burst of the rest", async () => {
+  test("a signal - ends it at once, without sending the rest", async () => {
     using dir = tempDir();
     fs.writeFileSync(
       dir.file("log"),
@@ -162,7 +162,7 @@ describe("replay", () => {
     assert.equal((await pull.exit()).stdout.toString(), "a\nb\n");
   });
 
-  test("nobody there - all that was not sent is counted", async () => {
+  test("no peer - all unsent messages are counted", async () => {
     using dir = tempDir();
     fs.writeFileSync(dir.file("log"), recording(["a", "b", "c"], 3_600_000));
     const { code, stderr } = await run([
@@ -176,7 +176,7 @@ describe("replay", () => {
     assert.match(stderr, /3 messages could not be delivered/);
   });
 
-  test("usage", async () => {
+  test("usage - errors name the cause", async () => {
     using dir = tempDir();
     const cases: [string[], RegExp][] = [
       [["replay"], /missing required argument 'file'/],

@@ -4,7 +4,7 @@ import { describe } from "node:test";
 import { tempDir } from "../support/helpers.ts";
 import { type Exit, run, start, type StartOptions, summaryOf, test } from "../support/mqcat.ts";
 
-/** Asks a rep with these options, and ends it. */
+/** Sends requests to a rep with these options, and ends the rep. */
 async function ask(
   rep: readonly string[],
   req: readonly string[],
@@ -18,7 +18,7 @@ async function ask(
 }
 
 describe("req and rep", () => {
-  test("--echo - every request comes back, byte-exact, and rep prints nothing", async () => {
+  test("--echo - returns every request byte for byte, and rep prints nothing", async () => {
     const { asked, answered } = await ask(["--echo"], [], { stdin: "a\n\nü\nlast" });
     assert.deepEqual([asked.code, asked.stderr, asked.stdout.toString()], [0, "", "a\n\nü\nlast\n"]);
     assert.deepEqual([answered.code, answered.stdout.length], [143, 0]);
@@ -27,12 +27,12 @@ describe("req and rep", () => {
     assert.deepEqual([...binary.asked.stdout], [...blob]);
   });
 
-  test("--echo - parts stay parts", async () => {
+  test("--echo - keeps the parts of a message", async () => {
     const { asked } = await ask(["--echo"], ["-J"], { stdin: '{"parts":["a","","b"]}\n' });
     assert.deepEqual(JSON.parse(asked.stdout.toString()).parts, ["a", "", "b"]);
   });
 
-  test("rep -D, -F - the same reply each time, and the requests on stdout", async () => {
+  test("rep -D, -F - send the same reply each time, and print the requests", async () => {
     const { asked, answered } = await ask(["-D", "pong"], [], { stdin: "1\n2\n3\n" });
     assert.equal(asked.stdout.toString(), "pong\npong\npong\n");
     assert.equal(answered.stdout.toString(), "1\n2\n3\n");
@@ -40,7 +40,7 @@ describe("req and rep", () => {
     assert.equal(two.asked.stdout.toString(), "tick\ntock\ntick\n");
   });
 
-  test("rep - replies line by line from stdin, each when it is there", async () => {
+  test("rep - replies with lines of stdin, each as soon as it is read", async () => {
     using rep = start(["rep", ":0"], { open: true });
     using req = start(["req", await rep.readyEndpoint()], { stdin: "q1\nq2\n" });
     await rep.waitForStdout(/^q1\n$/);
@@ -55,16 +55,16 @@ describe("req and rep", () => {
     assert.equal((await rep.exit()).code, 0);
   });
 
-  test("rep - ends with the last reply that stdin has", async () => {
+  test("rep - ends after the last reply from stdin", async () => {
     using rep = start(["rep", ":0"], { stdin: "only\n" });
     using req = start(["req", await rep.readyEndpoint(), "-w", "20s"], { stdin: "1\n2\n" });
     await req.waitForStdout(/^only\n$/);
     assert.equal((await rep.exit()).code, 0);
-    // The second request is still there for whoever comes next.
+    // The second request is still there for the next rep.
     assert.equal(req.code, undefined);
   });
 
-  test("rep --exec - its output is the reply, without the newline at its end", async () => {
+  test("rep --exec - replies with the output, without its last newline", async () => {
     const { asked } = await ask(["--exec", "tr a-z A-Z; echo"], [], { stdin: "a\n\nb c\n" });
     assert.equal(asked.stdout.toString(), "A\n\nB C\n");
     const exact = await ask(["--exec", "echo x", "--in", "blob"], ["-J"], { stdin: '{"body":""}\n' });
@@ -75,7 +75,7 @@ describe("req and rep", () => {
     assert.equal(described.asked.stdout.toString(), "1 3 1\n2 0 1\n");
   });
 
-  test("rep --exec - a failing command is told, its output is sent all the same, exit 6", async () => {
+  test("rep --exec - reports a failing command, still sends its output, and exits with 6", async () => {
     using rep = start(["rep", ":0", "-n", "2", "--exec", "read q; echo got $q; [ $q = good ]"]);
     const req = await run(["req", await rep.readyEndpoint()], { stdin: "bad\ngood\n" });
     assert.deepEqual([req.code, req.stdout.toString()], [0, "got bad\ngot good\n"]);
@@ -83,8 +83,8 @@ describe("req and rep", () => {
     assert.deepEqual([code, /--exec: message 1: it exited with 1/.test(stderr)], [6, true]);
   });
 
-  test("rep --exec -j - several clients are served at a time", async () => {
-    // Each waits for the other one's process to be there.
+  test("rep --exec -j - serves several clients at the same time", async () => {
+    // Each command waits until the other one is running.
     const exec =
       'touch "$DIR.$MQCAT_SEQ"; while [ ! -e $DIR.1 ] || [ ! -e $DIR.2 ]; do sleep 0.02; done; cat';
     using dir = tempDir();
@@ -95,13 +95,13 @@ describe("req and rep", () => {
     assert.equal((await rep.exit()).code, 0);
   });
 
-  test("rep - two ways to reply are one too many", async () => {
+  test("rep - two sources of replies are a usage error", async () => {
     const { code, stderr } = await run(["rep", ":0", "--echo", "--exec", "cat", "-D", "x"]);
     assert.equal(code, 2);
     assert.match(stderr, /--echo and --exec and -D or -F are different ways to reply: choose one/);
   });
 
-  test("req - a rep that dies and comes back is asked again, and nothing is lost", async () => {
+  test("req - sends the request again to a restarted rep, and loses nothing", async () => {
     using first = start(["rep", ":0"], { open: true });
     const endpoint = await first.readyEndpoint();
     using req = start(["req", endpoint], { stdin: "q1\nq2\n" });
@@ -115,7 +115,7 @@ describe("req and rep", () => {
     assert.equal(summaryOf((await second.exit()).stderr)["received"], 2);
   });
 
-  test("req - asks several reps in turn", async () => {
+  test("req - sends requests to several reps in turn", async () => {
     using one = start(["rep", ":0", "-D", "one"]);
     using two = start(["rep", ":0", "-D", "two"]);
     const endpoints = [await one.readyEndpoint(), await two.readyEndpoint()];
@@ -125,7 +125,7 @@ describe("req and rep", () => {
     assert.deepEqual(replies.slice(2), replies.slice(0, 2));
   });
 
-  test("rep connects, req binds", async () => {
+  test("rep - can connect to a req that binds", async () => {
     using req = start(["req", "@:0"], { stdin: "q\n" });
     using _rep = start(["rep", `>${await req.readyEndpoint()}`, "--echo"]);
     assert.equal((await req.exit()).stdout.toString(), "q\n");

@@ -1,4 +1,4 @@
-/** What a hostile review once found, on the command line. */
+/** Regressions of the program that a hostile review found. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fs from "node:fs";
@@ -23,7 +23,7 @@ import {
 const lines = (count: number) => numbers(count, 1).map((n) => `${n}\n`).join("");
 
 describe("a signal", () => {
-  test("push - counts all that was read of a file, exit 5", async () => {
+  test("push - counts all messages that were read from a file, and exits with 5", async () => {
     using dir = tempDir();
     const whole = lines(50_000);
     fs.writeFileSync(dir.file("in"), whole);
@@ -34,7 +34,7 @@ describe("a signal", () => {
       await push.waitForStderr(/trying again/);
       push.kill("SIGTERM");
       const { code, stderr } = await push.exit();
-      // Both have one position in the file: what it left behind can be read from there.
+      // Both processes share one position in the file, so the test reads the rest from there.
       const rest = fs.readFileSync(stdin).length;
       assert.ok(rest < whole.length);
       const read = whole.slice(0, whole.length - rest).split("\n").filter((line) => line !== "").length;
@@ -48,7 +48,7 @@ describe("a signal", () => {
 });
 
 describe("--exec", () => {
-  test("sub - a topic that is too long for the environment is left out of it", async () => {
+  test("sub - leaves a topic that is too long out of the environment", async () => {
     const stdin = ["x".repeat(200_000), "t"].map((topic) => JSON.stringify({ topic, body: "b" })).join("\n");
     const exec = ["--exec", 'echo "${MQCAT_TOPIC-none} $(cat)"'];
     const printed = await through(["pub", "-J"], ["sub", ...exec], {
@@ -58,7 +58,7 @@ describe("--exec", () => {
     assert.equal(printed.toString(), "none b\nt b\n");
   });
 
-  test("pull - a stdout that nobody reads any more ends it with 141, and starts no further commands", async () => {
+  test("pull - exits with 141 when the reader of stdout is gone, and starts no further commands", async () => {
     using dir = tempDir();
     const wait = `[ $MQCAT_SEQ = 1 ] || until [ -e ${dir.file("go")} ]; do sleep 0.01; done`;
     using pull = start(["pull", ":0", "--exec", `${wait}; echo ran >> ${dir.file("ran")}; echo out`]);
@@ -68,18 +68,18 @@ describe("--exec", () => {
     fs.writeFileSync(dir.file("go"), "");
     assert.equal((await pull.exit()).code, 141);
     const ran = fs.readFileSync(dir.file("ran"), "utf8").trimEnd().split("\n").length;
-    // How many begin before our end of the pipe is really closed is the system's affair; all 500 would be a mistake.
+    // The system decides how many commands start before the pipe is really closed; all 500 would be an error.
     assert.ok(ran >= 2 && ran < 250, `${ran} commands ran`);
   });
 });
 
 describe("rep -j", () => {
-  test("-w - counts from the last request, whoever of the workers took it", async () => {
+  test("-w - counts from the last request, whichever worker received it", async () => {
     using rep = start(["rep", ":0", "-j", "4", "-w", "1s", "--exec", "cat", "-n", "3", "--summary"]);
     await using req = scoped(new Req());
     req.connect(await rep.readyEndpoint());
     for (const body of ["1", "2", "3"]) {
-      // The pace of the requests is what this is about: all three take longer than -w, and no pause does.
+      // All three requests together take longer than -w, but no pause between them does.
       await new Promise((resolve) => setTimeout(resolve, 450));
       assert.deepEqual(texts(await deadline(req.request(body), PATIENCE)), [body]);
     }
@@ -88,12 +88,12 @@ describe("rep -j", () => {
     assert.doesNotMatch(stderr, /no request came/);
   });
 
-  test("-w - is over when no request comes for so long", async () => {
+  test("-w - ends when no request arrives in time", async () => {
     const { code, stderr } = await run(["rep", ":0", "-j", "4", "-w", "300ms", "--exec", "cat"]);
     assert.deepEqual([code, stderr.match(/no request came for 0\.3 s/g)?.length], [3, 1], stderr);
   });
 
-  test("-n - so many are answered, however many come at a time", async () => {
+  test("-n - answers N requests, however many arrive at the same time", async () => {
     using rep = start(["rep", ":0", "-j", "4", "-n", "3", "--exec", "sleep 0.2; cat", "--summary"]);
     const endpoint = await rep.readyEndpoint();
     const reqs = numbers(6).map(() => new Req());
@@ -141,7 +141,7 @@ describe("stderr", () => {
 });
 
 describe("--ready-file", () => {
-  test("push - one that cannot be written is a warning, for the peer is there", async () => {
+  test("push - a ready file that cannot be written is a warning, because the peer is connected", async () => {
     using pull = start(["pull", ":0", "-n", "1"]);
     const path = "/no/such/folder/ready";
     using push = start(["push", await pull.readyEndpoint(), "--ready-file", path], {
@@ -155,7 +155,7 @@ describe("--ready-file", () => {
     assert.equal((await pull.exit()).stdout.toString(), "x\n");
   });
 
-  test("push - one that never had a peer writes none", async () => {
+  test("push - writes no ready file when no peer has connected", async () => {
     using dir = tempDir();
     const args = ["push", `:${await freePort()}`, "--ready-file", dir.file("ready"), "--linger", "100ms"];
     assert.equal((await run(args, { stdin: "x\n" })).code, 5);
@@ -165,7 +165,7 @@ describe("--ready-file", () => {
 
 if (target === "deno") {
   describe("deno compile", () => {
-    test("the permissions of the binary - are enough, with LD_LIBRARY_PATH too", async () => {
+    test("the permissions of the binary - are sufficient, with LD_LIBRARY_PATH too", async () => {
       const config = fs.readFileSync(new URL("../../deno.json", import.meta.url), "utf8");
       const permissions = /--allow-\S+(?: --allow-\S+)*/.exec(JSON.parse(config).tasks.compile.command)![0];
       const words = [

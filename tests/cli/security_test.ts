@@ -1,4 +1,4 @@
-/** CURVE and PLAIN from the command line: who is let in, who is not and hears why, and the files behind it. */
+/** CURVE and PLAIN from the command line: accepted and refused clients, and the files of keys and users. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
@@ -25,7 +25,7 @@ describe("security", () => {
   });
   after(() => dir.remove());
 
-  test("keygen - prints the public key, writes two files for us alone, and never over others", async () => {
+  test("keygen - prints the public key, writes two private files, and never overwrites a file", async () => {
     assert.equal(printed["server"]!.length, 40);
     for (const file of [key("server"), secret("server")]) {
       assert.equal(fs.statSync(file).mode & 0o777, 0o600);
@@ -37,7 +37,7 @@ describe("security", () => {
     assert.deepEqual([again.code, again.stdout.length], [1, 0]);
     assert.match(again.stderr, /server\.key_secret' is there already, and is not overwritten/);
     assert.equal(fs.readFileSync(secret("server"), "utf8"), before);
-    // Half a pair is no pair.
+    // One file of two is not a pair.
     fs.writeFileSync(key("half"), "");
     assert.equal((await run(["keygen", dir.file("half")])).code, 1);
     assert.ok(!fs.existsSync(secret("half")));
@@ -45,7 +45,7 @@ describe("security", () => {
     assert.equal((await run(["keygen", dir.file("folder/")])).code, 2);
   });
 
-  test("curve - lets in whom the list names, by key file or key, and tells the others why, once, with 4", async () => {
+  test("curve - accepts the listed clients, by key file or key; others get one error and exit with 4", async () => {
     const serving = ["--curve-server", "--curve-key", secret("server"), "--curve-allow", key("alice")];
     using pull = start(["pull", "@:0", "-v", ...serving], { open: true });
     const endpoint = await pull.readyEndpoint();
@@ -66,13 +66,13 @@ describe("security", () => {
       [["--curve-server-key", key("server")], /does not accept our public key/, /is not allowed/],
       [
         ["--curve-server-key", printed["mallory"]!, ...known],
-        /the peer refused: this server has another public key/,
-        /the peer has another public key for us than ours/,
+        /the peer refused: this server has a different public key/,
+        /the peer was given a public key for us that is not ours/,
       ],
       [
         [],
-        /the peer wants CURVE security, and this side speaks NULL/,
-        /wants NULL security, and this side speaks CURVE/,
+        /the peer uses CURVE security, and this side uses NULL/,
+        /uses NULL security, and this side uses CURVE/,
       ],
     ];
     for (const [args, here, there] of refused) {
@@ -90,7 +90,7 @@ describe("security", () => {
     }
   });
 
-  test("curve - every command has it, in both roles and directions", async () => {
+  test("curve - works with every command, in both roles and directions", async () => {
     const serve = ["--curve-server", "--curve-key", secret("server")];
     const ask = ["--curve-server-key", key("server")];
     using pub = start(["pub", "@:0", ...ask], { stdin: "news\n", open: true });
@@ -101,7 +101,7 @@ describe("security", () => {
     assert.deepEqual([req.code, req.stdout.toString()], [0, "ping\n"], req.stderr);
   });
 
-  test("curve - SIGHUP reads the list again; a bad one is told, and the old one stays", async () => {
+  test("curve - SIGHUP reads the list again; an invalid list is reported, and the old one stays", async () => {
     const list = dir.file("allowed");
     fs.writeFileSync(list, `# nobody yet\n${printed["mallory"]} # for now\n`);
     using pull = start([
@@ -146,7 +146,7 @@ describe("security", () => {
     assert.equal((await pull.exit()).code, 143);
   });
 
-  test("plain - the password comes from a file or the environment, and a wrong one is told at both ends", async () => {
+  test("plain - reads the password from a file or the environment; both ends report a wrong one", async () => {
     const users = dir.file("users");
     const password = dir.file("password");
     const hashed = spawnSync("openssl", ["passwd", "-6", "hush"]).stdout?.toString().trim();
@@ -169,7 +169,7 @@ describe("security", () => {
     assert.doesNotMatch(`${wrong.stderr}${pull.stderr}`, /pass word|hush/);
   });
 
-  test("options - what is missing or contradicts itself is a usage error that names the remedy", async () => {
+  test("options - missing or contradictory options are a usage error with a remedy", async () => {
     fs.writeFileSync(dir.file("empty"), "");
     fs.writeFileSync(dir.file("users.bad"), "nonsense\n");
     const server = ["--curve-server", "--curve-key", secret("server")];
@@ -188,7 +188,7 @@ describe("security", () => {
       [["--curve-server-key", dir.file("empty")], /it has 0 public keys, and one is needed/],
       [
         ["--curve-server-key", "~".repeat(40)],
-        /--curve-server-key '~+': .*character 1 is not of its alphabet/,
+        /--curve-server-key '~+': .*character 1 is not in the Z85 alphabet/,
       ],
       [[...server, "--curve-allow", dir.file("gone")], /--curve-allow '.*gone': .*no such file/i],
       [["--user", "x"], /--user needs a password: --password-file PATH, or .* MQCAT_PASSWORD/],
@@ -209,7 +209,7 @@ describe("security", () => {
   });
 
   zmqTest(
-    "libzmq - reads our certificates, we read pyzmq's, and its server refuses our wrong key",
+    "libzmq - reads our certificates, mqcat reads pyzmq's, and its server refuses a wrong key",
     async () => {
       const script = `
 import sys, zmq, zmq.auth
@@ -230,7 +230,7 @@ with zmq.Context() as context, context.socket(zmq.PULL) as pull:
       assert.equal(wrong.code, 4, wrong.stderr);
       assert.match(
         wrong.stderr,
-        /hung up on our HELLO: its public key is probably another than the one we were given/,
+        /closed the connection after our HELLO: its public key probably differs from the one that we were given/,
       );
       const right = await push("--curve-server-key", key("server"));
       assert.equal(right.code, 0, right.stderr);
@@ -239,7 +239,7 @@ with zmq.Context() as context, context.socket(zmq.PULL) as pull:
   );
 });
 
-/** A key as part of a pattern. */
+/** A key, escaped for a regular expression. */
 function escaped(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 }

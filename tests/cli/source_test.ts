@@ -6,12 +6,12 @@ import { tempDir } from "../support/helpers.ts";
 import { run, start, test, through } from "../support/mqcat.ts";
 
 describe("-D and -F", () => {
-  test("-D - each is one message, in order, newlines and all", async () => {
+  test("-D - each is one message, in order, including newlines", async () => {
     const printed = await through(["push", "-D", "a", "-D", "", "--data", "b\nc"], ["pull", "-f", "[%s]"]);
     assert.equal(printed.toString(), "[a][][b\nc]");
   });
 
-  test("-F - a whole file is one message; -D goes before it", async () => {
+  test("-F - a whole file is one message; -D is sent before it", async () => {
     using dir = tempDir();
     const bytes = Buffer.from([0, 10, 255, 10, 0]);
     fs.writeFileSync(dir.file("binary"), bytes);
@@ -23,7 +23,7 @@ describe("-D and -F", () => {
     assert.deepEqual([...printed], [0, 0, 0, 1, 120, 0, 0, 0, 5, ...bytes, 0, 0, 0, 0]);
   });
 
-  test("stdin is never touched: one that stays open holds up nobody", async () => {
+  test("-D, -F - do not wait for an open stdin", async () => {
     for (const [sender, receiver] of [["push", "pull"], ["pub", "sub"]] as const) {
       using receiving = start([receiver, "@:0", "-n", "2"]);
       using sending = start([sender, `>${await receiving.readyEndpoint()}`, "-D", "a", "-D", "b"], {
@@ -38,13 +38,13 @@ describe("-D and -F", () => {
     assert.equal((await rep.exit()).code, 0);
   });
 
-  test("stdin is never touched: what it holds is left for the next program", async () => {
+  test("-D, -F - leave stdin unread for the next program", async () => {
     using dir = tempDir();
     fs.writeFileSync(dir.file("script"), "kept\n");
     using pull = start(["pull", ":0", "-n", "1"]);
     const stdin = fs.openSync(dir.file("script"), "r");
     try {
-      // A descriptor's position is shared with the child: had it read, we would see it.
+      // Parent and child share the position of a descriptor, so a read by the child would be visible here.
       using push = start(["push", await pull.readyEndpoint(), "-D", "x"], { stdinFrom: stdin });
       assert.equal((await push.exit()).code, 0);
       const rest = Buffer.alloc(10);
@@ -55,12 +55,12 @@ describe("-D and -F", () => {
     assert.equal((await pull.exit()).code, 0);
   });
 
-  test("with -n and pacing they repeat", async () => {
+  test("-D, -F - repeat with -n and pacing", async () => {
     const printed = await through(["push", "-D", "a", "-D", "b", "--rate", "1000", "-n", "5"], ["pull"]);
     assert.equal(printed.toString(), "a\nb\na\nb\na\n");
   });
 
-  test("a file that is not there, and options that have nothing to split, are usage errors", async () => {
+  test("usage - a missing file, and options that have nothing to split", async () => {
     const missing = await run(["push", ":1", "-F", "/no/such/file"]);
     assert.equal(missing.code, 2);
     assert.match(missing.stderr, /^mqcat: push: -F '\/no\/such\/file': .*no such file/i);
@@ -71,7 +71,7 @@ describe("-D and -F", () => {
     }
   });
 
-  test("stdin may be a file or the end of a FIFO", async () => {
+  test("stdin - can be a file or a FIFO", async () => {
     using dir = tempDir();
     fs.writeFileSync(dir.file("input"), "from\na\nfile");
     const stdin = fs.openSync(dir.file("input"), "r");

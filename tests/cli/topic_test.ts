@@ -5,7 +5,7 @@ import { run, start, test, through } from "../support/mqcat.ts";
 const FEED = "NASDAQ:AAPL 1\nNASDAQ:MSFT 2\nNYSE:IBM 3\nNASDAQ\nplain\n";
 
 describe("topics", () => {
-  test("sub -t - takes what begins so; several are any of them", async () => {
+  test("sub -t - receives topics with this prefix; several prefixes are alternatives", async () => {
     const pub = start(["pub", ":0", "--wait-peers", "4"], { stdin: FEED });
     using _pub = pub;
     const endpoint = await pub.readyEndpoint();
@@ -20,14 +20,14 @@ describe("topics", () => {
     assert.equal((await pub.exit()).code, 0);
   });
 
-  test("sub -t - two topics that match one message bring it once", async () => {
+  test("sub -t - two matching prefixes deliver a message once", async () => {
     const printed = await through(["pub"], ["sub", "-t", "a", "-t", "ab", "-t", "a"], {
       stdin: "abc\nb\na\n",
     });
     assert.equal(printed.toString(), "abc\na\n");
   });
 
-  test("pub -t - puts the topic before each body; sub shows bodies, and with -K topics too", async () => {
+  test("pub -t - sends the topic before each body; sub prints bodies, and with -K topics too", async () => {
     const [bodies, both, json] = await Promise.all([
       through(["pub", "-t", "T"], ["sub"], { stdin: "a\n\nb" }),
       through(["pub", "-t", "T"], ["sub", "-K", ": "], { stdin: "a\n\nb" }),
@@ -38,39 +38,39 @@ describe("topics", () => {
     assert.equal(json.toString(), "T/a\nT/\nT/b\n");
   });
 
-  test("pub -t '' - an empty topic is a frame all the same", async () => {
+  test("pub -t '' - sends an empty topic as a frame", async () => {
     const printed = await through(["pub", "-t", ""], ["sub", "-f", "%p1/%p2\\n"], { stdin: "a\n" });
     assert.equal(printed.toString(), "/a\n");
   });
 
-  test("pub -t - for -D and -F as well", async () => {
+  test("pub -t - applies to -D and -F", async () => {
     const printed = await through(["pub", "-t", "T", "-D", "x"], ["sub", "-t", "T", "-K", "="]);
     assert.equal(printed.toString(), "T=x\n");
   });
 
-  test("pub -K - splits each line at the first separator, which goes", async () => {
+  test("pub -K - splits each line at the first separator, and removes it", async () => {
     const stdin = "k1=v1\nk2=\n=v3\nk4=a=b\nnone\n";
     const printed = await through(["pub", "-K", "="], ["sub", "-f", "%t|%s|%p1\\n"], { stdin });
     assert.equal(printed.toString(), "k1|v1|k1\nk2||k2\n|v3|\nk4|a=b|k4\n|none|none\n");
   });
 
-  test("pub -K with -t - the topic is for lines without the separator", async () => {
+  test("pub -K with -t - uses the topic for lines without the separator", async () => {
     const stdin = "k::v\nplain\nx:y\n";
     const printed = await through(["pub", "-K", "::", "-t", "T"], ["sub", "-K", "|"], { stdin });
     assert.equal(printed.toString(), "k|v\nT|plain\nT|x:y\n");
   });
 
-  test("pub -K piped through sub -K is the identity", async () => {
+  test("pub -K, sub -K - print the same lines", async () => {
     const stdin = "a\tb\nc\td\te\n\t\nf\t\n";
     assert.equal((await through(["pub", "-K", "\t"], ["sub", "-K", "\t"], { stdin })).toString(), stdin);
   });
 
-  test("the subscription is to the topic frame alone, not to what follows", async () => {
+  test("sub -t - compares the prefix with the topic frame only", async () => {
     const printed = await through(["pub", "-K", "="], ["sub", "-t", "ab"], { stdin: "a=b1\nab=2\nabc=3\n" });
     assert.equal(printed.toString(), "2\n3\n");
   });
 
-  test("-K has no place beside JSON, and must not be empty", async () => {
+  test("-K - is a usage error with JSON or when empty", async () => {
     const json = await run(["pub", ":0", "-J", "-K", "="], { stdin: "" });
     assert.deepEqual([json.code, /a JSON record has a member 'topic'/.test(json.stderr)], [2, true]);
     const empty = await run(["pub", ":0", "-K", ""], { stdin: "" });

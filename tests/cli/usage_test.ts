@@ -1,9 +1,9 @@
-/** Exit code 2: what was wrong, what it was about, and what to do instead. */
+/** Exit code 2: messages name the input, the error and the remedy. */
 import assert from "node:assert/strict";
 import { describe } from "node:test";
 import { run, start, test } from "../support/mqcat.ts";
 
-/** Command lines, and what must be said about them. */
+/** Command lines, and a pattern of the expected message. */
 const MISTAKES: [string[], RegExp][] = [
   // Commands
   [["plush"], /^mqcat: there is no command 'plush' \(did you mean push\?\); mqcat --help lists them$/m],
@@ -54,9 +54,9 @@ const MISTAKES: [string[], RegExp][] = [
 ];
 
 describe("usage errors", () => {
-  test("exit 2, name the input and the remedy, and print nothing on stdout", async () => {
+  test("usage errors - exit with 2, name the input and the remedy, and print nothing on stdout", async () => {
     const wrong: string[] = [];
-    // A few at a time: each is a process.
+    // A few at a time, because each one is a process.
     const queue = [...MISTAKES];
     const worker = async () => {
       for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
@@ -72,13 +72,13 @@ describe("usage errors", () => {
     assert.deepEqual(wrong, []);
   });
 
-  test("no command at all - the overview on stderr", async () => {
+  test("no command - prints the overview on stderr", async () => {
     const { code, stdout, stderr } = await run([]);
     assert.deepEqual([code, stdout.length], [2, 0]);
     assert.match(stderr, /^Usage: mqcat COMMAND/);
   });
 
-  test("an endpoint that cannot be bound: 1 if another program has it, else 2", async () => {
+  test("an endpoint that cannot be bound - exits with 1 if another program uses it, else with 2", async () => {
     using pull = start(["pull", ":0"]);
     const endpoint = await pull.readyEndpoint();
     const taken = await run(["pull", endpoint]);
@@ -98,7 +98,7 @@ describe("usage errors", () => {
     assert.match(folder.stderr, /cannot bind ipc:\/\/\/no\/such\/folder\/feed: the folder does not exist/);
   });
 
-  test("-vv shows a stack trace, and nothing less does", async () => {
+  test("-vv - is the only option that prints a stack trace", async () => {
     const args = ["pull", "ipc:///no/such/folder/feed"];
     assert.doesNotMatch((await run([...args, "-v"])).stderr, /^ {4}at /m);
     assert.match((await run([...args, "-vv"])).stderr, /^ {4}at /m);

@@ -1,7 +1,7 @@
 /** Requests that go astray: peers that die, envelopes that are wrong. */
 import assert from "node:assert/strict";
 import { describe } from "node:test";
-import { Rep, Req, type Request } from "../../mod.ts";
+import { type IncomingRequest, Rep, Req } from "../../mod.ts";
 import { deadline, waitFor } from "../support/helpers.ts";
 import { scoped, SocketLog, texts } from "../support/sockets.ts";
 import { hex, sharedPeer, test, ZmqPeer } from "../support/zmq_peer.ts";
@@ -92,7 +92,7 @@ describe("libzmq requests", () => {
     for (const dealer of [a, b]) await dealer.connect(endpoint);
     for (const id of ["1", "2", "3"]) await a.send(hex("a"), hex(id), "", hex(`a${id}`));
     await b.send("", hex("b1"));
-    const requests: Request[] = [];
+    const requests: IncomingRequest[] = [];
     for (let i = 0; i < 4; i++) requests.push((await rep.receive())!);
     assert.deepEqual(requests.map((one) => texts(one.frames)![0]).sort(), ["a1", "a2", "a3", "b1"]);
     for (const one of requests.toReversed()) one.reply(["re", ...one.frames]);

@@ -1,7 +1,7 @@
 /**
- * What the tests share. Tests run under `deno test -A` and `bun test` from the same files, so they keep to what both
- * have of `node:test`: `describe`, `it`, `before`, `after` and the option `skip`. (Deno ignores `t.after` and takes
- * `t.skip` for a pass; clean up with `using`, `try … finally` or `after` instead.)
+ * Helpers for all tests. The same test files run under `deno test -A` and `bun test`, so they use only the parts of
+ * `node:test` that both support: `describe`, `it`, `before`, `after` and the option `skip`. (Deno ignores `t.after` and
+ * counts `t.skip` as a pass; clean up with `using`, `try … finally` or `after` instead.)
  */
 import { Buffer } from "node:buffer";
 import { spawnSync } from "node:child_process";
@@ -12,11 +12,11 @@ import process from "node:process";
 import { it } from "node:test";
 import type { ByteStream, StreamSink } from "../../lib/transport/stream.ts";
 
-/** Long enough for a loaded machine, short enough for a person who waits, in milliseconds. */
+/** The default deadline in milliseconds: long enough for a loaded machine, short enough for a waiting developer. */
 export const DEADLINE = 10_000;
 
 /**
- * Waits for `promise`, and fails with the name of what was waited for when it is not settled in time.
+ * Waits for `promise`; throws an error with the description `what` when it is not settled in time.
  *
  * @example `const stream = await deadline(accepted, 5000, "the accepted stream");`
  */
@@ -32,7 +32,7 @@ export async function deadline<T>(promise: PromiseLike<T>, ms = DEADLINE, what =
   }
 }
 
-/** Polls until `condition` holds (is truthy), and returns what it gave; fails after `ms`. */
+/** Polls until `condition` returns a truthy value, and returns that value; throws after `ms`. */
 export async function waitFor<T>(
   condition: () => T | Promise<T>,
   ms = DEADLINE,
@@ -50,9 +50,9 @@ export async function waitFor<T>(
 /** A directory for one test, removed at the end of the scope: `using dir = tempDir();`. Its path is short. */
 export interface TempDir extends Disposable {
   readonly path: string;
-  /** A path in it; the file need not exist. */
+  /** A path in the directory; the file need not exist. */
   file(name: string): string;
-  /** Removes it with all that is in it; for `after` hooks. */
+  /** Removes the directory and its contents; for `after` hooks. */
   remove(): void;
 }
 
@@ -62,18 +62,18 @@ export function tempDir(): TempDir {
   return { path: dir, file: (name) => path.join(dir, name), remove, [Symbol.dispose]: remove };
 }
 
-/** Whether a program is on PATH. */
+/** Whether a program is on the PATH. */
 export function installed(program: string): boolean {
   return spawnSync("sh", ["-c", `command -v "$1"`, "sh", program], { stdio: "ignore" }).status === 0;
 }
 
 /**
  * `it` for tests against a foreign peer: `const test = requirePeer("zmq_peer"); test("push - …", async () => { … });`
- * A missing peer skips them and prints "skipped: not installed"; with MQCAT_REQUIRE_PEERS=1 they fail instead.
+ * If the peer is missing, the tests are skipped with "skipped: not installed"; with MQCAT_REQUIRE_PEERS=1 they fail.
  *
- * @param program its name on PATH
- * @param present whether it is there, when looking on PATH does not tell (a Python module, say)
- * @param timeout for one test, in milliseconds
+ * @param program the peer's name on the PATH
+ * @param present whether the peer is installed, when the PATH cannot show it (for example a Python module)
+ * @param timeout the time limit of one test, in milliseconds
  */
 export function requirePeer(
   program: string,
@@ -91,7 +91,7 @@ export function requirePeer(
   return (name) => void it(name, { skip: "not installed" }, () => {});
 }
 
-/** A sink that keeps what came (as copies, for a chunk is lent) and lets a test wait for it. */
+/** A sink that stores copies of all chunks (a chunk is valid only during the call), and lets a test wait for them. */
 export class Collector implements StreamSink {
   readonly chunks: Uint8Array[] = [];
   length = 0;
@@ -115,34 +115,34 @@ export class Collector implements StreamSink {
     this.wake();
   }
 
-  /** All that came so far, as one piece. */
+  /** All bytes received so far. */
   bytes(): Uint8Array {
     return new Uint8Array(Buffer.concat(this.chunks));
   }
 
-  /** The same as text. */
+  /** All text received so far. */
   text(): string {
     return Buffer.concat(this.chunks).toString();
   }
 
-  /** Waits for `count` bytes since the beginning, and gives all that came. */
+  /** Waits until `count` bytes have arrived in total, and returns all bytes. */
   async atLeast(count: number, ms = DEADLINE): Promise<Uint8Array> {
-    await this.until(() => this.length >= count, ms, () => `${count} bytes (${this.length} came)`);
+    await this.until(() => this.length >= count, ms, () => `${count} bytes (${this.length} arrived)`);
     return this.bytes();
   }
 
-  /** Waits until the peer ended its half, and gives all that came. */
+  /** Waits until the peer has closed its half, and returns all bytes. */
   async untilEnd(ms = DEADLINE): Promise<Uint8Array> {
-    await this.until(() => this.ended, ms, () => `the end (${this.length} bytes came)`);
+    await this.until(() => this.ended, ms, () => `the end (${this.length} bytes arrived)`);
     return this.bytes();
   }
 
   /** Waits for the `count`th drain. */
   untilDrains(count: number, ms = DEADLINE): Promise<void> {
-    return this.until(() => this.drains >= count, ms, () => `drain ${count} (${this.drains} came)`);
+    return this.until(() => this.drains >= count, ms, () => `drain ${count} (${this.drains} so far)`);
   }
 
-  /** Waits for any condition that only an event of this sink can bring about. */
+  /** Waits for a condition that only an event of this sink can make true. */
   async until(condition: () => boolean, ms = DEADLINE, what = () => "a condition"): Promise<void> {
     const end = performance.now() + ms;
     while (!condition()) {
@@ -157,13 +157,13 @@ export class Collector implements StreamSink {
     }
   }
 
-  /** Lets every waiter look again. */
+  /** Makes every waiter check its condition again. */
   protected wake(): void {
     for (const wake of this.#waiting.splice(0)) wake();
   }
 }
 
-/** A stream with a collector attached: `write` waits until the bytes were taken. */
+/** A stream with a collector attached; `write` waits until the stream has accepted the bytes. */
 export class TestPeer extends Collector {
   /** Whether the stream is closed, and the error that closed it. */
   over = false;
@@ -182,11 +182,15 @@ export class TestPeer extends Collector {
   async write(bytes: Uint8Array | string, ms = DEADLINE): Promise<void> {
     const drains = this.drains;
     this.stream.write(typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes);
-    await this.until(() => this.drains > drains || this.over, ms, () => `${bytes.length} bytes to be taken`);
+    await this.until(
+      () => this.drains > drains || this.over,
+      ms,
+      () => `${bytes.length} bytes to be written`,
+    );
     if (this.drains === drains) throw new Error(`The stream closed during a write: ${this.cause}`);
   }
 
-  /** Waits until the stream is closed, and gives the error that closed it. */
+  /** Waits until the stream is closed, and returns the error that closed it. */
   async untilClosed(ms = DEADLINE): Promise<Error | undefined> {
     await this.until(() => this.over, ms, () => "the stream to close");
     return this.cause;

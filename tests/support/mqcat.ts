@@ -1,8 +1,8 @@
 /**
- * Runs the real program as processes: what the tests of the command line stand on.
+ * Runs the real program as processes, for the tests of the command line.
  *
- * MQCAT_TARGET says what the program is: `deno` (the source on Deno, unless told), `bun` (the source on Bun), or
- * `binary` (the file that MQCAT_BINARY names). MQCAT_DENO and MQCAT_BUN name the runtimes where PATH does not.
+ * MQCAT_TARGET chooses the program: `deno` (the source on Deno, the default), `bun` (the source on Bun), or `binary`
+ * (the file in MQCAT_BINARY). MQCAT_DENO and MQCAT_BUN are the paths of the runtimes if they are not on the PATH.
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -15,18 +15,18 @@ import { it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type TempDir, tempDir, waitFor } from "./helpers.ts";
 
-/** How long a program may take for what a test waits for, in milliseconds. The machine may be busy. */
+/** How long a test waits for a program, in milliseconds. The machine may be busy. */
 export const PATIENCE = 30_000;
 
-/** `it` with time for several programs; `bun test` gives a test no more than 5 s unless told. */
+/** `it` with a timeout for several programs; the default of `bun test` is 5 s. */
 export function test(name: string, body: () => Promise<void>): void {
   it(name, { timeout: 3 * PATIENCE }, body);
 }
 
-/** The words that start the program. */
+/** The command line that starts the program. */
 export const program: readonly string[] = words();
 
-/** What the program is: for the few tests that cannot hold everywhere. */
+/** The value of MQCAT_TARGET, for the few tests that differ between targets. */
 export const target: string = process.env["MQCAT_TARGET"] ?? "deno";
 
 function words(): string[] {
@@ -44,42 +44,42 @@ function words(): string[] {
   throw new Error(`MQCAT_TARGET '${MQCAT_TARGET}': expected deno, bun or binary`);
 }
 
-/** What a program is started with. */
+/** Options for starting a program. */
 export interface StartOptions {
-  /** What its stdin gives before it ends; without this and `open` it is empty at once. */
+  /** The content of stdin. Without this and `open`, stdin is empty. */
   readonly stdin?: string | Uint8Array;
-  /** Leaves stdin open behind that, for `write` and `end`. */
+  /** Leaves stdin open after the content, for `write` and `end`. */
   readonly open?: boolean;
-  /** A descriptor that is its stdin instead. */
+  /** A file descriptor to use as stdin instead. */
   readonly stdinFrom?: number;
-  /** A file that takes stdout, which then is not collected. */
+  /** A file that receives stdout; stdout is then not collected. */
   readonly stdout?: string;
-  /** Added to this process's environment. */
+  /** Variables that are added to the environment of this process. */
   readonly env?: Record<string, string>;
   readonly cwd?: string;
 }
 
 /** How a program ended. */
 export interface Exit {
-  /** The exit code as a shell has it: 128 and its number for a signal. */
+  /** The exit code as a shell reports it: 128 plus the number of a signal. */
   readonly code: number;
   readonly stdout: Buffer;
   readonly stderr: string;
 }
 
-/** Starts mqcat: `using pull = start(["pull", ":0"]);` kills it at the end of the scope. */
+/** Starts mqcat. `using pull = start(["pull", ":0"]);` kills it at the end of the scope. */
 export function start(args: readonly string[], options: StartOptions = {}): Program {
   return new Program([...program, ...args], options, args);
 }
 
-/** Runs mqcat to its end. */
+/** Runs mqcat until it exits. */
 export async function run(args: readonly string[], options: StartOptions = {}): Promise<Exit> {
   using running = start(args, options);
   return await running.exit();
 }
 
 /**
- * Runs a sender that connects to a receiver, until the receiver's peer is gone.
+ * Runs a sender that connects to a receiver, until both have ended.
  *
  * @param send a command and its options, such as `["push", "-0"]`
  * @param receive the same for the other end
@@ -94,7 +94,7 @@ export async function transfer(
   return { sent, received: await receiver.exit() };
 }
 
-/** Transfers, and gives what the receiver printed; both ends must end well, and the sender silently. */
+/** Runs `transfer`, and returns the receiver's output. Both ends must succeed, and the sender must print no errors. */
 export async function through(
   send: readonly string[],
   receive: readonly string[],
@@ -106,8 +106,8 @@ export async function through(
 }
 
 /**
- * Starts a script in bash, in which `mqcat` is the program. `"${MQCAT[@]}"` is it too, without a shell around it: as
- * the last command of a pipeline in the background its process id is `$!`.
+ * Starts a bash script in which `mqcat` is a shell function that runs the program. `"${MQCAT[@]}"` runs it without a
+ * subshell: as the last command of a background pipeline its process id is `$!`.
  */
 export function shell(script: string, options: StartOptions = {}): Program {
   const quoted = program.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
@@ -117,7 +117,7 @@ export function shell(script: string, options: StartOptions = {}): Program {
   );
 }
 
-/** A folder for PATH in which `mqcat` is the program. */
+/** A folder for the PATH, with an executable `mqcat` that runs the program. */
 export function shim(): TempDir {
   const dir = tempDir();
   const words = program.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
@@ -128,7 +128,7 @@ export function shim(): TempDir {
 const running = new Set<Program>();
 process.on("exit", () => running.forEach((left) => left[Symbol.dispose]()));
 
-/** A process, with what it printed so far. */
+/** A process, with its output so far. */
 export class Program implements Disposable {
   readonly pid: number;
 
@@ -143,7 +143,7 @@ export class Program implements Disposable {
     const { stdin, open, stdinFrom = "ignore", stdout, env, cwd } = options;
     const file = stdout === undefined ? undefined : fs.openSync(stdout, "w");
     this.#args = args;
-    // A group of its own, so that what it started ends with it.
+    // A process group of its own, so that its child processes end with it.
     this.#child = spawn(command[0]!, command.slice(1), {
       stdio: [stdin === undefined && !open ? stdinFrom : "pipe", file ?? "pipe", "pipe"],
       env: { ...process.env, ...env },
@@ -171,17 +171,17 @@ export class Program implements Disposable {
       this.#code ??= code ?? 128 + os.constants.signals[signal!];
       this.#wake();
     });
-    this.#child.stdin?.on("error", () => {}); // It need not read to the end.
+    this.#child.stdin?.on("error", () => {}); // The program need not read all input.
     if (stdin !== undefined) this.#child.stdin!.write(stdin);
     if (stdin !== undefined && !open) this.#child.stdin!.end();
   }
 
-  /** What it printed so far. */
+  /** The bytes on stdout so far. */
   get stdout(): Buffer {
     return Buffer.concat(this.#stdout);
   }
 
-  /** The same as text. */
+  /** The text on stdout so far. */
   get text(): string {
     return this.stdout.toString();
   }
@@ -190,12 +190,12 @@ export class Program implements Disposable {
     return this.#stderr;
   }
 
-  /** The exit code; undefined while it runs. */
+  /** The exit code; undefined while the process runs. */
   get code(): number | undefined {
     return this.#code;
   }
 
-  /** Writes to a stdin that was left open. */
+  /** Writes to an open stdin. */
   write(data: string | Uint8Array): void {
     this.#child.stdin!.write(data);
   }
@@ -205,41 +205,41 @@ export class Program implements Disposable {
     this.#child.stdin!.end();
   }
 
-  /** Sends a signal to the process alone, unless it is gone. */
+  /** Sends a signal to the process itself (not to its group); does nothing if it has exited. */
   kill(signal: NodeJS.Signals = "SIGTERM"): void {
-    // Not ChildProcess.kill: Deno's takes the signal for the way the process ended.
+    // Not ChildProcess.kill: in Deno it reports the signal as the cause of the exit in any case.
     signalTo(this.pid, signal);
   }
 
-  /** Closes our end of its stdout, so that its next write fails. */
+  /** Closes our end of the program's stdout, so that its next write fails. */
   closeStdout(): void {
     this.#child.stdout!.destroy();
   }
 
-  /** Waits for the end, and for all that it printed. */
+  /** Waits until the process has exited and all its output is read. */
   async exit(ms = PATIENCE): Promise<Exit> {
     const code = await this.until(() => this.#code, "the end", ms);
     return { code, stdout: this.stdout, stderr: this.#stderr };
   }
 
-  /** Waits until what it said on stderr matches. */
+  /** Waits until stderr matches a pattern. */
   waitForStderr(pattern: RegExp, ms = PATIENCE): Promise<RegExpExecArray> {
     return this.until(() => pattern.exec(this.#stderr) ?? undefined, `${pattern} on stderr`, ms);
   }
 
-  /** Waits until what it printed matches. */
+  /** Waits until stdout matches a pattern. */
   waitForStdout(pattern: RegExp, ms = PATIENCE): Promise<RegExpExecArray> {
     return this.until(() => pattern.exec(this.text) ?? undefined, `${pattern} on stdout`, ms);
   }
 
-  /** The endpoint where it listens: from its --ready-file, if it has one, else from stderr. */
+  /** The endpoint on which the program listens: from its --ready-file, if it has one, else from stderr. */
   async readyEndpoint(ms = PATIENCE): Promise<string> {
     const at = this.#args.indexOf("--ready-file");
     if (at >= 0) return (await readyFile(this.#args[at + 1]!, ms))[0]!;
     return (await this.waitForStderr(/listening on ([^\s"]+)/, ms))[1]!;
   }
 
-  /** Waits until `look` finds something; it looks again at each event of the process. Fails with all that it said. */
+  /** Waits until `look` returns a value; calls it at each event of the process. The error has the output so far. */
   async until<T>(look: () => T | undefined, what: string, ms = PATIENCE): Promise<T> {
     const end = performance.now() + ms;
     for (;;) {
@@ -249,7 +249,7 @@ export class Program implements Disposable {
       const over = this.#code !== undefined;
       if (left <= 0 || over) {
         throw new Error(
-          `${over ? `It ended with ${this.#code} before` : `Waited ${ms} ms for`} ${what}: ${
+          `${over ? `It exited with ${this.#code} before` : `Waited ${ms} ms for`} ${what}: ${
             this.#args.join(" ")
           }\nstderr: ${this.#stderr}\nstdout: ${this.text.slice(0, 500)}`,
         );
@@ -263,7 +263,7 @@ export class Program implements Disposable {
     }
   }
 
-  /** Kills it, and what it started, if it still runs. */
+  /** Kills the process and its child processes, if it still runs. */
   [Symbol.dispose](): void {
     if (!running.delete(this)) return;
     signalTo(-this.pid, "SIGKILL");
@@ -278,17 +278,17 @@ function signalTo(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
-    // It is gone already.
+    // The process has already exited.
   }
 }
 
-/** Waits for a --ready-file, and gives its endpoints. */
+/** Waits for a --ready-file, and returns its endpoints. */
 export async function readyFile(path: string, ms = PATIENCE): Promise<string[]> {
   await waitFor(() => fs.existsSync(path), ms, `the ready file ${path}`);
   return fs.readFileSync(path, "utf8").trimEnd().split("\n");
 }
 
-/** Waits until `look` gives the same for half a second: for what comes to a stop without an event. */
+/** Waits until `look` returns the same value for half a second: for activity that stops without an event. */
 export async function settled<T>(look: () => T, what: string): Promise<T> {
   let last = look();
   let since = performance.now();
@@ -304,7 +304,7 @@ export async function settled<T>(look: () => T, what: string): Promise<T> {
   return last;
 }
 
-/** The memory of a process that is resident, in bytes; 0 once it has ended. */
+/** The resident memory of a process in bytes; 0 after it has exited. */
 export function residentBytes(pid: number): number {
   try {
     return 1024 *
@@ -314,12 +314,12 @@ export function residentBytes(pid: number): number {
   }
 }
 
-/** How many bytes a process has read so far, from whatever it reads. */
+/** How many bytes a process has read so far, from all its descriptors. */
 export function bytesRead(pid: number): number {
   return Number(/^rchar: (\d+)/.exec(fs.readFileSync(`/proc/${pid}/io`, "utf8"))![1]);
 }
 
-/** A TCP port that was free just now, for the end that starts before the one that binds it. */
+/** A TCP port that is currently free, for a test in which the connecting end starts first. */
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = net.createServer().once("error", reject);
@@ -331,8 +331,8 @@ export function freePort(): Promise<number> {
 }
 
 /**
- * A free port under those that the system hands out by itself: until somebody binds it nobody else gets it by chance,
- * and nobody connects from it.
+ * A free port below the range of ephemeral ports: no other process gets it by chance, and no connection uses it as its
+ * source port.
  */
 export async function quietPort(): Promise<number> {
   for (;;) {
@@ -345,7 +345,7 @@ export async function quietPort(): Promise<number> {
   }
 }
 
-/** The JSON line that --summary prints, which is the last one. */
+/** The JSON line of --summary, which is the last line of stderr. */
 export function summaryOf(stderr: string): Record<string, number> {
   return JSON.parse(stderr.trimEnd().split("\n").at(-1)!);
 }

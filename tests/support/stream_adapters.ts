@@ -2,10 +2,10 @@
 import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import { parseEndpoint } from "../../lib/transport/endpoint.ts";
-import { connectInproc, listenInproc } from "../../lib/transport/inproc.ts";
+import { connectInproc, listenInproc } from "../../lib/transport/schemes/inproc.ts";
 import { nodeRuntime } from "../../lib/transport/runtime/node.ts";
 import type { ByteStream, Listener, RawListener, Runtime } from "../../lib/transport/stream.ts";
-import { connectTls, listenTls } from "../../lib/transport/tls.ts";
+import { connectTls, listenTls } from "../../lib/transport/tls_socket.ts";
 import { connect, listen } from "../../lib/transport/transport.ts";
 import { deadline, tempDir } from "./helpers.ts";
 import { FramedStream } from "./framed_stream.ts";
@@ -92,7 +92,7 @@ async function openWeb(scheme: "ws" | "wss"): Promise<Pair> {
       bound = await listen(endpoint, (stream) => accept(new FramedStream(stream)), server);
       return { port: 0, close: () => bound!.close() };
     },
-    async () => new FramedStream(await connect(parseEndpoint(bound!.endpoint), NEVER, client)),
+    async () => new FramedStream(await connect(bound!.endpoint, client)),
   );
 }
 

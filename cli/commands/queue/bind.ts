@@ -1,8 +1,7 @@
 import examples from "../../cheats/queue-bind.md" with { type: "text" };
 import { command, group, list } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
-import { diagnostics } from "../../options/options.ts";
-import { argument, broker, queueSession, targetOf, withConnection } from "../../queue/target.ts";
+import { argument, broker, targetOf, withConnection } from "../../queue/target.ts";
 import { text } from "../../app/values.ts";
 
 const binding = group("Binding", {
@@ -14,25 +13,22 @@ const binding = group("Binding", {
 export function bindingCommand(verb: "bind" | "unbind", operands: string, examples: string) {
   return command({
     argument: ["<words...>", operands],
-    options: { ...broker, ...binding, ...diagnostics },
+    options: { ...broker, ...binding },
     examples,
-    action(values, [queue, exchange, ...more]) {
+    action({ session, values, operands: [queue, exchange, ...more] }) {
       if (queue === undefined || exchange === undefined || more.length > 0) {
         throw new UsageError(
           `expected a queue and an exchange (try: mqcat queue ${verb} jobs amq.topic -t 'job.#')`,
         );
       }
-      const session = queueSession(verb, values);
-      return session.run(() =>
-        withConnection(targetOf(session, values), async (connection) => {
-          const channel = await connection.open();
-          for (const routingKey of values.topic.length === 0 ? [""] : values.topic) {
-            const args = { queue, exchange, routingKey, arguments: Object.fromEntries(values.argument) };
-            if (verb === "bind") await channel.call("queue.bind", args, "queue.bind-ok");
-            else await channel.call("queue.unbind", args, "queue.unbind-ok");
-          }
-        })
-      );
+      return withConnection(targetOf(session, values), async (connection) => {
+        const channel = await connection.open();
+        for (const routingKey of values.topic.length === 0 ? [""] : values.topic) {
+          const args = { queue, exchange, routingKey, arguments: Object.fromEntries(values.argument) };
+          if (verb === "bind") await channel.call("queue.bind", args, "queue.bind-ok");
+          else await channel.call("queue.unbind", args, "queue.unbind-ok");
+        }
+      });
     },
   });
 }

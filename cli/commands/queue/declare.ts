@@ -1,8 +1,7 @@
 import { declareQueue } from "../../../lib/amqp/client/queues.ts";
 import examples from "../../cheats/queue-declare.md" with { type: "text" };
 import { command, flag, group, list, option } from "../../app/command.ts";
-import { diagnostics } from "../../options/options.ts";
-import { argument, broker, queueSession, targetOf, withConnection } from "../../queue/target.ts";
+import { argument, broker, targetOf, withConnection } from "../../queue/target.ts";
 import { oneOf } from "../../app/values.ts";
 
 const kind = group("Queue", {
@@ -18,22 +17,19 @@ const kind = group("Queue", {
 
 export default command({
   argument: ["<queue...>", "what to declare, durable unless told"],
-  options: { ...broker, ...kind, ...diagnostics },
+  options: { ...broker, ...kind },
   examples,
-  action(values, operands) {
-    const session = queueSession("declare", values);
+  action({ session, values, operands }) {
     const args = Object.fromEntries(values.argument);
     if (values.type !== undefined) args["x-queue-type"] = values.type;
-    return session.run(() =>
-      withConnection(targetOf(session, values, true), async (connection) => {
-        for (const queue of operands) {
-          await declareQueue(connection, queue, {
-            durable: !values.notDurable,
-            autoDelete: values.autoDelete ?? false,
-            arguments: args,
-          });
-        }
-      })
-    );
+    return withConnection(targetOf(session, values, true), async (connection) => {
+      for (const queue of operands) {
+        await declareQueue(connection, queue, {
+          durable: !values.notDurable,
+          autoDelete: values.autoDelete ?? false,
+          arguments: args,
+        });
+      }
+    });
   },
 });

@@ -1,8 +1,7 @@
 import { findQueue } from "../../../lib/amqp/client/queues.ts";
 import examples from "../../cheats/queue-delete.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
-import { diagnostics } from "../../options/options.ts";
-import { broker, queueSession, targetOf, withConnection } from "../../queue/target.ts";
+import { broker, targetOf, withConnection } from "../../queue/target.ts";
 import { messages } from "../../zmq/send.ts";
 
 const conditions = group("Queue", {
@@ -12,28 +11,25 @@ const conditions = group("Queue", {
 
 export default command({
   argument: ["<queue...>", "what to delete, with the messages in it"],
-  options: { ...broker, ...conditions, ...diagnostics },
+  options: { ...broker, ...conditions },
   examples,
-  action(values, operands) {
-    const session = queueSession("delete", values);
+  action({ session, values, operands }) {
     const { ifEmpty = false, ifUnused = false } = values;
-    return session.run(() =>
-      withConnection(targetOf(session, values), async (connection) => {
-        for (const queue of operands) {
-          // The broker itself would say nothing.
-          if (await findQueue(connection, queue) === undefined) {
-            throw new Error(`there is no queue '${queue}'`);
-          }
-          const channel = await connection.open();
-          const { messageCount } = await channel.call(
-            "queue.delete",
-            { queue, ifEmpty, ifUnused },
-            "queue.delete-ok",
-          );
-          session.counts.dropped += messageCount;
-          session.reporter.info(`deleted '${queue}' with ${messages(messageCount)}`);
+    return withConnection(targetOf(session, values), async (connection) => {
+      for (const queue of operands) {
+        // The broker itself would say nothing.
+        if (await findQueue(connection, queue) === undefined) {
+          throw new Error(`there is no queue '${queue}'`);
         }
-      })
-    );
+        const channel = await connection.open();
+        const { messageCount } = await channel.call(
+          "queue.delete",
+          { queue, ifEmpty, ifUnused },
+          "queue.delete-ok",
+        );
+        session.counts.dropped += messageCount;
+        session.reporter.info(`deleted '${queue}' with ${messages(messageCount)}`);
+      }
+    });
   },
 });

@@ -1,8 +1,8 @@
 import examples from "../../cheats/queue-get.md" with { type: "text" };
 import { command, flag, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
-import { diagnostics, ending, exec, output } from "../../options/options.ts";
-import { broker, prefetch, queueSession, targetOf } from "../../queue/target.ts";
+import { ending, exec, output } from "../../options/options.ts";
+import { broker, prefetch, targetOf } from "../../queue/target.ts";
 import { getAll } from "../../queue/get.ts";
 import { parseOffset } from "../../queue/streams.ts";
 import { styleOf } from "../../zmq/receive.ts";
@@ -25,9 +25,9 @@ const taking = group("Delivery", {
 
 export default command({
   argument: ["<queue>", "what to take from; it is declared durable if it is missing"],
-  options: { ...broker, ...output, ...ending, ...prefetch, ...taking, ...exec, ...diagnostics },
+  options: { ...broker, ...output, ...ending, ...prefetch, ...taking, ...exec },
   examples,
-  action(values, operands) {
+  action({ session, values, operands }) {
     if (operands.length > 1) throw new UsageError("messages are taken from one queue");
     if (values.onError !== undefined && values.exec === undefined) {
       throw new UsageError(
@@ -37,8 +37,7 @@ export default command({
     if (values.offset !== undefined && values.drain) {
       throw new UsageError("--offset is for streams, which are never empty: -n or -w ends it, not --drain");
     }
-    const session = queueSession("get", values);
     const style = styleOf(session, values, false);
-    return session.run(() => getAll(session, targetOf(session, values, true), operands[0]!, style, values));
+    return getAll(session, targetOf(session, values, true), operands[0]!, style, values);
   },
 });

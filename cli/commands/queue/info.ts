@@ -7,8 +7,7 @@ import { messageOf, UnreachableError } from "../../../lib/errors.ts";
 import examples from "../../cheats/queue-info.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
-import { diagnostics } from "../../options/options.ts";
-import { broker, http, httpOf, queueSession, targetOf, withConnection } from "../../queue/target.ts";
+import { broker, http, httpOf, targetOf, withConnection } from "../../queue/target.ts";
 import type { Session } from "../../app/session.ts";
 import { print } from "./print.ts";
 
@@ -23,27 +22,23 @@ export default command({
     ...broker,
     ...http,
     ...group("Output", { json: flag("-J, --json", "the same as one JSON object") }),
-    ...diagnostics,
   },
   examples,
-  action(values, operands) {
+  action({ session, values, operands }) {
     if (operands.length > 1) throw new UsageError("info is about one queue");
     const queue = operands[0]!;
-    const session = queueSession("info", values);
-    return session.run(() => {
-      const target = targetOf(session, values);
-      return withConnection(target, async (connection) => {
-        const state = await findQueue(connection, queue);
-        if (state === undefined) throw new Error(`there is no queue '${queue}'`);
-        const facts: Facts = {
-          name: queue,
-          messages_ready: state.messageCount,
-          consumers: state.consumerCount,
-          ...shown(await more(session, connection, target.brokers[0]!, httpOf(values), queue)),
-        };
-        const lines = values.json ? [JSON.stringify(facts)] : Object.entries(facts).map(describe);
-        await print(session, lines);
-      });
+    const target = targetOf(session, values);
+    return withConnection(target, async (connection) => {
+      const state = await findQueue(connection, queue);
+      if (state === undefined) throw new Error(`there is no queue '${queue}'`);
+      const facts: Facts = {
+        name: queue,
+        messages_ready: state.messageCount,
+        consumers: state.consumerCount,
+        ...shown(await more(session, connection, target.brokers[0]!, httpOf(values), queue)),
+      };
+      const lines = values.json ? [JSON.stringify(facts)] : Object.entries(facts).map(describe);
+      await print(session, lines);
     });
   },
 });

@@ -2,16 +2,7 @@ import { listQueues, managementUrl, type QueueInfo } from "../../../lib/amqp/cli
 import { inspectQueues } from "../../../lib/amqp/client/peek.ts";
 import examples from "../../cheats/queue-list.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
-import { diagnostics } from "../../options/options.ts";
-import {
-  broker,
-  http,
-  httpOf,
-  queueSession,
-  type Target,
-  targetOf,
-  withConnection,
-} from "../../queue/target.ts";
+import { broker, http, httpOf, type Target, targetOf, withConnection } from "../../queue/target.ts";
 import { print, visible } from "./print.ts";
 
 const COLUMNS = ["name", "type", "ready", "unacked", "consumers"];
@@ -23,17 +14,13 @@ export default command({
     ...group("Output", {
       json: flag("-J, --json", "one JSON object a line, with all that the broker tells"),
     }),
-    ...diagnostics,
   },
   examples,
-  action(values) {
-    const session = queueSession("list", values);
-    return session.run(async () => {
-      const queues = await all(targetOf(session, values), httpOf(values));
-      queues.sort((a, b) => a.name < b.name ? -1 : 1);
-      if (values.json) await print(session, queues.map((queue) => JSON.stringify(queue)));
-      else await print(session, table([COLUMNS, ...queues.map(row)]));
-    });
+  async action({ session, values }) {
+    const queues = await all(targetOf(session, values), httpOf(values));
+    queues.sort((a, b) => a.name < b.name ? -1 : 1);
+    if (values.json) await print(session, queues.map((queue) => JSON.stringify(queue)));
+    else await print(session, table([COLUMNS, ...queues.map(row)]));
   },
 });
 

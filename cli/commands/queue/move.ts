@@ -1,8 +1,8 @@
 import examples from "../../cheats/queue-move.md" with { type: "text" };
 import { command, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
-import { diagnostics, ending } from "../../options/options.ts";
-import { broker, prefetch, queueSession, targetOf } from "../../queue/target.ts";
+import { ending } from "../../options/options.ts";
+import { broker, prefetch, targetOf } from "../../queue/target.ts";
 import { moveAll, toQueue } from "../../queue/move.ts";
 import { word } from "../../app/values.ts";
 
@@ -15,10 +15,9 @@ export default command({
     ...group("Delivery", {
       prefetch: { ...prefetch.prefetch, description: "have so many messages under way (1000)" },
     }),
-    ...diagnostics,
   },
   examples,
-  action(values, operands) {
+  action({ session, values, operands }) {
     const [from, to] = operands;
     if (from === undefined || to === undefined || operands.length > 2) {
       throw new UsageError("expected two queues (try: mqcat queue move failed jobs)");
@@ -26,18 +25,15 @@ export default command({
     if (from === to && values.toUrl === undefined) {
       throw new UsageError(`'${from}' cannot be moved to itself: it would never end`);
     }
-    const session = queueSession("move", values);
-    return session.run(() => {
-      const source = targetOf(session, values);
-      const target = values.toUrl === undefined
-        ? source
-        : targetOf(session, { ...values, url: values.toUrl, folder: undefined });
-      return moveAll(
-        session,
-        { ...source, queue: from },
-        { ...target, queue: to, address: toQueue(to) },
-        values,
-      );
-    });
+    const source = targetOf(session, values);
+    const target = values.toUrl === undefined
+      ? source
+      : targetOf(session, { ...values, url: values.toUrl, folder: undefined });
+    return moveAll(
+      session,
+      { ...source, queue: from },
+      { ...target, queue: to, address: toQueue(to) },
+      values,
+    );
   },
 });

@@ -7,8 +7,8 @@ import examples from "../../cheats/queue-peek.md" with { type: "text" };
 import { command, group } from "../../app/command.ts";
 import { TimeoutError, UsageError } from "../../app/errors.ts";
 import { Output } from "../../io/output.ts";
-import { diagnostics, ending, output } from "../../options/options.ts";
-import { broker, prefetch, queueSession, type Target, targetOf, withConnection } from "../../queue/target.ts";
+import { ending, output } from "../../options/options.ts";
+import { broker, prefetch, type Target, targetOf, withConnection } from "../../queue/target.ts";
 import { phrase } from "../../app/reporter.ts";
 import { queueWriter } from "../../queue/records.ts";
 import { refuseStream, SUSPICION_MS } from "../../queue/streams.ts";
@@ -35,24 +35,20 @@ export default command({
         description: "give up (exit 3) when the broker keeps them back so long (5s)",
       },
     }),
-    ...diagnostics,
   },
   examples,
-  action(values, operands) {
+  async action({ session, values, operands }) {
     if (operands.length > 1) throw new UsageError("peek shows one queue");
-    const session = queueSession("peek", values);
     const style = styleOf(session, values, false);
     const { count = COUNT, timeout = TIMEOUT_MS } = values;
-    return session.run(async () => {
-      const target = targetOf(session, values);
-      let done = false;
-      await withConnection(target, async (connection) => {
-        if (!connection.peeks) return;
-        await look(session, connection, operands[0]!, style, count, formatBroker(target.brokers[0]!));
-        done = true;
-      });
-      if (!done) await borrow(session, target, operands[0]!, style, count, timeout);
+    const target = targetOf(session, values);
+    let done = false;
+    await withConnection(target, async (connection) => {
+      if (!connection.peeks) return;
+      await look(session, connection, operands[0]!, style, count, formatBroker(target.brokers[0]!));
+      done = true;
     });
+    if (!done) await borrow(session, target, operands[0]!, style, count, timeout);
   },
 });
 

@@ -5,9 +5,9 @@ import examples from "../../cheats/queue-put.md" with { type: "text" };
 import { command, group, list, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { Input } from "../../io/input.ts";
-import { delivery, diagnostics, ending, input, pacing } from "../../options/options.ts";
+import { delivery, ending, input, pacing } from "../../options/options.ts";
 import { repeats } from "../../io/pacer.ts";
-import { broker, queueSession, targetOf } from "../../queue/target.ts";
+import { broker, targetOf } from "../../queue/target.ts";
 import { packPlain, packRecords, putAll } from "../../queue/put.ts";
 import { parseProperty } from "../../queue/records.ts";
 import { splitterFor } from "../../records/splitter.ts";
@@ -36,10 +36,9 @@ export default command({
     ...ending,
     ...pacing,
     ...group("Delivery", { linger: delivery.linger }),
-    ...diagnostics,
   },
   examples,
-  action(values, operands) {
+  async action({ session, values, operands }) {
     const [queue] = operands;
     const { exchange, topic } = values;
     if ((queue === undefined) === (exchange === undefined)) {
@@ -66,18 +65,15 @@ export default command({
         routingKey: routingKey ?? "",
         properties: encodeProperties(properties),
       });
-    const session = queueSession("put", values);
-    return session.run(async () => {
-      const { brokers, link } = targetOf(session, values, true);
-      const publisher = new Publisher(brokers, {
-        ...link,
-        prepare: async (connection) => {
-          if (queue !== undefined) await ensureQueue(connection, queue);
-        },
-      });
-      await publisher.start();
-      await putAll(session, publisher, source, pack, values);
+    const { brokers, link } = targetOf(session, values, true);
+    const publisher = new Publisher(brokers, {
+      ...link,
+      prepare: async (connection) => {
+        if (queue !== undefined) await ensureQueue(connection, queue);
+      },
     });
+    await publisher.start();
+    await putAll(session, publisher, source, pack, values);
   },
 });
 

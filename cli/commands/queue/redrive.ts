@@ -2,8 +2,8 @@ import { findQueue } from "../../../lib/amqp/client/queues.ts";
 import examples from "../../cheats/queue-redrive.md" with { type: "text" };
 import { command, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
-import { diagnostics, ending } from "../../options/options.ts";
-import { broker, prefetch, queueSession, targetOf, withConnection } from "../../queue/target.ts";
+import { ending } from "../../options/options.ts";
+import { broker, prefetch, targetOf, withConnection } from "../../queue/target.ts";
 import { revived } from "../../queue/dead_letters.ts";
 import { moveAll } from "../../queue/move.ts";
 import { word } from "../../app/values.ts";
@@ -17,28 +17,24 @@ export default command({
       to: option("--to <queue>", "all of them go here instead; declared durable if it is missing", word),
       prefetch: { ...prefetch.prefetch, description: "have so many messages under way (1000)" },
     }),
-    ...diagnostics,
   },
   examples,
-  action(values, operands) {
+  async action({ session, values, operands }) {
     const [from] = operands;
     if (from === undefined || operands.length > 1) {
       throw new UsageError("redrive empties one queue of dead letters (try: mqcat queue redrive failed)");
     }
     if (from === values.to) throw new UsageError(`'${from}' cannot be moved to itself: it would never end`);
-    const session = queueSession("redrive", values);
-    return session.run(async () => {
-      const target = targetOf(session, values);
-      let there = 0;
-      await withConnection(target, async (connection) => {
-        const state = await findQueue(connection, from);
-        if (state === undefined) throw new Error(`there is no queue '${from}'`);
-        there = state.messageCount;
-      });
-      if (there === 0) return session.reporter.info(`'${from}' is empty`);
-      const to = { ...target, queue: values.to, address: revived(from, values.to) };
-      // What dies once more at once would come round for ever.
-      await moveAll(session, { ...target, queue: from }, to, { ...values, about: there });
+    const target = targetOf(session, values);
+    let there = 0;
+    await withConnection(target, async (connection) => {
+      const state = await findQueue(connection, from);
+      if (state === undefined) throw new Error(`there is no queue '${from}'`);
+      there = state.messageCount;
     });
+    if (there === 0) return session.reporter.info(`'${from}' is empty`);
+    const to = { ...target, queue: values.to, address: revived(from, values.to) };
+    // What dies once more at once would come round for ever.
+    await moveAll(session, { ...target, queue: from }, to, { ...values, about: there });
   },
 });

@@ -5,8 +5,6 @@ import process from "node:process";
 import examples from "../../cheats/queue-run.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
-import { diagnostics } from "../../options/options.ts";
-import { queueSession } from "../../queue/target.ts";
 import { phrase } from "../../app/reporter.ts";
 import { openBroker, serving, usersOf } from "../../queue/serve.ts";
 import type { Session } from "../../app/session.ts";
@@ -21,29 +19,23 @@ export default command({
       http: flag("--http", "serve RabbitMQ's HTTP API, too: $AMQP_HTTP_URL says where"),
     }),
     ...serving,
-    ...diagnostics,
   },
   passThrough: true,
   examples,
-  async action(values, operands) {
+  async action({ session, values, operands }) {
     if (values.memory && values.folder !== undefined) {
       throw new UsageError("--memory keeps nothing, so --data has no effect beside it");
     }
-    const session = queueSession("run", values);
-    let status = 0;
-    const code = await session.run(async () => {
-      const data = values.folder === undefined ? undefined : path.resolve(values.folder);
-      const broker = await openBroker(session, { ...values, cert: undefined, key: undefined }, data);
-      const address = (await broker.listen("amqp://127.0.0.1:0")).replace("amqp://", "");
-      const { name, password } = usersOf({ ...values, cert: undefined, key: undefined })?.at(-1) ??
-        { name: "guest", password: "guest" };
-      const env: Record<string, string> = {
-        AMQP_URL: `amqp://${encodeURIComponent(name)}:${encodeURIComponent(password)}@${address}`,
-      };
-      if (values.http) env["AMQP_HTTP_URL"] = await broker.listenHttp("127.0.0.1:0");
-      status = await runCommand(session, operands, env);
-    });
-    return status || (session.signal === undefined ? code : 0);
+    const data = values.folder === undefined ? undefined : path.resolve(values.folder);
+    const options = { ...values, cert: undefined, key: undefined };
+    const broker = await openBroker(session, options, data);
+    const address = (await broker.listen("amqp://127.0.0.1:0")).replace("amqp://", "");
+    const { name, password } = usersOf(options)?.at(-1) ?? { name: "guest", password: "guest" };
+    const env: Record<string, string> = {
+      AMQP_URL: `amqp://${encodeURIComponent(name)}:${encodeURIComponent(password)}@${address}`,
+    };
+    if (values.http) env["AMQP_HTTP_URL"] = await broker.listenHttp("127.0.0.1:0");
+    return await runCommand(session, operands, env);
   },
 });
 

@@ -4,9 +4,8 @@ import process from "node:process";
 import examples from "../../cheats/queue-serve.md" with { type: "text" };
 import { command, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
-import { diagnostics, readiness } from "../../options/options.ts";
+import { readiness } from "../../options/options.ts";
 import { openBroker, serving, usersOf } from "../../queue/serve.ts";
-import { Session } from "../../app/session.ts";
 import { tlsServer } from "../../options/tls.ts";
 import { word } from "../../app/values.ts";
 
@@ -25,10 +24,9 @@ export default command({
     }),
     ...serving,
     ...group("Security", tlsServer),
-    ...diagnostics,
   },
   examples,
-  action(values, operands) {
+  async action({ session, values, operands }) {
     if (values.memory && (values.folder ?? values.sync) !== undefined) {
       throw new UsageError("--memory keeps nothing, so --data and --sync have no effect beside it");
     }
@@ -36,29 +34,26 @@ export default command({
       throw new UsageError("--cert and --key are for amqps:// endpoints, and there is none");
     }
     const data = values.memory ? undefined : path.resolve(values.folder ?? usualFolder());
-    const session = new Session("queue serve", values);
-    return session.run(async () => {
-      const broker = await openBroker(session, values, data);
-      const stopped = new Promise<void>((resolve) => session.onStop(resolve));
-      const bound: string[] = [];
-      for (const text of operands.length === 0 ? [HERE] : operands) {
-        const endpoint = await broker.listen(text);
-        bound.push(endpoint);
-        session.reporter.info(
-          `listening on ${endpoint} (${
-            data === undefined ? "messages in memory only" : `messages in ${data}`
-          })`,
-        );
-        if (!isLocal(endpoint) && usersOf(values) === undefined) {
-          session.reporter.warn("guest is let in from this machine only (--user lets in others)");
-        }
+    const broker = await openBroker(session, values, data);
+    const stopped = new Promise<void>((resolve) => session.onStop(resolve));
+    const bound: string[] = [];
+    for (const text of operands.length === 0 ? [HERE] : operands) {
+      const endpoint = await broker.listen(text);
+      bound.push(endpoint);
+      session.reporter.info(
+        `listening on ${endpoint} (${
+          data === undefined ? "messages in memory only" : `messages in ${data}`
+        })`,
+      );
+      if (!isLocal(endpoint) && usersOf(values) === undefined) {
+        session.reporter.warn("guest is let in from this machine only (--user lets in others)");
       }
-      if (values.http !== undefined) {
-        session.reporter.info(`HTTP API on ${await broker.listenHttp(values.http)}`);
-      }
-      session.ready(bound);
-      await stopped;
-    });
+    }
+    if (values.http !== undefined) {
+      session.reporter.info(`HTTP API on ${await broker.listenHttp(values.http)}`);
+    }
+    session.ready(bound);
+    await stopped;
   },
 });
 

@@ -91,7 +91,7 @@ export async function connectBroker(
     try {
       if (options.signal?.aborted) throw options.signal.reason;
       stream = options.dial === undefined
-        ? await connect(broker.endpoint, attempt.signal, { tls: options.tls ?? {} })
+        ? await connect(broker.endpoint, { tls: options.tls ?? {}, signal: attempt.signal })
         : await options.dial(attempt.signal);
       if (options.signal?.aborted) stream.close();
       const tuned = await handshake(stream, broker, Math.max(1, Math.round(deadline - performance.now())));

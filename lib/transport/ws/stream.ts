@@ -1,5 +1,5 @@
 import { LimitError, messageOf, ProtocolError } from "../../errors.ts";
-import type { ByteStream, StreamSink } from "../stream.ts";
+import type { ByteStream, FrameStream, StreamSink } from "../stream.ts";
 import { ZwsDecoder } from "./decoder.ts";
 import { ZwsEncoder } from "./encoder.ts";
 import { CLOSE, closeFrame, controlFrame, NORMAL, PING, PONG, PROTOCOL_ERROR, TOO_BIG } from "./frame.ts";
@@ -26,7 +26,7 @@ export interface Remains {
  *
  * `taken` counts whole frames.
  */
-export class WsStream implements ByteStream, StreamSink {
+export class WsStream implements FrameStream, StreamSink {
   readonly local: string;
   readonly remote: string;
   readonly closed: Promise<Error | undefined>;

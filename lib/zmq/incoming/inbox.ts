@@ -1,18 +1,21 @@
-/** What an inbox holds back when it is full. */
+/** A source that an inbox pauses when it is full. */
 export interface Pausable {
   pause(): void;
   resume(): void;
 }
 
-/** When the source is paused: at so many messages, or so many bytes, whichever comes first. */
+/** The high-water mark, in messages and in bytes: the source is paused when either is reached. */
 export interface InboxLimits {
   readonly hwm: number;
   readonly hwmBytes: number;
 }
 
+/** A waiting call of `take`. */
+type Taker<T> = (item: T | undefined) => void;
+
 /**
- * Messages that came and that nobody has asked for yet. At the high-water mark the source is paused, so the inbox
- * holds at most that much, and what the last piece of input brought.
+ * A queue of received items. At the high-water mark it pauses the source, so it holds at most that much and the rest of
+ * the input that reached the mark.
  */
 export class Inbox<T> {
   readonly #source: Pausable;
@@ -20,19 +23,20 @@ export class Inbox<T> {
   readonly #sizeOf: (item: T) => number;
   #bytes = 0;
   #items: T[] = [];
-  /** Where the first item is: shifting a long array for each message is slow. */
+  /** The index of the first item: shifting a long array for each message is slow. */
   #head = 0;
   #paused = false;
   #ended = false;
-  #takers: ((item: T | undefined) => void)[] = [];
+  readonly #takers: Taker<T>[] = [];
 
-  /** @param sizeOf an item's length in bytes, which may not change */
+  /** @param sizeOf the length of an item in bytes, which must not change */
   constructor(source: Pausable, limits: InboxLimits, sizeOf: (item: T) => number) {
     this.#source = source;
     this.#limits = limits;
     this.#sizeOf = sizeOf;
   }
 
+  /** Adds an item, or passes it to the first waiting call of `take`. */
   put(item: T): void {
     const taker = this.#takers.shift();
     if (taker !== undefined) return taker(item);
@@ -44,13 +48,13 @@ export class Inbox<T> {
     }
   }
 
-  /** Forgets what waits. */
+  /** Drops all items. */
   clear(): void {
     this.#items = [];
     this.#head = this.#bytes = 0;
   }
 
-  /** Puts items that were taken back to the front. */
+  /** Returns items that were taken to the front of the queue. */
   putBack(items: T[]): void {
     const taken = items.splice(0, this.#takers.length);
     for (const item of taken) this.#takers.shift()!(item);
@@ -59,21 +63,47 @@ export class Inbox<T> {
     for (const item of items) this.#bytes += this.#sizeOf(item);
   }
 
-  /** The next item; undefined after `end`, or when there is no `hope` of one, once all are taken. */
-  take(hope = true): Promise<T | undefined> {
+  /**
+   * Takes the next item; it waits for one if the inbox is empty.
+   *
+   * @param hope whether another item can still arrive
+   * @param signal cancels the wait
+   * @returns the item; undefined if the inbox is empty and has ended, or if there is no hope
+   * @throws the reason of `signal`
+   */
+  take(hope = true, signal?: AbortSignal): Promise<T | undefined> {
+    if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#head < this.#items.length) return Promise.resolve(this.#shift());
     if (this.#ended || !hope) return Promise.resolve(undefined);
+    if (signal !== undefined) return this.#wait(signal);
     return new Promise((resolve) => this.#takers.push(resolve));
   }
 
+  /** Ends the inbox: once it is empty, every `take` resolves to undefined. */
   end(): void {
     this.#ended = true;
     this.dismiss();
   }
 
-  /** Sends everybody who waits away with undefined. */
+  /** Resolves all waiting calls of `take` to undefined. */
   dismiss(): void {
     for (const taker of this.#takers.splice(0)) taker(undefined);
+  }
+
+  /** Waits for an item until `signal` is aborted. A cancelled call leaves the queue, so it takes no item. */
+  #wait(signal: AbortSignal): Promise<T | undefined> {
+    return new Promise((resolve, reject) => {
+      const abort = () => {
+        this.#takers.splice(this.#takers.indexOf(taker), 1);
+        reject(signal.reason);
+      };
+      const taker = (item: T | undefined) => {
+        signal.removeEventListener("abort", abort);
+        resolve(item);
+      };
+      signal.addEventListener("abort", abort, { once: true });
+      this.#takers.push(taker);
+    });
   }
 
   #shift(): T {
@@ -90,7 +120,7 @@ export class Inbox<T> {
     return item;
   }
 
-  /** How full it is: 1 at the mark. */
+  /** The fill level: 1 at the high-water mark. */
   #fill(): number {
     const { hwm, hwmBytes } = this.#limits;
     return Math.max((this.#items.length - this.#head) / hwm, this.#bytes / hwmBytes);

@@ -1,33 +1,34 @@
 import type { Batch } from "../../zmtp/batch.ts";
 import { byteLength } from "../../zmtp/bytes.ts";
 import type { ZmtpConnection } from "../../zmtp/connection.ts";
-import { Inbox, type Pausable } from "./inbox.ts";
 import type { ResolvedOptions } from "../options.ts";
+import type { Peer } from "../peer.ts";
+import { Inbox, type Pausable } from "./inbox.ts";
 
-/** Takes messages in bulk: the batch and its bytes are valid during the call. */
-export type Consumer = (batch: Batch, from: ZmtpConnection) => void;
+/** A function that takes received messages in batches. The batch and its bytes are valid only during the call. */
+export type BatchConsumer = (batch: Batch, from: Peer) => void;
 
-/** A message with the peer that sent it. */
+/** A message and the peer that sent it. */
 export interface Received {
   readonly frames: Uint8Array[];
   readonly from: ZmtpConnection;
 }
 
-/** Where what came goes: in bulk to a consumer, or one by one to whoever asks. */
+/** Passes received messages to a consumer in batches, or queues them for `receive`. */
 export class Mailbox {
   readonly #inbox: Inbox<Received>;
   readonly #conflate: boolean;
-  #consumer: Consumer | undefined;
+  #consumer: BatchConsumer | undefined;
 
   constructor(source: Pausable, options: ResolvedOptions) {
     this.#conflate = options.conflate;
-    // A single message can always be replaced, so no peer needs to be held back.
+    // A single message can always be replaced, so there is no need to pause the peers.
     const limits = this.#conflate ? { hwm: Infinity, hwmBytes: Infinity } : options;
     this.#inbox = new Inbox(source, limits, ({ frames }) => byteLength(frames));
   }
 
-  /** Everything goes to `consumer` from now on. */
-  consume(consumer: Consumer): void {
+  /** Passes all messages to `consumer` from now on. */
+  consume(consumer: BatchConsumer): void {
     this.#consumer = consumer;
   }
 
@@ -41,12 +42,12 @@ export class Mailbox {
     }
   }
 
-  /** The next message; undefined after `end`, or when there is no `hope` of one, once all are taken. */
-  take(hope: boolean): Promise<Received | undefined> {
-    return this.#inbox.take(hope);
+  /** Takes the next message; see `Inbox.take`. */
+  take(hope: boolean, signal?: AbortSignal): Promise<Received | undefined> {
+    return this.#inbox.take(hope, signal);
   }
 
-  /** Sends everybody who waits away. */
+  /** Resolves all waiting calls of `take` to undefined. */
   dismiss(): void {
     this.#inbox.dismiss();
   }

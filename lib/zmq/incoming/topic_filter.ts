@@ -1,27 +1,28 @@
 import type { Batch } from "../../zmtp/batch.ts";
 import { TopicTree } from "../outgoing/topic_tree.ts";
 
-/** Keeps the messages whose first frame begins with one of some topics: what SUB does with what it is sent. */
+/** Keeps the messages whose first frame begins with one of its topics: the filter of SUB and DISH. */
 export class TopicFilter {
   readonly #tree = new TopicTree<true>();
   readonly #exact: boolean;
   #matched = false;
 
-  /** @param exact whether the first frame must be the topic as a whole (RFC 48) */
+  /** @param exact whether the first frame must equal the topic (RFC 48) */
   constructor(exact = false) {
     this.#exact = exact;
   }
 
-  /** Adds a topic that the filter does not have. Leave its bytes as they are. */
+  /** Adds a topic that the filter does not have. Its bytes are kept: do not change them. */
   add(topic: Uint8Array): void {
     this.#tree.add(topic, true);
   }
 
+  /** Removes a topic. */
   remove(topic: Uint8Array): void {
     this.#tree.remove(topic, true);
   }
 
-  /** Takes the messages that match none of the topics out of a batch, in place. */
+  /** Removes the messages that match no topic from a batch, in place. */
   apply(batch: Batch): void {
     const { frames, starts, ends, flags, bytes } = batch;
     batch.clear();
@@ -40,7 +41,7 @@ export class TopicFilter {
     return this.#matched;
   }
 
-  readonly #onMatch = (_value: true, behind: number): void => {
-    this.#matched ||= !this.#exact || behind === 0;
+  readonly #onMatch = (_value: true, rest: number): void => {
+    this.#matched ||= !this.#exact || rest === 0;
   };
 }

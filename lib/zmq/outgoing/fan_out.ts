@@ -4,64 +4,65 @@ import { EMPTY, keyOf } from "../../zmtp/bytes.ts";
 import type { ZmtpConnection } from "../../zmtp/connection.ts";
 import { encodeBatch, encodedBound } from "../../zmtp/frame_encoder.ts";
 import type { SocketEvent } from "../events.ts";
+import type { Peer } from "../peer.ts";
 import { TopicTree } from "./topic_tree.ts";
 
-/** What one subscriber may make us remember. */
+/** Limits for the subscriptions of one peer. */
 const MAX_SUBSCRIPTIONS = 100_000;
 const MAX_TOPIC_BYTES = 16 * 2 ** 20;
-/** A subscriber that was given up on is not waited for again for so long, in milliseconds. */
+/** How long no send waits for a subscriber that has stalled, in milliseconds. */
 const STALLED_MS = 10_000;
 
-/** What happens to a message for a subscriber whose queue is full. */
+/** Options of the sockets that publish, for subscribers whose queue is full. */
 export interface FanOutOptions {
   /**
-   * What happens to a message for a subscriber whose queue is at the high-water mark: `drop` is ZeroMQ's way, and
-   * counts it; `block` makes the publisher wait. `drop` unless told.
+   * What to do with a message for a subscriber whose queue is at the high-water mark: `drop` drops and counts it, as
+   * libzmq does; `block` makes the publisher wait. Default: `drop`.
    */
   readonly onFull?: "drop" | "block";
   /**
-   * With `drop`: how long `sendBatch` first waits for a full subscriber that may still be reading, in milliseconds.
-   * A healthy subscriber then loses nothing to a fast publisher, and one that stands still holds it up just once.
-   * 0, which is ZeroMQ's way, unless told.
+   * With `drop`: how long to wait for a subscriber whose queue is full before its messages are dropped, in milliseconds.
+   * A subscriber that reads then loses nothing to a fast publisher; a subscriber that has stalled delays the publisher
+   * once. Default: 0, as in libzmq.
    */
   readonly dropAfter?: number;
 }
 
 interface Subscriber {
   readonly connection: ZmtpConnection;
-  /** Whether it gets every message, for it cannot say what it wants. */
+  /** Whether it receives every message, as it cannot send subscriptions. */
   readonly everything: boolean;
   readonly topics: Map<string, Uint8Array>;
   topicBytes: number;
-  /** Messages that it takes in the current call. */
+  /** How many messages its queue has room for in the current call. */
   room: number;
-  /** The message that it was last offered, as the frame behind it: two of its topics may match one message. */
+  /** The end of the last message that it was offered, as a frame index: two of its topics may match one message. */
   offered: number;
-  /** The frames that are to be appended for it: a run of whole messages. */
+  /** The frames to append for it: a run of whole messages. */
   runFrom: number;
   runTo: number;
   /** Whether the last message for it was dropped. */
   dropping: boolean;
-  /** Since when it is full and takes nothing; 0 when it has room. */
+  /** The time since which its queue is full without progress; 0 when it has room. */
   fullSince: number;
-  /** Its connection's progress when that was looked at last. */
+  /** The progress of its connection at the last check. */
   progress: number;
-  /** Until when it is not waited for. */
+  /** The time until which no send waits for it. */
   stalledUntil: number;
 }
 
-/** What a subscription, or its end, changed. */
-export type Change =
-  /** Nothing: the peer had it already, had it not, or has too many. */
+/** What a subscription or a cancellation changed. */
+export type SubscriptionChange =
+  /** Nothing: the peer has the topic already, does not have it, or has too many. */
   | "none"
-  /** Others have the topic too. */
+  /** The topics of the peer; other peers have the topic, too. */
   | "one"
-  /** The peer is the first with this topic, or was the last. */
+  /** The topics of all peers: this peer is the first with the topic, or was the last. */
   | "topic";
 
-/** Sends each message to every peer that wants it, and knows what each of them wants: PUB, XPUB and RADIO. */
+/** Keeps the subscriptions of all peers and sends each message to every peer that subscribed to it: PUB, XPUB, RADIO. */
 export class FanOut {
-  readonly #subscribers = new Map<ZmtpConnection, Subscriber>();
+  readonly #subscribers = new Map<Peer, Subscriber>();
   readonly #tree = new TopicTree<Subscriber>();
   readonly #onFull: "drop" | "block";
   readonly #dropAfter: number;
@@ -71,10 +72,10 @@ export class FanOut {
   #from = 0;
   #to = 0;
   #dropped = 0;
-  /** The run that was encoded last in the current call. */
+  /** The last run that was encoded in the current call. */
   readonly #run = { from: 0, to: 0, buffer: EMPTY, encoded: EMPTY };
 
-  /** @param exact whether a topic is the whole first frame of what matches (RFC 48), and not the beginning of it */
+  /** @param exact whether a topic matches only an equal first frame (RFC 48), and not every first frame that begins with it */
   constructor(options: FanOutOptions, onEvent: (event: SocketEvent) => void, exact = false) {
     this.#onFull = options.onFull ?? "drop";
     this.#dropAfter = options.dropAfter ?? 0;
@@ -82,24 +83,28 @@ export class FanOut {
     this.#exact = exact;
   }
 
-  /** How many peers have a subscription. */
+  /** The number of peers that have a subscription. */
   get subscribers(): number {
     let count = 0;
     for (const { topics } of this.#subscribers.values()) if (topics.size > 0) count++;
     return count;
   }
 
-  /** How many messages were dropped, each counted for every subscriber that missed it. */
+  /** The number of dropped messages, counted once for each subscriber. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** The longest that a wait for room may take, in milliseconds: no signal tells when our patience with a peer ends. */
-  get patience(): number {
+  /** The longest wait for room before `send` must be tried again, in milliseconds: no event marks a stalled subscriber. */
+  get longestWait(): number {
     return this.#onFull === "drop" && this.#dropAfter > 0 ? this.#dropAfter / 4 : Infinity;
   }
 
-  /** @param everything whether the peer gets every message, for it cannot say what it wants */
+  /**
+   * Adds a peer.
+   *
+   * @param everything whether the peer receives every message, as it cannot send subscriptions
+   */
   add(connection: ZmtpConnection, everything = false): void {
     this.#subscribers.set(connection, {
       connection,
@@ -119,9 +124,9 @@ export class FanOut {
   }
 
   /**
-   * Forgets a peer that is gone, and its subscriptions.
+   * Removes a peer and its subscriptions.
    *
-   * @param onLast told each topic that nobody else has
+   * @param onLast called with each topic that no other peer has
    */
   remove(connection: ZmtpConnection, onLast: (topic: Uint8Array) => void = () => {}): void {
     const subscriber = this.#subscribers.get(connection);
@@ -132,12 +137,12 @@ export class FanOut {
     }
   }
 
-  /** Notes a subscription, or its end. A peer that wants too much is closed. `topic` is copied. */
-  subscribe(from: ZmtpConnection, topic: Uint8Array, subscribe: boolean): Change {
+  /** Adds or removes a subscription. A peer with too many subscriptions is disconnected. `topic` is copied. */
+  subscribe(from: Peer, topic: Uint8Array, subscribe: boolean): SubscriptionChange {
     const subscriber = this.#subscribers.get(from);
     if (subscriber === undefined) return "none";
     const key = keyOf(topic);
-    // A set, not a count: a peer may subscribe often and cancel once (RFC 37, 2.7).
+    // A set, not a count: a peer may subscribe several times and cancel once (RFC 37, 2.7).
     if (!subscribe) {
       if (!subscriber.topics.delete(key)) return "none";
       subscriber.topicBytes -= topic.length;
@@ -146,9 +151,9 @@ export class FanOut {
     if (subscriber.topics.has(key)) return "none";
     subscriber.topicBytes += topic.length;
     if (subscriber.topics.size >= MAX_SUBSCRIPTIONS || subscriber.topicBytes > MAX_TOPIC_BYTES) {
-      from.close(
+      subscriber.connection.close(
         new LimitError(
-          `The peer has more than ${MAX_SUBSCRIPTIONS} subscriptions, or ${MAX_TOPIC_BYTES} bytes of topics`,
+          `Disconnecting the peer as it has more than ${MAX_SUBSCRIPTIONS} subscriptions, or ${MAX_TOPIC_BYTES} bytes of topics`,
         ),
       );
       return "none";
@@ -158,7 +163,7 @@ export class FanOut {
     return this.#tree.add(own, subscriber) === 1 ? "topic" : "one";
   }
 
-  /** Sends what there is room for, up to frame `to`; see `Sender.sendBatch`. */
+  /** Queues the messages that there is room for, up to frame `to`; see `Sender.sendBatch`. */
   send(batch: Batch, from: number, to: number = batch.frames): number {
     let left = this.#roomForAll();
     this.#batch = batch;
@@ -177,37 +182,41 @@ export class FanOut {
     return from;
   }
 
-  /** Sends the frames `[from, to)` to one peer, whatever it subscribed to. */
-  sendTo(connection: ZmtpConnection, batch: Batch, from: number, to: number): void {
-    if (!this.offerTo(connection)) return;
-    connection.outbox.appendBatch(batch, from, to);
-    connection.outbox.flush();
+  /** Sends the frames `[from, to)` to one peer, whatever its subscriptions are. */
+  sendTo(peer: Peer, batch: Batch, from: number, to: number): void {
+    const connection = this.#offerTo(peer);
+    connection?.outbox.appendBatch(batch, from, to);
+    connection?.outbox.flush();
   }
 
-  /** Whether `sendTo` would send to a peer. For one whose queue is full a drop is counted. */
-  offerTo(connection: ZmtpConnection): boolean {
-    const subscriber = this.#subscribers.get(connection);
-    if (subscriber === undefined) return false;
-    if (connection.outbox.room > 0) return true;
+  /** Whether `sendTo` would send to a peer. If the queue of the peer is full, a dropped message is counted. */
+  offerTo(peer: Peer): boolean {
+    return this.#offerTo(peer) !== undefined;
+  }
+
+  #offerTo(peer: Peer): ZmtpConnection | undefined {
+    const subscriber = this.#subscribers.get(peer);
+    if (subscriber === undefined) return undefined;
+    if (subscriber.connection.outbox.room > 0) return subscriber.connection;
     this.#drop(subscriber);
-    return false;
+    return undefined;
   }
 
-  /** Whether a peer wants the message that begins at frame `from`. */
-  wants(connection: ZmtpConnection, batch: Batch, from: number): boolean {
-    let wanted = false;
-    this.#tree.match(batch.bytes, batch.starts[from]!, batch.ends[from]!, (subscriber, behind) => {
-      wanted ||= subscriber.connection === connection && this.#isFor(subscriber, behind);
+  /** Whether a peer subscribed to the message that begins at frame `from`. */
+  matches(connection: ZmtpConnection, batch: Batch, from: number): boolean {
+    let found = false;
+    this.#tree.match(batch.bytes, batch.starts[from]!, batch.ends[from]!, (subscriber, rest) => {
+      found ||= subscriber.connection === connection && this.#isFor(subscriber, rest);
     });
-    return wanted;
+    return found;
   }
 
-  /** Whether a topic that a message begins with, and that has `behind` bytes behind it there, is enough. */
-  #isFor({ everything }: Subscriber, behind: number): boolean {
-    return !this.#exact || behind === 0 || everything;
+  /** Whether a message is for a subscriber; its first frame is a topic of the subscriber and `rest` more bytes. */
+  #isFor({ everything }: Subscriber, rest: number): boolean {
+    return !this.#exact || rest === 0 || everything;
   }
 
-  /** Notes every subscriber's room, and returns how many messages may go before one that we wait for is full. */
+  /** Stores the room of every subscriber. Returns how many messages may be sent before a subscriber that we wait for is full. */
   #roomForAll(): number {
     let least = Infinity;
     const now = performance.now();
@@ -236,8 +245,8 @@ export class FanOut {
     return true;
   }
 
-  readonly #deliver = (subscriber: Subscriber, behind: number): void => {
-    if (subscriber.offered === this.#to || !this.#isFor(subscriber, behind)) return;
+  readonly #deliver = (subscriber: Subscriber, rest: number): void => {
+    if (subscriber.offered === this.#to || !this.#isFor(subscriber, rest)) return;
     subscriber.offered = this.#to;
     if (subscriber.room === 0) return this.#drop(subscriber);
     subscriber.dropping = false;
@@ -259,14 +268,14 @@ export class FanOut {
     const { runFrom, runTo, connection } = subscriber;
     subscriber.runFrom = subscriber.runTo = 0;
     if (runTo === 0) return;
-    // One subscriber needs no copy between, and large bodies that stay as they are can be referred to.
+    // A single subscriber needs no shared copy, and large bodies that do not change can be sent without a copy.
     if (this.#subscribers.size === 1 || batch.stable || connection.outbox.conflates) {
       return connection.outbox.appendBatch(batch, runFrom, runTo);
     }
     connection.outbox.appendEncoded(this.#encode(batch, runFrom, runTo), batch.countMessages(runFrom, runTo));
   }
 
-  /** A run's frames, encoded once for all subscribers that get the same run. */
+  /** The encoded frames of a run; all subscribers with the same run share them. */
   #encode(batch: Batch, from: number, to: number): Uint8Array {
     const run = this.#run;
     if (run.from === from && run.to === to) return run.encoded;

@@ -2,39 +2,39 @@ import { Batch } from "../../zmtp/batch.ts";
 import { beginsWith, byteLength, keyOf } from "../../zmtp/bytes.ts";
 import { TopicTree } from "./topic_tree.ts";
 
-/** What a cache remembers at most; the topics that had no message for the longest time are forgotten first. */
+/** Limits of the cache. At a limit, the topics without a message for the longest time are removed first. */
 const MAX_TOPICS = 100_000;
 const MAX_BYTES = 64 * 2 ** 20;
 
-interface Entry {
+interface LastValue {
   readonly topic: Uint8Array;
   message: Uint8Array[];
-  /** Grows with each message: the order in which they came. */
+  /** The number of the message: the order of arrival. */
   order: number;
 }
 
-/** The newest message of each topic, for subscribers that come late. */
+/** Keeps the latest message of each topic for late subscribers. */
 export class LastValues {
   readonly #separator: Uint8Array;
-  /** By topic, the one first whose message is the oldest. */
-  readonly #entries = new Map<string, Entry>();
-  /** Stands in front of the oldest entry: a new iterator would walk over all that were removed there. */
-  readonly #oldest: Iterator<Entry> = this.#entries.values();
-  readonly #tree = new TopicTree<Entry>();
+  /** By topic, in the order of their messages, the oldest first. */
+  readonly #entries = new Map<string, LastValue>();
+  /** Points to the oldest entry: a new iterator would walk over all removed entries. */
+  readonly #oldest: Iterator<LastValue> = this.#entries.values();
+  readonly #tree = new TopicTree<LastValue>();
   #bytes = 0;
   #noted = 0;
 
-  /** @param separator where the topic ends in a message of one frame; with several it is the first one */
+  /** @param separator ends the topic in a message of one frame; in other messages the first frame is the topic */
   constructor(separator: Uint8Array) {
     this.#separator = separator;
   }
 
-  /** How many topics there are. */
+  /** The number of topics. */
   get size(): number {
     return this.#entries.size;
   }
 
-  /** Remembers the messages of a batch. One of a single frame without a separator in it has no topic. */
+  /** Stores the messages of a batch. A message of one frame without the separator has no topic and is not stored. */
   note(batch: Batch): void {
     for (let at = 0; at < batch.frames;) {
       const end = batch.messageEnd(at);
@@ -44,14 +44,14 @@ export class LastValues {
     }
   }
 
-  /** The newest messages of all topics that match a subscription to `prefix`, in the order in which they came. */
+  /** The latest messages of all topics that match a subscription to `prefix`, in the order of their arrival. */
   matching(prefix: Uint8Array): Batch {
-    const found: Entry[] = [];
-    const take = (entry: Entry) => {
+    const found: LastValue[] = [];
+    const take = (entry: LastValue) => {
       if (beginsWith(entry.message[0]!, prefix)) found.push(entry);
     };
-    // A subscription may go on behind the topic, into the only frame.
-    this.#tree.match(prefix, 0, prefix.length, (entry, behind) => behind > 0 && take(entry));
+    // In a message of one frame, a subscription may be longer than the topic.
+    this.#tree.match(prefix, 0, prefix.length, (entry, rest) => rest > 0 && take(entry));
     this.#tree.under(prefix, take);
     found.sort((a, b) => a.order - b.order);
     return Batch.ofMessages(found.map(({ message }) => message));
@@ -88,7 +88,7 @@ export class LastValues {
   }
 
   #forget(): void {
-    const entry = this.#oldest.next().value as Entry;
+    const entry = this.#oldest.next().value as LastValue;
     this.#entries.delete(keyOf(entry.topic));
     this.#tree.remove(entry.topic, entry);
     this.#bytes -= byteLength(entry.message);

@@ -2,25 +2,26 @@ import type { Batch } from "../../zmtp/batch.ts";
 import type { ZmtpConnection } from "../../zmtp/connection.ts";
 
 /**
- * Deals messages out to the peers in turn, passing over those whose queue is full (RFC 30, PUSH). What a lost peer
- * had not taken goes to the others, before anything newer.
+ * Distributes messages to the peers in turn and skips peers whose queue is full (RFC 30, PUSH). Messages left unsent by a
+ * disconnected peer are redistributed before newer messages.
  */
 export class RoundRobin {
   readonly #connections: ZmtpConnection[] = [];
   #next = 0;
   readonly #returned: { batch: Batch; from: number }[] = [];
 
+  /** Adds a peer. */
   add(connection: ZmtpConnection): void {
     this.#connections.push(connection);
     this.#resend();
   }
 
-  /** Takes a closed connection out of the circle. */
+  /** Removes a closed connection. Its unsent messages are lost. */
   drop(connection: ZmtpConnection): void {
     this.#connections.splice(this.#connections.indexOf(connection), 1);
   }
 
-  /** The same, and what it had not sent is dealt anew. */
+  /** Removes a closed connection and redistributes its unsent messages. */
   remove(connection: ZmtpConnection): void {
     this.drop(connection);
     const batch = connection.reclaim();
@@ -28,19 +29,19 @@ export class RoundRobin {
     this.#resend();
   }
 
-  /** How many messages came back from lost peers and have no new one. */
+  /** The number of messages that disconnected peers left and that wait for another peer. */
   get returned(): number {
     let sum = 0;
     for (const { batch, from } of this.#returned) sum += batch.countMessages(from, batch.frames);
     return sum;
   }
 
-  /** Queues what there is room for; see `Sender.sendBatch`. */
+  /** Queues the messages that there is room for; see `Sender.sendBatch`. */
   send(batch: Batch, from: number): number {
-    return this.#resend() ? this.#deal(batch, from) : from;
+    return this.#resend() ? this.#distribute(batch, from) : from;
   }
 
-  /** The peer whose turn it is, if any has room. */
+  /** The next peer with room, if there is one. */
   pick(): ZmtpConnection | undefined {
     const count = this.#connections.length;
     for (let i = 0; i < count; i++) {
@@ -51,28 +52,29 @@ export class RoundRobin {
     return undefined;
   }
 
-  /** There is room again: what came back goes first. */
+  /** Redistributes the returned messages. @returns whether none is left */
   #resend(): boolean {
     while (this.#returned.length > 0) {
       const first = this.#returned[0]!;
-      first.from = this.#deal(first.batch, first.from);
+      first.from = this.#distribute(first.batch, first.from);
       if (first.from < first.batch.frames) return false;
       this.#returned.shift();
     }
     return true;
   }
 
+  /** Continues with the returned messages when a queue has room again. */
   onWritable(): void {
     if (this.#returned.length > 0) this.#resend();
   }
 
-  #deal(batch: Batch, from: number): number {
+  #distribute(batch: Batch, from: number): number {
     const only = this.#connections.length === 1 ? this.#connections[0]! : undefined;
     const { frames } = batch;
     while (from < frames) {
       const connection = only ?? this.pick();
       if (connection === undefined) break;
-      // One peer takes a run at once; several take one message each.
+      // A single peer receives a run of messages; several peers receive one message each.
       const to = only === undefined ? batch.messageEnd(from) : batch.skipMessages(from, only.outbox.room);
       if (to === from) break;
       connection.outbox.appendBatch(batch, from, to);

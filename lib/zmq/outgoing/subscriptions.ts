@@ -1,10 +1,10 @@
 import { keyOf } from "../../zmtp/bytes.ts";
 
-/** The topics that a SUB or XSUB subscribed to: each once, with how often. */
+/** The topics that a SUB, XSUB or DISH subscribed to, with the number of subscriptions to each. */
 export class Subscriptions {
   readonly #topics = new Map<string, { topic: Uint8Array; count: number }>();
 
-  /** Adds a topic, whose bytes are kept. @returns whether it is new */
+  /** Adds a subscription. The bytes of the topic are kept. @returns whether the topic is new */
   add(topic: Uint8Array): boolean {
     const entry = this.#topics.get(keyOf(topic));
     if (entry !== undefined) entry.count++;
@@ -12,7 +12,7 @@ export class Subscriptions {
     return entry === undefined;
   }
 
-  /** Takes one subscription back. @returns whether it was the last for this topic */
+  /** Removes one subscription. @returns whether it was the last one to this topic */
   remove(topic: Uint8Array): boolean {
     const entry = this.#topics.get(keyOf(topic));
     if (entry === undefined || --entry.count > 0) return false;
@@ -23,7 +23,7 @@ export class Subscriptions {
     return this.#topics.has(keyOf(topic));
   }
 
-  /** Each topic once: what a new peer has to be told. */
+  /** Each topic once: the subscriptions that a new peer is sent. */
   get topics(): Uint8Array[] {
     return [...this.#topics.values()].map(({ topic }) => topic);
   }

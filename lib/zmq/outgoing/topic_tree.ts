@@ -1,18 +1,18 @@
-interface Node<T> {
-  /** The bytes on the way from the parent to here. */
+interface TreeNode<T> {
+  /** The bytes between the parent and this node. */
   label: Uint8Array;
-  parent: Node<T> | undefined;
-  /** By the first byte of their label. */
-  children: Map<number, Node<T>> | undefined;
+  parent: TreeNode<T> | undefined;
+  /** By the first byte of the label. */
+  children: Map<number, TreeNode<T>> | undefined;
   values: T[] | undefined;
 }
 
 /**
- * A compressed prefix tree: finds every topic that a message begins with in one walk over the message's first bytes.
- * It needs memory for the bytes of its topics, and not a node for each of them.
+ * A compressed prefix tree. It finds every topic that a message begins with in one pass over the first bytes of the
+ * message. A node holds several bytes, so a long topic needs few nodes.
  */
 export class TopicTree<T> {
-  readonly #root: Node<T> = {
+  readonly #root: TreeNode<T> = {
     label: new Uint8Array(0),
     parent: undefined,
     children: undefined,
@@ -20,9 +20,9 @@ export class TopicTree<T> {
   };
 
   /**
-   * Adds a pair that the tree does not have. It keeps `topic`, so leave its bytes as they are.
+   * Adds a pair that the tree does not have. The bytes of `topic` are kept: do not change them.
    *
-   * @returns how many values the topic has now
+   * @returns the number of values of the topic
    */
   add(topic: Uint8Array, value: T): number {
     let node = this.#root;
@@ -41,7 +41,7 @@ export class TopicTree<T> {
     return node.values.push(value);
   }
 
-  /** How many values the topic has left; -1 when the tree had no such pair. */
+  /** Removes a pair. @returns the number of values left for the topic; -1 if the tree does not have the pair */
   remove(topic: Uint8Array, value: T): number {
     let node = this.#root;
     for (let at = 0; at < topic.length; at += node.label.length) {
@@ -53,7 +53,7 @@ export class TopicTree<T> {
     if (index < 0) return -1;
     const values = node.values!;
     values.splice(index, 1);
-    // Empty leaves go, up to the first node that is of use.
+    // Remove the nodes that have become empty.
     while (node.parent !== undefined && !node.values?.length && !node.children?.size) {
       node.parent.children!.delete(node.label[0]!);
       node = node.parent;
@@ -62,10 +62,11 @@ export class TopicTree<T> {
   }
 
   /**
-   * Calls `visit` for every value whose topic is a prefix of `bytes[start, end)`; once for each of its topics, and with
-   * how many bytes the message has behind it.
+   * Calls `visit` for every value whose topic is a prefix of `bytes[start, end)`, once for each of its topics.
+   *
+   * @param visit called with the value and the number of bytes that follow the topic
    */
-  match(bytes: Uint8Array, start: number, end: number, visit: (value: T, behind: number) => void): void {
+  match(bytes: Uint8Array, start: number, end: number, visit: (value: T, rest: number) => void): void {
     let node = this.#root;
     for (;;) {
       const { values } = node;
@@ -92,7 +93,7 @@ export class TopicTree<T> {
       if (common < child.label.length && at < prefix.length) return;
       top = child;
     }
-    // A stack of our own: a tree may be as deep as a topic is long.
+    // An explicit stack: a tree may be as deep as a topic is long.
     const nodes = [top];
     for (let node = nodes.pop(); node !== undefined; node = nodes.pop()) {
       for (const value of node.values ?? []) visit(value);
@@ -101,15 +102,15 @@ export class TopicTree<T> {
   }
 }
 
-function attach<T>(parent: Node<T>, label: Uint8Array): Node<T> {
-  const node: Node<T> = { label, parent, children: undefined, values: undefined };
+function attach<T>(parent: TreeNode<T>, label: Uint8Array): TreeNode<T> {
+  const node: TreeNode<T> = { label, parent, children: undefined, values: undefined };
   parent.children ??= new Map();
   parent.children.set(label[0]!, node);
   return node;
 }
 
-/** Puts a node in the middle of the way to `child`, and returns it. */
-function split<T>(child: Node<T>, at: number): Node<T> {
+/** Inserts a node above `child`, after `at` bytes of its label, and returns it. */
+function split<T>(child: TreeNode<T>, at: number): TreeNode<T> {
   const upper = attach(child.parent!, child.label.subarray(0, at));
   child.label = child.label.subarray(at);
   child.parent = upper;
@@ -117,7 +118,7 @@ function split<T>(child: Node<T>, at: number): Node<T> {
   return upper;
 }
 
-/** How far `label` and `topic`, from `at` on, are the same. */
+/** The length of the common prefix of `label` and of `topic` from `at` on. */
 function commonLength(label: Uint8Array, topic: Uint8Array, at: number): number {
   const most = Math.min(label.length, topic.length - at);
   let length = 0;

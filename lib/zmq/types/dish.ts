@@ -6,19 +6,46 @@ import { Receiver } from "../receiver.ts";
 import { Subscriptions } from "../outgoing/subscriptions.ts";
 import { TopicFilter } from "../incoming/topic_filter.ts";
 
-/** DISH (RFC 48): receives what RADIO peers send to the groups that it joined. A message is the group and the body. */
+/**
+ * DISH (RFC 48): receives the messages that RADIO peers send to the groups that it joined. A message has two frames, the
+ * group and the body.
+ *
+ * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `receive`,
+ * `consume` and `for await` from {@link Receiver}.
+ *
+ * @example Join a group
+ * ```ts
+ * import { Dish, Radio } from "@mqcat/mqcat";
+ *
+ * await using radio = new Radio();
+ * await using dish = new Dish();
+ * dish.join("news");
+ * dish.connect(await radio.bind("tcp://127.0.0.1:0"));
+ * while (radio.subscribers === 0) await radio.change();
+ * await radio.send(["news", "rain"]);
+ * const [group] = await dish.receive() ?? [];
+ * console.assert(new TextDecoder().decode(group) === "news");
+ * ```
+ */
 export class Dish extends Receiver {
   readonly #groups = new Subscriptions();
   readonly #filter = new TopicFilter(true);
 
+  /**
+   * Creates the socket.
+   *
+   * @param options the options of the socket. Default: none
+   * @throws {RangeError} an option is out of its range
+   */
   constructor(options: SocketOptions = {}) {
     super("DISH", options);
   }
 
   /**
-   * Joins a group; joining it again does nothing.
+   * Joins a group. Joining a group twice has no further effect.
    *
-   * @throws {RangeError} its name is over 255 bytes
+   * @param group the name of the group, at most 255 bytes
+   * @throws {RangeError} the name is longer than 255 bytes
    */
   join(group: string | Uint8Array): void {
     const bytes = groupOf(group);
@@ -28,7 +55,12 @@ export class Dish extends Receiver {
     for (const connection of this.connections) connection.sendGroups([bytes], true);
   }
 
-  /** Leaves a group; one that was not joined is none to leave. */
+  /**
+   * Leaves a group. It does nothing if the group was not joined.
+   *
+   * @param group the name of the group, at most 255 bytes
+   * @throws {RangeError} the name is longer than 255 bytes
+   */
   leave(group: string | Uint8Array): void {
     const bytes = groupOf(group);
     if (!this.#groups.remove(bytes)) return;
@@ -36,19 +68,24 @@ export class Dish extends Receiver {
     for (const connection of this.connections) connection.sendGroups([bytes], false);
   }
 
+  /** @ignore */
   protected override onAttach(connection: ZmtpConnection): void {
     connection.sendGroups(this.#groups.topics, true);
   }
 
-  /** Filters again, as SUB does. */
-  override onBatch(from: ZmtpConnection, batch: Batch): void {
+  /**
+   * Filters again, as SUB does.
+   *
+   * @ignore
+   */
+  protected override onBatch(from: ZmtpConnection, batch: Batch): void {
     this.#filter.apply(batch);
     keepPairs(batch);
     if (batch.messages > 0) super.onBatch(from, batch);
   }
 }
 
-/** Drops what is not a group and a body. */
+/** Drops the messages that do not have exactly two frames. */
 function keepPairs(batch: Batch): void {
   const { frames, starts, ends, flags } = batch;
   batch.clear();

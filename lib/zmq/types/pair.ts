@@ -1,17 +1,44 @@
 import { UnreachableError } from "../../errors.ts";
-import { Dealing } from "../dealing.ts";
+import { RoundRobinSocket } from "../round_robin_socket.ts";
 import type { SocketOptions } from "../options.ts";
 
-/** PAIR (RFC 31): talks to one PAIR peer, and refuses others as long as it has one. */
-export class Pair extends Dealing {
+/**
+ * PAIR (RFC 31): sends to and receives from one PAIR peer. It refuses further peers while it has one.
+ *
+ * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `send` from {@link Sender}; `receive`,
+ * `consume` and `for await` from {@link Duplex}.
+ *
+ * @example Two sockets of one process
+ * ```ts
+ * import { Pair } from "@mqcat/mqcat";
+ *
+ * await using left = new Pair();
+ * await using right = new Pair();
+ * right.connect(await left.bind("inproc://pair"));
+ * await left.send("ping");
+ * const [frame] = await right.receive() ?? [];
+ * console.assert(new TextDecoder().decode(frame) === "ping");
+ * ```
+ */
+export class Pair extends RoundRobinSocket {
+  /**
+   * Creates the socket.
+   *
+   * @param options the options of the socket. Default: none
+   * @throws {RangeError} an option is out of its range
+   */
   constructor(options: SocketOptions = {}) {
     super("PAIR", options);
   }
 
-  /** A peer that was refused may come again, and takes the place of one that is gone. */
+  /**
+   * Refuses a second peer. It may retry, and is admitted when the first peer has disconnected.
+   *
+   * @ignore
+   */
   protected override admit(): Error | undefined {
     return this.connections.size === 0
       ? undefined
-      : new UnreachableError("A PAIR socket talks to one peer, and this one has its own already");
+      : new UnreachableError("A PAIR socket talks to one peer, and this one already has a peer");
   }
 }

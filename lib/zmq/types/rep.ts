@@ -5,70 +5,118 @@ import { Inbox } from "../incoming/inbox.ts";
 import type { SocketOptions } from "../options.ts";
 import { framesOf, type Outgoing } from "../sender.ts";
 import { Socket } from "../socket.ts";
+import type { WaitOptions } from "../wait_options.ts";
 
-/** A request that wants exactly one reply. */
-export interface Request {
+/** A received request. It must be answered at most once. */
+export interface IncomingRequest {
+  /** The frames of the body. */
   readonly frames: readonly Uint8Array[];
-  /** Where it came from, in the form of an endpoint. */
+  /** The address of the peer that sent the request, in the form of an endpoint. */
   readonly endpoint: string;
-  /** Sends the reply. One for a peer that went away is dropped; a second one is an error. */
+  /**
+   * Sends the reply. It is dropped if the peer has disconnected.
+   *
+   * @param message the frame, or the frames, of the reply
+   * @throws {Error} the request has been answered before
+   */
   reply(message: Outgoing): void;
 }
 
 /**
- * REP (RFC 28): answers REQ and DEALER peers. Unlike libzmq's it does not insist on lockstep: each request carries
- * its own way back, so several may be worked on at a time and each peer still sees its replies as it should.
+ * REP (RFC 28): receives requests from REQ and DEALER peers and sends the replies. Several requests can be processed at
+ * the same time and answered in any order, which libzmq does not allow: each request knows the peer that its reply goes to.
+ *
+ * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}.
+ *
+ * @example Answer one request
+ * ```ts
+ * import { Rep, Req } from "@mqcat/mqcat";
+ *
+ * await using rep = new Rep();
+ * await using req = new Req();
+ * req.connect(await rep.bind("tcp://127.0.0.1:0"));
+ * const answer = req.request("ping");
+ * const request = await rep.receive();
+ * request?.reply("pong");
+ * console.assert(new TextDecoder().decode((await answer)[0]) === "pong");
+ * ```
  */
-export class Rep extends Socket implements AsyncIterable<Request> {
+export class Rep extends Socket implements AsyncIterable<IncomingRequest> {
   readonly #inbox: Inbox<PendingRequest>;
-  /** Requests of peers that are slow to take their replies. They wait until there is room, and the peers with them. */
+  /** Requests of paused peers whose queue for replies is full. They continue when there is room. */
   readonly #parked = new Map<ZmtpConnection, PendingRequest[]>();
 
+  /**
+   * Creates the socket.
+   *
+   * @param options the options of the socket. Default: none
+   * @throws {RangeError} an option is out of its range
+   */
   constructor(options: SocketOptions = {}) {
     super("REP", options);
     this.#inbox = new Inbox(this, this.options, (request) => byteLength(request.frames));
   }
 
-  /** The next request; undefined once the socket is closed, or has failed, and nothing is left. */
-  async receive(): Promise<Request | undefined> {
+  /**
+   * Receives one request; it waits for it if none has arrived.
+   *
+   * @param options `signal` cancels the wait; no request is lost
+   * @returns the request, or undefined when the socket is closed or has failed and no request is left
+   * @throws the reason of `signal`
+   */
+  async receive(options?: WaitOptions): Promise<IncomingRequest | undefined> {
     for (;;) {
-      const request = await this.#inbox.take(this.failure === undefined);
+      const request = await this.#inbox.take(this.failure === undefined, options?.signal);
       if (request === undefined || !this.#park(request)) return request;
     }
   }
 
-  /** Gives no further requests: every `receive`, pending ones too, resolves to undefined once the inbox is empty. */
+  /**
+   * Stops receiving. Every call of `receive`, waiting calls included, resolves to undefined once no request is left. Replies
+   * can still be sent.
+   */
   endReceiving(): void {
     this.pause();
     this.#inbox.end();
   }
 
-  async *[Symbol.asyncIterator](): AsyncIterator<Request> {
+  /** Receives requests until the socket is closed or has failed: for `for await`. */
+  async *[Symbol.asyncIterator](): AsyncIterator<IncomingRequest> {
     for (let request = await this.receive(); request !== undefined; request = await this.receive()) {
       yield request;
     }
   }
 
+  /**
+   * Closes the socket; see {@link Socket.close}. Waiting calls of `receive` resolve to undefined.
+   *
+   * @param linger how long to wait for unsent replies, in milliseconds. Default: 0
+   * @returns the number of replies that were not sent
+   */
   override async close(linger = 0): Promise<number> {
     const unsent = await super.close(linger);
     this.#inbox.end();
     return unsent;
   }
 
+  /** Reads from all peers again after `pause`, except from those that do not read their replies. */
   override resume(): void {
     super.resume();
     for (const connection of this.#parked.keys()) connection.pause();
   }
 
+  /** @ignore */
   protected override onFailure(): void {
     this.#inbox.dismiss();
   }
 
+  /** @ignore */
   protected override onDetach(connection: ZmtpConnection): void {
     this.#parked.delete(connection);
   }
 
-  override onWritable(connection: ZmtpConnection): void {
+  /** @ignore */
+  protected override onWritable(connection: ZmtpConnection): void {
     const requests = this.#parked.get(connection);
     if (requests !== undefined && connection.outbox.room > 0) {
       this.#parked.delete(connection);
@@ -78,7 +126,7 @@ export class Rep extends Socket implements AsyncIterable<Request> {
     super.onWritable(connection);
   }
 
-  /** Whether a request has to wait, since its peer has not taken earlier replies. */
+  /** Parks a request if the queue for replies to its peer is full. @returns whether it was parked */
   #park(request: PendingRequest): boolean {
     const { from } = request;
     const parked = this.#parked.get(from);
@@ -90,10 +138,11 @@ export class Rep extends Socket implements AsyncIterable<Request> {
     return true;
   }
 
-  override onBatch(from: ZmtpConnection, batch: Batch): void {
+  /** @ignore */
+  protected override onBatch(from: ZmtpConnection, batch: Batch): void {
     for (let at = 0; at < batch.frames;) {
       const end = batch.messageEnd(at);
-      // The envelope goes through the first empty frame; a message without one is no request, and dropped (RFC 28).
+      // The envelope ends with the first empty frame. A message without one is not a request and is dropped (RFC 28).
       let body = at;
       while (body < end && batch.starts[body] !== batch.ends[body]) body++;
       if (++body < end) {
@@ -105,7 +154,7 @@ export class Rep extends Socket implements AsyncIterable<Request> {
   }
 }
 
-class PendingRequest implements Request {
+class PendingRequest implements IncomingRequest {
   readonly frames: readonly Uint8Array[];
   readonly from: ZmtpConnection;
   readonly #peers: ReadonlySet<ZmtpConnection>;
@@ -129,11 +178,11 @@ class PendingRequest implements Request {
   }
 
   reply(message: Outgoing): void {
-    if (this.#replied) throw new Error("Cannot reply twice to one request");
+    if (this.#replied) throw new Error("Cannot reply twice to the same request");
     const batch = Batch.of([...this.#envelope, EMPTY, ...framesOf(message)]);
     this.#replied = true;
     if (!this.#peers.has(this.from)) return;
-    // No look at the room: `receive` held the request back while there was none.
+    // There is room: `receive` parks a request while there is none.
     this.from.outbox.appendBatch(batch, 0, batch.frames);
     this.from.outbox.flush();
   }

@@ -2,41 +2,62 @@ import { ClosedError } from "../../errors.ts";
 import { Batch } from "../../zmtp/batch.ts";
 import { EMPTY } from "../../zmtp/bytes.ts";
 import type { ZmtpConnection } from "../../zmtp/connection.ts";
-import { type ProbingOptions, sendProbe } from "../probe.ts";
+import { type ProbingOptions, sendProbe } from "../connections/router_probe.ts";
 import { RoundRobin } from "../outgoing/round_robin.ts";
 import { framesOf, type Outgoing } from "../sender.ts";
 import { Socket } from "../socket.ts";
+import type { WaitOptions } from "../wait_options.ts";
 
-/** What a REQ socket can be told besides. */
+/** Options of {@link Req}. */
 export interface ReqOptions extends ProbingOptions {
   /**
-   * Whether each request has a number in front, and only the reply with that number counts (ZMQ_REQ_CORRELATE). A peer
-   * that was asked in vain then need not be disconnected. False unless told.
+   * Whether to send a number in front of each request and to accept only the reply with this number (ZMQ_REQ_CORRELATE).
+   * The peer is then not disconnected when a request is cancelled. Default: false.
    */
   readonly correlate?: boolean | undefined;
-  /** Whether a new request may take the place of one that waits for its reply (ZMQ_REQ_RELAXED). False unless told. */
+  /** Whether a new request may replace one that waits for its reply (ZMQ_REQ_RELAXED). Default: false. */
   readonly relaxed?: boolean | undefined;
 }
 
 /**
- * REQ (RFC 28): asks REP peers in turn, one request at a time. When the peer that was asked goes away before it
- * replied, the request is sent again to whichever peer is there next: a service may see it twice.
+ * REQ (RFC 28): sends requests to REP and ROUTER peers in turn, one request at a time. When a peer disconnects before its
+ * reply, the request is sent again to the next peer, so a service may receive a request twice.
+ *
+ * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}.
+ *
+ * @example A request with a time limit
+ * ```ts
+ * import { Rep, Req } from "@mqcat/mqcat";
+ *
+ * await using rep = new Rep();
+ * await using req = new Req();
+ * req.connect(await rep.bind("tcp://127.0.0.1:0"));
+ * const answer = req.request("ping", { signal: AbortSignal.timeout(5000) });
+ * (await rep.receive())?.reply("pong");
+ * console.assert(new TextDecoder().decode((await answer)[0]) === "pong");
+ * ```
  */
 export class Req extends Socket {
-  readonly #circle = new RoundRobin();
+  readonly #roundRobin = new RoundRobin();
   readonly #correlate: boolean;
   readonly #relaxed: boolean;
   readonly #probe: boolean;
   /** The number of the last request. */
   #number: number = crypto.getRandomValues(new Uint32Array(1))[0]!;
-  /** Ends the request under way, in favour of a newer one. */
+  /** Cancels the current request in favour of a newer one. */
   #supersede: (() => void) | undefined;
-  #under: Promise<unknown> | undefined;
-  #asked: ZmtpConnection | undefined;
+  #current: Promise<unknown> | undefined;
+  #peer: ZmtpConnection | undefined;
   #reply: Uint8Array[] | undefined;
-  /** Where the last reply came from, in the form of an endpoint. */
+  /** The address of the peer that sent the last reply, in the form of an endpoint; empty before the first reply. */
   lastPeer = "";
 
+  /**
+   * Creates the socket.
+   *
+   * @param options the options of the socket. Default: none
+   * @throws {RangeError} an option is out of its range
+   */
   constructor(options: ReqOptions = {}) {
     super("REQ", options);
     this.#correlate = options.correlate ?? false;
@@ -45,33 +66,37 @@ export class Req extends Socket {
   }
 
   /**
-   * Sends a request and waits for its reply, for as long as it takes unless `signal` ends that. A peer that was asked
-   * in vain is disconnected, so that its late reply is not taken for the next one's; not so with `correlate`.
+   * Sends a request and waits for its reply. When the request is cancelled, its peer is disconnected, so that a late reply
+   * is not taken for the reply to the next request; not with `correlate`.
    *
+   * @param message the frame, or the frames, of the request
+   * @param options `signal` cancels the request
    * @returns the frames of the reply
-   * @throws {ClosedError} the socket was closed meanwhile, or a newer request took the place of this one (`relaxed`)
+   * @throws {ClosedError} the socket was closed, or a newer request replaced this one (`relaxed`)
+   * @throws {Error} another request waits for its reply, and the socket is not `relaxed`
    * @throws the reason of `signal`
+   * @throws `failure`, when no endpoint is left that could bring a peer
    */
-  async request(message: Outgoing, signal?: AbortSignal): Promise<Uint8Array[]> {
+  async request(message: Outgoing, options?: WaitOptions): Promise<Uint8Array[]> {
     const frames = framesOf(message);
-    if (this.#under !== undefined && !this.#relaxed) {
+    if (this.#current !== undefined && !this.#relaxed) {
       throw new Error("Cannot send a request while another one waits for its reply");
     }
-    // Several may come before the one under way has ended: each takes the place of the one before.
-    while (this.#under !== undefined) {
+    // Several calls may wait for the current request to end: each replaces the one before.
+    while (this.#current !== undefined) {
       this.#supersede?.();
-      await this.#under.catch(() => {});
+      await this.#current.catch(() => {});
     }
-    const asking = this.#ask(frames, signal);
-    this.#under = asking;
+    const current = this.#exchange(frames, options?.signal);
+    this.#current = current;
     try {
-      return await asking;
+      return await current;
     } finally {
-      this.#under = undefined;
+      this.#current = undefined;
     }
   }
 
-  async #ask(frames: Uint8Array[], signal: AbortSignal | undefined): Promise<Uint8Array[]> {
+  async #exchange(frames: Uint8Array[], signal: AbortSignal | undefined): Promise<Uint8Array[]> {
     const batch = Batch.of(this.#correlate ? [this.#nextNumber(), EMPTY, ...frames] : [EMPTY, ...frames]);
     let superseded = false;
     const wake = () => this.changed.fire();
@@ -79,42 +104,47 @@ export class Req extends Socket {
       superseded = true;
       wake();
     };
-    const over = () => {
+    const check = () => {
       if (signal?.aborted) throw signal.reason;
-      if (superseded) throw new ClosedError("A newer request took the place of this one");
+      if (superseded) throw new ClosedError("A newer request replaced this one");
     };
     signal?.addEventListener("abort", wake);
     try {
       for (;;) {
-        const peer = await this.#until(() => this.#circle.pick(), over);
-        this.#asked = peer;
+        const peer = await this.#until(() => this.#roundRobin.pick(), check);
+        this.#peer = peer;
         peer.outbox.appendBatch(batch, 0, batch.frames);
         peer.outbox.flush();
-        const reply = await this.#until(() => this.#asked === undefined ? "gone" : this.#reply, over);
+        const reply = await this.#until(() => this.#peer === undefined ? "gone" : this.#reply, check);
         if (reply !== "gone") return reply;
         this.options.onEvent({ type: "request-again", endpoint: peer.remote });
       }
     } finally {
       signal?.removeEventListener("abort", wake);
-      if (this.#reply === undefined && !this.#correlate) this.#asked?.close();
-      this.#asked = this.#reply = undefined;
+      if (this.#reply === undefined && !this.#correlate) this.#peer?.close();
+      this.#peer = this.#reply = undefined;
     }
   }
 
-  async #until<T>(look: () => T | undefined, over: () => void): Promise<T> {
+  /** Waits until `find` returns a value. */
+  async #until<T>(find: () => T | undefined, check: () => void): Promise<T> {
     for (;;) {
-      const found = look();
+      const found = find();
       if (found !== undefined) return found;
-      over();
+      check();
       if (this.failure !== undefined) throw this.failure;
-      if (this.closed) throw new ClosedError("The REQ socket was closed before the reply came");
+      if (this.closed) throw new ClosedError("The REQ socket was closed before the reply arrived");
       await this.changed.wait();
     }
   }
 
-  /** Only a reply counts: an empty frame and a body, from the peer that was asked (RFC 28), behind the number if any. */
-  override onBatch(from: ZmtpConnection, batch: Batch): void {
-    if (from !== this.#asked || this.#reply !== undefined) return;
+  /**
+   * Accepts only a reply from the peer of the request: the number, if any, an empty frame and the body (RFC 28).
+   *
+   * @ignore
+   */
+  protected override onBatch(from: ZmtpConnection, batch: Batch): void {
+    if (from !== this.#peer || this.#reply !== undefined) return;
     for (let at = 0; at < batch.frames; at = batch.messageEnd(at)) {
       const end = batch.messageEnd(at);
       const delimiter = this.#correlate ? at + 1 : at;
@@ -127,17 +157,19 @@ export class Req extends Socket {
     }
   }
 
+  /** @ignore */
   protected override onAttach(connection: ZmtpConnection): void {
     if (this.#probe) sendProbe(connection);
-    this.#circle.add(connection);
+    this.#roundRobin.add(connection);
   }
 
+  /** @ignore */
   protected override onDetach(connection: ZmtpConnection): void {
-    this.#circle.drop(connection);
-    if (connection === this.#asked && this.#reply === undefined) this.#asked = undefined;
+    this.#roundRobin.drop(connection);
+    if (connection === this.#peer && this.#reply === undefined) this.#peer = undefined;
   }
 
-  /** Four bytes, as libzmq makes them. */
+  /** The next number as four bytes, as in libzmq. */
   #nextNumber(): Uint8Array {
     const bytes = new Uint8Array(4);
     this.#number = this.#number + 1 >>> 0;

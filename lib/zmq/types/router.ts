@@ -2,47 +2,59 @@ import { UnreachableError } from "../../errors.ts";
 import type { Endpoint } from "../../transport/endpoint.ts";
 import { preview } from "../../zmtp/bytes.ts";
 import type { ZmtpConnection } from "../../zmtp/connection.ts";
-import type { Dialer } from "../dialer.ts";
+import type { Dialer } from "../connections/dialer.ts";
 import { checkIdentity } from "../options.ts";
-import { type ProbingOptions, sendProbe } from "../probe.ts";
-import { Routing } from "../routing.ts";
+import { type ProbingOptions, sendProbe } from "../connections/router_probe.ts";
+import { RoutedSocket } from "../routed_socket.ts";
 
-/** What a ROUTER socket can be told besides. */
+/** Options of {@link Router}. */
 export interface RouterOptions extends ProbingOptions {
   /**
-   * Whether a message to a routing id that nobody has is an error, and one for a peer whose queue is full waits
-   * (ZMQ_ROUTER_MANDATORY). Unless told they are dropped, and counted.
+   * Whether a message for an unknown routing id is an error, and a message for a peer whose queue is full waits
+   * (ZMQ_ROUTER_MANDATORY). Default: false; such messages are dropped and counted.
    */
   readonly mandatory?: boolean | undefined;
-  /** Whether a peer with a routing id that is taken gets it, and the other one is closed (ZMQ_ROUTER_HANDOVER). */
+  /**
+   * Whether a new peer takes over a routing id that is in use, and the old peer is disconnected (ZMQ_ROUTER_HANDOVER).
+   * Default: false; the new peer is refused.
+   */
   readonly handover?: boolean | undefined;
 }
 
 /**
- * ROUTER (RFC 28): talks to REQ, DEALER and ROUTER peers by their routing ids. The first frame of each message that comes
- * is the id of its peer; the first frame of each message that goes says for whom it is.
+ * ROUTER (RFC 28): addresses REQ, DEALER and ROUTER peers by their routing ids. The first frame of each received message
+ * is the routing id of its sender; the first frame of each sent message is the routing id of its recipient.
+ *
+ * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `send` from {@link Sender}; `receive`,
+ * `consume` and `for await` from {@link Duplex}.
  *
  * @example Answer a request
  * ```ts
- * import { Req, Router } from "../../../mod.ts";
- * const router = new Router();
- * const req = new Req();
+ * import { Req, Router } from "@mqcat/mqcat";
+ *
+ * await using router = new Router();
+ * await using req = new Req();
  * req.connect(await router.bind("tcp://127.0.0.1:0"));
  * const reply = req.request("ping");
  * const [id, delimiter] = await router.receive() ?? [];
  * await router.send([id!, delimiter!, "pong"]);
  * console.assert(new TextDecoder().decode((await reply)[0]) === "pong");
- * await Promise.all([router.close(), req.close()]);
  * ```
  */
-export class Router extends Routing {
+export class Router extends RoutedSocket {
   readonly #handover: boolean;
   readonly #probe: boolean;
-  /** The ids that `connect` gave to the peers of some endpoints. */
-  readonly #given = new WeakMap<Dialer, Uint8Array>();
-  /** Where the automatic ids go on. A random start keeps those of two runs apart. */
+  /** The routing ids that were passed to `connect`. */
+  readonly #assigned = new WeakMap<Dialer, Uint8Array>();
+  /** The next automatic id. The first one is random, so that the ids of two runs differ. */
   #next: number = crypto.getRandomValues(new Uint32Array(1))[0]!;
 
+  /**
+   * Creates the socket.
+   *
+   * @param options the options of the socket. Default: none
+   * @throws {RangeError} an option is out of its range
+   */
   constructor(options: RouterOptions = {}) {
     super("ROUTER", options, options.mandatory ?? false);
     this.#handover = options.handover ?? false;
@@ -50,48 +62,52 @@ export class Router extends Routing {
   }
 
   /**
-   * Connects, as every socket does; with `routingId` the peer there has this id, whatever it says of itself
-   * (ZMQ_CONNECT_ROUTING_ID).
+   * Connects to a peer; see {@link Socket.connect}.
    *
-   * @throws {RangeError} the id is empty, over 255 bytes, or begins with 00
+   * @param endpoint for example `tcp://127.0.0.1:5555`
+   * @param routingId the routing id of the peer, in place of the one that it announces (ZMQ_CONNECT_ROUTING_ID)
+   * @throws {EndpointError} the endpoint cannot be connected to
+   * @throws {RangeError} the routing id is empty, longer than 255 bytes, or begins with 00
    */
   override connect(endpoint: string | Endpoint, routingId?: Uint8Array | string): void {
     const id = routingId === undefined ? undefined : checkIdentity(routingId);
     const dialer = this.dial(endpoint);
-    if (id !== undefined) this.#given.set(dialer, id);
+    if (id !== undefined) this.#assigned.set(dialer, id);
   }
 
+  /** @ignore */
   protected override admit(connection: ZmtpConnection, dialer: Dialer | undefined): Error | undefined {
     const id = this.#idOf(connection, dialer);
-    const taken = id === undefined ? undefined : this.routes.find(id);
+    const taken = id === undefined ? undefined : this.table.find(id);
     return taken === undefined || this.#handover
       ? undefined
-      : new UnreachableError(`Another peer has the routing id ${preview(id!)} already`);
+      : new UnreachableError(`Another peer already has the routing id ${preview(id!)}`);
   }
 
+  /** @ignore */
   protected override onAttach(connection: ZmtpConnection, dialer: Dialer | undefined): void {
     const id = this.#idOf(connection, dialer) ?? this.#automaticId();
-    const taken = this.routes.find(id)?.connection;
+    const taken = this.table.find(id)?.connection;
     if (taken !== undefined) {
-      this.routes.remove(taken);
-      taken.close(new UnreachableError(`Another peer took the routing id ${preview(id)} over`));
+      this.table.remove(taken);
+      taken.close(new UnreachableError(`Another peer took over the routing id ${preview(id)}`));
     }
-    this.routes.add(id, connection);
+    this.table.add(id, connection);
     if (this.#probe) sendProbe(connection);
   }
 
   #idOf(connection: ZmtpConnection, dialer: Dialer | undefined): Uint8Array | undefined {
-    const given = dialer === undefined ? undefined : this.#given.get(dialer);
+    const assigned = dialer === undefined ? undefined : this.#assigned.get(dialer);
     const { identity } = connection.peer;
-    return given ?? (identity.length > 0 ? identity : undefined);
+    return assigned ?? (identity.length > 0 ? identity : undefined);
   }
 
-  /** 00 and four bytes, as libzmq makes them: no id that a user chose begins so. */
+  /** 00 and four bytes, as in libzmq: an id that a user chose does not begin with 00. */
   #automaticId(): Uint8Array {
     for (;;) {
       const id = new Uint8Array(5);
       new DataView(id.buffer).setUint32(1, this.#next++);
-      if (this.routes.find(id) === undefined) return id;
+      if (this.table.find(id) === undefined) return id;
     }
   }
 }

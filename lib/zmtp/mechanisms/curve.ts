@@ -1,4 +1,4 @@
-/** CURVE (RFC 26): both sides prove that they have the secret keys they claim, and everything behind is encrypted. */
+/** CURVE (RFC 26): both sides prove that they have the secret keys of their public keys, and all messages are encrypted. */
 import { timingSafeEqual } from "node:crypto";
 import { AuthError, ProtocolError } from "../../errors.ts";
 import { concat } from "../bytes.ts";
@@ -27,7 +27,7 @@ import { KEY_LENGTH, type KeyPair, loadNacl, type Nacl } from "./nacl.ts";
 import { authenticate, type ZapOptions } from "./zap.ts";
 import { decodeZ85 } from "./z85.ts";
 
-/** What the nonces of each command begin with; the rest counts, or is random. */
+/** The first bytes of the nonces of each command. The rest is a counter or random. */
 const PREFIX = {
   hello: "CurveZMQHELLO---",
   welcome: "WELCOME-",
@@ -38,39 +38,67 @@ const PREFIX = {
   fromServer: "CurveZMQMESSAGES",
 } as const;
 
-/** A key in Z85, 40 characters, or as 32 bytes. */
+/** A public or secret key: 40 characters of Z85, or 32 bytes. */
 export type CurveKey = string | Uint8Array;
 
-/** A key pair, each half in Z85 or as bytes. */
+/** A key pair, each key in Z85 or as bytes. */
 export interface CurveKeyPair {
+  /** The public key, which peers may know. */
   readonly publicKey: CurveKey;
+  /** The secret key, which nobody else may know. */
   readonly secretKey: CurveKey;
 }
 
-/** What a CURVE client knows. */
+/** Options of `curveClient`. */
 export interface CurveClientOptions {
   /** The public key of the server. */
   readonly serverKey: CurveKey;
-  /** Who we are; a pair of our own making unless told, for servers that let everybody in. */
+  /** The client's own key pair. Default: a new random pair, for servers that accept every client. */
   readonly keyPair?: CurveKeyPair | undefined;
 }
 
-/** What a CURVE server knows. */
+/** Options of `curveServer`. */
 export interface CurveServerOptions {
+  /** The server's key pair. Clients need its public key. */
   readonly keyPair: CurveKeyPair;
-  /** Decides which clients are let in; everybody who knows our public key is, unless told. */
+  /** The handler that accepts or refuses clients. Default: every client that knows the public key is accepted. */
   readonly zap?: ZapOptions | undefined;
 }
 
-/** A fresh key pair. */
+/**
+ * Makes a new random key pair.
+ *
+ * @returns the pair, 32 bytes per key
+ *
+ * @example Print a new public key in Z85
+ * ```ts
+ * import { encodeZ85, generateKeyPair } from "../../../mod.ts";
+ * const { publicKey } = await generateKeyPair();
+ * console.assert(encodeZ85(publicKey).length === 40);
+ * ```
+ */
 export async function generateKeyPair(): Promise<KeyPair> {
   return (await loadNacl()).keyPair();
 }
 
 /**
- * CURVE as the client.
+ * CURVE (RFC 26) as the client: verifies the server by its public key, and encrypts all messages.
  *
+ * @param options the server's public key, and the client's key pair
+ * @returns the mechanism, for the option `security` of a socket
  * @throws {RangeError} a key is malformed
+ *
+ * @example Connect to a server by its public key
+ * ```ts
+ * import { curveClient, curveServer, generateKeyPair, Pull, Push } from "../../../mod.ts";
+ * const keyPair = await generateKeyPair();
+ * const pull = new Pull({ security: curveServer({ keyPair }) });
+ * const push = new Push({ security: curveClient({ serverKey: keyPair.publicKey }) });
+ * push.connect(await pull.bind("tcp://127.0.0.1:0"));
+ * await push.send("a secret");
+ * console.assert((await pull.receive())?.length === 1);
+ * await Promise.all([push.close(), pull.close()]);
+ * ```
  */
 export function curveClient(options: CurveClientOptions): Mechanism {
   const serverKey = keyBytes(options.serverKey);
@@ -79,22 +107,24 @@ export function curveClient(options: CurveClientOptions): Mechanism {
   return defineMechanism("CURVE", false, {
     optional: false,
     credentials: "our public key",
-    async shake(io) {
+    async exchange(io) {
       const nacl = await io.wait(loadNacl());
       own ??= nacl.keyPair();
       if (!checked) checkPair(nacl, own);
       checked = true;
-      return await shakeAsClient(io, nacl, serverKey, own);
+      return await exchangeAsClient(io, nacl, serverKey, own);
     },
   });
 }
 
 /**
- * CURVE as the server.
+ * CURVE (RFC 26) as the server: accepts clients by their public keys, and encrypts all messages.
  *
+ * @param options the server's key pair, and a handler that checks clients
+ * @returns the mechanism, for the option `security` of a socket
  * @throws {RangeError} a key is malformed
  *
- * @example Let one client in
+ * @example Accept one client
  * ```ts
  * import { allowKeys, curveClient, curveServer, generateKeyPair, Pull, Push } from "../../../mod.ts";
  * const server = await generateKeyPair();
@@ -109,22 +139,23 @@ export function curveClient(options: CurveClientOptions): Mechanism {
  * await Promise.all([push.close(), pull.close()]);
  * ```
  */
-export function curveServer({ keyPair, zap }: CurveServerOptions): Mechanism {
-  const own = pairBytes(keyPair);
+export function curveServer(options: CurveServerOptions): Mechanism {
+  const { zap } = options;
+  const own = pairBytes(options.keyPair);
   let checked = false;
   return defineMechanism("CURVE", true, {
     optional: false,
     credentials: "our public key",
-    async shake(io) {
+    async exchange(io) {
       const nacl = await io.wait(loadNacl());
       if (!checked) checkPair(nacl, own);
       checked = true;
-      return await shakeAsServer(io, nacl, own, zap);
+      return await exchangeAsServer(io, nacl, own, zap);
     },
   });
 }
 
-async function shakeAsClient(
+async function exchangeAsClient(
   io: HandshakeIo,
   nacl: Nacl,
   serverKey: Uint8Array,
@@ -132,7 +163,9 @@ async function shakeAsClient(
 ): Promise<MechanismResult> {
   const transient = nacl.keyPair();
   const helloKey = nacl.sharedKey(serverKey, transient.secretKey);
-  if (helloKey === undefined) throw new AuthError("The server's public key is none that can be used");
+  if (helloKey === undefined) {
+    throw new AuthError("Cannot use the server's public key: it is not a valid X25519 key");
+  }
   const hello = counterOf(1);
   await io.send(encodeHello({
     clientKey: transient.publicKey,
@@ -143,14 +176,14 @@ async function shakeAsClient(
   const welcome = decodeWelcome(
     await io.take("WELCOME", (cause) =>
       hungUp(
-        "The peer hung up on our HELLO: its public key is probably another than the one we were given",
+        "The peer closed the connection after our HELLO: its public key probably differs from the one that we were given",
         cause,
       )),
   );
   const welcomed = nacl.open(welcome.box, nonceOf(PREFIX.welcome, welcome.nonce), helloKey);
   if (welcomed === undefined) {
     throw new AuthError(
-      "The peer has not the secret key that belongs to the server's public key we were given",
+      "The peer does not have the secret key for the server's public key that we were given",
     );
   }
   const { serverKey: serverTransient, cookie } = splitWelcome(welcomed);
@@ -175,7 +208,8 @@ async function shakeAsClient(
   const ready = decodeReady(
     await io.take(
       "READY",
-      (cause) => hungUp("The peer hung up when it learned our public key and our socket type", cause),
+      (cause) =>
+        hungUp("The peer closed the connection when it learned our public key and our socket type", cause),
     ),
   );
   const metadata = nacl.open(ready.box, nonceOf(PREFIX.ready, ready.nonce), key);
@@ -191,7 +225,7 @@ async function shakeAsClient(
   return { userId: "", cipher };
 }
 
-async function shakeAsServer(
+async function exchangeAsServer(
   io: HandshakeIo,
   nacl: Nacl,
   own: KeyPair,
@@ -202,14 +236,14 @@ async function shakeAsServer(
   if (helloKey === undefined) throw unusableKey();
   const proof = nacl.open(hello.box, nonceOf(PREFIX.hello, hello.nonce), helloKey);
   if (proof === undefined) {
-    await io.send(encodeError("this server has another public key")).catch(() => {});
-    throw new AuthError("The peer has another public key for us than ours");
+    await io.send(encodeError("this server has a different public key")).catch(() => {});
+    throw new AuthError("The peer was given a public key for us that is not ours");
   }
   if (proof.some((byte) => byte !== 0)) throw new ProtocolError("The peer sent a malformed HELLO (CURVE)");
 
   const transient = nacl.keyPair();
-  // A cookie lets a server forget the client between its commands (RFC 26). A connection remembers it, so ours is but
-  // a token that only this client can know.
+  // The cookie exists for servers that keep no state between the commands of a client (RFC 26). We keep the state of the
+  // connection, so our cookie is a random token that only this client can know.
   const cookie = crypto.getRandomValues(new Uint8Array(COOKIE_LENGTH));
   const welcome = randomEnd();
   const welcomed = concat([transient.publicKey, cookie]);
@@ -223,7 +257,7 @@ async function shakeAsServer(
     throw new ProtocolError("The peer sent a cookie that is not ours (CURVE)");
   }
   if (!grows(hello.nonce, initiate.nonce)) {
-    throw new ProtocolError("The peer sent an INITIATE with a nonce that does not grow (CURVE)");
+    throw new ProtocolError("The peer sent an INITIATE with a nonce that does not increase (CURVE)");
   }
   const key = nacl.sharedKey(hello.clientKey, transient.secretKey);
   if (key === undefined) throw unusableKey();
@@ -254,7 +288,7 @@ async function shakeAsServer(
   return { userId, cipher };
 }
 
-/** The vouch says that the client with this long-term key has the transient key too, and means this server. */
+/** The vouch proves that the owner of the long-term key also has the transient key, and addresses this server. */
 function checkVouch(
   nacl: Nacl,
   { key, vouchNonce, vouch }: ClientIntroduction,
@@ -269,7 +303,7 @@ function checkVouch(
   }
 }
 
-/** Whether the counter `next` is over `last`. */
+/** Whether the counter `next` is greater than `last`. */
 function grows(last: Uint8Array, next: Uint8Array): boolean {
   const at = last.findIndex((byte, i) => byte !== next[i]);
   return at >= 0 && next[at]! > last[at]!;
@@ -280,17 +314,17 @@ function hungUp(what: string, cause: Error): AuthError {
 }
 
 function unusableKey(): ProtocolError {
-  return new ProtocolError("The peer sent a public key that is none (CURVE)");
+  return new ProtocolError("The peer sent an invalid public key (CURVE)");
 }
 
 function undecipherable(name: string): ProtocolError {
   return new ProtocolError(`The peer sent a ${name} that cannot be decrypted (CURVE)`);
 }
 
-/** Two halves of different pairs would have the peer refuse us for a reason that is not true. */
+/** Checks that both keys are of one pair. Otherwise, the peer would refuse us with a misleading reason. */
 function checkPair(nacl: Nacl, { publicKey, secretKey }: KeyPair): void {
   if (timingSafeEqual(nacl.keyPair(secretKey).publicKey, publicKey)) return;
-  throw new AuthError("Our public key does not belong to our secret key: they are of different pairs");
+  throw new AuthError("Our public key does not belong to our secret key: use the two keys of one pair");
 }
 
 function pairBytes({ publicKey, secretKey }: CurveKeyPair): KeyPair {
@@ -301,7 +335,7 @@ function keyBytes(key: CurveKey): Uint8Array {
   const bytes = typeof key === "string" ? decodeZ85(key) : key.slice();
   if (bytes.length !== KEY_LENGTH) {
     throw new RangeError(
-      `A CURVE key has ${KEY_LENGTH} bytes or 40 characters of Z85: received ${bytes.length} bytes`,
+      `Cannot use a CURVE key of ${bytes.length} bytes: expected ${KEY_LENGTH} bytes, or 40 characters of Z85`,
     );
   }
   return bytes;

@@ -7,37 +7,38 @@ import { MAX_HEADER, writeHeader, writeUint32 } from "../frame_encoder.ts";
 import type { Cipher } from "./mechanism.ts";
 import { TAG_LENGTH, type Workspace } from "./nacl.ts";
 
-/** What a frame is inside of its box (RFC 26). */
+/** Flags of a frame inside its box (RFC 26). */
 const INNER_MORE = 1;
 const INNER_COMMAND = 2;
 
-/** `07 "MESSAGE"`, the 8 bytes of the nonce that count, the tag, the flags. */
+/** The layout of a MESSAGE: `07 "MESSAGE"`, 8 bytes of the nonce, the tag, the flags, the body. */
 const NAME = utf8("\x07MESSAGE");
 const NONCE_AT = NAME.length;
 const BOX_AT = NONCE_AT + 8;
 const FLAGS_AT = BOX_AT + TAG_LENGTH;
 const BODY_AT = FLAGS_AT + 1;
 
-/** The largest frame that is encrypted or decrypted: it must lie in libsodium's memory as a whole, which has 2 GiB. */
+/** The limit for a frame, in bytes: it must fit into libsodium's memory, which has at most 2 GiB. */
 const MAX_FRAME = 512 * 1024 * 1024;
-/** A buffer up to this size is kept for the next block, in bytes. */
+/** Buffers up to this size are kept for the next block, in bytes. */
 const KEEP = 512 * 1024;
 const TWO_32 = 2 ** 32;
 
-/** Where a connection's counters stand behind the handshake, and its key. */
+/** The key and the counters of a connection after its handshake. */
 export interface CurveState {
-  /** The key that the two transient pairs share. */
+  /** The shared key of the two transient key pairs. */
   readonly key: Uint8Array;
-  /** What the nonces of each direction begin with, 16 bytes. */
+  /** The first 16 bytes of the nonces that we send. */
   readonly sendPrefix: string;
+  /** The first 16 bytes of the nonces that the peer sends. */
   readonly receivePrefix: string;
-  /** The last nonces that were used. */
+  /** The last counter that we sent. */
   readonly sent: number;
-  /** 8 bytes. */
+  /** The last counter that the peer sent, 8 bytes in big-endian order. */
   readonly received: Uint8Array;
 }
 
-/** The MESSAGE commands of CURVE (RFC 26): each frame in a box of its own, with a nonce that grows. */
+/** Encrypts and decrypts the MESSAGE commands of CURVE (RFC 26): one box per frame, with an increasing nonce. */
 export class CurveCipher implements Cipher {
   readonly overhead = MAX_HEADER - 2 + BODY_AT;
 
@@ -46,7 +47,7 @@ export class CurveCipher implements Cipher {
   readonly #sendPrefix: Uint8Array;
   readonly #receivePrefix: Uint8Array;
   #sent: number;
-  /** The last nonce of the peer, in two halves. */
+  /** The last counter of the peer, in two halves. */
   #receivedHigh: number;
   #receivedLow: number;
   #sealed: Uint8Array = EMPTY;
@@ -67,7 +68,7 @@ export class CurveCipher implements Cipher {
     const total = sealedLength(frames, MAX_FRAME);
     workspace.prepare(total, this.#key, this.#sendPrefix);
     const { heap, at: start, counter } = workspace;
-    // From the end of the room each frame moves down to its place, which is never above: each grows.
+    // The frames are copied to the end of the memory. Each moves down to its place, which is at or below its copy.
     let from = start + total - frames.length;
     heap.set(frames, from);
     let at = start;
@@ -129,34 +130,36 @@ export class CurveCipher implements Cipher {
       heap.copyWithin(to, at + BODY_AT, end);
       to += end - at - BODY_AT;
     }
-    handOn(heap.subarray(start, to), take);
+    deliver(heap.subarray(start, to), take);
   }
 
-  /** Looks at the outside of every frame before anything is decrypted. */
+  /** Checks the unencrypted part of every frame before decryption. */
   #check({ starts, ends, flags, frames, bytes }: Batch): void {
     for (let i = 0; i < frames; i++) {
       const at = starts[i]!;
       const length = ends[i]! - at;
       if (!isMessage(bytes, at, length)) throw notAMessage(bytes.subarray(at, ends[i]));
       if ((flags[i]! & MORE) !== 0) {
-        throw new ProtocolError("The peer sent a MESSAGE command with MORE outside of its box (CURVE)");
+        throw new ProtocolError(
+          "The peer sent a MESSAGE command with MORE outside of the encrypted part (CURVE)",
+        );
       }
       if (length > MAX_FRAME) throw tooLarge(length);
     }
   }
 
-  /** A nonce that does not grow would let somebody repeat a message. Gaps are legal. */
+  /** Requires an increasing counter, which prevents replayed messages. Gaps are legal. */
   #advance(heap: Uint8Array, at: number): void {
     const high = readUint32(heap, at);
     const low = readUint32(heap, at + 4);
     if (high < this.#receivedHigh || (high === this.#receivedHigh && low <= this.#receivedLow)) {
-      throw new ProtocolError("The peer sent a nonce that does not grow: a message was repeated (CURVE)");
+      throw new ProtocolError("The peer sent a nonce that does not increase: a message was repeated (CURVE)");
     }
     this.#receivedHigh = high;
     this.#receivedLow = low;
   }
 
-  /** A copy of the sealed frames that lives until the next call. */
+  /** Copies the sealed frames. The copy is valid until the next call. */
   #take(sealed: Uint8Array): Uint8Array {
     if (sealed.length > KEEP) return sealed.slice();
     if (this.#sealed.length < sealed.length) {
@@ -167,10 +170,11 @@ export class CurveCipher implements Cipher {
   }
 }
 
-/** Buffers for plain frames that are not in use: one is enough, unless a consumer lets another stream speak. */
+/** Unused buffers for plain frames. One is enough, unless a consumer causes another connection to decrypt. */
 const plainBuffers: Uint8Array[] = [];
 
-function handOn(frames: Uint8Array, take: (frames: Uint8Array) => void): void {
+/** Passes a copy of the frames to `take`, because decrypting again overwrites them. */
+function deliver(frames: Uint8Array, take: (frames: Uint8Array) => void): void {
   if (frames.length > KEEP) return take(frames.slice());
   const buffer = plainBuffers.pop() ?? new Uint8Array(KEEP);
   buffer.set(frames);
@@ -182,9 +186,9 @@ function handOn(frames: Uint8Array, take: (frames: Uint8Array) => void): void {
 }
 
 /**
- * How many bytes frames have when they are sealed.
+ * The length of frames after encryption, in bytes.
  *
- * @throws {LimitError} one of them has more than `limit`
+ * @throws {LimitError} an encrypted frame is longer than `limit`
  */
 function sealedLength(frames: Uint8Array, limit = Infinity): number {
   let total = 0;
@@ -198,7 +202,7 @@ function sealedLength(frames: Uint8Array, limit = Infinity): number {
   return total;
 }
 
-/** Where the frame that begins at `at` ends. */
+/** The end of the frame that begins at `at`. */
 function frameEnd(frames: Uint8Array, at: number): number {
   return frames[at]! & LONG ? at + MAX_HEADER + readLength(frames, at + 1) : at + 2 + frames[at + 1]!;
 }

@@ -1,23 +1,35 @@
-/** Files of CURVE keys: ZeroMQ certificates, as CZMQ and pyzmq write them, or bare keys, one a line. */
+/** Files of CURVE keys: ZeroMQ certificates, as CZMQ and pyzmq write them, or lists of keys, one per line. */
 import { decodeZ85, encodeZ85 } from "./z85.ts";
 import { KEY_LENGTH, type KeyPair } from "./nacl.ts";
 
-/** What a file of keys holds. */
+/** The keys of a key file. */
 export interface KeyFile {
-  /** In the order of the lines. */
+  /** The public keys in the order of the lines, 32 bytes each. */
   readonly publicKeys: readonly Uint8Array[];
+  /** The secret keys in the order of the lines, 32 bytes each. */
   readonly secretKeys: readonly Uint8Array[];
 }
 
-/** 40 characters of Z85. None begins with `#`, which would be over 32 bits. */
+/** 40 characters of Z85. No key begins with `#`: its first group would exceed 32 bits. */
 const BARE = /^[0-9a-zA-Z.\-:+=^!/*?&<>()[\]{}@%$#]{40}(?=$|\s)/;
 const SETTING = /^([\w-]+)\s*=\s*["']?(.*?)["']?$/;
 const HEADINGS = ["metadata", "curve"];
 
 /**
- * Reads a file of keys: `public-key = "…"`, `secret-key = "…"`, or bare public keys; `#` begins a comment.
+ * Parses a key file. A line is `public-key = "…"`, `secret-key = "…"`, a public key alone, or a comment after `#`. Other
+ * settings and the headings of a certificate are ignored.
  *
- * @throws {RangeError} a line is none of these; the message names it by its number, as it may be a secret
+ * @param text the text of the file
+ * @returns the keys
+ * @throws {RangeError} a line is malformed. The message has the number of the line, not its text, which may be a secret
+ *
+ * @example Parse a list of public keys
+ * ```ts
+ * import { encodeZ85, generateKeyPair, parseKeyFile } from "../../../mod.ts";
+ * const { publicKey } = await generateKeyPair();
+ * const { publicKeys } = parseKeyFile(`${encodeZ85(publicKey)} # jane\n`);
+ * console.assert(publicKeys.length === 1);
+ * ```
  */
 export function parseKeyFile(text: string): KeyFile {
   const publicKeys: Uint8Array[] = [];
@@ -37,8 +49,24 @@ export function parseKeyFile(text: string): KeyFile {
   return { publicKeys, secretKeys };
 }
 
-/** A ZeroMQ certificate (CZMQ's zcert, pyzmq's zmq.auth), without the secret key unless there is one. */
-export function formatKeyFile(comment: string, { publicKey, secretKey }: Partial<KeyPair>): string {
+/**
+ * Formats a ZeroMQ certificate, as CZMQ's zcert and pyzmq's zmq.auth read it.
+ *
+ * @param comment one line of text at the beginning of the file
+ * @param keyPair the keys to write, 32 bytes each; a missing key is left out
+ * @returns the text of the file
+ * @throws {RangeError} the length of a key is not a multiple of four bytes
+ *
+ * @example Format a certificate with the public key only
+ * ```ts
+ * import { formatKeyFile, generateKeyPair, parseKeyFile } from "../../../mod.ts";
+ * const { publicKey } = await generateKeyPair();
+ * const file = formatKeyFile("the public key of jane", { publicKey });
+ * console.assert(parseKeyFile(file).secretKeys.length === 0);
+ * ```
+ */
+export function formatKeyFile(comment: string, keyPair: Partial<KeyPair>): string {
+  const { publicKey, secretKey } = keyPair;
   const lines = [`# ${comment}`, "metadata", "curve"];
   if (publicKey !== undefined) lines.push(`    public-key = "${encodeZ85(publicKey)}"`);
   if (secretKey !== undefined) lines.push(`    secret-key = "${encodeZ85(secretKey)}"`);
@@ -50,7 +78,7 @@ function key(text: string, index: number): Uint8Array {
   try {
     bytes = decodeZ85(text);
   } catch {
-    // Told below, without the text.
+    // The error below does not contain the text.
   }
   if (bytes?.length !== KEY_LENGTH) {
     throw new RangeError(`The key in line ${index + 1} is not 40 characters of Z85`);

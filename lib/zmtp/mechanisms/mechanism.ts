@@ -19,7 +19,7 @@ export interface MechanismProtocol {
   /** What the peer checks, for an error message that explains its refusal: "our public key". */
   readonly credentials: string;
   /** Exchanges the commands of the mechanism until both sides are authenticated. */
-  shake(io: HandshakeIo): Promise<MechanismResult>;
+  exchange(io: HandshakeIo): Promise<MechanismResult>;
 }
 
 const protocols = new WeakMap<Mechanism, MechanismProtocol>();
@@ -70,7 +70,7 @@ export interface HandshakeIo {
   /** Sends a command. */
   send(frame: Uint8Array): Promise<void>;
   /** Waits at most one second for the first byte of the peer, and returns whether it arrived. */
-  hears(): Promise<boolean>;
+  peerSpeaksFirst(): Promise<boolean>;
   /**
    * Reads the next command and returns its data.
    *

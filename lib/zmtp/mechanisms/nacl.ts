@@ -1,30 +1,34 @@
-/** NaCl's boxes, X25519-XSalsa20-Poly1305, from libsodium: the one file that knows it. */
+/** NaCl's boxes (X25519-XSalsa20-Poly1305). Only this file imports libsodium. */
 import { LimitError } from "../../errors.ts";
 
-/** Bytes of a public or secret key, of a nonce, and by which a box is longer than its message. */
+/** The length of a public or secret key, in bytes. */
 export const KEY_LENGTH = 32;
+/** The length of a nonce, in bytes. */
 export const NONCE_LENGTH = 24;
+/** The number of bytes by which a box is longer than its message. */
 export const TAG_LENGTH = 16;
-/** Room that is kept for the next run of messages, in bytes. */
+/** The memory that is kept for the next batch of messages, in bytes. */
 const KEEP_ROOM = 1024 * 1024;
 
-/** An X25519 key pair, 32 bytes each. */
+/** An X25519 key pair. */
 export interface KeyPair {
+  /** The public key, 32 bytes. */
   readonly publicKey: Uint8Array;
+  /** The secret key, 32 bytes. */
   readonly secretKey: Uint8Array;
 }
 
-/** What CURVE needs of NaCl. A box between two key pairs is a secret box under the key that they share. */
+/** The part of NaCl that CURVE uses. A box between two key pairs is a secret box with their shared key. */
 export interface Nacl {
-  /** A new pair, or the one of this secret key. */
+  /** Makes a new key pair, or the key pair of a secret key. */
   keyPair(secretKey?: Uint8Array): KeyPair;
-  /** The key that two pairs share; undefined when the public key is none (RFC 7748, 6.1). */
+  /** The shared key of two pairs; undefined if the public key is invalid (RFC 7748, 6.1). */
   sharedKey(publicKey: Uint8Array, secretKey: Uint8Array): Uint8Array | undefined;
-  /** The box: tag and ciphertext. */
+  /** Encrypts a message. The box is the tag and the ciphertext. */
   seal(message: Uint8Array, nonce: Uint8Array, key: Uint8Array): Uint8Array;
-  /** The message in a box; undefined when it was made with another key or nonce, or changed on the way. */
+  /** Decrypts a box; undefined if it was made with another key or nonce, or was modified. */
   open(box: Uint8Array, nonce: Uint8Array, key: Uint8Array): Uint8Array | undefined;
-  /** Room for many boxes under one key. */
+  /** Memory for many boxes with one key. */
   readonly workspace: Workspace;
 }
 
@@ -47,11 +51,11 @@ async function load(): Promise<Nacl> {
     sharedKey: (publicKey, secretKey) => orUndefined(() => sodium.crypto_box_beforenm(publicKey, secretKey)),
     seal: (message, nonce, key) => sodium.crypto_secretbox_easy(message, nonce, key),
     open: (box, nonce, key) => orUndefined(() => sodium.crypto_secretbox_open_easy(box, nonce, key)),
-    workspace: new Workspace((sodium as unknown as { libsodium: Raw }).libsodium),
+    workspace: new Workspace((sodium as unknown as { libsodium: RawSodium }).libsodium),
   };
 }
 
-/** libsodium throws for what an attacker can bring about. */
+/** Returns undefined if `compute` throws: libsodium throws on input that an attacker can produce. */
 function orUndefined<T>(compute: () => T): T | undefined {
   try {
     return compute();
@@ -60,8 +64,8 @@ function orUndefined<T>(compute: () => T): T | undefined {
   }
 }
 
-/** The functions of libsodium's WebAssembly module; lengths are 64-bit, in two halves. */
-interface Raw {
+/** The functions of libsodium's WebAssembly module. Lengths have 64 bits, in two halves. */
+interface RawSodium {
   readonly HEAPU8: Uint8Array;
   _malloc(bytes: number): number;
   _free(at: number): void;
@@ -84,57 +88,57 @@ interface Raw {
 }
 
 /**
- * libsodium's memory, in which a run of messages is encrypted or decrypted where it lies, without an object for each.
- * Everything in it is valid until the next `prepare`, whoever calls it.
+ * A part of libsodium's memory, in which many messages are encrypted or decrypted in place, without an object per
+ * message. All connections share it: its content is valid until the next `prepare`.
  */
 export class Workspace {
-  readonly #raw: Raw;
+  readonly #raw: RawSodium;
   readonly #key: number;
   readonly #nonce: number;
-  /** Where the last 8 bytes of the nonce are, which count. */
+  /** The address of the last 8 bytes of the nonce, which are the counter. */
   readonly counter: number;
   #size = 0;
-  /** Where the room begins. */
+  /** The address of the reserved memory. */
   at = 0;
 
-  constructor(raw: Raw) {
+  constructor(raw: RawSodium) {
     this.#raw = raw;
     this.#key = raw._malloc(KEY_LENGTH + NONCE_LENGTH);
     this.#nonce = this.#key + KEY_LENGTH;
     this.counter = this.#nonce + NONCE_LENGTH - 8;
   }
 
-  /** The memory. It moves when it grows, so ask after `prepare`. */
+  /** All of libsodium's memory. The array changes when the memory grows: get it again after `prepare`. */
   get heap(): Uint8Array {
     return this.#raw.HEAPU8;
   }
 
   /**
-   * Makes room for `bytes` bytes, and sets the key and the first 16 bytes of the nonce.
+   * Reserves `bytes` bytes, and sets the key and the first 16 bytes of the nonce.
    *
-   * @throws {LimitError} there is no memory for it
+   * @throws {LimitError} there is not enough memory
    */
   prepare(bytes: number, key: Uint8Array, noncePrefix: Uint8Array): void {
     const wanted = Math.max(bytes, KEEP_ROOM);
-    // What one large message took is given back.
+    // Release the memory that one large message needed.
     if (wanted > this.#size || (this.#size > KEEP_ROOM && wanted === KEEP_ROOM)) {
       if (this.#size > 0) this.#raw._free(this.at);
       this.at = this.#raw._malloc(wanted);
       this.#size = this.at === 0 ? 0 : wanted;
       if (this.at === 0) {
-        throw new LimitError(`There is no memory to encrypt or decrypt ${bytes} bytes at once`);
+        throw new LimitError(`Cannot encrypt or decrypt ${bytes} bytes at once: not enough memory`);
       }
     }
     this.heap.set(key, this.#key);
     this.heap.set(noncePrefix, this.#nonce);
   }
 
-  /** Encrypts the `length` bytes behind the 16 at `at`, where the tag goes. */
+  /** Encrypts the `length` bytes at `at + 16`, and writes the tag to the 16 bytes at `at`. */
   seal(at: number, length: number): void {
     this.#raw._crypto_secretbox_easy(at, at + TAG_LENGTH, length, 0, this.#nonce, this.#key);
   }
 
-  /** Decrypts the box of `length` bytes at `at`, all but its tag in place, and tells whether it was genuine. */
+  /** Decrypts the box of `length` bytes at `at`; the message replaces the ciphertext. Returns whether it is authentic. */
   open(at: number, length: number): boolean {
     return this.#raw._crypto_secretbox_open_easy(at + TAG_LENGTH, at, length, 0, this.#nonce, this.#key) ===
       0;

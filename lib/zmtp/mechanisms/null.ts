@@ -26,17 +26,17 @@ export function nullMechanism(options?: ZapOptions): Mechanism {
   return defineMechanism("NULL", false, {
     optional: options === undefined,
     credentials: "our address",
-    shake: (io) => shake(io, options),
+    exchange: (io) => exchange(io, options),
   });
 }
 
-async function shake(io: HandshakeIo, options: ZapOptions | undefined): Promise<MechanismResult> {
+async function exchange(io: HandshakeIo, options: ZapOptions | undefined): Promise<MechanismResult> {
   const userId = options === undefined ? "" : await authenticate(io, "NULL", options, []);
   const ready = encodeCommand("READY", io.metadata);
   // A libzmq peer that rejects our socket type closes the connection, often before it has sent its own type. The side
   // that dialed would then reconnect forever. So it waits for the peer's READY before it sends its own. If the peer
   // waits, too, this costs one second.
-  const heard = io.dialed && await io.hears();
+  const heard = io.dialed && await io.peerSpeaksFirst();
   if (!heard) await io.send(ready);
   await io.admit(await io.take("READY"));
   if (heard) await io.send(ready);

@@ -27,7 +27,7 @@ export function plainClient(username: string, password: string): Mechanism {
   return defineMechanism("PLAIN", false, {
     optional: false,
     credentials: "our user name and password",
-    shake: (io) => shakeAsClient(io, hello),
+    exchange: (io) => exchangeAsClient(io, hello),
   });
 }
 
@@ -52,16 +52,16 @@ export function plainClient(username: string, password: string): Mechanism {
 export function plainServer(options: ZapOptions): Mechanism {
   return defineMechanism("PLAIN", true, {
     optional: false,
-    credentials: "our access to the user list",
-    shake: (io) => shakeAsServer(io, options),
+    credentials: "our PLAIN server",
+    exchange: (io) => exchangeAsServer(io, options),
   });
 }
 
-async function shakeAsClient(io: HandshakeIo, hello: Uint8Array): Promise<MechanismResult> {
+async function exchangeAsClient(io: HandshakeIo, hello: Uint8Array): Promise<MechanismResult> {
   await io.send(hello);
   const welcome = await io.take("WELCOME", (cause) =>
     new AuthError(
-      "The peer hung up when it got our user name and password: it may not accept them, or have no way to check them",
+      "The peer closed the connection when it received our user name and password: it may not accept them, or have no way to check them",
       { cause, certain: false },
     ));
   if (welcome.length > 0) throw new ProtocolError("The peer sent a WELCOME that is not empty (PLAIN)");
@@ -70,7 +70,7 @@ async function shakeAsClient(io: HandshakeIo, hello: Uint8Array): Promise<Mechan
   return { userId: "" };
 }
 
-async function shakeAsServer(io: HandshakeIo, options: ZapOptions): Promise<MechanismResult> {
+async function exchangeAsServer(io: HandshakeIo, options: ZapOptions): Promise<MechanismResult> {
   const { username, password } = decodeHello(await io.take("HELLO"));
   const userId = await authenticate(io, "PLAIN", options, [username, password]);
   await io.send(encodeCommand("WELCOME", EMPTY));

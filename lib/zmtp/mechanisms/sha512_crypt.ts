@@ -1,4 +1,4 @@
-/** Passwords as Unix keeps them: crypt's SHA-512, `$6$` (Drepper, "Unix crypt using SHA-256 and SHA-512"). */
+/** Password hashes of Unix with SHA-512, `$6$` (Drepper, "Unix crypt using SHA-256 and SHA-512"). */
 import { createHash } from "node:crypto";
 import { concat, EMPTY, utf8 } from "../bytes.ts";
 
@@ -6,7 +6,8 @@ const ROUNDS = 5000;
 const ALPHABET = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /**
- * The hash of a password with the salt and the rounds of `setting`: equal to `setting` when it is the password's.
+ * Hashes a password with the salt and the number of rounds of an existing hash. The result equals `setting` if the
+ * password is correct.
  *
  * @param setting `$6$salt$…` or `$6$rounds=N$salt$…`
  */
@@ -36,12 +37,12 @@ function sha512(...parts: readonly Uint8Array[]): Uint8Array {
   return createHash("sha512").update(concat(parts)).digest();
 }
 
-/** The first `length` bytes of `bytes`, over and over. */
+/** Repeats `bytes` up to a length of `length`. */
 function cycle(bytes: Uint8Array, length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => bytes[i % bytes.length]!);
 }
 
-/** Three bytes at a time, which are 21 apart and turn, as four characters with the lowest 6 bits first. */
+/** Encodes groups of three bytes, 21 apart and in rotating order, as four characters each, the lowest 6 bits first. */
 function encode(hash: Uint8Array): string {
   let text = "";
   const put = (value: number, count: number) => {

@@ -1,47 +1,56 @@
-/** Authentication as in RFC 27 (ZAP), with a function in place of the socket that libzmq asks. */
+/** Authentication as in ZAP (RFC 27), with a function as the handler where libzmq uses a socket. */
 import { AuthError, messageOf, UnreachableError } from "../../errors.ts";
 import { encodeError } from "../command.ts";
 import { EMPTY } from "../bytes.ts";
 import type { HandshakeIo } from "./mechanism.ts";
 
-/** What a handler is asked: the fields of RFC 27. */
+/** A request to a ZAP handler, with the fields of RFC 27. */
 export interface ZapRequest {
+  /** The domain from the options of the socket. */
   readonly domain: string;
-  /** The peer's network address; empty where the transport has none. */
+  /** The peer's network address; empty if the transport has none. */
   readonly address: string;
-  /** The peer's routing id; empty where it has not said it yet. */
+  /** The peer's routing id; empty if the peer has not sent it yet. */
   readonly identity: Uint8Array;
+  /** The security mechanism of the socket. */
   readonly mechanism: "NULL" | "PLAIN" | "CURVE";
-  /** NULL: none. PLAIN: the user name and the password. CURVE: the client's public key, 32 bytes. */
+  /** NULL: empty. PLAIN: the user name and the password, in UTF-8. CURVE: the client's public key, 32 bytes. */
   readonly credentials: readonly Uint8Array[];
 }
 
-/** What a handler answers. */
+/** The reply of a ZAP handler. */
 export interface ZapReply {
-  /** 200 let it in, 300 not now (it may come again), 400 no, 500 the handler failed. */
+  /** 200 accepts the peer, 300 refuses it for now (it may try again), 400 refuses it, 500 reports a failed check. */
   readonly status: 200 | 300 | 400 | 500;
-  /** Why, for our own error message; the peer gets the status only. */
+  /** The reason, for the error message on our side. The peer gets the status only. */
   readonly text?: string;
-  /** Who the peer is; a socket tells it with the connection. */
+  /** The user id of the peer. The event `connected` of the socket contains it. */
   readonly userId?: string;
 }
 
-/** Decides whether a peer is let in. What it throws is a 500. It may wait, up to the deadline of the handshake. */
+/**
+ * Accepts or refuses a peer. An exception counts as status 500. A promise must settle before the deadline of the
+ * handshake.
+ *
+ * @param request the peer and its credentials
+ * @returns the decision
+ */
 export type ZapHandler = (request: ZapRequest) => ZapReply | Promise<ZapReply>;
 
-/** A handler and the name by which it knows the socket. */
+/** A ZAP handler with its domain. */
 export interface ZapOptions {
+  /** The function that accepts or refuses peers. */
   readonly handler: ZapHandler;
-  /** `global` unless told. */
+  /** The domain in each request, so that one handler can serve several sockets. Default: `global`. */
   readonly domain?: string;
 }
 
 /**
- * Asks the handler, and refuses the peer if it is told so: with the status as the reason, which libzmq understands.
+ * Calls the handler. A refused peer gets an ERROR command with the status as its reason, which libzmq understands.
  *
  * @returns the user id
- * @throws {AuthError} the peer is not let in
- * @throws {UnreachableError} it is not let in for now; as in libzmq nothing is said, so that it comes again
+ * @throws {AuthError} the peer is refused
+ * @throws {UnreachableError} the peer is refused for now; as in libzmq, it gets no ERROR, so that it connects again
  */
 export async function authenticate(
   io: HandshakeIo,
@@ -55,7 +64,7 @@ export async function authenticate(
   if (status === 200) return userId;
   const why = `The peer was refused: ${status}${text === "" ? "" : `, ${text}`}`;
   if (status === 300) throw new UnreachableError(why);
-  // It may have hung up by now, which changes nothing.
+  // The peer may have closed the connection already. The result is the same.
   await io.send(encodeError(String(status))).catch(() => {});
   throw new AuthError(why);
 }
@@ -65,7 +74,9 @@ const STATUSES: readonly number[] = [200, 300, 400, 500];
 async function ask(handler: ZapHandler, request: ZapRequest): Promise<ZapReply> {
   try {
     const reply = await handler(request);
-    return STATUSES.includes(reply.status) ? reply : { status: 500, text: `${reply.status} is no status` };
+    return STATUSES.includes(reply.status)
+      ? reply
+      : { status: 500, text: `the handler returned an unknown status: ${reply.status}` };
   } catch (error) {
     return { status: 500, text: `the check failed: ${messageOf(error)}` };
   }

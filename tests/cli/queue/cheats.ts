@@ -1,4 +1,4 @@
-/** The examples of the help. */
+/** Runs the examples of the help pages. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import process from "node:process";
@@ -11,13 +11,13 @@ const CHEATS = fileURLToPath(new URL("../../../cli/cheats/", import.meta.url));
 
 export function cheats({ broker, test }: QueueContext): void {
   for (const file of fs.readdirSync(CHEATS).filter((name) => /^queue-(?!serve|run)/.test(name)).sort()) {
-    test(`${file} - is the end of the help, and its examples print what they say`, async () => {
+    test(`${file} - ends the help page, and its examples print the expected output`, async () => {
       const text = fs.readFileSync(`${CHEATS}${file}`, "utf8");
       const help = await run(["queue", file.slice("queue-".length, -".md".length), "-h"]);
       assert.ok(help.stdout.toString().includes(text.trimEnd()));
       const vhost = file.replace(".md", "");
       const { url, api } = await withVhost(broker, vhost);
-      // Examples are indented by four spaces; the one behind "It prints:" is an output.
+      // Examples are indented by four spaces; the block after "It prints:" is the expected output.
       const blocks = text.split(/\n\n+/).filter((block) =>
         block.startsWith("    ") || block === "It prints:"
       );
@@ -37,7 +37,7 @@ export function cheats({ broker, test }: QueueContext): void {
   }
 }
 
-/** A virtual host of its own for a run, so that runs of the same example do not meet. */
+/** Each run has its own virtual host, so that runs of the same example cannot conflict. */
 async function withVhost(
   broker: QueueContext["broker"],
   name: string,

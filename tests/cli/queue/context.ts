@@ -2,20 +2,20 @@ import assert from "node:assert/strict";
 import type { BrokerKind, TestBroker } from "../../support/brokers.ts";
 import { type Exit, type Program, run, start, type StartOptions } from "../../support/mqcat.ts";
 
-/** The queue commands at one broker. */
+/** Runs the queue commands against one broker. */
 export interface QueueContext {
   readonly test: BrokerKind["test"];
   readonly hasStreams: boolean;
   readonly peeks: boolean;
   broker(): Promise<TestBroker>;
-  /** What tells a command where the broker is. */
+  /** The environment that has the broker's address. */
   env(): Promise<Record<string, string>>;
   /** Runs `mqcat queue …`. */
   queue(args: readonly string[], options?: StartOptions): Promise<Exit>;
   startQueue(args: readonly string[], options?: StartOptions): Promise<Program>;
-  /** Runs it; it must end well, and silently but for what it says with `-q` left out. */
+  /** Runs a command with `-q`; it must succeed and print nothing on stderr. */
   well(args: readonly string[], stdin?: string | Uint8Array): Promise<string>;
-  /** How many messages are ready; undefined while there is no such queue. */
+  /** The number of ready messages; undefined while the queue does not exist. */
   ready(name: string): Promise<string | undefined>;
 }
 

@@ -1,4 +1,4 @@
-/** Dead letters: into their queue, and back to where they came from. */
+/** Dead letters: to the dead-letter queue, and back to their original queues. */
 import assert from "node:assert/strict";
 import { waitFor } from "../../support/helpers.ts";
 import { Proxy } from "../../support/rabbitmq.ts";
@@ -10,7 +10,7 @@ export function deadLetters({ broker, queue, ready, test, well }: QueueContext):
   const fail = (name: string) =>
     queue(["get", name, "--drain", "--exec", "exit 1", "--on-error", "dead-letter", "-j", "8"]);
 
-  test("--on-error dead-letter - what fails is there, and without a place for it nothing is taken", async () => {
+  test("--on-error dead-letter - moves failed messages; without a dead-letter queue no message is taken", async () => {
     await well(["declare", "mourned"]);
     await well(["declare", "mortal", ...to("mourned")]);
     await well(["put", "mortal"], "1\n2\n");
@@ -40,7 +40,7 @@ export function deadLetters({ broker, queue, ready, test, well }: QueueContext):
   });
 
   for (const type of ["classic", "quorum"]) {
-    test(`redrive - from ${type} queues, each to where it died, as it was`, async () => {
+    test(`redrive - returns messages of ${type} queues unchanged to their original queues`, async () => {
       const [dead, one, two] = [`dead ${type}`, `one ${type}`, `two ${type}`];
       for (const name of [one, two]) await well(["declare", name, "--type", type, ...to(dead)]);
       await well(["declare", dead, "--type", type]);
@@ -68,7 +68,7 @@ export function deadLetters({ broker, queue, ready, test, well }: QueueContext):
     });
   }
 
-  test("redrive - what does not say where it came from, or cannot go back, stays; --to takes all", async () => {
+  test("redrive - keeps messages without an original queue or that cannot return; --to moves all", async () => {
     await well(["declare", "lost and found"]);
     for (const name of ["there", "gone"]) {
       await well(["declare", name, ...to("lost and found")]);
@@ -84,7 +84,7 @@ export function deadLetters({ broker, queue, ready, test, well }: QueueContext):
     assert.match(stderr, /1 from 'gone', which is not there/);
     assert.match(stderr, /1 that do not say where they came from/);
     assert.equal(await well(["get", "there", "--drain"]), "from there\n");
-    // They fill what may be under way, so those behind them are out of reach.
+    // They fill the window of unconfirmed messages, so the messages after them cannot be reached.
     await well(["put", "lost and found", "-D", "behind"]);
     const stuck = await queue(["redrive", "lost and found", "--prefetch", "2"]);
     assert.deepEqual([stuck.code, /2 messages stay .*behind them were not looked at/.test(stuck.stderr)], [
@@ -104,7 +104,7 @@ export function deadLetters({ broker, queue, ready, test, well }: QueueContext):
     assert.equal((await queue(["redrive", "x", "--to", "x"])).code, 2);
   });
 
-  test("redrive - what dies again at once does not come round for ever", async () => {
+  test("redrive - does not loop over messages that are dead-lettered again at once", async () => {
     await well(["declare", "limbo"]);
     await well(["declare", "doomed", "-a", "x-message-ttl=0", ...to("limbo")]);
     await well(["put", "doomed"], lines(20));
@@ -114,7 +114,7 @@ export function deadLetters({ broker, queue, ready, test, well }: QueueContext):
     await waitFor(async () => await ready("limbo") === "20", PATIENCE, "the dead letters");
   });
 
-  test("redrive - a queue that is full loses nothing, nor does a connection that is cut", async () => {
+  test("redrive - loses nothing when the queue is full or the connection is cut", async () => {
     const size = 3000;
     await well(["declare", "tomb"]);
     await well(["declare", "lively", "-a", "x-message-ttl=0", ...to("tomb")]);
@@ -136,7 +136,7 @@ export function deadLetters({ broker, queue, ready, test, well }: QueueContext):
     assert.deepEqual([revived.size, await well(["get", "tomb", "--drain"])], [size, ""]);
   });
 
-  test("move - CC and BCC were for the exchange, and send no copies now", async () => {
+  test("move - ignores CC and BCC, which were for the exchange", async () => {
     for (const name of ["copied", "copy", "target"]) await well(["declare", name]);
     await well(["put", "copied", "-J"], '{"body":"x","headers":{"CC":["copy"],"k":"v"}}\n');
     assert.equal(await well(["get", "copy", "--drain"]), "x\n");

@@ -1,4 +1,4 @@
-/** How put and get end: signals, lost connections, readers that go away, timeouts. */
+/** How put and get end: signals, lost connections, readers that exit, timeouts. */
 import assert from "node:assert/strict";
 import { waitFor } from "../../support/helpers.ts";
 import { Proxy } from "../../support/rabbitmq.ts";
@@ -6,7 +6,7 @@ import { PATIENCE, shell, summaryOf } from "../../support/mqcat.ts";
 import { lines, type QueueContext } from "./context.ts";
 
 export function endings({ broker, env, queue, ready, startQueue, test, well }: QueueContext): void {
-  test("a connection that is cut under load - put and get go on, and no line is lost", async () => {
+  test("a connection that is cut under load - put and get continue, and no line is lost", async () => {
     const { port } = await broker();
     await using proxy = await Proxy.to(port);
     const stdin = lines(40_000);
@@ -21,7 +21,7 @@ export function endings({ broker, env, queue, ready, startQueue, test, well }: Q
     assert.equal(new Set(got.stdout.toString().trimEnd().split("\n")).size, 40_000);
   });
 
-  test("a signal - put waits for the confirms of what it read, and keeps to the code", async () => {
+  test("a signal - put waits for the confirms of the lines it has read, and exits with the signal's code", async () => {
     using put = await startQueue(["put", "signalled"], { stdin: "a\nb\n", open: true });
     await waitFor(async () => await ready("signalled") === "2", PATIENCE, "both lines");
     put.kill("SIGTERM");
@@ -29,7 +29,7 @@ export function endings({ broker, env, queue, ready, startQueue, test, well }: Q
     assert.equal(await well(["get", "signalled", "--drain"]), "a\nb\n");
   });
 
-  test("get - prints a message as soon as it comes; -w gives up; a signal ends it, and keeps nothing", async () => {
+  test("get - prints a message as soon as it arrives; -w gives up; a signal ends it, and loses nothing", async () => {
     using get = await startQueue(["get", "live"]);
     await waitFor(
       async () => /consumers: 1/.test((await queue(["info", "live"])).stdout.toString()),
@@ -44,13 +44,13 @@ export function endings({ broker, env, queue, ready, startQueue, test, well }: Q
     assert.match(late.stderr, /nothing came for 0.2 s \(-w\)/);
   });
 
-  test("a reader that goes away - what it did not take stays in the queue", async () => {
+  test("a reader that exits - unread messages stay in the queue", async () => {
     await well(["put", "head"], lines(50_000));
     using head = shell("mqcat queue get head --drain | head -n 1", { env: await env() });
     assert.equal((await head.exit()).stdout.toString(), "line 1\n");
     const left = await well(["get", "head", "--drain"]);
     assert.ok(left.endsWith("line 50000\n"));
-    // A pipe holds 64 KiB and some, and what it took may be acknowledged.
+    // A pipe holds a little more than 64 KiB, and messages in the pipe may be acknowledged.
     assert.ok(left.length > 300_000, `${left.length}`);
   });
 }

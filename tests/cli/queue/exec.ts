@@ -6,7 +6,7 @@ import { PATIENCE } from "../../support/mqcat.ts";
 import { type QueueContext } from "./context.ts";
 
 export function commands({ queue, startQueue, ready, test, well }: QueueContext): void {
-  test("--exec - exit 0 acknowledges, else it is requeued or rejected; exit 6", async () => {
+  test("--exec - acknowledges on exit 0, else requeues or rejects, and exits with 6", async () => {
     await well(["declare", "dead"]);
     await well(["declare", "work", "-a", "x-dead-letter-exchange=", "-a", "x-dead-letter-routing-key=dead"]);
     await well(["put", "work"], "1\n2\n3\n");
@@ -23,7 +23,7 @@ export function commands({ queue, startQueue, ready, test, well }: QueueContext)
     assert.deepEqual([requeued.code, requeued.stdout.toString()], [6, "again\nagain\n"]);
   });
 
-  test("--exec - a second signal ends the command, too; its message stays", async () => {
+  test("--exec - a second signal also ends the command; its message stays in the queue", async () => {
     await well(["put", "slow", "-D", "x"]);
     using dir = tempDir();
     using get = await startQueue(["get", "slow", "--exec", `echo $$ >${dir.path}/pid; exec sleep 600`]);

@@ -1,9 +1,9 @@
-/** Looking into queues: peek, list, info; and moving what is in them. */
+/** Inspecting queues (peek, list, info), and moving their messages. */
 import assert from "node:assert/strict";
 import { lines, type QueueContext } from "./context.ts";
 
 export function looking({ peeks, queue, test, well }: QueueContext): void {
-  test("peek - shows, warns where it does harm, and leaves everything in its order, on quorum queues too", async () => {
+  test("peek - prints messages, warns of side effects, and keeps the order, on quorum queues too", async () => {
     await well(["declare", "classic peek"]);
     await well(["declare", "quorum peek", "--type", "quorum"]);
     for (const name of ["classic peek", "quorum peek"]) {
@@ -21,7 +21,7 @@ export function looking({ peeks, queue, test, well }: QueueContext): void {
     assert.deepEqual([missing.code, missing.stderr], [1, "mqcat: queue peek: there is no queue 'nothing'\n"]);
   });
 
-  test("list, info - by the HTTP API; without it a line says what to do", async () => {
+  test("list, info - use the HTTP API; without it an error names the remedy", async () => {
     await well(["declare", "listed", "--type", "quorum"]);
     assert.match(
       await well(["list"]),
@@ -39,7 +39,7 @@ export function looking({ peeks, queue, test, well }: QueueContext): void {
     assert.match(none.stderr, /does not answer at http:\/\/127.0.0.1:1 .*rabbitmq-plugins enable/);
   });
 
-  test("move - all messages, with what belongs to them; not to itself; a full target loses nothing", async () => {
+  test("move - moves messages with their properties; refuses the same queue; a full target loses nothing", async () => {
     await well(["put", "from"], lines(3000));
     await well(["put", "from", "-D", "last", "-H", "k: v", "-P", "priority: 7"]);
     const { code, stderr } = await queue(["move", "from", "to"]);

@@ -1,10 +1,10 @@
-/** The broker as `probe` sees it. */
+/** `probe` against the broker. */
 import assert from "node:assert/strict";
 import { run } from "../../support/mqcat.ts";
 import type { QueueContext } from "./context.ts";
 
 export function probed({ broker, test }: QueueContext): void {
-  test("probe - knows a broker, what it is, how to log in, and what to try next", async () => {
+  test("probe - identifies a broker, its product and login mechanisms, and suggests a command", async () => {
     const { host } = new URL((await broker()).url);
     const { code, stdout, stderr } = await run(["probe", "-J", `amqp://${host}`]);
     assert.deepEqual([code, stderr], [0, ""]);

@@ -1,4 +1,4 @@
-/** The line on a terminal that tells how far long work is. */
+/** The progress line on a terminal. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { installed, requirePeer, tempDir } from "../../support/helpers.ts";
@@ -8,13 +8,13 @@ import type { QueueContext } from "./context.ts";
 export function progress({ env, queue }: QueueContext): void {
   const test = requirePeer("script", installed("script"));
 
-  /** What a terminal shows of a command, `$MQCAT`; `script` is that terminal, and `keys` makes what is typed. */
+  /** The terminal output of the command `$MQCAT`; `script` is the terminal, and `keys` produces the typed input. */
   const shown = async (
     command: string,
     { more = {}, keys = "true", until }: {
       readonly more?: Record<string, string>;
       readonly keys?: string;
-      /** What has to be seen before there is a file `seen`. */
+      /** The output that must appear before the file `seen` is written. */
       readonly until?: RegExp;
     } = {},
   ) => {
@@ -33,22 +33,22 @@ export function progress({ env, queue }: QueueContext): void {
   const put = '"${MQCAT[@]}" queue put progress';
   const slow = `(seq 100; until test -e seen; do sleep 0.1; done; seq 100) | ${put}`;
 
-  test("put - a line that is rewritten, and gone at the end", async () => {
+  test("put - rewrites one line, and removes it at the end", async () => {
     const text = await shown(slow, { until: /100 confirmed/ });
     assert.match(text.replaceAll("\x1b", "ESC"), /\rESC\[2mmqcat: queue put: 100 confirmed, \d+\/sESC\[0m/);
     assert.doesNotMatch(text, /\n/);
-    // Blanks took its place.
+    // Spaces have overwritten it.
     assert.match(text, /\r +[\b]+$/);
   });
 
-  test("put - no line over what is typed", async () => {
+  test("put - prints no progress line over typed input", async () => {
     const keys = 'printf "a\\n"; sleep 1.5; printf "b\\n\\004"; sleep 1';
     const text = await shown(`${put} --summary`, { keys });
     assert.match(text, /"confirmed":2/);
     assert.doesNotMatch(text, /confirmed,/);
   });
 
-  test("put - no colour with NO_COLOR, no line with -q or without a terminal", async () => {
+  test("put - uses no colour with NO_COLOR, and prints no line with -q or without a terminal", async () => {
     const plain = await shown(slow, { until: /100 confirmed/, more: { NO_COLOR: "1" } });
     assert.match(plain, /\rmqcat: queue put: 100 confirmed, \d+\/s/);
     assert.ok(!plain.includes("\x1b"), plain);

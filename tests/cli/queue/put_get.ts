@@ -1,17 +1,17 @@
-/** What goes in comes out: framings, records, properties, exchanges. */
+/** Messages through a queue: framings, records, properties, exchanges. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { summaryOf } from "../../support/mqcat.ts";
 import { lines, type QueueContext } from "./context.ts";
 
 export function putAndGet({ queue, test, well }: QueueContext): void {
-  test("put, get --drain - the same lines, in order, with nothing on stderr", async () => {
+  test("put, get --drain - carry the lines in order, with nothing on stderr", async () => {
     assert.equal(await well(["put", "lines"], lines(5000)), "");
     assert.equal(await well(["get", "lines", "--drain"]), lines(5000));
     assert.equal(await well(["get", "lines", "--drain"]), "");
   });
 
-  test("framings - bytes come through NUL, blob and u32 unchanged", async () => {
+  test("framings - NUL, blob and u32 keep all bytes", async () => {
     const bytes = Buffer.from(Array.from({ length: 200_000 }, (_, i) => i * 7));
     await well(["put", "blob", "--in", "blob"], bytes);
     const { stdout } = await queue(["get", "blob", "--drain", "--out", "blob"]);
@@ -23,7 +23,7 @@ export function putAndGet({ queue, test, well }: QueueContext): void {
     assert.ok((await queue(["get", "u32", "--drain", "--out", "u32"])).stdout.equals(u32));
   });
 
-  test("-J - a message with all that belongs to it goes round and stays the same", async () => {
+  test("-J - a message with all its properties is put back unchanged", async () => {
     const record = {
       body_base64: "AP8=",
       properties: { content_type: "x/y", delivery_mode: 1, priority: 4, correlation_id: "c", timestamp: 5 },
@@ -48,7 +48,7 @@ export function putAndGet({ queue, test, well }: QueueContext): void {
     ]);
   });
 
-  test("-J - a mistake is told with its line, and what came before it is put", async () => {
+  test("-J - reports an error with its line number, and puts the messages before it", async () => {
     const { code, stderr } = await queue(["put", "wrong"], { stdin: "x" });
     assert.deepEqual([code, stderr], [0, ""]);
     const bad = await queue(["put", "wrong", "-J"], { stdin: '{"body":"y"}\n{"properties":{"no":1}}\n' });
@@ -57,7 +57,7 @@ export function putAndGet({ queue, test, well }: QueueContext): void {
     assert.equal(await well(["get", "wrong", "--drain"]), "x\ny\n");
   });
 
-  test("-H, -P, -f - headers, properties and a template", async () => {
+  test("-H, -P, -f - set headers and properties, and print them with a template", async () => {
     await well(["put", "meta", "-D", "body", "-H", "a: 1", "-H", "b: x: y", "-P", "priority: 3"]);
     assert.equal(
       await well(["get", "meta", "--drain", "-f", "%t %S %s %h %o%%\\n"]),
@@ -73,7 +73,7 @@ export function putAndGet({ queue, test, well }: QueueContext): void {
     );
   });
 
-  test("--exchange - the routing key decides; what nobody takes is counted, exit 5", async () => {
+  test("--exchange - routes by the routing key; unroutable messages are counted, and the exit code is 5", async () => {
     await well(["declare", "bound"]);
     await well(["bind", "bound", "amq.topic", "-t", "a.*", "-t", "c"]);
     await well(["put", "--exchange", "amq.topic", "-t", "a.b", "-D", "one"]);
@@ -102,7 +102,7 @@ export function putAndGet({ queue, test, well }: QueueContext): void {
     assert.deepEqual([none.code, /no exchange 'none' in vhost/.test(none.stderr)], [1, true], none.stderr);
   });
 
-  test("get -n - takes so many and leaves the others as they were", async () => {
+  test("get -n - takes N messages and leaves the others unchanged", async () => {
     await well(["put", "some"], "a\nb\nc\n");
     assert.equal(await well(["get", "some", "-n", "1"]), "a\n");
     assert.equal(await well(["get", "some", "-n", "2", "-f", "%s"]), "bc");

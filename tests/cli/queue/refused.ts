@@ -1,4 +1,4 @@
-/** What the broker refuses: one line that names the cause, and the exit code. */
+/** Refusals by the broker: one line that names the cause, and the exit code. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { tempDir } from "../../support/helpers.ts";
@@ -6,7 +6,7 @@ import { summaryOf } from "../../support/mqcat.ts";
 import { type QueueContext } from "./context.ts";
 
 export function refusals({ broker, queue, test, well }: QueueContext): void {
-  test("a full queue that rejects - exit 5, with the count and the remedy", async () => {
+  test("a full queue that rejects - the error has the count and the remedy, and the exit code is 5", async () => {
     await well(["declare", "full", "-a", "x-max-length=1", "-a", "x-overflow=reject-publish"]);
     const { code, stderr } = await queue([
       "put",
@@ -28,7 +28,7 @@ export function refusals({ broker, queue, test, well }: QueueContext): void {
     assert.ok(confirmed >= 1 && confirmed + unsent === 10, stderr);
   });
 
-  test("refused - wrong password, missing virtual host, nobody there: exit 4, and no password in sight", async () => {
+  test("refused - wrong password, missing virtual host, no broker: exit code 4, no password printed", async () => {
     const { port } = await broker();
     const cases: [url: string, words: RegExp, code: number][] = [
       [`amqp://guest:s3cret@127.0.0.1:${port}`, /login refused for user 'guest': wrong user or password/, 4],
@@ -46,7 +46,7 @@ export function refusals({ broker, queue, test, well }: QueueContext): void {
     }
   });
 
-  test("a password from a file, or from the environment", async () => {
+  test("a password - is read from a file or from the environment", async () => {
     const { port } = await broker();
     using dir = tempDir();
     fs.writeFileSync(dir.file("password"), "guest\n");
@@ -59,7 +59,7 @@ export function refusals({ broker, queue, test, well }: QueueContext): void {
     assert.equal((await queue(["get", "secrets", "--drain", "--url", url])).code, 4);
   });
 
-  test("declare - twice is fine, a difference is told; delete and purge", async () => {
+  test("declare - accepts equal settings, reports a difference; delete and purge", async () => {
     await well(["declare", "d1", "d2"]);
     await well(["declare", "d1", "d2"]);
     const other = await queue(["declare", "d1", "-a", "x-max-length=5"]);

@@ -1,4 +1,4 @@
-/** RabbitMQ's streams, which our broker does not have. */
+/** RabbitMQ's streams, which the embedded broker does not have. */
 import assert from "node:assert/strict";
 import { waitFor } from "../../support/helpers.ts";
 import { Proxy } from "../../support/rabbitmq.ts";
@@ -13,7 +13,7 @@ export function streams({ broker, hasStreams, queue, ready, startQueue, test, we
     });
   }
 
-  test("--offset - begins at a message, the first or the last one, or a time; nothing is taken", async () => {
+  test("--offset - starts at a message, the first or the last one, or a time; nothing is removed", async () => {
     await well(["declare", "log", "--type", "stream"]);
     await well(["put", "log"], lines(20));
     assert.equal(await well(["get", "log", "--offset", "first", "-n", "20"]), lines(20));
@@ -24,7 +24,7 @@ export function streams({ broker, hasStreams, queue, ready, startQueue, test, we
       /"x-stream-offset":\{"\$l":"0"\}/,
     );
     using next = await startQueue(["get", "log", "-n", "1"]);
-    // It begins with what comes after it has begun.
+    // It starts with messages that are published after its start.
     await waitFor(
       async () => {
         if (next.code === undefined) await well(["put", "log", "-D", "later"]);
@@ -38,7 +38,7 @@ export function streams({ broker, hasStreams, queue, ready, startQueue, test, we
     assert.deepEqual([last.code, /^later\n/m.test(last.stdout.toString())], [3, true]);
   });
 
-  test("--offset - a lost connection goes on where it was", async () => {
+  test("--offset - continues at the same offset after a lost connection", async () => {
     await well(["declare", "long log", "--type", "stream"]);
     await well(["put", "long log"], lines(20_000));
     await using proxy = await Proxy.to((await broker()).port);
@@ -49,7 +49,7 @@ export function streams({ broker, hasStreams, queue, ready, startQueue, test, we
     assert.match(stderr, /lost amqp:.*connecting again/);
   });
 
-  test("what has no meaning for a stream is refused in words, and so is an offset for a queue", async () => {
+  test("options without a meaning for a stream are refused, and so is an offset for a queue", async () => {
     await well(["declare", "book", "--type", "stream"]);
     await well(["put", "book"], lines(3));
     await well(["put", "no book"], lines(1));
@@ -66,7 +66,7 @@ export function streams({ broker, hasStreams, queue, ready, startQueue, test, we
       assert.equal(stdout.length, 0);
     }
     assert.equal(await well(["get", "no book", "--drain"]), lines(1));
-    // RabbitMQ counts the messages of a stream in its own time; those of the first test are long there.
+    // RabbitMQ updates the message count of a stream with a delay; the messages of the first test are there already.
     await waitFor(async () => Number(await ready("log")) > 0, PATIENCE, "the count");
     assert.match(
       (await queue(["get", "log", "--drain"])).stderr,

@@ -5,7 +5,7 @@ import { tempDir } from "../../support/helpers.ts";
 import { run, shell, start } from "../../support/mqcat.ts";
 import { lines, type QueueContext } from "./context.ts";
 
-/** Runs it; it must end well and silently. */
+/** Runs a script; it must succeed and print nothing on stderr. */
 async function well(args: readonly string[], stdin?: string): Promise<string> {
   const { code, stdout, stderr } = await run(["queue", ...args], stdin === undefined ? {} : { stdin });
   assert.deepEqual([code, stderr], [0, ""], args.join(" "));
@@ -15,7 +15,7 @@ async function well(args: readonly string[], stdin?: string): Promise<string> {
 export function threeWays({ broker, test }: QueueContext): void {
   const input = lines(3000);
 
-  test("put and get - with --data, with queue serve in between, and with --url", async () => {
+  test("put, get - work with --data, through queue serve, and with --url", async () => {
     using dir = tempDir();
     const data = ["--data", dir.file("spool")];
     fs.writeFileSync(dir.file("lines.txt"), input);
@@ -43,7 +43,7 @@ export function threeWays({ broker, test }: QueueContext): void {
     assert.equal(await well(["get", "three ways", "--drain", ...there]), input);
   });
 
-  test("move - from a directory to a broker", async () => {
+  test("move - moves messages from a directory to a broker", async () => {
     using dir = tempDir();
     const { url } = await broker();
     await well(["put", "out", "--data", dir.file("spool")], lines(500));

@@ -4,7 +4,7 @@ import { run } from "../../support/mqcat.ts";
 import { type QueueContext } from "./context.ts";
 
 export function usage({ queue, test }: QueueContext): void {
-  test("usage - a missing name, two names, an option of others, the help of the family", async () => {
+  test("usage - a missing name, two names, an option of other commands, the help of the family", async () => {
     for (
       const args of [["put"], ["put", "a", "--exchange", "b"], ["get"], ["move", "a"], ["bind", "a"], [
         "bogus",

@@ -111,7 +111,7 @@ export class Peer implements StreamSink, FrameSink {
   /** Connects, and says nothing. */
   static async dial(url: string): Promise<Peer> {
     const endpoint = parseEndpoint(`tcp://${new URL(url).host}`);
-    return new Peer(await connect(endpoint, AbortSignal.timeout(DEADLINE)));
+    return new Peer(await connect(endpoint, { signal: AbortSignal.timeout(DEADLINE) }));
   }
 
   /** Connects and logs in; the handshake is not part of the transcript. */

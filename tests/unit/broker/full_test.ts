@@ -109,7 +109,7 @@ describe("broker, disk full", { skip: !allowed }, () => {
     }
     assert.match(
       disk.blocked.at(-1)!,
-      /^the disk takes no more: .* is full \(ENOSPC\); it goes on by itself/,
+      /^the disk takes no more: .* is full \(ENOSPC\); the broker continues/,
     );
     assert.equal(await disk.afterCrash(declared), undefined);
 

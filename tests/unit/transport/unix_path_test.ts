@@ -4,19 +4,18 @@ import fs from "node:fs";
 import process from "node:process";
 import { describe, it } from "node:test";
 import { AddressInUseError, EndpointError, UnreachableError } from "../../../lib/errors.ts";
-import { parseEndpoint } from "../../../lib/transport/endpoint.ts";
 import type { ByteStream, Listener } from "../../../lib/transport/stream.ts";
 import { connect, listen } from "../../../lib/transport/transport.ts";
 import { removeStaleSocket } from "../../../lib/transport/unix_path.ts";
 import { deadline, tempDir, TestPeer } from "../../support/helpers.ts";
 import { fillBacklog, frozenListener } from "./frozen_listener.ts";
-import { NEVER, onDeno, runtimes } from "../../support/stream_adapters.ts";
+import { onDeno, runtimes } from "../../support/stream_adapters.ts";
 
 const ignore = () => {};
 
 /** A listener that answers every connection with `word` and closes it. */
 function greeter(endpoint: string, word: string): Promise<Listener> {
-  return listen(parseEndpoint(endpoint), async (stream) => {
+  return listen(endpoint, async (stream) => {
     const peer = new TestPeer(stream);
     await peer.write(word).catch(() => {}); // Who only probes does not wait for it.
     stream.close();
@@ -25,7 +24,7 @@ function greeter(endpoint: string, word: string): Promise<Listener> {
 
 /** What the listener at `endpoint` says. */
 async function ask(endpoint: string): Promise<string> {
-  const peer = new TestPeer(await connect(parseEndpoint(endpoint), NEVER));
+  const peer = new TestPeer(await connect(endpoint));
   await peer.untilEnd();
   peer.stream.close();
   return peer.text();
@@ -37,10 +36,10 @@ describe("transport - ipc", () => {
       using dir = tempDir();
       const endpoint = `${scheme}://${dir.file("s")}`;
       const accepted = Promise.withResolvers<ByteStream>();
-      const listener = await listen(parseEndpoint(endpoint), accepted.resolve);
+      const listener = await listen(endpoint, accepted.resolve);
       assert.equal(listener.endpoint, endpoint);
       assert.ok(fs.statSync(dir.file("s")).isSocket());
-      const near = await connect(parseEndpoint(endpoint), NEVER);
+      const near = await connect(endpoint);
       const far = await deadline(accepted.promise);
       assert.deepEqual([near.remote, far.local], [endpoint, endpoint]);
       near.close();
@@ -53,7 +52,7 @@ describe("transport - ipc", () => {
   it("ipc - nobody there is an UnreachableError that says so", async () => {
     using dir = tempDir();
     const endpoint = `ipc://${dir.file("s")}`;
-    await assert.rejects(connect(parseEndpoint(endpoint), NEVER), (error: unknown) => {
+    await assert.rejects(connect(endpoint), (error: unknown) => {
       assert.ok(error instanceof UnreachableError, String(error));
       assert.equal(error.message, `Cannot connect to ${endpoint}: no such socket: nobody listens there`);
       return true;
@@ -65,7 +64,7 @@ describe("transport - ipc", () => {
     const endpoint = `ipc://${dir.file("s")}`;
     const first = await greeter(endpoint, "first");
     try {
-      await assert.rejects(listen(parseEndpoint(endpoint), ignore), (error: unknown) => {
+      await assert.rejects(listen(endpoint, ignore), (error: unknown) => {
         assert.ok(error instanceof AddressInUseError, String(error));
         assert.equal(error.message, `Cannot bind ${endpoint}: another program listens on it`);
         return true;
@@ -82,7 +81,7 @@ describe("transport - ipc", () => {
     await using frozen = await frozenListener(dir.file("s"));
     await frozen.kill();
     assert.ok(fs.statSync(dir.file("s")).isSocket(), "the killed process left no file");
-    await assert.rejects(connect(parseEndpoint(endpoint), NEVER), (error: unknown) => {
+    await assert.rejects(connect(endpoint), (error: unknown) => {
       assert.ok(error instanceof UnreachableError, String(error));
       assert.match(error.message, /connection refused/);
       return true;
@@ -118,13 +117,13 @@ describe("transport - ipc", () => {
   it("ipc - a file that is no socket is neither removed nor overwritten", async () => {
     using dir = tempDir();
     fs.writeFileSync(dir.file("notes"), "keep me");
-    await assert.rejects(listen(parseEndpoint(`ipc://${dir.file("notes")}`), ignore), AddressInUseError);
+    await assert.rejects(listen(`ipc://${dir.file("notes")}`, ignore), AddressInUseError);
     assert.equal(fs.readFileSync(dir.file("notes"), "utf8"), "keep me");
   });
 
   it("ipc - a folder that does not exist cannot be bound in", async () => {
     using dir = tempDir();
-    await assert.rejects(listen(parseEndpoint(`ipc://${dir.file("no/s")}`), ignore), (error: unknown) => {
+    await assert.rejects(listen(`ipc://${dir.file("no/s")}`, ignore), (error: unknown) => {
       assert.ok(error instanceof EndpointError, String(error));
       assert.match(error.message, /^Cannot bind ipc:.*folder/);
       return true;
@@ -153,7 +152,7 @@ describe("transport - abstract names", { skip: process.platform === "linux" ? fa
       assert.equal(await ask(endpoint), `abstract ${round}`);
       assert.ok(!fs.existsSync(`@${name}`) && !fs.existsSync(name));
       await listener.close();
-      await assert.rejects(connect(parseEndpoint(endpoint), NEVER), UnreachableError);
+      await assert.rejects(connect(endpoint), UnreachableError);
     }
   });
 
@@ -168,7 +167,7 @@ describe("transport - abstract names", { skip: process.platform === "linux" ? fa
   it("ipc://@name - taken is an AddressInUseError", async () => {
     const endpoint = `ipc://@${unique("taken")}`;
     const first = await greeter(endpoint, "first");
-    await assert.rejects(listen(parseEndpoint(endpoint), ignore), AddressInUseError);
+    await assert.rejects(listen(endpoint, ignore), AddressInUseError);
     assert.equal(await ask(endpoint), "first");
     await first.close();
   });

@@ -85,7 +85,10 @@ describe("datagrams", () => {
     await radio.send(["news", "x".repeat(8192 - 5)]);
     await assert.rejects(radio.send(["news", "x".repeat(8192 - 4)]), (error: unknown) => {
       assert.ok(error instanceof LimitError);
-      assert.equal(error.message, "Cannot send 8188 bytes over udp to a group of 4: 8187 fit (or use tcp)");
+      assert.equal(
+        error.message,
+        "Cannot send a body of 8188 bytes over udp: at most 8187 bytes fit after a group of 4 bytes (or use tcp)",
+      );
       return true;
     });
     await radio.send(["news", "after"]);
@@ -128,9 +131,9 @@ describe("datagrams", () => {
     assert.throws(() => dish.connect(where), new EndpointError(`Cannot connect to ${where}: ${wrong}`));
     await assert.rejects(
       pull.bind(where),
-      /Cannot use udp:\/\/ with a PULL socket: it is for RADIO and DISH/,
+      /Cannot use udp:\/\/ with a PULL socket: only RADIO and DISH use it/,
     );
-    await assert.rejects(secret.bind(where), /Cannot use .* with PLAIN security: udp has none/);
+    await assert.rejects(secret.bind(where), /Cannot use .* with PLAIN security: udp supports only NULL/);
   });
 
   it("unbind, disconnect - and the port is free", async () => {

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { IncompatiblePeerError, ProtocolError } from "../../../lib/errors.ts";
-import { parseEndpoint } from "../../../lib/transport/endpoint.ts";
 import type { ByteStream } from "../../../lib/transport/stream.ts";
 import { connect, listen } from "../../../lib/transport/transport.ts";
 import { concat, utf8 } from "../../../lib/zmtp/bytes.ts";
@@ -67,7 +66,7 @@ describe("handshake", () => {
   });
 
   it("handshake - another mechanism is incompatible, in words", async () => {
-    const words = "the peer wants CURVE security, and this side speaks NULL";
+    const words = "the peer uses CURVE security, and this side uses NULL";
     await failure(greeting3(1, "CURVE"), IncompatiblePeerError, words);
     await failure(greeting3(1, "", 1), IncompatiblePeerError, /unnamed security/);
   });
@@ -104,22 +103,22 @@ describe("handshake", () => {
     ["another command", command("HELLO"), /sent HELLO where READY was expected/],
     ["an empty command", Uint8Array.of(4, 0), /without a valid name/],
     ["a name over the end", Uint8Array.of(4, 2, 9, 65), /without a valid name/],
-    ["no socket type", command("READY", property("Identity", "x")), /did not say its socket type/],
-    ["metadata cut in a name", command("READY", Uint8Array.of(11, 83)), /metadata is cut or malformed/],
+    ["no socket type", command("READY", property("Identity", "x")), /has no socket type/],
+    ["metadata cut in a name", command("READY", Uint8Array.of(11, 83)), /metadata is truncated or malformed/],
     [
       "metadata cut in a length",
       command("READY", Uint8Array.of(1, 83, 0, 0)),
-      /metadata is cut or malformed/,
+      /metadata is truncated or malformed/,
     ],
     [
       "metadata cut in a value",
       command("READY", Uint8Array.of(1, 83, 0, 0, 0, 2, 1)),
-      /metadata is cut or malformed/,
+      /metadata is truncated or malformed/,
     ],
     [
       "metadata with bytes left over",
       concat([ready("PUSH", Uint8Array.of(0))]),
-      /metadata is cut or malformed/,
+      /metadata is truncated or malformed/,
     ],
     [
       "an identity of 256 bytes",
@@ -154,8 +153,8 @@ describe("handshake", () => {
 
   it("handshake - over tcp, a refused peer can read why before the end", async () => {
     const accepted = Promise.withResolvers<ByteStream>();
-    const listener = await listen(parseEndpoint("tcp://127.0.0.1:0"), accepted.resolve);
-    const peer = new TestPeer(await connect(parseEndpoint(listener.endpoint), new AbortController().signal));
+    const listener = await listen("tcp://127.0.0.1:0", accepted.resolve);
+    const peer = new TestPeer(await connect(listener.endpoint));
     const shaking = handshake(await deadline(accepted.promise), PULL);
     // Bytes that nobody reads any more must not turn the farewell into a reset.
     await peer.write(behindGreeting(ready("SUB"), new Uint8Array(200)));

@@ -2,37 +2,41 @@ import type { Lane } from "../queue/lane.ts";
 import { RecordView, type RecordView as Record, SEGMENT_HEAD, SOURCE, Targets } from "./format/record.ts";
 import type { Segment } from "./segment.ts";
 
-/** How long the others have the thread between two turns of it, in milliseconds. */
+/** The pause between two steps, in milliseconds, in which other work can run. */
 const PAUSE = 2;
 
-/** What compaction needs of the journal. */
+/** The part of the journal that compaction needs. */
 export interface CompactionHost {
   lane(queueId: number, lane: number): Lane | undefined;
-  /** Sets `record` to what is at `offset`. @returns false when that cannot be read */
+  /** Sets `record` to the record at `offset`. @returns false when it cannot be read */
   load(segment: Segment, offset: number, record: Record): boolean;
-  /** Appends a copy for some of its targets, and tells their lanes. */
+  /** Appends a copy for the given targets and updates their lanes. */
   copy(source: Segment, record: Record, targets: Targets): void;
-  /** All that lives in it is copied, if `whole`; or some more. It must outlive the copies' way to the disk. */
+  /**
+   * Called after each step; `whole` when all live messages are copied. The source is needed until the copies are
+   * synced.
+   */
   copied(source: Segment, whole: boolean): void;
 }
 
 /**
- * Copies what still lives in a segment to the end of the log, a piece per turn, so that the segment can be deleted and
- * one message that nobody takes does not keep megabytes. `recovery.ts` says why that is safe at any moment.
+ * Copies the live messages of a segment to the end of the log, one piece per step, so that the segment can be deleted.
+ * Without it, one message that is never consumed would keep a whole segment on disk. `recovery.ts` explains why a crash
+ * at any moment is safe.
  */
 export class Compaction {
   readonly #host: CompactionHost;
-  readonly #step: number;
+  readonly #stepSize: number;
   readonly #record = new RecordView();
   readonly #targets = new Targets();
   #source: Segment | undefined;
   #offset = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param step how much is looked at in one turn, in bytes */
+  /** @param step the number of bytes to process in one step */
   constructor(host: CompactionHost, step: number) {
     this.#host = host;
-    this.#step = step;
+    this.#stepSize = step;
   }
 
   get active(): boolean {
@@ -51,14 +55,14 @@ export class Compaction {
   }
 
   #schedule(): void {
-    this.#timer = setTimeout(() => this.#turn(), PAUSE);
+    this.#timer = setTimeout(() => this.#runStep(), PAUSE);
   }
 
-  #turn(): void {
+  #runStep(): void {
     const source = this.#source!;
     const record = this.#record;
-    const limit = this.#offset + this.#step;
-    // Nothing is left to copy when the others settled it meanwhile.
+    const limit = this.#offset + this.#stepSize;
+    // Other work may have settled the remaining messages meanwhile.
     while (this.#offset < source.end && source.live > 0) {
       if (this.#offset >= limit) {
         this.#schedule();

@@ -6,29 +6,31 @@ import { RECORD_HEAD } from "./format/record.ts";
 import { newSalt, readRecords, sealRecord } from "./format/record_list.ts";
 
 const SALT = 4;
-/** The file is written anew at the first change behind this size, in bytes, or behind twice its last new size. */
+/**
+ * The file is rewritten when it is longer than this, in bytes, and longer than twice its length after the last rewrite.
+ */
 const REWRITE = 64 * 1024;
 
 export interface DefinitionsLogOptions {
-  /** The data directory; whoever opens this has its lock. */
+  /** The data directory. The caller holds its lock. */
   readonly directory: string;
   /** Whether each change is synced before `append` returns. */
   readonly sync: boolean;
-  /** All changes that lead to the present state: what a new file begins with. */
+  /** Returns the changes that lead to the current state. A rewritten file begins with these. */
   readonly snapshot: () => Iterable<unknown>;
-  /** Told in words of what is damaged; it is passed over. */
+  /** Called with a description of damaged data, which is skipped. */
   readonly onProblem?: ((text: string) => void) | undefined;
 }
 
 /**
- * The changes of definitions (queues, exchanges, bindings, users, …), each as JSON, in the file `definitions`: a salt
- * u32, and a list of records (`record_list.ts`) with the JSON in UTF-8. What a change means is for the
- * caller. When the file has grown it is replaced by one with the present state.
+ * Stores the changes of definitions (queues, exchanges, bindings, users, …) in the file `definitions`: a salt u32, then
+ * a list of records (`record_list.ts`), each with one change as JSON in UTF-8. The caller defines the changes. When the
+ * file has grown, it is replaced by a file with the current state.
  */
 export class DefinitionsLog {
-  /** Why the file lacks changes that were made in memory; `catchUp` gives it all there is. */
+  /** The reason why the file lacks changes that were made in memory; `catchUp` tries to write them. */
   writeError: Error | undefined;
-  /** Whether the file lacked changes when it was opened: it was damaged, cut off, or not there. */
+  /** Whether the file lacked changes when it was opened, because it was damaged, truncated or missing. */
   incomplete = false;
   readonly #options: DefinitionsLogOptions;
   readonly #file: string;
@@ -43,19 +45,19 @@ export class DefinitionsLog {
   }
 
   /**
-   * @param tell each change, in the order in which they were appended
-   * @throws {Error} of the file system
+   * @param visit called with each change, in the order in which they were appended
+   * @throws {Error} a file system error
    */
-  static open(options: DefinitionsLogOptions, tell: (change: unknown) => void): DefinitionsLog {
+  static open(options: DefinitionsLogOptions, visit: (change: unknown) => void): DefinitionsLog {
     const log = new DefinitionsLog(options);
-    log.#load(tell);
+    log.#load(visit);
     return log;
   }
 
   /**
-   * A change, once it has been made in memory: it is part of `snapshot` already.
+   * Appends a change that was already made in memory, so that `snapshot` includes it.
    *
-   * @throws {Error} it is not written
+   * @throws {Error} the change could not be written
    */
   append(change: unknown): void {
     try {
@@ -67,7 +69,7 @@ export class DefinitionsLog {
     }
   }
 
-  /** Tries to write what is missing. @returns whether it is there now */
+  /** Tries to write the missing changes. @returns whether the file is complete */
   catchUp(): boolean {
     try {
       if (this.writeError !== undefined) this.#rewrite();
@@ -89,7 +91,7 @@ export class DefinitionsLog {
     if (this.#options.sync) fs.fdatasyncSync(this.#fd);
   }
 
-  #load(tell: (change: unknown) => void): void {
+  #load(visit: (change: unknown) => void): void {
     const bytes = readIfThere(this.#file);
     if (bytes.length < SALT) {
       this.incomplete = true;
@@ -98,7 +100,7 @@ export class DefinitionsLog {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const salt = this.#salt = view.getUint32(0, true);
     const { end, damaged } = readRecords(view, SALT, salt, (start, end) => {
-      tell(JSON.parse(new TextDecoder().decode(bytes.subarray(start, end))));
+      visit(JSON.parse(new TextDecoder().decode(bytes.subarray(start, end))));
     });
     if (damaged > 0) {
       this.#options.onProblem?.(
@@ -106,7 +108,7 @@ export class DefinitionsLog {
       );
     }
     this.incomplete = damaged > 0 || end < bytes.length;
-    // What is behind the last good record was being written when the process ended.
+    // The bytes after the last valid record were being written when the process ended.
     if (end < bytes.length) fs.truncateSync(this.#file, end);
     this.#fd = fs.openSync(this.#file, "a");
     this.#length = end;
@@ -120,7 +122,7 @@ export class DefinitionsLog {
     this.#replace(Buffer.concat(parts));
   }
 
-  /** Puts another file in the place of this one; at any moment one of them is there, whole. */
+  /** Replaces the file atomically: at any moment there is one complete file. */
   #replace(bytes: Uint8Array): void {
     const temporary = `${this.#file}.new`;
     const fd = fs.openSync(temporary, "w", OWNER_ONLY);

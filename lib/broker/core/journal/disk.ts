@@ -5,7 +5,7 @@ import { DeliveredMarks } from "./format/delivered.ts";
 import { Files, logName, writeFailure } from "./files/files.ts";
 import { Lock } from "./files/lock.ts";
 import { Log } from "./log.ts";
-import type { Directory, JournalOptions, SyncMode } from "./options.ts";
+import type { JournalOptions, LaneLookup, SyncMode } from "./options.ts";
 import type { RecordView } from "./format/record.ts";
 import { recover } from "./recovery.ts";
 import type { Segment } from "./segment.ts";
@@ -13,19 +13,19 @@ import { Syncer } from "./files/syncer.ts";
 import { Windows } from "./files/windows.ts";
 
 const MIB = 1024 * 1024;
-/** When a write that failed is tried again, in milliseconds. */
+/** The delay before a failed write is tried again, in milliseconds. */
 const RETRY = 250;
-/** How many sealed segments wait for the next sync of the interval, before one is started for them. */
+/** The number of sealed segments waiting for the next interval that starts a sync at once. */
 const WAITING = 16;
 
-/** The data directory of a journal: what is written, when it is synced and when deleted, and what if that fails. */
+/** The data directory of a journal: writes, syncs and deletes its files, and handles failures of these. */
 export class Disk {
   readonly segments: Map<number, Segment>;
   readonly log: Log;
   readonly marks: DeliveredMarks;
   readonly files: Files;
   full: Error | undefined;
-  /** What is left in sealed segments, and what was in them, as weights. */
+  /** The weight of the live targets and of all targets in the sealed segments. */
   liveWeight = 0;
   weight = 0;
   readonly #path: string;
@@ -35,20 +35,21 @@ export class Disk {
   readonly #syncer: Syncer;
   readonly #windows: Windows;
   readonly #compacting: () => boolean;
-  /** Segments with acknowledgements that are not written. */
+  /** Segments with acknowledgements that are not written yet. */
   readonly #acking: Segment[] = [];
-  /** Sealed segments whose messages are settled, all of them. */
+  /** Sealed segments without live messages. */
   #dead: Segment[] = [];
-  /** Up to here the log has copies, whose originals are deleted once they are on disk. */
+  /** The log has copies before this position. Their originals are deleted when the copies are on disk. */
   #copiesUntil = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #interval: ReturnType<typeof setInterval> | undefined;
 
   /**
-   * @param compacting whether copies are being made, which must be on disk before their originals are deleted
+   * @param compacting returns whether compaction is running; its copies must be on disk before the originals are
+   *   deleted
    * @throws {Error} see `Journal.open`
    */
-  constructor(path: string, options: JournalOptions, directory: Directory, compacting: () => boolean) {
+  constructor(path: string, options: JournalOptions, lookup: LaneLookup, compacting: () => boolean) {
     this.#path = path;
     this.#options = options;
     this.#sync = options.sync ?? "confirm";
@@ -56,12 +57,12 @@ export class Disk {
     fs.mkdirSync(path, { recursive: true, mode: 0o700 });
     this.#lock = Lock.take(path);
     try {
-      directory.opened?.();
+      lookup.opened?.();
       this.files = new Files(path);
       this.#windows = new Windows(this.files);
       this.marks = new DeliveredMarks(this.files.path("delivered"));
       const problem = (text: string) => options.onProblem?.(text);
-      const { segments, nextNumber } = recover(path, this.files, this.marks, directory, problem);
+      const { segments, nextNumber } = recover(path, this.files, this.marks, lookup, problem);
       this.segments = segments;
       const segmentSize = options.segmentSize ?? 16 * MIB;
       this.log = new Log(this.files, segmentSize, options.cacheSize ?? 32 * MIB, nextNumber);
@@ -94,26 +95,26 @@ export class Disk {
     return false;
   }
 
-  /** There are acknowledgements to be written. */
+  /** Notes that a segment has acknowledgements to write. */
   addAcking(segment: Segment): void {
     segment.acking = true;
     this.#acking.push(segment);
   }
 
-  /** A segment gets no more messages. */
+  /** Handles a segment that was sealed. */
   sealed(segment: Segment): void {
     this.liveWeight += segment.liveWeight;
     this.weight += segment.weight;
     if (segment.live === 0) this.addDead(segment);
   }
 
-  /** Messages of a segment were copied to the end of the log: it is needed until these are on disk. */
+  /** Handles a segment whose messages were copied to the end of the log: it is needed until the copies are on disk. */
   copied(source: Segment): void {
     source.neededUntil = this.#copiesUntil = this.log.position;
     if (source.live === 0) this.addDead(source);
   }
 
-  /** A sealed segment has no live message. */
+  /** Handles a sealed segment without live messages. */
   addDead(segment: Segment): void {
     if (!this.#dead.includes(segment)) this.#dead.push(segment);
   }
@@ -122,18 +123,18 @@ export class Disk {
     this.#flush(this.full === undefined);
   }
 
-  /** @throws {Error} it is not on disk */
+  /** @throws {Error} the data is not on disk */
   syncNow(): void {
     this.#flush(true);
     if (this.full !== undefined) throw this.full;
     if (this.#sync !== "flush") this.#syncer.now();
   }
 
-  /** @throws {Error} not everything could be written */
+  /** @throws {Error} some data could not be written */
   close(): void {
     clearTimeout(this.#retry);
     clearInterval(this.#interval);
-    let failure = this.#handOver(true);
+    let failure = this.#write(true);
     try {
       this.#syncer.now();
     } catch (error) {
@@ -144,24 +145,28 @@ export class Disk {
     this.files.close();
     this.marks.close();
     this.#lock.release();
-    if (failure !== undefined) throw this.#inWords(failure);
+    if (failure !== undefined) throw this.#describe(failure);
   }
 
-  /** The segment is not in memory any more, and is needed no longer. */
+  /** Deletes the file of a transient segment that is no longer needed. */
   forget(segment: Segment): void {
     this.#windows.forget(segment);
     this.files.unlink(segment.number, () => {});
   }
 
   #flush(tryLog: boolean): void {
-    const failure = this.#handOver(tryLog);
+    const failure = this.#write(tryLog);
     if (this.#needsSync()) this.#syncer.start();
     this.#deleteDead(false);
     this.#setFull(this.#syncer.failure ?? failure);
   }
 
-  /** Hands over what is new: the log first, then what speaks of it. @returns what went wrong */
-  #handOver(tryLog: boolean): unknown {
+  /**
+   * Writes all new data: the log first, then the acknowledgements and marks that refer to it.
+   *
+   * @returns the first error
+   */
+  #write(tryLog: boolean): unknown {
     let failure: unknown = this.full;
     if (tryLog) {
       failure = undefined;
@@ -180,7 +185,7 @@ export class Disk {
     return failure;
   }
 
-  /** A sealed segment is handed over. */
+  /** Handles a sealed segment that is written completely. */
   readonly #finished = (segment: Segment): void => {
     const copies = this.#compacting() || this.#copiesUntil > this.#syncer.durable;
     if (this.#sync === "flush" && !copies && !segment.syncing) {
@@ -195,7 +200,7 @@ export class Disk {
     for (let i = 0; i < acking.length; i++) {
       const segment = acking[i]!;
       if (this.segments.get(segment.number) === segment) {
-        // Beside no log they would count for nothing, and they may be of copies.
+        // Without a log file the acknowledgements would be ignored at the next start, and they may refer to copies.
         if (segment.written === 0) {
           acking[waiting++] = segment;
           continue;
@@ -217,7 +222,7 @@ export class Disk {
   #needsSync(): boolean {
     if (this.#sync === "confirm") return this.log.written > this.#syncer.durable;
     if (this.#syncer.waiting >= WAITING) return true;
-    // Half of the copies on disk are of no use: what is dead waits for all of them.
+    // A sync of some of the copies has no effect: a dead segment waits for all of them.
     return this.#copiesUntil > this.#syncer.durable && this.#dead.length > 0;
   }
 
@@ -228,7 +233,7 @@ export class Disk {
     if (this.#needsSync()) this.#syncer.start();
   }
 
-  /** Deletes what nobody needs: see `recovery.ts` for what must be true. */
+  /** Deletes the segments that are no longer needed. `recovery.ts` states the conditions. */
   #deleteDead(now: boolean): void {
     if (this.#dead.length === 0) return;
     const kept: Segment[] = [];
@@ -261,7 +266,7 @@ export class Disk {
       this.#retry = setTimeout(() => this.#tryAgain(), RETRY);
     }
     if ((failure === undefined) === (this.full === undefined)) return;
-    this.full = failure === undefined ? undefined : this.#inWords(failure);
+    this.full = failure === undefined ? undefined : this.#describe(failure);
     this.#options.onFullChange?.();
   }
 
@@ -272,11 +277,11 @@ export class Disk {
     if (this.syncedPosition > before) this.#options.onSynced?.();
   }
 
-  #inWords(failure: unknown): Error {
+  #describe(failure: unknown): Error {
     if (this.#syncer.failure === undefined) return writeFailure(this.#path, failure);
     return new Error(
       `Cannot write to the data directory "${this.#path}": the disk failed (${messageOf(failure)}); ` +
-        "start again to go on with what is on it",
+        "restart the broker to continue with the data on disk",
       { cause: failure },
     );
   }

@@ -3,7 +3,7 @@ import { addAck } from "./format/acks.ts";
 import { Compaction } from "./compaction.ts";
 import { Disk } from "./disk.ts";
 import { MemoryLog } from "./memory_log.ts";
-import type { Directory, JournalOptions } from "./options.ts";
+import type { JournalOptions, LaneLookup } from "./options.ts";
 import {
   RecordView,
   sizeofMessage,
@@ -16,62 +16,65 @@ import {
 import { FIRST_TRANSIENT, Segment, weigh } from "./segment.ts";
 
 export { Targets } from "./format/record.ts";
-export type { Directory, JournalOptions, SyncMode } from "./options.ts";
+export type { JournalOptions, LaneLookup, SyncMode } from "./options.ts";
 
 const MIB = 1024 * 1024;
-/** The size of a segment without a log, in bytes: small, for one message pins all of it until it is compacted. */
+/**
+ * The size of a segment in memory, in bytes. It is small because one live message keeps a whole segment until
+ * compaction.
+ */
 const MEMORY_SEGMENT = MIB;
 
 /**
- * The messages of all queues, each once. A message is appended for its targets, read as long as one of them has it, and
- * gone when each of them is settled; where it lies is for the lanes to keep.
+ * Stores the messages of all queues, each message once. A message is appended for its targets (queue, lane and sequence
+ * number). It can be read until every target is settled. The lanes keep the location (segment and offset).
  *
- * Everything here is synchronous and single-threaded, and nothing is written before `flush`: the caller appends,
- * settles and marks for as long as it has work, calls `flush` once, and only then lets the outside know of it (confirms,
- * deliveries, replies). Messages may be moved between two turns of the event loop, never during one.
+ * Every method is synchronous, and nothing is written before `flush`. The caller appends, settles and marks as long as
+ * it has work, then calls `flush` once, and only then sends the results to clients (confirms, deliveries, replies).
+ * Compaction moves messages between two turns of the event loop, never during one.
  *
- * Publishing, for each queue that a message goes to, then once, then for each queue again:
+ * To publish a message, call `targets.add` for each queue, `append` once, and `lane.push` for each queue:
  *
  *     targets.add(queueId, 0, lane.nextSeq, expiry)
  *     journal.append(message, targets)
  *     lane.push(journal.segment, journal.offset, bodySize, expiry)
  *
- * A confirm may go out when `syncedPosition` has reached what `position` was behind that `append`.
+ * A confirm can be sent when `syncedPosition` has reached the value of `position` after that `append`.
  */
 export class Journal {
-  /** Where the message that was appended last lies. */
+  /** The location of the last appended message. */
   segment = 0;
   offset = 0;
   readonly #options: JournalOptions;
-  readonly #directory: Directory;
+  readonly #lookup: LaneLookup;
   readonly #memorySize: number;
   readonly #garbageSize: number;
   readonly #segmentSize: number;
   readonly #segments: Map<number, Segment>;
-  /** The segment that was looked for last. */
+  /** The result of the last `#find`. */
   #found: Segment = new Segment(0);
   readonly #memory: MemoryLog;
   /** Undefined without a data directory. */
   readonly #disk: Disk | undefined;
   readonly #record = new RecordView();
   readonly #compaction: Compaction;
-  /** How much garbage there was when no segment was found to compact: it must grow before the next look. */
+  /** The amount of garbage that must be exceeded before the next search, after a search found no segment to compact. */
   #fruitless = 0;
   #memoryFruitless = 0;
-  /** What is left in sealed segments without a log, and what was in them, as weights. */
+  /** The weight of the live targets and of all targets in the sealed memory segments. */
   #liveWeight = 0;
   #weight = 0;
   #spillFailed = false;
 
-  private constructor(options: JournalOptions, directory: Directory) {
+  private constructor(options: JournalOptions, lookup: LaneLookup) {
     this.#options = options;
-    this.#directory = directory;
+    this.#lookup = lookup;
     this.#memorySize = options.memorySize ?? 128 * MIB;
     this.#segmentSize = options.segmentSize ?? 16 * MIB;
     this.#garbageSize = options.garbageSize ?? 64 * MIB;
     this.#memory = new MemoryLog(Math.min(MEMORY_SEGMENT, this.#segmentSize));
     this.#compaction = new Compaction({
-      lane: (queueId, lane) => directory.lane(queueId, lane),
+      lane: (queueId, lane) => lookup.lane(queueId, lane),
       load: (segment, offset, record) => this.#load(segment, offset, record),
       copy: (source, record, targets) => this.#copy(source, record, targets),
       copied: (source, whole) => this.#copied(source, whole),
@@ -80,51 +83,51 @@ export class Journal {
       this.#segments = new Map();
       return;
     }
-    this.#disk = new Disk(options.directory, options, directory, () => this.#compaction.active);
+    this.#disk = new Disk(options.directory, options, lookup, () => this.#compaction.active);
     this.#segments = this.#disk.segments;
   }
 
   /**
-   * Takes the data directory for this process, and fills the lanes with what is in it. Synchronous.
+   * Locks the data directory for this process and fills the lanes with the stored messages. Synchronous.
    *
    * @throws {MqcatError} `ERR_ADDRESS_IN_USE`: another process has the directory
-   * @throws {Error} of the file system
+   * @throws {Error} a file system error
    */
-  static open(options: JournalOptions, directory: Directory): Journal {
-    return new Journal(options, directory);
+  static open(options: JournalOptions, lookup: LaneLookup): Journal {
+    return new Journal(options, lookup);
   }
 
-  /** How many bytes were ever appended. Goes up only. */
+  /** The number of bytes appended so far. It never decreases. */
   get position(): number {
     return this.#disk?.log.position ?? 0;
   }
 
-  /** Up to which position messages are safe, as the sync mode has it. Goes up only. */
+  /** Messages before this position are safe, as defined by the sync mode. It never decreases. */
   get syncedPosition(): number {
     return this.#disk?.syncedPosition ?? 0;
   }
 
   /**
-   * Why nothing can be written now, in words, or undefined. What is appended all the same stays in memory and is tried
-   * again by itself, so whoever brings messages should be told to stop; settling and deleting go on.
+   * The reason why writing fails at the moment, or undefined. Messages that are appended anyway stay in memory, and the
+   * journal retries by itself. Publishers should be blocked meanwhile; settling and deleting still work.
    */
   get full(): Error | undefined {
     return this.#disk?.full;
   }
 
-  /** Whether messages that are in memory take what they may, so that `appendTransient` should not be called. */
+  /** Whether the messages in memory exceed `memorySize`. `appendTransient` should not be called then. */
   get memoryFull(): boolean {
     return this.#memory.size > this.#memorySize && (this.#disk === undefined || this.#spillFailed);
   }
 
-  /** How much memory messages without a log take, in bytes. */
+  /** The memory used by transient messages, in bytes. */
   get memorySize(): number {
     return this.#memory.size;
   }
 
   /**
-   * Appends a message that outlives the process, for its targets; `segment` and `offset` say where it is. `message` may
-   * be what `read` gave, as long as that is not settled.
+   * Appends a message that survives a restart, for its targets, and sets `segment` and `offset` to its location.
+   * `message` can be the result of `read`, if that message is not settled.
    */
   append(message: EncodedMessage, targets: Targets): void {
     const disk = this.#disk;
@@ -135,24 +138,24 @@ export class Journal {
     const end = writeMessage(message, targets, head.bytes!, head.view!, start);
     writeSum(head.view!, start, end, head.salt);
     disk.log.position += end - start;
-    this.#placed(head, start, end, message, targets);
+    this.#finishAppend(head, start, end, message, targets);
   }
 
-  /** Appends a message that is gone with the process. Without a data directory all of them are. */
+  /** Appends a message that does not survive a restart. Without a data directory, `append` does the same. */
   appendTransient(message: EncodedMessage, targets: Targets): void {
     const memory = this.#memory;
     const size = sizeofMessage(message, targets);
     const head = memory.isFull(size) ? this.#rollMemory(size) : memory.head!;
     const start = head.end;
     const end = writeMessage(message, targets, head.bytes!, head.view!, start);
-    this.#placed(head, start, end, message, targets);
+    this.#finishAppend(head, start, end, message, targets);
   }
 
   /**
-   * The message at a place.
+   * Reads the message at a location.
    *
-   * @returns one object for all, valid until the next call of the journal but for an `append` of it; or undefined when
-   *   it is damaged, which was told to `onProblem`: take it for lost, and settle it
+   * @returns a shared object that is valid until the next call of the journal, except an `append` of this object.
+   *   Undefined when the message is damaged; this is reported to `onProblem`, and the caller should settle the message
    */
   read(segment: number, offset: number): EncodedMessage | undefined {
     const found = this.#find(segment);
@@ -160,11 +163,11 @@ export class Journal {
   }
 
   /**
-   * A target is done with its message: acknowledged, dropped, moved elsewhere, its queue purged or deleted. Call it once
-   * for each target.
+   * Settles one target of a message, because the message was acknowledged, dropped or moved, or its queue was purged or
+   * deleted. Must be called once for each target.
    *
-   * @param segment where it lies now, `lane.segmentAt(seq)`
-   * @param size of its body, `lane.sizeAt(seq)`
+   * @param segment the current segment of the message, `lane.segmentAt(seq)`
+   * @param size the size of the body in bytes, `lane.sizeAt(seq)`
    */
   settle(segment: number, queueId: number, lane: number, seq: number, size: number): void {
     const found = this.#find(segment);
@@ -189,41 +192,41 @@ export class Journal {
   }
 
   /**
-   * Messages of a lane up to `seq` are about to be delivered: after a crash they come as redelivered. Once for each
-   * batch, before `flush`.
+   * Records that messages of a lane up to `seq` are about to be delivered. After a crash these are marked as
+   * redelivered. Called once for each batch, before `flush`.
    */
   delivered(queueId: number, lane: number, seq: number): void {
     this.#disk?.marks.set(queueId, lane, seq);
   }
 
-  /** A queue was deleted, and what was in it is settled. Its id is never used again. */
+  /** Forgets a deleted queue whose messages are settled. Its id is never used again. */
   forget(queueId: number): void {
     this.#disk?.marks.delete(queueId);
   }
 
-  /** Hands all that is new to the system, and starts a sync if the mode wants one and none is under way. Never throws. */
+  /** Writes all new data to the files, and starts a sync if the mode requires one and none is running. Never throws. */
   flush(): void {
     const disk = this.#disk;
     if (disk !== undefined) {
       disk.flush();
       if (this.#memory.size > this.#memorySize) this.#spill(disk);
     }
-    this.#look();
+    this.#startCompaction();
   }
 
   /**
-   * The same, and waits until it is on disk; in the mode `flush` that the system has it.
+   * Writes all new data and waits until it is on disk; in the mode `flush`, until the operating system has it.
    *
-   * @throws {Error} it is not
+   * @throws {Error} the write or the sync failed
    */
   syncNow(): void {
     this.#disk?.syncNow();
   }
 
   /**
-   * Writes, syncs and lets the directory go.
+   * Writes and syncs all data, then releases the directory.
    *
-   * @throws {Error} what was appended last could not be written; everything is closed all the same
+   * @throws {Error} the last data could not be written; everything is closed nevertheless
    */
   close(): void {
     this.#compaction.stop();
@@ -243,7 +246,7 @@ export class Journal {
     return found;
   }
 
-  #placed(head: Segment, start: number, end: number, message: EncodedMessage, targets: Targets): void {
+  #finishAppend(head: Segment, start: number, end: number, message: EncodedMessage, targets: Targets): void {
     head.end = end;
     head.add(targets.count, message.bodyEnd - message.bodyStart);
     this.segment = head.number;
@@ -276,7 +279,7 @@ export class Journal {
     return head;
   }
 
-  /** A segment without a log is needed no longer. */
+  /** Releases a memory segment that is no longer needed. */
   #release(segment: Segment): void {
     if (!this.#segments.delete(segment.number)) return;
     if (segment.sealed) this.#weight -= segment.weight;
@@ -289,13 +292,13 @@ export class Journal {
       this.#memory.spill(disk.files, this.#memorySize);
       this.#spillFailed = false;
     } catch {
-      // It is tried again at the next flush; until then `memoryFull` tells.
+      // The next flush tries again; until then `memoryFull` is true.
       this.#spillFailed = true;
     }
   }
 
-  /** Looks for a segment to compact, when settled messages take too much room. */
-  #look(): void {
+  /** Starts compaction of a segment when settled messages take too much space. */
+  #startCompaction(): void {
     if (this.#compaction.active) return;
     const disk = this.#disk;
     const more = this.#segmentSize / 4;
@@ -316,13 +319,13 @@ export class Journal {
     if (source !== undefined) this.#compaction.begin(source);
   }
 
-  /** The sealed segment of which the least is left, if that is less than half. */
+  /** Finds the sealed segment with the smallest share of live messages, if that share is less than half. */
   #emptiest(transient: boolean): Segment | undefined {
     let least = 0.5;
     let emptiest: Segment | undefined;
     for (const segment of this.#segments.values()) {
       if (segment.transient !== transient || segment.live === 0 || segment.unreadable) continue;
-      // One message is all that it has.
+      // It holds a single large message.
       if (segment.end > this.#segmentSize) continue;
       const share = segment.liveWeight / segment.weight;
       if (share >= least || !(transient ? segment.sealed : segment.finished)) continue;
@@ -340,13 +343,13 @@ export class Journal {
       this.append(record, targets);
     }
     for (let i = 0; i < targets.count; i++) {
-      const lane = this.#directory.lane(targets.queueIds[i]!, targets.lanes[i]!)!;
+      const lane = this.#lookup.lane(targets.queueIds[i]!, targets.lanes[i]!)!;
       lane.relocate(targets.seqs[i]!, this.segment, this.offset);
     }
-    this.#lose(source, targets.count, targets.count * weigh(size));
+    this.#subtractLive(source, targets.count, targets.count * weigh(size));
   }
 
-  /** Puts the source's name in front of its first copy in a segment: see `recovery.ts`. */
+  /** Writes the source's number before its first copy in a segment; `recovery.ts` explains why. */
   #nameSource(disk: Disk, source: Segment, size: number): void {
     const head = disk.log.isFull(size + SOURCE_SIZE) ? this.#roll(disk, size + SOURCE_SIZE) : disk.log.head!;
     if (head.sources?.has(source.number)) return;
@@ -357,8 +360,8 @@ export class Journal {
     disk.log.position += SOURCE_SIZE;
   }
 
-  /** Targets of a sealed segment are elsewhere now. */
-  #lose(segment: Segment, count: number, weight: number): void {
+  /** Subtracts targets that were moved out of a sealed segment. */
+  #subtractLive(segment: Segment, count: number, weight: number): void {
     segment.live -= count;
     segment.liveWeight -= weight;
     if (segment.transient) this.#liveWeight -= weight;
@@ -366,8 +369,8 @@ export class Journal {
   }
 
   #copied(source: Segment, whole: boolean): void {
-    // What is left is for queues that are gone.
-    if (whole) this.#lose(source, source.live, source.liveWeight);
+    // The remaining targets belong to deleted queues.
+    if (whole) this.#subtractLive(source, source.live, source.liveWeight);
     if (source.transient) {
       if (source.live === 0) this.#release(source);
     } else this.#disk!.copied(source);

@@ -7,24 +7,24 @@ import { writeIndex } from "./format/segment_index.ts";
 import { indexLog } from "./format/scan.ts";
 
 /**
- * The segments that outlive the process. The one at the end, the head, is written in memory, and `write` hands over
- * what is new in it. A segment that is full is sealed: it gets its index, and its content stays in memory until others
- * need the room.
+ * The segments that survive a restart. Records are added in memory to the last segment, the head; `write` appends the
+ * new part to the file. A full segment is sealed: it gets an index, and its content stays in memory until the cache
+ * needs the space.
  */
 export class Log {
-  /** How many bytes were ever appended, and of those, how many the system has. */
+  /** The number of bytes appended so far, and the number of these that were written to files. */
   position = 0;
   written = 0;
-  /** A log was created, and its name may not be on disk yet. */
+  /** A file was created, and its directory entry may not be on disk yet. */
   directoryChanged = false;
   head: Segment | undefined;
   readonly #files: Files;
   readonly #buffers: Buffers;
   readonly #cacheSize: number;
   #nextNumber: number;
-  /** What was not handed over whole, the head last. */
+  /** Segments that are not written completely; the head is the last one. */
   readonly #unwritten: Segment[] = [];
-  /** Sealed segments that are in memory, the oldest one first. */
+  /** Sealed segments in memory, oldest first. */
   #cached: Segment[] = [];
   #cachedBytes = 0;
 
@@ -41,11 +41,13 @@ export class Log {
     return head === undefined || head.end + size > head.bytes!.length;
   }
 
-  /** Another head, with room for `size` bytes. The one before is sealed, and is handed over by the next `write`. */
+  /**
+   * Starts a new head with space for `size` bytes. The previous head is sealed, and the next `write` writes its rest.
+   */
   roll(size: number): Segment {
     if (this.head !== undefined) this.head.sealed = true;
     const head = this.head = new Segment(this.#nextNumber++);
-    head.hold(this.#buffers.take(SEGMENT_HEAD + size));
+    head.setBuffer(this.#buffers.take(SEGMENT_HEAD + size));
     head.salt = newSalt();
     writeSegmentHead(head.bytes!, head.view!, head.salt);
     this.position += SEGMENT_HEAD;
@@ -53,20 +55,20 @@ export class Log {
     return head;
   }
 
-  /** Goes on with a segment that another process began, and that is on disk up to `end`. */
+  /** Continues a segment that another process began and that is on disk up to `end`. */
   resume(segment: Segment): void {
     const bytes = this.#buffers.take(segment.end);
     this.#files.read(segment.number, bytes, 0, segment.end);
     remove(this.#files.path(indexName(segment.number)));
     segment.fd = this.#files.openLog(segment.number);
-    segment.hold(bytes);
+    segment.setBuffer(bytes);
     segment.sealed = segment.finished = false;
     segment.written = segment.end;
     this.head = segment;
     this.#unwritten.push(segment);
   }
 
-  /** No more comes: the head is sealed. */
+  /** Seals the head: nothing more is appended. */
   end(): void {
     if (this.head === undefined) return;
     this.head.sealed = true;
@@ -74,10 +76,10 @@ export class Log {
   }
 
   /**
-   * Hands over what is new.
+   * Writes all new data to the files.
    *
-   * @param finished a sealed segment is handed over whole; its file is still open
-   * @throws {Error} of the file system; the log ends with a whole record then, and the rest is kept
+   * @param finished called when a sealed segment is written completely; its file is still open
+   * @throws {Error} a file system error; the file then ends with a complete record, and the rest is kept in memory
    */
   write(finished: (segment: Segment) => void): void {
     while (this.#unwritten.length > 0) {
@@ -102,7 +104,7 @@ export class Log {
     }
   }
 
-  /** The segment is deleted: its memory is for others. */
+  /** Releases the memory of a deleted segment. */
   release(segment: Segment): void {
     const at = this.#cached.indexOf(segment);
     if (at < 0) return;
@@ -121,7 +123,7 @@ export class Log {
   #forget(segment: Segment): void {
     const bytes = segment.bytes!;
     this.#cachedBytes -= bytes.length;
-    segment.hold(undefined);
+    segment.setBuffer(undefined);
     this.#buffers.give(bytes);
   }
 }

@@ -4,13 +4,13 @@ import { appendAll, type Files, logName, OWNER_ONLY, remove } from "./files/file
 import { SEGMENT_HEAD } from "./format/record.ts";
 import { FIRST_TRANSIENT, Segment } from "./segment.ts";
 
-/** The segments of messages that need not outlive the process. Their records have no sums. */
+/** The segments of messages that do not survive a restart. Their records have no checksums. */
 export class MemoryLog {
-  /** What the segments take of memory, in bytes. */
+  /** The memory used by the segments, in bytes. */
   size = 0;
   head: Segment | undefined;
   readonly #buffers: Buffers;
-  /** Sealed segments in memory, the oldest one first. */
+  /** Sealed segments in memory, oldest first. */
   readonly #sealed = new Set<Segment>();
   #nextNumber = FIRST_TRANSIENT;
 
@@ -23,32 +23,32 @@ export class MemoryLog {
     return head === undefined || head.end + size > head.bytes!.length;
   }
 
-  /** Another head, with room for `size` bytes. */
+  /** Starts a new head with space for `size` bytes. */
   roll(size: number): Segment {
     if (this.head !== undefined) {
       this.head.sealed = true;
       this.#sealed.add(this.head);
     }
     const head = this.head = new Segment(this.#nextNumber++);
-    head.hold(this.#buffers.take(SEGMENT_HEAD + size));
+    head.setBuffer(this.#buffers.take(SEGMENT_HEAD + size));
     this.size += head.bytes!.length;
     return head;
   }
 
-  /** The segment is not needed any more: its memory is for others. */
+  /** Releases the memory of a segment that is no longer needed. */
   release(segment: Segment): void {
     const { bytes } = segment;
     if (bytes === undefined) return;
     this.#sealed.delete(segment);
-    segment.hold(undefined);
+    segment.setBuffer(undefined);
     this.size -= bytes.length;
     this.#buffers.give(bytes);
   }
 
   /**
-   * Puts the oldest segments into files, until the rest takes no more than `limit` bytes of memory.
+   * Moves the oldest segments to files until the rest takes at most `limit` bytes of memory.
    *
-   * @throws {Error} of the file system
+   * @throws {Error} a file system error
    */
   spill(files: Files, limit: number): void {
     for (const segment of this.#sealed) {

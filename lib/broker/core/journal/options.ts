@@ -1,41 +1,45 @@
 import type { Lane } from "../queue/lane.ts";
 
 /**
- * When a message counts as safe: `confirm` once it is on disk, `flush` once the system has it (which outlives the
- * process, and not a power failure), `interval` the same with a sync every now and then.
+ * Defines when a message is safe. `confirm`: when it is on disk. `flush`: when the operating system has it; it then
+ * survives a crash of the process, but not a power failure. `interval`: like `flush`, with a sync at regular intervals.
  */
 export type SyncMode = "confirm" | "flush" | "interval";
 
+/** Options of `Journal.open`. */
 export interface JournalOptions {
-  /** The data directory, which is made when it is missing. Without one everything is in memory. */
+  /** The data directory, which is created if it is missing. Without one, all messages are in memory. */
   readonly directory?: string | undefined;
-  /** `confirm` unless given. */
+  /** Default: `confirm`. */
   readonly sync?: SyncMode | undefined;
-  /** Between two syncs of the mode `interval`, in milliseconds; 1000. */
+  /** The interval between two syncs in the mode `interval`, in milliseconds. Default: 1000. */
   readonly syncInterval?: number | undefined;
-  /** The size of a segment, in bytes; 16 MiB. A larger message has one of its own. */
+  /** The size of a segment, in bytes. Default: 16 MiB. A larger message gets its own segment. */
   readonly segmentSize?: number | undefined;
-  /** How much of the log stays in memory behind the segment that is being written, in bytes; 32 MiB. */
+  /** The memory for sealed segments that are already written, in bytes. Default: 32 MiB. */
   readonly cacheSize?: number | undefined;
   /**
-   * What messages that need not outlive the process may take of memory, in bytes; 128 MiB. Beyond it they are put into
-   * files. Without a directory it is the limit of all messages; see `Journal.memoryFull`.
+   * The memory for transient messages, in bytes. Default: 128 MiB. Beyond this limit they are moved to files. Without a
+   * directory it is the limit for all messages; see `Journal.memoryFull`.
    */
   readonly memorySize?: number | undefined;
-  /** How many bytes of settled messages may lie in segments that others still need; 64 MiB. */
+  /**
+   * The amount of settled messages in segments that are still needed before compaction starts, in bytes. Default: 64
+   * MiB.
+   */
   readonly garbageSize?: number | undefined;
-  /** `syncedPosition` has gone up, outside of a call of the journal. */
+  /** Called when `syncedPosition` has increased outside a call of the journal. */
   readonly onSynced?: (() => void) | undefined;
-  /** `full` has changed. */
+  /** Called when `full` has changed. */
   readonly onFullChange?: (() => void) | undefined;
-  /** Something is wrong with what is on disk; in words, and the journal goes on. */
+  /** Called with a description of damaged data on disk. The journal continues. */
   readonly onProblem?: ((text: string) => void) | undefined;
 }
 
-/** Who has the queues. */
-export interface Directory {
-  /** A queue's lane, or undefined when there is no such queue (any more): its messages are dropped. */
+/** Gives the journal access to the lanes of the queues. */
+export interface LaneLookup {
+  /** Returns a queue's lane, or undefined when the queue does not exist; its messages are then dropped. */
   lane(queueId: number, lane: number): Lane | undefined;
-  /** The data directory is this process's now, and lanes will be asked for. */
+  /** Called when the data directory is locked for this process, before the first call of `lane`. */
   opened?(): void;
 }

@@ -1,54 +1,57 @@
 /**
- * A start: the lanes are filled from the indexes of the sealed segments and from what is read of the one behind them,
- * then all acknowledgements are applied, then the marks of what was delivered.
+ * Recovery at a start: the lanes are filled from the indexes of the sealed segments and from a scan of the segments
+ * without an index; then all acknowledgements are applied; then the delivered marks.
  *
- * Why nothing comes back that was settled, and nothing is lost, wherever the process ended: compaction writes a copy
- * of each live message before it deletes a segment, so for a while both are there. A later copy wins, that is all there
- * is to do about that, for they are the same message. An acknowledgement is written beside the segment in which the
- * message lay at that time, but it is final: it holds for the position, wherever copies of it are found. So what must
- * not happen is that an acknowledgement is deleted and a record that it speaks of is not. There are two ways to that:
+ * No message is lost and no settled message comes back, wherever the process ended. Compaction writes a copy of each
+ * live message before it deletes a segment, so both exist for some time. They are the same message, and the later copy
+ * wins. An acknowledgement is written to the file of the segment that held the message at that time, but it applies to
+ * the sequence number, and so to every copy. Therefore an acknowledgement must not be deleted before the last record
+ * with its sequence number. Two rules ensure this:
  *
- * - A segment's own records go before its acknowledgements: the log is deleted first.
- * - An older record of a position lies in the segment that the copy was made from. A segment that holds copies names
- *   their sources in records in front of them, and is not deleted while the log of one of these exists. That holds
- *   across restarts, and by induction for copies of copies. Since sources are older there are no cycles.
+ * - The log of a segment is deleted before its acknowledgements.
+ * - An older record with the same sequence number is in the source, the segment that the copy was made from. A segment
+ *   with copies names their sources in records that precede the copies, and it is not deleted while the log of a source
+ *   exists. This holds across restarts, and by induction for copies of copies. Sources are older than their copies, so
+ *   there are no cycles.
  *
- * The source goes only when its copies are on disk; those that a start finds are synced before all else. Positions are not given twice while anything on disk speaks of
- * them, for `nextSeq` is behind every record, every acknowledgement and every mark.
+ * A source is deleted only after its copies are on disk; copies that are found at a start are synced first. Sequence
+ * numbers are not reused while a file mentions them: `nextSeq` is greater than every sequence number in a record, an
+ * acknowledgement or a mark.
  */
 import fs from "node:fs";
 import type { Lane } from "../queue/lane.ts";
 import { decodeAcks } from "./format/acks.ts";
 import type { DeliveredMarks } from "./format/delivered.ts";
 import { ackName, type Files, indexName, logName, remove, syncFile } from "./files/files.ts";
-import type { Directory } from "./options.ts";
+import type { LaneLookup } from "./options.ts";
 import { readSegmentHead, SEGMENT_HEAD } from "./format/record.ts";
 import { scanLog } from "./format/scan.ts";
 import { Segment, weigh } from "./segment.ts";
-import { decodeIndex, type Run, type SegmentIndex, writeIndex } from "./format/segment_index.ts";
+import { decodeIndex, type IndexRun, type SegmentIndex, writeIndex } from "./format/segment_index.ts";
 
-/** What there was. */
+/** The segments found in the data directory. */
 export interface Recovered {
-  /** By number, ascending; all sealed. */
+  /** The segments by number, in ascending order; all are sealed. */
   readonly segments: Map<number, Segment>;
-  /** The number that the next segment gets. */
+  /** The number of the next segment. */
   readonly nextNumber: number;
 }
 
+/** One recovery of a data directory. */
 class Recovery {
   readonly #path: string;
   readonly #files: Files;
-  readonly #directory: Directory;
+  readonly #lookup: LaneLookup;
   readonly #problem: (text: string) => void;
-  /** By queue id and lane; null for those that are not there any more. */
+  /** The lanes by queue id and lane number; null for a lane that does not exist. */
   readonly #lanes = new Map<number, Lane | null>();
-  /** What indexes are read into. */
+  /** The buffer for files that are read. */
   #bytes = new Uint8Array(0);
 
-  constructor(path: string, files: Files, directory: Directory, problem: (text: string) => void) {
+  constructor(path: string, files: Files, lookup: LaneLookup, problem: (text: string) => void) {
     this.#path = path;
     this.#files = files;
-    this.#directory = directory;
+    this.#lookup = lookup;
     this.#problem = problem;
   }
 
@@ -75,7 +78,7 @@ class Recovery {
     return { segments, nextNumber: 1 + (numbers[numbers.length - 1] ?? 0) };
   }
 
-  /** The numbers of the segments, ascending. What belongs to none is removed. */
+  /** Returns the numbers of the segments, ascending. Files without a segment are removed. */
   #list(): number[] {
     const numbers: number[] = [];
     const names = fs.readdirSync(this.#path);
@@ -101,7 +104,7 @@ class Recovery {
     const salt = readSegmentHead(this.#bytes, view, this.#files.read(number, this.#bytes, 0, SEGMENT_HEAD));
     if (salt === undefined) {
       if (length <= SEGMENT_HEAD && last) this.#files.unlinkNow(number);
-      else this.#problem(`The segment ${name} has no valid beginning: its messages are lost`);
+      else this.#problem(`The segment ${name} has no valid header: its messages are lost`);
       return undefined;
     }
     segment.salt = salt;
@@ -117,7 +120,7 @@ class Recovery {
     const sources = index.sources.filter((source) => segments.has(source));
     if (sources.length > 0) {
       segment.sources = new Set(sources);
-      // Its copies may not be on disk yet, and these go as soon as they are dead.
+      // Its copies may not be on disk yet, and the sources are deleted as soon as they have no live messages.
       syncFile(this.#files.path(name));
     }
     return segment;
@@ -129,12 +132,12 @@ class Recovery {
     if (bytes === undefined) return undefined;
     const index = decodeIndex(bytes, length, salt);
     if (index !== undefined) return { ...index, end: length };
-    // It may be cut off, for nothing waits for it to be on disk.
+    // It may be truncated, because index files are not synced.
     remove(file);
     return undefined;
   }
 
-  /** Reads a segment that has no index, cuts off what is torn, and gives it one. */
+  /** Reads a segment without an index, truncates an incomplete record at its end, and writes an index. */
   #scan(segment: Segment, length: number, last: boolean): SegmentIndex & { end: number } {
     const { number, salt } = segment;
     const name = logName(number);
@@ -143,14 +146,14 @@ class Recovery {
     const { index, end, damaged } = scan;
     if (damaged > 0) this.#problem(`The segment ${name} is damaged: ${damaged} bytes of messages are lost`);
     if (end < length) {
-      if (!last) this.#problem(`The segment ${name} is cut off: its last ${length - end} bytes are lost`);
+      if (!last) this.#problem(`The segment ${name} is truncated: its last ${length - end} bytes are lost`);
       fs.truncateSync(this.#files.path(name), end);
     }
     writeIndex(this.#files, number, index, end, salt);
     return { ...index, end };
   }
 
-  #restore(run: Run, segment: number): void {
+  #restore(run: IndexRun, segment: number): void {
     const lane = this.#lane(run.queueId, run.lane);
     lane?.restoreRun(run.firstSeq, segment, run.offsets, run.sizes, run.expiries, 0, run.offsets.length);
   }
@@ -167,7 +170,7 @@ class Recovery {
       lane.skipTo(to + 1);
     });
     if (damaged > 0) {
-      this.#problem(`The file ${name} is damaged: some messages that were acknowledged come again`);
+      this.#problem(`The file ${name} is damaged: some acknowledged messages are delivered again`);
     }
     if (end < bytes.length) fs.truncateSync(file, end);
     segment.ackFileLength = end;
@@ -176,11 +179,11 @@ class Recovery {
   #lane(queueId: number, number: number): Lane | null {
     const key = 256 * queueId + number;
     let lane = this.#lanes.get(key);
-    if (lane === undefined) this.#lanes.set(key, lane = this.#directory.lane(queueId, number) ?? null);
+    if (lane === undefined) this.#lanes.set(key, lane = this.#lookup.lane(queueId, number) ?? null);
     return lane;
   }
 
-  /** A file's content, valid until the next one is read; undefined when it is not there. */
+  /** Reads a file. The content is valid until the next file is read; undefined when the file does not exist. */
   #readFile(file: string): Uint8Array | undefined {
     let fd: number;
     try {
@@ -212,15 +215,15 @@ class Recovery {
 /**
  * Fills the lanes from a data directory.
  *
- * @param problem told in words of what is damaged; it is passed over
- * @throws {Error} of the file system
+ * @param problem called with a description of damaged data, which is skipped
+ * @throws {Error} a file system error
  */
 export function recover(
   path: string,
   files: Files,
   marks: DeliveredMarks,
-  directory: Directory,
+  lookup: LaneLookup,
   problem: (text: string) => void,
 ): Recovered {
-  return new Recovery(path, files, directory, problem).run(marks);
+  return new Recovery(path, files, lookup, problem).run(marks);
 }

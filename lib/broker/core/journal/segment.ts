@@ -1,60 +1,60 @@
 import { SEGMENT_HEAD } from "./format/record.ts";
 
-/** Segments from this number on have no log that outlives the process. */
+/** Segments with this number or a higher one are transient: they do not survive a restart. */
 export const FIRST_TRANSIENT: number = 2 ** 31;
 
-/** What a target weighs besides its body: see `Segment.weight`. */
+/** The weight of a target in addition to the size of its body; see `Segment.weight`. */
 const TARGET_WEIGHT = 64;
 
-/** The weight of one target of a message with a body of `size` bytes. */
+/** Returns the weight of one target of a message with a body of `size` bytes. */
 export function weigh(size: number): number {
   return size + TARGET_WEIGHT;
 }
 
-/** A piece of the log: what is known about one while the journal is open. */
+/** The state of one segment of the log while the journal is open. */
 export class Segment {
   readonly number: number;
-  /** Its content, while it is in memory; `bytes.length` is its capacity. */
+  /** The content, while it is in memory; `bytes.length` is the capacity. */
   bytes: Uint8Array | undefined;
   view: DataView | undefined;
-  /** Where the next record goes. */
+  /** The offset of the next record. */
   end: number = SEGMENT_HEAD;
-  /** How much of it was handed to the system. */
+  /** The number of bytes that were written to the file. */
   written = 0;
-  /** What its sums start from. */
+  /** The seed of the checksums. */
   salt = 0;
-  /** No record will be added. */
+  /** No more records are added. */
   sealed = false;
-  /** It is sealed, and the system has all of it. */
+  /** The segment is sealed and written completely. */
   finished = false;
-  /** Its file is open for writing, or being synced. */
+  /** The file descriptor while the file is open for writing or is being synced; otherwise -1. */
   fd = -1;
-  /** A sync of its file is under way. */
+  /** A sync of the file is running. */
   syncing = false;
-  /** How many targets of its messages are not settled. */
+  /** The number of targets that are not settled. */
   live = 0;
-  /** What those weigh: the sizes of their bodies, and something for each. */
+  /** The weight of the targets that are not settled: the sizes of their bodies plus a constant for each. */
   liveWeight = 0;
-  /** What all targets weighed, so that the two can be compared. */
+  /** The weight of all targets, for comparison with `liveWeight`. */
   weight = 0;
-  /** It has copies of messages of these segments, as far as they still exist. It must outlive them. */
+  /** The existing segments whose messages were copied to this one. This segment must not be deleted before them. */
   sources: Set<number> | undefined;
-  /** Its messages were copied; it is needed until the log is on disk up to this position. */
+  /** Its messages were copied; it is needed until the log is synced up to this position. */
   neededUntil = 0;
-  /** Compaction found that it cannot read it. */
+  /** Compaction cannot read it. */
   unreadable = false;
 
-  /** Its acknowledgements are to be written. */
+  /** Some of its acknowledgements are not written yet. */
   acking = false;
-  /** The range of acknowledgements that is being collected; empty while `ackFrom > ackTo`. */
+  /** The range of acknowledgements that is being collected; it is empty while `ackFrom > ackTo`. */
   ackQueue = 0;
   ackLane = 0;
   ackFrom = 0;
   ackTo = -1;
-  /** The collected ranges that are not written yet, encoded. */
+  /** The encoded ranges that are not written yet. */
   acks: Uint8Array | undefined;
   acksLength = 0;
-  /** How long its file of acknowledgements is. */
+  /** The length of the acknowledgement file. */
   ackFileLength = 0;
 
   constructor(number: number) {
@@ -65,15 +65,15 @@ export class Segment {
     return this.number >= FIRST_TRANSIENT;
   }
 
-  /** Gives it a buffer, or takes it away. */
-  hold(bytes: Uint8Array | undefined): void {
+  /** Sets or removes the buffer. */
+  setBuffer(bytes: Uint8Array | undefined): void {
     this.bytes = bytes;
     this.view = bytes === undefined
       ? undefined
       : new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  /** A message of this size is added, for so many targets. */
+  /** Counts a new message with a body of `size` bytes for a number of targets. */
   add(targets: number, size: number): void {
     const weight = targets * weigh(size);
     this.live += targets;
@@ -81,7 +81,7 @@ export class Segment {
     this.weight += weight;
   }
 
-  /** It is as new: all of its messages are settled. */
+  /** Resets the segment for reuse after all of its messages are settled. */
   clear(): void {
     this.end = SEGMENT_HEAD;
     this.weight = this.liveWeight = 0;

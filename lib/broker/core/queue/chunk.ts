@@ -1,43 +1,46 @@
-/** The entries of a full chunk. */
+/** The number of entries in a full chunk. */
 export const CHUNK = 8192;
-/** The first entries of a chunk: a queue that stays short stays small. */
+/** The initial capacity of a lane's first chunk, so that a short queue needs little memory. */
 export const FIRST_CHUNK = 16;
-/** With one entry in so many that is not gone, a chunk had better keep only these. */
+/** A chunk becomes sparse when at most one entry in this many is left. */
 const SPARSE = 8;
-/** How many full chunks are kept for use again, by all lanes together. */
+/** The number of full chunks that are kept for reuse, shared by all lanes. */
 const SPARES = 32;
 
-/** What became of a position. */
+/** The states of a message. `GONE`: settled, or never pushed. */
 export const GONE = 0;
 export const READY = 1;
 export const UNACKED = 2;
-/** The bits of an entry's state that say that. */
+/** The mask for these states; the other bits of an entry's state are flags. */
 export const STATE = 3;
 
-/** The entries of up to 8192 positions in a row, 13 bytes for each (21 when one of them expires). */
+/** The entries of up to 8192 consecutive sequence numbers, 13 bytes each (21 bytes if any of them expires). */
 export interface Chunk {
-  /** The first position. */
+  /** The first sequence number. */
   base: number;
-  /** How many positions it covers so far. */
+  /** The number of sequence numbers that the chunk covers so far. */
   span: number;
-  /** How many of them are not gone. */
+  /** The number of entries that are not gone. */
   live: number;
-  /** In a sparse chunk the position of each entry, counted from the base; otherwise every position has one. */
-  places: Uint16Array | undefined;
+  /**
+   * In a sparse chunk, the sequence number of each entry, relative to `base`. Other chunks have an entry for each
+   * number.
+   */
+  sparseSeqs: Uint16Array | undefined;
   segments: Uint32Array;
   offsets: Uint32Array;
   sizes: Uint32Array;
   states: Uint8Array;
-  /** Milliseconds since 1970, 0 for never; only there when one of them expires. */
+  /** Milliseconds since 1970, 0 for never; undefined if no entry expires. */
   expiries: Float64Array | undefined;
 }
 
-/** Stands for none, so that a hot path needs no other check than the one for the range. */
+/** An empty chunk in place of undefined, so that the hot path needs only the range check. */
 export const NO_CHUNK: Chunk = {
   base: 0,
   span: 0,
   live: 0,
-  places: undefined,
+  sparseSeqs: undefined,
   segments: new Uint32Array(0),
   offsets: new Uint32Array(0),
   sizes: new Uint32Array(0),
@@ -47,7 +50,7 @@ export const NO_CHUNK: Chunk = {
 
 const spares: Chunk[] = [];
 
-/** A chunk that covers nothing yet, with room for all of its entries if `full`. */
+/** Makes an empty chunk, with the full capacity if `full`. */
 export function newChunk(base: number, full: boolean): Chunk {
   const spare = full ? spares.pop() : undefined;
   if (spare !== undefined) {
@@ -59,7 +62,7 @@ export function newChunk(base: number, full: boolean): Chunk {
     base,
     span: 0,
     live: 0,
-    places: undefined,
+    sparseSeqs: undefined,
     segments: new Uint32Array(length),
     offsets: new Uint32Array(length),
     sizes: new Uint32Array(length),
@@ -68,7 +71,7 @@ export function newChunk(base: number, full: boolean): Chunk {
   };
 }
 
-/** Nobody has this chunk any more. */
+/** Keeps an unused chunk for reuse. */
 export function recycle(chunk: Chunk): void {
   if (chunk.states.length < CHUNK || spares.length >= SPARES) return;
   chunk.span = chunk.live = 0;
@@ -76,7 +79,7 @@ export function recycle(chunk: Chunk): void {
   spares.push(chunk);
 }
 
-/** Makes room for more entries. */
+/** Enlarges the arrays of a chunk. */
 export function grow(chunk: Chunk, needed: number): void {
   const length = Math.min(CHUNK, needed);
   const { segments, offsets, sizes, states, expiries } = chunk;
@@ -91,14 +94,14 @@ export function setExpiry(chunk: Chunk, index: number, expiry: number): void {
   (chunk.expiries ??= new Float64Array(chunk.states.length))[index] = expiry;
 }
 
-/** Whether so little is left of a chunk that it had better be sparse. */
+/** Whether so few entries are left that the chunk should become sparse. */
 export function isSparse({ live, states }: Chunk): boolean {
   return SPARSE * live <= states.length;
 }
 
-/** Keeps only the entries that are not gone: a few messages that stay do not keep the memory of all others. */
+/** Removes the entries that are gone, so that a few remaining messages do not keep the memory of the whole chunk. */
 export function makeSparse(chunk: Chunk): void {
-  const { base, span, live, places, segments, offsets, sizes, states, expiries } = chunk;
+  const { base, span, live, sparseSeqs, segments, offsets, sizes, states, expiries } = chunk;
   const kept = new Uint16Array(live);
   let count = 0;
   for (let i = 0, length = entriesOf(chunk); i < length; i++) {
@@ -109,39 +112,41 @@ export function makeSparse(chunk: Chunk): void {
   chunk.sizes = Uint32Array.from(kept, (i) => sizes[i]!);
   chunk.states = Uint8Array.from(kept, (i) => states[i]!);
   chunk.expiries = expiries === undefined ? undefined : Float64Array.from(kept, (i) => expiries[i]!);
-  chunk.places = places === undefined ? kept : kept.map((i) => places[i]!);
-  recycle({ base, span, live, places: undefined, segments, offsets, sizes, states, expiries });
+  chunk.sparseSeqs = sparseSeqs === undefined ? kept : kept.map((i) => sparseSeqs[i]!);
+  recycle({ base, span, live, sparseSeqs: undefined, segments, offsets, sizes, states, expiries });
 }
 
-/** How many entries it has. */
+/** Returns the number of entries. */
 export function entriesOf(chunk: Chunk): number {
-  return chunk.places === undefined ? chunk.span : chunk.places.length;
+  return chunk.sparseSeqs === undefined ? chunk.span : chunk.sparseSeqs.length;
 }
 
-/** The entry of a position that it covers, or -1 when that is gone. */
+/** Returns the index of the entry for a sequence number that the chunk covers, or -1 when it is gone. */
 export function indexOf(chunk: Chunk, seq: number): number {
-  const { places } = chunk;
-  if (places === undefined) return seq - chunk.base;
+  const { sparseSeqs } = chunk;
+  if (sparseSeqs === undefined) return seq - chunk.base;
   const index = indexFrom(chunk, seq);
-  return index < places.length && places[index] === seq - chunk.base ? index : -1;
+  return index < sparseSeqs.length && sparseSeqs[index] === seq - chunk.base ? index : -1;
 }
 
-/** The first entry whose position is not below `seq`; as many as there are when there is none. */
+/**
+ * Returns the index of the first entry whose sequence number is at least `seq`, or the number of entries if none is.
+ */
 export function indexFrom(chunk: Chunk, seq: number): number {
-  const { places } = chunk;
-  const place = seq - chunk.base;
-  if (places === undefined) return Math.max(0, Math.min(place, chunk.span));
+  const { sparseSeqs } = chunk;
+  const relative = seq - chunk.base;
+  if (sparseSeqs === undefined) return Math.max(0, Math.min(relative, chunk.span));
   let low = 0;
-  let high = places.length;
+  let high = sparseSeqs.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (places[middle]! < place) low = middle + 1;
+    if (sparseSeqs[middle]! < relative) low = middle + 1;
     else high = middle;
   }
   return low;
 }
 
-/** The position of an entry. */
+/** Returns the sequence number of an entry. */
 export function seqOf(chunk: Chunk, index: number): number {
-  return chunk.base + (chunk.places === undefined ? index : chunk.places[index]!);
+  return chunk.base + (chunk.sparseSeqs === undefined ? index : chunk.sparseSeqs[index]!);
 }

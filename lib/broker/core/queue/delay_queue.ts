@@ -4,28 +4,28 @@ import type { QueueDefinition } from "../topology/definition_change.ts";
 import { DueHeap } from "./due_heap.ts";
 import { Queue, type QueueHost } from "./queue.ts";
 
-/** How many messages go on in one turn; clients have theirs in between. */
+/** The maximum number of messages to forward in one cycle, so that clients are served in between. */
 const BATCH = 1000;
-/** When it is tried again while the broker takes no messages, in milliseconds. */
+/** The delay before the next attempt while the broker is blocked, in milliseconds. */
 const RETRY_MS = 1000;
 
-/** What a delay queue needs of the broker around it. */
+/** The part of the broker that a delay queue needs. */
 export interface DelayHost extends QueueHost {
-  /** Why no messages are taken; undefined while they are. */
+  /** The reason why the broker accepts no messages; undefined while it does. */
   readonly blocked: string | undefined;
-  /** Routes a message that has waited. `message` is valid during the call. */
+  /** Routes a message whose delay has ended. `message` is valid during the call. */
   forward(queue: Queue, message: EncodedMessage): void;
 }
 
 /**
- * Where the messages of one `x-delayed-message` exchange wait, each until its own time: it has the name of the exchange,
- * and clients do not see it.
+ * Holds the messages of one `x-delayed-message` exchange until their delay ends. It has the name of the exchange and is
+ * not visible to clients.
  */
 export class DelayQueue extends Queue {
   readonly #host: DelayHost;
   readonly #due = new DueHeap();
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** When the timer fires. */
+  /** The time at which the timer fires. */
   #at = Infinity;
 
   constructor(definition: QueueDefinition, host: DelayHost) {
@@ -33,7 +33,7 @@ export class DelayQueue extends Queue {
     this.#host = host;
   }
 
-  /** When a message that comes now is due. */
+  /** Returns the due time of a message that arrives now. */
   override expiryOf(_ttl: number, delay: number): number {
     return this.#host.now + delay;
   }
@@ -49,7 +49,7 @@ export class DelayQueue extends Queue {
     this.#schedule(this.#due.time);
   }
 
-  /** Nobody consumes from it. */
+  /** Does nothing: the queue has no consumers. */
   override dispatch(): void {}
 
   override stop(): void {

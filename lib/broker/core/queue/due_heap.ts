@@ -1,9 +1,9 @@
-/** Positions by the time at which they are due: a binary heap in two arrays. */
+/** A binary heap of sequence numbers, ordered by due time and then by number, in two arrays. */
 export class DueHeap {
   readonly #times: number[] = [];
   readonly #seqs: number[] = [];
 
-  /** When the first one is due; Infinity when there is none. */
+  /** The earliest due time; Infinity if the heap is empty. */
   get time(): number {
     return this.#times[0] ?? Infinity;
   }
@@ -23,7 +23,7 @@ export class DueHeap {
     seqs[at] = seq;
   }
 
-  /** Takes the first one; -1 when there is none. Those of one time come in their order. */
+  /** Removes the first sequence number; returns -1 if the heap is empty. */
   pop(): number {
     const times = this.#times;
     const seqs = this.#seqs;

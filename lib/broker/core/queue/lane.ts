@@ -1,100 +1,89 @@
 import {
-  CHUNK,
   type Chunk,
   entriesOf,
-  FIRST_CHUNK,
   GONE,
-  grow,
   indexFrom,
   indexOf,
-  isSparse,
-  makeSparse,
-  newChunk,
   NO_CHUNK,
   READY,
-  recycle,
   seqOf,
   setExpiry,
   STATE,
   UNACKED,
 } from "./chunk.ts";
+import { ChunkList } from "./chunk_list.ts";
+import { SeqHeap } from "./seq_heap.ts";
 
 export { GONE, READY, UNACKED } from "./chunk.ts";
 
 const REDELIVERED = 4;
-/** The position is in the heap of those that were given back. */
+/** The sequence number is in the heap of returned messages. */
 const IN_HEAP = 8;
 
 /**
- * The index of one queue's messages: where each lies in the journal, and what became of it. A queue with priorities
- * has several. Positions are numbers 0, 1, 2, … in the order of arrival, and are never given twice.
+ * The index of a queue's messages of one priority: the location of each message in the journal, and its state. Messages
+ * get sequence numbers 0, 1, 2, … in the order of arrival; a number is never reused.
  *
- * Nothing here scans: `push`, `take`, `giveBack` and `remove` cost the same at a depth of ten and of ten million.
- * Positions from the cursor on are ready unless they were removed or taken out of turn, and the cursor passes each once;
- * what was given back below it waits in a heap. A chunk whose positions are gone is dropped, and one with few that are
- * not keeps only these.
+ * The cost of `push`, `take`, `giveBack` and `remove` does not depend on the number of messages. Messages from the
+ * cursor on are ready, except those that were removed or taken by number; the cursor passes each of them once. Messages
+ * that are given back before the cursor wait in a heap. A chunk without messages is dropped, and a chunk with few is
+ * made sparse.
  */
 export class Lane {
-  /** Ordered by base, and apart from each other. */
-  #chunks: Chunk[] = [];
-  /** The chunk that was found last. */
-  #found: Chunk = NO_CHUNK;
-  /** Where the cursor is, or a chunk that it has left. */
+  readonly #chunks = new ChunkList();
+  /** The chunk of the cursor, or one that the cursor has left. */
   #at: Chunk = NO_CHUNK;
-  /** No position from here on was taken in its turn. */
+  /** No message from this sequence number on was taken in order. */
   #cursor = 0;
-  /** A binary heap of the positions below the cursor that were given back, the lowest one first. */
-  readonly #heap: number[] = [];
-  /** The chunk that was looked at last, to make it sparse. */
-  #looked = 0;
+  /** The messages before the cursor that were given back. */
+  readonly #heap = new SeqHeap();
   #nextSeq = 0;
   #ready = 0;
   #unacked = 0;
   #readyBytes = 0;
   #unackedBytes = 0;
 
-  /** How many messages can be taken. */
+  /** The number of messages that can be taken. */
   get ready(): number {
     return this.#ready;
   }
 
-  /** How many messages were taken and neither given back nor removed. */
+  /** The number of messages that were taken and neither given back nor removed. */
   get unacked(): number {
     return this.#unacked;
   }
 
-  /** The sizes of the ready messages, in bytes. */
+  /** The total size of the ready messages, in bytes. */
   get readyBytes(): number {
     return this.#readyBytes;
   }
 
-  /** The sizes of the unacknowledged messages, in bytes. */
+  /** The total size of the unacknowledged messages, in bytes. */
   get unackedBytes(): number {
     return this.#unackedBytes;
   }
 
-  /** The position that the next message will have. */
+  /** The sequence number of the next message. */
   get nextSeq(): number {
     return this.#nextSeq;
   }
 
   /**
-   * A message at the end of the queue.
+   * Adds a message at the end.
    *
-   * @param segment and `offset`: where it lies in the journal
-   * @param size in bytes, for the sums
+   * @param segment with `offset`: the location in the journal
+   * @param size the size of the body in bytes, for the totals
    * @param expiry milliseconds since 1970, 0 for never
-   * @returns its position
+   * @returns the sequence number
    */
   push(segment: number, offset: number, size: number, expiry: number): number {
     const seq = this.#nextSeq++;
-    const chunks = this.#chunks;
-    let chunk = chunks.length > 0 ? chunks[chunks.length - 1]! : NO_CHUNK;
+    let chunk = this.#chunks.last;
     let index = seq - chunk.base;
     if (index !== chunk.span || index >= chunk.states.length) {
-      chunk = this.#extend(seq);
+      chunk = this.#chunks.extend(seq);
       index = seq - chunk.base;
-      if (index === 0) this.#thin();
+      if (index === 0) this.#chunks.thin();
     }
     chunk.span = index + 1;
     chunk.live++;
@@ -109,27 +98,27 @@ export class Lane {
     return seq;
   }
 
-  /** @returns the lowest ready position, or -1 */
+  /** Returns the lowest ready sequence number, or -1. */
   first(): number {
     if (this.#ready === 0) return -1;
-    while (this.#heap.length > 0) {
-      const seq = this.#heap[0]!;
+    for (const heap = this.#heap; heap.length > 0;) {
+      const seq = heap.first;
       if ((this.#bits(seq) & STATE) === READY) return seq;
       this.#popHeap();
     }
     return this.#advance();
   }
 
-  /** Takes the lowest ready position: it is unacknowledged then. @returns it, or -1 */
+  /** Takes the first ready message, which becomes unacknowledged. @returns its sequence number, or -1 */
   take(): number {
     const seq = this.first();
     if (seq >= 0) this.takeAt(seq);
     return seq;
   }
 
-  /** Takes a ready position out of turn. @returns whether it was ready */
+  /** Takes a ready message by its sequence number. @returns whether it was ready */
   takeAt(seq: number): boolean {
-    const chunk = this.#find(seq);
+    const chunk = this.#chunks.find(seq);
     if (chunk === undefined) return false;
     const index = indexOf(chunk, seq);
     if (index < 0) return false;
@@ -145,9 +134,9 @@ export class Lane {
     return true;
   }
 
-  /** An unacknowledged position is ready again, at its place, and marked as redelivered. @returns whether it was one */
+  /** Makes an unacknowledged message ready again, marked as redelivered. @returns whether it was unacknowledged */
   giveBack(seq: number): boolean {
-    const chunk = this.#find(seq);
+    const chunk = this.#chunks.find(seq);
     if (chunk === undefined) return false;
     const index = indexOf(chunk, seq);
     if (index < 0) return false;
@@ -161,15 +150,15 @@ export class Lane {
     let changed = READY | REDELIVERED | (bits & IN_HEAP);
     if (seq < this.#cursor && (bits & IN_HEAP) === 0) {
       changed |= IN_HEAP;
-      this.#pushHeap(seq);
+      this.#heap.push(seq);
     }
     chunk.states[index] = changed;
     return true;
   }
 
-  /** A position is gone, ready or not. @returns whether it was there */
+  /** Removes a message, ready or not. @returns whether it existed */
   remove(seq: number): boolean {
-    const chunk = this.#find(seq);
+    const chunk = this.#chunks.find(seq);
     if (chunk === undefined) return false;
     const index = indexOf(chunk, seq);
     if (index < 0) return false;
@@ -188,52 +177,52 @@ export class Lane {
     return true;
   }
 
-  /** @returns `GONE`, `READY` or `UNACKED` */
+  /** Returns `GONE`, `READY` or `UNACKED`. */
   stateAt(seq: number): number {
     return this.#bits(seq) & STATE;
   }
 
-  /** Whether it was delivered before. */
+  /** Whether a message was delivered before. */
   isRedelivered(seq: number): boolean {
     return (this.#bits(seq) & REDELIVERED) !== 0;
   }
 
-  /** In which segment of the journal it lies, if it is not gone. */
+  /** Returns the journal segment of a message that is not gone. */
   segmentAt(seq: number): number {
-    const chunk = this.#find(seq);
+    const chunk = this.#chunks.find(seq);
     return chunk === undefined ? 0 : chunk.segments[indexOf(chunk, seq)] ?? 0;
   }
 
-  /** Where in that segment. */
+  /** Returns the offset of a message in its segment. */
   offsetAt(seq: number): number {
-    const chunk = this.#find(seq);
+    const chunk = this.#chunks.find(seq);
     return chunk === undefined ? 0 : chunk.offsets[indexOf(chunk, seq)] ?? 0;
   }
 
-  /** Its size, in bytes. */
+  /** Returns the size of a message's body, in bytes. */
   sizeAt(seq: number): number {
-    const chunk = this.#find(seq);
+    const chunk = this.#chunks.find(seq);
     return chunk === undefined ? 0 : chunk.sizes[indexOf(chunk, seq)] ?? 0;
   }
 
-  /** Milliseconds since 1970, 0 for never. */
+  /** Returns the expiry of a message, in milliseconds since 1970; 0 for never. */
   expiryAt(seq: number): number {
-    const chunk = this.#find(seq);
+    const chunk = this.#chunks.find(seq);
     return chunk?.expiries === undefined ? 0 : chunk.expiries[indexOf(chunk, seq)] ?? 0;
   }
 
-  /** Whether it is not gone and lies there. */
+  /** Whether a message is not gone and has this location. */
   isAt(seq: number, segment: number, offset: number): boolean {
-    const chunk = this.#find(seq);
+    const chunk = this.#chunks.find(seq);
     if (chunk === undefined) return false;
     const index = indexOf(chunk, seq);
     return index >= 0 && chunk.segments[index] === segment && chunk.offsets[index] === offset &&
       (chunk.states[index]! & STATE) !== GONE;
   }
 
-  /** The journal has moved it. */
+  /** Sets the location of a message that the journal has moved. */
   relocate(seq: number, segment: number, offset: number): void {
-    const chunk = this.#find(seq);
+    const chunk = this.#chunks.find(seq);
     const index = chunk === undefined ? -1 : indexOf(chunk, seq);
     if (index < 0) return;
     chunk!.segments[index] = segment;
@@ -241,25 +230,26 @@ export class Lane {
   }
 
   /**
-   * Looks on without a change: `for (let seq = lane.nextReady(0); seq >= 0; seq = lane.nextReady(seq + 1))`.
+   * Iterates without a change: `for (let seq = lane.nextReady(0); seq >= 0; seq = lane.nextReady(seq + 1))`.
    *
-   * @returns the lowest ready position that is not below `from`, or -1
+   * @returns the lowest ready sequence number that is at least `from`, or -1
    */
   nextReady(from: number): number {
-    return this.#next(from, READY, READY);
+    return this.#chunks.next(from, READY, READY);
   }
 
-  /** The same for positions that are not gone. */
+  /** Like `nextReady`, for messages that are not gone. */
   nextLive(from: number): number {
-    return this.#next(from, READY | UNACKED, 0);
+    return this.#chunks.next(from, READY | UNACKED, 0);
   }
 
   /**
-   * A message that the journal brought back. A position that is there already is moved, for a later copy of it wins.
-   * Any order will do, ascending is fast; all are restored before the first one is removed.
+   * Restores a message from the journal. If the sequence number exists, only its location changes, as the later copy
+   * wins. Messages can be restored in any order; ascending is fast. All must be restored before the first one is
+   * removed.
    */
   restore(seq: number, segment: number, offset: number, size: number, expiry: number): void {
-    const chunk = this.#find(seq) ?? this.#extend(seq);
+    const chunk = this.#chunks.find(seq) ?? this.#chunks.extend(seq);
     const index = seq - chunk.base;
     if (index >= chunk.span) chunk.span = index + 1;
     if ((chunk.states[index]! & STATE) === GONE) {
@@ -278,9 +268,9 @@ export class Lane {
   }
 
   /**
-   * Messages in a row that the journal brought back: position `firstSeq + i` is `offsets[from + i]`, up to `to`.
+   * Restores messages with consecutive sequence numbers: `firstSeq + i` is at `offsets[from + i]`, up to `to`.
    *
-   * @param expiries empty when none of them expires
+   * @param expiries empty if no message expires
    */
   restoreRun(
     firstSeq: number,
@@ -303,10 +293,10 @@ export class Lane {
     this.#readyBytes += bytes;
     let seq = firstSeq;
     while (from < to) {
-      let chunk = this.#chunks.length > 0 ? this.#chunks[this.#chunks.length - 1]! : NO_CHUNK;
+      let chunk = this.#chunks.last;
       let index = seq - chunk.base;
       if (index !== chunk.span || index >= chunk.states.length) {
-        chunk = this.#extend(seq, to - from);
+        chunk = this.#chunks.extend(seq, to - from);
         index = seq - chunk.base;
       }
       const count = Math.min(to - from, chunk.states.length - index);
@@ -323,21 +313,22 @@ export class Lane {
     this.#nextSeq = seq;
   }
 
-  /** Removes the positions of a range, both ends included. */
+  /** Removes the messages from `from` to `to`, both included. */
   removeRange(from: number, to: number): void {
-    for (let i = this.#chunkFrom(from); i < this.#chunks.length;) {
-      const chunk = this.#chunks[i]!;
+    const chunks = this.#chunks.list;
+    for (let i = this.#chunks.indexAfter(from); i < chunks.length;) {
+      const chunk = chunks[i]!;
       if (chunk.base > to) return;
       const start = Math.max(from, chunk.base);
       const end = Math.min(to + 1, chunk.base + chunk.span);
       for (let seq = start; seq < end && chunk.live > 0; seq++) this.remove(seq);
-      if (this.#chunks[i] === chunk) i++;
+      if (chunks[i] === chunk) i++;
     }
   }
 
-  /** Positions up to this one, included, may have been delivered: they are marked, and none of them is given again. */
+  /** Marks the messages up to `upTo`, included, as redelivered. These sequence numbers are not used again. */
   restoreDelivered(upTo: number): void {
-    for (const chunk of this.#chunks) {
+    for (const chunk of this.#chunks.list) {
       const end = indexFrom(chunk, upTo + 1);
       for (let index = 0; index < end; index++) {
         if ((chunk.states[index]! & STATE) !== GONE) chunk.states[index]! |= REDELIVERED;
@@ -346,113 +337,43 @@ export class Lane {
     this.skipTo(upTo + 1);
   }
 
-  /** The next message has at least this position. */
+  /** Ensures that the next message's sequence number is at least `seq`. */
   skipTo(seq: number): void {
     if (seq > this.#nextSeq) this.#nextSeq = seq;
   }
 
-  /** Tells how many messages lie in which segment, and their bytes; each segment as often as its messages begin. */
-  tally(tell: (segment: number, count: number, bytes: number) => void): void {
-    for (const chunk of this.#chunks) {
-      let segment = 0;
-      let count = 0;
-      let bytes = 0;
-      for (let index = 0, length = entriesOf(chunk); index < length; index++) {
-        if ((chunk.states[index]! & STATE) === GONE) continue;
-        if (chunk.segments[index] !== segment) {
-          if (count > 0) tell(segment, count, bytes);
-          segment = chunk.segments[index]!;
-          count = 0;
-          bytes = 0;
-        }
-        count++;
-        bytes += chunk.sizes[index]!;
-      }
-      if (count > 0) tell(segment, count, bytes);
-    }
+  /** Reports the number and the total size of messages per segment. A segment can be reported several times. */
+  tally(report: (segment: number, count: number, bytes: number) => void): void {
+    this.#chunks.tally(report);
   }
 
   #bits(seq: number): number {
-    const chunk = this.#find(seq);
+    const chunk = this.#chunks.find(seq);
     return chunk === undefined ? GONE : chunk.states[indexOf(chunk, seq)] ?? GONE;
   }
 
-  /** The chunk that covers a position. */
-  #find(seq: number): Chunk | undefined {
-    const found = this.#found;
-    const index = seq - found.base;
-    if (index >= 0 && index < found.span) return found;
-    const chunk = this.#chunks[this.#chunkFrom(seq)];
-    return chunk !== undefined && seq >= chunk.base ? this.#found = chunk : undefined;
-  }
-
-  /** The index of the first chunk that ends behind a position. */
-  #chunkFrom(seq: number): number {
-    const chunks = this.#chunks;
-    let low = 0;
-    let high = chunks.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const chunk = chunks[middle]!;
-      if (chunk.base + chunk.span <= seq) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
-  /** A chunk with room for a position that none covers; `more` is how many are to come. */
-  #extend(seq: number, more = 1): Chunk {
-    const at = this.#chunkFrom(seq);
-    const before = this.#chunks[at - 1];
-    if (before !== undefined && before.places === undefined && seq - before.base < CHUNK) {
-      const needed = seq - before.base + more;
-      if (needed > before.states.length) grow(before, Math.max(needed, 4 * before.states.length));
-      // What a chunk was used for before is no state of the positions that are skipped.
-      before.states.fill(GONE, before.span, seq - before.base + 1);
-      return this.#found = before;
-    }
-    const full = more > FIRST_CHUNK || (at > 0 && at === this.#chunks.length);
-    const chunk = newChunk(seq, full);
-    chunk.states[0] = GONE; // As above: a spare has the states of its last use.
-    this.#chunks.splice(at, 0, chunk);
-    return this.#found = chunk;
-  }
-
-  /** Looks whether two chunks have become sparse, other ones each time: so often as chunks are made, all are seen. */
-  #thin(): void {
-    // The last one is being filled.
-    const others = this.#chunks.length - 1;
-    for (let i = 0; i < Math.min(2, others); i++) {
-      this.#looked = (this.#looked + 1) % others;
-      const chunk = this.#chunks[this.#looked]!;
-      if (isSparse(chunk)) makeSparse(chunk);
-    }
-  }
-
-  /** Nothing in this chunk is left. */
+  /** Drops a chunk whose messages are gone. */
   #drop(chunk: Chunk): void {
-    if (this.#chunks.length === 1) {
-      this.#heap.length = 0;
-      // The only one is used on, from the next position: a queue that is emptied as it fills needs no more than this.
+    if (this.#chunks.list.length === 1) {
+      this.#heap.clear();
+      // The only chunk is reused from the next sequence number on: a queue that is consumed at once needs no other.
       this.#cursor = chunk.base = this.#nextSeq;
       chunk.span = 0;
-      chunk.places = undefined;
+      chunk.sparseSeqs = undefined;
       chunk.expiries = undefined;
       return;
     }
-    this.#chunks.splice(this.#chunkFrom(chunk.base), 1);
-    this.#found = this.#chunks[0]!;
     if (this.#at === chunk) this.#at = NO_CHUNK;
-    recycle(chunk);
+    this.#chunks.remove(chunk);
   }
 
-  /** Moves the cursor to the next ready position. There is one. */
+  /** Moves the cursor to the next ready message. There must be one. */
   #advance(): number {
     let chunk = this.#at;
     for (;;) {
-      const place = this.#cursor - chunk.base;
-      if (place < 0 || place >= chunk.span) {
-        const next = this.#chunks[this.#chunkFrom(this.#cursor)];
+      const distance = this.#cursor - chunk.base;
+      if (distance < 0 || distance >= chunk.span) {
+        const next = this.#chunks.list[this.#chunks.indexAfter(this.#cursor)];
         if (next === undefined) return -1;
         this.#at = chunk = next;
       }
@@ -465,47 +386,10 @@ export class Lane {
     }
   }
 
-  #next(from: number, mask: number, wanted: number): number {
-    for (let i = this.#chunkFrom(from); i < this.#chunks.length; i++) {
-      const chunk = this.#chunks[i]!;
-      const length = entriesOf(chunk);
-      for (let index = indexFrom(chunk, from); index < length; index++) {
-        const bits = chunk.states[index]! & mask;
-        if (wanted === 0 ? bits !== 0 : bits === wanted) return seqOf(chunk, index);
-      }
-    }
-    return -1;
-  }
-
-  #pushHeap(seq: number): void {
-    const heap = this.#heap;
-    let at = heap.push(seq) - 1;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (heap[parent]! <= seq) break;
-      heap[at] = heap[parent]!;
-      at = parent;
-    }
-    heap[at] = seq;
-  }
-
   #popHeap(): void {
-    const heap = this.#heap;
-    const chunk = this.#find(heap[0]!);
-    const index = chunk === undefined ? -1 : indexOf(chunk, heap[0]!);
+    const seq = this.#heap.pop();
+    const chunk = this.#chunks.find(seq);
+    const index = chunk === undefined ? -1 : indexOf(chunk, seq);
     if (index >= 0) chunk!.states[index]! &= ~IN_HEAP;
-    const last = heap.pop()!;
-    const length = heap.length;
-    if (length === 0) return;
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= length) break;
-      if (child + 1 < length && heap[child + 1]! < heap[child]!) child++;
-      if (heap[child]! >= last) break;
-      heap[at] = heap[child]!;
-      at = child;
-    }
-    heap[at] = last;
   }
 }

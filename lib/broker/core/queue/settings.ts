@@ -2,13 +2,13 @@ import { amqpError } from "../../../amqp/amqp_error.ts";
 import { type FieldTable, type FieldValue, integerOf } from "../../../amqp/types/field_value.ts";
 import { resource, typeName } from "../arguments.ts";
 
-/** What becomes of a message for which a full queue has no room. */
+/** What a full queue does with a new message: drop the oldest messages, or reject the new one. */
 export type Overflow = "drop-head" | "reject-publish" | "reject-publish-dlx";
 
-/** A queue's arguments, understood. Times are in milliseconds, sizes in bytes; limits that are not set are Infinity. */
+/** The parsed arguments of a queue. Times are in milliseconds, sizes in bytes; a limit that is not set is Infinity. */
 export interface QueueSettings {
   readonly messageTtl: number;
-  /** How long the queue may be unused before it is deleted. */
+  /** The time after which an unused queue is deleted. */
   readonly expires: number;
   readonly maxLength: number;
   readonly maxLengthBytes: number;
@@ -18,12 +18,12 @@ export interface QueueSettings {
   /** 0 for a queue without priorities. */
   readonly maxPriority: number;
   readonly singleActiveConsumer: boolean;
-  /** How often a message may be given back before it is dead-lettered; a negative number is no limit. */
+  /** The number of times a message can be given back before it is dead-lettered. */
   readonly deliveryLimit: number;
   readonly type: "classic" | "quorum";
 }
 
-/** The largest time that a timer of RabbitMQ takes, in milliseconds. */
+/** The maximum of RabbitMQ's timers, in milliseconds. */
 const MAX_EXPIRY = 2 ** 32 - 1;
 
 type Check = (value: FieldValue, args: FieldTable) => string | undefined;
@@ -33,7 +33,7 @@ const OVERFLOWS = ["drop-head", "reject-publish", "reject-publish-dlx"];
 
 const OF_STREAMS = ["x-max-age", "x-stream-max-segment-size-bytes", "x-initial-cluster-size"];
 
-/** Arguments that RabbitMQ knows, and refuses for queues of a type. */
+/** Arguments that RabbitMQ supports but refuses for the queue type. */
 const FOREIGN = {
   classic: [
     "x-delivery-limit",
@@ -47,7 +47,7 @@ const FOREIGN = {
   quorum: ["x-max-priority", "x-queue-mode", "x-queue-version", "x-queue-master-locator", ...OF_STREAMS],
 };
 
-/** What is wrong with an argument, in the words of RabbitMQ's own terms; undefined when nothing is. */
+/** Checks of single arguments. Each returns an error text as RabbitMQ writes it, or undefined. */
 const CHECKS: Readonly<Record<string, Check>> = {
   "x-message-ttl": (value) => wholeNumber(value) ?? tooLarge(value),
   "x-expires": (value) => wholeNumber(value) ?? (integerOf(value) === 0 ? "{value_zero,0}" : tooLarge(value)),
@@ -70,9 +70,9 @@ const CHECKS: Readonly<Record<string, Check>> = {
 };
 
 /**
- * Understands the arguments of `queue.declare`.
+ * Parses the arguments of `queue.declare`.
  *
- * @throws {AmqpError} 406: an argument is not what it must be; 540: a stream was asked for
+ * @throws {AmqpError} 406: an argument is invalid; 540: the type is a stream
  */
 export function parseSettings(name: string, vhost: string, args: FieldTable): QueueSettings {
   const what = resource("queue", name, vhost);

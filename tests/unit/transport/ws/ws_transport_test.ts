@@ -9,14 +9,14 @@ import { closeFrame, controlFrame, PING, PONG } from "../../../../lib/transport/
 import { Pub, Pull, Push, Rep, Req, Sub } from "../../../../mod.ts";
 import { deadline, TestPeer, waitFor } from "../../../support/helpers.ts";
 import { numbers, scoped, SocketLog, texts } from "../../../support/sockets.ts";
-import { certificate, NEVER } from "../../../support/stream_adapters.ts";
+import { certificate } from "../../../support/stream_adapters.ts";
 
 const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /** A client that says what a test wants. */
 async function dial(endpoint: string): Promise<TestPeer> {
   const { host, port } = parseEndpoint(endpoint) as HostEndpoint;
-  return new TestPeer(await connect({ scheme: "tcp", host, port }, NEVER));
+  return new TestPeer(await connect({ scheme: "tcp", host, port }));
 }
 
 function request(path = "/", change: Record<string, string | undefined> = {}): string {
@@ -286,7 +286,7 @@ describe("ws_transport", () => {
   ];
   for (const [name, answer, final, words] of servers) {
     it(`ws - connecting to ${name} is ${final ? "final" : "tried again"}`, async () => {
-      const listener = await listen(parseEndpoint("tcp://127.0.0.1:0"), async (stream: ByteStream) => {
+      const listener = await listen("tcp://127.0.0.1:0", async (stream: ByteStream) => {
         const peer = new TestPeer(stream);
         await peer.until(() => peer.text().includes("\r\n\r\n"));
         await peer.write(answer);

@@ -135,7 +135,7 @@ describe("spec request", () => {
   it("req_correlate - each request has a number of its own in front, and only its reply counts", async () => {
     await using it = await withRouter({ correlate: true });
     const gaveUp = new AbortController();
-    const first = it.req.request("first", gaveUp.signal);
+    const first = it.req.request("first", { signal: gaveUp.signal });
     const [id, firstNumber, delimiter, body] = (await deadline(it.router.receive()))!;
     assert.deepEqual([firstNumber!.length, delimiter!.length, texts([body!])], [4, 0, ["first"]]);
     gaveUp.abort(new Error("too late"));

@@ -1,7 +1,7 @@
 /** REQ and REP with each other, and with peers that do not play by the rules. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { connect, parseEndpoint, Rep, Req, type Request } from "../../../../mod.ts";
+import { connect, type IncomingRequest, Rep, Req } from "../../../../mod.ts";
 import { deadline, TestPeer, waitFor } from "../../../support/helpers.ts";
 import { inproc, numbers, scoped, SocketLog, texts } from "../../../support/sockets.ts";
 import { frame, greeting, hexOf, rawListener, RawPeer, ready } from "../../../support/raw_peer.ts";
@@ -74,7 +74,7 @@ describe("req", () => {
     await first.greet("REP");
     const reason = new Error("too late");
     const abort = new AbortController();
-    const asked = req.request("1", abort.signal);
+    const asked = req.request("1", { signal: abort.signal });
     await first.take(5);
     abort.abort(reason);
     await assert.rejects(deadline(asked), reason);
@@ -91,7 +91,7 @@ describe("req", () => {
     const name = inproc();
     await using req = scoped(new Req());
     const abort = new AbortController();
-    const waiting = req.request("1", abort.signal);
+    const waiting = req.request("1", { signal: abort.signal });
     abort.abort(new Error("enough"));
     await assert.rejects(deadline(waiting), /enough/);
     await using rep = scoped(new Rep());
@@ -183,7 +183,7 @@ describe("rep", () => {
       }
     })();
     // A DEALER by hand: many requests in one piece, from a peer that does not read.
-    const dealer = new TestPeer(await connect(parseEndpoint(slow), new AbortController().signal));
+    const dealer = new TestPeer(await connect(slow));
     await dealer.write(greeting());
     await dealer.write(ready("DEALER"));
     await dealer.atLeast(64 + 27);
@@ -208,7 +208,7 @@ describe("rep", () => {
     const log = new SocketLog();
     await using rep = scoped(new Rep({ hwm: 2, onEvent: log.onEvent }));
     const endpoint = await rep.bind(LOCAL);
-    const held: Request[] = [];
+    const held: IncomingRequest[] = [];
     using gone = await RawPeer.dial(endpoint);
     await gone.greet("DEALER");
     for (let i = 0; i < 50; i++) gone.send(...wrapped("x"));

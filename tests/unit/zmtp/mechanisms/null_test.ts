@@ -70,7 +70,7 @@ describe("security_null", () => {
         const said = `${near.error.message}\n${far.error.message}`;
         if (ours.split(" ")[0] === theirs.split(" ")[0]) {
           assert.match(said, /both sides are|sent HELLO where WELCOME/);
-        } else assert.match(said, /the peer wants \w+ security, and this side speaks \w+\n.*the peer wants/);
+        } else assert.match(said, /the peer uses \w+ security, and this side uses \w+\n.*the peer uses/);
         assert.deepEqual([...here.of("connected"), ...there.of("connected")], []);
         assert.deepEqual(here.of("retrying"), []);
       });
@@ -93,7 +93,7 @@ describe("security_null", () => {
     for (const side of ["PLAIN client", "PLAIN server", "CURVE client", "CURVE server"]) {
       const security = SIDES[side]!();
       const bytes = Uint8Array.of(...greeting3(), ...ready("PUSH"));
-      const stream = await failure(bytes, IncompatiblePeerError, /the peer wants NULL security/, {
+      const stream = await failure(bytes, IncompatiblePeerError, /the peer uses NULL security/, {
         ...PULL,
         security,
       });

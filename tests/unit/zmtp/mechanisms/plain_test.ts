@@ -185,7 +185,7 @@ describe("security_plain", () => {
     stream.feedEnd();
     await assert.rejects(deadline(shaking), (error: unknown) => {
       assert.ok(error instanceof AuthError, String(error));
-      return !error.certain && /hung up when it got our user name/.test(error.message);
+      return !error.certain && /closed the connection when it received our user name/.test(error.message);
     });
   });
 });

@@ -1,7 +1,7 @@
-/** How many buffers wait to be used again. */
+/** The number of spare buffers that are kept. */
 const SPARES = 1;
 
-/** Buffers of one size, which segments use one after the other: to make one costs as much as to fill it. */
+/** A pool of buffers of one size for the segments. Allocating a buffer costs as much as filling it. */
 export class Buffers {
   readonly size: number;
   readonly #spares: Uint8Array[] = [];
@@ -10,12 +10,13 @@ export class Buffers {
     this.size = size;
   }
 
-  /** At least `needed` bytes. */
+  /** Returns a buffer with at least `needed` bytes. */
   take(needed: number): Uint8Array {
     if (needed > this.size) return new Uint8Array(needed);
     return this.#spares.pop() ?? new Uint8Array(this.size);
   }
 
+  /** Returns a buffer to the pool. */
   give(bytes: Uint8Array): void {
     if (bytes.length === this.size && this.#spares.length < SPARES) this.#spares.push(bytes);
   }

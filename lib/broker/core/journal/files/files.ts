@@ -2,21 +2,23 @@ import fs from "node:fs";
 import path from "node:path";
 import { FIRST_TRANSIENT } from "../segment.ts";
 
-/** How many files of sealed segments are kept open, of each kind. */
+/** The number of files of sealed segments that are kept open, for each kind of file. */
 const OPEN_FILES = 32;
 
-/** Messages are for who runs the broker only, whatever the mode of a directory that was there before. */
+/** The mode of new files: only the user of the broker can read messages, whatever the mode of the directory. */
 export const OWNER_ONLY = 0o600;
 
-/** The names of a segment's files. */
+/** Returns the name of a segment's log file. */
 export function logName(number: number): string {
   return number < FIRST_TRANSIENT ? `${pad(number)}.log` : `transient-${pad(number - FIRST_TRANSIENT)}`;
 }
 
+/** Returns the name of a segment's acknowledgement file. */
 export function ackName(number: number): string {
   return `${pad(number)}.ack`;
 }
 
+/** Returns the name of a segment's index file. */
 export function indexName(number: number): string {
   return `${pad(number)}.idx`;
 }
@@ -25,12 +27,12 @@ function pad(number: number): string {
   return String(number).padStart(8, "0");
 }
 
-/** The files of a data directory, and the few of them that are kept open. */
+/** Opens, reads and deletes the segment files of a data directory, and keeps some of them open. */
 export class Files {
   readonly #directory: string;
   readonly #reads = new Map<number, number>();
   readonly #acks = new Map<number, number>();
-  /** Segments whose logs are being deleted. */
+  /** Segments whose log is being deleted. */
   readonly #unlinking = new Set<number>();
 
   constructor(directory: string) {
@@ -41,19 +43,19 @@ export class Files {
     return path.join(this.#directory, name);
   }
 
-  /** A new log, for appending. */
+  /** Creates the log of a segment, for appending. */
   createLog(number: number): number {
     return fs.openSync(this.path(logName(number)), "ax", OWNER_ONLY);
   }
 
-  /** The log of a segment, for appending. */
+  /** Opens the log of a segment, for appending. */
   openLog(number: number): number {
     return fs.openSync(this.path(logName(number)), "a");
   }
 
-  /** Reads as much of a log as fits. @returns how much that was */
+  /** Reads up to `length` bytes of a log. @returns the number of bytes read */
   read(number: number, bytes: Uint8Array, offset: number, length: number): number {
-    const fd = keep(this.#reads, number, () => fs.openSync(this.path(logName(number)), "r"));
+    const fd = cachedFd(this.#reads, number, () => fs.openSync(this.path(logName(number)), "r"));
     let done = 0;
     while (done < length) {
       const count = fs.readSync(fd, bytes, done, length - done, offset + done);
@@ -63,17 +65,17 @@ export class Files {
     return done;
   }
 
-  /** Appends to the acknowledgements of a segment: all of the bytes, or none and an error. */
+  /** Appends to the acknowledgement file of a segment: all of the bytes, or none if it throws. */
   appendAcks(number: number, bytes: Uint8Array, length: number, fileLength: number): void {
-    const fd = keep(this.#acks, number, () => fs.openSync(this.path(ackName(number)), "a", OWNER_ONLY));
+    const fd = cachedFd(this.#acks, number, () => fs.openSync(this.path(ackName(number)), "a", OWNER_ONLY));
     appendAll(fd, bytes, 0, length, fileLength);
   }
 
   /**
-   * Deletes the files of a segment without waiting for it, the log first: acknowledgements alone do nothing, a log
-   * alone would bring back what was settled.
+   * Deletes the files of a segment asynchronously, the log first. Acknowledgements without a log have no effect, but a
+   * log without acknowledgements would restore settled messages.
    *
-   * @param done the log is gone
+   * @param done called when the log is deleted
    */
   unlink(number: number, done: () => void): void {
     this.#close(number);
@@ -88,7 +90,7 @@ export class Files {
     });
   }
 
-  /** Deletes the files of a segment now. */
+  /** Deletes the files of a segment synchronously. */
   unlinkNow(number: number): void {
     this.#close(number);
     this.#unlinking.delete(number);
@@ -98,7 +100,7 @@ export class Files {
     remove(this.path(indexName(number)));
   }
 
-  /** Finishes what was begun, and closes all files. */
+  /** Completes the deletions and closes all files. */
   close(): void {
     for (const number of [...this.#unlinking]) this.unlinkNow(number);
     for (const fds of [this.#reads, this.#acks]) {
@@ -117,7 +119,7 @@ export class Files {
   }
 }
 
-/** Writes at the end of a file: all of the bytes, or none and an error. */
+/** Appends to a file: all of the bytes, or none if it throws. */
 export function appendAll(
   fd: number,
   bytes: Uint8Array,
@@ -129,13 +131,13 @@ export function appendAll(
   try {
     while (at < end) at += fs.writeSync(fd, bytes, at, end - at, null);
   } catch (error) {
-    // A part of it may be there: a full disk takes what still fits.
+    // A part may be written: a full disk accepts the bytes that still fit.
     fs.ftruncateSync(fd, fileLength);
     throw error;
   }
 }
 
-/** What went wrong in a data directory, in words. */
+/** Makes an error that describes a failed write to the data directory. */
 export function writeFailure(directory: string, failure: unknown): Error {
   const { code, message } = failure as NodeJS.ErrnoException;
   const why = code === "ENOSPC"
@@ -144,12 +146,12 @@ export function writeFailure(directory: string, failure: unknown): Error {
     ? "the quota is used up (EDQUOT)"
     : message;
   return new Error(
-    `Cannot write to the data directory "${directory}": ${why}; it goes on by itself when there is room`,
+    `Cannot write to the data directory "${directory}": ${why}; the broker continues when there is space`,
     { cause: failure },
   );
 }
 
-/** Makes a file safe against a power failure, or the names in a directory. */
+/** Syncs a file or a directory to the disk. */
 export function syncFile(path: string): void {
   const fd = fs.openSync(path, "r");
   try {
@@ -159,7 +161,7 @@ export function syncFile(path: string): void {
   }
 }
 
-/** A file's content, empty when it is not there. */
+/** Reads a file; returns an empty array when it does not exist. */
 export function readIfThere(file: string): Uint8Array {
   try {
     return fs.readFileSync(file);
@@ -169,12 +171,13 @@ export function readIfThere(file: string): Uint8Array {
   }
 }
 
+/** Deletes a file if it exists. */
 export function remove(file: string): void {
   fs.rmSync(file, { force: true });
 }
 
-/** An open file by number; the one that was opened first is closed when there are too many. */
-function keep(fds: Map<number, number>, number: number, open: () => number): number {
+/** Returns the open file of a segment, or opens it. When too many files are open, the one opened first is closed. */
+function cachedFd(fds: Map<number, number>, number: number, open: () => number): number {
   let fd = fds.get(number);
   if (fd !== undefined) return fd;
   if (fds.size >= OPEN_FILES) {

@@ -3,24 +3,25 @@ import path from "node:path";
 import process from "node:process";
 import { MqcatError } from "../../../../errors.ts";
 
-/** How often it is tried to take over what a dead process left. */
+/** The maximum number of attempts to replace the lock of a dead process. */
 const TRIES = 20;
 
-/** A process that cannot be mistaken for another one, as far as the system tells: ids are used again, starts are not. */
+/** Identifies a process. Process ids are reused, so the start time is part of it, if the system provides one. */
 interface LockOwner {
   readonly pid: number;
-  /** When it started, in the system's ticks since its boot; empty where that is not told. */
+  /** The start time in clock ticks since the boot; empty if unknown. */
   readonly started: string;
-  /** Which boot that was. */
+  /** The id of the boot. */
   readonly boot: string;
 }
 
 /**
- * Keeps a data directory for one process. It is a symbolic link that points nowhere and names the owner: made whole or
- * not at all, not made when there is one, and without a block on a disk that is full. The lock of a process that is not there any more counts for nothing; who takes it away holds a second
- * lock for that moment, or two could do it and the later one take the earlier one's.
+ * Locks a data directory for one process. The lock is a symbolic link whose target is not a path but describes the
+ * owner. A link is created atomically, fails if it exists, and needs no space on a full disk. The lock of a dead
+ * process is ignored. A process that removes it holds a second lock meanwhile; otherwise two processes could remove it,
+ * and the later one would remove the new lock of the earlier one.
  *
- * The processes must see each other: two containers that share a directory, each with processes of its own, do not.
+ * The processes must be able to see each other. Containers with separate process ids that share a directory cannot.
  */
 export class Lock {
   readonly #file: string;
@@ -29,33 +30,34 @@ export class Lock {
     this.#file = file;
   }
 
-  /** @throws {MqcatError} `ERR_ADDRESS_IN_USE`: another process has it */
+  /** Locks the directory. @throws {MqcatError} `ERR_ADDRESS_IN_USE`: another process holds the lock */
   static take(directory: string): Lock {
     const file = path.join(directory, "lock");
     for (let i = 0; i < TRIES; i++) {
-      if (create(file)) return new Lock(file);
-      const owner = read(file);
+      if (createLock(file)) return new Lock(file);
+      const owner = readOwner(file);
       if (owner !== undefined && isAlive(owner)) {
         throw new MqcatError(
           "ERR_ADDRESS_IN_USE",
-          `The data directory "${directory}" is in use by process ${owner.pid}: stop that one, or use another directory`,
+          `The data directory "${directory}" is in use by process ${owner.pid}: stop that process or use another directory`,
         );
       }
-      takeAway(file);
+      removeStale(file);
     }
     throw new MqcatError(
       "ERR_ADDRESS_IN_USE",
-      `Other processes take the lock "${file}" all the time: try again`,
+      `Cannot take the lock "${file}" as other processes take it repeatedly: try again`,
     );
   }
 
+  /** Removes the lock if this process holds it. */
   release(): void {
-    if (read(this.#file)?.pid === process.pid) fs.rmSync(this.#file, { force: true });
+    if (readOwner(this.#file)?.pid === process.pid) fs.rmSync(this.#file, { force: true });
   }
 }
 
-/** Makes a lock with our name in it. @returns false when there is one */
-function create(file: string): boolean {
+/** Creates a lock that names this process. @returns false when the lock exists */
+function createLock(file: string): boolean {
   try {
     fs.symlinkSync(JSON.stringify(identity(process.pid)), file);
     return true;
@@ -65,24 +67,24 @@ function create(file: string): boolean {
   }
 }
 
-/** Removes the lock of a dead process, unless another process is at it. */
-function takeAway(file: string): void {
+/** Removes the lock of a dead process, unless another process is doing so. */
+function removeStale(file: string): void {
   const second = `${file}.old`;
-  if (create(second)) {
+  if (createLock(second)) {
     try {
-      // It may be another one by now.
-      const owner = read(file);
+      // Another process may have replaced the lock meanwhile.
+      const owner = readOwner(file);
       if (owner === undefined || !isAlive(owner)) fs.rmSync(file, { force: true });
     } finally {
       fs.rmSync(second, { force: true });
     }
   } else {
-    const owner = read(second);
+    const owner = readOwner(second);
     if (owner === undefined || !isAlive(owner)) fs.rmSync(second, { force: true });
   }
 }
 
-function read(file: string): LockOwner | undefined {
+function readOwner(file: string): LockOwner | undefined {
   try {
     const owner = JSON.parse(fs.readlinkSync(file));
     return typeof owner?.pid === "number" ? owner : undefined;
@@ -95,16 +97,18 @@ function isAlive(owner: LockOwner): boolean {
   try {
     process.kill(owner.pid, 0);
   } catch (error) {
-    // Anything else, EPERM above all, is no proof that it is gone.
+    // Other errors, such as EPERM, do not prove that the process has ended.
     if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
   }
   const now = identity(owner.pid);
   return now.started === owner.started && now.boot === owner.boot;
 }
 
-/** `started` is empty for a process that has ended and was not waited for by its parent. */
+/**
+ * Reads the identity of a process. `started` is empty for a process that has ended but was not reaped by its parent.
+ */
 function identity(pid: number): LockOwner {
-  // The fields begin behind the name, which may have anything in it: the state, and the start as the 22nd (proc(5)).
+  // The name can contain any character, so the fields are counted after it: state is field 3, starttime 22 (proc(5)).
   const stat = readText(`/proc/${pid}/stat`);
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const started = fields[0] === "Z" || fields[0] === "X" ? "" : fields[19] ?? "";

@@ -4,25 +4,25 @@ import type { Log } from "../log.ts";
 import type { Segment } from "../segment.ts";
 
 /**
- * Brings the log to the disk, one `fdatasync` at a time, off the thread. What is written meanwhile is for the next
- * one: batches form by themselves.
+ * Syncs the log to the disk, with one `fdatasync` at a time, on another thread. Data that is written meanwhile is
+ * synced by the next call, so batches form by themselves.
  */
 export class Syncer {
-  /** The log is on disk up to here. */
+  /** The log is on disk up to this position. */
   durable: number;
-  /** A sync failed. What the system had may be lost, and trying again would only hide that. */
+  /** The error of a failed sync. The operating system may have dropped the data, and a second try would hide this. */
   failure: Error | undefined;
   readonly #log: Log;
   readonly #directory: string;
   readonly #done: () => void;
-  /** Sealed segments whose files are open until they are synced. */
+  /** Sealed segments whose files stay open until they are synced. */
   #waiting: Segment[] = [];
-  /** The segments that are being synced, and how many syncs of files that are. */
+  /** The segments that are being synced, and the number of running syncs. */
   #flying: readonly Segment[] = [];
   #running = 0;
   #closed = false;
 
-  /** @param done a sync has come to its end */
+  /** @param done called when a sync has ended */
   constructor(log: Log, directory: string, done: () => void) {
     this.#log = log;
     this.#directory = directory;
@@ -34,17 +34,17 @@ export class Syncer {
     return this.#running > 0;
   }
 
-  /** How many sealed segments wait for a sync. */
+  /** The number of sealed segments that wait for a sync. */
   get waiting(): number {
     return this.#waiting.length;
   }
 
-  /** A sealed segment is to be synced, and its file closed then. */
+  /** Adds a sealed segment, whose file is closed after the sync. */
   add(segment: Segment): void {
     this.#waiting.push(segment);
   }
 
-  /** The segment is to be deleted. @returns false as long as a sync of it is under way */
+  /** Closes the file of a segment that is to be deleted. @returns false while a sync of it is running */
   release(segment: Segment): boolean {
     if (segment.syncing) return false;
     if (segment.fd < 0) return true;
@@ -54,7 +54,7 @@ export class Syncer {
     return true;
   }
 
-  /** Starts a sync of all that is written, unless one is under way. */
+  /** Starts a sync of all written data, unless one is running. */
   start(): void {
     if (this.#running > 0 || this.failure !== undefined) return;
     const target = this.#log.written;
@@ -90,15 +90,15 @@ export class Syncer {
   }
 
   /**
-   * Syncs all that is written, now.
+   * Syncs all written data synchronously.
    *
-   * @throws {Error} of the file system
+   * @throws {Error} a file system error
    */
   now(): void {
     if (this.failure !== undefined) throw this.failure;
     const { head } = this.#log;
     try {
-      // What is being synced off the thread may not be there yet.
+      // The running sync of these may not have completed.
       for (const segment of this.#flying) fs.fdatasyncSync(segment.fd);
       for (const segment of this.#waiting) fs.fdatasyncSync(segment.fd);
       if (head !== undefined && head.fd >= 0) fs.fdatasyncSync(head.fd);
@@ -111,7 +111,7 @@ export class Syncer {
     this.#closeWaiting();
   }
 
-  /** Closes what is open, as soon as no sync needs it. */
+  /** Closes the open files as soon as no sync needs them. */
   close(): void {
     this.#closed = true;
     this.#closeWaiting();

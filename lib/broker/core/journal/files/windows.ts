@@ -2,29 +2,28 @@ import type { Files } from "./files.ts";
 import { checkSum, RECORD_HEAD, type RecordView } from "../format/record.ts";
 import type { Segment } from "../segment.ts";
 
-/** How many windows there are, and how large they become, in bytes. */
+/** The number of windows, and their maximum size in bytes. */
 const WINDOWS = 16;
 const LARGEST = 256 * 1024;
-/** The size for a read that does not go on from another one. */
+/** The size of a window for a read that does not continue a previous one, in bytes. */
 const SMALLEST = 8 * 1024;
-/** A read goes on from a window when it skips no more than this, in bytes. */
+/** A read continues a window when it skips at most this many bytes. */
 const SKIP = 64 * 1024;
 
 interface Window {
   segment: Segment | undefined;
-  /** Where in the segment it begins, and how many bytes it has. */
+  /** The offset in the segment, and the number of bytes. */
   start: number;
   length: number;
   bytes: Uint8Array;
   view: DataView;
-  /** When it was used, in reads. */
+  /** The number of the last read that used it. */
   used: number;
 }
 
 /**
- * Reads records of segments that are no longer in memory, through a few windows with read-ahead: reading on makes a
- * window larger, reading at random keeps it small. A record larger than a window has one of its own, and there is one
- * of those.
+ * Reads records of segments that are not in memory, through a few windows with read-ahead. Sequential reads enlarge a
+ * window; random reads keep it small. There is one extra window for a record that is larger than the maximum size.
  */
 export class Windows {
   readonly #files: Files;
@@ -39,8 +38,8 @@ export class Windows {
   /**
    * Sets `record` to the record at `offset`.
    *
-   * @returns false when it is damaged
-   * @throws {Error} of the file system
+   * @returns false when the record is damaged
+   * @throws {Error} a file system error
    */
   read(segment: Segment, offset: number, record: RecordView): boolean {
     const now = ++this.#reads;
@@ -67,7 +66,7 @@ export class Windows {
     window.used = now;
     const length = RECORD_HEAD + (window.length < RECORD_HEAD ? 0 : window.view.getUint32(0, true));
     if (length <= window.length) return check(window, segment, offset, record);
-    // It is larger than the window, or than the file.
+    // The record is larger than the window, or its length is wrong.
     if (offset + length > segment.end) return false;
     if (length <= LARGEST) {
       this.#fill(window, segment, offset, LARGEST);
@@ -78,7 +77,7 @@ export class Windows {
     return check(large, segment, offset, record);
   }
 
-  /** The segment is in memory again, or gone. */
+  /** Drops the windows of a segment that was deleted. */
   forget(segment: Segment): void {
     for (const window of this.#windows) if (window.segment === segment) window.segment = undefined;
     if (this.#large.segment === segment) this.#large = newWindow();
@@ -97,7 +96,7 @@ export class Windows {
   }
 }
 
-/** Records that no sum protects are of this process, and were in memory. */
+/** Sets `record` and checks its sum. Records of transient segments have no sum. */
 function check(window: Window, segment: Segment, offset: number, record: RecordView): boolean {
   const start = offset - window.start;
   return record.set(window.bytes, window.view, start, window.length) &&

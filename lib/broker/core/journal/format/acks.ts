@@ -1,6 +1,6 @@
 /**
- * The file of acknowledgements beside a segment: a list of records (`record_list.ts`) with the segment's salt, each of
- * ranges of 15 bytes: queue id u32, lane u8, first sequence number u48, count u32. All little-endian.
+ * The acknowledgement file of a segment: a list of records (`record_list.ts`) with the segment's salt. Each record has
+ * ranges of 15 bytes: queue id u32, lane u8, first sequence number u48, count u32. All numbers are little-endian.
  */
 import { RECORD_HEAD } from "./record.ts";
 import { type ListEnd, readRecords, sealRecord } from "./record_list.ts";
@@ -10,7 +10,7 @@ const RANGE = 15;
 const FIRST_SIZE = 256;
 const HIGH = 2 ** 32;
 
-/** A target of a segment's message is settled; those in a row become one range. */
+/** Begins a new range with the sequence number of a settled target. `Journal.settle` extends it. */
 export function addAck(segment: Segment, queueId: number, lane: number, seq: number): void {
   closeRange(segment);
   segment.ackQueue = queueId;
@@ -41,7 +41,7 @@ function closeRange(segment: Segment): void {
   segment.ackFrom = 0;
 }
 
-/** The record of all that was collected: the first `acksLength` bytes of `acks`. */
+/** Encodes a record with all collected ranges: the first `acksLength` bytes of the result. */
 export function encodeAcks(segment: Segment): Uint8Array {
   closeRange(segment);
   const acks = segment.acks!;
@@ -49,24 +49,24 @@ export function encodeAcks(segment: Segment): Uint8Array {
   return acks;
 }
 
-/** What was collected is written. */
+/** Clears the collected ranges after they were written. */
 export function clearAcks(segment: Segment): void {
   segment.ackFileLength += segment.acksLength;
   segment.acksLength = 0;
   segment.acks = undefined;
 }
 
-/** Reads a file of acknowledgements. */
+/** Reads an acknowledgement file. */
 export function decodeAcks(
   bytes: Uint8Array,
   salt: number,
-  tell: (queueId: number, lane: number, from: number, to: number) => void,
+  visit: (queueId: number, lane: number, from: number, to: number) => void,
 ): ListEnd {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return readRecords(view, 0, salt, (start, end) => {
     for (let at = start; at + RANGE <= end; at += RANGE) {
       const from = view.getUint32(at + 5, true) + HIGH * view.getUint16(at + 9, true);
-      tell(view.getUint32(at, true), view.getUint8(at + 4), from, from + view.getUint32(at + 11, true) - 1);
+      visit(view.getUint32(at, true), view.getUint8(at + 4), from, from + view.getUint32(at + 11, true) - 1);
     }
   });
 }

@@ -1,7 +1,7 @@
-/** The polynomial of Castagnoli with its bits reversed (RFC 3720, 12.1). */
+/** The Castagnoli polynomial, bits reversed (RFC 3720, 12.1). */
 const POLYNOMIAL = 0x82f63b78;
 
-/** `TABLES[k][byte]` is what a byte does to the sum when `k` zero bytes follow it: "slicing by 8". */
+/** `TABLES[k][byte]` is the contribution of a byte to the sum when `k` zero bytes follow it ("slicing by 8"). */
 const TABLES: Int32Array[] = [];
 for (let k = 0; k < 8; k++) {
   const table = new Int32Array(256);
@@ -24,9 +24,9 @@ const [T0, T1, T2, T3, T4, T5, T6, T7] = TABLES as [
 ];
 
 /**
- * CRC-32C of `view[start, end)`, at 1.3 to 1.9 GB/s on V8 and on JavaScriptCore.
+ * Computes the CRC-32C of `view[start, end)`. The speed is 1.3 to 1.9 GB/s on V8 and on JavaScriptCore.
  *
- * @param seed the sum of what comes before, or a salt
+ * @param seed the sum of the preceding bytes, or a salt
  * @returns 32 bits, unsigned
  */
 export function crc32c(view: DataView, start: number, end: number, seed = 0): number {

@@ -1,7 +1,9 @@
 /**
- * Up to which position of each lane messages may have been delivered, so that after a crash they come as redelivered
- * and no position is given twice. It has a file of its own, since what it says must outlive any segment: a salt u32,
- * and a list of records (`record_list.ts`) of marks of 11 bytes: queue id u32, sequence number u48, lane u8. Later marks win. Nothing waits for it to be on disk: it says too little only after a power failure.
+ * Delivered marks: for each lane, the highest sequence number that may have been delivered. After a crash, messages up
+ * to the mark are redelivered, and no sequence number is used twice. The marks must survive every segment, so they have
+ * a file of their own: a salt u32, then a list of records (`record_list.ts`) with marks of 11 bytes: queue id u32,
+ * sequence number u48, lane u8. The latest mark wins. The file is not synced; marks are lost only after a power
+ * failure.
  */
 import fs from "node:fs";
 import { appendAll, OWNER_ONLY, readIfThere } from "../files/files.ts";
@@ -11,14 +13,15 @@ import { newSalt, readRecords, sealRecord } from "./record_list.ts";
 const MARK = 11;
 const SALT = 4;
 const HIGH = 2 ** 32;
-/** The file is written anew when it has become this long and has many times what is in it, in bytes. */
+/** The file is rewritten when it is longer than this, in bytes, and much longer than the current marks need. */
 const REWRITE = 256 * 1024;
 
+/** The delivered marks of all lanes, and their file. */
 export class DeliveredMarks {
   readonly #file: string;
-  /** By queue id and lane, `key`. */
+  /** The marks by key, which is made of queue id and lane. */
   readonly #marks = new Map<number, number>();
-  /** What is not written yet. */
+  /** The keys of marks that are not written yet. */
   readonly #changed = new Set<number>();
   #fd = -1;
   #salt = 0;
@@ -29,7 +32,7 @@ export class DeliveredMarks {
     this.#file = file;
   }
 
-  /** Positions up to `seq` may have been delivered. */
+  /** Marks the messages up to `seq` as possibly delivered. */
   set(queueId: number, lane: number, seq: number): void {
     const key = 256 * queueId + lane;
     const mark = this.#marks.get(key);
@@ -39,11 +42,11 @@ export class DeliveredMarks {
   }
 
   /**
-   * Reads what was written.
+   * Reads the file.
    *
-   * @param tell returns false when there is no such lane any more
+   * @param visit called with each mark; returns false when the lane does not exist, to delete the mark
    */
-  load(tell: (queueId: number, lane: number, seq: number) => boolean): void {
+  load(visit: (queueId: number, lane: number, seq: number) => boolean): void {
     const bytes = readIfThere(this.#file);
     if (bytes.length < SALT) return;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -55,7 +58,7 @@ export class DeliveredMarks {
       }
     });
     for (const [key, seq] of this.#marks) {
-      if (!tell(Math.floor(key / 256), key % 256, seq)) this.#marks.delete(key);
+      if (!visit(Math.floor(key / 256), key % 256, seq)) this.#marks.delete(key);
     }
     if (end < bytes.length) fs.truncateSync(this.#file, end);
     this.#fd = fs.openSync(this.#file, "a", OWNER_ONLY);
@@ -63,9 +66,9 @@ export class DeliveredMarks {
   }
 
   /**
-   * Hands over what is new.
+   * Writes the new marks.
    *
-   * @throws {Error} of the file system; it is kept then
+   * @throws {Error} a file system error; the marks are kept for the next call
    */
   write(): void {
     if (this.#changed.size === 0) return;
@@ -79,7 +82,7 @@ export class DeliveredMarks {
     this.#changed.clear();
   }
 
-  /** The queue is gone. */
+  /** Deletes the marks of a deleted queue. */
   delete(queueId: number): void {
     for (let lane = 0; lane < 256; lane++) {
       this.#marks.delete(256 * queueId + lane);
@@ -110,7 +113,7 @@ export class DeliveredMarks {
     this.#length = end;
   }
 
-  /** A record of marks at `start` of the bytes. @returns where it ends */
+  /** Encodes a record of marks at `start` of the buffer. @returns the end of the record */
   #encode(start: number, keys: Iterable<number>): number {
     let at = start + RECORD_HEAD;
     const needed = at + MARK * this.#marks.size;

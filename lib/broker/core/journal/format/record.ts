@@ -1,33 +1,33 @@
 /**
- * What a segment is made of. All numbers are little-endian. A segment begins with
+ * The format of a segment. All numbers are little-endian. A segment begins with
  *
  *     magic "MQCATLOG" (8), version u32, salt u32
  *
- * and goes on with records:
+ * and continues with records:
  *
- *     length u32 of what follows the sum, CRC-32C u32 of it, type u8, flags u8, …
+ *     length u32 of the bytes after the sum, CRC-32C u32 of these bytes, type u8, flags u8, …
  *     message: … route length u16, targets u32, properties length u32, body length u32,
- *              targets (queue id u32, sequence number u48, lane u8, and an expiry f64 with flag 1),
+ *              targets (queue id u32, sequence number u48, lane u8, expiry f64 if flag 1 is set),
  *              route, properties, body
- *     source:  … u16, segment u32: what comes from here on may be copies of messages of that segment
+ *     source:  … u16, segment u32: the following records may be copies of messages of that segment
  *
- * The salt is what every sum of the segment starts from. It is random, so that no body can hold what passes for a
- * record when its own record is damaged.
+ * The salt is the seed of every sum in the segment. It is random, so that bytes in a message body cannot look like a
+ * valid record when the record of that message is damaged.
  */
 import type { EncodedMessage } from "../../../../amqp/frames/frame_encoder.ts";
 import { copyBytes } from "../../../../amqp/frames/frame_buffer.ts";
 import { crc32c } from "./crc32c.ts";
 
-/** The bytes in front of the first record. */
+/** The length of the segment header, which precedes the first record. */
 export const SEGMENT_HEAD = 16;
-/** Length and sum. */
+/** The length of a record's header: length and sum. */
 export const RECORD_HEAD = 8;
-/** What is in front of a message's targets. */
+/** The length of the fields that precede a message's targets. */
 export const MESSAGE_HEAD = 24;
 
 export const MESSAGE = 1;
 export const SOURCE = 2;
-/** The size of a source record. */
+/** The length of a source record. */
 export const SOURCE_SIZE = 16;
 
 const EXPIRING = 1;
@@ -37,7 +37,7 @@ const MAGIC = "MQCATLOG";
 const VERSION = 1;
 const HIGH = 2 ** 32;
 
-/** The queues that a message goes to. One object serves for all messages. */
+/** The targets of a message: queue, lane and sequence number. One object is reused for all messages. */
 export class Targets {
   count = 0;
   readonly queueIds: number[] = [];
@@ -46,7 +46,7 @@ export class Targets {
   readonly expiries: number[] = [];
   #expiring = false;
 
-  /** Whether any of them has an expiry. */
+  /** Whether any target has an expiry. */
   get expiring(): boolean {
     return this.#expiring;
   }
@@ -57,9 +57,11 @@ export class Targets {
   }
 
   /**
-   * @param queueId at most 2^32-1; an id is never given to another queue
+   * Adds a target.
+   *
+   * @param queueId at most 2^32-1; an id is never reused for another queue
    * @param lane at most 255
-   * @param seq the position that `Lane.push` will give it, `nextSeq`; below 2^48
+   * @param seq the sequence number that `Lane.push` will assign, `Lane.nextSeq`; below 2^48
    * @param expiry milliseconds since 1970, 0 for never
    */
   add(queueId: number, lane: number, seq: number, expiry: number): void {
@@ -72,16 +74,16 @@ export class Targets {
   }
 }
 
-/** How many bytes the record of a message takes. */
+/** Returns the length of a message's record, in bytes. */
 export function sizeofMessage(message: EncodedMessage, targets: Targets): number {
   return MESSAGE_HEAD + targets.count * (targets.expiring ? EXPIRING_TARGET : TARGET) +
     message.propertiesEnd - message.routeStart + message.bodyEnd - message.bodyStart;
 }
 
 /**
- * Writes the record of a message, without its sum.
+ * Writes the record of a message without its sum.
  *
- * @returns where it ends
+ * @returns the end of the record
  */
 export function writeMessage(
   message: EncodedMessage,
@@ -116,7 +118,7 @@ export function writeMessage(
   return at;
 }
 
-/** Writes that copies of another segment's messages may follow. @returns where it ends */
+/** Writes a source record without its sum. @returns the end of the record */
 export function writeSource(source: number, view: DataView, start: number): number {
   view.setUint32(start, SOURCE_SIZE - RECORD_HEAD, true);
   view.setUint32(start + 8, SOURCE, true);
@@ -124,19 +126,18 @@ export function writeSource(source: number, view: DataView, start: number): numb
   return start + SOURCE_SIZE;
 }
 
-/** The sum of a record that is written whole. */
+/** Writes the sum of a complete record. */
 export function writeSum(view: DataView, start: number, end: number, salt: number): void {
   view.setUint32(start + 4, crc32c(view, start + RECORD_HEAD, end, salt), true);
 }
 
-/** Whether a record's sum is right. */
+/** Whether the sum of a record is correct. */
 export function checkSum(view: DataView, start: number, end: number, salt: number): boolean {
   return view.getUint32(start + 4, true) === crc32c(view, start + RECORD_HEAD, end, salt);
 }
 
 /**
- * A record of a segment, where it lies: its message, and its targets. One object is set to many records, one after the
- * other.
+ * A view of a record in a segment: its message and its targets. One object is reused for many records.
  */
 export class RecordView implements EncodedMessage {
   head: Uint8Array = NO_BYTES;
@@ -146,24 +147,24 @@ export class RecordView implements EncodedMessage {
   body: Uint8Array = NO_BYTES;
   bodyStart = 0;
   bodyEnd = 0;
-  /** Where the record begins and ends. */
+  /** The begin and the end of the record. */
   start = 0;
   end = 0;
   /** `MESSAGE` or `SOURCE`. */
   type = 0;
-  /** The segment that a `SOURCE` names. */
+  /** The segment number in a `SOURCE` record. */
   source = 0;
-  /** How many targets the message has. */
+  /** The number of targets of the message. */
   targets = 0;
   #view: DataView = NO_VIEW;
   #targetsAt = 0;
   #expiring = false;
 
   /**
-   * Sets it to the record at `start`.
+   * Sets the view to the record at `start`.
    *
-   * @param limit where the bytes end
-   * @returns false when there is none, by its lengths; its sum is not looked at
+   * @param limit the end of the valid bytes
+   * @returns false when the lengths do not fit a record; the sum is not checked
    */
   set(bytes: Uint8Array, view: DataView, start: number, limit: number): boolean {
     if (start + SOURCE_SIZE > limit) return false;
@@ -227,14 +228,14 @@ export class RecordView implements EncodedMessage {
   }
 }
 
-/** The beginning of a segment. */
+/** Writes the header of a segment. */
 export function writeSegmentHead(bytes: Uint8Array, view: DataView, salt: number): void {
   for (let i = 0; i < MAGIC.length; i++) bytes[i] = MAGIC.charCodeAt(i);
   view.setUint32(8, VERSION, true);
   view.setUint32(12, salt, true);
 }
 
-/** @returns the salt, or undefined when this is not the beginning of a segment */
+/** Reads the header of a segment. @returns the salt, or undefined when the header is not valid */
 export function readSegmentHead(bytes: Uint8Array, view: DataView, length: number): number | undefined {
   if (length < SEGMENT_HEAD || view.getUint32(8, true) !== VERSION) return undefined;
   for (let i = 0; i < MAGIC.length; i++) if (bytes[i] !== MAGIC.charCodeAt(i)) return undefined;

@@ -1,35 +1,37 @@
 /**
- * The small files are lists of records alike: a length u32 of the content, a CRC-32C u32 of it that starts from a salt,
- * and the content; little-endian.
+ * The common format of the small files, a list of records: length u32 of the content, CRC-32C u32 of the content with a
+ * salt as the seed, content. All numbers are little-endian.
  */
 import crypto from "node:crypto";
 import { crc32c } from "./crc32c.ts";
 import { RECORD_HEAD } from "./record.ts";
 
-/** What was found behind the last record that is good is being written when a process ends; elsewhere it is damage. */
+/**
+ * The result of reading a list. Invalid bytes after the last valid record are an incomplete write, others are damage.
+ */
 export interface ListEnd {
-  /** Where the last good record ends. */
+  /** The end of the last valid record. */
   readonly end: number;
-  /** How many bytes in front of that are not of good records. */
+  /** The number of bytes before `end` that belong to no valid record. */
   readonly damaged: number;
 }
 
-/** Writes length and sum of a record whose content is there. */
+/** Writes the length and the sum of a record whose content is complete. */
 export function sealRecord(view: DataView, start: number, end: number, salt: number): void {
   view.setUint32(start, end - start - RECORD_HEAD, true);
   view.setUint32(start + 4, crc32c(view, start + RECORD_HEAD, end, salt), true);
 }
 
 /**
- * Reads the records from `start` on, and passes over what is damaged.
+ * Reads the records from `start` on and skips damaged bytes.
  *
- * @param tell where the content of a record begins and ends
+ * @param visit called with the begin and the end of each record's content
  */
 export function readRecords(
   view: DataView,
   start: number,
   salt: number,
-  tell: (start: number, end: number) => void,
+  visit: (start: number, end: number) => void,
 ): ListEnd {
   const length = view.byteLength;
   let good = start;
@@ -44,13 +46,13 @@ export function readRecords(
       continue;
     }
     damaged += at - good;
-    tell(content, end);
+    visit(content, end);
     good = at = end;
   }
   return { end: good, damaged };
 }
 
-/** A salt for a new file: nothing that others may write into a record passes for one. */
+/** Makes a random salt for a new file, so that the content of a record cannot look like a record. */
 export function newSalt(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0]!;
 }

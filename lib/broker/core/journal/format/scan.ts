@@ -2,7 +2,7 @@ import { checkSum, RecordView, SEGMENT_HEAD, SOURCE, SOURCE_SIZE } from "./recor
 import type { Segment } from "../segment.ts";
 import { IndexBuilder, type SegmentIndex } from "./segment_index.ts";
 
-/** The index of a segment that is in memory, and that this process wrote. */
+/** Builds the index of a segment in memory that was written by this process. */
 export function indexLog(segment: Segment): SegmentIndex {
   const { bytes, view, end } = segment;
   const record = new RecordView();
@@ -11,19 +11,19 @@ export function indexLog(segment: Segment): SegmentIndex {
   return index.finish();
 }
 
-/** What was found in a segment that has no index. */
+/** The result of scanning a segment without an index. */
 export interface Scan {
   readonly index: SegmentIndex;
-  /** Where the last good record ends. */
+  /** The end of the last valid record. */
   readonly end: number;
-  /** What is damaged in front of that, in bytes. */
+  /** The number of damaged bytes before `end`. */
   readonly damaged: number;
 }
 
 /**
- * Reads a segment of whose records none is to be trusted. Where one is damaged it goes on with the next good one.
+ * Reads a segment and checks every record. It skips damaged records and continues with the next valid one.
  *
- * @param length of what there is of it
+ * @param length the number of available bytes
  */
 export function scanLog(bytes: Uint8Array, view: DataView, length: number, salt: number): Scan {
   const record = new RecordView();
@@ -53,7 +53,7 @@ function isGood(
   return record.set(bytes, view, at, length) && checkSum(view, at, record.end, salt);
 }
 
-/** The next good record behind a damaged one, or -1. Its lengths must agree before a sum is computed. */
+/** Finds the next valid record after a damaged one, or -1. Lengths are checked before a sum is computed. */
 function nextGood(
   record: RecordView,
   bytes: Uint8Array,

@@ -1,11 +1,11 @@
 /**
- * The index beside a sealed segment: where the messages of each queue lie in it, so that a start needs to read none of
- * them. All little-endian, and what is read as an array is aligned to its elements:
+ * The index file of a sealed segment: the locations of each queue's messages, so that a start does not read the
+ * messages. All numbers are little-endian, and arrays are aligned to their elements:
  *
- *     magic "MQCI" u32, CRC-32C u32 of what follows, with the segment's salt
+ *     magic "MQCI" u32, CRC-32C u32 of the following bytes, with the segment's salt
  *     end of the log u32, runs u32, entries u32, entries with expiries u32, sources u32, 0 u32
- *     runs:      first sequence number f64, queue id u32, lane u32, entries u32, 1 with expiries u32
- *     expiries:  f64, of the runs that have some
+ *     runs:      first sequence number f64, queue id u32, lane u32, entries u32, 1 if it has expiries u32
+ *     expiries:  f64, for the runs that have expiries
  *     offsets:   u32 for each entry; sizes: u32 for each entry; sources: u32
  */
 import fs from "node:fs";
@@ -17,28 +17,28 @@ const HEAD = 32;
 const RUN = 24;
 const NO_EXPIRIES = new Float64Array(0);
 
-/** Messages of one queue whose positions follow each other, in the order of positions. */
-export interface Run {
+/** Messages of one lane with consecutive sequence numbers, in ascending order. */
+export interface IndexRun {
   readonly queueId: number;
   readonly lane: number;
   readonly firstSeq: number;
-  /** Of its records in the segment. */
+  /** The offsets of the records in the segment. */
   readonly offsets: Uint32Array;
-  /** Of its bodies. */
+  /** The sizes of the bodies, in bytes. */
   readonly sizes: Uint32Array;
-  /** Milliseconds since 1970, 0 for never; empty when none of them expires. */
+  /** Milliseconds since 1970, 0 for never; empty when no message expires. */
   readonly expiries: Float64Array;
 }
 
-/** What a segment holds. */
+/** The index of a segment. */
 export interface SegmentIndex {
-  readonly runs: readonly Run[];
-  /** The segments that it may have copies of: see `Segment.sources`. */
+  readonly runs: readonly IndexRun[];
+  /** The segments that copies may come from; see `Segment.sources`. */
   readonly sources: readonly number[];
 }
 
-/** A run that grows. */
-interface Growing {
+/** A run that is being built. */
+interface GrowingRun {
   queueId: number;
   lane: number;
   firstSeq: number;
@@ -48,12 +48,12 @@ interface Growing {
   expiries: Float64Array | undefined;
 }
 
-/** Makes an index of targets in the order of their records. */
+/** Builds an index from targets in the order of their records. */
 export class IndexBuilder {
-  readonly #runs: Growing[] = [];
-  /** The run of each lane that grows. */
-  readonly #growing = new Map<number, Growing>();
-  #last: Growing | undefined;
+  readonly #runs: GrowingRun[] = [];
+  /** The unfinished run of each lane. */
+  readonly #growing = new Map<number, GrowingRun>();
+  #last: GrowingRun | undefined;
   readonly #sources = new Set<number>();
 
   add(queueId: number, lane: number, seq: number, offset: number, size: number, expiry: number): void {
@@ -86,7 +86,7 @@ export class IndexBuilder {
     return { runs, sources: [...this.#sources] };
   }
 
-  #begin(queueId: number, lane: number, firstSeq: number): Growing {
+  #begin(queueId: number, lane: number, firstSeq: number): GrowingRun {
     const offsets = new Uint32Array(2);
     const run = {
       queueId,
@@ -103,7 +103,7 @@ export class IndexBuilder {
   }
 }
 
-function grow(run: Growing): void {
+function grow(run: GrowingRun): void {
   const length = 4 * run.offsets.length;
   const { offsets, sizes, expiries } = run;
   (run.offsets = new Uint32Array(length)).set(offsets);
@@ -111,7 +111,7 @@ function grow(run: Growing): void {
   if (expiries !== undefined) (run.expiries = new Float64Array(length)).set(expiries);
 }
 
-/** Writes an index if it can. Without it, recovery reads the whole segment. */
+/** Tries to write an index file. Without it, recovery reads the whole segment. */
 export function writeIndex(
   files: Files,
   number: number,
@@ -127,7 +127,7 @@ export function writeIndex(
   }
 }
 
-/** @param logEnd where the segment ends; the index is for no other length */
+/** Encodes an index. @param logEnd the length of the segment, which the index is valid for */
 export function encodeIndex(index: SegmentIndex, logEnd: number, salt: number): Uint8Array {
   const { runs, sources } = index;
   let entries = 0;
@@ -165,8 +165,10 @@ export function encodeIndex(index: SegmentIndex, logEnd: number, salt: number): 
 }
 
 /**
- * @param bytes of the file, at an offset in their buffer that 8 divides; the index refers to them
- * @returns undefined when it is damaged, or of another log
+ * Decodes an index.
+ *
+ * @param bytes the content of the file, at an offset in the buffer that is a multiple of 8; the result refers to it
+ * @returns undefined when the index is damaged, or when it belongs to another log
  */
 export function decodeIndex(bytes: Uint8Array, logEnd: number, salt: number): SegmentIndex | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -182,7 +184,7 @@ export function decodeIndex(bytes: Uint8Array, logEnd: number, salt: number): Se
   if (bytes.length !== HEAD + RUN * runCount + 8 * expiring + 8 * entries + 4 * sources) return undefined;
   if (view.getUint32(4, true) !== crc32c(view, 8, bytes.length, salt)) return undefined;
   const layout = new Layout(bytes, runCount, entries, expiring, sources);
-  const runs: Run[] = [];
+  const runs: IndexRun[] = [];
   let entry = 0;
   let expiry = 0;
   for (let at = HEAD; at < HEAD + RUN * runCount; at += RUN) {
@@ -202,7 +204,7 @@ export function decodeIndex(bytes: Uint8Array, logEnd: number, salt: number): Se
   return { runs, sources: [...layout.sources] };
 }
 
-/** The arrays behind the runs. */
+/** The arrays that follow the runs in the file. */
 class Layout {
   readonly expiries: Float64Array;
   readonly offsets: Uint32Array;

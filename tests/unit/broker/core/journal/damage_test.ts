@@ -184,7 +184,7 @@ describe("journal, damaged", () => {
     fs.writeFileSync(`${directory}/00000009.log`, "something else, and long enough");
     const found = bodiesIn(directory, { segmentSize: 200 });
     assert.deepEqual(found.bodies, bodies);
-    assert.match(found.model.problems.join("\n"), /^The segment 00000009\.log has no valid beginning/);
+    assert.match(found.model.problems.join("\n"), /^The segment 00000009\.log has no valid header/);
     found.model.publish("behind", [ID]);
     found.model.flush();
     assert.ok(fs.existsSync(`${directory}/00000010.log`));

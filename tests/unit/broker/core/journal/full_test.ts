@@ -85,7 +85,7 @@ describe("journal, disk full", { skip: !allowed }, () => {
       await waitFor(() => journal.syncedPosition > 0);
       assert.match(
         journal.full!.message,
-        /^Cannot write to the data directory ".*": the disk is full \(ENOSPC\); it goes/,
+        /^Cannot write to the data directory ".*": the disk is full \(ENOSPC\); the broker continues/,
       );
       assert.ok(journal.syncedPosition < journal.position);
       // Some more come before everybody has been told to stop.

@@ -48,7 +48,7 @@ describe("lock", () => {
     const lock = Lock.take(folder.path);
     assert.throws(() => Lock.take(folder.path), (error: Error) => {
       assert.ok(error instanceof MqcatError && error.code === "ERR_ADDRESS_IN_USE");
-      assert.match(error.message, new RegExp(`in use by process ${process.pid}: stop that one`));
+      assert.match(error.message, new RegExp(`in use by process ${process.pid}: stop that process`));
       return true;
     });
     lock.release();
@@ -321,7 +321,7 @@ describe("journal, parts", () => {
     } finally {
       Object.assign(fs, { fdatasync });
     }
-    assert.match(changes[0]!.message, /the disk failed \(EIO: input\/output\); start again/);
+    assert.match(changes[0]!.message, /the disk failed \(EIO: input\/output\); restart the broker/);
     model.publish("b", [FIRST]);
     model.flush();
     assert.equal(model.journal.syncedPosition, 0);

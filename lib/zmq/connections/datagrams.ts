@@ -1,42 +1,40 @@
-/** RADIO and DISH over UDP (RFC 48, "UDP"; libzmq): a datagram is the length of the group, the group, and the body. */
-import { EndpointError, LimitError } from "../errors.ts";
-import type { DatagramSink, DatagramSocket } from "../transport/datagram.ts";
-import { formatEndpoint, type HostEndpoint } from "../transport/endpoint.ts";
-import type { ByteStream, Listener, StreamSink } from "../transport/stream.ts";
-import { Batch, MORE } from "../zmtp/batch.ts";
-import { EMPTY } from "../zmtp/bytes.ts";
-import { ZmtpFrameDecoder } from "../zmtp/frame_decoder.ts";
-import { MAX_HEADER, writeHeader } from "../zmtp/frame_encoder.ts";
-import type { HandshakeResult } from "../zmtp/handshake.ts";
-import type { SocketType } from "../zmtp/socket_type.ts";
+/** RADIO and DISH over UDP (RFC 48, "UDP"; libzmq): a datagram has the length of the group, the group and the body. */
+import { EndpointError, LimitError } from "../../errors.ts";
+import type { DatagramSink, DatagramSocket } from "../../transport/datagram.ts";
+import { formatEndpoint, type HostEndpoint } from "../../transport/endpoint.ts";
+import type { ByteStream, Listener, StreamSink } from "../../transport/stream.ts";
+import { Batch, MORE } from "../../zmtp/batch.ts";
+import { EMPTY } from "../../zmtp/bytes.ts";
+import { ZmtpFrameDecoder } from "../../zmtp/frame_decoder.ts";
+import { MAX_HEADER, writeHeader } from "../../zmtp/frame_encoder.ts";
+import type { HandshakeResult } from "../../zmtp/handshake.ts";
+import type { SocketType } from "../../zmtp/socket_type.ts";
 
-/** The largest datagram, in bytes: what libzmq sends and receives. */
+/** The largest datagram that libzmq sends and receives, in bytes. */
 export const MAX_DATAGRAM = 8192;
 
-/** A RADIO's way to a host or to a multicast group. */
+/** Opens a stream of datagrams from a RADIO to a host or to a multicast group. */
 export async function connectDatagrams(endpoint: HostEndpoint): Promise<ByteStream> {
-  const { aimDatagrams } = await import("../transport/datagram.ts");
+  const { aimDatagrams } = await import("../../transport/datagram.ts");
   return new DatagramStream(await aimDatagrams(endpoint), "DISH");
 }
 
-/** A DISH's ear: one stream with everything that comes. */
+/** Binds a DISH: one stream carries the datagrams of all senders. */
 export async function listenDatagrams(
   endpoint: HostEndpoint,
   accept: (stream: ByteStream) => void,
 ): Promise<Listener> {
-  const { bindDatagrams } = await import("../transport/datagram.ts");
+  const { bindDatagrams } = await import("../../transport/datagram.ts");
   const stream = new DatagramStream(await bindDatagrams(endpoint), "RADIO");
   queueMicrotask(() => accept(stream));
-  return {
-    endpoint: stream.local,
-    async close() {
-      stream.close();
-      await stream.closed;
-    },
+  const close = async () => {
+    stream.close();
+    await stream.closed;
   };
+  return { endpoint: stream.local, close, [Symbol.asyncDispose]: close };
 }
 
-/** @throws {EndpointError} a socket of this type has no use for udp in this direction */
+/** @throws {EndpointError} a socket of this type cannot use udp in this direction */
 export function checkDatagrams(
   type: SocketType,
   endpoint: HostEndpoint,
@@ -45,7 +43,7 @@ export function checkDatagrams(
 ): void {
   const name = formatEndpoint(endpoint);
   if (type !== "RADIO" && type !== "DISH") {
-    throw new EndpointError(`Cannot use udp:// with a ${type} socket: it is for RADIO and DISH`);
+    throw new EndpointError(`Cannot use udp:// with a ${type} socket: only RADIO and DISH use it`);
   }
   if (binds !== (type === "DISH")) {
     throw new EndpointError(
@@ -53,22 +51,22 @@ export function checkDatagrams(
     );
   }
   if (security !== "NULL") {
-    throw new EndpointError(`Cannot use ${name} with ${security} security: udp has none`);
+    throw new EndpointError(`Cannot use ${name} with ${security} security: udp supports only NULL`);
   }
 }
 
-/** Why a message does not fit into a datagram; undefined when it does. */
+/** The error for a message that does not fit into a datagram; undefined if it fits. */
 export function datagramMistake(group: number, body: number): LimitError | undefined {
   const most = MAX_DATAGRAM - 1 - group;
   if (body <= most) return undefined;
   return new LimitError(
-    `Cannot send ${body} bytes over udp to a group of ${group}: ${most} fit (or use tcp)`,
+    `Cannot send a body of ${body} bytes over udp: at most ${most} bytes fit after a group of ${group} bytes (or use tcp)`,
   );
 }
 
 /**
- * Datagrams as a stream of ZMTP's frames, so that the sockets need not know of them: a message that is written becomes a
- * datagram, and one that comes a message. What RADIO and DISH say to each other besides has no place in UDP.
+ * Presents datagrams as a stream of ZMTP frames, so that sockets use it like any other stream: each written message
+ * becomes a datagram, and each received datagram becomes a message. ZMTP commands are not sent over UDP.
  */
 export class DatagramStream implements ByteStream, DatagramSink {
   readonly local: string;
@@ -84,12 +82,12 @@ export class DatagramStream implements ByteStream, DatagramSink {
   #paused = false;
   #ending = false;
   #writing = false;
-  /** The datagrams of the write under way, and what each of them took of it. */
+  /** The datagrams of the current write, and the number of its bytes that each of them carries. */
   #queue: { readonly datagram: Uint8Array; readonly size: number }[] = [];
   #next = 0;
   #received = new Uint8Array(2 * MAX_HEADER + MAX_DATAGRAM);
 
-  /** @param peer what is at the other end, if anybody is */
+  /** @param peer the socket type at the other end */
   constructor(socket: DatagramSocket, peer: SocketType) {
     this.#socket = socket;
     this.#peer = peer;
@@ -99,7 +97,7 @@ export class DatagramStream implements ByteStream, DatagramSink {
     socket.attach(this);
   }
 
-  /** In place of a handshake. */
+  /** Stands in for a handshake, as UDP has none. */
   introduction(): HandshakeResult {
     return {
       peer: { socketType: this.#peer, identity: EMPTY, version: "none", mechanism: "NULL", userId: "" },
@@ -112,7 +110,7 @@ export class DatagramStream implements ByteStream, DatagramSink {
     this.#sink = sink;
   }
 
-  /** What comes meanwhile is lost, as it would be in the system's full buffer. */
+  /** Drops all datagrams until `resume`, as the system does when its buffer is full. */
   pause(): void {
     this.#paused = true;
   }
@@ -127,7 +125,7 @@ export class DatagramStream implements ByteStream, DatagramSink {
     this.#queue = [];
     this.#next = 0;
     this.#decoder.push(bytes);
-    // A write that had no message in it, or only the beginning of one, is done in a later task, as any other.
+    // A write without a whole message is reported as done in a later task, as any other write is.
     if (this.#queue.length === 0) queueMicrotask(() => this.#drained());
     else this.#sendNext();
   }
@@ -144,7 +142,7 @@ export class DatagramStream implements ByteStream, DatagramSink {
 
   onDatagram(bytes: Uint8Array): void {
     const group = bytes[0];
-    // What is cut, too large or from somebody else is dropped: anybody can send datagrams.
+    // Truncated, oversized and foreign datagrams are dropped: any process can send them.
     if (this.#paused || group === undefined || bytes.length < 1 + group || bytes.length > MAX_DATAGRAM) {
       return;
     }
@@ -159,7 +157,7 @@ export class DatagramStream implements ByteStream, DatagramSink {
   }
 
   onSent(error: Error | undefined): void {
-    // That nobody listens there now (ICMP) is nothing to a radio.
+    // A missing listener (ICMP) is not an error for RADIO.
     if (error !== undefined && !/refused/i.test(error.message)) return this.close(error);
     this.taken += this.#queue[this.#next++]!.size;
     if (this.#next < this.#queue.length) this.#sendNext();
@@ -178,7 +176,7 @@ export class DatagramStream implements ByteStream, DatagramSink {
     this.#sink?.onDrain();
   }
 
-  /** Whole messages to datagrams; commands have no place here. */
+  /** Turns whole messages into datagrams and drops commands. */
   #cut(batch: Batch): void {
     for (let at = 0; at < batch.frames;) {
       const end = batch.messageEnd(at);

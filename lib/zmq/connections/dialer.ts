@@ -1,32 +1,32 @@
-import { AuthError, isFinal } from "../errors.ts";
-import { type Endpoint, formatEndpoint } from "../transport/endpoint.ts";
-import type { ByteStream } from "../transport/stream.ts";
-import { connect } from "../transport/transport.ts";
-import { sleep } from "../transport/waiting.ts";
+import { AuthError, isFinal } from "../../errors.ts";
+import { type Endpoint, formatEndpoint } from "../../transport/endpoint.ts";
+import type { ByteStream } from "../../transport/stream.ts";
+import { connect } from "../../transport/transport.ts";
+import { sleep } from "../../transport/waiting.ts";
 import { connectDatagrams } from "./datagrams.ts";
-import { type ResolvedOptions, transportOptions } from "./options.ts";
+import { type ResolvedOptions, transportOptions } from "../options.ts";
 
-/** A connection that lasted so long was of use, even if nothing was said, in milliseconds. */
+/** The time after which a connection counts as useful even without any message, in milliseconds. */
 const LASTING_MS = 1000;
 
-/** Runs one connection from its first byte to its end; resolves to how it ended and never rejects. */
+/** Runs one connection from the handshake to its end. The promise resolves to the way it ended and never rejects. */
 export type Serve = (stream: ByteStream, endpoint: string) => Promise<Ending>;
 
-/** How a connection ended. */
+/** The way in which a connection ended. */
 export interface Ending {
   readonly error: Error | undefined;
   /** Whether the handshake had succeeded. */
   readonly wasReady: boolean;
-  /** Whether anything came or went behind it. */
+  /** Whether data was sent or received after the handshake. */
   readonly wasUseful: boolean;
 }
 
-/** Keeps one connection up: dials, serves, and dials again, until it is stopped or the failure is final. */
+/** Keeps one connection: connects, serves and reconnects until it is stopped or an error is final. */
 export class Dialer {
   readonly endpoint: string;
-  /** Whether a peer was ever ready there. */
+  /** Whether a peer at the endpoint has ever been ready. */
   reached = false;
-  /** Resolves when it will not dial again: to the final failure, or to undefined when it was stopped. */
+  /** Resolves when the dialer will not connect again: to the final error, or to undefined when it was stopped. */
   readonly done: Promise<Error | undefined>;
 
   readonly #target: Endpoint;
@@ -42,7 +42,7 @@ export class Dialer {
     this.done = this.#run();
   }
 
-  /** No further attempts; a connection that is up stays up. */
+  /** Makes no further attempts. An open connection stays open. */
   stop(): void {
     this.#stop.abort(new DOMException("stopped", "AbortError"));
   }
@@ -56,17 +56,17 @@ export class Dialer {
       const began = performance.now();
       const { error, wasReady, wasUseful } = await this.#once();
       if (this.#stop.signal.aborted) break;
-      // A peer that hung up without a word may have had another reason, once.
+      // A peer that closed without an error message may have had another reason, so one retry is made.
       const doubtful = error instanceof AuthError && !error.certain;
       if (error !== undefined && isFinal(error) && (!doubtful || doubted)) return error;
       doubted = doubtful;
       if (wasReady) {
-        // A peer that lets us in and throws us out at once, again and again, is not to be asked ever so often.
+        // A peer that repeatedly accepts and closes at once is retried with growing pauses.
         const useless = !wasUseful && performance.now() - began < LASTING_MS;
         if (!useless || !wasted) pause = first;
         wasted = useless;
       }
-      // Jitter keeps a thousand clients of one restarted server apart.
+      // Jitter spreads the reconnects of many clients after a restart of their server.
       const delay = Math.round(pause * (0.5 + Math.random() / 2));
       this.#options.onEvent({ type: "retrying", endpoint: this.endpoint, error, delay });
       await sleep(delay, this.#stop.signal);
@@ -88,7 +88,7 @@ export class Dialer {
     try {
       stream = this.#target.scheme === "udp"
         ? await connectDatagrams(this.#target)
-        : await connect(this.#target, attempt.signal, transportOptions(this.#options));
+        : await connect(this.#target, { ...transportOptions(this.#options), signal: attempt.signal });
     } catch (error) {
       return { error: error as Error, wasReady: false, wasUseful: false };
     } finally {
