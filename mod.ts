@@ -25,10 +25,10 @@ export type {
   AmqpConsumer,
   AmqpMessage,
   AmqpRoute,
+  AmqpWaitOptions,
   ConsumeOptions,
   ExchangeOptions,
   PublishOptions,
-  WaitOptions,
 } from "./lib/amqp/client/api/types.ts";
 export { RefusedError } from "./lib/amqp/client/errors.ts";
 export type { AmqpEvent, AmqpOptions } from "./lib/amqp/client/link.ts";

@@ -22,7 +22,7 @@ export interface AmqpErrorOptions extends ErrorOptions {
  *
  * @example Consume a queue that may not exist
  * ```ts
- * import { AmqpError, connectAmqp } from "../../mod.ts";
+ * import { AmqpError, connectAmqp } from "@mqcat/mqcat";
  *
  * await using client = await connectAmqp("amqp://localhost");
  * try {

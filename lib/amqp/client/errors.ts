@@ -7,7 +7,7 @@ import { AmqpError } from "../amqp_error.ts";
  *
  * @example Report wrong credentials
  * ```ts
- * import { connectAmqp, RefusedError } from "../../../mod.ts";
+ * import { connectAmqp, RefusedError } from "@mqcat/mqcat";
  *
  * try {
  *   await using client = await connectAmqp("amqp://me:wrong@localhost");

@@ -319,7 +319,7 @@ export class Publisher {
       ? `queue '${routingKey}' does not exist (${text})`
       : `no queue is bound to exchange '${exchange}' with the routing key '${routingKey}' (${text})`;
     this.returnReason ||= reason;
-    this.#runs.find((run) => isReturned(run, exchange, routingKey, content))?.outcome!.onReturn(code, reason);
+    this.#runs.find((run) => isReturned(run, exchange, routingKey, content))?.outcome?.onReturn(code, reason);
   }
 
   #afterConfirms(): void {

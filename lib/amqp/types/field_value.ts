@@ -57,7 +57,7 @@ export type NumberLetter = "b" | "B" | "s" | "U" | "u" | "i" | "L" | "f" | "d";
  *
  * @example An 8-bit unsigned header
  * ```ts
- * import { type FieldTable, TypedNumber } from "../../../mod.ts";
+ * import { type FieldTable, TypedNumber } from "@mqcat/mqcat";
  *
  * const headers: FieldTable = { level: new TypedNumber("B", 7) };
  * console.log(Number(headers.level)); // 7
@@ -107,7 +107,7 @@ export class TypedNumber {
  *
  * @example A header with the current time
  * ```ts
- * import { type FieldTable, Timestamp } from "../../../mod.ts";
+ * import { type FieldTable, Timestamp } from "@mqcat/mqcat";
  *
  * const headers: FieldTable = { sent: new Timestamp(Math.floor(Date.now() / 1000)) };
  * console.log(new Date(Number(headers.sent) * 1000));
@@ -138,7 +138,7 @@ export class Timestamp {
  *
  * @example A price
  * ```ts
- * import { Decimal } from "../../../mod.ts";
+ * import { Decimal } from "@mqcat/mqcat";
  *
  * console.log(Number(new Decimal(2, 1999))); // 19.99
  * ```

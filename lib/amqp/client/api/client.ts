@@ -14,10 +14,10 @@ import type {
   AmqpConsumer,
   AmqpMessage,
   AmqpRoute,
+  AmqpWaitOptions,
   ConsumeOptions,
   ExchangeOptions,
   PublishOptions,
-  WaitOptions,
 } from "./types.ts";
 
 /**
@@ -35,7 +35,7 @@ import type {
  *
  * @example Publish a message and consume messages
  * ```ts
- * import { connectAmqp } from "../../../../mod.ts";
+ * import { connectAmqp } from "@mqcat/mqcat";
  *
  * await using client = await connectAmqp("amqp://localhost");
  * await client.declareQueue("jobs");
@@ -48,7 +48,7 @@ import type {
  *
  * @example Take the messages of a queue one by one
  * ```ts
- * import { connectAmqp } from "../../../../mod.ts";
+ * import { connectAmqp } from "@mqcat/mqcat";
  *
  * await using client = await connectAmqp("amqp://localhost", { signal: AbortSignal.timeout(5000) });
  * for (let message; (message = await client.get("jobs")) !== undefined;) {
@@ -144,7 +144,7 @@ class LinkedClient implements AmqpClient {
     await this.#openSender().send(envelope, bytes, signal);
   }
 
-  async get(queue: string, { signal }: WaitOptions = {}): Promise<AmqpMessage | undefined> {
+  async get(queue: string, { signal }: AmqpWaitOptions = {}): Promise<AmqpMessage | undefined> {
     signal?.throwIfAborted();
     const connection = await untilAborted(this.#connection(), signal);
     // A channel of its own: an error of one call must not return the unacknowledged messages of the others.

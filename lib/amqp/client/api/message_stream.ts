@@ -4,7 +4,7 @@ import type { LinkOptions } from "../link.ts";
 import type { BrokerAddress } from "../url.ts";
 import { untilAborted } from "./abort.ts";
 import { ReceivedMessage, type Settler } from "./received_message.ts";
-import type { AmqpConsumer, AmqpMessage, ConsumeOptions, WaitOptions } from "./types.ts";
+import type { AmqpConsumer, AmqpMessage, AmqpWaitOptions, ConsumeOptions } from "./types.ts";
 
 /** The default maximum number of unacknowledged messages: enough for a busy consumer, few enough to share a queue. */
 const PREFETCH = 100;
@@ -63,7 +63,7 @@ export class MessageStream implements AmqpConsumer, Settler {
     this.#signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
 
-  async receive({ signal }: WaitOptions = {}): Promise<AmqpMessage | undefined> {
+  async receive({ signal }: AmqpWaitOptions = {}): Promise<AmqpMessage | undefined> {
     for (;;) {
       this.#signal?.throwIfAborted();
       signal?.throwIfAborted();

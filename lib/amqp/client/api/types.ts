@@ -12,19 +12,19 @@ export interface AmqpRoute {
 }
 
 /** Options for operations that wait for the broker. */
-export interface WaitOptions {
+export interface AmqpWaitOptions {
   /** Ends the wait. The operation then rejects with the reason of the signal. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** Options of `AmqpClient.publish`. */
-export interface PublishOptions extends WaitOptions {
+export interface PublishOptions extends AmqpWaitOptions {
   /** The properties of the message. Default: `{ deliveryMode: 2 }`, a persistent message without other properties */
   readonly properties?: BasicProperties;
 }
 
 /** Options of `AmqpClient.consume`. */
-export interface ConsumeOptions extends WaitOptions {
+export interface ConsumeOptions extends AmqpWaitOptions {
   /** The maximum number of unacknowledged messages, 1 to 65535. Default: 100 */
   readonly prefetch?: number | undefined;
   /** Arguments of the consumer, for example `x-priority`. */
@@ -91,7 +91,7 @@ export interface AmqpConsumer extends AsyncDisposable {
    * @throws {AmqpError} the queue was deleted, or the broker ended the consumer
    * @throws {RefusedError | IncompatiblePeerError | ProtocolError} reconnecting failed with a permanent error
    */
-  receive(options?: WaitOptions): Promise<AmqpMessage | undefined>;
+  receive(options?: AmqpWaitOptions): Promise<AmqpMessage | undefined>;
   /**
    * Iterates over the messages until the consumer is closed. Leaving the loop does not close the consumer.
    *
@@ -187,7 +187,7 @@ export interface AmqpClient extends AsyncDisposable {
    * @returns the message; undefined when the queue is empty
    * @throws {AmqpError} the queue does not exist (404), or the user has no access to it
    */
-  get(queue: string, options?: WaitOptions): Promise<AmqpMessage | undefined>;
+  get(queue: string, options?: AmqpWaitOptions): Promise<AmqpMessage | undefined>;
   /**
    * Starts a consumer.
    *
