@@ -401,7 +401,7 @@ function suite({ test, broker }: BrokerKind): void {
     const run = { bytes: Buffer.from("late"), starts: [0], ends: [4] };
     assert.equal(sent.publish(run, 0, 1, to("silent")), 1);
     await waitFor(() => lost.length > 0, PATIENCE, "the loss");
-    assert.match(lost[0]!, /silent for 2 s/);
+    assert.match(lost[0]!, /sent nothing for 2 s/);
     await waitFor(() => sent.acknowledged === 1, PATIENCE, "the confirm");
     await sent.close();
   });
