@@ -100,13 +100,13 @@ describe("amqp decoder - the protocol header", () => {
       "AMQP 0-10",
       Uint8Array.of(0x41, 0x4d, 0x51, 0x50, 1, 1, 0, 10),
       IncompatiblePeerError,
-      /speaks AMQP 0-10,/,
+      /speaks AMQP 0-10:/,
     ],
     [
       "AMQP 0-9-2",
       Uint8Array.of(0x41, 0x4d, 0x51, 0x50, 0, 0, 9, 2),
       IncompatiblePeerError,
-      /speaks AMQP 0-9-2,/,
+      /speaks AMQP 0-9-2:/,
     ],
   ];
   for (const [name, bytes, kind, words] of others) {

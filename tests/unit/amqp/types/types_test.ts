@@ -198,7 +198,7 @@ describe("amqp fields", () => {
       [[0xff, 0xff, 0xff, 0xff], /a field needs 4294967295 bytes, but 0 are left/],
       [[0, 0, 0, 1, 5], /a field needs 5 bytes, but 0 are left/],
       [[0, 0, 0, 2, 0, 0x7a], /unknown type 0x7a/],
-      [[0, 0, 0, 6, 0, 0x53, 0xff, 0xff, 0xff, 0xff], /a field of 4294967295 bytes/],
+      [[0, 0, 0, 6, 0, 0x53, 0xff, 0xff, 0xff, 0xff], /a field needs 4294967295 bytes/],
       [[0, 0, 0, 6, 0, 0x41, 0, 0, 0, 9], /a field needs 9 bytes, but 0 are left/],
       [[0, 0, 0, 6, 0, 0x46, 0, 0, 0, 9], /a field needs 9 bytes, but 0 are left/],
     ];
