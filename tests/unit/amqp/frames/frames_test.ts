@@ -88,7 +88,7 @@ describe("amqp decoder - the protocol header", () => {
       "AMQP 1.0",
       Uint8Array.of(0x41, 0x4d, 0x51, 0x50, 0, 1, 0, 0),
       IncompatiblePeerError,
-      /speaks AMQP 1\.0,/,
+      /speaks AMQP 1\.0:/,
     ],
     [
       "AMQP 1.0 with SASL",
