@@ -1,10 +1,10 @@
-/** Finds Bun, and installs it from npm when it is not there: a fresh machine has only Node with npm. */
+/** Finds Bun, or installs it from npm: a fresh machine has only Node and npm. */
 import { execFileSync } from "node:child_process";
 import process from "node:process";
 
 const VERSION = "1.4.5";
 
-/** The path of a Bun executable: `$MQCAT_BUN`, else the one on PATH, else the one that npx brings. */
+/** The path of a Bun executable: `$MQCAT_BUN`, else Bun on the PATH, else the Bun that npx downloads. */
 export function findBun(): string {
   if (process.env.MQCAT_BUN) return process.env.MQCAT_BUN;
   for (
@@ -24,7 +24,7 @@ export function findBun(): string {
       });
       if (path.trim() !== "") return path.trim().split("\n").at(-1)!;
     } catch {
-      // The next way.
+      // Try the next command.
     }
   }
   throw new Error(

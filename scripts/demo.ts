@@ -1,6 +1,6 @@
 /**
- * The main job on real input, with real processes: what a shell would start, connected by sockets. Each part checks
- * its result against coreutils, and the demo fails if one differs.
+ * Runs the main use case on real input, with real processes that are connected by sockets, as in a shell. Each part
+ * compares its result with coreutils, and the demo fails if one differs.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import fs from "node:fs";
@@ -10,13 +10,13 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 
 const main = fileURLToPath(new URL("../cli/main.ts", import.meta.url));
-/** A text with sentences, lists and code: commander's manual, which is installed beside us. */
+/** A text with sentences, lists and code: the manual of commander, which is an installed dependency. */
 const text = fileURLToPath(new URL("../node_modules/commander/Readme.md", import.meta.url));
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), "mqcat-demo-"));
 const DEADLINE_MS = 60_000;
 const running = new Set<ChildProcess>();
 
-// The commands below say `mqcat`, as a user's would.
+// The commands below call `mqcat`, as a user would.
 const shim = path.join(directory, "mqcat");
 fs.writeFileSync(shim, `#!/bin/sh\nexec "${process.execPath}" run -A --no-check "${main}" "$@"\n`, {
   mode: 0o755,
@@ -49,12 +49,12 @@ function end(...children: ChildProcess[]): Promise<void[]> {
   ));
 }
 
-/** Waits for the files that `--ready-file` writes; returns what they say. */
+/** Waits for the files that `--ready-file` writes; returns their contents. */
 async function ready(...names: string[]): Promise<string[]> {
   const paths = names.map((name) => path.join(directory, name));
   const deadline = performance.now() + DEADLINE_MS;
   while (!paths.every((path) => fs.existsSync(path))) {
-    if (performance.now() > deadline) throw new Error(`${names} did not get ready`);
+    if (performance.now() > deadline) throw new Error(`${names} were not written in time`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   return paths.map((path) => fs.readFileSync(path, "utf8").trim());
@@ -114,7 +114,7 @@ async function wordCount(): Promise<void> {
 
 async function filter(): Promise<void> {
   console.log(
-    "\nThe lecture's filter: two publishers -> sub -t NASDAQ -> a publisher on ipc -> a subscriber",
+    "\nA filter: two publishers -> sub -t NASDAQ -> a publisher on ipc -> a subscriber",
   );
   for (const [file, exchanges] of [["quotes1", "NASDAQ NYSE"], ["quotes2", "LSE NASDAQ"]] as const) {
     fs.writeFileSync(
@@ -133,7 +133,7 @@ async function filter(): Promise<void> {
   await end(...publishers, middle, reader);
   console.log(read("head -n 3 feed").trimEnd());
   check(
-    "exactly the lines that grep finds",
+    "the same lines as grep",
     read("sort feed"),
     read("grep -h ^NASDAQ quotes1 quotes2 | sort"),
   );
@@ -172,7 +172,7 @@ try {
   await filter();
   await echo();
   await stream();
-  console.log("\nAll four parts gave what they should.");
+  console.log("\nAll four parts succeeded.");
 } finally {
   clearTimeout(deadline);
   for (const child of running) child.kill("SIGTERM");

@@ -1,6 +1,7 @@
 /**
- * Feeds spoiled bytes to everything that takes a stranger's: `deno task fuzz [--seconds N] [--seed N] [TARGET…]`. Only
- * errors of the library may come out, and each soon. What else comes is printed with what repeats it, and is exit code 1.
+ * Feeds malformed bytes to everything that reads untrusted input: `deno task fuzz [--seconds N] [--seed N] [TARGET…]`.
+ * A target may only throw errors of the library, and must do so quickly. Any other result is printed with the seed that
+ * reproduces it, and the exit code is 1.
  */
 import process from "node:process";
 import { MqcatError } from "../lib/errors.ts";
@@ -8,14 +9,14 @@ import { Chance, mutate } from "./fuzz/mutate.ts";
 import type { Target } from "./fuzz/target.ts";
 import { targets } from "./fuzz/targets.ts";
 
-/** An input that takes longer holds up all others, in milliseconds. */
+/** The longest time that one input may take, in milliseconds. */
 const TOO_LONG_MS = 2000;
 
-/** What came out of one target. */
+/** The result of one target. */
 export interface Findings {
   readonly target: string;
   readonly inputs: number;
-  /** Inputs that were refused, and not taken for valid. */
+  /** The number of inputs that were refused as invalid. */
   readonly refused: number;
   readonly failures: readonly string[];
 }
@@ -28,7 +29,7 @@ export async function fuzz(target: Target, seed: number, ms: number, inputs = In
   let refused = 0;
   const lane = async () => {
     while (count < inputs && performance.now() < end && failures.length === 0) {
-      // Each input has a seed of its own, so that one can be repeated without those before it.
+      // Each input has its own seed, so that it can be repeated without the inputs before it.
       const own = seed + count++;
       const chance = new Chance(own);
       const input = mutate(chance.of(target.seeds), target.seeds, chance);

@@ -1,4 +1,4 @@
-/** Writes a man page for each command to dist/man/, from the definitions and the cheats that the help shows. */
+/** Writes a man page for each command to dist/man/, from the command definitions and the cheats. */
 import fs from "node:fs";
 import { fileURLToPath } from "node:url";
 import exitCodes from "../cli/cheats/exit-codes.md" with { type: "text" };
@@ -28,7 +28,7 @@ export function manPage({ name, summary }: Title, { argument, options, examples 
   return `${lines.join("\n")}\n`;
 }
 
-/** A cheat's paragraphs; what is indented stays as it is. */
+/** The paragraphs of a cheat; indented lines are not changed. */
 function cheat(markdown: string): string[] {
   const lines: string[] = [];
   let verbatim = false;
@@ -44,7 +44,7 @@ function cheat(markdown: string): string[] {
   return lines;
 }
 
-/** Text in which nothing is taken for a macro or an escape. */
+/** Escapes text so that roff finds no macro or escape in it. */
 function roff(text: string): string {
   return text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replace(/^(?=[.'])/, "\\&");
 }

@@ -1,10 +1,10 @@
 /**
- * How the sockets grow: a ROUTER with many DEALERs, a PUB with many SUBs of ten topics each, over TCP, the many in a
- * process of their own. Every message must arrive, once, and where it belongs. Time and memory are printed for a quarter,
- * a half and all of them, which shows whether they grow in proportion.
+ * Measures how the sockets scale: a ROUTER with many DEALERs, and a PUB with many SUBs of ten topics each, over TCP.
+ * The many sockets run in a second process. Every message must arrive exactly once at the right socket. Time and memory are
+ * printed for a quarter, a half and all of the sockets, which shows whether they grow in proportion.
  *
  *   deno task scale                      5,000 dealers, 1,000 subscribers
- *   deno task scale 500 100              so many of each
+ *   deno task scale 500 100              500 dealers, 100 subscribers
  */
 import { spawn } from "node:child_process";
 import process from "node:process";
@@ -12,7 +12,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { Dealer, Pub, Router, Sub } from "../mod.ts";
 
-/** Messages that each dealer sends, and gets back. */
+/** The number of messages that each dealer sends and gets back. */
 const ROUND_TRIPS = 5;
 const TOPICS = 1000;
 const TOPICS_EACH = 10;
@@ -21,7 +21,7 @@ const ROUNDS = 5;
 /** The longest that one size may take, in milliseconds. */
 const DEADLINE_MS = 120_000;
 
-/** What the process with the many tells at its end. */
+/** The report of the second process at its end. */
 interface Verdict {
   readonly received: number;
   readonly lost: number;
@@ -76,7 +76,7 @@ function tell(verdict: Verdict): void {
   process.exit();
 }
 
-/** Starts the process with the many, and gives what it tells. */
+/** Starts the second process, and returns its report. */
 function many(role: string, endpoint: string, count: number): Promise<Verdict> {
   const script = fileURLToPath(import.meta.url);
   const child = spawn(process.execPath, ["run", "-A", "--no-check", script, role, endpoint, `${count}`], {
@@ -87,7 +87,7 @@ function many(role: string, endpoint: string, count: number): Promise<Verdict> {
     createInterface({ input: child.stdout }).on("line", (line) => resolve(JSON.parse(line)));
     child.on("close", (code) => {
       clearTimeout(timer);
-      reject(new Error(`The ${role} ended with ${code} and told nothing`));
+      reject(new Error(`The ${role} ended with ${code} without a report`));
     });
   });
 }
@@ -105,7 +105,7 @@ async function routing(count: number): Promise<Verdict> {
 async function publishing(count: number): Promise<Verdict> {
   const pub = new Pub({ onFull: "block" });
   const verdict = many("subscribers", await pub.bind("tcp://127.0.0.1:0"), count);
-  // All topics of a subscriber come in one write, so whoever has one has them all.
+  // All topics of a subscriber arrive in one write, so a subscriber with one topic has all of them.
   while (pub.subscribers < count) await pub.change();
   for (let round = 0; round < ROUNDS; round++) {
     for (let topic = 0; topic < TOPICS; topic++) await pub.send(`t${topic}.${round}`);

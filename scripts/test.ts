@@ -1,12 +1,12 @@
 /**
- * Runs the tests and prints one line with their sum, counted from the reports of the runners:
+ * Runs the tests, and prints one line with the totals from the reports of the test runners:
  *
  *   deno task test                    everything
  *   deno task test unit property      only these folders of tests/
- *   deno task test:bun                only what runs under bun test
+ *   deno task test:bun                only the tests on Bun
  *
- * The library's tests run under `deno test` and under `bun test`; those of the command line drive real processes, on
- * Deno, on Bun, and as the binary that `bun build --compile` makes.
+ * The tests of the library run under `deno test` and under `bun test`. The tests of the command line start real
+ * processes: on Deno, on Bun, and of the binary that `bun build --compile` makes.
  */
 import { spawn } from "node:child_process";
 import fs from "node:fs";
@@ -18,7 +18,7 @@ import { findBun } from "./bun.ts";
 import { compileWithBun } from "./compile_bun.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-/** A whole run may not take longer, in milliseconds. */
+/** The time limit of a whole run, in milliseconds. */
 const DEADLINE_MS = 12 * 60_000;
 
 interface Run {
@@ -89,7 +89,7 @@ function plan(bun: string): Run[] {
   return runs;
 }
 
-/** Those of the folders that were asked for, and that have tests. */
+/** The requested folders that have tests. */
 function chosen(...names: string[]): string[] {
   return names
     .filter((name) => folders.length === 0 || folders.includes(name))
@@ -117,7 +117,7 @@ function execute(command: readonly string[], env: Record<string, string>): Promi
   });
 }
 
-/** Adds a runner's report in JUnit's form. A runner that failed without a failed test counts as one. */
+/** Adds the JUnit report of a runner. A runner that failed without a failed test counts as one failure. */
 function add(totals: Totals, name: string, status: number, report: string): void {
   const xml = fs.existsSync(report) ? fs.readFileSync(report, "utf8") : "";
   const cases = xml.match(/<testcase\b[^>]*\/>|<testcase\b[^]*?<\/testcase>/g) ?? [];

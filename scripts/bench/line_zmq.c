@@ -1,9 +1,9 @@
-/* The yardstick of the benchmark: lines over PUSH and PULL, as a careful C programmer would write it on libzmq.
+/* The reference tool of the benchmark: sends and receives lines over PUSH and PULL with libzmq, in efficient C.
  *
- *   line_zmq pull ENDPOINT COUNT > out     binds, says "ready" on stderr, ends after COUNT messages
+ *   line_zmq pull ENDPOINT COUNT > out     binds, prints "ready" on stderr, ends after COUNT messages
  *   line_zmq push ENDPOINT < in            connects, sends a message for each line
  *
- * With LINE_ZMQ_PUBLIC and LINE_ZMQ_SECRET in the environment, keys in Z85, both encrypt with CURVE.
+ * With LINE_ZMQ_PUBLIC and LINE_ZMQ_SECRET in the environment (keys in Z85), both ends encrypt with CURVE.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,13 +4,14 @@
  *   load_amqp consume PORT QUEUE COUNT [-p PREFETCH] [-k EVERY] [-c CONNECTIONS]
  *   load_amqp delete  PORT QUEUE
  *
- * publish declares a durable queue and sends COUNT persistent messages of SIZE bytes (100; -t: transient ones), no
- * more than WINDOW (5000) of them without a confirm. consume takes COUNT messages and acknowledges every EVERYth (100)
- * with `multiple`; -k 1 acknowledges each by itself. The clock runs from the moment when all connections are ready to
- * the last confirm, or to the last acknowledgement that was answered by a method behind it. stdout has one line of JSON.
+ * publish declares a durable queue and sends COUNT persistent messages (-t: transient ones) of SIZE bytes (default:
+ * 100). At most WINDOW (default: 5000) of them are unconfirmed. consume receives COUNT messages and acknowledges every
+ * EVERYth (default: 100) with `multiple`; -k 1 acknowledges each message. The time is measured from the moment when all
+ * connections are ready to the last confirm, or to the reply of a method that is sent after the last acknowledgement.
+ * stdout has one line of JSON.
  *
- * What leaves is corked until the program has to wait, so that the kernel, and not each message, makes packets: the
- * load must cost as little as librabbitmq lets it, or it would measure itself.
+ * Output is corked until the program has to wait, so that packets hold many messages. The load must use as little CPU
+ * as librabbitmq allows, so that the benchmark measures the broker.
  */
 #include <amqp.h>
 #include <amqp_tcp_socket.h>

@@ -1,9 +1,9 @@
 /**
- * The queue against RabbitMQ, with one load: bench/load_amqp.c on librabbitmq. Both brokers run at the same time and
- * are measured in turns; what counts is the ratio. `--sync flush` is what RabbitMQ's classic queues do, so that is what
- * compares; `confirm` syncs the disk before it confirms.
+ * Compares `queue serve` with RabbitMQ under the same load: bench/load_amqp.c on librabbitmq. Both brokers run at the
+ * same time and are measured in turns; the result is the ratio. `--sync flush` has the same guarantee as RabbitMQ's
+ * classic queues, so this is the comparable row; `confirm` syncs the disk before each confirm.
  *
- *   deno task bench:queue [rates|depth|start]...      all of them unless told
+ *   deno task bench:queue [rates|depth|start]...      default: all of them
  *
  * rates: publishing with confirms and consuming with acknowledgements. depth: the same on a queue that holds up to five
  * million messages. start: how long the broker takes until it is ready, with ten million messages, too, and its memory.
@@ -19,11 +19,11 @@ import { compileWithBun } from "../compile_bun.ts";
 
 const ROUNDS = 5;
 const COUNT = 100_000;
-/** For each depth: enough for a second or so. */
+/** Messages per measurement of a depth: enough for about a second. */
 const DEPTH_COUNT = 500_000;
 const DEPTHS = [0, 100_000, 1_000_000, 2_000_000, 5_000_000];
 const MANY = 10_000_000;
-/** How long anything may take, in milliseconds. */
+/** The time limit of each step, in milliseconds. */
 const PATIENCE = 300_000;
 
 interface Server {
@@ -32,7 +32,7 @@ interface Server {
   stop(): Promise<void>;
 }
 
-/** What a run of the load tells. */
+/** The report of one run of the load. */
 interface Figures {
   readonly rate: number;
   readonly refused: number;
@@ -51,11 +51,11 @@ const load = path.join(directory, "load_amqp");
 const source = fileURLToPath(new URL("load_amqp.c", import.meta.url));
 execFileSync("gcc", ["-O2", "-pthread", "-o", load, source, "-lrabbitmq"], { stdio: "inherit" });
 
-/** Our broker as a process: `queue serve` of the binary. */
+/** mqcat's broker as a process: `queue serve` of the binary. */
 class Ours implements Server {
   readonly name: string;
   readonly port: number;
-  /** From the start of the process until it listened, in milliseconds. */
+  /** The time from the start of the process until it listens, in milliseconds. */
   readonly readyMs: number;
   readonly #child: ChildProcess;
 
@@ -145,12 +145,12 @@ async function rates(): Promise<void> {
   }
 }
 
-/** What a queue's depth does to its rates: they are measured on top of what lies there, which stays. */
+/** Measures the rates of a queue by its depth. The messages that are already in the queue stay there. */
 async function depth(): Promise<void> {
   const server = await Ours.start("--sync", "flush", "--data", data("depth"));
   try {
     console.log("\nby depth, --sync flush, messages a second");
-    // A broker that has just started is slower, whatever the depth.
+    // A broker is slower right after its start, at any depth.
     await run(server, "publish", DEPTH_COUNT);
     await run(server, "consume", DEPTH_COUNT);
     let there = 0;

@@ -1,6 +1,7 @@
 /**
- * PUSH to PULL through a shell's eyes: lines from a file into one process, over tcp on loopback, out of another.
- * Whole processes are timed, start-up included, in turns with a C tool on libzmq; what counts is the ratio.
+ * Compares PUSH to PULL with a C tool on libzmq: one process reads lines from a file and sends them over tcp on
+ * loopback, another one receives and prints them. The time includes the start of the processes. The tools run in turns, and the
+ * result is the ratio.
  *
  *   deno task bench [ROUNDS]
  */
@@ -24,9 +25,9 @@ const CASES = [
 const here = fileURLToPath(new URL(".", import.meta.url));
 const main = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
 
-/** The server's, for the cases under CURVE. */
+/** The server's key pair, for the cases with CURVE. */
 interface Keys extends CurveKeyPair {
-  /** The file that has both. */
+  /** The file with both keys. */
   readonly path: string;
 }
 
@@ -34,7 +35,7 @@ interface Tool {
   readonly name: string;
   pull(endpoint: string, count: number, keys?: Keys): string[];
   push(endpoint: string, keys?: Keys): string[];
-  /** What it says on stderr when it is bound. */
+  /** What the receiver prints on stderr when it is bound. */
   readonly ready: string;
 }
 
@@ -64,7 +65,7 @@ function yardstick(directory: string): Tool {
   };
 }
 
-/** Messages a second, from the start of the sender to the end of the receiver. */
+/** Messages per second, from the start of the sender to the end of the receiver. */
 async function measure(tool: Tool, input: string, count: number, keys?: Keys): Promise<number> {
   const endpoint = `tcp://127.0.0.1:${20_000 + Math.floor(Math.random() * 10_000)}`;
   const pull = start(tool.pull(endpoint, count, keys), "ignore", keys);

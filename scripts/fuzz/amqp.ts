@@ -1,4 +1,4 @@
-/** What the fuzzer feeds of AMQP: the codecs, a broker with whole sessions, a client with a server's login. */
+/** The AMQP targets of the fuzzer: the codecs, a broker with whole sessions, a client with a server's login. */
 import { setImmediate } from "node:timers/promises";
 import { handshake } from "../../lib/amqp/client/handshake.ts";
 import { parseAmqpUrl } from "../../lib/amqp/client/url.ts";
@@ -17,9 +17,9 @@ import { type Chance, mutate } from "./mutate.ts";
 import { CannedStream } from "./streams.ts";
 import type { Target } from "./target.ts";
 
-/** Sessions that one broker serves before a new one takes its place, with nothing in it. */
+/** The number of sessions that one broker serves before a new, empty one replaces it. */
 const SESSIONS = 300;
-/** How often the loop turns before a piece has been taken and answered. */
+/** The number of event loop turns until a chunk is read and answered. */
 const TURNS = 20;
 
 /** The frames that `write` encodes. */
@@ -51,7 +51,7 @@ const LOGIN = [
   method(1, "channel.open", {}),
 ];
 
-/** What a client may say once it is in: each frame for itself may be changed, left out, or said twice. */
+/** The frames of a client after its login. Each frame may be changed, left out, or repeated. */
 const TALK = [
   method(1, "exchange.declare", { exchange: "x", type: "topic", autoDelete: true }),
   method(1, "exchange.declare", { exchange: "y", type: "headers", arguments: { "alternate-exchange": "x" } }),
@@ -107,9 +107,9 @@ const TALK = [
   method(0, "connection.close", { replyCode: 200, replyText: "bye", classId: 0, methodId: 0 }),
 ];
 
-/** A session of a client with some of its frames changed, in the pieces in which it is sent. */
+/** A session of a client with some of its frames changed, as the chunks in which it is sent. */
 function session(chance: Chance): Uint8Array[] {
-  // Most of the time the login is left as it is, or little would come behind it.
+  // The login is usually not changed, because few frames after a broken login are processed.
   const spoilt = chance.below(5) === 0;
   const parts = spoilt ? [...LOGIN, ...TALK] : [...TALK];
   for (let left = 1 + chance.below(5); left > 0; left--) {
@@ -124,7 +124,7 @@ function session(chance: Chance): Uint8Array[] {
       case 2:
         parts.splice(chance.below(parts.length), 0, parts[at]!);
         break;
-      default: // The payload only: its frame is as long as it says.
+      default: // Changes only the payload, so that the frame keeps its declared length.
         parts[at] = reframed(parts[at]!, chance);
     }
   }
@@ -143,7 +143,7 @@ function reframed(frame: Uint8Array, chance: Chance): Uint8Array {
   return concat([head, changed, Uint8Array.of(0xce)]);
 }
 
-/** A broker that is told odd things may refuse them, but makes no mistake of its own. */
+/** A broker may refuse unusual frames, but must not fail itself. */
 function broker(): Target {
   let opened: { broker: Broker; name: string; failures: Error[]; left: number } | undefined;
   let names = 0;
@@ -172,7 +172,7 @@ function broker(): Target {
       stream.attach({ onData() {}, onEnd: () => stream.close(), onDrain() {} });
       for (const piece of session(chance)) {
         if (open) stream.write(piece);
-        // A broker that is asked nothing more has said all after a few turns of the loop.
+        // Without further requests a broker has sent all its replies after a few turns of the event loop.
         for (let turns = 0; open && turns < TURNS; turns++) await setImmediate();
       }
       stream.end();

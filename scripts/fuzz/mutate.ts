@@ -1,6 +1,6 @@
-/** Inputs for the fuzzer: valid bytes, spoiled by chance that can be repeated. */
+/** Inputs for the fuzzer: valid bytes with random, reproducible changes. */
 
-/** Numbers that parsers stumble over. */
+/** Numbers that parsers often handle wrongly. */
 const EDGES = [0, 1, 2, 4, 5, 7, 8, 0x0a, 0x20, 0x7f, 0x80, 0xfe, 0xff];
 const WIDE_EDGES = [
   0n,
@@ -13,10 +13,10 @@ const WIDE_EDGES = [
   1n << 63n,
   (1n << 64n) - 1n,
 ];
-/** A longer input teaches nothing new, in bytes. */
+/** The longest input in bytes; longer ones find nothing new. */
 const MAX_LENGTH = 100_000;
 
-/** Random numbers that are the same for the same seed (mulberry32). */
+/** A generator of random numbers, which are the same for the same seed (mulberry32). */
 export class Chance {
   #state: number;
 
@@ -24,7 +24,7 @@ export class Chance {
     this.#state = seed >>> 0;
   }
 
-  /** A whole number from 0 to `below` - 1. */
+  /** An integer from 0 to `below` - 1. */
   below(below: number): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let t = this.#state;
@@ -33,13 +33,13 @@ export class Chance {
     return Math.floor(((t ^ (t >>> 14)) >>> 0) / 2 ** 32 * below);
   }
 
-  /** One of a list. */
+  /** A random item of a list. */
   of<T>(list: readonly T[]): T {
     return list[this.below(list.length)]!;
   }
 }
 
-/** Spoils `bytes` in one to four ways; `others` are inputs to splice in. */
+/** Changes `bytes` in one to four ways; `others` are inputs to splice in. */
 export function mutate(bytes: Uint8Array, others: readonly Uint8Array[], chance: Chance): Uint8Array {
   let spoiled: Uint8Array = bytes.slice();
   for (let left = 1 + chance.below(4); left > 0; left--) spoiled = once(spoiled, others, chance);
@@ -70,15 +70,15 @@ function once(bytes: Uint8Array, others: readonly Uint8Array[], chance: Chance):
     }
     case 4: // Cut it off.
       return bytes.slice(0, at);
-    case 5: // Take a piece out.
+    case 5: // Remove a piece.
       return join(bytes.subarray(0, at), bytes.subarray(at + length));
-    case 6: // Say a piece twice.
+    case 6: // Repeat a piece.
       return join(bytes.subarray(0, at + length), bytes.subarray(at));
-    case 7: { // Put noise in.
+    case 7: { // Insert random bytes.
       const noise = Uint8Array.from({ length: 1 + chance.below(16) }, () => chance.below(256));
       return join(bytes.subarray(0, at), noise, bytes.subarray(at));
     }
-    default: { // Go on as another one.
+    default: { // Continue with another input.
       const other = chance.of(others);
       return join(bytes.subarray(0, at), other.subarray(chance.below(other.length + 1)));
     }

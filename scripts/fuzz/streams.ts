@@ -1,7 +1,7 @@
 /** Streams in memory for the fuzzer. */
 import type { ByteStream, StreamSink } from "../../lib/transport/stream.ts";
 
-/** A stream whose peer says a few bytes at once and goes, and which takes all that is written. */
+/** A stream whose peer sends a few bytes at once and disconnects, and which accepts all writes. */
 export class CannedStream implements ByteStream {
   readonly local = "inproc://fuzz";
   readonly remote = "inproc://fuzz";
@@ -15,7 +15,7 @@ export class CannedStream implements ByteStream {
   #said = false;
   #over = false;
 
-  /** @param cut where the bytes are cut in two pieces */
+  /** @param cut the index at which the bytes are split into two chunks */
   constructor(bytes: Uint8Array, cut: number) {
     this.#bytes = bytes;
     this.#cut = cut;
@@ -59,7 +59,7 @@ export class CannedStream implements ByteStream {
   }
 }
 
-/** A stream of which what comes is changed on the way. */
+/** A stream whose incoming bytes are changed. */
 export class TamperedStream implements ByteStream {
   readonly #stream: ByteStream;
   readonly #tamper: (chunk: Uint8Array) => Uint8Array;

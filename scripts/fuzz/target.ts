@@ -1,15 +1,15 @@
 import type { Chance } from "./mutate.ts";
 
-/** A part of the library that takes a stranger's bytes. */
+/** A part of the library that reads untrusted bytes. */
 export interface Target {
   readonly name: string;
-  /** Valid inputs, to be spoiled. */
+  /** Valid inputs, which the fuzzer changes. */
   readonly seeds: readonly Uint8Array[];
   /**
-   * Takes one input. Errors of the library are refusals; any other one is a find, and it may throw one itself that says
-   * which promise was broken.
+   * Processes one input. Errors of the library are refusals; any other error is a finding. The target may throw one
+   * itself to report a broken guarantee.
    */
   run(input: Uint8Array, chance: Chance): void | Promise<void>;
-  /** How many runs go at a time, as they wait for deadlines. 1 unless told. */
+  /** The number of concurrent runs, for targets that wait for deadlines. Default: 1. */
   readonly lanes?: number;
 }

@@ -1,4 +1,4 @@
-/** What the fuzzer feeds. */
+/** The targets of the fuzzer. */
 import { MqcatError } from "../../lib/errors.ts";
 import { readAmqp } from "../../lib/probe/amqp.ts";
 import { readBanner } from "../../lib/probe/banner.ts";
@@ -35,13 +35,13 @@ import { mutate } from "./mutate.ts";
 import { CannedStream, TamperedStream } from "./streams.ts";
 import type { Target } from "./target.ts";
 
-/** A limit that mutated lengths go over, in bytes. */
+/** A size limit that changed lengths exceed, in bytes. */
 const MAX_MESSAGE = 64 * 1024;
-/** For handshakes that wait for bytes which were taken out, in milliseconds. */
+/** The timeout of handshakes that wait for removed bytes, in milliseconds. */
 const HANDSHAKE_MS = 25;
 const NO_OWNER: ConnectionOwner = { onBatch() {}, onSubscription() {}, onGroup() {}, onWritable() {} };
 
-/** All targets. They load libsodium, so they are asked for. */
+/** Returns all targets. This loads libsodium. */
 export async function targets(): Promise<Target[]> {
   const nacl = await loadNacl();
   const server = nacl.keyPair();
@@ -86,12 +86,12 @@ const frames: Target = {
   name: "frames",
   seeds: [messages, encodeFrame(new Uint8Array(5000)), concat([messages, messages])],
   run(input, chance) {
-    // However the bytes are cut, the same comes out.
+    // The result must not depend on how the bytes are split into chunks.
     const whole = decodeFrames([input]);
     const cut = chance.below(input.length + 1);
     const halves = decodeFrames([input.subarray(0, cut), input.subarray(cut)]);
     if (whole.error === undefined && whole.told !== halves.told) {
-      throw new Error(`cut at ${cut} it is another: ${halves.told} and not ${whole.told}`);
+      throw new Error(`split at ${cut} the result differs: ${halves.told} instead of ${whole.told}`);
     }
     if (whole.error !== undefined) throw whole.error;
   },
@@ -168,7 +168,7 @@ const answers: Target = {
     concat([SIGNATURE, Uint8Array.of(3), encodeRest("NULL", false)]),
   ],
   run(input) {
-    // A probe says what it sees, whatever that is.
+    // A probe reports any answer and must not throw.
     isZmtp(input);
     readAmqp(input);
     readBanner(input);
@@ -177,7 +177,7 @@ const answers: Target = {
   },
 };
 
-/** MESSAGE commands of CURVE, with the right key: the spoiled ones are found out, and the others come through. */
+/** MESSAGE commands of CURVE with the right key: changed ones must be detected, and the others decrypted. */
 function curveMessages(workspace: ConstructorParameters<typeof CurveCipher>[0]): Target {
   const key = new Uint8Array(32).fill(7);
   const prefix = "CurveZMQMESSAGEC";
@@ -206,7 +206,7 @@ function curveMessages(workspace: ConstructorParameters<typeof CurveCipher>[0]):
   };
 }
 
-/** A side of a handshake whose peer says spoiled bytes and goes; when it succeeds, the connection takes the rest. */
+/** One side of a handshake with a peer that sends malformed bytes; on success, the connection reads the rest. */
 function canned(security: Mechanism): Target {
   const greeting = concat([SIGNATURE, Uint8Array.of(3), encodeRest(security.name, !security.asServer)]);
   const hello = encodeCommand(
@@ -239,12 +239,12 @@ function canned(security: Mechanism): Target {
   };
 }
 
-/** Both sides of a handshake, and somebody between them who changes one of the pieces. */
+/** Both sides of a handshake, with an attacker between them that changes one chunk. */
 function tampered(name: string, client: Mechanism, server: Mechanism): Target {
   let names = 0;
   return {
     name: `handshake ${name}, tampered with`,
-    // Where the change is: what is said is of the two sides' own making.
+    // The two sides produce all bytes, so the seed has no meaning; `chance` chooses the chunk to change.
     seeds: [new Uint8Array(16)],
     lanes: name === "CURVE" ? 4 : 64,
     async run(_input, chance) {
@@ -264,7 +264,7 @@ function tampered(name: string, client: Mechanism, server: Mechanism): Target {
       near.close();
       far.close();
       const thrown = results.flatMap((result) => result.status === "rejected" ? [result.reason] : []);
-      // What is not the library's own must not hide behind what is.
+      // An error of the library on one side must not hide another error on the other side.
       const foreign = thrown.find((error) => !(error instanceof MqcatError));
       if (thrown.length > 0) throw foreign ?? thrown[0];
     },

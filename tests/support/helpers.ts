@@ -91,7 +91,7 @@ export function requirePeer(
   return (name) => void it(name, { skip: "not installed" }, () => {});
 }
 
-/** A sink that stores all chunks (as copies, because a chunk is valid only during the call) and lets a test wait for them. */
+/** A sink that stores copies of all chunks (a chunk is valid only during the call), and lets a test wait for them. */
 export class Collector implements StreamSink {
   readonly chunks: Uint8Array[] = [];
   length = 0;

@@ -1,8 +1,8 @@
 /**
  * Runs the real program as processes, for the tests of the command line.
  *
- * MQCAT_TARGET chooses the program: `deno` (the source on Deno, the default), `bun` (the source on Bun), or `binary` (the
- * file in MQCAT_BINARY). MQCAT_DENO and MQCAT_BUN are the paths of the runtimes if they are not on the PATH.
+ * MQCAT_TARGET chooses the program: `deno` (the source on Deno, the default), `bun` (the source on Bun), or `binary`
+ * (the file in MQCAT_BINARY). MQCAT_DENO and MQCAT_BUN are the paths of the runtimes if they are not on the PATH.
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";

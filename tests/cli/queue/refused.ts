@@ -28,7 +28,7 @@ export function refusals({ broker, queue, test, well }: QueueContext): void {
     assert.ok(confirmed >= 1 && confirmed + unsent === 10, stderr);
   });
 
-  test("refused - wrong password, missing virtual host, no broker: exit code 4, and no password is printed", async () => {
+  test("refused - wrong password, missing virtual host, no broker: exit code 4, no password printed", async () => {
     const { port } = await broker();
     const cases: [url: string, words: RegExp, code: number][] = [
       [`amqp://guest:s3cret@127.0.0.1:${port}`, /wrong user or password for 'guest'/, 4],
