@@ -62,7 +62,7 @@ describe("topic", () => {
     },
   );
 
-  it("topic - many of `#` in one pattern cost words times nodes", TIMEOUT, () => {
+  it("topic - a pattern with many `#` costs words times nodes", TIMEOUT, () => {
     const matcher = new TopicMatcher<number>();
     matcher.add({ routingKey: "#.a.".repeat(60) + "b", destination: 1, arguments: {} });
     matcher.add({ routingKey: "#.a.".repeat(60) + "#", destination: 2, arguments: {} });

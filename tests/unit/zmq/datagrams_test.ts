@@ -21,7 +21,7 @@ async function meet(radio: Radio, dish: Dish, endpoint = "udp://127.0.0.1:0"): P
 }
 
 describe("datagrams", () => {
-  it("radio, dish - group and body, only of groups that were joined, empty ones too", async () => {
+  it("radio, dish - only messages of joined groups are received, empty groups and bodies included", async () => {
     const log = new SocketLog();
     await using radio = scoped(new Radio({ onEvent: log.onEvent }));
     await using dish = scoped(new Dish());
@@ -53,7 +53,7 @@ describe("datagrams", () => {
     assert.deepEqual(came, numbers(200));
   });
 
-  it("radio - one over tcp and one over udp at a time", async () => {
+  it("radio - sends over tcp and udp at the same time", async () => {
     await using radio = scoped(new Radio());
     await using near = scoped(new Dish());
     await using far = scoped(new Dish());
@@ -65,20 +65,24 @@ describe("datagrams", () => {
     for (const dish of [near, far]) assert.deepEqual(texts(await deadline(dish.receive())), ["news", "both"]);
   });
 
-  it("dish - a multicast group, heard by two", { skip: lo ? false : "there is no 'lo'" }, async () => {
-    await using radio = scoped(new Radio());
-    await using first = scoped(new Dish());
-    await using second = scoped(new Dish());
-    const bound = await meet(radio, first, "udp://lo;233.252.0.18:0");
-    second.join("news");
-    await second.bind(bound);
-    await radio.send(["news", "all"]);
-    for (const dish of [first, second]) {
-      assert.deepEqual(texts(await deadline(dish.receive())), ["news", "all"]);
-    }
-  });
+  it(
+    "dish - two sockets receive from a multicast group",
+    { skip: lo ? false : "there is no 'lo'" },
+    async () => {
+      await using radio = scoped(new Radio());
+      await using first = scoped(new Dish());
+      await using second = scoped(new Dish());
+      const bound = await meet(radio, first, "udp://lo;233.252.0.18:0");
+      second.join("news");
+      await second.bind(bound);
+      await radio.send(["news", "all"]);
+      for (const dish of [first, second]) {
+        assert.deepEqual(texts(await deadline(dish.receive())), ["news", "all"]);
+      }
+    },
+  );
 
-  it("radio - a message over 8192 bytes is an error, and what is around it is sent", async () => {
+  it("radio - a message over 8192 bytes is an error, and the messages before and after it are sent", async () => {
     await using radio = scoped(new Radio());
     await using dish = scoped(new Dish());
     await meet(radio, dish);
@@ -96,7 +100,7 @@ describe("datagrams", () => {
     assert.deepEqual(texts(await deadline(dish.receive())), ["news", "after"]);
   });
 
-  it("dish - junk is dropped", async () => {
+  it("dish - invalid datagrams are dropped", async () => {
     await using dish = scoped(new Dish());
     dish.join("a");
     const bound = parseEndpoint(await dish.bind("udp://127.0.0.1:0")) as HostEndpoint;
@@ -120,7 +124,7 @@ describe("datagrams", () => {
     socket.close();
   });
 
-  it("unusable - the wrong way, another type, and security are refused in words", async () => {
+  it("unusable - the wrong direction, another socket type and security are refused with a reason", async () => {
     const where = "udp://127.0.0.1:5555";
     await using radio = scoped(new Radio());
     await using dish = scoped(new Dish());
@@ -136,7 +140,7 @@ describe("datagrams", () => {
     await assert.rejects(secret.bind(where), /Cannot use .* with PLAIN security: udp supports only NULL/);
   });
 
-  it("unbind, disconnect - and the port is free", async () => {
+  it("unbind, disconnect - the port is free afterwards", async () => {
     await using radio = scoped(new Radio());
     await using dish = scoped(new Dish());
     const bound = await meet(radio, dish);

@@ -23,7 +23,7 @@ async function passes(push: Push, pull: Pull, text: string): Promise<void> {
 }
 
 describe("endpoints", () => {
-  it("last_endpoint - bind gives what a peer can connect to", async () => {
+  it("last_endpoint - bind returns an endpoint that a peer can connect to", async () => {
     const port = await freePort();
     const given: [endpoint: string, bound: RegExp][] = [
       [`tcp://127.0.0.1:${port}`, new RegExp(`^tcp://127\\.0\\.0\\.1:${port}$`)],
@@ -44,7 +44,7 @@ describe("endpoints", () => {
     }
   });
 
-  it("ipc_wildcard - a folder of its own, which nobody else may enter, and which goes with the socket", async () => {
+  it("ipc_wildcard - uses a private folder that is removed with the socket", async () => {
     await using pull = scoped(new Pull());
     const [first, second] = [await pull.bind("ipc://*"), await pull.bind("ipc://*")];
     assert.notEqual(first, second);
@@ -70,7 +70,7 @@ describe("endpoints", () => {
   });
 
   for (const endpoint of ["tcp://127.0.0.1:0", "ipc://@mqcat-term-endpoint", "inproc://term-endpoint"]) {
-    it(`term_endpoint - unbind ends the peers that came that way, and the name is free: ${endpoint}`, async () => {
+    it(`term_endpoint - unbind disconnects the peers of the endpoint, and the name is free: ${endpoint}`, async () => {
       await using push = scoped(new Push());
       await using pull = scoped(new Pull({ reconnect: { first: 2, longest: 5 } }));
       const bound = await push.bind(endpoint);
@@ -91,7 +91,7 @@ describe("endpoints", () => {
     });
   }
 
-  it("term_endpoint - disconnect ends one connection, and does not connect again", async () => {
+  it("term_endpoint - disconnect closes one connection and does not reconnect", async () => {
     await using push = scoped(new Push());
     await using first = scoped(new Pull());
     await using second = scoped(new Pull());
@@ -109,7 +109,7 @@ describe("endpoints", () => {
     );
   });
 
-  it("term_endpoint - what waits for a peer that is disconnected goes to another one", async () => {
+  it("term_endpoint - queued messages of a disconnected peer are sent to another peer", async () => {
     const name = inproc(); // It buffers nothing, so what is sent waits here.
     await using push = scoped(new Push());
     await using still = scoped(new Pull());
@@ -128,7 +128,7 @@ describe("endpoints", () => {
     assert.deepEqual(came.sort(), ["1", "2", "3"]);
   });
 
-  it("inproc_connect - many connect before the bind, and after an unbind", async () => {
+  it("inproc_connect - several sockets connect before the bind and after an unbind", async () => {
     const name = inproc();
     await using pull = scoped(new Pull());
     const pushes = Array.from({ length: 10 }, () => new Push({ reconnect: { first: 2, longest: 5 } }));
@@ -146,7 +146,7 @@ describe("endpoints", () => {
     await Promise.all(pushes.map((push) => push.close()));
   });
 
-  it("inproc_connect - one that never meets its bind closes at once", async () => {
+  it("inproc_connect - a socket without a bound peer closes at once", async () => {
     await using push = scoped(new Push());
     push.connect(inproc());
     await deadline(push.close(), 1000, "the close");

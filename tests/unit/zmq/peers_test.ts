@@ -20,7 +20,7 @@ import { frame, RawPeer } from "../../support/raw_peer.ts";
 const LOCAL = "tcp://127.0.0.1:0";
 
 describe("peers - endpoints", () => {
-  it("many - one socket binds and connects over every transport at a time", async () => {
+  it("many - one socket binds and connects over all transports at the same time", async () => {
     using dir = tempDir();
     await using pull = scoped(new Pull());
     const bound = [];
@@ -59,7 +59,7 @@ describe("peers - endpoints", () => {
     await waitFor(() => push.peers === 2 && pull.peers === 2);
   });
 
-  it("taken - an endpoint that somebody is bound to is refused, and the socket stays of use", async () => {
+  it("taken - an endpoint that is in use is refused, and the socket stays usable", async () => {
     using dir = tempDir();
     await using first = scoped(new Pull());
     await using second = scoped(new Pull());
@@ -70,14 +70,14 @@ describe("peers - endpoints", () => {
     await second.bind(LOCAL);
   });
 
-  it("unusable - udp, tls and what is no endpoint are refused in words", async () => {
+  it("unusable - udp, tls and malformed endpoints are refused with a reason", async () => {
     await using pull = scoped(new Pull());
     await assert.rejects(pull.bind("udp://127.0.0.1:5555"), EndpointError);
     assert.throws(() => pull.connect("tls://127.0.0.1:5555"), /expected one of tcp, ipc, inproc, ws, wss/);
     assert.throws(() => pull.connect("nonsense"), EndpointError);
   });
 
-  it("failure - is known only when no endpoint is left that could bring a peer", async () => {
+  it("failure - is set only when no endpoint is left that could bring a peer", async () => {
     await using wrong = scoped(new Pub());
     await using push = scoped(new Push());
     await using pull = scoped(new Pull());
@@ -100,7 +100,7 @@ describe("peers - endpoints", () => {
 });
 
 describe("peers - numbers", () => {
-  it("maxPeers - one more is refused and told, and let in when another has gone", async () => {
+  it("maxPeers - one more peer is refused and reported, and accepted when another has disconnected", async () => {
     const log = new SocketLog();
     await using pull = scoped(new Pull({ maxPeers: 3, onEvent: log.onEvent }));
     const endpoint = await pull.bind(LOCAL);
@@ -125,7 +125,7 @@ describe("peers - numbers", () => {
     for (const peer of peers) peer.close();
   });
 
-  it("maxPeers - those that only pretend count until their time is up", async () => {
+  it("maxPeers - connections without a handshake count until the handshake timeout", async () => {
     const log = new SocketLog();
     await using pull = scoped(new Pull({ maxPeers: 2, handshakeTimeout: 100, onEvent: log.onEvent }));
     const endpoint = await pull.bind(LOCAL);
@@ -140,7 +140,7 @@ describe("peers - numbers", () => {
     await log.until("connected");
   });
 
-  it("hundred - each of 100 peers is served, and all of them may go at once", async () => {
+  it("hundred - each of 100 peers is served, and all of them can disconnect at once", async () => {
     const log = new SocketLog();
     await using pull = scoped(new Pull({ onEvent: log.onEvent }));
     const endpoint = await pull.bind(LOCAL);
@@ -157,7 +157,7 @@ describe("peers - numbers", () => {
 });
 
 describe("peers - pairs in one process", () => {
-  it("inproc - connect may come before bind, for every pattern", async () => {
+  it("inproc - connect can precede bind, for every pattern", async () => {
     const patient: SocketOptions = { reconnect: { first: 60_000, longest: 60_000 } };
     const names = [inproc(), inproc(), inproc()] as const;
     await using push = scoped(new Push(patient));
@@ -185,7 +185,7 @@ describe("peers - pairs in one process", () => {
     assert.deepEqual(texts(await deadline(reply)), ["replied", "asked"]);
   });
 
-  it("inproc - a large message arrives as it was, and as a copy", async () => {
+  it("inproc - a large message arrives unchanged, as a copy", async () => {
     const name = inproc();
     await using push = scoped(new Push());
     await using pull = scoped(new Pull());
@@ -199,7 +199,7 @@ describe("peers - pairs in one process", () => {
     assert.notEqual(frames[0]!.buffer, body.buffer);
   });
 
-  it("consume - takes batches whose bytes count during the call", async () => {
+  it("consume - receives batches whose bytes are valid during the call", async () => {
     const name = inproc();
     await using push = scoped(new Push());
     await using pull = scoped(new Pull());
@@ -214,7 +214,7 @@ describe("peers - pairs in one process", () => {
     assert.deepEqual(came.map(Number), numbers(100));
   });
 
-  it("receiving - nobody takes, so the senders are held back, and go on later", async () => {
+  it("receiving - senders are paused while the program does not receive, and continue later", async () => {
     await using pull = scoped(new Pull({ hwm: 10 }));
     await using push = scoped(new Push({ hwm: 10 }));
     push.connect(await pull.bind(LOCAL));

@@ -26,7 +26,7 @@ async function still(look: () => number): Promise<number> {
 }
 
 describe("pressure - a consumer that pauses", () => {
-  it("consume - each resume brings what one peer has, and none of several is left reading", async () => {
+  it("consume - each resume delivers the messages of one peer, and all peers stay paused after pause", async () => {
     await using pull = scoped(new Pull());
     const came = new Map<string, number>();
     const batches: string[] = [];
@@ -68,7 +68,7 @@ describe("pressure - hwmBytes of an inbox", () => {
   const SIZE = 200_000;
   const LIMITS = { hwmBytes: 1_000_000 };
 
-  it("pull - what waits to be received stays within it", async () => {
+  it("pull - the queue of received messages stays below it", async () => {
     const name = inproc();
     await using pull = scoped(new Pull(LIMITS));
     await using push = scoped(new Push({ hwm: 1 }));
@@ -89,7 +89,7 @@ describe("pressure - hwmBytes of an inbox", () => {
   });
 
   for (const kind of ["pull", "rep"] as const) {
-    it(`${kind} - holds a peer back over TCP, and takes all of it later`, async () => {
+    it(`${kind} - pauses a peer over TCP, and receives all its messages later`, async () => {
       await using socket = scoped(kind === "pull" ? new Pull(LIMITS) : new Rep(LIMITS));
       using peer = await RawPeer.dial(await socket.bind(LOCAL));
       await peer.greet(kind === "pull" ? "PUSH" : "DEALER");
@@ -114,7 +114,7 @@ describe("pressure - hwmBytes of an inbox", () => {
 });
 
 describe("pressure - dropAfter", () => {
-  it("a subscriber that takes little at a time loses nothing; one that stands still is given up", async () => {
+  it("dropAfter - a slow subscriber loses nothing; a stalled one loses messages", async () => {
     using dir = tempDir();
     const log = new SocketLog();
     await using pub = scoped(new Pub({ hwm: 1, dropAfter: 150, onEvent: log.onEvent }));
@@ -144,7 +144,7 @@ describe("pressure - dropAfter", () => {
 });
 
 describe("pressure - a peer that does not read", () => {
-  it("router - what a peer had not taken when it went away is counted as dropped", async () => {
+  it("router - unsent messages of a disconnected peer are counted as dropped", async () => {
     using dir = tempDir();
     await using router = scoped(new Router());
     let id: Uint8Array | undefined;
@@ -166,7 +166,7 @@ describe("pressure - a peer that does not read", () => {
     assert.equal(await router.close(), 0);
   });
 
-  it("xsub - a publisher that does not read is left before its subscriptions fill the memory", async () => {
+  it("xsub - a publisher that does not read is disconnected before its subscriptions fill the memory", async () => {
     using dir = tempDir();
     const log = new SocketLog();
     await using xsub = scoped(new XSub({ hwmBytes: 1, onEvent: log.onEvent }));
@@ -185,7 +185,7 @@ describe("pressure - a peer that does not read", () => {
     assert.match(error!.message, /does not read our subscriptions/);
   });
 
-  it("xpub - nothing is gathered for one that subscribes again and again", async () => {
+  it("xpub - gathers no messages for a full peer that subscribes repeatedly", async () => {
     await using xpub = scoped(new XPub({ hwm: 1, verbose: "subscribe" }));
     let gathered = 0;
     xpub.consume((batch, from) => {

@@ -40,7 +40,7 @@ describe("reconnect", () => {
     }
   });
 
-  it("backoff - jitter keeps two sockets apart", async () => {
+  it("backoff - jitter separates the attempts of two sockets", async () => {
     const logs = [new SocketLog(), new SocketLog()];
     const endpoint = await deserted();
     const delays = await Promise.all(logs.map(async (log) => {
@@ -52,7 +52,7 @@ describe("reconnect", () => {
     assert.notDeepEqual(delays[0], delays[1]);
   });
 
-  it("backoff - begins anew behind a connection that was ready", async () => {
+  it("backoff - starts again from the first pause after a ready connection", async () => {
     const log = new SocketLog();
     await using push = scoped(new Push({ onEvent: log.onEvent, reconnect: { first: 4, longest: 2000 } }));
     const endpoint = await deserted();
@@ -67,7 +67,7 @@ describe("reconnect", () => {
     assert.ok((await log.until("retrying", before + 2)).delay <= 8);
   });
 
-  it("close - ends the trying at once", async () => {
+  it("close - ends the attempts at once", async () => {
     const log = new SocketLog();
     const push = new Push({ onEvent: log.onEvent, reconnect: { first: 60_000, longest: 60_000 } });
     push.connect(await deserted());
@@ -76,7 +76,7 @@ describe("reconnect", () => {
     assert.equal(log.of("retrying").length, 1);
   });
 
-  it("silence - a peer that never greets is left after the handshake's deadline, and tried again", async () => {
+  it("silence - a peer that sends no greeting is disconnected after the handshake timeout, and retried", async () => {
     const log = new SocketLog();
     await using listener = await rawListener();
     await using push = scoped(
@@ -90,7 +90,7 @@ describe("reconnect", () => {
     await listener.peers[0]!.untilGone();
   });
 
-  it("restart - the peer is found again, and what waited is sent, ten times over", async () => {
+  it("restart - the socket reconnects and sends the queued messages, ten times", async () => {
     const log = new SocketLog();
     await using push = scoped(new Push({ onEvent: log.onEvent, reconnect: { first: 2, longest: 10 } }));
     let endpoint = LOCAL;
@@ -108,7 +108,7 @@ describe("reconnect", () => {
     assert.equal(push.unsent, 0);
   });
 
-  it("events - a failed attempt, the connection and its end are told with the endpoint that was dialed", async () => {
+  it("events - a failed attempt, the connection and its end are reported with the endpoint", async () => {
     const log = new SocketLog();
     await using push = scoped(new Push({ onEvent: log.onEvent, reconnect: { first: 2, longest: 10 } }));
     const endpoint = await deserted();

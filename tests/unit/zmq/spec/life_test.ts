@@ -19,7 +19,7 @@ function pings(peer: RawPeer): number {
 }
 
 describe("spec life", () => {
-  it("heartbeats - a peer that answers is asked again and again, and kept", async () => {
+  it("heartbeats - a peer that answers stays connected", async () => {
     const log = new SocketLog();
     await using pull = scoped(new Pull({ heartbeat: { interval: 10, timeout: 5000 }, onEvent: log.onEvent }));
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
@@ -32,7 +32,7 @@ describe("spec life", () => {
     assert.equal(pull.peers, 1);
   });
 
-  it("heartbeats - a peer that is silent is left with a reason, by both kinds of sockets, and tried again", async () => {
+  it("heartbeats - a peer that is silent is disconnected with a reason, by both sides, and retried", async () => {
     await using listener = await rawListener((peer) => void peer.greet("PULL"));
     const log = new SocketLog();
     // One that only sends, and never receives a message by itself.
@@ -47,7 +47,7 @@ describe("spec life", () => {
     assert.equal(pings(await listener.peer(0)), 1);
   });
 
-  it("heartbeats - any traffic counts as life, a message as well as a PONG", async () => {
+  it("heartbeats - any traffic counts, a message as well as a PONG", async () => {
     const log = new SocketLog();
     await using pull = scoped(new Pull({ heartbeat: { interval: 60, timeout: 60 }, onEvent: log.onEvent }));
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
@@ -61,7 +61,7 @@ describe("spec life", () => {
     assert.equal(log.of("disconnected").length, 0);
   });
 
-  it("heartbeats - what the peer says is not heard while we do not read, and not held against it", async () => {
+  it("heartbeats - a peer is not disconnected while this side does not read", async () => {
     const log = new SocketLog();
     await using pull = scoped(new Pull({ heartbeat: { interval: 10 }, onEvent: log.onEvent }));
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
@@ -74,7 +74,7 @@ describe("spec life", () => {
     await log.until("disconnected");
   });
 
-  it("heartbeats - a peer that promises to speak within its time to live, and does not, is left", async () => {
+  it("heartbeats - a peer that is silent for longer than its time to live is disconnected", async () => {
     const log = new SocketLog();
     await using pull = scoped(new Pull({ onEvent: log.onEvent }));
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
@@ -85,7 +85,7 @@ describe("spec life", () => {
     assert.match(`${error}`, /sent nothing for/);
   });
 
-  it("heartbeats - a time to live of 0 promises nothing, and a later one takes a promise back", async () => {
+  it("heartbeats - a time to live of 0 sets no limit, and a later PING replaces the limit", async () => {
     const log = new SocketLog();
     await using pull = scoped(new Pull({ onEvent: log.onEvent }));
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
@@ -110,7 +110,7 @@ describe("spec life", () => {
     assert.equal(hexOf(await peer.take(15)), hexOf(PONG) + hexOf(command(bytes("04 'PONG' 'x'"))));
   });
 
-  it("heartbeats - a time to live is sent in tenths of a second, and never over 65.5 s, which overflows in libzmq", () => {
+  it("heartbeats - a time to live is sent in tenths of a second, at most 65.5 s, as longer times overflow in libzmq", () => {
     for (
       const [ms, tenths] of [[0, 0], [1, 1], [100, 1], [101, 2], [65_500, 655], [65_501, 655], [1e9, 655]]
     ) {
@@ -121,7 +121,7 @@ describe("spec life", () => {
     }
   });
 
-  it("heartbeats - a 2.0 peer, which knows no commands, is sent none", async () => {
+  it("heartbeats - a 2.0 peer, which knows no commands, receives no PING", async () => {
     await using pull = scoped(new Pull({ heartbeat: { interval: 5 } }));
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
     await peer.greet("PUSH", "2.0");
@@ -130,7 +130,7 @@ describe("spec life", () => {
     assert.deepEqual([pull.peers, peer.waiting], [1, 0]);
   });
 
-  it("heartbeats - stop when our half has ended, while the peer reads to the end", async () => {
+  it("heartbeats - stop when this side has ended its half, while the peer reads to the end", async () => {
     const log = new SocketLog();
     const push = new Push({ heartbeat: { interval: 5, timeout: 5000 }, onEvent: log.onEvent });
     const port = Number((await push.bind(LOCAL)).split(":").at(-1));
@@ -148,13 +148,13 @@ describe("spec life", () => {
     assert.equal((await log.until("disconnected")).error, undefined);
   });
 
-  it("heartbeats - times that make no sense are refused", () => {
+  it("heartbeats - invalid times are refused", () => {
     for (const interval of [-1, 2 ** 31, NaN]) {
       assert.throws(() => new Pull({ heartbeat: { interval } }), RangeError);
     }
   });
 
-  it("stream_timeout - who connects and says nothing is left after the handshake's deadline", async () => {
+  it("stream_timeout - a silent incoming connection is closed after the handshake timeout", async () => {
     const log = new SocketLog();
     await using pull = scoped(new Pull({ handshakeTimeout: 50, onEvent: log.onEvent }));
     const endpoint = await pull.bind(LOCAL);
@@ -166,7 +166,7 @@ describe("spec life", () => {
     assert.equal(pull.peers, 0);
   });
 
-  it("issue_566 - a dealer that comes and goes a hundred times is answered each time", async () => {
+  it("issue_566 - a dealer that reconnects a hundred times receives a reply each time", async () => {
     await using router = scoped(new Router());
     const endpoint = await router.bind(LOCAL);
     (async () => {
@@ -181,7 +181,7 @@ describe("spec life", () => {
     await waitFor(() => router.peers === 0);
   });
 
-  it("descriptors - a hundred reconnects leave none behind, at either end", async () => {
+  it("descriptors - a hundred reconnects leak none, at either end", async () => {
     const open = () => fs.readdirSync("/proc/self/fd").length;
     const endpoint = `ipc://@mqcat-${crypto.randomUUID()}`;
     await using push = scoped(new Push({ reconnect: { first: 1, longest: 2 } }));
@@ -200,7 +200,7 @@ describe("spec life", () => {
     await waitFor(() => open() <= before + 5, undefined, `${before} descriptors again`);
   });
 
-  it("vanish - peers that go in the middle of a message leave nothing of it, and disturb nobody", async () => {
+  it("vanish - a message that a peer cut off is not delivered, and other peers are not disturbed", async () => {
     const log = new SocketLog();
     await using pull = scoped(new Pull({ onEvent: log.onEvent }));
     const endpoint = await pull.bind(LOCAL);
@@ -220,7 +220,7 @@ describe("spec life", () => {
     assert.deepEqual(texts(await deadline(pull.receive())), ["well"]);
   });
 
-  it("reconnect_ivl - a peer that lets us in and throws us out is asked less and less often", async () => {
+  it("reconnect_ivl - a peer that accepts and closes at once is retried with growing pauses", async () => {
     await using listener = await rawListener(async (peer) => {
       await peer.greet("PULL").catch(() => {});
       peer.close();
@@ -234,7 +234,7 @@ describe("spec life", () => {
     assert.ok(delays[0]! <= 2 && delays.at(-1)! >= 32, `${delays}`);
   });
 
-  it("reconnect_ivl - a peer that comes for one message at a time is found at once, each time", async () => {
+  it("reconnect_ivl - a peer that stays for one message at a time is reconnected at once, each time", async () => {
     const log = new SocketLog();
     await using push = scoped(new Push({ reconnect: { first: 4, longest: 60_000 }, onEvent: log.onEvent }));
     let endpoint = LOCAL;
@@ -249,7 +249,7 @@ describe("spec life", () => {
     }
   });
 
-  it("reconnect_ivl - a subscriber subscribes anew each time, once for each topic", async () => {
+  it("reconnect_ivl - a subscriber subscribes again each time, once for each topic", async () => {
     await using sub = scoped(new Sub({ reconnect: { first: 1, longest: 5 } }));
     for (const topic of ["a", "b", "a"]) sub.subscribe(topic);
     const first = new Pub();

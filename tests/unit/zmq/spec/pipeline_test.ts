@@ -14,7 +14,7 @@ async function take(socket: Pull | Dealer, count: number): Promise<string[]> {
 }
 
 describe("spec pipeline", () => {
-  it("spec_pushpull - jobs are dealt in turn, and each puller's keep their order", async () => {
+  it("spec_pushpull - jobs are distributed in turn, and the jobs of each puller keep their order", async () => {
     await using push = scoped(new Push());
     const pulls = await Promise.all(
       numbers(4).map(async () => {
@@ -32,7 +32,7 @@ describe("spec pipeline", () => {
     }
   });
 
-  it("spec_pushpull - blocks while there is no puller, and fair queues what many pushers send", async () => {
+  it("spec_pushpull - blocks without a puller, and receives fairly from several pushers", async () => {
     await using pull = scoped(new Pull());
     const pushes = numbers(5).map(() => new Push());
     assert.equal(pushes[0]!.sendBatch(batchOf(["x"])), 0);
@@ -49,7 +49,7 @@ describe("spec pipeline", () => {
     await Promise.all(pushes.map((push) => push.close()));
   });
 
-  it("hwm - so many wait, behind what is being written; the rest is not taken", async () => {
+  it("hwm - limits the queued messages, apart from those being written; the rest is not accepted", async () => {
     const endpoint = inproc();
     for (const socket of [new Push({ hwm: 7 }), new Dealer({ hwm: 7 })]) {
       await using sender = scoped(socket);
@@ -84,7 +84,7 @@ describe("spec pipeline", () => {
     assert.deepEqual(await take(pull, 2), ["a|b", "c|d"]);
   });
 
-  it("conflate - only the newest message waits to be received", async () => {
+  it("conflate - only the newest message is queued to be received", async () => {
     await using push = scoped(new Push());
     await using pull = scoped(new Pull({ conflate: true }));
     push.connect(await pull.bind(LOCAL));
@@ -104,7 +104,7 @@ describe("spec pipeline", () => {
     assert.ok(taken < 10_000, `${taken} were taken`);
   });
 
-  it("conflate - only the newest message waits to be sent to each peer, and nobody is waited for", async () => {
+  it("conflate - only the newest message is queued for each peer, and send does not block", async () => {
     const endpoint = inproc();
     await using pub = scoped(new Pub({ conflate: true, hwm: 1 }));
     await using stands = scoped(new Sub());
@@ -127,7 +127,7 @@ describe("spec pipeline", () => {
     assert.deepEqual(texts(await deadline(stands.receive())), ["a", "49"]);
   });
 
-  it("conflate - what a lost peer had not taken is the newest, and goes to the next one", async () => {
+  it("conflate - the unsent message of a disconnected peer is the newest, and is sent to the next peer", async () => {
     const endpoint = inproc();
     await using push = scoped(new Push({ conflate: true, reconnect: { first: 1, longest: 5 } }));
     push.connect(endpoint);
@@ -145,7 +145,7 @@ describe("spec pipeline", () => {
     await first.close();
   });
 
-  it("immediate - nothing is queued for a peer that is not ready yet", async () => {
+  it("immediate - nothing is queued for a peer that is not ready", async () => {
     await using push = scoped(new Push());
     const absent = inproc();
     push.connect(absent);
@@ -157,7 +157,7 @@ describe("spec pipeline", () => {
     assert.deepEqual(await take(pull, 10), numbers(10).map(String));
   });
 
-  it("bind_after_connect - who connects first waits, on every transport", async () => {
+  it("bind_after_connect - a socket that connects first waits for the bind, on every transport", async () => {
     for (const endpoint of [inproc(), `ipc://@mqcat-${crypto.randomUUID()}`]) {
       await using push = scoped(new Push({ reconnect: { first: 2, longest: 10 } }));
       push.connect(endpoint);
@@ -169,7 +169,7 @@ describe("spec pipeline", () => {
     }
   });
 
-  it("bind_after_connect - a subscription made before there is anybody is not lost", async () => {
+  it("bind_after_connect - a subscription made before there is a publisher is not lost", async () => {
     const endpoint = inproc();
     await using sub = scoped(new Sub());
     sub.subscribe("early");

@@ -39,7 +39,7 @@ const subscribe = (topic: string) => frame(`\x01${topic}`);
 const cancel = (topic: string) => frame(`\x00${topic}`);
 
 describe("spec publish and subscribe", () => {
-  it("mock_pub_sub - a publisher takes subscriptions as commands and as messages, from any version", async () => {
+  it("mock_pub_sub - a publisher accepts subscriptions as commands and as messages, from any version", async () => {
     await using pub = scoped(new Pub());
     const endpoint = await pub.bind(LOCAL);
     for (const version of ["3.1", "3.0", "2.0"] as const) {
@@ -72,7 +72,7 @@ describe("spec publish and subscribe", () => {
     await waitFor(() => pub.peers === 0);
   });
 
-  it("sub_forward - subscriptions travel up through XPUB and XSUB, messages down", async () => {
+  it("sub_forward - XPUB and XSUB forward subscriptions to the publisher and messages to the subscribers", async () => {
     await using up = scoped(new XSub());
     await using down = scoped(new XPub());
     forward(up, down);
@@ -90,7 +90,7 @@ describe("spec publish and subscribe", () => {
     await waitFor(() => pub.subscribers === 0);
   });
 
-  it("sub_forward - a subscriber that vanishes is unsubscribed up to the publisher", async () => {
+  it("sub_forward - a subscriber that disappears is unsubscribed at the publisher", async () => {
     await using up = scoped(new XSub());
     await using down = scoped(new XPub());
     forward(up, down);
@@ -105,7 +105,7 @@ describe("spec publish and subscribe", () => {
     await waitFor(() => pub.subscribers === 0);
   });
 
-  it("xpub_verbose - receives the first subscription to a topic and the end of the last", async () => {
+  it("xpub_verbose - by default receives the first subscription to a topic and the last cancellation", async () => {
     await using it = await xpubWith(2);
     const [one, two] = it.peers;
     one!.send(subscribe("A"), subscribe("A"));
@@ -121,7 +121,7 @@ describe("spec publish and subscribe", () => {
     assert.equal(await it.next(), "\x00C");
   });
 
-  it("xpub_verbose - with it every subscription, and with `all` every end of one", async () => {
+  it("xpub_verbose - receives every subscription, and with `all` every cancellation", async () => {
     for (const verbose of ["subscribe", "all"] as const) {
       await using it = await xpubWith(2, { verbose });
       const [one, two] = it.peers;
@@ -141,7 +141,7 @@ describe("spec publish and subscribe", () => {
     }
   });
 
-  it("xpub_verbose - what is no subscription is a message", async () => {
+  it("xpub_verbose - receives other messages unchanged", async () => {
     await using it = await xpubWith(1);
     it.peers[0]!.send(
       frame("hello"),
@@ -155,7 +155,7 @@ describe("spec publish and subscribe", () => {
     assert.equal(await it.next(), "\x01t");
   });
 
-  it("xpub_manual - a peer gets what it is given, and not what it asked for", async () => {
+  it("xpub_manual - a peer receives the topics that the program set, not those that it subscribed to", async () => {
     await using it = await xpubWith(2, { manual: true });
     const [one, two] = it.peers;
     one!.send(subscribe("A"));
@@ -178,7 +178,7 @@ describe("spec publish and subscribe", () => {
     assert.equal(two!.waiting, 0);
   });
 
-  it("xpub_manual_last_value - the message behind a subscription goes to the one that made it", async () => {
+  it("xpub_manual_last_value - the message after a subscription is sent only to its subscriber", async () => {
     await using it = await xpubWith(2, { manual: "last-value" });
     const [one, two] = it.peers;
     one!.send(subscribe("A"));
@@ -203,12 +203,12 @@ describe("spec publish and subscribe", () => {
     assert.equal(hexOf(await two!.take(8)), hexOf(frame("A more")));
   });
 
-  it("xpub - a welcome message comes before everything else", async () => {
+  it("xpub - the welcome message is sent before all others", async () => {
     await using it = await xpubWith(1, { welcome: "W" });
     assert.equal(hexOf(await it.peers[0]!.take(3)), hexOf(frame("W")));
   });
 
-  it("xpub_nodrop - a full subscriber makes the publisher wait, and loses nothing", async () => {
+  it("xpub_nodrop - a full subscriber blocks the publisher, and loses nothing", async () => {
     const endpoint = inproc();
     await using xpub = scoped(new XPub({ onFull: "block", hwm: 10 }));
     await using sub = scoped(new Sub({ hwm: 10 }));
@@ -227,7 +227,7 @@ describe("spec publish and subscribe", () => {
     assert.equal(xpub.dropped, 0);
   });
 
-  it("pubsub_topics_count - topics come and go without a trace, whoever has them", async () => {
+  it("pubsub_topics_count - topics that are added and removed leave nothing in the tree", async () => {
     await using pub = scoped(new Pub());
     const endpoint = await pub.bind(LOCAL);
     const subs = numbers(3).map(() => new Sub());
@@ -245,7 +245,7 @@ describe("spec publish and subscribe", () => {
     await waitFor(() => pub.subscribers === 0);
   });
 
-  it("hwm_pubsub - the mark is counted for each subscriber, in whole messages", async () => {
+  it("hwm_pubsub - the high-water mark applies to each subscriber, in whole messages", async () => {
     const log = new SocketLog();
     const endpoint = inproc();
     await using pub = scoped(new Pub({ hwm: 4, onEvent: log.onEvent }));
@@ -268,7 +268,7 @@ describe("spec publish and subscribe", () => {
     for (let i = 0; i < 5; i++) assert.deepEqual(texts(await deadline(stands.receive())), ["a", `${i}`, ""]);
   });
 
-  it("xsub - a message for publishers waits until there is one", async () => {
+  it("xsub - a message to publishers waits for the first publisher", async () => {
     await using xsub = scoped(new XSub());
     await using xpub = scoped(new XPub());
     xsub.subscribe("t");

@@ -16,7 +16,7 @@ function readyWith(identity: string): Uint8Array {
 }
 
 describe("spec routing", () => {
-  it("spec_dealer - deals in turn among its peers, and blocks while there is none", async () => {
+  it("spec_dealer - distributes to its peers in turn, and blocks without a peer", async () => {
     await using dealer = scoped(new Dealer());
     assert.equal(dealer.sendBatch(batchOf(["x"])), 0);
     const peers = await Promise.all(
@@ -37,7 +37,7 @@ describe("spec routing", () => {
     await Promise.all(peers.map((peer) => peer.close()));
   });
 
-  it("spec_dealer - receives from all its peers, whole messages, each peer's in order", async () => {
+  it("spec_dealer - receives whole messages from all peers, in the order of each peer", async () => {
     await using dealer = scoped(new Dealer());
     const endpoint = await dealer.bind(LOCAL);
     const peers = numbers(4).map(() => new Dealer());
@@ -53,7 +53,7 @@ describe("spec routing", () => {
     await Promise.all(peers.map((peer) => peer.close()));
   });
 
-  it("spec_dealer - what a lost peer had not taken goes to the next one", async () => {
+  it("spec_dealer - unsent messages of a disconnected peer are sent to the next peer", async () => {
     const endpoint = inproc();
     await using dealer = scoped(new Dealer({ reconnect: { first: 1, longest: 5 } }));
     dealer.connect(endpoint);
@@ -73,7 +73,7 @@ describe("spec routing", () => {
     await first.close();
   });
 
-  it("spec_router - an id for each peer, 00 and four bytes unless it has its own; replies go where they should", async () => {
+  it("spec_router - each peer has an id, by default 00 and four bytes; replies reach their peers", async () => {
     await using router = scoped(new Router());
     const endpoint = await router.bind(LOCAL);
     const named = scoped(new Dealer({ identity: "named" }));
@@ -95,7 +95,7 @@ describe("spec routing", () => {
     await Promise.all([named, ...others].map((dealer) => dealer.close()));
   });
 
-  it("spec_router - many whole messages in one read are each behind the id, and keep their frames", async () => {
+  it("spec_router - each message of one read is labelled with the id, and keeps its frames", async () => {
     await using router = scoped(new Router());
     using peer = await RawPeer.dial(await router.bind(LOCAL));
     await peer.greet("DEALER");
@@ -113,7 +113,7 @@ describe("spec routing", () => {
     assert.deepEqual(messages, [["a", "", "b"], [""], ["x".repeat(70_000), "c"]]);
   });
 
-  it("spec_router - drops what is for nobody, counts it and tells; an id alone is an error", async () => {
+  it("spec_router - drops, counts and reports messages for an unknown id; an id alone is an error", async () => {
     const log = new SocketLog();
     await using router = scoped(new Router({ onEvent: log.onEvent }));
     await router.send(["nobody", "hello"]);
@@ -122,7 +122,7 @@ describe("spec routing", () => {
     await assert.rejects(router.send("nobody"), /a routing id and at least one more frame/);
   });
 
-  it("spec_router - drops the newest for a peer that is full, counts it, and serves the others", async () => {
+  it("spec_router - drops and counts the newest message for a full peer, and serves the others", async () => {
     const log = new SocketLog();
     const endpoint = inproc();
     await using router = scoped(new Router({ hwm: 10, onEvent: log.onEvent }));
@@ -144,7 +144,7 @@ describe("spec routing", () => {
     for (let i = 0; i < 11; i++) assert.deepEqual(texts(await deadline(full.receive())), [`${i}`]);
   });
 
-  it("router_mandatory - nobody is an error that names the id, and a full peer is waited for", async () => {
+  it("router_mandatory - an unknown id is an error that names it, and a message for a full peer waits", async () => {
     const endpoint = inproc();
     await using router = scoped(new Router({ hwm: 5, mandatory: true }));
     await router.bind(endpoint);
@@ -165,7 +165,7 @@ describe("spec routing", () => {
     assert.equal(router.dropped, 0);
   });
 
-  it("router_mandatory - what comes before the message for nobody is sent", async () => {
+  it("router_mandatory - the messages before one with an unknown id are sent", async () => {
     await using router = scoped(new Router({ mandatory: true }));
     await using dealer = scoped(new Dealer({ identity: "d" }));
     dealer.connect(await router.bind(LOCAL));
@@ -177,7 +177,7 @@ describe("spec routing", () => {
     assert.deepEqual(texts(await deadline(dealer.receive())), ["1"]);
   });
 
-  it("router_handover - without it a second peer with the same id is refused until the first is gone", async () => {
+  it("router_handover - without it, a second peer with the same id is refused until the first disconnects", async () => {
     const log = new SocketLog();
     await using router = scoped(new Router({ onEvent: log.onEvent }));
     const endpoint = await router.bind(LOCAL);
@@ -195,7 +195,7 @@ describe("spec routing", () => {
     await sent;
   });
 
-  it("router_handover - with it the newcomer has the id, and the first one is closed", async () => {
+  it("router_handover - with it, the new peer has the id, and the first one is disconnected", async () => {
     await using router = scoped(new Router({ handover: true }));
     const endpoint = await router.bind(LOCAL);
     using first = await RawPeer.dial(endpoint);
@@ -210,7 +210,7 @@ describe("spec routing", () => {
     assert.equal(router.dropped, 0);
   });
 
-  it("router_handover - a hundred peers with one id, one after the other: no deadlock, nothing left behind", async () => {
+  it("router_handover - a hundred peers with one id, one after the other: no deadlock, and no connection is left", async () => {
     for (const handover of [false, true]) {
       await using router = scoped(new Router({ handover }));
       const endpoint = await router.bind(LOCAL);
@@ -227,7 +227,7 @@ describe("spec routing", () => {
     }
   });
 
-  it("probe_router - a dealer, a req and a router with it make themselves known by an empty message", async () => {
+  it("probe_router - a dealer, a req and a router announce themselves by an empty message", async () => {
     await using router = scoped(new Router());
     const endpoint = await router.bind(LOCAL);
     const options = (identity: string) => ({ identity, probe: true });
@@ -242,7 +242,7 @@ describe("spec routing", () => {
     await Promise.all(sockets.map((socket) => socket.close()));
   });
 
-  it("connect_rid - a router that connects names its peer", async () => {
+  it("connect_rid - a router that connects assigns an id to its peer", async () => {
     await using router = scoped(new Router({ mandatory: true }));
     await using rep = scoped(new Rep());
     await using dealer = scoped(new Dealer({ identity: "own name" }));
@@ -259,7 +259,7 @@ describe("spec routing", () => {
     await rep.close();
   });
 
-  it("connect_rid - the name lasts over reconnects", async () => {
+  it("connect_rid - the id stays the same after reconnects", async () => {
     const endpoint = inproc();
     await using router = scoped(new Router({ reconnect: { first: 1, longest: 5 } }));
     router.connect(endpoint, "service");
@@ -273,7 +273,7 @@ describe("spec routing", () => {
     }
   });
 
-  it("pair - talks to one peer both ways, refuses a second, and takes it when the first is gone", async () => {
+  it("pair - exchanges messages with one peer, refuses a second, and accepts it when the first has disconnected", async () => {
     const log = new SocketLog();
     await using pair = scoped(new Pair({ onEvent: log.onEvent }));
     const endpoint = await pair.bind(LOCAL);
@@ -292,7 +292,7 @@ describe("spec routing", () => {
     assert.deepEqual(texts(await deadline(second.receive())), ["you are next"]);
   });
 
-  it("pair - blocks at the high-water mark, and holds the peer back while nobody receives", async () => {
+  it("pair - blocks at the high-water mark, and pauses the peer while the program does not receive", async () => {
     const endpoint = inproc();
     await using left = scoped(new Pair({ hwm: 10 }));
     await using right = scoped(new Pair({ hwm: 10 }));

@@ -14,7 +14,7 @@ async function take(pull: Pull, count: number): Promise<string[]> {
 }
 
 describe("push - room", () => {
-  it("sendBatch - takes nothing while there is no peer; writable resolves when one comes", async () => {
+  it("sendBatch - queues nothing without a peer; writable resolves when a peer connects", async () => {
     const name = inproc();
     await using push = scoped(new Push());
     await using pull = scoped(new Pull());
@@ -28,7 +28,7 @@ describe("push - room", () => {
     assert.deepEqual(await take(pull, 2), ["a", "b"]);
   });
 
-  it("sendBatch - takes what fits under the high-water mark, and goes on when there is room", async () => {
+  it("sendBatch - queues messages up to the high-water mark, and continues when there is room", async () => {
     const name = inproc();
     await using push = scoped(new Push({ hwm: 10 }));
     await using pull = scoped(new Pull());
@@ -51,7 +51,7 @@ describe("push - room", () => {
     assert.deepEqual(await take(pull, 35), digits(35));
   });
 
-  it("sendBatch - takes whole messages only", async () => {
+  it("sendBatch - queues whole messages only", async () => {
     const name = inproc();
     await using push = scoped(new Push({ hwm: 2 }));
     await using pull = scoped(new Pull());
@@ -68,7 +68,7 @@ describe("push - room", () => {
     assert.deepEqual(await take(pull, 3), ["1a|1b", "2a|2b|2c", "3a"]);
   });
 
-  it("hwmBytes - holds large messages back as the count holds small ones", async () => {
+  it("hwmBytes - limits large messages as hwm limits small ones", async () => {
     const name = inproc();
     await using push = scoped(new Push({ hwmBytes: 100_000 }));
     await using pull = scoped(new Pull());
@@ -83,7 +83,7 @@ describe("push - room", () => {
     assert.equal((await take(pull, taken)).length, taken);
   });
 
-  it("writable - resolves after its time without an event, and on wake", async () => {
+  it("writable - resolves after its time limit, and on wake", async () => {
     await using push = scoped(new Push());
     await deadline(push.writable(5));
     const waiting = push.writable();
@@ -92,8 +92,8 @@ describe("push - room", () => {
   });
 });
 
-describe("push - dealing", () => {
-  it("round robin - passes over a peer that is full", async () => {
+describe("push - distribution", () => {
+  it("round robin - skips a peer whose queue is full", async () => {
     const [stands, reads] = [inproc(), inproc()];
     await using push = scoped(new Push({ hwm: 5 }));
     await using a = scoped(new Pull());
@@ -112,7 +112,7 @@ describe("push - dealing", () => {
     assert.deepEqual(rest.map(Number), rest.map(Number).toSorted((x, y) => x - y));
   });
 
-  it("loss - what a lost peer had not taken goes to the others, before anything newer", async () => {
+  it("loss - unsent messages of a disconnected peer are redistributed before newer messages", async () => {
     const [dies, lives] = [inproc(), inproc()];
     await using push = scoped(new Push({ hwm: 5, reconnect: { first: 1000, longest: 1000 } }));
     const a = new Pull();
@@ -134,7 +134,7 @@ describe("push - dealing", () => {
     assert.equal(push.unsent, 0);
   });
 
-  it("loss - more than one peer has room for waits until there is room, and keeps its order", async () => {
+  it("loss - unsent messages wait until the other peer has room, and keep their order", async () => {
     const [dies, lives] = [inproc(), inproc()];
     await using push = scoped(new Push({ hwm: 50, reconnect: { first: 1000, longest: 1000 } }));
     await using a = scoped(new Pull());
@@ -155,7 +155,7 @@ describe("push - dealing", () => {
     await newer;
   });
 
-  it("loss - a peer that returns to the same place gets what it had not taken", async () => {
+  it("loss - a peer that reconnects receives its unsent messages", async () => {
     const name = inproc();
     await using push = scoped(new Push({ reconnect: { first: 1, longest: 5 } }));
     push.connect(name);
@@ -180,7 +180,7 @@ describe("push - dealing", () => {
 });
 
 describe("push - send", () => {
-  it("send - many at a time keep their order", async () => {
+  it("send - concurrent calls keep their order", async () => {
     const name = inproc();
     await using push = scoped(new Push({ hwm: 7 }));
     await using pull = scoped(new Pull());
@@ -193,7 +193,7 @@ describe("push - send", () => {
     await Promise.all(sends);
   });
 
-  it("send - one that fails for being empty holds up nobody", async () => {
+  it("send - a call that fails for an empty message does not block the others", async () => {
     const name = inproc();
     await using push = scoped(new Push());
     await using pull = scoped(new Pull());
@@ -206,7 +206,7 @@ describe("push - send", () => {
     await Promise.all([first, second]);
   });
 
-  it("send - those that wait, and later ones, end with ClosedError", async () => {
+  it("send - waiting and later calls reject with ClosedError after close", async () => {
     const push = new Push();
     const waiting = [push.send("1"), push.send("2")];
     assert.equal(await push.close(), 0);
@@ -215,7 +215,7 @@ describe("push - send", () => {
     assert.equal(push.closed, true);
   });
 
-  it("send - those that wait, and later ones, end with the failure when no endpoint is left", async () => {
+  it("send - waiting and later calls reject with the failure when no endpoint is left", async () => {
     await using wrong = scoped(new Pub());
     await using push = scoped(new Push());
     push.connect(await wrong.bind("tcp://127.0.0.1:0"));

@@ -16,7 +16,7 @@ const wrapped = (...bodies: string[]) => [
 const wire = (...bodies: string[]) => wrapped(...bodies).map(hexOf).join("");
 
 describe("req", () => {
-  it("request - goes out with a delimiter, and its reply comes without", async () => {
+  it("request - is sent with a delimiter, and its reply is returned without it", async () => {
     await using req = scoped(new Req());
     using peer = await RawPeer.dial(await req.bind(LOCAL));
     await peer.greet("REP");
@@ -27,7 +27,7 @@ describe("req", () => {
     assert.match(req.lastPeer, /^tcp:\/\/127\.0\.0\.1:\d+$/);
   });
 
-  it("request - a second one meanwhile is an error, whether the first has a peer or not", async () => {
+  it("request - a second request before the reply is an error, with or without a peer", async () => {
     const name = inproc();
     await using req = scoped(new Req());
     await using rep = scoped(new Rep());
@@ -44,7 +44,7 @@ describe("req", () => {
     assert.deepEqual(texts(await deadline(fourth)), ["four"]);
   });
 
-  it("request - what only the peer that was asked may answer, and only once", async () => {
+  it("request - only the peer that received it can answer, and only once", async () => {
     await using req = scoped(new Req());
     const endpoint = await req.bind(LOCAL);
     using a = await RawPeer.dial(endpoint);
@@ -66,7 +66,7 @@ describe("req", () => {
     assert.deepEqual(texts(await deadline(second)), ["two"]);
   });
 
-  it("abort - ends the waiting with the reason, and a late reply is not taken for the next one", async () => {
+  it("abort - rejects with the reason, and a late reply is not taken for the next one", async () => {
     await using listener = await rawListener();
     await using req = scoped(new Req({ reconnect: { first: 1, longest: 5 } }));
     req.connect(listener.endpoint);
@@ -87,7 +87,7 @@ describe("req", () => {
     assert.deepEqual(texts(await deadline(next)), ["answer to 2"]);
   });
 
-  it("abort - before there is a peer, or before it was asked, sends nothing", async () => {
+  it("abort - sends nothing before there is a peer", async () => {
     const name = inproc();
     await using req = scoped(new Req());
     const abort = new AbortController();
@@ -105,7 +105,7 @@ describe("req", () => {
     assert.deepEqual(texts(await deadline(reply)), [""]);
   });
 
-  it("loss - a peer that goes before its reply has the next one asked, over and over", async () => {
+  it("loss - the request is sent to the next peer when a peer disconnects before its reply, repeatedly", async () => {
     const log = new SocketLog();
     await using req = scoped(new Req({ onEvent: log.onEvent }));
     const endpoint = await req.bind(LOCAL);
@@ -124,7 +124,7 @@ describe("req", () => {
 });
 
 describe("rep", () => {
-  it("reply - twice is an error, and none to an empty list of frames", async () => {
+  it("reply - a second reply and a reply without frames are errors", async () => {
     const name = inproc();
     await using rep = scoped(new Rep());
     await using req = scoped(new Req());
@@ -138,7 +138,7 @@ describe("rep", () => {
     assert.deepEqual(texts(await deadline(reply)), ["a"]);
   });
 
-  it("iteration - serves many at a time, each with its own reply", async () => {
+  it("iteration - serves concurrent requests, each with its own reply", async () => {
     const name = inproc();
     const rep = new Rep();
     await rep.bind(name);
@@ -156,7 +156,7 @@ describe("rep", () => {
     await deadline(serving);
   });
 
-  it("envelope - everything through the first empty frame comes back as it was", async () => {
+  it("envelope - all frames up to the first empty one are returned unchanged", async () => {
     await using rep = scoped(new Rep());
     using peer = await RawPeer.dial(await rep.bind(LOCAL));
     await peer.greet("DEALER");
@@ -170,7 +170,7 @@ describe("rep", () => {
     assert.equal(hexOf(await peer.take(expected.length / 2)), expected);
   });
 
-  it("slow reader - its requests wait until it takes its replies; others are served, and none is lost", async () => {
+  it("slow reader - its requests wait until it reads its replies; other peers are served, and no reply is lost", async () => {
     const [slow, quick] = [inproc(), inproc()];
     await using rep = scoped(new Rep({ hwm: 5 }));
     await rep.bind(slow);
@@ -204,7 +204,7 @@ describe("rep", () => {
     await deadline(serving);
   });
 
-  it("slow reader - that goes takes its waiting requests with it", async () => {
+  it("slow reader - its waiting requests are dropped when it disconnects", async () => {
     const log = new SocketLog();
     await using rep = scoped(new Rep({ hwm: 2, onEvent: log.onEvent }));
     const endpoint = await rep.bind(LOCAL);
