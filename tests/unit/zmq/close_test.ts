@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ClosedError, Pub, Pull, Push, Rep, Req, Sub } from "../../../mod.ts";
 import { deadline, tempDir, waitFor } from "../../support/helpers.ts";
-import { batchOf, inproc, numbers, scoped, SocketLog, texts } from "../../support/sockets.ts";
+import { batchOf, inproc, numbers, SocketLog, texts } from "../../support/sockets.ts";
 import { rawListener, RawPeer } from "../../support/raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
@@ -79,7 +79,7 @@ describe("close - unsent messages", () => {
       await first.close();
       await waitFor(() => push.peers === 0);
       const closing = push.close(5000);
-      await using second = scoped(new Pull());
+      await using second = new Pull();
       if (weBind) second.connect(name);
       else await second.bind(name);
       for (const digit of digits(5)) assert.deepEqual(texts(await deadline(second.receive())), [digit]);
@@ -89,7 +89,7 @@ describe("close - unsent messages", () => {
 
   it("linger - ends at once when the last endpoint does not speak ZMTP", async () => {
     await using listener = await rawListener();
-    await using pull = scoped(new Pull());
+    await using pull = new Pull();
     const push = new Push();
     const endpoint = await pull.bind(LOCAL);
     push.connect(endpoint);
@@ -100,7 +100,7 @@ describe("close - unsent messages", () => {
   });
 
   it("a reader - receives all sent messages even when close does not linger", async () => {
-    await using pull = scoped(new Pull());
+    await using pull = new Pull();
     const push = new Push({ hwm: 100_000 });
     push.connect(await pull.bind(LOCAL));
     await waitFor(() => push.peers === 1);
@@ -115,7 +115,7 @@ describe("close - unsent messages", () => {
   it("pub - lingers for its subscribers, too", async () => {
     const name = inproc();
     const pub = new Pub();
-    await using sub = scoped(new Sub());
+    await using sub = new Sub();
     await pub.bind(name);
     sub.subscribe("");
     sub.connect(name);
@@ -150,7 +150,7 @@ describe("close - waiting calls", () => {
   it("iteration - continues until other code closes the socket", async () => {
     const name = inproc();
     const pull = new Pull();
-    await using push = scoped(new Push());
+    await using push = new Push();
     await pull.bind(name);
     push.connect(name);
     const came: string[] = [];
@@ -167,8 +167,8 @@ describe("close - waiting calls", () => {
 
   it("iteration - can be stopped and continued", async () => {
     const name = inproc();
-    await using pull = scoped(new Pull());
-    await using push = scoped(new Push());
+    await using pull = new Pull();
+    await using push = new Push();
     await pull.bind(name);
     push.connect(name);
     for (const digit of digits(6)) await push.send(digit);
@@ -189,7 +189,7 @@ describe("close - waiting calls", () => {
     await assert.rejects(deadline(unasked), ClosedError);
     const name = inproc();
     const req = new Req();
-    await using rep = scoped(new Rep());
+    await using rep = new Rep();
     await rep.bind(name);
     req.connect(name);
     const asked = req.request("anybody?");
@@ -216,13 +216,13 @@ describe("close - waiting calls", () => {
       await deadline(closing);
       assert.deepEqual(log.of("listening"), []);
     }
-    await using next = scoped(new Pull());
+    await using next = new Pull();
     await next.bind(`ipc://${dir.file("s")}`);
   });
 
   it("at once - close right after connect leaves no peer connected, on every transport", async () => {
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ onEvent: log.onEvent }));
+    await using pull = new Pull({ onEvent: log.onEvent });
     const name = inproc();
     await pull.bind(name);
     const endpoint = await pull.bind(LOCAL);

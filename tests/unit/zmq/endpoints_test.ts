@@ -8,11 +8,11 @@ import { dirname } from "node:path";
 import { describe, it } from "node:test";
 import { AddressInUseError, EndpointError, Pull, Push } from "../../../mod.ts";
 import { deadline, waitFor } from "../../support/helpers.ts";
-import { inproc, scoped, SocketLog, texts } from "../../support/sockets.ts";
+import { inproc, SocketLog, texts } from "../../support/sockets.ts";
 
 /** A port that nobody has, told by who had it last. */
 async function freePort(): Promise<string> {
-  await using pull = scoped(new Pull());
+  await using pull = new Pull();
   return (await pull.bind(":0")).split(":").at(-1)!;
 }
 
@@ -33,37 +33,37 @@ describe("endpoints", () => {
       ["inproc://last-endpoint", /^inproc:\/\/last-endpoint$/],
     ];
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ onEvent: log.onEvent }));
+    await using pull = new Pull({ onEvent: log.onEvent });
     for (const [endpoint, bound] of given) {
       const real = await pull.bind(endpoint);
       assert.match(real, bound);
       assert.equal(log.of("listening").at(-1)!.endpoint, real);
-      await using push = scoped(new Push());
+      await using push = new Push();
       push.connect(real);
       await passes(push, pull, endpoint);
     }
   });
 
   it("ipc_wildcard - uses a private folder that is removed with the socket", async () => {
-    await using pull = scoped(new Pull());
+    await using pull = new Pull();
     const [first, second] = [await pull.bind("ipc://*"), await pull.bind("ipc://*")];
     assert.notEqual(first, second);
     const folder = dirname(first.slice("ipc://".length));
     assert.equal(fs.statSync(folder).mode & 0o777, 0o700);
     await pull.close();
     assert.equal(fs.existsSync(folder), false);
-    await using push = scoped(new Push());
+    await using push = new Push();
     assert.throws(() => push.connect("ipc://*"), EndpointError);
   });
 
   it("abstract_ipc - a name without a file, bound once", async () => {
     const name = `ipc://@mqcat-${crypto.randomUUID()}`;
-    await using pull = scoped(new Pull());
-    await using push = scoped(new Push());
+    await using pull = new Pull();
+    await using push = new Push();
     push.connect(await pull.bind(name));
     await passes(push, pull, "abstract");
     assert.equal(fs.existsSync(name.slice("ipc://".length)), false);
-    await using other = scoped(new Pull());
+    await using other = new Pull();
     await assert.rejects(other.bind(name), AddressInUseError);
     await pull.unbind(name);
     await other.bind(name);
@@ -71,8 +71,8 @@ describe("endpoints", () => {
 
   for (const endpoint of ["tcp://127.0.0.1:0", "ipc://@mqcat-term-endpoint", "inproc://term-endpoint"]) {
     it(`term_endpoint - unbind disconnects the peers of the endpoint, and the name is free: ${endpoint}`, async () => {
-      await using push = scoped(new Push());
-      await using pull = scoped(new Pull({ reconnect: { first: 2, longest: 5 } }));
+      await using push = new Push();
+      await using pull = new Pull({ reconnect: { first: 2, longest: 5 } });
       const bound = await push.bind(endpoint);
       const other = await push.bind("inproc://term-endpoint-other");
       pull.connect(bound);
@@ -82,7 +82,7 @@ describe("endpoints", () => {
       await assert.rejects(push.unbind(bound), /^EndpointError: Cannot unbind .*: nothing is bound to it$/);
       await push.bind(bound);
       await passes(push, pull, "after");
-      await using last = scoped(new Pull());
+      await using last = new Pull();
       last.connect(other);
       await waitFor(() => last.peers === 1);
       await push.unbind(other);
@@ -92,9 +92,9 @@ describe("endpoints", () => {
   }
 
   it("term_endpoint - disconnect closes one connection and does not reconnect", async () => {
-    await using push = scoped(new Push());
-    await using first = scoped(new Pull());
-    await using second = scoped(new Pull());
+    await using push = new Push();
+    await using first = new Pull();
+    await using second = new Pull();
     const [one, two] = [await first.bind(":0"), await second.bind(":0")];
     push.connect(one);
     push.connect(two);
@@ -111,15 +111,15 @@ describe("endpoints", () => {
 
   it("term_endpoint - queued messages of a disconnected peer are sent to another peer", async () => {
     const name = inproc(); // It buffers nothing, so what is sent waits here.
-    await using push = scoped(new Push());
-    await using still = scoped(new Pull());
+    await using push = new Push();
+    await using still = new Pull();
     still.consume(() => {});
     still.pause();
     await still.bind(name);
     push.connect(name);
     await waitFor(() => push.peers === 1);
     for (const text of ["1", "2", "3"]) await push.send(text);
-    await using pull = scoped(new Pull());
+    await using pull = new Pull();
     push.connect(await pull.bind(inproc()));
     await waitFor(() => push.peers === 2);
     await push.disconnect(name);
@@ -130,7 +130,7 @@ describe("endpoints", () => {
 
   it("inproc_connect - several sockets connect before the bind and after an unbind", async () => {
     const name = inproc();
-    await using pull = scoped(new Pull());
+    await using pull = new Pull();
     const pushes = Array.from({ length: 10 }, () => new Push({ reconnect: { first: 2, longest: 5 } }));
     for (const push of pushes) push.connect(name);
     const sent = pushes.map((push, i) => push.send(`${i}`));
@@ -147,7 +147,7 @@ describe("endpoints", () => {
   });
 
   it("inproc_connect - a socket without a bound peer closes at once", async () => {
-    await using push = scoped(new Push());
+    await using push = new Push();
     push.connect(inproc());
     await deadline(push.close(), 1000, "the close");
   });

@@ -14,7 +14,7 @@ import {
   Sub,
 } from "../../../mod.ts";
 import { deadline, tempDir, waitFor } from "../../support/helpers.ts";
-import { inproc, numbers, scoped, SocketLog, texts } from "../../support/sockets.ts";
+import { inproc, numbers, SocketLog, texts } from "../../support/sockets.ts";
 import { frame, RawPeer } from "../../support/raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
@@ -22,7 +22,7 @@ const LOCAL = "tcp://127.0.0.1:0";
 describe("peers - endpoints", () => {
   it("many - one socket binds and connects over all transports at the same time", async () => {
     using dir = tempDir();
-    await using pull = scoped(new Pull());
+    await using pull = new Pull();
     const bound = [];
     for (
       const where of [LOCAL, LOCAL, `ipc://${dir.file("a")}`, inproc(), `ipc://@mqcat-${crypto.randomUUID()}`]
@@ -51,8 +51,8 @@ describe("peers - endpoints", () => {
   });
 
   it("twice - two connections to one endpoint are two peers", async () => {
-    await using pull = scoped(new Pull());
-    await using push = scoped(new Push());
+    await using pull = new Pull();
+    await using push = new Push();
     const endpoint = await pull.bind(LOCAL);
     push.connect(endpoint);
     push.connect(endpoint);
@@ -61,8 +61,8 @@ describe("peers - endpoints", () => {
 
   it("taken - an endpoint that is in use is refused, and the socket stays usable", async () => {
     using dir = tempDir();
-    await using first = scoped(new Pull());
-    await using second = scoped(new Pull());
+    await using first = new Pull();
+    await using second = new Pull();
     for (const where of [LOCAL, `ipc://${dir.file("s")}`, inproc()]) {
       const endpoint = await first.bind(where);
       await assert.rejects(second.bind(endpoint), AddressInUseError);
@@ -71,19 +71,19 @@ describe("peers - endpoints", () => {
   });
 
   it("unusable - udp, tls and malformed endpoints are refused with a reason", async () => {
-    await using pull = scoped(new Pull());
+    await using pull = new Pull();
     await assert.rejects(pull.bind("udp://127.0.0.1:5555"), EndpointError);
     assert.throws(() => pull.connect("tls://127.0.0.1:5555"), /expected one of tcp, ipc, inproc, ws, wss/);
     assert.throws(() => pull.connect("nonsense"), EndpointError);
   });
 
   it("failure - is set only when no endpoint is left that could bring a peer", async () => {
-    await using wrong = scoped(new Pub());
-    await using push = scoped(new Push());
-    await using pull = scoped(new Pull());
+    await using wrong = new Pub();
+    await using push = new Push();
+    await using pull = new Pull();
     const dead = await wrong.bind(LOCAL);
     const log = new SocketLog();
-    await using other = scoped(new Push({ onEvent: log.onEvent }));
+    await using other = new Push({ onEvent: log.onEvent });
     other.connect(dead);
     other.connect(await pull.bind(LOCAL));
     push.connect(dead);
@@ -102,7 +102,7 @@ describe("peers - endpoints", () => {
 describe("peers - numbers", () => {
   it("maxPeers - one more peer is refused and reported, and accepted when another has disconnected", async () => {
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ maxPeers: 3, onEvent: log.onEvent }));
+    await using pull = new Pull({ maxPeers: 3, onEvent: log.onEvent });
     const endpoint = await pull.bind(LOCAL);
     const peers = [];
     for (let i = 0; i < 3; i++) {
@@ -127,7 +127,7 @@ describe("peers - numbers", () => {
 
   it("maxPeers - connections without a handshake count until the handshake timeout", async () => {
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ maxPeers: 2, handshakeTimeout: 100, onEvent: log.onEvent }));
+    await using pull = new Pull({ maxPeers: 2, handshakeTimeout: 100, onEvent: log.onEvent });
     const endpoint = await pull.bind(LOCAL);
     using a = await RawPeer.dial(endpoint);
     using b = await RawPeer.dial(endpoint);
@@ -142,7 +142,7 @@ describe("peers - numbers", () => {
 
   it("hundred - each of 100 peers is served, and all of them can disconnect at once", async () => {
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ onEvent: log.onEvent }));
+    await using pull = new Pull({ onEvent: log.onEvent });
     const endpoint = await pull.bind(LOCAL);
     const pushes = numbers(100).map(() => new Push());
     for (const push of pushes) push.connect(endpoint);
@@ -160,12 +160,12 @@ describe("peers - pairs in one process", () => {
   it("inproc - connect can precede bind, for every pattern", async () => {
     const patient: SocketOptions = { reconnect: { first: 60_000, longest: 60_000 } };
     const names = [inproc(), inproc(), inproc()] as const;
-    await using push = scoped(new Push(patient));
-    await using pull = scoped(new Pull(patient));
-    await using pub = scoped(new Pub(patient));
-    await using sub = scoped(new Sub(patient));
-    await using req = scoped(new Req(patient));
-    await using rep = scoped(new Rep(patient));
+    await using push = new Push(patient);
+    await using pull = new Pull(patient);
+    await using pub = new Pub(patient);
+    await using sub = new Sub(patient);
+    await using req = new Req(patient);
+    await using rep = new Rep(patient);
     push.connect(names[0]);
     sub.subscribe("");
     sub.connect(names[1]);
@@ -187,8 +187,8 @@ describe("peers - pairs in one process", () => {
 
   it("inproc - a large message arrives unchanged, as a copy", async () => {
     const name = inproc();
-    await using push = scoped(new Push());
-    await using pull = scoped(new Pull());
+    await using push = new Push();
+    await using pull = new Pull();
     await pull.bind(name);
     push.connect(name);
     const body = new Uint8Array(3_000_000).map((_, i) => i);
@@ -201,8 +201,8 @@ describe("peers - pairs in one process", () => {
 
   it("consume - receives batches whose bytes are valid during the call", async () => {
     const name = inproc();
-    await using push = scoped(new Push());
-    await using pull = scoped(new Pull());
+    await using push = new Push();
+    await using pull = new Pull();
     const came: string[] = [];
     pull.consume((batch) => {
       for (let at = 0; at < batch.frames; at++) came.push(new TextDecoder().decode(batch.frame(at)));
@@ -215,8 +215,8 @@ describe("peers - pairs in one process", () => {
   });
 
   it("receiving - senders are paused while the program does not receive, and continue later", async () => {
-    await using pull = scoped(new Pull({ hwm: 10 }));
-    await using push = scoped(new Push({ hwm: 10 }));
+    await using pull = new Pull({ hwm: 10 });
+    await using push = new Push({ hwm: 10 });
     push.connect(await pull.bind(LOCAL));
     let sent = 0;
     const total = 600;

@@ -4,7 +4,7 @@ import net from "node:net";
 import { describe, it } from "node:test";
 import { type IncomingRequest, Pub, Pull, Push, Rep, Router, XPub, XSub } from "../../../mod.ts";
 import { deadline, tempDir, waitFor } from "../../support/helpers.ts";
-import { batchOf, inproc, numbers, scoped, SocketLog } from "../../support/sockets.ts";
+import { batchOf, inproc, numbers, SocketLog } from "../../support/sockets.ts";
 import { bytes, command, frame, RawPeer } from "../../support/raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
@@ -27,7 +27,7 @@ async function still(look: () => number): Promise<number> {
 
 describe("pressure - a consumer that pauses", () => {
   it("consume - each resume delivers the messages of one peer, and all peers stay paused after pause", async () => {
-    await using pull = scoped(new Pull());
+    await using pull = new Pull();
     const came = new Map<string, number>();
     const batches: string[] = [];
     pull.consume((batch, from) => {
@@ -70,8 +70,8 @@ describe("pressure - hwmBytes of an inbox", () => {
 
   it("pull - the queue of received messages stays below it", async () => {
     const name = inproc();
-    await using pull = scoped(new Pull(LIMITS));
-    await using push = scoped(new Push({ hwm: 1 }));
+    await using pull = new Pull(LIMITS);
+    await using push = new Push({ hwm: 1 });
     await pull.bind(name);
     push.connect(name);
     let sent = 0;
@@ -90,7 +90,7 @@ describe("pressure - hwmBytes of an inbox", () => {
 
   for (const kind of ["pull", "rep"] as const) {
     it(`${kind} - pauses a peer over TCP, and receives all its messages later`, async () => {
-      await using socket = scoped(kind === "pull" ? new Pull(LIMITS) : new Rep(LIMITS));
+      await using socket = kind === "pull" ? new Pull(LIMITS) : new Rep(LIMITS);
       using peer = await RawPeer.dial(await socket.bind(LOCAL));
       await peer.greet(kind === "pull" ? "PUSH" : "DEALER");
       const total = 300;
@@ -117,7 +117,7 @@ describe("pressure - dropAfter", () => {
   it("dropAfter - a slow subscriber loses nothing; a stalled one loses messages", async () => {
     using dir = tempDir();
     const log = new SocketLog();
-    await using pub = scoped(new Pub({ hwm: 1, dropAfter: 150, onEvent: log.onEvent }));
+    await using pub = new Pub({ hwm: 1, dropAfter: 150, onEvent: log.onEvent });
     // A Unix socket holds little by itself, however the system is set up.
     await pub.bind(`ipc://${dir.file("s")}`);
     const socket = net.connect(dir.file("s"));
@@ -146,7 +146,7 @@ describe("pressure - dropAfter", () => {
 describe("pressure - a peer that does not read", () => {
   it("router - unsent messages of a disconnected peer are counted as dropped", async () => {
     using dir = tempDir();
-    await using router = scoped(new Router());
+    await using router = new Router();
     let id: Uint8Array | undefined;
     router.consume((batch) => id = batch.frame(0).slice());
     await router.bind(`ipc://${dir.file("s")}`);
@@ -169,7 +169,7 @@ describe("pressure - a peer that does not read", () => {
   it("xsub - a publisher that does not read is disconnected before its subscriptions fill the memory", async () => {
     using dir = tempDir();
     const log = new SocketLog();
-    await using xsub = scoped(new XSub({ hwmBytes: 1, onEvent: log.onEvent }));
+    await using xsub = new XSub({ hwmBytes: 1, onEvent: log.onEvent });
     await xsub.bind(`ipc://${dir.file("s")}`);
     const socket = net.connect(dir.file("s"));
     using peer = new RawPeer(socket);
@@ -186,7 +186,7 @@ describe("pressure - a peer that does not read", () => {
   });
 
   it("xpub - gathers no messages for a full peer that subscribes repeatedly", async () => {
-    await using xpub = scoped(new XPub({ hwm: 1, verbose: "subscribe" }));
+    await using xpub = new XPub({ hwm: 1, verbose: "subscribe" });
     let gathered = 0;
     xpub.consume((batch, from) => {
       for (let i = 0; i < batch.messages; i++) {

@@ -6,7 +6,7 @@ import { describe, it } from "node:test";
 import { Dealer, Pub, Pull, Push, Router, Sub, UnreachableError } from "../../../../mod.ts";
 import { encodePing, pingTtl } from "../../../../lib/zmtp/command.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
-import { numbers, scoped, SocketLog, texts } from "../../../support/sockets.ts";
+import { numbers, SocketLog, texts } from "../../../support/sockets.ts";
 import { bytes, command, frame, hexOf, rawListener, RawPeer } from "../../../support/raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
@@ -21,7 +21,7 @@ function pings(peer: RawPeer): number {
 describe("spec life", () => {
   it("heartbeats - a peer that answers stays connected", async () => {
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ heartbeat: { interval: 10, timeout: 5000 }, onEvent: log.onEvent }));
+    await using pull = new Pull({ heartbeat: { interval: 10, timeout: 5000 }, onEvent: log.onEvent });
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
     await peer.greet("PUSH");
     for (let i = 1; i <= 5; i++) {
@@ -36,9 +36,11 @@ describe("spec life", () => {
     await using listener = await rawListener((peer) => void peer.greet("PULL"));
     const log = new SocketLog();
     // One that only sends, and never receives a message by itself.
-    await using push = scoped(
-      new Push({ heartbeat: { interval: 20 }, reconnect: { first: 1, longest: 5 }, onEvent: log.onEvent }),
-    );
+    await using push = new Push({
+      heartbeat: { interval: 20 },
+      reconnect: { first: 1, longest: 5 },
+      onEvent: log.onEvent,
+    });
     push.connect(listener.endpoint);
     const { error } = await log.until("disconnected");
     assert.ok(error instanceof UnreachableError, `${error}`);
@@ -49,7 +51,7 @@ describe("spec life", () => {
 
   it("heartbeats - any traffic counts, a message as well as a PONG", async () => {
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ heartbeat: { interval: 60, timeout: 60 }, onEvent: log.onEvent }));
+    await using pull = new Pull({ heartbeat: { interval: 60, timeout: 60 }, onEvent: log.onEvent });
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
     await peer.greet("PUSH");
     const until = performance.now() + 400;
@@ -63,7 +65,7 @@ describe("spec life", () => {
 
   it("heartbeats - a peer is not disconnected while this side does not read", async () => {
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ heartbeat: { interval: 10 }, onEvent: log.onEvent }));
+    await using pull = new Pull({ heartbeat: { interval: 10 }, onEvent: log.onEvent });
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
     await peer.greet("PUSH");
     await waitFor(() => pull.peers === 1);
@@ -76,7 +78,7 @@ describe("spec life", () => {
 
   it("heartbeats - a peer that is silent for longer than its time to live is disconnected", async () => {
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ onEvent: log.onEvent }));
+    await using pull = new Pull({ onEvent: log.onEvent });
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
     await peer.greet("PUSH");
     peer.send(command(bytes("04 'PING' 00 01 'context'")));
@@ -87,7 +89,7 @@ describe("spec life", () => {
 
   it("heartbeats - a time to live of 0 sets no limit, and a later PING replaces the limit", async () => {
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ onEvent: log.onEvent }));
+    await using pull = new Pull({ onEvent: log.onEvent });
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
     await peer.greet("PUSH");
     peer.send(command(bytes("04 'PING' 00 01")), command(bytes("04 'PING' 00 00")));
@@ -97,7 +99,7 @@ describe("spec life", () => {
   });
 
   it("heartbeats - PINGs never reach the application, and a PONG has the context, if any", async () => {
-    await using pull = scoped(new Pull());
+    await using pull = new Pull();
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
     await peer.greet("PUSH");
     peer.send(
@@ -122,7 +124,7 @@ describe("spec life", () => {
   });
 
   it("heartbeats - a 2.0 peer, which knows no commands, receives no PING", async () => {
-    await using pull = scoped(new Pull({ heartbeat: { interval: 5 } }));
+    await using pull = new Pull({ heartbeat: { interval: 5 } });
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
     await peer.greet("PUSH", "2.0");
     await waitFor(() => pull.peers === 1);
@@ -156,7 +158,7 @@ describe("spec life", () => {
 
   it("stream_timeout - a silent incoming connection is closed after the handshake timeout", async () => {
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ handshakeTimeout: 50, onEvent: log.onEvent }));
+    await using pull = new Pull({ handshakeTimeout: 50, onEvent: log.onEvent });
     const endpoint = await pull.bind(LOCAL);
     using silent = await RawPeer.dial(endpoint);
     using slow = await RawPeer.dial(endpoint);
@@ -167,13 +169,13 @@ describe("spec life", () => {
   });
 
   it("issue_566 - a dealer that reconnects a hundred times receives a reply each time", async () => {
-    await using router = scoped(new Router());
+    await using router = new Router();
     const endpoint = await router.bind(LOCAL);
     (async () => {
       for await (const message of router) await router.send(message);
     })();
     for (let i = 0; i < 100; i++) {
-      await using dealer = scoped(new Dealer({ identity: `${i % 7 + 1}` }));
+      await using dealer = new Dealer({ identity: `${i % 7 + 1}` });
       dealer.connect(endpoint);
       await dealer.send(["", `${i}`]);
       assert.deepEqual(texts(await deadline(dealer.receive())), ["", `${i}`]);
@@ -184,7 +186,7 @@ describe("spec life", () => {
   it("descriptors - a hundred reconnects leak none, at either end", async () => {
     const open = () => fs.readdirSync("/proc/self/fd").length;
     const endpoint = `ipc://@mqcat-${crypto.randomUUID()}`;
-    await using push = scoped(new Push({ reconnect: { first: 1, longest: 2 } }));
+    await using push = new Push({ reconnect: { first: 1, longest: 2 } });
     push.connect(endpoint);
     const round = async () => {
       const pull = new Pull();
@@ -202,7 +204,7 @@ describe("spec life", () => {
 
   it("vanish - a message that a peer cut off is not delivered, and other peers are not disturbed", async () => {
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ onEvent: log.onEvent }));
+    await using pull = new Pull({ onEvent: log.onEvent });
     const endpoint = await pull.bind(LOCAL);
     const half = frame("x".repeat(1000));
     for (const cut of [1, 2, 5, half.length - 1]) {
@@ -214,7 +216,7 @@ describe("spec life", () => {
       await waitFor(() => pull.peers === 0);
       assert.match(`${log.of("disconnected").at(-1)!.error}`, /middle of a message/);
     }
-    await using push = scoped(new Push());
+    await using push = new Push();
     push.connect(endpoint);
     await push.send("well");
     assert.deepEqual(texts(await deadline(pull.receive())), ["well"]);
@@ -226,7 +228,7 @@ describe("spec life", () => {
       peer.close();
     });
     const log = new SocketLog();
-    await using push = scoped(new Push({ reconnect: { first: 2, longest: 64 }, onEvent: log.onEvent }));
+    await using push = new Push({ reconnect: { first: 2, longest: 64 }, onEvent: log.onEvent });
     push.connect(listener.endpoint);
     await log.until("retrying", 9);
     const delays = log.of("retrying").map(({ delay }) => delay);
@@ -236,7 +238,7 @@ describe("spec life", () => {
 
   it("reconnect_ivl - a peer that stays for one message at a time is reconnected at once, each time", async () => {
     const log = new SocketLog();
-    await using push = scoped(new Push({ reconnect: { first: 4, longest: 60_000 }, onEvent: log.onEvent }));
+    await using push = new Push({ reconnect: { first: 4, longest: 60_000 }, onEvent: log.onEvent });
     let endpoint = LOCAL;
     for (let round = 0; round < 20; round++) {
       const pull = new Pull();
@@ -250,7 +252,7 @@ describe("spec life", () => {
   });
 
   it("reconnect_ivl - a subscriber subscribes again each time, once for each topic", async () => {
-    await using sub = scoped(new Sub({ reconnect: { first: 1, longest: 5 } }));
+    await using sub = new Sub({ reconnect: { first: 1, longest: 5 } });
     for (const topic of ["a", "b", "a"]) sub.subscribe(topic);
     const first = new Pub();
     const endpoint = await first.bind(LOCAL);
@@ -259,7 +261,7 @@ describe("spec life", () => {
     await first.close();
     for (const round of numbers(5)) {
       const log = new SocketLog();
-      await using pub = scoped(new Pub({ onEvent: log.onEvent }));
+      await using pub = new Pub({ onEvent: log.onEvent });
       await pub.bind(endpoint);
       await log.until("subscription", 2);
       assert.deepEqual(texts(log.of("subscription").map(({ topic }) => topic)), ["a", "b"]);

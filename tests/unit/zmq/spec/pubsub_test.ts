@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { forward, Pub, Sub, XPub, type XPubOptions, XSub } from "../../../../mod.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
-import { batchOf, inproc, numbers, scoped, SocketLog, texts } from "../../../support/sockets.ts";
+import { batchOf, inproc, numbers, SocketLog, texts } from "../../../support/sockets.ts";
 import { bytes, command, frame, hexOf, RawPeer } from "../../../support/raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
@@ -40,7 +40,7 @@ const cancel = (topic: string) => frame(`\x00${topic}`);
 
 describe("spec publish and subscribe", () => {
   it("mock_pub_sub - a publisher accepts subscriptions as commands and as messages, from any version", async () => {
-    await using pub = scoped(new Pub());
+    await using pub = new Pub();
     const endpoint = await pub.bind(LOCAL);
     for (const version of ["3.1", "3.0", "2.0"] as const) {
       for (const asCommand of version === "2.0" ? [false] : [true, false]) {
@@ -63,7 +63,7 @@ describe("spec publish and subscribe", () => {
   });
 
   it("mock_pub_sub - topics of 246 to 255 bytes whose command has no LONG, as libzmq 4.3.3 sends it, do not hang", async () => {
-    await using pub = scoped(new Pub());
+    await using pub = new Pub();
     using peer = await RawPeer.dial(await pub.bind(LOCAL));
     await peer.greet("SUB");
     // 10 + 250 bytes in a byte of length: what is cut off begins a frame of its own, which is none.
@@ -73,12 +73,12 @@ describe("spec publish and subscribe", () => {
   });
 
   it("sub_forward - XPUB and XSUB forward subscriptions to the publisher and messages to the subscribers", async () => {
-    await using up = scoped(new XSub());
-    await using down = scoped(new XPub());
+    await using up = new XSub();
+    await using down = new XPub();
     forward(up, down);
     forward(down, up);
-    await using pub = scoped(new Pub());
-    await using sub = scoped(new Sub());
+    await using pub = new Pub();
+    await using sub = new Sub();
     pub.connect(await up.bind(LOCAL));
     sub.connect(await down.bind(LOCAL));
     sub.subscribe("b");
@@ -91,11 +91,11 @@ describe("spec publish and subscribe", () => {
   });
 
   it("sub_forward - a subscriber that disappears is unsubscribed at the publisher", async () => {
-    await using up = scoped(new XSub());
-    await using down = scoped(new XPub());
+    await using up = new XSub();
+    await using down = new XPub();
     forward(up, down);
     forward(down, up);
-    await using pub = scoped(new Pub());
+    await using pub = new Pub();
     pub.connect(await up.bind(LOCAL));
     using peer = await RawPeer.dial(await down.bind(LOCAL));
     await peer.greet("SUB");
@@ -210,8 +210,8 @@ describe("spec publish and subscribe", () => {
 
   it("xpub_nodrop - a full subscriber blocks the publisher, and loses nothing", async () => {
     const endpoint = inproc();
-    await using xpub = scoped(new XPub({ onFull: "block", hwm: 10 }));
-    await using sub = scoped(new Sub({ hwm: 10 }));
+    await using xpub = new XPub({ onFull: "block", hwm: 10 });
+    await using sub = new Sub({ hwm: 10 });
     await xpub.bind(endpoint);
     sub.subscribe("");
     sub.connect(endpoint);
@@ -228,7 +228,7 @@ describe("spec publish and subscribe", () => {
   });
 
   it("pubsub_topics_count - topics that are added and removed leave nothing in the tree", async () => {
-    await using pub = scoped(new Pub());
+    await using pub = new Pub();
     const endpoint = await pub.bind(LOCAL);
     const subs = numbers(3).map(() => new Sub());
     for (const sub of subs) sub.connect(endpoint);
@@ -248,9 +248,9 @@ describe("spec publish and subscribe", () => {
   it("hwm_pubsub - the high-water mark applies to each subscriber, in whole messages", async () => {
     const log = new SocketLog();
     const endpoint = inproc();
-    await using pub = scoped(new Pub({ hwm: 4, onEvent: log.onEvent }));
-    await using stands = scoped(new Sub());
-    await using reads = scoped(new Sub());
+    await using pub = new Pub({ hwm: 4, onEvent: log.onEvent });
+    await using stands = new Sub();
+    await using reads = new Sub();
     await pub.bind(endpoint);
     for (const sub of [stands, reads]) {
       sub.subscribe("");
@@ -269,8 +269,8 @@ describe("spec publish and subscribe", () => {
   });
 
   it("xsub - a message to publishers waits for the first publisher", async () => {
-    await using xsub = scoped(new XSub());
-    await using xpub = scoped(new XPub());
+    await using xsub = new XSub();
+    await using xpub = new XPub();
     xsub.subscribe("t");
     const sent = xsub.send(["hello", "up there"]);
     xsub.connect(await xpub.bind(LOCAL));

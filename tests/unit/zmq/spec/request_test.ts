@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ClosedError, Dealer, Rep, Req, Router } from "../../../../mod.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
-import { inproc, numbers, scoped, texts } from "../../../support/sockets.ts";
+import { inproc, numbers, texts } from "../../../support/sockets.ts";
 import { bytes, command, frame, rawListener } from "../../../support/raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
@@ -24,7 +24,7 @@ async function withRouter(options: ConstructorParameters<typeof Req>[0] = {}) {
 
 describe("spec request", () => {
   it("spec_req - requests are sent to the services in turn, and each reply comes from the service of its request", async () => {
-    await using req = scoped(new Req());
+    await using req = new Req();
     const services = await Promise.all(
       numbers(3).map(async (i) => {
         const rep = new Rep();
@@ -65,11 +65,11 @@ describe("spec request", () => {
   });
 
   it("spec_req - blocks without a service", async () => {
-    await using req = scoped(new Req());
+    await using req = new Req();
     const endpoint = inproc();
     req.connect(endpoint);
     const reply = req.request("hello");
-    await using rep = scoped(new Rep());
+    await using rep = new Rep();
     await rep.bind(endpoint);
     const request = (await deadline(rep.receive()))!;
     request.reply("there");
@@ -77,7 +77,7 @@ describe("spec request", () => {
   });
 
   it("spec_rep - fair queueing: each of several clients is served, and receives its own reply", async () => {
-    await using rep = scoped(new Rep());
+    await using rep = new Rep();
     const endpoint = await rep.bind(LOCAL);
     (async () => {
       for await (const request of rep) request.reply(request.frames);
@@ -96,8 +96,8 @@ describe("spec request", () => {
   });
 
   it("spec_rep - stores the envelope up to the first empty frame, and puts it in front of the reply", async () => {
-    await using rep = scoped(new Rep());
-    await using dealer = scoped(new Dealer());
+    await using rep = new Rep();
+    await using dealer = new Dealer();
     dealer.connect(await rep.bind(LOCAL));
     await dealer.send(["one", "two", "", "body", "", "more"]);
     const request = (await deadline(rep.receive()))!;
@@ -107,8 +107,8 @@ describe("spec request", () => {
   });
 
   it("invalid_rep - a request without an empty frame is dropped, and the service continues", async () => {
-    await using rep = scoped(new Rep());
-    await using dealer = scoped(new Dealer());
+    await using rep = new Rep();
+    await using dealer = new Dealer();
     dealer.connect(await rep.bind(LOCAL));
     await dealer.send("no delimiter");
     await dealer.send(["many", "frames", "and", "none"]);
@@ -119,7 +119,7 @@ describe("spec request", () => {
 
   it("invalid_rep - a reply from a peer without a request is ignored", async () => {
     await using listener = await rawListener((peer) => void peer.greet("REP"));
-    await using req = scoped(new Req());
+    await using req = new Req();
     req.connect(listener.endpoint);
     const peer = await listener.peer(0);
     await waitFor(() => req.peers === 1);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Dealer, Pair, Rep, Req, Router, UnreachableError } from "../../../../mod.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
-import { batchOf, inproc, numbers, scoped, SocketLog, texts } from "../../../support/sockets.ts";
+import { batchOf, inproc, numbers, SocketLog, texts } from "../../../support/sockets.ts";
 import { bytes, command, frame, greeting, hexOf, RawPeer } from "../../../support/raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
@@ -17,7 +17,7 @@ function readyWith(identity: string): Uint8Array {
 
 describe("spec routing", () => {
   it("spec_dealer - distributes to its peers in turn, and blocks without a peer", async () => {
-    await using dealer = scoped(new Dealer());
+    await using dealer = new Dealer();
     assert.equal(dealer.sendBatch(batchOf(["x"])), 0);
     const peers = await Promise.all(
       numbers(3).map(async () => {
@@ -38,7 +38,7 @@ describe("spec routing", () => {
   });
 
   it("spec_dealer - receives whole messages from all peers, in the order of each peer", async () => {
-    await using dealer = scoped(new Dealer());
+    await using dealer = new Dealer();
     const endpoint = await dealer.bind(LOCAL);
     const peers = numbers(4).map(() => new Dealer());
     for (const peer of peers) peer.connect(endpoint);
@@ -55,7 +55,7 @@ describe("spec routing", () => {
 
   it("spec_dealer - unsent messages of a disconnected peer are sent to the next peer", async () => {
     const endpoint = inproc();
-    await using dealer = scoped(new Dealer({ reconnect: { first: 1, longest: 5 } }));
+    await using dealer = new Dealer({ reconnect: { first: 1, longest: 5 } });
     dealer.connect(endpoint);
     const first = new Router();
     await first.bind(endpoint);
@@ -64,7 +64,7 @@ describe("spec routing", () => {
     for (let i = 0; i < 10; i++) await dealer.send(`${i}`);
     // At once, and without a goodbye.
     await first.unbind(endpoint);
-    await using second = scoped(new Router());
+    await using second = new Router();
     await second.bind(endpoint);
     const seen = [];
     while (seen.at(-1) !== "9") seen.push(texts(await deadline(second.receive()))![1]);
@@ -74,9 +74,9 @@ describe("spec routing", () => {
   });
 
   it("spec_router - each peer has an id, by default 00 and four bytes; replies reach their peers", async () => {
-    await using router = scoped(new Router());
+    await using router = new Router();
     const endpoint = await router.bind(LOCAL);
-    const named = scoped(new Dealer({ identity: "named" }));
+    const named = new Dealer({ identity: "named" });
     const others = numbers(20).map(() => new Dealer());
     for (const dealer of [named, ...others]) dealer.connect(endpoint);
     await Promise.all([named, ...others].map((dealer, i) => dealer.send(`${i}`)));
@@ -96,7 +96,7 @@ describe("spec routing", () => {
   });
 
   it("spec_router - each message of one read is labelled with the id, and keeps its frames", async () => {
-    await using router = scoped(new Router());
+    await using router = new Router();
     using peer = await RawPeer.dial(await router.bind(LOCAL));
     await peer.greet("DEALER");
     const parts = [
@@ -115,7 +115,7 @@ describe("spec routing", () => {
 
   it("spec_router - drops, counts and reports messages for an unknown id; an id alone is an error", async () => {
     const log = new SocketLog();
-    await using router = scoped(new Router({ onEvent: log.onEvent }));
+    await using router = new Router({ onEvent: log.onEvent });
     await router.send(["nobody", "hello"]);
     await router.send(["nobody", "again"]);
     assert.deepEqual([router.dropped, texts([log.of("unroutable")[0]!.routingId])], [2, ["nobody"]]);
@@ -125,10 +125,10 @@ describe("spec routing", () => {
   it("spec_router - drops and counts the newest message for a full peer, and serves the others", async () => {
     const log = new SocketLog();
     const endpoint = inproc();
-    await using router = scoped(new Router({ hwm: 10, onEvent: log.onEvent }));
+    await using router = new Router({ hwm: 10, onEvent: log.onEvent });
     await router.bind(endpoint);
-    await using full = scoped(new Dealer({ identity: "full" }));
-    await using other = scoped(new Dealer({ identity: "other" }));
+    await using full = new Dealer({ identity: "full" });
+    await using other = new Dealer({ identity: "other" });
     for (const dealer of [full, other]) dealer.connect(endpoint);
     await waitFor(() => router.peers === 2);
     full.pause();
@@ -146,12 +146,12 @@ describe("spec routing", () => {
 
   it("router_mandatory - an unknown id is an error that names it, and a message for a full peer waits", async () => {
     const endpoint = inproc();
-    await using router = scoped(new Router({ hwm: 5, mandatory: true }));
+    await using router = new Router({ hwm: 5, mandatory: true });
     await router.bind(endpoint);
     await assert.rejects(router.send(["nobody", "hello"]), (error) => {
       return error instanceof UnreachableError && /routing id 'nobody'/.test(error.message);
     });
-    await using dealer = scoped(new Dealer({ identity: "d" }));
+    await using dealer = new Dealer({ identity: "d" });
     dealer.connect(endpoint);
     await waitFor(() => router.peers === 1);
     dealer.pause();
@@ -166,8 +166,8 @@ describe("spec routing", () => {
   });
 
   it("router_mandatory - the messages before one with an unknown id are sent", async () => {
-    await using router = scoped(new Router({ mandatory: true }));
-    await using dealer = scoped(new Dealer({ identity: "d" }));
+    await using router = new Router({ mandatory: true });
+    await using dealer = new Dealer({ identity: "d" });
     dealer.connect(await router.bind(LOCAL));
     await waitFor(() => router.peers === 1);
     const batch = batchOf(["d", "1", "x", "2"]);
@@ -179,12 +179,12 @@ describe("spec routing", () => {
 
   it("router_handover - without it, a second peer with the same id is refused until the first disconnects", async () => {
     const log = new SocketLog();
-    await using router = scoped(new Router({ onEvent: log.onEvent }));
+    await using router = new Router({ onEvent: log.onEvent });
     const endpoint = await router.bind(LOCAL);
     const first = new Dealer({ identity: "same" });
     first.connect(endpoint);
     await waitFor(() => router.peers === 1);
-    await using second = scoped(new Dealer({ identity: "same", reconnect: { first: 5, longest: 20 } }));
+    await using second = new Dealer({ identity: "same", reconnect: { first: 5, longest: 20 } });
     second.connect(endpoint);
     assert.match((await log.until("handshake-failed")).error.message, /already has the routing id 'same'/);
     await router.send(["same", "for the first"]);
@@ -196,12 +196,12 @@ describe("spec routing", () => {
   });
 
   it("router_handover - with it, the new peer has the id, and the first one is disconnected", async () => {
-    await using router = scoped(new Router({ handover: true }));
+    await using router = new Router({ handover: true });
     const endpoint = await router.bind(LOCAL);
     using first = await RawPeer.dial(endpoint);
     first.send(greeting(), readyWith("same"));
     await waitFor(() => router.peers === 1);
-    await using second = scoped(new Dealer({ identity: "same" }));
+    await using second = new Dealer({ identity: "same" });
     second.connect(endpoint);
     await first.untilGone();
     await waitFor(() => router.peers === 1 && second.peers === 1);
@@ -212,7 +212,7 @@ describe("spec routing", () => {
 
   it("router_handover - a hundred peers with one id, one after the other: no deadlock, and no connection is left", async () => {
     for (const handover of [false, true]) {
-      await using router = scoped(new Router({ handover }));
+      await using router = new Router({ handover });
       const endpoint = await router.bind(LOCAL);
       const peers: RawPeer[] = [];
       for (let i = 0; i < 100; i++) {
@@ -228,7 +228,7 @@ describe("spec routing", () => {
   });
 
   it("probe_router - a dealer, a req and a router announce themselves by an empty message", async () => {
-    await using router = scoped(new Router());
+    await using router = new Router();
     const endpoint = await router.bind(LOCAL);
     const options = (identity: string) => ({ identity, probe: true });
     const sockets = [new Dealer(options("dealer")), new Req(options("req")), new Router(options("router"))];
@@ -243,10 +243,10 @@ describe("spec routing", () => {
   });
 
   it("connect_rid - a router that connects assigns an id to its peer", async () => {
-    await using router = scoped(new Router({ mandatory: true }));
-    await using rep = scoped(new Rep());
-    await using dealer = scoped(new Dealer({ identity: "own name" }));
-    await using req = scoped(new Router());
+    await using router = new Router({ mandatory: true });
+    await using rep = new Rep();
+    await using dealer = new Dealer({ identity: "own name" });
+    await using req = new Router();
     router.connect(await req.bind(LOCAL), "service");
     router.connect(await dealer.bind(LOCAL), "worker");
     await waitFor(() => router.peers === 2);
@@ -261,7 +261,7 @@ describe("spec routing", () => {
 
   it("connect_rid - the id stays the same after reconnects", async () => {
     const endpoint = inproc();
-    await using router = scoped(new Router({ reconnect: { first: 1, longest: 5 } }));
+    await using router = new Router({ reconnect: { first: 1, longest: 5 } });
     router.connect(endpoint, "service");
     for (let round = 0; round < 3; round++) {
       const dealer = new Dealer();
@@ -275,13 +275,13 @@ describe("spec routing", () => {
 
   it("pair - exchanges messages with one peer, refuses a second, and accepts it when the first has disconnected", async () => {
     const log = new SocketLog();
-    await using pair = scoped(new Pair({ onEvent: log.onEvent }));
+    await using pair = new Pair({ onEvent: log.onEvent });
     const endpoint = await pair.bind(LOCAL);
     const first = new Pair();
     first.connect(endpoint);
     await first.send("one");
     assert.deepEqual(texts(await deadline(pair.receive())), ["one"]);
-    await using second = scoped(new Pair({ reconnect: { first: 5, longest: 20 } }));
+    await using second = new Pair({ reconnect: { first: 5, longest: 20 } });
     second.connect(endpoint);
     assert.match((await log.until("handshake-failed")).error.message, /one peer/);
     await pair.send(["back", ""]);
@@ -294,8 +294,8 @@ describe("spec routing", () => {
 
   it("pair - blocks at the high-water mark, and pauses the peer while the program does not receive", async () => {
     const endpoint = inproc();
-    await using left = scoped(new Pair({ hwm: 10 }));
-    await using right = scoped(new Pair({ hwm: 10 }));
+    await using left = new Pair({ hwm: 10 });
+    await using right = new Pair({ hwm: 10 });
     await left.bind(endpoint);
     right.connect(endpoint);
     let sent = 0;

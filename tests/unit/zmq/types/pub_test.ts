@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Pub, type PubOptions, Sub } from "../../../../mod.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
-import { batchOf, inproc, numbers, scoped, SocketLog, texts } from "../../../support/sockets.ts";
+import { batchOf, inproc, numbers, SocketLog, texts } from "../../../support/sockets.ts";
 
 const digits = (count: number) => numbers(count).map(String);
 
@@ -42,7 +42,7 @@ async function take(sub: Sub, count: number): Promise<string[]> {
 
 describe("pub", () => {
   it("no subscriber - all messages are accepted, and none counts as dropped", async () => {
-    await using pub = scoped(new Pub());
+    await using pub = new Pub();
     await pub.bind(inproc());
     for (let i = 0; i < 5000; i++) await pub.send("x");
     assert.equal(pub.sendBatch(batchOf(digits(5000))), 5000);
@@ -120,11 +120,11 @@ describe("pub", () => {
   });
 
   it("block - a publisher without subscriptions is not blocked", async () => {
-    await using pub = scoped(new Pub({ hwm: 5, onFull: "block" }));
+    await using pub = new Pub({ hwm: 5, onFull: "block" });
     const name = inproc();
     await pub.bind(name);
     await deadline(pub.send("to nobody"));
-    await using sub = scoped(new Sub());
+    await using sub = new Sub();
     sub.connect(name);
     await waitFor(() => pub.peers === 1);
     sub.pause();
@@ -176,10 +176,10 @@ describe("pub", () => {
 
   it("topics - each subscriber receives its part of a batch", async () => {
     const name = inproc();
-    await using pub = scoped(new Pub());
-    await using even = scoped(new Sub());
-    await using all = scoped(new Sub());
-    await using ends = scoped(new Sub());
+    await using pub = new Pub();
+    await using even = new Sub();
+    await using all = new Sub();
+    await using ends = new Sub();
     await pub.bind(name);
     for (const digit of ["0", "2", "4", "6", "8"]) even.subscribe(digit);
     all.subscribe("");
@@ -196,8 +196,8 @@ describe("pub", () => {
   it("refcount - a topic stays subscribed until each subscribe has its unsubscribe", async () => {
     const name = inproc();
     const log = new SocketLog();
-    await using pub = scoped(new Pub({ onEvent: log.onEvent }));
-    await using sub = scoped(new Sub());
+    await using pub = new Pub({ onEvent: log.onEvent });
+    await using sub = new Sub();
     await pub.bind(name);
     sub.subscribe("a");
     sub.subscribe("a");
@@ -216,10 +216,10 @@ describe("pub", () => {
 
   it("subscribers - a new subscriber receives later messages, a disconnected one is removed", async () => {
     const name = inproc();
-    await using pub = scoped(new Pub());
+    await using pub = new Pub();
     await pub.bind(name);
     for (let round = 0; round < 5; round++) {
-      await using sub = scoped(new Sub());
+      await using sub = new Sub();
       sub.subscribe("x");
       sub.connect(name);
       await waitFor(() => pub.subscribers === 1);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ClosedError, Pub, Pull, Push } from "../../../../mod.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
-import { batchOf, inproc, numbers, scoped, texts } from "../../../support/sockets.ts";
+import { batchOf, inproc, numbers, texts } from "../../../support/sockets.ts";
 
 const digits = (count: number) => numbers(count).map(String);
 
@@ -16,8 +16,8 @@ async function take(pull: Pull, count: number): Promise<string[]> {
 describe("push - room", () => {
   it("sendBatch - queues nothing without a peer; writable resolves when a peer connects", async () => {
     const name = inproc();
-    await using push = scoped(new Push());
-    await using pull = scoped(new Pull());
+    await using push = new Push();
+    await using pull = new Pull();
     await push.bind(name);
     const batch = batchOf(["a", "b"]);
     assert.equal(push.sendBatch(batch), 0);
@@ -30,8 +30,8 @@ describe("push - room", () => {
 
   it("sendBatch - queues messages up to the high-water mark, and continues when there is room", async () => {
     const name = inproc();
-    await using push = scoped(new Push({ hwm: 10 }));
-    await using pull = scoped(new Pull());
+    await using push = new Push({ hwm: 10 });
+    await using pull = new Pull();
     await pull.bind(name);
     pull.pause();
     push.connect(name);
@@ -53,8 +53,8 @@ describe("push - room", () => {
 
   it("sendBatch - queues whole messages only", async () => {
     const name = inproc();
-    await using push = scoped(new Push({ hwm: 2 }));
-    await using pull = scoped(new Pull());
+    await using push = new Push({ hwm: 2 });
+    await using pull = new Pull();
     await pull.bind(name);
     pull.pause();
     push.connect(name);
@@ -70,8 +70,8 @@ describe("push - room", () => {
 
   it("hwmBytes - limits large messages as hwm limits small ones", async () => {
     const name = inproc();
-    await using push = scoped(new Push({ hwmBytes: 100_000 }));
-    await using pull = scoped(new Pull());
+    await using push = new Push({ hwmBytes: 100_000 });
+    await using pull = new Pull();
     await pull.bind(name);
     pull.pause();
     push.connect(name);
@@ -84,7 +84,7 @@ describe("push - room", () => {
   });
 
   it("writable - resolves after its time limit, and on wake", async () => {
-    await using push = scoped(new Push());
+    await using push = new Push();
     await deadline(push.writable(5));
     const waiting = push.writable();
     push.wake();
@@ -95,9 +95,9 @@ describe("push - room", () => {
 describe("push - distribution", () => {
   it("round robin - skips a peer whose queue is full", async () => {
     const [stands, reads] = [inproc(), inproc()];
-    await using push = scoped(new Push({ hwm: 5 }));
-    await using a = scoped(new Pull());
-    await using b = scoped(new Pull());
+    await using push = new Push({ hwm: 5 });
+    await using a = new Pull();
+    await using b = new Pull();
     await a.bind(stands);
     await b.bind(reads);
     a.pause();
@@ -114,9 +114,9 @@ describe("push - distribution", () => {
 
   it("loss - unsent messages of a disconnected peer are redistributed before newer messages", async () => {
     const [dies, lives] = [inproc(), inproc()];
-    await using push = scoped(new Push({ hwm: 5, reconnect: { first: 1000, longest: 1000 } }));
+    await using push = new Push({ hwm: 5, reconnect: { first: 1000, longest: 1000 } });
     const a = new Pull();
-    await using b = scoped(new Pull());
+    await using b = new Pull();
     await a.bind(dies);
     a.pause();
     push.connect(dies);
@@ -136,9 +136,9 @@ describe("push - distribution", () => {
 
   it("loss - unsent messages wait until the other peer has room, and keep their order", async () => {
     const [dies, lives] = [inproc(), inproc()];
-    await using push = scoped(new Push({ hwm: 50, reconnect: { first: 1000, longest: 1000 } }));
-    await using a = scoped(new Pull());
-    await using b = scoped(new Pull({ hwm: 3 }));
+    await using push = new Push({ hwm: 50, reconnect: { first: 1000, longest: 1000 } });
+    await using a = new Pull();
+    await using b = new Pull({ hwm: 3 });
     await a.bind(dies);
     a.pause();
     push.connect(dies);
@@ -157,11 +157,11 @@ describe("push - distribution", () => {
 
   it("loss - a peer that reconnects receives its unsent messages", async () => {
     const name = inproc();
-    await using push = scoped(new Push({ reconnect: { first: 1, longest: 5 } }));
+    await using push = new Push({ reconnect: { first: 1, longest: 5 } });
     push.connect(name);
     const sent: string[] = [];
     for (let round = 0; round < 4; round++) {
-      await using pull = scoped(new Pull());
+      await using pull = new Pull();
       await pull.bind(name);
       if (round < 3) pull.pause();
       await waitFor(() => push.peers === 1);
@@ -182,8 +182,8 @@ describe("push - distribution", () => {
 describe("push - send", () => {
   it("send - concurrent calls keep their order", async () => {
     const name = inproc();
-    await using push = scoped(new Push({ hwm: 7 }));
-    await using pull = scoped(new Pull());
+    await using push = new Push({ hwm: 7 });
+    await using pull = new Pull();
     const sends = numbers(500).map((i) => push.send([`${i}`, i % 3 === 0 ? "x".repeat(50_000) : ""]));
     push.connect(name);
     await pull.bind(name);
@@ -195,8 +195,8 @@ describe("push - send", () => {
 
   it("send - a call that fails for an empty message does not block the others", async () => {
     const name = inproc();
-    await using push = scoped(new Push());
-    await using pull = scoped(new Pull());
+    await using push = new Push();
+    await using pull = new Pull();
     const first = push.send("1");
     await assert.rejects(push.send([]), TypeError);
     const second = push.send(Uint8Array.of());
@@ -216,8 +216,8 @@ describe("push - send", () => {
   });
 
   it("send - waiting and later calls reject with the failure when no endpoint is left", async () => {
-    await using wrong = scoped(new Pub());
-    await using push = scoped(new Push());
+    await using wrong = new Pub();
+    await using push = new Push();
     push.connect(await wrong.bind("tcp://127.0.0.1:0"));
     const waiting = [push.send("1"), push.send("2")];
     for (const one of [...waiting, waitFor(() => push.failure).then(() => push.send("3"))]) {
