@@ -34,13 +34,7 @@ export class MqcatError extends Error {
   /** Says which error it is; the text of `message` may change. */
   readonly code: ErrorCode;
 
-  /**
-   * Creates the error.
-   *
-   * @param code the code of the error
-   * @param message a sentence without a full stop
-   * @param options `cause` is the underlying error
-   */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = new.target.name;
@@ -62,12 +56,7 @@ export class MqcatError extends Error {
  * ```
  */
 export class EndpointError extends MqcatError {
-  /**
-   * Creates the error.
-   *
-   * @param message a sentence without a full stop
-   * @param options `cause` is the underlying error
-   */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(
     message: string,
     options?: ErrorOptions,
@@ -91,12 +80,7 @@ export class EndpointError extends MqcatError {
  * ```
  */
 export class MissingCertificateError extends EndpointError {
-  /**
-   * Creates the error.
-   *
-   * @param message a sentence without a full stop
-   * @param options `cause` is the underlying error
-   */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(message: string, options?: ErrorOptions) {
     super(message, options, "ERR_NO_CERTIFICATE");
   }
@@ -117,12 +101,7 @@ export class MissingCertificateError extends EndpointError {
  * ```
  */
 export class ProtocolError extends MqcatError {
-  /**
-   * Creates the error.
-   *
-   * @param message a sentence without a full stop
-   * @param options `cause` is the underlying error
-   */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(message: string, options?: ErrorOptions) {
     super("ERR_PROTOCOL", message, options);
   }
@@ -145,12 +124,7 @@ export class ProtocolError extends MqcatError {
  * ```
  */
 export class IncompatiblePeerError extends MqcatError {
-  /**
-   * Creates the error.
-   *
-   * @param message a sentence without a full stop
-   * @param options `cause` is the underlying error
-   */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(message: string, options?: ErrorOptions) {
     super("ERR_INCOMPATIBLE_PEER", message, options);
   }
@@ -174,12 +148,7 @@ export class AuthError extends MqcatError {
   /** False when the peer closed the connection without a reason, at a point where rejection is the likely one. */
   readonly certain: boolean;
 
-  /**
-   * Creates the error.
-   *
-   * @param message a sentence without a full stop
-   * @param options `cause` is the underlying error
-   */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(message: string, options: ErrorOptions & { readonly certain?: boolean } = {}) {
     super("ERR_AUTH", message, options);
     this.certain = options.certain ?? true;
@@ -203,12 +172,7 @@ export class AuthError extends MqcatError {
  * ```
  */
 export class HandshakeTimeoutError extends MqcatError {
-  /**
-   * Creates the error.
-   *
-   * @param message a sentence without a full stop
-   * @param options `cause` is the underlying error
-   */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(message: string, options?: ErrorOptions) {
     super("ERR_HANDSHAKE_TIMEOUT", message, options);
   }
@@ -228,12 +192,7 @@ export class HandshakeTimeoutError extends MqcatError {
  * ```
  */
 export class UnreachableError extends MqcatError {
-  /**
-   * Creates the error.
-   *
-   * @param message a sentence without a full stop
-   * @param options `cause` is the underlying error
-   */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(
     message: string,
     options?: ErrorOptions,
@@ -258,12 +217,7 @@ export class UnreachableError extends MqcatError {
  * ```
  */
 export class CertificateError extends UnreachableError {
-  /**
-   * Creates the error.
-   *
-   * @param message a sentence without a full stop
-   * @param options `cause` is the underlying error
-   */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(message: string, options?: ErrorOptions) {
     super(message, options, "ERR_CERTIFICATE");
   }
@@ -284,12 +238,7 @@ export class CertificateError extends UnreachableError {
  * ```
  */
 export class AddressInUseError extends MqcatError {
-  /**
-   * Creates the error.
-   *
-   * @param message a sentence without a full stop
-   * @param options `cause` is the underlying error
-   */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(message: string, options?: ErrorOptions) {
     super("ERR_ADDRESS_IN_USE", message, options);
   }
@@ -310,12 +259,7 @@ export class AddressInUseError extends MqcatError {
  * ```
  */
 export class LimitError extends MqcatError {
-  /**
-   * Creates the error.
-   *
-   * @param message a sentence without a full stop
-   * @param options `cause` is the underlying error
-   */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(message: string, options?: ErrorOptions) {
     super("ERR_LIMIT", message, options);
   }
@@ -337,12 +281,7 @@ export class LimitError extends MqcatError {
  * ```
  */
 export class ClosedError extends MqcatError {
-  /**
-   * Creates the error.
-   *
-   * @param message a sentence without a full stop
-   * @param options `cause` is the underlying error
-   */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(message: string, options?: ErrorOptions) {
     super("ERR_CLOSED", message, options);
   }

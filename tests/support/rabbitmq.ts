@@ -1,6 +1,6 @@
 /**
- * A RabbitMQ of our own, on loopback with free ports and temporary folders: one for a file of tests. With MQCAT_AMQP_URL
- * and MQCAT_AMQP_HTTP_URL it is the one that runs there, which saves 8 s each time.
+ * A RabbitMQ of our own, on loopback with free ports and temporary folders: one for a file of tests. With
+ * MQCAT_AMQP_URL and MQCAT_AMQP_HTTP_URL it is the one that runs there, which saves 8 s each time.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { Buffer } from "node:buffer";
