@@ -56,8 +56,8 @@ async function ask(base: string, { user, password, vhost }: BrokerAddress, path:
   } catch (error) {
     if (error instanceof MqcatError) throw error;
     throw new UnreachableError(
-      `The HTTP API does not answer at ${base} (${messageOf(error)}); ` +
-        "'rabbitmq-plugins enable rabbitmq_management' turns it on, --http says where it is",
+      `The HTTP API does not answer at ${base} (${messageOf(error)}): check its URL, ` +
+        "or enable it with 'rabbitmq-plugins enable rabbitmq_management'",
       { cause: error },
     );
   }
