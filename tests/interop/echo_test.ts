@@ -18,7 +18,7 @@ import { certificate } from "../support/stream_adapters.ts";
 const PEERS = fileURLToPath(new URL("./peers/", import.meta.url));
 const LIMIT = 15_000;
 
-/** Bytes of every value, and no whole number of blocks. */
+/** Bytes of every value, not a multiple of the block size. */
 const FILE = randomBytes(1_000_003);
 
 const dir = tempDir();
@@ -33,7 +33,7 @@ const test = {
   openssl: requirePeer("openssl"),
 };
 
-/** Compiles a peer once, and gives the path of the program. */
+/** Compiles a peer once, and returns the path of the program. */
 function compiled(name: string): string {
   const program = dir.file(name);
   if (!fs.existsSync(program)) {
@@ -67,7 +67,7 @@ function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** Serves one client, which `command` starts with `input` as its stdin; both ends must end well. */
+/** Serves one client, which `command` starts with `input` as its stdin; both ends must end without an error. */
 async function served(
   endpoint: string,
   command: (endpoint: string, port: string) => string[],
@@ -96,17 +96,17 @@ async function served(
   }
 }
 
-/** How our client sends, and to what kind of peer. */
+/** How our client sends to a kind of peer. */
 interface Sending extends Partial<EchoClientOptions> {
   readonly input?: Uint8Array;
   readonly block?: number;
-  /** Waits for each block's echo, for a peer that would block when much comes at once. */
+  /** Waits for the echo of each block, for a peer that would block when it gets many at once. */
   readonly lockstep?: boolean;
-  /** Breaks off when all is back, for a peer that does not take it well when our half ends. */
+  /** Closes when the whole echo is back, for a peer that fails when our half ends. */
   readonly breakOff?: boolean;
 }
 
-/** What came back when our client sent a file to `endpoint`, and how the conversation ended. */
+/** Sends a file to `endpoint` with our client, and returns the echo and the cause of the end. */
 async function sent(
   endpoint: string,
   { input = FILE, block = 16_384, lockstep = false, breakOff = false, ...options }: Sending = {},
@@ -152,7 +152,7 @@ async function sent(
 }
 
 describe("echo server - foreign clients", () => {
-  test.python("python, the lecture's client - says hello", async () => {
+  test.python("python, a plain client - sends hello", async () => {
     const client = (_: string, port: string) => ["python3", `${PEERS}echo_client.py`, port, "Hello, world"];
     assert.equal(String(await served(":0", client)), "Received b'Hello, world'\n");
   });
@@ -256,7 +256,7 @@ describe("echo client - foreign servers", () => {
         {},
       );
       await server.waitForStderr(/Listening on 127/);
-      // It ends with its input, whether the command has answered or not, and stalls when both pipes to that are full.
+      // It exits at the end of its input, even without an answer, and stalls when both pipes are full.
       const input = FILE.subarray(0, 100_003);
       const { back } = await sent(`${scheme}://127.0.0.1:${port}`, { input, lockstep: true, breakOff: true });
       assert.equal(sha256(back), sha256(input), scheme);
@@ -264,7 +264,7 @@ describe("echo client - foreign servers", () => {
   });
 
   test.nc("nc - a binary file comes back over tcp", async () => {
-    // nc echoes nothing by itself: a FIFO leads its output back to its input.
+    // nc does not echo by itself: a FIFO connects its output to its input.
     const script = 'mkfifo "$1" && nc -l -v 127.0.0.1 0 <"$1" | cat >"$1"';
     using server = new Program(["sh", "-c", script, "sh", dir.file("fifo")], {});
     const [, port] = await server.waitForStderr(/Listening on \S+ (\d+)/);
@@ -295,7 +295,7 @@ describe("echo client - foreign servers", () => {
     const input = randomBytes(100 * 1400);
     using server = new Program(["socat", "-dd", "UDP-LISTEN:0,bind=127.0.0.1", "PIPE"], {});
     const [, port] = await server.waitForStderr(/listening on .*:(\d+)\n/);
-    // Its pipe knows no datagrams: what comes back is bytes.
+    // Its pipe has no datagrams: the echo is a stream of bytes.
     const { back } = await sent(`udp://127.0.0.1:${port}`, { input, block: 1400, breakOff: true });
     assert.equal(sha256(back), sha256(input));
   });

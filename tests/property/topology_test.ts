@@ -1,12 +1,13 @@
-/** A virtual host against lists of what there is, under any order of declarations, bindings and deletions. */
+/** A virtual host compared with a model of lists, under any order of declarations, bindings and deletions. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { AmqpError } from "../../lib/amqp/amqp_error.ts";
 import { encodeProperties } from "../../lib/amqp/properties.ts";
 import { PropertyScan } from "../../lib/amqp/property_scan.ts";
-import type { DefinitionChange, QueueDefinition } from "../../lib/broker/core/topology/definition_change.ts";
-import { type RoutedQueue, RouteResult, VirtualHost } from "../../lib/broker/core/topology/vhost.ts";
+import type { DefinitionChange } from "../../lib/broker/core/topology/definition_change.ts";
+import { RouteResult, VirtualHost } from "../../lib/broker/core/topology/vhost.ts";
+import { makeQueue } from "../support/queues.ts";
 
 const TIMEOUT = { timeout: 60_000 };
 const TYPES = ["direct", "fanout", "topic", "headers"] as const;
@@ -56,7 +57,7 @@ interface ModelBinding {
   readonly header: boolean;
 }
 
-/** What there is, as lists; a destination is `queue q1` or `exchange x1`. */
+/** The model; a destination is `queue q1` or `exchange x1`. */
 class Model {
   readonly queues = new Set<string>();
   readonly exchanges = new Map<string, ModelExchange>([
@@ -106,7 +107,7 @@ class Model {
     return [...found].sort();
   }
 
-  /** Auto-delete exchanges go with their last binding. */
+  /** Deletes auto-delete exchanges that have lost their last binding. */
   #remove(test: (one: ModelBinding) => boolean): void {
     const gone = this.bindings.filter(test);
     this.bindings = this.bindings.filter((one) => !test(one));
@@ -131,7 +132,7 @@ function isSame(a: ModelBinding, b: ModelBinding): boolean {
   return a.source === b.source && a.to === b.to && a.key === b.key && a.header === b.header;
 }
 
-/** For keys of one word. */
+/** Matches a topic pattern with a key of one word. */
 function matches(type: string, way: ModelBinding, key: string, header: number | undefined): boolean {
   if (type === "fanout") return true;
   if (type === "headers") return !way.header || header === 1;
@@ -142,19 +143,14 @@ const OWNER = {};
 
 function makeVhost(changes: DefinitionChange[]): VirtualHost {
   let id = 0;
-  return new VirtualHost<RoutedQueue>("/", {
-    createQueue: (definition: QueueDefinition) => ({
-      definition,
-      ready: 0,
-      consumers: { size: 0 },
-      close() {},
-    }),
+  return new VirtualHost("/", {
+    createQueue: makeQueue,
     nextQueueId: () => ++id,
     onChange: (change) => changes.push(change),
   });
 }
 
-/** Whether the virtual host did it. */
+/** Performs an operation. @returns whether the virtual host accepted it */
 function apply(vhost: VirtualHost, operation: Operation): boolean {
   const flags = { passive: false, exclusive: false, internal: false, durable: false, autoDelete: false };
   try {
@@ -204,13 +200,13 @@ function sorted(changes: Iterable<DefinitionChange>): string[] {
 }
 
 describe("topology", () => {
-  it("topology - routes as lists do, and comes back from its changes", TIMEOUT, () => {
+  it("topology - routes like the model, and is recreated by its changes", TIMEOUT, () => {
     fc.assert(
       fc.property(fc.array(operation, { maxLength: 60, size: "max" }), (operations) => {
         const told: DefinitionChange[] = [];
         const vhost = makeVhost(told);
         const model = new Model();
-        const routes = new RouteResult<RoutedQueue>();
+        const routes = new RouteResult();
         const scan = new PropertyScan();
         for (const operation of operations) {
           if (apply(vhost, operation)) model.do(operation);

@@ -1,16 +1,18 @@
-/** What one exchange's cache may hold: entries, and queues in them. */
+import type { Queue } from "../queue/queue.ts";
+
+/** The maximum size of one exchange's cache: the number of entries plus the number of queues in them. */
 const LIMIT = 32 * 1024;
 
-/** Where messages of one exchange went, by their routing key, as long as the topology is the same. */
-export class RouteCache<Q> {
-  /** The version of the topology that it is of. */
+/** Caches the queues for each routing key of one exchange, for one version of the topology. */
+export class RouteCache {
+  /** The version of the topology that the entries are valid for. */
   version = -1;
-  /** Whether the routing key alone decides, in this version. */
+  /** Whether the result depends only on the routing key, in this version. */
   usable = false;
-  readonly #routes = new Map<string, readonly Q[]>();
+  readonly #routes = new Map<string, readonly Queue[]>();
   #weight = 0;
 
-  /** Begins anew. */
+  /** Clears the cache for a new version of the topology. */
   reset(version: number, usable: boolean): void {
     this.version = version;
     this.usable = usable;
@@ -18,12 +20,14 @@ export class RouteCache<Q> {
     this.#weight = 0;
   }
 
-  get(routingKey: string): readonly Q[] | undefined {
+  get(routingKey: string): readonly Queue[] | undefined {
     return this.#routes.get(routingKey);
   }
 
-  /** Over the limit everything is forgotten: keys that never come twice are not worth more. */
-  set(routingKey: string, queues: readonly Q[]): void {
+  /**
+   * Adds an entry. Over the limit, all entries are dropped: keys that occur only once do not deserve a better policy.
+   */
+  set(routingKey: string, queues: readonly Queue[]): void {
     this.#weight += 1 + queues.length;
     if (this.#weight > LIMIT) {
       this.#routes.clear();

@@ -1,17 +1,20 @@
-/** Up to this number of queues a search through them beats a set. */
+import type { Queue } from "../queue/queue.ts";
+
+/** Up to this number of queues, a linear search is faster than a set. */
 const FEW = 16;
 
-/** The queues that a message goes to, each of them once; one object for all messages. */
-export class RouteResult<Q> {
-  /** The first `length` count. */
-  readonly queues: Q[] = [];
+/** The queues that a message is routed to, each queue once. One object is reused for all messages. */
+export class RouteResult {
+  /** Only the first `length` entries are valid. */
+  readonly queues: Queue[] = [];
   length = 0;
-  /** Whether the message has a header `BCC`, which those who get it may not see. */
+  /** Whether the message has a header `BCC`, which must be removed before delivery. */
   blindCopies = false;
-  /** How long the message waits where it is delayed, in milliseconds. */
+  /** The delay of a delayed message, in milliseconds. */
   delay = 0;
-  readonly #seen = new Set<Q>();
+  readonly #seen = new Set<Queue>();
 
+  /** Removes all queues. */
   clear(): void {
     this.length = 0;
     this.blindCopies = false;
@@ -19,14 +22,14 @@ export class RouteResult<Q> {
     if (this.#seen.size > 0) this.#seen.clear();
   }
 
-  /** Takes queues that are distinct, in place of those that there are. */
-  take(queues: readonly Q[]): void {
+  /** Replaces the content with queues that are distinct. */
+  take(queues: readonly Queue[]): void {
     this.clear();
     for (let i = 0; i < queues.length; i++) this.queues[i] = queues[i]!;
     this.length = queues.length;
   }
 
-  add(queue: Q): void {
+  add(queue: Queue): void {
     if (this.length < FEW) {
       for (let i = 0; i < this.length; i++) if (this.queues[i] === queue) return;
     } else {
@@ -37,8 +40,8 @@ export class RouteResult<Q> {
     this.queues[this.length++] = queue;
   }
 
-  /** Keeps those queues that pass the test. */
-  retain(test: (queue: Q) => boolean): void {
+  /** Keeps the queues that pass the test. */
+  retain(test: (queue: Queue) => boolean): void {
     let kept = 0;
     for (let i = 0; i < this.length; i++) {
       const queue = this.queues[i]!;
@@ -47,8 +50,8 @@ export class RouteResult<Q> {
     this.length = kept;
   }
 
-  /** A list of its own. */
-  toArray(): Q[] {
+  /** Copies the queues to a new array. */
+  toArray(): Queue[] {
     return this.queues.slice(0, this.length);
   }
 }

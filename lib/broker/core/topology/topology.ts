@@ -4,6 +4,7 @@ import type { Matcher } from "../exchange/contract.ts";
 import { DefaultMatcher } from "../exchange/default.ts";
 import { type Binding, definitionOf, type Destination, Exchange } from "../exchange/exchange.ts";
 import { makeMatcher } from "../exchange/types.ts";
+import type { Queue } from "../queue/queue.ts";
 import { ExchangeRouter } from "./exchange_router.ts";
 import type { RouteResult } from "./route_result.ts";
 import {
@@ -15,25 +16,15 @@ import {
   store,
 } from "./definition_change.ts";
 
-/** What a virtual host needs of a queue. */
-export interface RoutedQueue {
-  readonly definition: QueueDefinition;
-  /** Messages that wait. */
-  readonly ready: number;
-  readonly consumers: { readonly size: number };
-  /** The queue was deleted. */
-  close(): void;
-}
-
 /**
- * Makes a queue.
+ * Creates a queue.
  *
- * @param kind `delay` for one that messages wait in until their time, which no client uses
- * @throws {AmqpError} 406: an argument is not what it must be
+ * @param kind `delay` for the internal queue of an exchange that delays messages
+ * @throws {AmqpError} 406: an argument is invalid
  */
-export type QueueFactory<Q> = (definition: QueueDefinition, kind: "queue" | "delay") => Q;
+export type QueueFactory = (definition: QueueDefinition, kind: "queue" | "delay") => Queue;
 
-/** Exchanges that are always there (AMQP 0-9-1, 3.1.3; RabbitMQ's own besides). */
+/** The exchanges that always exist (AMQP 0-9-1, 3.1.3; some are RabbitMQ's). */
 const PREDECLARED = [
   { name: "", type: "direct", internal: false },
   { name: "amq.direct", type: "direct", internal: false },
@@ -45,26 +36,26 @@ const PREDECLARED = [
 ];
 
 /**
- * The queues, exchanges and bindings that there are in a virtual host, and the ways through them. Who may change them,
- * and when, is for others to say; here it is only seen to it that no binding leads from or to nowhere.
+ * The queues, exchanges and bindings of a virtual host, and the routing through them. It ensures that both ends of
+ * every binding exist. `VirtualHost` decides which changes are allowed.
  */
-export class Topology<Q extends RoutedQueue> {
-  readonly exchanges: Map<string, Exchange<Q>> = new Map();
-  readonly queues: Map<string, Q> = new Map();
-  readonly #createQueue: QueueFactory<Q>;
-  readonly #router = new ExchangeRouter<Q>(this.exchanges);
-  /** Bindings by where they lead. */
-  readonly #incoming = new Map<Destination<Q>, Set<Binding<Q>>>();
+export class Topology {
+  readonly exchanges: Map<string, Exchange> = new Map();
+  readonly queues: Map<string, Queue> = new Map();
+  readonly #createQueue: QueueFactory;
+  readonly #router = new ExchangeRouter(this.exchanges);
+  /** The bindings by destination. */
+  readonly #incoming = new Map<Destination, Set<Binding>>();
 
-  constructor(vhost: string, createQueue: QueueFactory<Q>) {
+  constructor(vhost: string, createQueue: QueueFactory) {
     this.#createQueue = createQueue;
     for (const own of PREDECLARED) {
       this.addExchange({ ...own, vhost, durable: true, autoDelete: false, arguments: Object.create(null) });
     }
   }
 
-  /** Fills `into` with the queues for a message; see `VirtualHost.route`. */
-  route(exchange: string, routingKey: string, scan: PropertyScan, into: RouteResult<Q>): void {
+  /** Fills `into` with the queues for a message; see `VirtualHost.route`. The default exchange has a fast path. */
+  route(exchange: string, routingKey: string, scan: PropertyScan, into: RouteResult): void {
     if (exchange === "" && !scan.has("headers")) {
       into.clear();
       const queue = this.queues.get(routingKey);
@@ -77,13 +68,15 @@ export class Topology<Q extends RoutedQueue> {
   }
 
   /**
-   * @param matcher of the definition's type; it is made unless given
-   * @throws {AmqpError} 503: there is no such type; 406: an argument that it needs is not what it must be
+   * Adds an exchange.
+   *
+   * @param matcher the matcher of the exchange's type. Default: a new one
+   * @throws {AmqpError} 503: the type is unknown; 406: an argument is invalid
    */
-  addExchange(definition: ExchangeDefinition, matcher?: Matcher<Destination<Q>>): void {
+  addExchange(definition: ExchangeDefinition, matcher?: Matcher<Destination>): void {
     const { name, type, vhost, durable, delayQueueId: id } = definition;
     const chosen = name === ""
-      ? new DefaultMatcher<Destination<Q>>(this.queues)
+      ? new DefaultMatcher<Destination>(this.queues)
       : matcher ?? makeMatcher(type, definition.arguments);
     const delayQueue = id === undefined ? undefined : this.#createQueue({
       id,
@@ -94,13 +87,13 @@ export class Topology<Q extends RoutedQueue> {
       autoDelete: false,
       arguments: Object.create(null),
     }, "delay");
-    this.exchanges.set(name, new Exchange<Q>(definition, chosen, delayQueue));
-    // It may be the alternate exchange of others.
+    this.exchanges.set(name, new Exchange(definition, chosen, delayQueue));
+    // It may be the alternate exchange of another one.
     this.#router.version++;
   }
 
-  /** Removes an exchange with its bindings; returns the exchanges that have lost one that led to it. */
-  removeExchange(exchange: Exchange<Q>): Iterable<Exchange<Q>> {
+  /** Removes an exchange and its bindings. @returns the exchanges that had a binding to it */
+  removeExchange(exchange: Exchange): Iterable<Exchange> {
     this.exchanges.delete(exchange.name);
     for (const binding of [...exchange.bindings]) this.removeBinding(binding);
     const sources = this.#removeBindingsTo(exchange);
@@ -109,28 +102,28 @@ export class Topology<Q extends RoutedQueue> {
     return sources;
   }
 
-  /** @throws {AmqpError} 406: an argument is not what it must be */
-  addQueue(definition: QueueDefinition): Q {
+  /** Adds a queue. @throws {AmqpError} 406: an argument is invalid */
+  addQueue(definition: QueueDefinition): Queue {
     const queue = this.#createQueue(definition, "queue");
     this.queues.set(definition.name, queue);
     return queue;
   }
 
-  /** Removes a queue with its bindings, and closes it; returns the exchanges that have lost one that led to it. */
-  removeQueue(queue: Q): Iterable<Exchange<Q>> {
+  /** Removes and closes a queue, and removes its bindings. @returns the exchanges that had a binding to it */
+  removeQueue(queue: Queue): Iterable<Exchange> {
     this.queues.delete(queue.definition.name);
     const sources = this.#removeBindingsTo(queue);
     queue.close();
     return sources;
   }
 
-  /** The new binding; undefined when there is the same one. */
+  /** Adds a binding. @returns the new binding; undefined if it exists */
   addBinding(
-    from: Exchange<Q>,
-    to: Destination<Q>,
+    from: Exchange,
+    to: Destination,
     routingKey: string,
     args: FieldTable,
-  ): Binding<Q> | undefined {
+  ): Binding | undefined {
     const binding = from.bind(to, routingKey, args);
     if (binding === undefined) return undefined;
     const incoming = this.#incoming.get(to);
@@ -140,7 +133,8 @@ export class Topology<Q extends RoutedQueue> {
     return binding;
   }
 
-  removeBinding(binding: Binding<Q>): void {
+  /** Removes a binding. */
+  removeBinding(binding: Binding): void {
     binding.source.unbind(binding);
     const incoming = this.#incoming.get(binding.destination);
     incoming?.delete(binding);
@@ -148,12 +142,12 @@ export class Topology<Q extends RoutedQueue> {
     this.#router.version++;
   }
 
-  /** All bindings but those of the default exchange. */
-  *bindings(): IterableIterator<Binding<Q>> {
+  /** Returns all bindings, except those of the default exchange. */
+  *bindings(): IterableIterator<Binding> {
     for (const { bindings } of this.exchanges.values()) yield* bindings;
   }
 
-  /** Removes everything, and closes every queue. */
+  /** Removes everything and closes all queues. */
   clear(): void {
     const delays = [...this.exchanges.values()].flatMap(({ delayQueue }) => delayQueue ?? []);
     const queues = [...this.queues.values(), ...delays];
@@ -163,7 +157,7 @@ export class Topology<Q extends RoutedQueue> {
     for (const queue of queues) queue.close();
   }
 
-  /** What makes the durable part of it anew, in an order that `apply` can follow. */
+  /** Returns the changes that recreate the durable definitions with `apply`. */
   *changes(): IterableIterator<DefinitionChange> {
     for (const { definition } of this.exchanges.values()) {
       const isOwn = PREDECLARED.some(({ name }) => name === definition.name);
@@ -178,9 +172,9 @@ export class Topology<Q extends RoutedQueue> {
   }
 
   /**
-   * Makes a change that was written down. What refers to something that is gone does nothing.
+   * Applies a stored change. A change that refers to a missing queue or exchange is ignored.
    *
-   * @throws {AmqpError} the change is none of this broker's making
+   * @throws {AmqpError} the change is invalid
    */
   apply(change: DefinitionChange): void {
     switch (change.type) {
@@ -213,10 +207,10 @@ export class Topology<Q extends RoutedQueue> {
     }
   }
 
-  #removeBindingsTo(destination: Destination<Q>): Iterable<Exchange<Q>> {
+  #removeBindingsTo(destination: Destination): Iterable<Exchange> {
     const incoming = this.#incoming.get(destination);
     if (incoming === undefined) return [];
-    const sources = new Set<Exchange<Q>>();
+    const sources = new Set<Exchange>();
     for (const binding of [...incoming]) {
       this.removeBinding(binding);
       sources.add(binding.source);
@@ -225,7 +219,7 @@ export class Topology<Q extends RoutedQueue> {
   }
 }
 
-/** Whether both ends of a binding survive a restart, and it with them. */
-export function isDurable<Q extends RoutedQueue>({ source, destination }: Binding<Q>): boolean {
+/** Whether a binding survives a restart, which requires that both ends do. */
+export function isDurable({ source, destination }: Binding): boolean {
   return source.definition.durable && destination.definition.durable;
 }
