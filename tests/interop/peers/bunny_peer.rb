@@ -13,7 +13,7 @@ MADE = []
 def unique(what) = "round.#{Process.pid}.#{what}"
 
 def connect(url = URL)
-  # It recovers from anything unless told, and logs what we tell anyway.
+  # By default Bunny recovers from every error and logs it.
   options = { automatically_recover: false, recover_from_connection_close: false }
   Bunny.new(url, logger: Logger.new(File::NULL), **options).start
 end
@@ -28,7 +28,7 @@ def step(name)
   $stdout.flush
 end
 
-# The reply code of what the broker said; or the name of Bunny's error, where it has no code.
+# Returns the reply code of the broker, or the name of Bunny's error if there is no code.
 def refused
   yield
   "taken"
@@ -54,7 +54,7 @@ end
 
 CONNECTION = connect
 
-# Runs the block with a channel of its own.
+# Runs the block with a new channel.
 def on_channel(confirm: false)
   channel = CONNECTION.create_channel
   channel.confirm_select if confirm
@@ -69,7 +69,7 @@ end
 
 def count(channel, name) = channel.queue_declare(name, passive: true).message_count
 
-# Publishes, and waits for the confirm where the channel has confirms.
+# Publishes, and waits for the confirm if the channel is in confirm mode.
 def publish(channel, exchange, key, body, options = {})
   channel.basic_publish(body, exchange, key, { persistent: false }.merge(options))
   return true unless channel.using_publisher_confirmations?

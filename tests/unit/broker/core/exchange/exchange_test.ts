@@ -12,6 +12,7 @@ import { type Route, ScannedHeaders } from "../../../../../lib/broker/core/excha
 import { RouteCache } from "../../../../../lib/broker/core/exchange/route_cache.ts";
 import { makeMatcher } from "../../../../../lib/broker/core/exchange/types.ts";
 import { RouteResult } from "../../../../../lib/broker/core/topology/route_result.ts";
+import { namedQueue } from "../../../../support/queues.ts";
 
 interface Case {
   readonly type: string;
@@ -60,22 +61,27 @@ const CASES: readonly Case[] = [
 const HEADERS:
   readonly (readonly [what: string, args: FieldTable, headers: FieldTable | undefined, matches: boolean])[] =
     [
-      ["no fields at all", {}, undefined, true],
+      ["no fields", {}, undefined, true],
       ["no fields and any", { "x-match": "any" }, { a: 1 }, false],
-      ["all are there", { a: 1, b: "x" }, { a: 1, b: "x", c: 2 }, true],
+      ["all fields match", { a: 1, b: "x" }, { a: 1, b: "x", c: 2 }, true],
       ["one is missing", { a: 1, b: "x" }, { a: 1 }, false],
       ["one differs", { "x-match": "all", a: 1, b: "x" }, { a: 1, b: "y" }, false],
-      ["any, and one is there", { "x-match": "any", a: 1, b: "x" }, { b: "x" }, true],
-      ["any, and none is", { "x-match": "any", a: 1, b: "x" }, { b: 1, a: "x" }, false],
+      ["any, one matches", { "x-match": "any", a: 1, b: "x" }, { b: "x" }, true],
+      ["any, none matches", { "x-match": "any", a: 1, b: "x" }, { b: 1, a: "x" }, false],
       ["no headers", { a: 1 }, undefined, false],
-      ["x- does not count", { "x-a": 1, b: 2 }, { b: 2 }, true],
-      ["x- does not count for any", { "x-match": "any", "x-a": 1, b: 2 }, { "x-a": 1 }, false],
-      ["x- counts for all-with-x", { "x-match": "all-with-x", "x-a": 1, b: 2 }, { b: 2 }, false],
-      ["x- is there for all-with-x", { "x-match": "all-with-x", "x-a": 1 }, { "x-a": 1 }, true],
-      ["x- counts for any-with-x", { "x-match": "any-with-x", "x-a": 1, b: 2 }, { "x-a": 1 }, true],
-      ["nothing stands for anything", { a: null }, { a: "x" }, true],
-      ["nothing must be there", { a: null }, { b: "x" }, false],
-      ["nothing in the message is no value", { a: 1 }, { a: null }, false],
+      ["x- is ignored for all", { "x-a": 1, b: 2 }, { b: 2 }, true],
+      ["x- is ignored for any", { "x-match": "any", "x-a": 1, b: 2 }, { "x-a": 1 }, false],
+      [
+        "x- is compared for all-with-x, missing",
+        { "x-match": "all-with-x", "x-a": 1, b: 2 },
+        { b: 2 },
+        false,
+      ],
+      ["x- is compared for all-with-x, present", { "x-match": "all-with-x", "x-a": 1 }, { "x-a": 1 }, true],
+      ["x- is compared for any-with-x", { "x-match": "any-with-x", "x-a": 1, b: 2 }, { "x-a": 1 }, true],
+      ["void matches any value", { a: null }, { a: "x" }, true],
+      ["void and a missing header", { a: null }, { b: "x" }, false],
+      ["a value and void in the message", { a: 1 }, { a: null }, false],
       ["integers of two types", { a: 1 }, { a: new TypedNumber("B", 1) }, true],
       ["an integer and a float", { a: 1 }, { a: new TypedNumber("d", 1) }, true],
       ["64 bits", { a: 1n << 60n }, { a: new TypedNumber("L", 1n << 60n) }, true],
@@ -84,7 +90,7 @@ const HEADERS:
       ["a boolean and 1", { a: true }, { a: 1 }, false],
       ["two booleans", { a: true }, { a: true }, true],
       ["text and its bytes", { a: "é" }, { a: new TextEncoder().encode("é") }, true],
-      ["bytes that are no text", { a: new Uint8Array([255]) }, { a: new Uint8Array([255]) }, true],
+      ["bytes that are not text", { a: new Uint8Array([255]) }, { a: new Uint8Array([255]) }, true],
       ["decimals", { a: new Decimal(1, 15) }, { a: new Decimal(1, 15) }, true],
       ["other decimals", { a: new Decimal(1, 15) }, { a: new Decimal(2, 15) }, false],
       ["lists", { a: [1, "x"] }, { a: [1, "x"] }, true],
@@ -122,24 +128,27 @@ describe("exchange types", () => {
   }
 });
 
+const namesOf = (routes: RouteResult) => routes.toArray().map(({ name }) => name);
+
 describe("route result and cache", () => {
   it("route result - has each queue once, with few and with many queues", () => {
-    const routes = new RouteResult<number>();
+    const routes = new RouteResult();
+    const queues = Array.from({ length: 50 }, (_, i) => namedQueue(`q${i}`));
     for (let round = 0; round < 2; round++) {
-      for (let i = 0; i < 100; i++) routes.add(i % 50);
-      assert.deepEqual(routes.toArray(), Array.from({ length: 50 }, (_, i) => i));
-      routes.retain((one) => one >= 40);
+      for (let i = 0; i < 100; i++) routes.add(queues[i % 50]!);
+      assert.deepEqual(namesOf(routes), queues.map(({ name }) => name));
+      routes.retain((queue) => queues.indexOf(queue) >= 40);
       assert.equal(routes.length, 10);
-      routes.take([1, 2]);
-      assert.deepEqual(routes.toArray(), [1, 2]);
+      routes.take([queues[1]!, queues[2]!]);
+      assert.deepEqual(namesOf(routes), ["q1", "q2"]);
       routes.clear();
-      assert.deepEqual(routes.toArray(), []);
+      assert.deepEqual(namesOf(routes), []);
     }
   });
 
   it("cache - keys that occur once do not accumulate", () => {
-    const cache = new RouteCache<number>();
-    const queues = Array.from({ length: 1000 }, (_, i) => i);
+    const cache = new RouteCache();
+    const queues = Array.from({ length: 1000 }, (_, i) => namedQueue(`q${i}`));
     let known = 0;
     for (let i = 0; i < 200; i++) cache.set(`k${i}`, queues);
     for (let i = 0; i < 200; i++) if (cache.get(`k${i}`) !== undefined) known++;
