@@ -18,6 +18,7 @@ export {
   ProtocolError,
   UnreachableError,
 } from "./lib/errors.ts";
+export type { SyncMode } from "./lib/broker/core/journal/options.ts";
 export { type EmbeddedBroker, openBroker } from "./lib/broker/open.ts";
 export type { BrokerEvent, BrokerOptions } from "./lib/broker/options.ts";
 export { connectEcho } from "./lib/echo/client.ts";

@@ -29,7 +29,7 @@ EchoServerEvent EchoServerOptions EchoService EmbeddedBroker Endpoint ErrorCode 
 Forwarding FrameStream HeartbeatTimes HostEndpoint HttpService IncomingRequest InprocEndpoint Inspector
 KeyFile KeyPair Listener Mechanism Outgoing PathEndpoint Peer PlainUsers ProbeOptions ProbingOptions
 PubOptions RadioOptions ReqOptions RouterOptions Service SocketEvent SocketOptions SocketType SourceAddress
-StreamSink TlsOptions TlsService TransportOptions WaitOptions WebEndpoint WebOptions XPubOptions XSubOptions
+StreamSink SyncMode TlsOptions TlsService TransportOptions WaitOptions WebEndpoint WebOptions XPubOptions XSubOptions
 ZapHandler ZapOptions ZapReply ZapRequest ZeroMqService
 `.trim().split(/\s+/);
 
