@@ -1,6 +1,6 @@
 /**
- * Other people's clients at our broker, each through the round of peers/amqp_round.mjs. With MQCAT_AMQP_URL and
- * MQCAT_AMQP_HTTP_URL they go to the broker that those name instead, which shows whether a failure is the broker's.
+ * Runs foreign AMQP clients against the embedded broker, each through the steps of peers/amqp_round.mjs. With
+ * MQCAT_AMQP_URL and MQCAT_AMQP_HTTP_URL they use that broker instead, which shows whether the broker causes a failure.
  */
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
@@ -13,10 +13,10 @@ import { Broker } from "../../lib/broker/server.ts";
 import { installed, requirePeer, waitFor } from "../support/helpers.ts";
 
 const PEERS = fileURLToPath(new URL("./peers/", import.meta.url));
-/** How long a client may take for its whole round, in milliseconds. */
+/** The time limit of all steps of one client, in milliseconds. */
 const PATIENCE = 50_000;
 
-/** What every client sees in each step. */
+/** The expected result of each step, for every client. */
 const ROUND: Readonly<Record<string, unknown>> = {
   "wrong password": 403,
   "missing virtual host": 530,
@@ -71,9 +71,9 @@ interface Client {
   readonly name: string;
   readonly command: readonly string[];
   readonly present: boolean;
-  /** Steps for which it has no words. */
+  /** Steps that the client does not support. */
   readonly lacks?: readonly string[];
-  /** Where what it sees of the same broker is something else. */
+  /** Steps with another result in this client. */
   readonly sees?: Readonly<Record<string, unknown>>;
 }
 
@@ -115,7 +115,7 @@ after(() => broker?.close());
 
 describe("other clients", () => {
   for (const { name, command, present, lacks = [], sees = {} } of CLIENTS) {
-    requirePeer(name, present)(`${name} - sees in each step what it should`, async () => {
+    requirePeer(name, present)(`${name} - gets the expected result in each step`, async () => {
       const { code, stdout, stderr } = await run([...command, url]);
       const saw = stdout.trimEnd().split("\n").map((line) =>
         JSON.parse(line, withoutOurs) as [string, unknown]
@@ -133,14 +133,14 @@ describe("librabbitmq's tools", () => {
   const tool = (name: string, args: readonly string[], stdin = "", at = url) =>
     run([`amqp-${name}`, "--url", at, ...args], stdin);
 
-  test("declare, publish, get, consume, delete - lines go in and come out", async () => {
+  test("declare, publish, get, consume, delete - carry lines through a queue", async () => {
     const declared = await tool("declare-queue", ["-q", queue, "-d"]);
     assert.deepEqual([declared.code, declared.stdout], [0, `${queue}\n`], declared.stderr);
     const lines = Array.from({ length: 1000 }, (_, i) => `line ${i}`);
     const args = ["-r", queue, "-p", "-C", "text/x", "-E", "identity", "-t", "r", "-H", "k: v"];
     assert.equal((await tool("publish", [...args, "-l"], `${lines.join("\n")}\n`)).code, 0);
     assert.equal((await tool("get", ["-q", queue])).stdout, "line 0\n");
-    // cat adds nothing to the lines: they kept their newline.
+    // cat adds nothing to the lines, so they still have their newlines.
     const consumed = await tool("consume", ["-q", queue, "-c", "999", "-p", "50", "cat"]);
     assert.deepEqual([consumed.code, consumed.stdout], [0, `${lines.slice(1).join("\n")}\n`]);
     assert.equal((await tool("get", ["-q", queue])).code, 2);
@@ -165,7 +165,7 @@ describe("librabbitmq's tools", () => {
     assert.deepEqual([code, stdout], [0, "hello"]);
   });
 
-  test("errors - in librabbitmq's words, with the broker's in them", async () => {
+  test("errors - librabbitmq prints the broker's messages", async () => {
     const wrong = new URL(url);
     wrong.password = "wrong";
     const none = new URL("/none", url);
@@ -186,12 +186,12 @@ describe("librabbitmq's tools", () => {
   });
 });
 
-/** Leaves out the capability that RabbitMQ does not have. */
+/** Removes the capability that RabbitMQ does not have. */
 function withoutOurs(_key: string, value: unknown): unknown {
   return Array.isArray(value) ? value.filter((one) => one !== PEEK) : value;
 }
 
-/** Whether a command ends well. */
+/** Whether a command exits with 0. */
 function works(...[command, ...args]: [string, ...string[]]): boolean {
   return spawnSync(command, args, { stdio: "ignore" }).status === 0;
 }
@@ -214,7 +214,7 @@ function run([command, ...args]: readonly string[], stdin = ""): Promise<Exit> {
   const exit = { stdout: "", stderr: "" };
   child.stdout.setEncoding("utf8").on("data", (text: string) => exit.stdout += text);
   child.stderr.setEncoding("utf8").on("data", (text: string) => exit.stderr += text);
-  child.stdin.on("error", () => {}); // It need not read what it gets.
+  child.stdin.on("error", () => {}); // The program need not read its input.
   child.stdin.end(stdin);
   return new Promise((resolve, reject) => {
     child.on("error", reject);

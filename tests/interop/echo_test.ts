@@ -1,4 +1,4 @@
-/** Our echo server and client against foreign programs at the other end. */
+/** mqcat's echo server and client against foreign programs. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { execFileSync } from "node:child_process";
@@ -17,7 +17,7 @@ import { certificate } from "../support/stream_adapters.ts";
 const PEERS = fileURLToPath(new URL("./peers/", import.meta.url));
 const LIMIT = 15_000;
 
-/** Bytes of every value, and no whole number of blocks. */
+/** All byte values; the length is not a multiple of the block size. */
 const FILE = randomBytes(1_000_003);
 
 const dir = tempDir();
@@ -32,7 +32,7 @@ const test = {
   openssl: requirePeer("openssl"),
 };
 
-/** Compiles a peer once, and gives the path of the program. */
+/** Compiles a peer once, and returns the path of the program. */
 function compiled(name: string): string {
   const program = dir.file(name);
   if (!fs.existsSync(program)) {
@@ -50,7 +50,7 @@ function compiled(name: string): string {
   return program;
 }
 
-/** Files with a certificate for localhost, made once. */
+/** Paths of a certificate and a key for localhost, created once. */
 function pem(): { cert: string; key: string; both: string } {
   const [cert, key, both] = [dir.file("cert.pem"), dir.file("key.pem"), dir.file("both.pem")];
   if (!fs.existsSync(both)) {
@@ -66,7 +66,7 @@ function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** Serves one client, which `command` starts with `input` as its stdin; both ends must end well. */
+/** Serves one client, which `command` starts with `input` as its stdin; both ends must succeed. */
 async function served(
   endpoint: string,
   command: (endpoint: string, port: string) => string[],
@@ -95,17 +95,17 @@ async function served(
   }
 }
 
-/** How our client sends, and to what kind of peer. */
+/** How our client sends, depending on the peer. */
 interface Sending extends Partial<EchoClientOptions> {
   readonly input?: Uint8Array;
   readonly block?: number;
-  /** Waits for each block's echo, for a peer that would block when much comes at once. */
+  /** Waits for the echo of each block, for a peer that blocks on large input. */
   readonly lockstep?: boolean;
-  /** Breaks off when all is back, for a peer that does not take it well when our half ends. */
+  /** Disconnects after the whole echo, for a peer that does not support half-close. */
   readonly breakOff?: boolean;
 }
 
-/** What came back when our client sent a file to `endpoint`, and how the conversation ended. */
+/** Sends a file to `endpoint` with our client, and returns the echo and how the connection ended. */
 async function sent(
   endpoint: string,
   { input = FILE, block = 16_384, lockstep = false, breakOff = false, ...options }: Sending = {},
@@ -255,7 +255,7 @@ describe("echo client - foreign servers", () => {
         {},
       );
       await server.waitForStderr(/Listening on 127/);
-      // It ends with its input, whether the command has answered or not, and stalls when both pipes to that are full.
+      // ncat ends with its input without waiting for the command, and stalls when both pipes to it are full.
       const input = FILE.subarray(0, 100_003);
       const { back } = await sent(`${scheme}://127.0.0.1:${port}`, { input, lockstep: true, breakOff: true });
       assert.equal(sha256(back), sha256(input), scheme);
@@ -263,7 +263,7 @@ describe("echo client - foreign servers", () => {
   });
 
   test.nc("nc - a binary file comes back over tcp", async () => {
-    // nc echoes nothing by itself: a FIFO leads its output back to its input.
+    // nc does not echo: a FIFO connects its output to its input.
     const script = 'mkfifo "$1" && nc -l -v 127.0.0.1 0 <"$1" | cat >"$1"';
     using server = new Program(["sh", "-c", script, "sh", dir.file("fifo")], {});
     const [, port] = await server.waitForStderr(/Listening on \S+ (\d+)/);
@@ -294,7 +294,7 @@ describe("echo client - foreign servers", () => {
     const input = randomBytes(100 * 1400);
     using server = new Program(["socat", "-dd", "UDP-LISTEN:0,bind=127.0.0.1", "PIPE"], {});
     const [, port] = await server.waitForStderr(/listening on .*:(\d+)\n/);
-    // Its pipe knows no datagrams: what comes back is bytes.
+    // Its pipe has no datagram boundaries: the echo is a stream of bytes.
     const { back } = await sent(`udp://127.0.0.1:${port}`, { input, block: 1400, breakOff: true });
     assert.equal(sha256(back), sha256(input));
   });

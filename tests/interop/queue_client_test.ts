@@ -37,7 +37,7 @@ async function publisher(url: string, options: PublisherOptions = {}): Promise<P
   return started;
 }
 
-/** Publishes all bodies as far as the window lets it, and waits for the confirms. */
+/** Publishes all bodies within the window, and waits for the confirms. */
 async function publish(publisher: Publisher, bodies: readonly string[], envelope: Envelope): Promise<void> {
   for (let from = 0; from < bodies.length; from += 100) {
     const parts = bodies.slice(from, from + 100).map((body) => Buffer.from(body));
@@ -61,7 +61,7 @@ interface Taken {
   readonly routingKey: string;
 }
 
-/** Consumes into a list, and acknowledges what came together. */
+/** Consumes into a list, and acknowledges each batch of deliveries. */
 async function consumer(
   url: string,
   queue: string,
@@ -105,7 +105,7 @@ for (const kind of BROKERS) {
 
 function suite({ test, broker }: BrokerKind): void {
   for (const type of ["classic", "quorum"]) {
-    test(`${type} queue - bodies and properties come back byte for byte`, async () => {
+    test(`${type} queue - returns bodies and properties byte for byte`, async () => {
       const { url } = await broker();
       const queue = `bytes ${type} ü`;
       await declare(url, queue, { "x-queue-type": type });
@@ -151,7 +151,7 @@ function suite({ test, broker }: BrokerKind): void {
       for (const [at, size] of sizes.entries()) {
         assert.equal(list[at]!.body.length, size);
         assert.ok(list[at]!.body.every((byte, i) => byte === (i * 31 & 0xff)), `body of ${size}`);
-        // A quorum queue adds nothing to a first delivery.
+        // A quorum queue adds no header to a first delivery.
         assert.deepEqual(
           decodeProperties(list[at]!.properties),
           decodeProperties(encodeProperties(properties)),
@@ -161,7 +161,7 @@ function suite({ test, broker }: BrokerKind): void {
     });
   }
 
-  test("confirms - all of 20 000 are confirmed, in a window, and come in order", async () => {
+  test("confirms - 20 000 messages are confirmed within a window, and arrive in order", async () => {
     const { url } = await broker();
     await declare(url, "confirms");
     const bodies = numbered(20_000);
@@ -182,7 +182,7 @@ function suite({ test, broker }: BrokerKind): void {
     assert.deepEqual(list.map(({ body }) => textOf(body)), bodies);
   });
 
-  test("a cut connection - under load, nothing is lost at either end", async () => {
+  test("a cut connection - loses nothing under load at either end", async () => {
     const { url, port } = await broker();
     await declare(url, "cut");
     await using proxy = await Proxy.to(port);
@@ -220,7 +220,7 @@ function suite({ test, broker }: BrokerKind): void {
     await taking.close();
   });
 
-  test("an operator closes the connections - the client comes back", async () => {
+  test("an operator closes the connections - the client reconnects", async () => {
     const { url, dropConnections } = await broker();
     await declare(url, "forced");
     const lost: string[] = [];
@@ -228,7 +228,7 @@ function suite({ test, broker }: BrokerKind): void {
       event.type === "lost" ? void lost.push(event.error.message) : undefined;
     const sent = await publisher(url, { onEvent });
     await publish(sent, ["before"], to("forced"));
-    // RabbitMQ's HTTP API takes a while to know of a connection.
+    // RabbitMQ's HTTP API shows a new connection after a delay.
     await waitFor(async () => await dropConnections() >= 0 && lost.length > 0, PATIENCE, "the loss");
     assert.match(lost[0]!, /CONNECTION_FORCED/);
     await publish(sent, ["after"], to("forced"));
@@ -236,7 +236,7 @@ function suite({ test, broker }: BrokerKind): void {
     await sent.close();
   });
 
-  test("refused - wrong password, missing and closed virtual host, nobody there, no AMQP", async () => {
+  test("refused - wrong password, missing and closed virtual host, no listener, another protocol", async () => {
     const { port, addVhost, addUser } = await broker();
     await addVhost("closed");
     await addUser("visitor", "v");
@@ -263,7 +263,7 @@ function suite({ test, broker }: BrokerKind): void {
     stranger.close();
   });
 
-  test("a list of hosts - the first one that answers is taken", async () => {
+  test("a list of hosts - the first one that answers is used", async () => {
     const { port } = await broker();
     const connection = await connectBroker(parseAmqpUrl(`amqp://127.0.0.1:1,127.0.0.1:${port}`));
     assert.match(connection.server, /^(RabbitMQ|mqcat) \d+\./);
@@ -271,13 +271,13 @@ function suite({ test, broker }: BrokerKind): void {
     assert.equal(await connection.closed, undefined);
   });
 
-  test("amqps - through TLS, with a certificate that we trust, and not with one that we do not", async () => {
+  test("amqps - connects with a trusted certificate, and refuses another one", async () => {
     const { port } = await broker();
     const { cert, key } = certificate();
     const server = tls.createServer({ cert, key }, (near) => {
       const far = net.connect(port, "127.0.0.1");
       near.pipe(far).pipe(near);
-      // Nobody else reads the end of it once the broker has closed its side.
+      // The test must read the end of the stream after the broker has closed its side.
       far.on("close", () => near.resume());
       for (const socket of [near, far]) socket.on("error", () => {});
     });
@@ -291,7 +291,7 @@ function suite({ test, broker }: BrokerKind): void {
     await new Promise((resolve) => server.close(resolve));
   });
 
-  test("declare - is repeatable; something else is told with its difference", async () => {
+  test("declare - is repeatable, and reports a difference", async () => {
     const { url } = await broker();
     const connection = await connectBroker(parseAmqpUrl(url));
     assert.equal(await findQueue(connection, "declared"), undefined);
@@ -323,7 +323,7 @@ function suite({ test, broker }: BrokerKind): void {
     await connection.close();
   });
 
-  test("a full queue that rejects - is counted, and does not stop the others", async () => {
+  test("a full queue that rejects - is counted, and does not stop other queues", async () => {
     const { url } = await broker();
     await declare(url, "full client", { "x-max-length": 3, "x-overflow": "reject-publish" });
     await declare(url, "roomy");
@@ -337,7 +337,7 @@ function suite({ test, broker }: BrokerKind): void {
     await sent.close();
   });
 
-  test("a message that nobody takes comes back; an exchange that is missing is final", async () => {
+  test("an unroutable message is returned; a missing exchange is a final error", async () => {
     const { url } = await broker();
     const sent = await publisher(url);
     await publish(sent, ["a", "b"], to("no such queue"));
@@ -349,7 +349,7 @@ function suite({ test, broker }: BrokerKind): void {
     await sent.close();
   });
 
-  test("what is not acknowledged goes back, in its order", async () => {
+  test("unacknowledged messages are requeued in their order", async () => {
     const { url } = await broker();
     await declare(url, "back");
     const sent = await publisher(url);
@@ -369,7 +369,7 @@ function suite({ test, broker }: BrokerKind): void {
     ]]);
   });
 
-  test("a queue that is deleted under its consumer - is final, and told", async () => {
+  test("a queue that is deleted while it is consumed - is reported as a final error", async () => {
     const { url } = await broker();
     await declare(url, "doomed");
     const taking = await consumer(url, "doomed", []);
@@ -382,7 +382,7 @@ function suite({ test, broker }: BrokerKind): void {
     await connection.close();
   });
 
-  test("heartbeats - a server that went silent is noticed, and left for another connection", async () => {
+  test("heartbeats - a silent server is detected, and the client reconnects", async () => {
     const { url, port } = await broker();
     await declare(url, "silent");
     await using proxy = await Proxy.to(port);
@@ -390,7 +390,7 @@ function suite({ test, broker }: BrokerKind): void {
     const onEvent = (event: AmqpEvent) =>
       event.type === "lost" ? void lost.push(event.error.message) : undefined;
     const sent = await publisher(`${proxy.url}?heartbeat=1`, { onEvent });
-    // Its own heartbeats keep an idle connection alive for longer than the limit.
+    // The client's heartbeats keep an idle connection alive for longer than the limit.
     await new Promise((resolve) => setTimeout(resolve, 3000));
     assert.deepEqual(lost, []);
     proxy.freeze();

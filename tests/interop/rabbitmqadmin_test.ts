@@ -1,4 +1,4 @@
-/** RabbitMQ's own command line for its HTTP API, against ours. */
+/** Runs rabbitmqadmin, RabbitMQ's HTTP API client, against the HTTP API of the embedded broker. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import fs from "node:fs";
@@ -24,7 +24,7 @@ after(async () => {
   await broker.close();
 });
 
-/** Runs it, and resolves to what it printed. */
+/** Runs rabbitmqadmin, and resolves to its output. */
 function admin(...args: string[]): Promise<string> {
   const { hostname, port } = new URL(server.url);
   const login = ["--host", hostname, "--port", port, "--username", "jane", "--password", "s3cret"];
@@ -36,14 +36,14 @@ function admin(...args: string[]): Promise<string> {
   });
 }
 
-/** What `list` and `get` show, as tab-separated values without the heading. */
+/** The rows of `list` and `get`, as tab-separated values without the heading. */
 async function table(...args: string[]): Promise<string[][]> {
   const lines = (await admin("--format", "tsv", ...args)).trimEnd().split("\n");
   return lines.slice(1).map((line) => line.split("\t"));
 }
 
 describe("rabbitmqadmin", () => {
-  test("declare, list, publish, get, purge, delete", async () => {
+  test("rabbitmqadmin - declare, list, publish, get, purge, delete", async () => {
     assert.equal(
       await admin("declare", "queue", "name=jobs", 'arguments={"x-max-length":10}'),
       "queue declared\n",
@@ -82,7 +82,7 @@ describe("rabbitmqadmin", () => {
     await assert.rejects(admin("declare", "queue", "name=amq.jobs"), /Access refused/);
   });
 
-  test("lists of everything that there is", async () => {
+  test("rabbitmqadmin - list of every kind of object", async () => {
     const lists = [
       "connections",
       "channels",
@@ -98,7 +98,7 @@ describe("rabbitmqadmin", () => {
     assert.match(await admin("show", "overview"), /mqcat@localhost/);
   });
 
-  test("export and import", async () => {
+  test("rabbitmqadmin - export and import", async () => {
     using dir = tempDir();
     await admin("declare", "vhost", "name=other");
     await admin("--vhost", "other", "declare", "queue", "name=theirs");

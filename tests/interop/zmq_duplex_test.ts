@@ -1,4 +1,4 @@
-/** PAIR, DEALER and ROUTER against libzmq's, in both roles. */
+/** PAIR, DEALER and ROUTER against libzmq, in both roles. */
 import assert from "node:assert/strict";
 import { after, describe } from "node:test";
 import { Dealer, Pair, Router } from "../../mod.ts";
@@ -14,7 +14,7 @@ describe("libzmq pair, dealer and router", () => {
   after(() => dir.remove());
 
   for (const link of links(dir.path).filter(({ name }) => /^(tcp|ipc),/.test(name))) {
-    test(`pair - both ways at once over ${link.name}`, async () => {
+    test(`pair - sends and receives at the same time over ${link.name}`, async () => {
       await using pair = scoped(new Pair());
       await using theirs = await peer.socket("PAIR");
       await link.join(pair, theirs);
@@ -36,7 +36,7 @@ describe("libzmq pair, dealer and router", () => {
     for (const type of ["DEALER", "ROUTER", "REP"]) {
       test(`dealer - to ${type} over ${link.name}`, async () => {
         await using dealer = scoped(new Dealer());
-        // A ROUTER or REP of libzmq drops an answer for whose asker it has 1000 already.
+        // A ROUTER or REP of libzmq drops a reply when 1000 replies already wait for the peer.
         await using theirs = await peer.socket(type, { SNDHWM: 0 });
         await link.join(dealer, theirs);
         const head = type === "REP" ? [""] : [];
@@ -55,7 +55,7 @@ describe("libzmq pair, dealer and router", () => {
     }
 
     for (const type of ["DEALER", "ROUTER"]) {
-      test(`router - to ${type} over ${link.name}, by the id it gave itself`, async () => {
+      test(`router - to ${type} over ${link.name}, by the routing id of the peer`, async () => {
         await using router = scoped(new Router());
         await using theirs = await peer.socket(type, {
           IDENTITY: hex("worker 7"),
@@ -93,7 +93,7 @@ describe("libzmq pair, dealer and router", () => {
       }
     });
 
-    test(`router - of libzmq knows our dealer by its identity over ${link.name}`, async () => {
+    test(`router - libzmq's ROUTER addresses our dealer by its routing id over ${link.name}`, async () => {
       await using dealer = scoped(new Dealer({ identity: "dealer 1" }));
       await using router = await peer.socket("ROUTER");
       await link.join(dealer, router);
@@ -104,7 +104,7 @@ describe("libzmq pair, dealer and router", () => {
     });
   }
 
-  test("dealer - several libzmq workers get equal shares, and every answer comes back", async () => {
+  test("dealer - distributes evenly to several libzmq workers, and gets every reply", async () => {
     await using dealer = scoped(new Dealer());
     const endpoint = await dealer.bind("tcp://127.0.0.1:0");
     const workers = await Promise.all(

@@ -34,7 +34,7 @@ import { bytesOf, hex, told, ZmqPeer } from "../support/zmq_peer.ts";
 const SCRIPT = fileURLToPath(new URL("./peers/zmq_peer.mjs", import.meta.url));
 const dir = linksDir();
 
-/** Installs the package in a folder of its own; false without npm or a registry. */
+/** Installs the package in a separate folder; returns false without npm or a registry. */
 function install(): boolean {
   if (!installed("npm") || !installed("node")) return false;
   const flags = ["--prefer-offline", "--no-audit", "--no-fund", "--fetch-retries=0", "--fetch-timeout=15000"];
@@ -59,7 +59,7 @@ const serverOptions = {
   CURVE_SECRETKEY: keyHex(server.secretKey),
 };
 
-/** The ways in which two sockets can trust each other. PLAIN with libzmq as the server needs its ZAP. */
+/** The security options of two sockets. PLAIN with libzmq as the server would need ZAP. */
 const WAYS: [name: string, ours: () => Mechanism, theirs: Record<string, number | string>][] = [
   ["CURVE, we serve", () => curveServer({ keyPair: server }), clientOptions],
   ["CURVE, they serve", () => curveClient({ serverKey: server.publicKey }), serverOptions],
@@ -198,7 +198,7 @@ describe("zeromq.js", () => {
       await using radio = await peer.socket("RADIO");
       dish.join("news");
       await link.join(dish, radio);
-      // A radio does not tell when somebody joined: the first message that comes does.
+      // A radio does not report joins: the first message that arrives shows the join.
       let came = false;
       const first = dish.receive().then(() => came = true);
       while (!came) await radio.send(hex("news"), hex("first"));
@@ -327,7 +327,7 @@ describe("zeromq.js", () => {
       await using radio = scoped(new Radio());
       await using dish = await peer.socket("DISH");
       await dish.option("JOIN", hex("news"));
-      // libzmq tells no port that it was given.
+      // libzmq does not report the port that it was assigned.
       const wanted = endpoint.replace("*", `${await freeUdpPort()}`);
       await dish.bind(wanted);
       radio.connect(wanted);
@@ -347,7 +347,7 @@ describe("zeromq.js", () => {
       const first = dish.receive();
       let came = false;
       first.then(() => came = true);
-      // Nobody tells a RADIO of libzmq who has joined.
+      // A RADIO of libzmq over udp does not know its members.
       await waitFor(async () => {
         await radio.send(hex("news"), "");
         return came;
@@ -363,7 +363,7 @@ describe("zeromq.js", () => {
   }
 });
 
-/** A port that nobody has for datagrams. */
+/** A free UDP port. */
 async function freeUdpPort(): Promise<number> {
   await using dish = scoped(new Dish());
   return Number((await dish.bind("udp://127.0.0.1:0")).split(":").at(-1));

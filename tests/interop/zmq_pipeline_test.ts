@@ -1,4 +1,4 @@
-/** PUSH and PULL against libzmq's. */
+/** PUSH and PULL against libzmq. */
 import assert from "node:assert/strict";
 import { after, describe } from "node:test";
 import { Pull, Push } from "../../mod.ts";

@@ -1,4 +1,4 @@
-/** The three devices of `forward` between peers of libzmq, from one transport to another. */
+/** The three devices of `forward` between libzmq peers on different transports. */
 import assert from "node:assert/strict";
 import { after, describe } from "node:test";
 import { Dealer, forward, Pull, Push, Router, XPub, XSub } from "../../mod.ts";
@@ -14,7 +14,7 @@ describe("libzmq proxy", () => {
   const peer = sharedPeer();
   after(() => dir.remove());
 
-  test("streamer - every frame from PUSH to PULL, and many in order", async () => {
+  test("streamer - forwards every frame from PUSH to PULL, in order", async () => {
     await using from = scoped(new Pull());
     await using to = scoped(new Push());
     forward(from, to);
@@ -31,7 +31,7 @@ describe("libzmq proxy", () => {
     await sent;
   });
 
-  test("forwarder - subscriptions up to XPUB, messages down to SUB, and the end of both", async () => {
+  test("forwarder - forwards subscriptions to XPUB and messages to SUB, and both ends", async () => {
     await using from = scoped(new XSub());
     await using to = scoped(new XPub({ onFull: "block" }));
     forward(from, to);
@@ -53,7 +53,7 @@ describe("libzmq proxy", () => {
     assert.deepEqual(await pub.recv(), [hex("\x00a")]);
   });
 
-  test("queue - requests of several REQ to several REP, each reply to the one that asked", async () => {
+  test("queue - forwards requests of several REQs to several REPs, and each reply to its REQ", async () => {
     await using from = scoped(new Router());
     await using to = scoped(new Dealer());
     forward(from, to);

@@ -1,4 +1,4 @@
-/** PUB and SUB against libzmq's, and against its XPUB and XSUB. */
+/** PUB and SUB against libzmq's PUB, SUB, XPUB and XSUB. */
 import assert from "node:assert/strict";
 import { after, describe } from "node:test";
 import { Pub, Sub } from "../../mod.ts";
@@ -7,13 +7,13 @@ import { numbers, scoped } from "../support/sockets.ts";
 import { links, linksDir, MANY, MESSAGES } from "./zmq_links.ts";
 import { bytesOf, hex, sharedPeer, test, told, type ZmqSocket } from "../support/zmq_peer.ts";
 
-/** Subscribes to everything: an XSUB does that with a message of its own. */
+/** Subscribes to everything: an XSUB sends a subscription message. */
 async function subscribeToAll(socket: ZmqSocket, type: string): Promise<void> {
   if (type === "SUB") await socket.subscribe("");
   else await socket.send("01");
 }
 
-/** Sends a probe with each look until one arrives: a PUB does not tell that somebody subscribed. */
+/** Sends a probe with each check until one arrives, because a PUB does not report subscriptions. */
 async function untilHeard(pub: ZmqSocket, sub: Sub): Promise<void> {
   let heard = false;
   const first = sub.receive().then(() => heard = true);

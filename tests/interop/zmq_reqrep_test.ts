@@ -1,4 +1,4 @@
-/** REQ and REP against libzmq's, and against its DEALER and ROUTER. */
+/** REQ and REP against libzmq's REQ, REP, DEALER and ROUTER. */
 import assert from "node:assert/strict";
 import { after, describe } from "node:test";
 import { Rep, Req } from "../../mod.ts";
@@ -6,7 +6,7 @@ import { numbers, scoped, texts } from "../support/sockets.ts";
 import { links, linksDir, MANY, MESSAGES } from "./zmq_links.ts";
 import { bytesOf, hex, sharedPeer, test, told } from "../support/zmq_peer.ts";
 
-/** Lockstep round trips in a row. */
+/** The number of consecutive round trips. */
 const ROUND_TRIPS = 300;
 
 describe("libzmq request and reply", () => {

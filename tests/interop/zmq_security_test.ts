@@ -1,4 +1,4 @@
-/** PLAIN and CURVE against libzmq's, in both roles: what is let in carries everything, what is not is told why. */
+/** PLAIN and CURVE against libzmq, in both roles: accepted peers exchange messages, refused peers get the reason. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -51,7 +51,7 @@ const MESSAGES: readonly (readonly Frame[])[] = [
 ];
 const COUNT = 1000;
 const LOCAL = "tcp://127.0.0.1:0";
-/** Long enough for many attempts, if somebody made them, in milliseconds. */
+/** Long enough for several connection attempts, in milliseconds. */
 const QUIET = 300;
 
 const server = await generateKeyPair();
@@ -82,7 +82,7 @@ const isClient: ZapHandler = ({ credentials: [key] }) => ({
   userId: "the client",
 });
 
-/** The ways in which two sockets can trust each other. */
+/** The security options of two sockets. */
 const WAYS: [name: string, ours: () => Mechanism, theirs: PeerOptions][] = [
   [
     "CURVE, we serve",
@@ -99,7 +99,7 @@ describe("libzmq security", () => {
   const peer = sharedPeer();
   let names = 0;
   before(async () => {
-    // One certificate, as keygen writes it: who is let in by libzmq.
+    // One certificate in the format of keygen: the client that libzmq accepts.
     fs.mkdirSync(dir.file("keys"));
     fs.writeFileSync(
       dir.file("keys/client.key"),
@@ -109,7 +109,7 @@ describe("libzmq security", () => {
   });
   after(() => dir.remove());
 
-  /** Binds one and connects the other, turn about. */
+  /** Binds one socket and connects the other, alternating. */
   async function meet(
     ours: { bind(e: string): Promise<string>; connect(e: string): void },
     theirs: ZmqSocket,
@@ -168,7 +168,7 @@ describe("libzmq security", () => {
           else await sub.send("\x01a");
           if (theirPub === "XPUB") assert.deepEqual(await pub.recv(), ["0161"]);
           const received = sub.receive();
-          // libzmq's PUB does not tell when the subscription came.
+          // libzmq's PUB does not report subscriptions.
           const first = await waitFor(async () => {
             await pub.send(hex("b"), hex("not this"));
             await pub.send(hex("a"), hex("this"), 300);
@@ -180,7 +180,7 @@ describe("libzmq security", () => {
 
       test(`requests - ${where}`, async () => {
         await using rep = scoped(new Rep({ security: security() }));
-        // A REQ of libzmq that asks ZAP gets the user id before the first reply, and then takes none: its own mistake.
+        // A REQ of libzmq with ZAP receives the user id before the first reply, and then no reply: a bug of libzmq.
         await using theirReq = await peer.socket(way.endsWith("they serve") ? "DEALER" : "REQ", options);
         const head = way.endsWith("they serve") ? [""] : [];
         await meet(rep, theirReq, transport);
@@ -248,7 +248,7 @@ describe("libzmq security", () => {
       assert.deepEqual(log.of("disconnected"), []);
     });
 
-    test(`reconnect - ${way}: a new connection is a new handshake`, async () => {
+    test(`reconnect - ${way}: a new connection makes a new handshake`, async () => {
       const log = new SocketLog();
       const quick = { first: 5, longest: 20 };
       await using pull = scoped(new Pull({ security: security(), onEvent: log.onEvent, reconnect: quick }));
@@ -266,7 +266,7 @@ describe("libzmq security", () => {
     });
   }
 
-  /** Who must not come in. */
+  /** Peers that must be refused. */
   const REFUSED: [
     name: string,
     ours: () => Mechanism,
@@ -318,14 +318,14 @@ describe("libzmq security", () => {
     ],
   ];
   for (const [name, security, theirs, words, attempts] of REFUSED) {
-    test(`refused - ${name}: told once, and final`, async () => {
+    test(`refused - ${name}: is reported once, as a final error`, async () => {
       const log = new SocketLog();
       await using push = scoped(
         new Push({ security: security(), onEvent: log.onEvent, reconnect: { first: 5, longest: 5 } }),
       );
       await using pull = await peer.socket("PULL", theirs);
       push.connect(await pull.bind(LOCAL));
-      // Within a second, on a machine that has time for it.
+      // Within a second, on an idle machine.
       await assert.rejects(deadline(push.send("never")), words);
       assert.equal(log.of("handshake-failed").length, attempts);
       assert.ok(push.failure !== undefined);
@@ -372,7 +372,7 @@ describe("libzmq security", () => {
     ],
   ];
   for (const [name, security, theirs, words] of STRANGERS) {
-    test(`refused - ${name}: told here, and it does not come again and again`, async () => {
+    test(`refused - ${name}: is reported, and libzmq does not retry endlessly`, async () => {
       const log = new SocketLog();
       await using pull = scoped(new Pull({ security: security(), onEvent: log.onEvent }));
       await using push = await peer.socket("PUSH", theirs);

@@ -1,4 +1,4 @@
-/** XPUB and XSUB against libzmq's, and against its SUB and PUB. */
+/** XPUB and XSUB against libzmq's XPUB, XSUB, PUB and SUB. */
 import assert from "node:assert/strict";
 import { after, describe } from "node:test";
 import { XPub, XSub } from "../../mod.ts";
@@ -36,7 +36,7 @@ describe("libzmq xpub and xsub", () => {
       assert.deepEqual(texts(await xpub.receive()), ["\x00"]);
     });
 
-    test(`xpub - to XSUB over ${link.name}, whose other messages come too`, async () => {
+    test(`xpub - to XSUB over ${link.name}, and receives its other messages`, async () => {
       await using xpub = scoped(new XPub());
       await using xsub = await peer.socket("XSUB");
       await link.join(xpub, xsub);
@@ -54,7 +54,7 @@ describe("libzmq xpub and xsub", () => {
         await using pub = await peer.socket(type);
         await xsub.send("\x01");
         await link.join(xsub, pub);
-        // A PUB does not tell when it has the subscription: the first message that comes does.
+        // A PUB does not report subscriptions: the first message that arrives shows it.
         if (type === "XPUB") assert.deepEqual(await pub.recv(), ["01"]);
         else {
           let came = false;
@@ -77,7 +77,7 @@ describe("libzmq xpub and xsub", () => {
     }
   }
 
-  test("xsub - subscribes anew when a publisher of libzmq comes back", async () => {
+  test("xsub - subscribes again when a libzmq publisher comes back", async () => {
     await using xsub = scoped(new XSub({ reconnect: { first: 10, longest: 50 } }));
     xsub.subscribe("a");
     xsub.subscribe("b");

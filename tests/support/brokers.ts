@@ -1,41 +1,41 @@
-/** The brokers that the suites of our client and of the queue commands run against. */
+/** The brokers for the tests of the AMQP client and of the queue commands. */
 import { it } from "node:test";
 import { amqpError } from "../../lib/amqp/amqp_error.ts";
 import { Broker } from "../../lib/broker/server.ts";
 import { rabbitMq, stopRabbitMq, test } from "./rabbitmq.ts";
 
-/** A broker that runs, on loopback. */
+/** A running broker on loopback. */
 export interface TestBroker {
   /** `amqp://guest:guest@127.0.0.1:port`. */
   readonly url: string;
   readonly port: number;
-  /** Its HTTP API. */
+  /** The URL of its HTTP API. */
   readonly http: string;
-  /** Makes a virtual host that `guest` may use. */
+  /** Creates a virtual host that `guest` may use. */
   addVhost(name: string): Promise<void>;
-  /** Makes a user without any permissions. */
+  /** Creates a user without any permissions. */
   addUser(name: string, password: string): Promise<void>;
-  /** Closes all connections that there are, as an operator does (320); how many. */
+  /** Closes all connections like an operator (320); returns their number. */
   dropConnections(): Promise<number>;
 }
 
-/** One that can be had: `for (const kind of BROKERS) describe(kind.name, …)`. */
+/** A kind of broker: `for (const kind of BROKERS) describe(kind.name, …)`. */
 export interface BrokerKind {
   readonly name: string;
   readonly hasStreams: boolean;
-  /** Whether it shows messages without giving them away. */
+  /** Whether the broker can show messages without delivering them. */
   readonly peeks: boolean;
-  /** `it`, with time enough. */
+  /** `it` with a sufficient timeout. */
   readonly test: (name: string, run: () => void | Promise<void>) => void;
-  /** Starts it, the first time. */
+  /** Starts the broker at the first call. */
   broker(): Promise<TestBroker>;
-  /** Ends it; for `after`. */
+  /** Stops the broker; for `after`. */
   stop(): Promise<void>;
 }
 
 let own: Promise<{ broker: Broker; known: TestBroker }> | undefined;
 
-/** Our broker, in this process. */
+/** The embedded broker in this process. */
 async function start(): Promise<{ broker: Broker; known: TestBroker }> {
   const broker = await Broker.open();
   const { port } = new URL(await broker.listen("amqp://127.0.0.1:0"));

@@ -1,6 +1,6 @@
 /**
- * A RabbitMQ of our own, on loopback with free ports and temporary folders: one for a file of tests. With MQCAT_AMQP_URL
- * and MQCAT_AMQP_HTTP_URL it is the one that runs there, which saves 8 s each time.
+ * Starts a RabbitMQ on loopback, with free ports and temporary folders, for one file of tests. With MQCAT_AMQP_URL and
+ * MQCAT_AMQP_HTTP_URL the tests use that running broker instead, which saves 8 s each time.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { Buffer } from "node:buffer";
@@ -10,15 +10,15 @@ import process from "node:process";
 import { requirePeer, type TempDir, tempDir, waitFor } from "./helpers.ts";
 import type { TestBroker } from "./brokers.ts";
 
-/** Where Debian has it; the script on PATH would change the user. */
+/** Debian's path of the server; the script on the PATH would change the user. */
 const SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server";
-/** How long it may take to start, in milliseconds. */
+/** The time limit of the start, in milliseconds. */
 const BOOT_MS = 50_000;
 
 /** `it` for tests against RabbitMQ. */
 export const test = requirePeer("rabbitmq-server", fs.existsSync(SERVER));
 
-/** Everything ends when stdin does: also when the tests are killed. */
+/** The script ends RabbitMQ when its stdin ends, also when the tests are killed. */
 const SCRIPT = `
 epmd -port "$ERL_EPMD_PORT" -address 127.0.0.1 >/dev/null 2>&1 &
 ${SERVER} >"$1/out" 2>&1 </dev/null &
@@ -29,12 +29,12 @@ kill -9 0`;
 
 let running: Promise<RabbitMq> | undefined;
 
-/** The broker, started when the first test asks for it. */
+/** The broker; the first call starts it. */
 export function rabbitMq(): Promise<RabbitMq> {
   return running ??= RabbitMq.start();
 }
 
-/** Ends it; for `after`. */
+/** Stops the broker; for `after`. */
 export async function stopRabbitMq(): Promise<void> {
   await (await running)?.stop();
   running = undefined;
@@ -99,7 +99,7 @@ export class RabbitMq implements TestBroker {
     return broker;
   }
 
-  /** Asks the HTTP API. */
+  /** Sends a request to the HTTP API. */
   async api(path: string, method = "GET", body?: unknown): Promise<Response> {
     return await fetch(`${this.http}/api${path}`, {
       method,
@@ -146,14 +146,14 @@ export class RabbitMq implements TestBroker {
   }
 }
 
-/** A TCP proxy that can cut its connections, or leave them standing and silence the server. */
+/** A TCP proxy that can cut its connections, or keep them open and drop the data of the server. */
 export class Proxy implements AsyncDisposable {
   readonly url: string;
   readonly #server: net.Server;
   readonly #sockets = new Set<net.Socket>();
   readonly #servers = new Set<net.Socket>();
   readonly #frozen = new Set<net.Socket>();
-  /** How many connections there were. */
+  /** The number of connections so far. */
   connections = 0;
   #cutIn = Infinity;
 
@@ -175,17 +175,17 @@ export class Proxy implements AsyncDisposable {
     return new Proxy(server, target);
   }
 
-  /** Ends every connection at once. */
+  /** Closes every connection at once. */
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  /** Ends every connection once, when so many more bytes came through, in whichever direction. */
+  /** Closes every connection once, after this number of further bytes in either direction. */
   cutAfter(bytes: number): void {
     this.#cutIn = bytes;
   }
 
-  /** From now on nothing of the server gets through on the connections that there are; new ones are as ever. */
+  /** Drops all further data of the server on existing connections; new connections are not affected. */
   freeze(): void {
     for (const socket of this.#servers) this.#frozen.add(socket);
   }

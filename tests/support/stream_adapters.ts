@@ -1,4 +1,4 @@
-/** Every kind of byte stream that this runtime has, behind one way to open a connected pair of it. */
+/** Adapters that open a connected pair of each kind of byte stream on this runtime. */
 import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import { parseEndpoint } from "../../lib/transport/endpoint.ts";
@@ -10,18 +10,18 @@ import { connect, listen } from "../../lib/transport/transport.ts";
 import { deadline, tempDir } from "./helpers.ts";
 import { FramedStream } from "./framed_stream.ts";
 
-/** Two ends of one connection; `dispose` leaves nothing behind. */
+/** Two ends of one connection; `dispose` closes and removes everything. */
 export interface Pair extends AsyncDisposable {
   readonly near: ByteStream;
   readonly far: ByteStream;
 }
 
-/** One implementation of the seam, as the suite sees it. */
+/** One implementation of byte streams, for the shared tests. */
 export interface Adapter {
   readonly name: string;
-  /** Whether the system stands between the ends, with buffers, and tells a reset from an end. */
+  /** Whether the operating system connects the ends, with buffers, and distinguishes a reset from an end. */
   readonly system: boolean;
-  /** Whether one end can still write when the other one has ended. */
+  /** Whether one end can still write after the other one has ended. */
   readonly halves: boolean;
   open(): Promise<Pair>;
 }
@@ -29,7 +29,7 @@ export interface Adapter {
 export const NEVER = new AbortController().signal;
 export const onDeno = "Deno" in globalThis;
 
-/** The runtimes whose sockets can be driven here: `node:net` everywhere, `Deno.*` on Deno. */
+/** The runtimes that can be tested here: `node:net` everywhere, `Deno.*` on Deno. */
 export const runtimes: readonly (readonly [name: string, runtime: Runtime])[] = [
   ...(onDeno ? [["deno", (await import("../../lib/transport/runtime/deno.ts")).denoRuntime] as const] : []),
   ["node", nodeRuntime] as const,
@@ -129,7 +129,7 @@ async function openPair(
 
 let made: { cert: string; key: string } | undefined;
 
-/** A self-signed certificate for localhost and 127.0.0.1, made once by openssl. */
+/** A self-signed certificate for localhost and 127.0.0.1, created once by openssl. */
 export function certificate(): { cert: string; key: string } {
   if (made !== undefined) return made;
   using dir = tempDir();
