@@ -6,30 +6,48 @@
 export {
   AddressInUseError,
   AuthError,
+  CertificateError,
   ClosedError,
   EndpointError,
   type ErrorCode,
   HandshakeTimeoutError,
   IncompatiblePeerError,
   LimitError,
+  MissingCertificateError,
   MqcatError,
   ProtocolError,
   UnreachableError,
 } from "./lib/errors.ts";
 export { type EmbeddedBroker, openBroker } from "./lib/broker/open.ts";
 export type { BrokerEvent, BrokerOptions } from "./lib/broker/options.ts";
-export { connectEcho, type EchoClient, type EchoClientOptions } from "./lib/echo/client.ts";
-export {
-  type EchoServer,
-  type EchoServerEvent,
-  type EchoServerOptions,
-  serveEcho,
-} from "./lib/echo/server.ts";
-export { type Finding, probe } from "./lib/probe/probe.ts";
-export type { Service } from "./lib/probe/service.ts";
-export { type Endpoint, formatEndpoint, parseEndpoint } from "./lib/transport/endpoint.ts";
+export { connectEcho } from "./lib/echo/client.ts";
+export type { EchoClient, EchoClientOptions } from "./lib/echo/client_types.ts";
+export { serveEcho } from "./lib/echo/server.ts";
+export type { EchoServer, EchoServerEvent, EchoServerOptions } from "./lib/echo/server_types.ts";
+export { type Finding, probe, type ProbeOptions } from "./lib/probe/probe.ts";
+export type {
+  AmqpService,
+  BannerService,
+  Certificate,
+  EchoService,
+  HttpService,
+  Service,
+  TlsService,
+  ZeroMqService,
+} from "./lib/probe/service.ts";
+export { formatEndpoint, parseEndpoint } from "./lib/transport/endpoint.ts";
+export type {
+  Endpoint,
+  HostEndpoint,
+  InprocEndpoint,
+  PathEndpoint,
+  SourceAddress,
+  WebEndpoint,
+} from "./lib/transport/endpoint_types.ts";
 export type {
   ByteStream,
+  ConnectOptions,
+  FrameStream,
   Listener,
   StreamSink,
   TlsOptions,

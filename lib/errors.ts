@@ -1,4 +1,4 @@
-/** Every error that the library throws or reports on purpose, with a code that stays the same across releases. */
+/** The codes of the library's errors. A code stays the same across releases. */
 export type ErrorCode =
   | "ERR_ENDPOINT"
   | "ERR_PROTOCOL"
@@ -6,6 +6,8 @@ export type ErrorCode =
   | "ERR_INCOMPATIBLE_PEER"
   | "ERR_AUTH"
   | "ERR_UNREACHABLE"
+  | "ERR_CERTIFICATE"
+  | "ERR_NO_CERTIFICATE"
   | "ERR_ADDRESS_IN_USE"
   | "ERR_LIMIT"
   | "ERR_CLOSED"
@@ -14,12 +16,25 @@ export type ErrorCode =
   | "ERR_DEFINITIONS";
 
 /**
- * The root of the tree. `message` says what was expected, what came and what to do; `cause` holds the error
- * underneath, when there is one.
+ * The base class of the library's errors. `message` says what was expected, what happened and what to do; `cause` holds
+ * the underlying error, if there is one.
+ *
+ * @example Tell the library's errors from others
+ * ```ts
+ * import { connect, MqcatError } from "../mod.ts";
+ * try {
+ *   await connect("tcp://127.0.0.1:1");
+ * } catch (error) {
+ *   if (!(error instanceof MqcatError)) throw error;
+ *   console.log(error.code, error.message);
+ * }
+ * ```
  */
 export class MqcatError extends Error {
+  /** Says which error it is; the text of `message` may change. */
   readonly code: ErrorCode;
 
+  /** @param message a sentence without a full stop */
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = new.target.name;
@@ -27,68 +42,246 @@ export class MqcatError extends Error {
   }
 }
 
-/** An endpoint that cannot be parsed, or that the socket cannot use. */
+/**
+ * An endpoint is malformed, or it does not fit its use.
+ *
+ * @example A port is missing
+ * ```ts
+ * import { EndpointError, parseEndpoint } from "../mod.ts";
+ * try {
+ *   parseEndpoint("tcp://localhost");
+ * } catch (error) {
+ *   console.assert(error instanceof EndpointError);
+ * }
+ * ```
+ */
 export class EndpointError extends MqcatError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("ERR_ENDPOINT", message, options);
+  /** @param message a sentence without a full stop */
+  constructor(
+    message: string,
+    options?: ErrorOptions,
+    code: "ERR_ENDPOINT" | "ERR_NO_CERTIFICATE" = "ERR_ENDPOINT",
+  ) {
+    super(code, message, options);
   }
 }
 
-/** The peer broke the wire protocol, or does not speak it. Never retried. */
+/**
+ * A listener for TLS has no certificate, or no private key.
+ *
+ * @example A certificate is missing
+ * ```ts
+ * import { listen, MissingCertificateError } from "../mod.ts";
+ * try {
+ *   await listen("tls://127.0.0.1:0", (stream) => stream.close());
+ * } catch (error) {
+ *   console.assert(error instanceof MissingCertificateError);
+ * }
+ * ```
+ */
+export class MissingCertificateError extends EndpointError {
+  /** @param message a sentence without a full stop */
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options, "ERR_NO_CERTIFICATE");
+  }
+}
+
+/**
+ * The peer violates the wire protocol, or speaks another one. Never retried.
+ *
+ * @example Report a peer that does not speak ZeroMQ
+ * ```ts
+ * import { ProtocolError, Pull } from "../mod.ts";
+ * const pull = new Pull({
+ *   onEvent(event) {
+ *     if (event.type === "handshake-failed" && event.error instanceof ProtocolError) console.log(event.endpoint);
+ *   },
+ * });
+ * await pull.close();
+ * ```
+ */
 export class ProtocolError extends MqcatError {
+  /** @param message a sentence without a full stop */
   constructor(message: string, options?: ErrorOptions) {
     super("ERR_PROTOCOL", message, options);
   }
 }
 
-/** The peer speaks the protocol, but its socket type, mechanism or version does not fit ours. Never retried. */
+/**
+ * The peer speaks the protocol, but its socket type, mechanism or version does not fit ours. Never retried.
+ *
+ * @example Report a peer of the wrong type
+ * ```ts
+ * import { IncompatiblePeerError, Push } from "../mod.ts";
+ * const push = new Push({
+ *   onEvent(event) {
+ *     if (event.type === "handshake-failed" && event.error instanceof IncompatiblePeerError) {
+ *       console.log(event.error.message);
+ *     }
+ *   },
+ * });
+ * await push.close();
+ * ```
+ */
 export class IncompatiblePeerError extends MqcatError {
+  /** @param message a sentence without a full stop */
   constructor(message: string, options?: ErrorOptions) {
     super("ERR_INCOMPATIBLE_PEER", message, options);
   }
 }
 
-/** One side does not accept the other's credentials. Never retried, but once when the peer gave no reason. */
+/**
+ * One side rejects the other's credentials. Not retried, except once when the peer gave no reason.
+ *
+ * @example Report a peer with wrong credentials
+ * ```ts
+ * import { AuthError, Pull } from "../mod.ts";
+ * const pull = new Pull({
+ *   onEvent(event) {
+ *     if (event.type === "handshake-failed" && event.error instanceof AuthError) console.log(event.endpoint);
+ *   },
+ * });
+ * await pull.close();
+ * ```
+ */
 export class AuthError extends MqcatError {
-  /** False when the peer hung up without a word, at a moment when only that can be meant. */
+  /** False when the peer closed the connection without a reason, at a point where rejection is the likely one. */
   readonly certain: boolean;
 
+  /** @param message a sentence without a full stop */
   constructor(message: string, options: ErrorOptions & { readonly certain?: boolean } = {}) {
     super("ERR_AUTH", message, options);
     this.certain = options.certain ?? true;
   }
 }
 
-/** The handshake did not finish before its deadline. Retried. */
+/**
+ * The handshake did not finish before its deadline. Retried.
+ *
+ * @example Report a peer that says nothing
+ * ```ts
+ * import { HandshakeTimeoutError, Pull } from "../mod.ts";
+ * const pull = new Pull({
+ *   onEvent(event) {
+ *     if (event.type === "handshake-failed" && event.error instanceof HandshakeTimeoutError) {
+ *       console.log(event.endpoint);
+ *     }
+ *   },
+ * });
+ * await pull.close();
+ * ```
+ */
 export class HandshakeTimeoutError extends MqcatError {
+  /** @param message a sentence without a full stop */
   constructor(message: string, options?: ErrorOptions) {
     super("ERR_HANDSHAKE_TIMEOUT", message, options);
   }
 }
 
-/** Nobody answers at the endpoint, or the connection broke. Retried. */
+/**
+ * No program answers at the endpoint, or the connection broke. Retried.
+ *
+ * @example No program listens
+ * ```ts
+ * import { connect, UnreachableError } from "../mod.ts";
+ * try {
+ *   await connect("tcp://127.0.0.1:1");
+ * } catch (error) {
+ *   console.assert(error instanceof UnreachableError);
+ * }
+ * ```
+ */
 export class UnreachableError extends MqcatError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("ERR_UNREACHABLE", message, options);
+  /** @param message a sentence without a full stop */
+  constructor(
+    message: string,
+    options?: ErrorOptions,
+    code: "ERR_UNREACHABLE" | "ERR_CERTIFICATE" = "ERR_UNREACHABLE",
+  ) {
+    super(code, message, options);
   }
 }
 
-/** The endpoint to bind is taken, or may not be bound. */
+/**
+ * The peer's certificate is not trusted here, or it names another host. Retried, as the certificate may be replaced.
+ *
+ * @example Trust an authority of our own
+ * ```ts
+ * import { CertificateError, connect } from "../mod.ts";
+ * const ca = "-----BEGIN CERTIFICATE-----…";
+ * try {
+ *   await connect("tls://127.0.0.1:1", { tls: { ca } });
+ * } catch (error) {
+ *   if (error instanceof CertificateError) console.log(error.message);
+ * }
+ * ```
+ */
+export class CertificateError extends UnreachableError {
+  /** @param message a sentence without a full stop */
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options, "ERR_CERTIFICATE");
+  }
+}
+
+/**
+ * Another program is bound to the endpoint.
+ *
+ * @example A port that is in use
+ * ```ts
+ * import { AddressInUseError, listen } from "../mod.ts";
+ * await using first = await listen("tcp://127.0.0.1:0", (stream) => stream.close());
+ * try {
+ *   await listen(first.endpoint, (stream) => stream.close());
+ * } catch (error) {
+ *   console.assert(error instanceof AddressInUseError);
+ * }
+ * ```
+ */
 export class AddressInUseError extends MqcatError {
+  /** @param message a sentence without a full stop */
   constructor(message: string, options?: ErrorOptions) {
     super("ERR_ADDRESS_IN_USE", message, options);
   }
 }
 
-/** Input or a message is over a stated limit. */
+/**
+ * Input or a message is over a limit.
+ *
+ * @example A datagram that is too large
+ * ```ts
+ * import { connectEcho, LimitError } from "../mod.ts";
+ * await using client = await connectEcho("udp://127.0.0.1:65432", { onData() {} });
+ * try {
+ *   client.send(new Uint8Array(65_508));
+ * } catch (error) {
+ *   console.assert(error instanceof LimitError);
+ * }
+ * ```
+ */
 export class LimitError extends MqcatError {
+  /** @param message a sentence without a full stop */
   constructor(message: string, options?: ErrorOptions) {
     super("ERR_LIMIT", message, options);
   }
 }
 
-/** The socket was closed while an operation was waiting, or before it began. */
+/**
+ * The object was closed before an operation began, or while the operation was waiting.
+ *
+ * @example A socket that is closed
+ * ```ts
+ * import { ClosedError, Pull } from "../mod.ts";
+ * const pull = new Pull();
+ * await pull.close();
+ * try {
+ *   pull.connect("tcp://127.0.0.1:5555");
+ * } catch (error) {
+ *   console.assert(error instanceof ClosedError);
+ * }
+ * ```
+ */
 export class ClosedError extends MqcatError {
+  /** @param message a sentence without a full stop */
   constructor(message: string, options?: ErrorOptions) {
     super("ERR_CLOSED", message, options);
   }
@@ -101,12 +294,12 @@ const FINAL: ReadonlySet<ErrorCode> = new Set([
   "ERR_LIMIT",
 ]);
 
-/** Whether a failed connection is not worth another try: the peer would answer the same again. */
+/** Whether another attempt to connect would fail in the same way. */
 export function isFinal(error: unknown): boolean {
   return error instanceof MqcatError && FINAL.has(error.code);
 }
 
-/** The text of anything thrown: an error's message, else the value as a string. */
+/** Returns the text of a thrown value: an error's message, else the value as a string. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -1,4 +1,4 @@
-import { MqcatError } from "../../lib/errors.ts";
+import { type ErrorCode, MqcatError } from "../../lib/errors.ts";
 
 /** What the exit code of mqcat says. A signal's is 128 and its number. */
 export const EXIT = {
@@ -24,8 +24,10 @@ export function exitCodeOf(error: unknown): number {
   if (!(error instanceof MqcatError)) return EXIT.failure;
   switch (error.code) {
     case "ERR_ENDPOINT":
+    case "ERR_NO_CERTIFICATE":
       return EXIT.usage;
     case "ERR_AUTH":
+    case "ERR_CERTIFICATE":
     case "ERR_HANDSHAKE_TIMEOUT":
     case "ERR_INCOMPATIBLE_PEER":
     case "ERR_PROTOCOL":
@@ -34,4 +36,15 @@ export function exitCodeOf(error: unknown): number {
     default:
       return EXIT.failure;
   }
+}
+
+/** The options that help with an error of the library, which does not know the command line. */
+const HINTS: Partial<Record<ErrorCode, string>> = {
+  ERR_CERTIFICATE: "--cacert FILE names an authority to trust, -k accepts any certificate",
+  ERR_NO_CERTIFICATE: "--cert FILE --key FILE",
+};
+
+/** Returns the options that help with an error; undefined when there are none. */
+export function hintFor(error: unknown): string | undefined {
+  return error instanceof MqcatError ? HINTS[error.code] : undefined;
 }

@@ -1,6 +1,7 @@
 import fs from "node:fs";
 import process from "node:process";
 import { messageOf } from "../../lib/errors.ts";
+import { hintFor } from "./errors.ts";
 
 /** How much is said on stderr: only errors, what matters, every event, everything with stack traces. */
 export type Verbosity = "quiet" | "normal" | "verbose" | "debug";
@@ -105,9 +106,10 @@ function printable(text: string): string {
   return safe.length > MAX_LINE ? `${safe.slice(0, MAX_LINE)}…` : safe;
 }
 
-/** Lower-case first letter, as the lines of a program's stderr have it; names such as `ERR` stay. */
+/** The text of an error in a line of stderr: it begins in lower case, and ends with the options that help. */
 export function phrase(error: unknown): string {
-  const text = messageOf(error);
+  const hint = hintFor(error);
+  const text = `${messageOf(error)}${hint === undefined ? "" : ` (${hint})`}`;
   return /^[A-Z][a-z ]/.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text;
 }
 

@@ -1,7 +1,7 @@
-import { MAX_DATAGRAM } from "../../lib/echo/client.ts";
+import { MAX_DATAGRAM } from "../../lib/echo/client_types.ts";
 import examples from "../cheats/echo-client.md" with { type: "text" };
 import { command, group, list } from "../app/command.ts";
-import { Conversation, echoEndpoint } from "../echo/echo.ts";
+import { EchoConversation, echoEndpoint } from "../echo/echo.ts";
 import { Input } from "../io/input.ts";
 import { ending, readiness } from "../options/options.ts";
 import type { Splitter } from "../records/splitter.ts";
@@ -27,11 +27,11 @@ export default command({
     const source = values.data.length + values.file.length > 0
       ? sourceOf({ ...values, null: undefined, in: undefined, json: undefined }, false)
       : new Input(0, asItComes(endpoint.scheme === "udp" ? MAX_DATAGRAM : Infinity));
-    return new Conversation(session, endpoint, source).run(tls, values.timeout);
+    return new EchoConversation(session, endpoint, source).run(tls, values.timeout);
   },
 });
 
-/** Makes every read of the input a chunk, or several where one would be over `most` bytes. */
+/** Makes each read of the input one chunk, or several chunks of at most `most` bytes. */
 function asItComes(most: number): Splitter {
   return {
     split(_bytes, start, _searched, end, batch) {

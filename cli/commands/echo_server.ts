@@ -1,4 +1,5 @@
-import { type EchoServerEvent, serveEcho } from "../../lib/echo/server.ts";
+import { serveEcho } from "../../lib/echo/server.ts";
+import type { EchoServerEvent } from "../../lib/echo/server_types.ts";
 import examples from "../cheats/echo-server.md" with { type: "text" };
 import { command, flag, group, option } from "../app/command.ts";
 import { echoEndpoint } from "../echo/echo.ts";

@@ -1,5 +1,6 @@
 import { type Finding, probe } from "../../lib/probe/probe.ts";
 import type { Endpoint } from "../../lib/transport/endpoint.ts";
+import { carries } from "../../lib/transport/schemes/table.ts";
 import examples from "../cheats/probe.md" with { type: "text" };
 import { command, flag, group, option } from "../app/command.ts";
 import { EXIT, UsageError } from "../app/errors.ts";
@@ -8,10 +9,7 @@ import { findingRecord, findingText } from "../probe/probe.ts";
 import { outputFailure } from "../zmq/receive.ts";
 import { duration, endpoint } from "../app/values.ts";
 
-/** How long to ask one endpoint, unless told, in milliseconds. */
-const TIMEOUT_MS = 3000;
-
-/** What URLs of other programs mean. */
+/** The transport and the port of the URLs of other programs. */
 const SCHEMES: Record<string, readonly [scheme: string, port: number]> = {
   amqp: ["tcp", 5672],
   amqps: ["tls", 5671],
@@ -27,11 +25,11 @@ const CODES: Record<Finding["outcome"], number> = {
 };
 
 export default command({
-  argument: ["<endpoint...>", "what to look at: tcp, ipc, unix, tls, ws, wss, or a URL of amqp or http"],
+  argument: ["<endpoint...>", "tcp, ipc, unix, tls, ws or wss, or a URL of amqp or http"],
   options: {
     ...group("Output", { json: flag("-J, --json", "one JSON record for each endpoint") }),
     ...group("Timing", {
-      timeout: option("-w, --timeout <duration>", "how long to ask each endpoint (3s)", duration),
+      timeout: option("-w, --timeout <duration>", "time limit for each endpoint (3s)", duration),
     }),
   },
   examples,
@@ -39,7 +37,7 @@ export default command({
     const endpoints = operands.map(target);
     const output = new Output(1);
     const stopped = new Promise<undefined>((resolve) => session.onStop(() => resolve(undefined)));
-    const probes = endpoints.map((endpoint) => probe(endpoint, values.timeout ?? TIMEOUT_MS));
+    const probes = endpoints.map((endpoint) => probe(endpoint, { timeout: values.timeout }));
     for (const finding of probes) {
       const found = await Promise.race([finding, stopped]);
       if (found === undefined) break;
@@ -53,7 +51,7 @@ export default command({
   },
 });
 
-/** @throws {UsageError} it is malformed, or no connection can be made to it */
+/** @throws {UsageError} the operand is malformed, or its transport cannot be probed */
 function target(operand: string): Endpoint {
   const url = /^(\w+):\/\/(?:[^/@]*@)?([^/]*)/.exec(operand);
   const [scheme, port] = SCHEMES[url?.[1] ?? ""] ?? [];
@@ -61,8 +59,8 @@ function target(operand: string): Endpoint {
   const where = endpoint(
     scheme === undefined ? operand : `${scheme}://${/:\d+$/.test(host) ? host : `${host}:${port}`}`,
   );
-  if (where.scheme === "udp" || where.scheme === "inproc") {
-    throw new UsageError(`${operand}: nothing can be asked over ${where.scheme} (try tcp, ipc, tls or ws)`);
+  if (carries(where, "datagrams") || where.scheme === "inproc") {
+    throw new UsageError(`${operand}: cannot probe over ${where.scheme} (try tcp, ipc, tls or ws)`);
   }
   return where;
 }

@@ -1,7 +1,9 @@
 import { isatty } from "node:tty";
-import { connectEcho, type EchoClient } from "../../lib/echo/client.ts";
-import { UnreachableError } from "../../lib/errors.ts";
+import { connectEcho } from "../../lib/echo/client.ts";
+import type { EchoClient } from "../../lib/echo/client_types.ts";
+import { CertificateError, UnreachableError } from "../../lib/errors.ts";
 import { type Endpoint, formatEndpoint } from "../../lib/transport/endpoint.ts";
+import { carries } from "../../lib/transport/schemes/table.ts";
 import type { TlsOptions } from "../../lib/transport/stream.ts";
 import { TimeoutError, UsageError } from "../app/errors.ts";
 import { Input, type Source } from "../io/input.ts";
@@ -12,46 +14,46 @@ import type { Session } from "../app/session.ts";
 import type { SecurityOptions } from "../options/tls.ts";
 import { endpoint } from "../app/values.ts";
 
-/** Where the lecture's echo server listens, and so ours. */
+/** Default endpoint of both echo commands. */
 const DEFAULT = "127.0.0.1:65432";
-/** How long the end of the input may be noticed behind the peer's and still count as before it, in milliseconds. */
+/** If the input ends within this time after the peer has ended, it counts as complete, in milliseconds. */
 const GRACE_MS = 100;
 
 /**
- * The endpoint of an echo command.
+ * Parses the endpoint of an echo command.
  *
- * @throws {UsageError} it is malformed, nobody could be at its other end, or the security options do not fit it
+ * @throws {UsageError} it is malformed, no peer could be at its other end, or the security options do not fit it
  */
 export function echoEndpoint(operand: string | undefined, security: SecurityOptions): Endpoint {
   const where = endpoint(operand ?? DEFAULT);
   if (where.scheme === "inproc") {
     throw new UsageError(
-      `${operand}: inproc ends with this process, so nobody can be at its other end (try ${DEFAULT})`,
+      `${operand}: inproc connects within one process, so no other program can be at its other end (try ${DEFAULT})`,
     );
   }
-  if (where.scheme === "ws" || where.scheme === "wss") {
+  if (!carries(where, "bytes") && !carries(where, "datagrams")) {
     throw new UsageError(
-      `${operand}: a WebSocket carries ZeroMQ's messages here, and no bytes (try ${DEFAULT})`,
+      `${operand}: a WebSocket carries ZeroMQ's messages here, not plain bytes (try ${DEFAULT})`,
     );
   }
   const { insecure, cacert, cert, key } = security;
   if (where.scheme !== "tls" && (insecure || (cacert ?? cert ?? key) !== undefined)) {
-    throw new UsageError(`certificates are for a tls:// endpoint, and ${formatEndpoint(where)} is none`);
+    throw new UsageError(`certificates are for a tls:// endpoint: received ${formatEndpoint(where)}`);
   }
   return where;
 }
 
-/** The input goes to the peer, and what comes back to stdout, until one of them, or a signal, ends it. */
-export class Conversation {
+/** Sends the input to the peer, and writes the echo to stdout, until the input, the peer or a signal ends it. */
+export class EchoConversation {
   readonly #session: Session;
   readonly #endpoint: Endpoint;
   readonly #source: Source;
   readonly #output = new Output(1);
   #client!: EchoClient;
-  #given = 0;
+  #fed = 0;
   #over = false;
   #cancelled = false;
-  /** Wakes the feeding when there is room again, or when it is over. */
+  /** Continues the feeding when there is room again, or when the conversation is over. */
   #wake = () => {};
 
   constructor(session: Session, endpoint: Endpoint, source: Source) {
@@ -88,10 +90,10 @@ export class Conversation {
     if (failure !== undefined) throw failure;
     if (this.#output.failure !== undefined || session.stopping) return;
     if (cause !== undefined) throw this.#explain(cause);
-    if (!complete) throw new Error("the peer ended the conversation before the input was over");
+    if (!complete) throw new Error("the peer ended the conversation before the end of the input");
   }
 
-  /** The connection; undefined when a signal came first. */
+  /** Connects; resolves to undefined when a signal came first. */
   async #connect(tls: TlsOptions, timeout: number | undefined): Promise<EchoClient | undefined> {
     const abort = new AbortController();
     this.#session.onStop(() => abort.abort());
@@ -113,13 +115,13 @@ export class Conversation {
     }
   }
 
-  /** Sends the input; resolves to whether all of it was given. */
+  /** Sends the input; resolves to whether it was sent to its end. */
   async #feed(): Promise<boolean> {
     for (let batch = await this.#source.next(); batch !== undefined; batch = await this.#source.next()) {
       for (let at = 0; at < batch.frames; at++) {
         if (this.#over) return false;
         const chunk = batch.frame(at);
-        this.#given += chunk.length;
+        this.#fed += chunk.length;
         if (!this.#client.send(chunk)) await this.#room();
       }
     }
@@ -147,7 +149,7 @@ export class Conversation {
     const { reporter } = this.#session;
     const text = `connected to ${this.#client.remote}`;
     if (this.#source instanceof Input && isatty(0)) {
-      reporter.info(`${text}: what you type comes back, Ctrl-D ends it`);
+      reporter.info(`${text}: each line that you type comes back, Ctrl-D ends the input`);
     } else reporter.verbose(text);
   }
 
@@ -155,22 +157,21 @@ export class Conversation {
     const { counts } = this.#session;
     const { sent, received } = this.#client;
     counts.sent = sent;
-    counts.unsent = this.#given - sent;
+    counts.unsent = this.#fed - sent;
     counts.received = counts.bytes = received;
   }
 
-  /** What ended the conversation before its time, as the error that has the exit code for it. */
+  /** Turns the cause of an early end into an error with the right exit code. */
   #explain(cause: Error): Error {
     if (isTimeout(cause)) return new TimeoutError(`${phrase(cause)} (-w)`, { cause });
     if (!(cause instanceof UnreachableError)) return cause;
-    // Whom we did reach, and then lost, has not refused us.
+    // A peer that was reached and then lost has not refused us.
     return this.#endpoint.scheme === "udp" ? this.#withRemedy(cause) : new Error(cause.message, { cause });
   }
 
   #withRemedy(error: UnreachableError): UnreachableError {
-    const remedy = /certificate|self.signed|issuer|altname/i.test(error.message)
-      ? "--cacert FILE names an authority to trust, -k accepts any certificate"
-      : `mqcat echo-server ${formatEndpoint(this.#endpoint)} starts a server there`;
+    if (error instanceof CertificateError) return error;
+    const remedy = `mqcat echo-server ${formatEndpoint(this.#endpoint)} starts a server there`;
     return new UnreachableError(`${error.message} (${remedy})`, { cause: error });
   }
 }

@@ -1,49 +1,64 @@
 import { EndpointError } from "../errors.ts";
 import { type Endpoint, parseEndpoint } from "../transport/endpoint.ts";
+import type { Protocol, ProtocolScheme } from "./protocol.ts";
 
-const PORTS = { amqp: 5672, amqps: 5671 } as const;
-
-/**
- * Parses where a broker listens: `amqp://host:port`, `amqps://host:port`, `inproc://name`, `ipc://path`; `:port` and
- * `host:port` are short for amqp. Without a host it is loopback, on both families; `*` is every interface.
- *
- * @returns endpoints that stand for the same place; those behind the first may be missing on a machine
- * @throws {EndpointError} which names the text and the remedy
- */
-export function parseListen(text: string): readonly Endpoint[] {
-  const [, scheme, rest] = /^(?:([a-z]+):\/\/)?(.*)$/is.exec(text)!;
-  if (scheme === "inproc" || scheme === "ipc") return [parseEndpoint(text)];
-  if (scheme !== undefined && scheme !== "amqp" && scheme !== "amqps") {
-    throw mistake(text, `a broker does not listen on '${scheme}'`);
-  }
-  if (/[/?@]/.test(rest!.replace(/\/$/, ""))) {
-    throw mistake(text, "users and virtual hosts are not part of where it listens");
-  }
-  const address = rest!.replace(/\/$/, "");
-  const hasPort = /:(\d+|\*)$/.test(address) && !/^[^[]*:[^[]*:/.test(address);
-  const port = PORTS[scheme ?? "amqp"];
-  const parsed = parseEndpoint(`tcp://${hasPort ? address : `${address}:${port}`}`);
-  if (!("host" in parsed)) throw mistake(text, "it has no host");
-  const at = (host: string): Endpoint => ({
-    scheme: scheme === "amqps" ? "tls" : "tcp",
-    host,
-    port: parsed.port,
-  });
-  if (address.startsWith(":") || address === "" || parsed.host === "localhost") {
-    return [at("127.0.0.1"), at("::1")];
-  }
-  if (parsed.host === "*") return [at("0.0.0.0"), at("::")];
-  return [at(parsed.host)];
+/** Where a broker listens, and what is spoken there. */
+export interface ListenEndpoint {
+  readonly protocol: Protocol;
+  /** Endpoints for the same address; all but the first may be unavailable on a machine. */
+  readonly endpoints: readonly [Endpoint, ...Endpoint[]];
 }
 
-/** The endpoint as clients write it. */
-export function formatListen(bound: string): string {
-  return bound.replace(/^tcp:/, "amqp:").replace(/^tls:/, "amqps:");
+/**
+ * Parses an endpoint to listen on: `amqp://host:port`, `amqps://host:port` or another scheme of `protocols`,
+ * `inproc://name`, `ipc://path`; `:port` and `host:port` are short for the first protocol. Without a host it is the
+ * loopback interface, with both families of addresses; `*` is every interface.
+ *
+ * @throws {EndpointError} the text is not an endpoint
+ */
+export function parseListen(text: string, protocols: readonly [Protocol, ...Protocol[]]): ListenEndpoint {
+  const [, scheme, rest] = /^(?:([a-z]+):\/\/)?(.*)$/is.exec(text)!;
+  const first = protocols[0];
+  if (scheme === "inproc" || scheme === "ipc") return { protocol: first, endpoints: [parseEndpoint(text)] };
+  const protocol = scheme === undefined
+    ? first
+    : protocols.find(({ schemes }) => schemes.some((one) => one.scheme === scheme));
+  const row = protocol?.schemes.find((one) => one.scheme === scheme) ?? protocol?.schemes[0];
+  if (protocol === undefined || row === undefined) {
+    throw mistake(text, `a broker does not listen on '${scheme}'`);
+  }
+  return { protocol, endpoints: parseAddress(text, rest!, row) };
+}
+
+/** Formats the endpoint of a listener as clients write it. */
+export function formatListen(bound: string, { schemes }: Protocol): string {
+  const row = schemes.find(({ transport }) => bound.startsWith(`${transport}:`));
+  return row === undefined ? bound : bound.replace(row.transport, row.scheme);
 }
 
 /** Whether the other end of a stream is on this machine, by its name. */
 export function isLocalPeer(remote: string): boolean {
   return !/^t(cp|ls):\/\//.test(remote) || /^t(cp|ls):\/\/(127\.|\[::1\])/.test(remote);
+}
+
+function parseAddress(
+  text: string,
+  rest: string,
+  { port: defaultPort, transport }: ProtocolScheme,
+): [Endpoint, ...Endpoint[]] {
+  const address = rest.replace(/\/$/, "");
+  if (/[/?@]/.test(address)) {
+    throw mistake(text, "users and virtual hosts are not part of where it listens");
+  }
+  const hasPort = /:(\d+|\*)$/.test(address) && !/^[^[]*:[^[]*:/.test(address);
+  const parsed = parseEndpoint(`tcp://${hasPort ? address : `${address}:${defaultPort}`}`);
+  if (!("host" in parsed)) throw mistake(text, "the host is missing");
+  const at = (host: string): Endpoint => ({ scheme: transport, host, port: parsed.port });
+  if (address.startsWith(":") || address === "" || parsed.host === "localhost") {
+    return [at("127.0.0.1"), at("::1")];
+  }
+  if (parsed.host === "*") return [at("0.0.0.0"), at("::")];
+  return [at(parsed.host)];
 }
 
 function mistake(text: string, what: string): EndpointError {

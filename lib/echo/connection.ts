@@ -1,34 +1,34 @@
 import { ClosedError } from "../errors.ts";
 import type { ByteStream, StreamSink } from "../transport/stream.ts";
 import { InactivityTimer } from "./inactivity.ts";
-import { WriteBuffer } from "./write_buffer.ts";
+import { EchoBuffer } from "./echo_buffer.ts";
 
-/** One connection of the echo server: what comes goes back, and reading stops while the peer does not read. */
+/** One connection of the echo server: it sends the bytes back, and stops reading while the peer does not read. */
 export class EchoConnection implements StreamSink {
   readonly remote: string;
   /** Resolves to the cause when the connection is over. It never rejects. */
   readonly closed: Promise<Error | undefined>;
 
   readonly #stream: ByteStream;
-  readonly #out: WriteBuffer;
+  readonly #out: EchoBuffer;
   #inactivity: InactivityTimer | undefined;
 
   constructor(stream: ByteStream) {
     this.remote = stream.remote;
     this.closed = stream.closed;
     this.#stream = stream;
-    this.#out = new WriteBuffer(stream);
+    this.#out = new EchoBuffer(stream);
   }
 
-  /** How many bytes went back so far. */
+  /** How many bytes have gone back so far. */
   get bytes(): number {
     return this.#out.written;
   }
 
-  /** @param idleTimeout after so many milliseconds with no byte in either direction the connection is closed */
+  /** @param idleTimeout closes the connection after this time without a byte in either direction, in milliseconds */
   start(idleTimeout: number | undefined): void {
     if (idleTimeout !== undefined) {
-      const expire = () => this.close(new ClosedError(`Nothing came or went for ${idleTimeout} ms`));
+      const expire = () => this.close(new ClosedError(`No data in either direction for ${idleTimeout} ms`));
       const inactivity = this.#inactivity = new InactivityTimer(idleTimeout, expire);
       this.closed.then(() => inactivity.stop());
     }

@@ -1,8 +1,8 @@
 import { MAX_TIMER } from "../transport/waiting.ts";
 
 /**
- * Calls back once when nothing has happened for some time. `touch` only reads the clock, so it may be called for
- * every chunk; the timer itself is armed at most once per period.
+ * Calls back once after a period without activity. `touch` only reads the clock, so it may be called for every chunk;
+ * the timer itself is set at most once per period.
  */
 export class InactivityTimer {
   readonly #period: number;
@@ -13,7 +13,7 @@ export class InactivityTimer {
 
   /**
    * @param period in milliseconds
-   * @param waiting whether the time counts at all: a period during which nobody waited for the peer is no inactivity
+   * @param waiting whether the time counts: while it returns false, the period starts over
    */
   constructor(period: number, expire: () => void, waiting: () => boolean = () => true) {
     this.#period = period;
@@ -22,7 +22,7 @@ export class InactivityTimer {
     this.#timer = setTimeout(this.#check, Math.min(period, MAX_TIMER));
   }
 
-  /** Something happened. */
+  /** Starts the period over. */
   touch(): void {
     this.#last = performance.now();
   }

@@ -6,16 +6,16 @@ import {
   type DatagramSocket,
 } from "../transport/datagram.ts";
 import { formatEndpoint, type HostEndpoint } from "../transport/endpoint.ts";
-import { type EchoClient, type EchoClientOptions, MAX_DATAGRAM } from "./client.ts";
+import { type EchoClient, type EchoClientOptions, MAX_DATAGRAM } from "./client_types.ts";
 import { InactivityTimer } from "./inactivity.ts";
 
-/** How long to wait for an echo unless told, in milliseconds: UDP does not say when a datagram is lost. */
+/** Default time limit for an echo, in milliseconds: UDP does not report a lost datagram. */
 const TIMEOUT = 3000;
-/** How much may be on its way at once, so that it fits the default receive buffer of Linux (208 KiB) at either end. */
+/** Limits of the echoes that are due, so that they fit the default receive buffer of Linux (208 KiB) at either end. */
 const WINDOW_BYTES = 64 * 1024;
 const WINDOW_DATAGRAMS = 64;
 
-/** Sends datagrams and takes their echoes. */
+/** Makes a client that sends datagrams and receives their echoes. */
 export async function connectUdpEcho(
   endpoint: HostEndpoint,
   options: EchoClientOptions,
@@ -60,7 +60,7 @@ class UdpEchoClient implements EchoClient, DatagramSink {
     socket.attach(this);
   }
 
-  /** A lost datagram is noticed when the input is over, or when too many are missing for sending to go on. */
+  /** A lost datagram is noticed at the end of the input, or when the window is full. */
   get #waiting(): boolean {
     return !this.#paused && (this.#ended || this.#full);
   }
@@ -85,7 +85,7 @@ class UdpEchoClient implements EchoClient, DatagramSink {
     this.#inactivity.touch();
     this.#datagramsSent++;
     this.sent += bytes.length;
-    this.#sending = this.#full = true; // One after the other: two sends at once may overtake each other.
+    this.#sending = this.#full = true; // One at a time: two concurrent sends may overtake each other.
     this.#socket.send(bytes.slice());
     return false;
   }
@@ -96,7 +96,7 @@ class UdpEchoClient implements EchoClient, DatagramSink {
     this.#proceed();
   }
 
-  /** An aimed socket is told when nobody listens (ICMP); not every runtime passes that on. */
+  /** The system reports when no program listens (ICMP); not every runtime passes that on. */
   onError(error: Error): void {
     this.close(error);
   }
@@ -118,6 +118,11 @@ class UdpEchoClient implements EchoClient, DatagramSink {
     while (!this.#paused && this.#held.length > 0) this.#deliver(this.#held.shift()!);
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    await this.closed;
+  }
+
   close(cause?: Error): void {
     if (this.#over) return;
     this.#over = true;
@@ -127,10 +132,10 @@ class UdpEchoClient implements EchoClient, DatagramSink {
   }
 
   onDatagram(datagram: Uint8Array, from: DatagramAddress): void {
-    // Deno's `connect` does not keep the datagrams of strangers out.
+    // On Deno a connected socket still receives the datagrams of other senders.
     if (this.#over || from.port !== this.#peer.port || canonical(from.address) !== this.#address) return;
     if (!this.#paused) this.#deliver(datagram);
-    else if (this.#held.length < WINDOW_DATAGRAMS) this.#held.push(datagram); // More than we asked for is no echo.
+    else if (this.#held.length < WINDOW_DATAGRAMS) this.#held.push(datagram); // More than the window are not our echoes.
   }
 
   #deliver(datagram: Uint8Array): void {
@@ -141,7 +146,7 @@ class UdpEchoClient implements EchoClient, DatagramSink {
     this.#proceed();
   }
 
-  /** What an echo, a datagram that went out, or the end of the input makes possible. */
+  /** Continues after an echo, after a datagram went out, or at the end of the input. */
   #proceed(): void {
     if (this.#over) return;
     if (this.#ended && this.#missing === 0) return this.close();
@@ -156,7 +161,7 @@ class UdpEchoClient implements EchoClient, DatagramSink {
   }
 }
 
-/** An address in the one form in which it can be compared: IPv6 has many, and its zone names our own interface. */
+/** An address in a form that can be compared: IPv6 has many forms, and a zone names a local interface. */
 function canonical(address: string): string {
   return address.includes(":") ? new URL(`http://[${address.replace(/%.*/, "")}]`).hostname : address;
 }

@@ -7,9 +7,9 @@ import {
   endpointOf,
 } from "../transport/datagram.ts";
 import { formatEndpoint, type HostEndpoint } from "../transport/endpoint.ts";
-import type { EchoServer, EchoServerOptions } from "./server.ts";
+import type { EchoServer, EchoServerOptions } from "./server_types.ts";
 
-/** How many answers may wait to be sent; a datagram over that is dropped, as a full network would. */
+/** How many answers may wait to be sent; a datagram over that is dropped, as by a full network. */
 const MAX_WAITING = 256;
 
 interface Answer {
@@ -17,7 +17,7 @@ interface Answer {
   readonly to: DatagramAddress;
 }
 
-/** Sends each datagram back to its sender. There are no connections, so only `once` of the limits applies. */
+/** Sends each datagram back to its sender. There are no connections, so of the limits only `once` applies. */
 export async function serveUdpEcho(endpoint: HostEndpoint, options: EchoServerOptions): Promise<EchoServer> {
   const server = new UdpEchoServer(await bindDatagrams(endpoint), options);
   options.onEvent?.({ type: "listening", endpoint: server.endpoint });
@@ -30,7 +30,7 @@ class UdpEchoServer implements EchoServer, DatagramSink {
 
   readonly #socket: DatagramSocket;
   readonly #options: EchoServerOptions;
-  /** Answers go out one after the other; the first one may be under way. */
+  /** Answers in order; the first one may be in progress. */
   #waiting: Answer[] = [];
   #stopping = false;
 
@@ -48,12 +48,16 @@ class UdpEchoServer implements EchoServer, DatagramSink {
     return this.closed;
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   onDatagram(datagram: Uint8Array, to: DatagramAddress): void {
     if (this.#stopping) return;
     if (this.#options.once) this.#stopping = true;
     const answer = { datagram, to };
     if (this.#waiting.length >= MAX_WAITING) {
-      return this.#report(answer, new LimitError(`${MAX_WAITING} answers wait to be sent already`));
+      return this.#report(answer, new LimitError(`${MAX_WAITING} answers already wait to be sent`));
     }
     this.#waiting.push(answer);
     if (this.#waiting.length === 1) this.#socket.send(datagram, to);
@@ -66,7 +70,7 @@ class UdpEchoServer implements EchoServer, DatagramSink {
     else if (this.#stopping) this.close();
   }
 
-  /** A sender that is gone (ICMP) is no concern of the others. */
+  /** A sender that is gone (ICMP) does not concern the others. */
   onError(): void {}
 
   #report({ datagram, to }: Answer, cause: Error | undefined): void {

@@ -6,7 +6,7 @@ import type { AmqpService } from "./service.ts";
 
 const HEAD = 7;
 
-/** What was heard as a broker's answer to our protocol header; "more" while it is cut, undefined when it is none. */
+/** Parses a broker's answer to our protocol header; "more" while it is incomplete, undefined when it is not AMQP. */
 export function readAmqp(heard: Uint8Array): AmqpService | "more" | undefined {
   if (isHeader(heard)) return heard.length < 8 ? "more" : otherVersion(heard);
   if (heard[0] !== METHOD || heard[1] !== 0 || heard[2] !== 0) return undefined;
@@ -40,7 +40,7 @@ function isHeader(heard: Uint8Array): boolean {
   return [..."AMQP"].every((letter, at) => heard[at] === letter.charCodeAt(0));
 }
 
-/** A broker that does not speak our version answers with the header of its own (4.2.2). */
+/** A broker that does not speak our version answers with its own protocol header (4.2.2). */
 function otherVersion(heard: Uint8Array): AmqpService {
   const [id, major, minor, revision] = heard.subarray(4);
   const version = id === 0 && major === 0 ? `${major}-${minor}-${revision}` : `${major}.${minor}.${revision}`;

@@ -1,7 +1,7 @@
-import { firstLine, startsWith } from "./conversation.ts";
+import { firstLine, startsWith } from "./probe_connection.ts";
 import type { BannerService } from "./service.ts";
 
-/** Those who introduce themselves, by how their first words begin. */
+/** Protocols whose server sends the first line, by the beginning of that line. */
 const TEXTS: readonly (readonly [RegExp, BannerService["protocol"]])[] = [
   [/^SSH-[12]\./, "ssh"],
   [/^220[ -].*(\bFTP\b|FileZilla|vsFTPd)/i, "ftp"],
@@ -14,7 +14,7 @@ const TEXTS: readonly (readonly [RegExp, BannerService["protocol"]])[] = [
   [/^RFB \d{3}\.\d{3}/, "vnc"],
 ];
 
-/** Who says this, if it is somebody known. */
+/** Recognises a server by its first line; undefined when it is unknown. */
 export function readBanner(heard: Uint8Array): BannerService | undefined {
   const says = firstLine(heard);
   const protocol = TEXTS.find(([pattern]) => pattern.test(says))?.[1];

@@ -1,15 +1,15 @@
-/** Recognises a web server, and ZeroMQ's WebSocket behind one. */
+/** Recognises a web server, and ZeroMQ's WebSocket on it. */
 import { parseHead } from "../transport/ws/http.ts";
-import { startsWith } from "./conversation.ts";
+import { startsWith } from "./probe_connection.ts";
 import type { HttpService } from "./service.ts";
 
 /** The subprotocols of ZeroMQ (RFC 45). */
 export const SUBPROTOCOLS = ["ZWS2.0/NULL", "ZWS2.0/PLAIN", "ZWS2.0/CURVE", "ZWS2.0"] as const;
 
-/** How much of a refusal is repeated, in characters. */
+/** How much of a refusal is kept, in characters. */
 const MAX_WORDS = 200;
 
-/** What a web server is asked: a page, or a WebSocket of ZeroMQ in its place. */
+/** The request for a page that offers to switch to a WebSocket for ZeroMQ. */
 export function webRequest(host: string, path: string): Uint8Array {
   return new TextEncoder().encode(
     `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nUser-Agent: mqcat probe\r\nAccept: */*\r\nConnection: Upgrade\r\n` +
@@ -18,7 +18,7 @@ export function webRequest(host: string, path: string): Uint8Array {
   );
 }
 
-/** What was heard as a web server's answer; "more" while it is cut, undefined when it is none. */
+/** Parses a web server's answer; "more" while it is incomplete, undefined when it is not HTTP. */
 export function readHttp(heard: Uint8Array): HttpService | "more" | undefined {
   if (!startsWith(heard, "HTTP/")) return undefined;
   const [text, body = ""] = new TextDecoder("latin1").decode(heard).split("\r\n\r\n");

@@ -1,59 +1,83 @@
 import { PROTOCOL_HEADER } from "../amqp/frames/frame.ts";
 import { messageOf } from "../errors.ts";
-import { type Endpoint, formatEndpoint, type HostEndpoint, type WebEndpoint } from "../transport/endpoint.ts";
+import {
+  type Endpoint,
+  formatEndpoint,
+  type HostEndpoint,
+  toEndpoint,
+  type WebEndpoint,
+} from "../transport/endpoint.ts";
 import { connect } from "../transport/transport.ts";
 import { preview } from "../zmtp/bytes.ts";
 import { asFrameStream } from "../zmtp/frame_stream.ts";
 import { readAmqp } from "./amqp.ts";
 import { readBanner } from "./banner.ts";
-import { Conversation, startsWith } from "./conversation.ts";
+import { ProbeConnection, startsWith } from "./probe_connection.ts";
 import { readHttp, SUBPROTOCOLS, webRequest } from "./http.ts";
 import type { Service } from "./service.ts";
 import { tryTls } from "./tls.ts";
 import { askZmtp, hearReady, isZmtp } from "./zmtp.ts";
 
-/** What a probe found. */
+/** The result of a probe. */
 export type Finding =
-  /** Somebody known speaks there. */
+  /** A known service was recognised. */
   | { readonly outcome: "identified"; readonly endpoint: string; readonly service: Service }
-  /** Somebody answers, but what is nothing known: `says` shows the beginning; undefined when it only hangs up. */
+  /** An unknown service answers. `says` shows the beginning of its answer; undefined when it only hangs up. */
   | { readonly outcome: "unknown"; readonly endpoint: string; readonly says: string | undefined }
-  /** A connection is accepted, or not even refused, and nothing comes. */
+  /** No answer: the connection was accepted (`connected`), or neither accepted nor refused. */
   | { readonly outcome: "silent"; readonly endpoint: string; readonly connected: boolean }
-  /** Nobody can be reached. */
+  /** No program can be reached, for this reason. */
   | { readonly outcome: "refused"; readonly endpoint: string; readonly reason: string };
 
-/** How long the peer may take to speak first, and to answer our questions, at most: parts of the time that there is. */
+/** Default time limit, in milliseconds. */
+const TIMEOUT = 3000;
+
+/** Limits for the peer's first bytes, and for its answers to the header and the request: shares of the remaining time. */
 const FIRST = 0.2;
 const HEADER = 0.25;
 const REQUEST = 0.5;
-/** The same for the first two in milliseconds, for a peer that is near; one that is far has as many round trips more. */
+/** Limits for the first two in milliseconds, plus this number of round trips. */
 const FIRST_MS = 300;
 const HEADER_MS = 500;
 const ROUND_TRIPS = 4;
 
+/** Options of `probe`. */
+export interface ProbeOptions {
+  /** Time limit for the whole probe, in milliseconds. Default: 3000. */
+  readonly timeout?: number | undefined;
+}
+
 /**
- * Finds out what is at an endpoint, within `timeout` milliseconds: see the folder's README for what a peer gets to see.
+ * Finds out which service is at an endpoint. The folder's README lists the bytes that the peer receives.
  *
- * @param endpoint tcp, ipc, unix, tls, ws or wss
- * @throws {EndpointError} it cannot be connected to
+ * @param endpoint tcp, ipc, unix, tls, ws or wss; see `parseEndpoint`
+ * @returns what was found; a peer that cannot be reached is a finding, too
+ * @throws {EndpointError} the endpoint is malformed
+ *
+ * @example Recognise an echo server
+ * ```ts
+ * import { probe, serveEcho } from "../../mod.ts";
+ * await using server = await serveEcho("tcp://127.0.0.1:0");
+ * const finding = await probe(server.endpoint, { timeout: 1000 });
+ * console.assert(finding.outcome === "identified" && finding.service.protocol === "echo");
+ * ```
  */
-export async function probe(endpoint: Endpoint, timeout: number): Promise<Finding> {
-  return await new Prober(endpoint, timeout).run();
+export async function probe(endpoint: string | Endpoint, options: ProbeOptions = {}): Promise<Finding> {
+  return await new Prober(toEndpoint(endpoint), options.timeout ?? TIMEOUT).run();
 }
 
 class Prober {
   readonly #endpoint: Endpoint;
   readonly #name: string;
   readonly #deadline: number;
-  /** The connection under way. Many a server takes one at a time, so each is closed before the next. */
-  #talk: Conversation | undefined;
-  /** The first words that nothing known has said. */
+  /** The open connection. Some servers accept only one, so each is closed before the next is opened. */
+  #connection: ProbeConnection | undefined;
+  /** The beginning of the first answer that was not recognised. */
   #says: string | undefined;
   #hungUp = false;
-  /** How long the last connecting took, in milliseconds. */
+  /** How long the last connect took, in milliseconds. */
   #roundTrip = 0;
-  /** Whether somebody complained as TLS does. */
+  /** Whether the peer answered with an alert of TLS. */
   #alerted = false;
 
   constructor(endpoint: Endpoint, timeout: number) {
@@ -73,7 +97,7 @@ class Prober {
       if (error instanceof DOMException) return { outcome: "silent", endpoint, connected: false };
       return { outcome: "refused", endpoint, reason: messageOf(error) };
     } finally {
-      this.#talk?.close();
+      this.#connection?.close();
     }
   }
 
@@ -94,25 +118,25 @@ class Prober {
 
   async #askHost(endpoint: HostEndpoint): Promise<Service | undefined> {
     const plain = await this.#askOver(() => this.#dial(endpoint), hostOf(endpoint), "/", endpoint);
-    // Some that speak TLS say so in HTTP to whoever does not.
+    // Some web servers with TLS answer plain HTTP with status 400.
     const mayBeTls = plain === undefined || plain.protocol === "http" && plain.status.startsWith("400");
     return mayBeTls ? await this.#askTls(endpoint, false) ?? plain : plain;
   }
 
   async #askTls(endpoint: HostEndpoint, only: boolean): Promise<Service | undefined> {
     const tcp: HostEndpoint = { ...endpoint, scheme: "tcp" };
-    if (only) await this.#dial(tcp); // Nobody there is not the same as nobody that speaks TLS.
-    this.#talk?.close();
+    if (only) await this.#dial(tcp); // Throws when no program listens there.
+    this.#connection?.close();
     const found = await tryTls(endpoint, this.#left);
     if (found === undefined) return only ? await this.#askHost(tcp) : undefined;
-    this.#talk = found.talk;
-    let first: Conversation | undefined = found.talk;
+    this.#connection = found.connection;
+    let first: ProbeConnection | undefined = found.connection;
     const dial = async () => {
-      if (first === undefined) this.#talk?.close();
-      const talk = first ?? (await tryTls(endpoint, this.#left))?.talk;
+      if (first === undefined) this.#connection?.close();
+      const connection = first ?? (await tryTls(endpoint, this.#left))?.connection;
       first = undefined;
-      if (talk === undefined) throw new DOMException("late", "TimeoutError");
-      return this.#talk = talk;
+      if (connection === undefined) throw new DOMException("late", "TimeoutError");
+      return this.#connection = connection;
     };
     const inside = await this.#askOver(dial, hostOf(endpoint), "/").catch(() => undefined);
     return { ...found.service, ...(inside === undefined ? {} : { inside }) };
@@ -128,21 +152,23 @@ class Prober {
     return await this.#hearWeb(endpoint) ?? await this.#askTls(below, true);
   }
 
-  /** Lets the peer speak first, then asks it. `web` is where a WebSocket would be dialed again. */
+  /** Lets the peer speak first, then sends to it. `web` is where a WebSocket would be dialed again. */
   async #askOver(
-    dial: () => Promise<Conversation>,
+    dial: () => Promise<ProbeConnection>,
     host: string,
     path: string,
     web?: HostEndpoint,
   ): Promise<Service | undefined> {
-    const talk = await dial();
-    if (await talk.hearsBytes(1, this.#patience(FIRST, FIRST_MS))) return await this.#classify(talk, "");
-    await talk.say(PROTOCOL_HEADER, this.#left);
-    if (await talk.hearsBytes(1, this.#patience(HEADER, HEADER_MS))) {
-      const service = await this.#classify(talk, PROTOCOL_HEADER);
+    const connection = await dial();
+    if (await connection.hearsBytes(1, this.#patience(FIRST, FIRST_MS))) {
+      return await this.#classify(connection, "");
+    }
+    await connection.say(PROTOCOL_HEADER, this.#left);
+    if (await connection.hearsBytes(1, this.#patience(HEADER, HEADER_MS))) {
+      const service = await this.#classify(connection, PROTOCOL_HEADER);
       if (service !== undefined) return service;
     }
-    this.#hungUp ||= talk.over;
+    this.#hungUp ||= connection.over;
     if (this.#alerted) return undefined;
     const second = await dial();
     const request = webRequest(host, path);
@@ -156,52 +182,52 @@ class Prober {
     return await this.#hearWeb({ scheme: "ws", host: web.host, port: web.port, path }) ?? service;
   }
 
-  /** Makes a WebSocket of ZeroMQ, and lets the peer say what it is; undefined when there is none. */
+  /** Connects a WebSocket for ZeroMQ, and reads the READY of the peer; undefined when there is none. */
   async #hearWeb(endpoint: WebEndpoint): Promise<Service | undefined> {
-    this.#talk?.close();
+    this.#connection?.close();
     try {
       const stream = await connect(endpoint, {
         web: { protocols: SUBPROTOCOLS },
         tls: { insecure: true },
         signal: AbortSignal.timeout(Math.max(1, this.#left)),
       });
-      const talk = this.#talk = new Conversation(stream);
+      const connection = this.#connection = new ProbeConnection(stream);
       const { subprotocol } = asFrameStream(stream)!;
       const mechanism = subprotocol.split("/")[1];
       const known = { protocol: "zmtp", version: "3.0", subprotocol } as const;
       if (mechanism !== "NULL") return mechanism === undefined ? known : { ...known, mechanism };
-      return { ...known, mechanism, ...await hearReady(talk, 0, this.#left) };
+      return { ...known, mechanism, ...await hearReady(connection, 0, this.#left) };
     } catch {
       return undefined;
     }
   }
 
-  /** Who says what was heard, given what we had said. */
-  async #classify(talk: Conversation, said: Uint8Array | ""): Promise<Service | undefined> {
+  /** Recognises the service by the bytes received after we sent `said`. */
+  async #classify(connection: ProbeConnection, said: Uint8Array | ""): Promise<Service | undefined> {
     const pause = Math.min(300, this.#left);
-    if (said !== "" && await talk.hears((heard) => isEcho(heard, said) !== undefined, pause)) {
-      if (isEcho(talk.heard, said)) return { protocol: "echo" };
+    if (said !== "" && await connection.hears((heard) => isEcho(heard, said) !== undefined, pause)) {
+      if (isEcho(connection.heard, said)) return { protocol: "echo" };
     }
-    // A peer of ZMTP speaks first. Version 1.0 begins as an answer of AMQP does, and is not looked for among those.
+    // A ZMTP peer speaks first. Version 1.0 begins like a frame of AMQP, so it is not looked for after our header.
     const zmtp = (heard: Uint8Array) => said !== "" && heard[0] === 1 ? false : isZmtp(heard);
-    await talk.hears((heard) => zmtp(heard) !== undefined, pause);
-    if (zmtp(talk.heard)) return await askZmtp(talk, this.#left);
+    await connection.hears((heard) => zmtp(heard) !== undefined, pause);
+    if (zmtp(connection.heard)) return await askZmtp(connection, this.#left);
     for (const read of [readAmqp, readHttp]) {
-      await talk.hears((heard) => read(heard) !== "more", this.#left);
-      const service = read(talk.heard);
+      await connection.hears((heard) => read(heard) !== "more", this.#left);
+      const service = read(connection.heard);
       if (service !== undefined && service !== "more") return service;
     }
-    await talk.hears((heard) => heard.includes(10), pause);
-    const banner = readBanner(talk.heard);
-    // An alert of TLS is an answer to what was no TLS (RFC 8446, 6).
-    if (talk.heard[0] === 21 && talk.heard[1] === 3) this.#alerted = true;
-    else if (banner === undefined) this.#says ??= preview(talk.heard);
+    await connection.hears((heard) => heard.includes(10), pause);
+    const banner = readBanner(connection.heard);
+    // A TLS server answers other bytes with an alert (RFC 8446, 6).
+    if (connection.heard[0] === 21 && connection.heard[1] === 3) this.#alerted = true;
+    else if (banner === undefined) this.#says ??= preview(connection.heard);
     return banner;
   }
 
-  async #dial(endpoint: Endpoint): Promise<Conversation> {
-    this.#talk?.close();
-    return this.#talk = new Conversation(
+  async #dial(endpoint: Endpoint): Promise<ProbeConnection> {
+    this.#connection?.close();
+    return this.#connection = new ProbeConnection(
       await connect(endpoint, { signal: AbortSignal.timeout(Math.max(1, this.#left)) }),
     );
   }
@@ -215,7 +241,7 @@ class Prober {
   }
 }
 
-/** Whether what was heard is what was said; undefined while it may become that. */
+/** Whether the received bytes are those that we sent; undefined while both are possible. */
 function isEcho(heard: Uint8Array, said: Uint8Array): boolean | undefined {
   if (heard.length < said.length) return startsWith(said, heard) ? undefined : false;
   return startsWith(heard, said);

@@ -1,4 +1,4 @@
-/** What can speak at an endpoint. */
+/** The kinds of service that a probe recognises. */
 export type Service =
   | ZeroMqService
   | AmqpService
@@ -7,82 +7,97 @@ export type Service =
   | TlsService
   | BannerService;
 
-/** A socket of ZeroMQ. */
+/** A ZeroMQ socket. */
 export interface ZeroMqService {
+  /** The kind of service. */
   readonly protocol: "zmtp";
-  /** Of ZMTP: 3.1, 3.0, 2.0 or 1.0. */
+  /** The version of ZMTP: 3.1, 3.0, 2.0 or 1.0. */
   readonly version: string;
-  /** NULL, PLAIN, CURVE or another one; undefined where the version has none. */
+  /** NULL, PLAIN, CURVE or another mechanism; undefined if the version has none. */
   readonly mechanism?: string;
-  /** PUB, REP and so on; undefined where only those who know each other are told. */
+  /** PUB, REP and so on; undefined if the socket names its type only after authentication. */
   readonly socketType?: string;
-  /** The routing id, where it is set. */
+  /** The routing id, if the socket has one. */
   readonly identity?: Uint8Array;
-  /** The subprotocol, where it is reached by a WebSocket. */
+  /** The subprotocol, if the socket is reached over a WebSocket. */
   readonly subprotocol?: string;
-  /** Why it does not say more, in its own words. */
+  /** The reason that the socket gave for rejecting us. */
   readonly refusal?: string;
 }
 
-/** A broker. */
+/** An AMQP broker. */
 export interface AmqpService {
+  /** The kind of service. */
   readonly protocol: "amqp";
-  /** 0-9-1, or the version that it wants instead. */
+  /** 0-9-1, or the version that the broker wants instead. */
   readonly version: string;
+  /** The name of the product, such as `RabbitMQ`. */
   readonly product?: string;
+  /** The version of the product. */
   readonly productVersion?: string;
+  /** The platform, such as `Erlang/OTP 25`. */
   readonly platform?: string;
+  /** The name of the cluster. */
   readonly cluster?: string;
-  /** How one can log in. */
+  /** The SASL mechanisms for logging in. */
   readonly mechanisms: readonly string[];
-  /** The capabilities that it has. */
+  /** The names of the capabilities that the broker has. */
   readonly capabilities: readonly string[];
 }
 
 /** A web server. */
 export interface HttpService {
+  /** The kind of service. */
   readonly protocol: "http";
-  /** `200 OK`, of `GET /`. */
+  /** The status of `GET /`, such as `200 OK`. */
   readonly status: string;
+  /** The `Server` header. */
   readonly server?: string;
-  /** Where it sends us. */
+  /** The `Location` header: where the server redirects. */
   readonly location?: string;
-  /** Its words, where it refuses in plain text. */
+  /** The first line of a refusal in plain text. */
   readonly says?: string;
-  /** Whether there is a WebSocket, though none of ZeroMQ. */
+  /** Whether the server has a WebSocket that does not speak ZeroMQ. */
   readonly webSocket?: boolean;
 }
 
-/** A server that sends back what it gets. */
+/** A server that sends back the bytes that it receives. */
 export interface EchoService {
+  /** The kind of service. */
   readonly protocol: "echo";
 }
 
-/** TLS, and what is inside as far as it can be seen. */
+/** A server with TLS, and the service inside. */
 export interface TlsService {
+  /** The kind of service. */
   readonly protocol: "tls";
   /** TLSv1.3, for example. */
   readonly version: string;
+  /** The server's certificate. */
   readonly certificate: Certificate;
-  /** Why the certificate is not to be trusted; undefined when it is. */
+  /** Why the certificate is not trusted; undefined when it is. */
   readonly problem?: string;
+  /** The service inside of TLS, if it was recognised. */
   readonly inside?: Service;
 }
 
-/** Who a server is by its certificate. */
+/** The certificate of a server. */
 export interface Certificate {
   /** `CN=example.org, O=Example`. */
   readonly subject: string;
+  /** The subject of the authority that signed it. */
   readonly issuer: string;
-  /** The names and addresses for which it holds. */
+  /** The host names and addresses that it is valid for. */
   readonly names: readonly string[];
   /** RFC 3339. */
   readonly validFrom: string;
+  /** RFC 3339. */
   readonly validTo: string;
 }
 
-/** Whoever introduces itself by a line, or is known by what it answers. */
+/** A server that introduces itself by a line of text, or that is known by its answer. */
 export interface BannerService {
+  /** The kind of service. */
   readonly protocol:
     | "ssh"
     | "smtp"
@@ -94,5 +109,6 @@ export interface BannerService {
     | "nats"
     | "mysql"
     | "vnc";
+  /** The first line that the server sent. */
   readonly says: string;
 }

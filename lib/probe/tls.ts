@@ -1,17 +1,17 @@
 import type { X509Certificate } from "node:crypto";
 import type { HostEndpoint } from "../transport/endpoint.ts";
 import { inspectTls, type PeerIdentity } from "../transport/tls_socket.ts";
-import { Conversation } from "./conversation.ts";
+import { ProbeConnection } from "./probe_connection.ts";
 import type { Certificate, TlsService } from "./service.ts";
 
-/** Tries TLS; undefined when nobody speaks it there. */
+/** Tries TLS; resolves to undefined when the peer does not speak it. */
 export async function tryTls(
   { host, port }: HostEndpoint,
   ms: number,
-): Promise<{ talk: Conversation; service: TlsService } | undefined> {
+): Promise<{ connection: ProbeConnection; service: TlsService } | undefined> {
   try {
     const { stream, identity } = await inspectTls(host, port, AbortSignal.timeout(Math.max(1, ms)));
-    return { talk: new Conversation(stream), service: describe(identity) };
+    return { connection: new ProbeConnection(stream), service: describe(identity) };
   } catch {
     return undefined;
   }
@@ -38,10 +38,10 @@ function describeCertificate(certificate: X509Certificate): Certificate {
   };
 }
 
-/** OpenSSL's names for what is wrong, in words. */
+/** Turns OpenSSL's code for a problem into words. */
 function explain(problem: string): string {
-  if (/SELF_SIGNED/.test(problem)) return "nobody but itself vouches for it";
-  if (/UNABLE_TO_(GET|VERIFY)/.test(problem)) return "its authority is not known here";
+  if (/SELF_SIGNED/.test(problem)) return "it is self-signed";
+  if (/UNABLE_TO_(GET|VERIFY)/.test(problem)) return "its authority is not trusted here";
   if (/EXPIRED/.test(problem)) return "it has expired";
   if (/NOT_YET/.test(problem)) return "it is not valid yet";
   return problem;

@@ -1,18 +1,18 @@
-/** Recognises ZMTP, and lets the peer say what it is without saying what we are (RFC 37, 23, 15, 13). */
+/** Recognises ZMTP, and lets the peer describe itself without describing us (RFC 37, 23, 15, 13). */
 import { COMMAND, LONG } from "../zmtp/batch.ts";
 import { parseCommand, parseError, parseMetadata } from "../zmtp/command.ts";
 import { decodeRest, encodeRest, REST_LENGTH, SIGNATURE, SIGNATURE_LENGTH } from "../zmtp/greeting.ts";
 import { typeFromWire } from "../zmtp/socket_type.ts";
-import type { Conversation } from "./conversation.ts";
+import type { ProbeConnection } from "./probe_connection.ts";
 import type { ZeroMqService } from "./service.ts";
 
 /** Where a greeting of version 3 ends, and of version 2. */
 const GREETING = SIGNATURE_LENGTH + 1 + REST_LENGTH;
 const GREETING_2 = SIGNATURE_LENGTH + 2;
-/** A longer command says nothing that we want to know, in bytes. */
+/** A longer command is ignored, in bytes. */
 const MAX_COMMAND = 32 * 1024;
 
-/** Whether somebody begins as ZMTP does; undefined while that is open. */
+/** Whether the received bytes are the beginning of ZMTP; undefined while both are possible. */
 export function isZmtp(heard: Uint8Array): boolean | undefined {
   if (heard.length === 0) return undefined;
   // Version 1.0 begins with a frame: the identity, mostly empty.
@@ -21,34 +21,36 @@ export function isZmtp(heard: Uint8Array): boolean | undefined {
   return heard.length < SIGNATURE_LENGTH ? undefined : heard[9] === 0x7f;
 }
 
-/** Asks a peer of ZMTP on, for `ms` milliseconds at most. */
-export async function askZmtp(talk: Conversation, ms: number): Promise<ZeroMqService> {
+/** Continues the greeting with a ZMTP peer, for at most `ms` milliseconds. */
+export async function askZmtp(connection: ProbeConnection, ms: number): Promise<ZeroMqService> {
   const end = performance.now() + ms;
   const left = () => end - performance.now();
-  if (talk.heard[0] === 1) return { protocol: "zmtp", version: "1.0" };
-  await talk.say(SIGNATURE, left());
-  await talk.say(Uint8Array.of(3), left());
-  if (!await talk.hearsBytes(SIGNATURE_LENGTH + 1, left())) return { protocol: "zmtp", version: "unknown" };
-  const major = talk.heard[SIGNATURE_LENGTH]!;
+  if (connection.heard[0] === 1) return { protocol: "zmtp", version: "1.0" };
+  await connection.say(SIGNATURE, left());
+  await connection.say(Uint8Array.of(3), left());
+  if (!await connection.hearsBytes(SIGNATURE_LENGTH + 1, left())) {
+    return { protocol: "zmtp", version: "unknown" };
+  }
+  const major = connection.heard[SIGNATURE_LENGTH]!;
   if (major === 0) return { protocol: "zmtp", version: "1.0" };
-  if (major < 3) return await askVersion2(talk, left());
-  if (!await talk.hearsBytes(GREETING, left())) return { protocol: "zmtp", version: "3" };
-  const { minor, mechanism } = decodeRest(talk.heard.subarray(SIGNATURE_LENGTH + 1, GREETING));
+  if (major < 3) return await askVersion2(connection, left());
+  if (!await connection.hearsBytes(GREETING, left())) return { protocol: "zmtp", version: "3" };
+  const { minor, mechanism } = decodeRest(connection.heard.subarray(SIGNATURE_LENGTH + 1, GREETING));
   const known: ZeroMqService = { protocol: "zmtp", version: `${major}.${minor}`, mechanism };
   if (mechanism !== "NULL") return known;
-  await talk.say(encodeRest("NULL", false), left());
-  return { ...known, ...await hearReady(talk, GREETING, left()) };
+  await connection.say(encodeRest("NULL", false), left());
+  return { ...known, ...await hearReady(connection, GREETING, left()) };
 }
 
-/** What a peer says of itself in its READY, which begins at `start`. */
+/** Reads the peer's READY, which begins at byte `start`. */
 export async function hearReady(
-  talk: Conversation,
+  connection: ProbeConnection,
   start: number,
   ms: number,
 ): Promise<Pick<ZeroMqService, "socketType" | "identity" | "refusal">> {
-  if (!await talk.hears((heard) => frameAt(heard, start) !== undefined, ms)) return {};
+  if (!await connection.hears((heard) => frameAt(heard, start) !== undefined, ms)) return {};
   try {
-    const { name, data } = parseCommand(frameAt(talk.heard, start)!);
+    const { name, data } = parseCommand(frameAt(connection.heard, start)!);
     if (name === "ERROR") return { refusal: parseError(data) };
     if (name !== "READY") return {};
     const properties = parseMetadata(data);
@@ -59,17 +61,17 @@ export async function hearReady(
       ...(identity === undefined || identity.length === 0 ? {} : { identity }),
     };
   } catch {
-    return {}; // That it speaks ZMTP is known all the same.
+    return {}; // It is a ZMTP peer nevertheless.
   }
 }
 
-async function askVersion2(talk: Conversation, ms: number): Promise<ZeroMqService> {
+async function askVersion2(connection: ProbeConnection, ms: number): Promise<ZeroMqService> {
   const known: ZeroMqService = { protocol: "zmtp", version: "2.0" };
-  if (!await talk.hearsBytes(GREETING_2, ms)) return known;
-  return { ...known, socketType: typeFromWire(talk.heard[SIGNATURE_LENGTH + 1]!) };
+  if (!await connection.hearsBytes(GREETING_2, ms)) return known;
+  return { ...known, socketType: typeFromWire(connection.heard[SIGNATURE_LENGTH + 1]!) };
 }
 
-/** The body of the command at `start`; undefined while it is not whole. */
+/** The body of the command at `start`; undefined while it is incomplete. */
 function frameAt(heard: Uint8Array, start: number): Uint8Array | undefined {
   const flags = heard[start];
   if (flags === undefined || heard.length < start + 2) return undefined;

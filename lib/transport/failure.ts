@@ -1,18 +1,28 @@
 import {
   AddressInUseError,
+  CertificateError,
   EndpointError,
   IncompatiblePeerError,
   LimitError,
   messageOf,
+  MissingCertificateError,
   ProtocolError,
   UnreachableError,
 } from "../errors.ts";
 import { type Endpoint, formatEndpoint } from "./endpoint.ts";
 
-/** What stays what it is; anything else means that nobody could be reached. */
-const KINDS = [AddressInUseError, EndpointError, IncompatiblePeerError, LimitError, ProtocolError];
+/** Errors that keep their class, a subclass before its base; any other error becomes an `UnreachableError`. */
+const KINDS = [
+  AddressInUseError,
+  CertificateError,
+  MissingCertificateError,
+  EndpointError,
+  IncompatiblePeerError,
+  LimitError,
+  ProtocolError,
+];
 
-/** Puts what was tried, and the endpoint's name, before what went wrong with it. */
+/** Wraps an error so that its message begins with the action and the endpoint. */
 export function named(action: string, endpoint: Endpoint, error: unknown): Error {
   const reason = messageOf(error);
   const text = `Cannot ${action} ${formatEndpoint(endpoint)}: ${reason.charAt(0).toLowerCase()}${

@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import net from "node:net";
 import tls from "node:tls";
-import { EndpointError, messageOf } from "../errors.ts";
+import { EndpointError, messageOf, MissingCertificateError } from "../errors.ts";
 import type { SourceAddress } from "./endpoint.ts";
 import { bound, local, NodeStream, settle } from "./runtime/node.ts";
 import { ground, needsGround } from "./runtime/tls_pause_workaround.ts";
@@ -89,9 +89,7 @@ export function listenTls(
   accept: (stream: ByteStream) => void,
 ): Promise<RawListener> {
   if (options.cert === undefined || options.key === undefined) {
-    throw new EndpointError(
-      "Cannot listen with TLS without a certificate and its key (--cert FILE --key FILE)",
-    );
+    throw new MissingCertificateError("Cannot listen with TLS without a certificate and its key");
   }
   checkPem(options);
   if (needsGround) return listenOnGround(host, port, backlog, options, accept);

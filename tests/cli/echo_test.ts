@@ -114,7 +114,9 @@ describe("echo-server", () => {
     using client = start(["echo-client", await server.readyEndpoint()], { open: true, stdin: "x" });
     const { code, stdout } = await client.exit();
     assert.deepEqual([code, stdout.toString()], [1, "x"]);
-    await server.waitForStderr(/lost 127\.0\.0\.1:\d+ after 1 bytes: nothing came or went for 100 ms\n/);
+    await server.waitForStderr(
+      /lost 127\.0\.0\.1:\d+ after 1 bytes: no data in either direction for 100 ms\n/,
+    );
   });
 
   test("echo-server - --ready-file writes the endpoint to a file and to a FIFO, and -q prints nothing", async () => {
@@ -189,7 +191,7 @@ describe("echo-client", () => {
     );
     using terminal = new Program(["script", "-qec", words, "/dev/null"], { open: true });
     await terminal.waitForStdout(
-      /connected to tcp:\/\/127\.0\.0\.1:\d+: what you type comes back, Ctrl-D ends it/,
+      /connected to tcp:\/\/127\.0\.0\.1:\d+: each line that you type comes back, Ctrl-D ends the input/,
     );
     terminal.write("typed\n");
     await terminal.waitForStdout(/typed\r\ntyped\r\n/); // The terminal's own echo, and ours.
@@ -204,7 +206,7 @@ describe("echo-client", () => {
     using open = start(["echo-client", server.endpoint], { open: true, stdin: "x" });
     const { code, stdout, stderr } = await open.exit();
     assert.deepEqual([code, stdout.toString()], [1, "so long"]);
-    assert.equal(stderr, "mqcat: echo-client: the peer ended the conversation before the input was over\n");
+    assert.equal(stderr, "mqcat: echo-client: the peer ended the conversation before the end of the input\n");
   });
 
   test("echo-client - reports an error when the peer disconnects without reading all input", async () => {
@@ -235,7 +237,7 @@ describe("echo-client", () => {
     await using silent = await peer((socket) => socket.resume());
     const late = await run(["echo-client", silent.endpoint, "-D", "x", "-w", "200ms"]);
     assert.equal(late.code, 3);
-    assert.equal(late.stderr, "mqcat: echo-client: nothing came for 200 ms (-w)\n");
+    assert.equal(late.stderr, "mqcat: echo-client: no data for 200 ms (-w)\n");
     const handshake = await run(["echo-client", `tls://${silent.endpoint}`, "-D", "x", "-w", "200ms"]);
     assert.equal(handshake.code, 3);
     assert.match(handshake.stderr, /cannot connect to tls:.*: no answer within 200 ms \(-w\)\n$/);
@@ -337,7 +339,7 @@ describe("echo - usage", () => {
     [["echo-client", ":1", ":2"], /argument/],
     [
       ["echo-client", ":1", "-k"],
-      /certificates are for a tls:\/\/ endpoint, and tcp:\/\/127\.0\.0\.1:1 is none/,
+      /certificates are for a tls:\/\/ endpoint: received tcp:\/\/127\.0\.0\.1:1/,
     ],
     [["echo-server", "tls://:0", "--cert", cert], /--cert and --key belong together/],
     [["echo-client", "tls://:1", "--cacert", "/nonexistent"], /--cacert '\/nonexistent'/],

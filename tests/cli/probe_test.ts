@@ -174,7 +174,7 @@ describe("probe", () => {
     const { subject, names, validFrom, validTo } = record["certificate"] as Record<string, string>;
     assert.deepEqual([subject, names], ["CN=localhost", ["localhost", "127.0.0.1"]]);
     assert.equal(Date.parse(validTo!) - Date.parse(validFrom!), 2 * 24 * 3600 * 1000);
-    assert.equal(record["problem"], "nobody but itself vouches for it");
+    assert.equal(record["problem"], "it is self-signed");
     assert.deepEqual((record["inside"] as Record<string, unknown>)["protocol"], "http");
   });
 
@@ -276,7 +276,7 @@ describe("probe", () => {
   test("usage - endpoints that cannot be probed, and invalid endpoints", async () => {
     for (
       const [args, words] of [
-        [["udp://127.0.0.1:5555"], /nothing can be asked over udp \(try tcp/],
+        [["udp://127.0.0.1:5555"], /cannot probe over udp \(try tcp/],
         [["localhost"], /it has neither a transport nor a port/],
         [[], /missing required argument/],
       ] as const

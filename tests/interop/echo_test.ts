@@ -7,9 +7,10 @@ import fs from "node:fs";
 import process from "node:process";
 import { after, describe } from "node:test";
 import { fileURLToPath } from "node:url";
-import { connectEcho, type EchoClientOptions } from "../../lib/echo/client.ts";
-import { type EchoServerOptions, serveEcho } from "../../lib/echo/server.ts";
-import { parseEndpoint } from "../../lib/transport/endpoint.ts";
+import { connectEcho } from "../../lib/echo/client.ts";
+import type { EchoClientOptions } from "../../lib/echo/client_types.ts";
+import { serveEcho } from "../../lib/echo/server.ts";
+import type { EchoServerOptions } from "../../lib/echo/server_types.ts";
 import { freePort, Program } from "../support/mqcat.ts";
 import { deadline, requirePeer, tempDir } from "../support/helpers.ts";
 import { certificate } from "../support/stream_adapters.ts";
@@ -74,7 +75,7 @@ async function served(
   options: EchoServerOptions = {},
 ): Promise<Uint8Array> {
   const causes: (Error | undefined)[] = [];
-  const server = await serveEcho(parseEndpoint(endpoint), {
+  const server = await serveEcho(endpoint, {
     once: true,
     tls: certificate(),
     onEvent: (event) => {
@@ -114,7 +115,7 @@ async function sent(
   let room = true;
   let over = false;
   let wake = () => {};
-  const client = await connectEcho(parseEndpoint(endpoint), {
+  const client = await connectEcho(endpoint, {
     timeout: 5000,
     tls: { ca: certificate().cert },
     onData(chunk) {

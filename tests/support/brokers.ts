@@ -44,16 +44,16 @@ async function start(): Promise<{ broker: Broker; known: TestBroker }> {
     port: Number(port),
     http: await broker.listenHttp("127.0.0.1:0"),
     async addVhost(name) {
-      broker.addVirtualHost(name);
+      broker.core.addVirtualHost(name);
       broker.users.permit("guest", name, { configure: ".*", write: ".*", read: ".*" });
       return await Promise.resolve();
     },
     addUser: async (name, password) => await Promise.resolve(broker.users.put(name, password)),
     async dropConnections() {
       const connections = [...broker.connections];
-      broker.begin();
+      broker.core.cycle.begin();
       for (const connection of connections) connection.fail(amqpError(320, "closed by a test"));
-      broker.end();
+      broker.core.cycle.end();
       return await Promise.resolve(connections.length);
     },
   };

@@ -8,31 +8,41 @@ import { METHODS } from "../../amqp/methods.ts";
 import type { FieldTable } from "../../amqp/types/field_value.ts";
 import { UnreachableError } from "../../errors.ts";
 import type { ByteStream, StreamSink } from "../../transport/stream.ts";
-import type { Broker } from "../server.ts";
+import type { ClientConnection } from "../protocol.ts";
 import { ServerChannel } from "./channel/channel.ts";
+import type { ChannelConnection, ChannelHost } from "./channel/contract.ts";
 import { replyFor } from "./replies.ts";
+import type { Cycle, Flushable } from "../core/cycle.ts";
 import type { Access } from "../core/users/user_store.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { Queue } from "../core/queue/queue.ts";
 import type { ServerLogin } from "./handshake.ts";
 
-/** Over this much output no more messages are delivered, and over the second no more is read, in bytes. */
+/** Above the first size of pending output no messages are delivered, above the second no input is read; in bytes. */
 const HIGH_WATER = 256 * 1024;
 const BACKLOG = 4 * 2 ** 20;
-/** How long a client may take to answer our close, in milliseconds. */
+/** Time for a client to answer our close, in milliseconds. */
 const FAREWELL_MS = 5000;
 const CHANNEL_OPEN = METHODS["channel.open"].id;
 const CHANNEL_CLOSE_OK = METHODS["channel.close-ok"].id;
 
-/** A client's running connection: the handshake is done, and there is no half-open state. */
-export class ServerConnection implements StreamSink, FrameSink {
-  readonly broker: Broker;
+/** What a connection needs of the server. */
+export interface ConnectionHost extends ChannelHost {
+  readonly cycle: Cycle;
+  /** The connection has ended. */
+  onDisconnected(connection: ServerConnection, cause: Error | undefined): void;
+}
+
+/** A client's running connection: the handshake is complete, so there is no half-open state. */
+export class ServerConnection
+  implements StreamSink, FrameSink, ChannelConnection, ClientConnection, Flushable {
+  readonly protocol = "AMQP 0-9-1";
   readonly vhost: VirtualHost<Queue>;
   readonly user: string;
   readonly access: Access;
   readonly clientProperties: FieldTable;
   readonly encoder: FrameEncoder = new FrameEncoder();
-  /** Both ends, as endpoints. */
+  /** Endpoints of both ends. */
   readonly local: string;
   readonly remote: string;
   readonly connectedAt: number = Date.now();
@@ -40,42 +50,45 @@ export class ServerConnection implements StreamSink, FrameSink {
   readonly heartbeat: number;
   readonly channelMax: number;
   readonly channels: (ServerChannel | undefined)[] = [];
-  /** Queues that only this connection may use; they go with it. */
+  /** Queues that only this connection may use; they are deleted when it ends. */
   readonly exclusiveQueues: Set<Queue> = new Set();
-  /** Bytes that came and went. */
+  /** Bytes received and sent. */
   received = 0;
   sent = 0;
-  /** Whether it is to be flushed at the end of the turn; kept by the broker. */
-  dirty = false;
-  /** Whether it has published while the broker takes no messages. */
+  flushScheduled = false;
+  /** Whether it published while the broker took no messages, and is not read until the broker takes messages again. */
   held = false;
 
-  /** Channels that are open. */
+  readonly #host: ConnectionHost;
+  /** Number of open channels. */
   #open = 0;
   readonly #stream: ByteStream;
   readonly #decoder: FrameDecoder;
+  /** Output that is being written. */
   #flight: Uint8Array | undefined;
+  /** Whether input is not read because too much output is pending. */
   #overBacklog = false;
-  /** Why it ends, once that is decided. */
+  /** Set when the connection is closing. */
   #closing: { readonly cause: Error | undefined } | undefined;
   #closeTimer: ReturnType<typeof setTimeout> | undefined;
-  /** Whether nothing more will be said behind what is encoded. */
+  /** Whether the encoded output is the last. */
   #saidGoodbye = false;
-  /** Whether the position in the client's bytes is lost. */
+  /** Whether a malformed frame made the position of the next frame unknown: input is ignored. */
   #desynchronized = false;
+  /** Whether the stream is closed. */
   #over = false;
-  /** Half heartbeat intervals in which nothing came, and when the current one ends. */
+  /** Number of half heartbeat intervals without input, and the end of the current one. */
   #silence = 0;
   #beatAt: number;
   #heard = false;
   #wrote = false;
 
-  constructor(broker: Broker, stream: ByteStream, login: ServerLogin) {
-    this.broker = broker;
+  constructor(host: ConnectionHost, stream: ByteStream, login: ServerLogin) {
+    this.#host = host;
     this.#stream = stream;
     this.local = stream.local;
     this.remote = stream.remote;
-    this.vhost = login.vhost as VirtualHost<Queue>;
+    this.vhost = login.vhost;
     this.user = login.user;
     this.access = login.access;
     this.clientProperties = login.clientProperties;
@@ -87,7 +100,7 @@ export class ServerConnection implements StreamSink, FrameSink {
     stream.closed.then((cause) => this.#onClosed(cause));
   }
 
-  /** Begins to handle what comes, what came with the handshake first. */
+  /** Starts to handle input, first the frames that arrived during the handshake. */
   start({ reader }: ServerLogin): void {
     this.#stream.attach(this);
     this.#handle(() => reader.handOver(this));
@@ -98,19 +111,19 @@ export class ServerConnection implements StreamSink, FrameSink {
     return this.encoder.out.length < HIGH_WATER && this.#closing === undefined && !this.#over;
   }
 
-  /** Whether so much waits to be read by the client that nothing more is to be done for it. */
+  /** Whether too much output is pending to handle more input. */
   get overBacklog(): boolean {
     return this.encoder.out.length > BACKLOG && this.#closing === undefined;
   }
 
-  /** Whether the client wants to be told when the broker takes no messages. */
-  get hearsBlocked(): boolean {
+  /** Whether the client understands `connection.blocked`. */
+  get #understandsBlocked(): boolean {
     return isCapable(this.clientProperties, "connection.blocked");
   }
 
-  /** Whether it is over, or about to be. */
-  get closing(): boolean {
-    return this.#closing !== undefined || this.#over;
+  get state(): ClientConnection["state"] {
+    if (this.#closing !== undefined || this.#over) return "closing";
+    return this.held ? "blocked" : "running";
   }
 
   onData(chunk: Uint8Array): void {
@@ -138,13 +151,13 @@ export class ServerConnection implements StreamSink, FrameSink {
       this.#resume();
     }
     if (!this.writable) return;
-    this.broker.begin();
+    this.#host.cycle.begin();
     for (const channel of this.channels) channel?.onWritable();
-    this.broker.end();
+    this.#host.cycle.end();
   }
 
   onProtocolHeader(): void {
-    // It was taken during the handshake.
+    // It is handled during the handshake.
   }
 
   onFrame(type: number, number: number, bytes: Uint8Array, start: number, end: number): void {
@@ -161,19 +174,18 @@ export class ServerConnection implements StreamSink, FrameSink {
       else if (type !== METHOD) throw amqpError(505, "expected method frame, got non method frame instead");
       else if (method !== CHANNEL_CLOSE_OK) throw amqpError(504, "expected 'channel.open'", { method });
     } catch (error) {
-      // Not up through the decoder, which would lose its position, and with it the client's answer.
+      // An error thrown through the decoder would lose its position, and the client's answer could not be read.
       this.fail(replyFor(error, method));
     }
   }
 
-  /** Has the encoded frames written at the end of the turn. */
   touch(): void {
-    if (!this.dirty) this.broker.dirty(this);
+    this.#host.cycle.scheduleFlush(this);
   }
 
-  /** Starts writing, unless a write is under way: then what was encoded follows it. */
+  /** Writes the encoded frames, unless a write is in progress: then they are written after it. */
   flush(): void {
-    this.dirty = false;
+    this.flushScheduled = false;
     if (this.#flight !== undefined || this.#over) return;
     if (this.encoder.out.length === 0) {
       if (this.#saidGoodbye) this.#stream.end();
@@ -185,43 +197,40 @@ export class ServerConnection implements StreamSink, FrameSink {
     this.#stream.write(this.#flight);
   }
 
-  /** Stops reading while the broker takes no messages, as the client published nevertheless. */
   hold(reason: string): void {
     if (this.held) return;
     this.held = true;
     this.#stream.pause();
-    if (this.hearsBlocked) this.encoder.method(0, "connection.blocked", { reason });
+    if (this.#understandsBlocked) this.encoder.method(0, "connection.blocked", { reason });
     this.touch();
   }
 
-  /** The broker takes messages again. */
   release(): void {
     if (!this.held) return;
     this.held = false;
-    if (this.hearsBlocked) this.encoder.method(0, "connection.unblocked", {});
+    if (this.#understandsBlocked) this.encoder.method(0, "connection.unblocked", {});
     this.touch();
     this.#resume();
   }
 
-  /** Ends it with a reply to the client, who has a while to answer (2.2.4). */
+  /** Sends `connection.close` and waits a while for the client's answer (2.2.4). */
   fail(error: AmqpError): void {
     if (this.#closing !== undefined || this.#over) return;
     this.#end(error);
     this.encoder.method(0, "connection.close", error);
     this.touch();
-    // What is still on its way must be read, or the client's answer never comes.
+    // Input must be read, or the client's answer never arrives.
     this.held = this.#overBacklog = false;
     if (!this.#desynchronized) this.#handle(() => this.#decoder.resume());
     this.#stream.resume();
     this.#closeTimer = setTimeout(() => this.#stream.close(error), FAREWELL_MS);
   }
 
-  /** Ends it at once. */
   abort(cause?: Error): void {
     this.#stream.close(cause);
   }
 
-  /** Twice per interval: a sign of life where nothing was written, and a look whether one came (4.2.7). */
+  /** Twice per interval: sends a heartbeat if nothing was written, and checks that input arrived (4.2.7). */
   beat(now: number): void {
     if (this.heartbeat === 0 || now < this.#beatAt) return;
     this.#beatAt = now + this.heartbeat * 500;
@@ -240,22 +249,21 @@ export class ServerConnection implements StreamSink, FrameSink {
     }
   }
 
-  /** A channel is over, and its number free. */
-  forget(channel: ServerChannel): void {
-    this.channels[channel.number] = undefined;
+  forgetChannel(number: number): void {
+    this.channels[number] = undefined;
     this.#open--;
   }
 
-  /** Handles input within one turn of the broker; input that is no AMQP ends the connection. */
+  /** Handles input within one cycle; malformed input ends the connection. */
   #handle(work: () => void): void {
-    this.broker.begin();
+    this.#host.cycle.begin();
     try {
       work();
     } catch (error) {
       this.#desynchronized = true;
       this.fail(replyFor(error, 0));
     }
-    this.broker.end();
+    this.#host.cycle.end();
     if (this.overBacklog || this.#decoder.holding) this.#stop();
   }
 
@@ -266,7 +274,7 @@ export class ServerConnection implements StreamSink, FrameSink {
         if (this.#closing === undefined) break;
         return this.#stream.close(this.#closing.cause);
       case "connection.close":
-        // Both ends closing at once is no error (2.2.4).
+        // Both ends may close at the same time (2.2.4).
         if (this.#closing === undefined) this.#end(undefined);
         this.encoder.method(0, "connection.close-ok", {});
         this.#saidGoodbye = true;
@@ -290,18 +298,18 @@ export class ServerConnection implements StreamSink, FrameSink {
         `number of channels opened (${this.#open}) has reached the negotiated channel_max (${this.channelMax})`,
       );
     }
-    this.channels[number] = new ServerChannel(this, number);
+    this.channels[number] = new ServerChannel(this, this.#host, number);
     this.#open++;
     this.encoder.method(number, "channel.open-ok", {});
     this.touch();
   }
 
-  /** Gives everything back that the client held. */
+  /** Releases everything that the client holds. */
   #end(cause: Error | undefined): void {
     this.#closing = { cause };
     for (const channel of this.channels) channel?.release();
     this.channels.length = 0;
-    for (const queue of this.exclusiveQueues) this.broker.deleteQueue(queue);
+    for (const queue of this.exclusiveQueues) this.vhost.removeQueue(queue);
     this.exclusiveQueues.clear();
   }
 
@@ -317,9 +325,10 @@ export class ServerConnection implements StreamSink, FrameSink {
   #onClosed(cause: Error | undefined): void {
     this.#over = true;
     clearTimeout(this.#closeTimer);
-    this.broker.begin();
+    const { cycle } = this.#host;
+    cycle.begin();
     if (this.#closing === undefined) this.#end(cause ?? new UnreachableError("The connection was closed"));
-    this.broker.onConnectionClosed(this, this.#closing?.cause);
-    this.broker.end();
+    this.#host.onDisconnected(this, this.#closing?.cause);
+    cycle.end();
   }
 }

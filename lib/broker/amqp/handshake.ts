@@ -10,36 +10,35 @@ import { IncompatiblePeerError, messageOf, ProtocolError } from "../../errors.ts
 import type { ByteStream } from "../../transport/stream.ts";
 import { PEEK } from "../../amqp/peek.ts";
 import { replyFor } from "./replies.ts";
-import type { Access, UserStore } from "../core/users/user_store.ts";
+import type { Authenticator } from "../core/users/authenticator.ts";
+import type { Access } from "../core/users/user_store.ts";
+import type { Queue } from "../core/queue/queue.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import { readCredentials } from "./sasl.ts";
 
-/** What the broker says of itself and allows. */
+/** The identity and the limits of the server. */
 export interface ServerOptions {
   readonly product: string;
   readonly productVersion: string;
   /** The largest frame, in bytes. */
   readonly frameMax: number;
   readonly channelMax: number;
-  /** Seconds between signs of life that we ask for; 0 for none. */
+  /** Heartbeat interval that the server suggests, in seconds; 0 for none. */
   readonly heartbeat: number;
   /** For the whole handshake, in milliseconds. */
   readonly handshakeTimeout: number;
 }
 
-/** Who is let in, and to what. */
-export type Authenticator = Pick<UserStore, "authenticate" | "accessTo">;
-
-/** A client that is let in. */
+/** A successful login. */
 export interface ServerLogin {
   readonly reader: FrameReader;
   readonly user: string;
-  readonly vhost: VirtualHost;
+  readonly vhost: VirtualHost<Queue>;
   readonly access: Access;
   readonly clientProperties: FieldTable;
   readonly frameMax: number;
   readonly channelMax: number;
-  /** Seconds; 0 for none. */
+  /** Heartbeat interval in seconds; 0 for none. */
   readonly heartbeat: number;
 }
 
@@ -56,21 +55,21 @@ const CAPABILITIES: FieldTable = {
   [PEEK]: true,
 };
 
-/** How long a client that is refused may take to answer our close, in milliseconds. */
+/** Time for a refused client to answer our close, in milliseconds. */
 const FAREWELL_MS = 2000;
 
 /**
- * Lets a client in (AMQP 0-9-1, 2.2.4): protocol header, login, tuning, virtual host, under one deadline. A client that
- * is not let in is told why, and its stream is closed.
+ * Logs a client in (AMQP 0-9-1, 2.2.4): protocol header, authentication, tuning, virtual host, under one deadline. If
+ * that fails, the client gets the error, and its stream is closed.
  *
- * @throws {AmqpError} what the client was told
+ * @throws {AmqpError} the error that was sent to the client
  * @throws {ProtocolError | IncompatiblePeerError | HandshakeTimeoutError | UnreachableError}
  */
 export async function serverHandshake(
   stream: ByteStream,
   server: ServerOptions,
-  users: Authenticator,
-  vhosts: ReadonlyMap<string, VirtualHost>,
+  authenticator: Authenticator,
+  vhosts: ReadonlyMap<string, VirtualHost<Queue>>,
   isLocal: boolean,
 ): Promise<ServerLogin> {
   const reader = new FrameReader(stream, server.handshakeTimeout, "server");
@@ -79,7 +78,8 @@ export async function serverHandshake(
     encoder.method(0, name, args);
     await reader.write(encoder.out.take());
   };
-  let turn: MethodName = "connection.start-ok";
+  /** The method that must come next. */
+  let expected: MethodName = "connection.start-ok";
   try {
     await reader.protocolHeader();
     await send("connection.start", {
@@ -95,38 +95,38 @@ export async function serverHandshake(
       mechanisms: new TextEncoder().encode("PLAIN AMQPLAIN"),
       locales: new TextEncoder().encode("en_US"),
     });
-    const start = await expect(reader, turn);
+    const start = await expect(reader, expected);
     const { clientProperties, mechanism } = start;
     const { name, password } = readCredentials(mechanism, start.response);
-    const refusal = users.authenticate(name, password, isLocal);
+    const refusal = authenticator.authenticate(name, password, isLocal);
     if (refusal !== undefined) {
       const wantsClose = isCapable(clientProperties, "authentication_failure_close");
       throw new LoginRefused(name, refusal, wantsClose, mechanism);
     }
     const { frameMax, channelMax, heartbeat } = server;
     await send("connection.tune", { frameMax, channelMax, heartbeat });
-    turn = "connection.tune-ok";
-    const tuned = tune(await expect(reader, turn), server);
-    turn = "connection.open";
-    const { virtualHost } = await expect(reader, turn);
+    expected = "connection.tune-ok";
+    const tuned = tune(await expect(reader, expected), server);
+    expected = "connection.open";
+    const { virtualHost } = await expect(reader, expected);
     const vhost = vhosts.get(virtualHost);
     if (vhost === undefined) throw amqpError(530, `vhost ${virtualHost} not found`);
-    const access = users.accessTo(name, virtualHost);
+    const access = authenticator.accessTo(name, virtualHost);
     if (access === undefined) {
       throw amqpError(530, `access to vhost '${virtualHost}' refused for user '${name}'`);
     }
     await send("connection.open-ok", {});
     return { ...tuned, reader, user: name, vhost, access, clientProperties };
   } catch (error) {
-    await sayGoodbye(stream, reader, encoder, error, methodId(turn));
+    await refuse(stream, reader, encoder, error, methodId(expected));
     throw error;
   }
 }
 
-/** Wrong credentials. The client learns no more than that. */
+/** The credentials are wrong. The client does not get the reason. */
 export class LoginRefused extends AmqpError {
   readonly user: string;
-  /** Why, for our side only. */
+  /** For the events of the broker only. */
   readonly reason: string;
   /** Whether the client understands a close at this point. */
   readonly wantsClose: boolean;
@@ -134,7 +134,7 @@ export class LoginRefused extends AmqpError {
   constructor(user: string, reason: string, wantsClose: boolean, mechanism: string) {
     super(
       403,
-      `ACCESS_REFUSED - ServerLogin was refused using authentication mechanism ${mechanism}. ` +
+      `ACCESS_REFUSED - Login was refused using authentication mechanism ${mechanism}. ` +
         "For details see the broker logfile.",
       { scope: "connection" },
     );
@@ -151,7 +151,7 @@ async function expect<Name extends MethodName>(reader: FrameReader, name: Name):
   throw amqpError(503, `expected ${name}, got ${method.name}`, { method: methodId(method.name) });
 }
 
-/** What both ends can bear; 0 is no limit of the client's. */
+/** Checks the limits that the client chose; 0 stands for no limit. */
 function tune(asked: MethodArgs<"connection.tune-ok">, server: ServerOptions): Omit<
   ServerLogin,
   "reader" | "user" | "vhost" | "access" | "clientProperties"
@@ -178,8 +178,8 @@ function notAllowed(name: string, value: number, what: string, limit: number): A
   return amqpError(530, `negotiated ${name} = ${value} is ${what} allowed value (${limit})`);
 }
 
-/** Tells a client that is not let in what it can understand at that point, and closes its stream. */
-async function sayGoodbye(
+/** Sends the error in the form that the client understands at this point, and closes its stream. */
+async function refuse(
   stream: ByteStream,
   reader: FrameReader,
   encoder: FrameEncoder,
@@ -193,7 +193,7 @@ async function sayGoodbye(
         await reader.sayLast(PROTOCOL_HEADER);
       }
     } else if (error instanceof LoginRefused ? error.wantsClose : error instanceof AmqpError) {
-      // A login that is refused is no method's fault, as RabbitMQ has it.
+      // The reply to a refused login names no method, as in RabbitMQ.
       encoder.method(0, "connection.close", replyFor(error, error instanceof LoginRefused ? 0 : method));
       await reader.sayLast(encoder.out.take());
     }

@@ -1,21 +1,21 @@
 import { amqpError } from "../../amqp/amqp_error.ts";
 import { decodeTableContent } from "../../amqp/types/table.ts";
 
-/** Who a client says it is. */
+/** The name and password that a client sent. */
 export interface Credentials {
   readonly name: string;
   readonly password: Uint8Array;
 }
 
 /**
- * Reads the response of the mechanisms PLAIN (RFC 4616) and AMQPLAIN (a table of `LOGIN` and `PASSWORD`).
+ * Reads the response of the SASL mechanism PLAIN (RFC 4616) or AMQPLAIN (a table with `LOGIN` and `PASSWORD`).
  *
- * @throws {AmqpError} 501: the response is malformed; 504 of the mechanism: it is none of ours
+ * @throws {AmqpError} 501: the response is malformed; 503: the mechanism is unknown
  */
 export function readCredentials(mechanism: string, response: Uint8Array): Credentials {
   if (mechanism === "PLAIN") {
     const [identity, name, password, ...rest] = splitAtNul(response);
-    // Nobody may act for somebody else, so nobody may ask to.
+    // No user may act for another one, so the identity must be empty.
     if (identity!.length > 0 || name === undefined || password === undefined || rest.length > 0) {
       throw amqpError(501, "the response of PLAIN is malformed");
     }

@@ -1,60 +1,91 @@
-import type { ServerChannel } from "../amqp/channel/channel.ts";
-import type { ServerConnection } from "../amqp/connection.ts";
 import type { Journal } from "./journal/journal.ts";
-import type { Queue } from "./queue/queue.ts";
 
-/** Who is told what came of a turn. */
+/** A queue, as the cycle sees it. */
+export interface WakeableQueue {
+  /** Whether the queue is dispatched at the end of the cycle; only the cycle sets it. */
+  awake: boolean;
+  /** Delivers messages to consumers. */
+  dispatch(): void;
+}
+
+/** A client's connection, as the cycle sees it. */
+export interface Flushable {
+  /** Whether `flush` is called at the end of the cycle; the cycle sets it, `flush` clears it. */
+  flushScheduled: boolean;
+  /** Writes the output that has been encoded. */
+  flush(): void;
+}
+
+/** The source of published messages that waits for their confirms, as the cycle sees it. */
+export interface Confirmable {
+  /** Whether `confirm` is called at the end of the cycle; only the cycle sets it. */
+  awaitingConfirms: boolean;
+  /**
+   * Sends the confirms that are due.
+   *
+   * @param safePosition position of the journal up to which messages are safe
+   * @returns whether other confirms are still pending
+   */
+  confirm(safePosition: number): boolean;
+}
+
+/** What the cycle needs of the broker. */
 export interface CycleHost {
-  /** Up to which position of the journal messages are safe, and the queues that they are in. */
+  readonly journal: Pick<Journal, "flush" | "syncNow" | "memoryFull">;
+  /** Position of the journal up to which messages, and the definitions of their queues, are safe. */
   readonly safePosition: number;
-  /** The memory for messages is full, or no longer. */
+  /** The memory for messages became full, or has room again. */
   onRoomChange(): void;
-  /** A queue failed, which is a mistake of ours: the others must not go with it. */
-  onFailure(error: unknown): void;
+  /** A queue failed because of a bug; the other queues are still dispatched. */
+  onFailure(error: Error): void;
 }
 
 /**
- * Work that is gathered while input is handled and done at the end, once for all of it: a turn. First the queues
- * deliver, then the journal is written, then confirms are given, and at last every connection writes what it has. So
- * a confirm never leaves before the message is where it must be, and each of these costs once per block of input.
+ * The cycle of work: handling input only collects work, and the end of the cycle does it once for the whole block of
+ * input. The queues deliver, then the journal is written, then confirms are sent, and finally every connection writes
+ * its output. No confirm is sent before its message is stored, and each step costs once per block of input.
  */
 export class Cycle {
-  readonly #journal: Journal;
+  /** Milliseconds since 1970, read once per cycle. */
+  now: number = Date.now();
+
   readonly #host: CycleHost;
   #memoryFull = false;
   #depth = 0;
-  #queues: Queue[] = [];
-  #connections: ServerConnection[] = [];
-  #awaiting: ServerChannel[] = [];
+  readonly #queues: WakeableQueue[] = [];
+  readonly #connections: Flushable[] = [];
+  readonly #awaiting: Confirmable[] = [];
   #sync = false;
 
-  constructor(journal: Journal, host: CycleHost) {
-    this.#journal = journal;
+  constructor(host: CycleHost) {
     this.#host = host;
   }
 
+  /** Begins a cycle. Cycles nest: only the end of the outermost one does the work. */
   begin(): void {
+    this.now = Date.now();
     this.#depth++;
   }
 
-  /** Ends a turn, and does its work unless it lies within another one. */
+  /** Ends a cycle and does its work, unless it is part of another cycle. */
   end(): void {
     if (--this.#depth > 0) return;
-    this.#depth = 1; // What begins during the work belongs to it.
-    // Delivering may wake other queues: a message may die on the way.
+    this.#depth = 1; // Cycles that begin during the work are part of this one.
+    // Deliveries may wake other queues: a message may be dead-lettered.
     for (let i = 0; i < this.#queues.length; i++) {
       const queue = this.#queues[i]!;
       queue.awake = false;
       try {
         queue.dispatch();
       } catch (error) {
-        this.#host.onFailure(error);
+        this.#host.onFailure(error as Error);
       }
     }
     this.#queues.length = 0;
-    this.#journal.flush();
+    const { journal } = this.#host;
+    journal.flush();
     if (this.#sync) this.#syncNow();
-    if (this.#memoryFull !== this.#journal.memoryFull) {
+    if (this.#memoryFull !== journal.memoryFull) {
       this.#memoryFull = !this.#memoryFull;
       this.#host.onRoomChange();
     }
@@ -63,40 +94,39 @@ export class Cycle {
     this.#write();
   }
 
-  /** Has a queue deliver at the end. */
-  wake(queue: Queue): void {
+  /** Dispatches a queue at the end of the cycle. */
+  wake(queue: WakeableQueue): void {
     if (queue.awake) return;
     queue.awake = true;
     this.#queues.push(queue);
   }
 
-  /** Has a connection write at the end. */
-  dirty(connection: ServerConnection): void {
-    if (connection.dirty) return;
-    connection.dirty = true;
+  /** Flushes a connection at the end of the cycle. */
+  scheduleFlush(connection: Flushable): void {
+    if (connection.flushScheduled) return;
+    connection.flushScheduled = true;
     this.#connections.push(connection);
   }
 
-  /** Has a channel told the outcome of its publishes, as soon as it is certain. */
-  await(channel: ServerChannel): void {
-    channel.publishing.awaiting = true;
-    this.#awaiting.push(channel);
+  /** Calls `confirm` at the end of this cycle, and of later ones as long as confirms are pending. */
+  awaitConfirms(source: Confirmable): void {
+    if (source.awaitingConfirms) return;
+    source.awaitingConfirms = true;
+    this.#awaiting.push(source);
   }
 
-  /** What was done in this turn must be on disk before anybody is answered, if the journal syncs at all. */
-  sync(): void {
+  /** Syncs the journal to disk before this cycle sends any replies, unless the journal is in memory. */
+  syncThisCycle(): void {
     this.#sync = true;
   }
 
-  /** Gives the confirms that have become certain, and answers the commits. */
+  /** Sends the confirms that have become due. */
   confirm(): void {
     const { safePosition } = this.#host;
     let waiting = 0;
-    for (const channel of this.#awaiting) {
-      const { publishing, connection } = channel;
-      if (publishing.tell(safePosition)) this.#awaiting[waiting++] = channel;
-      else publishing.awaiting = false;
-      if (connection.encoder.out.length > 0) connection.touch();
+    for (const source of this.#awaiting) {
+      if (source.confirm(safePosition)) this.#awaiting[waiting++] = source;
+      else source.awaitingConfirms = false;
     }
     this.#awaiting.length = waiting;
     if (this.#depth === 0) this.#write();
@@ -105,9 +135,9 @@ export class Cycle {
   #syncNow(): void {
     this.#sync = false;
     try {
-      this.#journal.syncNow();
+      this.#host.journal.syncNow();
     } catch {
-      // A full disk: the journal tells so itself, and tries again.
+      // The disk is full: the journal reports that itself and tries again.
     }
   }
 

@@ -1,89 +1,88 @@
 import { amqpError } from "../../amqp/amqp_error.ts";
 import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
 import { PropertyScan } from "../../amqp/property_scan.ts";
-import type { Broker } from "../server.ts";
-import type { ServerChannel } from "../amqp/channel/channel.ts";
+import type { Cycle } from "./cycle.ts";
 import { deadLetter } from "./dead_letter.ts";
-import { Targets } from "./journal/format/record.ts";
-import { addressOf, encodeMessage, propertiesOf, withoutHeader } from "./message.ts";
 import { delayOf } from "./exchange/delayed.ts";
+import { Targets } from "./journal/format/record.ts";
+import type { Journal } from "./journal/journal.ts";
+import { addressOf, encodeMessage, propertiesOf, withoutHeader } from "./message.ts";
 import type { DeathReason, Queue } from "./queue/queue.ts";
 import { RouteResult, type VirtualHost } from "./topology/vhost.ts";
 
-/** The way of a message from its exchange into queues: routed, written to the journal, noted in the lanes. */
+/** What the intake needs of the broker. */
+export interface IntakeHost {
+  readonly journal: Journal;
+  readonly cycle: Pick<Cycle, "now">;
+  /** Why the broker takes no messages; undefined while it does. */
+  readonly blocked: string | undefined;
+  readonly vhosts: ReadonlyMap<string, VirtualHost<Queue>>;
+}
+
+/**
+ * Takes messages into queues: routes them, appends them to the journal and adds them to the lanes of their queues.
+ *
+ * `publish` leaves its outcome in fields, so that a publish allocates nothing. They are valid until the next call.
+ */
 export class MessageIntake {
-  readonly #broker: Broker;
+  /** Whether at least one queue matched. */
+  routed = false;
+  /** Whether no queue refused the message. True for a message that was not routed. */
+  taken = false;
+  /** Position of the journal that must be safe before the message is confirmed; 0 when it was not written to disk. */
+  position = 0;
+  /** Whether the message has a `BCC` header, which must be removed before the message is returned to its publisher. */
+  blindCopies = false;
+  /** Why the broker took no messages when this one was published; set for routed messages only. */
+  blocked: string | undefined;
+
+  readonly #host: IntakeHost;
   readonly #routes = new RouteResult<Queue>();
   readonly #targets = new Targets();
-  /** The position of the journal behind the last message; 0 when it was not written to disk. */
-  #position = 0;
 
-  constructor(broker: Broker) {
-    this.#broker = broker;
+  constructor(host: IntakeHost) {
+    this.#host = host;
   }
 
   /**
-   * Publishes for a client: returns a mandatory message that has no queue, and notes the outcome for its confirm.
+   * Publishes a client's message. The outcome is in `routed`, `taken`, `position`, `blindCopies` and `blocked`.
    *
+   * @param user name of the client's user
    * @param message valid during the call
-   * @param scan of its properties
-   * @returns whether no queue refused it
-   * @throws {AmqpError} what `check` throws
+   * @param scan of the message's properties
+   * @param refuseWhileBlocked whether the message is refused while the broker takes no messages; otherwise it is taken
+   *   nevertheless, and the caller must stop reading from the client
+   * @throws {AmqpError} see `check`
    */
   publish(
-    channel: ServerChannel,
+    vhost: VirtualHost<Queue>,
+    user: string,
     exchange: string,
     routingKey: string,
-    mandatory: boolean,
     message: EncodedMessage,
     scan: PropertyScan,
-  ): boolean {
-    const broker = this.#broker;
-    const { connection, publishing } = channel;
-    const { counters } = broker;
-    counters.published++;
-    if (publishing.confirms !== undefined) counters.confirmable++;
-    if (exchange === "" && broker.directReplies.has(routingKey)) {
-      broker.directReplies.deliver(routingKey, message);
-      publishing.confirm(true, 0);
-      return true;
-    }
-    const ttl = this.check(channel, exchange, scan);
+    refuseWhileBlocked: boolean,
+  ): void {
+    const ttl = this.check(vhost, user, exchange, scan);
     const routes = this.#routes;
-    connection.vhost.route(exchange, routingKey, scan, routes);
-    if (routes.length === 0) {
-      if (mandatory) {
-        counters.returned++;
-        const returned = routes.blindCopies ? withoutHeader(message, "BCC") : message;
-        connection.encoder.return(channel.number, 312, "NO_ROUTE", returned);
-        connection.touch();
-      } else counters.unroutable++;
-      publishing.confirm(true, 0);
-      return true;
-    }
-    const { blocked } = broker;
-    if (blocked !== undefined) {
-      connection.hold(blocked);
-      // Told at once; who does not ask for confirms has what came before the hold, kept in memory.
-      if (publishing.confirms !== undefined) {
-        publishing.confirm(false, 0);
-        return false;
-      }
-    }
-    const taken = this.#enqueue(routes, message, scan, ttl);
-    publishing.confirm(taken, this.#position);
-    return taken;
+    vhost.route(exchange, routingKey, scan, routes);
+    this.blindCopies = routes.blindCopies;
+    this.routed = routes.length > 0;
+    this.blocked = this.routed ? this.#host.blocked : undefined;
+    this.position = 0;
+    if (!this.routed) this.taken = true;
+    else if (this.blocked !== undefined && refuseWhileBlocked) this.taken = false;
+    else this.taken = this.#enqueue(routes, message, scan, ttl);
   }
 
   /**
-   * What is wrong with a message whatever becomes of it.
+   * Checks a client's message without publishing it.
    *
-   * @returns how long it may live, in milliseconds
-   * @throws {AmqpError} 404: there is no such exchange; 403: it is internal; 406: the user is another, the expiration is
-   * no number, or the delivery mode is none
+   * @returns the time to live of the message, in milliseconds; Infinity for none
+   * @throws {AmqpError} 404: the exchange does not exist; 403: the exchange is internal; 406: the property `user_id`
+   *   names another user, or `expiration` or `delivery_mode` is invalid
    */
-  check(channel: ServerChannel, exchange: string, scan: PropertyScan): number {
-    const { user, vhost } = channel.connection;
+  check(vhost: VirtualHost<Queue>, user: string, exchange: string, scan: PropertyScan): number {
     vhost.checkPublish(exchange);
     if (scan.has("userId") && scan.text("userId") !== user) {
       throw amqpError(
@@ -97,7 +96,7 @@ export class MessageIntake {
     return ttl;
   }
 
-  /** Publishes for the broker itself; the routing decides alone. */
+  /** Publishes a message for the broker itself, without the checks for clients. */
   publishInternally(
     vhost: VirtualHost<Queue>,
     exchange: string,
@@ -112,12 +111,12 @@ export class MessageIntake {
     return { routed: true, taken: this.#enqueue(routes, message, scan, timeToLive(scan)) };
   }
 
-  /** Publishes a message that died in a queue to the queue's dead-letter exchange, if there is one. */
+  /** Publishes a message that died in a queue to the queue's dead-letter exchange, if it has one. */
   deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason): void {
     const { deadLetterExchange } = queue.settings;
-    const vhost = this.#broker.vhosts.get(queue.definition.vhost)!;
+    const vhost = this.#host.vhosts.get(queue.definition.vhost)!;
     if (deadLetterExchange === undefined || !vhost.exchanges.has(deadLetterExchange)) return;
-    const dead = deadLetter(queue, message, reason, Math.floor(this.#broker.now / 1000));
+    const dead = deadLetter(queue, message, reason, Math.floor(this.#host.cycle.now / 1000));
     const scan = new PropertyScan();
     scan.read(dead.head, dead.propertiesStart, dead.propertiesEnd);
     // Lists of its own: this may happen while another message is being published.
@@ -127,7 +126,7 @@ export class MessageIntake {
     if (routes.length > 0) this.#enqueue(routes, dead, scan, Infinity, new Targets());
   }
 
-  /** Publishes a message that has waited in an exchange that delays, as that exchange's type routes it. */
+  /** Publishes a message after its delay in an `x-delayed-message` exchange, to the queues that its type selects. */
   forward(queue: Queue, message: EncodedMessage): void {
     const { name, vhost } = queue.definition;
     const address = addressOf(message);
@@ -135,10 +134,10 @@ export class MessageIntake {
     const headers = { ...properties.headers, "x-delay": -delayOf(properties.headers ?? {}) };
     const body = message.body.slice(message.bodyStart, message.bodyEnd);
     const due = encodeMessage(address, { ...properties, headers }, body);
-    this.publishInternally(this.#broker.vhosts.get(vhost)!, name, address.routingKey, due);
+    this.publishInternally(this.#host.vhosts.get(vhost)!, name, address.routingKey, due);
   }
 
-  /** Puts a message into the queues that have room; false when one of them refused it. */
+  /** Puts a message into the queues that have room, and sets `position`. @returns false when a queue refused it */
   #enqueue(
     routes: RouteResult<Queue>,
     message: EncodedMessage,
@@ -146,8 +145,8 @@ export class MessageIntake {
     ttl: number,
     targets: Targets = this.#targets,
   ): boolean {
-    const { journal } = this.#broker;
-    // Those who get a blind copy must not see who else did (RabbitMQ, sender-selected.html); what waits needs it still.
+    const { journal } = this.#host;
+    // Receivers must not see the keys of blind copies (RabbitMQ, sender-selected.html); a delayed message still needs them.
     const onlyWaits = routes.delay > 0 && routes.length === 1;
     if (routes.blindCopies && !onlyWaits) message = withoutHeader(message, "BCC");
     const size = message.bodyEnd - message.bodyStart;
@@ -155,7 +154,7 @@ export class MessageIntake {
     let durable = false;
     let count = 0;
     let dead: Queue[] | undefined;
-    // Making room comes first: it may put dead letters into the very queues that are next.
+    // Making room comes first: it may put dead letters into the queues that follow in the list.
     for (let i = 0; i < routes.length; i++) {
       const queue = routes.queues[i]!;
       if (queue.hasRoomFor(size)) {
@@ -166,7 +165,7 @@ export class MessageIntake {
     const refused = count < routes.length;
     if (count === 0) {
       this.#deadLetterAll(dead, message);
-      this.#position = 0;
+      this.position = 0;
       return false;
     }
     targets.clear();
@@ -184,21 +183,21 @@ export class MessageIntake {
     for (let i = 0; i < count; i++) {
       routes.queues[i]!.lanes[targets.lanes[i]!]!.push(segment, offset, size, targets.expiries[i]!);
     }
-    // Only now: what a queue does on arrival may use the journal, and this publisher.
+    // Only now: a queue may use the journal and this intake when a message arrives.
     for (let i = 0; i < count; i++) routes.queues[i]!.arrived(targets.expiries[i]!);
     this.#deadLetterAll(dead, message);
-    this.#position = position;
+    this.position = position;
     return !refused;
   }
 
-  /** A message that queues refused is dead behind those that it was alive for. */
+  /** Dead-letters a message for the queues that refused it, after it has reached the others. */
   #deadLetterAll(queues: readonly Queue[] | undefined, message: EncodedMessage): void {
     if (queues === undefined) return;
     for (const queue of queues) this.deadLetter(queue, message, "maxlen");
   }
 }
 
-/** The property `expiration`, in milliseconds; Infinity when there is none. */
+/** Reads the property `expiration`, in milliseconds; Infinity when it is missing. */
 function timeToLive(scan: PropertyScan): number {
   if (!scan.has("expiration")) return Infinity;
   const text = scan.text("expiration")!;

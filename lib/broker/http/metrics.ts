@@ -80,7 +80,7 @@ function format(labels: Labels): string {
 function expose(request: ApiRequest, perObject: boolean): Reply {
   request.require("monitoring");
   const { broker } = request;
-  const { options, counters, journal } = broker;
+  const { options, core: { counters, journal, vhosts } } = broker;
   const text = new Exposition();
   const all = totals(broker);
   const protocol = { protocol: "amqp091" };
@@ -103,7 +103,7 @@ function expose(request: ApiRequest, perObject: boolean): Reply {
     "Total number of connections closed or terminated",
     counters.connectionsClosed,
   );
-  const queues = [...broker.vhosts.values()].flatMap(({ queues }) => [...queues.values()]);
+  const queues = [...vhosts.values()].flatMap(({ queues }) => [...queues.values()]);
   for (const [name, help, value] of QUEUE_METRICS) {
     const samples = queues.map((queue): readonly [Labels, number] => {
       return [{ vhost: queue.definition.vhost, queue: queue.name }, value(queue)];

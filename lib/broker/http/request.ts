@@ -1,13 +1,14 @@
-import type { Broker } from "../server.ts";
 import { JsonObject } from "../core/definitions/json_object.ts";
 import type { Json } from "../core/definitions/table.ts";
 import type { Queue } from "../core/queue/queue.ts";
 import type { StoredUser } from "../core/topology/definition_change.ts";
 import type { Access } from "../core/users/user_store.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
+import type { BrokerCore } from "../core/broker_core.ts";
+import type { HttpHost } from "./host.ts";
 import { notAuthorised, notFound } from "./errors.ts";
 
-/** An answer that is not simply JSON with status 200. */
+/** An answer that is not just JSON with status 200. */
 export class Reply {
   readonly status: number;
   readonly type: string;
@@ -20,25 +21,25 @@ export class Reply {
   }
 }
 
-/** A part of the answer: undefined is 204, a `Reply` is itself, everything else JSON. */
+/** The result of a handler: undefined is status 204, everything but a `Reply` is JSON with status 200. */
 export type Answer = Json | undefined | Reply;
 
-/** What answers the requests of one method and path. */
+/** Answers the requests with one method and path. */
 export type Handler = (request: ApiRequest) => Answer | Promise<Answer>;
 
 /** The name of the default exchange in paths. */
 const DEFAULT_EXCHANGE = "amq.default";
 
-/** One request of a user who is known, with everything that a handler needs. */
+/** A request of an authenticated user, with everything that a handler needs. */
 export class ApiRequest {
-  readonly broker: Broker;
+  readonly broker: HttpHost;
   readonly user: StoredUser;
   readonly query: URLSearchParams;
   readonly #params: Readonly<Record<string, string>>;
   readonly #body: string;
 
   constructor(
-    broker: Broker,
+    broker: HttpHost,
     user: StoredUser,
     params: Readonly<Record<string, string>>,
     query: URLSearchParams,
@@ -51,17 +52,21 @@ export class ApiRequest {
     this.#body = body;
   }
 
+  get core(): BrokerCore {
+    return this.broker.core;
+  }
+
   /** A part of the path. */
   param(name: string): string {
     return this.#params[name]!;
   }
 
-  /** @throws {SyntaxError} the body is no JSON */
+  /** @throws {SyntaxError} the body is not JSON */
   json(): Json {
     return this.#body === "" ? {} : JSON.parse(this.#body);
   }
 
-  /** @throws {SyntaxError | JsonError} the body is no JSON object */
+  /** @throws {SyntaxError | JsonError} the body is not a JSON object */
   jsonObject(): JsonObject {
     return new JsonObject("", this.json());
   }
@@ -71,14 +76,14 @@ export class ApiRequest {
     return ["administrator", ...tags].some((tag) => this.user.tags.includes(tag));
   }
 
-  /** @throws {HttpError} 401: the user is none of them */
+  /** @throws {HttpError} 401: the user has none of the tags */
   require(...tags: readonly string[]): void {
     if (!this.is(...tags)) throw notAuthorised(`User must be ${tags[0] ?? "an administrator"}`);
   }
 
   /** The virtual hosts that the user may see. */
   vhosts(): VirtualHost<Queue>[] {
-    const { users, vhosts } = this.broker;
+    const { users, vhosts } = this.core;
     const all = [...vhosts.values()];
     if (this.is("monitoring")) return all;
     return all.filter(({ name }) => users.accessTo(this.user.name, name) !== undefined);
@@ -87,7 +92,7 @@ export class ApiRequest {
   /**
    * The virtual host in the path.
    *
-   * @throws {HttpError} 404: there is none, or the user may not see it
+   * @throws {HttpError} 404: it does not exist, or the user may not see it
    */
   vhost(): VirtualHost<Queue> {
     const name = this.param("vhost");
@@ -96,19 +101,19 @@ export class ApiRequest {
     return vhost;
   }
 
-  /** Those of the path, or all that the user may see. */
+  /** The virtual host in the path, or all that the user may see. */
   vhostsInPath(): VirtualHost<Queue>[] {
     return "vhost" in this.#params ? [this.vhost()] : this.vhosts();
   }
 
   /**
-   * What the user may do in the virtual host of the path.
+   * The permissions of the user in the virtual host of the path.
    *
-   * @throws {HttpError} 401: nothing
+   * @throws {HttpError} 401: there are none
    */
   access(): Access {
     const vhost = this.vhost().name;
-    const access = this.broker.users.accessTo(this.user.name, vhost);
+    const access = this.core.users.accessTo(this.user.name, vhost);
     if (access === undefined) {
       throw notAuthorised(`access to vhost '${vhost}' refused for user '${this.user.name}'`);
     }
@@ -118,7 +123,7 @@ export class ApiRequest {
   /**
    * The queue in the path.
    *
-   * @throws {HttpError} 404: there is none
+   * @throws {HttpError} 404: it does not exist
    */
   queue(): Queue {
     const queue = this.vhost().queues.get(this.param("name"));
@@ -126,19 +131,20 @@ export class ApiRequest {
     return queue;
   }
 
-  /** The name of the exchange in the path, by the name that it has for clients. */
+  /** The name of the exchange in the path, as clients write it. */
   exchangeName(param = "name"): string {
     const name = this.param(param);
     return name === DEFAULT_EXCHANGE ? "" : name;
   }
 
-  /** Does work that changes something within a turn of the broker, as a client's would. */
+  /** Runs a change within a cycle of the broker. */
   change<T>(work: () => T): T {
-    this.broker.begin();
+    const { cycle } = this.core;
+    cycle.begin();
     try {
       return work();
     } finally {
-      this.broker.end();
+      cycle.end();
     }
   }
 }

@@ -3,17 +3,17 @@ import http from "node:http";
 import type net from "node:net";
 import { AddressInUseError, EndpointError, messageOf } from "../../errors.ts";
 import { parseEndpoint } from "../../transport/endpoint.ts";
-import type { Broker } from "../server.ts";
 import type { StoredUser } from "../core/topology/definition_change.ts";
 import { HttpError, httpErrorFor, notAuthorised } from "./errors.ts";
 import { ApiRequest, Reply } from "./request.ts";
+import type { HttpHost } from "./host.ts";
 import { API } from "./api.ts";
 
-/** What one client may ask of the server. Sizes are in bytes, times in milliseconds. */
+/** Limits for clients. Sizes are in bytes, times in milliseconds. */
 export interface HttpLimits {
   readonly head: number;
   readonly headTime: number;
-  /** Definitions are the largest thing that comes. */
+  /** Definitions are the largest bodies. */
   readonly body: number;
   /** For a whole request. */
   readonly time: number;
@@ -28,7 +28,7 @@ const LIMITS: HttpLimits = {
   connections: 256,
 };
 
-/** Tags that let a user in. */
+/** Tags of the users who may use the API. */
 const TAGS = ["administrator", "monitoring", "policymaker", "management"];
 
 /**
@@ -47,11 +47,12 @@ export class HttpServer {
   }
 
   /**
-   * Listens; `host:port`, or `:port` for loopback, or `*:port` for every interface.
+   * Listens for requests.
    *
-   * @throws {EndpointError | AddressInUseError} it cannot be bound
+   * @param text `host:port`, `:port` for loopback, `*:port` for every interface
+   * @throws {EndpointError | AddressInUseError} the address cannot be bound
    */
-  static async listen(broker: Broker, text: string, given: Partial<HttpLimits> = {}): Promise<HttpServer> {
+  static async listen(broker: HttpHost, text: string, given: Partial<HttpLimits> = {}): Promise<HttpServer> {
     const limits = { ...LIMITS, ...given };
     const endpoint = parseEndpoint(`tcp://${text.replace(/^http:\/\//, "").replace(/^:/, "127.0.0.1:")}`);
     if (!("host" in endpoint)) throw new EndpointError(`Cannot listen for HTTP on '${text}': it has no host`);
@@ -77,7 +78,7 @@ export class HttpServer {
     return new HttpServer(server);
   }
 
-  /** Ends it, and every connection. */
+  /** Closes the listener and all connections. */
   close(): Promise<void> {
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
@@ -87,7 +88,7 @@ export class HttpServer {
 }
 
 async function serve(
-  broker: Broker,
+  broker: HttpHost,
   maxBody: number,
   request: http.IncomingMessage,
   response: http.ServerResponse,
@@ -104,7 +105,7 @@ async function serve(
   } catch (thrown) {
     const error = httpErrorFor(thrown);
     const body = Buffer.from(JSON.stringify({ error: error.kind, reason: error.message }));
-    // What is left of the request is not read.
+    // The rest of the request is not read.
     const rest = error.status === 413 ? { connection: "close" } : {};
     const challenge = error.status === 401 ? { "www-authenticate": 'Basic realm="mqcat"' } : {};
     response.writeHead(error.status, {
@@ -117,8 +118,8 @@ async function serve(
   }
 }
 
-async function answer(broker: Broker, maxBody: number, request: http.IncomingMessage): Promise<Reply> {
-  // Browsers send it with what other sites have them ask for, with the password that they remember.
+async function answer(broker: HttpHost, maxBody: number, request: http.IncomingMessage): Promise<Reply> {
+  // Browsers send it with requests of other sites, together with the password that they have stored.
   if (request.headers.origin !== undefined) throw new HttpError(403, "forbidden", "no requests of web pages");
   const user = authenticate(broker, request);
   const [path, query] = splitAt(request.url ?? "/", "?");
@@ -131,17 +132,17 @@ async function answer(broker: Broker, maxBody: number, request: http.IncomingMes
 }
 
 /** @throws {HttpError} 401 */
-function authenticate(broker: Broker, request: http.IncomingMessage): StoredUser {
+function authenticate(broker: HttpHost, request: http.IncomingMessage): StoredUser {
   const [scheme, encoded] = splitAt(request.headers.authorization ?? "", " ");
-  if (scheme.toLowerCase() !== "basic") throw notAuthorised("ServerLogin failed");
+  if (scheme.toLowerCase() !== "basic") throw notAuthorised("Login failed");
   const given = Buffer.from(encoded, "base64");
   const colon = given.indexOf(0x3a);
-  if (colon < 0) throw notAuthorised("ServerLogin failed");
+  if (colon < 0) throw notAuthorised("Login failed");
   const name = given.subarray(0, colon).toString();
   const isLocal = /^(127\.|::1$|::ffff:127\.)/.test(request.socket.remoteAddress ?? "");
-  const refusal = broker.users.authenticate(name, given.subarray(colon + 1), isLocal);
-  const user = broker.users.get(name);
-  if (refusal !== undefined || user === undefined) throw notAuthorised("ServerLogin failed");
+  const refusal = broker.core.users.authenticate(name, given.subarray(colon + 1), isLocal);
+  const user = broker.core.users.get(name);
+  if (refusal !== undefined || user === undefined) throw notAuthorised("Login failed");
   if (!user.tags.some((tag) => TAGS.includes(tag))) throw notAuthorised("Not management user");
   return user;
 }
@@ -164,8 +165,8 @@ async function bodyOf(request: http.IncomingMessage, limit: number): Promise<str
   return Buffer.concat(chunks).toString();
 }
 
-/** What stands before and behind the first separator. */
-function splitAt(text: string, separator: string): [before: string, behind: string] {
+/** Splits a text at the first separator. */
+function splitAt(text: string, separator: string): [before: string, after: string] {
   const at = text.indexOf(separator);
   return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + separator.length)];
 }

@@ -1,61 +1,31 @@
-/** Objects of the broker as RabbitMQ's management shows them; rates are left out, for nobody counts over time. */
+/** Objects of the broker as RabbitMQ's management API shows them, without rates: counters have no history. */
 import { createHash } from "node:crypto";
 import type { FieldTable } from "../../amqp/types/field_value.ts";
-import type { Broker } from "../server.ts";
-import type { ServerChannel } from "../amqp/channel/channel.ts";
-import type { ServerConnection } from "../amqp/connection.ts";
 import { type Binding, definitionOf, type Exchange } from "../core/exchange/exchange.ts";
-import { type Json, tableToJson } from "../core/definitions/table.ts";
+import { tableToJson } from "../core/definitions/table.ts";
 import type { QueueConsumer } from "../core/queue/consumer.ts";
 import type { Queue } from "../core/queue/queue.ts";
+import { NODE, type Row } from "../core/queue/queue_row.ts";
 import { type BindingDefinition, tableKey } from "../core/topology/definition_change.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
+import type { ClientChannel, ClientConnection } from "../protocol.ts";
+import type { HttpHost } from "./host.ts";
 
-export type Row = { [name: string]: Json };
+export { NODE, queueRow, type Row } from "../core/queue/queue_row.ts";
 
-/** The name of this one node. */
-export const NODE = "mqcat@localhost";
-
-/** Where the broker listens for clients. */
-export function listenersOf({ endpoints }: Broker): Row[] {
+/** The listeners for clients. */
+export function listenersOf({ endpoints }: HttpHost): Row[] {
   return endpoints.flatMap((endpoint) => {
-    const found = /^(amqps?):\/\/\[?(.*?)\]?:(\d+)$/.exec(endpoint);
-    if (found === null) return [];
-    const [, scheme, ip_address, port] = found;
+    const found = /^([a-z]+?)(s?):\/\/\[?([^/]*?)\]?:(\d+)$/.exec(endpoint);
+    if (found === null || found[1] === "inproc") return [];
+    const [, scheme, secure, ip_address, port] = found;
     return {
       node: NODE,
-      protocol: scheme === "amqps" ? "amqp/ssl" : "amqp",
+      protocol: secure === "" ? scheme! : `${scheme}/ssl`,
       ip_address: ip_address!,
       port: Number(port),
     };
   });
-}
-
-export function queueRow(queue: Queue): Row {
-  const { name, vhost, durable, exclusive, autoDelete } = queue.definition;
-  const { ready, unacked, readyBytes, unackedBytes } = queue;
-  return {
-    name,
-    vhost,
-    durable,
-    exclusive,
-    auto_delete: autoDelete,
-    arguments: tableToJson(queue.definition.arguments),
-    type: queue.settings.type,
-    node: NODE,
-    state: "running",
-    consumers: queue.consumers.size,
-    single_active_consumer_tag: queue.consumers.active?.options.tag ?? null,
-    messages: ready + unacked,
-    messages_ready: ready,
-    messages_unacknowledged: unacked,
-    message_bytes: readyBytes + unackedBytes,
-    message_bytes_ready: readyBytes,
-    message_bytes_unacknowledged: unackedBytes,
-    policy: null,
-    operator_policy: null,
-    effective_policy_definition: {},
-  };
 }
 
 export function exchangeRow({ definition, delayQueue }: Exchange<Queue>): Row {
@@ -72,7 +42,7 @@ export function exchangeRow({ definition, delayQueue }: Exchange<Queue>): Row {
   };
 }
 
-/** All bindings of a virtual host, those of the default exchange among them. */
+/** All bindings of a virtual host, including those of the default exchange. */
 export function* bindingsOf(vhost: VirtualHost<Queue>): IterableIterator<BindingDefinition> {
   for (const name of vhost.queues.keys()) {
     yield {
@@ -99,7 +69,7 @@ export function bindingRow(binding: BindingDefinition): Row {
   };
 }
 
-/** What tells apart the bindings between the same two ends, in paths. */
+/** The key that distinguishes bindings between the same exchange and destination, in paths. */
 export function propertiesKey(routingKey: string, args: FieldTable): string {
   const key = encodeURIComponent(routingKey.toWellFormed()).replaceAll("~", "%7E");
   const fields = tableKey(args);
@@ -107,7 +77,7 @@ export function propertiesKey(routingKey: string, args: FieldTable): string {
   return `${key}~${createHash("sha256").update(fields).digest("base64url").slice(0, 8)}`;
 }
 
-export function connectionRow(connection: ServerConnection): Row {
+export function connectionRow(connection: ClientConnection): Row {
   const [host, port] = addressOf(connection.local);
   const [peerHost, peerPort] = addressOf(connection.remote);
   return {
@@ -116,8 +86,8 @@ export function connectionRow(connection: ServerConnection): Row {
     vhost: connection.vhost.name,
     node: NODE,
     type: "network",
-    protocol: "AMQP 0-9-1",
-    state: connection.closing ? "closing" : connection.held ? "blocked" : "running",
+    protocol: connection.protocol,
+    state: connection.state,
     host,
     port,
     peer_host: peerHost,
@@ -134,31 +104,42 @@ export function connectionRow(connection: ServerConnection): Row {
   };
 }
 
-export function channelsOf(connection: ServerConnection): ServerChannel[] {
+export function channelsOf(connection: ClientConnection): ClientChannel[] {
   return connection.channels.filter((channel) => channel !== undefined);
 }
 
-export function channelRow(channel: ServerChannel): Row {
-  const { connection, number, consuming, publishing } = channel;
+/** Rows of all channels of a connection. */
+export function channelRows(connection: ClientConnection): Row[] {
+  return channelsOf(connection).map((channel) => channelRow(connection, channel));
+}
+
+function channelRow(connection: ClientConnection, channel: ClientChannel): Row {
   return {
-    name: channelName(channel),
-    number,
+    name: channelName(connection, channel),
+    number: channel.number,
     user: connection.user,
     vhost: connection.vhost.name,
     node: NODE,
     state: "running",
     connection_details: connectionDetails(connection),
-    confirm: publishing.confirms !== undefined,
-    transactional: channel.transaction !== undefined,
-    consumer_count: consuming.consumers.size,
-    messages_unacknowledged: consuming.deliveries.count,
-    prefetch_count: consuming.prefetch,
-    global_prefetch_count: consuming.globalPrefetch,
-    message_stats: { publish: publishing.count },
+    confirm: channel.confirms,
+    transactional: channel.transactional,
+    consumer_count: channel.consumers.size,
+    messages_unacknowledged: channel.unacked,
+    prefetch_count: channel.prefetch,
+    global_prefetch_count: channel.globalPrefetch,
+    message_stats: { publish: channel.published },
   };
 }
 
-export function consumerRow(consumer: QueueConsumer, channel: ServerChannel): Row {
+/** Rows of all consumers of a connection. */
+export function consumerRows(connection: ClientConnection): Row[] {
+  return channelsOf(connection).flatMap((channel) =>
+    [...channel.consumers.values()].map((consumer) => consumerRow(connection, channel, consumer))
+  );
+}
+
+function consumerRow(connection: ClientConnection, channel: ClientChannel, consumer: QueueConsumer): Row {
   const { tag, noAck, exclusive, prefetch } = consumer.options;
   const { name, vhost } = consumer.queue.definition;
   const { active } = consumer.queue.consumers;
@@ -171,27 +152,27 @@ export function consumerRow(consumer: QueueConsumer, channel: ServerChannel): Ro
     active: active === undefined || active === consumer,
     queue: { name, vhost },
     channel_details: {
-      ...connectionDetails(channel.connection),
-      name: channelName(channel),
-      connection_name: connectionName(channel.connection),
+      ...connectionDetails(connection),
+      name: channelName(connection, channel),
+      connection_name: connectionName(connection),
       number: channel.number,
-      user: channel.connection.user,
+      user: connection.user,
       node: NODE,
     },
   };
 }
 
-/** Both ends, as RabbitMQ names connections: `127.0.0.1:51234 -> 127.0.0.1:5672`. */
-export function connectionName({ local, remote }: ServerConnection): string {
+/** The name of a connection, formed from both ends as RabbitMQ does: `127.0.0.1:51234 -> 127.0.0.1:5672`. */
+export function connectionName({ local, remote }: ClientConnection): string {
   const short = (endpoint: string) => endpoint.replace(/^t(cp|ls):\/\//, "");
   return `${short(remote)} -> ${short(local)}`;
 }
 
-function channelName(channel: ServerChannel): string {
-  return `${connectionName(channel.connection)} (${channel.number})`;
+function channelName(connection: ClientConnection, { number }: ClientChannel): string {
+  return `${connectionName(connection)} (${number})`;
 }
 
-function connectionDetails(connection: ServerConnection): Row {
+function connectionDetails(connection: ClientConnection): Row {
   const [host, port] = addressOf(connection.remote);
   return { name: connectionName(connection), peer_host: host, peer_port: port };
 }

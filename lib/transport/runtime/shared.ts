@@ -1,4 +1,10 @@
-import { AddressInUseError, EndpointError, messageOf, UnreachableError } from "../../errors.ts";
+import {
+  AddressInUseError,
+  CertificateError,
+  EndpointError,
+  messageOf,
+  UnreachableError,
+} from "../../errors.ts";
 
 /** A promise that is resolved from outside, once; `open` tells synchronously that it was. */
 export class Latch<T> {
@@ -42,9 +48,8 @@ export function refused(error: unknown): Error {
   if (code === "ENOTFOUND" || code === "EAI_AGAIN" || /failed to lookup|not known/i.test(text)) {
     return new UnreachableError("The host name does not resolve", { cause: error });
   }
-  if (/certificate|self.signed|issuer/i.test(text)) {
-    const remedy = "--cacert FILE trusts who signed it, --insecure whoever it is";
-    return new UnreachableError(`The certificate is not trusted: ${text} (${remedy})`, { cause: error });
+  if (/certificate|self.signed|issuer|altname/i.test(text)) {
+    return new CertificateError(`The certificate is not trusted: ${text}`, { cause: error });
   }
   return new UnreachableError(text, { cause: error });
 }

@@ -34,7 +34,7 @@ async function oracle(): Promise<Target> {
 async function ours(name: string, options: Parameters<typeof Broker.open>[0]): Promise<Target> {
   const broker = await Broker.open(options);
   brokers.push(broker);
-  importDefinitions(broker, DEFINITIONS);
+  importDefinitions(broker.core, DEFINITIONS);
   return { name, url: await broker.listen("amqp://127.0.0.1:0") };
 }
 

@@ -31,7 +31,7 @@ async function scene(work: (scene: Scene) => Promise<void>): Promise<void> {
 async function fill(channel: PeerChannel, queue: string, broker: Broker): Promise<number> {
   await channel.call("confirm.select");
   let count = 0;
-  while (broker.blocked === undefined) {
+  while (broker.core.blocked === undefined) {
     await channel.put("", queue, new Uint8Array(128 * KIB));
     assert.ok(++count < 1000, "The memory is never full");
   }

@@ -27,8 +27,8 @@ describe("broker, users", () => {
       const permission = { configure: "^jane-", write: ".*", read: ".*" };
       const first = await Broker.open({ data });
       first.users.put("jane", "s3cret", ["monitoring"]);
-      first.addVirtualHost("other");
-      first.addVirtualHost("gone");
+      first.core.addVirtualHost("other");
+      first.core.addVirtualHost("gone");
       first.users.permit("jane", "other", permission);
       first.users.permit("jane", "gone", permission);
       const args = { passive: false, durable: true, exclusive: false, autoDelete: false, arguments: {} };

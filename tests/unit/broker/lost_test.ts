@@ -13,7 +13,7 @@ const DURABLE = { passive: false, durable: true, autoDelete: false, exclusive: f
 async function filled(data: string, ...names: string[]): Promise<void> {
   const broker = await Broker.open({ data });
   const vhost = broker.vhosts.get("/")!;
-  broker.begin();
+  broker.core.cycle.begin();
   for (const name of names) {
     const queue = vhost.declareQueue({ ...DURABLE, queue: name }, broker);
     for (const body of ["a", "b", "c"]) {
@@ -23,12 +23,12 @@ async function filled(data: string, ...names: string[]): Promise<void> {
         { deliveryMode: 2 },
         new TextEncoder().encode(`${body} of ${name}`),
       );
-      assert.ok(broker.publisher.publishInternally(vhost, "", name, message).taken);
+      assert.ok(broker.core.intake.publishInternally(vhost, "", name, message).taken);
     }
     assert.ok(queue.take());
     queue.settle(queue.takenLane, queue.takenSeq);
   }
-  broker.end();
+  broker.core.cycle.end();
   await broker.close();
 }
 
@@ -85,9 +85,9 @@ describe("broker, definitions lost", () => {
     ]]);
     assert.equal(problems.length, 2);
     const vhost = broker.vhosts.get("/")!;
-    broker.begin();
+    broker.core.cycle.begin();
     const next = vhost.declareQueue({ ...DURABLE, queue: "next" }, broker);
-    broker.end();
+    broker.core.cycle.end();
     assert.equal(next.ready, 0);
     assert.equal(new Set([...vhost.queues.values()].map(({ definition }) => definition.id)).size, 3);
     await broker.close();
@@ -98,9 +98,9 @@ describe("broker, definitions lost", () => {
     const data = dir.file("data");
     await filled(data, "first", "last");
     const { broker } = await open(data);
-    broker.begin();
-    broker.deleteQueue(broker.vhosts.get("/")!.queues.get("first")!);
-    broker.end();
+    broker.core.cycle.begin();
+    broker.core.deleteQueue(broker.vhosts.get("/")!.queues.get("first")!);
+    broker.core.cycle.end();
     await broker.close();
     const file = `${data}/definitions`;
     fs.appendFileSync(file, "half a record");

@@ -6,16 +6,12 @@ import { once } from "node:events";
 import net from "node:net";
 import { after, describe, it } from "node:test";
 import { AddressInUseError, ClosedError, LimitError, UnreachableError } from "../../../lib/errors.ts";
-import { connectEcho, type EchoClient, type EchoClientOptions } from "../../../lib/echo/client.ts";
+import { connectEcho } from "../../../lib/echo/client.ts";
+import type { EchoClient, EchoClientOptions } from "../../../lib/echo/client_types.ts";
 import { InactivityTimer } from "../../../lib/echo/inactivity.ts";
-import {
-  type EchoServer,
-  type EchoServerEvent,
-  type EchoServerOptions,
-  serveEcho,
-} from "../../../lib/echo/server.ts";
-import { WriteBuffer } from "../../../lib/echo/write_buffer.ts";
-import { parseEndpoint } from "../../../lib/transport/endpoint.ts";
+import { serveEcho } from "../../../lib/echo/server.ts";
+import type { EchoServer, EchoServerEvent, EchoServerOptions } from "../../../lib/echo/server_types.ts";
+import { EchoBuffer } from "../../../lib/echo/echo_buffer.ts";
 import type { ByteStream } from "../../../lib/transport/stream.ts";
 import { connect, listen } from "../../../lib/transport/transport.ts";
 import { deadline, tempDir, TestPeer, waitFor } from "../../support/helpers.ts";
@@ -36,7 +32,7 @@ interface Served extends AsyncDisposable {
 
 async function serve(endpoint: string, options: EchoServerOptions = {}): Promise<Served> {
   const events: EchoServerEvent[] = [];
-  const server = await serveEcho(parseEndpoint(endpoint), {
+  const server = await serveEcho(endpoint, {
     tls: certificate(),
     onEvent: (event) => void events.push(event),
     ...options,
@@ -71,7 +67,7 @@ class Talker {
 
   static async open(endpoint: string, options: Partial<EchoClientOptions> = {}): Promise<Talker> {
     const talker = new Talker();
-    talker.client = await connectEcho(parseEndpoint(endpoint), {
+    talker.client = await connectEcho(endpoint, {
       tls: { ca: certificate().cert },
       onData(chunk) {
         talker.#hash.update(chunk);
@@ -271,7 +267,7 @@ describe("echo server", () => {
     await peer.untilEnd();
     const { cause } = await served.event("disconnected");
     assert.ok(cause instanceof ClosedError);
-    assert.equal(cause.message, "Nothing came or went for 40 ms");
+    assert.equal(cause.message, "No data in either direction for 40 ms");
     peer.stream.close();
   });
 
@@ -391,7 +387,7 @@ describe("echo client", () => {
     await talker.send("anybody there?");
     const cause = await talker.closed();
     assert.equal(cause?.name, "TimeoutError");
-    assert.equal(cause.message, "Nothing came for 50 ms");
+    assert.equal(cause.message, "No data for 50 ms");
   });
 
   it("timeout - does not run while the peer owes nothing", async () => {
@@ -622,9 +618,9 @@ describe("echo - write buffer", () => {
     }
   }
 
-  function open(): { stream: SlowStream; out: WriteBuffer; take: () => void } {
+  function open(): { stream: SlowStream; out: EchoBuffer; take: () => void } {
     const stream = new SlowStream();
-    const out = new WriteBuffer(stream as unknown as ByteStream);
+    const out = new EchoBuffer(stream as unknown as ByteStream);
     return { stream, out, take: () => (stream.take(), out.onDrain()) };
   }
 

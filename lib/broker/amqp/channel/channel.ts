@@ -2,39 +2,72 @@ import { amqpError } from "../../../amqp/amqp_error.ts";
 import { METHOD } from "../../../amqp/frames/frame.ts";
 import type { GivenArgs, MethodName } from "../../../amqp/method_args.ts";
 import { decodeMethod } from "../../../amqp/method_codec.ts";
-import { BASIC_ACK, BASIC_NACK, BASIC_PUBLISH, METHODS } from "../../../amqp/methods.ts";
-import { BASIC_REJECT } from "../../../amqp/methods.ts";
-import type { ServerConnection } from "../connection.ts";
+import { BASIC_ACK, BASIC_NACK, BASIC_PUBLISH, BASIC_REJECT, METHODS } from "../../../amqp/methods.ts";
+import type { QueueConsumer } from "../../core/queue/consumer.ts";
+import type { ClientChannel } from "../../protocol.ts";
 import { replyFor } from "../replies.ts";
 import { Consuming } from "./consuming.ts";
-import { handle } from "./methods.ts";
+import type { ChannelConnection, ChannelHost } from "./contract.ts";
+import { handle, type MethodChannel } from "./methods.ts";
 import { Publishing } from "./publishing.ts";
 import type { Transaction } from "./transaction.ts";
 
 const CLOSE_OK = METHODS["channel.close-ok"].id;
 const CLOSE = METHODS["channel.close"].id;
 
-/** One channel of a connection: what is published on it, what is consumed from it, and its errors. */
-export class ServerChannel {
-  readonly connection: ServerConnection;
+/** One channel of a connection: it dispatches frames to its publishing and consuming parts, and handles their errors. */
+export class ServerChannel implements MethodChannel, ClientChannel {
+  readonly connection: ChannelConnection;
+  readonly host: ChannelHost;
   readonly number: number;
   readonly publishing: Publishing;
   readonly consuming: Consuming;
-  /** The transaction, once `tx.select` was called. */
   transaction: Transaction | undefined;
-  /** The queue that was declared last, which an empty name stands for (AMQP 0-9-1 reference, queue.declare). */
   lastQueue: string | undefined;
-  /** Whether we have closed it, and wait for the client's answer. */
+  /** Whether an error closed the channel, and the client's answer is pending. */
   #closing = false;
 
-  constructor(connection: ServerConnection, number: number) {
+  constructor(connection: ChannelConnection, host: ChannelHost, number: number) {
     this.connection = connection;
+    this.host = host;
     this.number = number;
     this.publishing = new Publishing(this);
     this.consuming = new Consuming(this);
   }
 
-  /** Takes a frame; `method` is the id in a method frame, else 0. Errors of the channel end it, all others are thrown. */
+  get consumers(): ReadonlyMap<string, QueueConsumer> {
+    return this.consuming.consumers;
+  }
+
+  get published(): number {
+    return this.publishing.count;
+  }
+
+  get unacked(): number {
+    return this.consuming.deliveries.count;
+  }
+
+  get prefetch(): number {
+    return this.consuming.prefetch;
+  }
+
+  get globalPrefetch(): number {
+    return this.consuming.globalPrefetch;
+  }
+
+  get confirms(): boolean {
+    return this.publishing.confirms !== undefined;
+  }
+
+  get transactional(): boolean {
+    return this.transaction !== undefined;
+  }
+
+  /**
+   * Handles a frame. An error of the channel closes it; an error of the connection is thrown.
+   *
+   * @param method id of the method in a method frame; 0 in other frames
+   */
   onFrame(type: number, method: number, bytes: Uint8Array, start: number, end: number): void {
     if (this.#closing) return this.#whileClosing(method);
     try {
@@ -53,24 +86,22 @@ export class ServerChannel {
       this.release();
       this.#closing = true;
       this.send("channel.close", reply);
-      this.connection.broker.onChannelError(this, reply);
+      this.host.onChannelError(this.connection.remote, this.number, reply);
     }
   }
 
-  /** Answers the client. */
   send<Name extends MethodName>(name: Name, args: GivenArgs<Name>): void {
     this.connection.encoder.method(this.number, name, args);
     this.connection.touch();
   }
 
-  /** The client closed it. */
   close(): void {
     this.release();
     this.send("channel.close-ok", {});
-    this.connection.forget(this);
+    this.connection.forgetChannel(this.number);
   }
 
-  /** Gives everything back that the client held: messages that were not acknowledged, consumers, a transaction. */
+  /** Requeues unacknowledged messages and ends consumers and the transaction. */
   release(): void {
     this.transaction = undefined;
     this.consuming.release();
@@ -82,7 +113,6 @@ export class ServerChannel {
     this.consuming.wakeQueues();
   }
 
-  /** The name of a queue that a method means. */
   queueName(given: string): string {
     if (given !== "") return given;
     if (this.lastQueue === undefined) throw amqpError(404, "no previously declared queue");
@@ -90,8 +120,8 @@ export class ServerChannel {
   }
 
   #whileClosing(method: number): void {
-    // Everything but the end of the channel is passed over (AMQP 0-9-1 reference, channel.close).
+    // Everything but the end of the channel is ignored (AMQP 0-9-1 reference, channel.close).
     if (method === CLOSE) this.send("channel.close-ok", {});
-    if (method === CLOSE || method === CLOSE_OK) this.connection.forget(this);
+    if (method === CLOSE || method === CLOSE_OK) this.connection.forgetChannel(this.number);
   }
 }

@@ -1,28 +1,28 @@
 import type { FrameEncoder } from "../../../amqp/frames/frame_encoder.ts";
 
-/** Publishes with neighbouring tags that had the same outcome. */
+/** Consecutive publishes with the same outcome. */
 interface ConfirmRun {
   upTo: number;
   taken: boolean;
-  /** The journal's position that has to be safe before the run is told. */
+  /** Position of the journal that must be safe before the run is confirmed. */
   position: number;
 }
 
-/** Publisher confirms of one channel: counted from 1, told in order, with `multiple` where a run is more than one. */
+/** Publisher confirms of one channel: tags count from 1, and confirms are sent in order, with `multiple` for a run. */
 export class Confirms {
   /** Tag of the last publish. */
   #last = 0;
-  /** Tag of the last publish that was told. */
-  #told = 0;
+  /** Tag of the last publish that was confirmed. */
+  #confirmed = 0;
   readonly #runs: ConfirmRun[] = [];
-  /** Whether the last run may still grow: what is published later must not hold back what was before. */
+  /** Whether the last run may still grow: later publishes must not delay the confirms of earlier ones. */
   #open = false;
 
   /**
-   * Notes the outcome of the next publish.
+   * Records the outcome of the next publish.
    *
-   * @param taken false: it is refused
-   * @param position of the journal behind the message; 0 when nothing was written
+   * @param taken false: the message was refused
+   * @param position position of the journal that must be safe first; 0 when nothing was written
    */
   add(taken: boolean, position: number): void {
     const tag = ++this.#last;
@@ -37,24 +37,24 @@ export class Confirms {
   }
 
   /**
-   * Tells the outcomes that are safe, at the end of a turn.
+   * Sends the confirms that are due, at the end of a cycle.
    *
-   * @param synced the journal's position up to which everything is safe
-   * @returns whether runs are still waiting
+   * @param safePosition position of the journal up to which messages are safe
+   * @returns whether other confirms are still pending
    */
-  release(encoder: FrameEncoder, channel: number, synced: number): boolean {
+  send(encoder: FrameEncoder, channel: number, safePosition: number): boolean {
     this.#open = false;
     const runs = this.#runs;
     let done = 0;
-    for (; done < runs.length && runs[done]!.position <= synced; done++) {
+    for (; done < runs.length && runs[done]!.position <= safePosition; done++) {
       const { upTo, taken } = runs[done]!;
       const next = runs[done + 1];
-      // One frame for neighbours that are told together.
-      if (next !== undefined && next.position <= synced && next.taken === taken) continue;
-      const multiple = upTo - this.#told > 1;
+      // One frame for consecutive runs that are confirmed together.
+      if (next !== undefined && next.position <= safePosition && next.taken === taken) continue;
+      const multiple = upTo - this.#confirmed > 1;
       if (taken) encoder.ack(channel, upTo, multiple);
       else encoder.nack(channel, upTo, multiple, false);
-      this.#told = upTo;
+      this.#confirmed = upTo;
     }
     if (done > 0) runs.splice(0, done);
     return runs.length > 0;

@@ -9,17 +9,14 @@ import { withDeliveryCount } from "../../core/dead_letter.ts";
 import { replyFor } from "../replies.ts";
 import { type ConsumingChannel, QueueConsumer } from "../../core/queue/consumer.ts";
 import type { Queue } from "../../core/queue/queue.ts";
-import type { ServerChannel } from "./channel.ts";
+import { randomName } from "../names.ts";
+import type { ChannelContext } from "./contract.ts";
 import { Deliveries } from "./deliveries.ts";
+import type { ReplyReceiver } from "./direct_reply.ts";
+import { ACK, type Outcome, REJECT, REQUEUE } from "./outcome.ts";
 import type { Peek } from "./peek.ts";
 
-/** What becomes of a delivered message. */
-export const ACK = 0;
-export const REQUEUE = 1;
-export const REJECT = 2;
-export type Outcome = typeof ACK | typeof REQUEUE | typeof REJECT;
-
-/** What the arguments of `basic.consume` say. */
+/** The arguments of `basic.consume`. */
 export interface ConsumeArgs {
   readonly consumerTag: string;
   readonly noAck: boolean;
@@ -27,27 +24,27 @@ export interface ConsumeArgs {
   readonly arguments: FieldTable;
 }
 
-/** What is consumed on one channel: consumers, deliveries and their acknowledgements, prefetch. */
-export class Consuming implements ConsumingChannel {
-  readonly channel: ServerChannel;
+/** The consuming part of a channel: consumers, deliveries and their acknowledgements, prefetch. */
+export class Consuming implements ConsumingChannel, ReplyReceiver {
+  readonly #channel: ChannelContext;
   readonly deliveries: Deliveries = new Deliveries();
   readonly consumers: Map<string, QueueConsumer> = new Map();
-  /** Messages that all consumers of the channel may have unacknowledged; 0 for any number. */
+  /** Limit of unacknowledged messages for all consumers of the channel together; 0 for no limit. */
   globalPrefetch = 0;
-  /** The same for each consumer that is made from now on. */
+  /** Limit of unacknowledged messages for each new consumer; 0 for no limit. */
   prefetch = 0;
-  /** Looks that are not at their end yet. */
+  /** Peeks that have more messages to show. */
   #peeks: Peek[] = [];
-  /** Unacknowledged messages of consumers: those of `basic.get` do not count against a prefetch. */
+  /** Unacknowledged messages of consumers; messages of `basic.get` do not count against a prefetch limit. */
   #consumed = 0;
   readonly #fields = new AckFields();
 
-  constructor(channel: ServerChannel) {
-    this.channel = channel;
+  constructor(channel: ChannelContext) {
+    this.#channel = channel;
   }
 
   get writable(): boolean {
-    return this.channel.connection.writable;
+    return this.#channel.connection.writable;
   }
 
   get hasRoom(): boolean {
@@ -55,12 +52,17 @@ export class Consuming implements ConsumingChannel {
       (this.globalPrefetch === 0 || this.#consumed < this.globalPrefetch);
   }
 
-  /** @throws {AmqpError} 530: the tag is taken */
+  /** @throws {AmqpError} 530: the tag is in use */
   checkTag(tag: string): void {
     if (this.consumers.has(tag)) throw amqpError(530, `attempt to reuse consumer tag '${tag}'`);
   }
 
-  /** @throws {AmqpError} 403: somebody consumes exclusively; 406, 540: it cannot be so */
+  /**
+   * Makes a consumer; the caller adds it to the queue.
+   *
+   * @throws {AmqpError} 403: the queue has an exclusive consumer; 406: an argument is invalid; 540: a quorum queue does
+   *   not support the prefetch limit of a channel
+   */
   consume(queue: Queue, args: ConsumeArgs): QueueConsumer {
     const tag = args.consumerTag || `amq.ctag-${randomName()}`;
     const { definition: { name, vhost }, settings } = queue;
@@ -92,11 +94,12 @@ export class Consuming implements ConsumingChannel {
     return consumer;
   }
 
-  /** Begins to show messages, which then are where they were. */
+  /** Starts to show messages to the client. */
   peek(peek: Peek): void {
     if (peek.send()) this.#peeks.push(peek);
   }
 
+  /** `basic.cancel`: ends a consumer or a peek. */
   cancel(tag: string): void {
     const consumer = this.consumers.get(tag);
     if (consumer === undefined) {
@@ -108,20 +111,20 @@ export class Consuming implements ConsumingChannel {
   }
 
   deliver(consumer: QueueConsumer, queue: Queue): void {
-    const { connection, number } = this.channel;
+    const { connection, host, number } = this.#channel;
     const { takenLane: lane, takenSeq: seq } = queue;
     const { tag: consumerTag, noAck } = consumer.options;
     const redelivered = queue.lanes[lane]!.isRedelivered(seq);
     const message = this.#messageAt(queue, lane, seq, redelivered);
-    if (message === undefined) return queue.settle(lane, seq); // Damaged on disk, which the journal told.
+    if (message === undefined) return queue.settle(lane, seq); // Damaged on disk; the journal has reported it.
     try {
       connection.encoder.deliver(number, consumerTag, this.deliveries.last + 1, redelivered, message);
     } catch (error) {
-      // Its properties do not fit the client's frames. The publisher, in whose turn we are, is not at fault.
+      // The properties of the message do not fit the client's frames. The current input may be another client's.
       queue.giveBack(lane, seq);
       return connection.fail(replyFor(error, BASIC_DELIVER));
     }
-    const { counters } = connection.broker;
+    const { counters } = host;
     counters.delivered++;
     if (redelivered) counters.redelivered++;
     if (noAck) {
@@ -138,30 +141,38 @@ export class Consuming implements ConsumingChannel {
   /** `basic.get`. */
   get(queue: Queue, noAck: boolean): void {
     queue.touch();
-    if (!queue.take()) return this.channel.send("basic.get-empty", {});
-    const { connection, number } = this.channel;
+    if (!queue.take()) return this.#channel.send("basic.get-empty", {});
+    const { connection, host, number } = this.#channel;
     const { takenLane: lane, takenSeq: seq } = queue;
-    // What comes first now may have expired behind this one, and does not count. It comes before the message is read,
-    // for a message that dies is written to the journal.
+    // Messages after this one may have expired and must not be counted. This comes before the message is read: a
+    // dead-lettered message is written to the journal.
     queue.expire();
     const redelivered = queue.lanes[lane]!.isRedelivered(seq);
     const message = this.#messageAt(queue, lane, seq, redelivered);
     if (message === undefined) {
-      queue.settle(lane, seq); // Damaged on disk, which the journal told.
+      queue.settle(lane, seq); // Damaged on disk; the journal has reported it.
       return this.get(queue, noAck);
     }
     const tag = noAck ? this.deliveries.skip() : this.deliveries.add(queue, lane, seq, undefined);
     connection.encoder.getOk(number, tag, redelivered, queue.ready, message);
-    connection.broker.counters.got++;
+    host.counters.got++;
     if (noAck) queue.settle(lane, seq);
     queue.noteDelivered();
     connection.touch();
   }
 
+  deliverReply(consumerTag: string, message: EncodedMessage): void {
+    const { connection, number } = this.#channel;
+    if (!connection.writable) return;
+    // Replies are not acknowledged, so they use up no delivery tag.
+    connection.encoder.deliver(number, consumerTag, this.deliveries.last + 1, false, message);
+    connection.touch();
+  }
+
   onCancelled(consumer: QueueConsumer): void {
     this.consumers.delete(consumer.options.tag);
-    if (!isCapable(this.channel.connection.clientProperties, "consumer_cancel_notify")) return;
-    this.channel.send("basic.cancel", { consumerTag: consumer.options.tag, noWait: true });
+    if (!isCapable(this.#channel.connection.clientProperties, "consumer_cancel_notify")) return;
+    this.#channel.send("basic.cancel", { consumerTag: consumer.options.tag, noWait: true });
   }
 
   /** `basic.ack`, `basic.nack`, `basic.reject`. */
@@ -170,20 +181,20 @@ export class Consuming implements ConsumingChannel {
     fields.read(bytes, start, end);
     const { deliveryTag, multiple } = fields;
     const outcome = method === BASIC_ACK ? ACK : fields.requeue ? REQUEUE : REJECT;
-    const { transaction } = this.channel;
+    const { transaction } = this.#channel;
     if (transaction !== undefined) transaction.settle(outcome, deliveryTag, multiple);
     else this.apply(outcome, deliveryTag, multiple);
   }
 
-  /** @throws {AmqpError} 406: the tag is unknown, or settled already */
+  /** @throws {AmqpError} 406: the tag is unknown or already settled */
   check(tag: number, multiple: boolean): void {
     if (!(multiple && tag === 0) && this.deliveries.slotOf(tag) < 0) throw unknownTag(tag);
   }
 
-  /** @throws {AmqpError} 406: the tag is unknown, or settled already */
+  /** Settles one delivery, or all up to a tag. @throws {AmqpError} 406: the tag is unknown or already settled */
   apply(outcome: Outcome, tag: number, multiple: boolean): void {
     const { deliveries } = this;
-    // 0 stands for all that there are (AMQP 0-9-1 reference, basic.ack).
+    // 0 stands for all deliveries (AMQP 0-9-1 reference, basic.ack).
     if (multiple && tag === 0) return this.#settleUpTo(outcome, deliveries.last);
     const slot = deliveries.slotOf(tag);
     if (slot < 0) throw unknownTag(tag);
@@ -191,23 +202,23 @@ export class Consuming implements ConsumingChannel {
     else this.#settle(outcome, tag, slot);
   }
 
-  /** `basic.recover`: everything that is not acknowledged goes back. */
+  /** `basic.recover`: requeues all unacknowledged messages. */
   recover(): void {
     this.#settleUpTo(REQUEUE, this.deliveries.last);
   }
 
-  /** Ends the consumers, and gives back what was not acknowledged. */
+  /** Ends all consumers and requeues all unacknowledged messages. */
   release(): void {
     this.#peeks = [];
     for (const consumer of [...this.consumers.values()]) this.cancel(consumer.options.tag);
     this.recover();
-    this.channel.connection.broker.directReplies.close(this.channel);
+    this.#channel.host.directReplies.close(this);
   }
 
-  /** There is room for deliveries again. */
+  /** Continues deliveries: there is room again. */
   wakeQueues(): void {
     if (this.#peeks.length > 0) this.#peeks = this.#peeks.filter((peek) => peek.send());
-    for (const { queue } of this.consumers.values()) this.channel.connection.broker.wake(queue);
+    for (const { queue } of this.consumers.values()) this.#channel.host.cycle.wake(queue);
   }
 
   #messageAt(queue: Queue, lane: number, seq: number, redelivered: boolean): EncodedMessage | undefined {
@@ -231,29 +242,23 @@ export class Consuming implements ConsumingChannel {
     const lane = deliveries.lanes[slot]!;
     const seq = deliveries.seqs[slot]!;
     deliveries.settle(tag, slot);
-    // Before the rest: what dies may come back to this very consumer.
+    // First of all: a message that is dead-lettered may be delivered to this same consumer.
     if (consumer !== undefined) {
       consumer.unacked--;
       this.#consumed--;
     }
     if (outcome === ACK) {
       queue.settle(lane, seq);
-      this.channel.connection.broker.counters.acknowledged++;
+      this.#channel.host.counters.acknowledged++;
     } else if (outcome === REQUEUE) queue.giveBack(lane, seq);
     else queue.reject(lane, seq);
     if (consumer === undefined) return;
-    if (!queue.awake) this.channel.connection.broker.wake(queue);
-    // Room on the channel is room for its other consumers, too.
+    if (!queue.awake) this.#channel.host.cycle.wake(queue);
+    // Room on the channel is room for its other consumers, as well.
     if (this.globalPrefetch > 0 && this.consumers.size > 1) this.wakeQueues();
   }
 }
 
 function unknownTag(tag: number): Error {
   return amqpError(406, `unknown delivery tag ${tag}`);
-}
-
-/** A name that nobody else has: 22 characters of 128 random bits, as RabbitMQ's are. */
-export function randomName(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }

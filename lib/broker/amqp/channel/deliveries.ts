@@ -1,34 +1,34 @@
 import type { QueueConsumer } from "../../core/queue/consumer.ts";
 import type { Queue } from "../../core/queue/queue.ts";
 
-/** How far the oldest unacknowledged delivery of a channel may lie behind the newest, in deliveries. */
+/** The greatest distance between the oldest unacknowledged delivery of a channel and the newest, in deliveries. */
 const MAX_SPAN = 2 ** 22;
 const FIRST_SIZE = 16;
 
 /**
- * What was delivered on a channel and not acknowledged: a ring of parallel arrays by delivery tag, which counts from 1.
- * A slot without a queue is settled, or was never to be acknowledged.
+ * The unacknowledged deliveries of a channel: a ring of parallel arrays by delivery tag, which counts from 1. A slot
+ * without a queue is settled or needs no acknowledgement.
  */
 export class Deliveries {
-  /** Where each delivery came from; index with `slotOf`. */
+  /** The source of each delivery; the index is `slotOf(tag)`. */
   queues: (Queue | undefined)[] = [];
   consumers: (QueueConsumer | undefined)[] = [];
   lanes: Uint8Array = new Uint8Array(0);
   seqs: Float64Array = new Float64Array(0);
   /** The lowest tag that may be unsettled. */
   first = 1;
-  /** The last tag that was given. */
+  /** The last tag that was used. */
   last = 0;
-  /** How many are unsettled. */
+  /** Number of unsettled deliveries. */
   count = 0;
   #mask = -1;
 
-  /** Whether another delivery can be kept track of. */
+  /** Whether another delivery can be recorded. */
   get hasRoom(): boolean {
     return this.last - this.first < MAX_SPAN;
   }
 
-  /** The tag for a delivery that needs no acknowledgement. */
+  /** Returns the tag for a delivery that needs no acknowledgement. */
   skip(): number {
     const tag = ++this.last;
     if (this.count === 0) this.first = tag + 1;
@@ -39,7 +39,11 @@ export class Deliveries {
     return tag;
   }
 
-  /** The tag for a message that was delivered, and by whose consumer; undefined: it was asked for by `basic.get`. */
+  /**
+   * Records a delivery and returns its tag.
+   *
+   * @param consumer undefined: the message was requested with `basic.get`
+   */
   add(queue: Queue, lane: number, seq: number, consumer: QueueConsumer | undefined): number {
     const tag = ++this.last;
     if (this.count === 0) this.first = tag;
@@ -53,14 +57,14 @@ export class Deliveries {
     return tag;
   }
 
-  /** Where an unsettled tag lies; -1 when there is none. */
+  /** The slot of an unsettled tag; -1 when the tag is unknown or settled. */
   slotOf(tag: number): number {
     if (tag < this.first || tag > this.last) return -1;
     const slot = tag & this.#mask;
     return this.queues[slot] === undefined ? -1 : slot;
   }
 
-  /** Forgets an unsettled tag. */
+  /** Removes an unsettled tag. */
   settle(tag: number, slot: number): void {
     this.queues[slot] = this.consumers[slot] = undefined;
     this.count--;

@@ -1,71 +1,73 @@
 import { amqpError } from "../../../amqp/amqp_error.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { addressOf, encodeMessage, propertiesOf } from "../../core/message.ts";
-import type { ServerChannel } from "./channel.ts";
-import { randomName } from "./consuming.ts";
+import { randomName } from "../names.ts";
 
 /** The pseudo-queue that replies are consumed from (https://www.rabbitmq.com/direct-reply-to.html). */
 export const REPLY_TO = "amq.rabbitmq.reply-to";
 
-/** Direct reply-to: a reply goes straight to the channel that asked, and is never queued. */
+/** The part of a channel that receives direct replies. */
+export interface ReplyReceiver {
+  /** Delivers a reply to the client; drops it when the client does not read. `message` is valid during the call. */
+  deliverReply(consumerTag: string, message: EncodedMessage): void;
+}
+
+/** Direct reply-to: replies are delivered to the channel that sent the request, without a queue. */
 export class DirectReplies {
-  readonly #channels = new Map<string, { readonly channel: ServerChannel; readonly consumerTag: string }>();
-  readonly #addresses = new Map<ServerChannel, string>();
+  readonly #targets = new Map<string, { readonly receiver: ReplyReceiver; readonly consumerTag: string }>();
+  readonly #addresses = new Map<ReplyReceiver, string>();
 
-  /** Lets a channel consume replies. */
-  open(channel: ServerChannel, consumerTag: string): void {
+  /** Starts a consumer of replies. */
+  open(receiver: ReplyReceiver, consumerTag: string): void {
     const address = `${REPLY_TO}.${randomName()}`;
-    this.#channels.set(address, { channel, consumerTag });
-    this.#addresses.set(channel, address);
+    this.#targets.set(address, { receiver, consumerTag });
+    this.#addresses.set(receiver, address);
   }
 
-  close(channel: ServerChannel): void {
-    const address = this.#addresses.get(channel);
+  /** Ends the consumer of replies, if there is one. */
+  close(receiver: ReplyReceiver): void {
+    const address = this.#addresses.get(receiver);
     if (address === undefined) return;
-    this.#addresses.delete(channel);
-    this.#channels.delete(address);
+    this.#addresses.delete(receiver);
+    this.#targets.delete(address);
   }
 
-  /** The consumer tag by which a channel consumes replies. */
-  consumerOf(channel: ServerChannel): string | undefined {
-    const address = this.#addresses.get(channel);
-    return address === undefined ? undefined : this.#channels.get(address)?.consumerTag;
+  /** The consumer tag of a receiver; undefined when it does not consume replies. */
+  consumerOf(receiver: ReplyReceiver): string | undefined {
+    const address = this.#addresses.get(receiver);
+    return address === undefined ? undefined : this.#targets.get(address)?.consumerTag;
   }
 
-  /** The address that stands for a channel in the property `reply_to`; undefined when it does not consume replies. */
-  addressOf(channel: ServerChannel): string | undefined {
-    return this.#addresses.get(channel);
+  /** The address of a receiver in the property `reply_to`; undefined when it does not consume replies. */
+  addressOf(receiver: ReplyReceiver): string | undefined {
+    return this.#addresses.get(receiver);
   }
 
-  /** Whether this name can be looked for as if it were a queue's. */
+  /** Whether a passive declaration of a queue with this name succeeds. */
   isQueue(name: string): boolean {
-    return name === REPLY_TO || this.#channels.has(name);
+    return name === REPLY_TO || this.#targets.has(name);
   }
 
-  /** Whether somebody waits for replies at an address. */
+  /** Whether replies can be delivered to an address. */
   has(address: string): boolean {
-    return this.#channels.has(address);
+    return this.#targets.has(address);
   }
 
-  /** Hands a reply on, if somebody still waits for it and reads; otherwise it is dropped, as RabbitMQ does. */
-  deliver(address: string, message: EncodedMessage): boolean {
-    const target = this.#channels.get(address);
-    if (target === undefined) return false;
-    const { channel: { connection, consuming, number }, consumerTag } = target;
-    if (!connection.writable) return true;
-    // Nobody acknowledges it, so it uses up no tag.
-    connection.encoder.deliver(number, consumerTag, consuming.deliveries.last + 1, false, message);
-    connection.touch();
-    return true;
+  /** Delivers a reply. It is dropped, as in RabbitMQ, when its receiver is gone or does not read. */
+  deliver(address: string, message: EncodedMessage): void {
+    const target = this.#targets.get(address);
+    target?.receiver.deliverReply(target.consumerTag, message);
   }
 }
 
-/** The message with the address of the channel's replies in place of the pseudo-queue's name. */
-export function withReplyAddress(channel: ServerChannel, message: EncodedMessage): EncodedMessage {
-  const replyTo = channel.connection.broker.directReplies.addressOf(channel);
-  if (replyTo === undefined) {
-    throw amqpError(406, "fast reply consumer does not exist");
-  }
+/**
+ * Replaces the name of the pseudo-queue in the property `reply_to` of a request.
+ *
+ * @param replyTo the address for replies; undefined: there is no consumer of replies
+ * @throws {AmqpError} 406: there is no consumer of replies
+ */
+export function withReplyAddress(message: EncodedMessage, replyTo: string | undefined): EncodedMessage {
+  if (replyTo === undefined) throw amqpError(406, "fast reply consumer does not exist");
   const body = message.body.subarray(message.bodyStart, message.bodyEnd);
   return encodeMessage(addressOf(message), { ...propertiesOf(message), replyTo }, body);
 }

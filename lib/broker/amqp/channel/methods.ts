@@ -5,20 +5,36 @@ import { integerOf } from "../../../amqp/types/field_value.ts";
 import type { Access } from "../../core/users/permissions.ts";
 import { QueueConsumer } from "../../core/queue/consumer.ts";
 import type { Queue } from "../../core/queue/queue.ts";
-import type { ServerChannel } from "./channel.ts";
+import { randomName } from "../names.ts";
 import { Confirms } from "./confirms.ts";
-import { randomName } from "./consuming.ts";
+import type { Consuming } from "./consuming.ts";
+import type { ChannelContext } from "./contract.ts";
 import { REPLY_TO } from "./direct_reply.ts";
 import { PEEK, PEEK_QUEUES } from "../../../amqp/peek.ts";
-import { factsOf, messagesOf, Peek } from "./peek.ts";
+import { descriptionsOf, messagesOf, Peek } from "./peek.ts";
+import type { Publishing } from "./publishing.ts";
 import { Transaction } from "./transaction.ts";
 
+/** What the methods of a channel work on. */
+export interface MethodChannel extends ChannelContext {
+  readonly publishing: Publishing;
+  readonly consuming: Consuming;
+  /** The transaction, once `tx.select` was called. */
+  transaction: Transaction | undefined;
+  /** The queue that was last declared; an empty name stands for it (AMQP 0-9-1 reference, queue.declare). */
+  lastQueue: string | undefined;
+  /** The name of the queue that a method refers to. @throws {AmqpError} 404: the name is empty, and no queue was declared */
+  queueName(given: string): string;
+  /** `channel.close`. */
+  close(): void;
+}
+
 /**
- * Handles a method of a channel that is not on a fast path, and answers it unless `noWait` is set.
+ * Handles all methods of a channel but publishes and acknowledgements, and answers them unless `noWait` is set.
  *
- * @throws {AmqpError} what the client is to be told
+ * @throws {AmqpError} the method failed; the client gets the error
  */
-export function handle(channel: ServerChannel, method: Method): void {
+export function handle(channel: MethodChannel, method: Method): void {
   switch (method.name) {
     case "channel.close":
       return channel.close();
@@ -70,7 +86,7 @@ export function handle(channel: ServerChannel, method: Method): void {
   }
 }
 
-function declareExchange(channel: ServerChannel, args: MethodArgs<"exchange.declare">): void {
+function declareExchange(channel: MethodChannel, args: MethodArgs<"exchange.declare">): void {
   const { vhost, access } = channel.connection;
   if (!args.passive) {
     access.check("configure", "exchange", args.exchange);
@@ -84,14 +100,14 @@ function declareExchange(channel: ServerChannel, args: MethodArgs<"exchange.decl
   if (!args.noWait) channel.send("exchange.declare-ok", {});
 }
 
-function deleteExchange(channel: ServerChannel, args: MethodArgs<"exchange.delete">): void {
+function deleteExchange(channel: MethodChannel, args: MethodArgs<"exchange.delete">): void {
   channel.connection.access.check("configure", "exchange", args.exchange);
   channel.connection.vhost.deleteExchange(args);
   if (!args.noWait) channel.send("exchange.delete-ok", {});
 }
 
 function bindExchange(
-  channel: ServerChannel,
+  channel: MethodChannel,
   name: "exchange.bind" | "exchange.unbind",
   args: MethodArgs<"exchange.bind">,
 ): void {
@@ -103,13 +119,13 @@ function bindExchange(
   if (!args.noWait) channel.send(`${name}-ok`, {});
 }
 
-function declareQueue(channel: ServerChannel, args: MethodArgs<"queue.declare">): void {
+function declareQueue(channel: MethodChannel, args: MethodArgs<"queue.declare">): void {
   const { connection } = channel;
   const { vhost, access } = connection;
   let queue: Queue;
   if (args.passive) {
-    // A server that is asked can see so whether the client still waits for its reply.
-    if (connection.broker.directReplies.isQueue(args.queue)) return declareReplies(channel, args);
+    // A server can find out in this way whether a client still waits for its reply.
+    if (channel.host.directReplies.isQueue(args.queue)) return declareReplies(channel, args);
     queue = vhost.declareQueue(args, connection);
   } else {
     const chosen = args.queue === "" ? `amq.gen-${randomName()}` : args.queue;
@@ -132,18 +148,18 @@ function declareQueue(channel: ServerChannel, args: MethodArgs<"queue.declare">)
   });
 }
 
-function declareReplies(channel: ServerChannel, { queue, noWait }: MethodArgs<"queue.declare">): void {
+function declareReplies(channel: MethodChannel, { queue, noWait }: MethodArgs<"queue.declare">): void {
   if (!noWait) channel.send("queue.declare-ok", { queue, messageCount: 0, consumerCount: 1 });
 }
 
 function bindQueue(
-  channel: ServerChannel,
+  channel: MethodChannel,
   { name, args }: Extract<Method, { name: "queue.bind" | "queue.unbind" }>,
 ): void {
   const { connection } = channel;
   const { vhost, access } = connection;
   const queue = channel.queueName(args.queue);
-  // Both empty: the queue that was declared last, under its own name (AMQP 0-9-1 reference, queue.bind).
+  // Both empty: the queue that was last declared, with its name as the key (AMQP 0-9-1 reference, queue.bind).
   const routingKey = args.queue === "" && args.routingKey === "" ? queue : args.routingKey;
   access.check("write", "queue", queue);
   access.check("read", "exchange", args.exchange);
@@ -152,14 +168,14 @@ function bindQueue(
   if (!("noWait" in args && args.noWait)) channel.send(`${name}-ok`, {});
 }
 
-function purge(channel: ServerChannel, args: MethodArgs<"queue.purge">): void {
+function purge(channel: MethodChannel, args: MethodArgs<"queue.purge">): void {
   const name = channel.queueName(args.queue);
   channel.connection.access.check("read", "queue", name);
   const messageCount = channel.connection.vhost.queueFor(name, channel.connection).purge();
   if (!args.noWait) channel.send("queue.purge-ok", { messageCount });
 }
 
-function deleteQueue(channel: ServerChannel, args: MethodArgs<"queue.delete">): void {
+function deleteQueue(channel: MethodChannel, args: MethodArgs<"queue.delete">): void {
   const { connection } = channel;
   const name = channel.queueName(args.queue);
   connection.access.check("configure", "queue", name);
@@ -168,17 +184,17 @@ function deleteQueue(channel: ServerChannel, args: MethodArgs<"queue.delete">): 
   });
 }
 
-function qos(channel: ServerChannel, { prefetchSize, prefetchCount, global }: MethodArgs<"basic.qos">): void {
+function qos(channel: MethodChannel, { prefetchSize, prefetchCount, global }: MethodArgs<"basic.qos">): void {
   if (prefetchSize > 0) throw amqpError(540, `prefetch_size!=0 (${prefetchSize})`);
   const { consuming } = channel;
-  // Asking for the one ends the other, as in RabbitMQ.
+  // Each of the two limits replaces the other, as in RabbitMQ.
   consuming.globalPrefetch = global ? prefetchCount : 0;
   if (!global) consuming.prefetch = prefetchCount;
   channel.send("basic.qos-ok", {});
   consuming.wakeQueues();
 }
 
-function consume(channel: ServerChannel, args: MethodArgs<"basic.consume">): void {
+function consume(channel: MethodChannel, args: MethodArgs<"basic.consume">): void {
   const { connection, consuming } = channel;
   if (args.queue === REPLY_TO) return consumeReplies(channel, args);
   consuming.checkTag(args.consumerTag);
@@ -191,9 +207,10 @@ function consume(channel: ServerChannel, args: MethodArgs<"basic.consume">): voi
   queue.addConsumer(consumer);
 }
 
-/** A consumer that only looks. */
-function peek(channel: ServerChannel, args: MethodArgs<"basic.consume">): void {
-  const { access, vhost, broker } = channel.connection;
+/** `basic.consume` with the argument of the peek extension. */
+function peek(channel: MethodChannel, args: MethodArgs<"basic.consume">): void {
+  const { access, vhost } = channel.connection;
+  const { cycle } = channel.host;
   const count = integerOf(args.arguments[PEEK]);
   if (count === undefined || count < 0) {
     throw amqpError(406, `invalid arg '${PEEK}': it must be a number of messages`);
@@ -201,14 +218,14 @@ function peek(channel: ServerChannel, args: MethodArgs<"basic.consume">): void {
   const consumerTag = args.consumerTag || `amq.ctag-${randomName()}`;
   let shown;
   if (args.queue === PEEK_QUEUES) {
-    shown = factsOf([...vhost.queues.values()].filter((queue) => mayRead(access, queue)));
+    shown = descriptionsOf([...vhost.queues.values()].filter((queue) => mayRead(access, queue)));
   } else {
     const name = channel.queueName(args.queue);
     access.check("read", "queue", name);
-    shown = messagesOf(vhost.queueFor(name, channel.connection), count, () => broker.now);
+    shown = messagesOf(vhost.queueFor(name, channel.connection), count, () => cycle.now);
   }
   channel.send("basic.consume-ok", { consumerTag });
-  channel.consuming.peek(new Peek(channel, consumerTag, shown));
+  channel.consuming.peek(new Peek(channel, channel.consuming.deliveries, consumerTag, shown));
 }
 
 function mayRead(access: Access, { name }: Queue): boolean {
@@ -220,43 +237,45 @@ function mayRead(access: Access, { name }: Queue): boolean {
   }
 }
 
-/** Direct reply-to: a consumer of a queue that is none. */
-function consumeReplies(channel: ServerChannel, args: MethodArgs<"basic.consume">): void {
-  const { directReplies } = channel.connection.broker;
+/** Direct reply-to: a consumer of the pseudo-queue. */
+function consumeReplies(channel: MethodChannel, args: MethodArgs<"basic.consume">): void {
+  const { directReplies } = channel.host;
   if (!args.noAck) throw amqpError(406, "reply consumer cannot acknowledge");
-  if (directReplies.addressOf(channel) !== undefined) throw amqpError(406, "reply consumer already set");
+  if (directReplies.addressOf(channel.consuming) !== undefined) {
+    throw amqpError(406, "reply consumer already set");
+  }
   const consumerTag = args.consumerTag || `amq.ctag-${randomName()}`;
-  directReplies.open(channel, consumerTag);
+  directReplies.open(channel.consuming, consumerTag);
   if (!args.noWait) channel.send("basic.consume-ok", { consumerTag });
 }
 
-function cancel(channel: ServerChannel, { consumerTag, noWait }: MethodArgs<"basic.cancel">): void {
-  const { directReplies } = channel.connection.broker;
-  if (directReplies.consumerOf(channel) === consumerTag) directReplies.close(channel);
+function cancel(channel: MethodChannel, { consumerTag, noWait }: MethodArgs<"basic.cancel">): void {
+  const { directReplies } = channel.host;
+  if (directReplies.consumerOf(channel.consuming) === consumerTag) directReplies.close(channel.consuming);
   else channel.consuming.cancel(consumerTag);
   if (!noWait) channel.send("basic.cancel-ok", { consumerTag });
 }
 
-function get(channel: ServerChannel, args: MethodArgs<"basic.get">): void {
+function get(channel: MethodChannel, args: MethodArgs<"basic.get">): void {
   const name = channel.queueName(args.queue);
   channel.connection.access.check("read", "queue", name);
   channel.consuming.get(channel.connection.vhost.queueFor(name, channel.connection), args.noAck);
 }
 
-function recover(channel: ServerChannel, requeue: boolean, answer: boolean): void {
-  // To the same consumer, without a place in the queue: no server has that (RabbitMQ, specification.html).
+function recover(channel: MethodChannel, requeue: boolean, answer: boolean): void {
+  // Redelivery to the same consumer: RabbitMQ does not support it, either (RabbitMQ, specification.html).
   if (!requeue) throw amqpError(540, "requeue=false");
   channel.consuming.recover();
   if (answer) channel.send("basic.recover-ok", {});
 }
 
-function selectConfirms(channel: ServerChannel, { noWait }: MethodArgs<"confirm.select">): void {
+function selectConfirms(channel: MethodChannel, { noWait }: MethodArgs<"confirm.select">): void {
   if (channel.transaction !== undefined) throw amqpError(406, "cannot switch from tx to confirm mode");
   channel.publishing.confirms ??= new Confirms();
   if (!noWait) channel.send("confirm.select-ok", {});
 }
 
-function selectTransactions(channel: ServerChannel): void {
+function selectTransactions(channel: MethodChannel): void {
   if (channel.publishing.confirms !== undefined) {
     throw amqpError(406, "cannot switch from confirm to tx mode");
   }
@@ -264,14 +283,14 @@ function selectTransactions(channel: ServerChannel): void {
   channel.send("tx.select-ok", {});
 }
 
-function commit(channel: ServerChannel): void {
+function commit(channel: MethodChannel): void {
   const complete = transactionOf(channel).commit();
-  channel.connection.broker.syncThisTurn();
+  channel.host.cycle.syncThisCycle();
   if (!complete) throw amqpError(406, "partial tx completion");
   channel.publishing.committed();
 }
 
-function transactionOf({ transaction }: ServerChannel): Transaction {
+function transactionOf({ transaction }: MethodChannel): Transaction {
   if (transaction === undefined) throw amqpError(406, "channel is not transactional");
   return transaction;
 }

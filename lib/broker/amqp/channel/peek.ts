@@ -1,59 +1,68 @@
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { BASIC_DELIVER } from "../../../amqp/methods.ts";
 import { PEEK_QUEUES } from "../../../amqp/peek.ts";
-import { replyFor } from "../replies.ts";
-import { queueRow } from "../../http/views.ts";
 import { encodeMessage } from "../../core/message.ts";
 import type { Queue } from "../../core/queue/queue.ts";
-import type { ServerChannel } from "./channel.ts";
+import { queueRow } from "../../core/queue/queue_row.ts";
+import { replyFor } from "../replies.ts";
+import type { ChannelContext } from "./contract.ts";
+import type { Deliveries } from "./deliveries.ts";
 
-/** A message that is shown; it is valid until the next one is asked for. */
-interface Shown {
+/** A message to show; valid until the next one is read. */
+interface ShownMessage {
   readonly message: EncodedMessage;
   readonly redelivered: boolean;
 }
 
 /**
- * A look at messages, sent as deliveries that nobody acknowledges. The messages stay as they are, and so do the counts;
- * `basic.cancel` tells the client that this was all.
+ * Shows messages to a client: sends them as deliveries that are not acknowledged, and then `basic.cancel`. Neither the
+ * messages nor the counters change.
  */
 export class Peek {
   readonly tag: string;
-  readonly #channel: ServerChannel;
-  readonly #shown: Iterator<Shown>;
+  readonly #channel: ChannelContext;
+  readonly #deliveries: Deliveries;
+  readonly #messages: Iterator<ShownMessage>;
 
-  constructor(channel: ServerChannel, tag: string, shown: Iterator<Shown>) {
+  constructor(
+    channel: ChannelContext,
+    deliveries: Deliveries,
+    tag: string,
+    messages: Iterator<ShownMessage>,
+  ) {
     this.#channel = channel;
+    this.#deliveries = deliveries;
     this.tag = tag;
-    this.#shown = shown;
+    this.#messages = messages;
   }
 
-  /** Sends as many as the connection has room for. @returns whether there are more */
+  /** Sends messages while the connection has room. @returns whether there are more */
   send(): boolean {
-    const { connection, consuming, number } = this.#channel;
+    const { connection, number } = this.#channel;
+    const deliveries = this.#deliveries;
     while (connection.writable) {
-      const { done, value } = this.#shown.next();
+      const { done, value } = this.#messages.next();
       if (done) {
         this.#channel.send("basic.cancel", { consumerTag: this.tag, noWait: true });
         return false;
       }
       const { message, redelivered } = value;
       try {
-        connection.encoder.deliver(number, this.tag, consuming.deliveries.last + 1, redelivered, message);
+        connection.encoder.deliver(number, this.tag, deliveries.last + 1, redelivered, message);
       } catch (error) {
-        // Its properties do not fit the client's frames.
+        // The properties of the message do not fit the client's frames.
         connection.fail(replyFor(error, BASIC_DELIVER));
         return false;
       }
-      consuming.deliveries.skip();
+      deliveries.skip();
     }
     connection.touch();
     return true;
   }
 }
 
-/** The first messages of a queue that are ready, in the order in which they would be delivered. */
-export function* messagesOf(queue: Queue, count: number, now: () => number): Generator<Shown, void> {
+/** Reads the first `count` ready messages of a queue, in the order of delivery. */
+export function* messagesOf(queue: Queue, count: number, now: () => number): Generator<ShownMessage, void> {
   for (let at = queue.lanes.length - 1; at >= 0; at--) {
     const lane = queue.lanes[at]!;
     for (let seq = lane.nextReady(0); seq >= 0; seq = lane.nextReady(seq + 1)) {
@@ -66,11 +75,11 @@ export function* messagesOf(queue: Queue, count: number, now: () => number): Gen
   }
 }
 
-/** What is known of queues, as RabbitMQ's HTTP API has it. */
-export function* factsOf(queues: readonly Queue[]): Generator<Shown, void> {
+/** Makes a message of JSON for each queue, which describes it as RabbitMQ's HTTP API does. */
+export function* descriptionsOf(queues: readonly Queue[]): Generator<ShownMessage, void> {
   for (const queue of queues) {
     const body = new TextEncoder().encode(JSON.stringify(queueRow(queue)));
-    const route = { exchange: "", routingKey: PEEK_QUEUES };
-    yield { message: encodeMessage(route, { contentType: "application/json" }, body), redelivered: false };
+    const address = { exchange: "", routingKey: PEEK_QUEUES };
+    yield { message: encodeMessage(address, { contentType: "application/json" }, body), redelivered: false };
   }
 }

@@ -5,21 +5,23 @@ import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { BASIC_PUBLISH } from "../../../amqp/methods.ts";
 import { PropertyScan } from "../../../amqp/property_scan.ts";
 import { copyBytes } from "../../../amqp/frames/frame_buffer.ts";
-import type { ServerChannel } from "./channel.ts";
-import { Confirms } from "./confirms.ts";
-import { REPLY_TO, withReplyAddress } from "./direct_reply.ts";
+import type { Confirmable } from "../../core/cycle.ts";
+import { withoutHeader } from "../../core/message.ts";
+import type { Confirms } from "./confirms.ts";
+import type { ChannelContext } from "./contract.ts";
+import { REPLY_TO, type ReplyReceiver, withReplyAddress } from "./direct_reply.ts";
 
-/** A buffer over this size is given back when its message is through, in bytes. */
+/** A buffer over this size is released after its message, in bytes. */
 const KEEP = 64 * 1024;
-/** The first size of a body that comes in several frames; it grows with what has come, up to what was announced. */
+/** The initial buffer for a body of several frames; it grows with the data received, up to the announced size. */
 const FIRST_BODY = 64 * 1024;
 
-/** What comes next. */
+/** The part of a message that must come next. */
 const METHOD = 0;
 const CONTENT_HEADER = 1;
 const CONTENT_BODY = 2;
 
-/** A message as it is put together; `body` is lent by the frame that it came in, when it came in one. */
+/** The message that is being received; a body of one frame stays in the buffer of that frame. */
 export class Assembled implements EncodedMessage {
   head: Uint8Array = new Uint8Array(256);
   readonly routeStart = 0;
@@ -32,18 +34,17 @@ export class Assembled implements EncodedMessage {
 
 const NOTHING = new Uint8Array(0);
 
-/** What is published on one channel: method, header and body frames put together, and confirmed. */
-export class Publishing {
+/** The publishing part of a channel: assembles messages from frames, publishes them and sends their confirms. */
+export class Publishing implements Confirmable {
   /** Set by `confirm.select`. */
   confirms: Confirms | undefined;
-  /** Positions of the journal that have to be safe before a `tx.commit` is answered, in their order. */
+  /** Positions of the journal that must be safe before each `tx.commit` is answered, in order. */
   #commits: number[] = [];
-  /** Whether the channel is to be told its confirms at the end of the turn; kept by the broker. */
-  awaiting = false;
-  /** Messages that were published, ever. */
+  awaitingConfirms = false;
+  /** Number of messages that were published. */
   count = 0;
 
-  readonly #channel: ServerChannel;
+  readonly #channel: ChannelContext & { readonly consuming: ReplyReceiver };
   readonly #fields = new PublishFields();
   readonly #header = new ContentHeader();
   readonly #scan = new PropertyScan();
@@ -52,14 +53,14 @@ export class Publishing {
   /** A body that comes in several frames. */
   #gathered: Uint8Array = NOTHING;
   #gatheredLength = 0;
-  /** The exchange whose permission was checked last. */
+  /** The exchange that the user's permission was last checked for. */
   #allowed: string | undefined;
 
-  constructor(channel: ServerChannel) {
+  constructor(channel: ChannelContext & { readonly consuming: ReplyReceiver }) {
     this.#channel = channel;
   }
 
-  /** `basic.publish`: its content follows. */
+  /** Handles `basic.publish`: the content of the message follows. */
   begin(bytes: Uint8Array, start: number, end: number): void {
     this.expectNoContent();
     const fields = this.#fields;
@@ -74,18 +75,19 @@ export class Publishing {
     this.#expected = CONTENT_HEADER;
   }
 
-  /** A header or a body frame. */
+  /** Handles a header or a body frame. */
   onContent(type: number, bytes: Uint8Array, start: number, end: number): void {
     if (type === HEADER && this.#expected === CONTENT_HEADER) this.#onHeader(bytes, start, end);
     else if (type === BODY && this.#expected === CONTENT_BODY) this.#onBody(bytes, start, end);
     else throw this.#outOfTurn();
   }
 
-  /** Any other method: no content may be under way. */
+  /** Called for all other methods. @throws {AmqpError} 505: the content of a message is incomplete */
   expectNoContent(): void {
     if (this.#expected !== METHOD) throw this.#outOfTurn();
   }
 
+  /** Discards a message that is being received, and pending confirms. */
   release(): void {
     this.#expected = METHOD;
     this.#gathered = NOTHING;
@@ -93,40 +95,69 @@ export class Publishing {
     this.#commits = [];
   }
 
-  /** Notes what became of a message. */
-  confirm(taken: boolean, position: number): void {
-    if (this.confirms === undefined) return;
-    this.confirms.add(taken, position);
-    if (!this.awaiting) this.#channel.connection.broker.awaitConfirm(this.#channel);
-  }
-
-  /** Answers `tx.commit`, once everything so far is safe. */
-  committed(): void {
-    const { broker } = this.#channel.connection;
-    const { position } = broker.journal;
-    // At once where nothing was written: what the commit made room for is delivered behind its answer.
-    if (position <= broker.safePosition) return this.#channel.send("tx.commit-ok", {});
-    this.#commits.push(position);
-    if (!this.awaiting) broker.awaitConfirm(this.#channel);
-  }
-
   /**
-   * Tells what has become certain, at the end of a turn.
+   * Publishes a message for the client: returns it when it is mandatory and was not routed, and records its confirm.
    *
-   * @param safe the journal's position up to which everything is safe
-   * @returns whether something is still waiting
+   * @param message valid during the call
+   * @param scan of the message's properties
+   * @returns whether no queue refused the message
+   * @throws {AmqpError} see `MessageIntake.check`
    */
-  tell(safe: number): boolean {
-    const channel = this.#channel;
-    if (this.confirms !== undefined) {
-      return this.confirms.release(channel.connection.encoder, channel.number, safe);
+  publish(
+    exchange: string,
+    routingKey: string,
+    mandatory: boolean,
+    message: EncodedMessage,
+    scan: PropertyScan,
+  ): boolean {
+    const { connection, host, number } = this.#channel;
+    const { counters, intake } = host;
+    const confirms = this.confirms !== undefined;
+    counters.published++;
+    if (confirms) counters.confirmable++;
+    if (exchange === "" && host.directReplies.has(routingKey)) {
+      host.directReplies.deliver(routingKey, message);
+      this.#addConfirm(true, 0);
+      return true;
     }
+    intake.publish(connection.vhost, connection.user, exchange, routingKey, message, scan, confirms);
+    const { taken } = intake;
+    if (!intake.routed) {
+      if (mandatory) {
+        counters.returned++;
+        const returned = intake.blindCopies ? withoutHeader(message, "BCC") : message;
+        connection.encoder.return(number, 312, "NO_ROUTE", returned);
+        connection.touch();
+      } else counters.unroutable++;
+    } else if (intake.blocked !== undefined && host.blocked !== undefined) connection.hold(host.blocked);
+    this.#addConfirm(taken, intake.position);
+    return taken;
+  }
+
+  /** Answers `tx.commit` as soon as everything up to now is safe. */
+  committed(): void {
+    const { host } = this.#channel;
+    const { position } = host;
+    // At once if nothing was written: messages that the commit made room for are delivered after the answer.
+    if (position <= host.safePosition) return this.#channel.send("tx.commit-ok", {});
+    this.#commits.push(position);
+    host.cycle.awaitConfirms(this);
+  }
+
+  confirm(safePosition: number): boolean {
+    const { connection, number } = this.#channel;
     const commits = this.#commits;
-    while (commits.length > 0 && commits[0]! <= safe) {
-      commits.shift();
-      channel.send("tx.commit-ok", {});
+    let pending: boolean;
+    if (this.confirms !== undefined) pending = this.confirms.send(connection.encoder, number, safePosition);
+    else {
+      while (commits.length > 0 && commits[0]! <= safePosition) {
+        commits.shift();
+        this.#channel.send("tx.commit-ok", {});
+      }
+      pending = commits.length > 0;
     }
-    return commits.length > 0;
+    if (connection.encoder.out.length > 0) connection.touch();
+    return pending;
   }
 
   #onHeader(bytes: Uint8Array, start: number, end: number): void {
@@ -134,7 +165,7 @@ export class Publishing {
     const message = this.#message;
     header.read(bytes, start, end);
     const { propertiesStart, propertiesEnd, bodySize } = header;
-    const limit = this.#channel.connection.broker.options.maxMessageSize;
+    const limit = this.#channel.host.maxMessageSize;
     if (bodySize > limit) {
       throw amqpError(406, `message size ${bodySize} is larger than configured max size ${limit}`);
     }
@@ -171,29 +202,35 @@ export class Publishing {
     message.body = body;
     message.bodyStart = bodyStart;
     message.bodyEnd = bodyEnd;
-    this.#publish(message, this.#scan);
+    this.#onMessage(message, this.#scan);
     message.body = NOTHING;
     if (this.#gathered.length > KEEP) this.#gathered = NOTHING;
     if (message.head.length > KEEP) message.head = new Uint8Array(256);
   }
 
-  #publish(assembled: Assembled, scan: PropertyScan): void {
-    const channel = this.#channel;
-    const { broker } = channel.connection;
+  #onMessage(assembled: Assembled, scan: PropertyScan): void {
+    const { connection, host, transaction, consuming } = this.#channel;
     const { exchange, routingKey, mandatory } = this.#fields;
     this.count++;
     let message: EncodedMessage = assembled;
     if (scan.has("replyTo") && scan.text("replyTo") === REPLY_TO) {
-      message = withReplyAddress(channel, assembled);
+      message = withReplyAddress(assembled, host.directReplies.addressOf(consuming));
       scan.read(message.head, message.propertiesStart, message.propertiesEnd);
     }
-    if (channel.transaction !== undefined) {
-      broker.publisher.check(channel, exchange, scan);
-      channel.transaction.publish(exchange, routingKey, mandatory, message);
-    } else broker.publisher.publish(channel, exchange, routingKey, mandatory, message, scan);
+    if (transaction === undefined) this.publish(exchange, routingKey, mandatory, message, scan);
+    else {
+      host.intake.check(connection.vhost, connection.user, exchange, scan);
+      transaction.publish(exchange, routingKey, mandatory, message);
+    }
   }
 
-  /** The head's buffer, with room for `count` bytes behind the first `kept`. */
+  #addConfirm(taken: boolean, position: number): void {
+    if (this.confirms === undefined) return;
+    this.confirms.add(taken, position);
+    this.#channel.host.cycle.awaitConfirms(this);
+  }
+
+  /** Returns the buffer of the head, with room for `count` bytes after the first `kept`, which it keeps. */
   #room(kept: number, count: number): Uint8Array {
     const message = this.#message;
     if (kept + count > message.head.length) {
@@ -204,7 +241,7 @@ export class Publishing {
     return message.head;
   }
 
-  /** The error for a frame that is not the one that must come next; it is blamed on the publish under way. */
+  /** The error for a frame that is not the expected one; it names the method of the incomplete publish. */
   #outOfTurn(): AmqpError {
     if (this.#expected === METHOD) {
       return amqpError(505, "expected method frame, got non method frame instead");

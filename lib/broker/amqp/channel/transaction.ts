@@ -2,12 +2,29 @@ import { amqpError } from "../../../amqp/amqp_error.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { PropertyScan } from "../../../amqp/property_scan.ts";
 import { copyMessage, type OwnMessage } from "../../core/message.ts";
-import type { ServerChannel } from "./channel.ts";
-import type { Outcome } from "./consuming.ts";
+import type { Outcome } from "./outcome.ts";
 
-/** What one transaction may hold. */
+/** Limits of one transaction. */
 const MAX_MESSAGES = 100_000;
 const MAX_BYTES = 128 * 2 ** 20;
+
+/** The parts of a channel that a transaction uses. */
+export interface TransactionParts {
+  readonly publishing: {
+    /** @returns whether no queue refused the message */
+    publish(
+      exchange: string,
+      routingKey: string,
+      mandatory: boolean,
+      message: EncodedMessage,
+      scan: PropertyScan,
+    ): boolean;
+  };
+  readonly consuming: {
+    check(tag: number, multiple: boolean): void;
+    apply(outcome: Outcome, tag: number, multiple: boolean): void;
+  };
+}
 
 interface Publish {
   readonly exchange: string;
@@ -24,52 +41,51 @@ interface Settlement {
 
 /** Publishes and acknowledgements that wait for `tx.commit` (AMQP 0-9-1 reference, class tx). */
 export class Transaction {
-  readonly #channel: ServerChannel;
+  readonly #parts: TransactionParts;
   #publishes: Publish[] = [];
   #settlements: Settlement[] = [];
   #bytes = 0;
 
-  constructor(channel: ServerChannel) {
-    this.#channel = channel;
+  constructor(parts: TransactionParts) {
+    this.#parts = parts;
   }
 
-  /** @throws {AmqpError} 506: there is more in it than the broker keeps in memory */
+  /** @throws {AmqpError} 506: the transaction is too large */
   publish(exchange: string, routingKey: string, mandatory: boolean, message: EncodedMessage): void {
     this.#bytes += message.bodyEnd - message.bodyStart;
     if (this.#publishes.length === MAX_MESSAGES || this.#bytes > MAX_BYTES) throw tooLarge();
     this.#publishes.push({ exchange, routingKey, mandatory, message: copyMessage(message) });
   }
 
-  /** @throws {AmqpError} 406: the tag is unknown; 506: as above */
+  /** @throws {AmqpError} 406: the tag is unknown; 506: the transaction is too large */
   settle(outcome: Outcome, tag: number, multiple: boolean): void {
-    this.#channel.consuming.check(tag, multiple);
+    this.#parts.consuming.check(tag, multiple);
     if (this.#settlements.length === MAX_MESSAGES) throw tooLarge();
     this.#settlements.push({ outcome, tag, multiple });
   }
 
   /**
-   * Does all of it.
+   * Applies all publishes, then all acknowledgements.
    *
    * @returns whether no queue refused a message
-   * @throws {AmqpError} 404: an exchange is gone; 406: a delivery tag is unknown
+   * @throws {AmqpError} 404: an exchange no longer exists; 406: a delivery tag is unknown
    */
   commit(): boolean {
-    const channel = this.#channel;
+    const { publishing, consuming } = this.#parts;
     const publishes = this.#publishes;
     const settlements = this.#settlements;
     this.rollback();
-    const { publisher } = channel.connection.broker;
     const scan = new PropertyScan();
     let complete = true;
     for (const { exchange, routingKey, mandatory, message } of publishes) {
       scan.read(message.head, message.propertiesStart, message.propertiesEnd);
-      complete = publisher.publish(channel, exchange, routingKey, mandatory, message, scan) && complete;
+      complete = publishing.publish(exchange, routingKey, mandatory, message, scan) && complete;
     }
-    for (const { outcome, tag, multiple } of settlements) channel.consuming.apply(outcome, tag, multiple);
+    for (const { outcome, tag, multiple } of settlements) consuming.apply(outcome, tag, multiple);
     return complete;
   }
 
-  /** Forgets all of it; what was delivered stays unacknowledged. */
+  /** Discards everything; delivered messages stay unacknowledged. */
   rollback(): void {
     this.#publishes = [];
     this.#settlements = [];

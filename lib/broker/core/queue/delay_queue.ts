@@ -35,7 +35,7 @@ export class DelayQueue extends Queue {
 
   /** Returns the due time of a message that arrives now. */
   override expiryOf(_ttl: number, delay: number): number {
-    return this.#host.now + delay;
+    return this.#host.cycle.now + delay;
   }
 
   override arrived(expiry: number): void {
@@ -67,10 +67,10 @@ export class DelayQueue extends Queue {
   #onDue(): void {
     const host = this.#host;
     this.#at = Infinity;
-    host.begin();
+    host.cycle.begin();
     try {
       if (host.blocked !== undefined) return this.#schedule(Date.now() + RETRY_MS);
-      for (let i = 0; i < BATCH && this.#due.time <= host.now; i++) {
+      for (let i = 0; i < BATCH && this.#due.time <= host.cycle.now; i++) {
         const seq = this.#due.pop();
         const message = this.messageAt(0, seq);
         if (message !== undefined) host.forward(this, message);
@@ -78,7 +78,7 @@ export class DelayQueue extends Queue {
       }
       this.#schedule(this.#due.time);
     } finally {
-      host.end();
+      host.cycle.end();
     }
   }
 }

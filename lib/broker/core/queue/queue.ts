@@ -1,5 +1,6 @@
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { MAX_TIMER } from "../../../transport/waiting.ts";
+import type { Cycle, WakeableQueue } from "../cycle.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { QueueDefinition } from "../topology/definition_change.ts";
 import { ConsumerList, type QueueConsumer } from "./consumer.ts";
@@ -9,16 +10,13 @@ import { parseSettings, type QueueSettings } from "./settings.ts";
 /** Why a message was dead-lettered, as `x-death` has it. */
 export type DeathReason = "expired" | "rejected" | "maxlen" | "delivery_limit";
 
-/** What a queue needs of the broker around it. */
+/** What a queue needs of the cycle of work. */
+export type QueueCycle = Pick<Cycle, "now" | "wake" | "begin" | "end">;
+
+/** What a queue needs of the broker. */
 export interface QueueHost {
   readonly journal: Journal;
-  /** Milliseconds since 1970, read once per turn. */
-  readonly now: number;
-  /** Has the queue dispatched at the end of this turn. */
-  wake(queue: Queue): void;
-  /** Begins and ends a turn: what is done in between is written and sent at its end. */
-  begin(): void;
-  end(): void;
+  readonly cycle: QueueCycle;
   /** Routes a message that died to the queue's dead-letter exchange, if it has one. `message` is valid during the call. */
   deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason): void;
   /** Deletes the queue: it expired, or its last consumer went. */
@@ -31,7 +29,7 @@ export interface QueueHost {
  * One queue: its messages in lanes, one for each priority, and its consumers. Messages lie in the journal; a lane
  * knows where.
  */
-export class Queue {
+export class Queue implements WakeableQueue {
   readonly definition: QueueDefinition;
   readonly settings: QueueSettings;
   readonly consumers: ConsumerList;
@@ -48,6 +46,7 @@ export class Queue {
   /** How often each message was given back, for a quorum queue. */
   readonly #returns = new Map<number, number>();
   readonly #host: QueueHost;
+  readonly #cycle: QueueCycle;
   /** The last position of each lane that was delivered, and what the journal was told of it. */
   readonly #furthest: Float64Array;
   readonly #noted: Float64Array;
@@ -67,6 +66,7 @@ export class Queue {
     this.#furthest = new Float64Array(this.lanes.length).fill(-1);
     this.#noted = new Float64Array(this.lanes.length).fill(-1);
     this.#host = host;
+    this.#cycle = host.cycle;
     this.touch();
   }
 
@@ -113,7 +113,7 @@ export class Queue {
    */
   expiryOf(ttl: number, _delay: number): number {
     const time = Math.min(ttl, this.settings.messageTtl);
-    return time === Infinity ? 0 : this.#host.now + time;
+    return time === Infinity ? 0 : this.#cycle.now + time;
   }
 
   /**
@@ -132,18 +132,18 @@ export class Queue {
   arrived(expiry: number): void {
     if (expiry > 0) this.#expiring = true;
     if (this.#isOver(0, 0)) this.#makeRoom();
-    if (!this.awake) this.#host.wake(this);
+    if (!this.awake) this.#cycle.wake(this);
   }
 
   /** Expiries come with the messages of a journal, too. */
   recovered(): void {
     this.#expiring = true;
-    if (this.ready > 0) this.#host.wake(this);
+    if (this.ready > 0) this.#cycle.wake(this);
   }
 
   /** Takes the first message, which is then unacknowledged: `takenLane`, `takenSeq`. */
   take(): boolean {
-    const { now } = this.#host;
+    const { now } = this.#cycle;
     for (let at = this.lanes.length - 1; at >= 0; at--) {
       const lane = this.lanes[at]!;
       for (;;) {
@@ -218,7 +218,7 @@ export class Queue {
     }
     this.lanes[lane]!.giveBack(seq);
     if (this.settings.overflow === "drop-head" && this.#isOver(0, 0)) this.#dropHead();
-    this.#host.wake(this);
+    this.#cycle.wake(this);
   }
 
   /** The consumer does not want the message. */
@@ -236,7 +236,7 @@ export class Queue {
       for (;;) {
         const seq = lane.first();
         if (seq < 0) break;
-        if (!this.#isExpired(lane, seq, this.#host.now)) {
+        if (!this.#isExpired(lane, seq, this.#cycle.now)) {
           const expiry = lane.expiryAt(seq);
           if (expiry > 0) next = Math.min(next, expiry);
           break;
@@ -253,17 +253,17 @@ export class Queue {
     if (next === Infinity) return;
     this.#expiryTimer = setTimeout(() => {
       this.#expiryAt = Infinity;
-      this.#host.begin();
-      this.#host.wake(this);
-      this.#host.end();
-    }, Math.min(Math.max(1, next - this.#host.now), MAX_TIMER));
+      this.#cycle.begin();
+      this.#cycle.wake(this);
+      this.#cycle.end();
+    }, Math.min(Math.max(1, next - this.#cycle.now), MAX_TIMER));
   }
 
   addConsumer(consumer: QueueConsumer): void {
     this.consumers.add(consumer);
     this.#wasConsumed = true;
     this.touch();
-    this.#host.wake(this);
+    this.#cycle.wake(this);
   }
 
   /** Ends a consumer; an auto-delete queue goes with its last one. */
@@ -271,7 +271,7 @@ export class Queue {
     this.consumers.remove(consumer);
     if (this.deleted) return;
     this.touch();
-    if (this.consumers.size > 0) this.#host.wake(this);
+    if (this.consumers.size > 0) this.#cycle.wake(this);
     else if (this.definition.autoDelete && this.#wasConsumed) this.#host.deleteQueue(this);
   }
 
@@ -350,9 +350,9 @@ export class Queue {
     if (this.consumers.size > 0 || this.deleted) return;
     const left = this.#usedAt + this.settings.expires - Date.now();
     if (left <= 0) {
-      this.#host.begin();
+      this.#cycle.begin();
       this.#host.deleteQueue(this);
-      this.#host.end();
+      this.#cycle.end();
     } else this.#unusedTimer = setTimeout(() => this.#onUnused(), Math.min(left, MAX_TIMER));
   }
 }

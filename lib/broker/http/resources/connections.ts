@@ -1,11 +1,11 @@
 import { amqpError } from "../../../amqp/amqp_error.ts";
-import type { ServerConnection } from "../../amqp/connection.ts";
+import type { ClientConnection } from "../../protocol.ts";
 import type { Json } from "../../core/definitions/table.ts";
 import { notFound } from "../errors.ts";
 import { columnsOf, listOf } from "../list.ts";
 import type { ApiRequest } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
-import { channelRow, channelsOf, connectionName, connectionRow } from "../views.ts";
+import { channelRows, connectionName, connectionRow } from "../views.ts";
 
 /** Connections and their channels. */
 export const CONNECTIONS: Handlers = {
@@ -32,22 +32,22 @@ function close(request: ApiRequest): undefined {
 }
 
 function channels(request: ApiRequest): Json {
-  return listOf(channelsOf(inPath(request)).map(channelRow), request.query);
+  return listOf(channelRows(inPath(request)), request.query);
 }
 
 function allChannels(request: ApiRequest): Json {
-  return listOf(visible(request).flatMap(channelsOf).map(channelRow), request.query);
+  return listOf(visible(request).flatMap(channelRows), request.query);
 }
 
 /** Those of all virtual hosts for who watches over the broker, one's own otherwise. */
-function visible(request: ApiRequest): ServerConnection[] {
+function visible(request: ApiRequest): ClientConnection[] {
   const names = new Set(request.vhostsInPath().map(({ name }) => name));
   return [...request.broker.connections].filter(({ user, vhost }) =>
     names.has(vhost.name) && (request.is("monitoring") || user === request.user.name)
   );
 }
 
-function inPath(request: ApiRequest): ServerConnection {
+function inPath(request: ApiRequest): ClientConnection {
   const name = request.param("name");
   const found = visible(request).find((connection) => connectionName(connection) === name);
   if (found === undefined) throw notFound();

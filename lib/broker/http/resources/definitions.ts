@@ -13,12 +13,12 @@ export const DEFINITIONS: Handlers = {
 
 function write(request: ApiRequest, vhost?: string): Json {
   request.require();
-  return exportDefinitions(request.broker, request.broker.options, vhost);
+  return exportDefinitions(request.core, request.broker.options, vhost);
 }
 
 /** What was passed over is in the answer; there is none when that is nothing. */
 function read(request: ApiRequest, vhost?: string): Answer {
   request.require();
-  const warnings = request.change(() => importDefinitions(request.broker, request.json(), vhost));
+  const warnings = request.change(() => importDefinitions(request.core, request.json(), vhost));
   return warnings.length > 0 ? { warnings } : undefined;
 }

@@ -22,7 +22,7 @@ export const HEALTH: Handlers = {
 
 const QUEUE = "aliveness-test";
 
-function alarms({ broker: { blocked } }: ApiRequest): Json | Reply {
+function alarms({ core: { blocked } }: ApiRequest): Json | Reply {
   return blocked === undefined ? { status: "ok" } : failed(blocked);
 }
 
@@ -47,7 +47,7 @@ function aliveness(request: ApiRequest): Json | Reply {
   access.check("write", "exchange", "");
   access.check("read", "queue", QUEUE);
   const vhost = request.vhost();
-  if (request.broker.blocked !== undefined) return failed(request.broker.blocked);
+  if (request.core.blocked !== undefined) return failed(request.core.blocked);
   return request.change(() => {
     const queue = vhost.declareQueue({
       queue: QUEUE,
@@ -62,7 +62,7 @@ function aliveness(request: ApiRequest): Json | Reply {
       {},
       new TextEncoder().encode("test_message"),
     );
-    request.broker.publisher.publishInternally(vhost, "", QUEUE, message);
+    request.core.intake.publishInternally(vhost, "", QUEUE, message);
     if (!queue.take()) throw badRequest("the message did not come back");
     queue.settle(queue.takenLane, queue.takenSeq);
     return { status: "ok" };

@@ -135,16 +135,16 @@ function publish(request: ApiRequest): Json {
   }
   request.access().check("write", "exchange", exchange);
   vhost.checkPublish(exchange);
-  const { broker } = request;
-  if (broker.blocked !== undefined) throw badRequest(`messages are not taken: ${broker.blocked}`);
+  const { core } = request;
+  if (core.blocked !== undefined) throw badRequest(`messages are not taken: ${core.blocked}`);
   const answer = request.change(() => {
     const message = encodeMessage({ exchange, routingKey }, properties, body);
-    const { routed, taken } = broker.publisher.publishInternally(vhost, exchange, routingKey, message);
+    const { routed, taken } = core.intake.publishInternally(vhost, exchange, routingKey, message);
     if (routed && !taken) throw badRequest("a queue that is full refused the message");
-    broker.syncThisTurn();
+    core.cycle.syncThisCycle();
     return { routed };
   });
-  const { full } = broker.journal;
+  const { full } = core.journal;
   if (full !== undefined) throw badRequest(`the message is not on disk yet: ${full.message}`);
   return answer;
 }

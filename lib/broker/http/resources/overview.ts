@@ -1,6 +1,6 @@
 import os from "node:os";
 import process from "node:process";
-import type { Broker } from "../../server.ts";
+import type { HttpHost } from "../host.ts";
 import { EXCHANGE_TYPES } from "../../core/exchange/types.ts";
 import type { Json } from "../../core/definitions/table.ts";
 import { notFound } from "../errors.ts";
@@ -23,7 +23,7 @@ export const OVERVIEW: Handlers = {
 };
 
 function overview(request: ApiRequest): Json {
-  const { options, counters } = request.broker;
+  const { options, core: { counters } } = request.broker;
   const { queues, connections, channels, consumers, exchanges, ready, unacked } = totals(request.broker);
   return columnsOf({
     management_version: options.productVersion,
@@ -58,7 +58,7 @@ function overview(request: ApiRequest): Json {
   }, request.query);
 }
 
-function node(broker: Broker): Row {
+function node(broker: HttpHost): Row {
   return {
     name: NODE,
     type: "disc",
@@ -68,8 +68,8 @@ function node(broker: Broker): Row {
     processors: os.availableParallelism(),
     mem_used: process.memoryUsage().rss,
     mem_limit: os.totalmem(),
-    mem_alarm: broker.blocked !== undefined && broker.journal.memoryFull,
-    disk_free_alarm: broker.journal.full !== undefined,
+    mem_alarm: broker.core.blocked !== undefined && broker.core.journal.memoryFull,
+    disk_free_alarm: broker.core.journal.full !== undefined,
     partitions: [],
     exchange_types: exchangeTypes(),
     db_dir: broker.options.data ?? null,
@@ -77,7 +77,7 @@ function node(broker: Broker): Row {
 }
 
 /** What there is of everything. */
-export function totals(broker: Broker): Readonly<
+export function totals(broker: HttpHost): Readonly<
   Record<"queues" | "connections" | "channels" | "consumers" | "exchanges" | "ready" | "unacked", number>
 > {
   const connections = [...broker.connections];
@@ -85,13 +85,13 @@ export function totals(broker: Broker): Readonly<
   const counts = {
     connections: connections.length,
     channels: channels.length,
-    consumers: channels.reduce((sum, { consuming }) => sum + consuming.consumers.size, 0),
+    consumers: channels.reduce((sum, { consumers }) => sum + consumers.size, 0),
     queues: 0,
     exchanges: 0,
     ready: 0,
     unacked: 0,
   };
-  for (const { queues, exchanges } of broker.vhosts.values()) {
+  for (const { queues, exchanges } of broker.core.vhosts.values()) {
     counts.queues += queues.size;
     counts.exchanges += exchanges.size;
     for (const queue of queues.values()) {

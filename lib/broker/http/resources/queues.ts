@@ -3,7 +3,7 @@ import { NOBODY } from "../nobody.ts";
 import { columnsOf, listOf } from "../list.ts";
 import { type ApiRequest, Reply } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
-import { bindingRow, bindingsOf, channelsOf, consumerRow, queueRow, type Row } from "../views.ts";
+import { bindingRow, bindingsOf, consumerRows, queueRow, type Row } from "../views.ts";
 
 /** Queues and consumers. */
 export const QUEUES: Handlers = {
@@ -25,7 +25,7 @@ function list(request: ApiRequest): Json {
 
 function show(request: ApiRequest): Json {
   const queue = request.queue();
-  const details = consumerRows(request).filter(({ queue: at }) => {
+  const details = visibleConsumers(request).filter(({ queue: at }) => {
     const { name, vhost } = at as Row;
     return name === queue.name && vhost === queue.definition.vhost;
   });
@@ -81,14 +81,10 @@ function bindings(request: ApiRequest): Json {
 }
 
 function consumers(request: ApiRequest): Json {
-  return listOf(consumerRows(request), request.query);
+  return listOf(visibleConsumers(request), request.query);
 }
 
-function consumerRows(request: ApiRequest): Row[] {
+function visibleConsumers(request: ApiRequest): Row[] {
   const names = new Set(request.vhostsInPath().map(({ name }) => name));
-  return [...request.broker.connections].filter(({ vhost }) => names.has(vhost.name)).flatMap((connection) =>
-    channelsOf(connection).flatMap((channel) =>
-      [...channel.consuming.consumers.values()].map((consumer) => consumerRow(consumer, channel))
-    )
-  );
+  return [...request.broker.connections].filter(({ vhost }) => names.has(vhost.name)).flatMap(consumerRows);
 }

@@ -27,13 +27,13 @@ export const USERS: Handlers = {
 
 function list(request: ApiRequest): Json {
   request.require();
-  return listOf([...request.broker.users].map(userToJson), request.query);
+  return listOf([...request.core.users].map(userToJson), request.query);
 }
 
 function put(request: ApiRequest): Reply {
   request.require();
   const name = request.param("user");
-  const { users } = request.broker;
+  const { users } = request.core;
   const isNew = users.get(name) === undefined;
   const user = userFromJson(request.jsonObject(), name);
   request.change(() => users.putHashed(user));
@@ -42,7 +42,7 @@ function put(request: ApiRequest): Reply {
 
 function remove(request: ApiRequest): undefined {
   const { name } = inPath(request);
-  request.change(() => request.broker.users.remove(name));
+  request.change(() => request.core.users.remove(name));
 }
 
 function permit(request: ApiRequest): Reply {
@@ -55,19 +55,19 @@ function permit(request: ApiRequest): Reply {
     read: object.text("read"),
   };
   const vhost = request.vhost().name;
-  const isNew = request.broker.users.accessTo(name, vhost) === undefined;
-  request.change(() => request.broker.users.permit(name, vhost, permission));
+  const isNew = request.core.users.accessTo(name, vhost) === undefined;
+  request.change(() => request.core.users.permit(name, vhost, permission));
   return new Reply(isNew ? 201 : 204);
 }
 
 function forbid(request: ApiRequest): undefined {
   const { user, vhost } = permissionInPath(request);
-  request.change(() => request.broker.users.forbid(user, vhost));
+  request.change(() => request.core.users.forbid(user, vhost));
 }
 
 function permissionsOf(request: ApiRequest, test: (permission: UserPermission) => boolean): Json {
   request.require();
-  return listOf([...request.broker.users.permissions()].filter(test).map(rowOf), request.query);
+  return listOf([...request.core.users.permissions()].filter(test).map(rowOf), request.query);
 }
 
 function rowOf({ user, vhost, configure, write, read }: UserPermission): Row {
@@ -77,16 +77,14 @@ function rowOf({ user, vhost, configure, write, read }: UserPermission): Row {
 function permissionInPath(request: ApiRequest): UserPermission {
   const { name } = inPath(request);
   const vhost = request.vhost().name;
-  const found = [...request.broker.users.permissions()].find((one) =>
-    one.user === name && one.vhost === vhost
-  );
+  const found = [...request.core.users.permissions()].find((one) => one.user === name && one.vhost === vhost);
   if (found === undefined) throw notFound();
   return found;
 }
 
 function inPath(request: ApiRequest): StoredUser {
   request.require();
-  const user = request.broker.users.get(request.param("user"));
+  const user = request.core.users.get(request.param("user"));
   if (user === undefined) throw notFound();
   return user;
 }

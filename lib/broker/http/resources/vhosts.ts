@@ -16,12 +16,12 @@ export const VHOSTS: Handlers = {
 /** 201 for a new one; whoever adds it may use it. */
 function add(request: ApiRequest): Reply {
   request.require();
-  const { broker, user } = request;
+  const { core, user } = request;
   const name = request.param("vhost");
-  const isNew = !broker.vhosts.has(name);
+  const isNew = !core.vhosts.has(name);
   request.change(() => {
-    broker.addVirtualHost(name);
-    if (isNew) broker.users.permit(user.name, name, { configure: ".*", write: ".*", read: ".*" });
+    core.addVirtualHost(name);
+    if (isNew) core.users.permit(user.name, name, { configure: ".*", write: ".*", read: ".*" });
   });
   return new Reply(isNew ? 201 : 204);
 }

@@ -25,10 +25,10 @@ describe("confirms", () => {
     const confirms = new Confirms();
     const encoder = new FrameEncoder();
     for (let i = 1; i <= 3; i++) confirms.add(true, i * 100);
-    assert.equal(confirms.release(encoder, 1, 300), false);
+    assert.equal(confirms.send(encoder, 1, 300), false);
     assert.deepEqual(told(encoder), ["ack 3 multiple"]);
     confirms.add(true, 400);
-    assert.equal(confirms.release(encoder, 1, 400), false);
+    assert.equal(confirms.send(encoder, 1, 400), false);
     assert.deepEqual(told(encoder), ["ack 4"]);
   });
 
@@ -36,11 +36,11 @@ describe("confirms", () => {
     const confirms = new Confirms();
     const encoder = new FrameEncoder();
     confirms.add(true, 100);
-    assert.equal(confirms.release(encoder, 1, 0), true);
+    assert.equal(confirms.send(encoder, 1, 0), true);
     confirms.add(true, 200);
-    assert.equal(confirms.release(encoder, 1, 100), true);
+    assert.equal(confirms.send(encoder, 1, 100), true);
     assert.deepEqual(told(encoder), ["ack 1"]);
-    assert.equal(confirms.release(encoder, 1, 200), false);
+    assert.equal(confirms.send(encoder, 1, 200), false);
     assert.deepEqual(told(encoder), ["ack 2"]);
   });
 
@@ -49,9 +49,9 @@ describe("confirms", () => {
     const encoder = new FrameEncoder();
     for (let turn = 1; turn <= 3; turn++) {
       confirms.add(true, turn * 100);
-      confirms.release(encoder, 1, 0);
+      confirms.send(encoder, 1, 0);
     }
-    assert.equal(confirms.release(encoder, 1, 300), false);
+    assert.equal(confirms.send(encoder, 1, 300), false);
     assert.deepEqual(told(encoder), ["ack 3 multiple"]);
   });
 
@@ -59,7 +59,7 @@ describe("confirms", () => {
     const confirms = new Confirms();
     const encoder = new FrameEncoder();
     for (const taken of [true, true, false, true]) confirms.add(taken, 0);
-    assert.equal(confirms.release(encoder, 1, 0), false);
+    assert.equal(confirms.send(encoder, 1, 0), false);
     assert.deepEqual(told(encoder), ["ack 2 multiple", "nack 3", "ack 4"]);
   });
 
@@ -67,11 +67,11 @@ describe("confirms", () => {
     const confirms = new Confirms();
     const encoder = new FrameEncoder();
     confirms.add(true, 100);
-    confirms.release(encoder, 1, 0);
+    confirms.send(encoder, 1, 0);
     confirms.add(true, 0);
-    assert.equal(confirms.release(encoder, 1, 0), true);
+    assert.equal(confirms.send(encoder, 1, 0), true);
     assert.deepEqual(told(encoder), []);
-    assert.equal(confirms.release(encoder, 1, 100), false);
+    assert.equal(confirms.send(encoder, 1, 100), false);
     assert.deepEqual(told(encoder), ["ack 2 multiple"]);
   });
 });

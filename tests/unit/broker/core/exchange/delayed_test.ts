@@ -14,18 +14,18 @@ const NONE = { passive: false, durable: true, autoDelete: false, internal: false
 
 function declare(broker: Broker, args: FieldTable, exchange = "later"): VirtualHost<Queue> {
   const vhost = broker.vhosts.get("/")!;
-  broker.begin();
+  broker.core.cycle.begin();
   vhost.declareExchange({ ...NONE, exchange, type: "x-delayed-message", arguments: args });
-  broker.end();
+  broker.core.cycle.end();
   return vhost;
 }
 
 function queue(broker: Broker, name: string, routingKey = name, exchange = "later"): Queue {
   const vhost = broker.vhosts.get("/")!;
-  broker.begin();
+  broker.core.cycle.begin();
   const made = vhost.declareQueue({ ...NONE, queue: name, arguments: {} }, broker);
   vhost.bindQueue({ queue: name, exchange, routingKey, arguments: {} }, broker);
-  broker.end();
+  broker.core.cycle.end();
   return made;
 }
 
@@ -38,14 +38,14 @@ function publish(
 ): boolean {
   const properties: BasicProperties = { deliveryMode: 2, ...(headers === undefined ? {} : { headers }) };
   const message = encodeMessage({ exchange, routingKey }, properties, new TextEncoder().encode(text));
-  broker.begin();
-  const { routed } = broker.publisher.publishInternally(
+  broker.core.cycle.begin();
+  const { routed } = broker.core.intake.publishInternally(
     broker.vhosts.get("/")!,
     exchange,
     routingKey,
     message,
   );
-  broker.end();
+  broker.core.cycle.end();
   return routed;
 }
 
@@ -106,12 +106,12 @@ describe("x-delayed-message", () => {
     const broker = await Broker.open();
     const vhost = declare(broker, { "x-delayed-type": "fanout" });
     declare(broker, { "x-delayed-type": "fanout" }, "even-later");
-    broker.begin();
+    broker.core.cycle.begin();
     const links = [["amq.fanout", "later"], ["later", "even-later"]] as const;
     for (const [source, destination] of links) {
       vhost.bindExchange({ source, destination, routingKey: "", arguments: {} });
     }
-    broker.end();
+    broker.core.cycle.end();
     const q = queue(broker, "q", "", "even-later");
     publish(broker, "k", "x", { "x-delay": 30 }, "amq.fanout");
     assert.equal(q.ready, 0);
@@ -140,9 +140,9 @@ describe("x-delayed-message", () => {
       const third = await Broker.open({ data });
       assert.equal(third.vhosts.get("/")!.queues.get("q")!.ready, 2);
       assert.equal(third.vhosts.get("/")!.exchanges.get("later")!.delayQueue!.ready, 1);
-      third.begin();
+      third.core.cycle.begin();
       third.vhosts.get("/")!.deleteExchange({ exchange: "later", ifUnused: false });
-      third.end();
+      third.core.cycle.end();
       await third.close();
       const fourth = await Broker.open({ data });
       assert.equal(fourth.vhosts.get("/")!.exchanges.has("later"), false);

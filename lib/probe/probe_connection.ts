@@ -1,16 +1,16 @@
 import { MAX_TIMER } from "../transport/waiting.ts";
 import type { ByteStream, StreamSink } from "../transport/stream.ts";
 
-/** The most that is read of what a peer says, in bytes. */
+/** The most that is read from a peer, in bytes. */
 const MAX_HEARD = 64 * 1024;
 const NOTHING = new Uint8Array(0);
 
-/** One connection, and what the peer has said on it. */
-export class Conversation implements StreamSink {
+/** One connection to the peer, and the bytes received on it. */
+export class ProbeConnection implements StreamSink {
   readonly stream: ByteStream;
-  /** All that came so far. */
+  /** The bytes received so far. */
   heard: Uint8Array = NOTHING;
-  /** Whether nothing more can come. */
+  /** Whether the peer has ended, so that nothing more can arrive. */
   over = false;
 
   #writing = false;
@@ -23,7 +23,7 @@ export class Conversation implements StreamSink {
     stream.resume();
   }
 
-  /** Says something; what the peer does not take is not said. Waits until it is taken, `ms` milliseconds at most. */
+  /** Sends `bytes`, unless a write is in progress, and waits at most `ms` milliseconds until the system has taken them. */
   async say(bytes: Uint8Array, ms: number): Promise<void> {
     if (this.over || this.#writing) return;
     this.#writing = true;
@@ -32,16 +32,16 @@ export class Conversation implements StreamSink {
   }
 
   /**
-   * Listens until what was heard is `enough`, the peer has ended, or `ms` milliseconds have passed.
+   * Waits until the received bytes are `enough`, the peer has ended, or `ms` milliseconds have passed.
    *
-   * @returns whether it is enough
+   * @returns whether they are enough
    */
   async hears(enough: (heard: Uint8Array) => boolean, ms: number): Promise<boolean> {
     await this.#until(() => enough(this.heard), ms);
     return enough(this.heard);
   }
 
-  /** Listens for `count` bytes. */
+  /** Waits for `count` bytes. */
   hearsBytes(count: number, ms: number): Promise<boolean> {
     return this.hears((heard) => heard.length >= count, ms);
   }
@@ -85,12 +85,13 @@ export class Conversation implements StreamSink {
   }
 }
 
-/** A text for people: the first line, without what cannot be printed. */
+/** The first line as text for people, without control characters. */
 export function firstLine(bytes: Uint8Array, most = 200): string {
   const [line] = new TextDecoder("latin1").decode(bytes.subarray(0, most)).split(/\r?\n/);
   return line!.replaceAll(/\p{Cc}/gu, "").trim();
 }
 
+/** Whether `bytes` begin with `start`. */
 export function startsWith(bytes: Uint8Array, start: Uint8Array | string): boolean {
   const wanted = typeof start === "string" ? new TextEncoder().encode(start) : start;
   return bytes.length >= wanted.length && wanted.every((byte, at) => bytes[at] === byte);

@@ -1,19 +1,19 @@
 import type { ByteStream } from "../transport/stream.ts";
 
-/** From so many waiting bytes on, the source is asked to pause. */
+/** The source should pause while this many bytes wait. */
 const HIGH_WATER = 64 * 1024;
-/** A buffer starts small, so that thousands of quiet connections stay cheap, and doubles while it is too small. */
+/** A buffer starts small, so that thousands of quiet connections need little memory, and doubles when it is too small. */
 const FIRST_SIZE = 4 * 1024;
 
 /**
- * Two buffers that take turns: chunks are copied into one of them while the stream writes the other. Small chunks
- * become one large write by themselves, and after a while nothing is allocated any more.
+ * Two buffers that take turns: chunks are copied into one of them while the stream writes the other. Small chunks are
+ * combined into one large write, and a long conversation allocates nothing.
  */
-export class WriteBuffer {
+export class EchoBuffer {
   readonly #stream: ByteStream;
   #filling = new Uint8Array(0);
   #filled = 0;
-  /** The other buffer, of which the stream is writing the first `#lent` bytes; 0 is no write. */
+  /** The other buffer. The stream is writing its first `#lent` bytes; 0 means that no write is in progress. */
   #resting = new Uint8Array(0);
   #lent = 0;
   #written = 0;
@@ -23,12 +23,12 @@ export class WriteBuffer {
     this.#stream = stream;
   }
 
-  /** How many bytes the system has surely taken. */
+  /** How many bytes the system has certainly taken. */
   get written(): number {
     return this.#lent === 0 ? this.#written : this.#written + this.#stream.taken;
   }
 
-  /** Whether all that was pushed has been taken. */
+  /** Whether the system has taken all pushed bytes. */
   get empty(): boolean {
     return this.#lent === 0;
   }
@@ -36,7 +36,7 @@ export class WriteBuffer {
   /**
    * Takes a copy of `chunk`.
    *
-   * @returns whether there is room for more; if not, there is after the next drain
+   * @returns whether there is room for more; if not, there is room after the next drain
    */
   push(chunk: Uint8Array): boolean {
     const length = this.#filled + chunk.length;
@@ -47,13 +47,13 @@ export class WriteBuffer {
     return this.#filled < HIGH_WATER;
   }
 
-  /** Ends our half of the stream once everything was taken. */
+  /** Ends our half of the stream once all bytes are taken. */
   end(): void {
     this.#ending = true;
     if (this.#lent === 0) this.#stream.end();
   }
 
-  /** The stream took the write under way: what has gathered meanwhile follows. */
+  /** The stream has taken the current write; the bytes pushed since then follow. */
   onDrain(): void {
     this.#written += this.#lent;
     this.#lent = 0;

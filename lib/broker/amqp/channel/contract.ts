@@ -1,0 +1,63 @@
+/** What the parts of a channel need of the channel, its connection and the server. */
+import type { AmqpError } from "../../../amqp/amqp_error.ts";
+import type { FrameEncoder } from "../../../amqp/frames/frame_encoder.ts";
+import type { GivenArgs, MethodName } from "../../../amqp/method_args.ts";
+import type { FieldTable } from "../../../amqp/types/field_value.ts";
+import type { Counters } from "../../core/counters.ts";
+import type { Cycle } from "../../core/cycle.ts";
+import type { MessageIntake } from "../../core/intake.ts";
+import type { Queue } from "../../core/queue/queue.ts";
+import type { VirtualHost } from "../../core/topology/vhost.ts";
+import type { Access } from "../../core/users/user_store.ts";
+import type { DirectReplies } from "./direct_reply.ts";
+import type { Transaction } from "./transaction.ts";
+
+/** What a channel needs of the server. */
+export interface ChannelHost {
+  readonly cycle: Pick<Cycle, "now" | "wake" | "awaitConfirms" | "syncThisCycle">;
+  readonly intake: MessageIntake;
+  readonly counters: Counters;
+  readonly directReplies: DirectReplies;
+  /** The largest body, in bytes. */
+  readonly maxMessageSize: number;
+  /** Why the broker takes no messages; undefined while it does. */
+  readonly blocked: string | undefined;
+  /** Position of the journal after the last message, and the one up to which messages are safe. */
+  readonly position: number;
+  readonly safePosition: number;
+  /** An error closed a channel. */
+  onChannelError(remote: string, channel: number, error: Error): void;
+}
+
+/** What a channel needs of its connection. */
+export interface ChannelConnection {
+  readonly encoder: FrameEncoder;
+  readonly vhost: VirtualHost<Queue>;
+  readonly user: string;
+  readonly access: Access;
+  readonly clientProperties: FieldTable;
+  readonly remote: string;
+  /** Queues that only this connection may use. */
+  readonly exclusiveQueues: Set<Queue>;
+  /** Whether another message can be delivered. */
+  readonly writable: boolean;
+  /** Flushes the encoded frames at the end of the cycle. */
+  touch(): void;
+  /** Stops reading while the broker takes no messages. */
+  hold(reason: string): void;
+  /** Closes the connection with an error. */
+  fail(error: AmqpError): void;
+  /** A channel is closed, and its number is free. */
+  forgetChannel(number: number): void;
+}
+
+/** What the parts of a channel need of it. */
+export interface ChannelContext {
+  readonly connection: ChannelConnection;
+  readonly host: ChannelHost;
+  readonly number: number;
+  /** The transaction, once `tx.select` was called. */
+  readonly transaction: Transaction | undefined;
+  /** Sends a method on the channel. */
+  send<Name extends MethodName>(name: Name, args: GivenArgs<Name>): void;
+}

@@ -1,0 +1,60 @@
+import type { ByteStream } from "../../transport/stream.ts";
+import type { Counters } from "../core/counters.ts";
+import type { Cycle } from "../core/cycle.ts";
+import type { MessageIntake } from "../core/intake.ts";
+import type { Authenticator } from "../core/users/authenticator.ts";
+import type { ProtocolHost, ProtocolServer } from "../protocol.ts";
+import { DirectReplies } from "./channel/direct_reply.ts";
+import { type ConnectionHost, ServerConnection } from "./connection.ts";
+import { serverHandshake } from "./handshake.ts";
+
+/** The AMQP 0-9-1 server: what all AMQP connections of a broker share. */
+export class AmqpServer implements ProtocolServer, ConnectionHost {
+  readonly cycle: Cycle;
+  readonly intake: MessageIntake;
+  readonly counters: Counters;
+  readonly directReplies: DirectReplies = new DirectReplies();
+  readonly maxMessageSize: number;
+  readonly #host: ProtocolHost;
+
+  constructor(host: ProtocolHost) {
+    this.#host = host;
+    this.cycle = host.core.cycle;
+    this.intake = host.core.intake;
+    this.counters = host.core.counters;
+    this.maxMessageSize = host.options.maxMessageSize;
+  }
+
+  get blocked(): string | undefined {
+    return this.#host.core.blocked;
+  }
+
+  get position(): number {
+    return this.#host.core.journal.position;
+  }
+
+  get safePosition(): number {
+    return this.#host.core.safePosition;
+  }
+
+  async serve(
+    stream: ByteStream,
+    authenticator: Authenticator,
+    isLocal: boolean,
+  ): Promise<ServerConnection> {
+    const { core, options } = this.#host;
+    const login = await serverHandshake(stream, options, authenticator, core.vhosts, isLocal);
+    const connection = new ServerConnection(this, stream, login);
+    this.#host.onConnected(connection);
+    connection.start(login);
+    return connection;
+  }
+
+  onDisconnected(connection: ServerConnection, cause: Error | undefined): void {
+    this.#host.onDisconnected(connection, cause);
+  }
+
+  onChannelError(remote: string, channel: number, error: Error): void {
+    this.#host.onChannelError(remote, channel, error);
+  }
+}

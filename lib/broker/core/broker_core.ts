@@ -1,0 +1,175 @@
+import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
+import { Catalog, type CatalogHost } from "./catalog.ts";
+import { Counters } from "./counters.ts";
+import { Cycle, type CycleHost } from "./cycle.ts";
+import { type IntakeHost, MessageIntake } from "./intake.ts";
+import { Journal } from "./journal/journal.ts";
+import type { SyncMode } from "./journal/options.ts";
+import type { DeathReason, Queue } from "./queue/queue.ts";
+import type { VirtualHost } from "./topology/vhost.ts";
+import { GUEST, type UserStore } from "./users/user_store.ts";
+
+/** How the data of a broker is opened. */
+export interface CoreOptions {
+  /** The directory of durable data; undefined: everything is kept in memory. */
+  readonly data: string | undefined;
+  readonly sync: SyncMode;
+  /** Time between two syncs in the mode `interval`, in milliseconds. */
+  readonly syncInterval: number | undefined;
+  /** Limit of transient messages in memory, in bytes. */
+  readonly memoryLimit: number;
+  /** Whether the user `guest` exists as long as there are no other users. */
+  readonly guest: boolean;
+}
+
+/** What the core reports to the server. */
+export interface CoreHost {
+  /** The broker takes no messages for this reason; undefined: it takes messages again. */
+  onBlocked(reason: string | undefined): void;
+  /** A part of the broker failed because of a bug. */
+  onFailure(error: Error): void;
+  /** Damaged data was found on disk and is ignored. */
+  onDamage(description: string): void;
+}
+
+/**
+ * Everything about a broker that does not depend on a protocol: definitions, messages, users and the cycle of work.
+ * It throws `AmqpError`; each protocol server maps these errors to its own replies.
+ */
+export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
+  readonly counters: Counters = new Counters();
+  readonly cycle: Cycle = new Cycle(this);
+  readonly catalog: Catalog = new Catalog(this);
+  readonly intake: MessageIntake = new MessageIntake(this);
+  /** Why the broker takes no messages; undefined while it does. */
+  blocked: string | undefined;
+
+  readonly #host: CoreHost;
+  /** Undefined during recovery of the definitions. */
+  #journal: Journal | undefined;
+
+  /**
+   * Opens the data and recovers definitions and messages.
+   *
+   * @throws {MqcatError} `ERR_ADDRESS_IN_USE`: another process has the data open
+   */
+  constructor(options: CoreOptions, host: CoreHost) {
+    this.#host = host;
+    this.#recover(options);
+  }
+
+  get users(): UserStore {
+    return this.catalog.users;
+  }
+
+  get vhosts(): ReadonlyMap<string, VirtualHost<Queue>> {
+    return this.catalog.vhosts;
+  }
+
+  get journal(): Journal {
+    return this.#journal!;
+  }
+
+  get safePosition(): number {
+    // A message is lost if the definition of its queue is.
+    return this.catalog.writeError === undefined ? this.journal.syncedPosition : 0;
+  }
+
+  /** Adds a virtual host, or finds the existing one. */
+  addVirtualHost(name: string): VirtualHost<Queue> {
+    return this.catalog.addVirtualHost(name);
+  }
+
+  /** Tries again to write the definitions that could not be written. */
+  retryWrites(): void {
+    if (this.catalog.writeError === undefined || !this.catalog.catchUp()) return;
+    this.onRoomChange();
+    this.cycle.confirm();
+  }
+
+  /**
+   * Writes and closes the data, and stops all timers.
+   *
+   * @throws {Error} definitions could not be written
+   */
+  close(): void {
+    for (const queue of this.catalog.queues.values()) queue.stop();
+    this.catalog.catchUp();
+    this.catalog.close();
+    this.journal.close();
+    if (this.catalog.writeError !== undefined) throw this.catalog.writeError;
+  }
+
+  deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason): void {
+    this.intake.deadLetter(queue, message, reason);
+  }
+
+  forward(queue: Queue, message: EncodedMessage): void {
+    this.intake.forward(queue, message);
+  }
+
+  deleteQueue(queue: Queue): void {
+    this.vhosts.get(queue.definition.vhost)?.removeQueue(queue);
+  }
+
+  forget(queue: Queue): void {
+    const { id } = queue.definition;
+    this.catalog.queues.delete(id);
+    this.#journal?.forget(id);
+  }
+
+  onFailure(error: Error): void {
+    this.#host.onFailure(error);
+  }
+
+  /** Blocks or unblocks publishers, by the state of disk and memory. */
+  onRoomChange(): void {
+    const { memoryFull } = this.journal;
+    const unwritten = this.journal.full ?? this.catalog.writeError;
+    const reason = unwritten !== undefined
+      ? `the disk takes no more: ${unwritten.message}`
+      : memoryFull
+      ? "the memory for messages is full"
+      : undefined;
+    if (reason === this.blocked) return;
+    this.blocked = reason;
+    if (reason !== undefined) return this.#host.onBlocked(reason);
+    this.cycle.begin();
+    this.#host.onBlocked(undefined);
+    this.cycle.end();
+  }
+
+  /** Recovers the definitions, then the messages. */
+  #recover({ data, sync, syncInterval, memoryLimit, guest }: CoreOptions): void {
+    const onProblem = (description: string) => this.#host.onDamage(description);
+    this.#journal = Journal.open({
+      directory: data,
+      sync,
+      syncInterval,
+      memorySize: memoryLimit,
+      onSynced: () => this.cycle.confirm(),
+      onFullChange: () => this.onRoomChange(),
+      onProblem,
+    }, {
+      opened: () => this.catalog.open(data!, sync === "confirm", onProblem),
+      lane: (queueId, lane) => this.catalog.queueOf(queueId)?.lanes[lane],
+    });
+    this.catalog.recovered(onProblem);
+    this.catalog.addVirtualHost("/");
+    this.#updateGuest(guest);
+    this.cycle.begin();
+    for (const queue of this.catalog.queues.values()) queue.recovered();
+    this.cycle.end();
+  }
+
+  /** Adds the user `guest` to a broker without users; removes it, while it has the well-known password, if not wanted. */
+  #updateGuest(wanted: boolean): void {
+    const { users } = this;
+    if (wanted && users.size === 0) {
+      users.put(GUEST, GUEST, ["administrator"]);
+      users.permit(GUEST, "/", { configure: ".*", write: ".*", read: ".*" });
+    } else if (!wanted && users.authenticate(GUEST, new TextEncoder().encode(GUEST), true) === undefined) {
+      users.remove(GUEST);
+    }
+  }
+}

@@ -1,0 +1,36 @@
+import { type Json, tableToJson } from "../definitions/table.ts";
+import type { Queue } from "./queue.ts";
+
+/** An object as RabbitMQ's management API shows it. */
+export type Row = { [name: string]: Json };
+
+/** The name of this broker's only node. */
+export const NODE = "mqcat@localhost";
+
+/** Describes a queue as RabbitMQ's management API does. */
+export function queueRow(queue: Queue): Row {
+  const { name, vhost, durable, exclusive, autoDelete } = queue.definition;
+  const { ready, unacked, readyBytes, unackedBytes } = queue;
+  return {
+    name,
+    vhost,
+    durable,
+    exclusive,
+    auto_delete: autoDelete,
+    arguments: tableToJson(queue.definition.arguments),
+    type: queue.settings.type,
+    node: NODE,
+    state: "running",
+    consumers: queue.consumers.size,
+    single_active_consumer_tag: queue.consumers.active?.options.tag ?? null,
+    messages: ready + unacked,
+    messages_ready: ready,
+    messages_unacknowledged: unacked,
+    message_bytes: readyBytes + unackedBytes,
+    message_bytes_ready: readyBytes,
+    message_bytes_unacknowledged: unackedBytes,
+    policy: null,
+    operator_policy: null,
+    effective_policy_definition: {},
+  };
+}

@@ -1,0 +1,14 @@
+import type { BrokerCore } from "../core/broker_core.ts";
+import type { Settings } from "../options.ts";
+import type { ClientConnection } from "../protocol.ts";
+
+/** What the HTTP API needs of the broker. */
+export interface HttpHost {
+  readonly core: BrokerCore;
+  readonly options: Settings;
+  readonly connections: ReadonlySet<ClientConnection>;
+  /** Endpoints that the broker listens on, as clients write them. */
+  readonly endpoints: readonly string[];
+  /** Removes a virtual host and closes the connections to it. */
+  removeVirtualHost(name: string): void;
+}

@@ -1,0 +1,15 @@
+import type { Protocol } from "./protocol.ts";
+
+/**
+ * The protocols that clients can speak to the broker. Endpoints without a scheme, and those that have no scheme of a
+ * protocol (`inproc`, `ipc`), are served with the first one. Code is loaded when the broker first listens for it.
+ */
+export const PROTOCOLS: readonly [Protocol, ...Protocol[]] = [
+  {
+    schemes: [
+      { scheme: "amqp", port: 5672, transport: "tcp" },
+      { scheme: "amqps", port: 5671, transport: "tls" },
+    ],
+    load: async (host) => new (await import("./amqp/server.ts")).AmqpServer(host),
+  },
+];
