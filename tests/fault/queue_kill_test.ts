@@ -14,7 +14,7 @@ import { Ledger, seeded } from "./queue_ledger.ts";
 const ROUNDS = Number(process.env["MQCAT_ROUNDS"] ?? 9);
 /** The largest number of messages before a kill, and the largest delay after them, in milliseconds. */
 const EVENTS = 2000;
-const BEHIND_MS = 5;
+const AFTER_MS = 5;
 
 const SEED = Number(process.env["MQCAT_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 
@@ -43,7 +43,7 @@ describe("kill -9", () => {
           const moment = ledger.after(random() * EVENTS);
           const life = ledger.live(url);
           await Promise.race([life, moment]);
-          await pause(random() * BEHIND_MS);
+          await pause(random() * AFTER_MS);
           broker.kill("SIGKILL");
           await life;
         }

@@ -53,7 +53,7 @@ describe("a killed worker", () => {
       // The missing messages were in the kernel buffers of the killed worker, so they precede the redistributed ones.
       const missing = range(1, TOTAL).filter((number) => !seen.has(number));
       const returned = outOfOrder(others).concat(outOfOrder(later));
-      assert.ok(returned.length > 0, "its queue was dealt anew");
+      assert.ok(returned.length > 0, "its queue was redistributed");
       assert.ok(Math.max(...missing) < Math.min(...returned), `${missing.at(-1)} and ${returned[0]}`);
       assert.ok(Math.min(...missing) > Math.max(...printed));
       assert.ok(Math.max(...missing) <= FIRST, "nothing that came after its death is missing");

@@ -95,7 +95,7 @@ describe("frames", () => {
             assert.ok(target.subarray(0, at).every((byte) => byte === 0x99), "it wrote before its place");
             assert.ok(
               target.subarray(at + bound).every((byte) => byte === 0x99),
-              "it wrote behind its bound",
+              "it wrote beyond its limit",
             );
           },
         ),

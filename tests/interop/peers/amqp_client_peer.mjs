@@ -1,4 +1,4 @@
-// @cloudamqp/amqp-client of npm as a client. Usage: node amqp_client_peer.mjs URL
+// Runs the steps of amqp_round.mjs with @cloudamqp/amqp-client. Usage: node amqp_client_peer.mjs URL
 import { AMQPClient } from "@cloudamqp/amqp-client";
 import { round } from "./amqp_round.mjs";
 
@@ -55,14 +55,14 @@ function adapt(channel) {
   };
 }
 
-/** It has words only: they end with the code, or begin with its name. */
+/** The client has error texts only: they end with the code, or begin with its name. */
 function codeOf({ message }) {
   return Number(/\b\d{3}\b/.exec(message)?.[0]) || message;
 }
 
 await round({
   codeOf,
-  // It keeps to itself what the server can do.
+  // The client does not expose the server's capabilities.
   lacks: ["capabilities"],
   properties: {
     contentType: "application/x",

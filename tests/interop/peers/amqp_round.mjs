@@ -1,19 +1,19 @@
-// The round that an AMQP client of npm makes with a broker: one line of JSON for each step, [name, what it saw]. The
-// clients differ in their ways only, which amqplib_peer.mjs and its like adapt. Python and Ruby have rounds of their own.
+// The steps that an npm AMQP client runs against a broker. Prints one line of JSON for each step: [name, result]. The
+// adapters (amqplib_peer.mjs and others) hide the differences of the clients. Python and Ruby have their own versions.
 import { Buffer } from "node:buffer";
 import console from "node:console";
 import process from "node:process";
 import { isDeepStrictEqual } from "node:util";
 
-/** How long a step may take, in milliseconds. */
+/** The time limit of a step, in milliseconds. */
 const STEP_MS = 20_000;
-/** Those around 131 064 fill a frame of RabbitMQ's size exactly, or just not. */
+/** Body sizes; those around 131 064 are at the limit of RabbitMQ's frame size. */
 const SIZES = [0, 1, 8184, 131_063, 131_064, 131_065, 300_000];
 
 const bodyOf = (size) => Buffer.from({ length: size }, (_, i) => (i * 31) & 255);
 const textOf = (message) => Buffer.from(message.body).toString();
 
-/** @param client how it connects: `{ connect(url), codeOf(error), properties, lacks }` */
+/** @param client the adapter: `{ connect(url), codeOf(error), properties, lacks }` */
 export async function round(client) {
   const url = process.argv[2];
   const made = [];
@@ -115,7 +115,7 @@ export async function round(client) {
     const codes = [await refused(() => stranger.declare(name, { passive: true }))];
     await owner.close();
     await other.close();
-    // It goes with its connection, which RabbitMQ does in its own time.
+    // RabbitMQ deletes the queue some time after its connection has closed.
     await until(async () => {
       const channel = await connection.channel();
       return await refused(() => channel.declare(name, { passive: true })) === 404;

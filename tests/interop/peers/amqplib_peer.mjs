@@ -1,4 +1,4 @@
-// amqplib of npm as a client. Usage: node amqplib_peer.mjs URL
+// Runs the steps of amqp_round.mjs with amqplib. Usage: node amqplib_peer.mjs URL
 import { Buffer } from "node:buffer";
 import amqplib from "amqplib";
 import { round } from "./amqp_round.mjs";
@@ -25,7 +25,7 @@ function adapt(channel, confirm, failure) {
     },
     deleteQueue: async (name) => (await channel.deleteQueue(name)).messageCount,
     purge: async (name) => (await channel.purgeQueue(name)).messageCount,
-    // The connection knows the reason, where it is its end.
+    // If the connection was closed, the connection has the reason.
     exchange: (name, type, options) => channel.assertExchange(name, type, options).catch(() => failure),
     deleteExchange: (name) => channel.deleteExchange(name),
     bind: (to, from, key, args) => channel.bindQueue(to, from, key, args),
@@ -55,14 +55,14 @@ function adapt(channel, confirm, failure) {
   };
 }
 
-/** The words, where it has no code: it knows no close that comes in place of an open-ok. */
+/** Reads the code from the message if there is none: amqplib does not parse a close in place of an open-ok. */
 function codeOf({ code, message }) {
   return code ?? (Number(/\b\d{3}\b/.exec(message)?.[0]) || message);
 }
 
 await round({
   codeOf,
-  // It has no transactions.
+  // amqplib has no transactions.
   lacks: ["transaction"],
   properties: {
     contentType: "application/x",

@@ -1,4 +1,4 @@
-# Bunny as a client: the steps of amqp_round.mjs, one line of JSON for each. Usage: ruby bunny_peer.rb URL
+# Runs the steps of amqp_round.mjs with Bunny; prints one line of JSON for each step. Usage: ruby bunny_peer.rb URL
 require "bunny"
 require "json"
 require "logger"
@@ -13,7 +13,7 @@ MADE = []
 def unique(what) = "round.#{Process.pid}.#{what}"
 
 def connect(url = URL)
-  # It recovers from anything unless told, and logs what we tell anyway.
+  # By default Bunny recovers from every error, and logs errors that are reported here anyway.
   options = { automatically_recover: false, recover_from_connection_close: false }
   Bunny.new(url, logger: Logger.new(File::NULL), **options).start
 end
@@ -28,7 +28,7 @@ def step(name)
   $stdout.flush
 end
 
-# The reply code of what the broker said; or the name of Bunny's error, where it has no code.
+# The broker's reply code, or the name of Bunny's error if it has no code.
 def refused
   yield
   "taken"
@@ -54,7 +54,7 @@ end
 
 CONNECTION = connect
 
-# Runs the block with a channel of its own.
+# Runs the block with a new channel.
 def on_channel(confirm: false)
   channel = CONNECTION.create_channel
   channel.confirm_select if confirm
@@ -69,7 +69,7 @@ end
 
 def count(channel, name) = channel.queue_declare(name, passive: true).message_count
 
-# Publishes, and waits for the confirm where the channel has confirms.
+# Publishes, and waits for the confirm if the channel has confirms.
 def publish(channel, exchange, key, body, options = {})
   channel.basic_publish(body, exchange, key, { persistent: false }.merge(options))
   return true unless channel.using_publisher_confirmations?
@@ -104,7 +104,7 @@ PROPERTIES = {
   user_id: "guest",
   app_id: "a",
   headers: {
-    "text" => "ü\u{1f600}".b, # It gives text back as bytes.
+    "text" => "ü\u{1f600}".b, # Bunny returns text as bytes.
     "empty" => "",
     "int" => -70_000,
     "long" => 2**40,

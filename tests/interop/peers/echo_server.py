@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The lecture's echo server: one client, the plain socket module. Usage: echo_server.py [PORT]"""
+"""A textbook echo server for one client, with the plain socket module. Usage: echo_server.py [PORT]"""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-# pika as a client: the steps of amqp_round.mjs, one line of JSON for each. Usage: python3 pika_peer.py URL
+# Runs the steps of amqp_round.mjs with pika; prints one line of JSON for each step. Usage: python3 pika_peer.py URL
 import json
 import os
 import sys
@@ -34,7 +34,7 @@ def step(name, work):
 
 
 def refused(work):
-    """The reply code of what the broker said; pika has errors of its own for the handshake, and the code in words."""
+    """The broker's reply code. For the handshake pika has its own errors, with the code in the text."""
     try:
         work()
     except (exceptions.ProbableAuthenticationError, exceptions.ProbableAccessDeniedError) as error:
@@ -244,7 +244,7 @@ PROPERTIES = {
     "type": "t",
     "user_id": "guest",
     "app_id": "a",
-    # pika cannot send fractions but as decimals.
+    # pika can send fractions only as decimals.
     "headers": {
         "text": "ü\U0001f600",
         "empty": "",
@@ -451,7 +451,7 @@ def close():
 def listens_for_blocked():
     connection.add_on_connection_blocked_callback(lambda *_: None)
     connection.add_on_connection_unblocked_callback(lambda *_: None)
-    # pika has flags for four of what the server can do.
+    # pika exposes four of the server's capabilities.
     return [
         connection.basic_nack_supported,
         connection.consumer_cancel_notify_supported,

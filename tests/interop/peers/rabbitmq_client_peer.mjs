@@ -1,8 +1,8 @@
-// rabbitmq-client of npm as a client. Usage: node rabbitmq_client_peer.mjs URL
+// Runs the steps of amqp_round.mjs with rabbitmq-client. Usage: node rabbitmq_client_peer.mjs URL
 import { Connection } from "rabbitmq-client";
 import { round } from "./amqp_round.mjs";
 
-/** Its errors have the names of the codes. */
+/** The client's errors have the names of the codes. */
 const CODES = {
   NO_ROUTE: 312,
   ACCESS_REFUSED: 403,
@@ -73,7 +73,7 @@ function codeOf({ code, message }) {
 
 await round({
   codeOf,
-  // It keeps to itself what the server can do.
+  // The client does not expose the server's capabilities.
   lacks: ["capabilities"],
   properties: {
     contentType: "application/x",
@@ -88,7 +88,7 @@ await round({
     type: "t",
     userId: "guest",
     appId: "a",
-    // It makes a table of a Buffer.
+    // The client encodes a Buffer as a table.
     headers: {
       text: "ü\u{1f600}",
       empty: "",
@@ -108,7 +108,7 @@ await round({
     await new Promise((resolve, reject) => {
       connection.once("connection", resolve);
       connection.once("error", (error) => {
-        // It would try for ever.
+        // The client would retry forever.
         connection.unsafeDestroy();
         reject(error);
       });
