@@ -1,4 +1,4 @@
-/** Holds the direction of imports that the architecture sets, over every file there is. */
+/** Checks the import rules of the architecture in every file. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
@@ -8,7 +8,7 @@ import { importsOf, linesWith } from "./source_scan.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-/** What a folder of lib/ may import besides itself and the files that lie directly in lib/. */
+/** What a folder of lib/ may import besides itself and the files directly in lib/. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   transport: [],
   zmtp: ["transport"],
@@ -19,9 +19,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   probe: ["zmtp", "amqp", "transport"],
 };
 
-/** Modules of the runtime that compute and do no I/O. */
+/** Built-in modules that do no I/O. */
 const PURE_BUILTINS = ["node:crypto", "node:buffer", "node:assert/strict"];
-/** The same from npm. */
+/** npm packages that do no I/O. */
 const PURE_PACKAGES = ["libsodium-wrappers"];
 
 const RUNTIME_FOLDER = "lib/transport/runtime/";
@@ -33,17 +33,17 @@ function sources(folder: string): string[] {
     .sort();
 }
 
-/** `lib/zmtp/batch.ts` -> `zmtp`; files that lie directly in lib/ have no layer. */
+/** The layer of a file: `lib/zmtp/batch.ts` -> `zmtp`. Files directly in lib/ have no layer. */
 function layerOf(file: string): string | undefined {
   return /^lib\/([^/]+)\//.exec(file)?.[1];
 }
 
-/** Codecs turn bytes into values; `amqp/client` is the one part of those layers that may open a stream. */
+/** Whether a file is a codec, which does no I/O. In these layers only `amqp/client` may open a stream. */
 function isCodec(file: string): boolean {
   return /^lib\/(zmtp|amqp)\//.test(file) && !file.startsWith("lib/amqp/client/");
 }
 
-/** Everything that a file does against the rules, as "file:line what". */
+/** All violations in a file, as "file:line: the violation". */
 function violations(file: string, source: string): string[] {
   const found: string[] = [];
   for (const { line, specifier, typeOnly } of importsOf(source)) {
@@ -93,7 +93,7 @@ function judge(file: string, specifier: string, typeOnly: boolean): string | und
 }
 
 describe("imports", () => {
-  it("imports - every file of lib, cli and mod.ts keeps the direction", () => {
+  it("imports - every file of lib, cli and mod.ts follows the rules", () => {
     const files = [...sources("lib"), ...sources("cli")];
     assert.ok(files.includes("lib/zmtp/connection.ts"), "the scan did not find the sources");
     if (fs.existsSync(path.join(ROOT, "mod.ts"))) files.push("mod.ts");
@@ -101,7 +101,7 @@ describe("imports", () => {
     assert.equal(found.join("\n"), "");
   });
 
-  it("imports - libsodium is loaded by one file, and only when it is asked for", () => {
+  it("imports - libsodium is loaded by one file, and only on demand", () => {
     const importers = sources("lib").filter((file) => {
       return importsOf(fs.readFileSync(path.join(ROOT, file), "utf8")).some((found) =>
         found.specifier === "libsodium-wrappers"
@@ -114,7 +114,7 @@ describe("imports", () => {
     );
   });
 
-  it("imports - the scan sees every import that a compiler would", () => {
+  it("imports - the scan finds every import", () => {
     const source = fs.readFileSync(path.join(ROOT, "lib/transport/schemes/tls.ts"), "utf8");
     const specifiers = importsOf(source).map((found) => found.specifier);
     for (

@@ -1,10 +1,10 @@
-/** Reads TypeScript sources well enough to see their imports and their code, without a compiler. */
+/** Finds imports and code in TypeScript sources without a compiler. */
 
 /** One import or re-export. */
 export interface Import {
   readonly line: number;
   readonly specifier: string;
-  /** `import type …` or `export type …`: gone when the program runs. */
+  /** Whether it is an `import type …` or `export type …`, which does not exist at run time. */
   readonly typeOnly: boolean;
 }
 
@@ -21,18 +21,18 @@ export function importsOf(source: string): Import[] {
   }));
 }
 
-/** The lines of a source that match, comments and strings left out. */
+/** The lines of a source whose code matches; comments and strings are ignored. */
 export function linesWith(source: string, pattern: RegExp): { line: number; text: string }[] {
   const lines = source.split("\n");
   return blank(source, { strings: true }).split("\n")
     .flatMap((code, index) => pattern.test(code) ? [{ line: index + 1, text: lines[index]!.trim() }] : []);
 }
 
-/** The source with its comments, and on demand its strings, replaced by spaces; lines stay where they are. */
+/** Replaces comments, and optionally strings, by spaces; line numbers do not change. */
 export function blank(source: string, { strings }: { strings: boolean }): string {
   let code = "";
   const hide = (from: number, to: number) => code += source.slice(from, to).replace(/[^\n]/g, " ");
-  /** One entry for each template whose `${` is open: how many braces are open in it. */
+  /** The number of open braces in each open `${` of a template. */
   const templates: number[] = [];
   let at = 0;
   while (at < source.length) {
@@ -63,7 +63,7 @@ export function blank(source: string, { strings }: { strings: boolean }): string
   return code;
 }
 
-/** Behind the quote or slash that closes what begins at `at`. */
+/** The position after the quote or slash that closes the string or regular expression at `at`. */
 function closing(source: string, at: number): number {
   const quote = source[at];
   let inClass = false;
@@ -77,7 +77,7 @@ function closing(source: string, at: number): number {
   return source.length;
 }
 
-/** Behind the part of a template that begins at `at`: behind its closing backtick, or behind the next `${`. */
+/** The position after the template part at `at`: after its closing backtick, or after the next `${`. */
 function templateEnd(source: string, at: number): number {
   for (let i = at; i < source.length; i++) {
     if (source[i] === "\\") i++;
@@ -87,7 +87,7 @@ function templateEnd(source: string, at: number): number {
   return source.length;
 }
 
-/** Whether a slash behind this code begins a regular expression rather than divides. */
+/** Whether a slash after this code starts a regular expression (and is not a division). */
 function regexMayBegin(code: string): boolean {
   return /(?:^|[(,=:[!&|?{};+\-*%<>~^]|\b(?:return|typeof|case|in|of))\s*$/.test(code.slice(-40));
 }
