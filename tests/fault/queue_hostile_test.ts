@@ -84,7 +84,7 @@ describe("queue serve", () => {
     assert.equal((await queue(url, ["get", "other", "-n", "1"])).stdout.toString(), "x\n");
     clearInterval(sampling);
     const grown = most - before;
-    console.log(`${grown / 1e6} MB more with ${COUNT} answers of 1 MB that nobody reads`);
+    console.log(`${grown / 1e6} MB more with ${COUNT} unread replies of 1 MB`);
     assert.ok(grown < 100e6, `${grown}`);
     greedy.resume();
     for (const got of await Promise.all(gets)) assert.equal(got?.body.length, 1e6);

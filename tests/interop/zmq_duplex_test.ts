@@ -4,7 +4,7 @@ import { after, describe } from "node:test";
 import { Dealer, Pair, Router } from "../../mod.ts";
 import { numbers, scoped, texts } from "../support/sockets.ts";
 import { links, linksDir, MESSAGES } from "./zmq_links.ts";
-import { bytesOf, hex, sharedPeer, test, told } from "../support/zmq_peer.ts";
+import { asPrinted, bytesOf, hex, sharedPeer, test } from "../support/zmq_peer.ts";
 
 const COUNT = 2000;
 
@@ -21,9 +21,9 @@ describe("libzmq pair, dealer and router", () => {
       for (const message of MESSAGES) {
         const frames = message.map(bytesOf);
         await theirs.send(...message);
-        assert.deepEqual(told(await pair.receive()), told(frames));
+        assert.deepEqual(asPrinted(await pair.receive()), asPrinted(frames));
         await pair.send(frames);
-        assert.deepEqual(await theirs.recv(), told(frames));
+        assert.deepEqual(await theirs.recv(), asPrinted(frames));
       }
       const echoed = theirs.echo(COUNT);
       const sending = (async () => {
@@ -44,7 +44,7 @@ describe("libzmq pair, dealer and router", () => {
         for (const message of MESSAGES) {
           const frames = [...head, ...message].map(bytesOf);
           await dealer.send(frames);
-          assert.deepEqual(told(await dealer.receive()), told(frames));
+          assert.deepEqual(asPrinted(await dealer.receive()), asPrinted(frames));
         }
         const sending = (async () => {
           for (let i = 0; i < COUNT; i++) await dealer.send([...head, `${i}`]);
@@ -73,9 +73,9 @@ describe("libzmq pair, dealer and router", () => {
           await theirs.send(...head, ...message);
           const [id, ...rest] = (await router.receive())!;
           assert.deepEqual(texts([id!]), ["worker 7"]);
-          assert.deepEqual(told(rest), told(frames));
+          assert.deepEqual(asPrinted(rest), asPrinted(frames));
           await router.send([id!, ...rest]);
-          assert.deepEqual(await theirs.recv(), [...head, ...told(frames)!]);
+          assert.deepEqual(await theirs.recv(), [...head, ...asPrinted(frames)!]);
         }
       });
     }

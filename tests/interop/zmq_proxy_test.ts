@@ -5,7 +5,7 @@ import { Dealer, forward, Pull, Push, Router, XPub, XSub } from "../../mod.ts";
 import { tempDir } from "../support/helpers.ts";
 import { numbers, scoped } from "../support/sockets.ts";
 import { MESSAGES } from "./zmq_links.ts";
-import { bytesOf, hex, sharedPeer, test, told } from "../support/zmq_peer.ts";
+import { asPrinted, bytesOf, hex, sharedPeer, test } from "../support/zmq_peer.ts";
 
 const COUNT = 5000;
 
@@ -24,7 +24,7 @@ describe("libzmq proxy", () => {
     await pull.connect(await to.bind(`ipc://${dir.file("jobs")}`));
     for (const message of MESSAGES) {
       await push.send(...message);
-      assert.deepEqual(await pull.recv(), told(message.map(bytesOf)));
+      assert.deepEqual(await pull.recv(), asPrinted(message.map(bytesOf)));
     }
     const sent = push.blast(COUNT, { pad: 100 });
     assert.deepEqual(await pull.collect(COUNT), numbers(COUNT));

@@ -5,7 +5,7 @@ import { Pub, Sub } from "../../mod.ts";
 import { waitFor } from "../support/helpers.ts";
 import { numbers, scoped } from "../support/sockets.ts";
 import { links, linksDir, MANY, MESSAGES } from "./zmq_links.ts";
-import { bytesOf, hex, sharedPeer, test, told, type ZmqSocket } from "../support/zmq_peer.ts";
+import { asPrinted, bytesOf, hex, sharedPeer, test, type ZmqSocket } from "../support/zmq_peer.ts";
 
 /** Subscribes to everything: an XSUB sends a subscription message. */
 async function subscribeToAll(socket: ZmqSocket, type: string): Promise<void> {
@@ -45,7 +45,7 @@ describe("libzmq publish and subscribe", () => {
         for (const message of MESSAGES) {
           const frames = message.map(bytesOf);
           await pub.send(frames);
-          assert.deepEqual(await sub.recv(), told(frames));
+          assert.deepEqual(await sub.recv(), asPrinted(frames));
         }
         const collected = sub.collect(MANY);
         for (let i = 0; i < MANY; i++) await pub.send(`${i}`);
@@ -64,7 +64,7 @@ describe("libzmq publish and subscribe", () => {
         else await untilHeard(pub, sub);
         for (const message of MESSAGES) {
           await pub.send(...message);
-          assert.deepEqual(told(await sub.receive()), told(message.map(bytesOf)));
+          assert.deepEqual(asPrinted(await sub.receive()), asPrinted(message.map(bytesOf)));
         }
         const sent = pub.blast(MANY);
         for (let i = 0; i < MANY; i++) {

@@ -130,7 +130,7 @@ describe("libzmq requests", () => {
     const request = await rep.receive();
     await victim.kill();
     await log.until("disconnected");
-    request!.reply("to nobody");
+    request!.reply("too late");
     await using lives = await peer.socket("REQ");
     await lives.connect(endpoint);
     await lives.send(hex("hello"));

@@ -30,12 +30,12 @@ import {
 import { deadline, tempDir, waitFor } from "../support/helpers.ts";
 import { numbers, scoped, SocketLog, texts } from "../support/sockets.ts";
 import {
+  asPrinted,
   bytesOf,
   type Frame,
   hex,
   sharedPeer,
   test,
-  told,
   type ZmqPeer,
   type ZmqSocket,
 } from "../support/zmq_peer.ts";
@@ -56,7 +56,7 @@ const QUIET = 300;
 
 const server = await generateKeyPair();
 const client = await generateKeyPair();
-const stranger = await generateKeyPair();
+const otherKeys = await generateKeyPair();
 const keyHex = (key: Uint8Array) => hex(encodeZ85(key));
 
 type PeerOptions = Record<string, number | string>;
@@ -130,14 +130,14 @@ describe("libzmq security", () => {
         await meet(pull, theirPush, transport);
         for (const message of MESSAGES) {
           await theirPush.send(...message);
-          assert.deepEqual(told(await pull.receive()), told(message.map(bytesOf)));
+          assert.deepEqual(asPrinted(await pull.receive()), asPrinted(message.map(bytesOf)));
         }
         await using push = scoped(new Push({ security: security() }));
         await using theirPull = await peer.socket("PULL", options);
         await meet(push, theirPull, transport);
         for (const message of MESSAGES) {
           await push.send(message.map(bytesOf));
-          assert.deepEqual(await theirPull.recv(), told(message.map(bytesOf)));
+          assert.deepEqual(await theirPull.recv(), asPrinted(message.map(bytesOf)));
         }
         const collected = theirPull.collect(COUNT);
         for (let i = 0; i < COUNT; i++) await push.send(`${i}`);
@@ -157,7 +157,7 @@ describe("libzmq security", () => {
           else await log.until("subscription");
           await pub.send(["b", "not this"]);
           await pub.send(["a", bytesOf(2 ** 20)]);
-          assert.deepEqual(await sub.recv(), [hex("a"), ...told([bytesOf(2 ** 20)])!]);
+          assert.deepEqual(await sub.recv(), [hex("a"), ...asPrinted([bytesOf(2 ** 20)])!]);
         }
         for (const [In, theirPub] of [[Sub, "PUB"], [XSub, "XPUB"]] as const) {
           await using sub = scoped(new In({ security: security() }));
@@ -174,7 +174,10 @@ describe("libzmq security", () => {
             await pub.send(hex("a"), hex("this"), 300);
             return await Promise.race([received, sleep(20, undefined)]);
           });
-          assert.deepEqual(told(first), told([bytesOf(hex("a")), bytesOf(hex("this")), bytesOf(300)]));
+          assert.deepEqual(
+            asPrinted(first),
+            asPrinted([bytesOf(hex("a")), bytesOf(hex("this")), bytesOf(300)]),
+          );
         }
       });
 
@@ -192,10 +195,10 @@ describe("libzmq security", () => {
           const frames = message.map(bytesOf);
           await theirReq.send(...head, ...message);
           const request = (await deadline(rep.receive()))!;
-          assert.deepEqual(told(request.frames), told(frames));
+          assert.deepEqual(asPrinted(request.frames), asPrinted(frames));
           request.reply(request.frames);
-          assert.deepEqual(await theirReq.recv(), [...head, ...told(frames)!]);
-          assert.deepEqual(told(await req.request(frames)), told(frames));
+          assert.deepEqual(await theirReq.recv(), [...head, ...asPrinted(frames)!]);
+          assert.deepEqual(asPrinted(await req.request(frames)), asPrinted(frames));
         }
         await echoed;
       });
@@ -214,16 +217,16 @@ describe("libzmq security", () => {
         for (const message of MESSAGES) {
           const frames = message.map(bytesOf);
           await pair.send(frames);
-          assert.deepEqual(await theirPair.recv(), told(frames));
+          assert.deepEqual(await theirPair.recv(), asPrinted(frames));
           await theirPair.send(...message);
-          assert.deepEqual(told(await deadline(pair.receive())), told(frames));
+          assert.deepEqual(asPrinted(await deadline(pair.receive())), asPrinted(frames));
           await dealer.send(frames);
-          assert.deepEqual(told(await deadline(dealer.receive())), told(frames));
+          assert.deepEqual(asPrinted(await deadline(dealer.receive())), asPrinted(frames));
           await theirDealer.send(...message);
           const [id, ...rest] = (await deadline(router.receive()))!;
-          assert.deepEqual([texts([id!]), told(rest)], [["worker 7"], told(frames)]);
+          assert.deepEqual([texts([id!]), asPrinted(rest)], [["worker 7"], asPrinted(frames)]);
           await router.send([id!, ...rest]);
-          assert.deepEqual(await theirDealer.recv(), told(frames));
+          assert.deepEqual(await theirDealer.recv(), asPrinted(frames));
         }
         await echoed;
       });
@@ -276,14 +279,14 @@ describe("libzmq security", () => {
   ][] = [
     [
       "CURVE, we have another server key",
-      () => curveClient({ serverKey: stranger.publicKey, keyPair: client }),
+      () => curveClient({ serverKey: otherKeys.publicKey, keyPair: client }),
       CURVE_SERVER,
       /closed the connection after our HELLO: its public key probably differs/,
       2,
     ],
     [
       "CURVE, our key is not on libzmq's list",
-      () => curveClient({ serverKey: server.publicKey, keyPair: stranger }),
+      () => curveClient({ serverKey: server.publicKey, keyPair: otherKeys }),
       CURVE_SERVER,
       /does not accept our public key \(400\)/,
       1,
@@ -337,13 +340,13 @@ describe("libzmq security", () => {
     [
       "CURVE, libzmq has another server key",
       () => curveServer({ keyPair: server }),
-      curveOptions(stranger.publicKey),
+      curveOptions(otherKeys.publicKey),
       /public key for us that is not ours/,
     ],
     [
       "CURVE, libzmq's key is not on our list",
       () => curveServer({ keyPair: server, zap: { handler: isClient } }),
-      curveOptions(server.publicKey, stranger),
+      curveOptions(server.publicKey, otherKeys),
       /refused: 400/,
     ],
     [

@@ -4,7 +4,7 @@ import { after, describe } from "node:test";
 import { XPub, XSub } from "../../mod.ts";
 import { numbers, scoped, texts } from "../support/sockets.ts";
 import { links, linksDir, MESSAGES } from "./zmq_links.ts";
-import { bytesOf, hex, sharedPeer, test, told } from "../support/zmq_peer.ts";
+import { asPrinted, bytesOf, hex, sharedPeer, test } from "../support/zmq_peer.ts";
 
 const COUNT = 2000;
 
@@ -25,7 +25,7 @@ describe("libzmq xpub and xsub", () => {
       for (const message of MESSAGES) {
         const frames = message.map(bytesOf);
         await xpub.send(frames);
-        assert.deepEqual(await sub.recv(), told(frames));
+        assert.deepEqual(await sub.recv(), asPrinted(frames));
       }
       const collected = sub.collect(COUNT);
       for (let i = 0; i < COUNT; i++) await xpub.send(`${i}`);
@@ -66,7 +66,7 @@ describe("libzmq xpub and xsub", () => {
         }
         for (const message of MESSAGES) {
           await pub.send(...message);
-          assert.deepEqual(told(await xsub.receive()), told(message.map(bytesOf)));
+          assert.deepEqual(asPrinted(await xsub.receive()), asPrinted(message.map(bytesOf)));
         }
         if (type === "PUB") return;
         await xsub.send(["from", "below"]);

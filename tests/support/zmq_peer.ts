@@ -39,7 +39,7 @@ export function bytesOf(frame: Frame): Uint8Array {
 }
 
 /** A message as the peer's `recv` prints it: frames in hexadecimal, or length and hash for long ones. */
-export function told(frames: readonly Uint8Array[] | undefined): string[] | undefined {
+export function asPrinted(frames: readonly Uint8Array[] | undefined): string[] | undefined {
   return frames?.map((frame) =>
     frame.length <= 512
       ? Buffer.from(frame).toString("hex")
@@ -159,7 +159,7 @@ export class ZmqSocket implements AsyncDisposable {
     await this.call("send", { frames });
   }
 
-  /** The next message in the form of `told`, or null when none arrives within `timeout` milliseconds. */
+  /** The next message in the form of `asPrinted`, or null when none arrives within `timeout` milliseconds. */
   async recv(timeout = 10_000): Promise<string[] | null> {
     return await this.call("recv", { timeout }) as string[] | null;
   }

@@ -18,7 +18,7 @@ export function deadLetters({ broker, queue, ready, test, well }: QueueContext):
     assert.deepEqual([failed.code, await well(["get", "mourned", "--drain"])], [6, "1\n2\n"]);
 
     await well(["declare", "no place"]);
-    await well(["declare", "no exchange", "-a", "x-max-length=9", "-a", "x-dead-letter-exchange=nobody"]);
+    await well(["declare", "no exchange", "-a", "x-max-length=9", "-a", "x-dead-letter-exchange=missing"]);
     await well(["declare", "no queue", ...to("gone")]);
     const cases: [name: string, words: RegExp][] = [
       [
@@ -27,7 +27,7 @@ export function deadLetters({ broker, queue, ready, test, well }: QueueContext):
       ],
       [
         "no exchange",
-        /'no exchange' dead-letters to the exchange 'nobody', which is not there: make it first/,
+        /'no exchange' dead-letters to the exchange 'missing', which is not there: make it first/,
       ],
       ["no queue", /'no queue' dead-letters to the queue 'gone', which is not there: declare it first/],
     ];
