@@ -34,7 +34,7 @@ export class MqcatError extends Error {
   /** Says which error it is; the text of `message` may change. */
   readonly code: ErrorCode;
 
-  /** @param message a sentence without a full stop */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = new.target.name;
@@ -56,7 +56,7 @@ export class MqcatError extends Error {
  * ```
  */
 export class EndpointError extends MqcatError {
-  /** @param message a sentence without a full stop */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(
     message: string,
     options?: ErrorOptions,
@@ -80,7 +80,7 @@ export class EndpointError extends MqcatError {
  * ```
  */
 export class MissingCertificateError extends EndpointError {
-  /** @param message a sentence without a full stop */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(message: string, options?: ErrorOptions) {
     super(message, options, "ERR_NO_CERTIFICATE");
   }
@@ -101,7 +101,7 @@ export class MissingCertificateError extends EndpointError {
  * ```
  */
 export class ProtocolError extends MqcatError {
-  /** @param message a sentence without a full stop */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(message: string, options?: ErrorOptions) {
     super("ERR_PROTOCOL", message, options);
   }
@@ -124,7 +124,7 @@ export class ProtocolError extends MqcatError {
  * ```
  */
 export class IncompatiblePeerError extends MqcatError {
-  /** @param message a sentence without a full stop */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(message: string, options?: ErrorOptions) {
     super("ERR_INCOMPATIBLE_PEER", message, options);
   }
@@ -148,7 +148,7 @@ export class AuthError extends MqcatError {
   /** False when the peer closed the connection without a reason, at a point where rejection is the likely one. */
   readonly certain: boolean;
 
-  /** @param message a sentence without a full stop */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(message: string, options: ErrorOptions & { readonly certain?: boolean } = {}) {
     super("ERR_AUTH", message, options);
     this.certain = options.certain ?? true;
@@ -172,7 +172,7 @@ export class AuthError extends MqcatError {
  * ```
  */
 export class HandshakeTimeoutError extends MqcatError {
-  /** @param message a sentence without a full stop */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(message: string, options?: ErrorOptions) {
     super("ERR_HANDSHAKE_TIMEOUT", message, options);
   }
@@ -192,7 +192,7 @@ export class HandshakeTimeoutError extends MqcatError {
  * ```
  */
 export class UnreachableError extends MqcatError {
-  /** @param message a sentence without a full stop */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(
     message: string,
     options?: ErrorOptions,
@@ -217,7 +217,7 @@ export class UnreachableError extends MqcatError {
  * ```
  */
 export class CertificateError extends UnreachableError {
-  /** @param message a sentence without a full stop */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(message: string, options?: ErrorOptions) {
     super(message, options, "ERR_CERTIFICATE");
   }
@@ -238,7 +238,7 @@ export class CertificateError extends UnreachableError {
  * ```
  */
 export class AddressInUseError extends MqcatError {
-  /** @param message a sentence without a full stop */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(message: string, options?: ErrorOptions) {
     super("ERR_ADDRESS_IN_USE", message, options);
   }
@@ -259,7 +259,7 @@ export class AddressInUseError extends MqcatError {
  * ```
  */
 export class LimitError extends MqcatError {
-  /** @param message a sentence without a full stop */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(message: string, options?: ErrorOptions) {
     super("ERR_LIMIT", message, options);
   }
@@ -281,7 +281,7 @@ export class LimitError extends MqcatError {
  * ```
  */
 export class ClosedError extends MqcatError {
-  /** @param message a sentence without a full stop */
+  /** Creates the error; `message` is a sentence without a full stop. */
   constructor(message: string, options?: ErrorOptions) {
     super("ERR_CLOSED", message, options);
   }

@@ -14,7 +14,7 @@ export default command({
   options: {
     ...readiness,
     ...group("Messages", {
-      data: list("-D, --data <text>", "send this instead of reading stdin (repeats)", text),
+      data: list("-D, --data <text>", "send this text instead of reading stdin (repeats)", text),
       file: list("-F, --file <path>", "send this file instead of reading stdin (repeats)", word),
     }),
     ...group("Timing", { timeout: ending.timeout }),

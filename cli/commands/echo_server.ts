@@ -15,13 +15,13 @@ export default command({
   options: {
     ...readiness,
     ...group("Connections", {
-      once: flag("--once", "serve one connection, or one datagram, then end"),
+      once: flag("--once", "serve one connection, or one datagram, then exit"),
       maxConnections: option(
         "--max-connections <number>",
-        "close a new one when there are so many (1024)",
+        "limit of simultaneous connections (1024)",
         integer(1),
       ),
-      idle: option("--idle <duration>", "close a connection that is silent for so long", someTime),
+      idle: option("--idle <duration>", "close a connection after this time without data", someTime),
     }),
     ...tlsServer,
   },
@@ -47,11 +47,11 @@ export default command({
 
 function someTime(text: string): number {
   const time = duration(text);
-  if (time === 0) throw new Error("expected more than no time at all");
+  if (time === 0) throw new Error("expected a duration above 0");
   return time;
 }
 
-/** Says on stderr who comes and goes, and counts what went back. */
+/** Reports connections on stderr, and counts the bytes that go back. */
 function describeEvents(session: Session): (event: EchoServerEvent) => void {
   const { reporter, counts } = session;
   const echoed = (bytes: number) => {
@@ -84,7 +84,7 @@ function describeEvents(session: Session): (event: EchoServerEvent) => void {
   };
 }
 
-/** `127.0.0.1:50123`; a Unix socket's peer has no address but the path. */
+/** Formats a peer as `127.0.0.1:50123`; the peer of a Unix socket has only the path. */
 function address(remote: string): string {
   return remote.replace(/^(tcp|tls|udp):\/\//, "");
 }

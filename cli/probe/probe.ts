@@ -1,9 +1,9 @@
-/** What a probe found, for people and for programs, and what to try next. */
+/** Renders the finding of a probe for people and for programs, with the commands to try next. */
 import { Buffer } from "node:buffer";
 import type { Finding } from "../../lib/probe/probe.ts";
 import type { Service, TlsService, ZeroMqService } from "../../lib/probe/service.ts";
 
-/** The command that talks to a socket of each type, with what stands behind the endpoint. */
+/** The command that talks to a socket of each type: its usual direction, and options that follow the endpoint. */
 const PARTNERS: Record<string, readonly [command: string, usual: "bind" | "connect", more?: string]> = {
   PUB: ["sub", "connect"],
   XPUB: ["sub", "connect"],
@@ -22,16 +22,16 @@ const PARTNERS: Record<string, readonly [command: string, usual: "bind" | "conne
   CLIENT: ["server", "bind"],
 };
 
-/** A finding as lines for people. */
+/** Renders a finding as lines for people. */
 export function findingText(finding: Finding): string {
   const lines = [`${finding.endpoint}: ${headline(finding)}`];
   if (finding.outcome === "identified") lines.push(...details(finding.service).map((line) => `  ${line}`));
   lines.push(...nextSteps(finding).map((step) => `  try: ${step}`));
-  // Most of it is a stranger's words.
+  // Most of the text comes from the peer.
   return `${lines.map((line) => line.replaceAll(/\p{Cc}/gu, "?")).join("\n")}\n`;
 }
 
-/** A finding as one JSON record. */
+/** Renders a finding as one JSON record. */
 export function findingRecord(finding: Finding): Record<string, unknown> {
   const next = nextSteps(finding);
   const { outcome, endpoint } = finding;
@@ -59,12 +59,12 @@ function headline(finding: Finding): string {
       return title(finding.service);
     case "unknown":
       return finding.says === undefined
-        ? "somebody listens, and hangs up on whoever comes"
-        : `something that is not known here says ${finding.says}`;
+        ? "a program listens, but closes each connection"
+        : `an unknown service answers ${finding.says}`;
     case "silent":
       return finding.connected
-        ? "somebody listens, and says nothing in time"
-        : "no answer to connecting in time (a firewall, or a host that is down)";
+        ? "a program listens, but does not answer in time"
+        : "the connection is not answered in time (a firewall, or a host that is down)";
     case "refused":
       return finding.reason.replace(/^Cannot connect to \S+: /, "");
   }
@@ -75,7 +75,7 @@ function title(service: Service): string {
     case "zmtp": {
       const over = service.subprotocol === undefined ? "" : " on a WebSocket";
       if (service.socketType !== undefined) return `ZeroMQ, a ${service.socketType} socket${over}`;
-      return `ZeroMQ, a socket that does not tell its type${over}`;
+      return `ZeroMQ, a socket that does not show its type${over}`;
     }
     case "amqp": {
       const product = [service.product, service.productVersion].filter((part) => part !== undefined).join(
@@ -120,8 +120,8 @@ function details(service: Service): string[] {
     case "http":
       return [
         `answers ${service.status}${service.says === undefined ? "" : `: ${service.says}`}`,
-        ...(service.location === undefined ? [] : [`sends to ${service.location}`]),
-        ...(service.webSocket ? ["has a WebSocket, which does not speak ZeroMQ"] : []),
+        ...(service.location === undefined ? [] : [`redirects to ${service.location}`]),
+        ...(service.webSocket ? ["has a WebSocket that does not speak ZeroMQ"] : []),
       ];
     case "tls":
       return tlsDetails(service);
@@ -150,12 +150,12 @@ function tlsDetails({ version, certificate, problem, inside }: TlsService): stri
     `certificate of ${subject}${names.length === 0 ? "" : ` for ${names.join(", ")}`}`,
     `issued by ${issuer}`,
     `valid from ${validFrom.slice(0, 10)} to ${validTo.slice(0, 10)}`,
-    ...(problem === undefined ? [] : [`not to be trusted: ${problem}`]),
+    ...(problem === undefined ? [] : [`not trusted: ${problem}`]),
     ...(inside === undefined ? [] : details(inside)),
   ];
 }
 
-/** Commands that go on from there. */
+/** Returns the commands to try next. */
 function nextSteps(finding: Finding): string[] {
   const { endpoint } = finding;
   if (finding.outcome !== "identified") return [];
@@ -187,7 +187,7 @@ function zeroMqSteps(tcp: string, { mechanism, socketType, subprotocol }: ZeroMq
     : mechanism === "PLAIN"
     ? " --user NAME"
     : "";
-  // Which command it is can only be told by who knows the peer, or after the login.
+  // The type of the socket is known only after authentication, so one command stands for all.
   const partner = PARTNERS[socketType ?? ""] ?? (login === "" ? undefined : PARTNERS["PUB"]);
   if (partner === undefined) return [];
   const [command, usual, more = ""] = partner;

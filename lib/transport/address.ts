@@ -2,7 +2,7 @@ import { lookup } from "node:dns/promises";
 import os from "node:os";
 import { EndpointError, UnreachableError } from "../errors.ts";
 
-/** Every address of a host, IPv4 first: the order in which libzmq, with IPv6 off, would look. */
+/** Resolves a host to its addresses, IPv4 first: the order of libzmq, which uses IPv4 unless IPv6 is turned on. */
 export async function resolve(host: string): Promise<string[]> {
   if (isAddress(host)) return [host];
   try {
@@ -15,8 +15,8 @@ export async function resolve(host: string): Promise<string[]> {
 }
 
 /**
- * The address of this machine that a host means: `*` is every IPv4 interface, as in libzmq (`::` is every one of both
- * families), and the name of an interface stands for its first address, an IPv4 one if it has any.
+ * Resolves a host to an address of this machine. `*` is every IPv4 interface, as in libzmq (`::` is every interface of
+ * both families); the name of an interface is its first address, preferably IPv4.
  */
 export async function localAddress(host: string): Promise<string> {
   if (host === "*") return "0.0.0.0";
@@ -24,29 +24,29 @@ export async function localAddress(host: string): Promise<string> {
   return interfaceAddress(host) ?? (await resolve(host))[0]!;
 }
 
-/** The first address of an interface, or undefined when there is no interface of that name. */
+/** The first address of an interface, preferably IPv4; undefined when there is no interface of that name. */
 export function interfaceAddress(name: string): string | undefined {
   const addresses = os.networkInterfaces()[name];
   return (addresses?.find(({ family }) => family === "IPv4") ?? addresses?.[0])?.address;
 }
 
 /**
- * The interface with this name or address, in the form in which the system takes it for multicast of a family.
+ * Finds the interface with this name or address, in the form that the system takes for multicast.
  *
- * @throws {EndpointError} there is none
+ * @throws {EndpointError} there is no such interface, or it has no address of the family
  */
 export function multicastInterface(host: string, family: 4 | 6): string {
   for (const [name, addresses] of Object.entries(os.networkInterfaces())) {
     const own = addresses?.filter((entry) => entry.family === `IPv${family}`) ?? [];
     if (own.length === 0) continue;
-    // IPv6 knows interfaces by their names, IPv4 by their addresses.
+    // The system identifies an interface by its name for IPv6, by its address for IPv4.
     if (name === host) return family === 6 ? `::%${name}` : own[0]!.address;
     if (own.some(({ address }) => address === host)) return family === 6 ? `::%${name}` : host;
   }
   throw new EndpointError(`there is no interface '${host}' with an IPv${family} address`);
 }
 
-/** Whether a host is an address and no name. */
+/** Whether a host is an IP address, not a name. */
 export function isAddress(host: string): boolean {
   return /^[\d.]+$|:/.test(host);
 }

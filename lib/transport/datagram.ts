@@ -1,6 +1,6 @@
 /**
- * The seam for datagrams: what a UDP socket is to everything above. Both runtimes have `node:dgram`, so there is one
- * implementation.
+ * Sockets for UDP: the interface that the rest of the program uses, and its one implementation, as both runtimes have
+ * `node:dgram`.
  */
 import dgram from "node:dgram";
 import { lookup } from "node:dns/promises";
@@ -10,51 +10,52 @@ import { formatEndpoint, type HostEndpoint } from "./endpoint.ts";
 import { named } from "./failure.ts";
 import { Latch, refused } from "./runtime/shared.ts";
 
-/** Where a datagram comes from or goes to. */
+/** The source or the destination of a datagram. */
 export interface DatagramAddress {
   readonly address: string;
   readonly port: number;
 }
 
-/** What a datagram socket tells its one consumer. None of the calls may throw. */
+/** Receives the events of a datagram socket. None of the calls may throw. */
 export interface DatagramSink {
-  /** A datagram came; `bytes` are the consumer's to keep. */
+  /** A datagram arrived; the sink may keep `bytes`. */
   onDatagram(bytes: Uint8Array, from: DatagramAddress): void;
-  /** The datagram lent to `send` was taken by the system, or could not be sent; the next one may follow. */
+  /** The system has taken the datagram lent to `send`, or could not send it; the next one may follow. */
   onSent(error: Error | undefined): void;
-  /** The system told of a failure that belongs to no datagram: that nobody listens at the other end (ICMP), say. */
+  /** The system reported an error that belongs to no datagram: for example, that no program listens there (ICMP). */
   onError(error: Error): void;
 }
 
 /** A UDP socket. */
 export interface DatagramSocket {
-  /** Where it is bound, or aims at: with the real port, and the host resolved. */
+  /** The bound or the target address, with the real port and the host resolved. */
   readonly endpoint: HostEndpoint;
   /** Resolves when the socket is closed. */
   readonly closed: Promise<void>;
-  /** Directs what comes to `sink`. What came before is lost: call it in the task in which the socket was made. */
+  /** Sends the events to `sink`. Earlier datagrams are lost, so call it in the task that made the socket. */
   attach(sink: DatagramSink): void;
   /**
-   * Lends `bytes` until `onSent`. Only one datagram may be under way: two at once may overtake each other.
+   * Lends `bytes` until `onSent`. Only one datagram may be in progress: two at once may overtake each other.
    *
-   * @param to whom, at a bound socket; one that is aimed has its target
+   * @param to the destination, for a bound socket; an aimed socket has its target
    */
   send(bytes: Uint8Array, to?: DatagramAddress): void;
+  /** Closes the socket. Further calls do nothing. */
   close(): void;
 }
 
 /**
- * A socket that takes the datagrams for an address or a multicast group (`udp://[interface;]group:port`). Several may
- * be bound to the same group and port.
+ * Binds a socket that receives the datagrams for an address or a multicast group (`udp://[interface;]group:port`).
+ * Several sockets may be bound to the same group and port.
  *
- * @throws {AddressInUseError} somebody else is bound to it
- * @throws {EndpointError} the address is not of this machine, or there is no such interface
+ * @throws {AddressInUseError} another program is bound to the address
+ * @throws {EndpointError} the address does not belong to this machine, or there is no such interface
  */
 export async function bindDatagrams(endpoint: HostEndpoint): Promise<DatagramSocket> {
   try {
     const { address, family, group } = await resolve(endpoint, "0.0.0.0");
     const socket = await opened(family, group, (socket, ready) => {
-      // Bound to the group's own address it hears nothing else: not other groups, and no datagrams to this machine.
+      // A socket that is bound to the group's own address receives no datagrams for other groups or for this machine.
       socket.bind({ port: endpoint.port, address }, ready);
     }, (socket) => {
       if (group) socket.addMembership(address, nic(endpoint, family));
@@ -66,8 +67,8 @@ export async function bindDatagrams(endpoint: HostEndpoint): Promise<DatagramSoc
 }
 
 /**
- * A socket whose datagrams go to an address or a multicast group (`udp://[interface;]group:port`). To a group they go
- * no farther than the local network, and to this machine too.
+ * Makes a socket whose datagrams go to an address or a multicast group (`udp://[interface;]group:port`). Datagrams for a
+ * group do not leave the local network; this machine receives them, too.
  *
  * @throws {UnreachableError} the host does not resolve
  * @throws {EndpointError} port 0, or there is no such interface
@@ -109,7 +110,7 @@ class UdpSocket implements DatagramSocket {
   readonly #closed = new Latch<void>();
   #sink: DatagramSink | undefined;
 
-  /** @param target of every datagram, where the system does not know it */
+  /** @param target the destination of every datagram, unless the socket is connected to it */
   constructor(socket: dgram.Socket, endpoint: HostEndpoint, target?: DatagramAddress) {
     this.#socket = socket;
     this.endpoint = endpoint;
@@ -140,10 +141,10 @@ class UdpSocket implements DatagramSocket {
   };
 }
 
-/** A closed socket's sink. */
+/** The sink of a closed socket. */
 const CLOSED: DatagramSink = { onDatagram() {}, onSent() {}, onError() {} };
 
-/** The endpoint of a datagram's sender. */
+/** Formats the address of a sender as an endpoint. */
 export function endpointOf({ address, port }: DatagramAddress): string {
   return formatEndpoint({ scheme: "udp", host: address, port });
 }
@@ -182,7 +183,9 @@ async function resolve(
   });
   const group = isMulticast(found.address);
   if (!group && source !== undefined) {
-    throw new EndpointError(`'${host}' is no multicast group, and only those take an interface in front`);
+    throw new EndpointError(
+      `'${host}' is not a multicast group, and only a group takes an interface before it`,
+    );
   }
   return { address: found.address, family: found.family === 6 ? 6 : 4, group };
 }

@@ -4,10 +4,10 @@ import tls from "node:tls";
 import { EndpointError, messageOf, MissingCertificateError } from "../errors.ts";
 import type { SourceAddress } from "./endpoint.ts";
 import { bound, local, NodeStream, settle } from "./runtime/node.ts";
-import { ground, needsGround } from "./runtime/tls_pause_workaround.ts";
+import { gatedByPause, pausesBelowTls } from "./runtime/tls_pause_workaround.ts";
 import type { ByteStream, RawListener, TlsOptions } from "./stream.ts";
 
-/** How long an accepted peer may take for the TLS handshake, in milliseconds. */
+/** Time limit for the TLS handshake of an accepted peer, in milliseconds. */
 const HANDSHAKE_MS = 10_000;
 
 /** Connects with TLS. The peer's certificate must match `host` unless `options.insecure` is set. */
@@ -20,19 +20,20 @@ export async function connectTls(
   source?: SourceAddress,
 ): Promise<ByteStream> {
   const { socket, tcp } = await dial(host, port, servername, options, signal, source);
-  return new NodeStream(socket, undefined, "tls", needsGround ? tcp : undefined);
+  return new NodeStream(socket, undefined, "tls", pausesBelowTls ? tcp : undefined);
 }
 
-/** Who is at the other end, as its certificate says. */
+/** The identity of a peer, by its certificate. */
 export interface PeerIdentity {
   /** `TLSv1.3`, for example. */
   readonly version: string;
+  /** The certificate that the peer sent. */
   readonly certificate: X509Certificate;
-  /** Why the certificate is not to be trusted here; undefined when it is. */
+  /** Why the certificate is not trusted here; undefined when it is. */
   readonly problem: string | undefined;
 }
 
-/** Connects to whoever is there, trusted or not, and tells who it is. */
+/** Connects to a peer without checking its certificate, and returns its identity. */
 export async function inspectTls(
   host: string,
   port: number,
@@ -45,7 +46,7 @@ export async function inspectTls(
     ? named === undefined ? `it is not for ${host}` : undefined
     : String(socket.authorizationError);
   return {
-    stream: new NodeStream(socket, undefined, "tls", needsGround ? tcp : undefined),
+    stream: new NodeStream(socket, undefined, "tls", pausesBelowTls ? tcp : undefined),
     identity: { version: socket.getProtocol() ?? "TLS", certificate, problem },
   };
 }
@@ -62,7 +63,7 @@ async function dial(
   const tcp = net.connect({ host, port, noDelay: true, allowHalfOpen: true, ...local(source) });
   await settle(tcp, "connect", signal);
   const socket = tls.connect({
-    socket: needsGround ? ground(tcp) : tcp,
+    socket: pausesBelowTls ? gatedByPause(tcp) : tcp,
     host,
     // An address is no server name (RFC 6066, 3).
     ...(/^[\d.]+$|:/.test(servername) ? {} : { servername }),
@@ -70,7 +71,7 @@ async function dial(
     ...pem(options),
     allowHalfOpen: true,
   } as tls.ConnectionOptions);
-  tcp.on("error", () => {}); // The TLS socket tells it too.
+  tcp.on("error", () => {}); // The TLS socket reports it, too.
   try {
     await settle(socket, "secureConnect", signal);
   } catch (error) {
@@ -92,16 +93,16 @@ export function listenTls(
     throw new MissingCertificateError("Cannot listen with TLS without a certificate and its key");
   }
   checkPem(options);
-  if (needsGround) return listenOnGround(host, port, backlog, options, accept);
+  if (pausesBelowTls) return listenGated(host, port, backlog, options, accept);
   const server = tls.createServer(
     { ...pem(options), allowHalfOpen: true, handshakeTimeout: HANDSHAKE_MS } as tls.TlsOptions,
   );
   server.on("secureConnection", (socket) => accept(new NodeStream(socket, undefined, "tls")));
-  server.on("tlsClientError", () => {}); // A peer that fails the handshake is no concern of the others.
+  server.on("tlsClientError", () => {}); // A failed handshake of one peer does not concern the others.
   return bound(server, { host, port, backlog });
 }
 
-function listenOnGround(
+function listenGated(
   host: string,
   port: number,
   backlog: number,
@@ -111,12 +112,12 @@ function listenOnGround(
   const secureContext = tls.createSecureContext(pem(options));
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (tcp) => {
     const socket = new tls.TLSSocket(
-      ground(tcp) as net.Socket,
+      gatedByPause(tcp) as net.Socket,
       { isServer: true, secureContext, allowHalfOpen: true } as tls.TLSSocketOptions,
     );
     const timer = setTimeout(() => socket.destroy(), HANDSHAKE_MS);
     socket.once("close", () => clearTimeout(timer));
-    socket.on("error", () => {}); // A peer that fails the handshake is no concern of the others.
+    socket.on("error", () => {}); // A failed handshake of one peer does not concern the others.
     socket.once("secure", () => {
       clearTimeout(timer);
       accept(new NodeStream(socket, undefined, "tls", tcp));
@@ -125,17 +126,19 @@ function listenOnGround(
   return bound(server, { host, port, backlog });
 }
 
-/** Finds out before any peer does which of the files is wrong. */
+/** Checks the files before a peer connects, so that the error names the wrong one. */
 function checkPem({ ca, cert, key }: TlsOptions): void {
-  if (ca !== undefined) parsed("certificate authorities", () => new X509Certificate(ca));
-  const certificate = cert === undefined ? undefined : parsed("certificate", () => new X509Certificate(cert));
-  const privateKey = key === undefined ? undefined : parsed("private key", () => createPrivateKey(key));
+  if (ca !== undefined) parsePem("certificate authorities", () => new X509Certificate(ca));
+  const certificate = cert === undefined
+    ? undefined
+    : parsePem("certificate", () => new X509Certificate(cert));
+  const privateKey = key === undefined ? undefined : parsePem("private key", () => createPrivateKey(key));
   if (certificate !== undefined && privateKey !== undefined && !certificate.checkPrivateKey(privateKey)) {
     throw new EndpointError("The private key does not belong to the certificate");
   }
 }
 
-function parsed<T>(what: string, parse: () => T): T {
+function parsePem<T>(what: string, parse: () => T): T {
   try {
     return parse();
   } catch (error) {

@@ -1,7 +1,7 @@
-/** The longest time that a timer of the runtime takes, in milliseconds. */
+/** The longest delay that a timer of the runtimes accepts, in milliseconds. */
 export const MAX_TIMER: number = 2 ** 31 - 1;
 
-/** Wakes everybody who waits, as often as something changes: one promise for all of them, made only when needed. */
+/** Wakes all waiting functions at each change. They share one promise, which is made only when needed. */
 export class Signal {
   #promise: Promise<void> | undefined;
   #resolve: (() => void) | undefined;
@@ -16,6 +16,7 @@ export class Signal {
     clearTimeout(timer);
   }
 
+  /** Wakes all waiting functions. */
   fire(): void {
     const resolve = this.#resolve;
     this.#promise = this.#resolve = undefined;

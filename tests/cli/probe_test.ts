@@ -209,7 +209,7 @@ describe("probe", () => {
     await using silent = await serve(() => {});
     const { code, stdout } = await run(["probe", `:${silent.port}`, "-w", "300ms"]);
     assert.equal(code, 3);
-    assert.match(stdout.toString(), /: somebody listens, and says nothing in time\n$/);
+    assert.match(stdout.toString(), /: a program listens, but does not answer in time\n$/);
   });
 
   test("an unknown service - exits with 1 and the first bytes", async () => {
@@ -219,7 +219,7 @@ describe("probe", () => {
     assert.deepEqual([code, record["outcome"], record["says"]], [1, "unknown", "'GOOD MORNING'"]);
     const { code: other, stdout } = await run(["probe", `:${curt.port}`, "-w", "1s"]);
     assert.equal(other, 1);
-    assert.match(stdout.toString(), /: somebody listens, and hangs up on whoever comes\n$/);
+    assert.match(stdout.toString(), /: a program listens, but closes each connection\n$/);
   });
 
   const banners: [says: string, protocol: string][] = [

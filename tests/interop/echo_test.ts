@@ -18,7 +18,7 @@ import { certificate } from "../support/stream_adapters.ts";
 const PEERS = fileURLToPath(new URL("./peers/", import.meta.url));
 const LIMIT = 15_000;
 
-/** All byte values; the length is not a multiple of the block size. */
+/** Bytes of every value, not a multiple of the block size. */
 const FILE = randomBytes(1_000_003);
 
 const dir = tempDir();
@@ -67,7 +67,7 @@ function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** Serves one client, which `command` starts with `input` as its stdin; both ends must succeed. */
+/** Serves one client, which `command` starts with `input` as its stdin; both ends must end without an error. */
 async function served(
   endpoint: string,
   command: (endpoint: string, port: string) => string[],
@@ -96,17 +96,17 @@ async function served(
   }
 }
 
-/** How our client sends, depending on the peer. */
+/** How our client sends to a kind of peer. */
 interface Sending extends Partial<EchoClientOptions> {
   readonly input?: Uint8Array;
   readonly block?: number;
-  /** Waits for the echo of each block, for a peer that blocks on large input. */
+  /** Waits for the echo of each block, for a peer that would block when it gets many at once. */
   readonly lockstep?: boolean;
-  /** Disconnects after the whole echo, for a peer that does not support half-close. */
+  /** Closes when the whole echo is back, for a peer that fails when our half ends. */
   readonly breakOff?: boolean;
 }
 
-/** Sends a file to `endpoint` with our client, and returns the echo and how the connection ended. */
+/** Sends a file to `endpoint` with our client, and returns the echo and the cause of the end. */
 async function sent(
   endpoint: string,
   { input = FILE, block = 16_384, lockstep = false, breakOff = false, ...options }: Sending = {},
@@ -152,7 +152,7 @@ async function sent(
 }
 
 describe("echo server - foreign clients", () => {
-  test.python("python, the lecture's client - says hello", async () => {
+  test.python("python, a plain client - sends hello", async () => {
     const client = (_: string, port: string) => ["python3", `${PEERS}echo_client.py`, port, "Hello, world"];
     assert.equal(String(await served(":0", client)), "Received b'Hello, world'\n");
   });
@@ -256,7 +256,7 @@ describe("echo client - foreign servers", () => {
         {},
       );
       await server.waitForStderr(/Listening on 127/);
-      // ncat ends with its input without waiting for the command, and stalls when both pipes to it are full.
+      // It exits at the end of its input, even without an answer, and stalls when both pipes are full.
       const input = FILE.subarray(0, 100_003);
       const { back } = await sent(`${scheme}://127.0.0.1:${port}`, { input, lockstep: true, breakOff: true });
       assert.equal(sha256(back), sha256(input), scheme);
@@ -264,7 +264,7 @@ describe("echo client - foreign servers", () => {
   });
 
   test.nc("nc - echoes a binary file over tcp", async () => {
-    // nc does not echo: a FIFO connects its output to its input.
+    // nc does not echo by itself: a FIFO connects its output to its input.
     const script = 'mkfifo "$1" && nc -l -v 127.0.0.1 0 <"$1" | cat >"$1"';
     using server = new Program(["sh", "-c", script, "sh", dir.file("fifo")], {});
     const [, port] = await server.waitForStderr(/Listening on \S+ (\d+)/);
@@ -295,7 +295,7 @@ describe("echo client - foreign servers", () => {
     const input = randomBytes(100 * 1400);
     using server = new Program(["socat", "-dd", "UDP-LISTEN:0,bind=127.0.0.1", "PIPE"], {});
     const [, port] = await server.waitForStderr(/listening on .*:(\d+)\n/);
-    // Its pipe has no datagram boundaries: the echo is a stream of bytes.
+    // Its pipe has no datagrams: the echo is a stream of bytes.
     const { back } = await sent(`udp://127.0.0.1:${port}`, { input, block: 1400, breakOff: true });
     assert.equal(sha256(back), sha256(input));
   });

@@ -1,4 +1,4 @@
-/** Commands and their data: metadata, ERROR, PING; what is encoded is read back, and junk is a ProtocolError. */
+/** Commands and their data: metadata, ERROR, PING. Decoding is the inverse of encoding; junk is a ProtocolError. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
@@ -16,7 +16,7 @@ import { encodeCommand } from "../../lib/zmtp/frame_encoder.ts";
 
 const TIMEOUT = { timeout: 60_000 };
 
-/** Names as RFC 37 allows them: letters, digits and four signs, 1 to 255 of them. */
+/** Names as in RFC 37: 1 to 255 letters, digits and four other characters. */
 const name = fc.string({
   unit: fc.constantFrom(..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.+"),
   minLength: 1,
@@ -28,7 +28,7 @@ const value = fc.oneof(
 );
 const properties = fc.array(fc.tuple(name, value), { maxLength: 6 });
 
-/** The body of a command frame, whose header is of this test's own reading. */
+/** Returns the body of a command frame; the header is read by this test, not by the code under test. */
 function bodyOf(frame: Uint8Array): Uint8Array {
   const long = (frame[0]! & 2) !== 0;
   assert.equal(frame[0]! & ~2, 4);
@@ -48,7 +48,7 @@ function protocolErrorOrValue<T>(parse: () => T): T | undefined {
 }
 
 describe("commands", () => {
-  it("metadata - is read back, by lower-case name, with copies of the values", TIMEOUT, () => {
+  it("metadata - is decoded by lower-case name, with copies of the values", TIMEOUT, () => {
     fc.assert(
       fc.property(properties, (list) => {
         const encoded = encodeMetadata(list);
@@ -61,13 +61,13 @@ describe("commands", () => {
     );
   });
 
-  it("metadata - is what RFC 37 draws", () => {
+  it("metadata - has the layout of RFC 37", () => {
     const bytes = encodeMetadata([["Socket-Type", utf8("REQ")], ["Identity", new Uint8Array(0)]]);
     assert.deepEqual(bytes, utf8("\x0bSocket-Type\0\0\0\x03REQ\x08Identity\0\0\0\0"));
   });
 
   it(
-    "metadata - cut anywhere but between properties, or with a byte more, is a ProtocolError",
+    "metadata - is a ProtocolError if it is truncated within a property, or has an extra byte",
     TIMEOUT,
     () => {
       const some = fc.array(fc.tuple(name, fc.uint8Array({ maxLength: 40 })), { minLength: 1, maxLength: 3 });
@@ -87,13 +87,13 @@ describe("commands", () => {
     },
   );
 
-  it("metadata - lengths of 2^31 and 2^32-1 are cut values, not negative ones", () => {
+  it("metadata - lengths of 2^31 and 2^32-1 are unsigned", () => {
     for (const first of [0x7f, 0x80, 0xff]) {
       assert.throws(() => parseMetadata(Uint8Array.of(1, 65, first, 0xff, 0xff, 0xff, 1)), ProtocolError);
     }
   });
 
-  it("metadata - junk gives properties or a ProtocolError, also from the middle of a buffer", TIMEOUT, () => {
+  it("metadata - junk causes properties or a ProtocolError, also in the middle of a buffer", TIMEOUT, () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), fc.nat(10), (junk, offset) => {
         const shifted = concat([new Uint8Array(offset).fill(9), junk]).subarray(offset);
@@ -104,7 +104,7 @@ describe("commands", () => {
     );
   });
 
-  it("READY - carries the metadata, in a LONG frame when it must", TIMEOUT, () => {
+  it("READY - contains the metadata, in a LONG frame if necessary", TIMEOUT, () => {
     fc.assert(
       fc.property(properties, (list) => {
         const { name, data } = parseCommand(bodyOf(encodeCommand("READY", encodeMetadata(list))));
@@ -115,7 +115,7 @@ describe("commands", () => {
     );
   });
 
-  it("ERROR - a reason is read back, up to 255 bytes of it", TIMEOUT, () => {
+  it("ERROR - keeps up to 255 bytes of the reason", TIMEOUT, () => {
     fc.assert(
       fc.property(fc.string({ unit: "grapheme", minLength: 1, maxLength: 300 }), (reason) => {
         const { name, data } = parseCommand(bodyOf(encodeError(reason)));
@@ -131,7 +131,7 @@ describe("commands", () => {
     );
   });
 
-  it("commands - junk gives a command or a ProtocolError, and a name of 1 to 32 bytes", TIMEOUT, () => {
+  it("commands - junk causes a ProtocolError, or a command with a name of 1 to 32 bytes", TIMEOUT, () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 80 }), (junk) => {
         const command = protocolErrorOrValue(() => parseCommand(junk));
@@ -146,7 +146,7 @@ describe("commands", () => {
     );
   });
 
-  it("PONG - brings the context back without the time to live, and at most 16 bytes of it", TIMEOUT, () => {
+  it("PONG - repeats at most 16 bytes of the context, without the time to live", TIMEOUT, () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), (ping) => {
         const frame = protocolErrorOrValue(() => encodePong(ping));

@@ -1,4 +1,4 @@
-/** CURVE's MESSAGE commands: whatever frames go in come out, under any chunking, and nobody else can make them. */
+/** CURVE's MESSAGE commands: decryption is the inverse of encryption, for any chunks, and changes are detected. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
@@ -20,7 +20,7 @@ function cipher(sent = 0): CurveCipher {
   return new CurveCipher(workspace, { key, sendPrefix: PREFIX, receivePrefix: PREFIX, sent, received });
 }
 
-/** The plain frames that come out of sealed ones in these pieces; undefined when the last one is cut. */
+/** Decrypts sealed frames in these chunks; undefined if the last frame is truncated. */
 function open(pieces: Iterable<Uint8Array>): Uint8Array | undefined {
   const opened: Uint8Array[] = [];
   const receiving = cipher();
@@ -34,13 +34,13 @@ function open(pieces: Iterable<Uint8Array>): Uint8Array | undefined {
 }
 
 describe("curve cipher", () => {
-  it("open - gives what was sealed, block by block, however it is cut", () => {
+  it("open - returns the sealed frames, block by block, for chunks of any size", () => {
     fc.assert(
       fc.property(fc.array(messages, { minLength: 1, maxLength: 3 }), cuts, (blocks, cuts) => {
         const sending = cipher();
         const plain = blocks.map((messages) => wireOf(messages.flat()));
         const sealed = concat(plain.map((frames) => sending.seal(frames).slice()));
-        // Lengths are said in the shortest form again, so frames are compared and not bytes.
+        // Lengths are encoded in the shortest form again, so the test compares frames, not bytes.
         const told = (bytes: Uint8Array) => framesOf(bytes).map(({ flags, body }) => [flags, body]);
         assert.deepEqual(told(open(pieces(sealed, cuts))!), told(concat(plain)));
       }),
@@ -48,14 +48,14 @@ describe("curve cipher", () => {
     );
   });
 
-  it("sealed within - counts the whole frames that were taken", () => {
+  it("sealedWithin - counts the complete frames that were accepted", () => {
     fc.assert(
       fc.property(messages, fc.nat(1000), (messages, part) => {
         const plain = wireOf(messages.flat());
         const sealed = cipher().seal(plain).slice();
         const taken = Math.floor(sealed.length * part / 1000);
         const within = cipher().sealedWithin(plain, taken);
-        // What lies within is sealed to no more than was taken, and with the next frame to more.
+        // The counted frames have at most the accepted length when sealed; with the next frame, they have more.
         const length = (bytes: Uint8Array) => bytes.length === 0 ? 0 : cipher().seal(bytes).length;
         assert.ok(length(plain.subarray(0, within)) <= taken);
         const next = framesOf(plain.subarray(within))[0];
@@ -66,7 +66,7 @@ describe("curve cipher", () => {
     );
   });
 
-  it("open - one changed bit anywhere is found out", () => {
+  it("open - detects one changed bit anywhere", () => {
     const plain = wireOf([{ size: 40, seed: 1, flags: 1, long: false }, {
       size: 3,
       seed: 2,
@@ -77,7 +77,7 @@ describe("curve cipher", () => {
     fc.assert(fc.property(fc.nat(sealed.length * 8 - 1), (bit) => {
       const changed = sealed.slice();
       changed[bit >> 3]! ^= 1 << (bit & 7);
-      // Outer flags may say COMMAND; a longer length waits for more. All else is an error.
+      // The outer flag COMMAND is legal, and a longer length waits for more input. All other changes are errors.
       let opened: Uint8Array | undefined;
       try {
         opened = open([changed]);
@@ -91,7 +91,7 @@ describe("curve cipher", () => {
   });
 });
 
-/** Each frame's flags and body, and how many bytes it has here. */
+/** The flags, the body and the encoded length of each frame. */
 function framesOf(plain: Uint8Array): { flags: number; body: string; wire: number }[] {
   const found: { flags: number; body: string; wire: number }[] = [];
   for (let at = 0; at < plain.length;) {

@@ -1,4 +1,4 @@
-/** What a channel knows of its deliveries, against a map that does the same without a ring. */
+/** The unacknowledged deliveries of a channel (a ring) compared with a map. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
@@ -20,7 +20,7 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
 );
 
 describe("deliveries", () => {
-  it("deliveries - the ring holds what a map holds, whatever is settled and in whichever order", () => {
+  it("deliveries - the ring is equal to a map for any order of settlements", () => {
     fc.assert(fc.property(steps, (all) => {
       const ring = new Deliveries();
       const model = new Map<number, number>();

@@ -1,4 +1,4 @@
-/** Frames from a hostile peer: lengths that nobody can hold, junk, and memory that must follow what really came. */
+/** Frames from a hostile peer: huge lengths, junk, and memory that must follow the bytes that arrived. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
@@ -11,7 +11,7 @@ import { cuts, frames, pieces, size, wireOf } from "./generators.ts";
 const TIMEOUT = { timeout: 60_000 };
 const MiB = 1024 * 1024;
 
-/** Runs `act` and gives the length of every byte buffer that was allocated meanwhile. */
+/** Runs `act`, and returns the length of every byte buffer that was allocated meanwhile. */
 function allocations(act: () => void): number[] {
   const lengths: number[] = [];
   const Original = globalThis.Uint8Array;
@@ -55,7 +55,7 @@ describe("frames - hostile", () => {
     ["2^64 - 1", 2n ** 64n - 1n],
   ];
   for (const [name, length] of lengths) {
-    it(`limit - a length of ${name} is refused with its header, before anything is allocated`, () => {
+    it(`limit - rejects a length of ${name} at its header, before memory is allocated`, () => {
       for (const flags of [0, 1, 4]) {
         for (const pieces of [[9], [1, 8], [2, 7], [8, 1]]) {
           const header = longHeader(flags, length);
@@ -78,7 +78,7 @@ describe("frames - hostile", () => {
   }
 
   it(
-    "limit - a message of exactly the limit passes, one byte more does not, however it is cut",
+    "limit - accepts a message of exactly the limit, rejects one byte more, for chunks of any size",
     TIMEOUT,
     () => {
       fc.assert(
@@ -90,7 +90,7 @@ describe("frames - hostile", () => {
           assert.equal(passed, message.length);
           const over = decoderWith(
             bytes.length - 1,
-            () => assert.fail("a message over the limit was handed on"),
+            () => assert.fail("a message over the limit was delivered"),
           );
           assert.throws(() => {
             for (const piece of pieces(bytes, cuts)) over.push(piece);
@@ -101,7 +101,7 @@ describe("frames - hostile", () => {
     },
   );
 
-  it("limit - holds for each message and not for the stream", () => {
+  it("limit - applies to each message, not to the stream", () => {
     const message = wireOf([{ size: 100, seed: 1, flags: 0, long: false }]);
     let count = 0;
     const decoder = decoderWith(102, () => count++);
@@ -110,7 +110,7 @@ describe("frames - hostile", () => {
     assert.equal(count, 300);
   });
 
-  it("limit - a message that never ends is cut off", () => {
+  it("limit - rejects a message that never ends", () => {
     const decoder = decoderWith(1 * MiB);
     const part = wireOf([{ size: 1000, seed: 1, flags: 1, long: false }]);
     let sent = 0;
@@ -120,7 +120,7 @@ describe("frames - hostile", () => {
     assert.ok(sent <= MiB + part.length);
   });
 
-  it("memory - the carry follows what came, not what is claimed", TIMEOUT, () => {
+  it("memory - the carry grows with the bytes that arrived, not with the announced length", TIMEOUT, () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 1000 }).map((mib) => BigInt(mib) * BigInt(MiB)),
@@ -152,7 +152,7 @@ describe("frames - hostile", () => {
     );
   });
 
-  it("memory - a large message is given back, and the next small one needs a small carry", () => {
+  it("memory - the carry of a large message is released, and the next small message needs a small one", () => {
     const decoder = decoderWith(64 * MiB);
     const large = wireOf([{ size: 4 * MiB, seed: 1, flags: 0, long: true }]);
     decoder.push(large.subarray(0, 1000));
@@ -167,7 +167,7 @@ describe("frames - hostile", () => {
     assert.ok(allocated[0]! <= 4096);
   });
 
-  it("junk - any bytes, in any pieces, give frames, a ProtocolError or a LimitError", TIMEOUT, () => {
+  it("junk - any bytes in any chunks cause frames, a ProtocolError or a LimitError", TIMEOUT, () => {
     fc.assert(
       fc.property(
         fc.uint8Array({ maxLength: 400 }),
@@ -189,7 +189,7 @@ describe("frames - hostile", () => {
   });
 
   it(
-    "junk - a good stream with a few bytes changed gives frames, a ProtocolError or a LimitError",
+    "junk - a valid stream with a few changed bytes causes frames, a ProtocolError or a LimitError",
     TIMEOUT,
     () => {
       const changes = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 3 });
@@ -210,7 +210,7 @@ describe("frames - hostile", () => {
     },
   );
 
-  it("junk - every reserved flag is refused by name", () => {
+  it("junk - rejects every reserved flag and shows it", () => {
     for (let flags = 8; flags < 256; flags++) {
       const hex = `0x${flags.toString(16).padStart(2, "0")}`;
       assert.throws(() => decoderWith(1000).push(Uint8Array.of(flags, 0)), (error: unknown) => {

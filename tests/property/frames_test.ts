@@ -1,4 +1,4 @@
-/** Frames on the wire: encoding and decoding are inverse, whatever the network does to the pieces. */
+/** Frames on the wire: decoding is the inverse of encoding, for chunks of any size. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
@@ -29,7 +29,7 @@ interface Decoded {
   readonly body: Uint8Array;
 }
 
-/** Decodes `wire` in pieces, each overwritten once it was pushed, and checks each batch that comes out. */
+/** Decodes `wire` in chunks, each overwritten after it was pushed, and checks each batch. */
 function decode(
   wire: Uint8Array,
   cuts: readonly number[],
@@ -37,14 +37,14 @@ function decode(
 ): { out: Decoded[]; idle: boolean } {
   const out: Decoded[] = [];
   const decoder = new ZmtpFrameDecoder(batch, Infinity, (got) => {
-    assert.ok(got.frames > 0, "an empty batch was handed on");
+    assert.ok(got.frames > 0, "an empty batch was delivered");
     let messages = 0;
     let commands = 0;
     for (let i = 0; i < got.frames; i++) {
       const flags = got.flags[i]!;
       if (flags === 0) messages++;
       if ((flags & COMMAND) !== 0) commands++;
-      // What is stable may be kept as it is; the rest is lent.
+      // The bytes of a stable batch may be kept; others are valid during the call only.
       out.push({ flags, body: got.stable ? got.frame(i) : got.frame(i).slice() });
     }
     assert.deepEqual([got.messages, got.commands], [messages, commands]);
@@ -72,7 +72,7 @@ function equal(a: Uint8Array, b: Uint8Array): boolean {
 
 describe("frames", () => {
   it(
-    "encodeBatch - writes what the RFC says, for every layout, at any place, within its bound",
+    "encodeBatch - follows the RFC, for every layout and position, within its bound",
     TIMEOUT,
     () => {
       fc.assert(
@@ -92,10 +92,10 @@ describe("frames", () => {
             const expected = wireOf(all.slice(from, to).map((frame) => ({ ...frame, long: false })));
             assert.ok(end - at <= bound, `${end - at} bytes and a bound of ${bound}`);
             assert.ok(equal(target.subarray(at, end), expected));
-            assert.ok(target.subarray(0, at).every((byte) => byte === 0x99), "it wrote before its place");
+            assert.ok(target.subarray(0, at).every((byte) => byte === 0x99), "it wrote before its position");
             assert.ok(
               target.subarray(at + bound).every((byte) => byte === 0x99),
-              "it wrote beyond its limit",
+              "it wrote after its bound",
             );
           },
         ),
@@ -104,7 +104,7 @@ describe("frames", () => {
     },
   );
 
-  it("ZmtpFrameDecoder - gives back every frame in order under any chunking", TIMEOUT, () => {
+  it("ZmtpFrameDecoder - returns every frame in order, for chunks of any size", TIMEOUT, () => {
     fc.assert(
       fc.property(traffic, cuts, (all, cuts) => {
         const { out, idle } = decode(wireOf(all), cuts);
@@ -115,7 +115,7 @@ describe("frames", () => {
     );
   });
 
-  it("ZmtpFrameDecoder - one byte more or less in the first piece changes nothing", TIMEOUT, () => {
+  it("ZmtpFrameDecoder - one byte more or less in the first chunk changes nothing", TIMEOUT, () => {
     fc.assert(
       fc.property(fc.array(frames(fc.nat(300), true), { minLength: 1, maxLength: 3 }), (list) => {
         const all = list.flat();
@@ -126,7 +126,7 @@ describe("frames", () => {
     );
   });
 
-  it("ZmtpFrameDecoder - is idle exactly between messages, and holds back what is not whole", TIMEOUT, () => {
+  it("ZmtpFrameDecoder - is idle only between messages, and delivers only complete messages", TIMEOUT, () => {
     fc.assert(
       fc.property(
         fc.array(frames(fc.nat(300), true), { minLength: 1, maxLength: 3 }),
@@ -155,7 +155,7 @@ describe("frames", () => {
     );
   });
 
-  it("ZmtpFrameDecoder - the sink may take the commands out of its batch", TIMEOUT, () => {
+  it("ZmtpFrameDecoder - the sink may remove the commands from its batch", TIMEOUT, () => {
     fc.assert(
       fc.property(traffic, cuts, (all, cuts) => {
         const out: Uint8Array[] = [];
@@ -176,7 +176,7 @@ describe("frames", () => {
     );
   });
 
-  it("encodeFrame and encodeCommand - are what the decoder reads", TIMEOUT, () => {
+  it("encodeFrame and encodeCommand - are read by the decoder", TIMEOUT, () => {
     fc.assert(
       fc.property(size, fc.boolean(), cuts, (size, more, cuts) => {
         const body = bytesOf({ size, seed: 3 });
@@ -195,7 +195,7 @@ describe("frames", () => {
   });
 
   it(
-    "Batch - copy, slice, skipMessages and countMessages agree with the list they stand for",
+    "Batch - copy, slice, skipMessages and countMessages agree with a list of messages",
     TIMEOUT,
     () => {
       fc.assert(
@@ -224,7 +224,7 @@ describe("frames", () => {
     },
   );
 
-  it("Batch - of(frames) is one message in one buffer", TIMEOUT, () => {
+  it("Batch - of(frames) makes one message in one buffer", TIMEOUT, () => {
     fc.assert(
       fc.property(frames(fc.nat(300), false), (message) => {
         const batch = Batch.of(message.map(bytesOf));

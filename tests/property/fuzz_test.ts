@@ -1,10 +1,10 @@
-/** A short run of scripts/fuzz.ts, with another seed each time: a stranger's bytes bring about errors of ours only. */
+/** A short run of scripts/fuzz.ts with a new seed each time: untrusted bytes cause only errors of the library. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { fuzz } from "../../scripts/fuzz.ts";
 import { targets } from "../../scripts/fuzz/targets.ts";
 
-/** For each target, in milliseconds and in inputs. */
+/** The limits for each target, in milliseconds and in inputs. */
 const SPAN = 250;
 const INPUTS = 20_000;
 

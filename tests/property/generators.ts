@@ -1,9 +1,9 @@
-/** Generators of the property tests: messages, their buffers, and the chunks of a network. */
+/** Generators for property tests: messages, their buffers, and chunks of a stream. */
 import fc from "fast-check";
 import { Batch, COMMAND, LONG, MORE } from "../../lib/zmtp/batch.ts";
 import { concat } from "../../lib/zmtp/bytes.ts";
 
-/** A body described by a few numbers, so that fast-check can shrink it and failures are readable. */
+/** A body as a few numbers, so that fast-check can shrink it and failures are readable. */
 export interface Body {
   readonly size: number;
   readonly seed: number;
@@ -12,7 +12,7 @@ export interface Body {
 export interface Frame extends Body {
   /** MORE or COMMAND. */
   readonly flags: number;
-  /** Whether the length is written in 8 bytes although one byte is enough. */
+  /** Whether the length has 8 bytes although one byte is enough. */
   readonly long: boolean;
 }
 
@@ -26,7 +26,7 @@ export const size: fc.Arbitrary<number> = fc.oneof(
 
 const seed = fc.integer({ min: 0, max: 255 });
 
-/** One message of one or more frames; with `commands` set, command frames may be before, between and after them. */
+/** One message of one or more frames. With `commands`, command frames may precede, separate and follow them. */
 export function frames(sizes: fc.Arbitrary<number>, commands: boolean): fc.Arbitrary<Frame[]> {
   const body = fc.record({ size: sizes, seed, long: fc.boolean() });
   const single = body.map((only) => [{ ...only, flags: 0 }]);
@@ -48,7 +48,7 @@ export function bytesOf({ size, seed }: Body): Uint8Array {
   return bytes;
 }
 
-/** The frame on the wire, encoded by the RFC and not by the code under test. */
+/** Encodes a frame as in the RFC, without the code under test. */
 export function wire(frame: Frame): Uint8Array {
   const { size, flags, long } = frame;
   const header = long || size > 255
@@ -71,7 +71,7 @@ export const layout: fc.Arbitrary<Layout> = fc.constantFrom(
   "shared first frame",
 );
 
-/** The frames as a batch in this layout; all bodies are in one buffer. */
+/** Makes a batch of the frames in this layout; all bodies are in one buffer. */
 export function batchOf(frames: readonly Frame[], how: Layout, stable: boolean): Batch {
   const bodies = frames.map(bytesOf);
   const batch = new Batch();
@@ -91,7 +91,7 @@ export function batchOf(frames: readonly Frame[], how: Layout, stable: boolean):
   const order = frames.map((_, index) => index);
   if (how === "backwards") order.reverse();
   for (const index of order) {
-    // The topic is once in the buffer, and is the first frame of every message.
+    // The topic is in the buffer once, and is the first frame of every message.
     const same = how === "shared first frame"
       ? order.slice(0, index).find((i) => sameBody(frames[i]!, frames[index]!))
       : undefined;
@@ -107,7 +107,7 @@ function sameBody(a: Body, b: Body): boolean {
   return a.size === b.size && a.seed === b.seed;
 }
 
-/** Lengths of chunks, repeated: from single bytes to the whole input. */
+/** Lengths of chunks, used in turn: from single bytes to the whole input. */
 export const cuts: fc.Arbitrary<readonly number[]> = fc.oneof(
   fc.constant([1]),
   fc.constant([Infinity]),
@@ -115,7 +115,7 @@ export const cuts: fc.Arbitrary<readonly number[]> = fc.oneof(
   fc.array(fc.integer({ min: 1, max: 70_000 }), { minLength: 1, maxLength: 6 }),
 );
 
-/** Splits `bytes` into chunks; single bytes only as long as that is fast. */
+/** Splits `bytes` into chunks; single bytes only if that is fast. */
 export function* pieces(bytes: Uint8Array, cuts: readonly number[]): Generator<Uint8Array> {
   const least = bytes.length > 20_000 ? 500 : 1;
   for (let at = 0, i = 0; at < bytes.length; i++) {

@@ -1,4 +1,4 @@
-/** The journal against queues that are lists: random work, crashes and restarts. */
+/** The journal compared with a model of lists, under random work, crashes and restarts. */
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -69,7 +69,7 @@ async function run(model: JournalModel, step: Action, next: () => string): Promi
     case "flush":
       return model.flush();
     case "pause":
-      // Compaction flushes what is there.
+      // Compaction flushes the pending data.
       model.flush();
       return await new Promise((resolve) => setTimeout(resolve, step.ms));
     case "restart":
@@ -79,7 +79,7 @@ async function run(model: JournalModel, step: Action, next: () => string): Promi
   }
 }
 
-/** What is there now is copied, and the journal goes on with the copy. */
+/** Simulates a crash: copies the files, and continues with a journal on the copy. */
 function crash(model: JournalModel, directory: string): void {
   copyFiles(model.directory!, directory);
   model.journal.close();
@@ -88,7 +88,7 @@ function crash(model: JournalModel, directory: string): void {
 
 describe("journal, model", () => {
   for (const sync of ["confirm", "flush", "interval"] as const) {
-    it(`journal - does what lists of messages do, with crashes and restarts, sync ${sync}`, async () => {
+    it(`journal - behaves like lists of messages, with crashes and restarts, sync ${sync}`, async () => {
       using folder = tempDir();
       let directories = 0;
       const next = () => folder.file(String(directories++));
@@ -120,7 +120,7 @@ describe("journal, model", () => {
     });
   }
 
-  it("journal - keeps nothing without a directory, and forgets what is settled", async () => {
+  it("journal - writes nothing without a directory, and frees settled messages", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(action, { maxLength: 60, size: "max" }), async (steps) => {
         const model = new JournalModel({ garbageSize: 1000, segmentSize: 1000 });

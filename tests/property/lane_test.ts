@@ -1,4 +1,4 @@
-/** The lane against a list of messages that is searched from its beginning. */
+/** The lane compared with a list of messages that is searched linearly. */
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -13,12 +13,12 @@ interface Message {
   redelivered: boolean;
 }
 
-/** A lane and what it should be. */
+/** A lane and its model. */
 class Pair {
   readonly lane = new Lane();
   readonly model = new Map<number, Message>();
   nextSeq = 0;
-  /** The place of the next message. */
+  /** The location of the next message. */
   #place = 0;
 
   place(): { segment: number; offset: number; size: number } {
@@ -34,8 +34,8 @@ class Pair {
     }
   }
 
-  /** The live positions in order, of one state or of both. */
-  positions(state?: number): number[] {
+  /** Returns the live sequence numbers in order, of one state or of both. */
+  seqs(state?: number): number[] {
     const found: number[] = [];
     for (const [seq, message] of this.model) {
       if (state === undefined || message.state === state) found.push(seq);
@@ -44,7 +44,7 @@ class Pair {
   }
 
   take(count: number): void {
-    const ready = this.positions(READY);
+    const ready = this.seqs(READY);
     for (let i = 0; i < count; i++) {
       const expected = ready[i] ?? -1;
       if (i % 3 === 0) assert.equal(this.lane.first(), expected);
@@ -53,16 +53,16 @@ class Pair {
     }
   }
 
-  /** Some live position, by a share of all. */
+  /** Selects a live sequence number by its share of all. */
   pick(share: number, state?: number): number | undefined {
-    const all = this.positions(state);
+    const all = this.seqs(state);
     return all[Math.floor(share * all.length)];
   }
 
   check(): void {
     const { lane, model } = this;
-    const ready = this.positions(READY);
-    const unacked = this.positions(UNACKED);
+    const ready = this.seqs(READY);
+    const unacked = this.seqs(UNACKED);
     const bytes = (seqs: number[]) => seqs.reduce((sum, seq) => sum + model.get(seq)!.size, 0);
     assert.deepEqual(
       [lane.ready, lane.unacked, lane.readyBytes, lane.unackedBytes, lane.nextSeq],
@@ -74,7 +74,7 @@ class Pair {
     assert.deepEqual(seen, ready);
     const live: number[] = [];
     for (let seq = lane.nextLive(0); seq >= 0; seq = lane.nextLive(seq + 1)) live.push(seq);
-    assert.deepEqual(live, this.positions());
+    assert.deepEqual(live, this.seqs());
     for (const [seq, message] of model) {
       assert.equal(lane.stateAt(seq), message.state);
       assert.equal(lane.segmentAt(seq), message.segment);
@@ -95,7 +95,7 @@ class Pair {
 }
 
 const share = fc.double({ min: 0, max: 0.999, noNaN: true });
-/** Often a few, sometimes more than a chunk has. */
+/** A count: usually small, sometimes larger than a chunk. */
 const count = fc.oneof(fc.integer({ min: 1, max: 40 }), fc.constantFrom(200, 8191, 8192, 9000));
 
 const action = fc.oneof(
@@ -128,7 +128,7 @@ function run(pair: Pair, step: typeof action extends fc.Arbitrary<infer Step> ? 
     }
     case "giveBack": {
       const first = pair.pick(step.share, UNACKED) ?? 0;
-      const chosen = pair.positions(UNACKED).filter((seq) => seq >= first).slice(0, step.count);
+      const chosen = pair.seqs(UNACKED).filter((seq) => seq >= first).slice(0, step.count);
       if (step.count % 2 === 0) chosen.reverse();
       for (const seq of chosen) {
         assert.equal(lane.giveBack(seq), true);
@@ -139,7 +139,7 @@ function run(pair: Pair, step: typeof action extends fc.Arbitrary<infer Step> ? 
     }
     case "remove": {
       const first = pair.pick(step.share) ?? 0;
-      for (const seq of pair.positions().filter((seq) => seq >= first).slice(0, step.count)) {
+      for (const seq of pair.seqs().filter((seq) => seq >= first).slice(0, step.count)) {
         assert.equal(lane.remove(seq), true);
         assert.equal(lane.remove(seq), false);
         model.delete(seq);
@@ -154,8 +154,8 @@ function run(pair: Pair, step: typeof action extends fc.Arbitrary<infer Step> ? 
       return;
     }
     case "thin":
-      // What stays is scattered, so that its chunks become sparse.
-      for (const seq of pair.positions()) {
+      // The remaining messages are scattered, so that their chunks become sparse.
+      for (const seq of pair.seqs()) {
         if (seq % step.keep === 0) continue;
         assert.equal(lane.remove(seq), true);
         model.delete(seq);
@@ -170,7 +170,7 @@ function run(pair: Pair, step: typeof action extends fc.Arbitrary<infer Step> ? 
       return;
     }
     case "ackAll":
-      for (const seq of pair.positions(UNACKED)) {
+      for (const seq of pair.seqs(UNACKED)) {
         assert.equal(lane.remove(seq), true);
         model.delete(seq);
       }
@@ -182,7 +182,7 @@ function run(pair: Pair, step: typeof action extends fc.Arbitrary<infer Step> ? 
 }
 
 describe("lane", () => {
-  it("lane - does what a list of messages does", () => {
+  it("lane - behaves like a list of messages", () => {
     fc.assert(
       fc.property(fc.array(action, { maxLength: 40 }), (steps) => {
         const pair = new Pair();
@@ -196,14 +196,14 @@ describe("lane", () => {
     );
   });
 
-  it("lane - keeps what is scattered over many chunks, taken, given back and ready", () => {
+  it("lane - keeps messages scattered over many chunks: taken, given back and ready", () => {
     const pair = new Pair();
     for (const keep of [9, 100, 1000]) {
       pair.push(4 * 8192, keep === 100 ? 3 : 0);
       pair.take(3 * 8192);
       run(pair, { do: "thin", keep });
       run(pair, { do: "giveBack", share: 0, count: 5 });
-      // New chunks are when the old ones are looked at.
+      // Old chunks are checked when new ones are made.
       for (let i = 0; i < 6; i++) pair.push(8192, 0);
       pair.check();
       run(pair, { do: "relocate", share: 0.1 });
@@ -212,7 +212,7 @@ describe("lane", () => {
       pair.check();
     }
     for (const state of [UNACKED, READY]) {
-      for (const seq of pair.positions(state)) {
+      for (const seq of pair.seqs(state)) {
         assert.ok(pair.lane.remove(seq));
         pair.model.delete(seq);
       }
@@ -220,22 +220,22 @@ describe("lane", () => {
     pair.check();
   });
 
-  it("lane - stays right at positions beyond 32 bits", () => {
+  it("lane - supports sequence numbers over 32 bits", () => {
     const pair = new Pair();
     pair.nextSeq = 2 ** 40;
     pair.lane.skipTo(pair.nextSeq);
     pair.push(20000, 0);
     pair.take(9000);
-    for (const seq of pair.positions(UNACKED)) {
+    for (const seq of pair.seqs(UNACKED)) {
       pair.lane.giveBack(seq);
       Object.assign(pair.model.get(seq)!, { state: READY, redelivered: true });
     }
     pair.check();
   });
 
-  it("lane - a position that is restored into a chunk of another lane's past counts", () => {
+  it("lane - counts a message that is restored into a reused chunk of another lane", () => {
     const past = new Lane();
-    // Chunks of which only the first message stays become sparse, and what they had is used again.
+    // Chunks in which only the first message remains become sparse, and their arrays are reused.
     for (let seq = 0; seq < 80_000; seq++) {
       past.push(1, seq, 1, 0);
       if (seq % 8192 !== 0) past.remove(seq);
@@ -245,7 +245,7 @@ describe("lane", () => {
     assert.deepEqual([lane.ready, lane.readyBytes], [20_000, 20_000]);
   });
 
-  it("lane - restores any order of pieces, and a later place wins", () => {
+  it("lane - restores pieces in any order, and the latest location wins", () => {
     const piece = fc.record({
       first: fc.integer({ min: 0, max: 30000 }),
       count: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.constantFrom(8192, 12000)),
@@ -269,7 +269,7 @@ describe("lane", () => {
               offsets[i + 1] = offset;
               const seq = first + i;
               const there = model.get(seq);
-              // A copy is as long as the original.
+              // A copy has the size of the original.
               sizes[i + 1] = there?.size ?? seq % 11;
               model.set(seq, {
                 segment,

@@ -1,4 +1,4 @@
-/** The outbox against a model of it: a list of messages, and how many of their bytes the system has taken. */
+/** The outbox against a model: a list of messages, and the number of bytes that the operating system has accepted. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
@@ -44,20 +44,20 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom("flush" as const, "drain" as const) }) },
 );
 
-/** An outbox, the stream it writes to, and what both ought to hold. */
+/** An outbox, its stream, and the expected content of both. */
 class Model {
   readonly outbox: Outbox;
-  /** What was handed over in whole writes, and the write under way with a copy of what it was. */
+  /** The bytes of completed writes, and the current write with a copy of its original bytes. */
   readonly done: Uint8Array[] = [];
   flight: { lent: Uint8Array; was: Uint8Array } | undefined;
-  /** All that was appended, and each message with the position of its end in that. */
+  /** All appended bytes, and each message with the position of its end in them. */
   readonly appended: Uint8Array[] = [];
   readonly messages: { readonly frames: Frame[]; readonly end: number }[] = [];
   total = 0;
 
   constructor(readonly limits: OutboxLimits) {
     this.outbox = new Outbox(limits, (bytes) => {
-      assert.equal(this.flight, undefined, "a second write began before the first was taken");
+      assert.equal(this.flight, undefined, "a second write began before the first was accepted");
       assert.ok(bytes.length > 0, "an empty write");
       this.flight = { lent: bytes, was: bytes.slice() };
     });
@@ -78,7 +78,7 @@ class Model {
           step.list.slice(0, from).flat().length,
           step.list.slice(0, to).flat().length,
         );
-        // What is not stable is lent for the call only.
+        // Bytes of a batch that is not stable are valid during the call only.
         if (!step.stable) batch.bytes.fill(0xee);
         return this.#expect(step.list.slice(from, to));
       }
@@ -105,13 +105,13 @@ class Model {
   drain(): void {
     const flight = this.flight;
     if (flight === undefined) return;
-    assert.ok(equal(flight.lent, flight.was), "a write was changed while it was lent");
+    assert.ok(equal(flight.lent, flight.was), "a write was modified while it was in progress");
     this.done.push(flight.was);
     this.flight = undefined;
     this.outbox.onDrain();
   }
 
-  /** What the outbox says of itself must be what the model knows. */
+  /** Compares the state of the outbox with the model. */
   check(): void {
     const written = this.drained + (this.flight?.was.length ?? 0);
     const waiting = this.messages.filter(({ end }) => end > written).length;
@@ -155,7 +155,7 @@ const limits = fc.record({
 
 describe("outbox", () => {
   it(
-    "outbox - all that was appended comes out in order, byte for byte, and its counts are right",
+    "outbox - writes everything in order, and its counts are right",
     TIMEOUT,
     () => {
       fc.assert(
@@ -176,12 +176,12 @@ describe("outbox", () => {
     },
   );
 
-  it("outbox - reclaim gives exactly the messages that were not wholly taken", TIMEOUT, () => {
+  it("outbox - reclaim returns exactly the messages that were not accepted completely", TIMEOUT, () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 25 }), fc.nat(1000), (steps, permille) => {
         const model = new Model({ messages: 1000, bytes: Infinity });
         for (const step of steps) model.run(step);
-        // A stream tells the bytes taken of the write under way, or else those of the last one, which is done.
+        // A stream counts the accepted bytes of the current write, or else those of the last one, which is complete.
         const under = model.flight?.was.length;
         const taken = under === undefined
           ? model.done.at(-1)?.length ?? 0
@@ -197,7 +197,7 @@ describe("outbox", () => {
     );
   });
 
-  it("outbox - what was reclaimed goes out whole over the next connection", TIMEOUT, () => {
+  it("outbox - reclaimed messages are written completely to the next connection", TIMEOUT, () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 15 }), fc.nat(1000), (steps, permille) => {
         const model = new Model({ messages: 1000, bytes: Infinity });
@@ -223,7 +223,7 @@ describe("outbox", () => {
     );
   });
 
-  it("outbox - a large body is referred to when its buffer is stable, and copied when it is not", () => {
+  it("outbox - a large body is referred to if its buffer is stable, and copied otherwise", () => {
     for (const stable of [true, false]) {
       for (const size of [32 * 1024, 500_000]) {
         const batch = batchOf(
@@ -239,12 +239,12 @@ describe("outbox", () => {
         const shared = writes.filter((bytes) => bytes.buffer === batch.bytes.buffer);
         assert.equal(shared.length, stable ? 1 : 0);
         if (stable) assert.equal(shared[0]!.length, size);
-        if (stable) assert.equal(writes.length, 2, "one write for what is copied, one for the large body");
+        if (stable) assert.equal(writes.length, 2, "one write for the copied frames, one for the large body");
       }
     }
   });
 
-  it("outbox - the first send writes at once, and what follows while it is under way becomes one write", () => {
+  it("outbox - the first send writes at once, and messages that follow meanwhile become one write", () => {
     const writes: number[] = [];
     const outbox = new Outbox({ messages: 1e6, bytes: Infinity }, (bytes) => void writes.push(bytes.length));
     const one = batchOf([{ size: 48, seed: 1, flags: 0, long: false }], "packed", false);
@@ -260,7 +260,7 @@ describe("outbox", () => {
     assert.equal(writes.length, 2);
   });
 
-  it("outbox - no write is much over a block, but for a frame that is itself", TIMEOUT, () => {
+  it("outbox - a write is at most one block, except for a large frame", TIMEOUT, () => {
     const list = fc.array(frames(fc.constantFrom(0, 100, 20_000, 60_000), false), {
       minLength: 1,
       maxLength: 40,

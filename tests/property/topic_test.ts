@@ -1,4 +1,4 @@
-/** Topic exchanges against the definition of their patterns, read out loud. */
+/** Topic exchanges compared with a direct implementation of their definition. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
@@ -13,7 +13,7 @@ const key = (words: readonly string[]) =>
 const patterns = fc.array(key(["a", "b", "", "*", "#"]), { minLength: 1, maxLength: 12 });
 const keys = fc.array(key(["a", "b", "", "*", "#", "c"]), { minLength: 1, maxLength: 12 });
 
-/** `*` is one word and `#` any number of them. */
+/** Whether a pattern matches: `*` is one word, and `#` any number of words. */
 function matches(pattern: readonly string[], words: readonly string[]): boolean {
   const [first, ...rest] = pattern;
   if (first === undefined) return words.length === 0;
@@ -33,7 +33,7 @@ function found(matcher: TopicMatcher<number>, routingKey: string): number[] {
 
 describe("topic", () => {
   it(
-    "topic - finds what the definition finds, each way once, and nothing after it is removed",
+    "topic - finds the same bindings as the definition, each once, and none after its removal",
     TIMEOUT,
     () => {
       fc.assert(
@@ -62,7 +62,7 @@ describe("topic", () => {
     },
   );
 
-  it("topic - many of `#` in one pattern cost words times nodes", TIMEOUT, () => {
+  it("topic - the cost of many # in a pattern is at most words times nodes", TIMEOUT, () => {
     const matcher = new TopicMatcher<number>();
     matcher.add({ routingKey: "#.a.".repeat(60) + "b", destination: 1, arguments: {} });
     matcher.add({ routingKey: "#.a.".repeat(60) + "#", destination: 2, arguments: {} });

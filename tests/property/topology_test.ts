@@ -1,4 +1,4 @@
-/** A virtual host against lists of what there is, under any order of declarations, bindings and deletions. */
+/** A virtual host compared with a model of lists, under any order of declarations, bindings and deletions. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
@@ -56,7 +56,7 @@ interface ModelBinding {
   readonly header: boolean;
 }
 
-/** What there is, as lists; a destination is `queue q1` or `exchange x1`. */
+/** The model; a destination is `queue q1` or `exchange x1`. */
 class Model {
   readonly queues = new Set<string>();
   readonly exchanges = new Map<string, ModelExchange>([
@@ -106,7 +106,7 @@ class Model {
     return [...found].sort();
   }
 
-  /** Auto-delete exchanges go with their last binding. */
+  /** Deletes auto-delete exchanges that have lost their last binding. */
   #remove(test: (one: ModelBinding) => boolean): void {
     const gone = this.bindings.filter(test);
     this.bindings = this.bindings.filter((one) => !test(one));
@@ -131,7 +131,7 @@ function isSame(a: ModelBinding, b: ModelBinding): boolean {
   return a.source === b.source && a.to === b.to && a.key === b.key && a.header === b.header;
 }
 
-/** For keys of one word. */
+/** Matches a topic pattern with a key of one word. */
 function matches(type: string, way: ModelBinding, key: string, header: number | undefined): boolean {
   if (type === "fanout") return true;
   if (type === "headers") return !way.header || header === 1;
@@ -154,7 +154,7 @@ function makeVhost(changes: DefinitionChange[]): VirtualHost {
   });
 }
 
-/** Whether the virtual host did it. */
+/** Performs an operation. @returns whether the virtual host accepted it */
 function apply(vhost: VirtualHost, operation: Operation): boolean {
   const flags = { passive: false, exclusive: false, internal: false, durable: false, autoDelete: false };
   try {
@@ -204,7 +204,7 @@ function sorted(changes: Iterable<DefinitionChange>): string[] {
 }
 
 describe("topology", () => {
-  it("topology - routes as lists do, and comes back from its changes", TIMEOUT, () => {
+  it("topology - routes like the model, and is recreated by its changes", TIMEOUT, () => {
     fc.assert(
       fc.property(fc.array(operation, { maxLength: 60, size: "max" }), (operations) => {
         const told: DefinitionChange[] = [];

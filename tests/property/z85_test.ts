@@ -1,4 +1,4 @@
-/** Z85 (RFC 32): what is encoded is decoded again, and what is no Z85 is refused without showing it. */
+/** Z85 (RFC 32): decoding is the inverse of encoding; invalid text is rejected by an error that does not contain it. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
@@ -9,7 +9,7 @@ const bytes = fc.array(fc.uint8Array({ minLength: 4, maxLength: 4 }), { maxLengt
   .map((groups) => Uint8Array.from(groups.flatMap((group) => [...group])));
 
 describe("z85", () => {
-  it("z85 - the RFC's example, both ways", () => {
+  it("z85 - encodes and decodes the RFC's example", () => {
     const hello = Uint8Array.of(0x86, 0x4f, 0xd2, 0x6f, 0xb5, 0x59, 0xf7, 0x5b);
     assert.equal(encodeZ85(hello), "HelloWorld");
     assert.deepEqual(decodeZ85("HelloWorld"), hello);
@@ -17,7 +17,7 @@ describe("z85", () => {
     assert.equal(encodeZ85(new Uint8Array(4).fill(255)), "%nSc0");
   });
 
-  it("z85 - every text of bytes has five characters for four bytes, and gives them back", () => {
+  it("z85 - encodes four bytes as five characters, and decodes them again", () => {
     fc.assert(fc.property(bytes, (bytes) => {
       const text = encodeZ85(bytes);
       assert.equal(text.length * 4, bytes.length * 5);
@@ -26,7 +26,7 @@ describe("z85", () => {
     }));
   });
 
-  it("z85 - a text of its alphabet is decoded and encoded to itself, or is over 32 bits", () => {
+  it("z85 - decodes and encodes a text of its alphabet to itself, or reports that a group exceeds 32 bits", () => {
     const text = fc.string({ unit: fc.constantFrom(...ALPHABET), minLength: 5, maxLength: 5 });
     fc.assert(fc.property(text, (text) => {
       const value = [...text].reduce((sum, char) => sum * 85 + ALPHABET.indexOf(char), 0);
@@ -35,7 +35,7 @@ describe("z85", () => {
     }));
   });
 
-  it("z85 - anything else is a RangeError that does not show it", () => {
+  it("z85 - rejects any other text by a RangeError that does not contain it", () => {
     const junk = fc.oneof(
       fc.string({ minLength: 1, maxLength: 60 }),
       fc.string({ unit: "binary", minLength: 5, maxLength: 5 }),

@@ -1,4 +1,4 @@
-/** ZeroMQ's frames in WebSocket messages and back: any frames, any cuts, fragments, and junk. */
+/** ZeroMQ's frames in WebSocket messages and back: any frames, any chunks, fragments, and junk. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { describe, it } from "node:test";
@@ -11,7 +11,7 @@ import { encodeFrame } from "../../lib/zmtp/frame_encoder.ts";
 
 const RUNS = 100;
 
-/** Bodies of every length class of both protocols. */
+/** Bodies of every length format of both protocols. */
 const length = fc.oneof(
   fc.integer({ min: 0, max: 300 }),
   fc.constantFrom(0, 123, 124, 125, 126, 255, 256, 65_533, 65_534, 65_535, 65_536, 70_000),
@@ -21,7 +21,7 @@ const frame = fc.tuple(length, fc.constantFrom(0, 1, 4), fc.nat(255)).map(([leng
   body: new Uint8Array(length).map((_, i) => (i * 31 + seed) & 255),
 }));
 const frames = fc.array(frame, { maxLength: 12 });
-/** Where to cut a stream: sizes that are used in turn. */
+/** Sizes of chunks, used in turn. */
 const cuts = fc.array(fc.oneof(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 100_000 })), {
   minLength: 1,
   maxLength: 8,
@@ -38,7 +38,7 @@ function* pieces(bytes: Uint8Array, sizes: readonly number[]): Generator<Uint8Ar
 const zmtp = (list: readonly { flags: number; body: Uint8Array }[]) =>
   new Uint8Array(Buffer.concat(list.map(({ flags, body }) => encodeFrame(body, flags))));
 
-/** Encodes a stream that comes in pieces, into a target of some size. */
+/** Encodes a stream in chunks, into a target of a given size. */
 function encodeAll(source: Uint8Array, sizes: readonly number[], room: number, client: boolean): Uint8Array {
   const encoder = new ZwsEncoder(client);
   const target = new Uint8Array(room);
@@ -46,7 +46,7 @@ function encodeAll(source: Uint8Array, sizes: readonly number[], room: number, c
   for (const piece of pieces(source, sizes)) {
     for (let at = 0; at < piece.length; at += encoder.consumed) {
       encoder.encode(piece, at, target);
-      assert.ok(encoder.consumed + encoder.produced > 0, "the encoder stands still");
+      assert.ok(encoder.consumed + encoder.produced > 0, "the encoder makes no progress");
       out.push(target.slice(0, encoder.produced));
     }
   }
@@ -72,7 +72,7 @@ function decodeAll(
 }
 
 describe("zws", () => {
-  it("zws - what is encoded and decoded is what it was, however both are cut", () => {
+  it("zws - decoding is the inverse of encoding, for chunks of any size", () => {
     fc.assert(
       fc.property(
         frames,
@@ -90,7 +90,7 @@ describe("zws", () => {
     );
   });
 
-  it("zws - how much of a source was taken, is told in whole frames", () => {
+  it("zws - reports how much of a source was encoded, in complete frames", () => {
     fc.assert(
       fc.property(frames, fc.boolean(), fc.nat(200_000), (list, client, cut) => {
         const source = zmtp(list);
@@ -124,7 +124,7 @@ describe("zws", () => {
     assert.deepEqual([...wire], [0x82, 3, 1, 7, 8, 0x82, 1, 2]);
   });
 
-  it("zws - a client's frames are masked, each with a mask of its own", () => {
+  it("zws - masks each frame of a client with a new mask", () => {
     const body = new Uint8Array(8);
     const wire = encodeAll(zmtp([{ flags: 0, body }, { flags: 0, body }]), [99], 100, true);
     assert.equal(wire.length, 2 * 15);
@@ -133,7 +133,7 @@ describe("zws", () => {
     assert.notDeepEqual(wire.slice(7, 15), body);
   });
 
-  it("zws - messages in fragments, with control frames in between", () => {
+  it("zws - decodes fragmented messages with control frames in between", () => {
     fc.assert(
       fc.property(
         frames,
@@ -172,7 +172,7 @@ describe("zws", () => {
     );
   });
 
-  it("zws - a control frame's payload is unmasked", () => {
+  it("zws - unmasks the payload of a control frame", () => {
     for (const client of [true, false]) {
       const { controls } = decodeAll(
         controlFrame(PONG, new TextEncoder().encode("hello"), client),
@@ -183,7 +183,7 @@ describe("zws", () => {
     }
   });
 
-  it("zws - junk is a ProtocolError or a LimitError, or not yet a frame; never anything else", () => {
+  it("zws - junk causes a ProtocolError, a LimitError, or no frame yet", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), cuts, fc.boolean(), (junk, sizes, client) => {
         try {
@@ -200,19 +200,19 @@ describe("zws", () => {
     ["reserved bits", [0xc2, 1], /reserved bits/],
     ["a client without a mask", [0x82, 1, 0], /not masked/, true],
     ["a server with a mask", [0x82, 0x81, 1, 2, 3, 4, 1], /is masked/],
-    ["text", [0x81, 1, 65], /text, and ZWS is binary/],
+    ["text", [0x81, 1, 65], /text message, but ZWS is binary/],
     ["an empty message", [0x82, 0], /empty message/],
-    ["an empty message in fragments", [0x02, 0, 0x80, 0], /empty message/],
-    ["a continuation of nothing", [0x80, 1, 0], /kind 0 out of place/],
-    ["a message inside of another", [0x02, 1, 0, 0x82, 1, 0], /kind 2 out of place/],
+    ["a fragmented empty message", [0x02, 0, 0x80, 0], /empty message/],
+    ["a continuation without a first fragment", [0x80, 1, 0], /kind 0 out of place/],
+    ["a message inside another", [0x02, 1, 0, 0x82, 1, 0], /kind 2 out of place/],
     ["an unknown kind", [0x83, 1, 0], /kind 3 out of place/],
-    ["a control frame in fragments", [0x09, 0], /control frame/],
+    ["a fragmented control frame", [0x09, 0], /control frame/],
     ["a large control frame", [0x89, 126, 0, 126], /control frame/],
     ["an unknown control frame", [0x8b, 0], /control frame/],
-    ["unknown flags", [0x82, 1, 3], /flags that ZWS does not have/],
+    ["unknown flags", [0x82, 1, 3], /flags that ZWS does not define/],
   ];
   for (const [name, wire, words, client = false] of refused) {
-    it(`zws - refuses ${name}`, () => {
+    it(`zws - rejects ${name}`, () => {
       assert.throws(() => decodeAll(Uint8Array.from(wire), [1], client), (error: unknown) => {
         assert.ok(error instanceof ProtocolError, String(error));
         assert.match(error.message, words);
@@ -221,7 +221,7 @@ describe("zws", () => {
     });
   }
 
-  it("zws - a message in fragments is limited before anything is allocated", () => {
+  it("zws - limits a fragmented message before memory is allocated", () => {
     const wire = Uint8Array.of(0x02, 127, 0, 0, 1, 0, 0, 0, 0, 0);
     assert.throws(() => decodeAll(wire, [99], false, 1000), LimitError);
     const many = new Uint8Array(Buffer.concat(

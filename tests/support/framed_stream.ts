@@ -3,7 +3,7 @@ import type { ByteStream, StreamSink } from "../../lib/transport/stream.ts";
 const HEADER = 9;
 
 /**
- * Any bytes over a stream that carries ZMTP's frames, each write as one frame: so a WebSocket passes the suite of all
+ * Carries any bytes over a stream of ZMTP's frames, each write as one frame, so that a WebSocket can run the suite of all
  * streams.
  */
 export class FramedStream implements ByteStream, StreamSink {

@@ -1,10 +1,10 @@
-/** Queues over a journal as a broker has them, beside what they should be. */
+/** A model of queues over a journal: the queues as in a broker, and their expected content. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { Journal, type JournalOptions, Targets } from "../../lib/broker/core/journal/journal.ts";
 import { Lane, READY, UNACKED } from "../../lib/broker/core/queue/lane.ts";
 
-/** A message with what is in its body, and a route and properties to go with it. */
+/** Makes a message with the given body, an address and properties. */
 export function message(body: string | Uint8Array) {
   const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
   const head = new TextEncoder().encode("\x00\x02q1\x10\x00\x04text");
@@ -19,7 +19,7 @@ export function message(body: string | Uint8Array) {
   };
 }
 
-/** One message in one queue, as it should be. */
+/** The expected state of one message in one queue. */
 interface Entry {
   body: string;
   expiry: number;
@@ -28,20 +28,20 @@ interface Entry {
   redelivered: boolean;
 }
 
-/** What must be in the queues: by queue, by position. */
+/** The expected content of the queues, by queue and sequence number. */
 type State = Map<number, Map<number, Entry>>;
 
-/** The queues there are; the ids of some have more than 16 bits. */
+/** The ids of the queues; some have more than 16 bits. */
 export const QUEUES = [1, 2, 70000, 4000000000];
 
 export class JournalModel {
   journal!: Journal;
   lanes = new Map<number, Lane>();
   state: State = new Map();
-  /** What a crash leaves: the state when it was flushed last. */
+  /** The state after a crash: that of the last flush. */
   flushed: State = new Map();
   readonly problems: string[] = [];
-  /** Up to where each queue was marked as delivered. */
+  /** The delivered mark of each queue. */
   marks = new Map<number, number>();
   flushedMarks = new Map<number, number>();
   directory: string | undefined;
@@ -55,7 +55,7 @@ export class JournalModel {
     this.open(options.directory);
   }
 
-  /** Opens a directory, with empty lanes. */
+  /** Opens a directory with empty lanes. */
   open(directory: string | undefined): void {
     this.directory = directory;
     this.lanes = new Map(QUEUES.map((id) => [id, new Lane()]));
@@ -78,7 +78,7 @@ export class JournalModel {
     }
   }
 
-  /** Takes some messages, and compares them with what was published. */
+  /** Takes some messages and compares them with the published ones. */
   take(id: number, count: number): number[] {
     const lane = this.lanes.get(id)!;
     const taken: number[] = [];
@@ -97,7 +97,7 @@ export class JournalModel {
     return taken;
   }
 
-  /** Settles a position, ready or not. */
+  /** Settles a message, ready or not. */
   settle(id: number, seq: number): void {
     const lane = this.lanes.get(id)!;
     const segment = lane.segmentAt(seq);
@@ -112,7 +112,7 @@ export class JournalModel {
     Object.assign(this.state.get(id)!.get(seq)!, { unacked: false, redelivered: true });
   }
 
-  /** The positions of a queue that are taken. */
+  /** Returns the sequence numbers of the taken messages of a queue. */
   unacked(id: number): number[] {
     return [...this.state.get(id)!].filter(([, entry]) => entry.unacked).map(([seq]) => seq).sort((a, b) =>
       a - b
@@ -129,14 +129,14 @@ export class JournalModel {
     this.flushedMarks = new Map(this.marks);
   }
 
-  /** Closes the journal and opens it again: everything that is durable is there. */
+  /** Closes and reopens the journal: everything durable must be restored. */
   restart(): void {
     this.#flushed();
     this.journal.close();
     this.afterCrash(this.directory);
   }
 
-  /** Opens what a crash left, in its directory or in a copy of it. */
+  /** Opens the files of a crashed journal, in its directory or in a copy. */
   afterCrash(directory: string | undefined): void {
     this.open(directory);
     this.state = new Map();
@@ -164,7 +164,7 @@ export class JournalModel {
     return text(found.body, found.bodyStart, found.bodyEnd);
   }
 
-  /** Compares everything. */
+  /** Compares all queues with the model. */
   check(): void {
     for (const [id, entries] of this.state) {
       const lane = this.lanes.get(id)!;
@@ -190,7 +190,7 @@ function copy(state: State): State {
   ]));
 }
 
-/** The files of a journal as they are now, which is what they are after `kill -9`; without the lock. */
+/** Copies the current files of a journal, as after `kill -9`, without the lock. */
 export function copyFiles(from: string, to: string): void {
   fs.rmSync(to, { recursive: true, force: true });
   fs.mkdirSync(to);
@@ -199,7 +199,7 @@ export function copyFiles(from: string, to: string): void {
     try {
       fs.copyFileSync(`${from}/${name}`, `${to}/${name}`);
     } catch (error) {
-      // It was being deleted.
+      // The file was deleted meanwhile.
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     }
   }

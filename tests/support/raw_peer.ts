@@ -1,9 +1,9 @@
-/** A peer that is scripted byte by byte over a real TCP socket: what no well-behaved library can be made to send. */
+/** A peer on a real TCP socket that sends any bytes, also those that no correct library sends. */
 import { Buffer } from "node:buffer";
 import net from "node:net";
 import { Collector, deadline, waitFor } from "./helpers.ts";
 
-/** Bytes from hexadecimal, with blanks, and texts in quotes: `bytes("04 07 'READY'")`. */
+/** Makes bytes from hexadecimal digits and quoted text: `bytes("04 07 'READY'")`. */
 export function bytes(script: string): Uint8Array {
   const parts = script.match(/'[^']*'|[0-9a-f]{2}/gi) ?? [];
   return new Uint8Array(
@@ -13,13 +13,13 @@ export function bytes(script: string): Uint8Array {
   );
 }
 
-/** Hexadecimal, for comparing with one look. */
+/** Formats bytes in hexadecimal. */
 export function hexOf(data: Uint8Array): string {
   return Buffer.from(data).toString("hex");
 }
 
 const MECHANISM = `'NULL' ${"00 ".repeat(16)}`;
-/** The 10 bytes that come first. */
+/** The signature of a greeting, 10 bytes. */
 export const SIGNATURE: Uint8Array = bytes("ff 00 00 00 00 00 00 00 01 7f");
 
 /** The 64 bytes of a ZMTP 3 greeting. */
@@ -33,12 +33,12 @@ export function ready(type: string): Uint8Array {
   return command(bytes(body));
 }
 
-/** A command frame around a body: the name's length, the name, the data. */
+/** Makes a command frame from its body: the name's length, the name, the data. */
 export function command(body: Uint8Array): Uint8Array {
   return frame(body, 4);
 }
 
-/** A frame; more than 255 bytes make it LONG. */
+/** Makes a frame. A body of more than 255 bytes makes it LONG. */
 export function frame(body: Uint8Array | string, flags = 0): Uint8Array {
   const data = Buffer.from(body);
   const head = Buffer.alloc(data.length < 256 ? 2 : 9);
@@ -54,7 +54,7 @@ function byte(value: number): string {
 
 const WIRE_TYPES = ["PAIR", "PUB", "SUB", "REQ", "REP", "DEALER", "ROUTER", "PULL", "PUSH"];
 
-/** One connection. */
+/** One connection, of which the test is one end. */
 export class RawPeer extends Collector implements Disposable {
   closed = false;
   readonly #socket: net.Socket;
@@ -80,18 +80,18 @@ export class RawPeer extends Collector implements Disposable {
     return peer;
   }
 
-  /** Sends bytes as one piece. */
+  /** Sends bytes in one write. */
   send(...parts: (Uint8Array | string)[]): void {
     this.#socket.write(Buffer.concat(parts.map((part) => typeof part === "string" ? bytes(part) : part)));
   }
 
-  /** The same, and waits until the system has taken them. */
+  /** Sends bytes in one write, and waits until the operating system has accepted them. */
   flush(...parts: (Uint8Array | string)[]): Promise<void> {
     const data = Buffer.concat(parts.map((part) => typeof part === "string" ? bytes(part) : part));
     return new Promise((resolve) => this.#socket.write(data, () => resolve()));
   }
 
-  /** Waits for the next `count` bytes behind those that were taken before. */
+  /** Waits for the next `count` bytes and removes them from the input. */
   async take(count: number): Promise<Uint8Array> {
     const from = this.#taken;
     this.#taken += count;
@@ -99,12 +99,12 @@ export class RawPeer extends Collector implements Disposable {
   }
   #taken = 0;
 
-  /** How many bytes came that were not taken. */
+  /** The number of received bytes that were not taken. */
   get waiting(): number {
     return this.length - this.#taken;
   }
 
-  /** Plays a whole handshake as a socket of this type and version, up to the peer's READY or identity. */
+  /** Runs a handshake as a socket of this type and version, up to the peer's READY or identity. */
   async greet(type: string, version: "3.1" | "3.0" | "2.0" = "3.1"): Promise<void> {
     if (version === "2.0") {
       this.send(SIGNATURE, Uint8Array.of(1, WIRE_TYPES.indexOf(type), 0, 0));
@@ -117,7 +117,7 @@ export class RawPeer extends Collector implements Disposable {
     await this.take(head[1]!);
   }
 
-  /** Waits until the other side ended or closed the connection. */
+  /** Waits until the other side has ended or closed the connection. */
   untilGone(): Promise<void> {
     return this.until(() => this.ended || this.closed, undefined, () => "the connection to end");
   }
@@ -127,7 +127,7 @@ export class RawPeer extends Collector implements Disposable {
     this.#socket.end();
   }
 
-  /** Closes it at once, with a reset where there is something unread. */
+  /** Closes the connection at once; with a reset if there is unread input. */
   close(): void {
     this.#socket.destroy();
   }
@@ -137,10 +137,10 @@ export class RawPeer extends Collector implements Disposable {
   }
 }
 
-/** Where raw peers are dialed. */
+/** A listener whose accepted connections are raw peers. */
 export interface RawListener extends AsyncDisposable {
   readonly endpoint: string;
-  /** All connections there were. */
+  /** All accepted connections. */
   readonly peers: readonly RawPeer[];
   /** Waits for connection `index`, counted from 0. */
   peer(index: number): Promise<RawPeer>;

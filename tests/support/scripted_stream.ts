@@ -1,4 +1,4 @@
-/** A byte stream in memory whose peer is the test: it says what comes, in which pieces, and sees what was sent. */
+/** A byte stream in memory whose peer is the test: it chooses the chunks that arrive, and sees what was sent. */
 import assert from "node:assert/strict";
 import type { ByteStream, StreamSink } from "../../lib/transport/stream.ts";
 import { concat, utf8 } from "../../lib/zmtp/bytes.ts";
@@ -6,14 +6,16 @@ import { handshake } from "../../lib/zmtp/handshake.ts";
 import type { HandshakeOptions } from "../../lib/zmtp/handshake_options.ts";
 import { deadline, waitFor } from "./helpers.ts";
 
+/** A byte stream whose peer is scripted by the test. */
 export class ScriptedStream implements ByteStream {
   readonly local = "inproc://scripted";
   readonly remote = "inproc://scripted";
   readonly closed: Promise<Error | undefined>;
   taken = 0;
   paused = false;
-  /** Whether our half was ended, and whether the stream is closed. */
+  /** Whether the side under test has ended its half. */
   ended = false;
+  /** Whether the stream is closed. */
   over = false;
   cause: Error | undefined;
 
@@ -27,23 +29,23 @@ export class ScriptedStream implements ByteStream {
     this.closed = new Promise((resolve) => this.#resolve = resolve);
   }
 
-  /** All that the side under test has sent so far. */
+  /** All bytes that the side under test has sent so far. */
   get sent(): Uint8Array {
     return concat(this.#sent);
   }
 
-  /** Waits until `count` bytes were sent, and gives all that was. */
+  /** Waits until the side under test has sent `count` bytes, and returns all sent bytes. */
   async untilSent(count: number): Promise<Uint8Array> {
     await waitFor(() => this.sent.length >= count, 5000, `${count} bytes to be sent`);
     return this.sent;
   }
 
-  /** The peer sends these bytes, in one piece. */
+  /** The peer sends these bytes in one chunk. */
   feed(bytes: Uint8Array | string): void {
     this.#arrive(typeof bytes === "string" ? utf8(bytes) : bytes);
   }
 
-  /** The peer sends these bytes one by one, with time for each to be looked at. */
+  /** The peer sends these bytes one by one, with time to process each. */
   async feedEach(bytes: Uint8Array): Promise<void> {
     for (const byte of bytes) {
       this.feed(Uint8Array.of(byte));
@@ -61,7 +63,7 @@ export class ScriptedStream implements ByteStream {
     if (this.paused || this.#sink === undefined) this.#held.push(what);
     else if (what === "end") this.#sink.onEnd();
     else {
-      // A chunk is lent: what keeps it sees it overwritten.
+      // A chunk is valid during the call only, so it is overwritten afterwards.
       const lent = what.slice();
       this.#sink.onData(lent);
       lent.fill(0xee);
@@ -108,7 +110,7 @@ export class ScriptedStream implements ByteStream {
 
 export const SIGNATURE_BYTES: Uint8Array = Uint8Array.of(0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f);
 
-/** A whole greeting of version 3, as RFC 37 draws it: 64 bytes. */
+/** A greeting of version 3, as in RFC 37: 64 bytes. */
 export function greeting3(minor = 1, mechanism = "NULL", asServer = 0): Uint8Array {
   const bytes = new Uint8Array(64);
   bytes.set(SIGNATURE_BYTES);
@@ -119,13 +121,13 @@ export function greeting3(minor = 1, mechanism = "NULL", asServer = 0): Uint8Arr
   return bytes;
 }
 
-/** A short command frame, written out by hand so that no code under test makes it. */
+/** Makes a short command frame without the code under test. */
 export function command(name: string, ...data: Uint8Array[]): Uint8Array {
   const body = concat([Uint8Array.of(name.length), utf8(name), ...data]);
   return concat([Uint8Array.of(4, body.length), body]);
 }
 
-/** One property of a READY command. */
+/** Makes one property of a READY command. */
 export function property(name: string, value: string | Uint8Array): Uint8Array {
   const bytes = typeof value === "string" ? utf8(value) : value;
   return concat([
@@ -136,19 +138,19 @@ export function property(name: string, value: string | Uint8Array): Uint8Array {
   ]);
 }
 
-/** The READY of a socket of this type. */
+/** Makes the READY command of a socket type. */
 export function ready(socketType: string, ...more: Uint8Array[]): Uint8Array {
   return command("READY", property("Socket-Type", socketType), ...more);
 }
 
-/** What comes from a peer that greeted as it should. */
-export function behindGreeting(...parts: Uint8Array[]): Uint8Array {
+/** Makes the bytes of a peer: a valid greeting, then `parts`. */
+export function afterGreeting(...parts: Uint8Array[]): Uint8Array {
   return concat([greeting3(), ...parts]);
 }
 
 export const PULL: HandshakeOptions = { socketType: "PULL", dialed: false, timeout: 3000 };
 
-/** Shakes hands with a peer that says `bytes` at once, and expects this failure; gives the stream. */
+/** Runs a handshake with a peer that sends `bytes` in one chunk, expects this failure, and returns the stream. */
 export async function failure(
   bytes: Uint8Array | string,
   kind: new (message: string) => Error,
@@ -157,10 +159,10 @@ export async function failure(
   end = false,
 ): Promise<ScriptedStream> {
   const stream = new ScriptedStream();
-  const shaking = handshake(stream, options);
+  const handshaking = handshake(stream, options);
   stream.feed(bytes);
   if (end) stream.feedEnd();
-  await assert.rejects(deadline(shaking, 5000, "the handshake to fail"), (error: unknown) => {
+  await assert.rejects(deadline(handshaking, 5000, "the handshake to fail"), (error: unknown) => {
     assert.ok(error instanceof kind, String(error));
     if (typeof words === "string") assert.equal(error.message, words);
     else assert.match(error.message, words);

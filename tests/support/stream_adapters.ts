@@ -1,4 +1,4 @@
-/** Adapters that open a connected pair of each kind of byte stream on this runtime. */
+/** An adapter for each kind of byte stream on this runtime, which opens a connected pair of streams. */
 import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import { parseEndpoint } from "../../lib/transport/endpoint.ts";
@@ -16,10 +16,10 @@ export interface Pair extends AsyncDisposable {
   readonly far: ByteStream;
 }
 
-/** One implementation of byte streams, for the shared tests. */
+/** One implementation of `ByteStream`, for the suite. */
 export interface Adapter {
   readonly name: string;
-  /** Whether the operating system connects the ends, with buffers, and distinguishes a reset from an end. */
+  /** Whether the system connects the ends, with buffers, and distinguishes a reset from an end. */
   readonly system: boolean;
   /** Whether one end can still write after the other one has ended. */
   readonly halves: boolean;
@@ -29,7 +29,7 @@ export interface Adapter {
 export const NEVER = new AbortController().signal;
 export const onDeno = "Deno" in globalThis;
 
-/** The runtimes that can be tested here: `node:net` everywhere, `Deno.*` on Deno. */
+/** The adapters of the runtimes: `node:net` everywhere, `Deno.*` on Deno. */
 export const runtimes: readonly (readonly [name: string, runtime: Runtime])[] = [
   ...(onDeno ? [["deno", (await import("../../lib/transport/runtime/deno.ts")).denoRuntime] as const] : []),
   ["node", nodeRuntime] as const,

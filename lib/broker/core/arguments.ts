@@ -9,7 +9,7 @@ import {
 } from "../../amqp/types/field_value.ts";
 import { tableKey } from "./topology/definition_change.ts";
 
-/** A queue or an exchange, as RabbitMQ's error texts name it. */
+/** Formats a queue or an exchange as in RabbitMQ's error texts. */
 export function resource(kind: "queue" | "exchange", name: string, vhost: string): string {
   return `${kind} '${name}' in vhost '${vhost}'`;
 }
@@ -26,7 +26,7 @@ const NUMBER_TYPES = {
   d: "double",
 } as const;
 
-/** The type of a field, as RabbitMQ names it in its errors. */
+/** Returns the type of a field value as in RabbitMQ's error texts. */
 export function typeName(value: FieldValue): string {
   switch (typeof value) {
     case "string":
@@ -46,7 +46,7 @@ export function typeName(value: FieldValue): string {
   return value instanceof Decimal ? "decimal" : "table";
 }
 
-/** The value of a field, as it stands in RabbitMQ's errors. */
+/** Formats a field value as in RabbitMQ's error texts. */
 export function show(value: FieldValue): string {
   if (value === null) return "undefined";
   if (value instanceof TypedNumber || value instanceof Timestamp) return String(value.valueOf());
@@ -58,7 +58,7 @@ export function show(value: FieldValue): string {
 }
 
 /**
- * Checks a property of a declaration against what there is.
+ * Checks that a property of a declaration is the same as that of the existing resource.
  *
  * @throws {AmqpError} 406: they differ
  */
@@ -72,10 +72,11 @@ export function checkSame(
 }
 
 /**
- * Checks arguments of a declaration against those that there are: integers of any type are equal when their values are.
+ * Checks that the arguments of a declaration are the same as those of the existing resource. Integers of different
+ * types are equal if their values are.
  *
  * @param what the resource, as `resource` names it
- * @param names of the arguments that count
+ * @param names the arguments to compare
  * @throws {AmqpError} 406: they differ
  */
 export function checkSameArguments(

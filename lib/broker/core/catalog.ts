@@ -15,8 +15,8 @@ export interface CatalogHost extends DelayHost {
 }
 
 /**
- * Everything that a broker knows by definition: virtual hosts with their queues, exchanges and bindings, and users. What
- * is to survive is written down change by change, and made anew from that at the next start, before the messages.
+ * Everything that a broker knows by definition: virtual hosts with their queues, exchanges and bindings, and users.
+ * What is to survive is written down change by change, and made anew from that at the next start, before the messages.
  */
 export class Catalog {
   readonly users: UserStore = new UserStore((change) => this.#record(change));

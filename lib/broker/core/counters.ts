@@ -1,15 +1,15 @@
-/** What has happened since the broker was opened. */
+/** Counters of events since the broker was opened. */
 export class Counters {
-  /** Messages that clients published; those of them that had no queue: given back as mandatory, and dropped. */
+  /** Messages published by clients; of these, the unroutable ones: returned (mandatory), and dropped. */
   published = 0;
   returned = 0;
   unroutable = 0;
-  /** Messages that were published on channels with confirms. */
+  /** Messages published on channels in confirm mode. */
   confirmable = 0;
-  /** Messages that consumers were sent, and those of them that were not sent for the first time. */
+  /** Messages delivered to consumers, and those of them that were redelivered. */
   delivered = 0;
   redelivered = 0;
-  /** Messages that clients asked for one by one. */
+  /** Messages fetched with `basic.get`. */
   got = 0;
   acknowledged = 0;
   connectionsOpened = 0;

@@ -4,12 +4,12 @@ import { type FieldTable, type FieldValue, integerOf, Timestamp } from "../../am
 import { addressOf, encodeMessage, type MessageAddress, type OwnMessage, propertiesOf } from "./message.ts";
 import type { DeathReason, Queue } from "./queue/queue.ts";
 
-/** One entry of the header `x-death`: what happened to a message in one queue for one reason. */
+/** One entry of the header `x-death`: the deaths of a message in one queue for one reason. */
 type Death = FieldTable;
 
 /**
- * The message as it goes to the dead-letter exchange of `queue`: with `x-death` and `x-first-death-*` as RabbitMQ has
- * them (https://www.rabbitmq.com/dlx.html), without its expiration, and with the dead-letter routing key.
+ * Makes the message that is published to the dead-letter exchange of `queue`. It has the headers `x-death` and
+ * `x-first-death-*` as in RabbitMQ (https://www.rabbitmq.com/dlx.html), the dead-letter routing key, and no expiration.
  *
  * @param now seconds since 1970
  */
@@ -25,13 +25,13 @@ export function deadLetter(
   const headers: FieldTable = { ...properties.headers };
   const carbonCopies = ["CC", "BCC"].flatMap((name) => listOf(headers[name]));
   const keys = [origin.routingKey, ...carbonCopies.filter((key): key is string => typeof key === "string")];
-  // The copies went their way when the message was published; a key of our own replaces them (RabbitMQ, dlx.html).
+  // The copies were routed at the publish; a dead-letter routing key replaces these keys (RabbitMQ, dlx.html).
   if (deadLetterRoutingKey !== undefined) delete headers["CC"];
   delete headers["BCC"];
 
   const deaths = listOf(headers["x-death"]).filter(isTable);
   const known = deaths.find((death) => death["queue"] === queue.name && death["reason"] === reason);
-  // A second time for the same reason only counts: what it came by stays that of the first time.
+  // A second death in the queue for the same reason only increments the count of the first entry.
   const death: Death = known !== undefined
     ? { ...known, count: BigInt((integerOf(known["count"]) ?? 0) + 1) }
     : {
@@ -61,10 +61,10 @@ export function deadLetter(
 const NO_QUEUES: ReadonlySet<string> = new Set();
 
 /**
- * Queues that the message may not enter again: it has been there, and nobody rejected it since, so it would go round
- * for ever.
+ * Finds the queues that the message must not enter again: it died there before, and it was not rejected by a consumer
+ * since, so it would cycle forever.
  *
- * @param deaths the last one first
+ * @param deaths latest first
  */
 function cyclesOf(deaths: readonly Death[]): ReadonlySet<string> {
   const queues = new Set<string>();
@@ -75,7 +75,7 @@ function cyclesOf(deaths: readonly Death[]): ReadonlySet<string> {
   return queues;
 }
 
-/** The message with the header `x-delivery-count`, which quorum queues put on what is delivered again. */
+/** Copies a message with the header `x-delivery-count`, which quorum queues add to redelivered messages. */
 export function withDeliveryCount(message: EncodedMessage, count: number): OwnMessage {
   const properties = propertiesOf(message);
   const headers = { ...properties.headers, "x-delivery-count": BigInt(count) };

@@ -3,13 +3,13 @@ import { type BasicProperties, decodeProperties, encodeProperties } from "../../
 import { Reader } from "../../amqp/types/codec.ts";
 import { shortstr } from "../../amqp/types/scalars.ts";
 
-/** A message of its own bytes, which stays valid: what is kept, or changed on its way. */
+/** A message that owns its bytes and stays valid, unlike one that refers to a shared buffer. */
 export interface OwnMessage extends EncodedMessage {
   readonly routeStart: 0;
   readonly bodyStart: 0;
 }
 
-/** A copy of a message that was lent. */
+/** Copies a message out of a shared buffer. */
 export function copyMessage(message: EncodedMessage): OwnMessage {
   const { head, routeStart, propertiesStart, propertiesEnd, body, bodyStart, bodyEnd } = message;
   return {
@@ -23,24 +23,24 @@ export function copyMessage(message: EncodedMessage): OwnMessage {
   };
 }
 
-/** Where a message was published to, as it stands in its route. */
+/** The exchange and the routing key that a message was published with. */
 export interface MessageAddress {
   readonly exchange: string;
   readonly routingKey: string;
 }
 
-/** Reads the two short strings of a message's route. */
+/** Reads the address of a message. */
 export function addressOf({ head, routeStart, propertiesStart }: EncodedMessage): MessageAddress {
   const reader = new Reader(head, routeStart, propertiesStart);
   return { exchange: shortstr.decode(reader), routingKey: shortstr.decode(reader) };
 }
 
-/** The properties of a message, decoded. */
+/** Decodes the properties of a message. */
 export function propertiesOf({ head, propertiesStart, propertiesEnd }: EncodedMessage): BasicProperties {
   return decodeProperties(head, propertiesStart, propertiesEnd);
 }
 
-/** A message for a route and with properties that were made here; the body is taken as it is. */
+/** Encodes a message with a new address and new properties. The body is not copied. */
 export function encodeMessage(
   { exchange, routingKey }: MessageAddress,
   properties: BasicProperties,
@@ -62,7 +62,7 @@ export function encodeMessage(
   };
 }
 
-/** The message without one of its headers. */
+/** Copies a message without one of its headers. */
 export function withoutHeader(message: EncodedMessage, name: string): OwnMessage {
   const properties = propertiesOf(message);
   const { [name]: _, ...headers } = properties.headers ?? {};

@@ -3,14 +3,14 @@ import type { ByteStream, RawListener, Runtime, StreamSink } from "../stream.ts"
 import { nodeRuntime } from "./node.ts";
 import { isFinished, Latch, refused } from "./shared.ts";
 
-/** A read buffer starts small, so that thousands of idle peers stay cheap, and doubles while reads fill it. */
+/** A read buffer starts small, so that thousands of idle peers need little memory, and doubles while reads fill it. */
 const MIN_READ = 4 * 1024;
 const MAX_READ = 256 * 1024;
 
-/** What `accept` throws for a peer that was gone before its turn came. */
+/** Errors of `accept` for a peer that left before it was accepted. */
 const LEFT_EARLY = [Deno.errors.NotConnected, Deno.errors.ConnectionAborted, Deno.errors.ConnectionReset];
 
-/** `Deno.*`, whose sockets are about twice as fast as `node:net` on Deno. */
+/** The network through `Deno.*`, about twice as fast as `node:net` on Deno. */
 export const denoRuntime: Runtime = {
   connectTcp(hostname, port, signal, source) {
     // `Deno.connect` takes no source address.
@@ -39,7 +39,7 @@ function withoutDelay(conn: Deno.TcpConn): Deno.TcpConn {
   try {
     conn.setNoDelay(true);
   } catch {
-    // The peer has reset it, which reading will tell.
+    // The peer has reset the connection; the next read reports that.
   }
   return conn;
 }
@@ -80,7 +80,7 @@ async function acceptAll(listener: Deno.Listener, accept: (conn: Deno.Conn) => v
       accept("setNoDelay" in conn ? withoutDelay(conn as Deno.TcpConn) : conn);
     } catch (error) {
       if (error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted) return;
-      // A peer that left while it waited, or no descriptors left: neither may end the listening.
+      // A peer that left while it waited, or a lack of file descriptors, must not stop the listener.
       if (LEFT_EARLY.some((kind) => error instanceof kind)) continue;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
@@ -97,7 +97,7 @@ class DenoStream implements ByteStream {
   readonly #closed = new Latch<Error | undefined>();
   #sink: StreamSink | undefined;
   #buffer = new Uint8Array(MIN_READ);
-  /** Bytes in the buffer that came after `pause`; -1 is the end of the peer's half. */
+  /** How many bytes of the buffer arrived after `pause`; -1 is the end of the peer's half. */
   #held = 0;
   #reading = false;
   #paused = false;
@@ -105,7 +105,7 @@ class DenoStream implements ByteStream {
   #ending = false;
   #endedHalves = 0;
 
-  /** @param name of both ends; a Unix socket's own address is empty at one of them */
+  /** @param name the address of both ends; the system has an empty one for one end of a Unix socket */
   constructor(conn: Deno.Conn, name?: string) {
     this.#conn = conn;
     this.local = name ?? describe(conn.localAddr);
@@ -127,7 +127,7 @@ class DenoStream implements ByteStream {
     if (!this.#paused) return;
     this.#paused = false;
     if (this.#reading || this.#sink === undefined) return;
-    // Not at once: whoever resumes several streams must be able to stop at the first that brings too much.
+    // In a later task: a caller that resumes several streams can still pause the others when one brings too much.
     this.#reading = true;
     queueMicrotask(() => this.#read());
   }
@@ -188,7 +188,7 @@ class DenoStream implements ByteStream {
     );
   }
 
-  /** The system keeps a socket whose halves have both ended until it is closed. */
+  /** Closes the socket when both halves have ended, as the system would keep it open. */
   #halfEnded(): void {
     if (++this.#endedHalves === 2) this.close();
   }
@@ -199,7 +199,7 @@ class DenoStream implements ByteStream {
     try {
       this.#conn.close();
     } catch {
-      // The runtime closed it already.
+      // The runtime has already closed it.
     }
   }
 }

@@ -1,6 +1,6 @@
 import type { Runtime } from "../stream.ts";
 
-/** The adapter of the runtime that this process runs on; the other one is never loaded. */
+/** Loads the adapter of the runtime that this process runs on, and not the other one. */
 export async function currentRuntime(): Promise<Runtime> {
   return "Deno" in globalThis
     ? (await import("./deno.ts")).denoRuntime

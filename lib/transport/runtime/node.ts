@@ -4,10 +4,10 @@ import type { SourceAddress } from "../endpoint.ts";
 import type { ByteStream, RawListener, Runtime, StreamSink } from "../stream.ts";
 import { Latch, refused } from "./shared.ts";
 
-/** What node is given at a time, in bytes. */
+/** The largest block of a single write to a socket, in bytes. */
 const MAX_WRITE = 256 * 1024;
 
-/** `node:net`, the fast path on Bun and the portable one everywhere. */
+/** The network through `node:net`: fast on Bun, portable to all runtimes. */
 export const nodeRuntime: Runtime = {
   connectTcp: (host, port, signal, source) => open({ host, port, noDelay: true, ...local(source) }, signal),
   connectUnix: (path, name, signal) => open({ path }, signal, name),
@@ -15,7 +15,7 @@ export const nodeRuntime: Runtime = {
   listenUnix: (path, name, backlog, accept) => listen({ path, backlog }, accept, name),
 };
 
-/** The source address as node takes it. */
+/** Turns a source address into the options of `net.connect`. */
 export function local(source: SourceAddress | undefined): { localAddress?: string; localPort?: number } {
   if (source === undefined) return {};
   const { host, port } = source;
@@ -32,21 +32,21 @@ function open(where: net.NetConnectOpts, signal: AbortSignal, name?: string): Pr
   });
 }
 
-/** Waits for a dialing socket's `ready` event; a failure or the signal destroys it and rejects. */
+/** Waits until a socket emits its `ready` event; an error or the signal destroys the socket and rejects. */
 export function settle(socket: net.Socket, ready: string, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const give = (error: unknown) => {
+    const fail = (error: unknown) => {
       signal.removeEventListener("abort", onAbort);
       socket.destroy();
       reject(refused(error));
     };
-    const onAbort = () => give(signal.reason);
-    if (signal.aborted) return give(signal.reason);
+    const onAbort = () => fail(signal.reason);
+    if (signal.aborted) return fail(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
-    socket.once("error", give);
+    socket.once("error", fail);
     socket.once(ready, () => {
       signal.removeEventListener("abort", onAbort);
-      socket.off("error", give);
+      socket.off("error", fail);
       resolve();
     });
   });
@@ -67,11 +67,11 @@ export function bound(server: net.Server, where: net.ListenOptions): Promise<Raw
   return new Promise((resolve, reject) => {
     server.once("error", (error) => reject(refused(error)));
     server.listen(where, () => {
-      server.on("error", () => {}); // Running out of descriptors must not end the listening.
+      server.on("error", () => {}); // Running out of file descriptors must not stop the listener.
       const address = server.address();
       resolve({
         port: typeof address === "object" && address !== null ? address.port : 0,
-        // Its callback would wait for every accepted stream; the address is free at once.
+        // The callback of close waits for all accepted streams, but the address is free at once.
         close: () => Promise.resolve(void server.close()),
       });
     });
@@ -90,16 +90,16 @@ export class NodeStream implements ByteStream {
   readonly #closed = new Latch<Error | undefined>();
   #sink: StreamSink | undefined;
   #paused = false;
-  /** The end of the peer's half came after `pause`: node tells it all the same. */
+  /** The peer's half ended after `pause`; node reports that even while the socket is paused. */
   #endHeld = false;
   #writing: Uint8Array | undefined;
-  /** How much of it node has. */
+  /** The size of the block that is being written. */
   #slice = 0;
   #ending = false;
 
   /**
-   * @param name of both ends, where they have no addresses of their own
-   * @param below the socket that `socket` stands on, where pausing `socket` would not be enough
+   * @param name the address of both ends, if they have no addresses of their own
+   * @param below the socket under `socket`, which must be paused, too
    */
   constructor(socket: net.Socket, name?: string, scheme = "tcp", below?: net.Socket) {
     this.#socket = socket;
@@ -118,9 +118,9 @@ export class NodeStream implements ByteStream {
     const first = this.#sink === undefined;
     this.#sink = sink;
     if (!first) return;
-    // Bun still tells a destroyed socket's end.
+    // Bun still reports the end of a destroyed socket.
     this.#socket.on("data", (chunk) => this.#closed.open || this.#sink!.onData(chunk as Uint8Array));
-    this.#socket.on("end", () => this.#paused ? this.#endHeld = true : this.#tellEnd());
+    this.#socket.on("end", () => this.#paused ? this.#endHeld = true : this.#reportEnd());
     if (!this.#paused) this.resume();
   }
 
@@ -135,10 +135,10 @@ export class NodeStream implements ByteStream {
     if (this.#sink === undefined) return;
     this.#below?.resume();
     this.#socket.resume();
-    if (this.#endHeld) this.#tellEnd();
+    if (this.#endHeld) this.#reportEnd();
   }
 
-  #tellEnd(): void {
+  #reportEnd(): void {
     this.#endHeld = false;
     if (!this.#closed.open) this.#sink!.onEnd();
   }
@@ -149,7 +149,7 @@ export class NodeStream implements ByteStream {
     this.#writeNext();
   }
 
-  /** node does not tell how much of a write was taken before it is all of it; so no write is very large. */
+  /** node does not report how much of a write is done until all of it is; so large writes are divided. */
   #writeNext(): void {
     const next = this.#writing!.subarray(this.taken, this.taken + MAX_WRITE);
     this.#slice = next.length;

@@ -6,7 +6,7 @@ import {
   UnreachableError,
 } from "../../errors.ts";
 
-/** A promise that is resolved from outside, once; `open` tells synchronously that it was. */
+/** A promise that is resolved from outside, once; `open` says synchronously whether it is resolved. */
 export class Latch<T> {
   readonly promise: Promise<T>;
   open = false;
@@ -22,7 +22,7 @@ export class Latch<T> {
   }
 }
 
-/** Maps a runtime's failure to connect or to bind to an error of ours that says what to do. */
+/** Maps a runtime's error of connecting or binding to one of our errors. */
 export function refused(error: unknown): Error {
   if (error instanceof DOMException) return error;
   const text = messageOf(error);
@@ -30,7 +30,7 @@ export function refused(error: unknown): Error {
   if (code === "EADDRINUSE" || /address already in use/i.test(text)) {
     return new AddressInUseError("The address is in use: another program is bound to it", { cause: error });
   }
-  // Deno's node:net says EINVAL for a source address of another machine.
+  // Deno's node:net reports EINVAL for a source address of another machine.
   if (code === "EADDRNOTAVAIL" || /not available|cannot assign|^bind EINVAL/i.test(text)) {
     return new EndpointError("The address does not belong to this machine", { cause: error });
   }
@@ -54,7 +54,7 @@ export function refused(error: unknown): Error {
   return new UnreachableError(text, { cause: error });
 }
 
-/** Whether an error only says that a socket is closed already. */
+/** Whether an error only says that a socket is already closed. */
 export function isFinished(error: unknown): boolean {
   const text = messageOf(error);
   return /not connected|bad resource|EPIPE|ENOTCONN/i.test(text);

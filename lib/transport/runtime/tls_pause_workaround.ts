@@ -2,13 +2,13 @@ import type net from "node:net";
 import { Duplex } from "node:stream";
 
 /**
- * Whether a TLS socket needs a ground of ours. Deno reads a TLS socket on while it is paused, and keeps all that
- * comes in memory; so there we hold the TCP socket below it, and pause that one.
+ * Whether backpressure needs a pause of the TCP socket below TLS. Deno continues to read a paused TLS socket, and buffers
+ * all of it in memory.
  */
-export const needsGround = "Deno" in globalThis;
+export const pausesBelowTls = "Deno" in globalThis;
 
-/** The TCP socket `tcp` as what a TLS socket stands on: encrypted bytes pass only while `tcp` is not paused. */
-export function ground(tcp: net.Socket): Duplex {
+/** Wraps a TCP socket for a TLS socket above it: encrypted bytes pass only while `tcp` is not paused. */
+export function gatedByPause(tcp: net.Socket): Duplex {
   const duplex = new Duplex({
     allowHalfOpen: true,
     read: () => {},

@@ -19,20 +19,20 @@ import {
   ZWS_MORE,
 } from "./frame.ts";
 
-/** A buffer that a message in fragments made larger than this is given back, in bytes. */
+/** An output buffer larger than this, after a message in fragments, is released, in bytes. */
 const KEEP = 1024 * 1024;
 const NOTHING = new Uint8Array(0);
 
-/** Takes the control frames; `payload` is valid during the call. */
+/** Receives the control frames; `payload` is valid during the call. */
 export type ControlSink = (opcode: number, payload: Uint8Array) => void;
 
 /**
- * Turns a stream of WebSocket frames back into one of ZMTP frames (RFC 45), however it is cut. A message in one frame,
- * which is how they come, goes through as its bytes come; one in fragments is collected first, for its length is not
- * known before the last of them.
+ * Turns a stream of WebSocket frames back into one of ZMTP frames (RFC 45), however it is cut. The bytes of a message in
+ * one frame, the usual case, are passed on as they arrive. A message in fragments is collected first, as its length is
+ * not known before the last fragment.
  */
 export class ZwsDecoder {
-  /** What the last call of `push` gave: ZMTP's bytes, valid until the next call. */
+  /** The result of the last `push`, ZMTP's bytes: the first `length` bytes, valid until the next call. */
   output: Uint8Array = new Uint8Array(4096);
   length = 0;
 
@@ -46,19 +46,19 @@ export class ZwsDecoder {
   #final = true;
   #opcode = 0;
   #mask = 0;
-  /** What is to come of the frame's payload, and how much of it came. */
+  /** How many bytes of the frame's payload are missing, and how many have arrived. */
   #left = 0;
   #phase = 0;
   #inPayload = false;
-  /** The flags of the message under way; -1 before they came. */
+  /** The flags of the current message; -1 before they arrive. */
   #flags = -1;
-  /** The body of a message in fragments; undefined when there is none under way. */
+  /** The body of the current message in fragments; undefined when there is none. */
   #pieces: Uint8Array | undefined;
   #collected = 0;
 
   /**
-   * @param masked whether the peer is a client, which has to mask what it sends
-   * @param maxMessage the limit for a message in fragments, in bytes; others are not collected here
+   * @param masked whether the peer must mask its frames, as a client
+   * @param maxMessage the limit for a message in fragments, in bytes; other messages are not collected here
    */
   constructor(masked: boolean, maxMessage: number, onControl: ControlSink) {
     this.#masked = masked;
@@ -67,15 +67,15 @@ export class ZwsDecoder {
   }
 
   /**
-   * Takes the next bytes of the peer.
+   * Decodes the next bytes from the peer.
    *
-   * @throws {ProtocolError} they break RFC 6455 or RFC 45
-   * @throws {LimitError} a message in fragments is over the limit; thrown before anything is allocated for it
+   * @throws {ProtocolError} the bytes violate RFC 6455 or RFC 45
+   * @throws {LimitError} a message in fragments is over the limit; nothing was allocated for it
    */
   push(chunk: Uint8Array): void {
     this.length = 0;
     if (this.output.length > KEEP) this.output = NOTHING;
-    // A header of ZMTP can be four bytes longer than that of a frame, which then has at least 260.
+    // A header of ZMTP can be four bytes longer than that of its WebSocket frame, which then has at least 260 bytes.
     this.#reserve(chunk.length + (chunk.length >>> 6) + 2 * MAX_HEADER);
     for (let at = 0; at < chunk.length;) {
       at = this.#inPayload ? this.#takePayload(chunk, at) : this.#takeHeader(chunk, at);
@@ -90,7 +90,7 @@ export class ZwsDecoder {
     if (this.#headerLength < this.#wanted) return at;
     this.#begin();
     this.#headerLength = 0;
-    // A frame without payload ends here.
+    // A frame without a payload is complete here.
     if (this.#left === 0) this.#endFrame();
     else this.#inPayload = true;
     return at;
@@ -120,13 +120,13 @@ export class ZwsDecoder {
 
   #checkControl(): void {
     if (this.#opcode > PONG || !this.#final || this.#left > MAX_CONTROL) {
-      throw new ProtocolError("The peer sent a control frame that WebSocket does not have");
+      throw new ProtocolError("The peer sent a control frame that WebSocket does not define");
     }
     this.#controlLength = 0;
   }
 
   #checkData(): void {
-    if (this.#opcode === TEXT) throw new ProtocolError("The peer sent text, and ZWS is binary");
+    if (this.#opcode === TEXT) throw new ProtocolError("The peer sent a text message, but ZWS is binary");
     const expected = this.#pieces === undefined ? BINARY : CONTINUATION;
     if (this.#opcode !== expected) {
       throw new ProtocolError(`The peer sent a WebSocket frame of kind ${this.#opcode} out of place`);
@@ -157,7 +157,7 @@ export class ZwsDecoder {
     return at + count;
   }
 
-  /** A piece of the payload of a message in one frame. */
+  /** Passes on a piece of the payload of a message in one frame. */
   #passOn(chunk: Uint8Array, at: number, count: number): void {
     let { length } = this;
     let from = at;
@@ -227,13 +227,15 @@ export class ZwsDecoder {
   }
 }
 
-/** @throws {ProtocolError} RFC 45 has no such flags */
+/** @throws {ProtocolError} RFC 45 does not define the flags */
 function zmtpFlags(zws: number): number {
-  if (zws > ZWS_COMMAND) throw new ProtocolError("The peer sent a message with flags that ZWS does not have");
+  if (zws > ZWS_COMMAND) {
+    throw new ProtocolError("The peer sent a message with flags that ZWS does not define");
+  }
   return zws === ZWS_COMMAND ? ZMTP_COMMAND : zws === ZWS_MORE ? ZMTP_MORE : 0;
 }
 
-/** How many bytes of length follow a header's second byte. */
+/** How many bytes of the length follow a header's second byte. */
 function lengthSize(code: number): number {
   return code < 126 ? 0 : code === 126 ? 2 : 8;
 }

@@ -18,34 +18,34 @@ const MAX_ZMTP_HEADER = 9;
 
 /**
  * Turns a stream of ZMTP frames into one of WebSocket messages, a message for each frame (RFC 45), however the stream
- * is cut. What was encoded lies back to back, so many small frames make one large write.
+ * is cut. The messages are encoded back to back, so many small frames make one large write.
  */
 export class ZwsEncoder {
-  /** How many bytes of the source, and of the target, the last call went through. */
+  /** How many bytes of the source, and of the target, the last call used. */
   consumed = 0;
   produced = 0;
 
   readonly #masks: boolean;
-  /** A frame's header, as far as it has come. */
+  /** The part of a frame's header that has been read. */
   readonly #header = new Uint8Array(MAX_ZMTP_HEADER);
   #headerLength = 0;
-  /** What is to come of the body under way, its mask, and how much of its message is out. */
+  /** The rest of the current body, its mask, and how many bytes of its message are encoded. */
   #left = 0;
   #mask = -1;
   #phase = 0;
-  /** What was to come of the body under way, and whether a header was, when the last call began. */
+  /** At the beginning of the last call: the rest of the current body, and whether a header was incomplete. */
   #leftBefore = 0;
   #cutBefore = false;
 
-  /** @param masks whether we are the client, whose frames are masked */
+  /** @param masks whether frames are masked: by a client */
   constructor(masks: boolean) {
     this.#masks = masks;
   }
 
   /**
-   * Encodes as much of `source` from `from` on as fits into `target`, at its beginning.
+   * Encodes as much of `source`, from position `from`, as fits into `target`.
    *
-   * @param target with room for `MAX_HEADER` bytes and a few more, at least
+   * @param target must be a little larger than `MAX_HEADER` bytes
    */
   encode(source: Uint8Array, from: number, target: Uint8Array): void {
     let at = 0;
@@ -74,7 +74,7 @@ export class ZwsEncoder {
   }
 
   /**
-   * How many bytes of the source are, counted in whole frames, in the first `taken` bytes that the last call produced.
+   * How many bytes of the source, in whole frames, the first `taken` bytes of the last call's result contain.
    */
   consumedWithin(source: Uint8Array, from: number, taken: number): number {
     if (this.#cutBefore || taken < this.#leftBefore) return 0;

@@ -1,4 +1,4 @@
-/** Frames of the WebSocket protocol (RFC 6455, 5), and how frames of ZeroMQ lie in them (RFC 45). */
+/** Frames of the WebSocket protocol (RFC 6455, 5), and the flags of ZeroMQ's messages in them (RFC 45). */
 
 export const CONTINUATION = 0;
 export const TEXT = 1;
@@ -8,7 +8,7 @@ export const PING = 9;
 export const PONG = 10;
 export const FIN = 0x80;
 export const MASKED = 0x80;
-/** The most that a control frame may carry, in bytes (RFC 6455, 5.5). */
+/** The largest payload of a control frame, in bytes (RFC 6455, 5.5). */
 export const MAX_CONTROL = 125;
 /** The largest header: two bytes, a 64-bit length and a mask. */
 export const MAX_HEADER = 14;
@@ -31,7 +31,7 @@ export const ZWS_COMMAND = 2;
 const masks = new Uint32Array(1024);
 let masksUsed = masks.length;
 
-/** A fresh mask, its first byte in the highest bits. */
+/** Returns a fresh mask; its first byte is in the highest bits. */
 export function nextMask(): number {
   if (masksUsed === masks.length) {
     crypto.getRandomValues(masks);
@@ -43,9 +43,9 @@ export function nextMask(): number {
 /**
  * Writes the header of a final frame (RFC 6455, 5.2).
  *
- * @param length of the payload, in bytes
- * @param mask of a client; -1 for a server, which does not mask
- * @returns the position behind it
+ * @param length the length of the payload, in bytes
+ * @param mask the mask of a client; -1 for a server, which does not mask
+ * @returns the position after it
  */
 export function writeHeader(
   target: Uint8Array,
@@ -69,12 +69,12 @@ export function writeHeader(
   return mask < 0 ? at : writeUint32(target, at, mask);
 }
 
-/** How long the header of a frame is. */
+/** The length of the header of a frame, in bytes. */
 export function headerLength(payload: number, masked: boolean): number {
   return (payload < 126 ? 2 : payload < 0x10000 ? 4 : 10) + (masked ? 4 : 0);
 }
 
-/** A whole control frame. */
+/** Encodes a control frame. */
 export function controlFrame(opcode: number, payload: Uint8Array, masks: boolean): Uint8Array {
   const frame = new Uint8Array(2 + (masks ? 4 : 0) + payload.length);
   const mask = masks ? nextMask() : -1;
@@ -84,7 +84,7 @@ export function controlFrame(opcode: number, payload: Uint8Array, masks: boolean
   return frame;
 }
 
-/** A Close frame; a reason over 123 bytes is cut. */
+/** Encodes a Close frame; a reason over 123 bytes is cut. */
 export function closeFrame(code: number, reason: string, masks: boolean): Uint8Array {
   const words = new TextEncoder().encode(reason).subarray(0, MAX_CONTROL - 2);
   const payload = new Uint8Array(2 + words.length);
@@ -128,6 +128,7 @@ function swap(word: number): number {
   return word << 24 | (word & 0xff00) << 8 | (word >>> 8 & 0xff00) | word >>> 24;
 }
 
+/** Writes 32 bits in network order; returns the position after them. */
 export function writeUint32(target: Uint8Array, at: number, value: number): number {
   target[at] = value >>> 24;
   target[at + 1] = value >>> 16;
@@ -136,7 +137,7 @@ export function writeUint32(target: Uint8Array, at: number, value: number): numb
   return at + 4;
 }
 
-/** A 64-bit length is unsigned; over 2^53-1 it is over every limit, and its exact value does not matter. */
+/** Reads an unsigned length; a value over 2^53-1 loses precision, but it is over every limit anyway. */
 export function readLength(bytes: Uint8Array, at: number, size: number): number {
   let length = 0;
   for (let i = 0; i < size; i++) length = length * 256 + bytes[at + i]!;

@@ -1,30 +1,31 @@
-/** The head of an HTTP/1.1 message (RFC 9112): as much of it as an upgrade needs. */
+/** The head of an HTTP/1.1 message (RFC 9112), as far as an upgrade needs it. */
 import { LimitError, ProtocolError, UnreachableError } from "../../errors.ts";
 import type { ByteStream, StreamSink } from "../stream.ts";
 import type { Remains } from "./stream.ts";
 
-/** The most that a head may have, in bytes. */
+/** The largest head, in bytes. */
 const MAX_HEAD = 8 * 1024;
 
-/** A request's or a response's first line, and its headers. */
+/** The first line of a request or a response, and its headers. */
 export interface Head {
+  /** The first line, without the line end. */
   readonly line: string;
-  /** By lower-case name; a header that comes several times has its values joined by commas. */
+  /** The values by lower-case name; commas join the values of a repeated header. */
   readonly headers: ReadonlyMap<string, string>;
 }
 
-/** A head that was read, and how the stream was left behind it. */
+/** A head, and the state of the stream after it. */
 export interface HeadAndRest extends Remains {
   readonly head: Head;
 }
 
 /**
- * Writes a head of ours, if there is one, reads the peer's, and pauses the stream behind it. The caller attaches its
- * own sink in the same task.
+ * Writes our head, if there is one, reads the peer's, and pauses the stream after it. The caller attaches its own sink in
+ * the same task.
  *
- * @throws {LimitError} it is over 8 KiB
- * @throws {ProtocolError} it is no head of HTTP/1.1
- * @throws {UnreachableError} the peer went away
+ * @throws {LimitError} the peer's head is over 8 KiB
+ * @throws {ProtocolError} the peer's head is not HTTP/1.1
+ * @throws {UnreachableError} the peer closed the connection
  */
 export function exchangeHeads(
   stream: ByteStream,
@@ -89,7 +90,7 @@ class HeadReader implements StreamSink {
     this.#stream.pause();
     try {
       const head = parseHead(new TextDecoder("latin1").decode(this.#bytes.subarray(0, end)));
-      // What came behind lies at the end of this chunk, which is lent.
+      // The bytes after the head are at the end of this chunk, which is lent.
       const rest = chunk.slice(end - (this.#length - room.length));
       this.#resolve({ head, rest, ended: this.#ended, writing: this.#writing });
     } catch (error) {
@@ -107,7 +108,7 @@ class HeadReader implements StreamSink {
   }
 }
 
-/** The position behind the empty line, or -1. */
+/** The position after the empty line, or -1. */
 function endOfHead(bytes: Uint8Array, from: number, to: number): number {
   for (let at = from; at + 3 < to; at++) {
     if (bytes[at] === 13 && bytes[at + 1] === 10 && bytes[at + 2] === 13 && bytes[at + 3] === 10) {
@@ -117,7 +118,7 @@ function endOfHead(bytes: Uint8Array, from: number, to: number): number {
   return -1;
 }
 
-/** @throws {ProtocolError} it is no head of HTTP/1.1 */
+/** @throws {ProtocolError} the text is not a head of HTTP/1.1 */
 export function parseHead(text: string): Head {
   const [line, ...rest] = text.split("\r\n");
   const headers = new Map<string, string>();
@@ -132,7 +133,7 @@ export function parseHead(text: string): Head {
   return { line: line!, headers };
 }
 
-/** The elements of a header that is a list. */
+/** Splits a header that is a list of elements. */
 export function listOf(value: string | undefined): string[] {
   return (value ?? "").split(",").map((element) => element.trim()).filter((element) => element !== "");
 }

@@ -3,12 +3,12 @@ import type { WebEndpoint } from "../endpoint.ts";
 import type { ByteStream, TransportOptions, WebOptions } from "../stream.ts";
 import { acceptUpgrade, upgrade } from "./upgrade.ts";
 
-/** How long an accepted peer may take to ask for a WebSocket, in milliseconds. */
+/** Time limit for the opening handshake of an accepted peer, in milliseconds. */
 const HANDSHAKE_MS = 10_000;
-/** How many may be about to. */
+/** Limit of simultaneous opening handshakes. */
 const MAX_HANDSHAKES = 1000;
 
-/** A WebSocket on a stream that is connected; the stream is closed when it comes to nothing. */
+/** Makes a WebSocket on a connected stream; closes the stream when that fails. */
 export async function connectWeb(
   below: ByteStream,
   endpoint: WebEndpoint,
@@ -23,7 +23,7 @@ export async function connectWeb(
   }
 }
 
-/** Makes a WebSocket of each stream that a listener accepts. */
+/** Returns an accept function that makes a WebSocket of each accepted stream. */
 export function webAcceptor(
   endpoint: WebEndpoint,
   options: TransportOptions,
@@ -32,7 +32,7 @@ export function webAcceptor(
   const terms = { ...agreed(options.web), path: endpoint.path, origins: options.web?.origins ?? [] };
   let handshakes = 0;
   const refused = (below: ByteStream, error: Error) => {
-    // Whoever was answered closes it.
+    // After an answer, the stream closes when the peer has read it.
     if (!(error instanceof IncompatiblePeerError)) below.close();
     options.onRefused?.(below.remote.replace(/^tcp:/, "ws:").replace(/^tls:/, "wss:"), error);
   };
@@ -40,7 +40,7 @@ export function webAcceptor(
     if (handshakes >= MAX_HANDSHAKES) {
       return refused(
         below,
-        new LimitError(`${MAX_HANDSHAKES} peers are about to ask for a WebSocket already`),
+        new LimitError(`${MAX_HANDSHAKES} peers are already in the opening handshake of a WebSocket`),
       );
     }
     handshakes++;
@@ -62,7 +62,7 @@ function agreed(web: WebOptions | undefined): { protocols: readonly string[]; ma
   return { protocols: web?.protocols ?? ["ZWS2.0/NULL", "ZWS2.0"], maxMessage: web?.maxMessage ?? 2 ** 30 };
 }
 
-/** The port is left out where it is the usual one (RFC 9110, 7.2). */
+/** The Host header leaves out the default port (RFC 9110, 7.2). */
 function hostHeader({ scheme, host, port }: WebEndpoint): string {
   const name = host.includes(":") ? `[${host}]` : host;
   return port === (scheme === "ws" ? 80 : 443) ? name : `${name}:${port}`;

@@ -4,25 +4,25 @@ import { ZwsDecoder } from "./decoder.ts";
 import { ZwsEncoder } from "./encoder.ts";
 import { CLOSE, closeFrame, controlFrame, NORMAL, PING, PONG, PROTOCOL_ERROR, TOO_BIG } from "./frame.ts";
 
-/** What is encoded, and written below, at a time, in bytes. */
+/** The size of one encoded block, in bytes. */
 const PIECE = 64 * 1024;
 const NOTHING = new Uint8Array(0);
 
-/** What a handshake leaves behind. */
+/** The state of a stream after the opening handshake. */
 export interface Remains {
-  /** What came behind it. */
+  /** The bytes that arrived after the handshake. */
   readonly rest: Uint8Array;
-  /** Whether the peer's end came behind that. */
+  /** Whether the peer ended its half after them. */
   readonly ended: boolean;
-  /** Whether a write is under way. */
+  /** Whether a write is in progress. */
   readonly writing: boolean;
 }
 
 /**
- * ZeroMQ's frames over a WebSocket (RFC 45), as the same stream of bytes that they are over TCP: above it a frame is
- * flags, length and body as in ZMTP, below it a binary message of a flag byte and the body. So whatever speaks ZMTP runs
- * on it as it is, only the greeting is left out: `subprotocol` has taken its place. A WebSocket has no halves: whoever is
- * told of the peer's end cannot write any more.
+ * ZeroMQ's frames over a WebSocket (RFC 45), as the stream of bytes that they are over TCP. The owner reads and writes
+ * frames of flags, length and body, as in ZMTP; the WebSocket carries each of them as a binary message of a flag byte and
+ * the body. So ZMTP runs on it without changes, except for the greeting: `subprotocol` replaces it. A WebSocket has no
+ * halves: after the peer's end nothing can be written.
  *
  * `taken` counts whole frames.
  */
@@ -37,36 +37,36 @@ export class WsStream implements FrameStream, StreamSink {
   readonly #encoder: ZwsEncoder;
   readonly #decoder: ZwsDecoder;
   #sink: StreamSink | undefined;
-  /** Whether it was closed here; the end of a stream that closed by itself may still have to be told. */
+  /** Whether it was closed by `close`; the end of a stream that closed by itself may still have to be reported. */
   #over = false;
   #paused = false;
 
-  /** What is being written above, and the piece of it that is being written below. */
+  /** The owner's current write, and the encoded piece of it that the lower stream is writing. */
   #source: Uint8Array | undefined;
   #piece: Uint8Array = NOTHING;
-  /** Whether a write below is under way: a piece, a control frame or, at first, the answer to the upgrade. */
+  /** Whether the lower stream is writing: a piece, a control frame or, at first, the answer to the upgrade. */
   #writing: boolean;
-  /** Whether that is a piece. */
+  /** Whether that write is a piece. */
   #pieceOut = false;
-  /** How much of the source lies in pieces that were taken, and in those and the one under way. */
+  /** How many bytes of the source are in pieces that were taken, and in all encoded pieces. */
   #taken = 0;
   #encoded = 0;
-  /** What was found of the piece under way at the last look, for so many bytes taken below. */
+  /** The last result of `consumedWithin` for the current piece, and the count of taken bytes that it is for. */
   readonly #within = { taken: 0, consumed: 0 };
   #pong: Uint8Array | undefined;
   #pingWanted = false;
   #ending = false;
   #closeSent = false;
 
-  /** What came before anybody wanted it. */
+  /** Bytes that arrived before a sink was attached. */
   #held: Uint8Array | undefined;
   #endHeld: boolean;
   #closeReceived = false;
-  #endTold = false;
+  #endReported = false;
 
   /**
-   * @param below paused behind the handshake
-   * @param client whether we are the client, and mask
+   * @param below the stream under the WebSocket, paused after the handshake
+   * @param client whether we are the client, which masks its frames
    * @param maxMessage the limit for a message in fragments, in bytes
    */
   constructor(
@@ -81,7 +81,7 @@ export class WsStream implements FrameStream, StreamSink {
     this.subprotocol = subprotocol;
     this.local = webName(below.local);
     this.remote = webName(below.remote);
-    // A peer that hangs up with our Close unread resets the connection: that is an end like any other.
+    // A peer that closes with our Close unread resets the connection; that is a normal end.
     this.closed = below.closed.then((cause) => this.#closeSent && !this.#writing ? undefined : cause);
     this.#encoder = new ZwsEncoder(client);
     this.#decoder = new ZwsDecoder(
@@ -138,7 +138,7 @@ export class WsStream implements FrameStream, StreamSink {
     this.#below.close(cause);
   }
 
-  /** Asks the peer for a sign of life: its answer comes as an `onData` without bytes (RFC 6455, 5.5.2). */
+  /** Sends a Ping; the Pong arrives as an `onData` without bytes (RFC 6455, 5.5.2). */
   ping(): void {
     this.#pingWanted = true;
     if (!this.#writing) this.#writeNext();
@@ -155,7 +155,7 @@ export class WsStream implements FrameStream, StreamSink {
       this.#sink!.onData(this.#decoder.output.subarray(0, this.#decoder.length));
     }
     if (!this.#closeReceived) return;
-    // The peer wants its Close answered (RFC 6455, 5.5.1); whoever is told of the end may hang up at once.
+    // The Close must be answered (RFC 6455, 5.5.1) before the owner learns of the end and may close the stream.
     if (this.#closeSent || this.#writing) this.onEnd();
     else this.end();
   }
@@ -163,7 +163,7 @@ export class WsStream implements FrameStream, StreamSink {
   onEnd(): void {
     if (this.#over) return;
     if (this.#paused) this.#endHeld = true;
-    else this.#tellEnd();
+    else this.#reportEnd();
   }
 
   onDrain(): void {
@@ -177,13 +177,13 @@ export class WsStream implements FrameStream, StreamSink {
     this.#taken = this.#encoded;
     const done = this.#source !== undefined && this.#encoded === this.#source.length;
     if (done) this.#source = undefined;
-    // Above, one write may follow the other without end; what is said below must not wait for that.
+    // The owner's writes may follow each other without a pause; control frames must not wait for that.
     if (this.#pong !== undefined || this.#pingWanted) this.#writeNext();
     if (done) this.#sink?.onDrain();
     if (!this.#writing) this.#writeNext();
   }
 
-  /** Writes what comes next: an answer to a Ping, a Ping, a piece of what is written above, the Close. */
+  /** Writes the next frame: an answer to a Ping, a Ping, a piece of the owner's write, or the Close. */
   #writeNext(): void {
     if (this.#over || this.#closeSent) return;
     let bytes: Uint8Array | undefined;
@@ -216,27 +216,27 @@ export class WsStream implements FrameStream, StreamSink {
       this.onData(held);
       if (this.#over || this.#paused) return;
     }
-    if (this.#endHeld) return this.#tellEnd();
+    if (this.#endHeld) return this.#reportEnd();
     this.#below.resume();
   }
 
-  #tellEnd(): void {
+  #reportEnd(): void {
     this.#endHeld = false;
-    if (this.#endTold) return;
-    this.#endTold = true;
+    if (this.#endReported) return;
+    this.#endReported = true;
     this.#sink!.onEnd();
   }
 
   #onControl(opcode: number, payload: Uint8Array): void {
     if (opcode === PING) {
-      // Only the last one needs an answer (RFC 6455, 5.5.3), so a peer that never reads costs no memory.
+      // Only the last Ping needs an answer (RFC 6455, 5.5.3), so a peer that never reads needs no memory.
       this.#pong = payload.slice();
       if (!this.#writing) this.#writeNext();
     } else if (opcode === PONG && !this.#paused) this.#sink!.onData(NOTHING);
     else if (opcode === CLOSE) this.#closeReceived = true;
   }
 
-  /** Tells the peer what it did wrong, if nothing else is being said, and hangs up. */
+  /** Closes with an error; sends the reason to the peer unless a write is in progress. */
   #fail(error: Error): void {
     if (!this.#writing) {
       const code = error instanceof LimitError ? TOO_BIG : PROTOCOL_ERROR;

@@ -1,11 +1,11 @@
-/** The opening handshake of a WebSocket, as its client and as its server (RFC 6455, 4). */
+/** The opening handshake of a WebSocket, for the client and for the server (RFC 6455, 4). */
 import { createHash } from "node:crypto";
 import { IncompatiblePeerError, ProtocolError, UnreachableError } from "../../errors.ts";
 import type { ByteStream } from "../stream.ts";
 import { exchangeHeads, type Head, listOf } from "./http.ts";
 import { WsStream } from "./stream.ts";
 
-/** What both ends are told, and agree on. */
+/** Options of both ends. */
 export interface UpgradeOptions {
   /** Subprotocols, the preferred one first. */
   readonly protocols: readonly string[];
@@ -13,27 +13,27 @@ export interface UpgradeOptions {
   readonly maxMessage: number;
 }
 
-/** What a server is told besides. */
+/** Options of the server. */
 export interface AcceptOptions extends UpgradeOptions {
-  /** The path that clients ask for; `/` takes any. */
+  /** The path that is served; `/` serves any path. */
   readonly path: string;
-  /** Web pages that may connect besides those of this machine, as their origins, `https://example.org`. */
+  /** Origins of web pages that may connect, such as `https://example.org`; pages of this machine may always connect. */
   readonly origins: readonly string[];
 }
 
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-/** How much of a server's words about a refusal is repeated, in characters. */
+/** How much of a server's refusal is kept in the error, in characters. */
 const MAX_WORDS = 200;
-/** How long a client that was refused may take to read why, in milliseconds. */
+/** How long a refused client may take to read the reason, in milliseconds. */
 const FAREWELL_MS = 500;
 
 /**
  * Asks the server at the other end of `stream` for a WebSocket.
  *
- * @param host as the Host header has it
- * @throws {IncompatiblePeerError} it refuses, or wants another subprotocol
- * @throws {ProtocolError} it does not speak HTTP, or breaks RFC 6455
- * @throws {UnreachableError} it cannot now (a status over 500), or went away
+ * @param host the value of the Host header
+ * @throws {IncompatiblePeerError} the server refuses, or wants another subprotocol
+ * @throws {ProtocolError} the server does not speak HTTP, or violates RFC 6455
+ * @throws {UnreachableError} the server is not available (status 500 or more), or closed the connection
  */
 export async function upgrade(
   stream: ByteStream,
@@ -48,7 +48,7 @@ export async function upgrade(
     "Sec-WebSocket-Version: 13\r\n\r\n";
   const { head, ...remains } = await exchangeHeads(stream, new TextEncoder().encode(request), signal);
   const status = /^HTTP\/1\.1 (\d{3})/.exec(head.line)?.[1];
-  if (status === undefined) throw new ProtocolError("The peer does not answer as an HTTP server would");
+  if (status === undefined) throw new ProtocolError("The peer does not answer like an HTTP server");
   if (status !== "101") throw refusal(Number(status), head, remains.rest);
   const { headers } = head;
   if (
@@ -69,11 +69,11 @@ export async function upgrade(
 }
 
 /**
- * Answers a client that asks for a WebSocket. When this throws, the client was told why.
+ * Answers a client that asks for a WebSocket. If it throws an `IncompatiblePeerError`, the answer gave the reason.
  *
- * @throws {IncompatiblePeerError} it wants what there is not here, or may not have it
- * @throws {ProtocolError} it does not speak HTTP, or breaks RFC 6455
- * @throws {UnreachableError} it went away
+ * @throws {IncompatiblePeerError} the request does not fit this server, or is not allowed
+ * @throws {ProtocolError} the client does not speak HTTP, or violates RFC 6455
+ * @throws {UnreachableError} the client closed the connection
  */
 export async function acceptUpgrade(
   stream: ByteStream,
@@ -93,7 +93,7 @@ export async function acceptUpgrade(
     throw new IncompatiblePeerError(words);
   };
   if (request === null) {
-    return refuse("400 Bad Request", "this is a WebSocket, and the request is none for it");
+    return refuse("400 Bad Request", "this is a WebSocket, and the request is not one for a WebSocket");
   }
   if (!isServed(request[1]!, options.path)) {
     return refuse("404 Not Found", `nothing is at '${request[1]}' here`);
@@ -108,7 +108,7 @@ export async function acceptUpgrade(
     return refuse("426 Upgrade Required", "the version is 13", "Sec-WebSocket-Version: 13\r\n");
   }
   if (!/^[A-Za-z0-9+/]{22}==$/.test(key)) {
-    return refuse("400 Bad Request", "the Sec-WebSocket-Key is no 16 bytes in base64");
+    return refuse("400 Bad Request", "the Sec-WebSocket-Key is not 16 bytes in base64");
   }
   const origin = headers.get("origin");
   if (origin !== undefined && !isAllowed(origin, options.origins)) {
@@ -131,12 +131,12 @@ export async function acceptUpgrade(
   return new WsStream(stream, protocol, false, options.maxMessage, { ...remains, writing: true });
 }
 
-/** The proof that a server has read the client's key (RFC 6455, 4.2.2). */
+/** Computes the proof that a server has read the client's key (RFC 6455, 4.2.2). */
 export function acceptFor(key: string): string {
   return createHash("sha1").update(key + GUID).digest("base64");
 }
 
-/** libzmq asks for the last segment of a path only. */
+/** Whether a path is served. libzmq asks for the last segment of a path only. */
 function isServed(asked: string, path: string): boolean {
   const [pathname] = asked.split("?");
   const [own] = path.split("?");
@@ -144,8 +144,8 @@ function isServed(asked: string, path: string): boolean {
 }
 
 /**
- * A browser lets every page connect to this machine, and says only whose page it is: those of other machines have no
- * business here unless they were named.
+ * Whether a web page may connect. A browser lets every page connect to this machine, and only says where the page comes
+ * from: pages of other machines are refused unless their origin is listed.
  */
 function isAllowed(origin: string, origins: readonly string[]): boolean {
   if (origins.includes(origin) || origins.includes("*")) return true;
@@ -157,11 +157,11 @@ function refusal(status: number, head: Head, body: Uint8Array): Error {
   const text = `the server answers ${head.line.replace(/^HTTP\/1\.1 /, "").slice(0, MAX_WORDS)}${
     words === "" || words.startsWith("<") ? "" : `: ${words}`
   }`;
-  // What a proxy says while the server behind it is away may change.
+  // Such an answer may be temporary: a proxy gives it while its server is down.
   return status >= 500 ? new UnreachableError(text) : new IncompatiblePeerError(text);
 }
 
-/** Says a last word, and gives the peer a moment to read it. */
+/** Sends a last answer, and gives the peer a moment to read it. */
 function answer(stream: ByteStream, text: string): void {
   const timer = setTimeout(() => stream.close(), FAREWELL_MS);
   stream.closed.then(() => clearTimeout(timer));

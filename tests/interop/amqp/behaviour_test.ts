@@ -1,6 +1,6 @@
 /**
- * RabbitMQ is the oracle: the same scripts run against it and against our broker, in memory and on disk, and what both
- * say must be the same, but for what a case names as a difference.
+ * Compares our broker, in memory and on disk, with RabbitMQ as the oracle: the same scripts run against both, and the
+ * responses must be equal, except for the differences that a case names.
  */
 import assert from "node:assert/strict";
 import fs from "node:fs";
@@ -23,7 +23,7 @@ after(async () => {
   dir.remove();
 });
 
-/** RabbitMQ with the users that the cases need. */
+/** Starts RabbitMQ with the users of the cases. */
 async function oracle(): Promise<Target> {
   const rabbit = await rabbitMq();
   const answer = await rabbit.api("/definitions", "POST", DEFINITIONS);
@@ -50,7 +50,7 @@ async function start(): Promise<Comparison> {
 }
 
 describe("AMQP behaviour", () => {
-  it("every difference is listed, and every one that is listed is met by a case", () => {
+  it("differences - the README lists exactly the differences of the cases", () => {
     const readme = fs.readFileSync(new URL("../../../lib/broker/README.md", import.meta.url), "utf8");
     const [, table] = readme.split("## Differences from RabbitMQ 3.10.8");
     const listed = [...table!.matchAll(/^\| (.*?) \| /gm)].map(([, difference]) => difference!).slice(1);
@@ -66,7 +66,7 @@ describe("AMQP behaviour", () => {
 });
 
 describe("HTTP behaviour", () => {
-  test("http - the statuses and the members of RabbitMQ's answers", async () => {
+  test("http - has the statuses and the members of RabbitMQ's responses", async () => {
     const broker = await Broker.open();
     brokers.push(broker);
     await compareHttp((await rabbitMq()).http, await broker.listenHttp(":0"));

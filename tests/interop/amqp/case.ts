@@ -1,4 +1,4 @@
-/** What a case of the behaviour suite is, and how one is run against a server. */
+/** The cases of the behaviour suite, and how they run against a server. */
 import { messageOf } from "../../../lib/errors.ts";
 import { type LoginOptions, Peer, type PeerChannel } from "./peer.ts";
 import { transcriptOf } from "./transcript.ts";
@@ -10,15 +10,15 @@ export interface Target {
   readonly url: string;
 }
 
-/** A script: it talks to the server, and what the server says is compared. */
+/** A script that uses a server. The responses of the servers are compared. */
 export type Script = (on: Session) => Promise<void>;
 
-/** Where our broker differs from RabbitMQ on purpose; lib/broker/README.md lists the reasons. */
+/** An intended difference from RabbitMQ; lib/broker/README.md lists the reasons. */
 export interface Difference {
   readonly why: string;
-  /** What only RabbitMQ says: it must be found, and is taken out of the lines before they are compared. */
+  /** Matches the part that only RabbitMQ sends. It must match, and is removed before the comparison. */
   readonly rabbit?: RegExp;
-  /** The same of ours. */
+  /** The same for our broker. */
   readonly ours?: RegExp;
 }
 
@@ -29,9 +29,9 @@ export interface Case {
 }
 
 /**
- * The cases of one concern.
+ * Makes the cases of one concern.
  *
- * @param scripts by the name of the case; with differences as `[script, difference…]`
+ * @param scripts the scripts by case name; with differences as `[script, difference…]`
  */
 export function cases(
   concern: string,
@@ -43,12 +43,12 @@ export function cases(
   });
 }
 
-/** One run of a case: its connections and its names. */
+/** One run of a case: its connections and names. */
 export class Session {
   readonly peers: Peer[] = [];
   readonly nonce: string;
   readonly target: Target;
-  /** What the script itself found worth comparing. */
+  /** Additional lines of the script for the comparison. */
   readonly notes: string[] = [];
 
   constructor(target: Target) {
@@ -56,26 +56,26 @@ export class Session {
     this.nonce = `${crypto.randomUUID().slice(0, 8)}.`;
   }
 
-  /** A name that only this run has; in the transcript it is as given. */
+  /** Makes a name unique to this run. The transcript shows the original name. */
   name(name: string): string {
     return this.nonce + name;
   }
 
-  /** Another connection, logged in. */
+  /** Opens another connection and logs in. */
   async connect(options: LoginOptions = {}): Promise<Peer> {
     const peer = await Peer.open(this.target.url, options);
     this.peers.push(peer);
     return peer;
   }
 
-  /** Another connection, on which nothing was said yet. */
+  /** Opens another connection without a handshake. */
   async dial(): Promise<Peer> {
     const peer = await Peer.dial(this.target.url);
     this.peers.push(peer);
     return peer;
   }
 
-  /** A channel on a connection of its own. */
+  /** Opens a channel on a new connection. */
   async channel(options: LoginOptions = {}): Promise<PeerChannel> {
     return await (await this.connect(options)).channel();
   }
@@ -85,7 +85,7 @@ export class Session {
   }
 }
 
-/** Runs a case, and gives what the server said. */
+/** Runs a case. @returns the transcript of the server's responses */
 export async function run({ name, script }: Case, target: Target): Promise<string[]> {
   const session = new Session(target);
   try {
@@ -101,12 +101,12 @@ export async function run({ name, script }: Case, target: Target): Promise<strin
   }
 }
 
-/** Waits until each open channel has said what it had to say. */
+/** Waits until the server has sent all pending responses on each open channel. */
 async function settle(peer: Peer): Promise<void> {
   if (!peer.over) { for (const channel of peer.channels.values()) await channel.settle(); }
 }
 
-/** Deletes what the script declared and left behind. */
+/** Deletes the queues and exchanges that the script left. */
 async function clean({ peers, target, nonce }: Session): Promise<void> {
   const declared = peers.flatMap((peer) => peer.declared);
   if (declared.length === 0) return;

@@ -1,11 +1,11 @@
-/** Runs the cases against RabbitMQ and our broker, side by side, and tells whether both said the same. */
+/** Runs the cases against RabbitMQ and our broker in parallel, and compares the responses. */
 import assert from "node:assert/strict";
 import { type Case, type Difference, run, type Target } from "./case.ts";
 
-/** How many cases run at a time: many wait for what only time brings. */
+/** The number of cases that run at the same time: many wait for timers. */
 const POOL = 8;
 
-/** All cases under way; each one's outcome can be waited for by itself. */
+/** Runs all cases; the outcome of each can be awaited separately. */
 export class Comparison {
   readonly #oracle: Target;
   readonly #ours: readonly Target[];
@@ -21,9 +21,9 @@ export class Comparison {
   }
 
   /**
-   * Waits until a case has run against all.
+   * Waits until a case has run against all servers.
    *
-   * @throws {AssertionError} they did not say the same
+   * @throws {AssertionError} the responses differ
    */
   outcome(one: Case): Promise<void> {
     return this.#outcomes.get(one)!.promise;
@@ -50,15 +50,15 @@ export class Comparison {
   }
 }
 
-/** The lines between what both begin and end with; nothing when they are the same. */
+/** Returns the lines between the common start and the common end; an empty text if all lines are equal. */
 function contrast(right: readonly string[], own: readonly string[]): string {
   const shorter = Math.min(right.length, own.length);
   let from = 0;
   while (from < shorter && right[from] === own[from]) from++;
-  let behind = 0;
-  while (behind < shorter - from && right.at(-1 - behind) === own.at(-1 - behind)) behind++;
+  let common = 0;
+  while (common < shorter - from && right.at(-1 - common) === own.at(-1 - common)) common++;
   const part = (sign: string, list: readonly string[]) =>
-    list.slice(from, list.length - behind).map((line) => `${sign} ${line}`);
+    list.slice(from, list.length - common).map((line) => `${sign} ${line}`);
   return [...part("-", right), ...part("+", own)].join("\n");
 }
 
@@ -66,7 +66,7 @@ function lines(outcome: PromiseSettledResult<string[]>): string[] {
   return (outcome as PromiseFulfilledResult<string[]>).value;
 }
 
-/** What was said, without what differs on purpose; a difference that is none is told. */
+/** Removes the intended differences from the responses. Fails if a difference does not occur. */
 function without(
   differences: readonly Difference[],
   side: "rabbit" | "ours",

@@ -1,9 +1,9 @@
-/** The users and virtual hosts that the cases log in with, in the form in which RabbitMQ exports its definitions. */
+/** The users and virtual hosts of the cases, in the format of RabbitMQ's definitions. */
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { Json } from "../../../lib/broker/core/definitions/table.ts";
 
-/** A salt of four bytes, and the SHA-256 of salt and password. */
+/** Hashes a password: a 4-byte salt, then the SHA-256 of salt and password. */
 function hashed(password: string): string {
   const salt = Buffer.from([1, 2, 3, 4]);
   const digest = createHash("sha256").update(salt).update(password).digest();
@@ -23,7 +23,7 @@ function user(name: string): { [name: string]: Json } {
 /** Each user's password is its name. */
 export const DEFINITIONS: { [name: string]: Json } = {
   rabbit_version: "3.10.8",
-  // Has no permissions in any virtual host; in none of its names; in some of them.
+  // The first has no permissions; the second has empty patterns; the third has patterns for some names.
   users: [user("nobody"), user("none"), user("limited")],
   vhosts: [{ name: "other" }, { name: "closed" }],
   permissions: [

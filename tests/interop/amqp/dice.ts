@@ -1,4 +1,4 @@
-/** Chance that is the same for the same seed: a linear congruential generator (Numerical Recipes), of which the high bits count. */
+/** A seeded random generator: a linear congruential generator (Numerical Recipes) that uses the high bits. */
 export class Dice {
   #state: number;
 

@@ -1,20 +1,21 @@
-/** Differences from RabbitMQ that several cases meet. */
+/** Differences from RabbitMQ that several cases share. */
 import type { Difference } from "./case.ts";
 
 const REPLY = /replyText=".*?" classId=\d+ methodId=\d+/;
 
-/** RabbitMQ tells its own innards where bytes are no AMQP; ours tells what is wrong with them. */
-export const IN_WORDS: Difference = {
-  why:
-    "what is wrong with a frame is told in words, not in Erlang's terms, and by the method that it belongs to",
+/** RabbitMQ's texts about malformed frames show internal data; ours describe the error. */
+export const FRAME_ERROR_TEXT: Difference = {
+  why: "frame errors have a plain text, not Erlang terms, and name the method",
   rabbit: REPLY,
   ours: REPLY,
 };
 
-/** What RabbitMQ ends without a word, or by a crash of its own, ours explains first. */
-export function hangsUp(code: number): Difference {
+/**
+ * RabbitMQ closes the connection without a reason, or by an internal error; our broker sends a close with a code first.
+ */
+export function closesWithoutReason(code: number): Difference {
   return {
-    why: "RabbitMQ hangs up without a word, ours says why first",
+    why: "RabbitMQ closes the connection without a reason; this broker sends the reason first",
     rabbit: /1\.0 end.*/,
     ours: new RegExp(`1\\.0 connection\\.close replyCode=${code} .*`),
   };

@@ -1,8 +1,8 @@
-/** Requests that RabbitMQ's HTTP API and ours answer alike: with the same status, and with what RabbitMQ says, or less. */
+/** Requests to RabbitMQ's HTTP API and ours that must return the same status, and the same members or fewer. */
 import assert from "node:assert/strict";
 import type { Json } from "../../../lib/broker/core/definitions/table.ts";
 
-/** A request, and its body as JSON. */
+/** A request and its body as JSON. */
 type Request = readonly [route: string, body?: Json];
 
 const ALL = { configure: ".*", write: ".*", read: ".*" };
@@ -10,7 +10,7 @@ const QUEUE = { durable: true, arguments: { "x-max-length": 5 } };
 const PUBLISH = { properties: {}, routing_key: "a.b", payload: "hi", payload_encoding: "string" };
 const GET = { count: 5, ackmode: "ack_requeue_true", encoding: "auto" };
 
-/** In order; each works on what those before it left. */
+/** The requests in order; each depends on the state after the previous ones. */
 const REQUESTS: readonly Request[] = [
   ["PUT /api/vhosts/http", {}],
   ["PUT /api/vhosts/http", {}],
@@ -120,7 +120,9 @@ const REQUESTS: readonly Request[] = [
   ["DELETE /api/connections/missing"],
 ];
 
-/** Members that are not compared: of the node and the product, of errors, and what RabbitMQ gathers every 5 s only. */
+/**
+ * Members that are not compared: those of the node, the product and errors, and those that RabbitMQ updates every 5 s.
+ */
 const OWN = new Set([
   ...["node", "cluster_state", "metadata", "description", "total_count", "error", "reason"],
   ...["rabbit_version", "rabbitmq_version", "product_name", "product_version"],
@@ -130,7 +132,7 @@ const OWN = new Set([
   ...["message_bytes", "message_bytes_ready", "message_bytes_unacknowledged"],
 ]);
 
-/** Whatever is in ours is in RabbitMQ's, too, and the same. */
+/** Asserts that each value in our response is in RabbitMQ's and equal. */
 function compare(ours: Json, theirs: Json, path: string): void {
   if (Array.isArray(ours) && Array.isArray(theirs)) {
     assert.equal(ours.length, theirs.length, path);
@@ -139,13 +141,13 @@ function compare(ours: Json, theirs: Json, path: string): void {
   } else if (isObject(ours) && isObject(theirs)) {
     for (const [name, value] of Object.entries(ours)) {
       if (OWN.has(name)) continue;
-      assert.ok(name in theirs, `${path}.${name} is in ours only`);
+      assert.ok(name in theirs, `${path}.${name} is only in our response`);
       compare(value, theirs[name]!, `${path}.${name}`);
     }
   } else if (!isNothing(ours) || !isNothing(theirs)) assert.deepEqual(ours, theirs, path);
 }
 
-/** The order of lists means nothing, unless they are of messages, which have none of these. */
+/** Orders list items by name, because the order of most lists has no meaning. Messages have no name and keep theirs. */
 function byName(a: Json, b: Json): number {
   const nameOf = (json: Json) =>
     isObject(json) ? JSON.stringify([json["name"], json["source"], json["destination"]]) : "";
@@ -156,21 +158,21 @@ function isObject(json: Json): json is { [name: string]: Json } {
   return typeof json === "object" && json !== null && !Array.isArray(json);
 }
 
-/** What is empty is a list to Erlang. */
+/** Whether a value is empty. Erlang encodes every empty value as a list. */
 function isNothing(json: Json): boolean {
   return typeof json === "object" && json !== null && Object.keys(json).length === 0;
 }
 
 /**
- * Sends all requests to both.
+ * Sends all requests to both servers.
  *
- * @param theirs and `ours`: the bases of both APIs, without a path
+ * @param theirs with `ours`: the base URLs of both APIs, without a path
  */
 export async function compareHttp(theirs: string, ours: string): Promise<void> {
   for (const [route, body] of REQUESTS) {
     const [their, our] = await Promise.all([ask(theirs, route, body), ask(ours, route, body)]);
     const what = `${route} ${JSON.stringify(body) ?? ""}`;
-    assert.equal(our.status, their.status, `${what}: RabbitMQ says ${their.text}, ours ${our.text}`);
+    assert.equal(our.status, their.status, `${what}: RabbitMQ sent ${their.text}, ours ${our.text}`);
     if (our.status === 200) compare(JSON.parse(our.text), JSON.parse(their.text), what);
   }
 }

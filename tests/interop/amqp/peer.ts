@@ -1,6 +1,6 @@
 /**
- * A client for tests that can send anything, malformed frames included, and keeps all that the server says: the codecs
- * of lib/amqp on a stream of lib/transport, with none of the manners of lib/amqp/client.
+ * A client for tests that can send anything, including malformed frames, and records everything that the server sends.
+ * It uses the codecs of lib/amqp on a stream of lib/transport, without the checks of lib/amqp/client.
  */
 import { FrameEncoder } from "../../../lib/amqp/frames/frame_encoder.ts";
 import { BODY, HEADER, METHOD, PROTOCOL_HEADER } from "../../../lib/amqp/frames/frame.ts";
@@ -20,28 +20,28 @@ export { PeerChannel } from "./peer_channel.ts";
 
 const utf8 = new TextEncoder();
 
-/** Something that the server sent, or did. */
+/** An event from the server. */
 export interface Received {
   readonly channel: number;
-  /** A method's name; `header` for a protocol header, `end` for the end of the stream, `junk` for what is no AMQP. */
+  /** A method's name; `header` for a protocol header, `end` for the end of the stream, `junk` for invalid bytes. */
   readonly name: MethodName | "header" | "end" | "junk";
   readonly args: Readonly<Record<string, unknown>>;
-  /** Of a method with content. */
+  /** The message of a method with content. */
   properties?: BasicProperties;
   body?: Uint8Array;
-  /** Whether the script has looked at it. */
+  /** Whether the script has consumed the event. */
   taken: boolean;
-  /** Not part of the transcript. */
+  /** Excluded from the transcript. */
   hidden: boolean;
 }
 
-/** A message that came, with what the method before it said. */
+/** A received message, with the fields of its method. */
 export interface Delivered extends Received {
   readonly deliveryTag: number;
   readonly text: string;
 }
 
-/** How to log in. */
+/** Options of a login. */
 export interface LoginOptions {
   readonly user?: string;
   readonly password?: string;
@@ -55,7 +55,7 @@ export interface LoginOptions {
   readonly heartbeat?: number;
 }
 
-/** What good clients say that they can. */
+/** The capabilities of common clients. */
 export const CAPABILITIES: FieldTable = {
   publisher_confirms: true,
   exchange_exchange_bindings: true,
@@ -67,25 +67,25 @@ export const CAPABILITIES: FieldTable = {
 
 /** One connection. */
 export class Peer implements StreamSink, FrameSink {
-  /** All that came, in order. */
+  /** All received events, in order. */
   readonly received: Received[] = [];
   /** Channel 0. */
   readonly zero: PeerChannel;
   readonly channels: Map<number, PeerChannel> = new Map();
-  /** What was declared on it, as far as the client can tell. */
+  /** The queues and exchanges declared on this connection, as far as known. */
   readonly declared: { readonly kind: "queue" | "exchange"; readonly name: string }[] = [];
-  /** How many heartbeats came. */
+  /** The number of received heartbeats. */
   heartbeats = 0;
-  /** Whether server and client have parted. */
+  /** Whether the connection has ended. */
   over = false;
-  /** The limit for the frames of `publish`, in bytes. */
+  /** The maximum frame size of `publish`, in bytes. */
   frameMax = 131072;
 
   readonly #stream: ByteStream;
   readonly #encoder = new FrameEncoder();
   readonly #decoder = new FrameDecoder("client", this);
   readonly #waiting = new Set<() => void>();
-  /** Messages of which parts are missing, by channel. */
+  /** Incomplete messages, by channel. */
   readonly #partial = new Map<
     number,
     { method: Received; size: number; parts: Uint8Array[]; length: number }
@@ -96,25 +96,25 @@ export class Peer implements StreamSink, FrameSink {
 
   private constructor(stream: ByteStream) {
     this.#stream = stream;
-    // Whoever tests limits wants to send what is beyond them.
+    // Tests of limits send more than the limits allow.
     this.#encoder.frameMax = this.#decoder.frameMax = 0xffffffff;
     this.zero = this.use(0);
     stream.attach(this);
     stream.closed.then(() => this.onEnd());
   }
 
-  /** Whether one of the ends has said goodbye. */
+  /** Whether one end has sent connection.close. */
   get parted(): boolean {
     return this.#closing || this.over;
   }
 
-  /** Connects, and says nothing. */
+  /** Connects without a handshake. */
   static async dial(url: string): Promise<Peer> {
     const endpoint = parseEndpoint(`tcp://${new URL(url).host}`);
     return new Peer(await connect(endpoint, { signal: AbortSignal.timeout(DEADLINE) }));
   }
 
-  /** Connects and logs in; the handshake is not part of the transcript. */
+  /** Connects and logs in. The transcript does not include the handshake. */
   static async open(url: string, options: LoginOptions = {}): Promise<Peer> {
     const peer = await Peer.dial(url);
     await peer.login(options);
@@ -123,7 +123,7 @@ export class Peer implements StreamSink, FrameSink {
     return peer;
   }
 
-  /** The handshake up to tune-ok. */
+  /** Performs the handshake up to tune-ok. */
   async login(options: LoginOptions = {}): Promise<MethodArgs<"connection.tune">> {
     const { user = "guest", password = "guest" } = options;
     await this.start();
@@ -144,7 +144,7 @@ export class Peer implements StreamSink, FrameSink {
     return args;
   }
 
-  /** Sends the protocol header, and gives what the server tells of itself. */
+  /** Sends the protocol header. @returns the arguments of connection.start */
   async start(): Promise<MethodArgs<"connection.start">> {
     this.bytes(PROTOCOL_HEADER);
     return (await this.zero.take("connection.start")).args as MethodArgs<"connection.start">;
@@ -154,7 +154,7 @@ export class Peer implements StreamSink, FrameSink {
     await this.zero.call("connection.open", { virtualHost: vhost });
   }
 
-  /** The channel of a number, which need not be open. */
+  /** Returns a channel by its number, which need not be open. */
   use(number: number): PeerChannel {
     const known = this.channels.get(number);
     if (known !== undefined) return known;
@@ -170,20 +170,20 @@ export class Peer implements StreamSink, FrameSink {
     return channel;
   }
 
-  /** A method frame, and nothing else. */
+  /** Sends a method frame. */
   method<Name extends MethodName>(channel: number, name: Name, args: GivenArgs<Name>): void {
     if (name === "exchange.declare" || name === "queue.declare") this.#onDeclare(name, args);
     this.#encoder.method(channel, name, args);
     this.#flush();
   }
 
-  /** A content header, or only a part of what one needs. */
+  /** Sends a content header, which can be incomplete. */
   header(channel: number, bodySize: number, properties: BasicProperties | Uint8Array = {}): void {
     this.#encoder.contentHeader(channel, bodySize, properties);
     this.#flush();
   }
 
-  /** One body frame. */
+  /** Sends a body frame. */
   body(channel: number, body: Uint8Array | string): void {
     this.frame(BODY, channel, typeof body === "string" ? utf8.encode(body) : body);
   }
@@ -207,7 +207,7 @@ export class Peer implements StreamSink, FrameSink {
     this.#flush();
   }
 
-  /** A frame of any type with any payload. */
+  /** Sends a frame of any type with any payload. */
   frame(type: number, channel: number, payload: Uint8Array, end = 0xce): void {
     const bytes = new Uint8Array(payload.length + 8);
     const view = new DataView(bytes.buffer);
@@ -219,13 +219,13 @@ export class Peer implements StreamSink, FrameSink {
     this.bytes(bytes);
   }
 
-  /** Any bytes. */
+  /** Sends any bytes. */
   bytes(bytes: Uint8Array): void {
     this.#encoder.out.append(bytes);
     this.#flush();
   }
 
-  /** Says goodbye, and waits for the answer. */
+  /** Closes the connection and waits for the reply. */
   async close(): Promise<void> {
     if (this.#closing) this.cut();
     if (this.over) return;
@@ -234,18 +234,18 @@ export class Peer implements StreamSink, FrameSink {
     this.cut();
   }
 
-  /** Goes without a word. */
+  /** Cuts the connection without a close. */
   cut(): void {
     this.over = this.#closing = true;
     this.#stream.close();
   }
 
-  /** Waits until the server has gone. */
+  /** Waits until the server has ended the connection. */
   async ended(ms = DEADLINE): Promise<void> {
     await this.until(() => this.over, "the server to close the connection", ms);
   }
 
-  /** Waits for a condition that only bytes of the server can bring about. */
+  /** Waits for a condition that depends on events from the server. */
   async until(condition: () => boolean, what: string, ms = DEADLINE): Promise<void> {
     const end = performance.now() + ms;
     while (!condition()) {
@@ -290,7 +290,7 @@ export class Peer implements StreamSink, FrameSink {
   }
 
   onProtocolHeader(): void {
-    // The decoder of a client throws instead.
+    // The decoder of the client would throw.
   }
 
   onFrame(type: number, channel: number, bytes: Uint8Array, start: number, end: number): void {
@@ -300,7 +300,7 @@ export class Peer implements StreamSink, FrameSink {
       return;
     }
     const partial = this.#partial.get(channel);
-    if (partial === undefined) throw new Error(`A frame of type ${type} came without a method`);
+    if (partial === undefined) throw new Error(`A frame of type ${type} arrived without a method`);
     if (type === HEADER) {
       partial.size = Number(new DataView(bytes.buffer, bytes.byteOffset + start).getBigUint64(4));
       partial.method.properties = decodeProperties(bytes, start + 12, end);

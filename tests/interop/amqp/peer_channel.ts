@@ -7,12 +7,12 @@ import type { Delivered, Peer, Received } from "./peer.ts";
 
 const utf8 = new TextEncoder();
 
-/** One channel of a peer; none of the calls checks whether it is open. */
+/** One channel of a peer. The methods do not check whether it is open. */
 export class PeerChannel {
   readonly peer: Peer;
   readonly number: number;
   open = false;
-  /** How many messages were published since confirms were selected, and whether they were. */
+  /** The number of messages published in confirm mode, and whether the mode is selected. */
   #confirms = false;
   #published = 0;
   #settled = new Set<number>();
@@ -22,7 +22,7 @@ export class PeerChannel {
     this.number = number;
   }
 
-  /** Sends a method, and waits for nothing. */
+  /** Sends a method without waiting. */
   send<Name extends MethodName>(name: Name, args: GivenArgs<Name> = {}): void {
     this.peer.method(this.number, name, args);
     if (name === "confirm.select") this.#confirms = true;
@@ -45,12 +45,12 @@ export class PeerChannel {
     return reply.args as MethodArgs<ReplyOf<Name>>;
   }
 
-  /** Declares a queue, and gives its name. */
+  /** Declares a queue. @returns its name */
   async queue(queue = "", args: FieldTable = {}, flags: GivenArgs<"queue.declare"> = {}): Promise<string> {
     return (await this.call("queue.declare", { queue, arguments: args, ...flags })).queue;
   }
 
-  /** Declares an exchange, and gives its name. */
+  /** Declares an exchange. @returns its name */
   async exchange(
     exchange: string,
     type: string,
@@ -66,7 +66,7 @@ export class PeerChannel {
     await this.call("queue.bind", { queue, exchange, routingKey, arguments: args });
   }
 
-  /** Consumes, and gives the consumer's tag. */
+  /** Starts a consumer. @returns its tag */
   async consume(
     queue: string,
     flags: GivenArgs<"basic.consume"> = {},
@@ -88,10 +88,10 @@ export class PeerChannel {
   }
 
   /**
-   * Sends a method that is to be refused, and waits until the channel or the connection is closed for it.
+   * Sends a method that must be refused, and waits until the channel or the connection is closed.
    *
    * @param code the reply code
-   * @throws {Error} it is not refused, or with another code
+   * @throws {Error} the method is accepted, or refused with another code
    */
   async refused<Name extends MethodName>(
     code: number,
@@ -110,28 +110,28 @@ export class PeerChannel {
       true,
     );
     if (one.args["replyCode"] !== code) {
-      throw new Error(`Expected a close with ${code}, and got ${one.name} ${one.args["replyCode"] ?? ""}`);
+      throw new Error(`Expected a close with ${code}: received ${one.name} ${one.args["replyCode"] ?? ""}`);
     }
   }
 
-  /** The next one with this name that nobody took yet; waits for it. */
+  /** Waits for the next unconsumed event with this name. */
   async take(name: Received["name"]): Promise<Received> {
     return await this.#next((other) => other === name, name);
   }
 
-  /** The next deliveries. */
+  /** Waits for the next deliveries. */
   async deliveries(count: number): Promise<Delivered[]> {
     const list: Delivered[] = [];
     while (list.length < count) list.push(asDelivered(await this.take("basic.deliver")));
     return list;
   }
 
-  /** The next delivery. */
+  /** Waits for the next delivery. */
   async delivery(): Promise<Delivered> {
     return (await this.deliveries(1))[0]!;
   }
 
-  /** Gets one message; undefined when there is none. */
+  /** Fetches one message; undefined if the queue is empty. */
   async get(queue: string, noAck = true): Promise<Delivered | undefined> {
     this.send("basic.get", { queue, noAck });
     const reply = await this.#next(
@@ -141,7 +141,7 @@ export class PeerChannel {
     return reply.name === "basic.get-ok" ? asDelivered(reply) : undefined;
   }
 
-  /** Gets one message with acknowledgement, once there is one; the empty answers before it are not told. */
+  /** Waits for one message and fetches it with acknowledgement. The transcript excludes the empty replies before it. */
   async got(queue: string): Promise<Delivered> {
     const end = performance.now() + DEADLINE;
     for (let pause = 0;; pause = Math.min(20, pause + 2)) {
@@ -153,14 +153,14 @@ export class PeerChannel {
     }
   }
 
-  /** Gets until there is nothing left, and acknowledges at once. */
+  /** Fetches messages without acknowledgement until the queue is empty. */
   async drain(queue: string): Promise<Delivered[]> {
     const list: Delivered[] = [];
     for (let one; (one = await this.get(queue)) !== undefined;) list.push(one);
     return list;
   }
 
-  /** Publishes, and waits for nothing. */
+  /** Publishes without waiting. */
   publish(
     exchange: string,
     routingKey: string,
@@ -173,7 +173,7 @@ export class PeerChannel {
     if (this.#confirms) this.#published++;
   }
 
-  /** Publishes on a channel with confirms, and waits for this one and those before it. */
+  /** Publishes in confirm mode, and waits until this message and those before it are confirmed. */
   async put(
     exchange: string,
     routingKey: string,
@@ -185,24 +185,24 @@ export class PeerChannel {
     await this.confirmed();
   }
 
-  /** Waits until everything is confirmed, or refused. */
+  /** Waits until all messages are confirmed or refused. */
   async confirmed(): Promise<void> {
     const what = () => `${this.#published} confirms (${this.#settled.size} came)`;
     await this.peer.until(() => this.#settled.size >= this.#published || this.peer.over, what());
     if (this.#settled.size < this.#published) throw new Error("The connection ended before the confirms");
   }
 
-  /** Waits until a queue has so many messages that are ready. */
+  /** Waits until a queue has the given number of ready messages. */
   async ready(queue: string, count: number): Promise<void> {
     await this.#poll(queue, "messageCount", count);
   }
 
-  /** Waits until a queue has so many consumers. */
+  /** Waits until a queue has the given number of consumers. */
   async consumers(queue: string, count: number): Promise<void> {
     await this.#poll(queue, "consumerCount", count);
   }
 
-  /** Whether a queue or an exchange is there, locked ones too; asked on a channel of its own, for a no closes it. */
+  /** Whether a queue or an exchange exists, even a locked one. It uses another channel, because a refusal closes it. */
   async knows(kind: "queue" | "exchange", name: string): Promise<boolean> {
     const other = this.peer.use(1000 + this.number);
     if (!other.open) await other.call("channel.open", {}, true);
@@ -216,19 +216,21 @@ export class PeerChannel {
     }
   }
 
-  /** Waits until a queue or an exchange is gone. */
+  /** Waits until a queue or an exchange is deleted. */
   async gone(kind: "queue" | "exchange", name: string): Promise<void> {
     const end = performance.now() + DEADLINE;
     for (let pause = 0; await this.knows(kind, name); pause = Math.min(20, pause + 2)) {
-      if (performance.now() > end) throw new Error(`Waited ${DEADLINE} ms for the ${kind} ${name} to go`);
+      if (performance.now() > end) {
+        throw new Error(`Waited ${DEADLINE} ms for the deletion of the ${kind} ${name}`);
+      }
       await new Promise((resolve) => setTimeout(resolve, pause));
     }
   }
 
   /**
-   * Waits until all that a queue and this channel had to say by now was said: the queue answers behind what it has
-   * sent to the channel, and the channel the next time behind what it got from the queue. RabbitMQ's queues let this
-   * question overtake what clients sent before it, though not for long.
+   * Waits until the queue and this channel have sent all pending responses. The queue replies after the messages that
+   * it has sent to the channel, and the channel replies the next time after those messages. In RabbitMQ this request
+   * can overtake earlier ones for a short time, so it is repeated.
    */
   async barrier(queue: string): Promise<void> {
     for (let round = 0; round < 3; round++) {
@@ -236,7 +238,7 @@ export class PeerChannel {
     }
   }
 
-  /** What a queue says of itself, behind a barrier. */
+  /** Notes the state of a queue after a barrier. */
   async count(queue: string): Promise<void> {
     await this.barrier(queue);
     await this.call("queue.declare", { queue, passive: true });
@@ -246,14 +248,14 @@ export class PeerChannel {
     await this.call("channel.close", { replyCode: 200 }, true);
   }
 
-  /** Waits until an open channel has said what it had to say. */
+  /** Waits until an open channel has sent all pending responses. */
   async settle(): Promise<void> {
     for (let round = 0; round < 2 && this.open; round++) {
       await this.call("exchange.declare", { exchange: "amq.direct", passive: true }, true);
     }
   }
 
-  /** Forgets what belonged to the channel that was closed. */
+  /** Clears the state of the closed channel. */
   onClosed(): void {
     this.open = false;
     this.#confirms = false;
@@ -261,7 +263,7 @@ export class PeerChannel {
     this.#settled = new Set();
   }
 
-  /** Splits confirms into one for each message: how many go into one is up to the server. */
+  /** Splits confirms into one for each message, because the server can combine any number. */
   onSettled(name: "basic.ack" | "basic.nack", args: Readonly<Record<string, unknown>>): void {
     const last = args["deliveryTag"] as number;
     for (let tag = args["multiple"] === true ? 1 : last; tag <= last; tag++) {
@@ -302,10 +304,10 @@ export class PeerChannel {
       );
       return found !== undefined || this.peer.over;
     }, `${what} on channel ${this.number}`);
-    if (found === undefined) throw new Error(`The connection is over, without ${what}`);
+    if (found === undefined) throw new Error(`The connection ended without ${what}`);
     found.taken = true;
     if (isClose(found) && !closeIsFine && !matches(found.name)) {
-      throw new Error(`Expected ${what}, and got ${found.name} ${found.args["replyText"] ?? ""}`);
+      throw new Error(`Expected ${what}: received ${found.name} ${found.args["replyText"] ?? ""}`);
     }
     return found;
   }

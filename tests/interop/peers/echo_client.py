@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A textbook echo client. Usage: echo_client.py PORT [MESSAGE]; without a message it sends stdin, block by block."""
+"""An echo client on the plain socket module. Usage: echo_client.py PORT [MESSAGE]; without a message it sends stdin, block by block."""
 
 import socket
 import sys

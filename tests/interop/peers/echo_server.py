@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A textbook echo server for one client, with the plain socket module. Usage: echo_server.py [PORT]"""
+"""An echo server on the plain socket module, for one client. Usage: echo_server.py [PORT]"""
 
 import socket
 import sys

@@ -1,4 +1,6 @@
-/** Publishers are held back while the memory for messages is full, told so if they want to hear it, and let go again. */
+/**
+ * Publishers are blocked while the memory for messages is full, notified if they support it, and unblocked afterwards.
+ */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Broker } from "../../../lib/broker/server.ts";
@@ -13,7 +15,7 @@ interface Scene {
   readonly events: (string | undefined)[];
 }
 
-/** A broker with little memory, for as long as `work` takes. */
+/** Runs `work` with a broker with little memory. */
 async function scene(work: (scene: Scene) => Promise<void>): Promise<void> {
   const events: (string | undefined)[] = [];
   const broker = await Broker.open({
@@ -27,7 +29,7 @@ async function scene(work: (scene: Scene) => Promise<void>): Promise<void> {
   }
 }
 
-/** Publishes until the memory is full, and no further. */
+/** Publishes until the memory is full. */
 async function fill(channel: PeerChannel, queue: string, broker: Broker): Promise<number> {
   await channel.call("confirm.select");
   let count = 0;
@@ -41,7 +43,7 @@ async function fill(channel: PeerChannel, queue: string, broker: Broker): Promis
 const settled = (peer: Peer, name: string) => peer.received.filter((one) => one.name === name).length;
 
 describe("blocked", () => {
-  it("blocked - a publisher is refused, told why, and let go once there is room", () =>
+  it("blocked - a publisher is refused with the reason, and unblocked when there is space", () =>
     scene(async ({ broker, url, events }) => {
       const [peer, other] = [await Peer.open(url), await Peer.open(url)];
       const [channel, consumer] = [await peer.channel(), await other.channel()];
@@ -50,13 +52,13 @@ describe("blocked", () => {
       assert.equal(settled(peer, "basic.ack"), count);
       assert.deepEqual(events, ["the memory for messages is full"]);
 
-      // The next one finds no room.
+      // There is no space for the next message.
       await channel.put("", "q", "too much");
       assert.equal(settled(peer, "basic.nack"), 1);
       const { args } = await peer.zero.take("connection.blocked");
       assert.equal(args["reason"], "the memory for messages is full");
 
-      // Who does not publish is served: that is what makes room.
+      // Connections that do not publish are served: consumers free the memory.
       await consumer.consume("q", { noAck: true });
       await consumer.deliveries(count);
       await peer.zero.take("connection.unblocked");
@@ -68,14 +70,14 @@ describe("blocked", () => {
       await Promise.all([peer.close(), other.close()]);
     }));
 
-  it("blocked - a publisher that does not want to hear of it waits, and goes on", () =>
+  it("blocked - a publisher without connection.blocked support waits and continues", () =>
     scene(async ({ broker, url }) => {
       const [peer, other] = [await Peer.open(url, { clientProperties: {} }), await Peer.open(url)];
       const [channel, consumer] = [await peer.channel(), await other.channel()];
       await channel.queue("q");
       const count = await fill(channel, "q", broker);
       await channel.put("", "q", "too much");
-      // Nobody reads this before there is room.
+      // The broker does not read this before there is space.
       channel.send("queue.declare", { queue: "late" });
       await consumer.consume("q", { noAck: true });
       await consumer.deliveries(count);
@@ -84,9 +86,9 @@ describe("blocked", () => {
       await Promise.all([peer.close(), other.close()]);
     }));
 
-  it("blocked - who closes while held back is let go", () =>
+  it("blocked - a connection that closes while it is blocked is removed", () =>
     scene(async ({ broker, url }) => {
-      // Nothing is read from who is held back: only writing to him tells that he is gone.
+      // The broker does not read from a blocked connection, so only a failed write shows that the client is gone.
       const peer = await Peer.open(url, { heartbeat: 1 });
       const channel = await peer.channel();
       await channel.queue("q", {}, { exclusive: true });
@@ -94,7 +96,7 @@ describe("blocked", () => {
       await channel.put("", "q", "too much");
       await peer.zero.take("connection.blocked");
       peer.cut();
-      // With the connection goes its queue, and with that what filled the memory.
+      // The queue is deleted with its connection, which frees the memory.
       const other = await Peer.open(url);
       const publisher = await other.channel();
       await publisher.gone("queue", "q");

@@ -1,4 +1,4 @@
-/** A broker whose disk is full: a small tmpfs, which only root can mount. Its memory must not promise what is not on disk. */
+/** A broker on a full disk: a small tmpfs, which only root can mount. It must not confirm data that is not on disk. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
@@ -16,7 +16,7 @@ import { copyFiles } from "../../support/journal_model.ts";
 const PERSISTENT = encodeProperties({ deliveryMode: 2 });
 const BODY = new TextEncoder().encode("precious");
 
-/** A broker on a disk of 256 KB, which `fill` fills to the last byte and `clear` empties. */
+/** A broker on a disk of 256 KB. `fill` fills the disk to the last byte, `clear` frees it. */
 class SmallDisk {
   readonly blocked: (string | undefined)[] = [];
   broker!: Broker;
@@ -24,7 +24,7 @@ class SmallDisk {
   readonly #folder: TempDir = tempDir();
   readonly data = this.#folder.file("disk");
 
-  /** Undefined when this user may not mount anything. */
+  /** Returns undefined if this user cannot mount. */
   static mount(): SmallDisk | undefined {
     const disk = new SmallDisk();
     fs.mkdirSync(disk.data);
@@ -47,7 +47,7 @@ class SmallDisk {
     return connectBroker(parseAmqpUrl(this.url));
   }
 
-  /** How many messages the queue has after a crash at this moment; undefined when it is not there. */
+  /** Returns the number of messages in the queue after a crash now; undefined if the queue does not exist. */
   async afterCrash(queue: string): Promise<number | undefined> {
     const copy = this.#folder.file("copy");
     copyFiles(this.data, copy);
@@ -57,7 +57,7 @@ class SmallDisk {
     return ready;
   }
 
-  /** Takes all room that there is. */
+  /** Fills the disk. */
   fill(): void {
     fs.writeFileSync(`${this.data}/filler`, "");
     for (let size = 64 * 1024; size > 0;) {
@@ -91,11 +91,11 @@ const allowed = (() => {
 if (!allowed) console.log("disk full skipped: mounting a tmpfs takes root");
 
 describe("broker, disk full", { skip: !allowed }, () => {
-  it("a queue that could not be written down is, before anything in it is confirmed", async () => {
+  it("disk full - a queue definition is written before messages in the queue are confirmed", async () => {
     await using disk = await SmallDisk.mount()!.open();
     disk.fill();
     let declared: string | undefined;
-    // The file may have room for some in the block that it has.
+    // The last block of the file may have space for some.
     for (let i = 0; declared === undefined; i++) {
       const connection = await disk.connect();
       const name = `q${i}-`.padEnd(200, "x");
@@ -116,7 +116,7 @@ describe("broker, disk full", { skip: !allowed }, () => {
     const bodies = { bytes: BODY, starts: [0], ends: [BODY.length] };
     const envelope = { exchange: "", routingKey: declared, properties: PERSISTENT };
     const publisher = new Publisher(parseAmqpUrl(disk.url), {
-      // It is there now, for all that a client can see.
+      // The queue now exists for clients.
       prepare: async (connection) => void await declareQueue(connection, declared, {}),
     });
     await publisher.start();
@@ -126,7 +126,7 @@ describe("broker, disk full", { skip: !allowed }, () => {
     assert.match(publisher.refusalReason, /^the disk takes no more: .* is full \(ENOSPC\)/);
 
     disk.clear();
-    // Until the broker has noticed that there is room again it refuses.
+    // The broker refuses until it notices the free space.
     await waitFor(
       async () => {
         publisher.publish(bodies, 0, 1, envelope);
@@ -141,7 +141,7 @@ describe("broker, disk full", { skip: !allowed }, () => {
     await publisher.close();
   });
 
-  it("a commit is answered when its messages are on disk, and not before", async () => {
+  it("disk full - a commit is answered only after its messages are on disk", async () => {
     await using disk = await SmallDisk.mount()!.open();
     const connection = await disk.connect();
     await declareQueue(connection, "q", {});
@@ -153,7 +153,7 @@ describe("broker, disk full", { skip: !allowed }, () => {
     connection.encoder.publish(channel.id, "", "q", true, PERSISTENT, body, 0, body.length);
     const committed = channel.call("tx.commit", {}, "tx.commit-ok").then(() => commits++);
     await waitFor(() => disk.blocked.length > 0, undefined, "a full disk");
-    // What comes behind it on the same connection is answered, so the commit could have been.
+    // A later method on the same connection is answered, so only the commit waits.
     const other = await connection.open({});
     await other.call("queue.declare", { queue: "q", passive: true }, "queue.declare-ok");
     assert.equal(commits, 0);

@@ -1,4 +1,4 @@
-/** Users of a running broker: who is let in, what they may do, and what of them survives. */
+/** Users of a running broker: logins, permissions, and their state after a restart. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Broker } from "../../../lib/broker/server.ts";
@@ -7,7 +7,7 @@ import { tempDir } from "../../support/helpers.ts";
 const bytes = (text: string) => new TextEncoder().encode(text);
 
 describe("broker, users", () => {
-  it("guest is there at first, and not when it is not wanted", async () => {
+  it("users - guest exists by default and can be omitted", async () => {
     const dir = tempDir();
     try {
       for (const [guest, refusal] of [[true, undefined], [false, "there is no user 'guest'"]] as const) {
@@ -20,7 +20,7 @@ describe("broker, users", () => {
     }
   });
 
-  it("users, permissions and virtual hosts are there after a restart, and what was removed is not", async () => {
+  it("users - users, permissions and virtual hosts survive a restart, and removed ones do not return", async () => {
     const dir = tempDir();
     try {
       const data = dir.file("data");

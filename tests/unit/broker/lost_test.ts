@@ -1,4 +1,4 @@
-/** Definitions that are lost: messages outlive what was known of their queue. */
+/** Lost definitions: messages are kept although the definition of their queue is lost. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { describe, it } from "node:test";
@@ -9,7 +9,7 @@ import { tempDir } from "../../support/helpers.ts";
 
 const DURABLE = { passive: false, durable: true, autoDelete: false, exclusive: false, arguments: {} };
 
-/** A broker that has had three messages in each of the queues, the first of which was taken. */
+/** Makes the data of a broker with three messages in each of the queues; the first message was consumed. */
 async function filled(data: string, ...names: string[]): Promise<void> {
   const broker = await Broker.open({ data });
   const vhost = broker.vhosts.get("/")!;
@@ -52,13 +52,13 @@ async function open(data: string): Promise<{ broker: Broker; problems: string[];
 }
 
 describe("broker, definitions lost", () => {
-  it("a queue whose definition is damaged - its messages are in another one, which is told and stays", async () => {
+  it("lost definitions - the messages of a queue with a damaged definition are in a new queue, which is reported and kept", async () => {
     using dir = tempDir();
     const data = dir.file("data");
     await filled(data, "first", "last");
     const file = `${data}/definitions`;
     const text = fs.readFileSync(file, "latin1");
-    // The last record, which might as well be one that was being written.
+    // The last record looks like an incomplete write.
     fs.writeFileSync(file, text.replace('"last"', '"lost"'), "latin1");
     const { broker, problems, found } = await open(data);
     const name = found[1]![0]!;
@@ -73,7 +73,7 @@ describe("broker, definitions lost", () => {
     await again.broker.close();
   });
 
-  it("no definitions at all - all messages are there, and the next queue is another one", async () => {
+  it("lost definitions - all messages are kept without any definitions, and new queues get other ids", async () => {
     using dir = tempDir();
     const data = dir.file("data");
     await filled(data, "first", "last");
@@ -93,7 +93,7 @@ describe("broker, definitions lost", () => {
     await broker.close();
   });
 
-  it("a queue that was deleted - does not come back because something else is lost", async () => {
+  it("lost definitions - a deleted queue is not restored", async () => {
     using dir = tempDir();
     const data = dir.file("data");
     await filled(data, "first", "last");

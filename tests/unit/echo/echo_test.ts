@@ -21,7 +21,7 @@ const MB = 1024 * 1024;
 const dir = tempDir();
 after(() => dir.remove());
 
-/** A server that keeps its events, and is closed at the end of the scope. */
+/** A server that keeps its events, and closes at the end of the scope. */
 interface Served extends AsyncDisposable {
   readonly server: EchoServer;
   readonly endpoint: string;
@@ -58,7 +58,7 @@ async function dial(endpoint: string): Promise<TestPeer> {
   return new TestPeer(await connect(endpoint, { tls, signal: AbortSignal.timeout(5000) }));
 }
 
-/** An echo client that keeps the digest of what came back, and sends with respect for back-pressure. */
+/** An echo client that keeps the digest of the echo, and respects backpressure. */
 class Talker {
   readonly #hash = createHash("sha256");
   readonly chunks: string[] = [];
@@ -104,7 +104,7 @@ function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** A listener that does with each stream what a test wants, instead of echoing. */
+/** A listener that passes each stream to a callback of the test. */
 async function badServer(accept: (stream: ByteStream) => void) {
   const streams: ByteStream[] = [];
   const listener = await listen(":0", (stream) => {
@@ -131,7 +131,7 @@ const STREAMS = {
 
 for (const [name, endpoint] of Object.entries(STREAMS)) {
   describe(`echo - ${name}`, () => {
-    it("everything comes back, then the end", async () => {
+    it("stream - every byte comes back, then the end", async () => {
       await using served = await serve(endpoint);
       const talker = await Talker.open(served.endpoint);
       const bytes = pattern(3 * MB + 7);
@@ -146,7 +146,7 @@ for (const [name, endpoint] of Object.entries(STREAMS)) {
       assert.equal(cause, undefined);
     });
 
-    it("a small message comes back at once", async () => {
+    it("stream - a small message comes back at once", async () => {
       await using served = await serve(endpoint);
       const peer = await dial(served.endpoint);
       for (const text of ["Hello, world", "x", "\0\xff"]) {
@@ -158,7 +158,7 @@ for (const [name, endpoint] of Object.entries(STREAMS)) {
       peer.stream.close();
     });
 
-    it("a peer that ends its half gets the rest of the echo, then our end", async () => {
+    it("stream - a peer that ends its half gets the rest of the echo, then our end", async () => {
       await using served = await serve(endpoint);
       const peer = await dial(served.endpoint);
       peer.stream.pause();
@@ -171,13 +171,13 @@ for (const [name, endpoint] of Object.entries(STREAMS)) {
       assert.equal((await served.event("disconnected")).cause, undefined);
     });
 
-    it("a peer that sends and never reads is held back, and loses nothing", async () => {
+    it("stream - a peer that sends and does not read is slowed down, and loses nothing", async () => {
       await using served = await serve(endpoint);
       const peer = await dial(served.endpoint);
       peer.stream.pause();
       const block = pattern(MB);
       let blocks = 0;
-      // Without back-pressure the server would take all 64 MB; no system buffers as much.
+      // Without backpressure the server would take all 64 MB; no system buffers as much.
       for (; blocks < 64; blocks++) {
         const drains = peer.drains;
         peer.stream.write(block);
@@ -196,7 +196,7 @@ for (const [name, endpoint] of Object.entries(STREAMS)) {
 }
 
 describe("echo server", () => {
-  it("many clients at once get each their own", async () => {
+  it("server - each of many clients gets its own bytes", async () => {
     await using served = await serve(":0");
     await Promise.all(Array.from({ length: 100 }, async (_, i) => {
       const talker = await Talker.open(served.endpoint);
@@ -212,7 +212,7 @@ describe("echo server", () => {
     assert.equal(served.events.filter(({ type }) => type === "connected").length, 100);
   });
 
-  it("tells what happens, in order", async () => {
+  it("server - reports its events in order", async () => {
     const { server, endpoint, events, event } = await serve(":0");
     const peer = await dial(endpoint);
     await peer.write("abc");
@@ -229,7 +229,7 @@ describe("echo server", () => {
     ]);
   });
 
-  it("once - serves one connection, then is closed and its address is free", async () => {
+  it("once - serves one connection, then closes and frees its address", async () => {
     const served = await serve(":0", { once: true });
     const talker = await Talker.open(served.endpoint);
     await served.event("connected");
@@ -242,7 +242,7 @@ describe("echo server", () => {
     await using _again = await serve(served.endpoint);
   });
 
-  it("over maxConnections a new one is closed at once, until there is room again", async () => {
+  it("maxConnections - closes a new connection over the limit, until there is room again", async () => {
     await using served = await serve(":0", { maxConnections: 2 });
     const first = await dial(served.endpoint);
     const second = await dial(served.endpoint);
@@ -260,7 +260,7 @@ describe("echo server", () => {
     for (const peer of [second, third, fourth]) peer.stream.close();
   });
 
-  it("idleTimeout closes a silent connection and says why", async () => {
+  it("idleTimeout - closes a silent connection, and reports the cause", async () => {
     await using served = await serve(":0", { idleTimeout: 40 });
     const peer = await dial(served.endpoint);
     await peer.write("x");
@@ -271,7 +271,7 @@ describe("echo server", () => {
     peer.stream.close();
   });
 
-  it("a peer that resets is reported with the cause, and the others are served on", async () => {
+  it("reset - is reported with its cause, and the other clients are still served", async () => {
     await using served = await serve(":0");
     const good = await dial(served.endpoint);
     const bad = await dial(served.endpoint);
@@ -287,7 +287,7 @@ describe("echo server", () => {
     good.stream.close();
   });
 
-  it("close ends the connections and resolves when they are over", async () => {
+  it("close - ends the connections, and resolves when they are over", async () => {
     const served = await serve(":0");
     const peer = await dial(served.endpoint);
     await served.event("connected");
@@ -300,7 +300,7 @@ describe("echo server", () => {
     await assert.rejects(dial(served.endpoint), UnreachableError);
   });
 
-  it("an address in use is an error that names it", async () => {
+  it("listen - an address in use is an error that names it", async () => {
     await using served = await serve(":0");
     await assert.rejects(serve(served.endpoint), (error) => {
       assert.ok(error instanceof AddressInUseError);
@@ -309,13 +309,13 @@ describe("echo server", () => {
     });
   });
 
-  it("a limit that is no positive number is refused", async () => {
+  it("limits - a limit that is not a positive number is a RangeError", async () => {
     await assert.rejects(serve(":0", { maxConnections: 0 }), RangeError);
     await assert.rejects(serve(":0", { idleTimeout: -1 }), RangeError);
     await assert.rejects(serve(":0", { idleTimeout: NaN }), RangeError);
   });
 
-  /** The listening ends in the background: tries until nobody accepts any more. */
+  /** The listener closes in the background: connects until that is refused. */
   function waitForRefusal(endpoint: string): Promise<never> {
     return waitFor(async () => {
       const peer = await dial(endpoint);
@@ -326,7 +326,7 @@ describe("echo server", () => {
 });
 
 describe("echo client", () => {
-  it("nobody listens - an error that names the endpoint", async () => {
+  it("connect - without a listener it is an error that names the endpoint", async () => {
     const { server, endpoint } = await serve(":0");
     await server.close();
     await assert.rejects(Talker.open(endpoint), (error) => {
@@ -336,7 +336,7 @@ describe("echo client", () => {
     });
   });
 
-  it("a certificate that is not trusted is refused, unless insecure is set", async () => {
+  it("connect - refuses a certificate that is not trusted, unless insecure is set", async () => {
     await using served = await serve("tls://127.0.0.1:0");
     await assert.rejects(Talker.open(served.endpoint, { tls: {} }), UnreachableError);
     const talker = await Talker.open(served.endpoint, { tls: { insecure: true } });
@@ -346,7 +346,7 @@ describe("echo client", () => {
     assert.equal(talker.chunks.join(""), "secret");
   });
 
-  it("connecting is given up in time, and by a signal at once", async () => {
+  it("connect - gives up after connectTimeout, and at once when the signal is aborted", async () => {
     const silent = net.createServer();
     silent.listen(0, "127.0.0.1");
     await once(silent, "listening");
@@ -367,7 +367,7 @@ describe("echo client", () => {
     }
   });
 
-  it("the peer ends first - what came is kept, and the end has no cause", async () => {
+  it("end - when the peer ends first, its bytes are delivered, and there is no cause", async () => {
     await using server = await badServer((stream) => void greet(stream));
     const talker = await Talker.open(server.endpoint);
     assert.equal(await talker.closed(), undefined);
@@ -381,7 +381,7 @@ describe("echo client", () => {
     }
   });
 
-  it("timeout - a peer that never answers is given up", async () => {
+  it("timeout - closes the client when the peer does not answer", async () => {
     await using server = await badServer((stream) => void new TestPeer(stream));
     const talker = await Talker.open(server.endpoint, { timeout: 50 });
     await talker.send("anybody there?");
@@ -390,7 +390,7 @@ describe("echo client", () => {
     assert.equal(cause.message, "No data for 50 ms");
   });
 
-  it("timeout - does not run while the peer owes nothing", async () => {
+  it("timeout - does not run while no echo is due", async () => {
     await using served = await serve(":0");
     const talker = await Talker.open(served.endpoint, { timeout: 30 });
     await talker.send("x");
@@ -400,7 +400,7 @@ describe("echo client", () => {
     assert.equal(await talker.closed(), undefined);
   });
 
-  it("timeout - does not run while our own side is paused", async () => {
+  it("timeout - does not run while the client is paused", async () => {
     await using served = await serve(":0");
     const talker = await Talker.open(served.endpoint, { timeout: 30 });
     talker.client.pause();
@@ -412,7 +412,7 @@ describe("echo client", () => {
     assert.equal(talker.chunks.join(""), "x");
   });
 
-  it("pause holds the peer back", async () => {
+  it("pause - slows the peer down", async () => {
     const block = pattern(MB);
     let drains = 0;
     await using server = await badServer((stream) => {
@@ -436,7 +436,7 @@ describe("echo client", () => {
     talker.client.close();
   });
 
-  it("a peer that goes away with our bytes unread is a failure with the cause", async () => {
+  it("end - a peer that closes with our bytes unread is an error with its cause", async () => {
     const accepted = Promise.withResolvers<ByteStream>();
     await using server = await badServer((stream) => {
       stream.pause();
@@ -451,7 +451,7 @@ describe("echo client", () => {
     assert.ok(await talker.closed() instanceof UnreachableError);
   });
 
-  it("nothing can be sent after the end", async () => {
+  it("send - after end it throws a ClosedError", async () => {
     await using served = await serve(":0");
     const talker = await Talker.open(served.endpoint);
     talker.client.end();
@@ -460,7 +460,7 @@ describe("echo client", () => {
     assert.equal(await talker.closed(), undefined);
   });
 
-  it("close breaks off with the given cause", async () => {
+  it("close - closes at once, with the given cause", async () => {
     await using served = await serve(":0");
     const talker = await Talker.open(served.endpoint);
     const cause = new Error("enough");
@@ -471,7 +471,7 @@ describe("echo client", () => {
 
 describe("echo - udp", () => {
   for (const endpoint of ["udp://127.0.0.1:0", "udp://[::1]:0", "udp://localhost:0"]) {
-    it(`datagrams come back in order from ${endpoint}`, async () => {
+    it(`udp - datagrams come back in order from ${endpoint}`, async () => {
       await using served = await serve(endpoint);
       const talker = await Talker.open(served.endpoint);
       const texts = Array.from({ length: 90 }, (_, i) => i === 7 ? "" : `datagram ${i}`);
@@ -483,7 +483,7 @@ describe("echo - udp", () => {
     });
   }
 
-  it("the largest datagrams come back, many of them", async () => {
+  it("udp - many datagrams of the largest size come back", async () => {
     await using served = await serve("udp://127.0.0.1:0");
     const talker = await Talker.open(served.endpoint);
     const bytes = pattern(30 * 65_507);
@@ -493,7 +493,7 @@ describe("echo - udp", () => {
     assert.equal(talker.digest(), sha256(bytes));
   });
 
-  it("a larger datagram is a LimitError that names the remedy", async () => {
+  it("udp - a larger datagram is a LimitError that names the remedy", async () => {
     await using served = await serve("udp://127.0.0.1:0");
     const talker = await Talker.open(served.endpoint);
     assert.throws(() => talker.client.send(new Uint8Array(65_508)), (error) => {
@@ -504,7 +504,7 @@ describe("echo - udp", () => {
     talker.client.close();
   });
 
-  it("what never comes back is counted when the time is over", async () => {
+  it("udp - the timeout error counts the missing datagrams", async () => {
     const silent = dgram.createSocket("udp4");
     silent.bind(0, "127.0.0.1");
     await once(silent, "listening");
@@ -524,18 +524,18 @@ describe("echo - udp", () => {
     }
   });
 
-  it("nobody there ends in an error, not in a hang", async () => {
+  it("udp - without a server the client ends with an error", async () => {
     const { server, endpoint } = await serve("udp://127.0.0.1:0");
     await server.close();
     const talker = await Talker.open(endpoint, { timeout: 60 });
     talker.client.send(Uint8Array.of(1));
     talker.client.end();
-    // A runtime that passes the ICMP message on says so at once, another one when the time is over.
+    // A runtime that reports the ICMP message does so at once; on another one the timeout ends the client.
     const cause = await talker.closed();
     assert.ok(cause instanceof UnreachableError || cause?.name === "TimeoutError");
   });
 
-  it("datagrams of strangers are left out", async () => {
+  it("udp - datagrams of other senders are ignored", async () => {
     const stranger = dgram.createSocket("udp4");
     const peer = dgram.createSocket("udp4");
     peer.bind(0, "127.0.0.1");
@@ -555,7 +555,7 @@ describe("echo - udp", () => {
     }
   });
 
-  it("while paused nothing is given out, and resume gives it all", async () => {
+  it("udp - pause holds the datagrams until resume", async () => {
     await using served = await serve("udp://127.0.0.1:0");
     const talker = await Talker.open(served.endpoint, { timeout: 50 });
     talker.client.pause();
@@ -569,7 +569,7 @@ describe("echo - udp", () => {
     assert.deepEqual(talker.chunks, ["a", "b", "c"]);
   });
 
-  it("once - answers one datagram, then is closed", async () => {
+  it("udp - once answers one datagram, then closes", async () => {
     const served = await serve("udp://127.0.0.1:0", { once: true });
     const talker = await Talker.open(served.endpoint);
     await talker.send("only");
@@ -580,7 +580,7 @@ describe("echo - udp", () => {
     await served.server.close();
   });
 
-  it("an address in use is an error that names it", async () => {
+  it("listen - an address in use is an error that names it", async () => {
     await using served = await serve("udp://127.0.0.1:0");
     await assert.rejects(serve(served.endpoint), (error) => {
       assert.ok(error instanceof AddressInUseError);
@@ -590,8 +590,8 @@ describe("echo - udp", () => {
   });
 });
 
-describe("echo - write buffer", () => {
-  /** A stream that takes a write when it is told to. */
+describe("echo - buffer", () => {
+  /** A stream that takes a write when the test calls `take`. */
   class SlowStream {
     writes: string[] = [];
     buffers = new Set<ArrayBufferLike>();
@@ -624,7 +624,7 @@ describe("echo - write buffer", () => {
     return { stream, out, take: () => (stream.take(), out.onDrain()) };
   }
 
-  it("chunks that come during a write are copied, and follow as one", () => {
+  it("buffer - chunks pushed during a write are copied, and follow as one write", () => {
     const { stream, out, take } = open();
     const chunk = new Uint8Array(1);
     for (const letter of "abcd") {
@@ -640,7 +640,7 @@ describe("echo - write buffer", () => {
     assert.equal(out.written, 4);
   });
 
-  it("from 64 KiB behind a write on there is no room, until it drains", () => {
+  it("buffer - has no room from 64 KiB during a write, until it drains", () => {
     const { out, take } = open();
     assert.equal(out.push(new Uint8Array(300_000)), true);
     assert.equal(out.push(new Uint8Array(64 * 1024 - 1)), true);
@@ -649,7 +649,7 @@ describe("echo - write buffer", () => {
     assert.equal(out.push(new Uint8Array(1)), true);
   });
 
-  it("two buffers serve any number of chunks", () => {
+  it("buffer - two buffers serve any number of chunks", () => {
     const { stream, out, take } = open();
     for (let i = 0; i < 100; i++) {
       out.push(new Uint8Array(4096));
@@ -660,7 +660,7 @@ describe("echo - write buffer", () => {
 });
 
 describe("echo - inactivity timer", () => {
-  it("expires once, and not before the period is over", async () => {
+  it("timer - expires once, and not before the period is over", async () => {
     const started = performance.now();
     let timer!: InactivityTimer;
     await deadline(new Promise<void>((resolve) => timer = new InactivityTimer(30, resolve)));
@@ -668,13 +668,13 @@ describe("echo - inactivity timer", () => {
     timer.stop();
   });
 
-  it("a period over the longest of the runtime's timers is no short one", async () => {
+  it("timer - a period over the longest timer of the runtime does not expire early", async () => {
     const timer = new InactivityTimer(2 ** 40, () => assert.fail("it expired"));
     await new Promise((resolve) => setTimeout(resolve, 20));
     timer.stop();
   });
 
-  it("a touch puts it off", async () => {
+  it("timer - touch starts the period over", async () => {
     let expired = false;
     const timer = new InactivityTimer(100, () => expired = true);
     const started = performance.now();

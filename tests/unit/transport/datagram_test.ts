@@ -1,4 +1,4 @@
-/** The seam for datagrams, and multicast on the loopback interface. */
+/** UDP sockets, and multicast on the loopback interface. */
 import assert from "node:assert/strict";
 import os from "node:os";
 import { describe, it } from "node:test";
@@ -13,7 +13,7 @@ import {
 import { type HostEndpoint, parseEndpoint } from "../../../lib/transport/endpoint.ts";
 import { waitFor } from "../../support/helpers.ts";
 
-/** Keeps what comes. */
+/** A sink that keeps the datagrams. */
 class Log implements DatagramSink, AsyncDisposable {
   readonly came: string[] = [];
   readonly from: DatagramAddress[] = [];
@@ -56,11 +56,11 @@ const bind = async (text: string) => new Log(await bindDatagrams(udp(text)));
 const aim = async (text: string) => new Log(await aimDatagrams(udp(text)));
 
 const lo = os.networkInterfaces()["lo"]?.[0]?.address === "127.0.0.1";
-/** A group of the block for documentation (RFC 5771, 9.2). */
+/** A group of the range for documentation (RFC 5771, 9.2). */
 const GROUP = "233.252.0.17";
 
 describe("datagram", () => {
-  it("datagram - there and back, each whole and empty ones too", async () => {
+  it("datagram - each arrives whole, in both directions, also an empty one", async () => {
     await using server = await bind("udp://127.0.0.1:0");
     await using client = await aim(`udp://127.0.0.1:${server.socket.endpoint.port}`);
     for (const text of ["one", "", "x".repeat(8192)]) {
@@ -74,7 +74,7 @@ describe("datagram", () => {
     assert.deepEqual([...server.failures, ...client.failures], []);
   });
 
-  it("datagram - one that the system does not take is an error, and the socket goes on", async () => {
+  it("datagram - a failed send is an error, and the socket continues", async () => {
     await using server = await bind("udp://127.0.0.1:0");
     await using client = await aim(`udp://127.0.0.1:${server.socket.endpoint.port}`);
     await client.send("x".repeat(70_000));
@@ -83,7 +83,7 @@ describe("datagram", () => {
     await waitFor(() => server.came.length === 1);
   });
 
-  it("datagram - a port is bound once, and an unknown interface or host is named", async () => {
+  it("datagram - a port in use, an unknown interface and an unknown host are errors that name them", async () => {
     await using server = await bind("udp://127.0.0.1:0");
     const { port } = server.socket.endpoint;
     await assert.rejects(bind(`udp://127.0.0.1:${port}`), /^AddressInUseError: Cannot bind udp:.*in use/);
@@ -91,13 +91,13 @@ describe("datagram", () => {
       bind(`udp://nosuchnic;${GROUP}:0`),
       /^EndpointError: Cannot bind udp:.*there is no interface 'nosuchnic' with an IPv4 address/,
     );
-    await assert.rejects(aim(`udp://lo;127.0.0.1:${port}`), /'127.0.0.1' is no multicast group/);
+    await assert.rejects(aim(`udp://lo;127.0.0.1:${port}`), /'127.0.0.1' is not a multicast group/);
     await assert.rejects(aim("udp://127.0.0.1:0"), /port 0 can be bound, not connected to/);
     await assert.rejects(aim("udp://no-such-host.invalid:1"), /'no-such-host.invalid' does not resolve/);
   });
 
   for (const nic of ["lo", "127.0.0.1"]) {
-    it(`multicast - everybody in the group hears it, through ${nic}`, {
+    it(`multicast - all members of the group receive it, through ${nic}`, {
       skip: lo ? false : "there is no 'lo'",
     }, async () => {
       await using first = await bind(`udp://${nic};${GROUP}:0`);

@@ -127,7 +127,7 @@ describe("endpoint", () => {
     });
   }
 
-  it("endpoint - every remedy that is an endpoint works", () => {
+  it("endpoint - every remedy that is an endpoint can be parsed", () => {
     for (const [, words] of BAD) {
       const remedies = /\(try (.*)\)$/.exec(words)![1]!.split(" or ");
       for (const remedy of remedies) {
@@ -136,7 +136,7 @@ describe("endpoint", () => {
     }
   });
 
-  it("endpoint - loopback is what no network can listen to", () => {
+  it("endpoint - loopback addresses, paths and names are loopback", () => {
     for (
       const text of [":1", "localhost:1", "127.9.9.9:1", "[::1]:1", "ipc://@x", "unix:///x", "inproc://x"]
     ) {

@@ -1,4 +1,4 @@
-/** A process that listens, or is about to die, and never accepts: what a busy or stopped peer looks like. */
+/** A process that listens and never accepts, like a busy or stopped peer, and that a test can kill. */
 import { type ChildProcess, spawn } from "node:child_process";
 import fs from "node:fs";
 import net from "node:net";
@@ -6,15 +6,15 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { deadline } from "../../support/helpers.ts";
 
-/** A listener in another process that is stopped. */
+/** A listener in another, stopped process. */
 export interface Frozen extends AsyncDisposable {
   /** Its port, or 0 for a Unix socket. */
   readonly port: number;
-  /** Kills it, so that nothing of it is cleaned up. */
+  /** Kills the process, so that it cleans up nothing. */
   kill(): Promise<void>;
 }
 
-/** Starts it on a free port of 127.0.0.1, or on the Unix socket at `path`, and returns once it listens. */
+/** Starts a process on a free port of 127.0.0.1, or on the Unix socket at `path`, and returns when it listens. */
 export async function frozenListener(path?: string): Promise<Frozen> {
   const file = fileURLToPath(import.meta.url);
   const args = [...("Deno" in globalThis ? ["run", "-A"] : []), file, ...(path === undefined ? [] : [path])];
@@ -36,7 +36,7 @@ export async function frozenListener(path?: string): Promise<Frozen> {
   }
 }
 
-/** Connects until the listener's queue is full and the system takes no more; `dispose` lets all of them go. */
+/** Connects until the listener's queue is full; `dispose` closes all connections. */
 export async function fillBacklog(
   where: net.NetConnectOpts,
 ): Promise<Disposable & { readonly count: number }> {
@@ -47,7 +47,7 @@ export async function fillBacklog(
         clearTimeout(timer);
         resolve(true);
       });
-      // A full queue shows as silence (tcp) or as an error (Unix sockets).
+      // With a full queue a connect hangs (tcp) or fails (Unix sockets).
       const timer = setTimeout(() => resolve(false), 300);
       socket.on("error", () => {
         clearTimeout(timer);

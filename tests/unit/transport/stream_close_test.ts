@@ -1,4 +1,4 @@
-/** The ends of a stream: half-close, close, reset; the same for every implementation of the seam. */
+/** The end of a stream: half-close, close and reset, the same for every adapter. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { UnreachableError } from "../../../lib/errors.ts";
@@ -8,7 +8,7 @@ import { adapters } from "../../support/stream_adapters.ts";
 for (const { name, system, halves, open } of adapters) {
   describe(`stream close - ${name}`, () => {
     const skip = halves ? false : "a WebSocket has no halves (RFC 6455, 5.5.1)";
-    it("end - the peer sees the end behind all bytes, and can still send", { skip }, async () => {
+    it("end - the peer sees the end after all bytes, and can still send", { skip }, async () => {
       await using pair = await open();
       const near = new TestPeer(pair.near);
       const far = new TestPeer(pair.far);
@@ -25,7 +25,7 @@ for (const { name, system, halves, open } of adapters) {
       assert.equal(near.text(), "answer");
     });
 
-    it("end - the peer sees the end behind all bytes", async () => {
+    it("end - the peer sees the end after all bytes", async () => {
       await using pair = await open();
       new TestPeer(pair.near);
       const far = new TestPeer(pair.far);
@@ -34,7 +34,7 @@ for (const { name, system, halves, open } of adapters) {
       assert.equal((await far.untilEnd()).length, 300_000);
     });
 
-    it("end - twice is once, and after close it does nothing", async () => {
+    it("end - a second call, or a call after close, does nothing", async () => {
       await using pair = await open();
       new TestPeer(pair.near);
       const far = new TestPeer(pair.far);
@@ -46,7 +46,7 @@ for (const { name, system, halves, open } of adapters) {
       assert.equal(await deadline(pair.near.closed), undefined);
     });
 
-    it("end - both ways closes both ends, without an error", async () => {
+    it("end - when both halves have ended, both ends are closed without an error", async () => {
       await using pair = await open();
       const near = new TestPeer(pair.near);
       const far = new TestPeer(pair.far);
@@ -59,11 +59,11 @@ for (const { name, system, halves, open } of adapters) {
       ]);
     });
 
-    it("close - resolves closed here to its cause, and the peer sees the end", async () => {
+    it("close - resolves closed to its cause, and the peer sees the end", async () => {
       await using pair = await open();
       const near = new TestPeer(pair.near);
       const far = new TestPeer(pair.far);
-      await far.write("x"); // So that near has read all there is: closing over unread bytes would be a reset.
+      await far.write("x"); // So that near has read everything: a close with unread bytes would be a reset.
       await near.atLeast(1);
       await near.write("last words");
       await far.atLeast(10);
@@ -76,7 +76,7 @@ for (const { name, system, halves, open } of adapters) {
       assert.equal(await deadline(pair.far.closed, 5000, "closed of the peer"), undefined);
     });
 
-    it("close - behind end tells the peer no second end", async () => {
+    it("close - after end, the peer sees no second end", async () => {
       await using pair = await open();
       const near = new TestPeer(pair.near);
       let ends = 0;
@@ -85,13 +85,13 @@ for (const { name, system, halves, open } of adapters) {
       await waitFor(() => ends > 0, 5000, "the end");
       pair.near.close();
       await near.untilClosed();
-      // Whatever the close sends is there before the answer to a later write, which meets a closed peer.
+      // The bytes of the close arrive before the answer to a later write, which meets a closed peer.
       pair.far.write(Uint8Array.of(1));
       await Promise.race([pair.far.closed, new Promise((resolve) => setTimeout(resolve, 50))]);
       assert.equal(ends, 1);
     });
 
-    it("close - the second close changes nothing", async () => {
+    it("close - the second call changes nothing", async () => {
       await using pair = await open();
       const near = new TestPeer(pair.near);
       const far = new TestPeer(pair.far);
@@ -106,7 +106,7 @@ for (const { name, system, halves, open } of adapters) {
       assert.equal(await deadline(pair.far.closed), undefined);
     });
 
-    it("close - nothing is told to the sink afterwards", async () => {
+    it("close - the sink gets no events afterwards", async () => {
       await using pair = await open();
       const near = new TestPeer(pair.near);
       const far = new TestPeer(pair.far);
@@ -119,7 +119,7 @@ for (const { name, system, halves, open } of adapters) {
       assert.equal(near.ended, false);
     });
 
-    it("close - inside onData stops the stream there", async () => {
+    it("close - inside onData it stops the stream at once", async () => {
       await using pair = await open();
       const near = new TestPeer(pair.near);
       let calls = 0;
@@ -136,7 +136,7 @@ for (const { name, system, halves, open } of adapters) {
       assert.equal(calls, 1);
     });
 
-    it("close - a write under way never drains after it", async () => {
+    it("close - a write in progress gets no onDrain", async () => {
       await using pair = await open();
       const near = new TestPeer(pair.near);
       pair.far.pause();
@@ -152,7 +152,7 @@ for (const { name, system, halves, open } of adapters) {
       assert.ok(pair.near.taken < 32 * 1024 * 1024);
     });
 
-    it("reset - a peer that goes with our bytes unread closes us with an error", async () => {
+    it("reset - a peer that closes with our bytes unread closes us with an error", async () => {
       await using pair = await open();
       const near = new TestPeer(pair.near);
       pair.far.pause();
@@ -168,7 +168,7 @@ for (const { name, system, halves, open } of adapters) {
       assert.ok(cause.message.length > 10, cause.message);
     });
 
-    it("reset - writing on to a peer that is gone closes us with an error", async () => {
+    it("reset - writing to a peer that has left closes us with an error", async () => {
       await using pair = await open();
       const near = new TestPeer(pair.near);
       new TestPeer(pair.far);

@@ -1,4 +1,4 @@
-/** One suite for every implementation of the seam: what is true of one byte stream is true of all. */
+/** One suite that every adapter of `ByteStream` must pass. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
@@ -51,14 +51,14 @@ function exchange(
   return done.promise;
 }
 
-/** Read anew, which the compiler does not expect of a readonly property. */
+/** Reads the property again; the compiler assumes that a readonly property never changes. */
 function takenOf(stream: ByteStream): number {
   return stream.taken;
 }
 
 for (const { name, system, open } of adapters) {
   describe(`stream - ${name}`, () => {
-    it("bytes arrive in order, in both directions", async () => {
+    it("write - bytes arrive in order, in both directions", async () => {
       await using pair = await open();
       const near = new TestPeer(pair.near);
       const far = new TestPeer(pair.far);
@@ -75,7 +75,7 @@ for (const { name, system, open } of adapters) {
       assert.match(near.text(), /^0:\n/);
     });
 
-    it("a lent buffer may be filled anew after onDrain", async () => {
+    it("write - a lent buffer may be reused after onDrain", async () => {
       await using pair = await open();
       const near = new TestPeer(pair.near);
       const far = new TestPeer(pair.far);
@@ -93,7 +93,7 @@ for (const { name, system, open } of adapters) {
       }
     });
 
-    it("20 MB go both ways at once", { timeout: 30_000 }, async () => {
+    it("write - 20 MB go in both directions at once", { timeout: 30_000 }, async () => {
       await using pair = await open();
       const [near, far] = await deadline(
         Promise.all([exchange(pair.near, 20 * MB, 3), exchange(pair.far, 20 * MB, 7)]),
@@ -104,7 +104,7 @@ for (const { name, system, open } of adapters) {
       assert.equal(near.received, far.sent);
     });
 
-    it("taken tells how much of the last write went out", async () => {
+    it("taken - counts the bytes of the last write that went out", async () => {
       await using pair = await open();
       const near = new TestPeer(pair.near);
       new TestPeer(pair.far);
@@ -119,7 +119,7 @@ for (const { name, system, open } of adapters) {
       assert.equal(takenOf(pair.near), 64 * MB);
     });
 
-    it("pause holds the writer back, and resume goes on where it was", { timeout: 30_000 }, async () => {
+    it("pause - stops the writer, and resume continues without a loss", { timeout: 30_000 }, async () => {
       await using pair = await open();
       const near = new TestPeer(pair.near);
       const far = new TestPeer(pair.far);
@@ -128,7 +128,7 @@ for (const { name, system, open } of adapters) {
       pair.far.pause();
       const block = new Uint8Array(MB);
       let written = 0;
-      // A writer that is not held back would get through all 64 MB; no system buffers as much.
+      // Without backpressure all 64 MB would be written; no system buffers that much.
       for (; written < 64; written++) {
         block[0] = written;
         const drains = near.drains;
@@ -147,7 +147,7 @@ for (const { name, system, open } of adapters) {
       for (let i = 0; i <= written; i++) assert.equal(all[1 + i * MB], i);
     });
 
-    it("pause inside onData stops the next onData, and onEnd, until resume", async () => {
+    it("pause - inside onData it holds the next onData, and onEnd, until resume", async () => {
       await using pair = await open();
       const near = new TestPeer(pair.near);
       const events: string[] = [];
@@ -180,7 +180,7 @@ for (const { name, system, open } of adapters) {
       assert.equal(events.at(-1), "end");
     });
 
-    it("pause in every onData: nothing comes until resume, and nothing is lost", async () => {
+    it("pause - in every onData: nothing arrives until resume, and nothing is lost", async () => {
       await using pair = await open();
       const near = new TestPeer(pair.near);
       const received = createHash("sha1");
@@ -213,7 +213,7 @@ for (const { name, system, open } of adapters) {
       assert.equal(near.drains, 1);
     });
 
-    it("a stream that is paused before it is attached waits for resume", async () => {
+    it("pause - before attach it takes effect, too", async () => {
       await using pair = await open();
       pair.far.pause();
       const near = new TestPeer(pair.near);
@@ -224,7 +224,7 @@ for (const { name, system, open } of adapters) {
       assert.deepEqual([...await far.atLeast(3)], [1, 2, 3]);
     });
 
-    it("a second attach moves the stream to its new sink", async () => {
+    it("attach - a second call replaces the sink", async () => {
       await using pair = await open();
       const near = new TestPeer(pair.near);
       const first = new TestPeer(pair.far);

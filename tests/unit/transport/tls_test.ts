@@ -12,7 +12,7 @@ import { certificate } from "../../support/stream_adapters.ts";
 const { cert, key } = certificate();
 const ignore = () => {};
 
-/** Listens on a free port, and has `use` connect to it; gives both ends to `check`. */
+/** Listens on a free port, connects to it by `use`, and passes both ends to `check`. */
 async function withServer<T>(use: (port: number, accepted: Promise<ByteStream>) => Promise<T>): Promise<T> {
   const accepted = Promise.withResolvers<ByteStream>();
   const listener = await listen("tls://127.0.0.1:0", accepted.resolve, { tls: { cert, key } });
@@ -39,7 +39,7 @@ async function refusedWith(connecting: Promise<ByteStream>, words: RegExp): Prom
 
 describe("transport - tls", () => {
   for (const host of ["localhost", "127.0.0.1"]) {
-    it(`tls - a certificate that we trust and that names ${host} is accepted`, async () => {
+    it(`tls - a trusted certificate for ${host} is accepted`, async () => {
       await withServer(async (port, accepted) => {
         const near = new TestPeer(await dial(host, port, { ca: cert }));
         const far = new TestPeer(await deadline(accepted));
@@ -54,7 +54,7 @@ describe("transport - tls", () => {
     });
   }
 
-  it("tls - what goes over the wire is not the text", async () => {
+  it("tls - the bytes on the wire do not contain the text", async () => {
     let seen = "";
     await withServer(async (port, accepted) => {
       const proxy = net.createServer((client) => {
@@ -77,7 +77,7 @@ describe("transport - tls", () => {
     assert.ok(!seen.includes("top secret"));
   });
 
-  it("tls - an unknown authority is refused in words, and accepted when insecure", async () => {
+  it("tls - an unknown authority is refused with the reason, and accepted when insecure", async () => {
     await withServer(async (port, accepted) => {
       await refusedWith(dial("localhost", port, {}), /certificate|self.signed|issuer/i);
       const near = await dial("localhost", port, { insecure: true });
@@ -86,7 +86,7 @@ describe("transport - tls", () => {
     });
   });
 
-  it("tls - a certificate for another name is refused in words", async () => {
+  it("tls - a certificate for another name is refused with the reason", async () => {
     const host = "127.0.0.2";
     const listener = await listen(`tls://${host}:0`, ignore, { tls: { cert, key } });
     try {
@@ -97,7 +97,7 @@ describe("transport - tls", () => {
     }
   });
 
-  it("tls - a server that speaks something else is refused, and a silent one is ended by the signal", async () => {
+  it("tls - a server without TLS is an error, and the signal ends the wait for a silent one", async () => {
     const sockets: net.Socket[] = [];
     let closed = 0;
     const plain = net.createServer((socket) => {
@@ -119,7 +119,7 @@ describe("transport - tls", () => {
     plain.close();
   });
 
-  it("tls - a client that does not speak TLS harms no other", async () => {
+  it("tls - a client without TLS does not disturb the others", async () => {
     await withServer(async (port, accepted) => {
       const stranger = net.connect(port, "127.0.0.1", () => stranger.write("GET / HTTP/1.1\r\n\r\n"));
       await deadline(
@@ -133,7 +133,7 @@ describe("transport - tls", () => {
     });
   });
 
-  it("tls - listening needs a certificate and a key that fit", async () => {
+  it("tls - listen needs a certificate and its private key", async () => {
     const endpoint = parseEndpoint("tls://127.0.0.1:0");
     await assert.rejects(
       listen(endpoint, ignore),
@@ -156,7 +156,7 @@ describe("transport - tls", () => {
     }
   });
 
-  it("tls - a certificate authority that is no PEM is a mistake in words", async () => {
+  it("tls - a certificate authority that is not PEM is an error that says so", async () => {
     await withServer(async (port) => {
       await assert.rejects(dial("localhost", port, { ca: "nonsense" }), (error: unknown) => {
         assert.ok(error instanceof EndpointError, String(error));

@@ -12,7 +12,7 @@ import { NEVER, runtimes } from "../../support/stream_adapters.ts";
 
 const ignore = () => {};
 
-/** Binds `text`, connects to what was bound, sends a word each way, and gives the bound endpoint. */
+/** Binds `text`, connects to it, sends a word in each direction, and returns the bound endpoint. */
 async function roundTrip(text: string, dial = (bound: string) => bound): Promise<string> {
   const accepted = Promise.withResolvers<ByteStream>();
   const listener = await listen(text, accepted.resolve);
@@ -31,7 +31,7 @@ async function roundTrip(text: string, dial = (bound: string) => bound): Promise
   return listener.endpoint;
 }
 
-/** A port on which nobody listens: it was bound a moment ago. */
+/** Returns a free port: it was bound a moment ago. */
 async function freePort(): Promise<number> {
   const listener = await listen("tcp://127.0.0.1:0", ignore);
   await listener.close();
@@ -45,7 +45,7 @@ const hasLo = os.networkInterfaces()["lo"]?.[0]?.address === "127.0.0.1";
 const families = new Set((await lookup("localhost", { all: true })).map((entry) => entry.family));
 
 describe("transport", () => {
-  it("connect - a refused connection says so and names the endpoint", async () => {
+  it("connect - a refused connection is an error that names the endpoint", async () => {
     const endpoint = `tcp://127.0.0.1:${await freePort()}`;
     await assert.rejects(
       connect(endpoint),
@@ -61,7 +61,7 @@ describe("transport", () => {
     );
   });
 
-  it("connect - an unknown host is named", async () => {
+  it("connect - an unknown host is an error that names it", async () => {
     await assert.rejects(connect("tcp://no-such-host.invalid:1"), (error: unknown) => {
       assert.ok(error instanceof UnreachableError, String(error));
       assert.match(
@@ -72,13 +72,13 @@ describe("transport", () => {
     });
   });
 
-  it("connect - port 0 and udp are mistakes of the endpoint", async () => {
+  it("connect - port 0 and udp are an EndpointError", async () => {
     await assert.rejects(connect("tcp://127.0.0.1:0"), EndpointError);
     await assert.rejects(connect("udp://127.0.0.1:1"), EndpointError);
     await assert.rejects(listen("udp://127.0.0.1:1", ignore), EndpointError);
   });
 
-  it("connect - a signal that is aborted already ends it with its reason", async () => {
+  it("connect - an aborted signal rejects with its reason", async () => {
     const listener = await listen("tcp://127.0.0.1:0", (stream) => stream.close());
     try {
       const reason = new Error("changed my mind");
@@ -92,7 +92,7 @@ describe("transport", () => {
     assert.match(await roundTrip("tcp://127.0.0.1:0"), /^tcp:\/\/127\.0\.0\.1:[1-9]\d+$/);
   });
 
-  it("listen - * is every interface, and names none", async () => {
+  it("listen - * binds every interface, and becomes 0.0.0.0", async () => {
     const bound = await roundTrip("tcp://*:*", (endpoint) => endpoint.replace("0.0.0.0", "127.0.0.1"));
     assert.match(bound, /^tcp:\/\/0\.0\.0\.0:[1-9]\d+$/);
   });
@@ -121,7 +121,7 @@ describe("transport", () => {
     });
   });
 
-  it("listen - an address that is taken is an AddressInUseError, and is free again after close", async () => {
+  it("listen - an address in use is an AddressInUseError, and is free after close", async () => {
     const first = await listen("tcp://127.0.0.1:0", (stream) => stream.close());
     const endpoint = parseEndpoint(first.endpoint);
     await assert.rejects(listen(endpoint, ignore), (error: unknown) => {
@@ -138,14 +138,14 @@ describe("transport", () => {
   });
 
   it(
-    "listen - an interface's name is its address",
+    "listen - the name of an interface binds its address",
     { skip: hasLo ? false : "there is no 'lo'" },
     async () => {
       assert.match(await roundTrip("tcp://lo:*"), /^tcp:\/\/127\.0\.0\.1:[1-9]\d+$/);
     },
   );
 
-  it("listen - [::] is every interface of both families", {
+  it("listen - [::] binds every interface of both families", {
     skip: ipv6 ? false : "this machine has no IPv6",
   }, async () => {
     await roundTrip("tcp://[::]:0", (endpoint) => endpoint.replace("[::]", "127.0.0.1"));
@@ -165,7 +165,7 @@ describe("transport", () => {
     assert.match(bound, /^tcp:\/\/\[fe80:.*%\w+\]:[1-9]\d+$/);
   });
 
-  it("listen - a source address is for connecting", async () => {
+  it("listen - refuses a source address", async () => {
     await assert.rejects(
       listen("tcp://127.0.0.1:0;127.0.0.1:0", ignore),
       /^EndpointError: Cannot bind .*: a source address is for connecting$/,
@@ -186,7 +186,7 @@ describe("transport", () => {
     await listener.close();
   });
 
-  it("connect - a source address that is not of this machine is named", async () => {
+  it("connect - a source address of another machine is an error", async () => {
     const listener = await listen("tcp://127.0.0.1:0", (stream) => stream.close());
     const to = listener.endpoint.slice("tcp://".length);
     try {
@@ -199,7 +199,7 @@ describe("transport", () => {
     }
   });
 
-  it("inproc - who connects first waits for the name to be bound", async () => {
+  it("inproc - connect waits until the name is bound", async () => {
     const endpoint = parseEndpoint("inproc://transport-test");
     const nears = [connect(endpoint), connect(endpoint)];
     const gone = new AbortController();
@@ -213,7 +213,7 @@ describe("transport", () => {
     await listener.close();
   });
 
-  it("inproc - a name is bound once", async () => {
+  it("inproc - a name can be bound once", async () => {
     const endpoint = parseEndpoint("inproc://transport-test");
     const first = await listen(endpoint, ignore);
     await assert.rejects(listen(endpoint, ignore), AddressInUseError);
@@ -240,7 +240,7 @@ for (const [name, runtime] of runtimes) {
       });
     });
 
-    it("connectTcp - the signal ends a connection that hangs", async () => {
+    it("connectTcp - the signal ends a connect that hangs", async () => {
       await using frozen = await frozenListener();
       const where = { host: "127.0.0.1", port: frozen.port };
       using _full = await fillBacklog(where);
@@ -276,7 +276,7 @@ for (const [name, runtime] of runtimes) {
       }
     });
 
-    it("listenTcp - close frees the address while accepted streams live on", async () => {
+    it("listenTcp - close frees the address while accepted streams stay open", async () => {
       const accepted = Promise.withResolvers<ByteStream>();
       const listener = await runtime.listenTcp("127.0.0.1", 0, 10, accepted.resolve);
       const near = new TestPeer(await runtime.connectTcp("127.0.0.1", listener.port, NEVER));

@@ -1,4 +1,4 @@
-/** ipc and unix endpoints: socket files that are live, stale, busy or no sockets at all, and abstract names. */
+/** ipc and unix endpoints: socket files that are live, stale, busy or not sockets, and abstract names. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import process from "node:process";
@@ -13,16 +13,16 @@ import { onDeno, runtimes } from "../../support/stream_adapters.ts";
 
 const ignore = () => {};
 
-/** A listener that answers every connection with `word` and closes it. */
+/** Listens, sends `word` on every connection, and closes it. */
 function greeter(endpoint: string, word: string): Promise<Listener> {
   return listen(endpoint, async (stream) => {
     const peer = new TestPeer(stream);
-    await peer.write(word).catch(() => {}); // Who only probes does not wait for it.
+    await peer.write(word).catch(() => {}); // A client that only probes does not wait for it.
     stream.close();
   });
 }
 
-/** What the listener at `endpoint` says. */
+/** Returns the word of the listener at `endpoint`. */
 async function ask(endpoint: string): Promise<string> {
   const peer = new TestPeer(await connect(endpoint));
   await peer.untilEnd();
@@ -32,7 +32,7 @@ async function ask(endpoint: string): Promise<string> {
 
 describe("transport - ipc", () => {
   for (const scheme of ["ipc", "unix"]) {
-    it(`${scheme} - both ends are called by the endpoint, and the file goes with the listener`, async () => {
+    it(`${scheme} - the endpoint is the address of both ends, and close removes the file`, async () => {
       using dir = tempDir();
       const endpoint = `${scheme}://${dir.file("s")}`;
       const accepted = Promise.withResolvers<ByteStream>();
@@ -49,7 +49,7 @@ describe("transport - ipc", () => {
     });
   }
 
-  it("ipc - nobody there is an UnreachableError that says so", async () => {
+  it("ipc - no listener is an UnreachableError that says so", async () => {
     using dir = tempDir();
     const endpoint = `ipc://${dir.file("s")}`;
     await assert.rejects(connect(endpoint), (error: unknown) => {
@@ -59,7 +59,7 @@ describe("transport - ipc", () => {
     });
   });
 
-  it("ipc - a live socket file is not taken over", async () => {
+  it("ipc - a live socket file is not replaced", async () => {
     using dir = tempDir();
     const endpoint = `ipc://${dir.file("s")}`;
     const first = await greeter(endpoint, "first");
@@ -75,7 +75,7 @@ describe("transport - ipc", () => {
     }
   });
 
-  it("ipc - the file of a process that was killed is refused on connect and replaced on bind", async () => {
+  it("ipc - the file of a killed process refuses a connect, and bind replaces it", async () => {
     using dir = tempDir();
     const endpoint = `ipc://${dir.file("s")}`;
     await using frozen = await frozenListener(dir.file("s"));
@@ -103,7 +103,7 @@ describe("transport - ipc", () => {
     });
   }
 
-  it("ipc - closing twice leaves the file of the next listener alone", async () => {
+  it("ipc - a second close does not remove the file of the next listener", async () => {
     using dir = tempDir();
     const endpoint = `ipc://${dir.file("s")}`;
     const first = await greeter(endpoint, "first");
@@ -114,14 +114,14 @@ describe("transport - ipc", () => {
     await second.close();
   });
 
-  it("ipc - a file that is no socket is neither removed nor overwritten", async () => {
+  it("ipc - a file that is not a socket is neither removed nor overwritten", async () => {
     using dir = tempDir();
     fs.writeFileSync(dir.file("notes"), "keep me");
     await assert.rejects(listen(`ipc://${dir.file("notes")}`, ignore), AddressInUseError);
     assert.equal(fs.readFileSync(dir.file("notes"), "utf8"), "keep me");
   });
 
-  it("ipc - a folder that does not exist cannot be bound in", async () => {
+  it("ipc - bind in a missing folder is an error", async () => {
     using dir = tempDir();
     await assert.rejects(listen(`ipc://${dir.file("no/s")}`, ignore), (error: unknown) => {
       assert.ok(error instanceof EndpointError, String(error));
@@ -130,7 +130,7 @@ describe("transport - ipc", () => {
     });
   });
 
-  it("ipc - a path of the full 107 bytes works", async () => {
+  it("ipc - a path of 107 bytes works", async () => {
     using dir = tempDir();
     const path = dir.file("p".repeat(106 - dir.path.length));
     assert.equal(path.length, 107);
@@ -143,7 +143,7 @@ describe("transport - ipc", () => {
 describe("transport - abstract names", { skip: process.platform === "linux" ? false : "Linux only" }, () => {
   const unique = (what: string) => `mqcat-test-${what}-${process.pid}-${Date.now()}`;
 
-  it("ipc://@name - works without a file, and is free after close", async () => {
+  it("ipc://@name - needs no file, and is free after close", async () => {
     const name = unique("open");
     const endpoint = `ipc://@${name}`;
     for (let round = 0; round < 2; round++) {
@@ -156,7 +156,7 @@ describe("transport - abstract names", { skip: process.platform === "linux" ? fa
     }
   });
 
-  it("ipc://@name - is the name that other programs see: NUL, then its exact bytes", async () => {
+  it("ipc://@name - other programs see NUL and the exact bytes of the name", async () => {
     const name = unique("seen");
     const listener = await greeter(`ipc://@${name}`, "x");
     const lines = fs.readFileSync("/proc/net/unix", "utf8").split("\n");
@@ -164,7 +164,7 @@ describe("transport - abstract names", { skip: process.platform === "linux" ? fa
     await listener.close();
   });
 
-  it("ipc://@name - taken is an AddressInUseError", async () => {
+  it("ipc://@name - a name in use is an AddressInUseError", async () => {
     const endpoint = `ipc://@${unique("taken")}`;
     const first = await greeter(endpoint, "first");
     await assert.rejects(listen(endpoint, ignore), AddressInUseError);

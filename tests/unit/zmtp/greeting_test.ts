@@ -1,4 +1,4 @@
-/** The greeting on the wire (RFC 37, 2.1; RFC 15), byte by byte as a scripted peer sees it. */
+/** The greeting (RFC 37, 2.1; RFC 15), byte by byte, with a scripted peer. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { IncompatiblePeerError, ProtocolError } from "../../../lib/errors.ts";
@@ -10,11 +10,11 @@ import { greeting3, ready, ScriptedStream, SIGNATURE_BYTES } from "../../support
 
 const PULL = { socketType: "PULL", timeout: 3000 } as const;
 
-/** Lets every microtask and every due timer run. */
+/** Waits until all microtasks and due timers have run. */
 const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
 
 describe("greeting", () => {
-  it("greeting - the first 10 bytes are sent before anything came", async () => {
+  it("greeting - sends the first 10 bytes before the peer has sent anything", async () => {
     const stream = new ScriptedStream();
     const greeting = handshake(stream, PULL);
     assert.deepEqual(await stream.untilSent(10), SIGNATURE_BYTES);
@@ -24,7 +24,7 @@ describe("greeting", () => {
     await assert.rejects(greeting);
   });
 
-  it("greeting - each part is answered as soon as its part of the peer is there, never after all 64", async () => {
+  it("greeting - sends each part as soon as the matching part of the peer has arrived, not after all 64 bytes", async () => {
     const stream = new ScriptedStream();
     const greeting = handshake(stream, PULL);
     const theirs = greeting3();
@@ -34,7 +34,11 @@ describe("greeting", () => {
     stream.feed(theirs.subarray(9, 10));
     assert.deepEqual([...await stream.untilSent(11)].slice(10), [3]);
     await turn();
-    assert.equal(stream.sent.length, 11, "the minor version was sent before the peer's major version came");
+    assert.equal(
+      stream.sent.length,
+      11,
+      "the minor version was sent before the peer's major version arrived",
+    );
     stream.feed(theirs.subarray(10, 11));
     const ours = await stream.untilSent(64);
     assert.deepEqual(ours, greeting3(1, "NULL", 0));
@@ -46,7 +50,7 @@ describe("greeting", () => {
     assert.equal((await deadline(greeting)).peer.version, "3.1");
   });
 
-  it("greeting - byte by byte", async () => {
+  it("greeting - accepts one byte at a time", async () => {
     const stream = new ScriptedStream();
     const greeting = handshake(stream, PULL);
     await stream.feedEach(concat([greeting3(), ready("PUSH")]));
@@ -55,7 +59,7 @@ describe("greeting", () => {
     assert.equal(release().length, 0);
   });
 
-  it("greeting - all at once, and the bytes behind the handshake are not lost", async () => {
+  it("greeting - accepts everything in one chunk, and keeps the bytes after the handshake", async () => {
     const stream = new ScriptedStream();
     const greeting = handshake(stream, PULL);
     stream.feed(concat([greeting3(), ready("PUSH"), utf8("\0\x05first\0\x06sec")]));
@@ -66,7 +70,7 @@ describe("greeting", () => {
   });
 
   for (const size of [2, 3, 7, 10, 11, 63, 64, 65]) {
-    it(`greeting - in pieces of ${size} bytes`, async () => {
+    it(`greeting - accepts chunks of ${size} bytes`, async () => {
       const stream = new ScriptedStream();
       const greeting = handshake(stream, PULL);
       const all = concat([greeting3(), ready("PUSH"), utf8("rest")]);
@@ -78,7 +82,7 @@ describe("greeting", () => {
     });
   }
 
-  it("greeting - padding and as-server of the peer are ignored", async () => {
+  it("greeting - ignores the peer's padding and as-server field", async () => {
     const stream = new ScriptedStream();
     const greeting = handshake(stream, PULL);
     const theirs = greeting3(1, "NULL", 1);
@@ -94,7 +98,7 @@ describe("greeting", () => {
     "3.1",
   ], [[4, 0], "3.1"]];
   for (const [[major, minor], version] of versions) {
-    it(`greeting - a peer of revision ${major}.${minor} is spoken to in ${version}`, async () => {
+    it(`greeting - uses ${version} with a peer of version ${major}.${minor}`, async () => {
       const stream = new ScriptedStream();
       const greeting = handshake(stream, PULL);
       const theirs = greeting3(minor);
@@ -104,7 +108,7 @@ describe("greeting", () => {
     });
   }
 
-  it("greeting - ZMTP 2.0: the socket type and the identity follow, and no command is sent", async () => {
+  it("greeting - ZMTP 2.0: sends the socket type and the identity, and no command", async () => {
     const stream = new ScriptedStream();
     const greeting = handshake(stream, { socketType: "DEALER", identity: utf8("us"), timeout: 3000 });
     await stream.feedEach(
@@ -122,7 +126,7 @@ describe("greeting", () => {
     assert.deepEqual(stream.sent, concat([SIGNATURE_BYTES, Uint8Array.of(3, 5, 0, 2), utf8("us")]));
   });
 
-  it("greeting - ZMTP 2.0: an identity frame with flags is a protocol error, a wrong type incompatible", async () => {
+  it("greeting - ZMTP 2.0: rejects an identity frame with flags, and an incompatible socket type", async () => {
     const flagged = new ScriptedStream();
     const first = handshake(flagged, PULL);
     flagged.feed(concat([SIGNATURE_BYTES, Uint8Array.of(1, 8, 1, 0)]));
@@ -137,7 +141,7 @@ describe("greeting", () => {
     });
   });
 
-  it("greeting - the codec fills 53 bytes and reads them back", () => {
+  it("greeting - encodes 53 bytes and decodes them again", () => {
     const rest = encodeRest("NULL", true);
     assert.deepEqual(rest, greeting3(1, "NULL", 1).subarray(11));
     assert.deepEqual(decodeRest(rest), { minor: 1, mechanism: "NULL", asServer: true });
@@ -145,12 +149,12 @@ describe("greeting", () => {
     assert.deepEqual(full, { minor: 0, mechanism: "A".repeat(20), asServer: false });
   });
 
-  it("greeting - a mechanism is compared in all of its 20 bytes", () => {
+  it("greeting - decodes all 20 bytes of the mechanism", () => {
     const hidden = decodeRest(greeting3(1, "NULL\0X").subarray(11));
     assert.notEqual(hidden.mechanism, "NULL");
   });
 
-  it("greeting - a signature is refused as soon as it cannot become one", () => {
+  it("greeting - rejects a signature at the first wrong byte", () => {
     for (let length = 0; length <= 10; length++) {
       assert.doesNotThrow(() => checkSignature(SIGNATURE_BYTES.subarray(0, length)));
     }

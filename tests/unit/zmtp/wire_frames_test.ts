@@ -1,4 +1,4 @@
-/** Frames and commands of a running connection, on a real wire. */
+/** Frames and commands of a connection after its handshake, over TCP. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ProtocolError, Pub, Pull, Push, Rep, Req } from "../../../mod.ts";
@@ -10,7 +10,7 @@ const LOCAL = "tcp://127.0.0.1:0";
 const ping = (context: string) => command(bytes(`04 'PING' 12 34 '${context}'`));
 const pong = (context: string) => command(bytes(`04 'PONG' '${context}'`));
 
-/** A bound PULL with a ready PUSH, which is ours to script. */
+/** A bound PULL socket, and a scripted PUSH peer that has completed the handshake. */
 async function pulling(): Promise<AsyncDisposable & { pull: Pull; peer: RawPeer; log: SocketLog }> {
   const log = new SocketLog();
   const pull = new Pull({ onEvent: log.onEvent });
@@ -28,7 +28,7 @@ async function pulling(): Promise<AsyncDisposable & { pull: Pull; peer: RawPeer;
 }
 
 describe("wire - commands", () => {
-  it("ping - is answered with its context and without its time to live", async () => {
+  it("ping - is answered with its context, without the time to live", async () => {
     await using wire = await pulling();
     for (const context of ["", "c", "0123456789abcdef"]) {
       wire.peer.send(ping(context));
@@ -48,7 +48,7 @@ describe("wire - commands", () => {
     assert.deepEqual(texts(await deadline(wire.pull.receive())), ["4"]);
   });
 
-  it("ping - is answered by every socket type, idle or not", async () => {
+  it("ping - is answered by every socket type", async () => {
     const types = [[new Push(), "PULL"], [new Pub(), "SUB"], [new Rep(), "REQ"], [new Req(), "REP"]] as const;
     for (const [made, type] of types) {
       await using socket = scoped(made);
@@ -59,7 +59,7 @@ describe("wire - commands", () => {
     }
   });
 
-  it("commands - a PONG, an unknown one and a LONG one with a small body are no trouble", async () => {
+  it("commands - accepts a PONG, an unknown command, and a LONG command with a short body", async () => {
     await using wire = await pulling();
     wire.peer.send(pong("stray"), command(bytes("07 'UNKNOWN' 'data'")), command(bytes("01 'x'")));
     wire.peer.send("06 00 00 00 00 00 00 00 07 04 'PING' 00 01");
@@ -68,7 +68,7 @@ describe("wire - commands", () => {
     assert.deepEqual(texts(await deadline(wire.pull.receive())), ["ok"]);
   });
 
-  it("error - says in words why the peer ends the connection", async () => {
+  it("error - reports why the peer ended the connection", async () => {
     await using wire = await pulling();
     wire.peer.send(command(bytes("05 'ERROR' 0b 'go and rest'")));
     const { error } = await wire.log.until("disconnected");
@@ -76,7 +76,7 @@ describe("wire - commands", () => {
     assert.match(error.message, /go and rest/);
   });
 
-  it("error - instead of READY is a refusal in words, and final where we dialed", async () => {
+  it("error - instead of READY is reported, and is final for the side that dialed", async () => {
     const log = new SocketLog();
     await using listener = await rawListener((peer) =>
       peer.send(greeting(), command(bytes("05 'ERROR' 07 'no room'")))
@@ -93,11 +93,11 @@ describe("wire - commands", () => {
     ["reserved flags", bytes("08 01 'x'")],
     ["a command with MORE's neighbour", bytes("ff 00")],
     ["an empty command", bytes("04 00 04 00")],
-    ["a command whose name is cut", bytes("04 03 09 'SU'")],
+    ["a command with a truncated name", bytes("04 03 09 'SU'")],
     ["a PING without a time to live", bytes("04 06 04 'PING' 01")],
   ];
   for (const [name, script] of broken) {
-    it(`protocol - ${name} ends the connection, and no other`, async () => {
+    it(`protocol - ${name} ends only that connection`, async () => {
       await using wire = await pulling();
       wire.peer.send(script);
       const { error } = await wire.log.until("disconnected");
@@ -112,7 +112,7 @@ describe("wire - commands", () => {
 });
 
 describe("wire - frames out", () => {
-  it("send - header and body are one segment, and messages follow in their order", async () => {
+  it("send - writes header and body as one segment, and keeps the order of messages", async () => {
     await using push = scoped(new Push());
     using peer = await RawPeer.dial(await push.bind(LOCAL));
     await peer.greet("PULL");
@@ -122,7 +122,7 @@ describe("wire - frames out", () => {
       await push.send(message);
       const expected = frame(message);
       assert.equal(hexOf(await peer.take(expected.length)), hexOf(expected));
-      assert.equal(peer.chunks.length, before + 1, `${message.length} bytes came in pieces`);
+      assert.equal(peer.chunks.length, before + 1, `${message.length} bytes arrived in pieces`);
     }
     await push.send(["e", "", "f".repeat(300), "g"]);
     const multipart = [frame("e", 1), frame("", 1), frame("f".repeat(300), 1), frame("g")].map(hexOf).join(
@@ -131,7 +131,7 @@ describe("wire - frames out", () => {
     assert.equal(hexOf(await peer.take(multipart.length / 2)), multipart);
   });
 
-  it("send - large and small messages in one go keep their order to the byte", async () => {
+  it("send - keeps the order of large and small messages that are sent together", async () => {
     await using push = scoped(new Push());
     using peer = await RawPeer.dial(await push.bind(LOCAL));
     await peer.greet("PULL");
@@ -151,7 +151,7 @@ describe("wire - frames out", () => {
     }
   });
 
-  it("send - what goes out while a write is under way leaves as few large ones", async () => {
+  it("send - combines messages into few large writes while a write is in progress", async () => {
     await using push = scoped(new Push());
     using peer = await RawPeer.dial(await push.bind(LOCAL));
     await peer.greet("PULL");
@@ -162,7 +162,7 @@ describe("wire - frames out", () => {
     assert.ok(peer.chunks.length - before < 50, `${peer.chunks.length - before} pieces`);
   });
 
-  it("close - a peer that reads late gets everything, and then the end", async () => {
+  it("close - a peer that reads late gets all messages, then the end", async () => {
     const push = new Push();
     using peer = await RawPeer.dial(await push.bind(LOCAL));
     await peer.greet("PULL");

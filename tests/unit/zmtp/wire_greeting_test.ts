@@ -1,4 +1,4 @@
-/** Our greeting on a real wire, byte for byte, and in which order it goes. */
+/** Our greeting over TCP: each byte, and the order of the parts. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Pub, Pull, Push, Rep, Req, Sub } from "../../../mod.ts";
@@ -34,7 +34,7 @@ const SOCKETS = [
 
 describe("wire - greeting", () => {
   for (const [type, peerType, make, expected] of SOCKETS) {
-    it(`greeting - ${type} that binds: signature, version, rest and READY, each in its turn`, async () => {
+    it(`greeting - ${type} that binds sends signature, version, rest and READY, each after the peer's part`, async () => {
       await using socket = scoped(make());
       using peer = await RawPeer.dial(await socket.bind(LOCAL));
       const all = bytes(GREETING);
@@ -55,7 +55,7 @@ describe("wire - greeting", () => {
       assert.equal(peer.waiting, 0);
     });
 
-    it(`greeting - ${type} that connects says the same`, async () => {
+    it(`greeting - ${type} that connects sends the same`, async () => {
       await using listener = await rawListener((peer) => peer.send(greeting(), ready(peerType)));
       await using socket = scoped(make());
       socket.connect(listener.endpoint);
@@ -67,7 +67,7 @@ describe("wire - greeting", () => {
     });
   }
 
-  it("greeting - a listener that says each thing only after us is met half-way", async () => {
+  it("greeting - completes with a listener that sends each part only after ours", async () => {
     const log = new SocketLog();
     await using listener = await rawListener();
     await using push = scoped(new Push({ onEvent: log.onEvent }));
@@ -85,7 +85,7 @@ describe("wire - greeting", () => {
     assert.equal(listener.peers.length, 1);
   });
 
-  it("greeting - all at once, with a message behind it, loses nothing", async () => {
+  it("greeting - loses nothing if greeting, handshake and a message arrive at once", async () => {
     await using pull = scoped(new Pull());
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
     peer.send(greeting(), ready("PUSH"), frame("first"), frame("second", 1), frame(""));
@@ -93,13 +93,13 @@ describe("wire - greeting", () => {
     assert.deepEqual(texts(await deadline(pull.receive())), ["second", ""]);
   });
 
-  it("greeting - byte by byte, and so is the message behind it", async () => {
+  it("greeting - accepts greeting, handshake and a message one byte at a time", async () => {
     await using pull = scoped(new Pull());
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
     for (const part of [greeting(0), ready("PUSH"), frame("x".repeat(300)), frame("y")]) {
       for (const one of part) {
         peer.send(Uint8Array.of(one));
-        // Each byte is a segment of its own when the system has taken the one before.
+        // Each byte is sent as its own segment, because the operating system has accepted the one before.
         await new Promise((resolve) => setTimeout(resolve, 0));
       }
     }
@@ -107,7 +107,7 @@ describe("wire - greeting", () => {
     assert.deepEqual(texts(await deadline(pull.receive())), ["y"]);
   });
 
-  it("greeting - version 2.0 is answered in kind, and talked to", async () => {
+  it("greeting - uses version 2.0 with a 2.0 peer", async () => {
     const log = new SocketLog();
     await using pull = scoped(new Pull({ onEvent: log.onEvent }));
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
@@ -119,7 +119,7 @@ describe("wire - greeting", () => {
     assert.equal(log.of("connected")[0]!.socketType, "PUSH");
   });
 
-  it("greeting - padding, as-server and the filler are nobody's business", async () => {
+  it("greeting - ignores padding, as-server and filler", async () => {
     await using pull = scoped(new Pull());
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
     const odd = greeting();

@@ -1,4 +1,4 @@
-/** Peers that lie, babble, stall or vanish: they harm themselves and nobody else. */
+/** Peers that send invalid data, stall or disappear: they do not affect other peers. */
 import assert from "node:assert/strict";
 import net from "node:net";
 import process from "node:process";
@@ -17,7 +17,7 @@ import { bytes, frame, greeting, rawListener, RawPeer, ready, SIGNATURE } from "
 
 const MIB = 2 ** 20;
 
-/** A bound PULL, a good peer of it, and a way to see that it still serves. */
+/** A bound PULL socket with a valid peer, and a check that it still receives from that peer. */
 async function serving(options: SocketOptions = {}): Promise<
   AsyncDisposable & { pull: Pull; log: SocketLog; endpoint: string; stillServes(): Promise<void> }
 > {
@@ -53,7 +53,7 @@ describe("wire - hostile peers", () => {
     ["a command of 2^40 bytes", "06 00 00 01 00 00 00 00 00"],
   ] as const;
   for (const [claim, script] of claims) {
-    it(`length - a frame that claims ${claim} is refused at once`, async () => {
+    it(`length - rejects a frame that announces ${claim} at once`, async () => {
       await using server = await serving();
       using peer = await RawPeer.dial(server.endpoint);
       await peer.greet("PUSH");
@@ -69,7 +69,7 @@ describe("wire - hostile peers", () => {
     });
   }
 
-  it("length - a message over maxMessageSize in many frames is refused before it is complete", async () => {
+  it("length - rejects a message of many frames over maxMessageSize before it is complete", async () => {
     await using server = await serving({ maxMessageSize: 1000 });
     using peer = await RawPeer.dial(server.endpoint);
     await peer.greet("PUSH");
@@ -82,7 +82,7 @@ describe("wire - hostile peers", () => {
     await server.stillServes();
   });
 
-  it("length - a claim just under the limit takes no memory until the bytes come", async () => {
+  it("length - allocates no memory for an announced length until the bytes arrive", async () => {
     await using server = await serving();
     const peers: RawPeer[] = [];
     const before = process.memoryUsage().rss;
@@ -100,10 +100,10 @@ describe("wire - hostile peers", () => {
     assert.match(server.log.of("disconnected")[0]!.error!.message, /middle of a message/);
   });
 
-  it("garbage - is told in words, and the others are served", async () => {
+  it("garbage - is reported, and other peers are served", async () => {
     await using server = await serving();
-    const babble = ["GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x02\x00\x01", "SSH-2.0-x\r\n", "\0".repeat(100)];
-    for (const [i, text] of babble.entries()) {
+    const garbage = ["GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x02\x00\x01", "SSH-2.0-x\r\n", "\0".repeat(100)];
+    for (const [i, text] of garbage.entries()) {
       using peer = await RawPeer.dial(server.endpoint);
       peer.send(new TextEncoder().encode(text));
       await peer.untilGone();
@@ -115,7 +115,7 @@ describe("wire - hostile peers", () => {
     assert.match(server.log.of("handshake-failed")[0]!.error.message, /GET \/ HTTP/);
   });
 
-  it("silence - ends with the handshake's deadline, wherever it begins", async () => {
+  it("silence - ends with the handshake's deadline, at any point of the handshake", async () => {
     await using server = await serving({ handshakeTimeout: 150 });
     const halves = [[], [SIGNATURE.slice(0, 3)], [SIGNATURE], [greeting().slice(0, 40)], [greeting()], [
       greeting(),
@@ -133,14 +133,14 @@ describe("wire - hostile peers", () => {
     for (const peer of peers) peer.close();
   });
 
-  it("slowness - a byte at a time holds up nobody, and arrives", async () => {
+  it("slowness - a peer that sends one byte at a time delays no other peer", async () => {
     await using server = await serving();
     using peer = await RawPeer.dial(server.endpoint);
     let sent = 0;
     const script = [greeting(), ready("PUSH"), frame("slow"), frame("x".repeat(400))].flatMap((
       part,
     ) => [...part]);
-    const dripping = (async () => {
+    const trickle = (async () => {
       for (const byte of script) {
         peer.send(Uint8Array.of(byte));
         sent++;
@@ -149,13 +149,13 @@ describe("wire - hostile peers", () => {
     })();
     await waitFor(() => sent > 20);
     await server.stillServes();
-    assert.ok(sent < script.length, "it was not slow");
-    await dripping;
+    assert.ok(sent < script.length, "the peer was not slow");
+    await trickle;
     assert.deepEqual(texts(await deadline(server.pull.receive())), ["slow"]);
     assert.equal((await deadline(server.pull.receive()))![0]!.length, 400);
   });
 
-  it("scanners - 200 that connect and leave, half of them by a reset, leave nothing behind", async () => {
+  it("scanners - 200 connections that end or reset at once leave no peers", async () => {
     await using server = await serving();
     const port = Number(server.endpoint.split(":").at(-1));
     const scans = numbers(200).map((i) =>
@@ -174,13 +174,13 @@ describe("wire - hostile peers", () => {
     await last.greet("PUSH");
     await server.log.until("connected", 2);
     assert.equal(server.pull.peers, 2);
-    // Those that were reset before they could be accepted need not be told.
+    // Connections that were reset before they could be accepted need not be reported.
     await waitFor(() => server.log.of("handshake-failed").length >= 100);
     assert.deepEqual(server.log.of("disconnected"), []);
     await server.stillServes();
   });
 
-  it("vanishing - in the middle of a message delivers nothing of it", async () => {
+  it("disconnect - in the middle of a message delivers no part of it", async () => {
     await using server = await serving();
     const beginnings = [
       bytes("00"),
@@ -202,7 +202,7 @@ describe("wire - hostile peers", () => {
     await server.stillServes();
   });
 
-  it("garbage - from a peer that we dialed is final: one attempt, and no more", async () => {
+  it("garbage - from a peer that we dialed is final: no second attempt", async () => {
     for (const answer of [bytes("'HTTP/1.1 400 Bad Request'"), new Uint8Array(64)]) {
       const log = new SocketLog();
       await using listener = await rawListener((peer) => peer.send(answer));
@@ -215,7 +215,7 @@ describe("wire - hostile peers", () => {
     }
   });
 
-  it("hanging up - in every stage of the greeting is retried, slower and slower", async () => {
+  it("disconnect - at any stage of the greeting is retried with growing delays", async () => {
     const log = new SocketLog();
     const stages = [0, 5, 10, 11, 64, 70];
     let count = 0;
@@ -236,7 +236,7 @@ describe("wire - hostile peers", () => {
     });
   });
 
-  it("limits - a peer that we dialed and that is over them is not dialed again", async () => {
+  it("limits - a peer that we dialed and that exceeds a limit is not dialed again", async () => {
     await using listener = await rawListener((peer) =>
       peer.send(greeting(), ready("PUSH"), frame("x".repeat(2000)))
     );

@@ -1,4 +1,4 @@
-/** Subscriptions on a real wire: commands since ZMTP 3.1, messages before. */
+/** Subscriptions over TCP: commands since ZMTP 3.1, messages before. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Pub, Sub } from "../../../mod.ts";
@@ -18,7 +18,7 @@ import {
 const LOCAL = "tcp://127.0.0.1:0";
 const VERSIONS = ["3.1", "3.0", "2.0"] as const;
 
-/** The two forms of a subscription, or of its end. */
+/** The two forms of a subscription or its cancellation. */
 const asCommand = (topic: string, subscribe = true) =>
   command(bytes(subscribe ? `09 'SUBSCRIBE' '${topic}'` : `06 'CANCEL' '${topic}'`));
 const asMessage = (topic: string, subscribe = true) => frame(bytes(`0${subscribe ? 1 : 0} '${topic}'`));
@@ -26,7 +26,7 @@ const asMessage = (topic: string, subscribe = true) => frame(bytes(`0${subscribe
 describe("wire - subscriptions out", () => {
   for (const version of VERSIONS) {
     const form = version === "3.1" ? asCommand : asMessage;
-    it(`sub - to a ${version} peer as a ${version === "3.1" ? "command" : "message"}, and CANCEL alike`, async () => {
+    it(`sub - sends a ${version} peer subscriptions and cancellations as ${version === "3.1" ? "commands" : "messages"}`, async () => {
       await using listener = await rawListener();
       await using sub = scoped(new Sub());
       sub.subscribe("early");
@@ -52,7 +52,7 @@ describe("wire - subscriptions out", () => {
       assert.equal(peer.waiting, 0);
     });
 
-    it(`sub - a long topic to a ${version} peer has a long header`, async () => {
+    it(`sub - sends a ${version} peer a long topic in a LONG frame`, async () => {
       await using listener = await rawListener();
       await using sub = scoped(new Sub());
       sub.connect(listener.endpoint);
@@ -67,7 +67,7 @@ describe("wire - subscriptions out", () => {
     });
   }
 
-  it("sub - filters what a publisher sends unasked, whole messages at a time", async () => {
+  it("sub - discards messages that it did not subscribe to", async () => {
     await using sub = scoped(new Sub());
     sub.subscribe("a");
     using peer = await RawPeer.dial(await sub.bind(LOCAL));
@@ -90,7 +90,7 @@ describe("wire - subscriptions out", () => {
 
 describe("wire - subscriptions in", () => {
   for (const version of VERSIONS) {
-    it(`pub - takes both forms from a ${version} peer, as a set of topics`, async () => {
+    it(`pub - accepts both forms from a ${version} peer, as a set of topics`, async () => {
       const log = new SocketLog();
       await using pub = scoped(new Pub({ onEvent: log.onEvent }));
       using peer = await RawPeer.dial(await pub.bind(LOCAL));
@@ -100,7 +100,7 @@ describe("wire - subscriptions in", () => {
       for (const topic of ["a1", "b1", "c1", "d1"]) await pub.send(topic);
       const first = [frame("a1"), frame("b1"), frame("c1")].map(hexOf).join("");
       assert.equal(hexOf(await peer.take(12)), first);
-      // One cancel ends any number of subscriptions, and the form does not matter.
+      // One cancellation ends any number of subscriptions, in either form.
       peer.send(asMessage("a", false), asCommand("b", false), asCommand("never", false));
       await log.until("subscription", 8);
       for (const topic of ["a2", "b2", "c2"]) await pub.send(topic);
@@ -110,7 +110,7 @@ describe("wire - subscriptions in", () => {
     });
   }
 
-  it("pub - subscriptions right behind the handshake count", async () => {
+  it("pub - accepts subscriptions that arrive with the handshake", async () => {
     await using pub = scoped(new Pub());
     using peer = await RawPeer.dial(await pub.bind(LOCAL));
     peer.send(greeting(), ready("SUB"), asCommand("x"), asMessage("y"));
@@ -121,7 +121,7 @@ describe("wire - subscriptions in", () => {
     assert.equal(hexOf(await peer.take(8)), hexOf(frame("x1")) + hexOf(frame("y1")));
   });
 
-  it("pub - messages that are no subscriptions are ignored", async () => {
+  it("pub - ignores messages that are not subscriptions", async () => {
     await using pub = scoped(new Pub());
     using peer = await RawPeer.dial(await pub.bind(LOCAL));
     await peer.greet("XSUB");
@@ -139,7 +139,7 @@ describe("wire - subscriptions in", () => {
     assert.equal(hexOf(await peer.take(6)), hexOf(frame("last")));
   });
 
-  it("pub - two topics that match one message deliver it once", async () => {
+  it("pub - delivers a message once if two topics match", async () => {
     await using pub = scoped(new Pub());
     using peer = await RawPeer.dial(await pub.bind(LOCAL));
     await peer.greet("SUB");
@@ -151,7 +151,7 @@ describe("wire - subscriptions in", () => {
     assert.equal(hexOf(await peer.take(10)), hexOf(frame("abc")) + hexOf(frame("end")));
   });
 
-  it("pub - the header that libzmq 4.3.3 spoils hangs nothing and throws nothing", async () => {
+  it("pub - survives the invalid header that libzmq 4.3.3 sends for long topics", async () => {
     const log = new SocketLog();
     await using pub = scoped(new Pub({ onEvent: log.onEvent }));
     const endpoint = await pub.bind(LOCAL);
@@ -162,7 +162,7 @@ describe("wire - subscriptions in", () => {
     for (let length = 246; length <= 255; length++) {
       using peer = await RawPeer.dial(endpoint);
       await peer.greet("SUB");
-      // SUBSCRIBE with a 64-bit length, and without the flag that says so.
+      // SUBSCRIBE with a 64-bit length, but without the LONG flag.
       const spoilt = asCommand("t".repeat(length));
       spoilt[0] = 4;
       peer.send(spoilt);

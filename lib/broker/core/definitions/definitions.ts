@@ -1,4 +1,4 @@
-/** RabbitMQ's definitions (https://www.rabbitmq.com/definitions.html): reading them into a broker, and writing them. */
+/** Imports and exports RabbitMQ's definitions (https://www.rabbitmq.com/definitions.html). */
 import { AmqpError } from "../../../amqp/amqp_error.ts";
 import { messageOf, MqcatError } from "../../../errors.ts";
 import { JsonError, JsonObject } from "./json_object.ts";
@@ -8,15 +8,15 @@ import type { StoredUser } from "../topology/definition_change.ts";
 import type { UserStore } from "../users/user_store.ts";
 import type { VirtualHost } from "../topology/vhost.ts";
 
-/** What definitions are of. */
+/** The part of a broker that definitions describe. */
 export interface DefinitionsTarget {
   readonly users: UserStore;
   readonly vhosts: ReadonlyMap<string, VirtualHost>;
-  /** Adds a virtual host, or finds the one that there is. */
+  /** Adds a virtual host, or returns the existing one. */
   addVirtualHost(name: string): VirtualHost;
 }
 
-/** Definitions that are none, or that this broker cannot follow. */
+/** Reports definitions that are malformed or use features that this broker does not have. */
 export class DefinitionsError extends MqcatError {
   constructor(explanation: string, options?: ErrorOptions) {
     super("ERR_DEFINITIONS", `Cannot load the definitions: ${explanation}`, options);
@@ -28,19 +28,18 @@ const HASHINGS: Readonly<Record<string, StoredUser["hashing"]>> = {
   rabbit_password_hashing_sha512: "sha512",
 };
 
-/** What a policy may say that means nothing on a single broker. */
+/** The keys of policies that have no effect on a single broker. */
 const HARMLESS = /^(ha-|queue-mode$|queue-version$|queue-master-locator$|queue-leader-locator$|federation-)/;
 
-/** Parameters that every broker has. */
-const ANYWHERE = ["internal_cluster_id", "cluster_name"];
+/** Parameters that every RabbitMQ broker has. */
+const COMMON_PARAMETERS = ["internal_cluster_id", "cluster_name"];
 
 /**
- * Loads definitions. What is there already stays as it is. Everything is checked for its form before anything is
- * changed.
+ * Imports definitions. Existing objects stay unchanged. The form of all definitions is checked before the first change.
  *
- * @param vhost of definitions of one virtual host, whose entries name none
- * @returns what was passed over, as sentences
- * @throws {DefinitionsError} they are malformed, or mean something that this broker does not have
+ * @param vhost the virtual host, for definitions of one virtual host that do not name it
+ * @returns a warning for each ignored definition
+ * @throws {DefinitionsError} the definitions are malformed, or use features that this broker does not have
  */
 export function importDefinitions(target: DefinitionsTarget, json: Json, vhost?: string): string[] {
   const warnings: string[] = [];
@@ -50,17 +49,17 @@ export function importDefinitions(target: DefinitionsTarget, json: Json, vhost?:
     } catch (error) {
       const kept = error instanceof AmqpError && error.replyText.includes("inequivalent arg");
       if (!kept) throw new DefinitionsError(`${path}: ${messageOf(error)}`, { cause: error });
-      warnings.push(`${path} is there already and stays as it is: ${error.message}`);
+      warnings.push(`${path} exists and stays unchanged: ${error.message}`);
     }
   }
   return warnings;
 }
 
 /**
- * Writes definitions.
+ * Exports definitions.
  *
- * @param product name and version, for those who look
- * @param vhost the only one whose queues, exchanges and bindings are written; all of them unless told, with the users
+ * @param product the name and the version of the broker, for information
+ * @param vhost exports the queues, exchanges and bindings of this virtual host only. Default: everything
  */
 export function exportDefinitions(
   target: DefinitionsTarget,
@@ -119,7 +118,7 @@ export function exportDefinitions(
   };
 }
 
-/** A user as RabbitMQ's management shows one. */
+/** Converts a user to the JSON of RabbitMQ's management. */
 export function userToJson(user: StoredUser): { [name: string]: Json } {
   return {
     name: user.name,
@@ -131,9 +130,9 @@ export function userToJson(user: StoredUser): { [name: string]: Json } {
 }
 
 /**
- * The user that an object tells of: `password_hash` and `hashing_algorithm`, or `password`.
+ * Reads a user from JSON with `password_hash` and `hashing_algorithm`, or `password`.
  *
- * @throws {JsonError} it is malformed, or hashed in a way that is not known
+ * @throws {JsonError} the JSON is malformed, or the hashing algorithm is unknown
  */
 export function userFromJson(object: JsonObject, name: string): StoredUser {
   const password = object.text("password", "");
@@ -150,13 +149,18 @@ export function userFromJson(object: JsonObject, name: string): StoredUser {
   return { name, passwordHash, hashing, tags };
 }
 
-/** What is done for an object once all of them are known to be well formed. */
-interface Step {
+/** The import of one object, which runs after all objects were checked. */
+interface ImportStep {
   readonly path: string;
   readonly work: () => void;
 }
 
-function read(target: DefinitionsTarget, json: Json, vhost: string | undefined, warnings: string[]): Step[] {
+function read(
+  target: DefinitionsTarget,
+  json: Json,
+  vhost: string | undefined,
+  warnings: string[],
+): ImportStep[] {
   try {
     const root = new JsonObject("", json);
     refuseUnknown(root);
@@ -176,22 +180,26 @@ function read(target: DefinitionsTarget, json: Json, vhost: string | undefined, 
   }
 }
 
-/** Those that importing declares for: no connection. */
-const NOBODY = {};
+/** The owner of imported queues: no connection. */
+const NO_OWNER = {};
 
-function readVhost(target: DefinitionsTarget, object: JsonObject, warnings: string[]): Step {
+function readVhost(target: DefinitionsTarget, object: JsonObject, warnings: string[]): ImportStep {
   const name = object.text("name");
-  if (object.has("limits")) warnings.push(`${object.path}: the limits of virtual hosts are not observed`);
+  if (object.has("limits")) {
+    warnings.push(`${object.path}: limits of virtual hosts are not supported and are ignored`);
+  }
   return { path: object.path, work: () => void target.addVirtualHost(name) };
 }
 
-function readUser(target: DefinitionsTarget, object: JsonObject, warnings: string[]): Step {
+function readUser(target: DefinitionsTarget, object: JsonObject, warnings: string[]): ImportStep {
   const user = userFromJson(object, object.text("name"));
-  if (object.has("limits")) warnings.push(`${object.path}: the limits of users are not observed`);
+  if (object.has("limits")) {
+    warnings.push(`${object.path}: limits of users are not supported and are ignored`);
+  }
   return { path: object.path, work: () => target.users.putHashed(user) };
 }
 
-function readPermission(target: DefinitionsTarget, object: JsonObject): Step {
+function readPermission(target: DefinitionsTarget, object: JsonObject): ImportStep {
   const user = object.text("user");
   const vhost = object.text("vhost");
   const permission = {
@@ -208,7 +216,7 @@ function readPermission(target: DefinitionsTarget, object: JsonObject): Step {
   };
 }
 
-function readExchange(target: DefinitionsTarget, object: JsonObject, vhost: string): Step {
+function readExchange(target: DefinitionsTarget, object: JsonObject, vhost: string): ImportStep {
   const args = {
     exchange: object.text("name"),
     type: object.text("type"),
@@ -221,7 +229,7 @@ function readExchange(target: DefinitionsTarget, object: JsonObject, vhost: stri
   return { path: object.path, work: () => vhostOf(target, vhost).declareExchange(args) };
 }
 
-function readQueue(target: DefinitionsTarget, object: JsonObject, vhost: string): Step {
+function readQueue(target: DefinitionsTarget, object: JsonObject, vhost: string): ImportStep {
   const args = {
     queue: object.text("name"),
     passive: false,
@@ -230,10 +238,10 @@ function readQueue(target: DefinitionsTarget, object: JsonObject, vhost: string)
     autoDelete: object.flag("auto_delete", false),
     arguments: tableFromJson(object.object("arguments")),
   };
-  return { path: object.path, work: () => void vhostOf(target, vhost).declareQueue(args, NOBODY) };
+  return { path: object.path, work: () => void vhostOf(target, vhost).declareQueue(args, NO_OWNER) };
 }
 
-function readBinding(target: DefinitionsTarget, object: JsonObject, vhost: string): Step {
+function readBinding(target: DefinitionsTarget, object: JsonObject, vhost: string): ImportStep {
   const source = object.text("source");
   const destination = object.text("destination");
   const kind = object.text("destination_type", "queue");
@@ -247,18 +255,18 @@ function readBinding(target: DefinitionsTarget, object: JsonObject, vhost: strin
     work() {
       const home = vhostOf(target, vhost);
       if (kind === "exchange") home.bindExchange({ source, destination, routingKey, arguments: args });
-      else home.bindQueue({ exchange: source, queue: destination, routingKey, arguments: args }, NOBODY);
+      else home.bindQueue({ exchange: source, queue: destination, routingKey, arguments: args }, NO_OWNER);
     },
   };
 }
 
 function vhostOf(target: DefinitionsTarget, name: string): VirtualHost {
   const vhost = target.vhosts.get(name);
-  if (vhost === undefined) throw new RangeError(`there is no virtual host '${name}'`);
+  if (vhost === undefined) throw new RangeError(`virtual host '${name}' does not exist`);
   return vhost;
 }
 
-/** What would change where messages go, or who may see them. */
+/** Refuses definitions whose absence would change the routing of messages or the access to them. */
 function refuseUnknown(root: JsonObject): void {
   for (const object of root.objects("policies")) {
     const unknown = Object.keys(object.object("definition")).filter((name) => !HARMLESS.test(name));
@@ -266,16 +274,16 @@ function refuseUnknown(root: JsonObject): void {
       throw new DefinitionsError(
         `${object.path} ('${object.text("name")}') sets ${
           unknown.join(", ")
-        }, and this broker has no policies; ` +
-          "give the queues arguments in place of it (x-message-ttl, x-dead-letter-exchange, …), and remove it",
+        }, but this broker does not support policies; ` +
+          "remove the policy and set arguments of the queues (x-message-ttl, x-dead-letter-exchange, …)",
       );
     }
   }
   const [topic] = root.objects("topic_permissions");
   if (topic !== undefined) {
     throw new DefinitionsError(
-      `${topic.path} restricts routing keys, and this broker has no topic permissions; remove it, or use ` +
-        "permissions on exchanges",
+      `${topic.path} restricts routing keys, but this broker does not support topic permissions; ` +
+        "remove it or use permissions on exchanges",
     );
   }
 }
@@ -283,18 +291,16 @@ function refuseUnknown(root: JsonObject): void {
 function warn(root: JsonObject, warnings: string[]): void {
   for (const object of root.objects("policies")) {
     warnings.push(
-      `${object.path} ('${
-        object.text("name")
-      }') is passed over: this broker is a single one, without replicas`,
+      `${object.path} ('${object.text("name")}') is ignored: this broker is a single node without replicas`,
     );
   }
   for (const object of [...root.objects("parameters"), ...root.objects("global_parameters")]) {
     const name = object.text("name", "");
-    if (ANYWHERE.includes(name)) continue;
+    if (COMMON_PARAMETERS.includes(name)) continue;
     warnings.push(
       `${object.path} (${
         object.text("component", "global")
-      } '${name}') is passed over: it means nothing here`,
+      } '${name}') is ignored: it has no effect on this broker`,
     );
   }
 }

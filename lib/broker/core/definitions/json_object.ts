@@ -1,35 +1,35 @@
 import type { Json } from "./table.ts";
 
-/** JSON that has not the form that is asked for; the message says where. */
+/** Reports JSON that does not have the expected form. The message has the path. */
 export class JsonError extends TypeError {}
 
-/** An object of JSON: its members by their type, with errors that say where it is. */
+/** A JSON object with typed access to its members. Errors name the path of the member. */
 export class JsonObject {
-  /** Where it is: `queues[3]`; empty for the whole. */
+  /** The path of the object, for example `queues[3]`; empty for the root. */
   readonly path: string;
   readonly #members: { readonly [name: string]: Json };
 
-  /** @throws {JsonError} it is no object */
+  /** @throws {JsonError} the value is not an object */
   constructor(path: string, json: Json | { readonly [name: string]: Json }) {
     this.path = path;
     if (!isObject(json)) throw new JsonError(`${path || "it"} must be a JSON object`);
     this.#members = json;
   }
 
-  /** Whether a member is there and not empty. */
+  /** Whether a member exists and is not empty. */
   has(name: string): boolean {
     const value = this.#member(name) ?? null;
     return value !== null && (typeof value !== "object" || Object.keys(value).length > 0);
   }
 
-  /** @throws {JsonError} it is no string, or missing and nothing else is given for it */
+  /** Returns a string. @throws {JsonError} it is not a string, or it is missing and has no default */
   text(name: string, otherwise?: string): string {
     const value = this.#member(name) ?? otherwise;
     if (typeof value === "string") return value;
     throw this.#wrong(name, "a string", value);
   }
 
-  /** A boolean, also as text: rabbitmqadmin writes them so. */
+  /** Returns a boolean. The texts "true" and "false" are accepted because rabbitmqadmin sends them. */
   flag(name: string, otherwise: boolean): boolean {
     const value = this.#member(name) ?? otherwise;
     if (value === true || value === "true") return true;
@@ -37,7 +37,7 @@ export class JsonObject {
     throw this.#wrong(name, "true or false", value);
   }
 
-  /** A whole number that is not negative, also as text. */
+  /** Returns a non-negative integer. Digits in a string are accepted. */
   integer(name: string, otherwise?: number): number {
     const value = this.#member(name) ?? otherwise;
     const number = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
@@ -45,23 +45,23 @@ export class JsonObject {
     throw this.#wrong(name, "a whole number", value);
   }
 
-  /** An object; empty when it is missing. */
+  /** Returns an object; an empty one if it is missing. */
   object(name: string): { readonly [name: string]: Json } {
     const value = this.#member(name) ?? {};
-    // What is empty is a list to some.
+    // Some programs write an empty object as an empty list.
     if (Array.isArray(value) && value.length === 0) return {};
     if (isObject(value)) return value;
     throw this.#wrong(name, "an object", value);
   }
 
-  /** A list of objects; empty when it is missing. */
+  /** Returns a list of objects; an empty one if it is missing. */
   objects(name: string): JsonObject[] {
     const value = this.#member(name) ?? [];
     if (!Array.isArray(value)) throw this.mistake(name, "must be a list");
     return value.map((one, i) => new JsonObject(`${this.#pathOf(name)}[${i}]`, one));
   }
 
-  /** A list of texts, or a text with commas; empty when it is missing. */
+  /** Returns a list of strings, also from a string with commas; an empty one if it is missing. */
   texts(name: string): string[] {
     const value = this.#member(name) ?? [];
     const list = typeof value === "string" ? value.split(",") : value;
@@ -71,11 +71,12 @@ export class JsonObject {
     throw this.#wrong(name, "a list of strings", value);
   }
 
+  /** Makes an error about a member. */
   mistake(name: string, what: string): JsonError {
     return new JsonError(`${this.#pathOf(name)} ${what}`);
   }
 
-  /** The value is told, unless it may be a secret. */
+  /** Makes an error with the value, unless the value may be a secret. */
   #wrong(name: string, what: string, value: Json | undefined): JsonError {
     const received = name.includes("password") && value !== undefined
       ? ""

@@ -7,11 +7,11 @@ import {
   TypedNumber,
 } from "../../../amqp/types/field_value.ts";
 
-/** JSON, as `JSON.parse` gives it. */
+/** A JSON value, as `JSON.parse` returns it. */
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 
 /**
- * A field table in JSON's terms, as RabbitMQ's management shows it: every number is a number, bytes that are no text are
+ * Converts a field table to JSON as RabbitMQ's management does: all numeric types become numbers, and bytes become
  * base64.
  */
 export function tableToJson(table: FieldTable): { [name: string]: Json } {
@@ -28,7 +28,7 @@ function toJson(value: FieldValue): Json {
   return Array.isArray(value) ? value.map(toJson) : tableToJson(value);
 }
 
-/** The field table that JSON means; integers have 64 bits, as RabbitMQ's management makes them. */
+/** Converts JSON to a field table. Integers become 64-bit integers, as in RabbitMQ's management. */
 export function tableFromJson(json: { readonly [name: string]: Json }): FieldTable {
   return Object.assign(
     Object.create(null),

@@ -1,34 +1,34 @@
 import type { PropertyScan } from "../../../amqp/property_scan.ts";
 import type { FieldTable } from "../../../amqp/types/field_value.ts";
 
-/** A way out of an exchange, as its type looks at it. */
+/** A binding as seen by the type of an exchange. */
 export interface Route<Destination> {
   readonly destination: Destination;
   readonly routingKey: string;
   readonly arguments: FieldTable;
 }
 
-/** The headers of a message that is being routed; they are decoded only if somebody asks. */
+/** The headers of a message that is being routed. They are decoded on the first access. */
 export interface MessageHeaders {
-  /** @throws {AmqpError} 501: malformed */
+  /** @throws {AmqpError} 501: the headers are malformed */
   table(): FieldTable;
 }
 
-/** How one type of exchange chooses among its bindings. */
+/** The routing algorithm of an exchange type: selects the bindings that match a message. */
 export interface Matcher<Destination> {
-  /** Whether the choice depends on the routing key, the bindings and nothing else. */
+  /** Whether the result depends only on the routing key and the bindings. */
   readonly byKeyOnly: boolean;
-  /** @throws {AmqpError} 406: the type does not take such arguments */
+  /** Checks the arguments of a binding. @throws {AmqpError} 406: the type does not accept the arguments */
   check?(args: FieldTable): void;
-  /** Adds a way that is not among them. */
+  /** Adds a new route. */
   add(route: Route<Destination>): void;
-  /** Removes a way that was added. */
+  /** Removes a route that was added. */
   remove(route: Route<Destination>): void;
-  /** Appends the destinations of all routes that match; one may come several times. */
+  /** Appends the destinations of all matching routes to `into`. A destination can occur several times. */
   match(routingKey: string, headers: MessageHeaders, into: Destination[]): void;
 }
 
-/** Headers that come from a scan of properties; one object for all messages. */
+/** Headers from a scan of the properties. One object is reused for all messages. */
 export class ScannedHeaders implements MessageHeaders {
   #scan: PropertyScan | undefined;
   #table: FieldTable | undefined;

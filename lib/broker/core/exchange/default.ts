@@ -1,8 +1,8 @@
 import type { Matcher, MessageHeaders } from "./contract.ts";
 
-/** The default exchange: every queue is bound by its name, and nothing else is (AMQP 0-9-1, 3.1.3.1). */
+/** The default exchange: every queue is bound with its name, and there are no other bindings (AMQP 0-9-1, 3.1.3.1). */
 export class DefaultMatcher<Destination> implements Matcher<Destination> {
-  /** No: what there is of queues is no part of the bindings. */
+  /** False: the queues can change without a change of the bindings. */
   readonly byKeyOnly = false;
   readonly #queues: ReadonlyMap<string, Destination>;
 

@@ -1,6 +1,6 @@
 import type { Matcher, MessageHeaders, Route } from "./contract.ts";
 
-/** Type `direct`: the binding's key is the message's (AMQP 0-9-1, 3.1.3.1). */
+/** The exchange type `direct`: the keys of the binding and the message are equal (AMQP 0-9-1, 3.1.3.1). */
 export class DirectMatcher<Destination> implements Matcher<Destination> {
   readonly byKeyOnly = true;
   readonly #routes = new Map<string, Set<Route<Destination>>>();

@@ -3,32 +3,32 @@ import { type BindingDefinition, type ExchangeDefinition, tableKey } from "../to
 import type { Matcher, Route } from "./contract.ts";
 import { RouteCache } from "./route_cache.ts";
 
-/** What an exchange needs of a queue. */
+/** The part of a queue that an exchange needs. */
 export interface Named {
   readonly definition: { readonly name: string; readonly durable: boolean };
 }
 
-/** Where a binding leads. */
+/** The destination of a binding: a queue or an exchange. */
 export type Destination<Q extends Named> = Q | Exchange<Q>;
 
 /** A binding of an exchange. */
 export interface Binding<Q extends Named> extends Route<Destination<Q>> {
   readonly source: Exchange<Q>;
-  /** Of all bindings of the source. */
+  /** Identifies the binding among all bindings of the source. */
   readonly key: string;
 }
 
-/** An exchange: its bindings, and the type that chooses among them. */
+/** An exchange: its bindings, and the matcher of its type. */
 export class Exchange<Q extends Named> {
   readonly definition: ExchangeDefinition;
   readonly matcher: Matcher<Destination<Q>>;
-  /** Where messages go that no binding takes; a name, which may be of no exchange. */
+  /** The name of the alternate exchange, which gets the messages that no binding matches. It may not exist. */
   readonly alternate: string | undefined;
-  /** What was routed before. */
+  /** The results of earlier messages. */
   readonly routes: RouteCache<Q> = new RouteCache();
-  /** Where messages wait, in an exchange that delays them. */
+  /** The queue for delayed messages, in an exchange of type `x-delayed-message`. */
   readonly delayQueue: Q | undefined;
-  /** The number of the message that passed it last: none passes it twice. */
+  /** The number of the last message that was routed through this exchange, so that no message passes it twice. */
   passed = 0;
   readonly #bindings = new Map<string, Binding<Q>>();
 
@@ -48,7 +48,7 @@ export class Exchange<Q extends Named> {
     return { size: this.#bindings.size, [Symbol.iterator]: () => this.#bindings.values() };
   }
 
-  /** The new binding; undefined when there is the same one. */
+  /** Adds a binding. @returns the new binding; undefined if it exists */
   bind(destination: Destination<Q>, routingKey: string, args: FieldTable): Binding<Q> | undefined {
     const key = keyOf(destination, routingKey, args);
     if (this.#bindings.has(key)) return undefined;
@@ -58,16 +58,18 @@ export class Exchange<Q extends Named> {
     return binding;
   }
 
+  /** Finds a binding. */
   find(destination: Destination<Q>, routingKey: string, args: FieldTable): Binding<Q> | undefined {
     return this.#bindings.get(keyOf(destination, routingKey, args));
   }
 
+  /** Removes a binding. */
   unbind(binding: Binding<Q>): void {
     if (this.#bindings.delete(binding.key)) this.matcher.remove(binding);
   }
 }
 
-/** A binding as it was declared. */
+/** Returns the definition of a binding. */
 export function definitionOf<Q extends Named>(binding: Binding<Q>): BindingDefinition {
   const { source, destination, routingKey } = binding;
   return {

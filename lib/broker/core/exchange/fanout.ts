@@ -1,6 +1,6 @@
 import type { Matcher, MessageHeaders, Route } from "./contract.ts";
 
-/** Type `fanout`: every binding, whatever its key (AMQP 0-9-1, 3.1.3.2). */
+/** The exchange type `fanout`: every binding matches (AMQP 0-9-1, 3.1.3.2). */
 export class FanoutMatcher<Destination> implements Matcher<Destination> {
   readonly byKeyOnly = true;
   readonly #routes = new Set<Route<Destination>>();

@@ -5,9 +5,9 @@ import { show, typeName } from "../arguments.ts";
 import { tableKey } from "../topology/definition_change.ts";
 import type { Matcher, MessageHeaders, Route } from "./contract.ts";
 
-/** A binding's arguments, understood. */
+/** The parsed arguments of a binding. */
 interface HeadersPattern {
-  /** Whether one of the fields is enough. */
+  /** Whether one matching field is enough. */
   readonly any: boolean;
   readonly fields: readonly (readonly [name: string, value: FieldValue])[];
 }
@@ -15,9 +15,10 @@ interface HeadersPattern {
 const KINDS: readonly unknown[] = ["all", "any", "all-with-x", "any-with-x"];
 
 /**
- * Type `headers`: the fields among the binding's arguments are among the message's headers (AMQP 0-9-1, 3.1.3.4). With
- * `x-match` it is told whether all must be or one is enough, and whether names that begin with `x-` count (RabbitMQ
- * 3.10). A field without value is there with any. Values are compared as RabbitMQ does, numbers across their types.
+ * The exchange type `headers`: the fields of the binding's arguments match the message's headers (AMQP 0-9-1, 3.1.3.4).
+ * `x-match` defines whether all fields must match or one is enough, and whether names with the prefix `x-` are compared
+ * (RabbitMQ 3.10). A field without a value matches any value. Values are compared as in RabbitMQ: numbers of different
+ * types are equal if their values are.
  */
 export class HeadersMatcher<Destination> implements Matcher<Destination> {
   readonly byKeyOnly = false;
@@ -73,7 +74,7 @@ function isEqual(a: FieldValue, b: FieldValue): boolean {
   if (a === b) return true;
   if (typeof a === "string" && typeof b === "string") return false;
   const number = numberOf(a);
-  // Loosely, for numbers and bigints.
+  // The loose comparison works across numbers and bigints.
   if (number !== undefined) return number == numberOf(b);
   const text = textOf(a);
   if (text !== undefined) return text === textOf(b);
@@ -85,7 +86,7 @@ function numberOf(value: FieldValue): number | bigint | undefined {
   return value instanceof TypedNumber || value instanceof Timestamp ? value.valueOf() : undefined;
 }
 
-/** Text and bytes are the same to RabbitMQ. */
+/** Returns text and bytes as text, because RabbitMQ does not distinguish them. */
 function textOf(value: FieldValue): string | undefined {
   if (value instanceof Uint8Array) return readText(value, 0, value.length);
   return typeof value === "string" ? value : undefined;

@@ -1,16 +1,16 @@
-/** What one exchange's cache may hold: entries, and queues in them. */
+/** The maximum size of one exchange's cache: the number of entries plus the number of queues in them. */
 const LIMIT = 32 * 1024;
 
-/** Where messages of one exchange went, by their routing key, as long as the topology is the same. */
+/** Caches the queues for each routing key of one exchange, for one version of the topology. */
 export class RouteCache<Q> {
-  /** The version of the topology that it is of. */
+  /** The version of the topology that the entries are valid for. */
   version = -1;
-  /** Whether the routing key alone decides, in this version. */
+  /** Whether the result depends only on the routing key, in this version. */
   usable = false;
   readonly #routes = new Map<string, readonly Q[]>();
   #weight = 0;
 
-  /** Begins anew. */
+  /** Clears the cache for a new version of the topology. */
   reset(version: number, usable: boolean): void {
     this.version = version;
     this.usable = usable;
@@ -22,7 +22,9 @@ export class RouteCache<Q> {
     return this.#routes.get(routingKey);
   }
 
-  /** Over the limit everything is forgotten: keys that never come twice are not worth more. */
+  /**
+   * Adds an entry. Over the limit, all entries are dropped: keys that occur only once do not deserve a better policy.
+   */
   set(routingKey: string, queues: readonly Q[]): void {
     this.#weight += 1 + queues.length;
     if (this.#weight > LIMIT) {

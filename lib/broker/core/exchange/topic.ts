@@ -1,14 +1,14 @@
 import type { Matcher, MessageHeaders, Route } from "./contract.ts";
 
-/** One word of a pattern, behind the words that lead to it. */
+/** A node of the trie: one word of a pattern, after the words of its ancestors. */
 class TrieNode<Destination> {
   readonly parent: TrieNode<Destination> | undefined;
   readonly word: string;
   readonly words: Map<string, TrieNode<Destination>> = new Map();
-  /** Behind `*`, and behind `#`. */
+  /** The child for `*`, and the child for `#`. */
   one: TrieNode<Destination> | undefined;
   any: TrieNode<Destination> | undefined;
-  /** The bindings whose pattern ends here. */
+  /** The bindings whose pattern ends at this node. */
   readonly routes: Set<Route<Destination>> = new Set();
 
   constructor(word: string, parent?: TrieNode<Destination>) {
@@ -23,9 +23,9 @@ class TrieNode<Destination> {
 }
 
 /**
- * Type `topic`: the binding's key is a pattern of words between dots, where `*` stands for one word and `#` for any
- * number of them (AMQP 0-9-1, 3.1.3.3). All patterns are one trie, and a key is followed through it word by word, in
- * all places at once: its cost is bounded by words times nodes, whatever the patterns.
+ * The exchange type `topic`: the binding's key is a pattern of words between dots, where `*` stands for one word and
+ * `#` for any number of words (AMQP 0-9-1, 3.1.3.3). All patterns are stored in one trie. A key is matched word by word
+ * against all possible nodes at once, so the cost is at most words times nodes.
  */
 export class TopicMatcher<Destination> implements Matcher<Destination> {
   readonly byKeyOnly = true;
@@ -62,32 +62,32 @@ export class TopicMatcher<Destination> implements Matcher<Destination> {
   }
 
   match(routingKey: string, _headers: MessageHeaders, into: Destination[]): void {
-    let places = new Set<TrieNode<Destination>>();
+    let nodes = new Set<TrieNode<Destination>>();
     let next = new Set<TrieNode<Destination>>();
-    enter(this.#root, places);
+    enter(this.#root, nodes);
     for (const word of wordsOf(routingKey)) {
-      for (const node of places) {
-        // `#` takes this word, too.
+      for (const node of nodes) {
+        // `#` also matches this word.
         if (node.word === "#") enter(node, next);
         enter(node.one, next);
         enter(node.words.get(word), next);
       }
-      [places, next] = [next, places];
+      [nodes, next] = [next, nodes];
       next.clear();
     }
-    for (const { routes } of places) for (const { destination } of routes) into.push(destination);
+    for (const { routes } of nodes) for (const { destination } of routes) into.push(destination);
   }
 }
 
-/** Being at a node is being behind a `#` that follows it, too: it stands for no word. */
+/** Adds a node and the `#` nodes that follow it, because `#` also matches no word. */
 function enter<Destination>(
   node: TrieNode<Destination> | undefined,
-  places: Set<TrieNode<Destination>>,
+  nodes: Set<TrieNode<Destination>>,
 ): void {
-  for (let at = node; at !== undefined && !places.has(at); at = at.any) places.add(at);
+  for (let at = node; at !== undefined && !nodes.has(at); at = at.any) nodes.add(at);
 }
 
-/** An empty key has no words, in patterns and in messages: `#` matches it, and `*` does not. */
+/** Splits a key into words. An empty key has no words, in patterns and in messages: `#` matches it, `*` does not. */
 function wordsOf(key: string): string[] {
   return key === "" ? [] : key.split(".");
 }

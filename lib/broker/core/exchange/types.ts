@@ -7,7 +7,7 @@ import { FanoutMatcher } from "./fanout.ts";
 import { HeadersMatcher } from "./headers.ts";
 import { TopicMatcher } from "./topic.ts";
 
-/** The types of exchanges that route by themselves. */
+/** The exchange types that route messages themselves. */
 const TYPES: Readonly<Record<string, new <Destination>() => Matcher<Destination>>> = {
   direct: DirectMatcher,
   fanout: FanoutMatcher,
@@ -15,10 +15,10 @@ const TYPES: Readonly<Record<string, new <Destination>() => Matcher<Destination>
   topic: TopicMatcher,
 };
 
-/** The types of exchanges that clients may declare. */
+/** The exchange types that clients can declare. */
 export const EXCHANGE_TYPES: readonly string[] = [...Object.keys(TYPES), DELAYED];
 
-/** @throws {AmqpError} 503: there is no such type; 406: an argument that it needs is not what it must be */
+/** Makes the matcher of an exchange type. @throws {AmqpError} 503: the type is unknown; 406: an argument is invalid */
 export function makeMatcher<Destination>(type: string, args: FieldTable): Matcher<Destination> {
   const routing = type === DELAYED ? delayedTypeOf(args, Object.keys(TYPES)) : type;
   if (!Object.hasOwn(TYPES, routing)) throw amqpError(503, `unknown exchange type '${type}'`);

@@ -83,7 +83,7 @@ export class Disk {
     return this.#sync === "confirm" ? this.#syncer.durable : this.log.written;
   }
 
-  /** Sets `record` to what is at `offset` of a segment that is not in memory. @returns false when it is damaged */
+  /** Reads the record at `offset` of a segment that is not in memory. @returns false when it is damaged */
   read(segment: Segment, offset: number, record: RecordView): boolean {
     let why = "";
     try {

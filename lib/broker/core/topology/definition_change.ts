@@ -1,37 +1,37 @@
-/** What a broker's topology is made of, and how its durable part is written down. */
+/** The definitions that a topology consists of, and the changes of the durable ones that are stored. */
 import { Buffer } from "node:buffer";
 import type { FieldTable } from "../../../amqp/types/field_value.ts";
 import { decodeTable, encodeTable } from "../../../amqp/types/table.ts";
 
-/** A queue as it was declared. */
+/** The definition of a queue. */
 export interface QueueDefinition {
-  /** Of all queues that there ever were, 32 bits: what the journal calls it. */
+  /** A 32-bit id that is never reused; the journal uses it. */
   readonly id: number;
   readonly vhost: string;
   readonly name: string;
   readonly durable: boolean;
-  /** Only the connection that declared it may use it, and it goes with that one. */
+  /** Only the declaring connection can use the queue, and the queue is deleted when that connection closes. */
   readonly exclusive: boolean;
   readonly autoDelete: boolean;
   readonly arguments: FieldTable;
 }
 
-/** An exchange as it was declared. */
+/** The definition of an exchange. */
 export interface ExchangeDefinition {
   readonly vhost: string;
   readonly name: string;
   readonly type: string;
   readonly durable: boolean;
-  /** It goes with the last binding that leads out of it. */
+  /** The exchange is deleted when its last outgoing binding is removed. */
   readonly autoDelete: boolean;
-  /** Clients may not publish to it. */
+  /** Clients cannot publish to the exchange. */
   readonly internal: boolean;
-  /** Of the queue that messages wait in, in an exchange that delays them. */
+  /** The id of the internal queue for delayed messages, in an exchange of type `x-delayed-message`. */
   readonly delayQueueId?: number;
   readonly arguments: FieldTable;
 }
 
-/** A binding as it was declared. */
+/** The definition of a binding. */
 export interface BindingDefinition {
   readonly vhost: string;
   readonly source: string;
@@ -41,20 +41,21 @@ export interface BindingDefinition {
   readonly arguments: FieldTable;
 }
 
-/** A field table as base64 of its encoding, which loses nothing; "" for an empty one. */
+/** The base64 of an encoded field table, which preserves all types; "" for an empty table. */
 export type StoredTable = string;
 
-/** A definition in JSON's terms. */
+/** A definition with types that JSON supports. */
 export type Stored<T extends { readonly arguments: FieldTable }> =
   & Omit<T, "arguments">
   & { readonly arguments: StoredTable };
 
 /**
- * One change of what survives a restart, made of JSON's types only. Removing a queue or an exchange removes its
- * bindings with it, and a virtual host everything in it; changes tell so once.
+ * One change of the durable definitions, with types that JSON supports. The removal of a queue or an exchange includes
+ * the removal of its bindings, and the removal of a virtual host includes everything in it; there are no separate
+ * changes.
  */
 export type DefinitionChange =
-  /** No queue gets an id up to this one any more. */
+  /** New queues get ids greater than `upTo`. */
   | { readonly type: "queue-ids-reserved"; readonly upTo: number }
   | { readonly type: "vhost-added"; readonly vhost: string }
   | { readonly type: "vhost-removed"; readonly vhost: string }
@@ -74,41 +75,43 @@ export type DefinitionChange =
   }
   | { readonly type: "permission-removed"; readonly user: string; readonly vhost: string };
 
-/** A user with the hash of the password, as in RabbitMQ's definitions. */
+/** A user with a password hash, as in RabbitMQ's definitions. */
 export interface StoredUser {
   readonly name: string;
-  /** Base64 of a salt of 4 bytes and the hash of salt and password; "" for a user who cannot log in. */
+  /** The base64 of a 4-byte salt and the hash of salt and password; "" for a user who cannot log in. */
   readonly passwordHash: string;
   readonly hashing: "sha256" | "sha512";
   readonly tags: readonly string[];
 }
 
-/** Patterns of the names of queues and exchanges that a user may use in a virtual host; "" matches none but "". */
+/** Patterns for the names of queues and exchanges that a user can access in a virtual host; "" matches only "". */
 export interface Permission {
   readonly configure: string;
   readonly write: string;
   readonly read: string;
 }
 
-/** @throws {RangeError | TypeError} what no table can hold */
+/** Encodes a field table. @throws {RangeError | TypeError} a value cannot be encoded */
 export function storeTable(table: FieldTable): StoredTable {
   return Object.keys(table).length === 0 ? "" : Buffer.from(encodeTable(table)).toString("base64");
 }
 
-/** @throws {AmqpError} 501: no table */
+/** Decodes a field table. @throws {AmqpError} 501: the table is malformed */
 export function readStoredTable(stored: StoredTable): FieldTable {
   return stored === "" ? Object.create(null) : decodeTable(Buffer.from(stored, "base64"));
 }
 
+/** Converts a definition to its stored form. */
 export function store<T extends { readonly arguments: FieldTable }>(definition: T): Stored<T> {
   return { ...definition, arguments: storeTable(definition.arguments) };
 }
 
+/** Converts a definition from its stored form. */
 export function readStored<T extends { readonly arguments: FieldTable }>(stored: Stored<T>): T {
   return { ...stored, arguments: readStoredTable(stored.arguments) } as unknown as T;
 }
 
-/** Equal for tables of equal fields, whatever their order. */
+/** Returns a key that is equal for tables with equal fields in any order. */
 export function tableKey(table: FieldTable): string {
   const names = Object.keys(table);
   if (names.length === 0) return "";

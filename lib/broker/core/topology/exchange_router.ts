@@ -8,11 +8,11 @@ import { type Destination, Exchange, type Named } from "../exchange/exchange.ts"
 import type { RouteResult } from "./route_result.ts";
 
 /**
- * Finds the queues that messages go to: through exchanges, their bindings to other exchanges, and alternate exchanges
- * where no binding matches. Where the routing key alone decides, what was found is kept until the topology changes.
+ * Routes messages to queues: through exchanges, bindings to other exchanges, and alternate exchanges if no binding
+ * matches. Results that depend only on the routing key are cached until the topology changes.
  */
 export class ExchangeRouter<Q extends Named> {
-  /** Changes with every binding and every exchange. */
+  /** Increases with every change of a binding or an exchange. */
   version = 0;
   readonly #exchanges: ReadonlyMap<string, Exchange<Q>>;
   readonly #headers = new ScannedHeaders();
@@ -26,10 +26,10 @@ export class ExchangeRouter<Q extends Named> {
   }
 
   /**
-   * Fills `into` with the queues for a message, each of them once; with none when there is no such exchange.
+   * Fills `into` with the queues for a message, each queue once.
    *
-   * @param scan of the message's properties
-   * @throws {AmqpError} 406: the headers CC or BCC are no lists; 501: the headers are malformed
+   * @param scan a scan of the message's properties
+   * @throws {AmqpError} 406: a header CC or BCC is not a list; 501: the headers are malformed
    */
   route(exchange: Exchange<Q>, routingKey: string, scan: PropertyScan, into: RouteResult<Q>): void {
     const { routes } = exchange;
@@ -55,7 +55,7 @@ export class ExchangeRouter<Q extends Named> {
     const found = this.#found;
     const work = this.#work;
     const message = ++this.#message;
-    // An error may have left something.
+    // An error in an earlier call may have left entries.
     found.length = work.length = 0;
     work.push(exchange);
     exchange.passed = message;
@@ -80,7 +80,7 @@ export class ExchangeRouter<Q extends Named> {
     }
   }
 
-  /** Whether neither the exchange nor any that can be reached from it looks at more than the routing key. */
+  /** Whether the exchange and all exchanges reachable from it route by the routing key only. */
   #isByKeyOnly(exchange: Exchange<Q>): boolean {
     const reached = new Set([exchange]);
     for (const { matcher, bindings, alternate, delayQueue } of reached) {
@@ -94,9 +94,9 @@ export class ExchangeRouter<Q extends Named> {
 }
 
 /**
- * Adds the routing keys in a header that lists further ones (https://www.rabbitmq.com/sender-selected.html).
+ * Adds the routing keys of a header that lists additional keys (https://www.rabbitmq.com/sender-selected.html).
  *
- * @returns whether there is such a header
+ * @returns whether the header exists
  */
 function addCopies(headers: FieldTable, name: "CC" | "BCC", keys: string[]): boolean {
   const value = headers[name];

@@ -1,17 +1,18 @@
-/** Up to this number of queues a search through them beats a set. */
+/** Up to this number of queues, a linear search is faster than a set. */
 const FEW = 16;
 
-/** The queues that a message goes to, each of them once; one object for all messages. */
+/** The queues that a message is routed to, each queue once. One object is reused for all messages. */
 export class RouteResult<Q> {
-  /** The first `length` count. */
+  /** Only the first `length` entries are valid. */
   readonly queues: Q[] = [];
   length = 0;
-  /** Whether the message has a header `BCC`, which those who get it may not see. */
+  /** Whether the message has a header `BCC`, which must be removed before delivery. */
   blindCopies = false;
-  /** How long the message waits where it is delayed, in milliseconds. */
+  /** The delay of a delayed message, in milliseconds. */
   delay = 0;
   readonly #seen = new Set<Q>();
 
+  /** Removes all queues. */
   clear(): void {
     this.length = 0;
     this.blindCopies = false;
@@ -19,7 +20,7 @@ export class RouteResult<Q> {
     if (this.#seen.size > 0) this.#seen.clear();
   }
 
-  /** Takes queues that are distinct, in place of those that there are. */
+  /** Replaces the content with queues that are distinct. */
   take(queues: readonly Q[]): void {
     this.clear();
     for (let i = 0; i < queues.length; i++) this.queues[i] = queues[i]!;
@@ -37,7 +38,7 @@ export class RouteResult<Q> {
     this.queues[this.length++] = queue;
   }
 
-  /** Keeps those queues that pass the test. */
+  /** Keeps the queues that pass the test. */
   retain(test: (queue: Q) => boolean): void {
     let kept = 0;
     for (let i = 0; i < this.length; i++) {
@@ -47,7 +48,7 @@ export class RouteResult<Q> {
     this.length = kept;
   }
 
-  /** A list of its own. */
+  /** Copies the queues to a new array. */
   toArray(): Q[] {
     return this.queues.slice(0, this.length);
   }

@@ -15,25 +15,25 @@ import {
   store,
 } from "./definition_change.ts";
 
-/** What a virtual host needs of a queue. */
+/** The part of a queue that a virtual host needs. */
 export interface RoutedQueue {
   readonly definition: QueueDefinition;
-  /** Messages that wait. */
+  /** The number of messages ready for delivery. */
   readonly ready: number;
   readonly consumers: { readonly size: number };
-  /** The queue was deleted. */
+  /** Closes the queue after it was deleted. */
   close(): void;
 }
 
 /**
- * Makes a queue.
+ * Creates a queue.
  *
- * @param kind `delay` for one that messages wait in until their time, which no client uses
- * @throws {AmqpError} 406: an argument is not what it must be
+ * @param kind `delay` for the internal queue of an exchange that delays messages
+ * @throws {AmqpError} 406: an argument is invalid
  */
 export type QueueFactory<Q> = (definition: QueueDefinition, kind: "queue" | "delay") => Q;
 
-/** Exchanges that are always there (AMQP 0-9-1, 3.1.3; RabbitMQ's own besides). */
+/** The exchanges that always exist (AMQP 0-9-1, 3.1.3; some are RabbitMQ's). */
 const PREDECLARED = [
   { name: "", type: "direct", internal: false },
   { name: "amq.direct", type: "direct", internal: false },
@@ -45,15 +45,15 @@ const PREDECLARED = [
 ];
 
 /**
- * The queues, exchanges and bindings that there are in a virtual host, and the ways through them. Who may change them,
- * and when, is for others to say; here it is only seen to it that no binding leads from or to nowhere.
+ * The queues, exchanges and bindings of a virtual host, and the routing through them. It ensures that both ends of
+ * every binding exist. `VirtualHost` decides which changes are allowed.
  */
 export class Topology<Q extends RoutedQueue> {
   readonly exchanges: Map<string, Exchange<Q>> = new Map();
   readonly queues: Map<string, Q> = new Map();
   readonly #createQueue: QueueFactory<Q>;
   readonly #router = new ExchangeRouter<Q>(this.exchanges);
-  /** Bindings by where they lead. */
+  /** The bindings by destination. */
   readonly #incoming = new Map<Destination<Q>, Set<Binding<Q>>>();
 
   constructor(vhost: string, createQueue: QueueFactory<Q>) {
@@ -63,7 +63,7 @@ export class Topology<Q extends RoutedQueue> {
     }
   }
 
-  /** Fills `into` with the queues for a message; see `VirtualHost.route`. */
+  /** Fills `into` with the queues for a message; see `VirtualHost.route`. The default exchange has a fast path. */
   route(exchange: string, routingKey: string, scan: PropertyScan, into: RouteResult<Q>): void {
     if (exchange === "" && !scan.has("headers")) {
       into.clear();
@@ -77,8 +77,10 @@ export class Topology<Q extends RoutedQueue> {
   }
 
   /**
-   * @param matcher of the definition's type; it is made unless given
-   * @throws {AmqpError} 503: there is no such type; 406: an argument that it needs is not what it must be
+   * Adds an exchange.
+   *
+   * @param matcher the matcher of the exchange's type. Default: a new one
+   * @throws {AmqpError} 503: the type is unknown; 406: an argument is invalid
    */
   addExchange(definition: ExchangeDefinition, matcher?: Matcher<Destination<Q>>): void {
     const { name, type, vhost, durable, delayQueueId: id } = definition;
@@ -95,11 +97,11 @@ export class Topology<Q extends RoutedQueue> {
       arguments: Object.create(null),
     }, "delay");
     this.exchanges.set(name, new Exchange<Q>(definition, chosen, delayQueue));
-    // It may be the alternate exchange of others.
+    // It may be the alternate exchange of another one.
     this.#router.version++;
   }
 
-  /** Removes an exchange with its bindings; returns the exchanges that have lost one that led to it. */
+  /** Removes an exchange and its bindings. @returns the exchanges that had a binding to it */
   removeExchange(exchange: Exchange<Q>): Iterable<Exchange<Q>> {
     this.exchanges.delete(exchange.name);
     for (const binding of [...exchange.bindings]) this.removeBinding(binding);
@@ -109,14 +111,14 @@ export class Topology<Q extends RoutedQueue> {
     return sources;
   }
 
-  /** @throws {AmqpError} 406: an argument is not what it must be */
+  /** Adds a queue. @throws {AmqpError} 406: an argument is invalid */
   addQueue(definition: QueueDefinition): Q {
     const queue = this.#createQueue(definition, "queue");
     this.queues.set(definition.name, queue);
     return queue;
   }
 
-  /** Removes a queue with its bindings, and closes it; returns the exchanges that have lost one that led to it. */
+  /** Removes and closes a queue, and removes its bindings. @returns the exchanges that had a binding to it */
   removeQueue(queue: Q): Iterable<Exchange<Q>> {
     this.queues.delete(queue.definition.name);
     const sources = this.#removeBindingsTo(queue);
@@ -124,7 +126,7 @@ export class Topology<Q extends RoutedQueue> {
     return sources;
   }
 
-  /** The new binding; undefined when there is the same one. */
+  /** Adds a binding. @returns the new binding; undefined if it exists */
   addBinding(
     from: Exchange<Q>,
     to: Destination<Q>,
@@ -140,6 +142,7 @@ export class Topology<Q extends RoutedQueue> {
     return binding;
   }
 
+  /** Removes a binding. */
   removeBinding(binding: Binding<Q>): void {
     binding.source.unbind(binding);
     const incoming = this.#incoming.get(binding.destination);
@@ -148,12 +151,12 @@ export class Topology<Q extends RoutedQueue> {
     this.#router.version++;
   }
 
-  /** All bindings but those of the default exchange. */
+  /** Returns all bindings, except those of the default exchange. */
   *bindings(): IterableIterator<Binding<Q>> {
     for (const { bindings } of this.exchanges.values()) yield* bindings;
   }
 
-  /** Removes everything, and closes every queue. */
+  /** Removes everything and closes all queues. */
   clear(): void {
     const delays = [...this.exchanges.values()].flatMap(({ delayQueue }) => delayQueue ?? []);
     const queues = [...this.queues.values(), ...delays];
@@ -163,7 +166,7 @@ export class Topology<Q extends RoutedQueue> {
     for (const queue of queues) queue.close();
   }
 
-  /** What makes the durable part of it anew, in an order that `apply` can follow. */
+  /** Returns the changes that recreate the durable definitions with `apply`. */
   *changes(): IterableIterator<DefinitionChange> {
     for (const { definition } of this.exchanges.values()) {
       const isOwn = PREDECLARED.some(({ name }) => name === definition.name);
@@ -178,9 +181,9 @@ export class Topology<Q extends RoutedQueue> {
   }
 
   /**
-   * Makes a change that was written down. What refers to something that is gone does nothing.
+   * Applies a stored change. A change that refers to a missing queue or exchange is ignored.
    *
-   * @throws {AmqpError} the change is none of this broker's making
+   * @throws {AmqpError} the change is invalid
    */
   apply(change: DefinitionChange): void {
     switch (change.type) {
@@ -225,7 +228,7 @@ export class Topology<Q extends RoutedQueue> {
   }
 }
 
-/** Whether both ends of a binding survive a restart, and it with them. */
+/** Whether a binding survives a restart, which requires that both ends do. */
 export function isDurable<Q extends RoutedQueue>({ source, destination }: Binding<Q>): boolean {
   return source.definition.durable && destination.definition.durable;
 }

@@ -13,23 +13,23 @@ import { type DefinitionChange, type QueueDefinition, store } from "./definition
 export type { RoutedQueue } from "./topology.ts";
 export { RouteResult } from "./route_result.ts";
 
-/** What a virtual host needs of the broker around it. */
+/** The part of the broker that a virtual host needs. */
 export interface VirtualHostContext<Q extends RoutedQueue> {
   readonly createQueue: QueueFactory<Q>;
-  /** An id that no queue ever had, 32 bits. */
+  /** Returns a new 32-bit queue id that was never used. */
   nextQueueId(): number;
-  /** Told of everything that is to survive a restart, in order. */
+  /** Called with each change that must survive a restart, in order. */
   onChange(change: DefinitionChange): void;
 }
 
-/** Who declares and uses queues: a connection. Exclusive queues are compared by it. */
+/** The connection that declares and uses queues. Exclusive queues compare it by identity. */
 export type QueueOwner = object;
 
 type Declared<Name extends "queue.declare" | "exchange.declare"> = Omit<MethodArgs<Name>, "noWait">;
 type QueueBinding = Omit<MethodArgs<"queue.bind">, "noWait">;
 type ExchangeBinding = Omit<MethodArgs<"exchange.bind">, "noWait">;
 
-/** Arguments of queues that a second declaration must have, too, by the type of the queue. */
+/** The arguments that a second declaration of a queue must repeat, by queue type. */
 const COMMON_ARGUMENTS = [
   "x-expires",
   "x-message-ttl",
@@ -44,7 +44,7 @@ const COMMON_ARGUMENTS = [
 const CLASSIC_ARGUMENTS = [...COMMON_ARGUMENTS, "x-max-priority", "x-queue-mode", "x-queue-version"];
 const QUORUM_ARGUMENTS = [...COMMON_ARGUMENTS, "x-dead-letter-strategy", "x-delivery-limit"];
 
-/** One virtual host: what clients may do to its queues, exchanges and bindings, and what of them survives a restart. */
+/** A virtual host: checks and performs the operations of clients on queues, exchanges and bindings. */
 export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   readonly name: string;
   readonly #context: VirtualHostContext<Q>;
@@ -66,16 +66,16 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   }
 
   /**
-   * Fills `into` with the queues for a message, each of them once; with none when there is no such exchange.
+   * Fills `into` with the queues for a message, each queue once; with none if the exchange does not exist.
    *
-   * @param scan of the message's properties
-   * @throws {AmqpError} 406: the headers CC or BCC are no lists; 501: the headers are malformed
+   * @param scan a scan of the message's properties
+   * @throws {AmqpError} 406: a header CC or BCC is not a list; 501: the headers are malformed
    */
   route(exchange: string, routingKey: string, scan: PropertyScan, into: RouteResult<Q>): void {
     this.#topology.route(exchange, routingKey, scan, into);
   }
 
-  /** @throws {AmqpError} 404: there is no such exchange; 403: clients may not publish to it */
+  /** Checks a publish. @throws {AmqpError} 404: the exchange does not exist; 403: clients cannot publish to it */
   checkPublish(exchange: string): void {
     if (this.#exchange(exchange).definition.internal) {
       throw amqpError(403, `cannot publish to internal ${this.#text("exchange", exchange)}`);
@@ -83,10 +83,10 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   }
 
   /**
-   * `exchange.declare`.
+   * Performs `exchange.declare`.
    *
-   * @throws {AmqpError} 403: a reserved name; 404: passive, and not there; 406: it is there and differs; 503: its type
-   * is unknown
+   * @throws {AmqpError} 403: the name is reserved; 404: it does not exist (passive); 406: it exists and differs;
+   *   503: the type is unknown
    */
   declareExchange(args: Declared<"exchange.declare">): void {
     const { exchange: name, type, durable, autoDelete, internal } = args;
@@ -127,9 +127,9 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   }
 
   /**
-   * `exchange.delete`; it is no error when there is none.
+   * Performs `exchange.delete`. It is not an error if the exchange does not exist.
    *
-   * @throws {AmqpError} 403: it is one of the broker's own; 406: it has bindings
+   * @throws {AmqpError} 403: the exchange is predeclared; 406: it has bindings
    */
   deleteExchange({ exchange: name, ifUnused }: Omit<MethodArgs<"exchange.delete">, "noWait">): void {
     refuseDefault(name);
@@ -141,7 +141,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
     this.#removeExchange(exchange);
   }
 
-  /** `exchange.bind`; see `bindQueue`. */
+  /** Performs `exchange.bind`; see `bindQueue`. */
   bindExchange({ source, destination, routingKey, arguments: args }: ExchangeBinding): void {
     refuseDefault(destination);
     refuseDefault(source);
@@ -149,7 +149,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
     this.#bind(from, this.#exchange(destination), routingKey, args);
   }
 
-  /** `exchange.unbind`; see `unbindQueue`. */
+  /** Performs `exchange.unbind`; see `unbindQueue`. */
   unbindExchange({ source, destination, routingKey, arguments: args }: ExchangeBinding): void {
     refuseDefault(destination);
     refuseDefault(source);
@@ -157,11 +157,11 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   }
 
   /**
-   * `queue.declare`.
+   * Performs `queue.declare`.
    *
-   * @param name of a new queue; one that the server chose may begin with `amq.`
-   * @throws {AmqpError} 403: a reserved name; 404: passive, and not there; 405: it is another connection's; 406: it is
-   * there and differs, or an argument is not what it must be
+   * @param name the name of a new queue; a name generated by the server can begin with `amq.`
+   * @throws {AmqpError} 403: the name is reserved; 404: it does not exist (passive); 405: it belongs to another
+   *   connection; 406: it exists and differs, or an argument is invalid
    */
   declareQueue(args: Declared<"queue.declare">, owner: QueueOwner, name: string = args.queue): Q {
     if (args.passive) return this.queueFor(name, owner);
@@ -170,7 +170,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
     }
     if (args.queue !== "") refuseReserved("queue", name);
     const { exclusive, autoDelete } = args;
-    // An exclusive queue goes with its connection, so it never survives a restart.
+    // An exclusive queue is deleted with its connection, so it never survives a restart.
     const durable = args.durable && !exclusive;
     const what = this.#text("queue", name);
     const known = this.queues.get(name);
@@ -204,7 +204,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
     return queue;
   }
 
-  /** @throws {AmqpError} 404: there is no such queue; 405: it is another connection's */
+  /** Returns a queue for a client. @throws {AmqpError} 404: it does not exist; 405: it belongs to another connection */
   queueFor(name: string, owner: QueueOwner): Q {
     const queue = this.queues.get(name);
     if (queue === undefined) throw amqpError(404, `no ${this.#text("queue", name)}`);
@@ -213,20 +213,20 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   }
 
   /**
-   * `queue.delete`; it is no error when there is none.
+   * Performs `queue.delete`. It is not an error if the queue does not exist.
    *
-   * @param agreed called before it goes: who asked is answered before its consumers are told
-   * @returns how many messages were waiting in it
-   * @throws {AmqpError} 405: it is another connection's; 406: it has consumers or messages
+   * @param beforeDelete called before the deletion, so that the reply precedes the cancellation of consumers
+   * @returns the number of ready messages in the queue
+   * @throws {AmqpError} 405: it belongs to another connection; 406: it has consumers or messages
    */
   deleteQueue(
     args: Omit<MethodArgs<"queue.delete">, "noWait">,
     owner: QueueOwner,
-    agreed: (messageCount: number) => void = () => {},
+    beforeDelete: (messageCount: number) => void = () => {},
   ): number {
     const queue = this.queues.get(args.queue);
     if (queue === undefined) {
-      agreed(0);
+      beforeDelete(0);
       return 0;
     }
     this.#checkOwner(queue, owner);
@@ -234,12 +234,12 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
     const what = this.#text("queue", args.queue);
     if (args.ifEmpty && ready > 0) throw amqpError(406, `${what} not empty`);
     if (args.ifUnused && queue.consumers.size > 0) throw amqpError(406, `${what} in use`);
-    agreed(ready);
+    beforeDelete(ready);
     this.removeQueue(queue);
     return ready;
   }
 
-  /** Removes a queue and its bindings, and closes it; one that is gone already is left alone. */
+  /** Removes and closes a queue, and removes its bindings. Does nothing if the queue was removed before. */
   removeQueue(queue: Q): void {
     const { name, id, durable } = queue.definition;
     if (this.queues.get(name) !== queue) return;
@@ -249,10 +249,10 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   }
 
   /**
-   * `queue.bind`.
+   * Performs `queue.bind`.
    *
-   * @throws {AmqpError} 403: the default exchange has no such bindings; 404: one end is not there; 405: the queue is
-   * another connection's; 406: the exchange does not take the arguments
+   * @throws {AmqpError} 403: the default exchange cannot be bound; 404: the queue or the exchange does not exist;
+   *   405: the queue belongs to another connection; 406: the exchange type does not accept the arguments
    */
   bindQueue({ queue, exchange, routingKey, arguments: args }: QueueBinding, owner: QueueOwner): void {
     refuseDefault(exchange);
@@ -263,35 +263,36 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   }
 
   /**
-   * `queue.unbind`; it is no error when there is no such binding.
+   * Performs `queue.unbind`. It is not an error if the binding does not exist.
    *
-   * @throws {AmqpError} 403: the default exchange's bindings stay; 405: the queue is another connection's
+   * @throws {AmqpError} 403: the default exchange cannot be unbound; 405: the queue belongs to another connection
    */
   unbindQueue({ queue, exchange, routingKey, arguments: args }: QueueBinding, owner: QueueOwner): void {
     refuseDefault(exchange);
     this.#unbind(this.exchanges.get(exchange), this.queues.get(queue), routingKey, args, owner);
   }
 
-  /** The virtual host was removed, and everything in it; nobody is told of each. */
+  /** Removes everything in a removed virtual host. Single changes are not reported. */
   close(): void {
     this.#owners.clear();
     this.#topology.clear();
   }
 
-  /** All bindings but those of the default exchange. */
+  /** Returns all bindings, except those of the default exchange. */
   bindings(): IterableIterator<Binding<Q>> {
     return this.#topology.bindings();
   }
 
-  /** What makes the durable part of it anew, in an order that `apply` can follow. */
+  /** Returns the changes that recreate the durable definitions with `apply`. */
   changes(): IterableIterator<DefinitionChange> {
     return this.#topology.changes();
   }
 
   /**
-   * Does again what `onChange` told, and tells nobody. What refers to something that is gone does nothing.
+   * Applies a change that `onChange` reported earlier; it is not reported again. A change that refers to a missing
+   * queue or exchange is ignored.
    *
-   * @throws {AmqpError} the change is none of this broker's making
+   * @throws {AmqpError} the change is invalid
    */
   apply(change: DefinitionChange): void {
     this.#topology.apply(change);
@@ -335,7 +336,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
     for (const source of this.#topology.removeExchange(exchange)) this.#autoDelete(source);
   }
 
-  /** An auto-delete exchange goes with the last binding that leads out of it. */
+  /** Deletes an auto-delete exchange that has lost its last outgoing binding. */
   #autoDelete(exchange: Exchange<Q>): void {
     if (!exchange.definition.autoDelete || exchange.bindings.size > 0) return;
     if (this.exchanges.get(exchange.name) === exchange) this.#removeExchange(exchange);
@@ -371,7 +372,7 @@ function refuseReserved(kind: "queue" | "exchange", name: string): void {
   }
 }
 
-/** An argument that is the name of an exchange. */
+/** Checks an argument that is the name of an exchange. */
 function checkName(args: FieldTable, name: string, what: string): void {
   const value = args[name];
   if (value === undefined || typeof value === "string") return;

@@ -2,17 +2,17 @@ import { amqpError } from "../../../amqp/amqp_error.ts";
 import { resource } from "../arguments.ts";
 import type { Permission } from "../topology/definition_change.ts";
 
-/** What an operation needs (https://www.rabbitmq.com/access-control.html#authorisation). */
+/** The kind of access that an operation needs (https://www.rabbitmq.com/access-control.html#authorisation). */
 export type Operation = keyof Permission;
 
-/** The longest pattern. */
+/** The maximum length of a pattern. */
 const MAX_PATTERN = 1024;
-/** Repetitions in one alternative: each may try all lengths for each length of those before it. */
+/** The maximum number of repetitions in one alternative: the cost grows with the name's length to this power. */
 const MAX_REPEATS = 4;
-/** How many answers one connection remembers. */
+/** The number of results that one connection caches. */
 const MAX_ANSWERS = 256;
 
-/** A user's permission in one virtual host, its patterns compiled. */
+/** A user's permission in one virtual host, with compiled patterns. */
 export interface CompiledPermission {
   readonly source: Permission;
   readonly configure: RegExp;
@@ -20,7 +20,7 @@ export interface CompiledPermission {
   readonly read: RegExp;
 }
 
-/** @throws {SyntaxError} a pattern is none, or could take for ever */
+/** Compiles the patterns of a permission. @throws {SyntaxError} a pattern is invalid or too costly */
 export function compilePermission(source: Permission): CompiledPermission {
   return {
     source,
@@ -31,38 +31,40 @@ export function compilePermission(source: Permission): CompiledPermission {
 }
 
 /**
- * Compiles a pattern. It may match anywhere in a name, as in RabbitMQ; an empty one stands for `^$`.
+ * Compiles a pattern. It can match anywhere in a name, as in RabbitMQ. An empty pattern means `^$`.
  *
- * @throws {SyntaxError} it is none, it is too long, or it repeats what repeats, which could take for ever
+ * @throws {SyntaxError} the pattern is invalid or too long, or has nested repetitions, which could take too long
  */
 export function compilePattern(pattern: string): RegExp {
   const mistake = (what: string, cause?: unknown) =>
     new SyntaxError(`Cannot use the pattern '${pattern.slice(0, 100)}': ${what}`, { cause });
   if (pattern === "") return /^$/;
-  if (pattern.length > MAX_PATTERN) throw mistake(`it has over ${MAX_PATTERN} characters`);
+  if (pattern.length > MAX_PATTERN) throw mistake(`it has more than ${MAX_PATTERN} characters`);
   let compiled: RegExp;
   try {
-    // With `u` an escape that means something to RabbitMQ's PCRE only is an error, and no other match.
+    // With the flag `u`, an escape that only PCRE (RabbitMQ) knows is an error instead of a literal.
     compiled = new RegExp(withoutNeedlessEscapes(pattern), "u");
   } catch (error) {
-    throw mistake(`it is no regular expression (${(error as Error).message})`, error);
+    throw mistake(`it is not a regular expression (${(error as Error).message})`, error);
   }
   const costly = costOf(pattern);
-  if (costly !== undefined) throw mistake(`${costly}, which could take for ever`);
+  if (costly !== undefined) throw mistake(`${costly}, so a match could take too long`);
   return compiled;
 }
 
-/** PCRE lets any punctuation be escaped. */
+/** Removes the backslash from punctuation that needs no escape, which PCRE allows. */
 function withoutNeedlessEscapes(pattern: string): string {
   return pattern.replace(/\\([\s\S])|\[(?:\\[\s\S]|[^\]\\])*\]/g, (all, escaped?: string) => {
     return escaped !== undefined && /[^\w\s^$\\.*+?()[\]{}|/]/.test(escaped) ? escaped : all;
   });
 }
 
-/** Why a pattern could take longer than its names are worth: groups that are repeated, repetitions in a row. */
+/** Returns why a pattern could take too long: repeated groups or consecutive repetitions. Undefined if it cannot. */
 function costOf(pattern: string): string | undefined {
   const plain = pattern.replace(/\\[\s\S]|\[(?:\\[\s\S]|[^\]\\])*\]/g, "x").replace(/\(\?[:=!<]*/g, "(");
-  /** Of each open group: the repetitions in this alternative, the most in one before it, whether there is another. */
+  /**
+   * For each open group: repetitions in the current alternative, the maximum of the others, whether there are others.
+   */
   const open = [{ repeats: 0, most: 0, chooses: false }];
   for (let i = 0; i < plain.length; i++) {
     const group = open.at(-1)!;
@@ -89,11 +91,11 @@ function costOf(pattern: string): string | undefined {
   }
   const most = Math.max(open[0]!.most, open[0]!.repeats);
   return most > MAX_REPEATS
-    ? `it has ${most} repetitions in a row, and ${MAX_REPEATS} are allowed`
+    ? `it has ${most} consecutive repetitions (the maximum is ${MAX_REPEATS})`
     : undefined;
 }
 
-/** What one connection's user may do in its virtual host; it remembers what it was asked. */
+/** The permissions of a connection's user in its virtual host. It caches the results of checks. */
 export class Access {
   readonly user: string;
   readonly vhost: string;
@@ -101,21 +103,21 @@ export class Access {
   #compiled: CompiledPermission | undefined;
   readonly #allowed = new Set<string>();
 
-  /** @param permission the current one; undefined when there is none any more */
+  /** @param permission returns the current permission; undefined if the user has none */
   constructor(user: string, vhost: string, permission: () => CompiledPermission | undefined) {
     this.user = user;
     this.vhost = vhost;
     this.#permission = permission;
   }
 
-  /** @throws {AmqpError} 403: the user may not do that */
+  /** Checks a permission. @throws {AmqpError} 403: the user does not have it */
   check(operation: Operation, kind: "queue" | "exchange", name: string): void {
     const compiled = this.#permission();
     if (compiled !== this.#compiled) {
       this.#compiled = compiled;
       this.#allowed.clear();
     }
-    // The default exchange is checked under this name.
+    // The permission for the default exchange uses this name.
     const checked = kind === "exchange" && name === "" ? "amq.default" : name;
     const question = `${operation} ${checked}`;
     if (this.#allowed.has(question)) return;

@@ -4,26 +4,26 @@ import type { DefinitionChange, Permission, StoredUser } from "../topology/defin
 
 export { Access } from "./permissions.ts";
 
-/** What RabbitMQ's management knows; the others are kept, and mean nothing here. */
+/** The tags that RabbitMQ's management uses. Other tags are kept but have no effect. */
 export type Tag = "administrator" | "monitoring" | "policymaker" | "management";
 
-/** A permission with whom and what it is for. */
+/** A permission with its user and virtual host. */
 export interface UserPermission extends Permission {
   readonly user: string;
   readonly vhost: string;
 }
 
-/** The user that there is at first, who may come from this machine only (https://www.rabbitmq.com/access-control.html). */
+/** The initial user, who can only connect from this machine (https://www.rabbitmq.com/access-control.html). */
 export const GUEST = "guest";
 
-/** The users of a broker and what they may do, in each virtual host. */
+/** The users of a broker and their permissions in each virtual host. */
 export class UserStore {
   readonly #users = new Map<string, StoredUser>();
-  /** By user, then by virtual host. */
+  /** The permissions by user and virtual host. */
   readonly #permissions = new Map<string, Map<string, CompiledPermission>>();
   readonly #onChange: (change: DefinitionChange) => void;
 
-  /** @param onChange told of everything that is to survive a restart, in order */
+  /** @param onChange called with each change that must survive a restart, in order */
   constructor(onChange: (change: DefinitionChange) => void = () => {}) {
     this.#onChange = onChange;
   }
@@ -41,10 +41,10 @@ export class UserStore {
   }
 
   /**
-   * Checks a login.
+   * Checks the credentials of a login.
    *
-   * @param isLocal whether it comes from this machine
-   * @returns why it is refused, which is not for the client; undefined when it is not
+   * @param isLocal whether the client is on this machine
+   * @returns the reason of a refusal, which must not be sent to the client; undefined if the login is accepted
    */
   authenticate(name: string, password: Uint8Array, isLocal: boolean): string | undefined {
     const user = this.#users.get(name);
@@ -55,13 +55,13 @@ export class UserStore {
     return undefined;
   }
 
-  /** What a user may do in a virtual host; undefined when that is nothing. */
+  /** Returns the permissions of a user in a virtual host; undefined if there are none. */
   accessTo(name: string, vhost: string): Access | undefined {
     const permission = () => this.#permissions.get(name)?.get(vhost);
     return permission() === undefined ? undefined : new Access(name, vhost, permission);
   }
 
-  /** Adds a user, or changes one; nothing happens when that changes nothing. */
+  /** Adds or changes a user. Reports a change only if there is one. */
   put(name: string, password: string, tags: readonly string[] = []): void {
     const known = this.#users.get(name);
     const same = known !== undefined && known.tags.join() === tags.join() &&
@@ -73,22 +73,22 @@ export class UserStore {
   }
 
   /**
-   * Adds or changes a user whose password was hashed elsewhere.
+   * Adds or changes a user with a hashed password.
    *
-   * @throws {RangeError} the name is empty, or the hash is none
+   * @throws {RangeError} the name is empty, or the hash is invalid
    */
   putHashed(user: StoredUser): void {
-    if (user.name === "") throw new RangeError("Cannot add a user without a name");
+    if (user.name === "") throw new RangeError("Cannot add a user as the name is empty");
     if (!isPasswordHash(user.passwordHash, user.hashing)) {
       throw new RangeError(
-        `Cannot add user '${user.name}' as the hash of the password is no ${user.hashing} with a salt`,
+        `Cannot add user '${user.name}' as the password hash is not a ${user.hashing} hash with a salt of 4 bytes`,
       );
     }
     this.#users.set(user.name, user);
     this.#onChange({ type: "user-put", user });
   }
 
-  /** Whether there was such a user. */
+  /** Removes a user. @returns whether the user existed */
   remove(name: string): boolean {
     if (!this.#users.delete(name)) return false;
     this.#permissions.delete(name);
@@ -97,13 +97,15 @@ export class UserStore {
   }
 
   /**
-   * Sets what a user may do in a virtual host.
+   * Sets the permissions of a user in a virtual host.
    *
-   * @throws {SyntaxError} a pattern is none
-   * @throws {RangeError} there is no such user
+   * @throws {SyntaxError} a pattern is invalid
+   * @throws {RangeError} the user does not exist
    */
   permit(user: string, vhost: string, permission: Permission): void {
-    if (!this.#users.has(user)) throw new RangeError(`Cannot set permissions as there is no user '${user}'`);
+    if (!this.#users.has(user)) {
+      throw new RangeError(`Cannot set permissions as user '${user}' does not exist`);
+    }
     const { configure, write, read } = permission;
     const known = this.#permissions.get(user)?.get(vhost)?.source;
     if (known?.configure === configure && known.write === write && known.read === read) return;
@@ -111,14 +113,16 @@ export class UserStore {
     this.#onChange({ type: "permission-put", user, vhost, permission: { configure, write, read } });
   }
 
-  /** Whether there was such a permission. */
+  /** Removes the permissions of a user in a virtual host. @returns whether there were any */
   forbid(user: string, vhost: string): boolean {
     if (this.#permissions.get(user)?.delete(vhost) !== true) return false;
     this.#onChange({ type: "permission-removed", user, vhost });
     return true;
   }
 
-  /** A virtual host was removed, and the permissions in it with it; that is told by the one change. */
+  /**
+   * Removes the permissions in a removed virtual host. The change `vhost-removed` implies this, so none is reported.
+   */
   forgetVhost(vhost: string): void {
     for (const permissions of this.#permissions.values()) permissions.delete(vhost);
   }
@@ -129,7 +133,7 @@ export class UserStore {
     }
   }
 
-  /** What makes it anew, in an order that `apply` can follow. */
+  /** Returns the changes that recreate the current state with `apply`. */
   *changes(): IterableIterator<DefinitionChange> {
     for (const user of this.#users.values()) yield { type: "user-put", user };
     for (const { user, vhost, configure, write, read } of this.permissions()) {
@@ -137,7 +141,7 @@ export class UserStore {
     }
   }
 
-  /** Does again what `onChange` told, and tells nobody. */
+  /** Applies a change that `onChange` reported earlier. It is not reported again. */
   apply(change: DefinitionChange): void {
     switch (change.type) {
       case "user-put":

@@ -7,7 +7,7 @@ import { type ApiRequest, Reply } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
 import { bindingRow, bindingsOf, propertiesKey } from "../views.ts";
 
-/** Bindings; `:kind` is `q` or `e`. */
+/** Bindings; `:kind` is `q` (queue) or `e` (exchange). */
 export const BINDINGS: Handlers = {
   "GET /api/bindings": list,
   "GET /api/bindings/:vhost": list,

@@ -39,7 +39,7 @@ function allChannels(request: ApiRequest): Json {
   return listOf(visible(request).flatMap(channelRows), request.query);
 }
 
-/** Those of all virtual hosts for who watches over the broker, one's own otherwise. */
+/** Returns the visible connections: all for users with the tag `monitoring`, otherwise the user's own. */
 function visible(request: ApiRequest): ClientConnection[] {
   const names = new Set(request.vhostsInPath().map(({ name }) => name));
   return [...request.broker.connections].filter(({ user, vhost }) =>

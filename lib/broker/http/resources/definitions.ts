@@ -16,7 +16,7 @@ function write(request: ApiRequest, vhost?: string): Json {
   return exportDefinitions(request.core, request.broker.options, vhost);
 }
 
-/** What was passed over is in the answer; there is none when that is nothing. */
+/** Imports definitions. The response lists the ignored definitions, if there are any. */
 function read(request: ApiRequest, vhost?: string): Answer {
   request.require();
   const warnings = request.change(() => importDefinitions(request.core, request.json(), vhost));

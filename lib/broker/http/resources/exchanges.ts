@@ -27,7 +27,7 @@ function show(request: ApiRequest): Json {
   return columnsOf(exchangeRow(exchange), request.query);
 }
 
-/** 201 for a new exchange, 204 for one that is there and the same. */
+/** Declares an exchange. Status 201 for a new exchange, 204 for an existing equal one. */
 function declare(request: ApiRequest): Reply {
   const exchange = request.exchangeName();
   const vhost = request.vhost();

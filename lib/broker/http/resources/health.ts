@@ -6,7 +6,7 @@ import { type ApiRequest, Reply } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
 import { listenersOf } from "../views.ts";
 
-/** Health checks (https://www.rabbitmq.com/monitoring.html#health-checks): 200 when all is well, 503 when not. */
+/** Health checks (https://www.rabbitmq.com/monitoring.html#health-checks): 200 if healthy, otherwise 503. */
 export const HEALTH: Handlers = {
   "GET /api/health/checks/alarms": alarms,
   "GET /api/health/checks/local-alarms": alarms,
@@ -34,13 +34,13 @@ function portListener(request: ApiRequest): Json | Reply {
 
 function protocolListener(request: ApiRequest): Json | Reply {
   const protocol = request.param("protocol");
-  // By its name, with its version, or over TLS.
+  // The protocol can be named with its version.
   const wanted = protocol.replace(/^amqp091$|^amqp0-9-1$/, "amqp");
   const known = wanted === "http" || listenersOf(request.broker).some((one) => one["protocol"] === wanted);
   return known ? { status: "ok", protocol } : failed("No active listener");
 }
 
-/** Sends a message through a queue of its own, and back. */
+/** Publishes a message to a test queue and fetches it. */
 function aliveness(request: ApiRequest): Json | Reply {
   const access = request.access();
   access.check("configure", "queue", QUEUE);
@@ -63,7 +63,7 @@ function aliveness(request: ApiRequest): Json | Reply {
       new TextEncoder().encode("test_message"),
     );
     request.core.intake.publishInternally(vhost, "", QUEUE, message);
-    if (!queue.take()) throw badRequest("the message did not come back");
+    if (!queue.take()) throw badRequest("the test message was not received");
     queue.settle(queue.takenLane, queue.takenSeq);
     return { status: "ok" };
   });

@@ -11,21 +11,21 @@ import type { ApiRequest } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
 import type { Row } from "../views.ts";
 
-/** Messages: taken, looked at, published. */
+/** Messages: get, peek and publish. */
 export const MESSAGES: Handlers = {
   "POST /api/queues/:vhost/:name/get": get,
   "POST /api/queues/:vhost/:name/peek": peek,
   "POST /api/exchanges/:vhost/:name/publish": publish,
 };
 
-/** What one answer may hold. */
+/** The maximum number of messages and body bytes in one response. */
 const MAX_COUNT = 10_000;
 const MAX_BYTES = 64 * 2 ** 20;
 
-/** What becomes of messages that were taken. */
+/** The values of `ackmode`: what happens to the fetched messages. */
 const MODES = ["ack_requeue_true", "reject_requeue_true", "ack_requeue_false", "reject_requeue_false"];
 
-/** Names of the properties in JSON, by ours, and their types. */
+/** The properties with their names in JSON and their types. */
 const PROPERTIES:
   readonly (readonly [name: keyof BasicProperties, json: string, type: "text" | "integer"])[] = [
     ["contentType", "content_type", "text"],
@@ -43,20 +43,22 @@ const PROPERTIES:
     ["clusterId", "cluster_id", "text"],
   ];
 
-/** How bodies are shown. */
-interface Form {
-  /** `base64` for all of them; `auto`: for those that are not UTF-8. */
+/** The parameters of a request that fetches messages. */
+interface FetchOptions {
+  /** Encodes all bodies as base64. Otherwise only bodies that are not UTF-8. */
   readonly base64: boolean;
-  /** Bodies are cut to this many bytes. */
+  /** Bodies are truncated to this number of bytes. */
   readonly truncate: number;
   readonly count: number;
 }
 
-/** Takes messages from the front; by `ackmode` they are gone, dead-lettered, or given back, which marks them as redelivered. */
+/**
+ * Fetches messages from the front of the queue. `ackmode` decides whether they are removed, dead-lettered or requeued.
+ */
 function get(request: ApiRequest): Json {
   const object = request.jsonObject();
-  const form = formOf(object);
-  // What came before ackmode, in the days of RabbitMQ 3.6.
+  const options = fetchOptionsOf(object);
+  // The parameter `requeue` of RabbitMQ 3.6 preceded `ackmode`.
   const older = object.has("requeue") ? `ack_requeue_${object.flag("requeue", true)}` : undefined;
   const mode = object.text("ackmode", older);
   if (!MODES.includes(mode)) {
@@ -70,13 +72,13 @@ function get(request: ApiRequest): Json {
     let bytes = 0;
     queue.touch();
     try {
-      while (taken.length < form.count && bytes < MAX_BYTES && queue.take()) {
+      while (taken.length < options.count && bytes < MAX_BYTES && queue.take()) {
         const { takenLane: lane, takenSeq: seq } = queue;
         taken.push([lane, seq]);
         const message = queue.messageAt(lane, seq);
-        if (message === undefined) continue; // Damaged on disk, which the journal told.
+        if (message === undefined) continue; // It is damaged on disk; the journal has reported this.
         bytes += message.bodyEnd - message.bodyStart;
-        rows.push(rowOf(message, queue.lanes[lane]!.isRedelivered(seq), queue.ready, form));
+        rows.push(rowOf(message, queue.lanes[lane]!.isRedelivered(seq), queue.ready, options));
       }
       outcome = mode;
     } finally {
@@ -91,10 +93,10 @@ function get(request: ApiRequest): Json {
   return rows;
 }
 
-/** Looks at messages, behind the first `offset` ones, and changes nothing. */
+/** Returns messages after the first `offset` ones, without changing the queue. */
 function peek(request: ApiRequest): Json {
   const object = request.jsonObject();
-  const form = formOf(object);
+  const options = fetchOptionsOf(object);
   const queue = queueOf(request);
   const now = Date.now();
   const rows: Row[] = [];
@@ -104,20 +106,20 @@ function peek(request: ApiRequest): Json {
   for (let at = queue.lanes.length - 1; at >= 0; at--) {
     const lane = queue.lanes[at]!;
     for (let seq = 0; (seq = lane.nextReady(seq)) >= 0; seq++) {
-      if (rows.length === form.count || bytes >= MAX_BYTES) return rows;
+      if (rows.length === options.count || bytes >= MAX_BYTES) return rows;
       left--;
       const expiry = lane.expiryAt(seq);
       if (expiry > 0 && expiry <= now || offset-- > 0) continue;
       const message = queue.messageAt(at, seq);
       if (message === undefined) continue;
       bytes += message.bodyEnd - message.bodyStart;
-      rows.push(rowOf(message, lane.isRedelivered(seq), left, form));
+      rows.push(rowOf(message, lane.isRedelivered(seq), left, options));
     }
   }
   return rows;
 }
 
-/** Publishes one message; the answer comes when it is where a confirm would be due. */
+/** Publishes one message. The response is sent when a publisher confirm could be sent. */
 function publish(request: ApiRequest): Json {
   const exchange = request.exchangeName();
   const vhost = request.vhost();
@@ -136,11 +138,11 @@ function publish(request: ApiRequest): Json {
   request.access().check("write", "exchange", exchange);
   vhost.checkPublish(exchange);
   const { core } = request;
-  if (core.blocked !== undefined) throw badRequest(`messages are not taken: ${core.blocked}`);
+  if (core.blocked !== undefined) throw badRequest(`the broker accepts no messages: ${core.blocked}`);
   const answer = request.change(() => {
     const message = encodeMessage({ exchange, routingKey }, properties, body);
     const { routed, taken } = core.intake.publishInternally(vhost, exchange, routingKey, message);
-    if (routed && !taken) throw badRequest("a queue that is full refused the message");
+    if (routed && !taken) throw badRequest("a full queue rejected the message");
     core.cycle.syncThisCycle();
     return { routed };
   });
@@ -155,7 +157,7 @@ function queueOf(request: ApiRequest): Queue {
   return request.vhost().queueFor(name, NOBODY);
 }
 
-function formOf(object: JsonObject): Form {
+function fetchOptionsOf(object: JsonObject): FetchOptions {
   const encoding = object.text("encoding", "auto");
   if (encoding !== "auto" && encoding !== "base64") {
     throw badRequest(`encoding must be 'auto' or 'base64': received '${encoding}'`);
@@ -167,12 +169,12 @@ function formOf(object: JsonObject): Form {
   };
 }
 
-function rowOf(message: EncodedMessage, redelivered: boolean, left: number, form: Form): Row {
+function rowOf(message: EncodedMessage, redelivered: boolean, left: number, options: FetchOptions): Row {
   const { exchange, routingKey } = addressOf(message);
   const { body, bodyStart, bodyEnd } = message;
   const size = bodyEnd - bodyStart;
-  const shown = body.subarray(bodyStart, bodyStart + Math.min(size, form.truncate));
-  const text = form.base64 ? undefined : textOf(shown);
+  const shown = body.subarray(bodyStart, bodyStart + Math.min(size, options.truncate));
+  const text = options.base64 ? undefined : textOf(shown);
   return {
     payload_bytes: size,
     redelivered,

@@ -2,7 +2,7 @@ import { badRequest } from "../errors.ts";
 import type { Handler } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
 
-/** What RabbitMQ has and this broker has not: lists of it are empty, and changing it is refused in words. */
+/** Features of RabbitMQ that this broker does not have: lists are empty, and changes are refused with a reason. */
 export const MISSING: Handlers = {
   ...lists("policies", "operator-policies", "parameters", "vhost-limits"),
   "GET /api/global-parameters": () => [],
@@ -10,10 +10,10 @@ export const MISSING: Handlers = {
   "GET /api/user-limits": () => [],
   "GET /api/feature-flags": () => [],
   "PUT /api/policies/:vhost/:name": refuse(
-    "policies; give the queues arguments in place of them (x-message-ttl, …)",
+    "policies; use arguments of the queues instead (x-message-ttl, …)",
   ),
   "PUT /api/operator-policies/:vhost/:name": refuse("policies"),
-  "PUT /api/parameters/:component/:vhost/:name": refuse("shovels, federation or such"),
+  "PUT /api/parameters/:component/:vhost/:name": refuse("shovels, federation or other parameters"),
   "PUT /api/vhost-limits/:vhost/:name": refuse("limits of virtual hosts"),
   "PUT /api/user-limits/:user/:name": refuse("limits of users"),
   "PUT /api/topic-permissions/:vhost/:user": refuse("topic permissions; use permissions on exchanges"),
@@ -28,6 +28,6 @@ function lists(...names: readonly string[]): Handlers {
 
 function refuse(what: string): Handler {
   return () => {
-    throw badRequest(`this broker has no ${what}`);
+    throw badRequest(`this broker does not support ${what}`);
   };
 }

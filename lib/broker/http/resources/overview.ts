@@ -9,7 +9,7 @@ import type { ApiRequest } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
 import { channelsOf, listenersOf, NODE, type Row } from "../views.ts";
 
-/** The broker as a whole, and its one node. */
+/** The overview of the broker, and its single node. */
 export const OVERVIEW: Handlers = {
   "GET /api/overview": overview,
   "GET /api/nodes": (request) => [columnsOf(node(request.broker), request.query)],
@@ -76,7 +76,7 @@ function node(broker: HttpHost): Row {
   };
 }
 
-/** What there is of everything. */
+/** Counts the objects of the broker. */
 export function totals(broker: HttpHost): Readonly<
   Record<"queues" | "connections" | "channels" | "consumers" | "exchanges" | "ready" | "unacked", number>
 > {

@@ -32,7 +32,7 @@ function show(request: ApiRequest): Json {
   return columnsOf({ ...queueRow(queue), consumer_details: details }, request.query);
 }
 
-/** 201 for a new queue, 204 for one that is there and the same. */
+/** Declares a queue. Status 201 for a new queue, 204 for an existing equal one. */
 function declare(request: ApiRequest): Reply {
   const name = request.param("name");
   const vhost = request.vhost();

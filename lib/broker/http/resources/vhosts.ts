@@ -13,7 +13,7 @@ export const VHOSTS: Handlers = {
   "DELETE /api/vhosts/:vhost": remove,
 };
 
-/** 201 for a new one; whoever adds it may use it. */
+/** Adds a virtual host and gives the user full permissions. Status 201 for a new one, otherwise 204. */
 function add(request: ApiRequest): Reply {
   request.require();
   const { core, user } = request;

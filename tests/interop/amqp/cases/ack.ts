@@ -1,7 +1,7 @@
 import { cases, type Session } from "../case.ts";
 import type { PeerChannel } from "../peer.ts";
 
-/** A queue with messages, named by letters, and a consumer that got them all. */
+/** Makes a queue with messages named by letters, and a consumer that has received all of them. */
 async function delivered(on: Session, channel: PeerChannel, letters: string): Promise<string> {
   const q = await channel.queue(on.name("q"));
   for (const letter of letters) channel.publish("", q, letter);
@@ -10,7 +10,7 @@ async function delivered(on: Session, channel: PeerChannel, letters: string): Pr
   return q;
 }
 
-/** What is left once the channel is closed. */
+/** Notes the messages that are left after the channel is closed. */
 async function left(channel: PeerChannel, q: string): Promise<void> {
   await channel.close();
   await channel.call("channel.open");
@@ -18,25 +18,25 @@ async function left(channel: PeerChannel, q: string): Promise<void> {
 }
 
 export const ack = cases("ack", {
-  "one": async (on) => {
+  "acknowledges one message": async (on) => {
     const channel = await on.channel();
     const q = await delivered(on, channel, "abc");
     channel.ack(2);
     await left(channel, q);
   },
-  "several": async (on) => {
+  "acknowledges several messages": async (on) => {
     const channel = await on.channel();
     const q = await delivered(on, channel, "abc");
     channel.ack(2, true);
     await left(channel, q);
   },
-  "all": async (on) => {
+  "acknowledges all messages": async (on) => {
     const channel = await on.channel();
     const q = await delivered(on, channel, "abc");
     channel.ack(0, true);
     await left(channel, q);
   },
-  "all, and there is none": async (on) => {
+  "acknowledges all when no message is unacknowledged": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     channel.ack(0, true);
@@ -60,21 +60,21 @@ export const ack = cases("ack", {
     channel.ack(7, true);
     await channel.closed(406);
   },
-  "twice": async (on) => {
+  "acknowledges a tag twice": async (on) => {
     const channel = await on.channel();
     await delivered(on, channel, "ab");
     channel.ack(1);
     channel.ack(1);
     await channel.closed(406);
   },
-  "a lower tag, multiple, once it is acknowledged": async (on) => {
+  "a lower tag, multiple, after it is acknowledged": async (on) => {
     const channel = await on.channel();
     await delivered(on, channel, "abc");
     channel.ack(2, true);
     channel.ack(1, true);
     await channel.closed(406);
   },
-  "up to a tag that is acknowledged, with others before it": async (on) => {
+  "multiple up to an acknowledged tag, with unacknowledged ones before it": async (on) => {
     const channel = await on.channel();
     await delivered(on, channel, "abc");
     channel.ack(2);
@@ -87,7 +87,7 @@ export const ack = cases("ack", {
     for (const tag of [4, 1, 3]) channel.ack(tag);
     await left(channel, q);
   },
-  "a tag of a consumer that needs none": async (on) => {
+  "a tag of a consumer without acknowledgement": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     channel.publish("", q, "a");
@@ -147,7 +147,7 @@ export const ack = cases("ack", {
     await channel.ready(q, 3);
     await channel.drain(q);
   },
-  "what is requeued goes to where it was": async (on) => {
+  "a requeued message returns to its position": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     for (const letter of "abcde") channel.publish("", q, letter);
@@ -157,7 +157,7 @@ export const ack = cases("ack", {
     await channel.ready(q, 4);
     await channel.drain(q);
   },
-  "what is requeued last comes first": async (on) => {
+  "the message requeued last is delivered first": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     for (const letter of "abc") channel.publish("", q, letter);
@@ -191,7 +191,7 @@ export const ack = cases("ack", {
     channel.ack((await channel.get(q, false))!.deliveryTag);
     await left(channel, q);
   },
-  "get: counts what is left": async (on) => {
+  "get: reports the number of remaining messages": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     await channel.get(q);
@@ -231,11 +231,11 @@ export const ack = cases("ack", {
     channel.send("basic.recover-async", { requeue: true });
     await channel.deliveries(2);
   },
-  "recover of nothing": async (on) => {
+  "recover without unacknowledged messages": async (on) => {
     const channel = await on.channel();
     await channel.call("basic.recover", { requeue: true });
   },
-  "tags of recovered messages are gone": async (on) => {
+  "tags of recovered messages are invalid": async (on) => {
     const channel = await on.channel();
     await delivered(on, channel, "a");
     await channel.call("basic.recover", { requeue: true });

@@ -2,7 +2,7 @@ import type { FieldTable } from "../../../../lib/amqp/types/field_value.ts";
 import { cases, type Script, type Session } from "../case.ts";
 import type { PeerChannel } from "../peer.ts";
 
-/** Binds queues to an exchange, publishes with several keys, and tells which queue got what. */
+/** Binds queues to an exchange, publishes with several keys, and notes the messages of each queue. */
 const routes = (
   type: string,
   bindings: readonly [queue: string, key: string, args?: FieldTable][],
@@ -55,16 +55,20 @@ export const binding = cases("binding", {
   "fanout": routes("fanout", [["p", "a"], ["q", "b"], ["q", "c"]], keys("a", "x", "")),
   "topic: words": routes("topic", [["p", "a.b"], ["q", "a"], ["r", ""], ["s", "a.b.c"]], TOPICS),
   "topic: one word": routes("topic", [["p", "*"], ["q", "a.*"], ["r", "*.b"], ["s", "a.*.c"]], TOPICS),
-  "topic: any words": routes("topic", [["p", "#"], ["q", "a.#"], ["r", "#.b"], ["s", "a.#.c"]], TOPICS),
+  "topic: any number of words": routes(
+    "topic",
+    [["p", "#"], ["q", "a.#"], ["r", "#.b"], ["s", "a.#.c"]],
+    TOPICS,
+  ),
   "topic: both": routes("topic", [["p", "*.#"], ["q", "#.*"], ["r", "*.*.#"], ["s", "#.b.#"]], TOPICS),
   "topic: # twice": routes("topic", [["p", "#.#"], ["q", "a.#.#.d"], ["r", "#.a.#"]], TOPICS),
   "topic: empty words": routes("topic", [["p", "a."], ["q", ".a"], ["r", "a..c"], ["s", "."]], TOPICS),
-  "topic: signs within words are letters": routes(
+  "topic: * and # within a word are literal": routes(
     "topic",
     [["p", "a*"], ["q", "#a"], ["r", "a#.b"]],
     keys("a*", "ab", "#a", "ba", "a#.b", "a.b"),
   ),
-  "topic: several bindings of a queue match once": routes(
+  "topic: several matching bindings of a queue deliver one copy": routes(
     "topic",
     [["q", "a.#"], ["q", "#"], ["q", "*.b"]],
     keys("a.b"),
@@ -79,12 +83,12 @@ export const binding = cases("binding", {
     [["p", "", { "x-match": "any", a: "1", b: 2 }]],
     [["", { a: "1" }], ["", { b: 2 }], ["", { a: "2", b: 3 }], ["", { c: 1 }], [""]],
   ),
-  "headers: a value that is void asks for the name": routes(
+  "headers: a void value matches any value": routes(
     "headers",
     [["p", "", { "x-match": "all", a: null }], ["q", "", { "x-match": "any", a: null, b: 1 }]],
     [["", { a: "1" }], ["", { a: null }], ["", { b: 1 }], ["", { c: 1 }]],
   ),
-  "headers: x- names do not count": routes(
+  "headers: names with the prefix x- are ignored": routes(
     "headers",
     [["p", "", { "x-match": "all", "x-a": "1", b: 1 }], ["q", "", { "x-match": "any", "x-a": "1" }]],
     [["", { b: 1 }], ["", { "x-a": "1" }], ["", { "x-a": "1", b: 1 }]],
@@ -107,19 +111,19 @@ export const binding = cases("binding", {
     [["p", "", { a: true }], ["q", "", { a: 1.5 }], ["r", "", { a: [1, 2] }], ["s", "", { a: { b: 1 } }]],
     [["", { a: true }], ["", { a: "true" }], ["", { a: 1.5 }], ["", { a: [1, 2] }], ["", { a: { b: 1 } }]],
   ),
-  "headers: integers of other widths": routes(
+  "headers: integers of different widths": routes(
     "headers",
     [["p", "", { a: 5n }], ["q", "", { a: 5 }]],
     [["", { a: 5 }], ["", { a: 5n }]],
   ),
-  "headers: the key does not count": routes("headers", [["p", "key", { a: 1 }]], [["other", { a: 1 }]]),
+  "headers: the routing key is ignored": routes("headers", [["p", "key", { a: 1 }]], [["other", { a: 1 }]]),
   "headers: an unknown x-match": async (on) => {
     const channel = await on.channel();
     const x = await channel.exchange(on.name("x"), "headers");
     const q = await channel.queue(on.name("q"));
     await channel.refused(406, "queue.bind", { queue: q, exchange: x, arguments: { "x-match": "some" } });
   },
-  "headers: x-match that is no text": async (on) => {
+  "headers: x-match is not a string": async (on) => {
     const channel = await on.channel();
     const x = await channel.exchange(on.name("x"), "headers");
     const q = await channel.queue(on.name("q"));
@@ -132,12 +136,12 @@ export const binding = cases("binding", {
     channel.publish("", on.name("missing"), "lost");
     await channel.drain(q);
   },
-  "nothing is bound to the default exchange": async (on) => {
+  "bind to the default exchange is refused": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     await channel.refused(403, "queue.bind", { queue: q, exchange: "", routingKey: "key" });
   },
-  "nothing is unbound from the default exchange": async (on) => {
+  "unbind from the default exchange is refused": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     await channel.refused(403, "queue.unbind", { queue: q, exchange: "", routingKey: q });
@@ -161,11 +165,11 @@ export const binding = cases("binding", {
     const channel = await on.channel();
     await channel.refused(404, "queue.bind", { queue: on.name("missing"), exchange: "amq.direct" });
   },
-  "both are missing": async (on) => {
+  "a missing exchange and a missing queue": async (on) => {
     const channel = await on.channel();
     await channel.refused(404, "queue.bind", { queue: on.name("q"), exchange: on.name("x") });
   },
-  "the same binding twice is one": async (on) => {
+  "a repeated bind makes one binding": async (on) => {
     const channel = await on.channel();
     const x = await channel.exchange(on.name("x"), "direct");
     const q = await channel.queue(on.name("q"));
@@ -189,7 +193,7 @@ export const binding = cases("binding", {
     channel.publish(x, "a", "lost");
     await channel.drain(q);
   },
-  "unbind of what is not bound": async (on) => {
+  "unbind of a missing binding": async (on) => {
     const channel = await on.channel();
     const x = await channel.exchange(on.name("x"), "direct");
     const q = await channel.queue(on.name("q"));
@@ -213,7 +217,7 @@ export const binding = cases("binding", {
     channel.publish(x, "a", "there");
     await channel.drain(q);
   },
-  "the last declared queue": async (on) => {
+  "an empty queue name means the last declared queue": async (on) => {
     const channel = await on.channel();
     const x = await channel.exchange(on.name("x"), "direct");
     const q = await channel.queue(on.name("q"));
@@ -224,7 +228,7 @@ export const binding = cases("binding", {
     channel.publish(x, q, "name");
     await channel.drain(q);
   },
-  "the last declared queue, and its name as the key": async (on) => {
+  "an empty queue name and key mean the name of the last declared queue": async (on) => {
     const channel = await on.channel();
     const x = await channel.exchange(on.name("x"), "direct");
     const q = await channel.queue("");
@@ -232,7 +236,7 @@ export const binding = cases("binding", {
     channel.publish(x, q, "by name");
     await channel.drain(q);
   },
-  "no queue was declared": async (on) => {
+  "an empty queue name without a declared queue": async (on) => {
     const channel = await on.channel();
     await channel.refused(404, "queue.bind", { queue: "", exchange: "amq.direct", routingKey: "a" });
   },
@@ -250,7 +254,7 @@ export const binding = cases("binding", {
     channel.publish(x, "a.b", "lost");
     await channel.drain(q);
   },
-  "exchange to exchange in a ring": async (on) => {
+  "exchange to exchange in a cycle": async (on) => {
     const channel = await on.channel();
     const names = [on.name("x"), on.name("y"), on.name("z")];
     const q = await channel.queue(on.name("q"));
@@ -262,7 +266,7 @@ export const binding = cases("binding", {
     channel.publish(names[0]!, "key", "once");
     await channel.drain(q);
   },
-  "exchange to itself": async (on) => {
+  "an exchange bound to itself": async (on) => {
     const channel = await on.channel();
     const x = await channel.exchange(on.name("x"), "fanout");
     const q = await channel.queue(on.name("q"));
@@ -281,7 +285,7 @@ export const binding = cases("binding", {
     const x = await channel.exchange(on.name("x"), "fanout");
     await channel.refused(404, "exchange.bind", { source: on.name("missing"), destination: x });
   },
-  "exchange unbind of what is not bound": async (on) => {
+  "exchange unbind of a missing binding": async (on) => {
     const channel = await on.channel();
     const x = await channel.exchange(on.name("x"), "fanout");
     await channel.call("exchange.unbind", { source: x, destination: "amq.fanout" });
@@ -300,7 +304,7 @@ export const binding = cases("binding", {
     channel.publish(x, "", "lost");
     await channel.drain(q);
   },
-  "a message to one queue by several ways comes once": async (on) => {
+  "a message with several routes to a queue is delivered once": async (on) => {
     const channel = await on.channel();
     const x = await channel.exchange(on.name("x"), "fanout");
     const y = await channel.exchange(on.name("y"), "fanout");
@@ -333,7 +337,7 @@ export const binding = cases("binding", {
     channel.publish(x, "b", "b");
     await told(on, channel, ["q"]);
   },
-  "alternate exchanges in a ring": async (on) => {
+  "alternate exchanges in a cycle": async (on) => {
     const channel = await on.channel();
     const [x, y] = [on.name("x"), on.name("y")];
     await channel.exchange(x, "direct", { "alternate-exchange": y });
@@ -347,7 +351,7 @@ export const binding = cases("binding", {
     channel.publish(x, "b", "b", {}, true);
     await channel.take("basic.return");
   },
-  "mandatory is met by the alternate exchange": async (on) => {
+  "a mandatory message routed by the alternate exchange is not returned": async (on) => {
     const channel = await on.channel();
     const rest = await channel.exchange(on.name("rest"), "fanout");
     const x = await channel.exchange(on.name("x"), "direct", { "alternate-exchange": rest });
@@ -374,18 +378,18 @@ export const binding = cases("binding", {
     channel.publish("", on.name("p"), "body", { headers });
     await told(on, channel, ["p", "q", "r"]);
   },
-  "CC when the key goes nowhere": async (on) => {
+  "CC when the key matches no queue": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     channel.publish("", on.name("missing"), "body", { headers: { CC: [q] } }, true);
     await channel.drain(q);
   },
-  "CC that is no list": async (on) => {
+  "CC is not a list": async (on) => {
     const channel = await on.channel();
     channel.publish("", on.name("q"), "body", { headers: { CC: on.name("q") } });
     await channel.closed(406);
   },
-  "CC with something that is no text": async (on) => {
+  "CC with an entry that is not a string": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     channel.publish("", on.name("missing"), "body", { headers: { CC: [1, q, true] } });
@@ -405,7 +409,7 @@ export const binding = cases("binding", {
     channel.publish(x, "b", "body", { headers: { CC: ["a.b", "a.c"] } });
     await channel.drain(q);
   },
-  "a mandatory message with BCC that nobody takes": async (on) => {
+  "an unroutable mandatory message with BCC": async (on) => {
     const channel = await on.channel();
     const headers = { BCC: [on.name("missing")], CC: [on.name("none")] };
     channel.publish("amq.direct", on.name("nothing"), "body", { headers }, true);

@@ -6,19 +6,19 @@ export const channel = cases("channel", {
     await peer.use(1).call("channel.open");
     await peer.use(1).call("channel.close", { replyCode: 200, replyText: "done" });
   },
-  "any number is a channel": async (on) => {
+  "any channel number can be opened": async (on) => {
     const peer = await on.connect();
     for (const number of [7, 2047, 2]) await peer.use(number).call("channel.open");
     await peer.use(2047).queue(on.name("q"));
   },
-  "a number is free again after close": async (on) => {
+  "a channel number can be reused after close": async (on) => {
     const peer = await on.connect();
     for (let round = 0; round < 3; round++) {
       await peer.use(1).call("channel.open");
       await peer.use(1).call("channel.close", { replyCode: 200 });
     }
   },
-  "a number is free again after an error": async (on) => {
+  "a channel number can be reused after an error": async (on) => {
     const channel = await on.channel();
     await channel.refused(404, "queue.declare", { queue: on.name("missing"), passive: true });
     await channel.call("channel.open");
@@ -45,22 +45,22 @@ export const channel = cases("channel", {
     async (on) => {
       const peer = await on.connect();
       peer.use(3).send("channel.close-ok");
-      // RabbitMQ finds out in a process of its own, while other methods are answered.
+      // RabbitMQ detects this in another process, while it answers other methods.
       const closed = () => peer.received.find(({ name }) => name === "connection.close");
       for (let number = 10; number < 50 && closed() === undefined; number++) {
         await peer.use(number).call("channel.open", {}, true).catch(() => {});
       }
       const close = closed();
-      on.note(close === undefined ? "passed over" : `${close.args["replyCode"]}`);
+      on.note(close === undefined ? "ignored" : `${close.args["replyCode"]}`);
       for (const one of peer.received) one.hidden = true;
     },
     {
-      why: "a close-ok that nobody waits for is passed over: both ends may have closed at once",
+      why: "an unexpected close-ok is ignored",
       rabbit: /504/,
-      ours: /passed over/,
+      ours: /ignored/,
     },
   ],
-  "what is sent behind an error is passed over": async (on) => {
+  "methods sent after an error are ignored": async (on) => {
     const channel = await on.channel();
     const queue = on.name("q");
     await channel.queue(queue);
@@ -71,7 +71,7 @@ export const channel = cases("channel", {
     await channel.call("channel.open");
     await channel.count(queue);
   },
-  "both ends close at once": async (on) => {
+  "both ends close at the same time": async (on) => {
     const channel = await on.channel();
     channel.send("queue.declare", { queue: on.name("missing"), passive: true });
     channel.send("channel.close", { replyCode: 200 });
@@ -95,7 +95,7 @@ export const channel = cases("channel", {
     const channel = await on.channel();
     await channel.refused(540, "channel.flow", { active: false });
   },
-  "close gives back what was not acknowledged": async (on) => {
+  "close requeues unacknowledged messages": async (on) => {
     const queue = on.name("q");
     const peer = await on.connect();
     const [first, second] = [await peer.channel(), await peer.channel()];
@@ -106,7 +106,7 @@ export const channel = cases("channel", {
     await first.close();
     await second.drain(queue);
   },
-  "close ends its consumers": async (on) => {
+  "close cancels the consumers": async (on) => {
     const queue = on.name("q");
     const peer = await on.connect();
     const [first, second] = [await peer.channel(), await peer.channel()];
@@ -120,7 +120,7 @@ export const channel = cases("channel", {
     const channel = await on.channel();
     await channel.call("access.request", { realm: "/data", active: true, read: true });
   },
-  "errors end one channel only": async (on) => {
+  "an error closes only its channel": async (on) => {
     const peer = await on.connect();
     const [first, second] = [await peer.channel(), await peer.channel()];
     await first.refused(404, "basic.consume", { queue: on.name("missing") });

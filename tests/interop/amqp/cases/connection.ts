@@ -3,20 +3,20 @@ import { table } from "../../../../lib/amqp/types/table.ts";
 import type { FieldTable } from "../../../../lib/amqp/types/field_value.ts";
 import { DEADLINE } from "../../../support/helpers.ts";
 import { cases, type Script } from "../case.ts";
-import { hangsUp, IN_WORDS } from "../differences.ts";
+import { closesWithoutReason, FRAME_ERROR_TEXT } from "../differences.ts";
 import { CAPABILITIES, type LoginOptions } from "../peer.ts";
 
 const utf8 = new TextEncoder();
 const latin1 = new TextDecoder("latin1");
 
-/** AMQPLAIN's response: a table without its length. */
+/** Encodes an AMQPLAIN response: a table without its length. */
 function amqplain(login: FieldTable): Uint8Array {
   const bytes = new Uint8Array(table.sizeof(login, "login"));
   table.encode(login, bytes, 0);
   return bytes.subarray(4);
 }
 
-/** What becomes of a login. */
+/** Notes the result of a login. */
 const login = (options: LoginOptions): Script => async (on) => {
   const peer = await on.dial();
   await peer.login(options).catch(() => {});
@@ -24,14 +24,14 @@ const login = (options: LoginOptions): Script => async (on) => {
   if (peer.received.length === 1) await peer.ended();
 };
 
-/** A beginning that is not that of AMQP 0-9-1. */
+/** Sends bytes that are not the header of AMQP 0-9-1. */
 const strange = (bytes: Uint8Array): Script => async (on) => {
   const peer = await on.dial();
   peer.bytes(bytes);
   await peer.ended();
 };
 
-/** What comes of a tuning. */
+/** Notes the result of a tune-ok. */
 const tuned = (tune: LoginOptions): Script => async (on) => {
   const peer = await on.dial();
   await peer.login(tune);
@@ -41,17 +41,17 @@ const tuned = (tune: LoginOptions): Script => async (on) => {
 };
 
 export const connection = cases("connection", {
-  "a client that says nothing is left": async (on) => {
+  "a client that sends nothing is disconnected": async (on) => {
     const peer = await on.dial();
     await peer.ended(2 * DEADLINE);
   },
-  "a client that says nothing behind the header is left": async (on) => {
+  "a client that sends only the header is disconnected": async (on) => {
     const peer = await on.dial();
     await peer.start();
     peer.received[0]!.hidden = true;
     await peer.ended(2 * DEADLINE);
   },
-  "what the server says of itself": [async (on) => {
+  "the server's properties in connection.start": [async (on) => {
     const peer = await on.dial();
     const start = await peer.start();
     const capabilities = Object.entries(start.serverProperties["capabilities"] as FieldTable).sort();
@@ -63,20 +63,20 @@ export const connection = cases("connection", {
     peer.received[0]!.hidden = true;
     peer.cut();
   }, {
-    why: "the capability x-mqcat-peek: queues can be looked into without a trace",
+    why: "the capability x-mqcat-peek allows reading a queue without changing it",
     ours: /, x-mqcat-peek true/,
   }],
-  "what is proposed": async (on) => {
+  "the proposed tuning": async (on) => {
     const peer = await on.dial();
     await peer.login();
     await peer.openHost();
     peer.received[0]!.hidden = true;
   },
-  "a stranger's bytes are answered with the protocol header": strange(utf8.encode("GET / HTTP/1.1\r\n\r\n")),
-  "AMQP 0-10 is answered with the protocol header": strange(
+  "the answer to unknown bytes is the protocol header": strange(utf8.encode("GET / HTTP/1.1\r\n\r\n")),
+  "the answer to AMQP 0-10 is the protocol header": strange(
     Uint8Array.of(0x41, 0x4d, 0x51, 0x50, 1, 1, 0, 10),
   ),
-  "AMQP 1.9 is answered with the protocol header": strange(Uint8Array.of(0x41, 0x4d, 0x51, 0x50, 0, 1, 9, 0)),
+  "the answer to AMQP 1.9 is the protocol header": strange(Uint8Array.of(0x41, 0x4d, 0x51, 0x50, 0, 1, 9, 0)),
   "AMQP 0-9 without revision": [
     async (on) => {
       const peer = await on.dial();
@@ -88,7 +88,7 @@ export const connection = cases("connection", {
       peer.cut();
     },
     {
-      why: "AMQP 0-9-1 is the one version that is spoken",
+      why: "AMQP 0-9-1 is the only supported version",
       rabbit: /answer: connection.start/,
       ours: /answer: the protocol header/,
     },
@@ -110,26 +110,26 @@ export const connection = cases("connection", {
   }),
   "AMQPLAIN without a password": [
     login({ mechanism: "AMQPLAIN", response: amqplain({ LOGIN: "guest" }) }),
-    hangsUp(501),
+    closesWithoutReason(501),
   ],
   "PLAIN with a wrong password": login({ password: "wrong" }),
   "PLAIN with an unknown user": login({ user: "whoever" }),
   "PLAIN with an empty password": login({ password: "" }),
-  "PLAIN of one part": [login({ response: utf8.encode("guest") }), hangsUp(501)],
-  "PLAIN with an identity to act for": [
+  "PLAIN with one part": [login({ response: utf8.encode("guest") }), closesWithoutReason(501)],
+  "PLAIN with an authorization identity": [
     login({ response: utf8.encode("somebody\0guest\0guest") }),
-    hangsUp(501),
+    closesWithoutReason(501),
   ],
   "a wrong password without authentication_failure_close": login({ password: "wrong", clientProperties: {} }),
-  "the stream ends behind close and close-ok": async (on) => {
+  "the stream ends after close and close-ok": async (on) => {
     const peer = await on.connect();
     await peer.zero.refused(504, "channel.open");
     await peer.ended();
   },
-  "an unknown mechanism": [login({ mechanism: "SCRAM-SHA-256" }), hangsUp(503)],
-  "the mechanism EXTERNAL": [login({ mechanism: "EXTERNAL" }), hangsUp(503)],
+  "an unknown mechanism": [login({ mechanism: "SCRAM-SHA-256" }), closesWithoutReason(503)],
+  "the mechanism EXTERNAL": [login({ mechanism: "EXTERNAL" }), closesWithoutReason(503)],
   "an empty locale": async (on) => void await (await on.connect({ locale: "" })).channel(),
-  "a foreign locale": async (on) => void await (await on.connect({ locale: "de_DE" })).channel(),
+  "an unsupported locale": async (on) => void await (await on.connect({ locale: "de_DE" })).channel(),
   "a missing virtual host": async (on) => {
     const peer = await on.dial();
     await peer.login();
@@ -142,40 +142,43 @@ export const connection = cases("connection", {
     peer.received[0]!.hidden = true;
     await peer.zero.refused(530, "connection.open", { virtualHost: "" });
   },
-  "a virtual host that is closed to the user": async (on) => {
+  "a virtual host without permissions for the user": async (on) => {
     const peer = await on.dial();
     await peer.login({ user: "nobody", password: "nobody" });
     peer.received[0]!.hidden = true;
     await peer.zero.refused(530, "connection.open", { virtualHost: "/" });
   },
-  "another virtual host has queues of its own": async (on) => {
+  "virtual hosts have separate queues": async (on) => {
     const queue = on.name("q");
     const here = await on.channel();
     const there = await on.channel({ vhost: "other" });
     await here.queue(queue);
     await there.refused(404, "queue.declare", { queue, passive: true });
   },
-  "a second header is no frame": [
+  "a second protocol header is not a frame": [
     async (on) => {
       const peer = await on.connect();
       peer.bytes(PROTOCOL_HEADER);
       await peer.zero.closed(501);
     },
-    IN_WORDS,
+    FRAME_ERROR_TEXT,
   ],
-  "tuned: frame_max over the server's": [tuned({ frameMax: 131073 }), hangsUp(530)],
+  "tuned: frame_max over the server's": [tuned({ frameMax: 131073 }), closesWithoutReason(530)],
   "tuned: frame_max 0": [
     tuned({ frameMax: 0 }),
     {
-      why: "a frame_max of 0 leaves the limit to the server, RabbitMQ hangs up",
+      why: "a frame_max of 0 means no limit by the client; RabbitMQ closes the connection",
       rabbit: /1\.0 end/,
       ours: /1\.0 connection\.open-ok/,
     },
   ],
-  "tuned: frame_max under the smallest": [tuned({ frameMax: 4095 }), hangsUp(530)],
-  "tuned: the smallest frame_max": tuned({ frameMax: 4096 }),
-  "tuned: channel_max over the server's": [tuned({ channelMax: 2048 }), hangsUp(530)],
-  "tuned: channel_max 0 is no limit, which is over the server's": [tuned({ channelMax: 0 }), hangsUp(530)],
+  "tuned: frame_max under the minimum": [tuned({ frameMax: 4095 }), closesWithoutReason(530)],
+  "tuned: the minimum frame_max": tuned({ frameMax: 4096 }),
+  "tuned: channel_max over the server's": [tuned({ channelMax: 2048 }), closesWithoutReason(530)],
+  "tuned: channel_max 0 means no limit, over the server's": [
+    tuned({ channelMax: 0 }),
+    closesWithoutReason(530),
+  ],
   "tuned: heartbeat over the server's": tuned({ heartbeat: 120 }),
   "channels up to channel_max": [
     async (on) => {
@@ -184,19 +187,19 @@ export const connection = cases("connection", {
       await peer.use(4).refused(530, "channel.open");
     },
     {
-      why: "the method that is refused is named",
+      why: "the close names the refused method",
       rabbit: /classId=0 methodId=0/,
       ours: /classId=20 methodId=10/,
     },
   ],
-  "channel_max counts those that are open": async (on) => {
+  "channel_max limits the open channels": async (on) => {
     const peer = await on.connect({ channelMax: 1 });
     for (let number = 1; number <= 3; number++) {
       await peer.use(number).call("channel.open");
       await peer.use(number).close();
     }
   },
-  "a message goes in frames of frame_max": async (on) => {
+  "a message is sent in frames of frame_max": async (on) => {
     const queue = on.name("q");
     const channel = await on.channel({ frameMax: 4096 });
     await channel.queue(queue);
@@ -212,7 +215,7 @@ export const connection = cases("connection", {
       peer.body(1, new Uint8Array(5000));
       await channel.closed(501);
     },
-    IN_WORDS,
+    FRAME_ERROR_TEXT,
   ],
   "open twice": async (on) => {
     const peer = await on.connect();
@@ -222,7 +225,7 @@ export const connection = cases("connection", {
     const peer = await on.connect();
     await peer.zero.refused(504, "connection.tune-ok", { frameMax: 131072, channelMax: 2047 });
   },
-  "start-ok is expected before all else": [
+  "a method before start-ok": [
     async (on) => {
       const peer = await on.dial();
       await peer.start();
@@ -230,7 +233,7 @@ export const connection = cases("connection", {
       peer.zero.send("connection.open", { virtualHost: "/" });
       await peer.ended();
     },
-    hangsUp(503),
+    closesWithoutReason(503),
   ],
   "a channel before the connection is open": [
     async (on) => {
@@ -240,13 +243,13 @@ export const connection = cases("connection", {
       peer.use(1).send("channel.open");
       await peer.ended();
     },
-    IN_WORDS,
+    FRAME_ERROR_TEXT,
   ],
-  "a method of a channel on channel 0": async (on) => {
+  "a channel method on channel 0": async (on) => {
     const peer = await on.connect();
     await peer.zero.refused(504, "channel.open");
   },
-  "a method of the connection on a channel": async (on) => {
+  "a connection method on a channel": async (on) => {
     const peer = await on.connect();
     const channel = await peer.channel();
     channel.send("connection.close", { replyCode: 200 });
@@ -263,14 +266,14 @@ export const connection = cases("connection", {
     await peer.channel();
     await peer.zero.call("connection.close", { replyCode: 200 });
   },
-  "both ends close at once": async (on) => {
+  "both ends close at the same time": async (on) => {
     const peer = await on.connect();
     peer.zero.send("connection.tune-ok", {});
     peer.zero.send("connection.close", { replyCode: 200 });
     await peer.zero.closed(504);
     await peer.ended();
   },
-  "what comes behind a close is passed over": async (on) => {
+  "methods after a close are ignored": async (on) => {
     const peer = await on.connect();
     const channel = await peer.channel();
     const q = await channel.queue(on.name("q"));
@@ -281,16 +284,16 @@ export const connection = cases("connection", {
     const other = await on.channel();
     await other.queue(q, {}, { passive: true });
   },
-  "a new secret": async (on) => {
+  "connection.update-secret": async (on) => {
     const peer = await on.connect();
     await peer.zero.call("connection.update-secret", { newSecret: utf8.encode("guest"), reason: "renewed" });
     await peer.channel();
   },
-  "blocked and unblocked of a client are not for the server": async (on) => {
+  "connection.blocked and unblocked from a client": async (on) => {
     const peer = await on.connect();
     await peer.zero.refused(504, "connection.blocked", { reason: "mine" });
   },
-  "heartbeats come, and answer nothing": async (on) => {
+  "heartbeats are sent regularly and do not answer the client's": async (on) => {
     const peer = await on.connect({ heartbeat: 1 });
     peer.heartbeat();
     await peer.until(() => {
@@ -300,11 +303,11 @@ export const connection = cases("connection", {
     }, "two heartbeats");
     await peer.channel();
   },
-  "a client that is silent is left": async (on) => {
+  "a client that sends no heartbeats is disconnected": async (on) => {
     const peer = await on.connect({ heartbeat: 1 });
     await peer.ended();
   },
-  "heartbeats that were not agreed on": async (on) => {
+  "heartbeats without negotiation": async (on) => {
     const peer = await on.connect({ heartbeat: 0 });
     peer.heartbeat();
     await peer.channel();
@@ -316,7 +319,7 @@ export const connection = cases("connection", {
       peer.frame(8, 1, new Uint8Array(0));
       await peer.zero.closed(505);
     },
-    IN_WORDS,
+    FRAME_ERROR_TEXT,
   ],
   "a heartbeat with a payload": [
     async (on) => {
@@ -324,9 +327,9 @@ export const connection = cases("connection", {
       peer.frame(8, 0, new Uint8Array(1));
       await peer.zero.closed(501);
     },
-    IN_WORDS,
+    FRAME_ERROR_TEXT,
   ],
-  "capabilities of the client": async (on) => {
+  "client capabilities": async (on) => {
     await (await on.connect({ clientProperties: { capabilities: { ...CAPABILITIES, unheard_of: true } } }))
       .channel();
   },

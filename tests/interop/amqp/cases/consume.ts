@@ -1,7 +1,7 @@
 import { cases, type Session } from "../case.ts";
 import type { PeerChannel } from "../peer.ts";
 
-/** A queue with so many messages, named by letters. */
+/** Makes a queue with messages named by letters. */
 async function filled(on: Session, channel: PeerChannel, letters: string): Promise<string> {
   const q = await channel.queue(on.name("q"));
   for (const letter of letters) channel.publish("", q, letter);
@@ -9,7 +9,7 @@ async function filled(on: Session, channel: PeerChannel, letters: string): Promi
 }
 
 export const consume = cases("consume", {
-  "what is there and what comes": async (on) => {
+  "delivers existing and new messages": async (on) => {
     const channel = await on.channel();
     const q = await filled(on, channel, "ab");
     await channel.consume(q, { consumerTag: "me" });
@@ -18,7 +18,7 @@ export const consume = cases("consume", {
     channel.ack((await channel.delivery()).deliveryTag, true);
     await channel.count(q);
   },
-  "the server makes a tag": async (on) => {
+  "the server generates a consumer tag": async (on) => {
     const channel = await on.channel();
     const q = await filled(on, channel, "a");
     const tag = await channel.consume(q);
@@ -35,7 +35,7 @@ export const consume = cases("consume", {
     await first.close();
     await second.count(q);
   },
-  "without waiting": async (on) => {
+  "no-wait": async (on) => {
     const channel = await on.channel();
     const q = await filled(on, channel, "a");
     channel.send("basic.consume", { queue: q, consumerTag: "me", noWait: true });
@@ -47,35 +47,35 @@ export const consume = cases("consume", {
     const channel = await on.channel();
     await channel.refused(404, "basic.consume", { queue: on.name("missing") });
   },
-  "the last queue": async (on) => {
+  "an empty queue name means the last declared queue": async (on) => {
     const channel = await on.channel();
     await filled(on, channel, "a");
     await channel.consume("", { consumerTag: "me" });
     await channel.delivery();
   },
-  "no last queue": async (on) => {
+  "an empty queue name without a declared queue": async (on) => {
     const channel = await on.channel();
     await channel.refused(404, "basic.consume", { queue: "" });
   },
-  "a tag twice on a channel": async (on) => {
+  "a duplicate tag on a channel": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     await channel.consume(q, { consumerTag: "me" });
     await channel.refused(530, "basic.consume", { queue: q, consumerTag: "me" });
   },
-  "a tag twice, and the queue is missing": async (on) => {
+  "a duplicate tag and a missing queue": async (on) => {
     const channel = await on.channel();
     await channel.consume(await channel.queue(on.name("q")), { consumerTag: "me" });
     await channel.refused(530, "basic.consume", { queue: on.name("missing"), consumerTag: "me" });
   },
-  "a tag twice on two channels": async (on) => {
+  "the same tag on two channels": async (on) => {
     const peer = await on.connect();
     const [first, second] = [await peer.channel(), await peer.channel()];
     const q = await first.queue(on.name("q"));
     await first.consume(q, { consumerTag: "me" });
     await second.consume(q, { consumerTag: "me" });
   },
-  "a tag again once it is cancelled": async (on) => {
+  "a tag can be reused after cancel": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     await channel.consume(q, { consumerTag: "me" });
@@ -84,7 +84,7 @@ export const consume = cases("consume", {
     channel.publish("", q, "a");
     await channel.delivery();
   },
-  "no-local is passed over": async (on) => {
+  "no-local is ignored": async (on) => {
     const channel = await on.channel();
     const q = await filled(on, channel, "a");
     await channel.consume(q, { consumerTag: "me", noLocal: true });
@@ -103,7 +103,7 @@ export const consume = cases("consume", {
     const channel = await on.channel();
     await channel.call("basic.cancel", { consumerTag: "whoever" });
   },
-  "cancel leaves what is not acknowledged": async (on) => {
+  "cancel keeps unacknowledged messages": async (on) => {
     const channel = await on.channel();
     const q = await filled(on, channel, "ab");
     await channel.consume(q, { consumerTag: "me" });
@@ -115,7 +115,7 @@ export const consume = cases("consume", {
     await channel.ready(q, 1);
     await channel.drain(q);
   },
-  "two consumers in turn": async (on) => {
+  "round-robin between two consumers": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     await channel.consume(q, { consumerTag: "a", noAck: true });
@@ -125,7 +125,7 @@ export const consume = cases("consume", {
       await channel.delivery();
     }
   },
-  "three consumers in turn, one of them busy": async (on) => {
+  "round-robin between three consumers, one at its prefetch": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     await channel.call("basic.qos", { prefetchCount: 1 });
@@ -138,7 +138,7 @@ export const consume = cases("consume", {
       await channel.delivery();
     }
   },
-  "exclusive: nobody else": async (on) => {
+  "exclusive: other consumers are refused": async (on) => {
     const first = await on.channel();
     const second = await on.channel();
     const q = await first.queue(on.name("q"));
@@ -150,13 +150,13 @@ export const consume = cases("consume", {
     await first.call("basic.cancel", { consumerTag: "me" });
     await second.consume(q, { consumerTag: "me", exclusive: true });
   },
-  "exclusive: not the first": async (on) => {
+  "exclusive: refused if there is a consumer": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     await channel.consume(q, { consumerTag: "a" });
     await channel.refused(403, "basic.consume", { queue: q, consumerTag: "b", exclusive: true });
   },
-  "exclusive: others may get": async (on) => {
+  "exclusive: basic.get is allowed": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     await channel.call("basic.qos", { prefetchCount: 1 });
@@ -165,7 +165,7 @@ export const consume = cases("consume", {
     await channel.delivery();
     await channel.get(q);
   },
-  "the queue goes: the consumer is told": async (on) => {
+  "the queue is deleted: the consumer is cancelled": async (on) => {
     const first = await on.channel();
     const second = await on.channel();
     const q = await first.queue(on.name("q"));
@@ -173,11 +173,11 @@ export const consume = cases("consume", {
     await first.consume(q, { consumerTag: "b" });
     await second.call("queue.delete", { queue: q });
     const tags = [await first.take("basic.cancel"), await first.take("basic.cancel")];
-    // They are told in no certain order.
+    // The order of the cancels is not defined.
     on.note(tags.map(({ args }) => args["consumerTag"]).sort().join(" "));
     for (const one of tags) one.hidden = true;
   },
-  "the queue goes: a client that cannot be told": async (on) => {
+  "the queue is deleted: a client without consumer_cancel_notify": async (on) => {
     const first = await on.channel({ clientProperties: {} });
     const second = await on.channel();
     const q = await first.queue(on.name("q"));
@@ -185,17 +185,17 @@ export const consume = cases("consume", {
     await second.call("queue.delete", { queue: q });
     await first.queue(on.name("other"));
   },
-  "the queue goes on the consumer's own channel": async (on) => {
+  "the queue is deleted on the consumer's channel": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     await channel.consume(q, { consumerTag: "a" });
     await channel.call("queue.delete", { queue: q });
     await channel.take("basic.cancel");
-    // It is gone: the tag is free, and an ack of what was delivered is not.
+    // The consumer is gone: its tag can be reused, but an ack of its deliveries is still valid.
     await channel.queue(q);
     await channel.consume(q, { consumerTag: "a" });
   },
-  "an ack behind the end of the queue": async (on) => {
+  "an ack after the queue is deleted": async (on) => {
     const channel = await on.channel();
     const q = await filled(on, channel, "a");
     await channel.consume(q, { consumerTag: "me" });
@@ -205,7 +205,7 @@ export const consume = cases("consume", {
     channel.ack(deliveryTag);
     await channel.queue(on.name("other"));
   },
-  "priorities: the highest gets all that it can take": async (on) => {
+  "priorities: the highest gets messages up to its prefetch": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     await channel.call("basic.qos", { prefetchCount: 2 });
@@ -218,7 +218,7 @@ export const consume = cases("consume", {
     }
     await channel.deliveries(6);
   },
-  "priorities: alike are served in turn": async (on) => {
+  "priorities: round-robin among equal priorities": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     await channel.consume(q, { consumerTag: "a", noAck: true }, { "x-priority": 1 });
@@ -229,7 +229,7 @@ export const consume = cases("consume", {
       await channel.delivery();
     }
   },
-  "priorities: no number": async (on) => {
+  "priorities: not a number": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     await channel.refused(406, "basic.consume", { queue: q, arguments: { "x-priority": "high" } });
@@ -249,7 +249,7 @@ export const consume = cases("consume", {
     channel.publish("", q, "4");
     await channel.delivery();
   },
-  "single active consumer: the next one when a channel is closed": async (on) => {
+  "single active consumer: the next one after a channel is closed": async (on) => {
     const peer = await on.connect();
     const [first, second] = [await peer.channel(), await peer.channel()];
     const q = await first.queue(on.name("q"), { "x-single-active-consumer": true });
@@ -260,12 +260,12 @@ export const consume = cases("consume", {
     await first.close();
     await second.delivery();
   },
-  "single active consumer: not exclusive": async (on) => {
+  "single active consumer: exclusive is refused": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"), { "x-single-active-consumer": true });
     await channel.refused(403, "basic.consume", { queue: q, exclusive: true });
   },
-  "single active consumer: priorities are passed over": async (on) => {
+  "single active consumer: priorities are ignored": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"), { "x-single-active-consumer": true });
     await channel.consume(q, { consumerTag: "a", noAck: true });
@@ -280,7 +280,7 @@ export const consume = cases("consume", {
     channel.publish("", q, new Uint8Array(500_000).fill(66));
     await channel.delivery();
   },
-  "properties over the consumer's frames": [async (on) => {
+  "properties over the consumer's frame_max": [async (on) => {
     const publisher = await on.channel();
     const consumer = await on.channel({ frameMax: 4096 });
     const q = await publisher.queue(on.name("q"));
@@ -292,11 +292,11 @@ export const consume = cases("consume", {
       "a",
     );
   }, {
-    why: "properties that do not fit the consumer's frames end its connection",
+    why: "properties that exceed the consumer's frame_max close its connection",
     rabbit: /2\.1 basic\.consume-ok .*\n2\.1 basic\.deliver .*/,
     ours: /2\.0 connection\.close replyCode=501 .*\n2\.1 basic\.consume-ok .*/,
   }],
-  "a body over the consumer's frames": async (on) => {
+  "a body over the consumer's frame_max": async (on) => {
     const publisher = await on.channel();
     const consumer = await on.channel({ frameMax: 4096 });
     const q = await publisher.queue(on.name("q"));
@@ -304,7 +304,7 @@ export const consume = cases("consume", {
     await consumer.consume(q, { consumerTag: "me" });
     await consumer.delivery();
   },
-  "a name that is long, in every answer": async (on) => {
+  "a long name in every response": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q".repeat(240)));
     const consumerTag = "c".repeat(255);
@@ -313,7 +313,7 @@ export const consume = cases("consume", {
     await channel.delivery();
     await channel.call("basic.cancel", { consumerTag });
   },
-  "what is delivered is given back in order when several consumers go": async (on) => {
+  "messages are requeued in order when several consumers are closed": async (on) => {
     const peer = await on.connect();
     const [first, second, last] = [await peer.channel(), await peer.channel(), await peer.channel()];
     const q = await first.queue(on.name("q"));
@@ -333,7 +333,7 @@ export const consume = cases("consume", {
     await last.barrier(q);
     await last.drain(q);
   },
-  "delivery tags are those of the channel": async (on) => {
+  "delivery tags count per channel": async (on) => {
     const channel = await on.channel();
     const p = await channel.queue(on.name("p"));
     const q = await channel.queue(on.name("q"));

@@ -2,7 +2,7 @@ import { cases, type Difference, type Session } from "../case.ts";
 import type { FieldTable } from "../../../../lib/amqp/types/field_value.ts";
 import type { PeerChannel } from "../peer.ts";
 
-/** An exchange for dead letters with a queue behind it, and a queue that sends them there. */
+/** Makes a dead-letter exchange with a bound queue, and a queue that dead-letters to it. */
 async function lettered(
   on: Session,
   channel: PeerChannel,
@@ -16,7 +16,7 @@ async function lettered(
 }
 
 const NEVER_RETURNED: Difference = {
-  why: "basic.get shows no x-delivery-count of 0, as basic.deliver does not",
+  why: "basic.get does not show an x-delivery-count of 0",
   rabbit: / headers:\{x-delivery-count: l0\}/,
 };
 
@@ -33,7 +33,7 @@ export const deadLetter = cases("dead letter", {
     await channel.drain(dead);
     await channel.drain(q);
   },
-  "rejected together": async (on) => {
+  "rejected with multiple": async (on) => {
     const channel = await on.channel();
     const { q, dead } = await lettered(on, channel);
     for (const letter of "abc") channel.publish("", q, letter);
@@ -43,7 +43,7 @@ export const deadLetter = cases("dead letter", {
     await channel.ready(dead, 3);
     await channel.drain(dead);
   },
-  "expired: the expiration is taken off": async (on) => {
+  "expired: the expiration is removed": async (on) => {
     const channel = await on.channel();
     const { q, dead } = await lettered(on, channel);
     const properties = { expiration: "20", headers: { mine: 1 }, deliveryMode: 2, messageId: "m" };
@@ -51,7 +51,7 @@ export const deadLetter = cases("dead letter", {
     await channel.ready(dead, 1);
     await channel.drain(dead);
   },
-  "rejected: the expiration stays": async (on) => {
+  "rejected: the expiration is kept": async (on) => {
     const channel = await on.channel();
     const { q, dead } = await lettered(on, channel);
     channel.publish("", q, "a", { expiration: "60000" });
@@ -67,7 +67,7 @@ export const deadLetter = cases("dead letter", {
     await channel.ready(dead, 1);
     await channel.drain(dead);
   },
-  "with a key of its own": async (on) => {
+  "with a dead-letter routing key": async (on) => {
     const channel = await on.channel();
     const { q, dead } = await lettered(on, channel, { "x-dead-letter-routing-key": "gone" });
     channel.publish("", q, "a");
@@ -76,7 +76,7 @@ export const deadLetter = cases("dead letter", {
     await channel.ready(dead, 1);
     await channel.drain(dead);
   },
-  "the key of the publisher": async (on) => {
+  "with the publisher's routing key": async (on) => {
     const channel = await on.channel();
     const { q, dead } = await lettered(on, channel);
     const x = await channel.exchange(on.name("x"), "topic");
@@ -87,7 +87,7 @@ export const deadLetter = cases("dead letter", {
     await channel.ready(dead, 1);
     await channel.drain(dead);
   },
-  "CC and BCC, without a key of its own": async (on) => {
+  "CC and BCC, without a dead-letter routing key": async (on) => {
     const channel = await on.channel();
     const { q, dead } = await lettered(on, channel);
     const other = await channel.queue(on.name("other"));
@@ -98,7 +98,7 @@ export const deadLetter = cases("dead letter", {
     await channel.drain(dead);
     await channel.drain(other);
   },
-  "CC, with a key of its own": async (on) => {
+  "CC, with a dead-letter routing key": async (on) => {
     const channel = await on.channel();
     const { q, dead } = await lettered(on, channel, { "x-dead-letter-routing-key": "gone" });
     channel.publish("", q, "a", { headers: { CC: ["one", "two"] } });
@@ -107,7 +107,7 @@ export const deadLetter = cases("dead letter", {
     await channel.ready(dead, 1);
     await channel.drain(dead);
   },
-  "twice through the same queue counts": async (on) => {
+  "a second death in the same queue increments the count": async (on) => {
     const channel = await on.channel();
     const { q, dead } = await lettered(on, channel);
     channel.publish("", q, "a");
@@ -184,7 +184,7 @@ export const deadLetter = cases("dead letter", {
     await channel.drain(a);
     await channel.drain(told);
   },
-  "a cycle with a rejection goes on": async (on) => {
+  "a cycle with a rejection continues": async (on) => {
     const channel = await on.channel();
     const back = await channel.exchange(on.name("back"), "fanout");
     const b = await channel.queue(on.name("b"), { "x-message-ttl": 10, "x-dead-letter-exchange": back });
@@ -197,7 +197,7 @@ export const deadLetter = cases("dead letter", {
     await channel.ready(a, 1);
     await channel.drain(a);
   },
-  "a queue that is its own dead letter queue": async (on) => {
+  "a queue that is its own dead-letter queue": async (on) => {
     const channel = await on.channel();
     const q = on.name("q");
     await channel.queue(q, { "x-dead-letter-exchange": "", "x-dead-letter-routing-key": q });
@@ -210,7 +210,7 @@ export const deadLetter = cases("dead letter", {
     await channel.ready(q, 1);
     await channel.drain(q);
   },
-  "full, and its own dead letter queue": async (on) => {
+  "a full queue that is its own dead-letter queue": async (on) => {
     const channel = await on.channel();
     const q = on.name("q");
     await channel.queue(q, {
@@ -222,7 +222,7 @@ export const deadLetter = cases("dead letter", {
     await channel.barrier(q);
     await channel.drain(q);
   },
-  "a missing exchange": async (on) => {
+  "a missing dead-letter exchange": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"), { "x-dead-letter-exchange": on.name("missing") });
     channel.publish("", q, "a");
@@ -231,7 +231,7 @@ export const deadLetter = cases("dead letter", {
     await channel.barrier(q);
     await channel.drain(q);
   },
-  "purge and delete make no dead letters": async (on) => {
+  "purge and delete do not dead-letter": async (on) => {
     const channel = await on.channel();
     const { q, dead } = await lettered(on, channel);
     for (const letter of "ab") channel.publish("", q, letter);
@@ -240,7 +240,7 @@ export const deadLetter = cases("dead letter", {
     await channel.call("queue.delete", { queue: q });
     await channel.drain(dead);
   },
-  "x-death of a publisher is kept": async (on) => {
+  "x-death from a publisher is kept": async (on) => {
     const channel = await on.channel();
     const { q, dead } = await lettered(on, channel);
     channel.publish("", q, "a", { headers: { "x-death": "no list" } });
@@ -249,7 +249,7 @@ export const deadLetter = cases("dead letter", {
     await channel.barrier(q);
     await channel.drain(dead);
   },
-  "an alternate exchange takes a dead letter": async (on) => {
+  "an alternate exchange routes a dead letter": async (on) => {
     const channel = await on.channel();
     const rest = await channel.exchange(on.name("rest"), "fanout");
     const x = await channel.exchange(on.name("x"), "direct", { "alternate-exchange": rest });
@@ -290,7 +290,7 @@ export const deadLetter = cases("dead letter", {
     await channel.ready(dead, 1);
     await channel.drain(dead);
   }, NEVER_RETURNED],
-  "quorum: how often it was delivered": [async (on) => {
+  "quorum: the delivery count": [async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"), { "x-queue-type": "quorum" }, { durable: true });
     await channel.call("confirm.select");

@@ -1,7 +1,7 @@
 import { cases, type Script } from "../case.ts";
-import { hangsUp, IN_WORDS } from "../differences.ts";
+import { closesWithoutReason, FRAME_ERROR_TEXT } from "../differences.ts";
 
-/** Sends frames that are no AMQP, and waits for the end. */
+/** Sends a malformed frame and waits for the end of the connection. */
 const malformed = (type: number, payload: number[], channel = 1, end = 0xce): Script => async (on) => {
   const peer = await on.connect();
   await peer.channel();
@@ -10,45 +10,45 @@ const malformed = (type: number, payload: number[], channel = 1, end = 0xce): Sc
 };
 
 export const errors = cases("errors", {
-  "a frame of an unknown type": [malformed(4, [1, 2, 3]), IN_WORDS],
-  "a frame of type 0": [malformed(0, []), IN_WORDS],
-  "a frame with a wrong end": [malformed(1, [0, 20, 0, 10, 0], 1, 0), IN_WORDS],
-  "a method frame that is empty": [malformed(1, []), IN_WORDS],
-  "a method frame of two bytes": [malformed(1, [0, 20]), IN_WORDS],
-  "a method of an unknown class": [malformed(1, [0, 99, 0, 10]), hangsUp(540)],
-  "an unknown method of a class": [malformed(1, [0, 20, 0, 99]), hangsUp(540)],
-  "arguments that end early": [malformed(1, [0, 50, 0, 10, 0, 0, 10, 65]), IN_WORDS],
-  "arguments that go on": [malformed(1, [0, 20, 0, 20, 1, 1, 1, 1]), IN_WORDS],
-  "a table that is longer than its frame": [
+  "a frame of an unknown type": [malformed(4, [1, 2, 3]), FRAME_ERROR_TEXT],
+  "a frame of type 0": [malformed(0, []), FRAME_ERROR_TEXT],
+  "a frame with a wrong end octet": [malformed(1, [0, 20, 0, 10, 0], 1, 0), FRAME_ERROR_TEXT],
+  "an empty method frame": [malformed(1, []), FRAME_ERROR_TEXT],
+  "a method frame of two bytes": [malformed(1, [0, 20]), FRAME_ERROR_TEXT],
+  "a method of an unknown class": [malformed(1, [0, 99, 0, 10]), closesWithoutReason(540)],
+  "an unknown method of a class": [malformed(1, [0, 20, 0, 99]), closesWithoutReason(540)],
+  "truncated arguments": [malformed(1, [0, 50, 0, 10, 0, 0, 10, 65]), FRAME_ERROR_TEXT],
+  "excess bytes after the arguments": [malformed(1, [0, 20, 0, 20, 1, 1, 1, 1]), FRAME_ERROR_TEXT],
+  "a table longer than its frame": [
     malformed(1, [0, 50, 0, 10, 0, 0, 1, 65, 0, 0, 0, 1, 0]),
-    IN_WORDS,
+    FRAME_ERROR_TEXT,
   ],
   "a table with an unknown type": [
     malformed(1, [0, 50, 0, 10, 0, 0, 1, 65, 0, 0, 0, 0, 3, 1, 97, 63]),
-    hangsUp(501),
+    closesWithoutReason(501),
   ],
   "a method that only servers send": async (on) => {
     const channel = await on.channel();
     channel.send("queue.declare-ok", { queue: "q" });
     await channel.closed(503);
   },
-  "a delivery of a client": async (on) => {
+  "a delivery from a client": async (on) => {
     const peer = await on.connect();
     const channel = await peer.channel();
     channel.send("basic.deliver", { consumerTag: "me" });
     peer.header(channel.number, 0);
     await channel.closed(503);
   },
-  "basic.cancel-ok is for the cancel of a server": async (on) => {
+  "a basic.cancel-ok from a client": async (on) => {
     const channel = await on.channel();
     channel.send("basic.cancel-ok", { consumerTag: "me" });
     await channel.closed(503);
   },
-  "a queue's name that is not UTF-8": [async (on) => {
+  "a queue name that is not UTF-8": [async (on) => {
     const channel = await on.channel();
     await channel.refused(501, "queue.declare", { queue: "\udcff" });
-  }, IN_WORDS],
-  "other channels end with the connection": async (on) => {
+  }, FRAME_ERROR_TEXT],
+  "a connection error closes all channels": async (on) => {
     const peer = await on.connect();
     const [first, second] = [await peer.channel(), await peer.channel()];
     const q = await first.queue(on.name("q"), {}, { exclusive: true });
@@ -56,7 +56,7 @@ export const errors = cases("errors", {
     const other = await on.channel();
     await other.gone("queue", q);
   },
-  "what is not acknowledged is given back by an error": async (on) => {
+  "an error requeues unacknowledged messages": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     channel.publish("", q, "a");

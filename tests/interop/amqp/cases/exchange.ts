@@ -2,7 +2,8 @@ import { cases, type Difference } from "../case.ts";
 import { TypedNumber } from "../../../../lib/amqp/types/field_value.ts";
 
 const UNKNOWN_TYPE: Difference = {
-  why: "an unknown type is 'unknown'; RabbitMQ calls it 'invalid' unless the word is an Erlang atom",
+  why:
+    "an unknown exchange type is always called 'unknown'; RabbitMQ calls it 'invalid' unless it is an existing Erlang atom",
   rabbit: /invalid exchange type/,
   ours: /unknown exchange type/,
 };
@@ -16,14 +17,14 @@ export const exchange = cases("exchange", {
       await channel.call("exchange.delete", { exchange: on.name(type) });
     }
   },
-  "the predeclared ones are there": async (on) => {
+  "the predeclared exchanges exist": async (on) => {
     const channel = await on.channel();
     for (const name of ["direct", "fanout", "topic", "headers", "match"]) {
       await channel.call("exchange.declare", { exchange: `amq.${name}`, passive: true });
     }
     await channel.call("exchange.declare", { exchange: "amq.direct", type: "direct", durable: true });
   },
-  "a predeclared one declared differently": async (on) => {
+  "a predeclared exchange declared with another type": async (on) => {
     const channel = await on.channel();
     await channel.refused(406, "exchange.declare", { exchange: "amq.direct", type: "fanout", durable: true });
   },
@@ -31,11 +32,11 @@ export const exchange = cases("exchange", {
     const channel = await on.channel();
     await channel.call("exchange.declare", { exchange: "amq.rabbitmq.trace", passive: true });
   },
-  "a missing one, passive": async (on) => {
+  "a missing exchange, passive": async (on) => {
     const channel = await on.channel();
     await channel.refused(404, "exchange.declare", { exchange: on.name("missing"), passive: true });
   },
-  "passive takes any type and flags": async (on) => {
+  "passive ignores the type and flags": async (on) => {
     const channel = await on.channel();
     await channel.exchange(on.name("x"), "direct");
     await channel.call("exchange.declare", {
@@ -46,7 +47,7 @@ export const exchange = cases("exchange", {
       arguments: { a: 1 },
     });
   },
-  "passive takes an unknown type": async (on) => {
+  "passive accepts an unknown type": async (on) => {
     const channel = await on.channel();
     await channel.exchange(on.name("x"), "direct");
     await channel.call("exchange.declare", { exchange: on.name("x"), type: "nonsense", passive: true });
@@ -55,42 +56,42 @@ export const exchange = cases("exchange", {
     const channel = await on.channel();
     await channel.refused(503, "exchange.declare", { exchange: on.name("x"), type: "nonsense" });
   },
-  "no type": [
+  "an empty type": [
     async (on) => {
       const channel = await on.channel();
       await channel.refused(503, "exchange.declare", { exchange: on.name("x"), type: "" });
     },
     UNKNOWN_TYPE,
   ],
-  "a name that begins with amq.": async (on) => {
+  "a name with the prefix amq.": async (on) => {
     const channel = await on.channel();
     await channel.refused(403, "exchange.declare", { exchange: "amq.mine", type: "direct" });
   },
-  "a missing name that begins with amq., passive": async (on) => {
+  "a missing name with the prefix amq., passive": async (on) => {
     const channel = await on.channel();
     await channel.refused(404, "exchange.declare", { exchange: "amq.mine", type: "direct", passive: true });
   },
-  "the default one cannot be declared": async (on) => {
+  "the default exchange cannot be declared": async (on) => {
     const channel = await on.channel();
     await channel.refused(403, "exchange.declare", { exchange: "", type: "direct", durable: true });
   },
-  "the default one, passive": async (on) => {
+  "the default exchange, passive": async (on) => {
     const channel = await on.channel();
     await channel.refused(403, "exchange.declare", { exchange: "", passive: true });
   },
-  "the default one cannot be deleted": async (on) => {
+  "the default exchange cannot be deleted": async (on) => {
     const channel = await on.channel();
     await channel.refused(403, "exchange.delete", { exchange: "" });
   },
-  "a predeclared one cannot be deleted": async (on) => {
+  "a predeclared exchange cannot be deleted": async (on) => {
     const channel = await on.channel();
     await channel.refused(403, "exchange.delete", { exchange: "amq.topic" });
   },
-  "a missing amq. one cannot be deleted": async (on) => {
+  "a missing exchange with the prefix amq. cannot be deleted": async (on) => {
     const channel = await on.channel();
     await channel.refused(403, "exchange.delete", { exchange: "amq.missing" });
   },
-  "delete of a missing one": async (on) => {
+  "delete of a missing exchange": async (on) => {
     const channel = await on.channel();
     await channel.call("exchange.delete", { exchange: on.name("missing") });
   },
@@ -159,7 +160,7 @@ export const exchange = cases("exchange", {
     await channel.exchange(on.name("x"), "direct", { mine: "a" });
     await channel.exchange(on.name("x"), "direct", { mine: "b", "x-yours": true });
   },
-  "an alternate exchange that is no text": async (on) => {
+  "an alternate exchange that is not a string": async (on) => {
     const channel = await on.channel();
     await channel.refused(406, "exchange.declare", {
       exchange: on.name("x"),
@@ -167,7 +168,7 @@ export const exchange = cases("exchange", {
       arguments: { "alternate-exchange": 5 },
     });
   },
-  "auto-delete goes with its last binding": async (on) => {
+  "auto-delete: deleted with its last binding": async (on) => {
     const channel = await on.channel();
     const x = await channel.exchange(on.name("x"), "direct", {}, { autoDelete: true });
     const q = await channel.queue(on.name("q"));
@@ -178,7 +179,7 @@ export const exchange = cases("exchange", {
     await channel.call("queue.unbind", { queue: q, exchange: x, routingKey: "b" });
     await channel.refused(404, "exchange.declare", { exchange: x, passive: true });
   },
-  "auto-delete goes with its last queue": async (on) => {
+  "auto-delete: deleted with its last queue": async (on) => {
     const channel = await on.channel();
     const x = await channel.exchange(on.name("x"), "fanout", {}, { autoDelete: true });
     const q = await channel.queue(on.name("q"));
@@ -186,7 +187,7 @@ export const exchange = cases("exchange", {
     await channel.call("queue.delete", { queue: q });
     await channel.refused(404, "exchange.declare", { exchange: x, passive: true });
   },
-  "auto-delete in a chain": async (on) => {
+  "auto-delete: a chain of exchanges": async (on) => {
     const channel = await on.channel();
     const x = await channel.exchange(on.name("x"), "fanout", {}, { autoDelete: true });
     const y = await channel.exchange(on.name("y"), "fanout", {}, { autoDelete: true });
@@ -198,7 +199,7 @@ export const exchange = cases("exchange", {
     await channel.call("channel.open");
     await channel.refused(404, "exchange.declare", { exchange: x, passive: true });
   },
-  "a deleted one takes its bindings with it": async (on) => {
+  "delete removes the bindings": async (on) => {
     const channel = await on.channel();
     const x = await channel.exchange(on.name("x"), "fanout");
     const q = await channel.queue(on.name("q"));
@@ -208,13 +209,13 @@ export const exchange = cases("exchange", {
     channel.publish(x, "", "lost");
     await channel.queue(q);
   },
-  "publishing to an internal one": async (on) => {
+  "publish to an internal exchange": async (on) => {
     const channel = await on.channel();
     const x = await channel.exchange(on.name("x"), "fanout", {}, { internal: true });
     channel.publish(x, "", "body");
     await channel.closed(403);
   },
-  "an internal one takes what another passes on": async (on) => {
+  "an internal exchange gets messages from another exchange": async (on) => {
     const channel = await on.channel();
     const x = await channel.exchange(on.name("x"), "fanout");
     const y = await channel.exchange(on.name("y"), "fanout", {}, { internal: true });
@@ -224,7 +225,7 @@ export const exchange = cases("exchange", {
     channel.publish(x, "key", "body");
     await channel.get(q);
   },
-  "declare and delete without waiting": async (on) => {
+  "declare and delete with no-wait": async (on) => {
     const channel = await on.channel();
     const exchange = on.name("x");
     channel.send("exchange.declare", { exchange, type: "direct", noWait: true });
@@ -238,7 +239,7 @@ export const exchange = cases("exchange", {
     await channel.exchange(exchange, "fanout");
     await channel.call("exchange.delete", { exchange });
   },
-  "line ends in a name": [
+  "line breaks in a name": [
     async (on) => {
       const channel = await on.channel();
       await channel.exchange(on.name("a\r\nb"), "fanout");
@@ -246,12 +247,12 @@ export const exchange = cases("exchange", {
       on.note(`it is ${known ? "" : "not "}ab`);
     },
     {
-      why: "line ends in a name are part of it, RabbitMQ takes them out",
+      why: "line breaks in a name are kept; RabbitMQ removes them",
       rabbit: /it is ab/,
       ours: /it is not ab/,
     },
   ],
-  "a delayed one without the plugin": [
+  "x-delayed-message without the plugin": [
     async (on) => {
       const channel = await on.channel();
       channel.send("exchange.declare", {
@@ -263,19 +264,19 @@ export const exchange = cases("exchange", {
       await channel.peer.until(() => /declare-ok|close/.test(received.at(-1)!.name), "an answer");
     },
     {
-      why: "x-delayed-message is built in, RabbitMQ has it as a plugin",
+      why: "x-delayed-message is built in; in RabbitMQ it is a plugin",
       rabbit: /1\.0 connection\.close replyCode=503 .*/,
       ours: /1\.1 exchange\.declare-ok/,
     },
   ],
-  "type names are of one case": [
+  "type names are case-sensitive": [
     async (on) => {
       const channel = await on.channel();
       await channel.refused(503, "exchange.declare", { exchange: on.name("x"), type: "Direct" });
     },
     UNKNOWN_TYPE,
   ],
-  "an argument of another integer type is the same": async (on) => {
+  "redeclared with an argument of another integer type": async (on) => {
     const channel = await on.channel();
     await channel.exchange(on.name("x"), "direct", { mine: 1 });
     await channel.exchange(on.name("x"), "direct", { mine: new TypedNumber("b", 1) });

@@ -2,7 +2,7 @@ import { cases, type Session } from "../case.ts";
 import type { FieldTable } from "../../../../lib/amqp/types/field_value.ts";
 import type { PeerChannel } from "../peer.ts";
 
-/** A queue with arguments, of which dead letters go to another one. */
+/** Makes a queue with the given arguments that dead-letters to another queue. */
 async function lettered(
   on: Session,
   channel: PeerChannel,
@@ -35,21 +35,21 @@ export const ttl = cases("ttl", {
     await channel.get(q);
     await channel.drain(dead);
   },
-  "the shorter one counts": async (on) => {
+  "the shorter one applies": async (on) => {
     const channel = await on.channel();
     const { q, dead } = await lettered(on, channel, { "x-message-ttl": 60_000 });
     channel.publish("", q, "a", { expiration: "50" });
     await channel.ready(dead, 1);
     await channel.drain(dead);
   },
-  "a longer one of the message does not": async (on) => {
+  "a longer one of the message is ignored": async (on) => {
     const channel = await on.channel();
     const { q, dead } = await lettered(on, channel, { "x-message-ttl": 50 });
     channel.publish("", q, "a", { expiration: "60000" });
     await channel.ready(dead, 1);
     await channel.drain(dead);
   },
-  "0 of a queue: only who waits gets it": async (on) => {
+  "0 of a queue: only a waiting consumer gets the message": async (on) => {
     const channel = await on.channel();
     const { q, dead } = await lettered(on, channel, { "x-message-ttl": 0 }, "a");
     await channel.ready(dead, 1);
@@ -66,7 +66,7 @@ export const ttl = cases("ttl", {
     await channel.ready(dead, 1);
     await channel.drain(dead);
   },
-  "behind a message that stays": async (on) => {
+  "after a message that does not expire": async (on) => {
     const channel = await on.channel();
     const { q, dead } = await lettered(on, channel, {});
     channel.publish("", q, "stays");
@@ -77,10 +77,10 @@ export const ttl = cases("ttl", {
     await channel.drain(q);
     await channel.drain(dead);
   },
-  "what has expired does not count": async (on) => {
+  "expired messages are not counted": async (on) => {
     const channel = await on.channel();
     const { q, dead } = await lettered(on, channel, {});
-    // Both expire at once, and this one tells when.
+    // Both expire at the same time; the dead letter of this one shows when.
     const other = await channel.queue(on.name("other"), {
       "x-dead-letter-exchange": "",
       "x-dead-letter-routing-key": on.name("told"),
@@ -96,7 +96,7 @@ export const ttl = cases("ttl", {
     await channel.drain(q);
     await channel.ready(dead, 1);
   },
-  "not while it is with a consumer": async (on) => {
+  "an unacknowledged message does not expire": async (on) => {
     const channel = await on.channel();
     const { q, dead } = await lettered(on, channel, { "x-message-ttl": 60 }, "ab");
     await channel.get(q, false);
@@ -105,7 +105,7 @@ export const ttl = cases("ttl", {
     await channel.ready(dead, 2);
     await channel.drain(dead);
   },
-  "without a dead letter exchange": async (on) => {
+  "without a dead-letter exchange": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"), { "x-message-ttl": 50 });
     await channel.call("confirm.select");
@@ -113,7 +113,7 @@ export const ttl = cases("ttl", {
     await channel.ready(q, 0);
     await channel.get(q);
   },
-  "the expiration is kept until it has expired": async (on) => {
+  "the expiration is kept until the message expires": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"), { "x-message-ttl": 60_000 });
     channel.publish("", q, "a", { expiration: "50000" });
@@ -129,7 +129,7 @@ export const maxlen = cases("max length", {
     await channel.drain(q);
     await channel.drain(dead);
   },
-  "drops without a dead letter exchange": async (on) => {
+  "drops without a dead-letter exchange": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"), { "x-max-length": 2 });
     for (const letter of "abcd") channel.publish("", q, letter);
@@ -151,7 +151,7 @@ export const maxlen = cases("max length", {
     await channel.barrier(q);
     await channel.drain(dead);
   },
-  "what is delivered does not count": async (on) => {
+  "unacknowledged messages are not counted": async (on) => {
     const channel = await on.channel();
     const { q, dead } = await lettered(on, channel, { "x-max-length": 2 }, "ab");
     await channel.get(q, false);
@@ -161,7 +161,7 @@ export const maxlen = cases("max length", {
     await channel.drain(dead);
     await channel.drain(q);
   },
-  "what is requeued may have to go": async (on) => {
+  "a requeued message can be dropped": async (on) => {
     const channel = await on.channel();
     const { q, dead } = await lettered(on, channel, { "x-max-length": 2 }, "ab");
     await channel.get(q, false);
@@ -258,7 +258,7 @@ export const maxlen = cases("max length", {
 });
 
 export const priority = cases("priority", {
-  "the highest comes first": async (on) => {
+  "the highest priority is delivered first": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"), { "x-max-priority": 5 });
     for (const [index, priority] of [1, 5, 3, 0, 5, 2].entries()) {
@@ -267,7 +267,7 @@ export const priority = cases("priority", {
     channel.publish("", q, "none");
     await channel.drain(q);
   },
-  "over the maximum is the maximum": async (on) => {
+  "a priority over the maximum is treated as the maximum": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"), { "x-max-priority": 3 });
     for (const [index, priority] of [3, 200, 2, 3].entries()) {
@@ -275,13 +275,13 @@ export const priority = cases("priority", {
     }
     await channel.drain(q);
   },
-  "a queue without priorities passes them over": async (on) => {
+  "a queue without priorities ignores them": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     for (const [index, priority] of [1, 5, 3].entries()) channel.publish("", q, `${index}`, { priority });
     await channel.drain(q);
   },
-  "of what waits for a consumer": async (on) => {
+  "messages that wait for a consumer": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"), { "x-max-priority": 9 });
     await channel.call("basic.qos", { prefetchCount: 1 });
@@ -295,7 +295,7 @@ export const priority = cases("priority", {
       await channel.delivery();
     }
   },
-  "requeued to its own": async (on) => {
+  "requeued with its priority": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"), { "x-max-priority": 5 });
     for (const [body, priority] of [["a", 1], ["b", 1], ["c", 4]] as const) {
@@ -306,7 +306,7 @@ export const priority = cases("priority", {
     await channel.ready(q, 3);
     await channel.drain(q);
   },
-  "a full queue drops the lowest": async (on) => {
+  "a full queue drops the lowest priority": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"), { "x-max-priority": 5, "x-max-length": 2 });
     for (const [body, priority] of [["a", 5], ["b", 1], ["c", 3], ["d", 0]] as const) {
@@ -320,7 +320,7 @@ export const priority = cases("priority", {
     for (const priority of [0, 5, 2]) channel.publish("", q, `${priority}`, { priority });
     await channel.drain(q);
   },
-  "expires behind a higher one that stays": async (on) => {
+  "expires after a higher priority that does not expire": async (on) => {
     const channel = await on.channel();
     const { q, dead } = await lettered(on, channel, { "x-max-priority": 5 });
     channel.publish("", q, "stays", { priority: 5 });

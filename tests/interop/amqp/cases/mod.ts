@@ -21,7 +21,7 @@ import { tx } from "./tx.ts";
 import { random } from "./random.ts";
 
 export const CASES: readonly Case[] = [
-  // The slowest first: the others run beside them.
+  // The slowest cases are first, so that the others run at the same time.
   ...connection,
   ...channel,
   ...exchange,

@@ -1,11 +1,11 @@
 import type { BasicProperties } from "../../../../lib/amqp/properties.ts";
 import { Decimal, Timestamp, TypedNumber } from "../../../../lib/amqp/types/field_value.ts";
 import { cases, type Difference, type Script } from "../case.ts";
-import { IN_WORDS } from "../differences.ts";
+import { FRAME_ERROR_TEXT } from "../differences.ts";
 
 const utf8 = new TextEncoder();
 
-/** A header that claims more than the server takes; whether it waits for all of it before it says so. */
+/** Sends a header with a body size over the limit, and notes whether the server reads the body before it refuses. */
 const oversize = (size: number): Script => async (on) => {
   const peer = await on.connect();
   const channel = await peer.channel();
@@ -21,24 +21,24 @@ const oversize = (size: number): Script => async (on) => {
 };
 
 const AT_ONCE: Difference = {
-  why: "RabbitMQ takes in a message that is too large before it refuses it, ours refuses its header",
+  why: "a message over the size limit is refused at its header; RabbitMQ reads the body first",
   rabbit: /it waits/,
   ours: /406 at once/,
 };
 
 const EXPIRATION: Difference = {
-  why: "what is wrong with an expiration is told in words, not in Erlang's terms",
+  why: "errors about an expiration have a plain text, not Erlang terms",
   rabbit: /(?<=invalid expiration '.*?': ).*?(?=" classId)/,
   ours: /(?<=invalid expiration '.*?': ).*?(?=" classId)/,
 };
 
 const MALFORMED: Difference = {
-  why: "RabbitMQ crashes at malformed properties (541), ours knows a wrong frame",
+  why: "malformed properties are a frame error (501); in RabbitMQ they cause an internal error (541)",
   rabbit: /replyCode=541 replyText="INTERNAL_ERROR" classId=0 methodId=0/,
   ours: /replyCode=501 replyText="FRAME_ERROR - .*?" classId=60 methodId=40/,
 };
 
-/** A message that is refused with 406. */
+/** Publishes a message that is refused with 406. */
 const odd = (properties: BasicProperties): Script => async (on) => {
   const channel = await on.channel();
   channel.publish("", on.name("q"), "body", properties);
@@ -46,7 +46,7 @@ const odd = (properties: BasicProperties): Script => async (on) => {
 };
 
 export const publish = cases("publish", {
-  "every property comes through": async (on) => {
+  "every property is preserved": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     channel.publish("", q, "body", {
@@ -67,7 +67,7 @@ export const publish = cases("publish", {
     });
     await channel.get(q);
   },
-  "headers of every type come through": async (on) => {
+  "headers of every type are preserved": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     channel.publish("", q, "body", {
@@ -144,36 +144,36 @@ export const publish = cases("publish", {
     channel.peer.header(channel.number, 0);
     await channel.closed(540);
   },
-  "user-id of another": async (on) => {
+  "user-id of another user": async (on) => {
     const channel = await on.channel();
     channel.publish("", on.name("q"), "body", { userId: "somebody" });
     await channel.closed(406);
   },
-  "an expiration that is no number": [async (on) => {
+  "an expiration that is not a number": [async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     channel.publish("", q, "body", { expiration: "soon" });
     await channel.closed(406);
   }, EXPIRATION],
-  "an expiration that is negative": [async (on) => {
+  "a negative expiration": [async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     channel.publish("", q, "body", { expiration: "-1" });
     await channel.closed(406);
   }, EXPIRATION],
-  "an expiration that is empty": [async (on) => {
+  "an empty expiration": [async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     channel.publish("", q, "body", { expiration: "" });
     await channel.closed(406);
   }, EXPIRATION],
-  "an expiration with words behind it": [async (on) => {
+  "an expiration with a suffix": [async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     channel.publish("", q, "body", { expiration: "1000ms" });
     await channel.closed(406);
   }, EXPIRATION],
-  "an expiration that is too large": [async (on) => {
+  "an expiration over the maximum": [async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     channel.publish("", q, "body", { expiration: "99999999999999" });
@@ -184,19 +184,19 @@ export const publish = cases("publish", {
     channel.publish("", on.name("missing"), "body", { contentType: "text/plain", headers: { a: 1 } }, true);
     await channel.take("basic.return");
   },
-  "mandatory: taken": async (on) => {
+  "mandatory: routed": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     channel.publish("", q, "body", {}, true);
     await channel.drain(q);
   },
-  "mandatory: an exchange that routes nowhere": async (on) => {
+  "mandatory: an exchange without bindings": async (on) => {
     const channel = await on.channel();
     const x = await channel.exchange(on.name("x"), "topic");
     channel.publish(x, "a.b", "body", {}, true);
     await channel.take("basic.return");
   },
-  "mandatory: a large body is returned whole": async (on) => {
+  "mandatory: a large body is returned": async (on) => {
     const channel = await on.channel();
     channel.publish("", on.name("missing"), new Uint8Array(300_000).fill(65), {}, true);
     await channel.take("basic.return");
@@ -208,7 +208,7 @@ export const publish = cases("publish", {
     await channel.call("confirm.select");
     for (let index = 0; index < 3; index++) await channel.put("", q, `${index}`);
   },
-  "confirms of many at once": async (on) => {
+  "confirms of many messages": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     await channel.call("confirm.select");
@@ -216,7 +216,7 @@ export const publish = cases("publish", {
     await channel.confirmed();
     await channel.count(q);
   },
-  "confirms of messages that nobody gets": async (on) => {
+  "confirms of unroutable messages": async (on) => {
     const channel = await on.channel();
     await channel.call("confirm.select");
     await channel.put("", on.name("missing"), "body");
@@ -244,7 +244,7 @@ export const publish = cases("publish", {
     await channel.take("basic.return");
     await channel.put("", on.name("missing"), "c");
   },
-  "selecting confirms twice": async (on) => {
+  "confirm.select twice": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     await channel.call("confirm.select");
@@ -252,7 +252,7 @@ export const publish = cases("publish", {
     await channel.call("confirm.select");
     await channel.put("", q, "b");
   },
-  "selecting confirms without waiting": async (on) => {
+  "confirm.select with no-wait": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     channel.send("confirm.select", { noWait: true });
@@ -267,7 +267,7 @@ export const publish = cases("publish", {
     await first.put("", q, "a");
     await second.delivery();
   },
-  "confirms begin again on a channel that is opened again": async (on) => {
+  "confirms restart at 1 on a reopened channel": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     await channel.call("confirm.select");
@@ -278,7 +278,7 @@ export const publish = cases("publish", {
     await channel.call("confirm.select");
     await channel.put("", q, "b");
   },
-  "a message of which the header is missing": async (on) => {
+  "a message without a header": async (on) => {
     const peer = await on.connect();
     const channel = await peer.channel();
     channel.send("basic.publish", { routingKey: "key" });
@@ -304,13 +304,13 @@ export const publish = cases("publish", {
     const channel = await peer.channel();
     peer.header(channel.number, 0);
     await channel.closed(505);
-  }, IN_WORDS],
+  }, FRAME_ERROR_TEXT],
   "a body without a method": [async (on) => {
     const peer = await on.connect();
     const channel = await peer.channel();
     peer.body(channel.number, "body");
     await channel.closed(505);
-  }, IN_WORDS],
+  }, FRAME_ERROR_TEXT],
   "a header on a channel that is not open": async (on) => {
     const peer = await on.connect();
     peer.header(5, 0);
@@ -324,8 +324,8 @@ export const publish = cases("publish", {
     header[1] = 50;
     peer.frame(2, channel.number, header);
     await channel.closed(505);
-  }, IN_WORDS],
-  "a body that is longer than it was to be": [
+  }, FRAME_ERROR_TEXT],
+  "a body longer than its header says": [
     async (on) => {
       const peer = await on.connect();
       const channel = await peer.channel();
@@ -336,27 +336,27 @@ export const publish = cases("publish", {
       channel.send("basic.get", { queue: q });
       await channel.closed(505);
     },
-    IN_WORDS,
+    FRAME_ERROR_TEXT,
   ],
-  "properties that end early": [async (on) => {
+  "truncated properties": [async (on) => {
     const peer = await on.connect();
     const channel = await peer.channel();
     const q = await channel.queue(on.name("q"));
     channel.send("basic.publish", { routingKey: q });
-    // A content type of 9 bytes, of which 2 come.
+    // A content type of 9 bytes, truncated after 2 bytes.
     peer.header(channel.number, 0, Uint8Array.of(0x80, 0, 9, 65, 65));
     await peer.until(() => peer.received.some(({ name }) => name === "connection.close"), "a close");
   }, MALFORMED],
   "a size over the limit": [oversize(134_217_729), AT_ONCE],
   "a size of 2^63": [oversize(2 ** 63), AT_ONCE],
-  "text that is not UTF-8 comes through": async (on) => {
+  "text that is not UTF-8 is preserved": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     const properties = { messageId: "\udcff\udcfe", headers: { text: "\udc80", plain: "é" } };
     channel.publish("", q, "body", properties);
     await channel.get(q);
   },
-  "a header that stands twice": async (on) => {
+  "a duplicate header": async (on) => {
     const peer = await on.connect();
     const channel = await peer.channel();
     const q = await channel.queue(on.name("q"));
@@ -365,7 +365,7 @@ export const publish = cases("publish", {
     peer.header(channel.number, 0, Uint8Array.of(0x20, 0, 0, 0, 0, twice.length, ...twice));
     await channel.get(q);
   },
-  "properties of which the flags go on": [async (on) => {
+  "property flags with a continuation bit": [async (on) => {
     const peer = await on.connect();
     const channel = await peer.channel();
     const q = await channel.queue(on.name("q"));
@@ -382,13 +382,13 @@ export const publish = cases("publish", {
   },
   "a delivery mode of 0": odd({ deliveryMode: 0 }),
   "a delivery mode of 3": odd({ deliveryMode: 3 }),
-  "everything is wrong: the exchange is told of first": async (on) => {
+  "all fields are invalid: the exchange is reported": async (on) => {
     const channel = await on.channel();
     const properties = { userId: "somebody", expiration: "soon", deliveryMode: 9 };
     channel.publish(on.name("missing"), "key", "a", properties);
     await channel.closed(404);
   },
-  "much is wrong: the user is told of first": odd({
+  "several fields are invalid: the user is reported": odd({
     userId: "somebody",
     expiration: "soon",
     deliveryMode: 9,

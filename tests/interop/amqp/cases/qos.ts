@@ -8,7 +8,7 @@ async function filled(on: Session, channel: PeerChannel, letters: string): Promi
 }
 
 export const qos = cases("qos", {
-  "a consumer gets so many at a time": async (on) => {
+  "the prefetch limits the unacknowledged messages of a consumer": async (on) => {
     const channel = await on.channel();
     const q = await filled(on, channel, "abcde");
     await channel.call("basic.qos", { prefetchCount: 2 });
@@ -21,7 +21,7 @@ export const qos = cases("qos", {
     channel.ack(3, true);
     await channel.deliveries(2);
   },
-  "it holds for each new consumer": async (on) => {
+  "applies to each new consumer": async (on) => {
     const channel = await on.channel();
     const q = await filled(on, channel, "abcdef");
     await channel.call("basic.qos", { prefetchCount: 1 });
@@ -32,7 +32,7 @@ export const qos = cases("qos", {
     await channel.deliveries(2);
     await channel.count(q);
   },
-  "it does not change the consumers that there are": async (on) => {
+  "does not change existing consumers": async (on) => {
     const channel = await on.channel();
     const q = await filled(on, channel, "abcd");
     await channel.call("basic.qos", { prefetchCount: 1 });
@@ -44,7 +44,7 @@ export const qos = cases("qos", {
     await channel.delivery();
     await channel.count(q);
   },
-  "global: the channel gets so many at a time": async (on) => {
+  "global: limits the unacknowledged messages of the channel": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     await channel.call("basic.qos", { prefetchCount: 3, global: true });
@@ -73,7 +73,7 @@ export const qos = cases("qos", {
     channel.ack(1);
     await channel.delivery();
   },
-  "a consumer's, then global": async (on) => {
+  "per consumer, then global": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     await channel.call("basic.qos", { prefetchCount: 2 });
@@ -87,7 +87,7 @@ export const qos = cases("qos", {
     await channel.deliveries(3);
     await channel.count(q);
   },
-  "global, then a consumer's": async (on) => {
+  "global, then per consumer": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     await channel.call("basic.qos", { prefetchCount: 3, global: true });
@@ -101,7 +101,7 @@ export const qos = cases("qos", {
     await channel.deliveries(4);
     await channel.count(q);
   },
-  "global, raised while it holds back": async (on) => {
+  "global, raised while it is reached": async (on) => {
     const channel = await on.channel();
     const q = await filled(on, channel, "abc");
     await channel.call("basic.qos", { prefetchCount: 1, global: true });
@@ -124,14 +124,14 @@ export const qos = cases("qos", {
     channel.ack(3);
     await channel.delivery();
   },
-  "consumers without acknowledgement are not held back": async (on) => {
+  "consumers without acknowledgement are not limited": async (on) => {
     const channel = await on.channel();
     const q = await filled(on, channel, "abc");
     await channel.call("basic.qos", { prefetchCount: 1 });
     await channel.consume(q, { consumerTag: "me", noAck: true });
     await channel.deliveries(3);
   },
-  "global: consumers without acknowledgement are not held back": [
+  "global: consumers without acknowledgement are not limited": [
     async (on) => {
       const channel = await on.channel();
       const q = await filled(on, channel, "a");
@@ -151,12 +151,12 @@ export const qos = cases("qos", {
       for (const one of channel.peer.received) if (one.name === "basic.deliver") one.hidden = true;
     },
     {
-      why: "the prefetch of a channel holds back only those who acknowledge, as the standard says",
+      why: "the prefetch of a channel does not limit consumers without acknowledgement",
       rabbit: /^held back/m,
       ours: /^not held back/m,
     },
   ],
-  "global: what was got before does not count": [
+  "global: messages fetched with get before are not counted": [
     async (on) => {
       const channel = await on.channel();
       const q = await filled(on, channel, "ab");
@@ -170,23 +170,23 @@ export const qos = cases("qos", {
       for (const one of delivered) one.hidden = true;
     },
     {
-      why: "messages of basic.get never count against a prefetch",
+      why: "messages fetched with basic.get do not count for a prefetch",
       rabbit: /nothing came/,
       ours: /one came/,
     },
   ],
-  "get is not held back": async (on) => {
+  "get is not limited": async (on) => {
     const channel = await on.channel();
     const q = await filled(on, channel, "abc");
     await channel.call("basic.qos", { prefetchCount: 1, global: true });
     await channel.get(q, false);
     await channel.get(q, false);
   },
-  "a size of bytes": async (on) => {
+  "a prefetch size is refused": async (on) => {
     const channel = await on.channel();
     await channel.refused(540, "basic.qos", { prefetchSize: 1000 });
   },
-  "0 is no limit": async (on) => {
+  "0 means no limit": async (on) => {
     const channel = await on.channel();
     const q = await filled(on, channel, "abc");
     await channel.call("basic.qos", { prefetchCount: 1 });
@@ -194,7 +194,7 @@ export const qos = cases("qos", {
     await channel.consume(q, { consumerTag: "me" });
     await channel.deliveries(3);
   },
-  "reject makes room": async (on) => {
+  "reject frees the prefetch": async (on) => {
     const channel = await on.channel();
     const q = await filled(on, channel, "abc");
     await channel.call("basic.qos", { prefetchCount: 1 });

@@ -1,4 +1,4 @@
-/** Walks at random through what clients can do, one step after the other: what nobody thought of. */
+/** Random walks through the operations of clients, to find cases that no script covers. */
 import process from "node:process";
 import type { BasicProperties } from "../../../../lib/amqp/properties.ts";
 import type { FieldTable } from "../../../../lib/amqp/types/field_value.ts";
@@ -6,7 +6,7 @@ import { type Case, cases, type Script, type Session } from "../case.ts";
 import { Dice } from "../dice.ts";
 import type { PeerChannel } from "../peer.ts";
 
-/** How many walks there are, more for whoever has the time, and steps in each. */
+/** The number of walks (MQCAT_WALKS overrides it) and of steps in each walk. */
 const WALKS = Number(process.env["MQCAT_WALKS"] ?? 8);
 const STEPS = 40;
 
@@ -15,14 +15,14 @@ const EXCHANGES = ["direct", "fanout", "topic", "headers"];
 const KEYS = ["a", "b", "a.b", "a.b.c", ""];
 const PATTERNS = ["a", "b", "#", "*", "a.*", "a.#", "#.c", ""];
 
-/** One queue, and who takes from it. */
+/** One queue and its consumers. */
 interface Side {
   readonly queue: string;
   readonly channel: PeerChannel;
-  /** Deliveries that may be settled, and consumers that may be cancelled. */
+  /** The deliveries that can be settled, and the consumers that can be cancelled. */
   tags: number[];
   consumers: string[];
-  /** How much of what came was looked at. */
+  /** The number of received methods that were processed. */
   seen: number;
 }
 
@@ -31,19 +31,19 @@ class Walk {
   readonly #on: Session;
   readonly #dice: Dice;
   #publisher!: PeerChannel;
-  /** A channel for each queue: two queues deliver in no certain order. */
+  /** A channel for each queue, because the order of deliveries from two queues is not defined. */
   readonly #sides: Side[] = [];
-  /** The one queue with dead letters: those of two would come in no certain order. */
+  /** The only queue with dead letters: the order of dead letters from two queues is not defined. */
   readonly #mortal: string;
   /**
-   * Queues of limited length: RabbitMQ gives messages back consumer by consumer, and serves others in between, so what
-   * has room depends on whose they were.
+   * Queues with a maximum length. RabbitMQ requeues messages consumer by consumer and serves other consumers in
+   * between, so the dropped messages depend on the consumers.
    */
   readonly #bounded = new Set<string>();
-  /** Consumers that need no acknowledgement. */
+  /** Consumers without acknowledgement. */
   readonly #free = new Set<string>();
   #message = 0;
-  /** Whether the prefetch is the channel's; then everybody acknowledges and nobody gets, see qos.ts for why. */
+  /** Whether the prefetch is that of the channel. All consumers acknowledge then, and get is not used; see qos.ts. */
   readonly #global: boolean;
 
   constructor(on: Session, seed: number) {
@@ -87,7 +87,7 @@ class Walk {
     if (dice.chance(30)) args["x-overflow"] = dice.of(["drop-head", "reject-publish", "reject-publish-dlx"]);
     if (dice.chance(30)) args["x-max-priority"] = 3;
     if (dice.chance(20)) args["x-single-active-consumer"] = true;
-    // It dies at once, unless somebody waits for it.
+    // The message expires at once if no consumer waits for it.
     if (dice.chance(10)) args["x-message-ttl"] = 0;
     if (dice.chance(15)) args["x-max-length-bytes"] = 4 + dice.below(8);
     if ("x-max-length" in args || "x-max-length-bytes" in args) this.#bounded.add(this.#name(queue));
@@ -185,7 +185,7 @@ class Walk {
     await channel.call("basic.cancel", { consumerTag: consumerTag! });
   }
 
-  /** A channel is closed, and opened again. */
+  /** Closes and reopens a channel. */
   async #again(side: Side): Promise<void> {
     await side.channel.close();
     await side.channel.call("channel.open", {}, true);
@@ -193,7 +193,7 @@ class Walk {
     side.consumers = [];
   }
 
-  /** Waits until everything has gone where it goes: a message may die in one queue after the other. */
+  /** Waits until the queues are stable: a message can be dead-lettered several times. */
   async #quiet(): Promise<void> {
     for (let round = 0; round < 2; round++) {
       await Promise.all(this.#sides.map(({ channel, queue }) => channel.barrier(queue)));

@@ -1,6 +1,6 @@
 import { cases } from "../case.ts";
 
-/** The queue that is none: replies go to whoever asked, on the channel on which he asked. */
+/** The pseudo-queue for direct replies: a reply is delivered on the channel of the request. */
 const REPLIES = "amq.rabbitmq.reply-to";
 
 export const directReply = cases("direct reply-to", {
@@ -22,7 +22,7 @@ export const directReply = cases("direct reply-to", {
     const channel = await on.channel();
     await channel.refused(406, "basic.consume", { queue: REPLIES });
   },
-  "twice": async (on) => {
+  "a second consumer is refused": async (on) => {
     const channel = await on.channel();
     await channel.consume(REPLIES, { consumerTag: "a", noAck: true });
     await channel.refused(406, "basic.consume", { queue: REPLIES, consumerTag: "b", noAck: true });
@@ -33,7 +33,7 @@ export const directReply = cases("direct reply-to", {
     channel.publish("", q, "question", { replyTo: REPLIES });
     await channel.closed(406);
   },
-  "a reply to nobody": async (on) => {
+  "a reply to an unknown address": async (on) => {
     const client = await on.channel();
     const server = await on.channel();
     const q = await server.queue(on.name("q"));
@@ -48,7 +48,7 @@ export const directReply = cases("direct reply-to", {
     server.publish("", replyTo!, "answer", {}, true);
     await server.take("basic.return");
   },
-  "a queue of this name is there": async (on) => {
+  "the pseudo-queue exists for a passive declare": async (on) => {
     const channel = await on.channel();
     await channel.queue(REPLIES, {}, { passive: true });
   },
@@ -74,10 +74,10 @@ export const directReply = cases("direct reply-to", {
     await server.put("", replyTo!, "answer", {}, true);
     await client.delivery();
   }, {
-    why: "a mandatory reply that was delivered is not returned",
+    why: "a mandatory direct reply that was delivered is not returned",
     rabbit: /2\.1 basic\.return .*\n/,
   }],
-  "another reply-to is left alone": async (on) => {
+  "another reply-to is unchanged": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     channel.publish("", q, "question", { replyTo: on.name("elsewhere") });

@@ -1,15 +1,15 @@
-/** Walks at random through declarations: most of them meet something that is there, or is not. */
+/** Random walks through declarations of existing and missing queues and exchanges. */
 import process from "node:process";
 import type { FieldTable } from "../../../../lib/amqp/types/field_value.ts";
 import { type Case, cases, type Script, type Session } from "../case.ts";
 import { Dice } from "../dice.ts";
 import type { PeerChannel } from "../peer.ts";
 
-/** How many walks there are, more for whoever has the time, and steps in each. */
+/** The number of walks (MQCAT_WALKS overrides it) and of steps in each walk. */
 const WALKS = Number(process.env["MQCAT_WALKS"] ?? 8);
 const STEPS = 60;
 
-/** Of which a user with limited rights may do something, but not everything: see definitions.ts. */
+/** Names for which the limited user of definitions.ts has some permissions. */
 const NAMES = ["own", "in", "out"];
 const TYPES = ["direct", "fanout", "topic", "headers"];
 const KEYS = ["", "k", "k.l"];
@@ -18,7 +18,7 @@ const KEYS = ["", "k", "k.l"];
 class Walk {
   readonly #on: Session;
   readonly #dice: Dice;
-  /** On connections of their own. */
+  /** The channels, each on its own connection. */
   readonly #channels: PeerChannel[] = [];
 
   constructor(on: Session, seed: number) {
@@ -33,7 +33,7 @@ class Walk {
       let channel = this.#channels[at]!;
       if (channel.peer.parted) channel = this.#channels[at] = await this.#login(at);
       if (!channel.open) await channel.call("channel.open", {}, true);
-      // A refusal is in the transcript.
+      // The transcript has the refusal.
       await this.#step(channel).catch(() => {});
       for (const one of channel.peer.received) one.taken = true;
     }
@@ -111,7 +111,7 @@ class Walk {
     }
   }
 
-  /** With a reply that comes behind whatever comes of it. */
+  /** Sends a method, then one with a reply that comes after all results of the first. */
   async #publish(channel: PeerChannel): Promise<void> {
     const dice = this.#dice;
     const exchange = dice.chance(50) ? "" : this.#name();

@@ -1,22 +1,22 @@
-/** Walks at random through transactions. */
+/** Random walks through transactions. */
 import process from "node:process";
 import { type Case, cases, type Script, type Session } from "../case.ts";
 import { Dice } from "../dice.ts";
 import type { PeerChannel } from "../peer.ts";
 
-/** How many walks there are, more for whoever has the time, and steps in each. */
+/** The number of walks (MQCAT_WALKS overrides it) and of steps in each walk. */
 const WALKS = Number(process.env["MQCAT_WALKS"] ?? 8) / 2;
 const STEPS = 50;
 
 const QUEUES = ["p", "q"];
 
-/** One walk: a channel with transactions, and one that looks on. */
+/** One walk: a transactional channel, and one that observes. */
 class Walk {
   readonly #on: Session;
   readonly #dice: Dice;
   #channel!: PeerChannel;
   #witness!: PeerChannel;
-  /** Deliveries that may be settled, and those that are, if it is committed. */
+  /** The deliveries that can be settled, and those that the next commit settles. */
   #tags: number[] = [];
   #settled: number[] = [];
   #message = 0;
@@ -94,7 +94,7 @@ class Walk {
     else this.#channel.nack(tag, { multiple, requeue: dice.chance(50) });
   }
 
-  /** Waits until everything is where it goes, and tells how much is where. */
+  /** Waits until the queues are stable, and notes their message counts. */
   async #quiet(): Promise<void> {
     for (const queue of [...QUEUES, "dead"]) await this.#witness.count(this.#on.name(queue));
   }

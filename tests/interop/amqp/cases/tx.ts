@@ -14,7 +14,7 @@ export const tx = cases("tx", {
     await first.call("tx.commit");
     await second.drain(q);
   },
-  "rollback takes back": async (on) => {
+  "rollback discards published messages": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     await channel.call("tx.select");
@@ -37,7 +37,7 @@ export const tx = cases("tx", {
     await channel.call("channel.open");
     await channel.drain(q);
   },
-  "rollback takes acknowledgements back": async (on) => {
+  "rollback discards acknowledgements": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     for (const body of ["a", "b"]) channel.publish("", q, body);
@@ -67,7 +67,7 @@ export const tx = cases("tx", {
     await channel.ready(q, 1);
     await channel.drain(q);
   },
-  "close is a rollback": async (on) => {
+  "close rolls back": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     channel.publish("", q, "there");
@@ -96,18 +96,18 @@ export const tx = cases("tx", {
     const channel = await on.channel();
     await channel.refused(406, "tx.rollback");
   },
-  "commit of nothing": async (on) => {
+  "an empty commit": async (on) => {
     const channel = await on.channel();
     await channel.call("tx.select");
     await channel.call("tx.commit");
     await channel.call("tx.rollback");
   },
-  "not with confirms": async (on) => {
+  "tx.select on a channel in confirm mode": async (on) => {
     const channel = await on.channel();
     await channel.call("confirm.select");
     await channel.refused(406, "tx.select");
   },
-  "no confirms with it": async (on) => {
+  "confirm.select on a transactional channel": async (on) => {
     const channel = await on.channel();
     await channel.call("tx.select");
     await channel.refused(406, "confirm.select");
@@ -120,19 +120,19 @@ export const tx = cases("tx", {
     await channel.call("tx.commit");
     await channel.take("basic.return");
   },
-  "a missing exchange is told of at once": async (on) => {
+  "a missing exchange is reported at once": async (on) => {
     const channel = await on.channel();
     await channel.call("tx.select");
     channel.publish(on.name("missing"), "key", "a");
     await channel.closed(404);
   },
-  "an unknown tag is told of at once": async (on) => {
+  "an unknown tag is reported at once": async (on) => {
     const channel = await on.channel();
     await channel.call("tx.select");
     channel.ack(5);
     await channel.closed(406);
   },
-  "room for deliveries comes with the commit": async (on) => {
+  "acknowledgements free the prefetch at commit": async (on) => {
     const channel = await on.channel();
     const q = await channel.queue(on.name("q"));
     for (const body of ["a", "b"]) channel.publish("", q, body);
@@ -145,7 +145,7 @@ export const tx = cases("tx", {
     await channel.call("tx.commit");
     await channel.delivery();
   },
-  "publish and acknowledge in one": async (on) => {
+  "publish and acknowledge in one transaction": async (on) => {
     const channel = await on.channel();
     const p = await channel.queue(on.name("p"), {}, { durable: true });
     const q = await channel.queue(on.name("q"), {}, { durable: true });

@@ -1,4 +1,4 @@
-/** ZeroMQ over WebSocket: our own sockets, the runtime's WebSocket client by hand, and peers that want something else. */
+/** ZeroMQ over WebSocket: our own sockets, the runtime's WebSocket client, and peers that do not fit. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { IncompatiblePeerError, LimitError, ProtocolError } from "../../../../lib/errors.ts";
@@ -13,7 +13,7 @@ import { certificate } from "../../../support/stream_adapters.ts";
 
 const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 
-/** A client that says what a test wants. */
+/** Connects a client that sends the bytes of a test. */
 async function dial(endpoint: string): Promise<TestPeer> {
   const { host, port } = parseEndpoint(endpoint) as HostEndpoint;
   return new TestPeer(await connect({ scheme: "tcp", host, port }));
@@ -35,7 +35,7 @@ function request(path = "/", change: Record<string, string | undefined> = {}): s
   return [`GET ${path} HTTP/1.1`, ...lines, "", ""].join("\r\n");
 }
 
-/** The runtime's own client, with the messages that came. */
+/** The runtime's own client, and the messages that it received. */
 class Native implements Disposable {
   readonly came: number[][] = [];
   readonly socket: WebSocket;
@@ -58,7 +58,7 @@ class Native implements Disposable {
 const bytes = (text: string) => [...new TextEncoder().encode(text)];
 describe("ws_transport", () => {
   for (const scheme of ["ws", "wss"] as const) {
-    it(`${scheme} - every pattern, either end binding`, async () => {
+    it(`${scheme} - every pattern works, whichever end binds`, async () => {
       const tls = scheme === "ws" ? {} : { ...certificate(), ca: certificate().cert };
       const endpoint = `${scheme}://localhost:*/a/b`;
       await using push = scoped(new Push({ tls }));
@@ -87,7 +87,7 @@ describe("ws_transport", () => {
     });
   }
 
-  it("ws - a message of 5 MB, in pieces, arrives as it was", async () => {
+  it("ws - a message of 5 MB in fragments arrives unchanged", async () => {
     await using push = scoped(new Push());
     await using pull = scoped(new Pull());
     push.connect(await pull.bind("ws://127.0.0.1:0"));
@@ -98,7 +98,7 @@ describe("ws_transport", () => {
     assert.deepEqual(frames![1], body);
   });
 
-  it("ws - a peer that goes is connected to again, and what waits for it is not lost", async () => {
+  it("ws - reconnects to a peer that left, and loses no message that waits for it", async () => {
     await using push = scoped(new Push({ reconnect: { first: 2, longest: 10 } }));
     const first = new Pull();
     const bound = await first.bind("ws://127.0.0.1:0/again");
@@ -114,8 +114,8 @@ describe("ws_transport", () => {
     await sent;
   });
 
-  // A browser's WebSocket takes no subprotocol with a slash, so ZWS2.0 alone is the way for it.
-  it("ws - the runtime's client, by hand, pushes: an identity first, then messages", async () => {
+  // A browser's WebSocket accepts no subprotocol with a slash, so it uses ZWS2.0.
+  it("ws - the runtime's client pushes: an identity first, then messages", async () => {
     const log = new SocketLog();
     await using pull = scoped(new Pull({ onEvent: log.onEvent }));
     using client = new Native(await pull.bind("ws://127.0.0.1:0/"));
@@ -129,7 +129,7 @@ describe("ws_transport", () => {
     assert.equal((await log.until("disconnected")).error, undefined);
   });
 
-  it("ws - the runtime's client, by hand, subscribes", async () => {
+  it("ws - the runtime's client subscribes", async () => {
     await using pub = scoped(new Pub());
     using client = new Native(await pub.bind("ws://127.0.0.1:0/feed"));
     await client.opened();
@@ -142,7 +142,7 @@ describe("ws_transport", () => {
     assert.deepEqual(client.came, [[0], [1, ...bytes("b")], [0, ...bytes("yes")]]);
   });
 
-  it("ws - a type that does not fit is told in words, and ends it for good", async () => {
+  it("ws - an incompatible socket type is reported, and not tried again", async () => {
     const log = new SocketLog();
     await using pull = scoped(new Pull({ onEvent: log.onEvent }));
     await using sub = scoped(new Sub());
@@ -153,7 +153,7 @@ describe("ws_transport", () => {
     assert.match(sub.failure!.message, /PULL/);
   });
 
-  it("ws - the example of RFC 6455, and a Ping and a Close that are answered", async () => {
+  it("ws - accepts the example of RFC 6455, and answers a Ping and a Close", async () => {
     await using pull = scoped(new Pull());
     const peer = await dial(await pull.bind("ws://127.0.0.1:0/"));
     await peer.write(request());
@@ -169,7 +169,7 @@ describe("ws_transport", () => {
     peer.stream.close();
   });
 
-  it("ws - a heartbeat is a Ping of WebSocket, and a peer that stops answering is left", async () => {
+  it("ws - a heartbeat is a WebSocket Ping, and a peer that stops answering is disconnected", async () => {
     const log = new SocketLog();
     await using pull = scoped(new Pull({ onEvent: log.onEvent, heartbeat: { interval: 20, timeout: 200 } }));
     const peer = await dial(await pull.bind("ws://127.0.0.1:0/"));
@@ -200,9 +200,14 @@ describe("ws_transport", () => {
       "a short key",
       request("/feed", { "Sec-WebSocket-Key": "abc" }),
       /^HTTP\/1\.1 400 /,
-      /no 16 bytes in base64/,
+      /not 16 bytes in base64/,
     ],
-    ["a POST", request("/feed").replace("GET", "POST"), /^HTTP\/1\.1 400 /, /the request is none for it/],
+    [
+      "a POST",
+      request("/feed").replace("GET", "POST"),
+      /^HTTP\/1\.1 400 /,
+      /the request is not one for a WebSocket/,
+    ],
     [
       "another subprotocol",
       request("/feed", { "Sec-WebSocket-Protocol": "ZWS2.0/CURVE" }),
@@ -223,7 +228,7 @@ describe("ws_transport", () => {
     ],
   ];
   for (const [name, asked, status, words] of refusals) {
-    it(`ws - refuses ${name}, in words at both ends`, async () => {
+    it(`ws - refuses ${name}, with the reason at both ends`, async () => {
       const log = new SocketLog();
       await using pull = scoped(new Pull({ onEvent: log.onEvent }));
       const peer = await dial(await pull.bind("ws://127.0.0.1:0/feed"));
@@ -236,7 +241,7 @@ describe("ws_transport", () => {
     });
   }
 
-  it("ws - pages of this machine, and those that were named, may connect", async () => {
+  it("ws - pages of this machine and of the listed origins may connect", async () => {
     await using pull = scoped(new Pull({ origins: ["https://good.example"] }));
     const bound = await pull.bind("ws://127.0.0.1:0/");
     for (
@@ -250,7 +255,7 @@ describe("ws_transport", () => {
     }
   });
 
-  it("ws - a head without end is cut off, and junk too", async () => {
+  it("ws - an endless head and junk end the connection", async () => {
     const log = new SocketLog();
     await using pull = scoped(new Pull({ onEvent: log.onEvent }));
     const bound = await pull.bind("ws://127.0.0.1:0/");
@@ -276,7 +281,7 @@ describe("ws_transport", () => {
       false,
       /the server answers 502 Bad Gateway$/,
     ],
-    ["no HTTP server", "220 mail.example ESMTP\r\n\r\n", true, /does not answer as an HTTP server would/],
+    ["no HTTP server", "220 mail.example ESMTP\r\n\r\n", true, /does not answer like an HTTP server/],
     [
       "a wrong proof",
       "HTTP/1.1 101 Fine\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n",
@@ -285,7 +290,7 @@ describe("ws_transport", () => {
     ],
   ];
   for (const [name, answer, final, words] of servers) {
-    it(`ws - connecting to ${name} is ${final ? "final" : "tried again"}`, async () => {
+    it(`ws - connecting to ${name} is ${final ? "final" : "retried"}`, async () => {
       const listener = await listen("tcp://127.0.0.1:0", async (stream: ByteStream) => {
         const peer = new TestPeer(stream);
         await peer.until(() => peer.text().includes("\r\n\r\n"));

@@ -19,21 +19,25 @@ const MISTAKES: readonly [mistake: string, file: string, title: string][] = [
   [
     "waiting for 64 bytes of greeting",
     "unit/zmtp/greeting_test.ts",
-    "greeting - each part is answered as soon as",
+    "greeting - sends each part as soon as",
   ],
-  ["losing bytes behind it", "unit/zmtp/greeting_test.ts", "greeting - all at once, and the bytes behind"],
-  ["signed 64-bit lengths", "unit/zmtp/wire_hostile_test.ts", "length - a frame that claims ${claim}"],
+  ["losing bytes after it", "unit/zmtp/greeting_test.ts", "greeting - accepts everything in one chunk"],
+  [
+    "signed 64-bit lengths",
+    "unit/zmtp/wire_hostile_test.ts",
+    "length - rejects a frame that announces ${claim}",
+  ],
   [
     "allocating before checking",
     "unit/zmtp/wire_hostile_test.ts",
-    "length - a claim just under the limit takes no memory",
+    "length - allocates no memory for an announced length",
   ],
   ["PONG without context", "unit/zmtp/wire_frames_test.ts", "ping - is answered with its context"],
   ["PING shown to the application", "unit/zmtp/wire_frames_test.ts", "ping - never reaches the application"],
   [
     "header and body as two writes",
     "unit/zmtp/wire_frames_test.ts",
-    "send - header and body are one segment",
+    "send - writes header and body as one segment",
   ],
   [
     "counting subscriptions per CANCEL",
@@ -43,7 +47,7 @@ const MISTAKES: readonly [mistake: string, file: string, title: string][] = [
   [
     "losing CURVE's inner COMMAND bit",
     "unit/zmtp/mechanisms/curve_test.ts",
-    "open - MORE and COMMAND are those inside",
+    "open - uses the flags MORE and COMMAND inside the box",
   ],
   [
     "a hot loop after an authentication failure",

@@ -1,6 +1,6 @@
 /**
- * The other end of a CURVE connection, written from RFC 26 with libsodium's boxes and with nothing of ours, so that each
- * of its bytes can be spoiled.
+ * A scripted CURVE peer, written from RFC 26 with libsodium's boxes and without code of lib/, so that tests can change
+ * each of its bytes.
  */
 import { Buffer } from "node:buffer";
 import sodium from "libsodium-wrappers";
@@ -29,12 +29,12 @@ export function be64(value: bigint | number): Uint8Array {
   return new Uint8Array(bytes);
 }
 
-/** A command frame of this name. */
+/** Makes a command frame. */
 export function named(name: string, ...parts: (Uint8Array | string | number[])[]): Uint8Array {
   return command(join([name.length], name, ...parts));
 }
 
-/** The bodies of the frames in `bytes`, which must be whole. */
+/** Returns the bodies of the frames in `bytes`, which must be complete. */
 export function bodies(bytes: Uint8Array): Uint8Array[] {
   const found: Uint8Array[] = [];
   for (let at = 0; at < bytes.length;) {
@@ -42,7 +42,7 @@ export function bodies(bytes: Uint8Array): Uint8Array[] {
     const length = long ? Number(Buffer.from(bytes).readBigUInt64BE(at + 1)) : bytes[at + 1]!;
     const from = at + (long ? 9 : 2);
     if (from + length > bytes.length) {
-      throw new Error(`A frame is cut: ${bytes.length - from} of ${length} bytes`);
+      throw new Error(`A frame is truncated: ${bytes.length - from} of ${length} bytes`);
     }
     found.push(bytes.slice(from, at = from + length));
   }
@@ -53,7 +53,7 @@ function metadata(type: string): Uint8Array {
   return join([11], "Socket-Type", [0, 0, 0, type.length], type);
 }
 
-/** What both roles share once the handshake is done. */
+/** The part of both roles after the handshake. */
 class Messages {
   protected readonly transient: Pair = newPair();
   protected theirs!: Uint8Array;
@@ -73,17 +73,17 @@ class Messages {
     return sodium.crypto_box_open_easy(box, nonce, this.theirs, this.transient.secretKey);
   }
 
-  /** The body of a MESSAGE command. */
+  /** Makes the body of a MESSAGE command. */
   messageBody(nonce: bigint | number, flags: number, payload: Uint8Array | string): Uint8Array {
     return join([7], "MESSAGE", be64(nonce), this.seal(join(this.#own, be64(nonce)), join([flags], payload)));
   }
 
-  /** A frame with one of our frames in it; `outer` are its own flags. */
+  /** Makes a frame that contains one encrypted frame; `outer` are the flags of the outer frame. */
   message(nonce: bigint | number, flags: number, payload: Uint8Array | string, outer = 0): Uint8Array {
     return frame(this.messageBody(nonce, flags, payload), outer);
   }
 
-  /** What a MESSAGE of the side under test says. */
+  /** Decrypts a MESSAGE of the side under test. */
   read(body: Uint8Array): { nonce: bigint; flags: number; payload: Uint8Array } {
     const nonce = body.subarray(8, 16);
     const plain = this.unseal(join(this.#other, nonce), body.subarray(16));
@@ -99,7 +99,7 @@ export class CurveClientPeer extends Messages {
     super("C");
   }
 
-  /** The body of a HELLO behind its name. */
+  /** Makes the data of a HELLO. */
   helloData(proof = new Uint8Array(64), nonce = 1): Uint8Array {
     const box = sodium.crypto_box_easy(
       proof,
@@ -114,7 +114,7 @@ export class CurveClientPeer extends Messages {
     return named("HELLO", this.helloData());
   }
 
-  /** Takes the body of a WELCOME. */
+  /** Reads the body of a WELCOME. */
   welcome(body: Uint8Array): void {
     const plain = sodium.crypto_box_open_easy(
       body.subarray(24),
@@ -126,7 +126,7 @@ export class CurveClientPeer extends Messages {
     this.cookie = plain.slice(32);
   }
 
-  /** The data of an INITIATE; what is given replaces what belongs there. */
+  /** Makes the data of an INITIATE; arguments replace the correct values. */
   initiateData(
     type: string,
     { nonce = 2, key = this.own.publicKey, vouched = this.transient.publicKey, server = this.server } = {},
@@ -146,7 +146,7 @@ export class CurveClientPeer extends Messages {
     return named("INITIATE", this.initiateData(type));
   }
 
-  /** The metadata in the body of a READY. */
+  /** Decrypts the metadata in the body of a READY. */
   ready(body: Uint8Array): Uint8Array {
     return this.unseal(join("CurveZMQREADY---", body.subarray(6, 14)), body.subarray(14));
   }
@@ -163,7 +163,7 @@ export class CurveServerPeer extends Messages {
     super("S");
   }
 
-  /** Takes the body of a HELLO, and checks it. */
+  /** Reads and checks the body of a HELLO. */
   hello(body: Uint8Array): void {
     if (body.length !== 200) throw new Error(`HELLO has ${body.length} bytes`);
     this.client = this.theirs = body.slice(80, 112);
@@ -183,10 +183,10 @@ export class CurveServerPeer extends Messages {
     );
   }
 
-  /** Takes the body of an INITIATE, checks all that is in it, and gives its metadata. */
+  /** Reads and checks the body of an INITIATE, and returns its metadata. */
   initiate(body: Uint8Array): Uint8Array {
     const [cookie, nonce, box] = [body.subarray(9, 105), body.subarray(105, 113), body.subarray(113)];
-    if (Buffer.compare(cookie, this.cookie) !== 0) throw new Error("the cookie is another");
+    if (Buffer.compare(cookie, this.cookie) !== 0) throw new Error("the cookie is wrong");
     const plain = this.unseal(join("CurveZMQINITIATE", nonce), box);
     this.clientKey = plain.slice(0, 32);
     const vouched = sodium.crypto_box_open_easy(
@@ -195,7 +195,9 @@ export class CurveServerPeer extends Messages {
       this.clientKey,
       this.transient.secretKey,
     );
-    if (Buffer.compare(vouched, join(this.client, this.own.publicKey)) !== 0) throw new Error("a bad vouch");
+    if (Buffer.compare(vouched, join(this.client, this.own.publicKey)) !== 0) {
+      throw new Error("the vouch is wrong");
+    }
     return plain.slice(128);
   }
 

@@ -1,4 +1,4 @@
-/** CURVE (RFC 26) on the wire: each command and each message, whole and spoiled, in both roles. */
+/** CURVE (RFC 26) on the wire: valid and invalid commands and messages in both roles. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import {
@@ -23,8 +23,8 @@ import { command, greeting3, ScriptedStream } from "../../../support/scripted_st
 const NO_LIMITS = { messages: 1e6, bytes: 1e9 };
 const SERVER = newPair();
 
-/** The side under test in a handshake, and what it sent behind its greeting, frame by frame. */
-class Shaking {
+/** The side under test in a handshake, and the frames that it sent after its greeting. */
+class Handshaking {
   readonly stream = new ScriptedStream();
   readonly result: Promise<HandshakeResult>;
   readonly #taken = { frames: 0 };
@@ -35,7 +35,7 @@ class Shaking {
     this.stream.feed(greeting3(1, "CURVE"));
   }
 
-  /** The body of the next frame that it sent. */
+  /** Waits for the next frame that it sends, and returns its body. */
   async next(): Promise<Uint8Array> {
     const index = this.#taken.frames++;
     let found: Uint8Array | undefined;
@@ -44,7 +44,7 @@ class Shaking {
         try {
           found = bodies(this.stream.sent.subarray(64))[index];
         } catch {
-          // The last one is not there as a whole.
+          // The last frame is not complete yet.
         }
         return found !== undefined;
       },
@@ -63,22 +63,22 @@ class Shaking {
   }
 }
 
-/** Plays a client up to the end of the handshake. */
-async function asClient(shaking: Shaking, peer: CurveClientPeer, type: string): Promise<void> {
-  shaking.stream.feed(peer.hello());
-  peer.welcome(await shaking.next());
-  shaking.stream.feed(peer.initiate(type));
+/** Runs the handshake with a scripted client. */
+async function asClient(handshaking: Handshaking, peer: CurveClientPeer, type: string): Promise<void> {
+  handshaking.stream.feed(peer.hello());
+  peer.welcome(await handshaking.next());
+  handshaking.stream.feed(peer.initiate(type));
 }
 
-/** Plays a server up to the end of the handshake. */
-async function asServer(shaking: Shaking, peer: CurveServerPeer, type: string): Promise<void> {
-  peer.hello(await shaking.next());
-  shaking.stream.feed(peer.welcome());
-  peer.initiate(await shaking.next());
-  shaking.stream.feed(peer.ready(type));
+/** Runs the handshake with a scripted server. */
+async function asServer(handshaking: Handshaking, peer: CurveServerPeer, type: string): Promise<void> {
+  peer.hello(await handshaking.next());
+  handshaking.stream.feed(peer.welcome());
+  peer.initiate(await handshaking.next());
+  handshaking.stream.feed(peer.ready(type));
 }
 
-/** A running connection of the side under test, and what came over it. */
+/** A connection of the side under test after the handshake, and the messages that it received. */
 class Running {
   readonly messages: string[][] = [];
   readonly subscriptions: string[] = [];
@@ -105,22 +105,25 @@ class Running {
 }
 
 async function runningServer(maxMessage?: number): Promise<{ peer: CurveClientPeer; running: Running }> {
-  const shaking = new Shaking(curveServer({ keyPair: SERVER }));
+  const handshaking = new Handshaking(curveServer({ keyPair: SERVER }));
   const peer = new CurveClientPeer(SERVER.publicKey);
-  await asClient(shaking, peer, "PUSH");
-  const result = await deadline(shaking.result);
-  return { peer, running: new Running(shaking.stream, result, maxMessage) };
+  await asClient(handshaking, peer, "PUSH");
+  const result = await deadline(handshaking.result);
+  return { peer, running: new Running(handshaking.stream, result, maxMessage) };
 }
 
 const letIn = (reply: ZapReply) => ({ handler: () => reply });
 
 describe("security_curve handshake", () => {
-  it("server - lets in who knows its key, and proves that it has it", async () => {
-    const shaking = new Shaking(curveServer({ keyPair: SERVER }));
+  it("server - accepts a client that knows its public key, and proves that it has the secret key", async () => {
+    const handshaking = new Handshaking(curveServer({ keyPair: SERVER }));
     const peer = new CurveClientPeer(SERVER.publicKey);
-    await asClient(shaking, peer, "PUSH");
-    assert.equal(new TextDecoder().decode(peer.ready(await shaking.next()).subarray(1, 12)), "Socket-Type");
-    const result = await deadline(shaking.result);
+    await asClient(handshaking, peer, "PUSH");
+    assert.equal(
+      new TextDecoder().decode(peer.ready(await handshaking.next()).subarray(1, 12)),
+      "Socket-Type",
+    );
+    const result = await deadline(handshaking.result);
     assert.deepEqual({ ...result.peer, identity: [] }, {
       socketType: "PUSH",
       identity: [],
@@ -130,16 +133,16 @@ describe("security_curve handshake", () => {
     });
   });
 
-  it("server - asks the handler for the client's long-term key, and keeps the user id", async () => {
+  it("server - passes the client's long-term key to the handler, and keeps the user id", async () => {
     const asked: unknown[] = [];
     const handler = (request: unknown): ZapReply => {
       asked.push(request);
       return { status: 200, userId: "alice" };
     };
-    const shaking = new Shaking(curveServer({ keyPair: SERVER, zap: { handler, domain: "here" } }));
+    const handshaking = new Handshaking(curveServer({ keyPair: SERVER, zap: { handler, domain: "here" } }));
     const peer = new CurveClientPeer(SERVER.publicKey);
-    await asClient(shaking, peer, "PUSH");
-    assert.equal((await deadline(shaking.result)).peer.userId, "alice");
+    await asClient(handshaking, peer, "PUSH");
+    assert.equal((await deadline(handshaking.result)).peer.userId, "alice");
     assert.deepEqual(asked, [{
       domain: "here",
       address: "",
@@ -149,45 +152,45 @@ describe("security_curve handshake", () => {
     }]);
   });
 
-  it("client - proves who it is, and works with a server that is written from the RFC", async () => {
+  it("client - proves its identity to a server that follows the RFC", async () => {
     const own = newPair();
     const peer = new CurveServerPeer();
     const security = curveClient({ serverKey: peer.own.publicKey, keyPair: own });
-    const shaking = new Shaking(security, "PUSH", true);
-    await asServer(shaking, peer, "PULL");
-    assert.equal((await deadline(shaking.result)).peer.socketType, "PULL");
+    const handshaking = new Handshaking(security, "PUSH", true);
+    await asServer(handshaking, peer, "PULL");
+    assert.equal((await deadline(handshaking.result)).peer.socketType, "PULL");
     assert.deepEqual(peer.clientKey, own.publicKey);
   });
 
-  it("client - without a key pair makes one up, the same for all connections of the socket", async () => {
+  it("client - without a key pair makes one, and uses it for all connections of the socket", async () => {
     const peers = [0, 1].map(() => new CurveServerPeer(SERVER));
     const security = curveClient({ serverKey: SERVER.publicKey });
     for (const peer of peers) {
-      const shaking = new Shaking(security, "PUSH", true);
-      await asServer(shaking, peer, "PULL");
-      await deadline(shaking.result);
+      const handshaking = new Handshaking(security, "PUSH", true);
+      await asServer(handshaking, peer, "PULL");
+      await deadline(handshaking.result);
     }
     assert.deepEqual(peers[0]!.clientKey, peers[1]!.clientKey);
     assert.notDeepEqual(peers[0]!.client, peers[1]!.client);
   });
 
-  it("server - another server key is refused in words, at both ends", async () => {
-    const shaking = new Shaking(curveServer({ keyPair: SERVER }));
-    shaking.stream.feed(new CurveClientPeer(newPair().publicKey).hello());
-    await shaking.fails(AuthError, /public key for us that is not ours/);
+  it("server - a client with a wrong server key fails, and both ends report why", async () => {
+    const handshaking = new Handshaking(curveServer({ keyPair: SERVER }));
+    handshaking.stream.feed(new CurveClientPeer(newPair().publicKey).hello());
+    await handshaking.fails(AuthError, /public key for us that is not ours/);
     assert.match(
-      new TextDecoder().decode(await shaking.next()),
+      new TextDecoder().decode(await handshaking.next()),
       /ERROR.this server has a different public key/,
     );
   });
 
   const hellos: [name: string, words: RegExp, spoil: (peer: CurveClientPeer) => Uint8Array][] = [
     [
-      "a HELLO that is short",
+      "a short HELLO",
       /malformed HELLO of 193 bytes/,
       (p) => named("HELLO", p.helloData().subarray(1)),
     ],
-    ["a HELLO that is long", /malformed HELLO of 195 bytes/, (p) => named("HELLO", p.helloData(), [0])],
+    ["a long HELLO", /malformed HELLO of 195 bytes/, (p) => named("HELLO", p.helloData(), [0])],
     ["an empty HELLO", /malformed HELLO of 0 bytes/, () => named("HELLO")],
     ["PLAIN's HELLO", /malformed HELLO of 4 bytes/, () => named("HELLO", [1], "a", [1], "b")],
     ["another name", /sent HELLA where HELLO was expected/, (p) => named("HELLA", p.helloData())],
@@ -200,17 +203,17 @@ describe("security_curve handshake", () => {
       (p) => named("HELLO", p.helloData(new Uint8Array(64).fill(1))),
     ],
     [
-      "a transient key that is none",
+      "an invalid transient key",
       /invalid public key/,
       (p) => named("HELLO", p.helloData().fill(0, 74, 106)),
     ],
   ];
   for (const [name, words, spoil] of hellos) {
     it(`server - ${name} is a protocol error`, async () => {
-      const shaking = new Shaking(curveServer({ keyPair: SERVER }));
-      shaking.stream.feed(spoil(new CurveClientPeer(SERVER.publicKey)));
-      await shaking.fails(ProtocolError, words);
-      assert.ok(shaking.stream.over);
+      const handshaking = new Handshaking(curveServer({ keyPair: SERVER }));
+      handshaking.stream.feed(spoil(new CurveClientPeer(SERVER.publicKey)));
+      await handshaking.fails(ProtocolError, words);
+      assert.ok(handshaking.stream.over);
     });
   }
 
@@ -231,7 +234,7 @@ describe("security_curve handshake", () => {
       (p) => named("INITIATE", flip(p.initiateData("PUSH"), 102)),
     ],
     [
-      "a short one",
+      "a truncated body",
       /malformed INITIATE of 200 bytes/,
       (p) => named("INITIATE", p.initiateData("PUSH").subarray(0, 200)),
     ],
@@ -243,7 +246,7 @@ describe("security_curve handshake", () => {
     ["another name", /sent INITIATX where INITIATE/, (p) => named("INITIATX", p.initiateData("PUSH"))],
     ["HELLO again", /sent HELLO where INITIATE/, (p) => p.hello()],
     [
-      "somebody else's key",
+      "another client's key",
       /cannot prove that the public key/,
       (p) => named("INITIATE", p.initiateData("PUSH", { key: newPair().publicKey })),
     ],
@@ -258,7 +261,7 @@ describe("security_curve handshake", () => {
       (p) => named("INITIATE", p.initiateData("PUSH", { server: newPair().publicKey })),
     ],
     [
-      "a key that is none",
+      "an invalid key",
       /cannot prove that the public key/,
       (p) => named("INITIATE", p.initiateData("PUSH", { key: new Uint8Array(32) })),
     ],
@@ -266,24 +269,25 @@ describe("security_curve handshake", () => {
   ];
   for (const [name, words, spoil] of initiates) {
     it(`server - INITIATE with ${name} is a protocol error`, async () => {
-      const shaking = new Shaking(curveServer({ keyPair: SERVER, zap: letIn({ status: 200 }) }));
+      const handshaking = new Handshaking(curveServer({ keyPair: SERVER, zap: letIn({ status: 200 }) }));
       const peer = new CurveClientPeer(SERVER.publicKey);
-      shaking.stream.feed(peer.hello());
-      peer.welcome(await shaking.next());
-      shaking.stream.feed(spoil(peer));
-      if (name === "no socket type") await shaking.fails(IncompatiblePeerError, /the peer is a {2}socket/);
-      else await shaking.fails(ProtocolError, words);
-      assert.ok(shaking.stream.over || shaking.stream.ended);
+      handshaking.stream.feed(peer.hello());
+      peer.welcome(await handshaking.next());
+      handshaking.stream.feed(spoil(peer));
+      if (name === "no socket type") {
+        await handshaking.fails(IncompatiblePeerError, /the peer is a {2}socket/);
+      } else await handshaking.fails(ProtocolError, words);
+      assert.ok(handshaking.stream.over || handshaking.stream.ended);
     });
   }
 
-  it("server - a cookie of one connection is worth nothing on another", async () => {
+  it("server - rejects the cookie of another connection", async () => {
     const peer = new CurveClientPeer(SERVER.publicKey);
-    const first = new Shaking(curveServer({ keyPair: SERVER }));
+    const first = new Handshaking(curveServer({ keyPair: SERVER }));
     first.stream.feed(peer.hello());
     peer.welcome(await first.next());
     const initiate = peer.initiate("PUSH");
-    const second = new Shaking(curveServer({ keyPair: SERVER }));
+    const second = new Handshaking(curveServer({ keyPair: SERVER }));
     second.stream.feed(peer.hello());
     await second.next();
     second.stream.feed(initiate);
@@ -291,11 +295,14 @@ describe("security_curve handshake", () => {
     first.stream.close();
   });
 
-  it("server - a wrong socket type is told to the client", async () => {
-    const shaking = new Shaking(curveServer({ keyPair: SERVER }));
-    await asClient(shaking, new CurveClientPeer(SERVER.publicKey), "SUB");
-    await shaking.fails(IncompatiblePeerError, /the peer is a SUB socket, and PULL talks to PUSH/);
-    assert.match(new TextDecoder().decode(await shaking.next()), /ERROR.a PULL socket cannot talk to a SUB/);
+  it("server - reports an incompatible socket type to the client", async () => {
+    const handshaking = new Handshaking(curveServer({ keyPair: SERVER }));
+    await asClient(handshaking, new CurveClientPeer(SERVER.publicKey), "SUB");
+    await handshaking.fails(IncompatiblePeerError, /the peer is a SUB socket, and PULL talks to PUSH/);
+    assert.match(
+      new TextDecoder().decode(await handshaking.next()),
+      /ERROR.a PULL socket cannot talk to a SUB/,
+    );
   });
 
   const welcomes: [
@@ -314,14 +321,14 @@ describe("security_curve handshake", () => {
   for (const [name, kind, words, spoil] of welcomes) {
     it(`client - WELCOME with ${name} is an error`, async () => {
       const peer = new CurveServerPeer(SERVER);
-      const shaking = new Shaking(curveClient({ serverKey: SERVER.publicKey }), "PUSH", true);
-      peer.hello(await shaking.next());
-      shaking.stream.feed(spoil(peer.welcome()));
-      await shaking.fails(kind, words);
+      const handshaking = new Handshaking(curveClient({ serverKey: SERVER.publicKey }), "PUSH", true);
+      peer.hello(await handshaking.next());
+      handshaking.stream.feed(spoil(peer.welcome()));
+      await handshaking.fails(kind, words);
     });
   }
 
-  it("client - READY that is changed, short or a nonce of zero bytes is a protocol error", async () => {
+  it("client - rejects READY if it is modified, too short, or has no nonce", async () => {
     const spoiled: [(frame: Uint8Array) => Uint8Array, RegExp][] = [
       [(f) => flip(f, 30), /READY that cannot be decrypted/],
       [() => named("READY", [1, 2, 3]), /malformed READY of 3 bytes/],
@@ -329,42 +336,42 @@ describe("security_curve handshake", () => {
     ];
     for (const [spoil, words] of spoiled) {
       const peer = new CurveServerPeer(SERVER);
-      const shaking = new Shaking(curveClient({ serverKey: SERVER.publicKey }), "PUSH", true);
-      peer.hello(await shaking.next());
-      shaking.stream.feed(peer.welcome());
-      await shaking.next();
-      shaking.stream.feed(spoil(peer.ready("PULL")));
-      await shaking.fails(ProtocolError, words);
+      const handshaking = new Handshaking(curveClient({ serverKey: SERVER.publicKey }), "PUSH", true);
+      peer.hello(await handshaking.next());
+      handshaking.stream.feed(peer.welcome());
+      await handshaking.next();
+      handshaking.stream.feed(spoil(peer.ready("PULL")));
+      await handshaking.fails(ProtocolError, words);
     }
   });
 
-  it("client - a peer that hangs up on HELLO is a doubtful AuthError, and one that says 400 a certain one", async () => {
-    const silent = new Shaking(curveClient({ serverKey: SERVER.publicKey }), "PUSH", true);
+  it("client - a peer that closes after HELLO is an uncertain AuthError, a peer that sends 400 a certain one", async () => {
+    const silent = new Handshaking(curveClient({ serverKey: SERVER.publicKey }), "PUSH", true);
     await silent.next();
     silent.stream.feedEnd();
     await silent.fails(AuthError, /closed the connection after our HELLO: its public key probably differs/);
     assert.equal(await silent.result.catch(({ certain }) => certain), false);
-    const rude = new Shaking(curveClient({ serverKey: SERVER.publicKey }), "PUSH", true);
+    const rude = new Handshaking(curveClient({ serverKey: SERVER.publicKey }), "PUSH", true);
     await rude.next();
     rude.stream.feed(command("ERROR", Uint8Array.of(3), join("400")));
     await rude.fails(AuthError, /does not accept our public key \(400\)/);
     assert.equal(await rude.result.catch(({ certain }) => certain), true);
   });
 
-  it("keys - halves of two pairs are told as what they are, in both roles", async () => {
+  it("keys - reports a public and a secret key of different pairs, in both roles", async () => {
     const keyPair = { publicKey: newPair().publicKey, secretKey: newPair().secretKey };
     for (
       const security of [curveClient({ serverKey: SERVER.publicKey, keyPair }), curveServer({ keyPair })]
     ) {
-      await new Shaking(security).fails(AuthError, /our public key does not belong to our secret key/i);
+      await new Handshaking(security).fails(AuthError, /our public key does not belong to our secret key/i);
     }
   });
 
-  it("keys - that are malformed are refused before a socket is made", () => {
+  it("keys - rejects malformed keys before a socket is made", () => {
     for (const serverKey of ["", "short", "x".repeat(39), `${"0".repeat(39)}"`, new Uint8Array(31)]) {
       assert.throws(() => curveClient({ serverKey }), RangeError);
     }
-    // More than 32 bits in a group, and no more of the secret than that in the message.
+    // A group that exceeds 32 bits; the message does not contain the secret.
     const secretKey = "#".repeat(40);
     assert.throws(
       () => curveServer({ keyPair: { publicKey: SERVER.publicKey, secretKey } }),
@@ -377,7 +384,7 @@ describe("security_curve handshake", () => {
 });
 
 describe("security_curve messages", () => {
-  it("open - MORE and COMMAND are those inside of the box; both outer forms are taken", async () => {
+  it("open - uses the flags MORE and COMMAND inside the box; accepts both outer forms", async () => {
     const { peer, running } = await runningServer();
     running.stream.feed(join(
       peer.message(3, 0, "one"),
@@ -391,7 +398,7 @@ describe("security_curve messages", () => {
     assert.deepEqual(running.subscriptions, ["+news", "-news"]);
   });
 
-  it("open - under any chunking, across chunks and from byte to byte", async () => {
+  it("open - accepts chunks of any size", async () => {
     const { peer, running } = await runningServer();
     const wire = join(
       ...Array.from({ length: 40 }, (_, i) => peer.message(3 + i, i % 3 === 2 ? 0 : 1, `${i}`.repeat(i * 9))),
@@ -406,7 +413,7 @@ describe("security_curve messages", () => {
     assert.ok(running.messages.every((frames) => frames.length === 3));
   });
 
-  it("open - nonces may have gaps, over 32 bits and up to 2^64-1", async () => {
+  it("open - accepts gaps between nonces, and nonces up to 2^64-1", async () => {
     const { peer, running } = await runningServer();
     const nonces = [3n, 10n, 2n ** 32n - 1n, 2n ** 32n, 2n ** 53n + 1n, 2n ** 63n, 2n ** 64n - 1n];
     for (const nonce of nonces) running.stream.feed(peer.message(nonce, 0, `${nonce}`));
@@ -441,7 +448,7 @@ describe("security_curve messages", () => {
       () => named("SUBSCRIBE", "topic of some length, over 33"),
     ],
     [
-      "a MESSAGE that is short",
+      "a short MESSAGE",
       /MESSAGE that is too short/,
       (p) => frame(p.messageBody(3, 0, "").subarray(0, 32)),
     ],
@@ -464,20 +471,20 @@ describe("security_curve messages", () => {
     });
   }
 
-  it("open - a message over the limit is refused by its header, with all of its frames counted", async () => {
+  it("open - rejects a message over the limit by its header, counting all of its frames", async () => {
     for (const parts of [["x".repeat(2000)], ["x".repeat(600), "y".repeat(600)]]) {
       const { peer, running } = await runningServer(1000);
       running.stream.feed(peer.message(3, 0, "x".repeat(900)));
       assert.equal(running.messages.length, 1);
       const wire = join(...parts.map((part, i) => peer.message(4 + i, i < parts.length - 1 ? 1 : 0, part)));
-      // Not even the body of the first one need be there.
+      // Not even the body of the first frame has to arrive.
       running.stream.feed(parts.length === 1 ? wire.subarray(0, 9) : wire);
       assert.ok(running.stream.cause instanceof LimitError, `${running.stream.cause}`);
       assert.equal(running.messages.length, 1);
     }
   });
 
-  it("seal - each frame in a box of its own, with nonces that grow by one; commands keep their flag", async () => {
+  it("seal - puts each frame into its own box, with nonces that increase by one; commands keep their flag", async () => {
     const { peer, running } = await runningServer();
     const before = bodies(running.stream.sent.subarray(64)).length;
     running.stream.feed(peer.message(3, 2, join([4], "PING", [0, 9], "context")));
@@ -500,7 +507,7 @@ describe("security_curve messages", () => {
     ]);
   });
 
-  it("reclaim - gives back the messages whose boxes were not taken whole, in plain text", async () => {
+  it("reclaim - returns the messages whose boxes were not accepted completely, in plain text", async () => {
     const messages = Array.from({ length: 50 }, (_, i) => `${i}`.repeat(i));
     for (const part of [0, 0.3, 0.5, 0.999, 1]) {
       const { running } = await runningServer();
@@ -530,7 +537,7 @@ function flipped(bytes: Uint8Array, at: number): Uint8Array {
   return bytes;
 }
 
-/** A message that the side under test could have sent itself. */
+/** A message in the opposite direction, as the side under test would send it. */
 function otherWay(peer: CurveClientPeer): Uint8Array {
   const server = Object.create(peer) as CurveClientPeer;
   return server.messageBody.call(

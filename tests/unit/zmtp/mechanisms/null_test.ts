@@ -1,4 +1,4 @@
-/** NULL among the other mechanisms: who meets another one is told, and nobody talks in the clear by mistake. */
+/** NULL with peers of other mechanisms: both sides report the mismatch, and nothing is sent in clear text by mistake. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import {
@@ -43,7 +43,7 @@ function fit(one: string, other: string): boolean {
 }
 
 describe("security_null", () => {
-  it("null - is what a socket speaks unless told, and meets NULL", async () => {
+  it("null - is the default mechanism", async () => {
     await using pull = scoped(new Pull({ security: nullMechanism() }));
     await using push = scoped(new Push());
     push.connect(await pull.bind(TCP));
@@ -57,7 +57,7 @@ describe("security_null", () => {
         fit(ours, theirs) === (ours === theirs && ours !== "NULL")
       )
     ) {
-      it(`mismatch - ${ours} that connects to ${theirs} ends, and both say why`, async () => {
+      it(`mismatch - ${ours} that connects to ${theirs} fails, and both sides report why`, async () => {
         const [here, there] = [new SocketLog(), new SocketLog()];
         await using push = scoped(new Push({ security: SIDES[ours]!(), onEvent: here.onEvent }));
         await using pull = scoped(new Pull({ security: SIDES[theirs]!(), onEvent: there.onEvent }));
@@ -77,7 +77,7 @@ describe("security_null", () => {
     }
   }
 
-  it("downgrade - a peer of ZMTP 2.0, which has no security, is refused when there must be some", async () => {
+  it("downgrade - rejects a ZMTP 2.0 peer, which has no security, if security is required", async () => {
     for (const side of ["PLAIN client", "PLAIN server", "CURVE client", "CURVE server"]) {
       const security = SIDES[side]!();
       const old = Uint8Array.of(...SIGNATURE_BYTES, 1, 8, 0, 0);
@@ -85,11 +85,11 @@ describe("security_null", () => {
         ...PULL,
         security,
       });
-      assert.equal(stream.sent.length, 11, "more than the version was said");
+      assert.equal(stream.sent.length, 11, "more than the version was sent");
     }
   });
 
-  it("downgrade - a greeting of NULL does not let a peer of a CURVE or PLAIN socket in", async () => {
+  it("downgrade - CURVE and PLAIN sockets reject a greeting with NULL", async () => {
     for (const side of ["PLAIN client", "PLAIN server", "CURVE client", "CURVE server"]) {
       const security = SIDES[side]!();
       const bytes = Uint8Array.of(...greeting3(), ...ready("PUSH"));
@@ -97,11 +97,11 @@ describe("security_null", () => {
         ...PULL,
         security,
       });
-      assert.equal(stream.sent.length, 64, "more than the greeting was said");
+      assert.equal(stream.sent.length, 64, "more than the greeting was sent");
     }
   });
 
-  it("greeting - says the mechanism and the role", async () => {
+  it("greeting - contains the mechanism and the role", async () => {
     for (const [side, create] of Object.entries(SIDES)) {
       const stream = new ScriptedStream();
       const shaking = handshake(stream, { ...PULL, security: create() });

@@ -1,4 +1,4 @@
-/** PLAIN (RFC 24) on the wire, whole and spoiled, in both roles. */
+/** PLAIN (RFC 24) on the wire: valid and invalid commands in both roles. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import {
@@ -58,7 +58,7 @@ describe("security_plain", () => {
     assert.deepEqual(stream.sent.subarray(74), ready("PULL"));
   });
 
-  it("client - says its name and password behind the greeting, and its metadata once it is welcome", async () => {
+  it("client - sends its user name and password after the greeting, and its metadata after WELCOME", async () => {
     const stream = new ScriptedStream();
     const shaking = handshake(stream, CLIENT);
     stream.feed(greeting3(1, "PLAIN", 1));
@@ -70,7 +70,7 @@ describe("security_plain", () => {
     assert.equal((await deadline(shaking)).peer.socketType, "PULL");
   });
 
-  it("credentials - may be empty, or any 255 bytes, and longer ones are refused at once", async () => {
+  it("credentials - may have 0 to 255 bytes; longer ones are rejected at once", async () => {
     const asked: number[][] = [];
     const security = plainServer({
       handler: ({ credentials }) => {
@@ -95,7 +95,7 @@ describe("security_plain", () => {
     assert.throws(() => plainClient("", "ä".repeat(128)), LimitError);
   });
 
-  it("server - a wrong password is refused with libzmq's status, and READY is never said", async () => {
+  it("server - refuses a wrong password with libzmq's status, without READY", async () => {
     const wrong = command("HELLO", Uint8Array.of(3), utf8("bob"), Uint8Array.of(1), utf8("x"));
     const stream = await failure(
       concat([GREETING, wrong, INITIATE]),
@@ -110,16 +110,16 @@ describe("security_plain", () => {
   const hellos: [name: string, frame: Uint8Array, words: RegExp][] = [
     ["is empty", command("HELLO"), /malformed HELLO/],
     ["has no password", command("HELLO", Uint8Array.of(3), utf8("bob")), /malformed HELLO/],
-    ["is cut in the name", command("HELLO", Uint8Array.of(9), utf8("bob")), /malformed HELLO/],
-    ["is cut in the password", command("HELLO", Uint8Array.of(0, 4), utf8("abc")), /malformed HELLO/],
-    ["has bytes left over", command("HELLO", Uint8Array.of(0, 0, 0)), /malformed HELLO/],
+    ["is truncated in the name", command("HELLO", Uint8Array.of(9), utf8("bob")), /malformed HELLO/],
+    ["is truncated in the password", command("HELLO", Uint8Array.of(0, 4), utf8("abc")), /malformed HELLO/],
+    ["has extra bytes", command("HELLO", Uint8Array.of(0, 0, 0)), /malformed HELLO/],
     [
-      "has a name of 255 and no more",
+      "ends after a name of 255 bytes",
       command("HELLO", Uint8Array.of(255), new Uint8Array(200)),
       /malformed HELLO/,
     ],
     ["is INITIATE", INITIATE, /sent INITIATE where HELLO was expected/],
-    ["is READY, as a NULL peer says", ready("PUSH"), /sent READY where HELLO was expected/],
+    ["is the READY of a NULL peer", ready("PUSH"), /sent READY where HELLO was expected/],
     ["is a message", Uint8Array.of(0, 2, 65, 66), /where a command was expected/],
   ];
   for (const [name, frame, words] of hellos) {
@@ -128,7 +128,7 @@ describe("security_plain", () => {
     });
   }
 
-  it("server - nothing is taken from a client that was not welcomed", async () => {
+  it("server - ignores all input from a refused client", async () => {
     await failure(concat([GREETING, HELLO, HELLO]), ProtocolError, /sent HELLO where INITIATE/, SERVER);
     await failure(
       concat([GREETING, HELLO, Uint8Array.of(0, 1, 65)]),
@@ -138,7 +138,7 @@ describe("security_plain", () => {
     );
   });
 
-  it("client - what is no WELCOME, or has something in it, is a protocol error", async () => {
+  it("client - rejects a command other than WELCOME, and a WELCOME with data", async () => {
     const spoiled: [Uint8Array, RegExp][] = [
       [command("WELCOME", utf8("x")), /WELCOME that is not empty/],
       [ready("PULL"), /sent READY where WELCOME/],
@@ -149,7 +149,7 @@ describe("security_plain", () => {
     }
   });
 
-  it("client - the reason of a refusal is told: a status in words, and words as they are", async () => {
+  it("client - reports the reason of a refusal: explains a status, and quotes text", async () => {
     const error = (reason: string) =>
       concat([GREETING, command("ERROR", Uint8Array.of(reason.length), utf8(reason))]);
     await failure(
@@ -167,7 +167,7 @@ describe("security_plain", () => {
     await failure(error("go away"), Error, "the peer refused: go away", CLIENT);
   });
 
-  it("client - libzmq 4.3's ERROR, which it misspells, is understood", async () => {
+  it("client - understands the misspelled ERROR of libzmq 4.3", async () => {
     const error = Uint8Array.of(4, 9, ...utf8("^RROR"), 3, ...utf8("400"));
     await failure(
       concat([GREETING, error]),
@@ -177,7 +177,7 @@ describe("security_plain", () => {
     );
   });
 
-  it("client - a peer that hangs up on HELLO is a doubtful refusal", async () => {
+  it("client - reports a peer that closes after HELLO as an uncertain refusal", async () => {
     const stream = new ScriptedStream();
     const shaking = handshake(stream, CLIENT);
     stream.feed(GREETING);

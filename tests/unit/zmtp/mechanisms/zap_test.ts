@@ -1,4 +1,4 @@
-/** Who is let in (RFC 27): handlers, lists, and what both ends are told. */
+/** Authentication (RFC 27): handlers, lists, and the errors at both ends. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import {
@@ -35,7 +35,7 @@ const TCP = "tcp://127.0.0.1:0";
 const server = await generateKeyPair();
 const client = await generateKeyPair();
 
-/** Each mechanism with a handler at one side, and what it is asked. */
+/** Each mechanism with a handler on one side, and the credentials that the handler gets. */
 const KINDS: [
   name: string,
   serve: (handler: ZapHandler) => Mechanism,
@@ -55,7 +55,7 @@ const KINDS: [
   ],
 ];
 
-/** A handler that answers so, and what it was asked. */
+/** A handler with a fixed reply that records its requests. */
 function fixed(answer: () => ZapReply | Promise<ZapReply>): { handler: ZapHandler; asked: ZapRequest[] } {
   const asked: ZapRequest[] = [];
   return {
@@ -69,7 +69,7 @@ function fixed(answer: () => ZapReply | Promise<ZapReply>): { handler: ZapHandle
 
 describe("security_zap", () => {
   for (const [name, serve, ask, credentials] of KINDS) {
-    it(`zap - ${name}: the handler is asked once for each connection, and its user id is told`, async () => {
+    it(`zap - ${name}: calls the handler once per connection, and reports its user id`, async () => {
       using dir = tempDir();
       for (const endpoint of [TCP, inproc(), `ipc://${dir.file("s")}`]) {
         const log = new SocketLog();
@@ -93,7 +93,7 @@ describe("security_zap", () => {
       }
     });
 
-    it(`zap - ${name}: 400 and 500 are final, and told at both ends`, async () => {
+    it(`zap - ${name}: 400 and 500 are final, and reported at both ends`, async () => {
       const refusals: [() => ZapReply, RegExp, RegExp][] = [
         [
           () => ({ status: 400, text: "not you" }),
@@ -134,14 +134,14 @@ describe("security_zap", () => {
       }
     });
 
-    it(`zap - ${name}: 300 is not said, and the peer comes again`, async () => {
+    it(`zap - ${name}: 300 is not sent, and the peer connects again`, async () => {
       let left = 2;
       const { handler, asked } = fixed(() => ({ status: left-- > 0 ? 300 : 200 }));
       const log = new SocketLog();
       await using pull = scoped(new Pull({ security: serve(handler), onEvent: log.onEvent }));
       await using push = scoped(new Push({ security: ask, reconnect: { first: 1, longest: 1 } }));
       push.connect(await pull.bind(TCP));
-      // A CURVE client takes a hang-up behind its INITIATE for a refusal when it happens twice.
+      // A CURVE client treats a second close after its INITIATE as a refusal.
       if (name === "NULL") {
         await push.send("hello");
         assert.deepEqual(texts(await deadline(pull.receive())), ["hello"]);
@@ -153,7 +153,7 @@ describe("security_zap", () => {
     });
   }
 
-  it("zap - NULL with a handler lets nobody in who cannot be asked about: no ZMTP 2.0, no bare WebSocket", async () => {
+  it("zap - NULL with a handler rejects protocols without a mechanism: ZMTP 2.0 and bare WebSockets", async () => {
     const { handler, asked } = fixed(() => ({ status: 200 }));
     const security = nullMechanism({ handler });
     const old = Uint8Array.of(...SIGNATURE_BYTES, 1, 8, 0, 0);
@@ -163,7 +163,7 @@ describe("security_zap", () => {
     assert.equal(asked.length, 0);
   });
 
-  it("zap - a handler that never answers is given up with the handshake", async () => {
+  it("zap - a handler that never replies ends with the handshake's deadline", async () => {
     const log = new SocketLog();
     const security = plainServer({ handler: () => new Promise(() => {}) });
     await using pull = scoped(new Pull({ security, onEvent: log.onEvent, handshakeTimeout: 200 }));
@@ -172,7 +172,7 @@ describe("security_zap", () => {
     assert.ok((await log.until("handshake-failed")).error instanceof HandshakeTimeoutError);
   });
 
-  it("zap - a peer that leaves while it is looked at leaves nothing behind", async () => {
+  it("zap - a peer that disconnects while the handler runs is removed", async () => {
     const log = new SocketLog();
     const answer = Promise.withResolvers<ZapReply>();
     const { handler, asked } = fixed(() => answer.promise);
@@ -187,7 +187,7 @@ describe("security_zap", () => {
     assert.equal(pull.peers, 0);
   });
 
-  it("lists - keys: those in the file, and no others", async () => {
+  it("lists - keys: accepts only the keys in the file", async () => {
     const file = parseKeyFile(`# friends\n\n${encodeZ85(client.publicKey)}  # alice\r\n`);
     const handler = allowKeys(file.publicKeys);
     const ask = (key: Uint8Array) =>
@@ -202,7 +202,7 @@ describe("security_zap", () => {
     assert.equal((await ask(server.publicKey)).status, 400);
   });
 
-  it("lists - users: clear text and openssl's hashes, and a file's mistakes by line", async () => {
+  it("lists - users: accepts clear text and openssl's hashes, and reports malformed lines by number", async () => {
     const users = parseUsers(
       "# users\nbob:secret\ncarl:with:colons \r\nempty:\ndora:$6$saltsalt$" +
         "qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/\n",
@@ -239,7 +239,7 @@ describe("security_zap", () => {
     assert.throws(() => parseUsers("bob:$2y$10$abc"), /unsupported password hash/);
   });
 
-  it("files - certificates as we write them, as pyzmq does, and bare keys; mistakes by line, without the key", () => {
+  it("files - reads our certificates, pyzmq's, and bare keys; reports malformed lines by number, without the key", () => {
     const { publicKey, secretKey } = client;
     assert.deepEqual(parseKeyFile(formatKeyFile("mine", client)), {
       publicKeys: [publicKey],

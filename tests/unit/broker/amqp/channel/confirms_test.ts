@@ -1,11 +1,11 @@
-/** Publisher confirms: in order, coalesced, and not before their place in the journal is safe. */
+/** Publisher confirms: in order, coalesced, and not before their position in the journal is safe. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { FrameEncoder } from "../../../../../lib/amqp/frames/frame_encoder.ts";
 import { decodeMethod } from "../../../../../lib/amqp/method_codec.ts";
 import { Confirms } from "../../../../../lib/broker/amqp/channel/confirms.ts";
 
-/** What was told since the last look: `ack 3 multiple`. */
+/** Returns the confirms since the last call, for example `ack 3 multiple`. */
 function told(encoder: FrameEncoder): string[] {
   const bytes = encoder.out.take();
   const found: string[] = [];
@@ -21,7 +21,7 @@ function told(encoder: FrameEncoder): string[] {
 }
 
 describe("confirms", () => {
-  it("confirms - one frame for all publishes of a turn", () => {
+  it("confirms - sends one frame for all publishes of a cycle", () => {
     const confirms = new Confirms();
     const encoder = new FrameEncoder();
     for (let i = 1; i <= 3; i++) confirms.add(true, i * 100);
@@ -32,7 +32,7 @@ describe("confirms", () => {
     assert.deepEqual(told(encoder), ["ack 4"]);
   });
 
-  it("confirms - what is not safe waits, and later publishes do not hold it back", () => {
+  it("confirms - an unsafe publish waits, and later publishes do not delay it", () => {
     const confirms = new Confirms();
     const encoder = new FrameEncoder();
     confirms.add(true, 100);
@@ -44,7 +44,7 @@ describe("confirms", () => {
     assert.deepEqual(told(encoder), ["ack 2"]);
   });
 
-  it("confirms - turns that become safe together are told together", () => {
+  it("confirms - cycles that become safe together are confirmed together", () => {
     const confirms = new Confirms();
     const encoder = new FrameEncoder();
     for (let turn = 1; turn <= 3; turn++) {
@@ -55,7 +55,7 @@ describe("confirms", () => {
     assert.deepEqual(told(encoder), ["ack 3 multiple"]);
   });
 
-  it("confirms - a refused publish stands between those that were taken", () => {
+  it("confirms - a refused publish separates the accepted ones", () => {
     const confirms = new Confirms();
     const encoder = new FrameEncoder();
     for (const taken of [true, true, false, true]) confirms.add(taken, 0);
@@ -63,7 +63,7 @@ describe("confirms", () => {
     assert.deepEqual(told(encoder), ["ack 2 multiple", "nack 3", "ack 4"]);
   });
 
-  it("confirms - a message that needs no disk is told in its turn behind one that does", () => {
+  it("confirms - a transient message is confirmed in order after a persistent one", () => {
     const confirms = new Confirms();
     const encoder = new FrameEncoder();
     confirms.add(true, 100);

@@ -13,7 +13,7 @@ import { VirtualHost } from "../../../../../lib/broker/core/topology/vhost.ts";
 
 const PRODUCT = { product: "mqcat", productVersion: "0.1.0" };
 
-/** What definitions are loaded into, without a broker around it. */
+/** A target for definitions without a broker. */
 class Target {
   readonly users = new UserStore();
   readonly vhosts = new Map<string, VirtualHost>();
@@ -39,7 +39,7 @@ class Target {
   }
 }
 
-/** As `GET /api/definitions` of RabbitMQ 3.10.8 gives it. */
+/** The response of RabbitMQ 3.10.8 to `GET /api/definitions`. */
 const EXPORTED = {
   rabbit_version: "3.10.8",
   rabbitmq_version: "3.10.8",
@@ -102,7 +102,7 @@ function byName(list: Json): Json[] {
 }
 
 describe("definitions", () => {
-  it("what RabbitMQ wrote is loaded, and written the same", () => {
+  it("definitions - of RabbitMQ are imported and exported unchanged", () => {
     const target = new Target();
     assert.deepEqual(target.load(EXPORTED), []);
     assert.equal(target.users.authenticate("guest", new TextEncoder().encode("test12"), true), undefined);
@@ -115,7 +115,7 @@ describe("definitions", () => {
     assert.deepEqual(exportDefinitions(copy, PRODUCT), written);
   });
 
-  it("definitions of one virtual host name none", () => {
+  it("definitions - of one virtual host do not name it", () => {
     const target = new Target();
     target.load(EXPORTED);
     const written = exportDefinitions(target, PRODUCT, "/");
@@ -129,7 +129,7 @@ describe("definitions", () => {
     assert.ok(target.vhosts.get("other")!.exchanges.has("x"));
   });
 
-  it("exclusive queues and their bindings are not written, nor the broker's own exchanges", () => {
+  it("export - omits exclusive queues, their bindings, and predeclared exchanges", () => {
     const target = new Target();
     const vhost = target.addVirtualHost("/");
     const args = { passive: false, durable: false, exclusive: true, autoDelete: false, arguments: {} };
@@ -146,14 +146,14 @@ describe("definitions", () => {
     ]);
   });
 
-  it("a password in clear, and tags with commas", () => {
+  it("import - accepts a plain password, and tags as a text with commas", () => {
     const target = new Target();
     target.load({ users: [{ name: "jane", password: "s3cret", tags: "administrator, monitoring" }] });
     assert.equal(target.users.authenticate("jane", new TextEncoder().encode("s3cret"), false), undefined);
     assert.deepEqual(target.users.get("jane")!.tags, ["administrator", "monitoring"]);
   });
 
-  it("what is there and differs stays, with a warning", () => {
+  it("import - keeps an existing object that differs, with a warning", () => {
     const target = new Target();
     target.load(EXPORTED);
     const [queue] = EXPORTED.queues;
@@ -161,21 +161,21 @@ describe("definitions", () => {
     assert.equal(warnings.length, 1);
     assert.match(
       warnings[0]!,
-      /^queues\[0\] is there already and stays as it is: .*inequivalent arg 'durable'/,
+      /^queues\[0\] exists and stays unchanged: .*inequivalent arg 'durable'/,
     );
     assert.equal(target.vhosts.get("/")!.queues.get("jobs")!.definition.durable, true);
   });
 
-  it("what means nothing here is passed over, in words", () => {
+  it("import - ignores definitions without effect, with a warning", () => {
     const warnings = new Target().load({
       vhosts: [{ name: "/", limits: { "max-queues": 5 } }],
       policies: [{ name: "ha", vhost: "/", pattern: ".*", definition: { "ha-mode": "all" } }],
       parameters: [{ component: "shovel", vhost: "/", name: "s", value: {} }],
     });
     assert.deepEqual(warnings, [
-      "policies[0] ('ha') is passed over: this broker is a single one, without replicas",
-      "parameters[0] (shovel 's') is passed over: it means nothing here",
-      "vhosts[0]: the limits of virtual hosts are not observed",
+      "policies[0] ('ha') is ignored: this broker is a single node without replicas",
+      "parameters[0] (shovel 's') is ignored: it has no effect on this broker",
+      "vhosts[0]: limits of virtual hosts are not supported and are ignored",
     ]);
   });
 
@@ -191,7 +191,7 @@ describe("definitions", () => {
       { vhosts, queues: [{ ...queue, durable: "yes" }] },
       /queues\[0\]\.durable must be true or false: received "yes"/,
     ],
-    [{ queues: [queue] }, /queues\[0\]: there is no virtual host '\/'/],
+    [{ queues: [queue] }, /queues\[0\]: virtual host '\/' does not exist/],
     [
       { vhosts, queues: [{ ...queue, name: "amq.q" }] },
       /queues\[0\]: ACCESS_REFUSED - queue name 'amq\.q' contains/,
@@ -206,7 +206,7 @@ describe("definitions", () => {
     ],
     [
       { vhosts, policies: [{ name: "p", pattern: "", definition: { "ha-mode": "all", "message-ttl": 5 } }] },
-      /policies\[0\] \('p'\) sets message-ttl, and this broker has no policies; give the queues arguments/,
+      /policies\[0\] \('p'\) sets message-ttl, but this broker does not support policies; remove the policy and set arguments/,
     ],
     [{ topic_permissions: [{}] }, /topic_permissions\[0\] restricts routing keys/],
     [
@@ -214,10 +214,10 @@ describe("definitions", () => {
       /users\[0\]\.hashing_algorithm must be one of rabbit_password_hashing_sha256, rabbit_password_hashing_sha512/,
     ],
     [{ users: [{ name: "a", password: 12345 }] }, /users\[0\]\.password must be a string$/],
-    [{ users: [{ name: "a", password_hash: "x" }] }, /users\[0\]: Cannot add user 'a' as the hash/],
+    [{ users: [{ name: "a", password_hash: "x" }] }, /users\[0\]: Cannot add user 'a' as the password hash/],
     [
       { vhosts, permissions: [{ user: "a", vhost: "/", configure: "", write: "", read: "" }] },
-      /permissions\[0\]: Cannot set permissions as there is no user 'a'/,
+      /permissions\[0\]: Cannot set permissions as user 'a' does not exist/,
     ],
     [
       {
@@ -229,7 +229,7 @@ describe("definitions", () => {
     ],
   ];
   for (const [json, words] of refused) {
-    it(`refuses ${JSON.stringify(json).slice(0, 90)}`, () => {
+    it(`import - refuses ${JSON.stringify(json).slice(0, 90)}`, () => {
       assert.throws(() => new Target().load(json), (error) => {
         assert.ok(error instanceof DefinitionsError, String(error));
         assert.match(error.message, words);
@@ -238,7 +238,7 @@ describe("definitions", () => {
     });
   }
 
-  it("names of JavaScript's own are only names", () => {
+  it("import - accepts names of JavaScript's built-in properties", () => {
     const target = new Target();
     const json = JSON.parse(
       '{"vhosts":[{"name":"__proto__"}],"queues":[{"name":"constructor","vhost":"__proto__"}]}',

@@ -49,7 +49,7 @@ function publish(
   return routed;
 }
 
-/** What waits in a queue: bodies, and what has become of `x-delay`. */
+/** Returns the messages in a queue: body and header `x-delay`. */
 function messages(queue: Queue): (readonly [body: string, delay: unknown])[] {
   const found: (readonly [string, unknown])[] = [];
   for (let seq = 0; (seq = queue.lanes[0]!.nextReady(seq)) >= 0; seq++) {
@@ -64,7 +64,7 @@ const arrive = (queue: Queue, count: number) =>
   waitFor(() => queue.ready === count, undefined, `${count} messages in ${queue.name}`);
 
 describe("x-delayed-message", () => {
-  it("messages come when their time is over, others at once, each as the type behind it routes", async () => {
+  it("x-delayed-message - routes messages after their delay, others at once, by the argument's type", async () => {
     const broker = await Broker.open();
     const vhost = declare(broker, { "x-delayed-type": "topic" });
     const q = queue(broker, "q", "a.*");
@@ -89,7 +89,7 @@ describe("x-delayed-message", () => {
     await broker.close();
   });
 
-  it("copies wait, too, and a blind one stays blind", async () => {
+  it("x-delayed-message - delays CC and BCC copies, and hides BCC", async () => {
     const broker = await Broker.open();
     declare(broker, { "x-delayed-type": "direct" });
     const queues = ["a", "b", "c"].map((name) => queue(broker, name));
@@ -102,7 +102,7 @@ describe("x-delayed-message", () => {
     await broker.close();
   });
 
-  it("messages wait behind another exchange, and do not wait twice", async () => {
+  it("x-delayed-message - delays messages from another exchange, only once", async () => {
     const broker = await Broker.open();
     const vhost = declare(broker, { "x-delayed-type": "fanout" });
     declare(broker, { "x-delayed-type": "fanout" }, "even-later");
@@ -119,7 +119,7 @@ describe("x-delayed-message", () => {
     await broker.close();
   });
 
-  it("what waits survives a restart, and is not lost with it", async () => {
+  it("x-delayed-message - delayed messages survive a restart", async () => {
     const dir = tempDir();
     try {
       const data = dir.file("data");
@@ -152,7 +152,7 @@ describe("x-delayed-message", () => {
     }
   });
 
-  it("the argument says what routes, and is the same every time", async () => {
+  it("x-delayed-message - requires x-delayed-type, equal in each declaration", async () => {
     const broker = await Broker.open();
     for (
       const args of [{}, { "x-delayed-type": "odd" }, { "x-delayed-type": "x-delayed-message" }, {
@@ -170,7 +170,7 @@ describe("x-delayed-message", () => {
     await broker.close();
   });
 
-  it("the heap gives the earliest, and those of one time in their order", () => {
+  it("due heap - returns the earliest first, and equal times in order", () => {
     const heap = new DueHeap();
     const times = [5, 3, 9, 3, 1, 7, 3, 0, 9, 2, 8, 3];
     times.forEach((time, seq) => heap.push(time, seq));

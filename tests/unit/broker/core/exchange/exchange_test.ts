@@ -17,7 +17,7 @@ interface Case {
   readonly type: string;
   readonly bound: readonly (readonly [key: string, args?: FieldTable])[];
   readonly message: readonly [key: string, headers?: FieldTable];
-  /** Which of the bindings match, by number. */
+  /** The indexes of the matching bindings. */
   readonly found: readonly number[];
 }
 
@@ -56,7 +56,7 @@ const CASES: readonly Case[] = [
   },
 ];
 
-/** What a headers exchange says to one binding and one message. */
+/** The result of a headers exchange for one binding and one message. */
 const HEADERS:
   readonly (readonly [what: string, args: FieldTable, headers: FieldTable | undefined, matches: boolean])[] =
     [
@@ -122,8 +122,8 @@ describe("exchange types", () => {
   }
 });
 
-describe("routes", () => {
-  it("a queue is there once, among few and among many", () => {
+describe("route result and cache", () => {
+  it("route result - has each queue once, with few and with many queues", () => {
     const routes = new RouteResult<number>();
     for (let round = 0; round < 2; round++) {
       for (let i = 0; i < 100; i++) routes.add(i % 50);
@@ -137,7 +137,7 @@ describe("routes", () => {
     }
   });
 
-  it("cache - keys that never come twice do not pile up", () => {
+  it("cache - keys that occur once do not accumulate", () => {
     const cache = new RouteCache<number>();
     const queues = Array.from({ length: 1000 }, (_, i) => i);
     let known = 0;

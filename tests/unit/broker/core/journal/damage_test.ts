@@ -1,4 +1,4 @@
-/** Files of a journal that are cut off or damaged: what is whole is there, what is not is told, nothing throws. */
+/** Truncated and damaged files of a journal: complete records are restored, damage is reported, and nothing throws. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { describe, it } from "node:test";
@@ -9,7 +9,7 @@ import { copyFiles, JournalModel, QUEUES } from "../../../../support/journal_mod
 const ID = QUEUES[0]!;
 const LOG = "00000001.log";
 
-/** The bodies that are in the queue, in order; opens the directory with the rest of the options. */
+/** Opens the directory and returns the bodies in the queue, in order. */
 function bodiesIn(
   directory: string,
   options: JournalOptions = {},
@@ -23,7 +23,7 @@ function bodiesIn(
   return { model, bodies };
 }
 
-/** A journal with ten messages, as `kill -9` leaves it, or closed. */
+/** Makes the files of a journal with ten messages, after `kill -9` or a close. */
 function written(directory: string, closed = false): { ends: number[]; bodies: string[] } {
   const model = new JournalModel({ sync: "flush", directory, segmentSize: 400 });
   const ends: number[] = [];
@@ -45,13 +45,13 @@ function written(directory: string, closed = false): { ends: number[]; bodies: s
 }
 
 describe("journal, damaged", () => {
-  it("journal - cut at every byte of its last records, has what is whole, and goes on from there", () => {
+  it("journal - restores the complete records of a log truncated at any byte, and continues", () => {
     using folder = tempDir();
     const { ends, bodies } = written(folder.file("whole"));
     const length = fs.statSync(`${folder.file("whole")}/${LOG}`).size;
     assert.equal(length, ends[6]);
     for (let cut = 0; cut <= length; cut++) {
-      // The beginning of the segment, and its last records.
+      // The header of the segment, and its last records.
       if (cut > 20 && cut < ends[3]!) continue;
       const directory = folder.file("cut");
       copyFiles(folder.file("whole"), directory);
@@ -68,7 +68,7 @@ describe("journal, damaged", () => {
     }
   });
 
-  it("journal - loses the one message of a damaged record, and tells", () => {
+  it("journal - loses only the message of a damaged record, and reports it", () => {
     using folder = tempDir();
     const { ends, bodies } = written(folder.file("whole"));
     const others = bodies.filter((_, i) => i !== 3);
@@ -84,7 +84,7 @@ describe("journal, damaged", () => {
     }
   });
 
-  it("journal - takes no body for a record when its own record is damaged", () => {
+  it("journal - does not read a body as a record when its own record is damaged", () => {
     using folder = tempDir();
     written(folder.file("other"));
     const record = fs.readFileSync(`${folder.file("other")}/${LOG}`).subarray(16);
@@ -102,7 +102,7 @@ describe("journal, damaged", () => {
     found.model.journal.close();
   });
 
-  it("journal - finds a damaged record of a sealed segment when it reads it", () => {
+  it("journal - detects a damaged record of a sealed segment on reading", () => {
     using folder = tempDir();
     const { ends, bodies } = written(folder.file("whole"), true);
     for (let at = ends[2]!; at < ends[3]!; at += 5) {
@@ -110,7 +110,7 @@ describe("journal, damaged", () => {
       copyFiles(folder.file("whole"), directory);
       assert.ok(fs.existsSync(`${directory}/00000001.idx`));
       flip(`${directory}/${LOG}`, at);
-      // So that the segment is not gone on with, which would read all of it.
+      // Prevents that the segment is continued, which would read all of it.
       const found = bodiesIn(directory, { segmentSize: 400 });
       assert.deepEqual(found.bodies, bodies.with(3, "damaged"), `byte ${at}`);
       assert.match(found.model.problems.join("\n"), /^The message at \d+ of 00000001\.log is damaged$/);
@@ -118,7 +118,7 @@ describe("journal, damaged", () => {
     }
   });
 
-  it("journal - reads the segment when its index is damaged, cut off, of another log, or missing", () => {
+  it("journal - scans the segment when its index is damaged, truncated, of another log, or missing", () => {
     using folder = tempDir();
     const { bodies } = written(folder.file("whole"), true);
     const index = `${folder.file("damaged")}/00000001.idx`;
@@ -135,7 +135,7 @@ describe("journal, damaged", () => {
     }
   });
 
-  it("journal - cut in its acknowledgements, brings back what they said, and takes new ones", () => {
+  it("journal - restores messages whose acknowledgements are truncated, and accepts new ones", () => {
     using folder = tempDir();
     const directory = folder.file("journal");
     const model = new JournalModel({ sync: "flush", directory });
@@ -167,7 +167,7 @@ describe("journal, damaged", () => {
       );
       again.model.journal.close();
     }
-    // One that is damaged does not take those behind it with it.
+    // A damaged acknowledgement does not affect the later ones.
     copyFiles(directory, folder.file("cut"));
     flip(acks, 10);
     const found = bodiesIn(folder.file("cut"));
@@ -177,7 +177,7 @@ describe("journal, damaged", () => {
     model.journal.close();
   });
 
-  it("journal - leaves a file alone that is none of its segments, and tells", () => {
+  it("journal - keeps and reports a file that is not a segment", () => {
     using folder = tempDir();
     const directory = folder.file("journal");
     const { bodies } = written(directory);

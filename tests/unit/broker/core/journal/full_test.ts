@@ -1,4 +1,4 @@
-/** A disk that is full: a small tmpfs, which only root can mount. */
+/** A journal on a full disk: a small tmpfs, which only root can mount. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
@@ -10,7 +10,7 @@ const ID = QUEUES[0]!;
 const SIZE = 256 * 1024;
 const FILLER = Array.from({ length: 200 }, (_, i) => String.fromCharCode(33 + i % 90)).join("");
 
-/** Mounts a tmpfs of that size; undefined when this user may not. */
+/** Mounts a tmpfs of the given size; returns undefined if this user cannot mount. */
 function mount(directory: string): Disposable | undefined {
   fs.mkdirSync(directory);
   const { status } = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${SIZE}`, "tmpfs", directory]);
@@ -25,10 +25,10 @@ const allowed = (() => {
 })();
 if (!allowed) console.log("disk full skipped: mounting a tmpfs takes root");
 
-/** A journal on the full disk, with what it said of itself. */
+/** A journal on the full disk, with its reported states. */
 class FullDisk extends JournalModel {
   static readonly changes: (string | undefined)[] = [];
-  /** Where the log was behind each message. */
+  /** The position of the log after each message. */
   readonly positions = new Map<number, number>();
 
   constructor(directory: string, sync: "confirm" | "flush") {
@@ -55,7 +55,7 @@ class FullDisk extends JournalModel {
     if (i % 5 === 4) this.flush();
   }
 
-  /** The messages that were said to be safe are in a copy of the files. */
+  /** Checks that all messages reported as safe are in a copy of the files. */
   checkConfirmed(copy: string): void {
     copyFiles(this.directory!, copy);
     const other = new JournalModel({ directory: copy, sync: "flush" });
@@ -76,7 +76,7 @@ class FullDisk extends JournalModel {
 
 describe("journal, disk full", { skip: !allowed }, () => {
   for (const sync of ["confirm", "flush"] as const) {
-    it(`disk full - keeps what it confirmed, and goes on once messages are settled, sync ${sync}`, async () => {
+    it(`disk full - keeps confirmed messages, and continues after messages are settled, sync ${sync}`, async () => {
       using folder = tempDir();
       using _disk = mount(folder.file("disk"))!;
       const model = new FullDisk(folder.file("disk"), sync);
@@ -88,7 +88,7 @@ describe("journal, disk full", { skip: !allowed }, () => {
         /^Cannot write to the data directory ".*": the disk is full \(ENOSPC\); the broker continues/,
       );
       assert.ok(journal.syncedPosition < journal.position);
-      // Some more come before everybody has been told to stop.
+      // Some more arrive before all publishers are blocked.
       for (let i = 0; i < 20; i++) model.send(i);
       model.checkConfirmed(folder.file("copy"));
       model.check();
@@ -105,7 +105,7 @@ describe("journal, disk full", { skip: !allowed }, () => {
     });
   }
 
-  it("disk full - goes on by itself when somebody else makes room", async () => {
+  it("disk full - continues by itself when another process frees space", async () => {
     using folder = tempDir();
     using _disk = mount(folder.file("disk"))!;
     const model = new FullDisk(folder.file("disk"), "confirm");
@@ -126,7 +126,7 @@ describe("journal, disk full", { skip: !allowed }, () => {
     model.journal.close();
   });
 
-  it("disk full - is closed with an error, and what was confirmed is there", () => {
+  it("disk full - close fails with an error, and confirmed messages are kept", () => {
     using folder = tempDir();
     using _disk = mount(folder.file("disk"))!;
     const model = new FullDisk(folder.file("disk"), "flush");
@@ -134,7 +134,7 @@ describe("journal, disk full", { skip: !allowed }, () => {
     const { syncedPosition } = model.journal;
     assert.throws(() => model.journal.close(), /the disk is full/);
     const confirmed = [...model.positions].filter(([, position]) => position <= syncedPosition).length;
-    // It can be opened while there is no room, too.
+    // The journal can be opened on a full disk.
     model.open(folder.file("disk"));
     const lane = model.lanes.get(ID)!;
     assert.equal(lane.nextSeq, confirmed);

@@ -1,7 +1,7 @@
 /**
- * `kill -9` at every call that changes a file: the files are copied before each call, and in the middle of each write,
- * and a journal is opened on the copy. What the system was given before the last `flush` returned must be there, what
- * was settled by then must not, and what is between may be either.
+ * Simulates `kill -9` at every call that changes a file: the files are copied before each call and in the middle of
+ * each write, and a journal is opened on the copy. Messages written before the last `flush` returned must exist,
+ * messages settled by then must not, and later changes can be in either state.
  */
 import assert from "node:assert/strict";
 import fs from "node:fs";
@@ -12,7 +12,7 @@ import { copyFiles, JournalModel, QUEUES } from "../../../../support/journal_mod
 const [FIRST, SECOND] = QUEUES as [number, number, number, number];
 const OPTIONS = { sync: "confirm", segmentSize: 2048, cacheSize: 3000, garbageSize: 0 } as const;
 
-/** Calls `step` before each call that changes a file, and in the middle of each write; until it is disposed of. */
+/** Calls `step` before each call that changes a file and in the middle of each write, until it is disposed. */
 function interrupt(step: () => void): Disposable {
   const { writeSync, unlink, rmSync, renameSync, writeFileSync, truncateSync, openSync } = fs;
   const { fdatasyncSync, fsyncSync } = fs;
@@ -47,7 +47,7 @@ function interrupt(step: () => void): Disposable {
     },
     truncateSync: (file: string, length: number) => (before(), truncateSync(file, length)),
     openSync: (file: string, flags: string, mode?: number) => (before(), openSync(file, flags, mode)),
-    // Nobody needs the copies to be on disk.
+    // The copies need no sync.
     fdatasyncSync: (fd: number) => inside || fdatasyncSync(fd),
     fsyncSync: (fd: number) => inside || fsyncSync(fd),
   };
@@ -55,7 +55,7 @@ function interrupt(step: () => void): Disposable {
   return { [Symbol.dispose]: () => void Object.assign(fs, files, syncs) };
 }
 
-/** What a journal finds in a directory: `queue/position` to body. */
+/** Opens a directory and returns its messages: `queue/seq` to body. */
 function find(directory: string, whole = true): Map<string, string> {
   const other = new JournalModel({ ...OPTIONS, directory });
   const found = new Map<string, string>();
@@ -75,7 +75,7 @@ function bodies(state: JournalModel["state"]): Map<string, string> {
   );
 }
 
-/** Checks a copy of the files of a model, and that closing and opening it once more changes nothing. */
+/** Checks a copy of a model's files, and that closing and reopening the copy changes nothing. */
 function checkCopy(model: JournalModel, copy: string): void {
   copyFiles(model.directory!, copy);
   const before = bodies(model.flushed);
@@ -86,7 +86,7 @@ function checkCopy(model: JournalModel, copy: string): void {
   assert.deepEqual([...find(copy)], [...found]);
 }
 
-/** Work that rolls segments, settles in pieces, and leaves a few messages in each segment. */
+/** Fills several segments, settles in pieces, and leaves a few messages in each segment. */
 async function work(model: JournalModel, rounds: number): Promise<void> {
   for (let round = 0; round < rounds; round++) {
     for (let i = 0; i < 12; i++) {
@@ -105,7 +105,7 @@ async function work(model: JournalModel, rounds: number): Promise<void> {
 }
 
 describe("journal, killed", () => {
-  it("journal - loses nothing and brings nothing back, wherever it is killed", async () => {
+  it("journal - loses no message and restores no settled one, wherever it is killed", async () => {
     using folder = tempDir();
     const model = new JournalModel({ ...OPTIONS, directory: folder.file("journal") });
     let steps = 0;
@@ -115,7 +115,7 @@ describe("journal, killed", () => {
         checkCopy(model, folder.file("copy"));
       });
       await work(model, 6);
-      // Compaction goes on until little is left of what was settled.
+      // Compaction continues until few settled messages are left.
       await waitFor(() => {
         model.flush();
         return fs.readdirSync(model.directory!).filter((name) => name.endsWith(".log")).length <= 5;
@@ -133,7 +133,7 @@ describe("journal, killed", () => {
     assert.deepEqual(fs.readdirSync(model.directory!), ["delivered"]);
   });
 
-  it("journal - brings nothing back that was settled after a crash in the middle of a compaction", async () => {
+  it("journal - restores no message that was settled after a crash in the middle of a compaction", async () => {
     using folder = tempDir();
     const model = new JournalModel({ ...OPTIONS, directory: folder.file("journal") });
     let steps = 0;
@@ -141,7 +141,7 @@ describe("journal, killed", () => {
     {
       using _faults = interrupt(() => {
         if (++steps % 5 !== 0) return;
-        // What the copy holds is settled, the last segment first, with a crash behind each: copies before originals.
+        // Settles the messages of the copy, last segment first, with a crash after each: copies before originals.
         const from = folder.file("from");
         const to = folder.file("to");
         copyFiles(model.directory!, from);
@@ -181,7 +181,7 @@ describe("journal, killed", () => {
     model.journal.close();
   });
 
-  it("journal - keeps a segment with copies as long as their originals are there", async () => {
+  it("journal - keeps a segment with copies as long as their originals exist", async () => {
     using folder = tempDir();
     const model = new JournalModel({ ...OPTIONS, directory: folder.file("journal") });
     const lane = model.lanes.get(FIRST)!;
@@ -189,11 +189,11 @@ describe("journal, killed", () => {
     const kept = [9, 10, 11, 12, 13];
     for (let seq = 0; seq < 14; seq++) if (!kept.includes(seq)) model.settle(FIRST, seq);
     model.flush();
-    // One copy is made per turn.
+    // Each step makes one copy.
     while (lane.segmentAt(9) === 1) await new Promise((resolve) => setImmediate(resolve));
     assert.equal(lane.segmentAt(13), 1);
     while (lane.segmentAt(lane.nextSeq - 1) <= 2) model.publish("-".padEnd(90, "."), [FIRST]);
-    // All that the second segment has is settled, copies included.
+    // All messages of the second segment are settled, including the copies.
     for (const seq of [...model.state.get(FIRST)!.keys()]) {
       if (lane.segmentAt(seq) === 2) model.settle(FIRST, seq);
     }
@@ -210,11 +210,11 @@ describe("journal, killed", () => {
   });
 
   for (const sync of ["confirm", "flush"] as const) {
-    it(`journal - has on disk what it says is synced, in the middle of compaction too, sync ${sync}`, async () => {
+    it(`journal - data that it reports as synced is on disk, also during compaction, sync ${sync}`, async () => {
       using folder = tempDir();
       const model = new JournalModel({ ...OPTIONS, sync, directory: folder.file("journal") });
       const disk = new SyncedFiles();
-      /** Where the log was behind each message. */
+      /** The position of the log after each message. */
       const positions = new Map<string, number>();
       const onDisk = new Set<string>();
       let settled = new Set<string>();
@@ -230,7 +230,8 @@ describe("journal, killed", () => {
             if (position <= synced) onDisk.add(key);
             if (onDisk.has(key) && !settled.has(key)) assert.ok(found.has(key), `${key} is lost`);
           }
-          // What is on disk without a promise must not go either: its copies must be there before it does.
+          // Messages that are on disk without a promise must not be lost: their copies must be on disk before the
+          // deletion.
           for (const key of found.keys()) onDisk.add(key);
         });
         for (let round = 0; round < 12; round++) {
@@ -240,7 +241,7 @@ describe("journal, killed", () => {
             positions.set(`${FIRST}/${seq}`, model.journal.position);
           }
           model.flush();
-          // As if the system had written everything by itself.
+          // Simulates that the system wrote everything by itself.
           if (round === 3) disk.sync(model.directory!);
           const taken = model.take(FIRST, 20).filter((seq) => seq % 7 !== 3);
           settled = new Set([...settled, ...taken.map((seq) => `${FIRST}/${seq}`)]);
@@ -256,7 +257,7 @@ describe("journal, killed", () => {
   }
 });
 
-/** Knows how much of each log was synced: what a power failure leaves at least. */
+/** Tracks the synced length of each log, the minimum that survives a power failure. */
 class SyncedFiles implements Disposable {
   readonly #paths = new Map<number, string>();
   readonly #synced = new Map<string, number>();
@@ -273,7 +274,7 @@ class SyncedFiles implements Disposable {
       fdatasync: (fd: number, done: (error: Error | null) => void) => {
         const file = this.#paths.get(fd)!;
         const { size } = fs.fstatSync(fd);
-        // It takes a while, as it does on a disk.
+        // The delay of a disk.
         const later = () =>
           fdatasync(fd, (error) => {
             this.#synced.set(file, size);
@@ -288,7 +289,7 @@ class SyncedFiles implements Disposable {
     });
   }
 
-  /** Everything is on disk. */
+  /** Marks everything as synced. */
   sync(directory: string): void {
     for (const name of fs.readdirSync(directory)) {
       if (!name.endsWith(".log")) continue;
@@ -296,7 +297,7 @@ class SyncedFiles implements Disposable {
     }
   }
 
-  /** The logs as far as they were synced, and acknowledgements. */
+  /** Copies the synced part of the logs, and the acknowledgements. */
   copy(from: string, to: string): void {
     copyFiles(from, to);
     for (const name of fs.readdirSync(to)) {

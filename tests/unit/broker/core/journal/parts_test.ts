@@ -16,7 +16,7 @@ const [FIRST, SECOND] = QUEUES as [number, number, number, number];
 describe("crc32c", () => {
   const sum = (bytes: Uint8Array, seed = 0) => crc32c(new DataView(bytes.buffer), 0, bytes.length, seed);
 
-  // RFC 3720, B.4, and the check value of the catalogue of CRCs.
+  // From RFC 3720, B.4, and the check value in the catalogue of CRCs.
   const known: [name: string, bytes: Uint8Array, expected: number][] = [
     ["nothing", new Uint8Array(0), 0],
     ["123456789", new TextEncoder().encode("123456789"), 0xe3069283],
@@ -26,10 +26,10 @@ describe("crc32c", () => {
     ["32 descending", Uint8Array.from({ length: 32 }, (_, i) => 31 - i), 0x113fdb5c],
   ];
   for (const [name, bytes, expected] of known) {
-    it(`crc32c - of ${name}`, () => assert.equal(sum(bytes), expected));
+    it(`crc32c - computes the sum of ${name}`, () => assert.equal(sum(bytes), expected));
   }
 
-  it("crc32c - of any piece at any place, and of pieces in a row", () => {
+  it("crc32c - computes the sum of any range, and of consecutive ranges", () => {
     const bytes = Uint8Array.from({ length: 100 }, (_, i) => i * 37 + 11);
     const view = new DataView(bytes.buffer);
     for (let start = 0; start < 20; start++) {
@@ -43,7 +43,7 @@ describe("crc32c", () => {
 });
 
 describe("lock", () => {
-  it("lock - is for one process, and is named in the error", () => {
+  it("lock - allows one process, which the error names", () => {
     using folder = tempDir();
     const lock = Lock.take(folder.path);
     assert.throws(() => Lock.take(folder.path), (error: Error) => {
@@ -56,7 +56,7 @@ describe("lock", () => {
     assert.deepEqual(fs.readdirSync(folder.path), []);
   });
 
-  it("lock - of a process that is not there any more counts for nothing", async () => {
+  it("lock - ignores the lock of a dead process", async () => {
     using folder = tempDir();
     const child = spawn("sleep", ["60"], { stdio: "ignore" });
     const lock = folder.file("lock");
@@ -81,14 +81,14 @@ describe("lock", () => {
     ["that says nothing", () => ({})],
   ];
   for (const [name, change] of stale) {
-    it(`lock - ${name} is taken over`, { skip: !fs.existsSync("/proc/self/stat") }, () => {
+    it(`lock - replaces ${name}`, { skip: !fs.existsSync("/proc/self/stat") }, () => {
       using folder = tempDir();
       const lock = folder.file("lock");
       const taken = Lock.take(folder.path);
       const changed = change(JSON.parse(fs.readlinkSync(lock)));
       taken.release();
       fs.symlinkSync(JSON.stringify(changed), lock);
-      // Somebody was killed while taking it over.
+      // Another process was killed while it replaced the lock.
       fs.symlinkSync(JSON.stringify(changed), `${lock}.old`);
       Lock.take(folder.path).release();
     });
@@ -107,7 +107,7 @@ describe("definitions log", () => {
     return { log: DefinitionsLog.open(options, (change) => found.push(change)), found };
   };
 
-  it("definitions - come back in order, whatever is in them", () => {
+  it("definitions - are restored in order with any content", () => {
     using folder = tempDir();
     const changes = [{ queue: "a" }, { text: "é\u0000😀", list: [1, null, true] }, { queue: "b" }];
     const { log, found } = open(folder.path, []);
@@ -119,7 +119,7 @@ describe("definitions log", () => {
     again.log.close();
   });
 
-  it("definitions - cut at every byte, has what is whole, and goes on from there", () => {
+  it("definitions - restores the complete records of a file truncated at any byte, and continues", () => {
     using folder = tempDir();
     const file = folder.file("definitions");
     const { log } = open(folder.path, []);
@@ -145,7 +145,7 @@ describe("definitions log", () => {
     }
   });
 
-  it("definitions - pass over what is damaged, and tell", () => {
+  it("definitions - skips and reports damaged records", () => {
     using folder = tempDir();
     const file = folder.file("definitions");
     const { log } = open(folder.path, []);
@@ -163,7 +163,7 @@ describe("definitions log", () => {
     }
   });
 
-  it("definitions - a file that has grown becomes one of the present state", () => {
+  it("definitions - replaces a grown file by one with the current state", () => {
     using folder = tempDir();
     const file = folder.file("definitions");
     const state: { name: string }[] = [];
@@ -182,7 +182,7 @@ describe("definitions log", () => {
 });
 
 describe("journal, parts", () => {
-  it("journal - is for one process", () => {
+  it("journal - allows one process per directory", () => {
     using folder = tempDir();
     const model = new JournalModel({ directory: folder.path });
     assert.throws(() => new JournalModel({ directory: folder.path }), /in use by process/);
@@ -190,7 +190,7 @@ describe("journal, parts", () => {
     new JournalModel({ directory: folder.path }).journal.close();
   });
 
-  it("journal - reads messages of any size behind its cache, in order and not", () => {
+  it("journal - reads messages of any size outside its cache, sequentially and at random", () => {
     using folder = tempDir();
     const model = new JournalModel({
       directory: folder.path,
@@ -217,7 +217,7 @@ describe("journal, parts", () => {
     assert.deepEqual(fs.readdirSync(folder.path), []);
   });
 
-  it("journal - puts messages without a log into files when they are too many, and deletes those", async () => {
+  it("journal - moves transient messages to files over the memory limit, and deletes the files", async () => {
     using folder = tempDir();
     const model = new JournalModel({ directory: folder.path, segmentSize: 4096, memorySize: 20_000 });
     const files = () => fs.readdirSync(folder.path).filter((name) => name.startsWith("transient"));
@@ -239,12 +239,12 @@ describe("journal, parts", () => {
     assert.deepEqual(files(), []);
   });
 
-  it("journal - tells when memory is full, and takes more once messages are settled", async () => {
+  it("journal - reports full memory, and accepts more after messages are settled", async () => {
     const model = new JournalModel({ memorySize: 200_000, segmentSize: 4096 });
     let count = 0;
     for (; !model.journal.memoryFull; count++) model.publish(`${count} `.padEnd(200), [FIRST, SECOND]);
     assert.ok(count > 700, `only ${count} messages`);
-    // One of a hundred is kept; that does not keep the rest.
+    // One message of a hundred is kept; the memory of the others is freed.
     for (const id of [FIRST, SECOND]) {
       for (const seq of model.take(id, count)) if (seq % 100 > 0) model.settle(id, seq);
     }
@@ -257,7 +257,7 @@ describe("journal, parts", () => {
     model.journal.close();
   });
 
-  it("journal - one message that stays does not keep the log of all that came after it", async () => {
+  it("journal - one remaining message does not keep the log of the later ones", async () => {
     using folder = tempDir();
     const options = { directory: folder.path, segmentSize: 8192, garbageSize: 30_000, cacheSize: 0 };
     const model = new JournalModel(options);
@@ -279,7 +279,7 @@ describe("journal, parts", () => {
     model.journal.close();
   });
 
-  it("journal - says when a confirm may go out, in each mode", async () => {
+  it("journal - reports when a confirm can be sent, in each sync mode", async () => {
     for (const sync of ["confirm", "flush", "interval"] as const) {
       using folder = tempDir();
       let synced = 0;
@@ -305,7 +305,7 @@ describe("journal, parts", () => {
     }
   });
 
-  it("journal - stops to confirm when a sync fails, for trying again would only hide what is lost", async () => {
+  it("journal - stops confirming when a sync fails, because another try could hide lost data", async () => {
     using folder = tempDir();
     const changes: (Error | undefined)[] = [];
     const options = { directory: folder.path, onFullChange: () => changes.push(model.journal.full) };
@@ -328,7 +328,7 @@ describe("journal, parts", () => {
     assert.equal(changes.length, 1);
     assert.throws(() => model.journal.syncNow(), /the disk failed/);
     assert.throws(() => model.journal.close(), /the disk failed/);
-    // What the system has is there all the same, and the directory is free.
+    // The written data is still readable, and the directory is unlocked.
     model.flushed = model.state;
     model.afterCrash(folder.path);
     model.journal.close();

@@ -1,4 +1,4 @@
-/** Peers that do not speak ZMTP, speak it too slowly, or go away. */
+/** Handshakes with peers that do not speak ZMTP, are too slow, or close the connection. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { HandshakeTimeoutError, isFinal, ProtocolError, UnreachableError } from "../../../lib/errors.ts";
@@ -6,7 +6,7 @@ import { concat } from "../../../lib/zmtp/bytes.ts";
 import { handshake } from "../../../lib/zmtp/handshake.ts";
 import { deadline } from "../../support/helpers.ts";
 import {
-  behindGreeting,
+  afterGreeting,
   failure,
   greeting3,
   PULL,
@@ -15,8 +15,8 @@ import {
   SIGNATURE_BYTES,
 } from "../../support/scripted_stream.ts";
 
-describe("handshake - strangers", () => {
-  const strangers: [name: string, bytes: Uint8Array | string, words: string | RegExp][] = [
+describe("handshake - invalid peers", () => {
+  const invalid: [name: string, bytes: Uint8Array | string, words: string | RegExp][] = [
     [
       "HTTP",
       "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -33,17 +33,17 @@ describe("handshake - strangers", () => {
     ["ZMTP 1.0 with a long length", Uint8Array.of(0xff, 0, 0, 0, 0, 0, 0, 1, 0, 0), /speaks ZMTP 1\.0/],
     ["ZMTP 1.0 by revision", concat([SIGNATURE_BYTES, Uint8Array.of(0)]), /speaks ZMTP 1\.0/],
   ];
-  for (const [name, bytes, words] of strangers) {
-    it(`handshake - ${name} is a protocol error that says what came`, async () => {
+  for (const [name, bytes, words] of invalid) {
+    it(`handshake - ${name} is a protocol error that shows the received bytes`, async () => {
       const stream = await failure(bytes, ProtocolError, words);
       assert.ok(stream.cause instanceof ProtocolError && isFinal(stream.cause));
     });
-    it(`handshake - ${name}, and then the end, is the same error`, async () => {
+    it(`handshake - ${name} followed by the end is the same error`, async () => {
       await failure(bytes, ProtocolError, words, PULL, true);
     });
   }
 
-  it("handshake - a silent peer is a timeout, and is left", async () => {
+  it("handshake - times out and closes the stream if the peer is silent", async () => {
     const stream = await failure(
       new Uint8Array(0),
       HandshakeTimeoutError,
@@ -51,21 +51,21 @@ describe("handshake - strangers", () => {
       { ...PULL, timeout: 50 },
     );
     assert.ok(stream.over);
-    assert.equal(isFinal(stream.cause), false, "a timeout is worth another try");
+    assert.equal(isFinal(stream.cause), false, "a timeout must be retried");
   });
 
-  it("handshake - a peer that stops in the middle is a timeout", async () => {
+  it("handshake - times out if the peer stops in the middle", async () => {
     const halves = [
       SIGNATURE_BYTES.subarray(0, 5),
       greeting3().subarray(0, 40),
-      behindGreeting(ready("PUSH").subarray(0, 9)),
+      afterGreeting(ready("PUSH").subarray(0, 9)),
     ];
     for (const half of halves) {
       await failure(half, HandshakeTimeoutError, /0\.03 s/, { ...PULL, timeout: 30 });
     }
   });
 
-  it("handshake - a peer that trickles gets no more time than others", async () => {
+  it("handshake - times out at the same deadline if the peer sends slowly", async () => {
     const stream = new ScriptedStream();
     const shaking = handshake(stream, { ...PULL, timeout: 100 });
     let at = 0;
@@ -74,7 +74,7 @@ describe("handshake - strangers", () => {
     clearInterval(timer);
   });
 
-  it("handshake - a peer that ends, or a stream that breaks, is unreachable", async () => {
+  it("handshake - reports a peer that ends, or a stream that fails, as unreachable", async () => {
     await failure(
       greeting3(),
       UnreachableError,
