@@ -3,9 +3,9 @@ import process from "node:process";
 import denoJson from "../deno.json" with { type: "json" };
 import exitCodes from "./cheats/exit-codes.md" with { type: "text" };
 import { hasOption, nearest, overview, run } from "./app/command.ts";
-import { COMMANDS } from "./commands/mod.ts";
 import { exitCodeOf, UsageError } from "./app/errors.ts";
 import { phrase, Reporter } from "./app/reporter.ts";
+import { COMMANDS } from "./commands/mod.ts";
 
 const ABOUT = "netcat for messaging patterns: speaks sockets, ZeroMQ and AMQP from a shell";
 const FOOTER =

@@ -6,7 +6,7 @@ import { Command as Parser, CommanderError, Option as ParserOption } from "comma
 import exitCodes from "../cheats/exit-codes.md" with { type: "text" };
 import { UsageError } from "./errors.ts";
 import { Session } from "./session.ts";
-import { type Choice, oneOf, type Parse } from "./values.ts";
+import { type Choice, oneOf, type Parse, word } from "./values.ts";
 
 /** An option whose value has the type `T`. */
 export interface Option<T> {
@@ -101,6 +101,11 @@ const DIAGNOSTICS = group("Diagnostics", {
   debug: flag("--debug", "print everything, with stack traces (also -vv)"),
   logFormat: option("--log-format <format>", "format of these lines: text or json", oneOf("text", "json")),
   summary: flag("--summary", "print the totals as one line of JSON at the end"),
+});
+
+/** The option of commands that listen or connect: a file that says when they are ready. */
+export const readiness = group("Endpoints", {
+  readyFile: option("--ready-file <path>", "write the real endpoints to this file or FIFO once ready", word),
 });
 
 /** Defines a command, and adds the diagnostic options. */

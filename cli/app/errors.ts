@@ -1,6 +1,6 @@
 import { type ErrorCode, MqcatError } from "../../lib/errors.ts";
 
-/** What the exit code of mqcat says. A signal's is 128 and its number. */
+/** The exit codes of mqcat. A command that a signal ended has 128 plus the number of the signal. */
 export const EXIT = {
   done: 0,
   failure: 1,
@@ -17,25 +17,29 @@ export class UsageError extends Error {}
 /** The `-w` deadline passed. */
 export class TimeoutError extends Error {}
 
-/** The one table from what was thrown to the exit code. */
+/** The exit codes of the library's errors. */
+const EXIT_CODES: Record<ErrorCode, number> = {
+  ERR_ENDPOINT: EXIT.usage,
+  ERR_AUTH: EXIT.refused,
+  ERR_HANDSHAKE_TIMEOUT: EXIT.refused,
+  ERR_INCOMPATIBLE_PEER: EXIT.refused,
+  ERR_PROTOCOL: EXIT.refused,
+  ERR_UNREACHABLE: EXIT.refused,
+  ERR_CERTIFICATE: EXIT.refused,
+  ERR_NO_CERTIFICATE: EXIT.usage,
+  ERR_ADDRESS_IN_USE: EXIT.failure,
+  ERR_LIMIT: EXIT.failure,
+  ERR_CLOSED: EXIT.failure,
+  ERR_AMQP_CHANNEL: EXIT.failure,
+  ERR_AMQP_CONNECTION: EXIT.failure,
+  ERR_DEFINITIONS: EXIT.failure,
+};
+
+/** The exit code for an error that ended the command. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError || error instanceof RangeError) return EXIT.usage;
   if (error instanceof TimeoutError) return EXIT.timeout;
-  if (!(error instanceof MqcatError)) return EXIT.failure;
-  switch (error.code) {
-    case "ERR_ENDPOINT":
-    case "ERR_NO_CERTIFICATE":
-      return EXIT.usage;
-    case "ERR_AUTH":
-    case "ERR_CERTIFICATE":
-    case "ERR_HANDSHAKE_TIMEOUT":
-    case "ERR_INCOMPATIBLE_PEER":
-    case "ERR_PROTOCOL":
-    case "ERR_UNREACHABLE":
-      return EXIT.refused;
-    default:
-      return EXIT.failure;
-  }
+  return error instanceof MqcatError ? EXIT_CODES[error.code] : EXIT.failure;
 }
 
 /** The options that help with an error of the library, which does not know the command line. */

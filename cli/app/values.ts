@@ -2,8 +2,8 @@
 import { messageOf } from "../../lib/errors.ts";
 import { type Endpoint, parseEndpoint } from "../../lib/transport/endpoint.ts";
 import { checkIdentity } from "../../lib/zmq/options.ts";
-import { UsageError } from "./errors.ts";
 import { parseRoutingId } from "../records/routing_id.ts";
+import { UsageError } from "./errors.ts";
 
 /** Turns an option's text into its value; throws an Error that says what was expected. */
 export type Parse<T> = (text: string) => T;

@@ -1,8 +1,8 @@
 import { Client } from "../../lib/zmq/types/client.ts";
 import examples from "../cheats/client.md" with { type: "text" };
 import { command } from "../app/command.ts";
-import { conversation } from "../zmq/converse.ts";
 import { conversing } from "../options/options.ts";
+import { conversation } from "../zmq/converse.ts";
 
 export default command({
   argument: ["[endpoint...]", "where to connect; @ in front binds"],

@@ -1,8 +1,8 @@
 import { Dealer } from "../../lib/zmq/types/dealer.ts";
 import examples from "../cheats/dealer.md" with { type: "text" };
 import { command } from "../app/command.ts";
-import { conversation } from "../zmq/converse.ts";
 import { conversing, identity, probing } from "../options/options.ts";
+import { conversation } from "../zmq/converse.ts";
 
 export default command({
   argument: ["[endpoint...]", "where to connect; @ in front binds"],

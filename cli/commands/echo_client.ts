@@ -1,13 +1,13 @@
 import { MAX_DATAGRAM } from "../../lib/echo/client_types.ts";
 import examples from "../cheats/echo-client.md" with { type: "text" };
-import { command, group, list } from "../app/command.ts";
+import { command, group, list, readiness } from "../app/command.ts";
+import { text, word } from "../app/values.ts";
 import { EchoConversation, echoEndpoint } from "../echo/echo.ts";
 import { Input } from "../io/input.ts";
-import { ending, readiness } from "../options/options.ts";
-import type { Splitter } from "../records/splitter.ts";
 import { sourceOf } from "../io/source.ts";
+import { ending } from "../options/options.ts";
 import { readTls, tlsClient } from "../options/tls.ts";
-import { text, word } from "../app/values.ts";
+import type { Splitter } from "../records/splitter.ts";
 
 export default command({
   argument: ["[endpoint]", "where to connect: tcp, unix, tls or udp (127.0.0.1:65432)"],

@@ -1,14 +1,13 @@
 import { serveEcho } from "../../lib/echo/server.ts";
 import type { EchoServerEvent } from "../../lib/echo/server_types.ts";
 import examples from "../cheats/echo-server.md" with { type: "text" };
-import { command, flag, group, option } from "../app/command.ts";
-import { echoEndpoint } from "../echo/echo.ts";
+import { command, flag, group, option, readiness } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
-import { readiness } from "../options/options.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
-import { readTls, tlsServer } from "../options/tls.ts";
 import { duration, integer } from "../app/values.ts";
+import { echoEndpoint } from "../echo/echo.ts";
+import { readTls, tlsServer } from "../options/tls.ts";
 
 export default command({
   argument: ["[endpoint]", "where to listen: tcp, unix, tls or udp (127.0.0.1:65432)"],

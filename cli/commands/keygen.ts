@@ -1,14 +1,13 @@
 import fs from "node:fs";
+import { utf8 } from "../../lib/zmtp/bytes.ts";
 import { generateKeyPair } from "../../lib/zmtp/mechanisms/curve.ts";
 import { formatKeyFile } from "../../lib/zmtp/mechanisms/key_file.ts";
-import { utf8 } from "../../lib/zmtp/bytes.ts";
 import { encodeZ85 } from "../../lib/zmtp/mechanisms/z85.ts";
 import examples from "../cheats/keygen.md" with { type: "text" };
 import { command } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
-import { Output } from "../io/output.ts";
-import { outputFailure } from "../zmq/receive.ts";
 import { phrase } from "../app/reporter.ts";
+import { finishOutput, Output } from "../io/output.ts";
 
 export default command({
   argument: ["[name]", "where to write: NAME.key and NAME.key_secret"],
@@ -32,9 +31,7 @@ export default command({
     session.reporter.info(`wrote ${name}.key and ${name}.key_secret`);
     const output = new Output(1);
     output.append(utf8(`${encodeZ85(publicKey)}\n`));
-    await output.drained();
-    const failure = outputFailure(session, output);
-    if (failure !== undefined) throw failure;
+    await finishOutput(session, output);
   },
 });
 

@@ -4,10 +4,9 @@ import { carries } from "../../lib/transport/schemes/table.ts";
 import examples from "../cheats/probe.md" with { type: "text" };
 import { command, flag, group, option } from "../app/command.ts";
 import { EXIT, UsageError } from "../app/errors.ts";
-import { Output } from "../io/output.ts";
-import { findingRecord, findingText } from "../probe/probe.ts";
-import { outputFailure } from "../zmq/receive.ts";
 import { duration, endpoint } from "../app/values.ts";
+import { finishOutput, Output } from "../io/output.ts";
+import { findingRecord, findingText } from "../probe/probe.ts";
 
 /** The transport and the port of the URLs of other programs. */
 const SCHEMES: Record<string, readonly [scheme: string, port: number]> = {
@@ -45,9 +44,7 @@ export default command({
       output.append(new TextEncoder().encode(text));
       session.exitCode ||= CODES[found.outcome];
     }
-    await output.drained();
-    const failure = outputFailure(session, output);
-    if (failure !== undefined) throw failure;
+    await finishOutput(session, output);
   },
 });
 

@@ -1,11 +1,12 @@
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import examples from "../cheats/proxy.md" with { type: "text" };
-import { command, flag, group, list, option } from "../app/command.ts";
-import { planEndpoints } from "../options/endpoints.ts";
+import { command, flag, group, list, option, readiness } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
-import { delivery, ending, output, readiness, receiving, socket } from "../options/options.ts";
-import { PATTERNS, proxy } from "../zmq/proxy.ts";
 import { oneOf, text, word } from "../app/values.ts";
+import { planEndpoints } from "../options/endpoints.ts";
+import { delivery, ending, output, receiving, socket } from "../options/options.ts";
+import { PATTERNS } from "../zmq/devices.ts";
+import { proxy } from "../zmq/proxy.ts";
 
 const sides = group("Endpoints", {
   from: list(

@@ -1,8 +1,8 @@
 import { Pub } from "../../lib/zmq/types/pub.ts";
 import examples from "../cheats/pub.md" with { type: "text" };
 import { command, group, option } from "../app/command.ts";
-import { publish, publishing } from "../zmq/publish.ts";
 import { text, word } from "../app/values.ts";
+import { publish, publishing } from "../zmq/publish.ts";
 
 const topics = group("Messages", {
   topic: option("-t, --topic <topic>", "send this as a first frame before each body", text),

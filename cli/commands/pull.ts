@@ -1,11 +1,12 @@
 import { Pull } from "../../lib/zmq/types/pull.ts";
 import examples from "../cheats/pull.md" with { type: "text" };
 import { command } from "../app/command.ts";
-import { open, planEndpoints } from "../options/endpoints.ts";
 import { checkExec } from "../io/exec.ts";
+import { planEndpoints } from "../options/endpoints.ts";
 import { conflation, ending, exec, output, receiving, zeromq } from "../options/options.ts";
-import { receiveAll, styleOf } from "../zmq/receive.ts";
-import { socketOptions } from "../options/socket_options.ts";
+import { styleOf } from "../records/writer.ts";
+import { receiveAll } from "../zmq/receive.ts";
+import { open, socketOptions } from "../zmq/socket.ts";
 
 export default command({
   argument: ["[endpoint...]", "where to listen; > in front connects"],

@@ -1,12 +1,12 @@
 import { Push } from "../../lib/zmq/types/push.ts";
 import examples from "../cheats/push.md" with { type: "text" };
 import { command } from "../app/command.ts";
-import { open, planEndpoints } from "../options/endpoints.ts";
-import { conflatedDelivery, delivery, ending, input, pacing, zeromq } from "../options/options.ts";
 import { repeats } from "../io/pacer.ts";
-import { sendAll } from "../zmq/send.ts";
-import { socketOptions } from "../options/socket_options.ts";
 import { sourceOf } from "../io/source.ts";
+import { planEndpoints } from "../options/endpoints.ts";
+import { conflatedDelivery, delivery, ending, input, pacing, zeromq } from "../options/options.ts";
+import { sendAll } from "../zmq/send.ts";
+import { open, peersOf, socketOptions } from "../zmq/socket.ts";
 
 export default command({
   argument: ["[endpoint...]", "where to connect; @ in front binds"],
@@ -21,11 +21,6 @@ export default command({
       conflate: values.conflate,
     });
     await open(session, socket, plan);
-    const awaited = {
-      wanted: values.waitPeers ?? 0,
-      count: () => socket.peers,
-      asked: values.waitPeers !== undefined,
-    };
-    await sendAll(session, socket, source, values, awaited);
+    await sendAll(session, socket, source, values, peersOf(socket, values.waitPeers));
   },
 });

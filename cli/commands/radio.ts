@@ -3,8 +3,8 @@ import { Radio } from "../../lib/zmq/types/radio.ts";
 import examples from "../cheats/radio.md" with { type: "text" };
 import { command, group, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
-import { publish, publishing } from "../zmq/publish.ts";
 import { text, word } from "../app/values.ts";
+import { publish, publishing } from "../zmq/publish.ts";
 
 const groups = group("Messages", {
   group: option("-g, --group <name>", "send each message to this group", text),

@@ -1,20 +1,19 @@
 import { Rep } from "../../lib/zmq/types/rep.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
-import { answerAll, execResponder, reply, type Responder } from "../zmq/answer.ts";
 import examples from "../cheats/rep.md" with { type: "text" };
 import { command, flag, group, type Values } from "../app/command.ts";
-import { open, planEndpoints } from "../options/endpoints.ts";
 import { UsageError } from "../app/errors.ts";
+import type { Session } from "../app/session.ts";
+import { reportUnsent } from "../app/tally.ts";
 import { checkExec, refuseFormatting } from "../io/exec.ts";
 import type { Source } from "../io/input.ts";
-import { Output } from "../io/output.ts";
-import { delivery, ending, exec, input, output, zeromq } from "../options/options.ts";
-import { outputFailure, styleOf } from "../zmq/receive.ts";
-import { recordWriter } from "../records/writer.ts";
-import { DEFAULT_LINGER_MS, tellUnsent } from "../zmq/send.ts";
-import type { Session } from "../app/session.ts";
-import { socketOptions } from "../options/socket_options.ts";
+import { finishOutput, Output } from "../io/output.ts";
 import { sourceOf } from "../io/source.ts";
+import { planEndpoints } from "../options/endpoints.ts";
+import { DEFAULT_LINGER_MS, delivery, ending, exec, input, output, zeromq } from "../options/options.ts";
+import { recordWriter, styleOf } from "../records/writer.ts";
+import { answerAll, execResponder, reply, type Responder } from "../zmq/answer.ts";
+import { open, socketOptions } from "../zmq/socket.ts";
 
 const options = {
   ...zeromq,
@@ -38,11 +37,10 @@ export default command({
     try {
       await answerAll(session, socket, responder, values.count ?? Infinity, values.timeout);
     } finally {
-      tellUnsent(session, await socket.close(values.linger ?? DEFAULT_LINGER_MS));
+      reportUnsent(session, await socket.close(values.linger ?? DEFAULT_LINGER_MS));
       await responder.output.drained();
     }
-    const failure = outputFailure(session, responder.output);
-    if (failure !== undefined) throw failure;
+    await finishOutput(session, responder.output);
   },
 });
 

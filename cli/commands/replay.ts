@@ -1,20 +1,21 @@
+import type { SocketOptions } from "../../lib/zmq/options.ts";
+import type { Sender } from "../../lib/zmq/sender.ts";
 import { Dealer } from "../../lib/zmq/types/dealer.ts";
 import { Pair } from "../../lib/zmq/types/pair.ts";
 import { Pub } from "../../lib/zmq/types/pub.ts";
 import { Push } from "../../lib/zmq/types/push.ts";
 import { Radio } from "../../lib/zmq/types/radio.ts";
-import type { SocketOptions } from "../../lib/zmq/options.ts";
-import type { Sender } from "../../lib/zmq/sender.ts";
 import examples from "../cheats/replay.md" with { type: "text" };
 import { command, flag, group, list, option } from "../app/command.ts";
-import { open, planEndpoints } from "../options/endpoints.ts";
 import { UsageError } from "../app/errors.ts";
-import { delivery, ending, pacing, zeromq } from "../options/options.ts";
-import { type Publisher, subscribersOf, whenFull } from "../zmq/publish.ts";
-import { MAX_SPEED, Recording } from "../zmq/replay.ts";
-import { sendAll, SLOW_SUBSCRIBERS, tellDropped } from "../zmq/send.ts";
-import { socketOptions } from "../options/socket_options.ts";
+import { reportDropped } from "../app/tally.ts";
 import { oneOf, word } from "../app/values.ts";
+import { planEndpoints } from "../options/endpoints.ts";
+import { delivery, ending, pacing, zeromq } from "../options/options.ts";
+import { type PublishingSocket, SLOW_SUBSCRIBERS } from "../zmq/publish.ts";
+import { MAX_SPEED, Recording } from "../zmq/replay.ts";
+import { sendAll } from "../zmq/send.ts";
+import { fanOutOptions, open, peersOf, socketOptions, subscribersOf } from "../zmq/socket.ts";
 
 const PATTERNS = ["push", "pub", "radio", "dealer", "pair"] as const;
 
@@ -52,21 +53,20 @@ export default command({
     if (!publishes) {
       const socket = senderOf(pattern, options);
       await open(session, socket, plan);
-      const awaited = {
-        wanted: values.waitPeers ?? 0,
-        count: () => socket.peers,
-        asked: values.waitPeers !== undefined,
-      };
+      const awaited = peersOf(socket, values.waitPeers);
       return await sendAll(session, socket, recording, { ...values, ...pace }, awaited);
     }
-    const socket: Publisher = new (pattern === "pub" ? Pub : Radio)({ ...options, ...whenFull(values) });
+    const socket: PublishingSocket = new (pattern === "pub" ? Pub : Radio)({
+      ...options,
+      ...fanOutOptions(values),
+    });
     await open(session, socket, plan);
     const onFull = values.onFull === "fail" ? "fail" : "block";
     try {
       const awaited = subscribersOf(socket, values.waitPeers);
       await sendAll(session, socket, recording, { ...values, ...pace, onFull }, awaited);
     } finally {
-      tellDropped(session, socket.dropped, SLOW_SUBSCRIBERS);
+      reportDropped(session, socket.dropped, SLOW_SUBSCRIBERS);
     }
   },
 });

@@ -1,20 +1,19 @@
-import { Batch } from "../../lib/zmtp/batch.ts";
 import { Req } from "../../lib/zmq/types/req.ts";
+import { Batch } from "../../lib/zmtp/batch.ts";
 import examples from "../cheats/req.md" with { type: "text" };
 import { command, flag, group, option } from "../app/command.ts";
-import { open, planEndpoints } from "../options/endpoints.ts";
 import { EXIT, TimeoutError } from "../app/errors.ts";
-import type { Source } from "../io/input.ts";
-import { Output } from "../io/output.ts";
-import { ending, identity, input, output, pacing, probing, zeromq } from "../options/options.ts";
-import { Pacer, type PacingOptions, repeats } from "../io/pacer.ts";
-import { outputFailure, styleOf } from "../zmq/receive.ts";
-import { type RecordWriter, recordWriter } from "../records/writer.ts";
-import { messages, waitForPeers } from "../zmq/send.ts";
 import type { Session } from "../app/session.ts";
-import { socketOptions } from "../options/socket_options.ts";
-import { sourceOf } from "../io/source.ts";
+import { messages } from "../app/tally.ts";
 import { integer } from "../app/values.ts";
+import type { Source } from "../io/input.ts";
+import { finishOutput, Output } from "../io/output.ts";
+import { Pacer, type PacingOptions, repeats } from "../io/pacer.ts";
+import { sourceOf } from "../io/source.ts";
+import { planEndpoints } from "../options/endpoints.ts";
+import { ending, identity, input, output, pacing, probing, zeromq } from "../options/options.ts";
+import { type RecordWriter, recordWriter, styleOf } from "../records/writer.ts";
+import { open, peersOf, socketOptions, waitForPeers } from "../zmq/socket.ts";
 
 export default command({
   argument: ["[endpoint...]", "where to connect; @ in front binds"],
@@ -51,8 +50,7 @@ export default command({
       correlate: values.correlate,
     });
     await open(session, socket, plan);
-    const awaited = { wanted: values.waitPeers ?? 0, count: () => socket.peers };
-    await waitForPeers(session, socket, awaited, values.timeout);
+    await waitForPeers(session, socket, peersOf(socket, values.waitPeers), values.timeout);
     session.onStop(() => source.cancel());
     try {
       await askAll(session, socket, source, stdout, writer, values);
@@ -60,8 +58,7 @@ export default command({
       await stdout.drained();
       await socket.close();
     }
-    const failure = outputFailure(session, stdout);
-    if (failure !== undefined) throw failure;
+    await finishOutput(session, stdout);
   },
 });
 

@@ -2,12 +2,13 @@ import { Sub } from "../../lib/zmq/types/sub.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import examples from "../cheats/sub.md" with { type: "text" };
 import { command, group, list, option } from "../app/command.ts";
-import { open, planEndpoints } from "../options/endpoints.ts";
-import { checkExec } from "../io/exec.ts";
-import { conflation, ending, exec, output, receiving, zeromq } from "../options/options.ts";
-import { receiveAll, styleOf } from "../zmq/receive.ts";
-import { socketOptions } from "../options/socket_options.ts";
 import { text, word } from "../app/values.ts";
+import { checkExec } from "../io/exec.ts";
+import { planEndpoints } from "../options/endpoints.ts";
+import { conflation, ending, exec, output, receiving, zeromq } from "../options/options.ts";
+import { styleOf } from "../records/writer.ts";
+import { receiveAll } from "../zmq/receive.ts";
+import { open, socketOptions } from "../zmq/socket.ts";
 
 const topics = group("Messages", {
   topic: list(

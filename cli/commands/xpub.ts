@@ -1,11 +1,11 @@
 import { XPub } from "../../lib/zmq/types/xpub.ts";
 import examples from "../cheats/xpub.md" with { type: "text" };
 import { command, flag, group, option } from "../app/command.ts";
-import { conversation } from "../zmq/converse.ts";
-import { conversing } from "../options/options.ts";
-import { subscribersOf, whenFull } from "../zmq/publish.ts";
-import { SLOW_SUBSCRIBERS } from "../zmq/send.ts";
 import { text } from "../app/values.ts";
+import { conversing } from "../options/options.ts";
+import { conversation } from "../zmq/converse.ts";
+import { SLOW_SUBSCRIBERS } from "../zmq/publish.ts";
+import { fanOutOptions, subscribersOf } from "../zmq/socket.ts";
 
 const subscriptions = group("Messages", {
   all: flag(
@@ -25,7 +25,7 @@ export default command({
     return conversation(invocation, {
       usual: "bind",
       socket: (options) =>
-        new XPub({ ...options, ...whenFull(values), verbose: all ? "all" : undefined, welcome }),
+        new XPub({ ...options, ...fanOutOptions(values), verbose: all ? "all" : undefined, welcome }),
       dropped: (socket) => [socket.dropped, SLOW_SUBSCRIBERS],
       awaited: (socket) => subscribersOf(socket, values.waitPeers),
       onFull: values.onFull === "fail" ? "fail" : "block",

@@ -1,9 +1,9 @@
 import { XSub } from "../../lib/zmq/types/xsub.ts";
 import examples from "../cheats/xsub.md" with { type: "text" };
 import { command, group, list } from "../app/command.ts";
-import { conversation } from "../zmq/converse.ts";
-import { conversing } from "../options/options.ts";
 import { text } from "../app/values.ts";
+import { conversing } from "../options/options.ts";
+import { conversation } from "../zmq/converse.ts";
 
 const subscriptions = group("Messages", {
   topic: list("-t, --topic <prefix>", "subscribe to what begins so (repeats)", text),

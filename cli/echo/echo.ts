@@ -6,13 +6,12 @@ import { type Endpoint, formatEndpoint } from "../../lib/transport/endpoint.ts";
 import { carries } from "../../lib/transport/schemes/table.ts";
 import type { TlsOptions } from "../../lib/transport/stream.ts";
 import { TimeoutError, UsageError } from "../app/errors.ts";
-import { Input, type Source } from "../io/input.ts";
-import { Output } from "../io/output.ts";
-import { outputFailure } from "../zmq/receive.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
-import type { SecurityOptions } from "../options/tls.ts";
 import { endpoint } from "../app/values.ts";
+import { Input, type Source } from "../io/input.ts";
+import { Output, outputFailure } from "../io/output.ts";
+import type { SecurityOptions } from "../options/tls.ts";
 
 /** Default endpoint of both echo commands. */
 const DEFAULT = "127.0.0.1:65432";

@@ -4,19 +4,19 @@ import type { Readable, Writable } from "node:stream";
 import type { Batch } from "../../lib/zmtp/batch.ts";
 import { concat, text } from "../../lib/zmtp/bytes.ts";
 import { EXIT, UsageError } from "../app/errors.ts";
-import type { Output } from "./output.ts";
 import { phrase } from "../app/reporter.ts";
-import type { RecordStyle } from "../records/writer.ts";
-import { messages } from "../zmq/send.ts";
 import type { Session } from "../app/session.ts";
+import { messages } from "../app/tally.ts";
+import type { RecordStyle } from "../records/writer.ts";
+import type { Output } from "./output.ts";
 
 const NEWLINE = 0x0a;
-/** What a command may print for one message, in bytes. */
+/** The most that a command may print for one message, in bytes. */
 const MAX_OUTPUT = 256 * 2 ** 20;
 /** A longer topic is not put into the environment, in bytes. */
 const MAX_TOPIC = 64 * 1024;
 
-/** Options that change how messages are split or written, as far as a command has them. */
+/** The options that change how messages are split or written, as far as a command has them. */
 interface Formatting {
   readonly null?: boolean | undefined;
   readonly json?: boolean | undefined;
@@ -24,34 +24,34 @@ interface Formatting {
   readonly separator?: string | undefined;
 }
 
-/** @throws {UsageError} an option was given that has no effect, since messages go on as they are */
+/** @throws {UsageError} an option was given that has no effect, because messages are passed on unchanged */
 export function refuseFormatting(way: "--exec" | "--echo", options: Formatting): void {
   const names = { null: "-0", json: "-J", format: "-f", separator: "-K" } as const;
   for (const name of ["null", "json", "format", "separator"] as const) {
     if (options[name] === undefined) continue;
-    throw new UsageError(`${way} passes messages on as they are, so ${names[name]} has no effect beside it`);
+    throw new UsageError(`${names[name]} has no effect with ${way}, which passes messages on unchanged`);
   }
 }
 
-/** @throws {UsageError} options contradict each other: `-j` without `--exec`, or a form for what a command prints */
+/** @throws {UsageError} options contradict each other: `-j` without `--exec`, or `--exec` with an output format */
 export function checkExec(
   options: Formatting & { readonly exec: string | undefined; readonly jobs: number | undefined },
 ): void {
   if (options.exec !== undefined) refuseFormatting("--exec", options);
   else if (options.jobs !== undefined) {
-    throw new UsageError("-j is how many --exec commands run at a time, and there is no --exec");
+    throw new UsageError("-j needs --exec: it limits how many commands run at a time");
   }
 }
 
-/** The commands that run now. */
+/** The running commands. */
 const running = new Set<ChildProcessByStdio<Writable, Readable, null>>();
 
-/** Ends all commands at once. */
+/** Ends all running commands. */
 export function killCommands(): void {
   for (const child of running) child.kill("SIGTERM");
 }
 
-/** What a command is told of its message. */
+/** A message, as `--exec` describes it to the command. */
 export interface ExecMessage {
   readonly body: Uint8Array;
   readonly topic: Uint8Array | undefined;
@@ -62,25 +62,23 @@ export interface ExecMessage {
   readonly routingId?: string | undefined;
 }
 
-/**
- * Runs a command in a shell: the body is its stdin, `MQCAT_*` in its environment describes the message. A failure is
- * reported, and becomes the session's exit code.
- *
- * @returns what it printed
- */
-export function execute(session: Session, command: string, message: ExecMessage): Promise<Uint8Array> {
+/** The end of a command. */
+export interface ExecOutcome {
+  readonly printed: Uint8Array;
+  /** Why it failed: its exit status, a signal, or an error; undefined when it exited with 0. */
+  readonly failure: string | undefined;
+}
+
+/** Runs a command in a shell: the body is its stdin, `MQCAT_*` in its environment describes the message. */
+export function execute(command: string, message: ExecMessage): Promise<ExecOutcome> {
   return new Promise((resolve) => {
     const chunks: Uint8Array[] = [];
     let length = 0;
     let ended = false;
-    const end = (problem: string | undefined) => {
+    const end = (failure: string | undefined) => {
       if (ended) return;
       ended = true;
-      if (problem !== undefined) {
-        session.reporter.error(`--exec: message ${message.sequence}: ${problem}`);
-        session.exitCode = EXIT.exec;
-      }
-      resolve(concat(chunks));
+      resolve({ printed: concat(chunks), failure });
     };
     let child: ChildProcessByStdio<Writable, Readable, null>;
     try {
@@ -91,7 +89,7 @@ export function execute(session: Session, command: string, message: ExecMessage)
     }
     running.add(child);
     child.on("error", (error) => end(phrase(error)));
-    child.stdin.on("error", () => {}); // It need not read its input.
+    child.stdin.on("error", () => {}); // It may exit without reading its input.
     child.stdin.end(message.body);
     child.stdout.on("data", (chunk: Uint8Array) => {
       length += chunk.length;
@@ -107,10 +105,23 @@ export function execute(session: Session, command: string, message: ExecMessage)
   });
 }
 
-/**
- * Runs a command for each message, several at a time. What they print goes to stdout, a whole output at once; among
- * lines, one whose last line is not ended is.
- */
+/** Reports the failure of a command, if it failed. */
+export function reportFailure(
+  { reporter }: Session,
+  { sequence }: ExecMessage,
+  { failure }: ExecOutcome,
+): void {
+  if (failure !== undefined) reporter.error(`--exec: message ${sequence}: ${failure}`);
+}
+
+/** Appends the output of a command; in a framing of lines, it ends with a newline. */
+export function appendPrinted(output: Output, printed: Uint8Array, { framing }: RecordStyle): void {
+  output.append(printed);
+  const cut = printed.length > 0 && printed.at(-1) !== NEWLINE;
+  if (cut && framing === "lines") output.append(Uint8Array.of(NEWLINE));
+}
+
+/** Runs a command for each message, several at a time. The output of each goes to stdout as a whole. */
 export class ExecPool {
   onChange: () => void = () => {};
 
@@ -133,12 +144,12 @@ export class ExecPool {
     session.onAbort(() => {
       killCommands();
       const lost = this.#running + this.#waiting.length;
-      if (lost > 0) session.reporter.error(`${messages(lost)} came and --exec is not done with them`);
+      if (lost > 0) session.reporter.error(`--exec did not finish ${messages(lost)} that arrived`);
     });
     output.onChange = () => this.onChange();
   }
 
-  /** The peers are held back while every job is busy: what waits is what the last piece of input brought. */
+  /** The peers are paused while every job is busy: only messages of the last read wait. */
   get full(): boolean {
     return this.#waiting.length > 0 || this.#output.full;
   }
@@ -156,8 +167,8 @@ export class ExecPool {
   }
 
   /**
-   * Resolves when every message was worked on. A signal, or a reader of stdout that went away, lets the running commands
-   * end and starts no more; what then still waits is counted.
+   * Resolves when a command ran for every message. After a signal, or when stdout is closed, running commands end and no
+   * new ones start; the messages that still wait are counted as unsent.
    */
   async drained(): Promise<void> {
     while (this.#running > 0 || this.#waiting.length > 0 && !this.#over) {
@@ -167,7 +178,7 @@ export class ExecPool {
     if (left === 0 || !this.#session.stopping) return;
     this.#session.counts.unsent += left;
     this.#session.reporter.error(
-      `${messages(left)} came and ${left === 1 ? "was" : "were"} not given to --exec`,
+      `--exec was not run for ${messages(left)} that arrived`,
     );
     this.#session.exitCode = EXIT.undelivered;
   }
@@ -179,11 +190,12 @@ export class ExecPool {
   #start(): void {
     while (this.#running < this.#jobs && this.#waiting.length > 0 && !this.#over) {
       this.#running++;
-      execute(this.#session, this.#command, this.#waiting.shift()!).then((printed) => {
+      const message = this.#waiting.shift()!;
+      execute(this.#command, message).then((outcome) => {
         this.#running--;
-        this.#output.append(printed);
-        const cut = printed.length > 0 && printed.at(-1) !== NEWLINE;
-        if (cut && this.#style.framing === "lines") this.#output.append(Uint8Array.of(NEWLINE));
+        reportFailure(this.#session, message, outcome);
+        if (outcome.failure !== undefined) this.#session.exitCode = EXIT.exec;
+        appendPrinted(this.#output, outcome.printed, this.#style);
         this.#output.flush();
         this.#start();
         this.onChange();
@@ -204,7 +216,7 @@ function describe(message: ExecMessage): Record<string, string | undefined> {
   };
 }
 
-/** A NUL cannot be in an environment, and the system takes 128 KiB for one variable (execve(2)). */
+/** The environment cannot hold a NUL, nor more than 128 KiB in one variable (execve(2)). */
 function topicOf(topic: Uint8Array): string | undefined {
   return topic.length > MAX_TOPIC ? undefined : text(topic).replaceAll("\0", "");
 }

@@ -1,4 +1,5 @@
 import fs from "node:fs";
+import { type Session, signalCode } from "../app/session.ts";
 
 /** Over this much unwritten output the source should stop, in bytes. */
 const HIGH_WATER = 1024 * 1024;
@@ -112,4 +113,24 @@ export class Output {
     for (const resolve of this.#idle.splice(0)) resolve();
     if (this.failure !== undefined) this.onChange();
   }
+}
+
+/**
+ * The error of an output that failed. A closed pipe is not an error: it ends the command with the exit code that
+ * SIGPIPE would have.
+ */
+export function outputFailure(session: Session, output: Output): Error | undefined {
+  if (output.failure?.code !== "EPIPE") {
+    return output.failure &&
+      new Error(`cannot write to stdout: ${output.failure.message}`, { cause: output.failure });
+  }
+  session.exitCode = signalCode("SIGPIPE");
+  return undefined;
+}
+
+/** Waits until everything is written. @throws {Error} the output failed, other than by a closed pipe */
+export async function finishOutput(session: Session, output: Output): Promise<void> {
+  await output.drained();
+  const failure = outputFailure(session, output);
+  if (failure !== undefined) throw failure;
 }

@@ -1,11 +1,11 @@
-import fs from "node:fs";
 import { Buffer } from "node:buffer";
+import fs from "node:fs";
+import { Batch } from "../../lib/zmtp/batch.ts";
 import { UsageError } from "../app/errors.ts";
-import { Input, type Source } from "./input.ts";
-import { Messages } from "./messages.ts";
 import { phrase } from "../app/reporter.ts";
 import { jsonSplitter } from "../records/json.ts";
-import { type Framing, splitterFor, type TopicRule } from "../records/splitter.ts";
+import { type Framing, framingOf, splitterFor, type TopicRule } from "../records/splitter.ts";
+import { Input, type Source } from "./input.ts";
 
 /** What the message options of a command say. */
 export interface SourceOptions {
@@ -35,7 +35,10 @@ export function sourceOf(options: SourceOptions, repeat: boolean, rule: TopicRul
     if (options.in !== undefined || options.json || options.null) {
       throw new UsageError("-D and -F give whole messages, so --in, -J and -0 have nothing to split");
     }
-    return new Messages(fixed.map((body) => rule.topic === undefined ? [body] : [rule.topic, body]), repeat);
+    return new FixedSource(
+      fixed.map((body) => rule.topic === undefined ? [body] : [rule.topic, body]),
+      repeat,
+    );
   }
   if (framing === "json") {
     if (rule.separator !== undefined) {
@@ -46,26 +49,38 @@ export function sourceOf(options: SourceOptions, repeat: boolean, rule: TopicRul
   return new Input(0, splitterFor(framing, rule), rule.topic);
 }
 
-/** The framing that `--in` or `--out`, `-J` and `-0` mean together. */
-export function framingOf(
-  name: "--in" | "--out",
-  framing: Framing | undefined,
-  options: { readonly null: boolean | undefined; readonly json: boolean | undefined },
-): Framing {
-  const given = new Set<Framing>();
-  if (framing !== undefined) given.add(framing);
-  if (options.json) given.add("json");
-  if (options.null) given.add("null");
-  if (given.size > 1) {
-    throw new UsageError(`${name}, -J and -0 name different framings: ${[...given].join(", ")}`);
-  }
-  return [...given][0] ?? "lines";
-}
-
 function readFile(path: string): Uint8Array {
   try {
     return fs.readFileSync(path);
   } catch (error) {
     throw new UsageError(`-F '${path}': ${phrase(error)}`);
+  }
+}
+
+/** A fixed list of messages, sent once or repeatedly. */
+class FixedSource implements Source {
+  ended: boolean;
+  readonly cut = false;
+  onEnd: () => void = () => {};
+
+  readonly #messages: readonly (readonly Uint8Array[])[];
+  readonly #repeat: boolean;
+  #next = 0;
+  #cancelled = false;
+
+  constructor(messages: readonly (readonly Uint8Array[])[], repeat: boolean) {
+    this.#messages = messages;
+    this.#repeat = repeat;
+    this.ended = !repeat;
+  }
+
+  next(): Promise<Batch | undefined> {
+    if (this.#next === this.#messages.length && this.#repeat) this.#next = 0;
+    const message = this.#cancelled && this.#repeat ? undefined : this.#messages[this.#next++];
+    return Promise.resolve(message === undefined ? undefined : Batch.of(message));
+  }
+
+  cancel(): void {
+    this.#cancelled = this.ended = true;
   }
 }

@@ -1,23 +1,14 @@
 /** The options that commands share, each written once. */
-import { flag, group, list, option } from "../app/command.ts";
-import { tlsClient } from "./tls.ts";
-import { FRAMINGS } from "../records/splitter.ts";
-import { compileFormat } from "../records/format.ts";
+import { flag, group, list, option, readiness } from "../app/command.ts";
 import { duration, endpoint, integer, oneOf, rate, routingId, text, word } from "../app/values.ts";
+import { compileFormat } from "../records/format.ts";
+import { FRAMINGS } from "../records/splitter.ts";
+import { tlsClient } from "./tls.ts";
 
 /** Where to bind and connect. */
 export const endpoints = group("Endpoints", {
   bind: list("-b, --bind <endpoint>", "listen here (repeats)", endpoint),
   connect: list("-c, --connect <endpoint>", "connect there (repeats)", endpoint),
-});
-
-/** A listener's, or any command's, sign that it is ready. */
-export const readiness = group("Endpoints", {
-  readyFile: option(
-    "--ready-file <path>",
-    "write the real endpoints here once ready; a file or a FIFO",
-    word,
-  ),
 });
 
 /** Who may talk to whom, and in secret, over ZeroMQ. */
@@ -111,6 +102,9 @@ export const pacing = group("Timing", {
   delay: option("-d, --delay <duration>", "wait before the first message", duration),
   rate: option("--rate <number/s>", "send at most so many messages a second; -D and -F then repeat", rate),
 });
+
+/** The default of `--linger`, in milliseconds. */
+export const DEFAULT_LINGER_MS = 30_000;
 
 /** What a sender does to deliver. */
 export const delivery = group("Delivery", {

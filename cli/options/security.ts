@@ -6,13 +6,13 @@ import { curveClient, type CurveKeyPair, curveServer } from "../../lib/zmtp/mech
 import { parseKeyFile } from "../../lib/zmtp/mechanisms/key_file.ts";
 import type { Mechanism } from "../../lib/zmtp/mechanisms/mechanism.ts";
 import { plainClient, plainServer } from "../../lib/zmtp/mechanisms/plain.ts";
-import type { ZapHandler } from "../../lib/zmtp/mechanisms/zap.ts";
 import { decodeZ85 } from "../../lib/zmtp/mechanisms/z85.ts";
+import type { ZapHandler } from "../../lib/zmtp/mechanisms/zap.ts";
 import type { Values } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
-import type { security } from "./options.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
+import type { security } from "./options.ts";
 
 /** What the options say. */
 export type SecurityValues = Values<typeof security>;

@@ -5,8 +5,9 @@ import { MqcatError, UnreachableError } from "../../lib/errors.ts";
 import type { ByteStream } from "../../lib/transport/stream.ts";
 import { connect } from "../../lib/transport/transport.ts";
 import { sleep } from "../../lib/transport/waiting.ts";
-import { describeEvents, listenInside, openIn, socketOf } from "./serve.ts";
 import type { Session } from "../app/session.ts";
+import { reportBrokerEvents } from "./serve/events.ts";
+import { listenInside, openInFolder, socketOf } from "./serve/folder.ts";
 
 /** How long a process that opens or leaves the folder may take until it answers, in milliseconds. */
 const PATIENCE_MS = 3000;
@@ -48,8 +49,8 @@ export class DataFolder {
   /** Opens the folder unless that is done; resolves to who has it when it is somebody else. */
   async #open(): Promise<string | undefined> {
     const first = this.#opening === undefined;
-    const tell = describeEvents(this.#session);
-    this.#opening ??= openIn(this.path, {
+    const tell = reportBrokerEvents(this.#session);
+    this.#opening ??= openInFolder(this.path, {
       // The rest is told by the clients, ours among them.
       onEvent: (event) => event.type === "damaged" || event.type === "failed" ? tell(event) : undefined,
     });

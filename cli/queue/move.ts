@@ -6,11 +6,11 @@ import { ensureQueue, findQueue } from "../../lib/amqp/client/queues.ts";
 import { decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
 import { EXIT, TimeoutError } from "../app/errors.ts";
 import { Progress } from "../app/progress.ts";
-import type { Target } from "./target.ts";
+import type { Session } from "../app/session.ts";
+import { messages } from "../app/tally.ts";
 import { report } from "./put.ts";
 import { refuseStream, SUSPICION_MS } from "./streams.ts";
-import { messages } from "../zmq/send.ts";
-import type { Session } from "../app/session.ts";
+import type { Target } from "./target.ts";
 
 /** How often an empty queue is looked at, in milliseconds. */
 const LOOK_MS = 50;

@@ -4,13 +4,14 @@ import { messageOf } from "../../lib/errors.ts";
 import type { Batch } from "../../lib/zmtp/batch.ts";
 import { concat } from "../../lib/zmtp/bytes.ts";
 import { EXIT, TimeoutError } from "../app/errors.ts";
+import { Progress } from "../app/progress.ts";
+import type { Session } from "../app/session.ts";
+import { messages } from "../app/tally.ts";
 import { Input, type Source } from "../io/input.ts";
 import { Pacer, type PacingOptions } from "../io/pacer.ts";
-import { Progress } from "../app/progress.ts";
-import { type Defaults, envelopeOf, parseRecord } from "./records.ts";
+import { DEFAULT_LINGER_MS } from "../options/options.ts";
 import { RecordError } from "../records/json.ts";
-import { DEFAULT_LINGER_MS, messages } from "../zmq/send.ts";
-import type { Session } from "../app/session.ts";
+import { type Defaults, envelopeOf, parseRecord } from "./records.ts";
 
 /** What the options of `queue put` say; times are in milliseconds. */
 export interface PutOptions extends PacingOptions {

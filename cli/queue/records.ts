@@ -2,15 +2,15 @@
 import { Buffer } from "node:buffer";
 import type { Delivery } from "../../lib/amqp/client/channel.ts";
 import type { Envelope } from "../../lib/amqp/client/publisher.ts";
-import { type BasicProperties, decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
 import { copyBytes } from "../../lib/amqp/frames/frame_buffer.ts";
+import { type BasicProperties, decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
 import { messageOf } from "../../lib/errors.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import type { Output } from "../io/output.ts";
-import { fromJson, type Json, tableFromJson, tableToJson, textToJson } from "./values.ts";
 import { compileFormat } from "../records/format.ts";
 import { fromRecord, type JsonRecord, RecordError, toRecord } from "../records/json.ts";
 import type { RecordStyle } from "../records/writer.ts";
+import { fromJson, type Json, tableFromJson, tableToJson, textToJson } from "./values.ts";
 
 /** The properties as people write them: RabbitMQ's names. */
 const NAMES = {

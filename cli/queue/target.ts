@@ -7,11 +7,11 @@ import { type AmqpEvent, connectBroker, type LinkOptions, patiently } from "../.
 import { type BrokerAddress, DEFAULT_URL, formatBroker, parseAmqpUrl } from "../../lib/amqp/client/url.ts";
 import { group, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
-import type { DataFolder } from "./data_folder.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
-import { readTls, type SecurityOptions, tlsClient } from "../options/tls.ts";
 import { integer, text, word } from "../app/values.ts";
+import { readTls, type SecurityOptions, tlsClient } from "../options/tls.ts";
+import type { DataFolder } from "./data_folder.ts";
 
 /** Where the broker is. The URL is checked by the action: an error of the parser would show its password. */
 export const broker = {

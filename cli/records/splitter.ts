@@ -8,6 +8,22 @@ import { findAll, WINDOW } from "./separators.ts";
 export const FRAMINGS = ["lines", "null", "blob", "json", "u32"] as const;
 export type Framing = typeof FRAMINGS[number];
 
+/** The framing that `--in` or `--out`, `-J` and `-0` mean together. */
+export function framingOf(
+  name: "--in" | "--out",
+  framing: Framing | undefined,
+  options: { readonly null: boolean | undefined; readonly json: boolean | undefined },
+): Framing {
+  const given = new Set<Framing>();
+  if (framing !== undefined) given.add(framing);
+  if (options.json) given.add("json");
+  if (options.null) given.add("null");
+  if (given.size > 1) {
+    throw new UsageError(`${name}, -J and -0 name different framings: ${[...given].join(", ")}`);
+  }
+  return [...given][0] ?? "lines";
+}
+
 /** Finds the messages in a stream of bytes. It holds no bytes itself. */
 export interface Splitter {
   /**

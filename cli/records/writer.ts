@@ -1,10 +1,12 @@
 import type { Batch } from "../../lib/zmtp/batch.ts";
 import { concat, utf8 } from "../../lib/zmtp/bytes.ts";
+import { UsageError } from "../app/errors.ts";
+import type { Session } from "../app/session.ts";
 import type { Output } from "../io/output.ts";
 import { bigEndian, compileFormat } from "./format.ts";
 import { type JsonRecord, toRecord } from "./json.ts";
 import { formatRoutingId } from "./routing_id.ts";
-import type { Framing } from "./splitter.ts";
+import { type Framing, framingOf } from "./splitter.ts";
 import { timestamp } from "./time.ts";
 
 /** How messages become bytes. */
@@ -27,6 +29,39 @@ export interface RecordStyle {
   readonly timestamps?: boolean | undefined;
   /** Called once, when a message of several parts is written in a framing that runs them together. */
   readonly onJoined?: () => void;
+}
+
+/** What the output options of a command say. */
+export interface OutputOptions {
+  readonly null: boolean | undefined;
+  readonly out: Framing | undefined;
+  readonly json: boolean | undefined;
+  readonly format: string | undefined;
+  readonly timestamps?: boolean | undefined;
+}
+
+/** How the output options of a command want messages written. */
+export function styleOf(
+  session: Session,
+  options: OutputOptions,
+  hasTopic: boolean,
+  separator?: Uint8Array,
+): RecordStyle {
+  const framing = framingOf("--out", options.out, options);
+  if (options.format !== undefined && framing !== "lines") {
+    throw new UsageError(
+      "-f gives the whole form of the output, so --out, -J and -0 have no place beside it",
+    );
+  }
+  const { format, timestamps } = options;
+  if (timestamps && framing !== "json") {
+    throw new UsageError("--timestamps adds a member to the records of -J (-f has %T for it)");
+  }
+  const onJoined = () =>
+    session.reporter.warn(
+      "a message of several parts came; they are run together (-J or -f '%p1 %p2' shows them)",
+    );
+  return { framing, format, hasTopic, separator, timestamps, onJoined };
 }
 
 /** Writes messages to an output. */

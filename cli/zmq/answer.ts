@@ -1,11 +1,11 @@
 import { InactivityTimer } from "../../lib/echo/inactivity.ts";
 import type { IncomingRequest } from "../../lib/zmq/types/rep.ts";
 import { concat } from "../../lib/zmtp/bytes.ts";
-import { TimeoutError } from "../app/errors.ts";
-import { execute, killCommands } from "../io/exec.ts";
+import { EXIT, TimeoutError } from "../app/errors.ts";
+import type { Session } from "../app/session.ts";
+import { execute, killCommands, reportFailure } from "../io/exec.ts";
 import type { Output } from "../io/output.ts";
 import type { Framing } from "../records/splitter.ts";
-import type { Session } from "../app/session.ts";
 
 /** A socket's requests: REP gives them as they are, ROUTER and SERVER by way of `addressedRequests`. */
 export interface Requests {
@@ -42,7 +42,10 @@ export function execResponder(
       const { frames, endpoint, routingId } = request;
       const parts = frames.length;
       const message = { body: concat(frames), topic: undefined, parts, sequence, endpoint, routingId };
-      const printed = await execute(session, command, message);
+      const outcome = await execute(command, message);
+      reportFailure(session, message, outcome);
+      if (outcome.failure !== undefined) session.exitCode = EXIT.exec;
+      const { printed } = outcome;
       // A line is a message without its newline; --in blob keeps every byte.
       const last = options.in === undefined && printed.at(-1) === 0x0a ? printed.length - 1 : printed.length;
       reply(session, request, [printed.subarray(0, last)]);

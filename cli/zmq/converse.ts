@@ -2,16 +2,17 @@ import fs from "node:fs";
 import type { Duplex } from "../../lib/zmq/duplex.ts";
 import type { SocketOptions } from "../../lib/zmq/options.ts";
 import type { Invocation } from "../app/command.ts";
-import { open, planEndpoints } from "../options/endpoints.ts";
-import type { Source } from "../io/input.ts";
-import type { conversing } from "../options/options.ts";
-import { repeats } from "../io/pacer.ts";
-import { receiveAll, styleOf } from "./receive.ts";
-import type { RecordStyle } from "../records/writer.ts";
-import { type PeerWait, sendAll, type SendingOptions, tellDropped } from "./send.ts";
 import type { Session } from "../app/session.ts";
-import { socketOptions } from "../options/socket_options.ts";
+import { reportDropped } from "../app/tally.ts";
+import type { Source } from "../io/input.ts";
+import { repeats } from "../io/pacer.ts";
 import { sourceOf } from "../io/source.ts";
+import { planEndpoints } from "../options/endpoints.ts";
+import type { conversing } from "../options/options.ts";
+import { type RecordStyle, styleOf } from "../records/writer.ts";
+import { receiveAll } from "./receive.ts";
+import { sendAll, type SendingOptions } from "./send.ts";
+import { open, peersOf, type PeerWait, socketOptions } from "./socket.ts";
 
 /** How the conversation of one command differs from those of others. */
 export interface ConversationSpec<S extends Duplex> {
@@ -24,8 +25,8 @@ export interface ConversationSpec<S extends Duplex> {
   readonly onFull?: "block" | "fail";
   /** Whether the end of the input ends nothing. */
   readonly listens?: boolean;
-  /** How many messages the socket dropped, and for whom. */
-  dropped?(socket: S): [count: number, forWhom: string];
+  /** How many messages the socket dropped, and who should have received them. */
+  dropped?(socket: S): [count: number, recipients: string];
   /** The first frame is a routing id: the way from and to text. */
   routing?(socket: S): Routed;
 }
@@ -49,11 +50,7 @@ export async function conversation<S extends Duplex>(
   const isText = plain.framing !== "json";
   const source = routed === undefined || !isText ? input : routed.source(input);
   const style = { ...plain, routing: routed?.style };
-  const awaited = spec.awaited?.(socket) ?? {
-    wanted: values.waitPeers ?? 0,
-    count: () => socket.peers,
-    asked: values.waitPeers !== undefined,
-  };
+  const awaited = spec.awaited?.(socket) ?? peersOf(socket, values.waitPeers);
   const onFull = spec.onFull ?? values.onFull;
   const opened = () => open(session, socket, plan);
   try {
@@ -68,7 +65,7 @@ export async function conversation<S extends Duplex>(
       spec.listens,
     );
   } finally {
-    if (spec.dropped !== undefined) tellDropped(session, ...spec.dropped(socket));
+    if (spec.dropped !== undefined) reportDropped(session, ...spec.dropped(socket));
   }
 }
 

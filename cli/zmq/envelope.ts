@@ -1,14 +1,14 @@
 import { Buffer } from "node:buffer";
 import { messageOf } from "../../lib/errors.ts";
-import type { RoutedSocket } from "../../lib/zmq/routed_socket.ts";
-import type { IncomingRequest } from "../../lib/zmq/types/rep.ts";
-import { framesOf } from "../../lib/zmq/sender.ts";
-import { Batch } from "../../lib/zmtp/batch.ts";
 import type { Peer } from "../../lib/zmq/peer.ts";
-import type { Requests } from "./answer.ts";
+import type { RoutedSocket } from "../../lib/zmq/routed_socket.ts";
+import { framesOf } from "../../lib/zmq/sender.ts";
+import type { IncomingRequest } from "../../lib/zmq/types/rep.ts";
+import { Batch } from "../../lib/zmtp/batch.ts";
 import type { Source } from "../io/input.ts";
 import { RecordError } from "../records/json.ts";
 import { formatRoutingId, parseRoutingId } from "../records/routing_id.ts";
+import type { Requests } from "./answer.ts";
 
 /**
  * The frames between the routing id and the body, up to the first empty one: a REQ puts one there, and waits for it in

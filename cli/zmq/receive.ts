@@ -1,14 +1,12 @@
 import type { Duplex } from "../../lib/zmq/duplex.ts";
 import type { Receiver } from "../../lib/zmq/receiver.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
-import { TimeoutError, UsageError } from "../app/errors.ts";
+import { TimeoutError } from "../app/errors.ts";
+import type { Session } from "../app/session.ts";
+import { messages } from "../app/tally.ts";
 import { ExecPool } from "../io/exec.ts";
-import { Output } from "../io/output.ts";
+import { Output, outputFailure } from "../io/output.ts";
 import { type RecordStyle, recordWriter } from "../records/writer.ts";
-import type { Framing } from "../records/splitter.ts";
-import { messages } from "./send.ts";
-import { type Session, signalCode } from "../app/session.ts";
-import { framingOf } from "../io/source.ts";
 
 /** What the options of a receiving command say; times are in milliseconds. */
 export interface ReceivingOptions {
@@ -26,41 +24,8 @@ export interface OtherWay {
   done(): boolean;
 }
 
-/** What the output options of a command say. */
-export interface OutputOptions {
-  readonly null: boolean | undefined;
-  readonly out: Framing | undefined;
-  readonly json: boolean | undefined;
-  readonly format: string | undefined;
-  readonly timestamps?: boolean | undefined;
-}
-
-/** How the output options of a command want messages written. */
-export function styleOf(
-  session: Session,
-  options: OutputOptions,
-  hasTopic: boolean,
-  separator?: Uint8Array,
-): RecordStyle {
-  const framing = framingOf("--out", options.out, options);
-  if (options.format !== undefined && framing !== "lines") {
-    throw new UsageError(
-      "-f gives the whole form of the output, so --out, -J and -0 have no place beside it",
-    );
-  }
-  const { format, timestamps } = options;
-  if (timestamps && framing !== "json") {
-    throw new UsageError("--timestamps adds a member to the records of -J (-f has %T for it)");
-  }
-  const onJoined = () =>
-    session.reporter.warn(
-      "a message of several parts came; they are run together (-J or -f '%p1 %p2' shows them)",
-    );
-  return { framing, format, hasTopic, separator, timestamps, onJoined };
-}
-
 /** Takes the frames `[from, to)` of a batch, which are whole messages. */
-interface Sink {
+interface MessageSink {
   take(batch: Batch, from: number, to: number, endpoint: string): void;
   /** Whether the peers must be held back until `onChange`. */
   readonly full: boolean;
@@ -79,7 +44,7 @@ export async function receiveAll(
 ): Promise<void> {
   const output = new Output(1);
   const sink = options.exec === undefined
-    ? new StdoutSink(output, style)
+    ? new RecordSink(output, style)
     : new ExecPool(session, output, options.exec, options.jobs ?? 1, style);
   const { counts } = session;
   let remaining = options.count ?? Infinity;
@@ -146,24 +111,14 @@ export async function receiveAll(
   if (failure !== undefined) throw failure;
 }
 
-/** The error of an output that failed. A reader that went away is none: it ends us as SIGPIPE would. */
-export function outputFailure(session: Session, output: Output): Error | undefined {
-  if (output.failure?.code !== "EPIPE") {
-    return output.failure &&
-      new Error(`cannot write to stdout: ${output.failure.message}`, { cause: output.failure });
-  }
-  session.exitCode = signalCode("SIGPIPE");
-  return undefined;
-}
-
 /** Keeps the newest message while the one before is being worked on (`--conflate`). */
 class Newest {
-  readonly #sink: Sink;
+  readonly #sink: MessageSink;
   readonly #take: (batch: Batch, endpoint: string) => void;
   #message: { readonly batch: Batch; readonly endpoint: string } | undefined;
   #busy = false;
 
-  constructor(sink: Sink, take: (batch: Batch, endpoint: string) => void) {
+  constructor(sink: MessageSink, take: (batch: Batch, endpoint: string) => void) {
     this.#sink = sink;
     this.#take = take;
   }
@@ -187,7 +142,7 @@ class Newest {
 }
 
 /** Messages as records on stdout. */
-class StdoutSink implements Sink {
+class RecordSink implements MessageSink {
   readonly #output: Output;
   readonly #writer;
 

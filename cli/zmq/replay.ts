@@ -1,11 +1,11 @@
 import fs from "node:fs";
 import { Batch } from "../../lib/zmtp/batch.ts";
 import { UsageError } from "../app/errors.ts";
+import { phrase } from "../app/reporter.ts";
+import type { Session } from "../app/session.ts";
 import { Input, type Source } from "../io/input.ts";
 import { jsonSplitter } from "../records/json.ts";
 import { parseTimestamp } from "../records/time.ts";
-import { phrase } from "../app/reporter.ts";
-import type { Session } from "../app/session.ts";
 
 /** A message that is later than this does not have the next ones make up for it, in milliseconds. */
 const MAKE_UP_MS = 1000;

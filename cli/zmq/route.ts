@@ -2,18 +2,17 @@
 import type { SocketOptions } from "../../lib/zmq/options.ts";
 import type { RoutedSocket } from "../../lib/zmq/routed_socket.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
-import { answerAll, execResponder } from "./answer.ts";
 import { group, type Invocation, option } from "../app/command.ts";
-import { conversation } from "./converse.ts";
-import { open, planEndpoints } from "../options/endpoints.ts";
-import { checkExec } from "../io/exec.ts";
-import { Output } from "../io/output.ts";
-import { conversing, exec } from "../options/options.ts";
-import { outputFailure } from "./receive.ts";
-import { addressedRequests, AddressedSource, Envelopes } from "./envelope.ts";
-import { DEFAULT_LINGER_MS, tellDropped, tellUnsent } from "./send.ts";
-import { socketOptions } from "../options/socket_options.ts";
+import { reportDropped, reportUnsent } from "../app/tally.ts";
 import { word } from "../app/values.ts";
+import { checkExec } from "../io/exec.ts";
+import { finishOutput, Output } from "../io/output.ts";
+import { planEndpoints } from "../options/endpoints.ts";
+import { conversing, DEFAULT_LINGER_MS, exec } from "../options/options.ts";
+import { answerAll, execResponder } from "./answer.ts";
+import { conversation } from "./converse.ts";
+import { addressedRequests, AddressedSource, Envelopes } from "./envelope.ts";
+import { open, socketOptions } from "./socket.ts";
 
 export const routed = {
   ...conversing,
@@ -71,10 +70,9 @@ async function answer(
       values.timeout,
     );
   } finally {
-    tellUnsent(session, lost + await socket.close(values.linger ?? DEFAULT_LINGER_MS));
+    reportUnsent(session, lost + await socket.close(values.linger ?? DEFAULT_LINGER_MS));
     await output.drained();
-    tellDropped(session, socket.dropped, LOST_PEERS);
+    reportDropped(session, socket.dropped, LOST_PEERS);
   }
-  const failure = outputFailure(session, output);
-  if (failure !== undefined) throw failure;
+  await finishOutput(session, output);
 }

@@ -1,10 +1,12 @@
 import type { Sender } from "../../lib/zmq/sender.ts";
-import type { Socket } from "../../lib/zmq/socket.ts";
 import type { Batch } from "../../lib/zmtp/batch.ts";
 import { EXIT, TimeoutError } from "../app/errors.ts";
+import type { Session } from "../app/session.ts";
+import { messages } from "../app/tally.ts";
 import type { Source } from "../io/input.ts";
 import { Pacer, type PacingOptions } from "../io/pacer.ts";
-import type { Session } from "../app/session.ts";
+import { DEFAULT_LINGER_MS } from "../options/options.ts";
+import { PATIENCE_MS, type PeerWait, waitForPeers } from "./socket.ts";
 
 /** What the options of a sending command say; times are in milliseconds. */
 export interface SendingOptions extends PacingOptions {
@@ -12,47 +14,6 @@ export interface SendingOptions extends PacingOptions {
   readonly timeout: number | undefined;
   readonly linger: number | undefined;
   readonly onFull: "block" | "drop" | "fail" | undefined;
-}
-
-/** How long a queue must stay full before `--on-full` drop or fail takes hold, in milliseconds. */
-export const PATIENCE_MS = 200;
-export const DEFAULT_LINGER_MS = 30_000;
-
-/** For whom a publisher drops. */
-export const SLOW_SUBSCRIBERS = "subscribers that did not keep up";
-
-/** Whom a sender waits for before its first message. */
-export interface PeerWait {
-  readonly wanted: number;
-  /** How many of them are there. */
-  readonly count: () => number;
-  /** Whether they were asked for, so that even an input without messages waits for them. */
-  readonly asked: boolean;
-}
-
-/**
- * Waits for peers; a signal ends that, and so does `needless`.
- *
- * @throws {TimeoutError} they did not come within `timeout` milliseconds
- */
-export async function waitForPeers(
-  session: Session,
-  socket: Socket,
-  { wanted, count }: Omit<PeerWait, "asked">,
-  timeout = Infinity,
-  needless: () => boolean = () => false,
-): Promise<void> {
-  const deadline = performance.now() + timeout;
-  while (count() < wanted && !session.stopping && !needless()) {
-    if (socket.failure !== undefined) throw socket.failure;
-    const left = deadline - performance.now();
-    if (left <= 0) {
-      throw new TimeoutError(
-        `${count()} of ${wanted} peers came within ${timeout / 1000} s (--wait-peers, -w)`,
-      );
-    }
-    await socket.change(left);
-  }
 }
 
 /**
@@ -99,27 +60,6 @@ export async function sendAll(
   tell();
   if (failure !== undefined) throw failure;
   if (counts.unsent + counts.dropped > 0) session.exitCode = EXIT.undelivered;
-}
-
-/** Tells how many replies nobody took before the end; they make the exit code 5. */
-export function tellUnsent(session: Session, count: number): void {
-  if (count === 0) return;
-  session.counts.unsent += count;
-  session.reporter.error(`${messages(count)} could not be delivered`);
-  session.exitCode ||= EXIT.undelivered;
-}
-
-/** Tells how many messages a socket dropped, and for whom; they make the exit code 5. */
-export function tellDropped(session: Session, count: number, forWhom: string): void {
-  if (count === 0) return;
-  session.counts.dropped += count;
-  session.reporter.error(`dropped ${messages(count)} for ${forWhom}`);
-  session.exitCode ||= EXIT.undelivered;
-}
-
-/** `3 messages`. */
-export function messages(count: number): string {
-  return `${count} message${count === 1 ? "" : "s"}`;
 }
 
 class Feed {
@@ -169,7 +109,7 @@ class Feed {
         this.#socket,
         awaited,
         this.#options.timeout,
-        () => empty && !awaited.asked,
+        () => empty && !awaited.explicit,
       );
       if (this.#session.stopping && awaited.count() < awaited.wanted) throw GIVEN_UP;
     } catch (error) {

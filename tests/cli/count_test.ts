@@ -82,7 +82,7 @@ describe("-w", () => {
         const [command, ...rest] = args;
         const result = await run([command!, "@:0", ...rest, "-w", "200ms"], { stdin: "x\n" });
         assert.equal(result.code, 3, command);
-        assert.match(result.stderr, /0 of [12] peers came within 0\.2 s \(--wait-peers, -w\)/);
+        assert.match(result.stderr, /0 of [12] peers connected within 0\.2 s \(--wait-peers, -w\)/);
       }),
     );
   });

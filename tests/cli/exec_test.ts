@@ -115,7 +115,7 @@ describe("--exec", () => {
     fs.writeFileSync(dir.file("go"), "");
     const { code, stdout, stderr } = await pull.exit();
     assert.equal(stdout.toString(), "1\n");
-    assert.match(stderr, /^mqcat: pull: 4 messages came and were not given to --exec$/m);
+    assert.match(stderr, /^mqcat: pull: --exec was not run for 4 messages that arrived$/m);
     assert.deepEqual([code, summaryOf(stderr)["unsent"]], [5, 4]);
   });
 

@@ -269,7 +269,7 @@ describe("probe", () => {
     });
     const { code, stdout } = await run(["probe", `:${endless.port}`, `:${sly.port}`, "-w", "1s"]);
     assert.equal(code, 1);
-    assert.match(stdout.toString(), /says 'x{16}'\n/);
+    assert.match(stdout.toString(), /an unknown service answers 'x{16}'\n/);
     assert.match(stdout.toString(), /a web server, \?\]0;title\?\n {2}answers 200 \?\[31mred\n/);
   });
 

@@ -1,6 +1,6 @@
 /**
- * Runs foreign AMQP clients against the embedded broker, each through the steps of peers/amqp_round.mjs. With
- * MQCAT_AMQP_URL and MQCAT_AMQP_HTTP_URL they use that broker instead, which shows whether the broker causes a failure.
+ * Third-party clients with our broker, each with the steps of peers/amqp_round.mjs. MQCAT_AMQP_URL and
+ * MQCAT_AMQP_HTTP_URL name another broker to use instead, which shows whether the broker causes a failure.
  */
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
@@ -13,10 +13,10 @@ import { Broker } from "../../lib/broker/server.ts";
 import { installed, requirePeer, waitFor } from "../support/helpers.ts";
 
 const PEERS = fileURLToPath(new URL("./peers/", import.meta.url));
-/** The time limit of all steps of one client, in milliseconds. */
+/** The maximum time of a client for all steps, in milliseconds. */
 const PATIENCE = 50_000;
 
-/** The expected result of each step, for every client. */
+/** The expected result of each step. */
 const ROUND: Readonly<Record<string, unknown>> = {
   "wrong password": 403,
   "missing virtual host": 530,
@@ -71,9 +71,9 @@ interface Client {
   readonly name: string;
   readonly command: readonly string[];
   readonly present: boolean;
-  /** Steps that the client does not support. */
+  /** The steps that the client does not support. */
   readonly lacks?: readonly string[];
-  /** Steps with another result in this client. */
+  /** The results that differ for this client. */
   readonly sees?: Readonly<Record<string, unknown>>;
 }
 
@@ -113,7 +113,7 @@ before(async () => {
 });
 after(() => broker?.close());
 
-describe("other clients", () => {
+describe("third-party clients", () => {
   for (const { name, command, present, lacks = [], sees = {} } of CLIENTS) {
     requirePeer(name, present)(`${name} - gets the expected result in each step`, async () => {
       const { code, stdout, stderr } = await run([...command, url]);
@@ -133,14 +133,14 @@ describe("librabbitmq's tools", () => {
   const tool = (name: string, args: readonly string[], stdin = "", at = url) =>
     run([`amqp-${name}`, "--url", at, ...args], stdin);
 
-  test("declare, publish, get, consume, delete - carry lines through a queue", async () => {
+  test("declare, publish, get, consume, delete - transfer lines", async () => {
     const declared = await tool("declare-queue", ["-q", queue, "-d"]);
     assert.deepEqual([declared.code, declared.stdout], [0, `${queue}\n`], declared.stderr);
     const lines = Array.from({ length: 1000 }, (_, i) => `line ${i}`);
     const args = ["-r", queue, "-p", "-C", "text/x", "-E", "identity", "-t", "r", "-H", "k: v"];
     assert.equal((await tool("publish", [...args, "-l"], `${lines.join("\n")}\n`)).code, 0);
     assert.equal((await tool("get", ["-q", queue])).stdout, "line 0\n");
-    // cat adds nothing to the lines, so they still have their newlines.
+    // cat adds nothing: the lines include their newline.
     const consumed = await tool("consume", ["-q", queue, "-c", "999", "-p", "50", "cat"]);
     assert.deepEqual([consumed.code, consumed.stdout], [0, `${lines.slice(1).join("\n")}\n`]);
     assert.equal((await tool("get", ["-q", queue])).code, 2);
@@ -148,7 +148,7 @@ describe("librabbitmq's tools", () => {
     assert.equal((await tool("delete-queue", ["-q", queue])).stdout, "1\n");
   });
 
-  test("consume - binds a queue of its own to an exchange", async () => {
+  test("consume - binds its own queue to an exchange", async () => {
     const key = `tools.${process.pid}`;
     let ended: Awaited<ReturnType<typeof run>> | undefined;
     const args = ["-x", "-e", "amq.topic", "-r", `${key}.#`, "-c", "1", "cat"];
@@ -165,7 +165,7 @@ describe("librabbitmq's tools", () => {
     assert.deepEqual([code, stdout], [0, "hello"]);
   });
 
-  test("errors - librabbitmq prints the broker's messages", async () => {
+  test("errors - librabbitmq's messages include the broker's text", async () => {
     const wrong = new URL(url);
     wrong.password = "wrong";
     const none = new URL("/none", url);
@@ -191,7 +191,7 @@ function withoutOurs(_key: string, value: unknown): unknown {
   return Array.isArray(value) ? value.filter((one) => one !== PEEK) : value;
 }
 
-/** Whether a command exits with 0. */
+/** Whether a command succeeds. */
 function works(...[command, ...args]: [string, ...string[]]): boolean {
   return spawnSync(command, args, { stdio: "ignore" }).status === 0;
 }
@@ -214,7 +214,7 @@ function run([command, ...args]: readonly string[], stdin = ""): Promise<Exit> {
   const exit = { stdout: "", stderr: "" };
   child.stdout.setEncoding("utf8").on("data", (text: string) => exit.stdout += text);
   child.stderr.setEncoding("utf8").on("data", (text: string) => exit.stderr += text);
-  child.stdin.on("error", () => {}); // The program need not read its input.
+  child.stdin.on("error", () => {}); // The process may end without reading its input.
   child.stdin.end(stdin);
   return new Promise((resolve, reject) => {
     child.on("error", reject);

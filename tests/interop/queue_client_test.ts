@@ -37,7 +37,7 @@ async function publisher(url: string, options: PublisherOptions = {}): Promise<P
   return started;
 }
 
-/** Publishes all bodies within the window, and waits for the confirms. */
+/** Publishes all bodies within the window of unconfirmed messages, and waits for the confirms. */
 async function publish(publisher: Publisher, bodies: readonly string[], envelope: Envelope): Promise<void> {
   for (let from = 0; from < bodies.length; from += 100) {
     const parts = bodies.slice(from, from + 100).map((body) => Buffer.from(body));
@@ -61,7 +61,7 @@ interface Taken {
   readonly routingKey: string;
 }
 
-/** Consumes into a list, and acknowledges each batch of deliveries. */
+/** Consumes into a list, and acknowledges each batch. */
 async function consumer(
   url: string,
   queue: string,
@@ -105,7 +105,7 @@ for (const kind of BROKERS) {
 
 function suite({ test, broker }: BrokerKind): void {
   for (const type of ["classic", "quorum"]) {
-    test(`${type} queue - returns bodies and properties byte for byte`, async () => {
+    test(`${type} queue - bodies and properties are preserved byte for byte`, async () => {
       const { url } = await broker();
       const queue = `bytes ${type} ü`;
       await declare(url, queue, { "x-queue-type": type });
@@ -161,7 +161,7 @@ function suite({ test, broker }: BrokerKind): void {
     });
   }
 
-  test("confirms - 20 000 messages are confirmed within a window, and arrive in order", async () => {
+  test("confirms - 20 000 messages are confirmed within a window and delivered in order", async () => {
     const { url } = await broker();
     await declare(url, "confirms");
     const bodies = numbered(20_000);
@@ -182,7 +182,7 @@ function suite({ test, broker }: BrokerKind): void {
     assert.deepEqual(list.map(({ body }) => textOf(body)), bodies);
   });
 
-  test("a cut connection - loses nothing under load at either end", async () => {
+  test("cut connection - no message is lost under load", async () => {
     const { url, port } = await broker();
     await declare(url, "cut");
     await using proxy = await Proxy.to(port);
@@ -220,7 +220,7 @@ function suite({ test, broker }: BrokerKind): void {
     await taking.close();
   });
 
-  test("an operator closes the connections - the client reconnects", async () => {
+  test("closed by an operator - the client reconnects", async () => {
     const { url, dropConnections } = await broker();
     await declare(url, "forced");
     const lost: string[] = [];
@@ -228,7 +228,7 @@ function suite({ test, broker }: BrokerKind): void {
       event.type === "lost" ? void lost.push(event.error.message) : undefined;
     const sent = await publisher(url, { onEvent });
     await publish(sent, ["before"], to("forced"));
-    // RabbitMQ's HTTP API shows a new connection after a delay.
+    // RabbitMQ's HTTP API lists a connection with a delay.
     await waitFor(async () => await dropConnections() >= 0 && lost.length > 0, PATIENCE, "the loss");
     assert.match(lost[0]!, /CONNECTION_FORCED/);
     await publish(sent, ["after"], to("forced"));
@@ -236,7 +236,7 @@ function suite({ test, broker }: BrokerKind): void {
     await sent.close();
   });
 
-  test("refused - wrong password, missing and closed virtual host, no listener, another protocol", async () => {
+  test("refused - wrong password, missing or forbidden virtual host, no listener, no AMQP", async () => {
     const { port, addVhost, addUser } = await broker();
     await addVhost("closed");
     await addUser("visitor", "v");
@@ -263,7 +263,7 @@ function suite({ test, broker }: BrokerKind): void {
     webServer.close();
   });
 
-  test("a list of hosts - the first one that answers is used", async () => {
+  test("several hosts - uses the first one that accepts", async () => {
     const { port } = await broker();
     const connection = await connectBroker(parseAmqpUrl(`amqp://127.0.0.1:1,127.0.0.1:${port}`));
     assert.match(connection.server, /^(RabbitMQ|mqcat) \d+\./);
@@ -271,13 +271,13 @@ function suite({ test, broker }: BrokerKind): void {
     assert.equal(await connection.closed, undefined);
   });
 
-  test("amqps - connects with a trusted certificate, and refuses another one", async () => {
+  test("amqps - accepts a trusted certificate and refuses an untrusted one", async () => {
     const { port } = await broker();
     const { cert, key } = certificate();
     const server = tls.createServer({ cert, key }, (near) => {
       const far = net.connect(port, "127.0.0.1");
       near.pipe(far).pipe(near);
-      // The test must read the end of the stream after the broker has closed its side.
+      // Reads the end of the stream after the broker has closed its side.
       far.on("close", () => near.resume());
       for (const socket of [near, far]) socket.on("error", () => {});
     });
@@ -291,7 +291,7 @@ function suite({ test, broker }: BrokerKind): void {
     await new Promise((resolve) => server.close(resolve));
   });
 
-  test("declare - is repeatable, and reports a difference", async () => {
+  test("declare - can be repeated, and a different declaration is reported", async () => {
     const { url } = await broker();
     const connection = await connectBroker(parseAmqpUrl(url));
     assert.equal(await findQueue(connection, "declared"), undefined);
@@ -323,7 +323,7 @@ function suite({ test, broker }: BrokerKind): void {
     await connection.close();
   });
 
-  test("a full queue that rejects - is counted, and does not stop other queues", async () => {
+  test("full queue - rejected messages are counted and do not stop the publisher", async () => {
     const { url } = await broker();
     await declare(url, "full client", { "x-max-length": 3, "x-overflow": "reject-publish" });
     await declare(url, "roomy");
@@ -337,7 +337,7 @@ function suite({ test, broker }: BrokerKind): void {
     await sent.close();
   });
 
-  test("an unroutable message is returned; a missing exchange is a final error", async () => {
+  test("unroutable - a message is returned, and a missing exchange is a final error", async () => {
     const { url } = await broker();
     const sent = await publisher(url);
     await publish(sent, ["a", "b"], to("no such queue"));
@@ -349,7 +349,7 @@ function suite({ test, broker }: BrokerKind): void {
     await sent.close();
   });
 
-  test("unacknowledged messages are requeued in their order", async () => {
+  test("unacknowledged messages - are requeued in order", async () => {
     const { url } = await broker();
     await declare(url, "back");
     const sent = await publisher(url);
@@ -369,7 +369,7 @@ function suite({ test, broker }: BrokerKind): void {
     ]]);
   });
 
-  test("a queue that is deleted while it is consumed - is reported as a final error", async () => {
+  test("deleted queue - is a final error of its consumer", async () => {
     const { url } = await broker();
     await declare(url, "doomed");
     const taking = await consumer(url, "doomed", []);
@@ -390,7 +390,7 @@ function suite({ test, broker }: BrokerKind): void {
     const onEvent = (event: AmqpEvent) =>
       event.type === "lost" ? void lost.push(event.error.message) : undefined;
     const sent = await publisher(`${proxy.url}?heartbeat=1`, { onEvent });
-    // The client's heartbeats keep an idle connection alive for longer than the limit.
+    // Heartbeats keep an idle connection open for longer than the limit.
     await new Promise((resolve) => setTimeout(resolve, 3000));
     assert.deepEqual(lost, []);
     proxy.freeze();
@@ -402,7 +402,7 @@ function suite({ test, broker }: BrokerKind): void {
     await sent.close();
   });
 
-  test("limits - a message that is too large ends the consumer", async () => {
+  test("limits - a message over the size limit ends the consumer", async () => {
     const { url } = await broker();
     await declare(url, "large");
     const sent = await publisher(url);

@@ -1,4 +1,4 @@
-/** Runs rabbitmqadmin, RabbitMQ's HTTP API client, against the HTTP API of the embedded broker. */
+/** RabbitMQ's command line tool for its HTTP API, with our broker. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import fs from "node:fs";
@@ -24,7 +24,7 @@ after(async () => {
   await broker.close();
 });
 
-/** Runs rabbitmqadmin, and resolves to its output. */
+/** Runs rabbitmqadmin. @returns its output */
 function admin(...args: string[]): Promise<string> {
   const { hostname, port } = new URL(server.url);
   const login = ["--host", hostname, "--port", port, "--username", "jane", "--password", "s3cret"];
@@ -36,7 +36,7 @@ function admin(...args: string[]): Promise<string> {
   });
 }
 
-/** The rows of `list` and `get`, as tab-separated values without the heading. */
+/** Runs `list` or `get`. @returns the rows without the heading */
 async function table(...args: string[]): Promise<string[][]> {
   const lines = (await admin("--format", "tsv", ...args)).trimEnd().split("\n");
   return lines.slice(1).map((line) => line.split("\t"));
@@ -82,7 +82,7 @@ describe("rabbitmqadmin", () => {
     await assert.rejects(admin("declare", "queue", "name=amq.jobs"), /Access refused/);
   });
 
-  test("rabbitmqadmin - list of every kind of object", async () => {
+  test("list - supports all kinds of objects", async () => {
     const lists = [
       "connections",
       "channels",

@@ -1,4 +1,4 @@
-/** The brokers for the tests of the AMQP client and of the queue commands. */
+/** The brokers for the tests of our client and of the queue commands. */
 import { it } from "node:test";
 import { amqpError } from "../../lib/amqp/amqp_error.ts";
 import { Broker } from "../../lib/broker/server.ts";
@@ -9,13 +9,13 @@ export interface TestBroker {
   /** `amqp://guest:guest@127.0.0.1:port`. */
   readonly url: string;
   readonly port: number;
-  /** The URL of its HTTP API. */
+  /** The base URL of the HTTP API. */
   readonly http: string;
-  /** Creates a virtual host that `guest` may use. */
+  /** Adds a virtual host with full permissions for `guest`. */
   addVhost(name: string): Promise<void>;
-  /** Creates a user without any permissions. */
+  /** Adds a user without permissions. */
   addUser(name: string, password: string): Promise<void>;
-  /** Closes all connections like an operator (320); returns their number. */
+  /** Closes all connections as an operator does (320). @returns the number of connections */
   dropConnections(): Promise<number>;
 }
 
@@ -23,11 +23,11 @@ export interface TestBroker {
 export interface BrokerKind {
   readonly name: string;
   readonly hasStreams: boolean;
-  /** Whether the broker can show messages without delivering them. */
+  /** Whether it supports reading messages without consuming them. */
   readonly peeks: boolean;
   /** `it` with a sufficient timeout. */
   readonly test: (name: string, run: () => void | Promise<void>) => void;
-  /** Starts the broker at the first call. */
+  /** Starts the broker on the first call. */
   broker(): Promise<TestBroker>;
   /** Stops the broker; for `after`. */
   stop(): Promise<void>;
@@ -35,7 +35,7 @@ export interface BrokerKind {
 
 let own: Promise<{ broker: Broker; known: TestBroker }> | undefined;
 
-/** The embedded broker in this process. */
+/** Our broker in this process. */
 async function start(): Promise<{ broker: Broker; known: TestBroker }> {
   const broker = await Broker.open();
   const { port } = new URL(await broker.listen("amqp://127.0.0.1:0"));

@@ -1,6 +1,6 @@
 /**
- * Starts a RabbitMQ on loopback, with free ports and temporary folders, for one file of tests. With MQCAT_AMQP_URL and
- * MQCAT_AMQP_HTTP_URL the tests use that running broker instead, which saves 8 s each time.
+ * Starts a RabbitMQ on loopback with free ports and temporary folders, one for each test file. MQCAT_AMQP_URL and
+ * MQCAT_AMQP_HTTP_URL name a running one to use instead, which saves 8 s each time.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { Buffer } from "node:buffer";
@@ -10,15 +10,15 @@ import process from "node:process";
 import { requirePeer, type TempDir, tempDir, waitFor } from "./helpers.ts";
 import type { TestBroker } from "./brokers.ts";
 
-/** Debian's path of the server; the script on the PATH would change the user. */
+/** The path on Debian. The script on PATH would change the user. */
 const SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server";
-/** The time limit of the start, in milliseconds. */
+/** The maximum start time, in milliseconds. */
 const BOOT_MS = 50_000;
 
 /** `it` for tests against RabbitMQ. */
 export const test = requirePeer("rabbitmq-server", fs.existsSync(SERVER));
 
-/** The script ends RabbitMQ when its stdin ends, also when the tests are killed. */
+/** All processes end when stdin ends, also when the tests are killed. */
 const SCRIPT = `
 epmd -port "$ERL_EPMD_PORT" -address 127.0.0.1 >/dev/null 2>&1 &
 ${SERVER} >"$1/out" 2>&1 </dev/null &
@@ -29,7 +29,7 @@ kill -9 0`;
 
 let running: Promise<RabbitMq> | undefined;
 
-/** The broker; the first call starts it. */
+/** Returns the broker. It is started by the first call. */
 export function rabbitMq(): Promise<RabbitMq> {
   return running ??= RabbitMq.start();
 }
@@ -94,7 +94,7 @@ export class RabbitMq implements TestBroker {
     } catch (error) {
       const said = fs.readFileSync(dir.file("out"), "utf8").slice(-2000);
       await broker.stop();
-      throw new Error(`RabbitMQ does not start: ${said}`, { cause: error });
+      throw new Error(`Cannot start RabbitMQ: ${said}`, { cause: error });
     }
     return broker;
   }
@@ -146,14 +146,14 @@ export class RabbitMq implements TestBroker {
   }
 }
 
-/** A TCP proxy that can cut its connections, or keep them open and drop the data of the server. */
+/** A TCP proxy that can cut its connections, or keep them open and drop the server's bytes. */
 export class Proxy implements AsyncDisposable {
   readonly url: string;
   readonly #server: net.Server;
   readonly #sockets = new Set<net.Socket>();
   readonly #servers = new Set<net.Socket>();
   readonly #frozen = new Set<net.Socket>();
-  /** The number of connections so far. */
+  /** The number of accepted connections. */
   connections = 0;
   #cutIn = Infinity;
 
@@ -175,17 +175,17 @@ export class Proxy implements AsyncDisposable {
     return new Proxy(server, target);
   }
 
-  /** Closes every connection at once. */
+  /** Cuts all connections. */
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  /** Closes every connection once, after this number of further bytes in either direction. */
+  /** Cuts all connections once, after the given number of further bytes in either direction. */
   cutAfter(bytes: number): void {
     this.#cutIn = bytes;
   }
 
-  /** Drops all further data of the server on existing connections; new connections are not affected. */
+  /** Drops all further bytes of the server on the current connections. New connections are not affected. */
   freeze(): void {
     for (const socket of this.#servers) this.#frozen.add(socket);
   }

@@ -10,7 +10,7 @@ import { connect, listen } from "../../lib/transport/transport.ts";
 import { deadline, tempDir } from "./helpers.ts";
 import { FramedStream } from "./framed_stream.ts";
 
-/** Two ends of one connection; `dispose` closes and removes everything. */
+/** Two ends of one connection; `dispose` removes everything. */
 export interface Pair extends AsyncDisposable {
   readonly near: ByteStream;
   readonly far: ByteStream;

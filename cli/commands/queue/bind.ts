@@ -1,8 +1,8 @@
 import examples from "../../cheats/queue-bind.md" with { type: "text" };
 import { command, group, list } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
-import { argument, broker, targetOf, withConnection } from "../../queue/target.ts";
 import { text } from "../../app/values.ts";
+import { argument, broker, targetOf, withConnection } from "../../queue/target.ts";
 
 const binding = group("Binding", {
   topic: list("-t, --topic <key>", "the binding key (repeats); without it the empty one", text),

@@ -1,8 +1,8 @@
 import { declareQueue } from "../../../lib/amqp/client/queues.ts";
 import examples from "../../cheats/queue-declare.md" with { type: "text" };
 import { command, flag, group, list, option } from "../../app/command.ts";
-import { argument, broker, targetOf, withConnection } from "../../queue/target.ts";
 import { oneOf } from "../../app/values.ts";
+import { argument, broker, targetOf, withConnection } from "../../queue/target.ts";
 
 const kind = group("Queue", {
   type: option(

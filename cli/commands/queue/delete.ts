@@ -1,8 +1,8 @@
 import { findQueue } from "../../../lib/amqp/client/queues.ts";
 import examples from "../../cheats/queue-delete.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
+import { messages } from "../../app/tally.ts";
 import { broker, targetOf, withConnection } from "../../queue/target.ts";
-import { messages } from "../../zmq/send.ts";
 
 const conditions = group("Queue", {
   ifEmpty: flag("--if-empty", "only when no message is in it"),

@@ -1,12 +1,12 @@
 import examples from "../../cheats/queue-get.md" with { type: "text" };
 import { command, flag, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
+import { oneOf } from "../../app/values.ts";
 import { ending, exec, output } from "../../options/options.ts";
-import { broker, prefetch, targetOf } from "../../queue/target.ts";
 import { getAll } from "../../queue/get.ts";
 import { parseOffset } from "../../queue/streams.ts";
-import { styleOf } from "../../zmq/receive.ts";
-import { oneOf } from "../../app/values.ts";
+import { broker, prefetch, targetOf } from "../../queue/target.ts";
+import { styleOf } from "../../records/writer.ts";
 
 const taking = group("Delivery", {
   drain: flag("--drain", "end when the queue is empty"),

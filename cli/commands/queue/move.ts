@@ -1,10 +1,10 @@
 import examples from "../../cheats/queue-move.md" with { type: "text" };
 import { command, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
-import { ending } from "../../options/options.ts";
-import { broker, prefetch, targetOf } from "../../queue/target.ts";
-import { moveAll, toQueue } from "../../queue/move.ts";
 import { word } from "../../app/values.ts";
+import { ending } from "../../options/options.ts";
+import { moveAll, toQueue } from "../../queue/move.ts";
+import { broker, prefetch, targetOf } from "../../queue/target.ts";
 
 export default command({
   argument: ["<words...>", "FROM TO: two queues; TO is declared durable if it is missing"],

@@ -6,15 +6,14 @@ import { formatBroker } from "../../../lib/amqp/client/url.ts";
 import examples from "../../cheats/queue-peek.md" with { type: "text" };
 import { command, group } from "../../app/command.ts";
 import { TimeoutError, UsageError } from "../../app/errors.ts";
-import { Output } from "../../io/output.ts";
-import { ending, output } from "../../options/options.ts";
-import { broker, prefetch, type Target, targetOf, withConnection } from "../../queue/target.ts";
 import { phrase } from "../../app/reporter.ts";
+import type { Session } from "../../app/session.ts";
+import { finishOutput, Output, outputFailure } from "../../io/output.ts";
+import { ending, output } from "../../options/options.ts";
 import { queueWriter } from "../../queue/records.ts";
 import { refuseStream, SUSPICION_MS } from "../../queue/streams.ts";
-import { outputFailure, styleOf } from "../../zmq/receive.ts";
-import type { RecordStyle } from "../../records/writer.ts";
-import type { Session } from "../../app/session.ts";
+import { broker, prefetch, type Target, targetOf, withConnection } from "../../queue/target.ts";
+import { type RecordStyle, styleOf } from "../../records/writer.ts";
 
 /** How many messages are shown unless told. */
 const COUNT = 10;
@@ -88,9 +87,7 @@ async function look(
 }
 
 async function finish(session: Session, out: Output): Promise<void> {
-  await out.drained();
-  const failure = outputFailure(session, out);
-  if (failure !== undefined) throw failure;
+  await finishOutput(session, out);
 }
 
 /**

@@ -1,6 +1,5 @@
-import { Output } from "../../io/output.ts";
-import { outputFailure } from "../../zmq/receive.ts";
 import type { Session } from "../../app/session.ts";
+import { finishOutput, Output } from "../../io/output.ts";
 
 /**
  * Without control characters: names are a stranger's bytes, and a terminal does what these say. They are written as
@@ -14,7 +13,5 @@ export function visible(text: string): string {
 export async function print(session: Session, lines: readonly string[]): Promise<void> {
   const output = new Output(1);
   for (const line of lines) output.append(new TextEncoder().encode(`${visible(line)}\n`));
-  await output.drained();
-  const failure = outputFailure(session, output);
-  if (failure !== undefined) throw failure;
+  await finishOutput(session, output);
 }

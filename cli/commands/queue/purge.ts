@@ -1,7 +1,7 @@
 import examples from "../../cheats/queue-purge.md" with { type: "text" };
 import { command } from "../../app/command.ts";
+import { messages } from "../../app/tally.ts";
 import { broker, targetOf, withConnection } from "../../queue/target.ts";
-import { messages } from "../../zmq/send.ts";
 
 export default command({
   argument: ["<queue...>", "what to empty; unacknowledged messages stay"],

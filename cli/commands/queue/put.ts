@@ -4,15 +4,15 @@ import { type BasicProperties, encodeProperties } from "../../../lib/amqp/proper
 import examples from "../../cheats/queue-put.md" with { type: "text" };
 import { command, group, list, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
+import { text, word } from "../../app/values.ts";
 import { Input } from "../../io/input.ts";
-import { delivery, ending, input, pacing } from "../../options/options.ts";
 import { repeats } from "../../io/pacer.ts";
-import { broker, targetOf } from "../../queue/target.ts";
+import { sourceOf } from "../../io/source.ts";
+import { delivery, ending, input, pacing } from "../../options/options.ts";
 import { packPlain, packRecords, putAll } from "../../queue/put.ts";
 import { parseProperty } from "../../queue/records.ts";
-import { splitterFor } from "../../records/splitter.ts";
-import { framingOf, sourceOf } from "../../io/source.ts";
-import { text, word } from "../../app/values.ts";
+import { broker, targetOf } from "../../queue/target.ts";
+import { framingOf, splitterFor } from "../../records/splitter.ts";
 
 const envelope = group("Messages", {
   exchange: option("--exchange <name>", "publish to this exchange instead of a queue", word),

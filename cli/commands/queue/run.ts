@@ -6,8 +6,10 @@ import examples from "../../cheats/queue-run.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { phrase } from "../../app/reporter.ts";
-import { openBroker, serving, usersOf } from "../../queue/serve.ts";
 import type { Session } from "../../app/session.ts";
+import { usersOf } from "../../queue/serve/credentials.ts";
+import { openBroker } from "../../queue/serve/open_broker.ts";
+import { serving } from "../../queue/serve/options.ts";
 
 /** What a shell says of a command that is not there. */
 const NOT_FOUND = 127;

@@ -2,12 +2,13 @@ import os from "node:os";
 import path from "node:path";
 import process from "node:process";
 import examples from "../../cheats/queue-serve.md" with { type: "text" };
-import { command, group, option } from "../../app/command.ts";
+import { command, group, option, readiness } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
-import { readiness } from "../../options/options.ts";
-import { openBroker, serving, usersOf } from "../../queue/serve.ts";
-import { tlsServer } from "../../options/tls.ts";
 import { word } from "../../app/values.ts";
+import { tlsServer } from "../../options/tls.ts";
+import { usersOf } from "../../queue/serve/credentials.ts";
+import { openBroker } from "../../queue/serve/open_broker.ts";
+import { serving } from "../../queue/serve/options.ts";
 
 const HERE = "amqp://127.0.0.1:5672";
 

@@ -15,7 +15,7 @@ const toMessage = (raw) => ({
 
 function adapt(channel) {
   return {
-    /** Resolves to the code that ended the channel. */
+    /** Resolves to the reply code of the channel's close. */
     failure: new Promise((resolve) => channel.onerror = (reason) => resolve(codeOf({ message: reason }))),
     async declare(name, { arguments: args, ...options }) {
       const ok = await channel.queueDeclare(name, options, args);
@@ -55,7 +55,7 @@ function adapt(channel) {
   };
 }
 
-/** The client has error texts only: they end with the code, or begin with its name. */
+/** Reads the code from the error text, which ends with the code or begins with its name. */
 function codeOf({ message }) {
   return Number(/\b\d{3}\b/.exec(message)?.[0]) || message;
 }

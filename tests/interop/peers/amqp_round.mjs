@@ -1,19 +1,20 @@
-// The steps that an npm AMQP client runs against a broker. Prints one line of JSON for each step: [name, result]. The
-// adapters (amqplib_peer.mjs and others) hide the differences of the clients. Python and Ruby have their own versions.
+// The steps that an AMQP client from npm performs with a broker. Each step prints a line of JSON: [name, result].
+// Adapters such as amqplib_peer.mjs hide the differences of the clients. The peers in Python and Ruby implement the
+// same steps.
 import { Buffer } from "node:buffer";
 import console from "node:console";
 import process from "node:process";
 import { isDeepStrictEqual } from "node:util";
 
-/** The time limit of a step, in milliseconds. */
+/** The maximum time of a step, in milliseconds. */
 const STEP_MS = 20_000;
-/** Body sizes; those around 131 064 are at the limit of RabbitMQ's frame size. */
+/** Sizes around 131 064 bytes, the capacity of a frame of RabbitMQ's size. */
 const SIZES = [0, 1, 8184, 131_063, 131_064, 131_065, 300_000];
 
 const bodyOf = (size) => Buffer.from({ length: size }, (_, i) => (i * 31) & 255);
 const textOf = (message) => Buffer.from(message.body).toString();
 
-/** @param client the adapter: `{ connect(url), codeOf(error), properties, lacks }` */
+/** Runs all steps. @param client the adapter: `{ connect(url), codeOf(error), properties, lacks }` */
 export async function round(client) {
   const url = process.argv[2];
   const made = [];
@@ -22,7 +23,7 @@ export async function round(client) {
     if (client.lacks?.includes(name)) return;
     let timer;
     const late = new Promise((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`${STEP_MS} ms are over`)), STEP_MS);
+      timer = setTimeout(() => reject(new Error(`Timed out after ${STEP_MS} ms`)), STEP_MS);
     });
     let saw;
     try {
@@ -44,13 +45,13 @@ export async function round(client) {
   const until = async (condition) => {
     const end = performance.now() + STEP_MS;
     while (!await condition()) {
-      if (performance.now() > end) throw new Error(`${STEP_MS} ms are over: ${condition}`);
+      if (performance.now() > end) throw new Error(`Timed out after ${STEP_MS} ms: ${condition}`);
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
   };
 
   const connection = await client.connect(url);
-  /** Runs `work` on a channel of its own. */
+  /** Runs `work` on a new channel. */
   const onChannel = async (work, options) => {
     const channel = await connection.channel(options);
     const result = await work(channel);
@@ -115,7 +116,7 @@ export async function round(client) {
     const codes = [await refused(() => stranger.declare(name, { passive: true }))];
     await owner.close();
     await other.close();
-    // RabbitMQ deletes the queue some time after its connection has closed.
+    // RabbitMQ deletes the queue asynchronously after its connection ends.
     await until(async () => {
       const channel = await connection.channel();
       return await refused(() => channel.declare(name, { passive: true })) === 404;

@@ -17,7 +17,7 @@ const toMessage = (raw) => ({
 /** @param failure rejects when the connection fails */
 function adapt(channel, confirm, failure) {
   return {
-    /** Resolves to the code that ended the channel. */
+    /** Resolves to the reply code of the channel's close. */
     failure: new Promise((resolve) => channel.on("error", (error) => resolve(codeOf(error)))),
     async declare(name, { passive, ...options }) {
       const ok = passive ? await channel.checkQueue(name) : await channel.assertQueue(name, options);
@@ -25,7 +25,7 @@ function adapt(channel, confirm, failure) {
     },
     deleteQueue: async (name) => (await channel.deleteQueue(name)).messageCount,
     purge: async (name) => (await channel.purgeQueue(name)).messageCount,
-    // If the connection was closed, the connection has the reason.
+    // If the connection was closed, it has the reason.
     exchange: (name, type, options) => channel.assertExchange(name, type, options).catch(() => failure),
     deleteExchange: (name) => channel.deleteExchange(name),
     bind: (to, from, key, args) => channel.bindQueue(to, from, key, args),
@@ -55,14 +55,14 @@ function adapt(channel, confirm, failure) {
   };
 }
 
-/** Reads the code from the message if there is none: amqplib does not parse a close in place of an open-ok. */
+/** Returns the code, or the text if there is none: the client does not expect a close in place of an open-ok. */
 function codeOf({ code, message }) {
   return code ?? (Number(/\b\d{3}\b/.exec(message)?.[0]) || message);
 }
 
 await round({
   codeOf,
-  // amqplib has no transactions.
+  // The client does not support transactions.
   lacks: ["transaction"],
   properties: {
     contentType: "application/x",

@@ -13,7 +13,7 @@ MADE = []
 def unique(what) = "round.#{Process.pid}.#{what}"
 
 def connect(url = URL)
-  # By default Bunny recovers from every error, and logs errors that are reported here anyway.
+  # By default Bunny recovers from every error and logs it.
   options = { automatically_recover: false, recover_from_connection_close: false }
   Bunny.new(url, logger: Logger.new(File::NULL), **options).start
 end
@@ -28,7 +28,7 @@ def step(name)
   $stdout.flush
 end
 
-# The broker's reply code, or the name of Bunny's error if it has no code.
+# Returns the reply code of the broker, or the name of Bunny's error if there is no code.
 def refused
   yield
   "taken"
@@ -69,7 +69,7 @@ end
 
 def count(channel, name) = channel.queue_declare(name, passive: true).message_count
 
-# Publishes, and waits for the confirm if the channel has confirms.
+# Publishes, and waits for the confirm if the channel is in confirm mode.
 def publish(channel, exchange, key, body, options = {})
   channel.basic_publish(body, exchange, key, { persistent: false }.merge(options))
   return true unless channel.using_publisher_confirmations?

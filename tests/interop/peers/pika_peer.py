@@ -34,7 +34,7 @@ def step(name, work):
 
 
 def refused(work):
-    """The broker's reply code. For the handshake pika has its own errors, with the code in the text."""
+    """Returns the reply code of the broker. For the handshake, pika has its own errors with the code in the text."""
     try:
         work()
     except (exceptions.ProbableAuthenticationError, exceptions.ProbableAccessDeniedError) as error:
@@ -48,7 +48,7 @@ def until(condition, connection):
     end = time.monotonic() + STEP_S
     while not condition():
         if time.monotonic() > end:
-            raise TimeoutError(f"{STEP_S} s are over")
+            raise TimeoutError(f"Timed out after {STEP_S} s")
         connection.process_data_events(time_limit=0.05)
 
 
@@ -244,7 +244,7 @@ PROPERTIES = {
     "type": "t",
     "user_id": "guest",
     "app_id": "a",
-    # pika can send fractions only as decimals.
+    # pika sends fractions only as decimals.
     "headers": {
         "text": "ü\U0001f600",
         "empty": "",
@@ -451,7 +451,7 @@ def close():
 def listens_for_blocked():
     connection.add_on_connection_blocked_callback(lambda *_: None)
     connection.add_on_connection_unblocked_callback(lambda *_: None)
-    # pika exposes four of the server's capabilities.
+    # pika has flags for four of the server's capabilities.
     return [
         connection.basic_nack_supported,
         connection.consumer_cancel_notify_supported,

@@ -26,7 +26,7 @@ const toMessage = (raw) => ({
 
 function adapt(channel) {
   return {
-    /** Resolves to the code that ended the channel. */
+    /** Resolves to the reply code of the channel's close. */
     failure: new Promise((resolve) => channel.on("error", (error) => resolve(codeOf(error)))),
     async declare(name, options) {
       const ok = await channel.queueDeclare({ queue: name, ...options });

@@ -469,6 +469,24 @@ describe("echo client", () => {
   });
 });
 
+describe("echo - dispose", () => {
+  for (const endpoint of ["tcp://127.0.0.1:0", "udp://127.0.0.1:0"]) {
+    it(`dispose - the end of a scope closes the server and the client over ${endpoint}`, async () => {
+      let server: EchoServer;
+      let client: EchoClient;
+      {
+        await using scopedServer = await serveEcho(endpoint);
+        await using scopedClient = await connectEcho(scopedServer.endpoint, { onData() {} });
+        server = scopedServer;
+        client = scopedClient;
+      }
+      await deadline(client.closed, 5000, "the client to close");
+      await deadline(server.closed, 5000, "the server to close");
+      await (await serveEcho(server.endpoint)).close();
+    });
+  }
+});
+
 describe("echo - udp", () => {
   for (const endpoint of ["udp://127.0.0.1:0", "udp://[::1]:0", "udp://localhost:0"]) {
     it(`udp - datagrams come back in order from ${endpoint}`, async () => {

@@ -60,10 +60,10 @@ describe("journal, damaged", () => {
       const whole = bodies.slice(0, ends.filter((end) => end <= cut).length);
       assert.deepEqual(found.bodies, whole, `cut at ${cut}`);
       assert.deepEqual(found.model.problems, [], `cut at ${cut}`);
-      found.model.publish("behind", [ID]);
+      found.model.publish("later", [ID]);
       found.model.journal.close();
       const again = bodiesIn(directory);
-      assert.deepEqual(again.bodies, [...whole, "behind"], `cut at ${cut}`);
+      assert.deepEqual(again.bodies, [...whole, "later"], `cut at ${cut}`);
       again.model.journal.close();
     }
   });
@@ -185,7 +185,7 @@ describe("journal, damaged", () => {
     const found = bodiesIn(directory, { segmentSize: 200 });
     assert.deepEqual(found.bodies, bodies);
     assert.match(found.model.problems.join("\n"), /^The segment 00000009\.log has no valid header/);
-    found.model.publish("behind", [ID]);
+    found.model.publish("later", [ID]);
     found.model.flush();
     assert.ok(fs.existsSync(`${directory}/00000010.log`));
     found.model.journal.close();

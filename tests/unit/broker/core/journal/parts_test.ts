@@ -18,7 +18,7 @@ describe("crc32c", () => {
 
   // From RFC 3720, B.4, and the check value in the catalogue of CRCs.
   const known: [name: string, bytes: Uint8Array, expected: number][] = [
-    ["nothing", new Uint8Array(0), 0],
+    ["no bytes", new Uint8Array(0), 0],
     ["123456789", new TextEncoder().encode("123456789"), 0xe3069283],
     ["32 zeros", new Uint8Array(32), 0x8a9136aa],
     ["32 ones", new Uint8Array(32).fill(255), 0x62a8ab43],
@@ -76,9 +76,9 @@ describe("lock", () => {
   });
 
   const stale: [name: string, change: (own: Record<string, unknown>) => unknown][] = [
-    ["that has the id of another process now", (own) => ({ ...own, started: "1" })],
-    ["of another boot", (own) => ({ ...own, boot: "another" })],
-    ["that says nothing", () => ({})],
+    ["a lock whose process id was reused", (own) => ({ ...own, started: "1" })],
+    ["a lock of another boot", (own) => ({ ...own, boot: "another" })],
+    ["a lock without an owner", () => ({})],
   ];
   for (const [name, change] of stale) {
     it(`lock - replaces ${name}`, { skip: !fs.existsSync("/proc/self/stat") }, () => {

@@ -1,0 +1,37 @@
+import type { BrokerEvent } from "../../../lib/broker/options.ts";
+import { phrase } from "../../app/reporter.ts";
+import type { Session } from "../../app/session.ts";
+
+/** Says on stderr what happens in a broker. */
+export function reportBrokerEvents(session: Session): (event: BrokerEvent) => void {
+  const { reporter } = session;
+  return (event) => {
+    switch (event.type) {
+      case "connected":
+        return reporter.verbose(
+          `connected: '${event.user}' from ${address(event.remote)}, vhost '${event.vhost}'`,
+        );
+      case "disconnected": {
+        const cause = event.cause === undefined || session.stopping ? "" : `: ${phrase(event.cause)}`;
+        return reporter.verbose(`disconnected: ${address(event.remote)}${cause}`);
+      }
+      case "refused":
+        return reporter.warn(`refused ${address(event.remote)}: ${phrase(event.error)}`);
+      case "channel-error":
+        return reporter.verbose(`closed a channel of ${address(event.remote)}: ${phrase(event.error)}`);
+      case "blocked":
+        return event.reason === undefined
+          ? reporter.info("messages are taken again")
+          : reporter.warn(`no messages are taken for now: ${event.reason}`);
+      case "failed":
+        return reporter.error(event.error);
+      case "damaged":
+        return reporter.warn(`damaged, and passed over: ${event.what}`);
+    }
+  };
+}
+
+/** `127.0.0.1:50123`; other transports keep their names. */
+function address(remote: string): string {
+  return remote.replace(/^(tcp|tls):\/\//, "");
+}

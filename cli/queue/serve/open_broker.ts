@@ -1,0 +1,56 @@
+import type { Json } from "../../../lib/broker/core/definitions/table.ts";
+import type { Broker } from "../../../lib/broker/server.ts";
+import { messageOf } from "../../../lib/errors.ts";
+import { UsageError } from "../../app/errors.ts";
+import type { Session } from "../../app/session.ts";
+import { readTls } from "../../options/tls.ts";
+import { admit, readText, reload, usersOf } from "./credentials.ts";
+import { reportBrokerEvents } from "./events.ts";
+import { listenInside, openInFolder } from "./folder.ts";
+import type { ServingOptions } from "./options.ts";
+
+/**
+ * Opens the broker, which ends with the session.
+ *
+ * @param data the folder for what is to survive; undefined: nothing is
+ * @throws {UsageError} options contradict each other, or one of their files cannot be read
+ */
+export async function openBroker(
+  session: Session,
+  options: ServingOptions,
+  data: string | undefined,
+): Promise<Broker> {
+  const users = usersOf(options);
+  const definitions = options.definitions === undefined
+    ? undefined
+    : readJson("--load-definitions", options.definitions);
+  const broker = await openInFolder(data, {
+    ...options.sync,
+    guest: users === undefined,
+    tls: readTls(options),
+    maxConnections: options.maxConnections,
+    maxMessageSize: options.maxMessage,
+    memoryLimit: options.memoryLimit,
+    heartbeat: options.heartbeat === undefined ? undefined : Math.ceil(options.heartbeat / 1000),
+    product: options.product,
+    productVersion: options.productVersion,
+    onEvent: reportBrokerEvents(session),
+  });
+  session.onEnd(() => broker.close());
+  if (data !== undefined) await listenInside(broker, data);
+  if (definitions !== undefined) {
+    for (const warning of broker.loadDefinitions(definitions)) session.reporter.warn(warning);
+  }
+  if (users !== undefined) admit(broker, users);
+  if (options.usersFile !== undefined) session.onReload(() => reload(session, broker, options));
+  return broker;
+}
+
+function readJson(option: string, path: string): Json {
+  try {
+    return JSON.parse(readText(option, path));
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    throw new UsageError(`${option} '${path}' is not JSON: ${messageOf(error)}`);
+  }
+}
