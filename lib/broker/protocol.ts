@@ -4,7 +4,6 @@ import type { FieldTable } from "../amqp/types/field_value.ts";
 import type { ByteStream } from "../transport/stream.ts";
 import type { BrokerCore } from "./core/broker_core.ts";
 import type { QueueConsumer } from "./core/queue/consumer.ts";
-import type { Queue } from "./core/queue/queue.ts";
 import type { VirtualHost } from "./core/topology/vhost.ts";
 import type { Authenticator } from "./core/users/authenticator.ts";
 import type { Settings } from "./options.ts";
@@ -54,7 +53,7 @@ export interface ClientConnection {
   /** Name and version of its protocol. */
   readonly protocol: string;
   readonly user: string;
-  readonly vhost: VirtualHost<Queue>;
+  readonly vhost: VirtualHost;
   /** Endpoints of both ends. */
   readonly local: string;
   readonly remote: string;

@@ -7,7 +7,6 @@ import { Signal } from "../transport/waiting.ts";
 import { BrokerCore, type CoreHost } from "./core/broker_core.ts";
 import { importDefinitions } from "./core/definitions/definitions.ts";
 import type { Json } from "./core/definitions/table.ts";
-import type { Queue } from "./core/queue/queue.ts";
 import type { VirtualHost } from "./core/topology/vhost.ts";
 import { type Authenticator, TRUST_ALL } from "./core/users/authenticator.ts";
 import type { UserStore } from "./core/users/user_store.ts";
@@ -58,7 +57,7 @@ export class Broker implements CoreHost, ProtocolHost {
     return this.core.users;
   }
 
-  get vhosts(): ReadonlyMap<string, VirtualHost<Queue>> {
+  get vhosts(): ReadonlyMap<string, VirtualHost> {
     return this.core.vhosts;
   }
 

@@ -2,7 +2,7 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import net from "node:net";
 import tls from "node:tls";
 import { EndpointError, messageOf, MissingCertificateError } from "../errors.ts";
-import type { SourceAddress } from "./endpoint.ts";
+import type { SourceAddress } from "./endpoint_types.ts";
 import { bound, local, NodeStream, settle } from "./runtime/node.ts";
 import { gatedByPause, pausesBelowTls } from "./runtime/tls_pause_workaround.ts";
 import type { ByteStream, RawListener, TlsOptions } from "./stream.ts";

@@ -50,7 +50,7 @@ describe("last_values", () => {
     },
   );
 
-  it("last_values - forgets the topics that had no message for the longest time", TIMEOUT, () => {
+  it("last_values - removes the topics that had no message for the longest time", TIMEOUT, () => {
     const cache = new LastValues(utf8(" "));
     const note = (from: number, to: number) => {
       for (let i = from; i < to; i++) cache.note(batchOf([[`t${i} x`]]));

@@ -5,8 +5,9 @@ import fc from "fast-check";
 import { AmqpError } from "../../lib/amqp/amqp_error.ts";
 import { encodeProperties } from "../../lib/amqp/properties.ts";
 import { PropertyScan } from "../../lib/amqp/property_scan.ts";
-import type { DefinitionChange, QueueDefinition } from "../../lib/broker/core/topology/definition_change.ts";
-import { type RoutedQueue, RouteResult, VirtualHost } from "../../lib/broker/core/topology/vhost.ts";
+import type { DefinitionChange } from "../../lib/broker/core/topology/definition_change.ts";
+import { RouteResult, VirtualHost } from "../../lib/broker/core/topology/vhost.ts";
+import { makeQueue } from "../support/queues.ts";
 
 const TIMEOUT = { timeout: 60_000 };
 const TYPES = ["direct", "fanout", "topic", "headers"] as const;
@@ -142,13 +143,8 @@ const OWNER = {};
 
 function makeVhost(changes: DefinitionChange[]): VirtualHost {
   let id = 0;
-  return new VirtualHost<RoutedQueue>("/", {
-    createQueue: (definition: QueueDefinition) => ({
-      definition,
-      ready: 0,
-      consumers: { size: 0 },
-      close() {},
-    }),
+  return new VirtualHost("/", {
+    createQueue: makeQueue,
     nextQueueId: () => ++id,
     onChange: (change) => changes.push(change),
   });
@@ -210,7 +206,7 @@ describe("topology", () => {
         const told: DefinitionChange[] = [];
         const vhost = makeVhost(told);
         const model = new Model();
-        const routes = new RouteResult<RoutedQueue>();
+        const routes = new RouteResult();
         const scan = new PropertyScan();
         for (const operation of operations) {
           if (apply(vhost, operation)) model.do(operation);

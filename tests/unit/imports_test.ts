@@ -1,14 +1,14 @@
-/** Checks the import rules of the architecture in every file. */
+/** Checks the rules of the architecture for every source file: the direction of imports, import circles, runtimes. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { importsOf, linesWith } from "./source_scan.ts";
+import { importsOf, linesWith, stringsOf } from "./source_scan.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-/** What a folder of lib/ may import besides itself and the files directly in lib/. */
+/** The folders that a folder of lib/ may import, besides itself and the files directly in lib/. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   transport: [],
   zmtp: ["transport"],
@@ -19,9 +19,23 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   probe: ["zmtp", "amqp", "transport"],
 };
 
+/** The parts of lib/broker that a part may import, besides itself; `.` is the files directly in lib/broker. */
+const BROKER_MAY_IMPORT: Record<string, readonly string[]> = {
+  ".": ["core", "amqp", "http"],
+  core: [],
+  amqp: ["core"],
+  http: ["core"],
+};
+
+/** The files directly in lib/broker that its folders may import: contracts, without the server. */
+const BROKER_CONTRACTS = ["lib/broker/protocol.ts", "lib/broker/options.ts"];
+
+/** The import circles of lib/ that are accepted: a queue and its consumer know each other. */
+const CIRCLES = ["lib/broker/core/queue/consumer.ts lib/broker/core/queue/queue.ts"];
+
 /** Built-in modules that do no I/O. */
 const PURE_BUILTINS = ["node:crypto", "node:buffer", "node:assert/strict"];
-/** npm packages that do no I/O. */
+/** Packages that do no I/O. */
 const PURE_PACKAGES = ["libsodium-wrappers"];
 
 const RUNTIME_FOLDER = "lib/transport/runtime/";
@@ -33,17 +47,23 @@ function sources(folder: string): string[] {
     .sort();
 }
 
-/** The layer of a file: `lib/zmtp/batch.ts` -> `zmtp`. Files directly in lib/ have no layer. */
+/** `lib/zmtp/batch.ts` -> `zmtp`; undefined for files directly in lib/. */
 function layerOf(file: string): string | undefined {
   return /^lib\/([^/]+)\//.exec(file)?.[1];
 }
 
-/** Whether a file is a codec, which does no I/O. In these layers only `amqp/client` may open a stream. */
+/** `lib/broker/core/cycle.ts` -> `core`, `lib/broker/server.ts` -> `.`; undefined outside of lib/broker. */
+function brokerPartOf(file: string): string | undefined {
+  const found = /^lib\/broker\/(?:([^/]+)\/)?/.exec(file);
+  return found === null ? undefined : found[1] ?? ".";
+}
+
+/** Codecs convert bytes and values; `amqp/client` is the only part of those layers that may open a stream. */
 function isCodec(file: string): boolean {
   return /^lib\/(zmtp|amqp)\//.test(file) && !file.startsWith("lib/amqp/client/");
 }
 
-/** All violations in a file, as "file:line: the violation". */
+/** All violations of the rules in a file, as "file:line description". */
 function violations(file: string, source: string): string[] {
   const found: string[] = [];
   for (const { line, specifier, typeOnly } of importsOf(source)) {
@@ -55,14 +75,69 @@ function violations(file: string, source: string): string[] {
       found.push(`${file}:${line} names a runtime outside ${RUNTIME_FOLDER}: ${text}`);
     }
   }
+  if (file.startsWith("lib/")) {
+    for (const { line, text } of stringsOf(source)) {
+      const option = /(?:^|[\s'"(`])(--[a-z][a-z-]+)/.exec(text)?.[1];
+      if (option !== undefined) found.push(`${file}:${line} names an option of the command line: ${option}`);
+    }
+  }
   return found;
+}
+
+/** The circles among imports: each a list of files that import each other, as "file file …". */
+function circles(graph: ReadonlyMap<string, readonly string[]>): string[] {
+  const found: string[] = [];
+  const index = new Map<string, number>();
+  const low = new Map<string, number>();
+  const stack: string[] = [];
+  // Tarjan's algorithm: strongly connected components of more than one file.
+  const visit = (file: string): void => {
+    index.set(file, index.size);
+    low.set(file, index.get(file)!);
+    stack.push(file);
+    for (const target of graph.get(file) ?? []) {
+      if (!index.has(target)) visit(target);
+      if (stack.includes(target)) low.set(file, Math.min(low.get(file)!, low.get(target)!));
+    }
+    if (low.get(file) !== index.get(file)) return;
+    const component = stack.splice(stack.indexOf(file));
+    if (component.length > 1) found.push(component.sort().join(" "));
+  };
+  for (const file of graph.keys()) if (!index.has(file)) visit(file);
+  return found.sort();
+}
+
+/** The files of `files` that each of them imports. */
+function importGraph(files: readonly string[]): Map<string, string[]> {
+  return new Map(files.map((file) => {
+    const source = fs.readFileSync(path.join(ROOT, file), "utf8");
+    const targets = importsOf(source)
+      .map(({ specifier }) => path.posix.join(path.posix.dirname(file), specifier))
+      .filter((target) => files.includes(target));
+    return [file, targets];
+  }));
+}
+
+function judgeBroker(file: string, target: string): string | undefined {
+  const from = brokerPartOf(file);
+  const to = brokerPartOf(target);
+  if (from === undefined || to === undefined || from === to) return undefined;
+  const allowed = BROKER_MAY_IMPORT[from];
+  if (allowed === undefined) return `lib/broker/${from} has no rule in tests/unit/imports_test.ts`;
+  if (to === "." && BROKER_CONTRACTS.includes(target)) {
+    return from === "core" ? "the core of the broker knows nothing around it" : undefined;
+  }
+  if (allowed.includes(to)) return undefined;
+  return `broker/${from} may import ${
+    allowed.map((name) => `broker/${name}`).join(", ") || "no other part of broker"
+  }`;
 }
 
 function judge(file: string, specifier: string, typeOnly: boolean): string | undefined {
   const inLib = file.startsWith("lib/");
   if (!specifier.startsWith(".")) {
     if (/^(bun|deno|ext|jsr|https?):/.test(specifier) && !file.startsWith(RUNTIME_FOLDER)) {
-      return "not a module both have";
+      return "not available on both runtimes";
     }
     if (isCodec(file) && ![...PURE_BUILTINS, ...PURE_PACKAGES].includes(specifier)) {
       return "a codec does no I/O";
@@ -70,7 +145,7 @@ function judge(file: string, specifier: string, typeOnly: boolean): string | und
     return undefined;
   }
   const target = path.posix.join(path.posix.dirname(file), specifier);
-  if (target.startsWith("cli/") && !file.startsWith("cli/")) return "nobody imports from cli";
+  if (target.startsWith("cli/") && !file.startsWith("cli/")) return "only cli may import from cli";
   if (!inLib) {
     return /^(lib\/|cli\/|mod\.ts$|deno\.json$|package\.json$)/.test(target)
       ? undefined
@@ -79,6 +154,8 @@ function judge(file: string, specifier: string, typeOnly: boolean): string | und
   if (!target.startsWith("lib/")) return "lib stands alone";
   const from = layerOf(file);
   const to = layerOf(target);
+  if (from === "broker" && to === "broker") return judgeBroker(file, target);
+  if (from === "broker" && target.startsWith("lib/amqp/client/")) return "the broker does not use the client";
   if (to === undefined || from === to) {
     return isCodec(file) && target.startsWith("lib/amqp/client/") ? "a codec does no I/O" : undefined;
   }
@@ -101,7 +178,17 @@ describe("imports", () => {
     assert.equal(found.join("\n"), "");
   });
 
-  it("imports - libsodium is loaded by one file, and only on demand", () => {
+  it("imports - no files of lib import each other in a circle, but a queue and its consumer", () => {
+    const found = circles(importGraph(sources("lib"))).filter((circle) => !CIRCLES.includes(circle));
+    assert.equal(found.map((circle) => `import circle:\n  ${circle.replaceAll(" ", "\n  ")}`).join("\n"), "");
+  });
+
+  it("imports - the check for circles finds circles of any length, and only them", () => {
+    const graph = { a: ["b", "d"], b: ["c"], c: ["a"], d: ["e"], e: ["d", "f"], f: [] };
+    assert.deepEqual(circles(new Map(Object.entries(graph))), ["a b c", "d e"]);
+  });
+
+  it("imports - libsodium is loaded by one file, and only when it is asked for", () => {
     const importers = sources("lib").filter((file) => {
       return importsOf(fs.readFileSync(path.join(ROOT, file), "utf8")).some((found) =>
         found.specifier === "libsodium-wrappers"
@@ -128,9 +215,9 @@ describe("imports", () => {
     [
       "lib/zmq/push.ts",
       'import { x } from "../../cli/main.ts";',
-      /push\.ts:1 .*nobody imports from cli/,
+      /push\.ts:1 .*only cli may import from cli/,
     ],
-    ["mod.ts", 'export { x } from "./cli/main.ts";', /nobody imports from cli/],
+    ["mod.ts", 'export { x } from "./cli/main.ts";', /only cli may import from cli/],
     ["lib/transport/x.ts", '\n\nimport { x } from "../zmtp/batch.ts";', /x\.ts:3 .*no other folder/],
     ["lib/zmtp/x.ts", 'export * from "../zmq/push.ts";', /zmtp may import transport/],
     ["lib/broker/x.ts", 'import "../zmtp/batch.ts";', /broker may import amqp, transport/],
@@ -142,9 +229,27 @@ describe("imports", () => {
     ["lib/amqp/x.ts", "import fs, {\n  type Stats,\n} from 'node:fs';", /x\.ts:1 .*a codec does no I\/O/],
     ["lib/amqp/x.ts", 'import { C } from "./client/client.ts";', /a codec does no I\/O/],
     ["lib/errors.ts", 'import { x } from "./zmtp/batch.ts";', /import none of them/],
+    ["lib/broker/core/x.ts", 'import { x } from "../server.ts";', /core may import no other part of broker/],
+    ["lib/broker/core/q/x.ts", 'import type { X } from "../../amqp/x.ts";', /core may import no other part/],
+    ["lib/broker/core/x.ts", 'import type { X } from "../protocol.ts";', /knows nothing around it/],
+    [
+      "lib/broker/amqp/x.ts",
+      'import { x } from "../http/views.ts";',
+      /broker\/amqp may import broker\/core$/,
+    ],
+    ["lib/broker/amqp/x.ts", 'import { x } from "../server.ts";', /broker\/amqp may import broker\/core$/],
+    [
+      "lib/broker/http/x.ts",
+      'import { x } from "../amqp/connection.ts";',
+      /broker\/http may import broker\/core$/,
+    ],
+    ["lib/broker/amqp/x.ts", 'import { x } from "../../amqp/client/consumer.ts";', /does not use the client/],
+    ["lib/broker/strange/x.ts", 'import { x } from "../server.ts";', /lib\/broker\/strange has no rule/],
+    ["lib/zmq/x.ts", 'throw new Error("try --curve-key");', /x\.ts:1 names an option .*: --curve-key/],
+    ["lib/zmq/x.ts", "\nconst hint = `see ${a} and --help`;", /x\.ts:2 names an option .*: --help/],
     ["lib/strange/x.ts", 'import { x } from "../zmtp/batch.ts";', /has no rule/],
     ["cli/x.ts", 'import { x } from "../tests/support/helpers.ts";', /outside of the program/],
-    ["cli/x.ts", 'import { x } from "bun:sqlite";', /not a module both have/],
+    ["cli/x.ts", 'import { x } from "bun:sqlite";', /not available on both runtimes/],
     ["cli/x.ts", "if (a / b > 1 / c) x = `${Deno.args}`;", /x\.ts:1 names a runtime/],
     ["lib/zmq/x.ts", "/* no */ const now = Bun.nanoseconds();", /x\.ts:1 names a runtime/],
   ];
@@ -165,6 +270,12 @@ describe("imports", () => {
     ],
     ["lib/zmtp/x.ts", 'import type { ByteStream } from "../transport/stream.ts"; import "../errors.ts";'],
     ["lib/zmtp/curve.ts", 'import crypto from "node:crypto";'],
+    ["lib/broker/server.ts", 'import { x } from "./core/cycle.ts"; import("./http/server.ts");'],
+    [
+      "lib/broker/amqp/x.ts",
+      'import { x } from "../core/cycle.ts"; import type { Y } from "../protocol.ts";',
+    ],
+    ["lib/zmq/x.ts", '// --option is fine here\nconst pem = "-----BEGIN KEY-----"; const rule = "a -- b";'],
     ["lib/amqp/client/x.ts", 'import { connect } from "../../transport/transport.ts"; import "node:net";'],
     [
       "lib/transport/x.ts",

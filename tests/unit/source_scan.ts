@@ -1,10 +1,10 @@
-/** Finds imports and code in TypeScript sources without a compiler. */
+/** Finds imports, code and strings in TypeScript sources without a compiler. */
 
 /** One import or re-export. */
 export interface Import {
   readonly line: number;
   readonly specifier: string;
-  /** Whether it is an `import type …` or `export type …`, which does not exist at run time. */
+  /** `import type …` or `export type …`: not there when the program runs. */
   readonly typeOnly: boolean;
 }
 
@@ -21,15 +21,31 @@ export function importsOf(source: string): Import[] {
   }));
 }
 
-/** The lines of a source whose code matches; comments and strings are ignored. */
+/** The lines of a source that match outside of comments and strings. */
 export function linesWith(source: string, pattern: RegExp): { line: number; text: string }[] {
   const lines = source.split("\n");
   return blank(source, { strings: true }).split("\n")
     .flatMap((code, index) => pattern.test(code) ? [{ line: index + 1, text: lines[index]!.trim() }] : []);
 }
 
-/** Replaces comments, and optionally strings, by spaces; line numbers do not change. */
-export function blank(source: string, { strings }: { strings: boolean }): string {
+/** The string literals of a source, and the literal parts of its templates, with their quotes. */
+export function stringsOf(source: string): { line: number; text: string }[] {
+  const found: { line: number; text: string }[] = [];
+  let line = 1;
+  let counted = 0;
+  blank(source, { strings: true }, (from, to) => {
+    for (; counted < from; counted++) if (source[counted] === "\n") line++;
+    found.push({ line, text: source.slice(from, to) });
+  });
+  return found;
+}
+
+/** The source with its comments, and on demand its strings, replaced by spaces; lines keep their numbers. */
+export function blank(
+  source: string,
+  { strings }: { strings: boolean },
+  onString: (from: number, to: number) => void = () => {},
+): string {
   let code = "";
   const hide = (from: number, to: number) => code += source.slice(from, to).replace(/[^\n]/g, " ");
   /** The number of open braces in each open `${` of a template. */
@@ -46,11 +62,13 @@ export function blank(source: string, { strings }: { strings: boolean }): string
       hide(at, end);
     } else if (char === '"' || char === "'" || (char === "/" && regexMayBegin(code))) {
       end = closing(source, at);
+      if (char !== "/") onString(at, end);
       if (strings) hide(at, end);
       else code += source.slice(at, end);
     } else if (char === "`" || (char === "}" && templates.at(-1) === 0)) {
       if (char === "}") templates.pop();
       end = templateEnd(source, at + 1);
+      onString(at, end);
       if (source[end - 1] === "{") templates.push(0);
       hide(at, end);
     } else {
@@ -63,7 +81,7 @@ export function blank(source: string, { strings }: { strings: boolean }): string
   return code;
 }
 
-/** The position after the quote or slash that closes the string or regular expression at `at`. */
+/** The index after the string or regular expression that begins at `at`. */
 function closing(source: string, at: number): number {
   const quote = source[at];
   let inClass = false;
@@ -77,7 +95,7 @@ function closing(source: string, at: number): number {
   return source.length;
 }
 
-/** The position after the template part at `at`: after its closing backtick, or after the next `${`. */
+/** The index after the part of a template that begins at `at`: after its closing backtick, or after the next `${`. */
 function templateEnd(source: string, at: number): number {
   for (let i = at; i < source.length; i++) {
     if (source[i] === "\\") i++;
@@ -87,7 +105,7 @@ function templateEnd(source: string, at: number): number {
   return source.length;
 }
 
-/** Whether a slash after this code starts a regular expression (and is not a division). */
+/** Whether a slash after this code begins a regular expression. */
 function regexMayBegin(code: string): boolean {
   return /(?:^|[(,=:[!&|?{};+\-*%<>~^]|\b(?:return|typeof|case|in|of))\s*$/.test(code.slice(-40));
 }

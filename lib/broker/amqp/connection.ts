@@ -37,7 +37,7 @@ export interface ConnectionHost extends ChannelHost {
 export class ServerConnection
   implements StreamSink, FrameSink, ChannelConnection, ClientConnection, Flushable {
   readonly protocol = "AMQP 0-9-1";
-  readonly vhost: VirtualHost<Queue>;
+  readonly vhost: VirtualHost;
   readonly user: string;
   readonly access: Access;
   readonly clientProperties: FieldTable;

@@ -12,7 +12,6 @@ import { PEEK } from "../../amqp/peek.ts";
 import { replyFor } from "./replies.ts";
 import type { Authenticator } from "../core/users/authenticator.ts";
 import type { Access } from "../core/users/user_store.ts";
-import type { Queue } from "../core/queue/queue.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import { readCredentials } from "./sasl.ts";
 
@@ -33,7 +32,7 @@ export interface ServerOptions {
 export interface ServerLogin {
   readonly reader: FrameReader;
   readonly user: string;
-  readonly vhost: VirtualHost<Queue>;
+  readonly vhost: VirtualHost;
   readonly access: Access;
   readonly clientProperties: FieldTable;
   readonly frameMax: number;
@@ -69,7 +68,7 @@ export async function serverHandshake(
   stream: ByteStream,
   server: ServerOptions,
   authenticator: Authenticator,
-  vhosts: ReadonlyMap<string, VirtualHost<Queue>>,
+  vhosts: ReadonlyMap<string, VirtualHost>,
   isLocal: boolean,
 ): Promise<ServerLogin> {
   const reader = new FrameReader(stream, server.handshakeTimeout, "server");

@@ -62,7 +62,7 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
     return this.catalog.users;
   }
 
-  get vhosts(): ReadonlyMap<string, VirtualHost<Queue>> {
+  get vhosts(): ReadonlyMap<string, VirtualHost> {
     return this.catalog.vhosts;
   }
 
@@ -76,7 +76,7 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
   }
 
   /** Adds a virtual host, or finds the existing one. */
-  addVirtualHost(name: string): VirtualHost<Queue> {
+  addVirtualHost(name: string): VirtualHost {
     return this.catalog.addVirtualHost(name);
   }
 

@@ -20,7 +20,7 @@ export interface CatalogHost extends DelayHost {
  */
 export class Catalog {
   readonly users: UserStore = new UserStore((change) => this.#record(change));
-  readonly vhosts: Map<string, VirtualHost<Queue>> = new Map();
+  readonly vhosts: Map<string, VirtualHost> = new Map();
   /** Every queue, by the id that the journal has of it. */
   readonly queues: Map<number, Queue> = new Map();
 
@@ -93,10 +93,10 @@ export class Catalog {
   }
 
   /** Adds a virtual host; one that is there stays as it is. */
-  addVirtualHost(name: string): VirtualHost<Queue> {
+  addVirtualHost(name: string): VirtualHost {
     const known = this.vhosts.get(name);
     if (known !== undefined) return known;
-    const vhost = new VirtualHost<Queue>(name, {
+    const vhost = new VirtualHost(name, {
       createQueue: (definition, kind) => this.#createQueue(definition, kind),
       nextQueueId: () => this.#nextQueueId(),
       onChange: (change) => this.#record(change),
@@ -107,7 +107,7 @@ export class Catalog {
   }
 
   /** Removes a virtual host with everything in it; undefined when there is none. */
-  removeVirtualHost(name: string): VirtualHost<Queue> | undefined {
+  removeVirtualHost(name: string): VirtualHost | undefined {
     const vhost = this.vhosts.get(name);
     if (vhost === undefined) return undefined;
     this.vhosts.delete(name);

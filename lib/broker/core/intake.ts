@@ -16,7 +16,7 @@ export interface IntakeHost {
   readonly cycle: Pick<Cycle, "now">;
   /** Why the broker takes no messages; undefined while it does. */
   readonly blocked: string | undefined;
-  readonly vhosts: ReadonlyMap<string, VirtualHost<Queue>>;
+  readonly vhosts: ReadonlyMap<string, VirtualHost>;
 }
 
 /**
@@ -37,7 +37,7 @@ export class MessageIntake {
   blocked: string | undefined;
 
   readonly #host: IntakeHost;
-  readonly #routes = new RouteResult<Queue>();
+  readonly #routes = new RouteResult();
   readonly #targets = new Targets();
 
   constructor(host: IntakeHost) {
@@ -55,7 +55,7 @@ export class MessageIntake {
    * @throws {AmqpError} see `check`
    */
   publish(
-    vhost: VirtualHost<Queue>,
+    vhost: VirtualHost,
     user: string,
     exchange: string,
     routingKey: string,
@@ -82,7 +82,7 @@ export class MessageIntake {
    * @throws {AmqpError} 404: the exchange does not exist; 403: the exchange is internal; 406: the property `user_id`
    *   names another user, or `expiration` or `delivery_mode` is invalid
    */
-  check(vhost: VirtualHost<Queue>, user: string, exchange: string, scan: PropertyScan): number {
+  check(vhost: VirtualHost, user: string, exchange: string, scan: PropertyScan): number {
     vhost.checkPublish(exchange);
     if (scan.has("userId") && scan.text("userId") !== user) {
       throw amqpError(
@@ -98,14 +98,14 @@ export class MessageIntake {
 
   /** Publishes a message for the broker itself, without the checks for clients. */
   publishInternally(
-    vhost: VirtualHost<Queue>,
+    vhost: VirtualHost,
     exchange: string,
     routingKey: string,
     message: EncodedMessage,
   ): { readonly routed: boolean; readonly taken: boolean } {
     const scan = new PropertyScan();
     scan.read(message.head, message.propertiesStart, message.propertiesEnd);
-    const routes = new RouteResult<Queue>();
+    const routes = new RouteResult();
     vhost.route(exchange, routingKey, scan, routes);
     if (routes.length === 0) return { routed: false, taken: false };
     return { routed: true, taken: this.#enqueue(routes, message, scan, timeToLive(scan)) };
@@ -120,7 +120,7 @@ export class MessageIntake {
     const scan = new PropertyScan();
     scan.read(dead.head, dead.propertiesStart, dead.propertiesEnd);
     // Lists of its own: this may happen while another message is being published.
-    const routes = new RouteResult<Queue>();
+    const routes = new RouteResult();
     vhost.route(dead.address.exchange, dead.address.routingKey, scan, routes);
     if (dead.cycles.size > 0) routes.retain((one) => !dead.cycles.has(one.name));
     if (routes.length > 0) this.#enqueue(routes, dead, scan, Infinity, new Targets());
@@ -139,7 +139,7 @@ export class MessageIntake {
 
   /** Puts a message into the queues that have room, and sets `position`. @returns false when a queue refused it */
   #enqueue(
-    routes: RouteResult<Queue>,
+    routes: RouteResult,
     message: EncodedMessage,
     scan: PropertyScan,
     ttl: number,

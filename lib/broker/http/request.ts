@@ -82,7 +82,7 @@ export class ApiRequest {
   }
 
   /** The virtual hosts that the user may see. */
-  vhosts(): VirtualHost<Queue>[] {
+  vhosts(): VirtualHost[] {
     const { users, vhosts } = this.core;
     const all = [...vhosts.values()];
     if (this.is("monitoring")) return all;
@@ -94,7 +94,7 @@ export class ApiRequest {
    *
    * @throws {HttpError} 404: it does not exist, or the user may not see it
    */
-  vhost(): VirtualHost<Queue> {
+  vhost(): VirtualHost {
     const name = this.param("vhost");
     const vhost = this.vhosts().find((one) => one.name === name);
     if (vhost === undefined) throw notFound();
@@ -102,7 +102,7 @@ export class ApiRequest {
   }
 
   /** The virtual host in the path, or all that the user may see. */
-  vhostsInPath(): VirtualHost<Queue>[] {
+  vhostsInPath(): VirtualHost[] {
     return "vhost" in this.#params ? [this.vhost()] : this.vhosts();
   }
 

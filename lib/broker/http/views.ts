@@ -4,7 +4,6 @@ import type { FieldTable } from "../../amqp/types/field_value.ts";
 import { type Binding, definitionOf, type Exchange } from "../core/exchange/exchange.ts";
 import { tableToJson } from "../core/definitions/table.ts";
 import type { QueueConsumer } from "../core/queue/consumer.ts";
-import type { Queue } from "../core/queue/queue.ts";
 import { NODE, type Row } from "../core/queue/queue_row.ts";
 import { type BindingDefinition, tableKey } from "../core/topology/definition_change.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
@@ -28,7 +27,7 @@ export function listenersOf({ endpoints }: HttpHost): Row[] {
   });
 }
 
-export function exchangeRow({ definition, delayQueue }: Exchange<Queue>): Row {
+export function exchangeRow({ definition, delayQueue }: Exchange): Row {
   const { name, vhost, type, durable, autoDelete, internal } = definition;
   return {
     name,
@@ -43,7 +42,7 @@ export function exchangeRow({ definition, delayQueue }: Exchange<Queue>): Row {
 }
 
 /** All bindings of a virtual host, including those of the default exchange. */
-export function* bindingsOf(vhost: VirtualHost<Queue>): IterableIterator<BindingDefinition> {
+export function* bindingsOf(vhost: VirtualHost): IterableIterator<BindingDefinition> {
   for (const name of vhost.queues.keys()) {
     yield {
       vhost: vhost.name,
@@ -54,7 +53,7 @@ export function* bindingsOf(vhost: VirtualHost<Queue>): IterableIterator<Binding
       arguments: {},
     };
   }
-  for (const binding of vhost.bindings()) yield definitionOf(binding as Binding<Queue>);
+  for (const binding of vhost.bindings()) yield definitionOf(binding as Binding);
 }
 
 export function bindingRow(binding: BindingDefinition): Row {

@@ -1,6 +1,6 @@
 import net from "node:net";
 import { messageOf, UnreachableError } from "../../errors.ts";
-import type { SourceAddress } from "../endpoint.ts";
+import type { SourceAddress } from "../endpoint_types.ts";
 import type { ByteStream, RawListener, Runtime, StreamSink } from "../stream.ts";
 import { Latch, refused } from "./shared.ts";
 

@@ -1,5 +1,5 @@
 import { HandshakeTimeoutError, IncompatiblePeerError, LimitError } from "../../errors.ts";
-import type { WebEndpoint } from "../endpoint.ts";
+import type { WebEndpoint } from "../endpoint_types.ts";
 import type { ByteStream, TransportOptions, WebOptions } from "../stream.ts";
 import { acceptUpgrade, upgrade } from "./upgrade.ts";
 

@@ -7,8 +7,8 @@ import { keepSingles, severalFrames } from "../single_frames.ts";
 /**
  * CLIENT (RFC 41): distributes messages of one frame to SERVER peers in turn, and receives their messages.
  *
- * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `send` from {@link Sender}; `receive`,
- * `consume` and `for await` from {@link Duplex}.
+ * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `send` and `sendBatch` from
+ * {@link Sender}; `receive`, `consume` and `for await` from {@link Duplex}.
  *
  * @example Ask a SERVER
  * ```ts

@@ -7,8 +7,8 @@ import { type ProbingOptions, sendProbe } from "../connections/router_probe.ts";
  * left unsent by a disconnected peer are redistributed. A REP peer expects an empty frame before the body, and puts one
  * before its reply.
  *
- * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `send` from {@link Sender}; `receive`,
- * `consume` and `for await` from {@link Duplex}.
+ * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `send` and `sendBatch` from
+ * {@link Sender}; `receive`, `consume` and `for await` from {@link Duplex}.
  *
  * @example Send several requests before the first reply
  * ```ts

@@ -5,8 +5,8 @@ import type { SocketOptions } from "../options.ts";
 /**
  * PAIR (RFC 31): sends to and receives from one PAIR peer. It refuses further peers while it has one.
  *
- * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `send` from {@link Sender}; `receive`,
- * `consume` and `for await` from {@link Duplex}.
+ * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `send` and `sendBatch` from
+ * {@link Sender}; `receive`, `consume` and `for await` from {@link Duplex}.
  *
  * @example Two sockets of one process
  * ```ts

@@ -13,7 +13,7 @@ export const PUBLISHER_HWM_BYTES: number = 64 * 2 ** 20;
 /**
  * PUB (RFC 29): sends each message to every peer that subscribed to a prefix of its first frame.
  *
- * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `send`,
+ * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `send` and
  * `sendBatch` from {@link Sender}.
  *
  * @example Publish to a subscriber

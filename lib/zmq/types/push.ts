@@ -8,7 +8,7 @@ import { Sender } from "../sender.ts";
  * PUSH (RFC 30): distributes messages to PULL peers in turn. `send` waits while there is no peer or the queues of all
  * peers are full. Messages left unsent by a disconnected peer are redistributed.
  *
- * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `send`,
+ * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `send` and
  * `sendBatch` from {@link Sender}.
  *
  * @example A pipeline in one process

@@ -14,7 +14,7 @@ export interface RadioOptions extends SocketOptions, FanOutOptions {}
  * RADIO (RFC 48): sends each message to every DISH peer that joined its group. A message has two frames, the group and
  * the body.
  *
- * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `send`,
+ * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `send` and
  * `sendBatch` from {@link Sender}.
  *
  * @example Send to two groups, one of which has a member

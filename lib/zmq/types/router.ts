@@ -25,8 +25,8 @@ export interface RouterOptions extends ProbingOptions {
  * ROUTER (RFC 28): addresses REQ, DEALER and ROUTER peers by their routing ids. The first frame of each received message
  * is the routing id of its sender; the first frame of each sent message is the routing id of its recipient.
  *
- * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `send` from {@link Sender}; `receive`,
- * `consume` and `for await` from {@link Duplex}.
+ * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `send` and `sendBatch` from
+ * {@link Sender}; `receive`, `consume` and `for await` from {@link Duplex}.
  *
  * @example Answer a request
  * ```ts

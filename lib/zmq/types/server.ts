@@ -13,8 +13,8 @@ const COUNT = 0x3fffffff;
  * body; only the body is transmitted. The id has 4 bytes, and its first byte cannot begin a text in UTF-8, so an id is never
  * mistaken for a name.
  *
- * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `send` from {@link Sender}; `receive`,
- * `consume` and `for await` from {@link Duplex}.
+ * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `send` and `sendBatch` from
+ * {@link Sender}; `receive`, `consume` and `for await` from {@link Duplex}.
  *
  * @example Answer a CLIENT
  * ```ts

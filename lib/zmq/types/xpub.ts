@@ -30,8 +30,8 @@ export interface XPubOptions extends SocketOptions, FanOutOptions {
  * It also receives all other messages of its peers. The program must receive them: when the queue of received messages is
  * full, the socket reads no further subscriptions.
  *
- * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `send` from {@link Sender}; `receive`,
- * `consume` and `for await` from {@link Duplex}.
+ * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `send` and `sendBatch` from
+ * {@link Sender}; `receive`, `consume` and `for await` from {@link Duplex}.
  *
  * @example Receive a subscription
  * ```ts

@@ -20,8 +20,8 @@ export interface XSubOptions extends SocketOptions {
  * does not filter received messages. Every other message is sent to all publishers; it waits for the first publisher, and is
  * dropped for a publisher whose queue is full.
  *
- * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `send` from {@link Sender}; `receive`,
- * `consume` and `for await` from {@link Duplex}.
+ * Inherited: `bind`, `connect`, `unbind`, `disconnect`, `close` from {@link Socket}; `send` and `sendBatch` from
+ * {@link Sender}; `receive`, `consume` and `for await` from {@link Duplex}.
  *
  * @example Subscribe by a message
  * ```ts

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ClosedError, Pub, Pull, Push, Rep, Req, Sub } from "../../../mod.ts";
 import { deadline, tempDir, waitFor } from "../../support/helpers.ts";
-import { batchOf, inproc, numbers, scoped, SocketLog, texts } from "../../support/sockets.ts";
+import { batchOf, inproc, numbers, SocketLog, texts } from "../../support/sockets.ts";
 import { rawListener, RawPeer } from "../../support/raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
@@ -21,8 +21,8 @@ async function standing(hwm: number): Promise<{ push: Push; pull: Pull; name: st
   return { push, pull, name };
 }
 
-describe("close - what waits", () => {
-  it("linger 0 - gives the number of messages that were not handed over", async () => {
+describe("close - unsent messages", () => {
+  it("linger 0 - returns the number of unsent messages", async () => {
     const { push, pull } = await standing(10);
     const batch = batchOf(digits(15));
     assert.equal(push.sendBatch(batch, push.sendBatch(batch)), 15);
@@ -31,7 +31,7 @@ describe("close - what waits", () => {
     await pull.close();
   });
 
-  it("linger - ends when its time is up, with the number", async () => {
+  it("linger - ends after its time, with the number of unsent messages", async () => {
     const { push, pull } = await standing(10);
     push.sendBatch(batchOf(digits(7)));
     const start = performance.now();
@@ -40,7 +40,7 @@ describe("close - what waits", () => {
     await pull.close();
   });
 
-  it("linger - ends at once when everything is handed over", async () => {
+  it("linger - ends as soon as all messages are sent", async () => {
     const { push, pull } = await standing(10);
     push.sendBatch(batchOf(digits(10)));
     const closing = push.close(30_000);
@@ -50,7 +50,7 @@ describe("close - what waits", () => {
     await pull.close();
   });
 
-  it("linger - a send that still waits for room is told at once", async () => {
+  it("linger - a send that waits for room rejects at once", async () => {
     const { push, pull } = await standing(1);
     await push.send("0");
     await push.send("1");
@@ -65,7 +65,7 @@ describe("close - what waits", () => {
   });
 
   for (const weBind of [true, false]) {
-    it(`linger - a peer that comes back in time gets what is left, where we ${weBind ? "bind" : "connect"}`, async () => {
+    it(`linger - a peer that reconnects in time receives the rest, when this side ${weBind ? "binds" : "connects"}`, async () => {
       const name = inproc();
       const push = new Push({ reconnect: { first: 1, longest: 5 } });
       const first = new Pull({ reconnect: { first: 1, longest: 5 } });
@@ -79,7 +79,7 @@ describe("close - what waits", () => {
       await first.close();
       await waitFor(() => push.peers === 0);
       const closing = push.close(5000);
-      await using second = scoped(new Pull());
+      await using second = new Pull();
       if (weBind) second.connect(name);
       else await second.bind(name);
       for (const digit of digits(5)) assert.deepEqual(texts(await deadline(second.receive())), [digit]);
@@ -87,9 +87,9 @@ describe("close - what waits", () => {
     });
   }
 
-  it("linger - ends at once when the last endpoint turns out to be no peer", async () => {
+  it("linger - ends at once when the last endpoint does not speak ZMTP", async () => {
     await using listener = await rawListener();
-    await using pull = scoped(new Pull());
+    await using pull = new Pull();
     const push = new Push();
     const endpoint = await pull.bind(LOCAL);
     push.connect(endpoint);
@@ -99,8 +99,8 @@ describe("close - what waits", () => {
     assert.equal(await deadline(push.close(30_000)), 0);
   });
 
-  it("a reader - gets all that was handed over, though close does not linger", async () => {
-    await using pull = scoped(new Pull());
+  it("a reader - receives all sent messages even when close does not linger", async () => {
+    await using pull = new Pull();
     const push = new Push({ hwm: 100_000 });
     push.connect(await pull.bind(LOCAL));
     await waitFor(() => push.peers === 1);
@@ -112,10 +112,10 @@ describe("close - what waits", () => {
     assert.equal(await deadline(closing), 0);
   });
 
-  it("pub - lingers for its subscribers as well", async () => {
+  it("pub - lingers for its subscribers, too", async () => {
     const name = inproc();
     const pub = new Pub();
-    await using sub = scoped(new Sub());
+    await using sub = new Sub();
     await pub.bind(name);
     sub.subscribe("");
     sub.connect(name);
@@ -129,8 +129,8 @@ describe("close - what waits", () => {
   });
 });
 
-describe("close - who waits", () => {
-  it("receive - gives what came before, and then undefined; for-await ends", async () => {
+describe("close - waiting calls", () => {
+  it("receive - returns earlier messages and then undefined; for await ends", async () => {
     const name = inproc();
     const log = new SocketLog();
     const pull = new Pull({ onEvent: log.onEvent });
@@ -147,10 +147,10 @@ describe("close - who waits", () => {
     for await (const _ of pull) assert.fail("there was nothing left");
   });
 
-  it("iteration - goes on until the socket is closed by somebody else", async () => {
+  it("iteration - continues until other code closes the socket", async () => {
     const name = inproc();
     const pull = new Pull();
-    await using push = scoped(new Push());
+    await using push = new Push();
     await pull.bind(name);
     push.connect(name);
     const came: string[] = [];
@@ -165,10 +165,10 @@ describe("close - who waits", () => {
     assert.deepEqual(came, digits(4));
   });
 
-  it("iteration - may be left and taken up again", async () => {
+  it("iteration - can be stopped and continued", async () => {
     const name = inproc();
-    await using pull = scoped(new Pull());
-    await using push = scoped(new Push());
+    await using pull = new Pull();
+    await using push = new Push();
     await pull.bind(name);
     push.connect(name);
     for (const digit of digits(6)) await push.send(digit);
@@ -182,14 +182,14 @@ describe("close - who waits", () => {
     assert.deepEqual(came, digits(6));
   });
 
-  it("request - one that waits for a peer, and one that waits for its reply, end with ClosedError", async () => {
+  it("request - waiting for a peer or for a reply ends with ClosedError", async () => {
     const alone = new Req();
     const unasked = alone.request("anybody?");
     await alone.close();
     await assert.rejects(deadline(unasked), ClosedError);
     const name = inproc();
     const req = new Req();
-    await using rep = scoped(new Rep());
+    await using rep = new Rep();
     await rep.bind(name);
     req.connect(name);
     const asked = req.request("anybody?");
@@ -198,14 +198,14 @@ describe("close - who waits", () => {
     await assert.rejects(deadline(asked), ClosedError);
   });
 
-  it("bind and connect - are refused afterwards", async () => {
+  it("bind and connect - throw after close", async () => {
     const pull = new Pull();
     await pull.close();
     await assert.rejects(pull.bind(LOCAL), ClosedError);
     assert.throws(() => pull.connect("tcp://127.0.0.1:9"), ClosedError);
   });
 
-  it("bind - one that is under way ends with ClosedError, and listens nowhere", async () => {
+  it("bind - a call in progress ends with ClosedError and does not listen", async () => {
     using dir = tempDir();
     for (const where of [LOCAL, `ipc://${dir.file("s")}`]) {
       const log = new SocketLog();
@@ -216,13 +216,13 @@ describe("close - who waits", () => {
       await deadline(closing);
       assert.deepEqual(log.of("listening"), []);
     }
-    await using next = scoped(new Pull());
+    await using next = new Pull();
     await next.bind(`ipc://${dir.file("s")}`);
   });
 
-  it("at once - behind connect leaves no peer behind, whatever the transport", async () => {
+  it("at once - close right after connect leaves no peer connected, on every transport", async () => {
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ onEvent: log.onEvent }));
+    await using pull = new Pull({ onEvent: log.onEvent });
     const name = inproc();
     await pull.bind(name);
     const endpoint = await pull.bind(LOCAL);
@@ -243,7 +243,7 @@ describe("close - who waits", () => {
     await waitFor(() => pull.peers === 0);
   });
 
-  it("listening - ends, and the endpoint is free for the next", async () => {
+  it("listening - ends, and the endpoint is free again", async () => {
     let endpoint = LOCAL;
     for (let i = 0; i < 3; i++) {
       const pull = new Pull();

@@ -7,7 +7,7 @@ import { type HostEndpoint, parseEndpoint } from "../../../lib/transport/endpoin
 import { plainClient } from "../../../lib/zmtp/mechanisms/plain.ts";
 import { Dish, EndpointError, LimitError, Pull, Radio } from "../../../mod.ts";
 import { deadline, waitFor } from "../../support/helpers.ts";
-import { numbers, scoped, SocketLog, texts } from "../../support/sockets.ts";
+import { numbers, SocketLog, texts } from "../../support/sockets.ts";
 
 const lo = os.networkInterfaces()["lo"]?.[0]?.address === "127.0.0.1";
 
@@ -21,10 +21,10 @@ async function meet(radio: Radio, dish: Dish, endpoint = "udp://127.0.0.1:0"): P
 }
 
 describe("datagrams", () => {
-  it("radio, dish - group and body, only of groups that were joined, empty ones too", async () => {
+  it("radio, dish - only messages of joined groups are received, empty groups and bodies included", async () => {
     const log = new SocketLog();
-    await using radio = scoped(new Radio({ onEvent: log.onEvent }));
-    await using dish = scoped(new Dish());
+    await using radio = new Radio({ onEvent: log.onEvent });
+    await using dish = new Dish();
     const bound = await meet(radio, dish);
     assert.match(bound, /^udp:\/\/127\.0\.0\.1:[1-9]\d*$/);
     const { socketType, version } = await log.until("connected");
@@ -43,7 +43,7 @@ describe("datagrams", () => {
 
   it("radio, dish - bursts keep their order, and close sends what is queued", async () => {
     const radio = new Radio();
-    await using dish = scoped(new Dish());
+    await using dish = new Dish();
     await meet(radio, dish);
     const came: number[] = [];
     dish.consume((batch) => came.push(Number(new TextDecoder().decode(batch.frame(1)))));
@@ -53,10 +53,10 @@ describe("datagrams", () => {
     assert.deepEqual(came, numbers(200));
   });
 
-  it("radio - one over tcp and one over udp at a time", async () => {
-    await using radio = scoped(new Radio());
-    await using near = scoped(new Dish());
-    await using far = scoped(new Dish());
+  it("radio - sends over tcp and udp at the same time", async () => {
+    await using radio = new Radio();
+    await using near = new Dish();
+    await using far = new Dish();
     await meet(radio, near);
     far.join("news");
     far.connect(await radio.bind("tcp://127.0.0.1:0"));
@@ -65,22 +65,26 @@ describe("datagrams", () => {
     for (const dish of [near, far]) assert.deepEqual(texts(await deadline(dish.receive())), ["news", "both"]);
   });
 
-  it("dish - a multicast group, heard by two", { skip: lo ? false : "there is no 'lo'" }, async () => {
-    await using radio = scoped(new Radio());
-    await using first = scoped(new Dish());
-    await using second = scoped(new Dish());
-    const bound = await meet(radio, first, "udp://lo;233.252.0.18:0");
-    second.join("news");
-    await second.bind(bound);
-    await radio.send(["news", "all"]);
-    for (const dish of [first, second]) {
-      assert.deepEqual(texts(await deadline(dish.receive())), ["news", "all"]);
-    }
-  });
+  it(
+    "dish - two sockets receive from a multicast group",
+    { skip: lo ? false : "there is no 'lo'" },
+    async () => {
+      await using radio = new Radio();
+      await using first = new Dish();
+      await using second = new Dish();
+      const bound = await meet(radio, first, "udp://lo;233.252.0.18:0");
+      second.join("news");
+      await second.bind(bound);
+      await radio.send(["news", "all"]);
+      for (const dish of [first, second]) {
+        assert.deepEqual(texts(await deadline(dish.receive())), ["news", "all"]);
+      }
+    },
+  );
 
-  it("radio - a message over 8192 bytes is an error, and what is around it is sent", async () => {
-    await using radio = scoped(new Radio());
-    await using dish = scoped(new Dish());
+  it("radio - a message over 8192 bytes is an error, and the messages before and after it are sent", async () => {
+    await using radio = new Radio();
+    await using dish = new Dish();
     await meet(radio, dish);
     await radio.send(["news", "x".repeat(8192 - 5)]);
     await assert.rejects(radio.send(["news", "x".repeat(8192 - 4)]), (error: unknown) => {
@@ -96,8 +100,8 @@ describe("datagrams", () => {
     assert.deepEqual(texts(await deadline(dish.receive())), ["news", "after"]);
   });
 
-  it("dish - junk is dropped", async () => {
-    await using dish = scoped(new Dish());
+  it("dish - invalid datagrams are dropped", async () => {
+    await using dish = new Dish();
     dish.join("a");
     const bound = parseEndpoint(await dish.bind("udp://127.0.0.1:0")) as HostEndpoint;
     const socket = await aimDatagrams(bound);
@@ -120,12 +124,12 @@ describe("datagrams", () => {
     socket.close();
   });
 
-  it("unusable - the wrong way, another type, and security are refused in words", async () => {
+  it("unusable - the wrong direction, another socket type and security are refused with a reason", async () => {
     const where = "udp://127.0.0.1:5555";
-    await using radio = scoped(new Radio());
-    await using dish = scoped(new Dish());
-    await using pull = scoped(new Pull());
-    await using secret = scoped(new Dish({ security: plainClient("a", "b") }));
+    await using radio = new Radio();
+    await using dish = new Dish();
+    await using pull = new Pull();
+    await using secret = new Dish({ security: plainClient("a", "b") });
     const wrong = "over udp RADIO connects and DISH binds";
     await assert.rejects(radio.bind(where), new EndpointError(`Cannot bind ${where}: ${wrong}`));
     assert.throws(() => dish.connect(where), new EndpointError(`Cannot connect to ${where}: ${wrong}`));
@@ -136,9 +140,9 @@ describe("datagrams", () => {
     await assert.rejects(secret.bind(where), /Cannot use .* with PLAIN security: udp supports only NULL/);
   });
 
-  it("unbind, disconnect - and the port is free", async () => {
-    await using radio = scoped(new Radio());
-    await using dish = scoped(new Dish());
+  it("unbind, disconnect - the port is free afterwards", async () => {
+    await using radio = new Radio();
+    await using dish = new Dish();
     const bound = await meet(radio, dish);
     await radio.disconnect(bound);
     await waitFor(() => radio.peers === 0);

@@ -8,11 +8,11 @@ import { dirname } from "node:path";
 import { describe, it } from "node:test";
 import { AddressInUseError, EndpointError, Pull, Push } from "../../../mod.ts";
 import { deadline, waitFor } from "../../support/helpers.ts";
-import { inproc, scoped, SocketLog, texts } from "../../support/sockets.ts";
+import { inproc, SocketLog, texts } from "../../support/sockets.ts";
 
 /** A port that nobody has, told by who had it last. */
 async function freePort(): Promise<string> {
-  await using pull = scoped(new Pull());
+  await using pull = new Pull();
   return (await pull.bind(":0")).split(":").at(-1)!;
 }
 
@@ -23,7 +23,7 @@ async function passes(push: Push, pull: Pull, text: string): Promise<void> {
 }
 
 describe("endpoints", () => {
-  it("last_endpoint - bind gives what a peer can connect to", async () => {
+  it("last_endpoint - bind returns an endpoint that a peer can connect to", async () => {
     const port = await freePort();
     const given: [endpoint: string, bound: RegExp][] = [
       [`tcp://127.0.0.1:${port}`, new RegExp(`^tcp://127\\.0\\.0\\.1:${port}$`)],
@@ -33,46 +33,46 @@ describe("endpoints", () => {
       ["inproc://last-endpoint", /^inproc:\/\/last-endpoint$/],
     ];
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ onEvent: log.onEvent }));
+    await using pull = new Pull({ onEvent: log.onEvent });
     for (const [endpoint, bound] of given) {
       const real = await pull.bind(endpoint);
       assert.match(real, bound);
       assert.equal(log.of("listening").at(-1)!.endpoint, real);
-      await using push = scoped(new Push());
+      await using push = new Push();
       push.connect(real);
       await passes(push, pull, endpoint);
     }
   });
 
-  it("ipc_wildcard - a folder of its own, which nobody else may enter, and which goes with the socket", async () => {
-    await using pull = scoped(new Pull());
+  it("ipc_wildcard - uses a private folder that is removed with the socket", async () => {
+    await using pull = new Pull();
     const [first, second] = [await pull.bind("ipc://*"), await pull.bind("ipc://*")];
     assert.notEqual(first, second);
     const folder = dirname(first.slice("ipc://".length));
     assert.equal(fs.statSync(folder).mode & 0o777, 0o700);
     await pull.close();
     assert.equal(fs.existsSync(folder), false);
-    await using push = scoped(new Push());
+    await using push = new Push();
     assert.throws(() => push.connect("ipc://*"), EndpointError);
   });
 
   it("abstract_ipc - a name without a file, bound once", async () => {
     const name = `ipc://@mqcat-${crypto.randomUUID()}`;
-    await using pull = scoped(new Pull());
-    await using push = scoped(new Push());
+    await using pull = new Pull();
+    await using push = new Push();
     push.connect(await pull.bind(name));
     await passes(push, pull, "abstract");
     assert.equal(fs.existsSync(name.slice("ipc://".length)), false);
-    await using other = scoped(new Pull());
+    await using other = new Pull();
     await assert.rejects(other.bind(name), AddressInUseError);
     await pull.unbind(name);
     await other.bind(name);
   });
 
   for (const endpoint of ["tcp://127.0.0.1:0", "ipc://@mqcat-term-endpoint", "inproc://term-endpoint"]) {
-    it(`term_endpoint - unbind ends the peers that came that way, and the name is free: ${endpoint}`, async () => {
-      await using push = scoped(new Push());
-      await using pull = scoped(new Pull({ reconnect: { first: 2, longest: 5 } }));
+    it(`term_endpoint - unbind disconnects the peers of the endpoint, and the name is free: ${endpoint}`, async () => {
+      await using push = new Push();
+      await using pull = new Pull({ reconnect: { first: 2, longest: 5 } });
       const bound = await push.bind(endpoint);
       const other = await push.bind("inproc://term-endpoint-other");
       pull.connect(bound);
@@ -82,7 +82,7 @@ describe("endpoints", () => {
       await assert.rejects(push.unbind(bound), /^EndpointError: Cannot unbind .*: nothing is bound to it$/);
       await push.bind(bound);
       await passes(push, pull, "after");
-      await using last = scoped(new Pull());
+      await using last = new Pull();
       last.connect(other);
       await waitFor(() => last.peers === 1);
       await push.unbind(other);
@@ -91,10 +91,10 @@ describe("endpoints", () => {
     });
   }
 
-  it("term_endpoint - disconnect ends one connection, and does not connect again", async () => {
-    await using push = scoped(new Push());
-    await using first = scoped(new Pull());
-    await using second = scoped(new Pull());
+  it("term_endpoint - disconnect closes one connection and does not reconnect", async () => {
+    await using push = new Push();
+    await using first = new Pull();
+    await using second = new Pull();
     const [one, two] = [await first.bind(":0"), await second.bind(":0")];
     push.connect(one);
     push.connect(two);
@@ -109,17 +109,17 @@ describe("endpoints", () => {
     );
   });
 
-  it("term_endpoint - what waits for a peer that is disconnected goes to another one", async () => {
+  it("term_endpoint - queued messages of a disconnected peer are sent to another peer", async () => {
     const name = inproc(); // It buffers nothing, so what is sent waits here.
-    await using push = scoped(new Push());
-    await using still = scoped(new Pull());
+    await using push = new Push();
+    await using still = new Pull();
     still.consume(() => {});
     still.pause();
     await still.bind(name);
     push.connect(name);
     await waitFor(() => push.peers === 1);
     for (const text of ["1", "2", "3"]) await push.send(text);
-    await using pull = scoped(new Pull());
+    await using pull = new Pull();
     push.connect(await pull.bind(inproc()));
     await waitFor(() => push.peers === 2);
     await push.disconnect(name);
@@ -128,9 +128,9 @@ describe("endpoints", () => {
     assert.deepEqual(came.sort(), ["1", "2", "3"]);
   });
 
-  it("inproc_connect - many connect before the bind, and after an unbind", async () => {
+  it("inproc_connect - several sockets connect before the bind and after an unbind", async () => {
     const name = inproc();
-    await using pull = scoped(new Pull());
+    await using pull = new Pull();
     const pushes = Array.from({ length: 10 }, () => new Push({ reconnect: { first: 2, longest: 5 } }));
     for (const push of pushes) push.connect(name);
     const sent = pushes.map((push, i) => push.send(`${i}`));
@@ -146,8 +146,8 @@ describe("endpoints", () => {
     await Promise.all(pushes.map((push) => push.close()));
   });
 
-  it("inproc_connect - one that never meets its bind closes at once", async () => {
-    await using push = scoped(new Push());
+  it("inproc_connect - a socket without a bound peer closes at once", async () => {
+    await using push = new Push();
     push.connect(inproc());
     await deadline(push.close(), 1000, "the close");
   });

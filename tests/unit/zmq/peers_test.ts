@@ -14,15 +14,15 @@ import {
   Sub,
 } from "../../../mod.ts";
 import { deadline, tempDir, waitFor } from "../../support/helpers.ts";
-import { inproc, numbers, scoped, SocketLog, texts } from "../../support/sockets.ts";
+import { inproc, numbers, SocketLog, texts } from "../../support/sockets.ts";
 import { frame, RawPeer } from "../../support/raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
 
 describe("peers - endpoints", () => {
-  it("many - one socket binds and connects over every transport at a time", async () => {
+  it("many - one socket binds and connects over all transports at the same time", async () => {
     using dir = tempDir();
-    await using pull = scoped(new Pull());
+    await using pull = new Pull();
     const bound = [];
     for (
       const where of [LOCAL, LOCAL, `ipc://${dir.file("a")}`, inproc(), `ipc://@mqcat-${crypto.randomUUID()}`]
@@ -51,18 +51,18 @@ describe("peers - endpoints", () => {
   });
 
   it("twice - two connections to one endpoint are two peers", async () => {
-    await using pull = scoped(new Pull());
-    await using push = scoped(new Push());
+    await using pull = new Pull();
+    await using push = new Push();
     const endpoint = await pull.bind(LOCAL);
     push.connect(endpoint);
     push.connect(endpoint);
     await waitFor(() => push.peers === 2 && pull.peers === 2);
   });
 
-  it("taken - an endpoint that somebody is bound to is refused, and the socket stays of use", async () => {
+  it("taken - an endpoint that is in use is refused, and the socket stays usable", async () => {
     using dir = tempDir();
-    await using first = scoped(new Pull());
-    await using second = scoped(new Pull());
+    await using first = new Pull();
+    await using second = new Pull();
     for (const where of [LOCAL, `ipc://${dir.file("s")}`, inproc()]) {
       const endpoint = await first.bind(where);
       await assert.rejects(second.bind(endpoint), AddressInUseError);
@@ -70,20 +70,20 @@ describe("peers - endpoints", () => {
     await second.bind(LOCAL);
   });
 
-  it("unusable - udp, tls and what is no endpoint are refused in words", async () => {
-    await using pull = scoped(new Pull());
+  it("unusable - udp, tls and malformed endpoints are refused with a reason", async () => {
+    await using pull = new Pull();
     await assert.rejects(pull.bind("udp://127.0.0.1:5555"), EndpointError);
     assert.throws(() => pull.connect("tls://127.0.0.1:5555"), /expected one of tcp, ipc, inproc, ws, wss/);
     assert.throws(() => pull.connect("nonsense"), EndpointError);
   });
 
-  it("failure - is known only when no endpoint is left that could bring a peer", async () => {
-    await using wrong = scoped(new Pub());
-    await using push = scoped(new Push());
-    await using pull = scoped(new Pull());
+  it("failure - is set only when no endpoint is left that could bring a peer", async () => {
+    await using wrong = new Pub();
+    await using push = new Push();
+    await using pull = new Pull();
     const dead = await wrong.bind(LOCAL);
     const log = new SocketLog();
-    await using other = scoped(new Push({ onEvent: log.onEvent }));
+    await using other = new Push({ onEvent: log.onEvent });
     other.connect(dead);
     other.connect(await pull.bind(LOCAL));
     push.connect(dead);
@@ -100,9 +100,9 @@ describe("peers - endpoints", () => {
 });
 
 describe("peers - numbers", () => {
-  it("maxPeers - one more is refused and told, and let in when another has gone", async () => {
+  it("maxPeers - one more peer is refused and reported, and accepted when another has disconnected", async () => {
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ maxPeers: 3, onEvent: log.onEvent }));
+    await using pull = new Pull({ maxPeers: 3, onEvent: log.onEvent });
     const endpoint = await pull.bind(LOCAL);
     const peers = [];
     for (let i = 0; i < 3; i++) {
@@ -125,9 +125,9 @@ describe("peers - numbers", () => {
     for (const peer of peers) peer.close();
   });
 
-  it("maxPeers - those that only pretend count until their time is up", async () => {
+  it("maxPeers - connections without a handshake count until the handshake timeout", async () => {
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ maxPeers: 2, handshakeTimeout: 100, onEvent: log.onEvent }));
+    await using pull = new Pull({ maxPeers: 2, handshakeTimeout: 100, onEvent: log.onEvent });
     const endpoint = await pull.bind(LOCAL);
     using a = await RawPeer.dial(endpoint);
     using b = await RawPeer.dial(endpoint);
@@ -140,9 +140,9 @@ describe("peers - numbers", () => {
     await log.until("connected");
   });
 
-  it("hundred - each of 100 peers is served, and all of them may go at once", async () => {
+  it("hundred - each of 100 peers is served, and all of them can disconnect at once", async () => {
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ onEvent: log.onEvent }));
+    await using pull = new Pull({ onEvent: log.onEvent });
     const endpoint = await pull.bind(LOCAL);
     const pushes = numbers(100).map(() => new Push());
     for (const push of pushes) push.connect(endpoint);
@@ -157,15 +157,15 @@ describe("peers - numbers", () => {
 });
 
 describe("peers - pairs in one process", () => {
-  it("inproc - connect may come before bind, for every pattern", async () => {
+  it("inproc - connect can precede bind, for every pattern", async () => {
     const patient: SocketOptions = { reconnect: { first: 60_000, longest: 60_000 } };
     const names = [inproc(), inproc(), inproc()] as const;
-    await using push = scoped(new Push(patient));
-    await using pull = scoped(new Pull(patient));
-    await using pub = scoped(new Pub(patient));
-    await using sub = scoped(new Sub(patient));
-    await using req = scoped(new Req(patient));
-    await using rep = scoped(new Rep(patient));
+    await using push = new Push(patient);
+    await using pull = new Pull(patient);
+    await using pub = new Pub(patient);
+    await using sub = new Sub(patient);
+    await using req = new Req(patient);
+    await using rep = new Rep(patient);
     push.connect(names[0]);
     sub.subscribe("");
     sub.connect(names[1]);
@@ -185,10 +185,10 @@ describe("peers - pairs in one process", () => {
     assert.deepEqual(texts(await deadline(reply)), ["replied", "asked"]);
   });
 
-  it("inproc - a large message arrives as it was, and as a copy", async () => {
+  it("inproc - a large message arrives unchanged, as a copy", async () => {
     const name = inproc();
-    await using push = scoped(new Push());
-    await using pull = scoped(new Pull());
+    await using push = new Push();
+    await using pull = new Pull();
     await pull.bind(name);
     push.connect(name);
     const body = new Uint8Array(3_000_000).map((_, i) => i);
@@ -199,10 +199,10 @@ describe("peers - pairs in one process", () => {
     assert.notEqual(frames[0]!.buffer, body.buffer);
   });
 
-  it("consume - takes batches whose bytes count during the call", async () => {
+  it("consume - receives batches whose bytes are valid during the call", async () => {
     const name = inproc();
-    await using push = scoped(new Push());
-    await using pull = scoped(new Pull());
+    await using push = new Push();
+    await using pull = new Pull();
     const came: string[] = [];
     pull.consume((batch) => {
       for (let at = 0; at < batch.frames; at++) came.push(new TextDecoder().decode(batch.frame(at)));
@@ -214,9 +214,9 @@ describe("peers - pairs in one process", () => {
     assert.deepEqual(came.map(Number), numbers(100));
   });
 
-  it("receiving - nobody takes, so the senders are held back, and go on later", async () => {
-    await using pull = scoped(new Pull({ hwm: 10 }));
-    await using push = scoped(new Push({ hwm: 10 }));
+  it("receiving - senders are paused while the program does not receive, and continue later", async () => {
+    await using pull = new Pull({ hwm: 10 });
+    await using push = new Push({ hwm: 10 });
     push.connect(await pull.bind(LOCAL));
     let sent = 0;
     const total = 600;

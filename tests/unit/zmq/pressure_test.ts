@@ -4,7 +4,7 @@ import net from "node:net";
 import { describe, it } from "node:test";
 import { type IncomingRequest, Pub, Pull, Push, Rep, Router, XPub, XSub } from "../../../mod.ts";
 import { deadline, tempDir, waitFor } from "../../support/helpers.ts";
-import { batchOf, inproc, numbers, scoped, SocketLog } from "../../support/sockets.ts";
+import { batchOf, inproc, numbers, SocketLog } from "../../support/sockets.ts";
 import { bytes, command, frame, RawPeer } from "../../support/raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
@@ -26,8 +26,8 @@ async function still(look: () => number): Promise<number> {
 }
 
 describe("pressure - a consumer that pauses", () => {
-  it("consume - each resume brings what one peer has, and none of several is left reading", async () => {
-    await using pull = scoped(new Pull());
+  it("consume - each resume delivers the messages of one peer, and all peers stay paused after pause", async () => {
+    await using pull = new Pull();
     const came = new Map<string, number>();
     const batches: string[] = [];
     pull.consume((batch, from) => {
@@ -68,10 +68,10 @@ describe("pressure - hwmBytes of an inbox", () => {
   const SIZE = 200_000;
   const LIMITS = { hwmBytes: 1_000_000 };
 
-  it("pull - what waits to be received stays within it", async () => {
+  it("pull - the queue of received messages stays below it", async () => {
     const name = inproc();
-    await using pull = scoped(new Pull(LIMITS));
-    await using push = scoped(new Push({ hwm: 1 }));
+    await using pull = new Pull(LIMITS);
+    await using push = new Push({ hwm: 1 });
     await pull.bind(name);
     push.connect(name);
     let sent = 0;
@@ -89,8 +89,8 @@ describe("pressure - hwmBytes of an inbox", () => {
   });
 
   for (const kind of ["pull", "rep"] as const) {
-    it(`${kind} - holds a peer back over TCP, and takes all of it later`, async () => {
-      await using socket = scoped(kind === "pull" ? new Pull(LIMITS) : new Rep(LIMITS));
+    it(`${kind} - pauses a peer over TCP, and receives all its messages later`, async () => {
+      await using socket = kind === "pull" ? new Pull(LIMITS) : new Rep(LIMITS);
       using peer = await RawPeer.dial(await socket.bind(LOCAL));
       await peer.greet(kind === "pull" ? "PUSH" : "DEALER");
       const total = 300;
@@ -114,10 +114,10 @@ describe("pressure - hwmBytes of an inbox", () => {
 });
 
 describe("pressure - dropAfter", () => {
-  it("a subscriber that takes little at a time loses nothing; one that stands still is given up", async () => {
+  it("dropAfter - a slow subscriber loses nothing; a stalled one loses messages", async () => {
     using dir = tempDir();
     const log = new SocketLog();
-    await using pub = scoped(new Pub({ hwm: 1, dropAfter: 150, onEvent: log.onEvent }));
+    await using pub = new Pub({ hwm: 1, dropAfter: 150, onEvent: log.onEvent });
     // A Unix socket holds little by itself, however the system is set up.
     await pub.bind(`ipc://${dir.file("s")}`);
     const socket = net.connect(dir.file("s"));
@@ -144,9 +144,9 @@ describe("pressure - dropAfter", () => {
 });
 
 describe("pressure - a peer that does not read", () => {
-  it("router - what a peer had not taken when it went away is counted as dropped", async () => {
+  it("router - unsent messages of a disconnected peer are counted as dropped", async () => {
     using dir = tempDir();
-    await using router = scoped(new Router());
+    await using router = new Router();
     let id: Uint8Array | undefined;
     router.consume((batch) => id = batch.frame(0).slice());
     await router.bind(`ipc://${dir.file("s")}`);
@@ -166,10 +166,10 @@ describe("pressure - a peer that does not read", () => {
     assert.equal(await router.close(), 0);
   });
 
-  it("xsub - a publisher that does not read is left before its subscriptions fill the memory", async () => {
+  it("xsub - a publisher that does not read is disconnected before its subscriptions fill the memory", async () => {
     using dir = tempDir();
     const log = new SocketLog();
-    await using xsub = scoped(new XSub({ hwmBytes: 1, onEvent: log.onEvent }));
+    await using xsub = new XSub({ hwmBytes: 1, onEvent: log.onEvent });
     await xsub.bind(`ipc://${dir.file("s")}`);
     const socket = net.connect(dir.file("s"));
     using peer = new RawPeer(socket);
@@ -185,8 +185,8 @@ describe("pressure - a peer that does not read", () => {
     assert.match(error!.message, /does not read our subscriptions/);
   });
 
-  it("xpub - nothing is gathered for one that subscribes again and again", async () => {
-    await using xpub = scoped(new XPub({ hwm: 1, verbose: "subscribe" }));
+  it("xpub - gathers no messages for a full peer that subscribes repeatedly", async () => {
+    await using xpub = new XPub({ hwm: 1, verbose: "subscribe" });
     let gathered = 0;
     xpub.consume((batch, from) => {
       for (let i = 0; i < batch.messages; i++) {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { HandshakeTimeoutError, Pull, Push, UnreachableError } from "../../../mod.ts";
 import { deadline, tempDir, waitFor } from "../../support/helpers.ts";
-import { scoped, SocketLog, texts } from "../../support/sockets.ts";
+import { SocketLog, texts } from "../../support/sockets.ts";
 import { rawListener } from "../../support/raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
@@ -21,7 +21,7 @@ describe("reconnect", () => {
     using dir = tempDir();
     for (const endpoint of [await deserted(), `ipc://${dir.file("nobody")}`]) {
       const log = new SocketLog();
-      await using push = scoped(new Push({ onEvent: log.onEvent, reconnect: { first: 4, longest: 30 } }));
+      await using push = new Push({ onEvent: log.onEvent, reconnect: { first: 4, longest: 30 } });
       const start = performance.now();
       push.connect(endpoint);
       await log.until("retrying", 8);
@@ -40,11 +40,11 @@ describe("reconnect", () => {
     }
   });
 
-  it("backoff - jitter keeps two sockets apart", async () => {
+  it("backoff - jitter separates the attempts of two sockets", async () => {
     const logs = [new SocketLog(), new SocketLog()];
     const endpoint = await deserted();
     const delays = await Promise.all(logs.map(async (log) => {
-      await using push = scoped(new Push({ onEvent: log.onEvent, reconnect: { first: 64, longest: 64 } }));
+      await using push = new Push({ onEvent: log.onEvent, reconnect: { first: 64, longest: 64 } });
       push.connect(endpoint);
       await log.until("retrying", 5);
       return log.of("retrying").map(({ delay }) => delay);
@@ -52,9 +52,9 @@ describe("reconnect", () => {
     assert.notDeepEqual(delays[0], delays[1]);
   });
 
-  it("backoff - begins anew behind a connection that was ready", async () => {
+  it("backoff - starts again from the first pause after a ready connection", async () => {
     const log = new SocketLog();
-    await using push = scoped(new Push({ onEvent: log.onEvent, reconnect: { first: 4, longest: 2000 } }));
+    await using push = new Push({ onEvent: log.onEvent, reconnect: { first: 4, longest: 2000 } });
     const endpoint = await deserted();
     push.connect(endpoint);
     await log.until("retrying", 5);
@@ -67,7 +67,7 @@ describe("reconnect", () => {
     assert.ok((await log.until("retrying", before + 2)).delay <= 8);
   });
 
-  it("close - ends the trying at once", async () => {
+  it("close - ends the attempts at once", async () => {
     const log = new SocketLog();
     const push = new Push({ onEvent: log.onEvent, reconnect: { first: 60_000, longest: 60_000 } });
     push.connect(await deserted());
@@ -76,12 +76,14 @@ describe("reconnect", () => {
     assert.equal(log.of("retrying").length, 1);
   });
 
-  it("silence - a peer that never greets is left after the handshake's deadline, and tried again", async () => {
+  it("silence - a peer that sends no greeting is disconnected after the handshake timeout, and retried", async () => {
     const log = new SocketLog();
     await using listener = await rawListener();
-    await using push = scoped(
-      new Push({ onEvent: log.onEvent, handshakeTimeout: 60, reconnect: { first: 2, longest: 4 } }),
-    );
+    await using push = new Push({
+      onEvent: log.onEvent,
+      handshakeTimeout: 60,
+      reconnect: { first: 2, longest: 4 },
+    });
     push.connect(listener.endpoint);
     const { error } = await log.until("handshake-failed", 3);
     assert.ok(error instanceof HandshakeTimeoutError, `${error}`);
@@ -90,12 +92,12 @@ describe("reconnect", () => {
     await listener.peers[0]!.untilGone();
   });
 
-  it("restart - the peer is found again, and what waited is sent, ten times over", async () => {
+  it("restart - the socket reconnects and sends the queued messages, ten times", async () => {
     const log = new SocketLog();
-    await using push = scoped(new Push({ onEvent: log.onEvent, reconnect: { first: 2, longest: 10 } }));
+    await using push = new Push({ onEvent: log.onEvent, reconnect: { first: 2, longest: 10 } });
     let endpoint = LOCAL;
     for (let round = 0; round < 10; round++) {
-      await using pull = scoped(new Pull());
+      await using pull = new Pull();
       const sending = push.send(`${round}`);
       endpoint = await pull.bind(endpoint);
       if (round === 0) push.connect(endpoint);
@@ -108,9 +110,9 @@ describe("reconnect", () => {
     assert.equal(push.unsent, 0);
   });
 
-  it("events - a failed attempt, the connection and its end are told with the endpoint that was dialed", async () => {
+  it("events - a failed attempt, the connection and its end are reported with the endpoint", async () => {
     const log = new SocketLog();
-    await using push = scoped(new Push({ onEvent: log.onEvent, reconnect: { first: 2, longest: 10 } }));
+    await using push = new Push({ onEvent: log.onEvent, reconnect: { first: 2, longest: 10 } });
     const endpoint = await deserted();
     push.connect(endpoint);
     await log.until("retrying");

@@ -8,7 +8,7 @@ import { numbers, texts } from "../../support/sockets.ts";
 const PATIENCE = 60_000;
 
 describe("scale", () => {
-  it("router - 300 dealers get what is theirs, in order", { timeout: PATIENCE }, async () => {
+  it("router - each of 300 dealers receives its messages in order", { timeout: PATIENCE }, async () => {
     const router = new Router();
     const endpoint = await router.bind("tcp://127.0.0.1:0");
     router.consume((batch) => void router.sendBatch(batch));
@@ -28,7 +28,9 @@ describe("scale", () => {
     await router.close();
   });
 
-  it("pub - 100 subscribers of 10 topics each get these, once, in order", { timeout: PATIENCE }, async () => {
+  it("pub - each of 100 subscribers of 10 topics receives their messages once, in order", {
+    timeout: PATIENCE,
+  }, async () => {
     const pub = new Pub({ onFull: "block" });
     const endpoint = await pub.bind("tcp://127.0.0.1:0");
     const topics = numbers(100).map((i) => numbers(10).map((k) => `t${(i + k * 37) % 200}.`));

@@ -32,7 +32,7 @@ export interface ChannelHost {
 /** What a channel needs of its connection. */
 export interface ChannelConnection {
   readonly encoder: FrameEncoder;
-  readonly vhost: VirtualHost<Queue>;
+  readonly vhost: VirtualHost;
   readonly user: string;
   readonly access: Access;
   readonly clientProperties: FieldTable;

@@ -67,7 +67,7 @@ export function exportDefinitions(
   vhost?: string,
 ): { [name: string]: Json } {
   const vhosts = [...target.vhosts.values()].filter(({ name }) => vhost === undefined || name === vhost);
-  const of = (name: string) => vhost === undefined ? { vhost: name } : {};
+  const of = (name: string): { [name: string]: Json } => vhost === undefined ? { vhost: name } : {};
   const queues = vhosts.flatMap(({ queues }) => [...queues.values()].map(({ definition }) => definition));
   const exchanges = vhosts.flatMap(({ exchanges }) =>
     [...exchanges.values()].map(({ definition }) => definition)

@@ -1,38 +1,34 @@
 import type { FieldTable } from "../../../amqp/types/field_value.ts";
 import { type BindingDefinition, type ExchangeDefinition, tableKey } from "../topology/definition_change.ts";
+import type { Queue } from "../queue/queue.ts";
 import type { Matcher, Route } from "./contract.ts";
 import { RouteCache } from "./route_cache.ts";
 
-/** The part of a queue that an exchange needs. */
-export interface Named {
-  readonly definition: { readonly name: string; readonly durable: boolean };
-}
-
 /** The destination of a binding: a queue or an exchange. */
-export type Destination<Q extends Named> = Q | Exchange<Q>;
+export type Destination = Queue | Exchange;
 
 /** A binding of an exchange. */
-export interface Binding<Q extends Named> extends Route<Destination<Q>> {
-  readonly source: Exchange<Q>;
+export interface Binding extends Route<Destination> {
+  readonly source: Exchange;
   /** Identifies the binding among all bindings of the source. */
   readonly key: string;
 }
 
 /** An exchange: its bindings, and the matcher of its type. */
-export class Exchange<Q extends Named> {
+export class Exchange {
   readonly definition: ExchangeDefinition;
-  readonly matcher: Matcher<Destination<Q>>;
+  readonly matcher: Matcher<Destination>;
   /** The name of the alternate exchange, which gets the messages that no binding matches. It may not exist. */
   readonly alternate: string | undefined;
   /** The results of earlier messages. */
-  readonly routes: RouteCache<Q> = new RouteCache();
+  readonly routes: RouteCache = new RouteCache();
   /** The queue for delayed messages, in an exchange of type `x-delayed-message`. */
-  readonly delayQueue: Q | undefined;
+  readonly delayQueue: Queue | undefined;
   /** The number of the last message that was routed through this exchange, so that no message passes it twice. */
   passed = 0;
-  readonly #bindings = new Map<string, Binding<Q>>();
+  readonly #bindings = new Map<string, Binding>();
 
-  constructor(definition: ExchangeDefinition, matcher: Matcher<Destination<Q>>, delayQueue?: Q) {
+  constructor(definition: ExchangeDefinition, matcher: Matcher<Destination>, delayQueue?: Queue) {
     this.definition = definition;
     this.delayQueue = delayQueue;
     this.matcher = matcher;
@@ -44,12 +40,12 @@ export class Exchange<Q extends Named> {
     return this.definition.name;
   }
 
-  get bindings(): Iterable<Binding<Q>> & { readonly size: number } {
+  get bindings(): Iterable<Binding> & { readonly size: number } {
     return { size: this.#bindings.size, [Symbol.iterator]: () => this.#bindings.values() };
   }
 
   /** Adds a binding. @returns the new binding; undefined if it exists */
-  bind(destination: Destination<Q>, routingKey: string, args: FieldTable): Binding<Q> | undefined {
+  bind(destination: Destination, routingKey: string, args: FieldTable): Binding | undefined {
     const key = keyOf(destination, routingKey, args);
     if (this.#bindings.has(key)) return undefined;
     const binding = { source: this, key, destination, routingKey, arguments: args };
@@ -59,18 +55,18 @@ export class Exchange<Q extends Named> {
   }
 
   /** Finds a binding. */
-  find(destination: Destination<Q>, routingKey: string, args: FieldTable): Binding<Q> | undefined {
+  find(destination: Destination, routingKey: string, args: FieldTable): Binding | undefined {
     return this.#bindings.get(keyOf(destination, routingKey, args));
   }
 
   /** Removes a binding. */
-  unbind(binding: Binding<Q>): void {
+  unbind(binding: Binding): void {
     if (this.#bindings.delete(binding.key)) this.matcher.remove(binding);
   }
 }
 
 /** Returns the definition of a binding. */
-export function definitionOf<Q extends Named>(binding: Binding<Q>): BindingDefinition {
+export function definitionOf(binding: Binding): BindingDefinition {
   const { source, destination, routingKey } = binding;
   return {
     vhost: source.definition.vhost,
@@ -82,7 +78,7 @@ export function definitionOf<Q extends Named>(binding: Binding<Q>): BindingDefin
   };
 }
 
-function keyOf<Q extends Named>(destination: Destination<Q>, routingKey: string, args: FieldTable): string {
+function keyOf(destination: Destination, routingKey: string, args: FieldTable): string {
   const kind = destination instanceof Exchange ? "exchange" : "queue";
   return JSON.stringify([kind, destination.definition.name, routingKey, tableKey(args)]);
 }

@@ -15,7 +15,7 @@ export type QueueCycle = Pick<Cycle, "now" | "wake" | "begin" | "end">;
 
 /** What a queue needs of the broker. */
 export interface QueueHost {
-  readonly journal: Journal;
+  readonly journal: Pick<Journal, "read" | "settle" | "delivered">;
   readonly cycle: QueueCycle;
   /** Routes a message that died to the queue's dead-letter exchange, if it has one. `message` is valid during the call. */
   deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason): void;

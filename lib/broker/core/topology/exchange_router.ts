@@ -4,24 +4,24 @@ import type { FieldTable } from "../../../amqp/types/field_value.ts";
 import { typeName } from "../arguments.ts";
 import { type MessageHeaders, ScannedHeaders } from "../exchange/contract.ts";
 import { delayOf } from "../exchange/delayed.ts";
-import { type Destination, Exchange, type Named } from "../exchange/exchange.ts";
+import { type Destination, Exchange } from "../exchange/exchange.ts";
 import type { RouteResult } from "./route_result.ts";
 
 /**
  * Routes messages to queues: through exchanges, bindings to other exchanges, and alternate exchanges if no binding
  * matches. Results that depend only on the routing key are cached until the topology changes.
  */
-export class ExchangeRouter<Q extends Named> {
+export class ExchangeRouter {
   /** Increases with every change of a binding or an exchange. */
   version = 0;
-  readonly #exchanges: ReadonlyMap<string, Exchange<Q>>;
+  readonly #exchanges: ReadonlyMap<string, Exchange>;
   readonly #headers = new ScannedHeaders();
   readonly #keys: string[] = [];
-  readonly #found: Destination<Q>[] = [];
-  readonly #work: Exchange<Q>[] = [];
+  readonly #found: Destination[] = [];
+  readonly #work: Exchange[] = [];
   #message = 0;
 
-  constructor(exchanges: ReadonlyMap<string, Exchange<Q>>) {
+  constructor(exchanges: ReadonlyMap<string, Exchange>) {
     this.#exchanges = exchanges;
   }
 
@@ -31,7 +31,7 @@ export class ExchangeRouter<Q extends Named> {
    * @param scan a scan of the message's properties
    * @throws {AmqpError} 406: a header CC or BCC is not a list; 501: the headers are malformed
    */
-  route(exchange: Exchange<Q>, routingKey: string, scan: PropertyScan, into: RouteResult<Q>): void {
+  route(exchange: Exchange, routingKey: string, scan: PropertyScan, into: RouteResult): void {
     const { routes } = exchange;
     if (routes.version !== this.version) routes.reset(this.version, this.#isByKeyOnly(exchange));
     into.clear();
@@ -51,7 +51,7 @@ export class ExchangeRouter<Q extends Named> {
     routes.set(routingKey, into.toArray());
   }
 
-  #walk(exchange: Exchange<Q>, keys: readonly string[], headers: MessageHeaders, into: RouteResult<Q>): void {
+  #walk(exchange: Exchange, keys: readonly string[], headers: MessageHeaders, into: RouteResult): void {
     const found = this.#found;
     const work = this.#work;
     const message = ++this.#message;
@@ -81,7 +81,7 @@ export class ExchangeRouter<Q extends Named> {
   }
 
   /** Whether the exchange and all exchanges reachable from it route by the routing key only. */
-  #isByKeyOnly(exchange: Exchange<Q>): boolean {
+  #isByKeyOnly(exchange: Exchange): boolean {
     const reached = new Set([exchange]);
     for (const { matcher, bindings, alternate, delayQueue } of reached) {
       if (!matcher.byKeyOnly || delayQueue !== undefined) return false;

@@ -1,16 +1,18 @@
+import type { Queue } from "../queue/queue.ts";
+
 /** Up to this number of queues, a linear search is faster than a set. */
 const FEW = 16;
 
 /** The queues that a message is routed to, each queue once. One object is reused for all messages. */
-export class RouteResult<Q> {
+export class RouteResult {
   /** Only the first `length` entries are valid. */
-  readonly queues: Q[] = [];
+  readonly queues: Queue[] = [];
   length = 0;
   /** Whether the message has a header `BCC`, which must be removed before delivery. */
   blindCopies = false;
   /** The delay of a delayed message, in milliseconds. */
   delay = 0;
-  readonly #seen = new Set<Q>();
+  readonly #seen = new Set<Queue>();
 
   /** Removes all queues. */
   clear(): void {
@@ -21,13 +23,13 @@ export class RouteResult<Q> {
   }
 
   /** Replaces the content with queues that are distinct. */
-  take(queues: readonly Q[]): void {
+  take(queues: readonly Queue[]): void {
     this.clear();
     for (let i = 0; i < queues.length; i++) this.queues[i] = queues[i]!;
     this.length = queues.length;
   }
 
-  add(queue: Q): void {
+  add(queue: Queue): void {
     if (this.length < FEW) {
       for (let i = 0; i < this.length; i++) if (this.queues[i] === queue) return;
     } else {
@@ -39,7 +41,7 @@ export class RouteResult<Q> {
   }
 
   /** Keeps the queues that pass the test. */
-  retain(test: (queue: Q) => boolean): void {
+  retain(test: (queue: Queue) => boolean): void {
     let kept = 0;
     for (let i = 0; i < this.length; i++) {
       const queue = this.queues[i]!;
@@ -49,7 +51,7 @@ export class RouteResult<Q> {
   }
 
   /** Copies the queues to a new array. */
-  toArray(): Q[] {
+  toArray(): Queue[] {
     return this.queues.slice(0, this.length);
   }
 }

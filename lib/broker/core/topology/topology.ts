@@ -4,6 +4,7 @@ import type { Matcher } from "../exchange/contract.ts";
 import { DefaultMatcher } from "../exchange/default.ts";
 import { type Binding, definitionOf, type Destination, Exchange } from "../exchange/exchange.ts";
 import { makeMatcher } from "../exchange/types.ts";
+import type { Queue } from "../queue/queue.ts";
 import { ExchangeRouter } from "./exchange_router.ts";
 import type { RouteResult } from "./route_result.ts";
 import {
@@ -15,23 +16,13 @@ import {
   store,
 } from "./definition_change.ts";
 
-/** The part of a queue that a virtual host needs. */
-export interface RoutedQueue {
-  readonly definition: QueueDefinition;
-  /** The number of messages ready for delivery. */
-  readonly ready: number;
-  readonly consumers: { readonly size: number };
-  /** Closes the queue after it was deleted. */
-  close(): void;
-}
-
 /**
  * Creates a queue.
  *
  * @param kind `delay` for the internal queue of an exchange that delays messages
  * @throws {AmqpError} 406: an argument is invalid
  */
-export type QueueFactory<Q> = (definition: QueueDefinition, kind: "queue" | "delay") => Q;
+export type QueueFactory = (definition: QueueDefinition, kind: "queue" | "delay") => Queue;
 
 /** The exchanges that always exist (AMQP 0-9-1, 3.1.3; some are RabbitMQ's). */
 const PREDECLARED = [
@@ -48,15 +39,15 @@ const PREDECLARED = [
  * The queues, exchanges and bindings of a virtual host, and the routing through them. It ensures that both ends of
  * every binding exist. `VirtualHost` decides which changes are allowed.
  */
-export class Topology<Q extends RoutedQueue> {
-  readonly exchanges: Map<string, Exchange<Q>> = new Map();
-  readonly queues: Map<string, Q> = new Map();
-  readonly #createQueue: QueueFactory<Q>;
-  readonly #router = new ExchangeRouter<Q>(this.exchanges);
+export class Topology {
+  readonly exchanges: Map<string, Exchange> = new Map();
+  readonly queues: Map<string, Queue> = new Map();
+  readonly #createQueue: QueueFactory;
+  readonly #router = new ExchangeRouter(this.exchanges);
   /** The bindings by destination. */
-  readonly #incoming = new Map<Destination<Q>, Set<Binding<Q>>>();
+  readonly #incoming = new Map<Destination, Set<Binding>>();
 
-  constructor(vhost: string, createQueue: QueueFactory<Q>) {
+  constructor(vhost: string, createQueue: QueueFactory) {
     this.#createQueue = createQueue;
     for (const own of PREDECLARED) {
       this.addExchange({ ...own, vhost, durable: true, autoDelete: false, arguments: Object.create(null) });
@@ -64,7 +55,7 @@ export class Topology<Q extends RoutedQueue> {
   }
 
   /** Fills `into` with the queues for a message; see `VirtualHost.route`. The default exchange has a fast path. */
-  route(exchange: string, routingKey: string, scan: PropertyScan, into: RouteResult<Q>): void {
+  route(exchange: string, routingKey: string, scan: PropertyScan, into: RouteResult): void {
     if (exchange === "" && !scan.has("headers")) {
       into.clear();
       const queue = this.queues.get(routingKey);
@@ -82,10 +73,10 @@ export class Topology<Q extends RoutedQueue> {
    * @param matcher the matcher of the exchange's type. Default: a new one
    * @throws {AmqpError} 503: the type is unknown; 406: an argument is invalid
    */
-  addExchange(definition: ExchangeDefinition, matcher?: Matcher<Destination<Q>>): void {
+  addExchange(definition: ExchangeDefinition, matcher?: Matcher<Destination>): void {
     const { name, type, vhost, durable, delayQueueId: id } = definition;
     const chosen = name === ""
-      ? new DefaultMatcher<Destination<Q>>(this.queues)
+      ? new DefaultMatcher<Destination>(this.queues)
       : matcher ?? makeMatcher(type, definition.arguments);
     const delayQueue = id === undefined ? undefined : this.#createQueue({
       id,
@@ -96,13 +87,13 @@ export class Topology<Q extends RoutedQueue> {
       autoDelete: false,
       arguments: Object.create(null),
     }, "delay");
-    this.exchanges.set(name, new Exchange<Q>(definition, chosen, delayQueue));
+    this.exchanges.set(name, new Exchange(definition, chosen, delayQueue));
     // It may be the alternate exchange of another one.
     this.#router.version++;
   }
 
   /** Removes an exchange and its bindings. @returns the exchanges that had a binding to it */
-  removeExchange(exchange: Exchange<Q>): Iterable<Exchange<Q>> {
+  removeExchange(exchange: Exchange): Iterable<Exchange> {
     this.exchanges.delete(exchange.name);
     for (const binding of [...exchange.bindings]) this.removeBinding(binding);
     const sources = this.#removeBindingsTo(exchange);
@@ -112,14 +103,14 @@ export class Topology<Q extends RoutedQueue> {
   }
 
   /** Adds a queue. @throws {AmqpError} 406: an argument is invalid */
-  addQueue(definition: QueueDefinition): Q {
+  addQueue(definition: QueueDefinition): Queue {
     const queue = this.#createQueue(definition, "queue");
     this.queues.set(definition.name, queue);
     return queue;
   }
 
   /** Removes and closes a queue, and removes its bindings. @returns the exchanges that had a binding to it */
-  removeQueue(queue: Q): Iterable<Exchange<Q>> {
+  removeQueue(queue: Queue): Iterable<Exchange> {
     this.queues.delete(queue.definition.name);
     const sources = this.#removeBindingsTo(queue);
     queue.close();
@@ -128,11 +119,11 @@ export class Topology<Q extends RoutedQueue> {
 
   /** Adds a binding. @returns the new binding; undefined if it exists */
   addBinding(
-    from: Exchange<Q>,
-    to: Destination<Q>,
+    from: Exchange,
+    to: Destination,
     routingKey: string,
     args: FieldTable,
-  ): Binding<Q> | undefined {
+  ): Binding | undefined {
     const binding = from.bind(to, routingKey, args);
     if (binding === undefined) return undefined;
     const incoming = this.#incoming.get(to);
@@ -143,7 +134,7 @@ export class Topology<Q extends RoutedQueue> {
   }
 
   /** Removes a binding. */
-  removeBinding(binding: Binding<Q>): void {
+  removeBinding(binding: Binding): void {
     binding.source.unbind(binding);
     const incoming = this.#incoming.get(binding.destination);
     incoming?.delete(binding);
@@ -152,7 +143,7 @@ export class Topology<Q extends RoutedQueue> {
   }
 
   /** Returns all bindings, except those of the default exchange. */
-  *bindings(): IterableIterator<Binding<Q>> {
+  *bindings(): IterableIterator<Binding> {
     for (const { bindings } of this.exchanges.values()) yield* bindings;
   }
 
@@ -216,10 +207,10 @@ export class Topology<Q extends RoutedQueue> {
     }
   }
 
-  #removeBindingsTo(destination: Destination<Q>): Iterable<Exchange<Q>> {
+  #removeBindingsTo(destination: Destination): Iterable<Exchange> {
     const incoming = this.#incoming.get(destination);
     if (incoming === undefined) return [];
-    const sources = new Set<Exchange<Q>>();
+    const sources = new Set<Exchange>();
     for (const binding of [...incoming]) {
       this.removeBinding(binding);
       sources.add(binding.source);
@@ -229,6 +220,6 @@ export class Topology<Q extends RoutedQueue> {
 }
 
 /** Whether a binding survives a restart, which requires that both ends do. */
-export function isDurable<Q extends RoutedQueue>({ source, destination }: Binding<Q>): boolean {
+export function isDurable({ source, destination }: Binding): boolean {
   return source.definition.durable && destination.definition.durable;
 }

@@ -6,16 +6,16 @@ import { checkSame, checkSameArguments, resource, typeName } from "../arguments.
 import { DELAYED, DELAYED_TYPE } from "../exchange/delayed.ts";
 import { type Binding, definitionOf, type Destination, Exchange } from "../exchange/exchange.ts";
 import { makeMatcher } from "../exchange/types.ts";
-import { isDurable, type QueueFactory, type RoutedQueue, Topology } from "./topology.ts";
+import { isDurable, type QueueFactory, Topology } from "./topology.ts";
+import type { Queue } from "../queue/queue.ts";
 import type { RouteResult } from "./route_result.ts";
 import { type DefinitionChange, type QueueDefinition, store } from "./definition_change.ts";
 
-export type { RoutedQueue } from "./topology.ts";
 export { RouteResult } from "./route_result.ts";
 
 /** The part of the broker that a virtual host needs. */
-export interface VirtualHostContext<Q extends RoutedQueue> {
-  readonly createQueue: QueueFactory<Q>;
+export interface VirtualHostContext {
+  readonly createQueue: QueueFactory;
   /** Returns a new 32-bit queue id that was never used. */
   nextQueueId(): number;
   /** Called with each change that must survive a restart, in order. */
@@ -45,23 +45,23 @@ const CLASSIC_ARGUMENTS = [...COMMON_ARGUMENTS, "x-max-priority", "x-queue-mode"
 const QUORUM_ARGUMENTS = [...COMMON_ARGUMENTS, "x-dead-letter-strategy", "x-delivery-limit"];
 
 /** A virtual host: checks and performs the operations of clients on queues, exchanges and bindings. */
-export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
+export class VirtualHost {
   readonly name: string;
-  readonly #context: VirtualHostContext<Q>;
-  readonly #topology: Topology<Q>;
-  readonly #owners = new Map<Q, QueueOwner>();
+  readonly #context: VirtualHostContext;
+  readonly #topology: Topology;
+  readonly #owners = new Map<Queue, QueueOwner>();
 
-  constructor(name: string, context: VirtualHostContext<Q>) {
+  constructor(name: string, context: VirtualHostContext) {
     this.name = name;
     this.#context = context;
     this.#topology = new Topology(name, context.createQueue);
   }
 
-  get exchanges(): ReadonlyMap<string, Exchange<Q>> {
+  get exchanges(): ReadonlyMap<string, Exchange> {
     return this.#topology.exchanges;
   }
 
-  get queues(): ReadonlyMap<string, Q> {
+  get queues(): ReadonlyMap<string, Queue> {
     return this.#topology.queues;
   }
 
@@ -71,7 +71,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
    * @param scan a scan of the message's properties
    * @throws {AmqpError} 406: a header CC or BCC is not a list; 501: the headers are malformed
    */
-  route(exchange: string, routingKey: string, scan: PropertyScan, into: RouteResult<Q>): void {
+  route(exchange: string, routingKey: string, scan: PropertyScan, into: RouteResult): void {
     this.#topology.route(exchange, routingKey, scan, into);
   }
 
@@ -95,7 +95,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
       this.#exchange(name);
       return;
     }
-    const matcher = makeMatcher<Destination<Q>>(type, args.arguments);
+    const matcher = makeMatcher<Destination>(type, args.arguments);
     refuseDefault(name);
     const what = this.#text("exchange", name);
     const known = this.exchanges.get(name);
@@ -163,7 +163,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
    * @throws {AmqpError} 403: the name is reserved; 404: it does not exist (passive); 405: it belongs to another
    *   connection; 406: it exists and differs, or an argument is invalid
    */
-  declareQueue(args: Declared<"queue.declare">, owner: QueueOwner, name: string = args.queue): Q {
+  declareQueue(args: Declared<"queue.declare">, owner: QueueOwner, name: string = args.queue): Queue {
     if (args.passive) return this.queueFor(name, owner);
     if (args.queue === "" && isQuorum(args)) {
       throw amqpError(406, "Cannot declare a server-named queue for type rabbit_quorum_queue");
@@ -205,7 +205,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   }
 
   /** Returns a queue for a client. @throws {AmqpError} 404: it does not exist; 405: it belongs to another connection */
-  queueFor(name: string, owner: QueueOwner): Q {
+  queueFor(name: string, owner: QueueOwner): Queue {
     const queue = this.queues.get(name);
     if (queue === undefined) throw amqpError(404, `no ${this.#text("queue", name)}`);
     this.#checkOwner(queue, owner);
@@ -240,7 +240,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   }
 
   /** Removes and closes a queue, and removes its bindings. Does nothing if the queue was removed before. */
-  removeQueue(queue: Q): void {
+  removeQueue(queue: Queue): void {
     const { name, id, durable } = queue.definition;
     if (this.queues.get(name) !== queue) return;
     this.#owners.delete(queue);
@@ -279,7 +279,7 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   }
 
   /** Returns all bindings, except those of the default exchange. */
-  bindings(): IterableIterator<Binding<Q>> {
+  bindings(): IterableIterator<Binding> {
     return this.#topology.bindings();
   }
 
@@ -299,8 +299,8 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   }
 
   #bind(
-    from: Exchange<Q>,
-    to: Destination<Q>,
+    from: Exchange,
+    to: Destination,
     routingKey: string,
     args: FieldTable,
     owner?: QueueOwner,
@@ -313,8 +313,8 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
   }
 
   #unbind(
-    from: Exchange<Q> | undefined,
-    to: Destination<Q> | undefined,
+    from: Exchange | undefined,
+    to: Destination | undefined,
     routingKey: string,
     args: FieldTable,
     owner?: QueueOwner,
@@ -330,25 +330,25 @@ export class VirtualHost<Q extends RoutedQueue = RoutedQueue> {
     this.#autoDelete(from);
   }
 
-  #removeExchange(exchange: Exchange<Q>): void {
+  #removeExchange(exchange: Exchange): void {
     const { name, durable } = exchange.definition;
     if (durable) this.#context.onChange({ type: "exchange-removed", vhost: this.name, name });
     for (const source of this.#topology.removeExchange(exchange)) this.#autoDelete(source);
   }
 
   /** Deletes an auto-delete exchange that has lost its last outgoing binding. */
-  #autoDelete(exchange: Exchange<Q>): void {
+  #autoDelete(exchange: Exchange): void {
     if (!exchange.definition.autoDelete || exchange.bindings.size > 0) return;
     if (this.exchanges.get(exchange.name) === exchange) this.#removeExchange(exchange);
   }
 
-  #exchange(name: string): Exchange<Q> {
+  #exchange(name: string): Exchange {
     const exchange = this.exchanges.get(name);
     if (exchange === undefined) throw amqpError(404, `no ${this.#text("exchange", name)}`);
     return exchange;
   }
 
-  #checkOwner(queue: Q, owner: QueueOwner | undefined): void {
+  #checkOwner(queue: Queue, owner: QueueOwner | undefined): void {
     const known = this.#owners.get(queue);
     if (known !== undefined && known !== owner) throw locked(this.#text("queue", queue.definition.name));
   }

@@ -1,4 +1,3 @@
-import type { Queue } from "../../core/queue/queue.ts";
 import type { VirtualHost } from "../../core/topology/vhost.ts";
 import { columnsOf, listOf } from "../list.ts";
 import { type ApiRequest, Reply } from "../request.ts";
@@ -32,7 +31,7 @@ function remove(request: ApiRequest): undefined {
   request.change(() => request.broker.removeVirtualHost(name));
 }
 
-function rowOf(vhost: VirtualHost<Queue>): Row {
+function rowOf(vhost: VirtualHost): Row {
   let ready = 0;
   let unacked = 0;
   for (const queue of vhost.queues.values()) {

@@ -1,4 +1,4 @@
-/** Where the checklists are tested: the names of libzmq's own tests, and the mistakes that other implementations made. */
+/** Checks that each entry of two checklists has a test: libzmq's own tests, and the mistakes of other implementations. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
@@ -7,14 +7,14 @@ import { fileURLToPath } from "node:url";
 
 const TESTS = fileURLToPath(new URL("../../..", import.meta.url));
 
-/** libzmq's tests that have tests of ours behind them, which begin with the same name. */
+/** The names of libzmq's tests. For each there is a test here whose title begins with the same name. */
 const NAMES =
   "spec_req spec_rep spec_dealer spec_router spec_pushpull req_relaxed req_correlate invalid_rep router_mandatory " +
   "router_handover probe_router connect_rid mock_pub_sub heartbeats stream_timeout issue_566 xpub_verbose " +
   "xpub_manual_last_value xpub_nodrop sub_forward pubsub_topics_count hwm hwm_pubsub conflate immediate reconnect_ivl " +
   "bind_after_connect inproc_connect abstract_ipc ipc_wildcard last_endpoint term_endpoint radio_dish client_server";
 
-/** What went wrong elsewhere, and the test that would notice it here: a file, and how its title begins. */
+/** Mistakes of other implementations, and the test that would find each here: its file and the beginning of its title. */
 const MISTAKES: readonly [mistake: string, file: string, title: string][] = [
   [
     "waiting for 64 bytes of greeting",
@@ -42,7 +42,7 @@ const MISTAKES: readonly [mistake: string, file: string, title: string][] = [
   [
     "counting subscriptions per CANCEL",
     "unit/zmq/spec/pubsub_test.ts",
-    "xpub_verbose - with it every subscription",
+    "xpub_verbose - receives every subscription, and with",
   ],
   [
     "losing CURVE's inner COMMAND bit",
@@ -54,17 +54,21 @@ const MISTAKES: readonly [mistake: string, file: string, title: string][] = [
     "interop/zmq_security_test.ts",
     "refused - ${name}: is reported once",
   ],
-  ["PUB blocking with no subscriber", "unit/zmq/types/pub_test.ts", "nobody listens - everything is taken"],
+  [
+    "PUB blocking with no subscriber",
+    "unit/zmq/types/pub_test.ts",
+    "no subscriber - all messages are accepted",
+  ],
   [
     "one dead SUB failing every send",
     "unit/zmq/types/pub_test.ts",
     "drop - a full subscriber misses the newest",
   ],
-  ["SUB not re-subscribing", "unit/zmq/spec/life_test.ts", "reconnect_ivl - a subscriber subscribes anew"],
+  ["SUB not re-subscribing", "unit/zmq/spec/life_test.ts", "reconnect_ivl - a subscriber subscribes again"],
   [
     "a dead worker left in the round robin",
     "unit/zmq/types/push_test.ts",
-    "loss - what a lost peer had not taken",
+    "loss - unsent messages of a disconnected peer",
   ],
   [
     "panics on a routed envelope",
@@ -78,19 +82,19 @@ const MISTAKES: readonly [mistake: string, file: string, title: string][] = [
   ],
   ["descriptors leaked by reconnects", "unit/zmq/spec/life_test.ts", "descriptors - a hundred reconnects"],
   [
-    "an unbounded queue above the socket",
+    "an unbounded queue above the peers",
     "unit/zmq/types/push_test.ts",
-    "sendBatch - takes what fits under the high-water",
+    "sendBatch - queues messages up to the high-water",
   ],
   [
     "heartbeats on send-only sockets",
     "unit/zmq/spec/life_test.ts",
-    "heartbeats - a peer that is silent is left",
+    "heartbeats - a peer that is silent is disconnected",
   ],
 ];
 
 describe("checklists", () => {
-  it("every name of libzmq's has a test", () => {
+  it("every libzmq test has a counterpart", () => {
     const sources = fs.readdirSync(path.join(TESTS, "unit"), { recursive: true, encoding: "utf8" })
       .filter((name) => name.endsWith("_test.ts") && !name.endsWith("checklist_test.ts"))
       .map((name) => fs.readFileSync(path.join(TESTS, "unit", name), "utf8"));

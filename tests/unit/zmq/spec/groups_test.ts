@@ -3,14 +3,14 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Client, Dish, Radio, Server } from "../../../../mod.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
-import { batchOf, inproc, numbers, scoped, SocketLog, texts } from "../../../support/sockets.ts";
+import { batchOf, inproc, numbers, SocketLog, texts } from "../../../support/sockets.ts";
 import { bytes, command, frame, hexOf, rawListener, RawPeer } from "../../../support/raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
 
 describe("spec groups and servers", () => {
-  it("radio_dish - JOIN and LEAVE are commands, a message is a group and a body on the wire", async () => {
-    await using radio = scoped(new Radio());
+  it("radio_dish - JOIN and LEAVE are commands; a message is a group and a body on the wire", async () => {
+    await using radio = new Radio();
     using peer = await RawPeer.dial(await radio.bind(LOCAL));
     await peer.greet("DISH");
     peer.send(command(bytes("04 'JOIN' 'TV'")));
@@ -25,9 +25,9 @@ describe("spec groups and servers", () => {
     assert.equal(peer.waiting, 0);
   });
 
-  it("radio_dish - a group is a whole name: neither its beginning nor what it begins", async () => {
-    await using radio = scoped(new Radio());
-    await using dish = scoped(new Dish());
+  it("radio_dish - a group matches its whole name, not a prefix", async () => {
+    await using radio = new Radio();
+    await using dish = new Dish();
     for (const group of ["news", "", "newspaper"]) dish.join(group);
     dish.connect(await radio.bind(LOCAL));
     await waitFor(() => radio.subscribers === 1);
@@ -40,9 +40,9 @@ describe("spec groups and servers", () => {
     assert.deepEqual(got, ["news|for news", "newspaper|for newspaper", "|for ", "news|end"]);
   });
 
-  it("radio_dish - a dish filters again, joins anew on reconnects, and joins a group once", async () => {
+  it("radio_dish - a dish filters again, joins again after a reconnect, and joins a group once", async () => {
     await using listener = await rawListener((peer) => void peer.greet("RADIO"));
-    await using dish = scoped(new Dish({ reconnect: { first: 1, longest: 5 } }));
+    await using dish = new Dish({ reconnect: { first: 1, longest: 5 } });
     dish.join("a");
     dish.join("b");
     dish.join("a");
@@ -61,9 +61,9 @@ describe("spec groups and servers", () => {
     }
   });
 
-  it("radio_dish - messages that are no group and body, and names over 255 bytes, are errors", async () => {
-    await using radio = scoped(new Radio());
-    await using dish = scoped(new Dish());
+  it("radio_dish - messages that are not a group and a body, and names over 255 bytes, are errors", async () => {
+    await using radio = new Radio();
+    await using dish = new Dish();
     await assert.rejects(radio.send("no group"), /message of 1 frame: expected two, a group and a body/);
     await assert.rejects(radio.send(["a", "b", "c"]), /message of 3 frames: expected two/);
     await assert.rejects(radio.send(["g".repeat(256), "b"]), /a group of 256 bytes/);
@@ -71,10 +71,10 @@ describe("spec groups and servers", () => {
     await radio.send(["g".repeat(255), "b"]);
   });
 
-  it("radio_dish - drops for a full dish, counts it, and keeps the others going", async () => {
+  it("radio_dish - drops and counts messages for a full dish, and serves the others", async () => {
     const endpoint = inproc();
     const log = new SocketLog();
-    await using radio = scoped(new Radio({ hwm: 5, onEvent: log.onEvent }));
+    await using radio = new Radio({ hwm: 5, onEvent: log.onEvent });
     await radio.bind(endpoint);
     const [stands, reads] = [new Dish(), new Dish()];
     for (const dish of [stands, reads]) {
@@ -91,8 +91,8 @@ describe("spec groups and servers", () => {
     await Promise.all([stands.close(), reads.close()]);
   });
 
-  it("client_server - each client has a number that is not 0, and gets what is for it", async () => {
-    await using server = scoped(new Server());
+  it("client_server - each client has an id other than 0, and receives its messages", async () => {
+    await using server = new Server();
     const endpoint = await server.bind(LOCAL);
     const clients = numbers(10).map(() => new Client());
     for (const client of clients) client.connect(endpoint);
@@ -112,9 +112,9 @@ describe("spec groups and servers", () => {
     await Promise.all(clients.map((client) => client.close()));
   });
 
-  it("client_server - one frame a message: several are refused when sent, and dropped when they come", async () => {
-    await using server = scoped(new Server());
-    await using client = scoped(new Client());
+  it("client_server - messages of several frames are refused when sent, and dropped when received", async () => {
+    await using server = new Server();
+    await using client = new Client();
     await assert.rejects(client.send(["a", "b"]), /message of 2 frames: expected one/);
     await assert.rejects(server.send(["id", "a", "b"]), /message of 2 frames: expected one/);
     await assert.rejects(server.send("alone"), /a routing id and at least one more frame/);
@@ -134,8 +134,8 @@ describe("spec groups and servers", () => {
     assert.deepEqual(bodies, ["right", "too"]);
   });
 
-  it("client_server - a client deals among its servers; one that is gone is nobody", async () => {
-    await using client = scoped(new Client());
+  it("client_server - a client distributes to its servers; the id of a disconnected client is unknown", async () => {
+    await using client = new Client();
     assert.equal(client.sendBatch(batchOf(["x"])), 0);
     const servers = await Promise.all(
       numbers(2).map(async () => {

@@ -6,7 +6,7 @@ import { describe, it } from "node:test";
 import { Dealer, Pub, Pull, Push, Router, Sub, UnreachableError } from "../../../../mod.ts";
 import { encodePing, pingTtl } from "../../../../lib/zmtp/command.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
-import { numbers, scoped, SocketLog, texts } from "../../../support/sockets.ts";
+import { numbers, SocketLog, texts } from "../../../support/sockets.ts";
 import { bytes, command, frame, hexOf, rawListener, RawPeer } from "../../../support/raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
@@ -19,9 +19,9 @@ function pings(peer: RawPeer): number {
 }
 
 describe("spec life", () => {
-  it("heartbeats - a peer that answers is asked again and again, and kept", async () => {
+  it("heartbeats - a peer that answers stays connected", async () => {
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ heartbeat: { interval: 10, timeout: 5000 }, onEvent: log.onEvent }));
+    await using pull = new Pull({ heartbeat: { interval: 10, timeout: 5000 }, onEvent: log.onEvent });
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
     await peer.greet("PUSH");
     for (let i = 1; i <= 5; i++) {
@@ -32,13 +32,15 @@ describe("spec life", () => {
     assert.equal(pull.peers, 1);
   });
 
-  it("heartbeats - a peer that is silent is left with a reason, by both kinds of sockets, and tried again", async () => {
+  it("heartbeats - a peer that is silent is disconnected with a reason, by both sides, and retried", async () => {
     await using listener = await rawListener((peer) => void peer.greet("PULL"));
     const log = new SocketLog();
     // One that only sends, and never receives a message by itself.
-    await using push = scoped(
-      new Push({ heartbeat: { interval: 20 }, reconnect: { first: 1, longest: 5 }, onEvent: log.onEvent }),
-    );
+    await using push = new Push({
+      heartbeat: { interval: 20 },
+      reconnect: { first: 1, longest: 5 },
+      onEvent: log.onEvent,
+    });
     push.connect(listener.endpoint);
     const { error } = await log.until("disconnected");
     assert.ok(error instanceof UnreachableError, `${error}`);
@@ -47,9 +49,9 @@ describe("spec life", () => {
     assert.equal(pings(await listener.peer(0)), 1);
   });
 
-  it("heartbeats - any traffic counts as life, a message as well as a PONG", async () => {
+  it("heartbeats - any traffic counts, a message as well as a PONG", async () => {
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ heartbeat: { interval: 60, timeout: 60 }, onEvent: log.onEvent }));
+    await using pull = new Pull({ heartbeat: { interval: 60, timeout: 60 }, onEvent: log.onEvent });
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
     await peer.greet("PUSH");
     const until = performance.now() + 400;
@@ -61,9 +63,9 @@ describe("spec life", () => {
     assert.equal(log.of("disconnected").length, 0);
   });
 
-  it("heartbeats - what the peer says is not heard while we do not read, and not held against it", async () => {
+  it("heartbeats - a peer is not disconnected while this side does not read", async () => {
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ heartbeat: { interval: 10 }, onEvent: log.onEvent }));
+    await using pull = new Pull({ heartbeat: { interval: 10 }, onEvent: log.onEvent });
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
     await peer.greet("PUSH");
     await waitFor(() => pull.peers === 1);
@@ -74,9 +76,9 @@ describe("spec life", () => {
     await log.until("disconnected");
   });
 
-  it("heartbeats - a peer that promises to speak within its time to live, and does not, is left", async () => {
+  it("heartbeats - a peer that is silent for longer than its time to live is disconnected", async () => {
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ onEvent: log.onEvent }));
+    await using pull = new Pull({ onEvent: log.onEvent });
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
     await peer.greet("PUSH");
     peer.send(command(bytes("04 'PING' 00 01 'context'")));
@@ -85,9 +87,9 @@ describe("spec life", () => {
     assert.match(`${error}`, /sent nothing for/);
   });
 
-  it("heartbeats - a time to live of 0 promises nothing, and a later one takes a promise back", async () => {
+  it("heartbeats - a time to live of 0 sets no limit, and a later PING replaces the limit", async () => {
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ onEvent: log.onEvent }));
+    await using pull = new Pull({ onEvent: log.onEvent });
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
     await peer.greet("PUSH");
     peer.send(command(bytes("04 'PING' 00 01")), command(bytes("04 'PING' 00 00")));
@@ -97,7 +99,7 @@ describe("spec life", () => {
   });
 
   it("heartbeats - PINGs never reach the application, and a PONG has the context, if any", async () => {
-    await using pull = scoped(new Pull());
+    await using pull = new Pull();
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
     await peer.greet("PUSH");
     peer.send(
@@ -110,7 +112,7 @@ describe("spec life", () => {
     assert.equal(hexOf(await peer.take(15)), hexOf(PONG) + hexOf(command(bytes("04 'PONG' 'x'"))));
   });
 
-  it("heartbeats - a time to live is sent in tenths of a second, and never over 65.5 s, which overflows in libzmq", () => {
+  it("heartbeats - a time to live is sent in tenths of a second, at most 65.5 s, as longer times overflow in libzmq", () => {
     for (
       const [ms, tenths] of [[0, 0], [1, 1], [100, 1], [101, 2], [65_500, 655], [65_501, 655], [1e9, 655]]
     ) {
@@ -121,8 +123,8 @@ describe("spec life", () => {
     }
   });
 
-  it("heartbeats - a 2.0 peer, which knows no commands, is sent none", async () => {
-    await using pull = scoped(new Pull({ heartbeat: { interval: 5 } }));
+  it("heartbeats - a 2.0 peer, which knows no commands, receives no PING", async () => {
+    await using pull = new Pull({ heartbeat: { interval: 5 } });
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
     await peer.greet("PUSH", "2.0");
     await waitFor(() => pull.peers === 1);
@@ -130,7 +132,7 @@ describe("spec life", () => {
     assert.deepEqual([pull.peers, peer.waiting], [1, 0]);
   });
 
-  it("heartbeats - stop when our half has ended, while the peer reads to the end", async () => {
+  it("heartbeats - stop when this side has ended its half, while the peer reads to the end", async () => {
     const log = new SocketLog();
     const push = new Push({ heartbeat: { interval: 5, timeout: 5000 }, onEvent: log.onEvent });
     const port = Number((await push.bind(LOCAL)).split(":").at(-1));
@@ -148,15 +150,15 @@ describe("spec life", () => {
     assert.equal((await log.until("disconnected")).error, undefined);
   });
 
-  it("heartbeats - times that make no sense are refused", () => {
+  it("heartbeats - invalid times are refused", () => {
     for (const interval of [-1, 2 ** 31, NaN]) {
       assert.throws(() => new Pull({ heartbeat: { interval } }), RangeError);
     }
   });
 
-  it("stream_timeout - who connects and says nothing is left after the handshake's deadline", async () => {
+  it("stream_timeout - a silent incoming connection is closed after the handshake timeout", async () => {
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ handshakeTimeout: 50, onEvent: log.onEvent }));
+    await using pull = new Pull({ handshakeTimeout: 50, onEvent: log.onEvent });
     const endpoint = await pull.bind(LOCAL);
     using silent = await RawPeer.dial(endpoint);
     using slow = await RawPeer.dial(endpoint);
@@ -166,14 +168,14 @@ describe("spec life", () => {
     assert.equal(pull.peers, 0);
   });
 
-  it("issue_566 - a dealer that comes and goes a hundred times is answered each time", async () => {
-    await using router = scoped(new Router());
+  it("issue_566 - a dealer that reconnects a hundred times receives a reply each time", async () => {
+    await using router = new Router();
     const endpoint = await router.bind(LOCAL);
     (async () => {
       for await (const message of router) await router.send(message);
     })();
     for (let i = 0; i < 100; i++) {
-      await using dealer = scoped(new Dealer({ identity: `${i % 7 + 1}` }));
+      await using dealer = new Dealer({ identity: `${i % 7 + 1}` });
       dealer.connect(endpoint);
       await dealer.send(["", `${i}`]);
       assert.deepEqual(texts(await deadline(dealer.receive())), ["", `${i}`]);
@@ -181,10 +183,10 @@ describe("spec life", () => {
     await waitFor(() => router.peers === 0);
   });
 
-  it("descriptors - a hundred reconnects leave none behind, at either end", async () => {
+  it("descriptors - a hundred reconnects leak none, at either end", async () => {
     const open = () => fs.readdirSync("/proc/self/fd").length;
     const endpoint = `ipc://@mqcat-${crypto.randomUUID()}`;
-    await using push = scoped(new Push({ reconnect: { first: 1, longest: 2 } }));
+    await using push = new Push({ reconnect: { first: 1, longest: 2 } });
     push.connect(endpoint);
     const round = async () => {
       const pull = new Pull();
@@ -200,9 +202,9 @@ describe("spec life", () => {
     await waitFor(() => open() <= before + 5, undefined, `${before} descriptors again`);
   });
 
-  it("vanish - peers that go in the middle of a message leave nothing of it, and disturb nobody", async () => {
+  it("vanish - a message that a peer cut off is not delivered, and other peers are not disturbed", async () => {
     const log = new SocketLog();
-    await using pull = scoped(new Pull({ onEvent: log.onEvent }));
+    await using pull = new Pull({ onEvent: log.onEvent });
     const endpoint = await pull.bind(LOCAL);
     const half = frame("x".repeat(1000));
     for (const cut of [1, 2, 5, half.length - 1]) {
@@ -214,19 +216,19 @@ describe("spec life", () => {
       await waitFor(() => pull.peers === 0);
       assert.match(`${log.of("disconnected").at(-1)!.error}`, /middle of a message/);
     }
-    await using push = scoped(new Push());
+    await using push = new Push();
     push.connect(endpoint);
     await push.send("well");
     assert.deepEqual(texts(await deadline(pull.receive())), ["well"]);
   });
 
-  it("reconnect_ivl - a peer that lets us in and throws us out is asked less and less often", async () => {
+  it("reconnect_ivl - a peer that accepts and closes at once is retried with growing pauses", async () => {
     await using listener = await rawListener(async (peer) => {
       await peer.greet("PULL").catch(() => {});
       peer.close();
     });
     const log = new SocketLog();
-    await using push = scoped(new Push({ reconnect: { first: 2, longest: 64 }, onEvent: log.onEvent }));
+    await using push = new Push({ reconnect: { first: 2, longest: 64 }, onEvent: log.onEvent });
     push.connect(listener.endpoint);
     await log.until("retrying", 9);
     const delays = log.of("retrying").map(({ delay }) => delay);
@@ -234,9 +236,9 @@ describe("spec life", () => {
     assert.ok(delays[0]! <= 2 && delays.at(-1)! >= 32, `${delays}`);
   });
 
-  it("reconnect_ivl - a peer that comes for one message at a time is found at once, each time", async () => {
+  it("reconnect_ivl - a peer that stays for one message at a time is reconnected at once, each time", async () => {
     const log = new SocketLog();
-    await using push = scoped(new Push({ reconnect: { first: 4, longest: 60_000 }, onEvent: log.onEvent }));
+    await using push = new Push({ reconnect: { first: 4, longest: 60_000 }, onEvent: log.onEvent });
     let endpoint = LOCAL;
     for (let round = 0; round < 20; round++) {
       const pull = new Pull();
@@ -249,8 +251,8 @@ describe("spec life", () => {
     }
   });
 
-  it("reconnect_ivl - a subscriber subscribes anew each time, once for each topic", async () => {
-    await using sub = scoped(new Sub({ reconnect: { first: 1, longest: 5 } }));
+  it("reconnect_ivl - a subscriber subscribes again each time, once for each topic", async () => {
+    await using sub = new Sub({ reconnect: { first: 1, longest: 5 } });
     for (const topic of ["a", "b", "a"]) sub.subscribe(topic);
     const first = new Pub();
     const endpoint = await first.bind(LOCAL);
@@ -259,7 +261,7 @@ describe("spec life", () => {
     await first.close();
     for (const round of numbers(5)) {
       const log = new SocketLog();
-      await using pub = scoped(new Pub({ onEvent: log.onEvent }));
+      await using pub = new Pub({ onEvent: log.onEvent });
       await pub.bind(endpoint);
       await log.until("subscription", 2);
       assert.deepEqual(texts(log.of("subscription").map(({ topic }) => topic)), ["a", "b"]);

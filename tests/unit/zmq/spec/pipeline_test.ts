@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Dealer, Pub, Pull, Push, Sub, XPub } from "../../../../mod.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
-import { batchOf, inproc, numbers, scoped, texts } from "../../../support/sockets.ts";
+import { batchOf, inproc, numbers, texts } from "../../../support/sockets.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
 
@@ -14,8 +14,8 @@ async function take(socket: Pull | Dealer, count: number): Promise<string[]> {
 }
 
 describe("spec pipeline", () => {
-  it("spec_pushpull - jobs are dealt in turn, and each puller's keep their order", async () => {
-    await using push = scoped(new Push());
+  it("spec_pushpull - jobs are distributed in turn, and the jobs of each puller keep their order", async () => {
+    await using push = new Push();
     const pulls = await Promise.all(
       numbers(4).map(async () => {
         const pull = new Pull();
@@ -32,8 +32,8 @@ describe("spec pipeline", () => {
     }
   });
 
-  it("spec_pushpull - blocks while there is no puller, and fair queues what many pushers send", async () => {
-    await using pull = scoped(new Pull());
+  it("spec_pushpull - blocks without a puller, and receives fairly from several pushers", async () => {
+    await using pull = new Pull();
     const pushes = numbers(5).map(() => new Push());
     assert.equal(pushes[0]!.sendBatch(batchOf(["x"])), 0);
     const endpoint = await pull.bind(LOCAL);
@@ -49,11 +49,11 @@ describe("spec pipeline", () => {
     await Promise.all(pushes.map((push) => push.close()));
   });
 
-  it("hwm - so many wait, behind what is being written; the rest is not taken", async () => {
+  it("hwm - limits the queued messages, apart from those being written; the rest is not accepted", async () => {
     const endpoint = inproc();
     for (const socket of [new Push({ hwm: 7 }), new Dealer({ hwm: 7 })]) {
-      await using sender = scoped(socket);
-      await using receiver = scoped(socket.type === "PUSH" ? new Pull() : new Dealer());
+      await using sender = socket;
+      await using receiver = socket.type === "PUSH" ? new Pull() : new Dealer();
       await receiver.bind(`${endpoint}-${socket.type}`);
       sender.connect(`${endpoint}-${socket.type}`);
       await waitFor(() => sender.peers === 1 && receiver.peers === 1);
@@ -68,8 +68,8 @@ describe("spec pipeline", () => {
 
   it("hwm - a message of several frames is sent whole or not at all", async () => {
     const endpoint = inproc();
-    await using push = scoped(new Push({ hwm: 1 }));
-    await using pull = scoped(new Pull());
+    await using push = new Push({ hwm: 1 });
+    await using pull = new Pull();
     await pull.bind(endpoint);
     push.connect(endpoint);
     await waitFor(() => push.peers === 1);
@@ -84,9 +84,9 @@ describe("spec pipeline", () => {
     assert.deepEqual(await take(pull, 2), ["a|b", "c|d"]);
   });
 
-  it("conflate - only the newest message waits to be received", async () => {
-    await using push = scoped(new Push());
-    await using pull = scoped(new Pull({ conflate: true }));
+  it("conflate - only the newest message is queued to be received", async () => {
+    await using push = new Push();
+    await using pull = new Pull({ conflate: true });
     push.connect(await pull.bind(LOCAL));
     await push.send("first");
     assert.deepEqual(await take(pull, 1), ["first"]);
@@ -104,11 +104,11 @@ describe("spec pipeline", () => {
     assert.ok(taken < 10_000, `${taken} were taken`);
   });
 
-  it("conflate - only the newest message waits to be sent to each peer, and nobody is waited for", async () => {
+  it("conflate - only the newest message is queued for each peer, and send does not block", async () => {
     const endpoint = inproc();
-    await using pub = scoped(new Pub({ conflate: true, hwm: 1 }));
-    await using stands = scoped(new Sub());
-    await using reads = scoped(new Sub());
+    await using pub = new Pub({ conflate: true, hwm: 1 });
+    await using stands = new Sub();
+    await using reads = new Sub();
     await pub.bind(endpoint);
     for (const sub of [stands, reads]) {
       sub.subscribe("");
@@ -127,9 +127,9 @@ describe("spec pipeline", () => {
     assert.deepEqual(texts(await deadline(stands.receive())), ["a", "49"]);
   });
 
-  it("conflate - what a lost peer had not taken is the newest, and goes to the next one", async () => {
+  it("conflate - the unsent message of a disconnected peer is the newest, and is sent to the next peer", async () => {
     const endpoint = inproc();
-    await using push = scoped(new Push({ conflate: true, reconnect: { first: 1, longest: 5 } }));
+    await using push = new Push({ conflate: true, reconnect: { first: 1, longest: 5 } });
     push.connect(endpoint);
     const first = new Pull();
     await first.bind(endpoint);
@@ -139,17 +139,17 @@ describe("spec pipeline", () => {
     assert.equal(push.sendBatch(batchOf(numbers(20, 1).map(String))), 20);
     assert.equal(push.unsent, 2);
     await first.unbind(endpoint);
-    await using second = scoped(new Pull());
+    await using second = new Pull();
     await second.bind(endpoint);
     assert.equal((await take(second, 1))[0], "20");
     await first.close();
   });
 
-  it("immediate - nothing is queued for a peer that is not ready yet", async () => {
-    await using push = scoped(new Push());
+  it("immediate - nothing is queued for a peer that is not ready", async () => {
+    await using push = new Push();
     const absent = inproc();
     push.connect(absent);
-    await using pull = scoped(new Pull());
+    await using pull = new Pull();
     push.connect(await pull.bind(LOCAL));
     await waitFor(() => push.peers === 1);
     // Half of them would be for the absent one, if it had a queue.
@@ -157,24 +157,24 @@ describe("spec pipeline", () => {
     assert.deepEqual(await take(pull, 10), numbers(10).map(String));
   });
 
-  it("bind_after_connect - who connects first waits, on every transport", async () => {
+  it("bind_after_connect - a socket that connects first waits for the bind, on every transport", async () => {
     for (const endpoint of [inproc(), `ipc://@mqcat-${crypto.randomUUID()}`]) {
-      await using push = scoped(new Push({ reconnect: { first: 2, longest: 10 } }));
+      await using push = new Push({ reconnect: { first: 2, longest: 10 } });
       push.connect(endpoint);
       const sent = push.send("early");
-      await using pull = scoped(new Pull());
+      await using pull = new Pull();
       await pull.bind(endpoint);
       await deadline(sent);
       assert.deepEqual(await take(pull, 1), ["early"]);
     }
   });
 
-  it("bind_after_connect - a subscription made before there is anybody is not lost", async () => {
+  it("bind_after_connect - a subscription made before there is a publisher is not lost", async () => {
     const endpoint = inproc();
-    await using sub = scoped(new Sub());
+    await using sub = new Sub();
     sub.subscribe("early");
     sub.connect(endpoint);
-    await using xpub = scoped(new XPub());
+    await using xpub = new XPub();
     await xpub.bind(endpoint);
     assert.deepEqual(texts(await deadline(xpub.receive())), ["\x01early"]);
   });

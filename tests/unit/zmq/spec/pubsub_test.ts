@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { forward, Pub, Sub, XPub, type XPubOptions, XSub } from "../../../../mod.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
-import { batchOf, inproc, numbers, scoped, SocketLog, texts } from "../../../support/sockets.ts";
+import { batchOf, inproc, numbers, SocketLog, texts } from "../../../support/sockets.ts";
 import { bytes, command, frame, hexOf, RawPeer } from "../../../support/raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
@@ -39,8 +39,8 @@ const subscribe = (topic: string) => frame(`\x01${topic}`);
 const cancel = (topic: string) => frame(`\x00${topic}`);
 
 describe("spec publish and subscribe", () => {
-  it("mock_pub_sub - a publisher takes subscriptions as commands and as messages, from any version", async () => {
-    await using pub = scoped(new Pub());
+  it("mock_pub_sub - a publisher accepts subscriptions as commands and as messages, from any version", async () => {
+    await using pub = new Pub();
     const endpoint = await pub.bind(LOCAL);
     for (const version of ["3.1", "3.0", "2.0"] as const) {
       for (const asCommand of version === "2.0" ? [false] : [true, false]) {
@@ -63,7 +63,7 @@ describe("spec publish and subscribe", () => {
   });
 
   it("mock_pub_sub - topics of 246 to 255 bytes whose command has no LONG, as libzmq 4.3.3 sends it, do not hang", async () => {
-    await using pub = scoped(new Pub());
+    await using pub = new Pub();
     using peer = await RawPeer.dial(await pub.bind(LOCAL));
     await peer.greet("SUB");
     // 10 + 250 bytes in a byte of length: what is cut off begins a frame of its own, which is none.
@@ -72,13 +72,13 @@ describe("spec publish and subscribe", () => {
     await waitFor(() => pub.peers === 0);
   });
 
-  it("sub_forward - subscriptions travel up through XPUB and XSUB, messages down", async () => {
-    await using up = scoped(new XSub());
-    await using down = scoped(new XPub());
+  it("sub_forward - XPUB and XSUB forward subscriptions to the publisher and messages to the subscribers", async () => {
+    await using up = new XSub();
+    await using down = new XPub();
     forward(up, down);
     forward(down, up);
-    await using pub = scoped(new Pub());
-    await using sub = scoped(new Sub());
+    await using pub = new Pub();
+    await using sub = new Sub();
     pub.connect(await up.bind(LOCAL));
     sub.connect(await down.bind(LOCAL));
     sub.subscribe("b");
@@ -90,12 +90,12 @@ describe("spec publish and subscribe", () => {
     await waitFor(() => pub.subscribers === 0);
   });
 
-  it("sub_forward - a subscriber that vanishes is unsubscribed up to the publisher", async () => {
-    await using up = scoped(new XSub());
-    await using down = scoped(new XPub());
+  it("sub_forward - a subscriber that disappears is unsubscribed at the publisher", async () => {
+    await using up = new XSub();
+    await using down = new XPub();
     forward(up, down);
     forward(down, up);
-    await using pub = scoped(new Pub());
+    await using pub = new Pub();
     pub.connect(await up.bind(LOCAL));
     using peer = await RawPeer.dial(await down.bind(LOCAL));
     await peer.greet("SUB");
@@ -105,7 +105,7 @@ describe("spec publish and subscribe", () => {
     await waitFor(() => pub.subscribers === 0);
   });
 
-  it("xpub_verbose - receives the first subscription to a topic and the end of the last", async () => {
+  it("xpub_verbose - by default receives the first subscription to a topic and the last cancellation", async () => {
     await using it = await xpubWith(2);
     const [one, two] = it.peers;
     one!.send(subscribe("A"), subscribe("A"));
@@ -121,7 +121,7 @@ describe("spec publish and subscribe", () => {
     assert.equal(await it.next(), "\x00C");
   });
 
-  it("xpub_verbose - with it every subscription, and with `all` every end of one", async () => {
+  it("xpub_verbose - receives every subscription, and with `all` every cancellation", async () => {
     for (const verbose of ["subscribe", "all"] as const) {
       await using it = await xpubWith(2, { verbose });
       const [one, two] = it.peers;
@@ -141,7 +141,7 @@ describe("spec publish and subscribe", () => {
     }
   });
 
-  it("xpub_verbose - what is no subscription is a message", async () => {
+  it("xpub_verbose - receives other messages unchanged", async () => {
     await using it = await xpubWith(1);
     it.peers[0]!.send(
       frame("hello"),
@@ -155,7 +155,7 @@ describe("spec publish and subscribe", () => {
     assert.equal(await it.next(), "\x01t");
   });
 
-  it("xpub_manual - a peer gets what it is given, and not what it asked for", async () => {
+  it("xpub_manual - a peer receives the topics that the program set, not those that it subscribed to", async () => {
     await using it = await xpubWith(2, { manual: true });
     const [one, two] = it.peers;
     one!.send(subscribe("A"));
@@ -178,7 +178,7 @@ describe("spec publish and subscribe", () => {
     assert.equal(two!.waiting, 0);
   });
 
-  it("xpub_manual_last_value - the message behind a subscription goes to the one that made it", async () => {
+  it("xpub_manual_last_value - the message after a subscription is sent only to its subscriber", async () => {
     await using it = await xpubWith(2, { manual: "last-value" });
     const [one, two] = it.peers;
     one!.send(subscribe("A"));
@@ -203,15 +203,15 @@ describe("spec publish and subscribe", () => {
     assert.equal(hexOf(await two!.take(8)), hexOf(frame("A more")));
   });
 
-  it("xpub - a welcome message comes before everything else", async () => {
+  it("xpub - the welcome message is sent before all others", async () => {
     await using it = await xpubWith(1, { welcome: "W" });
     assert.equal(hexOf(await it.peers[0]!.take(3)), hexOf(frame("W")));
   });
 
-  it("xpub_nodrop - a full subscriber makes the publisher wait, and loses nothing", async () => {
+  it("xpub_nodrop - a full subscriber blocks the publisher, and loses nothing", async () => {
     const endpoint = inproc();
-    await using xpub = scoped(new XPub({ onFull: "block", hwm: 10 }));
-    await using sub = scoped(new Sub({ hwm: 10 }));
+    await using xpub = new XPub({ onFull: "block", hwm: 10 });
+    await using sub = new Sub({ hwm: 10 });
     await xpub.bind(endpoint);
     sub.subscribe("");
     sub.connect(endpoint);
@@ -227,8 +227,8 @@ describe("spec publish and subscribe", () => {
     assert.equal(xpub.dropped, 0);
   });
 
-  it("pubsub_topics_count - topics come and go without a trace, whoever has them", async () => {
-    await using pub = scoped(new Pub());
+  it("pubsub_topics_count - topics that are added and removed leave nothing in the tree", async () => {
+    await using pub = new Pub();
     const endpoint = await pub.bind(LOCAL);
     const subs = numbers(3).map(() => new Sub());
     for (const sub of subs) sub.connect(endpoint);
@@ -245,12 +245,12 @@ describe("spec publish and subscribe", () => {
     await waitFor(() => pub.subscribers === 0);
   });
 
-  it("hwm_pubsub - the mark is counted for each subscriber, in whole messages", async () => {
+  it("hwm_pubsub - the high-water mark applies to each subscriber, in whole messages", async () => {
     const log = new SocketLog();
     const endpoint = inproc();
-    await using pub = scoped(new Pub({ hwm: 4, onEvent: log.onEvent }));
-    await using stands = scoped(new Sub());
-    await using reads = scoped(new Sub());
+    await using pub = new Pub({ hwm: 4, onEvent: log.onEvent });
+    await using stands = new Sub();
+    await using reads = new Sub();
     await pub.bind(endpoint);
     for (const sub of [stands, reads]) {
       sub.subscribe("");
@@ -268,9 +268,9 @@ describe("spec publish and subscribe", () => {
     for (let i = 0; i < 5; i++) assert.deepEqual(texts(await deadline(stands.receive())), ["a", `${i}`, ""]);
   });
 
-  it("xsub - a message for publishers waits until there is one", async () => {
-    await using xsub = scoped(new XSub());
-    await using xpub = scoped(new XPub());
+  it("xsub - a message to publishers waits for the first publisher", async () => {
+    await using xsub = new XSub();
+    await using xpub = new XPub();
     xsub.subscribe("t");
     const sent = xsub.send(["hello", "up there"]);
     xsub.connect(await xpub.bind(LOCAL));

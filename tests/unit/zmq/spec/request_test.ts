@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ClosedError, Dealer, Rep, Req, Router } from "../../../../mod.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
-import { inproc, numbers, scoped, texts } from "../../../support/sockets.ts";
+import { inproc, numbers, texts } from "../../../support/sockets.ts";
 import { bytes, command, frame, rawListener } from "../../../support/raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
@@ -23,8 +23,8 @@ async function withRouter(options: ConstructorParameters<typeof Req>[0] = {}) {
 }
 
 describe("spec request", () => {
-  it("spec_req - requests go to the services in turn, and replies come from the one that was asked", async () => {
-    await using req = scoped(new Req());
+  it("spec_req - requests are sent to the services in turn, and each reply comes from the service of its request", async () => {
+    await using req = new Req();
     const services = await Promise.all(
       numbers(3).map(async (i) => {
         const rep = new Rep();
@@ -43,7 +43,7 @@ describe("spec request", () => {
     await Promise.all(services.map((rep) => rep.close()));
   });
 
-  it("spec_req - is a number of frames behind an empty one on the wire, and only that is a reply", async () => {
+  it("spec_req - a message is an empty frame and the body on the wire, and only such a message is a reply", async () => {
     await using it = await withRouter();
     const reply = it.req.request(["a", "", "b"]);
     const [id, ...frames] = (await deadline(it.router.receive()))!;
@@ -55,7 +55,7 @@ describe("spec request", () => {
     assert.deepEqual(texts(await deadline(reply)), ["yes", ""]);
   });
 
-  it("spec_req - is lockstep: a second request while one waits is an error", async () => {
+  it("spec_req - works in lockstep: a second request before the reply is an error", async () => {
     await using it = await withRouter();
     const first = it.req.request("first");
     await assert.rejects(it.req.request("second"), /another one waits for its reply/);
@@ -64,20 +64,20 @@ describe("spec request", () => {
     assert.deepEqual(texts(await deadline(first)), ["done"]);
   });
 
-  it("spec_req - blocks while no service is there", async () => {
-    await using req = scoped(new Req());
+  it("spec_req - blocks without a service", async () => {
+    await using req = new Req();
     const endpoint = inproc();
     req.connect(endpoint);
     const reply = req.request("hello");
-    await using rep = scoped(new Rep());
+    await using rep = new Rep();
     await rep.bind(endpoint);
     const request = (await deadline(rep.receive()))!;
     request.reply("there");
     assert.deepEqual(texts(await deadline(reply)), ["there"]);
   });
 
-  it("spec_rep - fair queueing: each of several askers is served, and gets its own reply", async () => {
-    await using rep = scoped(new Rep());
+  it("spec_rep - fair queueing: each of several clients is served, and receives its own reply", async () => {
+    await using rep = new Rep();
     const endpoint = await rep.bind(LOCAL);
     (async () => {
       for await (const request of rep) request.reply(request.frames);
@@ -95,9 +95,9 @@ describe("spec request", () => {
     await Promise.all(askers.map((req) => req.close()));
   });
 
-  it("spec_rep - keeps the envelope through the first empty frame, and puts it back", async () => {
-    await using rep = scoped(new Rep());
-    await using dealer = scoped(new Dealer());
+  it("spec_rep - stores the envelope up to the first empty frame, and puts it in front of the reply", async () => {
+    await using rep = new Rep();
+    await using dealer = new Dealer();
     dealer.connect(await rep.bind(LOCAL));
     await dealer.send(["one", "two", "", "body", "", "more"]);
     const request = (await deadline(rep.receive()))!;
@@ -106,9 +106,9 @@ describe("spec request", () => {
     assert.deepEqual(texts(await deadline(dealer.receive())), ["one", "two", "", "answer"]);
   });
 
-  it("invalid_rep - a request without an empty frame is dropped, and the service works on", async () => {
-    await using rep = scoped(new Rep());
-    await using dealer = scoped(new Dealer());
+  it("invalid_rep - a request without an empty frame is dropped, and the service continues", async () => {
+    await using rep = new Rep();
+    await using dealer = new Dealer();
     dealer.connect(await rep.bind(LOCAL));
     await dealer.send("no delimiter");
     await dealer.send(["many", "frames", "and", "none"]);
@@ -117,9 +117,9 @@ describe("spec request", () => {
     assert.deepEqual(texts((await deadline(rep.receive()))?.frames), ["right"]);
   });
 
-  it("invalid_rep - a reply that a peer was not asked for is ignored", async () => {
+  it("invalid_rep - a reply from a peer without a request is ignored", async () => {
     await using listener = await rawListener((peer) => void peer.greet("REP"));
-    await using req = scoped(new Req());
+    await using req = new Req();
     req.connect(listener.endpoint);
     const peer = await listener.peer(0);
     await waitFor(() => req.peers === 1);
@@ -132,7 +132,7 @@ describe("spec request", () => {
     assert.deepEqual(texts(await deadline(reply)), ["right"]);
   });
 
-  it("req_correlate - each request has a number of its own in front, and only its reply counts", async () => {
+  it("req_correlate - each request begins with its own number, and only the reply with this number is accepted", async () => {
     await using it = await withRouter({ correlate: true });
     const gaveUp = new AbortController();
     const first = it.req.request("first", { signal: gaveUp.signal });
@@ -152,7 +152,7 @@ describe("spec request", () => {
     assert.deepEqual(texts(await deadline(second)), ["right"]);
   });
 
-  it("req_relaxed - a newer request takes the place of one that waits, and gets its own reply", async () => {
+  it("req_relaxed - a newer request replaces a waiting one, and receives its own reply", async () => {
     for (const correlate of [false, true]) {
       await using it = await withRouter({ relaxed: true, correlate, reconnect: { first: 1, longest: 5 } });
       const first = it.req.request("first");

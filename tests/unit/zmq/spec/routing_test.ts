@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Dealer, Pair, Rep, Req, Router, UnreachableError } from "../../../../mod.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
-import { batchOf, inproc, numbers, scoped, SocketLog, texts } from "../../../support/sockets.ts";
+import { batchOf, inproc, numbers, SocketLog, texts } from "../../../support/sockets.ts";
 import { bytes, command, frame, greeting, hexOf, RawPeer } from "../../../support/raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
@@ -16,8 +16,8 @@ function readyWith(identity: string): Uint8Array {
 }
 
 describe("spec routing", () => {
-  it("spec_dealer - deals in turn among its peers, and blocks while there is none", async () => {
-    await using dealer = scoped(new Dealer());
+  it("spec_dealer - distributes to its peers in turn, and blocks without a peer", async () => {
+    await using dealer = new Dealer();
     assert.equal(dealer.sendBatch(batchOf(["x"])), 0);
     const peers = await Promise.all(
       numbers(3).map(async () => {
@@ -37,8 +37,8 @@ describe("spec routing", () => {
     await Promise.all(peers.map((peer) => peer.close()));
   });
 
-  it("spec_dealer - receives from all its peers, whole messages, each peer's in order", async () => {
-    await using dealer = scoped(new Dealer());
+  it("spec_dealer - receives whole messages from all peers, in the order of each peer", async () => {
+    await using dealer = new Dealer();
     const endpoint = await dealer.bind(LOCAL);
     const peers = numbers(4).map(() => new Dealer());
     for (const peer of peers) peer.connect(endpoint);
@@ -53,9 +53,9 @@ describe("spec routing", () => {
     await Promise.all(peers.map((peer) => peer.close()));
   });
 
-  it("spec_dealer - what a lost peer had not taken goes to the next one", async () => {
+  it("spec_dealer - unsent messages of a disconnected peer are sent to the next peer", async () => {
     const endpoint = inproc();
-    await using dealer = scoped(new Dealer({ reconnect: { first: 1, longest: 5 } }));
+    await using dealer = new Dealer({ reconnect: { first: 1, longest: 5 } });
     dealer.connect(endpoint);
     const first = new Router();
     await first.bind(endpoint);
@@ -64,7 +64,7 @@ describe("spec routing", () => {
     for (let i = 0; i < 10; i++) await dealer.send(`${i}`);
     // At once, and without a goodbye.
     await first.unbind(endpoint);
-    await using second = scoped(new Router());
+    await using second = new Router();
     await second.bind(endpoint);
     const seen = [];
     while (seen.at(-1) !== "9") seen.push(texts(await deadline(second.receive()))![1]);
@@ -73,10 +73,10 @@ describe("spec routing", () => {
     await first.close();
   });
 
-  it("spec_router - an id for each peer, 00 and four bytes unless it has its own; replies go where they should", async () => {
-    await using router = scoped(new Router());
+  it("spec_router - each peer has an id, by default 00 and four bytes; replies reach their peers", async () => {
+    await using router = new Router();
     const endpoint = await router.bind(LOCAL);
-    const named = scoped(new Dealer({ identity: "named" }));
+    const named = new Dealer({ identity: "named" });
     const others = numbers(20).map(() => new Dealer());
     for (const dealer of [named, ...others]) dealer.connect(endpoint);
     await Promise.all([named, ...others].map((dealer, i) => dealer.send(`${i}`)));
@@ -95,8 +95,8 @@ describe("spec routing", () => {
     await Promise.all([named, ...others].map((dealer) => dealer.close()));
   });
 
-  it("spec_router - many whole messages in one read are each behind the id, and keep their frames", async () => {
-    await using router = scoped(new Router());
+  it("spec_router - each message of one read is labelled with the id, and keeps its frames", async () => {
+    await using router = new Router();
     using peer = await RawPeer.dial(await router.bind(LOCAL));
     await peer.greet("DEALER");
     const parts = [
@@ -113,22 +113,22 @@ describe("spec routing", () => {
     assert.deepEqual(messages, [["a", "", "b"], [""], ["x".repeat(70_000), "c"]]);
   });
 
-  it("spec_router - drops what is for nobody, counts it and tells; an id alone is an error", async () => {
+  it("spec_router - drops, counts and reports messages for an unknown id; an id alone is an error", async () => {
     const log = new SocketLog();
-    await using router = scoped(new Router({ onEvent: log.onEvent }));
+    await using router = new Router({ onEvent: log.onEvent });
     await router.send(["nobody", "hello"]);
     await router.send(["nobody", "again"]);
     assert.deepEqual([router.dropped, texts([log.of("unroutable")[0]!.routingId])], [2, ["nobody"]]);
     await assert.rejects(router.send("nobody"), /a routing id and at least one more frame/);
   });
 
-  it("spec_router - drops the newest for a peer that is full, counts it, and serves the others", async () => {
+  it("spec_router - drops and counts the newest message for a full peer, and serves the others", async () => {
     const log = new SocketLog();
     const endpoint = inproc();
-    await using router = scoped(new Router({ hwm: 10, onEvent: log.onEvent }));
+    await using router = new Router({ hwm: 10, onEvent: log.onEvent });
     await router.bind(endpoint);
-    await using full = scoped(new Dealer({ identity: "full" }));
-    await using other = scoped(new Dealer({ identity: "other" }));
+    await using full = new Dealer({ identity: "full" });
+    await using other = new Dealer({ identity: "other" });
     for (const dealer of [full, other]) dealer.connect(endpoint);
     await waitFor(() => router.peers === 2);
     full.pause();
@@ -144,14 +144,14 @@ describe("spec routing", () => {
     for (let i = 0; i < 11; i++) assert.deepEqual(texts(await deadline(full.receive())), [`${i}`]);
   });
 
-  it("router_mandatory - nobody is an error that names the id, and a full peer is waited for", async () => {
+  it("router_mandatory - an unknown id is an error that names it, and a message for a full peer waits", async () => {
     const endpoint = inproc();
-    await using router = scoped(new Router({ hwm: 5, mandatory: true }));
+    await using router = new Router({ hwm: 5, mandatory: true });
     await router.bind(endpoint);
     await assert.rejects(router.send(["nobody", "hello"]), (error) => {
       return error instanceof UnreachableError && /routing id 'nobody'/.test(error.message);
     });
-    await using dealer = scoped(new Dealer({ identity: "d" }));
+    await using dealer = new Dealer({ identity: "d" });
     dealer.connect(endpoint);
     await waitFor(() => router.peers === 1);
     dealer.pause();
@@ -165,9 +165,9 @@ describe("spec routing", () => {
     assert.equal(router.dropped, 0);
   });
 
-  it("router_mandatory - what comes before the message for nobody is sent", async () => {
-    await using router = scoped(new Router({ mandatory: true }));
-    await using dealer = scoped(new Dealer({ identity: "d" }));
+  it("router_mandatory - the messages before one with an unknown id are sent", async () => {
+    await using router = new Router({ mandatory: true });
+    await using dealer = new Dealer({ identity: "d" });
     dealer.connect(await router.bind(LOCAL));
     await waitFor(() => router.peers === 1);
     const batch = batchOf(["d", "1", "x", "2"]);
@@ -177,14 +177,14 @@ describe("spec routing", () => {
     assert.deepEqual(texts(await deadline(dealer.receive())), ["1"]);
   });
 
-  it("router_handover - without it a second peer with the same id is refused until the first is gone", async () => {
+  it("router_handover - without it, a second peer with the same id is refused until the first disconnects", async () => {
     const log = new SocketLog();
-    await using router = scoped(new Router({ onEvent: log.onEvent }));
+    await using router = new Router({ onEvent: log.onEvent });
     const endpoint = await router.bind(LOCAL);
     const first = new Dealer({ identity: "same" });
     first.connect(endpoint);
     await waitFor(() => router.peers === 1);
-    await using second = scoped(new Dealer({ identity: "same", reconnect: { first: 5, longest: 20 } }));
+    await using second = new Dealer({ identity: "same", reconnect: { first: 5, longest: 20 } });
     second.connect(endpoint);
     assert.match((await log.until("handshake-failed")).error.message, /already has the routing id 'same'/);
     await router.send(["same", "for the first"]);
@@ -195,13 +195,13 @@ describe("spec routing", () => {
     await sent;
   });
 
-  it("router_handover - with it the newcomer has the id, and the first one is closed", async () => {
-    await using router = scoped(new Router({ handover: true }));
+  it("router_handover - with it, the new peer has the id, and the first one is disconnected", async () => {
+    await using router = new Router({ handover: true });
     const endpoint = await router.bind(LOCAL);
     using first = await RawPeer.dial(endpoint);
     first.send(greeting(), readyWith("same"));
     await waitFor(() => router.peers === 1);
-    await using second = scoped(new Dealer({ identity: "same" }));
+    await using second = new Dealer({ identity: "same" });
     second.connect(endpoint);
     await first.untilGone();
     await waitFor(() => router.peers === 1 && second.peers === 1);
@@ -210,9 +210,9 @@ describe("spec routing", () => {
     assert.equal(router.dropped, 0);
   });
 
-  it("router_handover - a hundred peers with one id, one after the other: no deadlock, nothing left behind", async () => {
+  it("router_handover - a hundred peers with one id, one after the other: no deadlock, and no connection is left", async () => {
     for (const handover of [false, true]) {
-      await using router = scoped(new Router({ handover }));
+      await using router = new Router({ handover });
       const endpoint = await router.bind(LOCAL);
       const peers: RawPeer[] = [];
       for (let i = 0; i < 100; i++) {
@@ -227,8 +227,8 @@ describe("spec routing", () => {
     }
   });
 
-  it("probe_router - a dealer, a req and a router with it make themselves known by an empty message", async () => {
-    await using router = scoped(new Router());
+  it("probe_router - a dealer, a req and a router announce themselves by an empty message", async () => {
+    await using router = new Router();
     const endpoint = await router.bind(LOCAL);
     const options = (identity: string) => ({ identity, probe: true });
     const sockets = [new Dealer(options("dealer")), new Req(options("req")), new Router(options("router"))];
@@ -242,11 +242,11 @@ describe("spec routing", () => {
     await Promise.all(sockets.map((socket) => socket.close()));
   });
 
-  it("connect_rid - a router that connects names its peer", async () => {
-    await using router = scoped(new Router({ mandatory: true }));
-    await using rep = scoped(new Rep());
-    await using dealer = scoped(new Dealer({ identity: "own name" }));
-    await using req = scoped(new Router());
+  it("connect_rid - a router that connects assigns an id to its peer", async () => {
+    await using router = new Router({ mandatory: true });
+    await using rep = new Rep();
+    await using dealer = new Dealer({ identity: "own name" });
+    await using req = new Router();
     router.connect(await req.bind(LOCAL), "service");
     router.connect(await dealer.bind(LOCAL), "worker");
     await waitFor(() => router.peers === 2);
@@ -259,9 +259,9 @@ describe("spec routing", () => {
     await rep.close();
   });
 
-  it("connect_rid - the name lasts over reconnects", async () => {
+  it("connect_rid - the id stays the same after reconnects", async () => {
     const endpoint = inproc();
-    await using router = scoped(new Router({ reconnect: { first: 1, longest: 5 } }));
+    await using router = new Router({ reconnect: { first: 1, longest: 5 } });
     router.connect(endpoint, "service");
     for (let round = 0; round < 3; round++) {
       const dealer = new Dealer();
@@ -273,15 +273,15 @@ describe("spec routing", () => {
     }
   });
 
-  it("pair - talks to one peer both ways, refuses a second, and takes it when the first is gone", async () => {
+  it("pair - exchanges messages with one peer, refuses a second, and accepts it when the first has disconnected", async () => {
     const log = new SocketLog();
-    await using pair = scoped(new Pair({ onEvent: log.onEvent }));
+    await using pair = new Pair({ onEvent: log.onEvent });
     const endpoint = await pair.bind(LOCAL);
     const first = new Pair();
     first.connect(endpoint);
     await first.send("one");
     assert.deepEqual(texts(await deadline(pair.receive())), ["one"]);
-    await using second = scoped(new Pair({ reconnect: { first: 5, longest: 20 } }));
+    await using second = new Pair({ reconnect: { first: 5, longest: 20 } });
     second.connect(endpoint);
     assert.match((await log.until("handshake-failed")).error.message, /one peer/);
     await pair.send(["back", ""]);
@@ -292,10 +292,10 @@ describe("spec routing", () => {
     assert.deepEqual(texts(await deadline(second.receive())), ["you are next"]);
   });
 
-  it("pair - blocks at the high-water mark, and holds the peer back while nobody receives", async () => {
+  it("pair - blocks at the high-water mark, and pauses the peer while the program does not receive", async () => {
     const endpoint = inproc();
-    await using left = scoped(new Pair({ hwm: 10 }));
-    await using right = scoped(new Pair({ hwm: 10 }));
+    await using left = new Pair({ hwm: 10 });
+    await using right = new Pair({ hwm: 10 });
     await left.bind(endpoint);
     right.connect(endpoint);
     let sent = 0;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Pub, type PubOptions, Sub } from "../../../../mod.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
-import { batchOf, inproc, numbers, scoped, SocketLog, texts } from "../../../support/sockets.ts";
+import { batchOf, inproc, numbers, SocketLog, texts } from "../../../support/sockets.ts";
 
 const digits = (count: number) => numbers(count).map(String);
 
@@ -41,15 +41,15 @@ async function take(sub: Sub, count: number): Promise<string[]> {
 }
 
 describe("pub", () => {
-  it("nobody listens - everything is taken, and nothing counts as dropped", async () => {
-    await using pub = scoped(new Pub());
+  it("no subscriber - all messages are accepted, and none counts as dropped", async () => {
+    await using pub = new Pub();
     await pub.bind(inproc());
     for (let i = 0; i < 5000; i++) await pub.send("x");
     assert.equal(pub.sendBatch(batchOf(digits(5000))), 5000);
     assert.deepEqual([pub.dropped, pub.unsent], [0, 0]);
   });
 
-  it("drop - a full subscriber misses the newest, which is counted and told once; the other gets all", async () => {
+  it("drop - a full subscriber misses the newest messages, which are counted and reported once; the other receives all", async () => {
     await using it = await feed({ hwm: 10 });
     for (let i = 0; i < 50; i++) {
       await it.pub.send(`${i}`);
@@ -69,7 +69,7 @@ describe("pub", () => {
     assert.equal(it.log.of("dropping").length, 3);
   });
 
-  it("drop - a batch over the mark is taken whole, and what did not fit is counted", async () => {
+  it("drop - a batch over the high-water mark is accepted, and the messages that do not fit are counted", async () => {
     await using it = await feed({ hwm: 10 });
     assert.equal(it.pub.sendBatch(batchOf(digits(30))), 30);
     assert.equal(it.pub.dropped, 40);
@@ -107,7 +107,7 @@ describe("pub", () => {
     assert.deepEqual(it.log.of("dropping"), []);
   });
 
-  it("block - a subscriber that goes holds up nothing any more", async () => {
+  it("block - a subscriber that disconnects no longer blocks the publisher", async () => {
     await using it = await feed({ hwm: 5, onFull: "block" });
     const sending = (async () => {
       for (let i = 0; i < 50; i++) await it.pub.send(`${i}`);
@@ -119,12 +119,12 @@ describe("pub", () => {
     assert.equal(it.pub.dropped, 0);
   });
 
-  it("block - nobody, or nobody who subscribed, holds up nothing", async () => {
-    await using pub = scoped(new Pub({ hwm: 5, onFull: "block" }));
+  it("block - a publisher without subscriptions is not blocked", async () => {
+    await using pub = new Pub({ hwm: 5, onFull: "block" });
     const name = inproc();
     await pub.bind(name);
     await deadline(pub.send("to nobody"));
-    await using sub = scoped(new Sub());
+    await using sub = new Sub();
     sub.connect(name);
     await waitFor(() => pub.peers === 1);
     sub.pause();
@@ -133,7 +133,7 @@ describe("pub", () => {
   });
 
   for (const by of ["send", "sendBatch"]) {
-    it(`dropAfter - ${by} waits for a full subscriber once, and then goes on without it`, async () => {
+    it(`dropAfter - ${by} waits for a full subscriber once, and then continues without it`, async () => {
       await using it = await feed({ hwm: 10, dropAfter: 60 });
       const total = 200;
       const taken = take(it.reads, total);
@@ -153,7 +153,7 @@ describe("pub", () => {
     });
   }
 
-  it("dropAfter - a subscriber that is slow and not dead loses nothing to a fast publisher", async () => {
+  it("dropAfter - a slow subscriber that still reads loses nothing to a fast publisher", async () => {
     await using it = await feed({ hwm: 10, dropAfter: 5000 });
     const total = 300;
     const slow = (async () => {
@@ -174,12 +174,12 @@ describe("pub", () => {
     assert.equal(it.pub.dropped, 0);
   });
 
-  it("topics - one batch goes in parts to whoever wants them", async () => {
+  it("topics - each subscriber receives its part of a batch", async () => {
     const name = inproc();
-    await using pub = scoped(new Pub());
-    await using even = scoped(new Sub());
-    await using all = scoped(new Sub());
-    await using ends = scoped(new Sub());
+    await using pub = new Pub();
+    await using even = new Sub();
+    await using all = new Sub();
+    await using ends = new Sub();
     await pub.bind(name);
     for (const digit of ["0", "2", "4", "6", "8"]) even.subscribe(digit);
     all.subscribe("");
@@ -193,11 +193,11 @@ describe("pub", () => {
     assert.deepEqual(await take(ends, 2), ["0", "9"]);
   });
 
-  it("refcount - a topic lasts until it was unsubscribed as often as subscribed", async () => {
+  it("refcount - a topic stays subscribed until each subscribe has its unsubscribe", async () => {
     const name = inproc();
     const log = new SocketLog();
-    await using pub = scoped(new Pub({ onEvent: log.onEvent }));
-    await using sub = scoped(new Sub());
+    await using pub = new Pub({ onEvent: log.onEvent });
+    await using sub = new Sub();
     await pub.bind(name);
     sub.subscribe("a");
     sub.subscribe("a");
@@ -214,12 +214,12 @@ describe("pub", () => {
     assert.deepEqual(log.of("subscription").map(({ subscribe }) => subscribe), [true, false, true]);
   });
 
-  it("subscribers - a new one is served from now on, a lost one is forgotten", async () => {
+  it("subscribers - a new subscriber receives later messages, a disconnected one is removed", async () => {
     const name = inproc();
-    await using pub = scoped(new Pub());
+    await using pub = new Pub();
     await pub.bind(name);
     for (let round = 0; round < 5; round++) {
-      await using sub = scoped(new Sub());
+      await using sub = new Sub();
       sub.subscribe("x");
       sub.connect(name);
       await waitFor(() => pub.subscribers === 1);

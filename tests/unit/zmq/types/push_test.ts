@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ClosedError, Pub, Pull, Push } from "../../../../mod.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
-import { batchOf, inproc, numbers, scoped, texts } from "../../../support/sockets.ts";
+import { batchOf, inproc, numbers, texts } from "../../../support/sockets.ts";
 
 const digits = (count: number) => numbers(count).map(String);
 
@@ -14,10 +14,10 @@ async function take(pull: Pull, count: number): Promise<string[]> {
 }
 
 describe("push - room", () => {
-  it("sendBatch - takes nothing while there is no peer; writable resolves when one comes", async () => {
+  it("sendBatch - queues nothing without a peer; writable resolves when a peer connects", async () => {
     const name = inproc();
-    await using push = scoped(new Push());
-    await using pull = scoped(new Pull());
+    await using push = new Push();
+    await using pull = new Pull();
     await push.bind(name);
     const batch = batchOf(["a", "b"]);
     assert.equal(push.sendBatch(batch), 0);
@@ -28,10 +28,10 @@ describe("push - room", () => {
     assert.deepEqual(await take(pull, 2), ["a", "b"]);
   });
 
-  it("sendBatch - takes what fits under the high-water mark, and goes on when there is room", async () => {
+  it("sendBatch - queues messages up to the high-water mark, and continues when there is room", async () => {
     const name = inproc();
-    await using push = scoped(new Push({ hwm: 10 }));
-    await using pull = scoped(new Pull());
+    await using push = new Push({ hwm: 10 });
+    await using pull = new Pull();
     await pull.bind(name);
     pull.pause();
     push.connect(name);
@@ -51,10 +51,10 @@ describe("push - room", () => {
     assert.deepEqual(await take(pull, 35), digits(35));
   });
 
-  it("sendBatch - takes whole messages only", async () => {
+  it("sendBatch - queues whole messages only", async () => {
     const name = inproc();
-    await using push = scoped(new Push({ hwm: 2 }));
-    await using pull = scoped(new Pull());
+    await using push = new Push({ hwm: 2 });
+    await using pull = new Pull();
     await pull.bind(name);
     pull.pause();
     push.connect(name);
@@ -68,10 +68,10 @@ describe("push - room", () => {
     assert.deepEqual(await take(pull, 3), ["1a|1b", "2a|2b|2c", "3a"]);
   });
 
-  it("hwmBytes - holds large messages back as the count holds small ones", async () => {
+  it("hwmBytes - limits large messages as hwm limits small ones", async () => {
     const name = inproc();
-    await using push = scoped(new Push({ hwmBytes: 100_000 }));
-    await using pull = scoped(new Pull());
+    await using push = new Push({ hwmBytes: 100_000 });
+    await using pull = new Pull();
     await pull.bind(name);
     pull.pause();
     push.connect(name);
@@ -83,8 +83,8 @@ describe("push - room", () => {
     assert.equal((await take(pull, taken)).length, taken);
   });
 
-  it("writable - resolves after its time without an event, and on wake", async () => {
-    await using push = scoped(new Push());
+  it("writable - resolves after its time limit, and on wake", async () => {
+    await using push = new Push();
     await deadline(push.writable(5));
     const waiting = push.writable();
     push.wake();
@@ -92,12 +92,12 @@ describe("push - room", () => {
   });
 });
 
-describe("push - dealing", () => {
-  it("round robin - passes over a peer that is full", async () => {
+describe("push - distribution", () => {
+  it("round robin - skips a peer whose queue is full", async () => {
     const [stands, reads] = [inproc(), inproc()];
-    await using push = scoped(new Push({ hwm: 5 }));
-    await using a = scoped(new Pull());
-    await using b = scoped(new Pull());
+    await using push = new Push({ hwm: 5 });
+    await using a = new Pull();
+    await using b = new Pull();
     await a.bind(stands);
     await b.bind(reads);
     a.pause();
@@ -112,11 +112,11 @@ describe("push - dealing", () => {
     assert.deepEqual(rest.map(Number), rest.map(Number).toSorted((x, y) => x - y));
   });
 
-  it("loss - what a lost peer had not taken goes to the others, before anything newer", async () => {
+  it("loss - unsent messages of a disconnected peer are redistributed before newer messages", async () => {
     const [dies, lives] = [inproc(), inproc()];
-    await using push = scoped(new Push({ hwm: 5, reconnect: { first: 1000, longest: 1000 } }));
+    await using push = new Push({ hwm: 5, reconnect: { first: 1000, longest: 1000 } });
     const a = new Pull();
-    await using b = scoped(new Pull());
+    await using b = new Pull();
     await a.bind(dies);
     a.pause();
     push.connect(dies);
@@ -134,11 +134,11 @@ describe("push - dealing", () => {
     assert.equal(push.unsent, 0);
   });
 
-  it("loss - more than one peer has room for waits until there is room, and keeps its order", async () => {
+  it("loss - unsent messages wait until the other peer has room, and keep their order", async () => {
     const [dies, lives] = [inproc(), inproc()];
-    await using push = scoped(new Push({ hwm: 50, reconnect: { first: 1000, longest: 1000 } }));
-    await using a = scoped(new Pull());
-    await using b = scoped(new Pull({ hwm: 3 }));
+    await using push = new Push({ hwm: 50, reconnect: { first: 1000, longest: 1000 } });
+    await using a = new Pull();
+    await using b = new Pull({ hwm: 3 });
     await a.bind(dies);
     a.pause();
     push.connect(dies);
@@ -155,13 +155,13 @@ describe("push - dealing", () => {
     await newer;
   });
 
-  it("loss - a peer that returns to the same place gets what it had not taken", async () => {
+  it("loss - a peer that reconnects receives its unsent messages", async () => {
     const name = inproc();
-    await using push = scoped(new Push({ reconnect: { first: 1, longest: 5 } }));
+    await using push = new Push({ reconnect: { first: 1, longest: 5 } });
     push.connect(name);
     const sent: string[] = [];
     for (let round = 0; round < 4; round++) {
-      await using pull = scoped(new Pull());
+      await using pull = new Pull();
       await pull.bind(name);
       if (round < 3) pull.pause();
       await waitFor(() => push.peers === 1);
@@ -180,10 +180,10 @@ describe("push - dealing", () => {
 });
 
 describe("push - send", () => {
-  it("send - many at a time keep their order", async () => {
+  it("send - concurrent calls keep their order", async () => {
     const name = inproc();
-    await using push = scoped(new Push({ hwm: 7 }));
-    await using pull = scoped(new Pull());
+    await using push = new Push({ hwm: 7 });
+    await using pull = new Pull();
     const sends = numbers(500).map((i) => push.send([`${i}`, i % 3 === 0 ? "x".repeat(50_000) : ""]));
     push.connect(name);
     await pull.bind(name);
@@ -193,10 +193,10 @@ describe("push - send", () => {
     await Promise.all(sends);
   });
 
-  it("send - one that fails for being empty holds up nobody", async () => {
+  it("send - a call that fails for an empty message does not block the others", async () => {
     const name = inproc();
-    await using push = scoped(new Push());
-    await using pull = scoped(new Pull());
+    await using push = new Push();
+    await using pull = new Pull();
     const first = push.send("1");
     await assert.rejects(push.send([]), TypeError);
     const second = push.send(Uint8Array.of());
@@ -206,7 +206,7 @@ describe("push - send", () => {
     await Promise.all([first, second]);
   });
 
-  it("send - those that wait, and later ones, end with ClosedError", async () => {
+  it("send - waiting and later calls reject with ClosedError after close", async () => {
     const push = new Push();
     const waiting = [push.send("1"), push.send("2")];
     assert.equal(await push.close(), 0);
@@ -215,9 +215,9 @@ describe("push - send", () => {
     assert.equal(push.closed, true);
   });
 
-  it("send - those that wait, and later ones, end with the failure when no endpoint is left", async () => {
-    await using wrong = scoped(new Pub());
-    await using push = scoped(new Push());
+  it("send - waiting and later calls reject with the failure when no endpoint is left", async () => {
+    await using wrong = new Pub();
+    await using push = new Push();
     push.connect(await wrong.bind("tcp://127.0.0.1:0"));
     const waiting = [push.send("1"), push.send("2")];
     for (const one of [...waiting, waitFor(() => push.failure).then(() => push.send("3"))]) {

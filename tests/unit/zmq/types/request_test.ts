@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { connect, type IncomingRequest, Rep, Req } from "../../../../mod.ts";
 import { deadline, TestPeer, waitFor } from "../../../support/helpers.ts";
-import { inproc, numbers, scoped, SocketLog, texts } from "../../../support/sockets.ts";
+import { inproc, numbers, SocketLog, texts } from "../../../support/sockets.ts";
 import { frame, greeting, hexOf, rawListener, RawPeer, ready } from "../../../support/raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
@@ -16,8 +16,8 @@ const wrapped = (...bodies: string[]) => [
 const wire = (...bodies: string[]) => wrapped(...bodies).map(hexOf).join("");
 
 describe("req", () => {
-  it("request - goes out with a delimiter, and its reply comes without", async () => {
-    await using req = scoped(new Req());
+  it("request - is sent with a delimiter, and its reply is returned without it", async () => {
+    await using req = new Req();
     using peer = await RawPeer.dial(await req.bind(LOCAL));
     await peer.greet("REP");
     const reply = req.request(["a", "", "b"]);
@@ -27,10 +27,10 @@ describe("req", () => {
     assert.match(req.lastPeer, /^tcp:\/\/127\.0\.0\.1:\d+$/);
   });
 
-  it("request - a second one meanwhile is an error, whether the first has a peer or not", async () => {
+  it("request - a second request before the reply is an error, with or without a peer", async () => {
     const name = inproc();
-    await using req = scoped(new Req());
-    await using rep = scoped(new Rep());
+    await using req = new Req();
+    await using rep = new Rep();
     const first = req.request("1");
     await assert.rejects(req.request("2"), /another one waits/);
     await rep.bind(name);
@@ -44,8 +44,8 @@ describe("req", () => {
     assert.deepEqual(texts(await deadline(fourth)), ["four"]);
   });
 
-  it("request - what only the peer that was asked may answer, and only once", async () => {
-    await using req = scoped(new Req());
+  it("request - only the peer that received it can answer, and only once", async () => {
+    await using req = new Req();
     const endpoint = await req.bind(LOCAL);
     using a = await RawPeer.dial(endpoint);
     await a.greet("REP");
@@ -66,9 +66,9 @@ describe("req", () => {
     assert.deepEqual(texts(await deadline(second)), ["two"]);
   });
 
-  it("abort - ends the waiting with the reason, and a late reply is not taken for the next one", async () => {
+  it("abort - rejects with the reason, and a late reply is not taken for the next one", async () => {
     await using listener = await rawListener();
-    await using req = scoped(new Req({ reconnect: { first: 1, longest: 5 } }));
+    await using req = new Req({ reconnect: { first: 1, longest: 5 } });
     req.connect(listener.endpoint);
     const first = await listener.peer(0);
     await first.greet("REP");
@@ -87,14 +87,14 @@ describe("req", () => {
     assert.deepEqual(texts(await deadline(next)), ["answer to 2"]);
   });
 
-  it("abort - before there is a peer, or before it was asked, sends nothing", async () => {
+  it("abort - sends nothing before there is a peer", async () => {
     const name = inproc();
-    await using req = scoped(new Req());
+    await using req = new Req();
     const abort = new AbortController();
     const waiting = req.request("1", { signal: abort.signal });
     abort.abort(new Error("enough"));
     await assert.rejects(deadline(waiting), /enough/);
-    await using rep = scoped(new Rep());
+    await using rep = new Rep();
     await rep.bind(name);
     req.connect(name);
     await waitFor(() => req.peers === 1);
@@ -105,9 +105,9 @@ describe("req", () => {
     assert.deepEqual(texts(await deadline(reply)), [""]);
   });
 
-  it("loss - a peer that goes before its reply has the next one asked, over and over", async () => {
+  it("loss - the request is sent to the next peer when a peer disconnects before its reply, repeatedly", async () => {
     const log = new SocketLog();
-    await using req = scoped(new Req({ onEvent: log.onEvent }));
+    await using req = new Req({ onEvent: log.onEvent });
     const endpoint = await req.bind(LOCAL);
     const reply = req.request("still?");
     for (let i = 0; i < 5; i++) {
@@ -124,10 +124,10 @@ describe("req", () => {
 });
 
 describe("rep", () => {
-  it("reply - twice is an error, and none to an empty list of frames", async () => {
+  it("reply - a second reply and a reply without frames are errors", async () => {
     const name = inproc();
-    await using rep = scoped(new Rep());
-    await using req = scoped(new Req());
+    await using rep = new Rep();
+    await using req = new Req();
     await rep.bind(name);
     req.connect(name);
     const reply = req.request("q");
@@ -138,7 +138,7 @@ describe("rep", () => {
     assert.deepEqual(texts(await deadline(reply)), ["a"]);
   });
 
-  it("iteration - serves many at a time, each with its own reply", async () => {
+  it("iteration - serves concurrent requests, each with its own reply", async () => {
     const name = inproc();
     const rep = new Rep();
     await rep.bind(name);
@@ -156,8 +156,8 @@ describe("rep", () => {
     await deadline(serving);
   });
 
-  it("envelope - everything through the first empty frame comes back as it was", async () => {
-    await using rep = scoped(new Rep());
+  it("envelope - all frames up to the first empty one are returned unchanged", async () => {
+    await using rep = new Rep();
     using peer = await RawPeer.dial(await rep.bind(LOCAL));
     await peer.greet("DEALER");
     peer.send(frame("r1", 1), frame("r2", 1), frame("", 1), frame("", 1), frame("q"));
@@ -170,9 +170,9 @@ describe("rep", () => {
     assert.equal(hexOf(await peer.take(expected.length / 2)), expected);
   });
 
-  it("slow reader - its requests wait until it takes its replies; others are served, and none is lost", async () => {
+  it("slow reader - its requests wait until it reads its replies; other peers are served, and no reply is lost", async () => {
     const [slow, quick] = [inproc(), inproc()];
-    await using rep = scoped(new Rep({ hwm: 5 }));
+    await using rep = new Rep({ hwm: 5 });
     await rep.bind(slow);
     await rep.bind(quick);
     let served = 0;
@@ -191,7 +191,7 @@ describe("rep", () => {
     const requests = numbers(100).flatMap((i) => wrapped(`${i}`));
     await dealer.write(new Uint8Array(requests.flatMap((part) => [...part])));
     await waitFor(() => served >= 6);
-    await using req = scoped(new Req());
+    await using req = new Req();
     req.connect(quick);
     for (let i = 0; i < 20; i++) assert.deepEqual(texts(await deadline(req.request(`${i}`))), [`${i}`]);
     assert.ok(served - 20 < 20, `${served - 20} requests of the slow one were served`);
@@ -204,9 +204,9 @@ describe("rep", () => {
     await deadline(serving);
   });
 
-  it("slow reader - that goes takes its waiting requests with it", async () => {
+  it("slow reader - its waiting requests are dropped when it disconnects", async () => {
     const log = new SocketLog();
-    await using rep = scoped(new Rep({ hwm: 2, onEvent: log.onEvent }));
+    await using rep = new Rep({ hwm: 2, onEvent: log.onEvent });
     const endpoint = await rep.bind(LOCAL);
     const held: IncomingRequest[] = [];
     using gone = await RawPeer.dial(endpoint);

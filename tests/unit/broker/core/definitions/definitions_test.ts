@@ -7,9 +7,9 @@ import {
   importDefinitions,
 } from "../../../../../lib/broker/core/definitions/definitions.ts";
 import type { Json } from "../../../../../lib/broker/core/definitions/table.ts";
-import type { QueueDefinition } from "../../../../../lib/broker/core/topology/definition_change.ts";
 import { UserStore } from "../../../../../lib/broker/core/users/user_store.ts";
 import { VirtualHost } from "../../../../../lib/broker/core/topology/vhost.ts";
+import { makeQueue } from "../../../../support/queues.ts";
 
 const PRODUCT = { product: "mqcat", productVersion: "0.1.0" };
 
@@ -21,12 +21,7 @@ class Target {
 
   addVirtualHost(name: string): VirtualHost {
     const vhost = this.vhosts.get(name) ?? new VirtualHost(name, {
-      createQueue: (definition: QueueDefinition) => ({
-        definition,
-        ready: 0,
-        consumers: { size: 0 },
-        close() {},
-      }),
+      createQueue: makeQueue,
       nextQueueId: () => ++this.#ids,
       onChange: () => {},
     });

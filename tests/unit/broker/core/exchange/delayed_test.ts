@@ -12,7 +12,7 @@ import { tempDir, waitFor } from "../../../../support/helpers.ts";
 
 const NONE = { passive: false, durable: true, autoDelete: false, internal: false, exclusive: false };
 
-function declare(broker: Broker, args: FieldTable, exchange = "later"): VirtualHost<Queue> {
+function declare(broker: Broker, args: FieldTable, exchange = "later"): VirtualHost {
   const vhost = broker.vhosts.get("/")!;
   broker.core.cycle.begin();
   vhost.declareExchange({ ...NONE, exchange, type: "x-delayed-message", arguments: args });

@@ -12,6 +12,7 @@ import { type Route, ScannedHeaders } from "../../../../../lib/broker/core/excha
 import { RouteCache } from "../../../../../lib/broker/core/exchange/route_cache.ts";
 import { makeMatcher } from "../../../../../lib/broker/core/exchange/types.ts";
 import { RouteResult } from "../../../../../lib/broker/core/topology/route_result.ts";
+import { namedQueue } from "../../../../support/queues.ts";
 
 interface Case {
   readonly type: string;
@@ -127,24 +128,27 @@ describe("exchange types", () => {
   }
 });
 
+const namesOf = (routes: RouteResult) => routes.toArray().map(({ name }) => name);
+
 describe("route result and cache", () => {
   it("route result - has each queue once, with few and with many queues", () => {
-    const routes = new RouteResult<number>();
+    const routes = new RouteResult();
+    const queues = Array.from({ length: 50 }, (_, i) => namedQueue(`q${i}`));
     for (let round = 0; round < 2; round++) {
-      for (let i = 0; i < 100; i++) routes.add(i % 50);
-      assert.deepEqual(routes.toArray(), Array.from({ length: 50 }, (_, i) => i));
-      routes.retain((one) => one >= 40);
+      for (let i = 0; i < 100; i++) routes.add(queues[i % 50]!);
+      assert.deepEqual(namesOf(routes), queues.map(({ name }) => name));
+      routes.retain((queue) => queues.indexOf(queue) >= 40);
       assert.equal(routes.length, 10);
-      routes.take([1, 2]);
-      assert.deepEqual(routes.toArray(), [1, 2]);
+      routes.take([queues[1]!, queues[2]!]);
+      assert.deepEqual(namesOf(routes), ["q1", "q2"]);
       routes.clear();
-      assert.deepEqual(routes.toArray(), []);
+      assert.deepEqual(namesOf(routes), []);
     }
   });
 
   it("cache - keys that occur once do not accumulate", () => {
-    const cache = new RouteCache<number>();
-    const queues = Array.from({ length: 1000 }, (_, i) => i);
+    const cache = new RouteCache();
+    const queues = Array.from({ length: 1000 }, (_, i) => namedQueue(`q${i}`));
     let known = 0;
     for (let i = 0; i < 200; i++) cache.set(`k${i}`, queues);
     for (let i = 0; i < 200; i++) if (cache.get(`k${i}`) !== undefined) known++;

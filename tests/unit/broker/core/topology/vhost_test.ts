@@ -4,26 +4,11 @@ import { AmqpError } from "../../../../../lib/amqp/amqp_error.ts";
 import { type BasicProperties, encodeProperties } from "../../../../../lib/amqp/properties.ts";
 import { PropertyScan } from "../../../../../lib/amqp/property_scan.ts";
 import { TypedNumber } from "../../../../../lib/amqp/types/field_value.ts";
-import type {
-  DefinitionChange,
-  QueueDefinition,
-} from "../../../../../lib/broker/core/topology/definition_change.ts";
-import { type RoutedQueue, RouteResult, VirtualHost } from "../../../../../lib/broker/core/topology/vhost.ts";
-
-class FakeQueue implements RoutedQueue {
-  ready = 0;
-  consumers = { size: 0 };
-  closed = false;
-  readonly definition: QueueDefinition;
-
-  constructor(definition: QueueDefinition) {
-    this.definition = definition;
-  }
-
-  close(): void {
-    this.closed = true;
-  }
-}
+import { QueueConsumer } from "../../../../../lib/broker/core/queue/consumer.ts";
+import type { Queue } from "../../../../../lib/broker/core/queue/queue.ts";
+import type { DefinitionChange } from "../../../../../lib/broker/core/topology/definition_change.ts";
+import { RouteResult, VirtualHost } from "../../../../../lib/broker/core/topology/vhost.ts";
+import { makeQueue } from "../../../../support/queues.ts";
 
 const ME = {};
 const OTHER = {};
@@ -31,8 +16,8 @@ const OTHER = {};
 class Host {
   readonly changes: DefinitionChange[] = [];
   #ids = 0;
-  readonly vhost = new VirtualHost<FakeQueue>("/", {
-    createQueue: (definition) => new FakeQueue(definition),
+  readonly vhost = new VirtualHost("/", {
+    createQueue: makeQueue,
     nextQueueId: () => ++this.#ids,
     onChange: (change) => this.changes.push(change),
   });
@@ -41,7 +26,7 @@ class Host {
     queue: string,
     more: Partial<Parameters<VirtualHost["declareQueue"]>[0]> = {},
     owner = ME,
-  ): FakeQueue {
+  ): Queue {
     const args = { passive: false, durable: false, exclusive: false, autoDelete: false, arguments: {} };
     return this.vhost.declareQueue({ ...args, queue, ...more }, owner);
   }
@@ -71,7 +56,7 @@ class Host {
     const bytes = encodeProperties(properties);
     const scan = new PropertyScan();
     scan.read(bytes, 0, bytes.length);
-    const routes = new RouteResult<FakeQueue>();
+    const routes = new RouteResult();
     this.vhost.route(exchange, routingKey, scan, routes);
     return routes.toArray().map((queue) => queue.definition.name).sort();
   }
@@ -196,12 +181,21 @@ describe("virtual host, declaring", () => {
     const queue = host.queue("q");
     const remove = (ifUnused: boolean, ifEmpty: boolean) =>
       host.vhost.deleteQueue({ queue: "q", ifUnused, ifEmpty }, ME);
-    queue.ready = 3;
-    queue.consumers.size = 1;
+    for (let i = 0; i < 3; i++) queue.lanes[0]!.push(0, 0, 1, 0);
+    queue.addConsumer(
+      new QueueConsumer(queue, { writable: false, hasRoom: false, deliver() {}, onCancelled() {} }, {
+        tag: "t",
+        noAck: false,
+        exclusive: false,
+        priority: 0,
+        prefetch: 0,
+        arguments: {},
+      }),
+    );
     refuses(406, "PRECONDITION_FAILED - queue 'q' in vhost '/' in use", () => remove(true, false));
     refuses(406, "PRECONDITION_FAILED - queue 'q' in vhost '/' not empty", () => remove(true, true));
     assert.equal(remove(false, false), 3);
-    assert.equal(queue.closed, true);
+    assert.equal(queue.deleted, true);
     assert.equal(remove(true, true), 0);
   });
 
