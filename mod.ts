@@ -18,6 +18,30 @@ export {
   ProtocolError,
   UnreachableError,
 } from "./lib/errors.ts";
+export { AmqpError, type AmqpErrorOptions, type AmqpErrorScope } from "./lib/amqp/amqp_error.ts";
+export { connectAmqp } from "./lib/amqp/client/api/client.ts";
+export type {
+  AmqpClient,
+  AmqpConsumer,
+  AmqpMessage,
+  AmqpRoute,
+  AmqpWaitOptions,
+  ConsumeOptions,
+  ExchangeOptions,
+  PublishOptions,
+} from "./lib/amqp/client/api/types.ts";
+export { RefusedError } from "./lib/amqp/client/errors.ts";
+export type { AmqpEvent, AmqpOptions } from "./lib/amqp/client/link.ts";
+export type { QueueOptions, QueueState } from "./lib/amqp/client/queues.ts";
+export type { BasicProperties } from "./lib/amqp/properties.ts";
+export {
+  Decimal,
+  type FieldTable,
+  type FieldValue,
+  type NumberLetter,
+  Timestamp,
+  TypedNumber,
+} from "./lib/amqp/types/field_value.ts";
 export { type EmbeddedBroker, openBroker } from "./lib/broker/open.ts";
 export type { BrokerEvent, BrokerOptions } from "./lib/broker/options.ts";
 export { connectEcho } from "./lib/echo/client.ts";

@@ -2,34 +2,56 @@ import { MqcatError } from "../errors.ts";
 import { isHard, type ReplyCode, replyName } from "./reply_codes.ts";
 import { clipText, textLength } from "./types/text.ts";
 
-/** What a short string holds, in bytes. */
+/** The size limit of a short string, in bytes. */
 const MAX_TEXT = 255;
 
-/** What an error ends: the channel that it happened on, or the whole connection. */
-export type Scope = "channel" | "connection";
+/** What an error closes: the channel on which it occurred, or the whole connection. */
+export type AmqpErrorScope = "channel" | "connection";
 
-/** Where an error happened, and what was underneath. */
+/** Options of an `AmqpError`. */
 export interface AmqpErrorOptions extends ErrorOptions {
-  /** Id of the method that was refused, class in the upper 16 bits; 0 unless told. */
+  /** The id of the refused method, with its class in the upper 16 bits. Default: 0, no method */
   readonly method?: number;
-  /** What it ends; the reply code decides unless told. */
-  readonly scope?: Scope;
+  /** What the error closes. Default: decided by the reply code */
+  readonly scope?: AmqpErrorScope;
 }
 
 /**
- * An error with a reply code: one that we report to the peer, or one that the peer reported to us. It has the names
- * of the arguments of `connection.close` and `channel.close`, so it can be encoded as these.
+ * An error with an AMQP reply code, which one peer reports to the other. Its properties are named like the arguments of
+ * `connection.close` and `channel.close`, so that it can be encoded as either.
+ *
+ * @example Consume a queue that may not exist
+ * ```ts
+ * import { AmqpError, connectAmqp } from "@mqcat/mqcat";
+ *
+ * await using client = await connectAmqp("amqp://localhost");
+ * try {
+ *   await client.consume("jobs");
+ * } catch (error) {
+ *   if (!(error instanceof AmqpError && error.replyCode === 404)) throw error;
+ *   console.error(error.replyText); // NOT_FOUND - no queue 'jobs' in vhost '/'
+ * }
+ * ```
  */
 export class AmqpError extends MqcatError {
-  readonly scope: Scope;
+  /** What the error closed. */
+  readonly scope: AmqpErrorScope;
+  /** The reply code, for example 404. */
   readonly replyCode: number;
-  /** The text for the wire, at most 255 bytes: `NOT_FOUND - no queue 'x' in vhost '/'`. */
+  /** The text on the wire, at most 255 bytes: `NOT_FOUND - no queue 'x' in vhost '/'`. */
   readonly replyText: string;
-  /** Class of the method that was refused, or 0. */
+  /** The class id of the refused method, or 0. */
   readonly classId: number;
+  /** The id of the refused method in its class, or 0. */
   readonly methodId: number;
 
-  /** @param replyText whole, with the name of the code in front */
+  /**
+   * Makes an error. Text over 255 bytes is shortened in `replyText`.
+   *
+   * @param replyCode a reply code of AMQP 0-9-1
+   * @param replyText the text, which begins with the name of the code
+   * @param options the refused method, the scope and the cause
+   */
   constructor(replyCode: number, replyText: string, options: AmqpErrorOptions = {}) {
     const scope = options.scope ?? (isHard(replyCode) ? "connection" : "channel");
     super(scope === "channel" ? "ERR_AMQP_CHANNEL" : "ERR_AMQP_CONNECTION", replyText, options);
@@ -44,9 +66,9 @@ export class AmqpError extends MqcatError {
 }
 
 /**
- * The error for a reply code; its name is put in front of the explanation.
+ * Makes the error for a reply code; the text is the name of the code and the explanation.
  *
- * @example A queue that is not there
+ * @example A queue that does not exist
  * ```ts
  * import { amqpError } from "./amqp_error.ts";
  * const error = amqpError(404, "no queue 'x' in vhost '/'");
@@ -57,16 +79,16 @@ export function amqpError(code: ReplyCode, explanation: string, options?: AmqpEr
   return new AmqpError(code, `${replyName(code)} - ${explanation}`, options);
 }
 
-/** The error that the peer put into its `connection.close` or `channel.close`. */
+/** Makes the error that the peer reported with `connection.close` or `channel.close`. */
 export function errorFromClose(
-  scope: Scope,
+  scope: AmqpErrorScope,
   args: { replyCode: number; replyText: string; classId: number; methodId: number },
 ): AmqpError {
   const text = args.replyText || replyName(args.replyCode);
   return new AmqpError(args.replyCode, text, { scope, method: args.classId << 16 | args.methodId });
 }
 
-/** The peer sent bytes that are no AMQP: 501, as RabbitMQ answers it. */
+/** Makes the error for malformed bytes of the peer: code 501, as in RabbitMQ. */
 export function frameError(explanation: string): AmqpError {
   return amqpError(501, explanation);
 }

@@ -1,6 +1,6 @@
 /**
- * Readers for what comes once per message. Each object is read over and over, allocates nothing (names are shared
- * through a cache), and holds positions in the bytes of the last `read`.
+ * Readers for the methods and headers that occur once per message. Each object is reused and allocates nothing (names
+ * come from a cache). Its positions refer to the bytes of the last `read`.
  */
 import { amqpError, frameError } from "./amqp_error.ts";
 import { BASIC_CLASS } from "./methods.ts";
@@ -13,12 +13,12 @@ export class PublishFields {
   routingKey = "";
   mandatory = false;
   immediate = false;
-  /** Exchange and routing key as they stand on the wire, two short strings: `route` of an encoded message. */
+  /** Exchange and routing key in their encoded form, two short strings: `route` of an encoded message. */
   routeStart = 0;
   routeEnd = 0;
 
   /**
-   * Takes a method frame's payload.
+   * Reads the payload of a method frame.
    *
    * @throws {AmqpError} 501: malformed
    */
@@ -44,7 +44,7 @@ export class DeliverFields {
   routingKey = "";
 
   /**
-   * Takes a method frame's payload.
+   * Reads the payload of a method frame.
    *
    * @throws {AmqpError} 501: malformed
    */
@@ -62,17 +62,17 @@ export class DeliverFields {
   }
 }
 
-/** `basic.ack`, `basic.nack` and `basic.reject` (1.8.3.13, 1.8.3.14): the same layout, and bits that differ. */
+/** `basic.ack`, `basic.nack` and `basic.reject` (1.8.3.13, 1.8.3.14): the same layout with different bits. */
 export class AckFields {
-  /** Rounded beyond 2^53; 0 stands for all messages, with `multiple`. */
+  /** Rounded beyond 2^53; 0 with `multiple` means all messages. */
   deliveryTag = 0;
-  /** Of ack and nack. */
+  /** For ack and nack. */
   multiple = false;
-  /** Of nack and reject. */
+  /** For nack and reject. */
   requeue = false;
 
   /**
-   * Takes the payload of a method frame of one of the three.
+   * Reads the payload of a method frame of one of the three methods.
    *
    * @throws {AmqpError} 501: malformed
    */
@@ -91,14 +91,14 @@ const NACK = 120;
 
 /** A content header (4.2.6.1). */
 export class ContentHeader {
-  /** Bytes in the body; rounded beyond 2^53, which is over every limit. */
+  /** The size of the body in bytes; rounded beyond 2^53, which exceeds every limit. */
   bodySize = 0;
-  /** Flags and properties: `properties` of an encoded message, and what `PropertyScan` and `decodeProperties` take. */
+  /** Flags and properties: `properties` of an encoded message, the input of `PropertyScan` and `decodeProperties`. */
   propertiesStart = 0;
   propertiesEnd = 0;
 
   /**
-   * Takes a header frame's payload.
+   * Reads the payload of a header frame.
    *
    * @throws {AmqpError} 501: malformed; 505: a class without content
    */

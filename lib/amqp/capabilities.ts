@@ -1,10 +1,11 @@
 import type { FieldTable } from "./types/field_value.ts";
 
 /**
- * Whether a peer says that it can do something, in the `capabilities` of its properties (RabbitMQ's; both ends tell
- * theirs when a connection begins).
+ * Whether a peer announces a capability in its properties. This is RabbitMQ's extension; both peers announce their
+ * capabilities when a connection begins.
  *
- * @param properties of `connection.start` or `connection.start-ok`; what stands in them is the peer's affair
+ * @param properties those of `connection.start` or `connection.start-ok`, not validated
+ * @param capability a name such as `basic.nack`
  */
 export function isCapable(properties: FieldTable, capability: string): boolean {
   const { capabilities } = properties;

@@ -2,7 +2,7 @@
 import type { FieldType, METHODS } from "./methods.ts";
 import type { FieldTable } from "./types/field_value.ts";
 
-/** What a type of field is here. */
+/** The JavaScript type of each field type. */
 export interface FieldTypes extends Record<FieldType, unknown> {
   bit: boolean;
   octet: number;
@@ -26,14 +26,14 @@ export type MethodArgs<Name extends MethodName> = {
   ]: FieldTypes[Field[1]];
 };
 
-/** The arguments that encode a method: what is left out is empty, zero or false. */
+/** The arguments for encoding a method: omitted ones are empty, zero or false. */
 export type GivenArgs<Name extends MethodName> = Partial<MethodArgs<Name>>;
 
-/** The names of the replies to a method; never, when it has none. */
+/** The names of the replies to a method; never for a method without replies. */
 export type ReplyOf<Name extends MethodName> = typeof METHODS[Name] extends
   { replies: readonly (infer Reply extends MethodName)[] } ? Reply : never;
 
-/** A method that came, told apart by its name. */
+/** A decoded method, discriminated by its name. */
 export type Method = {
   [Name in MethodName]: { readonly name: Name; readonly args: MethodArgs<Name> };
 }[MethodName];

@@ -21,12 +21,12 @@ type Args = Readonly<Record<string, unknown>>;
 const SPECS: Readonly<Record<MethodName, MethodSpec>> = METHODS;
 const BY_ID = new Map(Object.entries(SPECS).map(([name, spec]) => [spec.id, { name, spec }]));
 
-/** The name of a method; undefined when nobody knows the id. */
+/** Returns the name of a method; undefined for an unknown id. */
 export function methodName(id: number): MethodName | undefined {
   return BY_ID.get(id)?.name as MethodName | undefined;
 }
 
-/** The id of a method, with the class in the upper 16 bits. */
+/** Returns the id of a method, with the class in the upper 16 bits. */
 export function methodId(name: MethodName): number {
   return SPECS[name].id;
 }
@@ -36,25 +36,25 @@ export function hasContent(id: number): boolean {
   return BY_ID.get(id)?.spec.content === true;
 }
 
-/** Whether `reply` answers `request`. */
+/** Whether `reply` is a reply to `request`. */
 export function isReply(request: MethodName, reply: MethodName): boolean {
   return SPECS[request].replies?.includes(reply) === true;
 }
 
 /**
- * The id that a method frame's payload begins with (AMQP 0-9-1, 4.2.4).
+ * Reads the method id at the start of the payload of a method frame (AMQP 0-9-1, 4.2.4).
  *
- * @throws {AmqpError} 501: the payload is shorter than that
+ * @throws {AmqpError} 501: the payload is too short
  */
 export function readMethodId(bytes: Uint8Array, start: number, end: number): number {
-  if (end - start < 4) throw frameError("a method frame has no class and method");
+  if (end - start < 4) throw frameError("a method frame has no class id and method id");
   return readUint32(bytes, start);
 }
 
 /**
- * Decodes a method frame's payload; the result refers to none of its bytes.
+ * Decodes the payload of a method frame. The result shares no bytes with the input.
  *
- * @throws {AmqpError} 501: the arguments are malformed; 540: nobody knows the method
+ * @throws {AmqpError} 501: the arguments are malformed; 540: the method is unknown
  */
 export function decodeMethod(bytes: Uint8Array, start: number, end: number): Method {
   const id = readMethodId(bytes, start, end);
@@ -66,7 +66,7 @@ export function decodeMethod(bytes: Uint8Array, start: number, end: number): Met
   const reader = new Reader(bytes, start + 4, end);
   const args: Record<string, unknown> = {};
   let bits = 0;
-  /** How many bits of the last octet are left. */
+  /** The number of unread bits of the last octet. */
   let left = 0;
   for (const [field, type] of spec.fields) {
     let value: unknown;
@@ -81,19 +81,19 @@ export function decodeMethod(bytes: Uint8Array, start: number, end: number): Met
     } else {
       left = 0;
       value = CODECS[type].decode(reader);
-      // Names are UTF-8 except where they come with every message, as RabbitMQ has it.
+      // As in RabbitMQ, the names in methods with content need not be valid UTF-8.
       if (typeof value === "string" && spec.content !== true && !value.isWellFormed()) {
         throw frameError(`malformed UTF-8 in '${field}' of ${name}`);
       }
     }
     if (!field.startsWith("reserved")) args[field] = value;
   }
-  if (reader.at !== end) throw frameError(`${end - reader.at} bytes are left over behind ${name}`);
+  if (reader.at !== end) throw frameError(`${end - reader.at} extra bytes after ${name}`);
   return { name, args } as Method;
 }
 
 /**
- * The exact number of bytes of a method frame's payload.
+ * Returns the exact size of the payload of a method frame, in bytes.
  *
  * @throws {RangeError | TypeError} an argument does not fit its type
  */
@@ -114,11 +114,11 @@ export function sizeofMethod<Name extends MethodName>(name: Name, args: GivenArg
 }
 
 /**
- * Writes a method frame's payload.
+ * Writes the payload of a method frame.
  *
- * @param args what `sizeofMethod` took
- * @param target with room for `sizeofMethod` bytes at `at`
- * @returns the position behind it
+ * @param args arguments that `sizeofMethod` accepted
+ * @param target a buffer with room for `sizeofMethod` bytes at `at`
+ * @returns the position after the last byte
  */
 export function writeMethod<Name extends MethodName>(
   name: Name,

@@ -8,11 +8,11 @@ export type FieldType = "bit" | "octet" | "short" | "long" | "longlong" | "short
 
 /** One method. */
 export interface MethodSpec {
-  /** The class id in the upper 16 bits, the method's in the lower. */
+  /** The class id in the upper 16 bits, the method id in the lower. */
   readonly id: number;
-  /** In the order of the wire; what begins with `reserved` is sent as zero, and skipped when it comes. */
+  /** In the order of the wire. A field whose name begins with `reserved` is sent as zero and ignored when received. */
   readonly fields: readonly (readonly [name: string, type: FieldType])[];
-  /** Names of the methods that answer it, when it is synchronous. */
+  /** The names of the replies, for a synchronous method. */
   readonly replies?: readonly string[];
   /** Whether a content header and a body follow. */
   readonly content?: true;
@@ -83,7 +83,7 @@ export const METHODS = {
   "connection.open-ok": { id: id(10, 41), fields: [["reserved1", "shortstr"]] },
   "connection.close": { id: id(10, 50), fields: CLOSING, replies: ["connection.close-ok"] },
   "connection.close-ok": { id: id(10, 51), fields: [] },
-  // RabbitMQ's: blocked connections, and tokens that are renewed.
+  // RabbitMQ's extensions: blocked connections, and renewed tokens.
   "connection.blocked": { id: id(10, 60), fields: [["reason", "shortstr"]] },
   "connection.unblocked": { id: id(10, 61), fields: [] },
   "connection.update-secret": {
@@ -100,7 +100,7 @@ export const METHODS = {
   "channel.close": { id: id(20, 40), fields: CLOSING, replies: ["channel.close-ok"] },
   "channel.close-ok": { id: id(20, 41), fields: [] },
 
-  // Of AMQP 0-8; some clients still ask, and RabbitMQ always grants.
+  // From AMQP 0-8; some clients still send it, and RabbitMQ always grants it.
   "access.request": {
     id: id(30, 10),
     fields: [
@@ -140,7 +140,7 @@ export const METHODS = {
   "exchange.bind": { id: id(40, 30), fields: EXCHANGE_BINDING, replies: ["exchange.bind-ok"] },
   "exchange.bind-ok": { id: id(40, 31), fields: [] },
   "exchange.unbind": { id: id(40, 40), fields: EXCHANGE_BINDING, replies: ["exchange.unbind-ok"] },
-  // Not 41, which every other pair would have.
+  // 51, not 41: an exception to the numbering of replies.
   "exchange.unbind-ok": { id: id(40, 51), fields: [] },
 
   "queue.declare": {
@@ -247,7 +247,7 @@ export const METHODS = {
   "tx.rollback-ok": { id: id(90, 31), fields: [] },
 } as const satisfies Record<string, MethodSpec>;
 
-/** Ids of the methods that have fast paths, as `readMethodId` gives them. */
+/** Ids of the methods with fast paths, as `readMethodId` returns them. */
 export const BASIC_PUBLISH: number = METHODS["basic.publish"].id;
 export const BASIC_DELIVER: number = METHODS["basic.deliver"].id;
 export const BASIC_GET_OK: number = METHODS["basic.get-ok"].id;

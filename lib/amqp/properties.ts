@@ -9,30 +9,40 @@ import { checkUint, writeUint16, writeUint64 } from "./types/uint.ts";
 
 /** The properties of a message, in the order of the wire (AMQP 0-9-1 reference, 1.8; 4.2.6.1). */
 export interface BasicProperties {
+  /** The MIME type of the body. */
   contentType?: string;
+  /** The encoding of the body, for example `gzip`. */
   contentEncoding?: string;
+  /** Headers of the application. */
   headers?: FieldTable;
-  /** 2 for persistent; 1 and nothing for transient. */
+  /** 2 for a persistent message; 1 or undefined for a transient one. */
   deliveryMode?: number;
-  /** 0 to 255, though queues commonly know up to 10. */
+  /** The priority, 0 to 255; most queues support up to 10. */
   priority?: number;
+  /** Identifies the request that a reply belongs to. */
   correlationId?: string;
+  /** The queue for the reply. */
   replyTo?: string;
-  /** Time to live in milliseconds, in digits. */
+  /** The time to live in milliseconds, as decimal digits. */
   expiration?: string;
+  /** Identifies the message. */
   messageId?: string;
-  /** Seconds since 1970; a bigint beyond 2^53. */
+  /** The time of the message, in seconds since 1970; a bigint beyond 2^53. */
   timestamp?: number | bigint;
+  /** The type of the message, chosen by the application. */
   type?: string;
+  /** The user that published the message; brokers check it. */
   userId?: string;
+  /** The application that published the message. */
   appId?: string;
+  /** Deprecated by AMQP 0-9-1. */
   clusterId?: string;
 }
 
-/** The properties of a message that has none. */
+/** The encoded properties of a message without properties. */
 export const NO_PROPERTIES: Uint8Array = Uint8Array.of(0, 0);
 
-/** Flags of the properties: the first one has the highest bit, the lowest two have no meaning here. */
+/** Flags of the properties: the first property has the highest bit, the lowest two bits have no property. */
 const FLAG = {
   contentType: 1 << 15,
   contentEncoding: 1 << 14,
@@ -51,7 +61,7 @@ const FLAG = {
 } as const satisfies Record<keyof BasicProperties, number>;
 
 /**
- * The exact number of bytes of encoded properties, their flags counted.
+ * Returns the exact size of encoded properties and their flags, in bytes.
  *
  * @throws {RangeError | TypeError} a property does not fit its type
  */
@@ -78,11 +88,11 @@ export function sizeofProperties(p: BasicProperties): number {
 }
 
 /**
- * Writes flags and properties, as they end a content header.
+ * Writes flags and properties, the end of a content header.
  *
- * @param p what `sizeofProperties` took
- * @param target with room for `sizeofProperties` bytes at `at`
- * @returns the position behind it
+ * @param p properties that `sizeofProperties` accepted
+ * @param target a buffer with room for `sizeofProperties` bytes at `at`
+ * @returns the position after the last byte
  */
 export function writeProperties(p: BasicProperties, target: Uint8Array, at: number): number {
   const start = at;
@@ -149,7 +159,7 @@ export function writeProperties(p: BasicProperties, target: Uint8Array, at: numb
 }
 
 /**
- * The properties as bytes, for whoever sends many messages with the same ones.
+ * Encodes properties, for example to send many messages with the same properties.
  *
  * @throws {RangeError | TypeError} a property does not fit its type
  */
@@ -160,9 +170,9 @@ export function encodeProperties(properties: BasicProperties): Uint8Array {
 }
 
 /**
- * Decodes flags and properties, up to `end`; the result refers to none of the bytes.
+ * Decodes flags and properties up to `end`. The result shares no bytes with the input.
  *
- * @throws {AmqpError} 501: malformed
+ * @throws {AmqpError} 501: malformed properties
  */
 export function decodeProperties(
   bytes: Uint8Array,
@@ -194,7 +204,7 @@ export function decodeProperties(
   return p;
 }
 
-/** Text that hardly comes twice has no place in the cache of names. */
+/** Decodes text that is rarely repeated, without the cache of names. */
 function unique(reader: Reader): string {
   const length = reader.octet();
   const start = reader.skip(length);
@@ -210,15 +220,15 @@ function writeSeconds(seconds: number | bigint, target: Uint8Array, at: number):
   return typeof seconds === "bigint" ? writeBig64(target, at, seconds) : writeUint64(target, at, seconds);
 }
 
-/** The flags; more of them would follow if the lowest bit were set, and no class has as many (4.2.6.1). */
+/** Reads the flags. The lowest bit announces more flags, but no class has as many properties (4.2.6.1). */
 function readFlags(reader: Reader): number {
   const flags = reader.short();
-  if ((flags & 1) !== 0) throw frameError("a content header has more properties than there are");
+  if ((flags & 1) !== 0) throw frameError("a content header announces properties that do not exist");
   return flags;
 }
 
 function endOf(reader: Reader): void {
   if (reader.at !== reader.end) {
-    throw frameError(`${reader.end - reader.at} bytes are left over behind the properties`);
+    throw frameError(`${reader.end - reader.at} extra bytes after the properties`);
   }
 }

@@ -4,7 +4,7 @@ import { decodeTable } from "./types/table.ts";
 import { readText } from "./types/text.ts";
 import { readUint32 } from "./types/uint.ts";
 
-/** Places of the properties in their order on the wire, for `PropertyScan`. */
+/** The index of each property in the order of the wire, for `PropertyScan`. */
 export const PROPERTY = {
   contentType: 0,
   contentEncoding: 1,
@@ -26,25 +26,25 @@ type TextProperty = Exclude<keyof typeof PROPERTY, "headers" | "deliveryMode" | 
 
 const TEXT = 0;
 const TABLE = 1;
-/** The kind of each property: one of the above, or its number of bytes. */
+/** The kind of each property: TEXT, TABLE, or its size in bytes plus FIXED. */
 const KINDS = Uint8Array.of(TEXT, TEXT, TABLE, 11, 11, TEXT, TEXT, TEXT, TEXT, 18, TEXT, TEXT, TEXT, TEXT);
 const FIXED = 10;
 
 /**
- * Finds properties in their encoded form without decoding them: what a broker needs to check and route a message
- * whose properties it keeps and forwards as the bytes that they are. One scan is read over and over; it allocates
- * nothing, and refers to the bytes of the last `read`.
+ * Finds properties in their encoded form without decoding them, so that a broker can check and route a message and
+ * forward its properties unchanged. The object is reused and allocates nothing. Its positions refer to the bytes of the
+ * last `read`.
  */
 export class PropertyScan {
   /** Property flags (AMQP 0-9-1, 4.2.6.1). */
   flags = 0;
-  /** Where each property that is there begins and ends, lengths of text left out, that of a table counted. */
+  /** Start and end of each present property: without the length octet of text, with the length of a table. */
   readonly starts: Int32Array = new Int32Array(14);
   readonly ends: Int32Array = new Int32Array(14);
   #bytes: Uint8Array = new Uint8Array(0);
 
   /**
-   * Walks flags and properties, up to `end`. The content of headers is not looked at.
+   * Scans flags and properties up to `end`. The content of the headers is not checked.
    *
    * @throws {AmqpError} 501: malformed
    */
@@ -52,9 +52,9 @@ export class PropertyScan {
     this.#bytes = bytes;
     if (end - start < 2) throw frameError("a content header has no property flags");
     const flags = this.flags = bytes[start]! << 8 | bytes[start + 1]!;
-    if ((flags & 1) !== 0) throw frameError("a content header has more properties than there are");
+    if ((flags & 1) !== 0) throw frameError("a content header announces properties that do not exist");
     let at = start + 2;
-    // From the highest bit to the lowest one that has a meaning.
+    // From the highest bit to the lowest one that has a property.
     for (let left = flags & 0xfffc; left !== 0;) {
       const place = Math.clz32(left) - 16;
       left &= ~(0x8000 >>> place);
@@ -66,39 +66,40 @@ export class PropertyScan {
       } else if (kind === TABLE) {
         at += 4 + (at + 4 <= end ? readUint32(bytes, at) : 0);
       } else at += kind - FIXED;
-      if (at > end) throw frameError("the properties end early");
+      if (at > end) throw frameError("the properties are truncated");
       this.starts[place] = from;
       this.ends[place] = at;
     }
-    if (at !== end) throw frameError(`${end - at} bytes are left over behind the properties`);
+    if (at !== end) throw frameError(`${end - at} extra bytes after the properties`);
   }
 
+  /** Whether the message has the property. */
   has(property: keyof typeof PROPERTY): boolean {
     return (this.flags & 0x8000 >>> PROPERTY[property]) !== 0;
   }
 
-  /** Whether the message asks to survive a restart. */
+  /** Whether the message is persistent: it survives a restart. */
   get persistent(): boolean {
     return this.deliveryMode === 2;
   }
 
-  /** 1 when it has none. */
+  /** The delivery mode; 1 if it is absent. */
   get deliveryMode(): number {
     return this.has("deliveryMode") ? this.#bytes[this.starts[PROPERTY.deliveryMode]!]! : 1;
   }
 
-  /** 0 when it has none. */
+  /** The priority; 0 if it is absent. */
   get priority(): number {
     return this.has("priority") ? this.#bytes[this.starts[PROPERTY.priority]!]! : 0;
   }
 
-  /** A property that is a short string. */
+  /** Decodes a property that is a short string. */
   text(property: TextProperty): string | undefined {
     if (!this.has(property)) return undefined;
     return readText(this.#bytes, this.starts[PROPERTY[property]]!, this.ends[PROPERTY[property]]!);
   }
 
-  /** Whether a text of ASCII occurs anywhere in the headers, in names or values: a quick no, without decoding. */
+  /** Whether an ASCII text occurs anywhere in the headers, in names or values: a fast check without decoding. */
   headersMention(text: string): boolean {
     if (!this.has("headers")) return false;
     const bytes = this.#bytes;
@@ -113,7 +114,11 @@ export class PropertyScan {
     return false;
   }
 
-  /** @throws {AmqpError} 501: malformed */
+  /**
+   * Decodes the headers.
+   *
+   * @throws {AmqpError} 501: malformed
+   */
   headers(): FieldTable | undefined {
     if (!this.has("headers")) return undefined;
     return decodeTable(this.#bytes, this.starts[PROPERTY.headers]!, this.ends[PROPERTY.headers]!);

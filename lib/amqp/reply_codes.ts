@@ -1,6 +1,6 @@
 /**
  * The reply codes of `connection.close`, `channel.close` and `basic.return` (AMQP 0-9-1 reference, 1.2; 312 is
- * RabbitMQ's). `hard` ones end the connection, the others only their channel.
+ * RabbitMQ's). `hard` codes close the connection, the others close the channel.
  */
 export const REPLY_CODES = {
   200: { name: "REPLY_SUCCESS", hard: false },
@@ -24,18 +24,18 @@ export const REPLY_CODES = {
   541: { name: "INTERNAL_ERROR", hard: true },
 } as const;
 
-/** A reply code that the protocol knows. */
+/** A reply code of the protocol. */
 export type ReplyCode = keyof typeof REPLY_CODES;
 
 const BY_NUMBER: Readonly<Record<number, { readonly name: string; readonly hard: boolean } | undefined>> =
   REPLY_CODES;
 
-/** The name of a reply code, as reply texts begin with it: `NOT_FOUND`. */
+/** Returns the name of a reply code, with which reply texts begin: `NOT_FOUND`. */
 export function replyName(code: number): string {
   return BY_NUMBER[code]?.name ?? `REPLY_${code}`;
 }
 
-/** Whether the code ends the connection, as an unknown one does. */
+/** Whether the code closes the connection. Unknown codes do. */
 export function isHard(code: number): boolean {
   return BY_NUMBER[code]?.hard ?? true;
 }

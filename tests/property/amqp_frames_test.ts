@@ -200,7 +200,7 @@ describe("amqp frames", () => {
   });
 
   it(
-    "frames - a sink that is clogged behind any frame gets the same ones, in order, when it has room",
+    "frames - a sink over its backlog after any frame receives the same frames, in order, after resume",
     TIMEOUT,
     () => {
       fc.assert(
@@ -208,21 +208,21 @@ describe("amqp frames", () => {
           const bytes = new Uint8Array([...PROTOCOL_HEADER, ...wireOf(traffic, 4096)]);
           const expected = decode("server", 4096, bytes, [bytes.length]);
           const frames: Seen[] = [];
-          let clogged = false;
+          let overBacklog = false;
           const decoder = new FrameDecoder("server", {
             onProtocolHeader: () => {},
             onFrame(type, channel, bytes, start, end) {
-              assert.ok(!clogged, "a frame came to a clogged sink");
+              assert.ok(!overBacklog, "a frame was reported to a sink over its backlog");
               frames.push({ type, channel, payload: bytes.slice(start, end) });
-              clogged = clogs[frames.length % clogs.length]!;
+              overBacklog = clogs[frames.length % clogs.length]!;
             },
-            get clogged() {
-              return clogged;
+            get overBacklog() {
+              return overBacklog;
             },
           });
           const drain = () => {
             do {
-              clogged = false;
+              overBacklog = false;
               decoder.resume();
             } while (decoder.holding);
           };

@@ -8,27 +8,39 @@ import { decodeMethod, readMethodId } from "../method_codec.ts";
 import { BASIC_ACK, BASIC_DELIVER, BASIC_NACK } from "../methods.ts";
 import { Content } from "./content.ts";
 
-/** A message that a channel hands on. All of it is valid during the call: the object is used for every one. */
+/** A delivered message. It is valid during the call only: the channel reuses the object. */
 export interface Delivery {
-  /** Counts from 1 on each channel. */
+  /** The number of the delivery on its channel, from 1. */
   readonly deliveryTag: number;
   readonly redelivered: boolean;
   readonly exchange: string;
   readonly routingKey: string;
-  /** Properties and body, as views. */
+  /** Views of the properties and the body. */
   readonly content: Content;
 }
 
-/** What a channel tells whoever opened it; the calls must not throw. */
+/** Callbacks of a channel. They must not throw. */
 export interface ChannelEvents {
+  /** A message arrived. */
   onDelivery?(delivery: Delivery): void;
-  /** Everything that came at once was handed on. */
+  /** All events of one received chunk were reported. */
   onBatchEnd?(): void;
-  /** A mandatory message came back. */
-  onReturn?(replyCode: number, replyText: string, exchange: string, routingKey: string): void;
-  /** Messages were confirmed, or refused: the one with this tag, or all up to it. */
+  /** A mandatory message was returned. `content` is valid during the call only. */
+  onReturn?(
+    replyCode: number,
+    replyText: string,
+    exchange: string,
+    routingKey: string,
+    content: Content,
+  ): void;
+  /**
+   * Messages were confirmed or refused.
+   *
+   * @param multiple whether this applies to all messages up to the tag
+   * @param taken true for `basic.ack`, false for `basic.nack`
+   */
   onConfirm?(deliveryTag: number, multiple: boolean, taken: boolean): void;
-  /** The server cancelled the consumer, because its queue is gone. */
+  /** The server cancelled the consumer, for example because the queue was deleted. */
   onCancel?(): void;
 }
 
@@ -49,10 +61,10 @@ interface Call {
   readonly reject: (error: Error) => void;
 }
 
-/** What a content belongs to. */
+/** The method that a content belongs to. */
 type Kind = "none" | "deliver" | "get" | "return";
 
-/** A message that `get` took, with bytes of its own. */
+/** A message from `basic.get`. It owns its bytes. */
 export interface Got {
   readonly deliveryTag: number;
   readonly redelivered: boolean;
@@ -60,14 +72,14 @@ export interface Got {
   readonly routingKey: string;
   readonly properties: Uint8Array;
   readonly body: Uint8Array;
-  /** How many messages are left in the queue. */
+  /** The number of messages left in the queue. */
   readonly messageCount: number;
 }
 
-/** One channel. Calls are answered in their order, so several may be under way. */
+/** One channel. The server answers calls in their order, so several may be in progress. */
 export class Channel {
   readonly id: number;
-  /** Resolves to the error that ended the channel, or to undefined after `close`. It never rejects. */
+  /** Resolves to the error that closed the channel, or to undefined after `close`. It never rejects. */
   readonly closed: Promise<Error | undefined>;
 
   readonly #host: ChannelHost;
@@ -79,7 +91,7 @@ export class Channel {
   #calls: Call[] = [];
   #kind: Kind = "none";
   #inBody = false;
-  /** The method whose content is coming, for kinds that are rare. */
+  /** The method that the next content belongs to, for the kinds other than deliveries. */
   #method: Method | undefined;
   #fresh = false;
   #over = false;
@@ -100,7 +112,7 @@ export class Channel {
     this.closed = new Promise((resolve) => this.#close = resolve);
   }
 
-  /** Whether it is closed. */
+  /** Whether the channel is closed. */
   get over(): boolean {
     return this.#over;
   }
@@ -108,7 +120,7 @@ export class Channel {
   /**
    * Sends a method and waits for its reply.
    *
-   * @throws {AmqpError} the server refused it, which ended the channel
+   * @throws {AmqpError} the server refused the method and closed the channel
    * @throws {ClosedError} the channel is closed
    */
   async call<Name extends MethodName, Reply extends MethodName>(
@@ -120,8 +132,9 @@ export class Channel {
   }
 
   /**
-   * Takes one message out of a queue.
+   * Takes one message from a queue.
    *
+   * @param noAck whether the server regards the message as acknowledged
    * @returns the message, or undefined when the queue is empty
    */
   async get(queue: string, noAck = false): Promise<Got | undefined> {
@@ -129,17 +142,17 @@ export class Channel {
     return reply.name === "basic.get-ok" ? (reply as unknown as { got: Got }).got : undefined;
   }
 
-  /** Acknowledges a message, or all up to it. Call `flush` of the connection behind the last one. */
+  /** Acknowledges a message, or all up to it. Call `flush` of the connection after the last one. */
   ack(deliveryTag: number, multiple: boolean): void {
     if (!this.#over) this.#host.encoder.ack(this.id, deliveryTag, multiple);
   }
 
-  /** Gives a message back, or all up to it: to the queue, or else to its dead-letter exchange, or to nobody. */
+  /** Rejects a message, or all up to it. Without `requeue` the server dead-letters or discards it. */
   nack(deliveryTag: number, multiple: boolean, requeue: boolean): void {
     if (!this.#over) this.#host.encoder.nack(this.id, deliveryTag, multiple, requeue);
   }
 
-  /** Closes the channel; what was not acknowledged goes back to its queue. */
+  /** Closes the channel. Unacknowledged messages return to their queues. */
   async close(): Promise<void> {
     if (this.#over) return;
     try {
@@ -150,20 +163,20 @@ export class Channel {
     this.end(undefined);
   }
 
-  /** The end, for the connection that knows it. */
+  /** Marks the channel as closed: called by the connection. */
   end(error: Error | undefined): void {
     if (this.#over) return;
     this.#over = true;
     for (const call of this.#calls.splice(0)) {
-      call.reject(error ?? new ClosedError("The channel was closed"));
+      call.reject(error ?? new ClosedError("The AMQP channel was closed"));
     }
     this.#close(error);
   }
 
-  /** Takes a frame of this channel. */
+  /** Processes a frame of this channel. */
   onFrame(type: number, bytes: Uint8Array, start: number, end: number): void {
     const wanted = this.#inBody ? BODY : this.#kind === "none" ? METHOD : HEADER;
-    if (type !== wanted) throw amqpError(505, `a frame of type ${type} came where one of ${wanted} was due`);
+    if (type !== wanted) throw amqpError(505, `expected a frame of type ${wanted}, got type ${type}`);
     if (type === METHOD) return this.#onMethod(bytes, start, end);
     const complete = type === HEADER
       ? this.#content.onHeader(bytes, start, end)
@@ -172,7 +185,7 @@ export class Channel {
     if (complete) this.#onContent();
   }
 
-  /** All frames that came at once were taken. */
+  /** All frames of one received chunk were processed. */
   afterData(): void {
     if (!this.#fresh) return;
     this.#fresh = false;
@@ -184,9 +197,13 @@ export class Channel {
     args: GivenArgs<Name>,
     replies: readonly MethodName[],
   ): Promise<Method> {
-    if (this.#over) return Promise.reject(new ClosedError("The channel is closed"));
+    if (this.#over) return Promise.reject(new ClosedError("The AMQP channel is closed"));
     if (this.#calls.length >= MAX_CALLS) {
-      return Promise.reject(new RangeError(`Cannot call ${name} as ${MAX_CALLS} calls wait for their reply`));
+      return Promise.reject(
+        new RangeError(
+          `Cannot call ${name} as ${MAX_CALLS} calls wait for a reply: await some of them first`,
+        ),
+      );
     }
     return new Promise((resolve, reject) => {
       this.#host.encoder.method(this.id, name, args);
@@ -231,7 +248,7 @@ export class Channel {
   #reply(method: Method): void {
     const call = this.#calls.shift();
     if (call === undefined || !call.replies.includes(method.name)) {
-      const error = new AmqpError(503, `COMMAND_INVALID - ${method.name} answers nothing that was asked`);
+      const error = new AmqpError(503, `COMMAND_INVALID - unexpected reply ${method.name}`);
       call?.reject(error);
       throw error;
     }
@@ -253,7 +270,7 @@ export class Channel {
       this.#events.onDelivery?.(delivery);
     } else if (method?.name === "basic.return") {
       const { replyCode, replyText, exchange, routingKey } = method.args;
-      this.#events.onReturn?.(replyCode, replyText, exchange, routingKey);
+      this.#events.onReturn?.(replyCode, replyText, exchange, routingKey, this.#content);
     } else if (method?.name === "basic.get-ok") {
       const { properties, propertiesEnd, body, bodyStart, bodyEnd } = this.#content;
       const got: Got = {

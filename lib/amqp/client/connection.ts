@@ -8,31 +8,31 @@ import { decodeMethod } from "../method_codec.ts";
 import { Channel, type ChannelEvents } from "./channel.ts";
 import type { Tuned } from "./handshake.ts";
 
-/** Over this much unwritten output nothing more should be published, in bytes. */
+/** The size of unwritten output at which publishing should pause, in bytes. */
 const HIGH_WATER = 256 * 1024;
-/** How long the server may take to answer our goodbye, in milliseconds. */
-const FAREWELL_MS = 2000;
+/** The time limit for the server's `connection.close-ok`, in milliseconds. */
+const CLOSE_TIMEOUT_MS = 2000;
 
-/** What a connection tells its owner. */
+/** Callbacks of a connection. */
 export interface ConnectionEvents {
-  /** Output was taken by the system, so there is room again. */
+  /** The system accepted output, so that the output buffer has room again. */
   onWritable?(): void;
-  /** The server stopped taking messages, for this reason; undefined: it takes them again. */
+  /** The server accepts no messages for the given reason; undefined: it accepts messages again. */
   onBlocked?(reason: string | undefined): void;
 }
 
-/** A running connection: the handshake is done, and there is no half-open state. */
+/** A connection after the handshake: it is open or closed, there is no half-open state. */
 export class AmqpConnection implements StreamSink, FrameSink {
-  /** Name and version of the server. */
+  /** Product and version of the server. */
   readonly server: string;
-  /** Whether `peek.ts` can be used: the server is one of ours. */
+  /** Whether the server supports `peek.ts`: it is mqcat's own broker. */
   readonly peeks: boolean;
-  /** Resolves to the cause when the connection is over; to undefined after `close`. It never rejects. */
+  /** Resolves to the error that closed the connection, or to undefined after `close`. It never rejects. */
   readonly closed: Promise<Error | undefined>;
-  /** What is to be written; call `flush` behind it. */
+  /** The output buffer; call `flush` after writing to it. */
   readonly encoder: FrameEncoder = new FrameEncoder();
   events: ConnectionEvents = {};
-  /** Why the server takes no messages for now. */
+  /** The reason why the server accepts no messages; undefined when it does. */
   blocked: string | undefined;
 
   readonly #stream: ByteStream;
@@ -44,16 +44,16 @@ export class AmqpConnection implements StreamSink, FrameSink {
   #flight: Uint8Array | undefined;
   #over = false;
   #closing = false;
-  /** Set when the stream is to be closed once our last word is written. */
+  /** Set when the stream closes after the output is written. */
   #last: { readonly cause: Error | undefined } | undefined;
   #paused = false;
   #timer: ReturnType<typeof setInterval> | undefined;
   #wrote = false;
   #heard = false;
-  /** Half intervals in which nothing came. */
+  /** The number of half heartbeat intervals without received data. */
   #silence = 0;
 
-  /** @param maxMessage the largest message that is taken, in bytes */
+  /** @param maxMessage the size limit for received messages, in bytes */
   constructor(stream: ByteStream, tuned: Tuned, maxMessage: number) {
     this.server = tuned.server;
     this.peeks = tuned.peeks;
@@ -70,12 +70,12 @@ export class AmqpConnection implements StreamSink, FrameSink {
     }
   }
 
-  /** Whether so much waits to be written that publishing should wait for `onWritable`. */
+  /** Whether the output buffer is so large that publishing should wait for `onWritable`. */
   get full(): boolean {
     return this.encoder.out.length >= HIGH_WATER;
   }
 
-  /** Whether it is closed, or about to be. */
+  /** Whether the connection is closed or closing. */
   get over(): boolean {
     return this.#over || this.#closing || this.#last !== undefined;
   }
@@ -83,11 +83,11 @@ export class AmqpConnection implements StreamSink, FrameSink {
   /**
    * Opens a channel.
    *
-   * @throws {ClosedError} the connection is over
-   * @throws {AmqpError} 504: there are as many channels as the server allows
+   * @throws {ClosedError} the connection is closed
+   * @throws {AmqpError} 504: all channels that the server allows are open
    */
   async open(events: ChannelEvents = {}): Promise<Channel> {
-    if (this.over) throw new ClosedError("The connection is closed");
+    if (this.over) throw new ClosedError("The AMQP connection is closed");
     if (this.#channels.size >= this.#channelMax) {
       throw amqpError(504, `all ${this.#channelMax} channels are open`);
     }
@@ -101,7 +101,7 @@ export class AmqpConnection implements StreamSink, FrameSink {
     return channel;
   }
 
-  /** Starts writing, unless a write is under way: then what was encoded follows it. */
+  /** Writes the output buffer; after the current write, if there is one. */
   flush(): void {
     if (this.#flight !== undefined || this.encoder.out.length === 0 || this.#over) return;
     this.#flight = this.encoder.out.take();
@@ -109,32 +109,33 @@ export class AmqpConnection implements StreamSink, FrameSink {
     this.#stream.write(this.#flight);
   }
 
-  /** Stops reading, so that the server is held back. */
+  /** Stops reading, so that the server has to wait. */
   pause(): void {
     this.#paused = true;
     this.#stream.pause();
   }
 
+  /** Continues reading. */
   resume(): void {
     this.#paused = false;
     this.#silence = 0;
     this.#stream.resume();
   }
 
-  /** Says goodbye (2.2.4), and closes when the server has answered, or does not within 2 s. */
+  /** Sends `connection.close` (2.2.4), and closes the stream after the reply, or after 2 s without one. */
   async close(): Promise<void> {
     if (!this.over) {
       this.#closing = true;
       this.resume();
       this.encoder.method(0, "connection.close", { replyCode: 200, replyText: "Goodbye" });
       this.flush();
-      const timer = setTimeout(() => this.#stream.close(), FAREWELL_MS);
+      const timer = setTimeout(() => this.#stream.close(), CLOSE_TIMEOUT_MS);
       await this.closed;
       clearTimeout(timer);
     } else await this.closed;
   }
 
-  /** Closes at once, without a goodbye. */
+  /** Closes the stream at once, without `connection.close`. */
   abort(cause?: Error): void {
     this.#stream.close(cause);
   }
@@ -152,7 +153,9 @@ export class AmqpConnection implements StreamSink, FrameSink {
 
   onEnd(): void {
     this.#stream.close(
-      this.#closing ? undefined : new UnreachableError("The server went away without a goodbye"),
+      this.#closing
+        ? undefined
+        : new UnreachableError("The server closed the connection without connection.close"),
     );
   }
 
@@ -166,7 +169,7 @@ export class AmqpConnection implements StreamSink, FrameSink {
   }
 
   onProtocolHeader(): void {
-    // The decoder of a client throws instead.
+    // The decoder of a client throws an error instead.
   }
 
   onFrame(type: number, channel: number, bytes: Uint8Array, start: number, end: number): void {
@@ -176,7 +179,7 @@ export class AmqpConnection implements StreamSink, FrameSink {
     }
     const target = this.#channels.get(channel);
     if (target !== undefined) return target.onFrame(type, bytes, start, end);
-    throw amqpError(504, `a frame came for channel ${channel}, which is not open`);
+    throw amqpError(504, `received a frame for channel ${channel}, which is not open`);
   }
 
   #onMethod(bytes: Uint8Array, start: number, end: number): void {
@@ -192,26 +195,26 @@ export class AmqpConnection implements StreamSink, FrameSink {
         this.encoder.method(0, "connection.close-ok", {});
         return this.#closeWritten(this.#closing ? undefined : errorFromClose("connection", args));
       default:
-        throw amqpError(503, `${name} came out of turn`);
+        throw amqpError(503, `unexpected ${name} on channel 0`);
     }
   }
 
-  /** The server broke the rules: it is told which one before we go. */
+  /** Reports a protocol error to the server, and closes the connection. */
   #fail(error: Error): void {
     if (error instanceof AmqpError && !this.over) this.encoder.method(0, "connection.close", error);
     this.#closeWritten(error);
   }
 
-  /** Closes the stream when all was written, or cannot be within 2 s. */
+  /** Closes the stream after the output is written, or after 2 s. */
   #closeWritten(cause: Error | undefined): void {
     this.#last = { cause };
     this.flush();
     if (this.#flight === undefined) return this.#stream.close(cause);
-    const timer = setTimeout(() => this.#stream.close(cause), FAREWELL_MS);
+    const timer = setTimeout(() => this.#stream.close(cause), CLOSE_TIMEOUT_MS);
     this.closed.then(() => clearTimeout(timer));
   }
 
-  /** Twice per interval: a sign of life where nothing else was written, and a look whether one came (4.2.7). */
+  /** Runs twice per interval: sends a heartbeat if nothing else was sent, and checks for received data (4.2.7). */
   #beat(interval: number): void {
     if (!this.#wrote && this.#flight === undefined) {
       this.encoder.heartbeat();
@@ -220,9 +223,11 @@ export class AmqpConnection implements StreamSink, FrameSink {
     this.#wrote = false;
     this.#silence = this.#heard || this.#paused ? 0 : this.#silence + 1;
     this.#heard = false;
-    // Two intervals, as in RabbitMQ: one heartbeat may be late.
+    // Two intervals, as in RabbitMQ, because one heartbeat may be late.
     if (this.#silence >= 4) {
-      this.#stream.close(new UnreachableError(`The server was silent for ${2 * interval} s (heartbeats)`));
+      this.#stream.close(
+        new UnreachableError(`The server sent nothing for ${2 * interval} s, twice the heartbeat interval`),
+      );
     }
   }
 

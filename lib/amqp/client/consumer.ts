@@ -7,32 +7,32 @@ import { Link, type LinkOptions } from "./link.ts";
 import type { Signal } from "../../transport/waiting.ts";
 import type { BrokerAddress } from "./url.ts";
 
-/** Ours to choose, so that it is known before the first delivery; it need not be unique beyond the channel. */
+/** Chosen by the client, so that it is known before the first delivery. It is unique in its channel. */
 const CONSUMER_TAG = "mqcat";
 
-/** How to consume. */
+/** Options of a consumer. */
 export interface ConsumerOptions extends LinkOptions {
-  /** How many messages may be unacknowledged, 1 to 65 535. 1000 unless told. */
+  /** The maximum number of unacknowledged messages, 1 to 65535. Default: 1000 */
   readonly prefetch?: number | undefined;
-  /** Arguments of the consumer, asked for at each connection; none unless told. */
+  /** Returns the arguments of the consumer, for each connection. Default: no arguments */
   readonly arguments?: () => FieldTable;
-  /** Prepares each connection, before anything is consumed. */
+  /** Prepares each connection, before the consumer starts on it. */
   readonly prepare?: (connection: AmqpConnection) => Promise<void>;
-  /** Takes a message, which is valid during the call. */
+  /** Called for each message, which is valid during the call only. */
   readonly onDelivery: (delivery: Delivery) => void;
-  /** Everything that came at once was taken. */
+  /** Called after all messages of one received chunk. */
   readonly onBatchEnd?: () => void;
 }
 
-/** Which message of which connection: what a lost connection had delivered cannot be acknowledged on the next one. */
+/** Identifies a message and its connection: messages of a lost connection cannot be acknowledged on the next one. */
 export interface Receipt {
   readonly generation: number;
   readonly tag: number;
 }
 
-/** Consumes a queue with manual acknowledgements, and goes on after a lost connection; the unacknowledged come again. */
+/** Consumes a queue with manual acknowledgements. After a reconnect the unacknowledged messages are delivered again. */
 export class Consumer {
-  /** How often it was connected. */
+  /** The number of connections so far. */
   generation = 0;
 
   readonly #queue: string;
@@ -40,9 +40,9 @@ export class Consumer {
   readonly #link: Link;
   #channel: Channel | undefined;
   #connection: AmqpConnection | undefined;
-  /** Whether it consumes: until then the broker may answer in another order than it was asked (basic.consume). */
+  /** Whether `basic.consume-ok` arrived. Before it RabbitMQ may answer calls in another order. */
   #ready = false;
-  /** Resolves when it does, or cannot. */
+  /** Resolves when the consumer is set up, or failed to be. */
   #settingUp: Promise<void> | undefined;
   #delivered = 0;
   #paused = false;
@@ -56,27 +56,31 @@ export class Consumer {
     });
   }
 
-  /** @throws what connecting, `prepare` or consuming throws */
+  /**
+   * Connects and consumes.
+   *
+   * @throws the errors of `connectBroker`, `prepare` and `basic.consume`
+   */
   start(): Promise<void> {
     return this.#link.start();
   }
 
-  /** Fires when the connection comes or goes, or it failed. */
+  /** Fires when the connection changes, and when the consumer fails. */
   get changed(): Signal {
     return this.#link.changed;
   }
 
-  /** Why it cannot go on. */
+  /** The permanent failure. */
   get failure(): Error | undefined {
     return this.#link.failure;
   }
 
-  /** Acknowledges a message, or all up to it; one of a connection that is gone is passed over. Then `flush`. */
+  /** Acknowledges a message, or all up to it. Ignores messages of a lost connection. Call `flush` afterwards. */
   ack({ generation, tag }: Receipt, multiple: boolean): void {
     if (generation === this.generation) this.#channel?.ack(tag, multiple);
   }
 
-  /** Gives a message back to the queue, or else rejects it, which dead-letters it where the queue says so. */
+  /** Rejects a message. Without `requeue` the server dead-letters or discards it. Call `flush` afterwards. */
   nack({ generation, tag }: Receipt, requeue: boolean): void {
     if (generation === this.generation) this.#channel?.nack(tag, false, requeue);
   }
@@ -86,53 +90,54 @@ export class Consumer {
     this.#connection?.flush();
   }
 
-  /** Stops reading, so that the broker is held back. */
+  /** Stops reading, so that the broker has to wait. */
   pause(): void {
     this.#paused = true;
     this.#connection?.pause();
   }
 
+  /** Continues reading. */
   resume(): void {
     this.#paused = false;
     this.#connection?.resume();
   }
 
-  /** Whether the queue has no message for us, and none came while we asked. */
+  /** Whether the queue has no ready message, and none was delivered during the check. */
   async isDrained(): Promise<boolean> {
     const channel = this.#channel;
     if (channel === undefined || !this.#ready) return false;
     const before = this.#delivered;
     try {
       const args = { queue: this.#queue, passive: true };
-      // RabbitMQ's reply overtakes deliveries that were under way when it was asked, but not when it is asked again.
+      // RabbitMQ's first reply may overtake deliveries that were sent before it, the second one does not.
       for (let i = 0; i < 2; i++) {
         const { messageCount } = await channel.call("queue.declare", args, "queue.declare-ok");
         if (messageCount > 0 || this.#delivered !== before) return false;
       }
       return true;
     } catch {
-      return false; // The connection was lost, or the link fails with this.
+      return false; // The connection was lost, or the link fails with this error.
     }
   }
 
-  /** Ends the deliveries; what was delivered can still be acknowledged. */
+  /** Ends the deliveries. Delivered messages can still be acknowledged. */
   async cancel(): Promise<void> {
-    // Messages may come in one piece with the answer.
+    // `basic.cancel` is valid only after `basic.consume-ok`.
     await this.#settingUp;
     if (!this.#ready) return;
     try {
       await this.#channel?.call("basic.cancel", { consumerTag: CONSUMER_TAG }, "basic.cancel-ok");
     } catch {
-      // A lost connection delivers nothing either.
+      // A lost connection delivers nothing, too.
     }
   }
 
-  /** Ends it; what is unacknowledged goes back to the queue. */
+  /** Closes the connection. Unacknowledged messages return to the queue. */
   close(): Promise<void> {
     return this.#link.close();
   }
 
-  /** Ends the connection at once, as if it was lost. */
+  /** Closes the current connection at once; the consumer reconnects. */
   abort(cause: Error): void {
     this.#connection?.abort(cause);
   }

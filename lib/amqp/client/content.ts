@@ -3,14 +3,14 @@ import { frameError } from "../amqp_error.ts";
 import { ContentHeader } from "../basic_fields.ts";
 import { copyBytes } from "../frames/frame_buffer.ts";
 
-/** A body that comes in pieces gets no more room than this before its bytes are there. */
+/** The largest buffer allocated for a body before its bytes arrive, in bytes. */
 const FIRST_ROOM = 1024 * 1024;
-/** A buffer that one huge message made larger than this is given back, in bytes. */
+/** A buffer larger than this is released after its message, in bytes. */
 const KEEP = 1024 * 1024;
 
 /**
- * Puts a message's content together: properties and body, each as a view that is valid until the next message. A body
- * in one frame, the common case, is not copied.
+ * Assembles the content of a message: properties and body, as views that are valid until the next message. A body in a
+ * single frame, the common case, is not copied.
  */
 export class Content {
   /** Flags and properties are at `[0, propertiesEnd)`. */
@@ -26,13 +26,13 @@ export class Content {
   #buffer = NOTHING;
   #collected = 0;
 
-  /** @param maxSize the largest body that is taken, in bytes */
+  /** @param maxSize the size limit for bodies, in bytes */
   constructor(maxSize: number) {
     this.#maxSize = maxSize;
   }
 
   /**
-   * Takes a header frame's payload.
+   * Processes the payload of a header frame.
    *
    * @returns whether the message is complete
    * @throws {LimitError} the body is over the limit
@@ -41,7 +41,7 @@ export class Content {
     const header = this.#header;
     header.read(bytes, start, end);
     if (header.bodySize > this.#maxSize) {
-      throw new LimitError(`A message of ${header.bodySize} bytes came, and ${this.#maxSize} is the limit`);
+      throw new LimitError(`Received a message of ${header.bodySize} bytes: the limit is ${this.#maxSize}`);
     }
     const size = header.propertiesEnd - header.propertiesStart;
     if (size > this.properties.length) this.properties = new Uint8Array(size);
@@ -53,15 +53,15 @@ export class Content {
   }
 
   /**
-   * Takes a body frame's payload.
+   * Processes the payload of a body frame.
    *
    * @returns whether the message is complete
-   * @throws {AmqpError} 501: the body is longer than its header said
+   * @throws {AmqpError} 501: the body is longer than its header says
    */
   onBody(bytes: Uint8Array, start: number, end: number): boolean {
     const { bodySize } = this.#header;
     const total = this.#collected + end - start;
-    if (total > bodySize) throw frameError(`a body has more than the ${bodySize} bytes of its header`);
+    if (total > bodySize) throw frameError(`a body exceeds the ${bodySize} bytes that its header announced`);
     if (this.#collected === 0 && total === bodySize) {
       this.body = bytes;
       this.bodyStart = start;

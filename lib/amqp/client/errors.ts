@@ -1,18 +1,40 @@
 import { isFinal, MqcatError } from "../../errors.ts";
 import { AmqpError } from "../amqp_error.ts";
 
-/** The server does not let us in: wrong credentials, or a virtual host that is missing or closed to us. Never retried. */
+/**
+ * The broker refused the login: wrong credentials, or a virtual host that does not exist or that the user has no access
+ * to. The client does not retry.
+ *
+ * @example Report wrong credentials
+ * ```ts
+ * import { connectAmqp, RefusedError } from "@mqcat/mqcat";
+ *
+ * try {
+ *   await using client = await connectAmqp("amqp://me:wrong@localhost");
+ *   console.log(client.server);
+ * } catch (error) {
+ *   if (!(error instanceof RefusedError)) throw error;
+ *   console.error(error.message);
+ * }
+ * ```
+ */
 export class RefusedError extends MqcatError {
+  /**
+   * Makes an error with the code `ERR_AUTH`.
+   *
+   * @param message the reason, and a remedy
+   * @param options may hold the underlying error as `cause`
+   */
   constructor(message: string, options?: ErrorOptions) {
     super("ERR_AUTH", message, options);
   }
 }
 
-/** Reply codes of a connection that another try may not get again: closed by an operator, out of resources, a bug. */
-const PASSING: readonly number[] = [320, 506, 541];
+/** Reply codes of temporary errors: closed by an operator, out of resources, internal error. */
+const TEMPORARY: readonly number[] = [320, 506, 541];
 
-/** Whether a link that failed with this is not worth another try: the server would answer the same again. */
+/** Whether an error is permanent: the server would report it again after a reconnect. */
 export function endsLink(error: unknown): boolean {
-  if (error instanceof AmqpError) return error.scope === "channel" || !PASSING.includes(error.replyCode);
+  if (error instanceof AmqpError) return error.scope === "channel" || !TEMPORARY.includes(error.replyCode);
   return isFinal(error);
 }

@@ -11,7 +11,7 @@ import { FrameReader } from "../frames/frame_reader.ts";
 import { PEEK } from "../peek.ts";
 import type { BrokerAddress } from "./url.ts";
 
-/** The largest frames and the most channels that we ask for; the server may want less. */
+/** The largest frame, in bytes, and the number of channels that the client offers; the server may reduce them. */
 const FRAME_MAX = 131072;
 const CHANNEL_MAX = 2047;
 
@@ -23,24 +23,24 @@ const CAPABILITIES: FieldTable = {
   authentication_failure_close: true,
 };
 
-/** What the two ends agreed on. */
+/** The result of a handshake. */
 export interface Tuned {
   readonly reader: FrameReader;
   readonly frameMax: number;
   readonly channelMax: number;
-  /** Seconds; 0 for none. */
+  /** The heartbeat interval in seconds; 0 disables heartbeats. */
   readonly heartbeat: number;
-  /** Name and version of the server, as far as it tells. */
+  /** Product and version of the server. */
   readonly server: string;
-  /** Whether it shows messages without giving them away. */
+  /** Whether the server can show messages without delivering them. */
   readonly peeks: boolean;
 }
 
 /**
- * Logs in and opens the virtual host (AMQP 0-9-1, 2.2.4).
+ * Logs in and opens the virtual host (AMQP 0-9-1, 2.2.4). Closes the stream on failure.
  *
- * @param timeout for all of it, in milliseconds
- * @throws {RefusedError} wrong credentials, or a virtual host that is missing or closed to the user
+ * @param timeout the time limit, in milliseconds
+ * @throws {RefusedError} wrong credentials, or a virtual host that does not exist or that the user has no access to
  * @throws {IncompatiblePeerError | ProtocolError | HandshakeTimeoutError | UnreachableError | AmqpError}
  */
 export async function handshake(stream: ByteStream, broker: BrokerAddress, timeout: number): Promise<Tuned> {
@@ -56,7 +56,7 @@ export async function handshake(stream: ByteStream, broker: BrokerAddress, timeo
     const mechanisms = new TextDecoder().decode(start.mechanisms).split(" ");
     if (!mechanisms.includes("PLAIN")) {
       throw new IncompatiblePeerError(
-        `The server offers no login with a password (PLAIN), but ${mechanisms.join(", ")}`,
+        `The server does not offer the authentication mechanism PLAIN: it offers ${mechanisms.join(", ")}`,
       );
     }
     await send("connection.start-ok", {
@@ -66,17 +66,19 @@ export async function handshake(stream: ByteStream, broker: BrokerAddress, timeo
       locale: "en_US",
     });
     const tune = await expect(reader, "connection.tune").catch((error) => {
-      // Servers that close properly when they refuse a login do not just go away because of one.
+      // A server with this capability reports a refused login, so another failure has another reason.
       throw explainLogin(error, broker, isCapable(start.serverProperties, "authentication_failure_close"));
     });
     const tuned = {
-      // 0 is no limit.
+      // 0 means no limit.
       frameMax: Math.min(tune.frameMax || FRAME_MAX, FRAME_MAX),
       channelMax: Math.min(tune.channelMax || CHANNEL_MAX, CHANNEL_MAX),
       heartbeat: broker.heartbeat ?? tune.heartbeat,
     };
     if (tuned.frameMax < FRAME_MIN_SIZE) {
-      throw new ProtocolError(`The server wants frames of ${tune.frameMax} bytes, less than AMQP allows`);
+      throw new ProtocolError(
+        `The server limits frames to ${tune.frameMax} bytes: AMQP requires at least ${FRAME_MIN_SIZE}`,
+      );
     }
     await send("connection.tune-ok", tuned);
     await send("connection.open", { virtualHost: broker.vhost });
@@ -96,19 +98,20 @@ async function expect<Name extends MethodName>(reader: FrameReader, name: Name):
   const method = await reader.read();
   if (method.name === "connection.close") throw errorFromClose("connection", method.args);
   if (method.name !== name) {
-    throw new ProtocolError(`The server sent ${method.name} where ${name} was expected`);
+    throw new ProtocolError(`The server sent ${method.name}: expected ${name}`);
   }
   return method.args as MethodArgs<Name>;
 }
 
-/** Older servers just go away when they do not like the credentials (2.2.4). */
-function explainLogin(error: unknown, { user }: BrokerAddress, tells: boolean): unknown {
+/** Older servers close the stream without an error when the credentials are wrong (2.2.4). */
+function explainLogin(error: unknown, { user }: BrokerAddress, reports: boolean): unknown {
   const refused = error instanceof AmqpError && error.replyCode === 403;
-  if (!refused && (tells || !(error instanceof UnreachableError))) return error;
+  if (!refused && (reports || !(error instanceof UnreachableError))) return error;
   return new RefusedError(
     refused
-      ? `Wrong user or password for '${user}', or this user may log in from the broker's own machine only`
-      : `The server hung up after the login of '${user}': most likely the user or the password is wrong`,
+      ? `Login refused for user '${user}': wrong user or password, or this user may log in only from the ` +
+        "machine of the broker"
+      : `The server closed the connection after the login of '${user}': the user or the password may be wrong`,
     { cause: error },
   );
 }
@@ -116,13 +119,14 @@ function explainLogin(error: unknown, { user }: BrokerAddress, tells: boolean): 
 function explainOpen(error: unknown, { user, vhost }: BrokerAddress): unknown {
   if (!(error instanceof AmqpError) || error.replyCode !== 530 && error.replyCode !== 402) return error;
   if (/not found/i.test(error.replyText) || error.replyCode === 402) {
-    const hint = vhost.startsWith("/") ? "" : `; '/${vhost}' would be written /%2F${vhost}`;
-    return new RefusedError(`There is no virtual host '${vhost}' (the end of the URL names it${hint})`, {
-      cause: error,
-    });
+    const hint = vhost.startsWith("/") ? "" : `; '/${vhost}' is written /%2F${vhost}`;
+    return new RefusedError(
+      `Virtual host '${vhost}' does not exist (it is the path of the URL${hint})`,
+      { cause: error },
+    );
   }
   if (/refused/i.test(error.replyText)) {
-    return new RefusedError(`User '${user}' may not use the virtual host '${vhost}'`, { cause: error });
+    return new RefusedError(`User '${user}' has no access to virtual host '${vhost}'`, { cause: error });
   }
   return error;
 }

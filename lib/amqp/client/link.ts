@@ -7,53 +7,67 @@ import { handshake } from "./handshake.ts";
 import { Signal, sleep } from "../../transport/waiting.ts";
 import { type BrokerAddress, formatBroker } from "./url.ts";
 
-/** What happens to a link. */
+/** An event of a connection to a broker. */
 export type AmqpEvent =
+  /** A connection is established; `server` is the product and version of the broker. */
   | { readonly type: "connected"; readonly broker: string; readonly server: string }
+  /** The connection was lost. A reconnect follows. */
   | { readonly type: "lost"; readonly broker: string; readonly error: Error }
-  /** No host took us; the next round comes in `delay` milliseconds. */
+  /** No host accepted the connection. The next attempt starts in `delay` milliseconds. */
   | { readonly type: "retrying"; readonly error: Error; readonly delay: number }
-  /** The broker takes no messages for now; undefined: it takes them again. */
+  /** The broker accepts no messages for the given reason; undefined: it accepts messages again. */
   | { readonly type: "blocked"; readonly reason: string | undefined };
 
-/** How to reach brokers. */
-export interface LinkOptions {
+/** Options for connecting to AMQP brokers. */
+export interface AmqpOptions {
+  /** Certificates for `amqps` URLs. */
   readonly tls?: TlsOptions;
-  /** Makes the connection in place of the transport: to a broker that may have to be started, say. */
-  readonly dial?: ((signal: AbortSignal) => Promise<ByteStream>) | undefined;
-  /** For connecting and logging in, in milliseconds. 10 000 unless told. */
+  /** The time limit for connecting and logging in, for each host, in milliseconds. Default: 10000 */
   readonly handshakeTimeout?: number | undefined;
   /**
-   * How long the first connection may be tried again while nothing final is wrong, in milliseconds: for brokers that
-   * come and go. Not at all unless told.
+   * The first and the longest pause before an attempt to reconnect, in milliseconds. The pause doubles after each
+   * failure. Default: 100 and 5000
    */
-  readonly patience?: number | undefined;
-  /** The first and the longest pause before a connection is tried again, in milliseconds. 100 and 5000 unless told. */
   readonly reconnect?: { readonly first: number; readonly longest: number };
-  /** The largest message that is taken, in bytes. 128 MiB unless told. */
+  /** The size limit for received messages, in bytes. Default: 128 MiB */
   readonly maxMessageSize?: number | undefined;
+  /** Called for each event of a connection. It must not throw. */
   readonly onEvent?: (event: AmqpEvent) => void;
-  /** Ends the first attempt to connect. */
+  /** Ends the first attempt to connect. The attempt then rejects with the reason of the signal. */
   readonly signal?: AbortSignal;
 }
 
-/** What works on a link: it is set up anew on each connection. */
-export interface LinkUser {
-  /** The connection is there: open channels, declare, go on. An error that it throws ends the connection. */
-  onUp(connection: AmqpConnection): Promise<void>;
-  onDown(): void;
+/** Options of a link. */
+export interface LinkOptions extends AmqpOptions {
+  /** Replaces the transport: returns a stream to the broker, which may have to be started first. */
+  readonly dial?: ((signal: AbortSignal) => Promise<ByteStream>) | undefined;
+  /**
+   * How long the first connection is attempted again after temporary errors, in milliseconds: for brokers that
+   * restart often. Default: 0
+   */
+  readonly patience?: number | undefined;
 }
 
-/** The first pause before a connection is tried again, in milliseconds. */
+/** The user of a link, which is set up again on each connection. */
+export interface LinkUser {
+  /** Sets up a new connection: opens channels, declares queues. An error closes the connection. */
+  onUp(connection: AmqpConnection): Promise<void>;
+  /** The connection is lost or closed. */
+  onDown(): void;
+  /** The link failed permanently. */
+  onFailure?(error: Error): void;
+}
+
+/** The first pause before a reconnect, in milliseconds. */
 const FIRST_PAUSE_MS = 100;
 const NEVER = new AbortController().signal;
 const MAX_MESSAGE = 128 * 2 ** 20;
 
 /**
- * Connects to the first of the brokers that takes us.
+ * Connects to the first broker of a list that accepts the connection.
  *
- * @throws {RefusedError | IncompatiblePeerError | ProtocolError | AmqpError} one of them did not let us in
- * @throws {UnreachableError | HandshakeTimeoutError} none of them answers
+ * @throws {RefusedError | IncompatiblePeerError | ProtocolError | AmqpError} a broker refused the connection
+ * @throws {UnreachableError | HandshakeTimeoutError} no broker answered
  */
 export async function connectBroker(
   brokers: readonly BrokerAddress[],
@@ -67,30 +81,36 @@ export async function connectBroker(
     );
     const attempt = new AbortController();
     const timer = setTimeout(() => attempt.abort(late), timeout);
-    const stop = () => attempt.abort(options.signal!.reason);
+    let stream: ByteStream | undefined;
+    const stop = () => {
+      attempt.abort(options.signal!.reason);
+      stream?.close(); // During the handshake.
+    };
     options.signal?.addEventListener("abort", stop);
     const deadline = performance.now() + timeout;
     try {
       if (options.signal?.aborted) throw options.signal.reason;
-      const stream = options.dial === undefined
+      stream = options.dial === undefined
         ? await connect(broker.endpoint, { tls: options.tls ?? {}, signal: attempt.signal })
         : await options.dial(attempt.signal);
+      if (options.signal?.aborted) stream.close();
       const tuned = await handshake(stream, broker, Math.max(1, Math.round(deadline - performance.now())));
       const connection = new AmqpConnection(stream, tuned, options.maxMessageSize ?? MAX_MESSAGE);
       options.onEvent?.({ type: "connected", broker: formatBroker(broker), server: connection.server });
       return connection;
     } catch (error) {
-      if (options.signal?.aborted || endsLink(error)) throw error;
+      if (options.signal?.aborted) throw options.signal.reason;
+      if (endsLink(error)) throw error;
       failure = error as Error;
     } finally {
       clearTimeout(timer);
       options.signal?.removeEventListener("abort", stop);
     }
   }
-  throw failure ?? new UnreachableError("There is no broker to connect to");
+  throw failure ?? new UnreachableError("Cannot connect as the list of brokers is empty");
 }
 
-/** Does it again while `options.patience` lasts and the failure is none that would stay. */
+/** Repeats `work` after temporary errors, for `options.patience` milliseconds. */
 export async function patiently<T>(options: LinkOptions, work: () => Promise<T>): Promise<T> {
   const end = performance.now() + (options.patience ?? 0);
   for (;;) {
@@ -108,11 +128,11 @@ export async function patiently<T>(options: LinkOptions, work: () => Promise<T>)
   }
 }
 
-/** Keeps one connection up for its user: connects, and connects again, until it is closed or the failure is final. */
+/** Maintains one connection for its user: reconnects until it is closed or fails permanently. */
 export class Link {
-  /** Fires when something changes: connected, lost, failed. */
+  /** Fires when the link is connected, loses its connection or fails. */
   readonly changed: Signal = new Signal();
-  /** The final failure. */
+  /** The permanent failure. */
   failure: Error | undefined;
 
   readonly #brokers: readonly BrokerAddress[];
@@ -128,24 +148,24 @@ export class Link {
     this.#user = user;
   }
 
-  /** The connection, while there is one that is set up. */
+  /** The connection; undefined while the link is not connected or not set up. */
   get connection(): AmqpConnection | undefined {
     return this.#connection;
   }
 
   /**
-   * Connects for the first time. Only from then on, or with `patience`, are failures tried again.
+   * Connects for the first time. A failure is repeated only within `patience`.
    *
-   * @throws what `connectBroker` or the user's `onUp` throws
+   * @throws the errors of `connectBroker` and of the user's `onUp`
    */
   async start(): Promise<void> {
     const connection = await patiently(this.#options, () => this.#up());
     this.#running = this.#run(connection);
   }
 
-  /** Ends it, with a goodbye. */
+  /** Closes the connection with `connection.close`, and ends the link. */
   async close(): Promise<void> {
-    this.#stop.abort(new ClosedError("The link was closed"));
+    this.#stop.abort(new ClosedError("The client closed the connection"));
     await this.#connection?.close();
     await this.#running;
   }
@@ -187,7 +207,7 @@ export class Link {
       this.#options.onEvent?.({ type: "lost", broker, error: lost });
       this.changed.fire();
       for (let next: AmqpConnection | undefined; next === undefined;) {
-        // Jitter keeps a thousand clients of one restarted broker apart.
+        // Jitter spreads the reconnects of many clients after a restart of the broker.
         const delay = Math.round(pause * (0.5 + Math.random() / 2));
         await sleep(delay, this.#stop.signal);
         if (this.#stop.signal.aborted) return this.changed.fire();
@@ -205,9 +225,12 @@ export class Link {
     this.changed.fire();
   }
 
-  /** Ends it for good. */
+  /** Ends the link with a permanent failure. */
   fail(error: Error): void {
-    this.failure ??= error;
+    if (this.failure === undefined) {
+      this.failure = error;
+      this.#user.onFailure?.(error);
+    }
     this.#stop.abort(error);
     this.#connection?.close();
     this.changed.fire();

@@ -2,11 +2,11 @@ import { LimitError, messageOf, MqcatError, UnreachableError } from "../../error
 import { RefusedError } from "./errors.ts";
 import type { BrokerAddress } from "./url.ts";
 
-/** How long the HTTP API may take, in milliseconds, and how much it may say, in bytes. */
+/** The time limit for a request, in milliseconds, and the size limit for a response, in bytes. */
 const TIMEOUT_MS = 10_000;
-const MAX_ANSWER = 64 * 2 ** 20;
+const MAX_RESPONSE = 64 * 2 ** 20;
 
-/** What the HTTP API tells of a queue; older and other brokers leave out some. */
+/** A queue as the HTTP API describes it. Some brokers leave out some properties. */
 export interface QueueInfo {
   readonly name: string;
   readonly vhost: string;
@@ -23,21 +23,23 @@ export interface QueueInfo {
   readonly consumers?: number;
 }
 
-/** The base of the HTTP API that belongs to a broker unless told: RabbitMQ's usual ports. */
+/** The default URL of a broker's HTTP API, with RabbitMQ's ports. */
 export function managementUrl({ endpoint }: BrokerAddress): string {
-  if (endpoint.scheme === "inproc") throw new UnreachableError("A broker in this process has no HTTP API");
+  if (endpoint.scheme === "inproc") {
+    throw new UnreachableError("Cannot use the HTTP API as a broker in this process has none");
+  }
   const host = endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host;
   return endpoint.scheme === "tls" ? `https://${host}:15671` : `http://${host}:15672`;
 }
 
-/** All queues of the broker's virtual host. */
+/** Lists the queues of the broker's virtual host. */
 export async function listQueues(base: string, broker: BrokerAddress): Promise<QueueInfo[]> {
   const queues = await ask(base, broker, `/api/queues/${encodeURIComponent(broker.vhost)}`);
-  if (!Array.isArray(queues)) throw new UnreachableError(`${base} is no HTTP API of a broker`);
+  if (!Array.isArray(queues)) throw new UnreachableError(`${base} is not the HTTP API of a broker`);
   return queues;
 }
 
-/** One queue. */
+/** Describes one queue. */
 export async function queueInfo(base: string, broker: BrokerAddress, queue: string): Promise<QueueInfo> {
   const path = `/api/queues/${encodeURIComponent(broker.vhost)}/${encodeURIComponent(queue)}`;
   return await ask(base, broker, path) as QueueInfo;
@@ -63,21 +65,23 @@ async function ask(base: string, { user, password, vhost }: BrokerAddress, path:
   }
   if (response.status === 401) {
     throw new RefusedError(
-      `The HTTP API at ${base} does not let '${user}' in (it may need the tag 'management')`,
+      `The HTTP API at ${base} refused user '${user}' (the user may need the tag 'management')`,
     );
   }
   if (response.status === 404) {
     throw new RefusedError(
-      `The HTTP API at ${base} knows no ${
+      `The HTTP API at ${base} found no ${
         path.split("/").length > 4 ? "such queue" : `virtual host '${vhost}'`
       }`,
     );
   }
-  if (!response.ok) throw new UnreachableError(`The HTTP API at ${base} answered ${response.status}`);
+  if (!response.ok) {
+    throw new UnreachableError(`The HTTP API at ${base} answered with status ${response.status}`);
+  }
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new UnreachableError(`${base} is no HTTP API of a broker`, { cause: error });
+    throw new UnreachableError(`${base} is not the HTTP API of a broker`, { cause: error });
   }
 }
 
@@ -86,7 +90,7 @@ async function readText(response: Response): Promise<string> {
   let text = "";
   for await (const chunk of response.body ?? []) {
     text += decoder.decode(chunk, { stream: true });
-    if (text.length > MAX_ANSWER) throw new LimitError(`The HTTP API answered more than ${MAX_ANSWER} bytes`);
+    if (text.length > MAX_RESPONSE) throw new LimitError(`The HTTP API sent more than ${MAX_RESPONSE} bytes`);
   }
   return text + decoder.decode();
 }

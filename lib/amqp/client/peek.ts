@@ -1,4 +1,4 @@
-/** Looking into queues without taking anything, as only our own broker lets clients: `basic.consume` with an argument. */
+/** Shows messages without delivering them, which only mqcat's own broker supports: `basic.consume` with an argument. */
 import { PEEK, PEEK_QUEUES } from "../peek.ts";
 import type { AmqpConnection } from "./connection.ts";
 import type { ChannelEvents } from "./channel.ts";
@@ -7,10 +7,11 @@ import type { QueueInfo } from "./management.ts";
 const MOST = 2 ** 31 - 1;
 
 /**
- * Has the first messages of a queue shown; they stay as they are. Only where `connection.peeks`.
+ * Reports the first messages of a queue, without a change to the queue. Requires `connection.peeks`.
  *
- * @returns when all were shown
- * @throws {AmqpError} there is no such queue, or it may not be read
+ * @param count the maximum number of messages
+ * @returns after the last message
+ * @throws {AmqpError} the queue does not exist, or the user has no access to it
  */
 export async function peekQueue(
   connection: AmqpConnection,
@@ -28,7 +29,7 @@ export async function peekQueue(
   await channel.close();
 }
 
-/** What the broker knows of the queues that may be read. Only where `connection.peeks`. */
+/** Describes the queues that the user may read. Requires `connection.peeks`. */
 export async function inspectQueues(connection: AmqpConnection): Promise<QueueInfo[]> {
   const queues: QueueInfo[] = [];
   const decoder = new TextDecoder();

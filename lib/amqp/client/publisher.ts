@@ -1,4 +1,5 @@
 import { AmqpError } from "../amqp_error.ts";
+import type { Content } from "./content.ts";
 import type { AmqpConnection } from "./connection.ts";
 import type { Channel } from "./channel.ts";
 import { endsLink } from "./errors.ts";
@@ -6,74 +7,95 @@ import { Link, type LinkOptions } from "./link.ts";
 import type { Signal } from "../../transport/waiting.ts";
 import type { BrokerAddress } from "./url.ts";
 
-/** Where a message goes, and what goes with it. */
+/** The destination and the properties of a message. */
 export interface Envelope {
   readonly exchange: string;
   readonly routingKey: string;
-  /** Encoded by `encodeProperties`, or as they came. */
+  /** The encoded properties: from `encodeProperties`, or from a received message. */
   readonly properties: Uint8Array;
 }
 
-/** Bodies in one buffer: number `i` is `bytes[starts[i], ends[i])`. */
+/** Bodies in one buffer: body number `i` is `bytes[starts[i], ends[i])`. */
 export interface Bodies {
   readonly bytes: Uint8Array;
   readonly starts: ArrayLike<number>;
   readonly ends: ArrayLike<number>;
 }
 
-/** What may be under way. */
+/** Receives the outcome of a run. */
+export interface Outcome {
+  /** Whether `onReturn` was called. */
+  readonly isReturned: boolean;
+  /** A message was returned, because no queue exists for it. `onSettled` follows. */
+  onReturn(replyCode: number, reason: string): void;
+  /** All messages of the run are settled. @param acknowledged whether the broker accepted all of them */
+  onSettled(acknowledged: boolean): void;
+}
+
+/** Options of a publisher. */
 export interface PublisherOptions extends LinkOptions {
-  /** How many messages may wait for their confirm. 10 000 unless told. */
+  /** The maximum number of unconfirmed messages. Default: 10000 */
   readonly window?: number | undefined;
-  /** The same in bytes; a message that is begun may go over it. 32 MiB unless told. */
+  /** The maximum size of all unconfirmed messages, in bytes; the last message may exceed it. Default: 32 MiB */
   readonly windowBytes?: number | undefined;
-  /** Prepares each connection, before anything is published. */
+  /** Prepares each connection, before the first message is published on it. */
   readonly prepare?: (connection: AmqpConnection) => Promise<void>;
 }
+
+/** The largest frame that the client offers, in bytes: for messages accepted before the first connection. */
+const FRAME_MAX = 131072;
 
 const PENDING = 0;
 const TAKEN = 1;
 const REFUSED = 2;
 
-/** Messages that were accepted together, until all of them are settled. */
+/** Messages that were passed to one call of `publish`, until all of them are settled. */
 interface Run {
-  /** The bodies, as copies. */
+  /** Copies of the bodies. */
   bytes: Uint8Array;
   starts: Int32Array;
   ends: Int32Array;
-  /** One for all, or one for each. */
+  /** One envelope for all messages, or one for each. */
   envelopes: Envelope | readonly Envelope[];
-  /** PENDING, TAKEN or REFUSED, for each. */
+  /** PENDING, TAKEN or REFUSED, for each message. */
   states: Uint8Array;
+  /** The number of messages. */
   count: number;
+  /** The number of messages that are not settled. */
   left: number;
-  /** How many more there were that were settled before a connection broke. */
+  /** The number of further messages, which were settled on an earlier connection. */
   gone: number;
   /** Whether one of those was refused. */
   goneRefused: boolean;
-  /** The delivery tag of the first one on the channel of now. */
+  /** The delivery tag of the first message on the current channel; 0 before it is published. */
   firstTag: number;
+  outcome: Outcome | undefined;
 }
 
 /**
- * Publishes with confirms, thousands under way at a time. What was not confirmed when a connection broke is published
- * again on the next one, so a message may come twice but none is lost. All messages are mandatory.
+ * Publishes with confirms, with thousands of unconfirmed messages at a time. Messages that are unconfirmed when a
+ * connection is lost are published again on the next one: none is lost, but some may arrive twice. All messages are
+ * mandatory.
  */
 export class Publisher {
-  /** Taken by the broker, and routed to a queue unless they are counted in `returned`. */
+  /** The number of messages that the broker accepted, those in `returned` included. */
   acknowledged = 0;
-  /** Refused by the broker, by a full queue for instance. */
+  /** The number of messages that the broker refused, for example because a queue is full. */
   refused = 0;
-  /** Why the broker takes no messages, as it said when it refused the first one; empty when it did not say. */
+  /** Why the broker was blocked when it refused the first message; empty when it was not blocked. */
   refusalReason = "";
-  /** Came back because no queue was there for them. */
+  /** The number of messages that were returned because no queue exists for them. */
   returned = 0;
-  /** What the broker said to the first one that came back. */
+  /** The reason why the first message was returned. */
   returnReason = "";
-  /** How many messages, from the first one on and up to the first one that was not, were taken by the broker. */
+  /** The number of messages that the broker accepted before the first one that it did not accept yet. */
   takenInOrder = 0;
-  /** Called whenever messages were settled. */
+  /** The largest frame of the current or last connection, in bytes. */
+  frameMax = FRAME_MAX;
+  /** Called after messages are settled. */
   onSettled: () => void = () => {};
+  /** Called when the publisher fails permanently. */
+  onFailure: (error: Error) => void = () => {};
 
   readonly #link: Link;
   readonly #options: PublisherOptions;
@@ -81,17 +103,17 @@ export class Publisher {
   readonly #windowBytes: number;
   #channel: Channel | undefined;
   #connection: AmqpConnection | undefined;
-  /** In the order of publishing; what was settled at the front is gone. */
+  /** In the order of publishing; settled runs at the front are removed. */
   #runs: Run[] = [];
-  /** Where to go on publishing: the run, and the message in it. */
+  /** The next message to publish: the index of its run, and its index in the run. */
   #runAt = 0;
   #messageAt = 0;
   #nextTag = 1;
   #pending = 0;
   #pendingBytes = 0;
-  /** How many messages were taken of the runs that are over, up to the first one that was refused. */
+  /** The number of accepted messages in removed runs, up to the first refused message. */
   #takenRuns = 0;
-  /** Whether there was such a one. */
+  /** Whether a message of a removed run was refused. */
   #gap = false;
 
   constructor(brokers: readonly BrokerAddress[], options: PublisherOptions = {}) {
@@ -101,36 +123,48 @@ export class Publisher {
     this.#link = new Link(brokers, options, {
       onUp: (connection) => this.#onUp(connection),
       onDown: () => this.#onDown(),
+      onFailure: (error) => this.onFailure(error),
     });
   }
 
-  /** @throws what connecting, or `prepare`, throws */
+  /**
+   * Connects for the first time.
+   *
+   * @throws the errors of `connectBroker` and `prepare`
+   */
   start(): Promise<void> {
     return this.#link.start();
   }
 
-  /** Fires when there may be room again, when messages were settled, or when it failed. */
+  /** Fires when messages are settled, when the connection changes, and when the publisher fails. */
   get changed(): Signal {
     return this.#link.changed;
   }
 
-  /** Why it cannot go on. */
+  /** The permanent failure. */
   get failure(): Error | undefined {
     return this.#link.failure;
   }
 
-  /** How many messages are neither confirmed nor refused. */
+  /** The number of messages that are neither confirmed nor refused. */
   get pending(): number {
     return this.#pending;
   }
 
   /**
-   * Takes as many of the bodies `[from, to)` as the window has room for, as copies, and publishes them.
+   * Copies and publishes as many of the bodies `[from, to)` as the window has room for.
    *
-   * @param envelopes one for all of them, or a list with one for body number `i` at `i`
-   * @returns the first one that was not taken, or `to`
+   * @param envelopes one envelope for all bodies, or a list with the envelope of body number `i` at index `i`
+   * @param outcome receives the outcome of the accepted bodies
+   * @returns the index of the first body that was not accepted, or `to`
    */
-  publish(bodies: Bodies, from: number, to: number, envelopes: Envelope | readonly Envelope[]): number {
+  publish(
+    bodies: Bodies,
+    from: number,
+    to: number,
+    envelopes: Envelope | readonly Envelope[],
+    outcome?: Outcome,
+  ): number {
     if (this.failure !== undefined) return from;
     const { starts, ends } = bodies;
     let end = from;
@@ -154,6 +188,7 @@ export class Publisher {
       gone: 0,
       goneRefused: false,
       firstTag: 0,
+      outcome,
     };
     for (let i = from, at = 0; i < end; i++) {
       run.bytes.set(bodies.bytes.subarray(starts[i], ends[i]), at);
@@ -167,12 +202,12 @@ export class Publisher {
     return end;
   }
 
-  /** Ends the link; what is pending then was not delivered for all we know. */
+  /** Closes the connection. The outcome of pending messages stays unknown. */
   close(): Promise<void> {
     return this.#link.close();
   }
 
-  /** Ends it at once, as a lost connection that comes back. For tests and emergencies. */
+  /** Closes the current connection at once; the publisher reconnects. */
   abort(cause: Error): void {
     this.#connection?.abort(cause);
   }
@@ -181,7 +216,8 @@ export class Publisher {
     await this.#options.prepare?.(connection);
     const channel = await connection.open({
       onConfirm: (tag, multiple, taken) => this.#onConfirm(tag, multiple, taken),
-      onReturn: (_code, text, exchange, routingKey) => this.#onReturn(text, exchange, routingKey),
+      onReturn: (code, text, exchange, routingKey, content) =>
+        this.#onReturn(code, text, exchange, routingKey, content),
       onBatchEnd: () => this.#afterConfirms(),
     });
     await channel.call("confirm.select", {}, "confirm.select-ok");
@@ -189,6 +225,7 @@ export class Publisher {
     connection.events.onWritable = () => this.#pump();
     this.#connection = connection;
     this.#channel = channel;
+    this.frameMax = connection.encoder.frameMax;
     this.#nextTag = 1;
     this.#runAt = this.#messageAt = 0;
     this.#pump();
@@ -200,13 +237,13 @@ export class Publisher {
     this.#runAt = this.#messageAt = 0;
   }
 
-  /** A channel that the broker closed will be closed again: the error names what is wrong. */
+  /** The broker would close the channel again for the same reason, so the link fails. */
   #onChannelEnd(connection: AmqpConnection, error: Error | undefined): void {
     if (error instanceof AmqpError && endsLink(error)) this.#link.fail(error);
     else if (error !== undefined) connection.abort(error);
   }
 
-  /** Encodes what is to be published, until so much waits that the system has to take some first. */
+  /** Encodes messages until the output buffer of the connection is full. */
   #pump(): void {
     const connection = this.#connection;
     const channel = this.#channel;
@@ -232,8 +269,9 @@ export class Publisher {
     connection.flush();
   }
 
-  /** Counts a run that is over. */
+  /** Counts a settled run. */
   #advance(run: Run): void {
+    run.outcome?.onSettled(!run.goneRefused && takenAtFront(run) === run.count);
     if (this.#gap) return;
     const taken = takenAtFront(run);
     this.#gap = taken < run.count || run.goneRefused;
@@ -262,7 +300,7 @@ export class Publisher {
     }
   }
 
-  /** The index of the run that a delivery tag belongs to; -1 when it is none of ours. */
+  /** The index of the run that contains a delivery tag; -1 for an unknown tag. */
   #holderOf(tag: number): number {
     let low = 0;
     let high = this.#runs.length;
@@ -275,11 +313,13 @@ export class Publisher {
     return low - 1;
   }
 
-  #onReturn(text: string, exchange: string, routingKey: string): void {
+  #onReturn(code: number, text: string, exchange: string, routingKey: string, content: Content): void {
     this.returned++;
-    this.returnReason ||= exchange === ""
-      ? `there is no queue '${routingKey}' (${text})`
-      : `no queue is bound to exchange '${exchange}' for the routing key '${routingKey}' (${text})`;
+    const reason = exchange === ""
+      ? `queue '${routingKey}' does not exist (${text})`
+      : `no queue is bound to exchange '${exchange}' with the routing key '${routingKey}' (${text})`;
+    this.returnReason ||= reason;
+    this.#runs.find((run) => isReturned(run, exchange, routingKey, content))?.outcome?.onReturn(code, reason);
   }
 
   #afterConfirms(): void {
@@ -298,14 +338,26 @@ export class Publisher {
   }
 }
 
-/** How many messages from the first one on were taken. */
+/**
+ * Whether a returned message is the one of this run. `basic.return` has no delivery tag; equal messages with the same
+ * destination are returned in the order of publishing.
+ */
+function isReturned(run: Run, exchange: string, routingKey: string, content: Content): boolean {
+  const { outcome, envelopes, bytes } = run;
+  if (outcome === undefined || outcome.isReturned || run.left === 0 || isList(envelopes)) return false;
+  const { body, bodyStart, bodyEnd } = content;
+  return envelopes.exchange === exchange && envelopes.routingKey === routingKey &&
+    bytes.length === bodyEnd - bodyStart && bytes.every((byte, i) => byte === body[bodyStart + i]);
+}
+
+/** The number of accepted messages before the first one that is not. */
 function takenAtFront({ states, count }: Run): number {
   let taken = 0;
   while (taken < count && states[taken] === TAKEN) taken++;
   return taken;
 }
 
-/** A run with only those messages that have to be published again. */
+/** A copy of a run without its settled messages. */
 function unsettled(run: Run): Run {
   run.firstTag = 0;
   if (run.left === run.count) return run;

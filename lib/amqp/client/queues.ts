@@ -1,76 +1,94 @@
 import { MqcatError } from "../../errors.ts";
 import { AmqpError } from "../amqp_error.ts";
 import type { FieldTable } from "../types/field_value.ts";
+import type { Channel } from "./channel.ts";
 import type { AmqpConnection } from "./connection.ts";
 
-/** What is known of a queue. */
+/** The state of a queue. */
 export interface QueueState {
+  /** The name of the queue. */
   readonly queue: string;
-  /** Messages that are ready. */
+  /** The number of messages that are ready for delivery. */
   readonly messageCount: number;
+  /** The number of consumers. */
   readonly consumerCount: number;
 }
 
-/** How a queue is to be. */
+/** Properties of a queue. */
 export interface QueueOptions {
-  /** Whether it outlives the broker's restart; true unless told. */
+  /** Whether the queue survives a restart of the broker. Default: true */
   readonly durable?: boolean;
-  /** Whether it goes with its last consumer. */
+  /** Whether the broker deletes the queue after its last consumer. Default: false */
   readonly autoDelete?: boolean;
+  /** Arguments of the queue, for example `x-queue-type` or `x-max-length`. */
   readonly arguments?: FieldTable;
 }
 
-/**
- * Asks whether a queue is there.
- *
- * @returns its state; undefined when there is none
- */
-export async function findQueue(connection: AmqpConnection, queue: string): Promise<QueueState | undefined> {
+/** Opens a channel for `work`, and closes it afterwards. */
+export async function withChannel<T>(
+  connection: AmqpConnection,
+  work: (channel: Channel) => Promise<T>,
+): Promise<T> {
   const channel = await connection.open();
   try {
-    return await channel.call("queue.declare", { queue, passive: true }, "queue.declare-ok");
+    return await work(channel);
+  } finally {
+    await channel.close();
+  }
+}
+
+/**
+ * Looks up a queue.
+ *
+ * @returns the state; undefined when the queue does not exist
+ */
+export async function findQueue(connection: AmqpConnection, queue: string): Promise<QueueState | undefined> {
+  try {
+    return await withChannel(
+      connection,
+      (channel) => channel.call("queue.declare", { queue, passive: true }, "queue.declare-ok"),
+    );
   } catch (error) {
     if (error instanceof AmqpError && error.replyCode === 404) return undefined;
     throw error;
-  } finally {
-    await channel.close();
   }
 }
 
 /**
  * Declares a queue.
  *
- * @throws {MqcatError} it is there already and is different: the message says in what
+ * @throws {MqcatError} the queue exists with other properties; the message names the difference
  */
 export async function declareQueue(
   connection: AmqpConnection,
   queue: string,
   options: QueueOptions = {},
 ): Promise<QueueState> {
-  const channel = await connection.open();
+  const args = { durable: true, ...options, queue };
   try {
-    const args = { durable: true, ...options, queue };
-    return await channel.call("queue.declare", args, "queue.declare-ok");
+    return await withChannel(
+      connection,
+      (channel) => channel.call("queue.declare", args, "queue.declare-ok"),
+    );
   } catch (error) {
     throw explainMismatch(queue, error);
-  } finally {
-    await channel.close();
   }
 }
 
-/** Declares a durable queue unless there is one, whatever that one is like. */
+/** Declares a durable queue, unless a queue with this name exists with any properties. */
 export async function ensureQueue(connection: AmqpConnection, queue: string): Promise<QueueState> {
   return await findQueue(connection, queue) ?? await declareQueue(connection, queue);
 }
 
-/** How often a declaration is tried with what the last refusal told; no queue has so many arguments. */
+/** The maximum number of declarations that find out the arguments of a queue; no queue has as many arguments. */
 const MAX_TRIES = 40;
 
 /**
- * Finds out with which arguments a queue was declared. AMQP has no method for that, but who declares it otherwise is
- * told the difference: so it is declared again and again with what was told. A queue that is not there is created.
+ * Finds out the arguments of a queue. AMQP has no method for this, but a broker refuses a declaration with other
+ * arguments and names one difference: so the function repeats the declaration with each difference applied. It creates
+ * the queue if it does not exist.
  *
- * @returns undefined when the broker does not tell, or not in RabbitMQ's words
+ * @returns undefined when the broker does not name the difference in RabbitMQ's format
  */
 export async function queueArguments(
   connection: AmqpConnection,
@@ -107,27 +125,29 @@ function explainMismatch(queue: string, error: unknown): unknown {
   const { name, current, wanted } = difference;
   return new MqcatError(
     "ERR_AMQP_CHANNEL",
-    `Queue '${queue}' is there already and is different: its ${name} is ${current.text}, and ${wanted.text} ` +
-      "was asked for (declare it as it is, or delete it first)",
+    `Cannot declare queue '${queue}' as it exists and its ${name} is ${current.text}: received ${wanted.text} ` +
+      "(declare it with the same value, or delete it first)",
     { cause: error },
   );
 }
 
-/** A value in RabbitMQ's words: `the value '5' of type 'long'`, `'true'` of a flag, or `none`. */
-interface Told {
+/** A value in RabbitMQ's format: `the value '5' of type 'long'`, `'true'` for a flag, or `none`. */
+interface ReportedValue {
   readonly text: string;
   readonly type?: string;
 }
 
-/** RabbitMQ says `inequivalent arg 'durable' for queue 'x' in vhost '/': received 'true' but current is 'false'`. */
-function differenceIn(error: unknown): { name: string; current: Told; wanted: Told } | undefined {
+/** Parses RabbitMQ's `inequivalent arg 'durable' for queue 'x' in vhost '/': received 'true' but current is 'false'`. */
+function differenceIn(
+  error: unknown,
+): { name: string; current: ReportedValue; wanted: ReportedValue } | undefined {
   if (!(error instanceof AmqpError) || error.replyCode !== 406) return undefined;
   const match = /arg '([^']*)'.*received (.*?) but current is (.*)$/s.exec(error.replyText);
   if (match === null) return undefined;
-  return { name: match[1]!, wanted: told(match[2]!), current: told(match[3]!) };
+  return { name: match[1]!, wanted: reportedValue(match[2]!), current: reportedValue(match[3]!) };
 }
 
-function told(text: string): Told {
+function reportedValue(text: string): ReportedValue {
   const typed = /^the value '(.*)' of type '(\w+)'$/s.exec(text);
   if (typed !== null) return { text: typed[1]!, type: typed[2]! };
   return { text: /^'(.*)'$/s.exec(text)?.[1] ?? (text === "none" ? "not set" : text) };

@@ -1,33 +1,33 @@
 import { EndpointError } from "../../errors.ts";
 import { formatEndpoint, type HostEndpoint, type InprocEndpoint } from "../../transport/endpoint.ts";
 
-/** A broker, and as whom to go there. */
+/** The address of a broker, with credentials. */
 export interface BrokerAddress {
-  /** `inproc` is a broker in this process. */
+  /** A host, or `inproc` for a broker in this process. */
   readonly endpoint: HostEndpoint | InprocEndpoint;
   readonly user: string;
   readonly password: string;
-  /** Whether the URL gave it. */
+  /** Whether the URL contains a password. */
   readonly hasPassword: boolean;
   readonly vhost: string;
-  /** Seconds between heartbeats that we ask for; undefined leaves it to the server. */
+  /** The heartbeat interval to request, in seconds; undefined accepts the interval of the server. */
   readonly heartbeat: number | undefined;
 }
 
-/** Where a broker is unless told. */
+/** The default address of a broker. */
 export const DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672";
 
 const PORTS = { amqp: 5672, amqps: 5671 } as const;
-/** How many hosts a list may name. */
+/** The maximum number of hosts in a list. */
 const MAX_HOSTS = 100;
 
 /**
- * Parses where brokers are: `amqp://user:password@host:port/vhost`, or `amqps://…`; `host`, `host:port` and `:port`
- * are short for amqp. Hosts are separated by commas, within a URL or as URLs of their own. Everything but the host may
- * be percent-encoded, and a slash in the name of a virtual host must be: `%2F`. Without a name it is `/`.
+ * Parses the URL of one or several brokers: `amqp://user:password@host:port/vhost`, or `amqps://…`; `host`, `host:port`
+ * and `:port` are short forms of amqp. Commas separate several hosts of a URL, or several URLs. All parts but the host
+ * may be percent-encoded; a slash in the name of a virtual host must be: `%2F`. Default of the virtual host: `/`
  *
- * @returns the brokers in the order in which they are to be tried, one at least
- * @throws {EndpointError} which names the mistake and the remedy, and never the password
+ * @returns at least one address, in the order of the text
+ * @throws {EndpointError} the URL is malformed; the message does not contain the password
  *
  * @example Two hosts and a virtual host
  * ```ts
@@ -37,15 +37,15 @@ const MAX_HOSTS = 100;
  * ```
  */
 export function parseAmqpUrl(text: string): BrokerAddress[] {
-  // A comma begins another URL only where one follows; else it is one more host.
+  // A comma before a scheme separates URLs; any other comma separates hosts.
   const brokers = text.split(/,(?=[a-z]+:\/\/)/i).flatMap(parseOne);
   if (brokers.length > MAX_HOSTS) {
-    throw mistake(text, `it names ${brokers.length} hosts, and ${MAX_HOSTS} is the limit`, DEFAULT_URL);
+    throw mistake(text, `it names ${brokers.length} hosts: the limit is ${MAX_HOSTS}`, DEFAULT_URL);
   }
   return brokers;
 }
 
-/** The broker for people and logs: without the password. */
+/** Formats an address for messages and logs, without user and password. */
 export function formatBroker({ endpoint, vhost }: BrokerAddress): string {
   if (endpoint.scheme === "inproc") return formatEndpoint(endpoint);
   const host = endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host;
@@ -57,11 +57,15 @@ function parseOne(text: string): BrokerAddress[] {
   const [, scheme = "amqp", rest] = /^(?:([a-z0-9+.-]+):\/\/)?([^]*)$/i.exec(text)!;
   const protocol = scheme.toLowerCase();
   if (protocol !== "amqp" && protocol !== "amqps") {
-    throw mistake(text, `'${scheme}' is not amqp or amqps`, DEFAULT_URL);
+    throw mistake(text, `the scheme '${scheme}' is not amqp or amqps`, DEFAULT_URL);
   }
   const [, authority, path, query] = /^([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?/.exec(rest!)!;
   if (path?.includes("/")) {
-    throw mistake(text, "a slash in the name of a virtual host is written %2F", `${DEFAULT_URL}/%2Fname`);
+    throw mistake(
+      text,
+      "a slash in the name of a virtual host must be written %2F",
+      `${DEFAULT_URL}/%2Fname`,
+    );
   }
   const at = authority!.lastIndexOf("@");
   const [, user = "guest", password] = at < 0 ? [] : /^([^:]*)(?::([^]*))?$/.exec(authority!.slice(0, at))!;
@@ -100,7 +104,7 @@ function heartbeatOf(text: string, query: string | undefined): number | undefine
   let heartbeat: number | undefined;
   for (const [name, value] of new URLSearchParams(query)) {
     if (name !== "heartbeat") {
-      throw mistake(text, `there is no parameter '${name}'`, "heartbeat is the only one");
+      throw mistake(text, `the parameter '${name}' is unknown`, "heartbeat=30, the only parameter");
     }
     if (!/^\d{1,5}$/.test(value) || Number(value) > 65535) {
       throw mistake(text, `heartbeat '${value}' is not a number of seconds`, "heartbeat=30");
@@ -114,7 +118,7 @@ function mistake(text: string, what: string, remedy: string): EndpointError {
   return new EndpointError(`Cannot use the URL '${redact(text)}': ${what} (try ${remedy})`);
 }
 
-/** Whatever stands in front of an `@` may be a password. */
+/** Replaces everything before an `@`, which may be a password. */
 function redact(text: string): string {
   return text.replace(/(^|\/\/|,)[^/@,]*(?:[^@]*)@/g, "$1…@");
 }

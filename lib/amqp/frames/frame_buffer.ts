@@ -1,32 +1,32 @@
-/** The first size of a buffer, and the largest one that is kept for the next block, in bytes. */
+/** The first size of a buffer, and the largest size that is kept for the next block, in bytes. */
 const FIRST = 4 * 1024;
 const KEEP = 512 * 1024;
 
 /**
- * A growing buffer that is filled while the block before it is being written: `take` a block when the stream is free,
- * write it, and `recycle` it when the stream has drained.
+ * A growing output buffer, which is filled while the previous block is being written: `take` a block when the stream is
+ * idle, write it, and `recycle` it when the stream has drained.
  */
 export class FrameBuffer {
-  /** What is filled; another one after any `reserve` or `take`. */
+  /** The memory of the buffer; `reserve` and `take` may replace it. */
   bytes: Uint8Array = new Uint8Array(0);
-  /** How much of it is filled. */
+  /** The number of bytes filled. */
   length = 0;
   #spare: Uint8Array | undefined;
 
-  /** Makes room for `count` more bytes, and returns where they begin. Set `length` when they are there. */
+  /** Makes room for `count` more bytes, and returns their position. Set `length` after writing them. */
   reserve(count: number): number {
     const needed = this.length + count;
     if (needed > this.bytes.length) this.#grow(needed);
     return this.length;
   }
 
-  /** Appends bytes that are encoded already. */
+  /** Appends encoded bytes. */
   append(bytes: Uint8Array, start = 0, end: number = bytes.length): void {
     const at = this.reserve(end - start);
     this.length = copyBytes(bytes, start, end, this.bytes, at);
   }
 
-  /** Gives away what is filled; the next bytes go into another buffer. */
+  /** Returns the filled bytes, and continues with another buffer. */
   take(): Uint8Array {
     const block = this.bytes.subarray(0, this.length);
     this.bytes = this.#spare ?? NOTHING;
@@ -35,7 +35,7 @@ export class FrameBuffer {
     return block;
   }
 
-  /** Takes a block back that nobody reads any more, so that its memory is used again. */
+  /** Reuses the memory of a block from `take`, which must not be in use any more. */
   recycle(block: Uint8Array): void {
     if (block.buffer.byteLength > KEEP) return;
     const whole = new Uint8Array(block.buffer as ArrayBuffer);
@@ -52,10 +52,10 @@ export class FrameBuffer {
 
 const NOTHING = new Uint8Array(0);
 
-/** Up to this size a loop beats the view that `set` needs, in bytes. */
+/** Up to this size a loop is faster than the view that `set` needs, in bytes. */
 const SMALL = 48;
 
-/** Copies `source[start, end)`, and returns the position behind it. */
+/** Copies `source[start, end)` to `at`, and returns the position after it. */
 export function copyBytes(
   source: Uint8Array,
   start: number,

@@ -13,54 +13,53 @@ import {
 } from "./frame.ts";
 import { readUint32 } from "../types/uint.ts";
 
-/** A carry buffer over this size is given back once its frame is out, in bytes. */
+/** A carry buffer over this size is released after its frame, in bytes. */
 const KEEP_CARRY = 64 * 1024;
 
-/** Takes what a decoder finds. An error that a call throws ends the decoder: see `FrameDecoder.push`. */
+/** Receives frames from a decoder. An error thrown by a callback ends the decoder: see `FrameDecoder.push`. */
 export interface FrameSink {
-  /** The client's protocol header came, and is ours. */
+  /** The protocol header of the client arrived, with a supported version. */
   onProtocolHeader(): void;
-  /** A frame with the payload `bytes[start, end)`, which is valid during the call. */
+  /** A frame arrived. Its payload `bytes[start, end)` is valid during the call. */
   onFrame(type: number, channel: number, bytes: Uint8Array, start: number, end: number): void;
-  /** Asked behind each frame: true has the decoder keep what else has come until `resume`. */
-  readonly clogged?: boolean;
+  /** Read after each frame: true makes the decoder keep further bytes until `resume`. */
+  readonly overBacklog?: boolean;
 }
 
-/** Which end the decoder is at. */
+/** The end of the connection that uses the decoder. */
 export type Role = "client" | "server";
 
 /**
- * Decodes frames (AMQP 0-9-1, 4.2.3) under any chunking. Frames that lie whole in a chunk are handed on where they
- * are; only one that spans chunks is copied, into a buffer that grows with what has come and never with what a header
- * claims.
+ * Decodes frames (AMQP 0-9-1, 4.2.3) under any chunking. A frame within one chunk is not copied; one that spans chunks
+ * is copied into a buffer that grows with the received bytes, not with the size that a frame claims.
  */
 export class FrameDecoder {
   #sink: FrameSink;
   readonly #role: Role;
   #frameMax: number = FRAME_MIN_SIZE;
-  /** Whether the peer's beginning was seen to be AMQP. */
+  /** Whether the first bytes of the peer were AMQP. */
   #started = false;
-  /** The beginning of a frame that is not complete yet. */
+  /** The first bytes of an incomplete frame. */
   #carry: Uint8Array = new Uint8Array(0);
   #carried = 0;
-  /** How many bytes the frame must have before it is worth another look. */
+  /** The number of bytes needed before the frame is examined again. */
   #wanted = 0;
-  /** What came behind the frame at which the sink was clogged. */
+  /** Bytes after the frame at which the sink was over its backlog. */
   #held: Uint8Array | undefined;
   #stopped = false;
 
-  /** @param role a server expects a protocol header first (4.2.2), a client gets one when it is refused */
+  /** @param role a server expects a protocol header first (4.2.2); a client receives one when it is refused */
   constructor(role: Role, sink: FrameSink) {
     this.#role = role;
     this.#sink = sink;
   }
 
-  /** Hands on to another sink from the next frame on. */
+  /** Replaces the sink, from the next frame on. */
   set sink(sink: FrameSink) {
     this.#sink = sink;
   }
 
-  /** The limit for the peer's frames, in bytes: 4096 until it is set, once tuning is done. */
+  /** The size limit for received frames, in bytes. Set it after tuning. Default: 4096 */
   get frameMax(): number {
     return this.#frameMax;
   }
@@ -70,30 +69,30 @@ export class FrameDecoder {
     this.#frameMax = checkFrameMax(frameMax);
   }
 
-  /** Whether the bytes so far end between two frames. */
+  /** Whether the received bytes end at the end of a frame. */
   get idle(): boolean {
     return this.#carried === 0 && this.#held === undefined;
   }
 
   /**
-   * Whether the peer has begun with what an AMQP peer begins with. When `push` throws before that, a server answers
-   * with `PROTOCOL_HEADER` and closes (4.2.2); later, it sends a `connection.close`.
+   * Whether the first bytes of the peer were AMQP. If `push` throws before that, a server sends `PROTOCOL_HEADER` and
+   * closes (4.2.2); later it sends `connection.close`.
    */
   get started(): boolean {
     return this.#started;
   }
 
   /**
-   * Takes the next bytes of the peer. Once this threw, the position in the peer's bytes is lost, and it must not be
-   * called again; so the sink keeps its own errors to itself unless they end the connection.
+   * Processes the next bytes of the peer. After an error the position in the stream is lost: do not call `push` again.
+   * Therefore a sink throws only errors that close the connection.
    *
    * @throws {AmqpError} 501: a frame is over the limit (nothing is allocated for it), or malformed; 505: a heartbeat
-   * came on a channel
+   * arrived on a channel
    * @throws {IncompatiblePeerError} the peer speaks another version of AMQP
    * @throws {ProtocolError} the peer does not speak AMQP
    */
   push(chunk: Uint8Array): void {
-    if (this.#held !== undefined || this.#sink.clogged === true) return this.#hold(chunk);
+    if (this.#held !== undefined || this.#sink.overBacklog === true) return this.#hold(chunk);
     let from = 0;
     if (this.#carried > 0) {
       do {
@@ -113,15 +112,15 @@ export class FrameDecoder {
     this.#stopped = false;
   }
 
-  /** Whether something was kept as the sink was clogged. */
+  /** Whether the decoder keeps bytes because the sink was over its backlog. */
   get holding(): boolean {
     return this.#held !== undefined;
   }
 
   /**
-   * Goes on with what was kept, as the sink has room again.
+   * Processes the kept bytes, when the sink has room again.
    *
-   * @throws what `push` throws
+   * @throws the errors of `push`
    */
   resume(): void {
     const held = this.#held;
@@ -129,7 +128,7 @@ export class FrameDecoder {
     if (held !== undefined) this.push(held);
   }
 
-  /** Hands on the whole frames in `bytes[at, to)`, and returns where the first one begins that is not whole. */
+  /** Reports the complete frames in `bytes[at, to)`, and returns the position of the first incomplete frame. */
   #scan(bytes: Uint8Array, at: number, to: number): number {
     while (at < to) {
       const type = bytes[at]!;
@@ -140,7 +139,7 @@ export class FrameDecoder {
           continue;
         }
         // A server begins with connection.start.
-        if (type !== METHOD) throw stranger(bytes.subarray(at, Math.min(to, at + 16)));
+        if (type !== METHOD) throw notAmqp(bytes.subarray(at, Math.min(to, at + 16)));
         this.#started = true;
       }
       if (type > BODY && type !== HEARTBEAT || type === 0) {
@@ -150,10 +149,10 @@ export class FrameDecoder {
       if (to - at < FRAME_HEAD) return at;
       const channel = bytes[at + 1]! << 8 | bytes[at + 2]!;
       const size = readUint32(bytes, at + 3);
-      // Clients exist that take frame_max for the size of the payload, and RabbitMQ bears with them.
+      // Some clients regard frame_max as the size of the payload; RabbitMQ accepts their frames, too.
       if (size > this.#frameMax) {
         throw frameError(
-          `a frame has ${size} bytes of payload, and ${this.#frameMax - FRAME_OVERHEAD} is the limit`,
+          `a frame has ${size} bytes of payload: the limit is ${this.#frameMax - FRAME_OVERHEAD}`,
         );
       }
       if (type === HEARTBEAT) checkHeartbeat(channel, size);
@@ -166,7 +165,7 @@ export class FrameDecoder {
       }
       this.#sink.onFrame(type, channel, bytes, start, end);
       at = end + 1;
-      if (this.#sink.clogged === true) {
+      if (this.#sink.overBacklog === true) {
         this.#stopped = true;
         return at;
       }
@@ -174,26 +173,24 @@ export class FrameDecoder {
     return at;
   }
 
-  /** Checks as much of the protocol header as has come, and returns whether that is all of it. */
+  /** Checks the received part of the protocol header, and returns whether it is complete. */
   #scanProtocolHeader(bytes: Uint8Array, at: number, to: number): boolean {
     const count = Math.min(to - at, PROTOCOL_HEADER.length);
     for (let i = 0; i < Math.min(count, 4); i++) {
-      if (bytes[at + i] !== PROTOCOL_HEADER[i]) throw stranger(bytes.subarray(at, Math.min(to, at + 16)));
+      if (bytes[at + i] !== PROTOCOL_HEADER[i]) throw notAmqp(bytes.subarray(at, Math.min(to, at + 16)));
     }
-    // Each byte is looked at as it comes: a stranger is known by the first that differs, under any chunking.
+    // Each byte is checked as it arrives: the first different byte is an error, under any chunking.
     this.#wanted = count + 1;
     if (count < PROTOCOL_HEADER.length) return false;
     if (this.#role === "client") {
       throw new IncompatiblePeerError(
-        `The server refused AMQP 0-9-1 and offers ${
-          version(bytes, at)
-        }; use a port where it speaks AMQP 0-9-1`,
+        `The server refused AMQP 0-9-1 and offers ${version(bytes, at)}: use a port for AMQP 0-9-1`,
       );
     }
     for (let i = 4; i < PROTOCOL_HEADER.length; i++) {
       if (bytes[at + i] !== PROTOCOL_HEADER[i]) {
         throw new IncompatiblePeerError(
-          `The client speaks ${version(bytes, at)}, and AMQP 0-9-1 is the version spoken here`,
+          `The client speaks ${version(bytes, at)}: this server supports AMQP 0-9-1`,
         );
       }
     }
@@ -202,7 +199,7 @@ export class FrameDecoder {
     return true;
   }
 
-  /** Keeps what a stream brings though it is paused. */
+  /** Keeps bytes that arrive although the stream is paused. */
   #hold(chunk: Uint8Array): void {
     const held = this.#held ?? new Uint8Array(0);
     this.#held = new Uint8Array(held.length + chunk.length);
@@ -213,7 +210,7 @@ export class FrameDecoder {
   #append(chunk: Uint8Array, from: number, to: number): void {
     const needed = this.#carried + to - from;
     if (needed > this.#carry.length) {
-      // Doubling, but exactly the frame's size where that is near.
+      // Doubles the buffer, or uses the exact size of the frame if that is close.
       const doubled = Math.max(needed, this.#carry.length * 2, 256);
       const grown = new Uint8Array(this.#wanted <= doubled * 2 ? Math.max(this.#wanted, needed) : doubled);
       grown.set(this.#carry.subarray(0, this.#carried));
@@ -227,10 +224,10 @@ export class FrameDecoder {
 /** A heartbeat is empty and has no channel (4.2.7). */
 function checkHeartbeat(channel: number, size: number): void {
   if (size > 0) throw frameError(`a heartbeat has ${size} bytes of payload`);
-  if (channel > 0) throw amqpError(505, `a heartbeat came on channel ${channel}`);
+  if (channel > 0) throw amqpError(505, `a heartbeat arrived on channel ${channel}`);
 }
 
-/** The version in a protocol header, whose layout has changed with almost every version. */
+/** Describes the version in a protocol header, whose layout differs between versions. */
 function version(bytes: Uint8Array, at: number): string {
   const [id, major, minor, revision] = bytes.subarray(at + 4, at + 8);
   if (major === 1 && minor === 0 && revision === 0) {
@@ -242,10 +239,10 @@ function version(bytes: Uint8Array, at: number): string {
     : `AMQP of bytes ${id} ${major} ${minor} ${revision}`;
 }
 
-function stranger(bytes: Uint8Array): ProtocolError {
-  // A record of TLS: an alert, or a handshake (RFC 8446, 5.1).
+function notAmqp(bytes: Uint8Array): ProtocolError {
+  // A TLS record: an alert or a handshake (RFC 8446, 5.1).
   if ((bytes[0] === 0x15 || bytes[0] === 0x16) && bytes[1] === 3) {
-    return new ProtocolError("The peer speaks TLS: use amqps:// at both ends, or amqp:// at both");
+    return new ProtocolError("The peer speaks TLS: use amqps:// at both ends, or amqp:// at both ends");
   }
   const printable = bytes.length > 1 &&
     bytes.every((byte) => byte >= 32 && byte < 127 || byte === 13 || byte === 10);

@@ -32,11 +32,11 @@ import { checkUint64, writeUint16, writeUint32, writeUint64 } from "../types/uin
 import { copyBytes, FrameBuffer } from "./frame_buffer.ts";
 
 /**
- * A message in the form in which it came, which is the one in which it goes: nothing in it is decoded to be sent on.
+ * A message in its encoded form, which is forwarded without decoding.
  * `head` and `body` may be the same buffer.
  */
 export interface EncodedMessage {
-  /** Holds route and properties, which follow each other. */
+  /** Contains the route and the properties, one after the other. */
   readonly head: Uint8Array;
   /** Exchange and routing key, as two short strings: see `PublishFields.routeStart`. */
   readonly routeStart: number;
@@ -49,11 +49,11 @@ export interface EncodedMessage {
 }
 
 /**
- * Encodes frames (AMQP 0-9-1, 4.2.3) back to back into one growing buffer, to be written in large blocks. What throws
- * has written nothing.
+ * Encodes frames (AMQP 0-9-1, 4.2.3) back to back into one growing buffer, to be written in large blocks. A method that
+ * throws an error has written nothing.
  */
 export class FrameEncoder {
-  /** What was encoded. */
+  /** The encoded frames. */
   readonly out: FrameBuffer;
   #frameMax: number = FRAME_MIN_SIZE;
 
@@ -61,7 +61,7 @@ export class FrameEncoder {
     this.out = out;
   }
 
-  /** The limit for our frames, in bytes: 4096 until it is set, once tuning is done. */
+  /** The size limit for sent frames, in bytes. Set it after tuning. Default: 4096 */
   get frameMax(): number {
     return this.#frameMax;
   }
@@ -72,9 +72,9 @@ export class FrameEncoder {
   }
 
   /**
-   * A method without content, or one whose content is written separately.
+   * Encodes a method without content, or one whose content is encoded separately.
    *
-   * @param args those left out are empty, zero or false
+   * @param args omitted arguments are empty, zero or false
    * @throws {RangeError | TypeError} an argument does not fit its type
    * @throws {LimitError} the method does not fit a frame
    */
@@ -89,10 +89,10 @@ export class FrameEncoder {
   }
 
   /**
-   * `basic.publish` with all of its frames.
+   * Encodes `basic.publish` with all of its frames.
    *
-   * @param properties as they are, or encoded by `encodeProperties`
-   * @param body of which `[bodyStart, bodyEnd)` is sent
+   * @param properties an object, or bytes from `encodeProperties`
+   * @param body a buffer whose bytes `[bodyStart, bodyEnd)` are sent
    * @throws {RangeError | TypeError} a name has more than 255 bytes, or a property does not fit its type
    * @throws {LimitError} the properties do not fit a frame
    */
@@ -124,7 +124,7 @@ export class FrameEncoder {
   }
 
   /**
-   * `basic.deliver` with all of its frames.
+   * Encodes `basic.deliver` with all of its frames.
    *
    * @throws {RangeError} the consumer tag has more than 255 bytes
    * @throws {LimitError} the properties do not fit a frame
@@ -147,9 +147,9 @@ export class FrameEncoder {
   }
 
   /**
-   * `basic.get-ok` with all of its frames.
+   * Encodes `basic.get-ok` with all of its frames.
    *
-   * @param messageCount how many messages are left in the queue
+   * @param messageCount the number of messages left in the queue
    * @throws {LimitError} the properties do not fit a frame
    */
   getOk(
@@ -170,7 +170,7 @@ export class FrameEncoder {
   }
 
   /**
-   * `basic.return` with all of its frames.
+   * Encodes `basic.return` with all of its frames.
    *
    * @throws {RangeError} the text has more than 255 bytes
    * @throws {LimitError} the properties do not fit a frame
@@ -186,10 +186,10 @@ export class FrameEncoder {
   }
 
   /**
-   * A content header, for a body that is written in pieces with `body`.
+   * Encodes a content header, for a body that is encoded in pieces with `body`.
    *
-   * @param bodySize of all the pieces, in bytes
-   * @param properties as they are, or encoded
+   * @param bodySize the size of all pieces, in bytes
+   * @param properties an object, or bytes from `encodeProperties`
    * @throws {RangeError | TypeError} a property does not fit its type
    * @throws {LimitError} the properties do not fit a frame
    */
@@ -206,29 +206,29 @@ export class FrameEncoder {
     this.out.length = at + 1;
   }
 
-  /** Body frames with `bytes[start, end)`, as many as it takes; none for nothing. */
+  /** Encodes body frames for `bytes[start, end)`; none for an empty range. */
   body(channel: number, bytes: Uint8Array, start = 0, end: number = bytes.length): void {
     const at = this.out.reserve(sizeofBody(end - start, this.#frameMax));
     this.out.length = writeBody(this.out.bytes, at, channel, bytes, start, end, this.#frameMax);
   }
 
-  /** `basic.ack`. */
+  /** Encodes `basic.ack`. */
   ack(channel: number, deliveryTag: number, multiple: boolean): void {
     this.#settle(BASIC_ACK, channel, deliveryTag, multiple ? 1 : 0);
   }
 
-  /** `basic.nack`, which is RabbitMQ's. */
+  /** Encodes `basic.nack`, an extension of RabbitMQ. */
   nack(channel: number, deliveryTag: number, multiple: boolean, requeue: boolean): void {
     this.#settle(BASIC_NACK, channel, deliveryTag, (multiple ? 1 : 0) | (requeue ? 2 : 0));
   }
 
-  /** A heartbeat frame (4.2.7). */
+  /** Encodes a heartbeat frame (4.2.7). */
   heartbeat(): void {
     const start = this.out.reserve(FRAME_OVERHEAD);
     this.out.length = closeFrame(this.out.bytes, start, HEARTBEAT, 0, start + FRAME_HEAD);
   }
 
-  /** Acknowledgements are alike: a tag, and an octet of bits. */
+  /** Encodes an acknowledgement: a tag and an octet of bits. */
   #settle(id: number, channel: number, deliveryTag: number, bits: number): void {
     checkUint64(deliveryTag, "deliveryTag");
     const start = this.out.reserve(13 + FRAME_OVERHEAD);
@@ -239,7 +239,7 @@ export class FrameEncoder {
     this.out.length = closeFrame(target, start, METHOD, channel, at);
   }
 
-  /** Room for a method of at most `methodSize` bytes and its content. */
+  /** Makes room for a method of at most `methodSize` bytes and its content. */
   #reserve(methodSize: number, propertiesSize: number, bodySize: number): number {
     this.#checkPayload(CONTENT_HEAD + propertiesSize, "the properties");
     return this.out.reserve(
@@ -256,7 +256,7 @@ export class FrameEncoder {
     );
   }
 
-  /** The content of a message, at `at`, behind its method. */
+  /** Writes the content of a message at `at`, after its method. */
   #writeMessage(at: number, channel: number, message: EncodedMessage): void {
     const { head, propertiesStart, propertiesEnd, body, bodyStart, bodyEnd } = message;
     const target = this.out.bytes;
@@ -268,6 +268,8 @@ export class FrameEncoder {
 
   #checkPayload(size: number, what: string): void {
     const limit = this.#frameMax - FRAME_OVERHEAD;
-    if (size > limit) throw new LimitError(`A frame may have ${limit} bytes, and ${what} would need ${size}`);
+    if (size > limit) {
+      throw new LimitError(`Cannot encode ${what} of ${size} bytes: the limit of a frame is ${limit}`);
+    }
   }
 }

@@ -6,7 +6,7 @@ import { FrameDecoder, type FrameSink, type Role } from "./frame_decoder.ts";
 import type { Method } from "../method_args.ts";
 import { decodeMethod } from "../method_codec.ts";
 
-/** What may come unasked during a handshake, in frames. */
+/** The maximum number of unread frames during a handshake. */
 const MAX_UNREAD = 100;
 
 interface Frame {
@@ -15,7 +15,7 @@ interface Frame {
   readonly payload: Uint8Array;
 }
 
-/** Reads methods and writes bytes in linear code: for the handshake, where clarity counts and speed does not. */
+/** Reads methods and writes bytes in linear code, for handshakes, which need clarity more than speed. */
 export class FrameReader implements StreamSink, FrameSink {
   readonly decoder: FrameDecoder;
 
@@ -27,12 +27,12 @@ export class FrameReader implements StreamSink, FrameSink {
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
   #writing = false;
-  /** Whether the peer ended its half, or the stream is closed. */
+  /** Whether the peer ended its half of the stream, or the stream is closed. */
   #gone = false;
 
   /**
-   * @param timeout for everything up to `handOver`, in milliseconds
-   * @param role which end we are
+   * @param timeout the time limit until `handOver`, in milliseconds
+   * @param role the end of the connection that reads
    */
   constructor(stream: ByteStream, timeout: number, role: Role = "client") {
     this.#stream = stream;
@@ -74,11 +74,13 @@ export class FrameReader implements StreamSink, FrameSink {
   }
 
   onFrame(type: number, channel: number, bytes: Uint8Array, start: number, end: number): void {
-    if (this.#unread.length === MAX_UNREAD) throw new ProtocolError("The peer talks on without an answer");
+    if (this.#unread.length === MAX_UNREAD) {
+      throw new ProtocolError("The peer sent too many frames during the handshake");
+    }
     this.#unread.push({ type, channel, payload: bytes.slice(start, end) });
   }
 
-  /** Waits for the client's protocol header; for a server. */
+  /** Waits for the protocol header of the client; for a server. */
   async protocolHeader(): Promise<void> {
     while (!this.#hasHeader) {
       if (this.#failure !== undefined) throw this.#failure;
@@ -86,7 +88,7 @@ export class FrameReader implements StreamSink, FrameSink {
     }
   }
 
-  /** The next method; heartbeats are passed over. What came before a failure is still read, and may say why. */
+  /** Returns the next method and ignores heartbeats. Methods that arrived before a failure are still returned. */
   async read(): Promise<Method> {
     for (;;) {
       const frame = this.#unread.shift();
@@ -94,7 +96,7 @@ export class FrameReader implements StreamSink, FrameSink {
         return decodeMethod(frame.payload, 0, frame.payload.length);
       }
       if (frame !== undefined && frame.channel > 0 && this.#role === "server") {
-        throw amqpError(505, `a frame of channel ${frame.channel} came before the connection was open`);
+        throw amqpError(505, `received a frame for channel ${frame.channel} before connection.open`);
       }
       if (frame !== undefined) continue;
       if (this.#failure !== undefined) throw this.#failure;
@@ -102,32 +104,32 @@ export class FrameReader implements StreamSink, FrameSink {
     }
   }
 
-  /** Writes, and waits until the system has taken it. */
+  /** Writes bytes, and waits until the system has accepted them. */
   async write(bytes: Uint8Array): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     this.#writing = true;
     this.#stream.write(bytes);
     while (this.#writing) {
       await this.#change();
-      // What the server says before it goes is worth more than that a write failed.
+      // A method that the peer sent before closing explains more than the failed write.
       if (this.#failure !== undefined && this.#unread.length === 0) throw this.#failure;
       if (this.#failure !== undefined) return;
     }
   }
 
-  /** Writes a last word, even after a failure, and waits until the peer has gone or `fail` is called once more. */
+  /** Writes the last bytes, even after a failure, and waits until the peer closes or `fail` is called again. */
   async sayLast(bytes: Uint8Array): Promise<void> {
     while (this.#writing && !this.#gone) await this.#change();
     if (this.#gone) return;
     this.#writing = true;
     this.#stream.write(bytes);
     while (this.#writing && !this.#gone) await this.#change();
-    // The peer closes first: what it still has on the way would turn our end into a reset, and eat our last word.
+    // The peer closes first: its bytes in transit would turn our close into a reset, which discards our last bytes.
     this.#stream.end();
     while (!this.#gone) await this.#change();
   }
 
-  /** Ends the deadline and gives `sink` every frame from now on, those first that nobody read. */
+  /** Ends the time limit, and sends all frames to `sink` from now on, beginning with the unread ones. */
   handOver(sink: FrameSink): void {
     clearTimeout(this.#timer);
     if (this.#failure !== undefined) throw this.#failure;
@@ -137,7 +139,7 @@ export class FrameReader implements StreamSink, FrameSink {
     }
   }
 
-  /** Ends the handshake; the first reason counts. */
+  /** Ends the handshake. The first error counts. */
   fail(error: Error): void {
     clearTimeout(this.#timer);
     this.#failure ??= error;

@@ -1,13 +1,13 @@
-/** Frames and their parts in bytes, for the encoder. All functions return the position behind what they wrote. */
+/** Writes frames and their parts, for the encoder. All functions return the position after the last byte. */
 import { BODY, FRAME_END, FRAME_HEAD, FRAME_OVERHEAD, HEADER } from "./frame.ts";
 import { BASIC_CLASS } from "../methods.ts";
 import { writeUint16, writeUint32, writeUint64 } from "../types/uint.ts";
 import { copyBytes } from "./frame_buffer.ts";
 
-/** What the payload of a content header has besides the properties, in bytes. */
+/** The size of the payload of a content header without the properties, in bytes. */
 export const CONTENT_HEAD = 12;
 
-/** Type, channel and size of a frame (AMQP 0-9-1, 4.2.3). */
+/** Writes type, channel and size of a frame (AMQP 0-9-1, 4.2.3). */
 export function writeFrameHead(
   target: Uint8Array,
   at: number,
@@ -20,7 +20,7 @@ export function writeFrameHead(
   return writeUint32(target, at + 3, size);
 }
 
-/** Ends the frame that begins at `start` and whose payload ends at `at`: its head is written now. */
+/** Completes the frame that begins at `start` and whose payload ends at `at`: writes its head and its end. */
 export function closeFrame(
   target: Uint8Array,
   start: number,
@@ -33,7 +33,7 @@ export function closeFrame(
   return at + 1;
 }
 
-/** A content header up to the properties (4.2.6.1), which have `propertiesSize` bytes. */
+/** Writes a content header up to its properties (4.2.6.1), which have `propertiesSize` bytes. */
 export function writeContentHead(
   target: Uint8Array,
   at: number,
@@ -46,12 +46,12 @@ export function writeContentHead(
   return writeUint64(target, at, bodySize);
 }
 
-/** How many bytes the body frames take for a body of `size` bytes. */
+/** Returns the size of the body frames for a body of `size` bytes. */
 export function sizeofBody(size: number, frameMax: number): number {
   return size + Math.ceil(size / (frameMax - FRAME_OVERHEAD)) * FRAME_OVERHEAD;
 }
 
-/** Body frames (4.2.6.2), each as large as `frameMax` allows; none for an empty body. */
+/** Writes body frames (4.2.6.2), each as large as `frameMax` allows; none for an empty body. */
 export function writeBody(
   target: Uint8Array,
   at: number,

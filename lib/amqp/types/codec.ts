@@ -1,32 +1,36 @@
 import { frameError } from "../amqp_error.ts";
 import { readUint32, readUint64 } from "./uint.ts";
 
-/** How deep tables and arrays may be nested, the outermost one counted. */
+/** The maximum nesting depth of tables and arrays, including the outermost one. */
 export const MAX_DEPTH = 32;
 
-/** How one type of field stands on the wire (AMQP 0-9-1, 4.2.5). */
+/** Encodes and decodes one type of field (AMQP 0-9-1, 4.2.5). */
 export interface Codec<T> {
-  /** What an argument has that was left out. */
+  /** The value of an omitted argument. */
   readonly zero: T;
   /**
-   * The exact number of bytes of `value`.
+   * Returns the exact size of `value`, in bytes.
    *
-   * @param name of the field, for the error
+   * @param name the name of the field, for the error
    * @throws {RangeError | TypeError} the value does not fit the type
    */
   sizeof(value: T, name: string): number;
-  /** Writes a value that `sizeof` took, and returns the position behind it. */
+  /** Writes a value that `sizeof` accepted, and returns the position after it. */
   encode(value: T, target: Uint8Array, at: number): number;
-  /** @throws {AmqpError} 501: the bytes end early, or are no such value */
+  /**
+   * Reads a value.
+   *
+   * @throws {AmqpError} 501: the bytes are truncated or malformed
+   */
   decode(reader: Reader): T;
 }
 
-/** A position in a run of bytes that never goes over its end. */
+/** A position in a range of bytes, which never exceeds the end of the range. */
 export class Reader {
   readonly bytes: Uint8Array;
   at: number;
   end: number;
-  /** How many tables and arrays are open. */
+  /** The current nesting depth of tables and arrays. */
   depth = 0;
 
   constructor(bytes: Uint8Array, start: number, end: number) {
@@ -36,14 +40,14 @@ export class Reader {
   }
 
   /**
-   * Goes on by `count` bytes and returns where they begin.
+   * Advances by `count` bytes, and returns the position before them.
    *
-   * @throws {AmqpError} 501: there are not as many
+   * @throws {AmqpError} 501: fewer bytes are left
    */
   skip(count: number): number {
     const start = this.at;
     if (count > this.end - start) {
-      throw frameError(`a field of ${count} bytes has ${this.end - start} left`);
+      throw frameError(`a field needs ${count} bytes, but ${this.end - start} are left`);
     }
     this.at = start + count;
     return start;
@@ -62,12 +66,12 @@ export class Reader {
     return readUint32(this.bytes, this.skip(4));
   }
 
-  /** Rounded beyond 2^53. */
+  /** Reads an unsigned 64-bit integer, rounded beyond 2^53. */
   longlong(): number {
     return readUint64(this.bytes, this.skip(8));
   }
 
-  /** A copy of the next bytes. */
+  /** Returns a copy of the next bytes. */
   take(count: number): Uint8Array {
     const start = this.skip(count);
     return this.bytes.slice(start, start + count);

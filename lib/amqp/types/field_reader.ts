@@ -8,7 +8,7 @@ import { readName } from "./text_cache.ts";
 /**
  * Reads a table with its length.
  *
- * @throws {AmqpError} 501: malformed, or nested too deep
+ * @throws {AmqpError} 501: malformed, or nested too deeply
  */
 export function readTable(reader: Reader): FieldTable {
   const outer = enter(reader);
@@ -17,7 +17,7 @@ export function readTable(reader: Reader): FieldTable {
   return fields;
 }
 
-/** Reads a table's content, which goes up to the reader's end. */
+/** Reads the content of a table, up to the end of the reader. */
 export function readFields(reader: Reader): FieldTable {
   const fields: FieldTable = Object.create(null);
   while (reader.at < reader.end) {
@@ -38,7 +38,7 @@ function readArray(reader: Reader): FieldValue[] {
   return items;
 }
 
-/** Reads a length and ends the reader there; returns where it ended before. */
+/** Reads a length, and moves the end of the reader there. Returns the previous end. */
 function enter(reader: Reader): number {
   const length = reader.long();
   const outer = reader.end;
@@ -76,7 +76,7 @@ function readValue(reader: Reader): FieldValue {
       return new Timestamp(narrow(readBigUint64(bytes, reader.skip(8))));
     case 0x64: { // d
       const value = readDouble(bytes, reader.skip(8));
-      // What a plain number would be sent as must come back as the same type.
+      // A double that a plain number would encode as an integer keeps its type.
       return Number.isSafeInteger(value) && !Object.is(value, -0) ? new TypedNumber("d", value) : value;
     }
     case 0x78: // x

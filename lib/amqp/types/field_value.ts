@@ -1,24 +1,24 @@
 /**
- * Values in field tables (AMQP 0-9-1, 4.2.5.5) as RabbitMQ writes them, which differs from the standard in letters:
- * https://www.rabbitmq.com/amqp-0-9-1-errata. A decoded value is encoded as the same bytes again:
+ * A value in a field table (AMQP 0-9-1, 4.2.5.5). The types on the wire are those of RabbitMQ, whose letters differ from
+ * the standard: https://www.rabbitmq.com/amqp-0-9-1-errata. Encoding a decoded value produces the same bytes:
  *
- * | letter | on the wire | here |
+ * | letter | on the wire | in JavaScript |
  * |---|---|---|
  * | `t` | boolean | boolean |
  * | `I` | signed 32 | number: an integer of that range |
- * | `l` | signed 64 | bigint; numbers that are integers beyond 32 bits are sent as this too |
- * | `d` | double | number: any other one; `TypedNumber` for integers |
- * | `S` | text, 32-bit length | string; see text.ts for what is not UTF-8 |
+ * | `l` | signed 64 | bigint; integers beyond 32 bits are encoded as this type, too |
+ * | `d` | double | number: all others; `TypedNumber` for integers |
+ * | `S` | text, 32-bit length | string; text.ts describes malformed UTF-8 |
  * | `x` | bytes, 32-bit length | Uint8Array |
  * | `A` `F` | array, table | array, object without prototype |
  * | `V` | nothing | null |
  * | `T` | seconds, unsigned 64 | `Timestamp` |
  * | `D` | scale, signed 32 | `Decimal` |
  * | `b` `B` `s` `u` `i` `f` | signed and unsigned 8, 16, unsigned 32, float | `TypedNumber` |
- * | `U` `L` | signed 16 and 64: the standard's letters, which are understood | `TypedNumber` |
+ * | `U` `L` | signed 16 and 64, the standard's letters | `TypedNumber` |
  *
- * What cannot come back the same: a boolean that is neither 0 nor 1, the payload of a NaN, a name that stands twice
- * (the first one counts, as in RabbitMQ), and the place of names that are array indices, which objects put first.
+ * Exceptions, which are encoded differently: a boolean other than 0 and 1, the payload of a NaN, a repeated name (the
+ * first one counts, as in RabbitMQ), and names that are array indices, which objects put first.
  */
 export type FieldValue =
   | boolean
@@ -35,10 +35,11 @@ export type FieldValue =
 
 /** A field table: headers of a message, arguments of a declaration, properties of a peer. */
 export interface FieldTable {
+  /** A field. */
   [name: string]: FieldValue;
 }
 
-/** Ranges of the integer types. */
+/** The ranges of the integer types. */
 const RANGES = {
   b: [-0x80, 0x7f],
   B: [0, 0xff],
@@ -48,16 +49,33 @@ const RANGES = {
   i: [0, 0xffffffff],
 } as const;
 
-/** Letters of the types that plain numbers and bigints are not sent as. */
-export type NumberLetter = keyof typeof RANGES | "L" | "f" | "d";
+/** The letters of the numeric types that need a `TypedNumber`. */
+export type NumberLetter = "b" | "B" | "s" | "U" | "u" | "i" | "L" | "f" | "d";
 
-/** A number whose type on the wire matters. */
+/**
+ * A number with a specific type on the wire.
+ *
+ * @example An 8-bit unsigned header
+ * ```ts
+ * import { type FieldTable, TypedNumber } from "@mqcat/mqcat";
+ *
+ * const headers: FieldTable = { level: new TypedNumber("B", 7) };
+ * console.log(Number(headers.level)); // 7
+ * ```
+ */
 export class TypedNumber {
+  /** The letter of the type. */
   readonly letter: NumberLetter;
-  /** A bigint for `L`, a number for all others. */
+  /** The value: a bigint for `L`, a number for all other types. */
   readonly value: number | bigint;
 
-  /** @throws {RangeError} the value is out of the type's range */
+  /**
+   * Makes a typed number.
+   *
+   * @param letter the letter of the type
+   * @param value the value; rounded to a 32-bit float for `f`
+   * @throws {RangeError} the value is out of the range of the type
+   */
   constructor(letter: NumberLetter, value: number | bigint) {
     this.letter = letter;
     if (letter === "L") this.value = BigInt(value);
@@ -78,34 +96,66 @@ export class TypedNumber {
     return Number.isInteger(this.value) && this.value >= min && this.value <= max;
   }
 
+  /** Returns the value, so that the object works in arithmetic. */
   valueOf(): number | bigint {
     return this.value;
   }
 }
 
-/** A point in time, in seconds since 1970 (4.2.5.4), though some send milliseconds. */
+/**
+ * A point in time, in seconds since 1970 (4.2.5.4). Some peers send milliseconds.
+ *
+ * @example A header with the current time
+ * ```ts
+ * import { type FieldTable, Timestamp } from "@mqcat/mqcat";
+ *
+ * const headers: FieldTable = { sent: new Timestamp(Math.floor(Date.now() / 1000)) };
+ * console.log(new Date(Number(headers.sent) * 1000));
+ * ```
+ */
 export class Timestamp {
-  /** A bigint beyond 2^53 only. */
+  /** Seconds since 1970; a bigint beyond 2^53. */
   readonly seconds: number | bigint;
 
-  /** @throws {RangeError} `seconds` is no 64-bit unsigned integer */
+  /**
+   * Makes a timestamp.
+   *
+   * @param seconds seconds since 1970
+   * @throws {RangeError} `seconds` is not an unsigned 64-bit integer
+   */
   constructor(seconds: number | bigint) {
     this.seconds = checkSeconds(seconds, "timestamp");
   }
 
+  /** Returns the seconds, so that the object works in arithmetic. */
   valueOf(): number | bigint {
     return this.seconds;
   }
 }
 
-/** `value / 10 ** scale`. */
+/**
+ * A decimal number: `value / 10 ** scale`.
+ *
+ * @example A price
+ * ```ts
+ * import { Decimal } from "@mqcat/mqcat";
+ *
+ * console.log(Number(new Decimal(2, 1999))); // 19.99
+ * ```
+ */
 export class Decimal {
-  /** Digits behind the point, 0 to 255. */
+  /** The number of digits after the decimal point, 0 to 255. */
   readonly scale: number;
   /** The digits as a signed 32-bit integer. */
   readonly value: number;
 
-  /** @throws {RangeError} a part is out of its range */
+  /**
+   * Makes a decimal number.
+   *
+   * @param scale the number of digits after the decimal point, 0 to 255
+   * @param value the digits, a signed 32-bit integer
+   * @throws {RangeError} a part is out of its range
+   */
   constructor(scale: number, value: number) {
     if ((scale & 0xff) !== scale || (value | 0) !== value) {
       throw new RangeError(
@@ -116,14 +166,15 @@ export class Decimal {
     this.value = value;
   }
 
+  /** Returns the number, so that the object works in arithmetic. */
   valueOf(): number {
     return this.value / 10 ** this.scale;
   }
 }
 
 /**
- * The integer in a field of any integer type, rounded beyond 2^53; undefined for everything else. Clients choose
- * these types freely, so arguments such as `x-message-ttl` are read with this.
+ * Returns the integer in a field of any integer type, rounded beyond 2^53; undefined for other values. It reads
+ * arguments such as `x-message-ttl`, for which clients use various integer types.
  */
 export function integerOf(value: FieldValue | undefined): number | undefined {
   if (value instanceof TypedNumber) {
@@ -133,14 +184,15 @@ export function integerOf(value: FieldValue | undefined): number | undefined {
   return Number.isInteger(value) ? value as number : undefined;
 }
 
+/** Whether a bigint fits a signed 64-bit integer. */
 export function isInt64(value: bigint): boolean {
   return BigInt.asIntN(64, value) === value;
 }
 
 /**
- * Seconds as they are kept: a number where that is exact, else a bigint.
+ * Returns seconds as a number if that is exact, else as a bigint.
  *
- * @throws {RangeError} `seconds` is no 64-bit unsigned integer
+ * @throws {RangeError} `seconds` is not an unsigned 64-bit integer
  */
 export function checkSeconds(seconds: number | bigint, name: string): number | bigint {
   if (typeof seconds === "bigint") {
@@ -151,7 +203,7 @@ export function checkSeconds(seconds: number | bigint, name: string): number | b
   );
 }
 
-/** A bigint as a number where that is exact. */
+/** Returns a bigint as a number if that is exact. */
 export function narrow(value: bigint): number | bigint {
   return value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
 }

@@ -6,12 +6,12 @@ import { textLength, writeText } from "./text.ts";
 import { writeUint16, writeUint32 } from "./uint.ts";
 
 /**
- * The bytes of a table's content.
+ * Returns the size of the content of a table, in bytes.
  *
- * @param name of the field that it is in, for the error
- * @param depth how many tables and arrays are open, this one counted
- * @throws {RangeError} a name, a number or the nesting is over its limit
- * @throws {TypeError} a value has no type of field
+ * @param name the name of its field, for the error
+ * @param depth the nesting depth, including this table
+ * @throws {RangeError} a name, a number or the nesting exceeds its limit
+ * @throws {TypeError} no field type fits a value
  */
 export function sizeofTable(value: FieldTable, name: string, depth: number): number {
   checkDepth(name, depth);
@@ -22,7 +22,7 @@ export function sizeofTable(value: FieldTable, name: string, depth: number): num
   return size;
 }
 
-/** Letter and value. */
+/** Returns the size of a letter and a value, in bytes. */
 function sizeofValue(value: FieldValue, name: string, depth: number): number {
   switch (typeof value) {
     case "string":
@@ -60,7 +60,7 @@ function checkDepth(name: string, depth: number): void {
   throw new RangeError(`Cannot encode '${name}' as tables may be nested ${MAX_DEPTH} deep`);
 }
 
-/** Writes a table with its length, and returns the position behind it. */
+/** Writes a table with its length, and returns the position after it. */
 export function writeTable(value: FieldTable, target: Uint8Array, at: number): number {
   let end = at + 4;
   for (const key of Object.keys(value)) {

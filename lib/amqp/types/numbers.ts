@@ -1,4 +1,4 @@
-/** The numbers of field tables in bytes; eight bytes of scratch save a DataView for every buffer. */
+/** Reads and writes the numbers of field tables. Eight bytes of scratch avoid a DataView for every buffer. */
 const scratch = new DataView(new ArrayBuffer(8));
 const octets = new Uint8Array(scratch.buffer);
 
@@ -11,7 +11,7 @@ function store(target: Uint8Array, at: number, count: number): number {
   return at + count;
 }
 
-/** Signed 64 bits. */
+/** Reads a signed 64-bit integer. */
 export function readInt64(bytes: Uint8Array, at: number): bigint {
   load(bytes, at, 8);
   return scratch.getBigInt64(0);
@@ -22,7 +22,7 @@ export function readBigUint64(bytes: Uint8Array, at: number): bigint {
   return scratch.getBigUint64(0);
 }
 
-/** The low 64 bits of a signed or unsigned value. */
+/** Writes the low 64 bits of a signed or unsigned value. */
 export function writeBig64(target: Uint8Array, at: number, value: bigint): number {
   scratch.setBigInt64(0, value);
   return store(target, at, 8);

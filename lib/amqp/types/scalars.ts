@@ -38,7 +38,7 @@ export const long: Codec<number> = {
   decode: (reader) => reader.long(),
 };
 
-/** A delivery tag: a number, which is rounded beyond 2^53, where no server counts to. */
+/** A delivery tag: a number, rounded beyond 2^53, which no server reaches. */
 export const longlong: Codec<number> = {
   zero: 0,
   sizeof(value, name) {
@@ -65,7 +65,7 @@ export const shortstr: Codec<string> = {
   },
 };
 
-/** Up to 2^32-1 bytes of anything (4.2.5.3); decoded into a copy. */
+/** Up to 2^32-1 bytes (4.2.5.3); decoded into a copy. */
 export const longstr: Codec<Uint8Array> = {
   zero: new Uint8Array(0),
   sizeof: (value) => 4 + value.length,
@@ -77,11 +77,11 @@ export const longstr: Codec<Uint8Array> = {
 };
 
 /**
- * Writes a short string whose length need not be known.
+ * Writes a short string of unknown encoded size.
  *
- * @param target with room for 1 byte and 3 for each UTF-16 unit at `at`
- * @returns the position behind it
- * @throws {RangeError} it has more than 255 bytes
+ * @param target a buffer with room for 1 byte and 3 bytes per UTF-16 unit at `at`
+ * @returns the position after the last byte
+ * @throws {RangeError} the text has more than 255 bytes
  */
 export function writeShortString(value: string, target: Uint8Array, at: number): number {
   const end = writeText(value, target, at + 1);
@@ -91,5 +91,7 @@ export function writeShortString(value: string, target: Uint8Array, at: number):
 }
 
 function tooLong(name: string, length: number): RangeError {
-  return new RangeError(`Cannot encode '${name}' as a short string may have 255 bytes: received ${length}`);
+  return new RangeError(
+    `Cannot encode '${name}' as a short string may have 255 bytes: received ${length}`,
+  );
 }

@@ -11,7 +11,7 @@ export const table: Codec<FieldTable> = {
   decode: readTable,
 };
 
-/** The bytes of a table, length in front. */
+/** Returns the size of a table and its length, in bytes. */
 export function encodeTable(value: FieldTable): Uint8Array {
   const bytes = new Uint8Array(table.sizeof(value, "table"));
   writeTable(value, bytes, 0);
@@ -19,7 +19,7 @@ export function encodeTable(value: FieldTable): Uint8Array {
 }
 
 /**
- * Decodes a table with its length in front.
+ * Decodes a table that begins with its length.
  *
  * @throws {AmqpError} 501: malformed, or nested deeper than 32
  */
@@ -28,7 +28,7 @@ export function decodeTable(bytes: Uint8Array, start = 0, end: number = bytes.le
 }
 
 /**
- * Decodes a table whose length was left out, as in the response of the mechanism AMQPLAIN.
+ * Decodes a table without its length, as in the response of the mechanism AMQPLAIN.
  *
  * @throws {AmqpError} 501: malformed, or nested deeper than 32
  */

@@ -1,15 +1,15 @@
 /**
- * Text on the wire. AMQP says UTF-8 and clients send anything, so bytes that are not UTF-8 become lone surrogates,
- * U+DC80 to U+DCFF (as in Python's `surrogateescape`, PEP 383), which become the same bytes again: whatever came as
- * text can be sent on unchanged. `isWellFormed()` tells such text apart; other lone surrogates are sent as U+FFFD.
+ * Text on the wire. AMQP requires UTF-8, but clients send other bytes, too. These become lone surrogates, U+DC80 to
+ * U+DCFF (as in Python's `surrogateescape`, PEP 383), and are encoded as the same bytes again, so that text can be
+ * forwarded unchanged. `isWellFormed()` detects such text; other lone surrogates are encoded as U+FFFD.
  */
 const encoder = new TextEncoder();
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Up to this length a loop beats the call into the runtime, in bytes. */
+/** Up to this length a loop is faster than a call into the runtime, in bytes. */
 const SHORT = 64;
 
-/** How many bytes a text has on the wire. */
+/** Returns the encoded size of a text, in bytes. */
 export function textLength(text: string): number {
   let length = text.length;
   for (let i = 0; i < text.length; i++) {
@@ -27,8 +27,8 @@ export function textLength(text: string): number {
 /**
  * Writes a text.
  *
- * @param target with room for `textLength` bytes at `at`
- * @returns the position behind it
+ * @param target a buffer with room for `textLength` bytes at `at`
+ * @returns the position after the last byte
  */
 export function writeText(text: string, target: Uint8Array, at: number): number {
   const length = text.length;
@@ -57,7 +57,7 @@ function writeEscaped(text: string, target: Uint8Array, at: number): number {
   return at;
 }
 
-/** The text in `bytes[start, end)`. */
+/** Decodes the text in `bytes[start, end)`. */
 export function readText(bytes: Uint8Array, start: number, end: number): string {
   if (end - start <= 12) {
     let text = "";
@@ -77,7 +77,7 @@ export function readText(bytes: Uint8Array, start: number, end: number): string 
   }
 }
 
-/** Every piece that is UTF-8 as text, every other byte as a lone surrogate. */
+/** Decodes valid UTF-8 as text, and every other byte as a lone surrogate. */
 function readEscaped(bytes: Uint8Array): string {
   let text = "";
   for (let at = 0; at < bytes.length;) {
@@ -90,7 +90,7 @@ function readEscaped(bytes: Uint8Array): string {
   return text;
 }
 
-/** The length of the UTF-8 sequence at `at`, or 0 (Unicode, table 3-7). */
+/** Returns the length of the UTF-8 sequence at `at`, or 0 (Unicode, table 3-7). */
 function sequenceAt(bytes: Uint8Array, at: number): number {
   const first = bytes[at] ?? 0xff;
   if (first < 0x80) return 1;
@@ -104,7 +104,7 @@ function sequenceAt(bytes: Uint8Array, at: number): number {
   return length;
 }
 
-/** The longest beginning of a text that has at most `limit` bytes and cuts no character. */
+/** Returns the longest prefix of a text with at most `limit` bytes and no incomplete character. */
 export function clipText(text: string, limit: number): string {
   if (textLength(text) <= limit) return text;
   let length = 0;
@@ -121,7 +121,7 @@ function isPair(text: string, i: number, code: number): boolean {
   return (code & 0xfc00) === 0xd800 && (text.charCodeAt(i + 1) & 0xfc00) === 0xdc00;
 }
 
-/** Only for a code that is not the second half of a pair. */
+/** Requires a code that is not the second half of a pair. */
 function isEscape(code: number): boolean {
   return code >= 0xdc80 && code <= 0xdcff;
 }

@@ -1,6 +1,6 @@
 import { readText } from "./text.ts";
 
-/** Entries of the cache, and the longest text in it, in bytes. */
+/** The number of entries in the cache, and the size limit of a text in it, in bytes. */
 const ENTRIES = 1024;
 const LONGEST = 64;
 
@@ -9,8 +9,8 @@ const lengths = new Uint8Array(ENTRIES);
 const keys = new Uint8Array(ENTRIES * LONGEST);
 
 /**
- * `readText` for names that come again and again (exchanges, routing keys, consumer tags): one seen lately is found
- * by its bytes and costs no allocation. A collision costs one decoding, and the memory is fixed.
+ * Decodes a name that is often repeated (exchanges, routing keys, consumer tags). A recent name is found by its bytes
+ * without an allocation. A collision costs one decoding; the memory is fixed.
  */
 export function readName(bytes: Uint8Array, start: number, end: number): string {
   const length = end - start;

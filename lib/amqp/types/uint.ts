@@ -4,7 +4,7 @@ export function readUint32(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 24 | bytes[at + 1]! << 16 | bytes[at + 2]! << 8 | bytes[at + 3]!) >>> 0;
 }
 
-/** Beyond 2^53 the value is rounded: it is over every limit and every delivery tag there is. */
+/** Reads an unsigned 64-bit integer, rounded beyond 2^53, which exceeds every limit and every delivery tag. */
 export function readUint64(bytes: Uint8Array, at: number): number {
   return readUint32(bytes, at) * 0x100000000 + readUint32(bytes, at + 4);
 }
@@ -24,7 +24,7 @@ export function writeUint32(target: Uint8Array, at: number, value: number): numb
 }
 
 export function writeUint64(target: Uint8Array, at: number, value: number): number {
-  // Most values are small, and a division of doubles costs.
+  // Most values are small, and a division of doubles is slow.
   if (value <= 0xffffffff) {
     target[at] =
       target[at + 1] =
@@ -46,7 +46,7 @@ export function checkUint(value: number, max: number, name: string): void {
   );
 }
 
-/** @throws {RangeError} `value` is no 64-bit unsigned integer */
+/** @throws {RangeError} `value` is not an unsigned 64-bit integer */
 export function checkUint64(value: number, name: string): void {
   checkUint(value, MAX_UINT64, name);
 }

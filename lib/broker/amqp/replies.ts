@@ -1,4 +1,4 @@
-import { AmqpError, amqpError, type Scope } from "../../amqp/amqp_error.ts";
+import { AmqpError, amqpError, type AmqpErrorScope } from "../../amqp/amqp_error.ts";
 import { LimitError, messageOf } from "../../errors.ts";
 
 /**
@@ -8,7 +8,7 @@ import { LimitError, messageOf } from "../../errors.ts";
  * @param method id of the failed method, with the class in the upper 16 bits; 0 when there is none
  * @param scope what an error that is not an `AmqpError` closes
  */
-export function replyFor(error: unknown, method: number, scope: Scope = "connection"): AmqpError {
+export function replyFor(error: unknown, method: number, scope: AmqpErrorScope = "connection"): AmqpError {
   if (error instanceof AmqpError) {
     if (error.methodId !== 0 || method === 0) return error;
     return new AmqpError(error.replyCode, error.replyText, { method, scope: error.scope, cause: error });

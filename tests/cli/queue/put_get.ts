@@ -94,7 +94,7 @@ export function putAndGet({ queue, test, well }: QueueContext): void {
     assert.equal(lost.code, 5);
     assert.match(
       lost.stderr,
-      /^mqcat: queue put: 2 messages came back: no queue is bound to exchange 'amq.topic' for the routing key 'c'.*bind.*\n\{.*\n$/,
+      /^mqcat: queue put: 2 messages came back: no queue is bound to exchange 'amq.topic' with the routing key 'c'.*bind.*\n\{.*\n$/,
     );
     assert.deepEqual([summaryOf(lost.stderr)["confirmed"], summaryOf(lost.stderr)["unsent"]], [0, 2]);
     assert.equal(await well(["get", "bound", "--drain"]), "one\ntwo\n");

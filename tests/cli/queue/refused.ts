@@ -31,8 +31,8 @@ export function refusals({ broker, queue, test, well }: QueueContext): void {
   test("refused - wrong password, missing virtual host, no broker: exit code 4, no password printed", async () => {
     const { port } = await broker();
     const cases: [url: string, words: RegExp, code: number][] = [
-      [`amqp://guest:s3cret@127.0.0.1:${port}`, /wrong user or password for 'guest'/, 4],
-      [`amqp://127.0.0.1:${port}/none`, /there is no virtual host 'none'/, 4],
+      [`amqp://guest:s3cret@127.0.0.1:${port}`, /login refused for user 'guest': wrong user or password/, 4],
+      [`amqp://127.0.0.1:${port}/none`, /virtual host 'none' does not exist/, 4],
       ["amqp://u:s3cret@127.0.0.1:1", /nobody listens there/, 4],
       ["amqp://u:s3cret@host:x", /is not a host and a port/, 2],
     ];
@@ -66,7 +66,7 @@ export function refusals({ broker, queue, test, well }: QueueContext): void {
     assert.equal(other.code, 1);
     assert.match(
       other.stderr,
-      /^mqcat: queue declare: queue 'd1' is there already and is different: its x-max-length is not set, and 5 .*\n$/,
+      /^mqcat: queue declare: cannot declare queue 'd1' as it exists and its x-max-length is not set: received 5 .*\n$/,
     );
     await well(["put", "d1"], "a\nb\n");
     const purged = await queue(["purge", "d1"]);

@@ -1,4 +1,4 @@
-/** The client's login against servers that the test plays. */
+/** The login of the client, against scripted servers. */
 import assert from "node:assert/strict";
 import net from "node:net";
 import { describe, it } from "node:test";
@@ -26,7 +26,7 @@ const TUNE = encode((encoder) =>
 
 type Answer = Uint8Array | "end" | "nothing";
 
-/** A server that gives one answer to each thing the client sends. */
+/** A server that sends the next answer for each chunk that the client sends. */
 async function play(answers: readonly Answer[], check: (url: string) => Promise<void>) {
   const sockets = new Set<net.Socket>();
   const server = net.createServer((socket) => {
@@ -48,11 +48,21 @@ async function play(answers: readonly Answer[], check: (url: string) => Promise<
   }
 }
 
-describe("AMQP login", () => {
+describe("AMQP client login", () => {
   const refused: [name: string, answers: readonly Answer[], code: string, words: RegExp][] = [
-    ["nothing comes", ["nothing"], "ERR_HANDSHAKE_TIMEOUT", /did not finish within/],
-    ["the server hangs up at once", ["end"], "ERR_UNREACHABLE", /closed the connection during the handshake/],
-    ["the server hangs up after the login", [START, "end"], "ERR_AUTH", /hung up after the login of 'me'/],
+    ["the server sends nothing", ["nothing"], "ERR_HANDSHAKE_TIMEOUT", /did not finish within/],
+    [
+      "the server closes the stream at once",
+      ["end"],
+      "ERR_UNREACHABLE",
+      /closed the connection during the handshake/,
+    ],
+    [
+      "the server closes the stream after the login",
+      [START, "end"],
+      "ERR_AUTH",
+      /closed the connection after the login of 'me'/,
+    ],
     [
       "another protocol",
       [new TextEncoder().encode("SSH-2.0-x\r\n")],
@@ -66,31 +76,31 @@ describe("AMQP login", () => {
       /refused AMQP 0-9-1/,
     ],
     [
-      "a method out of turn",
+      "an unexpected method",
       [TUNE],
       "ERR_PROTOCOL",
-      /sent connection.tune where connection.start was expected/,
+      /sent connection.tune: expected connection.start/,
     ],
     [
-      "no login with a password",
+      "no mechanism with a password",
       [encode((encoder) =>
         encoder.method(0, "connection.start", { mechanisms: new TextEncoder().encode("EXTERNAL") })
       )],
       "ERR_INCOMPATIBLE_PEER",
-      /no login with a password \(PLAIN\), but EXTERNAL/,
+      /does not offer the authentication mechanism PLAIN: it offers EXTERNAL/,
     ],
     [
-      "frames under the limit",
+      "a frame size below the minimum of AMQP",
       [START, encode((encoder) => encoder.method(0, "connection.tune", { frameMax: 100 }))],
       "ERR_PROTOCOL",
-      /wants frames of 100 bytes/,
+      /limits frames to 100 bytes/,
     ],
   ];
   for (const [name, answers, code, words] of refused) {
-    it(`refused - ${name}`, async () => {
+    it(`login - fails for ${name}`, async () => {
       await play(answers, async (url) => {
         await assert.rejects(
-          connectBroker(parseAmqpUrl(url), { handshakeTimeout: name.startsWith("nothing") ? 200 : 5000 }),
+          connectBroker(parseAmqpUrl(url), { handshakeTimeout: answers[0] === "nothing" ? 200 : 5000 }),
           (error: Error) => {
             assert.ok(error instanceof MqcatError);
             assert.deepEqual([error.code, words.test(error.message)], [code, true], error.message);
@@ -102,12 +112,12 @@ describe("AMQP login", () => {
     });
   }
 
-  it("blocked - a server that is out of resources says so right behind its welcome", async () => {
+  it("login - reads a connection.blocked that follows connection.open-ok", async () => {
     const welcome = encode((encoder) => {
       encoder.method(0, "connection.open-ok", {});
       encoder.method(0, "connection.blocked", { reason: "low on disk" });
     });
-    // tune-ok and open may come together or apart.
+    // tune-ok and open may arrive in one chunk or in two.
     await play([START, TUNE, welcome], async (url) => {
       const connection = await connectBroker(parseAmqpUrl(url), { handshakeTimeout: 5000 });
       assert.deepEqual([connection.server, connection.blocked], ["Played 1", "low on disk"]);

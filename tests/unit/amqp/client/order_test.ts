@@ -1,4 +1,4 @@
-/** Replies in an order that nobody asked in: RabbitMQ's queue.declare-ok may overtake a basic.consume-ok. */
+/** Replies out of order: a queue.declare-ok of RabbitMQ may overtake a basic.consume-ok. */
 import assert from "node:assert/strict";
 import net from "node:net";
 import { describe, it } from "node:test";
@@ -12,7 +12,7 @@ import { decodeMethod } from "../../../../lib/amqp/method_codec.ts";
 import type { GivenArgs, MethodName } from "../../../../lib/amqp/method_args.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
 
-/** What a server says to a method; undefined: nothing. */
+/** The reply of the server to a method; undefined for no reply. */
 type Answer = [MethodName, object] | undefined;
 
 const LOGIN: Record<string, Answer> = {
@@ -24,7 +24,7 @@ const LOGIN: Record<string, Answer> = {
   "connection.close": ["connection.close-ok", {}],
 };
 
-/** A server on loopback that answers what `LOGIN` says, and keeps what it was asked. */
+/** A server on loopback that replies as `LOGIN` defines, and records the methods that it receives. */
 async function serve(work: (url: string, asked: string[]) => Promise<void>): Promise<void> {
   const asked: string[] = [];
   const sockets = new Set<net.Socket>();
@@ -60,8 +60,8 @@ async function serve(work: (url: string, asked: string[]) => Promise<void>): Pro
   }
 }
 
-describe("AMQP replies out of order", () => {
-  it("a consumer that is not set up yet asks nothing else", () =>
+describe("AMQP client, replies out of order", () => {
+  it("consumer - sends no other method before basic.consume-ok", () =>
     serve(async (url, asked) => {
       const consumer = new Consumer(parseAmqpUrl(url), "q", { onDelivery: () => {} });
       const started = consumer.start();
@@ -75,7 +75,7 @@ describe("AMQP replies out of order", () => {
       await assert.rejects(deadline(started, 5000, "the end of the start"));
     }));
 
-  it("no call waits for ever when the answer to another one comes in its place", () =>
+  it("channel - rejects all calls when a reply is out of order", () =>
     serve(async (url) => {
       const connection = await connectBroker(parseAmqpUrl(url));
       const channel = await connection.open();
@@ -85,7 +85,7 @@ describe("AMQP replies out of order", () => {
       ];
       const ends = await deadline(Promise.allSettled(calls), 5000, "the ends of both calls");
       assert.deepEqual(ends.map(({ status }) => status), ["rejected", "rejected"]);
-      assert.match(`${(ends[0] as PromiseRejectedResult).reason}`, /queue.declare-ok answers nothing/);
+      assert.match(`${(ends[0] as PromiseRejectedResult).reason}`, /unexpected reply queue.declare-ok/);
       await connection.close();
     }));
 });

@@ -36,10 +36,10 @@ describe("AMQP URLs", () => {
     ["amqp://a,amqps://u:p@b", ["tcp", "a", 5672, "guest", "guest", "/"], ["tls", "b", 5671, "u", "p", "/"]],
   ];
   for (const [url, ...brokers] of cases) {
-    it(`url - ${url}`, () => assert.deepEqual(parts(url), brokers));
+    it(`url - parses ${url}`, () => assert.deepEqual(parts(url), brokers));
   }
 
-  it("url - a heartbeat, and whether there was a password", () => {
+  it("url - parses the heartbeat, and reports whether a password is present", () => {
     assert.equal(parseAmqpUrl("amqp://host?heartbeat=30")[0]!.heartbeat, 30);
     assert.equal(parseAmqpUrl("amqp://host/v")[0]!.heartbeat, undefined);
     assert.deepEqual(
@@ -54,15 +54,15 @@ describe("AMQP URLs", () => {
 
   const mistakes: [url: string, words: RegExp][] = [
     ["http://host", /'http' is not amqp or amqps/],
-    ["amqp://host/a/b", /written %2F/],
+    ["amqp://host/a/b", /must be written %2F/],
     ["amqp://host/%2", /the virtual host has a % without two hexadecimal digits/],
     ["amqp://host:0", /0 is not a port/],
     ["amqp://host:65536", /65536 is not a port/],
     ["amqp://host:port", /'host:port' is not a host and a port/],
     ["amqp://::1", /an IPv6 address needs brackets/],
-    ["amqp://host?verify=no", /there is no parameter 'verify'/],
+    ["amqp://host?verify=no", /the parameter 'verify' is unknown/],
     ["amqp://host?heartbeat=soon", /heartbeat 'soon' is not a number of seconds/],
-    [`amqp://${"a,".repeat(100)}a`, /101 hosts, and 100 is the limit/],
+    [`amqp://${"a,".repeat(100)}a`, /101 hosts: the limit is 100/],
   ];
   for (const [url, words] of mistakes) {
     it(`url - refuses ${url.slice(0, 40)}`, () => {
@@ -74,7 +74,7 @@ describe("AMQP URLs", () => {
     });
   }
 
-  it("url - no mistake shows the password, and neither does a broker's name", () => {
+  it("url - neither errors nor formatted addresses contain the password", () => {
     for (
       const url of [
         "http://me:secret@host",

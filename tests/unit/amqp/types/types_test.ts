@@ -194,13 +194,13 @@ describe("amqp fields", () => {
 
   it("tables - of junk are refused for what is wrong with them", () => {
     const junk: [bytes: number[], words: RegExp][] = [
-      [[], /a field of 4 bytes has 0 left/],
-      [[0xff, 0xff, 0xff, 0xff], /a field of 4294967295 bytes has 0 left/],
-      [[0, 0, 0, 1, 5], /a field of 5 bytes has 0 left/],
+      [[], /a field needs 4 bytes, but 0 are left/],
+      [[0xff, 0xff, 0xff, 0xff], /a field needs 4294967295 bytes, but 0 are left/],
+      [[0, 0, 0, 1, 5], /a field needs 5 bytes, but 0 are left/],
       [[0, 0, 0, 2, 0, 0x7a], /unknown type 0x7a/],
-      [[0, 0, 0, 6, 0, 0x53, 0xff, 0xff, 0xff, 0xff], /a field of 4294967295 bytes/],
-      [[0, 0, 0, 6, 0, 0x41, 0, 0, 0, 9], /a field of 9 bytes has 0 left/],
-      [[0, 0, 0, 6, 0, 0x46, 0, 0, 0, 9], /a field of 9 bytes has 0 left/],
+      [[0, 0, 0, 6, 0, 0x53, 0xff, 0xff, 0xff, 0xff], /a field needs 4294967295 bytes/],
+      [[0, 0, 0, 6, 0, 0x41, 0, 0, 0, 9], /a field needs 9 bytes, but 0 are left/],
+      [[0, 0, 0, 6, 0, 0x46, 0, 0, 0, 9], /a field needs 9 bytes, but 0 are left/],
     ];
     for (const [bytes, words] of junk) {
       assert.throws(() => decodeTable(Uint8Array.from(bytes)), isFrameError(words));
@@ -253,7 +253,7 @@ describe("amqp methods - limits", () => {
     }
     assert.throws(
       () => decodeMethod(new Uint8Array([...bytes, 0]), 0, bytes.length + 1),
-      isFrameError(/1 bytes are left over behind queue\.declare/),
+      isFrameError(/1 extra bytes after queue\.declare/),
     );
     assert.throws(
       () => decodeMethod(Uint8Array.of(0, 60, 0, 41), 0, 4),
@@ -341,7 +341,7 @@ describe("amqp properties", () => {
   it("properties - headers at the end must be there, and a flag without meaning is passed over", () => {
     const scan = new PropertyScan();
     const cut = Uint8Array.of(0x20, 0, 0, 0, 0, 5);
-    assert.throws(() => scan.read(cut, 0, cut.length), isFrameError(/end early/));
+    assert.throws(() => scan.read(cut, 0, cut.length), isFrameError(/truncated/));
     assert.throws(() => decodeProperties(cut), isFrameError(/./));
     const empty = encodeProperties({ headers: {} });
     scan.read(empty, 0, empty.length);
