@@ -11,7 +11,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "echo-client",
     group: "Sockets",
-    summary: "send stdin to a socket, and print what comes back",
+    summary: "send stdin to a socket and print the reply",
     load: () => import("./echo_client.ts"),
   },
   {
@@ -23,19 +23,19 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "sub",
     group: "ZeroMQ",
-    summary: "print what publishers send",
+    summary: "print messages from publishers",
     load: () => import("./sub.ts"),
   },
   {
     name: "push",
     group: "ZeroMQ",
-    summary: "send each line to one of the pullers, in turn",
+    summary: "send each line to one of the pullers, round-robin",
     load: () => import("./push.ts"),
   },
   {
     name: "pull",
     group: "ZeroMQ",
-    summary: "print what pushers send, or run a command for each message",
+    summary: "print messages from pushers, or run a command for each",
     load: () => import("./pull.ts"),
   },
   {
@@ -53,55 +53,55 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "pair",
     group: "ZeroMQ",
-    summary: "send each line to the one peer, and print what it sends: a netcat for messages",
+    summary: "exchange messages with one peer: a netcat for messages",
     load: () => import("./pair.ts"),
   },
   {
     name: "dealer",
     group: "ZeroMQ",
-    summary: "send each line to one of the peers, in turn, and print what they send",
+    summary: "send each line to one of the peers, round-robin, and print their messages",
     load: () => import("./dealer.ts"),
   },
   {
     name: "router",
     group: "ZeroMQ",
-    summary: "talk to many peers by routing id, or answer each message with a command",
+    summary: "exchange messages with many peers by routing id, or answer each with a command",
     load: () => import("./router.ts"),
   },
   {
     name: "xpub",
     group: "ZeroMQ",
-    summary: "publish each line, and print the subscriptions as they come",
+    summary: "publish each line, and print subscriptions as they arrive",
     load: () => import("./xpub.ts"),
   },
   {
     name: "xsub",
     group: "ZeroMQ",
-    summary: "subscribe with the lines of stdin, and print what publishers send",
+    summary: "send the lines of stdin as subscriptions, and print messages from publishers",
     load: () => import("./xsub.ts"),
   },
   {
     name: "radio",
     group: "ZeroMQ",
-    summary: "send each line to everybody in a group",
+    summary: "send each line to the members of a group",
     load: () => import("./radio.ts"),
   },
   {
     name: "dish",
     group: "ZeroMQ",
-    summary: "print what is sent to some groups",
+    summary: "print messages sent to groups",
     load: () => import("./dish.ts"),
   },
   {
     name: "client",
     group: "ZeroMQ",
-    summary: "talk to servers: as dealer, with messages of one frame",
+    summary: "exchange messages with servers: like dealer, with messages of one frame",
     load: () => import("./client.ts"),
   },
   {
     name: "server",
     group: "ZeroMQ",
-    summary: "talk to many clients by number, or answer each message with a command",
+    summary: "exchange messages with many clients by number, or answer each with a command",
     load: () => import("./server.ts"),
   },
   {
@@ -119,7 +119,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "queue serve",
     group: "Queue",
-    summary: "be a broker for programs that speak AMQP 0-9-1, RabbitMQ's clients for instance",
+    summary: "run a broker for AMQP 0-9-1 clients, such as those of RabbitMQ",
     load: () => import("./queue/serve.ts"),
   },
   {
@@ -131,19 +131,19 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "queue put",
     group: "Queue",
-    summary: "put each line into a queue, and wait until the broker has it",
+    summary: "put each line into a queue, and wait for the confirm",
     load: () => import("./queue/put.ts"),
   },
   {
     name: "queue get",
     group: "Queue",
-    summary: "print what is in a queue, or run a command for each message",
+    summary: "print the messages of a queue, or run a command for each",
     load: () => import("./queue/get.ts"),
   },
   {
     name: "queue peek",
     group: "Queue",
-    summary: "show the first messages of a queue and leave them there",
+    summary: "show the first messages of a queue without removing them",
     load: () => import("./queue/peek.ts"),
   },
   {
@@ -155,31 +155,31 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "queue info",
     group: "Queue",
-    summary: "show what is known of a queue",
+    summary: "show the properties of a queue",
     load: () => import("./queue/info.ts"),
   },
   {
     name: "queue declare",
     group: "Queue",
-    summary: "create a queue, or check that it is as it should be",
+    summary: "create a queue, or check its properties",
     load: () => import("./queue/declare.ts"),
   },
   {
     name: "queue bind",
     group: "Queue",
-    summary: "let a queue have what an exchange routes to it",
+    summary: "bind a queue to an exchange",
     load: () => import("./queue/bind.ts"),
   },
   {
     name: "queue unbind",
     group: "Queue",
-    summary: "end a binding of a queue",
+    summary: "remove a binding of a queue",
     load: () => import("./queue/unbind.ts"),
   },
   {
     name: "queue purge",
     group: "Queue",
-    summary: "empty a queue",
+    summary: "remove all messages from a queue",
     load: () => import("./queue/purge.ts"),
   },
   {
@@ -197,7 +197,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "queue redrive",
     group: "Queue",
-    summary: "give dead letters back to the queues that they died in",
+    summary: "return dead letters to their original queues",
     load: () => import("./queue/redrive.ts"),
   },
   {
@@ -209,7 +209,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "probe",
     group: "Tools",
-    summary: "find out what is at an endpoint, and what to try next",
+    summary: "identify the service at an endpoint, and suggest commands",
     load: () => import("./probe.ts"),
   },
   {

@@ -19,17 +19,21 @@ const sides = group("Endpoints", {
 
 const traffic = group("Messages", {
   pattern: option("--pattern <pattern>", "pubsub, pushpull or reqrep", oneOf(...PATTERNS)),
-  topic: list("-t, --topic <prefix>", "let through what begins so, and nothing else (repeats)", text),
-  lastValue: flag("--last-value", "send a new subscriber the newest message of each topic first"),
+  topic: list("-t, --topic <prefix>", "forward only messages with this prefix (repeats)", text),
+  lastValue: flag("--last-value", "send new subscribers the latest message of each topic first"),
   separator: option(
     "-K, --key-separator <text>",
-    "where the topic ends in a message of one frame, for --last-value (a blank)",
+    "the end of the topic in a message of one frame, for --last-value (default: a space)",
     word,
   ),
 });
 
 const copies = group("Output", {
-  tap: option("--tap <endpoint>", "a copy of all that passes: - is stdout, else a PUB that binds here", word),
+  tap: option(
+    "--tap <endpoint>",
+    "copy all messages to stdout (-), or to a PUB socket that binds this endpoint",
+    word,
+  ),
 });
 
 export default command({

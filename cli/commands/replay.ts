@@ -20,16 +20,20 @@ import { fanOutOptions, open, peersOf, socketOptions, subscribersOf } from "../z
 const PATTERNS = ["push", "pub", "radio", "dealer", "pair"] as const;
 
 export default command({
-  argument: ["<file> [endpoint...]", "where to send to; @ binds, > connects, without it as the pattern does"],
+  argument: ["<file> [endpoint...]", "where to send; @ binds, > connects (default: as the pattern does)"],
   options: {
     ...zeromq,
     ...group("Messages", {
-      to: list("--to <endpoint>", "the same as an endpoint behind the file (repeats)", word),
-      pattern: option("--pattern <name>", `send as ${PATTERNS.join(", ")} does (push)`, oneOf(...PATTERNS)),
+      to: list("--to <endpoint>", "the same as an endpoint after the file (repeats)", word),
+      pattern: option(
+        "--pattern <name>",
+        `send as ${PATTERNS.join(", ")} does (default: push)`,
+        oneOf(...PATTERNS),
+      ),
     }),
     ...group("Timing", {
-      speed: option("--speed <factor>", "2x, 0.5x and so on, or max for no pauses (1x)", speed),
-      loop: flag("--loop", "begin again when the recording is over"),
+      speed: option("--speed <factor>", "2x, 0.5x and so on, or max for no pauses (default: 1x)", speed),
+      loop: flag("--loop", "repeat the recording"),
       delay: pacing.delay,
     }),
     ...ending,

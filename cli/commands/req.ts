@@ -26,15 +26,15 @@ export default command({
     ...group("Delivery", {
       waitPeers: option(
         "--wait-peers <number>",
-        "wait for so many peers before the first request",
+        "wait for this number of peers before the first request (default: 0)",
         integer(0),
       ),
     }),
     ...identity,
     ...probing,
     ...group("Delivery", {
-      correlate: flag("--correlate", "number the requests, and take only the reply with the right number"),
-      relaxed: flag("--relaxed", "go on with the next request when -w passes without a reply"),
+      correlate: flag("--correlate", "number the requests, and accept only replies with the right number"),
+      relaxed: flag("--relaxed", "continue with the next request when no reply arrives within -w"),
     }),
   },
   examples,

@@ -7,9 +7,9 @@ import { routed, routingAction } from "../zmq/route.ts";
 const addressing = group("Delivery", {
   mandatory: flag(
     "--mandatory",
-    "end with 4 when nobody has the routing id of a message, and wait for a full peer",
+    "fail (exit 4) when no peer has the routing id of a message, and wait for a full peer",
   ),
-  handover: flag("--handover", "let a new peer with a routing id that is taken have it"),
+  handover: flag("--handover", "let a new peer take over a routing id that is in use"),
 });
 
 export default command({

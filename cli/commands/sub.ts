@@ -13,7 +13,7 @@ import { open, socketOptions } from "../zmq/socket.ts";
 const topics = group("Messages", {
   topic: list(
     "-t, --topic <prefix>",
-    "subscribe to what begins so (repeats); without it to everything",
+    "subscribe to topics with this prefix (repeats; default: all topics)",
     text,
   ),
   separator: option("-K, --key-separator <text>", "print a message's topic and this before its body", word),

@@ -10,7 +10,7 @@ import { fanOutOptions, subscribersOf } from "../zmq/socket.ts";
 const subscriptions = group("Messages", {
   all: flag(
     "--all",
-    "print every subscription and every end of one, not only the first and the last for a topic",
+    "print every subscription and unsubscription, not only the first and the last of a topic",
   ),
   welcome: option("--welcome <text>", "send this to each new peer at once", text),
 });

@@ -6,7 +6,7 @@ import { conversing } from "../options/options.ts";
 import { conversation } from "../zmq/converse.ts";
 
 const subscriptions = group("Messages", {
-  topic: list("-t, --topic <prefix>", "subscribe to what begins so (repeats)", text),
+  topic: list("-t, --topic <prefix>", "subscribe to topics with this prefix (repeats)", text),
 });
 
 export default command({

@@ -7,13 +7,13 @@ import { tlsClient } from "./tls.ts";
 
 /** Where to bind and connect. */
 export const endpoints = group("Endpoints", {
-  bind: list("-b, --bind <endpoint>", "listen here (repeats)", endpoint),
-  connect: list("-c, --connect <endpoint>", "connect there (repeats)", endpoint),
+  bind: list("-b, --bind <endpoint>", "listen on this endpoint (repeats)", endpoint),
+  connect: list("-c, --connect <endpoint>", "connect to this endpoint (repeats)", endpoint),
 });
 
-/** Who may talk to whom, and in secret, over ZeroMQ. */
+/** Authentication and encryption of ZeroMQ. */
 export const security = group("Security", {
-  curveServer: flag("--curve-server", "encrypt with CURVE, as the server: --curve-key is who we are"),
+  curveServer: flag("--curve-server", "encrypt with CURVE, as the server; needs --curve-key"),
   curveServerKey: option(
     "--curve-server-key <key|file>",
     "encrypt with CURVE, as a client of the server with this public key",
@@ -21,33 +21,33 @@ export const security = group("Security", {
   ),
   curveKey: option(
     "--curve-key <file>",
-    "our key pair, as keygen makes it (NAME.key_secret); a client without one makes one up",
+    "our key pair, a NAME.key_secret of keygen (default for a client: a new pair)",
     word,
   ),
   curveAllow: option(
     "--curve-allow <file>",
-    "let in only clients with a public key in this file; SIGHUP reads it again",
+    "accept only clients with a public key in this file; SIGHUP reloads it",
     word,
   ),
-  user: option("--user <name>", "PLAIN, as a client: our name; the password is in --password-file", word),
+  user: option("--user <name>", "log in with PLAIN, as a client; the password is in --password-file", word),
   passwordFile: option(
     "--password-file <path>",
-    "read the password of --user from this file ($MQCAT_PASSWORD holds it, too)",
+    "read the password of --user from this file (default: $MQCAT_PASSWORD)",
     word,
   ),
   plainUsers: option(
     "--plain-users <file>",
-    "PLAIN, as the server: let in who is in this file, name:password a line; SIGHUP reads it again",
+    "check logins with PLAIN, as the server, against this file of name:password lines; SIGHUP reloads it",
     word,
   ),
 });
 
-/** What can be said of every ZeroMQ socket. */
+/** The options of every ZeroMQ socket. */
 export const socket = {
   ...group("Connection", {
     heartbeat: option(
       "--heartbeat <duration>",
-      "ask a peer that says nothing for a sign of life this often, and leave it when none comes",
+      "heartbeat interval; a peer that does not answer is disconnected",
       duration,
     ),
   }),
@@ -56,29 +56,29 @@ export const socket = {
   ...group("Security", {
     origin: list(
       "--allow-origin <origin>",
-      "let web pages of https://host connect to ws:// (repeats; * is all); this machine's may always",
+      "let web pages of this origin, https://host, connect to ws:// (repeats; * is any; localhost is always allowed)",
       word,
     ),
   }),
 };
 
-/** What every ZeroMQ command has. */
+/** The options of every ZeroMQ command with endpoints. */
 export const zeromq = { ...endpoints, ...readiness, ...socket };
 
-/** Where messages come from. */
+/** The source and the framing of sent messages. */
 export const input = group("Messages", {
-  null: flag("-0, --null", "messages are separated by NUL instead of newline"),
+  null: flag("-0, --null", "separate messages by NUL instead of newline"),
   in: option("--in <framing>", "framing of the input: lines, null, blob, json or u32", oneOf(...FRAMINGS)),
-  json: flag("-J, --json", "one JSON record a line"),
+  json: flag("-J, --json", "one JSON record per line"),
   data: list("-D, --data <text>", "send this message instead of reading stdin (repeats)", text),
   file: list("-F, --file <path>", "send this file as one message instead of reading stdin (repeats)", word),
 });
 
-/** Where messages go. */
+/** The form of printed messages. */
 export const output = group("Output", {
-  null: flag("-0, --null", "messages are separated by NUL instead of newline"),
+  null: flag("-0, --null", "separate messages by NUL instead of newline"),
   out: option("--out <framing>", "framing of the output: lines, null, blob, json or u32", oneOf(...FRAMINGS)),
-  json: flag("-J, --json", "one JSON record a line"),
+  json: flag("-J, --json", "one JSON record per line"),
   format: option(
     "-f, --format <template>",
     "%s payload, %S length, %R length as 4 bytes, %t topic, %i routing id, %p1 part 1, %o number, %T time, %e endpoint; \\n \\t \\0 \\xNN",
@@ -86,12 +86,12 @@ export const output = group("Output", {
   ),
 });
 
-/** When to stop. */
+/** When the command ends. */
 export const ending = group("Timing", {
-  count: option("-n, --count <number>", "end after so many messages", integer(1)),
+  count: option("-n, --count <number>", "end after this number of messages", integer(1)),
   timeout: option(
     "-w, --timeout <duration>",
-    "give up (exit 3) when nothing came or could be sent for so long",
+    "give up (exit 3) when no message was received or sent for this long",
     duration,
   ),
 });
@@ -100,56 +100,67 @@ export const ending = group("Timing", {
 export const pacing = group("Timing", {
   interval: option("-i, --interval <duration>", "pause between messages; -D and -F then repeat", duration),
   delay: option("-d, --delay <duration>", "wait before the first message", duration),
-  rate: option("--rate <number/s>", "send at most so many messages a second; -D and -F then repeat", rate),
+  rate: option(
+    "--rate <number/s>",
+    "send at most this number of messages per second; -D and -F then repeat",
+    rate,
+  ),
 });
 
 /** The default of `--linger`, in milliseconds. */
 export const DEFAULT_LINGER_MS = 30_000;
 
-/** What a sender does to deliver. */
+/** Delivery by senders. */
 export const delivery = group("Delivery", {
   waitPeers: option(
     "--wait-peers <number>",
-    "wait for so many peers before the first message (pub: 1)",
+    "wait for this number of peers before the first message (default: 0; pub: 1)",
     integer(0),
   ),
-  linger: option("--linger <duration>", "how long to wait at the end for unsent messages (30s)", duration),
-  hwm: option("--hwm <number>", "high-water mark: messages queued for a peer (1000)", integer(1)),
+  linger: option(
+    "--linger <duration>",
+    "how long to wait at the end for unsent messages (default: 30s)",
+    duration,
+  ),
+  hwm: option("--hwm <number>", "high-water mark: messages queued for each peer (default: 1000)", integer(1)),
   onFull: option(
     "--on-full <what>",
-    "when a queue stays full: block (push), drop (pub) or fail",
+    "when a queue stays full: block (default), drop (default of pub) or fail",
     oneOf("block", "drop", "fail"),
   ),
 });
 
-/** What a receiver has of these. */
+/** The options of receivers. */
 export const receiving = {
-  ...group("Delivery", { transient: flag("--transient", "end when all peers are gone") }),
+  ...group("Delivery", { transient: flag("--transient", "end when all peers have disconnected") }),
   ...group("Output", {
-    timestamps: flag("--timestamps", "with -J: tell in each record when the message arrived, for replay"),
+    timestamps: flag("--timestamps", "with -J: add the time of arrival to each record, for replay"),
   }),
 };
 
-/** Only the newest message counts. */
+/** Conflation of received messages. */
 export const conflation = group("Delivery", {
-  conflate: flag("--conflate", "keep only the newest message while the one before is worked on"),
+  conflate: flag("--conflate", "keep only the newest message while the previous one is processed"),
 });
 
-/** The same for what is sent. */
+/** Conflation of sent messages. */
 export const conflatedDelivery = group("Delivery", {
-  conflate: flag("--conflate", "keep only the newest message for a peer that does not keep up"),
+  conflate: flag("--conflate", "keep only the newest message for a slow peer"),
 });
 
-/** A first sign for a ROUTER at the other end. */
+/** The first message for a ROUTER at the other end. */
 export const probing = group("Connection", {
-  probeRouter: flag("--probe-router", "send every new peer an empty message, so that a ROUTER knows of us"),
+  probeRouter: flag(
+    "--probe-router",
+    "send every new peer an empty message, so that a ROUTER learns our routing id",
+  ),
 });
 
-/** How a ROUTER at the other end knows us. */
+/** The routing id at a ROUTER at the other end. */
 export const identity = group("Connection", {
   identity: option(
     "--identity <id>",
-    "the routing id by which a ROUTER knows us: text, or hex behind 0x",
+    "our routing id at a ROUTER: text, or 0x and hexadecimal digits",
     routingId,
   ),
 });
@@ -158,13 +169,13 @@ export const identity = group("Connection", {
 export const exec = group("Delivery", {
   exec: option(
     "--exec <command>",
-    "run this in a shell for each message: the body is its stdin, MQCAT_* describe it",
+    "run this in a shell for each message: the body is its stdin, MQCAT_* variables describe it",
     word,
   ),
-  jobs: option("-j, --jobs <number>", "run so many of them at a time (1)", integer(1, 1024)),
+  jobs: option("-j, --jobs <number>", "how many commands run at a time (default: 1)", integer(1, 1024)),
 });
 
-/** All of a command that sends and receives at once. */
+/** The options of a command that sends and receives at the same time. */
 export const conversing = {
   ...zeromq,
   ...input,

@@ -10,21 +10,21 @@ const identity = {
   key: option("--key <file>", "the private key of --cert, in PEM", word),
 };
 
-/** Who we are; a listener needs it. */
+/** The certificate of a TLS server. */
 export const tlsServer = group("Security", identity);
 
-/** Whom we trust, and who we are, over TLS. */
+/** The trusted authorities and the certificate of a TLS client. */
 export const tlsClient = group("Security", {
   insecure: flag("-k, --insecure", "accept any certificate of a TLS server"),
   cacert: option(
     "--cacert <file>",
-    "trust the certificate authorities in this file instead of the system's",
+    "trust the certificate authorities in this file instead of those of the system",
     word,
   ),
   ...identity,
 });
 
-/** What the security options of a command say. */
+/** The values of the TLS options. */
 export interface SecurityOptions {
   readonly insecure?: boolean | undefined;
   readonly cacert?: string | undefined;

@@ -18,13 +18,13 @@ export const broker = {
   ...group("Broker", {
     url: option(
       "--url <url>",
-      "amqp://user@host:port/vhost, or amqps://…; several hosts with commas ($AMQP_URL, else this machine)",
+      "amqp://user@host:port/vhost, or amqps://…; several hosts with commas (default: $AMQP_URL, else localhost)",
       word,
     ),
     folder: option("--data <directory>", "use the queues in this directory: no broker needs to run", word),
     passwordFile: option(
       "--password-file <path>",
-      "read the password from this file ($AMQP_PASSWORD holds it, too)",
+      "read the password from this file (default: $AMQP_PASSWORD)",
       word,
     ),
   }),
@@ -35,7 +35,7 @@ export const broker = {
 export const http = group("Broker", {
   http: option(
     "--http <url>",
-    "the broker's HTTP API ($AMQP_HTTP_URL, else port 15672 of its host, or 15671 for amqps)",
+    "the HTTP API of the broker (default: $AMQP_HTTP_URL, else port 15672 of its host, or 15671 for amqps)",
     word,
   ),
 });
@@ -44,7 +44,7 @@ export const http = group("Broker", {
 export const prefetch = group("Delivery", {
   prefetch: option(
     "--prefetch <number>",
-    "take so many messages ahead (1000; with --exec as many as -j)",
+    "number of messages to prefetch (default: 1000; with --exec: the value of -j)",
     limit,
   ),
 });

@@ -5,7 +5,7 @@ import { text } from "../../app/values.ts";
 import { argument, broker, targetOf, withConnection } from "../../queue/target.ts";
 
 const binding = group("Binding", {
-  topic: list("-t, --topic <key>", "the binding key (repeats); without it the empty one", text),
+  topic: list("-t, --topic <key>", "the binding key (repeats; default: the empty key)", text),
   argument: list("-a, --argument <name=value>", "an argument, for headers exchanges (repeats)", argument),
 });
 
@@ -35,6 +35,6 @@ export function bindingCommand(verb: "bind" | "unbind", operands: string, exampl
 
 export default bindingCommand(
   "bind",
-  "QUEUE EXCHANGE: what gets the messages, and of which exchange",
+  "QUEUE EXCHANGE: the queue to bind, and the exchange",
   examples,
 );

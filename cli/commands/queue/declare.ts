@@ -7,16 +7,16 @@ import { argument, broker, targetOf, withConnection } from "../../queue/target.t
 const kind = group("Queue", {
   type: option(
     "--type <type>",
-    "classic, quorum or stream (the broker's default)",
+    "classic, quorum or stream (default: that of the broker)",
     oneOf("classic", "quorum", "stream"),
   ),
   argument: list("-a, --argument <name=value>", "an argument, such as x-max-length=1000 (repeats)", argument),
-  notDurable: flag("--not-durable", "the queue is gone when the broker restarts"),
-  autoDelete: flag("--auto-delete", "the queue goes with its last consumer"),
+  notDurable: flag("--not-durable", "remove the queue when the broker restarts"),
+  autoDelete: flag("--auto-delete", "remove the queue with its last consumer"),
 });
 
 export default command({
-  argument: ["<queue...>", "what to declare, durable unless told"],
+  argument: ["<queue...>", "the queues to declare (default: durable)"],
   options: { ...broker, ...kind },
   examples,
   action({ session, values, operands }) {

@@ -5,12 +5,12 @@ import { messages } from "../../app/tally.ts";
 import { broker, targetOf, withConnection } from "../../queue/target.ts";
 
 const conditions = group("Queue", {
-  ifEmpty: flag("--if-empty", "only when no message is in it"),
-  ifUnused: flag("--if-unused", "only when nobody consumes it"),
+  ifEmpty: flag("--if-empty", "only when the queue has no messages"),
+  ifUnused: flag("--if-unused", "only when the queue has no consumers"),
 });
 
 export default command({
-  argument: ["<queue...>", "what to delete, with the messages in it"],
+  argument: ["<queue...>", "the queues to delete, with their messages"],
   options: { ...broker, ...conditions },
   examples,
   action({ session, values, operands }) {

@@ -18,13 +18,13 @@ const taking = group("Delivery", {
   ),
   offset: option(
     "--offset <where>",
-    "begin here in a stream: first, last, next (the default), a number, or a time such as 2026-11-25T08:00:00Z",
+    "where to begin in a stream: first, last, next (default), a number, or a time such as 2026-11-25T08:00:00Z",
     parseOffset,
   ),
 });
 
 export default command({
-  argument: ["<queue>", "what to take from; it is declared durable if it is missing"],
+  argument: ["<queue>", "the queue to consume; it is declared durable if it does not exist"],
   options: { ...broker, ...output, ...ending, ...prefetch, ...taking, ...exec },
   examples,
   action({ session, values, operands }) {

@@ -12,7 +12,7 @@ export default command({
     ...broker,
     ...http,
     ...group("Output", {
-      json: flag("-J, --json", "one JSON object a line, with all that the broker tells"),
+      json: flag("-J, --json", "one JSON object per line, with all properties that the broker reports"),
     }),
   },
   examples,

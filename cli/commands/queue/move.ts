@@ -13,7 +13,7 @@ export default command({
     ...group("Broker", { toUrl: option("--to-url <url>", "the broker of TO, when it is another one", word) }),
     ...ending,
     ...group("Delivery", {
-      prefetch: { ...prefetch.prefetch, description: "have so many messages under way (1000)" },
+      prefetch: { ...prefetch.prefetch, description: "number of messages in flight (default: 1000)" },
     }),
   },
   examples,

@@ -15,7 +15,7 @@ import { refuseStream, SUSPICION_MS } from "../../queue/streams.ts";
 import { broker, prefetch, type Target, targetOf, withConnection } from "../../queue/target.ts";
 import { type RecordStyle, styleOf } from "../../records/writer.ts";
 
-/** How many messages are shown unless told. */
+/** The default of `--count`. */
 const COUNT = 10;
 /** How long the broker may keep them back, another consumer being the only active one for instance. */
 const TIMEOUT_MS = 5000;
@@ -23,15 +23,19 @@ const TIMEOUT_MS = 5000;
 const LOOK_MS = 50;
 
 export default command({
-  argument: ["<queue>", "whose first messages are shown, and stay"],
+  argument: ["<queue>", "the queue whose first messages are shown"],
   options: {
     ...broker,
     ...output,
     ...group("Timing", {
-      count: { ...prefetch.prefetch, flags: ending.count.flags, description: "show so many messages (10)" },
+      count: {
+        ...prefetch.prefetch,
+        flags: ending.count.flags,
+        description: "number of messages to show (default: 10)",
+      },
       timeout: {
         ...ending.timeout,
-        description: "give up (exit 3) when the broker keeps them back so long (5s)",
+        description: "give up (exit 3) when the broker sends no messages for this long (default: 5s)",
       },
     }),
   },

@@ -4,7 +4,7 @@ import { messages } from "../../app/tally.ts";
 import { broker, targetOf, withConnection } from "../../queue/target.ts";
 
 export default command({
-  argument: ["<queue...>", "what to empty; unacknowledged messages stay"],
+  argument: ["<queue...>", "the queues to purge; unacknowledged messages stay"],
   options: { ...broker },
   examples,
   action({ session, values, operands }) {

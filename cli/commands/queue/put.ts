@@ -26,7 +26,7 @@ const envelope = group("Messages", {
 });
 
 export default command({
-  argument: ["[queue]", "where to put them; it is declared durable if it is missing"],
+  argument: ["[queue]", "the queue; it is declared durable if it does not exist"],
   options: {
     ...broker,
     ...input,

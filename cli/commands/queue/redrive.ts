@@ -15,7 +15,7 @@ export default command({
     ...ending,
     ...group("Delivery", {
       to: option("--to <queue>", "all of them go here instead; declared durable if it is missing", word),
-      prefetch: { ...prefetch.prefetch, description: "have so many messages under way (1000)" },
+      prefetch: { ...prefetch.prefetch, description: "number of messages in flight (default: 1000)" },
     }),
   },
   examples,

@@ -15,7 +15,7 @@ import { serving } from "../../queue/serve/options.ts";
 const NOT_FOUND = 127;
 
 export default command({
-  argument: ["<command...>", "what to run, behind --; its exit code is ours"],
+  argument: ["<command...>", "the command to run, after --; mqcat exits with its exit code"],
   options: {
     ...group("Endpoints", {
       http: flag("--http", "serve RabbitMQ's HTTP API, too: $AMQP_HTTP_URL says where"),

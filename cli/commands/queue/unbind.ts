@@ -3,6 +3,6 @@ import { bindingCommand } from "./bind.ts";
 
 export default bindingCommand(
   "unbind",
-  "QUEUE EXCHANGE: what no longer gets them, and of which exchange",
+  "QUEUE EXCHANGE: the bound queue, and the exchange",
   examples,
 );

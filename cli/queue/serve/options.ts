@@ -4,52 +4,56 @@ import { flag, group, option } from "../../app/command.ts";
 import { duration, integer, size, word } from "../../app/values.ts";
 import type { SecurityOptions } from "../../options/tls.ts";
 
-/** How the broker is to be. */
+/** The options of the broker. */
 export const serving = {
   ...group("Storage", {
-    folder: option("--data <directory>", "keep queues and messages here", word),
-    memory: flag("--memory", "keep nothing: all is gone when the broker ends"),
+    folder: option("--data <directory>", "keep queues and messages in this directory", word),
+    memory: flag("--memory", "keep queues and messages in memory only"),
     sync: option(
       "--sync <mode>",
-      "what a confirm means: confirm, it is on disk (the default); flush, the kernel has it; interval=D, it will be on disk within D",
+      "what a confirm guarantees: confirm, the message is on disk (default); flush, it is written to the kernel; interval=D, it is on disk within D",
       syncMode,
     ),
     definitions: option(
       "--load-definitions <file>",
-      "declare what this file has, an export of RabbitMQ",
+      "import the definitions in this file, an export of RabbitMQ",
       word,
     ),
   }),
   ...group("Security", {
-    user: option("--user <name>", "let in this user instead of guest; $AMQP_PASSWORD is the password", word),
+    user: option(
+      "--user <name>",
+      "accept this user instead of guest; the password is in $AMQP_PASSWORD",
+      word,
+    ),
     passwordFile: option("--password-file <path>", "read the password of --user from this file", word),
     usersFile: option(
       "--users-file <path>",
-      "let in the users of this file, NAME:PASSWORD on each line, instead of guest; SIGHUP reads it again",
+      "accept the users in this file, NAME:PASSWORD on each line, instead of guest; SIGHUP reloads it",
       word,
     ),
   }),
   ...group("Limits", {
-    maxConnections: option("--max-connections <number>", "turn away more clients (10000)", integer(1)),
-    maxMessage: option("--max-message <size>", "refuse larger messages (128M)", size),
+    maxConnections: option("--max-connections <number>", "limit of connections (default: 10000)", integer(1)),
+    maxMessage: option("--max-message <size>", "refuse larger messages (default: 128M)", size),
     memoryLimit: option(
       "--memory-limit <size>",
-      "hold publishers back while messages that are on no disk need more",
+      "block publishers while messages in memory need more than this",
       size,
     ),
     heartbeat: option(
       "--heartbeat <duration>",
-      "ask for a sign of life so often; 0 for never (60s)",
+      "heartbeat interval; 0 turns heartbeats off (default: 60s)",
       duration,
     ),
   }),
   ...group("Identity", {
     product: option(
       "--product <name>",
-      "the product that clients are told of, such as RabbitMQ (mqcat)",
+      "product name sent to clients, such as RabbitMQ (default: mqcat)",
       word,
     ),
-    productVersion: option("--product-version <version>", "its version", word),
+    productVersion: option("--product-version <version>", "product version sent to clients", word),
   }),
 };
 
