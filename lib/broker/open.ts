@@ -1,30 +1,32 @@
 import { Broker } from "./server.ts";
 import type { BrokerOptions } from "./options.ts";
 
-/** A running broker, as its owner sees it. */
+/** A running broker. */
 export interface EmbeddedBroker {
   /**
-   * Listens, and resolves to the endpoint with the port that the system picked, as clients write it.
+   * Listens for clients.
    *
    * @param endpoint `amqp://host:port`, `amqps://host:port`, `inproc://name`; `:port` is loopback, port 0 any free one
-   * @throws {EndpointError | AddressInUseError} it cannot be bound
+   * @returns the endpoint with the port that the system chose, as clients write it
+   * @throws {EndpointError | AddressInUseError} the endpoint cannot be bound
    */
   listen(endpoint: string): Promise<string>;
   /**
-   * Serves the HTTP API and the metrics, and resolves to their URL.
+   * Serves the HTTP API and metrics.
    *
    * @param endpoint `host:port`
-   * @throws {EndpointError | AddressInUseError} it cannot be bound
+   * @returns the URL
+   * @throws {EndpointError | AddressInUseError} the endpoint cannot be bound
    */
   listenHttp(endpoint: string): Promise<string>;
-  /** Tells clients (320), writes what is to survive, and lets the data go. */
+  /** Closes all connections (320), writes durable data and closes it. */
   close(): Promise<void>;
 }
 
 /**
- * Opens an AMQP 0-9-1 broker in this process: on its data, or in memory.
+ * Opens an AMQP 0-9-1 broker in this process, with data on disk or in memory.
  *
- * @throws {MqcatError} `ERR_ADDRESS_IN_USE`: another process has the data
+ * @throws {MqcatError} `ERR_ADDRESS_IN_USE`: another process has the data open
  *
  * @example A broker for a test, on a free port, with any AMQP client
  * ```ts

@@ -4,40 +4,40 @@ import type { SyncMode } from "./core/journal/options.ts";
 
 /** How a broker is opened. Sizes are in bytes. */
 export interface BrokerOptions {
-  /** The folder for what is to survive; it is created. Without one everything is kept in memory only. */
+  /** The directory for durable data; it is created if missing. Default: everything is kept in memory. */
   readonly data?: string | undefined;
-  /** What a confirm means; `confirm` unless told. */
+  /** The meaning of a confirm. Default: `confirm`. */
   readonly sync?: SyncMode | undefined;
-  /** Between two syncs of the mode `interval`, in milliseconds; 1000 unless told. */
+  /** Time between two syncs in the mode `interval`, in milliseconds. Default: 1000. */
   readonly syncInterval?: number | undefined;
   /**
-   * Whether there is the user `guest` with the password `guest`, who may come from this machine only, as long as there
-   * is no other; true unless told.
+   * Whether the user `guest` with the password `guest` exists as long as there are no other users. It can connect only
+   * from this machine. Default: true.
    */
   readonly guest?: boolean | undefined;
   /** Certificate and key for `amqps`. */
   readonly tls?: TlsOptions | undefined;
-  /** What clients are told that they talk to. */
+  /** Name and version of the product that clients see. */
   readonly product?: string | undefined;
   readonly productVersion?: string | undefined;
-  /** The largest message; 128 MiB unless told. */
+  /** The largest message. Default: 128 MiB. */
   readonly maxMessageSize?: number | undefined;
-  /** Connections at a time; 10 000 unless told. */
+  /** Maximum number of connections. Default: 10 000. */
   readonly maxConnections?: number | undefined;
-  /** Bytes of transient messages in memory, over which they go to disk or hold publishers back; 4 MiB at least. */
+  /** Limit of transient messages in memory; above it they go to disk or publishers are blocked. At least 4 MiB. */
   readonly memoryLimit?: number | undefined;
-  /** Seconds between heartbeats that clients are asked for; 60 unless told, 0 for none. */
+  /** Heartbeat interval that the broker suggests, in seconds; 0 for none. Default: 60. */
   readonly heartbeat?: number | undefined;
-  /** For a client's login, in milliseconds; 10 000 unless told. */
+  /** Time limit of a client's login, in milliseconds. Default: 10 000. */
   readonly handshakeTimeout?: number | undefined;
   readonly onEvent?: ((event: BrokerEvent) => void) | undefined;
 }
 
-/** What happens in a broker. */
+/** An event in a broker. */
 export type BrokerEvent =
   | { readonly type: "connected"; readonly remote: string; readonly user: string; readonly vhost: string }
   | { readonly type: "disconnected"; readonly remote: string; readonly cause: Error | undefined }
-  /** A client was not let in. */
+  /** A client was refused. */
   | { readonly type: "refused"; readonly remote: string; readonly error: Error }
   | {
     readonly type: "channel-error";
@@ -45,14 +45,14 @@ export type BrokerEvent =
     readonly channel: number;
     readonly error: Error;
   }
-  /** Publishers are held back for this reason; undefined: no longer. */
+  /** Publishers are blocked for this reason; undefined: they are no longer blocked. */
   | { readonly type: "blocked"; readonly reason: string | undefined }
-  /** A mistake of this broker's own; it goes on. */
+  /** A part of the broker failed because of a bug; the broker continues. */
   | { readonly type: "failed"; readonly error: Error }
-  /** Something on disk could not be read; it was passed over. */
+  /** Damaged data was found on disk and is ignored. */
   | { readonly type: "damaged"; readonly what: string };
 
-/** Options with everything decided. */
+/** Options with defaults applied. */
 export interface Settings {
   readonly data: string | undefined;
   readonly sync: SyncMode;
@@ -72,9 +72,9 @@ export interface Settings {
 }
 
 const MIB = 2 ** 20;
-/** Memory is handed out by the MiB: with less than a few of them the first message would fill it for ever. */
+/** Memory is allocated in blocks of 1 MiB: a lower limit could be exceeded by a single message forever. */
 const MIN_MEMORY = 4 * MIB;
-/** Over this many bytes transient messages go to disk, where there is one. */
+/** Default limit of transient messages in memory, in bytes, when they can go to disk. */
 const SPILL = 128 * MIB;
 
 export function settingsOf(options: BrokerOptions): Settings {
@@ -89,7 +89,7 @@ export function settingsOf(options: BrokerOptions): Settings {
     productVersion: options.productVersion ?? "0.1.0",
     maxMessageSize: options.maxMessageSize ?? 128 * MIB,
     maxConnections: options.maxConnections ?? 10_000,
-    // RabbitMQ's watermark where nothing can go to disk.
+    // Without a disk, the limit is RabbitMQ's default watermark.
     memoryLimit: Math.max(
       MIN_MEMORY,
       options.memoryLimit ?? (data === undefined ? Math.floor(os.totalmem() * 0.4) : SPILL),
