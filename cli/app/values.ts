@@ -73,7 +73,7 @@ export function word(value: string): string {
   return value;
 }
 
-/** A routing id that a socket may choose: text, or hexadecimal behind 0x. */
+/** A routing id that a socket may choose: text, or hexadecimal after 0x. */
 export function routingId(value: string): Uint8Array {
   return checkIdentity(parseRoutingId(value));
 }

@@ -17,7 +17,7 @@ export interface Source {
   next(): Promise<Batch | undefined>;
   /** Reads no further: `next` gives what was read already, and then undefined. */
   cancel(): void;
-  /** Whether `cancel` left the beginning of a message behind. */
+  /** Whether `cancel` left the beginning of a message unread. */
   readonly cut: boolean;
   /** Whether the input is sure to end without anybody's doing: it has ended, or it is a file. */
   readonly ended: boolean;

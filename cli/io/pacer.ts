@@ -23,7 +23,7 @@ export class Pacer {
   readonly #delay: number;
   /** Between two messages, in milliseconds. */
   readonly #period: number;
-  /** How far behind its time a message may be for the next ones to make up for it, in milliseconds. */
+  /** How late a message may be for the next ones to make up for it, in milliseconds. */
   readonly #slack: number;
   #due = 0;
 

@@ -25,7 +25,7 @@ export interface Packed {
   readonly bodies: Bodies;
   readonly count: number;
   readonly envelopes: Envelope | readonly Envelope[];
-  /** What is wrong behind them. */
+  /** The error after them. */
   readonly failure?: Error;
 }
 
@@ -37,7 +37,7 @@ export function packPlain(envelope: Envelope): Pack {
   return (batch) => ({ bodies: batch, count: batch.frames, envelopes: envelope });
 }
 
-/** Every frame is a line with a JSON record; empty lines are passed over. */
+/** Every frame is a line with a JSON record; empty lines are ignored. */
 export function packRecords(defaults: Defaults, isQueue: boolean): Pack {
   let line = 0;
   return (batch) => {
@@ -52,7 +52,7 @@ export function packRecords(defaults: Defaults, isQueue: boolean): Pack {
         envelopes.push(envelopeOf(record, defaults, isQueue));
         bodies.push(record.body);
       } catch (error) {
-        // Those in front of it are put, and it is told behind them.
+        // The records before it are put first, and then it is reported.
         if (bodies.length > 0) {
           return { ...packed(bodies, envelopes), failure: recordError(line, error) };
         }

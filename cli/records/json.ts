@@ -5,7 +5,7 @@ import { type Batch, MORE } from "../../lib/zmtp/batch.ts";
 import { parseRoutingId } from "./routing_id.ts";
 import type { Splitter } from "./splitter.ts";
 
-/** A message as JSON. Bytes that are not UTF-8 are in the member with `_base64` behind its name. */
+/** A message as JSON. Bytes that are not UTF-8 are in the member with `_base64` after its name. */
 export interface JsonRecord {
   topic?: string;
   topic_base64?: string;

@@ -1,4 +1,4 @@
-/** Routing ids as text, the same in every place: printable UTF-8 as it is, other bytes in hexadecimal behind 0x. */
+/** Routing ids as text, the same in every place: printable UTF-8 as it is, other bytes in hexadecimal after 0x. */
 import { Buffer } from "node:buffer";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -14,7 +14,7 @@ export function formatRoutingId(id: Uint8Array): string {
   return `0x${Buffer.from(id.buffer, id.byteOffset, id.length).toString("hex")}`;
 }
 
-/** @throws {Error} the digits behind 0x are not pairs of hexadecimal ones, or there is nothing */
+/** @throws {Error} the digits after 0x are not pairs of hexadecimal ones, or there is nothing */
 export function parseRoutingId(text: string): Uint8Array {
   if (text === "") throw new Error("a routing id must not be empty");
   if (!text.startsWith("0x")) return Buffer.from(text, "utf8");

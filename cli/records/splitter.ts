@@ -33,7 +33,7 @@ export interface Splitter {
    * @returns where the first message that does not end begins
    */
   split(bytes: Uint8Array, start: number, searched: number, end: number, batch: Batch): number;
-  /** The input ended behind `bytes[start, end)`. */
+  /** The input ended after `bytes[start, end)`. */
   finish(bytes: Uint8Array, start: number, end: number, batch: Batch): void;
 }
 

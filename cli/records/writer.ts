@@ -22,7 +22,7 @@ export interface RecordStyle {
   readonly routing?: {
     /** What is put between the id and the body. */
     readonly separator: Uint8Array;
-    /** Takes the envelope off the frames behind an id. */
+    /** Takes the envelope off the frames after an id. */
     open(id: Uint8Array, frames: Uint8Array[]): Uint8Array[];
   } | undefined;
   /** Whether a record tells when its message arrived. */
@@ -101,7 +101,7 @@ function recordLine({ timestamps }: RecordStyle, record: JsonRecord): Uint8Array
 }
 
 /**
- * Bodies with one byte behind each, or none. All of the batch is copied at once and each body moved to its place, as
+ * Bodies with one byte after each, or none. All of the batch is copied at once and each body moved to its place, as
  * `encodeBatch` does, for the same reason.
  */
 class PlainWriter implements RecordWriter {
@@ -167,7 +167,7 @@ function templateWriter(output: Output, style: RecordStyle, template: string): R
   });
 }
 
-/** Messages behind the routing id of their peer. JSON shows every frame, all else the body. */
+/** Messages after the routing id of their peer. JSON shows every frame, all else the body. */
 function routedWriter(
   output: Output,
   style: RecordStyle,

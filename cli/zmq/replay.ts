@@ -14,7 +14,7 @@ const MAKE_UP_MS = 1000;
 export const MAX_SPEED = Infinity;
 
 /**
- * The messages of a recording, each when its time has come: as far behind the first one as it was recorded, divided by
+ * The messages of a recording, each when its time has come: as long after the first one as it was recorded, divided by
  * the speed. At the greatest speed they come as they are read.
  */
 export class Recording implements Source {

@@ -131,11 +131,11 @@ describe("conversations", () => {
   });
 
   test("router - drops, counts and reports a message for an unknown routing id; --mandatory exits with 4", async () => {
-    const dropped = await run(["router", ":0", "--summary", "-D", "nobody\thello"]);
-    assert.match(dropped.stderr, /no peer has the routing id 'nobody'/);
+    const dropped = await run(["router", ":0", "--summary", "-D", "unknown\thello"]);
+    assert.match(dropped.stderr, /no peer has the routing id 'unknown'/);
     assert.deepEqual([dropped.code, summaryOf(dropped.stderr)["dropped"]], [5, 1]);
-    const refused = await run(["router", ":0", "--mandatory", "-D", "nobody\thello"]);
-    assert.match(refused.stderr, /no peer has the routing id 'nobody'/);
+    const refused = await run(["router", ":0", "--mandatory", "-D", "unknown\thello"]);
+    assert.match(refused.stderr, /no peer has the routing id 'unknown'/);
     assert.equal(refused.code, 4);
   });
 

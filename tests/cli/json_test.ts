@@ -100,7 +100,7 @@ describe("-J", () => {
     await Promise.all(cases.map(async ([line, expected]) => {
       using pull = start(["pull", ":0", "-n", "1"]);
       const { code, stderr } = await run(["push", "-J", await pull.readyEndpoint()], {
-        stdin: `{"body":"before"}\n${line}\n{"body":"behind"}\n`,
+        stdin: `{"body":"before"}\n${line}\n{"body":"after"}\n`,
       });
       assert.deepEqual([code, expected.test(stderr)], [1, true], stderr);
       assert.equal((await pull.exit()).stdout.toString(), "before\n");

@@ -103,7 +103,7 @@ describe("security", () => {
 
   test("curve - SIGHUP reads the list again; an invalid list is reported, and the old one stays", async () => {
     const list = dir.file("allowed");
-    fs.writeFileSync(list, `# nobody yet\n${printed["mallory"]} # for now\n`);
+    fs.writeFileSync(list, `# no key yet\n${printed["mallory"]} # for now\n`);
     using pull = start([
       "pull",
       "@:0",
@@ -200,8 +200,8 @@ describe("security", () => {
       assert.equal(code, 2, `${args}: ${stderr}`);
       assert.match(stderr, expected);
     }
-    using nobody = start(["pull", "@:0", ...server, "--curve-allow", dir.file("empty")]);
-    await nobody.waitForStderr(/it has no public key, so nobody is let in/);
+    using locked = start(["pull", "@:0", ...server, "--curve-allow", dir.file("empty")]);
+    await locked.waitForStderr(/it has no public key, so nobody is let in/);
     fs.chmodSync(secret("mallory"), 0o644);
     using open = start(["pull", "@:0", "--curve-server", "--curve-key", secret("mallory")]);
     await open.waitForStderr(/others may read this secret key \(chmod 600 it\)/);

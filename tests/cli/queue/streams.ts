@@ -7,7 +7,7 @@ import { lines, type QueueContext } from "./context.ts";
 
 export function streams({ broker, hasStreams, queue, ready, startQueue, test, well }: QueueContext): void {
   if (!hasStreams) {
-    return test("streams - are refused in words", async () => {
+    return test("streams - are refused with an error", async () => {
       const { code, stderr } = await queue(["declare", "log", "--type", "stream"]);
       assert.deepEqual([code, /stream/.test(stderr), stderr.split("\n").length], [1, true, 2], stderr);
     });

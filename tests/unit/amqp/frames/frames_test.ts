@@ -94,7 +94,7 @@ describe("amqp decoder - the protocol header", () => {
       "AMQP 1.0 with SASL",
       Uint8Array.of(0x41, 0x4d, 0x51, 0x50, 3, 1, 0, 0),
       IncompatiblePeerError,
-      /1\.0 with SASL,/,
+      /1\.0 with SASL:/,
     ],
     [
       "AMQP 0-10",
