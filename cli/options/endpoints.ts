@@ -4,7 +4,7 @@ import { UsageError } from "../app/errors.ts";
 import { endpoint } from "../app/values.ts";
 import type { SecurityOptions } from "./tls.ts";
 
-/** Who uses udp besides, and which way: nobody is asked there, so the sender connects (libzmq). */
+/** The commands that can use udp, with their default there: over udp the sender connects, as in libzmq. */
 const DATAGRAMS: Record<string, "bind" | "connect"> = { radio: "connect", dish: "bind" };
 
 /** What to bind and what to connect. */
@@ -14,10 +14,10 @@ export interface EndpointPlan {
 }
 
 /**
- * Sorts the endpoints of a command line: `@` binds and `>` connects (CZMQ's signs), `-b` and `-c` say it in words, and
- * what has neither goes the command's usual way.
+ * Sorts the endpoints of a command line: `@` and `-b` bind, `>` and `-c` connect (`@` and `>` are CZMQ's signs), and
+ * other endpoints use the command's default.
  *
- * @param pattern whose transports count, if the command has not the name of one
+ * @param pattern the pattern whose transports are allowed, if it is not the name of the command
  * @throws {UsageError} there is none, or one is malformed
  */
 export function planEndpoints(

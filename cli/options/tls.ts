@@ -33,7 +33,7 @@ export interface SecurityOptions {
 }
 
 /**
- * The certificates and keys that a command was given.
+ * Reads the certificates and keys of the options.
  *
  * @throws {UsageError} a file cannot be read, or one of a pair is missing
  */

@@ -1,4 +1,4 @@
-/** Messages of a queue as JSON records, in the one shape that all patterns have, and as lines or by a template. */
+/** Messages of a queue as JSON records (the same records as for all patterns), as lines, or by a template. */
 import { Buffer } from "node:buffer";
 import type { Delivery } from "../../lib/amqp/client/channel.ts";
 import type { Envelope } from "../../lib/amqp/client/publisher.ts";
@@ -12,7 +12,7 @@ import { fromRecord, type JsonRecord, RecordError, toRecord } from "../records/j
 import type { RecordStyle } from "../records/writer.ts";
 import { fromJson, type Json, tableFromJson, tableToJson, textToJson } from "./values.ts";
 
-/** The properties as people write them: RabbitMQ's names. */
+/** The names of properties for users, which are RabbitMQ's names. */
 const NAMES = {
   content_type: "contentType",
   content_encoding: "contentEncoding",
@@ -31,7 +31,7 @@ const NAMES = {
 
 type Name = keyof typeof NAMES;
 
-/** The record of a message, with what only queues have. */
+/** The record of a message, with the members that only queues have. */
 export interface QueueRecord extends JsonRecord {
   exchange?: string;
   headers?: { [name: string]: Json };
@@ -39,19 +39,19 @@ export interface QueueRecord extends JsonRecord {
   redelivered?: boolean;
 }
 
-/** A message to be put. */
+/** A message to put. */
 export interface PutRecord {
   readonly body: Uint8Array;
-  /** The record's topic, where it has one. */
+  /** The topic of the record, if it has one. */
   readonly topic: string | undefined;
-  /** Whether the record came from a queue, so that its properties are all there are to be. */
+  /** Whether the record comes from a queue, so that no default properties are added. */
   readonly fromQueue: boolean;
   readonly properties: BasicProperties;
 }
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** @throws {RecordError} the line is no record, or nothing that fits a message of a queue */
+/** @throws {RecordError} the line is not a record, or does not fit a message of a queue */
 export function parseRecord(line: Uint8Array): PutRecord {
   const text = strict.decode(line);
   const frames = fromRecord(text, undefined);
@@ -70,7 +70,7 @@ export function parseRecord(line: Uint8Array): PutRecord {
   };
 }
 
-/** `content_type: text/plain`, as `--property` takes it. */
+/** Parses `content_type: text/plain`, a value of `--property`. */
 export function parseProperty(text: string): [name: keyof BasicProperties, value: string | number] {
   const match = /^([a-z_]+)\s*[:=]\s*([^]*)$/.exec(text);
   const name = match === null ? undefined : NAMES[match[1] as Name];
@@ -152,7 +152,7 @@ function propertiesFromJson(json: { [name: string]: Json }): BasicProperties {
   return properties as BasicProperties;
 }
 
-/** kcat's tokens, `%h` included: `name=value,name=value`. */
+/** Compiles a template with kcat's tokens, including `%h`: `name=value,name=value`. */
 function templateWriter(output: Output, template: string): QueueWriter {
   const append = (bytes: Uint8Array) => output.append(bytes);
   /** The steps between the headers. */
@@ -185,15 +185,15 @@ function headerText({ headers }: BasicProperties): string {
     .join(",");
 }
 
-/** What every message of a `put` has, unless its record says otherwise. */
+/** The defaults for all messages of a `put`; a record overrides them. */
 export interface Defaults {
   readonly exchange: string;
-  /** Undefined: a record's topic decides. */
+  /** The routing key; undefined: the record's topic decides. */
   readonly routingKey: string | undefined;
   readonly properties: BasicProperties;
 }
 
-/** The envelope of a record. To a queue the topic of another pattern's message goes along as a header. */
+/** The envelope of a record. For a queue, the topic of a record from another pattern is sent as a header. */
 export function envelopeOf(record: PutRecord, defaults: Defaults, isQueue: boolean): Envelope {
   const { topic, fromQueue, properties } = record;
   const merged: BasicProperties = fromQueue ? { ...properties } : { ...defaults.properties, ...properties };

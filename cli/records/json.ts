@@ -1,4 +1,4 @@
-/** JSON records: one shape in and out for every pattern (see the README's table). */
+/** JSON records: the same for input and output in every pattern (see the table in the README). */
 import { Buffer } from "node:buffer";
 import { messageOf } from "../../lib/errors.ts";
 import { type Batch, MORE } from "../../lib/zmtp/batch.ts";
@@ -15,11 +15,11 @@ export interface JsonRecord {
   parts_base64?: string[];
   endpoint?: string;
   routing_id?: string;
-  /** When it arrived, as `timestamp` writes it. */
+  /** The time of arrival, in the form of `timestamp`. */
   time?: string;
 }
 
-/** A line of the input that is no record. */
+/** A line of the input is not a valid record. */
 export class RecordError extends Error {}
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -47,8 +47,8 @@ export function toRecord(frames: readonly Uint8Array[], hasTopic: boolean, endpo
 }
 
 /**
- * @param routed whether the record must say for whom it is: its routing id then comes first
- * @returns the frames of the message that a record stands for; `topic` in front, where it has one
+ * @param routed whether the record must have a routing id, which is then the first frame
+ * @returns the frames of the message of a record; its topic, if any, is the first one
  */
 export function fromRecord(line: string, topic: Uint8Array | undefined, routed = false): Uint8Array[] {
   return framesOf(parseRecord(line), topic, routed);
@@ -83,19 +83,19 @@ function framesOf(record: JsonRecord, topic: Uint8Array | undefined, routed: boo
   return own === undefined ? frames : [own, ...frames];
 }
 
-/** What a splitter for JSON is told. */
+/** The options of a splitter for JSON. */
 export interface JsonInput {
-  /** The topic of records that have none. */
+  /** The topic of records without one. */
   readonly topic?: Uint8Array | undefined;
-  /** Whether each record must say for whom it is. */
+  /** Whether each record must have a routing id. */
   readonly routed?: boolean;
-  /** Looks at each record, in order; what it throws is told with the line's number. */
+  /** Called with each record in order; an error that it throws is reported with the line number. */
   readonly each?: (record: JsonRecord) => void;
-  /** What the input is called in error messages. */
+  /** The name of the input in error messages. */
   readonly name?: string;
 }
 
-/** A splitter for lines of JSON; its batches have a buffer of their own. */
+/** A splitter for lines of JSON; its batches have a separate buffer. */
 export function jsonSplitter(
   { topic, routed = false, each = () => {}, name = "the input" }: JsonInput,
 ): Splitter {
@@ -121,7 +121,7 @@ export function jsonSplitter(
       frames = framesOf(record, topic, routed);
       each(record);
     } catch (error) {
-      throw new RecordError(`line ${number} of ${name} is no JSON record: ${messageOf(error)}`);
+      throw new RecordError(`line ${number} of ${name} is not a JSON record: ${messageOf(error)}`);
     }
     frames.forEach((frame, index) => {
       append(frame);
@@ -186,7 +186,7 @@ function toUtf8(text: unknown, name: string): Uint8Array {
 function fromBase64(text: unknown, name: string): Uint8Array {
   if (typeof text !== "string") throw new RecordError(`'${name}' is not a string`);
   const bytes = Buffer.from(text, "base64");
-  // Buffer skips what is not base64; a record must not lose bytes silently.
+  // Buffer ignores characters that are not base64; a record must not lose bytes silently.
   if (bytes.toString("base64").replace(/=+$/, "") !== text.replace(/=+$/, "")) {
     throw new RecordError(`'${name}' is not base64`);
   }

@@ -7,15 +7,15 @@ import { Input, type Source } from "../io/input.ts";
 import { jsonSplitter } from "../records/json.ts";
 import { parseTimestamp } from "../records/time.ts";
 
-/** A message that is later than this does not have the next ones make up for it, in milliseconds. */
+/** The largest delay that later messages make up for, in milliseconds. */
 const MAKE_UP_MS = 1000;
 
 /** The speed of `--speed max`. */
 export const MAX_SPEED = Infinity;
 
 /**
- * The messages of a recording, each when its time has come: as long after the first one as it was recorded, divided by
- * the speed. At the greatest speed they come as they are read.
+ * A source that returns the messages of a recording at their times: with the recorded distance to the first one,
+ * divided by the speed. At the speed `max` it returns them as they are read.
  */
 export class Recording implements Source {
   ended: boolean;
@@ -27,12 +27,12 @@ export class Recording implements Source {
   readonly #speed: number;
   readonly #loop: boolean;
   #input: Input;
-  /** The times of the messages that were read and not given, in milliseconds, from `#nextTime` on. */
+  /** The times of the messages that are read but not returned, in milliseconds, from `#nextTime`. */
   #times: number[] = [];
   #nextTime = 0;
   #batch: Batch | undefined;
   #at = 0;
-  /** The recorded time that was played at the time `#start` of our clock; the newest time so far. */
+  /** The recorded time that corresponds to `#start` on our clock, and the latest recorded time so far. */
   #origin: number | undefined;
   #start = 0;
   #newest = 0;
@@ -40,9 +40,9 @@ export class Recording implements Source {
   #cancelled = false;
 
   /**
-   * @param path of the recording; `-` is stdin
-   * @param loop whether it begins again when it is over
-   * @throws {UsageError} it cannot be read
+   * @param path the path of the recording; `-` is stdin
+   * @param loop whether the recording is repeated
+   * @throws {UsageError} the file cannot be read
    */
   constructor(session: Session, path: string, speed: number, loop: boolean) {
     this.#session = session;
@@ -91,7 +91,7 @@ export class Recording implements Source {
     this.#times = this.#times.slice(this.#nextTime);
     this.#nextTime = 0;
     let batch = await this.#input.next();
-    // One without messages would be read again and again.
+    // A recording without messages would be read endlessly.
     while (batch === undefined && this.#loop && this.#given > 0 && !this.#cancelled) {
       this.#given = 0;
       this.#origin = undefined;
@@ -102,13 +102,13 @@ export class Recording implements Source {
     return this.#batch = batch;
   }
 
-  /** Waits until the next message may go. A signal ends the wait. */
+  /** Waits for the time of the next message. A signal ends the wait. */
   async #due(): Promise<void> {
     const time = this.#times[this.#nextTime++]!;
     const now = performance.now();
     if (this.#origin === undefined) {
       this.#origin = this.#newest = time;
-      // The first one may wait for its peers; the clock starts when the second one is asked for.
+      // The first message may wait for peers, so the clock starts when the second one is requested.
       this.#start = 0;
       return;
     }

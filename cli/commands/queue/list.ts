@@ -24,7 +24,7 @@ export default command({
   },
 });
 
-/** Our own broker tells by AMQP, others by HTTP only. */
+/** Our own broker lists its queues over AMQP, other brokers only over HTTP. */
 async function all(target: Target, http: string | undefined): Promise<QueueInfo[]> {
   const broker = target.brokers[0]!;
   if (http !== undefined) return await listQueues(http, broker);
@@ -44,7 +44,7 @@ function row(queue: QueueInfo): string[] {
   ];
 }
 
-/** Columns side by side; numbers, which are all but the first two, to the right. */
+/** Formats columns; the numbers, which are all columns but the first two, are aligned to the right. */
 function table(rows: readonly string[][]): string[] {
   const widths = COLUMNS.map((_, at) => Math.max(...rows.map((row) => row[at]!.length)));
   return rows.map((row) =>

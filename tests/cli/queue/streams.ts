@@ -58,7 +58,7 @@ export function streams({ broker, hasStreams, queue, ready, startQueue, test, we
       [["peek", "book"], /'book' is a stream, .* mqcat queue get book --offset first -n 10 shows some/],
       [["move", "book", "x"], /'book' is a stream, .* mqcat queue get book --offset first -w 1s -J \|/],
       [["get", "book", "--offset", "first", ...exec], /'book' is a stream, which keeps its messages/],
-      [["get", "no book", "--offset", "first"], /--offset is for streams, and 'no book' is none/],
+      [["get", "no book", "--offset", "first"], /--offset is for streams, and 'no book' is not a stream/],
     ];
     for (const [args, words] of cases) {
       const { code, stdout, stderr } = await queue(args);
