@@ -117,7 +117,7 @@ export class Catalog {
     return vhost;
   }
 
-  /** Creates a queue for a lost definition: without it the journal would treat its messages as those of a deleted queue. */
+  /** Creates a queue for a lost definition; without it the journal would drop its messages as deleted. */
   #adopt(id: number): Queue | undefined {
     if (this.#adopted === undefined) return undefined;
     const definition = {
