@@ -15,7 +15,10 @@ export interface JsonRecord {
   parts_base64?: string[];
   endpoint?: string;
   routing_id?: string;
-  /** The time of arrival, in the form of `timestamp`. */
+  /** The exchange of a message of a queue; only records of queues have it. */
+  exchange?: string;
+  exchange_base64?: string;
+  /** When it arrived, as `timestamp` writes it. */
   time?: string;
 }
 
@@ -46,12 +49,14 @@ export function toRecord(frames: readonly Uint8Array[], hasTopic: boolean, endpo
   return record;
 }
 
-/**
- * @param routed whether the record must have a routing id, which is then the first frame
- * @returns the frames of the message of a record; its topic, if any, is the first one
- */
-export function fromRecord(line: string, topic: Uint8Array | undefined, routed = false): Uint8Array[] {
-  return framesOf(parseRecord(line), topic, routed);
+/** Parses the record of a message of a queue. @returns the frames of the message: its topic, if it has one, and its body */
+export function fromRecord(line: string): Uint8Array[] {
+  return framesOf(parseRecord(line), { publishes: true });
+}
+
+/** Whether the record is that of a message of a queue. */
+export function isFromQueue({ exchange, exchange_base64: encoded }: JsonRecord): boolean {
+  return (exchange ?? encoded) !== undefined;
 }
 
 function parseRecord(line: string): JsonRecord {
@@ -67,8 +72,10 @@ function parseRecord(line: string): JsonRecord {
   return record;
 }
 
-function framesOf(record: JsonRecord, topic: Uint8Array | undefined, routed: boolean): Uint8Array[] {
-  const own = take(record, "topic") ?? topic;
+/** The topic of a message of a queue is its routing key: an address, which only a publisher sends as a frame. */
+function framesOf(record: JsonRecord, { topic, routed = false, publishes = false }: JsonInput): Uint8Array[] {
+  const fromQueue = isFromQueue(record);
+  const own = fromQueue && !publishes ? topic : take(record, "topic") ?? topic;
   const parts = takeParts(record);
   const body = take(record, "body");
   if (parts === undefined && body === undefined) {
@@ -87,7 +94,9 @@ function framesOf(record: JsonRecord, topic: Uint8Array | undefined, routed: boo
 export interface JsonInput {
   /** The topic of records without one. */
   readonly topic?: Uint8Array | undefined;
-  /** Whether each record must have a routing id. */
+  /** Whether topics are sent as frames also for records of queues. Default: false */
+  readonly publishes?: boolean;
+  /** Whether each record must say for whom it is. */
   readonly routed?: boolean;
   /** Called with each record in order; an error that it throws is reported with the line number. */
   readonly each?: (record: JsonRecord) => void;
@@ -97,8 +106,9 @@ export interface JsonInput {
 
 /** A splitter for lines of JSON; its batches have a separate buffer. */
 export function jsonSplitter(
-  { topic, routed = false, each = () => {}, name = "the input" }: JsonInput,
+  rule: JsonInput,
 ): Splitter {
+  const { each = () => {}, name = "the input" } = rule;
   let number = 0;
   let buffer = new Uint8Array(64 * 1024);
   let length = 0;
@@ -118,7 +128,7 @@ export function jsonSplitter(
       const line = utf8.decode(bytes.subarray(start, end));
       if (line.trim() === "") return;
       const record = parseRecord(line);
-      frames = framesOf(record, topic, routed);
+      frames = framesOf(record, rule);
       each(record);
     } catch (error) {
       throw new RecordError(`line ${number} of ${name} is not a JSON record: ${messageOf(error)}`);
@@ -155,12 +165,18 @@ function put(record: JsonRecord, name: "topic" | "body", bytes: Uint8Array): voi
 
 function take(record: JsonRecord, name: "topic" | "body"): Uint8Array | undefined {
   const text = record[name];
-  if (text !== undefined) return toUtf8(text, name);
   const encoded = record[`${name}_base64`];
+  if (text !== undefined && encoded !== undefined) {
+    throw new RecordError(`it has both '${name}' and '${name}_base64'`);
+  }
+  if (text !== undefined) return toUtf8(text, name);
   return encoded === undefined ? undefined : fromBase64(encoded, `${name}_base64`);
 }
 
 function takeParts(record: JsonRecord): Uint8Array[] | undefined {
+  if (record.parts !== undefined && record.parts_base64 !== undefined) {
+    throw new RecordError("it has both 'parts' and 'parts_base64'");
+  }
   const name = record.parts !== undefined ? "parts" : "parts_base64";
   const parts = record[name];
   if (parts === undefined) return undefined;
@@ -180,10 +196,16 @@ function decode(bytes: Uint8Array): string | undefined {
 
 function toUtf8(text: unknown, name: string): Uint8Array {
   if (typeof text !== "string") throw new RecordError(`'${name}' is not a string`);
+  // A lone surrogate has no form in UTF-8; the encoder would replace it.
+  if (!text.isWellFormed()) {
+    throw new RecordError(
+      `'${name}' contains a lone surrogate, which is not text: use '${name}_base64' for bytes`,
+    );
+  }
   return Buffer.from(text, "utf8");
 }
 
-function fromBase64(text: unknown, name: string): Uint8Array {
+export function fromBase64(text: unknown, name: string): Uint8Array {
   if (typeof text !== "string") throw new RecordError(`'${name}' is not a string`);
   const bytes = Buffer.from(text, "base64");
   // Buffer ignores characters that are not base64; a record must not lose bytes silently.
@@ -193,6 +215,6 @@ function fromBase64(text: unknown, name: string): Uint8Array {
   return bytes;
 }
 
-function toBase64(bytes: Uint8Array): string {
+export function toBase64(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
 }
