@@ -64,7 +64,7 @@ export function packRecords(defaults: Defaults, isQueue: boolean): Pack {
 }
 
 function recordError(line: number, error: unknown): RecordError {
-  return new RecordError(`line ${line} of the input is no JSON record: ${messageOf(error)}`);
+  return new RecordError(`line ${line} of the input is not a JSON record: ${messageOf(error)}`);
 }
 
 function packed(bodies: readonly Uint8Array[], envelopes: readonly Envelope[]): Packed {

@@ -41,10 +41,10 @@ export class Recording implements Source {
   #cancelled = false;
 
   /**
-   * @param path of the recording; `-` is stdin
-   * @param loop whether it begins again when it is over
+   * @param path the path of the recording; `-` is stdin
+   * @param loop whether the recording is repeated
    * @param publishes whether the topics of records of queues are sent as frames
-   * @throws {UsageError} it cannot be read
+   * @throws {UsageError} the file cannot be read
    */
   constructor(session: Session, path: string, speed: number, loop: boolean, publishes: boolean) {
     this.#session = session;
