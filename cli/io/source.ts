@@ -7,7 +7,7 @@ import { jsonSplitter } from "../records/json.ts";
 import { type Framing, framingOf, splitterFor, type TopicRule } from "../records/splitter.ts";
 import { Input, type Source } from "./input.ts";
 
-/** What the message options of a command say. */
+/** The message options of a command. */
 export interface SourceOptions {
   readonly null: boolean | undefined;
   readonly in: Framing | undefined;
@@ -17,9 +17,9 @@ export interface SourceOptions {
 }
 
 /**
- * Where the messages come from: `-D` and `-F`, else stdin, which is otherwise never touched.
+ * The source of messages: `-D` and `-F`, or else stdin. With `-D` or `-F` stdin is not read.
  *
- * @param repeat whether `-D` and `-F` are sent over and over
+ * @param repeat whether `-D` and `-F` are sent repeatedly
  * @throws {UsageError} the options contradict each other, or a file cannot be read
  */
 export function sourceOf(options: SourceOptions, repeat: boolean, rule: TopicRule = {}): Source {

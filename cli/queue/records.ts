@@ -1,4 +1,4 @@
-/** Messages of a queue as JSON records, in the one shape that all patterns have, and as lines or by a template. */
+/** Messages of a queue as JSON records, in the shape of all patterns, as lines, or formatted by a template. */
 import { Buffer } from "node:buffer";
 import type { Delivery } from "../../lib/amqp/client/channel.ts";
 import type { Envelope } from "../../lib/amqp/client/publisher.ts";
@@ -10,9 +10,9 @@ import type { Output } from "../io/output.ts";
 import { compileFormat } from "../records/format.ts";
 import { fromRecord, type JsonRecord, RecordError, toRecord } from "../records/json.ts";
 import type { RecordStyle } from "../records/writer.ts";
-import { fromJson, type Json, tableFromJson, tableToJson, textToJson } from "./values.ts";
+import { type FieldJson, fromJson, tableFromJson, tableToJson, textToJson } from "./values.ts";
 
-/** The properties as people write them: RabbitMQ's names. */
+/** The properties by RabbitMQ's names. */
 const NAMES = {
   content_type: "contentType",
   content_encoding: "contentEncoding",
@@ -31,34 +31,34 @@ const NAMES = {
 
 type Name = keyof typeof NAMES;
 
-/** The record of a message, with what only queues have. */
+/** The record of a message, with the members that only queues have. */
 export interface QueueRecord extends JsonRecord {
   exchange?: string;
-  headers?: { [name: string]: Json };
-  properties?: { [name: string]: Json };
+  headers?: { [name: string]: FieldJson };
+  properties?: { [name: string]: FieldJson };
   redelivered?: boolean;
 }
 
-/** A message to be put. */
+/** A message to publish. */
 export interface PutRecord {
   readonly body: Uint8Array;
-  /** The record's topic, where it has one. */
+  /** The record's topic, if it has one. */
   readonly topic: string | undefined;
-  /** Whether the record came from a queue, so that its properties are all there are to be. */
+  /** Whether the record was read from a queue, so that the defaults do not apply. */
   readonly fromQueue: boolean;
   readonly properties: BasicProperties;
 }
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** @throws {RecordError} the line is no record, or nothing that fits a message of a queue */
+/** @throws {RecordError} the line is not a record, or does not fit a message of a queue */
 export function parseRecord(line: Uint8Array): PutRecord {
   const text = strict.decode(line);
   const frames = fromRecord(text, undefined);
   const record = JSON.parse(text) as QueueRecord;
   const hasTopic = (record.topic ?? record.topic_base64) !== undefined;
   if (frames.length > (hasTopic ? 2 : 1)) {
-    throw new RecordError("it has several parts, and a message of a queue has one body");
+    throw new RecordError("it has several parts, but a message of a queue has one body");
   }
   const properties = propertiesFromJson(record.properties ?? {});
   if (record.headers !== undefined) properties.headers = tableFromJson(record.headers);
@@ -70,7 +70,7 @@ export function parseRecord(line: Uint8Array): PutRecord {
   };
 }
 
-/** `content_type: text/plain`, as `--property` takes it. */
+/** Parses the value of `--property`, such as `content_type: text/plain`. */
 export function parseProperty(text: string): [name: keyof BasicProperties, value: string | number] {
   const match = /^([a-z_]+)\s*[:=]\s*([^]*)$/.exec(text);
   const name = match === null ? undefined : NAMES[match[1] as Name];
@@ -86,7 +86,7 @@ export function parseProperty(text: string): [name: keyof BasicProperties, value
 /** Writes messages of a queue to an output. */
 export type QueueWriter = (delivery: Delivery, endpoint: string) => void;
 
-/** @throws {Error} the template is wrong */
+/** @throws {Error} the template is invalid */
 export function queueWriter(output: Output, style: RecordStyle): QueueWriter {
   if (style.format !== undefined) return templateWriter(output, style.format);
   switch (style.framing) {
@@ -125,8 +125,8 @@ function recordOf(delivery: Delivery, endpoint: string): QueueRecord {
   };
 }
 
-function propertiesToJson(properties: BasicProperties): { [name: string]: Json } {
-  const json: { [name: string]: Json } = {};
+function propertiesToJson(properties: BasicProperties): { [name: string]: FieldJson } {
+  const json: { [name: string]: FieldJson } = {};
   for (const [name, key] of Object.entries(NAMES)) {
     const value = properties[key];
     if (typeof value === "bigint") json[name] = String(value);
@@ -135,12 +135,14 @@ function propertiesToJson(properties: BasicProperties): { [name: string]: Json }
   return json;
 }
 
-function propertiesFromJson(json: { [name: string]: Json }): BasicProperties {
+function propertiesFromJson(json: { [name: string]: FieldJson }): BasicProperties {
   const properties: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(json)) {
     const key = NAMES[name as Name];
     if (key === undefined) {
-      throw new RecordError(`there is no property '${name}': there are ${Object.keys(NAMES).join(", ")}`);
+      throw new RecordError(
+        `there is no property '${name}': expected one of ${Object.keys(NAMES).join(", ")}`,
+      );
     }
     properties[key] = key === "timestamp" && typeof value === "string" ? BigInt(value) : fromJson(value);
   }
@@ -152,10 +154,10 @@ function propertiesFromJson(json: { [name: string]: Json }): BasicProperties {
   return properties as BasicProperties;
 }
 
-/** kcat's tokens, `%h` included: `name=value,name=value`. */
+/** kcat's tokens, including `%h` for headers: `name=value,name=value`. */
 function templateWriter(output: Output, template: string): QueueWriter {
   const append = (bytes: Uint8Array) => output.append(bytes);
-  /** The steps between the headers. */
+  /** The template between its `%h` tokens. */
   const parts = splitAtHeaders(template).map(compileFormat);
   let sequence = 0;
   return ({ routingKey, exchange, content }) => {
@@ -185,7 +187,7 @@ function headerText({ headers }: BasicProperties): string {
     .join(",");
 }
 
-/** What every message of a `put` has, unless its record says otherwise. */
+/** The address and properties of messages whose record does not set them. */
 export interface Defaults {
   readonly exchange: string;
   /** Undefined: a record's topic decides. */
@@ -193,7 +195,7 @@ export interface Defaults {
   readonly properties: BasicProperties;
 }
 
-/** The envelope of a record. To a queue the topic of another pattern's message goes along as a header. */
+/** The envelope of a record. A message to a queue keeps the topic of another pattern as the header x-topic. */
 export function envelopeOf(record: PutRecord, defaults: Defaults, isQueue: boolean): Envelope {
   const { topic, fromQueue, properties } = record;
   const merged: BasicProperties = fromQueue ? { ...properties } : { ...defaults.properties, ...properties };

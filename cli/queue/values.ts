@@ -1,4 +1,4 @@
-/** Field tables as JSON and back: what JSON has no type for is an object with one member that begins with `$`. */
+/** Field tables as JSON and back. Types that JSON lacks are objects with one member that begins with `$`. */
 import { Buffer } from "node:buffer";
 import {
   Decimal,
@@ -11,11 +11,11 @@ import {
 import { readText, textLength, writeText } from "../../lib/amqp/types/text.ts";
 import { RecordError } from "../records/json.ts";
 
-/** What JSON can hold. */
-export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
+/** A value in the JSON form of field tables. */
+export type FieldJson = string | number | boolean | null | FieldJson[] | { [name: string]: FieldJson };
 
-/** A value as JSON; `fromJson` gives the same back. */
-export function toJson(value: FieldValue): Json {
+/** Converts a value to JSON; `fromJson` reverses it without loss. */
+export function toJson(value: FieldValue): FieldJson {
   if (typeof value === "string") return textToJson(value);
   if (typeof value === "number") {
     return isPlain(value) ? value : { $d: String(Object.is(value, -0) ? "-0" : value) };
@@ -34,13 +34,13 @@ export function toJson(value: FieldValue): Json {
   return names.length === 1 && names[0]!.startsWith("$") ? { $table: table } : table;
 }
 
-/** A table as JSON. */
-export function tableToJson(table: FieldTable): { [name: string]: Json } {
+/** Converts a table to JSON. */
+export function tableToJson(table: FieldTable): { [name: string]: FieldJson } {
   return Object.fromEntries(Object.entries(table).map(([name, value]) => [nameToJson(name), toJson(value)]));
 }
 
-/** @throws {RecordError} it stands for no value */
-export function fromJson(json: Json): FieldValue {
+/** @throws {RecordError} the JSON does not represent a value */
+export function fromJson(json: FieldJson): FieldValue {
   if (typeof json === "string" || typeof json === "boolean" || json === null) return json;
   if (typeof json === "number") {
     // Integers beyond 32 bits are sent with 64; beyond 2^53 JSON has rounded them already.
@@ -53,19 +53,19 @@ export function fromJson(json: Json): FieldValue {
   return special(name!.slice(1), json[name!]!);
 }
 
-/** @throws {RecordError} a member stands for no value */
-export function tableFromJson(json: { [name: string]: Json }): FieldTable {
+/** @throws {RecordError} a member does not represent a value */
+export function tableFromJson(json: { [name: string]: FieldJson }): FieldTable {
   return Object.fromEntries(
     Object.entries(json).map(([name, value]) => [nameFromJson(name), fromJson(value)]),
   );
 }
 
-/** Text that is not UTF-8 has bytes that JSON cannot hold. */
-export function textToJson(text: string): Json {
+/** Converts text to JSON: bytes that are not UTF-8 are encoded in base64. */
+export function textToJson(text: string): FieldJson {
   return text.isWellFormed() ? text : { $text: base64(bytesOfText(text)) };
 }
 
-function special(kind: string, value: Json): FieldValue {
+function special(kind: string, value: FieldJson): FieldValue {
   try {
     switch (kind) {
       case "l":
@@ -81,9 +81,9 @@ function special(kind: string, value: Json): FieldValue {
       case "decimal":
         return new Decimal(...value as [number, number]);
       case "table":
-        return tableFromJson(value as { [name: string]: Json });
+        return tableFromJson(value as { [name: string]: FieldJson });
       case "d": {
-        // Integers and what is no number are doubles only when they are told to be.
+        // Integers are sent as doubles only when the type says so.
         const number = Number(asText(value));
         return Number.isInteger(number) && !Object.is(number, -0) ? new TypedNumber("d", number) : number;
       }
@@ -98,20 +98,20 @@ function special(kind: string, value: Json): FieldValue {
   throw new RecordError(`there is no type '$${kind}' of headers`);
 }
 
-/** Integers of 32 bits and fractions are what plain numbers are sent as. */
+/** Whether a number is sent unchanged: an integer of 32 bits, or a fraction. */
 function isPlain(value: number): boolean {
   return Number.isFinite(value) && !Object.is(value, -0) &&
     (!Number.isInteger(value) || value === (value | 0));
 }
 
-function asText(value: Json): string {
+function asText(value: FieldJson): string {
   if (typeof value !== "string" && typeof value !== "number") {
     throw new TypeError("expected text or a number");
   }
   return String(value);
 }
 
-/** Names of headers are text, too; the few that are not UTF-8 get a form of their own. */
+/** Converts a header's name to JSON: names that are not UTF-8 are encoded in base64 after `$text:`. */
 function nameToJson(name: string): string {
   return name.isWellFormed() && !name.startsWith("$text:") ? name : `$text:${base64(bytesOfText(name))}`;
 }
@@ -132,9 +132,9 @@ function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
 }
 
-function unbase64(text: Json): Uint8Array {
+function unbase64(text: FieldJson): Uint8Array {
   const bytes = Buffer.from(String(text), "base64");
-  // Buffer skips what is not base64; a record must not lose bytes silently.
+  // Buffer ignores invalid characters; a record must not lose bytes silently.
   if (typeof text !== "string" || bytes.toString("base64").replace(/=+$/, "") !== text.replace(/=+$/, "")) {
     throw new RecordError("it is not base64");
   }

@@ -15,11 +15,11 @@ export interface JsonRecord {
   parts_base64?: string[];
   endpoint?: string;
   routing_id?: string;
-  /** When it arrived, as `timestamp` writes it. */
+  /** The time of arrival, in the format of `timestamp`. */
   time?: string;
 }
 
-/** A line of the input that is no record. */
+/** A line of the input is not a record. */
 export class RecordError extends Error {}
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -47,8 +47,11 @@ export function toRecord(frames: readonly Uint8Array[], hasTopic: boolean, endpo
 }
 
 /**
- * @param routed whether the record must say for whom it is: its routing id then comes first
- * @returns the frames of the message that a record stands for; `topic` in front, where it has one
+ * Parses a record.
+ *
+ * @param topic the topic of a record without one
+ * @param routed whether the record must have a routing id, which becomes the first frame
+ * @returns the frames of the message, with the topic in front if there is one
  */
 export function fromRecord(line: string, topic: Uint8Array | undefined, routed = false): Uint8Array[] {
   return framesOf(parseRecord(line), topic, routed);
@@ -83,15 +86,15 @@ function framesOf(record: JsonRecord, topic: Uint8Array | undefined, routed: boo
   return own === undefined ? frames : [own, ...frames];
 }
 
-/** What a splitter for JSON is told. */
+/** The settings of a splitter for JSON. */
 export interface JsonInput {
   /** The topic of records that have none. */
   readonly topic?: Uint8Array | undefined;
-  /** Whether each record must say for whom it is. */
+  /** Whether each record must have a routing id. */
   readonly routed?: boolean;
-  /** Looks at each record, in order; what it throws is told with the line's number. */
+  /** Called with each record, in order. Its errors are reported with the line's number. */
   readonly each?: (record: JsonRecord) => void;
-  /** What the input is called in error messages. */
+  /** The name of the input in error messages. */
   readonly name?: string;
 }
 
@@ -121,7 +124,7 @@ export function jsonSplitter(
       frames = framesOf(record, topic, routed);
       each(record);
     } catch (error) {
-      throw new RecordError(`line ${number} of ${name} is no JSON record: ${messageOf(error)}`);
+      throw new RecordError(`line ${number} of ${name} is not a JSON record: ${messageOf(error)}`);
     }
     frames.forEach((frame, index) => {
       append(frame);
@@ -186,7 +189,7 @@ function toUtf8(text: unknown, name: string): Uint8Array {
 function fromBase64(text: unknown, name: string): Uint8Array {
   if (typeof text !== "string") throw new RecordError(`'${name}' is not a string`);
   const bytes = Buffer.from(text, "base64");
-  // Buffer skips what is not base64; a record must not lose bytes silently.
+  // Buffer ignores invalid characters; a record must not lose bytes silently.
   if (bytes.toString("base64").replace(/=+$/, "") !== text.replace(/=+$/, "")) {
     throw new RecordError(`'${name}' is not base64`);
   }

@@ -16,28 +16,28 @@ import { open, peersOf, type PeerWait, socketOptions } from "./socket.ts";
 
 /** How the conversation of one command differs from those of others. */
 export interface ConversationSpec<S extends Duplex> {
-  /** How endpoints without a sign are used. */
+  /** The default direction of endpoints. */
   readonly usual: "bind" | "connect";
   socket(options: SocketOptions): S;
-  /** The peers to wait for before the first message. Default: as many as `--wait-peers` says. */
+  /** The peers to wait for before the first message. Default: the number of `--wait-peers`. */
   awaited?(socket: S): PeerWait;
-  /** What sending does when no peer takes messages. Default: the value of `--on-full`. */
+  /** The behaviour when no peer has room. Default: the value of `--on-full`. */
   readonly onFull?: "block" | "fail";
-  /** Whether the end of the input ends nothing. */
+  /** Whether the command goes on after the end of the input. */
   readonly listens?: boolean;
   /** How many messages the socket dropped, and who should have received them. */
   dropped?(socket: S): [count: number, recipients: string];
-  /** The first frame is a routing id: the way from and to text. */
+  /** The text form of messages whose first frame is a routing id. */
   routing?(socket: S): Routed;
 }
 
-/** How messages with a routing id are written and read. */
+/** The text form of messages with a routing id. */
 export interface Routed {
   readonly style: RecordStyle["routing"];
   source(source: Source): Source;
 }
 
-/** Runs a command that sends stdin and prints what comes; see `converse`. */
+/** Runs a command that sends stdin and prints received messages; see `converse`. */
 export async function conversation<S extends Duplex>(
   { session, values, operands }: Invocation<typeof conversing>,
   spec: ConversationSpec<S>,
@@ -69,7 +69,7 @@ export async function conversation<S extends Duplex>(
   }
 }
 
-/** What the options of a command say that sends and receives; times are in milliseconds. */
+/** The options of a command that sends and receives; times are in milliseconds. */
 export interface ConversingOptions extends Omit<SendingOptions, "count"> {
   /** How many messages to receive. */
   readonly count: number | undefined;
@@ -79,13 +79,12 @@ export interface ConversingOptions extends Omit<SendingOptions, "count"> {
 }
 
 /**
- * Sends what a source gives and writes what comes, both at once. When the source ends, so does the conversation, unless
- * somebody waits for what is still to come: `-n` messages, for so long as `-w`, or until the peers are gone
- * (`--transient`). An input from /dev/null, which a shell gives to a command in the background, is none: then this only
- * receives.
+ * Sends the messages of a source and writes received messages, both at the same time. The conversation ends with the
+ * source, unless an option asks to receive longer: `-n`, `-w` or `--transient`. With stdin from /dev/null, as a shell sets
+ * it for background commands, the conversation only receives.
  *
- * @param opened opens the socket, once there is somebody to take what comes
- * @param listens whether the end of the source ends nothing
+ * @param opened opens the socket; called when messages can be received
+ * @param listens whether the conversation goes on after the end of the source
  */
 async function converse(
   session: Session,
@@ -108,7 +107,7 @@ async function converse(
     { count, timeout, transient, exec: undefined, jobs: undefined },
     { done: () => sent && !waits },
   );
-  // Whatever ends the receiving ends the sending: the count is reached, nothing came, nobody reads stdout.
+  // The end of receiving ends the sending: -n is reached, -w has passed, or stdout is closed.
   receiving.catch(() => {}).then(() => source.cancel());
   await opened();
   await sendAll(

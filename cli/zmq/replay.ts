@@ -7,15 +7,15 @@ import { Input, type Source } from "../io/input.ts";
 import { jsonSplitter } from "../records/json.ts";
 import { parseTimestamp } from "../records/time.ts";
 
-/** A message that is later than this does not have the next ones make up for it, in milliseconds. */
+/** A message that is later than this shifts the schedule of the next ones, in milliseconds. */
 const MAKE_UP_MS = 1000;
 
 /** The speed of `--speed max`. */
 export const MAX_SPEED = Infinity;
 
 /**
- * The messages of a recording, each when its time has come: as long after the first one as it was recorded, divided by
- * the speed. At the greatest speed they come as they are read.
+ * Plays the messages of a recording with their original intervals, divided by the speed. At `MAX_SPEED` messages have no
+ * delay.
  */
 export class Recording implements Source {
   ended: boolean;
@@ -27,12 +27,12 @@ export class Recording implements Source {
   readonly #speed: number;
   readonly #loop: boolean;
   #input: Input;
-  /** The times of the messages that were read and not given, in milliseconds, from `#nextTime` on. */
+  /** The times of the messages that were read and not returned, in milliseconds, from `#nextTime` on. */
   #times: number[] = [];
   #nextTime = 0;
   #batch: Batch | undefined;
   #at = 0;
-  /** The recorded time that was played at the time `#start` of our clock; the newest time so far. */
+  /** The recorded time that corresponds to `#start` of the local clock. `#newest` is the latest recorded time. */
   #origin: number | undefined;
   #start = 0;
   #newest = 0;
@@ -41,7 +41,7 @@ export class Recording implements Source {
 
   /**
    * @param path of the recording; `-` is stdin
-   * @param loop whether it begins again when it is over
+   * @param loop whether to start again at the end
    * @throws {UsageError} it cannot be read
    */
   constructor(session: Session, path: string, speed: number, loop: boolean) {
@@ -91,7 +91,7 @@ export class Recording implements Source {
     this.#times = this.#times.slice(this.#nextTime);
     this.#nextTime = 0;
     let batch = await this.#input.next();
-    // One without messages would be read again and again.
+    // A recording without messages must not loop for ever.
     while (batch === undefined && this.#loop && this.#given > 0 && !this.#cancelled) {
       this.#given = 0;
       this.#origin = undefined;
@@ -108,7 +108,7 @@ export class Recording implements Source {
     const now = performance.now();
     if (this.#origin === undefined) {
       this.#origin = this.#newest = time;
-      // The first one may wait for its peers; the clock starts when the second one is asked for.
+      // The first message may wait for peers; the clock starts with the request for the second one.
       this.#start = 0;
       return;
     }

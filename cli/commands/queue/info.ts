@@ -13,7 +13,7 @@ import { print } from "./print.ts";
 
 type Facts = Record<string, unknown>;
 
-/** What is shown of all that the HTTP API tells. */
+/** The members of the HTTP API's answer that are shown. */
 const SHOWN = ["vhost", "type", "durable", "auto_delete", "exclusive", "arguments", "state", "message_bytes"];
 
 export default command({
@@ -43,7 +43,7 @@ export default command({
   },
 });
 
-/** What our own broker adds, or else the HTTP API; without one AMQP's figures have to do. */
+/** The facts from mqcat's broker or from the HTTP API; without either, the figures of AMQP are enough. */
 async function more(
   session: Session,
   connection: AmqpConnection,
@@ -59,7 +59,7 @@ async function more(
     return { ...await queueInfo(http ?? managementUrl(broker), broker, queue) };
   } catch (error) {
     if (http !== undefined || !(error instanceof UnreachableError)) throw error;
-    session.reporter.warn(`only what AMQP tells: ${messageOf(error)}`);
+    session.reporter.warn(`only the figures of AMQP are shown: ${messageOf(error)}`);
     return {};
   }
 }
