@@ -51,7 +51,7 @@ export default command({
       [...operands, ...values.to],
       pattern,
     );
-    const recording = new Recording(session, file!, values.speed ?? 1, loop);
+    const recording = new Recording(session, file!, values.speed ?? 1, loop, publishes);
     const pace = { delay: values.delay, interval: undefined, rate: undefined };
     const options = { ...socketOptions(session, values), hwm: values.hwm };
     if (!publishes) {

@@ -2,15 +2,25 @@
 import { Buffer } from "node:buffer";
 import type { Delivery } from "../../lib/amqp/client/channel.ts";
 import type { Envelope } from "../../lib/amqp/client/publisher.ts";
+import { type FieldValue, TypedNumber } from "../../lib/amqp/types/field_value.ts";
+import { readText } from "../../lib/amqp/types/text.ts";
 import { copyBytes } from "../../lib/amqp/frames/frame_buffer.ts";
 import { type BasicProperties, decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
 import { messageOf } from "../../lib/errors.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import type { Output } from "../io/output.ts";
 import { compileFormat } from "../records/format.ts";
-import { fromRecord, type JsonRecord, RecordError, toRecord } from "../records/json.ts";
+import {
+  fromBase64,
+  fromRecord,
+  isFromQueue,
+  type JsonRecord,
+  RecordError,
+  toBase64,
+  toRecord,
+} from "../records/json.ts";
 import type { RecordStyle } from "../records/writer.ts";
-import { type FieldJson, fromJson, tableFromJson, tableToJson, textToJson } from "./values.ts";
+import { bytesOfText, fromJson, type FieldJson, tableFromJson, tableToJson, textToJson } from "./values.ts";
 
 /** The properties by RabbitMQ's names. */
 const NAMES = {
@@ -36,6 +46,8 @@ export interface QueueRecord extends JsonRecord {
   exchange?: string;
   headers?: { [name: string]: FieldJson };
   properties?: { [name: string]: FieldJson };
+  /** The encoded properties and headers of a message that the two members above do not hold exactly. */
+  properties_base64?: string;
   redelivered?: boolean;
 }
 
@@ -47,6 +59,8 @@ export interface PutRecord {
   /** Whether the record was read from a queue, so that the defaults do not apply. */
   readonly fromQueue: boolean;
   readonly properties: BasicProperties;
+  /** The encoded form of `properties`, if `properties` cannot hold all of it. */
+  readonly encoded: Uint8Array | undefined;
 }
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -54,7 +68,7 @@ const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** @throws {RecordError} the line is not a record, or does not fit a message of a queue */
 export function parseRecord(line: Uint8Array): PutRecord {
   const text = strict.decode(line);
-  const frames = fromRecord(text, undefined);
+  const frames = fromRecord(text);
   const record = JSON.parse(text) as QueueRecord;
   const hasTopic = (record.topic ?? record.topic_base64) !== undefined;
   if (frames.length > (hasTopic ? 2 : 1)) {
@@ -64,10 +78,33 @@ export function parseRecord(line: Uint8Array): PutRecord {
   if (record.headers !== undefined) properties.headers = tableFromJson(record.headers);
   return {
     body: frames.at(-1)!,
-    topic: hasTopic ? Buffer.from(frames[0]!).toString("utf8") : undefined,
-    fromQueue: record.exchange !== undefined,
+    topic: hasTopic ? readText(frames[0]!, 0, frames[0]!.length) : undefined,
+    fromQueue: isFromQueue(record),
     properties,
+    encoded: encodedOf(record, properties),
   };
+}
+
+/** The bytes of `properties_base64`. @throws {RecordError} they differ from the other members */
+function encodedOf(record: QueueRecord, properties: BasicProperties): Uint8Array | undefined {
+  const text = record.properties_base64;
+  if (text === undefined) return undefined;
+  const bytes = fromBase64(text, "properties_base64");
+  let same: boolean;
+  try {
+    const { headers, properties: others } = propertyMembers(decodeProperties(bytes));
+    const back = propertiesFromJson(others ?? {});
+    if (headers !== undefined) back.headers = tableFromJson(headers);
+    same = Buffer.compare(encodeProperties(back), encodeProperties(properties)) === 0;
+  } catch (error) {
+    throw new RecordError(`'properties_base64' is not the properties of a message: ${messageOf(error)}`);
+  }
+  if (!same) {
+    throw new RecordError(
+      "'properties_base64' differs from 'headers' and 'properties': remove it, or both of them",
+    );
+  }
+  return bytes;
 }
 
 /** Parses the value of `--property`, such as `content_type: text/plain`. */
@@ -114,14 +151,40 @@ function recordOf(delivery: Delivery, endpoint: string): QueueRecord {
   const { properties, propertiesEnd, body, bodyStart, bodyEnd } = content;
   const decoded = decodeProperties(properties, 0, propertiesEnd);
   const record: QueueRecord = toRecord([body.subarray(bodyStart, bodyEnd)], false, endpoint);
-  const json = propertiesToJson(decoded);
+  const raw = properties.subarray(0, propertiesEnd);
   return {
     ...record,
-    topic: routingKey,
-    exchange,
+    ...textMember("topic", routingKey),
+    ...textMember("exchange", exchange),
+    ...propertyMembers(decoded),
+    ...(isExact(decoded, raw) ? {} : { properties_base64: toBase64(raw) }),
+    ...(redelivered ? { redelivered } : {}),
+  };
+}
+
+/** Whether JSON holds all bytes of the properties: it has one NaN, and no two members of one name in a table. */
+function isExact(decoded: BasicProperties, raw: Uint8Array): boolean {
+  if (decoded.headers !== undefined && hasNaN(decoded.headers)) return false;
+  return Buffer.compare(encodeProperties(decoded), raw) === 0;
+}
+
+function hasNaN(value: FieldValue): boolean {
+  if (typeof value === "number" || value instanceof TypedNumber) {
+    return Number.isNaN(Number(typeof value === "number" ? value : value.value));
+  }
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return false;
+  return Object.values(value).some(hasNaN);
+}
+
+function textMember(name: "topic" | "exchange", text: string): QueueRecord {
+  return text.isWellFormed() ? { [name]: text } : { [`${name}_base64`]: toBase64(bytesOfText(text)) };
+}
+
+function propertyMembers(decoded: BasicProperties): Pick<QueueRecord, "headers" | "properties"> {
+  const json = propertiesToJson(decoded);
+  return {
     ...(decoded.headers === undefined ? {} : { headers: tableToJson(decoded.headers) }),
     ...(Object.keys(json).length === 0 ? {} : { properties: json }),
-    ...(redelivered ? { redelivered } : {}),
   };
 }
 
@@ -197,11 +260,19 @@ export interface Defaults {
 
 /** The envelope of a record. A message to a queue keeps the topic of another pattern as the header x-topic. */
 export function envelopeOf(record: PutRecord, defaults: Defaults, isQueue: boolean): Envelope {
-  const { topic, fromQueue, properties } = record;
+  const { topic, fromQueue, properties, encoded } = record;
+  const routingKey = defaults.routingKey ?? topic ?? "";
+  if (encoded !== undefined) {
+    if (!fromQueue || defaults.properties.headers !== undefined) {
+      throw new RecordError(
+        "'properties_base64' cannot be combined with other headers: remove it, or the option",
+      );
+    }
+    return { exchange: defaults.exchange, routingKey, properties: encoded };
+  }
   const merged: BasicProperties = fromQueue ? { ...properties } : { ...defaults.properties, ...properties };
   const headers = { ...defaults.properties.headers, ...properties.headers };
   if (isQueue && !fromQueue && topic !== undefined) headers["x-topic"] ??= topic;
   if (Object.keys(headers).length > 0) merged.headers = headers;
-  const routingKey = defaults.routingKey ?? topic ?? "";
   return { exchange: defaults.exchange, routingKey, properties: encodeProperties(merged) };
 }

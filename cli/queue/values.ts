@@ -41,9 +41,15 @@ export function tableToJson(table: FieldTable): { [name: string]: FieldJson } {
 
 /** @throws {RecordError} the JSON does not represent a value */
 export function fromJson(json: FieldJson): FieldValue {
-  if (typeof json === "string" || typeof json === "boolean" || json === null) return json;
+  if (typeof json === "string") return wellFormed(json);
+  if (typeof json === "boolean" || json === null) return json;
   if (typeof json === "number") {
-    // Integers beyond 32 bits are sent with 64; beyond 2^53 JSON has rounded them already.
+    // Integers beyond 32 bits are sent with 64; beyond 2^53 JSON.parse has rounded them already.
+    if (Number.isInteger(json) && !Number.isSafeInteger(json) || !Number.isFinite(json)) {
+      throw new RecordError(
+        `a number of a header is beyond 2^53, where JSON rounds: use {"$l":"…"} or {"$d":"…"}`,
+      );
+    }
     return json;
   }
   if (Array.isArray(json)) return json.map(fromJson);
@@ -117,12 +123,20 @@ function nameToJson(name: string): string {
 }
 
 function nameFromJson(name: string): string {
-  if (!name.startsWith("$text:")) return name;
+  if (!name.startsWith("$text:")) return wellFormed(name);
   const bytes = unbase64(name.slice(6));
   return readText(bytes, 0, bytes.length);
 }
 
-function bytesOfText(text: string): Uint8Array {
+/** AMQP's text would send a lone surrogate as another character, or as a byte that is not UTF-8. */
+function wellFormed(text: string): string {
+  if (text.isWellFormed()) return text;
+  throw new RecordError(
+    `text of a header or property contains a lone surrogate: use {"$text":"…"} for bytes`,
+  );
+}
+
+export function bytesOfText(text: string): Uint8Array {
   const bytes = new Uint8Array(textLength(text));
   writeText(text, bytes, 0);
   return bytes;

@@ -15,6 +15,9 @@ export interface JsonRecord {
   parts_base64?: string[];
   endpoint?: string;
   routing_id?: string;
+  /** The exchange of a message of a queue; only records of queues have it. */
+  exchange?: string;
+  exchange_base64?: string;
   /** The time of arrival, in the format of `timestamp`. */
   time?: string;
 }
@@ -46,15 +49,14 @@ export function toRecord(frames: readonly Uint8Array[], hasTopic: boolean, endpo
   return record;
 }
 
-/**
- * Parses a record.
- *
- * @param topic the topic of a record without one
- * @param routed whether the record must have a routing id, which becomes the first frame
- * @returns the frames of the message, with the topic in front if there is one
- */
-export function fromRecord(line: string, topic: Uint8Array | undefined, routed = false): Uint8Array[] {
-  return framesOf(parseRecord(line), topic, routed);
+/** Parses the record of a message of a queue. @returns the frames of the message: its topic, if it has one, and its body */
+export function fromRecord(line: string): Uint8Array[] {
+  return framesOf(parseRecord(line), { publishes: true });
+}
+
+/** Whether the record is that of a message of a queue. */
+export function isFromQueue({ exchange, exchange_base64: encoded }: JsonRecord): boolean {
+  return (exchange ?? encoded) !== undefined;
 }
 
 function parseRecord(line: string): JsonRecord {
@@ -70,8 +72,10 @@ function parseRecord(line: string): JsonRecord {
   return record;
 }
 
-function framesOf(record: JsonRecord, topic: Uint8Array | undefined, routed: boolean): Uint8Array[] {
-  const own = take(record, "topic") ?? topic;
+/** The topic of a message of a queue is its routing key: an address, which only a publisher sends as a frame. */
+function framesOf(record: JsonRecord, { topic, routed = false, publishes = false }: JsonInput): Uint8Array[] {
+  const fromQueue = isFromQueue(record);
+  const own = fromQueue && !publishes ? topic : take(record, "topic") ?? topic;
   const parts = takeParts(record);
   const body = take(record, "body");
   if (parts === undefined && body === undefined) {
@@ -90,6 +94,8 @@ function framesOf(record: JsonRecord, topic: Uint8Array | undefined, routed: boo
 export interface JsonInput {
   /** The topic of records that have none. */
   readonly topic?: Uint8Array | undefined;
+  /** Whether topics are sent as frames also for records of queues. Default: false */
+  readonly publishes?: boolean;
   /** Whether each record must have a routing id. */
   readonly routed?: boolean;
   /** Called with each record, in order. Its errors are reported with the line's number. */
@@ -100,8 +106,9 @@ export interface JsonInput {
 
 /** A splitter for lines of JSON; its batches have a buffer of their own. */
 export function jsonSplitter(
-  { topic, routed = false, each = () => {}, name = "the input" }: JsonInput,
+  rule: JsonInput,
 ): Splitter {
+  const { each = () => {}, name = "the input" } = rule;
   let number = 0;
   let buffer = new Uint8Array(64 * 1024);
   let length = 0;
@@ -121,7 +128,7 @@ export function jsonSplitter(
       const line = utf8.decode(bytes.subarray(start, end));
       if (line.trim() === "") return;
       const record = parseRecord(line);
-      frames = framesOf(record, topic, routed);
+      frames = framesOf(record, rule);
       each(record);
     } catch (error) {
       throw new RecordError(`line ${number} of ${name} is not a JSON record: ${messageOf(error)}`);
@@ -158,12 +165,18 @@ function put(record: JsonRecord, name: "topic" | "body", bytes: Uint8Array): voi
 
 function take(record: JsonRecord, name: "topic" | "body"): Uint8Array | undefined {
   const text = record[name];
-  if (text !== undefined) return toUtf8(text, name);
   const encoded = record[`${name}_base64`];
+  if (text !== undefined && encoded !== undefined) {
+    throw new RecordError(`it has both '${name}' and '${name}_base64'`);
+  }
+  if (text !== undefined) return toUtf8(text, name);
   return encoded === undefined ? undefined : fromBase64(encoded, `${name}_base64`);
 }
 
 function takeParts(record: JsonRecord): Uint8Array[] | undefined {
+  if (record.parts !== undefined && record.parts_base64 !== undefined) {
+    throw new RecordError("it has both 'parts' and 'parts_base64'");
+  }
   const name = record.parts !== undefined ? "parts" : "parts_base64";
   const parts = record[name];
   if (parts === undefined) return undefined;
@@ -183,10 +196,16 @@ function decode(bytes: Uint8Array): string | undefined {
 
 function toUtf8(text: unknown, name: string): Uint8Array {
   if (typeof text !== "string") throw new RecordError(`'${name}' is not a string`);
+  // A lone surrogate has no form in UTF-8; the encoder would replace it.
+  if (!text.isWellFormed()) {
+    throw new RecordError(
+      `'${name}' contains a lone surrogate, which is not text: use '${name}_base64' for bytes`,
+    );
+  }
   return Buffer.from(text, "utf8");
 }
 
-function fromBase64(text: unknown, name: string): Uint8Array {
+export function fromBase64(text: unknown, name: string): Uint8Array {
   if (typeof text !== "string") throw new RecordError(`'${name}' is not a string`);
   const bytes = Buffer.from(text, "base64");
   // Buffer ignores invalid characters; a record must not lose bytes silently.
@@ -196,6 +215,6 @@ function fromBase64(text: unknown, name: string): Uint8Array {
   return bytes;
 }
 
-function toBase64(bytes: Uint8Array): string {
+export function toBase64(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
 }

@@ -45,6 +45,8 @@ export interface TopicRule {
   readonly separator?: Uint8Array | undefined;
   /** Whether JSON records have a routing id. */
   readonly routed?: boolean;
+  /** Whether the topics of JSON records of queues are sent as frames. */
+  readonly publishes?: boolean;
 }
 
 /** @throws {UsageError} the framing does not support topics */

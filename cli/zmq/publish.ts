@@ -37,6 +37,7 @@ export async function publish(
   const source = sourceOf(values, repeats(values), {
     topic: rule.topic === undefined ? undefined : utf8(rule.topic),
     separator: rule.separator === undefined ? undefined : utf8(rule.separator),
+    publishes: true,
   });
   const socket = make({
     ...socketOptions(session, values),

@@ -26,6 +26,7 @@ export class Recording implements Source {
   readonly #path: string;
   readonly #speed: number;
   readonly #loop: boolean;
+  readonly #publishes: boolean;
   #input: Input;
   /** The times of the messages that were read and not returned, in milliseconds, from `#nextTime` on. */
   #times: number[] = [];
@@ -42,13 +43,15 @@ export class Recording implements Source {
   /**
    * @param path of the recording; `-` is stdin
    * @param loop whether to start again at the end
+   * @param publishes whether the topics of records of queues are sent as frames
    * @throws {UsageError} it cannot be read
    */
-  constructor(session: Session, path: string, speed: number, loop: boolean) {
+  constructor(session: Session, path: string, speed: number, loop: boolean, publishes: boolean) {
     this.#session = session;
     this.#path = path;
     this.#speed = speed;
     this.#loop = loop;
+    this.#publishes = publishes;
     this.ended = !loop;
     this.#input = this.#open();
   }
@@ -122,6 +125,7 @@ export class Recording implements Source {
   #open(): Input {
     const paced = this.#speed !== MAX_SPEED;
     const splitter = jsonSplitter({
+      publishes: this.#publishes,
       name: this.#path === "-" ? "stdin" : `'${this.#path}'`,
       each: ({ time }) => {
         if (!paced) return;

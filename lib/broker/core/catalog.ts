@@ -5,12 +5,12 @@ import { type DefinitionChange, type QueueDefinition, store } from "./topology/d
 import { UserStore } from "./users/user_store.ts";
 import { VirtualHost } from "./topology/vhost.ts";
 
-/** Queue ids that are reserved at a time. */
+/** Number of queue ids that are reserved at a time. */
 const ID_BLOCK = 1024;
 
-/** What a catalog needs of the broker around it. */
+/** What the catalog needs of the broker. */
 export interface CatalogHost extends DelayHost {
-  /** Something that is to survive cannot be written down, or all of it is again. */
+  /** A durable definition could not be written, or everything is written again. */
   onRoomChange(): void;
 }
 
@@ -21,7 +21,7 @@ export interface CatalogHost extends DelayHost {
 export class Catalog {
   readonly users: UserStore = new UserStore((change) => this.#record(change));
   readonly vhosts: Map<string, VirtualHost> = new Map();
-  /** Every queue, by the id that the journal has of it. */
+  /** All queues, by their id in the journal. */
   readonly queues: Map<number, Queue> = new Map();
 
   readonly #host: CatalogHost;
@@ -41,10 +41,10 @@ export class Catalog {
   }
 
   /**
-   * Makes everything anew, and writes down from now on what changes.
+   * Recovers the definitions from their log; from now on changes are written to it.
    *
-   * @param sync whether each change is on disk before it is answered
-   * @param onProblem told in words of what is damaged
+   * @param sync whether each change is synced to disk before it is answered
+   * @param onProblem called with a description of damaged data
    */
   open(directory: string, sync: boolean, onProblem: (what: string) => void): void {
     this.#log = DefinitionsLog.open({
@@ -83,7 +83,7 @@ export class Catalog {
     }
   }
 
-  /** Tries again to write down what could not be; returns whether that is all of it. */
+  /** Tries again to write pending changes. @returns whether everything is written */
   catchUp(): boolean {
     return this.#log === undefined || this.#log.catchUp();
   }
@@ -92,7 +92,7 @@ export class Catalog {
     this.#log?.close();
   }
 
-  /** Adds a virtual host; one that is there stays as it is. */
+  /** Adds a virtual host, or finds the existing one. */
   addVirtualHost(name: string): VirtualHost {
     const known = this.vhosts.get(name);
     if (known !== undefined) return known;
@@ -106,7 +106,7 @@ export class Catalog {
     return vhost;
   }
 
-  /** Removes a virtual host with everything in it; undefined when there is none. */
+  /** Removes a virtual host with everything in it; returns undefined if it does not exist. */
   removeVirtualHost(name: string): VirtualHost | undefined {
     const vhost = this.vhosts.get(name);
     if (vhost === undefined) return undefined;
@@ -136,7 +136,7 @@ export class Catalog {
     return queue;
   }
 
-  /** All changes that lead to what there is. */
+  /** Changes that recreate the current definitions. */
   *#changes(): Iterable<DefinitionChange> {
     yield { type: "queue-ids-reserved", upTo: this.#reservedIds };
     for (const vhost of this.vhosts.values()) {
@@ -154,7 +154,7 @@ export class Catalog {
     return queue;
   }
 
-  /** Ids are reserved in blocks, so that none is given twice though nobody remembers a queue that was deleted. */
+  /** Ids are reserved in blocks, so that no id is used twice, even after its queue was deleted. */
   #nextQueueId(): number {
     if (this.#lastQueueId === this.#reservedIds) {
       this.#reservedIds += ID_BLOCK;
@@ -163,7 +163,7 @@ export class Catalog {
     return ++this.#lastQueueId;
   }
 
-  /** Writes down what is to survive, before the client has an answer. */
+  /** Writes a durable change, before the client gets its answer. */
   #record(change: DefinitionChange): void {
     if (this.#log === undefined) return;
     const { writeError } = this.#log;
@@ -174,7 +174,7 @@ export class Catalog {
     }
   }
 
-  /** Does again what `#record` wrote down. */
+  /** Applies a change that `#record` wrote. */
   #apply(change: DefinitionChange): void {
     switch (change.type) {
       case "queue-ids-reserved":
