@@ -20,7 +20,7 @@ export type ErrorCode =
  * The base class of the library's errors. `message` says what was expected, what happened and what to do; `cause` holds
  * the underlying error, if there is one.
  *
- * @example Tell the library's errors from others
+ * @example Distinguish the library's errors from others
  * ```ts
  * import { connect, MqcatError } from "../mod.ts";
  * try {

@@ -1,6 +1,6 @@
 import { type ErrorCode, MqcatError } from "../../lib/errors.ts";
 
-/** The exit codes of mqcat. A command that a signal ended has 128 plus the number of the signal. */
+/** The exit codes of mqcat. A command that was ended by a signal exits with 128 plus the number of the signal. */
 export const EXIT = {
   done: 0,
   failure: 1,

@@ -1,15 +1,15 @@
 import type { Session } from "./session.ts";
 
-/** The interval between updates, in milliseconds. */
+/** The shortest time between two updates of the line, in milliseconds. */
 const EVERY_MS = 200;
 /** Shorter work shows no line, in milliseconds. */
 const PATIENCE_MS = 500;
-/** The rate is an average over this time, in milliseconds. */
+/** The period over which the rate is measured, in milliseconds. */
 const RATE_MS = 1000;
 
 /**
- * Shows the progress of long work as a line on a terminal's stderr, `1234567 confirmed, 203400/s`, which is updated in
- * place. It is removed at the end of the work, and while another line is printed.
+ * The progress line of long work on a terminal's stderr, `1234567 confirmed, 203400/s`. It is rewritten in place, and
+ * removed when the work ends and while another line is printed.
  */
 export class Progress {
   readonly #session: Session;
@@ -21,15 +21,15 @@ export class Progress {
   #marks: { readonly at: number; readonly count: number }[] = [];
 
   /**
-   * @param count returns the number of processed messages
-   * @param what a participle for them, such as `confirmed`
+   * @param count returns the number of finished messages
+   * @param what the word for a finished message, `confirmed`
    */
   constructor(session: Session, count: () => number, what: string | (() => string)) {
     this.#session = session;
     this.#count = count;
     this.#what = typeof what === "string" ? () => what : what;
     if (!session.reporter.hasTerminal) return;
-    this.#timer = setInterval(() => this.#show(), EVERY_MS);
+    this.#timer = setInterval(() => this.#update(), EVERY_MS);
   }
 
   /** Removes the line. */
@@ -38,7 +38,7 @@ export class Progress {
     this.#session.reporter.status("");
   }
 
-  #show(): void {
+  #update(): void {
     const now = performance.now();
     const count = this.#count();
     this.#marks.push({ at: now, count });

@@ -3,18 +3,18 @@ import process from "node:process";
 import { messageOf } from "../../lib/errors.ts";
 import { hintFor } from "./errors.ts";
 
-/** How much is written to stderr: only errors, also warnings and key events, all events, or also stack traces. */
+/** How much is written to stderr: only errors; also warnings and notes; every event; everything with stack traces. */
 export type Verbosity = "quiet" | "normal" | "verbose" | "debug";
 
 const LEVELS = ["quiet", "normal", "verbose", "debug"];
-/** The same warning is not repeated within this time, in milliseconds. */
+/** The same line is not repeated within this time, in milliseconds. */
 const REPEAT_MS = 10_000;
 /** The maximum length of a line, in characters. */
 const MAX_LINE = 2000;
-/** The maximum number of remembered warnings. */
+/** How many different lines are remembered to suppress repetitions. */
 const REMEMBERED = 100;
 
-/** Writes diagnostics: lines on stderr such as `mqcat: pub: listening on …`, or the same as JSON. */
+/** Writes diagnostics to stderr, as lines `mqcat: pub: listening on …` or as JSON. */
 export class Reporter {
   readonly #command: string;
   readonly #level: number;
@@ -29,30 +29,30 @@ export class Reporter {
     this.#json = format === "json";
   }
 
-  /** Whether stderr is a terminal, and its options allow a status line. */
+  /** Whether stderr is a terminal and the verbosity allows a status line. */
   get hasTerminal(): boolean {
     return this.#level >= 1 && !this.#json && process.stderr.isTTY === true && process.env["TERM"] !== "dumb";
   }
 
-  /** Shows a line that the next one replaces; an empty text removes it. */
+  /** Shows a status line, which the next one replaces; an empty one removes it. */
   status(text: string): void {
     if (!this.hasTerminal || text === "" && this.#shown === 0) return;
     const width = Math.max(20, process.stderr.columns || 80) - 1;
     const line = text === "" ? "" : this.#line(text).slice(0, width);
     const dimmed = isColourful() && line !== "" ? `\x1b[2m${line}\x1b[0m` : line;
-    // Blanks, rather than a control sequence, clear the rest of the previous line.
+    // Spaces, rather than a control sequence, clear the rest of the previous line.
     const rest = Math.max(0, this.#shown - line.length);
     writeStderr(`\r${dimmed}${" ".repeat(rest)}${"\b".repeat(rest)}`);
     this.#shown = line.length;
   }
 
-  /** Reports an error that ended the command or lost messages. */
+  /** Reports what ended the command or lost messages. */
   error(error: unknown): void {
     this.#write("error", messageOf(error));
     if (this.#level >= 3 && error instanceof Error) this.#write("debug", describeCauses(error));
   }
 
-  /** Reports a problem that does not end the command. A repetition is suppressed for a while. */
+  /** Reports a problem although the command continues; repetitions are suppressed for a while. */
   warn(text: string): void {
     if (this.#level < 1) return;
     const now = performance.now();
@@ -70,7 +70,7 @@ export class Reporter {
     if (this.#level >= 2) this.#write("verbose", text);
   }
 
-  /** Writes one line of JSON, at any verbosity. */
+  /** Writes one line of JSON at any verbosity, because it was requested. */
   summary(values: Record<string, unknown>): void {
     this.status("");
     writeStderr(`${JSON.stringify(values)}\n`);
@@ -97,7 +97,7 @@ function isColourful(): boolean {
   return FORCE_COLOR === "" ? NO_COLOR === "" : FORCE_COLOR !== "0";
 }
 
-/** Escapes control characters and limits the length: parts of the text may be from a peer. */
+/** Makes a text one line of limited length without control characters, because parts of it may come from a peer. */
 function printable(text: string): string {
   const safe = text.replaceAll(
     /\p{Cc}/gu,
@@ -106,7 +106,7 @@ function printable(text: string): string {
   return safe.length > MAX_LINE ? `${safe.slice(0, MAX_LINE)}…` : safe;
 }
 
-/** The text of an error in a line of stderr: it begins in lower case, and ends with a hint at the options that help. */
+/** The text of an error for a line on stderr: it starts in lower case, and ends with the options that help. */
 export function phrase(error: unknown): string {
   const hint = hintFor(error);
   const text = `${messageOf(error)}${hint === undefined ? "" : ` (${hint})`}`;
@@ -116,7 +116,7 @@ export function phrase(error: unknown): string {
 function describeCauses(error: Error): string {
   const cause = error.cause instanceof Error ? `\ncaused by ${describeCauses(error.cause)}` : "";
   const { message, stack = message } = error;
-  // The stack begins with the message, which may contain text from a peer.
+  // The stack starts with the message, which may contain text from a peer.
   return `${stack.replace(message, () => printable(message))}${cause}`;
 }
 
@@ -124,6 +124,6 @@ function writeStderr(text: string): void {
   try {
     fs.writeSync(2, text);
   } catch {
-    // stderr is closed; the command goes on.
+    // A closed stderr does not stop the command.
   }
 }

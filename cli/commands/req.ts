@@ -83,7 +83,7 @@ async function askAll(
   try {
     await askEach();
   } finally {
-    // Requests that were read and have no reply are reported, also after an error.
+    // Requests without a reply are reported, whatever the reason.
     if (remaining > 0) {
       source.cancel();
       for (let batch = await source.next(); batch !== undefined; batch = await source.next()) {
@@ -129,7 +129,7 @@ async function askAll(
   }
 }
 
-/** Sends a request; resolves to the reply, or to undefined after a signal. */
+/** The reply; undefined when a signal arrived first. */
 async function ask(
   session: Session,
   socket: Req,

@@ -52,7 +52,7 @@ export class EchoConversation {
   #fed = 0;
   #over = false;
   #cancelled = false;
-  /** Continues the feeding when there is room again, or when the conversation is over. */
+  /** Continues sending when there is room again, or when the connection is over. */
   #wake = () => {};
 
   constructor(session: Session, endpoint: Endpoint, source: Source) {

@@ -4,14 +4,14 @@ import { MAX_MESSAGE_SIZE } from "../../lib/zmq/options.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
 import type { Splitter } from "../records/splitter.ts";
 
-/** The size of one read, in bytes; a pipe returns 64 KiB at most. */
+/** The size of one read in bytes; a pipe returns at most 64 KiB. */
 const READ = 256 * 1024;
-/** A buffer that one huge message made larger than this is not used again, in bytes. */
+/** A buffer that a huge message has made larger than this is not reused, in bytes. */
 const KEEP = 1024 * 1024;
 /** The wait after a read from an empty nonblocking descriptor, in milliseconds. */
 const RETRY_MS = 5;
 
-/** A source of messages, in batches. */
+/** A source of messages in batches, until the input ends. */
 export interface Source {
   /** The next batch, valid until the next call; undefined at the end. */
   next(): Promise<Batch | undefined>;
@@ -19,17 +19,17 @@ export interface Source {
   cancel(): void;
   /** Whether `cancel` cut off an unfinished message. */
   readonly cut: boolean;
-  /** Whether the input ends by itself: it has ended, or it is a file. */
+  /** Whether the input ends for certain: it has ended, or it is a file. */
   readonly ended: boolean;
-  /** Counts the remaining messages of a source with timed messages, without waiting for their times. */
+  /** Reads to the end without waiting for the times of messages, and returns the number of messages. */
   countRest?(): Promise<number>;
-  /** Called when `ended` becomes true. */
+  /** Called when `ended` becomes true while no call of `next` is waiting. */
   onEnd: () => void;
 }
 
 /**
- * Reads messages from a descriptor. It has two buffers: while the messages of one are sent, the next read fills the other,
- * after the copied beginning of an unfinished message.
+ * Reads messages from a descriptor. There are two buffers: while the messages of one are sent, the next read already
+ * fills the other, which starts with the beginning of an unfinished message.
  */
 export class Input implements Source {
   readonly #fd: number;
@@ -51,7 +51,7 @@ export class Input implements Source {
   cut = false;
   onEnd: () => void = () => {};
 
-  /** @param prefix bytes at the front of every buffer, for a frame that all messages share */
+  /** @param prefix bytes at the start of every buffer, for frames that all messages share */
   constructor(fd: number, splitter: Splitter, prefix: Uint8Array = new Uint8Array(0)) {
     this.#fd = fd;
     this.ended = isFile(fd);
@@ -96,7 +96,7 @@ export class Input implements Source {
         }
         this.#swap(rest);
         if (!this.#cancelled) this.#reading = this.#read();
-        // A failure waits for the next call.
+        // A failure is reported at the next call.
         this.#reading?.catch(() => {});
       }
       if (batch.frames > 0) return batch;
@@ -104,7 +104,7 @@ export class Input implements Source {
     return undefined;
   }
 
-  /** Returns the messages before a mistake first, and throws the mistake at the next call. */
+  /** Messages before an error are returned first; the error is thrown at the next call. */
   #split(batch: Batch): number {
     try {
       return this.#splitter.split(this.#buffer, this.#start, this.#searched, this.#end, batch);
@@ -115,16 +115,16 @@ export class Input implements Source {
     }
   }
 
-  /** Switches to the other buffer, with the bytes from `rest` on. */
+  /** Continues in the other buffer, with the bytes from `rest`. */
   #swap(rest: number): void {
     const length = this.#end - rest;
     const from = this.#buffer;
-    // A long unfinished message would be copied for every batch, so the other buffer must have room for a large read.
+    // A long beginning would be copied for every batch, so the other buffer must be large enough.
     if (this.#spare.length < this.#prefix.length + length + READ / 2) {
       this.#spare = this.#allocate(length + READ);
     }
     this.#buffer = this.#spare;
-    // A very large buffer is not used again, so the batch may keep a reference to it.
+    // A buffer that a huge message has made large is left to the batch, which may refer to it.
     this.#batch.stable = from.length > KEEP && this.#batch.bytes === from;
     this.#spare = from.length > KEEP ? this.#allocate(READ) : from;
     this.#buffer.set(from.subarray(rest, this.#end), this.#prefix.length);

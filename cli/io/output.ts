@@ -1,23 +1,23 @@
 import fs from "node:fs";
 import { type Session, signalCode } from "../app/session.ts";
 
-/** The source should pause above this size of unwritten output, in bytes. */
+/** The high-water mark: above this amount of unwritten output the source should stop, in bytes. */
 const HIGH_WATER = 1024 * 1024;
 const FIRST = 64 * 1024;
-/** A buffer that grew larger than this is released, in bytes. */
+/** A buffer that a huge message has made larger than this is released, in bytes. */
 const KEEP = 4 * 1024 * 1024;
 /** The wait after a write to a full nonblocking descriptor, in milliseconds. */
 const RETRY_MS = 5;
 
 /**
- * Writes to a descriptor. While one buffer is being written, the next one fills: a message is written at once when no
- * other write is pending, and a busy stream is written in large pieces.
+ * Buffered output to a descriptor. While one buffer is written, the next one fills: a message is written as soon as no
+ * other write is in progress, and a busy stream is written in large blocks.
  */
 export class Output {
-  /** The buffer: write the next bytes at `length`, after `reserve`. */
+  /** The buffer for the next bytes: write at `length`, after `reserve`. */
   bytes: Uint8Array = new Uint8Array(FIRST);
   length = 0;
-  /** The failure that ended the output; EPIPE when the reader has closed it. */
+  /** The failure that ended the output; EPIPE when the reader has exited. */
   failure: NodeJS.ErrnoException | undefined;
   /** Called when the output fails, or falls below the high-water mark. */
   onChange: () => void = () => {};
@@ -38,7 +38,7 @@ export class Output {
     return this.length >= HIGH_WATER;
   }
 
-  /** Whether all bytes are written. */
+  /** Whether everything is written. */
   get idle(): boolean {
     return this.length === 0 && this.#flight === undefined;
   }
@@ -59,7 +59,7 @@ export class Output {
     this.length += bytes.length;
   }
 
-  /** Starts a write, unless one is pending: then the appended bytes follow it. */
+  /** Starts writing, unless a write is in progress; then the appended bytes are written after it. */
   flush(): void {
     if (this.#flight !== undefined || this.length === 0 || this.failure !== undefined) return;
     this.#flight = this.bytes;
@@ -71,7 +71,7 @@ export class Output {
     this.#write();
   }
 
-  /** Resolves when all bytes are written, or the output has failed. */
+  /** Resolves when all is written, or the output has failed. */
   drained(): Promise<void> {
     this.flush();
     if (this.idle || this.failure !== undefined) return Promise.resolve();

@@ -1,13 +1,13 @@
 import type { Session } from "../app/session.ts";
 
-/** The pacing options, in milliseconds and messages per second. */
+/** The values of the pacing options, in milliseconds and messages per second. */
 export interface PacingOptions {
   readonly interval: number | undefined;
   readonly delay: number | undefined;
   readonly rate: number | undefined;
 }
 
-/** The assumed maximum delay of a timer, in milliseconds. */
+/** How late a timer may fire, in milliseconds. */
 const LATE_MS = 20;
 
 /** Whether `-D` and `-F` are sent repeatedly. */
@@ -15,15 +15,15 @@ export function repeats(options: PacingOptions): boolean {
   return options.interval !== undefined || options.rate !== undefined;
 }
 
-/** Delays messages to the requested pace. A signal ends every wait. */
+/** Delays messages to keep the requested pace. A signal ends every wait. */
 export class Pacer {
-  /** Whether messages are not delayed. */
+  /** Whether messages are sent without delay. */
   readonly idle: boolean;
   readonly #session: Session;
   readonly #delay: number;
-  /** The time between two messages, in milliseconds. */
+  /** The interval between two messages, in milliseconds. */
   readonly #period: number;
-  /** The maximum delay that the next messages compensate, in milliseconds. */
+  /** The largest delay that later messages make up for, in milliseconds. */
   readonly #slack: number;
   #due = 0;
 
@@ -44,7 +44,7 @@ export class Pacer {
   async turn(): Promise<void> {
     if (this.idle) return;
     const now = performance.now();
-    // A rate compensates late timers, but an idle input must not cause a burst.
+    // A rate makes up for late timers, but not for an idle input.
     if (now - this.#due > this.#slack) this.#due = now;
     await this.#session.sleep(this.#due - now);
     this.#due += this.#period;

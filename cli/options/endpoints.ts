@@ -4,7 +4,7 @@ import { UsageError } from "../app/errors.ts";
 import { endpoint } from "../app/values.ts";
 import type { TlsValues } from "./tls.ts";
 
-/** The patterns that use udp, and their default direction: the sender connects, as in libzmq. */
+/** The commands that can use udp, with their default there: over udp the sender connects, as in libzmq. */
 const DATAGRAMS: Record<string, "bind" | "connect"> = { radio: "connect", dish: "bind" };
 
 /** The endpoints to bind and to connect. */
@@ -14,12 +14,11 @@ export interface EndpointPlan {
 }
 
 /**
- * Sorts the endpoints of a command line: `@` or `-b` binds and `>` or `-c` connects (CZMQ's signs). Other endpoints take
- * the command's default direction.
+ * Sorts the endpoints of a command line: `@` and `-b` bind, `>` and `-c` connect (`@` and `>` are CZMQ's signs), and
+ * other endpoints use the command's default.
  *
- * @param usual the default direction
- * @param pattern the pattern that decides about transports. Default: the name of the command
- * @throws {UsageError} an endpoint is missing or malformed
+ * @param pattern the pattern whose transports are allowed, if it is not the name of the command
+ * @throws {UsageError} there is none, or one is malformed
  */
 export function planEndpoints(
   command: string,

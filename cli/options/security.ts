@@ -1,4 +1,4 @@
-/** The security mechanism for the options of a ZeroMQ command. */
+/** Evaluates the security options of the ZeroMQ commands. */
 import fs from "node:fs";
 import process from "node:process";
 import { allowKeys, allowUsers, parseUsers } from "../../lib/zmtp/mechanisms/access.ts";
@@ -14,11 +14,11 @@ import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
 import type { security } from "./options.ts";
 
-/** The values of the security options. */
+/** The values of the options. */
 export type SecurityValues = Values<typeof security>;
 
 /**
- * The mechanism that the options select; undefined when they select none.
+ * Returns the mechanism that the options request; undefined when they request none.
  *
  * @throws {UsageError} options contradict each other, an option is missing, or a file is wrong
  */
@@ -91,7 +91,7 @@ function readPair(session: Session, path: string): CurveKeyPair {
   return { publicKey, secretKey };
 }
 
-/** Warns about a secret file that other users may read. Pipes and devices are not checked. */
+/** The mode of a pipe or a device has no meaning. */
 function warnIfOpen(session: Session, option: string, path: string, what: string): void {
   const status = fs.statSync(path);
   if (!status.isFile() || (status.mode & 0o077) === 0) return;
@@ -129,7 +129,7 @@ function readPassword(session: Session, path: string | undefined): string {
   );
 }
 
-/** Makes a handler from a file, and again at SIGHUP. The old handler stays in use if the new file is wrong. */
+/** A handler from a file that is read again at SIGHUP. If the file is invalid then, the old handler stays. */
 function reloaded(
   session: Session,
   option: string,
@@ -142,7 +142,7 @@ function reloaded(
       handler = parse(option, path, handlerOf);
       session.reporter.info(`read ${option} '${path}' again`);
     } catch (error) {
-      session.reporter.error(`${phrase(error)}; the previous content stays in use`);
+      session.reporter.error(`${phrase(error)}; keeping the previous list`);
     }
   });
   return (request) => handler(request);

@@ -33,7 +33,7 @@ export interface TlsValues {
 }
 
 /**
- * Reads the files of the TLS options.
+ * Reads the certificates and keys of the options.
  *
  * @throws {UsageError} a file cannot be read, or a certificate or key has no counterpart
  */

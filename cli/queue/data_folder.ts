@@ -1,4 +1,4 @@
-/** Queues in a folder, without a daemon: the first process opens the folder, the others connect to that process. */
+/** Queues in a folder without a daemon: the first process opens the folder, and other processes connect to it. */
 import path from "node:path";
 import type { Broker } from "../../lib/broker/server.ts";
 import { MqcatError, UnreachableError } from "../../lib/errors.ts";
@@ -9,11 +9,11 @@ import type { Session } from "../app/session.ts";
 import { reportBrokerEvents } from "./serve/events.ts";
 import { listenInside, openInFolder, socketOf } from "./serve/folder.ts";
 
-/** The time limit for a process that opens or closes the folder, in milliseconds. */
+/** How long to wait for a process that is opening or leaving the folder, in milliseconds. */
 const PATIENCE_MS = 3000;
 const LOOK_MS = 25;
 
-/** A folder with queues. After its process exits, the next connection opens the folder or finds its new process. */
+/** A folder with queues. When its process has exited, a reconnecting client opens it, or finds its new process. */
 export class DataFolder {
   readonly path: string;
   readonly #session: Session;
@@ -24,7 +24,7 @@ export class DataFolder {
     this.#session = session;
   }
 
-  /** Connects to the broker of the folder, in this process or another. */
+  /** A stream to the broker that has the folder open, which may be in this process. */
   async dial(signal: AbortSignal): Promise<ByteStream> {
     const end = performance.now() + PATIENCE_MS;
     for (;;) {
@@ -46,13 +46,13 @@ export class DataFolder {
     }
   }
 
-  /** Opens the folder once. Resolves to an error text when another process has it open. */
+  /** Opens the folder if it is not open; resolves to the other process when one has it open. */
   async #open(): Promise<string | undefined> {
     const first = this.#opening === undefined;
-    const report = reportBrokerEvents(this.#session);
+    const onEvent = reportBrokerEvents(this.#session);
     this.#opening ??= openInFolder(this.path, {
-      // The clients report the other events.
-      onEvent: (event) => event.type === "damaged" || event.type === "failed" ? report(event) : undefined,
+      // The clients, including ours, report all other events.
+      onEvent: (event) => event.type === "damaged" || event.type === "failed" ? onEvent(event) : undefined,
     });
     let broker: Broker;
     try {

@@ -1,4 +1,4 @@
-/** Dead letters: whether a queue has a target for them, and the queue where one died. */
+/** Dead letters: whether a queue has a destination for them, and the original queue of a dead letter. */
 import { AmqpError } from "../../lib/amqp/amqp_error.ts";
 import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
 import type { Envelope } from "../../lib/amqp/client/publisher.ts";
@@ -8,8 +8,8 @@ import type { FieldTable, FieldValue } from "../../lib/amqp/types/field_value.ts
 import type { Reporter } from "../app/reporter.ts";
 
 /**
- * Checks that rejected messages are kept: a broker drops them silently if the queue has no dead-letter exchange, or if
- * that exchange does not exist.
+ * Makes sure that rejected messages are not lost: AMQP drops them silently when the queue has no dead-letter exchange,
+ * or when that exchange does not exist.
  *
  * @throws {Error} rejected messages would be dropped
  */
@@ -55,16 +55,16 @@ async function hasExchange(connection: AmqpConnection, exchange: string): Promis
   }
 }
 
-/** The headers that a broker adds at a death. Without them a message starts with a clean history. */
-const DEATH_HEADERS = /^x-(death$|first-death-|last-death-)/;
-/** The headers CC and BCC applied to the first publish; now they would route copies to other queues. */
-const COPY_HEADERS = /^B?CC$/;
+/** The headers in which a broker records deaths: without them a message can die again as if for the first time. */
+const NOTES = /^x-(death$|first-death-|last-death-)/;
+/** Routing keys for the original exchange, which would now send copies to other queues. */
+const COPIES = /^B?CC$/;
 
 /**
- * Addresses dead letters, with their properties as they were before the death.
+ * Returns the address for dead letters, which are restored to what they were before.
  *
  * @param from the queue where they are now
- * @param to the queue for all of them; undefined: each goes to the queue where it died
+ * @param to the queue for all of them; undefined: each one goes to the queue where it died
  */
 export function revived(
   from: string,
@@ -83,10 +83,10 @@ export function revived(
 }
 
 /**
- * The queue in which a dead letter died last, before it was routed to its current queue.
+ * Returns the queue in which a dead letter died last, before it was moved to its present queue.
  *
- * @param headers `x-death` lists the deaths, the latest first; `x-first-death-queue` names the first one's queue
- * @returns undefined when the headers name no queue
+ * @param headers `x-death` lists the deaths, the last one first; `x-first-death-queue` is the first one's
+ * @returns undefined when the headers do not name it
  */
 function originOf(headers: FieldTable | undefined, now: string): string | undefined {
   const deaths = headers?.["x-death"];

@@ -12,7 +12,7 @@ import { ExecSink, PrintSink } from "./sinks.ts";
 import { explainOffset, fromOffset, isStream, notAStream, offsetOf, SUSPICION_MS } from "./streams.ts";
 import type { BrokerTarget } from "./target.ts";
 
-/** The options of `queue get`; times are in milliseconds. */
+/** The values of the options of `queue get`; times are in milliseconds. */
 export interface GetOptions {
   readonly count: number | undefined;
   readonly timeout: number | undefined;
@@ -21,11 +21,11 @@ export interface GetOptions {
   readonly exec: string | undefined;
   readonly jobs: number | undefined;
   readonly onError: "requeue" | "reject" | "dead-letter" | undefined;
-  /** Where to begin in a stream. */
+  /** The offset at which to start in a stream. */
   readonly offset: FieldValue | undefined;
 }
 
-/** The interval between checks for an empty queue with `--drain`, in milliseconds. */
+/** The interval between checks of an empty queue with `--drain`, in milliseconds. */
 const LOOK_MS = 50;
 
 /** Consumes a queue until a limit, an error or a signal ends it. */
@@ -47,7 +47,7 @@ export async function getAll(
   let lastAt = performance.now();
   let over = false;
   let failure: unknown;
-  /** Where to continue in a stream. */
+  /** The offset at which to continue in a stream. */
   let offset = options.offset;
   let fromStream: boolean | undefined;
   let asked = false;
@@ -63,7 +63,7 @@ export async function getAll(
       if (options.onError === "dead-letter") await requireDeadLetters(connection, queue, session.reporter);
     },
     onDelivery(delivery) {
-      // Ignored messages stay unacknowledged, so the broker requeues them after the disconnect.
+      // Other messages stay unacknowledged, and are requeued when we disconnect.
       if (over || failure !== undefined) return;
       fromStream ??= offsetOf(delivery) !== undefined;
       failure = unfit(queue, fromStream, options);
@@ -111,7 +111,7 @@ export async function getAll(
     await consumer.changed.wait(Math.min(left, look));
   }
   over = true;
-  // The broker must not refill the room that the last acknowledgements make.
+  // The broker must not deliver more messages after the last acknowledgements.
   await consumer.cancel();
   await sink.finish();
   await output.drained();
@@ -120,7 +120,7 @@ export async function getAll(
   if (failure !== undefined) throw failure;
 }
 
-/** The conflict between the options and the queue's type, which is known from its first message. */
+/** Why the options do not fit the type of the queue, which its first message shows. */
 function unfit(
   queue: string,
   fromStream: boolean,

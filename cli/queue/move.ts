@@ -12,31 +12,27 @@ import { report } from "./put.ts";
 import { refuseStream, SUSPICION_MS } from "./streams.ts";
 import type { BrokerTarget } from "./target.ts";
 
-/** The interval between checks for an empty queue, in milliseconds. */
+/** The interval between checks of an empty queue, in milliseconds. */
 const LOOK_MS = 50;
-/** The time limit for the last confirms, in milliseconds. */
+/** How long to wait for the last confirms, in milliseconds. */
 const LAST_MS = 30_000;
-/** The maximum number of queues that the final report names. */
+/** The maximum number of queues in the final report. */
 const NAMED = 5;
 
-/** The options of `queue move` and `queue redrive`; times are in milliseconds. */
+/** The values of the options of `queue move` and `queue redrive`. */
 export interface MoveOptions {
   readonly count: number | undefined;
   readonly timeout: number | undefined;
   readonly prefetch: number | undefined;
-  /** Stops after about this many messages; the number is exact unless the connection is lost. */
+  /** The number of messages to move. It is exact as long as no connection is lost. */
   readonly about?: number;
 }
 
-/** The broker and queues that messages are moved to. */
-export interface Destination extends BrokerTarget {
-  /** The queue for all messages; undefined: `address` returns a queue for each message. */
+/** The destination of messages. */
+export interface Destination extends Target {
+  /** The queue for all of them, which is declared if it is missing; undefined: `address` decides for each. */
   readonly queue: string | undefined;
-  /**
-   * The envelope for a message with these properties, which are valid during the call.
-   *
-   * @returns undefined when the message must stay in its queue
-   */
+  /** Returns the envelope for a message; undefined: it must stay. `properties` are valid only during the call. */
   address(properties: Uint8Array): Envelope | undefined;
 }
 
@@ -47,7 +43,7 @@ interface Moving {
   readonly receipt: Receipt;
 }
 
-/** Moves messages until the queue is empty. A message is acknowledged only after its copy is confirmed. */
+/** Moves messages until the queue is empty: each one is acknowledged only after its copy is confirmed. */
 export async function moveAll(
   session: Session,
   from: BrokerTarget & { readonly queue: string },
@@ -65,7 +61,7 @@ export async function moveAll(
 }
 
 class Move {
-  /** The number of messages that were confirmed and acknowledged. */
+  /** The number of messages that were moved. */
   moved = 0;
 
   readonly #session: Session;
@@ -76,23 +72,23 @@ class Move {
   readonly #prefetch: number;
   readonly #publisher: Publisher;
   readonly #consumer: Consumer;
-  /** Whether the original queues of dead letters exist; undefined during the lookup. */
-  readonly #exists = new Map<string, boolean | undefined>();
-  /** The number of moved messages by target queue. */
+  /** Whether the original queues of dead letters exist; undefined while the broker is being asked. */
+  readonly #there = new Map<string, boolean | undefined>();
+  /** The number of messages for each queue. */
   readonly #targets = new Map<string, number>();
-  /** Messages that are not published yet, in order. */
+  /** Messages that could not be published at once, in order. */
   #waiting: Moving[] = [];
-  /** Published messages that are not acknowledged, in order. */
+  /** Messages that are published and not yet acknowledged, in order. */
   #published: Moving[] = [];
   #publishedCount = 0;
-  /** The number of confirmed messages without a gap, from the first one. */
+  /** How many of these are confirmed, counted from the first one. */
   #confirmedCount = 0;
-  /** Messages of the current connection that stay unacknowledged, with the reason. */
+  /** Messages of the current connection that stay unacknowledged in the queue, with the reasons. */
   #kept: { readonly receipt: Receipt; readonly reason: string }[] = [];
-  /** The number of received messages, redeliveries excluded. */
+  /** The number of received messages that are not delivered again. */
   #taken = 0;
   #about: number;
-  /** The number of acknowledgements on the current connection. */
+  /** The number of acknowledged messages of the current connection. */
   #acknowledged = 0;
   #lastAt = performance.now();
   #over = false;
@@ -157,7 +153,7 @@ class Move {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Reports the moved messages, and those that stay with the reasons. */
+  /** Reports the moved messages, and those that stay with their reasons. */
   report(): void {
     if (!this.#started) return;
     const { counts, reporter } = this.#session;
@@ -165,7 +161,7 @@ class Move {
     report(this.#session, this.#publisher, this.#publishedCount);
     const { queue } = this.#from;
     if (this.moved === 0 && (this.#failure !== undefined || this.#kept.length > 0)) {
-      // The error that follows is enough.
+      // The line that follows is sufficient.
     } else if (this.#to.queue !== undefined) {
       reporter.info(`moved ${this.moved} from '${queue}' to '${this.#to.queue}'`);
     } else {
@@ -181,9 +177,9 @@ class Move {
     const words = [...reasons].map(([reason, count]) => `${count} ${reason}`).join(", ");
     const unread = this.#kept.length < this.#prefetch || this.#prefetch >= this.#wanted
       ? ""
-      : "; later messages were not read";
+      : ", and the messages after them were not read";
     reporter.error(
-      `${messages(this.#kept.length)} stay in '${queue}': ${words}${unread} (--to QUEUE moves them there)`,
+      `${messages(this.#kept.length)} stay in '${queue}': ${words}${unread} (--to says where to)`,
     );
     this.#session.exitCode = EXIT.undelivered;
   }
@@ -196,7 +192,7 @@ class Move {
       this.#failure ??= this.#consumer.failure ?? publisher.failure;
       if (this.#failure !== undefined) return;
       const idle = this.#waiting.length === 0 && publisher.takenInOrder === this.#publishedCount;
-      // Kept messages count against the prefetch limit: at the limit the broker sends no more.
+      // Messages that stay use the prefetch window: when they fill it, nothing more can be moved.
       const drained = idle && (this.#kept.length >= this.#prefetch || await this.#consumer.isDrained());
       if (!asked && this.#taken === 0 && (drained || performance.now() - this.#lastAt >= SUSPICION_MS)) {
         asked = true;
@@ -217,7 +213,7 @@ class Move {
     return Math.min(this.#wanted, this.#about);
   }
 
-  /** Resets the state: the broker redelivers unacknowledged messages, and perhaps acknowledged ones. */
+  /** Unacknowledged messages of the previous connection are delivered again; acknowledged ones may be, too. */
   #startAgain(): void {
     this.#waiting = [];
     this.#kept = [];
@@ -230,7 +226,7 @@ class Move {
   #take(delivery: Delivery): void {
     if (this.#over || this.#failure !== undefined || this.#taken >= this.#limit) return;
     const { deliveryTag, content } = delivery;
-    // The cancel precedes acknowledgements, because these make room for messages that are not wanted.
+    // Cancel before an acknowledgement makes room for unwanted messages.
     if (++this.#taken >= this.#limit) this.#consumer.cancel();
     this.#lastAt = performance.now();
     const { properties, propertiesEnd, body, bodyStart, bodyEnd } = content;
@@ -244,7 +240,7 @@ class Move {
     this.#consumer.pause();
   }
 
-  /** Publishes a message, or keeps it if its queue does not exist. Returns false when it must wait. */
+  /** Publishes a message, or keeps it if its queue does not exist; returns false when the message has to wait. */
   #publish(moving: Moving): boolean {
     const queue = moving.envelope.routingKey;
     if (this.#to.queue === undefined) {
@@ -262,7 +258,7 @@ class Move {
     return true;
   }
 
-  /** Publishes waiting messages until one must wait again. */
+  /** Publishes as many waiting messages as possible. */
   #goOn(): void {
     let next = 0;
     while (next < this.#waiting.length && this.#publish(this.#waiting[next]!)) next++;
@@ -272,7 +268,7 @@ class Move {
     this.#publisher.changed.fire();
   }
 
-  /** Looks up a queue on a separate connection. */
+  /** Asks on a separate connection whether a queue exists. */
   async #look(queue: string): Promise<void> {
     this.#exists.set(queue, undefined);
     try {
@@ -292,19 +288,19 @@ class Move {
   }
 
   #acknowledge(): void {
-    // A returned message is confirmed too, and the broker does not identify it.
+    // A returned message is among the confirmed ones; the broker does not say which one it is.
     if (this.#publisher.returned > 0) return;
-    // Acknowledgements make room for messages that are not wanted, unless all wanted ones have arrived.
+    // Acknowledgements make room for unwanted messages, unless all wanted ones have arrived.
     if (this.#wanted <= this.#prefetch && this.#taken < this.#wanted && !this.#over) return;
     const confirmed = this.#publisher.takenInOrder - this.#confirmedCount;
     const done = this.#published.slice(0, confirmed);
     this.#published = this.#published.slice(confirmed);
     this.#confirmedCount += confirmed;
-    // Messages of a lost connection cannot be acknowledged.
+    // Messages of a lost connection cannot be acknowledged any more.
     const live = done.filter(({ receipt }) => receipt.generation === this.#consumer.generation);
     for (const [at, { receipt, envelope: { routingKey } }] of live.entries()) {
       this.#targets.set(routingKey, (this.#targets.get(routingKey) ?? 0) + 1);
-      // One acknowledgement covers all, unless it would include kept messages.
+      // One multiple acknowledgement is enough, unless it would include messages that stay.
       if (this.#kept.length > 0) this.#consumer.ack(receipt, false);
       else if (at === live.length - 1) this.#consumer.ack(receipt, true);
     }
@@ -320,7 +316,8 @@ export function toQueue(queue: string): Destination["address"] {
 }
 
 /**
- * Removes the headers `CC` and `BCC`. They applied to the first publish; now they would route copies to other queues.
+ * The properties without `CC` and `BCC`: these were for the original exchange, and would now send copies to other
+ * queues.
  */
 function withoutCopies(properties: Uint8Array): Uint8Array {
   const decoded = hasCopies(properties) ? decodeProperties(properties) : undefined;
@@ -330,7 +327,7 @@ function withoutCopies(properties: Uint8Array): Uint8Array {
     : encodeProperties({ ...decoded, headers });
 }
 
-/** Whether the bytes contain the letters CC: a cheap check that avoids decoding most properties. */
+/** Whether the letters CC are anywhere in the bytes, which avoids decoding nearly all properties. */
 function hasCopies(properties: Uint8Array): boolean {
   const C = 0x43;
   for (let at = properties.indexOf(C); at >= 0; at = properties.indexOf(C, at + 1)) {

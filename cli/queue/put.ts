@@ -13,7 +13,7 @@ import { DEFAULT_LINGER_MS } from "../options/options.ts";
 import { RecordError } from "../records/json.ts";
 import { type Defaults, envelopeOf, parseRecord } from "./records.ts";
 
-/** The options of `queue put`; times are in milliseconds. */
+/** The values of the options of `queue put`; times are in milliseconds. */
 export interface PutOptions extends PacingOptions {
   readonly count: number | undefined;
   readonly timeout: number | undefined;
@@ -29,15 +29,15 @@ export interface Packed {
   readonly failure?: Error;
 }
 
-/** Converts input to messages. */
+/** Converts the input to messages. */
 export type Pack = (batch: Batch) => Packed;
 
-/** Each frame is a body; all share one envelope. */
+/** Treats every frame as a body; all messages have the same envelope. */
 export function packPlain(envelope: Envelope): Pack {
   return (batch) => ({ bodies: batch, count: batch.frames, envelopes: envelope });
 }
 
-/** Every frame is a line with a JSON record; empty lines are ignored. */
+/** Treats every frame as a line with a JSON record; empty lines are ignored. */
 export function packRecords(defaults: Defaults, isQueue: boolean): Pack {
   let line = 0;
   return (batch) => {
@@ -52,7 +52,7 @@ export function packRecords(defaults: Defaults, isQueue: boolean): Pack {
         envelopes.push(envelopeOf(record, defaults, isQueue));
         bodies.push(record.body);
       } catch (error) {
-        // The records before the mistake are published first; then it is reported.
+        // The records before the invalid one are put first; then the error is reported.
         if (bodies.length > 0) {
           return { ...packed(bodies, envelopes), failure: recordError(line, error) };
         }
@@ -91,14 +91,14 @@ export async function putAll(
     publisher.changed.fire();
   });
   const put = new Put(session, publisher, source, pack, options);
-  // A progress line would overwrite typed input.
+  // The progress line must not hide typed input.
   const isTyped = source instanceof Input && isatty(0);
   const progress = isTyped ? undefined : new Progress(session, () => publisher.acknowledged, "confirmed");
   let failure: unknown;
   try {
     failure = await put.run();
   } catch (error) {
-    // The input is at fault; messages before the mistake are still delivered.
+    // The input has an error; the messages before it are still valid.
     failure = error;
   }
   failure ??= publisher.failure;
@@ -110,7 +110,7 @@ export async function putAll(
 }
 
 class Put {
-  /** The number of messages that were read for delivery. */
+  /** The number of messages that were read and must be delivered. */
   given = 0;
 
   readonly #session: Session;
@@ -119,7 +119,7 @@ class Put {
   readonly #pack: Pack;
   readonly #options: PutOptions;
   readonly #pacer: Pacer;
-  /** The time of the last confirm, or of the last moment without unconfirmed messages. */
+  /** When the broker last made progress, or had nothing to do. */
   #progressAt = performance.now();
   #settled = 0;
   #deadline: number | undefined;
@@ -133,7 +133,7 @@ class Put {
     this.#pacer = new Pacer(session, options);
   }
 
-  /** Publishes until the source or the count ends; resolves to the reason if it stops earlier. */
+  /** Publishes until the source or the count ends; resolves to the error that stopped it earlier. */
   async run(): Promise<unknown> {
     let remaining = this.#options.count ?? Infinity;
     await this.#pacer.start();
@@ -158,7 +158,7 @@ class Put {
     return undefined;
   }
 
-  /** Waits until the broker has settled every message, for `--linger` at most. */
+  /** Waits until the broker has settled everything, for at most `--linger`. */
   async settle(): Promise<unknown> {
     const publisher = this.#publisher;
     this.#deadline ??= performance.now() + (this.#options.linger ?? DEFAULT_LINGER_MS);
@@ -213,10 +213,10 @@ class Put {
   }
 }
 
-/** The linger time has passed: the count of undelivered messages is the only report. */
-const GIVEN_UP = new Error("The time to wait for confirms has passed (--linger)");
+/** The time for the last confirms is over: the report needs only the number of missing ones. */
+const GIVEN_UP = new Error("The time to wait for confirms is over (--linger)");
 
-/** Counts delivered messages, and reports undelivered ones in one line with reason and remedy. */
+/** Counts delivered messages, and reports undelivered ones in one line with the reason and the remedy. */
 export function report(session: Session, publisher: Publisher, given: number): void {
   const { counts } = session;
   const { acknowledged, refused, returned, pending } = publisher;

@@ -1,4 +1,4 @@
-/** Messages of a queue as JSON records, in the shape of all patterns, as lines, or formatted by a template. */
+/** Messages of a queue as JSON records (the same records as for all patterns), as lines, or by a template. */
 import { Buffer } from "node:buffer";
 import type { Delivery } from "../../lib/amqp/client/channel.ts";
 import type { Envelope } from "../../lib/amqp/client/publisher.ts";
@@ -22,7 +22,7 @@ import {
 import type { RecordStyle } from "../records/writer.ts";
 import { bytesOfText, fromJson, type FieldJson, tableFromJson, tableToJson, textToJson } from "./values.ts";
 
-/** The properties by RabbitMQ's names. */
+/** The names of properties for users, which are RabbitMQ's names. */
 const NAMES = {
   content_type: "contentType",
   content_encoding: "contentEncoding",
@@ -51,12 +51,12 @@ export interface QueueRecord extends JsonRecord {
   redelivered?: boolean;
 }
 
-/** A message to publish. */
+/** A message to put. */
 export interface PutRecord {
   readonly body: Uint8Array;
-  /** The record's topic, if it has one. */
+  /** The topic of the record, if it has one. */
   readonly topic: string | undefined;
-  /** Whether the record was read from a queue, so that the defaults do not apply. */
+  /** Whether the record comes from a queue, so that no default properties are added. */
   readonly fromQueue: boolean;
   readonly properties: BasicProperties;
   /** The encoded form of `properties`, if `properties` cannot hold all of it. */
@@ -217,7 +217,7 @@ function propertiesFromJson(json: { [name: string]: FieldJson }): BasicPropertie
   return properties as BasicProperties;
 }
 
-/** kcat's tokens, including `%h` for headers: `name=value,name=value`. */
+/** Compiles a template with kcat's tokens, including `%h`: `name=value,name=value`. */
 function templateWriter(output: Output, template: string): QueueWriter {
   const append = (bytes: Uint8Array) => output.append(bytes);
   /** The template between its `%h` tokens. */
@@ -250,15 +250,15 @@ function headerText({ headers }: BasicProperties): string {
     .join(",");
 }
 
-/** The address and properties of messages whose record does not set them. */
+/** The defaults for all messages of a `put`; a record overrides them. */
 export interface Defaults {
   readonly exchange: string;
-  /** Undefined: a record's topic decides. */
+  /** The routing key; undefined: the record's topic decides. */
   readonly routingKey: string | undefined;
   readonly properties: BasicProperties;
 }
 
-/** The envelope of a record. A message to a queue keeps the topic of another pattern as the header x-topic. */
+/** The envelope of a record. For a queue, the topic of a record from another pattern is sent as a header. */
 export function envelopeOf(record: PutRecord, defaults: Defaults, isQueue: boolean): Envelope {
   const { topic, fromQueue, properties, encoded } = record;
   const routingKey = defaults.routingKey ?? topic ?? "";

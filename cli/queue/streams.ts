@@ -1,4 +1,4 @@
-/** RabbitMQ's streams: consumers read their messages and do not remove them. */
+/** RabbitMQ's streams, from which messages are read but not removed. */
 import { AmqpError } from "../../lib/amqp/amqp_error.ts";
 import type { Delivery } from "../../lib/amqp/client/channel.ts";
 import { queueArguments } from "../../lib/amqp/client/queues.ts";
@@ -8,7 +8,7 @@ import { type BrokerTarget, withConnection } from "./target.ts";
 
 const OFFSET = "x-stream-offset";
 
-/** Parses `--offset`, where to begin in a stream: a word, the number of a message, or a time. */
+/** Parses `--offset`, the start in a stream: a word, the number of a message, or a time. */
 export function parseOffset(value: string): FieldValue {
   if (/^(first|last|next)$/.test(value)) return value;
   if (/^\d{1,18}$/.test(value)) return BigInt(value);
@@ -19,22 +19,22 @@ export function parseOffset(value: string): FieldValue {
   return new Timestamp(Math.floor(time / 1000));
 }
 
-/** The arguments of a consumer that begins at an offset. */
+/** The arguments of a consumer that starts at an offset. */
 export function fromOffset(offset: FieldValue): FieldTable {
   return { [OFFSET]: offset };
 }
 
-/** The number of a message in its stream; undefined when the queue is not a stream. */
+/** The offset of a message in its stream; undefined when the message does not come from a stream. */
 export function offsetOf({ content: { properties, propertiesEnd } }: Delivery): bigint | undefined {
   const offset = decodeProperties(properties, 0, propertiesEnd).headers?.[OFFSET];
   return typeof offset === "bigint" || typeof offset === "number" ? BigInt(offset) : undefined;
 }
 
-/** How long a queue may send no message before its type is looked up, in milliseconds. */
+/** The time without a message from a non-empty queue after which it may be a stream, in milliseconds. */
 export const SUSPICION_MS = 100;
 
-/** Whether a queue is a stream, by the arguments of its declaration. */
-export async function isStream(target: BrokerTarget, queue: string): Promise<boolean> {
+/** Asks the broker whether a queue is a stream, by declaring it as one. */
+export async function isStream(target: Target, queue: string): Promise<boolean> {
   let type: FieldValue | undefined;
   await withConnection(target, async (connection) => {
     type = (await queueArguments(connection, queue))?.["x-queue-type"];
@@ -43,9 +43,9 @@ export async function isStream(target: BrokerTarget, queue: string): Promise<boo
 }
 
 /**
- * Throws if a queue is a stream, because the messages of a stream cannot be removed.
+ * Makes sure that a queue that delivered nothing is not a stream, whose messages cannot be removed.
  *
- * @throws {Error} the queue is a stream; the message names the alternative
+ * @throws {Error} the queue is a stream
  */
 export async function refuseStream(
   target: BrokerTarget,
@@ -59,7 +59,7 @@ export async function refuseStream(
   throw new Error(`'${queue}' is a stream, whose messages can be read but not removed: ${remedy}`);
 }
 
-/** Explains RabbitMQ's refusal of an offset for other types of queues. */
+/** RabbitMQ refuses an offset for queues of other types. */
 export function explainOffset(queue: string, error: unknown): unknown {
   if (!(error instanceof AmqpError) || !error.replyText.includes(OFFSET)) return error;
   return notAStream(queue, error);

@@ -1,4 +1,4 @@
-/** The broker of a queue command: its options, address, credentials, and the reports about the connection. */
+/** The broker of the queue commands: its address, the login, and the reports about the connection. */
 import fs from "node:fs";
 import path from "node:path";
 import process from "node:process";
@@ -13,7 +13,7 @@ import { integer, text, word } from "../app/values.ts";
 import { readTls, tlsClient, type TlsValues } from "../options/tls.ts";
 import type { DataFolder } from "./data_folder.ts";
 
-/** The options for the broker. The action checks the URL, because an error of the parser would show its password. */
+/** The address of the broker. The action checks the URL, because an error of the parser would show its password. */
 export const broker = {
   ...group("Broker", {
     url: option(
@@ -31,7 +31,7 @@ export const broker = {
   ...tlsClient,
 };
 
-/** The option for the HTTP API, which reports more than AMQP. */
+/** The HTTP API, for information that AMQP does not have. */
 export const http = group("Broker", {
   http: option(
     "--http <url>",
@@ -49,8 +49,8 @@ export const prefetch = group("Delivery", {
   ),
 });
 
-/** The values of the options for the broker. */
-export interface BrokerValues extends TlsValues {
+/** The values of the options above. */
+export interface BrokerOptions extends SecurityOptions {
   readonly url: string | undefined;
   readonly folder: string | undefined;
   readonly passwordFile: string | undefined;
@@ -62,20 +62,18 @@ export interface BrokerTarget {
   readonly link: LinkOptions;
 }
 
-/** A broker in a directory may read many messages before it answers, or exit before it does. */
-const SHARED_DIRECTORY = { handshakeTimeout: 120_000, patience: 10_000 };
+/** The pauses and timeouts for a broker in a directory, which may read for long before it answers, or exit before. */
+const COMING_AND_GOING = { handshakeTimeout: 120_000, patience: 10_000 };
 
 /**
- * Parses the options for the broker.
- *
- * @param create whether to create a missing directory of `--data`
- * @throws {UsageError | EndpointError} the URL or the password file is wrong, or options contradict each other
+ * @param create whether a missing directory of `--data` is created
+ * @throws {UsageError | EndpointError} the URL or the password file is wrong, or an option is out of place
  */
 export function targetOf(session: Session, options: BrokerValues, create = false): BrokerTarget {
   const { url, folder, insecure, cacert, cert, key } = options;
   if (folder !== undefined) {
     if (url !== undefined) {
-      throw new UsageError("--url and --data both name the broker: give one of them");
+      throw new UsageError("--url and --data both name the place of the queues: give only one of them");
     }
     return {
       brokers: [inside(folder)],
@@ -84,7 +82,7 @@ export function targetOf(session: Session, options: BrokerValues, create = false
   }
   const brokers = withPassword(parseAmqpUrl(url ?? (process.env["AMQP_URL"] || DEFAULT_URL)), options);
   if ((insecure || (cacert ?? cert ?? key) !== undefined) && brokers[0]!.endpoint.scheme !== "tls") {
-    throw new UsageError(`certificates are for amqps://, and ${formatBroker(brokers[0]!)} is not`);
+    throw new UsageError(`certificates are for amqps:// URLs: received ${formatBroker(brokers[0]!)}`);
   }
   return { brokers, link: linkOf(session, { tls: readTls(options) }) };
 }
@@ -95,7 +93,7 @@ function linkOf(session: Session, options: LinkOptions): LinkOptions {
   return { ...options, onEvent: describeLink(session, options.dial !== undefined), signal: abort.signal };
 }
 
-/** The address of a broker in a directory, which accepts guest from this machine. */
+/** The broker of a directory. It accepts guest, from this machine only. */
 function inside(folder: string): BrokerAddress {
   return {
     endpoint: { scheme: "inproc", name: path.resolve(folder) },
@@ -119,12 +117,12 @@ function dialer(session: Session, folder: string, create: boolean): NonNullable<
   };
 }
 
-/** The URL of the HTTP API; undefined: RabbitMQ's default. */
+/** The HTTP API of the options; undefined: RabbitMQ's default address. */
 export function httpOf(options: { readonly http: string | undefined }): string | undefined {
   return options.http ?? (process.env["AMQP_HTTP_URL"] || undefined);
 }
 
-/** Connects, runs `work`, and closes the connection. */
+/** Connects once, runs `work`, and closes the connection. */
 export async function withConnection(
   { brokers, link }: BrokerTarget,
   work: (connection: AmqpConnection) => Promise<void>,
@@ -158,7 +156,7 @@ function withPassword(
   return brokers.map((broker) => ({ ...broker, password }));
 }
 
-/** @param passing whether a lost connection is normal: the broker is another command that uses the directory */
+/** @param passing whether brokers exit normally, because each one is another command with the directory open */
 function describeLink({ reporter }: Session, passing: boolean): (event: AmqpEvent) => void {
   const lost = (text: string) => passing ? reporter.verbose(text) : reporter.warn(text);
   return (event) => {
@@ -183,7 +181,7 @@ function limit(value: string): number {
   return number;
 }
 
-/** Parses an argument of a queue or binding, `x-max-length=1000`. Integers and booleans keep their type. */
+/** Parses an argument of a queue or a binding, `x-max-length=1000`; integers and booleans are sent with these types. */
 export function argument(value: string): [name: string, value: string | number | boolean] {
   const at = value.indexOf("=");
   if (at < 1) throw new Error("expected name=value, such as x-max-length=1000");

@@ -1,4 +1,4 @@
-/** Field tables as JSON and back. Types that JSON lacks are objects with one member that begins with `$`. */
+/** Converts field tables to JSON and back: a type that JSON does not have is an object with one member `$…`. */
 import { Buffer } from "node:buffer";
 import {
   Decimal,
@@ -11,11 +11,11 @@ import {
 import { readText, textLength, writeText } from "../../lib/amqp/types/text.ts";
 import { RecordError } from "../records/json.ts";
 
-/** A value in the JSON form of field tables. */
-export type FieldJson = string | number | boolean | null | FieldJson[] | { [name: string]: FieldJson };
+/** A JSON value. */
+export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
 
-/** Converts a value to JSON; `fromJson` reverses it without loss. */
-export function toJson(value: FieldValue): FieldJson {
+/** Converts a value to JSON; `fromJson` converts it back without loss. */
+export function toJson(value: FieldValue): Json {
   if (typeof value === "string") return textToJson(value);
   if (typeof value === "number") {
     return isPlain(value) ? value : { $d: String(Object.is(value, -0) ? "-0" : value) };
@@ -35,12 +35,12 @@ export function toJson(value: FieldValue): FieldJson {
 }
 
 /** Converts a table to JSON. */
-export function tableToJson(table: FieldTable): { [name: string]: FieldJson } {
+export function tableToJson(table: FieldTable): { [name: string]: Json } {
   return Object.fromEntries(Object.entries(table).map(([name, value]) => [nameToJson(name), toJson(value)]));
 }
 
-/** @throws {RecordError} the JSON does not represent a value */
-export function fromJson(json: FieldJson): FieldValue {
+/** @throws {RecordError} it does not represent a value */
+export function fromJson(json: Json): FieldValue {
   if (typeof json === "string") return wellFormed(json);
   if (typeof json === "boolean" || json === null) return json;
   if (typeof json === "number") {
@@ -60,14 +60,14 @@ export function fromJson(json: FieldJson): FieldValue {
 }
 
 /** @throws {RecordError} a member does not represent a value */
-export function tableFromJson(json: { [name: string]: FieldJson }): FieldTable {
+export function tableFromJson(json: { [name: string]: Json }): FieldTable {
   return Object.fromEntries(
     Object.entries(json).map(([name, value]) => [nameFromJson(name), fromJson(value)]),
   );
 }
 
-/** Converts text to JSON: bytes that are not UTF-8 are encoded in base64. */
-export function textToJson(text: string): FieldJson {
+/** Text that is not UTF-8 has bytes that JSON cannot represent. */
+export function textToJson(text: string): Json {
   return text.isWellFormed() ? text : { $text: base64(bytesOfText(text)) };
 }
 
@@ -89,7 +89,7 @@ function special(kind: string, value: FieldJson): FieldValue {
       case "table":
         return tableFromJson(value as { [name: string]: FieldJson });
       case "d": {
-        // Integers are sent as doubles only when the type says so.
+        // Integers, infinities and NaN are doubles only with an explicit type.
         const number = Number(asText(value));
         return Number.isInteger(number) && !Object.is(number, -0) ? new TypedNumber("d", number) : number;
       }
@@ -104,7 +104,7 @@ function special(kind: string, value: FieldJson): FieldValue {
   throw new RecordError(`there is no type '$${kind}' of headers`);
 }
 
-/** Whether a number is sent unchanged: an integer of 32 bits, or a fraction. */
+/** Plain numbers are sent as 32-bit integers or as doubles. */
 function isPlain(value: number): boolean {
   return Number.isFinite(value) && !Object.is(value, -0) &&
     (!Number.isInteger(value) || value === (value | 0));
@@ -117,7 +117,7 @@ function asText(value: FieldJson): string {
   return String(value);
 }
 
-/** Converts a header's name to JSON: names that are not UTF-8 are encoded in base64 after `$text:`. */
+/** Names of headers are text; the few that are not UTF-8 have a special form. */
 function nameToJson(name: string): string {
   return name.isWellFormed() && !name.startsWith("$text:") ? name : `$text:${base64(bytesOfText(name))}`;
 }
@@ -148,7 +148,7 @@ function base64(bytes: Uint8Array): string {
 
 function unbase64(text: FieldJson): Uint8Array {
   const bytes = Buffer.from(String(text), "base64");
-  // Buffer ignores invalid characters; a record must not lose bytes silently.
+  // Buffer ignores characters that are not base64; a record must not lose bytes silently.
   if (typeof text !== "string" || bytes.toString("base64").replace(/=+$/, "") !== text.replace(/=+$/, "")) {
     throw new RecordError("it is not base64");
   }

@@ -1,19 +1,19 @@
 /** Output templates with kcat's tokens. */
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 
-/** The properties of a message that a template can show. */
+/** The parts of a message that a template can show. */
 export interface FormatInput {
   readonly frames: readonly Uint8Array[];
-  /** The number of topic frames at the front: 0 or 1. */
+  /** The number of topic frames at the start: 0 or 1. */
   readonly topicFrames: number;
-  /** Counts from 1. */
+  /** The sequence number, from 1. */
   readonly sequence: number;
   readonly endpoint: string;
   /** The peer's routing id, if it has one. */
   readonly routingId?: string;
 }
 
-/** Appends one piece of a message's output. */
+/** Appends one part of a message's output. */
 type Step = (input: FormatInput, append: (bytes: Uint8Array) => void) => void;
 
 const ESCAPES: Record<string, number> = { n: 10, t: 9, r: 13, "0": 0, "\\": 92 };

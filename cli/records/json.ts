@@ -1,4 +1,4 @@
-/** JSON records: one shape in and out for every pattern (see the README's table). */
+/** JSON records: the same for input and output in every pattern (see the table in the README). */
 import { Buffer } from "node:buffer";
 import { messageOf } from "../../lib/errors.ts";
 import { type Batch, MORE } from "../../lib/zmtp/batch.ts";
@@ -22,7 +22,7 @@ export interface JsonRecord {
   time?: string;
 }
 
-/** A line of the input is not a record. */
+/** A line of the input is not a valid record. */
 export class RecordError extends Error {}
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -90,21 +90,21 @@ function framesOf(record: JsonRecord, { topic, routed = false, publishes = false
   return own === undefined ? frames : [own, ...frames];
 }
 
-/** The settings of a splitter for JSON. */
+/** The options of a splitter for JSON. */
 export interface JsonInput {
-  /** The topic of records that have none. */
+  /** The topic of records without one. */
   readonly topic?: Uint8Array | undefined;
   /** Whether topics are sent as frames also for records of queues. Default: false */
   readonly publishes?: boolean;
   /** Whether each record must have a routing id. */
   readonly routed?: boolean;
-  /** Called with each record, in order. Its errors are reported with the line's number. */
+  /** Called with each record in order; an error that it throws is reported with the line number. */
   readonly each?: (record: JsonRecord) => void;
   /** The name of the input in error messages. */
   readonly name?: string;
 }
 
-/** A splitter for lines of JSON; its batches have a buffer of their own. */
+/** A splitter for lines of JSON; its batches have a separate buffer. */
 export function jsonSplitter(
   rule: JsonInput,
 ): Splitter {
@@ -208,7 +208,7 @@ function toUtf8(text: unknown, name: string): Uint8Array {
 export function fromBase64(text: unknown, name: string): Uint8Array {
   if (typeof text !== "string") throw new RecordError(`'${name}' is not a string`);
   const bytes = Buffer.from(text, "base64");
-  // Buffer ignores invalid characters; a record must not lose bytes silently.
+  // Buffer ignores characters that are not base64; a record must not lose bytes silently.
   if (bytes.toString("base64").replace(/=+$/, "") !== text.replace(/=+$/, "")) {
     throw new RecordError(`'${name}' is not base64`);
   }

@@ -1,9 +1,9 @@
-/** Routing ids as text, in all output and options: printable UTF-8 unchanged, other bytes in hexadecimal after 0x. */
+/** Routing ids as text: printable UTF-8 is written as it is, other ids as 0x and hexadecimal digits. */
 import { Buffer } from "node:buffer";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** `alice`, or `0x0080004129`. Ids that begin with 0x, or contain blanks or control characters, are in hexadecimal. */
+/** Formats an id as `alice` or `0x0080004129`: hexadecimal if it starts with 0x or is not printable. */
 export function formatRoutingId(id: Uint8Array): string {
   try {
     const text = utf8.decode(id);

@@ -8,7 +8,7 @@ import { findAll, WINDOW } from "./separators.ts";
 export const FRAMINGS = ["lines", "null", "blob", "json", "u32"] as const;
 export type Framing = typeof FRAMINGS[number];
 
-/** The framing that `--in` or `--out`, `-J` and `-0` select. */
+/** Returns the framing of `--in` or `--out`, `-J` and `-0`. */
 export function framingOf(
   name: "--in" | "--out",
   framing: Framing | undefined,
@@ -29,21 +29,21 @@ export interface Splitter {
   /**
    * Adds the messages that end in `bytes[start, end)` to `batch`.
    *
-   * @param searched the end of the part that earlier calls searched, for the same `start`
-   * @returns the start of the first unfinished message
+   * @param searched the end of the bytes that earlier calls have searched, for the same `start`
+   * @returns the start of the first incomplete message
    */
   split(bytes: Uint8Array, start: number, searched: number, end: number, batch: Batch): number;
   /** The input ended after `bytes[start, end)`. */
   finish(bytes: Uint8Array, start: number, end: number, batch: Batch): void;
 }
 
-/** How messages get a topic as their first frame. */
+/** How the topic of a message becomes its first frame. */
 export interface TopicRule {
-  /** A topic for every message, at the front of the buffer. */
+  /** A topic for every message; it is at the start of the buffer. */
   readonly topic?: Uint8Array | undefined;
-  /** The separator of a message's own topic and its body. */
+  /** The separator between the topic and the body of each message. */
   readonly separator?: Uint8Array | undefined;
-  /** Whether JSON records have a routing id. */
+  /** Whether JSON records must have a routing id. */
   readonly routed?: boolean;
   /** Whether the topics of JSON records of queues are sent as frames. */
   readonly publishes?: boolean;
@@ -125,7 +125,7 @@ function prefixed(add: Add): Splitter {
     finish(_bytes, start, end) {
       if (start < end) {
         throw new LimitError(
-          `The input ends in the middle of a u32 message: ${end - start} bytes are left over`,
+          `The input ends in the middle of a u32 message: ${end - start} bytes are left`,
         );
       }
     },

@@ -1,6 +1,6 @@
 /** The time of arrival in records. */
 
-/** The time now in the form of RFC 3339, in UTC, to the microsecond. It never decreases within a process. */
+/** The current time in the form of RFC 3339, in UTC with microseconds. It never goes back during the process. */
 export function timestamp(): string {
   const now = performance.timeOrigin + performance.now();
   const micros = Math.floor(now % 1 * 1000);
@@ -8,10 +8,10 @@ export function timestamp(): string {
 }
 
 /**
- * Parses a time in the format of RFC 3339.
+ * Parses a time in the form of RFC 3339.
  *
- * @returns milliseconds since 1970, to the microsecond
- * @throws {Error} the value is not a time in this format
+ * @returns milliseconds since 1970, with fractions to the microsecond
+ * @throws {Error} the text is not such a time
  */
 export function parseTimestamp(time: unknown): number {
   const match = typeof time === "string"

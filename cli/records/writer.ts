@@ -9,29 +9,29 @@ import { formatRoutingId } from "./routing_id.ts";
 import { type Framing, framingOf } from "./splitter.ts";
 import { timestamp } from "./time.ts";
 
-/** The form of printed messages. */
+/** How messages are written as bytes. */
 export interface RecordStyle {
   readonly framing: Framing;
   /** A template, which replaces the framing. */
   readonly format?: string | undefined;
   /** Whether the first of several frames is a topic (SUB). */
   readonly hasTopic: boolean;
-  /** The separator of topic and body; undefined: the topic is not shown. */
+  /** The separator between topic and body, if the topic is shown. */
   readonly separator?: Uint8Array | undefined;
-  /** Set when the first frame is a routing id, which is shown. */
+  /** Set if the first frame is a routing id, which is then shown. */
   readonly routing?: {
-    /** The separator of id and body. */
+    /** The separator between the id and the body. */
     readonly separator: Uint8Array;
     /** Removes the envelope from the frames after an id. */
     open(id: Uint8Array, frames: Uint8Array[]): Uint8Array[];
   } | undefined;
-  /** Whether records have the time of arrival. */
+  /** Whether a record has the time of arrival. */
   readonly timestamps?: boolean | undefined;
   /** Called once, when a message of several parts is written in a framing that joins them. */
   readonly onJoined?: () => void;
 }
 
-/** The output options of a command. */
+/** The values of the output options of a command. */
 export interface OutputOptions {
   readonly null: boolean | undefined;
   readonly out: Framing | undefined;
@@ -40,7 +40,7 @@ export interface OutputOptions {
   readonly timestamps?: boolean | undefined;
 }
 
-/** The style that the output options select. */
+/** Returns the way of writing that the output options request. */
 export function styleOf(
   session: Session,
   options: OutputOptions,
@@ -59,7 +59,7 @@ export function styleOf(
   }
   const onJoined = () =>
     session.reporter.warn(
-      "a message has several parts, which are joined (-J or -f '%p1 %p2' shows them)",
+      "received a message of several parts; they are joined (-J or -f '%p1 %p2' shows them)",
     );
   return { framing, format, hasTopic, separator, timestamps, onJoined };
 }
@@ -101,8 +101,8 @@ function recordLine({ timestamps }: RecordStyle, record: JsonRecord): Uint8Array
 }
 
 /**
- * Writes bodies with one byte after each, or none. The whole batch is copied at once, and then each body is moved to its
- * place, as in `encodeBatch`: this is faster than a copy per body.
+ * Writes bodies with one byte after each, or none. It copies the whole batch at once and moves each body to its place,
+ * like `encodeBatch` and for the same reason.
  */
 class PlainWriter implements RecordWriter {
   readonly #output: Output;
@@ -122,7 +122,7 @@ class PlainWriter implements RecordWriter {
     const output = this.#output;
     const first = starts[from]!;
     const span = ends[to - 1]! - first;
-    // The copy leaves room for all separators in front, so that no body is overwritten before it is moved.
+    // No body may be overwritten before it is moved: the space before the copy is enough for all separators.
     const between = (to - from) * (1 + (separator?.length ?? 0));
     output.reserve(span + between);
     const { bytes } = output;
@@ -167,7 +167,7 @@ function templateWriter(output: Output, style: RecordStyle, template: string): R
   });
 }
 
-/** Writes messages after the routing id of their peer. JSON shows every frame, other formats the body. */
+/** Writes each message after the routing id of its peer. JSON shows every frame, other framings only the body. */
 function routedWriter(
   output: Output,
   style: RecordStyle,

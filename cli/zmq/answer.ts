@@ -7,22 +7,22 @@ import { execute, killCommands, reportFailure } from "../io/exec.ts";
 import type { Output } from "../io/output.ts";
 import type { Framing } from "../records/splitter.ts";
 
-/** The requests of a socket: a REP implements this, a ROUTER or SERVER needs `addressedRequests`. */
+/** The requests of a socket: a REP provides them directly, ROUTER and SERVER through `addressedRequests`. */
 export interface Requests {
-  /** The next request; undefined at the end. */
+  /** The next request; undefined when there are no more. */
   receive(): Promise<IncomingRequest & { readonly routingId?: string } | undefined>;
-  /** Ignores requests that arrive from now on. */
+  /** Stops receiving further requests. */
   endReceiving(): void;
   readonly failure: Error | undefined;
 }
 
 /** How requests are answered. */
 export interface Responder {
-  /** The number of requests that are processed at the same time. */
+  /** How many requests are processed at a time. */
   readonly jobs: number;
-  /** The output that requests are printed on, unless a command or `--echo` answers them. */
+  /** Prints requests; undefined when they go to a command or are sent back. */
   readonly output: Output;
-  /** Resolves after the last reply. */
+  /** Resolves when there are no more replies. */
   readonly exhausted?: Promise<void>;
   answer(request: IncomingRequest & { readonly routingId?: string }, sequence: number): Promise<void>;
 }
@@ -80,7 +80,7 @@ export async function answerAll(
     late = true;
     end();
   };
-  // The timer does not run while requests are processed.
+  // Time in which requests are processed does not count as idle.
   const inactivity = timeout === undefined
     ? undefined
     : new InactivityTimer(timeout, expire, () => busy === 0);
@@ -88,7 +88,7 @@ export async function answerAll(
   responder.exhausted?.then(end);
   responder.output.onChange = () => responder.output.failure !== undefined && end();
   const worker = async () => {
-    // Each worker reserves a number first, so that the workers never exceed the count.
+    // Each worker takes its number first, so that together they do not take too many requests.
     while (!over && taken < count) {
       const sequence = ++taken;
       const request = await socket.receive();

@@ -14,20 +14,20 @@ import { receiveAll } from "./receive.ts";
 import { sendAll, type SendingOptions } from "./send.ts";
 import { open, peersOf, type PeerWait, socketOptions } from "./socket.ts";
 
-/** How the conversation of one command differs from those of others. */
+/** The differences between the commands that send and receive at the same time. */
 export interface ConversationSpec<S extends Duplex> {
-  /** The default direction of endpoints. */
+  /** Whether endpoints without a sign bind or connect. */
   readonly usual: "bind" | "connect";
   socket(options: SocketOptions): S;
   /** The peers to wait for before the first message. Default: the number of `--wait-peers`. */
   awaited?(socket: S): PeerWait;
   /** The behaviour when no peer has room. Default: the value of `--on-full`. */
   readonly onFull?: "block" | "fail";
-  /** Whether the command goes on after the end of the input. */
+  /** Whether the command continues after the end of the input. */
   readonly listens?: boolean;
   /** How many messages the socket dropped, and who should have received them. */
   dropped?(socket: S): [count: number, recipients: string];
-  /** The text form of messages whose first frame is a routing id. */
+  /** Set if the first frame is a routing id: how it is read and written. */
   routing?(socket: S): Routed;
 }
 
@@ -69,7 +69,7 @@ export async function conversation<S extends Duplex>(
   }
 }
 
-/** The options of a command that sends and receives; times are in milliseconds. */
+/** The values of the options of a command that sends and receives; times are in milliseconds. */
 export interface ConversingOptions extends Omit<SendingOptions, "count"> {
   /** How many messages to receive. */
   readonly count: number | undefined;
@@ -79,12 +79,12 @@ export interface ConversingOptions extends Omit<SendingOptions, "count"> {
 }
 
 /**
- * Sends the messages of a source and writes received messages, both at the same time. The conversation ends with the
- * source, unless an option asks to receive longer: `-n`, `-w` or `--transient`. With stdin from /dev/null, as a shell sets
- * it for background commands, the conversation only receives.
+ * Sends the messages of a source and writes received ones, at the same time. When the source ends, the conversation
+ * ends, unless an option waits for more messages: `-n`, `-w`, or `--transient`, which waits until the peers are gone.
+ * With input from /dev/null, which a shell gives to a background command, it only receives.
  *
- * @param opened opens the socket; called when messages can be received
- * @param listens whether the conversation goes on after the end of the source
+ * @param opened opens the socket, after the receiver is attached
+ * @param listens whether the conversation continues after the end of the source
  */
 async function converse(
   session: Session,
@@ -107,7 +107,7 @@ async function converse(
     { count, timeout, transient, exec: undefined, jobs: undefined },
     { done: () => sent && !waits },
   );
-  // The end of receiving ends the sending: -n is reached, -w has passed, or stdout is closed.
+  // The sending ends with the receiving: the count is reached, a timeout has passed, or stdout is closed.
   receiving.catch(() => {}).then(() => source.cancel());
   await opened();
   await sendAll(

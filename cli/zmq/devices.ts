@@ -32,22 +32,22 @@ export type ProxyOptions =
     readonly tap: string | undefined;
   };
 
-/** Two sockets, and the forwarding between them. */
+/** Two sockets that forward messages to each other. */
 export interface Device {
   readonly from: Receiver | Duplex;
   readonly to: Sender;
   readonly ways: readonly Forwarding[];
-  /** The number of messages dropped so far. */
+  /** The number of messages that a socket has dropped so far. */
   dropped(): number;
 }
 
-/** The parts of a device. */
+/** The inputs of a device. */
 interface DeviceParts {
   readonly settings: ReturnType<typeof socketOptions> & { readonly hwm: number | undefined };
   readonly options: ProxyOptions;
   readonly topics: readonly Uint8Array[];
   readonly inspector: Inspector;
-  /** Whether messages without a subscriber are wanted, too. */
+  /** Whether messages without a subscriber are needed, for example by the tap. */
   readonly wantsAll: boolean;
 }
 
@@ -56,7 +56,7 @@ export const DEVICES: Record<Pattern, (parts: DeviceParts) => Device> = {
   pubsub({ settings, options, topics, inspector, wantsAll }) {
     const from = new XSub(settings);
     const cache = options.lastValue ? new LastValues(utf8(options.separator ?? " ")) : undefined;
-    // Late subscribers want the last values, and not only the first one for a topic.
+    // Every late subscriber needs the last values, so every subscription must be seen.
     const verbose = cache === undefined ? undefined : "subscribe";
     const to = new XPub({ ...settings, ...fanOutOptions(options), verbose });
     const down = forward(from, to, {
@@ -80,7 +80,7 @@ export const DEVICES: Record<Pattern, (parts: DeviceParts) => Device> = {
       return { from, to, ways: [down], dropped };
     }
     if (topics.length === 0) return { from, to, ways: [down, forward(to, from)], dropped };
-    // A publisher sends only topics that both sides want, and sees a subscriber only while there is one.
+    // A publisher must send the topics of both sides, and see a subscriber only when there is one.
     to.consume((batch) =>
       eachSubscription(batch, (wanted, subscribe) => {
         for (const topic of topics) {
@@ -110,10 +110,10 @@ export const DEVICES: Record<Pattern, (parts: DeviceParts) => Device> = {
   },
 };
 
-/** Calls `visit` for each subscription and unsubscription that an XPUB received. */
-function eachSubscription(batch: Batch, visit: (topic: Uint8Array, subscribe: boolean) => void): void {
+/** Calls `callback` for each subscription and unsubscription that an XPUB received. */
+function eachSubscription(batch: Batch, callback: (topic: Uint8Array, subscribe: boolean) => void): void {
   for (let at = 0; at < batch.frames; at = batch.messageEnd(at)) {
     const body = batch.frame(at);
-    if (batch.flags[at] === 0 && (body[0] === 0 || body[0] === 1)) visit(body.subarray(1), body[0] === 1);
+    if (batch.flags[at] === 0 && (body[0] === 0 || body[0] === 1)) callback(body.subarray(1), body[0] === 1);
   }
 }

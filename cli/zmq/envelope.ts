@@ -11,8 +11,8 @@ import { formatRoutingId, parseRoutingId } from "../records/routing_id.ts";
 import type { Requests } from "./answer.ts";
 
 /**
- * Remembers the envelope of each peer's latest request: the frames after the routing id, up to the first empty one. A REQ
- * adds an empty frame and expects it in the reply. Scripts that read and write lines do not see envelopes.
+ * The frames between the routing id and the body, up to the first empty one: a REQ sends an empty frame, and expects it
+ * in the reply. A script that reads and writes lines does not see these frames, so they are remembered for each peer.
  */
 export class Envelopes {
   readonly #socket: RoutedSocket;
@@ -25,7 +25,7 @@ export class Envelopes {
     this.#onNested = onNested;
   }
 
-  /** Removes and remembers the envelope of a received message; returns the frames of the body. */
+  /** Removes the envelope from a message of a peer, and returns the frames of the body. */
   open(id: Uint8Array, frames: Uint8Array[]): Uint8Array[] {
     const length = envelopeLength(frames);
     if (length > 1) this.#onNested();
@@ -34,7 +34,7 @@ export class Envelopes {
     return frames.slice(length);
   }
 
-  /** The routing id and the envelope for a message to a peer. */
+  /** The envelope frames of a message to a peer. */
   address(id: Uint8Array): Uint8Array[] {
     const peer = this.#socket.peer(id);
     return [id, ...(peer === undefined ? [] : this.#last.get(peer) ?? [])];
@@ -48,7 +48,7 @@ export function envelopeLength(frames: readonly Uint8Array[]): number {
 }
 
 /**
- * Turns the messages of a ROUTER or SERVER into requests. A reply has the envelope of its request.
+ * Converts the messages of a ROUTER or SERVER to requests; a reply gets the envelope of its request.
  *
  * @param onLost called for each reply that the socket has no room for
  */
@@ -77,7 +77,7 @@ export function addressedRequests(socket: RoutedSocket, onLost: () => void): Req
   };
 }
 
-/** Turns each message of a source, `ID SEPARATOR BODY`, into one for the peer with this routing id. */
+/** Converts each message of a source, `ID SEPARATOR BODY`, to a message for the peer with this routing id. */
 export class AddressedSource implements Source {
   readonly #source: Source;
   readonly #separator: Uint8Array;

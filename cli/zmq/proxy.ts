@@ -13,14 +13,14 @@ import { type Device, DEVICES, type Pattern, type ProxyOptions } from "./devices
 import { attach, socketOptions } from "./socket.ts";
 import { Tap } from "./tap.ts";
 
-/** The endpoints of the sockets of a proxy. */
+/** The endpoints of a proxy to bind and to connect. */
 export interface ProxyPlans {
   readonly from: EndpointPlan;
   readonly to: EndpointPlan;
   readonly tap: EndpointPlan | undefined;
 }
 
-/** Forwards messages until a limit, an error or a signal ends it. */
+/** Forwards messages until a signal or another condition ends the proxy. */
 export async function proxy(
   session: Session,
   pattern: Pattern,
@@ -54,7 +54,7 @@ export async function proxy(
     return `forwarded, ${from.peers} to ${to.peers} peers, ${device.dropped()} dropped`;
   });
   try {
-    // The receiving side opens first, so that messages have a destination.
+    // Senders must find a receiver, so the receiving side is opened first.
     const bound = await attach(session, to, plans.to);
     await tap.open();
     session.ready([...await attach(session, from, plans.from), ...bound]);
@@ -99,13 +99,13 @@ async function untilEnd(
   }
 }
 
-/** Wakes the wait on one socket when the other one fails. */
+/** Ends the wait for one socket when the other one has failed. */
 async function wakeAtFailure(socket: Sender, waiting: Receiver | Duplex): Promise<void> {
   while (socket.failure === undefined && !socket.closed) await socket.change();
   waiting.wake();
 }
 
-/** Waits until the other socket has accepted all received messages, for `linger` milliseconds at most. */
+/** Waits until received messages are queued in the other socket, for at most `linger` milliseconds. */
 async function settle(to: Sender, ways: readonly Forwarding[], linger: number): Promise<void> {
   const deadline = performance.now() + linger;
   while (ways.some((way) => way.held > 0) && to.failure === undefined) {

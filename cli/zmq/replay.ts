@@ -7,15 +7,15 @@ import { Input, type Source } from "../io/input.ts";
 import { jsonSplitter } from "../records/json.ts";
 import { parseTimestamp } from "../records/time.ts";
 
-/** A message that is later than this shifts the schedule of the next ones, in milliseconds. */
+/** The largest delay that later messages make up for, in milliseconds. */
 const MAKE_UP_MS = 1000;
 
 /** The speed of `--speed max`. */
 export const MAX_SPEED = Infinity;
 
 /**
- * Plays the messages of a recording with their original intervals, divided by the speed. At `MAX_SPEED` messages have no
- * delay.
+ * A source that returns the messages of a recording at their times: with the recorded distance to the first one,
+ * divided by the speed. At the speed `max` it returns them as they are read.
  */
 export class Recording implements Source {
   ended: boolean;
@@ -28,12 +28,12 @@ export class Recording implements Source {
   readonly #loop: boolean;
   readonly #publishes: boolean;
   #input: Input;
-  /** The times of the messages that were read and not returned, in milliseconds, from `#nextTime` on. */
+  /** The times of the messages that are read but not returned, in milliseconds, from `#nextTime`. */
   #times: number[] = [];
   #nextTime = 0;
   #batch: Batch | undefined;
   #at = 0;
-  /** The recorded time that corresponds to `#start` of the local clock. `#newest` is the latest recorded time. */
+  /** The recorded time that corresponds to `#start` on our clock, and the latest recorded time so far. */
   #origin: number | undefined;
   #start = 0;
   #newest = 0;
@@ -94,7 +94,7 @@ export class Recording implements Source {
     this.#times = this.#times.slice(this.#nextTime);
     this.#nextTime = 0;
     let batch = await this.#input.next();
-    // A recording without messages must not loop for ever.
+    // A recording without messages would be read endlessly.
     while (batch === undefined && this.#loop && this.#given > 0 && !this.#cancelled) {
       this.#given = 0;
       this.#origin = undefined;
@@ -105,13 +105,13 @@ export class Recording implements Source {
     return this.#batch = batch;
   }
 
-  /** Waits until the next message may go. A signal ends the wait. */
+  /** Waits for the time of the next message. A signal ends the wait. */
   async #due(): Promise<void> {
     const time = this.#times[this.#nextTime++]!;
     const now = performance.now();
     if (this.#origin === undefined) {
       this.#origin = this.#newest = time;
-      // The first message may wait for peers; the clock starts with the request for the second one.
+      // The first message may wait for peers, so the clock starts when the second one is requested.
       this.#start = 0;
       return;
     }

@@ -1,4 +1,4 @@
-/** The shared part of `router` and `server`: conversations by routing id, or a command that answers each message. */
+/** `router` and `server`: conversations by routing id, or a reply to each message from a command. */
 import type { SocketOptions } from "../../lib/zmq/options.ts";
 import type { RoutedSocket } from "../../lib/zmq/routed_socket.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
@@ -20,7 +20,7 @@ export const routed = {
   ...group("Messages", {
     separator: option(
       "-K, --key-separator <text>",
-      "separator of routing id and body (default: a tab)",
+      "separator between routing id and body (default: a tab)",
       word,
     ),
   }),
@@ -28,7 +28,7 @@ export const routed = {
 
 const LOST_PEERS = "peers that were gone or did not keep up";
 
-/** Runs the command: answers are from `--exec`, or else from stdin. */
+/** Runs the command: `--exec` answers each message; without it stdin has the replies. */
 export function routingAction(
   invocation: Invocation<typeof routed>,
   make: (options: SocketOptions) => RoutedSocket,
@@ -43,7 +43,7 @@ export function routingAction(
     routing(socket) {
       const envelopes = new Envelopes(socket, () =>
         session.reporter.warn(
-          "requests arrive through a proxy: a line answers the client with the latest request (-J and --exec distinguish clients)",
+          "requests come through a proxy: each line goes to its client with the latest request (-J and --exec distinguish clients)",
         ));
       return {
         style: { separator, open: (id, frames) => envelopes.open(id, frames) },

@@ -8,7 +8,7 @@ import { Pacer, type PacingOptions } from "../io/pacer.ts";
 import { DEFAULT_LINGER_MS } from "../options/options.ts";
 import { PATIENCE_MS, type PeerWait, waitForPeers } from "./socket.ts";
 
-/** The options of a sending command; times are in milliseconds. */
+/** The values of the options of a sending command; times are in milliseconds. */
 export interface SendingOptions extends PacingOptions {
   readonly count: number | undefined;
   readonly timeout: number | undefined;
@@ -17,10 +17,10 @@ export interface SendingOptions extends PacingOptions {
 }
 
 /**
- * Waits for peers, sends all messages of a source at the requested pace, and closes the socket. Messages that were read
- * and could not be delivered are counted and reported.
+ * Waits for peers, sends all messages of a source at the requested pace, and closes the socket. Undelivered messages
+ * are counted and reported.
  *
- * @param beforeClose called when all messages are queued; the socket closes after its promise
+ * @param beforeClose a promise to wait for when everything is queued
  */
 export async function sendAll(
   session: Session,
@@ -32,14 +32,14 @@ export async function sendAll(
 ): Promise<void> {
   const feed = new Feed(session, socket, source, options);
   const { counts, reporter } = session;
-  const reportLosses = () => {
+  const count = () => {
     if (counts.unsent > 0) reporter.error(`${messages(counts.unsent)} could not be delivered`);
     if (counts.dropped > 0) reporter.error(`dropped ${messages(counts.dropped)} that no peer had room for`);
   };
   session.onStop(() => source.cancel());
   session.onAbort(() => {
     counts.unsent = feed.left + feed.held + socket.unsent;
-    reportLosses();
+    count();
   });
   source.onEnd = () => socket.wake();
   let failure: unknown;
@@ -48,7 +48,7 @@ export async function sendAll(
     failure = await feed.run(awaited);
     linger = failure === undefined ? feed.lingerLeft() : 0;
   } catch (error) {
-    // The input is at fault; messages before the mistake are still delivered.
+    // The input has an error; the messages before it are still valid.
     failure = error;
     feed.left += feed.held;
     linger = feed.lingerLeft();
@@ -57,7 +57,7 @@ export async function sendAll(
   const queued = await socket.close(linger);
   counts.sent -= queued;
   counts.unsent = feed.left + queued;
-  reportLosses();
+  count();
   if (failure !== undefined) throw failure;
   if (counts.unsent + counts.dropped > 0) session.exitCode = EXIT.undelivered;
 }
@@ -73,13 +73,13 @@ class Feed {
   readonly #pacer: Pacer;
   readonly #linger: number;
   #remaining: number;
-  /** Whether the unsent messages are abandoned without a linger time. */
+  /** Whether the remaining messages are not waited for. */
   #gaveUp = false;
   /** The number of unsent messages of the current batch. */
   held = 0;
-  /** The time when the input was known to end, or of the first signal; 0 before. */
+  /** When the end of the input became known, or a signal arrived; 0 before that. */
   #endedAt = 0;
-  /** The time since when the socket has accepted no message, dropped batches included; 0 after an accepted one. */
+  /** Since when no message was accepted, over any number of dropped batches; 0 after an accepted one. */
   #stalledSince = 0;
 
   constructor(session: Session, socket: Sender, source: Source, options: SendingOptions) {
@@ -92,9 +92,9 @@ class Feed {
     this.#remaining = options.count ?? Infinity;
   }
 
-  /** Sends until the source or the count ends; resolves to the reason if it stops earlier. */
+  /** Sends until the source or the count ends; resolves to the error that stopped it earlier. */
   async run(awaited: PeerWait): Promise<Error | undefined> {
-    // An empty input needs no peers, unless --wait-peers was given.
+    // An input without messages needs no peers, unless `--wait-peers` is given.
     let empty = false;
     const look = (batch?: Batch) => {
       empty = batch === undefined;
@@ -135,7 +135,7 @@ class Feed {
         at = to;
       }
     }
-    // A signal may cut the input in the middle of a message.
+    // A signal may end the input in the middle of a message.
     if (this.#remaining > 0 && this.#source.cut) this.left++;
     this.#source.cancel();
     return undefined;
@@ -177,7 +177,7 @@ class Feed {
     }
   }
 
-  /** The reason why the rest cannot be delivered, if there is one. */
+  /** Why the rest cannot be delivered, if it cannot. */
   #failing(now: number, stalledSince: number): Error | undefined {
     const { timeout, onFull } = this.#options;
     const stalled = now - stalledSince;
@@ -198,12 +198,12 @@ class Feed {
     return Math.max(1, until - now);
   }
 
-  /** Until when the sending may stall; without a limit while the input is open. */
+  /** The deadline for progress in sending; infinite while more input may arrive. */
   #deadline(stalledSince: number): number {
     return this.#endedAt === 0 ? Infinity : Math.max(this.#endedAt, stalledSince) + this.#linger;
   }
 
-  /** Counts the messages that were read, or will certainly be read, and will not be sent. */
+  /** Counts the messages that were read, or are certain to follow, and will not be sent. */
   async #giveUp(reason: Error): Promise<Error | undefined> {
     this.#gaveUp = true;
     if (!this.#source.ended) this.#source.cancel();
@@ -216,5 +216,5 @@ class Feed {
   }
 }
 
-/** The queue stayed full until the deadline: the count of unsent messages is the only report. */
-const GIVEN_UP = new Error("The queue stayed full until the deadline");
+/** The queue stayed full until the end: the report needs only the number of messages. */
+const GIVEN_UP = new Error("given up");

@@ -143,7 +143,7 @@ function reportEvents(session: Session): (event: SocketEvent) => void {
         if (event.error === undefined) return;
         const count = (failures.get(event.endpoint) ?? 0) + 1;
         failures.set(event.endpoint, count);
-        // One failure is normal: the two ends may start in any order.
+        // One failure is not reported: the two ends may start in any order.
         return count === 2 ? reporter.warn(`${phrase(event.error)}; trying again`) : undefined;
       }
       case "subscription":
@@ -162,7 +162,7 @@ function reportEvents(session: Session): (event: SocketEvent) => void {
   };
 }
 
-/** Removes the port: a peer that reconnects has a new one each time, and equal lines are reported once. */
+/** Removes the port, which is new at each attempt of a peer, so that the line is printed only once. */
 function withoutPort(endpoint: string): string {
   return endpoint.replace(/:\d+$/, "");
 }

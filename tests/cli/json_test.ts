@@ -113,6 +113,6 @@ describe("-J", () => {
     assert.equal((await run(["push", "-J", await pull.readyEndpoint()], { stdin })).code, 0);
     const { stdout, stderr } = await pull.exit();
     assert.equal(stdout.toString(), "ab\ncd\n");
-    assert.equal(stderr.match(/a message has several parts, which are joined/g)?.length, 1);
+    assert.equal(stderr.match(/received a message of several parts; they are joined/g)?.length, 1);
   });
 });

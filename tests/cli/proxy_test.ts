@@ -132,7 +132,7 @@ describe("proxy", () => {
   }
 
   const mistakes: [string[], RegExp][] = [
-    [["--from", ":1", "--to", ":2"], /--pattern says what to forward: pubsub, pushpull, reqrep/],
+    [["--from", ":1", "--to", ":2"], /--pattern is missing: choose one of pubsub, pushpull, reqrep/],
     [["--pattern", "pubsub", "--from", ":1"], /a proxy has two sides/],
     [["--pattern", "reqrep", "-t", "x", "--from", ":1", "--to", ":2"], /requests without a reply/],
     [["--pattern", "pushpull", "--last-value", "--from", ":1", "--to", ":2"], /--last-value is for pubsub/],

@@ -17,7 +17,7 @@ import { type RecordStyle, styleOf } from "../../records/writer.ts";
 
 /** The default of `--count`. */
 const COUNT = 10;
-/** The default of `--timeout`, in milliseconds: another consumer may be the only active one. */
+/** How long to wait for messages that the broker holds back (for a single active consumer, say), in milliseconds. */
 const TIMEOUT_MS = 5000;
 /** The interval between checks for more messages, in milliseconds. */
 const LOOK_MS = 50;
@@ -55,7 +55,7 @@ export default command({
   },
 });
 
-/** Reads messages of mqcat's broker without a change to them. */
+/** Lets our own broker show the messages, which does not change them. */
 async function look(
   session: Session,
   connection: AmqpConnection,
@@ -84,7 +84,7 @@ async function look(
     });
   } catch (error) {
     if (session.stopping || out.failure !== undefined) return finish(session, out);
-    // A repetition would print messages twice.
+    // Messages must not be shown twice.
     throw counts.received === 0 ? error : new Error(`${phrase(error)} (try again)`);
   }
   await finish(session, out);
@@ -95,9 +95,9 @@ async function finish(session: Session, out: Output): Promise<void> {
 }
 
 /**
- * Consumes the messages to show, acknowledges none, and disconnects, so that the broker requeues them in their place. On
- * quorum queues this needs one consumer that disconnects: messages that are rejected, or were fetched by `basic.get`, are
- * requeued at the end (RabbitMQ 3.10).
+ * Consumes the messages to show, acknowledges none, and disconnects, so that they return to their places. On quorum
+ * queues this works for a consumer that disconnects; rejected messages, and messages from `basic.get`, go to the end
+ * (RabbitMQ 3.10).
  */
 async function borrow(
   session: Session,
@@ -140,7 +140,7 @@ async function borrow(
   generation = consumer.generation;
   while (counts.received < count && !session.stopping && out.failure === undefined) {
     failure = consumer.failure;
-    // A reconnect would deliver the first messages again.
+    // After a reconnect the first messages would be delivered again.
     if (consumer.generation !== generation) failure = new Error("the connection was lost: try again");
     if (failure !== undefined) break;
     const drained = !out.full && await consumer.isDrained();

@@ -26,12 +26,12 @@ export function reportBrokerEvents(session: Session): (event: BrokerEvent) => vo
       case "failed":
         return reporter.error(event.error);
       case "damaged":
-        return reporter.warn(`damaged, and ignored: ${event.what}`);
+        return reporter.warn(`damaged and ignored: ${event.what}`);
     }
   };
 }
 
-/** `127.0.0.1:50123`; other transports keep their names. */
+/** Formats a peer as `127.0.0.1:50123`; other transports keep their scheme. */
 function address(remote: string): string {
   return remote.replace(/^(tcp|tls):\/\//, "");
 }

@@ -9,7 +9,7 @@ import { type Endpoint, parseEndpoint } from "../../../lib/transport/endpoint.ts
 /** The name of the socket in a data folder. */
 const SOCKET = "socket";
 
-/** Opens a broker in a folder. @throws {Error} the folder cannot be used; the message names the folder and its purpose */
+/** Opens a broker in a folder. @throws {Error} it names the folder and its purpose, which the system's errors do not */
 export async function openInFolder(data: string | undefined, options: BrokerOptions): Promise<Broker> {
   try {
     return await Broker.open({ ...options, data });
@@ -23,20 +23,20 @@ export async function openInFolder(data: string | undefined, options: BrokerOpti
   }
 }
 
-/** Listens on the socket in the folder, for other processes that use the same folder. */
+/** Accepts other processes that use the same folder. */
 export async function listenInside(broker: Broker, folder: string): Promise<void> {
   if (socketOf(folder) === undefined) return;
   try {
     const socket = path.join(folder, SOCKET);
     await broker.listen(`ipc://${socket}`, true);
-    // Connections through it have all permissions.
+    // Clients of this socket have all permissions.
     fs.chmodSync(socket, 0o600);
   } catch {
-    // The file system has no sockets: other processes report that the folder is in use.
+    // The file system has no sockets: other processes report which process has the folder.
   }
 }
 
-/** The socket of the process that has a folder open; undefined: the path is too long for a socket. */
+/** The socket in a folder of the process that has it open; undefined: the path is too long for a socket. */
 export function socketOf(folder: string): Endpoint | undefined {
   try {
     return parseEndpoint(`ipc://${path.join(folder, SOCKET)}`);

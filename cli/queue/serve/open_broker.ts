@@ -10,9 +10,9 @@ import { listenInside, openInFolder } from "./folder.ts";
 import type { ServingOptions } from "./options.ts";
 
 /**
- * Opens the broker, and closes it at the end of the session.
+ * Opens the broker; it is closed at the end of the session.
  *
- * @param data the folder for messages and definitions; undefined: they are kept in memory only
+ * @param data the folder for persistent data; undefined: nothing is stored
  * @throws {UsageError} options contradict each other, or one of their files cannot be read
  */
 export async function openBroker(

@@ -59,8 +59,8 @@ export const serving = {
 
 type Sync = Pick<BrokerOptions, "sync" | "syncInterval">;
 
-/** The values of these options. */
-export interface ServingOptions extends TlsValues {
+/** The values of the options above. */
+export interface ServingOptions extends SecurityOptions {
   readonly folder: string | undefined;
   readonly memory: boolean | undefined;
   readonly sync: Sync | undefined;
@@ -81,6 +81,6 @@ function syncMode(text: string): Sync {
   const interval = /^interval=(.+)$/.exec(text);
   if (interval === null) throw new Error("expected confirm, flush or interval=D, such as interval=200ms");
   const ms = duration(interval[1]!);
-  if (ms < 1) throw new Error("an interval must be 1ms or longer (0 is 'confirm')");
+  if (ms < 1) throw new Error("the interval must be at least 1 ms: use 'confirm' for every message");
   return { sync: "interval", syncInterval: ms };
 }

@@ -49,7 +49,7 @@ describe("pressure - a consumer that pauses", () => {
       while (total() < each * peers.length) {
         batches.length = 0;
         pull.resume();
-        await waitFor(() => batches.length > 0, 5000, "a batch behind resume");
+        await waitFor(() => batches.length > 0, 5000, "a batch after resume");
         await turns(20);
         // A chunk that ends a message which was begun before may come as two.
         assert.ok(

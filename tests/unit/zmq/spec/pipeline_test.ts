@@ -97,7 +97,7 @@ describe("spec pipeline", () => {
     let taken = 0;
     while (last < 20_000) {
       const [n] = await take(pull, 1);
-      assert.ok(Number(n) > last, `${n} came behind ${last}`);
+      assert.ok(Number(n) > last, `${n} came after ${last}`);
       last = Number(n);
       taken++;
     }

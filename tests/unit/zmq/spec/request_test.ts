@@ -48,7 +48,7 @@ describe("spec request", () => {
     const reply = it.req.request(["a", "", "b"]);
     const [id, ...frames] = (await deadline(it.router.receive()))!;
     assert.deepEqual(texts(frames), ["", "a", "", "b"]);
-    // No empty frame in front, nothing behind it: no reply.
+    // Without an empty frame, or without a body after it, a message is not a reply.
     await it.router.send([id!, "no", "delimiter"]);
     await it.router.send([id!, ""]);
     await it.router.send([id!, "", "yes", ""]);

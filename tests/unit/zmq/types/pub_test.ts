@@ -96,11 +96,11 @@ describe("pub", () => {
     at = it.pub.sendBatch(batch, at);
     assert.equal(at, 20);
     assert.equal(it.pub.sendBatch(batch, at), 20);
-    const sending = it.pub.send("behind");
+    const sending = it.pub.send("after");
     it.stands.resume();
     await deadline(sending);
     while ((at = it.pub.sendBatch(batch, at)) < 100) await deadline(it.pub.writable());
-    const expected = [...digits(20), "behind", ...digits(100).slice(20)];
+    const expected = [...digits(20), "after", ...digits(100).slice(20)];
     assert.deepEqual(await take(it.stands, 101), expected);
     assert.deepEqual(await take(it.reads, 101), expected);
     assert.equal(it.pub.dropped, 0);
