@@ -56,9 +56,9 @@ async function hasExchange(connection: AmqpConnection, exchange: string): Promis
 }
 
 /** The headers in which a broker records deaths: without them a message can die again as if for the first time. */
-const NOTES = /^x-(death$|first-death-|last-death-)/;
+const DEATH_HEADERS = /^x-(death$|first-death-|last-death-)/;
 /** Routing keys for the original exchange, which would now send copies to other queues. */
-const COPIES = /^B?CC$/;
+const COPY_HEADERS = /^B?CC$/;
 
 /**
  * Returns the address for dead letters, which are restored to what they were before.

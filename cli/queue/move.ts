@@ -29,7 +29,7 @@ export interface MoveOptions {
 }
 
 /** The destination of messages. */
-export interface Destination extends Target {
+export interface Destination extends BrokerTarget {
   /** The queue for all of them, which is declared if it is missing; undefined: `address` decides for each. */
   readonly queue: string | undefined;
   /** Returns the envelope for a message; undefined: it must stay. `properties` are valid only during the call. */
@@ -73,7 +73,7 @@ class Move {
   readonly #publisher: Publisher;
   readonly #consumer: Consumer;
   /** Whether the original queues of dead letters exist; undefined while the broker is being asked. */
-  readonly #there = new Map<string, boolean | undefined>();
+  readonly #exists = new Map<string, boolean | undefined>();
   /** The number of messages for each queue. */
   readonly #targets = new Map<string, number>();
   /** Messages that could not be published at once, in order. */

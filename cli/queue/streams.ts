@@ -34,7 +34,7 @@ export function offsetOf({ content: { properties, propertiesEnd } }: Delivery): 
 export const SUSPICION_MS = 100;
 
 /** Asks the broker whether a queue is a stream, by declaring it as one. */
-export async function isStream(target: Target, queue: string): Promise<boolean> {
+export async function isStream(target: BrokerTarget, queue: string): Promise<boolean> {
   let type: FieldValue | undefined;
   await withConnection(target, async (connection) => {
     type = (await queueArguments(connection, queue))?.["x-queue-type"];

@@ -50,7 +50,7 @@ export const prefetch = group("Delivery", {
 });
 
 /** The values of the options above. */
-export interface BrokerOptions extends SecurityOptions {
+export interface BrokerValues extends TlsValues {
   readonly url: string | undefined;
   readonly folder: string | undefined;
   readonly passwordFile: string | undefined;
@@ -63,7 +63,7 @@ export interface BrokerTarget {
 }
 
 /** The pauses and timeouts for a broker in a directory, which may read for long before it answers, or exit before. */
-const COMING_AND_GOING = { handshakeTimeout: 120_000, patience: 10_000 };
+const SHARED_DIRECTORY = { handshakeTimeout: 120_000, patience: 10_000 };
 
 /**
  * @param create whether a missing directory of `--data` is created

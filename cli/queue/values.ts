@@ -12,10 +12,10 @@ import { readText, textLength, writeText } from "../../lib/amqp/types/text.ts";
 import { RecordError } from "../records/json.ts";
 
 /** A JSON value. */
-export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
+export type FieldJson = string | number | boolean | null | FieldJson[] | { [name: string]: FieldJson };
 
 /** Converts a value to JSON; `fromJson` converts it back without loss. */
-export function toJson(value: FieldValue): Json {
+export function toJson(value: FieldValue): FieldJson {
   if (typeof value === "string") return textToJson(value);
   if (typeof value === "number") {
     return isPlain(value) ? value : { $d: String(Object.is(value, -0) ? "-0" : value) };
@@ -35,12 +35,12 @@ export function toJson(value: FieldValue): Json {
 }
 
 /** Converts a table to JSON. */
-export function tableToJson(table: FieldTable): { [name: string]: Json } {
+export function tableToJson(table: FieldTable): { [name: string]: FieldJson } {
   return Object.fromEntries(Object.entries(table).map(([name, value]) => [nameToJson(name), toJson(value)]));
 }
 
 /** @throws {RecordError} it does not represent a value */
-export function fromJson(json: Json): FieldValue {
+export function fromJson(json: FieldJson): FieldValue {
   if (typeof json === "string") return wellFormed(json);
   if (typeof json === "boolean" || json === null) return json;
   if (typeof json === "number") {
@@ -60,14 +60,14 @@ export function fromJson(json: Json): FieldValue {
 }
 
 /** @throws {RecordError} a member does not represent a value */
-export function tableFromJson(json: { [name: string]: Json }): FieldTable {
+export function tableFromJson(json: { [name: string]: FieldJson }): FieldTable {
   return Object.fromEntries(
     Object.entries(json).map(([name, value]) => [nameFromJson(name), fromJson(value)]),
   );
 }
 
 /** Text that is not UTF-8 has bytes that JSON cannot represent. */
-export function textToJson(text: string): Json {
+export function textToJson(text: string): FieldJson {
   return text.isWellFormed() ? text : { $text: base64(bytesOfText(text)) };
 }
 

@@ -25,7 +25,7 @@ export default command({
 });
 
 /** Our own broker lists its queues over AMQP, other brokers only over HTTP. */
-async function all(target: Target, http: string | undefined): Promise<QueueInfo[]> {
+async function all(target: BrokerTarget, http: string | undefined): Promise<QueueInfo[]> {
   const broker = target.brokers[0]!;
   if (http !== undefined) return await listQueues(http, broker);
   let queues: QueueInfo[] | undefined;

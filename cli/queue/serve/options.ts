@@ -60,7 +60,7 @@ export const serving = {
 type Sync = Pick<BrokerOptions, "sync" | "syncInterval">;
 
 /** The values of the options above. */
-export interface ServingOptions extends SecurityOptions {
+export interface ServingOptions extends TlsValues {
   readonly folder: string | undefined;
   readonly memory: boolean | undefined;
   readonly sync: Sync | undefined;
