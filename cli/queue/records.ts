@@ -20,7 +20,7 @@ import {
   toRecord,
 } from "../records/json.ts";
 import type { RecordStyle } from "../records/writer.ts";
-import { bytesOfText, fromJson, type FieldJson, tableFromJson, tableToJson, textToJson } from "./values.ts";
+import { bytesOfText, type FieldJson, fromJson, tableFromJson, tableToJson, textToJson } from "./values.ts";
 
 /** The names of properties for users, which are RabbitMQ's names. */
 const NAMES = {
