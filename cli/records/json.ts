@@ -18,7 +18,7 @@ export interface JsonRecord {
   /** The exchange of a message of a queue; only records of queues have it. */
   exchange?: string;
   exchange_base64?: string;
-  /** The time of arrival, in the form of `timestamp`. */
+  /** The time of arrival, in the format of `timestamp`. */
   time?: string;
 }
 

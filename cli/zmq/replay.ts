@@ -41,8 +41,8 @@ export class Recording implements Source {
   #cancelled = false;
 
   /**
-   * @param path the path of the recording; `-` is stdin
-   * @param loop whether the recording is repeated
+   * @param path of the recording; `-` is stdin
+   * @param loop whether to start again at the end
    * @param publishes whether the topics of records of queues are sent as frames
    * @throws {UsageError} the file cannot be read
    */
