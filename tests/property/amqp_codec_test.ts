@@ -145,28 +145,32 @@ function attempt<T>(act: () => T): T | undefined {
 }
 
 describe("amqp codec", () => {
-  it("text - any bytes are decoded and encoded without change, and well-formed text is UTF-8", TIMEOUT, () => {
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 100 }), fc.nat(3), (bytes, at) => {
-        const text = readText(bytes, 0, bytes.length);
-        assert.equal(readName(bytes, 0, bytes.length), text);
-        assert.equal(textLength(text), bytes.length);
-        const target = new Uint8Array(at + bytes.length + 1).fill(0x99);
-        assert.equal(writeText(text, target, at), at + bytes.length);
-        assert.deepEqual([...target.subarray(at)], [...bytes, 0x99]);
-      }),
-      { numRuns: 1000 },
-    );
-    fc.assert(
-      fc.property(fc.string({ unit: "binary", maxLength: 200 }), (text) => {
-        const bytes = new Uint8Array(textLength(text));
-        writeText(text, bytes, 0);
-        assert.deepEqual(bytes, new TextEncoder().encode(text));
-        assert.equal(readText(bytes, 0, bytes.length), text);
-      }),
-      { numRuns: 1000 },
-    );
-  });
+  it(
+    "text - any bytes are decoded and encoded without change, and well-formed text is UTF-8",
+    TIMEOUT,
+    () => {
+      fc.assert(
+        fc.property(fc.uint8Array({ maxLength: 100 }), fc.nat(3), (bytes, at) => {
+          const text = readText(bytes, 0, bytes.length);
+          assert.equal(readName(bytes, 0, bytes.length), text);
+          assert.equal(textLength(text), bytes.length);
+          const target = new Uint8Array(at + bytes.length + 1).fill(0x99);
+          assert.equal(writeText(text, target, at), at + bytes.length);
+          assert.deepEqual([...target.subarray(at)], [...bytes, 0x99]);
+        }),
+        { numRuns: 1000 },
+      );
+      fc.assert(
+        fc.property(fc.string({ unit: "binary", maxLength: 200 }), (text) => {
+          const bytes = new Uint8Array(textLength(text));
+          writeText(text, bytes, 0);
+          assert.deepEqual(bytes, new TextEncoder().encode(text));
+          assert.equal(readText(bytes, 0, bytes.length), text);
+        }),
+        { numRuns: 1000 },
+      );
+    },
+  );
 
   it("tables - decode(encode(table)) is the table", TIMEOUT, () => {
     fc.assert(
