@@ -1,4 +1,4 @@
-/** Messages of a queue as JSON records, in the one shape that all patterns have, and as lines or by a template. */
+/** Messages of a queue as JSON records (the same records as for all patterns), as lines, or by a template. */
 import { Buffer } from "node:buffer";
 import type { Delivery } from "../../lib/amqp/client/channel.ts";
 import type { Envelope } from "../../lib/amqp/client/publisher.ts";
@@ -20,9 +20,9 @@ import {
   toRecord,
 } from "../records/json.ts";
 import type { RecordStyle } from "../records/writer.ts";
-import { bytesOfText, fromJson, type Json, tableFromJson, tableToJson, textToJson } from "./values.ts";
+import { bytesOfText, type FieldJson, fromJson, tableFromJson, tableToJson, textToJson } from "./values.ts";
 
-/** The properties as people write them: RabbitMQ's names. */
+/** The names of properties for users, which are RabbitMQ's names. */
 const NAMES = {
   content_type: "contentType",
   content_encoding: "contentEncoding",
@@ -41,38 +41,38 @@ const NAMES = {
 
 type Name = keyof typeof NAMES;
 
-/** The record of a message, with what only queues have. */
+/** The record of a message, with the members that only queues have. */
 export interface QueueRecord extends JsonRecord {
   exchange?: string;
-  headers?: { [name: string]: Json };
-  properties?: { [name: string]: Json };
+  headers?: { [name: string]: FieldJson };
+  properties?: { [name: string]: FieldJson };
   /** The encoded properties and headers of a message that the two members above do not hold exactly. */
   properties_base64?: string;
   redelivered?: boolean;
 }
 
-/** A message to be put. */
+/** A message to put. */
 export interface PutRecord {
   readonly body: Uint8Array;
-  /** The record's topic, where it has one. */
+  /** The topic of the record, if it has one. */
   readonly topic: string | undefined;
-  /** Whether the record came from a queue, so that its properties are all there are to be. */
+  /** Whether the record comes from a queue, so that no default properties are added. */
   readonly fromQueue: boolean;
   readonly properties: BasicProperties;
-  /** The encoded form of `properties`, which has more than they do. */
+  /** The encoded form of `properties`, if `properties` cannot hold all of it. */
   readonly encoded: Uint8Array | undefined;
 }
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** @throws {RecordError} the line is no record, or nothing that fits a message of a queue */
+/** @throws {RecordError} the line is not a record, or does not fit a message of a queue */
 export function parseRecord(line: Uint8Array): PutRecord {
   const text = strict.decode(line);
   const frames = fromRecord(text);
   const record = JSON.parse(text) as QueueRecord;
   const hasTopic = (record.topic ?? record.topic_base64) !== undefined;
   if (frames.length > (hasTopic ? 2 : 1)) {
-    throw new RecordError("it has several parts, and a message of a queue has one body");
+    throw new RecordError("it has several parts, but a message of a queue has one body");
   }
   const properties = propertiesFromJson(record.properties ?? {});
   if (record.headers !== undefined) properties.headers = tableFromJson(record.headers);
@@ -85,7 +85,7 @@ export function parseRecord(line: Uint8Array): PutRecord {
   };
 }
 
-/** The bytes of `properties_base64`, unless the other members were changed since they were made of them. */
+/** The bytes of `properties_base64`. @throws {RecordError} they differ from the other members */
 function encodedOf(record: QueueRecord, properties: BasicProperties): Uint8Array | undefined {
   const text = record.properties_base64;
   if (text === undefined) return undefined;
@@ -107,7 +107,7 @@ function encodedOf(record: QueueRecord, properties: BasicProperties): Uint8Array
   return bytes;
 }
 
-/** `content_type: text/plain`, as `--property` takes it. */
+/** Parses the value of `--property`, such as `content_type: text/plain`. */
 export function parseProperty(text: string): [name: keyof BasicProperties, value: string | number] {
   const match = /^([a-z_]+)\s*[:=]\s*([^]*)$/.exec(text);
   const name = match === null ? undefined : NAMES[match[1] as Name];
@@ -123,7 +123,7 @@ export function parseProperty(text: string): [name: keyof BasicProperties, value
 /** Writes messages of a queue to an output. */
 export type QueueWriter = (delivery: Delivery, endpoint: string) => void;
 
-/** @throws {Error} the template is wrong */
+/** @throws {Error} the template is invalid */
 export function queueWriter(output: Output, style: RecordStyle): QueueWriter {
   if (style.format !== undefined) return templateWriter(output, style.format);
   switch (style.framing) {
@@ -188,8 +188,8 @@ function propertyMembers(decoded: BasicProperties): Pick<QueueRecord, "headers" 
   };
 }
 
-function propertiesToJson(properties: BasicProperties): { [name: string]: Json } {
-  const json: { [name: string]: Json } = {};
+function propertiesToJson(properties: BasicProperties): { [name: string]: FieldJson } {
+  const json: { [name: string]: FieldJson } = {};
   for (const [name, key] of Object.entries(NAMES)) {
     const value = properties[key];
     if (typeof value === "bigint") json[name] = String(value);
@@ -198,12 +198,14 @@ function propertiesToJson(properties: BasicProperties): { [name: string]: Json }
   return json;
 }
 
-function propertiesFromJson(json: { [name: string]: Json }): BasicProperties {
+function propertiesFromJson(json: { [name: string]: FieldJson }): BasicProperties {
   const properties: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(json)) {
     const key = NAMES[name as Name];
     if (key === undefined) {
-      throw new RecordError(`there is no property '${name}': there are ${Object.keys(NAMES).join(", ")}`);
+      throw new RecordError(
+        `there is no property '${name}': expected one of ${Object.keys(NAMES).join(", ")}`,
+      );
     }
     properties[key] = key === "timestamp" && typeof value === "string" ? BigInt(value) : fromJson(value);
   }
@@ -215,10 +217,10 @@ function propertiesFromJson(json: { [name: string]: Json }): BasicProperties {
   return properties as BasicProperties;
 }
 
-/** kcat's tokens, `%h` included: `name=value,name=value`. */
+/** Compiles a template with kcat's tokens, including `%h`: `name=value,name=value`. */
 function templateWriter(output: Output, template: string): QueueWriter {
   const append = (bytes: Uint8Array) => output.append(bytes);
-  /** The steps between the headers. */
+  /** The template between its `%h` tokens. */
   const parts = splitAtHeaders(template).map(compileFormat);
   let sequence = 0;
   return ({ routingKey, exchange, content }) => {
@@ -248,22 +250,22 @@ function headerText({ headers }: BasicProperties): string {
     .join(",");
 }
 
-/** What every message of a `put` has, unless its record says otherwise. */
+/** The defaults for all messages of a `put`; a record overrides them. */
 export interface Defaults {
   readonly exchange: string;
-  /** Undefined: a record's topic decides. */
+  /** The routing key; undefined: the record's topic decides. */
   readonly routingKey: string | undefined;
   readonly properties: BasicProperties;
 }
 
-/** The envelope of a record. To a queue the topic of another pattern's message goes along as a header. */
+/** The envelope of a record. For a queue, the topic of a record from another pattern is sent as a header. */
 export function envelopeOf(record: PutRecord, defaults: Defaults, isQueue: boolean): Envelope {
   const { topic, fromQueue, properties, encoded } = record;
   const routingKey = defaults.routingKey ?? topic ?? "";
   if (encoded !== undefined) {
     if (!fromQueue || defaults.properties.headers !== undefined) {
       throw new RecordError(
-        "'properties_base64' leaves no place for other headers: remove it, or the option",
+        "'properties_base64' cannot be combined with other headers: remove it, or the option",
       );
     }
     return { exchange: defaults.exchange, routingKey, properties: encoded };

@@ -1,4 +1,4 @@
-/** JSON records: one shape in and out for every pattern (see the README's table). */
+/** JSON records: the same for input and output in every pattern (see the table in the README). */
 import { Buffer } from "node:buffer";
 import { messageOf } from "../../lib/errors.ts";
 import { type Batch, MORE } from "../../lib/zmtp/batch.ts";
@@ -18,11 +18,11 @@ export interface JsonRecord {
   /** The exchange of a message of a queue; only records of queues have it. */
   exchange?: string;
   exchange_base64?: string;
-  /** When it arrived, as `timestamp` writes it. */
+  /** The time of arrival, in the format of `timestamp`. */
   time?: string;
 }
 
-/** A line of the input that is no record. */
+/** A line of the input is not a valid record. */
 export class RecordError extends Error {}
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -49,12 +49,12 @@ export function toRecord(frames: readonly Uint8Array[], hasTopic: boolean, endpo
   return record;
 }
 
-/** Parses the record of a message of a queue. @returns the frames of the message: its topic, if it has one, and its body */
+/** Parses the record of a queue message. @returns its frames: the topic, if it has one, and the body */
 export function fromRecord(line: string): Uint8Array[] {
   return framesOf(parseRecord(line), { publishes: true });
 }
 
-/** Whether the record is that of a message of a queue. */
+/** Whether the record comes from a queue. */
 export function isFromQueue({ exchange, exchange_base64: encoded }: JsonRecord): boolean {
   return (exchange ?? encoded) !== undefined;
 }
@@ -90,21 +90,21 @@ function framesOf(record: JsonRecord, { topic, routed = false, publishes = false
   return own === undefined ? frames : [own, ...frames];
 }
 
-/** What a splitter for JSON is told. */
+/** The options of a splitter for JSON. */
 export interface JsonInput {
-  /** The topic of records that have none. */
+  /** The topic of records without one. */
   readonly topic?: Uint8Array | undefined;
   /** Whether topics are sent as frames also for records of queues. Default: false */
   readonly publishes?: boolean;
-  /** Whether each record must say for whom it is. */
+  /** Whether each record must have a routing id. */
   readonly routed?: boolean;
-  /** Looks at each record, in order; what it throws is told with the line's number. */
+  /** Called with each record in order; an error that it throws is reported with the line number. */
   readonly each?: (record: JsonRecord) => void;
-  /** What the input is called in error messages. */
+  /** The name of the input in error messages. */
   readonly name?: string;
 }
 
-/** A splitter for lines of JSON; its batches have a buffer of their own. */
+/** A splitter for lines of JSON; its batches have a separate buffer. */
 export function jsonSplitter(
   rule: JsonInput,
 ): Splitter {
@@ -131,7 +131,7 @@ export function jsonSplitter(
       frames = framesOf(record, rule);
       each(record);
     } catch (error) {
-      throw new RecordError(`line ${number} of ${name} is no JSON record: ${messageOf(error)}`);
+      throw new RecordError(`line ${number} of ${name} is not a JSON record: ${messageOf(error)}`);
     }
     frames.forEach((frame, index) => {
       append(frame);
@@ -208,7 +208,7 @@ function toUtf8(text: unknown, name: string): Uint8Array {
 export function fromBase64(text: unknown, name: string): Uint8Array {
   if (typeof text !== "string") throw new RecordError(`'${name}' is not a string`);
   const bytes = Buffer.from(text, "base64");
-  // Buffer skips what is not base64; a record must not lose bytes silently.
+  // Buffer ignores characters that are not base64; a record must not lose bytes silently.
   if (bytes.toString("base64").replace(/=+$/, "") !== text.replace(/=+$/, "")) {
     throw new RecordError(`'${name}' is not base64`);
   }

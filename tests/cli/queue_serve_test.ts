@@ -150,7 +150,7 @@ describe("queue serve", () => {
     assert.deepEqual([await login(address, "ann:a"), await login(address, "bob:b")], [0, 0]);
     fs.writeFileSync(file, "ann:new\nnonsense\n");
     broker.kill("SIGHUP");
-    await broker.waitForStderr(/line 2 is not NAME:PASSWORD; everything stays as it was/);
+    await broker.waitForStderr(/line 2 is not NAME:PASSWORD; the users stay unchanged/);
     assert.equal(await login(address, "ann:a"), 0);
     fs.writeFileSync(file, "ann:new\n");
     broker.kill("SIGHUP");

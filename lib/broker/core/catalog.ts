@@ -15,8 +15,8 @@ export interface CatalogHost extends DelayHost {
 }
 
 /**
- * Everything that a broker knows by definition: virtual hosts with their queues, exchanges and bindings, and users.
- * What is to survive is written down change by change, and made anew from that at the next start, before the messages.
+ * The definitions of a broker: virtual hosts with their queues, exchanges and bindings, and users. Each change of a
+ * durable definition is logged. At the next start the log is replayed before the messages are read.
  */
 export class Catalog {
   readonly users: UserStore = new UserStore((change) => this.#record(change));
@@ -26,7 +26,7 @@ export class Catalog {
 
   readonly #host: CatalogHost;
   #log: DefinitionsLog | undefined;
-  /** While messages are read: queues for those whose own one nobody knows any more. */
+  /** During recovery: queues for messages whose queue definition is lost. */
   #adopted: Queue[] | undefined;
   #lastQueueId = 0;
   #reservedIds = 0;
@@ -35,7 +35,7 @@ export class Catalog {
     this.#host = host;
   }
 
-  /** Why something that is to survive is not written down, in words; undefined: all of it is. */
+  /** Why a durable definition could not be written; undefined if all are written. */
   get writeError(): Error | undefined {
     return this.#log?.writeError;
   }
@@ -56,14 +56,14 @@ export class Catalog {
     if (this.#log.incomplete) this.#adopted = [];
   }
 
-  /** The queue of a message that the journal brings back; undefined when it was deleted. */
+  /** Returns the queue of a message from the journal; undefined when the queue was deleted. */
   queueOf(id: number): Queue | undefined {
     return this.queues.get(id) ?? this.#adopt(id);
   }
 
   /**
-   * All messages were brought back. Of the queues whose definition is lost those that have messages stay; the others
-   * were deleted, and only acknowledgements spoke of them.
+   * Called after all messages are restored. Queues without a definition stay if they have messages; the others were
+   * deleted, and the journal has only their acknowledgements.
    */
   recovered(onProblem: (what: string) => void): void {
     const adopted = this.#adopted ?? [];
@@ -117,7 +117,7 @@ export class Catalog {
     return vhost;
   }
 
-  /** A queue whose definition is lost: without one the journal would take its messages for those of a deleted queue. */
+  /** Creates a queue for a lost definition; without it the journal would drop its messages as deleted. */
   #adopt(id: number): Queue | undefined {
     if (this.#adopted === undefined) return undefined;
     const definition = {
@@ -127,7 +127,7 @@ export class Catalog {
       durable: true,
       exclusive: false,
       autoDelete: false,
-      // A lane for each priority that its messages may have.
+      // One lane for each possible priority.
       arguments: { "x-max-priority": 255 },
     };
     this.addVirtualHost("/").apply({ type: "queue-added", queue: store(definition) });
@@ -181,7 +181,7 @@ export class Catalog {
         this.#lastQueueId = this.#reservedIds = change.upTo;
         return;
       case "vhost-added":
-        this.addVirtualHost(change.vhost); // Nothing is written down while the log is being read.
+        this.addVirtualHost(change.vhost); // Nothing is logged while the log is read.
         return;
       case "vhost-removed":
         this.vhosts.get(change.vhost)?.close();
