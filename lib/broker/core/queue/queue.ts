@@ -18,7 +18,7 @@ export interface QueueHost {
   readonly journal: Pick<Journal, "read" | "settle" | "delivered">;
   readonly cycle: QueueCycle;
   /** Routes a message that died to the queue's dead-letter exchange, if it has one. `message` is valid during the call. */
-  deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason): void;
+  deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason, lane: number, seq: number): void;
   /** Deletes the queue: it expired, or its last consumer went. */
   deleteQueue(queue: Queue): void;
   /** The queue is closed, and its messages are settled: nothing will be asked of it. */
@@ -191,7 +191,7 @@ export class Queue implements WakeableQueue {
   /** The message that lies at a position; valid until the journal's next call. Undefined when it is damaged. */
   messageAt(lane: number, seq: number): EncodedMessage | undefined {
     const where = this.lanes[lane]!;
-    return this.#host.journal.read(where.segmentAt(seq), where.offsetAt(seq));
+    return this.#host.journal.read(where.segmentAt(seq), where.offsetAt(seq), this.definition.id, seq);
   }
 
   /** How often a message was given back; 0 but for quorum queues. */
@@ -336,7 +336,7 @@ export class Queue implements WakeableQueue {
   /** Removes a message that was taken; it may have a second life elsewhere. */
   #drop(lane: number, seq: number, reason: DeathReason): void {
     const message = this.settings.deadLetterExchange === undefined ? undefined : this.messageAt(lane, seq);
-    if (message !== undefined) this.#host.deadLetter(this, message, reason);
+    if (message !== undefined) this.#host.deadLetter(this, message, reason, lane, seq);
     this.settle(lane, seq);
   }
 
