@@ -20,6 +20,8 @@ export interface CoreOptions {
   readonly memoryLimit: number;
   /** Whether the user `guest` exists as long as there are no other users. */
   readonly guest: boolean;
+  /** The size of a segment of the journal, in bytes; only tests change it. */
+  readonly segmentSize?: number | undefined;
 }
 
 /** What the core reports to the server. */
@@ -140,12 +142,13 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
   }
 
   /** Recovers the definitions, then the messages. */
-  #recover({ data, sync, syncInterval, memoryLimit, guest }: CoreOptions): void {
+  #recover({ data, sync, syncInterval, memoryLimit, guest, segmentSize }: CoreOptions): void {
     const onProblem = (description: string) => this.#host.onDamage(description);
     this.#journal = Journal.open({
       directory: data,
       sync,
       syncInterval,
+      segmentSize,
       memorySize: memoryLimit,
       onSynced: () => this.cycle.confirm(),
       onFullChange: () => this.onRoomChange(),

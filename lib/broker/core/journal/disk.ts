@@ -202,7 +202,7 @@ export class Disk {
   /** Deletes the file of a transient segment that is no longer needed. */
   forget(segment: Segment): void {
     this.#windows.forget(segment);
-    this.files.unlink(segment.number, () => {});
+    this.files.unlink(segment.number);
   }
 
   #flush(tryLog: boolean): void {
@@ -322,13 +322,9 @@ export class Disk {
     this.segments.delete(number);
     this.log.release(segment);
     this.#windows.forget(segment);
-    const done = () => {
-      for (const { sources } of this.segments.values()) sources?.delete(number);
-    };
-    if (now) {
-      this.files.unlinkNow(number);
-      done();
-    } else this.files.unlink(number, done);
+    if (now) this.files.unlinkNow(number);
+    else this.files.unlink(number);
+    for (const { sources } of this.segments.values()) sources?.delete(number);
   }
 
   #setFull(failure: unknown): void {

@@ -144,17 +144,11 @@ class Recovery {
     for (const same of bySalt.values()) {
       const original = same.find((number) => named.get(number) === number) ?? same[0]!;
       for (const number of same) {
-        const written = named.get(number);
-        if (number !== original) {
-          copies.add(number);
-          this.#files.forget(number);
-          const kept = setAside(this.#files.path(logName(number)));
-          this.#problem(`The segment ${logName(number)} is a copy of ${logName(original)}; ${keptAs(kept)}`);
-        } else if (written !== undefined && written !== number) {
-          this.#problem(
-            `The segment ${logName(number)} was written as ${logName(written)}: its messages are delivered`,
-          );
-        }
+        if (number === original) continue;
+        copies.add(number);
+        this.#files.forget(number);
+        const kept = setAside(this.#files.path(logName(number)));
+        this.#problem(`The segment ${logName(number)} is a copy of ${logName(original)}; ${keptAs(kept)}`);
       }
     }
     return numbers.filter((number) => !copies.has(number));
@@ -273,7 +267,7 @@ class Recovery {
       const file = this.#files.path(name);
       const [, digits, extension] = /^(\d{8,10})\.(ack|idx)$/.exec(name) ?? [];
       const orphan = digits !== undefined && !this.#segments.has(Number(digits));
-      if (!orphan && !/^transient-\d+$/.test(name) || kindOf(file) !== "file") continue;
+      if (!orphan && !/^transient-\d+$|\.deleted-\d+-\d+$/.test(name) || kindOf(file) !== "file") continue;
       if (extension !== "ack") {
         remove(file);
         continue;
@@ -307,11 +301,19 @@ class Recovery {
       return lane !== null;
     }, this.#problem);
     const known = complete && manifest?.isCut("delivered") !== true;
-    for (const lane of this.#lanes.values()) {
-      if (lane === null) continue;
-      if (!known) lane.restoreDelivered(lane.nextSeq - 1);
-      else for (const number of this.#unsure) lane.restoreDelivered(lane.nextSeq - 1, number);
+    for (const [key, lane] of this.#lanes) {
+      if (lane === null || (known && !this.#isUnsure(lane))) continue;
+      // The next start must mark them again.
+      marks.set(Math.floor(key / 256), key % 256, lane.nextSeq - 1);
+      lane.restoreDelivered(lane.nextSeq - 1);
     }
+  }
+
+  /** Whether a lane has messages that may have been acknowledged. */
+  #isUnsure(lane: Lane): boolean {
+    let unsure = false;
+    if (this.#unsure.size > 0) lane.tally((number) => unsure ||= this.#unsure.has(number));
+    return unsure;
   }
 
   *#found(): Iterable<readonly [queueId: number, lane: Lane]> {

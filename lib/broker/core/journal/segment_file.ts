@@ -43,7 +43,9 @@ export function readSegment(files: Files, request: SegmentRequest): SegmentFile 
   const file = files.path(name);
   const { size } = fs.statSync(file);
   const head = readHead(files, number);
-  const index = head?.intact === true ? readIndex(files, number, size, head.salt) : undefined;
+  const index = head?.intact === true && (head.number ?? number) === number
+    ? readIndex(files, number, size, head.salt)
+    : undefined;
   const wanted = last && size <= readUpTo;
   if (index !== undefined && !wanted) {
     return { segment: newSegment(number, head!.salt, size), index, content: undefined };
@@ -67,8 +69,9 @@ export function readSegment(files: Files, request: SegmentRequest): SegmentFile 
     return undefined;
   }
   const lost = request.changed ? scan.damaged + incomplete(scan, length) : scan.damaged;
-  if (head?.intact !== true || head.salt !== salt || lost > 0 || scan.corrected) {
-    return repair(files, request, { bytes, scan, salt, lost, index });
+  const moved = head?.number !== undefined && head.number !== number ? head.number : undefined;
+  if (head?.intact !== true || moved !== undefined || head.salt !== salt || lost > 0 || scan.corrected) {
+    return repair(files, request, { bytes, scan, salt, lost, index, moved });
   }
   const segment = newSegment(number, salt, scan.end);
   if (scan.end < length) {
@@ -83,18 +86,21 @@ export function readSegment(files: Files, request: SegmentRequest): SegmentFile 
 function repair(
   files: Files,
   { number, describe, problem }: SegmentRequest,
-  { bytes, scan, salt, lost, index }: {
+  { bytes, scan, salt, lost, index, moved }: {
     bytes: Uint8Array;
     scan: Scan;
     salt: number;
     lost: number;
     index: SegmentIndex | undefined;
+    moved: number | undefined;
   },
 ): SegmentFile {
   const name = logName(number);
   const file = files.path(name);
   const effect = lost === 0
-    ? "was damaged: all messages in it were recovered"
+    ? `was ${
+      moved === undefined ? "damaged" : `written as ${logName(moved)}`
+    }: all messages in it were recovered`
     : `is damaged: ${lost} bytes of messages are lost${lostMessages(index, scan.index, describe)}`;
   remove(files.path(indexName(number)));
   files.forget(number);

@@ -326,16 +326,12 @@ export class Lane {
     }
   }
 
-  /**
-   * Marks the messages up to `upTo`, included, as redelivered; only those of one segment, if given. These sequence
-   * numbers are not used again.
-   */
-  restoreDelivered(upTo: number, segment = -1): void {
+  /** Marks the messages up to `upTo`, included, as redelivered. These sequence numbers are not used again. */
+  restoreDelivered(upTo: number): void {
     for (const chunk of this.#chunks.list) {
       const end = indexFrom(chunk, upTo + 1);
       for (let index = 0; index < end; index++) {
-        const matches = segment < 0 || chunk.segments[index] === segment;
-        if (matches && (chunk.states[index]! & STATE) !== GONE) chunk.states[index]! |= REDELIVERED;
+        if ((chunk.states[index]! & STATE) !== GONE) chunk.states[index]! |= REDELIVERED;
       }
     }
     this.skipTo(upTo + 1);

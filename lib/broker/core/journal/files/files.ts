@@ -1,5 +1,6 @@
 import fs from "node:fs";
 import path from "node:path";
+import process from "node:process";
 import { FIRST_TRANSIENT } from "../segment.ts";
 
 /** The number of files of sealed segments that are kept open, for each kind of file. */
@@ -32,8 +33,9 @@ export class Files {
   readonly #directory: string;
   readonly #reads = new Map<number, number>();
   readonly #acks = new Map<number, number>();
-  /** Segments whose log is being deleted. */
-  readonly #unlinking = new Set<number>();
+  /** Files that another thread is deleting. */
+  readonly #deleted = new Set<string>();
+  #deletions = 0;
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -72,29 +74,34 @@ export class Files {
   }
 
   /**
-   * Deletes the files of a segment asynchronously, the log first. Acknowledgements without a log have no effect, but a
-   * log without acknowledgements would restore settled messages.
+   * Deletes the files of a segment, the log first. Acknowledgements without a log have no effect, but a log without
+   * acknowledgements would restore settled messages.
    *
-   * @param done called when the log is deleted
+   * Deleting a large file takes long, so the log gets another name and is deleted on another thread. It must not be
+   * deleted under its own name there, because the next process may use this name before the thread has done it.
    */
-  unlink(number: number, done: () => void): void {
+  unlink(number: number): void {
     this.#close(number);
-    this.#unlinking.add(number);
-    fs.unlink(this.path(logName(number)), () => {
-      if (!this.#unlinking.delete(number)) return;
-      if (number < FIRST_TRANSIENT) {
-        fs.unlink(this.path(ackName(number)), ignore);
-        fs.unlink(this.path(indexName(number)), ignore);
-      }
-      done();
-    });
+    const file = this.path(logName(number));
+    const deleted = `${file}.deleted-${process.pid}-${this.#deletions++}`;
+    try {
+      fs.renameSync(file, deleted);
+      this.#deleted.add(deleted);
+      fs.unlink(deleted, () => this.#deleted.delete(deleted));
+    } catch {
+      remove(file);
+    }
+    this.#removeBeside(number);
   }
 
   /** Deletes the files of a segment synchronously. */
   unlinkNow(number: number): void {
     this.#close(number);
-    this.#unlinking.delete(number);
     remove(this.path(logName(number)));
+    this.#removeBeside(number);
+  }
+
+  #removeBeside(number: number): void {
     if (number >= FIRST_TRANSIENT) return;
     remove(this.path(ackName(number)));
     remove(this.path(indexName(number)));
@@ -107,7 +114,7 @@ export class Files {
 
   /** Completes the deletions and closes all files. */
   close(): void {
-    for (const number of [...this.#unlinking]) this.unlinkNow(number);
+    for (const file of this.#deleted) remove(file);
     this.#closeAll();
   }
 
@@ -237,5 +244,3 @@ function cachedFd(fds: Map<number, number>, number: number, open: () => number):
   fds.set(number, fd);
   return fd;
 }
-
-function ignore(): void {}

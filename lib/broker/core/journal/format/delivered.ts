@@ -101,7 +101,8 @@ export class DeliveredMarks {
     }
     const { records, damaged, corrected, end, pieces } = scan;
     this.#salt = salt;
-    const complete = records > 0 && damaged === 0 && !(changed && end < bytes.length);
+    const complete = (records > 0 || bytes.length === SALT) && damaged === 0 &&
+      !(changed && end < bytes.length);
     if (!complete || corrected || salt !== head) {
       const kept = keepAside(this.#file);
       if (complete) problem(`The file delivered was damaged: all marks were recovered; ${keptAs(kept)}`);
