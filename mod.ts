@@ -18,6 +18,7 @@ export {
   ProtocolError,
   UnreachableError,
 } from "./lib/errors.ts";
+export type { SyncMode } from "./lib/broker/core/journal/options.ts";
 export { AmqpError, type AmqpErrorOptions, type AmqpErrorScope } from "./lib/amqp/amqp_error.ts";
 export { connectAmqp } from "./lib/amqp/client/api/client.ts";
 export type {

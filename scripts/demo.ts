@@ -103,7 +103,7 @@ async function wordCount(): Promise<void> {
   );
   const seconds = await timed(() => end(source, ...workers, sink));
   const lines = Number(read(`wc -l <"$TEXT"`));
-  console.log(`  lines through the workers, each with a process of its own: ${rate(lines, seconds)}`);
+  console.log(`  lines through the workers, each in its own process: ${rate(lines, seconds)}`);
   console.log(read("head -n 3 counted").trimEnd());
   check(
     "the same counts as coreutils on the file",

@@ -39,17 +39,17 @@ export async function fuzz(target: Target, seed: number, ms: number, inputs = In
         if (running !== undefined) await running;
       } catch (error) {
         refused++;
-        if (!(error instanceof MqcatError)) failures.push(tell(own, input, error));
+        if (!(error instanceof MqcatError)) failures.push(describe(own, input, error));
       }
       const took = performance.now() - began;
-      if (took > TOO_LONG_MS) failures.push(tell(own, input, `it took ${Math.round(took)} ms`));
+      if (took > TOO_LONG_MS) failures.push(describe(own, input, `it took ${Math.round(took)} ms`));
     }
   };
   await Promise.all(Array.from({ length: target.lanes ?? 1 }, lane));
   return { target: target.name, inputs: count, refused, failures };
 }
 
-function tell(seed: number, input: Uint8Array, error: unknown): string {
+function describe(seed: number, input: Uint8Array, error: unknown): string {
   const hex = Array.from(input.subarray(0, 2000), (byte) => byte.toString(16).padStart(2, "0")).join("");
   return `--seed ${seed}: ${error instanceof Error ? error.stack : error}\n${input.length} bytes: ${hex}`;
 }

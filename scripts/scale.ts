@@ -48,7 +48,7 @@ async function dealers(endpoint: string, count: number): Promise<void> {
       if (new TextDecoder().decode(message?.[0]) !== `${i} ${n}`) misrouted++;
     }
   }));
-  tell({ received, lost: count * ROUND_TRIPS - received, misrouted, memory: process.memoryUsage().rss });
+  report({ received, lost: count * ROUND_TRIPS - received, misrouted, memory: process.memoryUsage().rss });
 }
 
 async function subscribers(endpoint: string, count: number): Promise<void> {
@@ -68,10 +68,10 @@ async function subscribers(endpoint: string, count: number): Promise<void> {
     }
   }));
   const lost = count * TOPICS_EACH * ROUNDS - received;
-  tell({ received, lost, misrouted, memory: process.memoryUsage().rss });
+  report({ received, lost, misrouted, memory: process.memoryUsage().rss });
 }
 
-function tell(verdict: Verdict): void {
+function report(verdict: Verdict): void {
   console.log(JSON.stringify(verdict));
   process.exit();
 }
@@ -96,10 +96,10 @@ async function routing(count: number): Promise<Verdict> {
   const router = new Router();
   const verdict = many("dealers", await router.bind("tcp://127.0.0.1:0"), count);
   router.consume((batch) => void router.sendBatch(batch));
-  const told = await verdict;
+  const result = await verdict;
   if (router.dropped > 0) throw new Error(`The router dropped ${router.dropped} messages`);
   await router.close();
-  return told;
+  return result;
 }
 
 async function publishing(count: number): Promise<Verdict> {
@@ -111,9 +111,9 @@ async function publishing(count: number): Promise<Verdict> {
     for (let topic = 0; topic < TOPICS; topic++) await pub.send(`t${topic}.${round}`);
   }
   await pub.send("end");
-  const told = await verdict;
+  const result = await verdict;
   await pub.close();
-  return told;
+  return result;
 }
 
 async function measure(name: string, run: (count: number) => Promise<Verdict>, most: number): Promise<void> {

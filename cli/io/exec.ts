@@ -16,7 +16,7 @@ const MAX_OUTPUT = 256 * 2 ** 20;
 /** A longer topic is not put into the environment, in bytes. */
 const MAX_TOPIC = 64 * 1024;
 
-/** The options that change how messages are split or written, as far as a command has them. */
+/** The options that change how messages are split or written, if the command has them. */
 interface Formatting {
   readonly null?: boolean | undefined;
   readonly json?: boolean | undefined;
@@ -58,7 +58,7 @@ export interface ExecMessage {
   readonly parts: number;
   readonly sequence: number;
   readonly endpoint: string;
-  /** The peer's routing id as text, where it has one. */
+  /** The peer's routing id as text, if it has one. */
   readonly routingId?: string | undefined;
 }
 

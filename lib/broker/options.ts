@@ -19,6 +19,7 @@ export interface BrokerOptions {
   readonly tls?: TlsOptions | undefined;
   /** Name and version of the product that clients see. */
   readonly product?: string | undefined;
+  /** The version of the product, as clients see it. */
   readonly productVersion?: string | undefined;
   /** The largest message. Default: 128 MiB. */
   readonly maxMessageSize?: number | undefined;
@@ -30,6 +31,7 @@ export interface BrokerOptions {
   readonly heartbeat?: number | undefined;
   /** Time limit of a client's login, in milliseconds. Default: 10 000. */
   readonly handshakeTimeout?: number | undefined;
+  /** Called with each event of the broker. It must not throw. */
   readonly onEvent?: ((event: BrokerEvent) => void) | undefined;
 }
 

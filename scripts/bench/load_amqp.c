@@ -79,7 +79,7 @@ static void cork(struct worker *worker, int on) {
 
 static void open_link(struct worker *worker) {
   amqp_connection_state_t link = worker->link = amqp_new_connection();
-  if (amqp_socket_open(amqp_tcp_socket_new(link), "127.0.0.1", port) != 0) fail("nobody listens on port %d", port);
+  if (amqp_socket_open(amqp_tcp_socket_new(link), "127.0.0.1", port) != 0) fail("nothing is listening on port %d", port);
   check(amqp_login(link, "/", 0, 131072, 0, AMQP_SASL_METHOD_PLAIN, "guest", "guest"), "login");
   amqp_channel_open(link, 1);
   check(amqp_get_rpc_reply(link), "channel.open");
@@ -190,7 +190,7 @@ static void consume(struct worker *worker) {
     amqp_maybe_release_buffers(link);
   }
   cork(worker, 0);
-  /* Whoever answers this has seen the acknowledgements in front of it; deliveries beyond our share may come first. */
+  /* The reply shows that the broker has read the acknowledgements before it; other deliveries may arrive first. */
   amqp_channel_close(link, 1, AMQP_REPLY_SUCCESS);
   worker->ended = now();
 }

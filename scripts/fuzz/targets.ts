@@ -90,27 +90,27 @@ const frames: Target = {
     const whole = decodeFrames([input]);
     const cut = chance.below(input.length + 1);
     const halves = decodeFrames([input.subarray(0, cut), input.subarray(cut)]);
-    if (whole.error === undefined && whole.told !== halves.told) {
-      throw new Error(`split at ${cut} the result differs: ${halves.told} instead of ${whole.told}`);
+    if (whole.error === undefined && whole.summary !== halves.summary) {
+      throw new Error(`split at ${cut} the result differs: ${halves.summary} instead of ${whole.summary}`);
     }
     if (whole.error !== undefined) throw whole.error;
   },
 };
 
-function decodeFrames(pieces: readonly Uint8Array[]): { told: string; error: unknown } {
-  let told = "";
+function decodeFrames(pieces: readonly Uint8Array[]): { summary: string; error: unknown } {
+  let summary = "";
   const decoder = new ZmtpFrameDecoder(new Batch(), MAX_MESSAGE, (batch) => {
     for (let i = 0; i < batch.frames; i++) {
       const body = batch.frame(i);
-      told += `${batch.flags[i]! & (MORE | COMMAND)}:${body.length}:${body[0] ?? ""} `;
+      summary += `${batch.flags[i]! & (MORE | COMMAND)}:${body.length}:${body[0] ?? ""} `;
     }
   });
   try {
     for (const piece of pieces) decoder.push(piece);
   } catch (error) {
-    return { told, error };
+    return { summary, error };
   }
-  return { told, error: undefined };
+  return { summary, error: undefined };
 }
 
 const commands: Target = {

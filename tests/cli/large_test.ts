@@ -67,7 +67,7 @@ describe("a message of 100 MB", () => {
   test("push, pull - carry it between short lines, all in order", async () => {
     using dir = tempDir();
     const line = Buffer.alloc(30 * MIB, "long ");
-    const stdin = Buffer.concat([Buffer.from("before\n"), line, Buffer.from("\nbehind\n"), line]);
+    const stdin = Buffer.concat([Buffer.from("before\n"), line, Buffer.from("\nafter\n"), line]);
     using pull = start(["pull", ":0", "-n", "4"], { stdout: dir.file("out") });
     assert.equal((await run(["push", await pull.readyEndpoint()], { stdin })).code, 0);
     assert.equal((await pull.exit()).code, 0);

@@ -100,7 +100,7 @@ describe("probe", () => {
     );
   });
 
-  libzmq("libzmq - a REP with CURVE, and a PULL with PLAIN, do not tell their types", async () => {
+  libzmq("libzmq - a REP with CURVE, and a PULL with PLAIN, do not reveal their types", async () => {
     await using rep = await peer.socket("REP", { CURVE_SERVER: 1, CURVE_SECRETKEY: "11".repeat(32) });
     await using pull = await peer.socket("PULL", { PLAIN_SERVER: 1 });
     for (
@@ -198,10 +198,10 @@ describe("probe", () => {
 
   test("no listener - exits with 4 and the reason", async () => {
     using dir = tempDir();
-    for (const endpoint of [`tcp://127.0.0.1:${await freePort()}`, `ipc://${dir.file("nobody")}`]) {
+    for (const endpoint of [`tcp://127.0.0.1:${await freePort()}`, `ipc://${dir.file("missing")}`]) {
       const [code, record] = await probe(endpoint);
       assert.deepEqual([code, record["outcome"]], [4, "refused"]);
-      assert.match(record["reason"] as string, /nobody listens there/);
+      assert.match(record["reason"] as string, /nothing is listening there/);
     }
   });
 

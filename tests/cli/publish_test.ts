@@ -44,7 +44,7 @@ describe("pub", () => {
     const received = fs.readFileSync(dir.file("stuck"), "utf8");
     const { sent, dropped, unsent } = summaryOf(stderr);
     assert.deepEqual([code, sent, unsent], [5, TOTAL, 0]);
-    assert.equal(received.split("\n").length - 1, TOTAL - dropped!, "what was not dropped arrived");
+    assert.equal(received.split("\n").length - 1, TOTAL - dropped!, "all other messages arrived");
     assert.match(
       stderr,
       new RegExp(`^mqcat: pub: dropped ${dropped} messages for subscribers that did not`, "m"),

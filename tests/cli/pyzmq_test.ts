@@ -24,14 +24,14 @@ def receive():
     frames = socket.recv_multipart()
     print(json.dumps([base64.b64encode(frame).decode() for frame in frames]), flush=True)
     return frames
-if kind == "XPUB": socket.recv()  # Somebody subscribed.
+if kind == "XPUB": socket.recv()  # A subscription.
 for _ in range(count):
     if kind == "REP": socket.send_multipart(receive())
     if kind in ("PUSH", "XPUB", "REQ"): send()
     if kind in ("PULL", "SUB", "REQ"): receive()
 # A SUB would wait for a publisher to unsubscribe at.
 socket.close(0 if kind in ("SUB", "PULL") else None)
-context.term()  # Waits for what is unsent.
+context.term()  # Waits for unsent messages.
 `;
 
 /** The messages: several parts, empty parts, bytes that are not text, and one long frame. */

@@ -70,8 +70,8 @@ describe("queue serve", () => {
     assert.equal(endpoints.length, 2);
     for (const endpoint of endpoints) {
       assert.match(endpoint, /^amqp:\/\/127\.0\.0\.1:[1-9]\d*$/);
-      const told = `listening on ${endpoint} (messages in ${dir.file("data")})\n`;
-      await waitFor(() => broker.stderr.includes(told), PATIENCE, told);
+      const line = `listening on ${endpoint} (messages in ${dir.file("data")})\n`;
+      await waitFor(() => broker.stderr.includes(line), PATIENCE, line);
       await well(["put", "x", "-D", "y", "--url", endpoint]);
     }
     using get = start(["queue", "get", "x", "--url", endpoints[0]!]);
@@ -150,7 +150,7 @@ describe("queue serve", () => {
     assert.deepEqual([await login(address, "ann:a"), await login(address, "bob:b")], [0, 0]);
     fs.writeFileSync(file, "ann:new\nnonsense\n");
     broker.kill("SIGHUP");
-    await broker.waitForStderr(/line 2 is not NAME:PASSWORD; everything stays as it was/);
+    await broker.waitForStderr(/line 2 is not NAME:PASSWORD; the users stay unchanged/);
     assert.equal(await login(address, "ann:a"), 0);
     fs.writeFileSync(file, "ann:new\n");
     broker.kill("SIGHUP");
@@ -189,7 +189,7 @@ describe("queue serve", () => {
     assert.equal(await well(["get", "loaded", "--drain", "--url", url]), "x\n");
   });
 
-  withOpenssl("amqps - with a certificate; --product is what clients are told", async () => {
+  withOpenssl("amqps - with a certificate; --product is what clients are line", async () => {
     using dir = tempDir();
     const made = spawnSync("openssl", [
       ...[

@@ -24,7 +24,7 @@ describe("--ready-file", () => {
     assert.match(endpoints[0]!, /^tcp:\/\/127\.0\.0\.1:[1-9]\d*$/);
     assert.match(endpoints[1]!, /^tcp:\/\/127\.0\.0\.1:[1-9]\d*$/);
     assert.equal(endpoints[2], `ipc://${dir.file("feed")}`);
-    assert.deepEqual(fs.readdirSync(dir.path).sort(), ["feed", "ready"], "no draft is left behind");
+    assert.deepEqual(fs.readdirSync(dir.path).sort(), ["feed", "ready"], "no temporary file remains");
     for (const endpoint of endpoints) {
       assert.equal((await run(["push", endpoint, "-D", endpoint])).code, 0);
       await pull.waitForStdout(new RegExp(`^${endpoint}$`, "m"));

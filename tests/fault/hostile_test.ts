@@ -1,4 +1,4 @@
-/** Peers that are no peers: the program goes on, in words, and without growing. */
+/** Hostile peers: the program continues, reports them, and uses no more memory. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
@@ -9,7 +9,7 @@ import { bytes, frame, greeting, RawPeer, ready } from "../support/raw_peer.ts";
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => `${i + 1}\n`).join("");
 
 describe("hostile peers", () => {
-  test("pull - garbage, silence, port scans and half messages disturb nobody", async () => {
+  test("pull - garbage, silence, port scans and half messages do not affect other peers", async () => {
     using pull = start(["pull", ":0", "-n", "20000"]);
     const endpoint = await pull.readyEndpoint();
     const peers: RawPeer[] = [];
@@ -21,12 +21,12 @@ describe("hostile peers", () => {
     };
     const attack = async () => {
       for (let i = 0; i < 20; i++) {
-        (await dial()).close(); // a scan
+        (await dial()).close(); // a port scan
         await dial(); // silence
         await dial(greeting().slice(0, i * 3)); // a greeting that stops
         await dial(randomBytes(20_000)); // noise
         await dial(Buffer.from("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
-        await dial(greeting(), ready("PUSH"), bytes("02 80 00 00 00 00 00 00 00")); // 2^63 bytes are to come
+        await dial(greeting(), ready("PUSH"), bytes("02 80 00 00 00 00 00 00 00")); // announces 2^63 bytes
         await dial(greeting(), ready("PUSH"), bytes("02 00 00 00 00 3f ff ff ff"), randomBytes(5000)); // 1 GiB
         await dial(greeting(), ready("PUSH"), bytes("07 05")); // reserved flags
         (await dial(greeting(), ready("PUSH"), frame("half").slice(0, 4))).end();
@@ -42,7 +42,7 @@ describe("hostile peers", () => {
     assert.ok(residentBytes(pull.pid) < 150e6, `${residentBytes(pull.pid)}`);
     const { code, stdout, stderr } = await pull.exit();
     assert.deepEqual([code, stdout.toString()], [0, numbers(20_000)]);
-    // A line for each kind of mistake, and not for each peer.
+    // One line for each kind of error, not for each peer.
     const said = stderr.trimEnd().split("\n");
     assert.ok(said.length > 5 && said.length < 100, stderr);
     for (const line of said) assert.match(line, /^mqcat: pull: [^A-Z ]/);
@@ -50,7 +50,7 @@ describe("hostile peers", () => {
     for (const peer of peers) peer.close();
   });
 
-  test("pull --transient - a peer that says all in one breath, and its end with it", async () => {
+  test("pull --transient - a peer that sends everything and its end in one segment", async () => {
     using pull = start(["pull", ":0", "--transient"]);
     const peer = await RawPeer.dial(await pull.readyEndpoint());
     peer.send(greeting(), ready("PUSH"), frame("first"), frame("second"));
@@ -60,7 +60,7 @@ describe("hostile peers", () => {
     peer.close();
   });
 
-  test("pull - more behind the handshake than it takes at once arrives in order", async () => {
+  test("pull - more data after the handshake than fits in one read arrives in order", async () => {
     using pull = start(["pull", ":0", "--transient"]);
     const peer = await RawPeer.dial(await pull.readyEndpoint());
     const bodies = Array.from({ length: 400 }, (_, i) => `${i}`.padEnd(1000, "."));
@@ -71,7 +71,7 @@ describe("hostile peers", () => {
     peer.close();
   });
 
-  test("rep - requests without an envelope, and a peer that never reads, disturb nobody", async () => {
+  test("rep - requests without an envelope and a peer that never reads do not affect other peers", async () => {
     using rep = start(["rep", ":0", "--echo"]);
     const endpoint = await rep.readyEndpoint();
     const careless = await RawPeer.dial(endpoint);
@@ -88,7 +88,7 @@ describe("hostile peers", () => {
     assert.equal((await rep.exit()).code, 143);
   });
 
-  test("pub - a subscriber with absurdly many topics is shown the door, the others stay", async () => {
+  test("pub - a subscriber with too many topics is disconnected, and the others stay", async () => {
     using pub = start(["pub", ":0", "--wait-peers", "2"], { stdin: numbers(1000) });
     const endpoint = await pub.readyEndpoint();
     const greedy = await RawPeer.dial(endpoint);

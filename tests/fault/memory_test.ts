@@ -1,4 +1,4 @@
-/** A stream that is longer than memory, with a reader at its end that is slower than everything before it. */
+/** A stream that is larger than memory, with a slow reader at its end. */
 import assert from "node:assert/strict";
 import process from "node:process";
 import { describe } from "node:test";
@@ -8,7 +8,7 @@ import { PATIENCE, readyFile, residentBytes, shell, test } from "../support/mqca
 /** MQCAT_STREAM_BYTES makes it longer; the default keeps the suite short. */
 const BYTES = Number(process.env["MQCAT_STREAM_BYTES"] ?? 1e9);
 const LIMIT = 150e6;
-/** Reads in gulps, with a rest between them, and says at the end how much it was. */
+/** Reads large blocks with pauses, and prints the total at the end. */
 const SLOW_READER = `total=0
   while n=$(head -c 20000000 | wc -c); [ $n -gt 0 ]; do total=$((total + n)); sleep 0.05; done
   echo $total > "$TOTAL"`;

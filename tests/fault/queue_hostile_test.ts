@@ -1,4 +1,4 @@
-/** `queue serve` among clients that misbehave, in crowds, and on a disk that is full. */
+/** `queue serve` with misbehaving clients, with many clients, and on a full disk. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { spawnSync } from "node:child_process";
@@ -30,7 +30,7 @@ function queue(url: string, args: readonly string[], stdin?: string): Promise<Ex
   return run(["queue", ...args, "--url", url], stdin === undefined ? {} : { stdin });
 }
 
-/** A tmpfs, which takes root: a disk of our own that can be full. */
+/** Whether a tmpfs can be mounted (as root), to have a small disk that can be full. */
 const disk = tempDir();
 const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=48m", "tmpfs", disk.path]).status === 0;
 if (!mounted) console.log("a full disk skipped: mounting a tmpfs takes root");
@@ -45,7 +45,7 @@ describe("queue serve", () => {
     using dir = tempDir();
     using broker = serve("--data", dir.file("data"), "--sync", "flush");
     const url = await broker.readyEndpoint();
-    // 64 MB, which nobody asks for, and which are not acknowledged.
+    // 64 MB that are delivered but neither read nor acknowledged.
     assert.equal((await queue(url, ["put", "flood"], lines(64_000, 999))).code, 0);
     const before = residentBytes(broker.pid);
     const mute = await connectBroker(parseAmqpUrl(url));
@@ -66,7 +66,7 @@ describe("queue serve", () => {
     assert.ok(stdout.equals(Buffer.from(lines(64_000, 999))), "nothing is lost");
   });
 
-  test("a client that asks for everything and reads nothing - it gets no more than fits, and then all of it", async () => {
+  test("a client that requests everything and reads nothing - gets what fits, and later the rest", async () => {
     const COUNT = 300;
     using dir = tempDir();
     using broker = serve("--data", dir.file("data"), "--sync", "flush");
@@ -84,14 +84,14 @@ describe("queue serve", () => {
     assert.equal((await queue(url, ["get", "other", "-n", "1"])).stdout.toString(), "x\n");
     clearInterval(sampling);
     const grown = most - before;
-    console.log(`${grown / 1e6} MB more with ${COUNT} answers of 1 MB that nobody reads`);
+    console.log(`${grown / 1e6} MB more with ${COUNT} unread replies of 1 MB`);
     assert.ok(grown < 100e6, `${grown}`);
     greedy.resume();
     for (const got of await Promise.all(gets)) assert.equal(got?.body.length, 1e6);
     await greedy.close();
   });
 
-  test("2000 connections - each is served, all at once; one over the limit is turned away", async () => {
+  test("2000 connections - all are served at the same time; one over the limit is refused", async () => {
     const CROWD = 2000;
     using broker = serve("--memory", "--max-connections", String(CROWD));
     const url = await broker.readyEndpoint();
@@ -128,11 +128,11 @@ describe("queue serve", () => {
     } finally {
       for (const connection of crowd) connection.abort();
     }
-    // What a crowd held is free again.
+    // The memory of many connections is released.
     assert.equal((await waitForRoom(url)).code, 0);
   });
 
-  test("a client whose heartbeats stop - what it held goes to another one, as redelivered", async () => {
+  test("a client whose heartbeats stop - its messages are redelivered to another client", async () => {
     using broker = serve("--memory", "--heartbeat", "1s", "-v");
     const url = await broker.readyEndpoint();
     assert.equal((await queue(url, ["put", "q", "-D", "held"])).code, 0);
@@ -144,7 +144,7 @@ describe("queue serve", () => {
     await broker.waitForStderr(/disconnected: .*silent for 2 s \(heartbeats\)/);
   });
 
-  test("a full queue that rejects - put tells how many, exit 5, and what was confirmed is there", async () => {
+  test("a full queue that rejects - put reports the count and exits with 5; confirmed messages stay", async () => {
     using broker = serve("--memory");
     const url = await broker.readyEndpoint();
     const full = ["declare", "full", "-a", "x-max-length=10", "-a", "x-overflow=reject-publish"];
@@ -156,7 +156,7 @@ describe("queue serve", () => {
   });
 
   onDisk(
-    "a full disk - told in words on both sides; put waits and goes on by itself, and nothing is lost",
+    "a full disk - is reported on both sides; put waits and continues by itself, and nothing is lost",
     async () => {
       const filler = disk.file("filler");
       using broker = serve("--data", disk.file("data"), "-v");
@@ -164,14 +164,14 @@ describe("queue serve", () => {
       assert.equal((await queue(url, ["put", "q"], lines(1000, 999))).code, 0);
       fill(filler);
       using put = start(["queue", "put", "q", "--url", url, "--summary"], { stdin: lines(20_000, 999) });
-      await put.waitForStderr(/the broker takes no messages for now: .*(disk|space)/i);
-      await broker.waitForStderr(/no messages are taken for now: .*(disk|space)/i);
-      // Consumers are served meanwhile.
+      await put.waitForStderr(/the broker accepts no messages for now: .*(disk|space)/i);
+      await broker.waitForStderr(/no messages are accepted for now: .*(disk|space)/i);
+      // Consumers are still served.
       const some = await queue(url, ["get", "q", "-n", "10"]);
       assert.equal(some.stdout.toString(), lines(10, 999), some.stderr);
       fs.rmSync(filler);
-      await put.waitForStderr(/the broker takes messages again/);
-      // What was under way when the disk filled up was refused, and is counted; nothing else is missing.
+      await put.waitForStderr(/the broker accepts messages again/);
+      // Messages in flight when the disk filled up were refused and counted; nothing else is missing.
       const { code, stderr } = await put.exit();
       const refused = summaryOf(stderr)["unsent"]!;
       assert.equal(code, refused === 0 ? 0 : 5, stderr);
@@ -188,7 +188,7 @@ function linesOf(count: number): string[] {
   return lines(count, 999).split("\n").slice(0, -1);
 }
 
-/** Takes all space that there is. */
+/** Uses all free space. */
 function fill(path: string): void {
   const file = fs.openSync(path, "w");
   const block = new Uint8Array(64 * 1024);

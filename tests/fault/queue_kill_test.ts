@@ -1,5 +1,5 @@
 /**
- * Brokers and commands that are killed with SIGKILL at random moments. `MQCAT_SEED` repeats a run's choices,
+ * Kills brokers and commands with SIGKILL at random moments. `MQCAT_SEED` repeats the random choices of a run, and
  * `MQCAT_ROUNDS` makes it longer.
  */
 import assert from "node:assert/strict";
@@ -10,11 +10,11 @@ import { tempDir, waitFor } from "../support/helpers.ts";
 import { PATIENCE, quietPort, run, start, summaryOf, test } from "../support/mqcat.ts";
 import { Ledger, seeded } from "./queue_ledger.ts";
 
-/** Of each mode, for each of the three things that are tested (on Deno, on Bun, a binary): 54 in all, unless told. */
+/** Rounds of each mode on each target (Deno, Bun, binary). By default 54 rounds in total. */
 const ROUNDS = Number(process.env["MQCAT_ROUNDS"] ?? 9);
-/** How many messages may be confirmed or delivered before a kill, and how long it may be behind that, in milliseconds. */
+/** The largest number of messages before a kill, and the largest delay after them, in milliseconds. */
 const EVENTS = 2000;
-const BEHIND_MS = 5;
+const AFTER_MS = 5;
 
 const SEED = Number(process.env["MQCAT_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 
@@ -27,7 +27,7 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe("kill -9", () => {
   for (const sync of ["confirm", "flush"]) {
-    test(`queue serve --sync ${sync} - no confirmed message is lost, no acknowledged one comes again`, async () => {
+    test(`queue serve --sync ${sync} - loses no confirmed message, and redelivers no acknowledged one`, async () => {
       using dir = tempDir();
       const random = seed(`--sync ${sync}`);
       const ledger = new Ledger(random);
@@ -43,7 +43,7 @@ describe("kill -9", () => {
           const moment = ledger.after(random() * EVENTS);
           const life = ledger.live(url);
           await Promise.race([life, moment]);
-          await pause(random() * BEHIND_MS);
+          await pause(random() * AFTER_MS);
           broker.kill("SIGKILL");
           await life;
         }
@@ -67,7 +67,7 @@ describe("kill -9", () => {
     });
   }
 
-  test("the broker of queue put and queue get - they go on with the next one, and every line comes through", async () => {
+  test("the broker of queue put and queue get - both continue with the next one, and every line arrives", async () => {
     using dir = tempDir();
     const random = seed("put and get");
     const port = await quietPort();
@@ -109,7 +109,7 @@ describe("kill -9", () => {
     }
   });
 
-  test("queue put --data - what an earlier put confirmed is there, and behind it a part from the beginning", async () => {
+  test("queue put --data - keeps confirmed messages of an earlier put and the first part of this one", async () => {
     using dir = tempDir();
     const random = seed("put --data");
     const data = dir.file("data");
@@ -135,7 +135,7 @@ describe("kill -9", () => {
     assert.ok(partial > 0, "it was killed too early every time");
   });
 
-  test("queue get --data - each line comes to one of the killed ones, or is still there", async () => {
+  test("queue get --data - each line was printed by a killed command, or is still in the queue", async () => {
     using dir = tempDir();
     const random = seed("get --data");
     const data = dir.file("data");
@@ -150,7 +150,7 @@ describe("kill -9", () => {
       await pause(random() * 500);
       get.kill("SIGKILL");
       await get.exit();
-      // The last line may be cut: then it was not acknowledged.
+      // The last line may be incomplete; then it was not acknowledged.
       for (const line of fs.readFileSync(dir.file(`out${round}`), "utf8").split("\n").slice(0, -1)) {
         seen.add(line);
       }
@@ -161,7 +161,7 @@ describe("kill -9", () => {
     assert.deepEqual(input.filter((line) => !seen.has(line)).slice(0, 5), []);
   });
 
-  test("a log whose end is cut off, and one with a spoiled byte - told where it is damage, and the rest is there", async () => {
+  test("a truncated log, and a log with a corrupt byte - damage is reported, and the rest is kept", async () => {
     using dir = tempDir();
     const random = seed("cut and spoiled");
     const data = dir.file("data");

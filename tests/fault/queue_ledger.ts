@@ -1,7 +1,7 @@
 /**
- * A publisher and a consumer that keep books over many lives of a broker: what was confirmed, what was delivered, and
- * whose acknowledgement is safe. Every attempt to publish has an id of its own, so that a message that is sent again is
- * not taken for one that was delivered twice.
+ * A publisher and a consumer that record over many runs of a broker which messages were confirmed, which were
+ * delivered, and which acknowledgements are safe. Every attempt to publish has its own id, so that a message that is
+ * sent again is not mistaken for one that was delivered twice.
  */
 import { Buffer } from "node:buffer";
 import type { Channel } from "../../lib/amqp/client/channel.ts";
@@ -14,25 +14,25 @@ import { deadline, waitFor } from "../support/helpers.ts";
 import { PATIENCE } from "../support/mqcat.ts";
 
 const QUEUE = "ledger";
-/** Messages without a confirm, and without an acknowledgement. */
+/** The limits of unconfirmed and of unacknowledged messages. */
 const WINDOW = 200;
 const PERSISTENT = encodeProperties({ deliveryMode: 2 });
 
-/** Acknowledgements that the broker has read; they are safe when it confirms something that was sent after that. */
+/** Acknowledgements that the broker has read; they are safe when it confirms a message that was sent after them. */
 interface Acknowledged {
   readonly ids: readonly string[];
-  /** How many messages had been published in this life. */
+  /** The number of messages that were published in this run. */
   readonly published: number;
 }
 
 export class Ledger {
-  /** What is wrong, in words. */
+  /** Descriptions of all errors. */
   readonly violations: string[] = [];
-  /** Ids by what became of them. */
+  /** Ids by their state. */
   readonly confirmed: Set<string> = new Set();
   readonly delivered: Set<string> = new Set();
   readonly safelyAcknowledged: Set<string> = new Set();
-  /** Numbers that are to be published again. */
+  /** The numbers that must be published again. */
   #again: number[] = [];
   #attempts = new Map<number, number>();
   #next = 1;
@@ -45,31 +45,31 @@ export class Ledger {
     this.#random = random;
   }
 
-  /** How many messages there were, each with one attempt or more. */
+  /** The number of messages, each with one or more attempts. */
   get messages(): number {
     return this.#next - 1;
   }
 
-  /** Resolves when so many more messages were confirmed or delivered. */
+  /** Resolves when this number of further messages were confirmed or delivered. */
   after(events: number): Promise<void> {
     this.#goal = this.#events + events;
     return new Promise((resolve) => this.#onGoal = resolve);
   }
 
-  /** Publishes and consumes until the broker dies. */
+  /** Publishes and consumes until the broker is killed. */
   async live(url: string): Promise<void> {
     let life: Life | undefined;
     try {
       life = await Life.begin(url);
       await Promise.all([this.#publish(life, Infinity), this.#consume(life)]);
     } catch (error) {
-      // It may die during the login, too; whatever else is wrong is no part of that.
+      // The broker may also be killed during the login; any other error is a failure.
       if (!(error instanceof UnreachableError) && !(error instanceof ClosedError)) throw error;
     }
     this.#again.push(...life?.unconfirmed().map(numberOf) ?? []);
   }
 
-  /** Publishes what is left until all is confirmed, and consumes until the queue is empty. */
+  /** Publishes the remaining messages until all are confirmed, and consumes until the queue is empty. */
   async finish(url: string): Promise<void> {
     const life = await Life.begin(url);
     const consuming = this.#consume(life);
@@ -94,7 +94,7 @@ export class Ledger {
     await consuming;
   }
 
-  /** Adds what only the whole story tells: a confirmed message that never came. */
+  /** Adds the errors that are known only at the end: confirmed messages that were never delivered. */
   close(): void {
     for (const id of this.confirmed) {
       if (!this.delivered.has(id)) this.violations.push(`${id} was confirmed, and is lost`);
@@ -106,7 +106,7 @@ export class Ledger {
     if (this.#events >= this.#goal) this.#onGoal();
   }
 
-  /** Keeps the window full; resolves when the life is over, or when no more than `fresh` new messages were sent. */
+  /** Keeps the window full; resolves when the run has ended, or when `fresh` new messages were sent. */
   async #publish(life: Life, fresh: number): Promise<void> {
     const { channel, connection } = life;
     life.onConfirmed = (ids) => {
@@ -143,7 +143,7 @@ export class Ledger {
     await life.consume();
     while (!channel.over) {
       await life.changed();
-      // Sometimes all that came, sometimes less, and sometimes not yet.
+      // Acknowledges sometimes all deliveries, sometimes fewer, and sometimes later.
       const count = Math.floor(life.unacknowledged.length * Math.min(1, this.#random() * 1.5));
       if (count === 0 || channel.over) continue;
       const taken = life.unacknowledged.splice(0, count);
@@ -159,7 +159,7 @@ export class Ledger {
   }
 }
 
-/** One connection to one life of the broker. */
+/** One connection to one run of the broker. */
 class Life {
   readonly connection: AmqpConnection;
   channel!: Channel;
@@ -200,7 +200,7 @@ class Life {
     await this.channel.call("basic.consume", { queue: QUEUE }, "basic.consume-ok");
   }
 
-  /** What was published in this life and is not confirmed. */
+  /** The messages of this run that are not confirmed. */
   unconfirmed(): string[] {
     const left: string[] = [];
     for (let tag = this.confirmedUpTo + 1; tag <= this.ids.length; tag++) {
@@ -209,13 +209,13 @@ class Life {
     return left;
   }
 
-  /** Waits until something came, or the life is over. */
+  /** Waits until something arrives, or the run has ended. */
   changed(): Promise<void> {
     if (this.channel.over) return Promise.resolve();
     return deadline(
       new Promise((resolve) => this.#waiting.push(resolve)),
       PATIENCE,
-      "the broker to say something",
+      "a frame of the broker",
     );
   }
 
@@ -231,7 +231,7 @@ class Life {
     this.onConfirmed(ids);
   }
 
-  /** Has those who wait look again. */
+  /** Makes all waiters check their conditions again. */
   wake(): void {
     for (const wake of this.#waiting.splice(0)) wake();
   }
@@ -241,7 +241,7 @@ function numberOf(id: string): number {
   return Number(id.slice(0, id.indexOf(".")));
 }
 
-/** A generator of numbers from 0 to 1 that gives the same for the same seed (mulberry32). */
+/** A generator of numbers from 0 to 1, which are the same for the same seed (mulberry32). */
 export function seeded(seed: number): () => number {
   return () => {
     seed = (seed + 0x6d2b79f5) | 0;

@@ -1,9 +1,9 @@
-/** Workers that die and come back while a push streams numbered lines. */
+/** Workers that are killed and restarted while a push sends numbered lines. */
 import assert from "node:assert/strict";
 import { describe } from "node:test";
 import { bytesRead, settled, start, summaryOf, test } from "../support/mqcat.ts";
 
-/** Numbered lines of 1000 bytes, so that the system's buffers hold few of them. */
+/** Numbered lines of 1000 bytes, so that few of them fit into the system's buffers. */
 const lines = (from: number, to: number) => {
   const numbers = [];
   for (let n = from; n <= to; n++) numbers.push(`${n}`.padEnd(999, ".") + "\n");
@@ -14,7 +14,7 @@ const range = (from: number, to: number) => Array.from({ length: to - from + 1 }
 
 describe("a killed worker", () => {
   for (const where of [":0", "ws://127.0.0.1:0/"]) {
-    test(`what it had not been sent goes to the others, once; a restarted one takes part again: ${where}`, async () => {
+    test(`unsent messages go to other workers, and a restarted worker gets messages again: ${where}`, async () => {
       const FIRST = 60_000;
       const TOTAL = 62_000;
       using push = start(["push", `@${where}`, "--wait-peers", "2", "--summary", "-v"], { open: true });
@@ -24,7 +24,7 @@ describe("a killed worker", () => {
       await push.waitForStderr(/connected: [^]*connected: /);
       push.write(lines(1, 100));
       await doomed.waitForStdout(/^\d+\.+\n/);
-      // From here on it is as slow as can be: its buffers and its queue fill up, and the other one gets the rest.
+      // From here on the worker is stopped: its buffers and its queue fill up, and the other one gets the rest.
       doomed.kill("SIGSTOP");
       push.write(lines(101, FIRST));
       await settled(
@@ -41,7 +41,7 @@ describe("a killed worker", () => {
       push.end();
       const { code, stderr } = await push.exit();
       const { sent, unsent, dropped } = summaryOf(stderr);
-      // A message that the system took is sent, as far as a push can know.
+      // For a push, a message that the system has accepted is sent.
       assert.deepEqual([code, sent, unsent, dropped], [0, TOTAL, 0, 0]);
 
       const others = numbersOf((await good.exit()).stdout.toString());
@@ -50,17 +50,17 @@ describe("a killed worker", () => {
       const seen = new Set([...printed, ...others, ...later]);
       assert.equal(seen.size, printed.length + others.length + later.length, "nothing came twice");
 
-      // What is missing had gone into the dead worker's kernel buffers: all of it before what its queue gave back.
+      // The missing messages were in the kernel buffers of the killed worker, so they precede the redistributed ones.
       const missing = range(1, TOTAL).filter((number) => !seen.has(number));
       const returned = outOfOrder(others).concat(outOfOrder(later));
-      assert.ok(returned.length > 0, "its queue was dealt anew");
+      assert.ok(returned.length > 0, "its queue was redistributed");
       assert.ok(Math.max(...missing) < Math.min(...returned), `${missing.at(-1)} and ${returned[0]}`);
       assert.ok(Math.min(...missing) > Math.max(...printed));
       assert.ok(Math.max(...missing) <= FIRST, "nothing that came after its death is missing");
     });
   }
 
-  test("with workers that keep up, only what was on its way is missing, and nobody waits", async () => {
+  test("with fast workers, only messages in flight are missing, and no worker waits", async () => {
     const TOTAL = 6000;
     using push = start(["push", "@:0", "--wait-peers", "3", "--rate", "3000", "--summary", "-v"], {
       stdin: range(1, TOTAL).map((number) => `${number}\n`).join(""),
@@ -84,12 +84,12 @@ describe("a killed worker", () => {
     assert.equal(new Set(all).size, all.length, "nothing came twice");
     const seen = new Set(all);
     const missing = range(1, TOTAL).filter((number) => !seen.has(number));
-    // At 1000 a second for each worker, a worker's death is noticed before many are lost.
+    // At 1000 messages per second for each worker, a killed worker is detected before many are lost.
     assert.ok(missing.length < 500, `${missing.length} are missing`);
     for (const number of missing) assert.ok(number > outputs[0]!.at(-1)!);
   });
 
-  test("all workers are gone for a while: push keeps what it has not sent", async () => {
+  test("without workers for a while, push keeps its unsent messages", async () => {
     using first = start(["pull", ":0"]);
     const endpoint = await first.readyEndpoint();
     using push = start(["push", endpoint, "--summary", "-v"], { stdin: "1\n2\n", open: true });
@@ -107,7 +107,7 @@ describe("a killed worker", () => {
   });
 });
 
-/** The numbers that came after a larger one. */
+/** The numbers that arrived after a larger one. */
 function outOfOrder(numbers: readonly number[]): number[] {
   let most = 0;
   return numbers.filter((number) => {

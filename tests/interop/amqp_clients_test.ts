@@ -115,7 +115,7 @@ after(() => broker?.close());
 
 describe("third-party clients", () => {
   for (const { name, command, present, lacks = [], sees = {} } of CLIENTS) {
-    requirePeer(name, present)(`${name} - sees in each step what it should`, async () => {
+    requirePeer(name, present)(`${name} - gets the expected result in each step`, async () => {
       const { code, stdout, stderr } = await run([...command, url]);
       const saw = stdout.trimEnd().split("\n").map((line) =>
         JSON.parse(line, withoutOurs) as [string, unknown]

@@ -1,4 +1,4 @@
-/** Our echo server and client against foreign programs at the other end. */
+/** mqcat's echo server and client against foreign programs. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { execFileSync } from "node:child_process";
@@ -51,7 +51,7 @@ function compiled(name: string): string {
   return program;
 }
 
-/** Files with a certificate for localhost, made once. */
+/** Paths of a certificate and a key for localhost, created once. */
 function pem(): { cert: string; key: string; both: string } {
   const [cert, key, both] = [dir.file("cert.pem"), dir.file("key.pem"), dir.file("both.pem")];
   if (!fs.existsSync(both)) {
@@ -165,12 +165,12 @@ describe("echo server - foreign clients", () => {
     ["ncat", (port: string) => ["ncat", "127.0.0.1", port]],
   ] as const;
   for (const [peer, command] of clients) {
-    test[peer](`${peer} - a binary file comes back over tcp`, async () => {
+    test[peer](`${peer} - echoes a binary file over tcp`, async () => {
       assert.equal(sha256(await served(":0", (_, port) => [...command(port)])), sha256(FILE));
     });
   }
 
-  test.socat("socat - a binary file comes back over IPv6, a Unix socket and an abstract one", async () => {
+  test.socat("socat - echoes a binary file over IPv6, a Unix socket and an abstract one", async () => {
     const path = dir.file("server.sock");
     const name = `mqcat-interop-${process.pid}`;
     const ways = [
@@ -184,12 +184,12 @@ describe("echo server - foreign clients", () => {
     }
   });
 
-  test.nc("nc - a binary file comes back over a Unix socket", async () => {
+  test.nc("nc - echoes a binary file over a Unix socket", async () => {
     const path = dir.file("nc.sock");
     assert.equal(sha256(await served(`unix://${path}`, () => ["nc", "-N", "-U", path])), sha256(FILE));
   });
 
-  test.socat("socat - a binary file comes back over tls", async () => {
+  test.socat("socat - echoes a binary file over tls", async () => {
     const { cert } = pem();
     const back = await served("tls://127.0.0.1:0", (_, port) => {
       return ["socat", "-t20", "-", `OPENSSL:127.0.0.1:${port},cafile=${cert}`];
@@ -197,7 +197,7 @@ describe("echo server - foreign clients", () => {
     assert.equal(sha256(back), sha256(FILE));
   });
 
-  test.ncat("ncat - a binary file comes back over tls", async () => {
+  test.ncat("ncat - echoes a binary file over tls", async () => {
     const { cert } = pem();
     const back = await served("tls://127.0.0.1:0", (_, port) => {
       return ["ncat", "--ssl-verify", "--ssl-trustfile", cert, "localhost", port];
@@ -205,7 +205,7 @@ describe("echo server - foreign clients", () => {
     assert.equal(sha256(back), sha256(FILE));
   });
 
-  test.socat("socat - datagrams come back over udp", async () => {
+  test.socat("socat - echoes datagrams over udp", async () => {
     const input = randomBytes(8000);
     const back = await served("udp://127.0.0.1:0", (_, port) => {
       return ["socat", "-b8192", "-T1", "-t1", "-", `UDP:127.0.0.1:${port}`];
@@ -213,7 +213,7 @@ describe("echo server - foreign clients", () => {
     assert.equal(sha256(back), sha256(input));
   });
 
-  test.nc("nc - a datagram comes back over udp", async () => {
+  test.nc("nc - echoes a datagram over udp", async () => {
     const back = await served(
       "udp://127.0.0.1:0",
       (_, port) => ["nc", "-u", "-W1", "127.0.0.1", port],
@@ -231,7 +231,7 @@ describe("echo client - foreign servers", () => {
     ["socat", () => ["socat", "-dd", "TCP-LISTEN:0,bind=127.0.0.1", "EXEC:cat"], /listening on .*:(\d+)\n/],
   ] as const;
   for (const [peer, command, pattern] of servers) {
-    test[peer](`${peer} - a binary file comes back over tcp`, async () => {
+    test[peer](`${peer} - echoes a binary file over tcp`, async () => {
       using server = new Program([...command()], {});
       const [, port] = await server.until(
         () => pattern.exec(server.text) ?? pattern.exec(server.stderr) ?? undefined,
@@ -246,7 +246,7 @@ describe("echo client - foreign servers", () => {
     });
   }
 
-  test.ncat("ncat - a binary file comes back over tcp and tls", async () => {
+  test.ncat("ncat - echoes a binary file over tcp and tls", async () => {
     const { cert, key } = pem();
     for (const scheme of ["tcp", "tls"]) {
       const port = String(await freePort());
@@ -263,7 +263,7 @@ describe("echo client - foreign servers", () => {
     }
   });
 
-  test.nc("nc - a binary file comes back over tcp", async () => {
+  test.nc("nc - echoes a binary file over tcp", async () => {
     // nc does not echo by itself: a FIFO connects its output to its input.
     const script = 'mkfifo "$1" && nc -l -v 127.0.0.1 0 <"$1" | cat >"$1"';
     using server = new Program(["sh", "-c", script, "sh", dir.file("fifo")], {});
@@ -272,7 +272,7 @@ describe("echo client - foreign servers", () => {
     assert.equal(sha256(back), sha256(FILE));
   });
 
-  test.socat("socat - a binary file comes back over a Unix socket, an abstract one, and tls", async () => {
+  test.socat("socat - echoes a binary file over a Unix socket, an abstract one, and tls", async () => {
     const { both } = pem();
     const path = dir.file("socat.sock");
     const name = `mqcat-interop-socat-${process.pid}`;
@@ -291,7 +291,7 @@ describe("echo client - foreign servers", () => {
     }
   });
 
-  test.socat("socat - datagrams come back over udp", async () => {
+  test.socat("socat - echoes datagrams over udp", async () => {
     const input = randomBytes(100 * 1400);
     using server = new Program(["socat", "-dd", "UDP-LISTEN:0,bind=127.0.0.1", "PIPE"], {});
     const [, port] = await server.waitForStderr(/listening on .*:(\d+)\n/);
@@ -300,7 +300,7 @@ describe("echo client - foreign servers", () => {
     assert.equal(sha256(back), sha256(input));
   });
 
-  test.openssl("openssl - what it says comes over tls", async () => {
+  test.openssl("openssl - receives data over tls", async () => {
     const { cert, key } = pem();
     const command = ["openssl", "s_server", "-rev", "-accept", "127.0.0.1:0", "-cert", cert, "-key", key];
     using server = new Program(command, {});

@@ -240,9 +240,9 @@ function suite({ test, broker }: BrokerKind): void {
     const { port, addVhost, addUser } = await broker();
     await addVhost("closed");
     await addUser("visitor", "v");
-    const stranger = net.createServer((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
-    await new Promise<void>((resolve) => stranger.listen(0, "127.0.0.1", resolve));
-    const elsewhere = (stranger.address() as net.AddressInfo).port;
+    const webServer = net.createServer((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
+    await new Promise<void>((resolve) => webServer.listen(0, "127.0.0.1", resolve));
+    const elsewhere = (webServer.address() as net.AddressInfo).port;
     const cases: [url: string, code: string, words: RegExp][] = [
       [
         `amqp://guest:wrong@127.0.0.1:${port}`,
@@ -255,7 +255,7 @@ function suite({ test, broker }: BrokerKind): void {
         "ERR_AUTH",
         /^User 'visitor' has no access to virtual host/,
       ],
-      ["amqp://127.0.0.1:1", "ERR_UNREACHABLE", /nobody listens there/],
+      ["amqp://127.0.0.1:1", "ERR_UNREACHABLE", /nothing is listening there/],
       [`amqp://127.0.0.1:${elsewhere}`, "ERR_PROTOCOL", /does not speak AMQP \(it sent 'HTTP/],
     ];
     for (const [url, code, words] of cases) {
@@ -264,7 +264,7 @@ function suite({ test, broker }: BrokerKind): void {
         return true;
       });
     }
-    stranger.close();
+    webServer.close();
   });
 
   test("several hosts - uses the first one that accepts", async () => {

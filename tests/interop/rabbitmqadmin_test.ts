@@ -43,7 +43,7 @@ async function table(...args: string[]): Promise<string[][]> {
 }
 
 describe("rabbitmqadmin", () => {
-  test("declare, list, publish, get, purge, delete", async () => {
+  test("rabbitmqadmin - declare, list, publish, get, purge, delete", async () => {
     assert.equal(
       await admin("declare", "queue", "name=jobs", 'arguments={"x-max-length":10}'),
       "queue declared\n",
@@ -98,7 +98,7 @@ describe("rabbitmqadmin", () => {
     assert.match(await admin("show", "overview"), /mqcat@localhost/);
   });
 
-  test("export and import", async () => {
+  test("rabbitmqadmin - export and import", async () => {
     using dir = tempDir();
     await admin("declare", "vhost", "name=other");
     await admin("--vhost", "other", "declare", "queue", "name=theirs");

@@ -1,10 +1,10 @@
-/** PAIR, DEALER and ROUTER against libzmq's, in both roles. */
+/** PAIR, DEALER and ROUTER against libzmq, in both roles. */
 import assert from "node:assert/strict";
 import { after, describe } from "node:test";
 import { Dealer, Pair, Router } from "../../mod.ts";
 import { numbers, scoped, texts } from "../support/sockets.ts";
 import { links, linksDir, MESSAGES } from "./zmq_links.ts";
-import { bytesOf, hex, sharedPeer, test, told } from "../support/zmq_peer.ts";
+import { asPrinted, bytesOf, hex, sharedPeer, test } from "../support/zmq_peer.ts";
 
 const COUNT = 2000;
 
@@ -14,16 +14,16 @@ describe("libzmq pair, dealer and router", () => {
   after(() => dir.remove());
 
   for (const link of links(dir.path).filter(({ name }) => /^(tcp|ipc),/.test(name))) {
-    test(`pair - both ways at once over ${link.name}`, async () => {
+    test(`pair - sends and receives at the same time over ${link.name}`, async () => {
       await using pair = scoped(new Pair());
       await using theirs = await peer.socket("PAIR");
       await link.join(pair, theirs);
       for (const message of MESSAGES) {
         const frames = message.map(bytesOf);
         await theirs.send(...message);
-        assert.deepEqual(told(await pair.receive()), told(frames));
+        assert.deepEqual(asPrinted(await pair.receive()), asPrinted(frames));
         await pair.send(frames);
-        assert.deepEqual(await theirs.recv(), told(frames));
+        assert.deepEqual(await theirs.recv(), asPrinted(frames));
       }
       const echoed = theirs.echo(COUNT);
       const sending = (async () => {
@@ -36,7 +36,7 @@ describe("libzmq pair, dealer and router", () => {
     for (const type of ["DEALER", "ROUTER", "REP"]) {
       test(`dealer - to ${type} over ${link.name}`, async () => {
         await using dealer = scoped(new Dealer());
-        // A ROUTER or REP of libzmq drops an answer for whose asker it has 1000 already.
+        // A ROUTER or REP of libzmq drops a reply when 1000 replies already wait for the peer.
         await using theirs = await peer.socket(type, { SNDHWM: 0 });
         await link.join(dealer, theirs);
         const head = type === "REP" ? [""] : [];
@@ -44,7 +44,7 @@ describe("libzmq pair, dealer and router", () => {
         for (const message of MESSAGES) {
           const frames = [...head, ...message].map(bytesOf);
           await dealer.send(frames);
-          assert.deepEqual(told(await dealer.receive()), told(frames));
+          assert.deepEqual(asPrinted(await dealer.receive()), asPrinted(frames));
         }
         const sending = (async () => {
           for (let i = 0; i < COUNT; i++) await dealer.send([...head, `${i}`]);
@@ -55,7 +55,7 @@ describe("libzmq pair, dealer and router", () => {
     }
 
     for (const type of ["DEALER", "ROUTER"]) {
-      test(`router - to ${type} over ${link.name}, by the id it gave itself`, async () => {
+      test(`router - to ${type} over ${link.name}, by the routing id of the peer`, async () => {
         await using router = scoped(new Router());
         await using theirs = await peer.socket(type, {
           IDENTITY: hex("worker 7"),
@@ -73,9 +73,9 @@ describe("libzmq pair, dealer and router", () => {
           await theirs.send(...head, ...message);
           const [id, ...rest] = (await router.receive())!;
           assert.deepEqual(texts([id!]), ["worker 7"]);
-          assert.deepEqual(told(rest), told(frames));
+          assert.deepEqual(asPrinted(rest), asPrinted(frames));
           await router.send([id!, ...rest]);
-          assert.deepEqual(await theirs.recv(), [...head, ...told(frames)!]);
+          assert.deepEqual(await theirs.recv(), [...head, ...asPrinted(frames)!]);
         }
       });
     }
@@ -93,7 +93,7 @@ describe("libzmq pair, dealer and router", () => {
       }
     });
 
-    test(`router - of libzmq knows our dealer by its identity over ${link.name}`, async () => {
+    test(`router - libzmq's ROUTER addresses our dealer by its routing id over ${link.name}`, async () => {
       await using dealer = scoped(new Dealer({ identity: "dealer 1" }));
       await using router = await peer.socket("ROUTER");
       await link.join(dealer, router);
@@ -104,7 +104,7 @@ describe("libzmq pair, dealer and router", () => {
     });
   }
 
-  test("dealer - several libzmq workers get equal shares, and every answer comes back", async () => {
+  test("dealer - distributes evenly to several libzmq workers, and gets every reply", async () => {
     await using dealer = scoped(new Dealer());
     const endpoint = await dealer.bind("tcp://127.0.0.1:0");
     const workers = await Promise.all(

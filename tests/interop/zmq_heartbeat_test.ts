@@ -1,4 +1,4 @@
-/** libzmq's heartbeats: answered on every idle connection, and never shown to anybody. */
+/** libzmq's heartbeats: answered on every idle connection, and never delivered as messages. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import net from "node:net";
@@ -9,10 +9,10 @@ import { scoped, SocketLog, texts } from "../support/sockets.ts";
 import { hex, sharedPeer, test, ZmqPeer } from "../support/zmq_peer.ts";
 
 const HEARTBEAT = { HEARTBEAT_IVL: 30, HEARTBEAT_TIMEOUT: 150, HEARTBEAT_TTL: 300 };
-/** This many take at least three times the timeout. */
+/** This number of heartbeats takes at least three times the timeout. */
 const BEATS = 15;
 
-/** Forwards a connection and counts what goes by. */
+/** Forwards a connection, and counts the heartbeats. */
 async function wiretap(target: string): Promise<
   AsyncDisposable & { readonly endpoint: string; count(command: string): number }
 > {
@@ -65,7 +65,7 @@ describe("libzmq heartbeats", () => {
     });
   }
 
-  test("pull - PING comes between messages and is none", async () => {
+  test("pull - a PING between messages is not delivered", async () => {
     const log = new SocketLog();
     await using pull = scoped(new Pull({ onEvent: log.onEvent }));
     await using push = await peer.socket("PUSH", HEARTBEAT);
@@ -80,7 +80,7 @@ describe("libzmq heartbeats", () => {
     assert.deepEqual(log.of("disconnected"), []);
   });
 
-  test("sub - PING comes between messages and is none", async () => {
+  test("sub - a PING between messages is not delivered", async () => {
     const log = new SocketLog();
     await using sub = scoped(new Sub({ onEvent: log.onEvent }));
     sub.subscribe("");
@@ -96,7 +96,7 @@ describe("libzmq heartbeats", () => {
     assert.deepEqual(log.of("disconnected"), []);
   });
 
-  test("ours - libzmq answers our PINGs, with a time to live, and both sides stay", async () => {
+  test("ours - libzmq answers our PINGs with a time to live, and the connection stays", async () => {
     const log = new SocketLog();
     await using push = scoped(new Push({ heartbeat: { interval: 20, timeout: 5000 }, onEvent: log.onEvent }));
     await using tap = await wiretap(await push.bind("tcp://127.0.0.1:0"));
@@ -108,7 +108,7 @@ describe("libzmq heartbeats", () => {
     assert.equal(log.of("disconnected").length, 0);
   });
 
-  test("ours - a libzmq that is killed under an open connection is noticed, and its messages go elsewhere", async () => {
+  test("ours - a stopped libzmq is detected, and its messages go to another peer", async () => {
     const log = new SocketLog();
     await using push = scoped(new Push({ heartbeat: { interval: 50 }, onEvent: log.onEvent }));
     const endpoint = await push.bind("tcp://127.0.0.1:0");
@@ -116,7 +116,7 @@ describe("libzmq heartbeats", () => {
     const pull = await doomed.socket("PULL");
     await pull.connect(endpoint);
     await log.until("connected");
-    // As dead as a host without power: nothing is closed, and nothing answers.
+    // Like a host without power: no connection is closed, and nothing answers.
     doomed.stop();
     assert.match(`${(await log.until("disconnected")).error}`, /sent nothing for/);
     await using other = await peer.socket("PULL");

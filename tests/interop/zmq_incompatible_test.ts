@@ -1,4 +1,4 @@
-/** Socket types of libzmq that ours cannot talk to: said in words, once, and nobody else suffers. */
+/** Incompatible socket types of libzmq: reported once, without an effect on other peers. */
 import assert from "node:assert/strict";
 import { describe } from "node:test";
 import { IncompatiblePeerError, Pub, Pull, Push, Rep, Req, type SocketOptions, Sub } from "../../mod.ts";
@@ -34,13 +34,13 @@ describe("libzmq incompatible peers", () => {
   const peer = sharedPeer();
 
   for (const [ours, theirs, words] of PAIRS) {
-    test(`${ours} - a ${theirs} that connects is refused in words`, async () => {
+    test(`${ours} - a ${theirs} that connects is refused with an error`, async () => {
       const log = new SocketLog();
       await using socket = scoped(SOCKETS[ours]({ onEvent: log.onEvent }));
       await using wrong = await peer.socket(theirs);
       await wrong.connect(await socket.bind(LOCAL));
       const { error, dialed } = await log.until("handshake-failed");
-      // libzmq may be the first to see it, and hangs up without a word then.
+      // libzmq may detect it first; then it disconnects without an error.
       const hungUp = error.message.match(
         /^The peer closed the connection when it learned that this is a (\w+) socket/,
       );
@@ -54,7 +54,7 @@ describe("libzmq incompatible peers", () => {
       assert.deepEqual(log.of("connected"), []);
     });
 
-    test(`${ours} - a ${theirs} that was dialed ends the dialing`, async () => {
+    test(`${ours} - connecting to a ${theirs} is a final error`, async () => {
       const log = new SocketLog();
       await using socket = scoped(
         SOCKETS[ours]({ onEvent: log.onEvent, reconnect: { first: 5, longest: 5 } }),
@@ -70,7 +70,7 @@ describe("libzmq incompatible peers", () => {
     });
   }
 
-  test("push - a wrong peer that connects does not disturb the right one", async () => {
+  test("push - an incompatible peer that connects does not affect a compatible one", async () => {
     const log = new SocketLog();
     await using push = scoped(new Push({ onEvent: log.onEvent }));
     const endpoint = await push.bind(LOCAL);
@@ -85,7 +85,7 @@ describe("libzmq incompatible peers", () => {
     assert.deepEqual(log.of("disconnected"), []);
   });
 
-  test("pull - dials a wrong and a right peer: the right one is served, and the socket has not failed", async () => {
+  test("pull - connects to an incompatible and a compatible peer: only the first one fails", async () => {
     const log = new SocketLog();
     await using pull = scoped(new Pull({ onEvent: log.onEvent }));
     await using wrong = await peer.socket("PUB");
@@ -98,7 +98,7 @@ describe("libzmq incompatible peers", () => {
     assert.equal(pull.failure, undefined);
   });
 
-  test("receive and request - end when the last endpoint was final", async () => {
+  test("receive, request - reject when the last endpoint has failed", async () => {
     await using pull = scoped(new Pull());
     await using req = scoped(new Req());
     await using wrong = await peer.socket("PUB");
@@ -109,7 +109,7 @@ describe("libzmq incompatible peers", () => {
     await assert.rejects(deadline(req.request("anybody?")), IncompatiblePeerError);
   });
 
-  test("security - a libzmq that wants PLAIN or CURVE is refused in words", async () => {
+  test("security - a libzmq that requires PLAIN or CURVE is refused with an error", async () => {
     const log = new SocketLog();
     await using push = scoped(new Push({ onEvent: log.onEvent }));
     const endpoint = await push.bind(LOCAL);

@@ -29,12 +29,12 @@ import {
 import { deadline, installed, requirePeer, waitFor } from "../support/helpers.ts";
 import { numbers, scoped, texts } from "../support/sockets.ts";
 import { links, linksDir, MANY, MESSAGES } from "./zmq_links.ts";
-import { bytesOf, hex, told, ZmqPeer } from "../support/zmq_peer.ts";
+import { asPrinted, bytesOf, hex, ZmqPeer } from "../support/zmq_peer.ts";
 
 const SCRIPT = fileURLToPath(new URL("./peers/zmq_peer.mjs", import.meta.url));
 const dir = linksDir();
 
-/** Installs the package in a folder of its own; false without npm or a registry. */
+/** Installs the package in a separate folder; returns false without npm or a registry. */
 function install(): boolean {
   if (!installed("npm") || !installed("node")) return false;
   const flags = ["--prefer-offline", "--no-audit", "--no-fund", "--fetch-retries=0", "--fetch-timeout=15000"];
@@ -59,7 +59,7 @@ const serverOptions = {
   CURVE_SECRETKEY: keyHex(server.secretKey),
 };
 
-/** The ways in which two sockets can trust each other. PLAIN with libzmq as the server needs its ZAP. */
+/** The security options of two sockets. PLAIN with libzmq as the server would need ZAP. */
 const WAYS: [name: string, ours: () => Mechanism, theirs: Record<string, number | string>][] = [
   ["CURVE, we serve", () => curveServer({ keyPair: server }), clientOptions],
   ["CURVE, they serve", () => curveClient({ serverKey: server.publicKey }), serverOptions],
@@ -90,7 +90,7 @@ describe("zeromq.js", () => {
       for (const message of MESSAGES) {
         const frames = message.map(bytesOf);
         await push.send(frames);
-        assert.deepEqual(await pull.recv(), told(frames));
+        assert.deepEqual(await pull.recv(), asPrinted(frames));
       }
       const collected = pull.collect(MANY);
       for (let i = 0; i < MANY; i++) await push.send(`${i}`);
@@ -103,7 +103,7 @@ describe("zeromq.js", () => {
       await link.join(pull, push);
       for (const message of MESSAGES) {
         await push.send(...message);
-        assert.deepEqual(told(await pull.receive()), told(message.map(bytesOf)));
+        assert.deepEqual(asPrinted(await pull.receive()), asPrinted(message.map(bytesOf)));
       }
       const sent = push.blast(MANY);
       for (let i = 0; i < MANY; i++) assert.deepEqual(texts(await pull.receive()), [`${i}`]);
@@ -122,7 +122,7 @@ describe("zeromq.js", () => {
       for (const message of MESSAGES) {
         const frames = message.map(bytesOf);
         await pub.send(frames);
-        assert.deepEqual(await sub.recv(), told(frames));
+        assert.deepEqual(await sub.recv(), asPrinted(frames));
       }
       const collected = sub.collect(MANY);
       for (let i = 0; i < MANY; i++) await pub.send(`${i}`);
@@ -137,7 +137,7 @@ describe("zeromq.js", () => {
       assert.deepEqual(await pub.recv(), ["01"]);
       for (const message of MESSAGES) {
         await pub.send(...message);
-        assert.deepEqual(told(await sub.receive()), told(message.map(bytesOf)));
+        assert.deepEqual(asPrinted(await sub.receive()), asPrinted(message.map(bytesOf)));
       }
     });
 
@@ -148,7 +148,7 @@ describe("zeromq.js", () => {
       const echoed = rep.echo(MESSAGES.length);
       for (const message of MESSAGES) {
         const frames = message.map(bytesOf);
-        assert.deepEqual(told(await req.request(frames)), told(frames));
+        assert.deepEqual(asPrinted(await req.request(frames)), asPrinted(frames));
       }
       assert.equal(await echoed, MESSAGES.length);
     });
@@ -161,9 +161,9 @@ describe("zeromq.js", () => {
         const frames = message.map(bytesOf);
         await dealer.send("", ...message);
         const request = await rep.receive();
-        assert.deepEqual(told(request?.frames), told(frames));
+        assert.deepEqual(asPrinted(request?.frames), asPrinted(frames));
         request!.reply(frames);
-        assert.deepEqual(await dealer.recv(), ["", ...told(frames)!]);
+        assert.deepEqual(await dealer.recv(), ["", ...asPrinted(frames)!]);
       }
     });
 
@@ -181,7 +181,7 @@ describe("zeromq.js", () => {
         await radio.send(["news", bytesOf(body!)]);
         assert.deepEqual(
           await dish.recv(),
-          told([...["news"].map((name) => new TextEncoder().encode(name)), bytesOf(body!)]),
+          asPrinted([...["news"].map((name) => new TextEncoder().encode(name)), bytesOf(body!)]),
         );
       }
       await dish.option("JOIN", hex("sports"));
@@ -198,7 +198,7 @@ describe("zeromq.js", () => {
       await using radio = await peer.socket("RADIO");
       dish.join("news");
       await link.join(dish, radio);
-      // A radio does not tell when somebody joined: the first message that comes does.
+      // A radio does not report joins: the first message that arrives shows the join.
       let came = false;
       const first = dish.receive().then(() => came = true);
       while (!came) await radio.send(hex("news"), hex("first"));
@@ -208,7 +208,7 @@ describe("zeromq.js", () => {
       for (const [body] of MESSAGES) {
         await radio.send(hex("sports"), hex("no"));
         await radio.send(hex("news"), body!);
-        assert.deepEqual(told((await dish.receive())!.slice(1)), told([bytesOf(body!)]));
+        assert.deepEqual(asPrinted((await dish.receive())!.slice(1)), asPrinted([bytesOf(body!)]));
       }
       dish.leave("news");
       dish.join("last");
@@ -228,7 +228,7 @@ describe("zeromq.js", () => {
       const echoed = server.echo(MESSAGES.length);
       for (const [body] of MESSAGES) {
         await client.send(bytesOf(body!));
-        assert.deepEqual(told(await client.receive()), told([bytesOf(body!)]));
+        assert.deepEqual(asPrinted(await client.receive()), asPrinted([bytesOf(body!)]));
       }
       assert.equal(await echoed, MESSAGES.length);
     });
@@ -241,9 +241,9 @@ describe("zeromq.js", () => {
         await client.send(body!);
         const [id, received] = (await server.receive())!;
         assert.equal(id!.length, 4);
-        assert.deepEqual(told([received!]), told([bytesOf(body!)]));
+        assert.deepEqual(asPrinted([received!]), asPrinted([bytesOf(body!)]));
         await server.send([id!, received!]);
-        assert.deepEqual(await client.recv(), told([bytesOf(body!)]));
+        assert.deepEqual(await client.recv(), asPrinted([bytesOf(body!)]));
       }
     });
 
@@ -276,9 +276,9 @@ describe("zeromq.js", () => {
         for (const message of MESSAGES) {
           const frames = message.map(bytesOf);
           await dealer.send(frames);
-          assert.deepEqual(await theirDealer.recv(), told(frames));
+          assert.deepEqual(await theirDealer.recv(), asPrinted(frames));
           await theirDealer.send(...message);
-          assert.deepEqual(told(await deadline(dealer.receive())), told(frames));
+          assert.deepEqual(asPrinted(await deadline(dealer.receive())), asPrinted(frames));
         }
       });
     }
@@ -327,7 +327,7 @@ describe("zeromq.js", () => {
       await using radio = scoped(new Radio());
       await using dish = await peer.socket("DISH");
       await dish.option("JOIN", hex("news"));
-      // libzmq tells no port that it was given.
+      // libzmq does not report the port that it was assigned.
       const wanted = endpoint.replace("*", `${await freeUdpPort()}`);
       await dish.bind(wanted);
       radio.connect(wanted);
@@ -335,7 +335,7 @@ describe("zeromq.js", () => {
       for (const body of messages) {
         await radio.send(["other", "nothing"]);
         await radio.send(["news", body]);
-        assert.deepEqual(await dish.recv(), [hex("news"), ...told([body])!]);
+        assert.deepEqual(await dish.recv(), [hex("news"), ...asPrinted([body])!]);
       }
     });
 
@@ -347,7 +347,7 @@ describe("zeromq.js", () => {
       const first = dish.receive();
       let came = false;
       first.then(() => came = true);
-      // Nobody tells a RADIO of libzmq who has joined.
+      // A RADIO of libzmq over udp does not know its members.
       await waitFor(async () => {
         await radio.send(hex("news"), "");
         return came;
@@ -357,13 +357,13 @@ describe("zeromq.js", () => {
         await radio.send(hex("news"), Buffer.from(body).toString("hex"));
         let received = await dish.receive();
         while (received?.[1]?.length === 0) received = await dish.receive();
-        assert.deepEqual(told(received), [hex("news"), ...told([body])!]);
+        assert.deepEqual(asPrinted(received), [hex("news"), ...asPrinted([body])!]);
       }
     });
   }
 });
 
-/** A port that nobody has for datagrams. */
+/** A free UDP port. */
 async function freeUdpPort(): Promise<number> {
   await using dish = scoped(new Dish());
   return Number((await dish.bind("udp://127.0.0.1:0")).split(":").at(-1));

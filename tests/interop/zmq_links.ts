@@ -1,17 +1,17 @@
-/** The ways in which a socket of ours and one of libzmq can meet, and what every way must carry. */
+/** The transports between our sockets and libzmq's, and the messages that each one must carry. */
 import { tempDir } from "../support/helpers.ts";
 import type { Frame, ZmqSocket } from "../support/zmq_peer.ts";
 
-/** What of our socket a link needs. */
+/** The methods of our socket that a link needs. */
 interface Ours {
   bind(endpoint: string): Promise<string>;
   connect(endpoint: string): void;
 }
 
-/** A transport and who binds it. */
+/** A transport, and the side that binds. */
 export interface Link {
   readonly name: string;
-  /** Binds one of the sockets and connects the other; gives the bound endpoint. */
+  /** Binds one socket and connects the other; returns the bound endpoint. */
   join(ours: Ours, theirs: ZmqSocket): Promise<string>;
 }
 
@@ -25,14 +25,14 @@ const transports: readonly (readonly [name: string, endpoint: (dir: string) => s
   ["ipc abstract", () => `ipc://@mqcat-test-${crypto.randomUUID()}`],
 ];
 
-/** What Debian's libzmq does not have, and that of npm's zeromq does. */
+/** Transports that Debian's libzmq does not have, and the libzmq of npm's zeromq has. */
 const WEB = ["ws", () => "ws://127.0.0.1:*/feed"] as const;
 
 /**
  * Every transport, with either side bound.
  *
- * @param dir where the paths go; remove it in the end
- * @param web whether the peer knows `ws://`
+ * @param dir the folder of the socket paths; the caller removes it
+ * @param web whether the peer supports `ws://`
  */
 export function links(dir: string, web = false): Link[] {
   return (web ? [...transports, WEB] : transports).flatMap(([name, endpoint]) => [
@@ -48,7 +48,7 @@ export function links(dir: string, web = false): Link[] {
       name: `${name}, we connect`,
       async join(ours: Ours, theirs: ZmqSocket) {
         const wanted = endpoint(dir);
-        // libzmq binds addresses and no names.
+        // libzmq binds addresses only, not host names.
         const bound = await theirs.bind(wanted.replace("localhost", "127.0.0.1"));
         ours.connect(wanted.includes("localhost") ? bound.replace("127.0.0.1", "localhost") : bound);
         return bound;
@@ -62,7 +62,7 @@ export const linksDir = tempDir;
 
 const ALL_VALUES = Array.from({ length: 256 }, (_, value) => value.toString(16).padStart(2, "0")).join("");
 
-/** Messages that must come through any link as they are. */
+/** Messages that any link must carry unchanged. */
 export const MESSAGES: readonly (readonly Frame[])[] = [
   [""],
   ["6869"],
@@ -78,5 +78,5 @@ export const MESSAGES: readonly (readonly Frame[])[] = [
   [256, "", 70_000, "00", 5],
 ];
 
-/** How many messages must keep their order. */
+/** The number of messages in the tests of order. */
 export const MANY = 10_000;

@@ -1,10 +1,10 @@
-/** PUSH and PULL against libzmq's. */
+/** PUSH and PULL against libzmq. */
 import assert from "node:assert/strict";
 import { after, describe } from "node:test";
 import { Pull, Push } from "../../mod.ts";
 import { numbers, scoped, SocketLog } from "../support/sockets.ts";
 import { links, linksDir, MANY, MESSAGES } from "./zmq_links.ts";
-import { bytesOf, sharedPeer, test, told } from "../support/zmq_peer.ts";
+import { asPrinted, bytesOf, sharedPeer, test } from "../support/zmq_peer.ts";
 
 describe("libzmq pipeline", () => {
   const dir = linksDir();
@@ -19,7 +19,7 @@ describe("libzmq pipeline", () => {
       for (const message of MESSAGES) {
         const frames = message.map(bytesOf);
         await push.send(frames);
-        assert.deepEqual(await pull.recv(), told(frames));
+        assert.deepEqual(await pull.recv(), asPrinted(frames));
       }
       const collected = pull.collect(MANY);
       for (let i = 0; i < MANY; i++) await push.send(`${i}`);
@@ -33,7 +33,7 @@ describe("libzmq pipeline", () => {
       await link.join(pull, push);
       for (const message of MESSAGES) {
         await push.send(...message);
-        assert.deepEqual(told(await pull.receive()), told(message.map(bytesOf)));
+        assert.deepEqual(asPrinted(await pull.receive()), asPrinted(message.map(bytesOf)));
       }
       const sent = push.blast(MANY);
       for (let i = 0; i < MANY; i++) {

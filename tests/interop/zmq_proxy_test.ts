@@ -1,11 +1,11 @@
-/** The three devices of `forward` between peers of libzmq, from one transport to another. */
+/** The three devices of `forward` between libzmq peers on different transports. */
 import assert from "node:assert/strict";
 import { after, describe } from "node:test";
 import { Dealer, forward, Pull, Push, Router, XPub, XSub } from "../../mod.ts";
 import { tempDir } from "../support/helpers.ts";
 import { numbers, scoped } from "../support/sockets.ts";
 import { MESSAGES } from "./zmq_links.ts";
-import { bytesOf, hex, sharedPeer, test, told } from "../support/zmq_peer.ts";
+import { asPrinted, bytesOf, hex, sharedPeer, test } from "../support/zmq_peer.ts";
 
 const COUNT = 5000;
 
@@ -14,7 +14,7 @@ describe("libzmq proxy", () => {
   const peer = sharedPeer();
   after(() => dir.remove());
 
-  test("streamer - every frame from PUSH to PULL, and many in order", async () => {
+  test("streamer - forwards every frame from PUSH to PULL, in order", async () => {
     await using from = scoped(new Pull());
     await using to = scoped(new Push());
     forward(from, to);
@@ -24,14 +24,14 @@ describe("libzmq proxy", () => {
     await pull.connect(await to.bind(`ipc://${dir.file("jobs")}`));
     for (const message of MESSAGES) {
       await push.send(...message);
-      assert.deepEqual(await pull.recv(), told(message.map(bytesOf)));
+      assert.deepEqual(await pull.recv(), asPrinted(message.map(bytesOf)));
     }
     const sent = push.blast(COUNT, { pad: 100 });
     assert.deepEqual(await pull.collect(COUNT), numbers(COUNT));
     await sent;
   });
 
-  test("forwarder - subscriptions up to XPUB, messages down to SUB, and the end of both", async () => {
+  test("forwarder - forwards subscriptions to XPUB and messages to SUB, and both ends", async () => {
     await using from = scoped(new XSub());
     await using to = scoped(new XPub({ onFull: "block" }));
     forward(from, to);
@@ -53,7 +53,7 @@ describe("libzmq proxy", () => {
     assert.deepEqual(await pub.recv(), [hex("\x00a")]);
   });
 
-  test("queue - requests of several REQ to several REP, each reply to the one that asked", async () => {
+  test("queue - forwards requests of several REQs to several REPs, and each reply to its REQ", async () => {
     await using from = scoped(new Router());
     await using to = scoped(new Dealer());
     forward(from, to);

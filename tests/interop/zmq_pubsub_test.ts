@@ -1,19 +1,19 @@
-/** PUB and SUB against libzmq's, and against its XPUB and XSUB. */
+/** PUB and SUB against libzmq's PUB, SUB, XPUB and XSUB. */
 import assert from "node:assert/strict";
 import { after, describe } from "node:test";
 import { Pub, Sub } from "../../mod.ts";
 import { waitFor } from "../support/helpers.ts";
 import { numbers, scoped } from "../support/sockets.ts";
 import { links, linksDir, MANY, MESSAGES } from "./zmq_links.ts";
-import { bytesOf, hex, sharedPeer, test, told, type ZmqSocket } from "../support/zmq_peer.ts";
+import { asPrinted, bytesOf, hex, sharedPeer, test, type ZmqSocket } from "../support/zmq_peer.ts";
 
-/** Subscribes to everything: an XSUB does that with a message of its own. */
+/** Subscribes to everything: an XSUB sends a subscription message. */
 async function subscribeToAll(socket: ZmqSocket, type: string): Promise<void> {
   if (type === "SUB") await socket.subscribe("");
   else await socket.send("01");
 }
 
-/** Sends a probe with each look until one arrives: a PUB does not tell that somebody subscribed. */
+/** Sends a probe with each check until one arrives, because a PUB does not report subscriptions. */
 async function untilHeard(pub: ZmqSocket, sub: Sub): Promise<void> {
   let heard = false;
   const first = sub.receive().then(() => heard = true);
@@ -45,7 +45,7 @@ describe("libzmq publish and subscribe", () => {
         for (const message of MESSAGES) {
           const frames = message.map(bytesOf);
           await pub.send(frames);
-          assert.deepEqual(await sub.recv(), told(frames));
+          assert.deepEqual(await sub.recv(), asPrinted(frames));
         }
         const collected = sub.collect(MANY);
         for (let i = 0; i < MANY; i++) await pub.send(`${i}`);
@@ -64,7 +64,7 @@ describe("libzmq publish and subscribe", () => {
         else await untilHeard(pub, sub);
         for (const message of MESSAGES) {
           await pub.send(...message);
-          assert.deepEqual(told(await sub.receive()), told(message.map(bytesOf)));
+          assert.deepEqual(asPrinted(await sub.receive()), asPrinted(message.map(bytesOf)));
         }
         const sent = pub.blast(MANY);
         for (let i = 0; i < MANY; i++) {

@@ -1,12 +1,12 @@
-/** REQ and REP against libzmq's, and against its DEALER and ROUTER. */
+/** REQ and REP against libzmq's REQ, REP, DEALER and ROUTER. */
 import assert from "node:assert/strict";
 import { after, describe } from "node:test";
 import { Rep, Req } from "../../mod.ts";
 import { numbers, scoped, texts } from "../support/sockets.ts";
 import { links, linksDir, MANY, MESSAGES } from "./zmq_links.ts";
-import { bytesOf, hex, sharedPeer, test, told } from "../support/zmq_peer.ts";
+import { asPrinted, bytesOf, hex, sharedPeer, test } from "../support/zmq_peer.ts";
 
-/** Lockstep round trips in a row. */
+/** The number of consecutive round trips. */
 const ROUND_TRIPS = 300;
 
 describe("libzmq request and reply", () => {
@@ -23,7 +23,7 @@ describe("libzmq request and reply", () => {
         const echoed = service.echo(MESSAGES.length + ROUND_TRIPS);
         for (const message of MESSAGES) {
           const frames = message.map(bytesOf);
-          assert.deepEqual(told(await req.request(frames)), told(frames));
+          assert.deepEqual(asPrinted(await req.request(frames)), asPrinted(frames));
         }
         for (let i = 0; i < ROUND_TRIPS; i++) assert.deepEqual(texts(await req.request(`${i}`)), [`${i}`]);
         assert.equal(await echoed, MESSAGES.length + ROUND_TRIPS);
@@ -38,9 +38,9 @@ describe("libzmq request and reply", () => {
         const frames = message.map(bytesOf);
         await req.send(...message);
         const request = await rep.receive();
-        assert.deepEqual(told(request?.frames), told(frames));
+        assert.deepEqual(asPrinted(request?.frames), asPrinted(frames));
         request!.reply([...frames, "done"]);
-        assert.deepEqual(await req.recv(), [...told(frames)!, hex("done")]);
+        assert.deepEqual(await req.recv(), [...asPrinted(frames)!, hex("done")]);
       }
     });
 
@@ -52,9 +52,9 @@ describe("libzmq request and reply", () => {
         const frames = message.map(bytesOf);
         await dealer.send(hex("id"), "", ...message);
         const request = await rep.receive();
-        assert.deepEqual(told(request?.frames), told(frames));
+        assert.deepEqual(asPrinted(request?.frames), asPrinted(frames));
         request!.reply(frames);
-        assert.deepEqual(await dealer.recv(), [hex("id"), "", ...told(frames)!]);
+        assert.deepEqual(await dealer.recv(), [hex("id"), "", ...asPrinted(frames)!]);
       }
       const sent = dealer.blast(MANY, { head: [""] });
       for (let i = 0; i < MANY; i++) {

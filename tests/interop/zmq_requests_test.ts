@@ -1,4 +1,4 @@
-/** Requests that go astray: peers that die, envelopes that are wrong. */
+/** Failed requests: peers that die, invalid envelopes. */
 import assert from "node:assert/strict";
 import { describe } from "node:test";
 import { type IncomingRequest, Rep, Req } from "../../mod.ts";
@@ -12,7 +12,7 @@ describe("libzmq requests", () => {
   const peer = sharedPeer();
 
   for (const weBind of [true, false]) {
-    test(`req - a REP that ${weBind ? "connected" : "bound"} dies before replying; the next is asked`, async () => {
+    test(`req - a REP that ${weBind ? "connected" : "bound"} dies before replying; the next one gets the request`, async () => {
       const log = new SocketLog();
       await using req = scoped(new Req({ onEvent: log.onEvent, reconnect: { first: 20, longest: 50 } }));
       await using victim = await ZmqPeer.start();
@@ -34,7 +34,7 @@ describe("libzmq requests", () => {
     });
   }
 
-  test("req - another REP that is there already is asked at once", async () => {
+  test("req - another connected REP gets the request at once", async () => {
     const log = new SocketLog();
     await using req = scoped(new Req({ onEvent: log.onEvent }));
     const endpoint = await req.bind(LOCAL);
@@ -52,7 +52,7 @@ describe("libzmq requests", () => {
     assert.deepEqual(texts(await deadline(first)), ["1"]);
   });
 
-  test("req - takes its REPs in turn", async () => {
+  test("req - uses its REPs in turn", async () => {
     await using req = scoped(new Req());
     const endpoint = await req.bind(LOCAL);
     await using a = await peer.socket("REP");
@@ -66,7 +66,7 @@ describe("libzmq requests", () => {
     assert.deepEqual(await echoes, [3, 3]);
   });
 
-  test("req - a ROUTER's reply without a delimiter, or with nothing behind it, is no reply", async () => {
+  test("req - ignores a ROUTER's reply without a delimiter, or without a body after it", async () => {
     await using req = scoped(new Req());
     await using router = await peer.socket("ROUTER");
     req.connect(await router.bind(LOCAL));
@@ -84,7 +84,7 @@ describe("libzmq requests", () => {
     assert.deepEqual(texts(await deadline(next)), ["second answer"]);
   });
 
-  test("rep - a DEALER has several requests outstanding, and replies in any order find their way", async () => {
+  test("rep - replies in any order to several outstanding requests of a DEALER", async () => {
     await using rep = scoped(new Rep());
     const endpoint = await rep.bind(LOCAL);
     await using a = await peer.socket("DEALER");
@@ -103,7 +103,7 @@ describe("libzmq requests", () => {
     assert.throws(() => requests[0]!.reply("again"), /twice/);
   });
 
-  test("rep - a request without a delimiter, or with nothing behind it, is dropped", async () => {
+  test("rep - drops a request without a delimiter, or without a body after it", async () => {
     await using rep = scoped(new Rep());
     await using dealer = await peer.socket("DEALER");
     await dealer.connect(await rep.bind(LOCAL));
@@ -119,7 +119,7 @@ describe("libzmq requests", () => {
     assert.deepEqual(await dealer.recvAll(50), []);
   });
 
-  test("rep - a request whose peer died is answered into nothing, and others are served", async () => {
+  test("rep - drops the reply to a dead peer, and serves others", async () => {
     const log = new SocketLog();
     await using rep = scoped(new Rep({ onEvent: log.onEvent }));
     const endpoint = await rep.bind(LOCAL);
@@ -130,7 +130,7 @@ describe("libzmq requests", () => {
     const request = await rep.receive();
     await victim.kill();
     await log.until("disconnected");
-    request!.reply("to nobody");
+    request!.reply("too late");
     await using lives = await peer.socket("REQ");
     await lives.connect(endpoint);
     await lives.send(hex("hello"));
@@ -139,7 +139,7 @@ describe("libzmq requests", () => {
     assert.equal(rep.unsent, 0);
   });
 
-  test("rep - many requests come in one piece, and no reply is lost on a slow reader", async () => {
+  test("rep - loses no reply when many requests arrive in one segment and the peer reads slowly", async () => {
     await using rep = scoped(new Rep({ hwm: 10 }));
     await using dealer = await peer.socket("DEALER", { RCVHWM: 100 });
     await dealer.connect(await rep.bind(LOCAL));

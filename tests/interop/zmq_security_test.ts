@@ -1,4 +1,4 @@
-/** PLAIN and CURVE against libzmq's, in both roles: what is let in carries everything, what is not is told why. */
+/** PLAIN and CURVE against libzmq, in both roles: accepted peers exchange messages, refused peers get the reason. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -30,12 +30,12 @@ import {
 import { deadline, tempDir, waitFor } from "../support/helpers.ts";
 import { numbers, scoped, SocketLog, texts } from "../support/sockets.ts";
 import {
+  asPrinted,
   bytesOf,
   type Frame,
   hex,
   sharedPeer,
   test,
-  told,
   type ZmqPeer,
   type ZmqSocket,
 } from "../support/zmq_peer.ts";
@@ -51,12 +51,12 @@ const MESSAGES: readonly (readonly Frame[])[] = [
 ];
 const COUNT = 1000;
 const LOCAL = "tcp://127.0.0.1:0";
-/** Long enough for many attempts, if somebody made them, in milliseconds. */
+/** Long enough for several connection attempts, in milliseconds. */
 const QUIET = 300;
 
 const server = await generateKeyPair();
 const client = await generateKeyPair();
-const stranger = await generateKeyPair();
+const otherKeys = await generateKeyPair();
 const keyHex = (key: Uint8Array) => hex(encodeZ85(key));
 
 type PeerOptions = Record<string, number | string>;
@@ -82,7 +82,7 @@ const isClient: ZapHandler = ({ credentials: [key] }) => ({
   userId: "the client",
 });
 
-/** The ways in which two sockets can trust each other. */
+/** The security options of two sockets. */
 const WAYS: [name: string, ours: () => Mechanism, theirs: PeerOptions][] = [
   [
     "CURVE, we serve",
@@ -99,7 +99,7 @@ describe("libzmq security", () => {
   const peer = sharedPeer();
   let names = 0;
   before(async () => {
-    // One certificate, as keygen writes it: who is let in by libzmq.
+    // One certificate in the format of keygen: the client that libzmq accepts.
     fs.mkdirSync(dir.file("keys"));
     fs.writeFileSync(
       dir.file("keys/client.key"),
@@ -109,7 +109,7 @@ describe("libzmq security", () => {
   });
   after(() => dir.remove());
 
-  /** Binds one and connects the other, turn about. */
+  /** Binds one socket and connects the other, alternating. */
   async function meet(
     ours: { bind(e: string): Promise<string>; connect(e: string): void },
     theirs: ZmqSocket,
@@ -130,14 +130,14 @@ describe("libzmq security", () => {
         await meet(pull, theirPush, transport);
         for (const message of MESSAGES) {
           await theirPush.send(...message);
-          assert.deepEqual(told(await pull.receive()), told(message.map(bytesOf)));
+          assert.deepEqual(asPrinted(await pull.receive()), asPrinted(message.map(bytesOf)));
         }
         await using push = scoped(new Push({ security: security() }));
         await using theirPull = await peer.socket("PULL", options);
         await meet(push, theirPull, transport);
         for (const message of MESSAGES) {
           await push.send(message.map(bytesOf));
-          assert.deepEqual(await theirPull.recv(), told(message.map(bytesOf)));
+          assert.deepEqual(await theirPull.recv(), asPrinted(message.map(bytesOf)));
         }
         const collected = theirPull.collect(COUNT);
         for (let i = 0; i < COUNT; i++) await push.send(`${i}`);
@@ -157,7 +157,7 @@ describe("libzmq security", () => {
           else await log.until("subscription");
           await pub.send(["b", "not this"]);
           await pub.send(["a", bytesOf(2 ** 20)]);
-          assert.deepEqual(await sub.recv(), [hex("a"), ...told([bytesOf(2 ** 20)])!]);
+          assert.deepEqual(await sub.recv(), [hex("a"), ...asPrinted([bytesOf(2 ** 20)])!]);
         }
         for (const [In, theirPub] of [[Sub, "PUB"], [XSub, "XPUB"]] as const) {
           await using sub = scoped(new In({ security: security() }));
@@ -168,19 +168,22 @@ describe("libzmq security", () => {
           else await sub.send("\x01a");
           if (theirPub === "XPUB") assert.deepEqual(await pub.recv(), ["0161"]);
           const received = sub.receive();
-          // libzmq's PUB does not tell when the subscription came.
+          // libzmq's PUB does not report subscriptions.
           const first = await waitFor(async () => {
             await pub.send(hex("b"), hex("not this"));
             await pub.send(hex("a"), hex("this"), 300);
             return await Promise.race([received, sleep(20, undefined)]);
           });
-          assert.deepEqual(told(first), told([bytesOf(hex("a")), bytesOf(hex("this")), bytesOf(300)]));
+          assert.deepEqual(
+            asPrinted(first),
+            asPrinted([bytesOf(hex("a")), bytesOf(hex("this")), bytesOf(300)]),
+          );
         }
       });
 
       test(`requests - ${where}`, async () => {
         await using rep = scoped(new Rep({ security: security() }));
-        // A REQ of libzmq that asks ZAP gets the user id before the first reply, and then takes none: its own mistake.
+        // A REQ of libzmq with ZAP receives the user id before the first reply, and then no reply: a bug of libzmq.
         await using theirReq = await peer.socket(way.endsWith("they serve") ? "DEALER" : "REQ", options);
         const head = way.endsWith("they serve") ? [""] : [];
         await meet(rep, theirReq, transport);
@@ -192,10 +195,10 @@ describe("libzmq security", () => {
           const frames = message.map(bytesOf);
           await theirReq.send(...head, ...message);
           const request = (await deadline(rep.receive()))!;
-          assert.deepEqual(told(request.frames), told(frames));
+          assert.deepEqual(asPrinted(request.frames), asPrinted(frames));
           request.reply(request.frames);
-          assert.deepEqual(await theirReq.recv(), [...head, ...told(frames)!]);
-          assert.deepEqual(told(await req.request(frames)), told(frames));
+          assert.deepEqual(await theirReq.recv(), [...head, ...asPrinted(frames)!]);
+          assert.deepEqual(asPrinted(await req.request(frames)), asPrinted(frames));
         }
         await echoed;
       });
@@ -214,16 +217,16 @@ describe("libzmq security", () => {
         for (const message of MESSAGES) {
           const frames = message.map(bytesOf);
           await pair.send(frames);
-          assert.deepEqual(await theirPair.recv(), told(frames));
+          assert.deepEqual(await theirPair.recv(), asPrinted(frames));
           await theirPair.send(...message);
-          assert.deepEqual(told(await deadline(pair.receive())), told(frames));
+          assert.deepEqual(asPrinted(await deadline(pair.receive())), asPrinted(frames));
           await dealer.send(frames);
-          assert.deepEqual(told(await deadline(dealer.receive())), told(frames));
+          assert.deepEqual(asPrinted(await deadline(dealer.receive())), asPrinted(frames));
           await theirDealer.send(...message);
           const [id, ...rest] = (await deadline(router.receive()))!;
-          assert.deepEqual([texts([id!]), told(rest)], [["worker 7"], told(frames)]);
+          assert.deepEqual([texts([id!]), asPrinted(rest)], [["worker 7"], asPrinted(frames)]);
           await router.send([id!, ...rest]);
-          assert.deepEqual(await theirDealer.recv(), told(frames));
+          assert.deepEqual(await theirDealer.recv(), asPrinted(frames));
         }
         await echoed;
       });
@@ -248,7 +251,7 @@ describe("libzmq security", () => {
       assert.deepEqual(log.of("disconnected"), []);
     });
 
-    test(`reconnect - ${way}: a new connection is a new handshake`, async () => {
+    test(`reconnect - ${way}: a new connection makes a new handshake`, async () => {
       const log = new SocketLog();
       const quick = { first: 5, longest: 20 };
       await using pull = scoped(new Pull({ security: security(), onEvent: log.onEvent, reconnect: quick }));
@@ -266,7 +269,7 @@ describe("libzmq security", () => {
     });
   }
 
-  /** Who must not come in. */
+  /** Peers that must be refused. */
   const REFUSED: [
     name: string,
     ours: () => Mechanism,
@@ -276,14 +279,14 @@ describe("libzmq security", () => {
   ][] = [
     [
       "CURVE, we have another server key",
-      () => curveClient({ serverKey: stranger.publicKey, keyPair: client }),
+      () => curveClient({ serverKey: otherKeys.publicKey, keyPair: client }),
       CURVE_SERVER,
       /closed the connection after our HELLO: its public key probably differs/,
       2,
     ],
     [
       "CURVE, our key is not on libzmq's list",
-      () => curveClient({ serverKey: server.publicKey, keyPair: stranger }),
+      () => curveClient({ serverKey: server.publicKey, keyPair: otherKeys }),
       CURVE_SERVER,
       /does not accept our public key \(400\)/,
       1,
@@ -318,14 +321,14 @@ describe("libzmq security", () => {
     ],
   ];
   for (const [name, security, theirs, words, attempts] of REFUSED) {
-    test(`refused - ${name}: told once, and final`, async () => {
+    test(`refused - ${name}: is reported once, as a final error`, async () => {
       const log = new SocketLog();
       await using push = scoped(
         new Push({ security: security(), onEvent: log.onEvent, reconnect: { first: 5, longest: 5 } }),
       );
       await using pull = await peer.socket("PULL", theirs);
       push.connect(await pull.bind(LOCAL));
-      // Within a second, on a machine that has time for it.
+      // Within a second, on an idle machine.
       await assert.rejects(deadline(push.send("never")), words);
       assert.equal(log.of("handshake-failed").length, attempts);
       assert.ok(push.failure !== undefined);
@@ -337,13 +340,13 @@ describe("libzmq security", () => {
     [
       "CURVE, libzmq has another server key",
       () => curveServer({ keyPair: server }),
-      curveOptions(stranger.publicKey),
+      curveOptions(otherKeys.publicKey),
       /public key for us that is not ours/,
     ],
     [
       "CURVE, libzmq's key is not on our list",
       () => curveServer({ keyPair: server, zap: { handler: isClient } }),
-      curveOptions(server.publicKey, stranger),
+      curveOptions(server.publicKey, otherKeys),
       /refused: 400/,
     ],
     [
@@ -372,7 +375,7 @@ describe("libzmq security", () => {
     ],
   ];
   for (const [name, security, theirs, words] of STRANGERS) {
-    test(`refused - ${name}: told here, and it does not come again and again`, async () => {
+    test(`refused - ${name}: is reported, and libzmq does not retry endlessly`, async () => {
       const log = new SocketLog();
       await using pull = scoped(new Pull({ security: security(), onEvent: log.onEvent }));
       await using push = await peer.socket("PUSH", theirs);

@@ -1,4 +1,4 @@
-/** Topics, between our PUB and SUB and libzmq's. */
+/** Subscriptions between our PUB and SUB and libzmq's. */
 import assert from "node:assert/strict";
 import { describe } from "node:test";
 import { Pub, Sub } from "../../mod.ts";
@@ -14,7 +14,7 @@ const long = (length: number) => "t".repeat(length);
 describe("libzmq subscriptions", () => {
   const peer = sharedPeer();
 
-  test("pub - each subscriber gets what begins with one of its topics, once", async () => {
+  test("pub - sends each message once to each subscriber with a matching prefix", async () => {
     const log = new SocketLog();
     await using pub = scoped(new Pub({ onEvent: log.onEvent }));
     const endpoint = await pub.bind(LOCAL);
@@ -40,7 +40,7 @@ describe("libzmq subscriptions", () => {
     assert.equal(pub.dropped, 0);
   });
 
-  test("pub - a topic that was unsubscribed as often as subscribed is over", async () => {
+  test("pub - a topic ends when it was unsubscribed as often as subscribed", async () => {
     const log = new SocketLog();
     await using pub = scoped(new Pub({ onEvent: log.onEvent }));
     await using sub = await peer.socket("SUB");
@@ -60,7 +60,7 @@ describe("libzmq subscriptions", () => {
     assert.deepEqual(await sub.recvAll(50), []);
   });
 
-  test("pub - 2000 topics of one subscriber", async () => {
+  test("pub - serves 2000 topics of one subscriber", async () => {
     await using pub = scoped(new Pub({ onFull: "block" }));
     // libzmq drops subscriptions over its high-water mark.
     await using sub = await peer.socket("SUB", { SNDHWM: 0, RCVHWM: 0 });
@@ -68,7 +68,7 @@ describe("libzmq subscriptions", () => {
     const subscriptions = numbers(2000).map((i) => sub.subscribe(`topic ${i}/`));
     await Promise.all([...subscriptions, sub.subscribe("last")]);
     await waitFor(() => pub.subscribers === 1);
-    // The topics travel in their order.
+    // The topics are sent in order.
     let last = false;
     await waitFor(async () => {
       await pub.send(["last", "0"]);
@@ -80,7 +80,7 @@ describe("libzmq subscriptions", () => {
     assert.deepEqual(await sub.recvAll(50), []);
   });
 
-  test("pub - a subscriber that went leaves nothing behind, and the others go on", async () => {
+  test("pub - removes the topics of a disconnected subscriber, and keeps the others", async () => {
     const log = new SocketLog();
     await using pub = scoped(new Pub({ onEvent: log.onEvent }));
     const endpoint = await pub.bind(LOCAL);
@@ -123,7 +123,7 @@ describe("libzmq subscriptions", () => {
     }
   });
 
-  test("sub - every subscribe is told, and a cancel only for the last", async () => {
+  test("sub - sends every subscription, and a cancel only for the last one", async () => {
     await using sub = scoped(new Sub());
     await using xpub = await peer.socket("XPUB", { XPUB_VERBOSER: 1 });
     sub.subscribe("early");
@@ -143,7 +143,7 @@ describe("libzmq subscriptions", () => {
     assert.deepEqual(await xpub.recvAll(50), []);
   });
 
-  test("sub - prefix filter, several topics, and unsubscribe", async () => {
+  test("sub - filters by prefixes, and unsubscribes", async () => {
     await using sub = scoped(new Sub());
     await using xpub = await peer.socket("XPUB", { XPUB_VERBOSER: 1 });
     sub.subscribe("apple");
@@ -181,7 +181,7 @@ describe("libzmq subscriptions", () => {
     await log.until("disconnected", 3);
   });
 
-  test("topics - 245 to 300 bytes, from us to libzmq", async () => {
+  test("topics - of 245 to 300 bytes, from our SUB to libzmq", async () => {
     for (const length of [245, 246, 250, 255, 256, 300]) {
       await using sub = scoped(new Sub());
       await using xpub = await peer.socket("XPUB");
@@ -193,7 +193,7 @@ describe("libzmq subscriptions", () => {
     }
   });
 
-  test("topics - 245 to 300 bytes, from libzmq to us, even where 4.3.3 and 4.3.4 spoil the header", async () => {
+  test("topics - of 245 to 300 bytes, from libzmq to our PUB, despite the header bug of 4.3.3 and 4.3.4", async () => {
     const log = new SocketLog();
     await using pub = scoped(new Pub({ onEvent: log.onEvent }));
     const endpoint = await pub.bind(LOCAL);
@@ -216,7 +216,7 @@ describe("libzmq subscriptions", () => {
       await sub.subscribe(long(length));
       await sub.connect(endpoint);
       await waitFor(() => pub.subscribers === 2 || log.of("disconnected").some(({ error }) => error));
-      // Either it is understood, or refused in words; nothing hangs.
+      // The topic is either accepted or refused with an error; nothing hangs.
       const [refused] = log.of("disconnected");
       assert.ok(refused === undefined || /peer sent/.test(refused.error!.message), refused?.error?.message);
       await pub.send(["still here", `${length}`]);

@@ -1,4 +1,4 @@
-/** PUSH and several of libzmq's PULLs: fair shares, and what happens when one dies. */
+/** PUSH with several libzmq PULLs: fair distribution, and dead peers. */
 import assert from "node:assert/strict";
 import { describe } from "node:test";
 import { Pull, Push } from "../../mod.ts";
@@ -9,7 +9,7 @@ import { sharedPeer, test, ZmqPeer } from "../support/zmq_peer.ts";
 const LOCAL = "tcp://127.0.0.1:0";
 const ascending = (a: number, b: number) => a - b;
 
-/** Waits until a number stands still: the peer's buffers are full. */
+/** Waits until a number stops changing, because the peer's buffers are full. */
 async function settled(look: () => number): Promise<number> {
   let last = -1;
   let same = 0;
@@ -41,14 +41,14 @@ describe("libzmq workers", () => {
       const collected = Promise.all(pulls.map((pull) => pull.collect(100)));
       for (let i = 0; i < 300; i++) await push.send(`${i}`);
       const shares = await collected;
-      // Everybody in turn: each has every third message.
+      // In turn: each peer has every third message.
       const starts = shares.map((share) => share[0]!).sort(ascending);
       assert.deepEqual(starts, [0, 1, 2]);
       for (const share of shares) assert.deepEqual(share, numbers(100).map((i) => share[0]! + 3 * i));
     });
   }
 
-  test("push - a PULL that does not read gets no more than its queue holds; the others get the rest", async () => {
+  test("push - a PULL that does not read gets one full queue, and the others get the rest", async () => {
     await using push = scoped(new Push({ hwm: 100 }));
     const endpoint = await push.bind(LOCAL);
     await using reads = await peer.socket("PULL");
@@ -69,7 +69,7 @@ describe("libzmq workers", () => {
   });
 
   for (const weBind of [true, false]) {
-    test(`push - a PULL that ${weBind ? "connected" : "bound"} dies; its successor gets what was not sent`, async () => {
+    test(`push - a PULL that ${weBind ? "connected" : "bound"} dies; its successor gets the unsent messages`, async () => {
       const log = new SocketLog();
       await using push = scoped(
         new Push({ onEvent: log.onEvent, reconnect: { first: 20, longest: 50 }, hwm: 500 }),
@@ -91,7 +91,7 @@ describe("libzmq workers", () => {
       assert.ok(waiting >= 500, `${waiting} were waiting`);
       await victim.kill();
       await log.until("disconnected");
-      // Nothing that waited is lost, but for the write that was under way.
+      // No queued message is lost, except for the write in progress.
       const kept = push.unsent;
       const taken = queued - kept;
       assert.ok(kept > 400 && kept <= waiting, `${kept} of ${waiting} were kept`);
@@ -104,7 +104,7 @@ describe("libzmq workers", () => {
     });
   }
 
-  test("push - what a dead PULL had not taken goes to the one that lives, before anything newer", async () => {
+  test("push - unsent messages of a dead PULL go to the living one before newer messages", async () => {
     const log = new SocketLog();
     await using push = scoped(new Push({ onEvent: log.onEvent, hwm: 300 }));
     const endpoint = await push.bind(LOCAL);
@@ -132,7 +132,7 @@ describe("libzmq workers", () => {
     assert.equal(push.unsent, 0);
   });
 
-  test("pull - fair over three PUSHes, and goes on when one dies", async () => {
+  test("pull - reads fairly from three PUSHes, and continues when one dies", async () => {
     const log = new SocketLog();
     await using pull = scoped(new Pull({ onEvent: log.onEvent }));
     const endpoint = await pull.bind(LOCAL);

@@ -1,10 +1,10 @@
-/** XPUB and XSUB against libzmq's, and against its SUB and PUB. */
+/** XPUB and XSUB against libzmq's XPUB, XSUB, PUB and SUB. */
 import assert from "node:assert/strict";
 import { after, describe } from "node:test";
 import { XPub, XSub } from "../../mod.ts";
 import { numbers, scoped, texts } from "../support/sockets.ts";
 import { links, linksDir, MESSAGES } from "./zmq_links.ts";
-import { bytesOf, hex, sharedPeer, test, told } from "../support/zmq_peer.ts";
+import { asPrinted, bytesOf, hex, sharedPeer, test } from "../support/zmq_peer.ts";
 
 const COUNT = 2000;
 
@@ -25,7 +25,7 @@ describe("libzmq xpub and xsub", () => {
       for (const message of MESSAGES) {
         const frames = message.map(bytesOf);
         await xpub.send(frames);
-        assert.deepEqual(await sub.recv(), told(frames));
+        assert.deepEqual(await sub.recv(), asPrinted(frames));
       }
       const collected = sub.collect(COUNT);
       for (let i = 0; i < COUNT; i++) await xpub.send(`${i}`);
@@ -36,7 +36,7 @@ describe("libzmq xpub and xsub", () => {
       assert.deepEqual(texts(await xpub.receive()), ["\x00"]);
     });
 
-    test(`xpub - to XSUB over ${link.name}, whose other messages come too`, async () => {
+    test(`xpub - to XSUB over ${link.name}, and receives its other messages`, async () => {
       await using xpub = scoped(new XPub());
       await using xsub = await peer.socket("XSUB");
       await link.join(xpub, xsub);
@@ -54,7 +54,7 @@ describe("libzmq xpub and xsub", () => {
         await using pub = await peer.socket(type);
         await xsub.send("\x01");
         await link.join(xsub, pub);
-        // A PUB does not tell when it has the subscription: the first message that comes does.
+        // A PUB does not report subscriptions: the first message that arrives shows it.
         if (type === "XPUB") assert.deepEqual(await pub.recv(), ["01"]);
         else {
           let came = false;
@@ -66,7 +66,7 @@ describe("libzmq xpub and xsub", () => {
         }
         for (const message of MESSAGES) {
           await pub.send(...message);
-          assert.deepEqual(told(await xsub.receive()), told(message.map(bytesOf)));
+          assert.deepEqual(asPrinted(await xsub.receive()), asPrinted(message.map(bytesOf)));
         }
         if (type === "PUB") return;
         await xsub.send(["from", "below"]);
@@ -77,7 +77,7 @@ describe("libzmq xpub and xsub", () => {
     }
   }
 
-  test("xsub - subscribes anew when a publisher of libzmq comes back", async () => {
+  test("xsub - subscribes again when a libzmq publisher comes back", async () => {
     await using xsub = scoped(new XSub({ reconnect: { first: 10, longest: 50 } }));
     xsub.subscribe("a");
     xsub.subscribe("b");

@@ -1,11 +1,11 @@
-/** What tests of sockets share. */
+/** Helpers for tests of sockets. */
 import { Batch } from "../../lib/zmtp/batch.ts";
 import type { SocketEvent } from "../../lib/zmq/events.ts";
 import { DEADLINE, waitFor } from "./helpers.ts";
 
 type Of<T extends SocketEvent["type"]> = Extract<SocketEvent, { type: T }>;
 
-/** Keeps a socket's events: `new Push({ onEvent: log.onEvent })`. */
+/** Records the events of a socket: `new Push({ onEvent: log.onEvent })`. */
 export class SocketLog {
   readonly all: SocketEvent[] = [];
 
@@ -13,7 +13,7 @@ export class SocketLog {
     this.all.push(event);
   };
 
-  /** The events of one type, in their order. */
+  /** The events of one type, in order. */
   of<T extends SocketEvent["type"]>(type: T): Of<T>[] {
     return this.all.filter((event): event is Of<T> => event.type === type);
   }
@@ -39,7 +39,7 @@ export function texts(frames: readonly Uint8Array[] | undefined): string[] | und
   return frames?.map((frame) => new TextDecoder().decode(frame));
 }
 
-/** 0, 1, … `count` - 1, or `count` numbers from `start` on. */
+/** The numbers 0, 1, … `count` - 1, or `count` numbers from `start`. */
 export function numbers(count: number, start = 0): number[] {
   return Array.from({ length: count }, (_, i) => start + i);
 }
@@ -56,7 +56,7 @@ export function batchOf(messages: readonly string[]): Batch {
 
 let names = 0;
 
-/** A name for an inproc endpoint that nobody else has. */
+/** A unique name for an inproc endpoint. */
 export function inproc(): string {
   return `inproc://test-${++names}`;
 }

@@ -129,7 +129,7 @@ async function openPair(
 
 let made: { cert: string; key: string } | undefined;
 
-/** A self-signed certificate for localhost and 127.0.0.1, made once by openssl. */
+/** A self-signed certificate for localhost and 127.0.0.1, created once by openssl. */
 export function certificate(): { cert: string; key: string } {
   if (made !== undefined) return made;
   using dir = tempDir();

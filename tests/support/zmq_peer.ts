@@ -8,11 +8,11 @@ import { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
 import { deadline, requirePeer } from "./helpers.ts";
 
-/** Debian's Python has pyzmq; another one that comes first on PATH may not. */
+/** Debian's Python has pyzmq; another Python that is earlier on PATH may not. */
 const PYTHON = "/usr/bin/python3";
 const SCRIPT = fileURLToPath(new URL("../interop/peers/zmq_peer.py", import.meta.url));
 
-/** A frame that is the same in both processes: hexadecimal, or that many bytes 0, 1, … 255, 0, … */
+/** A frame in a form for both processes: hexadecimal, or a length for the bytes 0, 1, … 255, 0, … */
 export type Frame = string | number;
 
 const present = spawnSync(PYTHON, ["-c", "import zmq"], { stdio: "ignore" }).status === 0;
@@ -20,7 +20,7 @@ const present = spawnSync(PYTHON, ["-c", "import zmq"], { stdio: "ignore" }).sta
 /** `it` for tests against libzmq. */
 export const test = requirePeer("pyzmq", present);
 
-/** A peer for the tests of the `describe` around: it starts before them and ends behind them. */
+/** A peer for the tests of the enclosing `describe`: it starts before them and ends after them. */
 export function sharedPeer(): Pick<ZmqPeer, "socket"> {
   let peer: ZmqPeer | undefined;
   before(async () => {
@@ -38,8 +38,8 @@ export function bytesOf(frame: Frame): Uint8Array {
   return bytes;
 }
 
-/** A message as the peer's `recv` tells it: the frames in hexadecimal, or by length and hash when they are long. */
-export function told(frames: readonly Uint8Array[] | undefined): string[] | undefined {
+/** A message as the peer's `recv` prints it: frames in hexadecimal, or length and hash for long ones. */
+export function asPrinted(frames: readonly Uint8Array[] | undefined): string[] | undefined {
   return frames?.map((frame) =>
     frame.length <= 512
       ? Buffer.from(frame).toString("hex")
@@ -47,7 +47,7 @@ export function told(frames: readonly Uint8Array[] | undefined): string[] | unde
   );
 }
 
-/** The hexadecimal of a text. */
+/** A text as hexadecimal. */
 export function hex(text: string): string {
   return Buffer.from(text).toString("hex");
 }
@@ -69,7 +69,7 @@ export class ZmqPeer implements AsyncDisposable {
     });
   }
 
-  /** Starts a program that speaks as peers/zmq_peer.py does, and is that unless told. */
+  /** Starts a program with the protocol of peers/zmq_peer.py. Default: that program. */
   static async start(program = PYTHON, args = [SCRIPT]): Promise<ZmqPeer> {
     const peer = new ZmqPeer(spawn(program, args, { stdio: ["pipe", "pipe", "inherit"] }));
     const started = Promise.withResolvers<unknown>();
@@ -86,19 +86,19 @@ export class ZmqPeer implements AsyncDisposable {
     return socket;
   }
 
-  /** SIGSTOP: its connections stay, and it does nothing more. */
+  /** Sends SIGSTOP: the connections stay open, and the peer does nothing more. */
   stop(): void {
-    // Not ChildProcess.kill: Deno's takes the signal for the way the process ended.
+    // Not ChildProcess.kill: in Deno it reports the signal as the cause of the exit in any case.
     process.kill(this.#child.pid!, "SIGSTOP");
   }
 
-  /** SIGKILL: nothing is flushed, nobody says goodbye. */
+  /** Sends SIGKILL: nothing is flushed, and no connection is closed properly. */
   async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
     await deadline(this.#exited, 10_000, "the libzmq peer to die");
   }
 
-  /** Ends it. */
+  /** Ends the peer. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.stdin!.end();
     await deadline(this.#exited, 10_000, "the libzmq peer to end").catch(() => this.kill());
@@ -107,7 +107,7 @@ export class ZmqPeer implements AsyncDisposable {
   #call(socket: string, op: string, args: Record<string, unknown>): Promise<unknown> {
     const id = ++this.#ids;
     const answer = Promise.withResolvers<unknown>();
-    // A peer that is killed leaves its last calls without an answer, and tests may have stopped waiting for them.
+    // A killed peer does not answer its last calls, and tests may no longer wait for them.
     answer.promise.catch(() => {});
     this.#waiting.set(id, answer);
     this.#child.stdin!.write(JSON.stringify({ id, socket, op, args }) + "\n");
@@ -133,7 +133,7 @@ export class ZmqSocket implements AsyncDisposable {
     this.call = call;
   }
 
-  /** Binds, and gives the endpoint with the real port. */
+  /** Binds, and returns the endpoint with the real port. */
   async bind(endpoint: string): Promise<string> {
     return await this.call("bind", { endpoint }) as string;
   }
@@ -159,37 +159,37 @@ export class ZmqSocket implements AsyncDisposable {
     await this.call("send", { frames });
   }
 
-  /** The next message as `told` tells one, or null when none came within `timeout` milliseconds. */
+  /** The next message in the form of `asPrinted`, or null when none arrives within `timeout` milliseconds. */
   async recv(timeout = 10_000): Promise<string[] | null> {
     return await this.call("recv", { timeout }) as string[] | null;
   }
 
-  /** The messages that come until `quiet` milliseconds passed without one. */
+  /** The messages that arrive until `quiet` milliseconds pass without one. */
   async recvAll(quiet: number): Promise<string[][]> {
     return await this.call("recv_all", { quiet }) as string[][];
   }
 
-  /** Sends the numbers from `start` on as text, each padded to `pad` bytes and behind the frames `head`. */
+  /** Sends the numbers from `start` as text, each padded to `pad` bytes, after the frames `head`. */
   async blast(count: number, options: { start?: number; pad?: number; head?: Frame[] } = {}): Promise<void> {
     await this.call("blast", { count, ...options });
   }
 
-  /** The numbers in the last frames of the next `count` messages; fewer when none came for `timeout` milliseconds. */
+  /** The numbers in the last frames of the next `count` messages; fewer after `timeout` milliseconds without one. */
   async collect(count: number, timeout = 10_000): Promise<number[]> {
     return await this.call("collect", { count, timeout }) as number[];
   }
 
-  /** Sends the next `count` messages back as they came. */
+  /** Sends the next `count` messages back unchanged. */
   async echo(count: number, timeout = 10_000): Promise<number> {
     return await this.call("echo", { count, timeout }) as number;
   }
 
-  /** Lets the socket see who has come: libzmq does that only inside a call. */
+  /** Makes the socket process new connections: libzmq does that only inside a call. */
   async poke(): Promise<void> {
     await this.call("poke", {});
   }
 
-  /** Waits for something that this socket does on its own, inside its calls. */
+  /** Waits for an action that libzmq performs only inside calls of this socket. */
   async pokeUntil<T>(promise: Promise<T>): Promise<T> {
     let settled = false;
     promise.then(() => settled = true, () => settled = true);
@@ -203,7 +203,7 @@ export class ZmqSocket implements AsyncDisposable {
     await this.call("close", {});
   }
 
-  /** Closes it; the process may be dead by then. */
+  /** Closes the socket; the process may already be dead. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close().catch(() => {});
   }

@@ -170,7 +170,7 @@ function judge(file: string, specifier: string, typeOnly: boolean): string | und
 }
 
 describe("imports", () => {
-  it("imports - every file of lib, cli and mod.ts keeps the direction", () => {
+  it("imports - every file of lib, cli and mod.ts follows the rules", () => {
     const files = [...sources("lib"), ...sources("cli")];
     assert.ok(files.includes("lib/zmtp/connection.ts"), "the scan did not find the sources");
     if (fs.existsSync(path.join(ROOT, "mod.ts"))) files.push("mod.ts");
@@ -201,7 +201,7 @@ describe("imports", () => {
     );
   });
 
-  it("imports - the scan sees every import that a compiler would", () => {
+  it("imports - the scan finds every import", () => {
     const source = fs.readFileSync(path.join(ROOT, "lib/transport/schemes/tls.ts"), "utf8");
     const specifiers = importsOf(source).map((found) => found.specifier);
     for (

@@ -13,24 +13,26 @@ const DENO_ONLY = { skip: "deno" in process.versions ? false : "Deno only: it ru
 
 /** The values that mod.ts exports. */
 const VALUES = `
-AddressInUseError AuthError Batch CertificateError Client ClosedError Dealer Dish Duplex EndpointError
-HandshakeTimeoutError IncompatiblePeerError LimitError MissingCertificateError MqcatError Pair ProtocolError
-Pub Pull Push Radio Receiver Rep Req RoundRobinSocket RoutedSocket Router Sender Server Socket Sub
-UnreachableError XPub XSub allowKeys allowUsers connect connectEcho curveClient curveServer decodeZ85
-encodeZ85 formatEndpoint formatKeyFile forward generateKeyPair listen nullMechanism openBroker parseEndpoint
-parseKeyFile parseUsers plainClient plainServer probe serveEcho
+AddressInUseError AmqpError AuthError Batch CertificateError Client ClosedError Dealer Decimal Dish Duplex
+EndpointError HandshakeTimeoutError IncompatiblePeerError LimitError MissingCertificateError MqcatError Pair
+ProtocolError Pub Pull Push Radio Receiver RefusedError Rep Req RoundRobinSocket RoutedSocket Router Sender
+Server Socket Sub Timestamp TypedNumber UnreachableError XPub XSub allowKeys allowUsers connect connectAmqp
+connectEcho curveClient curveServer decodeZ85 encodeZ85 formatEndpoint formatKeyFile forward generateKeyPair
+listen nullMechanism openBroker parseEndpoint parseKeyFile parseUsers plainClient plainServer probe serveEcho
 `.trim().split(/\s+/);
 
 /** The types that mod.ts exports. */
 const TYPES = `
-AmqpService BannerService BatchConsumer BrokerEvent BrokerOptions ByteStream Certificate ConnectOptions
-CurveClientOptions CurveKey CurveKeyPair CurveServerOptions EchoClient EchoClientOptions EchoServer
-EchoServerEvent EchoServerOptions EchoService EmbeddedBroker Endpoint ErrorCode FanOutOptions Finding
-Forwarding FrameStream HeartbeatTimes HostEndpoint HttpService IncomingRequest InprocEndpoint Inspector
-KeyFile KeyPair Listener Mechanism Outgoing PathEndpoint Peer PlainUsers ProbeOptions ProbingOptions
-PubOptions RadioOptions ReqOptions RouterOptions Service SocketEvent SocketOptions SocketType SourceAddress
-StreamSink TlsOptions TlsService TransportOptions WaitOptions WebEndpoint WebOptions XPubOptions XSubOptions
-ZapHandler ZapOptions ZapReply ZapRequest ZeroMqService
+AmqpClient AmqpConsumer AmqpErrorOptions AmqpErrorScope AmqpEvent AmqpMessage AmqpOptions AmqpRoute
+AmqpService AmqpWaitOptions BannerService BasicProperties BatchConsumer BrokerEvent BrokerOptions ByteStream
+Certificate ConnectOptions ConsumeOptions CurveClientOptions CurveKey CurveKeyPair CurveServerOptions
+EchoClient EchoClientOptions EchoServer EchoServerEvent EchoServerOptions EchoService EmbeddedBroker Endpoint
+ErrorCode ExchangeOptions FanOutOptions FieldTable FieldValue Finding Forwarding FrameStream HeartbeatTimes
+HostEndpoint HttpService IncomingRequest InprocEndpoint Inspector KeyFile KeyPair Listener Mechanism
+NumberLetter Outgoing PathEndpoint Peer PlainUsers ProbeOptions ProbingOptions PubOptions PublishOptions
+QueueOptions QueueState RadioOptions ReqOptions RouterOptions Service SocketEvent SocketOptions SocketType
+SourceAddress StreamSink SyncMode TlsOptions TlsService TransportOptions WaitOptions WebEndpoint WebOptions
+XPubOptions XSubOptions ZapHandler ZapOptions ZapReply ZapRequest ZeroMqService
 `.trim().split(/\s+/);
 
 /** Public class -> the inherited methods that a user needs. */

@@ -48,7 +48,7 @@ export function blank(
 ): string {
   let code = "";
   const hide = (from: number, to: number) => code += source.slice(from, to).replace(/[^\n]/g, " ");
-  /** One entry for each template whose `${` is open: how many braces are open in it. */
+  /** The number of open braces in each open `${` of a template. */
   const templates: number[] = [];
   let at = 0;
   while (at < source.length) {

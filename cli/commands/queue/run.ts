@@ -11,7 +11,7 @@ import { usersOf } from "../../queue/serve/credentials.ts";
 import { openBroker } from "../../queue/serve/open_broker.ts";
 import { serving } from "../../queue/serve/options.ts";
 
-/** What a shell says of a command that is not there. */
+/** The exit status of a shell for a missing command. */
 const NOT_FOUND = 127;
 
 export default command({
@@ -41,7 +41,7 @@ export default command({
   },
 });
 
-/** Runs a command with our stdin and stdout, and passes signals on; resolves to its status as a shell has it. */
+/** Runs a command with our stdin and stdout, and passes signals on; resolves to its exit status as in a shell. */
 function runCommand(
   session: Session,
   words: readonly string[],
@@ -49,7 +49,7 @@ function runCommand(
 ): Promise<number> {
   return new Promise((resolve) => {
     const child = spawn(words[0]!, words.slice(1), { stdio: "inherit", env: { ...process.env, ...env } });
-    // Not ChildProcess.kill: Deno's takes the signal for the way the command ended.
+    // Not ChildProcess.kill: in Deno it reports the signal as the cause of the exit in any case.
     const pass = (signal: NodeJS.Signals) => {
       if (child.pid !== undefined && child.exitCode === null) process.kill(child.pid, signal);
     };
@@ -59,7 +59,7 @@ function runCommand(
     });
     child.on("close", (status, signal) => resolve(status ?? 128 + os.constants.signals[signal!]));
     session.onStop(() => {
-      // A terminal's interrupt goes to all of its programs, and a second one would be taken for impatience.
+      // A terminal sends its interrupt to all of its programs, and a second one would stop the command at once.
       if (session.signal !== "SIGINT" || !process.stderr.isTTY) pass(session.signal!);
     });
     session.onAbort(() => pass("SIGKILL"));

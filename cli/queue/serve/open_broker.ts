@@ -10,9 +10,9 @@ import { listenInside, openInFolder } from "./folder.ts";
 import type { ServingOptions } from "./options.ts";
 
 /**
- * Opens the broker, which ends with the session.
+ * Opens the broker; it is closed at the end of the session.
  *
- * @param data the folder for what is to survive; undefined: nothing is
+ * @param data the folder for persistent data; undefined: nothing is stored
  * @throws {UsageError} options contradict each other, or one of their files cannot be read
  */
 export async function openBroker(

@@ -8,28 +8,28 @@ import { type DefinitionChange, type QueueDefinition, store } from "./topology/d
 import { UserStore } from "./users/user_store.ts";
 import { VirtualHost } from "./topology/vhost.ts";
 
-/** Queue ids that are reserved at a time. */
+/** Number of queue ids that are reserved at a time. */
 const ID_BLOCK = 1024;
 
-/** What a catalog needs of the broker around it. */
+/** What the catalog needs of the broker. */
 export interface CatalogHost extends DelayHost {
-  /** Something that is to survive cannot be written down, or all of it is again. */
+  /** A durable definition could not be written, or everything is written again. */
   onRoomChange(): void;
 }
 
 /**
- * Everything that a broker knows by definition: virtual hosts with their queues, exchanges and bindings, and users.
- * What is to survive is written down change by change, and made anew from that at the next start, before the messages.
+ * The definitions of a broker: virtual hosts with their queues, exchanges and bindings, and users. Each change of a
+ * durable definition is logged. At the next start the log is replayed before the messages are read.
  */
 export class Catalog {
   readonly users: UserStore = new UserStore((change) => this.#record(change));
   readonly vhosts: Map<string, VirtualHost> = new Map();
-  /** Every queue, by the id that the journal has of it. */
+  /** All queues, by their id in the journal. */
   readonly queues: Map<number, Queue> = new Map();
 
   readonly #host: CatalogHost;
   #log: DefinitionsLog | undefined;
-  /** While messages are read: queues for those whose own one nobody knows any more. */
+  /** During recovery: queues for messages whose queue definition is lost. */
   #adopted: Queue[] | undefined;
   /** Definitions were found to be lost at this start. */
   definitionsLost = false;
@@ -42,16 +42,16 @@ export class Catalog {
     this.#host = host;
   }
 
-  /** Why something that is to survive is not written down, in words; undefined: all of it is. */
+  /** Why a durable definition could not be written; undefined if all are written. */
   get writeError(): Error | undefined {
     return this.#log?.writeError;
   }
 
   /**
-   * Makes everything anew, and writes down from now on what changes.
+   * Recovers the definitions from their log; from now on changes are written to it.
    *
-   * @param sync whether each change is on disk before it is answered
-   * @param onProblem told in words of what is damaged
+   * @param sync whether each change is synced to disk before it is answered
+   * @param onProblem called with a description of damaged data
    */
   open(directory: string, sync: boolean, state: DirectoryState, onProblem: (what: string) => void): void {
     this.#log = DefinitionsLog.open({
@@ -98,14 +98,14 @@ export class Catalog {
     return vhost === "/" ? `'${name}'` : `'${name}' in vhost '${vhost}'`;
   }
 
-  /** The queue of a message that the journal brings back; undefined when it was deleted. */
+  /** Returns the queue of a message from the journal; undefined when the queue was deleted. */
   queueOf(id: number): Queue | undefined {
     return this.queues.get(id) ?? this.#adopt(id);
   }
 
   /**
-   * All messages were brought back. Of the queues whose definition is lost those that have messages stay; the others
-   * were deleted, and only acknowledgements spoke of them.
+   * Called after all messages are restored. Queues without a definition stay if they have messages; the others were
+   * deleted, and the journal has only their acknowledgements.
    */
   recovered(onProblem: (what: string) => void): void {
     const adopted = this.#adopted ?? [];
@@ -125,7 +125,7 @@ export class Catalog {
     }
   }
 
-  /** Tries again to write down what could not be; returns whether that is all of it. */
+  /** Tries again to write pending changes. @returns whether everything is written */
   catchUp(): boolean {
     return this.#log === undefined || this.#log.catchUp();
   }
@@ -134,7 +134,7 @@ export class Catalog {
     this.#log?.close();
   }
 
-  /** Adds a virtual host; one that is there stays as it is. */
+  /** Adds a virtual host, or finds the existing one. */
   addVirtualHost(name: string): VirtualHost {
     const known = this.vhosts.get(name);
     if (known !== undefined) return known;
@@ -148,7 +148,7 @@ export class Catalog {
     return vhost;
   }
 
-  /** Removes a virtual host with everything in it; undefined when there is none. */
+  /** Removes a virtual host with everything in it; returns undefined if it does not exist. */
   removeVirtualHost(name: string): VirtualHost | undefined {
     const vhost = this.vhosts.get(name);
     if (vhost === undefined) return undefined;
@@ -159,7 +159,7 @@ export class Catalog {
     return vhost;
   }
 
-  /** A queue whose definition is lost: without one the journal would take its messages for those of a deleted queue. */
+  /** Creates a queue for a lost definition; without it the journal would drop its messages as deleted. */
   #adopt(id: number): Queue | undefined {
     if (this.#adopted === undefined) return undefined;
     const definition = {
@@ -169,7 +169,7 @@ export class Catalog {
       durable: true,
       exclusive: false,
       autoDelete: false,
-      // A lane for each priority that its messages may have.
+      // One lane for each possible priority.
       arguments: { "x-max-priority": 255 },
     };
     this.addVirtualHost("/").apply({ type: "queue-added", queue: store(definition) });
@@ -178,7 +178,7 @@ export class Catalog {
     return queue;
   }
 
-  /** All changes that lead to what there is. */
+  /** Changes that recreate the current definitions. */
   *#changes(): Iterable<DefinitionChange> {
     yield { type: "queue-ids-reserved", upTo: this.#reservedIds };
     if (this.#usersLost) yield { type: "users-lost" };
@@ -197,7 +197,7 @@ export class Catalog {
     return queue;
   }
 
-  /** Ids are reserved in blocks, so that none is given twice though nobody remembers a queue that was deleted. */
+  /** Ids are reserved in blocks, so that no id is used twice, even after its queue was deleted. */
   #nextQueueId(): number {
     if (this.#lastQueueId === this.#reservedIds) {
       this.#reservedIds += ID_BLOCK;
@@ -206,7 +206,7 @@ export class Catalog {
     return ++this.#lastQueueId;
   }
 
-  /** Writes down what is to survive, before the client has an answer. */
+  /** Writes a durable change, before the client gets its answer. */
   #record(change: DefinitionChange): void {
     if (this.#log === undefined) return;
     const { writeError } = this.#log;
@@ -217,7 +217,7 @@ export class Catalog {
     }
   }
 
-  /** Does again what `#record` wrote down. */
+  /** Applies a change that `#record` wrote. */
   #apply(change: DefinitionChange): void {
     switch (change.type) {
       case "queue-ids-reserved":
@@ -227,7 +227,7 @@ export class Catalog {
         this.#usersLost = true;
         return;
       case "vhost-added":
-        this.addVirtualHost(change.vhost); // Nothing is written down while the log is being read.
+        this.addVirtualHost(change.vhost); // Nothing is logged while the log is read.
         return;
       case "vhost-removed":
         this.vhosts.get(change.vhost)?.close();

@@ -1,4 +1,4 @@
-// @cloudamqp/amqp-client of npm as a client. Usage: node amqp_client_peer.mjs URL
+// Runs the steps of amqp_round.mjs with @cloudamqp/amqp-client. Usage: node amqp_client_peer.mjs URL
 import { AMQPClient } from "@cloudamqp/amqp-client";
 import { round } from "./amqp_round.mjs";
 

@@ -1,4 +1,4 @@
-// amqplib of npm as a client. Usage: node amqplib_peer.mjs URL
+// Runs the steps of amqp_round.mjs with amqplib. Usage: node amqplib_peer.mjs URL
 import { Buffer } from "node:buffer";
 import amqplib from "amqplib";
 import { round } from "./amqp_round.mjs";

@@ -1,4 +1,4 @@
-# Bunny as a client: the steps of amqp_round.mjs, one line of JSON for each. Usage: ruby bunny_peer.rb URL
+# Runs the steps of amqp_round.mjs with Bunny; prints one line of JSON for each step. Usage: ruby bunny_peer.rb URL
 require "bunny"
 require "json"
 require "logger"
@@ -104,7 +104,7 @@ PROPERTIES = {
   user_id: "guest",
   app_id: "a",
   headers: {
-    "text" => "ü\u{1f600}".b, # It gives text back as bytes.
+    "text" => "ü\u{1f600}".b, # Bunny returns text as bytes.
     "empty" => "",
     "int" => -70_000,
     "long" => 2**40,

@@ -1,4 +1,4 @@
-/* Sends stdin block by block and prints what comes back. Usage: echo_client PORT */
+/* Sends stdin block by block and prints the echo. Usage: echo_client PORT */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>

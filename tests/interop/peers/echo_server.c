@@ -1,4 +1,4 @@
-/* An echo server of one client, as in every textbook. Usage: echo_server [PORT] */
+/* A textbook echo server for one client. Usage: echo_server [PORT] */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>

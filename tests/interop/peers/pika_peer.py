@@ -1,4 +1,4 @@
-# pika as a client: the steps of amqp_round.mjs, one line of JSON for each. Usage: python3 pika_peer.py URL
+# Runs the steps of amqp_round.mjs with pika; prints one line of JSON for each step. Usage: python3 pika_peer.py URL
 import json
 import os
 import sys

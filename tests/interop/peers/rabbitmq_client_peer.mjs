@@ -1,4 +1,4 @@
-// rabbitmq-client of npm as a client. Usage: node rabbitmq_client_peer.mjs URL
+// Runs the steps of amqp_round.mjs with rabbitmq-client. Usage: node rabbitmq_client_peer.mjs URL
 import { Connection } from "rabbitmq-client";
 import { round } from "./amqp_round.mjs";
 

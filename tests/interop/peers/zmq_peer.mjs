@@ -1,4 +1,4 @@
-// The zeromq package of npm as a peer: a part of what zmq_peer.py does, told in the same lines of JSON.
+// A peer on the zeromq package of npm. It supports a part of zmq_peer.py, with the same lines of JSON.
 // Usage: node zmq_peer.mjs FOLDER, where FOLDER has the package in its node_modules.
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
@@ -28,7 +28,7 @@ const CLASSES = {
   PAIR: zmq.Pair,
 };
 
-/** libzmq's names of options, as the package has them. */
+/** libzmq's names of options, and the package's names. */
 const OPTIONS = {
   CURVE_SERVER: "curveServer",
   CURVE_SERVERKEY: "curveServerKey",
@@ -53,7 +53,7 @@ function toText(frame) {
   return `${frame.length}:${createHash("sha256").update(frame).digest("hex")}`;
 }
 
-/** What libzmq has beside a message is its first frame here: the group, or the routing id in four bytes. */
+/** The metadata of libzmq's messages is the first frame here: the group, or the routing id in four bytes. */
 function send(socket, [first, ...rest]) {
   if (socket instanceof draft.Radio) return socket.send(rest[0], { group: first });
   if (socket instanceof draft.Server) return socket.send(rest[0], { routingId: first.readUInt32BE(0) });
@@ -112,7 +112,7 @@ const operations = {
   close: (socket) => socket.close(),
 };
 
-// The jobs of one socket follow each other; those of several run side by side.
+// The calls of one socket run in order; those of different sockets run concurrently.
 const turns = new Map();
 const say = (answer) => process.stdout.write(JSON.stringify(answer) + "\n");
 

@@ -1,4 +1,4 @@
-"""A libzmq peer for the interop tests: sockets that do what lines of JSON on stdin say.
+"""A libzmq peer for the interop tests: sockets that are controlled by lines of JSON on stdin.
 
 Each line is {"id": 1, "socket": "a", "op": "recv", ...}; each is answered by {"id": 1, "ok": ...} or
 {"id": 1, "error": "..."}. Every socket lives in a thread of its own, so that one may wait while others work.
@@ -65,7 +65,7 @@ class Socket(threading.Thread):
 
     def bind(self, endpoint):
         self.allow(endpoint)
-        # The port of a socket that was closed a moment ago may not be free yet.
+        # The port of a recently closed socket may not be free yet.
         for attempt in range(200):
             try:
                 self.zmq.bind(endpoint)
@@ -83,7 +83,7 @@ class Socket(threading.Thread):
         self.zmq.setsockopt(getattr(zmq, name), bytes.fromhex(value) if isinstance(value, str) else value)
 
     def authenticate(self, passwords={}, keys=None):
-        """Lets in users with these passwords, and CURVE clients with a certificate in the folder `keys`, anywhere."""
+        """Accepts users with these passwords, and CURVE clients with a certificate in the folder `keys`."""
         from zmq.auth.thread import ThreadAuthenticator
 
         self.authenticator = ThreadAuthenticator(context)
@@ -97,12 +97,12 @@ class Socket(threading.Thread):
         self.zmq.send_multipart([to_frame(frame) for frame in frames])
 
     def recv(self, timeout=10000):
-        """The frames of the next message; null when none came in time."""
+        """The frames of the next message; null when none arrives in time."""
         frames = self.next(timeout)
         return None if frames is None else [to_text(frame) for frame in frames]
 
     def recv_all(self, quiet):
-        """The messages that come until `quiet` milliseconds passed without one."""
+        """The messages that arrive until `quiet` milliseconds pass without one."""
         messages = []
         while True:
             frames = self.next(quiet)
@@ -111,14 +111,14 @@ class Socket(threading.Thread):
             messages.append([to_text(frame) for frame in frames])
 
     def blast(self, count, start=0, pad=0, head=[]):
-        """Sends the numbers from `start` on, as text, each behind the frames `head`."""
+        """Sends the numbers from `start` as text, each after the frames `head`."""
         self.zmq.setsockopt(zmq.SNDTIMEO, 20000)
         head = [to_frame(frame) for frame in head]
         for number in range(start, start + count):
             self.zmq.send_multipart(head + [str(number).ljust(pad).encode()])
 
     def collect(self, count, timeout=10000):
-        """The numbers in the last frames of the next `count` messages; fewer when they stop coming."""
+        """The numbers in the last frames of the next `count` messages; fewer when no more arrive."""
         numbers = []
         while len(numbers) < count:
             frames = self.next(timeout)
@@ -128,7 +128,7 @@ class Socket(threading.Thread):
         return numbers
 
     def echo(self, count, timeout=10000):
-        """Sends the next `count` messages back; returns how many came."""
+        """Sends the next `count` messages back; returns how many arrived."""
         self.zmq.setsockopt(zmq.SNDTIMEO, timeout)
         for done in range(count):
             frames = self.next(timeout)
@@ -138,7 +138,7 @@ class Socket(threading.Thread):
         return count
 
     def poke(self):
-        """Lets the socket see who has come: libzmq does that only inside a call."""
+        """Makes the socket process new connections: libzmq does that only inside a call."""
         return self.zmq.getsockopt(zmq.EVENTS)
 
     def close(self):
@@ -165,4 +165,4 @@ def main():
 
 
 main()
-os._exit(0)  # Threads may still wait in a socket; nothing here is worth a goodbye.
+os._exit(0)  # Threads may still wait in a socket; no cleanup is necessary.

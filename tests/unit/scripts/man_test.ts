@@ -14,7 +14,7 @@ describe("man pages", () => {
       }
       assert.match(page, /^\.TH "MQCAT-/);
       assert.match(page, /\.SH EXAMPLES\n(?:.*\n)*\.nf\n(?:.*\n)*\.SH EXIT STATUS\n/);
-      // Only known macros begin a line: no text is taken for one.
+      // Only known macros start a line, so no text is mistaken for a macro.
       const macros = page.split("\n").filter((line) => /^[.']/.test(line)).map((line) =>
         line.slice(0, 3).trim()
       );

@@ -26,7 +26,7 @@
 import fs from "node:fs";
 import { GONE, type Lane } from "../queue/lane.ts";
 import { keepAside, kindOf, replaceFile, setAside } from "./files/aside.ts";
-import { ackName, type Files, indexName, logName, readIfThere, remove, syncFile } from "./files/files.ts";
+import { ackName, type Files, logName, readIfThere, remove, syncFile } from "./files/files.ts";
 import { type AckRange, addAck, decodeAcks, encodeRanges, isAckRecord } from "./format/acks.ts";
 import type { DeliveredMarks } from "./format/delivered.ts";
 import { findListSalt, type ListScan } from "./format/record_list.ts";

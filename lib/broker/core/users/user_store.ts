@@ -1,4 +1,5 @@
 import { hashPassword, isPassword, isPasswordHash } from "./password.ts";
+import { compileStoredPattern } from "../patterns.ts";
 import { Access, type CompiledPermission, compilePermission } from "./permissions.ts";
 import type { DefinitionChange, Permission, StoredUser } from "../topology/definition_change.ts";
 
@@ -109,7 +110,7 @@ export class UserStore {
     const { configure, write, read } = permission;
     const known = this.#permissions.get(user)?.get(vhost)?.source;
     if (known?.configure === configure && known.write === write && known.read === read) return;
-    this.#setPermission(user, vhost, { configure, write, read });
+    this.#setPermission(user, vhost, compilePermission({ configure, write, read }));
     this.#onChange({ type: "permission-put", user, vhost, permission: { configure, write, read } });
   }
 
@@ -152,15 +153,19 @@ export class UserStore {
         this.#permissions.delete(change.name);
         return;
       case "permission-put":
-        return this.#setPermission(change.user, change.vhost, change.permission);
+        return this.#setPermission(
+          change.user,
+          change.vhost,
+          // An earlier version accepted patterns that this one does not: they must not stop the start.
+          compilePermission(change.permission, compileStoredPattern),
+        );
       case "permission-removed":
         this.#permissions.get(change.user)?.delete(change.vhost);
         return;
     }
   }
 
-  #setPermission(user: string, vhost: string, permission: Permission): void {
-    const compiled = compilePermission(permission);
+  #setPermission(user: string, vhost: string, compiled: CompiledPermission): void {
     const known = this.#permissions.get(user);
     if (known === undefined) this.#permissions.set(user, new Map([[vhost, compiled]]));
     else known.set(vhost, compiled);

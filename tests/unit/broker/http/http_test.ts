@@ -246,7 +246,7 @@ describe("http, queues, exchanges and bindings", () => {
     assert.deepEqual(names(page["items"]), ["list-a1"]);
     assert.deepEqual([page["filtered_count"], page["item_count"], page["page_count"]], [4, 1, 2]);
     await refused(400, /page must be a whole number over 0: received '0'/, "GET /api/queues?page=0");
-    await refused(400, /could take too long/, "GET /api/queues?name=(a%2B)%2B&use_regex=true");
+    await refused(400, /lookahead.* not supported/, "GET /api/queues?name=(%3F%3Da)&use_regex=true");
     assert.deepEqual(await ok("GET /api/overview?columns=object_totals.queues"), {
       object_totals: { queues: broker.vhosts.get("/")!.queues.size },
     });

@@ -46,25 +46,25 @@ describe("header values as JSON", () => {
     none: {},
   };
 
-  it("values - every type survives JSON, to the byte", () => {
+  it("values - every type is converted to JSON and back without loss", () => {
     for (const [name, value] of Object.entries(values)) {
       const back = fromJson(JSON.parse(JSON.stringify(toJson(value))));
       assert.deepEqual(encodeTable({ back }), encodeTable({ back: value }), name);
     }
   });
 
-  it("tables - so do their names", () => {
+  it("tables - names are converted to JSON and back without loss", () => {
     const table: FieldTable = { ...values, "\udcfe": 1, "$text:x": 2, "": 3 };
     const back = tableFromJson(JSON.parse(JSON.stringify(tableToJson(table))));
     assert.deepEqual(encodeTable(back), encodeTable(table));
     assert.deepEqual(decodeTable(encodeTable(back)), decodeTable(encodeTable(table)));
   });
 
-  it("plain JSON - is what it looks like", () => {
+  it("plain JSON - is read as the corresponding AMQP types", () => {
     assert.deepEqual(toJson({ a: "x", b: 1, c: [true, null, 1.5] }), { a: "x", b: 1, c: [true, null, 1.5] });
   });
 
-  it("mistakes - are told", () => {
+  it("errors - name the value and the cause", () => {
     assert.throws(() => fromJson({ $what: "1" }), /there is no type '\$what'/);
     assert.throws(() => fromJson({ $l: "x" }), /'\$l' of a header/);
     assert.throws(() => fromJson({ $b: "300" }), /'\$b' of a header: .*out of range/);

@@ -52,7 +52,7 @@ const MISTAKES: readonly [mistake: string, file: string, title: string][] = [
   [
     "a hot loop after an authentication failure",
     "interop/zmq_security_test.ts",
-    "refused - ${name}: told once",
+    "refused - ${name}: is reported once",
   ],
   [
     "PUB blocking with no subscriber",
