@@ -29,6 +29,8 @@ const CHANNEL_CLOSE_OK = METHODS["channel.close-ok"].id;
 /** What a connection needs of the server. */
 export interface ConnectionHost extends ChannelHost {
   readonly cycle: Cycle;
+  /** Checks the limit of channels. @throws {AmqpError} 530: the user has the maximum number of open channels */
+  checkChannels(user: string): void;
   /** The connection has ended. */
   onDisconnected(connection: ServerConnection, cause: Error | undefined): void;
 }
@@ -298,6 +300,7 @@ export class ServerConnection
         `number of channels opened (${this.#open}) has reached the negotiated channel_max (${this.channelMax})`,
       );
     }
+    this.#host.checkChannels(this.user);
     this.channels[number] = new ServerChannel(this, this.#host, number);
     this.#open++;
     this.encoder.method(number, "channel.open-ok", {});

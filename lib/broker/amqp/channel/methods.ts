@@ -114,6 +114,7 @@ function bindExchange(
   const { vhost, access } = channel.connection;
   access.check("write", "exchange", args.destination);
   access.check("read", "exchange", args.source);
+  access.checkTopic("read", vhost.exchanges.get(args.source), args.routingKey);
   if (name === "exchange.bind") vhost.bindExchange(args);
   else vhost.unbindExchange(args);
   if (!args.noWait) channel.send(`${name}-ok`, {});
@@ -163,6 +164,7 @@ function bindQueue(
   const routingKey = args.queue === "" && args.routingKey === "" ? queue : args.routingKey;
   access.check("write", "queue", queue);
   access.check("read", "exchange", args.exchange);
+  access.checkTopic("read", vhost.exchanges.get(args.exchange), routingKey);
   if (name === "queue.bind") vhost.bindQueue({ ...args, queue, routingKey }, connection);
   else vhost.unbindQueue({ ...args, queue, routingKey: args.routingKey }, connection);
   if (!("noWait" in args && args.noWait)) channel.send(`${name}-ok`, {});
