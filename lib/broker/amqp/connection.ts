@@ -23,6 +23,8 @@ const HIGH_WATER = 256 * 1024;
 const BACKLOG = 4 * 2 ** 20;
 /** Time for a client to answer our close, in milliseconds. */
 const FAREWELL_MS = 5000;
+/** Time for a client to close the stream after our close-ok, in milliseconds; a heartbeat interval if that is shorter. */
+const CLOSING_MS = 30_000;
 const CHANNEL_OPEN = METHODS["channel.open"].id;
 const CHANNEL_CLOSE_OK = METHODS["channel.close-ok"].id;
 
@@ -71,7 +73,7 @@ export class ServerConnection
   /** Set when the connection is closing. */
   #closing: { readonly cause: Error | undefined } | undefined;
   #closeTimer: ReturnType<typeof setTimeout> | undefined;
-  /** Whether the encoded output is the last. */
+  /** Whether `connection.close-ok` was encoded: nothing may follow, and the client closes the stream. */
   #saidGoodbye = false;
   /** Whether a malformed frame made the position of the next frame unknown: input is ignored. */
   #desynchronized = false;
@@ -187,10 +189,7 @@ export class ServerConnection
   flush(): void {
     this.flushScheduled = false;
     if (this.#flight !== undefined || this.#over) return;
-    if (this.encoder.out.length === 0) {
-      if (this.#saidGoodbye) this.#stream.end();
-      return;
-    }
+    if (this.encoder.out.length === 0) return;
     this.#flight = this.encoder.out.take();
     this.#wrote = true;
     this.sent += this.#flight.length;
@@ -215,7 +214,12 @@ export class ServerConnection
 
   /** Sends `connection.close` and waits a while for the client's answer (2.2.4). */
   fail(error: AmqpError): void {
-    if (this.#closing !== undefined || this.#over) return;
+    if (this.#over) return;
+    // Nothing is left to say, but the output may still be on its way.
+    if (this.#saidGoodbye && this.#flight === undefined && this.encoder.out.length === 0) {
+      return this.#stream.close(this.#closing?.cause);
+    }
+    if (this.#closing !== undefined) return;
     this.#end(error);
     this.encoder.method(0, "connection.close", error);
     this.touch();
@@ -234,7 +238,7 @@ export class ServerConnection
   beat(now: number): void {
     if (this.heartbeat === 0 || now < this.#beatAt) return;
     this.#beatAt = now + this.heartbeat * 500;
-    if (!this.#wrote && this.#flight === undefined) {
+    if (!this.#wrote && this.#flight === undefined && !this.#saidGoodbye) {
       this.encoder.heartbeat();
       this.flush();
     }
@@ -279,7 +283,11 @@ export class ServerConnection
         this.encoder.method(0, "connection.close-ok", {});
         this.#saidGoodbye = true;
         this.touch();
-        this.#closeTimer ??= setTimeout(() => this.#stream.close(), FAREWELL_MS);
+        // A client that sees the end of the stream first may take the close for a failure.
+        this.#closeTimer ??= setTimeout(
+          () => this.#stream.close(this.#closing?.cause),
+          Math.min(this.heartbeat * 1000 || CLOSING_MS, CLOSING_MS),
+        );
         return;
       case "connection.update-secret":
         if (this.#closing !== undefined) return;
