@@ -31,6 +31,8 @@ const CHANNEL_CLOSE_OK = METHODS["channel.close-ok"].id;
 /** What a connection needs of the server. */
 export interface ConnectionHost extends ChannelHost {
   readonly cycle: Cycle;
+  /** Time after which a client is disconnected that reads nothing while output waits, in milliseconds. */
+  readonly stallTimeout: number;
   /** The connection has ended. */
   onDisconnected(connection: ServerConnection, cause: Error | undefined): void;
 }
@@ -84,6 +86,9 @@ export class ServerConnection
   #beatAt: number;
   #heard = false;
   #wrote = false;
+  /** Bytes that the system had taken when it last took any, and when that was noticed. */
+  #progress = 0;
+  #progressAt = 0;
 
   constructor(host: ConnectionHost, stream: ByteStream, login: ServerLogin) {
     this.#host = host;
@@ -234,8 +239,9 @@ export class ServerConnection
     this.#stream.close(cause);
   }
 
-  /** Twice per interval: sends a heartbeat if nothing was written, and checks that input arrived (4.2.7). */
+  /** Checks that the client reads, and twice per heartbeat interval: sends a heartbeat if nothing was written, and checks that input arrived (4.2.7). */
   beat(now: number): void {
+    this.#checkProgress(now);
     if (this.heartbeat === 0 || now < this.#beatAt) return;
     this.#beatAt = now + this.heartbeat * 500;
     if (!this.#wrote && this.#flight === undefined && !this.#saidGoodbye) {
@@ -256,6 +262,25 @@ export class ServerConnection
   forgetChannel(number: number): void {
     this.channels[number] = undefined;
     this.#open--;
+  }
+
+  /** Closes the connection of a client that reads nothing while output waits: its messages would be held forever. */
+  #checkProgress(now: number): void {
+    const taken = this.#flight === undefined
+      ? this.sent
+      : this.sent - this.#flight.length + this.#stream.taken;
+    if (this.#flight === undefined || taken !== this.#progress) {
+      this.#progress = taken;
+      this.#progressAt = now;
+      return;
+    }
+    const { stallTimeout } = this.#host;
+    if (now - this.#progressAt < stallTimeout) return;
+    this.#stream.close(
+      new UnreachableError(
+        `The client has read nothing for ${stallTimeout / 1000} s while output waited for it`,
+      ),
+    );
   }
 
   /** Handles input within one cycle; malformed input ends the connection. */

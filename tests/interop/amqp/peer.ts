@@ -225,6 +225,16 @@ export class Peer implements StreamSink, FrameSink {
     this.#flush();
   }
 
+  /** Stops reading. */
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  /** Reads again. */
+  resume(): void {
+    this.#stream.resume();
+  }
+
   /** Closes the connection and waits for the reply. */
   async close(): Promise<void> {
     if (this.#closing) this.cut();

@@ -146,6 +146,16 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
 
   /** `basic.get`. */
   get(queue: Queue, noAck: boolean): void {
+    const { definition: { name, vhost }, settings } = queue;
+    if (settings.type === "quorum" && settings.singleActiveConsumer) {
+      throw amqpError(
+        405,
+        `cannot obtain access to locked ${
+          resource("queue", name, vhost)
+        }. basic.get operations are not supported by ` +
+          "quorum queues with single active consumer",
+      );
+    }
     queue.touch();
     queue.catchUp();
     if (!queue.take()) return this.#channel.send("basic.get-empty", {});
@@ -155,7 +165,8 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     // dead-lettered message is written to the journal.
     queue.expire();
     const redelivered = queue.lanes[lane]!.isRedelivered(seq);
-    const message = this.#messageAt(queue, lane, seq, redelivered);
+    // RabbitMQ shows a count of 0 only here.
+    const message = this.#messageAt(queue, lane, seq, true);
     if (message === undefined) {
       queue.settle(lane, seq); // Damaged on disk; the journal has reported it.
       return this.get(queue, noAck);
@@ -236,9 +247,9 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     for (const { queue } of this.consumers.values()) this.#channel.host.cycle.wake(queue);
   }
 
-  #messageAt(queue: Queue, lane: number, seq: number, redelivered: boolean): EncodedMessage | undefined {
+  #messageAt(queue: Queue, lane: number, seq: number, counted: boolean): EncodedMessage | undefined {
     const message = queue.messageAt(lane, seq);
-    return message !== undefined && redelivered && queue.settings.type === "quorum"
+    return message !== undefined && counted && queue.settings.type === "quorum"
       ? withDeliveryCount(message, queue.returnsOf(seq))
       : message;
   }

@@ -361,25 +361,28 @@ export const consume = cases("consume", {
     for (const one of channel.peer.received) if (one.name === "basic.get-empty") one.hidden = true;
   },
   "get returns the messages that a consumer over its prefetch leaves": async (on) => {
-    const channel = await on.channel();
+    const peer = await on.connect();
+    const [channel, other] = [await peer.channel(), await peer.channel()];
     const q = await channel.queue(on.name("q"));
-    await channel.call("basic.qos", { prefetchCount: 1 });
-    await channel.consume(q, { consumerTag: "me" });
+    await other.call("basic.qos", { prefetchCount: 1 });
+    await other.consume(q, { consumerTag: "me" });
     for (const body of "abc") channel.publish("", q, body);
     await channel.get(q);
     await channel.get(q);
     await channel.get(q);
-    await channel.delivery();
+    await other.delivery();
   },
   "purge, delete and declare do not count messages for a waiting consumer": async (on) => {
-    const channel = await on.channel();
+    const peer = await on.connect();
+    const [channel, other] = [await peer.channel(), await peer.channel()];
     const q = await channel.queue(on.name("q"));
-    await channel.consume(q, { consumerTag: "me" });
+    await other.consume(q, { consumerTag: "me" });
     channel.publish("", q, "a");
     await channel.call("queue.purge", { queue: q });
     channel.publish("", q, "b");
     await channel.queue(q, {}, { passive: true });
     channel.publish("", q, "c");
     await channel.call("queue.delete", { queue: q, ifEmpty: true });
+    await other.deliveries(3);
   },
 });
