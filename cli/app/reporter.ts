@@ -9,7 +9,7 @@ export type Verbosity = "quiet" | "normal" | "verbose" | "debug";
 const LEVELS = ["quiet", "normal", "verbose", "debug"];
 /** The same line is not repeated within this time, in milliseconds. */
 const REPEAT_MS = 10_000;
-/** A longer line is cut, in characters. */
+/** The maximum length of a line, in characters. */
 const MAX_LINE = 2000;
 /** How many different lines are remembered to suppress repetitions. */
 const REMEMBERED = 100;
@@ -19,7 +19,7 @@ export class Reporter {
   readonly #command: string;
   readonly #level: number;
   readonly #json: boolean;
-  /** The status line that the terminal shows, in characters. */
+  /** The length of the status line that the terminal shows, in characters. */
   #shown = 0;
   readonly #said = new Map<string, number>();
 

@@ -75,7 +75,7 @@ export class Session {
     else this.#onStop.add(callback);
   }
 
-  /** Calls `callback` at the second signal, just before the end. */
+  /** Calls `callback` at the second signal, just before the exit. */
   onAbort(callback: () => void): void {
     this.#onAbort.push(callback);
   }
@@ -87,7 +87,7 @@ export class Session {
     }
   }
 
-  /** Calls `callback` when the work is over, however it ended, and waits for it. */
+  /** Calls `callback` at the end of the work, also after an error, and waits for it. */
   onEnd(callback: () => Promise<void>): void {
     this.#onEnd.push(callback);
   }
@@ -134,7 +134,7 @@ export class Session {
   }
 
   /**
-   * Runs the work of the command, and turns its end into the exit code.
+   * Runs the work of the command.
    *
    * @param work resolves to a number when it has run a program that received our signals; that program's exit code
    * becomes ours

@@ -137,7 +137,7 @@ async function ask(
   timeout: number | undefined,
 ): Promise<Uint8Array[] | undefined> {
   const abort = new AbortController();
-  const late = new TimeoutError(`no reply came within ${(timeout ?? 0) / 1000} s (-w)`);
+  const late = new TimeoutError(`no reply arrived within ${(timeout ?? 0) / 1000} s (-w)`);
   const timer = timeout === undefined ? undefined : setTimeout(() => abort.abort(late), timeout);
   const stop = () => abort.abort(STOPPED);
   session.onStop(stop);

@@ -8,7 +8,7 @@ import type { Splitter } from "../records/splitter.ts";
 const READ = 256 * 1024;
 /** A buffer that a huge message has made larger than this is not reused, in bytes. */
 const KEEP = 1024 * 1024;
-/** How long to wait when the descriptor is not blocking and empty, in milliseconds. */
+/** The wait after a read from an empty nonblocking descriptor, in milliseconds. */
 const RETRY_MS = 5;
 
 /** A source of messages in batches, until the input ends. */
@@ -17,7 +17,7 @@ export interface Source {
   next(): Promise<Batch | undefined>;
   /** Stops reading: `next` returns the messages that were already read, and then undefined. */
   cancel(): void;
-  /** Whether `cancel` left the beginning of a message unread. */
+  /** Whether `cancel` cut off an unfinished message. */
   readonly cut: boolean;
   /** Whether the input ends for certain: it has ended, or it is a file. */
   readonly ended: boolean;
@@ -132,7 +132,7 @@ export class Input implements Source {
     this.#end = this.#searched = this.#start + length;
   }
 
-  /** The message is longer than the buffer. */
+  /** Makes room for a message that is longer than the buffer. */
   #makeRoom(): void {
     const length = this.#end - this.#start;
     if (length > MAX_MESSAGE_SIZE) {

@@ -6,7 +6,7 @@ const HIGH_WATER = 1024 * 1024;
 const FIRST = 64 * 1024;
 /** A buffer that a huge message has made larger than this is released, in bytes. */
 const KEEP = 4 * 1024 * 1024;
-/** How long to wait when the descriptor is not blocking and full, in milliseconds. */
+/** The wait after a write to a full nonblocking descriptor, in milliseconds. */
 const RETRY_MS = 5;
 
 /**
@@ -19,7 +19,7 @@ export class Output {
   length = 0;
   /** The failure that ended the output; EPIPE when the reader has exited. */
   failure: NodeJS.ErrnoException | undefined;
-  /** Called when the output fails, or has drained to below the high-water mark. */
+  /** Called when the output fails, or falls below the high-water mark. */
   onChange: () => void = () => {};
 
   readonly #fd: number;
@@ -33,7 +33,7 @@ export class Output {
     this.#fd = fd;
   }
 
-  /** Whether the source should stop until `onChange`. */
+  /** Whether the source should pause until `onChange`. */
   get full(): boolean {
     return this.length >= HIGH_WATER;
   }
@@ -116,8 +116,7 @@ export class Output {
 }
 
 /**
- * The error of an output that failed. A closed pipe is not an error: it ends the command with the exit code that
- * SIGPIPE would have.
+ * The error of a failed output. A closed pipe is not an error: it ends the command with the exit code of SIGPIPE.
  */
 export function outputFailure(session: Session, output: Output): Error | undefined {
   if (output.failure?.code !== "EPIPE") {
@@ -128,7 +127,7 @@ export function outputFailure(session: Session, output: Output): Error | undefin
   return undefined;
 }
 
-/** Waits until everything is written. @throws {Error} the output failed, other than by a closed pipe */
+/** Waits until all bytes are written. @throws {Error} the output failed, other than by a closed pipe */
 export async function finishOutput(session: Session, output: Output): Promise<void> {
   await output.drained();
   const failure = outputFailure(session, output);

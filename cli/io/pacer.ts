@@ -35,7 +35,7 @@ export class Pacer {
     this.idle = this.#period === 0;
   }
 
-  /** Waits for `-d`. */
+  /** Waits for the time of `-d`. */
   start(): Promise<void> {
     return this.#session.sleep(this.#delay);
   }

@@ -2,12 +2,12 @@ import type { Endpoint } from "../../lib/transport/endpoint.ts";
 import { carries, schemesFor } from "../../lib/transport/schemes/table.ts";
 import { UsageError } from "../app/errors.ts";
 import { endpoint } from "../app/values.ts";
-import type { SecurityOptions } from "./tls.ts";
+import type { TlsValues } from "./tls.ts";
 
 /** The commands that can use udp, with their default there: over udp the sender connects, as in libzmq. */
 const DATAGRAMS: Record<string, "bind" | "connect"> = { radio: "connect", dish: "bind" };
 
-/** What to bind and what to connect. */
+/** The endpoints to bind and to connect. */
 export interface EndpointPlan {
   readonly bind: readonly Endpoint[];
   readonly connect: readonly Endpoint[];
@@ -23,7 +23,7 @@ export interface EndpointPlan {
 export function planEndpoints(
   command: string,
   usual: "bind" | "connect",
-  values: EndpointPlan & Partial<SecurityOptions>,
+  values: EndpointPlan & Partial<TlsValues>,
   operands: readonly string[],
   pattern: string = command,
 ): EndpointPlan {

@@ -20,7 +20,7 @@ export type SecurityValues = Values<typeof security>;
 /**
  * Returns the mechanism that the options request; undefined when they request none.
  *
- * @throws {UsageError} they contradict each other, something is missing, or a file is wrong
+ * @throws {UsageError} options contradict each other, an option is missing, or a file is wrong
  */
 export function securityOf(session: Session, values: SecurityValues): Mechanism | undefined {
   const { curveServer: isServer, curveServerKey, curveKey, curveAllow, user, passwordFile, plainUsers } =
@@ -112,7 +112,7 @@ function readServerKey(value: string): Uint8Array {
   const { publicKeys } = parse("--curve-server-key", value, parseKeyFile);
   if (publicKeys.length === 1) return publicKeys[0]!;
   throw new UsageError(
-    `--curve-server-key '${value}': it has ${publicKeys.length} public keys, and one is needed`,
+    `--curve-server-key '${value}': expected a file with one public key: it has ${publicKeys.length}`,
   );
 }
 

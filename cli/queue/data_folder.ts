@@ -38,7 +38,7 @@ export class DataFolder {
       }
       if (performance.now() > end) {
         throw new UnreachableError(
-          `${locked}, or reach it with --url: it does not answer inside of the directory`,
+          `${locked}, or reach it with --url: no process answers at the socket in the directory`,
         );
       }
       await sleep(LOOK_MS, signal);

@@ -28,17 +28,17 @@ export async function requireDeadLetters(
   const key = args["x-dead-letter-routing-key"];
   if (typeof exchange !== "string") {
     throw new Error(
-      `'${queue}' has no dead-letter exchange, so what fails would be lost: declare it with ` +
-        "-a x-dead-letter-exchange=NAME (or --on-error reject, when a policy gives it one)",
+      `'${queue}' has no dead-letter exchange, so failed messages would be lost: declare it with ` +
+        "-a x-dead-letter-exchange=NAME (or use --on-error reject, if a policy sets the exchange)",
     );
   }
   if (exchange !== "" && !await hasExchange(connection, exchange)) {
     throw new Error(
-      `'${queue}' dead-letters to the exchange '${exchange}', which is not there: make it first`,
+      `'${queue}' dead-letters to the exchange '${exchange}', which does not exist: create it first`,
     );
   }
   if (exchange === "" && typeof key === "string" && await findQueue(connection, key) === undefined) {
-    throw new Error(`'${queue}' dead-letters to the queue '${key}', which is not there: declare it first`);
+    throw new Error(`'${queue}' dead-letters to the queue '${key}', which does not exist: declare it first`);
   }
 }
 
@@ -56,9 +56,9 @@ async function hasExchange(connection: AmqpConnection, exchange: string): Promis
 }
 
 /** The headers in which a broker records deaths: without them a message can die again as if for the first time. */
-const NOTES = /^x-(death$|first-death-|last-death-)/;
+const DEATH_HEADERS = /^x-(death$|first-death-|last-death-)/;
 /** Routing keys for the original exchange, which would now send copies to other queues. */
-const COPIES = /^B?CC$/;
+const COPY_HEADERS = /^B?CC$/;
 
 /**
  * Returns the address for dead letters, which are restored to what they were before.
@@ -74,7 +74,9 @@ export function revived(
     const { headers, ...properties } = decodeProperties(encoded);
     const routingKey = to ?? originOf(headers, from);
     if (routingKey === undefined) return undefined;
-    const kept = Object.entries(headers ?? {}).filter(([name]) => !NOTES.test(name) && !COPIES.test(name));
+    const kept = Object.entries(headers ?? {}).filter(([name]) =>
+      !DEATH_HEADERS.test(name) && !COPY_HEADERS.test(name)
+    );
     if (kept.length > 0) Object.assign(properties, { headers: Object.fromEntries(kept) });
     return { exchange: "", routingKey, properties: encodeProperties(properties) };
   };

@@ -10,7 +10,7 @@ import { requireDeadLetters } from "./dead_letters.ts";
 import { queueWriter } from "./records.ts";
 import { ExecSink, PrintSink } from "./sinks.ts";
 import { explainOffset, fromOffset, isStream, notAStream, offsetOf, SUSPICION_MS } from "./streams.ts";
-import type { Target } from "./target.ts";
+import type { BrokerTarget } from "./target.ts";
 
 /** The values of the options of `queue get`; times are in milliseconds. */
 export interface GetOptions {
@@ -28,10 +28,10 @@ export interface GetOptions {
 /** The interval between checks of an empty queue with `--drain`, in milliseconds. */
 const LOOK_MS = 50;
 
-/** Consumes a queue until there is a reason to end. */
+/** Consumes a queue until a limit, an error or a signal ends it. */
 export async function getAll(
   session: Session,
-  { brokers, link }: Target,
+  { brokers, link }: BrokerTarget,
   queue: string,
   style: RecordStyle,
   options: GetOptions,
@@ -104,7 +104,7 @@ export async function getAll(
       ? Infinity
       : lastAt + options.timeout - performance.now();
     if (left <= 0) {
-      failure = new TimeoutError(`nothing came for ${options.timeout! / 1000} s (-w)`);
+      failure = new TimeoutError(`no message arrived for ${options.timeout! / 1000} s (-w)`);
       break;
     }
     const look = options.drain || options.timeout !== undefined ? LOOK_MS : Infinity;
@@ -129,9 +129,11 @@ function unfit(
   if (!fromStream) {
     return offset === undefined ? undefined : notAStream(queue);
   }
-  if (drain) return new Error(`'${queue}' is a stream, which is never empty: -n or -w ends it, not --drain`);
+  if (drain) {
+    return new Error(`'${queue}' is a stream, which is never empty: use -n or -w to end, not --drain`);
+  }
   if (onError === undefined) return undefined;
   return new Error(
-    `'${queue}' is a stream, which keeps its messages whatever becomes of them: drop --on-error`,
+    `'${queue}' is a stream, which keeps its messages when they are rejected: remove --on-error`,
   );
 }

@@ -4,13 +4,14 @@ import { connectBroker } from "../../lib/amqp/client/link.ts";
 import { type Bodies, type Envelope, Publisher } from "../../lib/amqp/client/publisher.ts";
 import { ensureQueue, findQueue } from "../../lib/amqp/client/queues.ts";
 import { decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
+import { LimitError } from "../../lib/errors.ts";
 import { EXIT, TimeoutError } from "../app/errors.ts";
 import { Progress } from "../app/progress.ts";
 import type { Session } from "../app/session.ts";
 import { messages } from "../app/tally.ts";
 import { report } from "./put.ts";
 import { refuseStream, SUSPICION_MS } from "./streams.ts";
-import type { Target } from "./target.ts";
+import type { BrokerTarget } from "./target.ts";
 
 /** The interval between checks of an empty queue, in milliseconds. */
 const LOOK_MS = 50;
@@ -29,7 +30,7 @@ export interface MoveOptions {
 }
 
 /** The destination of messages. */
-export interface Destination extends Target {
+export interface Destination extends BrokerTarget {
   /** The queue for all of them, which is declared if it is missing; undefined: `address` decides for each. */
   readonly queue: string | undefined;
   /** Returns the envelope for a message; undefined: it must stay. `properties` are valid only during the call. */
@@ -46,7 +47,7 @@ interface Moving {
 /** Moves messages until the queue is empty: each one is acknowledged only after its copy is confirmed. */
 export async function moveAll(
   session: Session,
-  from: Target & { readonly queue: string },
+  from: BrokerTarget & { readonly queue: string },
   to: Destination,
   options: MoveOptions,
 ): Promise<void> {
@@ -65,7 +66,7 @@ class Move {
   moved = 0;
 
   readonly #session: Session;
-  readonly #from: Target & { readonly queue: string };
+  readonly #from: BrokerTarget & { readonly queue: string };
   readonly #to: Destination;
   readonly #options: MoveOptions;
   readonly #wanted: number;
@@ -73,7 +74,7 @@ class Move {
   readonly #publisher: Publisher;
   readonly #consumer: Consumer;
   /** Whether the original queues of dead letters exist; undefined while the broker is being asked. */
-  readonly #there = new Map<string, boolean | undefined>();
+  readonly #exists = new Map<string, boolean | undefined>();
   /** The number of messages for each queue. */
   readonly #targets = new Map<string, number>();
   /** Messages that could not be published at once, in order. */
@@ -97,7 +98,7 @@ class Move {
 
   constructor(
     session: Session,
-    from: Target & { readonly queue: string },
+    from: BrokerTarget & { readonly queue: string },
     to: Destination,
     options: MoveOptions,
   ) {
@@ -232,7 +233,7 @@ class Move {
     const { properties, propertiesEnd, body, bodyStart, bodyEnd } = content;
     const receipt = { generation: this.#consumer.generation, tag: deliveryTag };
     const envelope = this.#to.address(properties.subarray(0, propertiesEnd));
-    if (envelope === undefined) return this.#keep(receipt, "that do not say where they came from");
+    if (envelope === undefined) return this.#keep(receipt, "without an original queue in their headers");
     const moving = { bodies: { bytes: body, starts: [bodyStart], ends: [bodyEnd] }, envelope, receipt };
     if (this.#waiting.length === 0 && this.#publish(moving)) return;
     const bytes = body.slice(bodyStart, bodyEnd);
@@ -244,15 +245,21 @@ class Move {
   #publish(moving: Moving): boolean {
     const queue = moving.envelope.routingKey;
     if (this.#to.queue === undefined) {
-      if (!this.#there.has(queue)) this.#look(queue);
-      const there = this.#there.get(queue);
-      if (there === undefined) return false;
-      if (!there) {
-        this.#keep(moving.receipt, `from '${queue}', which is not there`);
+      if (!this.#exists.has(queue)) this.#look(queue);
+      const exists = this.#exists.get(queue);
+      if (exists === undefined) return false;
+      if (!exists) {
+        this.#keep(moving.receipt, `from '${queue}', which does not exist`);
         return true;
       }
     }
-    if (this.#publisher.publish(moving.bodies, 0, 1, moving.envelope) !== 1) return false;
+    try {
+      if (this.#publisher.publish(moving.bodies, 0, 1, moving.envelope) !== 1) return false;
+    } catch (error) {
+      if (!(error instanceof LimitError || error instanceof RangeError)) throw error;
+      this.#keep(moving.receipt, "whose headers are larger than a frame of the other broker");
+      return true;
+    }
     this.#published.push(moving);
     this.#publishedCount++;
     return true;
@@ -270,10 +277,10 @@ class Move {
 
   /** Asks on a separate connection whether a queue exists. */
   async #look(queue: string): Promise<void> {
-    this.#there.set(queue, undefined);
+    this.#exists.set(queue, undefined);
     try {
       const connection = await connectBroker(this.#to.brokers, this.#to.link);
-      this.#there.set(queue, await findQueue(connection, queue) !== undefined);
+      this.#exists.set(queue, await findQueue(connection, queue) !== undefined);
       await connection.close();
     } catch (error) {
       this.#failure ??= error as Error;
@@ -310,7 +317,7 @@ class Move {
   }
 }
 
-/** The address of one queue, for messages that stay as they are. */
+/** Addresses each message to one queue, with its properties unchanged except for CC and BCC. */
 export function toQueue(queue: string): Destination["address"] {
   return (properties) => ({ exchange: "", routingKey: queue, properties: withoutCopies(properties) });
 }

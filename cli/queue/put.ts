@@ -25,7 +25,7 @@ export interface Packed {
   readonly bodies: Bodies;
   readonly count: number;
   readonly envelopes: Envelope | readonly Envelope[];
-  /** The error after them. */
+  /** The error that follows these messages. */
   readonly failure?: Error;
 }
 
@@ -64,7 +64,7 @@ export function packRecords(defaults: Defaults, isQueue: boolean): Pack {
 }
 
 function recordError(line: number, error: unknown): RecordError {
-  return new RecordError(`line ${line} of the input is no JSON record: ${messageOf(error)}`);
+  return new RecordError(`line ${line} of the input is not a JSON record: ${messageOf(error)}`);
 }
 
 function packed(bodies: readonly Uint8Array[], envelopes: readonly Envelope[]): Packed {
@@ -163,7 +163,7 @@ class Put {
     const publisher = this.#publisher;
     this.#deadline ??= performance.now() + (this.#options.linger ?? DEFAULT_LINGER_MS);
     while (publisher.pending > 0) {
-      const stopped = this.#givesUp();
+      const stopped = this.#reasonToStop();
       if (stopped !== undefined) return stopped === GIVEN_UP ? undefined : stopped;
       await publisher.changed.wait(this.#waitTime());
     }
@@ -182,13 +182,13 @@ class Put {
       if (this.#source.ended || this.#session.stopping) {
         this.#deadline ??= performance.now() + (this.#options.linger ?? DEFAULT_LINGER_MS);
       }
-      const stopped = this.#givesUp();
+      const stopped = this.#reasonToStop();
       if (stopped !== undefined) return stopped;
       await this.#publisher.changed.wait(this.#waitTime());
     }
   }
 
-  #givesUp(): unknown {
+  #reasonToStop(): unknown {
     const { acknowledged, refused, failure } = this.#publisher;
     const now = performance.now();
     if (acknowledged + refused !== this.#settled) {
@@ -231,7 +231,7 @@ export function report(session: Session, publisher: Publisher, given: number): v
     reasons.push(`the broker refused ${messages(refused)}: ${why}`);
   }
   if (returned > 0) {
-    const remedy = "declare or bind a queue for them, and put them again";
+    const remedy = "declare or bind a queue for them, and publish them again";
     reasons.push(`${messages(returned)} came back: ${publisher.returnReason}: ${remedy}`);
   }
   const others = counts.unsent - refused - returned;

@@ -20,7 +20,7 @@ import {
   toRecord,
 } from "../records/json.ts";
 import type { RecordStyle } from "../records/writer.ts";
-import { bytesOfText, fromJson, type Json, tableFromJson, tableToJson, textToJson } from "./values.ts";
+import { bytesOfText, type FieldJson, fromJson, tableFromJson, tableToJson, textToJson } from "./values.ts";
 
 /** The names of properties for users, which are RabbitMQ's names. */
 const NAMES = {
@@ -44,8 +44,8 @@ type Name = keyof typeof NAMES;
 /** The record of a message, with the members that only queues have. */
 export interface QueueRecord extends JsonRecord {
   exchange?: string;
-  headers?: { [name: string]: Json };
-  properties?: { [name: string]: Json };
+  headers?: { [name: string]: FieldJson };
+  properties?: { [name: string]: FieldJson };
   /** The encoded properties and headers of a message that the two members above do not hold exactly. */
   properties_base64?: string;
   redelivered?: boolean;
@@ -59,7 +59,7 @@ export interface PutRecord {
   /** Whether the record comes from a queue, so that no default properties are added. */
   readonly fromQueue: boolean;
   readonly properties: BasicProperties;
-  /** The encoded form of `properties`, which has more than they do. */
+  /** The encoded form of `properties`, if `properties` cannot hold all of it. */
   readonly encoded: Uint8Array | undefined;
 }
 
@@ -72,7 +72,7 @@ export function parseRecord(line: Uint8Array): PutRecord {
   const record = JSON.parse(text) as QueueRecord;
   const hasTopic = (record.topic ?? record.topic_base64) !== undefined;
   if (frames.length > (hasTopic ? 2 : 1)) {
-    throw new RecordError("it has several parts, and a message of a queue has one body");
+    throw new RecordError("it has several parts, but a message of a queue has one body");
   }
   const properties = propertiesFromJson(record.properties ?? {});
   if (record.headers !== undefined) properties.headers = tableFromJson(record.headers);
@@ -85,7 +85,7 @@ export function parseRecord(line: Uint8Array): PutRecord {
   };
 }
 
-/** The bytes of `properties_base64`, unless the other members were changed since they were made of them. */
+/** The bytes of `properties_base64`. @throws {RecordError} they differ from the other members */
 function encodedOf(record: QueueRecord, properties: BasicProperties): Uint8Array | undefined {
   const text = record.properties_base64;
   if (text === undefined) return undefined;
@@ -107,7 +107,7 @@ function encodedOf(record: QueueRecord, properties: BasicProperties): Uint8Array
   return bytes;
 }
 
-/** `content_type: text/plain`, as `--property` takes it. */
+/** Parses the value of `--property`, such as `content_type: text/plain`. */
 export function parseProperty(text: string): [name: keyof BasicProperties, value: string | number] {
   const match = /^([a-z_]+)\s*[:=]\s*([^]*)$/.exec(text);
   const name = match === null ? undefined : NAMES[match[1] as Name];
@@ -123,7 +123,7 @@ export function parseProperty(text: string): [name: keyof BasicProperties, value
 /** Writes messages of a queue to an output. */
 export type QueueWriter = (delivery: Delivery, endpoint: string) => void;
 
-/** @throws {Error} the template is wrong */
+/** @throws {Error} the template is invalid */
 export function queueWriter(output: Output, style: RecordStyle): QueueWriter {
   if (style.format !== undefined) return templateWriter(output, style.format);
   switch (style.framing) {
@@ -188,8 +188,8 @@ function propertyMembers(decoded: BasicProperties): Pick<QueueRecord, "headers" 
   };
 }
 
-function propertiesToJson(properties: BasicProperties): { [name: string]: Json } {
-  const json: { [name: string]: Json } = {};
+function propertiesToJson(properties: BasicProperties): { [name: string]: FieldJson } {
+  const json: { [name: string]: FieldJson } = {};
   for (const [name, key] of Object.entries(NAMES)) {
     const value = properties[key];
     if (typeof value === "bigint") json[name] = String(value);
@@ -198,12 +198,14 @@ function propertiesToJson(properties: BasicProperties): { [name: string]: Json }
   return json;
 }
 
-function propertiesFromJson(json: { [name: string]: Json }): BasicProperties {
+function propertiesFromJson(json: { [name: string]: FieldJson }): BasicProperties {
   const properties: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(json)) {
     const key = NAMES[name as Name];
     if (key === undefined) {
-      throw new RecordError(`there is no property '${name}': there are ${Object.keys(NAMES).join(", ")}`);
+      throw new RecordError(
+        `there is no property '${name}': expected one of ${Object.keys(NAMES).join(", ")}`,
+      );
     }
     properties[key] = key === "timestamp" && typeof value === "string" ? BigInt(value) : fromJson(value);
   }
@@ -218,7 +220,7 @@ function propertiesFromJson(json: { [name: string]: Json }): BasicProperties {
 /** Compiles a template with kcat's tokens, including `%h`: `name=value,name=value`. */
 function templateWriter(output: Output, template: string): QueueWriter {
   const append = (bytes: Uint8Array) => output.append(bytes);
-  /** The steps between the headers. */
+  /** The template between its `%h` tokens. */
   const parts = splitAtHeaders(template).map(compileFormat);
   let sequence = 0;
   return ({ routingKey, exchange, content }) => {
@@ -263,7 +265,7 @@ export function envelopeOf(record: PutRecord, defaults: Defaults, isQueue: boole
   if (encoded !== undefined) {
     if (!fromQueue || defaults.properties.headers !== undefined) {
       throw new RecordError(
-        "'properties_base64' leaves no place for other headers: remove it, or the option",
+        "'properties_base64' cannot be combined with other headers: remove it, or the option",
       );
     }
     return { exchange: defaults.exchange, routingKey, properties: encoded };

@@ -4,7 +4,7 @@ import type { Delivery } from "../../lib/amqp/client/channel.ts";
 import { queueArguments } from "../../lib/amqp/client/queues.ts";
 import { decodeProperties } from "../../lib/amqp/properties.ts";
 import { type FieldTable, type FieldValue, Timestamp } from "../../lib/amqp/types/field_value.ts";
-import { type Target, withConnection } from "./target.ts";
+import { type BrokerTarget, withConnection } from "./target.ts";
 
 const OFFSET = "x-stream-offset";
 
@@ -34,7 +34,7 @@ export function offsetOf({ content: { properties, propertiesEnd } }: Delivery): 
 export const SUSPICION_MS = 100;
 
 /** Asks the broker whether a queue is a stream, by declaring it as one. */
-export async function isStream(target: Target, queue: string): Promise<boolean> {
+export async function isStream(target: BrokerTarget, queue: string): Promise<boolean> {
   let type: FieldValue | undefined;
   await withConnection(target, async (connection) => {
     type = (await queueArguments(connection, queue))?.["x-queue-type"];
@@ -47,10 +47,14 @@ export async function isStream(target: Target, queue: string): Promise<boolean> 
  *
  * @throws {Error} the queue is a stream
  */
-export async function refuseStream(target: Target, queue: string, what: "peek" | "move"): Promise<void> {
+export async function refuseStream(
+  target: BrokerTarget,
+  queue: string,
+  what: "peek" | "move",
+): Promise<void> {
   if (!await isStream(target, queue)) return;
   const remedy = what === "peek"
-    ? `mqcat queue get ${queue} --offset first -n 10 shows some, and they stay`
+    ? `mqcat queue get ${queue} --offset first -n 10 shows messages and keeps them`
     : `mqcat queue get ${queue} --offset first -w 1s -J | mqcat queue put OTHER -J copies them`;
   throw new Error(`'${queue}' is a stream, whose messages can be read but not removed: ${remedy}`);
 }

@@ -10,7 +10,7 @@ import { UsageError } from "../app/errors.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
 import { integer, text, word } from "../app/values.ts";
-import { readTls, type SecurityOptions, tlsClient } from "../options/tls.ts";
+import { readTls, tlsClient, type TlsValues } from "../options/tls.ts";
 import type { DataFolder } from "./data_folder.ts";
 
 /** The address of the broker. The action checks the URL, because an error of the parser would show its password. */
@@ -50,26 +50,26 @@ export const prefetch = group("Delivery", {
 });
 
 /** The values of the options above. */
-export interface BrokerOptions extends SecurityOptions {
+export interface BrokerValues extends TlsValues {
   readonly url: string | undefined;
   readonly folder: string | undefined;
   readonly passwordFile: string | undefined;
 }
 
-/** A parsed `BrokerOptions`. */
-export interface Target {
+/** The addresses of a broker, and how to connect to it. */
+export interface BrokerTarget {
   readonly brokers: readonly BrokerAddress[];
   readonly link: LinkOptions;
 }
 
 /** The pauses and timeouts for a broker in a directory, which may read for long before it answers, or exit before. */
-const COMING_AND_GOING = { handshakeTimeout: 120_000, patience: 10_000 };
+const SHARED_DIRECTORY = { handshakeTimeout: 120_000, patience: 10_000 };
 
 /**
  * @param create whether a missing directory of `--data` is created
  * @throws {UsageError | EndpointError} the URL or the password file is wrong, or an option is out of place
  */
-export function targetOf(session: Session, options: BrokerOptions, create = false): Target {
+export function targetOf(session: Session, options: BrokerValues, create = false): BrokerTarget {
   const { url, folder, insecure, cacert, cert, key } = options;
   if (folder !== undefined) {
     if (url !== undefined) {
@@ -77,7 +77,7 @@ export function targetOf(session: Session, options: BrokerOptions, create = fals
     }
     return {
       brokers: [inside(folder)],
-      link: linkOf(session, { ...COMING_AND_GOING, dial: dialer(session, folder, create) }),
+      link: linkOf(session, { ...SHARED_DIRECTORY, dial: dialer(session, folder, create) }),
     };
   }
   const brokers = withPassword(parseAmqpUrl(url ?? (process.env["AMQP_URL"] || DEFAULT_URL)), options);
@@ -124,7 +124,7 @@ export function httpOf(options: { readonly http: string | undefined }): string |
 
 /** Connects once, runs `work`, and closes the connection. */
 export async function withConnection(
-  { brokers, link }: Target,
+  { brokers, link }: BrokerTarget,
   work: (connection: AmqpConnection) => Promise<void>,
 ): Promise<void> {
   await patiently(link, async () => {
@@ -139,7 +139,7 @@ export async function withConnection(
 
 function withPassword(
   brokers: readonly BrokerAddress[],
-  { passwordFile }: BrokerOptions,
+  { passwordFile }: BrokerValues,
 ): readonly BrokerAddress[] {
   const inherited = process.env["AMQP_PASSWORD"];
   if (passwordFile === undefined) {
@@ -169,8 +169,8 @@ function describeLink({ reporter }: Session, passing: boolean): (event: AmqpEven
         return lost(`${phrase(event.error)}; trying again`);
       case "blocked":
         return event.reason === undefined
-          ? reporter.info("the broker takes messages again")
-          : reporter.warn(`the broker takes no messages for now: ${event.reason}`);
+          ? reporter.info("the broker accepts messages again")
+          : reporter.warn(`the broker accepts no messages for now: ${event.reason}`);
     }
   };
 }

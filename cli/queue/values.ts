@@ -12,10 +12,10 @@ import { readText, textLength, writeText } from "../../lib/amqp/types/text.ts";
 import { RecordError } from "../records/json.ts";
 
 /** A JSON value. */
-export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
+export type FieldJson = string | number | boolean | null | FieldJson[] | { [name: string]: FieldJson };
 
 /** Converts a value to JSON; `fromJson` converts it back without loss. */
-export function toJson(value: FieldValue): Json {
+export function toJson(value: FieldValue): FieldJson {
   if (typeof value === "string") return textToJson(value);
   if (typeof value === "number") {
     return isPlain(value) ? value : { $d: String(Object.is(value, -0) ? "-0" : value) };
@@ -35,12 +35,12 @@ export function toJson(value: FieldValue): Json {
 }
 
 /** Converts a table to JSON. */
-export function tableToJson(table: FieldTable): { [name: string]: Json } {
+export function tableToJson(table: FieldTable): { [name: string]: FieldJson } {
   return Object.fromEntries(Object.entries(table).map(([name, value]) => [nameToJson(name), toJson(value)]));
 }
 
 /** @throws {RecordError} it does not represent a value */
-export function fromJson(json: Json): FieldValue {
+export function fromJson(json: FieldJson): FieldValue {
   if (typeof json === "string") return wellFormed(json);
   if (typeof json === "boolean" || json === null) return json;
   if (typeof json === "number") {
@@ -60,18 +60,18 @@ export function fromJson(json: Json): FieldValue {
 }
 
 /** @throws {RecordError} a member does not represent a value */
-export function tableFromJson(json: { [name: string]: Json }): FieldTable {
+export function tableFromJson(json: { [name: string]: FieldJson }): FieldTable {
   return Object.fromEntries(
     Object.entries(json).map(([name, value]) => [nameFromJson(name), fromJson(value)]),
   );
 }
 
 /** Text that is not UTF-8 has bytes that JSON cannot represent. */
-export function textToJson(text: string): Json {
+export function textToJson(text: string): FieldJson {
   return text.isWellFormed() ? text : { $text: base64(bytesOfText(text)) };
 }
 
-function special(kind: string, value: Json): FieldValue {
+function special(kind: string, value: FieldJson): FieldValue {
   try {
     switch (kind) {
       case "l":
@@ -87,7 +87,7 @@ function special(kind: string, value: Json): FieldValue {
       case "decimal":
         return new Decimal(...value as [number, number]);
       case "table":
-        return tableFromJson(value as { [name: string]: Json });
+        return tableFromJson(value as { [name: string]: FieldJson });
       case "d": {
         // Integers, infinities and NaN are doubles only with an explicit type.
         const number = Number(asText(value));
@@ -110,7 +110,7 @@ function isPlain(value: number): boolean {
     (!Number.isInteger(value) || value === (value | 0));
 }
 
-function asText(value: Json): string {
+function asText(value: FieldJson): string {
   if (typeof value !== "string" && typeof value !== "number") {
     throw new TypeError("expected text or a number");
   }
@@ -146,7 +146,7 @@ function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
 }
 
-function unbase64(text: Json): Uint8Array {
+function unbase64(text: FieldJson): Uint8Array {
   const bytes = Buffer.from(String(text), "base64");
   // Buffer ignores characters that are not base64; a record must not lose bytes silently.
   if (typeof text !== "string" || bytes.toString("base64").replace(/=+$/, "") !== text.replace(/=+$/, "")) {

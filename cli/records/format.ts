@@ -23,7 +23,7 @@ const ESCAPES: Record<string, number> = { n: 10, t: 9, r: 13, "0": 0, "\\": 92 }
  * id, `%pN` frame N from 1 on, `%o` sequence number, `%T` time in milliseconds since 1970, `%e` endpoint, `%%`; `\n`, `\t`,
  * `\r`, `\0`, `\xNN`, `\\`.
  *
- * @throws {Error} there is no such token
+ * @throws {Error} a token or an escape is unknown
  */
 export function compileFormat(template: string): Step[] {
   const steps: Step[] = [];

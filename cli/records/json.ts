@@ -18,7 +18,7 @@ export interface JsonRecord {
   /** The exchange of a message of a queue; only records of queues have it. */
   exchange?: string;
   exchange_base64?: string;
-  /** When it arrived, as `timestamp` writes it. */
+  /** The time of arrival, in the format of `timestamp`. */
   time?: string;
 }
 
@@ -49,12 +49,12 @@ export function toRecord(frames: readonly Uint8Array[], hasTopic: boolean, endpo
   return record;
 }
 
-/** Parses the record of a message of a queue. @returns the frames of the message: its topic, if it has one, and its body */
+/** Parses the record of a queue message. @returns its frames: the topic, if it has one, and the body */
 export function fromRecord(line: string): Uint8Array[] {
   return framesOf(parseRecord(line), { publishes: true });
 }
 
-/** Whether the record is that of a message of a queue. */
+/** Whether the record comes from a queue. */
 export function isFromQueue({ exchange, exchange_base64: encoded }: JsonRecord): boolean {
   return (exchange ?? encoded) !== undefined;
 }
@@ -96,7 +96,7 @@ export interface JsonInput {
   readonly topic?: Uint8Array | undefined;
   /** Whether topics are sent as frames also for records of queues. Default: false */
   readonly publishes?: boolean;
-  /** Whether each record must say for whom it is. */
+  /** Whether each record must have a routing id. */
   readonly routed?: boolean;
   /** Called with each record in order; an error that it throws is reported with the line number. */
   readonly each?: (record: JsonRecord) => void;

@@ -14,7 +14,7 @@ export function formatRoutingId(id: Uint8Array): string {
   return `0x${Buffer.from(id.buffer, id.byteOffset, id.length).toString("hex")}`;
 }
 
-/** @throws {Error} the digits after 0x are not pairs of hexadecimal ones, or there is nothing */
+/** @throws {Error} the text is empty, or 0x is not followed by pairs of hexadecimal digits */
 export function parseRoutingId(text: string): Uint8Array {
   if (text === "") throw new Error("a routing id must not be empty");
   if (!text.startsWith("0x")) return Buffer.from(text, "utf8");

@@ -24,7 +24,7 @@ export function framingOf(
   return [...given][0] ?? "lines";
 }
 
-/** Finds the messages in a stream of bytes. It holds no bytes itself. */
+/** Finds messages in a stream of bytes. It stores no bytes. */
 export interface Splitter {
   /**
    * Adds the messages that end in `bytes[start, end)` to `batch`.
@@ -113,7 +113,7 @@ function prefixed(add: Add): Splitter {
           (bytes[start]! << 24 | bytes[start + 1]! << 16 | bytes[start + 2]! << 8 | bytes[start + 3]!) >>> 0;
         if (length > MAX_MESSAGE_SIZE) {
           throw new LimitError(
-            `A u32 prefix in the input announces ${length} bytes, and the limit is ${MAX_MESSAGE_SIZE}: is it really --in u32?`,
+            `A u32 prefix in the input announces ${length} bytes, but the limit is ${MAX_MESSAGE_SIZE}: check --in u32`,
           );
         }
         if (end - start - 4 < length) break;

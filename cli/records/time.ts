@@ -19,5 +19,5 @@ export function parseTimestamp(time: unknown): number {
     : null;
   const seconds = match === null ? NaN : Date.parse(`${match[1]}${match[3]}`.toUpperCase().replace(" ", "T"));
   if (!Number.isNaN(seconds)) return seconds + Number(match![2] ?? 0) * 1000;
-  throw new Error(`its 'time' is not in the form of RFC 3339, such as 2026-01-31T12:00:00.000001Z`);
+  throw new Error(`its 'time' is not in the format of RFC 3339, such as 2026-01-31T12:00:00.000001Z`);
 }

@@ -50,7 +50,7 @@ export function styleOf(
   const framing = framingOf("--out", options.out, options);
   if (options.format !== undefined && framing !== "lines") {
     throw new UsageError(
-      "-f gives the whole form of the output, so --out, -J and -0 have no place beside it",
+      "-f sets the whole format of the output: remove --out, -J and -0",
     );
   }
   const { format, timestamps } = options;
@@ -70,7 +70,7 @@ export interface RecordWriter {
   write(batch: Batch, from: number, to: number, endpoint: string): void;
 }
 
-/** @throws {Error} the template is wrong */
+/** @throws {Error} the template is invalid */
 export function recordWriter(output: Output, style: RecordStyle): RecordWriter {
   if (style.routing !== undefined) return routedWriter(output, style, style.routing);
   if (style.format !== undefined) return templateWriter(output, style, style.format);

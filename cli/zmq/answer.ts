@@ -53,14 +53,14 @@ export function execResponder(
   };
 }
 
-/** Replies, and counts it. */
+/** Sends a reply, and counts it. */
 export function reply(session: Session, request: IncomingRequest, frames: readonly Uint8Array[]): void {
   request.reply(frames);
   session.counts.sent++;
   for (const frame of frames) session.counts.bytes += frame.length;
 }
 
-/** Answers requests until there is a reason to end. */
+/** Answers requests until a limit, an error or a signal ends it. */
 export async function answerAll(
   session: Session,
   socket: Requests,
@@ -105,5 +105,5 @@ export async function answerAll(
   inactivity?.stop();
   end();
   if (socket.failure !== undefined) throw socket.failure;
-  if (late) throw new TimeoutError(`no request came for ${timeout! / 1000} s (-w)`);
+  if (late) throw new TimeoutError(`no request arrived for ${timeout! / 1000} s (-w)`);
 }

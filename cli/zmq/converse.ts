@@ -19,9 +19,9 @@ export interface ConversationSpec<S extends Duplex> {
   /** Whether endpoints without a sign bind or connect. */
   readonly usual: "bind" | "connect";
   socket(options: SocketOptions): S;
-  /** The peers to wait for before the first message. Default: as many as `--wait-peers` says. */
+  /** The peers to wait for before the first message. Default: the number of `--wait-peers`. */
   awaited?(socket: S): PeerWait;
-  /** What sending does when no peer takes messages. Default: the value of `--on-full`. */
+  /** The behaviour when no peer has room. Default: the value of `--on-full`. */
   readonly onFull?: "block" | "fail";
   /** Whether the command continues after the end of the input. */
   readonly listens?: boolean;
@@ -31,7 +31,7 @@ export interface ConversationSpec<S extends Duplex> {
   routing?(socket: S): Routed;
 }
 
-/** How messages with a routing id are written and read. */
+/** The text form of messages with a routing id. */
 export interface Routed {
   readonly style: RecordStyle["routing"];
   source(source: Source): Source;

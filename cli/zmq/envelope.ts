@@ -50,7 +50,7 @@ export function envelopeLength(frames: readonly Uint8Array[]): number {
 /**
  * Converts the messages of a ROUTER or SERVER to requests; a reply gets the envelope of its request.
  *
- * @param onLost called for a reply that a mandatory socket has no room for
+ * @param onLost called for each reply that the socket has no room for
  */
 export function addressedRequests(socket: RoutedSocket, onLost: () => void): Requests {
   return {
@@ -121,7 +121,7 @@ export class AddressedSource implements Source {
     const at = Buffer.from(message.buffer, message.byteOffset, message.length).indexOf(this.#separator);
     if (at < 0) {
       throw new RecordError(
-        `message ${this.#number} of the input has no routing id: expected ID, a tab (or what -K says) and the body`,
+        `message ${this.#number} of the input has no routing id: expected ID, a tab (or the separator of -K) and the body`,
       );
     }
     try {

@@ -94,7 +94,7 @@ async function untilEnd(
     if (failure !== undefined) throw failure;
     if (counts.received !== received) [received, lastAt] = [counts.received, performance.now()];
     const left = timeout === undefined ? Infinity : lastAt + timeout - performance.now();
-    if (left <= 0) throw new TimeoutError(`nothing came for ${timeout! / 1000} s (-w)`);
+    if (left <= 0) throw new TimeoutError(`no message arrived for ${timeout! / 1000} s (-w)`);
     await from.change(left);
   }
 }

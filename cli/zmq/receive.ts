@@ -27,7 +27,7 @@ export interface OtherWay {
 /** Processes the frames `[from, to)` of a batch, which are whole messages. */
 interface MessageSink {
   take(batch: Batch, from: number, to: number, endpoint: string): void;
-  /** Whether the peers must be held back until `onChange`. */
+  /** Whether the peers must be paused until `onChange`. */
   readonly full: boolean;
   onChange: () => void;
   /** Resolves when all messages are processed. */
@@ -95,7 +95,7 @@ export async function receiveAll(
       ? Infinity
       : lastAt + options.timeout - performance.now();
     if (left <= 0) {
-      failure = new TimeoutError(`nothing came for ${options.timeout! / 1000} s (-w)`);
+      failure = new TimeoutError(`no message arrived for ${options.timeout! / 1000} s (-w)`);
       break;
     }
     await socket.change(left);

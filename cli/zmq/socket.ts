@@ -115,7 +115,7 @@ export async function waitForPeers(
 /** Reports the events of a socket on stderr. */
 function reportEvents(session: Session): (event: SocketEvent) => void {
   const { reporter } = session;
-  /** How often each endpoint did not answer since it last did. */
+  /** The number of failures of each endpoint since its last success. */
   const failures = new Map<string, number>();
   return (event) => {
     switch (event.type) {

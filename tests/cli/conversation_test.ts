@@ -62,7 +62,7 @@ describe("conversations", () => {
       "-n",
       "1",
     ]);
-    assert.match(asked.stderr, /nothing came for 0\.3 s/);
+    assert.match(asked.stderr, /no message arrived for 0\.3 s/);
     assert.equal(asked.code, 3);
     other.kill();
   });

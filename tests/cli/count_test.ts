@@ -90,7 +90,7 @@ describe("-w", () => {
   test("req - exits with 3 when no reply arrives, without a peer and with a silent one", async () => {
     const absent = await run(["req", `:${await freePort()}`, "-w", "300ms", "-D", "q"]);
     assert.deepEqual([absent.code, absent.stdout.length], [3, 0]);
-    assert.match(absent.stderr, /no reply came within 0\.3 s \(-w\)/);
+    assert.match(absent.stderr, /no reply arrived within 0\.3 s \(-w\)/);
     using mute = start(["rep", ":0"], { open: true });
     const unanswered = await run(["req", await mute.readyEndpoint(), "-w", "500ms", "-D", "q"]);
     assert.equal(unanswered.code, 3);

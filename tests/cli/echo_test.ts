@@ -191,7 +191,7 @@ describe("echo-client", () => {
     );
     using terminal = new Program(["script", "-qec", words, "/dev/null"], { open: true });
     await terminal.waitForStdout(
-      /connected to tcp:\/\/127\.0\.0\.1:\d+: each line that you type comes back, Ctrl-D ends the input/,
+      /connected to tcp:\/\/127\.0\.0\.1:\d+: the peer returns each line that you type, Ctrl-D ends the input/,
     );
     terminal.write("typed\n");
     await terminal.waitForStdout(/typed\r\ntyped\r\n/); // The terminal's own echo, and ours.

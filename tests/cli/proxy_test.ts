@@ -116,7 +116,7 @@ describe("proxy", () => {
     const { proxy } = await bound(dir, ["--pattern", "pubsub", "-w", "200ms"]);
     using _ = proxy;
     const { code, stderr } = await proxy.exit();
-    assert.match(stderr, /nothing came for 0\.2 s \(-w\)/);
+    assert.match(stderr, /no message arrived for 0\.2 s \(-w\)/);
     assert.equal(code, 3);
   });
 

@@ -2,7 +2,7 @@ import { listQueues, managementUrl, type QueueInfo } from "../../../lib/amqp/cli
 import { inspectQueues } from "../../../lib/amqp/client/peek.ts";
 import examples from "../../cheats/queue-list.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
-import { broker, http, httpOf, type Target, targetOf, withConnection } from "../../queue/target.ts";
+import { broker, type BrokerTarget, http, httpOf, targetOf, withConnection } from "../../queue/target.ts";
 import { print, visible } from "./print.ts";
 
 const COLUMNS = ["name", "type", "ready", "unacked", "consumers"];
@@ -25,7 +25,7 @@ export default command({
 });
 
 /** Our own broker lists its queues over AMQP, other brokers only over HTTP. */
-async function all(target: Target, http: string | undefined): Promise<QueueInfo[]> {
+async function all(target: BrokerTarget, http: string | undefined): Promise<QueueInfo[]> {
   const broker = target.brokers[0]!;
   if (http !== undefined) return await listQueues(http, broker);
   let queues: QueueInfo[] | undefined;

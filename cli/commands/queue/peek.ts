@@ -12,7 +12,7 @@ import { finishOutput, Output, outputFailure } from "../../io/output.ts";
 import { ending, output } from "../../options/options.ts";
 import { queueWriter } from "../../queue/records.ts";
 import { refuseStream, SUSPICION_MS } from "../../queue/streams.ts";
-import { broker, prefetch, type Target, targetOf, withConnection } from "../../queue/target.ts";
+import { broker, type BrokerTarget, prefetch, targetOf, withConnection } from "../../queue/target.ts";
 import { type RecordStyle, styleOf } from "../../records/writer.ts";
 
 /** The default of `--count`. */
@@ -101,7 +101,7 @@ async function finish(session: Session, out: Output): Promise<void> {
  */
 async function borrow(
   session: Session,
-  { brokers, link }: Target,
+  { brokers, link }: BrokerTarget,
   queue: string,
   style: RecordStyle,
   count: number,
@@ -150,7 +150,7 @@ async function borrow(
     }
     if (failure !== undefined || drained) break;
     if (!out.full && performance.now() - lastAt >= timeout) {
-      failure = new TimeoutError(`the broker kept messages back for ${timeout / 1000} s (-w)`);
+      failure = new TimeoutError(`the broker delivered no messages for ${timeout / 1000} s (-w)`);
       break;
     }
     await consumer.changed.wait(LOOK_MS);
@@ -159,8 +159,8 @@ async function borrow(
   await consumer.close();
   if (counts.received > 0) {
     session.reporter.warn(
-      "the broker cannot just show messages: they went back, marked as redelivered, " +
-        "and a quorum queue has counted a delivery of each",
+      "the broker cannot show messages without a delivery: they are back in the queue, marked as redelivered, " +
+        "and a quorum queue has counted the delivery",
     );
   }
   failure = outputFailure(session, out) ?? failure;

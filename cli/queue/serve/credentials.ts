@@ -62,7 +62,7 @@ export function reload({ reporter }: Session, broker: Broker, options: ServingOp
     admit(broker, usersOf(options)!);
     reporter.info(`read '${options.usersFile}' again`);
   } catch (error) {
-    reporter.error(`${phrase(error)}; everything stays as it was`);
+    reporter.error(`${phrase(error)}; the users stay unchanged`);
   }
 }
 

@@ -21,8 +21,8 @@ export function reportBrokerEvents(session: Session): (event: BrokerEvent) => vo
         return reporter.verbose(`closed a channel of ${address(event.remote)}: ${phrase(event.error)}`);
       case "blocked":
         return event.reason === undefined
-          ? reporter.info("messages are taken again")
-          : reporter.warn(`no messages are taken for now: ${event.reason}`);
+          ? reporter.info("messages are accepted again")
+          : reporter.warn(`no messages are accepted for now: ${event.reason}`);
       case "failed":
         return reporter.error(event.error);
       case "damaged":

@@ -2,7 +2,7 @@
 import type { BrokerOptions } from "../../../lib/broker/options.ts";
 import { flag, group, option } from "../../app/command.ts";
 import { duration, integer, size, word } from "../../app/values.ts";
-import type { SecurityOptions } from "../../options/tls.ts";
+import type { TlsValues } from "../../options/tls.ts";
 
 /** The options of the broker. */
 export const serving = {
@@ -60,7 +60,7 @@ export const serving = {
 type Sync = Pick<BrokerOptions, "sync" | "syncInterval">;
 
 /** The values of the options above. */
-export interface ServingOptions extends SecurityOptions {
+export interface ServingOptions extends TlsValues {
   readonly folder: string | undefined;
   readonly memory: boolean | undefined;
   readonly sync: Sync | undefined;

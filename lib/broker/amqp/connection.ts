@@ -33,6 +33,8 @@ export interface ConnectionHost extends ChannelHost {
   readonly cycle: Cycle;
   /** Time after which a client is disconnected that reads nothing while output waits, in milliseconds. */
   readonly stallTimeout: number;
+  /** Checks the limit of channels. @throws {AmqpError} 530: the user has the maximum number of open channels */
+  checkChannels(user: string): void;
   /** The connection has ended. */
   onDisconnected(connection: ServerConnection, cause: Error | undefined): void;
 }
@@ -331,6 +333,7 @@ export class ServerConnection
         `number of channels opened (${this.#open}) has reached the negotiated channel_max (${this.channelMax})`,
       );
     }
+    this.#host.checkChannels(this.user);
     this.channels[number] = new ServerChannel(this, this.#host, number);
     this.#open++;
     this.encoder.method(number, "channel.open-ok", {});

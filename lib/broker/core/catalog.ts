@@ -200,7 +200,13 @@ export class Catalog {
         return;
       case "queue-removed":
       case "exchange-removed":
+      case "vhost-limits-put":
+      case "default-queue-type-put":
+      case "policy-removed":
         this.vhosts.get(change.vhost)?.apply(change);
+        return;
+      case "policy-put":
+        this.vhosts.get(change.policy.vhost)?.apply(change);
         return;
       default:
         this.users.apply(change);

@@ -70,7 +70,7 @@ export function streams({ broker, hasStreams, queue, ready, startQueue, test, we
     await waitFor(async () => Number(await ready("log")) > 0, PATIENCE, "the count");
     assert.match(
       (await queue(["get", "log", "--drain"])).stderr,
-      /'log' is a stream, which is never empty: -n or -w/,
+      /'log' is a stream, which is never empty: use -n or -w/,
     );
     assert.equal((await queue(["get", "book", "--offset", "soon"])).code, 2);
     assert.equal((await queue(["get", "book", "--offset", "first", "--drain"])).code, 2);

@@ -3,6 +3,7 @@ import { MAX_TIMER } from "../../../transport/waiting.ts";
 import type { Cycle, WakeableQueue } from "../cycle.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { QueueDefinition } from "../topology/definition_change.ts";
+import type { AppliedPolicies } from "../policies/policy_set.ts";
 import { ConsumerList, type QueueConsumer } from "./consumer.ts";
 import { Lane } from "./lane.ts";
 import { parseSettings, type QueueSettings } from "./settings.ts";
@@ -31,7 +32,10 @@ export interface QueueHost {
  */
 export class Queue implements WakeableQueue {
   readonly definition: QueueDefinition;
-  readonly settings: QueueSettings;
+  /** From the arguments and the policies. */
+  settings: QueueSettings;
+  /** The policies that apply; undefined if there are none. */
+  policies: AppliedPolicies | undefined;
   readonly consumers: ConsumerList;
   /** One lane for each priority, the lowest first. */
   readonly lanes: readonly Lane[];
@@ -301,6 +305,21 @@ export class Queue implements WakeableQueue {
     if (expires === Infinity) return;
     this.#usedAt = Date.now();
     this.#unusedTimer ??= setTimeout(() => this.#onUnused(), Math.min(expires, MAX_TIMER));
+  }
+
+  /** Changes the policies, with effect on what is in the queue. */
+  setPolicies(policies: AppliedPolicies | undefined): void {
+    if (policies === this.policies) return;
+    this.policies = policies;
+    const { name, vhost, arguments: args } = this.definition;
+    const { expires } = this.settings;
+    this.settings = parseSettings(name, vhost, args, policies?.definition);
+    if (this.settings.expires !== expires) {
+      clearTimeout(this.#unusedTimer);
+      this.#unusedTimer = undefined;
+      this.touch();
+    }
+    if (this.settings.overflow === "drop-head" && this.#isOver(0, 0)) this.#makeRoom();
   }
 
   /** Removes all ready messages, and returns their number. */

@@ -415,9 +415,6 @@ describe("http, status", () => {
     assert.equal((await ask("GET /api/health/checks/protocol-listener/amqp091")).status, 200);
     assert.equal((await ask("GET /api/health/checks/protocol-listener/mqtt")).status, 503);
     await refused(404, /Not Found/, "GET /api/nodes/other");
-    await refused(400, /does not support policies; use arguments/, "PUT /api/policies/%2F/p", {
-      definition: {},
-    });
     for (const list of ["policies", "policies/%2F", "parameters", "extensions"]) {
       assert.deepEqual(await ok(`GET /api/${list}`), []);
     }
@@ -452,17 +449,19 @@ describe("http, status", () => {
     const written = await ok("GET /api/definitions") as Record<string, unknown>;
     await ok("DELETE /api/queues/%2F/d");
     assert.equal(await ok("POST /api/definitions", written), undefined);
-    const policies = [{ name: "p", pattern: "", definition: { "ha-mode": "all" } }];
+    const policies = [{ name: "p", vhost: "/", pattern: "^ha$", definition: { "ha-mode": "all" } }];
     assert.match(
       JSON.stringify(await ok("POST /api/definitions", { policies })),
-      /"policies\[0\] \('p'\) is ignored/,
+      /"policies\[0\] \('p'\) has no effect/,
     );
+    await ok("DELETE /api/policies/%2F/p");
     assert.deepEqual(await ok("GET /api/definitions"), written);
     const own = await ok("GET /api/definitions/%2F") as Record<string, unknown>;
     assert.equal("users" in own, false);
     await ok("DELETE /api/queues/%2F/d");
     await ok("POST /api/definitions/%2F", own);
     await refused(400, /queues\[0\]\.vhost must be a string/, "POST /api/definitions", {
+      vhosts: [{ name: "/" }],
       queues: [{ name: "q" }],
     });
     await ok("DELETE /api/queues/%2F/d");
