@@ -18,8 +18,11 @@ export type QueueCycle = Pick<Cycle, "now" | "wake" | "begin" | "end">;
 export interface QueueHost {
   readonly journal: Pick<Journal, "read" | "settle" | "delivered">;
   readonly cycle: QueueCycle;
-  /** Routes a dead message to the queue's dead-letter exchange, if it has one. `message` is valid during the call. */
-  deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason): void;
+  /**
+   * Routes the message `seq` of a lane, which has died, to the queue's dead-letter exchange, if it has one. `message` is
+   * valid during the call.
+   */
+  deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason, lane: number, seq: number): void;
   /** Deletes the queue: it has expired, or its last consumer is gone. */
   deleteQueue(queue: Queue): void;
   /** Called when the queue is closed and its messages are settled: it is not used any more. */
@@ -215,7 +218,7 @@ export class Queue implements WakeableQueue {
   /** Returns a message by its sequence number, valid until the journal's next call; undefined when it is damaged. */
   messageAt(lane: number, seq: number): EncodedMessage | undefined {
     const where = this.lanes[lane]!;
-    return this.#host.journal.read(where.segmentAt(seq), where.offsetAt(seq));
+    return this.#host.journal.read(where.segmentAt(seq), where.offsetAt(seq), this.definition.id, seq);
   }
 
   /** How often a message was requeued; always 0 except for quorum queues. */
@@ -376,7 +379,7 @@ export class Queue implements WakeableQueue {
   /** Removes a taken message, which may be dead-lettered. */
   #drop(lane: number, seq: number, reason: DeathReason): void {
     const message = this.settings.deadLetterExchange === undefined ? undefined : this.messageAt(lane, seq);
-    if (message !== undefined) this.#host.deadLetter(this, message, reason);
+    if (message !== undefined) this.#host.deadLetter(this, message, reason, lane, seq);
     this.settle(lane, seq);
   }
 

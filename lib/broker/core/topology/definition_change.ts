@@ -59,6 +59,8 @@ export type Stored<T extends { readonly arguments: FieldTable }> =
 export type DefinitionChange =
   /** New queues get ids greater than `upTo`. */
   | { readonly type: "queue-ids-reserved"; readonly upTo: number }
+  /** Definitions were damaged, and those of users may be lost. */
+  | { readonly type: "users-lost" }
   | { readonly type: "vhost-added"; readonly vhost: string }
   | { readonly type: "vhost-removed"; readonly vhost: string }
   | { readonly type: "queue-added"; readonly queue: Stored<QueueDefinition> }
