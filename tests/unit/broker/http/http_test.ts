@@ -424,7 +424,7 @@ describe("http, status", () => {
   it("metrics - have RabbitMQ's names, for all queues or for each queue", async () => {
     await using connection = await client();
     const channel = await connection.open();
-    const name = 'odd"q\n';
+    const name = 'odd"q\\';
     await channel.call("queue.declare", { queue: name }, "queue.declare-ok");
     await ok("POST /api/exchanges/%2F/amq.default/publish", { routing_key: name, payload: "12345" });
     await channel.get(name);
@@ -440,7 +440,7 @@ describe("http, status", () => {
       ]
     ) assert.ok(text.split("\n").includes(line), `${line} is not in\n${text}`);
     const each = (await ask("GET /metrics/per-object")).text;
-    assert.ok(each.includes('rabbitmq_queue_messages{vhost="/",queue="odd\\"q\\n"} 1\n'), each);
+    assert.ok(each.includes('rabbitmq_queue_messages{vhost="/",queue="odd\\"q\\\\"} 1\n'), each);
     await channel.call("queue.delete", { queue: name }, "queue.delete-ok");
   });
 
