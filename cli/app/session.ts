@@ -1,7 +1,7 @@
 import fs from "node:fs";
 import os from "node:os";
 import process from "node:process";
-import { EXIT, exitCodeOf } from "./errors.ts";
+import { EXIT, exitCodeOf, StoppedError } from "./errors.ts";
 import { phrase, Reporter, type Verbosity } from "./reporter.ts";
 
 /** The diagnostic options and `--ready-file`, if the command has them. */
@@ -24,6 +24,9 @@ export interface Counts {
   bytes: number;
 }
 
+/** A command that does not end this long after a signal reports what it waits for, in milliseconds. */
+const NOTICE_MS = 300;
+
 export type StopSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
 
 /** One run of a command: its diagnostics, its counters, and the signals that may end it. */
@@ -40,6 +43,8 @@ export class Session {
   readonly #onStop = new Set<() => void>();
   readonly #onAbort: (() => void)[] = [];
   readonly #onReload: (() => void)[] = [];
+  readonly #waits: (() => string | undefined)[] = [];
+  #notice: ReturnType<typeof setTimeout> | undefined;
   readonly #onEnd: (() => Promise<void>)[] = [];
   #signal: StopSignal | undefined;
 
@@ -92,6 +97,30 @@ export class Session {
     this.#onEnd.push(callback);
   }
 
+  /**
+   * Describes what the command may wait for after a signal: it is reported if the command does not end at once.
+   *
+   * @param wait returns for example `up to 30 s for 3 unsent messages`; undefined while there is nothing to wait for
+   */
+  waitsFor(wait: () => string | undefined): void {
+    this.#waits.push(wait);
+  }
+
+  /** Resolves to the result of `work`, or to undefined after a signal or after `limit` milliseconds. */
+  async untilStopped<T>(work: Promise<T>, limit = Infinity): Promise<T | undefined> {
+    let end!: () => void;
+    const ended = new Promise<undefined>((resolve) => end = () => resolve(undefined));
+    const timer = limit < 2 ** 31 ? setTimeout(end, Math.max(0, limit)) : undefined;
+    this.onStop(end);
+    try {
+      return await Promise.race([work, ended]);
+    } finally {
+      clearTimeout(timer);
+      this.#onStop.delete(end);
+      work.catch(() => {}); // A later failure has no one to report to.
+    }
+  }
+
   /** Removes a callback of `onStop`. */
   offStop(callback: () => void): void {
     this.#onStop.delete(callback);
@@ -141,6 +170,7 @@ export class Session {
    */
   async run(work: () => Promise<number | void> | number | void): Promise<number> {
     const status = await this.#attempt(work);
+    clearTimeout(this.#notice);
     for (const end of this.#onEnd) await this.#attempt(end);
     if (this.#options.summary) {
       const seconds = Math.round(performance.now() - this.#began) / 1000;
@@ -156,6 +186,7 @@ export class Session {
       return await work();
     } catch (error) {
       this.reporter.error(new Error(phrase(error), { cause: error }));
+      if (this.stopping && error instanceof StoppedError) return undefined;
       this.exitCode = exitCodeOf(error);
       return undefined;
     }
@@ -174,6 +205,10 @@ export class Session {
     this.reporter.verbose(`${signal}: finishing the work in progress; a second signal stops at once`);
     for (const callback of [...this.#onStop]) callback();
     this.#onStop.clear();
+    this.#notice = setTimeout(() => {
+      const waits = this.#waits.map((wait) => wait()).filter((wait) => wait !== undefined);
+      if (waits.length > 0) this.reporter.info(`waiting ${waits.join(" and ")}; again to stop now`);
+    }, NOTICE_MS);
   }
 }
 
