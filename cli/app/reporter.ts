@@ -1,7 +1,7 @@
-import fs from "node:fs";
 import process from "node:process";
 import { messageOf } from "../../lib/errors.ts";
 import { hintFor } from "./errors.ts";
+import { writeStderr } from "./stderr.ts";
 
 /** How much is said on stderr: only errors, what matters, every event, everything with stack traces. */
 export type Verbosity = "quiet" | "normal" | "verbose" | "debug";
@@ -118,12 +118,4 @@ function describeCauses(error: Error): string {
   const { message, stack = message } = error;
   // The stack begins with the message, which may have a stranger's words in it.
   return `${stack.replace(message, () => printable(message))}${cause}`;
-}
-
-function writeStderr(text: string): void {
-  try {
-    fs.writeSync(2, text);
-  } catch {
-    // Nobody reads stderr; that is no reason to stop.
-  }
 }
