@@ -1,4 +1,4 @@
-/** The counts of messages that were lost, as lines on stderr and as the exit code. */
+/** Reports the counts of lost messages on stderr and by the exit code. */
 import { EXIT } from "./errors.ts";
 import type { Session } from "./session.ts";
 

@@ -35,7 +35,7 @@ export default command({
   },
 });
 
-/** Writes a file that was not there: a key that is overwritten is lost. */
+/** Writes a new file; it never overwrites one, because an overwritten key is lost. */
 function write(path: string, text: string): void {
   try {
     fs.writeFileSync(path, text, { flag: "wx", mode: 0o600 });

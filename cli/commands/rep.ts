@@ -79,9 +79,9 @@ function responderFor(session: Session, values: Values<typeof options>): Respond
   };
 }
 
-/** Single messages from a source of batches. It looks ahead, so that the end is known before the next request. */
+/** Reads single messages from a source of batches. It reads ahead, so that the end is known before the next request. */
 class Replies {
-  /** Resolves when the last message was taken. */
+  /** Resolves when the last message is taken. */
   readonly exhausted: Promise<void>;
 
   readonly #source: Source;

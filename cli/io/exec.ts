@@ -9,7 +9,7 @@ import type { Output } from "./output.ts";
 
 const NEWLINE = 0x0a;
 
-/** The options that change how messages are split or written, as far as a command has them. */
+/** The options that change how messages are split or written, if the command has them. */
 interface Formatting {
   readonly null?: boolean | undefined;
   readonly json?: boolean | undefined;

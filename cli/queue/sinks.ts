@@ -10,7 +10,7 @@ import type { Output } from "../io/output.ts";
 import type { RecordStyle } from "../records/writer.ts";
 import type { QueueWriter } from "./records.ts";
 
-/** How long acknowledgements wait for the rest of a `-n`: they make room for messages that nobody wants. */
+/** How long acknowledgements wait for the rest of a `-n` (they make room for unwanted messages), in milliseconds. */
 const HOLD_MS = 100;
 /** How long a message whose command failed is held before it is requeued, to prevent a busy loop. */
 const REQUEUE_MS = 1000;

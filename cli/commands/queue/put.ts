@@ -30,7 +30,7 @@ export default command({
   options: {
     ...broker,
     ...input,
-    // --data is where the queue is.
+    // --data is the directory of the queue.
     data: { ...input.data, flags: "-D, --text <text>" },
     ...envelope,
     ...ending,

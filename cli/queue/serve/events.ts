@@ -3,7 +3,7 @@ import type { BrokerEvent } from "../../../lib/broker/options.ts";
 import { phrase } from "../../app/reporter.ts";
 import type { Session } from "../../app/session.ts";
 
-/** Says on stderr what happens in a broker. */
+/** Reports the events of a broker on stderr. */
 export function reportBrokerEvents(session: Session): (event: BrokerEvent) => void {
   const { reporter } = session;
   return (event) => {
@@ -22,17 +22,17 @@ export function reportBrokerEvents(session: Session): (event: BrokerEvent) => vo
         return reporter.verbose(`closed a channel of ${address(event.remote)}: ${phrase(event.error)}`);
       case "blocked":
         return event.reason === undefined
-          ? reporter.info("messages are taken again")
-          : reporter.warn(`no messages are taken for now: ${event.reason}`);
+          ? reporter.info("messages are accepted again")
+          : reporter.warn(`no messages are accepted for now: ${event.reason}`);
       case "failed":
         return reporter.error(event.error);
       case "damaged":
-        return reporter.warn(`damaged, and passed over: ${event.what}`);
+        return reporter.warn(`damaged and ignored: ${event.what}`);
     }
   };
 }
 
-/** `127.0.0.1:50123`; other transports keep their names. */
+/** Formats a peer as `127.0.0.1:50123`; other transports keep their scheme. */
 function address(remote: string): string {
   return remote.replace(/^(tcp|tls):\/\//, "");
 }

@@ -10,9 +10,9 @@ import { listenInside, openInFolder } from "./folder.ts";
 import type { ServingOptions } from "./options.ts";
 
 /**
- * Opens the broker, which ends with the session.
+ * Opens the broker; it is closed at the end of the session.
  *
- * @param data the folder for what is to survive; undefined: nothing is
+ * @param data the folder for persistent data; undefined: nothing is stored
  * @throws {UsageError} options contradict each other, or one of their files cannot be read
  */
 export async function openBroker(
@@ -26,7 +26,8 @@ export async function openBroker(
     : readJson("--load-definitions", options.definitions);
   const broker = await openInFolder(data, {
     ...options.sync,
-    guest: users === undefined,
+    // As in RabbitMQ: definitions with users replace the default user.
+    guest: users === undefined && !namesUsers(definitions),
     tls: readTls(options),
     maxConnections: options.maxConnections,
     maxMessageSize: options.maxMessage,
@@ -46,9 +47,17 @@ export async function openBroker(
   return broker;
 }
 
+/** Whether definitions have users. */
+function namesUsers(definitions: Json | undefined): boolean {
+  if (typeof definitions !== "object" || definitions === null || Array.isArray(definitions)) return false;
+  const { users } = definitions;
+  return Array.isArray(users) && users.length > 0;
+}
+
 function readJson(option: string, path: string): Json {
   try {
-    return JSON.parse(readText(option, path));
+    // Some editors and shells write a byte order mark.
+    return JSON.parse(readText(option, path).replace(/^\uFEFF/, ""));
   } catch (error) {
     if (error instanceof UsageError) throw error;
     throw new UsageError(`${option} '${path}' is not JSON: ${messageOf(error)}`);

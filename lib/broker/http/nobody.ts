@@ -1,2 +1,2 @@
-/** Who uses queues over HTTP: no connection, so exclusive ones are out of reach. */
+/** The owner of operations over HTTP: it is no connection, so it has no access to exclusive queues. */
 export const NOBODY: object = Object.freeze({});
