@@ -22,7 +22,9 @@ export function descriptorShortage(): LimitError | undefined {
   if (--credit > 0) return undefined;
   const room = freeDescriptors();
   credit = Math.min(room >> 1, MAX_CREDIT);
-  return room > 0 ? undefined : new LimitError(`This process may open ${limit} files, and almost all are in use`);
+  return room > 0
+    ? undefined
+    : new LimitError(`This process may open ${limit} files, and almost all are in use`);
 }
 
 /** How many descriptors are free beyond the reserve; not more than 0 when there are none. */
