@@ -24,8 +24,8 @@ export interface Counts {
   bytes: number;
 }
 
-/** A command that does not end this long after a signal reports what it waits for, in milliseconds. */
-const NOTICE_MS = 300;
+/** An end that takes longer than this after a signal is explained, in milliseconds. */
+const EXPLAIN_MS = 500;
 
 export type StopSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
 
@@ -43,9 +43,8 @@ export class Session {
   readonly #onStop = new Set<() => void>();
   readonly #onAbort: (() => void)[] = [];
   readonly #onReload: (() => void)[] = [];
-  readonly #waits: (() => string | undefined)[] = [];
-  #notice: ReturnType<typeof setTimeout> | undefined;
   readonly #onEnd: (() => Promise<void>)[] = [];
+  readonly #waits: (() => string | undefined)[] = [];
   #signal: StopSignal | undefined;
 
   constructor(command: string, options: SessionOptions) {
@@ -98,12 +97,14 @@ export class Session {
   }
 
   /**
-   * Describes what the command may wait for after a signal: it is reported if the command does not end at once.
+   * Says what the end of the command waits for. If it has not ended soon after the first signal, this is printed:
+   * `waiting for the reader of stdout to take 65536 bytes; again to stop now`.
    *
-   * @param wait returns for example `up to 30 s for 3 unsent messages`; undefined while there is nothing to wait for
+   * @param describe returns what comes after "waiting", for example `up to 30 s for 3 unsent messages`, or undefined
+   * when there is nothing to wait for
    */
-  waitsFor(wait: () => string | undefined): void {
-    this.#waits.push(wait);
+  explainWait(describe: () => string | undefined): void {
+    this.#waits.push(describe);
   }
 
   /** Resolves to the result of `work`, or to undefined after a signal or after `limit` milliseconds. */
@@ -170,7 +171,6 @@ export class Session {
    */
   async run(work: () => Promise<number | void> | number | void): Promise<number> {
     const status = await this.#attempt(work);
-    clearTimeout(this.#notice);
     for (const end of this.#onEnd) await this.#attempt(end);
     if (this.#options.summary) {
       const seconds = Math.round(performance.now() - this.#began) / 1000;
@@ -192,6 +192,12 @@ export class Session {
     }
   }
 
+  #reportWaits(): void {
+    const waits = this.#waits.map((describe) => describe()).filter((text) => text !== undefined);
+    if (waits.length === 0) return;
+    this.reporter.info(`waiting ${waits.join(" and ")}; again to stop now`);
+  }
+
   #stop(signal: StopSignal): void {
     if (signal === "SIGHUP" && this.#onReload.length > 0) {
       for (const callback of this.#onReload) callback();
@@ -203,12 +209,9 @@ export class Session {
     }
     this.#signal = signal;
     this.reporter.verbose(`${signal}: finishing the work in progress; a second signal stops at once`);
+    setTimeout(() => this.#reportWaits(), EXPLAIN_MS);
     for (const callback of [...this.#onStop]) callback();
     this.#onStop.clear();
-    this.#notice = setTimeout(() => {
-      const waits = this.#waits.map((wait) => wait()).filter((wait) => wait !== undefined);
-      if (waits.length > 0) this.reporter.info(`waiting ${waits.join(" and ")}; again to stop now`);
-    }, NOTICE_MS);
   }
 }
 

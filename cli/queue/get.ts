@@ -38,7 +38,7 @@ export async function getAll(
 ): Promise<void> {
   const { counts } = session;
   const { brokers, link } = target;
-  const output = new Output(1);
+  const output = new Output(session);
   const wanted = options.count ?? Infinity;
   const prefetch = Math.min(
     options.prefetch ?? (options.exec === undefined ? 1000 : options.jobs ?? 1),

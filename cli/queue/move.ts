@@ -135,7 +135,7 @@ class Move {
       this.#goOn();
     };
     this.#session.onStop(() => publisher.changed.fire());
-    this.#session.waitsFor(() => unsentWait(publisher.pending, LAST_MS));
+    this.#session.explainWait(() => unsentWait(publisher.pending, LAST_MS));
     await startWithin(this.#to, this.#options.timeout, publisher.start());
     try {
       await startWithin(this.#from, this.#options.timeout, this.#consumer.start());

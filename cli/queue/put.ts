@@ -92,7 +92,7 @@ export async function putAll(
     publisher.changed.fire();
   });
   const put = new Put(session, publisher, source, pack, options);
-  session.waitsFor(() => unsentWait(publisher.pending, options.linger ?? DEFAULT_LINGER_MS));
+  session.explainWait(() => unsentWait(publisher.pending, options.linger ?? DEFAULT_LINGER_MS));
   // The progress line must not hide typed input.
   const isTyped = source instanceof Input && isatty(0);
   const progress = isTyped ? undefined : new Progress(session, () => publisher.acknowledged, "confirmed");

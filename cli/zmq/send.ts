@@ -37,7 +37,7 @@ export async function sendAll(
     if (counts.dropped > 0) reporter.error(`dropped ${messages(counts.dropped)} that no peer had room for`);
   };
   session.onStop(() => source.cancel());
-  session.waitsFor(() => unsentWait(feed.left + feed.held + socket.unsent, feed.lingerLeft()));
+  session.explainWait(() => unsentWait(feed.left + feed.held + socket.unsent, feed.lingerLeft()));
   session.onAbort(() => {
     counts.unsent = feed.left + feed.held + socket.unsent;
     count();

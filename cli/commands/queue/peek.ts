@@ -74,7 +74,7 @@ async function look(
 ): Promise<void> {
   if (await findQueue(connection, queue) === undefined) throw new Error(`there is no queue '${queue}'`);
   const { counts } = session;
-  const out = new Output(1);
+  const out = new Output(session);
   const write = queueWriter(out, style);
   out.onChange = () => out.failure === undefined ? connection.resume() : connection.abort();
   session.onStop(() => connection.abort());
@@ -117,7 +117,7 @@ async function borrow(
 ): Promise<void> {
   const { counts } = session;
   const { brokers, link } = target;
-  const out = new Output(1);
+  const out = new Output(session);
   const write = queueWriter(out, style);
   const endpoint = formatBroker(brokers[0]!);
   let lastAt = performance.now();
