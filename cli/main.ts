@@ -1,4 +1,4 @@
-/** The entry: finds the command, loads only that, runs it, and exits with its code. */
+/** The entry point: finds the command, loads only that one, runs it, and exits with its code. */
 import process from "node:process";
 import denoJson from "../deno.json" with { type: "json" };
 import exitCodes from "./cheats/exit-codes.md" with { type: "text" };
@@ -53,7 +53,7 @@ async function main(words: string[]): Promise<number> {
   }
 }
 
-/** Some names have two words, `queue put`: they become one, unless only a page of help is wanted. */
+/** Joins names of two words, `queue put`, except in a request for help. */
 function named(words: string[]): string[] {
   const [first, second, ...rest] = words;
   const isFamily = COMMANDS.some(({ name }) => name.startsWith(`${first} `));
@@ -61,13 +61,13 @@ function named(words: string[]): string[] {
   return isFamily && !asksHelp ? [`${first} ${second}`, ...rest] : words;
 }
 
-/** `-vv` is `--debug`: the parser knows single letters only. */
+/** Replaces `-vv` by `--debug`, because the parser supports only single letters. */
 function expand(words: string[]): string[] {
   const end = words.indexOf("--");
   return words.map((word, at) => word === "-vv" && (end < 0 || at < end) ? "--debug" : word);
 }
 
-/** A hint for an option that a command does not have: which commands do. */
+/** A hint for an option that a command does not have: the commands that have it. */
 async function whoHas(flag: string): Promise<string | undefined> {
   const owners: string[] = [];
   for (const { name, load } of COMMANDS) {

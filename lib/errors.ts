@@ -7,6 +7,7 @@ export type ErrorCode =
   | "ERR_AUTH"
   | "ERR_UNREACHABLE"
   | "ERR_CERTIFICATE"
+  | "ERR_HTTP_API"
   | "ERR_NO_CERTIFICATE"
   | "ERR_ADDRESS_IN_USE"
   | "ERR_LIMIT"
@@ -19,7 +20,7 @@ export type ErrorCode =
  * The base class of the library's errors. `message` says what was expected, what happened and what to do; `cause` holds
  * the underlying error, if there is one.
  *
- * @example Tell the library's errors from others
+ * @example Distinguish the library's errors from others
  * ```ts
  * import { connect, MqcatError } from "../mod.ts";
  * try {
@@ -196,7 +197,7 @@ export class UnreachableError extends MqcatError {
   constructor(
     message: string,
     options?: ErrorOptions,
-    code: "ERR_UNREACHABLE" | "ERR_CERTIFICATE" = "ERR_UNREACHABLE",
+    code: "ERR_UNREACHABLE" | "ERR_CERTIFICATE" | "ERR_HTTP_API" = "ERR_UNREACHABLE",
   ) {
     super(code, message, options);
   }

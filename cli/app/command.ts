@@ -47,7 +47,7 @@ export interface Invocation<O extends Options> {
 /**
  * The work of a command. It runs inside its session, which reports an error and turns the end into the exit code.
  *
- * @returns the exit code of a program that was run in the command's place, or nothing
+ * @returns the exit code of a program that the command has run, or nothing
  */
 export type Action<O extends Options> = (
   invocation: Invocation<O>,
@@ -103,7 +103,7 @@ const DIAGNOSTICS = group("Diagnostics", {
   summary: flag("--summary", "print the totals as one line of JSON at the end"),
 });
 
-/** The option of commands that listen or connect: a file that says when they are ready. */
+/** The option of commands that listen or connect: a file that is written when they are ready. */
 export const readiness = group("Endpoints", {
   readyFile: option("--ready-file <path>", "write the real endpoints to this file or FIFO once ready", word),
 });
@@ -120,7 +120,7 @@ export function command<O extends Options>(
 /**
  * Parses the words after the command's name and runs the command in a session.
  *
- * @param explain returns a hint for an option that the command does not have: where it belongs
+ * @param explain returns a hint for an option that the command does not have
  * @returns the exit code
  * @throws {UsageError} the words do not fit the options
  */

@@ -1,6 +1,6 @@
 import { type ErrorCode, MqcatError } from "../../lib/errors.ts";
 
-/** The exit codes of mqcat. A command that a signal ended has 128 plus the number of the signal. */
+/** The exit codes of mqcat. A command that was ended by a signal exits with 128 plus the number of the signal. */
 export const EXIT = {
   done: 0,
   failure: 1,
@@ -17,6 +17,9 @@ export class UsageError extends Error {}
 /** The `-w` deadline passed. */
 export class TimeoutError extends Error {}
 
+/** The end of work that a signal interrupted; the exit code is that of the signal. */
+export class StoppedError extends Error {}
+
 /** The exit codes of the library's errors. */
 const EXIT_CODES: Record<ErrorCode, number> = {
   ERR_ENDPOINT: EXIT.usage,
@@ -26,6 +29,7 @@ const EXIT_CODES: Record<ErrorCode, number> = {
   ERR_PROTOCOL: EXIT.refused,
   ERR_UNREACHABLE: EXIT.refused,
   ERR_CERTIFICATE: EXIT.refused,
+  ERR_HTTP_API: EXIT.refused,
   ERR_NO_CERTIFICATE: EXIT.usage,
   ERR_ADDRESS_IN_USE: EXIT.failure,
   ERR_LIMIT: EXIT.failure,
@@ -45,6 +49,7 @@ export function exitCodeOf(error: unknown): number {
 /** The options that help with an error of the library, which does not know the command line. */
 const HINTS: Partial<Record<ErrorCode, string>> = {
   ERR_CERTIFICATE: "--cacert FILE names an authority to trust, -k accepts any certificate",
+  ERR_HTTP_API: "--http URL names the HTTP API",
   ERR_NO_CERTIFICATE: "--cert FILE --key FILE",
 };
 

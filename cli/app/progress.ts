@@ -1,15 +1,15 @@
 import type { Session } from "./session.ts";
 
-/** How often the line changes at most, in milliseconds. */
+/** The shortest time between two updates of the line, in milliseconds. */
 const EVERY_MS = 200;
-/** Work that is done sooner has no line. */
+/** Shorter work shows no line, in milliseconds. */
 const PATIENCE_MS = 500;
-/** The rate is that of so many milliseconds. */
+/** The period over which the rate is measured, in milliseconds. */
 const RATE_MS = 1000;
 
 /**
- * A line on a terminal's stderr that tells how far long work is, `1234567 confirmed, 203400/s`, written again and
- * again in its place. It is gone when the work ends, and while another line is printed.
+ * The progress line of long work on a terminal's stderr, `1234567 confirmed, 203400/s`. It is rewritten in place, and
+ * removed when the work ends and while another line is printed.
  */
 export class Progress {
   readonly #session: Session;
@@ -21,24 +21,24 @@ export class Progress {
   #marks: { readonly at: number; readonly count: number }[] = [];
 
   /**
-   * @param count how many messages are done
-   * @param what what they are then, `confirmed`
+   * @param count returns the number of finished messages
+   * @param what the word for a finished message, `confirmed`
    */
   constructor(session: Session, count: () => number, what: string | (() => string)) {
     this.#session = session;
     this.#count = count;
     this.#what = typeof what === "string" ? () => what : what;
     if (!session.reporter.hasTerminal) return;
-    this.#timer = setInterval(() => this.#tell(), EVERY_MS);
+    this.#timer = setInterval(() => this.#update(), EVERY_MS);
   }
 
-  /** Takes the line away. */
+  /** Removes the line. */
   end(): void {
     clearInterval(this.#timer);
     this.#session.reporter.status("");
   }
 
-  #tell(): void {
+  #update(): void {
     const now = performance.now();
     const count = this.#count();
     this.#marks.push({ at: now, count });

@@ -1,25 +1,25 @@
-import fs from "node:fs";
 import process from "node:process";
 import { messageOf } from "../../lib/errors.ts";
 import { hintFor } from "./errors.ts";
+import { writeStderr } from "./stderr.ts";
 
-/** How much is said on stderr: only errors, what matters, every event, everything with stack traces. */
+/** How much is written to stderr: only errors; also warnings and notes; every event; everything with stack traces. */
 export type Verbosity = "quiet" | "normal" | "verbose" | "debug";
 
 const LEVELS = ["quiet", "normal", "verbose", "debug"];
-/** The same line is not repeated within so many milliseconds. */
+/** The same line is not repeated within this time, in milliseconds. */
 const REPEAT_MS = 10_000;
-/** A longer line is cut, in characters. */
+/** The maximum length of a line, in characters. */
 const MAX_LINE = 2000;
-/** How many different lines are remembered for that. */
+/** How many different lines are remembered to suppress repetitions. */
 const REMEMBERED = 100;
 
-/** Writes what is not payload: lines on stderr, `mqcat: pub: listening on …`, or the same as JSON. */
+/** Writes diagnostics to stderr, as lines `mqcat: pub: listening on …` or as JSON. */
 export class Reporter {
   readonly #command: string;
   readonly #level: number;
   readonly #json: boolean;
-  /** The status line that the terminal shows, in characters. */
+  /** The length of the status line that the terminal shows, in characters. */
   #shown = 0;
   readonly #said = new Map<string, number>();
 
@@ -29,30 +29,30 @@ export class Reporter {
     this.#json = format === "json";
   }
 
-  /** Whether there is a terminal to show a status on, and somebody who wants one. */
+  /** Whether stderr is a terminal and the verbosity allows a status line. */
   get hasTerminal(): boolean {
     return this.#level >= 1 && !this.#json && process.stderr.isTTY === true && process.env["TERM"] !== "dumb";
   }
 
-  /** Shows a line that the next one takes the place of; an empty one takes it away. */
+  /** Shows a status line, which the next one replaces; an empty one removes it. */
   status(text: string): void {
     if (!this.hasTerminal || text === "" && this.#shown === 0) return;
     const width = Math.max(20, process.stderr.columns || 80) - 1;
     const line = text === "" ? "" : this.#line(text).slice(0, width);
     const dimmed = isColourful() && line !== "" ? `\x1b[2m${line}\x1b[0m` : line;
-    // Blanks, rather than a control sequence, clear what is left of the one before.
+    // Spaces, rather than a control sequence, clear the rest of the previous line.
     const rest = Math.max(0, this.#shown - line.length);
     writeStderr(`\r${dimmed}${" ".repeat(rest)}${"\b".repeat(rest)}`);
     this.#shown = line.length;
   }
 
-  /** What ended the command, or cost messages. */
+  /** Reports what ended the command or lost messages. */
   error(error: unknown): void {
     this.#write("error", messageOf(error));
     if (this.#level >= 3 && error instanceof Error) this.#write("debug", describeCauses(error));
   }
 
-  /** What the user should know though the command goes on; a repetition is left out for a while. */
+  /** Reports a problem although the command continues; repetitions are suppressed for a while. */
   warn(text: string): void {
     if (this.#level < 1) return;
     const now = performance.now();
@@ -70,7 +70,7 @@ export class Reporter {
     if (this.#level >= 2) this.#write("verbose", text);
   }
 
-  /** One line of JSON, whatever the verbosity: it was asked for. */
+  /** Writes one line of JSON at any verbosity, because it was requested. */
   summary(values: Record<string, unknown>): void {
     this.status("");
     writeStderr(`${JSON.stringify(values)}\n`);
@@ -97,7 +97,7 @@ function isColourful(): boolean {
   return FORCE_COLOR === "" ? NO_COLOR === "" : FORCE_COLOR !== "0";
 }
 
-/** One line of bounded length without control characters: parts of it may be a stranger's words. */
+/** Makes a text one line of limited length without control characters, because parts of it may come from a peer. */
 function printable(text: string): string {
   const safe = text.replaceAll(
     /\p{Cc}/gu,
@@ -106,7 +106,7 @@ function printable(text: string): string {
   return safe.length > MAX_LINE ? `${safe.slice(0, MAX_LINE)}…` : safe;
 }
 
-/** The text of an error in a line of stderr: it begins in lower case, and ends with the options that help. */
+/** The text of an error for a line on stderr: it starts in lower case, and ends with the options that help. */
 export function phrase(error: unknown): string {
   const hint = hintFor(error);
   const text = `${messageOf(error)}${hint === undefined ? "" : ` (${hint})`}`;
@@ -116,14 +116,6 @@ export function phrase(error: unknown): string {
 function describeCauses(error: Error): string {
   const cause = error.cause instanceof Error ? `\ncaused by ${describeCauses(error.cause)}` : "";
   const { message, stack = message } = error;
-  // The stack begins with the message, which may have a stranger's words in it.
+  // The stack starts with the message, which may contain text from a peer.
   return `${stack.replace(message, () => printable(message))}${cause}`;
-}
-
-function writeStderr(text: string): void {
-  try {
-    fs.writeSync(2, text);
-  } catch {
-    // Nobody reads stderr; that is no reason to stop.
-  }
 }

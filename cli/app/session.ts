@@ -1,10 +1,10 @@
 import fs from "node:fs";
 import os from "node:os";
 import process from "node:process";
-import { EXIT, exitCodeOf } from "./errors.ts";
+import { EXIT, exitCodeOf, StoppedError } from "./errors.ts";
 import { phrase, Reporter, type Verbosity } from "./reporter.ts";
 
-/** The diagnostic options, and `--ready-file`, as far as a command has them. */
+/** The diagnostic options and `--ready-file`, if the command has them. */
 export interface SessionOptions {
   readonly quiet?: boolean | undefined;
   readonly verbose?: boolean | undefined;
@@ -24,6 +24,9 @@ export interface Counts {
   bytes: number;
 }
 
+/** An end that takes longer than this after a signal is explained, in milliseconds. */
+const EXPLAIN_MS = 500;
+
 export type StopSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
 
 /** One run of a command: its diagnostics, its counters, and the signals that may end it. */
@@ -32,7 +35,7 @@ export class Session {
   readonly command: string;
   readonly reporter: Reporter;
   readonly counts: Counts = { sent: 0, received: 0, confirmed: 0, unsent: 0, dropped: 0, bytes: 0 };
-  /** Set when a part of the work failed and the rest went on; it becomes the exit code. */
+  /** Set when a part of the work has failed and the rest continues; it becomes the exit code. */
   exitCode: number = EXIT.done;
 
   readonly #options: SessionOptions;
@@ -41,6 +44,7 @@ export class Session {
   readonly #onAbort: (() => void)[] = [];
   readonly #onReload: (() => void)[] = [];
   readonly #onEnd: (() => Promise<void>)[] = [];
+  readonly #waits: (() => string | undefined)[] = [];
   #signal: StopSignal | undefined;
 
   constructor(command: string, options: SessionOptions) {
@@ -59,45 +63,71 @@ export class Session {
     }
   }
 
-  /** Whether a signal asked for the end. */
+  /** Whether a signal has requested the end. */
   get stopping(): boolean {
     return this.#signal !== undefined;
   }
 
-  /** The signal that asked for it. */
+  /** The signal that requested the end. */
   get signal(): StopSignal | undefined {
     return this.#signal;
   }
 
-  /** Calls `callback` at the first signal; at once if it came already. */
+  /** Calls `callback` at the first signal, or at once if the signal has already arrived. */
   onStop(callback: () => void): void {
     if (this.stopping) callback();
     else this.#onStop.add(callback);
   }
 
-  /** Calls `callback` at the second signal, just before the end. */
+  /** Calls `callback` at the second signal, just before the exit. */
   onAbort(callback: () => void): void {
     this.#onAbort.push(callback);
   }
 
-  /** Calls `callback` at each SIGHUP, which then no longer is a reason to stop. */
+  /** Calls `callback` at each SIGHUP, which then no longer stops the command. */
   onReload(callback: () => void): void {
     if (this.#onReload.push(callback) === 1 && isIgnored("SIGHUP")) {
       process.on("SIGHUP", () => this.#stop("SIGHUP"));
     }
   }
 
-  /** Calls `callback` when the work is over, however it ended, and waits for it. */
+  /** Calls `callback` at the end of the work, also after an error, and waits for it. */
   onEnd(callback: () => Promise<void>): void {
     this.#onEnd.push(callback);
   }
 
-  /** Takes a callback of `onStop` back. */
+  /**
+   * Says what the end of the command waits for. If it has not ended soon after the first signal, this is printed:
+   * `waiting for the reader of stdout to take 65536 bytes; again to stop now`.
+   *
+   * @param describe returns what comes after "waiting", for example `up to 30 s for 3 unsent messages`, or undefined
+   * when there is nothing to wait for
+   */
+  explainWait(describe: () => string | undefined): void {
+    this.#waits.push(describe);
+  }
+
+  /** Resolves to the result of `work`, or to undefined after a signal or after `limit` milliseconds. */
+  async untilStopped<T>(work: Promise<T>, limit = Infinity): Promise<T | undefined> {
+    let end!: () => void;
+    const ended = new Promise<undefined>((resolve) => end = () => resolve(undefined));
+    const timer = limit < 2 ** 31 ? setTimeout(end, Math.max(0, limit)) : undefined;
+    this.onStop(end);
+    try {
+      return await Promise.race([work, ended]);
+    } finally {
+      clearTimeout(timer);
+      this.#onStop.delete(end);
+      work.catch(() => {}); // A later failure has no one to report to.
+    }
+  }
+
+  /** Removes a callback of `onStop`. */
   offStop(callback: () => void): void {
     this.#onStop.delete(callback);
   }
 
-  /** Waits, but not past a signal. */
+  /** Waits until the time has passed or a signal arrives. */
   sleep(ms: number): Promise<void> {
     if (this.stopping || ms <= 0) return Promise.resolve();
     return new Promise((resolve) => {
@@ -111,19 +141,19 @@ export class Session {
     });
   }
 
-  /** Tells `--ready-file` where we listen or are connected, an endpoint a line. */
+  /** Writes the bound or connected endpoints to `--ready-file`, one per line. */
   ready(endpoints: readonly string[]): void {
     const path = this.#options.readyFile;
     if (path === undefined || endpoints.length === 0) return;
     const text = `${endpoints.join("\n")}\n`;
     const kind = fs.lstatSync(path, { throwIfNoEntry: false });
     if (kind !== undefined && !kind.isFile()) {
-      // Opening a FIFO waits for its reader, which is no reason for us to. Nor is a device or a link to be replaced.
+      // Opening a FIFO would wait for its reader. A device or a link must not be replaced.
       const told = (error: Error | null) =>
         error && this.reporter.warn(`--ready-file '${path}': ${phrase(error)}`);
       return fs.writeFile(path, text, told);
     }
-    // A reader must never see half of it.
+    // A reader must never see an incomplete file.
     const draft = `${path}.${crypto.randomUUID()}.tmp`;
     try {
       fs.writeFileSync(draft, text, { flag: "wx" });
@@ -134,10 +164,10 @@ export class Session {
   }
 
   /**
-   * Runs the work of the command, and turns its end into the exit code.
+   * Runs the work of the command.
    *
-   * @param work resolves to a number when it ran a program that received our signals: then that program's exit code
-   * is ours
+   * @param work resolves to a number when it has run a program that received our signals; that program's exit code
+   * becomes ours
    */
   async run(work: () => Promise<number | void> | number | void): Promise<number> {
     const status = await this.#attempt(work);
@@ -156,9 +186,16 @@ export class Session {
       return await work();
     } catch (error) {
       this.reporter.error(new Error(phrase(error), { cause: error }));
+      if (this.stopping && error instanceof StoppedError) return undefined;
       this.exitCode = exitCodeOf(error);
       return undefined;
     }
+  }
+
+  #reportWaits(): void {
+    const waits = this.#waits.map((describe) => describe()).filter((text) => text !== undefined);
+    if (waits.length === 0) return;
+    this.reporter.info(`waiting ${waits.join(" and ")}; again to stop now`);
   }
 
   #stop(signal: StopSignal): void {
@@ -171,7 +208,8 @@ export class Session {
       process.exit(signalCode(signal));
     }
     this.#signal = signal;
-    this.reporter.verbose(`${signal}: finishing what was begun; a second signal stops at once`);
+    this.reporter.verbose(`${signal}: finishing the work in progress; a second signal stops at once`);
+    setTimeout(() => this.#reportWaits(), EXPLAIN_MS);
     for (const callback of [...this.#onStop]) callback();
     this.#onStop.clear();
   }
@@ -182,7 +220,7 @@ export function signalCode(signal: StopSignal | "SIGPIPE"): number {
   return 128 + os.constants.signals[signal];
 }
 
-/** Whether whoever started us wants a signal ignored, as nohup and a shell's `&` do. Linux tells. */
+/** Whether the parent process has set a signal to be ignored, like nohup and a shell's `&`. Linux shows it in /proc. */
 function isIgnored(signal: StopSignal): boolean {
   try {
     const mask = /^SigIgn:\s*([0-9a-f]+)$/m.exec(fs.readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";

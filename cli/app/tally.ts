@@ -1,10 +1,16 @@
-/** The counts of messages that were lost, as lines on stderr and as the exit code. */
+/** Reports the counts of lost messages on stderr and by the exit code. */
 import { EXIT } from "./errors.ts";
 import type { Session } from "./session.ts";
 
 /** `1 message`, `3 messages`. */
 export function messages(count: number): string {
   return `${count} message${count === 1 ? "" : "s"}`;
+}
+
+/** What a command waits for: `up to 30 s for 3 unsent messages`; undefined without unsent messages. */
+export function unsentWait(count: number, linger: number): string | undefined {
+  if (count === 0 || linger <= 0) return undefined;
+  return `up to ${Math.round(linger / 100) / 10} s for ${count} unsent message${count === 1 ? "" : "s"}`;
 }
 
 /** Counts and reports messages that could not be delivered; the exit code becomes 5, unless it is set already. */

@@ -15,7 +15,7 @@ export interface Choice {
 
 const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
-/** `500ms`, `3s`, `1.5m`, `1h`; a bare number is seconds. The value is in milliseconds. */
+/** Parses `500ms`, `3s`, `1.5m`, `1h`; a bare number is in seconds. The value is in milliseconds. */
 export function duration(text: string): number {
   const match = /^(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h)?$/.exec(text);
   if (match === null) throw new Error("expected a duration such as 500ms, 3s, 1m or a number of seconds");
@@ -24,7 +24,7 @@ export function duration(text: string): number {
 
 const SIZES: Record<string, number> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
 
-/** `64k`, `128M`, `1G`, `512MiB`: binary units of bytes; a bare number is bytes. */
+/** Parses `64k`, `128M`, `1G`, `512MiB` as binary units; a bare number is in bytes. */
 export function size(text: string): number {
   const match = /^(\d+)(?:([kmg])(?:i?b)?|b)?$/i.exec(text);
   const bytes = match === null ? 0 : Number(match[1]) * SIZES[(match[2] ?? "").toLowerCase()]!;
@@ -45,7 +45,7 @@ export function integer(least: number, most = Number.MAX_SAFE_INTEGER): (text: s
   };
 }
 
-/** `100/s`, `6000/m`, or a bare number for each second. The value is messages a second. */
+/** Parses `100/s`, `6000/m`, or a bare number per second. The value is in messages per second. */
 export function rate(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(?:\/(s|m|h))?$/.exec(text);
   const value = match === null ? 0 : Number(match[1]) * 1000 / UNITS[match[2] ?? "s"]!;

@@ -18,7 +18,7 @@ export default command({
   },
 });
 
-/** Prints the completions of the last word; the script of the shell calls this at each tab. */
+/** Prints the completions of the last word; the shell script calls this at each press of Tab. */
 export async function complete(words: string[], commands: readonly CommandEntry[]): Promise<void> {
   const root = new RootCommand();
   // A name of two words is found only after its first word.

@@ -31,7 +31,7 @@ export default command({
   async action({ session, values, operands }) {
     const plan = planEndpoints(session.command, "connect", values, operands);
     if (values.group.length === 0) {
-      throw new UsageError("a dish gets what goes to its groups: join one with -g");
+      throw new UsageError("a dish receives the messages of its groups: join one with -g");
     }
     checkExec(values);
     const separator = values.separator === undefined ? undefined : utf8(values.separator);

@@ -29,13 +29,13 @@ export default command({
       throw error;
     }
     session.reporter.info(`wrote ${name}.key and ${name}.key_secret`);
-    const output = new Output(1);
+    const output = new Output(session);
     output.append(utf8(`${encodeZ85(publicKey)}\n`));
     await finishOutput(session, output);
   },
 });
 
-/** Writes a file that was not there: a key that is overwritten is lost. */
+/** Writes a new file; it never overwrites one, because an overwritten key is lost. */
 function write(path: string, text: string): void {
   try {
     fs.writeFileSync(path, text, { flag: "wx", mode: 0o600 });

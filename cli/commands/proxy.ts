@@ -51,7 +51,9 @@ export default command({
   examples,
   action({ session, values }) {
     const { pattern, topic, lastValue, separator, tap } = values;
-    if (pattern === undefined) throw new UsageError(`--pattern says what to forward: ${PATTERNS.join(", ")}`);
+    if (pattern === undefined) {
+      throw new UsageError(`--pattern is missing: choose one of ${PATTERNS.join(", ")}`);
+    }
     if (values.from.length === 0 || values.to.length === 0) {
       throw new UsageError("a proxy has two sides: name one with --from, and one with --to");
     }

@@ -54,7 +54,7 @@ function responderFor(session: Session, values: Values<typeof options>): Respond
   checkExec(values);
   if (values.echo) refuseFormatting("--echo", values);
   if (ways.length > 1) throw new UsageError(`${ways.join(" and ")} are different ways to reply: choose one`);
-  const output = new Output(1);
+  const output = new Output(session);
   if (values.echo) {
     // deno-lint-ignore require-await
     return { output, jobs: 1, answer: async (request) => reply(session, request, request.frames) };
@@ -79,9 +79,9 @@ function responderFor(session: Session, values: Values<typeof options>): Respond
   };
 }
 
-/** Single messages from a source of batches. It looks ahead, so that the end is known before the next request. */
+/** Reads single messages from a source of batches. It reads ahead, so that the end is known before the next request. */
 class Replies {
-  /** Resolves when the last message was taken. */
+  /** Resolves when the last message is taken. */
   readonly exhausted: Promise<void>;
 
   readonly #source: Source;

@@ -51,7 +51,7 @@ export default command({
       [...operands, ...values.to],
       pattern,
     );
-    const recording = new Recording(session, file!, values.speed ?? 1, loop);
+    const recording = new Recording(session, file!, values.speed ?? 1, loop, publishes);
     const pace = { delay: values.delay, interval: undefined, rate: undefined };
     const options = { ...socketOptions(session, values), hwm: values.hwm };
     if (!publishes) {
@@ -78,7 +78,7 @@ export default command({
 function senderOf(pattern: "push" | "dealer" | "pair", options: SocketOptions): Sender {
   if (pattern === "push") return new Push(options);
   const socket = pattern === "dealer" ? new Dealer(options) : new Pair(options);
-  socket.consume(() => {}); // What comes back is no part of a recording.
+  socket.consume(() => {}); // Replies are not part of a recording.
   return socket;
 }
 

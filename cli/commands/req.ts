@@ -41,7 +41,7 @@ export default command({
   async action({ session, values, operands }) {
     const plan = planEndpoints(session.command, "connect", values, operands);
     const source = sourceOf(values, repeats(values));
-    const stdout = new Output(1);
+    const stdout = new Output(session);
     const writer = recordWriter(stdout, styleOf(session, values, false));
     const socket = new Req({
       ...socketOptions(session, values),
@@ -83,7 +83,7 @@ async function askAll(
   try {
     await askEach();
   } finally {
-    // What was read and has no reply is told, whatever the reason.
+    // Requests without a reply are reported, whatever the reason.
     if (remaining > 0) {
       source.cancel();
       for (let batch = await source.next(); batch !== undefined; batch = await source.next()) {
@@ -129,7 +129,7 @@ async function askAll(
   }
 }
 
-/** The reply; undefined when a signal came first. */
+/** The reply; undefined when a signal arrived first. */
 async function ask(
   session: Session,
   socket: Req,
@@ -137,7 +137,7 @@ async function ask(
   timeout: number | undefined,
 ): Promise<Uint8Array[] | undefined> {
   const abort = new AbortController();
-  const late = new TimeoutError(`no reply came within ${(timeout ?? 0) / 1000} s (-w)`);
+  const late = new TimeoutError(`no reply arrived within ${(timeout ?? 0) / 1000} s (-w)`);
   const timer = timeout === undefined ? undefined : setTimeout(() => abort.abort(late), timeout);
   const stop = () => abort.abort(STOPPED);
   session.onStop(stop);

@@ -11,7 +11,7 @@ import type { Session } from "../app/session.ts";
 import { endpoint } from "../app/values.ts";
 import { Input, type Source } from "../io/input.ts";
 import { Output, outputFailure } from "../io/output.ts";
-import type { SecurityOptions } from "../options/tls.ts";
+import type { TlsValues } from "../options/tls.ts";
 
 /** Default endpoint of both echo commands. */
 const DEFAULT = "127.0.0.1:65432";
@@ -23,7 +23,7 @@ const GRACE_MS = 100;
  *
  * @throws {UsageError} it is malformed, no peer could be at its other end, or the security options do not fit it
  */
-export function echoEndpoint(operand: string | undefined, security: SecurityOptions): Endpoint {
+export function echoEndpoint(operand: string | undefined, security: TlsValues): Endpoint {
   const where = endpoint(operand ?? DEFAULT);
   if (where.scheme === "inproc") {
     throw new UsageError(
@@ -47,18 +47,19 @@ export class EchoConversation {
   readonly #session: Session;
   readonly #endpoint: Endpoint;
   readonly #source: Source;
-  readonly #output = new Output(1);
+  readonly #output: Output;
   #client!: EchoClient;
   #fed = 0;
   #over = false;
   #cancelled = false;
-  /** Continues the feeding when there is room again, or when the conversation is over. */
+  /** Continues sending when there is room again, or when the connection is over. */
   #wake = () => {};
 
   constructor(session: Session, endpoint: Endpoint, source: Source) {
     this.#session = session;
     this.#endpoint = endpoint;
     this.#source = source;
+    this.#output = new Output(session);
   }
 
   /** @param timeout of `-w`, in milliseconds */
@@ -92,7 +93,7 @@ export class EchoConversation {
     if (!complete) throw new Error("the peer ended the conversation before the end of the input");
   }
 
-  /** Connects; resolves to undefined when a signal came first. */
+  /** Connects; resolves to undefined after a signal. */
   async #connect(tls: TlsOptions, timeout: number | undefined): Promise<EchoClient | undefined> {
     const abort = new AbortController();
     this.#session.onStop(() => abort.abort());
@@ -148,7 +149,7 @@ export class EchoConversation {
     const { reporter } = this.#session;
     const text = `connected to ${this.#client.remote}`;
     if (this.#source instanceof Input && isatty(0)) {
-      reporter.info(`${text}: each line that you type comes back, Ctrl-D ends the input`);
+      reporter.info(`${text}: the peer returns each line that you type, Ctrl-D ends the input`);
     } else reporter.verbose(text);
   }
 

@@ -4,32 +4,32 @@ import { MAX_MESSAGE_SIZE } from "../../lib/zmq/options.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
 import type { Splitter } from "../records/splitter.ts";
 
-/** What one read asks for, in bytes; a pipe gives 64 KiB at most. */
+/** The size of one read in bytes; a pipe returns at most 64 KiB. */
 const READ = 256 * 1024;
-/** A buffer that one huge message made larger than this is not used again, in bytes. */
+/** A buffer that a huge message has made larger than this is not reused, in bytes. */
 const KEEP = 1024 * 1024;
-/** How long to wait when the descriptor is not blocking and empty, in milliseconds. */
+/** The wait after a read from an empty nonblocking descriptor, in milliseconds. */
 const RETRY_MS = 5;
 
-/** Gives messages in batches until the input ends. */
+/** A source of messages in batches, until the input ends. */
 export interface Source {
   /** The next batch, valid until the next call; undefined at the end. */
   next(): Promise<Batch | undefined>;
-  /** Reads no further: `next` gives what was read already, and then undefined. */
+  /** Stops reading: `next` returns the messages that were already read, and then undefined. */
   cancel(): void;
-  /** Whether `cancel` left the beginning of a message unread. */
+  /** Whether `cancel` cut off an unfinished message. */
   readonly cut: boolean;
-  /** Whether the input is sure to end without anybody's doing: it has ended, or it is a file. */
+  /** Whether the input ends for certain: it has ended, or it is a file. */
   readonly ended: boolean;
-  /** Reads to the end without waiting for the time of a message, where messages have one; how many there were. */
+  /** Reads to the end without waiting for the times of messages, and returns the number of messages. */
   countRest?(): Promise<number>;
-  /** Called when `ended` becomes true while nobody waits in `next`. */
+  /** Called when `ended` becomes true while no call of `next` is waiting. */
   onEnd: () => void;
 }
 
 /**
- * Messages from a descriptor. There are two buffers: while the messages of one are being sent, the next read already
- * fills the other, in front of which the beginning of an unfinished message was put.
+ * Reads messages from a descriptor. There are two buffers: while the messages of one are sent, the next read already
+ * fills the other, which starts with the beginning of an unfinished message.
  */
 export class Input implements Source {
   readonly #fd: number;
@@ -51,7 +51,7 @@ export class Input implements Source {
   cut = false;
   onEnd: () => void = () => {};
 
-  /** @param prefix bytes that stay in front of every buffer, for frames that all messages share */
+  /** @param prefix bytes at the start of every buffer, for frames that all messages share */
   constructor(fd: number, splitter: Splitter, prefix: Uint8Array = new Uint8Array(0)) {
     this.#fd = fd;
     this.ended = isFile(fd);
@@ -96,7 +96,7 @@ export class Input implements Source {
         }
         this.#swap(rest);
         if (!this.#cancelled) this.#reading = this.#read();
-        // A failure waits for the next call.
+        // A failure is reported at the next call.
         this.#reading?.catch(() => {});
       }
       if (batch.frames > 0) return batch;
@@ -104,7 +104,7 @@ export class Input implements Source {
     return undefined;
   }
 
-  /** What comes before a mistake is given first, and the mistake is told at the next call. */
+  /** Messages before an error are returned first; the error is thrown at the next call. */
   #split(batch: Batch): number {
     try {
       return this.#splitter.split(this.#buffer, this.#start, this.#searched, this.#end, batch);
@@ -115,16 +115,16 @@ export class Input implements Source {
     }
   }
 
-  /** Goes on in the other buffer, with the bytes from `rest` on. */
+  /** Continues in the other buffer, with the bytes from `rest`. */
   #swap(rest: number): void {
     const length = this.#end - rest;
     const from = this.#buffer;
-    // A long beginning would be copied for every batch, so the other buffer must be worth it.
+    // A long beginning would be copied for every batch, so the other buffer must be large enough.
     if (this.#spare.length < this.#prefix.length + length + READ / 2) {
       this.#spare = this.#allocate(length + READ);
     }
     this.#buffer = this.#spare;
-    // What a huge message made large is left to the batch, which may then refer to it.
+    // A buffer that a huge message has made large is left to the batch, which may refer to it.
     this.#batch.stable = from.length > KEEP && this.#batch.bytes === from;
     this.#spare = from.length > KEEP ? this.#allocate(READ) : from;
     this.#buffer.set(from.subarray(rest, this.#end), this.#prefix.length);
@@ -132,7 +132,7 @@ export class Input implements Source {
     this.#end = this.#searched = this.#start + length;
   }
 
-  /** The message is longer than the buffer. */
+  /** Makes room for a message that is longer than the buffer. */
   #makeRoom(): void {
     const length = this.#end - this.#start;
     if (length > MAX_MESSAGE_SIZE) {

@@ -1,44 +1,52 @@
 import fs from "node:fs";
+import { openStdout, type Stdout } from "../../lib/transport/runtime/stdout.ts";
 import { type Session, signalCode } from "../app/session.ts";
 
-/** Over this much unwritten output the source should stop, in bytes. */
+/** The high-water mark: above this amount of unwritten output the source should stop, in bytes. */
 const HIGH_WATER = 1024 * 1024;
 const FIRST = 64 * 1024;
-/** A buffer that one huge message made larger than this is given back. */
+/** A buffer that a huge message has made larger than this is released, in bytes. */
 const KEEP = 4 * 1024 * 1024;
-/** How long to wait when the descriptor is not blocking and full, in milliseconds. */
+/** The wait after a write to a full nonblocking descriptor, in milliseconds. */
 const RETRY_MS = 5;
 
 /**
- * A descriptor's output. While one buffer is being written the next one fills: a message is written as soon as
- * nothing else is, and a busy stream goes out in large pieces.
+ * Buffered output to stdout. While one buffer is written, the next one fills: a message is written as soon as no
+ * other write is in progress, and a busy stream is written in large blocks.
  */
 export class Output {
-  /** Where to put the next bytes: at `length`, after `reserve`. */
+  /** The buffer for the next bytes: write at `length`, after `reserve`. */
   bytes: Uint8Array = new Uint8Array(FIRST);
   length = 0;
-  /** The failure that ended the output; EPIPE when the reader went away. */
+  /** The failure that ended the output; EPIPE when the reader has exited. */
   failure: NodeJS.ErrnoException | undefined;
-  /** Called when the output fails, or has drained to below the high-water mark. */
+  /** Called when the output fails, or falls below the high-water mark. */
   onChange: () => void = () => {};
 
-  readonly #fd: number;
+  readonly #stdout: Stdout;
   #spare: Uint8Array | undefined = new Uint8Array(FIRST);
   #flight: Uint8Array | undefined;
   #flightLength = 0;
   #written = 0;
   #idle: (() => void)[] = [];
 
-  constructor(fd: number) {
-    this.#fd = fd;
+  /** @param session reports that its end waits for the reader, if the reader stands still */
+  constructor(session: Session) {
+    this.#stdout = openStdout();
+    session.explainWait(() => {
+      const left = this.length + (this.#flight === undefined ? 0 : this.#flightLength - this.#written);
+      return left === 0 || this.failure !== undefined
+        ? undefined
+        : `for the reader of stdout to take ${left} bytes`;
+    });
   }
 
-  /** Whether the source should stop until `onChange`. */
+  /** Whether the source should pause until `onChange`. */
   get full(): boolean {
     return this.length >= HIGH_WATER;
   }
 
-  /** Whether everything was written. */
+  /** Whether everything is written. */
   get idle(): boolean {
     return this.length === 0 && this.#flight === undefined;
   }
@@ -59,7 +67,7 @@ export class Output {
     this.length += bytes.length;
   }
 
-  /** Starts writing, unless a write is under way: then what was appended follows it. */
+  /** Starts writing, unless a write is in progress; then the appended bytes are written after it. */
   flush(): void {
     if (this.#flight !== undefined || this.length === 0 || this.failure !== undefined) return;
     this.#flight = this.bytes;
@@ -71,7 +79,7 @@ export class Output {
     this.#write();
   }
 
-  /** Resolves when all is written, or can never be. */
+  /** Resolves when all is written, or the output has failed. */
   drained(): Promise<void> {
     this.flush();
     if (this.idle || this.failure !== undefined) return Promise.resolve();
@@ -79,19 +87,24 @@ export class Output {
   }
 
   #write(): void {
-    fs.write(
-      this.#fd,
-      this.#flight!,
-      this.#written,
-      this.#flightLength - this.#written,
-      null,
-      this.#onWritten,
+    const { fd, limit } = this.#stdout;
+    const length = this.#flightLength - this.#written;
+    if (length > limit) return this.#waitForReader();
+    fs.write(fd, this.#flight!, this.#written, length, null, this.#onWritten);
+  }
+
+  /** Writes in another thread, which may stand still until the reader goes on. */
+  #waitForReader(): void {
+    this.#stdout.wait!(this.#flight!.subarray(this.#written, this.#flightLength)).then(
+      (count) => this.#onWritten(null, count),
+      (error) => this.#onWritten(error, 0),
     );
   }
 
   readonly #onWritten = (error: NodeJS.ErrnoException | null, count: number): void => {
     if (error?.code === "EAGAIN") {
-      setTimeout(() => this.#write(), RETRY_MS);
+      if (this.#stdout.wait !== undefined) this.#waitForReader();
+      else setTimeout(() => this.#write(), RETRY_MS);
       return;
     }
     if (error !== null && error !== undefined) {
@@ -116,8 +129,7 @@ export class Output {
 }
 
 /**
- * The error of an output that failed. A closed pipe is not an error: it ends the command with the exit code that
- * SIGPIPE would have.
+ * The error of a failed output. A closed pipe is not an error: it ends the command with the exit code of SIGPIPE.
  */
 export function outputFailure(session: Session, output: Output): Error | undefined {
   if (output.failure?.code !== "EPIPE") {
@@ -128,7 +140,7 @@ export function outputFailure(session: Session, output: Output): Error | undefin
   return undefined;
 }
 
-/** Waits until everything is written. @throws {Error} the output failed, other than by a closed pipe */
+/** Waits until all bytes are written. @throws {Error} the output failed, other than by a closed pipe */
 export async function finishOutput(session: Session, output: Output): Promise<void> {
   await output.drained();
   const failure = outputFailure(session, output);

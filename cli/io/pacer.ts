@@ -1,29 +1,29 @@
 import type { Session } from "../app/session.ts";
 
-/** What the pacing options say, in milliseconds and messages a second. */
+/** The values of the pacing options, in milliseconds and messages per second. */
 export interface PacingOptions {
   readonly interval: number | undefined;
   readonly delay: number | undefined;
   readonly rate: number | undefined;
 }
 
-/** How late a timer may ring, in milliseconds. */
+/** How late a timer may fire, in milliseconds. */
 const LATE_MS = 20;
 
-/** Whether `-D` and `-F` are to be sent over and over. */
+/** Whether `-D` and `-F` are sent repeatedly. */
 export function repeats(options: PacingOptions): boolean {
   return options.interval !== undefined || options.rate !== undefined;
 }
 
-/** Holds messages back to the pace that was asked for. A signal ends every wait. */
+/** Delays messages to keep the requested pace. A signal ends every wait. */
 export class Pacer {
-  /** Whether messages go as fast as they can. */
+  /** Whether messages are sent without delay. */
   readonly idle: boolean;
   readonly #session: Session;
   readonly #delay: number;
-  /** Between two messages, in milliseconds. */
+  /** The interval between two messages, in milliseconds. */
   readonly #period: number;
-  /** How late a message may be for the next ones to make up for it, in milliseconds. */
+  /** The largest delay that later messages make up for, in milliseconds. */
   readonly #slack: number;
   #due = 0;
 
@@ -35,7 +35,7 @@ export class Pacer {
     this.idle = this.#period === 0;
   }
 
-  /** Waits for `-d`. */
+  /** Waits for the time of `-d`. */
   start(): Promise<void> {
     return this.#session.sleep(this.#delay);
   }
@@ -44,7 +44,7 @@ export class Pacer {
   async turn(): Promise<void> {
     if (this.idle) return;
     const now = performance.now();
-    // A rate makes up for timers that ring late; an idle input earns no burst.
+    // A rate makes up for late timers, but not for an idle input.
     if (now - this.#due > this.#slack) this.#due = now;
     await this.#session.sleep(this.#due - now);
     this.#due += this.#period;

@@ -7,7 +7,7 @@ import { jsonSplitter } from "../records/json.ts";
 import { type Framing, framingOf, splitterFor, type TopicRule } from "../records/splitter.ts";
 import { Input, type Source } from "./input.ts";
 
-/** What the message options of a command say. */
+/** The values of the message options of a command. */
 export interface SourceOptions {
   readonly null: boolean | undefined;
   readonly in: Framing | undefined;
@@ -17,14 +17,14 @@ export interface SourceOptions {
 }
 
 /**
- * Where the messages come from: `-D` and `-F`, else stdin, which is otherwise never touched.
+ * Returns the source of messages: `-D` and `-F`, else stdin. With `-D` or `-F`, stdin is not read.
  *
- * @param repeat whether `-D` and `-F` are sent over and over
+ * @param repeat whether `-D` and `-F` are sent repeatedly
  * @throws {UsageError} the options contradict each other, or a file cannot be read
  */
 export function sourceOf(options: SourceOptions, repeat: boolean, rule: TopicRule = {}): Source {
   for (const text of options.data) {
-    // The runtime gives words in UTF-8 and has replaced what is none.
+    // The runtime decodes arguments as UTF-8, and has replaced invalid bytes.
     if (text.includes("\ufffd")) {
       throw new UsageError("-D takes text in UTF-8; other bytes can come from a file (-F) or stdin");
     }

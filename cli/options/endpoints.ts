@@ -2,28 +2,28 @@ import type { Endpoint } from "../../lib/transport/endpoint.ts";
 import { carries, schemesFor } from "../../lib/transport/schemes/table.ts";
 import { UsageError } from "../app/errors.ts";
 import { endpoint } from "../app/values.ts";
-import type { SecurityOptions } from "./tls.ts";
+import type { TlsValues } from "./tls.ts";
 
-/** Who uses udp besides, and which way: nobody is asked there, so the sender connects (libzmq). */
+/** The commands that can use udp, with their default there: over udp the sender connects, as in libzmq. */
 const DATAGRAMS: Record<string, "bind" | "connect"> = { radio: "connect", dish: "bind" };
 
-/** What to bind and what to connect. */
+/** The endpoints to bind and to connect. */
 export interface EndpointPlan {
   readonly bind: readonly Endpoint[];
   readonly connect: readonly Endpoint[];
 }
 
 /**
- * Sorts the endpoints of a command line: `@` binds and `>` connects (CZMQ's signs), `-b` and `-c` say it in words, and
- * what has neither goes the command's usual way.
+ * Sorts the endpoints of a command line: `@` and `-b` bind, `>` and `-c` connect (`@` and `>` are CZMQ's signs), and
+ * other endpoints use the command's default.
  *
- * @param pattern whose transports count, if the command has not the name of one
+ * @param pattern the pattern whose transports are allowed, if it is not the name of the command
  * @throws {UsageError} there is none, or one is malformed
  */
 export function planEndpoints(
   command: string,
   usual: "bind" | "connect",
-  values: EndpointPlan & Partial<SecurityOptions>,
+  values: EndpointPlan & Partial<TlsValues>,
   operands: readonly string[],
   pattern: string = command,
 ): EndpointPlan {

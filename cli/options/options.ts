@@ -5,7 +5,7 @@ import { compileFormat } from "../records/format.ts";
 import { FRAMINGS } from "../records/splitter.ts";
 import { tlsClient } from "./tls.ts";
 
-/** Where to bind and connect. */
+/** The endpoints to bind and to connect. */
 export const endpoints = group("Endpoints", {
   bind: list("-b, --bind <endpoint>", "listen on this endpoint (repeats)", endpoint),
   connect: list("-c, --connect <endpoint>", "connect to this endpoint (repeats)", endpoint),

@@ -1,4 +1,4 @@
-/** What the security options of the ZeroMQ commands mean. */
+/** Evaluates the security options of the ZeroMQ commands. */
 import fs from "node:fs";
 import process from "node:process";
 import { allowKeys, allowUsers, parseUsers } from "../../lib/zmtp/mechanisms/access.ts";
@@ -14,13 +14,13 @@ import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
 import type { security } from "./options.ts";
 
-/** What the options say. */
+/** The values of the options. */
 export type SecurityValues = Values<typeof security>;
 
 /**
- * The mechanism that the options ask for; undefined when they ask for none.
+ * Returns the mechanism that the options request; undefined when they request none.
  *
- * @throws {UsageError} they contradict each other, something is missing, or a file is wrong
+ * @throws {UsageError} options contradict each other, an option is missing, or a file is wrong
  */
 export function securityOf(session: Session, values: SecurityValues): Mechanism | undefined {
   const { curveServer: isServer, curveServerKey, curveKey, curveAllow, user, passwordFile, plainUsers } =
@@ -57,7 +57,9 @@ export function securityOf(session: Session, values: SecurityValues): Mechanism 
       (text) => {
         const { publicKeys } = parseKeyFile(text);
         if (publicKeys.length === 0) {
-          session.reporter.warn(`--curve-allow '${curveAllow}': it has no public key, so nobody is let in`);
+          session.reporter.warn(
+            `--curve-allow '${curveAllow}': it has no public key, so every client is refused`,
+          );
         }
         return allowKeys(publicKeys);
       },
@@ -89,7 +91,7 @@ function readPair(session: Session, path: string): CurveKeyPair {
   return { publicKey, secretKey };
 }
 
-/** A pipe or a device has no mode that says anything. */
+/** The mode of a pipe or a device has no meaning. */
 function warnIfOpen(session: Session, option: string, path: string, what: string): void {
   const status = fs.statSync(path);
   if (!status.isFile() || (status.mode & 0o077) === 0) return;
@@ -105,12 +107,12 @@ function readServerKey(value: string): Uint8Array {
     }
   }
   if (!fs.existsSync(value)) {
-    throw new UsageError(`--curve-server-key '${value}': no such file, and no key, which has 40 characters`);
+    throw new UsageError(`--curve-server-key '${value}': expected a file, or a key of 40 characters`);
   }
   const { publicKeys } = parse("--curve-server-key", value, parseKeyFile);
   if (publicKeys.length === 1) return publicKeys[0]!;
   throw new UsageError(
-    `--curve-server-key '${value}': it has ${publicKeys.length} public keys, and one is needed`,
+    `--curve-server-key '${value}': expected a file with one public key: it has ${publicKeys.length}`,
   );
 }
 
@@ -127,7 +129,7 @@ function readPassword(session: Session, path: string | undefined): string {
   );
 }
 
-/** A handler from a file that is read again at SIGHUP. A file that is wrong then leaves the old one in place. */
+/** A handler from a file that is read again at SIGHUP. If the file is invalid then, the old handler stays. */
 function reloaded(
   session: Session,
   option: string,
@@ -140,7 +142,7 @@ function reloaded(
       handler = parse(option, path, handlerOf);
       session.reporter.info(`read ${option} '${path}' again`);
     } catch (error) {
-      session.reporter.error(`${phrase(error)}; keeping what was read before`);
+      session.reporter.error(`${phrase(error)}; keeping the previous list`);
     }
   });
   return (request) => handler(request);

@@ -25,7 +25,7 @@ export const tlsClient = group("Security", {
 });
 
 /** The values of the TLS options. */
-export interface SecurityOptions {
+export interface TlsValues {
   readonly insecure?: boolean | undefined;
   readonly cacert?: string | undefined;
   readonly cert: string | undefined;
@@ -33,11 +33,11 @@ export interface SecurityOptions {
 }
 
 /**
- * The certificates and keys that a command was given.
+ * Reads the certificates and keys of the options.
  *
- * @throws {UsageError} a file cannot be read, or one of a pair is missing
+ * @throws {UsageError} a file cannot be read, or a certificate or key has no counterpart
  */
-export function readTls({ insecure, cacert, cert, key }: SecurityOptions): TlsOptions {
+export function readTls({ insecure, cacert, cert, key }: TlsValues): TlsOptions {
   if ((cert === undefined) !== (key === undefined)) {
     throw new UsageError("--cert and --key belong together: give both, or neither");
   }

@@ -1,4 +1,4 @@
-/** Queues in a folder, with no daemon: whoever comes first opens it, the others talk to that process. */
+/** Queues in a folder without a daemon: the first process opens the folder, and other processes connect to it. */
 import path from "node:path";
 import type { Broker } from "../../lib/broker/server.ts";
 import { MqcatError, UnreachableError } from "../../lib/errors.ts";
@@ -9,11 +9,11 @@ import type { Session } from "../app/session.ts";
 import { reportBrokerEvents } from "./serve/events.ts";
 import { listenInside, openInFolder, socketOf } from "./serve/folder.ts";
 
-/** How long a process that opens or leaves the folder may take until it answers, in milliseconds. */
+/** How long to wait for a process that is opening or leaving the folder, in milliseconds. */
 const PATIENCE_MS = 3000;
 const LOOK_MS = 25;
 
-/** A folder with queues. What connects to it again after its process left opens it, or finds the next one. */
+/** A folder with queues. When its process has exited, a reconnecting client opens it, or finds its new process. */
 export class DataFolder {
   readonly path: string;
   readonly #session: Session;
@@ -24,7 +24,7 @@ export class DataFolder {
     this.#session = session;
   }
 
-  /** A stream to the broker that has the folder, be it in this process. */
+  /** A stream to the broker that has the folder open, which may be in this process. */
   async dial(signal: AbortSignal): Promise<ByteStream> {
     const end = performance.now() + PATIENCE_MS;
     for (;;) {
@@ -38,7 +38,7 @@ export class DataFolder {
       }
       if (performance.now() > end) {
         throw new UnreachableError(
-          `${locked}, or reach it with --url: it does not answer inside of the directory`,
+          `${locked}, or reach it with --url: no process answers at the socket in the directory`,
         );
       }
       await sleep(LOOK_MS, signal);
@@ -46,13 +46,13 @@ export class DataFolder {
     }
   }
 
-  /** Opens the folder unless that is done; resolves to who has it when it is somebody else. */
+  /** Opens the folder if it is not open; resolves to the other process when one has it open. */
   async #open(): Promise<string | undefined> {
     const first = this.#opening === undefined;
-    const tell = reportBrokerEvents(this.#session);
+    const onEvent = reportBrokerEvents(this.#session);
     this.#opening ??= openInFolder(this.path, {
-      // The rest is told by the clients, ours among them.
-      onEvent: (event) => event.type === "damaged" || event.type === "failed" ? tell(event) : undefined,
+      // The clients, including ours, report all other events.
+      onEvent: (event) => event.type === "damaged" || event.type === "failed" ? onEvent(event) : undefined,
     });
     let broker: Broker;
     try {

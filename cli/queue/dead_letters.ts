@@ -1,4 +1,4 @@
-/** Dead letters: whether a queue has a place for them, and where one came from. */
+/** Dead letters: whether a queue has a destination for them, and the original queue of a dead letter. */
 import { AmqpError } from "../../lib/amqp/amqp_error.ts";
 import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
 import type { Envelope } from "../../lib/amqp/client/publisher.ts";
@@ -8,10 +8,10 @@ import type { FieldTable, FieldValue } from "../../lib/amqp/types/field_value.ts
 import type { Reporter } from "../app/reporter.ts";
 
 /**
- * Makes sure that what is rejected goes somewhere: AMQP drops it silently where there is no dead-letter exchange, or
- * where that exchange is not there.
+ * Makes sure that rejected messages are not lost: AMQP drops them silently when the queue has no dead-letter exchange,
+ * or when that exchange does not exist.
  *
- * @throws {Error} it would be dropped
+ * @throws {Error} rejected messages would be dropped
  */
 export async function requireDeadLetters(
   connection: AmqpConnection,
@@ -21,24 +21,24 @@ export async function requireDeadLetters(
   const args = await queueArguments(connection, queue);
   if (args === undefined) {
     return reporter.warn(
-      `the broker does not tell whether '${queue}' has a dead-letter exchange: without one, what fails is dropped`,
+      `the broker does not report whether '${queue}' has a dead-letter exchange: without one, failed messages are dropped`,
     );
   }
   const exchange = args["x-dead-letter-exchange"];
   const key = args["x-dead-letter-routing-key"];
   if (typeof exchange !== "string") {
     throw new Error(
-      `'${queue}' has no dead-letter exchange, so what fails would be lost: declare it with ` +
-        "-a x-dead-letter-exchange=NAME (or --on-error reject, when a policy gives it one)",
+      `'${queue}' has no dead-letter exchange, so failed messages would be lost: declare it with ` +
+        "-a x-dead-letter-exchange=NAME (or use --on-error reject, if a policy sets the exchange)",
     );
   }
   if (exchange !== "" && !await hasExchange(connection, exchange)) {
     throw new Error(
-      `'${queue}' dead-letters to the exchange '${exchange}', which is not there: make it first`,
+      `'${queue}' dead-letters to the exchange '${exchange}', which does not exist: create it first`,
     );
   }
   if (exchange === "" && typeof key === "string" && await findQueue(connection, key) === undefined) {
-    throw new Error(`'${queue}' dead-letters to the queue '${key}', which is not there: declare it first`);
+    throw new Error(`'${queue}' dead-letters to the queue '${key}', which does not exist: declare it first`);
   }
 }
 
@@ -55,16 +55,16 @@ async function hasExchange(connection: AmqpConnection, exchange: string): Promis
   }
 }
 
-/** What a broker notes about deaths: without it a message may die again as if for the first time. */
-const NOTES = /^x-(death$|first-death-|last-death-)/;
-/** Keys for the exchange where the message was published first, which would have copies go to other queues now. */
-const COPIES = /^B?CC$/;
+/** The headers in which a broker records deaths: without them a message can die again as if for the first time. */
+const DEATH_HEADERS = /^x-(death$|first-death-|last-death-)/;
+/** Routing keys for the original exchange, which would now send copies to other queues. */
+const COPY_HEADERS = /^B?CC$/;
 
 /**
- * The address of dead letters that are sent on as they were before they died.
+ * Returns the address for dead letters, which are restored to what they were before.
  *
  * @param from the queue where they are now
- * @param to where they all go; undefined: each to the queue where it died
+ * @param to the queue for all of them; undefined: each one goes to the queue where it died
  */
 export function revived(
   from: string,
@@ -74,17 +74,19 @@ export function revived(
     const { headers, ...properties } = decodeProperties(encoded);
     const routingKey = to ?? originOf(headers, from);
     if (routingKey === undefined) return undefined;
-    const kept = Object.entries(headers ?? {}).filter(([name]) => !NOTES.test(name) && !COPIES.test(name));
+    const kept = Object.entries(headers ?? {}).filter(([name]) =>
+      !DEATH_HEADERS.test(name) && !COPY_HEADERS.test(name)
+    );
     if (kept.length > 0) Object.assign(properties, { headers: Object.fromEntries(kept) });
     return { exchange: "", routingKey, properties: encodeProperties(properties) };
   };
 }
 
 /**
- * The queue in which a dead letter died last, before it came to the queue where it is now.
+ * Returns the queue in which a dead letter died last, before it was moved to its present queue.
  *
  * @param headers `x-death` lists the deaths, the last one first; `x-first-death-queue` is the first one's
- * @returns undefined when they do not tell
+ * @returns undefined when the headers do not name it
  */
 function originOf(headers: FieldTable | undefined, now: string): string | undefined {
   const deaths = headers?.["x-death"];

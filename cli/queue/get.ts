@@ -10,9 +10,9 @@ import { requireDeadLetters } from "./dead_letters.ts";
 import { queueWriter } from "./records.ts";
 import { ExecSink, PrintSink } from "./sinks.ts";
 import { explainOffset, fromOffset, isStream, notAStream, offsetOf, SUSPICION_MS } from "./streams.ts";
-import type { Target } from "./target.ts";
+import { type BrokerTarget, farewell, startWithin } from "./target.ts";
 
-/** What the options of `queue get` say; times are in milliseconds. */
+/** The values of the options of `queue get`; times are in milliseconds. */
 export interface GetOptions {
   readonly count: number | undefined;
   readonly timeout: number | undefined;
@@ -21,23 +21,24 @@ export interface GetOptions {
   readonly exec: string | undefined;
   readonly jobs: number | undefined;
   readonly onError: "requeue" | "reject" | "dead-letter" | undefined;
-  /** Where to begin in a stream. */
+  /** The offset at which to start in a stream. */
   readonly offset: FieldValue | undefined;
 }
 
-/** How often an empty queue is looked at with `--drain`, in milliseconds. */
+/** The interval between checks of an empty queue with `--drain`, in milliseconds. */
 const LOOK_MS = 50;
 
-/** Consumes a queue until there is a reason to end. */
+/** Consumes a queue until a limit, an error or a signal ends it. */
 export async function getAll(
   session: Session,
-  { brokers, link }: Target,
+  target: BrokerTarget,
   queue: string,
   style: RecordStyle,
   options: GetOptions,
 ): Promise<void> {
   const { counts } = session;
-  const output = new Output(1);
+  const { brokers, link } = target;
+  const output = new Output(session);
   const wanted = options.count ?? Infinity;
   const prefetch = Math.min(
     options.prefetch ?? (options.exec === undefined ? 1000 : options.jobs ?? 1),
@@ -47,7 +48,7 @@ export async function getAll(
   let lastAt = performance.now();
   let over = false;
   let failure: unknown;
-  /** Where to go on in a stream. */
+  /** The offset at which to continue in a stream. */
   let offset = options.offset;
   let fromStream: boolean | undefined;
   let asked = false;
@@ -63,7 +64,7 @@ export async function getAll(
       if (options.onError === "dead-letter") await requireDeadLetters(connection, queue, session.reporter);
     },
     onDelivery(delivery) {
-      // What is not taken stays unacknowledged, and goes back when we leave.
+      // Other messages stay unacknowledged, and are requeued when we disconnect.
       if (over || failure !== undefined) return;
       fromStream ??= offsetOf(delivery) !== undefined;
       failure = unfit(queue, fromStream, options);
@@ -88,39 +89,39 @@ export async function getAll(
     ? new PrintSink(session, consumer, output, queueWriter(output, style), endpoint, hold)
     : new ExecSink(session, consumer, output, style, endpoint, { ...options, exec: options.exec });
   session.onStop(() => consumer.changed.fire());
-  await consumer.start().catch((error) => {
+  await startWithin(target, options.timeout, consumer.start()).catch((error) => {
     throw explainOffset(queue, error);
   });
 
   while (!over && !session.stopping && output.failure === undefined) {
     failure ??= consumer.failure;
     if (failure !== undefined) break;
-    if (options.drain && sink.idle && await consumer.isDrained()) break;
-    if (options.drain && !asked && counts.received === 0 && performance.now() - lastAt >= SUSPICION_MS) {
-      asked = true;
-      if (await isStream({ brokers, link }, queue)) failure = unfit(queue, true, options);
-    }
     const left = options.timeout === undefined || !sink.idle
       ? Infinity
       : lastAt + options.timeout - performance.now();
+    if (options.drain && sink.idle && await session.untilStopped(consumer.isDrained(), left)) break;
+    if (options.drain && !asked && counts.received === 0 && performance.now() - lastAt >= SUSPICION_MS) {
+      asked = true;
+      if (await session.untilStopped(isStream(target, queue), left)) failure = unfit(queue, true, options);
+    }
     if (left <= 0) {
-      failure = new TimeoutError(`nothing came for ${options.timeout! / 1000} s (-w)`);
+      failure = new TimeoutError(`no message arrived for ${options.timeout! / 1000} s (-w)`);
       break;
     }
     const look = options.drain || options.timeout !== undefined ? LOOK_MS : Infinity;
     await consumer.changed.wait(Math.min(left, look));
   }
   over = true;
-  // Room that the last acknowledgements make must not be filled again.
-  await consumer.cancel();
+  // The broker must not deliver more messages after the last acknowledgements.
+  await farewell(session, failure, (limit) => consumer.cancel(limit));
   await sink.finish();
   await output.drained();
-  await consumer.close();
+  await farewell(session, failure, (limit) => consumer.close(limit));
   failure = outputFailure(session, output) ?? failure;
   if (failure !== undefined) throw failure;
 }
 
-/** Why the options do not fit what the queue is, which its first message tells. */
+/** Why the options do not fit the type of the queue, which its first message shows. */
 function unfit(
   queue: string,
   fromStream: boolean,
@@ -129,9 +130,11 @@ function unfit(
   if (!fromStream) {
     return offset === undefined ? undefined : notAStream(queue);
   }
-  if (drain) return new Error(`'${queue}' is a stream, which is never empty: -n or -w ends it, not --drain`);
+  if (drain) {
+    return new Error(`'${queue}' is a stream, which is never empty: use -n or -w to end, not --drain`);
+  }
   if (onError === undefined) return undefined;
   return new Error(
-    `'${queue}' is a stream, which keeps its messages whatever becomes of them: drop --on-error`,
+    `'${queue}' is a stream, which keeps its messages when they are rejected: remove --on-error`,
   );
 }

@@ -4,49 +4,50 @@ import { connectBroker } from "../../lib/amqp/client/link.ts";
 import { type Bodies, type Envelope, Publisher } from "../../lib/amqp/client/publisher.ts";
 import { ensureQueue, findQueue } from "../../lib/amqp/client/queues.ts";
 import { decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
+import { LimitError } from "../../lib/errors.ts";
 import { EXIT, TimeoutError } from "../app/errors.ts";
 import { Progress } from "../app/progress.ts";
 import type { Session } from "../app/session.ts";
-import { messages } from "../app/tally.ts";
+import { messages, unsentWait } from "../app/tally.ts";
 import { report } from "./put.ts";
 import { refuseStream, SUSPICION_MS } from "./streams.ts";
-import type { Target } from "./target.ts";
+import { type BrokerTarget, farewell, startWithin } from "./target.ts";
 
-/** How often an empty queue is looked at, in milliseconds. */
+/** The interval between checks of an empty queue, in milliseconds. */
 const LOOK_MS = 50;
-/** How long the broker may take for the last confirms, in milliseconds. */
+/** How long to wait for the last confirms, in milliseconds. */
 const LAST_MS = 30_000;
-/** How many queues are named at the end. */
+/** The maximum number of queues in the final report. */
 const NAMED = 5;
 
-/** What the options of `queue move` and `queue redrive` say. */
+/** The values of the options of `queue move` and `queue redrive`. */
 export interface MoveOptions {
   readonly count: number | undefined;
   readonly timeout: number | undefined;
   readonly prefetch: number | undefined;
-  /** Stops at about so many, whatever comes after them: exactly, as long as no connection is lost. */
+  /** The number of messages to move. It is exact as long as no connection is lost. */
   readonly about?: number;
 }
 
-/** Where messages go. */
-export interface Destination extends Target {
-  /** The queue for all of them, which is declared if it is missing; undefined: `address` tells for each. */
+/** The destination of messages. */
+export interface Destination extends BrokerTarget {
+  /** The queue for all of them, which is declared if it is missing; undefined: `address` decides for each. */
   readonly queue: string | undefined;
-  /** The envelope for a message with these properties, which are valid during the call; undefined: it has to stay. */
+  /** Returns the envelope for a message; undefined: it must stay. `properties` are valid only during the call. */
   address(properties: Uint8Array): Envelope | undefined;
 }
 
-/** A message that was taken, and what is to be published for it. */
+/** A received message, and the copy to publish. */
 interface Moving {
   readonly bodies: Bodies;
   readonly envelope: Envelope;
   readonly receipt: Receipt;
 }
 
-/** Moves messages until the queue is empty: each is acknowledged only when its copy is confirmed. */
+/** Moves messages until the queue is empty: each one is acknowledged only after its copy is confirmed. */
 export async function moveAll(
   session: Session,
-  from: Target & { readonly queue: string },
+  from: BrokerTarget & { readonly queue: string },
   to: Destination,
   options: MoveOptions,
 ): Promise<void> {
@@ -56,39 +57,39 @@ export async function moveAll(
     await move.run();
   } finally {
     progress.end();
-    move.tell();
+    move.report();
   }
 }
 
 class Move {
-  /** Messages that are where they belong, and out of the queue. */
+  /** The number of messages that were moved. */
   moved = 0;
 
   readonly #session: Session;
-  readonly #from: Target & { readonly queue: string };
+  readonly #from: BrokerTarget & { readonly queue: string };
   readonly #to: Destination;
   readonly #options: MoveOptions;
   readonly #wanted: number;
   readonly #prefetch: number;
   readonly #publisher: Publisher;
   readonly #consumer: Consumer;
-  /** Whether the queues that dead letters came from are there; undefined while that is being asked. */
-  readonly #there = new Map<string, boolean | undefined>();
-  /** How many went to which queue. */
+  /** Whether the original queues of dead letters exist; undefined while the broker is being asked. */
+  readonly #exists = new Map<string, boolean | undefined>();
+  /** The number of messages for each queue. */
   readonly #targets = new Map<string, number>();
-  /** What could not be published at once, in its order. */
+  /** Messages that could not be published at once, in order. */
   #waiting: Moving[] = [];
-  /** What was published and is not acknowledged, in that order. */
+  /** Messages that are published and not yet acknowledged, in order. */
   #published: Moving[] = [];
   #publishedCount = 0;
-  /** How many of those were confirmed, from the first one on. */
+  /** How many of these are confirmed, counted from the first one. */
   #confirmedCount = 0;
-  /** What stays where it is, unacknowledged, and why; only what came on the connection of now. */
+  /** Messages of the current connection that stay unacknowledged in the queue, with the reasons. */
   #kept: { readonly receipt: Receipt; readonly reason: string }[] = [];
-  /** Messages that came, as far as they do not come again. */
+  /** The number of received messages that are not delivered again. */
   #taken = 0;
   #about: number;
-  /** How many were acknowledged on the connection of now. */
+  /** The number of acknowledged messages of the current connection. */
   #acknowledged = 0;
   #lastAt = performance.now();
   #over = false;
@@ -97,7 +98,7 @@ class Move {
 
   constructor(
     session: Session,
-    from: Target & { readonly queue: string },
+    from: BrokerTarget & { readonly queue: string },
     to: Destination,
     options: MoveOptions,
   ) {
@@ -134,34 +135,35 @@ class Move {
       this.#goOn();
     };
     this.#session.onStop(() => publisher.changed.fire());
-    await publisher.start();
+    this.#session.explainWait(() => unsentWait(publisher.pending, LAST_MS));
+    await startWithin(this.#to, this.#options.timeout, publisher.start());
     try {
-      await this.#consumer.start();
+      await startWithin(this.#from, this.#options.timeout, this.#consumer.start());
       this.#started = true;
       await this.#untilDone();
       this.#over = true;
-      await this.#consumer.cancel();
+      await this.#farewell((limit) => this.#consumer.cancel(limit));
       const end = performance.now() + LAST_MS;
       while (publisher.pending > 0 && publisher.failure === undefined && performance.now() < end) {
         await publisher.changed.wait(LOOK_MS);
       }
       this.#acknowledge();
-      await this.#consumer.close();
+      await this.#farewell((limit) => this.#consumer.close(limit));
     } finally {
-      await publisher.close();
+      await this.#farewell((limit) => publisher.close(limit));
     }
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Says what was moved, and what was not and why. */
-  tell(): void {
+  /** Reports the moved messages, and those that stay with their reasons. */
+  report(): void {
     if (!this.#started) return;
     const { counts, reporter } = this.#session;
     counts.received = this.#taken;
     report(this.#session, this.#publisher, this.#publishedCount);
     const { queue } = this.#from;
     if (this.moved === 0 && (this.#failure !== undefined || this.#kept.length > 0)) {
-      // The one line that follows says enough.
+      // The line that follows is sufficient.
     } else if (this.#to.queue !== undefined) {
       reporter.info(`moved ${this.moved} from '${queue}' to '${this.#to.queue}'`);
     } else {
@@ -175,11 +177,11 @@ class Move {
     const reasons = new Map<string, number>();
     for (const { reason } of this.#kept) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
     const words = [...reasons].map(([reason, count]) => `${count} ${reason}`).join(", ");
-    const behind = this.#kept.length < this.#prefetch || this.#prefetch >= this.#wanted
+    const unread = this.#kept.length < this.#prefetch || this.#prefetch >= this.#wanted
       ? ""
-      : ", and those behind them were not looked at";
+      : ", and the messages after them were not read";
     reporter.error(
-      `${messages(this.#kept.length)} stay in '${queue}': ${words}${behind} (--to says where to)`,
+      `${messages(this.#kept.length)} stay in '${queue}': ${words}${unread} (--to says where to)`,
     );
     this.#session.exitCode = EXIT.undelivered;
   }
@@ -192,8 +194,8 @@ class Move {
       this.#failure ??= this.#consumer.failure ?? publisher.failure;
       if (this.#failure !== undefined) return;
       const idle = this.#waiting.length === 0 && publisher.takenInOrder === this.#publishedCount;
-      // What stays takes the place of others: when it is all that the broker gives us, there is no going on.
-      const drained = idle && (this.#kept.length >= this.#prefetch || await this.#consumer.isDrained());
+      // Messages that stay use the prefetch window: when they fill it, nothing more can be moved.
+      const drained = idle && (this.#kept.length >= this.#prefetch || await this.#isDrained());
       if (!asked && this.#taken === 0 && (drained || performance.now() - this.#lastAt >= SUSPICION_MS)) {
         asked = true;
         await refuseStream(this.#from, this.#from.queue, "move").catch((error) => this.#failure ??= error);
@@ -209,11 +211,22 @@ class Move {
     }
   }
 
+  #farewell(say: (limit?: number) => Promise<void>): Promise<void> {
+    return farewell(this.#session, this.#failure, say);
+  }
+
+  /** Whether the queue is empty; false after a signal or a timeout. */
+  async #isDrained(): Promise<boolean> {
+    const { timeout = Infinity } = this.#options;
+    const left = this.#lastAt + timeout - performance.now();
+    return await this.#session.untilStopped(this.#consumer.isDrained(), left) ?? false;
+  }
+
   get #limit(): number {
     return Math.min(this.#wanted, this.#about);
   }
 
-  /** What was not acknowledged on the connection before comes again; and what was may, too. */
+  /** Unacknowledged messages of the previous connection are delivered again; acknowledged ones may be, too. */
   #startAgain(): void {
     this.#waiting = [];
     this.#kept = [];
@@ -226,13 +239,13 @@ class Move {
   #take(delivery: Delivery): void {
     if (this.#over || this.#failure !== undefined || this.#taken >= this.#limit) return;
     const { deliveryTag, content } = delivery;
-    // Cancelled before any acknowledgement makes room for messages that are not wanted.
+    // Cancel before an acknowledgement makes room for unwanted messages.
     if (++this.#taken >= this.#limit) this.#consumer.cancel();
     this.#lastAt = performance.now();
     const { properties, propertiesEnd, body, bodyStart, bodyEnd } = content;
     const receipt = { generation: this.#consumer.generation, tag: deliveryTag };
     const envelope = this.#to.address(properties.subarray(0, propertiesEnd));
-    if (envelope === undefined) return this.#keep(receipt, "that do not say where they came from");
+    if (envelope === undefined) return this.#keep(receipt, "without an original queue in their headers");
     const moving = { bodies: { bytes: body, starts: [bodyStart], ends: [bodyEnd] }, envelope, receipt };
     if (this.#waiting.length === 0 && this.#publish(moving)) return;
     const bytes = body.slice(bodyStart, bodyEnd);
@@ -240,25 +253,31 @@ class Move {
     this.#consumer.pause();
   }
 
-  /** Publishes it, or keeps it where its queue is not there; false when it has to wait. */
+  /** Publishes a message, or keeps it if its queue does not exist; returns false when the message has to wait. */
   #publish(moving: Moving): boolean {
     const queue = moving.envelope.routingKey;
     if (this.#to.queue === undefined) {
-      if (!this.#there.has(queue)) this.#look(queue);
-      const there = this.#there.get(queue);
-      if (there === undefined) return false;
-      if (!there) {
-        this.#keep(moving.receipt, `from '${queue}', which is not there`);
+      if (!this.#exists.has(queue)) this.#look(queue);
+      const exists = this.#exists.get(queue);
+      if (exists === undefined) return false;
+      if (!exists) {
+        this.#keep(moving.receipt, `from '${queue}', which does not exist`);
         return true;
       }
     }
-    if (this.#publisher.publish(moving.bodies, 0, 1, moving.envelope) !== 1) return false;
+    try {
+      if (this.#publisher.publish(moving.bodies, 0, 1, moving.envelope) !== 1) return false;
+    } catch (error) {
+      if (!(error instanceof LimitError || error instanceof RangeError)) throw error;
+      this.#keep(moving.receipt, "whose headers are larger than a frame of the other broker");
+      return true;
+    }
     this.#published.push(moving);
     this.#publishedCount++;
     return true;
   }
 
-  /** Publishes what waits, as far as that is possible now. */
+  /** Publishes as many waiting messages as possible. */
   #goOn(): void {
     let next = 0;
     while (next < this.#waiting.length && this.#publish(this.#waiting[next]!)) next++;
@@ -268,12 +287,12 @@ class Move {
     this.#publisher.changed.fire();
   }
 
-  /** Asks whether a queue is there, on a connection of its own. */
+  /** Asks on a separate connection whether a queue exists. */
   async #look(queue: string): Promise<void> {
-    this.#there.set(queue, undefined);
+    this.#exists.set(queue, undefined);
     try {
       const connection = await connectBroker(this.#to.brokers, this.#to.link);
-      this.#there.set(queue, await findQueue(connection, queue) !== undefined);
+      this.#exists.set(queue, await findQueue(connection, queue) !== undefined);
       await connection.close();
     } catch (error) {
       this.#failure ??= error as Error;
@@ -288,19 +307,19 @@ class Move {
   }
 
   #acknowledge(): void {
-    // A message that came back is among the confirmed ones; which one it is nobody tells.
+    // A returned message is among the confirmed ones; the broker does not say which one it is.
     if (this.#publisher.returned > 0) return;
-    // Acknowledgements make room for messages that are not wanted, unless all wanted ones are here.
+    // Acknowledgements make room for unwanted messages, unless all wanted ones have arrived.
     if (this.#wanted <= this.#prefetch && this.#taken < this.#wanted && !this.#over) return;
     const confirmed = this.#publisher.takenInOrder - this.#confirmedCount;
     const done = this.#published.slice(0, confirmed);
     this.#published = this.#published.slice(confirmed);
     this.#confirmedCount += confirmed;
-    // Of a lost connection nothing can be acknowledged any more.
+    // Messages of a lost connection cannot be acknowledged any more.
     const live = done.filter(({ receipt }) => receipt.generation === this.#consumer.generation);
     for (const [at, { receipt, envelope: { routingKey } }] of live.entries()) {
       this.#targets.set(routingKey, (this.#targets.get(routingKey) ?? 0) + 1);
-      // One acknowledgement serves all, unless it would take those along that stay.
+      // One multiple acknowledgement is enough, unless it would include messages that stay.
       if (this.#kept.length > 0) this.#consumer.ack(receipt, false);
       else if (at === live.length - 1) this.#consumer.ack(receipt, true);
     }
@@ -310,14 +329,14 @@ class Move {
   }
 }
 
-/** The address of one queue, for messages that stay as they are. */
+/** Addresses each message to one queue, with its properties unchanged except for CC and BCC. */
 export function toQueue(queue: string): Destination["address"] {
   return (properties) => ({ exchange: "", routingKey: queue, properties: withoutCopies(properties) });
 }
 
 /**
- * The properties without `CC` and `BCC`: they were for the exchange where the message was published first, and would
- * have copies go to other queues now.
+ * The properties without `CC` and `BCC`: these were for the original exchange, and would now send copies to other
+ * queues.
  */
 function withoutCopies(properties: Uint8Array): Uint8Array {
   const decoded = hasCopies(properties) ? decodeProperties(properties) : undefined;
@@ -327,7 +346,7 @@ function withoutCopies(properties: Uint8Array): Uint8Array {
     : encodeProperties({ ...decoded, headers });
 }
 
-/** Whether the letters CC are anywhere: a look at the bytes, which saves decoding nearly all of them. */
+/** Whether the letters CC are anywhere in the bytes, which avoids decoding nearly all properties. */
 function hasCopies(properties: Uint8Array): boolean {
   const C = 0x43;
   for (let at = properties.indexOf(C); at >= 0; at = properties.indexOf(C, at + 1)) {

@@ -6,14 +6,15 @@ import { concat } from "../../lib/zmtp/bytes.ts";
 import { EXIT, TimeoutError } from "../app/errors.ts";
 import { Progress } from "../app/progress.ts";
 import type { Session } from "../app/session.ts";
-import { messages } from "../app/tally.ts";
+import { messages, unsentWait } from "../app/tally.ts";
 import { Input, type Source } from "../io/input.ts";
 import { Pacer, type PacingOptions } from "../io/pacer.ts";
 import { DEFAULT_LINGER_MS } from "../options/options.ts";
 import { RecordError } from "../records/json.ts";
+import { farewell } from "./target.ts";
 import { type Defaults, envelopeOf, parseRecord } from "./records.ts";
 
-/** What the options of `queue put` say; times are in milliseconds. */
+/** The values of the options of `queue put`; times are in milliseconds. */
 export interface PutOptions extends PacingOptions {
   readonly count: number | undefined;
   readonly timeout: number | undefined;
@@ -25,19 +26,19 @@ export interface Packed {
   readonly bodies: Bodies;
   readonly count: number;
   readonly envelopes: Envelope | readonly Envelope[];
-  /** The error after them. */
+  /** The error that follows these messages. */
   readonly failure?: Error;
 }
 
-/** Makes messages of what was read. */
+/** Converts the input to messages. */
 export type Pack = (batch: Batch) => Packed;
 
-/** Every frame is a body, and all have one envelope. */
+/** Treats every frame as a body; all messages have the same envelope. */
 export function packPlain(envelope: Envelope): Pack {
   return (batch) => ({ bodies: batch, count: batch.frames, envelopes: envelope });
 }
 
-/** Every frame is a line with a JSON record; empty lines are ignored. */
+/** Treats every frame as a line with a JSON record; empty lines are ignored. */
 export function packRecords(defaults: Defaults, isQueue: boolean): Pack {
   let line = 0;
   return (batch) => {
@@ -52,7 +53,7 @@ export function packRecords(defaults: Defaults, isQueue: boolean): Pack {
         envelopes.push(envelopeOf(record, defaults, isQueue));
         bodies.push(record.body);
       } catch (error) {
-        // The records before it are put first, and then it is reported.
+        // The records before the invalid one are put first; then the error is reported.
         if (bodies.length > 0) {
           return { ...packed(bodies, envelopes), failure: recordError(line, error) };
         }
@@ -64,7 +65,7 @@ export function packRecords(defaults: Defaults, isQueue: boolean): Pack {
 }
 
 function recordError(line: number, error: unknown): RecordError {
-  return new RecordError(`line ${line} of the input is no JSON record: ${messageOf(error)}`);
+  return new RecordError(`line ${line} of the input is not a JSON record: ${messageOf(error)}`);
 }
 
 function packed(bodies: readonly Uint8Array[], envelopes: readonly Envelope[]): Packed {
@@ -78,7 +79,7 @@ function packed(bodies: readonly Uint8Array[], envelopes: readonly Envelope[]): 
   return { bodies: { bytes: concat(bodies), starts, ends }, count: bodies.length, envelopes };
 }
 
-/** Publishes everything that a source gives, waits for the confirms, and tells what was not delivered. */
+/** Publishes all messages of a source, waits for the confirms, and reports undelivered messages. */
 export async function putAll(
   session: Session,
   publisher: Publisher,
@@ -91,26 +92,27 @@ export async function putAll(
     publisher.changed.fire();
   });
   const put = new Put(session, publisher, source, pack, options);
-  // Whoever types must see what they type.
+  session.explainWait(() => unsentWait(publisher.pending, options.linger ?? DEFAULT_LINGER_MS));
+  // The progress line must not hide typed input.
   const isTyped = source instanceof Input && isatty(0);
   const progress = isTyped ? undefined : new Progress(session, () => publisher.acknowledged, "confirmed");
   let failure: unknown;
   try {
     failure = await put.run();
   } catch (error) {
-    // The input is at fault: what came before it is as good as ever.
+    // The input has an error; the messages before it are still valid.
     failure = error;
   }
   failure ??= publisher.failure;
   if (failure === undefined || publisher.failure === undefined) failure = await put.settle() ?? failure;
   progress?.end();
-  await publisher.close();
+  await farewell(session, failure, (limit) => publisher.close(limit));
   report(session, publisher, put.given);
   if (failure !== undefined) throw failure;
 }
 
 class Put {
-  /** Messages that were read, and are to be delivered. */
+  /** The number of messages that were read and must be delivered. */
   given = 0;
 
   readonly #session: Session;
@@ -119,7 +121,7 @@ class Put {
   readonly #pack: Pack;
   readonly #options: PutOptions;
   readonly #pacer: Pacer;
-  /** When the broker last took something, or had nothing to take. */
+  /** When the broker last made progress, or had nothing to do. */
   #progressAt = performance.now();
   #settled = 0;
   #deadline: number | undefined;
@@ -133,7 +135,7 @@ class Put {
     this.#pacer = new Pacer(session, options);
   }
 
-  /** Publishes until the source or the count ends; resolves to what stopped it before that. */
+  /** Publishes until the source or the count ends; resolves to the error that stopped it earlier. */
   async run(): Promise<unknown> {
     let remaining = this.#options.count ?? Infinity;
     await this.#pacer.start();
@@ -158,12 +160,12 @@ class Put {
     return undefined;
   }
 
-  /** Waits until the broker has settled everything, `--linger` at most. */
+  /** Waits until the broker has settled everything, for at most `--linger`. */
   async settle(): Promise<unknown> {
     const publisher = this.#publisher;
     this.#deadline ??= performance.now() + (this.#options.linger ?? DEFAULT_LINGER_MS);
     while (publisher.pending > 0) {
-      const stopped = this.#givesUp();
+      const stopped = this.#reasonToStop();
       if (stopped !== undefined) return stopped === GIVEN_UP ? undefined : stopped;
       await publisher.changed.wait(this.#waitTime());
     }
@@ -182,13 +184,13 @@ class Put {
       if (this.#source.ended || this.#session.stopping) {
         this.#deadline ??= performance.now() + (this.#options.linger ?? DEFAULT_LINGER_MS);
       }
-      const stopped = this.#givesUp();
+      const stopped = this.#reasonToStop();
       if (stopped !== undefined) return stopped;
       await this.#publisher.changed.wait(this.#waitTime());
     }
   }
 
-  #givesUp(): unknown {
+  #reasonToStop(): unknown {
     const { acknowledged, refused, failure } = this.#publisher;
     const now = performance.now();
     if (acknowledged + refused !== this.#settled) {
@@ -213,10 +215,10 @@ class Put {
   }
 }
 
-/** The time for the last confirms was over: nothing to explain but how many were missing. */
+/** The time for the last confirms is over: the report needs only the number of missing ones. */
 const GIVEN_UP = new Error("The time to wait for confirms is over (--linger)");
 
-/** Counts what was delivered, and says in one line what was not, why, and what helps. */
+/** Counts delivered messages, and reports undelivered ones in one line with the reason and the remedy. */
 export function report(session: Session, publisher: Publisher, given: number): void {
   const { counts } = session;
   const { acknowledged, refused, returned, pending } = publisher;
@@ -231,7 +233,7 @@ export function report(session: Session, publisher: Publisher, given: number): v
     reasons.push(`the broker refused ${messages(refused)}: ${why}`);
   }
   if (returned > 0) {
-    const remedy = "declare or bind a queue for them, and put them again";
+    const remedy = "declare or bind a queue for them, and publish them again";
     reasons.push(`${messages(returned)} came back: ${publisher.returnReason}: ${remedy}`);
   }
   const others = counts.unsent - refused - returned;

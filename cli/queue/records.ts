@@ -1,18 +1,28 @@
-/** Messages of a queue as JSON records, in the one shape that all patterns have, and as lines or by a template. */
+/** Messages of a queue as JSON records (the same records as for all patterns), as lines, or by a template. */
 import { Buffer } from "node:buffer";
 import type { Delivery } from "../../lib/amqp/client/channel.ts";
 import type { Envelope } from "../../lib/amqp/client/publisher.ts";
+import { type FieldValue, TypedNumber } from "../../lib/amqp/types/field_value.ts";
+import { readText } from "../../lib/amqp/types/text.ts";
 import { copyBytes } from "../../lib/amqp/frames/frame_buffer.ts";
 import { type BasicProperties, decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
 import { messageOf } from "../../lib/errors.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import type { Output } from "../io/output.ts";
 import { compileFormat } from "../records/format.ts";
-import { fromRecord, type JsonRecord, RecordError, toRecord } from "../records/json.ts";
+import {
+  fromBase64,
+  fromRecord,
+  isFromQueue,
+  type JsonRecord,
+  RecordError,
+  toBase64,
+  toRecord,
+} from "../records/json.ts";
 import type { RecordStyle } from "../records/writer.ts";
-import { fromJson, type Json, tableFromJson, tableToJson, textToJson } from "./values.ts";
+import { bytesOfText, type FieldJson, fromJson, tableFromJson, tableToJson, textToJson } from "./values.ts";
 
-/** The properties as people write them: RabbitMQ's names. */
+/** The names of properties for users, which are RabbitMQ's names. */
 const NAMES = {
   content_type: "contentType",
   content_encoding: "contentEncoding",
@@ -31,46 +41,73 @@ const NAMES = {
 
 type Name = keyof typeof NAMES;
 
-/** The record of a message, with what only queues have. */
+/** The record of a message, with the members that only queues have. */
 export interface QueueRecord extends JsonRecord {
   exchange?: string;
-  headers?: { [name: string]: Json };
-  properties?: { [name: string]: Json };
+  headers?: { [name: string]: FieldJson };
+  properties?: { [name: string]: FieldJson };
+  /** The encoded properties and headers of a message that the two members above do not hold exactly. */
+  properties_base64?: string;
   redelivered?: boolean;
 }
 
-/** A message to be put. */
+/** A message to put. */
 export interface PutRecord {
   readonly body: Uint8Array;
-  /** The record's topic, where it has one. */
+  /** The topic of the record, if it has one. */
   readonly topic: string | undefined;
-  /** Whether the record came from a queue, so that its properties are all there are to be. */
+  /** Whether the record comes from a queue, so that no default properties are added. */
   readonly fromQueue: boolean;
   readonly properties: BasicProperties;
+  /** The encoded form of `properties`, if `properties` cannot hold all of it. */
+  readonly encoded: Uint8Array | undefined;
 }
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** @throws {RecordError} the line is no record, or nothing that fits a message of a queue */
+/** @throws {RecordError} the line is not a record, or does not fit a message of a queue */
 export function parseRecord(line: Uint8Array): PutRecord {
   const text = strict.decode(line);
-  const frames = fromRecord(text, undefined);
+  const frames = fromRecord(text);
   const record = JSON.parse(text) as QueueRecord;
   const hasTopic = (record.topic ?? record.topic_base64) !== undefined;
   if (frames.length > (hasTopic ? 2 : 1)) {
-    throw new RecordError("it has several parts, and a message of a queue has one body");
+    throw new RecordError("it has several parts, but a message of a queue has one body");
   }
   const properties = propertiesFromJson(record.properties ?? {});
   if (record.headers !== undefined) properties.headers = tableFromJson(record.headers);
   return {
     body: frames.at(-1)!,
-    topic: hasTopic ? Buffer.from(frames[0]!).toString("utf8") : undefined,
-    fromQueue: record.exchange !== undefined,
+    topic: hasTopic ? readText(frames[0]!, 0, frames[0]!.length) : undefined,
+    fromQueue: isFromQueue(record),
     properties,
+    encoded: encodedOf(record, properties),
   };
 }
 
-/** `content_type: text/plain`, as `--property` takes it. */
+/** The bytes of `properties_base64`. @throws {RecordError} they differ from the other members */
+function encodedOf(record: QueueRecord, properties: BasicProperties): Uint8Array | undefined {
+  const text = record.properties_base64;
+  if (text === undefined) return undefined;
+  const bytes = fromBase64(text, "properties_base64");
+  let same: boolean;
+  try {
+    const { headers, properties: others } = propertyMembers(decodeProperties(bytes));
+    const back = propertiesFromJson(others ?? {});
+    if (headers !== undefined) back.headers = tableFromJson(headers);
+    same = Buffer.compare(encodeProperties(back), encodeProperties(properties)) === 0;
+  } catch (error) {
+    throw new RecordError(`'properties_base64' is not the properties of a message: ${messageOf(error)}`);
+  }
+  if (!same) {
+    throw new RecordError(
+      "'properties_base64' differs from 'headers' and 'properties': remove it, or both of them",
+    );
+  }
+  return bytes;
+}
+
+/** Parses the value of `--property`, such as `content_type: text/plain`. */
 export function parseProperty(text: string): [name: keyof BasicProperties, value: string | number] {
   const match = /^([a-z_]+)\s*[:=]\s*([^]*)$/.exec(text);
   const name = match === null ? undefined : NAMES[match[1] as Name];
@@ -86,7 +123,7 @@ export function parseProperty(text: string): [name: keyof BasicProperties, value
 /** Writes messages of a queue to an output. */
 export type QueueWriter = (delivery: Delivery, endpoint: string) => void;
 
-/** @throws {Error} the template is wrong */
+/** @throws {Error} the template is invalid */
 export function queueWriter(output: Output, style: RecordStyle): QueueWriter {
   if (style.format !== undefined) return templateWriter(output, style.format);
   switch (style.framing) {
@@ -114,19 +151,45 @@ function recordOf(delivery: Delivery, endpoint: string): QueueRecord {
   const { properties, propertiesEnd, body, bodyStart, bodyEnd } = content;
   const decoded = decodeProperties(properties, 0, propertiesEnd);
   const record: QueueRecord = toRecord([body.subarray(bodyStart, bodyEnd)], false, endpoint);
-  const json = propertiesToJson(decoded);
+  const raw = properties.subarray(0, propertiesEnd);
   return {
     ...record,
-    topic: routingKey,
-    exchange,
-    ...(decoded.headers === undefined ? {} : { headers: tableToJson(decoded.headers) }),
-    ...(Object.keys(json).length === 0 ? {} : { properties: json }),
+    ...textMember("topic", routingKey),
+    ...textMember("exchange", exchange),
+    ...propertyMembers(decoded),
+    ...(isExact(decoded, raw) ? {} : { properties_base64: toBase64(raw) }),
     ...(redelivered ? { redelivered } : {}),
   };
 }
 
-function propertiesToJson(properties: BasicProperties): { [name: string]: Json } {
-  const json: { [name: string]: Json } = {};
+/** Whether JSON holds all bytes of the properties: it has one NaN, and no two members of one name in a table. */
+function isExact(decoded: BasicProperties, raw: Uint8Array): boolean {
+  if (decoded.headers !== undefined && hasNaN(decoded.headers)) return false;
+  return Buffer.compare(encodeProperties(decoded), raw) === 0;
+}
+
+function hasNaN(value: FieldValue): boolean {
+  if (typeof value === "number" || value instanceof TypedNumber) {
+    return Number.isNaN(Number(typeof value === "number" ? value : value.value));
+  }
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return false;
+  return Object.values(value).some(hasNaN);
+}
+
+function textMember(name: "topic" | "exchange", text: string): QueueRecord {
+  return text.isWellFormed() ? { [name]: text } : { [`${name}_base64`]: toBase64(bytesOfText(text)) };
+}
+
+function propertyMembers(decoded: BasicProperties): Pick<QueueRecord, "headers" | "properties"> {
+  const json = propertiesToJson(decoded);
+  return {
+    ...(decoded.headers === undefined ? {} : { headers: tableToJson(decoded.headers) }),
+    ...(Object.keys(json).length === 0 ? {} : { properties: json }),
+  };
+}
+
+function propertiesToJson(properties: BasicProperties): { [name: string]: FieldJson } {
+  const json: { [name: string]: FieldJson } = {};
   for (const [name, key] of Object.entries(NAMES)) {
     const value = properties[key];
     if (typeof value === "bigint") json[name] = String(value);
@@ -135,12 +198,14 @@ function propertiesToJson(properties: BasicProperties): { [name: string]: Json }
   return json;
 }
 
-function propertiesFromJson(json: { [name: string]: Json }): BasicProperties {
+function propertiesFromJson(json: { [name: string]: FieldJson }): BasicProperties {
   const properties: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(json)) {
     const key = NAMES[name as Name];
     if (key === undefined) {
-      throw new RecordError(`there is no property '${name}': there are ${Object.keys(NAMES).join(", ")}`);
+      throw new RecordError(
+        `there is no property '${name}': expected one of ${Object.keys(NAMES).join(", ")}`,
+      );
     }
     properties[key] = key === "timestamp" && typeof value === "string" ? BigInt(value) : fromJson(value);
   }
@@ -152,10 +217,10 @@ function propertiesFromJson(json: { [name: string]: Json }): BasicProperties {
   return properties as BasicProperties;
 }
 
-/** kcat's tokens, `%h` included: `name=value,name=value`. */
+/** Compiles a template with kcat's tokens, including `%h`: `name=value,name=value`. */
 function templateWriter(output: Output, template: string): QueueWriter {
   const append = (bytes: Uint8Array) => output.append(bytes);
-  /** The steps between the headers. */
+  /** The template between its `%h` tokens. */
   const parts = splitAtHeaders(template).map(compileFormat);
   let sequence = 0;
   return ({ routingKey, exchange, content }) => {
@@ -185,21 +250,29 @@ function headerText({ headers }: BasicProperties): string {
     .join(",");
 }
 
-/** What every message of a `put` has, unless its record says otherwise. */
+/** The defaults for all messages of a `put`; a record overrides them. */
 export interface Defaults {
   readonly exchange: string;
-  /** Undefined: a record's topic decides. */
+  /** The routing key; undefined: the record's topic decides. */
   readonly routingKey: string | undefined;
   readonly properties: BasicProperties;
 }
 
-/** The envelope of a record. To a queue the topic of another pattern's message goes along as a header. */
+/** The envelope of a record. For a queue, the topic of a record from another pattern is sent as a header. */
 export function envelopeOf(record: PutRecord, defaults: Defaults, isQueue: boolean): Envelope {
-  const { topic, fromQueue, properties } = record;
+  const { topic, fromQueue, properties, encoded } = record;
+  const routingKey = defaults.routingKey ?? topic ?? "";
+  if (encoded !== undefined) {
+    if (!fromQueue || defaults.properties.headers !== undefined) {
+      throw new RecordError(
+        "'properties_base64' cannot be combined with other headers: remove it, or the option",
+      );
+    }
+    return { exchange: defaults.exchange, routingKey, properties: encoded };
+  }
   const merged: BasicProperties = fromQueue ? { ...properties } : { ...defaults.properties, ...properties };
   const headers = { ...defaults.properties.headers, ...properties.headers };
   if (isQueue && !fromQueue && topic !== undefined) headers["x-topic"] ??= topic;
   if (Object.keys(headers).length > 0) merged.headers = headers;
-  const routingKey = defaults.routingKey ?? topic ?? "";
   return { exchange: defaults.exchange, routingKey, properties: encodeProperties(merged) };
 }

@@ -1,14 +1,14 @@
-/** RabbitMQ's streams, from which messages are read and not taken. */
+/** RabbitMQ's streams, from which messages are read but not removed. */
 import { AmqpError } from "../../lib/amqp/amqp_error.ts";
 import type { Delivery } from "../../lib/amqp/client/channel.ts";
 import { queueArguments } from "../../lib/amqp/client/queues.ts";
 import { decodeProperties } from "../../lib/amqp/properties.ts";
 import { type FieldTable, type FieldValue, Timestamp } from "../../lib/amqp/types/field_value.ts";
-import { type Target, withConnection } from "./target.ts";
+import { type BrokerTarget, withConnection } from "./target.ts";
 
 const OFFSET = "x-stream-offset";
 
-/** Where to begin in a stream, `--offset`: a word, the number of a message, or a time. */
+/** Parses `--offset`, the start in a stream: a word, the number of a message, or a time. */
 export function parseOffset(value: string): FieldValue {
   if (/^(first|last|next)$/.test(value)) return value;
   if (/^\d{1,18}$/.test(value)) return BigInt(value);
@@ -19,22 +19,22 @@ export function parseOffset(value: string): FieldValue {
   return new Timestamp(Math.floor(time / 1000));
 }
 
-/** Arguments of a consumer that begins at an offset. */
+/** The arguments of a consumer that starts at an offset. */
 export function fromOffset(offset: FieldValue): FieldTable {
   return { [OFFSET]: offset };
 }
 
-/** The number of a message in its stream; undefined when it did not come from one. */
+/** The offset of a message in its stream; undefined when the message does not come from a stream. */
 export function offsetOf({ content: { properties, propertiesEnd } }: Delivery): bigint | undefined {
   const offset = decodeProperties(properties, 0, propertiesEnd).headers?.[OFFSET];
   return typeof offset === "bigint" || typeof offset === "number" ? BigInt(offset) : undefined;
 }
 
-/** After so many milliseconds without a message from a queue that has some it is asked whether it is a stream. */
+/** The time without a message from a non-empty queue after which it may be a stream, in milliseconds. */
 export const SUSPICION_MS = 100;
 
-/** Asks the broker whether a queue is a stream, which is told by how it was declared. */
-export async function isStream(target: Target, queue: string): Promise<boolean> {
+/** Asks the broker whether a queue is a stream, by declaring it as one. */
+export async function isStream(target: BrokerTarget, queue: string): Promise<boolean> {
   let type: FieldValue | undefined;
   await withConnection(target, async (connection) => {
     type = (await queueArguments(connection, queue))?.["x-queue-type"];
@@ -43,24 +43,28 @@ export async function isStream(target: Target, queue: string): Promise<boolean> 
 }
 
 /**
- * Makes sure that a queue from which nothing came is no stream, whose messages cannot be taken out.
+ * Makes sure that a queue that delivered nothing is not a stream, whose messages cannot be removed.
  *
- * @throws {Error} it is one
+ * @throws {Error} the queue is a stream
  */
-export async function refuseStream(target: Target, queue: string, what: "peek" | "move"): Promise<void> {
+export async function refuseStream(
+  target: BrokerTarget,
+  queue: string,
+  what: "peek" | "move",
+): Promise<void> {
   if (!await isStream(target, queue)) return;
   const remedy = what === "peek"
-    ? `mqcat queue get ${queue} --offset first -n 10 shows some, and they stay`
+    ? `mqcat queue get ${queue} --offset first -n 10 shows messages and keeps them`
     : `mqcat queue get ${queue} --offset first -w 1s -J | mqcat queue put OTHER -J copies them`;
-  throw new Error(`'${queue}' is a stream, whose messages are read and not taken: ${remedy}`);
+  throw new Error(`'${queue}' is a stream, whose messages can be read but not removed: ${remedy}`);
 }
 
-/** RabbitMQ refuses an offset for queues of other kinds. */
+/** RabbitMQ refuses an offset for queues of other types. */
 export function explainOffset(queue: string, error: unknown): unknown {
   if (!(error instanceof AmqpError) || !error.replyText.includes(OFFSET)) return error;
   return notAStream(queue, error);
 }
 
 export function notAStream(queue: string, cause?: Error): Error {
-  return new Error(`--offset is for streams, and '${queue}' is none`, { cause });
+  return new Error(`--offset is for streams, and '${queue}' is not a stream`, { cause });
 }

@@ -1,4 +1,4 @@
-/** What the queue commands share: where the broker is, as whom to go there, and what is said of the connection. */
+/** The broker of the queue commands: its address, the login, and the reports about the connection. */
 import fs from "node:fs";
 import path from "node:path";
 import process from "node:process";
@@ -6,14 +6,14 @@ import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
 import { type AmqpEvent, connectBroker, type LinkOptions, patiently } from "../../lib/amqp/client/link.ts";
 import { type BrokerAddress, DEFAULT_URL, formatBroker, parseAmqpUrl } from "../../lib/amqp/client/url.ts";
 import { group, option } from "../app/command.ts";
-import { UsageError } from "../app/errors.ts";
+import { StoppedError, TimeoutError, UsageError } from "../app/errors.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
 import { integer, text, word } from "../app/values.ts";
-import { readTls, type SecurityOptions, tlsClient } from "../options/tls.ts";
+import { readTls, tlsClient, type TlsValues } from "../options/tls.ts";
 import type { DataFolder } from "./data_folder.ts";
 
-/** Where the broker is. The URL is checked by the action: an error of the parser would show its password. */
+/** The address of the broker. The action checks the URL, because an error of the parser would show its password. */
 export const broker = {
   ...group("Broker", {
     url: option(
@@ -31,7 +31,7 @@ export const broker = {
   ...tlsClient,
 };
 
-/** The HTTP API, for what AMQP cannot tell. */
+/** The HTTP API, for information that AMQP does not have. */
 export const http = group("Broker", {
   http: option(
     "--http <url>",
@@ -40,7 +40,7 @@ export const http = group("Broker", {
   ),
 });
 
-/** How much a consumer may have at a time. */
+/** The limit of unacknowledged messages of a consumer. */
 export const prefetch = group("Delivery", {
   prefetch: option(
     "--prefetch <number>",
@@ -49,51 +49,93 @@ export const prefetch = group("Delivery", {
   ),
 });
 
-/** What the options above say. */
-export interface BrokerOptions extends SecurityOptions {
+/** The values of the options above. */
+export interface BrokerValues extends TlsValues {
   readonly url: string | undefined;
   readonly folder: string | undefined;
   readonly passwordFile: string | undefined;
 }
 
-/** A parsed `BrokerOptions`. */
-export interface Target {
+/** The addresses of a broker, and how to connect to it. */
+export interface BrokerTarget {
   readonly brokers: readonly BrokerAddress[];
   readonly link: LinkOptions;
+  /** Ends the first attempt to connect, and all work of `withConnection`. */
+  abort(reason: Error): void;
 }
 
-/** A broker in a directory may have much to read before it answers, or be gone before it does. */
-const COMING_AND_GOING = { handshakeTimeout: 120_000, patience: 10_000 };
+/** The time limit for the replies of the broker at the end, after a signal or a timeout, in milliseconds. */
+const HURRIED_MS = 300;
 
 /**
- * @param create whether the directory of `--data` is made when it is missing
+ * Waits for the last replies of the broker: for a short time after a signal or a timeout, else for the time of the
+ * client or until a signal.
+ *
+ * @param say sends the last methods; its argument is the time limit in milliseconds, or undefined for the default
+ */
+export async function farewell(
+  session: Session,
+  failure: unknown,
+  say: (limit?: number) => Promise<void>,
+): Promise<void> {
+  if (session.stopping || failure instanceof TimeoutError) await say(HURRIED_MS);
+  else await session.untilStopped(say());
+}
+
+/** Waits for the first connection, at most as long as `-w` allows. */
+export async function startWithin(
+  target: Pick<BrokerTarget, "brokers" | "abort">,
+  timeout: number | undefined,
+  start: Promise<void>,
+): Promise<void> {
+  const names = target.brokers.map(formatBroker).join(",");
+  const late = () =>
+    target.abort(new TimeoutError(`${names} did not answer within ${timeout! / 1000} s (-w)`));
+  const timer = timeout === undefined ? undefined : setTimeout(late, Math.min(timeout, 2 ** 31 - 1));
+  try {
+    await start;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The pauses and timeouts for a broker in a directory, which may read for long before it answers, or exit before. */
+const SHARED_DIRECTORY = { handshakeTimeout: 120_000, patience: 10_000 };
+
+/**
+ * @param create whether a missing directory of `--data` is created
  * @throws {UsageError | EndpointError} the URL or the password file is wrong, or an option is out of place
  */
-export function targetOf(session: Session, options: BrokerOptions, create = false): Target {
+export function targetOf(session: Session, options: BrokerValues, create = false): BrokerTarget {
   const { url, folder, insecure, cacert, cert, key } = options;
   if (folder !== undefined) {
     if (url !== undefined) {
-      throw new UsageError("--url and --data both say where the queues are: give one of them");
+      throw new UsageError("--url and --data both name the place of the queues: give only one of them");
     }
     return {
       brokers: [inside(folder)],
-      link: linkOf(session, { ...COMING_AND_GOING, dial: dialer(session, folder, create) }),
+      ...linkOf(session, { ...SHARED_DIRECTORY, dial: dialer(session, folder, create) }),
     };
   }
   const brokers = withPassword(parseAmqpUrl(url ?? (process.env["AMQP_URL"] || DEFAULT_URL)), options);
   if ((insecure || (cacert ?? cert ?? key) !== undefined) && brokers[0]!.endpoint.scheme !== "tls") {
-    throw new UsageError(`certificates are for amqps://, and ${formatBroker(brokers[0]!)} is none`);
+    throw new UsageError(`certificates are for amqps:// URLs: received ${formatBroker(brokers[0]!)}`);
   }
-  return { brokers, link: linkOf(session, { tls: readTls(options) }) };
+  return { brokers, ...linkOf(session, { tls: readTls(options) }) };
 }
 
-function linkOf(session: Session, options: LinkOptions): LinkOptions {
+function linkOf(session: Session, options: LinkOptions): Pick<BrokerTarget, "link" | "abort"> {
   const abort = new AbortController();
-  session.onStop(() => abort.abort(new Error("Stopped before the broker answered")));
-  return { ...options, onEvent: describeLink(session, options.dial !== undefined), signal: abort.signal };
+  session.onStop(() => abort.abort(new StoppedError("Stopped before the broker answered")));
+  const link = {
+    ...options,
+    onEvent: describeLink(session, options.dial !== undefined),
+    signal: abort.signal,
+  };
+  return { link, abort: (reason) => abort.abort(reason) };
 }
 
-/** The broker of a directory. It lets in guest, who comes from this machine. */
+/** The broker of a directory. It accepts guest, from this machine only. */
 function inside(folder: string): BrokerAddress {
   return {
     endpoint: { scheme: "inproc", name: path.resolve(folder) },
@@ -117,29 +159,34 @@ function dialer(session: Session, folder: string, create: boolean): NonNullable<
   };
 }
 
-/** The HTTP API that was named; undefined: where RabbitMQ usually has it. */
+/** The HTTP API of the options; undefined: RabbitMQ's default address. */
 export function httpOf(options: { readonly http: string | undefined }): string | undefined {
   return options.http ?? (process.env["AMQP_HTTP_URL"] || undefined);
 }
 
-/** Connects once, runs `work`, and says goodbye. */
+/** Connects once, runs `work`, and closes the connection. */
 export async function withConnection(
-  { brokers, link }: Target,
+  { brokers, link }: BrokerTarget,
   work: (connection: AmqpConnection) => Promise<void>,
 ): Promise<void> {
   await patiently(link, async () => {
     const connection = await connectBroker(brokers, link);
+    const stop = () => connection.abort();
+    link.signal?.addEventListener("abort", stop);
     try {
       await work(connection);
+    } catch (error) {
+      throw link.signal?.aborted ? link.signal.reason : error;
     } finally {
       await connection.close();
+      link.signal?.removeEventListener("abort", stop);
     }
   });
 }
 
 function withPassword(
   brokers: readonly BrokerAddress[],
-  { passwordFile }: BrokerOptions,
+  { passwordFile }: BrokerValues,
 ): readonly BrokerAddress[] {
   const inherited = process.env["AMQP_PASSWORD"];
   if (passwordFile === undefined) {
@@ -156,7 +203,7 @@ function withPassword(
   return brokers.map((broker) => ({ ...broker, password }));
 }
 
-/** @param passing whether brokers come and go as a matter of course: each is another command that has the directory */
+/** @param passing whether brokers exit normally, because each one is another command with the directory open */
 function describeLink({ reporter }: Session, passing: boolean): (event: AmqpEvent) => void {
   const lost = (text: string) => passing ? reporter.verbose(text) : reporter.warn(text);
   return (event) => {
@@ -169,8 +216,8 @@ function describeLink({ reporter }: Session, passing: boolean): (event: AmqpEven
         return lost(`${phrase(event.error)}; trying again`);
       case "blocked":
         return event.reason === undefined
-          ? reporter.info("the broker takes messages again")
-          : reporter.warn(`the broker takes no messages for now: ${event.reason}`);
+          ? reporter.info("the broker accepts messages again")
+          : reporter.warn(`the broker accepts no messages for now: ${event.reason}`);
     }
   };
 }
@@ -181,7 +228,7 @@ function limit(value: string): number {
   return number;
 }
 
-/** An argument of a queue or a binding, `x-max-length=1000`: integers and booleans are sent as such. */
+/** Parses an argument of a queue or a binding, `x-max-length=1000`; integers and booleans are sent with these types. */
 export function argument(value: string): [name: string, value: string | number | boolean] {
   const at = value.indexOf("=");
   if (at < 1) throw new Error("expected name=value, such as x-max-length=1000");

@@ -1,19 +1,19 @@
 /** Output templates with kcat's tokens. */
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 
-/** What a template can show of a message. */
+/** The parts of a message that a template can show. */
 export interface FormatInput {
   readonly frames: readonly Uint8Array[];
-  /** How many frames at the front are a topic: 0 or 1. */
+  /** The number of topic frames at the start: 0 or 1. */
   readonly topicFrames: number;
-  /** Counts from 1. */
+  /** The sequence number, from 1. */
   readonly sequence: number;
   readonly endpoint: string;
-  /** The peer's routing id, where it has one. */
+  /** The peer's routing id, if it has one. */
   readonly routingId?: string;
 }
 
-/** Appends one piece of a message's output. */
+/** Appends one part of a message's output. */
 type Step = (input: FormatInput, append: (bytes: Uint8Array) => void) => void;
 
 const ESCAPES: Record<string, number> = { n: 10, t: 9, r: 13, "0": 0, "\\": 92 };
@@ -23,7 +23,7 @@ const ESCAPES: Record<string, number> = { n: 10, t: 9, r: 13, "0": 0, "\\": 92 }
  * id, `%pN` frame N from 1 on, `%o` sequence number, `%T` time in milliseconds since 1970, `%e` endpoint, `%%`; `\n`, `\t`,
  * `\r`, `\0`, `\xNN`, `\\`.
  *
- * @throws {Error} there is no such token
+ * @throws {Error} a token or an escape is unknown
  */
 export function compileFormat(template: string): Step[] {
   const steps: Step[] = [];

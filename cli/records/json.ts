@@ -1,4 +1,4 @@
-/** JSON records: one shape in and out for every pattern (see the README's table). */
+/** JSON records: the same for input and output in every pattern (see the table in the README). */
 import { Buffer } from "node:buffer";
 import { messageOf } from "../../lib/errors.ts";
 import { type Batch, MORE } from "../../lib/zmtp/batch.ts";
@@ -15,11 +15,14 @@ export interface JsonRecord {
   parts_base64?: string[];
   endpoint?: string;
   routing_id?: string;
-  /** When it arrived, as `timestamp` writes it. */
+  /** The exchange of a message of a queue; only records of queues have it. */
+  exchange?: string;
+  exchange_base64?: string;
+  /** The time of arrival, in the format of `timestamp`. */
   time?: string;
 }
 
-/** A line of the input that is no record. */
+/** A line of the input is not a valid record. */
 export class RecordError extends Error {}
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -46,12 +49,14 @@ export function toRecord(frames: readonly Uint8Array[], hasTopic: boolean, endpo
   return record;
 }
 
-/**
- * @param routed whether the record must say for whom it is: its routing id then comes first
- * @returns the frames of the message that a record stands for; `topic` in front, where it has one
- */
-export function fromRecord(line: string, topic: Uint8Array | undefined, routed = false): Uint8Array[] {
-  return framesOf(parseRecord(line), topic, routed);
+/** Parses the record of a queue message. @returns its frames: the topic, if it has one, and the body */
+export function fromRecord(line: string): Uint8Array[] {
+  return framesOf(parseRecord(line), { publishes: true });
+}
+
+/** Whether the record comes from a queue. */
+export function isFromQueue({ exchange, exchange_base64: encoded }: JsonRecord): boolean {
+  return (exchange ?? encoded) !== undefined;
 }
 
 function parseRecord(line: string): JsonRecord {
@@ -67,8 +72,10 @@ function parseRecord(line: string): JsonRecord {
   return record;
 }
 
-function framesOf(record: JsonRecord, topic: Uint8Array | undefined, routed: boolean): Uint8Array[] {
-  const own = take(record, "topic") ?? topic;
+/** The topic of a message of a queue is its routing key: an address, which only a publisher sends as a frame. */
+function framesOf(record: JsonRecord, { topic, routed = false, publishes = false }: JsonInput): Uint8Array[] {
+  const fromQueue = isFromQueue(record);
+  const own = fromQueue && !publishes ? topic : take(record, "topic") ?? topic;
   const parts = takeParts(record);
   const body = take(record, "body");
   if (parts === undefined && body === undefined) {
@@ -83,22 +90,25 @@ function framesOf(record: JsonRecord, topic: Uint8Array | undefined, routed: boo
   return own === undefined ? frames : [own, ...frames];
 }
 
-/** What a splitter for JSON is told. */
+/** The options of a splitter for JSON. */
 export interface JsonInput {
-  /** The topic of records that have none. */
+  /** The topic of records without one. */
   readonly topic?: Uint8Array | undefined;
-  /** Whether each record must say for whom it is. */
+  /** Whether topics are sent as frames also for records of queues. Default: false */
+  readonly publishes?: boolean;
+  /** Whether each record must have a routing id. */
   readonly routed?: boolean;
-  /** Looks at each record, in order; what it throws is told with the line's number. */
+  /** Called with each record in order; an error that it throws is reported with the line number. */
   readonly each?: (record: JsonRecord) => void;
-  /** What the input is called in error messages. */
+  /** The name of the input in error messages. */
   readonly name?: string;
 }
 
-/** A splitter for lines of JSON; its batches have a buffer of their own. */
+/** A splitter for lines of JSON; its batches have a separate buffer. */
 export function jsonSplitter(
-  { topic, routed = false, each = () => {}, name = "the input" }: JsonInput,
+  rule: JsonInput,
 ): Splitter {
+  const { each = () => {}, name = "the input" } = rule;
   let number = 0;
   let buffer = new Uint8Array(64 * 1024);
   let length = 0;
@@ -118,10 +128,10 @@ export function jsonSplitter(
       const line = utf8.decode(bytes.subarray(start, end));
       if (line.trim() === "") return;
       const record = parseRecord(line);
-      frames = framesOf(record, topic, routed);
+      frames = framesOf(record, rule);
       each(record);
     } catch (error) {
-      throw new RecordError(`line ${number} of ${name} is no JSON record: ${messageOf(error)}`);
+      throw new RecordError(`line ${number} of ${name} is not a JSON record: ${messageOf(error)}`);
     }
     frames.forEach((frame, index) => {
       append(frame);
@@ -155,12 +165,18 @@ function put(record: JsonRecord, name: "topic" | "body", bytes: Uint8Array): voi
 
 function take(record: JsonRecord, name: "topic" | "body"): Uint8Array | undefined {
   const text = record[name];
-  if (text !== undefined) return toUtf8(text, name);
   const encoded = record[`${name}_base64`];
+  if (text !== undefined && encoded !== undefined) {
+    throw new RecordError(`it has both '${name}' and '${name}_base64'`);
+  }
+  if (text !== undefined) return toUtf8(text, name);
   return encoded === undefined ? undefined : fromBase64(encoded, `${name}_base64`);
 }
 
 function takeParts(record: JsonRecord): Uint8Array[] | undefined {
+  if (record.parts !== undefined && record.parts_base64 !== undefined) {
+    throw new RecordError("it has both 'parts' and 'parts_base64'");
+  }
   const name = record.parts !== undefined ? "parts" : "parts_base64";
   const parts = record[name];
   if (parts === undefined) return undefined;
@@ -180,19 +196,25 @@ function decode(bytes: Uint8Array): string | undefined {
 
 function toUtf8(text: unknown, name: string): Uint8Array {
   if (typeof text !== "string") throw new RecordError(`'${name}' is not a string`);
+  // A lone surrogate has no form in UTF-8; the encoder would replace it.
+  if (!text.isWellFormed()) {
+    throw new RecordError(
+      `'${name}' contains a lone surrogate, which is not text: use '${name}_base64' for bytes`,
+    );
+  }
   return Buffer.from(text, "utf8");
 }
 
-function fromBase64(text: unknown, name: string): Uint8Array {
+export function fromBase64(text: unknown, name: string): Uint8Array {
   if (typeof text !== "string") throw new RecordError(`'${name}' is not a string`);
   const bytes = Buffer.from(text, "base64");
-  // Buffer skips what is not base64; a record must not lose bytes silently.
+  // Buffer ignores characters that are not base64; a record must not lose bytes silently.
   if (bytes.toString("base64").replace(/=+$/, "") !== text.replace(/=+$/, "")) {
     throw new RecordError(`'${name}' is not base64`);
   }
   return bytes;
 }
 
-function toBase64(bytes: Uint8Array): string {
+export function toBase64(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
 }

@@ -1,9 +1,9 @@
-/** Routing ids as text, the same in every place: printable UTF-8 as it is, other bytes in hexadecimal after 0x. */
+/** Routing ids as text: printable UTF-8 is written as it is, other ids as 0x and hexadecimal digits. */
 import { Buffer } from "node:buffer";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** `alice`, or `0x0080004129`. What begins with 0x itself, or has blanks or control characters, is in hexadecimal. */
+/** Formats an id as `alice` or `0x0080004129`: hexadecimal if it starts with 0x or is not printable. */
 export function formatRoutingId(id: Uint8Array): string {
   try {
     const text = utf8.decode(id);
@@ -14,10 +14,10 @@ export function formatRoutingId(id: Uint8Array): string {
   return `0x${Buffer.from(id.buffer, id.byteOffset, id.length).toString("hex")}`;
 }
 
-/** @throws {Error} the digits after 0x are not pairs of hexadecimal ones, or there is nothing */
+/** @throws {Error} the text is empty, or 0x is not followed by pairs of hexadecimal digits */
 export function parseRoutingId(text: string): Uint8Array {
   if (text === "") throw new Error("a routing id must not be empty");
   if (!text.startsWith("0x")) return Buffer.from(text, "utf8");
   if (/^0x([0-9a-fA-F]{2})+$/.test(text)) return Buffer.from(text.slice(2), "hex");
-  throw new Error(`expected pairs of hexadecimal digits behind 0x, as in 0x0080004129: received '${text}'`);
+  throw new Error(`expected pairs of hexadecimal digits after 0x, as in 0x0080004129: received '${text}'`);
 }

@@ -8,7 +8,7 @@ import { findAll, WINDOW } from "./separators.ts";
 export const FRAMINGS = ["lines", "null", "blob", "json", "u32"] as const;
 export type Framing = typeof FRAMINGS[number];
 
-/** The framing that `--in` or `--out`, `-J` and `-0` mean together. */
+/** Returns the framing of `--in` or `--out`, `-J` and `-0`. */
 export function framingOf(
   name: "--in" | "--out",
   framing: Framing | undefined,
@@ -24,30 +24,32 @@ export function framingOf(
   return [...given][0] ?? "lines";
 }
 
-/** Finds the messages in a stream of bytes. It holds no bytes itself. */
+/** Finds messages in a stream of bytes. It stores no bytes. */
 export interface Splitter {
   /**
    * Adds the messages that end in `bytes[start, end)` to `batch`.
    *
-   * @param searched up to where earlier calls looked, for the same `start`
-   * @returns where the first message that does not end begins
+   * @param searched the end of the bytes that earlier calls have searched, for the same `start`
+   * @returns the start of the first incomplete message
    */
   split(bytes: Uint8Array, start: number, searched: number, end: number, batch: Batch): number;
   /** The input ended after `bytes[start, end)`. */
   finish(bytes: Uint8Array, start: number, end: number, batch: Batch): void;
 }
 
-/** How a message's topic comes to be its first frame. */
+/** How the topic of a message becomes its first frame. */
 export interface TopicRule {
-  /** A topic for every message; it lies at the very front of the buffer. */
+  /** A topic for every message; it is at the start of the buffer. */
   readonly topic?: Uint8Array | undefined;
-  /** What separates a topic of its own from a message's body. */
+  /** The separator between the topic and the body of each message. */
   readonly separator?: Uint8Array | undefined;
-  /** Whether JSON records say for whom they are. */
+  /** Whether JSON records must have a routing id. */
   readonly routed?: boolean;
+  /** Whether the topics of JSON records of queues are sent as frames. */
+  readonly publishes?: boolean;
 }
 
-/** @throws {UsageError} the framing takes no topics */
+/** @throws {UsageError} the framing does not support topics */
 export function splitterFor(framing: Exclude<Framing, "json">, rule: TopicRule): Splitter {
   const add = adder(rule);
   switch (framing) {
@@ -111,7 +113,7 @@ function prefixed(add: Add): Splitter {
           (bytes[start]! << 24 | bytes[start + 1]! << 16 | bytes[start + 2]! << 8 | bytes[start + 3]!) >>> 0;
         if (length > MAX_MESSAGE_SIZE) {
           throw new LimitError(
-            `A u32 prefix in the input announces ${length} bytes, and the limit is ${MAX_MESSAGE_SIZE}: is it really --in u32?`,
+            `A u32 prefix in the input announces ${length} bytes, but the limit is ${MAX_MESSAGE_SIZE}: check --in u32`,
           );
         }
         if (end - start - 4 < length) break;
@@ -123,14 +125,14 @@ function prefixed(add: Add): Splitter {
     finish(_bytes, start, end) {
       if (start < end) {
         throw new LimitError(
-          `The input ends in the middle of a u32 message: ${end - start} bytes are left over`,
+          `The input ends in the middle of a u32 message: ${end - start} bytes are left`,
         );
       }
     },
   };
 }
 
-/** Where `needle` begins in `bytes[start, end)`, or -1. */
+/** The position of `needle` in `bytes[start, end)`, or -1. */
 function find(bytes: Uint8Array, needle: Uint8Array, start: number, end: number): number {
   const last = end - needle.length;
   next:

@@ -1,6 +1,6 @@
-/** When a message arrived, as records tell it. */
+/** The time of arrival in records. */
 
-/** The time now in the form of RFC 3339, in UTC, to the microsecond. It never goes back while the process lives. */
+/** The current time in the form of RFC 3339, in UTC with microseconds. It never goes back during the process. */
 export function timestamp(): string {
   const now = performance.timeOrigin + performance.now();
   const micros = Math.floor(now % 1 * 1000);
@@ -8,10 +8,10 @@ export function timestamp(): string {
 }
 
 /**
- * A time in the form of RFC 3339.
+ * Parses a time in the form of RFC 3339.
  *
- * @returns milliseconds since 1970, to the microsecond
- * @throws {Error} it is none
+ * @returns milliseconds since 1970, with fractions to the microsecond
+ * @throws {Error} the text is not such a time
  */
 export function parseTimestamp(time: unknown): number {
   const match = typeof time === "string"
@@ -19,5 +19,5 @@ export function parseTimestamp(time: unknown): number {
     : null;
   const seconds = match === null ? NaN : Date.parse(`${match[1]}${match[3]}`.toUpperCase().replace(" ", "T"));
   if (!Number.isNaN(seconds)) return seconds + Number(match![2] ?? 0) * 1000;
-  throw new Error(`its 'time' is not in the form of RFC 3339, such as 2026-01-31T12:00:00.000001Z`);
+  throw new Error(`its 'time' is not in the format of RFC 3339, such as 2026-01-31T12:00:00.000001Z`);
 }

@@ -9,29 +9,29 @@ import { formatRoutingId } from "./routing_id.ts";
 import { type Framing, framingOf } from "./splitter.ts";
 import { timestamp } from "./time.ts";
 
-/** How messages become bytes. */
+/** How messages are written as bytes. */
 export interface RecordStyle {
   readonly framing: Framing;
-  /** A template, which takes the framing's place. */
+  /** A template, which replaces the framing. */
   readonly format?: string | undefined;
   /** Whether the first of several frames is a topic (SUB). */
   readonly hasTopic: boolean;
-  /** What is put between topic and body, when the topic is to be shown. */
+  /** The separator between topic and body, if the topic is shown. */
   readonly separator?: Uint8Array | undefined;
-  /** The first frame is a routing id, which is shown. */
+  /** Set if the first frame is a routing id, which is then shown. */
   readonly routing?: {
-    /** What is put between the id and the body. */
+    /** The separator between the id and the body. */
     readonly separator: Uint8Array;
-    /** Takes the envelope off the frames after an id. */
+    /** Removes the envelope from the frames after an id. */
     open(id: Uint8Array, frames: Uint8Array[]): Uint8Array[];
   } | undefined;
-  /** Whether a record tells when its message arrived. */
+  /** Whether a record has the time of arrival. */
   readonly timestamps?: boolean | undefined;
-  /** Called once, when a message of several parts is written in a framing that runs them together. */
+  /** Called once, when a message of several parts is written in a framing that joins them. */
   readonly onJoined?: () => void;
 }
 
-/** What the output options of a command say. */
+/** The values of the output options of a command. */
 export interface OutputOptions {
   readonly null: boolean | undefined;
   readonly out: Framing | undefined;
@@ -40,7 +40,7 @@ export interface OutputOptions {
   readonly timestamps?: boolean | undefined;
 }
 
-/** How the output options of a command want messages written. */
+/** Returns the way of writing that the output options request. */
 export function styleOf(
   session: Session,
   options: OutputOptions,
@@ -50,7 +50,7 @@ export function styleOf(
   const framing = framingOf("--out", options.out, options);
   if (options.format !== undefined && framing !== "lines") {
     throw new UsageError(
-      "-f gives the whole form of the output, so --out, -J and -0 have no place beside it",
+      "-f sets the whole format of the output: remove --out, -J and -0",
     );
   }
   const { format, timestamps } = options;
@@ -59,7 +59,7 @@ export function styleOf(
   }
   const onJoined = () =>
     session.reporter.warn(
-      "a message of several parts came; they are run together (-J or -f '%p1 %p2' shows them)",
+      "received a message of several parts; they are joined (-J or -f '%p1 %p2' shows them)",
     );
   return { framing, format, hasTopic, separator, timestamps, onJoined };
 }
@@ -70,7 +70,7 @@ export interface RecordWriter {
   write(batch: Batch, from: number, to: number, endpoint: string): void;
 }
 
-/** @throws {Error} the template is wrong */
+/** @throws {Error} the template is invalid */
 export function recordWriter(output: Output, style: RecordStyle): RecordWriter {
   if (style.routing !== undefined) return routedWriter(output, style, style.routing);
   if (style.format !== undefined) return templateWriter(output, style, style.format);
@@ -101,8 +101,8 @@ function recordLine({ timestamps }: RecordStyle, record: JsonRecord): Uint8Array
 }
 
 /**
- * Bodies with one byte after each, or none. All of the batch is copied at once and each body moved to its place, as
- * `encodeBatch` does, for the same reason.
+ * Writes bodies with one byte after each, or none. It copies the whole batch at once and moves each body to its place,
+ * like `encodeBatch` and for the same reason.
  */
 class PlainWriter implements RecordWriter {
   readonly #output: Output;
@@ -122,7 +122,7 @@ class PlainWriter implements RecordWriter {
     const output = this.#output;
     const first = starts[from]!;
     const span = ends[to - 1]! - first;
-    // No body may be written over before it is moved: what is put between them fits in front of the copy.
+    // No body may be overwritten before it is moved: the space before the copy is enough for all separators.
     const between = (to - from) * (1 + (separator?.length ?? 0));
     output.reserve(span + between);
     const { bytes } = output;
@@ -167,7 +167,7 @@ function templateWriter(output: Output, style: RecordStyle, template: string): R
   });
 }
 
-/** Messages after the routing id of their peer. JSON shows every frame, all else the body. */
+/** Writes each message after the routing id of its peer. JSON shows every frame, other framings only the body. */
 function routedWriter(
   output: Output,
   style: RecordStyle,

@@ -3,38 +3,39 @@ import type { IncomingRequest } from "../../lib/zmq/types/rep.ts";
 import { concat } from "../../lib/zmtp/bytes.ts";
 import { EXIT, TimeoutError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
-import { execute, killCommands, reportFailure } from "../io/exec.ts";
+import { CommandRunner } from "../io/commands.ts";
+import { reportFailure } from "../io/exec.ts";
 import type { Output } from "../io/output.ts";
 import type { Framing } from "../records/splitter.ts";
 
-/** A socket's requests: REP gives them as they are, ROUTER and SERVER by way of `addressedRequests`. */
+/** The requests of a socket: a REP provides them directly, ROUTER and SERVER through `addressedRequests`. */
 export interface Requests {
-  /** The next one; undefined once there are no more. */
+  /** The next request; undefined when there are no more. */
   receive(): Promise<IncomingRequest & { readonly routingId?: string } | undefined>;
-  /** Gives none that come from now on. */
+  /** Stops receiving further requests. */
   endReceiving(): void;
   readonly failure: Error | undefined;
 }
 
 /** How requests are answered. */
 export interface Responder {
-  /** How many requests are worked on at a time. */
+  /** How many requests are processed at a time. */
   readonly jobs: number;
-  /** Where requests are shown; not where they go to a command or back. */
+  /** Prints requests; undefined when they go to a command or are sent back. */
   readonly output: Output;
-  /** Resolves when there are no more replies to give. */
+  /** Resolves when there are no more replies. */
   readonly exhausted?: Promise<void>;
   answer(request: IncomingRequest & { readonly routingId?: string }, sequence: number): Promise<void>;
 }
 
-/** Answers each request with what a command prints. */
+/** Answers each request with the output of a command. */
 export function execResponder(
   session: Session,
   output: Output,
   command: string,
   options: { readonly in: Framing | undefined; readonly jobs: number | undefined },
 ): Responder {
-  session.onAbort(killCommands);
+  const runner = new CommandRunner(session, command);
   return {
     output,
     jobs: options.jobs ?? 1,
@@ -42,7 +43,12 @@ export function execResponder(
       const { frames, endpoint, routingId } = request;
       const parts = frames.length;
       const message = { body: concat(frames), topic: undefined, parts, sequence, endpoint, routingId };
-      const outcome = await execute(command, message);
+      const outcome = await runner.run(message);
+      if (outcome === undefined) {
+        session.reporter.error("--exec was not run for 1 message that arrived");
+        session.exitCode = EXIT.undelivered;
+        return;
+      }
       reportFailure(session, message, outcome);
       if (outcome.failure !== undefined) session.exitCode = EXIT.exec;
       const { printed } = outcome;
@@ -53,14 +59,14 @@ export function execResponder(
   };
 }
 
-/** Replies, and counts it. */
+/** Sends a reply, and counts it. */
 export function reply(session: Session, request: IncomingRequest, frames: readonly Uint8Array[]): void {
   request.reply(frames);
   session.counts.sent++;
   for (const frame of frames) session.counts.bytes += frame.length;
 }
 
-/** Answers requests until there is a reason to end. */
+/** Answers requests until a limit, an error or a signal ends it. */
 export async function answerAll(
   session: Session,
   socket: Requests,
@@ -80,7 +86,7 @@ export async function answerAll(
     late = true;
     end();
   };
-  // Time in which requests are worked on is no time without any.
+  // Time in which requests are processed does not count as idle.
   const inactivity = timeout === undefined
     ? undefined
     : new InactivityTimer(timeout, expire, () => busy === 0);
@@ -88,7 +94,7 @@ export async function answerAll(
   responder.exhausted?.then(end);
   responder.output.onChange = () => responder.output.failure !== undefined && end();
   const worker = async () => {
-    // Each takes its number first, so that together they take no request too many.
+    // Each worker takes its number first, so that together they do not take too many requests.
     while (!over && taken < count) {
       const sequence = ++taken;
       const request = await socket.receive();
@@ -105,5 +111,5 @@ export async function answerAll(
   inactivity?.stop();
   end();
   if (socket.failure !== undefined) throw socket.failure;
-  if (late) throw new TimeoutError(`no request came for ${timeout! / 1000} s (-w)`);
+  if (late) throw new TimeoutError(`no request arrived for ${timeout! / 1000} s (-w)`);
 }

@@ -14,30 +14,30 @@ import { receiveAll } from "./receive.ts";
 import { sendAll, type SendingOptions } from "./send.ts";
 import { open, peersOf, type PeerWait, socketOptions } from "./socket.ts";
 
-/** How the conversation of one command differs from those of others. */
+/** The differences between the commands that send and receive at the same time. */
 export interface ConversationSpec<S extends Duplex> {
-  /** How endpoints without a sign are used. */
+  /** Whether endpoints without a sign bind or connect. */
   readonly usual: "bind" | "connect";
   socket(options: SocketOptions): S;
-  /** The peers to wait for before the first message. Default: as many as `--wait-peers` says. */
+  /** The peers to wait for before the first message. Default: the number of `--wait-peers`. */
   awaited?(socket: S): PeerWait;
-  /** What sending does when no peer takes messages. Default: the value of `--on-full`. */
+  /** The behaviour when no peer has room. Default: the value of `--on-full`. */
   readonly onFull?: "block" | "fail";
-  /** Whether the end of the input ends nothing. */
+  /** Whether the command continues after the end of the input. */
   readonly listens?: boolean;
   /** How many messages the socket dropped, and who should have received them. */
   dropped?(socket: S): [count: number, recipients: string];
-  /** The first frame is a routing id: the way from and to text. */
+  /** Set if the first frame is a routing id: how it is read and written. */
   routing?(socket: S): Routed;
 }
 
-/** How messages with a routing id are written and read. */
+/** The text form of messages with a routing id. */
 export interface Routed {
   readonly style: RecordStyle["routing"];
   source(source: Source): Source;
 }
 
-/** Runs a command that sends stdin and prints what comes; see `converse`. */
+/** Runs a command that sends stdin and prints received messages; see `converse`. */
 export async function conversation<S extends Duplex>(
   { session, values, operands }: Invocation<typeof conversing>,
   spec: ConversationSpec<S>,
@@ -69,7 +69,7 @@ export async function conversation<S extends Duplex>(
   }
 }
 
-/** What the options of a command say that sends and receives; times are in milliseconds. */
+/** The values of the options of a command that sends and receives; times are in milliseconds. */
 export interface ConversingOptions extends Omit<SendingOptions, "count"> {
   /** How many messages to receive. */
   readonly count: number | undefined;
@@ -79,13 +79,12 @@ export interface ConversingOptions extends Omit<SendingOptions, "count"> {
 }
 
 /**
- * Sends what a source gives and writes what comes, both at once. When the source ends, so does the conversation, unless
- * somebody waits for what is still to come: `-n` messages, for so long as `-w`, or until the peers are gone
- * (`--transient`). An input from /dev/null, which a shell gives to a command in the background, is none: then this only
- * receives.
+ * Sends the messages of a source and writes received ones, at the same time. When the source ends, the conversation
+ * ends, unless an option waits for more messages: `-n`, `-w`, or `--transient`, which waits until the peers are gone.
+ * With input from /dev/null, which a shell gives to a background command, it only receives.
  *
- * @param opened opens the socket, once there is somebody to take what comes
- * @param listens whether the end of the source ends nothing
+ * @param opened opens the socket, after the receiver is attached
+ * @param listens whether the conversation continues after the end of the source
  */
 async function converse(
   session: Session,
@@ -108,7 +107,7 @@ async function converse(
     { count, timeout, transient, exec: undefined, jobs: undefined },
     { done: () => sent && !waits },
   );
-  // Whatever ends the receiving ends the sending: the count is reached, nothing came, nobody reads stdout.
+  // The sending ends with the receiving: the count is reached, a timeout has passed, or stdout is closed.
   receiving.catch(() => {}).then(() => source.cancel());
   await opened();
   await sendAll(

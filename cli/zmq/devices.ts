@@ -19,7 +19,7 @@ import { fanOutOptions, type socketOptions } from "./socket.ts";
 export const PATTERNS = ["pubsub", "pushpull", "reqrep"] as const;
 export type Pattern = typeof PATTERNS[number];
 
-/** What the options of `proxy` say. */
+/** The values of the options of `proxy`. */
 export type ProxyOptions =
   & Values<typeof socket>
   & Values<typeof output>
@@ -32,22 +32,22 @@ export type ProxyOptions =
     readonly tap: string | undefined;
   };
 
-/** Two sockets, with everything between them in place. */
+/** Two sockets that forward messages to each other. */
 export interface Device {
   readonly from: Receiver | Duplex;
   readonly to: Sender;
   readonly ways: readonly Forwarding[];
-  /** How many messages a socket dropped so far. */
+  /** The number of messages that a socket has dropped so far. */
   dropped(): number;
 }
 
-/** What a device is made of. */
+/** The inputs of a device. */
 interface DeviceParts {
   readonly settings: ReturnType<typeof socketOptions> & { readonly hwm: number | undefined };
   readonly options: ProxyOptions;
   readonly topics: readonly Uint8Array[];
   readonly inspector: Inspector;
-  /** Whether somebody wants messages for which there is no subscriber. */
+  /** Whether messages without a subscriber are needed, for example by the tap. */
   readonly wantsAll: boolean;
 }
 
@@ -56,7 +56,7 @@ export const DEVICES: Record<Pattern, (parts: DeviceParts) => Device> = {
   pubsub({ settings, options, topics, inspector, wantsAll }) {
     const from = new XSub(settings);
     const cache = options.lastValue ? new LastValues(utf8(options.separator ?? " ")) : undefined;
-    // Late subscribers want the last values, and not only the first one for a topic.
+    // Every late subscriber needs the last values, so every subscription must be seen.
     const verbose = cache === undefined ? undefined : "subscribe";
     const to = new XPub({ ...settings, ...fanOutOptions(options), verbose });
     const down = forward(from, to, {
@@ -70,7 +70,7 @@ export const DEVICES: Record<Pattern, (parts: DeviceParts) => Device> = {
     });
     const dropped = () => to.dropped;
     if (cache !== undefined || wantsAll) {
-      // What is wanted up there does not depend on who is down here.
+      // The upstream subscriptions do not depend on the downstream subscribers.
       for (const topic of topics.length === 0 ? [utf8("")] : topics) from.subscribe(topic);
       to.consume((batch, peer) =>
         eachSubscription(batch, (topic, subscribe) => {
@@ -80,7 +80,7 @@ export const DEVICES: Record<Pattern, (parts: DeviceParts) => Device> = {
       return { from, to, ways: [down], dropped };
     }
     if (topics.length === 0) return { from, to, ways: [down, forward(to, from)], dropped };
-    // A publisher is to send what both sides want, and to see a subscriber only when there is one.
+    // A publisher must send the topics of both sides, and see a subscriber only when there is one.
     to.consume((batch) =>
       eachSubscription(batch, (wanted, subscribe) => {
         for (const topic of topics) {
@@ -110,10 +110,10 @@ export const DEVICES: Record<Pattern, (parts: DeviceParts) => Device> = {
   },
 };
 
-/** Calls `tell` for each subscription among what an XPUB received, and each end of one. */
-function eachSubscription(batch: Batch, tell: (topic: Uint8Array, subscribe: boolean) => void): void {
+/** Calls `callback` for each subscription and unsubscription that an XPUB received. */
+function eachSubscription(batch: Batch, callback: (topic: Uint8Array, subscribe: boolean) => void): void {
   for (let at = 0; at < batch.frames; at = batch.messageEnd(at)) {
     const body = batch.frame(at);
-    if (batch.flags[at] === 0 && (body[0] === 0 || body[0] === 1)) tell(body.subarray(1), body[0] === 1);
+    if (batch.flags[at] === 0 && (body[0] === 0 || body[0] === 1)) callback(body.subarray(1), body[0] === 1);
   }
 }

@@ -11,21 +11,21 @@ import { formatRoutingId, parseRoutingId } from "../records/routing_id.ts";
 import type { Requests } from "./answer.ts";
 
 /**
- * The frames between the routing id and the body, up to the first empty one: a REQ puts one there, and waits for it in
- * the reply. They are no business of a script that reads and writes lines, so they are remembered for each peer.
+ * The frames between the routing id and the body, up to the first empty one: a REQ sends an empty frame, and expects it
+ * in the reply. A script that reads and writes lines does not see these frames, so they are remembered for each peer.
  */
 export class Envelopes {
   readonly #socket: RoutedSocket;
   readonly #onNested: () => void;
   readonly #last = new WeakMap<Peer, Uint8Array[]>();
 
-  /** @param onNested called when one peer speaks for several, which lines do not tell apart */
+  /** @param onNested called when one peer forwards requests of several clients, which lines cannot distinguish */
   constructor(socket: RoutedSocket, onNested: () => void) {
     this.#socket = socket;
     this.#onNested = onNested;
   }
 
-  /** Takes the envelope off what came from a peer, and gives the frames of the body. */
+  /** Removes the envelope from a message of a peer, and returns the frames of the body. */
   open(id: Uint8Array, frames: Uint8Array[]): Uint8Array[] {
     const length = envelopeLength(frames);
     if (length > 1) this.#onNested();
@@ -34,23 +34,23 @@ export class Envelopes {
     return frames.slice(length);
   }
 
-  /** The frames in front of what goes to a peer. */
+  /** The envelope frames of a message to a peer. */
   address(id: Uint8Array): Uint8Array[] {
     const peer = this.#socket.peer(id);
     return [id, ...(peer === undefined ? [] : this.#last.get(peer) ?? [])];
   }
 }
 
-/** How many frames come before the body. */
+/** The number of frames before the body. */
 export function envelopeLength(frames: readonly Uint8Array[]): number {
   const delimiter = frames.findIndex((frame) => frame.length === 0);
   return delimiter < frames.length - 1 ? delimiter + 1 : 0;
 }
 
 /**
- * The messages of a ROUTER or SERVER as requests: a reply has the envelope of its request.
+ * Converts the messages of a ROUTER or SERVER to requests; a reply gets the envelope of its request.
  *
- * @param onLost called for a reply that a mandatory socket has no room for
+ * @param onLost called for each reply that the socket has no room for
  */
 export function addressedRequests(socket: RoutedSocket, onLost: () => void): Requests {
   return {
@@ -77,7 +77,7 @@ export function addressedRequests(socket: RoutedSocket, onLost: () => void): Req
   };
 }
 
-/** Turns each message of a source, `ID SEPARATOR BODY`, into one for the peer with this routing id. */
+/** Converts each message of a source, `ID SEPARATOR BODY`, to a message for the peer with this routing id. */
 export class AddressedSource implements Source {
   readonly #source: Source;
   readonly #separator: Uint8Array;
@@ -121,7 +121,7 @@ export class AddressedSource implements Source {
     const at = Buffer.from(message.buffer, message.byteOffset, message.length).indexOf(this.#separator);
     if (at < 0) {
       throw new RecordError(
-        `message ${this.#number} of the input has no routing id: expected ID, a tab (or what -K says) and the body`,
+        `message ${this.#number} of the input has no routing id: expected ID, a tab (or the separator of -K) and the body`,
       );
     }
     try {

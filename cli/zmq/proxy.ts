@@ -13,14 +13,14 @@ import { type Device, DEVICES, type Pattern, type ProxyOptions } from "./devices
 import { attach, socketOptions } from "./socket.ts";
 import { Tap } from "./tap.ts";
 
-/** Where the sockets of a proxy bind and connect. */
+/** The endpoints of a proxy to bind and to connect. */
 export interface ProxyPlans {
   readonly from: EndpointPlan;
   readonly to: EndpointPlan;
   readonly tap: EndpointPlan | undefined;
 }
 
-/** Forwards messages until a signal, or another reason to end, comes. */
+/** Forwards messages until a signal or another condition ends the proxy. */
 export async function proxy(
   session: Session,
   pattern: Pattern,
@@ -54,7 +54,7 @@ export async function proxy(
     return `forwarded, ${from.peers} to ${to.peers} peers, ${device.dropped()} dropped`;
   });
   try {
-    // Who sends finds somebody who receives.
+    // Senders must find a receiver, so the receiving side is opened first.
     const bound = await attach(session, to, plans.to);
     await tap.open();
     session.ready([...await attach(session, from, plans.from), ...bound]);
@@ -94,18 +94,18 @@ async function untilEnd(
     if (failure !== undefined) throw failure;
     if (counts.received !== received) [received, lastAt] = [counts.received, performance.now()];
     const left = timeout === undefined ? Infinity : lastAt + timeout - performance.now();
-    if (left <= 0) throw new TimeoutError(`nothing came for ${timeout! / 1000} s (-w)`);
+    if (left <= 0) throw new TimeoutError(`no message arrived for ${timeout! / 1000} s (-w)`);
     await from.change(left);
   }
 }
 
-/** Lets who waits for one socket know that the other one has failed. */
+/** Ends the wait for one socket when the other one has failed. */
 async function wakeAtFailure(socket: Sender, waiting: Receiver | Duplex): Promise<void> {
   while (socket.failure === undefined && !socket.closed) await socket.change();
   waiting.wake();
 }
 
-/** Waits until what was received has its place in the other socket, for `linger` milliseconds at most. */
+/** Waits until received messages are queued in the other socket, for at most `linger` milliseconds. */
 async function settle(to: Sender, ways: readonly Forwarding[], linger: number): Promise<void> {
   const deadline = performance.now() + linger;
   while (ways.some((way) => way.held > 0) && to.failure === undefined) {

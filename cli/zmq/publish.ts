@@ -37,6 +37,7 @@ export async function publish(
   const source = sourceOf(values, repeats(values), {
     topic: rule.topic === undefined ? undefined : utf8(rule.topic),
     separator: rule.separator === undefined ? undefined : utf8(rule.separator),
+    publishes: true,
   });
   const socket = make({
     ...socketOptions(session, values),
@@ -45,7 +46,7 @@ export async function publish(
     ...fanOutOptions(values),
   });
   await open(session, socket, plan);
-  // The socket drops for one subscriber at a time, so the sending itself only ever waits.
+  // The socket drops messages for single subscribers, so `send` itself only waits.
   const onFull = values.onFull === "fail" ? "fail" : "block";
   try {
     await sendAll(session, socket, source, { ...values, onFull }, subscribersOf(socket, values.waitPeers));

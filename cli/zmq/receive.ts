@@ -8,7 +8,7 @@ import { ExecPool } from "../io/exec.ts";
 import { Output, outputFailure } from "../io/output.ts";
 import { type RecordStyle, recordWriter } from "../records/writer.ts";
 
-/** What the options of a receiving command say; times are in milliseconds. */
+/** The values of the options of a receiving command; times are in milliseconds. */
 export interface ReceivingOptions {
   readonly count: number | undefined;
   readonly timeout: number | undefined;
@@ -18,23 +18,23 @@ export interface ReceivingOptions {
   readonly conflate?: boolean | undefined;
 }
 
-/** What goes the other way meanwhile, on a socket that also sends. It closes the socket. */
+/** The sender of a socket that also sends. It closes the socket. */
 export interface OtherWay {
-  /** Whether everything is sent, and nobody waits for an answer. */
+  /** Whether everything is sent, and no reply is expected. */
   done(): boolean;
 }
 
-/** Takes the frames `[from, to)` of a batch, which are whole messages. */
+/** Processes the frames `[from, to)` of a batch, which are whole messages. */
 interface MessageSink {
   take(batch: Batch, from: number, to: number, endpoint: string): void;
-  /** Whether the peers must be held back until `onChange`. */
+  /** Whether the peers must be paused until `onChange`. */
   readonly full: boolean;
   onChange: () => void;
-  /** Resolves when everything that was taken is done. */
+  /** Resolves when all messages are processed. */
   drained(): Promise<void>;
 }
 
-/** Writes what a socket receives to stdout, or runs a command for it, until there is a reason to end. */
+/** Writes received messages to stdout, or runs a command for each, until a condition ends the command. */
 export async function receiveAll(
   session: Session,
   socket: Receiver | Duplex,
@@ -42,7 +42,7 @@ export async function receiveAll(
   options: ReceivingOptions,
   otherWay?: OtherWay,
 ): Promise<void> {
-  const output = new Output(1);
+  const output = new Output(session);
   const sink = options.exec === undefined
     ? new RecordSink(output, style)
     : new ExecPool(session, output, options.exec, options.jobs ?? 1, style);
@@ -95,7 +95,7 @@ export async function receiveAll(
       ? Infinity
       : lastAt + options.timeout - performance.now();
     if (left <= 0) {
-      failure = new TimeoutError(`nothing came for ${options.timeout! / 1000} s (-w)`);
+      failure = new TimeoutError(`no message arrived for ${options.timeout! / 1000} s (-w)`);
       break;
     }
     await socket.change(left);
@@ -106,12 +106,12 @@ export async function receiveAll(
   if (otherWay === undefined) await socket.close();
   failure = outputFailure(session, output) ?? failure;
   if (surplus > 0) {
-    session.reporter.warn(`${messages(surplus)} had arrived behind the last one wanted (-n), and are lost`);
+    session.reporter.warn(`${messages(surplus)} arrived after the last one wanted (-n) and were lost`);
   }
   if (failure !== undefined) throw failure;
 }
 
-/** Keeps the newest message while the one before is being worked on (`--conflate`). */
+/** Keeps the latest message while the previous one is processed (`--conflate`). */
 class Newest {
   readonly #sink: MessageSink;
   readonly #take: (batch: Batch, endpoint: string) => void;
@@ -141,7 +141,7 @@ class Newest {
   }
 }
 
-/** Messages as records on stdout. */
+/** Writes messages to stdout. */
 class RecordSink implements MessageSink {
   readonly #output: Output;
   readonly #writer;

@@ -7,15 +7,15 @@ import { Input, type Source } from "../io/input.ts";
 import { jsonSplitter } from "../records/json.ts";
 import { parseTimestamp } from "../records/time.ts";
 
-/** A message that is later than this does not have the next ones make up for it, in milliseconds. */
+/** The largest delay that later messages make up for, in milliseconds. */
 const MAKE_UP_MS = 1000;
 
 /** The speed of `--speed max`. */
 export const MAX_SPEED = Infinity;
 
 /**
- * The messages of a recording, each when its time has come: as long after the first one as it was recorded, divided by
- * the speed. At the greatest speed they come as they are read.
+ * A source that returns the messages of a recording at their times: with the recorded distance to the first one,
+ * divided by the speed. At the speed `max` it returns them as they are read.
  */
 export class Recording implements Source {
   ended: boolean;
@@ -26,13 +26,14 @@ export class Recording implements Source {
   readonly #path: string;
   readonly #speed: number;
   readonly #loop: boolean;
+  readonly #publishes: boolean;
   #input: Input;
-  /** The times of the messages that were read and not given, in milliseconds, from `#nextTime` on. */
+  /** The times of the messages that are read but not returned, in milliseconds, from `#nextTime`. */
   #times: number[] = [];
   #nextTime = 0;
   #batch: Batch | undefined;
   #at = 0;
-  /** The recorded time that was played at the time `#start` of our clock; the newest time so far. */
+  /** The recorded time that corresponds to `#start` on our clock, and the latest recorded time so far. */
   #origin: number | undefined;
   #start = 0;
   #newest = 0;
@@ -41,14 +42,16 @@ export class Recording implements Source {
 
   /**
    * @param path of the recording; `-` is stdin
-   * @param loop whether it begins again when it is over
-   * @throws {UsageError} it cannot be read
+   * @param loop whether to start again at the end
+   * @param publishes whether the topics of records of queues are sent as frames
+   * @throws {UsageError} the file cannot be read
    */
-  constructor(session: Session, path: string, speed: number, loop: boolean) {
+  constructor(session: Session, path: string, speed: number, loop: boolean, publishes: boolean) {
     this.#session = session;
     this.#path = path;
     this.#speed = speed;
     this.#loop = loop;
+    this.#publishes = publishes;
     this.ended = !loop;
     this.#input = this.#open();
   }
@@ -91,7 +94,7 @@ export class Recording implements Source {
     this.#times = this.#times.slice(this.#nextTime);
     this.#nextTime = 0;
     let batch = await this.#input.next();
-    // One without messages would be read again and again.
+    // A recording without messages would be read endlessly.
     while (batch === undefined && this.#loop && this.#given > 0 && !this.#cancelled) {
       this.#given = 0;
       this.#origin = undefined;
@@ -102,13 +105,13 @@ export class Recording implements Source {
     return this.#batch = batch;
   }
 
-  /** Waits until the next message may go. A signal ends the wait. */
+  /** Waits for the time of the next message. A signal ends the wait. */
   async #due(): Promise<void> {
     const time = this.#times[this.#nextTime++]!;
     const now = performance.now();
     if (this.#origin === undefined) {
       this.#origin = this.#newest = time;
-      // The first one may wait for its peers; the clock starts when the second one is asked for.
+      // The first message may wait for peers, so the clock starts when the second one is requested.
       this.#start = 0;
       return;
     }
@@ -122,6 +125,7 @@ export class Recording implements Source {
   #open(): Input {
     const paced = this.#speed !== MAX_SPEED;
     const splitter = jsonSplitter({
+      publishes: this.#publishes,
       name: this.#path === "-" ? "stdin" : `'${this.#path}'`,
       each: ({ time }) => {
         if (!paced) return;

@@ -1,4 +1,4 @@
-/** What `router` and `server` share: conversations by routing id, or an answer to each message from a command. */
+/** `router` and `server`: conversations by routing id, or a reply to each message from a command. */
 import type { SocketOptions } from "../../lib/zmq/options.ts";
 import type { RoutedSocket } from "../../lib/zmq/routed_socket.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
@@ -18,13 +18,17 @@ export const routed = {
   ...conversing,
   ...exec,
   ...group("Messages", {
-    separator: option("-K, --key-separator <text>", "what is between routing id and body (a tab)", word),
+    separator: option(
+      "-K, --key-separator <text>",
+      "separator between routing id and body (default: a tab)",
+      word,
+    ),
   }),
 };
 
 const LOST_PEERS = "peers that were gone or did not keep up";
 
-/** Runs the command: `--exec` answers each message, else stdin has the answers. */
+/** Runs the command: `--exec` answers each message; without it stdin has the replies. */
 export function routingAction(
   invocation: Invocation<typeof routed>,
   make: (options: SocketOptions) => RoutedSocket,
@@ -39,7 +43,7 @@ export function routingAction(
     routing(socket) {
       const envelopes = new Envelopes(socket, () =>
         session.reporter.warn(
-          "requests come through a proxy: a line goes to whoever of its clients asked last (-J and --exec tell them apart)",
+          "requests come through a proxy: each line goes to its client with the latest request (-J and --exec distinguish clients)",
         ));
       return {
         style: { separator, open: (id, frames) => envelopes.open(id, frames) },
@@ -56,7 +60,7 @@ async function answer(
   make: (options: SocketOptions) => RoutedSocket,
 ): Promise<void> {
   const plan = planEndpoints(session.command, "bind", values, operands);
-  const output = new Output(1);
+  const output = new Output(session);
   const responder = execResponder(session, output, command, values);
   const socket = make({ ...socketOptions(session, values), hwm: values.hwm });
   await open(session, socket, plan);

@@ -2,13 +2,13 @@ import type { Sender } from "../../lib/zmq/sender.ts";
 import type { Batch } from "../../lib/zmtp/batch.ts";
 import { EXIT, TimeoutError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
-import { messages } from "../app/tally.ts";
+import { messages, unsentWait } from "../app/tally.ts";
 import type { Source } from "../io/input.ts";
 import { Pacer, type PacingOptions } from "../io/pacer.ts";
 import { DEFAULT_LINGER_MS } from "../options/options.ts";
 import { PATIENCE_MS, type PeerWait, waitForPeers } from "./socket.ts";
 
-/** What the options of a sending command say; times are in milliseconds. */
+/** The values of the options of a sending command; times are in milliseconds. */
 export interface SendingOptions extends PacingOptions {
   readonly count: number | undefined;
   readonly timeout: number | undefined;
@@ -17,10 +17,10 @@ export interface SendingOptions extends PacingOptions {
 }
 
 /**
- * Waits for peers, sends everything that a source gives, at the pace that was asked for, and closes the socket. What
- * was read and could not be delivered is counted, and told.
+ * Waits for peers, sends all messages of a source at the requested pace, and closes the socket. Undelivered messages
+ * are counted and reported.
  *
- * @param beforeClose what is to be waited for when everything is queued
+ * @param beforeClose a promise to wait for when everything is queued
  */
 export async function sendAll(
   session: Session,
@@ -32,14 +32,15 @@ export async function sendAll(
 ): Promise<void> {
   const feed = new Feed(session, socket, source, options);
   const { counts, reporter } = session;
-  const tell = () => {
+  const count = () => {
     if (counts.unsent > 0) reporter.error(`${messages(counts.unsent)} could not be delivered`);
     if (counts.dropped > 0) reporter.error(`dropped ${messages(counts.dropped)} that no peer had room for`);
   };
   session.onStop(() => source.cancel());
+  session.explainWait(() => unsentWait(feed.left + feed.held + socket.unsent, feed.lingerLeft()));
   session.onAbort(() => {
     counts.unsent = feed.left + feed.held + socket.unsent;
-    tell();
+    count();
   });
   source.onEnd = () => socket.wake();
   let failure: unknown;
@@ -48,7 +49,7 @@ export async function sendAll(
     failure = await feed.run(awaited);
     linger = failure === undefined ? feed.lingerLeft() : 0;
   } catch (error) {
-    // The input is at fault: what came before it is as good as ever.
+    // The input has an error; the messages before it are still valid.
     failure = error;
     feed.left += feed.held;
     linger = feed.lingerLeft();
@@ -57,13 +58,13 @@ export async function sendAll(
   const queued = await socket.close(linger);
   counts.sent -= queued;
   counts.unsent = feed.left + queued;
-  tell();
+  count();
   if (failure !== undefined) throw failure;
   if (counts.unsent + counts.dropped > 0) session.exitCode = EXIT.undelivered;
 }
 
 class Feed {
-  /** Messages that were read and will not be sent. */
+  /** The number of messages that were read and will not be sent. */
   left = 0;
 
   readonly #session: Session;
@@ -73,13 +74,13 @@ class Feed {
   readonly #pacer: Pacer;
   readonly #linger: number;
   #remaining: number;
-  /** Whether what is left is not to be waited for. */
+  /** Whether the remaining messages are not waited for. */
   #gaveUp = false;
-  /** Messages of the batch under way that are not sent. */
+  /** The number of unsent messages of the current batch. */
   held = 0;
-  /** When it was first known that nothing more is to come, or a signal came; 0 before. */
+  /** When the end of the input became known, or a signal arrived; 0 before that. */
   #endedAt = 0;
-  /** Since when nothing was taken, over any number of batches that were dropped; 0 when the last one was. */
+  /** Since when no message was accepted, over any number of dropped batches; 0 after an accepted one. */
   #stalledSince = 0;
 
   constructor(session: Session, socket: Sender, source: Source, options: SendingOptions) {
@@ -92,9 +93,9 @@ class Feed {
     this.#remaining = options.count ?? Infinity;
   }
 
-  /** Sends until the source or the count ends; resolves to what stopped it before that. */
+  /** Sends until the source or the count ends; resolves to the error that stopped it earlier. */
   async run(awaited: PeerWait): Promise<Error | undefined> {
-    // An input without messages needs no peers, unless they were asked for.
+    // An input without messages needs no peers, unless `--wait-peers` is given.
     let empty = false;
     const look = (batch?: Batch) => {
       empty = batch === undefined;
@@ -135,13 +136,13 @@ class Feed {
         at = to;
       }
     }
-    // A signal may cut the input in the middle of a message.
+    // A signal may end the input in the middle of a message.
     if (this.#remaining > 0 && this.#source.cut) this.left++;
     this.#source.cancel();
     return undefined;
   }
 
-  /** How long the closing may take, in milliseconds. */
+  /** The time limit for closing, in milliseconds. */
   lingerLeft(): number {
     if (this.#gaveUp) return 0;
     return this.#linger;
@@ -177,7 +178,7 @@ class Feed {
     }
   }
 
-  /** Why the rest cannot be delivered, if that is so. */
+  /** Why the rest cannot be delivered, if it cannot. */
   #failing(now: number, stalledSince: number): Error | undefined {
     const { timeout, onFull } = this.#options;
     const stalled = now - stalledSince;
@@ -198,12 +199,12 @@ class Feed {
     return Math.max(1, until - now);
   }
 
-  /** Until when the sending may stand still; without end as long as more input may come. */
+  /** The deadline for progress in sending; infinite while more input may arrive. */
   #deadline(stalledSince: number): number {
     return this.#endedAt === 0 ? Infinity : Math.max(this.#endedAt, stalledSince) + this.#linger;
   }
 
-  /** Counts what was read, or is sure to come, and will not be sent. */
+  /** Counts the messages that were read, or are certain to follow, and will not be sent. */
   async #giveUp(reason: Error): Promise<Error | undefined> {
     this.#gaveUp = true;
     if (!this.#source.ended) this.#source.cancel();
@@ -216,5 +217,5 @@ class Feed {
   }
 }
 
-/** The queue stayed full to the end: nothing to explain but how many messages were left. */
+/** The queue stayed full until the end: the report needs only the number of messages. */
 const GIVEN_UP = new Error("given up");

@@ -115,7 +115,7 @@ export async function waitForPeers(
 /** Reports the events of a socket on stderr. */
 function reportEvents(session: Session): (event: SocketEvent) => void {
   const { reporter } = session;
-  /** How often each endpoint did not answer since it last did. */
+  /** The number of failures of each endpoint since its last success. */
   const failures = new Map<string, number>();
   return (event) => {
     switch (event.type) {
@@ -143,7 +143,7 @@ function reportEvents(session: Session): (event: SocketEvent) => void {
         if (event.error === undefined) return;
         const count = (failures.get(event.endpoint) ?? 0) + 1;
         failures.set(event.endpoint, count);
-        // Once is nothing to speak of: the two ends may start in any order.
+        // One failure is not reported: the two ends may start in any order.
         return count === 2 ? reporter.warn(`${phrase(event.error)}; trying again`) : undefined;
       }
       case "subscription":
@@ -162,7 +162,7 @@ function reportEvents(session: Session): (event: SocketEvent) => void {
   };
 }
 
-/** A peer that keeps coming back has a new port each time; without it the line is the same, and said once. */
+/** Removes the port, which is new at each attempt of a peer, so that the line is printed only once. */
 function withoutPort(endpoint: string): string {
   return endpoint.replace(/:\d+$/, "");
 }

@@ -14,9 +14,9 @@ const TAP_LINGER_MS = 1000;
 
 /** A copy of the traffic, to stdout or to a PUB socket. */
 export class Tap {
-  /** Whether there is one. */
+  /** Whether a tap is requested. */
   readonly on: boolean;
-  /** Called when stdout has room again, or can take no more. */
+  /** Called when stdout has room again, or has failed. */
   onChange: () => void = () => {};
 
   readonly #session: Session;
@@ -32,16 +32,16 @@ export class Tap {
     const separator = options.separator === undefined ? undefined : utf8(options.separator);
     const style = styleOf(session, options, true, separator);
     if (plan !== undefined) {
-      // Who only looks on is never waited for.
+      // A subscriber of the tap never delays the traffic.
       this.#pub = new Pub({ ...socketOptions(session, options), hwm: options.hwm });
     } else if (this.on) {
-      this.#output = new Output(1);
+      this.#output = new Output(session);
       this.#writer = recordWriter(this.#output, style);
       this.#output.onChange = () => this.onChange();
     }
   }
 
-  /** Whether stdout can take no more. */
+  /** Whether stdout has failed. */
   get failed(): boolean {
     return this.#output?.failure !== undefined;
   }
@@ -50,7 +50,7 @@ export class Tap {
     if (this.#pub !== undefined) await attach(this.#session, this.#pub, this.#plan!);
   }
 
-  /** Whether what passes has to wait for the reader of stdout. */
+  /** Whether the traffic has to wait for the reader of stdout. */
   get full(): boolean {
     return this.#output?.full ?? false;
   }

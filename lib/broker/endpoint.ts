@@ -2,7 +2,7 @@ import { EndpointError } from "../errors.ts";
 import { type Endpoint, parseEndpoint } from "../transport/endpoint.ts";
 import type { Protocol, ProtocolScheme } from "./protocol.ts";
 
-/** Where a broker listens, and what is spoken there. */
+/** An address where a broker listens, and its protocol. */
 export interface ListenEndpoint {
   readonly protocol: Protocol;
   /** Endpoints for the same address; all but the first may be unavailable on a machine. */

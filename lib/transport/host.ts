@@ -68,7 +68,7 @@ export async function listenHost(
 function notToItself(stream: ByteStream): ByteStream {
   if (stream.local !== stream.remote) return stream;
   stream.close();
-  throw new UnreachableError("Connection refused: nobody listens there");
+  throw new UnreachableError("Connection refused: nothing is listening there");
 }
 
 /** The host in a bound endpoint: a host name stays, since peers may know it; the name of an interface does not. */

@@ -62,7 +62,7 @@ describe("conversations", () => {
       "-n",
       "1",
     ]);
-    assert.match(asked.stderr, /nothing came for 0\.3 s/);
+    assert.match(asked.stderr, /no message arrived for 0\.3 s/);
     assert.equal(asked.code, 3);
     other.kill();
   });
@@ -127,7 +127,7 @@ describe("conversations", () => {
     const plain = await run(["router", ":0"], { stdin: "hello\n" });
     assert.match(plain.stderr, /message 1 of the input has no routing id/);
     const record = await run(["router", ":0", "-J"], { stdin: '{"body":"x"}\n' });
-    assert.match(record.stderr, /line 1 of the input is no JSON record: it has no member routing_id/);
+    assert.match(record.stderr, /line 1 of the input is not a JSON record: it has no member routing_id/);
   });
 
   test("router - drops, counts and reports a message for an unknown routing id; --mandatory exits with 4", async () => {

@@ -12,7 +12,7 @@ describe("-n", () => {
       });
       const { code, stdout, stderr } = await receiving.exit();
       assert.deepEqual([code, stdout.toString()], [0, "1\n2\n"]);
-      assert.match(stderr, /1 message had arrived behind the last one wanted \(-n\), and are lost/);
+      assert.match(stderr, /1 message arrived after the last one wanted \(-n\) and were lost/);
       sending.kill();
       await sending.exit();
     }
@@ -90,7 +90,7 @@ describe("-w", () => {
   test("req - exits with 3 when no reply arrives, without a peer and with a silent one", async () => {
     const absent = await run(["req", `:${await freePort()}`, "-w", "300ms", "-D", "q"]);
     assert.deepEqual([absent.code, absent.stdout.length], [3, 0]);
-    assert.match(absent.stderr, /no reply came within 0\.3 s \(-w\)/);
+    assert.match(absent.stderr, /no reply arrived within 0\.3 s \(-w\)/);
     using mute = start(["rep", ":0"], { open: true });
     const unanswered = await run(["req", await mute.readyEndpoint(), "-w", "500ms", "-D", "q"]);
     assert.equal(unanswered.code, 3);

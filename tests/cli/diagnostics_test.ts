@@ -30,7 +30,11 @@ describe("verbosity", () => {
   test("a peer that does not answer is reported once, not at each attempt", async () => {
     const args = ["push", `:${await freePort()}`, "--linger", "2s", "-D", "x"];
     const { stderr } = await run(args);
-    assert.equal(stderr.match(/connection refused: nobody listens there; trying again/g)?.length, 1, stderr);
+    assert.equal(
+      stderr.match(/connection refused: nothing is listening there; trying again/g)?.length,
+      1,
+      stderr,
+    );
   });
 
   test("--log-format json - prints every line as JSON, with the same text", async () => {

@@ -191,7 +191,7 @@ describe("echo-client", () => {
     );
     using terminal = new Program(["script", "-qec", words, "/dev/null"], { open: true });
     await terminal.waitForStdout(
-      /connected to tcp:\/\/127\.0\.0\.1:\d+: each line that you type comes back, Ctrl-D ends the input/,
+      /connected to tcp:\/\/127\.0\.0\.1:\d+: the peer returns each line that you type, Ctrl-D ends the input/,
     );
     terminal.write("typed\n");
     await terminal.waitForStdout(/typed\r\ntyped\r\n/); // The terminal's own echo, and ours.
@@ -228,7 +228,7 @@ describe("echo-client", () => {
     assert.equal(code, 4);
     assert.equal(
       stderr,
-      `mqcat: echo-client: cannot connect to tcp://127.0.0.1:${port}: connection refused: nobody listens there ` +
+      `mqcat: echo-client: cannot connect to tcp://127.0.0.1:${port}: connection refused: nothing is listening there ` +
         `(mqcat echo-server tcp://127.0.0.1:${port} starts a server there)\n`,
     );
   });
@@ -323,7 +323,7 @@ describe("echo - transports", () => {
     const port = await freePort();
     const lost = await run(["echo-client", `udp://127.0.0.1:${port}`, "-D", "x", "-w", "200ms"]);
     // A runtime that learns that nothing is listening reports it at once.
-    if (lost.code === 4) assert.match(lost.stderr, /nobody listens there/);
+    if (lost.code === 4) assert.match(lost.stderr, /nothing is listening there/);
     else {
       assert.equal(lost.code, 3);
       assert.match(lost.stderr, /no echo came for 200 ms: 1 of 1 datagrams are missing \(-w\)\n$/);

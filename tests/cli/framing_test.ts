@@ -92,7 +92,7 @@ describe("framing", () => {
       stdin: Buffer.from([0, 0, 0, 1, 97, 0, 0, 0, 9, 98]),
     });
     assert.equal(truncated.code, 1);
-    assert.match(truncated.stderr, /ends in the middle of a u32 message: 5 bytes are left over/);
+    assert.match(truncated.stderr, /ends in the middle of a u32 message: 5 bytes are left/);
     assert.equal(received.stdout.toString(), "a\n");
     const absurd = await run(["push", "--in", "u32", ":1"], { stdin: "GET / HTTP/1.1\r\n" });
     assert.equal(absurd.code, 1);

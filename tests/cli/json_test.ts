@@ -89,7 +89,7 @@ describe("-J", () => {
 
   test("-J - reports the line number and the error of an invalid record", async () => {
     const cases: [string, RegExp][] = [
-      ["{", /line 2 of the input is no JSON record: /],
+      ["{", /line 2 of the input is not a JSON record: /],
       ["[]", /line 2 .*: expected an object such as \{"body":"text"\}/],
       ["{}", /line 2 .*: it has none of the members body, body_base64, parts and parts_base64/],
       ['{"body":1}', /line 2 .*: 'body' is not a string/],
@@ -113,6 +113,6 @@ describe("-J", () => {
     assert.equal((await run(["push", "-J", await pull.readyEndpoint()], { stdin })).code, 0);
     const { stdout, stderr } = await pull.exit();
     assert.equal(stdout.toString(), "ab\ncd\n");
-    assert.equal(stderr.match(/a message of several parts came; they are run together/g)?.length, 1);
+    assert.equal(stderr.match(/received a message of several parts; they are joined/g)?.length, 1);
   });
 });

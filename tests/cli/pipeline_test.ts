@@ -20,7 +20,7 @@ describe("pipeline", () => {
     const port = `:${await freePort()}`;
     using push = start(["push", port], { stdin: "a\nb\nc" });
     // It reports at the second attempt, so the sender has started first for certain.
-    await push.waitForStderr(/nobody listens there; trying again/);
+    await push.waitForStderr(/nothing is listening there; trying again/);
     const pull = await run(["pull", port, "-n", "3"]);
     assert.deepEqual([pull.code, pull.stdout.toString()], [0, "a\nb\nc\n"]);
     assert.equal((await push.exit()).code, 0);

@@ -201,7 +201,7 @@ describe("probe", () => {
     for (const endpoint of [`tcp://127.0.0.1:${await freePort()}`, `ipc://${dir.file("missing")}`]) {
       const [code, record] = await probe(endpoint);
       assert.deepEqual([code, record["outcome"]], [4, "refused"]);
-      assert.match(record["reason"] as string, /nobody listens there/);
+      assert.match(record["reason"] as string, /nothing is listening there/);
     }
   });
 

@@ -116,7 +116,7 @@ describe("proxy", () => {
     const { proxy } = await bound(dir, ["--pattern", "pubsub", "-w", "200ms"]);
     using _ = proxy;
     const { code, stderr } = await proxy.exit();
-    assert.match(stderr, /nothing came for 0\.2 s \(-w\)/);
+    assert.match(stderr, /no message arrived for 0\.2 s \(-w\)/);
     assert.equal(code, 3);
   });
 
@@ -132,7 +132,7 @@ describe("proxy", () => {
   }
 
   const mistakes: [string[], RegExp][] = [
-    [["--from", ":1", "--to", ":2"], /--pattern says what to forward: pubsub, pushpull, reqrep/],
+    [["--from", ":1", "--to", ":2"], /--pattern is missing: choose one of pubsub, pushpull, reqrep/],
     [["--pattern", "pubsub", "--from", ":1"], /a proxy has two sides/],
     [["--pattern", "reqrep", "-t", "x", "--from", ":1", "--to", ":2"], /requests without a reply/],
     [["--pattern", "pushpull", "--last-value", "--from", ":1", "--to", ":2"], /--last-value is for pubsub/],

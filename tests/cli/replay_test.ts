@@ -122,12 +122,12 @@ describe("replay", () => {
   });
 
   const bad: [name: string, line: string, words: RegExp][] = [
-    ["no JSON", "{", /line 3 of '.*log' is no JSON record: /],
-    ["no body", "{}", /line 3 of '.*log' is no JSON record: it has none of the members body/],
+    ["no JSON", "{", /line 3 of '.*log' is not a JSON record: /],
+    ["no body", "{}", /line 3 of '.*log' is not a JSON record: it has none of the members body/],
     [
       "no time",
       '{"body":"x"}',
-      /line 3 of '.*log' is no JSON record: it has no 'time' \(record with --timestamps, or replay with --speed max\)/,
+      /line 3 of '.*log' is not a JSON record: it has no 'time' \(record with --timestamps, or replay with --speed max\)/,
     ],
     [
       "a time of another form",

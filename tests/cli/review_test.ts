@@ -85,12 +85,12 @@ describe("rep -j", () => {
     }
     const { code, stderr } = await rep.exit();
     assert.deepEqual([code, summaryOf(stderr)["received"]], [0, 3], stderr);
-    assert.doesNotMatch(stderr, /no request came/);
+    assert.doesNotMatch(stderr, /no request arrived/);
   });
 
   test("-w - ends when no request arrives in time", async () => {
     const { code, stderr } = await run(["rep", ":0", "-j", "4", "-w", "300ms", "--exec", "cat"]);
-    assert.deepEqual([code, stderr.match(/no request came for 0\.3 s/g)?.length], [3, 1], stderr);
+    assert.deepEqual([code, stderr.match(/no request arrived for 0\.3 s/g)?.length], [3, 1], stderr);
   });
 
   test("-n - answers N requests, however many arrive at the same time", async () => {

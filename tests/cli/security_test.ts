@@ -134,12 +134,12 @@ describe("security", () => {
     fs.writeFileSync(list, `${printed["mallory"]}\nnot a key\n`);
     pull.kill("SIGHUP");
     await pull.waitForStderr(
-      /--curve-allow '.*allowed': line 2 is neither a key nor a comment; keeping what was read before/,
+      /--curve-allow '.*allowed': line 2 is neither a key nor a comment; keeping the previous list/,
     );
     assert.deepEqual([await push("alice"), await push("mallory")], [0, 4]);
     fs.rmSync(list);
     pull.kill("SIGHUP");
-    await pull.waitForStderr(/--curve-allow '.*allowed': .*no such file.*; keeping what was read before/i);
+    await pull.waitForStderr(/--curve-allow '.*allowed': .*no such file.*; keeping the previous list/i);
     assert.equal(await push("alice"), 0);
     await pull.waitForStdout(/mallory\nalice\nalice\nalice\n/);
     pull.kill("SIGTERM");
@@ -184,7 +184,7 @@ describe("security", () => {
         /it has no secret key \(mqcat keygen NAME makes a pair/,
       ],
       [["--curve-server", "--curve-key", dir.file("gone")], /--curve-key '.*gone': .*no such file/i],
-      [["--curve-server-key", "short"], /'short': no such file, and no key, which has 40 characters/],
+      [["--curve-server-key", "short"], /'short': expected a file, or a key of 40 characters/],
       [["--curve-server-key", dir.file("empty")], /it has 0 public keys, and one is needed/],
       [
         ["--curve-server-key", "~".repeat(40)],
@@ -201,7 +201,7 @@ describe("security", () => {
       assert.match(stderr, expected);
     }
     using locked = start(["pull", "@:0", ...server, "--curve-allow", dir.file("empty")]);
-    await locked.waitForStderr(/it has no public key, so nobody is let in/);
+    await locked.waitForStderr(/it has no public key, so every client is refused/);
     fs.chmodSync(secret("mallory"), 0o644);
     using open = start(["pull", "@:0", "--curve-server", "--curve-key", secret("mallory")]);
     await open.waitForStderr(/others may read this secret key \(chmod 600 it\)/);

@@ -164,13 +164,13 @@ describe("queue serve", () => {
       assert.equal((await queue(url, ["put", "q"], lines(1000, 999))).code, 0);
       fill(filler);
       using put = start(["queue", "put", "q", "--url", url, "--summary"], { stdin: lines(20_000, 999) });
-      await put.waitForStderr(/the broker takes no messages for now: .*(disk|space)/i);
-      await broker.waitForStderr(/no messages are taken for now: .*(disk|space)/i);
+      await put.waitForStderr(/the broker accepts no messages for now: .*(disk|space)/i);
+      await broker.waitForStderr(/no messages are accepted for now: .*(disk|space)/i);
       // Consumers are still served.
       const some = await queue(url, ["get", "q", "-n", "10"]);
       assert.equal(some.stdout.toString(), lines(10, 999), some.stderr);
       fs.rmSync(filler);
-      await put.waitForStderr(/the broker takes messages again/);
+      await put.waitForStderr(/the broker accepts messages again/);
       // Messages in flight when the disk filled up were refused and counted; nothing else is missing.
       const { code, stderr } = await put.exit();
       const refused = summaryOf(stderr)["unsent"]!;

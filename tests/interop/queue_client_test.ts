@@ -255,7 +255,7 @@ function suite({ test, broker }: BrokerKind): void {
         "ERR_AUTH",
         /^User 'visitor' has no access to virtual host/,
       ],
-      ["amqp://127.0.0.1:1", "ERR_UNREACHABLE", /nobody listens there/],
+      ["amqp://127.0.0.1:1", "ERR_UNREACHABLE", /nothing is listening there/],
       [`amqp://127.0.0.1:${elsewhere}`, "ERR_PROTOCOL", /does not speak AMQP \(it sent 'HTTP/],
     ];
     for (const [url, code, words] of cases) {

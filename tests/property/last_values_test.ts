@@ -10,7 +10,7 @@ const TIMEOUT = { timeout: 60_000 };
 const word = fc.string({ unit: fc.constantFrom("a", "b", "--", "-"), maxLength: 5 });
 const message = fc.array(word, { minLength: 1, maxLength: 2 });
 
-/** Where a message's topic ends: behind the first frame of several, before the separator in a single one. */
+/** The end of a message's topic: after the first of several frames, or before the separator in a single frame. */
 function topicOf([first, ...more]: readonly string[]): string | undefined {
   if (more.length > 0) return first;
   const at = first!.indexOf("--");

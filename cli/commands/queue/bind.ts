@@ -9,7 +9,7 @@ const binding = group("Binding", {
   argument: list("-a, --argument <name=value>", "an argument, for headers exchanges (repeats)", argument),
 });
 
-/** `queue bind` and `queue unbind`, which differ in the method alone. */
+/** `queue bind` and `queue unbind`, which differ only in the method. */
 export function bindingCommand(verb: "bind" | "unbind", operands: string, examples: string) {
   return command({
     argument: ["<words...>", operands],

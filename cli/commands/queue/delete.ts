@@ -17,7 +17,7 @@ export default command({
     const { ifEmpty = false, ifUnused = false } = values;
     return withConnection(targetOf(session, values), async (connection) => {
       for (const queue of operands) {
-        // The broker itself would say nothing.
+        // The broker does not report a missing queue.
         if (await findQueue(connection, queue) === undefined) {
           throw new Error(`there is no queue '${queue}'`);
         }

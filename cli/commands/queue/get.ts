@@ -31,7 +31,7 @@ export default command({
     if (operands.length > 1) throw new UsageError("messages are taken from one queue");
     if (values.onError !== undefined && values.exec === undefined) {
       throw new UsageError(
-        "--on-error says what becomes of a message whose --exec failed, and there is no --exec",
+        "--on-error needs --exec: it decides what happens to a message whose command failed",
       );
     }
     if (values.offset !== undefined && values.drain) {

@@ -13,7 +13,7 @@ import { print } from "./print.ts";
 
 type Facts = Record<string, unknown>;
 
-/** What is shown of all that the HTTP API tells. */
+/** The fields of the HTTP API that are shown. */
 const SHOWN = ["vhost", "type", "durable", "auto_delete", "exclusive", "arguments", "state", "message_bytes"];
 
 export default command({
@@ -43,7 +43,7 @@ export default command({
   },
 });
 
-/** What our own broker adds, or else the HTTP API; without one AMQP's figures have to do. */
+/** Adds the figures of our own broker, else of the HTTP API; without both only AMQP's figures are known. */
 async function more(
   session: Session,
   connection: AmqpConnection,
@@ -59,7 +59,7 @@ async function more(
     return { ...await queueInfo(http ?? managementUrl(broker), broker, queue) };
   } catch (error) {
     if (http !== undefined || !(error instanceof UnreachableError)) throw error;
-    session.reporter.warn(`only what AMQP tells: ${messageOf(error)}`);
+    session.reporter.warn(`showing only the figures of AMQP: ${messageOf(error)}`);
     return {};
   }
 }

@@ -2,7 +2,7 @@ import { listQueues, managementUrl, type QueueInfo } from "../../../lib/amqp/cli
 import { inspectQueues } from "../../../lib/amqp/client/peek.ts";
 import examples from "../../cheats/queue-list.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
-import { broker, http, httpOf, type Target, targetOf, withConnection } from "../../queue/target.ts";
+import { broker, type BrokerTarget, http, httpOf, targetOf, withConnection } from "../../queue/target.ts";
 import { print, visible } from "./print.ts";
 
 const COLUMNS = ["name", "type", "ready", "unacked", "consumers"];
@@ -24,8 +24,8 @@ export default command({
   },
 });
 
-/** Our own broker tells by AMQP, others by HTTP only. */
-async function all(target: Target, http: string | undefined): Promise<QueueInfo[]> {
+/** Our own broker lists its queues over AMQP, other brokers only over HTTP. */
+async function all(target: BrokerTarget, http: string | undefined): Promise<QueueInfo[]> {
   const broker = target.brokers[0]!;
   if (http !== undefined) return await listQueues(http, broker);
   let queues: QueueInfo[] | undefined;
@@ -44,7 +44,7 @@ function row(queue: QueueInfo): string[] {
   ];
 }
 
-/** Columns side by side; numbers, which are all but the first two, to the right. */
+/** Formats columns; the numbers, which are all columns but the first two, are aligned to the right. */
 function table(rows: readonly string[][]): string[] {
   const widths = COLUMNS.map((_, at) => Math.max(...rows.map((row) => row[at]!.length)));
   return rows.map((row) =>

@@ -12,14 +12,22 @@ import { finishOutput, Output, outputFailure } from "../../io/output.ts";
 import { ending, output } from "../../options/options.ts";
 import { queueWriter } from "../../queue/records.ts";
 import { refuseStream, SUSPICION_MS } from "../../queue/streams.ts";
-import { broker, prefetch, type Target, targetOf, withConnection } from "../../queue/target.ts";
+import {
+  broker,
+  type BrokerTarget,
+  farewell,
+  prefetch,
+  startWithin,
+  targetOf,
+  withConnection,
+} from "../../queue/target.ts";
 import { type RecordStyle, styleOf } from "../../records/writer.ts";
 
 /** The default of `--count`. */
 const COUNT = 10;
-/** How long the broker may keep them back, another consumer being the only active one for instance. */
+/** How long to wait for messages that the broker holds back (for a single active consumer, say), in milliseconds. */
 const TIMEOUT_MS = 5000;
-/** How often it is asked whether there are more, in milliseconds. */
+/** The interval between checks for more messages, in milliseconds. */
 const LOOK_MS = 50;
 
 export default command({
@@ -55,7 +63,7 @@ export default command({
   },
 });
 
-/** Has our own broker show the messages: nothing happens to them. */
+/** Lets our own broker show the messages, which does not change them. */
 async function look(
   session: Session,
   connection: AmqpConnection,
@@ -66,7 +74,7 @@ async function look(
 ): Promise<void> {
   if (await findQueue(connection, queue) === undefined) throw new Error(`there is no queue '${queue}'`);
   const { counts } = session;
-  const out = new Output(1);
+  const out = new Output(session);
   const write = queueWriter(out, style);
   out.onChange = () => out.failure === undefined ? connection.resume() : connection.abort();
   session.onStop(() => connection.abort());
@@ -84,7 +92,7 @@ async function look(
     });
   } catch (error) {
     if (session.stopping || out.failure !== undefined) return finish(session, out);
-    // What was shown must not be shown again.
+    // Messages must not be shown twice.
     throw counts.received === 0 ? error : new Error(`${phrase(error)} (try again)`);
   }
   await finish(session, out);
@@ -95,20 +103,21 @@ async function finish(session: Session, out: Output): Promise<void> {
 }
 
 /**
- * Consumes as many messages as are to be shown, acknowledges none, and leaves: so they go back to where they were. On
- * quorum queues that holds for one consumer that goes away; what is rejected, or was taken by `basic.get`, goes to the
- * end (RabbitMQ 3.10).
+ * Consumes the messages to show, acknowledges none, and disconnects, so that they return to their places. On quorum
+ * queues this works for a consumer that disconnects; rejected messages, and messages from `basic.get`, go to the end
+ * (RabbitMQ 3.10).
  */
 async function borrow(
   session: Session,
-  { brokers, link }: Target,
+  target: BrokerTarget,
   queue: string,
   style: RecordStyle,
   count: number,
   timeout: number,
 ): Promise<void> {
   const { counts } = session;
-  const out = new Output(1);
+  const { brokers, link } = target;
+  const out = new Output(session);
   const write = queueWriter(out, style);
   const endpoint = formatBroker(brokers[0]!);
   let lastAt = performance.now();
@@ -136,31 +145,32 @@ async function borrow(
   });
   out.onChange = () => out.failure === undefined ? consumer.resume() : consumer.changed.fire();
   session.onStop(() => consumer.changed.fire());
-  await consumer.start();
+  await startWithin(target, timeout, consumer.start());
   generation = consumer.generation;
   while (counts.received < count && !session.stopping && out.failure === undefined) {
     failure = consumer.failure;
-    // After a reconnect the first ones would come again.
+    // After a reconnect the first messages would be delivered again.
     if (consumer.generation !== generation) failure = new Error("the connection was lost: try again");
     if (failure !== undefined) break;
-    const drained = !out.full && await consumer.isDrained();
+    const drained = !out.full &&
+      await session.untilStopped(consumer.isDrained(), lastAt + timeout - performance.now());
     if (!asked && counts.received === 0 && (drained || performance.now() - lastAt >= SUSPICION_MS)) {
       asked = true;
-      failure = await refuseStream({ brokers, link }, queue, "peek").catch((error) => error);
+      failure = await refuseStream(target, queue, "peek").catch((error) => error);
     }
     if (failure !== undefined || drained) break;
     if (!out.full && performance.now() - lastAt >= timeout) {
-      failure = new TimeoutError(`the broker kept messages back for ${timeout / 1000} s (-w)`);
+      failure = new TimeoutError(`the broker delivered no messages for ${timeout / 1000} s (-w)`);
       break;
     }
     await consumer.changed.wait(LOOK_MS);
   }
   await out.drained();
-  await consumer.close();
+  await farewell(session, failure, (limit) => consumer.close(limit));
   if (counts.received > 0) {
     session.reporter.warn(
-      "the broker cannot just show messages: they went back, marked as redelivered, " +
-        "and a quorum queue has counted a delivery of each",
+      "the broker cannot show messages without a delivery: they are back in the queue, marked as redelivered, " +
+        "and a quorum queue has counted the delivery",
     );
   }
   failure = outputFailure(session, out) ?? failure;

@@ -11,7 +11,7 @@ import { sourceOf } from "../../io/source.ts";
 import { delivery, ending, input, pacing } from "../../options/options.ts";
 import { packPlain, packRecords, putAll } from "../../queue/put.ts";
 import { parseProperty } from "../../queue/records.ts";
-import { broker, targetOf } from "../../queue/target.ts";
+import { broker, startWithin, targetOf } from "../../queue/target.ts";
 import { framingOf, splitterFor } from "../../records/splitter.ts";
 
 const envelope = group("Messages", {
@@ -30,7 +30,7 @@ export default command({
   options: {
     ...broker,
     ...input,
-    // --data is where the queue is.
+    // --data is the directory of the queue.
     data: { ...input.data, flags: "-D, --text <text>" },
     ...envelope,
     ...ending,
@@ -65,14 +65,15 @@ export default command({
         routingKey: routingKey ?? "",
         properties: encodeProperties(properties),
       });
-    const { brokers, link } = targetOf(session, values, true);
+    const target = targetOf(session, values, true);
+    const { brokers, link } = target;
     const publisher = new Publisher(brokers, {
       ...link,
       prepare: async (connection) => {
         if (queue !== undefined) await ensureQueue(connection, queue);
       },
     });
-    await publisher.start();
+    await startWithin(target, values.timeout, publisher.start());
     await putAll(session, publisher, source, pack, values);
   },
 });

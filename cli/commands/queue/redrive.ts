@@ -34,7 +34,7 @@ export default command({
     });
     if (there === 0) return session.reporter.info(`'${from}' is empty`);
     const to = { ...target, queue: values.to, address: revived(from, values.to) };
-    // What dies once more at once would come round for ever.
+    // Without a limit, messages that are dead-lettered again at once would loop forever.
     await moveAll(session, { ...target, queue: from }, to, { ...values, about: there });
   },
 });

@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import os from "node:os";
 import path from "node:path";
 import process from "node:process";
@@ -7,11 +8,12 @@ import { command, flag, group } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { phrase } from "../../app/reporter.ts";
 import type { Session } from "../../app/session.ts";
-import { usersOf } from "../../queue/serve/credentials.ts";
+import type { Broker } from "../../../lib/broker/server.ts";
+import { admit, type Credentials, usersOf } from "../../queue/serve/credentials.ts";
 import { openBroker } from "../../queue/serve/open_broker.ts";
 import { serving } from "../../queue/serve/options.ts";
 
-/** What a shell says of a command that is not there. */
+/** The exit status of a shell for a missing command. */
 const NOT_FOUND = 127;
 
 export default command({
@@ -32,7 +34,7 @@ export default command({
     const options = { ...values, cert: undefined, key: undefined };
     const broker = await openBroker(session, options, data);
     const address = (await broker.listen("amqp://127.0.0.1:0")).replace("amqp://", "");
-    const { name, password } = usersOf(options)?.at(-1) ?? { name: "guest", password: "guest" };
+    const { name, password } = usersOf(options)?.at(-1) ?? commandUser(broker);
     const env: Record<string, string> = {
       AMQP_URL: `amqp://${encodeURIComponent(name)}:${encodeURIComponent(password)}@${address}`,
     };
@@ -41,7 +43,18 @@ export default command({
   },
 });
 
-/** Runs a command with our stdin and stdout, and passes signals on; resolves to its status as a shell has it. */
+/** The user of the command if no option names one: guest, or a new one with a random password if guest is not there. */
+function commandUser(broker: Broker): Credentials {
+  const guest = { name: "guest", password: "guest" };
+  if (broker.users.authenticate(guest.name, new TextEncoder().encode(guest.password), true) === undefined) {
+    return guest;
+  }
+  const user = { name: "mqcat", password: randomUUID() };
+  admit(broker, [user]);
+  return user;
+}
+
+/** Runs a command with our stdin and stdout, and passes signals on; resolves to its exit status as in a shell. */
 function runCommand(
   session: Session,
   words: readonly string[],
@@ -49,7 +62,7 @@ function runCommand(
 ): Promise<number> {
   return new Promise((resolve) => {
     const child = spawn(words[0]!, words.slice(1), { stdio: "inherit", env: { ...process.env, ...env } });
-    // Not ChildProcess.kill: Deno's takes the signal for the way the command ended.
+    // Not ChildProcess.kill: in Deno it reports the signal as the cause of the exit in any case.
     const pass = (signal: NodeJS.Signals) => {
       if (child.pid !== undefined && child.exitCode === null) process.kill(child.pid, signal);
     };
@@ -59,7 +72,7 @@ function runCommand(
     });
     child.on("close", (status, signal) => resolve(status ?? 128 + os.constants.signals[signal!]));
     session.onStop(() => {
-      // A terminal's interrupt goes to all of its programs, and a second one would be taken for impatience.
+      // A terminal sends its interrupt to all of its programs, and a second one would stop the command at once.
       if (session.signal !== "SIGINT" || !process.stderr.isTTY) pass(session.signal!);
     });
     session.onAbort(() => pass("SIGKILL"));

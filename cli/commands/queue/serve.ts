@@ -32,7 +32,7 @@ export default command({
       throw new UsageError("--memory keeps nothing, so --data and --sync have no effect beside it");
     }
     if (values.cert !== undefined && !operands.some((operand) => operand.startsWith("amqps://"))) {
-      throw new UsageError("--cert and --key are for amqps:// endpoints, and there is none");
+      throw new UsageError("--cert and --key are for amqps:// endpoints: add one, such as amqps://*:5671");
     }
     const data = values.memory ? undefined : path.resolve(values.folder ?? usualFolder());
     const broker = await openBroker(session, values, data);
@@ -46,7 +46,7 @@ export default command({
           data === undefined ? "messages in memory only" : `messages in ${data}`
         })`,
       );
-      if (!isLocal(endpoint) && usersOf(values) === undefined) {
+      if (!isLocal(endpoint) && usersOf(values) === undefined && broker.users.get("guest") !== undefined) {
         session.reporter.warn("guest is let in from this machine only (--user lets in others)");
       }
     }
@@ -58,7 +58,7 @@ export default command({
   },
 });
 
-/** Where programs keep what survives them (XDG Base Directory Specification). */
+/** The directory for persistent state (XDG Base Directory Specification). */
 function usualFolder(): string {
   const state = process.env["XDG_STATE_HOME"] || path.join(os.homedir(), ".local", "state");
   return path.join(state, "mqcat", "queue");

@@ -1,4 +1,4 @@
-/** The users that options let in. */
+/** The users that the options allow. */
 import fs from "node:fs";
 import process from "node:process";
 import type { Broker } from "../../../lib/broker/server.ts";
@@ -7,22 +7,22 @@ import { phrase } from "../../app/reporter.ts";
 import type { Session } from "../../app/session.ts";
 import type { ServingOptions } from "./options.ts";
 
-/** Someone who is let in. */
+/** A user that may log in. */
 export interface Credentials {
   readonly name: string;
   readonly password: string;
 }
 
-/** A tag of the users that options let in: a data folder keeps users, and who is no longer listed must go. */
+/** The tag of users from options: a data folder stores users, and users that are no longer listed must be removed. */
 const BY_OPTION = "mqcat";
 const EVERYTHING = { configure: ".*", write: ".*", read: ".*" };
 
-/** The users that were asked for; undefined: guest, from this machine only. */
+/** Returns the users from the options; undefined: only guest, from this machine. */
 export function usersOf({ user, passwordFile, usersFile }: ServingOptions): Credentials[] | undefined {
   const users = usersFile === undefined ? [] : parseUsers(usersFile);
   if (user === undefined) {
     if (passwordFile === undefined) return usersFile === undefined ? undefined : users;
-    throw new UsageError("--password-file has the password of --user, and there is no --user");
+    throw new UsageError("--password-file is the password of a user: add --user NAME");
   }
   const password = passwordFile === undefined
     ? process.env["AMQP_PASSWORD"]
@@ -46,7 +46,7 @@ function parseUsers(path: string): Credentials[] {
   });
 }
 
-/** Lets in these users and, of those that options let in before, no others. */
+/** Allows these users, and removes other users that earlier options allowed. */
 export function admit(broker: Broker, users: readonly Credentials[]): void {
   for (const { name, tags } of [...broker.users]) {
     if (tags.includes(BY_OPTION) && !users.some((user) => user.name === name)) broker.users.remove(name);
@@ -62,7 +62,7 @@ export function reload({ reporter }: Session, broker: Broker, options: ServingOp
     admit(broker, usersOf(options)!);
     reporter.info(`read '${options.usersFile}' again`);
   } catch (error) {
-    reporter.error(`${phrase(error)}; everything stays as it was`);
+    reporter.error(`${phrase(error)}; the users stay unchanged`);
   }
 }
 

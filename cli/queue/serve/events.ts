@@ -1,8 +1,9 @@
+import { LimitError } from "../../../lib/errors.ts";
 import type { BrokerEvent } from "../../../lib/broker/options.ts";
 import { phrase } from "../../app/reporter.ts";
 import type { Session } from "../../app/session.ts";
 
-/** Says on stderr what happens in a broker. */
+/** Reports the events of a broker on stderr. */
 export function reportBrokerEvents(session: Session): (event: BrokerEvent) => void {
   const { reporter } = session;
   return (event) => {
@@ -16,22 +17,27 @@ export function reportBrokerEvents(session: Session): (event: BrokerEvent) => vo
         return reporter.verbose(`disconnected: ${address(event.remote)}${cause}`);
       }
       case "refused":
-        return reporter.warn(`refused ${address(event.remote)}: ${phrase(event.error)}`);
+        return reporter.warn(`refused ${refused(event.remote, event.error)}: ${phrase(event.error)}`);
       case "channel-error":
         return reporter.verbose(`closed a channel of ${address(event.remote)}: ${phrase(event.error)}`);
       case "blocked":
         return event.reason === undefined
-          ? reporter.info("messages are taken again")
-          : reporter.warn(`no messages are taken for now: ${event.reason}`);
+          ? reporter.info("messages are accepted again")
+          : reporter.warn(`no messages are accepted for now: ${event.reason}`);
       case "failed":
         return reporter.error(event.error);
       case "damaged":
-        return reporter.warn(`damaged, and passed over: ${event.what}`);
+        return reporter.warn(`damaged and ignored: ${event.what}`);
     }
   };
 }
 
-/** `127.0.0.1:50123`; other transports keep their names. */
+/** Formats a peer as `127.0.0.1:50123`; other transports keep their scheme. */
 function address(remote: string): string {
   return remote.replace(/^(tcp|tls):\/\//, "");
+}
+
+/** At a limit, one line for all connections of a host is enough: the reporter does not repeat it for a while. */
+function refused(remote: string, error: Error): string {
+  return error instanceof LimitError ? address(remote).replace(/:\d+$/, "") : address(remote);
 }

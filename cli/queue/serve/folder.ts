@@ -6,10 +6,10 @@ import { Broker } from "../../../lib/broker/server.ts";
 import { EndpointError, messageOf, MqcatError } from "../../../lib/errors.ts";
 import { type Endpoint, parseEndpoint } from "../../../lib/transport/endpoint.ts";
 
-/** What the socket in a data folder is called. */
+/** The name of the socket in a data folder. */
 const SOCKET = "socket";
 
-/** Opens a broker in a folder. @throws {Error} with the folder in words, as the system's errors do not say what it is for */
+/** Opens a broker in a folder. @throws {Error} it names the folder and its purpose, which the system's errors do not */
 export async function openInFolder(data: string | undefined, options: BrokerOptions): Promise<Broker> {
   try {
     return await Broker.open({ ...options, data });
@@ -23,20 +23,20 @@ export async function openInFolder(data: string | undefined, options: BrokerOpti
   }
 }
 
-/** Lets other processes in that are given the same folder. */
+/** Accepts other processes that use the same folder. */
 export async function listenInside(broker: Broker, folder: string): Promise<void> {
   if (socketOf(folder) === undefined) return;
   try {
     const socket = path.join(folder, SOCKET);
     await broker.listen(`ipc://${socket}`, true);
-    // Who comes through it may do everything.
+    // Clients of this socket have all permissions.
     fs.chmodSync(socket, 0o600);
   } catch {
-    // A file system without sockets: the others are told who has the folder.
+    // The file system has no sockets: other processes report which process has the folder.
   }
 }
 
-/** The socket in a folder, of the process that has it open; undefined: the path is longer than a socket's may be. */
+/** The socket in a folder of the process that has it open; undefined: the path is too long for a socket. */
 export function socketOf(folder: string): Endpoint | undefined {
   try {
     return parseEndpoint(`ipc://${path.join(folder, SOCKET)}`);

@@ -2,7 +2,7 @@
 import type { BrokerOptions } from "../../../lib/broker/options.ts";
 import { flag, group, option } from "../../app/command.ts";
 import { duration, integer, size, word } from "../../app/values.ts";
-import type { SecurityOptions } from "../../options/tls.ts";
+import type { TlsValues } from "../../options/tls.ts";
 
 /** The options of the broker. */
 export const serving = {
@@ -59,8 +59,8 @@ export const serving = {
 
 type Sync = Pick<BrokerOptions, "sync" | "syncInterval">;
 
-/** What the options above say. */
-export interface ServingOptions extends SecurityOptions {
+/** The values of the options above. */
+export interface ServingOptions extends TlsValues {
   readonly folder: string | undefined;
   readonly memory: boolean | undefined;
   readonly sync: Sync | undefined;
@@ -81,6 +81,6 @@ function syncMode(text: string): Sync {
   const interval = /^interval=(.+)$/.exec(text);
   if (interval === null) throw new Error("expected confirm, flush or interval=D, such as interval=200ms");
   const ms = duration(interval[1]!);
-  if (ms < 1) throw new Error("an interval of no time is 'confirm'");
+  if (ms < 1) throw new Error("the interval must be at least 1 ms: use 'confirm' for every message");
   return { sync: "interval", syncInterval: ms };
 }

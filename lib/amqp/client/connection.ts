@@ -10,7 +10,7 @@ import type { Tuned } from "./handshake.ts";
 
 /** The size of unwritten output at which publishing should pause, in bytes. */
 const HIGH_WATER = 256 * 1024;
-/** The time limit for the server's `connection.close-ok`, in milliseconds. */
+/** The default time limit for the server's `connection.close-ok`, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 2000;
 
 /** Callbacks of a connection. */
@@ -122,14 +122,18 @@ export class AmqpConnection implements StreamSink, FrameSink {
     this.#stream.resume();
   }
 
-  /** Sends `connection.close` (2.2.4), and closes the stream after the reply, or after 2 s without one. */
-  async close(): Promise<void> {
+  /**
+   * Sends `connection.close` (2.2.4), and closes the stream after the reply.
+   *
+   * @param limit the time limit for the reply, in milliseconds
+   */
+  async close(limit = CLOSE_TIMEOUT_MS): Promise<void> {
     if (!this.over) {
       this.#closing = true;
       this.resume();
       this.encoder.method(0, "connection.close", { replyCode: 200, replyText: "Goodbye" });
       this.flush();
-      const timer = setTimeout(() => this.#stream.close(), CLOSE_TIMEOUT_MS);
+      const timer = setTimeout(() => this.#stream.close(), limit);
       await this.closed;
       clearTimeout(timer);
     } else await this.closed;
@@ -165,7 +169,7 @@ export class AmqpConnection implements StreamSink, FrameSink {
     if (done !== undefined) this.encoder.out.recycle(done);
     this.flush();
     if (this.#flight === undefined && this.#last !== undefined) this.#stream.close(this.#last.cause);
-    else if (!this.full) this.events.onWritable?.();
+    else if (!this.full) this.#guard(this.events.onWritable);
   }
 
   onProtocolHeader(): void {
@@ -196,6 +200,15 @@ export class AmqpConnection implements StreamSink, FrameSink {
         return this.#closeWritten(this.#closing ? undefined : errorFromClose("connection", args));
       default:
         throw amqpError(503, `unexpected ${name} on channel 0`);
+    }
+  }
+
+  /** Calls a callback that has no caller to catch its error: the error closes the connection. */
+  #guard(callback: (() => void) | undefined): void {
+    try {
+      callback?.();
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new ProtocolError(messageOf(error)));
     }
   }
 

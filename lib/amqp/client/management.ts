@@ -26,7 +26,7 @@ export interface QueueInfo {
 /** The default URL of a broker's HTTP API, with RabbitMQ's ports. */
 export function managementUrl({ endpoint }: BrokerAddress): string {
   if (endpoint.scheme === "inproc") {
-    throw new UnreachableError("Cannot use the HTTP API as a broker in this process has none");
+    throw unusable("Cannot use the HTTP API as a broker in this process has none");
   }
   const host = endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host;
   return endpoint.scheme === "tls" ? `https://${host}:15671` : `http://${host}:15672`;
@@ -35,7 +35,7 @@ export function managementUrl({ endpoint }: BrokerAddress): string {
 /** Lists the queues of the broker's virtual host. */
 export async function listQueues(base: string, broker: BrokerAddress): Promise<QueueInfo[]> {
   const queues = await ask(base, broker, `/api/queues/${encodeURIComponent(broker.vhost)}`);
-  if (!Array.isArray(queues)) throw new UnreachableError(`${base} is not the HTTP API of a broker`);
+  if (!Array.isArray(queues)) throw unusable(`${base} is not the HTTP API of a broker`);
   return queues;
 }
 
@@ -57,7 +57,7 @@ async function ask(base: string, { user, password, vhost }: BrokerAddress, path:
     text = await readText(response);
   } catch (error) {
     if (error instanceof MqcatError) throw error;
-    throw new UnreachableError(
+    throw unusable(
       `The HTTP API does not answer at ${base} (${messageOf(error)}): check its URL, ` +
         "or enable it with 'rabbitmq-plugins enable rabbitmq_management'",
       { cause: error },
@@ -76,13 +76,17 @@ async function ask(base: string, { user, password, vhost }: BrokerAddress, path:
     );
   }
   if (!response.ok) {
-    throw new UnreachableError(`The HTTP API at ${base} answered with status ${response.status}`);
+    throw unusable(`The HTTP API at ${base} answered with status ${response.status}`);
   }
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new UnreachableError(`${base} is not the HTTP API of a broker`, { cause: error });
+    throw unusable(`${base} is not the HTTP API of a broker`, { cause: error });
   }
+}
+
+function unusable(message: string, options?: ErrorOptions): UnreachableError {
+  return new UnreachableError(message, options, "ERR_HTTP_API");
 }
 
 async function readText(response: Response): Promise<string> {

@@ -2,34 +2,31 @@ import { AmqpError } from "../amqp_error.ts";
 import type { Content } from "./content.ts";
 import type { AmqpConnection } from "./connection.ts";
 import type { Channel } from "./channel.ts";
+import { checkEnvelope, type Envelope, propertiesLimit, tooLarge } from "./envelope.ts";
 import { endsLink } from "./errors.ts";
+import {
+  isList,
+  isReturned,
+  type Outcome,
+  PENDING,
+  REFUSED,
+  type Run,
+  TAKEN,
+  takenAtFront,
+  unsettled,
+} from "./publisher_run.ts";
 import { Link, type LinkOptions } from "./link.ts";
 import type { Signal } from "../../transport/waiting.ts";
 import type { BrokerAddress } from "./url.ts";
 
-/** The destination and the properties of a message. */
-export interface Envelope {
-  readonly exchange: string;
-  readonly routingKey: string;
-  /** The encoded properties: from `encodeProperties`, or from a received message. */
-  readonly properties: Uint8Array;
-}
+export type { Envelope } from "./envelope.ts";
+export type { Outcome } from "./publisher_run.ts";
 
 /** Bodies in one buffer: body number `i` is `bytes[starts[i], ends[i])`. */
 export interface Bodies {
   readonly bytes: Uint8Array;
   readonly starts: ArrayLike<number>;
   readonly ends: ArrayLike<number>;
-}
-
-/** Receives the outcome of a run. */
-export interface Outcome {
-  /** Whether `onReturn` was called. */
-  readonly isReturned: boolean;
-  /** A message was returned, because no queue exists for it. `onSettled` follows. */
-  onReturn(replyCode: number, reason: string): void;
-  /** All messages of the run are settled. @param acknowledged whether the broker accepted all of them */
-  onSettled(acknowledged: boolean): void;
 }
 
 /** Options of a publisher. */
@@ -44,33 +41,6 @@ export interface PublisherOptions extends LinkOptions {
 
 /** The largest frame that the client offers, in bytes: for messages accepted before the first connection. */
 const FRAME_MAX = 131072;
-
-const PENDING = 0;
-const TAKEN = 1;
-const REFUSED = 2;
-
-/** Messages that were passed to one call of `publish`, until all of them are settled. */
-interface Run {
-  /** Copies of the bodies. */
-  bytes: Uint8Array;
-  starts: Int32Array;
-  ends: Int32Array;
-  /** One envelope for all messages, or one for each. */
-  envelopes: Envelope | readonly Envelope[];
-  /** PENDING, TAKEN or REFUSED, for each message. */
-  states: Uint8Array;
-  /** The number of messages. */
-  count: number;
-  /** The number of messages that are not settled. */
-  left: number;
-  /** The number of further messages, which were settled on an earlier connection. */
-  gone: number;
-  /** Whether one of those was refused. */
-  goneRefused: boolean;
-  /** The delivery tag of the first message on the current channel; 0 before it is published. */
-  firstTag: number;
-  outcome: Outcome | undefined;
-}
 
 /**
  * Publishes with confirms, with thousands of unconfirmed messages at a time. Messages that are unconfirmed when a
@@ -157,6 +127,7 @@ export class Publisher {
    * @param envelopes one envelope for all bodies, or a list with the envelope of body number `i` at index `i`
    * @param outcome receives the outcome of the accepted bodies
    * @returns the index of the first body that was not accepted, or `to`
+   * @throws {RangeError | LimitError} the message at `from` cannot be encoded: a name or its properties are too large
    */
   publish(
     bodies: Bodies,
@@ -171,7 +142,9 @@ export class Publisher {
     let bytes = 0;
     const room = this.#windowBytes - this.#pendingBytes;
     const last = Math.min(to, from + this.#window - this.#pending);
+    if (!isList(envelopes)) checkEnvelope(envelopes, this.frameMax);
     while (end < last && bytes < room) {
+      if (isList(envelopes) && !this.#fits(envelopes[end]!, end === from)) break;
       bytes += ends[end]! - starts[end]!;
       end++;
     }
@@ -202,9 +175,24 @@ export class Publisher {
     return end;
   }
 
-  /** Closes the connection. The outcome of pending messages stays unknown. */
-  close(): Promise<void> {
-    return this.#link.close();
+  /** Whether a message can be encoded; throws the reason if `first`. */
+  #fits(envelope: Envelope, first: boolean): boolean {
+    try {
+      checkEnvelope(envelope, this.frameMax);
+      return true;
+    } catch (error) {
+      if (first) throw error;
+      return false;
+    }
+  }
+
+  /**
+   * Closes the connection. The outcome of pending messages stays unknown.
+   *
+   * @param limit the time limit for the reply of the server, in milliseconds. Default: 2000
+   */
+  close(limit?: number): Promise<void> {
+    return this.#link.close(limit);
   }
 
   /** Closes the current connection at once; the publisher reconnects. */
@@ -228,7 +216,30 @@ export class Publisher {
     this.frameMax = connection.encoder.frameMax;
     this.#nextTag = 1;
     this.#runAt = this.#messageAt = 0;
-    this.#pump();
+    if (this.#refuseTooLarge()) this.#afterConfirms();
+    else this.#pump();
+  }
+
+  /** Refuses waiting messages that do not fit the frames of a new connection, which may be smaller. */
+  #refuseTooLarge(): boolean {
+    const limit = propertiesLimit(this.frameMax);
+    let some = false;
+    for (const run of this.#runs) {
+      for (let i = 0; i < run.count; i++) {
+        const { properties } = isList(run.envelopes) ? run.envelopes[i]! : run.envelopes;
+        if (properties.length <= limit) continue;
+        some = true;
+        run.states[i] = REFUSED;
+        run.left--;
+        this.#pending--;
+        this.#pendingBytes -= run.ends[i]! - run.starts[i]!;
+        const error = tooLarge(properties.length, this.frameMax);
+        if (this.refused++ === 0) this.refusalReason = error.message;
+        run.outcome?.onRefused?.(error);
+      }
+    }
+    if (some) this.#runs = this.#runs.map(unsettled);
+    return some;
   }
 
   #onDown(): void {
@@ -336,46 +347,4 @@ export class Publisher {
     this.#pump();
     this.changed.fire();
   }
-}
-
-/**
- * Whether a returned message is the one of this run. `basic.return` has no delivery tag; equal messages with the same
- * destination are returned in the order of publishing.
- */
-function isReturned(run: Run, exchange: string, routingKey: string, content: Content): boolean {
-  const { outcome, envelopes, bytes } = run;
-  if (outcome === undefined || outcome.isReturned || run.left === 0 || isList(envelopes)) return false;
-  const { body, bodyStart, bodyEnd } = content;
-  return envelopes.exchange === exchange && envelopes.routingKey === routingKey &&
-    bytes.length === bodyEnd - bodyStart && bytes.every((byte, i) => byte === body[bodyStart + i]);
-}
-
-/** The number of accepted messages before the first one that is not. */
-function takenAtFront({ states, count }: Run): number {
-  let taken = 0;
-  while (taken < count && states[taken] === TAKEN) taken++;
-  return taken;
-}
-
-/** A copy of a run without its settled messages. */
-function unsettled(run: Run): Run {
-  run.firstTag = 0;
-  if (run.left === run.count) return run;
-  const { starts, ends, envelopes } = run;
-  const kept = Array.from(run.states.keys()).filter((i) => run.states[i] === PENDING);
-  return {
-    ...run,
-    starts: Int32Array.from(kept, (i) => starts[i]!),
-    ends: Int32Array.from(kept, (i) => ends[i]!),
-    envelopes: isList(envelopes) ? kept.map((i) => envelopes[i]!) : envelopes,
-    states: new Uint8Array(kept.length),
-    count: kept.length,
-    left: kept.length,
-    gone: run.gone + run.count - kept.length,
-    goneRefused: run.goneRefused || run.states.includes(REFUSED),
-  };
-}
-
-function isList(envelopes: Envelope | readonly Envelope[]): envelopes is readonly Envelope[] {
-  return Array.isArray(envelopes);
 }

@@ -1,6 +1,9 @@
 import { type DelayHost, DelayQueue } from "./queue/delay_queue.ts";
 import { Queue } from "./queue/queue.ts";
+import { messageOf } from "../../errors.ts";
 import { DefinitionsLog } from "./journal/definitions_log.ts";
+import type { DirectoryState } from "./journal/options.ts";
+import type { Lane } from "./queue/lane.ts";
 import { type DefinitionChange, type QueueDefinition, store } from "./topology/definition_change.ts";
 import { UserStore } from "./users/user_store.ts";
 import { VirtualHost } from "./topology/vhost.ts";
@@ -15,8 +18,8 @@ export interface CatalogHost extends DelayHost {
 }
 
 /**
- * Everything that a broker knows by definition: virtual hosts with their queues, exchanges and bindings, and users.
- * What is to survive is written down change by change, and made anew from that at the next start, before the messages.
+ * The definitions of a broker: virtual hosts with their queues, exchanges and bindings, and users. Each change of a
+ * durable definition is logged. At the next start the log is replayed before the messages are read.
  */
 export class Catalog {
   readonly users: UserStore = new UserStore((change) => this.#record(change));
@@ -26,8 +29,12 @@ export class Catalog {
 
   readonly #host: CatalogHost;
   #log: DefinitionsLog | undefined;
-  /** While messages are read: queues for those whose own one nobody knows any more. */
+  /** During recovery: queues for messages whose queue definition is lost. */
   #adopted: Queue[] | undefined;
+  /** Definitions were found to be lost at this start. */
+  definitionsLost = false;
+  /** Definitions were lost, so the absence of users says nothing: see `usersLost`. */
+  #usersLost = false;
   #lastQueueId = 0;
   #reservedIds = 0;
 
@@ -35,7 +42,7 @@ export class Catalog {
     this.#host = host;
   }
 
-  /** Why something that is to survive is not written down, in words; undefined: all of it is. */
+  /** Why a durable definition could not be written; undefined if all are written. */
   get writeError(): Error | undefined {
     return this.#log?.writeError;
   }
@@ -46,24 +53,59 @@ export class Catalog {
    * @param sync whether each change is synced to disk before it is answered
    * @param onProblem called with a description of damaged data
    */
-  open(directory: string, sync: boolean, onProblem: (what: string) => void): void {
+  open(directory: string, sync: boolean, state: DirectoryState, onProblem: (what: string) => void): void {
     this.#log = DefinitionsLog.open({
       directory,
       sync,
       snapshot: () => this.#changes(),
+      mustExist: state.used,
+      changed: state.definitionsChanged,
       onProblem,
-    }, (change) => this.#apply(change as DefinitionChange));
+    }, (change) => {
+      try {
+        this.#apply(change as DefinitionChange);
+      } catch (error) {
+        onProblem(`A definition cannot be applied: ${messageOf(error)} (${JSON.stringify(change)})`);
+      }
+    });
     if (this.#log.incomplete) this.#adopted = [];
+    this.definitionsLost = this.#log.damaged;
+    if (!this.definitionsLost || this.#usersLost) return;
+    this.#usersLost = true;
+    this.#record({ type: "users-lost" });
   }
 
-  /** The queue of a message that the journal brings back; undefined when it was deleted. */
+  /**
+   * Whether the definitions of users may be lost, now or at an earlier start. A user that every client knows must then
+   * not be added because there are no others.
+   */
+  get usersLost(): boolean {
+    return this.#usersLost;
+  }
+
+  /** Returns all lanes of the queues that survive a restart, with the id of their queue. */
+  *durableLanes(): Iterable<readonly [queueId: number, lane: Lane]> {
+    for (const [id, { definition, lanes }] of this.queues) {
+      if (definition.durable) { for (const lane of lanes) yield [id, lane]; }
+    }
+  }
+
+  /** Returns the name of a queue in quotes, with its virtual host if that is not "/". */
+  nameOf(id: number): string | undefined {
+    const definition = this.queues.get(id)?.definition;
+    if (definition === undefined) return undefined;
+    const { name, vhost } = definition;
+    return vhost === "/" ? `'${name}'` : `'${name}' in vhost '${vhost}'`;
+  }
+
+  /** Returns the queue of a message from the journal; undefined when the queue was deleted. */
   queueOf(id: number): Queue | undefined {
     return this.queues.get(id) ?? this.#adopt(id);
   }
 
   /**
-   * All messages were brought back. Of the queues whose definition is lost those that have messages stay; the others
-   * were deleted, and only acknowledgements spoke of them.
+   * Called after all messages are restored. Queues without a definition stay if they have messages; the others were
+   * deleted, and the journal has only their acknowledgements.
    */
   recovered(onProblem: (what: string) => void): void {
     const adopted = this.#adopted ?? [];
@@ -117,7 +159,7 @@ export class Catalog {
     return vhost;
   }
 
-  /** A queue whose definition is lost: without one the journal would take its messages for those of a deleted queue. */
+  /** Creates a queue for a lost definition; without it the journal would drop its messages as deleted. */
   #adopt(id: number): Queue | undefined {
     if (this.#adopted === undefined) return undefined;
     const definition = {
@@ -127,7 +169,7 @@ export class Catalog {
       durable: true,
       exclusive: false,
       autoDelete: false,
-      // A lane for each priority that its messages may have.
+      // One lane for each possible priority.
       arguments: { "x-max-priority": 255 },
     };
     this.addVirtualHost("/").apply({ type: "queue-added", queue: store(definition) });
@@ -139,6 +181,7 @@ export class Catalog {
   /** Changes that recreate the current definitions. */
   *#changes(): Iterable<DefinitionChange> {
     yield { type: "queue-ids-reserved", upTo: this.#reservedIds };
+    if (this.#usersLost) yield { type: "users-lost" };
     for (const vhost of this.vhosts.values()) {
       yield { type: "vhost-added", vhost: vhost.name };
       yield* vhost.changes();
@@ -180,8 +223,11 @@ export class Catalog {
       case "queue-ids-reserved":
         this.#lastQueueId = this.#reservedIds = change.upTo;
         return;
+      case "users-lost":
+        this.#usersLost = true;
+        return;
       case "vhost-added":
-        this.addVirtualHost(change.vhost); // Nothing is written down while the log is being read.
+        this.addVirtualHost(change.vhost); // Nothing is logged while the log is read.
         return;
       case "vhost-removed":
         this.vhosts.get(change.vhost)?.close();
@@ -200,7 +246,13 @@ export class Catalog {
         return;
       case "queue-removed":
       case "exchange-removed":
+      case "vhost-limits-put":
+      case "default-queue-type-put":
+      case "policy-removed":
         this.vhosts.get(change.vhost)?.apply(change);
+        return;
+      case "policy-put":
+        this.vhosts.get(change.policy.vhost)?.apply(change);
         return;
       default:
         this.users.apply(change);

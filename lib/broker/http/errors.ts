@@ -1,6 +1,6 @@
 import { AmqpError } from "../../amqp/amqp_error.ts";
 import { messageOf } from "../../errors.ts";
-import { DefinitionsError } from "../core/definitions/definitions.ts";
+import { DefinitionsError } from "../core/definitions/import.ts";
 import { JsonError } from "../core/definitions/json_object.ts";
 
 /** An answer that is an error, in the form that RabbitMQ's management gives it. */
@@ -18,6 +18,11 @@ export class HttpError extends Error {
 
 export function notFound(): HttpError {
   return new HttpError(404, "Object Not Found", "Not Found");
+}
+
+/** The virtual host of a policy or a limit does not exist. */
+export function vhostNotFound(): HttpError {
+  return new HttpError(404, "not_found", "vhost_not_found");
 }
 
 export function notAuthorised(reason: string): HttpError {

@@ -1,5 +1,5 @@
 import type { Json } from "../core/definitions/table.ts";
-import { compilePattern } from "../core/users/permissions.ts";
+import { compilePattern, filterByPattern } from "../core/patterns.ts";
 import { badRequest } from "./errors.ts";
 
 type Row = { [name: string]: Json };
@@ -54,8 +54,7 @@ function filter(rows: readonly Row[], query: URLSearchParams): readonly Row[] {
   const name = query.get("name") ?? "";
   if (name === "") return rows;
   if (query.get("use_regex") === "true") {
-    const pattern = compilePattern(name);
-    return rows.filter((row) => pattern.test(String(row["name"])));
+    return filterByPattern(compilePattern(name), rows, (row) => String(row["name"]));
   }
   const wanted = name.toLowerCase();
   return rows.filter((row) => String(row["name"]).toLowerCase().includes(wanted));

@@ -5,7 +5,7 @@ import { type ApiRequest, Reply } from "./request.ts";
 import type { Handlers } from "./path_table.ts";
 
 /**
- * Metrics for Prometheus, by the names that RabbitMQ has for them
+ * Metrics for Prometheus, with RabbitMQ's names
  * (https://github.com/rabbitmq/rabbitmq-server/blob/v3.10.8/deps/rabbitmq_prometheus/metrics.md).
  */
 export const METRICS: Handlers = {
@@ -15,7 +15,7 @@ export const METRICS: Handlers = {
 
 type Labels = Readonly<Record<string, string>>;
 
-/** What is known of a queue, each with its name. */
+/** The metrics of a queue, with their names and descriptions. */
 const QUEUE_METRICS: readonly (readonly [name: string, help: string, value: (queue: Queue) => number])[] = [
   ["rabbitmq_queue_messages_ready", "Messages ready to be delivered to consumers", (queue) => queue.ready],
   [

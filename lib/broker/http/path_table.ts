@@ -6,7 +6,7 @@ export type Handlers = Readonly<Record<string, Handler>>;
 
 interface PathPattern {
   readonly method: string;
-  /** Parts between slashes; those that begin with a colon stand for any. */
+  /** The parts between slashes; a part that starts with a colon matches any text. */
   readonly parts: readonly string[];
   readonly handler: Handler;
 }
@@ -25,8 +25,8 @@ export class PathTable {
   }
 
   /**
-   * @param path as it stands in the request, without its query
-   * @throws {HttpError} 404: nothing is there; 405: not for that method; 400: the path is malformed
+   * @param path the path of the request, without its query
+   * @throws {HttpError} 404: the path is unknown; 405: the method is not allowed; 400: the path is malformed
    */
   find(method: string, path: string): { readonly handler: Handler; readonly params: Record<string, string> } {
     const parts = decode(path.length > 1 ? path.replace(/\/$/, "") : path);

@@ -40,10 +40,10 @@ export function refused(error: unknown): Error {
     });
   }
   if (code === "ECONNREFUSED" || /refused/i.test(text)) {
-    return new UnreachableError("Connection refused: nobody listens there", { cause: error });
+    return new UnreachableError("Connection refused: nothing is listening there", { cause: error });
   }
   if (code === "ENOENT" || /no such file/i.test(text)) {
-    return new UnreachableError("No such socket: nobody listens there", { cause: error });
+    return new UnreachableError("No such socket: nothing is listening there", { cause: error });
   }
   if (code === "ENOTFOUND" || code === "EAI_AGAIN" || /failed to lookup|not known/i.test(text)) {
     return new UnreachableError("The host name does not resolve", { cause: error });

@@ -41,7 +41,7 @@ export function endings({ broker, env, queue, ready, startQueue, test, well }: Q
     assert.equal((await get.exit()).code, 130);
     const late = await queue(["get", "live", "-w", "200ms"]);
     assert.deepEqual([late.code, late.stdout.length], [3, 0], late.stderr);
-    assert.match(late.stderr, /nothing came for 0.2 s \(-w\)/);
+    assert.match(late.stderr, /no message arrived for 0.2 s \(-w\)/);
   });
 
   test("a reader that exits - unread messages stay in the queue", async () => {

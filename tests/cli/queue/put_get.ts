@@ -53,7 +53,7 @@ export function putAndGet({ queue, test, well }: QueueContext): void {
     assert.deepEqual([code, stderr], [0, ""]);
     const bad = await queue(["put", "wrong", "-J"], { stdin: '{"body":"y"}\n{"properties":{"no":1}}\n' });
     assert.equal(bad.code, 1);
-    assert.match(bad.stderr, /line 2 of the input is no JSON record: it has none of the members body/);
+    assert.match(bad.stderr, /line 2 of the input is not a JSON record: it has none of the members body/);
     assert.equal(await well(["get", "wrong", "--drain"]), "x\ny\n");
   });
 

@@ -33,7 +33,7 @@ export function refusals({ broker, queue, test, well }: QueueContext): void {
     const cases: [url: string, words: RegExp, code: number][] = [
       [`amqp://guest:s3cret@127.0.0.1:${port}`, /login refused for user 'guest': wrong user or password/, 4],
       [`amqp://127.0.0.1:${port}/none`, /virtual host 'none' does not exist/, 4],
-      ["amqp://u:s3cret@127.0.0.1:1", /nobody listens there/, 4],
+      ["amqp://u:s3cret@127.0.0.1:1", /nothing is listening there/, 4],
       ["amqp://u:s3cret@host:x", /is not a host and a port/, 2],
     ];
     for (const [url, words, code] of cases) {
@@ -44,6 +44,36 @@ export function refusals({ broker, queue, test, well }: QueueContext): void {
         assert.equal(exit.stderr.trimEnd().split("\n").length, 1, exit.stderr);
       }
     }
+  });
+
+  test("headers larger than a frame - one line, exit code 1; the lines of JSON before them are put", async () => {
+    const header = `a: ${"x".repeat(100_000)}`;
+    const { code, stderr } = await queue([
+      "put",
+      "wide",
+      "-D",
+      "x",
+      "-H",
+      header,
+      "-H",
+      header.replace("a", "b"),
+    ]);
+    assert.equal(code, 1, stderr.slice(0, 2000));
+    assert.match(
+      stderr,
+      /mqcat: queue put: cannot publish a message with 2000\d\d bytes of headers and properties/,
+    );
+    assert.ok(stderr.length < 1000, "no source, no stack");
+    const records = [{ body: "1" }, { body: "2", headers: { x: "x".repeat(200_000) } }, { body: "3" }];
+    const json = await queue(["put", "wide", "-J"], {
+      stdin: records.map((record) => `${JSON.stringify(record)}\n`).join(""),
+    });
+    assert.deepEqual(
+      [json.code, /bytes of headers and properties/.test(json.stderr)],
+      [1, true],
+      json.stderr,
+    );
+    assert.equal(await well(["get", "wide", "--drain"]), "1\n");
   });
 
   test("a password - is read from a file or from the environment", async () => {

@@ -58,7 +58,7 @@ export function streams({ broker, hasStreams, queue, ready, startQueue, test, we
       [["peek", "book"], /'book' is a stream, .* mqcat queue get book --offset first -n 10 shows some/],
       [["move", "book", "x"], /'book' is a stream, .* mqcat queue get book --offset first -w 1s -J \|/],
       [["get", "book", "--offset", "first", ...exec], /'book' is a stream, which keeps its messages/],
-      [["get", "no book", "--offset", "first"], /--offset is for streams, and 'no book' is none/],
+      [["get", "no book", "--offset", "first"], /--offset is for streams, and 'no book' is not a stream/],
     ];
     for (const [args, words] of cases) {
       const { code, stdout, stderr } = await queue(args);
@@ -70,7 +70,7 @@ export function streams({ broker, hasStreams, queue, ready, startQueue, test, we
     await waitFor(async () => Number(await ready("log")) > 0, PATIENCE, "the count");
     assert.match(
       (await queue(["get", "log", "--drain"])).stderr,
-      /'log' is a stream, which is never empty: -n or -w/,
+      /'log' is a stream, which is never empty: use -n or -w/,
     );
     assert.equal((await queue(["get", "book", "--offset", "soon"])).code, 2);
     assert.equal((await queue(["get", "book", "--offset", "first", "--drain"])).code, 2);

@@ -53,7 +53,7 @@ describe("transport", () => {
         assert.ok(error instanceof UnreachableError, String(error));
         assert.equal(
           error.message,
-          `Cannot connect to ${endpoint}: connection refused: nobody listens there`,
+          `Cannot connect to ${endpoint}: connection refused: nothing is listening there`,
         );
         assert.ok(error.cause instanceof Error);
         return true;

@@ -54,7 +54,10 @@ describe("transport - ipc", () => {
     const endpoint = `ipc://${dir.file("s")}`;
     await assert.rejects(connect(endpoint), (error: unknown) => {
       assert.ok(error instanceof UnreachableError, String(error));
-      assert.equal(error.message, `Cannot connect to ${endpoint}: no such socket: nobody listens there`);
+      assert.equal(
+        error.message,
+        `Cannot connect to ${endpoint}: no such socket: nothing is listening there`,
+      );
       return true;
     });
   });

@@ -1,4 +1,4 @@
-/** Connections that fail or break are tried again: how often, how soon, and until when. */
+/** Retries of failed and lost connections: how many, when, and until when. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { HandshakeTimeoutError, Pull, Push, UnreachableError } from "../../../mod.ts";
@@ -8,7 +8,7 @@ import { rawListener } from "../../support/raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
 
-/** An endpoint on which nobody listens any more. */
+/** An endpoint on which nothing is listening any more. */
 async function deserted(): Promise<string> {
   const pull = new Pull();
   const endpoint = await pull.bind(LOCAL);

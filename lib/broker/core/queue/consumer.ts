@@ -1,26 +1,26 @@
 import type { FieldTable } from "../../../amqp/types/field_value.ts";
 import type { Queue } from "./queue.ts";
 
-/** What a queue needs of the channel that consumes from it. */
+/** The part of a channel that a queue needs to deliver to it. */
 export interface ConsumingChannel {
-  /** Whether its connection's output has room. */
+  /** Whether it can take a message that needs no acknowledgement. */
   readonly writable: boolean;
-  /** Whether it can take another message that is to be acknowledged, too. */
+  /** Whether it can also take another message that must be acknowledged. */
   readonly hasRoom: boolean;
   /** Sends the message that `queue` has just taken: `takenLane`, `takenSeq`. */
   deliver(consumer: QueueConsumer, queue: Queue): void;
-  /** Tells the client that the broker ended the consumer. */
+  /** Informs the client that the broker has cancelled the consumer. */
   onCancelled(consumer: QueueConsumer): void;
 }
 
-/** How a consumer was made. */
+/** The options of a consumer. */
 export interface QueueConsumerOptions {
   readonly tag: string;
   readonly noAck: boolean;
   readonly exclusive: boolean;
-  /** Higher ones are served first. */
+  /** Consumers with a higher priority are served first. */
   readonly priority: number;
-  /** Messages that may be unacknowledged at a time; 0 for any number. */
+  /** The limit of unacknowledged messages; 0 for no limit. */
   readonly prefetch: number;
   readonly arguments: FieldTable;
 }
@@ -30,7 +30,7 @@ export class QueueConsumer {
   readonly queue: Queue;
   readonly channel: ConsumingChannel;
   readonly options: QueueConsumerOptions;
-  /** Messages that were delivered and not acknowledged. */
+  /** The number of delivered and unacknowledged messages. */
   unacked = 0;
 
   constructor(queue: Queue, channel: ConsumingChannel, options: QueueConsumerOptions) {
@@ -39,7 +39,7 @@ export class QueueConsumer {
     this.options = options;
   }
 
-  /** Whether it can be given another message. */
+  /** Whether it can take another message. */
   get hasRoom(): boolean {
     const { prefetch, noAck } = this.options;
     if (noAck) return this.channel.writable;
@@ -50,16 +50,16 @@ export class QueueConsumer {
 /** The consumers of one priority, served in turn. */
 interface Rank {
   readonly priority: number;
-  /** Those in line: it begins at `next`, and goes round. */
+  /** The consumers in line, a ring that starts at `next`. */
   readonly line: QueueConsumer[];
   next: number;
-  /** Those that had no room when it was their turn; they go to the end of the line once they have. */
+  /** Consumers that had no room at their turn; they return to the end of the line when they have room. */
   readonly aside: QueueConsumer[];
 }
 
-/** Who gets the next message: the highest priority that has room, and in it each in turn, as in RabbitMQ. */
+/** Chooses the consumer of the next message: the highest priority with room, and within it in turn, as in RabbitMQ. */
 export class ConsumerList {
-  /** The only one that is served, with `singleActive`. */
+  /** With `singleActive`: the only consumer that is served. */
   active: QueueConsumer | undefined;
   size = 0;
 
@@ -107,7 +107,7 @@ export class ConsumerList {
     if (this.active === consumer) this.active = this.#first();
   }
 
-  /** Lets those in line again that have room by now. */
+  /** Returns consumers that have room again to the line. */
   refresh(): void {
     for (const rank of this.#ranks) {
       const { aside } = rank;
@@ -121,7 +121,7 @@ export class ConsumerList {
     }
   }
 
-  /** The consumer whose turn it is, among those that have room. */
+  /** The next consumer in turn that has room. */
   next(): QueueConsumer | undefined {
     if (this.#singleActive) return this.active?.hasRoom === true ? this.active : undefined;
     for (const rank of this.#ranks) {
@@ -146,7 +146,7 @@ export class ConsumerList {
   }
 }
 
-/** At the end of the line, which is in front of whose turn it is. */
+/** Adds a consumer at the end of the line, which is before the next one in the ring. */
 function queueUp(rank: Rank, consumer: QueueConsumer): void {
   if (rank.next >= rank.line.length) rank.next = 0;
   if (rank.next === 0) rank.line.push(consumer);

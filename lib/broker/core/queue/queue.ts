@@ -3,51 +3,58 @@ import { MAX_TIMER } from "../../../transport/waiting.ts";
 import type { Cycle, WakeableQueue } from "../cycle.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { QueueDefinition } from "../topology/definition_change.ts";
+import type { AppliedPolicies } from "../policies/policy_set.ts";
 import { ConsumerList, type QueueConsumer } from "./consumer.ts";
 import { Lane } from "./lane.ts";
 import { parseSettings, type QueueSettings } from "./settings.ts";
 
-/** Why a message was dead-lettered, as `x-death` has it. */
+/** Why a message was dead-lettered, as in `x-death`. */
 export type DeathReason = "expired" | "rejected" | "maxlen" | "delivery_limit";
 
-/** What a queue needs of the cycle of work. */
+/** The part of the work cycle that a queue needs. */
 export type QueueCycle = Pick<Cycle, "now" | "wake" | "begin" | "end">;
 
-/** What a queue needs of the broker. */
+/** The part of the broker that a queue needs. */
 export interface QueueHost {
   readonly journal: Pick<Journal, "read" | "settle" | "delivered">;
   readonly cycle: QueueCycle;
-  /** Routes a message that died to the queue's dead-letter exchange, if it has one. `message` is valid during the call. */
-  deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason): void;
-  /** Deletes the queue: it expired, or its last consumer went. */
+  /**
+   * Routes the message `seq` of a lane, which has died, to the queue's dead-letter exchange, if it has one. `message` is
+   * valid during the call.
+   */
+  deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason, lane: number, seq: number): void;
+  /** Deletes the queue: it has expired, or its last consumer is gone. */
   deleteQueue(queue: Queue): void;
-  /** The queue is closed, and its messages are settled: nothing will be asked of it. */
+  /** Called when the queue is closed and its messages are settled: it is not used any more. */
   forget(queue: Queue): void;
 }
 
 /**
- * One queue: its messages in lanes, one for each priority, and its consumers. Messages lie in the journal; a lane
- * knows where.
+ * A queue: its messages in lanes, one for each priority, and its consumers. The messages are in the journal; a lane has
+ * their locations.
  */
 export class Queue implements WakeableQueue {
   readonly definition: QueueDefinition;
-  readonly settings: QueueSettings;
+  /** From the arguments and the policies. */
+  settings: QueueSettings;
+  /** The policies that apply; undefined if there are none. */
+  policies: AppliedPolicies | undefined;
   readonly consumers: ConsumerList;
   /** One lane for each priority, the lowest first. */
   readonly lanes: readonly Lane[];
-  /** What `take` took. */
+  /** The message that `take` returned. */
   takenLane = 0;
   takenSeq = 0;
-  /** Whether it is to be dispatched at the end of the turn; kept by the host. */
+  /** Whether the queue is dispatched at the end of the cycle; set by the host. */
   awake = false;
   deleted = false;
-  /** Whether it ever had a consumer: an auto-delete queue goes with its last one. */
+  /** Whether it has ever had a consumer: an auto-delete queue is deleted with its last one. */
   #wasConsumed = false;
-  /** How often each message was given back, for a quorum queue. */
+  /** How often each message was requeued, for a quorum queue. */
   readonly #returns = new Map<number, number>();
   readonly #host: QueueHost;
   readonly #cycle: QueueCycle;
-  /** The last position of each lane that was delivered, and what the journal was told of it. */
+  /** The last delivered sequence number of each lane, and the last one that the journal has recorded. */
   readonly #furthest: Float64Array;
   readonly #noted: Float64Array;
   /** Whether a message may have an expiry. */
@@ -57,7 +64,7 @@ export class Queue implements WakeableQueue {
   #unusedTimer: ReturnType<typeof setTimeout> | undefined;
   #usedAt = 0;
 
-  /** @throws {AmqpError} 406: an argument is not what it must be */
+  /** @throws {AmqpError} 406: an argument is invalid */
   constructor(definition: QueueDefinition, host: QueueHost) {
     this.definition = definition;
     this.settings = parseSettings(definition.name, definition.vhost, definition.arguments);
@@ -74,21 +81,21 @@ export class Queue implements WakeableQueue {
     return this.definition.name;
   }
 
-  /** Messages that wait to be delivered. */
+  /** The number of messages that wait for delivery. */
   get ready(): number {
     let count = 0;
     for (const lane of this.lanes) count += lane.ready;
     return count;
   }
 
-  /** Messages that were delivered and not acknowledged. */
+  /** The number of delivered and unacknowledged messages. */
   get unacked(): number {
     let count = 0;
     for (const lane of this.lanes) count += lane.unacked;
     return count;
   }
 
-  /** Bytes of the bodies that wait. */
+  /** The size of the ready messages' bodies, in bytes. */
   get readyBytes(): number {
     let bytes = 0;
     for (const lane of this.lanes) bytes += lane.readyBytes;
@@ -107,9 +114,9 @@ export class Queue implements WakeableQueue {
   }
 
   /**
-   * When a message that comes now expires; 0 for never.
+   * Returns when a message that arrives now expires; 0 for never.
    *
-   * @param _delay how long it is to wait, where messages do that
+   * @param _delay the delay of the message, for queues with delays
    */
   expiryOf(ttl: number, _delay: number): number {
     const time = Math.min(ttl, this.settings.messageTtl);
@@ -117,39 +124,54 @@ export class Queue implements WakeableQueue {
   }
 
   /**
-   * Whether a message with a body of `size` bytes has room, or makes room for itself: false when the queue refuses
-   * what it has no room for.
+   * Whether a message with a body of `size` bytes has room, or can make room for itself; false when the queue is full
+   * and rejects messages.
    */
   hasRoomFor(size: number): boolean {
     const { overflow } = this.settings;
     if (overflow === "drop-head" || !this.#isOver(1, size)) return true;
-    // Consumers that wait must have their share before the queue counts as full.
+    // Waiting consumers must get their messages before the queue counts as full.
     this.dispatch();
     return !this.#isOver(1, size);
   }
 
-  /** A message was pushed onto one of the lanes. */
+  /** Called after a message was pushed onto one of the lanes. */
   arrived(expiry: number): void {
-    if (expiry > 0) this.#expiring = true;
+    if (expiry > 0) {
+      this.#expiring = true;
+      // A time to live of 0: a consumer that waits now gets the message, or nobody does.
+      if (expiry <= this.#cycle.now) this.#dispatch(this.#cycle.now - 1);
+    }
     if (this.#isOver(0, 0)) this.#makeRoom();
     if (!this.awake) this.#cycle.wake(this);
   }
 
-  /** Expiries come with the messages of a journal, too. */
+  /**
+   * Delivers to waiting consumers what the end of the cycle would deliver. A request that depends on the ready messages
+   * calls this first: it must not overtake the consumers.
+   */
+  catchUp(): void {
+    if (this.awake && this.consumers.size > 0) this.dispatch();
+  }
+
+  /** Also called for expiries of messages from the journal. */
   recovered(): void {
     this.#expiring = true;
     if (this.ready > 0) this.#cycle.wake(this);
   }
 
-  /** Takes the first message, which is then unacknowledged: `takenLane`, `takenSeq`. */
-  take(): boolean {
-    const { now } = this.#cycle;
+  /**
+   * Takes the first message, which is then unacknowledged: `takenLane`, `takenSeq`.
+   *
+   * @param now messages that expire at this time or before are dropped
+   */
+  take(now: number = this.#cycle.now): boolean {
     for (let at = this.lanes.length - 1; at >= 0; at--) {
       const lane = this.lanes[at]!;
       for (;;) {
         const seq = lane.take();
         if (seq < 0) break;
-        if (this.#expiring && this.#isExpired(lane, seq, now - 1)) {
+        if (this.#expiring && this.#isExpired(lane, seq, now)) {
           this.#drop(at, seq, "expired");
           continue;
         }
@@ -162,14 +184,19 @@ export class Queue implements WakeableQueue {
     return false;
   }
 
-  /** Delivers what waits to those consumers that have room. */
+  /** Delivers ready messages to the consumers that have room. */
   dispatch(): void {
+    this.#dispatch(this.#cycle.now);
+  }
+
+  /** @param now see `take` */
+  #dispatch(now: number): void {
     if (this.deleted) return;
     let taken = false;
     this.consumers.refresh();
     while (this.consumers.size > 0 && this.ready > 0) {
       const consumer = this.consumers.next();
-      if (consumer === undefined || !this.take()) break;
+      if (consumer === undefined || !this.take(now)) break;
       taken = true;
       consumer.channel.deliver(consumer, this);
     }
@@ -177,7 +204,7 @@ export class Queue implements WakeableQueue {
     this.expire();
   }
 
-  /** Lets the journal know how far messages were delivered, so that after a crash they are known to be redelivered. */
+  /** Records in the journal which messages were delivered, so that they are marked as redelivered after a crash. */
   noteDelivered(): void {
     if (!this.definition.durable) return;
     for (let at = 0; at < this.lanes.length; at++) {
@@ -188,18 +215,18 @@ export class Queue implements WakeableQueue {
     }
   }
 
-  /** The message that lies at a position; valid until the journal's next call. Undefined when it is damaged. */
+  /** Returns a message by its sequence number, valid until the journal's next call; undefined when it is damaged. */
   messageAt(lane: number, seq: number): EncodedMessage | undefined {
     const where = this.lanes[lane]!;
-    return this.#host.journal.read(where.segmentAt(seq), where.offsetAt(seq));
+    return this.#host.journal.read(where.segmentAt(seq), where.offsetAt(seq), this.definition.id, seq);
   }
 
-  /** How often a message was given back; 0 but for quorum queues. */
+  /** How often a message was requeued; always 0 except for quorum queues. */
   returnsOf(seq: number): number {
     return this.#returns.get(seq) ?? 0;
   }
 
-  /** The message is done with: acknowledged, or delivered to somebody who does not acknowledge. */
+  /** Settles a message: it is acknowledged, or was delivered without acknowledgement. */
   settle(lane: number, seq: number): void {
     if (this.deleted) return;
     const where = this.lanes[lane]!;
@@ -208,7 +235,7 @@ export class Queue implements WakeableQueue {
     if (this.#returns.size > 0) this.#returns.delete(seq);
   }
 
-  /** The message goes back to its place, to be delivered again. */
+  /** Requeues a message at its place, to be delivered again. */
   giveBack(lane: number, seq: number): void {
     if (this.deleted) return;
     if (this.settings.type === "quorum") {
@@ -221,12 +248,12 @@ export class Queue implements WakeableQueue {
     this.#cycle.wake(this);
   }
 
-  /** The consumer does not want the message. */
+  /** Rejects a message. */
   reject(lane: number, seq: number): void {
     if (!this.deleted) this.#drop(lane, seq, "rejected");
   }
 
-  /** Drops what has expired at the head of each lane, and looks again when the next one will have. */
+  /** Drops expired messages at the head of each lane, and sets a timer for the next expiry. */
   expire(): void {
     if (!this.#expiring) return;
     let next = Infinity;
@@ -266,7 +293,7 @@ export class Queue implements WakeableQueue {
     this.#cycle.wake(this);
   }
 
-  /** Ends a consumer; an auto-delete queue goes with its last one. */
+  /** Ends a consumer; an auto-delete queue is deleted with its last one. */
   removeConsumer(consumer: QueueConsumer): void {
     this.consumers.remove(consumer);
     if (this.deleted) return;
@@ -275,7 +302,7 @@ export class Queue implements WakeableQueue {
     else if (this.definition.autoDelete && this.#wasConsumed) this.#host.deleteQueue(this);
   }
 
-  /** The queue was used: `x-expires` counts from now. */
+  /** Marks the queue as used: `x-expires` counts from now. */
   touch(): void {
     const { expires } = this.settings;
     if (expires === Infinity) return;
@@ -283,8 +310,24 @@ export class Queue implements WakeableQueue {
     this.#unusedTimer ??= setTimeout(() => this.#onUnused(), Math.min(expires, MAX_TIMER));
   }
 
-  /** Removes all messages that wait, and returns how many there were. */
+  /** Changes the policies, with effect on what is in the queue. */
+  setPolicies(policies: AppliedPolicies | undefined): void {
+    if (policies === this.policies) return;
+    this.policies = policies;
+    const { name, vhost, arguments: args } = this.definition;
+    const { expires } = this.settings;
+    this.settings = parseSettings(name, vhost, args, policies?.definition);
+    if (this.settings.expires !== expires) {
+      clearTimeout(this.#unusedTimer);
+      this.#unusedTimer = undefined;
+      this.touch();
+    }
+    if (this.settings.overflow === "drop-head" && this.#isOver(0, 0)) this.#makeRoom();
+  }
+
+  /** Removes all ready messages, and returns their number. */
   purge(): number {
+    this.catchUp();
     const count = this.ready;
     for (let at = 0; at < this.lanes.length; at++) {
       for (let seq = 0; (seq = this.lanes[at]!.nextReady(seq)) >= 0; seq++) this.settle(at, seq);
@@ -292,10 +335,10 @@ export class Queue implements WakeableQueue {
     return count;
   }
 
-  /** The queue was deleted: its messages go, and its consumers are told. */
+  /** Closes a deleted queue: its messages are removed, and its consumers are cancelled. */
   close(): void {
     for (let at = 0; at < this.lanes.length; at++) {
-      // Those that nobody acknowledged yet go, too.
+      // Unacknowledged messages are removed, too.
       for (let seq = 0; (seq = this.lanes[at]!.nextLive(seq)) >= 0; seq++) this.settle(at, seq);
     }
     this.deleted = true;
@@ -307,7 +350,7 @@ export class Queue implements WakeableQueue {
     this.#host.forget(this);
   }
 
-  /** Ends the timers, for the end of the broker. */
+  /** Stops the timers at the end of the broker. */
   stop(): void {
     clearTimeout(this.#expiryTimer);
     clearTimeout(this.#unusedTimer);
@@ -324,7 +367,7 @@ export class Queue implements WakeableQueue {
     this.#dropHead();
   }
 
-  /** Drops what would be delivered next until the rest has room, as RabbitMQ does (priority.html, maxlength.html). */
+  /** Drops messages from the head until the rest has room, as in RabbitMQ (priority.html, maxlength.html). */
   #dropHead(): void {
     for (let at = this.lanes.length - 1; at >= 0 && this.#isOver(0, 0);) {
       const seq = this.lanes[at]!.take();
@@ -333,10 +376,10 @@ export class Queue implements WakeableQueue {
     }
   }
 
-  /** Removes a message that was taken; it may have a second life elsewhere. */
+  /** Removes a taken message, which may be dead-lettered. */
   #drop(lane: number, seq: number, reason: DeathReason): void {
     const message = this.settings.deadLetterExchange === undefined ? undefined : this.messageAt(lane, seq);
-    if (message !== undefined) this.#host.deadLetter(this, message, reason);
+    if (message !== undefined) this.#host.deadLetter(this, message, reason, lane, seq);
     this.settle(lane, seq);
   }
 

@@ -1,98 +1,69 @@
 import { amqpError } from "../../../amqp/amqp_error.ts";
 import { resource } from "../arguments.ts";
-import type { Permission } from "../topology/definition_change.ts";
+import { compilePattern, type Pattern } from "../patterns.ts";
+import type { Permission, TopicPermission } from "../topology/definition_change.ts";
 
 /** The kind of access that an operation needs (https://www.rabbitmq.com/access-control.html#authorisation). */
 export type Operation = keyof Permission;
 
-/** The maximum length of a pattern. */
-const MAX_PATTERN = 1024;
-/** The maximum number of repetitions in one alternative: the cost grows with the name's length to this power. */
-const MAX_REPEATS = 4;
 /** The number of results that one connection caches. */
 const MAX_ANSWERS = 256;
 
 /** A user's permission in one virtual host, with compiled patterns. */
 export interface CompiledPermission {
   readonly source: Permission;
-  readonly configure: RegExp;
-  readonly write: RegExp;
-  readonly read: RegExp;
-}
-
-/** Compiles the patterns of a permission. @throws {SyntaxError} a pattern is invalid or too costly */
-export function compilePermission(source: Permission): CompiledPermission {
-  return {
-    source,
-    configure: compilePattern(source.configure),
-    write: compilePattern(source.write),
-    read: compilePattern(source.read),
-  };
+  readonly configure: Pattern;
+  readonly write: Pattern;
+  readonly read: Pattern;
 }
 
 /**
- * Compiles a pattern. It can match anywhere in a name, as in RabbitMQ. An empty pattern means `^$`.
+ * Compiles the patterns of a permission.
  *
- * @throws {SyntaxError} the pattern is invalid or too long, or has nested repetitions, which could take too long
+ * @param compile compiles one pattern
+ * @throws {SyntaxError} a pattern is invalid
  */
-export function compilePattern(pattern: string): RegExp {
-  const mistake = (what: string, cause?: unknown) =>
-    new SyntaxError(`Cannot use the pattern '${pattern.slice(0, 100)}': ${what}`, { cause });
-  if (pattern === "") return /^$/;
-  if (pattern.length > MAX_PATTERN) throw mistake(`it has more than ${MAX_PATTERN} characters`);
-  let compiled: RegExp;
-  try {
-    // With the flag `u`, an escape that only PCRE (RabbitMQ) knows is an error instead of a literal.
-    compiled = new RegExp(withoutNeedlessEscapes(pattern), "u");
-  } catch (error) {
-    throw mistake(`it is not a regular expression (${(error as Error).message})`, error);
-  }
-  const costly = costOf(pattern);
-  if (costly !== undefined) throw mistake(`${costly}, so a match could take too long`);
-  return compiled;
+export function compilePermission(source: Permission, compile = compilePattern): CompiledPermission {
+  return {
+    source,
+    configure: compile(source.configure),
+    write: compile(source.write),
+    read: compile(source.read),
+  };
 }
 
-/** Removes the backslash from punctuation that needs no escape, which PCRE allows. */
-function withoutNeedlessEscapes(pattern: string): string {
-  return pattern.replace(/\\([\s\S])|\[(?:\\[\s\S]|[^\]\\])*\]/g, (all, escaped?: string) => {
-    return escaped !== undefined && /[^\w\s^$\\.*+?()[\]{}|/]/.test(escaped) ? escaped : all;
-  });
-}
+/** A user's topic permission for one exchange. It caches the routing keys that are allowed. */
+export class CompiledTopicPermission {
+  readonly source: TopicPermission;
+  readonly #patterns: { readonly write: Pattern; readonly read: Pattern };
+  readonly #allowed = { write: new Set<string>(), read: new Set<string>() };
 
-/** Returns why a pattern could take too long: repeated groups or consecutive repetitions. Undefined if it cannot. */
-function costOf(pattern: string): string | undefined {
-  const plain = pattern.replace(/\\[\s\S]|\[(?:\\[\s\S]|[^\]\\])*\]/g, "x").replace(/\(\?[:=!<]*/g, "(");
   /**
-   * For each open group: repetitions in the current alternative, the maximum of the others, whether there are others.
+   * @param compile compiles one pattern
+   * @throws {SyntaxError} a pattern is invalid
    */
-  const open = [{ repeats: 0, most: 0, chooses: false }];
-  for (let i = 0; i < plain.length; i++) {
-    const group = open.at(-1)!;
-    const quantifier = /^(?:[*+]|\{\d*,?\d*\})/.exec(plain.slice(i))?.[0];
-    if (plain[i] === "(") open.push({ repeats: 0, most: 0, chooses: false });
-    else if (plain[i] === ")" && open.length > 1) {
-      open.pop();
-      const inner = Math.max(group.most, group.repeats);
-      const isRepeated = /^(?:[*+]|\{\d)/.test(plain.slice(i + 1));
-      if (isRepeated && (inner > 0 || group.chooses)) {
-        return "it repeats a group that repeats or has alternatives";
-      }
-      const outer = open.at(-1)!;
-      outer.repeats += inner;
-      outer.chooses ||= group.chooses;
-    } else if (plain[i] === "|") {
-      group.most = Math.max(group.most, group.repeats);
-      group.repeats = 0;
-      group.chooses = true;
-    } else if (quantifier !== undefined) {
-      if (!/^\{\d+\}$/.test(quantifier)) group.repeats++;
-      i += quantifier.length - 1;
-    }
+  constructor(source: TopicPermission, user: string, vhost: string, compile = compilePattern) {
+    this.source = source;
+    const expand = (pattern: string) =>
+      compile(
+        pattern.replaceAll("{username}", () => literal(user)).replaceAll("{vhost}", () => literal(vhost)),
+      );
+    this.#patterns = { write: expand(source.write), read: expand(source.read) };
   }
-  const most = Math.max(open[0]!.most, open[0]!.repeats);
-  return most > MAX_REPEATS
-    ? `it has ${most} consecutive repetitions (the maximum is ${MAX_REPEATS})`
-    : undefined;
+
+  allows(operation: "write" | "read", routingKey: string): boolean {
+    const allowed = this.#allowed[operation];
+    if (allowed.has(routingKey)) return true;
+    if (!this.#patterns[operation].test(routingKey)) return false;
+    if (allowed.size === MAX_ANSWERS) allowed.clear();
+    allowed.add(routingKey);
+    return true;
+  }
+}
+
+/** Escapes a name for a pattern. */
+function literal(name: string): string {
+  return name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 }
 
 /** The permissions of a connection's user in its virtual host. It caches the results of checks. */
@@ -102,12 +73,44 @@ export class Access {
   readonly #permission: () => CompiledPermission | undefined;
   #compiled: CompiledPermission | undefined;
   readonly #allowed = new Set<string>();
+  readonly #topics: () => ReadonlyMap<string, CompiledTopicPermission> | undefined;
 
-  /** @param permission returns the current permission; undefined if the user has none */
-  constructor(user: string, vhost: string, permission: () => CompiledPermission | undefined) {
+  /**
+   * @param permission returns the current permission; undefined if the user has none
+   * @param topics returns the current topic permissions by exchange; undefined if the user has none
+   */
+  constructor(
+    user: string,
+    vhost: string,
+    permission: () => CompiledPermission | undefined,
+    topics: () => ReadonlyMap<string, CompiledTopicPermission> | undefined = () => undefined,
+  ) {
     this.user = user;
     this.vhost = vhost;
     this.#permission = permission;
+    this.#topics = topics;
+  }
+
+  /**
+   * Checks a topic permission: of a publish (`write`) or of a binding (`read`). Only topic exchanges have them.
+   *
+   * @param exchanges the exchanges of the virtual host
+   * @throws {AmqpError} 403: the user must not use this routing key
+   */
+  checkTopic(
+    operation: "write" | "read",
+    exchanges: ReadonlyMap<string, { readonly definition: { readonly type: string } }>,
+    name: string,
+    routingKey: string,
+  ): void {
+    const topics = this.#topics();
+    if (topics === undefined || exchanges.get(name)?.definition.type !== "topic") return;
+    const compiled = topics.get(name);
+    if (compiled === undefined || compiled.allows(operation, routingKey)) return;
+    throw amqpError(
+      403,
+      `access to topic '${routingKey}' in exchange '${name}' in vhost '${this.vhost}' refused for user '${this.user}'`,
+    );
   }
 
   /** Checks a permission. @throws {AmqpError} 403: the user does not have it */
