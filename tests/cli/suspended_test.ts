@@ -11,7 +11,9 @@ const framed = (texts: readonly string[]) => texts.map((text) => hexOf(frame(tex
 describe("suspended", () => {
   for (const type of ["push", "dealer"]) {
     test(`${type} - nothing is written to a peer that closed meanwhile`, async () => {
-      await using listener = await rawListener((peer) => void peer.greet(type === "push" ? "PULL" : "DEALER"));
+      await using listener = await rawListener((peer) =>
+        void peer.greet(type === "push" ? "PULL" : "DEALER")
+      );
       using sender = start([type, `>${listener.endpoint}`, "--summary"], { open: true });
       const first = await listener.peer(0);
       sender.write("early\n");

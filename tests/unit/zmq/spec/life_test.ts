@@ -19,7 +19,10 @@ function pings(peer: RawPeer): number {
 }
 
 /** Relays the connections to an endpoint, with at most `rate` bytes per millisecond towards it. */
-async function slowLink(target: string, rate: number): Promise<AsyncDisposable & { readonly endpoint: string }> {
+async function slowLink(
+  target: string,
+  rate: number,
+): Promise<AsyncDisposable & { readonly endpoint: string }> {
   const sockets = new Set<net.Socket>();
   const server = net.createServer((near) => {
     const far = net.connect(Number(target.split(":").at(-1)), "127.0.0.1");
@@ -113,7 +116,10 @@ describe("spec life", () => {
     it(`heartbeats - a long message on a slow link arrives, with a heartbeat at ${ends}`, async () => {
       const log = new SocketLog();
       const heartbeat = { interval: 300 };
-      await using pull = new Pull({ heartbeat: ends === "the sender" ? {} : heartbeat, onEvent: log.onEvent });
+      await using pull = new Pull({
+        heartbeat: ends === "the sender" ? {} : heartbeat,
+        onEvent: log.onEvent,
+      });
       await using link = await slowLink(await pull.bind(LOCAL), 1500);
       await using push = new Push({ heartbeat, onEvent: log.onEvent });
       push.connect(link.endpoint);
