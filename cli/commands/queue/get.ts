@@ -3,6 +3,7 @@ import { command, flag, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { oneOf } from "../../app/values.ts";
 import { ending, exec, output } from "../../options/options.ts";
+import { declaring, refuseEmptyNames } from "../../queue/existence.ts";
 import { getAll } from "../../queue/get.ts";
 import { parseOffset } from "../../queue/streams.ts";
 import { broker, prefetch, targetOf } from "../../queue/target.ts";
@@ -24,8 +25,8 @@ const taking = group("Delivery", {
 });
 
 export default command({
-  argument: ["<queue>", "the queue to consume; it is declared durable if it does not exist"],
-  options: { ...broker, ...output, ...ending, ...prefetch, ...taking, ...exec },
+  argument: ["<queue>", "the queue to consume"],
+  options: { ...broker, ...output, ...ending, ...prefetch, ...taking, ...exec, ...declaring },
   examples,
   action({ session, values, operands }) {
     if (operands.length > 1) throw new UsageError("messages are taken from one queue");
@@ -37,7 +38,11 @@ export default command({
     if (values.offset !== undefined && values.drain) {
       throw new UsageError("--offset is for streams, which are never empty: -n or -w ends it, not --drain");
     }
+    if (values.offset !== undefined && values.declare) {
+      throw new UsageError("--declare does not create streams (mqcat queue declare --type stream does)");
+    }
+    refuseEmptyNames(operands);
     const style = styleOf(session, values, false);
-    return getAll(session, targetOf(session, values, true), operands[0]!, style, values);
+    return getAll(session, targetOf(session, values, values.declare), operands[0]!, style, values);
   },
 });

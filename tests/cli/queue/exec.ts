@@ -24,7 +24,7 @@ export function commands({ queue, startQueue, ready, test, well }: QueueContext)
   });
 
   test("--exec - a second signal also ends the command; its message stays in the queue", async () => {
-    await well(["put", "slow", "-D", "x"]);
+    await well(["put", "--declare", "slow", "-D", "x"]);
     using dir = tempDir();
     using get = await startQueue(["get", "slow", "--exec", `echo $$ >${dir.path}/pid; exec sleep 600`]);
     const read = () => Number(fs.readFileSync(dir.file("pid"), { encoding: "utf8", flag: "a+" }));
