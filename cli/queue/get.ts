@@ -22,6 +22,7 @@ export interface GetOptions {
   readonly prefetch: number | undefined;
   readonly exec: string | undefined;
   readonly jobs: number | undefined;
+  readonly maxAttempts: number | undefined;
   readonly onError: "requeue" | "reject" | "dead-letter" | undefined;
   /** The offset at which to start in a stream. */
   readonly offset: FieldValue | undefined;
@@ -91,7 +92,7 @@ export async function getAll(
     throw explainOffset(queue, error);
   });
 
-  while (!over && !session.stopping && output.failure === undefined) {
+  while (!over && !session.stopping && !sink.stopped && output.failure === undefined) {
     failure ??= consumer.failure;
     if (failure !== undefined) break;
     if (options.drain && sink.idle && await consumer.isDrained()) break;

@@ -1,20 +1,26 @@
 import examples from "../../cheats/queue-get.md" with { type: "text" };
 import { command, flag, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
-import { oneOf } from "../../app/values.ts";
+import { integer, oneOf } from "../../app/values.ts";
 import { ending, exec, output } from "../../options/options.ts";
 import { declaring, refuseEmptyNames } from "../../queue/existence.ts";
 import { getAll } from "../../queue/get.ts";
+import { MAX_ATTEMPTS } from "../../queue/sinks.ts";
 import { parseOffset } from "../../queue/streams.ts";
 import { broker, prefetch, targetOf } from "../../queue/target.ts";
 import { styleOf } from "../../records/writer.ts";
 
 const taking = group("Delivery", {
   drain: flag("--drain", "end when the queue is empty"),
+  maxAttempts: option(
+    "--max-attempts <number>",
+    `how often a failing --exec runs for a message, 1 s apart; 0: no limit (default: ${MAX_ATTEMPTS})`,
+    integer(0),
+  ),
   onError: option(
     "--on-error <what>",
-    "when --exec fails: requeue (1 s later), dead-letter, or reject: the same, but dropped where there is no " +
-      "dead-letter exchange",
+    "after the last failed attempt: requeue (default; get then ends), dead-letter, or reject: the same, but " +
+      "dropped where there is no dead-letter exchange",
     oneOf("requeue", "dead-letter", "reject"),
   ),
   offset: option(
@@ -33,6 +39,11 @@ export default command({
     if (values.onError !== undefined && values.exec === undefined) {
       throw new UsageError(
         "--on-error needs --exec: it decides what happens to a message whose command failed",
+      );
+    }
+    if (values.maxAttempts !== undefined && values.exec === undefined) {
+      throw new UsageError(
+        "--max-attempts limits how often --exec runs for a message, and there is no --exec",
       );
     }
     if (values.offset !== undefined && values.drain) {

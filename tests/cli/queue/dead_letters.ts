@@ -8,7 +8,19 @@ import { lines, type QueueContext } from "./context.ts";
 export function deadLetters({ broker, queue, ready, test, well }: QueueContext): void {
   const to = (dead: string) => ["-a", "x-dead-letter-exchange=", "-a", `x-dead-letter-routing-key=${dead}`];
   const fail = (name: string) =>
-    queue(["get", name, "--drain", "--exec", "exit 1", "--on-error", "dead-letter", "-j", "8"]);
+    queue([
+      "get",
+      name,
+      "--drain",
+      "--exec",
+      "exit 1",
+      "--on-error",
+      "dead-letter",
+      "--max-attempts",
+      "1",
+      "-j",
+      "8",
+    ]);
 
   test("--on-error dead-letter - moves failed messages; without a dead-letter queue no message is taken", async () => {
     await well(["declare", "mourned"]);
