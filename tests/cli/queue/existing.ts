@@ -23,15 +23,18 @@ export function existing({ env, peeks, queue, ready, test, well }: QueueContext)
       [["purge", "typoo"], "typoo", false],
       [["delete", "typoo"], "typoo", false],
     ];
-    for (const [args, missing, declares] of cases) {
+    await Promise.all(cases.map(async ([args, missing, declares]) => {
       const { code, stdout, stderr } = await queue(args);
       assert.deepEqual([code, stdout.length], [1, 0], `${args.join(" ")}: ${stderr}`);
       assert.ok(stderr.includes(`there is no queue '${missing}'`), stderr);
       assert.equal(/--declare creates it/.test(stderr), declares, stderr);
       if (peeks) assert.match(stderr, /\(did you mean 'typo'\?\)/);
-      assert.equal(await ready(missing), undefined, args.join(" "));
-    }
-    assert.equal(await ready("typo"), "1", "nothing was moved");
+    }));
+    assert.deepEqual(
+      [await ready("typoo"), await ready("typo")],
+      [undefined, "1"],
+      "nothing was created or moved",
+    );
     await well(["put", "--declare", "typoo", "-D", "y"]);
     await well(["move", "typo", "moved", "--declare", "-q"]);
     assert.equal(await well(["get", "moved", "--drain"]), "x\n");
@@ -61,10 +64,10 @@ export function existing({ env, peeks, queue, ready, test, well }: QueueContext)
       ["put", "--exchange", ""],
       ["put", "--exchange", "amq.topic", "-t", ""],
     ];
-    for (const args of cases) {
+    await Promise.all(cases.map(async (args) => {
       const { code, stderr } = await queue(args, { stdin: "x\n" });
       assert.deepEqual([code, /must not be empty/.test(stderr)], [2, true], `${args.join(" ")}: ${stderr}`);
-    }
+    }));
     assert.equal((await queue(["list"])).stdout.toString(), before);
   });
 
