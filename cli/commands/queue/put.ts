@@ -23,7 +23,12 @@ import { framingOf, splitterFor } from "../../records/splitter.ts";
 const envelope = group("Messages", {
   exchange: option("--exchange <name>", "publish to this exchange instead of a queue", word),
   topic: option("-t, --topic <key>", "the routing key, with --exchange", text),
-  header: list("-H, --header <name: value>", "add a header (repeats)", header),
+  header: list(
+    "-H, --header <name: value>",
+    "add a header (repeats)",
+    header,
+    `-J can have other bytes: {"headers":{"NAME":{"$bytes":"BASE64"}}}`,
+  ),
   property: list(
     "-P, --property <name: value>",
     "set a property, such as content_type (repeats)",
