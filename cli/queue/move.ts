@@ -180,7 +180,7 @@ class Move {
       ? ""
       : ", and the messages after them were not read";
     reporter.error(
-      `${messages(this.#kept.length)} stay in '${queue}': ${words}${unread} (--to says where to)`,
+      `${messages(this.#kept.length)} stay in '${queue}': ${words}${unread} (--to QUEUE moves them there)`,
     );
     this.#session.exitCode = EXIT.undelivered;
   }

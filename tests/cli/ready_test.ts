@@ -67,7 +67,10 @@ describe("--ready-file", () => {
       fs.symlinkSync(dir.file(target), link);
       using pull = start(["pull", ":0", "--ready-file", link]);
       await waitFor(() => !fs.lstatSync(link).isSymbolicLink(), PATIENCE, "the file");
-      assert.equal(fs.readFileSync(link, "utf8"), `${await pull.waitForStderr(/listening on (\S+)/).then(([, on]) => on)}\n`);
+      assert.equal(
+        fs.readFileSync(link, "utf8"),
+        `${await pull.waitForStderr(/listening on (\S+)/).then(([, on]) => on)}\n`,
+      );
     }
     assert.equal(fs.readFileSync(dir.file("precious"), "utf8"), "precious\n");
     assert.ok(!fs.existsSync(dir.file("missing")));
@@ -75,8 +78,11 @@ describe("--ready-file", () => {
 
   test("a descriptor of the shell - gets the endpoints", async () => {
     using dir = tempDir();
-    using pull = shell(`exec mqcat pull :0 -q --ready-file >(cat >'${dir.file("out")}')`, {});
-    await waitFor(() => fs.existsSync(dir.file("out")) && fs.readFileSync(dir.file("out"), "utf8").endsWith("\n"), PATIENCE);
+    using pull = shell(`mqcat pull :0 -q --ready-file >(cat >'${dir.file("out")}')`, {});
+    await waitFor(
+      () => fs.existsSync(dir.file("out")) && fs.readFileSync(dir.file("out"), "utf8").endsWith("\n"),
+      PATIENCE,
+    );
     assert.match(fs.readFileSync(dir.file("out"), "utf8"), /^tcp:\/\/127\.0\.0\.1:\d+\n$/);
     pull.kill("SIGTERM");
     await pull.exit();
