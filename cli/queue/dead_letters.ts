@@ -1,5 +1,4 @@
 /** Dead letters: whether a queue has a destination for them, and the original queue of a dead letter. */
-import { AmqpError } from "../../lib/amqp/amqp_error.ts";
 import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
 import type { Envelope } from "../../lib/amqp/client/publisher.ts";
 import { findExchange, findQueue, queueArguments } from "../../lib/amqp/client/queues.ts";
