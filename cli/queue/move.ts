@@ -4,6 +4,7 @@ import { connectBroker } from "../../lib/amqp/client/link.ts";
 import { type Bodies, type Envelope, Publisher } from "../../lib/amqp/client/publisher.ts";
 import { findQueue } from "../../lib/amqp/client/queues.ts";
 import { decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
+import { LimitError } from "../../lib/errors.ts";
 import { EXIT, TimeoutError } from "../app/errors.ts";
 import { Progress } from "../app/progress.ts";
 import type { Session } from "../app/session.ts";
@@ -253,7 +254,13 @@ class Move {
         return true;
       }
     }
-    if (this.#publisher.publish(moving.bodies, 0, 1, moving.envelope) !== 1) return false;
+    try {
+      if (this.#publisher.publish(moving.bodies, 0, 1, moving.envelope) !== 1) return false;
+    } catch (error) {
+      if (!(error instanceof LimitError || error instanceof RangeError)) throw error;
+      this.#keep(moving.receipt, "whose headers are larger than a frame of the other broker");
+      return true;
+    }
     this.#published.push(moving);
     this.#publishedCount++;
     return true;

@@ -49,12 +49,12 @@ export function toRecord(frames: readonly Uint8Array[], hasTopic: boolean, endpo
   return record;
 }
 
-/** Parses the record of a message of a queue. @returns the frames of the message: its topic, if it has one, and its body */
+/** Parses the record of a queue message. @returns its frames: the topic, if it has one, and the body */
 export function fromRecord(line: string): Uint8Array[] {
   return framesOf(parseRecord(line), { publishes: true });
 }
 
-/** Whether the record is that of a message of a queue. */
+/** Whether the record comes from a queue. */
 export function isFromQueue({ exchange, exchange_base64: encoded }: JsonRecord): boolean {
   return (exchange ?? encoded) !== undefined;
 }

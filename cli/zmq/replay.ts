@@ -44,7 +44,7 @@ export class Recording implements Source {
    * @param path of the recording; `-` is stdin
    * @param loop whether to start again at the end
    * @param publishes whether the topics of records of queues are sent as frames
-   * @throws {UsageError} it cannot be read
+   * @throws {UsageError} the file cannot be read
    */
   constructor(session: Session, path: string, speed: number, loop: boolean, publishes: boolean) {
     this.#session = session;

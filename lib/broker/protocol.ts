@@ -40,6 +40,15 @@ export interface ProtocolServer {
 export interface ProtocolHost {
   readonly core: BrokerCore;
   readonly options: Settings;
+  /**
+   * Reserves a connection within the limits of the user and the virtual host.
+   *
+   * @returns ends the reservation, after `onConnected` or a failed login
+   * @throws {AmqpError} 530: the user or the virtual host has the maximum number of connections
+   */
+  reserveConnection(user: string, vhost: VirtualHost): () => void;
+  /** Checks the limit of channels. @throws {AmqpError} 530: the user has the maximum number of open channels */
+  checkChannels(user: string): void;
   /** A client logged in. Called before its input is handled. */
   onConnected(connection: ClientConnection): void;
   /** A client's connection has ended. */

@@ -5,8 +5,9 @@ import type { ByteStream, Listener } from "../transport/stream.ts";
 import { listen } from "../transport/transport.ts";
 import { Signal } from "../transport/waiting.ts";
 import { BrokerCore, type CoreHost } from "./core/broker_core.ts";
-import { importDefinitions } from "./core/definitions/definitions.ts";
+import { importDefinitions } from "./core/definitions/import.ts";
 import type { Json } from "./core/definitions/table.ts";
+import { limitOf } from "./core/policies/limits.ts";
 import type { VirtualHost } from "./core/topology/vhost.ts";
 import { type Authenticator, TRUST_ALL } from "./core/users/authenticator.ts";
 import type { UserStore } from "./core/users/user_store.ts";
@@ -31,6 +32,8 @@ export class Broker implements CoreHost, ProtocolHost {
   readonly endpoints: string[] = [];
 
   readonly #servers = new Map<Protocol, Promise<ProtocolServer>>();
+  /** Clients that may connect and are about to be told so. */
+  readonly #reserved = new Set<Pick<ClientConnection, "user" | "vhost">>();
   readonly #disconnected = new Signal();
   readonly #listeners: Pick<Listener, "close">[] = [];
   readonly #beat: ReturnType<typeof setInterval>;
@@ -138,6 +141,41 @@ export class Broker implements CoreHost, ProtocolHost {
     return this.#closing ??= this.#close();
   }
 
+  reserveConnection(user: string, vhost: VirtualHost): () => void {
+    const inVhost = limitOf(vhost.limits, "max-connections");
+    if (inVhost !== Infinity && this.#count((one) => one.vhost === vhost) >= inVhost) {
+      throw amqpError(
+        530,
+        `access to vhost '${vhost.name}' refused for user '${user}': connection limit (${inVhost}) is reached`,
+      );
+    }
+    const ofUser = limitOf(this.users.get(user)?.limits, "max-connections");
+    if (ofUser !== Infinity && this.#count((one) => one.user === user) >= ofUser) {
+      throw amqpError(
+        530,
+        `connection refused for user '${user}': user connection limit (${ofUser}) is reached`,
+      );
+    }
+    const reservation = { user, vhost };
+    this.#reserved.add(reservation);
+    return () => this.#reserved.delete(reservation);
+  }
+
+  checkChannels(user: string): void {
+    const limit = limitOf(this.users.get(user)?.limits, "max-channels");
+    if (limit === Infinity) return;
+    let open = 0;
+    for (const connection of this.connections) {
+      if (connection.user !== user) continue;
+      for (const channel of connection.channels) if (channel !== undefined) open++;
+    }
+    if (open < limit) return;
+    throw amqpError(
+      530,
+      `number of channels opened for user '${user}' has reached the maximum allowed user limit of (${limit})`,
+    );
+  }
+
   onConnected(connection: ClientConnection): void {
     const { remote, user, vhost } = connection;
     this.connections.add(connection);
@@ -174,6 +212,15 @@ export class Broker implements CoreHost, ProtocolHost {
     let server = this.#servers.get(protocol);
     if (server === undefined) this.#servers.set(protocol, server = protocol.load(this));
     return server;
+  }
+
+  /** Counts connections, also those that are reserved. */
+  #count(test: (connection: Pick<ClientConnection, "user" | "vhost">) => boolean): number {
+    let count = 0;
+    for (const connections of [this.connections, this.#reserved]) {
+      for (const connection of connections) if (test(connection)) count++;
+    }
+    return count;
   }
 
   async #accept(stream: ByteStream, server: ProtocolServer, authenticator: Authenticator): Promise<void> {

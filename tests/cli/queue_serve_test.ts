@@ -197,6 +197,49 @@ describe("queue serve", () => {
     assert.equal(await well(["get", "loaded", "--drain", "--url", url]), "x\n");
   });
 
+  test("--load-definitions - there is no guest when the definitions have users; a byte order mark is ignored", async () => {
+    using dir = tempDir();
+    const login = async (address: string, user: string) =>
+      (await queue(["declare", "q", "--url", `amqp://${user}@${address}`])).code;
+    const definitions = {
+      vhosts: [{ name: "/" }],
+      users: [{ name: "ann", password: "a", tags: ["administrator"] }],
+      permissions: [{ user: "ann", vhost: "/", configure: ".*", write: ".*", read: ".*" }],
+    };
+    const file = dir.file("definitions.json");
+    const data = dir.file("data");
+    {
+      // The first start makes guest, and the directory keeps it.
+      using broker = serve("--data", data);
+      const address = (await broker.readyEndpoint()).replace("amqp://", "");
+      assert.equal(await login(address, "guest:guest"), 0);
+      broker.kill();
+      await broker.exit();
+    }
+    fs.writeFileSync(file, `\uFEFF${JSON.stringify(definitions)}`);
+    using broker = serve("--data", data, "--load-definitions", file);
+    const address = (await broker.readyEndpoint()).replace("amqp://", "");
+    assert.deepEqual([await login(address, "ann:a"), await login(address, "guest:guest")], [0, 4]);
+  });
+
+  test("--load-definitions - lists all mistakes and does not start", async () => {
+    using dir = tempDir();
+    const queues = [{ name: "a", vhost: "gone" }, { name: 5, vhost: "/" }];
+    fs.writeFileSync(dir.file("d.json"), JSON.stringify({ queues }));
+    const { code, stderr } = await queue([
+      "serve",
+      ":0",
+      "--memory",
+      "--load-definitions",
+      dir.file("d.json"),
+    ]);
+    assert.match(
+      stderr,
+      /queues\[1\]\.name must be a string.*\n.*queues\[0\]: virtual host 'gone'.*\n.*the definitions have 2 mistakes/,
+    );
+    assert.notEqual(code, 0);
+  });
+
   withOpenssl("amqps - with a certificate; --product is what clients are line", async () => {
     using dir = tempDir();
     const made = spawnSync("openssl", [

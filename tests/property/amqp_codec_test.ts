@@ -1,4 +1,4 @@
-/** Values of AMQP: encoding and decoding are inverse, and junk is refused in words. */
+/** AMQP values: decoding is the inverse of encoding, and junk is refused with an error. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
@@ -19,7 +19,7 @@ const TIMEOUT = { timeout: 60_000 };
 
 const utf8Length = (text: string) => new TextEncoder().encode(text).length;
 
-/** Text of at most 255 bytes, with everything in it that UTF-8 has. */
+/** Text of at most 255 bytes, with all kinds of UTF-8 characters. */
 const name = fc.oneof(
   { weight: 3, arbitrary: fc.string({ maxLength: 40 }) },
   { weight: 2, arbitrary: fc.string({ unit: "binary", maxLength: 70 }) },
@@ -53,7 +53,7 @@ const scalar: fc.Arbitrary<FieldValue> = fc.oneof(
   fc.maxSafeInteger().map((value) => new TypedNumber("d", value + 0)),
 );
 
-/** As tables are decoded: without a prototype. */
+/** A table without a prototype, like decoded tables. */
 function tableOf(entries: readonly (readonly [string, FieldValue])[]): FieldTable {
   const table: FieldTable = Object.create(null);
   for (const [name, value] of entries) table[name] = value;
@@ -82,7 +82,7 @@ const ARGUMENTS: Record<FieldType, fc.Arbitrary<unknown>> = {
   table,
 };
 
-/** One of these methods with any arguments. */
+/** One of these methods with random arguments. */
 function methodOf(...names: MethodName[]) {
   return fc.constantFrom(...names).chain((name) => {
     const { fields } = METHODS[name] as MethodSpec;
@@ -112,7 +112,7 @@ const properties: fc.Arbitrary<BasicProperties> = fc.record({
   clusterId: name,
 }, { requiredKeys: [] });
 
-/** fast-check makes its records with a prototype or without. */
+/** fast-check creates records with and without a prototype. */
 function plain<T extends object>(record: T): T {
   return { ...record };
 }
@@ -123,7 +123,7 @@ function encode({ name, args }: { name: MethodName; args: MethodArgs<MethodName>
   return bytes;
 }
 
-/** Valid bytes with a few of them changed, cut or doubled. */
+/** Valid bytes, with a few of them changed, removed or repeated. */
 function damaged(valid: fc.Arbitrary<Uint8Array>): fc.Arbitrary<Uint8Array> {
   return fc.tuple(valid, fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 4 }), fc.nat())
     .map(([bytes, changes, cut]) => {
@@ -133,7 +133,7 @@ function damaged(valid: fc.Arbitrary<Uint8Array>): fc.Arbitrary<Uint8Array> {
     });
 }
 
-/** What `act` gives, or undefined when it refused in the one way that is allowed. */
+/** The result of `act`, or undefined when it throws the allowed error. */
 function attempt<T>(act: () => T): T | undefined {
   try {
     return act();
@@ -145,28 +145,32 @@ function attempt<T>(act: () => T): T | undefined {
 }
 
 describe("amqp codec", () => {
-  it("text - any bytes come back as they were, and well-formed text is UTF-8", TIMEOUT, () => {
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 100 }), fc.nat(3), (bytes, at) => {
-        const text = readText(bytes, 0, bytes.length);
-        assert.equal(readName(bytes, 0, bytes.length), text);
-        assert.equal(textLength(text), bytes.length);
-        const target = new Uint8Array(at + bytes.length + 1).fill(0x99);
-        assert.equal(writeText(text, target, at), at + bytes.length);
-        assert.deepEqual([...target.subarray(at)], [...bytes, 0x99]);
-      }),
-      { numRuns: 1000 },
-    );
-    fc.assert(
-      fc.property(fc.string({ unit: "binary", maxLength: 200 }), (text) => {
-        const bytes = new Uint8Array(textLength(text));
-        writeText(text, bytes, 0);
-        assert.deepEqual(bytes, new TextEncoder().encode(text));
-        assert.equal(readText(bytes, 0, bytes.length), text);
-      }),
-      { numRuns: 1000 },
-    );
-  });
+  it(
+    "text - any bytes are decoded and encoded without change, and well-formed text is UTF-8",
+    TIMEOUT,
+    () => {
+      fc.assert(
+        fc.property(fc.uint8Array({ maxLength: 100 }), fc.nat(3), (bytes, at) => {
+          const text = readText(bytes, 0, bytes.length);
+          assert.equal(readName(bytes, 0, bytes.length), text);
+          assert.equal(textLength(text), bytes.length);
+          const target = new Uint8Array(at + bytes.length + 1).fill(0x99);
+          assert.equal(writeText(text, target, at), at + bytes.length);
+          assert.deepEqual([...target.subarray(at)], [...bytes, 0x99]);
+        }),
+        { numRuns: 1000 },
+      );
+      fc.assert(
+        fc.property(fc.string({ unit: "binary", maxLength: 200 }), (text) => {
+          const bytes = new Uint8Array(textLength(text));
+          writeText(text, bytes, 0);
+          assert.deepEqual(bytes, new TextEncoder().encode(text));
+          assert.equal(readText(bytes, 0, bytes.length), text);
+        }),
+        { numRuns: 1000 },
+      );
+    },
+  );
 
   it("tables - decode(encode(table)) is the table", TIMEOUT, () => {
     fc.assert(
@@ -180,7 +184,7 @@ describe("amqp codec", () => {
     );
   });
 
-  it("tables - plain numbers that are integers keep their value, whatever type they get", TIMEOUT, () => {
+  it("tables - plain integers keep their value, whatever type they are encoded with", TIMEOUT, () => {
     fc.assert(
       fc.property(fc.maxSafeInteger(), (value) => {
         const decoded = decodeTable(encodeTable({ n: value }))["n"];
@@ -190,7 +194,7 @@ describe("amqp codec", () => {
     );
   });
 
-  it("tables - junk is refused, or is a table that encodes to what decodes to the same", TIMEOUT, () => {
+  it("tables - junk is refused, or decodes to a table that survives another round trip", TIMEOUT, () => {
     const junk = fc.oneof(fc.uint8Array({ maxLength: 80 }), damaged(table.map(encodeTable)));
     fc.assert(
       fc.property(junk, (bytes) => {
@@ -205,7 +209,7 @@ describe("amqp codec", () => {
   });
 
   it(
-    "properties - decode(encode(properties)) are the properties, and the scan finds the same",
+    "properties - decode(encode(properties)) are the properties, and the scan finds the same ones",
     TIMEOUT,
     () => {
       const scan = new PropertyScan();
@@ -231,7 +235,7 @@ describe("amqp codec", () => {
     },
   );
 
-  it("properties - junk is refused; what is decoded passes the scan too", TIMEOUT, () => {
+  it("properties - junk is refused, and the scan accepts all decoded properties", TIMEOUT, () => {
     const scan = new PropertyScan();
     const junk = fc.oneof(
       fc.uint8Array({ maxLength: 60 }),
@@ -262,7 +266,7 @@ describe("amqp codec", () => {
     assert.ok(seen.size > 60, `${seen.size} methods were tried`);
   });
 
-  it("methods - what is left out is empty, zero or false", () => {
+  it("methods - omitted arguments are empty, zero or false", () => {
     for (const name of Object.keys(METHODS) as MethodName[]) {
       const bytes = new Uint8Array(sizeofMethod<MethodName>(name, {}));
       writeMethod<MethodName>(name, {}, bytes, 0);
@@ -279,7 +283,7 @@ describe("amqp codec", () => {
     const ack = new AckFields();
     const header = new ContentHeader();
     const wire = method.map(encode);
-    // The id is kept, so that the arguments are reached.
+    // The id is not changed, so that the arguments are decoded.
     const broken = damaged(wire).chain((bytes) =>
       method.map(({ name }) => {
         const id = methodId(name);

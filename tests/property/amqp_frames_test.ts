@@ -1,4 +1,4 @@
-/** Frames of AMQP: whatever the network does to the pieces, the same frames come out. */
+/** AMQP frames: the decoded frames do not depend on the chunks of the network. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
@@ -26,7 +26,7 @@ interface Message {
   seed: number;
 }
 
-/** One thing that is sent. */
+/** One item to send. */
 type Sent =
   | Message
   | { kind: "ack"; channel: number; tag: number; flag: boolean }
@@ -104,7 +104,7 @@ interface Seen {
   payload: Uint8Array;
 }
 
-/** Decodes in pieces, each overwritten once it was pushed. */
+/** Decodes in chunks, each of which is overwritten after it was pushed. */
 function decode(role: Role, frameMax: number, bytes: Uint8Array, cuts: readonly number[]) {
   const frames: Seen[] = [];
   let headers = 0;
@@ -121,7 +121,7 @@ function decode(role: Role, frameMax: number, bytes: Uint8Array, cuts: readonly 
   return { frames, headers, idle: decoder.idle };
 }
 
-/** The messages in a run of frames: what was published or delivered, put together again. */
+/** The messages in a sequence of frames, reassembled. */
 function messagesIn(frames: readonly Seen[]) {
   const publish = new PublishFields();
   const deliver = new DeliverFields();
@@ -172,7 +172,7 @@ describe("amqp frames", () => {
     return encoder.out.take();
   }
 
-  it("frames - messages come out as they went in, under any chunking", TIMEOUT, () => {
+  it("frames - messages are decoded unchanged under any chunking", TIMEOUT, () => {
     fc.assert(
       fc.property(traffic, frameMax, cuts, (traffic, frameMax, cuts) => {
         const bytes = new Uint8Array([...PROTOCOL_HEADER, ...wireOf(traffic, frameMax)]);
@@ -230,7 +230,7 @@ describe("amqp frames", () => {
           for (const piece of pieces(bytes, cuts)) {
             decoder.push(piece);
             piece.fill(0xee);
-            // A stream that is paused may bring a piece more.
+            // A paused stream may deliver one more chunk.
             if (at++ % 2 === 0) drain();
           }
           drain();
@@ -242,7 +242,7 @@ describe("amqp frames", () => {
     },
   );
 
-  it("frames - one cut anywhere changes nothing", TIMEOUT, () => {
+  it("frames - a split at any byte changes nothing", TIMEOUT, () => {
     const small = sent.map((what) => "size" in what ? { ...what, size: what.size % 40 } : what);
     fc.assert(
       fc.property(fc.array(small, { minLength: 1, maxLength: 3 }), (traffic) => {
@@ -256,7 +256,7 @@ describe("amqp frames", () => {
     );
   });
 
-  it("frames - encoding into a buffer in use, and block by block, gives the same bytes", TIMEOUT, () => {
+  it("frames - encoding into a used buffer, and block by block, produces the same bytes", TIMEOUT, () => {
     fc.assert(
       fc.property(traffic, (traffic) => {
         const whole = wireOf(traffic, 4096);
@@ -278,7 +278,7 @@ describe("amqp frames", () => {
     );
   });
 
-  it("frames - junk is refused in words, and the same under any chunking", TIMEOUT, () => {
+  it("frames - junk is refused with the same error under any chunking", TIMEOUT, () => {
     const junk = fc.oneof(
       fc.uint8Array({ maxLength: 200 }),
       fc.uint8Array({ maxLength: 200 }).map((bytes) => new Uint8Array([...PROTOCOL_HEADER, ...bytes])),

@@ -13,7 +13,7 @@ const all = await targets();
 describe("fuzz", () => {
   for (const target of all) {
     it(
-      `${target.name} - spoiled bytes are refused in an orderly way, or are valid`,
+      `${target.name} - malformed bytes are refused with an error of the library, or are valid`,
       { timeout: 60_000 },
       async () => {
         const { inputs, refused, failures } = await fuzz(

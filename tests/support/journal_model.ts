@@ -61,6 +61,8 @@ export class JournalModel {
     this.lanes = new Map(QUEUES.map((id) => [id, new Lane()]));
     this.journal = Journal.open({ ...this.#options, directory }, {
       lane: (id, lane) => lane === 3 ? this.lanes.get(id) : undefined,
+      lanes: () => this.lanes,
+      nameOf: (id) => `'queue ${id}'`,
     });
   }
 
@@ -155,7 +157,7 @@ export class JournalModel {
 
   bodyAt(id: number, seq: number): string | undefined {
     const lane = this.lanes.get(id)!;
-    const found = this.journal.read(lane.segmentAt(seq), lane.offsetAt(seq));
+    const found = this.journal.read(lane.segmentAt(seq), lane.offsetAt(seq), id, seq);
     if (found === undefined) return undefined;
     const text = (bytes: Uint8Array, start: number, end: number) =>
       new TextDecoder().decode(bytes.subarray(start, end));

@@ -17,7 +17,8 @@ const FORBIDDEN: readonly (readonly [pattern: RegExp, remedy: string])[] = [
   [/unless[\s*/#|]+told/gi, "write the default: 'Default: 1000'"],
   [/whence/gi, "write 'from where'"],
   [/anew/gi, "write 'again'"],
-  [/behind/gi, "write 'after'; if it means a place, add the file and the phrase to PLACES"],
+  // A lookbehind of regular expressions is a term of its own.
+  [/(?<!look)behind/gi, "write 'after'; if it means a place, add the file and the phrase to PLACES"],
 ];
 
 /** Where 'behind' means a place: the file, and the words around it. */

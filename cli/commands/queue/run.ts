@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import os from "node:os";
 import path from "node:path";
 import process from "node:process";
@@ -7,7 +8,8 @@ import { command, flag, group } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { phrase } from "../../app/reporter.ts";
 import type { Session } from "../../app/session.ts";
-import { usersOf } from "../../queue/serve/credentials.ts";
+import type { Broker } from "../../../lib/broker/server.ts";
+import { admit, type Credentials, usersOf } from "../../queue/serve/credentials.ts";
 import { openBroker } from "../../queue/serve/open_broker.ts";
 import { serving } from "../../queue/serve/options.ts";
 
@@ -32,7 +34,7 @@ export default command({
     const options = { ...values, cert: undefined, key: undefined };
     const broker = await openBroker(session, options, data);
     const address = (await broker.listen("amqp://127.0.0.1:0")).replace("amqp://", "");
-    const { name, password } = usersOf(options)?.at(-1) ?? { name: "guest", password: "guest" };
+    const { name, password } = usersOf(options)?.at(-1) ?? commandUser(broker);
     const env: Record<string, string> = {
       AMQP_URL: `amqp://${encodeURIComponent(name)}:${encodeURIComponent(password)}@${address}`,
     };
@@ -40,6 +42,17 @@ export default command({
     return await runCommand(session, operands, env);
   },
 });
+
+/** The user of the command if no option names one: guest, or a new one with a random password if guest is not there. */
+function commandUser(broker: Broker): Credentials {
+  const guest = { name: "guest", password: "guest" };
+  if (broker.users.authenticate(guest.name, new TextEncoder().encode(guest.password), true) === undefined) {
+    return guest;
+  }
+  const user = { name: "mqcat", password: randomUUID() };
+  admit(broker, [user]);
+  return user;
+}
 
 /** Runs a command with our stdin and stdout, and passes signals on; resolves to its exit status as in a shell. */
 function runCommand(

@@ -46,7 +46,7 @@ export default command({
           data === undefined ? "messages in memory only" : `messages in ${data}`
         })`,
       );
-      if (!isLocal(endpoint) && usersOf(values) === undefined) {
+      if (!isLocal(endpoint) && usersOf(values) === undefined && broker.users.get("guest") !== undefined) {
         session.reporter.warn("guest is let in from this machine only (--user lets in others)");
       }
     }

@@ -1,3 +1,4 @@
+import { DefinitionsError } from "../../../lib/broker/core/definitions/import.ts";
 import type { Json } from "../../../lib/broker/core/definitions/table.ts";
 import type { Broker } from "../../../lib/broker/server.ts";
 import { messageOf } from "../../../lib/errors.ts";
@@ -26,7 +27,8 @@ export async function openBroker(
     : readJson("--load-definitions", options.definitions);
   const broker = await openInFolder(data, {
     ...options.sync,
-    guest: users === undefined,
+    // As in RabbitMQ: definitions with users replace the default user.
+    guest: users === undefined && !namesUsers(definitions),
     tls: readTls(options),
     maxConnections: options.maxConnections,
     maxMessageSize: options.maxMessage,
@@ -39,16 +41,35 @@ export async function openBroker(
   session.onEnd(() => broker.close());
   if (data !== undefined) await listenInside(broker, data);
   if (definitions !== undefined) {
-    for (const warning of broker.loadDefinitions(definitions)) session.reporter.warn(warning);
+    for (const warning of load(session, broker, definitions)) session.reporter.warn(warning);
   }
   if (users !== undefined) admit(broker, users);
   if (options.usersFile !== undefined) session.onReload(() => reload(session, broker, options));
   return broker;
 }
 
+/** Loads definitions. Reports each mistake on a line of its own. */
+function load({ reporter }: Session, broker: Broker, definitions: Json): string[] {
+  try {
+    return broker.loadDefinitions(definitions);
+  } catch (error) {
+    if (!(error instanceof DefinitionsError) || error.mistakes.length === 1) throw error;
+    for (const mistake of error.mistakes) reporter.error(mistake);
+    throw new UsageError(`the definitions have ${error.mistakes.length} mistakes, so nothing was imported`);
+  }
+}
+
+/** Whether definitions have users. */
+function namesUsers(definitions: Json | undefined): boolean {
+  if (typeof definitions !== "object" || definitions === null || Array.isArray(definitions)) return false;
+  const { users } = definitions;
+  return Array.isArray(users) && users.length > 0;
+}
+
 function readJson(option: string, path: string): Json {
   try {
-    return JSON.parse(readText(option, path));
+    // Some editors and shells write a byte order mark.
+    return JSON.parse(readText(option, path).replace(/^\uFEFF/, ""));
   } catch (error) {
     if (error instanceof UsageError) throw error;
     throw new UsageError(`${option} '${path}' is not JSON: ${messageOf(error)}`);

@@ -165,7 +165,7 @@ export class AmqpConnection implements StreamSink, FrameSink {
     if (done !== undefined) this.encoder.out.recycle(done);
     this.flush();
     if (this.#flight === undefined && this.#last !== undefined) this.#stream.close(this.#last.cause);
-    else if (!this.full) this.events.onWritable?.();
+    else if (!this.full) this.#guard(this.events.onWritable);
   }
 
   onProtocolHeader(): void {
@@ -196,6 +196,15 @@ export class AmqpConnection implements StreamSink, FrameSink {
         return this.#closeWritten(this.#closing ? undefined : errorFromClose("connection", args));
       default:
         throw amqpError(503, `unexpected ${name} on channel 0`);
+    }
+  }
+
+  /** Calls a callback that has no caller to catch its error: the error closes the connection. */
+  #guard(callback: (() => void) | undefined): void {
+    try {
+      callback?.();
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new ProtocolError(messageOf(error)));
     }
   }
 

@@ -1,4 +1,4 @@
-import { ClosedError, HandshakeTimeoutError, MqcatError, UnreachableError } from "../../errors.ts";
+import { ClosedError, HandshakeTimeoutError, messageOf, MqcatError, UnreachableError } from "../../errors.ts";
 import type { ByteStream, TlsOptions } from "../../transport/stream.ts";
 import { connect } from "../../transport/transport.ts";
 import { AmqpConnection } from "./connection.ts";
@@ -31,7 +31,7 @@ export interface AmqpOptions {
   readonly reconnect?: { readonly first: number; readonly longest: number };
   /** The size limit for received messages, in bytes. Default: 128 MiB */
   readonly maxMessageSize?: number | undefined;
-  /** Called for each event of a connection. It must not throw. */
+  /** Called for each event of a connection. It must not throw: an error of it ends the connections of the client. */
   readonly onEvent?: (event: AmqpEvent) => void;
   /** Ends the first attempt to connect. The attempt then rejects with the reason of the signal. */
   readonly signal?: AbortSignal;
@@ -96,9 +96,15 @@ export async function connectBroker(
       if (options.signal?.aborted) stream.close();
       const tuned = await handshake(stream, broker, Math.max(1, Math.round(deadline - performance.now())));
       const connection = new AmqpConnection(stream, tuned, options.maxMessageSize ?? MAX_MESSAGE);
-      options.onEvent?.({ type: "connected", broker: formatBroker(broker), server: connection.server });
+      try {
+        options.onEvent?.({ type: "connected", broker: formatBroker(broker), server: connection.server });
+      } catch (error) {
+        connection.abort();
+        throw new CallbackError(error);
+      }
       return connection;
     } catch (error) {
+      if (error instanceof CallbackError) throw error.cause;
       if (options.signal?.aborted) throw options.signal.reason;
       if (endsLink(error)) throw error;
       failure = error as Error;
@@ -108,6 +114,13 @@ export async function connectBroker(
     }
   }
   throw failure ?? new UnreachableError("Cannot connect as the list of brokers is empty");
+}
+
+/** Carries the error of a callback of the user past the handling of the errors of a connection. */
+class CallbackError extends Error {
+  constructor(cause: unknown) {
+    super("A callback failed", { cause });
+  }
 }
 
 /** Repeats `work` after temporary errors, for `options.patience` milliseconds. */
@@ -160,6 +173,7 @@ export class Link {
    */
   async start(): Promise<void> {
     const connection = await patiently(this.#options, () => this.#up());
+    if (this.failure !== undefined) throw this.failure;
     this.#running = this.#run(connection);
   }
 
@@ -174,11 +188,12 @@ export class Link {
     const signal = this.#options.signal;
     const connection = await connectBroker(this.#brokers, {
       ...this.#options,
+      onEvent: (event) => this.#report(event),
       signal: signal === undefined || this.#running !== undefined
         ? this.#stop.signal
         : AbortSignal.any([signal, this.#stop.signal]),
     });
-    const onBlocked = (reason: string | undefined) => this.#options.onEvent?.({ type: "blocked", reason });
+    const onBlocked = (reason: string | undefined) => this.#report({ type: "blocked", reason });
     connection.events.onBlocked = onBlocked;
     if (connection.blocked !== undefined) onBlocked(connection.blocked);
     try {
@@ -204,7 +219,7 @@ export class Link {
       if (this.#stop.signal.aborted) break;
       const lost = error ?? new UnreachableError("The connection was closed");
       if (endsLink(lost)) return this.fail(lost);
-      this.#options.onEvent?.({ type: "lost", broker, error: lost });
+      this.#report({ type: "lost", broker, error: lost });
       this.changed.fire();
       for (let next: AmqpConnection | undefined; next === undefined;) {
         // Jitter spreads the reconnects of many clients after a restart of the broker.
@@ -218,11 +233,20 @@ export class Link {
         } catch (error) {
           if (this.#stop.signal.aborted) return this.changed.fire();
           if (endsLink(error)) return this.fail(error as Error);
-          this.#options.onEvent?.({ type: "retrying", error: error as Error, delay: pause });
+          this.#report({ type: "retrying", error: error as Error, delay: pause });
         }
       }
     }
     this.changed.fire();
+  }
+
+  /** Reports an event. An error of the callback has no caller to catch it, so it ends the link. */
+  #report(event: AmqpEvent): void {
+    try {
+      this.#options.onEvent?.(event);
+    } catch (error) {
+      this.fail(error instanceof Error ? error : new Error(messageOf(error)));
+    }
   }
 
   /** Ends the link with a permanent failure. */

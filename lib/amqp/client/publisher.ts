@@ -2,18 +2,13 @@ import { AmqpError } from "../amqp_error.ts";
 import type { Content } from "./content.ts";
 import type { AmqpConnection } from "./connection.ts";
 import type { Channel } from "./channel.ts";
+import { checkEnvelope, type Envelope, propertiesLimit, tooLarge } from "./envelope.ts";
 import { endsLink } from "./errors.ts";
 import { Link, type LinkOptions } from "./link.ts";
 import type { Signal } from "../../transport/waiting.ts";
 import type { BrokerAddress } from "./url.ts";
 
-/** The destination and the properties of a message. */
-export interface Envelope {
-  readonly exchange: string;
-  readonly routingKey: string;
-  /** The encoded properties: from `encodeProperties`, or from a received message. */
-  readonly properties: Uint8Array;
-}
+export type { Envelope } from "./envelope.ts";
 
 /** Bodies in one buffer: body number `i` is `bytes[starts[i], ends[i])`. */
 export interface Bodies {
@@ -28,6 +23,8 @@ export interface Outcome {
   readonly isReturned: boolean;
   /** A message was returned, because no queue exists for it. `onSettled` follows. */
   onReturn(replyCode: number, reason: string): void;
+  /** A message does not fit a frame of the new connection. `onSettled` follows. */
+  onRefused?(error: Error): void;
   /** All messages of the run are settled. @param acknowledged whether the broker accepted all of them */
   onSettled(acknowledged: boolean): void;
 }
@@ -157,6 +154,7 @@ export class Publisher {
    * @param envelopes one envelope for all bodies, or a list with the envelope of body number `i` at index `i`
    * @param outcome receives the outcome of the accepted bodies
    * @returns the index of the first body that was not accepted, or `to`
+   * @throws {RangeError | LimitError} the message at `from` cannot be encoded: a name or its properties are too large
    */
   publish(
     bodies: Bodies,
@@ -171,7 +169,9 @@ export class Publisher {
     let bytes = 0;
     const room = this.#windowBytes - this.#pendingBytes;
     const last = Math.min(to, from + this.#window - this.#pending);
+    if (!isList(envelopes)) checkEnvelope(envelopes, this.frameMax);
     while (end < last && bytes < room) {
+      if (isList(envelopes) && !this.#fits(envelopes[end]!, end === from)) break;
       bytes += ends[end]! - starts[end]!;
       end++;
     }
@@ -202,6 +202,17 @@ export class Publisher {
     return end;
   }
 
+  /** Whether a message can be encoded; throws the reason if `first`. */
+  #fits(envelope: Envelope, first: boolean): boolean {
+    try {
+      checkEnvelope(envelope, this.frameMax);
+      return true;
+    } catch (error) {
+      if (first) throw error;
+      return false;
+    }
+  }
+
   /** Closes the connection. The outcome of pending messages stays unknown. */
   close(): Promise<void> {
     return this.#link.close();
@@ -228,7 +239,30 @@ export class Publisher {
     this.frameMax = connection.encoder.frameMax;
     this.#nextTag = 1;
     this.#runAt = this.#messageAt = 0;
-    this.#pump();
+    if (this.#refuseTooLarge()) this.#afterConfirms();
+    else this.#pump();
+  }
+
+  /** Refuses waiting messages that do not fit the frames of a new connection, which may be smaller. */
+  #refuseTooLarge(): boolean {
+    const limit = propertiesLimit(this.frameMax);
+    let some = false;
+    for (const run of this.#runs) {
+      for (let i = 0; i < run.count; i++) {
+        const { properties } = isList(run.envelopes) ? run.envelopes[i]! : run.envelopes;
+        if (properties.length <= limit) continue;
+        some = true;
+        run.states[i] = REFUSED;
+        run.left--;
+        this.#pending--;
+        this.#pendingBytes -= run.ends[i]! - run.starts[i]!;
+        const error = tooLarge(properties.length, this.frameMax);
+        if (this.refused++ === 0) this.refusalReason = error.message;
+        run.outcome?.onRefused?.(error);
+      }
+    }
+    if (some) this.#runs = this.#runs.map(unsettled);
+    return some;
   }
 
   #onDown(): void {

@@ -61,6 +61,7 @@ const FAREWELL_MS = 2000;
  * Logs a client in (AMQP 0-9-1, 2.2.4): protocol header, authentication, tuning, virtual host, under one deadline. If
  * that fails, the client gets the error, and its stream is closed.
  *
+ * @param reserve reserves a connection within the limits of the user and the virtual host
  * @throws {AmqpError} the error that was sent to the client
  * @throws {ProtocolError | IncompatiblePeerError | HandshakeTimeoutError | UnreachableError}
  */
@@ -70,6 +71,7 @@ export async function serverHandshake(
   authenticator: Authenticator,
   vhosts: ReadonlyMap<string, VirtualHost>,
   isLocal: boolean,
+  reserve: (user: string, vhost: VirtualHost) => void = () => {},
 ): Promise<ServerLogin> {
   const reader = new FrameReader(stream, server.handshakeTimeout, "server");
   const encoder = new FrameEncoder();
@@ -114,6 +116,7 @@ export async function serverHandshake(
     if (access === undefined) {
       throw amqpError(530, `access to vhost '${virtualHost}' refused for user '${name}'`);
     }
+    reserve(name, vhost);
     await send("connection.open-ok", {});
     return { ...tuned, reader, user: name, vhost, access, clientProperties };
   } catch (error) {

@@ -2,6 +2,7 @@ import type { ByteStream } from "../../transport/stream.ts";
 import type { Counters } from "../core/counters.ts";
 import type { Cycle } from "../core/cycle.ts";
 import type { MessageIntake } from "../core/intake.ts";
+import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { Authenticator } from "../core/users/authenticator.ts";
 import type { ProtocolHost, ProtocolServer } from "../protocol.ts";
 import { DirectReplies } from "./channel/direct_reply.ts";
@@ -15,6 +16,7 @@ export class AmqpServer implements ProtocolServer, ConnectionHost {
   readonly counters: Counters;
   readonly directReplies: DirectReplies = new DirectReplies();
   readonly maxMessageSize: number;
+  readonly stallTimeout: number;
   readonly #host: ProtocolHost;
 
   constructor(host: ProtocolHost) {
@@ -23,6 +25,7 @@ export class AmqpServer implements ProtocolServer, ConnectionHost {
     this.intake = host.core.intake;
     this.counters = host.core.counters;
     this.maxMessageSize = host.options.maxMessageSize;
+    this.stallTimeout = host.options.stallTimeout;
   }
 
   get blocked(): string | undefined {
@@ -43,11 +46,23 @@ export class AmqpServer implements ProtocolServer, ConnectionHost {
     isLocal: boolean,
   ): Promise<ServerConnection> {
     const { core, options } = this.#host;
-    const login = await serverHandshake(stream, options, authenticator, core.vhosts, isLocal);
-    const connection = new ServerConnection(this, stream, login);
-    this.#host.onConnected(connection);
-    connection.start(login);
-    return connection;
+    let release: (() => void) | undefined;
+    const reserve = (user: string, vhost: VirtualHost) => {
+      release = this.#host.reserveConnection(user, vhost);
+    };
+    try {
+      const login = await serverHandshake(stream, options, authenticator, core.vhosts, isLocal, reserve);
+      const connection = new ServerConnection(this, stream, login);
+      this.#host.onConnected(connection);
+      connection.start(login);
+      return connection;
+    } finally {
+      release?.();
+    }
+  }
+
+  checkChannels(user: string): void {
+    this.#host.checkChannels(user);
   }
 
   onDisconnected(connection: ServerConnection, cause: Error | undefined): void {

@@ -20,6 +20,8 @@ export interface CoreOptions {
   readonly memoryLimit: number;
   /** Whether the user `guest` exists as long as there are no other users. */
   readonly guest: boolean;
+  /** The size of a segment of the journal, in bytes; only tests change it. */
+  readonly segmentSize?: number | undefined;
 }
 
 /** What the core reports to the server. */
@@ -100,12 +102,12 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
     if (this.catalog.writeError !== undefined) throw this.catalog.writeError;
   }
 
-  deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason): void {
-    this.intake.deadLetter(queue, message, reason);
+  deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason, lane: number, seq: number): void {
+    this.intake.deadLetter(queue, message, reason, lane, seq);
   }
 
-  forward(queue: Queue, message: EncodedMessage): void {
-    this.intake.forward(queue, message);
+  forward(queue: Queue, message: EncodedMessage, seq: number): void {
+    this.intake.forward(queue, message, seq);
   }
 
   deleteQueue(queue: Queue): void {
@@ -140,36 +142,48 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
   }
 
   /** Recovers the definitions, then the messages. */
-  #recover({ data, sync, syncInterval, memoryLimit, guest }: CoreOptions): void {
+  #recover({ data, sync, syncInterval, memoryLimit, guest, segmentSize }: CoreOptions): void {
     const onProblem = (description: string) => this.#host.onDamage(description);
     this.#journal = Journal.open({
       directory: data,
       sync,
       syncInterval,
+      segmentSize,
       memorySize: memoryLimit,
       onSynced: () => this.cycle.confirm(),
       onFullChange: () => this.onRoomChange(),
       onProblem,
     }, {
-      opened: () => this.catalog.open(data!, sync === "confirm", onProblem),
+      opened: (state) => this.catalog.open(data!, sync === "confirm", state, onProblem),
       lane: (queueId, lane) => this.catalog.queueOf(queueId)?.lanes[lane],
+      lanes: () => this.catalog.durableLanes(),
+      nameOf: (queueId) => this.catalog.nameOf(queueId),
     });
     this.catalog.recovered(onProblem);
     this.catalog.addVirtualHost("/");
-    this.#updateGuest(guest);
+    this.#updateGuest(guest, onProblem);
     this.cycle.begin();
     for (const queue of this.catalog.queues.values()) queue.recovered();
     this.cycle.end();
   }
 
-  /** Adds the user `guest` to a broker without users; removes it, while it has the well-known password, if not wanted. */
-  #updateGuest(wanted: boolean): void {
+  /**
+   * Adds the user `guest` to a broker without users. Removes it, while it has the well-known password, if it is not
+   * wanted, or if definitions are lost, because one of them may have removed it.
+   */
+  #updateGuest(wanted: boolean, onProblem: (description: string) => void): void {
     const { users } = this;
-    if (wanted && users.size === 0) {
+    const { usersLost, definitionsLost } = this.catalog;
+    const isOpen = users.authenticate(GUEST, new TextEncoder().encode(GUEST), true) === undefined;
+    if ((!wanted || definitionsLost) && isOpen) users.remove(GUEST);
+    if (users.size > 0) return;
+    if (wanted && !usersLost) {
       users.put(GUEST, GUEST, ["administrator"]);
       users.permit(GUEST, "/", { configure: ".*", write: ".*", read: ".*" });
-    } else if (!wanted && users.authenticate(GUEST, new TextEncoder().encode(GUEST), true) === undefined) {
-      users.remove(GUEST);
+    } else if (wanted) {
+      onProblem(
+        "The definitions of users are lost, and the user 'guest' is not added in their place: nobody can log in until you add a user",
+      );
     }
   }
 }

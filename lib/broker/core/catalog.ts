@@ -1,6 +1,9 @@
 import { type DelayHost, DelayQueue } from "./queue/delay_queue.ts";
 import { Queue } from "./queue/queue.ts";
+import { messageOf } from "../../errors.ts";
 import { DefinitionsLog } from "./journal/definitions_log.ts";
+import type { DirectoryState } from "./journal/options.ts";
+import type { Lane } from "./queue/lane.ts";
 import { type DefinitionChange, type QueueDefinition, store } from "./topology/definition_change.ts";
 import { UserStore } from "./users/user_store.ts";
 import { VirtualHost } from "./topology/vhost.ts";
@@ -28,6 +31,10 @@ export class Catalog {
   #log: DefinitionsLog | undefined;
   /** During recovery: queues for messages whose queue definition is lost. */
   #adopted: Queue[] | undefined;
+  /** Definitions were found to be lost at this start. */
+  definitionsLost = false;
+  /** Definitions were lost, so the absence of users says nothing: see `usersLost`. */
+  #usersLost = false;
   #lastQueueId = 0;
   #reservedIds = 0;
 
@@ -46,14 +53,49 @@ export class Catalog {
    * @param sync whether each change is synced to disk before it is answered
    * @param onProblem called with a description of damaged data
    */
-  open(directory: string, sync: boolean, onProblem: (what: string) => void): void {
+  open(directory: string, sync: boolean, state: DirectoryState, onProblem: (what: string) => void): void {
     this.#log = DefinitionsLog.open({
       directory,
       sync,
       snapshot: () => this.#changes(),
+      mustExist: state.used,
+      changed: state.definitionsChanged,
       onProblem,
-    }, (change) => this.#apply(change as DefinitionChange));
+    }, (change) => {
+      try {
+        this.#apply(change as DefinitionChange);
+      } catch (error) {
+        onProblem(`A definition cannot be applied: ${messageOf(error)} (${JSON.stringify(change)})`);
+      }
+    });
     if (this.#log.incomplete) this.#adopted = [];
+    this.definitionsLost = this.#log.damaged;
+    if (!this.definitionsLost || this.#usersLost) return;
+    this.#usersLost = true;
+    this.#record({ type: "users-lost" });
+  }
+
+  /**
+   * Whether the definitions of users may be lost, now or at an earlier start. A user that every client knows must then
+   * not be added because there are no others.
+   */
+  get usersLost(): boolean {
+    return this.#usersLost;
+  }
+
+  /** Returns all lanes of the queues that survive a restart, with the id of their queue. */
+  *durableLanes(): Iterable<readonly [queueId: number, lane: Lane]> {
+    for (const [id, { definition, lanes }] of this.queues) {
+      if (definition.durable) { for (const lane of lanes) yield [id, lane]; }
+    }
+  }
+
+  /** Returns the name of a queue in quotes, with its virtual host if that is not "/". */
+  nameOf(id: number): string | undefined {
+    const definition = this.queues.get(id)?.definition;
+    if (definition === undefined) return undefined;
+    const { name, vhost } = definition;
+    return vhost === "/" ? `'${name}'` : `'${name}' in vhost '${vhost}'`;
   }
 
   /** Returns the queue of a message from the journal; undefined when the queue was deleted. */
@@ -139,6 +181,7 @@ export class Catalog {
   /** Changes that recreate the current definitions. */
   *#changes(): Iterable<DefinitionChange> {
     yield { type: "queue-ids-reserved", upTo: this.#reservedIds };
+    if (this.#usersLost) yield { type: "users-lost" };
     for (const vhost of this.vhosts.values()) {
       yield { type: "vhost-added", vhost: vhost.name };
       yield* vhost.changes();
@@ -180,6 +223,9 @@ export class Catalog {
       case "queue-ids-reserved":
         this.#lastQueueId = this.#reservedIds = change.upTo;
         return;
+      case "users-lost":
+        this.#usersLost = true;
+        return;
       case "vhost-added":
         this.addVirtualHost(change.vhost); // Nothing is logged while the log is read.
         return;
@@ -200,7 +246,13 @@ export class Catalog {
         return;
       case "queue-removed":
       case "exchange-removed":
+      case "vhost-limits-put":
+      case "default-queue-type-put":
+      case "policy-removed":
         this.vhosts.get(change.vhost)?.apply(change);
+        return;
+      case "policy-put":
+        this.vhosts.get(change.policy.vhost)?.apply(change);
         return;
       default:
         this.users.apply(change);

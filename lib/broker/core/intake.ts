@@ -8,6 +8,7 @@ import { Targets } from "./journal/format/record.ts";
 import type { Journal } from "./journal/journal.ts";
 import { addressOf, encodeMessage, propertiesOf, withoutHeader } from "./message.ts";
 import type { DeathReason, Queue } from "./queue/queue.ts";
+import { MAX_EXPIRY } from "./queue/settings.ts";
 import { RouteResult, type VirtualHost } from "./topology/vhost.ts";
 
 /** What the intake needs of the broker. */
@@ -102,17 +103,22 @@ export class MessageIntake {
     exchange: string,
     routingKey: string,
     message: EncodedMessage,
+    targets = this.#targets,
   ): { readonly routed: boolean; readonly taken: boolean } {
     const scan = new PropertyScan();
     scan.read(message.head, message.propertiesStart, message.propertiesEnd);
     const routes = new RouteResult();
     vhost.route(exchange, routingKey, scan, routes);
     if (routes.length === 0) return { routed: false, taken: false };
-    return { routed: true, taken: this.#enqueue(routes, message, scan, timeToLive(scan)) };
+    return { routed: true, taken: this.#enqueue(routes, message, scan, timeToLive(scan), targets) };
   }
 
-  /** Publishes a message that died in a queue to the queue's dead-letter exchange, if it has one. */
-  deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason): void {
+  /**
+   * Publishes a message that died in a queue to the queue's dead-letter exchange, if it has one.
+   *
+   * @param lane with `seq`: the place in the queue that the message leaves; -1 when it was refused
+   */
+  deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason, lane = -1, seq = -1): void {
     const { deadLetterExchange } = queue.settings;
     const vhost = this.#host.vhosts.get(queue.definition.vhost)!;
     if (deadLetterExchange === undefined || !vhost.exchanges.has(deadLetterExchange)) return;
@@ -123,18 +129,19 @@ export class MessageIntake {
     const routes = new RouteResult();
     vhost.route(dead.address.exchange, dead.address.routingKey, scan, routes);
     if (dead.cycles.size > 0) routes.retain((one) => !dead.cycles.has(one.name));
-    if (routes.length > 0) this.#enqueue(routes, dead, scan, Infinity, new Targets());
+    if (routes.length > 0) this.#enqueue(routes, dead, scan, Infinity, replacing(queue, lane, seq));
   }
 
   /** Publishes a message after its delay in an `x-delayed-message` exchange, to the queues that its type selects. */
-  forward(queue: Queue, message: EncodedMessage): void {
+  forward(queue: Queue, message: EncodedMessage, seq: number): void {
     const { name, vhost } = queue.definition;
     const address = addressOf(message);
     const properties = propertiesOf(message);
     const headers = { ...properties.headers, "x-delay": -delayOf(properties.headers ?? {}) };
     const body = message.body.slice(message.bodyStart, message.bodyEnd);
     const due = encodeMessage(address, { ...properties, headers }, body);
-    this.publishInternally(this.#host.vhosts.get(vhost)!, name, address.routingKey, due);
+    const targets = replacing(queue, 0, seq);
+    this.publishInternally(this.#host.vhosts.get(vhost)!, name, address.routingKey, due, targets);
   }
 
   /** Puts a message into the queues that have room, and sets `position`. @returns false when a queue refused it */
@@ -197,12 +204,19 @@ export class MessageIntake {
   }
 }
 
+/** Makes targets for a message that replaces another one, so that a crash does not leave both. */
+function replacing(queue: Queue, lane: number, seq: number): Targets {
+  const targets = new Targets();
+  if (seq >= 0 && queue.definition.durable) targets.setOrigin(queue.definition.id, lane, seq);
+  return targets;
+}
+
 /** Reads the property `expiration`, in milliseconds; Infinity when it is missing. */
 function timeToLive(scan: PropertyScan): number {
   if (!scan.has("expiration")) return Infinity;
   const text = scan.text("expiration")!;
   const ttl = Number(text);
-  if (!/^\d{1,16}$/.test(text) || ttl > 2 ** 32 - 1) {
+  if (!/^\d{1,16}$/.test(text) || ttl > MAX_EXPIRY) {
     throw amqpError(406, `invalid expiration '${text}': it must be a whole number of milliseconds`);
   }
   return ttl;

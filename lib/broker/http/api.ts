@@ -3,11 +3,14 @@ import { CONNECTIONS } from "./resources/connections.ts";
 import { DEFINITIONS } from "./resources/definitions.ts";
 import { EXCHANGES } from "./resources/exchanges.ts";
 import { HEALTH } from "./resources/health.ts";
+import { LIMITS } from "./resources/limits.ts";
 import { MESSAGES } from "./resources/messages.ts";
 import { METRICS } from "./metrics.ts";
 import { MISSING } from "./resources/missing.ts";
 import { OVERVIEW } from "./resources/overview.ts";
+import { POLICIES } from "./resources/policies.ts";
 import { QUEUES } from "./resources/queues.ts";
+import { TOPIC_PERMISSIONS } from "./resources/topic_permissions.ts";
 import { PathTable } from "./path_table.ts";
 import { USERS } from "./resources/users.ts";
 import { VHOSTS } from "./resources/vhosts.ts";
@@ -23,6 +26,9 @@ export const API: PathTable = new PathTable(
   VHOSTS,
   USERS,
   DEFINITIONS,
+  POLICIES,
+  LIMITS,
+  TOPIC_PERMISSIONS,
   HEALTH,
   METRICS,
   MISSING,

@@ -1,6 +1,6 @@
 import { AmqpError } from "../../amqp/amqp_error.ts";
 import { messageOf } from "../../errors.ts";
-import { DefinitionsError } from "../core/definitions/definitions.ts";
+import { DefinitionsError } from "../core/definitions/import.ts";
 import { JsonError } from "../core/definitions/json_object.ts";
 
 /** An answer that is an error, in the form that RabbitMQ's management gives it. */

@@ -61,6 +61,11 @@ export class ApiRequest {
     return this.#params[name]!;
   }
 
+  /** A part of the path that not every path has. */
+  optional(name: string): string | undefined {
+    return this.#params[name];
+  }
+
   /** @throws {SyntaxError} the body is not JSON */
   json(): Json {
     return this.#body === "" ? {} : JSON.parse(this.#body);

@@ -27,7 +27,7 @@ export function listenersOf({ endpoints }: HttpHost): Row[] {
   });
 }
 
-export function exchangeRow({ definition, delayQueue }: Exchange): Row {
+export function exchangeRow({ definition, delayQueue, policies }: Exchange): Row {
   const { name, vhost, type, durable, autoDelete, internal } = definition;
   return {
     name,
@@ -38,6 +38,8 @@ export function exchangeRow({ definition, delayQueue }: Exchange): Row {
     internal,
     arguments: tableToJson(definition.arguments),
     ...(delayQueue === undefined ? {} : { messages_delayed: delayQueue.ready }),
+    // As in RabbitMQ, exchanges without a policy do not have the member.
+    ...(policies?.policy === undefined ? {} : { policy: policies.policy.name }),
   };
 }
 

@@ -48,6 +48,36 @@ export function refusals({ broker, queue, test, well }: QueueContext): void {
     }
   });
 
+  test("headers larger than a frame - one line, exit code 1; the lines of JSON before them are put", async () => {
+    const header = `a: ${"x".repeat(100_000)}`;
+    const { code, stderr } = await queue([
+      "put",
+      "wide",
+      "-D",
+      "x",
+      "-H",
+      header,
+      "-H",
+      header.replace("a", "b"),
+    ]);
+    assert.equal(code, 1, stderr.slice(0, 2000));
+    assert.match(
+      stderr,
+      /mqcat: queue put: cannot publish a message with 2000\d\d bytes of headers and properties/,
+    );
+    assert.ok(stderr.length < 1000, "no source, no stack");
+    const records = [{ body: "1" }, { body: "2", headers: { x: "x".repeat(200_000) } }, { body: "3" }];
+    const json = await queue(["put", "wide", "-J"], {
+      stdin: records.map((record) => `${JSON.stringify(record)}\n`).join(""),
+    });
+    assert.deepEqual(
+      [json.code, /bytes of headers and properties/.test(json.stderr)],
+      [1, true],
+      json.stderr,
+    );
+    assert.equal(await well(["get", "wide", "--drain"]), "1\n");
+  });
+
   test("a password - is read from a file or from the environment", async () => {
     const { port } = await broker();
     using dir = tempDir();

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import { after, describe, it } from "node:test";
 import { Broker } from "../../../lib/broker/server.ts";
-import { importDefinitions } from "../../../lib/broker/core/definitions/definitions.ts";
+import { importDefinitions } from "../../../lib/broker/core/definitions/import.ts";
 import { tempDir } from "../../support/helpers.ts";
 import { rabbitMq, stopRabbitMq, test } from "../../support/rabbitmq.ts";
 import type { Target } from "./case.ts";

@@ -1,4 +1,4 @@
-/** Bytes that others wrote: RabbitMQ 3.10.8's own encoder, and captured sessions of pika 1.2.0 and librabbitmq 0.11. */
+/** Bytes of other programs: RabbitMQ 3.10.8's encoder, and captured sessions of pika 1.2.0 and librabbitmq 0.11. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { METHOD } from "../../../lib/amqp/frames/frame.ts";
@@ -25,14 +25,14 @@ function hex(text: string): Uint8Array {
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 
-/** A table as it is decoded: without a prototype, so that no name is there that did not come. */
+/** A table without a prototype, like decoded tables, so that it has only the received names. */
 function table(fields: FieldTable): FieldTable {
   return Object.assign(Object.create(null), fields);
 }
 
 const LIMITED = table({ "x-max-length": 10 });
 
-/** Every method as RabbitMQ writes it, class and method id in front. */
+/** Every method as RabbitMQ encodes it, after class and method id. */
 const METHOD_SAMPLES: { [Name in MethodName]: [bytes: string, args: GivenArgs<Name>] } = {
   "connection.start": [
     "000a000a0009000000150770726f6475637453000000085261626269744d510000000e414d51504c41494e20504c41494e00000005656e5f5553",
@@ -207,7 +207,7 @@ const METHOD_SAMPLES: { [Name in MethodName]: [bytes: string, args: GivenArgs<Na
   "tx.rollback-ok": ["005a001f", {}],
 };
 
-/** A table with a value of each type that RabbitMQ can write. */
+/** A table with a value of each type that RabbitMQ can encode. */
 const TABLE_SAMPLE = hex(`
   0000009a0174740101667400016262ff014242c8017373fed4017575ea60014949fffeee90016969ee6b2800016c6cffffff
   fed5fa0e0002666c663fc000000164643fb999999999999a014444020000013a015353000000077465787420c3a901787800
@@ -221,7 +221,7 @@ const PROPERTIES_SAMPLE = hex(`
   73672d31000000006553f10004747970650567756573740361707007636c7573746572
 `);
 
-/** `amqp-publish -r probe -p -C text/plain -b 'hello from librabbitmq'`: all that the client sent. */
+/** `amqp-publish -r probe -p -C text/plain -b 'hello from librabbitmq'`: all bytes that the client sent. */
 const LIBRABBITMQ_CLIENT = hex(`
   414d51500000090101000000000140000a000b0000011c0770726f64756374530000000a7261626269746d712d6307766572
   73696f6e5300000006302e31312e3008706c6174666f726d53000000054c696e757809636f70797269676874530000004943
@@ -236,7 +236,7 @@ const LIBRABBITMQ_CLIENT = hex(`
   000a003200c80332303000000000ce
 `);
 
-/** `amqp-get -q probe`: all that RabbitMQ sent. */
+/** `amqp-get -q probe`: all bytes that RabbitMQ sent. */
 const RABBITMQ_GET = hex(`
   010000000001f4000a000a0009000001cf0c6361706162696c697469657346000000c7127075626c69736865725f636f6e66
   69726d7374011a65786368616e67655f65786368616e67655f62696e64696e677374010a62617369632e6e61636b74011663
@@ -256,7 +256,7 @@ const RABBITMQ_GET = hex(`
 
 /**
  * pika: confirms, two queues with a dead-letter exchange, a message with all kinds of headers, get and reject, consume
- * and ack, a message that is returned, a queue that is missing, close. All that the client sent.
+ * and ack, a returned message, a missing queue, close. All bytes that the client sent.
  */
 const PIKA_CLIENT = hex(`
   414d51500000090101000000000122000a000b000000fe0770726f64756374530000001a50696b6120507974686f6e20436c
@@ -283,7 +283,7 @@ const PIKA_CLIENT = hex(`
   6c2073687574646f776e00000000ce0100000000001a000a003200c80f4e6f726d616c2073687574646f776e00000000ce
 `);
 
-/** The same session: all that RabbitMQ sent. */
+/** The same session: all bytes that RabbitMQ sent. */
 const PIKA_SERVER = hex(`
   010000000001f4000a000a0009000001cf0c6361706162696c697469657346000000c7127075626c69736865725f636f6e66
   69726d7374011a65786368616e67655f65786368616e67655f62696e64696e677374010a62617369632e6e61636b74011663
@@ -358,7 +358,7 @@ function namesIn(frames: readonly Seen[]): string {
   return frames.map((frame) => frame.type === METHOD ? methodIn(frame).name : `${frame.type}`).join(" ");
 }
 
-/** Encodes a session again from what was decoded. */
+/** Encodes a decoded session again. */
 function encodeAgain(frames: readonly Seen[]): Uint8Array[] {
   return frames.map(({ type, channel, payload }) => {
     const encoder = new FrameEncoder();
@@ -376,7 +376,7 @@ function encodeAgain(frames: readonly Seen[]): Uint8Array[] {
 }
 
 describe("amqp samples", () => {
-  it("methods - every method is there, decoded and encoded as by RabbitMQ", () => {
+  it("methods - every method is decoded and encoded like in RabbitMQ", () => {
     assert.deepEqual(Object.keys(METHOD_SAMPLES), Object.keys(METHODS));
     for (const [key, [text, args]] of Object.entries(METHOD_SAMPLES)) {
       const name = key as MethodName;
@@ -389,7 +389,7 @@ describe("amqp samples", () => {
     }
   });
 
-  it("methods - the readers of the fast path see what the tables see", () => {
+  it("methods - the readers of the fast path agree with the tables", () => {
     const publish = new PublishFields();
     const publishBytes = hex(METHOD_SAMPLES["basic.publish"][0]);
     publish.read(publishBytes, 0, publishBytes.length);
@@ -413,7 +413,7 @@ describe("amqp samples", () => {
     }
   });
 
-  it("table - every type of RabbitMQ, in its letters", () => {
+  it("table - every type of RabbitMQ is decoded and encoded with its letter", () => {
     const fields = table({
       t: true,
       f: false,
@@ -438,7 +438,7 @@ describe("amqp samples", () => {
     assert.deepEqual(encodeTable(fields), TABLE_SAMPLE);
   });
 
-  it("properties - all 14 of them", () => {
+  it("properties - all 14 are decoded and encoded", () => {
     const properties: BasicProperties = {
       contentType: "text/plain",
       contentEncoding: "gzip",
@@ -466,7 +466,7 @@ describe("amqp samples", () => {
     assert.deepEqual(scan.headers(), table({ n: 1 }));
   });
 
-  it("librabbitmq - a session that publishes", () => {
+  it("librabbitmq - decodes a session that publishes", () => {
     const frames = framesOf("server", LIBRABBITMQ_CLIENT);
     assert.equal(
       namesIn(frames),
@@ -492,7 +492,7 @@ describe("amqp samples", () => {
     assert.ok(from > 0, "the frames of a message differ from librabbitmq's");
   });
 
-  it("RabbitMQ - a message that is fetched is encoded the same from its parts", () => {
+  it("RabbitMQ - a fetched message is encoded to the same bytes from its parts", () => {
     const frames = framesOf("client", RABBITMQ_GET);
     assert.equal(
       namesIn(frames),
@@ -513,7 +513,7 @@ describe("amqp samples", () => {
     assert.ok(indexOf(RABBITMQ_GET, encoder.out.take()) > 0);
   });
 
-  it("pika - what the client says", () => {
+  it("pika - decodes the frames of the client", () => {
     const frames = framesOf("server", PIKA_CLIENT);
     const start = methodIn(frames[0]);
     assert.ok(start.name === "connection.start-ok");
@@ -546,7 +546,7 @@ describe("amqp samples", () => {
     );
   });
 
-  it("pika - what RabbitMQ answers, x-death included", () => {
+  it("pika - decodes RabbitMQ's frames, including x-death", () => {
     const frames = framesOf("client", PIKA_SERVER);
     const at = frames.findIndex((frame) => frame.type === METHOD && methodIn(frame).name === "basic.deliver");
     assert.deepEqual(methodIn(frames[at]).args, {
@@ -573,7 +573,7 @@ describe("amqp samples", () => {
     });
   });
 
-  it("sessions - are the same bytes when they are encoded again, but for what is reserved", () => {
+  it("sessions - are encoded again to the same bytes, except for reserved bits", () => {
     const sessions = [
       ["server", LIBRABBITMQ_CLIENT],
       ["client", RABBITMQ_GET],
@@ -588,7 +588,7 @@ describe("amqp samples", () => {
         const end = at + frame.payload.length + 8;
         const theirs = bytes.slice(at, end);
         at = end;
-        // The bit `insist` of connection.open, which the standard took back and both clients set.
+        // The bit `insist` of connection.open, which the standard has removed and both clients set.
         if (frame.type === METHOD && methodIn(frame).name === "connection.open") {
           theirs[theirs.length - 2] = 0;
         }

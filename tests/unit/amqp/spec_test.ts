@@ -11,7 +11,7 @@ const FOLDER = "/usr/share/amqp/specs/";
 const STANDARD = `${FOLDER}0-9-1/amqp0-9-1.stripped.xml`;
 const EXTENDED = `${FOLDER}0-9-1-rabbit/amqp0-9-1.stripped.extended.xml`;
 
-/** What RabbitMQ added since its own XML was written, and access.request, which it kept from AMQP 0-8. */
+/** RabbitMQ's extensions that are newer than its XML, and access.request, which it kept from AMQP 0-8. */
 const NOT_IN_EXTENDED = [
   "access.request",
   "access.request-ok",
@@ -20,7 +20,7 @@ const NOT_IN_EXTENDED = [
   "connection.update-secret",
   "connection.update-secret-ok",
 ];
-/** What RabbitMQ added before that. */
+/** RabbitMQ's older extensions. */
 const NOT_IN_STANDARD = [
   ...NOT_IN_EXTENDED,
   "basic.nack",
@@ -116,7 +116,7 @@ describe("amqp methods", () => {
   });
 
   test("methods - are those of the standard's XML and the listed extensions", () => {
-    // RabbitMQ gave two reserved bits of exchange.declare back the meaning that they had in 0-8.
+    // RabbitMQ uses two reserved bits of exchange.declare with their meaning in 0-8.
     const reserved: Record<string, string> = { autoDelete: "reserved2", internal: "reserved3" };
     compare(
       STANDARD,
@@ -150,13 +150,13 @@ describe("amqp methods", () => {
     assert.equal(methodName(0), undefined);
   });
 
-  it("methods - those that begin with -ok answer something, and only those and get-empty", () => {
+  it("methods - the methods with -ok and get-empty are replies, and no others", () => {
     const replies = new Set(ours.flatMap(([, spec]) => spec.replies ?? []));
     const named = ours.map(([name]) => name).filter((name) => /-(ok|empty)$/.test(name));
     assert.deepEqual([...replies].sort(), named.sort());
   });
 
-  it("reply codes - an unknown one has a name too, and is taken for a hard one", () => {
+  it("reply codes - an unknown code has a name, and counts as a hard error", () => {
     assert.equal(replyName(599), "REPLY_599");
     assert.equal(isHard(599), true);
     assert.deepEqual([isHard(404), isHard(530)], [false, true]);

@@ -64,12 +64,20 @@ describe("broker, definitions lost", () => {
     const name = found[1]![0]!;
     assert.match(name, /^recovered\.\d+$/);
     assert.deepEqual(found, [["first", "b of first", "c of first"], [name, "b of last", "c of last"]]);
-    assert.deepEqual(problems, [
+    assert.equal(problems.length, 3);
+    assert.match(
+      problems[0]!,
+      /definitions" is damaged: \d+ bytes of definitions are lost; .*definitions\.damaged-1$/,
+    );
+    assert.equal(
+      problems[1],
       `The definition of a queue is lost: its 2 messages are in the queue '${name}' now`,
-    ]);
+    );
+    assert.match(problems[2]!, /^The definitions of users are lost, and the user 'guest' is not added/);
     await broker.close();
     const again = await open(data);
-    assert.deepEqual([again.problems, again.found], [[], found]);
+    assert.deepEqual([again.problems, again.found], [problems.slice(2), found]);
+    assert.equal(again.broker.users.size, 0);
     await again.broker.close();
   });
 
@@ -83,7 +91,9 @@ describe("broker, definitions lost", () => {
       "b of last",
       "c of last",
     ]]);
-    assert.equal(problems.length, 2);
+    assert.equal(problems.length, 4);
+    assert.match(problems[0]!, /^The file definitions is missing/);
+    assert.equal(broker.users.size, 0);
     const vhost = broker.vhosts.get("/")!;
     broker.core.cycle.begin();
     const next = vhost.declareQueue({ ...DURABLE, queue: "next" }, broker);
@@ -102,6 +112,8 @@ describe("broker, definitions lost", () => {
     broker.core.deleteQueue(broker.vhosts.get("/")!.queues.get("first")!);
     broker.core.cycle.end();
     await broker.close();
+    // A crash leaves no manifest.
+    fs.rmSync(`${data}/manifest`);
     const file = `${data}/definitions`;
     fs.appendFileSync(file, "half a record");
     const { broker: other, problems, found } = await open(data);

@@ -1,4 +1,4 @@
-/** The end of a socket: what is still sent, what is counted as unsent, and what everybody who waits is told. */
+/** Closing a socket: which messages are still sent or counted as unsent, and how waiting calls end. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ClosedError, Pub, Pull, Push, Rep, Req, Sub } from "../../../mod.ts";
@@ -9,7 +9,7 @@ import { rawListener, RawPeer } from "../../support/raw_peer.ts";
 const LOCAL = "tcp://127.0.0.1:0";
 const digits = (count: number) => numbers(count).map(String);
 
-/** A PUSH and a PULL over inproc, which buffers nothing; the PULL stands still. */
+/** A PUSH and a PULL over inproc, which buffers nothing; the PULL does not read. */
 async function standing(hwm: number): Promise<{ push: Push; pull: Pull; name: string }> {
   const name = inproc();
   const push = new Push({ hwm, reconnect: { first: 1, longest: 5 } });
@@ -230,7 +230,7 @@ describe("close - waiting calls", () => {
       for (let turns = 0; turns < 12; turns++) {
         const push = new Push();
         push.connect(where);
-        // However far the dialing has come by then.
+        // Whatever state the connection attempt has reached.
         for (let i = 0; i < turns; i++) await Promise.resolve();
         assert.equal(await deadline(push.close()), 0);
       }

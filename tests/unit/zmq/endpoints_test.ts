@@ -1,6 +1,6 @@
 /**
- * What an endpoint is called once it is bound, and how it is given up: what libzmq's last_endpoint, term_endpoint,
- * unbind, ipc_wildcard, abstract_ipc and inproc_connect check of it.
+ * The names of bound endpoints, and how they are released: the cases of libzmq's tests last_endpoint, term_endpoint,
+ * unbind, ipc_wildcard, abstract_ipc and inproc_connect.
  */
 import assert from "node:assert/strict";
 import fs from "node:fs";
@@ -10,13 +10,13 @@ import { AddressInUseError, EndpointError, Pull, Push } from "../../../mod.ts";
 import { deadline, waitFor } from "../../support/helpers.ts";
 import { inproc, SocketLog, texts } from "../../support/sockets.ts";
 
-/** A port that nobody has, told by who had it last. */
+/** A free port, found by binding and closing a socket. */
 async function freePort(): Promise<string> {
   await using pull = new Pull();
   return (await pull.bind(":0")).split(":").at(-1)!;
 }
 
-/** One message through the pair. */
+/** Sends one message through the pair. */
 async function passes(push: Push, pull: Pull, text: string): Promise<void> {
   await deadline(push.send(text), 5000, `${text} to be sent`);
   assert.deepEqual(texts(await deadline(pull.receive(), 5000, text)), [text]);
@@ -110,7 +110,7 @@ describe("endpoints", () => {
   });
 
   it("term_endpoint - queued messages of a disconnected peer are sent to another peer", async () => {
-    const name = inproc(); // It buffers nothing, so what is sent waits here.
+    const name = inproc(); // inproc buffers nothing, so sent messages wait here.
     await using push = new Push();
     await using still = new Pull();
     still.consume(() => {});

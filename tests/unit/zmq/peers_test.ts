@@ -91,7 +91,7 @@ describe("peers - endpoints", () => {
     assert.match(push.failure!.message, /a PUB socket, and PUSH talks to PULL/);
     await log.until("handshake-failed");
     assert.equal(other.failure, undefined);
-    // A new endpoint is a new chance.
+    // A new endpoint makes the socket usable again.
     push.connect(await pull.bind(LOCAL));
     assert.equal(push.failure, undefined);
     await deadline(push.send("still of use"));

@@ -1,4 +1,4 @@
-/** Back-pressure: what holds senders back, and what is no reason to give a slow reader up. */
+/** Back-pressure: when senders are held back, and when slow readers are kept. */
 import assert from "node:assert/strict";
 import net from "node:net";
 import { describe, it } from "node:test";
@@ -9,12 +9,12 @@ import { bytes, command, frame, RawPeer } from "../../support/raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
 
-/** Lets the runtime hand over what is there already. */
+/** Lets the runtime deliver data that has already arrived. */
 async function turns(count: number): Promise<void> {
   for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Waits until `look` gives the same for 200 ms. */
+/** Waits until `look` returns the same value for 200 ms. */
 async function still(look: () => number): Promise<number> {
   let last = look();
   let since = performance.now();
@@ -51,7 +51,7 @@ describe("pressure - a consumer that pauses", () => {
         pull.resume();
         await waitFor(() => batches.length > 0, 5000, "a batch after resume");
         await turns(20);
-        // A chunk that ends a message which was begun before may come as two.
+        // A chunk that completes an earlier message may be delivered as two batches.
         assert.ok(
           new Set(batches).size === 1 && batches.length <= 2,
           `${batches.length} batches came: ${batches}`,
@@ -80,7 +80,7 @@ describe("pressure - hwmBytes of an inbox", () => {
       for (; sent < total; sent++) await push.send(`${sent}`.padEnd(SIZE));
     })();
     await still(() => sent);
-    // Five fill the inbox; a few more are on their way.
+    // Five fill the inbox; a few more are in transit.
     assert.ok(sent >= 5 && sent <= 9, `${sent} were taken`);
     for (let i = 0; i < total; i++) {
       assert.equal(Number(new TextDecoder().decode((await deadline(pull.receive()))![0])), i);
@@ -118,14 +118,14 @@ describe("pressure - dropAfter", () => {
     using dir = tempDir();
     const log = new SocketLog();
     await using pub = new Pub({ hwm: 1, dropAfter: 150, onEvent: log.onEvent });
-    // A Unix socket holds little by itself, however the system is set up.
+    // A Unix socket has small buffers, whatever the system settings are.
     await pub.bind(`ipc://${dir.file("s")}`);
     const socket = net.connect(dir.file("s"));
     using peer = new RawPeer(socket);
     let standing = false;
     socket.on("data", (chunk) => {
       socket.pause();
-      // About 6 MB a second: one message, which is one write, takes twice as long as `dropAfter`.
+      // About 6 MB per second: one message, which is one write, takes twice as long as `dropAfter`.
       if (!standing) setTimeout(() => standing || socket.resume(), chunk.length / 6000);
     });
     await peer.greet("SUB");

@@ -1,4 +1,4 @@
-/** Connections that fail or break are tried again: how often, how soon, and until when. */
+/** Retries of failed and lost connections: how many, when, and until when. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { HandshakeTimeoutError, Pull, Push, UnreachableError } from "../../../mod.ts";

@@ -1,4 +1,4 @@
-/** Many peers at one socket: nothing lost, nothing misrouted. `deno task scale` does the same with thousands, and times it. */
+/** Many peers at one socket lose and misroute nothing. `deno task scale` measures the same with thousands of peers. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Dealer, Pub, Router, Sub } from "../../../mod.ts";

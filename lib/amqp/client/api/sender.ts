@@ -1,8 +1,6 @@
-import { ClosedError, LimitError, MqcatError } from "../../../errors.ts";
+import { ClosedError, MqcatError } from "../../../errors.ts";
 import { AmqpError } from "../../amqp_error.ts";
-import { FRAME_OVERHEAD } from "../../frames/frame.ts";
-import { CONTENT_HEAD } from "../../frames/frame_writer.ts";
-import { shortstr } from "../../types/scalars.ts";
+import { checkEnvelope } from "../envelope.ts";
 import type { LinkOptions } from "../link.ts";
 import { type Envelope, type Outcome, Publisher } from "../publisher.ts";
 import type { BrokerAddress } from "../url.ts";
@@ -37,6 +35,10 @@ class Ticket implements Outcome {
     this.#returned = new AmqpError(replyCode, `Cannot deliver the message as ${reason}`, {
       scope: "channel",
     });
+  }
+
+  onRefused(error: Error): void {
+    this.#reject(error);
   }
 
   onSettled(acknowledged: boolean): void {
@@ -85,14 +87,7 @@ export class Sender {
    * @throws {RangeError | LimitError} exchange, routing key or properties are too large
    */
   async send(envelope: Envelope, body: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
-    shortstr.sizeof(envelope.exchange, "exchange");
-    shortstr.sizeof(envelope.routingKey, "routingKey");
-    const limit = this.#publisher.frameMax - FRAME_OVERHEAD - CONTENT_HEAD;
-    if (envelope.properties.length > limit) {
-      throw new LimitError(
-        `Cannot publish a message with ${envelope.properties.length} bytes of properties: the limit is ${limit}`,
-      );
-    }
+    checkEnvelope(envelope, this.#publisher.frameMax);
     if (this.#failure !== undefined) throw this.#failure;
     const ticket = new Ticket(envelope, body, signal);
     this.#open.add(ticket);
@@ -116,7 +111,11 @@ export class Sender {
       if (!next.signal?.aborted) {
         const { envelope, body } = next;
         const run = { bytes: body, starts: [0], ends: [body.length] };
-        if (this.#publisher.publish(run, 0, 1, envelope, next) === 0) return;
+        try {
+          if (this.#publisher.publish(run, 0, 1, envelope, next) === 0) return;
+        } catch (error) {
+          next.fail(error as Error); // The frames of this connection are smaller than those of the one before.
+        }
       }
       this.#waiting.shift();
     }

@@ -22,6 +22,11 @@ export class JsonObject {
     return value !== null && (typeof value !== "object" || Object.keys(value).length > 0);
   }
 
+  /** Returns a member as it is; undefined if it is missing or null. */
+  value(name: string): Json | undefined {
+    return this.#member(name);
+  }
+
   /** Returns a string. @throws {JsonError} it is not a string, or it is missing and has no default */
   text(name: string, otherwise?: string): string {
     const value = this.#member(name) ?? otherwise;
@@ -93,6 +98,7 @@ export class JsonObject {
   }
 }
 
-function isObject(json: Json | { readonly [name: string]: Json }): json is { [name: string]: Json } {
+/** Whether JSON is an object. */
+export function isObject(json: Json | { readonly [name: string]: Json }): json is { [name: string]: Json } {
   return typeof json === "object" && json !== null && !Array.isArray(json);
 }

@@ -1,5 +1,6 @@
 import type { FieldTable } from "../../../amqp/types/field_value.ts";
 import { type BindingDefinition, type ExchangeDefinition, tableKey } from "../topology/definition_change.ts";
+import type { AppliedPolicies } from "../policies/policy_set.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Matcher, Route } from "./contract.ts";
 import { RouteCache } from "./route_cache.ts";
@@ -19,7 +20,9 @@ export class Exchange {
   readonly definition: ExchangeDefinition;
   readonly matcher: Matcher<Destination>;
   /** The name of the alternate exchange, which gets the messages that no binding matches. It may not exist. */
-  readonly alternate: string | undefined;
+  alternate: string | undefined;
+  /** The policies that apply; undefined if there are none. */
+  policies: AppliedPolicies | undefined;
   /** The results of earlier messages. */
   readonly routes: RouteCache = new RouteCache();
   /** The queue for delayed messages, in an exchange of type `x-delayed-message`. */
@@ -32,7 +35,14 @@ export class Exchange {
     this.definition = definition;
     this.delayQueue = delayQueue;
     this.matcher = matcher;
-    const alternate = definition.arguments["alternate-exchange"];
+    this.setPolicies(undefined);
+  }
+
+  /** Changes the policies. Cached routes are not valid after it. */
+  setPolicies(policies: AppliedPolicies | undefined): void {
+    this.policies = policies;
+    const alternate = this.definition.arguments["alternate-exchange"] ??
+      policies?.definition["alternate-exchange"];
     this.alternate = typeof alternate === "string" ? alternate : undefined;
   }
 

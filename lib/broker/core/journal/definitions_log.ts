@@ -1,9 +1,11 @@
 import { Buffer } from "node:buffer";
 import fs from "node:fs";
 import path from "node:path";
-import { appendAll, OWNER_ONLY, readIfThere, syncFile, writeFailure } from "./files/files.ts";
+import { clearWay, joinPieces, keepAside, kindOf, setAside } from "./files/aside.ts";
+import { appendAll, checkLinked, OWNER_ONLY, readIfThere, syncFile, writeFailure } from "./files/files.ts";
 import { RECORD_HEAD } from "./format/record.ts";
-import { newSalt, readRecords, sealRecord } from "./format/record_list.ts";
+import { findListSalt, type ListScan, newSalt, readRecords, sealRecord } from "./format/record_list.ts";
+import { keptAs } from "./manifest.ts";
 
 const SALT = 4;
 /**
@@ -18,7 +20,11 @@ export interface DefinitionsLogOptions {
   readonly sync: boolean;
   /** Returns the changes that lead to the current state. A rewritten file begins with these. */
   readonly snapshot: () => Iterable<unknown>;
-  /** Called with a description of damaged data, which is skipped. */
+  /** Whether the directory holds data, so that a missing file means lost definitions. */
+  readonly mustExist?: boolean | undefined;
+  /** Whether the file is not as the last clean stop left it; the journal reports that. */
+  readonly changed?: boolean | "cut" | undefined;
+  /** Called with a description of damaged data, which is skipped and kept in another file. */
   readonly onProblem?: ((text: string) => void) | undefined;
 }
 
@@ -32,6 +38,8 @@ export class DefinitionsLog {
   writeError: Error | undefined;
   /** Whether the file lacked changes when it was opened, because it was damaged, truncated or missing. */
   incomplete = false;
+  /** Whether changes were lost, other than one that was being written when the process ended. */
+  damaged = false;
   readonly #options: DefinitionsLogOptions;
   readonly #file: string;
   #fd = -1;
@@ -86,33 +94,75 @@ export class DefinitionsLog {
   }
 
   #append(record: Uint8Array): void {
+    checkLinked(this.#fd, this.#file);
     appendAll(this.#fd, record, 0, record.length, this.#length);
     this.#length += record.length;
     if (this.#options.sync) fs.fdatasyncSync(this.#fd);
   }
 
   #load(visit: (change: unknown) => void): void {
-    const bytes = readIfThere(this.#file);
-    if (bytes.length < SALT) {
-      this.incomplete = true;
-      return this.#replace(begin(newSalt()));
+    const kind = kindOf(this.#file);
+    const { directory, mustExist, changed, sync } = this.#options;
+    if (kind === "other") {
+      this.#report("is not a file", setAside(this.#file), "all definitions are lost");
+    } else if (kind === "missing" && mustExist === true && changed !== "cut") {
+      this.#options.onProblem?.(`The file "${this.#file}" is missing: all definitions are lost`);
     }
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const salt = this.#salt = view.getUint32(0, true);
-    const { end, damaged } = readRecords(view, SALT, salt, (start, end) => {
-      visit(JSON.parse(new TextDecoder().decode(bytes.subarray(start, end))));
-    });
+    const bytes = kind === "file" ? readIfThere(this.#file) : new Uint8Array(0);
+    const { records, corrected, pieces, end, salt, head, ...scan } = this.#read(bytes, visit);
+    // After a clean stop there is no incomplete record.
+    const damaged = changed === true ? scan.damaged || bytes.length - end : scan.damaged;
+    this.damaged = damaged > 0 || changed === "cut" || (mustExist === true && records === 0);
+    this.incomplete = this.damaged || end < bytes.length || records === 0;
     if (damaged > 0) {
-      this.#options.onProblem?.(
-        `The file "${this.#file}" is damaged: ${damaged} bytes of definitions are lost`,
-      );
+      this.#report(`is damaged: ${damaged} bytes of definitions are lost`, keepAside(this.#file));
+    } else if (records > 0 && (corrected || salt !== head)) {
+      this.#report("was damaged: all definitions were recovered", keepAside(this.#file));
     }
-    this.incomplete = damaged > 0 || end < bytes.length;
-    // The bytes after the last valid record were being written when the process ended.
-    if (end < bytes.length) fs.truncateSync(this.#file, end);
-    this.#fd = fs.openSync(this.#file, "a");
-    this.#length = end;
-    this.#rewriteAt = Math.max(REWRITE, end);
+    if (damaged > 0 || corrected || salt !== head || records === 0) {
+      this.#replace(joinPieces(begin(salt), bytes, pieces));
+    } else {
+      // The bytes after the last valid record were being written when the process ended.
+      if (end < bytes.length) fs.truncateSync(this.#file, end);
+      this.#fd = fs.openSync(this.#file, "a");
+      this.#length = end;
+    }
+    this.#salt = salt;
+    this.#rewriteAt = Math.max(REWRITE, this.#length);
+    if (!sync) return;
+    // An earlier process may have written the file without a sync.
+    fs.fdatasyncSync(this.#fd);
+    syncFile(directory);
+  }
+
+  /** Reads the records. The salt of the result is the one that they have, whatever the header says. */
+  #read(
+    bytes: Uint8Array,
+    visit: (change: unknown) => void,
+  ): ListScan & { salt: number; head: number | undefined } {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const head = bytes.length < SALT ? undefined : view.getUint32(0, true);
+    const read = (salt: number) =>
+      readRecords(view, SALT, salt, (start, end) => {
+        let change: unknown;
+        try {
+          change = JSON.parse(new TextDecoder().decode(bytes.subarray(start, end)));
+        } catch {
+          return false;
+        }
+        visit(change);
+        return true;
+      });
+    const scan = read(head ?? 0);
+    if (scan.records > 0 || bytes.length <= SALT) return { ...scan, salt: head ?? newSalt(), head };
+    const isObject = (start: number, end: number) => bytes[start] === 0x7b && bytes[end - 1] === 0x7d;
+    const salt = findListSalt(view, SALT, head, isObject);
+    return salt === undefined ? { ...scan, salt: newSalt(), head } : { ...read(salt), salt, head };
+  }
+
+  #report(what: string, kept: string, effect?: string): void {
+    const text = effect === undefined ? what : `${what}: ${effect}`;
+    this.#options.onProblem?.(`The file "${this.#file}" ${text}; ${keptAs(kept)}`);
   }
 
   #rewrite(): void {
@@ -125,6 +175,7 @@ export class DefinitionsLog {
   /** Replaces the file atomically: at any moment there is one complete file. */
   #replace(bytes: Uint8Array): void {
     const temporary = `${this.#file}.new`;
+    clearWay(temporary);
     const fd = fs.openSync(temporary, "w", OWNER_ONLY);
     try {
       appendAll(fd, bytes, 0, bytes.length, 0);

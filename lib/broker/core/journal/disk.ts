@@ -2,9 +2,11 @@ import fs from "node:fs";
 import { messageOf } from "../../../errors.ts";
 import { clearAcks, encodeAcks } from "./format/acks.ts";
 import { DeliveredMarks } from "./format/delivered.ts";
-import { Files, logName, writeFailure } from "./files/files.ts";
+import { keepAside } from "./files/aside.ts";
+import { checkLinked, createDirectory, Files, logName, syncFile, writeFailure } from "./files/files.ts";
 import { Lock } from "./files/lock.ts";
 import { Log } from "./log.ts";
+import { keptAs, Manifest, writeManifest } from "./manifest.ts";
 import type { JournalOptions, LaneLookup, SyncMode } from "./options.ts";
 import type { RecordView } from "./format/record.ts";
 import { recover } from "./recovery.ts";
@@ -35,6 +37,9 @@ export class Disk {
   readonly #syncer: Syncer;
   readonly #windows: Windows;
   readonly #compacting: () => boolean;
+  readonly #lookup: LaneLookup;
+  /** The log up to this position was handed to the operating system, and its file was not deleted. */
+  #handedOver = 0;
   /** Segments with acknowledgements that are not written yet. */
   readonly #acking: Segment[] = [];
   /** Sealed segments without live messages. */
@@ -54,44 +59,86 @@ export class Disk {
     this.#options = options;
     this.#sync = options.sync ?? "confirm";
     this.#compacting = compacting;
-    fs.mkdirSync(path, { recursive: true, mode: 0o700 });
+    this.#lookup = lookup;
+    createDirectory(path);
     this.#lock = Lock.take(path);
     try {
-      lookup.opened?.();
+      const problem = (text: string) => options.onProblem?.(text);
+      const manifest = Manifest.read(path, problem);
+      lookup.opened?.({
+        used: manifest !== undefined ||
+          fs.readdirSync(path).some((name) => /\.log(\.damaged-\d+)?$/.test(name)),
+        definitionsChanged: manifest === undefined
+          ? false
+          : manifest.isCut("definitions")
+          ? "cut"
+          : manifest.differs("definitions"),
+      });
       this.files = new Files(path);
       this.#windows = new Windows(this.files);
       this.marks = new DeliveredMarks(this.files.path("delivered"));
-      const problem = (text: string) => options.onProblem?.(text);
-      const { segments, nextNumber } = recover(path, this.files, this.marks, lookup, problem);
-      this.segments = segments;
+      const { files, marks } = this;
       const segmentSize = options.segmentSize ?? 16 * MIB;
-      this.log = new Log(this.files, segmentSize, options.cacheSize ?? 32 * MIB, nextNumber);
-      const last = segments.get(nextNumber - 1);
-      if (last !== undefined && last.live > 0 && last.end <= segmentSize / 2) this.log.resume(last);
+      const resumable = segmentSize / 2;
+      const { segments, nextNumber, skipped, last } = recover(
+        { path, files, marks, lookup, manifest, resumable, problem },
+      );
+      manifest?.remove();
+      // Entries that an earlier process made without a sync, and the removal of the manifest.
+      if (this.#sync !== "flush") syncFile(path);
+      this.segments = segments;
+      this.log = new Log(files, segmentSize, options.cacheSize ?? 32 * MIB, nextNumber, skipped);
+      if (last !== undefined && last.segment.live > 0 && last.segment.end <= resumable) {
+        this.log.resume(last.segment, last.content);
+      }
     } catch (error) {
       this.#lock.release();
       throw error;
     }
     this.#syncer = new Syncer(this.log, path, () => this.#synced());
-    for (const segment of this.segments.values()) if (segment.sealed) this.sealed(segment);
+    for (const segment of this.segments.values()) {
+      // Recovery has found acknowledgements that were not written.
+      if (segment.ackTo >= 0 || segment.acksLength > 0) this.addAcking(segment);
+      if (segment.sealed) this.sealed(segment);
+    }
     if (this.#sync === "interval") {
       this.#interval = setInterval(() => this.#syncer.start(), options.syncInterval ?? 1000);
     }
   }
 
   get syncedPosition(): number {
-    return this.#sync === "confirm" ? this.#syncer.durable : this.log.written;
+    return this.#sync === "confirm" ? this.#syncer.durable : this.#handedOver;
   }
 
-  /** Reads the record at `offset` of a segment that is not in memory. @returns false when it is damaged */
-  read(segment: Segment, offset: number, record: RecordView): boolean {
+  /**
+   * Reads the record at `offset` of a segment that is not in memory. The queue and the sequence number are for the
+   * report.
+   *
+   * @returns false when it is damaged
+   */
+  read(segment: Segment, offset: number, record: RecordView, queueId: number, seq: number): boolean {
     let why = "";
     try {
       if (this.#windows.read(segment, offset, record)) return true;
     } catch (error) {
       why = `: ${(error as Error).message}`;
     }
-    this.#options.onProblem?.(`The message at ${offset} of ${logName(segment.number)} is damaged${why}`);
+    const name = logName(segment.number);
+    let kept = "";
+    if (!segment.kept && !segment.transient) {
+      try {
+        kept = `; ${keptAs(keepAside(this.files.path(name)))}`;
+        segment.kept = true;
+      } catch {
+        // The file does not exist, or the disk is full.
+      }
+    }
+    const message = queueId < 0
+      ? "A message"
+      : `Message ${seq} of queue ${this.#lookup.nameOf?.(queueId) ?? queueId}`;
+    this.#options.onProblem?.(
+      `${message} is damaged and cannot be delivered (at ${offset} of ${name})${why}${kept}`,
+    );
     return false;
   }
 
@@ -144,6 +191,10 @@ export class Disk {
     this.#deleteDead(true);
     this.files.close();
     this.marks.close();
+    if (failure === undefined) {
+      const salts = [...this.segments.values()].map(({ number, salt }) => [number, salt] as const);
+      writeManifest(this.#path, salts, this.#lookup, this.#sync !== "flush");
+    }
     this.#lock.release();
     if (failure !== undefined) throw this.#describe(failure);
   }
@@ -151,7 +202,7 @@ export class Disk {
   /** Deletes the file of a transient segment that is no longer needed. */
   forget(segment: Segment): void {
     this.#windows.forget(segment);
-    this.files.unlink(segment.number, () => {});
+    this.files.unlink(segment.number);
   }
 
   #flush(tryLog: boolean): void {
@@ -171,18 +222,37 @@ export class Disk {
     if (tryLog) {
       failure = undefined;
       try {
+        const { written } = this.log;
         this.log.write(this.#finished);
+        if (this.log.written > written) this.#checkLinked();
+        this.#handedOver = this.log.written;
       } catch (error) {
         failure = error;
       }
     }
     try {
-      this.#writeAcks();
       this.marks.write();
     } catch (error) {
       failure ??= error;
     }
+    try {
+      this.#writeAcks();
+    } catch (error) {
+      failure ??= error;
+    }
     return failure;
+  }
+
+  /** Notices that the data directory was deleted, before any message in it is confirmed. */
+  #checkLinked(): void {
+    const head = this.log.head;
+    if (head === undefined || head.fd < 0) return;
+    try {
+      checkLinked(head.fd, logName(head.number));
+    } catch (error) {
+      this.#syncer.fail(error as Error);
+      throw error;
+    }
   }
 
   /** Handles a sealed segment that is written completely. */
@@ -252,13 +322,9 @@ export class Disk {
     this.segments.delete(number);
     this.log.release(segment);
     this.#windows.forget(segment);
-    const done = () => {
-      for (const { sources } of this.segments.values()) sources?.delete(number);
-    };
-    if (now) {
-      this.files.unlinkNow(number);
-      done();
-    } else this.files.unlink(number, done);
+    if (now) this.files.unlinkNow(number);
+    else this.files.unlink(number);
+    for (const { sources } of this.segments.values()) sources?.delete(number);
   }
 
   #setFull(failure: unknown): void {
@@ -280,7 +346,8 @@ export class Disk {
   #describe(failure: unknown): Error {
     if (this.#syncer.failure === undefined) return writeFailure(this.#path, failure);
     return new Error(
-      `Cannot write to the data directory "${this.#path}": the disk failed (${messageOf(failure)}); ` +
+      `Cannot write to the data directory "${this.#path}": ` +
+        (this.#syncer.unlinked ? `${messageOf(failure)}; ` : `the disk failed (${messageOf(failure)}); `) +
         "restart the broker to continue with the data on disk",
       { cause: failure },
     );

@@ -154,12 +154,15 @@ export class Journal {
   /**
    * Reads the message at a location.
    *
+   * @param queueId with `seq`: names the message in the report of a damage
    * @returns a shared object that is valid until the next call of the journal, except an `append` of this object.
    *   Undefined when the message is damaged; this is reported to `onProblem`, and the caller should settle the message
    */
-  read(segment: number, offset: number): EncodedMessage | undefined {
+  read(segment: number, offset: number, queueId = -1, seq = -1): EncodedMessage | undefined {
     const found = this.#find(segment);
-    return found !== undefined && this.#load(found, offset, this.#record) ? this.#record : undefined;
+    return found !== undefined && this.#load(found, offset, this.#record, queueId, seq)
+      ? this.#record
+      : undefined;
   }
 
   /**
@@ -253,10 +256,10 @@ export class Journal {
     this.offset = start;
   }
 
-  #load(segment: Segment, offset: number, record: RecordView): boolean {
+  #load(segment: Segment, offset: number, record: RecordView, queueId = -1, seq = -1): boolean {
     const { bytes, view } = segment;
     if (bytes !== undefined) return record.set(bytes, view!, offset, segment.end);
-    return this.#disk !== undefined && this.#disk.read(segment, offset, record);
+    return this.#disk !== undefined && this.#disk.read(segment, offset, record, queueId, seq);
   }
 
   #roll(disk: Disk, size: number): Segment {

@@ -1,7 +1,7 @@
 import { Buffers } from "./files/buffers.ts";
 import { appendAll, type Files, indexName, remove } from "./files/files.ts";
 import { newSalt } from "./format/record_list.ts";
-import { SEGMENT_HEAD, writeSegmentHead } from "./format/record.ts";
+import { NEW_SEGMENT, writeSegmentHead } from "./format/record.ts";
 import { Segment } from "./segment.ts";
 import { writeIndex } from "./format/segment_index.ts";
 import { indexLog } from "./format/scan.ts";
@@ -22,13 +22,22 @@ export class Log {
   readonly #buffers: Buffers;
   readonly #cacheSize: number;
   #nextNumber: number;
+  /** Numbers that are not used, because something else has the name. */
+  readonly #skipped: ReadonlySet<number>;
   /** Segments that are not written completely; the head is the last one. */
   readonly #unwritten: Segment[] = [];
   /** Sealed segments in memory, oldest first. */
   #cached: Segment[] = [];
   #cachedBytes = 0;
 
-  constructor(files: Files, segmentSize: number, cacheSize: number, nextNumber: number) {
+  constructor(
+    files: Files,
+    segmentSize: number,
+    cacheSize: number,
+    nextNumber: number,
+    skipped: ReadonlySet<number>,
+  ) {
+    this.#skipped = skipped;
     this.#files = files;
     this.#buffers = new Buffers(segmentSize);
     this.#cacheSize = cacheSize;
@@ -46,19 +55,26 @@ export class Log {
    */
   roll(size: number): Segment {
     if (this.head !== undefined) this.head.sealed = true;
+    while (this.#skipped.has(this.#nextNumber)) this.#nextNumber++;
     const head = this.head = new Segment(this.#nextNumber++);
-    head.setBuffer(this.#buffers.take(SEGMENT_HEAD + size));
+    head.setBuffer(this.#buffers.take(NEW_SEGMENT + size));
     head.salt = newSalt();
-    writeSegmentHead(head.bytes!, head.view!, head.salt);
-    this.position += SEGMENT_HEAD;
+    head.end = writeSegmentHead(head.bytes!, head.view!, head.salt, head.number);
+    this.position += NEW_SEGMENT;
     this.#unwritten.push(head);
     return head;
   }
 
-  /** Continues a segment that another process began and that is on disk up to `end`. */
-  resume(segment: Segment): void {
+  /**
+   * Continues a segment that another process began and that is on disk up to `end`.
+   *
+   * @param content the content of the file, whose records were checked
+   */
+  resume(segment: Segment, content: Uint8Array): void {
     const bytes = this.#buffers.take(segment.end);
-    this.#files.read(segment.number, bytes, 0, segment.end);
+    bytes.set(content.subarray(0, segment.end));
+    // The earlier process may not have synced the directory.
+    this.directoryChanged = true;
     remove(this.#files.path(indexName(segment.number)));
     segment.fd = this.#files.openLog(segment.number);
     segment.setBuffer(bytes);

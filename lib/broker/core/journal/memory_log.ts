@@ -1,10 +1,12 @@
 import fs from "node:fs";
 import { Buffers } from "./files/buffers.ts";
 import { appendAll, type Files, logName, OWNER_ONLY, remove } from "./files/files.ts";
-import { SEGMENT_HEAD } from "./format/record.ts";
+import { clearWay } from "./files/aside.ts";
+import { newSalt } from "./format/record_list.ts";
+import { RecordView, SEGMENT_HEAD, writeSum } from "./format/record.ts";
 import { FIRST_TRANSIENT, Segment } from "./segment.ts";
 
-/** The segments of messages that do not survive a restart. Their records have no checksums. */
+/** The segments of messages that do not survive a restart. Their records have checksums only in files. */
 export class MemoryLog {
   /** The memory used by the segments, in bytes. */
   size = 0;
@@ -54,6 +56,8 @@ export class MemoryLog {
     for (const segment of this.#sealed) {
       if (this.size <= limit) return;
       const file = files.path(logName(segment.number));
+      clearWay(file);
+      sealRecords(segment);
       const fd = fs.openSync(file, "w", OWNER_ONLY);
       try {
         appendAll(fd, segment.bytes!, 0, segment.end, 0);
@@ -65,5 +69,15 @@ export class MemoryLog {
       }
       this.release(segment);
     }
+  }
+}
+
+/** Writes the checksums of a segment that is about to leave the memory. */
+function sealRecords(segment: Segment): void {
+  const { bytes, view, end } = segment;
+  const record = new RecordView();
+  segment.salt = newSalt();
+  for (let at = SEGMENT_HEAD; record.set(bytes!, view!, at, end); at = record.end) {
+    writeSum(view!, at, record.end, segment.salt);
   }
 }

@@ -36,10 +36,26 @@ export interface JournalOptions {
   readonly onProblem?: ((text: string) => void) | undefined;
 }
 
+/** What is known about a data directory before its definitions are read. */
+export interface DirectoryState {
+  /** The directory holds data, so a file `definitions` must exist. */
+  readonly used: boolean;
+  /** The file `definitions` is not as the last clean stop left it; `cut` when it is missing or shorter. */
+  readonly definitionsChanged: boolean | "cut";
+}
+
 /** Gives the journal access to the lanes of the queues. */
 export interface LaneLookup {
   /** Returns a queue's lane, or undefined when the queue does not exist; its messages are then dropped. */
   lane(queueId: number, lane: number): Lane | undefined;
-  /** Called when the data directory is locked for this process, before the first call of `lane`. */
-  opened?(): void;
+  /**
+   * Called when the data directory is locked for this process, before the first call of `lane`.
+   *
+   * @param state what is known about the directory and its file `definitions`
+   */
+  opened?(state: DirectoryState): void;
+  /** Returns a queue's name in quotes, for reports. */
+  nameOf?(queueId: number): string | undefined;
+  /** Returns all lanes of the queues that survive a restart. */
+  lanes?(): Iterable<readonly [queueId: number, lane: Lane]>;
 }

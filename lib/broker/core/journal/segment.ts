@@ -43,6 +43,8 @@ export class Segment {
   neededUntil = 0;
   /** Compaction cannot read it. */
   unreadable = false;
+  /** A record of it was damaged, and its file is kept under another name. */
+  kept = false;
 
   /** Some of its acknowledgements are not written yet. */
   acking = false;

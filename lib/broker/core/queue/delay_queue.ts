@@ -13,8 +13,8 @@ const RETRY_MS = 1000;
 export interface DelayHost extends QueueHost {
   /** The reason why the broker accepts no messages; undefined while it does. */
   readonly blocked: string | undefined;
-  /** Routes a message whose delay has ended. `message` is valid during the call. */
-  forward(queue: Queue, message: EncodedMessage): void;
+  /** Routes the message `seq` of the only lane, whose delay has ended. `message` is valid during the call. */
+  forward(queue: Queue, message: EncodedMessage, seq: number): void;
 }
 
 /**
@@ -73,7 +73,7 @@ export class DelayQueue extends Queue {
       for (let i = 0; i < BATCH && this.#due.time <= host.cycle.now; i++) {
         const seq = this.#due.pop();
         const message = this.messageAt(0, seq);
-        if (message !== undefined) host.forward(this, message);
+        if (message !== undefined) host.forward(this, message, seq);
         this.settle(0, seq);
       }
       this.#schedule(this.#due.time);

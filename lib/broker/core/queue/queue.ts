@@ -3,6 +3,7 @@ import { MAX_TIMER } from "../../../transport/waiting.ts";
 import type { Cycle, WakeableQueue } from "../cycle.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { QueueDefinition } from "../topology/definition_change.ts";
+import type { AppliedPolicies } from "../policies/policy_set.ts";
 import { ConsumerList, type QueueConsumer } from "./consumer.ts";
 import { Lane } from "./lane.ts";
 import { parseSettings, type QueueSettings } from "./settings.ts";
@@ -17,8 +18,11 @@ export type QueueCycle = Pick<Cycle, "now" | "wake" | "begin" | "end">;
 export interface QueueHost {
   readonly journal: Pick<Journal, "read" | "settle" | "delivered">;
   readonly cycle: QueueCycle;
-  /** Routes a dead message to the queue's dead-letter exchange, if it has one. `message` is valid during the call. */
-  deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason): void;
+  /**
+   * Routes the message `seq` of a lane, which has died, to the queue's dead-letter exchange, if it has one. `message` is
+   * valid during the call.
+   */
+  deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason, lane: number, seq: number): void;
   /** Deletes the queue: it has expired, or its last consumer is gone. */
   deleteQueue(queue: Queue): void;
   /** Called when the queue is closed and its messages are settled: it is not used any more. */
@@ -31,7 +35,10 @@ export interface QueueHost {
  */
 export class Queue implements WakeableQueue {
   readonly definition: QueueDefinition;
-  readonly settings: QueueSettings;
+  /** From the arguments and the policies. */
+  settings: QueueSettings;
+  /** The policies that apply; undefined if there are none. */
+  policies: AppliedPolicies | undefined;
   readonly consumers: ConsumerList;
   /** One lane for each priority, the lowest first. */
   readonly lanes: readonly Lane[];
@@ -130,9 +137,21 @@ export class Queue implements WakeableQueue {
 
   /** Called after a message was pushed onto one of the lanes. */
   arrived(expiry: number): void {
-    if (expiry > 0) this.#expiring = true;
+    if (expiry > 0) {
+      this.#expiring = true;
+      // A time to live of 0: a consumer that waits now gets the message, or nobody does.
+      if (expiry <= this.#cycle.now) this.#dispatch(this.#cycle.now - 1);
+    }
     if (this.#isOver(0, 0)) this.#makeRoom();
     if (!this.awake) this.#cycle.wake(this);
+  }
+
+  /**
+   * Delivers to waiting consumers what the end of the cycle would deliver. A request that depends on the ready messages
+   * calls this first: it must not overtake the consumers.
+   */
+  catchUp(): void {
+    if (this.awake && this.consumers.size > 0) this.dispatch();
   }
 
   /** Also called for expiries of messages from the journal. */
@@ -141,15 +160,18 @@ export class Queue implements WakeableQueue {
     if (this.ready > 0) this.#cycle.wake(this);
   }
 
-  /** Takes the first message, which is then unacknowledged: `takenLane`, `takenSeq`. */
-  take(): boolean {
-    const { now } = this.#cycle;
+  /**
+   * Takes the first message, which is then unacknowledged: `takenLane`, `takenSeq`.
+   *
+   * @param now messages that expire at this time or before are dropped
+   */
+  take(now: number = this.#cycle.now): boolean {
     for (let at = this.lanes.length - 1; at >= 0; at--) {
       const lane = this.lanes[at]!;
       for (;;) {
         const seq = lane.take();
         if (seq < 0) break;
-        if (this.#expiring && this.#isExpired(lane, seq, now - 1)) {
+        if (this.#expiring && this.#isExpired(lane, seq, now)) {
           this.#drop(at, seq, "expired");
           continue;
         }
@@ -164,12 +186,17 @@ export class Queue implements WakeableQueue {
 
   /** Delivers ready messages to the consumers that have room. */
   dispatch(): void {
+    this.#dispatch(this.#cycle.now);
+  }
+
+  /** @param now see `take` */
+  #dispatch(now: number): void {
     if (this.deleted) return;
     let taken = false;
     this.consumers.refresh();
     while (this.consumers.size > 0 && this.ready > 0) {
       const consumer = this.consumers.next();
-      if (consumer === undefined || !this.take()) break;
+      if (consumer === undefined || !this.take(now)) break;
       taken = true;
       consumer.channel.deliver(consumer, this);
     }
@@ -191,7 +218,7 @@ export class Queue implements WakeableQueue {
   /** Returns a message by its sequence number, valid until the journal's next call; undefined when it is damaged. */
   messageAt(lane: number, seq: number): EncodedMessage | undefined {
     const where = this.lanes[lane]!;
-    return this.#host.journal.read(where.segmentAt(seq), where.offsetAt(seq));
+    return this.#host.journal.read(where.segmentAt(seq), where.offsetAt(seq), this.definition.id, seq);
   }
 
   /** How often a message was requeued; always 0 except for quorum queues. */
@@ -283,8 +310,24 @@ export class Queue implements WakeableQueue {
     this.#unusedTimer ??= setTimeout(() => this.#onUnused(), Math.min(expires, MAX_TIMER));
   }
 
+  /** Changes the policies, with effect on what is in the queue. */
+  setPolicies(policies: AppliedPolicies | undefined): void {
+    if (policies === this.policies) return;
+    this.policies = policies;
+    const { name, vhost, arguments: args } = this.definition;
+    const { expires } = this.settings;
+    this.settings = parseSettings(name, vhost, args, policies?.definition);
+    if (this.settings.expires !== expires) {
+      clearTimeout(this.#unusedTimer);
+      this.#unusedTimer = undefined;
+      this.touch();
+    }
+    if (this.settings.overflow === "drop-head" && this.#isOver(0, 0)) this.#makeRoom();
+  }
+
   /** Removes all ready messages, and returns their number. */
   purge(): number {
+    this.catchUp();
     const count = this.ready;
     for (let at = 0; at < this.lanes.length; at++) {
       for (let seq = 0; (seq = this.lanes[at]!.nextReady(seq)) >= 0; seq++) this.settle(at, seq);
@@ -336,7 +379,7 @@ export class Queue implements WakeableQueue {
   /** Removes a taken message, which may be dead-lettered. */
   #drop(lane: number, seq: number, reason: DeathReason): void {
     const message = this.settings.deadLetterExchange === undefined ? undefined : this.messageAt(lane, seq);
-    if (message !== undefined) this.#host.deadLetter(this, message, reason);
+    if (message !== undefined) this.#host.deadLetter(this, message, reason, lane, seq);
     this.settle(lane, seq);
   }
 

@@ -29,8 +29,8 @@ export function queueRow(queue: Queue): Row {
     message_bytes: readyBytes + unackedBytes,
     message_bytes_ready: readyBytes,
     message_bytes_unacknowledged: unackedBytes,
-    policy: null,
-    operator_policy: null,
-    effective_policy_definition: {},
+    policy: queue.policies?.policy?.name ?? null,
+    operator_policy: queue.policies?.operatorPolicy?.name ?? null,
+    effective_policy_definition: { ...queue.policies?.definition },
   };
 }

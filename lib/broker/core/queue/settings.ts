@@ -1,11 +1,12 @@
 import { amqpError } from "../../../amqp/amqp_error.ts";
 import { type FieldTable, type FieldValue, integerOf } from "../../../amqp/types/field_value.ts";
 import { resource, typeName } from "../arguments.ts";
+import type { PolicyDefinition } from "../policies/policy.ts";
 
 /** What a full queue does with a new message: drop the oldest messages, or reject the new one. */
 export type Overflow = "drop-head" | "reject-publish" | "reject-publish-dlx";
 
-/** The parsed arguments of a queue. Times are in milliseconds, sizes in bytes; a limit that is not set is Infinity. */
+/** The settings of a queue, from its arguments and the policies that apply to it. Times are in milliseconds, sizes in bytes; a limit that is not set is Infinity. */
 export interface QueueSettings {
   readonly messageTtl: number;
   /** The time after which an unused queue is deleted. */
@@ -23,8 +24,8 @@ export interface QueueSettings {
   readonly type: "classic" | "quorum";
 }
 
-/** The maximum of RabbitMQ's timers, in milliseconds. */
-const MAX_EXPIRY = 2 ** 32 - 1;
+/** The maximum of RabbitMQ's timers: ten years, in milliseconds. */
+export const MAX_EXPIRY = 10 * 365 * 86_400_000;
 
 type Check = (value: FieldValue, args: FieldTable) => string | undefined;
 
@@ -70,14 +71,24 @@ const CHECKS: Readonly<Record<string, Check>> = {
 };
 
 /**
- * Parses the arguments of `queue.declare`.
+ * Computes the settings of a queue from the arguments of `queue.declare` and its policies. For numbers, the smaller one
+ * is effective. For other settings, the argument is. In quorum queues, `overflow` and `expires` of a policy come first.
  *
- * @throws {AmqpError} 406: an argument is invalid; 540: the type is a stream
+ * @param policy the merged definition of the policies that apply
+ * @throws {AmqpError} 406: an argument is invalid, or the type is a stream
  */
-export function parseSettings(name: string, vhost: string, args: FieldTable): QueueSettings {
+export function parseSettings(
+  name: string,
+  vhost: string,
+  args: FieldTable,
+  policy: PolicyDefinition = {},
+): QueueSettings {
   const what = resource("queue", name, vhost);
   if (args["x-queue-type"] === "stream") {
-    throw amqpError(540, `${what}: this broker has no streams (declare it as classic or quorum)`);
+    throw amqpError(
+      406,
+      `invalid arg 'x-queue-type' for ${what}: this broker has no streams (declare it as classic or quorum)`,
+    );
   }
   const type = args["x-queue-type"] === "quorum" ? "quorum" : "classic";
   for (const argument of FOREIGN[type]) {
@@ -93,22 +104,41 @@ export function parseSettings(name: string, vhost: string, args: FieldTable): Qu
       throw amqpError(406, `invalid arg '${argument}' for ${what}: ${wrong}`);
     }
   }
-  const number = (argument: string, otherwise: number) =>
-    args[argument] === undefined ? otherwise : integerOf(args[argument])!;
-  const deliveryLimit = number("x-delivery-limit", Infinity);
+  const argument = (key: string) => integerOf(args[`x-${key}`]);
+  const fromPolicy = (key: string) => policy[key] as number | undefined;
+  const smaller = (key: string) => Math.min(argument(key) ?? Infinity, fromPolicy(key) ?? Infinity);
+  const ownLimit = argument("delivery-limit") ?? Infinity;
   return {
-    messageTtl: number("x-message-ttl", Infinity),
-    expires: number("x-expires", Infinity),
-    maxLength: number("x-max-length", Infinity),
-    maxLengthBytes: number("x-max-length-bytes", Infinity),
-    overflow: (args["x-overflow"] ?? "drop-head") as Overflow,
-    deadLetterExchange: args["x-dead-letter-exchange"] as string | undefined,
-    deadLetterRoutingKey: args["x-dead-letter-routing-key"] as string | undefined,
-    maxPriority: number("x-max-priority", 0),
+    messageTtl: smaller("message-ttl"),
+    expires: (type === "quorum" ? fromPolicy("expires") : undefined) ?? smaller("expires"),
+    maxLength: smaller("max-length"),
+    maxLengthBytes: smaller("max-length-bytes"),
+    overflow: overflowOf(
+      type,
+      args["x-overflow"] as Overflow | undefined,
+      policy["overflow"] as Overflow | undefined,
+    ),
+    deadLetterExchange: (args["x-dead-letter-exchange"] ?? policy["dead-letter-exchange"]) as
+      | string
+      | undefined,
+    deadLetterRoutingKey: (args["x-dead-letter-routing-key"] ?? policy["dead-letter-routing-key"]) as
+      | string
+      | undefined,
+    maxPriority: argument("max-priority") ?? 0,
     singleActiveConsumer: args["x-single-active-consumer"] === true,
-    deliveryLimit: deliveryLimit < 0 ? Infinity : deliveryLimit,
+    deliveryLimit: Math.min(ownLimit < 0 ? Infinity : ownLimit, fromPolicy("delivery-limit") ?? Infinity),
     type,
   };
+}
+
+function overflowOf(
+  type: QueueSettings["type"],
+  argument: Overflow | undefined,
+  policy: Overflow | undefined,
+): Overflow {
+  if (type === "classic" || policy === undefined) return argument ?? policy ?? "drop-head";
+  // A quorum queue of RabbitMQ has no dead-lettering of rejected publishes: it falls back to the default.
+  return policy === "reject-publish-dlx" ? "drop-head" : policy;
 }
 
 function integer(value: FieldValue): string | undefined {

@@ -2,6 +2,8 @@
 import { Buffer } from "node:buffer";
 import type { FieldTable } from "../../../amqp/types/field_value.ts";
 import { decodeTable, encodeTable } from "../../../amqp/types/table.ts";
+import type { Limits } from "../policies/limits.ts";
+import type { Policy } from "../policies/policy.ts";
 
 /** The definition of a queue. */
 export interface QueueDefinition {
@@ -57,6 +59,8 @@ export type Stored<T extends { readonly arguments: FieldTable }> =
 export type DefinitionChange =
   /** New queues get ids greater than `upTo`. */
   | { readonly type: "queue-ids-reserved"; readonly upTo: number }
+  /** Definitions were damaged, and those of users may be lost. */
+  | { readonly type: "users-lost" }
   | { readonly type: "vhost-added"; readonly vhost: string }
   | { readonly type: "vhost-removed"; readonly vhost: string }
   | { readonly type: "queue-added"; readonly queue: Stored<QueueDefinition> }
@@ -73,7 +77,30 @@ export type DefinitionChange =
     readonly vhost: string;
     readonly permission: Permission;
   }
-  | { readonly type: "permission-removed"; readonly user: string; readonly vhost: string };
+  | { readonly type: "permission-removed"; readonly user: string; readonly vhost: string }
+  | {
+    readonly type: "topic-permission-put";
+    readonly user: string;
+    readonly vhost: string;
+    readonly exchange: string;
+    readonly permission: TopicPermission;
+  }
+  | {
+    readonly type: "topic-permission-removed";
+    readonly user: string;
+    readonly vhost: string;
+    readonly exchange: string;
+  }
+  /** The limits replace all earlier ones. */
+  | { readonly type: "vhost-limits-put"; readonly vhost: string; readonly limits: Limits }
+  | { readonly type: "default-queue-type-put"; readonly vhost: string; readonly queueType: string }
+  | { readonly type: "policy-put"; readonly operator: boolean; readonly policy: Policy }
+  | {
+    readonly type: "policy-removed";
+    readonly operator: boolean;
+    readonly vhost: string;
+    readonly name: string;
+  };
 
 /** A user with a password hash, as in RabbitMQ's definitions. */
 export interface StoredUser {
@@ -82,11 +109,19 @@ export interface StoredUser {
   readonly passwordHash: string;
   readonly hashing: "sha256" | "sha512";
   readonly tags: readonly string[];
+  /** Undefined if there never were any. */
+  readonly limits?: Limits;
 }
 
 /** Patterns for the names of queues and exchanges that a user can access in a virtual host; "" matches only "". */
 export interface Permission {
   readonly configure: string;
+  readonly write: string;
+  readonly read: string;
+}
+
+/** Patterns for the routing keys that a user can publish with and bind with, in one topic exchange. */
+export interface TopicPermission {
   readonly write: string;
   readonly read: string;
 }

@@ -4,6 +4,7 @@ import type { Matcher } from "../exchange/contract.ts";
 import { DefaultMatcher } from "../exchange/default.ts";
 import { type Binding, definitionOf, type Destination, Exchange } from "../exchange/exchange.ts";
 import { makeMatcher } from "../exchange/types.ts";
+import { PolicySet } from "../policies/policy_set.ts";
 import type { Queue } from "../queue/queue.ts";
 import { ExchangeRouter } from "./exchange_router.ts";
 import type { RouteResult } from "./route_result.ts";
@@ -42,6 +43,7 @@ const PREDECLARED = [
 export class Topology {
   readonly exchanges: Map<string, Exchange> = new Map();
   readonly queues: Map<string, Queue> = new Map();
+  readonly policies: PolicySet = new PolicySet();
   readonly #createQueue: QueueFactory;
   readonly #router = new ExchangeRouter(this.exchanges);
   /** The bindings by destination. */
@@ -87,7 +89,9 @@ export class Topology {
       autoDelete: false,
       arguments: Object.create(null),
     }, "delay");
-    this.exchanges.set(name, new Exchange(definition, chosen, delayQueue));
+    const exchange = new Exchange(definition, chosen, delayQueue);
+    exchange.setPolicies(this.policies.find("exchange", name));
+    this.exchanges.set(name, exchange);
     // It may be the alternate exchange of another one.
     this.#router.version++;
   }
@@ -105,6 +109,7 @@ export class Topology {
   /** Adds a queue. @throws {AmqpError} 406: an argument is invalid */
   addQueue(definition: QueueDefinition): Queue {
     const queue = this.#createQueue(definition, "queue");
+    queue.setPolicies(this.policies.find(queue.settings.type, definition.name));
     this.queues.set(definition.name, queue);
     return queue;
   }
@@ -140,6 +145,17 @@ export class Topology {
     incoming?.delete(binding);
     if (incoming?.size === 0) this.#incoming.delete(binding.destination);
     this.#router.version++;
+  }
+
+  /** Applies changed policies to all queues and exchanges. */
+  applyPolicies(): void {
+    for (const exchange of this.exchanges.values()) {
+      exchange.setPolicies(this.policies.find("exchange", exchange.name));
+    }
+    this.#router.version++;
+    for (const queue of [...this.queues.values()]) {
+      queue.setPolicies(this.policies.find(queue.settings.type, queue.name));
+    }
   }
 
   /** Returns all bindings, except those of the default exchange. */

@@ -7,6 +7,9 @@ import { DELAYED, DELAYED_TYPE } from "../exchange/delayed.ts";
 import { type Binding, definitionOf, type Destination, Exchange } from "../exchange/exchange.ts";
 import { makeMatcher } from "../exchange/types.ts";
 import { isDurable, type QueueFactory, Topology } from "./topology.ts";
+import { limitOf, type Limits } from "../policies/limits.ts";
+import type { Policy } from "../policies/policy.ts";
+import { checkPatternTime, type PolicySet } from "../policies/policy_set.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { RouteResult } from "./route_result.ts";
 import { type DefinitionChange, type QueueDefinition, store } from "./definition_change.ts";
@@ -44,12 +47,17 @@ const COMMON_ARGUMENTS = [
 const CLASSIC_ARGUMENTS = [...COMMON_ARGUMENTS, "x-max-priority", "x-queue-mode", "x-queue-version"];
 const QUORUM_ARGUMENTS = [...COMMON_ARGUMENTS, "x-dead-letter-strategy", "x-delivery-limit"];
 
+/** The types that a virtual host can have as its default. */
+export const QUEUE_TYPES: readonly string[] = ["classic", "quorum"];
+
 /** A virtual host: checks and performs the operations of clients on queues, exchanges and bindings. */
 export class VirtualHost {
   readonly name: string;
   readonly #context: VirtualHostContext;
   readonly #topology: Topology;
   readonly #owners = new Map<Queue, QueueOwner>();
+  #limits: Limits = {};
+  #defaultQueueType: string | undefined;
 
   constructor(name: string, context: VirtualHostContext) {
     this.name = name;
@@ -63,6 +71,56 @@ export class VirtualHost {
 
   get queues(): ReadonlyMap<string, Queue> {
     return this.#topology.queues;
+  }
+
+  get policies(): Pick<PolicySet, "list" | "get"> {
+    return this.#topology.policies;
+  }
+
+  get limits(): Limits {
+    return this.#limits;
+  }
+
+  /** The type of durable queues that are declared without a type; undefined for `classic`. */
+  get defaultQueueType(): string | undefined {
+    return this.#defaultQueueType;
+  }
+
+  /** Sets all limits. Existing queues and connections are not affected. */
+  setLimits(limits: Limits): void {
+    this.#limits = limits;
+    this.#context.onChange({ type: "vhost-limits-put", vhost: this.name, limits });
+  }
+
+  /** Sets the type of durable queues that are declared without a type. @throws {RangeError} the type is unknown */
+  setDefaultQueueType(queueType: string): void {
+    if (!QUEUE_TYPES.includes(queueType)) {
+      throw new RangeError(`the default queue type must be 'classic' or 'quorum': received '${queueType}'`);
+    }
+    if (queueType === this.#defaultQueueType) return;
+    this.#defaultQueueType = queueType;
+    this.#context.onChange({ type: "default-queue-type-put", vhost: this.name, queueType });
+  }
+
+  /**
+   * Adds or replaces a policy. It applies to all queues and exchanges at once.
+   *
+   * @throws {SyntaxError} the pattern takes too long for the names
+   */
+  putPolicy(operator: boolean, policy: Policy): void {
+    const { policies } = this.#topology;
+    checkPatternTime(policy, this.queues.keys());
+    policies.put(operator, policy);
+    this.#context.onChange({ type: "policy-put", operator, policy });
+    this.#topology.applyPolicies();
+  }
+
+  /** Removes a policy. @returns whether it existed */
+  removePolicy(operator: boolean, name: string): boolean {
+    if (!this.#topology.policies.remove(operator, name)) return false;
+    this.#context.onChange({ type: "policy-removed", operator, vhost: this.name, name });
+    this.#topology.applyPolicies();
+    return true;
   }
 
   /**
@@ -163,8 +221,9 @@ export class VirtualHost {
    * @throws {AmqpError} 403: the name is reserved; 404: it does not exist (passive); 405: it belongs to another
    *   connection; 406: it exists and differs, or an argument is invalid
    */
-  declareQueue(args: Declared<"queue.declare">, owner: QueueOwner, name: string = args.queue): Queue {
-    if (args.passive) return this.queueFor(name, owner);
+  declareQueue(declared: Declared<"queue.declare">, owner: QueueOwner, name: string = declared.queue): Queue {
+    if (declared.passive) return this.queueFor(name, owner);
+    const args = this.#withDefaultType(declared);
     if (args.queue === "" && isQuorum(args)) {
       throw amqpError(406, "Cannot declare a server-named queue for type rabbit_quorum_queue");
     }
@@ -188,6 +247,13 @@ export class VirtualHost {
     if (isQuorum(args) && (autoDelete || exclusive || !durable)) {
       const property = autoDelete ? "auto-delete" : exclusive ? "exclusive-owner" : "non-durable";
       throw amqpError(406, `invalid property '${property}' for ${what}`);
+    }
+    if (this.queues.size >= limitOf(this.#limits, "max-queues")) {
+      const limit = this.#limits["max-queues"];
+      throw amqpError(
+        406,
+        `cannot declare queue '${name}': queue limit in vhost '${this.name}' (${limit}) is reached`,
+      );
     }
     const definition: QueueDefinition = {
       id: this.#context.nextQueueId(),
@@ -230,6 +296,7 @@ export class VirtualHost {
       return 0;
     }
     this.#checkOwner(queue, owner);
+    queue.catchUp();
     const { ready } = queue;
     const what = this.#text("queue", args.queue);
     if (args.ifEmpty && ready > 0) throw amqpError(406, `${what} not empty`);
@@ -284,8 +351,16 @@ export class VirtualHost {
   }
 
   /** Returns the changes that recreate the durable definitions with `apply`. */
-  changes(): IterableIterator<DefinitionChange> {
-    return this.#topology.changes();
+  *changes(): IterableIterator<DefinitionChange> {
+    const { name: vhost, policies } = this;
+    if (Object.keys(this.#limits).length > 0) yield { type: "vhost-limits-put", vhost, limits: this.#limits };
+    if (this.#defaultQueueType !== undefined) {
+      yield { type: "default-queue-type-put", vhost, queueType: this.#defaultQueueType };
+    }
+    for (const operator of [false, true]) {
+      for (const policy of policies.list(operator)) yield { type: "policy-put", operator, policy };
+    }
+    yield* this.#topology.changes();
   }
 
   /**
@@ -295,7 +370,31 @@ export class VirtualHost {
    * @throws {AmqpError} the change is invalid
    */
   apply(change: DefinitionChange): void {
-    this.#topology.apply(change);
+    switch (change.type) {
+      case "vhost-limits-put":
+        this.#limits = change.limits;
+        return;
+      case "default-queue-type-put":
+        this.#defaultQueueType = change.queueType;
+        return;
+      case "policy-put":
+        this.#topology.policies.put(change.operator, change.policy);
+        return this.#topology.applyPolicies();
+      case "policy-removed":
+        this.#topology.policies.remove(change.operator, change.name);
+        return this.#topology.applyPolicies();
+      default:
+        this.#topology.apply(change);
+    }
+  }
+
+  /** Adds the default type to a declaration without a type, if the properties are possible for that type. */
+  #withDefaultType(declared: Declared<"queue.declare">): Declared<"queue.declare"> {
+    const type = this.#defaultQueueType;
+    if (type === undefined || declared.arguments["x-queue-type"] !== undefined) return declared;
+    const { queue, durable, exclusive, autoDelete } = declared;
+    if (type === "quorum" && (queue === "" || !durable || exclusive || autoDelete)) return declared;
+    return { ...declared, arguments: { ...declared.arguments, "x-queue-type": type } };
   }
 
   #bind(

@@ -1,7 +1,7 @@
 import { amqpError } from "../../../amqp/amqp_error.ts";
 import { resource } from "../arguments.ts";
 import { compilePattern, type Pattern } from "../patterns.ts";
-import type { Permission } from "../topology/definition_change.ts";
+import type { Permission, TopicPermission } from "../topology/definition_change.ts";
 
 /** The kind of access that an operation needs (https://www.rabbitmq.com/access-control.html#authorisation). */
 export type Operation = keyof Permission;
@@ -32,6 +32,40 @@ export function compilePermission(source: Permission, compile = compilePattern):
   };
 }
 
+/** A user's topic permission for one exchange. It caches the routing keys that are allowed. */
+export class CompiledTopicPermission {
+  readonly source: TopicPermission;
+  readonly #patterns: { readonly write: Pattern; readonly read: Pattern };
+  readonly #allowed = { write: new Set<string>(), read: new Set<string>() };
+
+  /**
+   * @param compile compiles one pattern
+   * @throws {SyntaxError} a pattern is invalid
+   */
+  constructor(source: TopicPermission, user: string, vhost: string, compile = compilePattern) {
+    this.source = source;
+    const expand = (pattern: string) =>
+      compile(
+        pattern.replaceAll("{username}", () => literal(user)).replaceAll("{vhost}", () => literal(vhost)),
+      );
+    this.#patterns = { write: expand(source.write), read: expand(source.read) };
+  }
+
+  allows(operation: "write" | "read", routingKey: string): boolean {
+    const allowed = this.#allowed[operation];
+    if (allowed.has(routingKey)) return true;
+    if (!this.#patterns[operation].test(routingKey)) return false;
+    if (allowed.size === MAX_ANSWERS) allowed.clear();
+    allowed.add(routingKey);
+    return true;
+  }
+}
+
+/** Escapes a name for a pattern. */
+function literal(name: string): string {
+  return name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+}
+
 /** The permissions of a connection's user in its virtual host. It caches the results of checks. */
 export class Access {
   readonly user: string;
@@ -39,12 +73,44 @@ export class Access {
   readonly #permission: () => CompiledPermission | undefined;
   #compiled: CompiledPermission | undefined;
   readonly #allowed = new Set<string>();
+  readonly #topics: () => ReadonlyMap<string, CompiledTopicPermission> | undefined;
 
-  /** @param permission returns the current permission; undefined if the user has none */
-  constructor(user: string, vhost: string, permission: () => CompiledPermission | undefined) {
+  /**
+   * @param permission returns the current permission; undefined if the user has none
+   * @param topics returns the current topic permissions by exchange; undefined if the user has none
+   */
+  constructor(
+    user: string,
+    vhost: string,
+    permission: () => CompiledPermission | undefined,
+    topics: () => ReadonlyMap<string, CompiledTopicPermission> | undefined = () => undefined,
+  ) {
     this.user = user;
     this.vhost = vhost;
     this.#permission = permission;
+    this.#topics = topics;
+  }
+
+  /**
+   * Checks a topic permission: of a publish (`write`) or of a binding (`read`). Only topic exchanges have them.
+   *
+   * @param exchange the exchange; undefined if it does not exist
+   * @throws {AmqpError} 403: the user must not use this routing key
+   */
+  checkTopic(
+    operation: "write" | "read",
+    exchange: { readonly definition: { readonly name: string; readonly type: string } } | undefined,
+    routingKey: string,
+  ): void {
+    const topics = this.#topics();
+    if (topics === undefined || exchange?.definition.type !== "topic") return;
+    const { name } = exchange.definition;
+    const compiled = topics.get(name);
+    if (compiled === undefined || compiled.allows(operation, routingKey)) return;
+    throw amqpError(
+      403,
+      `access to topic '${routingKey}' in exchange topic '${name}' in vhost '${this.vhost}' refused for user '${this.user}'`,
+    );
   }
 
   /** Checks a permission. @throws {AmqpError} 403: the user does not have it */

@@ -1,7 +1,17 @@
 import { hashPassword, isPassword, isPasswordHash } from "./password.ts";
 import { compileStoredPattern } from "../patterns.ts";
-import { Access, type CompiledPermission, compilePermission } from "./permissions.ts";
-import type { DefinitionChange, Permission, StoredUser } from "../topology/definition_change.ts";
+import {
+  Access,
+  type CompiledPermission,
+  CompiledTopicPermission,
+  compilePermission,
+} from "./permissions.ts";
+import type {
+  DefinitionChange,
+  Permission,
+  StoredUser,
+  TopicPermission,
+} from "../topology/definition_change.ts";
 
 export { Access } from "./permissions.ts";
 
@@ -14,6 +24,13 @@ export interface UserPermission extends Permission {
   readonly vhost: string;
 }
 
+/** A topic permission with its user, virtual host and exchange. */
+export interface UserTopicPermission extends TopicPermission {
+  readonly user: string;
+  readonly vhost: string;
+  readonly exchange: string;
+}
+
 /** The initial user, who can only connect from this machine (https://www.rabbitmq.com/access-control.html). */
 export const GUEST = "guest";
 
@@ -22,6 +39,8 @@ export class UserStore {
   readonly #users = new Map<string, StoredUser>();
   /** The permissions by user and virtual host. */
   readonly #permissions = new Map<string, Map<string, CompiledPermission>>();
+  /** The topic permissions by user and virtual host (with a NUL between them), and by exchange. */
+  readonly #topics = new Map<string, Map<string, CompiledTopicPermission>>();
   readonly #onChange: (change: DefinitionChange) => void;
 
   /** @param onChange called with each change that must survive a restart, in order */
@@ -59,7 +78,9 @@ export class UserStore {
   /** Returns the permissions of a user in a virtual host; undefined if there are none. */
   accessTo(name: string, vhost: string): Access | undefined {
     const permission = () => this.#permissions.get(name)?.get(vhost);
-    return permission() === undefined ? undefined : new Access(name, vhost, permission);
+    const key = topicKey(name, vhost);
+    const topics = () => this.#topics.size === 0 ? undefined : this.#topics.get(key);
+    return permission() === undefined ? undefined : new Access(name, vhost, permission, topics);
   }
 
   /** Adds or changes a user. Reports a change only if there is one. */
@@ -74,7 +95,7 @@ export class UserStore {
   }
 
   /**
-   * Adds or changes a user with a hashed password.
+   * Adds or changes a user with a hashed password. Limits that are not given stay unchanged.
    *
    * @throws {RangeError} the name is empty, or the hash is invalid
    */
@@ -85,14 +106,16 @@ export class UserStore {
         `Cannot add user '${user.name}' as the password hash is not a ${user.hashing} hash with a salt of 4 bytes`,
       );
     }
-    this.#users.set(user.name, user);
-    this.#onChange({ type: "user-put", user });
+    const limits = user.limits ?? this.#users.get(user.name)?.limits;
+    const changed = limits === undefined ? user : { ...user, limits };
+    this.#users.set(user.name, changed);
+    this.#onChange({ type: "user-put", user: changed });
   }
 
   /** Removes a user. @returns whether the user existed */
   remove(name: string): boolean {
     if (!this.#users.delete(name)) return false;
-    this.#permissions.delete(name);
+    this.#forget(name);
     this.#onChange({ type: "user-removed", name });
     return true;
   }
@@ -126,6 +149,40 @@ export class UserStore {
    */
   forgetVhost(vhost: string): void {
     for (const permissions of this.#permissions.values()) permissions.delete(vhost);
+    for (const key of [...this.#topics.keys()]) {
+      if (key.endsWith(topicKey("", vhost))) this.#topics.delete(key);
+    }
+  }
+
+  /**
+   * Restricts the routing keys of a user in a topic exchange, which need not exist.
+   *
+   * @throws {SyntaxError} a pattern is invalid
+   * @throws {RangeError} the user does not exist
+   */
+  permitTopics(user: string, vhost: string, exchange: string, { write, read }: TopicPermission): void {
+    if (!this.#users.has(user)) {
+      throw new RangeError(`Cannot set topic permissions as user '${user}' does not exist`);
+    }
+    const permission = { write, read };
+    this.#setTopics(exchange, user, vhost, new CompiledTopicPermission(permission, user, vhost));
+    this.#onChange({ type: "topic-permission-put", user, vhost, exchange, permission });
+  }
+
+  /** Removes the topic permission of a user for an exchange. @returns whether there was one */
+  forbidTopics(user: string, vhost: string, exchange: string): boolean {
+    if (!this.#removeTopics(user, vhost, exchange)) return false;
+    this.#onChange({ type: "topic-permission-removed", user, vhost, exchange });
+    return true;
+  }
+
+  *topicPermissions(): IterableIterator<UserTopicPermission> {
+    for (const [key, topics] of this.#topics) {
+      const [user, vhost] = key.split("\0") as [string, string];
+      for (const [exchange, { source: { write, read } }] of topics) {
+        yield { user, vhost, exchange, write, read };
+      }
+    }
   }
 
   *permissions(): IterableIterator<UserPermission> {
@@ -140,6 +197,9 @@ export class UserStore {
     for (const { user, vhost, configure, write, read } of this.permissions()) {
       yield { type: "permission-put", user, vhost, permission: { configure, write, read } };
     }
+    for (const { user, vhost, exchange, write, read } of this.topicPermissions()) {
+      yield { type: "topic-permission-put", user, vhost, exchange, permission: { write, read } };
+    }
   }
 
   /** Applies a change that `onChange` reported earlier. It is not reported again. */
@@ -150,7 +210,7 @@ export class UserStore {
         return;
       case "user-removed":
         this.#users.delete(change.name);
-        this.#permissions.delete(change.name);
+        this.#forget(change.name);
         return;
       case "permission-put":
         return this.#setPermission(
@@ -162,6 +222,37 @@ export class UserStore {
       case "permission-removed":
         this.#permissions.get(change.user)?.delete(change.vhost);
         return;
+      case "topic-permission-put": {
+        const { user, vhost, exchange, permission } = change;
+        const compiled = new CompiledTopicPermission(permission, user, vhost, compileStoredPattern);
+        return this.#setTopics(exchange, user, vhost, compiled);
+      }
+      case "topic-permission-removed":
+        this.#removeTopics(change.user, change.vhost, change.exchange);
+        return;
+    }
+  }
+
+  #setTopics(exchange: string, user: string, vhost: string, compiled: CompiledTopicPermission): void {
+    const key = topicKey(user, vhost);
+    const known = this.#topics.get(key);
+    if (known === undefined) this.#topics.set(key, new Map([[exchange, compiled]]));
+    else known.set(exchange, compiled);
+  }
+
+  #removeTopics(user: string, vhost: string, exchange: string): boolean {
+    const key = topicKey(user, vhost);
+    const known = this.#topics.get(key);
+    if (known?.delete(exchange) !== true) return false;
+    if (known.size === 0) this.#topics.delete(key);
+    return true;
+  }
+
+  /** Removes all permissions of a removed user. */
+  #forget(user: string): void {
+    this.#permissions.delete(user);
+    for (const key of [...this.#topics.keys()]) {
+      if (key.startsWith(topicKey(user, ""))) this.#topics.delete(key);
     }
   }
 
@@ -170,4 +261,9 @@ export class UserStore {
     if (known === undefined) this.#permissions.set(user, new Map([[vhost, compiled]]));
     else known.set(vhost, compiled);
   }
+}
+
+/** Returns the key of a user in a virtual host. Names have no NUL. */
+function topicKey(user: string, vhost: string): string {
+  return `${user}\0${vhost}`;
 }

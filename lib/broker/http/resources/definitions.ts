@@ -1,4 +1,5 @@
-import { exportDefinitions, importDefinitions } from "../../core/definitions/definitions.ts";
+import { exportDefinitions } from "../../core/definitions/definitions.ts";
+import { importDefinitions } from "../../core/definitions/import.ts";
 import type { Json } from "../../core/definitions/table.ts";
 import type { Answer, ApiRequest } from "../request.ts";
 import type { Handlers } from "../path_table.ts";

@@ -135,8 +135,10 @@ function publish(request: ApiRequest): Json {
   if (userId !== undefined && userId !== request.user.name) {
     throw badRequest(`user_id property set to '${userId}' but authenticated user was '${request.user.name}'`);
   }
-  request.access().check("write", "exchange", exchange);
+  const access = request.access();
+  access.check("write", "exchange", exchange);
   vhost.checkPublish(exchange);
+  access.checkTopic("write", vhost.exchanges.get(exchange), routingKey);
   const { core } = request;
   if (core.blocked !== undefined) throw badRequest(`the broker accepts no messages: ${core.blocked}`);
   const answer = request.change(() => {

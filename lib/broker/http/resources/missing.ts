@@ -4,19 +4,10 @@ import type { Handlers } from "../path_table.ts";
 
 /** Features of RabbitMQ that this broker does not have: lists are empty, and changes are refused with a reason. */
 export const MISSING: Handlers = {
-  ...lists("policies", "operator-policies", "parameters", "vhost-limits"),
+  ...lists("parameters"),
   "GET /api/global-parameters": () => [],
-  "GET /api/topic-permissions": () => [],
-  "GET /api/user-limits": () => [],
   "GET /api/feature-flags": () => [],
-  "PUT /api/policies/:vhost/:name": refuse(
-    "policies; use arguments of the queues instead (x-message-ttl, …)",
-  ),
-  "PUT /api/operator-policies/:vhost/:name": refuse("policies"),
   "PUT /api/parameters/:component/:vhost/:name": refuse("shovels, federation or other parameters"),
-  "PUT /api/vhost-limits/:vhost/:name": refuse("limits of virtual hosts"),
-  "PUT /api/user-limits/:user/:name": refuse("limits of users"),
-  "PUT /api/topic-permissions/:vhost/:user": refuse("topic permissions; use permissions on exchanges"),
 };
 
 function lists(...names: readonly string[]): Handlers {

@@ -1,4 +1,4 @@
-import { userFromJson, userToJson } from "../../core/definitions/definitions.ts";
+import { userFromJson, userToJson } from "../../core/definitions/user_json.ts";
 import type { Json } from "../../core/definitions/table.ts";
 import type { StoredUser } from "../../core/topology/definition_change.ts";
 import type { UserPermission } from "../../core/users/user_store.ts";

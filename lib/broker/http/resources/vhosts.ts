@@ -1,4 +1,5 @@
-import type { VirtualHost } from "../../core/topology/vhost.ts";
+import { QUEUE_TYPES, type VirtualHost } from "../../core/topology/vhost.ts";
+import { badRequest } from "../errors.ts";
 import { columnsOf, listOf } from "../list.ts";
 import { type ApiRequest, Reply } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
@@ -18,8 +19,15 @@ function add(request: ApiRequest): Reply {
   const { core, user } = request;
   const name = request.param("vhost");
   const isNew = !core.vhosts.has(name);
+  const object = request.jsonObject();
+  // RabbitMQ 3.10 reads the second name, later versions the first.
+  const type = object.value("default_queue_type") ?? object.value("defaultqueuetype") ?? "undefined";
+  if (type !== "undefined" && !QUEUE_TYPES.includes(type as string)) {
+    throw badRequest(`default_queue_type must be 'classic' or 'quorum': received '${type}'`);
+  }
   request.change(() => {
-    core.addVirtualHost(name);
+    const vhost = core.addVirtualHost(name);
+    if (isNew && type !== "undefined") vhost.setDefaultQueueType(type as string);
     if (isNew) core.users.permit(user.name, name, { configure: ".*", write: ".*", read: ".*" });
   });
   return new Reply(isNew ? 201 : 204);
@@ -43,7 +51,7 @@ function rowOf(vhost: VirtualHost): Row {
     description: "",
     tags: [],
     metadata: { description: "", tags: [] },
-    default_queue_type: "undefined",
+    default_queue_type: vhost.defaultQueueType ?? "undefined",
     cluster_state: { [NODE]: "running" },
     tracing: false,
     messages: ready + unacked,

@@ -1,63 +1,19 @@
 /** Replies out of order: a queue.declare-ok of RabbitMQ may overtake a basic.consume-ok. */
 import assert from "node:assert/strict";
-import net from "node:net";
 import { describe, it } from "node:test";
 import { Consumer } from "../../../../lib/amqp/client/consumer.ts";
 import { connectBroker } from "../../../../lib/amqp/client/link.ts";
 import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
-import { METHOD } from "../../../../lib/amqp/frames/frame.ts";
-import { FrameDecoder } from "../../../../lib/amqp/frames/frame_decoder.ts";
-import { FrameEncoder } from "../../../../lib/amqp/frames/frame_encoder.ts";
-import { decodeMethod } from "../../../../lib/amqp/method_codec.ts";
-import type { GivenArgs, MethodName } from "../../../../lib/amqp/method_args.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
+import { ANSWERS, serve as serveScript } from "./scripted_server.ts";
 
-/** The reply of the server to a method; undefined for no reply. */
-type Answer = [MethodName, object] | undefined;
-
-const LOGIN: Record<string, Answer> = {
-  "connection.start-ok": ["connection.tune", { channelMax: 10, frameMax: 4096, heartbeat: 0 }],
-  "connection.open": ["connection.open-ok", {}],
-  "channel.open": ["channel.open-ok", {}],
-  "basic.qos": ["basic.qos-ok", {}],
-  "queue.declare": ["queue.declare-ok", { queue: "q", messageCount: 0, consumerCount: 0 }],
-  "connection.close": ["connection.close-ok", {}],
-};
-
-/** A server on loopback that replies as `LOGIN` defines, and records the methods that it receives. */
-async function serve(work: (url: string, asked: string[]) => Promise<void>): Promise<void> {
-  const asked: string[] = [];
-  const sockets = new Set<net.Socket>();
-  const server = net.createServer((socket) => {
-    sockets.add(socket);
-    const encoder = new FrameEncoder();
-    const say = (channel: number, name: MethodName, args: object) => {
-      encoder.method(channel, name, args as GivenArgs<MethodName>);
-      socket.write(encoder.out.take().slice());
-    };
-    const decoder = new FrameDecoder("server", {
-      onProtocolHeader() {
-        const plain = new TextEncoder().encode("PLAIN");
-        say(0, "connection.start", { versionMinor: 9, mechanisms: plain, locales: new Uint8Array() });
-      },
-      onFrame(type, channel, bytes, start, end) {
-        if (type !== METHOD) return;
-        const { name } = decodeMethod(bytes, start, end);
-        asked.push(name);
-        const answer = LOGIN[name];
-        if (answer !== undefined) say(channel, ...answer);
-      },
-    });
-    socket.on("data", (chunk) => decoder.push(chunk as Uint8Array));
-    socket.on("error", () => {});
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  try {
-    await work(`amqp://127.0.0.1:${(server.address() as net.AddressInfo).port}`, asked);
-  } finally {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  }
+/** A server that does not answer basic.consume, and the methods that it received. */
+function serve(work: (url: string, asked: () => readonly string[]) => Promise<void>): Promise<void> {
+  const { "basic.consume": _, ...answers } = ANSWERS;
+  return serveScript(
+    { answers: () => answers },
+    (url, connections) => work(url, () => connections[0]?.asked ?? []),
+  );
 }
 
 describe("AMQP client, replies out of order", () => {
@@ -66,12 +22,12 @@ describe("AMQP client, replies out of order", () => {
       const consumer = new Consumer(parseAmqpUrl(url), "q", { onDelivery: () => {} });
       const started = consumer.start();
       started.catch(() => {});
-      await waitFor(() => asked.includes("basic.consume"));
+      await waitFor(() => asked().includes("basic.consume"));
       assert.equal(await consumer.isDrained(), false);
       const cancelled = consumer.cancel();
       consumer.abort(new Error("over"));
       await deadline(cancelled, 5000, "the end of the cancel");
-      assert.equal(asked.at(-1), "basic.consume");
+      assert.equal(asked().at(-1), "basic.consume");
       await assert.rejects(deadline(started, 5000, "the end of the start"));
     }));
 

@@ -59,7 +59,7 @@ const utf8 = (text: string) => new TextEncoder().encode(text);
 const HEARTBEAT_FRAME = Uint8Array.of(8, 0, 0, 0, 0, 0, 0, 0xce);
 
 describe("amqp decoder - the protocol header", () => {
-  it("header - byte by byte, and what follows in the same chunk", () => {
+  it("header - is accepted byte by byte, and with frames in the same chunk", () => {
     const { decoder, seen } = decoderFor("server");
     for (const byte of PROTOCOL_HEADER.subarray(0, 7)) decoder.push(Uint8Array.of(byte));
     assert.deepEqual([seen.length, decoder.started, decoder.idle], [0, false, false]);
@@ -120,7 +120,7 @@ describe("amqp decoder - the protocol header", () => {
     });
   }
 
-  it("header - a client takes one for a refusal", () => {
+  it("header - a client treats one as a refusal", () => {
     const { decoder } = decoderFor("client");
     decoder.push(utf8("AM"));
     assert.throws(
@@ -133,14 +133,14 @@ describe("amqp decoder - the protocol header", () => {
     assert.throws(() => decoderFor("client").decoder.push(HEARTBEAT_FRAME), ProtocolError);
   });
 
-  it("header - a second one is a frame of an unknown type", () => {
+  it("header - a second one is refused as a frame of an unknown type", () => {
     const { decoder } = started();
     assert.throws(() => decoder.push(PROTOCOL_HEADER), isAmqp(501, /unknown type 65/));
   });
 });
 
 describe("amqp decoder - limits", () => {
-  it("limits - types, frame ends and heartbeats are checked as soon as they are there", () => {
+  it("limits - types, frame ends and heartbeats are checked as soon as they arrive", () => {
     for (const type of [0, 4, 5, 7, 9, 255]) {
       assert.throws(() => started().decoder.push(Uint8Array.of(type)), isAmqp(501, /unknown type/));
     }
@@ -172,14 +172,14 @@ describe("amqp decoder - limits", () => {
     assert.equal(larger.seen.length, 1);
   });
 
-  it("limits - a frame size below 4096 is nobody's", () => {
+  it("limits - a frame size below 4096 is refused", () => {
     for (const frameMax of [0, 4095, 5000.5, NaN, Infinity]) {
       assert.throws(() => started().decoder.frameMax = frameMax, RangeError);
       assert.throws(() => new FrameEncoder().frameMax = frameMax, RangeError);
     }
   });
 
-  it("limits - memory follows what came and not what a header claims", () => {
+  it("limits - memory depends on received bytes, not on announced lengths", () => {
     const { decoder, seen } = started();
     decoder.frameMax = 2 ** 31;
     const claimed = Uint8Array.of(BODY, 0, 1, 0x7f, 0xff, 0xff, 0xff);
@@ -201,7 +201,7 @@ describe("amqp decoder - limits", () => {
     assert.deepEqual([seen.length, decoder.idle], [0, false]);
   });
 
-  it("limits - a frame max that changes in a call holds for the next frame", () => {
+  it("limits - a frame_max that is set during a call applies to the next frame", () => {
     let count = 0;
     const decoder = new FrameDecoder("server", {
       onProtocolHeader: () => {},
@@ -281,7 +281,7 @@ describe("amqp encoder", () => {
     });
   }
 
-  it("content - return and get-ok carry the message as it came", () => {
+  it("content - return and get-ok carry the message unchanged", () => {
     const encoder = new FrameEncoder();
     encoder.return(2, 312, "NO_ROUTE", message(utf8("body")));
     encoder.getOk(2, 2 ** 40, false, 3, message(utf8("body")));
@@ -298,7 +298,7 @@ describe("amqp encoder", () => {
     assert.deepEqual(seen[4]!.payload, seen[1]!.payload);
   });
 
-  it("content - in pieces", () => {
+  it("content - can be encoded in pieces", () => {
     const encoder = new FrameEncoder();
     encoder.contentHeader(1, 2 ** 33, NO_PROPERTIES);
     encoder.contentHeader(1, 3, { appId: "x" });
@@ -311,7 +311,7 @@ describe("amqp encoder", () => {
     assert.equal(seen.length, 3);
   });
 
-  it("acks and heartbeats - byte for byte", () => {
+  it("acks and heartbeats - are encoded byte for byte", () => {
     const encoder = new FrameEncoder();
     encoder.heartbeat();
     encoder.ack(258, 1, true);
@@ -326,7 +326,7 @@ describe("amqp encoder", () => {
     assert.throws(() => encoder.ack(1, NaN, false), RangeError);
   });
 
-  it("limits - what throws has written nothing", () => {
+  it("limits - a call that throws has written nothing", () => {
     const encoder = new FrameEncoder();
     encoder.heartbeat();
     const long = "x".repeat(256);
@@ -351,7 +351,7 @@ describe("amqp encoder", () => {
     assert.deepEqual(encoder.out.take(), HEARTBEAT_FRAME);
   });
 
-  it("write buffer - everything makes room for itself, wherever the buffer ends", () => {
+  it("write buffer - every write makes room for itself, wherever the buffer ends", () => {
     const writes: ((encoder: FrameEncoder) => void)[] = [
       (encoder) => encoder.heartbeat(),
       (encoder) => encoder.ack(1, 2, true),
@@ -370,7 +370,7 @@ describe("amqp encoder", () => {
       for (let filled = 4096 - expected.length - 20; filled <= 4096; filled++) {
         const encoder = new FrameEncoder();
         encoder.out.append(new Uint8Array(filled));
-        // The first buffer has 4096 bytes, whatever it is made for.
+        // The first buffer always has 4096 bytes.
         if (filled < 4096) encoder.out.reserve(4096 - filled);
         write(encoder);
         assert.deepEqual(encoder.out.take().subarray(filled), expected);
@@ -378,7 +378,7 @@ describe("amqp encoder", () => {
     }
   });
 
-  it("write buffer - blocks take turns, and large ones are not kept", () => {
+  it("write buffer - blocks are used in turn, and large ones are not kept", () => {
     const out = new FrameBuffer();
     out.append(utf8("first"));
     const first = out.take();

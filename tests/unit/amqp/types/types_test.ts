@@ -1,4 +1,4 @@
-/** Types of fields, their limits, and the errors of AMQP. */
+/** AMQP field types, their limits, and AMQP errors. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { AmqpError, amqpError, errorFromClose, frameError } from "../../../../lib/amqp/amqp_error.ts";
@@ -26,7 +26,7 @@ function encodeText(text: string): Uint8Array {
   return bytes;
 }
 
-/** The bytes of one value in a table, its letter first. */
+/** The bytes of one value in a table, starting with its type letter. */
 function valueBytes(value: FieldValue): string {
   return Array.from(encodeTable({ "": value }).subarray(5), (byte) => byte.toString(16).padStart(2, "0"))
     .join("");
@@ -36,7 +36,7 @@ function isFrameError(words: RegExp): (error: unknown) => boolean {
   return (error) => error instanceof AmqpError && error.replyCode === 501 && words.test(error.message);
 }
 
-/** For a title. */
+/** Formats a value for a test title. */
 function describeValue(value: FieldValue): string {
   if (typeof value !== "object" || value === null) {
     return `${typeof value} ${Object.is(value, -0) ? "-0" : value}`;
@@ -57,7 +57,7 @@ describe("amqp text", () => {
     }
   });
 
-  it("text - bytes that are not UTF-8 come back as they were", () => {
+  it("text - bytes that are not UTF-8 are decoded and encoded without change", () => {
     const samples = [
       "ff",
       "c3",
@@ -79,7 +79,7 @@ describe("amqp text", () => {
     assert.equal(readText(Uint8Array.of(0x61, 0xff, 0xc3, 0xa9), 0, 4), "a\udcffé");
   });
 
-  it("text - surrogates that stand for no byte become U+FFFD", () => {
+  it("text - surrogates that represent no byte become U+FFFD", () => {
     assert.deepEqual(encodeText("a\ud800b"), new TextEncoder().encode("a\ufffdb"));
     assert.deepEqual(encodeText("\udc00\udfff"), new TextEncoder().encode("\ufffd\ufffd"));
   });
@@ -90,7 +90,7 @@ describe("amqp text", () => {
     assert.equal(clipText("🐇🐇", 7), "🐇");
   });
 
-  it("names - the cache tells apart what collides", () => {
+  it("names - the cache distinguishes names with equal hashes", () => {
     const encoder = new TextEncoder();
     for (let round = 0; round < 2; round++) {
       for (let i = 0; i < 5000; i++) {
@@ -139,7 +139,7 @@ describe("amqp fields", () => {
     }
   });
 
-  it("fields - wrappers compare as what they wrap, and refuse what does not fit", () => {
+  it("fields - wrappers compare by their values, and refuse values out of range", () => {
     assert.ok(
       Number(new TypedNumber("u", 7)) === 7 && +new Timestamp(9) === 9 && +new Decimal(2, 314) === 3.14,
     );
@@ -158,7 +158,7 @@ describe("amqp fields", () => {
     assert.throws(() => new Decimal(0, 2 ** 31), RangeError);
   });
 
-  it("fields - what no type fits is refused with its name", () => {
+  it("fields - a value without a matching type is refused with its name", () => {
     for (const value of [undefined, () => 1, Symbol("x"), new Date(), new Map()]) {
       assert.throws(
         () => encodeTable({ "x-odd": value as unknown as FieldValue }),
@@ -185,14 +185,14 @@ describe("amqp fields", () => {
     assert.throws(() => encodeTable(endless), RangeError);
   });
 
-  it("tables - may stand side by side in any number", () => {
+  it("tables - any number of tables may be at the same level", () => {
     const wide = encodeTable(
       Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`t${i}`, { a: [i, {}] }])),
     );
     assert.deepEqual(encodeTable(decodeTable(wide)), wide);
   });
 
-  it("tables - of junk are refused for what is wrong with them", () => {
+  it("tables - an invalid table is refused with the cause", () => {
     const junk: [bytes: number[], words: RegExp][] = [
       [[], /a field needs 4 bytes, but 0 are left/],
       [[0xff, 0xff, 0xff, 0xff], /a field needs 4294967295 bytes, but 0 are left/],
@@ -207,7 +207,7 @@ describe("amqp fields", () => {
     }
   });
 
-  it("tables - names that objects know are names like others, and the first of two counts", () => {
+  it("tables - names such as __proto__ are ordinary names, and the first of two equal names wins", () => {
     const bytes = encodeTable(JSON.parse('{"__proto__":1,"constructor":2}'));
     const fields = decodeTable(bytes);
     assert.deepEqual(Object.entries(fields), [["__proto__", 1], ["constructor", 2]]);
@@ -217,7 +217,7 @@ describe("amqp fields", () => {
     assert.equal(decodeTable(twice)["a"], true);
   });
 
-  it("tables - without their length, as AMQPLAIN sends them", () => {
+  it("tables - can be decoded without their length, as AMQPLAIN sends them", () => {
     const bytes = encodeTable({ LOGIN: "guest", PASSWORD: "guest" });
     assert.deepEqual({ ...decodeTableContent(bytes, 4) }, { LOGIN: "guest", PASSWORD: "guest" });
   });
@@ -230,7 +230,7 @@ describe("amqp methods - limits", () => {
     return bytes;
   };
 
-  it("methods - an argument that does not fit is refused with its name", () => {
+  it("methods - an argument out of range is refused with its name", () => {
     assert.throws(
       () => sizeofMethod("queue.declare", { queue: "é".repeat(128) }),
       /Cannot encode 'queue' as a short string may have 255 bytes: received 256/,
@@ -246,7 +246,7 @@ describe("amqp methods - limits", () => {
     assert.equal(sizeofMethod("basic.ack", { deliveryTag: 2 ** 63 }), 13);
   });
 
-  it("methods - junk is refused: unknown, cut, too long, no UTF-8", () => {
+  it("methods - junk is refused: unknown, truncated, too long, not UTF-8", () => {
     const bytes = encode("queue.declare", { queue: "work", arguments: { "x-max-length": 1 } });
     for (let end = 0; end < bytes.length; end++) {
       assert.throws(() => decodeMethod(bytes, 0, end), isFrameError(/./));
@@ -263,7 +263,7 @@ describe("amqp methods - limits", () => {
     assert.throws(() => decodeMethod(bytes, 0, bytes.length), isFrameError(/malformed UTF-8 in 'queue'/));
   });
 
-  it("methods - names that come with messages may be any bytes, as RabbitMQ has it", () => {
+  it("methods - names in messages may be any bytes, as in RabbitMQ", () => {
     const bytes = Uint8Array.of(0, 60, 0, 40, 0, 0, 0, 2, 0xff, 0x61, 0);
     const method = decodeMethod(bytes, 0, bytes.length);
     assert.ok(method.name === "basic.publish");
@@ -282,12 +282,12 @@ describe("amqp methods - limits", () => {
     assert.equal(method.args.deliveryTag, 2 ** 64);
   });
 
-  it("methods - what the table says of them", () => {
+  it("methods - have the flags of the table", () => {
     assert.ok(hasContent(methodId("basic.deliver")) && !hasContent(methodId("basic.ack")) && !hasContent(7));
     assert.ok(isReply("basic.get", "basic.get-empty") && !isReply("basic.get", "basic.qos-ok"));
   });
 
-  it("fast readers - refuse every cut, and every byte too many", () => {
+  it("fast readers - refuse every truncation and every extra byte", () => {
     const publish = new Uint8Array(sizeofMethod("basic.publish", { exchange: "ex", routingKey: "key" }));
     writeMethod("basic.publish", { exchange: "ex", routingKey: "key" }, publish, 0);
     const deliver = new Uint8Array(sizeofMethod("basic.deliver", { consumerTag: "c", exchange: "e" }));
@@ -338,7 +338,7 @@ describe("amqp properties", () => {
     }
   });
 
-  it("properties - headers at the end must be there, and a flag without meaning is passed over", () => {
+  it("properties - headers at the end must be complete, and a flag without meaning is ignored", () => {
     const scan = new PropertyScan();
     const cut = Uint8Array.of(0x20, 0, 0, 0, 0, 5);
     assert.throws(() => scan.read(cut, 0, cut.length), isFrameError(/truncated/));
@@ -350,7 +350,7 @@ describe("amqp properties", () => {
     assert.deepEqual(decodeProperties(Uint8Array.of(0, 2)), {});
   });
 
-  it("properties - the scan tells what is there and what is not", () => {
+  it("properties - the scan reports which properties are present", () => {
     const scan = new PropertyScan();
     scan.read(bytes, 0, bytes.length);
     assert.deepEqual([scan.persistent, scan.priority, scan.has("timestamp")], [false, 0, true]);
@@ -367,7 +367,7 @@ describe("amqp properties", () => {
     ]);
   });
 
-  it("properties - what does not fit is refused with its name", () => {
+  it("properties - a value out of range is refused with its name", () => {
     assert.throws(() => sizeofProperties({ priority: 256 }), /'priority'/);
     assert.throws(() => sizeofProperties({ timestamp: -1 }), /'timestamp'/);
     assert.throws(() => sizeofProperties({ messageId: "m".repeat(256) }), /'messageId' as a short string/);
@@ -397,7 +397,7 @@ describe("amqp errors", () => {
     );
   });
 
-  it("errors - a hard code ends the connection, and the scope may be told", () => {
+  it("errors - a hard code ends the connection, and the scope can be given", () => {
     assert.equal(frameError("junk").code, "ERR_AMQP_CONNECTION");
     assert.equal(amqpError(403, "login refused", { scope: "connection" }).code, "ERR_AMQP_CONNECTION");
     assert.equal(

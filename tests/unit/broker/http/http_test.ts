@@ -415,9 +415,6 @@ describe("http, status", () => {
     assert.equal((await ask("GET /api/health/checks/protocol-listener/amqp091")).status, 200);
     assert.equal((await ask("GET /api/health/checks/protocol-listener/mqtt")).status, 503);
     await refused(404, /Not Found/, "GET /api/nodes/other");
-    await refused(400, /does not support policies; use arguments/, "PUT /api/policies/%2F/p", {
-      definition: {},
-    });
     for (const list of ["policies", "policies/%2F", "parameters", "extensions"]) {
       assert.deepEqual(await ok(`GET /api/${list}`), []);
     }
@@ -427,7 +424,7 @@ describe("http, status", () => {
   it("metrics - have RabbitMQ's names, for all queues or for each queue", async () => {
     await using connection = await client();
     const channel = await connection.open();
-    const name = 'odd"q\n';
+    const name = 'odd"q\\';
     await channel.call("queue.declare", { queue: name }, "queue.declare-ok");
     await ok("POST /api/exchanges/%2F/amq.default/publish", { routing_key: name, payload: "12345" });
     await channel.get(name);
@@ -443,7 +440,7 @@ describe("http, status", () => {
       ]
     ) assert.ok(text.split("\n").includes(line), `${line} is not in\n${text}`);
     const each = (await ask("GET /metrics/per-object")).text;
-    assert.ok(each.includes('rabbitmq_queue_messages{vhost="/",queue="odd\\"q\\n"} 1\n'), each);
+    assert.ok(each.includes('rabbitmq_queue_messages{vhost="/",queue="odd\\"q\\\\"} 1\n'), each);
     await channel.call("queue.delete", { queue: name }, "queue.delete-ok");
   });
 
@@ -452,17 +449,19 @@ describe("http, status", () => {
     const written = await ok("GET /api/definitions") as Record<string, unknown>;
     await ok("DELETE /api/queues/%2F/d");
     assert.equal(await ok("POST /api/definitions", written), undefined);
-    const policies = [{ name: "p", pattern: "", definition: { "ha-mode": "all" } }];
+    const policies = [{ name: "p", vhost: "/", pattern: "^ha$", definition: { "ha-mode": "all" } }];
     assert.match(
       JSON.stringify(await ok("POST /api/definitions", { policies })),
-      /"policies\[0\] \('p'\) is ignored/,
+      /"policies\[0\] \('p'\) has no effect/,
     );
+    await ok("DELETE /api/policies/%2F/p");
     assert.deepEqual(await ok("GET /api/definitions"), written);
     const own = await ok("GET /api/definitions/%2F") as Record<string, unknown>;
     assert.equal("users" in own, false);
     await ok("DELETE /api/queues/%2F/d");
     await ok("POST /api/definitions/%2F", own);
     await refused(400, /queues\[0\]\.vhost must be a string/, "POST /api/definitions", {
+      vhosts: [{ name: "/" }],
       queues: [{ name: "q" }],
     });
     await ok("DELETE /api/queues/%2F/d");

@@ -1,4 +1,4 @@
-/** radio_dish, client_server: RFC 48 and 41, as libzmq's tests of the same names hold them. */
+/** radio_dish, client_server: RFC 48 and 41, the cases of libzmq's tests with these names. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Client, Dish, Radio, Server } from "../../../../mod.ts";

@@ -1,4 +1,4 @@
-/** heartbeats, stream_timeout, issue_566, reconnect_ivl: peers that fall silent, vanish, and come back. */
+/** heartbeats, stream_timeout, issue_566, reconnect_ivl: peers that become silent, disappear and reconnect. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import net from "node:net";
@@ -13,7 +13,7 @@ const LOCAL = "tcp://127.0.0.1:0";
 const PING = bytes("04 'PING'");
 const PONG = command(bytes("04 'PONG'"));
 
-/** How many PINGs came. */
+/** The number of received PINGs. */
 function pings(peer: RawPeer): number {
   return hexOf(peer.bytes()).split(hexOf(PING)).length - 1;
 }
@@ -35,7 +35,7 @@ describe("spec life", () => {
   it("heartbeats - a peer that is silent is disconnected with a reason, by both sides, and retried", async () => {
     await using listener = await rawListener((peer) => void peer.greet("PULL"));
     const log = new SocketLog();
-    // One that only sends, and never receives a message by itself.
+    // A socket that only sends, and never receives messages.
     await using push = new Push({
       heartbeat: { interval: 20 },
       reconnect: { first: 1, longest: 5 },
@@ -190,7 +190,7 @@ describe("spec life", () => {
     push.connect(endpoint);
     const round = async () => {
       const pull = new Pull();
-      // The system may not have let go of the name yet.
+      // The system may not have released the name yet.
       await waitFor(() => pull.bind(endpoint).catch(() => undefined));
       await waitFor(() => push.peers === 1);
       await pull.close();
@@ -232,7 +232,7 @@ describe("spec life", () => {
     push.connect(listener.endpoint);
     await log.until("retrying", 9);
     const delays = log.of("retrying").map(({ delay }) => delay);
-    // Once may be chance; from the second time on the pauses grow.
+    // The first pause may be random; from the second one on they grow.
     assert.ok(delays[0]! <= 2 && delays.at(-1)! >= 32, `${delays}`);
   });
 

@@ -1,4 +1,4 @@
-/** spec_pushpull, hwm, conflate, immediate, bind_after_connect: what libzmq's tests of the same names hold. */
+/** spec_pushpull, hwm, conflate, immediate, bind_after_connect: the cases of libzmq's tests with these names. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Dealer, Pub, Pull, Push, Sub, XPub } from "../../../../mod.ts";
@@ -92,7 +92,7 @@ describe("spec pipeline", () => {
     assert.deepEqual(await take(pull, 1), ["first"]);
     for (let i = 0; i <= 20_000; i++) await push.send(`${i}`);
     await waitFor(() => push.unsent === 0);
-    // However many are on their way: those that are received come in order, and the last one is among them.
+    // Whatever number is in transit, received messages are in order and include the last one.
     let last = -1;
     let taken = 0;
     while (last < 20_000) {
@@ -122,7 +122,7 @@ describe("spec pipeline", () => {
     }
     assert.deepEqual([pub.dropped, pub.unsent >= 2], [0, true]);
     stands.resume();
-    // The one that was being written, and the newest.
+    // The message in the current write, and the newest one.
     assert.deepEqual(texts(await deadline(stands.receive())), ["a", "0"]);
     assert.deepEqual(texts(await deadline(stands.receive())), ["a", "49"]);
   });
@@ -152,7 +152,7 @@ describe("spec pipeline", () => {
     await using pull = new Pull();
     push.connect(await pull.bind(LOCAL));
     await waitFor(() => push.peers === 1);
-    // Half of them would be for the absent one, if it had a queue.
+    // If the absent peer had a queue, it would have half of them.
     for (let i = 0; i < 10; i++) await push.send(`${i}`);
     assert.deepEqual(await take(pull, 10), numbers(10).map(String));
   });

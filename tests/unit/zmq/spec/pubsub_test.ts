@@ -1,6 +1,6 @@
 /**
- * mock_pub_sub, sub_forward, xpub_verbose, xpub_manual_last_value, xpub_nodrop, pubsub_topics_count, hwm_pubsub: what
- * libzmq's tests of the same names hold.
+ * mock_pub_sub, sub_forward, xpub_verbose, xpub_manual_last_value, xpub_nodrop, pubsub_topics_count, hwm_pubsub: the
+ * cases of libzmq's tests with these names.
  */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -11,7 +11,7 @@ import { bytes, command, frame, hexOf, RawPeer } from "../../../support/raw_peer
 
 const LOCAL = "tcp://127.0.0.1:0";
 
-/** An XPUB with raw subscribers: what they send is exactly what a test says. */
+/** An XPUB with raw subscribers, which send exactly the bytes of a test. */
 async function xpubWith(count: number, options: XPubOptions = {}) {
   const xpub = new XPub(options);
   const endpoint = await xpub.bind(LOCAL);
@@ -26,7 +26,7 @@ async function xpubWith(count: number, options: XPubOptions = {}) {
     xpub,
     peers,
     endpoint,
-    /** What the XPUB received next, as text. */
+    /** The next message that the XPUB received, as text. */
     next: async () => texts(await deadline(xpub.receive()))!.join("|"),
     async [Symbol.asyncDispose]() {
       for (const peer of peers) peer.close();
@@ -66,7 +66,7 @@ describe("spec publish and subscribe", () => {
     await using pub = new Pub();
     using peer = await RawPeer.dial(await pub.bind(LOCAL));
     await peer.greet("SUB");
-    // 10 + 250 bytes in a byte of length: what is cut off begins a frame of its own, which is none.
+    // 10 + 250 bytes do not fit into a length of one byte: the rest is read as another frame, which is invalid.
     peer.send(Uint8Array.of(4, (10 + 250) & 255), bytes("09 'SUBSCRIBE'"), new Uint8Array(250).fill(0x41));
     await peer.untilGone();
     await waitFor(() => pub.peers === 0);
@@ -116,7 +116,7 @@ describe("spec publish and subscribe", () => {
     assert.equal(await it.next(), "\x01C");
     two!.send(cancel("A"));
     assert.equal(await it.next(), "\x00A");
-    // Whoever goes ends its subscriptions.
+    // A peer that disconnects ends its subscriptions.
     one!.close();
     assert.equal(await it.next(), "\x00C");
   });
@@ -134,7 +134,7 @@ describe("spec publish and subscribe", () => {
       one!.send(cancel("A"), subscribe("end"));
       if (verbose === "all") assert.equal(await it.next(), "\x00A");
       assert.equal(await it.next(), "\x01end");
-      // A set for each peer, and no count: one CANCEL ends what three subscriptions began.
+      // Each peer has a set without counts: one CANCEL ends three equal subscriptions.
       two!.send(cancel("A"));
       assert.equal(await it.next(), "\x00A");
       assert.equal(it.xpub.subscribers, 1);
@@ -194,7 +194,7 @@ describe("spec publish and subscribe", () => {
       assert.equal(hexOf(await peer.take(14)), hexOf(frame("A last value")));
       assert.equal(hexOf(await peer.take(8)), hexOf(frame("A news")));
     }
-    // One that does not match what the peer has goes to nobody.
+    // A message that matches no topic of the peer is sent to no peer.
     two!.send(subscribe("B"));
     await it.next();
     await it.xpub.send("C");

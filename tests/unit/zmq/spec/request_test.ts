@@ -1,4 +1,4 @@
-/** spec_req, spec_rep, req_correlate, req_relaxed, invalid_rep: what libzmq's tests of the same names hold. */
+/** spec_req, spec_rep, req_correlate, req_relaxed, invalid_rep: the cases of libzmq's tests with these names. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ClosedError, Dealer, Rep, Req, Router } from "../../../../mod.ts";
@@ -8,7 +8,7 @@ import { bytes, command, frame, rawListener } from "../../../support/raw_peer.ts
 
 const LOCAL = "tcp://127.0.0.1:0";
 
-/** A REQ with a ROUTER that answers by hand. */
+/** A REQ with a ROUTER that the test controls. */
 async function withRouter(options: ConstructorParameters<typeof Req>[0] = {}) {
   const router = new Router();
   const req = new Req(options);
@@ -123,7 +123,7 @@ describe("spec request", () => {
     req.connect(listener.endpoint);
     const peer = await listener.peer(0);
     await waitFor(() => req.peers === 1);
-    // The answer to the PING tells that what came before it was read.
+    // The PONG shows that everything before the PING was read.
     peer.send(frame("", 1), frame("early"), command(bytes("04 'PING' 00 00")));
     await waitFor(() => peer.text().endsWith("PONG"));
     const reply = req.request("now");
@@ -142,7 +142,7 @@ describe("spec request", () => {
     await assert.rejects(first, /too late/);
     const second = it.req.request("second");
     const [again, secondNumber] = (await deadline(it.router.receive()))!;
-    // The same connection: a peer that was asked in vain need not be closed.
+    // The connection is the same: a peer that did not answer is not disconnected.
     assert.deepEqual(again, id);
     assert.notDeepEqual(secondNumber, firstNumber);
     await it.router.send([id!, firstNumber!, "", "late"]);
@@ -162,7 +162,7 @@ describe("spec request", () => {
       await assert.rejects(second, ClosedError);
       await it.router.send([...late.slice(0, -1), "to the first"]);
       let asked = (await deadline(it.router.receive()))!;
-      // The second one may have been sent before the third took its place.
+      // The second request may have been sent before the third one replaced it.
       while (texts(asked)!.at(-1) !== "third") asked = (await deadline(it.router.receive()))!;
       await it.router.send([...asked.slice(0, -1), "to the third"]);
       assert.deepEqual(texts(await deadline(third)), ["to the third"]);

@@ -8,7 +8,7 @@ import { bytes, command, frame, greeting, hexOf, RawPeer } from "../../../suppor
 
 const LOCAL = "tcp://127.0.0.1:0";
 
-/** A DEALER's READY with a routing id, for peers that no library can be made to play. */
+/** A DEALER's READY with a routing id, for raw peers. */
 function readyWith(identity: string): Uint8Array {
   const length = identity.length.toString(16).padStart(2, "0");
   const type = "0b 'Socket-Type' 00 00 00 06 'DEALER'";
@@ -62,7 +62,7 @@ describe("spec routing", () => {
     await waitFor(() => dealer.peers === 1);
     first.pause();
     for (let i = 0; i < 10; i++) await dealer.send(`${i}`);
-    // At once, and without a goodbye.
+    // Closed at once, without an end of the stream.
     await first.unbind(endpoint);
     await using second = new Router();
     await second.bind(endpoint);

@@ -1,4 +1,4 @@
-/** PUB: what it drops, what it waits for, and for how long. Inproc streams buffer nothing by themselves. */
+/** PUB: which messages it drops, and how long it waits. Inproc streams buffer nothing. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Pub, type PubOptions, Sub } from "../../../../mod.ts";
@@ -7,7 +7,7 @@ import { batchOf, inproc, numbers, SocketLog, texts } from "../../../support/soc
 
 const digits = (count: number) => numbers(count).map(String);
 
-/** A PUB with one subscriber that reads and one that stands still. */
+/** A PUB with one subscriber that reads and one that does not. */
 async function feed(options: PubOptions): Promise<
   AsyncDisposable & { pub: Pub; reads: Sub; stands: Sub; log: SocketLog }
 > {
@@ -53,7 +53,7 @@ describe("pub", () => {
     await using it = await feed({ hwm: 10 });
     for (let i = 0; i < 50; i++) {
       await it.pub.send(`${i}`);
-      // The one that reads has taken it before the next one goes.
+      // The reading subscriber has received it before the next one is sent.
       assert.deepEqual(await take(it.reads, 1), [`${i}`]);
     }
     // One is being written, ten wait.
@@ -65,7 +65,7 @@ describe("pub", () => {
     assert.deepEqual(await take(it.stands, 1), ["again"]);
     it.stands.pause();
     for (let i = 0; i < 20; i++) await it.pub.send("more");
-    // Both are full now: once more for this one, and once for the other.
+    // Both are full now: one more drop for this one, and one for the other.
     assert.equal(it.log.of("dropping").length, 3);
   });
 
@@ -85,7 +85,7 @@ describe("pub", () => {
     assert.deepEqual(await take(it.stands, 2), ["0||end", "1||end"]);
     await it.pub.send(["last", ""]);
     assert.deepEqual(await take(it.stands, 1), ["last|"]);
-    // Two subscribers missed three each, as neither was read meanwhile.
+    // Two subscribers missed three messages each, as neither was read in between.
     assert.equal(it.pub.dropped, 6);
   });
 
@@ -146,7 +146,7 @@ describe("pub", () => {
       }
       const patience = performance.now() - start;
       assert.ok(patience >= 55, `it was given up on after ${patience} ms`);
-      // The one that reads loses nothing, for it has room again each time.
+      // The reading subscriber loses nothing, because it has room again each time.
       assert.deepEqual(await taken, digits(total));
       assert.ok(it.pub.dropped >= total - 20 - 1 && it.pub.dropped < total, `${it.pub.dropped} were dropped`);
       assert.equal(it.log.of("dropping").length, 1);

@@ -1,4 +1,4 @@
-/** PUSH: who gets what, what waits, and where it goes when a peer is lost. Inproc streams buffer nothing by themselves. */
+/** PUSH: distribution, queues, and redistribution when a peer is lost. Inproc streams buffer nothing. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ClosedError, Pub, Pull, Push } from "../../../../mod.ts";

@@ -1,4 +1,4 @@
-/** REQ and REP with each other, and with peers that do not play by the rules. */
+/** REQ and REP with each other, and with peers that violate the protocol. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { connect, type IncomingRequest, Rep, Req } from "../../../../mod.ts";

@@ -1,5 +1,6 @@
 import fs from "node:fs";
 import path from "node:path";
+import process from "node:process";
 import { FIRST_TRANSIENT } from "../segment.ts";
 
 /** The number of files of sealed segments that are kept open, for each kind of file. */
@@ -32,8 +33,9 @@ export class Files {
   readonly #directory: string;
   readonly #reads = new Map<number, number>();
   readonly #acks = new Map<number, number>();
-  /** Segments whose log is being deleted. */
-  readonly #unlinking = new Set<number>();
+  /** Files that another thread is deleting. */
+  readonly #deleted = new Set<string>();
+  #deletions = 0;
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -55,7 +57,7 @@ export class Files {
 
   /** Reads up to `length` bytes of a log. @returns the number of bytes read */
   read(number: number, bytes: Uint8Array, offset: number, length: number): number {
-    const fd = cachedFd(this.#reads, number, () => fs.openSync(this.path(logName(number)), "r"));
+    const fd = this.#open(this.#reads, number, () => fs.openSync(this.path(logName(number)), "r"));
     let done = 0;
     while (done < length) {
       const count = fs.readSync(fd, bytes, done, length - done, offset + done);
@@ -67,42 +69,68 @@ export class Files {
 
   /** Appends to the acknowledgement file of a segment: all of the bytes, or none if it throws. */
   appendAcks(number: number, bytes: Uint8Array, length: number, fileLength: number): void {
-    const fd = cachedFd(this.#acks, number, () => fs.openSync(this.path(ackName(number)), "a", OWNER_ONLY));
+    const fd = this.#open(this.#acks, number, () => fs.openSync(this.path(ackName(number)), "a", OWNER_ONLY));
     appendAll(fd, bytes, 0, length, fileLength);
   }
 
   /**
-   * Deletes the files of a segment asynchronously, the log first. Acknowledgements without a log have no effect, but a
-   * log without acknowledgements would restore settled messages.
+   * Deletes the files of a segment, the log first. Acknowledgements without a log have no effect, but a log without
+   * acknowledgements would restore settled messages.
    *
-   * @param done called when the log is deleted
+   * Deleting a large file takes long, so the log gets another name and is deleted on another thread. It must not be
+   * deleted under its own name there, because the next process may use this name before the thread has done it.
    */
-  unlink(number: number, done: () => void): void {
+  unlink(number: number): void {
     this.#close(number);
-    this.#unlinking.add(number);
-    fs.unlink(this.path(logName(number)), () => {
-      if (!this.#unlinking.delete(number)) return;
-      if (number < FIRST_TRANSIENT) {
-        fs.unlink(this.path(ackName(number)), ignore);
-        fs.unlink(this.path(indexName(number)), ignore);
-      }
-      done();
-    });
+    const file = this.path(logName(number));
+    const deleted = `${file}.deleted-${process.pid}-${this.#deletions++}`;
+    try {
+      fs.renameSync(file, deleted);
+      this.#deleted.add(deleted);
+      fs.unlink(deleted, () => this.#deleted.delete(deleted));
+    } catch {
+      remove(file);
+    }
+    this.#removeBeside(number);
   }
 
   /** Deletes the files of a segment synchronously. */
   unlinkNow(number: number): void {
     this.#close(number);
-    this.#unlinking.delete(number);
     remove(this.path(logName(number)));
+    this.#removeBeside(number);
+  }
+
+  #removeBeside(number: number): void {
     if (number >= FIRST_TRANSIENT) return;
     remove(this.path(ackName(number)));
     remove(this.path(indexName(number)));
   }
 
+  /** Closes the open files of a segment whose files are replaced. */
+  forget(number: number): void {
+    this.#close(number);
+  }
+
   /** Completes the deletions and closes all files. */
   close(): void {
-    for (const number of [...this.#unlinking]) this.unlinkNow(number);
+    for (const file of this.#deleted) remove(file);
+    this.#closeAll();
+  }
+
+  /** Returns the open file of a segment, or opens it. Without descriptors it closes the others first. */
+  #open(fds: Map<number, number>, number: number, open: () => number): number {
+    try {
+      return cachedFd(fds, number, open);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== "EMFILE" && code !== "ENFILE") throw error;
+      this.#closeAll();
+      return cachedFd(fds, number, open);
+    }
+  }
+
+  #closeAll(): void {
     for (const fds of [this.#reads, this.#acks]) {
       for (const fd of fds.values()) fs.closeSync(fd);
       fds.clear();
@@ -137,6 +165,18 @@ export function appendAll(
   }
 }
 
+/**
+ * Checks that an open file still has a name: what is written to a deleted file is lost.
+ *
+ * @throws {Error} the file was deleted
+ */
+export function checkLinked(fd: number, file: string): void {
+  if (fs.fstatSync(fd).nlink > 0) return;
+  throw new Error(
+    `"${path.basename(file)}" was deleted while the broker was running, and the messages in it are lost`,
+  );
+}
+
 /** Makes an error that describes a failed write to the data directory. */
 export function writeFailure(directory: string, failure: unknown): Error {
   const { code, message } = failure as NodeJS.ErrnoException;
@@ -149,6 +189,21 @@ export function writeFailure(directory: string, failure: unknown): Error {
     `Cannot write to the data directory "${directory}": ${why}; the broker continues when there is space`,
     { cause: failure },
   );
+}
+
+/** Creates a directory if it does not exist, and syncs the entries of the directories that were created. */
+export function createDirectory(directory: string): void {
+  const first = fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+  if (first === undefined) return;
+  const top = path.resolve(first);
+  for (let created = path.resolve(directory);; created = path.dirname(created)) {
+    try {
+      syncFile(path.dirname(created));
+    } catch {
+      // The parent cannot be read by this user.
+    }
+    if (created === top || created === path.dirname(created)) return;
+  }
 }
 
 /** Syncs a file or a directory to the disk. */
@@ -189,5 +244,3 @@ function cachedFd(fds: Map<number, number>, number: number, open: () => number):
   fds.set(number, fd);
   return fd;
 }
-
-function ignore(): void {}

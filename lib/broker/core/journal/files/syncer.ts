@@ -1,5 +1,5 @@
 import fs from "node:fs";
-import { syncFile } from "./files.ts";
+import { checkLinked, logName, syncFile } from "./files.ts";
 import type { Log } from "../log.ts";
 import type { Segment } from "../segment.ts";
 
@@ -12,6 +12,8 @@ export class Syncer {
   durable: number;
   /** The error of a failed sync. The operating system may have dropped the data, and a second try would hide this. */
   failure: Error | undefined;
+  /** The failure is that the file was deleted. */
+  unlinked = false;
   readonly #log: Log;
   readonly #directory: string;
   readonly #done: () => void;
@@ -69,6 +71,7 @@ export class Syncer {
       for (const segment of files) segment.syncing = false;
       for (const segment of sealed) close(segment);
       if (this.#closed) return this.close();
+      this.#checkLinked();
       if (this.failure === undefined) this.durable = Math.max(this.durable, target);
       this.#done();
     };
@@ -106,9 +109,28 @@ export class Syncer {
     } catch (error) {
       throw this.failure = error as Error;
     }
+    this.#checkLinked();
+    if (this.failure !== undefined) throw this.failure;
     this.#log.directoryChanged = false;
     this.durable = this.#log.written;
     this.#closeWaiting();
+  }
+
+  /** Stops for good: the file that is written was deleted. */
+  fail(error: Error): void {
+    this.failure ??= error;
+    this.unlinked = true;
+  }
+
+  /** Fails when the file was deleted while it was synced. */
+  #checkLinked(): void {
+    const { head } = this.#log;
+    if (this.failure !== undefined || head === undefined || head.fd < 0) return;
+    try {
+      checkLinked(head.fd, logName(head.number));
+    } catch (error) {
+      this.fail(error as Error);
+    }
   }
 
   /** Closes the open files as soon as no sync needs them. */

@@ -96,11 +96,11 @@ export class Windows {
   }
 }
 
-/** Sets `record` and checks its sum. Records of transient segments have no sum. */
+/** Sets `record` and checks its sum. */
 function check(window: Window, segment: Segment, offset: number, record: RecordView): boolean {
   const start = offset - window.start;
   return record.set(window.bytes, window.view, start, window.length) &&
-    (segment.transient || checkSum(window.view, start, record.end, segment.salt));
+    checkSum(window.view, start, record.end, segment.salt);
 }
 
 function newWindow(): Window {

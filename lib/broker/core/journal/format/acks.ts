@@ -3,7 +3,7 @@
  * ranges of 15 bytes: queue id u32, lane u8, first sequence number u48, count u32. All numbers are little-endian.
  */
 import { RECORD_HEAD } from "./record.ts";
-import { type ListEnd, readRecords, sealRecord } from "./record_list.ts";
+import { type ListScan, readRecords, sealRecord } from "./record_list.ts";
 import type { Segment } from "../segment.ts";
 
 const RANGE = 15;
@@ -56,19 +56,43 @@ export function clearAcks(segment: Segment): void {
   segment.acks = undefined;
 }
 
+/** A range of settled messages of one lane, both ends included. */
+export interface AckRange {
+  readonly queueId: number;
+  readonly lane: number;
+  readonly from: number;
+  readonly to: number;
+}
+
 /** Reads an acknowledgement file. */
-export function decodeAcks(
-  bytes: Uint8Array,
-  salt: number,
-  visit: (queueId: number, lane: number, from: number, to: number) => void,
-): ListEnd {
+export function decodeAcks(bytes: Uint8Array, salt: number, visit: (range: AckRange) => void): ListScan {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return readRecords(view, 0, salt, (start, end) => {
-    for (let at = start; at + RANGE <= end; at += RANGE) {
+    if (!isAckRecord(start, end)) return false;
+    for (let at = start; at < end; at += RANGE) {
       const from = view.getUint32(at + 5, true) + HIGH * view.getUint16(at + 9, true);
-      visit(view.getUint32(at, true), view.getUint8(at + 4), from, from + view.getUint32(at + 11, true) - 1);
+      const to = from + view.getUint32(at + 11, true) - 1;
+      visit({ queueId: view.getUint32(at, true), lane: view.getUint8(at + 4), from, to });
     }
+    return true;
   });
+}
+
+/** Whether the content of a record can be a list of ranges. */
+export function isAckRecord(start: number, end: number): boolean {
+  return (end - start) % RANGE === 0;
+}
+
+/** Encodes an acknowledgement file with the given ranges. */
+export function encodeRanges(ranges: readonly AckRange[], segment: Segment): Uint8Array {
+  for (const { queueId, lane, from, to } of ranges) {
+    addAck(segment, queueId, lane, from);
+    segment.ackTo = to;
+  }
+  const bytes = encodeAcks(segment).slice(0, segment.acksLength);
+  segment.acksLength = 0;
+  segment.acks = undefined;
+  return bytes;
 }
 
 function writeUint32(bytes: Uint8Array, at: number, value: number): void {

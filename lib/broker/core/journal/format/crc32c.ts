@@ -23,6 +23,10 @@ const [T0, T1, T2, T3, T4, T5, T6, T7] = TABLES as [
   Int32Array,
 ];
 
+/** The index of the entry in the first table that has a given high byte; each of them occurs once. */
+const BY_HIGH_BYTE = new Uint8Array(256);
+for (let index = 0; index < 256; index++) BY_HIGH_BYTE[T0[index]! >>> 24] = index;
+
 /**
  * Computes the CRC-32C of `view[start, end)`. The speed is 1.3 to 1.9 GB/s on V8 and on JavaScriptCore.
  *
@@ -40,4 +44,17 @@ export function crc32c(view: DataView, start: number, end: number, seed = 0): nu
   }
   for (; start < end; start++) sum = T0[(sum ^ view.getUint8(start)) & 255]! ^ (sum >>> 8);
   return ~sum >>> 0;
+}
+
+/**
+ * Computes the seed that gives `view[start, end)` a certain sum, the inverse of `crc32c`. So every intact record tells
+ * the salt of its file.
+ */
+export function seedOf(view: DataView, start: number, end: number, sum: number): number {
+  let state = ~sum;
+  for (let at = end - 1; at >= start; at--) {
+    const index = BY_HIGH_BYTE[state >>> 24]!;
+    state = ((state ^ T0[index]!) << 8) | (index ^ view.getUint8(at));
+  }
+  return ~state >>> 0;
 }

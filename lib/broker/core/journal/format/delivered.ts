@@ -4,11 +4,18 @@
  * a file of their own: a salt u32, then a list of records (`record_list.ts`) with marks of 11 bytes: queue id u32,
  * sequence number u48, lane u8. The latest mark wins. The file is not synced; marks are lost only after a power
  * failure.
+ *
+ * An empty file says that the marks are not known, and all messages are marked. A file can be emptied when the disk is
+ * full and marks cannot be written.
  */
+import { Buffer } from "node:buffer";
 import fs from "node:fs";
+import path from "node:path";
+import { clearWay, joinPieces, keepAside, kindOf, replaceFile, setAside } from "../files/aside.ts";
 import { appendAll, OWNER_ONLY, readIfThere } from "../files/files.ts";
+import { keptAs } from "../manifest.ts";
 import { RECORD_HEAD } from "./record.ts";
-import { newSalt, readRecords, sealRecord } from "./record_list.ts";
+import { findListSalt, newSalt, readRecords, sealRecord } from "./record_list.ts";
 
 const MARK = 11;
 const SALT = 4;
@@ -23,6 +30,8 @@ export class DeliveredMarks {
   readonly #marks = new Map<number, number>();
   /** The keys of marks that are not written yet. */
   readonly #changed = new Set<number>();
+  /** The file is empty, because marks could not be written. */
+  #unknown = false;
   #fd = -1;
   #salt = 0;
   #length = 0;
@@ -44,42 +53,111 @@ export class DeliveredMarks {
   /**
    * Reads the file.
    *
+   * @param changed the file is not as the last clean stop left it, so that nothing in it is incomplete
    * @param visit called with each mark; returns false when the lane does not exist, to delete the mark
+   * @returns whether the marks are complete; if not, every message may have been delivered
    */
-  load(visit: (queueId: number, lane: number, seq: number) => boolean): void {
+  load(
+    changed: boolean,
+    visit: (queueId: number, lane: number, seq: number) => boolean,
+    problem: (text: string) => void,
+  ): boolean {
+    const kind = kindOf(this.#file);
+    if (kind === "missing") return true;
+    if (kind === "other") {
+      this.#report("is not a file", setAside(this.#file), problem);
+      return false;
+    }
     const bytes = readIfThere(this.#file);
-    if (bytes.length < SALT) return;
+    if (bytes.length === 0) {
+      this.#unknown = true;
+      return false;
+    }
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#salt = view.getUint32(0, true);
-    const { end } = readRecords(view, SALT, this.#salt, (start, end) => {
-      for (let at = start; at + MARK <= end; at += MARK) {
-        const seq = view.getUint32(at + 4, true) + HIGH * view.getUint16(at + 8, true);
-        this.#marks.set(256 * view.getUint32(at, true) + view.getUint8(at + 10), seq);
-      }
-    });
+    const complete = this.#read(bytes, view, changed, problem);
     for (const [key, seq] of this.#marks) {
       if (!visit(Math.floor(key / 256), key % 256, seq)) this.#marks.delete(key);
     }
-    if (end < bytes.length) fs.truncateSync(this.#file, end);
+    return complete;
+  }
+
+  /** Sets the marks from the content of the file, and repairs the file. */
+  #read(bytes: Uint8Array, view: DataView, changed: boolean, problem: (text: string) => void): boolean {
+    const read = (salt: number) =>
+      readRecords(view, SALT, salt, (start, end) => {
+        if ((end - start) % MARK !== 0) return false;
+        for (let at = start; at < end; at += MARK) {
+          const seq = view.getUint32(at + 4, true) + HIGH * view.getUint16(at + 8, true);
+          this.#marks.set(256 * view.getUint32(at, true) + view.getUint8(at + 10), seq);
+        }
+        return true;
+      });
+    const head = bytes.length < SALT ? undefined : view.getUint32(0, true);
+    let salt = head ?? newSalt();
+    let scan = read(salt);
+    if (scan.records === 0) {
+      const found = findListSalt(view, SALT, head, (start, end) => (end - start) % MARK === 0);
+      if (found !== undefined) scan = read(salt = found);
+    }
+    const { records, damaged, corrected, end, pieces } = scan;
+    this.#salt = salt;
+    const complete = (records > 0 || bytes.length === SALT) && damaged === 0 &&
+      !(changed && end < bytes.length);
+    if (!complete || corrected || salt !== head) {
+      const kept = keepAside(this.#file);
+      if (complete) problem(`The file delivered was damaged: all marks were recovered; ${keptAs(kept)}`);
+      else this.#report("is damaged", kept, problem);
+      const header = Buffer.alloc(SALT);
+      header.writeUInt32LE(salt);
+      const repaired = joinPieces(header, bytes, pieces);
+      replaceFile(this.#file, repaired, false);
+      this.#length = repaired.length;
+    } else {
+      if (end < bytes.length) fs.truncateSync(this.#file, end);
+      this.#length = end;
+    }
     this.#fd = fs.openSync(this.#file, "a", OWNER_ONLY);
-    this.#length = end;
+    return complete;
+  }
+
+  #report(what: string, kept: string, problem: (text: string) => void): void {
+    const name = path.basename(this.#file);
+    problem(`The file ${name} ${what}: all messages are marked as redelivered; ${keptAs(kept)}`);
   }
 
   /**
    * Writes the new marks.
    *
-   * @throws {Error} a file system error; the marks are kept for the next call
+   * @throws {Error} a file system error; the marks are kept for the next call, and the file says that they are not known
    */
   write(): void {
-    if (this.#changed.size === 0) return;
-    if (this.#fd < 0 || this.#length > REWRITE && this.#length > 16 * MARK * this.#marks.size) {
-      this.#rewrite();
-    } else {
-      const end = this.#encode(0, this.#changed);
-      appendAll(this.#fd, this.#bytes, 0, end, this.#length);
-      this.#length += end;
+    if (this.#changed.size === 0 && !this.#unknown) return;
+    try {
+      if (this.#fd < 0 || this.#length > REWRITE && this.#length > 16 * MARK * this.#marks.size) {
+        this.#rewrite();
+      } else {
+        const end = this.#encode(0, this.#changed);
+        appendAll(this.#fd, this.#bytes, 0, end, this.#length);
+        this.#length += end;
+      }
+    } catch (error) {
+      this.forget();
+      throw error;
     }
+    this.#unknown = false;
     this.#changed.clear();
+  }
+
+  /** Empties the file, which needs no space: all messages are marked after a crash, until marks can be written again. */
+  forget(): void {
+    if (this.#unknown) return;
+    this.close();
+    try {
+      fs.closeSync(fs.openSync(this.#file, "w", OWNER_ONLY));
+      this.#unknown = true;
+    } catch {
+      // The directory is gone or cannot be written.
+    }
   }
 
   /** Deletes the marks of a deleted queue. */
@@ -101,6 +179,7 @@ export class DeliveredMarks {
     const end = this.#encode(SALT, this.#marks.keys());
     new DataView(this.#bytes.buffer).setUint32(0, salt, true);
     const temporary = `${this.#file}.new`;
+    clearWay(temporary);
     const fd = fs.openSync(temporary, "w", OWNER_ONLY);
     try {
       appendAll(fd, this.#bytes, 0, end, 0);

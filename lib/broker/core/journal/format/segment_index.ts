@@ -3,8 +3,9 @@
  * messages. All numbers are little-endian, and arrays are aligned to their elements:
  *
  *     magic "MQCI" u32, CRC-32C u32 of the following bytes, with the segment's salt
- *     end of the log u32, runs u32, entries u32, entries with expiries u32, sources u32, 0 u32
+ *     end of the log u32, runs u32, entries u32, entries with expiries u32, sources u32, origins u32
  *     runs:      first sequence number f64, queue id u32, lane u32, entries u32, 1 if it has expiries u32
+ *     origins:   sequence number f64, queue id u32, lane u32
  *     expiries:  f64, for the runs that have expiries
  *     offsets:   u32 for each entry; sizes: u32 for each entry; sources: u32
  */
@@ -15,6 +16,7 @@ import { type Files, indexName, OWNER_ONLY, remove } from "../files/files.ts";
 const MAGIC = 0x4943514d;
 const HEAD = 32;
 const RUN = 24;
+const ORIGIN = 16;
 const NO_EXPIRIES = new Float64Array(0);
 
 /** Messages of one lane with consecutive sequence numbers, in ascending order. */
@@ -30,9 +32,17 @@ export interface IndexRun {
   readonly expiries: Float64Array;
 }
 
+/** A message that another one replaced; see `Targets.setOrigin`. */
+export interface Origin {
+  readonly queueId: number;
+  readonly lane: number;
+  readonly seq: number;
+}
+
 /** The index of a segment. */
 export interface SegmentIndex {
   readonly runs: readonly IndexRun[];
+  readonly origins: readonly Origin[];
   /** The segments that copies may come from; see `Segment.sources`. */
   readonly sources: readonly number[];
 }
@@ -55,6 +65,7 @@ export class IndexBuilder {
   readonly #growing = new Map<number, GrowingRun>();
   #last: GrowingRun | undefined;
   readonly #sources = new Set<number>();
+  readonly #origins: Origin[] = [];
 
   add(queueId: number, lane: number, seq: number, offset: number, size: number, expiry: number): void {
     let run = this.#last;
@@ -74,6 +85,10 @@ export class IndexBuilder {
     this.#sources.add(segment);
   }
 
+  addOrigin(queueId: number, lane: number, seq: number): void {
+    this.#origins.push({ queueId, lane, seq });
+  }
+
   finish(): SegmentIndex {
     const runs = this.#runs.map(({ queueId, lane, firstSeq, count, offsets, sizes, expiries }) => ({
       queueId,
@@ -83,7 +98,7 @@ export class IndexBuilder {
       sizes: sizes.subarray(0, count),
       expiries: expiries?.subarray(0, count) ?? NO_EXPIRIES,
     }));
-    return { runs, sources: [...this.#sources] };
+    return { runs, origins: this.#origins, sources: [...this.#sources] };
   }
 
   #begin(queueId: number, lane: number, firstSeq: number): GrowingRun {
@@ -129,20 +144,21 @@ export function writeIndex(
 
 /** Encodes an index. @param logEnd the length of the segment, which the index is valid for */
 export function encodeIndex(index: SegmentIndex, logEnd: number, salt: number): Uint8Array {
-  const { runs, sources } = index;
+  const { runs, origins, sources } = index;
   let entries = 0;
   let expiring = 0;
   for (const { offsets, expiries } of runs) {
     entries += offsets.length;
     expiring += expiries.length;
   }
-  const bytes = new Uint8Array(HEAD + RUN * runs.length + 8 * expiring + 8 * entries + 4 * sources.length);
+  const arrays = 8 * expiring + 8 * entries + 4 * sources.length;
+  const bytes = new Uint8Array(HEAD + RUN * runs.length + ORIGIN * origins.length + arrays);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, MAGIC, true);
-  [logEnd, runs.length, entries, expiring, sources.length].forEach((n, i) =>
+  [logEnd, runs.length, entries, expiring, sources.length, origins.length].forEach((n, i) =>
     view.setUint32(8 + 4 * i, n, true)
   );
-  const layout = new Layout(bytes, runs.length, entries, expiring, sources.length);
+  const layout = new Layout(bytes, runs.length, origins.length, entries, expiring, sources.length);
   let at = HEAD;
   let entry = 0;
   let expiry = 0;
@@ -158,6 +174,12 @@ export function encodeIndex(index: SegmentIndex, logEnd: number, salt: number): 
     layout.expiries.set(expiries, expiry);
     entry += offsets.length;
     expiry += expiries.length;
+  }
+  for (const { queueId, lane, seq } of origins) {
+    view.setFloat64(at, seq, true);
+    view.setUint32(at + 8, queueId, true);
+    view.setUint32(at + 12, lane, true);
+    at += ORIGIN;
   }
   layout.sources.set(sources);
   view.setUint32(4, crc32c(view, 8, bytes.length, salt), true);
@@ -175,19 +197,23 @@ export function decodeIndex(bytes: Uint8Array, logEnd: number, salt: number): Se
   if (bytes.length < HEAD || view.getUint32(0, true) !== MAGIC || view.getUint32(8, true) !== logEnd) {
     return undefined;
   }
-  const [runCount, entries, expiring, sources] = [12, 16, 20, 24].map((at) => view.getUint32(at, true)) as [
+  const counts = [12, 16, 20, 24, 28].map((at) => view.getUint32(at, true));
+  const [runCount, entries, expiring, sources, originCount] = counts as [
+    number,
     number,
     number,
     number,
     number,
   ];
-  if (bytes.length !== HEAD + RUN * runCount + 8 * expiring + 8 * entries + 4 * sources) return undefined;
+  const arrays = 8 * expiring + 8 * entries + 4 * sources;
+  if (bytes.length !== HEAD + RUN * runCount + ORIGIN * originCount + arrays) return undefined;
   if (view.getUint32(4, true) !== crc32c(view, 8, bytes.length, salt)) return undefined;
-  const layout = new Layout(bytes, runCount, entries, expiring, sources);
+  const layout = new Layout(bytes, runCount, originCount, entries, expiring, sources);
   const runs: IndexRun[] = [];
   let entry = 0;
   let expiry = 0;
-  for (let at = HEAD; at < HEAD + RUN * runCount; at += RUN) {
+  let at = HEAD;
+  for (; at < HEAD + RUN * runCount; at += RUN) {
     const count = view.getUint32(at + 16, true);
     const expiries = view.getUint32(at + 20, true) === 1;
     runs.push({
@@ -201,19 +227,31 @@ export function decodeIndex(bytes: Uint8Array, logEnd: number, salt: number): Se
     entry += count;
     if (expiries) expiry += count;
   }
-  return { runs, sources: [...layout.sources] };
+  const origins: Origin[] = [];
+  for (let i = 0; i < originCount; i++, at += ORIGIN) {
+    const seq = view.getFloat64(at, true);
+    origins.push({ seq, queueId: view.getUint32(at + 8, true), lane: view.getUint32(at + 12, true) });
+  }
+  return { runs, origins, sources: [...layout.sources] };
 }
 
-/** The arrays that follow the runs in the file. */
+/** The arrays that follow the runs and origins in the file. */
 class Layout {
   readonly expiries: Float64Array;
   readonly offsets: Uint32Array;
   readonly sizes: Uint32Array;
   readonly sources: Uint32Array;
 
-  constructor(bytes: Uint8Array, runs: number, entries: number, expiring: number, sources: number) {
+  constructor(
+    bytes: Uint8Array,
+    runs: number,
+    origins: number,
+    entries: number,
+    expiring: number,
+    sources: number,
+  ) {
     const buffer = bytes.buffer as ArrayBuffer;
-    let at = bytes.byteOffset + HEAD + RUN * runs;
+    let at = bytes.byteOffset + HEAD + RUN * runs + ORIGIN * origins;
     this.expiries = new Float64Array(buffer, at, expiring);
     this.offsets = new Uint32Array(buffer, at += 8 * expiring, entries);
     this.sizes = new Uint32Array(buffer, at += 4 * entries, entries);

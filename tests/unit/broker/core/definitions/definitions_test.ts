@@ -1,11 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { TypedNumber } from "../../../../../lib/amqp/types/field_value.ts";
-import {
-  DefinitionsError,
-  exportDefinitions,
-  importDefinitions,
-} from "../../../../../lib/broker/core/definitions/definitions.ts";
+import { exportDefinitions } from "../../../../../lib/broker/core/definitions/definitions.ts";
+import { DefinitionsError, importDefinitions } from "../../../../../lib/broker/core/definitions/import.ts";
 import type { Json } from "../../../../../lib/broker/core/definitions/table.ts";
 import { UserStore } from "../../../../../lib/broker/core/users/user_store.ts";
 import { VirtualHost } from "../../../../../lib/broker/core/topology/vhost.ts";
@@ -163,14 +160,13 @@ describe("definitions", () => {
 
   it("import - ignores definitions without effect, with a warning", () => {
     const warnings = new Target().load({
-      vhosts: [{ name: "/", limits: { "max-queues": 5 } }],
+      vhosts: [{ name: "/" }],
       policies: [{ name: "ha", vhost: "/", pattern: ".*", definition: { "ha-mode": "all" } }],
       parameters: [{ component: "shovel", vhost: "/", name: "s", value: {} }],
     });
     assert.deepEqual(warnings, [
-      "policies[0] ('ha') is ignored: this broker is a single node without replicas",
       "parameters[0] (shovel 's') is ignored: it has no effect on this broker",
-      "vhosts[0]: limits of virtual hosts are not supported and are ignored",
+      "policies[0] ('ha') has no effect: this broker is a single node without replicas",
     ]);
   });
 
@@ -200,10 +196,32 @@ describe("definitions", () => {
       /bindings\[0\]\.destination_type must be 'queue' or 'exchange': received 'stream'/,
     ],
     [
-      { vhosts, policies: [{ name: "p", pattern: "", definition: { "ha-mode": "all", "message-ttl": 5 } }] },
-      /policies\[0\] \('p'\) sets message-ttl, but this broker does not support policies; remove the policy and set arguments/,
+      { vhosts, policies: [{ name: "p", vhost: "/", pattern: "", definition: { "max-length": "5" } }] },
+      /policies\[0\] \('p'\): <<"5">> is not a valid maximum length$/,
     ],
-    [{ topic_permissions: [{}] }, /topic_permissions\[0\] restricts routing keys/],
+    [
+      { vhosts, policies: [{ name: "p", vhost: "/", pattern: "(?!a)", definition: { "max-length": 5 } }] },
+      /policies\[0\] \('p'\): pattern should be regular expression but is invalid: .*lookahead/,
+    ],
+    [
+      {
+        vhosts,
+        parameters: [{
+          component: "operator_policy",
+          vhost: "/",
+          name: "o",
+          value: { pattern: "", definition: { overflow: "drop-head" } },
+        }],
+      },
+      /parameters\[0\] \('o'\): \[\{<<"overflow">>,<<"drop-head">>\}\] are not recognised policy settings/,
+    ],
+    [{ vhosts: [{ name: "/", limits: { "max-cats": 5 } }] }, /vhosts\[0\]: .*Unrecognised terms/s],
+    [
+      { vhosts: [{ name: "/", metadata: { default_queue_type: "stream" } }] },
+      /vhosts\[0\]: the default queue type must be 'classic' or 'quorum': received 'stream'/,
+    ],
+    [{ topic_permissions: [{}] }, /topic_permissions\[0\]\.user must be a string/],
+    [{ vhosts, queues: [{ ...queue, name: "" }] }, /queues\[0\]\.name must not be empty/],
     [
       { users: [{ name: "a", password_hash: "x", hashing_algorithm: "rabbit_password_hashing_md5" }] },
       /users\[0\]\.hashing_algorithm must be one of rabbit_password_hashing_sha256, rabbit_password_hashing_sha512/,
@@ -232,6 +250,141 @@ describe("definitions", () => {
       });
     });
   }
+
+  it("import - reports all mistakes at once and changes nothing", () => {
+    const target = new Target();
+    target.addVirtualHost("/");
+    const before = exportDefinitions(target, PRODUCT);
+    assert.throws(
+      () =>
+        target.load({
+          users: [{ name: "a" }, { name: "b", password: 5 }],
+          vhosts: [{ name: "new" }],
+          permissions: [{ user: "c", vhost: "/", configure: "", write: "", read: "" }],
+          policies: [{ name: "p", vhost: "/", pattern: "[", priority: "x", definition: { overflow: "up" } }],
+          exchanges: [{ name: "x", vhost: "/", type: "odd" }, { name: "y", vhost: "/", type: "fanout" }],
+          queues: [
+            queue,
+            { ...queue, name: "r", arguments: { "x-max-length": -1 } },
+            { ...queue, vhost: "gone" },
+          ],
+          bindings: [
+            { source: "x", vhost: "/", destination: "q" },
+            { source: "y", vhost: "/", destination: "r" },
+            { source: "y", vhost: "/", destination: "nosuch" },
+          ],
+        }),
+      (error) => {
+        assert.ok(error instanceof DefinitionsError);
+        const expected = [
+          /^users\[1\]\.password must be a string$/,
+          /^permissions\[0\]: Cannot set permissions as user 'c' does not exist$/,
+          /^policies\[0\] \('p'\): <<"up">> is not a valid overflow value$/,
+          /^policies\[0\] \('p'\): pattern should be regular expression but is invalid: Cannot use the pattern '\['/,
+          /^policies\[0\] \('p'\): priority should be a number, actually was <<"x">>$/,
+          /^exchanges\[0\]: .*unknown exchange type 'odd'$/,
+          /^queues\[1\]: .*invalid arg 'x-max-length' for queue 'r'/,
+          /^queues\[2\]: virtual host 'gone' does not exist$/,
+          // Of the bindings, only the one whose ends are not mentioned above.
+          /^bindings\[2\]: .*no queue 'nosuch' in vhost '\/'$/,
+        ];
+        assert.equal(error.mistakes.length, expected.length, error.message);
+        expected.forEach((words, i) => assert.match(error.mistakes[i]!, words));
+        assert.match(
+          error.message,
+          /^Cannot load the definitions, which have 9 mistakes: \(1\) users\[1\].*; \(9\) /,
+        );
+        return true;
+      },
+    );
+    assert.deepEqual(exportDefinitions(target, PRODUCT), before);
+  });
+
+  it("import - skips server-named queues and their bindings, with a warning", () => {
+    const target = new Target();
+    const generated = { ...queue, name: "amq.gen-Xa2", auto_delete: true };
+    const warnings = target.load({
+      vhosts,
+      queues: [queue, generated, { ...generated, name: "amq.gen-Yb3" }],
+      bindings: [{ source: "amq.topic", vhost: "/", destination: "amq.gen-Xa2", routing_key: "#" }],
+    });
+    assert.deepEqual(warnings, [
+      "2 queues ('amq.gen-Xa2', …) are skipped, with 1 bindings: a server generated the name for a client that has gone",
+    ]);
+    assert.deepEqual([...target.vhosts.get("/")!.queues.keys()], ["q"]);
+  });
+
+  it("import - an export of one virtual host goes to the default one", () => {
+    // The response of RabbitMQ 3.10.8 to GET /api/definitions/prod: policies and parameters name the virtual host.
+    const exported = {
+      rabbit_version: "3.10.8",
+      parameters: [
+        { value: { "max-queues": 50 }, vhost: "prod", component: "vhost-limits", name: "limits" },
+        {
+          value: { pattern: "^q", definition: { expires: 100000 }, priority: 1, "apply-to": "queues" },
+          vhost: "prod",
+          component: "operator_policy",
+          name: "o1",
+        },
+      ],
+      policies: [{
+        vhost: "prod",
+        name: "p1",
+        pattern: "^q",
+        "apply-to": "all",
+        definition: { "max-length": 5, "message-ttl": 1000 },
+        priority: 1,
+      }],
+      queues: [{ name: "q1", durable: true, auto_delete: false, arguments: { "x-max-length": 4 } }],
+      exchanges: [],
+      bindings: [],
+    } satisfies Json;
+    const target = new Target();
+    target.addVirtualHost("/");
+    assert.deepEqual(target.load(exported), []);
+    const home = target.vhosts.get("/")!;
+    assert.deepEqual(home.limits, { "max-queues": 50 });
+    const { maxLength, messageTtl, expires } = home.queues.get("q1")!.settings;
+    assert.deepEqual([maxLength, messageTtl, expires], [4, 1000, 100000]);
+    home.queues.get("q1")!.stop();
+  });
+
+  it("import - policies, limits, topic permissions and the default queue type come back in an export", () => {
+    const target = new Target();
+    const json = {
+      users: [{ name: "a", password_hash: "", tags: [], limits: { "max-channels": 3 } }],
+      vhosts: [{ name: "/", metadata: { default_queue_type: "quorum" } }],
+      topic_permissions: [{ user: "a", vhost: "/", exchange: "amq.topic", write: "^{username}", read: "" }],
+      parameters: [
+        { component: "vhost-limits", vhost: "/", name: "limits", value: { "max-connections": 7 } },
+        {
+          component: "operator_policy",
+          vhost: "/",
+          name: "o",
+          value: { pattern: "^a", "apply-to": "queues", definition: { "message-ttl": 9 }, priority: -1.5 },
+        },
+      ],
+      policies: [{
+        vhost: "/",
+        name: "p",
+        pattern: "",
+        "apply-to": "all",
+        definition: { "dead-letter-exchange": "amq.fanout" },
+        priority: 0,
+      }],
+      queues: [{ name: "q", vhost: "/" }],
+    } satisfies Json;
+    assert.deepEqual(target.load(json), []);
+    assert.equal(target.vhosts.get("/")!.queues.get("q")!.settings.type, "quorum");
+    const written = exportDefinitions(target, PRODUCT);
+    for (const list of ["topic_permissions", "parameters", "policies"] as const) {
+      assert.deepEqual(written[list], json[list], list);
+    }
+    assert.deepEqual((written["users"] as { limits: Json }[])[0]!.limits, { "max-channels": 3 });
+    const copy = new Target();
+    copy.load(written);
+    assert.deepEqual(exportDefinitions(copy, PRODUCT), written);
+  });
 
   it("import - accepts names of JavaScript's built-in properties", () => {
     const target = new Target();

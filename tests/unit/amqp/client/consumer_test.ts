@@ -1,0 +1,157 @@
+/** The consumer over reconnects and errors of its queue, against scripted brokers. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { AmqpError } from "../../../../lib/amqp/amqp_error.ts";
+import { Consumer } from "../../../../lib/amqp/client/consumer.ts";
+import { connectBroker } from "../../../../lib/amqp/client/link.ts";
+import { findQueue } from "../../../../lib/amqp/client/queues.ts";
+import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
+import type { ByteStream } from "../../../../lib/transport/stream.ts";
+import { connect } from "../../../../lib/transport/transport.ts";
+import { deadline, waitFor } from "../../../support/helpers.ts";
+import { ANSWERS, serve } from "./scripted_server.ts";
+
+const reconnect = { first: 5, longest: 20 };
+const isAmqp = (code: number, words: RegExp) => (error: unknown) => {
+  assert.ok(error instanceof AmqpError, `${error}`);
+  assert.deepEqual([error.replyCode, words.test(error.message)], [code, true], error.message);
+  return true;
+};
+
+/** A stream that notes whether it is paused. */
+function noting(stream: ByteStream): ByteStream & { paused: boolean } {
+  const pause = stream.pause.bind(stream);
+  const resume = stream.resume.bind(stream);
+  const noted = Object.assign(stream, {
+    paused: false,
+    pause() {
+      noted.paused = true;
+      pause();
+    },
+    resume() {
+      noted.paused = false;
+      resume();
+    },
+  });
+  return noted;
+}
+
+describe("AMQP consumer", () => {
+  it("pause - lasts over a reconnect, until resume", () =>
+    serve({}, async (url, connections) => {
+      const brokers = parseAmqpUrl(url);
+      const streams: { paused: boolean }[] = [];
+      const came: string[] = [];
+      const consumer = new Consumer(brokers, "q", {
+        reconnect,
+        async dial(signal) {
+          const stream = noting(await connect(brokers[0]!.endpoint, { signal }));
+          streams.push(stream);
+          return stream;
+        },
+        onDelivery: ({ content: { body, bodyStart, bodyEnd } }) =>
+          void came.push(new TextDecoder().decode(body.subarray(bodyStart, bodyEnd))),
+      });
+      await deadline(consumer.start(), 5000, "the connection");
+      try {
+        consumer.pause();
+        assert.equal(streams[0]!.paused, true);
+        consumer.abort(new Error("lost"));
+        await waitFor(() => consumer.generation === 2 && streams[1]!.paused);
+        connections[1]!.deliver(1, 1, 3);
+        consumer.resume();
+        assert.equal(streams[1]!.paused, false);
+        await waitFor(() => came.length === 3);
+        consumer.abort(new Error("lost again"));
+        await waitFor(() => connections[2]?.asked.includes("basic.consume") === true);
+        connections[2]!.deliver(1, 1, 1);
+        await waitFor(() => came.length === 4);
+        assert.deepEqual([came, streams[2]!.paused], [["m1", "m2", "m3", "m1"], false]);
+      } finally {
+        await consumer.close();
+      }
+    }));
+
+  it("acknowledgements - of a lost connection are not sent on the next one", () =>
+    serve({}, async (url, connections) => {
+      const receipts: { generation: number; tag: number }[] = [];
+      const consumer: Consumer = new Consumer(parseAmqpUrl(url), "q", {
+        reconnect,
+        onDelivery: ({ deliveryTag: tag }) => void receipts.push({ generation: consumer.generation, tag }),
+      });
+      await deadline(consumer.start(), 5000, "the connection");
+      try {
+        connections[0]!.deliver(1, 1, 2);
+        await waitFor(() => receipts.length === 2);
+        consumer.abort(new Error("lost"));
+        await waitFor(() => connections[1]?.asked.includes("basic.consume") === true);
+        connections[1]!.deliver(1, 1, 1);
+        await waitFor(() => receipts.length === 3);
+        for (const receipt of receipts) consumer.ack(receipt, false);
+        for (const receipt of receipts) consumer.nack(receipt, true);
+        consumer.flush();
+        await waitFor(() => connections[1]!.asked.includes("basic.nack"));
+        assert.deepEqual(connections[1]!.asked.filter((name) => /ack/.test(name)), [
+          "basic.ack",
+          "basic.nack",
+        ]);
+      } finally {
+        await consumer.close();
+      }
+    }));
+
+  it("a deleted queue - basic.cancel is a 404 with its name, and the consumer does not reconnect", () =>
+    serve({
+      on(served, name, channel) {
+        if (name === "basic.consume") {
+          served.say(channel, "basic.cancel", { consumerTag: "mqcat", nowait: true });
+        }
+      },
+    }, async (url, connections) => {
+      const consumer = new Consumer(parseAmqpUrl(url), "q", { reconnect, onDelivery: () => {} });
+      await deadline(consumer.start().catch(() => {}), 5000, "the start");
+      await waitFor(() => consumer.failure !== undefined);
+      isAmqp(404, /queue 'q' was deleted/)(consumer.failure);
+      await deadline(consumer.close(), 5000, "the close");
+      assert.equal(connections.length, 1);
+    }));
+
+  for (
+    const [code, text] of [[404, "NOT_FOUND - no queue 'q'"], [405, "RESOURCE_LOCKED - queue 'q'"]] as const
+  ) {
+    const close = { replyCode: code, replyText: text, classId: 60, methodId: 20 };
+
+    it(`a deleted queue - ${code} at the consume ends the consumer with the text of the broker`, () =>
+      serve({
+        answers: () => ({ ...ANSWERS, "basic.consume": ["channel.close", close] }),
+      }, async (url, connections) => {
+        const consumer = new Consumer(parseAmqpUrl(url), "q", { reconnect, onDelivery: () => {} });
+        await assert.rejects(deadline(consumer.start(), 5000, "the start"), isAmqp(code, /queue 'q'/));
+        await deadline(consumer.close(), 5000, "the close");
+        assert.equal(connections.length, 1);
+      }));
+
+    it(`a deleted queue - ${code} after a reconnect ends the consumer with the text of the broker`, () =>
+      serve({
+        answers: (number) =>
+          number === 0 ? ANSWERS : { ...ANSWERS, "basic.consume": ["channel.close", close] },
+      }, async (url, connections) => {
+        const consumer = new Consumer(parseAmqpUrl(url), "q", { reconnect, onDelivery: () => {} });
+        await deadline(consumer.start(), 5000, "the start");
+        consumer.abort(new Error("lost"));
+        await waitFor(() => consumer.failure !== undefined);
+        isAmqp(code, /queue 'q'/)(consumer.failure);
+        await deadline(consumer.close(), 5000, "the close");
+        assert.equal(connections.length, 2);
+      }));
+
+    it(`find - ${code} ${code === 404 ? "is a queue that does not exist" : "is an error"}`, () =>
+      serve({ answers: () => ({ ...ANSWERS, "queue.declare": ["channel.close", close] }) }, async (url) => {
+        const connection = await connectBroker(parseAmqpUrl(url));
+        const found = deadline(findQueue(connection, "q"), 5000, "the reply");
+        if (code === 404) assert.equal(await found, undefined);
+        else await assert.rejects(found, isAmqp(405, /RESOURCE_LOCKED/));
+        await connection.close();
+      }));
+  }
+});
