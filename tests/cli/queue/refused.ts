@@ -52,6 +52,7 @@ export function refusals({ broker, queue, test, well }: QueueContext): void {
     const header = `a: ${"x".repeat(100_000)}`;
     const { code, stderr } = await queue([
       "put",
+      "--declare",
       "wide",
       "-D",
       "x",
@@ -67,7 +68,7 @@ export function refusals({ broker, queue, test, well }: QueueContext): void {
     );
     assert.ok(stderr.length < 1000, "no source, no stack");
     const records = [{ body: "1" }, { body: "2", headers: { x: "x".repeat(200_000) } }, { body: "3" }];
-    const json = await queue(["put", "wide", "-J"], {
+    const json = await queue(["put", "--declare", "wide", "-J"], {
       stdin: records.map((record) => `${JSON.stringify(record)}\n`).join(""),
     });
     assert.deepEqual(
