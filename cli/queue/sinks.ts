@@ -5,7 +5,8 @@ import { decodeProperties } from "../../lib/amqp/properties.ts";
 import { preview, utf8 } from "../../lib/zmtp/bytes.ts";
 import { EXIT } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
-import { appendPrinted, type ExecMessage, execute, killCommands } from "../io/exec.ts";
+import { CommandRunner, type ExecMessage } from "../io/commands.ts";
+import { appendPrinted } from "../io/exec.ts";
 import type { Output } from "../io/output.ts";
 import type { RecordStyle } from "../records/writer.ts";
 import type { QueueWriter } from "./records.ts";
@@ -124,6 +125,7 @@ export class ExecSink implements DeliverySink {
   readonly #style: RecordStyle;
   readonly #endpoint: string;
   readonly #options: ExecOptions;
+  readonly #runner: CommandRunner;
   stopped = false;
   #waiting: Job[] = [];
   #running = new Set<Promise<void>>();
@@ -143,7 +145,7 @@ export class ExecSink implements DeliverySink {
     this.#style = style;
     this.#endpoint = endpoint;
     this.#options = options;
-    session.onAbort(killCommands);
+    this.#runner = new CommandRunner(session, options.exec);
   }
 
   get idle(): boolean {
@@ -190,7 +192,9 @@ export class ExecSink implements DeliverySink {
     const { message, receipt } = job;
     const most = this.#options.maxAttempts ?? MAX_ATTEMPTS;
     for (let attempt = 1;; attempt++) {
-      const outcome = await execute(this.#options.exec, message);
+      const outcome = await this.#runner.run(message);
+      // An unacknowledged message goes back to the queue when we disconnect.
+      if (outcome === undefined) return;
       appendPrinted(this.#output, outcome.printed, this.#style);
       await this.#output.drained();
       const live = receipt.generation === this.#consumer.generation;

@@ -67,7 +67,7 @@ async function look(
 ): Promise<void> {
   await requireQueue(connection, queue);
   const { counts } = session;
-  const out = new Output(1);
+  const out = new Output(session);
   const write = queueWriter(out, style);
   out.onChange = () => out.failure === undefined ? connection.resume() : connection.abort();
   session.onStop(() => connection.abort());
@@ -109,7 +109,7 @@ async function borrow(
   timeout: number,
 ): Promise<void> {
   const { counts } = session;
-  const out = new Output(1);
+  const out = new Output(session);
   const write = queueWriter(out, style);
   const endpoint = formatBroker(brokers[0]!);
   let lastAt = performance.now();
