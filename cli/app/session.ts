@@ -1,7 +1,7 @@
 import fs from "node:fs";
 import os from "node:os";
 import process from "node:process";
-import { EXIT, exitCodeOf } from "./errors.ts";
+import { EXIT, exitCodeOf, StoppedError } from "./errors.ts";
 import { phrase, Reporter, type Verbosity } from "./reporter.ts";
 
 /** The diagnostic options and `--ready-file`, if the command has them. */
@@ -98,12 +98,28 @@ export class Session {
 
   /**
    * Says what the end of the command waits for. If it has not ended soon after the first signal, this is printed:
-   * `waiting for the reader of stdout to take 65536 bytes; a second signal stops at once`.
+   * `waiting for the reader of stdout to take 65536 bytes; again to stop now`.
    *
-   * @param describe returns what comes after "waiting for", or undefined when there is nothing to wait for
+   * @param describe returns what comes after "waiting", for example `up to 30 s for 3 unsent messages`, or undefined
+   * when there is nothing to wait for
    */
   explainWait(describe: () => string | undefined): void {
     this.#waits.push(describe);
+  }
+
+  /** Resolves to the result of `work`, or to undefined after a signal or after `limit` milliseconds. */
+  async untilStopped<T>(work: Promise<T>, limit = Infinity): Promise<T | undefined> {
+    let end!: () => void;
+    const ended = new Promise<undefined>((resolve) => end = () => resolve(undefined));
+    const timer = limit < 2 ** 31 ? setTimeout(end, Math.max(0, limit)) : undefined;
+    this.onStop(end);
+    try {
+      return await Promise.race([work, ended]);
+    } finally {
+      clearTimeout(timer);
+      this.#onStop.delete(end);
+      work.catch(() => {}); // A later failure has no one to report to.
+    }
   }
 
   /** Removes a callback of `onStop`. */
@@ -171,6 +187,7 @@ export class Session {
       return await work();
     } catch (error) {
       this.reporter.error(new Error(phrase(error), { cause: error }));
+      if (this.stopping && error instanceof StoppedError) return undefined;
       this.exitCode = exitCodeOf(error);
       return undefined;
     }
@@ -179,7 +196,7 @@ export class Session {
   #reportWaits(): void {
     const waits = this.#waits.map((describe) => describe()).filter((text) => text !== undefined);
     if (waits.length === 0) return;
-    this.reporter.info(`waiting for ${waits.join(" and ")}; a second signal stops at once`);
+    this.reporter.info(`waiting ${waits.join(" and ")}; again to stop now`);
   }
 
   #stop(signal: StopSignal): void {

@@ -10,7 +10,7 @@ import { requireQueue } from "./existence.ts";
 import { queueWriter } from "./records.ts";
 import { ExecSink, PrintSink } from "./sinks.ts";
 import { explainOffset, fromOffset, isStream, notAStream, offsetOf, SUSPICION_MS } from "./streams.ts";
-import type { BrokerTarget } from "./target.ts";
+import { type BrokerTarget, farewell, startWithin } from "./target.ts";
 
 /** The values of the options of `queue get`; times are in milliseconds. */
 export interface GetOptions {
@@ -34,12 +34,13 @@ const LOOK_MS = 50;
 /** Consumes a queue until a limit, an error or a signal ends it. */
 export async function getAll(
   session: Session,
-  { brokers, link }: BrokerTarget,
+  target: BrokerTarget,
   queue: string,
   style: RecordStyle,
   options: GetOptions,
 ): Promise<void> {
   const { counts } = session;
+  const { brokers, link } = target;
   const output = new Output(session);
   const wanted = options.count ?? Infinity;
   const prefetch = Math.min(
@@ -88,21 +89,21 @@ export async function getAll(
     ? new PrintSink(session, consumer, output, queueWriter(output, style), endpoint, hold)
     : new ExecSink(session, consumer, output, style, endpoint, { ...options, exec: options.exec });
   session.onStop(() => consumer.changed.fire());
-  await consumer.start().catch((error) => {
+  await startWithin(target, options.timeout, consumer.start()).catch((error) => {
     throw explainOffset(queue, error);
   });
 
   while (!over && !session.stopping && !sink.stopped && output.failure === undefined) {
     failure ??= consumer.failure;
     if (failure !== undefined) break;
-    if (options.drain && sink.idle && await consumer.isDrained()) break;
-    if (options.drain && !asked && counts.received === 0 && performance.now() - lastAt >= SUSPICION_MS) {
-      asked = true;
-      if (await isStream({ brokers, link }, queue)) failure = unfit(queue, true, options);
-    }
     const left = options.timeout === undefined || !sink.idle
       ? Infinity
       : lastAt + options.timeout - performance.now();
+    if (options.drain && sink.idle && await session.untilStopped(consumer.isDrained(), left)) break;
+    if (options.drain && !asked && counts.received === 0 && performance.now() - lastAt >= SUSPICION_MS) {
+      asked = true;
+      if (await session.untilStopped(isStream(target, queue), left)) failure = unfit(queue, true, options);
+    }
     if (left <= 0) {
       failure = new TimeoutError(`no message arrived for ${options.timeout! / 1000} s (-w)`);
       break;
@@ -112,10 +113,10 @@ export async function getAll(
   }
   over = true;
   // The broker must not deliver more messages after the last acknowledgements.
-  await consumer.cancel();
+  await farewell(session, failure, (limit) => consumer.cancel(limit));
   await sink.finish();
   await output.drained();
-  await consumer.close();
+  await farewell(session, failure, (limit) => consumer.close(limit));
   failure = outputFailure(session, output) ?? failure;
   if (failure !== undefined) throw failure;
 }

@@ -8,11 +8,11 @@ import { LimitError } from "../../lib/errors.ts";
 import { EXIT, TimeoutError } from "../app/errors.ts";
 import { Progress } from "../app/progress.ts";
 import type { Session } from "../app/session.ts";
-import { messages } from "../app/tally.ts";
+import { messages, unsentWait } from "../app/tally.ts";
 import { requireQueue } from "./existence.ts";
 import { report } from "./put.ts";
 import { refuseStream, SUSPICION_MS } from "./streams.ts";
-import type { BrokerTarget } from "./target.ts";
+import { type BrokerTarget, farewell, startWithin } from "./target.ts";
 
 /** The interval between checks of an empty queue, in milliseconds. */
 const LOOK_MS = 50;
@@ -136,21 +136,22 @@ class Move {
       this.#goOn();
     };
     this.#session.onStop(() => publisher.changed.fire());
-    await publisher.start();
+    this.#session.explainWait(() => unsentWait(publisher.pending, LAST_MS));
+    await startWithin(this.#to, this.#options.timeout, publisher.start());
     try {
-      await this.#consumer.start();
+      await startWithin(this.#from, this.#options.timeout, this.#consumer.start());
       this.#started = true;
       await this.#untilDone();
       this.#over = true;
-      await this.#consumer.cancel();
+      await this.#farewell((limit) => this.#consumer.cancel(limit));
       const end = performance.now() + LAST_MS;
       while (publisher.pending > 0 && publisher.failure === undefined && performance.now() < end) {
         await publisher.changed.wait(LOOK_MS);
       }
       this.#acknowledge();
-      await this.#consumer.close();
+      await this.#farewell((limit) => this.#consumer.close(limit));
     } finally {
-      await publisher.close();
+      await this.#farewell((limit) => publisher.close(limit));
     }
     if (this.#failure !== undefined) throw this.#failure;
   }
@@ -195,7 +196,7 @@ class Move {
       if (this.#failure !== undefined) return;
       const idle = this.#waiting.length === 0 && publisher.takenInOrder === this.#publishedCount;
       // Messages that stay use the prefetch window: when they fill it, nothing more can be moved.
-      const drained = idle && (this.#kept.length >= this.#prefetch || await this.#consumer.isDrained());
+      const drained = idle && (this.#kept.length >= this.#prefetch || await this.#isDrained());
       if (!asked && this.#taken === 0 && (drained || performance.now() - this.#lastAt >= SUSPICION_MS)) {
         asked = true;
         await refuseStream(this.#from, this.#from.queue, "move").catch((error) => this.#failure ??= error);
@@ -209,6 +210,17 @@ class Move {
       }
       await publisher.changed.wait(LOOK_MS);
     }
+  }
+
+  #farewell(say: (limit?: number) => Promise<void>): Promise<void> {
+    return farewell(this.#session, this.#failure, say);
+  }
+
+  /** Whether the queue is empty; false after a signal or a timeout. */
+  async #isDrained(): Promise<boolean> {
+    const { timeout = Infinity } = this.#options;
+    const left = this.#lastAt + timeout - performance.now();
+    return await this.#session.untilStopped(this.#consumer.isDrained(), left) ?? false;
   }
 
   get #limit(): number {

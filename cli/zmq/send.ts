@@ -2,7 +2,7 @@ import type { Sender } from "../../lib/zmq/sender.ts";
 import type { Batch } from "../../lib/zmtp/batch.ts";
 import { EXIT, TimeoutError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
-import { messages } from "../app/tally.ts";
+import { messages, unsentWait } from "../app/tally.ts";
 import type { Source } from "../io/input.ts";
 import { Pacer, type PacingOptions } from "../io/pacer.ts";
 import { DEFAULT_LINGER_MS } from "../options/options.ts";
@@ -37,6 +37,7 @@ export async function sendAll(
     if (counts.dropped > 0) reporter.error(`dropped ${messages(counts.dropped)} that no peer had room for`);
   };
   session.onStop(() => source.cancel());
+  session.explainWait(() => unsentWait(feed.left + feed.held + socket.unsent, feed.lingerLeft()));
   session.onAbort(() => {
     counts.unsent = feed.left + feed.held + socket.unsent;
     count();

@@ -17,7 +17,7 @@ import {
 } from "../../queue/existence.ts";
 import { packPlain, packRecords, putAll } from "../../queue/put.ts";
 import { parseProperty } from "../../queue/records.ts";
-import { broker, targetOf } from "../../queue/target.ts";
+import { broker, startWithin, targetOf } from "../../queue/target.ts";
 import { framingOf, splitterFor } from "../../records/splitter.ts";
 
 const envelope = group("Messages", {
@@ -82,7 +82,8 @@ export default command({
         routingKey: routingKey ?? "",
         properties: encodeProperties(properties),
       });
-    const { brokers, link } = targetOf(session, values, true);
+    const target = targetOf(session, values, true);
+    const { brokers, link } = target;
     const publisher = new Publisher(brokers, {
       ...link,
       prepare: async (connection) => {
@@ -91,7 +92,7 @@ export default command({
         else await requireQueue(connection, queue, values.declare ?? values.folder !== undefined);
       },
     });
-    await publisher.start();
+    await startWithin(target, values.timeout, publisher.start());
     await putAll(session, publisher, source, pack, values);
   },
 });
