@@ -24,6 +24,9 @@ export interface Counts {
   bytes: number;
 }
 
+/** An end that takes longer than this after a signal is explained, in milliseconds. */
+const EXPLAIN_MS = 500;
+
 export type StopSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
 
 /** One run of a command: its diagnostics, its counters, and the signals that may end it. */
@@ -41,6 +44,7 @@ export class Session {
   readonly #onAbort: (() => void)[] = [];
   readonly #onReload: (() => void)[] = [];
   readonly #onEnd: (() => Promise<void>)[] = [];
+  readonly #waits: (() => string | undefined)[] = [];
   #signal: StopSignal | undefined;
 
   constructor(command: string, options: SessionOptions) {
@@ -90,6 +94,16 @@ export class Session {
   /** Calls `callback` at the end of the work, also after an error, and waits for it. */
   onEnd(callback: () => Promise<void>): void {
     this.#onEnd.push(callback);
+  }
+
+  /**
+   * Says what the end of the command waits for. If it has not ended soon after the first signal, this is printed:
+   * `waiting for the reader of stdout to take 65536 bytes; a second signal stops at once`.
+   *
+   * @param describe returns what comes after "waiting for", or undefined when there is nothing to wait for
+   */
+  explainWait(describe: () => string | undefined): void {
+    this.#waits.push(describe);
   }
 
   /** Removes a callback of `onStop`. */
@@ -161,6 +175,12 @@ export class Session {
     }
   }
 
+  #reportWaits(): void {
+    const waits = this.#waits.map((describe) => describe()).filter((text) => text !== undefined);
+    if (waits.length === 0) return;
+    this.reporter.info(`waiting for ${waits.join(" and ")}; a second signal stops at once`);
+  }
+
   #stop(signal: StopSignal): void {
     if (signal === "SIGHUP" && this.#onReload.length > 0) {
       for (const callback of this.#onReload) callback();
@@ -172,6 +192,7 @@ export class Session {
     }
     this.#signal = signal;
     this.reporter.verbose(`${signal}: finishing the work in progress; a second signal stops at once`);
+    setTimeout(() => this.#reportWaits(), EXPLAIN_MS);
     for (const callback of [...this.#onStop]) callback();
     this.#onStop.clear();
   }

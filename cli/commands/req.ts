@@ -41,7 +41,7 @@ export default command({
   async action({ session, values, operands }) {
     const plan = planEndpoints(session.command, "connect", values, operands);
     const source = sourceOf(values, repeats(values));
-    const stdout = new Output(1);
+    const stdout = new Output(session);
     const writer = recordWriter(stdout, styleOf(session, values, false));
     const socket = new Req({
       ...socketOptions(session, values),

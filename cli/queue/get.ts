@@ -37,7 +37,7 @@ export async function getAll(
   options: GetOptions,
 ): Promise<void> {
   const { counts } = session;
-  const output = new Output(1);
+  const output = new Output(session);
   const wanted = options.count ?? Infinity;
   const prefetch = Math.min(
     options.prefetch ?? (options.exec === undefined ? 1000 : options.jobs ?? 1),

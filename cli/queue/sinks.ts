@@ -4,7 +4,8 @@ import type { Consumer, Receipt } from "../../lib/amqp/client/consumer.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import { EXIT } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
-import { appendPrinted, type ExecMessage, execute, killCommands, reportFailure } from "../io/exec.ts";
+import { CommandRunner, type ExecMessage } from "../io/commands.ts";
+import { appendPrinted, reportFailure } from "../io/exec.ts";
 import type { Output } from "../io/output.ts";
 import type { RecordStyle } from "../records/writer.ts";
 import type { QueueWriter } from "./records.ts";
@@ -107,6 +108,7 @@ export class ExecSink implements DeliverySink {
   readonly #style: RecordStyle;
   readonly #endpoint: string;
   readonly #options: ExecOptions;
+  readonly #runner: CommandRunner;
   #waiting: { readonly message: ExecMessage; readonly receipt: Receipt }[] = [];
   #running = new Set<Promise<void>>();
   #sequence = 0;
@@ -125,7 +127,7 @@ export class ExecSink implements DeliverySink {
     this.#style = style;
     this.#endpoint = endpoint;
     this.#options = options;
-    session.onAbort(killCommands);
+    this.#runner = new CommandRunner(session, options.exec);
   }
 
   get idle(): boolean {
@@ -163,7 +165,9 @@ export class ExecSink implements DeliverySink {
   }
 
   async #work(message: ExecMessage, receipt: Receipt): Promise<void> {
-    const outcome = await execute(this.#options.exec, message);
+    const outcome = await this.#runner.run(message);
+    // An unacknowledged message goes back to the queue when we disconnect.
+    if (outcome === undefined) return;
     reportFailure(this.#session, message, outcome);
     appendPrinted(this.#output, outcome.printed, this.#style);
     await this.#output.drained();

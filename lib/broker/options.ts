@@ -31,6 +31,8 @@ export interface BrokerOptions {
   readonly heartbeat?: number | undefined;
   /** Time limit of a client's login, in milliseconds. Default: 10 000. */
   readonly handshakeTimeout?: number | undefined;
+  /** Time after which a client is disconnected that reads nothing while output waits, in milliseconds. Default: 30 000. */
+  readonly stallTimeout?: number | undefined;
   /** Called with each event of the broker. It must not throw. */
   readonly onEvent?: ((event: BrokerEvent) => void) | undefined;
 }
@@ -68,6 +70,7 @@ export interface Settings {
   readonly memoryLimit: number;
   readonly heartbeat: number;
   readonly handshakeTimeout: number;
+  readonly stallTimeout: number;
   readonly frameMax: number;
   readonly channelMax: number;
   readonly onEvent: (event: BrokerEvent) => void;
@@ -98,6 +101,7 @@ export function settingsOf(options: BrokerOptions): Settings {
     ),
     heartbeat: options.heartbeat ?? 60,
     handshakeTimeout: options.handshakeTimeout ?? 10_000,
+    stallTimeout: options.stallTimeout ?? 30_000,
     frameMax: 131072,
     channelMax: 2047,
     onEvent: options.onEvent ?? (() => {}),

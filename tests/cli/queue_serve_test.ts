@@ -227,7 +227,7 @@ describe("queue serve", () => {
     ]);
     assert.match(
       stderr,
-      /2 mistakes:\n- queues\[1\]\.name must be a string.*\n- queues\[0\]: virtual host 'gone'/s,
+      /queues\[1\]\.name must be a string.*\n.*queues\[0\]: virtual host 'gone'.*\n.*the definitions have 2 mistakes/,
     );
     assert.notEqual(code, 0);
   });

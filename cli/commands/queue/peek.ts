@@ -66,7 +66,7 @@ async function look(
 ): Promise<void> {
   if (await findQueue(connection, queue) === undefined) throw new Error(`there is no queue '${queue}'`);
   const { counts } = session;
-  const out = new Output(1);
+  const out = new Output(session);
   const write = queueWriter(out, style);
   out.onChange = () => out.failure === undefined ? connection.resume() : connection.abort();
   session.onStop(() => connection.abort());
@@ -108,7 +108,7 @@ async function borrow(
   timeout: number,
 ): Promise<void> {
   const { counts } = session;
-  const out = new Output(1);
+  const out = new Output(session);
   const write = queueWriter(out, style);
   const endpoint = formatBroker(brokers[0]!);
   let lastAt = performance.now();

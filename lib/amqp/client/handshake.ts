@@ -125,6 +125,9 @@ function explainOpen(error: unknown, { user, vhost }: BrokerAddress): unknown {
       { cause: error },
     );
   }
+  if (/limit \(\d+\) is reached/.test(error.replyText)) {
+    return new RefusedError(`The server allows no more connections: ${error.replyText}`, { cause: error });
+  }
   if (/refused/i.test(error.replyText)) {
     return new RefusedError(`User '${user}' has no access to virtual host '${vhost}'`, { cause: error });
   }

@@ -23,12 +23,16 @@ const HIGH_WATER = 256 * 1024;
 const BACKLOG = 4 * 2 ** 20;
 /** Time for a client to answer our close, in milliseconds. */
 const FAREWELL_MS = 5000;
+/** Time for a client to close the stream after our close-ok, in milliseconds; a heartbeat interval if that is shorter. */
+const CLOSING_MS = 30_000;
 const CHANNEL_OPEN = METHODS["channel.open"].id;
 const CHANNEL_CLOSE_OK = METHODS["channel.close-ok"].id;
 
 /** What a connection needs of the server. */
 export interface ConnectionHost extends ChannelHost {
   readonly cycle: Cycle;
+  /** Time after which a client is disconnected that reads nothing while output waits, in milliseconds. */
+  readonly stallTimeout: number;
   /** Checks the limit of channels. @throws {AmqpError} 530: the user has the maximum number of open channels */
   checkChannels(user: string): void;
   /** The connection has ended. */
@@ -73,7 +77,7 @@ export class ServerConnection
   /** Set when the connection is closing. */
   #closing: { readonly cause: Error | undefined } | undefined;
   #closeTimer: ReturnType<typeof setTimeout> | undefined;
-  /** Whether the encoded output is the last. */
+  /** Whether `connection.close-ok` was encoded: nothing may follow, and the client closes the stream. */
   #saidGoodbye = false;
   /** Whether a malformed frame made the position of the next frame unknown: input is ignored. */
   #desynchronized = false;
@@ -84,6 +88,9 @@ export class ServerConnection
   #beatAt: number;
   #heard = false;
   #wrote = false;
+  /** Bytes that the system had taken when it last took any, and when that was noticed. */
+  #progress = 0;
+  #progressAt = 0;
 
   constructor(host: ConnectionHost, stream: ByteStream, login: ServerLogin) {
     this.#host = host;
@@ -189,10 +196,7 @@ export class ServerConnection
   flush(): void {
     this.flushScheduled = false;
     if (this.#flight !== undefined || this.#over) return;
-    if (this.encoder.out.length === 0) {
-      if (this.#saidGoodbye) this.#stream.end();
-      return;
-    }
+    if (this.encoder.out.length === 0) return;
     this.#flight = this.encoder.out.take();
     this.#wrote = true;
     this.sent += this.#flight.length;
@@ -217,7 +221,12 @@ export class ServerConnection
 
   /** Sends `connection.close` and waits a while for the client's answer (2.2.4). */
   fail(error: AmqpError): void {
-    if (this.#closing !== undefined || this.#over) return;
+    if (this.#over) return;
+    // Nothing is left to say, but the output may still be on its way.
+    if (this.#saidGoodbye && this.#flight === undefined && this.encoder.out.length === 0) {
+      return this.#stream.close(this.#closing?.cause);
+    }
+    if (this.#closing !== undefined) return;
     this.#end(error);
     this.encoder.method(0, "connection.close", error);
     this.touch();
@@ -232,11 +241,12 @@ export class ServerConnection
     this.#stream.close(cause);
   }
 
-  /** Twice per interval: sends a heartbeat if nothing was written, and checks that input arrived (4.2.7). */
+  /** Checks that the client reads, and twice per heartbeat interval: sends a heartbeat if nothing was written, and checks that input arrived (4.2.7). */
   beat(now: number): void {
+    this.#checkProgress(now);
     if (this.heartbeat === 0 || now < this.#beatAt) return;
     this.#beatAt = now + this.heartbeat * 500;
-    if (!this.#wrote && this.#flight === undefined) {
+    if (!this.#wrote && this.#flight === undefined && !this.#saidGoodbye) {
       this.encoder.heartbeat();
       this.flush();
     }
@@ -254,6 +264,25 @@ export class ServerConnection
   forgetChannel(number: number): void {
     this.channels[number] = undefined;
     this.#open--;
+  }
+
+  /** Closes the connection of a client that reads nothing while output waits: its messages would be held forever. */
+  #checkProgress(now: number): void {
+    const taken = this.#flight === undefined
+      ? this.sent
+      : this.sent - this.#flight.length + this.#stream.taken;
+    if (this.#flight === undefined || taken !== this.#progress) {
+      this.#progress = taken;
+      this.#progressAt = now;
+      return;
+    }
+    const { stallTimeout } = this.#host;
+    if (now - this.#progressAt < stallTimeout) return;
+    this.#stream.close(
+      new UnreachableError(
+        `The client has read nothing for ${stallTimeout / 1000} s while output waited for it`,
+      ),
+    );
   }
 
   /** Handles input within one cycle; malformed input ends the connection. */
@@ -281,7 +310,11 @@ export class ServerConnection
         this.encoder.method(0, "connection.close-ok", {});
         this.#saidGoodbye = true;
         this.touch();
-        this.#closeTimer ??= setTimeout(() => this.#stream.close(), FAREWELL_MS);
+        // A client that sees the end of the stream first may take the close for a failure.
+        this.#closeTimer ??= setTimeout(
+          () => this.#stream.close(this.#closing?.cause),
+          Math.min(this.heartbeat * 1000 || CLOSING_MS, CLOSING_MS),
+        );
         return;
       case "connection.update-secret":
         if (this.#closing !== undefined) return;

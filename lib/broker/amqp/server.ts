@@ -16,6 +16,7 @@ export class AmqpServer implements ProtocolServer, ConnectionHost {
   readonly counters: Counters;
   readonly directReplies: DirectReplies = new DirectReplies();
   readonly maxMessageSize: number;
+  readonly stallTimeout: number;
   readonly #host: ProtocolHost;
 
   constructor(host: ProtocolHost) {
@@ -24,6 +25,7 @@ export class AmqpServer implements ProtocolServer, ConnectionHost {
     this.intake = host.core.intake;
     this.counters = host.core.counters;
     this.maxMessageSize = host.options.maxMessageSize;
+    this.stallTimeout = host.options.stallTimeout;
   }
 
   get blocked(): string | undefined {

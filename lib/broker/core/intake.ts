@@ -8,6 +8,7 @@ import { Targets } from "./journal/format/record.ts";
 import type { Journal } from "./journal/journal.ts";
 import { addressOf, encodeMessage, propertiesOf, withoutHeader } from "./message.ts";
 import type { DeathReason, Queue } from "./queue/queue.ts";
+import { MAX_EXPIRY } from "./queue/settings.ts";
 import { RouteResult, type VirtualHost } from "./topology/vhost.ts";
 
 /** What the intake needs of the broker. */
@@ -215,7 +216,7 @@ function timeToLive(scan: PropertyScan): number {
   if (!scan.has("expiration")) return Infinity;
   const text = scan.text("expiration")!;
   const ttl = Number(text);
-  if (!/^\d{1,16}$/.test(text) || ttl > 2 ** 32 - 1) {
+  if (!/^\d{1,16}$/.test(text) || ttl > MAX_EXPIRY) {
     throw amqpError(406, `invalid expiration '${text}': it must be a whole number of milliseconds`);
   }
   return ttl;

@@ -225,6 +225,16 @@ export class Peer implements StreamSink, FrameSink {
     this.#flush();
   }
 
+  /** Stops reading. */
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  /** Reads again. */
+  resume(): void {
+    this.#stream.resume();
+  }
+
   /** Closes the connection and waits for the reply. */
   async close(): Promise<void> {
     if (this.#closing) this.cut();
@@ -267,7 +277,7 @@ export class Peer implements StreamSink, FrameSink {
     try {
       this.#decoder.push(chunk);
     } catch (error) {
-      const header = /refused AMQP 0-9-1 and offers (.*);/.exec(messageOf(error));
+      const header = /refused AMQP 0-9-1 and offers (.*?):/.exec(messageOf(error));
       if (header !== null) this.#record(0, "header", { offers: header[1] });
       else this.#record(0, "junk", { error: messageOf(error) });
       this.#stream.close();

@@ -13,7 +13,7 @@ import { randomName } from "../names.ts";
 import type { ChannelContext } from "./contract.ts";
 import { Deliveries } from "./deliveries.ts";
 import type { ReplyReceiver } from "./direct_reply.ts";
-import { ACK, type Outcome, REJECT, REQUEUE } from "./outcome.ts";
+import { ACK, type Outcome, REJECT, REQUEUE, unknownTag } from "./outcome.ts";
 import type { Peek } from "./peek.ts";
 
 /** The arguments of `basic.consume`. */
@@ -28,6 +28,7 @@ export interface ConsumeArgs {
 export class Consuming implements ConsumingChannel, ReplyReceiver {
   readonly #channel: ChannelContext;
   readonly deliveries: Deliveries = new Deliveries();
+  /** By tag. Under a prefetch limit of the channel, the consumer that has waited the longest is the first. */
   readonly consumers: Map<string, QueueConsumer> = new Map();
   /** Limit of unacknowledged messages for all consumers of the channel together; 0 for no limit. */
   globalPrefetch = 0;
@@ -43,13 +44,14 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     this.#channel = channel;
   }
 
+  /** A consumer without acknowledgement does not count for the limit of the channel, but waits for it, as in RabbitMQ. */
   get writable(): boolean {
-    return this.#channel.connection.writable;
+    return this.#channel.connection.writable &&
+      (this.globalPrefetch === 0 || this.#consumed < this.globalPrefetch);
   }
 
   get hasRoom(): boolean {
-    return this.writable && this.deliveries.hasRoom &&
-      (this.globalPrefetch === 0 || this.#consumed < this.globalPrefetch);
+    return this.writable && this.deliveries.hasRoom;
   }
 
   /** @throws {AmqpError} 530: the tag is in use */
@@ -134,13 +136,28 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
       this.deliveries.add(queue, lane, seq, consumer);
       consumer.unacked++;
       this.#consumed++;
+      if (this.globalPrefetch > 0 && this.consumers.size > 1) {
+        this.consumers.delete(consumerTag);
+        this.consumers.set(consumerTag, consumer);
+      }
     }
     connection.touch();
   }
 
   /** `basic.get`. */
   get(queue: Queue, noAck: boolean): void {
+    const { definition: { name, vhost }, settings } = queue;
+    if (settings.type === "quorum" && settings.singleActiveConsumer) {
+      throw amqpError(
+        405,
+        `cannot obtain access to locked ${
+          resource("queue", name, vhost)
+        }. basic.get operations are not supported by ` +
+          "quorum queues with single active consumer",
+      );
+    }
     queue.touch();
+    queue.catchUp();
     if (!queue.take()) return this.#channel.send("basic.get-empty", {});
     const { connection, host, number } = this.#channel;
     const { takenLane: lane, takenSeq: seq } = queue;
@@ -148,7 +165,8 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     // dead-lettered message is written to the journal.
     queue.expire();
     const redelivered = queue.lanes[lane]!.isRedelivered(seq);
-    const message = this.#messageAt(queue, lane, seq, redelivered);
+    // RabbitMQ shows a count of 0 only here.
+    const message = this.#messageAt(queue, lane, seq, true);
     if (message === undefined) {
       queue.settle(lane, seq); // Damaged on disk; the journal has reported it.
       return this.get(queue, noAck);
@@ -186,32 +204,40 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     else this.apply(outcome, deliveryTag, multiple);
   }
 
-  /** @throws {AmqpError} 406: the tag is unknown or already settled */
-  check(tag: number, multiple: boolean): void {
-    if (!(multiple && tag === 0) && this.deliveries.slotOf(tag) < 0) throw unknownTag(tag);
-  }
-
   /** Settles one delivery, or all up to a tag. @throws {AmqpError} 406: the tag is unknown or already settled */
   apply(outcome: Outcome, tag: number, multiple: boolean): void {
     const { deliveries } = this;
     // 0 stands for all deliveries (AMQP 0-9-1 reference, basic.ack).
-    if (multiple && tag === 0) return this.#settleUpTo(outcome, deliveries.last);
-    const slot = deliveries.slotOf(tag);
-    if (slot < 0) throw unknownTag(tag);
-    if (multiple) this.#settleUpTo(outcome, tag);
+    if (multiple && tag === 0) return this.applyUpTo(outcome, deliveries.last);
+    const slot = this.slotOf(tag);
+    if (multiple) this.applyUpTo(outcome, tag);
     else this.#settle(outcome, tag, slot);
+  }
+
+  /** Returns the slot of an unsettled delivery. @throws {AmqpError} 406: the tag is unknown or already settled */
+  slotOf(tag: number): number {
+    const slot = this.deliveries.slotOf(tag);
+    if (slot < 0) throw unknownTag(tag);
+    return slot;
   }
 
   /** `basic.recover`: requeues all unacknowledged messages. */
   recover(): void {
-    this.#settleUpTo(REQUEUE, this.deliveries.last);
+    const { deliveries } = this;
+    const { transaction } = this.#channel;
+    if (transaction === undefined) return this.applyUpTo(REQUEUE, deliveries.last);
+    // Messages that the transaction settles stay until it is committed or rolled back.
+    for (let tag = deliveries.first, last = deliveries.last; tag <= last; tag++) {
+      const slot = deliveries.slotOf(tag);
+      if (slot >= 0 && !transaction.settles(tag)) this.#settle(REQUEUE, tag, slot);
+    }
   }
 
   /** Ends all consumers and requeues all unacknowledged messages. */
   release(): void {
     this.#peeks = [];
     for (const consumer of [...this.consumers.values()]) this.cancel(consumer.options.tag);
-    this.recover();
+    this.applyUpTo(REQUEUE, this.deliveries.last);
     this.#channel.host.directReplies.close(this);
   }
 
@@ -221,14 +247,15 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     for (const { queue } of this.consumers.values()) this.#channel.host.cycle.wake(queue);
   }
 
-  #messageAt(queue: Queue, lane: number, seq: number, redelivered: boolean): EncodedMessage | undefined {
+  #messageAt(queue: Queue, lane: number, seq: number, counted: boolean): EncodedMessage | undefined {
     const message = queue.messageAt(lane, seq);
-    return message !== undefined && redelivered && queue.settings.type === "quorum"
+    return message !== undefined && counted && queue.settings.type === "quorum"
       ? withDeliveryCount(message, queue.returnsOf(seq))
       : message;
   }
 
-  #settleUpTo(outcome: Outcome, last: number): void {
+  /** Settles all deliveries up to a tag. */
+  applyUpTo(outcome: Outcome, last: number): void {
     const { deliveries } = this;
     while (deliveries.count > 0 && deliveries.first <= last) {
       this.#settle(outcome, deliveries.first, deliveries.slotOf(deliveries.first));
@@ -253,12 +280,8 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     } else if (outcome === REQUEUE) queue.giveBack(lane, seq);
     else queue.reject(lane, seq);
     if (consumer === undefined) return;
-    if (!queue.awake) this.#channel.host.cycle.wake(queue);
-    // Room on the channel is room for its other consumers, as well.
+    // Room on the channel is room for its other consumers, as well; they come first.
     if (this.globalPrefetch > 0 && this.consumers.size > 1) this.wakeQueues();
+    if (!queue.awake) this.#channel.host.cycle.wake(queue);
   }
-}
-
-function unknownTag(tag: number): Error {
-  return amqpError(406, `unknown delivery tag ${tag}`);
 }

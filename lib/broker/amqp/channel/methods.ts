@@ -46,21 +46,25 @@ export function handle(channel: MethodChannel, method: Method): void {
     case "access.request":
       return channel.send("access.request-ok", { ticket: 1 });
     case "exchange.declare":
-      return declareExchange(channel, method.args);
+      return declareExchange(channel, { ...method.args, exchange: withoutLineBreaks(method.args.exchange) });
     case "exchange.delete":
-      return deleteExchange(channel, method.args);
+      return deleteExchange(channel, { ...method.args, exchange: withoutLineBreaks(method.args.exchange) });
     case "exchange.bind":
     case "exchange.unbind":
-      return bindExchange(channel, method.name, method.args);
+      return bindExchange(channel, method.name, {
+        ...method.args,
+        source: withoutLineBreaks(method.args.source),
+        destination: withoutLineBreaks(method.args.destination),
+      });
     case "queue.declare":
-      return declareQueue(channel, method.args);
+      return declareQueue(channel, { ...method.args, queue: withoutLineBreaks(method.args.queue) });
     case "queue.bind":
     case "queue.unbind":
       return bindQueue(channel, method);
     case "queue.purge":
       return purge(channel, method.args);
     case "queue.delete":
-      return deleteQueue(channel, method.args);
+      return deleteQueue(channel, { ...method.args, queue: withoutLineBreaks(method.args.queue) });
     case "basic.qos":
       return qos(channel, method.args);
     case "basic.consume":
@@ -84,6 +88,11 @@ export function handle(channel: MethodChannel, method: Method): void {
     default:
       throw amqpError(503, "unimplemented method", { method: methodId(method.name) });
   }
+}
+
+/** Removes CR and LF from a name that is declared, deleted or bound, as RabbitMQ does; other methods keep them. */
+function withoutLineBreaks(name: string): string {
+  return /[\r\n]/.test(name) ? name.replace(/[\r\n]/g, "") : name;
 }
 
 function declareExchange(channel: MethodChannel, args: MethodArgs<"exchange.declare">): void {
@@ -140,6 +149,7 @@ function declareQueue(channel: MethodChannel, args: MethodArgs<"queue.declare">)
     if (queue.definition.exclusive) connection.exclusiveQueues.add(queue);
   }
   queue.touch();
+  queue.catchUp();
   channel.lastQueue = queue.name;
   if (args.noWait) return;
   channel.send("queue.declare-ok", {
@@ -159,14 +169,15 @@ function bindQueue(
 ): void {
   const { connection } = channel;
   const { vhost, access } = connection;
-  const queue = channel.queueName(args.queue);
+  const queue = channel.queueName(withoutLineBreaks(args.queue));
+  const exchange = withoutLineBreaks(args.exchange);
   // Both empty: the queue that was last declared, with its name as the key (AMQP 0-9-1 reference, queue.bind).
   const routingKey = args.queue === "" && args.routingKey === "" ? queue : args.routingKey;
   access.check("write", "queue", queue);
-  access.check("read", "exchange", args.exchange);
-  access.checkTopic("read", vhost.exchanges.get(args.exchange), routingKey);
-  if (name === "queue.bind") vhost.bindQueue({ ...args, queue, routingKey }, connection);
-  else vhost.unbindQueue({ ...args, queue, routingKey: args.routingKey }, connection);
+  access.check("read", "exchange", exchange);
+  access.checkTopic("read", vhost.exchanges.get(exchange), routingKey);
+  if (name === "queue.bind") vhost.bindQueue({ ...args, queue, exchange, routingKey }, connection);
+  else vhost.unbindQueue({ ...args, queue, exchange, routingKey: args.routingKey }, connection);
   if (!("noWait" in args && args.noWait)) channel.send(`${name}-ok`, {});
 }
 

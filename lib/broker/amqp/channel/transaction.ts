@@ -2,7 +2,7 @@ import { amqpError } from "../../../amqp/amqp_error.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { PropertyScan } from "../../../amqp/property_scan.ts";
 import { copyMessage, type OwnMessage } from "../../core/message.ts";
-import type { Outcome } from "./outcome.ts";
+import { type Outcome, unknownTag } from "./outcome.ts";
 
 /** Limits of one transaction. */
 const MAX_MESSAGES = 100_000;
@@ -21,8 +21,10 @@ export interface TransactionParts {
     ): boolean;
   };
   readonly consuming: {
-    check(tag: number, multiple: boolean): void;
+    readonly deliveries: { readonly last: number };
+    slotOf(tag: number): number;
     apply(outcome: Outcome, tag: number, multiple: boolean): void;
+    applyUpTo(outcome: Outcome, tag: number): void;
   };
 }
 
@@ -45,6 +47,9 @@ export class Transaction {
   #publishes: Publish[] = [];
   #settlements: Settlement[] = [];
   #bytes = 0;
+  /** The deliveries that `#settlements` settles: all up to a tag, and single ones. */
+  #settledUpTo = 0;
+  readonly #settled = new Set<number>();
 
   constructor(parts: TransactionParts) {
     this.#parts = parts;
@@ -57,18 +62,33 @@ export class Transaction {
     this.#publishes.push({ exchange, routingKey, mandatory, message: copyMessage(message) });
   }
 
-  /** @throws {AmqpError} 406: the tag is unknown; 506: the transaction is too large */
+  /** @throws {AmqpError} 406: the tag is unknown or already settled; 506: the transaction is too large */
   settle(outcome: Outcome, tag: number, multiple: boolean): void {
-    this.#parts.consuming.check(tag, multiple);
+    const { consuming } = this.#parts;
+    if (multiple && tag === 0) {
+      // 0 stands for all deliveries up to now, without those that follow before the commit.
+      tag = consuming.deliveries.last;
+      if (tag <= this.#settledUpTo) return;
+    } else {
+      consuming.slotOf(tag);
+      if (this.settles(tag)) throw unknownTag(tag);
+    }
     if (this.#settlements.length === MAX_MESSAGES) throw tooLarge();
     this.#settlements.push({ outcome, tag, multiple });
+    if (multiple) this.#settledUpTo = Math.max(this.#settledUpTo, tag);
+    else this.#settled.add(tag);
+  }
+
+  /** Whether the transaction settles a delivery when it is committed. */
+  settles(tag: number): boolean {
+    return tag <= this.#settledUpTo || this.#settled.has(tag);
   }
 
   /**
    * Applies all publishes, then all acknowledgements.
    *
    * @returns whether no queue refused a message
-   * @throws {AmqpError} 404: an exchange no longer exists; 406: a delivery tag is unknown
+   * @throws {AmqpError} 404: an exchange no longer exists
    */
   commit(): boolean {
     const { publishing, consuming } = this.#parts;
@@ -81,7 +101,10 @@ export class Transaction {
       scan.read(message.head, message.propertiesStart, message.propertiesEnd);
       complete = publishing.publish(exchange, routingKey, mandatory, message, scan) && complete;
     }
-    for (const { outcome, tag, multiple } of settlements) consuming.apply(outcome, tag, multiple);
+    for (const { outcome, tag, multiple } of settlements) {
+      if (multiple) consuming.applyUpTo(outcome, tag);
+      else consuming.apply(outcome, tag, false);
+    }
     return complete;
   }
 
@@ -90,6 +113,8 @@ export class Transaction {
     this.#publishes = [];
     this.#settlements = [];
     this.#bytes = 0;
+    this.#settledUpTo = 0;
+    this.#settled.clear();
   }
 }
 

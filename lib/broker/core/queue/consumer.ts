@@ -3,7 +3,7 @@ import type { Queue } from "./queue.ts";
 
 /** The part of a channel that a queue needs to deliver to it. */
 export interface ConsumingChannel {
-  /** Whether the output of its connection has room. */
+  /** Whether it can take a message that needs no acknowledgement. */
   readonly writable: boolean;
   /** Whether it can also take another message that must be acknowledged. */
   readonly hasRoom: boolean;

@@ -137,9 +137,21 @@ export class Queue implements WakeableQueue {
 
   /** Called after a message was pushed onto one of the lanes. */
   arrived(expiry: number): void {
-    if (expiry > 0) this.#expiring = true;
+    if (expiry > 0) {
+      this.#expiring = true;
+      // A time to live of 0: a consumer that waits now gets the message, or nobody does.
+      if (expiry <= this.#cycle.now) this.#dispatch(this.#cycle.now - 1);
+    }
     if (this.#isOver(0, 0)) this.#makeRoom();
     if (!this.awake) this.#cycle.wake(this);
+  }
+
+  /**
+   * Delivers to waiting consumers what the end of the cycle would deliver. A request that depends on the ready messages
+   * calls this first: it must not overtake the consumers.
+   */
+  catchUp(): void {
+    if (this.awake && this.consumers.size > 0) this.dispatch();
   }
 
   /** Also called for expiries of messages from the journal. */
@@ -148,15 +160,18 @@ export class Queue implements WakeableQueue {
     if (this.ready > 0) this.#cycle.wake(this);
   }
 
-  /** Takes the first message, which is then unacknowledged: `takenLane`, `takenSeq`. */
-  take(): boolean {
-    const { now } = this.#cycle;
+  /**
+   * Takes the first message, which is then unacknowledged: `takenLane`, `takenSeq`.
+   *
+   * @param now messages that expire at this time or before are dropped
+   */
+  take(now: number = this.#cycle.now): boolean {
     for (let at = this.lanes.length - 1; at >= 0; at--) {
       const lane = this.lanes[at]!;
       for (;;) {
         const seq = lane.take();
         if (seq < 0) break;
-        if (this.#expiring && this.#isExpired(lane, seq, now - 1)) {
+        if (this.#expiring && this.#isExpired(lane, seq, now)) {
           this.#drop(at, seq, "expired");
           continue;
         }
@@ -171,12 +186,17 @@ export class Queue implements WakeableQueue {
 
   /** Delivers ready messages to the consumers that have room. */
   dispatch(): void {
+    this.#dispatch(this.#cycle.now);
+  }
+
+  /** @param now see `take` */
+  #dispatch(now: number): void {
     if (this.deleted) return;
     let taken = false;
     this.consumers.refresh();
     while (this.consumers.size > 0 && this.ready > 0) {
       const consumer = this.consumers.next();
-      if (consumer === undefined || !this.take()) break;
+      if (consumer === undefined || !this.take(now)) break;
       taken = true;
       consumer.channel.deliver(consumer, this);
     }
@@ -307,6 +327,7 @@ export class Queue implements WakeableQueue {
 
   /** Removes all ready messages, and returns their number. */
   purge(): number {
+    this.catchUp();
     const count = this.ready;
     for (let at = 0; at < this.lanes.length; at++) {
       for (let seq = 0; (seq = this.lanes[at]!.nextReady(seq)) >= 0; seq++) this.settle(at, seq);

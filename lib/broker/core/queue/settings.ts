@@ -24,8 +24,8 @@ export interface QueueSettings {
   readonly type: "classic" | "quorum";
 }
 
-/** The maximum of RabbitMQ's timers, in milliseconds. */
-const MAX_EXPIRY = 2 ** 32 - 1;
+/** The maximum of RabbitMQ's timers: ten years, in milliseconds. */
+export const MAX_EXPIRY = 10 * 365 * 86_400_000;
 
 type Check = (value: FieldValue, args: FieldTable) => string | undefined;
 
@@ -75,7 +75,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
  * is effective. For other settings, the argument is. In quorum queues, `overflow` and `expires` of a policy come first.
  *
  * @param policy the merged definition of the policies that apply
- * @throws {AmqpError} 406: an argument is invalid; 540: the type is a stream
+ * @throws {AmqpError} 406: an argument is invalid, or the type is a stream
  */
 export function parseSettings(
   name: string,
@@ -85,7 +85,10 @@ export function parseSettings(
 ): QueueSettings {
   const what = resource("queue", name, vhost);
   if (args["x-queue-type"] === "stream") {
-    throw amqpError(540, `${what}: this broker has no streams (declare it as classic or quorum)`);
+    throw amqpError(
+      406,
+      `invalid arg 'x-queue-type' for ${what}: this broker has no streams (declare it as classic or quorum)`,
+    );
   }
   const type = args["x-queue-type"] === "quorum" ? "quorum" : "classic";
   for (const argument of FOREIGN[type]) {

@@ -296,6 +296,7 @@ export class VirtualHost {
       return 0;
     }
     this.#checkOwner(queue, owner);
+    queue.catchUp();
     const { ready } = queue;
     const what = this.#text("queue", args.queue);
     if (args.ifEmpty && ready > 0) throw amqpError(406, `${what} not empty`);

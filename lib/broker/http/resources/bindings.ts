@@ -2,7 +2,7 @@ import { type Json, tableFromJson } from "../../core/definitions/table.ts";
 import type { BindingDefinition } from "../../core/topology/definition_change.ts";
 import { badRequest, notFound } from "../errors.ts";
 import { listOf } from "../list.ts";
-import { NOBODY } from "../nobody.ts";
+import { HTTP_QUEUE_OWNER } from "../queue_owner.ts";
 import { type ApiRequest, Reply } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
 import { bindingRow, bindingsOf, propertiesKey } from "../views.ts";
@@ -59,8 +59,8 @@ function change(request: ApiRequest, binding: BindingDefinition, what: "bind" | 
   request.change(() => {
     if (kind === "queue") {
       const queue = { queue: destination, exchange: source, routingKey, arguments: args };
-      if (what === "bind") vhost.bindQueue(queue, NOBODY);
-      else vhost.unbindQueue(queue, NOBODY);
+      if (what === "bind") vhost.bindQueue(queue, HTTP_QUEUE_OWNER);
+      else vhost.unbindQueue(queue, HTTP_QUEUE_OWNER);
     } else {
       const exchange = { source, destination, routingKey, arguments: args };
       if (what === "bind") vhost.bindExchange(exchange);

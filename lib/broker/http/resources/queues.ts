@@ -1,5 +1,5 @@
 import { type Json, tableFromJson } from "../../core/definitions/table.ts";
-import { NOBODY } from "../nobody.ts";
+import { HTTP_QUEUE_OWNER } from "../queue_owner.ts";
 import { columnsOf, listOf } from "../list.ts";
 import { type ApiRequest, Reply } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
@@ -54,7 +54,7 @@ function declare(request: ApiRequest): Reply {
     autoDelete: object.flag("auto_delete", false),
     arguments: args,
   };
-  request.change(() => vhost.declareQueue(declared, NOBODY).touch());
+  request.change(() => vhost.declareQueue(declared, HTTP_QUEUE_OWNER).touch());
   return new Reply(isNew ? 201 : 204);
 }
 
@@ -63,13 +63,13 @@ function remove(request: ApiRequest): undefined {
   request.access().check("configure", "queue", name);
   const ifUnused = request.query.get("if-unused") === "true";
   const ifEmpty = request.query.get("if-empty") === "true";
-  request.change(() => request.vhost().deleteQueue({ queue: name, ifUnused, ifEmpty }, NOBODY));
+  request.change(() => request.vhost().deleteQueue({ queue: name, ifUnused, ifEmpty }, HTTP_QUEUE_OWNER));
 }
 
 function purge(request: ApiRequest): undefined {
   const { name } = request.queue();
   request.access().check("read", "queue", name);
-  request.change(() => request.vhost().queueFor(name, NOBODY).purge());
+  request.change(() => request.vhost().queueFor(name, HTTP_QUEUE_OWNER).purge());
 }
 
 function bindings(request: ApiRequest): Json {

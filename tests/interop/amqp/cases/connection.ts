@@ -333,4 +333,11 @@ export const connection = cases("connection", {
     await (await on.connect({ clientProperties: { capabilities: { ...CAPABILITIES, unheard_of: true } } }))
       .channel();
   },
+  "after close-ok the client closes the stream; the server waits for a heartbeat interval": async (on) => {
+    const peer = await on.connect({ heartbeat: 1 });
+    await peer.zero.call("connection.close", { replyCode: 200 });
+    const since = performance.now();
+    await peer.ended();
+    on.note(performance.now() - since > 500 ? "the server waited" : "the server closed at once");
+  },
 });

@@ -348,4 +348,41 @@ export const consume = cases("consume", {
     channel.publish("", p, "d");
     await channel.delivery();
   },
+  "get does not overtake a waiting consumer of the channel": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    await channel.consume(q, { consumerTag: "me" });
+    for (let round = 0; round < 10; round++) {
+      channel.publish("", q, `${round}`);
+      on.note(`get returns ${(await channel.get(q))?.text ?? "nothing"}`);
+    }
+    await channel.deliveries(10);
+    // The order of empty replies and deliveries is not defined.
+    for (const one of channel.peer.received) if (one.name === "basic.get-empty") one.hidden = true;
+  },
+  "get returns the messages that a consumer over its prefetch leaves": async (on) => {
+    const peer = await on.connect();
+    const [channel, other] = [await peer.channel(), await peer.channel()];
+    const q = await channel.queue(on.name("q"));
+    await other.call("basic.qos", { prefetchCount: 1 });
+    await other.consume(q, { consumerTag: "me" });
+    for (const body of "abc") channel.publish("", q, body);
+    await channel.get(q);
+    await channel.get(q);
+    await channel.get(q);
+    await other.delivery();
+  },
+  "purge, delete and declare do not count messages for a waiting consumer": async (on) => {
+    const peer = await on.connect();
+    const [channel, other] = [await peer.channel(), await peer.channel()];
+    const q = await channel.queue(on.name("q"));
+    await other.consume(q, { consumerTag: "me" });
+    channel.publish("", q, "a");
+    await channel.call("queue.purge", { queue: q });
+    channel.publish("", q, "b");
+    await channel.queue(q, {}, { passive: true });
+    channel.publish("", q, "c");
+    await channel.call("queue.delete", { queue: q, ifEmpty: true });
+    await other.deliveries(3);
+  },
 });

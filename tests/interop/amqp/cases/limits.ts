@@ -20,6 +20,72 @@ async function lettered(
 }
 
 export const ttl = cases("ttl", {
+  "0 of a queue: get never returns a message": async (on) => {
+    const channel = await on.channel();
+    const { q, dead } = await lettered(on, channel, { "x-message-ttl": 0 });
+    for (let round = 0; round < 20; round++) {
+      channel.publish("", q, `${round}`);
+      await channel.get(q);
+    }
+    await channel.ready(dead, 20);
+  },
+  "0 of a message: get returns the message before it": async (on) => {
+    const channel = await on.channel();
+    const { q, dead } = await lettered(on, channel, {}, "a");
+    channel.publish("", q, "b", { expiration: "0" });
+    await channel.get(q);
+    await channel.get(q);
+    await channel.ready(dead, 1);
+  },
+  "0 of a queue: a consumer without room gets nothing when it acknowledges": async (on) => {
+    const channel = await on.channel();
+    const { q, dead } = await lettered(on, channel, { "x-message-ttl": 0 });
+    await channel.call("basic.qos", { prefetchCount: 1 });
+    await channel.consume(q, { consumerTag: "me" });
+    channel.publish("", q, "a");
+    await channel.delivery();
+    channel.publish("", q, "b");
+    channel.ack(1);
+    await channel.ready(dead, 1);
+    await channel.barrier(q);
+  },
+  "0 of a queue: a later consumer gets nothing": async (on) => {
+    const channel = await on.channel();
+    const { q, dead } = await lettered(on, channel, { "x-message-ttl": 0 });
+    for (let round = 0; round < 10; round++) {
+      channel.publish("", q, `${round}`);
+      await channel.consume(q, { consumerTag: "me" });
+      await channel.call("basic.cancel", { consumerTag: "me" });
+    }
+    await channel.ready(dead, 10);
+  },
+  "the largest times to live do not expire at once": async (on) => {
+    const channel = await on.channel();
+    for (
+      const [name, args] of Object.entries({
+        "ttl": { "x-message-ttl": 315_360_000_000n },
+        "expires": { "x-expires": 315_360_000_000n },
+        "plain": {},
+      })
+    ) {
+      const q = await channel.queue(on.name(name), args);
+      channel.publish("", q, "a", { expiration: "315360000000" });
+      await channel.barrier(q);
+      await channel.get(q);
+    }
+  },
+  "a time to live over the limit": async (on) => {
+    const channel = await on.channel();
+    await channel.refused(406, "queue.declare", {
+      queue: on.name("q"),
+      arguments: { "x-message-ttl": 315_360_000_001n },
+    });
+    await channel.call("channel.open");
+    await channel.refused(406, "queue.declare", {
+      queue: on.name("q"),
+      arguments: { "x-expires": 315_360_000_001n },
+    });
+  },
   "of a queue": async (on) => {
     const channel = await on.channel();
     const { q, dead } = await lettered(on, channel, { "x-message-ttl": 50 }, "abc");

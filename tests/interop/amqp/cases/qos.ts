@@ -131,31 +131,52 @@ export const qos = cases("qos", {
     await channel.consume(q, { consumerTag: "me", noAck: true });
     await channel.deliveries(3);
   },
-  "global: consumers without acknowledgement are not limited": [
-    async (on) => {
-      const channel = await on.channel();
-      const q = await filled(on, channel, "a");
-      const other = await channel.queue(on.name("other"));
-      await channel.call("basic.qos", { prefetchCount: 1, global: true });
-      await channel.consume(q, { consumerTag: "me" });
-      await channel.delivery();
-      await channel.consume(other, { consumerTag: "free", noAck: true });
-      channel.publish("", other, "c");
-      await channel.barrier(other);
-      const held = channel.peer.received.every(({ args }) =>
-        args["consumerTag"] !== "free" || !("redelivered" in args)
-      );
-      on.note(held ? "held back" : "not held back");
-      channel.ack(1);
-      await channel.delivery();
-      for (const one of channel.peer.received) if (one.name === "basic.deliver") one.hidden = true;
-    },
-    {
-      why: "the prefetch of a channel does not limit consumers without acknowledgement",
-      rabbit: /^held back/m,
-      ours: /^not held back/m,
-    },
-  ],
+  "global: consumers without acknowledgement wait while the limit is reached": async (on) => {
+    const channel = await on.channel();
+    const q = await filled(on, channel, "a");
+    const other = await channel.queue(on.name("other"));
+    await channel.call("basic.qos", { prefetchCount: 1, global: true });
+    await channel.consume(q, { consumerTag: "me" });
+    await channel.delivery();
+    await channel.consume(other, { consumerTag: "free", noAck: true });
+    channel.publish("", other, "c");
+    await channel.barrier(other);
+    const held = channel.peer.received.every(({ args }) =>
+      args["consumerTag"] !== "free" || !("redelivered" in args)
+    );
+    on.note(held ? "held back" : "not held back");
+    channel.ack(1);
+    await channel.delivery();
+    for (const one of channel.peer.received) if (one.name === "basic.deliver") one.hidden = true;
+  },
+  "global: consumers without acknowledgement do not count": async (on) => {
+    const channel = await on.channel();
+    const q = await filled(on, channel, "abc");
+    await channel.call("basic.qos", { prefetchCount: 1, global: true });
+    await channel.consume(q, { consumerTag: "free", noAck: true });
+    await channel.deliveries(3);
+  },
+  "global: each of three queues is served": async (on) => {
+    const channel = await on.channel();
+    const served = new Set<unknown>();
+    await channel.call("basic.qos", { prefetchCount: 1, global: true });
+    for (const name of ["one", "two", "three"]) {
+      const q = await channel.queue(on.name(name));
+      for (const body of "abcdefghijklmnopqrst") channel.publish("", q, body);
+      await channel.barrier(q);
+      await channel.consume(q, { consumerTag: name });
+    }
+    for (let count = 0; count < 20; count++) {
+      const one = await channel.delivery();
+      served.add(one.args["consumerTag"]);
+      one.hidden = true;
+      channel.ack(one.deliveryTag);
+    }
+    // One more may arrive.
+    await channel.call("channel.close", { replyCode: 200 });
+    for (const one of channel.peer.received) if (one.name === "basic.deliver") one.hidden = true;
+    on.note(`${served.size} consumers are served`);
+  },
   "global: messages fetched with get before are not counted": [
     async (on) => {
       const channel = await on.channel();

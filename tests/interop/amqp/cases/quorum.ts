@@ -227,4 +227,13 @@ export const quorum = cases("quorum", {
       ours: /it is back/,
     },
   ],
+  "get from a queue with a single active consumer": async (on) => {
+    const channel = await on.channel();
+    const args = { "x-queue-type": "quorum", "x-single-active-consumer": true };
+    const q = await channel.queue(on.name("q"), args, { durable: true });
+    await channel.refused(405, "basic.get", { queue: q });
+    await channel.call("channel.open");
+    await channel.consume(q, { consumerTag: "me" });
+    await channel.refused(405, "basic.get", { queue: q });
+  },
 });

@@ -160,4 +160,69 @@ export const tx = cases("tx", {
     await channel.drain(p);
     await channel.drain(q);
   },
+  "a second acknowledgement of a tag is refused at once": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    channel.publish("", q, "a");
+    await channel.call("tx.select");
+    const got = await channel.get(q, false);
+    channel.ack(got!.deliveryTag);
+    channel.ack(got!.deliveryTag);
+    await channel.closed(406);
+  },
+  "a tag that a multiple acknowledgement covers is refused at once": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    for (const body of "abc") channel.publish("", q, body);
+    await channel.call("tx.select");
+    for (let index = 0; index < 3; index++) await channel.get(q, false);
+    channel.ack(2, true);
+    channel.reject(1, true);
+    await channel.closed(406);
+  },
+  "recover does not requeue acknowledged messages": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    for (const body of "abcde") channel.publish("", q, body);
+    await channel.call("tx.select");
+    for (let index = 0; index < 5; index++) await channel.get(q, false);
+    channel.ack(2, true);
+    channel.ack(4);
+    await channel.call("basic.recover", { requeue: true });
+    await channel.ready(q, 2);
+    await channel.drain(q);
+    await channel.call("tx.commit");
+    await channel.call("basic.recover", { requeue: true });
+    await channel.drain(q);
+  },
+  "recover requeues what a rollback restored": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    for (const body of "ab") channel.publish("", q, body);
+    await channel.call("tx.select");
+    for (let index = 0; index < 2; index++) await channel.get(q, false);
+    channel.ack(2, true);
+    await channel.call("tx.rollback");
+    channel.ack(1);
+    await channel.call("basic.recover", { requeue: true });
+    await channel.ready(q, 1);
+    await channel.drain(q);
+    await channel.call("tx.rollback");
+    await channel.call("basic.recover", { requeue: true });
+    await channel.ready(q, 1);
+    await channel.drain(q);
+  },
+  "tag 0 does not cover later deliveries": async (on) => {
+    const channel = await on.channel();
+    const q = await channel.queue(on.name("q"));
+    for (const body of "ab") channel.publish("", q, body);
+    await channel.call("tx.select");
+    await channel.get(q, false);
+    channel.ack(0, true);
+    await channel.get(q, false);
+    await channel.call("tx.commit");
+    await channel.close();
+    await channel.call("channel.open");
+    await channel.drain(q);
+  },
 });
