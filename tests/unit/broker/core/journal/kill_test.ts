@@ -182,7 +182,7 @@ describe("journal, killed", () => {
     model.journal.close();
   });
 
-  it("journal - has either a message or the one that replaces it, wherever it is killed", async () => {
+  it("journal - has either a message or the one that replaces it, wherever it is killed", () => {
     using folder = tempDir();
     const model = new JournalModel({ ...OPTIONS, directory: folder.file("journal"), segmentSize: 600 });
     const targets = new Targets();
