@@ -3,8 +3,9 @@ import { ContentHeader, PublishFields } from "../../../amqp/basic_fields.ts";
 import { BODY, HEADER } from "../../../amqp/frames/frame.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { BASIC_PUBLISH } from "../../../amqp/methods.ts";
-import { PropertyScan } from "../../../amqp/property_scan.ts";
+import { PROPERTY, PropertyScan } from "../../../amqp/property_scan.ts";
 import { copyBytes } from "../../../amqp/frames/frame_buffer.ts";
+import { checkTable } from "../../../amqp/types/table_check.ts";
 import type { Confirmable } from "../../core/cycle.ts";
 import { withoutHeader } from "../../core/message.ts";
 import type { Confirms } from "./confirms.ts";
@@ -171,7 +172,10 @@ export class Publishing implements Confirmable {
     }
     const head = this.#room(message.propertiesStart, propertiesEnd - propertiesStart);
     message.propertiesEnd = copyBytes(bytes, propertiesStart, propertiesEnd, head, message.propertiesStart);
-    this.#scan.read(head, message.propertiesStart, message.propertiesEnd);
+    const scan = this.#scan;
+    scan.read(head, message.propertiesStart, message.propertiesEnd);
+    // What is taken can be changed later: dead letters and redeliveries get headers of the broker.
+    if (scan.has("headers")) checkTable(head, scan.starts[PROPERTY.headers]!, scan.ends[PROPERTY.headers]!);
     this.#expected = CONTENT_BODY;
     if (bodySize === 0) this.#complete(NOTHING, 0, 0);
   }
