@@ -5,6 +5,7 @@ import type { MessageIntake } from "../core/intake.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { Authenticator } from "../core/users/authenticator.ts";
 import type { ProtocolHost, ProtocolServer } from "../protocol.ts";
+import { BodyBudget } from "./channel/body_budget.ts";
 import { DirectReplies } from "./channel/direct_reply.ts";
 import { type ConnectionHost, ServerConnection } from "./connection.ts";
 import { serverHandshake } from "./handshake.ts";
@@ -17,6 +18,7 @@ export class AmqpServer implements ProtocolServer, ConnectionHost {
   readonly directReplies: DirectReplies = new DirectReplies();
   readonly maxMessageSize: number;
   readonly stallTimeout: number;
+  readonly bodies: BodyBudget;
   readonly #host: ProtocolHost;
 
   constructor(host: ProtocolHost) {
@@ -25,6 +27,7 @@ export class AmqpServer implements ProtocolServer, ConnectionHost {
     this.intake = host.core.intake;
     this.counters = host.core.counters;
     this.maxMessageSize = host.options.maxMessageSize;
+    this.bodies = new BodyBudget(host.options.bodyLimit);
     this.stallTimeout = host.options.stallTimeout;
   }
 
