@@ -18,6 +18,8 @@ export interface ChannelHost {
   readonly intake: MessageIntake;
   readonly counters: Counters;
   readonly directReplies: DirectReplies;
+  /** The name of the broker's node. */
+  readonly node: string;
   /** The largest body, in bytes. */
   readonly maxMessageSize: number;
   /** Why the broker takes no messages; undefined while it does. */

@@ -231,7 +231,8 @@ function peek(channel: MethodChannel, args: MethodArgs<"basic.consume">): void {
   const consumerTag = args.consumerTag || `amq.ctag-${randomName()}`;
   let shown;
   if (args.queue === PEEK_QUEUES) {
-    shown = descriptionsOf([...vhost.queues.values()].filter((queue) => mayRead(access, queue)));
+    const queues = [...vhost.queues.values()].filter((queue) => mayRead(access, queue));
+    shown = descriptionsOf(queues, channel.host.node);
   } else {
     const name = channel.queueName(args.queue);
     access.check("read", "queue", name);
