@@ -22,6 +22,11 @@ export function notFound(): HttpError {
   return new HttpError(404, "Object Not Found", "Not Found");
 }
 
+/** The virtual host of a policy or a limit does not exist. */
+export function vhostNotFound(): HttpError {
+  return new HttpError(404, "not_found", "vhost_not_found");
+}
+
 export function notAuthorised(reason: string): HttpError {
   return new HttpError(401, "not_authorised", reason);
 }

@@ -55,7 +55,7 @@ function change(request: ApiRequest, binding: BindingDefinition, what: "bind" | 
   const { source, destination, destinationType: kind, routingKey, arguments: args } = binding;
   access.check("write", kind, destination);
   access.check("read", "exchange", source);
-  access.checkTopic("read", vhost.exchanges.get(source), routingKey);
+  access.checkTopic("read", vhost.exchanges, source, routingKey);
   request.change(() => {
     if (kind === "queue") {
       const queue = { queue: destination, exchange: source, routingKey, arguments: args };

@@ -138,7 +138,7 @@ function publish(request: ApiRequest): Json {
   const access = request.access();
   access.check("write", "exchange", exchange);
   vhost.checkPublish(exchange);
-  access.checkTopic("write", vhost.exchanges.get(exchange), routingKey);
+  access.checkTopic("write", vhost.exchanges, exchange, routingKey);
   const { core } = request;
   if (core.blocked !== undefined) throw badRequest(`the broker accepts no messages: ${core.blocked}`);
   const answer = request.change(() => {
