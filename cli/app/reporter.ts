@@ -1,7 +1,7 @@
-import fs from "node:fs";
 import process from "node:process";
 import { messageOf } from "../../lib/errors.ts";
 import { hintFor } from "./errors.ts";
+import { writeStderr } from "./stderr.ts";
 
 /** How much is written to stderr: only errors; also warnings and notes; every event; everything with stack traces. */
 export type Verbosity = "quiet" | "normal" | "verbose" | "debug";
@@ -118,12 +118,4 @@ function describeCauses(error: Error): string {
   const { message, stack = message } = error;
   // The stack starts with the message, which may contain text from a peer.
   return `${stack.replace(message, () => printable(message))}${cause}`;
-}
-
-function writeStderr(text: string): void {
-  try {
-    fs.writeSync(2, text);
-  } catch {
-    // A closed stderr does not stop the command.
-  }
 }

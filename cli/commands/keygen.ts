@@ -29,7 +29,7 @@ export default command({
       throw error;
     }
     session.reporter.info(`wrote ${name}.key and ${name}.key_secret`);
-    const output = new Output(1);
+    const output = new Output(session);
     output.append(utf8(`${encodeZ85(publicKey)}\n`));
     await finishOutput(session, output);
   },

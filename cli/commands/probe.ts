@@ -34,7 +34,7 @@ export default command({
   examples,
   async action({ session, values, operands }) {
     const endpoints = operands.map(target);
-    const output = new Output(1);
+    const output = new Output(session);
     const stopped = new Promise<undefined>((resolve) => session.onStop(() => resolve(undefined)));
     const probes = endpoints.map((endpoint) => probe(endpoint, { timeout: values.timeout }));
     for (const finding of probes) {

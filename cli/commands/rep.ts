@@ -54,7 +54,7 @@ function responderFor(session: Session, values: Values<typeof options>): Respond
   checkExec(values);
   if (values.echo) refuseFormatting("--echo", values);
   if (ways.length > 1) throw new UsageError(`${ways.join(" and ")} are different ways to reply: choose one`);
-  const output = new Output(1);
+  const output = new Output(session);
   if (values.echo) {
     // deno-lint-ignore require-await
     return { output, jobs: 1, answer: async (request) => reply(session, request, request.frames) };

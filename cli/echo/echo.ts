@@ -47,7 +47,7 @@ export class EchoConversation {
   readonly #session: Session;
   readonly #endpoint: Endpoint;
   readonly #source: Source;
-  readonly #output = new Output(1);
+  readonly #output: Output;
   #client!: EchoClient;
   #fed = 0;
   #over = false;
@@ -59,6 +59,7 @@ export class EchoConversation {
     this.#session = session;
     this.#endpoint = endpoint;
     this.#source = source;
+    this.#output = new Output(session);
   }
 
   /** @param timeout of `-w`, in milliseconds */

@@ -1,20 +1,13 @@
-import { type ChildProcessByStdio, spawn } from "node:child_process";
-import process from "node:process";
-import type { Readable, Writable } from "node:stream";
 import type { Batch } from "../../lib/zmtp/batch.ts";
-import { concat, text } from "../../lib/zmtp/bytes.ts";
+import { concat } from "../../lib/zmtp/bytes.ts";
 import { EXIT, UsageError } from "../app/errors.ts";
-import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
 import { messages } from "../app/tally.ts";
 import type { RecordStyle } from "../records/writer.ts";
+import { CommandRunner, type ExecMessage, type ExecOutcome } from "./commands.ts";
 import type { Output } from "./output.ts";
 
 const NEWLINE = 0x0a;
-/** The most that a command may print for one message, in bytes. */
-const MAX_OUTPUT = 256 * 2 ** 20;
-/** A longer topic is not put into the environment, in bytes. */
-const MAX_TOPIC = 64 * 1024;
 
 /** The options that change how messages are split or written, if the command has them. */
 interface Formatting {
@@ -43,68 +36,6 @@ export function checkExec(
   }
 }
 
-/** The running commands. */
-const running = new Set<ChildProcessByStdio<Writable, Readable, null>>();
-
-/** Ends all running commands. */
-export function killCommands(): void {
-  for (const child of running) child.kill("SIGTERM");
-}
-
-/** A message, as `--exec` describes it to the command. */
-export interface ExecMessage {
-  readonly body: Uint8Array;
-  readonly topic: Uint8Array | undefined;
-  readonly parts: number;
-  readonly sequence: number;
-  readonly endpoint: string;
-  /** The peer's routing id as text, if it has one. */
-  readonly routingId?: string | undefined;
-}
-
-/** The end of a command. */
-export interface ExecOutcome {
-  readonly printed: Uint8Array;
-  /** Why it failed: its exit status, a signal, or an error; undefined when it exited with 0. */
-  readonly failure: string | undefined;
-}
-
-/** Runs a command in a shell: the body is its stdin, `MQCAT_*` in its environment describes the message. */
-export function execute(command: string, message: ExecMessage): Promise<ExecOutcome> {
-  return new Promise((resolve) => {
-    const chunks: Uint8Array[] = [];
-    let length = 0;
-    let ended = false;
-    const end = (failure: string | undefined) => {
-      if (ended) return;
-      ended = true;
-      resolve({ printed: concat(chunks), failure });
-    };
-    let child: ChildProcessByStdio<Writable, Readable, null>;
-    try {
-      const env = { ...process.env, ...describe(message) };
-      child = spawn("/bin/sh", ["-c", command], { stdio: ["pipe", "pipe", "inherit"], env });
-    } catch (error) {
-      return end(phrase(error));
-    }
-    running.add(child);
-    child.on("error", (error) => end(phrase(error)));
-    child.stdin.on("error", () => {}); // It may exit without reading its input.
-    child.stdin.end(message.body);
-    child.stdout.on("data", (chunk: Uint8Array) => {
-      length += chunk.length;
-      if (length > MAX_OUTPUT) child.kill("SIGKILL");
-      else chunks.push(chunk);
-    });
-    child.on("close", (status, signal) => {
-      running.delete(child);
-      if (length > MAX_OUTPUT) end(`it printed more than ${MAX_OUTPUT} bytes`);
-      else if (signal !== null) end(`it was ended by ${signal}`);
-      else end(status === 0 ? undefined : `it exited with ${status}`);
-    });
-  });
-}
-
 /** Reports the failure of a command, if it failed. */
 export function reportFailure(
   { reporter }: Session,
@@ -127,23 +58,24 @@ export class ExecPool {
 
   readonly #session: Session;
   readonly #output: Output;
-  readonly #command: string;
+  readonly #runner: CommandRunner;
   readonly #jobs: number;
   readonly #style: RecordStyle;
   #waiting: ExecMessage[] = [];
   #running = 0;
+  /** Messages whose command could not be started before a signal. */
+  #skipped = 0;
   #sequence = 0;
   #idle: (() => void)[] = [];
 
   constructor(session: Session, output: Output, command: string, jobs: number, style: RecordStyle) {
     this.#session = session;
     this.#output = output;
-    this.#command = command;
+    this.#runner = new CommandRunner(session, command);
     this.#jobs = jobs;
     this.#style = style;
     session.onAbort(() => {
-      killCommands();
-      const lost = this.#running + this.#waiting.length;
+      const lost = this.#running + this.#waiting.length + this.#skipped;
       if (lost > 0) session.reporter.error(`--exec did not finish ${messages(lost)} that arrived`);
     });
     output.onChange = () => this.onChange();
@@ -174,7 +106,7 @@ export class ExecPool {
     while (this.#running > 0 || this.#waiting.length > 0 && !this.#over) {
       await new Promise<void>((resolve) => this.#idle.push(resolve));
     }
-    const left = this.#waiting.length;
+    const left = this.#waiting.length + this.#skipped;
     if (left === 0 || !this.#session.stopping) return;
     this.#session.counts.unsent += left;
     this.#session.reporter.error(
@@ -191,32 +123,21 @@ export class ExecPool {
     while (this.#running < this.#jobs && this.#waiting.length > 0 && !this.#over) {
       this.#running++;
       const message = this.#waiting.shift()!;
-      execute(this.#command, message).then((outcome) => {
+      this.#runner.run(message).then((outcome) => {
         this.#running--;
-        reportFailure(this.#session, message, outcome);
-        if (outcome.failure !== undefined) this.#session.exitCode = EXIT.exec;
-        appendPrinted(this.#output, outcome.printed, this.#style);
-        this.#output.flush();
+        if (outcome === undefined) this.#skipped++;
+        else this.#print(message, outcome);
         this.#start();
         this.onChange();
         if (this.#running === 0) { for (const resolve of this.#idle.splice(0)) resolve(); }
       });
     }
   }
-}
 
-function describe(message: ExecMessage): Record<string, string | undefined> {
-  return {
-    MQCAT_SEQ: String(message.sequence),
-    MQCAT_PARTS: String(message.parts),
-    MQCAT_SIZE: String(message.body.length),
-    MQCAT_ENDPOINT: message.endpoint,
-    MQCAT_ROUTING_ID: message.routingId,
-    MQCAT_TOPIC: message.topic === undefined ? undefined : topicOf(message.topic),
-  };
-}
-
-/** The environment cannot hold a NUL, nor more than 128 KiB in one variable (execve(2)). */
-function topicOf(topic: Uint8Array): string | undefined {
-  return topic.length > MAX_TOPIC ? undefined : text(topic).replaceAll("\0", "");
+  #print(message: ExecMessage, outcome: ExecOutcome): void {
+    reportFailure(this.#session, message, outcome);
+    if (outcome.failure !== undefined) this.#session.exitCode = EXIT.exec;
+    appendPrinted(this.#output, outcome.printed, this.#style);
+    this.#output.flush();
+  }
 }

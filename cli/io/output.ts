@@ -1,4 +1,5 @@
 import fs from "node:fs";
+import { openStdout, type Stdout } from "../../lib/transport/runtime/stdout.ts";
 import { type Session, signalCode } from "../app/session.ts";
 
 /** The high-water mark: above this amount of unwritten output the source should stop, in bytes. */
@@ -10,7 +11,7 @@ const KEEP = 4 * 1024 * 1024;
 const RETRY_MS = 5;
 
 /**
- * Buffered output to a descriptor. While one buffer is written, the next one fills: a message is written as soon as no
+ * Buffered output to stdout. While one buffer is written, the next one fills: a message is written as soon as no
  * other write is in progress, and a busy stream is written in large blocks.
  */
 export class Output {
@@ -22,15 +23,22 @@ export class Output {
   /** Called when the output fails, or falls below the high-water mark. */
   onChange: () => void = () => {};
 
-  readonly #fd: number;
+  readonly #stdout: Stdout;
   #spare: Uint8Array | undefined = new Uint8Array(FIRST);
   #flight: Uint8Array | undefined;
   #flightLength = 0;
   #written = 0;
   #idle: (() => void)[] = [];
 
-  constructor(fd: number) {
-    this.#fd = fd;
+  /** @param session reports that its end waits for the reader, if the reader stands still */
+  constructor(session: Session) {
+    this.#stdout = openStdout();
+    session.explainWait(() => {
+      const left = this.length + (this.#flight === undefined ? 0 : this.#flightLength - this.#written);
+      return left === 0 || this.failure !== undefined
+        ? undefined
+        : `for the reader of stdout to take ${left} bytes`;
+    });
   }
 
   /** Whether the source should pause until `onChange`. */
@@ -79,19 +87,24 @@ export class Output {
   }
 
   #write(): void {
-    fs.write(
-      this.#fd,
-      this.#flight!,
-      this.#written,
-      this.#flightLength - this.#written,
-      null,
-      this.#onWritten,
+    const { fd, limit } = this.#stdout;
+    const length = this.#flightLength - this.#written;
+    if (length > limit) return this.#waitForReader();
+    fs.write(fd, this.#flight!, this.#written, length, null, this.#onWritten);
+  }
+
+  /** Writes in another thread, which may stand still until the reader goes on. */
+  #waitForReader(): void {
+    this.#stdout.wait!(this.#flight!.subarray(this.#written, this.#flightLength)).then(
+      (count) => this.#onWritten(null, count),
+      (error) => this.#onWritten(error, 0),
     );
   }
 
   readonly #onWritten = (error: NodeJS.ErrnoException | null, count: number): void => {
     if (error?.code === "EAGAIN") {
-      setTimeout(() => this.#write(), RETRY_MS);
+      if (this.#stdout.wait !== undefined) this.#waitForReader();
+      else setTimeout(() => this.#write(), RETRY_MS);
       return;
     }
     if (error !== null && error !== undefined) {

@@ -3,7 +3,8 @@ import type { IncomingRequest } from "../../lib/zmq/types/rep.ts";
 import { concat } from "../../lib/zmtp/bytes.ts";
 import { EXIT, TimeoutError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
-import { execute, killCommands, reportFailure } from "../io/exec.ts";
+import { CommandRunner } from "../io/commands.ts";
+import { reportFailure } from "../io/exec.ts";
 import type { Output } from "../io/output.ts";
 import type { Framing } from "../records/splitter.ts";
 
@@ -34,7 +35,7 @@ export function execResponder(
   command: string,
   options: { readonly in: Framing | undefined; readonly jobs: number | undefined },
 ): Responder {
-  session.onAbort(killCommands);
+  const runner = new CommandRunner(session, command);
   return {
     output,
     jobs: options.jobs ?? 1,
@@ -42,7 +43,12 @@ export function execResponder(
       const { frames, endpoint, routingId } = request;
       const parts = frames.length;
       const message = { body: concat(frames), topic: undefined, parts, sequence, endpoint, routingId };
-      const outcome = await execute(command, message);
+      const outcome = await runner.run(message);
+      if (outcome === undefined) {
+        session.reporter.error("--exec was not run for 1 message that arrived");
+        session.exitCode = EXIT.undelivered;
+        return;
+      }
       reportFailure(session, message, outcome);
       if (outcome.failure !== undefined) session.exitCode = EXIT.exec;
       const { printed } = outcome;

@@ -42,7 +42,7 @@ export async function receiveAll(
   options: ReceivingOptions,
   otherWay?: OtherWay,
 ): Promise<void> {
-  const output = new Output(1);
+  const output = new Output(session);
   const sink = options.exec === undefined
     ? new RecordSink(output, style)
     : new ExecPool(session, output, options.exec, options.jobs ?? 1, style);

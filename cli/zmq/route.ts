@@ -60,7 +60,7 @@ async function answer(
   make: (options: SocketOptions) => RoutedSocket,
 ): Promise<void> {
   const plan = planEndpoints(session.command, "bind", values, operands);
-  const output = new Output(1);
+  const output = new Output(session);
   const responder = execResponder(session, output, command, values);
   const socket = make({ ...socketOptions(session, values), hwm: values.hwm });
   await open(session, socket, plan);

@@ -35,7 +35,7 @@ export class Tap {
       // A subscriber of the tap never delays the traffic.
       this.#pub = new Pub({ ...socketOptions(session, options), hwm: options.hwm });
     } else if (this.on) {
-      this.#output = new Output(1);
+      this.#output = new Output(session);
       this.#writer = recordWriter(this.#output, style);
       this.#output.onChange = () => this.onChange();
     }

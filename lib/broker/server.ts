@@ -78,6 +78,7 @@ export class Broker implements CoreHost, ProtocolHost {
     const options = {
       ...(this.options.tls === undefined ? {} : { tls: this.options.tls }),
       backlog: BACKLOG,
+      onRefused: (remote: string, error: Error) => this.options.onEvent({ type: "refused", remote, error }),
     };
     const authenticator = trusting ? TRUST_ALL : this.users;
     const server = await this.#serverFor(protocol);

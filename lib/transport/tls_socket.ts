@@ -2,6 +2,7 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import net from "node:net";
 import tls from "node:tls";
 import { EndpointError, messageOf, MissingCertificateError } from "../errors.ts";
+import { descriptorShortage } from "./descriptors.ts";
 import type { SourceAddress } from "./endpoint_types.ts";
 import { bound, local, NodeStream, settle } from "./runtime/node.ts";
 import { gatedByPause, pausesBelowTls } from "./runtime/tls_pause_workaround.ts";
@@ -97,6 +98,8 @@ export function listenTls(
   const server = tls.createServer(
     { ...pem(options), allowHalfOpen: true, handshakeTimeout: HANDSHAKE_MS } as tls.TlsOptions,
   );
+  // Also a peer that does not finish the handshake has a descriptor.
+  server.on("connection", (tcp) => void (descriptorShortage() && tcp.destroy()));
   server.on("secureConnection", (socket) => accept(new NodeStream(socket, undefined, "tls")));
   server.on("tlsClientError", () => {}); // A failed handshake of one peer does not concern the others.
   return bound(server, { host, port, backlog });
@@ -111,6 +114,8 @@ function listenGated(
 ): Promise<RawListener> {
   const secureContext = tls.createSecureContext(pem(options));
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (tcp) => {
+    // Also a peer that does not finish the handshake has a descriptor.
+    if (descriptorShortage() !== undefined) return void tcp.destroy();
     const socket = new tls.TLSSocket(
       gatedByPause(tcp) as net.Socket,
       { isServer: true, secureContext, allowHalfOpen: true } as tls.TLSSocketOptions,

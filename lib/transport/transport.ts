@@ -1,3 +1,4 @@
+import { descriptorShortage } from "./descriptors.ts";
 import { type Endpoint, toEndpoint } from "./endpoint.ts";
 import { named } from "./failure.ts";
 import { transportOf } from "./schemes/table.ts";
@@ -39,7 +40,8 @@ export async function connect(
 }
 
 /**
- * Binds an endpoint and passes each accepted stream to `accept`.
+ * Binds an endpoint and passes each accepted stream to `accept`. When the process has almost no file descriptors left, new
+ * streams are closed and reported to `options.onRefused`.
  *
  * @param endpoint `tcp://127.0.0.1:0`, for example; see `parseEndpoint`
  * @param accept called for each connection; it may not throw
@@ -59,8 +61,20 @@ export async function listen(
   options: TransportOptions = {},
 ): Promise<Listener> {
   const target = toEndpoint(endpoint);
+  const admit = (stream: ByteStream) => {
+    const error = descriptorShortage();
+    if (error === undefined) return accept(stream);
+    stream.close();
+    options.onRefused?.(stream.remote, error);
+  };
   try {
-    return await transportOf(target).listen(target, options.backlog ?? BACKLOG, accept, options);
+    const system = target.scheme !== "inproc";
+    return await transportOf(target).listen(
+      target,
+      options.backlog ?? BACKLOG,
+      system ? admit : accept,
+      options,
+    );
   } catch (error) {
     throw named("bind", target, error);
   }

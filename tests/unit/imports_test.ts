@@ -4,7 +4,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { importsOf, linesWith, stringsOf } from "./source_scan.ts";
+import { importsOf, linesWith, stringsOf } from "../support/source_scan.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 

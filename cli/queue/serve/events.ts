@@ -1,3 +1,4 @@
+import { LimitError } from "../../../lib/errors.ts";
 import type { BrokerEvent } from "../../../lib/broker/options.ts";
 import { phrase } from "../../app/reporter.ts";
 import type { Session } from "../../app/session.ts";
@@ -16,7 +17,7 @@ export function reportBrokerEvents(session: Session): (event: BrokerEvent) => vo
         return reporter.verbose(`disconnected: ${address(event.remote)}${cause}`);
       }
       case "refused":
-        return reporter.warn(`refused ${address(event.remote)}: ${phrase(event.error)}`);
+        return reporter.warn(`refused ${refused(event.remote, event.error)}: ${phrase(event.error)}`);
       case "channel-error":
         return reporter.verbose(`closed a channel of ${address(event.remote)}: ${phrase(event.error)}`);
       case "blocked":
@@ -34,4 +35,9 @@ export function reportBrokerEvents(session: Session): (event: BrokerEvent) => vo
 /** Formats a peer as `127.0.0.1:50123`; other transports keep their scheme. */
 function address(remote: string): string {
   return remote.replace(/^(tcp|tls):\/\//, "");
+}
+
+/** At a limit, one line for all connections of a host is enough: the reporter does not repeat it for a while. */
+function refused(remote: string, error: Error): string {
+  return error instanceof LimitError ? address(remote).replace(/:\d+$/, "") : address(remote);
 }

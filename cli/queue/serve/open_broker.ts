@@ -1,3 +1,4 @@
+import { DefinitionsError } from "../../../lib/broker/core/definitions/import.ts";
 import type { Json } from "../../../lib/broker/core/definitions/table.ts";
 import type { Broker } from "../../../lib/broker/server.ts";
 import { messageOf } from "../../../lib/errors.ts";
@@ -40,11 +41,22 @@ export async function openBroker(
   session.onEnd(() => broker.close());
   if (data !== undefined) await listenInside(broker, data);
   if (definitions !== undefined) {
-    for (const warning of broker.loadDefinitions(definitions)) session.reporter.warn(warning);
+    for (const warning of load(session, broker, definitions)) session.reporter.warn(warning);
   }
   if (users !== undefined) admit(broker, users);
   if (options.usersFile !== undefined) session.onReload(() => reload(session, broker, options));
   return broker;
+}
+
+/** Loads definitions. Reports each mistake on a line of its own. */
+function load({ reporter }: Session, broker: Broker, definitions: Json): string[] {
+  try {
+    return broker.loadDefinitions(definitions);
+  } catch (error) {
+    if (!(error instanceof DefinitionsError) || error.mistakes.length === 1) throw error;
+    for (const mistake of error.mistakes) reporter.error(mistake);
+    throw new UsageError(`the definitions have ${error.mistakes.length} mistakes, so nothing was imported`);
+  }
 }
 
 /** Whether definitions have users. */

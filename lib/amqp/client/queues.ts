@@ -54,6 +54,20 @@ export async function findQueue(connection: AmqpConnection, queue: string): Prom
   }
 }
 
+/** Whether an exchange exists. */
+export async function findExchange(connection: AmqpConnection, exchange: string): Promise<boolean> {
+  try {
+    await withChannel(
+      connection,
+      (channel) => channel.call("exchange.declare", { exchange, passive: true }, "exchange.declare-ok"),
+    );
+    return true;
+  } catch (error) {
+    if (error instanceof AmqpError && error.replyCode === 404) return false;
+    throw error;
+  }
+}
+
 /**
  * Declares a queue.
  *

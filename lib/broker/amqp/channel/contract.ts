@@ -19,6 +19,8 @@ export interface ChannelHost {
   readonly intake: MessageIntake;
   readonly counters: Counters;
   readonly directReplies: DirectReplies;
+  /** The name of the broker's node. */
+  readonly node: string;
   /** The largest body, in bytes. */
   readonly maxMessageSize: number;
   readonly bodies: BodyBudget;

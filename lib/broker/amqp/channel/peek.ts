@@ -68,9 +68,9 @@ export function* messagesOf(queue: Queue, count: number, now: () => number): Gen
 }
 
 /** Makes a message of JSON for each queue, which describes it as RabbitMQ's HTTP API does. */
-export function* descriptionsOf(queues: readonly Queue[]): Generator<ShownMessage, void> {
+export function* descriptionsOf(queues: readonly Queue[], node: string): Generator<ShownMessage, void> {
   for (const queue of queues) {
-    const body = new TextEncoder().encode(JSON.stringify(queueRow(queue)));
+    const body = new TextEncoder().encode(JSON.stringify(queueRow(queue, node)));
     const address = { exchange: "", routingKey: PEEK_QUEUES };
     yield { message: encodeMessage(address, { contentType: "application/json" }, body), redelivered: false };
   }

@@ -231,7 +231,7 @@ export class Publishing implements Confirmable {
     const { connection, host, transaction, consuming } = this.#channel;
     const { exchange, routingKey, mandatory } = this.#fields;
     this.count++;
-    connection.access.checkTopic("write", connection.vhost.exchanges.get(exchange), routingKey);
+    connection.access.checkTopic("write", connection.vhost.exchanges, exchange, routingKey);
     let message: EncodedMessage = assembled;
     if (scan.has("replyTo") && scan.text("replyTo") === REPLY_TO) {
       message = withReplyAddress(assembled, host.directReplies.addressOf(consuming));

@@ -17,13 +17,13 @@ export class DefinitionsError extends MqcatError {
 
   constructor(mistakes: readonly string[], options?: ErrorOptions) {
     const [first, ...others] = mistakes.slice(0, MAX_SHOWN);
-    const more = mistakes.length > MAX_SHOWN ? `\n- and ${mistakes.length - MAX_SHOWN} more` : "";
+    const more = mistakes.length > MAX_SHOWN ? `; and ${mistakes.length - MAX_SHOWN} more` : "";
     super(
       "ERR_DEFINITIONS",
       others.length === 0
         ? `Cannot load the definitions: ${first}`
         : `Cannot load the definitions, which have ${mistakes.length} mistakes:${
-          [first, ...others].map((mistake) => `\n- ${mistake}`).join("")
+          [first, ...others].map((mistake, i) => ` (${i + 1}) ${mistake}`).join(";")
         }${more}`,
       options,
     );

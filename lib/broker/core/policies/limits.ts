@@ -1,6 +1,6 @@
 /** Limits of virtual hosts and users (https://www.rabbitmq.com/vhosts.html#limits). */
 import type { Json } from "../definitions/table.ts";
-import { show } from "./policy.ts";
+import { PolicyError, show } from "./policy.ts";
 
 /** Limits by name. A negative number means no limit, as in RabbitMQ. */
 export type Limits = { readonly [name: string]: number };
@@ -28,9 +28,7 @@ export function readLimits(json: { readonly [name: string]: Json }, kind: "vhost
     } else limits[name] = value as number;
   }
   if (mistakes.length === 0) return limits;
-  throw new RangeError(
-    kind === "vhost" ? `Validation failed\n\n${mistakes.join("\n")}\n` : mistakes.join("\n"),
-  );
+  throw kind === "vhost" ? new PolicyError(mistakes) : new RangeError(mistakes.join("\n"));
 }
 
 /** Returns a limit; Infinity if it is not set. */
