@@ -199,8 +199,10 @@ export class Broker implements CoreHost, ProtocolHost {
 
   onBlocked(reason: string | undefined): void {
     this.options.onEvent({ type: "blocked", reason });
-    if (reason !== undefined) return;
-    for (const connection of this.connections) connection.release();
+    for (const connection of this.connections) {
+      if (reason === undefined) connection.release();
+      else connection.block(reason);
+    }
   }
 
   onFailure(error: Error): void {
