@@ -147,12 +147,13 @@ export class Session {
     if (path === undefined || endpoints.length === 0) return;
     const text = `${endpoints.join("\n")}\n`;
     const kind = fs.lstatSync(path, { throwIfNoEntry: false });
-    if (kind !== undefined && !kind.isFile()) {
-      // Opening a FIFO would wait for its reader. A device or a link must not be replaced.
-      const told = (error: Error | null) =>
-        error && this.reporter.warn(`--ready-file '${path}': ${phrase(error)}`);
-      return fs.writeFile(path, text, told);
+    if (isDescriptor(path) || kind !== undefined && !kind.isFile() && !kind.isSymbolicLink()) {
+      // Opening a FIFO would wait for its reader. A device must not be replaced.
+      return fs.writeFile(path, text, (error) => {
+        if (error) this.reporter.warn(`--ready-file '${path}': ${phrase(error)}`);
+      });
     }
+    // The rename replaces a symbolic link; the file that the link points to stays as it is.
     // A reader must never see an incomplete file.
     const draft = `${path}.${crypto.randomUUID()}.tmp`;
     try {
@@ -213,6 +214,11 @@ export class Session {
     for (const callback of [...this.#onStop]) callback();
     this.#onStop.clear();
   }
+}
+
+/** Whether a path names an open descriptor of this process, as a shell's `>(command)` does. */
+function isDescriptor(path: string): boolean {
+  return /^\/(dev\/(fd\/\d+|stdout|stderr)|proc\/self\/fd\/\d+)$/.test(path);
 }
 
 /** The exit code of a program that a signal ended. */

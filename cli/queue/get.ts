@@ -1,5 +1,4 @@
 import { Consumer } from "../../lib/amqp/client/consumer.ts";
-import { ensureQueue, findQueue } from "../../lib/amqp/client/queues.ts";
 import { formatBroker } from "../../lib/amqp/client/url.ts";
 import type { FieldValue } from "../../lib/amqp/types/field_value.ts";
 import { TimeoutError } from "../app/errors.ts";
@@ -7,6 +6,7 @@ import type { Session } from "../app/session.ts";
 import { Output, outputFailure } from "../io/output.ts";
 import type { RecordStyle } from "../records/writer.ts";
 import { requireDeadLetters } from "./dead_letters.ts";
+import { requireQueue } from "./existence.ts";
 import { queueWriter } from "./records.ts";
 import { ExecSink, PrintSink } from "./sinks.ts";
 import { explainOffset, fromOffset, isStream, notAStream, offsetOf, SUSPICION_MS } from "./streams.ts";
@@ -17,9 +17,12 @@ export interface GetOptions {
   readonly count: number | undefined;
   readonly timeout: number | undefined;
   readonly drain: boolean | undefined;
+  /** Whether to create the queue if it does not exist. */
+  readonly declare: boolean | undefined;
   readonly prefetch: number | undefined;
   readonly exec: string | undefined;
   readonly jobs: number | undefined;
+  readonly maxAttempts: number | undefined;
   readonly onError: "requeue" | "reject" | "dead-letter" | undefined;
   /** The offset at which to start in a stream. */
   readonly offset: FieldValue | undefined;
@@ -57,10 +60,7 @@ export async function getAll(
     prefetch,
     arguments: () => offset === undefined ? {} : fromOffset(offset),
     prepare: async (connection) => {
-      if (offset === undefined) await ensureQueue(connection, queue);
-      else if (await findQueue(connection, queue) === undefined) {
-        throw new Error(`there is no stream '${queue}'`);
-      }
+      await requireQueue(connection, queue, options.declare ?? false);
       if (options.onError === "dead-letter") await requireDeadLetters(connection, queue, session.reporter);
     },
     onDelivery(delivery) {
@@ -93,7 +93,7 @@ export async function getAll(
     throw explainOffset(queue, error);
   });
 
-  while (!over && !session.stopping && output.failure === undefined) {
+  while (!over && !session.stopping && !sink.stopped && output.failure === undefined) {
     failure ??= consumer.failure;
     if (failure !== undefined) break;
     const left = options.timeout === undefined || !sink.idle

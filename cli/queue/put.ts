@@ -123,6 +123,8 @@ class Put {
   readonly #pacer: Pacer;
   /** When the broker last made progress, or had nothing to do. */
   #progressAt = performance.now();
+  /** Whether all input is read. */
+  #read = false;
   #settled = 0;
   #deadline: number | undefined;
 
@@ -138,10 +140,11 @@ class Put {
   /** Publishes until the source or the count ends; resolves to the error that stopped it earlier. */
   async run(): Promise<unknown> {
     let remaining = this.#options.count ?? Infinity;
+    this.#cancelAtFailure();
     await this.#pacer.start();
     while (remaining > 0) {
       const batch = await this.#source.next();
-      if (batch === undefined) return undefined;
+      if (batch === undefined) break;
       const { bodies, count, envelopes, failure } = this.#pack(batch);
       const end = Math.min(count, remaining);
       remaining -= end;
@@ -156,8 +159,16 @@ class Put {
       }
       if (failure !== undefined) return failure;
     }
+    this.#read = true;
     this.#source.cancel();
-    return undefined;
+    return this.#publisher.failure;
+  }
+
+  /** Cancels the source as soon as the publisher fails, so that the failure is reported although no input arrives. */
+  async #cancelAtFailure(): Promise<void> {
+    const publisher = this.#publisher;
+    while (!this.#read && publisher.failure === undefined) await publisher.changed.wait();
+    this.#source.cancel();
   }
 
   /** Waits until the broker has settled everything, for at most `--linger`. */

@@ -118,11 +118,28 @@ export function targetOf(session: Session, options: BrokerValues, create = false
     };
   }
   const brokers = withPassword(parseAmqpUrl(url ?? (process.env["AMQP_URL"] || DEFAULT_URL)), options);
+  for (const name of new Set(brokers.flatMap(({ ignored = [] }) => ignored))) {
+    const option = OPTIONS[name];
+    session.reporter.warn(
+      `the parameter '${name}' of the URL is ignored${option === undefined ? "" : ` (use ${option})`}`,
+    );
+  }
   if ((insecure || (cacert ?? cert ?? key) !== undefined) && brokers[0]!.endpoint.scheme !== "tls") {
     throw new UsageError(`certificates are for amqps:// URLs: received ${formatBroker(brokers[0]!)}`);
   }
   return { brokers, ...linkOf(session, { tls: readTls(options) }) };
 }
+
+/** The options that do what parameters of URLs do in other tools. */
+const OPTIONS: Readonly<Record<string, string>> = {
+  cacertfile: "--cacert",
+  certfile: "--cert",
+  keyfile: "--key",
+  verify: "-k, or --cacert",
+  ssl_options: "--cacert, --cert and --key",
+  auth_mechanism: "auth_mechanism=plain or external",
+  socket_timeout: "connection_timeout, in ms",
+};
 
 function linkOf(session: Session, options: LinkOptions): Pick<BrokerTarget, "link" | "abort"> {
   const abort = new AbortController();
@@ -143,7 +160,6 @@ function inside(folder: string): BrokerAddress {
     password: "guest",
     hasPassword: true,
     vhost: "/",
-    heartbeat: undefined,
   };
 }
 

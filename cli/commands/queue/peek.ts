@@ -1,7 +1,6 @@
 import type { AmqpConnection } from "../../../lib/amqp/client/connection.ts";
 import { Consumer } from "../../../lib/amqp/client/consumer.ts";
 import { peekQueue } from "../../../lib/amqp/client/peek.ts";
-import { findQueue } from "../../../lib/amqp/client/queues.ts";
 import { formatBroker } from "../../../lib/amqp/client/url.ts";
 import examples from "../../cheats/queue-peek.md" with { type: "text" };
 import { command, group } from "../../app/command.ts";
@@ -10,6 +9,7 @@ import { phrase } from "../../app/reporter.ts";
 import type { Session } from "../../app/session.ts";
 import { finishOutput, Output, outputFailure } from "../../io/output.ts";
 import { ending, output } from "../../options/options.ts";
+import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
 import { queueWriter } from "../../queue/records.ts";
 import { refuseStream, SUSPICION_MS } from "../../queue/streams.ts";
 import {
@@ -50,6 +50,7 @@ export default command({
   examples,
   async action({ session, values, operands }) {
     if (operands.length > 1) throw new UsageError("peek shows one queue");
+    refuseEmptyNames(operands);
     const style = styleOf(session, values, false);
     const { count = COUNT, timeout = TIMEOUT_MS } = values;
     const target = targetOf(session, values);
@@ -72,7 +73,7 @@ async function look(
   count: number,
   endpoint: string,
 ): Promise<void> {
-  if (await findQueue(connection, queue) === undefined) throw new Error(`there is no queue '${queue}'`);
+  await requireQueue(connection, queue);
   const { counts } = session;
   const out = new Output(session);
   const write = queueWriter(out, style);
@@ -128,7 +129,7 @@ async function borrow(
     ...link,
     prefetch: count,
     prepare: async (connection) => {
-      if (await findQueue(connection, queue) === undefined) throw new Error(`there is no queue '${queue}'`);
+      await requireQueue(connection, queue);
     },
     onDelivery(delivery) {
       if (counts.received === count || consumer.generation !== generation) return;

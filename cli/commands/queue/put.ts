@@ -1,5 +1,4 @@
 import { Publisher } from "../../../lib/amqp/client/publisher.ts";
-import { ensureQueue } from "../../../lib/amqp/client/queues.ts";
 import { type BasicProperties, encodeProperties } from "../../../lib/amqp/properties.ts";
 import examples from "../../cheats/queue-put.md" with { type: "text" };
 import { command, group, list, option } from "../../app/command.ts";
@@ -9,6 +8,13 @@ import { Input } from "../../io/input.ts";
 import { repeats } from "../../io/pacer.ts";
 import { sourceOf } from "../../io/source.ts";
 import { delivery, ending, input, pacing } from "../../options/options.ts";
+import {
+  declaring,
+  refuseEmptyKeys,
+  refuseEmptyNames,
+  requireExchange,
+  requireQueue,
+} from "../../queue/existence.ts";
 import { packPlain, packRecords, putAll } from "../../queue/put.ts";
 import { parseProperty } from "../../queue/records.ts";
 import { broker, startWithin, targetOf } from "../../queue/target.ts";
@@ -17,7 +23,12 @@ import { framingOf, splitterFor } from "../../records/splitter.ts";
 const envelope = group("Messages", {
   exchange: option("--exchange <name>", "publish to this exchange instead of a queue", word),
   topic: option("-t, --topic <key>", "the routing key, with --exchange", text),
-  header: list("-H, --header <name: value>", "add a header (repeats)", header),
+  header: list(
+    "-H, --header <name: value>",
+    "add a header (repeats)",
+    header,
+    `-J can have other bytes: {"headers":{"NAME":{"$bytes":"BASE64"}}}`,
+  ),
   property: list(
     "-P, --property <name: value>",
     "set a property, such as content_type (repeats)",
@@ -26,13 +37,14 @@ const envelope = group("Messages", {
 });
 
 export default command({
-  argument: ["[queue]", "the queue; it is declared durable if it does not exist"],
+  argument: ["[queue]", "the queue; it must exist, except in a directory (--data), where it is created"],
   options: {
     ...broker,
     ...input,
     // --data is the directory of the queue.
     data: { ...input.data, flags: "-D, --text <text>" },
     ...envelope,
+    ...declaring,
     ...ending,
     ...pacing,
     ...group("Delivery", { linger: delivery.linger }),
@@ -49,6 +61,11 @@ export default command({
     }
     if (queue !== undefined && topic !== undefined) {
       throw new UsageError("-t is the routing key for --exchange; a queue is reached by its name");
+    }
+    refuseEmptyNames(operands);
+    refuseEmptyKeys([topic]);
+    if (values.declare && exchange !== undefined) {
+      throw new UsageError("--declare creates a queue, and --exchange publishes to an exchange");
     }
     const properties: BasicProperties = { deliveryMode: 2, ...Object.fromEntries(values.property) };
     if (values.header.length > 0) properties.headers = Object.fromEntries(values.header);
@@ -70,7 +87,9 @@ export default command({
     const publisher = new Publisher(brokers, {
       ...link,
       prepare: async (connection) => {
-        if (queue !== undefined) await ensureQueue(connection, queue);
+        if (queue === undefined) await requireExchange(connection, exchange!);
+        // A spool must work at the first attempt.
+        else await requireQueue(connection, queue, values.declare ?? values.folder !== undefined);
       },
     });
     await startWithin(target, values.timeout, publisher.start());

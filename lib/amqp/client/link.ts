@@ -73,9 +73,9 @@ export async function connectBroker(
   brokers: readonly BrokerAddress[],
   options: LinkOptions = {},
 ): Promise<AmqpConnection> {
-  const timeout = options.handshakeTimeout ?? 10_000;
   let failure: Error | undefined;
   for (const broker of brokers) {
+    const timeout = options.handshakeTimeout ?? broker.connectionTimeout ?? 10_000;
     const late = new HandshakeTimeoutError(
       `${formatBroker(broker)} did not answer within ${timeout / 1000} s`,
     );
