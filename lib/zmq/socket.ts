@@ -429,7 +429,12 @@ export abstract class Socket implements AsyncDisposable {
       await Promise.race([connection.closed, new Signal().wait(PROBATION_MS)]);
       if (connection.refused || !this.#open) {
         connection.close();
-        return { error: await connection.closed, wasReady: true, wasUseful: false, wasRefused: connection.refused };
+        return {
+          error: await connection.closed,
+          wasReady: true,
+          wasUseful: false,
+          wasRefused: connection.refused,
+        };
       }
     }
     const { socketType, version, mechanism, userId } = connection.peer;

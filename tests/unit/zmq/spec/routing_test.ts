@@ -224,7 +224,9 @@ describe("spec routing", () => {
     using peer = await RawPeer.dial(endpoint);
     peer.send(greeting(), readyWith("same"), frame("x".repeat(1000)));
     const reason = "another peer already has the routing id 'same'";
-    const error = command(bytes(`05 'ERROR' ${reason.length.toString(16)} ${hexOf(new TextEncoder().encode(reason))}`));
+    const error = command(
+      bytes(`05 'ERROR' ${reason.length.toString(16)} ${hexOf(new TextEncoder().encode(reason))}`),
+    );
     await peer.untilGone();
     assert.ok(hexOf(peer.bytes()).endsWith(hexOf(error)), peer.text());
     peer.close();
