@@ -61,6 +61,8 @@ export class ZmtpConnection implements StreamSink {
   readonly #hasEnded: () => boolean;
   readonly #heartbeat: Heartbeat;
   #ending = false;
+  /** Whether our half has ended. */
+  #ended = false;
   /** The number of completed writes. */
   #drains = 0;
   /** Whether a message or command has arrived. */
@@ -100,6 +102,7 @@ export class ZmtpConnection implements StreamSink {
     const write = (frames: Uint8Array) =>
       cipher === undefined ? stream.write(frames) : this.#writeSealed(cipher, frames);
     const writeWhenFresh = (frames: Uint8Array) => {
+      if (this.#ended) return; // A refused peer may still be sent messages until the connection is closed.
       const now = performance.now();
       if (now - this.#wroteAt >= STALE_MS || stream.peerEnded) return this.#hold(write, frames);
       this.#wroteAt = now;
@@ -158,6 +161,7 @@ export class ZmtpConnection implements StreamSink {
 
   /** Tells the peer the reason in an ERROR command, and closes the connection. Works before `start`, too. */
   refuse(cause: Error): void {
+    if (this.#refusal !== undefined) return;
     if (this.peer.version === "2.0" || this.peer.version === "none") return this.close(cause);
     this.#refusal = cause;
     this.#stream.attach(this);
@@ -202,7 +206,12 @@ export class ZmtpConnection implements StreamSink {
     this.#ending = true;
     // Keep reading to see the peer's end. Messages that still arrive are discarded.
     this.#stream.resume();
-    if (this.outbox.empty) this.#stream.end();
+    if (this.outbox.empty) this.#endHalf();
+  }
+
+  #endHalf(): void {
+    this.#ended = true;
+    this.#stream.end();
   }
 
   /** Closes the connection at once. */
@@ -238,7 +247,7 @@ export class ZmtpConnection implements StreamSink {
     this.#drains++;
     this.#heartbeat.sent();
     this.outbox.onDrain();
-    if (this.outbox.empty && this.#ending) this.#stream.end();
+    if (this.outbox.empty && this.#ending) this.#endHalf();
     this.#owner.onWritable(this);
   }
 

@@ -188,7 +188,7 @@ describe("spec routing", () => {
     second.connect(endpoint);
     assert.match((await log.until("handshake-failed")).error.message, /already has the routing id 'same'/);
     const failure = await waitFor(() => second.failure);
-    assert.match(failure.message, /ended the connection: another peer already has the routing id 'same'/);
+    assert.match(`${failure}`, /ended the connection: another peer already has the routing id 'same'/);
     await router.send(["same", "for the first"]);
     assert.deepEqual(texts(await deadline(first.receive())), ["for the first"]);
     await first.close();
