@@ -42,7 +42,7 @@ describe("libzmq incompatible peers", () => {
       const { error, dialed } = await log.until("handshake-failed");
       // libzmq may detect it first; then it disconnects without an error.
       const hungUp = error.message.match(
-        /^The peer closed the connection when it learned that this is a (\w+) socket/,
+        /^The peer closed the connection during the handshake; it knew that this is a (\w+) socket/,
       );
       if (hungUp === null) {
         assert.ok(error instanceof IncompatiblePeerError, `${error}`);

@@ -85,7 +85,7 @@ describe("handshake - invalid peers", () => {
     await failure(
       greeting3(),
       UnreachableError,
-      "The peer closed the connection when it learned that this is a PULL socket, which talks to PUSH",
+      "The peer closed the connection during the handshake; it knew that this is a PULL socket, which talks to PUSH",
       PULL,
       true,
     );

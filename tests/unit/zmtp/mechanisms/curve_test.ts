@@ -426,6 +426,7 @@ describe("security_curve messages", () => {
       ["a nonce of the handshake", [2n]],
       ["a lower nonce", [9n, 8n]],
       ["a lower nonce over 32 bits", [2n ** 33n + 1n, 2n ** 32n + 7n]],
+      ["a nonce that is lower in its first byte only", [2n ** 57n + 5n, 2n ** 56n + 5n]],
       ["nonce 0", [0n]],
     ] as const
   ) {
