@@ -415,6 +415,20 @@ describe("queue run", () => {
     assert.equal(stderr, "oops\n");
   });
 
+  test("--load-definitions with users - the command has a user of its own, not guest", async () => {
+    using dir = tempDir();
+    const definitions = { vhosts: [{ name: "/" }], users: [{ name: "ann", password: "a", tags: [] }] };
+    fs.writeFileSync(dir.file("d.json"), JSON.stringify(definitions));
+    using bash = shell(
+      `export MQCAT_WORDS="\${MQCAT[*]}"
+      "\${MQCAT[@]}" queue run --load-definitions '${dir.file("d.json")}' -- bash -c \
+        'echo "\${AMQP_URL%%:*} \${AMQP_URL#*@}"; $MQCAT_WORDS queue declare q; echo $?;
+         $MQCAT_WORDS queue declare q --url "amqp://guest:guest@\${AMQP_URL#*@}" 2>/dev/null; echo $?'`,
+    );
+    const { stdout, stderr } = await bash.exit();
+    assert.match(stdout.toString(), /^amqp 127\.0\.0\.1:\d+\n0\n4\n$/, stderr);
+  });
+
   test("the command can use the broker, and options after its name belong to the command", async () => {
     using bash = shell(
       `run() { "\${MQCAT[@]}" queue run "$@"; }

@@ -6,6 +6,7 @@ import { nodeName } from "../core/queue/queue_row.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { Authenticator } from "../core/users/authenticator.ts";
 import type { ProtocolHost, ProtocolServer } from "../protocol.ts";
+import { BodyBudget } from "./channel/body_budget.ts";
 import { DirectReplies } from "./channel/direct_reply.ts";
 import { type ConnectionHost, ServerConnection } from "./connection.ts";
 import { LoginRefused, serverHandshake } from "./handshake.ts";
@@ -19,6 +20,7 @@ export class AmqpServer implements ProtocolServer, ConnectionHost {
   readonly node: string;
   readonly maxMessageSize: number;
   readonly stallTimeout: number;
+  readonly bodies: BodyBudget;
   readonly #host: ProtocolHost;
 
   constructor(host: ProtocolHost) {
@@ -28,6 +30,7 @@ export class AmqpServer implements ProtocolServer, ConnectionHost {
     this.counters = host.core.counters;
     this.node = nodeName(host.options.product);
     this.maxMessageSize = host.options.maxMessageSize;
+    this.bodies = new BodyBudget(host.options.bodyLimit);
     this.stallTimeout = host.options.stallTimeout;
   }
 
