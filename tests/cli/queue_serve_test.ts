@@ -34,10 +34,10 @@ function serve(...options: string[]) {
 describe("queue serve", () => {
   test("a name with control characters - cannot change the terminal of the one who lists it", async () => {
     using dir = tempDir();
-    const name = "red\x1b[31m\r\n\x9b2J";
+    const name = "red\x1b[31m\b\x9b2J";
     const data = ["--data", dir.file("data")];
     await well(["declare", name, ...data]);
-    const shown = "red\\u001b[31m\\u000d\\u000a\\u009b2J";
+    const shown = "red\\u001b[31m\\u0008\\u009b2J";
     assert.ok((await well(["list", ...data])).includes(`\n${shown}  classic `));
     assert.ok((await well(["info", name, ...data])).startsWith(`name: ${shown}\n`));
     const json = await well(["list", "-J", ...data]);
