@@ -1,4 +1,4 @@
-import type { Row } from "./views.ts";
+import type { Row } from "../core/queue/queue_row.ts";
 
 type Counts = Readonly<Record<string, number>>;
 
