@@ -13,6 +13,9 @@ const FOOTER =
 is loopback.
 ${exitCodes.trimEnd()}`;
 
+/** The most commands that a hint lists. */
+const MAX_OWNERS = 4;
+
 async function main(words: string[]): Promise<number> {
   const [name, ...rest] = named(words);
   if (name === undefined || name === "-h" || name === "--help" || name === "help" && rest.length === 0) {
@@ -73,7 +76,9 @@ async function whoHas(flag: string): Promise<string | undefined> {
   for (const { name, load } of COMMANDS) {
     if (hasOption((await load()).default, flag)) owners.push(name);
   }
-  return owners.length === 0 ? undefined : `${owners.join(", ")} ${owners.length === 1 ? "has" : "have"} it`;
+  if (owners.length === 0) return undefined;
+  if (owners.length > MAX_OWNERS) return `${owners.length} other commands have it, such as ${owners[0]}`;
+  return `${owners.join(", ")} ${owners.length === 1 ? "has" : "have"} it`;
 }
 
 try {
