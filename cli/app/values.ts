@@ -87,3 +87,18 @@ export function endpoint(value: string): Endpoint {
     throw new UsageError(messageOf(error));
   }
 }
+
+const ESCAPES: Record<string, string> = { n: "\n", t: "\t", r: "\r", "0": "\0", "\\": "\\" };
+
+/** A separator: text that is not empty, with the escapes of `-f`: `\\n`, `\\t`, `\\r`, `\\0`, `\\xNN` and `\\\\`. */
+export function separator(value: string): string {
+  return word(value).replace(/\\(x[0-7][0-9a-fA-F]|[^])?/g, (whole, escape: string | undefined) => {
+    const found = escape?.startsWith("x") && escape.length === 3
+      ? String.fromCharCode(parseInt(escape.slice(1), 16))
+      : ESCAPES[escape ?? ""];
+    if (found === undefined) {
+      throw new Error(`there is no escape '${whole}': there are \\n \\t \\r \\0 \\xNN (to 7f) and \\\\`);
+    }
+    return found;
+  });
+}

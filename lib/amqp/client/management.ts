@@ -105,7 +105,9 @@ function base64(text: string): string {
 
 /** The reason of a failed request in the words of the system, not of the runtime's `fetch`. */
 function reasonOf(error: unknown): string {
-  const causes = [error, (error as { cause?: unknown }).cause, (error as { code?: unknown }).code].map(String);
+  const causes = [error, (error as { cause?: unknown }).cause, (error as { code?: unknown }).code].map(
+    String,
+  );
   const text = causes.join(" ");
   if (/ECONNREFUSED|ConnectionRefused|refused/i.test(text)) return "connection refused";
   if (/ECONNRESET|reset/i.test(text)) return "it closed the connection";

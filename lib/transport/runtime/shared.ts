@@ -49,10 +49,15 @@ export function refused(error: unknown): Error {
   if (code === "ENOTFOUND" || code === "EAI_AGAIN" || /failed to lookup|not known/i.test(text)) {
     return new UnreachableError("The host name does not resolve", { cause: error });
   }
-  if (/wrong.version.number|corrupt message|InvalidContentType|packet length too long|http request/i.test(text)) {
-    return new ProtocolError("The peer does not speak TLS: use a scheme with TLS at both ends or at neither", {
-      cause: error,
-    });
+  if (
+    /wrong.version.number|corrupt message|InvalidContentType|packet length too long|http request/i.test(text)
+  ) {
+    return new ProtocolError(
+      "The peer does not speak TLS: use a scheme with TLS at both ends or at neither",
+      {
+        cause: error,
+      },
+    );
   }
   if (/certificate|self.signed|issuer|altname/i.test(text)) {
     return new CertificateError(`The certificate is not trusted: ${text}`, { cause: error });
