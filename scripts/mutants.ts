@@ -1,6 +1,6 @@
 /**
  * Checks the tests: changes one token of the sources at a time and runs the unit and property tests of that area.
- * A mutant that no test notices is printed with its line; whoever reads the list decides whether it changes behaviour.
+ * A mutant that no test notices is printed with its line; some of them do not change behaviour, so the list needs a reader.
  *
  *   deno task mutants [--count N] [--seed N] [--minutes N] [--jobs N] [AREA…]
  *

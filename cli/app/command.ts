@@ -4,6 +4,7 @@
  */
 import { Command as Parser, CommanderError, Option as ParserOption } from "commander";
 import exitCodes from "../cheats/exit-codes.md" with { type: "text" };
+import { isDamaged } from "./argument_bytes.ts";
 import { UsageError } from "./errors.ts";
 import { printPage } from "./page.ts";
 import { Session } from "./session.ts";
@@ -17,6 +18,8 @@ export interface Option<T> {
   readonly kind: "flag" | "value" | "list";
   readonly group: string;
   readonly parse: Parse<unknown>;
+  /** How to pass bytes that are not UTF-8, for the error about an argument that has some. */
+  readonly bytes?: string | undefined;
   /** Carries the type only. */
   readonly type?: T;
 }
@@ -80,13 +83,23 @@ export function flag(flags: string, description: string): Option<boolean | undef
 }
 
 /** An option with one value. The last value wins. */
-export function option<T>(flags: string, description: string, parse: Parse<T>): Option<T | undefined> {
-  return { flags, description, kind: "value", group: "", parse };
+export function option<T>(
+  flags: string,
+  description: string,
+  parse: Parse<T>,
+  bytes?: string,
+): Option<T | undefined> {
+  return { flags, description, kind: "value", group: "", parse, bytes };
 }
 
 /** An option that may be repeated. */
-export function list<T>(flags: string, description: string, parse: Parse<T>): Option<T[]> {
-  return { flags, description, kind: "list", group: "", parse };
+export function list<T>(
+  flags: string,
+  description: string,
+  parse: Parse<T>,
+  bytes?: string,
+): Option<T[]> {
+  return { flags, description, kind: "list", group: "", parse, bytes };
 }
 
 /** Puts options under a heading of the help. */
@@ -145,6 +158,11 @@ export async function run(
       return [key, given[keys.get(key)!] ?? (kind === "list" ? [] : undefined)];
     }),
   );
+  const wrong = parser.args.find(isDamaged);
+  if (wrong !== undefined) {
+    const remedy = definition.passThrough ? " (put the command into a script)" : "";
+    throw new UsageError(`argument '${wrong}' is not UTF-8${remedy}`);
+  }
   const session = new Session(title.name, values);
   return await session.run(() => definition.action({ session, values, operands: parser.args }));
 }
@@ -218,12 +236,13 @@ function build(
     const words = syntax.split(" ");
     words.forEach((word, at) => parser.argument(word, at < words.length - 1 ? "" : description));
   }
-  for (const [key, { flags, description, kind, group, parse }] of Object.entries(definition.options)) {
+  for (const [key, given] of Object.entries(definition.options)) {
+    const { flags, description, kind, group } = given;
     const option = new ParserOption(flags, description).helpGroup(`${group}:`);
     keys.set(key, option.attributeName());
     if (kind !== "flag") {
       option.argParser((text: string, before: unknown) => {
-        const value = checked(flags, text, parse);
+        const value = checked(given, text);
         return kind === "list" ? [...(before as unknown[] ?? []), value] : value;
       });
     }
@@ -233,11 +252,14 @@ function build(
   return { parser, keys };
 }
 
-function checked(flags: string, text: string, parse: Parse<unknown>): unknown {
+function checked({ flags, parse, bytes }: Option<unknown>, text: string): unknown {
+  const name = new ParserOption(flags).long;
+  if (isDamaged(text)) {
+    throw new UsageError(`${name} '${text}' is not UTF-8${bytes === undefined ? "" : ` (${bytes})`}`);
+  }
   try {
     return parse(text);
   } catch (error) {
-    const name = new ParserOption(flags).long;
     throw new UsageError(`${name} '${text}': ${error instanceof Error ? error.message : error}`);
   }
 }

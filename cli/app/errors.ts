@@ -17,6 +17,9 @@ export class UsageError extends Error {}
 /** The `-w` deadline passed. */
 export class TimeoutError extends Error {}
 
+/** The end of work that a signal interrupted; the exit code is that of the signal. */
+export class StoppedError extends Error {}
+
 /** The exit codes of the library's errors. */
 const EXIT_CODES: Record<ErrorCode, number> = {
   ERR_ENDPOINT: EXIT.usage,

@@ -1,7 +1,7 @@
 import fs from "node:fs";
 import os from "node:os";
 import process from "node:process";
-import { EXIT, exitCodeOf } from "./errors.ts";
+import { EXIT, exitCodeOf, StoppedError } from "./errors.ts";
 import { phrase, Reporter, type Verbosity } from "./reporter.ts";
 
 /** The diagnostic options and `--ready-file`, if the command has them. */
@@ -105,12 +105,28 @@ export class Session {
 
   /**
    * Says what the end of the command waits for. If it has not ended soon after the first signal, this is printed:
-   * `waiting for the reader of stdout to take 65536 bytes; a second signal stops at once`.
+   * `waiting for the reader of stdout to take 65536 bytes; again to stop now`.
    *
-   * @param describe returns what comes after "waiting for", or undefined when there is nothing to wait for
+   * @param describe returns what comes after "waiting", for example `up to 30 s for 3 unsent messages`, or undefined
+   * when there is nothing to wait for
    */
   explainWait(describe: () => string | undefined): void {
     this.#waits.push(describe);
+  }
+
+  /** Resolves to the result of `work`, or to undefined after a signal or after `limit` milliseconds. */
+  async untilStopped<T>(work: Promise<T>, limit = Infinity): Promise<T | undefined> {
+    let end!: () => void;
+    const ended = new Promise<undefined>((resolve) => end = () => resolve(undefined));
+    const timer = limit < 2 ** 31 ? setTimeout(end, Math.max(0, limit)) : undefined;
+    this.onStop(end);
+    try {
+      return await Promise.race([work, ended]);
+    } finally {
+      clearTimeout(timer);
+      this.#onStop.delete(end);
+      work.catch(() => {}); // A later failure has no one to report to.
+    }
   }
 
   /** Removes a callback of `onStop`. */
@@ -138,12 +154,13 @@ export class Session {
     if (path === undefined || endpoints.length === 0) return;
     const text = `${endpoints.join("\n")}\n`;
     const kind = fs.lstatSync(path, { throwIfNoEntry: false });
-    if (kind !== undefined && !kind.isFile()) {
-      // Opening a FIFO would wait for its reader. A device or a link must not be replaced.
-      const told = (error: Error | null) =>
-        error && this.reporter.warn(`--ready-file '${path}': ${phrase(error)}`);
-      return fs.writeFile(path, text, told);
+    if (isDescriptor(path) || kind !== undefined && !kind.isFile() && !kind.isSymbolicLink()) {
+      // Opening a FIFO would wait for its reader. A device must not be replaced.
+      return fs.writeFile(path, text, (error) => {
+        if (error) this.reporter.warn(`--ready-file '${path}': ${phrase(error)}`);
+      });
     }
+    // The rename replaces a symbolic link; the file that the link points to stays as it is.
     // A reader must never see an incomplete file.
     const draft = `${path}.${crypto.randomUUID()}.tmp`;
     try {
@@ -177,6 +194,7 @@ export class Session {
       return await work();
     } catch (error) {
       this.reporter.error(new Error(phrase(error), { cause: error }));
+      if (this.stopping && error instanceof StoppedError) return undefined;
       this.exitCode = exitCodeOf(error);
       return undefined;
     }
@@ -185,7 +203,7 @@ export class Session {
   #reportWaits(): void {
     const waits = this.#waits.map((describe) => describe()).filter((text) => text !== undefined);
     if (waits.length === 0) return;
-    this.reporter.info(`waiting for ${waits.join(" and ")}; a second signal stops at once`);
+    this.reporter.info(`waiting ${waits.join(" and ")}; again to stop now`);
   }
 
   #stop(signal: StopSignal): void {
@@ -203,6 +221,11 @@ export class Session {
     for (const callback of [...this.#onStop]) callback();
     this.#onStop.clear();
   }
+}
+
+/** Whether a path names an open descriptor of this process, as a shell's `>(command)` does. */
+function isDescriptor(path: string): boolean {
+  return /^\/(dev\/(fd\/\d+|stdout|stderr)|proc\/self\/fd\/\d+)$/.test(path);
 }
 
 /** The exit code of a program that a signal ended. */

@@ -7,6 +7,12 @@ export function messages(count: number): string {
   return `${count} message${count === 1 ? "" : "s"}`;
 }
 
+/** What a command waits for: `up to 30 s for 3 unsent messages`; undefined without unsent messages. */
+export function unsentWait(count: number, linger: number): string | undefined {
+  if (count === 0 || linger <= 0) return undefined;
+  return `up to ${Math.round(linger / 100) / 10} s for ${count} unsent message${count === 1 ? "" : "s"}`;
+}
+
 /** Counts and reports messages that could not be delivered; the exit code becomes 5, unless it is set already. */
 export function reportUnsent(session: Session, count: number): void {
   if (count === 0) return;

@@ -4,12 +4,14 @@ import { command, group, option } from "../app/command.ts";
 import { separator, text } from "../app/values.ts";
 import { publish, publishing } from "../zmq/publish.ts";
 
+const TOPIC_BYTES = "topic_base64 in the records of -J can be other bytes";
 const topics = group("Messages", {
-  topic: option("-t, --topic <topic>", "send this as a first frame before each body", text),
+  topic: option("-t, --topic <topic>", "send this as a first frame before each body", text, TOPIC_BYTES),
   separator: option(
     "-K, --key-separator <text>",
     "split each line here into topic and body; -t is for lines without it",
     separator,
+    TOPIC_BYTES,
   ),
 });
 

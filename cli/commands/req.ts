@@ -13,7 +13,7 @@ import { sourceOf } from "../io/source.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { ending, identity, input, output, pacing, probing, zeromq } from "../options/options.ts";
 import { type RecordWriter, recordWriter, styleOf } from "../records/writer.ts";
-import { open, peersOf, socketOptions, waitForPeers } from "../zmq/socket.ts";
+import { cancelAtFailure, open, peersOf, socketOptions, waitForPeers } from "../zmq/socket.ts";
 
 export default command({
   argument: ["[endpoint...]", "where to connect; @ in front binds"],
@@ -80,9 +80,13 @@ async function askAll(
   await pacer.start();
   let left = 0;
   let missed = 0;
+  const endWatch = cancelAtFailure(socket, source);
   try {
     await askEach();
+    const failure = endWatch();
+    if (failure !== undefined) throw failure;
   } finally {
+    endWatch();
     // Requests without a reply are reported, whatever the reason.
     if (remaining > 0) {
       source.cancel();

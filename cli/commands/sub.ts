@@ -15,6 +15,7 @@ const topics = group("Messages", {
     "-t, --topic <prefix>",
     "subscribe to topics with this prefix (repeats; default: all topics)",
     text,
+    "use the part of the prefix that is UTF-8, or subscribe to all topics",
   ),
   separator: option(
     "-K, --key-separator <text>",

@@ -37,7 +37,7 @@ export class Output {
       const left = this.length + (this.#flight === undefined ? 0 : this.#flightLength - this.#written);
       return left === 0 || this.failure !== undefined
         ? undefined
-        : `the reader of stdout to take ${left} bytes`;
+        : `for the reader of stdout to take ${left} bytes`;
     });
   }
 

@@ -16,18 +16,18 @@ export interface SourceOptions {
   readonly file: readonly string[];
 }
 
+/** The path that names stdin. */
+const STDIN = "-";
+
 /**
- * Returns the source of messages: `-D` and `-F`, else stdin. With `-D` or `-F`, stdin is not read.
+ * Returns the source of messages: `-D` and `-F`, else stdin. With `-D` or `-F`, stdin is read only for `-F -`.
  *
  * @param repeat whether `-D` and `-F` are sent repeatedly
  * @throws {UsageError} the options contradict each other, or a file cannot be read
  */
 export function sourceOf(options: SourceOptions, repeat: boolean, rule: TopicRule = {}): Source {
-  for (const text of options.data) {
-    // The runtime decodes arguments as UTF-8, and has replaced invalid bytes.
-    if (text.includes("\ufffd")) {
-      throw new UsageError("-D takes text in UTF-8; other bytes can come from a file (-F) or stdin");
-    }
+  if (options.file.filter((path) => path === STDIN).length > 1) {
+    throw new UsageError("-F - is stdin, which can be read only once");
   }
   const fixed = [...options.data.map((text) => Buffer.from(text, "utf8")), ...options.file.map(readFile)];
   const framing = framingOf("--in", options.in, options);
@@ -35,10 +35,7 @@ export function sourceOf(options: SourceOptions, repeat: boolean, rule: TopicRul
     if (options.in !== undefined || options.json || options.null) {
       throw new UsageError("-D and -F give whole messages, so --in, -J and -0 have nothing to split");
     }
-    return new FixedSource(
-      fixed.map((body) => rule.topic === undefined ? [body] : [rule.topic, body]),
-      repeat,
-    );
+    return new FixedSource(fixed, rule.topic, repeat);
   }
   if (framing === "json") {
     if (rule.separator !== undefined) {
@@ -49,7 +46,9 @@ export function sourceOf(options: SourceOptions, repeat: boolean, rule: TopicRul
   return new Input(0, splitterFor(framing, rule), rule.topic);
 }
 
-function readFile(path: string): Uint8Array {
+/** Reads a file; stdin is read later, as one message. */
+function readFile(path: string): Uint8Array | Input {
+  if (path === STDIN) return new Input(0, splitterFor("blob", {}));
   try {
     return fs.readFileSync(path);
   } catch (error) {
@@ -70,30 +69,48 @@ function reasonOf(error: unknown): string {
   return phrase(error);
 }
 
-/** A fixed list of messages, sent once or repeatedly. */
+/** A fixed list of messages, sent once or repeatedly. One of them may be the whole of stdin. */
 class FixedSource implements Source {
-  ended: boolean;
-  readonly cut = false;
   onEnd: () => void = () => {};
 
-  readonly #messages: readonly (readonly Uint8Array[])[];
+  readonly #bodies: (Uint8Array | Input)[];
+  readonly #topic: Uint8Array | undefined;
   readonly #repeat: boolean;
+  readonly #stdin: Input | undefined;
   #next = 0;
   #cancelled = false;
 
-  constructor(messages: readonly (readonly Uint8Array[])[], repeat: boolean) {
-    this.#messages = messages;
+  constructor(bodies: (Uint8Array | Input)[], topic: Uint8Array | undefined, repeat: boolean) {
+    this.#bodies = bodies;
+    this.#topic = topic;
     this.#repeat = repeat;
-    this.ended = !repeat;
+    this.#stdin = bodies.find((body) => body instanceof Input);
+    if (this.#stdin !== undefined) this.#stdin.onEnd = () => this.onEnd();
   }
 
-  next(): Promise<Batch | undefined> {
-    if (this.#next === this.#messages.length && this.#repeat) this.#next = 0;
-    const message = this.#cancelled && this.#repeat ? undefined : this.#messages[this.#next++];
-    return Promise.resolve(message === undefined ? undefined : Batch.of(message));
+  get cut(): boolean {
+    return this.#stdin?.cut ?? false;
+  }
+
+  get ended(): boolean {
+    return this.#cancelled || !this.#repeat && (this.#stdin?.ended ?? true);
+  }
+
+  async next(): Promise<Batch | undefined> {
+    if (this.#next === this.#bodies.length && this.#repeat) this.#next = 0;
+    if (this.#cancelled && this.#repeat || this.#next === this.#bodies.length) return undefined;
+    let body = this.#bodies[this.#next]!;
+    if (body instanceof Input) {
+      const batch = await body.next();
+      if (batch === undefined) return undefined;
+      body = this.#bodies[this.#next] = batch.frame(0).slice();
+    }
+    this.#next++;
+    return Batch.of(this.#topic === undefined ? [body] : [this.#topic, body]);
   }
 
   cancel(): void {
-    this.#cancelled = this.ended = true;
+    this.#cancelled = true;
+    this.#stdin?.cancel();
   }
 }

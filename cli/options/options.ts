@@ -70,8 +70,18 @@ export const input = group("Messages", {
   null: flag("-0, --null", "separate messages by NUL instead of newline"),
   in: option("--in <framing>", "framing of the input: lines, null, blob, json or u32", oneOf(...FRAMINGS)),
   json: flag("-J, --json", "one JSON record per line"),
-  data: list("-D, --data <text>", "send this message instead of reading stdin (repeats)", text),
-  file: list("-F, --file <path>", "send this file as one message instead of reading stdin (repeats)", word),
+  data: list(
+    "-D, --data <text>",
+    "send this message instead of reading stdin (repeats)",
+    text,
+    "a file, -F, or stdin can have other bytes",
+  ),
+  file: list(
+    "-F, --file <path>",
+    "send this file as one message (repeats); - is the whole of stdin",
+    word,
+    "-F - reads the file as stdin",
+  ),
 });
 
 /** The form of printed messages. */
@@ -83,6 +93,7 @@ export const output = group("Output", {
     "-f, --format <template>",
     "%s payload, %S length, %R length as 4 bytes, %t topic, %i routing id, %p1 part 1, %o number, %T time, %e endpoint; \\n \\t \\0 \\xNN",
     template,
+    "\\xNN is a byte",
   ),
 });
 
@@ -162,6 +173,7 @@ export const identity = group("Connection", {
     "--identity <id>",
     "our routing id at a ROUTER: text, or 0x and hexadecimal digits",
     routingId,
+    "0x and hexadecimal digits are other bytes",
   ),
 });
 
@@ -171,6 +183,7 @@ export const exec = group("Delivery", {
     "--exec <command>",
     "run this in a shell for each message: the body is its stdin, MQCAT_* variables describe it",
     word,
+    "put the command into a script",
   ),
   jobs: option("-j, --jobs <number>", "how many commands run at a time (default: 1)", integer(1, 1024)),
 });

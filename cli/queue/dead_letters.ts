@@ -1,8 +1,7 @@
 /** Dead letters: whether a queue has a destination for them, and the original queue of a dead letter. */
-import { AmqpError } from "../../lib/amqp/amqp_error.ts";
 import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
 import type { Envelope } from "../../lib/amqp/client/publisher.ts";
-import { findQueue, queueArguments } from "../../lib/amqp/client/queues.ts";
+import { findExchange, findQueue, queueArguments } from "../../lib/amqp/client/queues.ts";
 import { decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
 import type { FieldTable, FieldValue } from "../../lib/amqp/types/field_value.ts";
 import type { Reporter } from "../app/reporter.ts";
@@ -32,26 +31,13 @@ export async function requireDeadLetters(
         "-a x-dead-letter-exchange=NAME (or use --on-error reject, if a policy sets the exchange)",
     );
   }
-  if (exchange !== "" && !await hasExchange(connection, exchange)) {
+  if (exchange !== "" && !await findExchange(connection, exchange)) {
     throw new Error(
       `'${queue}' dead-letters to the exchange '${exchange}', which does not exist: create it first`,
     );
   }
   if (exchange === "" && typeof key === "string" && await findQueue(connection, key) === undefined) {
     throw new Error(`'${queue}' dead-letters to the queue '${key}', which does not exist: declare it first`);
-  }
-}
-
-async function hasExchange(connection: AmqpConnection, exchange: string): Promise<boolean> {
-  const channel = await connection.open();
-  try {
-    await channel.call("exchange.declare", { exchange, passive: true }, "exchange.declare-ok");
-    return true;
-  } catch (error) {
-    if (error instanceof AmqpError && error.replyCode === 404) return false;
-    throw error;
-  } finally {
-    await channel.close();
   }
 }
 

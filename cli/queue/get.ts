@@ -1,5 +1,4 @@
 import { Consumer } from "../../lib/amqp/client/consumer.ts";
-import { ensureQueue, findQueue } from "../../lib/amqp/client/queues.ts";
 import { formatBroker } from "../../lib/amqp/client/url.ts";
 import type { FieldValue } from "../../lib/amqp/types/field_value.ts";
 import { TimeoutError } from "../app/errors.ts";
@@ -7,19 +6,23 @@ import type { Session } from "../app/session.ts";
 import { Output, outputFailure } from "../io/output.ts";
 import type { RecordStyle } from "../records/writer.ts";
 import { requireDeadLetters } from "./dead_letters.ts";
+import { requireQueue } from "./existence.ts";
 import { queueWriter } from "./records.ts";
 import { ExecSink, PrintSink } from "./sinks.ts";
 import { explainOffset, fromOffset, isStream, notAStream, offsetOf, SUSPICION_MS } from "./streams.ts";
-import type { BrokerTarget } from "./target.ts";
+import { type BrokerTarget, farewell, startWithin } from "./target.ts";
 
 /** The values of the options of `queue get`; times are in milliseconds. */
 export interface GetOptions {
   readonly count: number | undefined;
   readonly timeout: number | undefined;
   readonly drain: boolean | undefined;
+  /** Whether to create the queue if it does not exist. */
+  readonly declare: boolean | undefined;
   readonly prefetch: number | undefined;
   readonly exec: string | undefined;
   readonly jobs: number | undefined;
+  readonly maxAttempts: number | undefined;
   readonly onError: "requeue" | "reject" | "dead-letter" | undefined;
   /** The offset at which to start in a stream. */
   readonly offset: FieldValue | undefined;
@@ -31,12 +34,13 @@ const LOOK_MS = 50;
 /** Consumes a queue until a limit, an error or a signal ends it. */
 export async function getAll(
   session: Session,
-  { brokers, link }: BrokerTarget,
+  target: BrokerTarget,
   queue: string,
   style: RecordStyle,
   options: GetOptions,
 ): Promise<void> {
   const { counts } = session;
+  const { brokers, link } = target;
   const output = new Output(session);
   const wanted = options.count ?? Infinity;
   const prefetch = Math.min(
@@ -56,10 +60,7 @@ export async function getAll(
     prefetch,
     arguments: () => offset === undefined ? {} : fromOffset(offset),
     prepare: async (connection) => {
-      if (offset === undefined) await ensureQueue(connection, queue);
-      else if (await findQueue(connection, queue) === undefined) {
-        throw new Error(`there is no stream '${queue}'`);
-      }
+      await requireQueue(connection, queue, options.declare ?? false);
       if (options.onError === "dead-letter") await requireDeadLetters(connection, queue, session.reporter);
     },
     onDelivery(delivery) {
@@ -88,21 +89,21 @@ export async function getAll(
     ? new PrintSink(session, consumer, output, queueWriter(output, style), endpoint, hold)
     : new ExecSink(session, consumer, output, style, endpoint, { ...options, exec: options.exec });
   session.onStop(() => consumer.changed.fire());
-  await consumer.start().catch((error) => {
+  await startWithin(target, options.timeout, consumer.start()).catch((error) => {
     throw explainOffset(queue, error);
   });
 
-  while (!over && !session.stopping && output.failure === undefined) {
+  while (!over && !session.stopping && !sink.stopped && output.failure === undefined) {
     failure ??= consumer.failure;
     if (failure !== undefined) break;
-    if (options.drain && sink.idle && await consumer.isDrained()) break;
-    if (options.drain && !asked && counts.received === 0 && performance.now() - lastAt >= SUSPICION_MS) {
-      asked = true;
-      if (await isStream({ brokers, link }, queue)) failure = unfit(queue, true, options);
-    }
     const left = options.timeout === undefined || !sink.idle
       ? Infinity
       : lastAt + options.timeout - performance.now();
+    if (options.drain && sink.idle && await session.untilStopped(consumer.isDrained(), left)) break;
+    if (options.drain && !asked && counts.received === 0 && performance.now() - lastAt >= SUSPICION_MS) {
+      asked = true;
+      if (await session.untilStopped(isStream(target, queue), left)) failure = unfit(queue, true, options);
+    }
     if (left <= 0) {
       failure = new TimeoutError(`no message arrived for ${options.timeout! / 1000} s (-w)`);
       break;
@@ -112,10 +113,10 @@ export async function getAll(
   }
   over = true;
   // The broker must not deliver more messages after the last acknowledgements.
-  await consumer.cancel();
+  await farewell(session, failure, (limit) => consumer.cancel(limit));
   await sink.finish();
   await output.drained();
-  await consumer.close();
+  await farewell(session, failure, (limit) => consumer.close(limit));
   failure = outputFailure(session, output) ?? failure;
   if (failure !== undefined) throw failure;
 }

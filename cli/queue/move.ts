@@ -2,16 +2,17 @@ import type { Delivery } from "../../lib/amqp/client/channel.ts";
 import { Consumer, type Receipt } from "../../lib/amqp/client/consumer.ts";
 import { connectBroker } from "../../lib/amqp/client/link.ts";
 import { type Bodies, type Envelope, Publisher } from "../../lib/amqp/client/publisher.ts";
-import { ensureQueue, findQueue } from "../../lib/amqp/client/queues.ts";
+import { findQueue } from "../../lib/amqp/client/queues.ts";
 import { decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
 import { LimitError } from "../../lib/errors.ts";
 import { EXIT, TimeoutError } from "../app/errors.ts";
 import { Progress } from "../app/progress.ts";
 import type { Session } from "../app/session.ts";
-import { messages } from "../app/tally.ts";
+import { messages, unsentWait } from "../app/tally.ts";
+import { requireQueue } from "./existence.ts";
 import { report } from "./put.ts";
 import { refuseStream, SUSPICION_MS } from "./streams.ts";
-import type { BrokerTarget } from "./target.ts";
+import { type BrokerTarget, farewell, startWithin } from "./target.ts";
 
 /** The interval between checks of an empty queue, in milliseconds. */
 const LOOK_MS = 50;
@@ -25,13 +26,15 @@ export interface MoveOptions {
   readonly count: number | undefined;
   readonly timeout: number | undefined;
   readonly prefetch: number | undefined;
+  /** Whether to create the target queue if it does not exist. */
+  readonly declare: boolean | undefined;
   /** The number of messages to move. It is exact as long as no connection is lost. */
   readonly about?: number;
 }
 
 /** The destination of messages. */
 export interface Destination extends BrokerTarget {
-  /** The queue for all of them, which is declared if it is missing; undefined: `address` decides for each. */
+  /** The queue for all of them; undefined: `address` decides for each. */
   readonly queue: string | undefined;
   /** Returns the envelope for a message; undefined: it must stay. `properties` are valid only during the call. */
   address(properties: Uint8Array): Envelope | undefined;
@@ -112,16 +115,14 @@ class Move {
     this.#publisher = new Publisher(to.brokers, {
       ...to.link,
       prepare: async (connection) => {
-        if (to.queue !== undefined) await ensureQueue(connection, to.queue);
+        if (to.queue !== undefined) await requireQueue(connection, to.queue, options.declare ?? false);
       },
     });
     this.#consumer = new Consumer(from.brokers, from.queue, {
       ...from.link,
       prefetch: this.#prefetch,
       prepare: async (connection) => {
-        if (await findQueue(connection, from.queue) === undefined) {
-          throw new Error(`there is no queue '${from.queue}' to move from`);
-        }
+        await requireQueue(connection, from.queue);
         this.#startAgain();
       },
       onDelivery: (delivery) => this.#take(delivery),
@@ -135,21 +136,22 @@ class Move {
       this.#goOn();
     };
     this.#session.onStop(() => publisher.changed.fire());
-    await publisher.start();
+    this.#session.explainWait(() => unsentWait(publisher.pending, LAST_MS));
+    await startWithin(this.#to, this.#options.timeout, publisher.start());
     try {
-      await this.#consumer.start();
+      await startWithin(this.#from, this.#options.timeout, this.#consumer.start());
       this.#started = true;
       await this.#untilDone();
       this.#over = true;
-      await this.#consumer.cancel();
+      await this.#farewell((limit) => this.#consumer.cancel(limit));
       const end = performance.now() + LAST_MS;
       while (publisher.pending > 0 && publisher.failure === undefined && performance.now() < end) {
         await publisher.changed.wait(LOOK_MS);
       }
       this.#acknowledge();
-      await this.#consumer.close();
+      await this.#farewell((limit) => this.#consumer.close(limit));
     } finally {
-      await publisher.close();
+      await this.#farewell((limit) => publisher.close(limit));
     }
     if (this.#failure !== undefined) throw this.#failure;
   }
@@ -180,7 +182,7 @@ class Move {
       ? ""
       : ", and the messages after them were not read";
     reporter.error(
-      `${messages(this.#kept.length)} stay in '${queue}': ${words}${unread} (--to says where to)`,
+      `${messages(this.#kept.length)} stay in '${queue}': ${words}${unread} (--to QUEUE moves them there)`,
     );
     this.#session.exitCode = EXIT.undelivered;
   }
@@ -194,7 +196,7 @@ class Move {
       if (this.#failure !== undefined) return;
       const idle = this.#waiting.length === 0 && publisher.takenInOrder === this.#publishedCount;
       // Messages that stay use the prefetch window: when they fill it, nothing more can be moved.
-      const drained = idle && (this.#kept.length >= this.#prefetch || await this.#consumer.isDrained());
+      const drained = idle && (this.#kept.length >= this.#prefetch || await this.#isDrained());
       if (!asked && this.#taken === 0 && (drained || performance.now() - this.#lastAt >= SUSPICION_MS)) {
         asked = true;
         await refuseStream(this.#from, this.#from.queue, "move").catch((error) => this.#failure ??= error);
@@ -208,6 +210,17 @@ class Move {
       }
       await publisher.changed.wait(LOOK_MS);
     }
+  }
+
+  #farewell(say: (limit?: number) => Promise<void>): Promise<void> {
+    return farewell(this.#session, this.#failure, say);
+  }
+
+  /** Whether the queue is empty; false after a signal or a timeout. */
+  async #isDrained(): Promise<boolean> {
+    const { timeout = Infinity } = this.#options;
+    const left = this.#lastAt + timeout - performance.now();
+    return await this.#session.untilStopped(this.#consumer.isDrained(), left) ?? false;
   }
 
   get #limit(): number {

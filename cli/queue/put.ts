@@ -7,11 +7,12 @@ import { EXIT, exitCodeOf, TimeoutError } from "../app/errors.ts";
 import { Progress } from "../app/progress.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
-import { messages } from "../app/tally.ts";
+import { messages, unsentWait } from "../app/tally.ts";
 import { Input, type Source } from "../io/input.ts";
 import { Pacer, type PacingOptions } from "../io/pacer.ts";
 import { DEFAULT_LINGER_MS } from "../options/options.ts";
 import { RecordError } from "../records/json.ts";
+import { farewell } from "./target.ts";
 import { type Defaults, envelopeOf, parseRecord } from "./records.ts";
 
 /** The values of the options of `queue put`; times are in milliseconds. */
@@ -92,6 +93,7 @@ export async function putAll(
     publisher.changed.fire();
   });
   const put = new Put(session, publisher, source, pack, options);
+  session.explainWait(() => unsentWait(publisher.pending, options.linger ?? DEFAULT_LINGER_MS));
   // The progress line must not hide typed input.
   const isTyped = source instanceof Input && isatty(0);
   const progress = isTyped ? undefined : new Progress(session, () => publisher.acknowledged, "confirmed");
@@ -105,7 +107,7 @@ export async function putAll(
   failure ??= publisher.failure;
   if (failure === undefined || publisher.failure === undefined) failure = await put.settle() ?? failure;
   progress?.end();
-  await publisher.close();
+  await farewell(session, failure, (limit) => publisher.close(limit));
   report(session, publisher, put.given, failure);
 }
 
@@ -121,6 +123,8 @@ class Put {
   readonly #pacer: Pacer;
   /** When the broker last made progress, or had nothing to do. */
   #progressAt = performance.now();
+  /** Whether all input is read. */
+  #read = false;
   #settled = 0;
   #deadline: number | undefined;
 
@@ -136,10 +140,11 @@ class Put {
   /** Publishes until the source or the count ends; resolves to the error that stopped it earlier. */
   async run(): Promise<unknown> {
     let remaining = this.#options.count ?? Infinity;
+    this.#cancelAtFailure();
     await this.#pacer.start();
     while (remaining > 0) {
       const batch = await this.#source.next();
-      if (batch === undefined) return undefined;
+      if (batch === undefined) break;
       const { bodies, count, envelopes, failure } = this.#pack(batch);
       const end = Math.min(count, remaining);
       remaining -= end;
@@ -155,8 +160,16 @@ class Put {
       }
       if (failure !== undefined) return failure;
     }
+    this.#read = true;
     this.#source.cancel();
-    return undefined;
+    return this.#publisher.failure;
+  }
+
+  /** Cancels the source as soon as the publisher fails, so that the failure is reported although no input arrives. */
+  async #cancelAtFailure(): Promise<void> {
+    const publisher = this.#publisher;
+    while (!this.#read && publisher.failure === undefined) await publisher.changed.wait();
+    this.#source.cancel();
   }
 
   /** Waits until the broker has settled everything, for at most `--linger`. */

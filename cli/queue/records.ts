@@ -9,7 +9,7 @@ import { type BasicProperties, decodeProperties, encodeProperties } from "../../
 import { messageOf } from "../../lib/errors.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import type { Output } from "../io/output.ts";
-import { compileFormat } from "../records/format.ts";
+import { bigEndian, compileFormat } from "../records/format.ts";
 import {
   fromBase64,
   fromRecord,
@@ -19,6 +19,7 @@ import {
   toBase64,
   toRecord,
 } from "../records/json.ts";
+import { visible, visibleJson } from "../records/visible.ts";
 import type { RecordStyle } from "../records/writer.ts";
 import { bytesOfText, type FieldJson, fromJson, tableFromJson, tableToJson, textToJson } from "./values.ts";
 
@@ -125,18 +126,28 @@ export type QueueWriter = (delivery: Delivery, endpoint: string) => void;
 
 /** @throws {Error} the template is invalid */
 export function queueWriter(output: Output, style: RecordStyle): QueueWriter {
-  if (style.format !== undefined) return templateWriter(output, style.format);
+  if (style.format !== undefined) return templateWriter(output, style.format, style.escaped ?? false);
   switch (style.framing) {
     case "json":
-      return (delivery, endpoint) => output.append(utf8(`${JSON.stringify(recordOf(delivery, endpoint))}\n`));
+      return (delivery, endpoint) => {
+        const json = JSON.stringify(recordOf(delivery, endpoint));
+        output.append(utf8(`${style.escaped ? visibleJson(json) : json}\n`));
+      };
     case "u32":
       return ({ content: { body, bodyStart, bodyEnd } }) => {
-        const length = bodyEnd - bodyStart;
-        output.append(Uint8Array.of(length >>> 24, length >>> 16, length >>> 8, length));
-        output.append(body.subarray(bodyStart, bodyEnd));
+        const bytes = body.subarray(bodyStart, bodyEnd);
+        const shown = style.escaped ? visible(bytes) : bytes;
+        output.append(bigEndian(shown.length));
+        output.append(shown);
       };
     default: {
       const end = { lines: 0x0a, null: 0, blob: undefined }[style.framing];
+      if (style.escaped) {
+        return ({ content: { body, bodyStart, bodyEnd } }) => {
+          output.append(visible(body.subarray(bodyStart, bodyEnd)));
+          if (end !== undefined) output.append(Uint8Array.of(end));
+        };
+      }
       return ({ content: { body, bodyStart, bodyEnd } }) => {
         output.reserve(bodyEnd - bodyStart + 1);
         output.length = copyBytes(body, bodyStart, bodyEnd, output.bytes, output.length);
@@ -218,17 +229,18 @@ function propertiesFromJson(json: { [name: string]: FieldJson }): BasicPropertie
 }
 
 /** Compiles a template with kcat's tokens, including `%h`: `name=value,name=value`. */
-function templateWriter(output: Output, template: string): QueueWriter {
+function templateWriter(output: Output, template: string, escaped: boolean): QueueWriter {
   const append = (bytes: Uint8Array) => output.append(bytes);
+  const shown = escaped ? visible : (bytes: Uint8Array) => bytes;
   /** The template between its `%h` tokens. */
-  const parts = splitAtHeaders(template).map(compileFormat);
+  const parts = splitAtHeaders(template).map((part) => compileFormat(part, shown));
   let sequence = 0;
   return ({ routingKey, exchange, content }) => {
     const { properties, propertiesEnd, body, bodyStart, bodyEnd } = content;
     const frames = [utf8(routingKey), body.subarray(bodyStart, bodyEnd)];
     const input = { frames, topicFrames: 1, sequence: ++sequence, endpoint: exchange };
     parts.forEach((steps, at) => {
-      if (at > 0) append(utf8(headerText(decodeProperties(properties, 0, propertiesEnd))));
+      if (at > 0) append(shown(utf8(headerText(decodeProperties(properties, 0, propertiesEnd)))));
       for (const step of steps) step(input, append);
     });
   };

@@ -1,19 +1,22 @@
 /** The two ways of `queue get` to process a message: print it, or run a command for it. */
 import type { Delivery } from "../../lib/amqp/client/channel.ts";
 import type { Consumer, Receipt } from "../../lib/amqp/client/consumer.ts";
-import { utf8 } from "../../lib/zmtp/bytes.ts";
+import { decodeProperties } from "../../lib/amqp/properties.ts";
+import { preview, utf8 } from "../../lib/zmtp/bytes.ts";
 import { EXIT } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { CommandRunner, type ExecMessage } from "../io/commands.ts";
-import { appendPrinted, reportFailure } from "../io/exec.ts";
+import { appendPrinted } from "../io/exec.ts";
 import type { Output } from "../io/output.ts";
 import type { RecordStyle } from "../records/writer.ts";
 import type { QueueWriter } from "./records.ts";
 
 /** How long acknowledgements wait for the rest of a `-n` (they make room for unwanted messages), in milliseconds. */
 const HOLD_MS = 100;
-/** How long a message whose command failed is held before it is requeued, to prevent a busy loop. */
-const REQUEUE_MS = 1000;
+/** The pause before a failed command runs again, in milliseconds. */
+const RETRY_MS = 1000;
+/** The default of `--max-attempts`. */
+export const MAX_ATTEMPTS = 5;
 
 /** Processes messages, and acknowledges them afterwards. */
 export interface DeliverySink {
@@ -23,6 +26,8 @@ export interface DeliverySink {
   flush(): void;
   /** Whether every message is acknowledged. */
   readonly idle: boolean;
+  /** Whether a failure ends the command; it is reported. */
+  readonly stopped: boolean;
   /** Resolves when every message is processed. After a signal no new command starts. */
   finish(): Promise<void>;
 }
@@ -31,7 +36,18 @@ export interface DeliverySink {
 export interface ExecOptions {
   readonly exec: string;
   readonly jobs: number | undefined;
+  /** How often a failing command runs for a message; 0: without a limit. */
+  readonly maxAttempts: number | undefined;
+  /** What happens to a message after its last attempt. Default: requeue */
   readonly onError: "requeue" | "reject" | "dead-letter" | undefined;
+}
+
+/** A message that waits for its command, or for the next attempt. */
+interface Job {
+  readonly message: ExecMessage;
+  readonly receipt: Receipt;
+  /** The encoded properties. */
+  readonly properties: Uint8Array;
 }
 
 /** Prints messages; acknowledges them once they are written. */
@@ -42,6 +58,7 @@ export class PrintSink implements DeliverySink {
   readonly #write: QueueWriter;
   readonly #endpoint: string;
   readonly #hold: () => boolean;
+  readonly stopped = false;
   #last: Receipt | undefined;
   #acknowledged: Receipt | undefined;
   #settling: Promise<void> | undefined;
@@ -109,7 +126,8 @@ export class ExecSink implements DeliverySink {
   readonly #endpoint: string;
   readonly #options: ExecOptions;
   readonly #runner: CommandRunner;
-  #waiting: { readonly message: ExecMessage; readonly receipt: Receipt }[] = [];
+  stopped = false;
+  #waiting: Job[] = [];
   #running = new Set<Promise<void>>();
   #sequence = 0;
 
@@ -134,7 +152,8 @@ export class ExecSink implements DeliverySink {
     return this.#running.size + this.#waiting.length === 0;
   }
 
-  take({ routingKey, content: { body, bodyStart, bodyEnd } }: Delivery, receipt: Receipt): void {
+  take({ routingKey, content }: Delivery, receipt: Receipt): void {
+    const { properties, propertiesEnd, body, bodyStart, bodyEnd } = content;
     const message = {
       body: body.slice(bodyStart, bodyEnd),
       topic: utf8(routingKey),
@@ -142,16 +161,16 @@ export class ExecSink implements DeliverySink {
       sequence: ++this.#sequence,
       endpoint: this.#endpoint,
     };
-    this.#waiting.push({ message, receipt });
+    this.#waiting.push({ message, receipt, properties: properties.slice(0, propertiesEnd) });
   }
 
   flush(): void {
-    while (this.#running.size < (this.#options.jobs ?? 1) && !this.#session.stopping) {
+    while (this.#running.size < (this.#options.jobs ?? 1) && !this.#over) {
       const next = this.#waiting.shift();
       if (next === undefined) return;
       // The broker delivers it again after a reconnect.
       if (next.receipt.generation !== this.#consumer.generation) continue;
-      const job = this.#work(next.message, next.receipt).then(() => {
+      const job = this.#work(next).then(() => {
         this.#running.delete(job);
         this.flush();
         this.#consumer.changed.fire();
@@ -164,21 +183,64 @@ export class ExecSink implements DeliverySink {
     while (this.#running.size > 0) await Promise.all(this.#running);
   }
 
-  async #work(message: ExecMessage, receipt: Receipt): Promise<void> {
-    const outcome = await this.#runner.run(message);
-    // An unacknowledged message goes back to the queue when we disconnect.
-    if (outcome === undefined) return;
-    reportFailure(this.#session, message, outcome);
-    appendPrinted(this.#output, outcome.printed, this.#style);
-    await this.#output.drained();
-    if (this.#output.failure !== undefined) return;
-    if (outcome.failure === undefined) this.#consumer.ack(receipt, false);
-    else {
-      this.#session.exitCode = EXIT.exec;
-      const requeue = (this.#options.onError ?? "requeue") === "requeue";
-      if (requeue) await this.#session.sleep(REQUEUE_MS);
-      this.#consumer.nack(receipt, requeue);
+  get #over(): boolean {
+    return this.#session.stopping || this.stopped;
+  }
+
+  /** Runs the command until it succeeds, or has failed too often. */
+  async #work(job: Job): Promise<void> {
+    const { message, receipt } = job;
+    const most = this.#options.maxAttempts ?? MAX_ATTEMPTS;
+    for (let attempt = 1;; attempt++) {
+      const outcome = await this.#runner.run(message);
+      // An unacknowledged message goes back to the queue when we disconnect.
+      if (outcome === undefined) return;
+      appendPrinted(this.#output, outcome.printed, this.#style);
+      await this.#output.drained();
+      const live = receipt.generation === this.#consumer.generation;
+      if (outcome.failure !== undefined) this.#report(job, outcome.failure, attempt, most, live);
+      if (this.#output.failure !== undefined) return;
+      if (outcome.failure === undefined) {
+        this.#consumer.ack(receipt, false);
+        break;
+      }
+      if (attempt === most) {
+        this.#settleFailed(receipt);
+        break;
+      }
+      await this.#session.sleep(RETRY_MS);
+      // The broker delivers it again after a reconnect.
+      if (receipt.generation !== this.#consumer.generation) return;
+      if (this.#over) {
+        this.#consumer.nack(receipt, true);
+        break;
+      }
     }
     this.#consumer.flush();
   }
+
+  /** Settles a message after its last attempt. A requeued message would fail again, so the command ends. */
+  #settleFailed(receipt: Receipt): void {
+    const requeue = (this.#options.onError ?? "requeue") === "requeue";
+    this.#consumer.nack(receipt, requeue);
+    if (requeue) this.stopped = true;
+  }
+
+  #report({ message, properties }: Job, failure: string, attempt: number, most: number, live: boolean): void {
+    const attempts = most === 0 ? `attempt ${attempt}` : `attempt ${attempt} of ${most}`;
+    const outcome = attempt < most || most === 0 || !live ? "" : FATES[this.#options.onError ?? "requeue"];
+    const id = decodeProperties(properties).messageId;
+    const name = id === undefined ? preview(message.body) : `id '${id}'`;
+    this.#session.reporter.error(
+      `--exec: message ${message.sequence} (${name}): ${failure} (${attempts})${outcome}`,
+    );
+    this.#session.exitCode = EXIT.exec;
+  }
 }
+
+/** What happens to a message after its last attempt, for the report. */
+const FATES = {
+  "requeue": "; it is requeued, and get ends (--on-error dead-letter puts such messages aside)",
+  "dead-letter": "; it is dead-lettered",
+  "reject": "; it is rejected",
+} as const;

@@ -6,7 +6,7 @@ import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
 import { type AmqpEvent, connectBroker, type LinkOptions, patiently } from "../../lib/amqp/client/link.ts";
 import { type BrokerAddress, DEFAULT_URL, formatBroker, parseAmqpUrl } from "../../lib/amqp/client/url.ts";
 import { group, option } from "../app/command.ts";
-import { UsageError } from "../app/errors.ts";
+import { StoppedError, TimeoutError, UsageError } from "../app/errors.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
 import { integer, text, word } from "../app/values.ts";
@@ -60,6 +60,43 @@ export interface BrokerValues extends TlsValues {
 export interface BrokerTarget {
   readonly brokers: readonly BrokerAddress[];
   readonly link: LinkOptions;
+  /** Ends the first attempt to connect, and all work of `withConnection`. */
+  abort(reason: Error): void;
+}
+
+/** The time limit for the replies of the broker at the end, after a signal or a timeout, in milliseconds. */
+const HURRIED_MS = 300;
+
+/**
+ * Waits for the last replies of the broker: for a short time after a signal or a timeout, else for the time of the
+ * client or until a signal.
+ *
+ * @param say sends the last methods; its argument is the time limit in milliseconds, or undefined for the default
+ */
+export async function farewell(
+  session: Session,
+  failure: unknown,
+  say: (limit?: number) => Promise<void>,
+): Promise<void> {
+  if (session.stopping || failure instanceof TimeoutError) await say(HURRIED_MS);
+  else await session.untilStopped(say());
+}
+
+/** Waits for the first connection, at most as long as `-w` allows. */
+export async function startWithin(
+  target: Pick<BrokerTarget, "brokers" | "abort">,
+  timeout: number | undefined,
+  start: Promise<void>,
+): Promise<void> {
+  const names = target.brokers.map(formatBroker).join(",");
+  const late = () =>
+    target.abort(new TimeoutError(`${names} did not answer within ${timeout! / 1000} s (-w)`));
+  const timer = timeout === undefined ? undefined : setTimeout(late, Math.min(timeout, 2 ** 31 - 1));
+  try {
+    await start;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** The pauses and timeouts for a broker in a directory, which may read for long before it answers, or exit before. */
@@ -77,20 +114,42 @@ export function targetOf(session: Session, options: BrokerValues, create = false
     }
     return {
       brokers: [inside(folder)],
-      link: linkOf(session, { ...SHARED_DIRECTORY, dial: dialer(session, folder, create) }),
+      ...linkOf(session, { ...SHARED_DIRECTORY, dial: dialer(session, folder, create) }),
     };
   }
   const brokers = withPassword(parseAmqpUrl(url ?? (process.env["AMQP_URL"] || DEFAULT_URL)), options);
+  for (const name of new Set(brokers.flatMap(({ ignored = [] }) => ignored))) {
+    const option = OPTIONS[name];
+    session.reporter.warn(
+      `the parameter '${name}' of the URL is ignored${option === undefined ? "" : ` (use ${option})`}`,
+    );
+  }
   if ((insecure || (cacert ?? cert ?? key) !== undefined) && brokers[0]!.endpoint.scheme !== "tls") {
     throw new UsageError(`certificates are for amqps:// URLs: received ${formatBroker(brokers[0]!)}`);
   }
-  return { brokers, link: linkOf(session, { tls: readTls(options) }) };
+  return { brokers, ...linkOf(session, { tls: readTls(options) }) };
 }
 
-function linkOf(session: Session, options: LinkOptions): LinkOptions {
+/** The options that do what parameters of URLs do in other tools. */
+const OPTIONS: Readonly<Record<string, string>> = {
+  cacertfile: "--cacert",
+  certfile: "--cert",
+  keyfile: "--key",
+  verify: "-k, or --cacert",
+  ssl_options: "--cacert, --cert and --key",
+  auth_mechanism: "auth_mechanism=plain or external",
+  socket_timeout: "connection_timeout, in ms",
+};
+
+function linkOf(session: Session, options: LinkOptions): Pick<BrokerTarget, "link" | "abort"> {
   const abort = new AbortController();
-  session.onStop(() => abort.abort(new Error("Stopped before the broker answered")));
-  return { ...options, onEvent: describeLink(session, options.dial !== undefined), signal: abort.signal };
+  session.onStop(() => abort.abort(new StoppedError("Stopped before the broker answered")));
+  const link = {
+    ...options,
+    onEvent: describeLink(session, options.dial !== undefined),
+    signal: abort.signal,
+  };
+  return { link, abort: (reason) => abort.abort(reason) };
 }
 
 /** The broker of a directory. It accepts guest, from this machine only. */
@@ -101,7 +160,6 @@ function inside(folder: string): BrokerAddress {
     password: "guest",
     hasPassword: true,
     vhost: "/",
-    heartbeat: undefined,
   };
 }
 
@@ -129,10 +187,15 @@ export async function withConnection(
 ): Promise<void> {
   await patiently(link, async () => {
     const connection = await connectBroker(brokers, link);
+    const stop = () => connection.abort();
+    link.signal?.addEventListener("abort", stop);
     try {
       await work(connection);
+    } catch (error) {
+      throw link.signal?.aborted ? link.signal.reason : error;
     } finally {
       await connection.close();
+      link.signal?.removeEventListener("abort", stop);
     }
   });
 }

@@ -13,6 +13,9 @@ export interface FormatInput {
   readonly routingId?: string;
 }
 
+/** Converts a frame for the output. */
+type Show = (frame: Uint8Array) => Uint8Array;
+
 /** Appends one part of a message's output. */
 type Step = (input: FormatInput, append: (bytes: Uint8Array) => void) => void;
 
@@ -23,9 +26,10 @@ const ESCAPES: Record<string, number> = { n: 10, t: 9, r: 13, "0": 0, "\\": 92 }
  * id, `%pN` frame N from 1 on, `%o` sequence number, `%T` time in milliseconds since 1970, `%e` endpoint, `%%`; `\n`, `\t`,
  * `\r`, `\0`, `\xNN`, `\\`.
  *
+ * @param shown converts the frames of a message; not the text of the template. Default: no change
  * @throws {Error} a token or an escape is unknown
  */
-export function compileFormat(template: string): Step[] {
+export function compileFormat(template: string, shown: Show = (bytes) => bytes): Step[] {
   const steps: Step[] = [];
   let literal: Uint8Array[] = [];
   const flush = () => {
@@ -36,7 +40,7 @@ export function compileFormat(template: string): Step[] {
     if (token === "%") literal.push(utf8("%"));
     else if (token !== undefined) {
       flush();
-      steps.push(step(token));
+      steps.push(step(token, shown));
     } else if (escape !== undefined) literal.push(Uint8Array.of(unescape(escape)));
     else if (whole === "%" || whole === "\\") {
       throw new Error(`it ends with a single '${whole}': write it twice`);
@@ -47,18 +51,18 @@ export function compileFormat(template: string): Step[] {
   return steps;
 }
 
-function step(token: string): Step {
+function step(token: string, shown: Show): Step {
   switch (token) {
     case "s":
       return ({ frames, topicFrames }, append) => {
-        for (let i = topicFrames; i < frames.length; i++) append(frames[i]!);
+        for (let i = topicFrames; i < frames.length; i++) append(shown(frames[i]!));
       };
     case "S":
       return (input, append) => append(utf8(String(payloadLength(input))));
     case "R":
       return (input, append) => append(bigEndian(payloadLength(input)));
     case "t":
-      return ({ frames, topicFrames }, append) => topicFrames > 0 ? append(frames[0]!) : undefined;
+      return ({ frames, topicFrames }, append) => topicFrames > 0 ? append(shown(frames[0]!)) : undefined;
     case "i":
       return ({ routingId }, append) => append(utf8(routingId ?? ""));
     case "h": // ZeroMQ messages have no headers.
@@ -75,7 +79,7 @@ function step(token: string): Step {
     throw new Error(`there is no token '%${token}': there are %s %S %R %t %i %h %p1 %p2 … %o %T %e and %%`);
   }
   const index = Number(part[1]) - 1;
-  return ({ frames }, append) => index < frames.length ? append(frames[index]!) : undefined;
+  return ({ frames }, append) => index < frames.length ? append(shown(frames[index]!)) : undefined;
 }
 
 function unescape(escape: string): number {

@@ -1,4 +1,5 @@
-import type { Batch } from "../../lib/zmtp/batch.ts";
+import { isatty } from "node:tty";
+import { Batch } from "../../lib/zmtp/batch.ts";
 import { concat, utf8 } from "../../lib/zmtp/bytes.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
@@ -8,6 +9,7 @@ import { type JsonRecord, toRecord } from "./json.ts";
 import { formatRoutingId } from "./routing_id.ts";
 import { type Framing, framingOf } from "./splitter.ts";
 import { timestamp } from "./time.ts";
+import { visible, visibleJson } from "./visible.ts";
 
 /** How messages are written as bytes. */
 export interface RecordStyle {
@@ -25,6 +27,8 @@ export interface RecordStyle {
     /** Removes the envelope from the frames after an id. */
     open(id: Uint8Array, frames: Uint8Array[]): Uint8Array[];
   } | undefined;
+  /** Whether control characters of messages are escaped, because the output is a terminal. */
+  readonly escaped?: boolean | undefined;
   /** Whether a record has the time of arrival. */
   readonly timestamps?: boolean | undefined;
   /** Called once, when a message of several parts is written in a framing that joins them. */
@@ -61,7 +65,7 @@ export function styleOf(
     session.reporter.warn(
       "received a message of several parts; they are joined (-J or -f '%p1 %p2' shows them)",
     );
-  return { framing, format, hasTopic, separator, timestamps, onJoined };
+  return { framing, format, hasTopic, separator, timestamps, onJoined, escaped: isatty(1) };
 }
 
 /** Writes messages to an output. */
@@ -74,6 +78,7 @@ export interface RecordWriter {
 export function recordWriter(output: Output, style: RecordStyle): RecordWriter {
   if (style.routing !== undefined) return routedWriter(output, style, style.routing);
   if (style.format !== undefined) return templateWriter(output, style, style.format);
+  if (style.escaped && style.framing !== "json") return escapedWriter(output, style);
   switch (style.framing) {
     case "lines":
       return new PlainWriter(output, style, 0x0a);
@@ -95,9 +100,10 @@ export function recordWriter(output: Output, style: RecordStyle): RecordWriter {
   }
 }
 
-function recordLine({ timestamps }: RecordStyle, record: JsonRecord): Uint8Array {
+function recordLine({ timestamps, escaped }: RecordStyle, record: JsonRecord): Uint8Array {
   if (timestamps) record.time = timestamp();
-  return utf8(`${JSON.stringify(record)}\n`);
+  const json = JSON.stringify(record);
+  return utf8(`${escaped ? visibleJson(json) : json}\n`);
 }
 
 /**
@@ -157,8 +163,23 @@ class PlainWriter implements RecordWriter {
   }
 }
 
+/** Escapes the frames of messages, and writes them as usual. */
+function escapedWriter(output: Output, style: RecordStyle): RecordWriter {
+  const plain = recordWriter(output, { ...style, escaped: false });
+  return {
+    write(batch, from, to, endpoint) {
+      const messages: Uint8Array[][] = [];
+      for (; from < to; from = batch.messageEnd(from)) {
+        messages.push(batch.copy(from, batch.messageEnd(from)).map(visible));
+      }
+      const shown = Batch.ofMessages(messages);
+      plain.write(shown, 0, shown.frames, endpoint);
+    },
+  };
+}
+
 function templateWriter(output: Output, style: RecordStyle, template: string): RecordWriter {
-  const steps = compileFormat(template);
+  const steps = compileFormat(template, style.escaped ? visible : undefined);
   const append = (bytes: Uint8Array) => output.append(bytes);
   let sequence = 0;
   return eachMessage(style, (frames, topicFrames, endpoint) => {
@@ -173,7 +194,9 @@ function routedWriter(
   style: RecordStyle,
   routing: NonNullable<RecordStyle["routing"]>,
 ): RecordWriter {
-  const steps = style.format === undefined ? undefined : compileFormat(style.format);
+  const steps = style.format === undefined
+    ? undefined
+    : compileFormat(style.format, style.escaped ? visible : undefined);
   const append = (bytes: Uint8Array) => output.append(bytes);
   let sequence = 0;
   return eachMessage({ ...style, hasTopic: false }, ([id, ...rest], _topicFrames, endpoint) => {
@@ -188,7 +211,11 @@ function routedWriter(
       for (const step of steps) step(input, append);
       return;
     }
-    const line = concat([utf8(routingId), routing.separator, ...frames]);
+    const line = concat([
+      utf8(routingId),
+      routing.separator,
+      ...(style.escaped ? frames.map(visible) : frames),
+    ]);
     if (style.framing === "u32") append(bigEndian(line.length));
     append(line);
     if (style.framing === "lines" || style.framing === "null") {

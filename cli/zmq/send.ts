@@ -2,11 +2,11 @@ import type { Sender } from "../../lib/zmq/sender.ts";
 import type { Batch } from "../../lib/zmtp/batch.ts";
 import { EXIT, TimeoutError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
-import { messages } from "../app/tally.ts";
+import { messages, unsentWait } from "../app/tally.ts";
 import type { Source } from "../io/input.ts";
 import { Pacer, type PacingOptions } from "../io/pacer.ts";
 import { DEFAULT_LINGER_MS } from "../options/options.ts";
-import { PATIENCE_MS, type PeerWait, waitForPeers } from "./socket.ts";
+import { cancelAtFailure, PATIENCE_MS, type PeerWait, waitForPeers } from "./socket.ts";
 
 /** The values of the options of a sending command; times are in milliseconds. */
 export interface SendingOptions extends PacingOptions {
@@ -37,6 +37,7 @@ export async function sendAll(
     if (counts.dropped > 0) reporter.error(`dropped ${messages(counts.dropped)} that no peer had room for`);
   };
   session.onStop(() => source.cancel());
+  session.explainWait(() => unsentWait(feed.left + feed.held + socket.unsent, feed.lingerLeft()));
   session.onAbort(() => {
     counts.unsent = feed.left + feed.held + socket.unsent;
     count();
@@ -116,6 +117,7 @@ class Feed {
       this.left = (await next)?.messages ?? 0;
       return await this.#giveUp(error as Error);
     }
+    const endWatch = cancelAtFailure(this.#socket, this.#source);
     await this.#pacer.start();
     while (this.#remaining > 0) {
       const batch = await (next ?? this.#source.next());
@@ -129,12 +131,15 @@ class Feed {
         const piece = at === 0 && to === batch.frames ? batch : batch.slice(at, to);
         const failure = await this.#send(piece);
         if (failure !== undefined) {
+          endWatch();
           this.left = this.held;
           return await this.#giveUp(failure);
         }
         at = to;
       }
     }
+    const failure = endWatch();
+    if (failure !== undefined) return await this.#giveUp(failure);
     // A signal may end the input in the middle of a message.
     if (this.#remaining > 0 && this.#source.cut) this.left++;
     this.#source.cancel();

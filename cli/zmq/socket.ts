@@ -9,6 +9,7 @@ import type { Values } from "../app/command.ts";
 import { TimeoutError } from "../app/errors.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
+import type { Source } from "../io/input.ts";
 import type { EndpointPlan } from "../options/endpoints.ts";
 import type { delivery, socket } from "../options/options.ts";
 import { securityOf } from "../options/security.ts";
@@ -63,6 +64,28 @@ async function readyWhenConnected(session: Session, socket: Socket, endpoints: s
   } catch (error) {
     session.reporter.warn(`--ready-file: ${phrase(error)}`);
   }
+}
+
+/**
+ * Cancels a source as soon as a socket fails, so that the failure is reported although no input arrives.
+ *
+ * @returns ends the watch; returns the failure for which the source was cancelled
+ */
+export function cancelAtFailure(socket: Socket, source: Source): () => Error | undefined {
+  let over = false;
+  let failure: Error | undefined;
+  const watch = async () => {
+    while (!over && !socket.closed && failure === undefined) {
+      failure = socket.failure;
+      if (failure === undefined) await socket.change();
+      else source.cancel();
+    }
+  };
+  watch();
+  return () => {
+    over = true;
+    return failure;
+  };
 }
 
 /** The peers that a sender waits for before its first message. */

@@ -26,6 +26,11 @@ export interface ByteStream {
   readonly closed: Promise<Error | undefined>;
   /** How many bytes of the current or the last `write` the system has certainly taken. */
   readonly taken: number;
+  /**
+   * Whether the peer's half has ended and only `pause` delays `onEnd`. Bytes that are written to a peer that has closed the
+   * connection are lost. A stream that cannot know leaves it out.
+   */
+  readonly peerEnded?: boolean;
   /** Sends the events from now on to `sink`; the first call starts the reading. */
   attach(sink: StreamSink): void;
   /** Lends `bytes`, which must not be empty, until `onDrain`. Only one write may be in progress. */

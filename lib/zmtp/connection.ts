@@ -18,6 +18,14 @@ import type { Cipher } from "./mechanisms/mechanism.ts";
 import { Outbox, type OutboxLimits } from "./outbox.ts";
 import type { PeerInfo } from "./peer_info.ts";
 
+/**
+ * When the last write began this long ago, the next one waits until the end of the peer would be known, in milliseconds:
+ * this process may have been suspended, and the peer may have closed the connection meanwhile.
+ */
+const STALE_MS = 250;
+/** How many timers that write waits for. A runtime may call the first one before it has looked at its sockets. */
+const STALE_TURNS = 3;
+
 /** Receives the events of a connection: the socket that owns it. */
 export interface ConnectionOwner {
   /** Messages arrived. `batch` and its bytes are valid during the call; the owner may modify them. */
@@ -53,6 +61,11 @@ export class ZmtpConnection implements StreamSink {
   #drains = 0;
   /** Whether a message or command has arrived. */
   #received = false;
+  /** The time at which the last write began. Later events do not count: after a suspension they are late. */
+  #wroteAt = performance.now();
+  /** Whether a write waits until the end of the peer would be known. */
+  #held = false;
+  #closed = false;
 
   constructor(
     stream: ByteStream,
@@ -80,7 +93,13 @@ export class ZmtpConnection implements StreamSink {
     });
     const write = (frames: Uint8Array) =>
       cipher === undefined ? stream.write(frames) : this.#writeSealed(cipher, frames);
-    this.outbox = new Outbox(limits, write, cipher);
+    const writeWhenFresh = (frames: Uint8Array) => {
+      const now = performance.now();
+      if (now - this.#wroteAt >= STALE_MS || stream.peerEnded) return this.#hold(write, frames);
+      this.#wroteAt = now;
+      write(frames);
+    };
+    this.outbox = new Outbox(limits, writeWhenFresh, cipher);
     const decoder = new ZmtpFrameDecoder(new Batch(), maxMessage, (batch) => this.#receive(batch));
     this.#decoder = this.#outer = decoder;
     if (cipher === undefined) return;
@@ -105,7 +124,10 @@ export class ZmtpConnection implements StreamSink {
     if (leftover.length > 0) this.onData(leftover);
     if (ended) return this.onEnd();
     this.#heartbeat.start();
-    this.closed.then(() => this.#heartbeat.stop());
+    this.closed.then(() => {
+      this.#closed = true;
+      this.#heartbeat.stop();
+    });
     // Resume last: a paused stream may deliver data at once, and that data follows the leftover.
     this.#stream.resume();
   }
@@ -164,7 +186,7 @@ export class ZmtpConnection implements StreamSink {
 
   /** Returns the messages that were not written completely. Call it after the connection has closed. */
   reclaim(): Batch {
-    return this.outbox.reclaim(this.#stream.taken);
+    return this.outbox.reclaim(this.#held ? 0 : this.#stream.taken);
   }
 
   onData(chunk: Uint8Array): void {
@@ -186,6 +208,7 @@ export class ZmtpConnection implements StreamSink {
 
   onDrain(): void {
     this.#drains++;
+    this.#heartbeat.sent();
     this.outbox.onDrain();
     if (this.outbox.empty && this.#ending) this.#stream.end();
     this.#owner.onWritable(this);
@@ -200,6 +223,24 @@ export class ZmtpConnection implements StreamSink {
     if (this.outbox.overfull) {
       this.close(new UnreachableError("The peer does not read our subscriptions"));
     }
+  }
+
+  /**
+   * Writes after the runtime has looked at its sockets. The operating system accepts bytes for a peer that has closed the
+   * connection, and discards them later; so a write must not begin while the end of the peer waits to be read.
+   */
+  #hold(write: (frames: Uint8Array) => void, frames: Uint8Array): void {
+    this.#held = true;
+    let turns = STALE_TURNS;
+    const proceed = () => {
+      if (this.#closed) return;
+      if (--turns > 0) return void setTimeout(proceed, 1);
+      if (this.#stream.peerEnded) return this.onEnd(); // Reading is paused.
+      this.#held = false;
+      this.#wroteAt = performance.now();
+      write(frames);
+    };
+    setTimeout(proceed, 1);
   }
 
   #writeSealed(cipher: Cipher, frames: Uint8Array): void {

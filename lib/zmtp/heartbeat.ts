@@ -2,7 +2,7 @@ import { UnreachableError } from "../errors.ts";
 
 /** The times of the heartbeat (RFC 37, 2.6), in milliseconds. */
 export interface HeartbeatTimes {
-  /** The heartbeat interval: a PING is sent when nothing was received for this long. 0 disables PINGs. */
+  /** The heartbeat interval: a PING is sent when nothing was received, or sent, for this long. 0 disables PINGs. */
   readonly interval: number;
   /** The connection is closed when nothing is received for this long after a PING. Default: the interval. */
   readonly timeout: number;
@@ -34,7 +34,7 @@ const LATE_MS = 20;
 
 /** The connection, as its heartbeat uses it. */
 export interface HeartbeatTarget {
-  /** Sends a PING with a time to live in milliseconds. */
+  /** Sends a PING with a time to live in milliseconds; 0 means no limit. */
   ping(ttl: number): void;
   /**
    * Increases when the operating system accepts queued bytes for the peer, which proves that the peer reads. -1 while
@@ -48,6 +48,9 @@ export interface HeartbeatTarget {
 /**
  * The heartbeat of one connection (RFC 37, 2.6). Traffic in either direction counts as activity of the peer. While
  * reading is paused, the peer's silence does not count.
+ *
+ * A PING cannot overtake a long message on a slow link, and its PONG follows the message. So a side that only receives
+ * sends PINGs of its own: the sender of the long message receives them in time.
  */
 export class Heartbeat {
   readonly #times: HeartbeatTimes;
@@ -59,6 +62,8 @@ export class Heartbeat {
   #paused = false;
   /** The time of the last activity of the peer. */
   #heardAt = 0;
+  /** The time at which the operating system last accepted bytes for the peer. */
+  #sentAt = 0;
   #progress = -1;
   /** The time at which the timer should fire. */
   #expected = 0;
@@ -73,10 +78,12 @@ export class Heartbeat {
     this.#active = times.interval > 0;
   }
 
-  /** Starts the timer. */
+  /** Starts the timer. The first PING tells the peer our time to live before a long message delays all others. */
   start(): void {
     this.#stopped = false;
     this.heard();
+    this.sent();
+    if (this.#times.interval > 0) this.#target.ping(this.#times.ttl);
     this.#arm();
   }
 
@@ -93,12 +100,18 @@ export class Heartbeat {
     this.#askedAt = 0;
   }
 
+  /** Records that the operating system accepted bytes for the peer. */
+  sent(): void {
+    if (this.#active) this.#sentAt = performance.now();
+  }
+
   /** Sets the peer's time to live, in milliseconds; 0 means no limit. The latest value wins. */
   promise(ttl: number): void {
     if (ttl === this.#promised) return;
     this.#promised = ttl;
     this.#active = ttl > 0 || this.#times.interval > 0;
     this.heard();
+    this.sent();
     this.#arm();
   }
 
@@ -113,6 +126,11 @@ export class Heartbeat {
     this.#paused = false;
   }
 
+  /** How long we may send nothing, in milliseconds: our interval, or half of the peer's patience. */
+  get #keepAlive(): number {
+    return Math.min(this.#times.interval || Infinity, this.#promised / 2 || Infinity);
+  }
+
   /** The time until the next PING or the end of the connection is due, in milliseconds; Infinity for never. */
   #due(now: number): number {
     const { interval, timeout } = this.#times;
@@ -122,7 +140,7 @@ export class Heartbeat {
       : this.#askedAt > 0
       ? this.#askedAt + timeout
       : this.#heardAt + interval;
-    return Math.min(promise, own) - now;
+    return Math.min(promise, own, this.#sentAt + this.#keepAlive) - now;
   }
 
   #arm(): void {
@@ -135,31 +153,31 @@ export class Heartbeat {
   }
 
   readonly #ring = (): void => {
+    const now = performance.now();
     const progress = this.#target.progress();
     const reads = progress >= 0 && this.#progress >= 0 && progress !== this.#progress;
     if (this.#paused || reads) this.heard();
     this.#progress = progress;
-    const now = performance.now();
     // A late timer means that this process was suspended or busy, with input that is not read yet. Ignore that time.
     const late = now - this.#expected;
     if (late > LATE_MS) {
       this.#heardAt += late;
       if (this.#askedAt > 0) this.#askedAt += late;
     }
-    if (this.#due(now) <= 0) {
-      const { interval, timeout, ttl } = this.#times;
-      const silent = now - this.#heardAt;
-      const broken = this.#promised > 0 && silent >= this.#promised;
-      if (broken || this.#askedAt > 0 && now - this.#askedAt >= timeout) {
-        return this.#target.expire(
-          new UnreachableError(`The peer sent nothing for ${Math.round(silent) / 1000} s`),
-        );
-      }
-      if (interval > 0) {
-        this.#askedAt = now;
-        this.#target.ping(ttl);
-      }
+    const { interval, timeout, ttl } = this.#times;
+    const silent = now - this.#heardAt;
+    const broken = this.#promised > 0 && silent >= this.#promised;
+    if (broken || this.#askedAt > 0 && now - this.#askedAt >= timeout) {
+      return this.#target.expire(
+        new UnreachableError(`The peer sent nothing for ${Math.round(silent) / 1000} s`),
+      );
     }
+    const asks = interval > 0 && this.#askedAt === 0 && silent >= interval;
+    if (asks) this.#askedAt = now;
+    // What waits to be written shows the peer that we live, as soon as it gets there: more PINGs would only queue up.
+    const quiet = progress < 0 && now - this.#sentAt >= this.#keepAlive;
+    if (asks || quiet) this.#target.ping(ttl);
+    if (quiet || progress >= 0) this.#sentAt = now;
     this.#arm();
   };
 }

@@ -34,10 +34,10 @@ function serve(...options: string[]) {
 describe("queue serve", () => {
   test("a name with control characters - cannot change the terminal of the one who lists it", async () => {
     using dir = tempDir();
-    const name = "red\x1b[31m\r\n\x9b2J";
+    const name = "red\x1b[31m\b\x9b2J";
     const data = ["--data", dir.file("data")];
     await well(["declare", name, ...data]);
-    const shown = "red\\u001b[31m\\u000d\\u000a\\u009b2J";
+    const shown = "red\\u001b[31m\\u0008\\u009b2J";
     assert.ok((await well(["list", ...data])).includes(`\n${shown}  classic `));
     assert.ok((await well(["info", name, ...data])).startsWith(`name: ${shown}\n`));
     const json = await well(["list", "-J", ...data]);
@@ -72,7 +72,7 @@ describe("queue serve", () => {
       assert.match(endpoint, /^amqp:\/\/127\.0\.0\.1:[1-9]\d*$/);
       const line = `listening on ${endpoint} (messages in ${dir.file("data")})\n`;
       await waitFor(() => broker.stderr.includes(line), PATIENCE, line);
-      await well(["put", "x", "-D", "y", "--url", endpoint]);
+      await well(["put", "--declare", "x", "-D", "y", "--url", endpoint]);
     }
     using get = start(["queue", "get", "x", "--url", endpoints[0]!]);
     await get.waitForStdout(/y\ny\n/);
@@ -87,7 +87,7 @@ describe("queue serve", () => {
     using dir = tempDir();
     const env = { XDG_STATE_HOME: dir.path };
     using broker = start(["queue", "serve", ":0"], { env });
-    await well(["put", "kept", "-D", "x", "--url", await broker.readyEndpoint()]);
+    await well(["put", "--declare", "kept", "-D", "x", "--url", await broker.readyEndpoint()]);
     assert.ok(broker.stderr.includes(`(messages in ${dir.file("mqcat/queue")})`), broker.stderr);
     assert.equal(fs.statSync(dir.file("mqcat/queue")).mode & 0o777, 0o700);
     broker.kill("SIGINT");
@@ -101,7 +101,7 @@ describe("queue serve", () => {
   test("--http - serves the API and metrics, for the same users", async () => {
     using broker = serve("--memory", "--http", ":0");
     const url = await broker.readyEndpoint();
-    await well(["put", "q", "-D", "x", "--url", url]);
+    await well(["put", "--declare", "q", "-D", "x", "--url", url]);
     const [, api] = await broker.waitForStderr(/HTTP API on (http:\S+)/);
     const list = await queue(["list", "-J", "--url", url, "--http", api!]);
     const { name, messages_ready } = JSON.parse(list.stdout.toString());
@@ -128,10 +128,18 @@ describe("queue serve", () => {
     );
     const address = (await broker.readyEndpoint()).replace("amqp://", "");
     for (const login of ["ann:one%3Atwo", "bob:three", "me:s3cret"]) {
-      await well(["put", "q", "-D", "x", "--url", `amqp://${login}@${address}`]);
+      await well(["put", "--declare", "q", "-D", "x", "--url", `amqp://${login}@${address}`]);
     }
     for (const login of ["guest:guest", "me:wrong", "ann:one"]) {
-      const { code, stderr } = await queue(["put", "q", "-D", "x", "--url", `amqp://${login}@${address}`]);
+      const { code, stderr } = await queue([
+        "put",
+        "--declare",
+        "q",
+        "-D",
+        "x",
+        "--url",
+        `amqp://${login}@${address}`,
+      ]);
       assert.deepEqual([code, /wrong user or password/.test(stderr)], [4, true], stderr);
     }
     await broker.waitForStderr(/refused 127\.0\.0\.1:\d+: .*me/);
@@ -143,7 +151,7 @@ describe("queue serve", () => {
     const file = dir.file("users");
     const options = ["--data", dir.file("data"), "--users-file", file];
     const login = async (address: string, user: string) =>
-      (await queue(["put", "q", "-D", "x", "--url", `amqp://${user}@${address}`])).code;
+      (await queue(["put", "--declare", "q", "-D", "x", "--url", `amqp://${user}@${address}`])).code;
     fs.writeFileSync(file, "ann:a\nbob:b\n");
     using broker = serve(...options);
     const address = (await broker.readyEndpoint()).replace("amqp://", "");
@@ -264,13 +272,24 @@ describe("queue serve", () => {
       ...["--cert", dir.file("cert.pem"), "--key", dir.file("key.pem")],
     ]);
     const url = await broker.readyEndpoint();
-    const put = await queue(["put", "q", "-D", "x", "--url", url, "--cacert", dir.file("cert.pem"), "-v"]);
+    const put = await queue([
+      "put",
+      "--declare",
+      "q",
+      "-D",
+      "x",
+      "--url",
+      url,
+      "--cacert",
+      dir.file("cert.pem"),
+      "-v",
+    ]);
     assert.deepEqual(
       [put.code, /connected: amqps:.* \(RabbitMQ 3\.10\.8\)/.test(put.stderr)],
       [0, true],
       put.stderr,
     );
-    assert.equal((await queue(["put", "q", "-D", "x", "--url", url])).code, 4);
+    assert.equal((await queue(["put", "--declare", "q", "-D", "x", "--url", url])).code, 4);
   });
 
   test("errors - each is one line with the remedy, and has its exit code", async () => {
@@ -307,7 +326,7 @@ describe("queues in a directory", () => {
     fs.mkdirSync(data, { mode: 0o755 });
     using broker = serve("--data", data);
     const url = await broker.readyEndpoint();
-    await well(["put", "jobs", "--url", url], lines(3));
+    await well(["put", "--declare", "jobs", "--url", url], lines(3));
     await well(["get", "jobs", "-n", "1", "--url", url]);
     const modes = fs.readdirSync(data).filter((name) => name !== "lock").map((name) => {
       return [name, (fs.statSync(`${data}/${name}`).mode & 0o777).toString(8)];
@@ -319,7 +338,7 @@ describe("queues in a directory", () => {
   test("two commands at the same time - the second one uses the first, and takes over when it ends", async () => {
     using dir = tempDir();
     const data = ["--data", dir.file("spool")];
-    using get = start(["queue", "get", "jobs", ...data]);
+    using get = start(["queue", "get", "jobs", "--declare", ...data]);
     await waitFor(() => fs.existsSync(dir.file("spool/socket")), PATIENCE, "the socket");
     using put = start(["queue", "put", "jobs", ...data], { stdin: "a\n", open: true });
     await get.waitForStdout(/^a\n/);
@@ -357,7 +376,7 @@ describe("queues in a directory", () => {
     }
     assert.deepEqual(fs.readdirSync(dir.path), []);
     const both = await queue(["put", "x", "-D", "y", "--data", dir.path, "--url", "amqp://127.0.0.1"]);
-    assert.deepEqual([both.code, /give one of them/.test(both.stderr)], [2, true]);
+    assert.deepEqual([both.code, /give only one of them/.test(both.stderr)], [2, true]);
   });
 
   test("peek, list, info - need no HTTP API, and change nothing", async () => {
@@ -396,12 +415,26 @@ describe("queue run", () => {
     assert.equal(stderr, "oops\n");
   });
 
+  test("--load-definitions with users - the command has a user of its own, not guest", async () => {
+    using dir = tempDir();
+    const definitions = { vhosts: [{ name: "/" }], users: [{ name: "ann", password: "a", tags: [] }] };
+    fs.writeFileSync(dir.file("d.json"), JSON.stringify(definitions));
+    using bash = shell(
+      `export MQCAT_WORDS="\${MQCAT[*]}"
+      "\${MQCAT[@]}" queue run --load-definitions '${dir.file("d.json")}' -- bash -c \
+        'echo "\${AMQP_URL%%:*} \${AMQP_URL#*@}"; $MQCAT_WORDS queue declare q; echo $?;
+         $MQCAT_WORDS queue declare q --url "amqp://guest:guest@\${AMQP_URL#*@}" 2>/dev/null; echo $?'`,
+    );
+    const { stdout, stderr } = await bash.exit();
+    assert.match(stdout.toString(), /^amqp 127\.0\.0\.1:\d+\n0\n4\n$/, stderr);
+  });
+
   test("the command can use the broker, and options after its name belong to the command", async () => {
     using bash = shell(
       `run() { "\${MQCAT[@]}" queue run "$@"; }
       export MQCAT_WORDS="\${MQCAT[*]}"
-      run bash -c '$MQCAT_WORDS queue put q -D "$1" && $MQCAT_WORDS queue get q --drain' bash -v
-      run --user me -- bash -c 'echo "$AMQP_URL"; $MQCAT_WORDS queue put q -D x' || echo "code $?"`,
+      run bash -c '$MQCAT_WORDS queue put --declare q -D "$1" && $MQCAT_WORDS queue get q --drain' bash -v
+      run --user me -- bash -c 'echo "$AMQP_URL"; $MQCAT_WORDS queue put --declare q -D x' || echo "code $?"`,
       {
         env: { AMQP_PASSWORD: "p/w" },
       },

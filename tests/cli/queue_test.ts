@@ -6,6 +6,7 @@ import { cheats } from "./queue/cheats.ts";
 import { contextOf } from "./queue/context.ts";
 import { deadLetters } from "./queue/dead_letters.ts";
 import { endings } from "./queue/ending.ts";
+import { existing } from "./queue/existing.ts";
 import { commands } from "./queue/exec.ts";
 import { looking } from "./queue/looking.ts";
 import { probed } from "./queue/probed.ts";
@@ -20,6 +21,7 @@ const SUITES = [
   putAndGet,
   threeWays,
   endings,
+  existing,
   refusals,
   commands,
   deadLetters,

@@ -4,7 +4,7 @@ import fs from "node:fs";
 import net from "node:net";
 import { describe } from "node:test";
 import { tempDir, waitFor } from "../support/helpers.ts";
-import { PATIENCE, readyFile, run, start, test } from "../support/mqcat.ts";
+import { PATIENCE, readyFile, run, shell, start, test } from "../support/mqcat.ts";
 
 describe("--ready-file", () => {
   test("has the real endpoints, one per line, and is complete as soon as it exists", async () => {
@@ -57,6 +57,33 @@ describe("--ready-file", () => {
     assert.equal((await push.exit()).code, 0);
     pull.kill("SIGTERM");
     assert.equal((await pull.exit()).code, 143);
+  });
+
+  test("a symbolic link - is replaced, and the file that it points to stays as it is", async () => {
+    using dir = tempDir();
+    fs.writeFileSync(dir.file("precious"), "precious\n");
+    for (const target of ["precious", "missing"]) {
+      const link = dir.file(`link to ${target}`);
+      fs.symlinkSync(dir.file(target), link);
+      using pull = start(["pull", ":0", "--ready-file", link]);
+      await waitFor(() => !fs.lstatSync(link).isSymbolicLink(), PATIENCE, "the file");
+      assert.equal(
+        fs.readFileSync(link, "utf8"),
+        `${await pull.waitForStderr(/listening on (\S+)/).then(([, on]) => on)}\n`,
+      );
+    }
+    assert.equal(fs.readFileSync(dir.file("precious"), "utf8"), "precious\n");
+    assert.ok(!fs.existsSync(dir.file("missing")));
+  });
+
+  test("a descriptor of the shell - gets the endpoints", async () => {
+    using dir = tempDir();
+    using _pull = shell(`mqcat pull :0 -q --ready-file >(cat >'${dir.file("out")}')`, {});
+    await waitFor(
+      () => fs.existsSync(dir.file("out")) && fs.readFileSync(dir.file("out"), "utf8").endsWith("\n"),
+      PATIENCE,
+    );
+    assert.match(fs.readFileSync(dir.file("out"), "utf8"), /^tcp:\/\/127\.0\.0\.1:\d+\n$/);
   });
 
   test("a command that only connects - is ready when it is connected", async () => {

@@ -43,6 +43,16 @@ describe("an incompatible peer", () => {
     });
   }
 
+  test("push, req, dealer - report the peer at once, although no line of input has arrived", async () => {
+    await Promise.all([["push", "rep"], ["req", "pull"], ["dealer", "pull"]].map(async ([own, peer]) => {
+      using server = start([peer!, ":0", ...extras(peer!)], { open: true });
+      using client = start([own!, `>${await server.readyEndpoint()}`], { open: true });
+      const { code, stderr } = await client.exit();
+      assert.equal(code, 4, stderr);
+      assert.match(stderr, /socket/);
+    }));
+  });
+
   test("push - counts undelivered messages", async () => {
     using pub = start(["pub", ":0"], { open: true });
     const args = ["push", `>${await pub.readyEndpoint()}`, "--summary"];

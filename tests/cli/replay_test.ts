@@ -132,7 +132,7 @@ describe("replay", () => {
     [
       "a time of another form",
       '{"body":"x","time":"noon"}',
-      /line 3 of '.*log' .*in the form of RFC 3339, such as 2026-/,
+      /line 3 of '.*log' .*in the format of RFC 3339, such as 2026-/,
     ],
   ];
   for (const [name, line, words] of bad) {

@@ -185,7 +185,7 @@ describe("security", () => {
       ],
       [["--curve-server", "--curve-key", dir.file("gone")], /--curve-key '.*gone': .*no such file/i],
       [["--curve-server-key", "short"], /'short': expected a file, or a key of 40 characters/],
-      [["--curve-server-key", dir.file("empty")], /it has 0 public keys, and one is needed/],
+      [["--curve-server-key", dir.file("empty")], /expected a file with one public key: it has 0/],
       [
         ["--curve-server-key", "~".repeat(40)],
         /--curve-server-key '~+': .*character 1 is not in the Z85 alphabet/,

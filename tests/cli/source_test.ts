@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import fs from "node:fs";
 import { describe } from "node:test";
 import { tempDir } from "../support/helpers.ts";
-import { run, start, test, through } from "../support/mqcat.ts";
+import { run, shell, start, test, through } from "../support/mqcat.ts";
 
 describe("-D and -F", () => {
   test("-D - each is one message, in order, including newlines", async () => {
@@ -58,6 +58,50 @@ describe("-D and -F", () => {
   test("-D, -F - repeat with -n and pacing", async () => {
     const printed = await through(["push", "-D", "a", "-D", "b", "--rate", "1000", "-n", "5"], ["pull"]);
     assert.equal(printed.toString(), "a\nb\na\nb\na\n");
+  });
+
+  test("-F - - is the whole of stdin as one message, in its place", async () => {
+    const printed = await through(
+      ["push", "-D", "x", "-F", "-", "-n", "5", "--rate", "1000"],
+      ["pull", "-f", "[%s]"],
+      { stdin: "a\nb\n" },
+    );
+    assert.equal(printed.toString(), "[x][a\nb\n][x][a\nb\n][x]");
+    const topics = await through(["pub", "-t", "t", "-F", "-"], ["sub", "-f", "[%t %s]"], { stdin: "" });
+    assert.equal(topics.toString(), "[t ]");
+    const twice = await run(["push", ":1", "-F", "-", "-F", "-"]);
+    assert.deepEqual([twice.code, /stdin, which can be read only once/.test(twice.stderr)], [2, true]);
+    using open = start(["push", ":1", "-F", "-"], { stdin: "a", open: true });
+    await open.waitForStderr(/trying again/);
+    open.kill("SIGTERM");
+    const { code, stderr } = await open.exit();
+    assert.deepEqual([code, /1 message could not be delivered/.test(stderr)], [5, true], stderr);
+  });
+
+  test("arguments that are not UTF-8 - are refused with the way out; U+FFFD itself is text", async () => {
+    const cases: [words: string, remedy: RegExp][] = [
+      ["sub :1 -t", /--topic '.*' is not UTF-8 \(use the part/],
+      ["pub :0 -t", /--topic '.*' is not UTF-8 \(topic_base64 in the records of -J/],
+      ["pub :0 -K", /--key-separator '.*' is not UTF-8/],
+      ["dealer :1 --identity", /--identity '.*' is not UTF-8 \(0x and hexadecimal digits/],
+      ["pull :0 -f", /--format '.*' is not UTF-8 \(\\xNN is a byte\)/],
+      ["pull :0 --exec", /--exec '.*' is not UTF-8 \(put the command into a script\)/],
+      ["queue put q -H", /--header '.*' is not UTF-8 \(-J can have other bytes/],
+      ["push :1 -F", /--file '.*' is not UTF-8 \(-F - reads the file as stdin\)/],
+      ["push :1 -D", /--data '.*' is not UTF-8 \(a file, -F, or stdin can have other bytes\)/],
+      ["push :1 --data=x", /--data '.*' is not UTF-8/],
+      ["queue get", /argument '.*' is not UTF-8/],
+      ["queue run --memory -- echo", /argument '.*' is not UTF-8 \(put the command into a script\)/],
+    ];
+    await Promise.all(cases.map(async ([words, remedy]) => {
+      const separator = words.endsWith("=x") ? "" : " ";
+      using program = shell(`mqcat ${words}${separator}$'a: \\xff\\xfe'`);
+      const { code, stdout, stderr } = await program.exit();
+      assert.deepEqual([code, stdout.length], [2, 0], `${words}: ${stderr}`);
+      assert.match(stderr, remedy);
+    }));
+    const printed = await through(["push", "-D", "\ufffd"], ["pull"]);
+    assert.equal(printed.toString(), "\ufffd\n");
   });
 
   test("usage - a missing file, and options that have nothing to split", async () => {

@@ -189,7 +189,7 @@ describe("a reader of stdout that stands still", () => {
   const stops = async (stuck: Program) => {
     stuck.kill();
     await stuck.waitForStderr(
-      /waiting for the reader of stdout to take \d+ bytes; a second signal stops at once\n/,
+      /waiting for the reader of stdout to take \d+ bytes; again to stop now\n/,
     );
     stuck.kill();
     assert.equal((await stuck.exit()).code, 143);

@@ -46,7 +46,7 @@ describe("queue serve", () => {
     using broker = serve("--data", dir.file("data"), "--sync", "flush");
     const url = await broker.readyEndpoint();
     // 64 MB that are delivered but neither read nor acknowledged.
-    assert.equal((await queue(url, ["put", "flood"], lines(64_000, 999))).code, 0);
+    assert.equal((await queue(url, ["put", "--declare", "flood"], lines(64_000, 999))).code, 0);
     const before = residentBytes(broker.pid);
     const mute = await connectBroker(parseAmqpUrl(url));
     let came = 0;
@@ -54,7 +54,7 @@ describe("queue serve", () => {
     await channel.call("basic.consume", { queue: "flood" }, "basic.consume-ok");
     mute.pause();
     for (let round = 0; round < 5; round++) {
-      assert.equal((await queue(url, ["put", "other"], lines(2000))).code, 0);
+      assert.equal((await queue(url, ["put", "--declare", "other"], lines(2000))).code, 0);
       assert.equal((await queue(url, ["get", "other", "--drain"])).stdout.toString(), lines(2000));
     }
     const grown = residentBytes(broker.pid) - before;
@@ -71,7 +71,11 @@ describe("queue serve", () => {
     using dir = tempDir();
     using broker = serve("--data", dir.file("data"), "--sync", "flush");
     const url = await broker.readyEndpoint();
-    const put = await queue(url, ["put", "large", "--in", "null"], `${"x".repeat(1e6)}\0`.repeat(COUNT));
+    const put = await queue(
+      url,
+      ["put", "--declare", "large", "--in", "null"],
+      `${"x".repeat(1e6)}\0`.repeat(COUNT),
+    );
     assert.equal(put.code, 0, put.stderr);
     const before = residentBytes(broker.pid);
     let most = 0;
@@ -80,7 +84,7 @@ describe("queue serve", () => {
     const channel = await greedy.open();
     greedy.pause();
     const gets = Array.from({ length: COUNT }, () => channel.get("large"));
-    assert.equal((await queue(url, ["put", "other", "-D", "x"])).code, 0);
+    assert.equal((await queue(url, ["put", "--declare", "other", "-D", "x"])).code, 0);
     assert.equal((await queue(url, ["get", "other", "-n", "1"])).stdout.toString(), "x\n");
     clearInterval(sampling);
     const grown = most - before;
@@ -135,7 +139,7 @@ describe("queue serve", () => {
   test("a client whose heartbeats stop - its messages are redelivered to another client", async () => {
     using broker = serve("--memory", "--heartbeat", "1s", "-v");
     const url = await broker.readyEndpoint();
-    assert.equal((await queue(url, ["put", "q", "-D", "held"])).code, 0);
+    assert.equal((await queue(url, ["put", "--declare", "q", "-D", "held"])).code, 0);
     using frozen = start(["queue", "get", "q", "--url", url, "--exec", "echo began >&2; sleep 60"]);
     await frozen.waitForStderr(/began/);
     frozen.kill("SIGSTOP");
@@ -149,7 +153,7 @@ describe("queue serve", () => {
     const url = await broker.readyEndpoint();
     const full = ["declare", "full", "-a", "x-max-length=10", "-a", "x-overflow=reject-publish"];
     assert.equal((await queue(url, full)).code, 0);
-    const { code, stderr } = await queue(url, ["put", "full", "--summary"], lines(100));
+    const { code, stderr } = await queue(url, ["put", "--declare", "full", "--summary"], lines(100));
     assert.deepEqual([code, summaryOf(stderr)["confirmed"], summaryOf(stderr)["unsent"]], [5, 10, 90]);
     assert.match(stderr, /the broker refused 90 messages: the queue is full/);
     assert.equal((await queue(url, ["get", "full", "--drain"])).stdout.toString(), lines(10));
@@ -161,9 +165,11 @@ describe("queue serve", () => {
       const filler = disk.file("filler");
       using broker = serve("--data", disk.file("data"), "-v");
       const url = await broker.readyEndpoint();
-      assert.equal((await queue(url, ["put", "q"], lines(1000, 999))).code, 0);
+      assert.equal((await queue(url, ["put", "--declare", "q"], lines(1000, 999))).code, 0);
       fill(filler);
-      using put = start(["queue", "put", "q", "--url", url, "--summary"], { stdin: lines(20_000, 999) });
+      using put = start(["queue", "put", "--declare", "q", "--url", url, "--summary"], {
+        stdin: lines(20_000, 999),
+      });
       await put.waitForStderr(/the broker accepts no messages for now: .*(disk|space)/i);
       await broker.waitForStderr(/no messages are accepted for now: .*(disk|space)/i);
       // Consumers are still served.
@@ -208,7 +214,7 @@ function fill(path: string): void {
 async function waitForRoom(url: string): Promise<Exit> {
   let last: Exit | undefined;
   await waitFor(
-    async () => (last = await queue(url, ["put", "again", "-D", "x"])).code === 0,
+    async () => (last = await queue(url, ["put", "--declare", "again", "-D", "x"])).code === 0,
     PATIENCE,
     "room for another client",
   );

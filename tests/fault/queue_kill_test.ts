@@ -80,11 +80,11 @@ describe("kill -9", () => {
     const input = Array.from({ length: 30_000 }, (_, i) => `line ${i + 1}`);
     let broker = await serve();
     try {
-      using put = start(["queue", "put", "q", "--summary", ...url], {
+      using put = start(["queue", "put", "--declare", "q", "--summary", ...url], {
         stdin: `${input.join("\n")}\n`,
         open: true,
       });
-      using get = start(["queue", "get", "q", ...url]);
+      using get = start(["queue", "get", "q", "--declare", ...url]);
       for (let round = 0; round < 4; round++) {
         await get.waitForStdout(/\n/);
         await pause(random() * 50);
@@ -169,7 +169,7 @@ describe("kill -9", () => {
     const put = async () => {
       using broker = start(["queue", "serve", "amqp://127.0.0.1:0", "--data", data]);
       const url = await broker.readyEndpoint();
-      const { code, stderr } = await run(["queue", "put", "q", "--url", url], {
+      const { code, stderr } = await run(["queue", "put", "--declare", "q", "--url", url], {
         stdin: `${input.join("\n")}\n`,
       });
       assert.equal(code, 0, stderr);

@@ -2,6 +2,7 @@ import examples from "../../cheats/queue-bind.md" with { type: "text" };
 import { command, group, list } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { text } from "../../app/values.ts";
+import { refuseEmptyKeys, refuseEmptyNames } from "../../queue/existence.ts";
 import { argument, broker, targetOf, withConnection } from "../../queue/target.ts";
 
 const binding = group("Binding", {
@@ -21,6 +22,9 @@ export function bindingCommand(verb: "bind" | "unbind", operands: string, exampl
           `expected a queue and an exchange (try: mqcat queue ${verb} jobs amq.topic -t 'job.#')`,
         );
       }
+      refuseEmptyNames([queue]);
+      refuseEmptyNames([exchange], "an exchange");
+      refuseEmptyKeys(values.topic);
       return withConnection(targetOf(session, values), async (connection) => {
         const channel = await connection.open();
         for (const routingKey of values.topic.length === 0 ? [""] : values.topic) {

@@ -2,6 +2,7 @@ import { declareQueue } from "../../../lib/amqp/client/queues.ts";
 import examples from "../../cheats/queue-declare.md" with { type: "text" };
 import { command, flag, group, list, option } from "../../app/command.ts";
 import { oneOf } from "../../app/values.ts";
+import { refuseEmptyNames } from "../../queue/existence.ts";
 import { argument, broker, targetOf, withConnection } from "../../queue/target.ts";
 
 const kind = group("Queue", {
@@ -20,6 +21,7 @@ export default command({
   options: { ...broker, ...kind },
   examples,
   action({ session, values, operands }) {
+    refuseEmptyNames(operands);
     const args = Object.fromEntries(values.argument);
     if (values.type !== undefined) args["x-queue-type"] = values.type;
     return withConnection(targetOf(session, values, true), async (connection) => {

@@ -1,7 +1,7 @@
-import { findQueue } from "../../../lib/amqp/client/queues.ts";
 import examples from "../../cheats/queue-delete.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
 import { messages } from "../../app/tally.ts";
+import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
 import { broker, targetOf, withConnection } from "../../queue/target.ts";
 
 const conditions = group("Queue", {
@@ -14,13 +14,12 @@ export default command({
   options: { ...broker, ...conditions },
   examples,
   action({ session, values, operands }) {
+    refuseEmptyNames(operands);
     const { ifEmpty = false, ifUnused = false } = values;
     return withConnection(targetOf(session, values), async (connection) => {
       for (const queue of operands) {
         // The broker does not report a missing queue.
-        if (await findQueue(connection, queue) === undefined) {
-          throw new Error(`there is no queue '${queue}'`);
-        }
+        await requireQueue(connection, queue);
         const channel = await connection.open();
         const { messageCount } = await channel.call(
           "queue.delete",

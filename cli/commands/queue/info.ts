@@ -1,13 +1,13 @@
 import type { AmqpConnection } from "../../../lib/amqp/client/connection.ts";
 import { managementUrl, queueInfo } from "../../../lib/amqp/client/management.ts";
 import { inspectQueues } from "../../../lib/amqp/client/peek.ts";
-import { findQueue } from "../../../lib/amqp/client/queues.ts";
 import type { BrokerAddress } from "../../../lib/amqp/client/url.ts";
 import { messageOf, UnreachableError } from "../../../lib/errors.ts";
 import examples from "../../cheats/queue-info.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import type { Session } from "../../app/session.ts";
+import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
 import { broker, http, httpOf, targetOf, withConnection } from "../../queue/target.ts";
 import { print } from "./print.ts";
 
@@ -26,11 +26,11 @@ export default command({
   examples,
   action({ session, values, operands }) {
     if (operands.length > 1) throw new UsageError("info is about one queue");
+    refuseEmptyNames(operands);
     const queue = operands[0]!;
     const target = targetOf(session, values);
     return withConnection(target, async (connection) => {
-      const state = await findQueue(connection, queue);
-      if (state === undefined) throw new Error(`there is no queue '${queue}'`);
+      const state = await requireQueue(connection, queue);
       const facts: Facts = {
         name: queue,
         messages_ready: state.messageCount,

@@ -3,15 +3,19 @@ import { command, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { word } from "../../app/values.ts";
 import { ending } from "../../options/options.ts";
+import { declaring, refuseEmptyNames } from "../../queue/existence.ts";
 import { moveAll, toQueue } from "../../queue/move.ts";
 import { broker, prefetch, targetOf } from "../../queue/target.ts";
 
 export default command({
-  argument: ["<words...>", "FROM TO: two queues; TO is declared durable if it is missing"],
+  argument: ["<words...>", "FROM TO: two queues; both must exist"],
   options: {
     ...broker,
     ...group("Broker", { toUrl: option("--to-url <url>", "the broker of TO, when it is another one", word) }),
     ...ending,
+    ...group("Queue", {
+      declare: { ...declaring.declare, description: "create TO if it does not exist: durable" },
+    }),
     ...group("Delivery", {
       prefetch: { ...prefetch.prefetch, description: "number of messages in flight (default: 1000)" },
     }),
@@ -22,6 +26,7 @@ export default command({
     if (from === undefined || to === undefined || operands.length > 2) {
       throw new UsageError("expected two queues (try: mqcat queue move failed jobs)");
     }
+    refuseEmptyNames(operands);
     if (from === to && values.toUrl === undefined) {
       throw new UsageError(`'${from}' cannot be moved to itself: it would never end`);
     }

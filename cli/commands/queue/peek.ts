@@ -1,7 +1,6 @@
 import type { AmqpConnection } from "../../../lib/amqp/client/connection.ts";
 import { Consumer } from "../../../lib/amqp/client/consumer.ts";
 import { peekQueue } from "../../../lib/amqp/client/peek.ts";
-import { findQueue } from "../../../lib/amqp/client/queues.ts";
 import { formatBroker } from "../../../lib/amqp/client/url.ts";
 import examples from "../../cheats/queue-peek.md" with { type: "text" };
 import { command, group } from "../../app/command.ts";
@@ -10,9 +9,18 @@ import { phrase } from "../../app/reporter.ts";
 import type { Session } from "../../app/session.ts";
 import { finishOutput, Output, outputFailure } from "../../io/output.ts";
 import { ending, output } from "../../options/options.ts";
+import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
 import { queueWriter } from "../../queue/records.ts";
 import { refuseStream, SUSPICION_MS } from "../../queue/streams.ts";
-import { broker, type BrokerTarget, prefetch, targetOf, withConnection } from "../../queue/target.ts";
+import {
+  broker,
+  type BrokerTarget,
+  farewell,
+  prefetch,
+  startWithin,
+  targetOf,
+  withConnection,
+} from "../../queue/target.ts";
 import { type RecordStyle, styleOf } from "../../records/writer.ts";
 
 /** The default of `--count`. */
@@ -42,6 +50,7 @@ export default command({
   examples,
   async action({ session, values, operands }) {
     if (operands.length > 1) throw new UsageError("peek shows one queue");
+    refuseEmptyNames(operands);
     const style = styleOf(session, values, false);
     const { count = COUNT, timeout = TIMEOUT_MS } = values;
     const target = targetOf(session, values);
@@ -64,7 +73,7 @@ async function look(
   count: number,
   endpoint: string,
 ): Promise<void> {
-  if (await findQueue(connection, queue) === undefined) throw new Error(`there is no queue '${queue}'`);
+  await requireQueue(connection, queue);
   const { counts } = session;
   const out = new Output(session);
   const write = queueWriter(out, style);
@@ -101,13 +110,14 @@ async function finish(session: Session, out: Output): Promise<void> {
  */
 async function borrow(
   session: Session,
-  { brokers, link }: BrokerTarget,
+  target: BrokerTarget,
   queue: string,
   style: RecordStyle,
   count: number,
   timeout: number,
 ): Promise<void> {
   const { counts } = session;
+  const { brokers, link } = target;
   const out = new Output(session);
   const write = queueWriter(out, style);
   const endpoint = formatBroker(brokers[0]!);
@@ -119,7 +129,7 @@ async function borrow(
     ...link,
     prefetch: count,
     prepare: async (connection) => {
-      if (await findQueue(connection, queue) === undefined) throw new Error(`there is no queue '${queue}'`);
+      await requireQueue(connection, queue);
     },
     onDelivery(delivery) {
       if (counts.received === count || consumer.generation !== generation) return;
@@ -136,17 +146,18 @@ async function borrow(
   });
   out.onChange = () => out.failure === undefined ? consumer.resume() : consumer.changed.fire();
   session.onStop(() => consumer.changed.fire());
-  await consumer.start();
+  await startWithin(target, timeout, consumer.start());
   generation = consumer.generation;
   while (counts.received < count && !session.stopping && out.failure === undefined) {
     failure = consumer.failure;
     // After a reconnect the first messages would be delivered again.
     if (consumer.generation !== generation) failure = new Error("the connection was lost: try again");
     if (failure !== undefined) break;
-    const drained = !out.full && await consumer.isDrained();
+    const drained = !out.full &&
+      await session.untilStopped(consumer.isDrained(), lastAt + timeout - performance.now());
     if (!asked && counts.received === 0 && (drained || performance.now() - lastAt >= SUSPICION_MS)) {
       asked = true;
-      failure = await refuseStream({ brokers, link }, queue, "peek").catch((error) => error);
+      failure = await refuseStream(target, queue, "peek").catch((error) => error);
     }
     if (failure !== undefined || drained) break;
     if (!out.full && performance.now() - lastAt >= timeout) {
@@ -156,7 +167,7 @@ async function borrow(
     await consumer.changed.wait(LOOK_MS);
   }
   await out.drained();
-  await consumer.close();
+  await farewell(session, failure, (limit) => consumer.close(limit));
   if (counts.received > 0) {
     session.reporter.warn(
       "the broker cannot show messages without a delivery: they are back in the queue, marked as redelivered, " +

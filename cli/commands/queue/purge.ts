@@ -1,6 +1,7 @@
 import examples from "../../cheats/queue-purge.md" with { type: "text" };
 import { command } from "../../app/command.ts";
 import { messages } from "../../app/tally.ts";
+import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
 import { broker, targetOf, withConnection } from "../../queue/target.ts";
 
 export default command({
@@ -8,9 +9,11 @@ export default command({
   options: { ...broker },
   examples,
   action({ session, values, operands }) {
+    refuseEmptyNames(operands);
     return withConnection(targetOf(session, values), async (connection) => {
       const channel = await connection.open();
       for (const queue of operands) {
+        await requireQueue(connection, queue);
         const { messageCount } = await channel.call("queue.purge", { queue }, "queue.purge-ok");
         session.counts.dropped += messageCount;
         session.reporter.info(`purged ${messages(messageCount)} from '${queue}'`);

@@ -1,5 +1,4 @@
 import { Publisher } from "../../../lib/amqp/client/publisher.ts";
-import { ensureQueue } from "../../../lib/amqp/client/queues.ts";
 import { type BasicProperties, encodeProperties } from "../../../lib/amqp/properties.ts";
 import examples from "../../cheats/queue-put.md" with { type: "text" };
 import { command, group, list, option } from "../../app/command.ts";
@@ -9,15 +8,27 @@ import { Input } from "../../io/input.ts";
 import { repeats } from "../../io/pacer.ts";
 import { sourceOf } from "../../io/source.ts";
 import { delivery, ending, input, pacing } from "../../options/options.ts";
+import {
+  declaring,
+  refuseEmptyKeys,
+  refuseEmptyNames,
+  requireExchange,
+  requireQueue,
+} from "../../queue/existence.ts";
 import { packPlain, packRecords, putAll } from "../../queue/put.ts";
 import { parseProperty } from "../../queue/records.ts";
-import { broker, targetOf } from "../../queue/target.ts";
+import { broker, startWithin, targetOf } from "../../queue/target.ts";
 import { framingOf, splitterFor } from "../../records/splitter.ts";
 
 const envelope = group("Messages", {
   exchange: option("--exchange <name>", "publish to this exchange instead of a queue", word),
   topic: option("-t, --topic <key>", "the routing key, with --exchange", text),
-  header: list("-H, --header <name: value>", "add a header (repeats)", header),
+  header: list(
+    "-H, --header <name: value>",
+    "add a header (repeats)",
+    header,
+    `-J can have other bytes: {"headers":{"NAME":{"$bytes":"BASE64"}}}`,
+  ),
   property: list(
     "-P, --property <name: value>",
     "set a property, such as content_type (repeats)",
@@ -26,13 +37,14 @@ const envelope = group("Messages", {
 });
 
 export default command({
-  argument: ["[queue]", "the queue; it is declared durable if it does not exist"],
+  argument: ["[queue]", "the queue; it must exist, except in a directory (--data), where it is created"],
   options: {
     ...broker,
     ...input,
     // --data is the directory of the queue.
     data: { ...input.data, flags: "-D, --text <text>" },
     ...envelope,
+    ...declaring,
     ...ending,
     ...pacing,
     ...group("Delivery", { linger: delivery.linger }),
@@ -50,6 +62,11 @@ export default command({
     if (queue !== undefined && topic !== undefined) {
       throw new UsageError("-t is the routing key for --exchange; a queue is reached by its name");
     }
+    refuseEmptyNames(operands);
+    refuseEmptyKeys([topic]);
+    if (values.declare && exchange !== undefined) {
+      throw new UsageError("--declare creates a queue, and --exchange publishes to an exchange");
+    }
     const properties: BasicProperties = { deliveryMode: 2, ...Object.fromEntries(values.property) };
     if (values.header.length > 0) properties.headers = Object.fromEntries(values.header);
     const isJson = framingOf("--in", values.in, values) === "json";
@@ -65,14 +82,17 @@ export default command({
         routingKey: routingKey ?? "",
         properties: encodeProperties(properties),
       });
-    const { brokers, link } = targetOf(session, values, true);
+    const target = targetOf(session, values, true);
+    const { brokers, link } = target;
     const publisher = new Publisher(brokers, {
       ...link,
       prepare: async (connection) => {
-        if (queue !== undefined) await ensureQueue(connection, queue);
+        if (queue === undefined) await requireExchange(connection, exchange!);
+        // A spool must work at the first attempt.
+        else await requireQueue(connection, queue, values.declare ?? values.folder !== undefined);
       },
     });
-    await publisher.start();
+    await startWithin(target, values.timeout, publisher.start());
     await putAll(session, publisher, source, pack, values);
   },
 });

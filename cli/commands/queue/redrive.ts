@@ -1,10 +1,10 @@
-import { findQueue } from "../../../lib/amqp/client/queues.ts";
 import examples from "../../cheats/queue-redrive.md" with { type: "text" };
 import { command, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { word } from "../../app/values.ts";
 import { ending } from "../../options/options.ts";
 import { revived } from "../../queue/dead_letters.ts";
+import { declaring, refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
 import { moveAll } from "../../queue/move.ts";
 import { broker, prefetch, targetOf, withConnection } from "../../queue/target.ts";
 
@@ -13,8 +13,14 @@ export default command({
   options: {
     ...broker,
     ...ending,
+    ...group("Queue", {
+      declare: {
+        ...declaring.declare,
+        description: "create the queue of --to if it does not exist: durable",
+      },
+    }),
     ...group("Delivery", {
-      to: option("--to <queue>", "all of them go here instead; declared durable if it is missing", word),
+      to: option("--to <queue>", "all of them go here instead", word),
       prefetch: { ...prefetch.prefetch, description: "number of messages in flight (default: 1000)" },
     }),
   },
@@ -24,13 +30,15 @@ export default command({
     if (from === undefined || operands.length > 1) {
       throw new UsageError("redrive empties one queue of dead letters (try: mqcat queue redrive failed)");
     }
+    if (values.declare && values.to === undefined) {
+      throw new UsageError("--declare needs --to: it creates that queue");
+    }
+    refuseEmptyNames(operands);
     if (from === values.to) throw new UsageError(`'${from}' cannot be moved to itself: it would never end`);
     const target = targetOf(session, values);
     let there = 0;
     await withConnection(target, async (connection) => {
-      const state = await findQueue(connection, from);
-      if (state === undefined) throw new Error(`there is no queue '${from}'`);
-      there = state.messageCount;
+      there = (await requireQueue(connection, from)).messageCount;
     });
     if (there === 0) return session.reporter.info(`'${from}' is empty`);
     const to = { ...target, queue: values.to, address: revived(from, values.to) };

@@ -10,7 +10,7 @@ import type { Tuned } from "./handshake.ts";
 
 /** The size of unwritten output at which publishing should pause, in bytes. */
 const HIGH_WATER = 256 * 1024;
-/** The time limit for the server's `connection.close-ok`, in milliseconds. */
+/** The default time limit for the server's `connection.close-ok`, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 2000;
 
 /** Callbacks of a connection. */
@@ -122,14 +122,18 @@ export class AmqpConnection implements StreamSink, FrameSink {
     this.#stream.resume();
   }
 
-  /** Sends `connection.close` (2.2.4), and closes the stream after the reply, or after 2 s without one. */
-  async close(): Promise<void> {
+  /**
+   * Sends `connection.close` (2.2.4), and closes the stream after the reply.
+   *
+   * @param limit the time limit for the reply, in milliseconds
+   */
+  async close(limit = CLOSE_TIMEOUT_MS): Promise<void> {
     if (!this.over) {
       this.#closing = true;
       this.resume();
       this.encoder.method(0, "connection.close", { replyCode: 200, replyText: "Goodbye" });
       this.flush();
-      const timer = setTimeout(() => this.#stream.close(), CLOSE_TIMEOUT_MS);
+      const timer = setTimeout(() => this.#stream.close(), limit);
       await this.closed;
       clearTimeout(timer);
     } else await this.closed;

@@ -10,6 +10,9 @@ import type { BrokerAddress } from "./url.ts";
 /** Chosen by the client, so that it is known before the first delivery. It is unique in its channel. */
 const CONSUMER_TAG = "mqcat";
 
+/** The default time limit for the reply to `basic.cancel`, in milliseconds. */
+const CANCEL_MS = 10_000;
+
 /** Options of a consumer. */
 export interface ConsumerOptions extends LinkOptions {
   /** The maximum number of unacknowledged messages, 1 to 65535. Default: 1000 */
@@ -120,8 +123,19 @@ export class Consumer {
     }
   }
 
-  /** Ends the deliveries. Delivered messages can still be acknowledged. */
-  async cancel(): Promise<void> {
+  /**
+   * Ends the deliveries. Delivered messages can still be acknowledged.
+   *
+   * @param limit the time limit for the reply of the server, in milliseconds. Default: 10000
+   */
+  async cancel(limit = CANCEL_MS): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise((resolve) => timer = setTimeout(resolve, limit));
+    await Promise.race([this.#cancel(), late]);
+    clearTimeout(timer);
+  }
+
+  async #cancel(): Promise<void> {
     // `basic.cancel` is valid only after `basic.consume-ok`.
     await this.#settingUp;
     if (!this.#ready) return;
@@ -132,9 +146,13 @@ export class Consumer {
     }
   }
 
-  /** Closes the connection. Unacknowledged messages return to the queue. */
-  close(): Promise<void> {
-    return this.#link.close();
+  /**
+   * Closes the connection. Unacknowledged messages return to the queue.
+   *
+   * @param limit the time limit for the reply of the server, in milliseconds. Default: 2000
+   */
+  close(limit?: number): Promise<void> {
+    return this.#link.close(limit);
   }
 
   /** Closes the current connection at once; the consumer reconnects. */

@@ -54,15 +54,22 @@ export async function handshake(stream: ByteStream, broker: BrokerAddress, timeo
     await reader.write(PROTOCOL_HEADER);
     const start = await expect(reader, "connection.start");
     const mechanisms = new TextDecoder().decode(start.mechanisms).split(" ");
-    if (!mechanisms.includes("PLAIN")) {
+    const { mechanism = "PLAIN", connectionName } = broker;
+    if (!mechanisms.includes(mechanism)) {
       throw new IncompatiblePeerError(
-        `The server does not offer the authentication mechanism PLAIN: it offers ${mechanisms.join(", ")}`,
+        `The server does not offer the authentication mechanism ${mechanism}: it offers ${
+          mechanisms.join(", ")
+        }`,
       );
     }
     await send("connection.start-ok", {
-      clientProperties: { product: "mqcat", capabilities: CAPABILITIES },
-      mechanism: "PLAIN",
-      response: new TextEncoder().encode(`\0${broker.user}\0${broker.password}`),
+      clientProperties: {
+        product: "mqcat",
+        capabilities: CAPABILITIES,
+        ...(connectionName === undefined ? {} : { connection_name: connectionName }),
+      },
+      mechanism,
+      response: new TextEncoder().encode(mechanism === "PLAIN" ? `\0${broker.user}\0${broker.password}` : ""),
       locale: "en_US",
     });
     const tune = await expect(reader, "connection.tune").catch((error) => {
@@ -71,8 +78,8 @@ export async function handshake(stream: ByteStream, broker: BrokerAddress, timeo
     });
     const tuned = {
       // 0 means no limit.
-      frameMax: Math.min(tune.frameMax || FRAME_MAX, FRAME_MAX),
-      channelMax: Math.min(tune.channelMax || CHANNEL_MAX, CHANNEL_MAX),
+      frameMax: Math.min(tune.frameMax || FRAME_MAX, broker.frameMax ?? FRAME_MAX, FRAME_MAX),
+      channelMax: Math.min(tune.channelMax || CHANNEL_MAX, broker.channelMax ?? CHANNEL_MAX, CHANNEL_MAX),
       heartbeat: broker.heartbeat ?? tune.heartbeat,
     };
     if (tuned.frameMax < FRAME_MIN_SIZE) {
@@ -104,9 +111,15 @@ async function expect<Name extends MethodName>(reader: FrameReader, name: Name):
 }
 
 /** Older servers close the stream without an error when the credentials are wrong (2.2.4). */
-function explainLogin(error: unknown, { user }: BrokerAddress, reports: boolean): unknown {
+function explainLogin(error: unknown, { user, mechanism }: BrokerAddress, reports: boolean): unknown {
   const refused = error instanceof AmqpError && error.replyCode === 403;
   if (!refused && (reports || !(error instanceof UnreachableError))) return error;
+  if (mechanism === "EXTERNAL") {
+    return new RefusedError(
+      "Login refused with the client certificate: its name is not a user of the broker, or there is no certificate",
+      { cause: error },
+    );
+  }
   return new RefusedError(
     refused
       ? `Login refused for user '${user}': wrong user or password, or this user may log in only from the ` +

@@ -73,9 +73,9 @@ export async function connectBroker(
   brokers: readonly BrokerAddress[],
   options: LinkOptions = {},
 ): Promise<AmqpConnection> {
-  const timeout = options.handshakeTimeout ?? 10_000;
   let failure: Error | undefined;
   for (const broker of brokers) {
+    const timeout = options.handshakeTimeout ?? broker.connectionTimeout ?? 10_000;
     const late = new HandshakeTimeoutError(
       `${formatBroker(broker)} did not answer within ${timeout / 1000} s`,
     );
@@ -177,30 +177,40 @@ export class Link {
     this.#running = this.#run(connection);
   }
 
-  /** Closes the connection with `connection.close`, and ends the link. */
-  async close(): Promise<void> {
+  /**
+   * Closes the connection with `connection.close`, and ends the link.
+   *
+   * @param limit the time limit for the reply of the server, in milliseconds. Default: 2000
+   */
+  async close(limit?: number): Promise<void> {
     this.#stop.abort(new ClosedError("The client closed the connection"));
-    await this.#connection?.close();
+    await this.#connection?.close(limit);
     await this.#running;
   }
 
   async #up(): Promise<AmqpConnection> {
-    const signal = this.#options.signal;
+    const { signal: given } = this.#options;
+    const signal = given === undefined || this.#running !== undefined
+      ? this.#stop.signal
+      : AbortSignal.any([given, this.#stop.signal]);
     const connection = await connectBroker(this.#brokers, {
       ...this.#options,
       onEvent: (event) => this.#report(event),
-      signal: signal === undefined || this.#running !== undefined
-        ? this.#stop.signal
-        : AbortSignal.any([signal, this.#stop.signal]),
+      signal,
     });
     const onBlocked = (reason: string | undefined) => this.#report({ type: "blocked", reason });
     connection.events.onBlocked = onBlocked;
     if (connection.blocked !== undefined) onBlocked(connection.blocked);
+    const stop = () => connection.abort();
     try {
+      signal.addEventListener("abort", stop);
+      if (signal.aborted) stop();
       await this.#user.onUp(connection);
     } catch (error) {
       await connection.close();
-      throw error;
+      throw signal.aborted ? signal.reason : error;
+    } finally {
+      signal.removeEventListener("abort", stop);
     }
     if (this.#stop.signal.aborted) await connection.close();
     this.#connection = connection;

@@ -4,29 +4,29 @@ import type { AmqpConnection } from "./connection.ts";
 import type { Channel } from "./channel.ts";
 import { checkEnvelope, type Envelope, propertiesLimit, tooLarge } from "./envelope.ts";
 import { endsLink } from "./errors.ts";
+import {
+  isList,
+  isReturned,
+  type Outcome,
+  PENDING,
+  REFUSED,
+  type Run,
+  TAKEN,
+  takenAtFront,
+  unsettled,
+} from "./publisher_run.ts";
 import { Link, type LinkOptions } from "./link.ts";
 import type { Signal } from "../../transport/waiting.ts";
 import type { BrokerAddress } from "./url.ts";
 
 export type { Envelope } from "./envelope.ts";
+export type { Outcome } from "./publisher_run.ts";
 
 /** Bodies in one buffer: body number `i` is `bytes[starts[i], ends[i])`. */
 export interface Bodies {
   readonly bytes: Uint8Array;
   readonly starts: ArrayLike<number>;
   readonly ends: ArrayLike<number>;
-}
-
-/** Receives the outcome of a run. */
-export interface Outcome {
-  /** Whether `onReturn` was called. */
-  readonly isReturned: boolean;
-  /** A message was returned, because no queue exists for it. `onSettled` follows. */
-  onReturn(replyCode: number, reason: string): void;
-  /** A message does not fit a frame of the new connection. `onSettled` follows. */
-  onRefused?(error: Error): void;
-  /** All messages of the run are settled. @param acknowledged whether the broker accepted all of them */
-  onSettled(acknowledged: boolean): void;
 }
 
 /** Options of a publisher. */
@@ -41,33 +41,6 @@ export interface PublisherOptions extends LinkOptions {
 
 /** The largest frame that the client offers, in bytes: for messages accepted before the first connection. */
 const FRAME_MAX = 131072;
-
-const PENDING = 0;
-const TAKEN = 1;
-const REFUSED = 2;
-
-/** Messages that were passed to one call of `publish`, until all of them are settled. */
-interface Run {
-  /** Copies of the bodies. */
-  bytes: Uint8Array;
-  starts: Int32Array;
-  ends: Int32Array;
-  /** One envelope for all messages, or one for each. */
-  envelopes: Envelope | readonly Envelope[];
-  /** PENDING, TAKEN or REFUSED, for each message. */
-  states: Uint8Array;
-  /** The number of messages. */
-  count: number;
-  /** The number of messages that are not settled. */
-  left: number;
-  /** The number of further messages, which were settled on an earlier connection. */
-  gone: number;
-  /** Whether one of those was refused. */
-  goneRefused: boolean;
-  /** The delivery tag of the first message on the current channel; 0 before it is published. */
-  firstTag: number;
-  outcome: Outcome | undefined;
-}
 
 /**
  * Publishes with confirms, with thousands of unconfirmed messages at a time. Messages that are unconfirmed when a
@@ -213,9 +186,13 @@ export class Publisher {
     }
   }
 
-  /** Closes the connection. The outcome of pending messages stays unknown. */
-  close(): Promise<void> {
-    return this.#link.close();
+  /**
+   * Closes the connection. The outcome of pending messages stays unknown.
+   *
+   * @param limit the time limit for the reply of the server, in milliseconds. Default: 2000
+   */
+  close(limit?: number): Promise<void> {
+    return this.#link.close(limit);
   }
 
   /** Closes the current connection at once; the publisher reconnects. */
@@ -370,46 +347,4 @@ export class Publisher {
     this.#pump();
     this.changed.fire();
   }
-}
-
-/**
- * Whether a returned message is the one of this run. `basic.return` has no delivery tag; equal messages with the same
- * destination are returned in the order of publishing.
- */
-function isReturned(run: Run, exchange: string, routingKey: string, content: Content): boolean {
-  const { outcome, envelopes, bytes } = run;
-  if (outcome === undefined || outcome.isReturned || run.left === 0 || isList(envelopes)) return false;
-  const { body, bodyStart, bodyEnd } = content;
-  return envelopes.exchange === exchange && envelopes.routingKey === routingKey &&
-    bytes.length === bodyEnd - bodyStart && bytes.every((byte, i) => byte === body[bodyStart + i]);
-}
-
-/** The number of accepted messages before the first one that is not. */
-function takenAtFront({ states, count }: Run): number {
-  let taken = 0;
-  while (taken < count && states[taken] === TAKEN) taken++;
-  return taken;
-}
-
-/** A copy of a run without its settled messages. */
-function unsettled(run: Run): Run {
-  run.firstTag = 0;
-  if (run.left === run.count) return run;
-  const { starts, ends, envelopes } = run;
-  const kept = Array.from(run.states.keys()).filter((i) => run.states[i] === PENDING);
-  return {
-    ...run,
-    starts: Int32Array.from(kept, (i) => starts[i]!),
-    ends: Int32Array.from(kept, (i) => ends[i]!),
-    envelopes: isList(envelopes) ? kept.map((i) => envelopes[i]!) : envelopes,
-    states: new Uint8Array(kept.length),
-    count: kept.length,
-    left: kept.length,
-    gone: run.gone + run.count - kept.length,
-    goneRefused: run.goneRefused || run.states.includes(REFUSED),
-  };
-}
-
-function isList(envelopes: Envelope | readonly Envelope[]): envelopes is readonly Envelope[] {
-  return Array.isArray(envelopes);
 }

@@ -54,6 +54,20 @@ export async function findQueue(connection: AmqpConnection, queue: string): Prom
   }
 }
 
+/** Whether an exchange exists. */
+export async function findExchange(connection: AmqpConnection, exchange: string): Promise<boolean> {
+  try {
+    await withChannel(
+      connection,
+      (channel) => channel.call("exchange.declare", { exchange, passive: true }, "exchange.declare-ok"),
+    );
+    return true;
+  } catch (error) {
+    if (error instanceof AmqpError && error.replyCode === 404) return false;
+    throw error;
+  }
+}
+
 /**
  * Declares a queue.
  *
@@ -73,11 +87,6 @@ export async function declareQueue(
   } catch (error) {
     throw explainMismatch(queue, error);
   }
-}
-
-/** Declares a durable queue, unless a queue with this name exists with any properties. */
-export async function ensureQueue(connection: AmqpConnection, queue: string): Promise<QueueState> {
-  return await findQueue(connection, queue) ?? await declareQueue(connection, queue);
 }
 
 /** The maximum number of declarations that find out the arguments of a queue; no queue has as many arguments. */

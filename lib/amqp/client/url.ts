@@ -1,8 +1,9 @@
 import { EndpointError } from "../../errors.ts";
+import { parametersOf, type UrlParameters } from "./url_parameters.ts";
 import { formatEndpoint, type HostEndpoint, type InprocEndpoint } from "../../transport/endpoint.ts";
 
 /** The address of a broker, with credentials. */
-export interface BrokerAddress {
+export interface BrokerAddress extends UrlParameters {
   /** A host, or `inproc` for a broker in this process. */
   readonly endpoint: HostEndpoint | InprocEndpoint;
   readonly user: string;
@@ -10,20 +11,27 @@ export interface BrokerAddress {
   /** Whether the URL contains a password. */
   readonly hasPassword: boolean;
   readonly vhost: string;
-  /** The heartbeat interval to request, in seconds; undefined accepts the interval of the server. */
-  readonly heartbeat: number | undefined;
 }
 
 /** The default address of a broker. */
 export const DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672";
 
-const PORTS = { amqp: 5672, amqps: 5671 } as const;
+const PORTS = { tcp: 5672, tls: 5671 } as const;
+/** The schemes, also those of Celery's and other tools. */
+const SCHEMES: Readonly<Record<string, keyof typeof PORTS>> = {
+  amqp: "tcp",
+  pyamqp: "tcp",
+  rabbitmq: "tcp",
+  amqps: "tls",
+  "amqp+ssl": "tls",
+  "pyamqp+ssl": "tls",
+};
 /** The maximum number of hosts in a list. */
 const MAX_HOSTS = 100;
 
 /**
  * Parses the URL of one or several brokers: `amqp://user:password@host:port/vhost`, or `amqps://…`; `host`, `host:port`
- * and `:port` are short forms of amqp. Commas separate several hosts of a URL, or several URLs. All parts but the host
+ * and `:port` are short forms of amqp. The schemes `pyamqp`, `rabbitmq` and `amqp+ssl` of other tools are accepted. Commas separate several hosts of a URL, or several URLs. All parts but the host
  * may be percent-encoded; a slash in the name of a virtual host must be: `%2F`. Default of the virtual host: `/`
  *
  * @returns at least one address, in the order of the text
@@ -38,9 +46,9 @@ const MAX_HOSTS = 100;
  */
 export function parseAmqpUrl(text: string): BrokerAddress[] {
   // A comma before a scheme separates URLs; any other comma separates hosts.
-  const brokers = text.split(/,(?=[a-z]+:\/\/)/i).flatMap(parseOne);
+  const brokers = text.split(/,(?=[a-z][a-z0-9+.-]*:\/\/)/i).flatMap(parseOne);
   if (brokers.length > MAX_HOSTS) {
-    throw mistake(text, `it names ${brokers.length} hosts: the limit is ${MAX_HOSTS}`, DEFAULT_URL);
+    throw mistake("", `it names ${brokers.length} hosts: the limit is ${MAX_HOSTS}`, DEFAULT_URL);
   }
   return brokers;
 }
@@ -55,12 +63,21 @@ export function formatBroker({ endpoint, vhost }: BrokerAddress): string {
 
 function parseOne(text: string): BrokerAddress[] {
   const [, scheme = "amqp", rest] = /^(?:([a-z0-9+.-]+):\/\/)?([^]*)$/i.exec(text)!;
-  const protocol = scheme.toLowerCase();
-  if (protocol !== "amqp" && protocol !== "amqps") {
+  const transport = SCHEMES[scheme.toLowerCase()];
+  if (transport === undefined) {
     throw mistake(text, `the scheme '${scheme}' is not amqp or amqps`, DEFAULT_URL);
   }
-  const [, authority, path, query] = /^([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?/.exec(rest!)!;
-  if (path?.includes("/")) {
+  const [whole, authority, path, query] = /^([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?/.exec(rest!)!;
+  // An '@' after the authority, or a '#', is most likely part of a password, and what precedes it is not a host.
+  if (rest!.includes("@", authority!.length) || whole.length < rest!.length) {
+    throw mistake(
+      text,
+      "the characters / ? # @ in a user, a password or another part must be percent-encoded",
+      "%2F for /, %3F for ?, %23 for #, %40 for @",
+    );
+  }
+  // Celery writes `host//` for the virtual host '/', and `host//name` for '/name'.
+  if (path?.includes("/", 1)) {
     throw mistake(
       text,
       "a slash in the name of a virtual host must be written %2F",
@@ -81,11 +98,11 @@ function parseOne(text: string): BrokerAddress[] {
     password: decode(password ?? (at < 0 ? "guest" : ""), "the password"),
     hasPassword: password !== undefined,
     vhost: decode(path ?? "", "the virtual host") || "/",
-    heartbeat: heartbeatOf(text, query),
+    ...parametersOf(query, (what, remedy) => mistake(text, what, remedy)),
   };
   return authority!.slice(at + 1).split(",").map((host) => ({
     ...shared,
-    endpoint: { scheme: protocol === "amqps" ? "tls" : "tcp", ...hostAndPort(text, host, PORTS[protocol]) },
+    endpoint: { scheme: transport, ...hostAndPort(text, host, PORTS[transport]) },
   }));
 }
 
@@ -93,32 +110,29 @@ function hostAndPort(text: string, address: string, usual: number): { host: stri
   const match = /^(\[[0-9a-f:.]+\]|[^:[\]\s@]*)(?::(\d{1,5}))?$/i.exec(address);
   if (match === null) {
     const remedy = address.split(":").length > 2 ? "an IPv6 address needs brackets: [::1]:5672" : DEFAULT_URL;
-    throw mistake(text, `'${address}' is not a host and a port`, remedy);
+    throw mistake(text, `'${withoutPort(address)}' is not a host and a port`, remedy);
   }
   const port = match[2] === undefined ? usual : Number(match[2]);
   if (port < 1 || port > 65535) throw mistake(text, `${port} is not a port`, "a number from 1 to 65535");
   return { host: match[1]!.replace(/^\[|\]$/g, "") || "127.0.0.1", port };
 }
 
-function heartbeatOf(text: string, query: string | undefined): number | undefined {
-  let heartbeat: number | undefined;
-  for (const [name, value] of new URLSearchParams(query)) {
-    if (name !== "heartbeat") {
-      throw mistake(text, `the parameter '${name}' is unknown`, "heartbeat=30, the only parameter");
-    }
-    if (!/^\d{1,5}$/.test(value) || Number(value) > 65535) {
-      throw mistake(text, `heartbeat '${value}' is not a number of seconds`, "heartbeat=30");
-    }
-    heartbeat = Number(value);
-  }
-  return heartbeat;
-}
-
 function mistake(text: string, what: string, remedy: string): EndpointError {
-  return new EndpointError(`Cannot use the URL '${redact(text)}': ${what} (try ${remedy})`);
+  const url = text === "" ? "" : ` '${redact(text)}'`;
+  return new EndpointError(`Cannot use the URL${url}: ${what} (try ${remedy})`);
 }
 
-/** Replaces everything before an `@`, which may be a password. */
+/** Removes what may be a password: everything before the last `@`, else everything after a port that is not a number. */
 function redact(text: string): string {
-  return text.replace(/(^|\/\/|,)[^/@,]*(?:[^@]*)@/g, "$1…@");
+  const scheme = /^(?:[a-z0-9+.-]+:\/\/)?/i.exec(text)![0];
+  const at = text.lastIndexOf("@");
+  return at < 0
+    ? scheme + withoutPort(text.slice(scheme.length))
+    : `${scheme}…@${withoutPort(text.slice(at + 1))}`;
+}
+
+/** Removes everything from a port on that is not a number: it may be a password. */
+function withoutPort(address: string): string {
+  const colon = /^(?:\[[^\]]*\]|[^:/?#,])*:(?!\d*(?:[,/?#]|$))/.exec(address);
+  return colon === null || /^[0-9a-f:.]*:[0-9a-f:.]*$/i.test(address) ? address : `${colon[0]}…`;
 }

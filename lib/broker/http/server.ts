@@ -7,6 +7,7 @@ import type { StoredUser } from "../core/topology/definition_change.ts";
 import { HttpError, httpErrorFor, notAuthorised } from "./errors.ts";
 import { ApiRequest, Reply } from "./request.ts";
 import type { HttpHost } from "./host.ts";
+import { isOwnHost } from "./host_header.ts";
 import { API } from "./api.ts";
 
 /** Limits for clients. Sizes are in bytes, times in milliseconds. */
@@ -61,7 +62,7 @@ export class HttpServer {
       headersTimeout: limits.headTime,
       requestTimeout: limits.time,
       connectionsCheckingInterval: Math.min(1000, limits.headTime),
-    }, (request, response) => void serve(broker, limits.body, request, response));
+    }, (request, response) => void serve(broker, endpoint.host, limits.body, request, response));
     server.maxConnections = limits.connections;
     // A client of another protocol reads that this is HTTP.
     server.on("clientError", (_error, socket) => {
@@ -93,17 +94,20 @@ export class HttpServer {
 
 async function serve(
   broker: HttpHost,
+  bound: string,
   maxBody: number,
   request: http.IncomingMessage,
   response: http.ServerResponse,
 ): Promise<void> {
   try {
+    checkSite(request, bound);
     const reply = await answer(broker, maxBody, request);
     const body = Buffer.from(reply.body);
     response.writeHead(reply.status, {
       "cache-control": "no-cache",
       ...(body.length > 0 ? { "content-type": reply.type } : {}),
       "content-length": body.length,
+      ...reply.headers,
     });
     response.end(request.method === "HEAD" ? undefined : body);
   } catch (thrown) {
@@ -117,14 +121,33 @@ async function serve(
       "content-length": body.length,
       ...rest,
       ...challenge,
+      ...error.headers,
     });
     response.end(body);
   }
 }
 
-async function answer(broker: HttpHost, maxBody: number, request: http.IncomingMessage): Promise<Reply> {
+/**
+ * Refuses requests of web pages. Only requests from this machine need the right `Host`: the standard password of `guest`,
+ * which every web page knows, is not valid from elsewhere, and other machines can know this one by any name.
+ *
+ * @throws {HttpError} 403
+ */
+function checkSite(request: http.IncomingMessage, bound: string): void {
+  const { origin, host } = request.headers;
   // Browsers send it with requests of other sites, together with the password that they have stored.
-  if (request.headers.origin !== undefined) throw new HttpError(403, "forbidden", "no requests of web pages");
+  if (origin !== undefined) throw new HttpError(403, "forbidden", "no requests of web pages");
+  if (host === undefined || !isLocal(request) || isOwnHost(host, bound)) return;
+  const reason = `the Host header '${host}' does not name this machine: use localhost or an IP address`;
+  throw new HttpError(403, "forbidden", reason);
+}
+
+/** Whether the client is on this machine. */
+function isLocal({ socket }: http.IncomingMessage): boolean {
+  return /^(127\.|::1$|::ffff:127\.)/.test(socket.remoteAddress ?? "");
+}
+
+async function answer(broker: HttpHost, maxBody: number, request: http.IncomingMessage): Promise<Reply> {
   const user = authenticate(broker, request);
   const [path, query] = splitAt(request.url ?? "/", "?");
   const method = request.method === "HEAD" ? "GET" : request.method ?? "";
@@ -143,9 +166,9 @@ function authenticate(broker: HttpHost, request: http.IncomingMessage): StoredUs
   const colon = given.indexOf(0x3a);
   if (colon < 0) throw notAuthorised("Login failed");
   const name = given.subarray(0, colon).toString();
-  const isLocal = /^(127\.|::1$|::ffff:127\.)/.test(request.socket.remoteAddress ?? "");
-  const refusal = broker.core.users.authenticate(name, given.subarray(colon + 1), isLocal);
+  const refusal = broker.core.users.authenticate(name, given.subarray(colon + 1), isLocal(request));
   const user = broker.core.users.get(name);
+  broker.core.counters.countLogin("http", refusal === undefined);
   if (refusal !== undefined || user === undefined) throw notAuthorised("Login failed");
   if (!user.tags.some((tag) => TAGS.includes(tag))) throw notAuthorised("Not management user");
   return user;

@@ -113,6 +113,10 @@ class DenoStream implements ByteStream {
     this.closed = this.#closed.promise;
   }
 
+  get peerEnded(): boolean {
+    return this.#held < 0;
+  }
+
   attach(sink: StreamSink): void {
     const first = this.#sink === undefined;
     this.#sink = sink;

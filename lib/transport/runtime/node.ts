@@ -114,6 +114,10 @@ export class NodeStream implements ByteStream {
     socket.on("close", () => this.close());
   }
 
+  get peerEnded(): boolean {
+    return this.#endHeld;
+  }
+
   attach(sink: StreamSink): void {
     const first = this.#sink === undefined;
     this.#sink = sink;

@@ -106,6 +106,10 @@ export class WsStream implements FrameStream, StreamSink {
     return this.#taken + within.consumed;
   }
 
+  get peerEnded(): boolean {
+    return this.#endHeld && this.#held === undefined || (this.#below.peerEnded ?? false);
+  }
+
   attach(sink: StreamSink): void {
     const first = this.#sink === undefined;
     this.#sink = sink;

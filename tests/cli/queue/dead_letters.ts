@@ -8,12 +8,24 @@ import { lines, type QueueContext } from "./context.ts";
 export function deadLetters({ broker, queue, ready, test, well }: QueueContext): void {
   const to = (dead: string) => ["-a", "x-dead-letter-exchange=", "-a", `x-dead-letter-routing-key=${dead}`];
   const fail = (name: string) =>
-    queue(["get", name, "--drain", "--exec", "exit 1", "--on-error", "dead-letter", "-j", "8"]);
+    queue([
+      "get",
+      name,
+      "--drain",
+      "--exec",
+      "exit 1",
+      "--on-error",
+      "dead-letter",
+      "--max-attempts",
+      "1",
+      "-j",
+      "8",
+    ]);
 
   test("--on-error dead-letter - moves failed messages; without a dead-letter queue no message is taken", async () => {
     await well(["declare", "mourned"]);
     await well(["declare", "mortal", ...to("mourned")]);
-    await well(["put", "mortal"], "1\n2\n");
+    await well(["put", "--declare", "mortal"], "1\n2\n");
     const failed = await fail("mortal");
     assert.deepEqual([failed.code, await well(["get", "mourned", "--drain"])], [6, "1\n2\n"]);
 
@@ -32,7 +44,7 @@ export function deadLetters({ broker, queue, ready, test, well }: QueueContext):
       ["no queue", /'no queue' dead-letters to the queue 'gone', which does not exist: declare it first/],
     ];
     for (const [name, words] of cases) {
-      await well(["put", name, "-D", "kept"]);
+      await well(["put", "--declare", name, "-D", "kept"]);
       const { code, stderr } = await fail(name);
       assert.deepEqual([code, words.test(stderr), stderr.split("\n").length], [1, true, 2], stderr);
       assert.equal(await well(["get", name, "--drain"]), "kept\n");
@@ -44,8 +56,20 @@ export function deadLetters({ broker, queue, ready, test, well }: QueueContext):
       const [dead, one, two] = [`dead ${type}`, `one ${type}`, `two ${type}`];
       for (const name of [one, two]) await well(["declare", name, "--type", type, ...to(dead)]);
       await well(["declare", dead, "--type", type]);
-      await well(["put", one, "-D", "first", "-H", "k: v", "-P", "content_type: x/y", "-P", "message_id: m"]);
-      await well(["put", two], lines(300));
+      await well([
+        "put",
+        "--declare",
+        one,
+        "-D",
+        "first",
+        "-H",
+        "k: v",
+        "-P",
+        "content_type: x/y",
+        "-P",
+        "message_id: m",
+      ]);
+      await well(["put", "--declare", two], lines(300));
       for (const name of [one, two]) assert.equal((await fail(name)).code, 6);
       const some = await queue(["redrive", dead, "-n", "1"]);
       assert.deepEqual([some.code, some.stderr], [
@@ -72,11 +96,11 @@ export function deadLetters({ broker, queue, ready, test, well }: QueueContext):
     await well(["declare", "lost and found"]);
     for (const name of ["there", "gone"]) {
       await well(["declare", name, ...to("lost and found")]);
-      await well(["put", name, "-D", `from ${name}`]);
+      await well(["put", "--declare", name, "-D", `from ${name}`]);
     }
     for (const name of ["gone", "there"]) await fail(name);
     await queue(["delete", "gone"]);
-    await well(["put", "lost and found", "-D", "no letter"]);
+    await well(["put", "--declare", "lost and found", "-D", "no letter"]);
     const { code, stderr } = await queue(["redrive", "lost and found"]);
     assert.equal(code, 5);
     assert.match(stderr, /moved 1 from 'lost and found': 1 to 'there'\n/);
@@ -88,7 +112,7 @@ export function deadLetters({ broker, queue, ready, test, well }: QueueContext):
     assert.match(stderr, /1 without an original queue in their headers/);
     assert.equal(await well(["get", "there", "--drain"]), "from there\n");
     // They fill the window of unconfirmed messages, so the messages after them cannot be reached.
-    await well(["put", "lost and found", "-D", "after"]);
+    await well(["put", "--declare", "lost and found", "-D", "after"]);
     const stuck = await queue(["redrive", "lost and found", "--prefetch", "2"]);
     assert.deepEqual([
       stuck.code,
@@ -97,7 +121,7 @@ export function deadLetters({ broker, queue, ready, test, well }: QueueContext):
       5,
       true,
     ]);
-    const all = await queue(["redrive", "lost and found", "--to", "elsewhere"]);
+    const all = await queue(["redrive", "lost and found", "--to", "elsewhere", "--declare"]);
     assert.deepEqual(
       [all.code, all.stderr],
       [0, "mqcat: queue redrive: moved 3 from 'lost and found' to 'elsewhere'\n"],
@@ -113,7 +137,7 @@ export function deadLetters({ broker, queue, ready, test, well }: QueueContext):
   test("redrive - does not loop over messages that are dead-lettered again at once", async () => {
     await well(["declare", "limbo"]);
     await well(["declare", "doomed", "-a", "x-message-ttl=0", ...to("limbo")]);
-    await well(["put", "doomed"], lines(20));
+    await well(["put", "--declare", "doomed"], lines(20));
     await waitFor(async () => await ready("limbo") === "20", PATIENCE, "the dead letters");
     const { code, stderr } = await queue(["redrive", "limbo"]);
     assert.deepEqual([code, /moved 20 from/.test(stderr)], [0, true], stderr);
@@ -124,7 +148,7 @@ export function deadLetters({ broker, queue, ready, test, well }: QueueContext):
     const size = 3000;
     await well(["declare", "tomb"]);
     await well(["declare", "lively", "-a", "x-message-ttl=0", ...to("tomb")]);
-    await well(["put", "lively"], lines(size));
+    await well(["put", "--declare", "lively"], lines(size));
     await waitFor(async () => await ready("tomb") === `${size}`, PATIENCE, "the dead letters");
     await queue(["delete", "lively"]);
     await well(["declare", "lively", "-a", "x-max-length=10", "-a", "x-overflow=reject-publish"]);
@@ -144,9 +168,9 @@ export function deadLetters({ broker, queue, ready, test, well }: QueueContext):
 
   test("move - ignores CC and BCC, which were for the exchange", async () => {
     for (const name of ["copied", "copy", "target"]) await well(["declare", name]);
-    await well(["put", "copied", "-J"], '{"body":"x","headers":{"CC":["copy"],"k":"v"}}\n');
+    await well(["put", "--declare", "copied", "-J"], '{"body":"x","headers":{"CC":["copy"],"k":"v"}}\n');
     assert.equal(await well(["get", "copy", "--drain"]), "x\n");
-    assert.equal((await queue(["move", "copied", "target"])).code, 0);
+    assert.equal((await queue(["move", "copied", "target", "--declare"])).code, 0);
     assert.equal(await well(["get", "target", "--drain", "-f", "%s %h\\n"]), "x k=v\n");
     assert.equal(await well(["get", "copy", "--drain"]), "");
   });

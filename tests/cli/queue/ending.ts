@@ -11,7 +11,9 @@ export function endings({ broker, env, queue, ready, startQueue, test, well }: Q
     await using proxy = await Proxy.to(port);
     const stdin = lines(40_000);
     proxy.cutAfter(500_000);
-    const { code, stderr } = await queue(["put", "cut lines", "--url", proxy.url, "--summary"], { stdin });
+    const { code, stderr } = await queue(["put", "--declare", "cut lines", "--url", proxy.url, "--summary"], {
+      stdin,
+    });
     assert.deepEqual([code, summaryOf(stderr)["confirmed"]], [0, 40_000], stderr);
     assert.match(stderr, /^mqcat: queue put: lost amqp:.*connecting again$/m);
     assert.doesNotMatch(stderr, /guest/);
@@ -22,7 +24,7 @@ export function endings({ broker, env, queue, ready, startQueue, test, well }: Q
   });
 
   test("a signal - put waits for the confirms of the lines it has read, and exits with the signal's code", async () => {
-    using put = await startQueue(["put", "signalled"], { stdin: "a\nb\n", open: true });
+    using put = await startQueue(["put", "--declare", "signalled"], { stdin: "a\nb\n", open: true });
     await waitFor(async () => await ready("signalled") === "2", PATIENCE, "both lines");
     put.kill("SIGTERM");
     assert.equal((await put.exit()).code, 143);
@@ -30,12 +32,12 @@ export function endings({ broker, env, queue, ready, startQueue, test, well }: Q
   });
 
   test("get - prints a message as soon as it arrives; -w gives up; a signal ends it, and loses nothing", async () => {
-    using get = await startQueue(["get", "live"]);
+    using get = await startQueue(["get", "live", "--declare"]);
     await waitFor(
       async () => /consumers: 1/.test((await queue(["info", "live"])).stdout.toString()),
       PATIENCE,
     );
-    await well(["put", "live", "-D", "now"]);
+    await well(["put", "--declare", "live", "-D", "now"]);
     await get.waitForStdout(/^now\n$/);
     get.kill("SIGINT");
     assert.equal((await get.exit()).code, 130);
@@ -45,7 +47,7 @@ export function endings({ broker, env, queue, ready, startQueue, test, well }: Q
   });
 
   test("a reader that exits - unread messages stay in the queue", async () => {
-    await well(["put", "head"], lines(50_000));
+    await well(["put", "--declare", "head"], lines(50_000));
     using head = shell("mqcat queue get head --drain | head -n 1", { env: await env() });
     assert.equal((await head.exit()).stdout.toString(), "line 1\n");
     const left = await well(["get", "head", "--drain"]);

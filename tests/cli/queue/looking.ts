@@ -7,7 +7,7 @@ export function looking({ peeks, queue, test, well }: QueueContext): void {
     await well(["declare", "classic peek"]);
     await well(["declare", "quorum peek", "--type", "quorum"]);
     for (const name of ["classic peek", "quorum peek"]) {
-      await well(["put", name], lines(100));
+      await well(["put", "--declare", name], lines(100));
       for (const count of [2, 50, 200]) {
         const { code, stdout, stderr } = await queue(["peek", name, "-n", `${count}`]);
         assert.deepEqual([code, stdout.toString()], [0, lines(Math.min(count, 100))]);
@@ -29,7 +29,7 @@ export function looking({ peeks, queue, test, well }: QueueContext): void {
     );
     const records = (await well(["list", "-J"])).trimEnd().split("\n").map((line) => JSON.parse(line));
     assert.ok(records.some(({ name }) => name === "listed"));
-    await well(["put", "listed", "-D", "x"]);
+    await well(["put", "--declare", "listed", "-D", "x"]);
     assert.match(
       await well(["info", "listed"]),
       /^name: listed\nmessages_ready: 1\nconsumers: 0\n[^]*type: quorum\n/,
@@ -43,9 +43,9 @@ export function looking({ peeks, queue, test, well }: QueueContext): void {
   });
 
   test("move - moves messages with their properties; refuses the same queue; a full target loses nothing", async () => {
-    await well(["put", "from"], lines(3000));
-    await well(["put", "from", "-D", "last", "-H", "k: v", "-P", "priority: 7"]);
-    const { code, stderr } = await queue(["move", "from", "to"]);
+    await well(["put", "--declare", "from"], lines(3000));
+    await well(["put", "--declare", "from", "-D", "last", "-H", "k: v", "-P", "priority: 7"]);
+    const { code, stderr } = await queue(["move", "from", "to", "--declare"]);
     assert.deepEqual([code, stderr], [0, "mqcat: queue move: moved 3001 from 'from' to 'to'\n"]);
     assert.equal(await well(["get", "from", "--drain"]), "");
     assert.equal(await well(["get", "to", "-n", "3000"]), lines(3000));
@@ -55,7 +55,7 @@ export function looking({ peeks, queue, test, well }: QueueContext): void {
     );
     assert.equal((await queue(["move", "from", "from"])).code, 2);
     await well(["declare", "quorum from", "quorum to", "--type", "quorum"]);
-    await well(["put", "quorum from"], lines(300));
+    await well(["put", "--declare", "quorum from"], lines(300));
     assert.equal((await queue(["move", "quorum from", "quorum to"])).code, 0);
     assert.deepEqual(
       [await well(["get", "quorum from", "--drain"]), await well(["get", "quorum to", "--drain"])],
@@ -63,13 +63,13 @@ export function looking({ peeks, queue, test, well }: QueueContext): void {
     );
 
     await well(["declare", "tight", "-a", "x-max-length=5", "-a", "x-overflow=reject-publish"]);
-    await well(["put", "from"], lines(100));
+    await well(["put", "--declare", "from"], lines(100));
     const full = await queue(["move", "from", "tight"]);
     assert.deepEqual([full.code, /the broker refused/.test(full.stderr)], [5, true], full.stderr);
     const everything = await well(["get", "from", "--drain"]) + await well(["get", "tight", "--drain"]);
     assert.equal(new Set(everything.trimEnd().split("\n")).size, 100);
 
-    await well(["put", "from"], lines(3));
+    await well(["put", "--declare", "from"], lines(3));
     const two = await queue(["move", "from", "to", "-n", "2"]);
     assert.match(two.stderr, /moved 2 from/);
     assert.doesNotMatch(await well(["get", "from", "--drain", "-J"]), /redelivered/);

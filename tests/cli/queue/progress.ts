@@ -30,7 +30,7 @@ export function progress({ env, queue }: QueueContext): void {
     assert.equal(code, 0, stderr);
     return stdout.toString();
   };
-  const put = '"${MQCAT[@]}" queue put progress';
+  const put = '"${MQCAT[@]}" queue put --declare progress';
   const slow = `(seq 100; until test -e seen; do sleep 0.1; done; seq 100) | ${put}`;
 
   test("put - rewrites one line, and removes it at the end", async () => {
@@ -53,7 +53,17 @@ export function progress({ env, queue }: QueueContext): void {
     assert.match(plain, /\rmqcat: queue put: 100 confirmed, \d+\/s/);
     assert.ok(!plain.includes("\x1b"), plain);
     assert.equal(await shown(`(seq 9; sleep 1.5) | ${put} -q`), "");
-    const { stdout, stderr } = await queue(["put", "progress", "-i", "700ms", "-n", "2", "-D", "x"]);
+    const { stdout, stderr } = await queue([
+      "put",
+      "--declare",
+      "progress",
+      "-i",
+      "700ms",
+      "-n",
+      "2",
+      "-D",
+      "x",
+    ]);
     assert.deepEqual([stdout.length, stderr], [0, ""]);
   });
 }

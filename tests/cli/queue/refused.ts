@@ -37,7 +37,9 @@ export function refusals({ broker, queue, test, well }: QueueContext): void {
       ["amqp://u:s3cret@host:x", /is not a host and a port/, 2],
     ];
     for (const [url, words, code] of cases) {
-      for (const args of [["put", "x", "-D", "x"], ["get", "x"], ["peek", "x"], ["move", "x", "y"]]) {
+      for (
+        const args of [["put", "--declare", "x", "-D", "x"], ["get", "x"], ["peek", "x"], ["move", "x", "y"]]
+      ) {
         const exit = await queue([...args, "--url", url]);
         assert.deepEqual([exit.code, words.test(exit.stderr)], [code, true], exit.stderr);
         assert.doesNotMatch(exit.stderr, /s3cret/);
@@ -50,6 +52,7 @@ export function refusals({ broker, queue, test, well }: QueueContext): void {
     const header = `a: ${"x".repeat(100_000)}`;
     const { code, stderr } = await queue([
       "put",
+      "--declare",
       "wide",
       "-D",
       "x",
@@ -65,7 +68,7 @@ export function refusals({ broker, queue, test, well }: QueueContext): void {
     );
     assert.ok(stderr.length < 1000, "no source, no stack");
     const records = [{ body: "1" }, { body: "2", headers: { x: "x".repeat(200_000) } }, { body: "3" }];
-    const json = await queue(["put", "wide", "-J"], {
+    const json = await queue(["put", "--declare", "wide", "-J"], {
       stdin: records.map((record) => `${JSON.stringify(record)}\n`).join(""),
     });
     assert.deepEqual(
@@ -81,7 +84,17 @@ export function refusals({ broker, queue, test, well }: QueueContext): void {
     using dir = tempDir();
     fs.writeFileSync(dir.file("password"), "guest\n");
     const url = `amqp://guest@127.0.0.1:${port}`;
-    await well(["put", "secrets", "-D", "x", "--url", url, "--password-file", dir.file("password")]);
+    await well([
+      "put",
+      "--declare",
+      "secrets",
+      "-D",
+      "x",
+      "--url",
+      url,
+      "--password-file",
+      dir.file("password"),
+    ]);
     const inherited = await queue(["get", "secrets", "--drain", "--url", url], {
       env: { AMQP_PASSWORD: "guest" },
     });

@@ -15,7 +15,7 @@ export function streams({ broker, hasStreams, queue, ready, startQueue, test, we
 
   test("--offset - starts at a message, the first or the last one, or a time; nothing is removed", async () => {
     await well(["declare", "log", "--type", "stream"]);
-    await well(["put", "log"], lines(20));
+    await well(["put", "--declare", "log"], lines(20));
     assert.equal(await well(["get", "log", "--offset", "first", "-n", "20"]), lines(20));
     assert.equal(await well(["get", "log", "--offset", "17", "-n", "2"]), "line 18\nline 19\n");
     assert.equal(await well(["get", "log", "--offset", "2020-01-01T00:00:00Z", "-n", "1"]), "line 1\n");
@@ -27,7 +27,7 @@ export function streams({ broker, hasStreams, queue, ready, startQueue, test, we
     // It starts with messages that are published after its start.
     await waitFor(
       async () => {
-        if (next.code === undefined) await well(["put", "log", "-D", "later"]);
+        if (next.code === undefined) await well(["put", "--declare", "log", "-D", "later"]);
         return next.code !== undefined;
       },
       PATIENCE,
@@ -40,7 +40,7 @@ export function streams({ broker, hasStreams, queue, ready, startQueue, test, we
 
   test("--offset - continues at the same offset after a lost connection", async () => {
     await well(["declare", "long log", "--type", "stream"]);
-    await well(["put", "long log"], lines(20_000));
+    await well(["put", "--declare", "long log"], lines(20_000));
     await using proxy = await Proxy.to((await broker()).port);
     proxy.cutAfter(500_000);
     const args = ["get", "long log", "--offset", "first", "-n", "20000", "--url", proxy.url];
@@ -51,11 +51,11 @@ export function streams({ broker, hasStreams, queue, ready, startQueue, test, we
 
   test("options without a meaning for a stream are refused, and so is an offset for a queue", async () => {
     await well(["declare", "book", "--type", "stream"]);
-    await well(["put", "book"], lines(3));
-    await well(["put", "no book"], lines(1));
+    await well(["put", "--declare", "book"], lines(3));
+    await well(["put", "--declare", "no book"], lines(1));
     const exec = ["--exec", "cat", "--on-error", "requeue"];
     const cases: [args: string[], words: RegExp][] = [
-      [["peek", "book"], /'book' is a stream, .* mqcat queue get book --offset first -n 10 shows some/],
+      [["peek", "book"], /'book' is a stream, .* mqcat queue get book --offset first -n 10 shows messages/],
       [["move", "book", "x"], /'book' is a stream, .* mqcat queue get book --offset first -w 1s -J \|/],
       [["get", "book", "--offset", "first", ...exec], /'book' is a stream, which keeps its messages/],
       [["get", "no book", "--offset", "first"], /--offset is for streams, and 'no book' is not a stream/],

@@ -39,7 +39,7 @@ export function threeWays({ broker, test }: QueueContext): void {
     assert.equal(await well(["get", "jobs", "--drain", ...data]), rest);
 
     const there = ["--url", (await broker()).url];
-    await well(["put", "three ways", ...there], input);
+    await well(["put", "--declare", "three ways", ...there], input);
     assert.equal(await well(["get", "three ways", "--drain", ...there]), input);
   });
 
@@ -47,7 +47,17 @@ export function threeWays({ broker, test }: QueueContext): void {
     using dir = tempDir();
     const { url } = await broker();
     await well(["put", "out", "--data", dir.file("spool")], lines(500));
-    const moved = await run(["queue", "move", "out", "in", "--data", dir.file("spool"), "--to-url", url]);
+    const moved = await run([
+      "queue",
+      "move",
+      "out",
+      "in",
+      "--declare",
+      "--data",
+      dir.file("spool"),
+      "--to-url",
+      url,
+    ]);
     assert.deepEqual([moved.code, moved.stderr], [0, "mqcat: queue move: moved 500 from 'out' to 'in'\n"]);
     assert.equal(await well(["get", "in", "--drain", "--url", url]), lines(500));
   });

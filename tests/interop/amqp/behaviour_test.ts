@@ -14,6 +14,7 @@ import { CASES } from "./cases/mod.ts";
 import { Comparison } from "./compare.ts";
 import { DEFINITIONS } from "./definitions.ts";
 import { compareHttp } from "./http_requests.ts";
+import { comparePolicies } from "./policy_requests.ts";
 
 const dir = tempDir();
 const brokers: Broker[] = [];
@@ -70,5 +71,12 @@ describe("HTTP behaviour", () => {
     const broker = await Broker.open();
     brokers.push(broker);
     await compareHttp((await rabbitMq()).http, await broker.listenHttp(":0"));
+  });
+
+  test("policies, limits and topic permissions - have the answers and the effects of RabbitMQ's", async () => {
+    const broker = await Broker.open();
+    brokers.push(broker);
+    const ours = { url: await broker.listen("amqp://127.0.0.1:0"), http: await broker.listenHttp(":0") };
+    await comparePolicies(await rabbitMq(), ours);
   });
 });

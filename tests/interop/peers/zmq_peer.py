@@ -3,7 +3,7 @@
 Each line is {"id": 1, "socket": "a", "op": "recv", ...}; each is answered by {"id": 1, "ok": ...} or
 {"id": 1, "error": "..."}. Every socket lives in a thread of its own, so that one may wait while others work.
 
-A frame to send is a string of hexadecimal, or a number n: n bytes 0, 1, ... 255, 0, ... A frame that came is told as
+A frame to send is a string of hexadecimal, or a number n: n bytes 0, 1, ... 255, 0, ... A received frame is reported as
 hexadecimal, or as "length:sha256" when it has more than 512 bytes.
 """
 import hashlib

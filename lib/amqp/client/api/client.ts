@@ -25,7 +25,9 @@ import type {
  *
  * @param url `amqp://user:password@host:port/vhost`, or `amqps://…` for TLS. Several hosts are separated by commas and
  * tried in this order. Parts that are left out: user and password `guest`, host 127.0.0.1, port 5672 (5671 for TLS),
- * virtual host `/`. The parameter `?heartbeat=30` asks for a heartbeat interval in seconds
+ * virtual host `/`. Parameters: `heartbeat` in seconds, `frame_max`, `channel_max`, `connection_timeout` in
+ * milliseconds, `auth_mechanism` (`plain` or `external`), `name`; others have no effect. The schemes `pyamqp`, `rabbitmq`
+ * and `amqp+ssl` are accepted
  * @param options TLS, timeouts, limits, events, and a signal that ends the attempt to connect
  * @returns the client, after the login
  * @throws {EndpointError} the URL is malformed

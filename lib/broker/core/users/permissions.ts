@@ -94,22 +94,22 @@ export class Access {
   /**
    * Checks a topic permission: of a publish (`write`) or of a binding (`read`). Only topic exchanges have them.
    *
-   * @param exchange the exchange; undefined if it does not exist
+   * @param exchanges the exchanges of the virtual host
    * @throws {AmqpError} 403: the user must not use this routing key
    */
   checkTopic(
     operation: "write" | "read",
-    exchange: { readonly definition: { readonly name: string; readonly type: string } } | undefined,
+    exchanges: ReadonlyMap<string, { readonly definition: { readonly type: string } }>,
+    name: string,
     routingKey: string,
   ): void {
     const topics = this.#topics();
-    if (topics === undefined || exchange?.definition.type !== "topic") return;
-    const { name } = exchange.definition;
+    if (topics === undefined || exchanges.get(name)?.definition.type !== "topic") return;
     const compiled = topics.get(name);
     if (compiled === undefined || compiled.allows(operation, routingKey)) return;
     throw amqpError(
       403,
-      `access to topic '${routingKey}' in exchange topic '${name}' in vhost '${this.vhost}' refused for user '${this.user}'`,
+      `access to topic '${routingKey}' in exchange '${name}' in vhost '${this.vhost}' refused for user '${this.user}'`,
     );
   }
 

@@ -2,10 +2,10 @@ import { type Json, tableFromJson } from "../../core/definitions/table.ts";
 import type { BindingDefinition } from "../../core/topology/definition_change.ts";
 import { badRequest, notFound } from "../errors.ts";
 import { listOf } from "../list.ts";
-import { NOBODY } from "../nobody.ts";
+import { HTTP_QUEUE_OWNER } from "../queue_owner.ts";
 import { type ApiRequest, Reply } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
-import { bindingRow, bindingsOf, propertiesKey } from "../views.ts";
+import { bindingLocation, bindingRow, bindingsOf, propertiesKey } from "../views.ts";
 
 /** Bindings; `:kind` is `q` (queue) or `e` (exchange). */
 export const BINDINGS: Handlers = {
@@ -33,7 +33,7 @@ function show(request: ApiRequest): Json {
 function bind(request: ApiRequest): Reply {
   const object = request.jsonObject();
   const { source, destination, kind } = ends(request);
-  const binding = {
+  const binding: BindingDefinition = {
     vhost: request.vhost().name,
     source,
     destinationType: kind,
@@ -42,7 +42,7 @@ function bind(request: ApiRequest): Reply {
     arguments: tableFromJson(object.object("arguments")),
   };
   change(request, binding, "bind");
-  return new Reply(201);
+  return new Reply(201, "", undefined, { location: bindingLocation(binding) });
 }
 
 function unbind(request: ApiRequest): undefined {
@@ -55,12 +55,12 @@ function change(request: ApiRequest, binding: BindingDefinition, what: "bind" | 
   const { source, destination, destinationType: kind, routingKey, arguments: args } = binding;
   access.check("write", kind, destination);
   access.check("read", "exchange", source);
-  access.checkTopic("read", vhost.exchanges.get(source), routingKey);
+  access.checkTopic("read", vhost.exchanges, source, routingKey);
   request.change(() => {
     if (kind === "queue") {
       const queue = { queue: destination, exchange: source, routingKey, arguments: args };
-      if (what === "bind") vhost.bindQueue(queue, NOBODY);
-      else vhost.unbindQueue(queue, NOBODY);
+      if (what === "bind") vhost.bindQueue(queue, HTTP_QUEUE_OWNER);
+      else vhost.unbindQueue(queue, HTTP_QUEUE_OWNER);
     } else {
       const exchange = { source, destination, routingKey, arguments: args };
       if (what === "bind") vhost.bindExchange(exchange);

@@ -1,7 +1,7 @@
 import { encodeMessage } from "../../core/message.ts";
 import type { Json } from "../../core/definitions/table.ts";
 import { badRequest } from "../errors.ts";
-import { NOBODY } from "../nobody.ts";
+import { HTTP_QUEUE_OWNER } from "../queue_owner.ts";
 import { type ApiRequest, Reply } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
 import { listenersOf } from "../views.ts";
@@ -20,6 +20,7 @@ export const HEALTH: Handlers = {
   "GET /api/aliveness-test/:vhost": aliveness,
 };
 
+/** The name that the user needs permissions for, as in RabbitMQ. */
 const QUEUE = "aliveness-test";
 
 function alarms({ core: { blocked } }: ApiRequest): Json | Reply {
@@ -40,7 +41,10 @@ function protocolListener(request: ApiRequest): Json | Reply {
   return known ? { status: "ok", protocol } : failed("No active listener");
 }
 
-/** Publishes a message to a test queue and fetches it. */
+/**
+ * Publishes a message to a temporary queue and fetches it. RabbitMQ keeps its test queue; this leaves nothing, because a
+ * GET must be safe, and takes no message of a queue that a user named `aliveness-test`.
+ */
 function aliveness(request: ApiRequest): Json | Reply {
   const access = request.access();
   access.check("configure", "queue", QUEUE);
@@ -48,23 +52,22 @@ function aliveness(request: ApiRequest): Json | Reply {
   access.check("read", "queue", QUEUE);
   const vhost = request.vhost();
   if (request.core.blocked !== undefined) return failed(request.core.blocked);
+  const name = `amq.gen-${QUEUE}-${crypto.randomUUID()}`;
   return request.change(() => {
-    const queue = vhost.declareQueue({
-      queue: QUEUE,
-      passive: false,
-      durable: false,
-      exclusive: false,
-      autoDelete: false,
-      arguments: {},
-    }, NOBODY);
-    const message = encodeMessage(
-      { exchange: "", routingKey: QUEUE },
-      {},
-      new TextEncoder().encode("test_message"),
+    const queue = vhost.declareQueue(
+      { queue: "", passive: false, durable: false, exclusive: false, autoDelete: false, arguments: {} },
+      HTTP_QUEUE_OWNER,
+      name,
     );
-    request.core.intake.publishInternally(vhost, "", QUEUE, message);
-    if (!queue.take()) throw badRequest("the test message was not received");
-    queue.settle(queue.takenLane, queue.takenSeq);
+    try {
+      const address = { exchange: "", routingKey: name };
+      const message = encodeMessage(address, {}, new TextEncoder().encode("test_message"));
+      request.core.intake.publishInternally(vhost, "", name, message);
+      if (!queue.take()) throw badRequest("the test message was not received");
+      queue.settle(queue.takenLane, queue.takenSeq);
+    } finally {
+      vhost.deleteQueue({ queue: name, ifUnused: false, ifEmpty: false }, HTTP_QUEUE_OWNER);
+    }
     return { status: "ok" };
   });
 }

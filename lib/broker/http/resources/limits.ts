@@ -1,7 +1,7 @@
 import type { Json } from "../../core/definitions/table.ts";
 import { type Limits, readLimits } from "../../core/policies/limits.ts";
 import type { StoredUser } from "../../core/topology/definition_change.ts";
-import { badRequest, notFound } from "../errors.ts";
+import { badRequest, notFound, vhostNotFound } from "../errors.ts";
 import { listOf } from "../list.ts";
 import type { Handlers } from "../path_table.ts";
 import type { ApiRequest } from "../request.ts";
@@ -12,6 +12,7 @@ export const LIMITS: Handlers = {
   "GET /api/vhost-limits/:vhost": vhostLimits,
   "PUT /api/vhost-limits/:vhost/:name": (request) => {
     request.require();
+    if (!request.core.vhosts.has(request.param("vhost"))) throw vhostNotFound();
     const vhost = request.vhost();
     const limits = { ...vhost.limits, ...readLimits(limitInBody(request), "vhost") };
     request.change(() => vhost.setLimits(limits));

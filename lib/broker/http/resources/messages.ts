@@ -6,7 +6,7 @@ import { type Json, tableFromJson, tableToJson } from "../../core/definitions/ta
 import { addressOf, encodeMessage, propertiesOf } from "../../core/message.ts";
 import type { Queue } from "../../core/queue/queue.ts";
 import { badRequest } from "../errors.ts";
-import { NOBODY } from "../nobody.ts";
+import { HTTP_QUEUE_OWNER } from "../queue_owner.ts";
 import type { ApiRequest } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
 import type { Row } from "../views.ts";
@@ -138,7 +138,7 @@ function publish(request: ApiRequest): Json {
   const access = request.access();
   access.check("write", "exchange", exchange);
   vhost.checkPublish(exchange);
-  access.checkTopic("write", vhost.exchanges.get(exchange), routingKey);
+  access.checkTopic("write", vhost.exchanges, exchange, routingKey);
   const { core } = request;
   if (core.blocked !== undefined) throw badRequest(`the broker accepts no messages: ${core.blocked}`);
   const answer = request.change(() => {
@@ -156,7 +156,7 @@ function publish(request: ApiRequest): Json {
 function queueOf(request: ApiRequest): Queue {
   const { name } = request.queue();
   request.access().check("read", "queue", name);
-  return request.vhost().queueFor(name, NOBODY);
+  return request.vhost().queueFor(name, HTTP_QUEUE_OWNER);
 }
 
 function fetchOptionsOf(object: JsonObject): FetchOptions {

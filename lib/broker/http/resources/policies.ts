@@ -1,6 +1,6 @@
 import type { Json } from "../../core/definitions/table.ts";
 import { type Policy, policyToJson, readPolicy } from "../../core/policies/policy.ts";
-import { badRequest, notFound } from "../errors.ts";
+import { badRequest, notFound, vhostNotFound } from "../errors.ts";
 import { listOf } from "../list.ts";
 import type { Handlers } from "../path_table.ts";
 import { type ApiRequest, Reply } from "../request.ts";
@@ -25,6 +25,7 @@ function list(request: ApiRequest, operator: boolean): Json {
 
 function put(request: ApiRequest, operator: boolean): Reply {
   authorise(request, operator);
+  if (!request.core.vhosts.has(request.param("vhost"))) throw vhostNotFound();
   const vhost = request.vhost();
   const name = request.param("name");
   const object = request.jsonObject();

@@ -1,5 +1,5 @@
 import { type Json, tableFromJson } from "../../core/definitions/table.ts";
-import { NOBODY } from "../nobody.ts";
+import { HTTP_QUEUE_OWNER } from "../queue_owner.ts";
 import { columnsOf, listOf } from "../list.ts";
 import { type ApiRequest, Reply } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
@@ -20,7 +20,7 @@ export const QUEUES: Handlers = {
 
 function list(request: ApiRequest): Json {
   const queues = request.vhostsInPath().flatMap(({ queues }) => [...queues.values()]);
-  return listOf(queues.map(queueRow), request.query);
+  return listOf(queues.map((queue) => queueRow(queue, request.node)), request.query);
 }
 
 function show(request: ApiRequest): Json {
@@ -29,7 +29,7 @@ function show(request: ApiRequest): Json {
     const { name, vhost } = at as Row;
     return name === queue.name && vhost === queue.definition.vhost;
   });
-  return columnsOf({ ...queueRow(queue), consumer_details: details }, request.query);
+  return columnsOf({ ...queueRow(queue, request.node), consumer_details: details }, request.query);
 }
 
 /** Declares a queue. Status 201 for a new queue, 204 for an existing equal one. */
@@ -54,7 +54,7 @@ function declare(request: ApiRequest): Reply {
     autoDelete: object.flag("auto_delete", false),
     arguments: args,
   };
-  request.change(() => vhost.declareQueue(declared, NOBODY).touch());
+  request.change(() => vhost.declareQueue(declared, HTTP_QUEUE_OWNER).touch());
   return new Reply(isNew ? 201 : 204);
 }
 
@@ -63,13 +63,13 @@ function remove(request: ApiRequest): undefined {
   request.access().check("configure", "queue", name);
   const ifUnused = request.query.get("if-unused") === "true";
   const ifEmpty = request.query.get("if-empty") === "true";
-  request.change(() => request.vhost().deleteQueue({ queue: name, ifUnused, ifEmpty }, NOBODY));
+  request.change(() => request.vhost().deleteQueue({ queue: name, ifUnused, ifEmpty }, HTTP_QUEUE_OWNER));
 }
 
 function purge(request: ApiRequest): undefined {
   const { name } = request.queue();
   request.access().check("read", "queue", name);
-  request.change(() => request.vhost().queueFor(name, NOBODY).purge());
+  request.change(() => request.vhost().queueFor(name, HTTP_QUEUE_OWNER).purge());
 }
 
 function bindings(request: ApiRequest): Json {
@@ -86,5 +86,7 @@ function consumers(request: ApiRequest): Json {
 
 function visibleConsumers(request: ApiRequest): Row[] {
   const names = new Set(request.vhostsInPath().map(({ name }) => name));
-  return [...request.broker.connections].filter(({ vhost }) => names.has(vhost.name)).flatMap(consumerRows);
+  return [...request.broker.connections].filter(({ vhost }) => names.has(vhost.name)).flatMap((connection) =>
+    consumerRows(connection, request.node)
+  );
 }

@@ -9,7 +9,7 @@ import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import type { ByteStream } from "../../../../lib/transport/stream.ts";
 import { connect } from "../../../../lib/transport/transport.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
-import { ANSWERS, serve } from "./scripted_server.ts";
+import { ANSWERS, serve } from "../../../support/scripted_broker.ts";
 
 const reconnect = { first: 5, longest: 20 };
 const isAmqp = (code: number, words: RegExp) => (error: unknown) => {

@@ -5,7 +5,7 @@ import { Consumer } from "../../../../lib/amqp/client/consumer.ts";
 import { connectBroker } from "../../../../lib/amqp/client/link.ts";
 import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
-import { ANSWERS, serve as serveScript } from "./scripted_server.ts";
+import { ANSWERS, serve as serveScript } from "../../../support/scripted_broker.ts";
 
 /** A server that does not answer basic.consume, and the methods that it received. */
 function serve(work: (url: string, asked: () => readonly string[]) => Promise<void>): Promise<void> {

@@ -6,7 +6,7 @@ import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import { encodeProperties } from "../../../../lib/amqp/properties.ts";
 import { LimitError } from "../../../../lib/errors.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
-import { ANSWERS, type Script, serve } from "./scripted_server.ts";
+import { ANSWERS, type Script, serve } from "../../../support/scripted_broker.ts";
 
 const PLAIN = { exchange: "", routingKey: "q", properties: encodeProperties({}) };
 const large = (size: number) => ({

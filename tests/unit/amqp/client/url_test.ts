@@ -33,6 +33,17 @@ describe("AMQP URLs", () => {
       "p",
       "v",
     ]],
+    ["pyamqp://me:it@host//", ["tcp", "host", 5672, "me", "it", "/"]],
+    ["rabbitmq://host", ["tcp", "host", 5672, "guest", "guest", "/"]],
+    ["amqp+ssl://host", ["tls", "host", 5671, "guest", "guest", "/"]],
+    ["amqp://a,amqp+ssl://b", ["tcp", "a", 5672, "guest", "guest", "/"], [
+      "tls",
+      "b",
+      5671,
+      "guest",
+      "guest",
+      "/",
+    ]],
     ["amqp://a,amqps://u:p@b", ["tcp", "a", 5672, "guest", "guest", "/"], ["tls", "b", 5671, "u", "p", "/"]],
   ];
   for (const [url, ...brokers] of cases) {
@@ -58,9 +69,11 @@ describe("AMQP URLs", () => {
     ["amqp://host/%2", /the virtual host has a % without two hexadecimal digits/],
     ["amqp://host:0", /0 is not a port/],
     ["amqp://host:65536", /65536 is not a port/],
-    ["amqp://host:port", /'host:port' is not a host and a port/],
+    ["amqp://host:port", /'host:…' is not a host and a port/],
     ["amqp://::1", /an IPv6 address needs brackets/],
-    ["amqp://host?verify=no", /the parameter 'verify' is unknown/],
+    ["amqp://host?frame_max=100", /frame_max is less than 4096/],
+    ["amqp://host?auth_mechanism=gssapi", /the mechanism 'gssapi' is unknown/],
+    ["amqp://host#x", /must be percent-encoded/],
     ["amqp://host?heartbeat=soon", /heartbeat 'soon' is not a number of seconds/],
     [`amqp://${"a,".repeat(100)}a`, /101 hosts: the limit is 100/],
   ];
@@ -73,6 +86,62 @@ describe("AMQP URLs", () => {
       });
     });
   }
+
+  it("url - obeys the parameters of other tools, and names those that it ignores", () => {
+    const query =
+      "frame_max=8192&channel_max=10&connection_timeout=5000&auth_mechanism=external&auth_mechanism=plain" +
+      "&name=worker%201&connection_attempts=3&socket_timeout=1.5&cacertfile=a&verify=verify_none&verify=x";
+    const [broker] = parseAmqpUrl(`amqps://host/v?${query}`);
+    const { frameMax, channelMax, connectionTimeout, mechanism, connectionName, ignored } = broker!;
+    assert.deepEqual([frameMax, channelMax, connectionTimeout, mechanism, connectionName], [
+      8192,
+      10,
+      5000,
+      "EXTERNAL",
+      "worker 1",
+    ]);
+    assert.deepEqual(ignored, ["connection_attempts", "socket_timeout", "cacertfile", "verify"]);
+    const [other] = parseAmqpUrl("amqp://host?frameMax=0&channelMax=5");
+    assert.deepEqual([other!.frameMax, other!.channelMax, other!.ignored], [undefined, 5, undefined]);
+  });
+
+  it("url - a password that is not encoded is never taken for a host, and no character of it is shown", () => {
+    const passwords = [
+      "#QQQQ",
+      "QQ#QQ",
+      "QQ/QQ",
+      "/QQQQ",
+      "QQ?QQ",
+      "QQ@QQ/QQ",
+      "QQ@QQ#QQ",
+      "Q:Q/QQ",
+      "QQ%QQ",
+      "9/QQ",
+      "9?QQ",
+    ];
+    for (const password of passwords) {
+      for (const tail of ["@host", "@host:1/v", "@[::1]", "@a,b:2"]) {
+        for (const scheme of ["amqp://", "pyamqp://", "amqps://", ""]) {
+          const url = `${scheme}me:${password}${tail}`;
+          assert.throws(() => parseAmqpUrl(url), (error: Error) => {
+            assert.doesNotMatch(
+              error.message.replace(/%[0-9A-F]{2}/g, ""),
+              /Q|9/,
+              `${url}: ${error.message}`,
+            );
+            assert.match(error.message, /percent-encoded|two hexadecimal digits/);
+            return true;
+          }, url);
+        }
+      }
+    }
+    for (
+      const url of ["amqp://me:QQQQ", "me:QQ/QQ", "amqp://me:QQ?x=y", "http://me:QQQQ", "amqp://me@host:QQQ"]
+    ) {
+      assert.throws(() => parseAmqpUrl(url), (error: Error) => !/Q/.test(error.message), url);
+    }
+    assert.equal(parseAmqpUrl("amqp://me:Q%23%2F%3F%40Q@host")[0]!.password, "Q#/?@Q");
+  });
 
   it("url - neither errors nor formatted addresses contain the password", () => {
     for (

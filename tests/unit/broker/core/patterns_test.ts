@@ -133,7 +133,7 @@ describe("patterns, hostile", () => {
   }
 
   for (const pattern of EVIL) {
-    it(`${pattern.slice(0, 40)} - takes little time as a filter and as a permission`, {
+    it(`${pattern.slice(0, 40)} - takes little time as a filter, a permission and a policy`, {
       timeout: DEADLINE_MS,
     }, async () => {
       const query = new URLSearchParams({ use_regex: "true", name: pattern });
@@ -144,6 +144,10 @@ describe("patterns, hostile", () => {
       broker.users.permit("eve", "/", { configure: pattern, write: pattern, read: pattern });
       const access = broker.users.accessTo("eve", "/")!;
       assert.throws(() => access.check("configure", "queue", NAME), /access to queue/);
+
+      const policy = { pattern, definition: { "max-length": 1 } };
+      assert.equal((await put("/policies/%2F/evil", policy)).status < 300, true);
+      assert.equal(broker.vhosts.get("/")!.queues.get(NAME)!.policies, undefined);
 
       const others = await fetch(`${http}/api/overview`, { headers });
       assert.equal(others.status, 200);

@@ -1,11 +1,13 @@
 /** The HTTP API and the metrics of a broker, requested with fetch. */
 import assert from "node:assert/strict";
 import net from "node:net";
+import os from "node:os";
 import { after, before, describe, it } from "node:test";
 import { type AmqpConnection } from "../../../../lib/amqp/client/connection.ts";
 import { connectBroker } from "../../../../lib/amqp/client/link.ts";
 import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import { Broker } from "../../../../lib/broker/server.ts";
+import { isOwnHost } from "../../../../lib/broker/http/host_header.ts";
 import { HttpServer } from "../../../../lib/broker/http/server.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
 
@@ -43,7 +45,7 @@ async function ask(
     ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
   });
   const text = await response.text();
-  const isJson = response.headers.get("content-type") === "application/json";
+  const isJson = text !== "" && response.headers.get("content-type") === "application/json";
   return {
     status: response.status,
     text,
@@ -72,6 +74,22 @@ async function refused(
 
 const rows = (json: unknown) => json as Record<string, unknown>[];
 const names = (json: unknown) => rows(json).map(({ name }) => name);
+
+/** Sends bytes, and resolves to the response when the server has closed the connection. */
+function rawAnswer(bytes: string, url: string = server.url): Promise<string> {
+  const { hostname, port } = new URL(url);
+  return deadline(
+    new Promise((resolve) => {
+      let heard = "";
+      const socket = net.connect(Number(port), hostname, () => void socket.write(bytes));
+      socket.on("data", (chunk) => heard += String(chunk));
+      socket.on("error", () => {});
+      socket.on("close", () => resolve(heard));
+    }),
+    undefined,
+    "the server to end the connection",
+  );
+}
 
 /** Connects a client that is closed at the end of the test. */
 async function client(url = amqp.replace("//", "//guest:guest@")): Promise<AmqpConnection & AsyncDisposable> {
@@ -104,6 +122,48 @@ describe("http, authentication", () => {
     });
     assert.equal(status, 403);
     await refused(404, /Not Found/, "GET /api/queues/%2F/evil");
+  });
+
+  it("http - refuses requests from this machine with the Host of another site", async () => {
+    const { port } = new URL(server.url);
+    const login = `authorization: Basic ${btoa("guest:guest")}\r\n`;
+    const get = (host: string) =>
+      rawAnswer(`GET /api/whoami HTTP/1.1\r\n${host}${login}connection: close\r\n\r\n`);
+    for (
+      const host of [
+        "evil.example",
+        `evil.example:${port}`,
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "1.2.3",
+        "[::1",
+        "",
+      ]
+    ) {
+      assert.match(
+        await get(`host: ${host}\r\n`),
+        /^HTTP\/1\.1 403 [\s\S]*use localhost or an IP address/,
+        host,
+      );
+    }
+    const own = [
+      "localhost",
+      "LOCALHOST:1",
+      "broker.localhost",
+      "127.0.0.1:5",
+      "[::1]:80",
+      "192.0.2.7",
+      os.hostname(),
+    ];
+    for (const host of own) assert.match(await get(`host: ${host}\r\n`), /^HTTP\/1\.1 200 /, host);
+    assert.match(await rawAnswer(`GET /api/whoami HTTP/1.0\r\n${login}\r\n`), /^HTTP\/1\.\d 200 /);
+  });
+
+  it("http - accepts the name that it listens on as Host, and no other name", () => {
+    assert.equal(isOwnHost("Broker.example:15672", "broker.example"), true);
+    assert.equal(isOwnHost("broker.example.", "broker.example"), true);
+    assert.equal(isOwnHost("www.broker.example", "broker.example"), false);
+    assert.equal(isOwnHost("*", "*"), false);
   });
 
   it("http - the tag management shows own virtual hosts and no users", async () => {
@@ -206,7 +266,7 @@ describe("http, queues, exchanges and bindings", () => {
       row["properties_key"] as string
     );
     assert.deepEqual(keys[0], "a.%7E.%23");
-    assert.match(keys[1]!, /^a\.%7E\.%23~[\w-]{8}$/);
+    assert.match(keys[1]!, /^a\.%7E\.%23~[\w-]{6}$/);
     assert.equal(rows(await ok("GET /api/exchanges/%2F/x/bindings/source")).length, 3);
     assert.equal(rows(await ok("GET /api/exchanges/%2F/y/bindings/destination")).length, 1);
     assert.equal(rows(await ok("GET /api/queues/%2F/q/bindings")).length, 3);
@@ -245,7 +305,7 @@ describe("http, queues, exchanges and bindings", () => {
     >;
     assert.deepEqual(names(page["items"]), ["list-a1"]);
     assert.deepEqual([page["filtered_count"], page["item_count"], page["page_count"]], [4, 1, 2]);
-    await refused(400, /page must be a whole number over 0: received '0'/, "GET /api/queues?page=0");
+    await refused(400, /page must be a whole number: received '-1'/, "GET /api/queues?page=-1");
     await refused(400, /lookahead.* not supported/, "GET /api/queues?name=(%3F%3Da)&use_regex=true");
     assert.deepEqual(await ok("GET /api/overview?columns=object_totals.queues"), {
       object_totals: { queues: broker.vhosts.get("/")!.queues.size },
@@ -418,6 +478,22 @@ describe("http, status", () => {
     for (const list of ["policies", "policies/%2F", "parameters", "extensions"]) {
       assert.deepEqual(await ok(`GET /api/${list}`), []);
     }
+  });
+
+  it("aliveness-test - leaves nothing, and takes no message of a queue with its name", async () => {
+    const before = names(await ok("GET /api/queues"));
+    for (const method of ["GET", "HEAD"]) {
+      assert.equal((await ask(`${method} /api/aliveness-test/%2F`)).status, 200);
+    }
+    assert.deepEqual(names(await ok("GET /api/queues")), before);
+    await ok("PUT /api/queues/%2F/aliveness-test", {});
+    await ok("POST /api/exchanges/%2F/amq.default/publish", {
+      routing_key: "aliveness-test",
+      payload: "mine",
+    });
+    assert.deepEqual(await ok("GET /api/aliveness-test/%2F"), { status: "ok" });
+    const queue = await ok("GET /api/queues/%2F/aliveness-test") as Record<string, unknown>;
+    assert.equal(queue["messages"], 1);
     await ok("DELETE /api/queues/%2F/aliveness-test");
   });
 
@@ -481,40 +557,24 @@ describe("http, status", () => {
 });
 
 describe("http, clients that misbehave", () => {
-  /** Sends bytes, and resolves to the response when the server has closed the connection. */
-  function say(url: string, bytes: string): Promise<string> {
-    const { hostname, port } = new URL(url);
-    return deadline(
-      new Promise((resolve) => {
-        let heard = "";
-        const socket = net.connect(Number(port), hostname, () => void socket.write(bytes));
-        socket.on("data", (chunk) => heard += String(chunk));
-        socket.on("error", () => {});
-        socket.on("close", () => resolve(heard));
-      }),
-      undefined,
-      "the server to end the connection",
-    );
-  }
-
   it("http - closes connections that are slow, silent, send too much, or do not send HTTP", async () => {
     const strict = await HttpServer.listen(broker, ":0", { head: 1024, headTime: 100, time: 200, body: 100 });
-    const login = `authorization: Basic ${btoa("guest:guest")}\r\nhost: x\r\n`;
+    const login = `authorization: Basic ${btoa("guest:guest")}\r\nhost: localhost\r\n`;
     const put = `PUT /api/queues/%2F/slow HTTP/1.1\r\n${login}`;
     const talks = [
       "",
-      "GET /api/overview HTTP/1.1\r\nhost: x\r\n",
+      "GET /api/overview HTTP/1.1\r\nhost: localhost\r\n",
       `${put}content-length: 50\r\n\r\n{`,
       `GET / HTTP/1.1\r\nx: ${"x".repeat(3000)}\r\n\r\n`,
       "AMQP\x00\x00\x09\x01",
     ];
-    for (const heard of await Promise.all(talks.map((bytes) => say(strict.url, bytes)))) {
+    for (const heard of await Promise.all(talks.map((bytes) => rawAnswer(bytes, strict.url)))) {
       assert.ok(heard === "" || /^HTTP\/1\.1 4/.test(heard), heard);
     }
-    const announced = await say(strict.url, `${put}content-length: 1000\r\n\r\n`);
+    const announced = await rawAnswer(`${put}content-length: 1000\r\n\r\n`, strict.url);
     assert.match(announced, /^HTTP\/1\.1 413 [\s\S]*over 100 bytes/);
     const chunks = `transfer-encoding: chunked\r\n\r\n${`40\r\n${"x".repeat(64)}\r\n`.repeat(4)}`;
-    assert.match(await say(strict.url, `${put}${chunks}`), /^HTTP\/1\.1 413 /);
+    assert.match(await rawAnswer(`${put}${chunks}`, strict.url), /^HTTP\/1\.1 413 /);
     assert.equal(broker.vhosts.get("/")!.queues.has("slow"), false);
     await strict.close();
   });

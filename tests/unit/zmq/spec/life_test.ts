@@ -18,6 +18,36 @@ function pings(peer: RawPeer): number {
   return hexOf(peer.bytes()).split(hexOf(PING)).length - 1;
 }
 
+/** Relays the connections to an endpoint, with at most `rate` bytes per millisecond towards it. */
+async function slowLink(
+  target: string,
+  rate: number,
+): Promise<AsyncDisposable & { readonly endpoint: string }> {
+  const sockets = new Set<net.Socket>();
+  const server = net.createServer((near) => {
+    const far = net.connect(Number(target.split(":").at(-1)), "127.0.0.1");
+    far.on("data", (chunk) => near.write(chunk));
+    near.on("data", (chunk) => {
+      near.pause();
+      far.write(chunk);
+      setTimeout(() => near.resume(), chunk.length / rate);
+    });
+    for (const [socket, other] of [[near, far], [far, near]] as const) {
+      sockets.add(socket);
+      socket.on("error", () => {});
+      socket.on("close", () => other.destroy());
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    endpoint: `tcp://127.0.0.1:${(server.address() as net.AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
 describe("spec life", () => {
   it("heartbeats - a peer that answers stays connected", async () => {
     const log = new SocketLog();
@@ -25,7 +55,7 @@ describe("spec life", () => {
     using peer = await RawPeer.dial(await pull.bind(LOCAL));
     await peer.greet("PUSH");
     for (let i = 1; i <= 5; i++) {
-      await waitFor(() => pings(peer) === i);
+      await waitFor(() => pings(peer) >= i);
       peer.send(PONG);
     }
     assert.equal(log.of("disconnected").length, 0);
@@ -46,7 +76,8 @@ describe("spec life", () => {
     assert.ok(error instanceof UnreachableError, `${error}`);
     assert.match(error.message, /sent nothing for/);
     await log.until("connected", 2);
-    assert.equal(pings(await listener.peer(0)), 1);
+    // The first PING is sent at once.
+    assert.equal(pings(await listener.peer(0)), 2);
   });
 
   it("heartbeats - any traffic counts, a message as well as a PONG", async () => {
@@ -62,6 +93,41 @@ describe("spec life", () => {
     }
     assert.equal(log.of("disconnected").length, 0);
   });
+
+  for (const asks of ["this side", "the peer"]) {
+    it(`heartbeats - PINGs are sent while a long message arrives, when ${asks} has a heartbeat`, async () => {
+      await using pull = new Pull(asks === "the peer" ? {} : { heartbeat: { interval: 200, timeout: 5000 } });
+      using peer = await RawPeer.dial(await pull.bind(LOCAL));
+      await peer.greet("PUSH");
+      if (asks === "the peer") peer.send(command(bytes("04 'PING' 00 04")));
+      const message = frame("x".repeat(100_000));
+      let at = 0;
+      while (pings(peer) < 4) {
+        assert.ok(at < message.length - 20, "no PINGs");
+        peer.send(message.subarray(at, at += 20));
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      peer.send(message.subarray(at));
+      assert.equal((await deadline(pull.receive()))?.[0]?.length, 100_000);
+    });
+  }
+
+  for (const ends of ["both ends", "the sender"]) {
+    it(`heartbeats - a long message on a slow link arrives, with a heartbeat at ${ends}`, async () => {
+      const log = new SocketLog();
+      const heartbeat = { interval: 300 };
+      await using pull = new Pull({
+        heartbeat: ends === "the sender" ? {} : heartbeat,
+        onEvent: log.onEvent,
+      });
+      await using link = await slowLink(await pull.bind(LOCAL), 1500);
+      await using push = new Push({ heartbeat, onEvent: log.onEvent });
+      push.connect(link.endpoint);
+      await push.send(new Uint8Array(3_000_000));
+      assert.equal((await deadline(pull.receive()))?.[0]?.length, 3_000_000);
+      assert.deepEqual(log.of("disconnected"), []);
+    });
+  }
 
   it("heartbeats - a peer is not disconnected while this side does not read", async () => {
     const log = new SocketLog();

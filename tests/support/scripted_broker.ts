@@ -1,10 +1,10 @@
 /** A server on loopback that replies to each method as a table says. */
 import net from "node:net";
-import { HEADER, METHOD } from "../../../../lib/amqp/frames/frame.ts";
-import { FrameDecoder } from "../../../../lib/amqp/frames/frame_decoder.ts";
-import { FrameEncoder } from "../../../../lib/amqp/frames/frame_encoder.ts";
-import type { GivenArgs, MethodName } from "../../../../lib/amqp/method_args.ts";
-import { decodeMethod } from "../../../../lib/amqp/method_codec.ts";
+import { HEADER, METHOD } from "../../lib/amqp/frames/frame.ts";
+import { FrameDecoder } from "../../lib/amqp/frames/frame_decoder.ts";
+import { FrameEncoder } from "../../lib/amqp/frames/frame_encoder.ts";
+import type { GivenArgs, MethodName } from "../../lib/amqp/method_args.ts";
+import { decodeMethod } from "../../lib/amqp/method_codec.ts";
 
 /** The reply of the server to a method; undefined for no reply. */
 export type Answer = [MethodName, object] | undefined;
@@ -41,6 +41,8 @@ export interface Script {
   /** The replies for a connection. Default: `ANSWERS` */
   readonly answers?: (connection: number) => Record<string, Answer>;
   readonly mechanisms?: string;
+  /** Whether not even the protocol header is answered. */
+  readonly silent?: boolean;
   readonly capabilities?: object;
   /** Called after the reply to a method, and for `content` when the header of a published message arrives. */
   readonly on?: (served: Served, name: string, channel: number, args: object) => void;
@@ -48,7 +50,7 @@ export interface Script {
 
 /** Runs `work` with the URL of a scripted server, and the connections that it accepted so far. */
 export async function serve(
-  { answers = () => ANSWERS, mechanisms = "PLAIN", capabilities = {}, on }: Script,
+  { answers = () => ANSWERS, mechanisms = "PLAIN", silent = false, capabilities = {}, on }: Script,
   work: (url: string, connections: readonly Served[]) => Promise<void>,
 ): Promise<void> {
   const connections: Served[] = [];
@@ -79,6 +81,8 @@ export async function serve(
     connections.push(served);
     const decoder = new FrameDecoder("server", {
       onProtocolHeader() {
+        served.asked.push("header");
+        if (silent) return;
         served.say(0, "connection.start", {
           versionMinor: 9,
           mechanisms: new TextEncoder().encode(mechanisms),

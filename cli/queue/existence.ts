@@ -1,0 +1,63 @@
+/** The queues of a command must exist, because a typo must not create one: only `--declare` does. */
+import { AmqpError } from "../../lib/amqp/amqp_error.ts";
+import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
+import { inspectQueues } from "../../lib/amqp/client/peek.ts";
+import { declareQueue, findExchange, findQueue, type QueueState } from "../../lib/amqp/client/queues.ts";
+import { flag, group, nearest } from "../app/command.ts";
+import { UsageError } from "../app/errors.ts";
+
+/** The option that creates a missing queue. */
+export const declaring = group("Queue", {
+  declare: flag("--declare", "create the queue if it does not exist: durable, of the broker's default type"),
+});
+
+/**
+ * Finds a queue.
+ *
+ * @param declare true: a missing queue is created; false: it is an error, with `--declare` as a remedy; undefined: it is
+ * an error, and the command has no `--declare`
+ * @throws {AmqpError} the queue does not exist; the text names a similar queue, if there is one
+ */
+export async function requireQueue(
+  connection: AmqpConnection,
+  queue: string,
+  declare?: boolean,
+): Promise<QueueState> {
+  const found = await findQueue(connection, queue);
+  if (found !== undefined) return found;
+  if (declare === true) return await declareQueue(connection, queue);
+  const similar = await similarQueue(connection, queue);
+  const meant = similar === undefined ? "" : ` (did you mean '${similar}'?)`;
+  const remedy = declare === undefined ? "" : "; --declare creates it";
+  throw new AmqpError(404, `there is no queue '${queue}'${meant}${remedy}`);
+}
+
+/** @throws {AmqpError} the exchange does not exist */
+export async function requireExchange(connection: AmqpConnection, exchange: string): Promise<void> {
+  if (await findExchange(connection, exchange)) return;
+  throw new AmqpError(404, `there is no exchange '${exchange}': create it first`);
+}
+
+/** The queue with the most similar name; undefined where the broker does not list its queues over AMQP. */
+async function similarQueue(connection: AmqpConnection, queue: string): Promise<string | undefined> {
+  if (!connection.peeks) return undefined;
+  try {
+    return nearest(queue, (await inspectQueues(connection)).map(({ name }) => name));
+  } catch (error) {
+    // The user may not be allowed to list queues.
+    if (error instanceof AmqpError && error.scope === "channel") return undefined;
+    throw error;
+  }
+}
+
+/** @throws {UsageError} a name is empty: for an empty queue name AMQP creates a queue with a generated name */
+export function refuseEmptyNames(names: readonly string[], what = "a queue"): void {
+  if (!names.includes("")) return;
+  throw new UsageError(`the name of ${what} must not be empty (is a variable of the shell not set?)`);
+}
+
+/** @throws {UsageError} a key is empty, though it was given */
+export function refuseEmptyKeys(keys: readonly (string | undefined)[]): void {
+  if (!keys.includes("")) return;
+  throw new UsageError("-t '': it must not be empty (without -t the key is empty; is a variable not set?)");
+}

@@ -1,0 +1,84 @@
+/** Runs of messages that were passed to the publisher together, until all of them are settled. */
+import type { Content } from "./content.ts";
+import type { Envelope } from "./envelope.ts";
+
+/** Receives the outcome of a run. */
+export interface Outcome {
+  /** Whether `onReturn` was called. */
+  readonly isReturned: boolean;
+  /** A message was returned, because no queue exists for it. `onSettled` follows. */
+  onReturn(replyCode: number, reason: string): void;
+  /** A message does not fit a frame of the new connection. `onSettled` follows. */
+  onRefused?(error: Error): void;
+  /** All messages of the run are settled. @param acknowledged whether the broker accepted all of them */
+  onSettled(acknowledged: boolean): void;
+}
+
+export const PENDING = 0;
+export const TAKEN = 1;
+export const REFUSED = 2;
+
+/** Messages that were passed to one call of `publish`, until all of them are settled. */
+export interface Run {
+  /** Copies of the bodies. */
+  bytes: Uint8Array;
+  starts: Int32Array;
+  ends: Int32Array;
+  /** One envelope for all messages, or one for each. */
+  envelopes: Envelope | readonly Envelope[];
+  /** PENDING, TAKEN or REFUSED, for each message. */
+  states: Uint8Array;
+  /** The number of messages. */
+  count: number;
+  /** The number of messages that are not settled. */
+  left: number;
+  /** The number of further messages, which were settled on an earlier connection. */
+  gone: number;
+  /** Whether one of those was refused. */
+  goneRefused: boolean;
+  /** The delivery tag of the first message on the current channel; 0 before it is published. */
+  firstTag: number;
+  outcome: Outcome | undefined;
+}
+
+/**
+ * Whether a returned message is the one of this run. `basic.return` has no delivery tag; equal messages with the same
+ * destination are returned in the order of publishing.
+ */
+export function isReturned(run: Run, exchange: string, routingKey: string, content: Content): boolean {
+  const { outcome, envelopes, bytes } = run;
+  if (outcome === undefined || outcome.isReturned || run.left === 0 || isList(envelopes)) return false;
+  const { body, bodyStart, bodyEnd } = content;
+  return envelopes.exchange === exchange && envelopes.routingKey === routingKey &&
+    bytes.length === bodyEnd - bodyStart && bytes.every((byte, i) => byte === body[bodyStart + i]);
+}
+
+/** The number of accepted messages before the first one that is not. */
+export function takenAtFront({ states, count }: Run): number {
+  let taken = 0;
+  while (taken < count && states[taken] === TAKEN) taken++;
+  return taken;
+}
+
+/** A copy of a run without its settled messages. */
+export function unsettled(run: Run): Run {
+  run.firstTag = 0;
+  if (run.left === run.count) return run;
+  const { starts, ends, envelopes } = run;
+  const kept = Array.from(run.states.keys()).filter((i) => run.states[i] === PENDING);
+  return {
+    ...run,
+    starts: Int32Array.from(kept, (i) => starts[i]!),
+    ends: Int32Array.from(kept, (i) => ends[i]!),
+    envelopes: isList(envelopes) ? kept.map((i) => envelopes[i]!) : envelopes,
+    states: new Uint8Array(kept.length),
+    count: kept.length,
+    left: kept.length,
+    gone: run.gone + run.count - kept.length,
+    goneRefused: run.goneRefused || run.states.includes(REFUSED),
+  };
+}
+
+export function isList(envelopes: Envelope | readonly Envelope[]): envelopes is readonly Envelope[] {
+  return Array.isArray(envelopes);
+}
