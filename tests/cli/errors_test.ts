@@ -121,7 +121,7 @@ const TABLE: [string, () => string[], number, RegExp][] = [
     "a publish that failed",
     () => ["queue", "put", "--exchange", "none", "-D", "x", "--url", amqp],
     1,
-    /^mqcat: queue put: 1 message could not be delivered: NOT_FOUND - no exchange 'none'/,
+    /^mqcat: queue put: [^\n]*no exchange 'none'/,
   ],
 ];
 
