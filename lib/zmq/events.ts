@@ -59,5 +59,7 @@ export type SocketEvent =
   | { readonly type: "dropping"; readonly endpoint: string }
   /** A message was dropped because no peer has its routing id (ROUTER, SERVER). */
   | { readonly type: "unroutable"; readonly routingId: Uint8Array }
+  /** Several peers take the same routing id over from each other again and again (ROUTER with `handover`). */
+  | { readonly type: "contested"; readonly routingId: Uint8Array }
   /** A peer disconnected before its reply; the request is sent again (REQ). */
   | { readonly type: "request-again"; readonly endpoint: string };
