@@ -283,9 +283,9 @@ describe("data directory", () => {
       const next = new JournalModel(options);
       for (let i = 0; i < 30; i++) next.publish(`${i} `.padEnd(200, "x"), [FIRST]);
       next.flush();
-      const names = fs.readdirSync(options.directory);
+      const names = fs.readdirSync(options.directory).sort();
       await waitFor(() => late >= 7);
-      assert.deepEqual(fs.readdirSync(options.directory), names);
+      assert.deepEqual(fs.readdirSync(options.directory).sort(), names);
       next.restart();
       next.journal.close();
     } finally {
