@@ -162,6 +162,8 @@ function reportEvents(session: Session): (event: SocketEvent) => void {
             phrase(event.error)
           }`,
         );
+      case "waiting":
+        return reporter.warn(`connected to ${event.endpoint}, waiting for a ZMTP greeting`);
       case "retrying": {
         if (event.error === undefined) return;
         const count = (failures.get(event.endpoint) ?? 0) + 1;

@@ -37,6 +37,8 @@ export type SocketEvent =
     readonly error: Error;
     readonly dialed: boolean;
   }
+  /** A connection is established, and the peer has not completed the handshake for 2 s; the socket waits further. */
+  | { readonly type: "waiting"; readonly endpoint: string }
   /** A ready peer has disconnected; `error` is set unless it closed the connection in order. */
   | { readonly type: "disconnected"; readonly endpoint: string; readonly error: Error | undefined }
   /** A connection attempt failed or the connection was lost; the next attempt follows in `delay` milliseconds. */

@@ -12,6 +12,9 @@ import { Dialer, type Ending } from "./connections/dialer.ts";
 import { type ResolvedOptions, resolveOptions, type SocketOptions, transportOptions } from "./options.ts";
 import { Signal } from "../transport/waiting.ts";
 
+/** A handshake that takes longer than this is reported as an event, in milliseconds. */
+const QUIET_MS = 2000;
+
 /** The socket types whose peers' queues keep only the newest message with `conflate`. REQ and REP need every message. */
 const CONFLATES: ReadonlySet<SocketType> = new Set(["PUB", "PUSH", "DEALER", "RADIO"]);
 
@@ -401,6 +404,9 @@ export abstract class Socket implements AsyncDisposable {
     const { identity, heartbeat } = this.options;
     let connection: ZmtpConnection;
     this.#greeting.set(stream, origin);
+    const quiet = dialer === undefined
+      ? undefined
+      : setTimeout(() => onEvent({ type: "waiting", endpoint }), QUIET_MS);
     try {
       const result = stream instanceof DatagramStream ? stream.introduction() : await handshake(stream, {
         socketType: this.type,
@@ -422,6 +428,7 @@ export abstract class Socket implements AsyncDisposable {
       if (!this.#closed) onEvent({ type: "handshake-failed", endpoint, error, dialed: dialer !== undefined });
       return { error, wasReady: false, wasUseful: false };
     } finally {
+      clearTimeout(quiet);
       this.#greeting.delete(stream);
     }
     if (dialer?.refused) {
