@@ -151,9 +151,12 @@ export async function orHungUp<T>(
   } catch (error) {
     if (hungUp !== undefined && error instanceof UnreachableError) throw hungUp(error);
     if (dialed || !(error instanceof UnreachableError)) throw error;
-    throw new UnreachableError(`The peer closed the connection during the handshake; it knew that ${learned}`, {
-      cause: error,
-    });
+    throw new UnreachableError(
+      `The peer closed the connection during the handshake; it knew that ${learned}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

@@ -209,7 +209,10 @@ async function exchangeAsClient(
     await io.take(
       "READY",
       (cause) =>
-        hungUp("The peer closed the connection during the handshake; it knew our public key and our socket type", cause),
+        hungUp(
+          "The peer closed the connection during the handshake; it knew our public key and our socket type",
+          cause,
+        ),
     ),
   );
   const metadata = nacl.open(ready.box, nonceOf(PREFIX.ready, ready.nonce), key);
