@@ -1,4 +1,5 @@
 import type { SourceAddress } from "./endpoint_types.ts";
+import type { TlsReload } from "./tls_reload.ts";
 
 /** Receives the events of a byte stream. None of the calls may throw. */
 export interface StreamSink {
@@ -74,6 +75,8 @@ export interface TlsOptions {
   readonly key?: string;
   /** Accepts any certificate of the peer. Default: false. */
   readonly insecure?: boolean;
+  /** Replaces the certificates above while they are in use. */
+  readonly reload?: TlsReload;
 }
 
 /** Options of the opening handshake of a WebSocket. */
