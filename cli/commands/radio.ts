@@ -3,11 +3,11 @@ import { Radio } from "../../lib/zmq/types/radio.ts";
 import examples from "../cheats/radio.md" with { type: "text" };
 import { command, group, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
-import { text, word } from "../app/values.ts";
+import { word } from "../app/values.ts";
 import { publish, publishing } from "../zmq/publish.ts";
 
 const groups = group("Messages", {
-  group: option("-g, --group <name>", "send each message to this group", text),
+  group: option("-g, --group <name>", "send each message to this group", word),
   separator: option(
     "-K, --key-separator <text>",
     "split each line here into group and body; -g is for lines without it",

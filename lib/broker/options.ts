@@ -25,7 +25,10 @@ export interface BrokerOptions {
   readonly maxMessageSize?: number | undefined;
   /** Maximum number of connections. Default: 10 000. */
   readonly maxConnections?: number | undefined;
-  /** Limit of transient messages in memory; above it they go to disk or publishers are blocked. At least 4 MiB. */
+  /**
+   * Limit of transient messages in memory; above it they go to disk or publishers are blocked. Also the limit of
+   * all messages that are being received in several frames. At least 4 MiB.
+   */
   readonly memoryLimit?: number | undefined;
   /** Heartbeat interval that the broker suggests, in seconds; 0 for none. Default: 60. */
   readonly heartbeat?: number | undefined;
@@ -68,6 +71,8 @@ export interface Settings {
   readonly maxMessageSize: number;
   readonly maxConnections: number;
   readonly memoryLimit: number;
+  /** Limit of bodies that are being received. */
+  readonly bodyLimit: number;
   readonly heartbeat: number;
   readonly handshakeTimeout: number;
   readonly stallTimeout: number;
@@ -84,6 +89,8 @@ const SPILL = 128 * MIB;
 
 export function settingsOf(options: BrokerOptions): Settings {
   const { data } = options;
+  // Without a disk, the limit is RabbitMQ's default watermark.
+  const watermark = Math.floor(os.totalmem() * 0.4);
   return {
     data,
     sync: options.sync ?? "confirm",
@@ -94,11 +101,8 @@ export function settingsOf(options: BrokerOptions): Settings {
     productVersion: options.productVersion ?? "0.1.0",
     maxMessageSize: options.maxMessageSize ?? 128 * MIB,
     maxConnections: options.maxConnections ?? 10_000,
-    // Without a disk, the limit is RabbitMQ's default watermark.
-    memoryLimit: Math.max(
-      MIN_MEMORY,
-      options.memoryLimit ?? (data === undefined ? Math.floor(os.totalmem() * 0.4) : SPILL),
-    ),
+    memoryLimit: Math.max(MIN_MEMORY, options.memoryLimit ?? (data === undefined ? watermark : SPILL)),
+    bodyLimit: Math.max(MIN_MEMORY, options.memoryLimit ?? watermark),
     heartbeat: options.heartbeat ?? 60,
     handshakeTimeout: options.handshakeTimeout ?? 10_000,
     stallTimeout: options.stallTimeout ?? 30_000,

@@ -81,6 +81,8 @@ export interface ClientConnection {
   readonly channels: readonly (ClientChannel | undefined)[];
   /** Sends and checks heartbeats; called several times a second with the value of `performance.now()`. */
   beat(now: number): void;
+  /** The broker takes no messages. */
+  block(reason: string): void;
   /** The broker takes messages again. */
   release(): void;
   /** Reports an error to the client and closes the connection. */

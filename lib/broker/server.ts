@@ -7,6 +7,7 @@ import { Signal } from "../transport/waiting.ts";
 import { BrokerCore, type CoreHost } from "./core/broker_core.ts";
 import { importDefinitions } from "./core/definitions/import.ts";
 import type { Json } from "./core/definitions/table.ts";
+import { prepareEngine } from "./core/patterns.ts";
 import { limitOf } from "./core/policies/limits.ts";
 import type { VirtualHost } from "./core/topology/vhost.ts";
 import { type Authenticator, TRUST_ALL } from "./core/users/authenticator.ts";
@@ -52,8 +53,9 @@ export class Broker implements CoreHost, ProtocolHost {
    *
    * @throws {MqcatError} `ERR_ADDRESS_IN_USE`: another process has the data open
    */
-  static open(options: BrokerOptions = {}): Promise<Broker> {
-    return new Promise((resolve) => resolve(new Broker(settingsOf(options))));
+  static async open(options: BrokerOptions = {}): Promise<Broker> {
+    await prepareEngine();
+    return new Broker(settingsOf(options));
   }
 
   get users(): UserStore {
@@ -197,8 +199,10 @@ export class Broker implements CoreHost, ProtocolHost {
 
   onBlocked(reason: string | undefined): void {
     this.options.onEvent({ type: "blocked", reason });
-    if (reason !== undefined) return;
-    for (const connection of this.connections) connection.release();
+    for (const connection of this.connections) {
+      if (reason === undefined) connection.release();
+      else connection.block(reason);
+    }
   }
 
   onFailure(error: Error): void {

@@ -34,10 +34,10 @@ function serve(...options: string[]) {
 describe("queue serve", () => {
   test("a name with control characters - cannot change the terminal of the one who lists it", async () => {
     using dir = tempDir();
-    const name = "red\x1b[31m\r\n\x9b2J";
+    const name = "red\x1b[31m\b\x9b2J";
     const data = ["--data", dir.file("data")];
     await well(["declare", name, ...data]);
-    const shown = "red\\u001b[31m\\u000d\\u000a\\u009b2J";
+    const shown = "red\\u001b[31m\\u0008\\u009b2J";
     assert.ok((await well(["list", ...data])).includes(`\n${shown}  classic `));
     assert.ok((await well(["info", name, ...data])).startsWith(`name: ${shown}\n`));
     const json = await well(["list", "-J", ...data]);
@@ -413,6 +413,20 @@ describe("queue run", () => {
     const { stdout, stderr } = await bash.exit();
     assert.match(stdout.toString(), /^amqp:\/\/guest:guest@127\.0\.0\.1:\d+\nstdin\ncode 7\n$/);
     assert.equal(stderr, "oops\n");
+  });
+
+  test("--load-definitions with users - the command has a user of its own, not guest", async () => {
+    using dir = tempDir();
+    const definitions = { vhosts: [{ name: "/" }], users: [{ name: "ann", password: "a", tags: [] }] };
+    fs.writeFileSync(dir.file("d.json"), JSON.stringify(definitions));
+    using bash = shell(
+      `export MQCAT_WORDS="\${MQCAT[*]}"
+      "\${MQCAT[@]}" queue run --load-definitions '${dir.file("d.json")}' -- bash -c \
+        'echo "\${AMQP_URL%%:*} \${AMQP_URL#*@}"; $MQCAT_WORDS queue declare q; echo $?;
+         $MQCAT_WORDS queue declare q --url "amqp://guest:guest@\${AMQP_URL#*@}" 2>/dev/null; echo $?'`,
+    );
+    const { stdout, stderr } = await bash.exit();
+    assert.match(stdout.toString(), /^amqp 127\.0\.0\.1:\d+\n0\n4\n$/, stderr);
   });
 
   test("the command can use the broker, and options after its name belong to the command", async () => {

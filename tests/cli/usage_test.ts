@@ -25,6 +25,8 @@ const MISTAKES: [string[], RegExp][] = [
   [["push", ":1", "--wait-peers", "many"], /--wait-peers 'many': expected a whole number from 0 on$/m],
   [["push", ":1", "--linger", "5 sec"], /--linger '5 sec': expected a duration such as 500ms, 3s, 1m/m],
   [["push", ":1", "-F", ""], /--file '': it must not be empty$/m],
+  [["radio", ":1", "-g", ""], /--group '': it must not be empty$/m],
+  [["dish", ":0", "-g", ""], /--group '': it must not be empty$/m],
   // Endpoints
   [["push"], /^mqcat: push: no endpoint was given \(try: mqcat push :5555\)$/m],
   [["pull", "5555"], /endpoint '5555': it has neither a transport nor a port \(try :5555\)$/m],

@@ -7,7 +7,7 @@ import type { AmqpError } from "../../lib/amqp/amqp_error.ts";
 import { Consumer, type ConsumerOptions } from "../../lib/amqp/client/consumer.ts";
 import { type AmqpEvent, connectBroker } from "../../lib/amqp/client/link.ts";
 import { type Envelope, Publisher, type PublisherOptions } from "../../lib/amqp/client/publisher.ts";
-import { declareQueue, ensureQueue, findQueue } from "../../lib/amqp/client/queues.ts";
+import { declareQueue, findQueue } from "../../lib/amqp/client/queues.ts";
 import { parseAmqpUrl } from "../../lib/amqp/client/url.ts";
 import { type BasicProperties, decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
 import { Decimal, type FieldTable, Timestamp, TypedNumber } from "../../lib/amqp/types/field_value.ts";
@@ -299,7 +299,7 @@ function suite({ test, broker }: BrokerKind): void {
     const { url } = await broker();
     const connection = await connectBroker(parseAmqpUrl(url));
     assert.equal(await findQueue(connection, "declared"), undefined);
-    await ensureQueue(connection, "declared");
+    await declareQueue(connection, "declared");
     await declareQueue(connection, "declared");
     assert.deepEqual(await findQueue(connection, "declared"), {
       queue: "declared",

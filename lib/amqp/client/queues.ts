@@ -89,11 +89,6 @@ export async function declareQueue(
   }
 }
 
-/** Declares a durable queue, unless a queue with this name exists with any properties. */
-export async function ensureQueue(connection: AmqpConnection, queue: string): Promise<QueueState> {
-  return await findQueue(connection, queue) ?? await declareQueue(connection, queue);
-}
-
 /** The maximum number of declarations that find out the arguments of a queue; no queue has as many arguments. */
 const MAX_TRIES = 40;
 

@@ -108,6 +108,7 @@ export class FrameEncoder {
   ): void {
     const encoded = properties instanceof Uint8Array;
     const size = encoded ? properties.length : sizeofProperties(properties);
+    this.#checkPayload(CONTENT_HEAD + size, "the properties");
     const names = 3 * (exchange.length + routingKey.length);
     const start = this.#reserve(9 + names, size, bodyEnd - bodyStart);
     const target = this.out.bytes;
@@ -127,7 +128,6 @@ export class FrameEncoder {
    * Encodes `basic.deliver` with all of its frames.
    *
    * @throws {RangeError} the consumer tag has more than 255 bytes
-   * @throws {LimitError} the properties do not fit a frame
    */
   deliver(
     channel: number,
@@ -150,7 +150,6 @@ export class FrameEncoder {
    * Encodes `basic.get-ok` with all of its frames.
    *
    * @param messageCount the number of messages left in the queue
-   * @throws {LimitError} the properties do not fit a frame
    */
   getOk(
     channel: number,
@@ -173,7 +172,6 @@ export class FrameEncoder {
    * Encodes `basic.return` with all of its frames.
    *
    * @throws {RangeError} the text has more than 255 bytes
-   * @throws {LimitError} the properties do not fit a frame
    */
   return(channel: number, replyCode: number, replyText: string, message: EncodedMessage): void {
     const start = this.#reserveMessage(7 + 3 * replyText.length, message);
@@ -241,12 +239,12 @@ export class FrameEncoder {
 
   /** Makes room for a method of at most `methodSize` bytes and its content. */
   #reserve(methodSize: number, propertiesSize: number, bodySize: number): number {
-    this.#checkPayload(CONTENT_HEAD + propertiesSize, "the properties");
     return this.out.reserve(
       methodSize + CONTENT_HEAD + propertiesSize + 2 * FRAME_OVERHEAD + sizeofBody(bodySize, this.#frameMax),
     );
   }
 
+  /** The properties may exceed a frame, as in RabbitMQ: the message is another client's, and would never be delivered. */
   #reserveMessage(methodSize: number, message: EncodedMessage): number {
     const { routeStart, propertiesStart, propertiesEnd, bodyStart, bodyEnd } = message;
     return this.#reserve(

@@ -2,7 +2,7 @@ import { frameError } from "../amqp_error.ts";
 import { readUint32, readUint64 } from "./uint.ts";
 
 /** The maximum nesting depth of tables and arrays, including the outermost one. */
-export const MAX_DEPTH = 32;
+export const MAX_DEPTH = 256;
 
 /** Encodes and decodes one type of field (AMQP 0-9-1, 4.2.5). */
 export interface Codec<T> {

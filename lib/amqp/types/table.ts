@@ -21,7 +21,7 @@ export function encodeTable(value: FieldTable): Uint8Array {
 /**
  * Decodes a table that begins with its length.
  *
- * @throws {AmqpError} 501: malformed, or nested deeper than 32
+ * @throws {AmqpError} 501: malformed, or nested deeper than `MAX_DEPTH`
  */
 export function decodeTable(bytes: Uint8Array, start = 0, end: number = bytes.length): FieldTable {
   return readTable(new Reader(bytes, start, end));
@@ -30,7 +30,7 @@ export function decodeTable(bytes: Uint8Array, start = 0, end: number = bytes.le
 /**
  * Decodes a table without its length, as in the response of the mechanism AMQPLAIN.
  *
- * @throws {AmqpError} 501: malformed, or nested deeper than 32
+ * @throws {AmqpError} 501: malformed, or nested deeper than `MAX_DEPTH`
  */
 export function decodeTableContent(bytes: Uint8Array, start = 0, end: number = bytes.length): FieldTable {
   return readFields(new Reader(bytes, start, end));

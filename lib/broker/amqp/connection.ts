@@ -64,6 +64,7 @@ export class ServerConnection
   flushScheduled = false;
   /** Whether it published while the broker took no messages, and is not read until the broker takes messages again. */
   held = false;
+  reserved = 0;
 
   readonly #host: ConnectionHost;
   /** Number of open channels. */
@@ -72,6 +73,8 @@ export class ServerConnection
   readonly #decoder: FrameDecoder;
   /** Output that is being written. */
   #flight: Uint8Array | undefined;
+  /** Whether it is not read until there is memory for the body of a message. */
+  #waits = false;
   /** Whether input is not read because too much output is pending. */
   #overBacklog = false;
   /** Set when the connection is closing. */
@@ -91,6 +94,9 @@ export class ServerConnection
   /** Bytes that the system had taken when it last took any, and when that was noticed. */
   #progress = 0;
   #progressAt = 0;
+  /** Bytes received, and when that was noticed. */
+  #arrived = 0;
+  #arrivedAt = 0;
 
   constructor(host: ConnectionHost, stream: ByteStream, login: ServerLogin) {
     this.#host = host;
@@ -120,9 +126,9 @@ export class ServerConnection
     return this.encoder.out.length < HIGH_WATER && this.#closing === undefined && !this.#over;
   }
 
-  /** Whether too much output is pending to handle more input. */
+  /** Whether further input is kept by the decoder: too much output is pending, or the connection is held. */
   get overBacklog(): boolean {
-    return this.encoder.out.length > BACKLOG && this.#closing === undefined;
+    return (this.held || this.#waits || this.encoder.out.length > BACKLOG) && this.#closing === undefined;
   }
 
   /** Whether the client understands `connection.blocked`. */
@@ -156,7 +162,6 @@ export class ServerConnection
     this.flush();
     if (this.#overBacklog && this.encoder.out.length < HIGH_WATER) {
       this.#overBacklog = false;
-      if (!this.#over && !this.#desynchronized) this.#handle(() => this.#decoder.resume());
       this.#resume();
     }
     if (!this.writable) return;
@@ -211,12 +216,24 @@ export class ServerConnection
     this.touch();
   }
 
+  waitForRoom(waits: boolean): void {
+    this.#waits = waits;
+    if (waits) this.#stream.pause();
+    else queueMicrotask(() => this.#resume());
+  }
+
+  /** The broker takes no messages: a message that is being received must wait, unless it will be refused. */
+  block(reason: string): void {
+    if (this.channels.some((channel) => channel?.publishing.mustWait === true)) this.hold(reason);
+  }
+
   release(): void {
     if (!this.held) return;
     this.held = false;
     if (this.#understandsBlocked) this.encoder.method(0, "connection.unblocked", {});
     this.touch();
-    this.#resume();
+    // Each connection has a cycle of its own, so that the memory is checked in between.
+    queueMicrotask(() => this.#resume());
   }
 
   /** Sends `connection.close` and waits a while for the client's answer (2.2.4). */
@@ -231,7 +248,7 @@ export class ServerConnection
     this.encoder.method(0, "connection.close", error);
     this.touch();
     // Input must be read, or the client's answer never arrives.
-    this.held = this.#overBacklog = false;
+    this.held = this.#waits = this.#overBacklog = false;
     if (!this.#desynchronized) this.#handle(() => this.#decoder.resume());
     this.#stream.resume();
     this.#closeTimer = setTimeout(() => this.#stream.close(error), FAREWELL_MS);
@@ -244,6 +261,7 @@ export class ServerConnection
   /** Checks that the client reads, and twice per heartbeat interval: sends a heartbeat if nothing was written, and checks that input arrived (4.2.7). */
   beat(now: number): void {
     this.#checkProgress(now);
+    this.#checkBody(now);
     if (this.heartbeat === 0 || now < this.#beatAt) return;
     this.#beatAt = now + this.heartbeat * 500;
     if (!this.#wrote && this.#flight === undefined && !this.#saidGoodbye) {
@@ -251,7 +269,7 @@ export class ServerConnection
       this.flush();
     }
     this.#wrote = false;
-    this.#silence = this.#heard || this.held || this.#overBacklog ? 0 : this.#silence + 1;
+    this.#silence = this.#heard || this.held || this.#waits || this.#overBacklog ? 0 : this.#silence + 1;
     this.#heard = false;
     // Two intervals, as in RabbitMQ: one heartbeat may be late.
     if (this.#silence >= 4) {
@@ -285,6 +303,21 @@ export class ServerConnection
     );
   }
 
+  /** Closes the connection of a client that does not continue a message, if others wait for its memory. */
+  #checkBody(now: number): void {
+    const { stallTimeout, bodies } = this.#host;
+    if (
+      this.reserved === 0 || !bodies.crowded || this.held || this.#overBacklog ||
+      this.received !== this.#arrived
+    ) {
+      this.#arrived = this.received;
+      this.#arrivedAt = now;
+    } else if (now - this.#arrivedAt >= stallTimeout) {
+      const text = `The client has sent nothing for ${stallTimeout / 1000} s in the middle of a message`;
+      this.#stream.close(new UnreachableError(text));
+    }
+  }
+
   /** Handles input within one cycle; malformed input ends the connection. */
   #handle(work: () => void): void {
     this.#host.cycle.begin();
@@ -295,7 +328,10 @@ export class ServerConnection
       this.fail(replyFor(error, 0));
     }
     this.#host.cycle.end();
-    if (this.overBacklog || this.#decoder.holding) this.#stop();
+    // Kept input is handled after the write in progress, or by `release`.
+    if (
+      !this.held && !this.#waits && (this.overBacklog || this.#decoder.holding && this.#flight !== undefined)
+    ) this.#stop();
   }
 
   #onMethod(bytes: Uint8Array, start: number, end: number): void {
@@ -354,8 +390,11 @@ export class ServerConnection
     this.#stream.pause();
   }
 
+  /** Handles the input that the decoder has kept, and reads again, unless there is still a reason to wait. */
   #resume(): void {
-    if (!this.held && !this.#overBacklog) this.#stream.resume();
+    if (this.held || this.#waits || this.#overBacklog || this.#over) return;
+    if (!this.#desynchronized) this.#handle(() => this.#decoder.resume());
+    if (!this.held && !this.#waits && !this.#overBacklog) this.#stream.resume();
   }
 
   #onClosed(cause: Error | undefined): void {

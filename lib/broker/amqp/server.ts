@@ -2,12 +2,14 @@ import type { ByteStream } from "../../transport/stream.ts";
 import type { Counters } from "../core/counters.ts";
 import type { Cycle } from "../core/cycle.ts";
 import type { MessageIntake } from "../core/intake.ts";
+import { nodeName } from "../core/queue/queue_row.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { Authenticator } from "../core/users/authenticator.ts";
 import type { ProtocolHost, ProtocolServer } from "../protocol.ts";
+import { BodyBudget } from "./channel/body_budget.ts";
 import { DirectReplies } from "./channel/direct_reply.ts";
 import { type ConnectionHost, ServerConnection } from "./connection.ts";
-import { serverHandshake } from "./handshake.ts";
+import { LoginRefused, serverHandshake } from "./handshake.ts";
 
 /** The AMQP 0-9-1 server: what all AMQP connections of a broker share. */
 export class AmqpServer implements ProtocolServer, ConnectionHost {
@@ -15,8 +17,10 @@ export class AmqpServer implements ProtocolServer, ConnectionHost {
   readonly intake: MessageIntake;
   readonly counters: Counters;
   readonly directReplies: DirectReplies = new DirectReplies();
+  readonly node: string;
   readonly maxMessageSize: number;
   readonly stallTimeout: number;
+  readonly bodies: BodyBudget;
   readonly #host: ProtocolHost;
 
   constructor(host: ProtocolHost) {
@@ -24,7 +28,9 @@ export class AmqpServer implements ProtocolServer, ConnectionHost {
     this.cycle = host.core.cycle;
     this.intake = host.core.intake;
     this.counters = host.core.counters;
+    this.node = nodeName(host.options.product);
     this.maxMessageSize = host.options.maxMessageSize;
+    this.bodies = new BodyBudget(host.options.bodyLimit);
     this.stallTimeout = host.options.stallTimeout;
   }
 
@@ -52,10 +58,14 @@ export class AmqpServer implements ProtocolServer, ConnectionHost {
     };
     try {
       const login = await serverHandshake(stream, options, authenticator, core.vhosts, isLocal, reserve);
+      this.counters.countLogin("amqp091", true);
       const connection = new ServerConnection(this, stream, login);
       this.#host.onConnected(connection);
       connection.start(login);
       return connection;
+    } catch (error) {
+      if (error instanceof LoginRefused) this.counters.countLogin("amqp091", false);
+      throw error;
     } finally {
       release?.();
     }

@@ -1,4 +1,5 @@
 import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
+import { messageOf } from "../../errors.ts";
 import { Catalog, type CatalogHost } from "./catalog.ts";
 import { Counters } from "./counters.ts";
 import { Cycle, type CycleHost } from "./cycle.ts";
@@ -103,7 +104,16 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
   }
 
   deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason, lane: number, seq: number): void {
-    this.intake.deadLetter(queue, message, reason, lane, seq);
+    try {
+      this.intake.deadLetter(queue, message, reason, lane, seq);
+    } catch (cause) {
+      // The current input may be another client's.
+      const { name, vhost } = queue.definition;
+      const where = `queue '${name}' in virtual host '${vhost}'`;
+      this.onFailure(
+        new Error(`Cannot dead-letter a message of ${where}, which is lost: ${messageOf(cause)}`, { cause }),
+      );
+    }
   }
 
   forward(queue: Queue, message: EncodedMessage, seq: number): void {

@@ -14,4 +14,20 @@ export class Counters {
   acknowledged = 0;
   connectionsOpened = 0;
   connectionsClosed = 0;
+  /** Logins by protocol. */
+  readonly logins: Map<string, LoginCounter> = new Map();
+
+  /** @param protocol its name in RabbitMQ: `amqp091`, `http` */
+  countLogin(protocol: string, succeeded: boolean): void {
+    let logins = this.logins.get(protocol);
+    if (logins === undefined) this.logins.set(protocol, logins = { failed: 0, succeeded: 0 });
+    if (succeeded) logins.succeeded++;
+    else logins.failed++;
+  }
+}
+
+/** Counts the checks of names and passwords. */
+export interface LoginCounter {
+  failed: number;
+  succeeded: number;
 }

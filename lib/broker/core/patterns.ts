@@ -101,9 +101,10 @@ function simplePattern(source: string): Pattern | undefined {
 }
 
 function enginePattern(source: string): Pattern {
+  const loaded = loadEngine();
   let compiled: InstanceType<Engine>;
   try {
-    compiled = loadEngine().compile(source);
+    compiled = loaded.compile(source);
   } catch (error) {
     const feature = BACKTRACKING.find(([syntax]) => syntax.test(source))?.[1];
     const reason = messageOf(error).replace(/^error parsing regexp: /, "");
@@ -128,8 +129,13 @@ function loadEngine(): Engine {
   return engine;
 }
 
-/** Names the package for `deno compile`, which includes the packages of `import` only. Never called. */
-export const includeEngine = (): Promise<unknown> => import("re2js");
+/**
+ * Loads the engine in advance where it cannot be loaded on first use: if this module comes from a web server. The
+ * `import` also makes `deno compile` include the package.
+ */
+export async function prepareEngine(): Promise<void> {
+  if (!import.meta.url.startsWith("file:")) engine ??= (await import("re2js")).RE2JS;
+}
 
 function mistake(source: string, what: string, cause?: unknown): SyntaxError {
   return new SyntaxError(`Cannot use the pattern '${source.slice(0, 100)}': ${what}`, { cause });

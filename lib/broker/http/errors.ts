@@ -3,16 +3,18 @@ import { messageOf } from "../../errors.ts";
 import { DefinitionsError } from "../core/definitions/import.ts";
 import { JsonError } from "../core/definitions/json_object.ts";
 
-/** An answer that is an error, in the form that RabbitMQ's management gives it. */
+/** An error response, in the format of RabbitMQ's management. */
 export class HttpError extends Error {
   readonly status: number;
   /** `bad_request`, `Object Not Found`, … */
   readonly kind: string;
+  readonly headers: Readonly<Record<string, string>>;
 
-  constructor(status: number, kind: string, reason: string) {
+  constructor(status: number, kind: string, reason: string, headers: Readonly<Record<string, string>> = {}) {
     super(reason);
     this.status = status;
     this.kind = kind;
+    this.headers = headers;
   }
 }
 
@@ -33,7 +35,7 @@ export function badRequest(reason: string): HttpError {
   return new HttpError(400, "bad_request", reason);
 }
 
-/** The one place where errors become answers. */
+/** Converts every error that a handler throws to an error response. */
 export function httpErrorFor(error: unknown): HttpError {
   if (error instanceof HttpError) return error;
   if (error instanceof AmqpError) {

@@ -1,6 +1,6 @@
 import type { Json } from "../core/definitions/table.ts";
 import { compilePattern, filterByPattern } from "../core/patterns.ts";
-import { badRequest } from "./errors.ts";
+import { badRequest, HttpError } from "./errors.ts";
 
 type Row = { [name: string]: Json };
 
@@ -8,8 +8,8 @@ const PAGE_SIZE = 100;
 const MAX_PAGE_SIZE = 500;
 
 /**
- * A list as the query asks for it: `name` (with `use_regex`), `sort` and `sort_reverse`, `columns`, and pages with
- * `page` and `page_size` (https://rawcdn.githack.com/rabbitmq/rabbitmq-server/v3.10.8/deps/rabbitmq_management/priv/www/api/index.html).
+ * Applies the query to a list: `name` (with `use_regex`), `sort` and `sort_reverse`, `columns`, and pages with `page` and
+ * `page_size` (https://rawcdn.githack.com/rabbitmq/rabbitmq-server/v3.10.8/deps/rabbitmq_management/priv/www/api/index.html).
  */
 export function listOf(rows: readonly Row[], query: URLSearchParams): Json {
   let found = filter(rows, query);
@@ -21,20 +21,29 @@ export function listOf(rows: readonly Row[], query: URLSearchParams): Json {
   }
   if (!query.has("page")) return found.map((row) => columnsOf(row, query));
   const page = wholeNumber(query, "page", 1);
-  const size = Math.min(wholeNumber(query, "page_size", PAGE_SIZE), MAX_PAGE_SIZE);
+  const size = wholeNumber(query, "page_size", PAGE_SIZE);
+  if (page === 0 || size === 0 || size > MAX_PAGE_SIZE) {
+    const reason = `Invalid pagination parameters: page number ${page}, page size ${size}`;
+    throw new HttpError(400, "invalid_pagination_parameters", reason);
+  }
+  const pages = Math.ceil(found.length / size);
+  if (page > Math.max(1, pages)) {
+    const reason = `Page out of range, page: ${page} page size: ${size}, len: ${found.length}`;
+    throw new HttpError(400, "page_out_of_range", reason);
+  }
   const items = found.slice((page - 1) * size, page * size);
   return {
     filtered_count: found.length,
     item_count: items.length,
     items: items.map((row) => columnsOf(row, query)),
     page,
-    page_count: Math.max(1, Math.ceil(found.length / size)),
+    page_count: pages,
     page_size: size,
     total_count: rows.length,
   };
 }
 
-/** One object, reduced to the columns that the query asks for. */
+/** Reduces an object to the columns in the query. */
 export function columnsOf(row: Row, query: URLSearchParams): Row {
   const columns = query.get("columns");
   if (columns === null) return row;
@@ -79,8 +88,8 @@ function compare(a: Json | undefined, b: Json | undefined): number {
 
 function wholeNumber(query: URLSearchParams, name: string, otherwise: number): number {
   const text = query.get(name) ?? String(otherwise);
-  if (!/^[1-9]\d{0,8}$/.test(text)) {
-    throw badRequest(`${name} must be a whole number over 0: received '${text}'`);
+  if (!/^\d{1,9}$/.test(text)) {
+    throw badRequest(`${name} must be a whole number: received '${text}'`);
   }
   return Number(text);
 }

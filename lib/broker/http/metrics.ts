@@ -1,8 +1,11 @@
 import process from "node:process";
 import type { Queue } from "../core/queue/queue.ts";
+import type { VirtualHost } from "../core/topology/vhost.ts";
+import type { ClientChannel, ClientConnection } from "../protocol.ts";
 import { totals } from "./resources/overview.ts";
 import { type ApiRequest, Reply } from "./request.ts";
 import type { Handlers } from "./path_table.ts";
+import { channelName, channelsOf, connectionName } from "./views.ts";
 
 /**
  * Metrics for Prometheus, with RabbitMQ's names
@@ -11,36 +14,114 @@ import type { Handlers } from "./path_table.ts";
 export const METRICS: Handlers = {
   "GET /metrics": (request) => expose(request, false),
   "GET /metrics/per-object": (request) => expose(request, true),
+  "GET /metrics/detailed": exposeDetailed,
 };
+
+const DETAILED = "rabbitmq_detailed_";
 
 type Labels = Readonly<Record<string, string>>;
 
-/** The metrics of a queue, with their names and descriptions. */
-const QUEUE_METRICS: readonly (readonly [name: string, help: string, value: (queue: Queue) => number])[] = [
-  ["rabbitmq_queue_messages_ready", "Messages ready to be delivered to consumers", (queue) => queue.ready],
+/** A metric of each object of one kind; `name` comes after `rabbitmq_` or `rabbitmq_detailed_`. */
+type Metric<T> = readonly [
+  type: "gauge" | "counter",
+  name: string,
+  help: string,
+  value: (object: T) => number,
+];
+
+const QUEUE_DEPTH: readonly Metric<Queue>[] = [
+  ["gauge", "queue_messages_ready", "Messages ready to be delivered to consumers", (queue) => queue.ready],
   [
-    "rabbitmq_queue_messages_unacked",
+    "gauge",
+    "queue_messages_unacked",
     "Messages delivered to consumers but not yet acknowledged",
     (queue) => queue.unacked,
   ],
-  ["rabbitmq_queue_messages", "Sum of ready and unacknowledged messages - total queue depth", depth],
-  ["rabbitmq_queue_consumers", "Consumers on a queue", (queue) => queue.consumers.size],
-  ["rabbitmq_queue_messages_ready_bytes", "Size in bytes of ready messages", (queue) => queue.readyBytes],
   [
-    "rabbitmq_queue_messages_unacked_bytes",
+    "gauge",
+    "queue_messages",
+    "Sum of ready and unacknowledged messages - total queue depth",
+    (queue) => queue.ready + queue.unacked,
+  ],
+];
+
+const QUEUE_CONSUMERS: readonly Metric<Queue>[] = [
+  ["gauge", "queue_consumers", "Consumers on a queue", (queue) => queue.consumers.size],
+];
+
+const QUEUE_BYTES: readonly Metric<Queue>[] = [
+  ["gauge", "queue_messages_ready_bytes", "Size in bytes of ready messages", (queue) => queue.readyBytes],
+  [
+    "gauge",
+    "queue_messages_unacked_bytes",
     "Size in bytes of all unacknowledged messages",
     (queue) => queue.unackedBytes,
   ],
   [
-    "rabbitmq_queue_messages_bytes",
+    "gauge",
+    "queue_messages_bytes",
     "Size in bytes of ready and unacknowledged messages",
     (queue) => queue.readyBytes + queue.unackedBytes,
   ],
 ];
 
-function depth(queue: Queue): number {
-  return queue.ready + queue.unacked;
-}
+const QUEUE_METRICS = [...QUEUE_DEPTH, ...QUEUE_CONSUMERS, ...QUEUE_BYTES];
+
+/** The families of `/metrics/detailed` for queues. */
+const QUEUE_FAMILIES: Readonly<Record<string, readonly Metric<Queue>[]>> = {
+  queue_coarse_metrics: QUEUE_DEPTH,
+  queue_consumer_count: QUEUE_CONSUMERS,
+  queue_metrics: [...QUEUE_CONSUMERS, ...QUEUE_BYTES],
+};
+
+const CONNECTION_FAMILIES: Readonly<Record<string, readonly Metric<ClientConnection>[]>> = {
+  connection_coarse_metrics: [
+    [
+      "counter",
+      "connection_incoming_bytes_total",
+      "Total number of bytes received on a connection",
+      ({ received }) => received,
+    ],
+    [
+      "counter",
+      "connection_outgoing_bytes_total",
+      "Total number of bytes sent on a connection",
+      ({ sent }) => sent,
+    ],
+  ],
+  connection_metrics: [
+    [
+      "gauge",
+      "connection_channels",
+      "Channels on a connection",
+      (connection) => channelsOf(connection).length,
+    ],
+  ],
+};
+
+const CHANNEL_FAMILIES: Readonly<Record<string, readonly Metric<ClientChannel>[]>> = {
+  channel_metrics: [
+    ["gauge", "channel_consumers", "Consumers on a channel", ({ consumers }) => consumers.size],
+    [
+      "gauge",
+      "channel_messages_unacked",
+      "Delivered but not yet acknowledged messages",
+      ({ unacked }) => unacked,
+    ],
+    [
+      "gauge",
+      "consumer_prefetch",
+      "Limit of unacknowledged messages for each consumer",
+      ({ prefetch }) => prefetch,
+    ],
+    [
+      "gauge",
+      "channel_prefetch",
+      "Total limit of unacknowledged messages for all consumers on a channel",
+      ({ globalPrefetch }) => globalPrefetch,
+    ],
+  ],
+};
 
 /** The text format of Prometheus, version 0.0.4. */
 class Exposition {
@@ -80,15 +161,11 @@ function format(labels: Labels): string {
 function expose(request: ApiRequest, perObject: boolean): Reply {
   request.require("monitoring");
   const { broker } = request;
-  const { options, core: { counters, journal, vhosts } } = broker;
+  const { counters, journal, vhosts } = broker.core;
   const text = new Exposition();
+  addInfo(text, request);
   const all = totals(broker);
   const protocol = { protocol: "amqp091" };
-  text.gauge("rabbitmq_build_info", "RabbitMQ & Erlang/OTP version info", 1, {
-    rabbitmq_version: options.productVersion,
-    product_name: options.product,
-    product_version: options.productVersion,
-  });
   text.gauge("rabbitmq_connections", "Connections currently open", all.connections);
   text.gauge("rabbitmq_channels", "Channels currently open", all.channels);
   text.gauge("rabbitmq_consumers", "Consumers currently connected", all.consumers);
@@ -104,16 +181,11 @@ function expose(request: ApiRequest, perObject: boolean): Reply {
     counters.connectionsClosed,
   );
   const queues = [...vhosts.values()].flatMap(({ queues }) => [...queues.values()]);
-  for (const [name, help, value] of QUEUE_METRICS) {
-    const samples = queues.map((queue): readonly [Labels, number] => {
-      return [{ vhost: queue.definition.vhost, queue: queue.name }, value(queue)];
-    });
-    text.add(
-      "gauge",
-      name,
-      help,
-      perObject ? samples : [[{}, samples.reduce((sum, [, one]) => sum + one, 0)]],
-    );
+  if (perObject) addObjects(text, "rabbitmq_", QUEUE_METRICS, queues, labelsOfQueue);
+  else {
+    for (const [type, name, help, value] of QUEUE_METRICS) {
+      text.add(type, `rabbitmq_${name}`, help, [[{}, queues.reduce((sum, queue) => sum + value(queue), 0)]]);
+    }
   }
   const global = (name: string, help: string, value: number) =>
     text.counter(`rabbitmq_global_messages_${name}_total`, help, value, protocol);
@@ -147,5 +219,71 @@ function expose(request: ApiRequest, perObject: boolean): Reply {
     "is 1 if free disk space watermark is in effect",
     Number(journal.full !== undefined),
   );
+  return reply(text);
+}
+
+/** The metrics of each object in the families that the query names (`family`), in all or some virtual hosts (`vhost`). */
+function exposeDetailed(request: ApiRequest): Reply {
+  request.require("monitoring");
+  const wanted = request.query.getAll("vhost");
+  const isWanted = (vhost: VirtualHost) => wanted.length === 0 || wanted.includes(vhost.name);
+  const text = new Exposition();
+  addInfo(text, request);
+  const queues = [...request.core.vhosts.values()].filter(isWanted).flatMap((
+    { queues },
+  ) => [...queues.values()]);
+  addObjects(text, DETAILED, chosen(request, QUEUE_FAMILIES), queues, labelsOfQueue);
+  const connections = [...request.broker.connections].filter(({ vhost }) => isWanted(vhost));
+  addObjects(text, DETAILED, chosen(request, CONNECTION_FAMILIES), connections, (connection) => {
+    return { connection: connectionName(connection) };
+  });
+  const names = new Map<ClientChannel, string>();
+  for (const connection of connections) {
+    for (const channel of channelsOf(connection)) names.set(channel, channelName(connection, channel));
+  }
+  addObjects(text, DETAILED, chosen(request, CHANNEL_FAMILIES), [...names.keys()], (channel) => {
+    return { channel: names.get(channel)! };
+  });
+  return reply(text);
+}
+
+/** Returns the metrics of the families in the query. Families may have metrics in common. */
+function chosen<T>(
+  { query }: ApiRequest,
+  families: Readonly<Record<string, readonly Metric<T>[]>>,
+): ReadonlySet<Metric<T>> {
+  const names = query.getAll("family").filter((family) => Object.hasOwn(families, family));
+  return new Set(names.flatMap((family) => families[family]!));
+}
+
+function addInfo(text: Exposition, { broker: { options }, node }: ApiRequest): void {
+  text.gauge("rabbitmq_build_info", "RabbitMQ & Erlang/OTP version info", 1, {
+    rabbitmq_version: options.productVersion,
+    product_name: options.product,
+    product_version: options.productVersion,
+  });
+  text.gauge("rabbitmq_identity_info", "RabbitMQ node & cluster identity info", 1, {
+    rabbitmq_node: node,
+    rabbitmq_cluster: node,
+  });
+}
+
+function addObjects<T>(
+  text: Exposition,
+  prefix: string,
+  metrics: Iterable<Metric<T>>,
+  objects: readonly T[],
+  labels: (object: T) => Labels,
+): void {
+  for (const [type, name, help, value] of metrics) {
+    text.add(type, prefix + name, help, objects.map((object) => [labels(object), value(object)]));
+  }
+}
+
+function labelsOfQueue({ name, definition }: Queue): Labels {
+  return { vhost: definition.vhost, queue: name };
+}
+
+function reply(text: Exposition): Reply {
   return new Reply(200, text.toString(), "text/plain; version=0.0.4; charset=utf-8");
 }

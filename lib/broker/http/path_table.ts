@@ -5,23 +5,27 @@ import type { Handler } from "./request.ts";
 export type Handlers = Readonly<Record<string, Handler>>;
 
 interface PathPattern {
-  readonly method: string;
   /** The parts between slashes; a part that starts with a colon matches any text. */
   readonly parts: readonly string[];
-  readonly handler: Handler;
+  readonly handlers: Map<string, Handler>;
 }
 
 /** Finds the handler for a request. */
 export class PathTable {
-  readonly #routes: readonly PathPattern[];
+  readonly #patterns: readonly PathPattern[];
 
+  /** @param all the handlers; of two patterns that match a path, the first one is used for all methods */
   constructor(...all: readonly Handlers[]) {
-    this.#routes = all.flatMap((handlers) =>
-      Object.entries(handlers).map(([route, handler]) => {
-        const [method, path] = route.split(" ") as [string, string];
-        return { method, parts: path.split("/"), handler };
-      })
-    );
+    const patterns = new Map<string, PathPattern>();
+    for (const [route, handler] of all.flatMap((handlers) => Object.entries(handlers))) {
+      const [method, path] = route.split(" ") as [string, string];
+      let pattern = patterns.get(path);
+      if (pattern === undefined) {
+        patterns.set(path, pattern = { parts: path.split("/"), handlers: new Map() });
+      }
+      pattern.handlers.set(method, handler);
+    }
+    this.#patterns = [...patterns.values()];
   }
 
   /**
@@ -30,16 +34,20 @@ export class PathTable {
    */
   find(method: string, path: string): { readonly handler: Handler; readonly params: Record<string, string> } {
     const parts = decode(path.length > 1 ? path.replace(/\/$/, "") : path);
-    const allowed: string[] = [];
-    for (const route of this.#routes) {
-      const params = match(route.parts, parts);
+    for (const pattern of this.#patterns) {
+      const params = match(pattern.parts, parts);
       if (params === undefined) continue;
-      if (route.method === method) return { handler: route.handler, params };
-      allowed.push(route.method);
+      const handler = pattern.handlers.get(method);
+      if (handler === undefined) throw methodNotAllowed([...pattern.handlers.keys()]);
+      return { handler, params };
     }
-    if (allowed.length === 0) throw notFound();
-    throw new HttpError(405, "method_not_allowed", `Use ${[...new Set(allowed)].join(" or ")}`);
+    throw notFound();
   }
+}
+
+function methodNotAllowed(methods: readonly string[]): HttpError {
+  const allow = methods.flatMap((method) => method === "GET" ? ["HEAD", "GET"] : [method]).join(", ");
+  return new HttpError(405, "method_not_allowed", `Use ${methods.join(" or ")}`, { allow });
 }
 
 function decode(path: string): string[] {

@@ -1,6 +1,7 @@
 import { JsonObject } from "../core/definitions/json_object.ts";
 import type { Json } from "../core/definitions/table.ts";
 import type { Queue } from "../core/queue/queue.ts";
+import { nodeName } from "../core/queue/queue_row.ts";
 import type { StoredUser } from "../core/topology/definition_change.ts";
 import type { Access } from "../core/users/user_store.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
@@ -13,11 +14,18 @@ export class Reply {
   readonly status: number;
   readonly type: string;
   readonly body: string;
+  readonly headers: Readonly<Record<string, string>>;
 
-  constructor(status: number, body = "", type = "application/json") {
+  constructor(
+    status: number,
+    body = "",
+    type = "application/json",
+    headers: Readonly<Record<string, string>> = {},
+  ) {
     this.status = status;
     this.body = body;
     this.type = type;
+    this.headers = headers;
   }
 }
 
@@ -54,6 +62,11 @@ export class ApiRequest {
 
   get core(): BrokerCore {
     return this.broker.core;
+  }
+
+  /** The name of the broker's only node. */
+  get node(): string {
+    return nodeName(this.broker.options.product);
   }
 
   /** A part of the path. */

@@ -103,6 +103,7 @@ async function serve(
       "cache-control": "no-cache",
       ...(body.length > 0 ? { "content-type": reply.type } : {}),
       "content-length": body.length,
+      ...reply.headers,
     });
     response.end(request.method === "HEAD" ? undefined : body);
   } catch (thrown) {
@@ -116,6 +117,7 @@ async function serve(
       "content-length": body.length,
       ...rest,
       ...challenge,
+      ...error.headers,
     });
     response.end(body);
   }
@@ -162,6 +164,7 @@ function authenticate(broker: HttpHost, request: http.IncomingMessage): StoredUs
   const name = given.subarray(0, colon).toString();
   const refusal = broker.core.users.authenticate(name, given.subarray(colon + 1), isLocal(request));
   const user = broker.core.users.get(name);
+  broker.core.counters.countLogin("http", refusal === undefined);
   if (refusal !== undefined || user === undefined) throw notAuthorised("Login failed");
   if (!user.tags.some((tag) => TAGS.includes(tag))) throw notAuthorised("Not management user");
   return user;

@@ -4,22 +4,23 @@ import type { FieldTable } from "../../amqp/types/field_value.ts";
 import { type Binding, definitionOf, type Exchange } from "../core/exchange/exchange.ts";
 import { tableToJson } from "../core/definitions/table.ts";
 import type { QueueConsumer } from "../core/queue/consumer.ts";
-import { NODE, type Row } from "../core/queue/queue_row.ts";
+import { nodeName, type Row } from "../core/queue/queue_row.ts";
 import { type BindingDefinition, tableKey } from "../core/topology/definition_change.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { ClientChannel, ClientConnection } from "../protocol.ts";
 import type { HttpHost } from "./host.ts";
 
-export { NODE, queueRow, type Row } from "../core/queue/queue_row.ts";
+export { nodeName, queueRow, type Row } from "../core/queue/queue_row.ts";
 
 /** The listeners for clients. */
-export function listenersOf({ endpoints }: HttpHost): Row[] {
+export function listenersOf({ endpoints, options }: HttpHost): Row[] {
+  const node = nodeName(options.product);
   return endpoints.flatMap((endpoint) => {
     const found = /^([a-z]+?)(s?):\/\/\[?([^/]*?)\]?:(\d+)$/.exec(endpoint);
     if (found === null || found[1] === "inproc") return [];
     const [, scheme, secure, ip_address, port] = found;
     return {
-      node: NODE,
+      node,
       protocol: secure === "" ? scheme! : `${scheme}/ssl`,
       ip_address: ip_address!,
       port: Number(port),
@@ -72,20 +73,34 @@ export function bindingRow(binding: BindingDefinition): Row {
 
 /** The key that distinguishes bindings between the same exchange and destination, in paths. */
 export function propertiesKey(routingKey: string, args: FieldTable): string {
-  const key = encodeURIComponent(routingKey.toWellFormed()).replaceAll("~", "%7E");
+  const key = quotePlus(routingKey);
   const fields = tableKey(args);
   if (fields === "") return key || "~";
-  return `${key}~${createHash("sha256").update(fields).digest("base64url").slice(0, 8)}`;
+  // RabbitMQ's hash is a function of Erlang's runtime; only its length and alphabet are the same.
+  return `${key}~${createHash("sha256").update(fields).digest("base64url").slice(0, 6)}`;
 }
 
-export function connectionRow(connection: ClientConnection): Row {
+/** Encodes a text for a part of a path, as RabbitMQ does. */
+function quotePlus(text: string): string {
+  return encodeURIComponent(text.toWellFormed())
+    .replace(/[!'()*~]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+    .replaceAll("%20", "+");
+}
+
+/** The path of a binding, relative to the path of its source and destination. */
+export function bindingLocation(binding: BindingDefinition): string {
+  const key = propertiesKey(binding.routingKey, binding.arguments);
+  return `${encodeURIComponent(binding.destination)}/${quotePlus(key).replaceAll("%7E", "~")}`;
+}
+
+export function connectionRow(connection: ClientConnection, node: string): Row {
   const [host, port] = addressOf(connection.local);
   const [peerHost, peerPort] = addressOf(connection.remote);
   return {
     name: connectionName(connection),
     user: connection.user,
     vhost: connection.vhost.name,
-    node: NODE,
+    node,
     type: "network",
     protocol: connection.protocol,
     state: connection.state,
@@ -110,17 +125,17 @@ export function channelsOf(connection: ClientConnection): ClientChannel[] {
 }
 
 /** Rows of all channels of a connection. */
-export function channelRows(connection: ClientConnection): Row[] {
-  return channelsOf(connection).map((channel) => channelRow(connection, channel));
+export function channelRows(connection: ClientConnection, node: string): Row[] {
+  return channelsOf(connection).map((channel) => channelRow(connection, channel, node));
 }
 
-function channelRow(connection: ClientConnection, channel: ClientChannel): Row {
+function channelRow(connection: ClientConnection, channel: ClientChannel, node: string): Row {
   return {
     name: channelName(connection, channel),
     number: channel.number,
     user: connection.user,
     vhost: connection.vhost.name,
-    node: NODE,
+    node,
     state: "running",
     connection_details: connectionDetails(connection),
     confirm: channel.confirms,
@@ -134,13 +149,18 @@ function channelRow(connection: ClientConnection, channel: ClientChannel): Row {
 }
 
 /** Rows of all consumers of a connection. */
-export function consumerRows(connection: ClientConnection): Row[] {
+export function consumerRows(connection: ClientConnection, node: string): Row[] {
   return channelsOf(connection).flatMap((channel) =>
-    [...channel.consumers.values()].map((consumer) => consumerRow(connection, channel, consumer))
+    [...channel.consumers.values()].map((consumer) => consumerRow(connection, channel, consumer, node))
   );
 }
 
-function consumerRow(connection: ClientConnection, channel: ClientChannel, consumer: QueueConsumer): Row {
+function consumerRow(
+  connection: ClientConnection,
+  channel: ClientChannel,
+  consumer: QueueConsumer,
+  node: string,
+): Row {
   const { tag, noAck, exclusive, prefetch } = consumer.options;
   const { name, vhost } = consumer.queue.definition;
   const { active } = consumer.queue.consumers;
@@ -158,7 +178,7 @@ function consumerRow(connection: ClientConnection, channel: ClientChannel, consu
       connection_name: connectionName(connection),
       number: channel.number,
       user: connection.user,
-      node: NODE,
+      node,
     },
   };
 }
@@ -169,7 +189,8 @@ export function connectionName({ local, remote }: ClientConnection): string {
   return `${short(remote)} -> ${short(local)}`;
 }
 
-function channelName(connection: ClientConnection, { number }: ClientChannel): string {
+/** The name of a channel, such as `127.0.0.1:51234 -> 127.0.0.1:5672 (1)`. */
+export function channelName(connection: ClientConnection, { number }: ClientChannel): string {
   return `${connectionName(connection)} (${number})`;
 }
 

@@ -47,6 +47,8 @@ const REQUESTS: readonly Request[] = [
   ["POST /api/bindings/http/e/missing/q/q", { routing_key: "a" }],
   ["POST /api/bindings/http/e/amq.default/q/q", { routing_key: "a" }],
   ["POST /api/bindings/http/e/x/e/amq.fanout", { routing_key: "" }],
+  ["POST /api/bindings/http/e/x/e/amq.direct", { routing_key: "a.#/~%é +b!'()*" }],
+  ["GET /api/bindings/http/e/x/e/amq.direct"],
   ["GET /api/bindings/http?sort=routing_key"],
   ["GET /api/bindings/http/e/x/q/q"],
   ["GET /api/bindings/http/e/x/q/q/a.%2523"],
@@ -103,6 +105,25 @@ const REQUESTS: readonly Request[] = [
   ["GET /api/vhosts/http/connections"],
   ["GET /api/vhosts/http/channels"],
   ["GET /api/consumers/http"],
+  ["GET /api/queues?page=1&page_size=501"],
+  ["GET /api/queues/http?page=2&page_size=500"],
+  ["GET /api/queues/http?page=1&page_size=0"],
+  ["GET /api/queues/http?page=1&page_size=5&name=missing"],
+  ["GET /api/users/without-permissions"],
+  ["PUT /api/users/without-permissions", {}],
+  ["DELETE /api/users/without-permissions"],
+  ["POST /api/users/bulk-delete", { users: ["missing"] }],
+  ["GET /api/channels/missing"],
+  ["GET /api/connections/missing"],
+  ["GET /api/connections/username/missing"],
+  ["GET /api/auth/attempts/missing"],
+  ["GET /api/parameters/shovel/http"],
+  ["GET /api/parameters/shovel/missing"],
+  ["GET /api/parameters/shovel/http/missing"],
+  ["DELETE /api/parameters/shovel/http/missing"],
+  ["PUT /api/parameters/shovel/missing/x", {}],
+  ["GET /api/global-parameters/missing"],
+  ["DELETE /api/global-parameters/missing"],
   ["GET /api/policies/http"],
   ["GET /api/parameters/shovel"],
   ["GET /api/operator-policies/http"],
@@ -173,6 +194,7 @@ export async function compareHttp(theirs: string, ours: string): Promise<void> {
     const [their, our] = await Promise.all([ask(theirs, route, body), ask(ours, route, body)]);
     const what = `${route} ${JSON.stringify(body) ?? ""}`;
     assert.equal(our.status, their.status, `${what}: RabbitMQ sent ${their.text}, ours ${our.text}`);
+    assert.equal(our.location, their.location, what);
     if (our.status === 200) compare(JSON.parse(our.text), JSON.parse(their.text), what);
   }
 }
@@ -181,12 +203,13 @@ async function ask(
   base: string,
   route: string,
   body?: Json,
-): Promise<{ readonly status: number; readonly text: string }> {
+): Promise<{ readonly status: number; readonly text: string; readonly location: string | null }> {
   const [method, path] = route.split(" ") as [string, string];
   const response = await fetch(`${base}${path}`, {
     method,
     headers: { authorization: `Basic ${btoa("guest:guest")}`, "content-type": "application/json" },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
-  return { status: response.status, text: await response.text() };
+  const location = response.headers.get("location");
+  return { status: response.status, text: await response.text(), location };
 }

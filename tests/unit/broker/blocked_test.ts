@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Broker } from "../../../lib/broker/server.ts";
 import { Peer, type PeerChannel } from "../../interop/amqp/peer.ts";
+import { waitFor } from "../../support/helpers.ts";
 
 const KIB = 1024;
 const LIMIT = 8 * 1024 * KIB;
@@ -106,4 +107,95 @@ describe("blocked", () => {
       assert.equal(settled(other, "basic.ack"), 1);
       await other.close();
     }));
+
+  it("blocked - many publishers without confirms exceed the limit by little, and lose nothing", () =>
+    scene(async ({ broker, url }) => {
+      const size = 512 * KIB;
+      const [publishers, each] = [24, 2];
+      const peers = await Promise.all(Array.from({ length: publishers }, () => Peer.open(url)));
+      const channels = await Promise.all(peers.map((peer) => peer.channel()));
+      await channels[0]!.queue("q");
+      let most = 0;
+      const watch = setInterval(() => most = Math.max(most, broker.core.journal.memorySize), 1);
+      for (let i = 0; i < each; i++) {
+        for (const channel of channels) channel.publish("", "q", new Uint8Array(size));
+      }
+      await waitFor(() => broker.core.blocked !== undefined);
+      await waitFor(() =>
+        [...broker.connections].filter(({ state }) => state === "blocked").length > publishers / 2
+      );
+      const consumer = await (await Peer.open(url)).channel();
+      await consumer.call("basic.qos", { prefetchCount: 4 });
+      await consumer.consume("q");
+      for (let i = 0; i < publishers * each; i++) consumer.ack((await consumer.delivery()).deliveryTag);
+      clearInterval(watch);
+      // Memory is allocated in blocks of 1 MiB, and one message is taken before the broker notices.
+      assert.ok(most < LIMIT + 4 * 1024 * KIB, `${most} bytes in memory`);
+      await Promise.all(peers.map((peer) => peer.close()));
+      await consumer.peer.close();
+    }));
+
+  it("blocked - a connection cannot send more messages at the same time than the limit of memory", () =>
+    scene(async ({ url }) => {
+      const peer = await Peer.open(url);
+      const [first, second, small] = [await peer.channel(), await peer.channel(), await peer.channel()];
+      await small.queue("q");
+      begin(first, BIG);
+      peer.body(first.number, PART);
+      begin(second, BIG);
+      const { args } = await second.take("channel.close");
+      assert.equal(args["replyCode"], 311);
+      assert.match(`${args["replyText"]}`, /^CONTENT_TOO_LARGE - .*8388608 bytes/);
+      // The other channels continue.
+      small.publish("", "q", "small");
+      await small.ready("q", 1);
+      for (let sent = PART.length; sent < BIG; sent += PART.length) peer.body(first.number, PART);
+      await small.ready("q", 2);
+      // The memory is free again.
+      await second.call("channel.open");
+      second.publish("", "q", new Uint8Array(200 * KIB));
+      await small.ready("q", 3);
+      await peer.close();
+    }));
+
+  it("blocked - messages of other connections wait for the memory", () =>
+    scene(async ({ broker, url }) => {
+      const peers = [await Peer.open(url), await Peer.open(url), await Peer.open(url)];
+      const channels = await Promise.all(peers.map((peer) => peer.channel()));
+      const consumer = await peers[0]!.channel();
+      await consumer.queue("q");
+      begin(channels[0]!, BIG);
+      peers[0]!.body(1, PART);
+      await waitFor(() => [...broker.connections].some(({ received }) => received > PART.length));
+      for (const channel of channels.slice(1)) channel.publish("", "q", new Uint8Array(BIG));
+      for (let sent = PART.length; sent < BIG; sent += PART.length) peers[0]!.body(1, PART);
+      await consumer.consume("q", { noAck: true });
+      await consumer.deliveries(3);
+      await Promise.all(peers.map((peer) => peer.close()));
+    }));
+
+  it("blocked - a client that stops in the middle of a message is disconnected when others wait", async () => {
+    const broker = await Broker.open({ memoryLimit: LIMIT, stallTimeout: 500 });
+    const url = await broker.listen("amqp://127.0.0.1:0");
+    const [stalled, peer] = [await Peer.open(url), await Peer.open(url)];
+    const [first, channel] = [await stalled.channel(), await peer.channel()];
+    await channel.queue("q");
+    begin(first, BIG);
+    stalled.body(1, PART);
+    await waitFor(() => [...broker.connections].some(({ received }) => received > PART.length));
+    await channel.call("confirm.select");
+    await channel.put("", "q", new Uint8Array(BIG));
+    await stalled.ended();
+    await peer.close();
+    await broker.close();
+  });
 });
+
+const BIG = 6000 * KIB;
+const PART = new Uint8Array(100 * KIB);
+
+/** Begins a message without its body. */
+function begin(channel: PeerChannel, size: number): void {
+  channel.send("basic.publish", { routingKey: "q" });
+  channel.peer.header(channel.number, size);
+}

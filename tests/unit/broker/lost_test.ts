@@ -1,4 +1,5 @@
 /** Lost definitions: messages are kept although the definition of their queue is lost. */
+import type { Buffer } from "node:buffer";
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { describe, it } from "node:test";
@@ -120,4 +121,62 @@ describe("broker, definitions lost", () => {
     assert.deepEqual([problems, found], [[], [["last", "b of last", "c of last"]]]);
     await other.close();
   });
+
+  const harms: [name: string, harm: (file: string) => void][] = [
+    ["the header", (file) => change(file, (bytes) => bytes[1]! ^= 0x10)],
+    ["the header and the record of the user", (file) =>
+      change(file, (bytes) => {
+        bytes[1]! ^= 0x10;
+        bytes[bytes.indexOf('"alice"') + 2]! ^= 1;
+      })],
+    [
+      "the record that removes guest",
+      (file) => change(file, (bytes) => bytes[bytes.indexOf("user-removed")]! ^= 1),
+    ],
+    ["everything", (file) => fs.writeFileSync(file, "nothing that could be read")],
+    ["the file, which is deleted", (file) => fs.rmSync(file)],
+    ["the end, which is cut off", (file) => fs.truncateSync(file, 200)],
+  ];
+  for (const crash of [false, true]) {
+    for (const [name, harm] of harms) {
+      // After a crash, a shorter file can be one that was not written completely.
+      if (crash && name.startsWith("the end")) continue;
+      it(`lost definitions - guest is no administrator after damage of ${name}${crash ? ", and a crash" : ""}`, async () => {
+        using dir = tempDir();
+        const data = dir.file("data");
+        await filled(data, "first");
+        const before = await open(data);
+        before.broker.users.put("alice", "secret", ["administrator"]);
+        before.broker.users.remove("guest");
+        await before.broker.close();
+        if (crash) fs.rmSync(`${data}/manifest`);
+        harm(`${data}/definitions`);
+        const password = new TextEncoder().encode("guest");
+        for (let start = 0; start < 3; start++) {
+          const { broker, problems } = await open(data);
+          assert.notEqual(broker.users.authenticate("guest", password, true), undefined);
+          assert.ok(start > 0 || problems.length > 0);
+          if (name === "the header") assert.deepEqual([...broker.users].map((user) => user.name), ["alice"]);
+          await broker.close();
+        }
+      });
+    }
+  }
+
+  it("lost definitions - a broker that has never had users adds guest at each start", async () => {
+    using dir = tempDir();
+    const data = dir.file("data");
+    await filled(data, "first");
+    fs.rmSync(`${data}/lock`, { force: true });
+    const { broker, problems } = await open(data);
+    assert.deepEqual(problems, []);
+    assert.equal(broker.users.authenticate("guest", new TextEncoder().encode("guest"), true), undefined);
+    await broker.close();
+  });
 });
+
+function change(file: string, harm: (bytes: Buffer) => void): void {
+  const bytes = fs.readFileSync(file);
+  harm(bytes);
+  fs.writeFileSync(file, bytes);
+}

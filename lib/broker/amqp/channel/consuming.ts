@@ -2,11 +2,10 @@ import { amqpError } from "../../../amqp/amqp_error.ts";
 import { AckFields } from "../../../amqp/basic_fields.ts";
 import { isCapable } from "../../../amqp/capabilities.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
-import { BASIC_ACK, BASIC_DELIVER } from "../../../amqp/methods.ts";
+import { BASIC_ACK } from "../../../amqp/methods.ts";
 import { type FieldTable, integerOf } from "../../../amqp/types/field_value.ts";
 import { resource, typeName } from "../../core/arguments.ts";
 import { withDeliveryCount } from "../../core/dead_letter.ts";
-import { replyFor } from "../replies.ts";
 import { type ConsumingChannel, QueueConsumer } from "../../core/queue/consumer.ts";
 import type { Queue } from "../../core/queue/queue.ts";
 import { randomName } from "../names.ts";
@@ -119,13 +118,7 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     const redelivered = queue.lanes[lane]!.isRedelivered(seq);
     const message = this.#messageAt(queue, lane, seq, redelivered);
     if (message === undefined) return queue.settle(lane, seq); // Damaged on disk; the journal has reported it.
-    try {
-      connection.encoder.deliver(number, consumerTag, this.deliveries.last + 1, redelivered, message);
-    } catch (error) {
-      // The properties of the message do not fit the client's frames. The current input may be another client's.
-      queue.giveBack(lane, seq);
-      return connection.fail(replyFor(error, BASIC_DELIVER));
-    }
+    connection.encoder.deliver(number, consumerTag, this.deliveries.last + 1, redelivered, message);
     const { counters } = host;
     counters.delivered++;
     if (redelivered) counters.redelivered++;

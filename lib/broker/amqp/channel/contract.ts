@@ -9,6 +9,7 @@ import type { MessageIntake } from "../../core/intake.ts";
 import type { Queue } from "../../core/queue/queue.ts";
 import type { VirtualHost } from "../../core/topology/vhost.ts";
 import type { Access } from "../../core/users/user_store.ts";
+import type { BodyBudget } from "./body_budget.ts";
 import type { DirectReplies } from "./direct_reply.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -18,8 +19,11 @@ export interface ChannelHost {
   readonly intake: MessageIntake;
   readonly counters: Counters;
   readonly directReplies: DirectReplies;
+  /** The name of the broker's node. */
+  readonly node: string;
   /** The largest body, in bytes. */
   readonly maxMessageSize: number;
+  readonly bodies: BodyBudget;
   /** Why the broker takes no messages; undefined while it does. */
   readonly blocked: string | undefined;
   /** Position of the journal after the last message, and the one up to which messages are safe. */
@@ -41,6 +45,11 @@ export interface ChannelConnection {
   readonly exclusiveQueues: Set<Queue>;
   /** Whether another message can be delivered. */
   readonly writable: boolean;
+  readonly frameMax: number;
+  /** The part of `BodyBudget` that its channels use, in bytes. */
+  reserved: number;
+  /** Stops reading until there is memory for the body of a message, or reads again. */
+  waitForRoom(waits: boolean): void;
   /** Flushes the encoded frames at the end of the cycle. */
   touch(): void;
   /** Stops reading while the broker takes no messages. */

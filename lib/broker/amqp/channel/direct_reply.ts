@@ -1,5 +1,6 @@
 import { amqpError } from "../../../amqp/amqp_error.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
+import type { VirtualHost } from "../../core/topology/vhost.ts";
 import { addressOf, encodeMessage, propertiesOf } from "../../core/message.ts";
 import { randomName } from "../names.ts";
 
@@ -12,15 +13,25 @@ export interface ReplyReceiver {
   deliverReply(consumerTag: string, message: EncodedMessage): void;
 }
 
-/** Direct reply-to: replies are delivered to the channel that sent the request, without a queue. */
+/** A consumer of replies. */
+interface Target {
+  readonly receiver: ReplyReceiver;
+  readonly consumerTag: string;
+  readonly vhost: VirtualHost;
+}
+
+/**
+ * Direct reply-to: replies are delivered to the channel that sent the request, without a queue. An address is known only
+ * in the virtual host of its receiver.
+ */
 export class DirectReplies {
-  readonly #targets = new Map<string, { readonly receiver: ReplyReceiver; readonly consumerTag: string }>();
+  readonly #targets = new Map<string, Target>();
   readonly #addresses = new Map<ReplyReceiver, string>();
 
   /** Starts a consumer of replies. */
-  open(receiver: ReplyReceiver, consumerTag: string): void {
+  open(receiver: ReplyReceiver, consumerTag: string, vhost: VirtualHost): void {
     const address = `${REPLY_TO}.${randomName()}`;
-    this.#targets.set(address, { receiver, consumerTag });
+    this.#targets.set(address, { receiver, consumerTag, vhost });
     this.#addresses.set(receiver, address);
   }
 
@@ -44,13 +55,13 @@ export class DirectReplies {
   }
 
   /** Whether a passive declaration of a queue with this name succeeds. */
-  isQueue(name: string): boolean {
-    return name === REPLY_TO || this.#targets.has(name);
+  isQueue(name: string, vhost: VirtualHost): boolean {
+    return name === REPLY_TO || this.has(name, vhost);
   }
 
   /** Whether replies can be delivered to an address. */
-  has(address: string): boolean {
-    return this.#targets.has(address);
+  has(address: string, vhost: VirtualHost): boolean {
+    return this.#targets.get(address)?.vhost === vhost;
   }
 
   /** Delivers a reply. It is dropped, as in RabbitMQ, when its receiver is gone or does not read. */

@@ -135,7 +135,7 @@ function declareQueue(channel: MethodChannel, args: MethodArgs<"queue.declare">)
   let queue: Queue;
   if (args.passive) {
     // A server can find out in this way whether a client still waits for its reply.
-    if (channel.host.directReplies.isQueue(args.queue)) return declareReplies(channel, args);
+    if (channel.host.directReplies.isQueue(args.queue, vhost)) return declareReplies(channel, args);
     queue = vhost.declareQueue(args, connection);
   } else {
     const chosen = args.queue === "" ? `amq.gen-${randomName()}` : args.queue;
@@ -231,7 +231,8 @@ function peek(channel: MethodChannel, args: MethodArgs<"basic.consume">): void {
   const consumerTag = args.consumerTag || `amq.ctag-${randomName()}`;
   let shown;
   if (args.queue === PEEK_QUEUES) {
-    shown = descriptionsOf([...vhost.queues.values()].filter((queue) => mayRead(access, queue)));
+    const queues = [...vhost.queues.values()].filter((queue) => mayRead(access, queue));
+    shown = descriptionsOf(queues, channel.host.node);
   } else {
     const name = channel.queueName(args.queue);
     access.check("read", "queue", name);
@@ -258,7 +259,7 @@ function consumeReplies(channel: MethodChannel, args: MethodArgs<"basic.consume"
     throw amqpError(406, "reply consumer already set");
   }
   const consumerTag = args.consumerTag || `amq.ctag-${randomName()}`;
-  directReplies.open(channel.consuming, consumerTag);
+  directReplies.open(channel.consuming, consumerTag, channel.connection.vhost);
   if (!args.noWait) channel.send("basic.consume-ok", { consumerTag });
 }
 

@@ -1,10 +1,8 @@
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
-import { BASIC_DELIVER } from "../../../amqp/methods.ts";
 import { PEEK_QUEUES } from "../../../amqp/peek.ts";
 import { encodeMessage } from "../../core/message.ts";
 import type { Queue } from "../../core/queue/queue.ts";
 import { queueRow } from "../../core/queue/queue_row.ts";
-import { replyFor } from "../replies.ts";
 import type { ChannelContext } from "./contract.ts";
 import type { Deliveries } from "./deliveries.ts";
 
@@ -47,13 +45,7 @@ export class Peek {
         return false;
       }
       const { message, redelivered } = value;
-      try {
-        connection.encoder.deliver(number, this.tag, deliveries.last + 1, redelivered, message);
-      } catch (error) {
-        // The properties of the message do not fit the client's frames.
-        connection.fail(replyFor(error, BASIC_DELIVER));
-        return false;
-      }
+      connection.encoder.deliver(number, this.tag, deliveries.last + 1, redelivered, message);
       deliveries.skip();
     }
     connection.touch();
@@ -76,9 +68,9 @@ export function* messagesOf(queue: Queue, count: number, now: () => number): Gen
 }
 
 /** Makes a message of JSON for each queue, which describes it as RabbitMQ's HTTP API does. */
-export function* descriptionsOf(queues: readonly Queue[]): Generator<ShownMessage, void> {
+export function* descriptionsOf(queues: readonly Queue[], node: string): Generator<ShownMessage, void> {
   for (const queue of queues) {
-    const body = new TextEncoder().encode(JSON.stringify(queueRow(queue)));
+    const body = new TextEncoder().encode(JSON.stringify(queueRow(queue, node)));
     const address = { exchange: "", routingKey: PEEK_QUEUES };
     yield { message: encodeMessage(address, { contentType: "application/json" }, body), redelivered: false };
   }

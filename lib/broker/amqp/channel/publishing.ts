@@ -3,10 +3,12 @@ import { ContentHeader, PublishFields } from "../../../amqp/basic_fields.ts";
 import { BODY, HEADER } from "../../../amqp/frames/frame.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { BASIC_PUBLISH } from "../../../amqp/methods.ts";
-import { PropertyScan } from "../../../amqp/property_scan.ts";
+import { PROPERTY, PropertyScan } from "../../../amqp/property_scan.ts";
 import { copyBytes } from "../../../amqp/frames/frame_buffer.ts";
+import { checkTable } from "../../../amqp/types/table_check.ts";
 import type { Confirmable } from "../../core/cycle.ts";
 import { withoutHeader } from "../../core/message.ts";
+import type { BodyWaiter } from "./body_budget.ts";
 import type { Confirms } from "./confirms.ts";
 import type { ChannelContext } from "./contract.ts";
 import { REPLY_TO, type ReplyReceiver, withReplyAddress } from "./direct_reply.ts";
@@ -53,11 +55,19 @@ export class Publishing implements Confirmable {
   /** A body that comes in several frames. */
   #gathered: Uint8Array = NOTHING;
   #gatheredLength = 0;
+  /** The memory that is reserved for the body, and whether the channel waits for it. */
+  #reserved = 0;
+  #waiter: BodyWaiter | undefined;
   /** The exchange that the user's permission was last checked for. */
   #allowed: string | undefined;
 
   constructor(channel: ChannelContext & { readonly consuming: ReplyReceiver }) {
     this.#channel = channel;
+  }
+
+  /** Whether a message is being received that is not refused while the broker takes no messages. */
+  get mustWait(): boolean {
+    return this.#expected !== METHOD && this.confirms === undefined;
   }
 
   /** Handles `basic.publish`: the content of the message follows. */
@@ -73,6 +83,8 @@ export class Publishing implements Confirmable {
     const message = this.#message;
     message.propertiesStart = copyBytes(bytes, fields.routeStart, fields.routeEnd, this.#room(0, 512), 0);
     this.#expected = CONTENT_HEADER;
+    const { blocked } = this.#channel.host;
+    if (blocked !== undefined && this.mustWait) this.#channel.connection.hold(blocked);
   }
 
   /** Handles a header or a body frame. */
@@ -91,6 +103,8 @@ export class Publishing implements Confirmable {
   release(): void {
     this.#expected = METHOD;
     this.#gathered = NOTHING;
+    this.#gatheredLength = 0;
+    this.#free();
     this.confirms = undefined;
     this.#commits = [];
   }
@@ -115,7 +129,7 @@ export class Publishing implements Confirmable {
     const confirms = this.confirms !== undefined;
     counters.published++;
     if (confirms) counters.confirmable++;
-    if (exchange === "" && host.directReplies.has(routingKey)) {
+    if (exchange === "" && host.directReplies.has(routingKey, connection.vhost)) {
       host.directReplies.deliver(routingKey, message);
       this.#addConfirm(true, 0);
       return true;
@@ -171,9 +185,13 @@ export class Publishing implements Confirmable {
     }
     const head = this.#room(message.propertiesStart, propertiesEnd - propertiesStart);
     message.propertiesEnd = copyBytes(bytes, propertiesStart, propertiesEnd, head, message.propertiesStart);
-    this.#scan.read(head, message.propertiesStart, message.propertiesEnd);
+    const scan = this.#scan;
+    scan.read(head, message.propertiesStart, message.propertiesEnd);
+    // What is taken can be changed later: dead letters and redeliveries get headers of the broker.
+    if (scan.has("headers")) checkTable(head, scan.starts[PROPERTY.headers]!, scan.ends[PROPERTY.headers]!);
     this.#expected = CONTENT_BODY;
     if (bodySize === 0) this.#complete(NOTHING, 0, 0);
+    else if (bodySize > this.#channel.connection.frameMax) this.#reserve(bodySize);
   }
 
   #onBody(bytes: Uint8Array, start: number, end: number): void {
@@ -205,6 +223,7 @@ export class Publishing implements Confirmable {
     this.#onMessage(message, this.#scan);
     message.body = NOTHING;
     if (this.#gathered.length > KEEP) this.#gathered = NOTHING;
+    if (this.#reserved > 0) this.#free();
     if (message.head.length > KEEP) message.head = new Uint8Array(256);
   }
 
@@ -223,6 +242,49 @@ export class Publishing implements Confirmable {
       host.intake.check(connection.vhost, connection.user, exchange, scan);
       transaction.publish(exchange, routingKey, mandatory, message);
     }
+  }
+
+  /**
+   * Reserves memory for a body of several frames; the connection is not read while there is too little.
+   *
+   * @throws {AmqpError} 311: the connection itself receives other bodies, so that it cannot wait
+   */
+  #reserve(size: number): void {
+    const { connection, host: { bodies } } = this.#channel;
+    const admit = () => {
+      this.#waiter = undefined;
+      this.#reserved = size;
+      connection.reserved += size;
+    };
+    if (bodies.reserve(size)) return admit();
+    if (connection.reserved > 0) {
+      throw amqpError(
+        311,
+        `the messages that the connection sends at the same time need more than ${bodies.limit} bytes of memory`,
+      );
+    }
+    this.#waiter = {
+      size,
+      admit: () => {
+        admit();
+        connection.waitForRoom(false);
+      },
+    };
+    bodies.wait(this.#waiter);
+    connection.waitForRoom(true);
+  }
+
+  /** Returns the memory that `#reserve` has reserved. */
+  #free(): void {
+    const { connection, host: { bodies } } = this.#channel;
+    if (this.#waiter !== undefined) {
+      bodies.leave(this.#waiter);
+      this.#waiter = undefined;
+    }
+    if (this.#reserved === 0) return;
+    connection.reserved -= this.#reserved;
+    bodies.free(this.#reserved);
+    this.#reserved = 0;
   }
 
   #addConfirm(taken: boolean, position: number): void {

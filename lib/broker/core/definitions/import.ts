@@ -141,8 +141,12 @@ class DefinitionsReader {
   }
 
   #all(root: JsonObject, name: string, read: (object: JsonObject) => ImportStep[]): ImportStep[] {
-    const objects = this.#try(() => root.objects(name)) ?? [];
-    return objects.flatMap((object) => this.#try(() => read(object)) ?? []);
+    const list = root.value(name) ?? [];
+    if (!Array.isArray(list)) {
+      this.mistakes.push(`${name} must be a list`);
+      return [];
+    }
+    return list.flatMap((one, i) => this.#try(() => read(new JsonObject(`${name}[${i}]`, one))) ?? []);
   }
 
   #try<T>(work: () => T): T | undefined {

@@ -148,8 +148,18 @@ export class Manifest {
     remove(path.join(this.#directory, NAME));
   }
 
-  /** Reports every difference with its effect. @param live what was recovered */
-  report(live: LiveCounts, lookup: LaneLookup, problem: (text: string) => void): void {
+  /**
+   * Reports every difference with its effect.
+   *
+   * @param live what was recovered
+   * @param isRead whether the segment of this number was read
+   */
+  report(
+    live: LiveCounts,
+    isRead: (number: number) => boolean,
+    lookup: LaneLookup,
+    problem: (text: string) => void,
+  ): void {
     const { segments } = this.#listing;
     const expected = new Map<number, number>();
     for (const { live } of Object.values(segments)) addAll(expected, Object.entries(live));
@@ -160,6 +170,7 @@ export class Manifest {
     for (const [name, difference] of this.#differences) {
       if (isReportedByReader(name, difference)) continue;
       const number = Number(/^(\d+)\./.exec(name)?.[1] ?? 0);
+      if (difference === "new" && number > 0 && !isRead(number)) continue;
       const lost: [id: number, count: number][] = [];
       if (name === logName(number)) {
         for (const [key, count] of Object.entries(segments[number]?.live ?? {})) {

@@ -100,7 +100,7 @@ class Recovery {
         segment.liveWeight += bytes + count * weigh(0);
       });
     }
-    manifest?.report(countLive(this.#found()), lookup, this.#problem);
+    manifest?.report(countLive(this.#found()), (number) => this.#segments.has(number), lookup, this.#problem);
     const last = this.#last?.content === undefined ? undefined : this.#last;
     return {
       segments: this.#segments,

@@ -43,11 +43,11 @@ export function readSegment(files: Files, request: SegmentRequest): SegmentFile 
   const file = files.path(name);
   const { size } = fs.statSync(file);
   const head = readHead(files, number);
-  const index = head?.intact === true && (head.number ?? number) === number
+  const { index, fits } = head?.intact === true && (head.number ?? number) === number
     ? readIndex(files, number, size, head.salt)
-    : undefined;
+    : { index: undefined, fits: false };
   const wanted = last && size <= readUpTo;
-  if (index !== undefined && !wanted) {
+  if (index !== undefined && fits && !wanted) {
     return { segment: newSegment(number, head!.salt, size), index, content: undefined };
   }
   const bytes = new Uint8Array(size);
@@ -78,7 +78,7 @@ export function readSegment(files: Files, request: SegmentRequest): SegmentFile 
     if (!last) problem(`The segment ${name} is truncated: its last ${length - scan.end} bytes are lost`);
     fs.truncateSync(file, scan.end);
   }
-  if (index === undefined || scan.end < length) writeIndex(files, number, scan.index, scan.end, salt);
+  if (!fits || scan.end < length) writeIndex(files, number, scan.index, scan.end, salt);
   return { segment, index: scan.index, content: head.version > 1 ? bytes : undefined };
 }
 
@@ -143,16 +143,24 @@ function lostMessages(
   return lost.length === 0 ? "" : `, ${lost.slice(0, 10).join(", ")}${more}`;
 }
 
-function readIndex(files: Files, number: number, length: number, salt: number): SegmentIndex | undefined {
+/** Reads the index of a segment. `fits` is false when the log does not have the length that the index names. */
+function readIndex(
+  files: Files,
+  number: number,
+  length: number,
+  salt: number,
+): { index: SegmentIndex | undefined; fits: boolean } {
   const file = files.path(indexName(number));
   const kind = kindOf(file);
   if (kind === "other") setAside(file);
-  if (kind !== "file") return undefined;
+  if (kind !== "file") return { index: undefined, fits: false };
   const bytes = new Uint8Array(readIfThere(file));
-  const index = decodeIndex(bytes, length, salt);
+  const end = bytes.length < 12 ? 0 : new DataView(bytes.buffer).getUint32(8, true);
+  const index = decodeIndex(bytes, end, salt);
+  const fits = index !== undefined && end === length;
   // It may be truncated, because index files are not synced.
-  if (index === undefined) remove(file);
-  return index;
+  if (!fits) remove(file);
+  return { index, fits };
 }
 
 function newSegment(number: number, salt: number, end: number): Segment {

@@ -1,14 +1,20 @@
+import os from "node:os";
 import { type Json, tableToJson } from "../definitions/table.ts";
 import type { Queue } from "./queue.ts";
 
 /** An object as RabbitMQ's management API shows it. */
 export type Row = { [name: string]: Json };
 
-/** The name of this broker's only node. */
-export const NODE = "mqcat@localhost";
+/**
+ * Returns the name of the broker's only node. Clients of a broker that presents itself as RabbitMQ expect
+ * `rabbit@` and the name of the machine.
+ */
+export function nodeName(product: string): string {
+  return product === "RabbitMQ" ? `rabbit@${os.hostname().split(".")[0]}` : "mqcat@localhost";
+}
 
 /** Describes a queue as RabbitMQ's management API does. */
-export function queueRow(queue: Queue): Row {
+export function queueRow(queue: Queue, node: string): Row {
   const { name, vhost, durable, exclusive, autoDelete } = queue.definition;
   const { ready, unacked, readyBytes, unackedBytes } = queue;
   return {
@@ -19,7 +25,7 @@ export function queueRow(queue: Queue): Row {
     auto_delete: autoDelete,
     arguments: tableToJson(queue.definition.arguments),
     type: queue.settings.type,
-    node: NODE,
+    node,
     state: "running",
     consumers: queue.consumers.size,
     single_active_consumer_tag: queue.consumers.active?.options.tag ?? null,

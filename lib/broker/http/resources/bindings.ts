@@ -5,7 +5,7 @@ import { listOf } from "../list.ts";
 import { HTTP_QUEUE_OWNER } from "../queue_owner.ts";
 import { type ApiRequest, Reply } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
-import { bindingRow, bindingsOf, propertiesKey } from "../views.ts";
+import { bindingLocation, bindingRow, bindingsOf, propertiesKey } from "../views.ts";
 
 /** Bindings; `:kind` is `q` (queue) or `e` (exchange). */
 export const BINDINGS: Handlers = {
@@ -33,7 +33,7 @@ function show(request: ApiRequest): Json {
 function bind(request: ApiRequest): Reply {
   const object = request.jsonObject();
   const { source, destination, kind } = ends(request);
-  const binding = {
+  const binding: BindingDefinition = {
     vhost: request.vhost().name,
     source,
     destinationType: kind,
@@ -42,7 +42,7 @@ function bind(request: ApiRequest): Reply {
     arguments: tableFromJson(object.object("arguments")),
   };
   change(request, binding, "bind");
-  return new Reply(201);
+  return new Reply(201, "", undefined, { location: bindingLocation(binding) });
 }
 
 function unbind(request: ApiRequest): undefined {

@@ -5,45 +5,87 @@ import { notFound } from "../errors.ts";
 import { columnsOf, listOf } from "../list.ts";
 import type { ApiRequest } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
-import { channelRows, connectionName, connectionRow } from "../views.ts";
+import { channelRows, connectionName, connectionRow, consumerRows, type Row } from "../views.ts";
 
 /** Connections and their channels. */
 export const CONNECTIONS: Handlers = {
   "GET /api/connections": list,
+  "GET /api/connections/username/:user": ofUser,
+  "DELETE /api/connections/username/:user": closeOfUser,
   "GET /api/connections/:name": show,
   "DELETE /api/connections/:name": close,
   "GET /api/connections/:name/channels": channels,
   "GET /api/vhosts/:vhost/connections": list,
   "GET /api/channels": allChannels,
+  "GET /api/channels/:name": showChannel,
   "GET /api/vhosts/:vhost/channels": allChannels,
 };
 
 function list(request: ApiRequest): Json {
-  return listOf(visible(request).map(connectionRow), request.query);
+  return listOf(visible(request).map((connection) => connectionRow(connection, request.node)), request.query);
 }
 
 function show(request: ApiRequest): Json {
-  return columnsOf(connectionRow(inPath(request)), request.query);
+  return columnsOf(connectionRow(inPath(request), request.node), request.query);
 }
 
 function close(request: ApiRequest): undefined {
-  const connection = inPath(request);
-  request.change(() => connection.fail(amqpError(320, "Closed via management plugin")));
+  closeAll(request, [inPath(request)]);
+}
+
+function closeAll(request: ApiRequest, connections: readonly ClientConnection[]): void {
+  request.change(() => {
+    for (const connection of connections) connection.fail(amqpError(320, "Closed via management plugin"));
+  });
+}
+
+function ofUser(request: ApiRequest): Json {
+  const rows = visible(request, request.param("user")).map((connection) => {
+    const { user, vhost } = connection;
+    return { name: connectionName(connection), vhost: vhost.name, user, node: request.node };
+  });
+  return listOf(rows, request.query);
+}
+
+function closeOfUser(request: ApiRequest): undefined {
+  closeAll(request, visible(request, request.param("user")));
 }
 
 function channels(request: ApiRequest): Json {
-  return listOf(channelRows(inPath(request)), request.query);
+  return listOf(channelRows(inPath(request), request.node), request.query);
 }
 
 function allChannels(request: ApiRequest): Json {
-  return listOf(visible(request).flatMap(channelRows), request.query);
+  return listOf(
+    visible(request).flatMap((connection) => channelRows(connection, request.node)),
+    request.query,
+  );
 }
 
-/** Returns the visible connections: all for users with the tag `monitoring`, otherwise the user's own. */
-function visible(request: ApiRequest): ClientConnection[] {
+/** Shows a channel by its name in the list, with its consumers. */
+function showChannel(request: ApiRequest): Json {
+  const name = request.param("name");
+  for (const connection of visible(request)) {
+    const row = channelRows(connection, request.node).find((one) => one["name"] === name);
+    if (row === undefined) continue;
+    const consumers = consumerRows(connection, request.node).filter((consumer) =>
+      (consumer["channel_details"] as Row)["name"] === name
+    );
+    return columnsOf({ ...row, consumer_details: consumers }, request.query);
+  }
+  throw notFound();
+}
+
+/**
+ * Returns the visible connections: all for users with the tag `monitoring`, otherwise the user's own.
+ *
+ * @param of only the connections of this user
+ */
+function visible(request: ApiRequest, of?: string): ClientConnection[] {
   const names = new Set(request.vhostsInPath().map(({ name }) => name));
   return [...request.broker.connections].filter(({ user, vhost }) =>
-    names.has(vhost.name) && (request.is("monitoring") || user === request.user.name)
+    names.has(vhost.name) && (of === undefined || user === of) &&
+    (request.is("monitoring") || user === request.user.name)
   );
 }
 

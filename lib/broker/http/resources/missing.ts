@@ -1,24 +1,34 @@
-import { badRequest } from "../errors.ts";
-import type { Handler } from "../request.ts";
+import { badRequest, notFound } from "../errors.ts";
+import type { Json } from "../../core/definitions/table.ts";
+import type { ApiRequest } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
 
 /** Features of RabbitMQ that this broker does not have: lists are empty, and changes are refused with a reason. */
 export const MISSING: Handlers = {
-  ...lists("parameters"),
-  "GET /api/global-parameters": () => [],
   "GET /api/feature-flags": () => [],
-  "PUT /api/parameters/:component/:vhost/:name": refuse("shovels, federation or other parameters"),
+  "GET /api/parameters": () => [],
+  "GET /api/parameters/:component": () => [],
+  "GET /api/parameters/:component/:vhost": emptyList,
+  "GET /api/parameters/:component/:vhost/:name": missing,
+  "DELETE /api/parameters/:component/:vhost/:name": missing,
+  "PUT /api/parameters/:component/:vhost/:name": (request) => {
+    request.vhost();
+    throw badRequest("this broker does not support shovels, federation or other parameters");
+  },
+  "GET /api/global-parameters": () => [],
+  "GET /api/global-parameters/:name": missing,
+  "DELETE /api/global-parameters/:name": missing,
+  "PUT /api/global-parameters/:name": () => {
+    throw badRequest("this broker does not support global parameters");
+  },
 };
 
-function lists(...names: readonly string[]): Handlers {
-  const empty: Handler = () => [];
-  return Object.fromEntries(
-    names.flatMap((name) => [[`GET /api/${name}`, empty], [`GET /api/${name}/:of`, empty]]),
-  );
+/** The list of a virtual host. @throws {HttpError} 404: there is no such virtual host */
+function emptyList(request: ApiRequest): Json {
+  request.vhost();
+  return [];
 }
 
-function refuse(what: string): Handler {
-  return () => {
-    throw badRequest(`this broker does not support ${what}`);
-  };
+function missing(): never {
+  throw notFound();
 }

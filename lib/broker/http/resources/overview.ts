@@ -7,20 +7,56 @@ import { notFound } from "../errors.ts";
 import { columnsOf } from "../list.ts";
 import type { ApiRequest } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
-import { channelsOf, listenersOf, NODE, type Row } from "../views.ts";
+import { channelsOf, listenersOf, type Row } from "../views.ts";
 
 /** The overview of the broker, and its single node. */
 export const OVERVIEW: Handlers = {
   "GET /api/overview": overview,
-  "GET /api/nodes": (request) => [columnsOf(node(request.broker), request.query)],
+  "GET /api/nodes": (request) => [columnsOf(node(request), request.query)],
   "GET /api/nodes/:name": (request) => {
-    if (request.param("name") !== NODE) throw notFound();
-    return columnsOf(node(request.broker), request.query);
+    checkNode(request);
+    return columnsOf(node(request), request.query);
   },
-  "GET /api/cluster-name": () => ({ name: NODE }),
+  "GET /api/cluster-name": (request) => ({ name: request.node }),
   "GET /api/extensions": () => [],
   "GET /api/auth": () => ({ enable_uaa: false, uaa_client_id: "", uaa_location: "" }),
+  "GET /api/auth/attempts/:name": attempts,
+  "DELETE /api/auth/attempts/:name": resetAttempts,
+  // Logins are not counted by their source.
+  "GET /api/auth/attempts/:name/source": (request) => {
+    checkAttempts(request);
+    return [];
+  },
+  "DELETE /api/auth/attempts/:name/source": checkAttempts,
 };
+
+/** Clients compare it with the versions that RabbitMQ 3.10 runs on. */
+const ERLANG = "25.0";
+
+function checkNode(request: ApiRequest): void {
+  if (request.param("name") !== request.node) throw notFound();
+}
+
+function checkAttempts(request: ApiRequest): undefined {
+  request.require("monitoring");
+  checkNode(request);
+}
+
+/** Counts the logins since the start or the last reset, by protocol. */
+function attempts(request: ApiRequest): Json {
+  checkAttempts(request);
+  return [...request.core.counters.logins].map(([protocol, { failed, succeeded }]) => ({
+    protocol,
+    auth_attempts: failed + succeeded,
+    auth_attempts_failed: failed,
+    auth_attempts_succeeded: succeeded,
+  }));
+}
+
+function resetAttempts(request: ApiRequest): undefined {
+  checkAttempts(request);
+  request.core.counters.logins.clear();
+}
 
 function overview(request: ApiRequest): Json {
   const { options, core: { counters } } = request.broker;
@@ -30,8 +66,10 @@ function overview(request: ApiRequest): Json {
     rabbitmq_version: options.productVersion,
     product_name: options.product,
     product_version: options.productVersion,
-    cluster_name: NODE,
-    node: NODE,
+    erlang_version: ERLANG,
+    erlang_full_version: `Erlang/OTP ${ERLANG.split(".")[0]} [${options.product} does not run on Erlang]`,
+    cluster_name: request.node,
+    node: request.node,
     rates_mode: "none",
     exchange_types: exchangeTypes(),
     object_totals: { queues, connections, channels, consumers, exchanges },
@@ -58,9 +96,9 @@ function overview(request: ApiRequest): Json {
   }, request.query);
 }
 
-function node(broker: HttpHost): Row {
+function node({ broker, node }: ApiRequest): Row {
   return {
-    name: NODE,
+    name: node,
     type: "disc",
     running: true,
     os_pid: String(process.pid),

@@ -20,7 +20,7 @@ export const QUEUES: Handlers = {
 
 function list(request: ApiRequest): Json {
   const queues = request.vhostsInPath().flatMap(({ queues }) => [...queues.values()]);
-  return listOf(queues.map(queueRow), request.query);
+  return listOf(queues.map((queue) => queueRow(queue, request.node)), request.query);
 }
 
 function show(request: ApiRequest): Json {
@@ -29,7 +29,7 @@ function show(request: ApiRequest): Json {
     const { name, vhost } = at as Row;
     return name === queue.name && vhost === queue.definition.vhost;
   });
-  return columnsOf({ ...queueRow(queue), consumer_details: details }, request.query);
+  return columnsOf({ ...queueRow(queue, request.node), consumer_details: details }, request.query);
 }
 
 /** Declares a queue. Status 201 for a new queue, 204 for an existing equal one. */
@@ -86,5 +86,7 @@ function consumers(request: ApiRequest): Json {
 
 function visibleConsumers(request: ApiRequest): Row[] {
   const names = new Set(request.vhostsInPath().map(({ name }) => name));
-  return [...request.broker.connections].filter(({ vhost }) => names.has(vhost.name)).flatMap(consumerRows);
+  return [...request.broker.connections].filter(({ vhost }) => names.has(vhost.name)).flatMap((connection) =>
+    consumerRows(connection, request.node)
+  );
 }

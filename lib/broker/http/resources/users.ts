@@ -2,7 +2,7 @@ import { userFromJson, userToJson } from "../../core/definitions/user_json.ts";
 import type { Json } from "../../core/definitions/table.ts";
 import type { StoredUser } from "../../core/topology/definition_change.ts";
 import type { UserPermission } from "../../core/users/user_store.ts";
-import { notFound } from "../errors.ts";
+import { badRequest, notFound } from "../errors.ts";
 import { listOf } from "../list.ts";
 import { type ApiRequest, Reply } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
@@ -12,6 +12,8 @@ import type { Row } from "../views.ts";
 export const USERS: Handlers = {
   "GET /api/whoami": ({ user }) => ({ name: user.name, tags: [...user.tags] }),
   "GET /api/users": list,
+  "GET /api/users/without-permissions": withoutPermissions,
+  "POST /api/users/bulk-delete": removeAll,
   "GET /api/users/:user": (request) => userToJson(inPath(request)),
   "PUT /api/users/:user": put,
   "DELETE /api/users/:user": remove,
@@ -28,6 +30,28 @@ export const USERS: Handlers = {
 function list(request: ApiRequest): Json {
   request.require();
   return listOf([...request.core.users].map(userToJson), request.query);
+}
+
+function withoutPermissions(request: ApiRequest): Json {
+  request.require();
+  const { users } = request.core;
+  const permitted = new Set([...users.permissions()].map(({ user }) => user));
+  return listOf([...users].filter(({ name }) => !permitted.has(name)).map(userToJson), request.query);
+}
+
+/** Removes the users in the list, or none if one of them does not exist. */
+function removeAll(request: ApiRequest): undefined {
+  request.require();
+  const names = request.jsonObject().value("users");
+  if (!Array.isArray(names) || !names.every((name) => typeof name === "string")) {
+    throw badRequest("users must be a list of names");
+  }
+  const { users } = request.core;
+  const missing = names.find((name) => users.get(name) === undefined);
+  if (missing !== undefined) throw badRequest(`there is no user '${missing}'`);
+  request.change(() => {
+    for (const name of new Set(names)) users.remove(name);
+  });
 }
 
 function put(request: ApiRequest): Reply {

@@ -3,12 +3,13 @@ import { badRequest } from "../errors.ts";
 import { columnsOf, listOf } from "../list.ts";
 import { type ApiRequest, Reply } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
-import { NODE, type Row } from "../views.ts";
+import type { Row } from "../views.ts";
 
 /** Virtual hosts. */
 export const VHOSTS: Handlers = {
-  "GET /api/vhosts": (request) => listOf(request.vhosts().map(rowOf), request.query),
-  "GET /api/vhosts/:vhost": (request) => columnsOf(rowOf(request.vhost()), request.query),
+  "GET /api/vhosts": (request) =>
+    listOf(request.vhosts().map((vhost) => rowOf(vhost, request.node)), request.query),
+  "GET /api/vhosts/:vhost": (request) => columnsOf(rowOf(request.vhost(), request.node), request.query),
   "PUT /api/vhosts/:vhost": add,
   "DELETE /api/vhosts/:vhost": remove,
 };
@@ -39,7 +40,7 @@ function remove(request: ApiRequest): undefined {
   request.change(() => request.broker.removeVirtualHost(name));
 }
 
-function rowOf(vhost: VirtualHost): Row {
+function rowOf(vhost: VirtualHost, node: string): Row {
   let ready = 0;
   let unacked = 0;
   for (const queue of vhost.queues.values()) {
@@ -52,7 +53,7 @@ function rowOf(vhost: VirtualHost): Row {
     tags: [],
     metadata: { description: "", tags: [] },
     default_queue_type: vhost.defaultQueueType ?? "undefined",
-    cluster_state: { [NODE]: "running" },
+    cluster_state: { [node]: "running" },
     tracing: false,
     messages: ready + unacked,
     messages_ready: ready,

@@ -310,4 +310,62 @@ export const deadLetter = cases("dead letter", {
     await channel.ready(dead, 1);
     await channel.drain(dead);
   },
+  "headers of 40 nested tables": async (on) => {
+    const channel = await on.channel();
+    const headers = nested(40);
+    const rejected = await lettered(on, channel);
+    channel.publish("", rejected.q, "a", { headers });
+    channel.reject((await channel.got(rejected.q)).deliveryTag);
+    await channel.ready(rejected.dead, 1);
+    await channel.drain(rejected.dead);
+    const full = await channel.queue(on.name("full"), {
+      "x-max-length": 1,
+      "x-dead-letter-exchange": "",
+      "x-dead-letter-routing-key": rejected.dead,
+    });
+    channel.publish("", full, "b", { headers });
+    // The next publisher is not the one of the message that dies.
+    const other = await on.channel();
+    other.publish("", full, "c");
+    await other.count(full);
+    await channel.ready(rejected.dead, 1);
+    await channel.drain(rejected.dead);
+    const quorum = await channel.queue(on.name("quorum"), { "x-queue-type": "quorum" }, { durable: true });
+    await channel.call("confirm.select");
+    await channel.put("", quorum, "d", { headers });
+    channel.nack((await channel.got(quorum)).deliveryTag, { requeue: true });
+    await channel.ready(quorum, 1);
+    await channel.got(quorum);
+  },
+  "headers of 300 nested tables": [async (on) => {
+    const peer = await on.connect();
+    const channel = await peer.channel();
+    const q = await channel.queue(on.name("q"));
+    await channel.call("confirm.select");
+    channel.send("basic.publish", { routingKey: q });
+    peer.header(channel.number, 0, encodedHeaders(300));
+    await peer.until(() => peer.received.some(({ name }) => /ack|close/.test(name)), "an answer");
+  }, {
+    why: "headers nested deeper than 256 tables are refused",
+    rabbit: /1\.1 basic\.ack .*/,
+    ours: /1\.1 channel\.close replyCode=406 .*256.*/,
+  }],
 });
+
+function nested(depth: number): FieldTable {
+  return depth === 1 ? {} : { t: nested(depth - 1) };
+}
+
+/** Encodes properties whose headers are nested tables. */
+function encodedHeaders(depth: number): Uint8Array {
+  // The flag of the headers; then the length of each table, the name `t` and the type of a table.
+  const size = 4 + (depth - 1) * 7;
+  const bytes = new Uint8Array(2 + size);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, 0x2000);
+  for (let at = 2, left = size - 4; left >= 0; at += 7, left -= 7) {
+    view.setUint32(at, left);
+    if (left > 0) bytes.set([1, 0x74, 0x46], at + 4);
+  }
+  return bytes;
+}

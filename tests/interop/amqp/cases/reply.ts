@@ -83,4 +83,27 @@ export const directReply = cases("direct reply-to", {
     channel.publish("", q, "question", { replyTo: on.name("elsewhere") });
     await channel.get(q);
   },
+  "from another virtual host": [async (on) => {
+    const client = await on.channel();
+    const server = await on.channel();
+    const q = await server.queue(on.name("q"));
+    await client.consume(REPLIES, { consumerTag: "me", noAck: true });
+    client.publish("", q, "question", { replyTo: REPLIES });
+    await server.ready(q, 1);
+    const { replyTo } = (await server.get(q))!.properties!;
+    const stranger = await on.channel({ vhost: "other" });
+    await stranger.call("confirm.select");
+    await stranger.put("", replyTo!, "injected", {}, true);
+    server.publish("", replyTo!, "answer");
+    const first = await client.delivery();
+    on.note(`the first reply is ${first.text}`);
+    for (let last = first; last.text !== "answer";) last = await client.delivery();
+    for (const one of [...client.peer.received, ...stranger.peer.received]) {
+      if (one.name === "basic.deliver" || one.name === "basic.return") one.hidden = true;
+    }
+  }, {
+    why: "a direct reply does not cross virtual hosts",
+    rabbit: /the first reply is injected/,
+    ours: /the first reply is answer/,
+  }],
 });

@@ -266,7 +266,7 @@ describe("http, queues, exchanges and bindings", () => {
       row["properties_key"] as string
     );
     assert.deepEqual(keys[0], "a.%7E.%23");
-    assert.match(keys[1]!, /^a\.%7E\.%23~[\w-]{8}$/);
+    assert.match(keys[1]!, /^a\.%7E\.%23~[\w-]{6}$/);
     assert.equal(rows(await ok("GET /api/exchanges/%2F/x/bindings/source")).length, 3);
     assert.equal(rows(await ok("GET /api/exchanges/%2F/y/bindings/destination")).length, 1);
     assert.equal(rows(await ok("GET /api/queues/%2F/q/bindings")).length, 3);
@@ -305,7 +305,7 @@ describe("http, queues, exchanges and bindings", () => {
     >;
     assert.deepEqual(names(page["items"]), ["list-a1"]);
     assert.deepEqual([page["filtered_count"], page["item_count"], page["page_count"]], [4, 1, 2]);
-    await refused(400, /page must be a whole number over 0: received '0'/, "GET /api/queues?page=0");
+    await refused(400, /page must be a whole number: received '-1'/, "GET /api/queues?page=-1");
     await refused(400, /lookahead.* not supported/, "GET /api/queues?name=(%3F%3Da)&use_regex=true");
     assert.deepEqual(await ok("GET /api/overview?columns=object_totals.queues"), {
       object_totals: { queues: broker.vhosts.get("/")!.queues.size },

@@ -258,7 +258,7 @@ describe("definitions", () => {
     assert.throws(
       () =>
         target.load({
-          users: [{ name: "a" }, { name: "b", password: 5 }],
+          users: [{ name: "a" }, 5, { name: "b", password: 5 }],
           vhosts: [{ name: "new" }],
           permissions: [{ user: "c", vhost: "/", configure: "", write: "", read: "" }],
           policies: [{ name: "p", vhost: "/", pattern: "[", priority: "x", definition: { overflow: "up" } }],
@@ -277,7 +277,8 @@ describe("definitions", () => {
       (error) => {
         assert.ok(error instanceof DefinitionsError);
         const expected = [
-          /^users\[1\]\.password must be a string$/,
+          /^users\[1\] must be a JSON object$/,
+          /^users\[2\]\.password must be a string$/,
           /^permissions\[0\]: Cannot set permissions as user 'c' does not exist$/,
           /^policies\[0\] \('p'\): <<"up">> is not a valid overflow value$/,
           /^policies\[0\] \('p'\): pattern should be regular expression but is invalid: Cannot use the pattern '\['/,
@@ -292,7 +293,7 @@ describe("definitions", () => {
         expected.forEach((words, i) => assert.match(error.mistakes[i]!, words));
         assert.match(
           error.message,
-          /^Cannot load the definitions, which have 9 mistakes: \(1\) users\[1\].*; \(9\) /,
+          /^Cannot load the definitions, which have 10 mistakes: \(1\) users\[1\].*; \(10\) /,
         );
         return true;
       },

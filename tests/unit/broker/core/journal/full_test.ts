@@ -126,6 +126,43 @@ describe("journal, disk full", { skip: !allowed }, () => {
     model.journal.close();
   });
 
+  it("disk full - what is acknowledged meanwhile is marked as redelivered after a crash", async () => {
+    using folder = tempDir();
+    using _disk = mount(folder.file("disk"))!;
+    const model = new FullDisk(folder.file("disk"), "confirm");
+    model.fill();
+    await waitFor(() => model.journal.syncedPosition > 0);
+    // Nothing can be written any more, neither acknowledgements nor marks.
+    try {
+      for (let i = 0;; i++) fs.writeFileSync(`${folder.file("disk")}/filler${i}`, FILLER);
+    } catch { /* It is full. */ }
+    const settled = model.take(ID, 30);
+    model.flush();
+    for (const seq of settled.slice(0, 20)) model.settle(ID, seq);
+    model.flush();
+    copyFiles(folder.file("disk"), folder.file("copy"));
+    for (const name of fs.readdirSync(folder.file("copy"))) {
+      if (name.startsWith("filler")) fs.rmSync(`${folder.file("copy")}/${name}`);
+    }
+    const other = new JournalModel({ directory: folder.file("copy"), sync: "flush" });
+    const lane = other.lanes.get(ID)!;
+    const back = settled.filter((seq) => lane.stateAt(seq) !== 0);
+    assert.ok(back.length > 20, `${back.length} came back`);
+    assert.deepEqual(back.filter((seq) => !lane.isRedelivered(seq)), []);
+    assert.deepEqual(other.problems, []);
+    other.journal.close();
+
+    // With space again, the marks are exact again.
+    for (const name of fs.readdirSync(folder.file("disk"))) {
+      if (name.startsWith("filler")) fs.rmSync(`${folder.file("disk")}/${name}`);
+    }
+    for (const seq of model.take(ID, 400)) model.settle(ID, seq);
+    model.flush();
+    await waitFor(() => model.journal.full === undefined);
+    model.restart();
+    model.journal.close();
+  });
+
   it("disk full - close fails with an error, and confirmed messages are kept", () => {
     using folder = tempDir();
     using _disk = mount(folder.file("disk"))!;

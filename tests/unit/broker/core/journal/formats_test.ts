@@ -1,0 +1,204 @@
+/** The formats of the files, byte for byte, and the data directories of earlier versions. */
+import { Buffer } from "node:buffer";
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import { describe, it } from "node:test";
+import { BrokerCore } from "../../../../../lib/broker/core/broker_core.ts";
+import { DefinitionsLog } from "../../../../../lib/broker/core/journal/definitions_log.ts";
+import { addAck, decodeAcks, encodeAcks } from "../../../../../lib/broker/core/journal/format/acks.ts";
+import { crc32c, seedOf } from "../../../../../lib/broker/core/journal/format/crc32c.ts";
+import { DeliveredMarks } from "../../../../../lib/broker/core/journal/format/delivered.ts";
+import {
+  RecordView,
+  sizeofMessage,
+  Targets,
+  writeMessage,
+  writeSegmentHead,
+  writeSource,
+  writeSum,
+} from "../../../../../lib/broker/core/journal/format/record.ts";
+import { scanLog } from "../../../../../lib/broker/core/journal/format/scan.ts";
+import { decodeIndex, encodeIndex } from "../../../../../lib/broker/core/journal/format/segment_index.ts";
+import { Segment } from "../../../../../lib/broker/core/journal/segment.ts";
+import { tempDir } from "../../../../support/helpers.ts";
+import { message } from "../../../../support/journal_model.ts";
+
+const SALT = 0x01020304;
+const HEAD = "4d514341544c4f470200000004030201" +
+  "180000007f6350b7030000004d514341544c4f47020000000403020107000000";
+
+const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
+
+/** Writes a segment with one record of each kind. */
+function segment(): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(512);
+  const view = viewOf(bytes);
+  let at = writeSegmentHead(bytes, view, SALT, 7);
+  const add = (end: number) => {
+    writeSum(view, at, end, SALT);
+    at = end;
+  };
+  add(writeSource(3, view, at));
+  const targets = new Targets();
+  targets.add(1, 0, 0x0102030405, 0);
+  const size = sizeofMessage(message("plain"), targets);
+  const start = at;
+  add(writeMessage(message("plain"), targets, bytes, view, at));
+  assert.equal(at - start, size);
+  targets.clear();
+  targets.add(2, 3, 5, 0);
+  targets.add(0xfffffffe, 255, 6, 1.5);
+  targets.setOrigin(9, 1, 0x0a0000000b);
+  const expiring = sizeofMessage(message("expiring"), targets);
+  const second = at;
+  add(writeMessage(message("expiring"), targets, bytes, view, at));
+  assert.equal(at - second, expiring);
+  return bytes.slice(0, at);
+}
+
+describe("journal, formats", () => {
+  it("format - a segment: header, head record, source, messages with expiry and origin", () => {
+    const bytes = segment();
+    assert.equal(
+      hex(bytes),
+      HEAD + "08000000a7f9f7060200000003000000" +
+        "2b0000008ca5a3bf0100040001000000070000000500000001000000050403020100000002713110000474657874706c61696e" +
+        "5400000014c916340103040002000000070000000800000002000000050000000000030000000000000000feffffff060000000000ff000000000000f83f" + // The fields, and the targets with their expiries.
+        "090000000b0000000a0001" + // The origin.
+        "00027131100004746578746578706972696e67",
+    );
+    const { index, records, end, damaged } = scanLog(bytes, viewOf(bytes), bytes.length, SALT);
+    assert.deepEqual([records, end, damaged], [3, bytes.length, 0]);
+    assert.deepEqual(index.sources, [3]);
+    assert.deepEqual(index.origins, [{ queueId: 9, lane: 1, seq: 0x0a0000000b }]);
+    assert.deepEqual(
+      index.runs.map(({ queueId, lane, firstSeq, expiries }) => [queueId, lane, firstSeq, [...expiries]]),
+      [
+        [1, 0, 0x0102030405, []],
+        [2, 3, 5, []],
+        [0xfffffffe, 255, 6, [1.5]],
+      ],
+    );
+    const record = new RecordView();
+    assert.ok(record.set(bytes, viewOf(bytes), 64, bytes.length));
+    assert.equal(new TextDecoder().decode(record.body.subarray(record.bodyStart, record.bodyEnd)), "plain");
+  });
+
+  it("format - an index", () => {
+    const bytes = segment();
+    const { index } = scanLog(bytes, viewOf(bytes), bytes.length, SALT);
+    const encoded = encodeIndex(index, bytes.length, SALT);
+    assert.equal(
+      hex(encoded),
+      "4d5143491ce3632fcf0000000300000003000000010000000100000001000000" +
+        "000050403020f04101000000000000000100000000000000" +
+        "000000000000144002000000030000000100000000000000" +
+        "0000000000001840feffffffff0000000100000001000000" +
+        "00001600000024420900000001000000" +
+        "000000000000f83f40000000730000007300000005000000080000000800000003000000",
+    );
+    assert.deepEqual(decodeIndex(encoded, bytes.length, SALT), index);
+    assert.equal(decodeIndex(encoded, bytes.length, SALT + 1), undefined);
+    assert.equal(decodeIndex(encoded, bytes.length + 1, SALT), undefined);
+  });
+
+  it("format - acknowledgements", () => {
+    const one = new Segment(1);
+    one.salt = SALT;
+    addAck(one, 1, 0, 0x0102030405);
+    one.ackTo += 2;
+    addAck(one, 0xfffffffe, 255, 6);
+    const bytes = encodeAcks(one).slice(0, one.acksLength);
+    assert.equal(hex(bytes), "1e000000e7c2ddaa010000000005040302010003000000feffffffff06000000000001000000");
+    const ranges: unknown[] = [];
+    decodeAcks(bytes, SALT, (range) => ranges.push(range));
+    assert.deepEqual(ranges, [
+      { queueId: 1, lane: 0, from: 0x0102030405, to: 0x0102030407 },
+      { queueId: 0xfffffffe, lane: 255, from: 6, to: 6 },
+    ]);
+  });
+
+  it("format - delivered marks", () => {
+    using dir = tempDir();
+    const file = dir.file("delivered");
+    const golden = "040302010b000000160257a90100000005040302010003";
+    fs.writeFileSync(file, Buffer.from(golden, "hex"));
+    const found: number[][] = [];
+    const marks = new DeliveredMarks(file);
+    assert.ok(marks.load(false, (...mark) => found.push(mark) > 0, assert.fail));
+    assert.deepEqual(found, [[1, 3, 0x0102030405]]);
+    marks.set(1, 3, 0x0102030405);
+    marks.write();
+    assert.equal(fs.readFileSync(file, "hex"), golden);
+    marks.set(1, 3, 0x0102030406);
+    marks.write();
+    assert.equal(fs.readFileSync(file, "hex"), golden + "0b0000004e7752110100000006040302010003");
+    marks.close();
+  });
+
+  it("format - definitions", () => {
+    using dir = tempDir();
+    const file = dir.file("definitions");
+    const golden = "040302010700000081aeccf37b2261223a317d";
+    fs.writeFileSync(file, Buffer.from(golden, "hex"));
+    const found: unknown[] = [];
+    const options = { directory: dir.path, sync: false, snapshot: () => [], onProblem: assert.fail };
+    const log = DefinitionsLog.open(options, (change) => found.push(change));
+    assert.deepEqual(found, [{ a: 1 }]);
+    log.append({ b: "é" });
+    log.close();
+    assert.equal(fs.readFileSync(file, "hex"), golden + "0a0000005c84e7937b2262223a22c3a9227d");
+  });
+
+  it("format - every record tells the salt of its file", () => {
+    const bytes = Uint8Array.from({ length: 50 }, (_, i) => i * 31);
+    for (const salt of [0, 1, SALT, 0xffffffff]) {
+      for (let end = 0; end <= 50; end += 7) {
+        const sum = crc32c(viewOf(bytes), 0, end, salt);
+        assert.equal(seedOf(viewOf(bytes), 0, end, sum), salt);
+      }
+    }
+  });
+
+  for (const state of ["stopped", "killed"] as const) {
+    it(`format - a data directory of mqcat 0.1.0 that was ${state} opens without a report, and again after that`, () => {
+      using dir = tempDir();
+      const data = dir.file("data");
+      const fixture = new URL("./data_0.1.0.json", import.meta.url);
+      const files = JSON.parse(fs.readFileSync(fixture, "utf8"))[state] as Record<string, string>;
+      fs.mkdirSync(data);
+      for (const [name, text] of Object.entries(files)) {
+        fs.writeFileSync(`${data}/${name}`, Buffer.from(text, "base64"));
+      }
+      for (let round = 0; round < 3; round++) {
+        const problems: string[] = [];
+        const core = new BrokerCore(
+          { data, sync: "flush", syncInterval: undefined, memoryLimit: 2 ** 24, guest: true },
+          { onBlocked: assert.fail, onFailure: assert.fail, onDamage: (what) => problems.push(what) },
+        );
+        assert.deepEqual(problems, []);
+        assert.deepEqual([...core.users].map(({ name }) => name), ["alice"]);
+        const queues = [...core.vhosts.get("/")!.queues.values()].map((queue) => {
+          const bodies: string[] = [];
+          queue.lanes.forEach((lane, at) => {
+            for (let seq = 0; (seq = lane.nextReady(seq)) >= 0; seq++) {
+              const { body, bodyStart, bodyEnd } = queue.messageAt(at, seq)!;
+              bodies.push(
+                new TextDecoder().decode(body.subarray(bodyStart, bodyEnd)) +
+                  (lane.isRedelivered(seq) ? "*" : ""),
+              );
+            }
+          });
+          return [queue.name, bodies];
+        });
+        assert.deepEqual(queues, [
+          ["dead", ["job 2"]],
+          ["jobs", ["job 3", "job 4", "job 5", "job 6", "job 7"]],
+          ["logs", ["log 0", "log 1", "log 2", "log 3", "log 4"]],
+        ]);
+        core.close();
+      }
+    });
+  }
+});
