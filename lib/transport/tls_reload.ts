@@ -3,16 +3,16 @@ import type { TlsOptions } from "./stream.ts";
 /**
  * Replaces certificates while listeners run: new connections get the new ones, and others keep theirs.
  *
- * @example Renew the certificate of a broker
+ * @example Renew the certificate of a listener
  * ```ts
- * import { openBroker, TlsReload } from "@mqcat/mqcat";
+ * import { listen, TlsReload } from "@mqcat/mqcat";
  *
  * async function serve(read: () => { cert: string; key: string }, renewed: Promise<void>) {
  *   const reload = new TlsReload();
- *   await using broker = await openBroker({ tls: { ...read(), reload } });
- *   await broker.listen("amqps://*:5671");
+ *   const listener = await listen("tls://*:5671", (stream) => stream.close(), { tls: { ...read(), reload } });
  *   await renewed;
  *   reload.replace(read());
+ *   await listener.close();
  * }
  * ```
  */
