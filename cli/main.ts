@@ -4,6 +4,7 @@ import denoJson from "../deno.json" with { type: "json" };
 import exitCodes from "./cheats/exit-codes.md" with { type: "text" };
 import { hasOption, nearest, overview, run } from "./app/command.ts";
 import { exitCodeOf, UsageError } from "./app/errors.ts";
+import { printPage } from "./app/page.ts";
 import { phrase, Reporter } from "./app/reporter.ts";
 import { COMMANDS } from "./commands/mod.ts";
 
@@ -13,15 +14,18 @@ const FOOTER =
 is loopback.
 ${exitCodes.trimEnd()}`;
 
+/** The most commands that a hint lists. */
+const MAX_OWNERS = 4;
+
 async function main(words: string[]): Promise<number> {
   const [name, ...rest] = named(words);
   if (name === undefined || name === "-h" || name === "--help" || name === "help" && rest.length === 0) {
     const page = overview(ABOUT, COMMANDS, denoJson.version, FOOTER);
-    (name === undefined ? console.error : console.log)(page);
+    (name === undefined ? console.error : printPage)(page);
     return name === undefined ? exitCodeOf(new UsageError()) : 0;
   }
   if (name === "-V" || name === "--version") {
-    console.log(`mqcat ${denoJson.version}`);
+    printPage(`mqcat ${denoJson.version}`);
     return 0;
   }
   if (name === "help") return await main([...rest, "--help"]);
@@ -34,7 +38,7 @@ async function main(words: string[]): Promise<number> {
   const family = COMMANDS.filter((entry) => entry.name.startsWith(`${name} `));
   if (family.length > 0) {
     const asked = rest.length > 0;
-    (asked ? console.log : console.error)(overview(ABOUT, family, denoJson.version, FOOTER));
+    (asked ? printPage : console.error)(overview(ABOUT, family, denoJson.version, FOOTER));
     return asked ? 0 : exitCodeOf(new UsageError());
   }
   const entry = COMMANDS.find((entry) => entry.name === name);
@@ -73,7 +77,9 @@ async function whoHas(flag: string): Promise<string | undefined> {
   for (const { name, load } of COMMANDS) {
     if (hasOption((await load()).default, flag)) owners.push(name);
   }
-  return owners.length === 0 ? undefined : `${owners.join(", ")} ${owners.length === 1 ? "has" : "have"} it`;
+  if (owners.length === 0) return undefined;
+  if (owners.length > MAX_OWNERS) return `${owners.length} other commands have it, such as ${owners[0]}`;
+  return `${owners.join(", ")} ${owners.length === 1 ? "has" : "have"} it`;
 }
 
 try {

@@ -6,6 +6,7 @@ import { Command as Parser, CommanderError, Option as ParserOption } from "comma
 import exitCodes from "../cheats/exit-codes.md" with { type: "text" };
 import { isDamaged } from "./argument_bytes.ts";
 import { UsageError } from "./errors.ts";
+import { printPage } from "./page.ts";
 import { Session } from "./session.ts";
 import { type Choice, oneOf, type Parse, word } from "./values.ts";
 
@@ -226,7 +227,7 @@ function build(
 ): { parser: Parser; keys: Map<string, string> } {
   const parser = new Parser(`mqcat ${name}`).description(summary);
   const keys = new Map<string, string>();
-  parser.exitOverride().configureOutput({ writeErr: () => {}, outputError: () => {} });
+  parser.exitOverride().configureOutput({ writeOut: printPage, writeErr: () => {}, outputError: () => {} });
   parser.helpOption("-h, --help", "show this page");
   if (definition.passThrough) parser.passThroughOptions();
   if (definition.argument === undefined) parser.allowExcessArguments(false);
@@ -267,6 +268,13 @@ async function reword(
   error: CommanderError,
   explain: (flag: string) => Promise<string | undefined>,
 ): Promise<string> {
+  const excess = /^error: too many arguments.*Expected (\d+) arguments? but got \d+: ([^]*)\.$/.exec(
+    error.message,
+  );
+  if (excess !== null) {
+    const limit = Number(excess[1]);
+    return `too many arguments: expected ${limit === 0 ? "options only" : limit}, received '${excess[2]}'`;
+  }
   const [first, ...rest] = error.message.replace(/^error: /, "").split("\n");
   const unknown = /^unknown option '([^'=]+)/.exec(first!);
   const hint = unknown === null ? undefined : await explain(unknown[1]!);

@@ -45,6 +45,8 @@ export class Session {
   readonly #onReload: (() => void)[] = [];
   readonly #onEnd: (() => Promise<void>)[] = [];
   readonly #waits: (() => string | undefined)[] = [];
+  /** The signals that the parent process has set to be ignored. */
+  readonly #ignored: readonly StopSignal[];
   #signal: StopSignal | undefined;
 
   constructor(command: string, options: SessionOptions) {
@@ -58,9 +60,14 @@ export class Session {
       : "normal";
     this.reporter = new Reporter(command, verbosity, options.logFormat ?? "text");
     this.#options = options;
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-      if (!isIgnored(signal)) process.on(signal, () => this.#stop(signal));
+    const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+    // The first listener changes how the process treats all of them on Deno, which then ends at an ignored signal.
+    const ignored = signals.filter(isIgnored);
+    for (const signal of signals) {
+      if (!ignored.includes(signal)) process.on(signal, () => this.#stop(signal));
+      else if (process.versions.deno !== undefined) process.on(signal, () => {});
     }
+    this.#ignored = ignored;
   }
 
   /** Whether a signal has requested the end. */
@@ -86,7 +93,7 @@ export class Session {
 
   /** Calls `callback` at each SIGHUP, which then no longer stops the command. */
   onReload(callback: () => void): void {
-    if (this.#onReload.push(callback) === 1 && isIgnored("SIGHUP")) {
+    if (this.#onReload.push(callback) === 1 && this.#ignored.includes("SIGHUP")) {
       process.on("SIGHUP", () => this.#stop("SIGHUP"));
     }
   }

@@ -47,8 +47,9 @@ export function integer(least: number, most = Number.MAX_SAFE_INTEGER): (text: s
 
 /** Parses `100/s`, `6000/m`, or a bare number per second. The value is in messages per second. */
 export function rate(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)(?:\/(s|m|h))?$/.exec(text);
-  const value = match === null ? 0 : Number(match[1]) * 1000 / UNITS[match[2] ?? "s"]!;
+  const match = /^(\d+(?:\.\d+)?)([kM])?(?:\/(s|m|h))?$/.exec(text);
+  const factor = match?.[2] === "k" ? 1000 : match?.[2] === "M" ? 1_000_000 : 1;
+  const value = match === null ? 0 : Number(match[1]) * factor * 1000 / UNITS[match[3] ?? "s"]!;
   if (!(value > 0)) throw new Error("expected messages for each second, such as 100 or 100/s");
   return value;
 }
@@ -85,4 +86,19 @@ export function endpoint(value: string): Endpoint {
   } catch (error) {
     throw new UsageError(messageOf(error));
   }
+}
+
+const ESCAPES: Record<string, string> = { n: "\n", t: "\t", r: "\r", "0": "\0", "\\": "\\" };
+
+/** A separator: text that is not empty, with the escapes of `-f`: `\\n`, `\\t`, `\\r`, `\\0`, `\\xNN` and `\\\\`. */
+export function separator(value: string): string {
+  return word(value).replace(/\\(x[0-7][0-9a-fA-F]|[^])?/g, (whole, escape: string | undefined) => {
+    const found = escape?.startsWith("x") && escape.length === 3
+      ? String.fromCharCode(parseInt(escape.slice(1), 16))
+      : ESCAPES[escape ?? ""];
+    if (found === undefined) {
+      throw new Error(`there is no escape '${whole}': there are \\n \\t \\r \\0 \\xNN (to 7f) and \\\\`);
+    }
+    return found;
+  });
 }

@@ -2,6 +2,7 @@ import { RootCommand } from "@bomb.sh/tab";
 import examples from "../cheats/completion.md" with { type: "text" };
 import { command, type CommandEntry, describeOptions } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
+import { printPage } from "../app/page.ts";
 
 const SHELLS = ["bash", "zsh", "fish", "powershell"];
 
@@ -14,7 +15,7 @@ export default command({
     if (!SHELLS.includes(shell)) {
       throw new UsageError(`there is no script for '${shell}': there are ${SHELLS.join(", ")}`);
     }
-    new RootCommand().setup("mqcat", "mqcat", shell);
+    printed(() => new RootCommand().setup("mqcat", "mqcat", shell));
   },
 });
 
@@ -34,5 +35,18 @@ export async function complete(words: string[], commands: readonly CommandEntry[
       completer.argument("shell", (offer) => SHELLS.forEach((shell) => offer(shell, "")));
     }
   }
-  root.parse(words);
+  printed(() => root.parse(words));
+}
+
+/** Prints what the package writes to the console, which ignores a full disk on some runtimes. */
+function printed(work: () => void): void {
+  const lines: string[] = [];
+  const { log } = console;
+  console.log = (...values: unknown[]) => void lines.push(values.map(String).join(" "));
+  try {
+    work();
+  } finally {
+    console.log = log;
+  }
+  if (lines.length > 0) printPage(lines.join("\n"));
 }

@@ -3,7 +3,7 @@ import { utf8 } from "../../lib/zmtp/bytes.ts";
 import examples from "../cheats/dish.md" with { type: "text" };
 import { command, group, list, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
-import { word } from "../app/values.ts";
+import { separator, word } from "../app/values.ts";
 import { checkExec } from "../io/exec.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { conflation, ending, exec, output, receiving, zeromq } from "../options/options.ts";
@@ -13,7 +13,11 @@ import { open, socketOptions } from "../zmq/socket.ts";
 
 const groups = group("Messages", {
   group: list("-g, --group <name>", "join this group (repeats)", word),
-  separator: option("-K, --key-separator <text>", "print a message's group and this before its body", word),
+  separator: option(
+    "-K, --key-separator <text>",
+    "print a message's group and this before its body",
+    separator,
+  ),
 });
 
 export default command({

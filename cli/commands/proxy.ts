@@ -2,7 +2,7 @@ import { utf8 } from "../../lib/zmtp/bytes.ts";
 import examples from "../cheats/proxy.md" with { type: "text" };
 import { command, flag, group, list, option, readiness } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
-import { oneOf, text, word } from "../app/values.ts";
+import { oneOf, separator, text, word } from "../app/values.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { delivery, ending, output, receiving, socket } from "../options/options.ts";
 import { PATTERNS } from "../zmq/devices.ts";
@@ -24,7 +24,7 @@ const traffic = group("Messages", {
   separator: option(
     "-K, --key-separator <text>",
     "the end of the topic in a message of one frame, for --last-value (default: a space)",
-    word,
+    separator,
   ),
 });
 

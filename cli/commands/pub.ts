@@ -1,7 +1,7 @@
 import { Pub } from "../../lib/zmq/types/pub.ts";
 import examples from "../cheats/pub.md" with { type: "text" };
 import { command, group, option } from "../app/command.ts";
-import { text, word } from "../app/values.ts";
+import { separator, text } from "../app/values.ts";
 import { publish, publishing } from "../zmq/publish.ts";
 
 const TOPIC_BYTES = "topic_base64 in the records of -J can be other bytes";
@@ -10,7 +10,7 @@ const topics = group("Messages", {
   separator: option(
     "-K, --key-separator <text>",
     "split each line here into topic and body; -t is for lines without it",
-    word,
+    separator,
     TOPIC_BYTES,
   ),
 });

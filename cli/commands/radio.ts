@@ -3,7 +3,7 @@ import { Radio } from "../../lib/zmq/types/radio.ts";
 import examples from "../cheats/radio.md" with { type: "text" };
 import { command, group, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
-import { word } from "../app/values.ts";
+import { separator, word } from "../app/values.ts";
 import { publish, publishing } from "../zmq/publish.ts";
 
 const groups = group("Messages", {
@@ -11,7 +11,7 @@ const groups = group("Messages", {
   separator: option(
     "-K, --key-separator <text>",
     "split each line here into group and body; -g is for lines without it",
-    word,
+    separator,
   ),
 });
 

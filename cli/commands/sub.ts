@@ -2,7 +2,7 @@ import { Sub } from "../../lib/zmq/types/sub.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import examples from "../cheats/sub.md" with { type: "text" };
 import { command, group, list, option } from "../app/command.ts";
-import { text, word } from "../app/values.ts";
+import { separator, text } from "../app/values.ts";
 import { checkExec } from "../io/exec.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { conflation, ending, exec, output, receiving, zeromq } from "../options/options.ts";
@@ -17,7 +17,11 @@ const topics = group("Messages", {
     text,
     "use the part of the prefix that is UTF-8, or subscribe to all topics",
   ),
-  separator: option("-K, --key-separator <text>", "print a message's topic and this before its body", word),
+  separator: option(
+    "-K, --key-separator <text>",
+    "print a message's topic and this before its body",
+    separator,
+  ),
 });
 
 export default command({

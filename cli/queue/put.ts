@@ -3,8 +3,9 @@ import type { Bodies, Envelope, Publisher } from "../../lib/amqp/client/publishe
 import { messageOf } from "../../lib/errors.ts";
 import type { Batch } from "../../lib/zmtp/batch.ts";
 import { concat } from "../../lib/zmtp/bytes.ts";
-import { EXIT, TimeoutError } from "../app/errors.ts";
+import { EXIT, exitCodeOf, TimeoutError } from "../app/errors.ts";
 import { Progress } from "../app/progress.ts";
+import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
 import { messages, unsentWait } from "../app/tally.ts";
 import { Input, type Source } from "../io/input.ts";
@@ -107,8 +108,7 @@ export async function putAll(
   if (failure === undefined || publisher.failure === undefined) failure = await put.settle() ?? failure;
   progress?.end();
   await farewell(session, failure, (limit) => publisher.close(limit));
-  report(session, publisher, put.given);
-  if (failure !== undefined) throw failure;
+  report(session, publisher, put.given, failure);
 }
 
 class Put {
@@ -148,6 +148,7 @@ class Put {
       const { bodies, count, envelopes, failure } = this.#pack(batch);
       const end = Math.min(count, remaining);
       remaining -= end;
+      for (let i = 0; i < end; i++) this.#session.counts.bytes += bodies.ends[i]! - bodies.starts[i]!;
       for (let at = 0; at < end;) {
         await this.#pacer.turn();
         const to = this.#pacer.idle ? end : at + 1;
@@ -229,14 +230,21 @@ class Put {
 /** The time for the last confirms is over: the report needs only the number of missing ones. */
 const GIVEN_UP = new Error("The time to wait for confirms is over (--linger)");
 
-/** Counts delivered messages, and reports undelivered ones in one line with the reason and the remedy. */
-export function report(session: Session, publisher: Publisher, given: number): void {
+/**
+ * Counts delivered messages, and reports undelivered ones in one line with the reason and the remedy.
+ *
+ * @throws {unknown} `failure`, the reason for the end of the command, if every message was delivered before it
+ */
+export function report(session: Session, publisher: Publisher, given: number, failure?: unknown): void {
   const { counts } = session;
   const { acknowledged, refused, returned, pending } = publisher;
   counts.sent = acknowledged + refused + pending;
   counts.confirmed = Math.max(0, acknowledged - returned);
   counts.unsent = given - counts.confirmed;
-  if (counts.unsent <= 0) return;
+  if (counts.unsent <= 0) {
+    if (failure !== undefined) throw failure;
+    return;
+  }
   const reasons: string[] = [];
   if (refused > 0) {
     const why = publisher.refusalReason || "the queue is full (its x-overflow is reject-publish: take " +
@@ -249,6 +257,7 @@ export function report(session: Session, publisher: Publisher, given: number): v
   }
   const others = counts.unsent - refused - returned;
   if (others > 0) reasons.push(`${messages(others)} could not be delivered`);
-  session.reporter.error(reasons.join("; "));
-  session.exitCode = EXIT.undelivered;
+  const why = failure === undefined ? "" : `: ${phrase(failure)}`;
+  session.reporter.error(new Error(`${reasons.join("; ")}${why}`, { cause: failure }));
+  session.exitCode = failure === undefined ? EXIT.undelivered : exitCodeOf(failure);
 }

@@ -4,7 +4,7 @@ import type { RoutedSocket } from "../../lib/zmq/routed_socket.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import { group, type Invocation, option } from "../app/command.ts";
 import { reportDropped, reportUnsent } from "../app/tally.ts";
-import { word } from "../app/values.ts";
+import { separator } from "../app/values.ts";
 import { checkExec } from "../io/exec.ts";
 import { finishOutput, Output } from "../io/output.ts";
 import { planEndpoints } from "../options/endpoints.ts";
@@ -21,7 +21,7 @@ export const routed = {
     separator: option(
       "-K, --key-separator <text>",
       "separator between routing id and body (default: a tab)",
-      word,
+      separator,
     ),
   }),
 };

@@ -56,6 +56,7 @@ export async function sendAll(
   }
   if (failure === undefined) failure = await beforeClose().then(() => undefined, (error) => error);
   const queued = await socket.close(linger);
+  if (socket.refused > 0) failure ??= socket.failure;
   counts.sent -= queued;
   counts.unsent = feed.left + queued;
   count();

@@ -162,6 +162,8 @@ function reportEvents(session: Session): (event: SocketEvent) => void {
             phrase(event.error)
           }`,
         );
+      case "waiting":
+        return reporter.warn(`connected to ${event.endpoint}, waiting for a ZMTP greeting`);
       case "retrying": {
         if (event.error === undefined) return;
         const count = (failures.get(event.endpoint) ?? 0) + 1;
@@ -179,6 +181,12 @@ function reportEvents(session: Session): (event: SocketEvent) => void {
         return reporter.warn(`${event.endpoint} does not keep up: dropping messages for it (--on-full)`);
       case "unroutable":
         return reporter.warn(`no peer has the routing id ${preview(event.routingId)}: a message was dropped`);
+      case "contested":
+        return reporter.warn(
+          `several peers take the routing id ${
+            preview(event.routingId)
+          } from each other (--handover): give each of them its own`,
+        );
       case "request-again":
         return reporter.warn(`${event.endpoint} went away before it replied; asking again`);
     }

@@ -15,7 +15,7 @@ export async function resolve(host: string): Promise<string[]> {
 }
 
 /**
- * Resolves a host to an address of this machine. `*` is every IPv4 interface, as in libzmq (`::` is every interface of
+ * Resolves a host to an address of this machine. For a source, `*` is every IPv4 interface (`::` is every interface of
  * both families); the name of an interface is its first address, preferably IPv4.
  */
 export async function localAddress(host: string): Promise<string> {

@@ -29,7 +29,7 @@ export type {
 export function parseEndpoint(text: string): Endpoint {
   const at = text.indexOf("://");
   if (at < 0) return parseShortForm(text);
-  const scheme = text.slice(0, at);
+  const scheme = text.slice(0, at).toLowerCase();
   const transport = findTransport(scheme);
   if (transport === undefined) {
     throw mistake(text, `there is no transport '${scheme}'`, "tcp://127.0.0.1:5555 or ipc:///tmp/feed");
@@ -68,7 +68,13 @@ export function isLoopback(endpoint: Endpoint): boolean {
 }
 
 function parseShortForm(text: string): Endpoint {
-  if (text === "") throw mistake(text, "it is empty", ":5555 or tcp://127.0.0.1:5555");
+  if (text.trim() === "") throw mistake(text, "it is empty", ":5555 or tcp://127.0.0.1:5555");
+  const [, scheme, rest] = /^([a-z]+):\/?(.*)$/i.exec(text) ?? [];
+  if (scheme !== undefined && /[:/]/.test(rest!) && findTransport(scheme.toLowerCase()) !== undefined) {
+    const path = text.slice(scheme.length + 1);
+    const address = /^(ipc|unix)$/i.test(scheme) ? path : rest!;
+    throw mistake(text, `'://' is missing after '${scheme}'`, `${scheme.toLowerCase()}://${address}`);
+  }
   if (!text.includes(":")) {
     const meant = text.includes("/") ? `ipc://${text}` : /^\d+$/.test(text) ? `:${text}` : `${text}:5555`;
     throw mistake(text, "it has neither a transport nor a port", meant);

@@ -1,4 +1,4 @@
-import { EndpointError, UnreachableError } from "../errors.ts";
+import { AddressInUseError, EndpointError, UnreachableError } from "../errors.ts";
 import { interfaceAddress, localAddress, resolve } from "./address.ts";
 import type { HostEndpoint, SourceAddress } from "./endpoint_types.ts";
 import { currentRuntime } from "./runtime/mod.ts";
@@ -47,21 +47,40 @@ export async function listenTcp(
   accept: (stream: ByteStream) => void,
 ): Promise<Listener> {
   const runtime = await currentRuntime();
-  return await listenHost(endpoint, (address) => runtime.listenTcp(address, endpoint.port, backlog, accept));
+  return await listenHost(endpoint, (address, port) => runtime.listenTcp(address, port, backlog, accept));
 }
 
-/** Binds the local address that a host means, and names the listener by its real port. */
+/** Binds the local address that a host means (`*` is every interface of both families), and names the listener by its real port. */
 export async function listenHost(
   endpoint: HostEndpoint,
-  bind: (address: string) => Promise<RawListener>,
+  bind: (address: string, port: number) => Promise<RawListener>,
 ): Promise<Listener> {
   if (endpoint.source !== undefined) throw new EndpointError("a source address is for connecting");
-  const { port, close } = await bind(await localAddress(endpoint.host));
+  const { port, close } = endpoint.host === "*"
+    ? await bindBoth(endpoint.port, bind)
+    : await bind(await localAddress(endpoint.host), endpoint.port);
   return {
     endpoint: formatHostEndpoint({ ...endpoint, host: boundHost(endpoint.host), port }),
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** Binds every interface: IPv6 and, where that is not included, IPv4; only IPv4 on a machine without IPv6. */
+async function bindBoth(
+  wanted: number,
+  bind: (address: string, port: number) => Promise<RawListener>,
+): Promise<RawListener> {
+  let first: RawListener;
+  try {
+    first = await bind("::", wanted);
+  } catch (error) {
+    if (error instanceof AddressInUseError) throw error;
+    return await bind("0.0.0.0", wanted);
+  }
+  const second = await bind("0.0.0.0", first.port).catch(() => undefined);
+  if (second === undefined) return first;
+  return { port: first.port, close: async () => void await Promise.all([first.close(), second.close()]) };
 }
 
 /** If no program listens on a port, dialing it can get that port as its own: TCP then connects the socket to itself. */

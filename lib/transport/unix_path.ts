@@ -10,6 +10,8 @@ const PROBE_MS = 1000;
 
 /** Connects to a Unix socket. */
 export async function connectPath(scheme: string, path: string, signal: AbortSignal): Promise<ByteStream> {
+  const kind = otherKind(path);
+  if (kind !== undefined) throw new EndpointError(`the path is ${kind}, not a socket (choose another path)`);
   return await (await currentRuntime()).connectUnix(systemPath(path), `${scheme}://${path}`, signal);
 }
 
@@ -24,6 +26,8 @@ export async function listenPath(
   const folder = wanted === "*" ? privateFolder() : undefined;
   const path = folder === undefined ? wanted : `${folder}/socket`;
   const name = `${scheme}://${path}`;
+  const kind = otherKind(path);
+  if (kind !== undefined) throw new EndpointError(`the path is ${kind} (choose a path that does not exist)`);
   if (await removeStaleSocket(path, runtime) === "live") {
     throw new AddressInUseError("another program listens on it");
   }
@@ -88,4 +92,12 @@ function codeOf(error: unknown): string | undefined {
 
 function isSocketFile(path: string): boolean {
   return fs.statSync(path, { throwIfNoEntry: false })?.isSocket() ?? false;
+}
+
+/** What is at a path if it is not a socket: "a file" or "a directory"; undefined for a socket or nothing. */
+function otherKind(path: string): string | undefined {
+  if (path.startsWith("@")) return undefined;
+  const kind = fs.statSync(path, { throwIfNoEntry: false });
+  if (kind === undefined || kind.isSocket()) return undefined;
+  return kind.isDirectory() ? "a directory" : "a file";
 }

@@ -37,6 +37,8 @@ export type SocketEvent =
     readonly error: Error;
     readonly dialed: boolean;
   }
+  /** A connection is established, and the peer has not completed the handshake for 2 s; the socket waits further. */
+  | { readonly type: "waiting"; readonly endpoint: string }
   /** A ready peer has disconnected; `error` is set unless it closed the connection in order. */
   | { readonly type: "disconnected"; readonly endpoint: string; readonly error: Error | undefined }
   /** A connection attempt failed or the connection was lost; the next attempt follows in `delay` milliseconds. */
@@ -57,5 +59,7 @@ export type SocketEvent =
   | { readonly type: "dropping"; readonly endpoint: string }
   /** A message was dropped because no peer has its routing id (ROUTER, SERVER). */
   | { readonly type: "unroutable"; readonly routingId: Uint8Array }
+  /** Several peers take the same routing id over from each other again and again (ROUTER with `handover`). */
+  | { readonly type: "contested"; readonly routingId: Uint8Array }
   /** A peer disconnected before its reply; the request is sent again (REQ). */
   | { readonly type: "request-again"; readonly endpoint: string };

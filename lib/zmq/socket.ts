@@ -12,11 +12,16 @@ import { Dialer, type Ending } from "./connections/dialer.ts";
 import { type ResolvedOptions, resolveOptions, type SocketOptions, transportOptions } from "./options.ts";
 import { Signal } from "../transport/waiting.ts";
 
+/** A handshake that takes longer than this is reported as an event, in milliseconds. */
+const QUIET_MS = 2000;
+
 /** The socket types whose peers' queues keep only the newest message with `conflate`. REQ and REP need every message. */
 const CONFLATES: ReadonlySet<SocketType> = new Set(["PUB", "PUSH", "DEALER", "RADIO"]);
 
 /** How long `close` waits for the peers to read everything and to close, in milliseconds. */
 const FAREWELL_MS = 1000;
+/** How long a peer that refused the connection before may take to do so again before messages are sent to it, in milliseconds. */
+const PROBATION_MS = 300;
 
 /** The endpoint that a peer belongs to. */
 type Origin = Bound | Dialer;
@@ -69,6 +74,12 @@ export abstract class Socket implements AsyncDisposable {
    * @ignore
    */
   protected readonly farewell: number = FAREWELL_MS;
+  /**
+   * Whether to connect again to a peer that refused the first connection.
+   *
+   * @ignore
+   */
+  protected readonly retriesRefusal: boolean = false;
 
   /** What the connections call. It keeps these methods out of the public interface of the socket. */
   readonly #owner: ConnectionOwner = {
@@ -88,6 +99,7 @@ export abstract class Socket implements AsyncDisposable {
   #paused = false;
   #failure: Error | undefined;
   #hadPeers = false;
+  #refused = 0;
 
   /** @ignore */
   constructor(type: SocketType, options: SocketOptions) {
@@ -184,6 +196,7 @@ export abstract class Socket implements AsyncDisposable {
       target,
       this.options,
       (stream, name) => this.#serve(stream, name, dialer),
+      this.retriesRefusal,
     );
     this.#dialers.add(dialer);
     dialer.done.then((failure) => {
@@ -231,7 +244,7 @@ export abstract class Socket implements AsyncDisposable {
    * that time. Then it lets every peer read to the end and closes the connections. A second call does nothing.
    *
    * @param linger how long to wait for unsent messages, in milliseconds. Default: 0
-   * @returns the number of messages that were not sent
+   * @returns the number of messages that were not sent, or that a peer refused
    */
   async close(linger = 0): Promise<number> {
     if (this.#closed) return 0;
@@ -255,7 +268,9 @@ export abstract class Socket implements AsyncDisposable {
     }
     for (const connection of this.connections) connection.close();
     this.changed.fire();
-    return unsent;
+    // The reason of a refusal is the failure of the socket.
+    if (this.#refused > 0) await Promise.all([...this.#dialers].map(({ done }) => done));
+    return unsent + this.#refused;
   }
 
   /** Closes the socket as `close()` does: for `await using`. */
@@ -275,6 +290,11 @@ export abstract class Socket implements AsyncDisposable {
    */
   protected get open(): boolean {
     return this.#open;
+  }
+
+  /** The number of messages that were written to peers that then refused the connection: they are lost. */
+  get refused(): number {
+    return this.#refused;
   }
 
   /** The number of queued messages that the operating system has not accepted. */
@@ -384,6 +404,9 @@ export abstract class Socket implements AsyncDisposable {
     const { identity, heartbeat } = this.options;
     let connection: ZmtpConnection;
     this.#greeting.set(stream, origin);
+    const quiet = dialer === undefined
+      ? undefined
+      : setTimeout(() => onEvent({ type: "waiting", endpoint }), QUIET_MS);
     try {
       const result = stream instanceof DatagramStream ? stream.introduction() : await handshake(stream, {
         socketType: this.type,
@@ -397,7 +420,7 @@ export abstract class Socket implements AsyncDisposable {
       connection = new ZmtpConnection(stream, result, this.#owner, limits, maxMessageSize, heartbeat);
       const refusal = this.admit(connection, dialer);
       if (refusal !== undefined) {
-        stream.close(refusal);
+        connection.refuse(refusal);
         throw refusal;
       }
     } catch (thrown) {
@@ -405,7 +428,21 @@ export abstract class Socket implements AsyncDisposable {
       if (!this.#closed) onEvent({ type: "handshake-failed", endpoint, error, dialed: dialer !== undefined });
       return { error, wasReady: false, wasUseful: false };
     } finally {
+      clearTimeout(quiet);
       this.#greeting.delete(stream);
+    }
+    if (dialer?.refused) {
+      connection.start();
+      await Promise.race([connection.closed, new Signal().wait(PROBATION_MS)]);
+      if (connection.refused || !this.#open) {
+        connection.close();
+        return {
+          error: await connection.closed,
+          wasReady: true,
+          wasUseful: false,
+          wasRefused: connection.refused,
+        };
+      }
     }
     const { socketType, version, mechanism, userId } = connection.peer;
     this.connections.add(connection);
@@ -414,16 +451,18 @@ export abstract class Socket implements AsyncDisposable {
     if (dialer !== undefined) dialer.reached = true;
     onEvent({ type: "connected", endpoint, socketType, version, mechanism, userId });
     this.onAttach(connection, dialer);
-    connection.start();
+    if (!dialer?.refused) connection.start();
     if (this.#paused) connection.pause();
     this.changed.fire();
     const error = await connection.closed;
     this.connections.delete(connection);
     this.#origins.delete(connection);
+    const wasRefused = connection.refused;
+    if (wasRefused) this.#refused += connection.outbox.written;
     this.onDetach(connection);
     this.changed.fire();
     onEvent({ type: "disconnected", endpoint, error });
-    return { error, wasReady: true, wasUseful: connection.wasUseful(error) };
+    return { error, wasReady: true, wasUseful: connection.wasUseful(error), wasRefused };
   }
 
   #usable(endpoint: string | Endpoint, binds: boolean): Endpoint {

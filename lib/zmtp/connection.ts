@@ -2,6 +2,7 @@ import { messageOf, ProtocolError, UnreachableError } from "../errors.ts";
 import type { ByteStream, StreamSink } from "../transport/stream.ts";
 import { Batch, COMMAND } from "./batch.ts";
 import {
+  encodeError,
   encodeGroup,
   encodePing,
   encodePong,
@@ -25,6 +26,9 @@ import type { PeerInfo } from "./peer_info.ts";
 const STALE_MS = 250;
 /** How many timers that write waits for. A runtime may call the first one before it has looked at its sockets. */
 const STALE_TURNS = 3;
+
+/** How long a peer may take to read why it is refused before the connection is closed, in milliseconds. */
+const FAREWELL_MS = 500;
 
 /** Receives the events of a connection: the socket that owns it. */
 export interface ConnectionOwner {
@@ -57,6 +61,8 @@ export class ZmtpConnection implements StreamSink {
   readonly #hasEnded: () => boolean;
   readonly #heartbeat: Heartbeat;
   #ending = false;
+  /** Whether our half has ended. */
+  #ended = false;
   /** The number of completed writes. */
   #drains = 0;
   /** Whether a message or command has arrived. */
@@ -66,6 +72,8 @@ export class ZmtpConnection implements StreamSink {
   /** Whether a write waits until the end of the peer would be known. */
   #held = false;
   #closed = false;
+  #refusal: Error | undefined;
+  #refused = false;
 
   constructor(
     stream: ByteStream,
@@ -94,6 +102,7 @@ export class ZmtpConnection implements StreamSink {
     const write = (frames: Uint8Array) =>
       cipher === undefined ? stream.write(frames) : this.#writeSealed(cipher, frames);
     const writeWhenFresh = (frames: Uint8Array) => {
+      if (this.#ended) return; // A refused peer may still be sent messages until the connection is closed.
       const now = performance.now();
       if (now - this.#wroteAt >= STALE_MS || stream.peerEnded) return this.#hold(write, frames);
       this.#wroteAt = now;
@@ -139,7 +148,28 @@ export class ZmtpConnection implements StreamSink {
 
   /** Whether a connection that ended with `error` has carried data. After a reset, written data may not have arrived. */
   wasUseful(error: Error | undefined): boolean {
-    return this.#received || this.#drains > 0 && error === undefined;
+    return !this.#refused && (this.#received || this.#drains > 0 && error === undefined);
+  }
+
+  /**
+   * Whether the first thing that the peer sent was the reason why it ends the connection. It has ignored all messages then,
+   * `outbox.written` included.
+   */
+  get refused(): boolean {
+    return this.#refused;
+  }
+
+  /** Tells the peer the reason in an ERROR command, and closes the connection. Works before `start`, too. */
+  refuse(cause: Error): void {
+    if (this.#refusal !== undefined) return;
+    if (this.peer.version === "2.0" || this.peer.version === "none") return this.close(cause);
+    this.#refusal = cause;
+    this.#stream.attach(this);
+    this.#sendCommand(encodeError(cause.message[0]!.toLowerCase() + cause.message.slice(1)));
+    // Closing with unread input would reset the connection, and the peer could not read the reason.
+    this.end();
+    const timer = setTimeout(() => this.close(cause), FAREWELL_MS);
+    this.closed.then(() => clearTimeout(timer));
   }
 
   /** Stops reading, which applies backpressure to the peer. */
@@ -176,7 +206,12 @@ export class ZmtpConnection implements StreamSink {
     this.#ending = true;
     // Keep reading to see the peer's end. Messages that still arrive are discarded.
     this.#stream.resume();
-    if (this.outbox.empty) this.#stream.end();
+    if (this.outbox.empty) this.#endHalf();
+  }
+
+  #endHalf(): void {
+    this.#ended = true;
+    this.#stream.end();
   }
 
   /** Closes the connection at once. */
@@ -186,10 +221,11 @@ export class ZmtpConnection implements StreamSink {
 
   /** Returns the messages that were not written completely. Call it after the connection has closed. */
   reclaim(): Batch {
-    return this.outbox.reclaim(this.#held ? 0 : this.#stream.taken);
+    return this.outbox.reclaim(this.#held || this.#refused ? 0 : this.#stream.taken);
   }
 
   onData(chunk: Uint8Array): void {
+    if (this.#refusal !== undefined) return;
     this.#heartbeat.heard();
     try {
       this.#outer.push(chunk);
@@ -199,6 +235,7 @@ export class ZmtpConnection implements StreamSink {
   }
 
   onEnd(): void {
+    if (this.#refusal !== undefined) return this.close(this.#refusal);
     this.close(
       this.#outer.idle && this.#decoder.idle
         ? undefined
@@ -210,7 +247,7 @@ export class ZmtpConnection implements StreamSink {
     this.#drains++;
     this.#heartbeat.sent();
     this.outbox.onDrain();
-    if (this.outbox.empty && this.#ending) this.#stream.end();
+    if (this.outbox.empty && this.#ending) this.#endHalf();
     this.#owner.onWritable(this);
   }
 
@@ -254,8 +291,8 @@ export class ZmtpConnection implements StreamSink {
   }
 
   #receive(batch: Batch): void {
-    this.#received = true;
     if (batch.commands > 0) this.#takeCommands(batch);
+    this.#received = true;
     if (batch.messages > 0 && !this.#ending) this.#owner.onBatch(this, batch);
   }
 
@@ -286,6 +323,7 @@ export class ZmtpConnection implements StreamSink {
       case "LEAVE":
         return this.#owner.onGroup(this, data, false);
       case "ERROR":
+        this.#refused = !this.#received;
         return this.close(new ProtocolError(`The peer ended the connection: ${parseError(data)}`));
       default: // A PONG needs no answer. Unknown commands are ignored, as in libzmq.
     }

@@ -46,6 +46,10 @@ export function checkSignature(bytes: Uint8Array): void {
   const anonymous = bytes.length >= 2 && bytes[0] === 1 && bytes[1] === 0;
   const long = bytes.length >= SIGNATURE_LENGTH && bytes[0] === 0xff && (bytes[9]! & 1) === 0;
   if (anonymous || long) throw tooOld();
+  // A TLS record begins with its type, 15 (alert) or 16 (handshake) in hexadecimal, and version 3 (RFC 8446, 5.1).
+  if ((bytes[0] === 0x15 || bytes[0] === 0x16) && (bytes.length < 2 || bytes[1] === 3)) {
+    throw new ProtocolError("The peer speaks TLS, not plain ZeroMQ: use wss:// at both ends");
+  }
   if (bytes.length > 0 && bytes[0] !== 0xff) {
     throw new ProtocolError(`The peer does not speak ZeroMQ (it sent ${preview(bytes)})`);
   }

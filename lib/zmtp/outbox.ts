@@ -51,6 +51,7 @@ export class Outbox {
   readonly #spares: Uint8Array[] = [];
   #messages = 0;
   #bytes = 0;
+  #written = 0;
   /** With `conflate`: a copy of the message that waits. */
   #newest: Batch | undefined;
 
@@ -78,6 +79,11 @@ export class Outbox {
   /** The number of messages that the operating system has not accepted completely. */
   get unsent(): number {
     return this.#messages + (this.#flight?.messages ?? 0) + (this.#newest === undefined ? 0 : 1);
+  }
+
+  /** The number of messages that the operating system has accepted completely. */
+  get written(): number {
+    return this.#written;
   }
 
   /** Whether only the newest message is kept. */
@@ -140,6 +146,7 @@ export class Outbox {
     const done = this.#flight;
     this.#flight = undefined;
     if (done !== undefined) {
+      this.#written += done.messages;
       if (!done.whole) this.#unfinished.push(done);
       else {
         if (this.#unfinished.length > 0) this.#unfinished = [];

@@ -139,6 +139,31 @@ describe("conversations", () => {
     assert.equal(refused.code, 4);
   });
 
+  test("router - a second peer with a taken routing id is refused in words at both ends, and exits with 4", async () => {
+    using router = start(["router", "@:0"]);
+    const endpoint = await router.readyEndpoint();
+    using first = start(["dealer", endpoint, "--identity", "A", "-v"], { open: true });
+    await first.waitForStderr(/connected/);
+    const second = await run(["dealer", endpoint, "--identity", "A", "-D", "two", "--summary"]);
+    assert.equal(second.code, 4, second.stderr);
+    assert.match(second.stderr, /another peer already has the routing id 'A'/);
+    assert.match(second.stderr, /1 message could not be delivered/);
+    const { sent, unsent } = summaryOf(second.stderr);
+    assert.deepEqual([sent, unsent], [0, 1]);
+    await router.waitForStderr(/no handshake with .*another peer already has the routing id 'A'/);
+    first.write("one\n");
+    await router.waitForStdout(/^A\tone\n/);
+    assert.equal(router.text, "A\tone\n");
+  });
+
+  test("router - --handover warns when living peers take a routing id from each other", async () => {
+    using router = start(["router", "@:0", "--handover"]);
+    const endpoint = await router.readyEndpoint();
+    using _first = start(["dealer", endpoint, "--identity", "A"], { open: true });
+    using _second = start(["dealer", endpoint, "--identity", "A"], { open: true });
+    await router.waitForStderr(/several peers take the routing id 'A' from each other/);
+  });
+
   test("router - --exec has the routing id, and answers requests and plain messages", async () => {
     using router = start(["router", ":0", "--exec", "echo $MQCAT_ROUTING_ID says $(cat)", "-n", "2"]);
     const endpoint = await router.readyEndpoint();

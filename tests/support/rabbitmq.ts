@@ -15,8 +15,10 @@ const SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 /** The maximum start time, in milliseconds. */
 const BOOT_MS = 50_000;
 
+export const isInstalled: boolean = fs.existsSync(SERVER);
+
 /** `it` for tests against RabbitMQ. */
-export const test = requirePeer("rabbitmq-server", fs.existsSync(SERVER));
+export const test = requirePeer("rabbitmq-server", isInstalled);
 
 /** All processes end when stdin ends, also when the tests are killed. */
 const SCRIPT = `

@@ -58,7 +58,7 @@ async function ask(base: string, { user, password, vhost }: BrokerAddress, path:
   } catch (error) {
     if (error instanceof MqcatError) throw error;
     throw unusable(
-      `The HTTP API does not answer at ${base} (${messageOf(error)}): check its URL, ` +
+      `The HTTP API does not answer at ${base} (${reasonOf(error)}): check its URL, ` +
         "or enable it with 'rabbitmq-plugins enable rabbitmq_management'",
       { cause: error },
     );
@@ -101,4 +101,17 @@ async function readText(response: Response): Promise<string> {
 
 function base64(text: string): string {
   return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+}
+
+/** The reason of a failed request in the words of the system, not of the runtime's `fetch`. */
+function reasonOf(error: unknown): string {
+  const causes = [error, (error as { cause?: unknown }).cause, (error as { code?: unknown }).code].map(
+    String,
+  );
+  const text = causes.join(" ");
+  if (/ECONNREFUSED|ConnectionRefused|refused/i.test(text)) return "connection refused";
+  if (/ECONNRESET|reset/i.test(text)) return "it closed the connection";
+  if (/timed out|timeout/i.test(text)) return `no answer within ${TIMEOUT_MS / 1000} s`;
+  if (/ENOTFOUND|EAI_AGAIN|lookup|dns/i.test(text)) return "the host name does not resolve";
+  return messageOf(error);
 }

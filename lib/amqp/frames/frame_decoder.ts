@@ -244,6 +244,11 @@ function notAmqp(bytes: Uint8Array): ProtocolError {
   if ((bytes[0] === 0x15 || bytes[0] === 0x16) && bytes[1] === 3) {
     return new ProtocolError("The peer speaks TLS: use amqps:// at both ends, or amqp:// at both ends");
   }
+  if (bytes[0] === 0x48 && bytes[1] === 0x54 && bytes[2] === 0x54 && bytes[3] === 0x50) {
+    return new ProtocolError(
+      "The peer speaks HTTP, not AMQP: this is the port of the HTTP API, and AMQP is usually at 5672 (amqps at 5671)",
+    );
+  }
   const printable = bytes.length > 1 &&
     bytes.every((byte) => byte >= 32 && byte < 127 || byte === 13 || byte === 10);
   const sent = printable

@@ -64,7 +64,11 @@ export class HttpServer {
       connectionsCheckingInterval: Math.min(1000, limits.headTime),
     }, (request, response) => void serve(broker, endpoint.host, limits.body, request, response));
     server.maxConnections = limits.connections;
-    server.on("clientError", (_error, socket) => socket.destroy());
+    // A client of another protocol reads that this is HTTP.
+    server.on("clientError", (_error, socket) => {
+      if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+      else socket.destroy();
+    });
     await new Promise<void>((resolve, reject) => {
       server.once("error", (error: NodeJS.ErrnoException) => {
         const what = `Cannot listen for HTTP on '${text}': ${error.message}`;

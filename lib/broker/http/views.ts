@@ -1,16 +1,18 @@
-/** Objects of the broker as RabbitMQ's management API shows them, without rates: counters have no history. */
+/** Objects of the broker as RabbitMQ's management API shows them. */
 import { createHash } from "node:crypto";
 import type { FieldTable } from "../../amqp/types/field_value.ts";
 import { type Binding, definitionOf, type Exchange } from "../core/exchange/exchange.ts";
 import { tableToJson } from "../core/definitions/table.ts";
 import type { QueueConsumer } from "../core/queue/consumer.ts";
-import { nodeName, type Row } from "../core/queue/queue_row.ts";
+import type { Queue } from "../core/queue/queue.ts";
+import { nodeName, queueRow, type Row } from "../core/queue/queue_row.ts";
 import { type BindingDefinition, tableKey } from "../core/topology/definition_change.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { ClientChannel, ClientConnection } from "../protocol.ts";
 import type { HttpHost } from "./host.ts";
+import { withRates } from "./rates.ts";
 
-export { nodeName, queueRow, type Row } from "../core/queue/queue_row.ts";
+export { nodeName, type Row } from "../core/queue/queue_row.ts";
 
 /** The listeners for clients. */
 export function listenersOf({ endpoints, options }: HttpHost): Row[] {
@@ -26,6 +28,40 @@ export function listenersOf({ endpoints, options }: HttpHost): Row[] {
       port: Number(port),
     };
   });
+}
+
+/** The memory of a queue's objects without its index, in bytes; an estimate. */
+const QUEUE_MEMORY = 2048;
+
+/** Describes a queue with its statistics. `idle_since` is the time when it last had work. */
+export function queueDetails(queue: Queue, node: string): Row {
+  const { stats } = queue;
+  const { published, delivered, deliveredNoAck, redelivered, got, gotNoAck, getEmpty, acknowledged } = stats;
+  const { ready, unacked } = queue;
+  const row: Row = {
+    ...queueRow(queue, node),
+    ...withRates(queue, {
+      messages: ready + unacked,
+      messages_ready: ready,
+      messages_unacknowledged: unacked,
+    }),
+    memory: queue.lanes.reduce((bytes, lane) => bytes + lane.memory, QUEUE_MEMORY),
+    idle_since: new Date(stats.activeAt).toISOString().replace("Z", "+00:00"),
+  };
+  const messages = withRates(stats, {
+    publish: published,
+    deliver: delivered,
+    deliver_no_ack: deliveredNoAck,
+    get: got,
+    get_no_ack: gotNoAck,
+    get_empty: getEmpty,
+    deliver_get: delivered + deliveredNoAck + got + gotNoAck,
+    redeliver: redelivered,
+    ack: acknowledged,
+  });
+  // As in RabbitMQ, a queue that was never used has no statistics.
+  if (published + delivered + deliveredNoAck + got + gotNoAck + getEmpty > 0) row["message_stats"] = messages;
+  return row;
 }
 
 export function exchangeRow({ definition, delayQueue, policies }: Exchange): Row {
@@ -114,8 +150,7 @@ export function connectionRow(connection: ClientConnection, node: string): Row {
     frame_max: connection.frameMax,
     timeout: connection.heartbeat,
     connected_at: connection.connectedAt,
-    recv_oct: connection.received,
-    send_oct: connection.sent,
+    ...withRates(connection, { recv_oct: connection.received, send_oct: connection.sent }),
     client_properties: tableToJson(connection.clientProperties),
   };
 }
@@ -144,7 +179,7 @@ function channelRow(connection: ClientConnection, channel: ClientChannel, node: 
     messages_unacknowledged: channel.unacked,
     prefetch_count: channel.prefetch,
     global_prefetch_count: channel.globalPrefetch,
-    message_stats: { publish: channel.published },
+    message_stats: withRates(channel, { publish: channel.published }),
   };
 }
 

@@ -214,6 +214,8 @@ function broken(error: unknown): UnreachableError {
 
 function describe(address: Deno.Addr): string {
   if (!("hostname" in address)) return "";
-  const host = address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
+  // An IPv4 peer of a listener for both families.
+  const plain = address.hostname.replace(/^::ffff:(?=\d+\.)/, "");
+  const host = plain.includes(":") ? `[${plain}]` : plain;
   return `tcp://${host}:${address.port}`;
 }

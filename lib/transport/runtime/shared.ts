@@ -3,6 +3,7 @@ import {
   CertificateError,
   EndpointError,
   messageOf,
+  ProtocolError,
   UnreachableError,
 } from "../../errors.ts";
 
@@ -47,6 +48,16 @@ export function refused(error: unknown): Error {
   }
   if (code === "ENOTFOUND" || code === "EAI_AGAIN" || /failed to lookup|not known/i.test(text)) {
     return new UnreachableError("The host name does not resolve", { cause: error });
+  }
+  if (
+    /wrong.version.number|corrupt message|InvalidContentType|packet length too long|http request/i.test(text)
+  ) {
+    return new ProtocolError(
+      "The peer does not speak TLS: use a scheme with TLS at both ends or at neither",
+      {
+        cause: error,
+      },
+    );
   }
   if (/certificate|self.signed|issuer|altname/i.test(text)) {
     return new CertificateError(`The certificate is not trusted: ${text}`, { cause: error });

@@ -27,7 +27,7 @@ export const tls: Transport<HostEndpoint> = {
     ]);
     return await listenHost(
       endpoint,
-      (address) => listenTls(address, endpoint.port, backlog, options.tls ?? {}, accept),
+      (address, port) => listenTls(address, port, backlog, options.tls ?? {}, accept),
     );
   },
 };

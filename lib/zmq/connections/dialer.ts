@@ -19,6 +19,8 @@ export interface Ending {
   readonly wasReady: boolean;
   /** Whether data was sent or received after the handshake. */
   readonly wasUseful: boolean;
+  /** Whether the peer refused the connection after the handshake. */
+  readonly wasRefused?: boolean;
 }
 
 /** Keeps one connection: connects, serves and reconnects until it is stopped or an error is final. */
@@ -26,15 +28,20 @@ export class Dialer {
   readonly endpoint: string;
   /** Whether a peer at the endpoint has ever been ready. */
   reached = false;
+  /** Whether the peer refused the last connection after the handshake. */
+  refused = false;
   /** Resolves when the dialer will not connect again: to the final error, or to undefined when it was stopped. */
   readonly done: Promise<Error | undefined>;
 
   readonly #target: Endpoint;
   readonly #options: ResolvedOptions;
   readonly #serve: Serve;
+  readonly #retriesRefusal: boolean;
   readonly #stop = new AbortController();
 
-  constructor(target: Endpoint, options: ResolvedOptions, serve: Serve) {
+  /** @param retriesRefusal whether to connect again although the peer refused the first connection after its handshake */
+  constructor(target: Endpoint, options: ResolvedOptions, serve: Serve, retriesRefusal = false) {
+    this.#retriesRefusal = retriesRefusal;
     this.endpoint = formatEndpoint(target);
     this.#target = target;
     this.#options = options;
@@ -52,13 +59,18 @@ export class Dialer {
     let pause = first;
     let doubted = false;
     let wasted = false;
+    let accepted = this.#retriesRefusal;
     while (!this.#stop.signal.aborted) {
       const began = performance.now();
-      const { error, wasReady, wasUseful } = await this.#once();
-      if (this.#stop.signal.aborted) break;
+      const { error, wasReady, wasUseful, wasRefused = false } = await this.#once();
+      this.refused = wasRefused;
+      if (this.#stop.signal.aborted) return wasRefused ? error : undefined;
+      // A peer that accepted us earlier may still count our lost connection.
+      const temporary = wasRefused && accepted;
+      if (wasReady && !wasRefused) accepted = true;
       // A peer that closed without an error message may have had another reason, so one retry is made.
       const doubtful = error instanceof AuthError && !error.certain;
-      if (error !== undefined && isFinal(error) && (!doubtful || doubted)) return error;
+      if (error !== undefined && isFinal(error) && !temporary && (!doubtful || doubted)) return error;
       doubted = doubtful;
       if (wasReady) {
         // A peer that repeatedly accepts and closes at once is retried with growing pauses.

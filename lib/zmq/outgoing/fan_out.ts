@@ -10,6 +10,9 @@ import { TopicTree } from "./topic_tree.ts";
 /** Limits for the subscriptions of one peer. */
 const MAX_SUBSCRIPTIONS = 100_000;
 const MAX_TOPIC_BYTES = 16 * 2 ** 20;
+/** Limits for the subscriptions of all peers of a socket. A subscription needs up to 1 KB of memory. */
+const MAX_ALL_SUBSCRIPTIONS = 500_000;
+const MAX_ALL_TOPIC_BYTES = 64 * 2 ** 20;
 /** How long no send waits for a subscriber that has stalled, in milliseconds. */
 const STALLED_MS = 10_000;
 
@@ -26,6 +29,11 @@ export interface FanOutOptions {
    * once. Default: 0, as in libzmq.
    */
   readonly dropAfter?: number;
+  /**
+   * The largest number of subscriptions of all peers together. A peer that exceeds it is disconnected with the reason.
+   * Default: 500 000. The topics have at most 64 MiB in all, and one peer has at most 100 000 subscriptions.
+   */
+  readonly maxSubscriptions?: number | undefined;
 }
 
 interface Subscriber {
@@ -68,6 +76,10 @@ export class FanOut {
   readonly #dropAfter: number;
   readonly #onEvent: (event: SocketEvent) => void;
   readonly #exact: boolean;
+  readonly #maxSubscriptions: number;
+  /** The number of subscriptions of all peers, and the length of their topics in bytes. */
+  #subscriptions = 0;
+  #topicBytes = 0;
   #batch: Batch | undefined;
   #from = 0;
   #to = 0;
@@ -81,6 +93,7 @@ export class FanOut {
     this.#dropAfter = options.dropAfter ?? 0;
     this.#onEvent = onEvent;
     this.#exact = exact;
+    this.#maxSubscriptions = options.maxSubscriptions ?? MAX_ALL_SUBSCRIPTIONS;
   }
 
   /** The number of peers that have a subscription. */
@@ -132,6 +145,8 @@ export class FanOut {
     const subscriber = this.#subscribers.get(connection);
     if (subscriber === undefined) return;
     this.#subscribers.delete(connection);
+    this.#subscriptions -= subscriber.topics.size;
+    this.#topicBytes -= subscriber.topicBytes;
     for (const topic of subscriber.topics.values()) {
       if (this.#tree.remove(topic, subscriber) === 0) onLast(topic);
     }
@@ -146,21 +161,33 @@ export class FanOut {
     if (!subscribe) {
       if (!subscriber.topics.delete(key)) return "none";
       subscriber.topicBytes -= topic.length;
+      this.#topicBytes -= topic.length;
+      this.#subscriptions--;
       return this.#tree.remove(topic, subscriber) === 0 ? "topic" : "one";
     }
     if (subscriber.topics.has(key)) return "none";
-    subscriber.topicBytes += topic.length;
-    if (subscriber.topics.size >= MAX_SUBSCRIPTIONS || subscriber.topicBytes > MAX_TOPIC_BYTES) {
-      subscriber.connection.close(
-        new LimitError(
-          `Disconnecting the peer as it has more than ${MAX_SUBSCRIPTIONS} subscriptions, or ${MAX_TOPIC_BYTES} bytes of topics`,
-        ),
-      );
+    const excess = this.#excess(subscriber, topic.length);
+    if (excess !== undefined) {
+      subscriber.connection.refuse(new LimitError(`Disconnecting the peer as ${excess}`));
       return "none";
     }
+    subscriber.topicBytes += topic.length;
+    this.#topicBytes += topic.length;
+    this.#subscriptions++;
     const own = topic.slice();
     subscriber.topics.set(key, own);
     return this.#tree.add(own, subscriber) === 1 ? "topic" : "one";
+  }
+
+  /** The limit that one more subscription would exceed, as a clause. */
+  #excess({ topics, topicBytes }: Subscriber, length: number): string | undefined {
+    if (topics.size >= MAX_SUBSCRIPTIONS || topicBytes + length > MAX_TOPIC_BYTES) {
+      return `it has more than ${MAX_SUBSCRIPTIONS} subscriptions, or ${MAX_TOPIC_BYTES} bytes of topics`;
+    }
+    if (this.#subscriptions < this.#maxSubscriptions && this.#topicBytes + length <= MAX_ALL_TOPIC_BYTES) {
+      return undefined;
+    }
+    return `all peers together have more than ${this.#maxSubscriptions} subscriptions, or ${MAX_ALL_TOPIC_BYTES} bytes of topics`;
   }
 
   /** Queues the messages that there is room for, up to frame `to`; see `Sender.sendBatch`. */

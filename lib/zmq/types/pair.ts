@@ -22,6 +22,13 @@ import type { SocketOptions } from "../options.ts";
  */
 export class Pair extends RoundRobinSocket {
   /**
+   * The other socket has a peer, which may leave.
+   *
+   * @ignore
+   */
+  protected override readonly retriesRefusal = true;
+
+  /**
    * Creates the socket.
    *
    * @param options the options of the socket. Default: none

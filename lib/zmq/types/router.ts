@@ -1,11 +1,17 @@
 import { UnreachableError } from "../../errors.ts";
 import type { Endpoint } from "../../transport/endpoint.ts";
-import { preview } from "../../zmtp/bytes.ts";
+import { keyOf, preview } from "../../zmtp/bytes.ts";
 import type { ZmtpConnection } from "../../zmtp/connection.ts";
 import type { Dialer } from "../connections/dialer.ts";
 import { checkIdentity } from "../options.ts";
 import { type ProbingOptions, sendProbe } from "../connections/router_probe.ts";
 import { RoutedSocket } from "../routed_socket.ts";
+
+/** A routing id is contested when it was taken over this many times, each within so many milliseconds of the time before. */
+const CONTESTED = 3;
+const CONTESTED_MS = 10_000;
+/** The limit for the routing ids whose last takeover is remembered. */
+const MAX_TAKEOVERS = 1000;
 
 /** Options of {@link Router}. */
 export interface RouterOptions extends ProbingOptions {
@@ -46,6 +52,8 @@ export class Router extends RoutedSocket {
   readonly #probe: boolean;
   /** The routing ids that were passed to `connect`. */
   readonly #assigned = new WeakMap<Dialer, Uint8Array>();
+  /** How often each routing id was taken over in a short time. */
+  readonly #takeovers = new Map<string, { count: number; at: number }>();
   /** The next automatic id. The first one is random, so that the ids of two runs differ. */
   #next: number = crypto.getRandomValues(new Uint32Array(1))[0]!;
 
@@ -90,10 +98,22 @@ export class Router extends RoutedSocket {
     const taken = this.table.find(id)?.connection;
     if (taken !== undefined) {
       this.table.remove(taken);
+      this.#countTakeover(id);
       taken.close(new UnreachableError(`Another peer took over the routing id ${preview(id)}`));
     }
     this.table.add(id, connection);
     if (this.#probe) sendProbe(connection);
+  }
+
+  /** Reports peers that disconnect each other again and again: each reconnects and takes the routing id back. */
+  #countTakeover(id: Uint8Array): void {
+    const key = keyOf(id);
+    const now = performance.now();
+    const last = this.#takeovers.get(key);
+    const count = last !== undefined && now - last.at < CONTESTED_MS ? last.count + 1 : 1;
+    if (last === undefined && this.#takeovers.size >= MAX_TAKEOVERS) this.#takeovers.clear();
+    this.#takeovers.set(key, { count, at: now });
+    if (count === CONTESTED) this.options.onEvent({ type: "contested", routingId: id.slice() });
   }
 
   #idOf(connection: ZmtpConnection, dialer: Dialer | undefined): Uint8Array | undefined {

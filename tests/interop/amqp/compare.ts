@@ -1,18 +1,27 @@
-/** Runs the cases against RabbitMQ and our broker in parallel, and compares the responses. */
+/**
+ * Runs the cases against our broker, and RabbitMQ if it is installed, in parallel, and compares the responses and the
+ * recorded responses of RabbitMQ.
+ */
 import assert from "node:assert/strict";
+import process from "node:process";
 import { type Case, type Difference, run, type Target } from "./case.ts";
+import { recorded } from "./recording.ts";
 
 /** The number of cases that run at the same time: many wait for timers. */
 const POOL = 8;
 
 /** Runs all cases; the outcome of each can be awaited separately. */
 export class Comparison {
-  readonly #oracle: Target;
+  readonly #oracle: Target | undefined;
   readonly #ours: readonly Target[];
   readonly #left: Case[];
   readonly #outcomes = new Map<Case, PromiseWithResolvers<void>>();
 
-  constructor(cases: readonly Case[], oracle: Target, ours: readonly Target[]) {
+  /** The responses of RabbitMQ, by the name of the case. */
+  readonly said: Map<string, readonly string[]> = new Map();
+
+  /** @param oracle RabbitMQ; undefined: the recorded responses are used */
+  constructor(cases: readonly Case[], oracle: Target | undefined, ours: readonly Target[]) {
     this.#oracle = oracle;
     this.#ours = ours;
     this.#left = [...cases];
@@ -38,14 +47,34 @@ export class Comparison {
   }
 
   async #compare(one: Case): Promise<void> {
-    const runs = [this.#oracle, ...this.#ours].map((target) => run(one, target));
-    const [expected, ...said] = await Promise.allSettled(runs);
+    const oracle = this.#oracle;
+    const kept = recorded(one);
+    const runs = this.#ours.map((target) => run(one, target));
+    const [expected, ...said] = await Promise.allSettled([
+      oracle === undefined ? kept : run(one, oracle),
+      ...runs,
+    ]);
     for (const outcome of [expected!, ...said]) if (outcome.status === "rejected") throw outcome.reason;
-    const right = without(one.differences, "rabbit", lines(expected!), this.#oracle);
+    const responses = lines(expected! as PromiseSettledResult<string[]>);
+    if (responses === undefined) {
+      throw new Error("The case is not recorded: run with RabbitMQ and MQCAT_RECORD=1");
+    }
+    const right = without(one.differences, "rabbit", responses, "RabbitMQ");
+    this.said.set(one.name, responses);
+    // A random walk beyond the default number is not recorded.
+    if (oracle !== undefined && kept !== undefined && process.env["MQCAT_RECORD"] === undefined) {
+      const difference = contrast(without(one.differences, "rabbit", kept, "The recording"), right);
+      assert.ok(difference === "", `The recording (-) and ${oracle.name} (+) differ:\n${difference}`);
+    }
     for (const [index, target] of this.#ours.entries()) {
-      const own = without(one.differences, "ours", lines(said[index]!), target);
+      const own = without(
+        one.differences,
+        "ours",
+        lines(said[index] as PromiseSettledResult<string[]>),
+        target.name,
+      );
       const difference = contrast(right, own);
-      assert.ok(difference === "", `${this.#oracle.name} (-) and ${target.name} (+) differ:\n${difference}`);
+      assert.ok(difference === "", `RabbitMQ (-) and ${target.name} (+) differ:\n${difference}`);
     }
   }
 }
@@ -71,13 +100,13 @@ function without(
   differences: readonly Difference[],
   side: "rabbit" | "ours",
   said: readonly string[],
-  target: Target,
+  target: string,
 ): string[] {
   let text = said.join("\n");
   for (const difference of differences) {
     const pattern = difference[side];
     if (pattern === undefined) continue;
-    assert.match(text, pattern, `${target.name} does not differ: ${difference.why}`);
+    assert.match(text, pattern, `${target} does not differ: ${difference.why}`);
     const both = difference.rabbit !== undefined && difference.ours !== undefined;
     text = text.replace(pattern, both ? `(${difference.why})` : "");
   }

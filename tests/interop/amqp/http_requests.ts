@@ -150,6 +150,8 @@ const OWN = new Set([
   ...["state", "consumers", "consumer_details", "single_active_consumer_tag"],
   ...["policy", "operator_policy", "effective_policy_definition"],
   ...["messages", "messages_ready", "messages_unacknowledged"],
+  ...["messages_details", "messages_ready_details", "messages_unacknowledged_details"],
+  ...["message_stats", "memory", "idle_since"],
   ...["message_bytes", "message_bytes_ready", "message_bytes_unacknowledged"],
 ]);
 

@@ -142,7 +142,10 @@ describe("transport - tls", () => {
     });
     await new Promise<void>((resolve) => plain.listen(0, "127.0.0.1", resolve));
     const { port } = plain.address() as net.AddressInfo;
-    await refusedWith(dial("127.0.0.1", port, { insecure: true }), /./);
+    await assert.rejects(dial("127.0.0.1", port, { insecure: true }), {
+      name: "ProtocolError",
+      message: /does not speak TLS/,
+    });
     const abort = new AbortController();
     const connecting = connect({ scheme: "tls", host: "127.0.0.1", port }, {
       signal: abort.signal,

@@ -23,7 +23,11 @@ describe("handshake - invalid peers", () => {
       "The peer does not speak ZeroMQ (it sent 'GET / HTTP/1.1')",
     ],
     ["SSH", "SSH-2.0-OpenSSH_9.6\r\n", "The peer does not speak ZeroMQ (it sent 'SSH-2.0-OpenSSH_')"],
-    ["TLS", Uint8Array.of(0x16, 3, 1, 2, 0), "The peer does not speak ZeroMQ (it sent bytes 16 03 01 02 00)"],
+    [
+      "TLS",
+      Uint8Array.of(0x16, 3, 1, 2, 0),
+      "The peer speaks TLS, not plain ZeroMQ: use wss:// at both ends",
+    ],
     ["AMQP", "AMQP\0\0\x09\x01", "The peer does not speak ZeroMQ (it sent bytes 41 4d 51 50 00 00 09 01)"],
     [
       "ZMTP 1.0 without an identity",

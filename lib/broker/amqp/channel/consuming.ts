@@ -122,10 +122,14 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     const { counters } = host;
     counters.delivered++;
     if (redelivered) counters.redelivered++;
+    const { stats } = queue;
+    if (redelivered) stats.redelivered++;
     if (noAck) {
+      stats.deliveredNoAck++;
       this.deliveries.skip();
       queue.settle(lane, seq);
     } else {
+      stats.delivered++;
       this.deliveries.add(queue, lane, seq, consumer);
       consumer.unacked++;
       this.#consumed++;
@@ -151,7 +155,10 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     }
     queue.touch();
     queue.catchUp();
-    if (!queue.take()) return this.#channel.send("basic.get-empty", {});
+    if (!queue.take()) {
+      queue.stats.getEmpty++;
+      return this.#channel.send("basic.get-empty", {});
+    }
     const { connection, host, number } = this.#channel;
     const { takenLane: lane, takenSeq: seq } = queue;
     // Messages after this one may have expired and must not be counted. This comes before the message is read: a
@@ -167,6 +174,10 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     const tag = noAck ? this.deliveries.skip() : this.deliveries.add(queue, lane, seq, undefined);
     connection.encoder.getOk(number, tag, redelivered, queue.ready, message);
     host.counters.got++;
+    if (noAck) queue.stats.gotNoAck++;
+    else queue.stats.got++;
+    if (redelivered) queue.stats.redelivered++;
+    queue.stats.activeAt = host.cycle.now;
     if (noAck) queue.settle(lane, seq);
     queue.noteDelivered();
     connection.touch();
@@ -270,6 +281,7 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     if (outcome === ACK) {
       queue.settle(lane, seq);
       this.#channel.host.counters.acknowledged++;
+      queue.stats.acknowledged++;
     } else if (outcome === REQUEUE) queue.giveBack(lane, seq);
     else queue.reject(lane, seq);
     if (consumer === undefined) return;

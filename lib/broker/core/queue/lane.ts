@@ -63,6 +63,16 @@ export class Lane {
     return this.#unackedBytes;
   }
 
+  /** The memory of the index, in bytes. */
+  get memory(): number {
+    let bytes = 0;
+    for (const { sparseSeqs, segments, offsets, sizes, states, expiries } of this.#chunks.list) {
+      bytes += segments.byteLength + offsets.byteLength + sizes.byteLength + states.byteLength +
+        (sparseSeqs?.byteLength ?? 0) + (expiries?.byteLength ?? 0);
+    }
+    return bytes;
+  }
+
   /** The sequence number of the next message. */
   get nextSeq(): number {
     return this.#nextSeq;

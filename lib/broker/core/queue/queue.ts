@@ -6,6 +6,7 @@ import type { QueueDefinition } from "../topology/definition_change.ts";
 import type { AppliedPolicies } from "../policies/policy_set.ts";
 import { ConsumerList, type QueueConsumer } from "./consumer.ts";
 import { Lane } from "./lane.ts";
+import { QueueStats } from "./queue_stats.ts";
 import { parseSettings, type QueueSettings } from "./settings.ts";
 
 /** Why a message was dead-lettered, as in `x-death`. */
@@ -40,6 +41,7 @@ export class Queue implements WakeableQueue {
   /** The policies that apply; undefined if there are none. */
   policies: AppliedPolicies | undefined;
   readonly consumers: ConsumerList;
+  readonly stats: QueueStats = new QueueStats();
   /** One lane for each priority, the lowest first. */
   readonly lanes: readonly Lane[];
   /** The message that `take` returned. */
@@ -137,6 +139,7 @@ export class Queue implements WakeableQueue {
 
   /** Called after a message was pushed onto one of the lanes. */
   arrived(expiry: number): void {
+    this.stats.published++;
     if (expiry > 0) {
       this.#expiring = true;
       // A time to live of 0: a consumer that waits now gets the message, or nobody does.
@@ -192,6 +195,7 @@ export class Queue implements WakeableQueue {
   /** @param now see `take` */
   #dispatch(now: number): void {
     if (this.deleted) return;
+    this.stats.activeAt = this.#cycle.now;
     let taken = false;
     this.consumers.refresh();
     while (this.consumers.size > 0 && this.ready > 0) {

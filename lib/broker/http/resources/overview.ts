@@ -7,6 +7,7 @@ import { notFound } from "../errors.ts";
 import { columnsOf } from "../list.ts";
 import type { ApiRequest } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
+import { withRates } from "../rates.ts";
 import { channelsOf, listenersOf, type Row } from "../views.ts";
 
 /** The overview of the broker, and its single node. */
@@ -59,7 +60,8 @@ function resetAttempts(request: ApiRequest): undefined {
 }
 
 function overview(request: ApiRequest): Json {
-  const { options, core: { counters } } = request.broker;
+  const { options, core } = request.broker;
+  const { counters } = core;
   const { queues, connections, channels, consumers, exchanges, ready, unacked } = totals(request.broker);
   return columnsOf({
     management_version: options.productVersion,
@@ -70,27 +72,28 @@ function overview(request: ApiRequest): Json {
     erlang_full_version: `Erlang/OTP ${ERLANG.split(".")[0]} [${options.product} does not run on Erlang]`,
     cluster_name: request.node,
     node: request.node,
-    rates_mode: "none",
+    rates_mode: "basic",
     exchange_types: exchangeTypes(),
     object_totals: { queues, connections, channels, consumers, exchanges },
-    queue_totals: {
+    queue_totals: withRates(core, {
       messages: ready + unacked,
       messages_ready: ready,
       messages_unacknowledged: unacked,
-    },
-    message_stats: {
+    }),
+    message_stats: withRates(counters, {
       publish: counters.published,
       deliver: counters.delivered,
       redeliver: counters.redelivered,
       get: counters.got,
+      deliver_get: counters.delivered + counters.got,
       ack: counters.acknowledged,
       return_unroutable: counters.returned,
       drop_unroutable: counters.unroutable,
-    },
-    churn_rates: {
+    }),
+    churn_rates: withRates(request.broker.connections, {
       connection_created: counters.connectionsOpened,
       connection_closed: counters.connectionsClosed,
-    },
+    }),
     listeners: listenersOf(request.broker),
     contexts: [],
   }, request.query);

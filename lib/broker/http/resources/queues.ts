@@ -3,7 +3,7 @@ import { HTTP_QUEUE_OWNER } from "../queue_owner.ts";
 import { columnsOf, listOf } from "../list.ts";
 import { type ApiRequest, Reply } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
-import { bindingRow, bindingsOf, consumerRows, queueRow, type Row } from "../views.ts";
+import { bindingRow, bindingsOf, consumerRows, queueDetails, type Row } from "../views.ts";
 
 /** Queues and consumers. */
 export const QUEUES: Handlers = {
@@ -20,7 +20,7 @@ export const QUEUES: Handlers = {
 
 function list(request: ApiRequest): Json {
   const queues = request.vhostsInPath().flatMap(({ queues }) => [...queues.values()]);
-  return listOf(queues.map((queue) => queueRow(queue, request.node)), request.query);
+  return listOf(queues.map((queue) => queueDetails(queue, request.node)), request.query);
 }
 
 function show(request: ApiRequest): Json {
@@ -29,7 +29,7 @@ function show(request: ApiRequest): Json {
     const { name, vhost } = at as Row;
     return name === queue.name && vhost === queue.definition.vhost;
   });
-  return columnsOf({ ...queueRow(queue, request.node), consumer_details: details }, request.query);
+  return columnsOf({ ...queueDetails(queue, request.node), consumer_details: details }, request.query);
 }
 
 /** Declares a queue. Status 201 for a new queue, 204 for an existing equal one. */

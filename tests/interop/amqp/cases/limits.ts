@@ -45,8 +45,8 @@ export const ttl = cases("ttl", {
     channel.publish("", q, "a");
     await channel.delivery();
     channel.publish("", q, "b");
-    channel.ack(1);
     await channel.ready(dead, 1);
+    channel.ack(1);
     await channel.barrier(q);
   },
   "0 of a queue: a later consumer gets nothing": async (on) => {

@@ -91,14 +91,14 @@ export const directReply = cases("direct reply-to", {
     client.publish("", q, "question", { replyTo: REPLIES });
     await server.ready(q, 1);
     const { replyTo } = (await server.get(q))!.properties!;
-    const stranger = await on.channel({ vhost: "other" });
-    await stranger.call("confirm.select");
-    await stranger.put("", replyTo!, "injected", {}, true);
+    const outsider = await on.channel({ vhost: "other" });
+    await outsider.call("confirm.select");
+    await outsider.put("", replyTo!, "injected", {}, true);
     server.publish("", replyTo!, "answer");
     const first = await client.delivery();
     on.note(`the first reply is ${first.text}`);
     for (let last = first; last.text !== "answer";) last = await client.delivery();
-    for (const one of [...client.peer.received, ...stranger.peer.received]) {
+    for (const one of [...client.peer.received, ...outsider.peer.received]) {
       if (one.name === "basic.deliver" || one.name === "basic.return") one.hidden = true;
     }
   }, {

@@ -129,7 +129,7 @@ describe("amqp decoder - the protocol header", () => {
         error instanceof IncompatiblePeerError &&
         /refused AMQP 0-9-1 and offers AMQP 0-9-1/.test(error.message),
     );
-    assert.throws(() => decoderFor("client").decoder.push(utf8("HTTP/1.1 400")), /'HTTP\/1\.1 400'/);
+    assert.throws(() => decoderFor("client").decoder.push(utf8("HTTP/1.1 400")), /speaks HTTP, not AMQP/);
     assert.throws(() => decoderFor("client").decoder.push(HEARTBEAT_FRAME), ProtocolError);
   });
 

@@ -4,6 +4,7 @@ import { after, before, describe, it } from "node:test";
 import { type AmqpConnection } from "../../../../lib/amqp/client/connection.ts";
 import { connectBroker } from "../../../../lib/amqp/client/link.ts";
 import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
+import { withRates } from "../../../../lib/broker/http/rates.ts";
 import { Broker } from "../../../../lib/broker/server.ts";
 import { waitFor } from "../../../support/helpers.ts";
 
@@ -222,6 +223,64 @@ describe("http, the node", () => {
     assert.deepEqual(rows.find(({ protocol }) => protocol === "amqp091"), attempts("amqp091", 1, 1));
     assert.equal(rows.find(({ protocol }) => protocol === "http")!["auth_attempts_failed"], 1);
     assert.deepEqual(await get(`${path}/source`), []);
+  });
+});
+
+describe("http, statistics", () => {
+  it("queues - have message_stats, memory and idle_since", async () => {
+    await using connection = await client();
+    const channel = await connection.open();
+    const start = Date.now();
+    await channel.call("queue.declare", { queue: "s" }, "queue.declare-ok");
+    assert.equal("message_stats" in (await get("/api/queues/%2F/s") as Row), false);
+    const unused = await get("/api/queues/%2F/s") as Row;
+    await channel.get("s");
+    for (let i = 0; i < 3; i++) {
+      const body = { routing_key: "s", payload: "x", payload_encoding: "string", properties: {} };
+      assert.equal(await statusOf("POST /api/exchanges/%2F/amq.default/publish", body), 200);
+    }
+    await channel.get("s");
+    const queue = await get("/api/queues/%2F/s") as Row;
+    const stats = queue["message_stats"] as Row;
+    const counts = Object.fromEntries(Object.entries(stats).filter(([name]) => !name.endsWith("_details")));
+    assert.deepEqual(counts, {
+      publish: 3,
+      deliver: 0,
+      deliver_no_ack: 0,
+      get: 1,
+      get_no_ack: 0,
+      get_empty: 1,
+      deliver_get: 1,
+      redeliver: 0,
+      ack: 0,
+    });
+    for (const name of Object.keys(counts)) {
+      assert.equal(typeof (stats[`${name}_details`] as Row)["rate"], "number");
+    }
+    assert.equal(typeof (queue["messages_details"] as Row)["rate"], "number");
+    assert.ok((queue["memory"] as number) > (unused["memory"] as number));
+    const idle = queue["idle_since"] as string;
+    assert.match(idle, /^\d{4}-\d\d-\d\dT[\d:.]+\+00:00$/);
+    assert.ok(Date.parse(idle) >= start && Date.parse(idle) <= Date.now(), idle);
+    await channel.call("basic.consume", { queue: "s", noAck: true }, "basic.consume-ok");
+    await waitFor(
+      async () => ((await get("/api/queues/%2F/s") as Row)["message_stats"] as Row)["deliver_no_ack"] === 2,
+      undefined,
+      "two deliveries",
+    );
+    await channel.call("queue.delete", { queue: "s" }, "queue.delete-ok");
+  });
+
+  it("rates - are the change per second since an earlier request", () => {
+    const object = {};
+    const rate = (n: number, now: number) => (withRates(object, { n }, now)["n_details"] as Row)["rate"];
+    assert.equal(rate(10, 0), 0);
+    assert.equal(rate(20, 100), 0, "too soon to compute a rate");
+    assert.equal(rate(30, 2000), 10);
+    assert.equal(rate(60, 5000), 10);
+    assert.equal(rate(60, 6000), 50 / 6, "over the time since the sample before the last one");
+    assert.equal(rate(40, 10_000), -4);
+    assert.deepEqual(withRates({}, { n: 1 }, 0), { n: 1, n_details: { rate: 0 } });
   });
 });
 

@@ -39,6 +39,31 @@ const subscribe = (topic: string) => frame(`\x01${topic}`);
 const cancel = (topic: string) => frame(`\x00${topic}`);
 
 describe("spec publish and subscribe", () => {
+  it("limits - the subscriptions of all peers together are limited, and the peer over the limit gets the reason", async () => {
+    const log = new SocketLog();
+    const all = await xpubWith(0, { maxSubscriptions: 100, onEvent: log.onEvent });
+    await using _all = all;
+    const subs = numbers(3).map(() => new Sub({ reconnect: { first: 5, longest: 5 } }));
+    for (const [i, sub] of subs.entries()) {
+      for (const n of numbers(40)) sub.subscribe(`${i}.${n}`);
+      sub.connect(all.endpoint);
+      await log.until("subscription", Math.min(100, 40 * (i + 1)));
+    }
+    await waitFor(() => subs[2]!.failure !== undefined);
+    assert.match(`${subs[2]!.failure}`, /all peers together have more than 100 subscriptions/);
+    await waitFor(() => all.xpub.peers === 2);
+    // Room that a peer leaves is free for others.
+    await subs[0]!.close();
+    await waitFor(() => all.xpub.peers === 1);
+    await using last = new Sub();
+    for (const n of numbers(40)) last.subscribe(`2.${n}`);
+    last.connect(all.endpoint);
+    await waitFor(() => all.xpub.subscribers === 2);
+    await all.xpub.send("2.7");
+    assert.deepEqual(texts(await deadline(last.receive())), ["2.7"]);
+    await Promise.all(subs.map((sub) => sub.close()));
+  });
+
   it("mock_pub_sub - a publisher accepts subscriptions as commands and as messages, from any version", async () => {
     await using pub = new Pub();
     const endpoint = await pub.bind(LOCAL);

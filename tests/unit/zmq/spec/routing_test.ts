@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { Dealer, Pair, Rep, Req, Router, UnreachableError } from "../../../../mod.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
 import { batchOf, inproc, numbers, SocketLog, texts } from "../../../support/sockets.ts";
-import { bytes, command, frame, greeting, hexOf, RawPeer } from "../../../support/raw_peer.ts";
+import { bytes, command, frame, greeting, hexOf, rawListener, RawPeer } from "../../../support/raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
 
@@ -187,12 +187,83 @@ describe("spec routing", () => {
     await using second = new Dealer({ identity: "same", reconnect: { first: 5, longest: 20 } });
     second.connect(endpoint);
     assert.match((await log.until("handshake-failed")).error.message, /already has the routing id 'same'/);
+    const failure = await waitFor(() => second.failure);
+    assert.match(`${failure}`, /ended the connection: another peer already has the routing id 'same'/);
     await router.send(["same", "for the first"]);
     assert.deepEqual(texts(await deadline(first.receive())), ["for the first"]);
     await first.close();
-    const sent = second.send("here I am");
+    await waitFor(() => router.peers === 0);
+    await using third = new Dealer({ identity: "same" });
+    third.connect(endpoint);
+    await third.send("here I am");
     assert.deepEqual(texts(await deadline(router.receive())), ["same", "here I am"]);
-    await sent;
+    assert.equal(log.of("handshake-failed").length, 1);
+  });
+
+  it("router_handover - the messages of a refused dealer are counted, and the reason is its failure", async () => {
+    await using router = new Router();
+    const endpoint = await router.bind(LOCAL);
+    await using first = new Dealer({ identity: "same" });
+    first.connect(endpoint);
+    await waitFor(() => router.peers === 1);
+    const second = new Dealer({ identity: "same" });
+    second.connect(endpoint);
+    await waitFor(() => second.peers === 1 || second.failure !== undefined);
+    const count = second.sendBatch(batchOf(["a", "b", "c"]));
+    assert.equal(await deadline(second.close(1000)), count);
+    assert.match(`${second.failure}`, /already has the routing id 'same'/);
+    assert.equal(router.peers, 1);
+  });
+
+  it("router_handover - a refused peer is sent the reason, and its messages are discarded", async () => {
+    await using router = new Router();
+    const endpoint = await router.bind(LOCAL);
+    await using first = new Dealer({ identity: "same" });
+    first.connect(endpoint);
+    await waitFor(() => router.peers === 1);
+    using peer = await RawPeer.dial(endpoint);
+    peer.send(greeting(), readyWith("same"), frame("x".repeat(1000)));
+    const reason = "another peer already has the routing id 'same'";
+    const error = command(
+      bytes(`05 'ERROR' ${reason.length.toString(16)} ${hexOf(new TextEncoder().encode(reason))}`),
+    );
+    await peer.untilGone();
+    assert.ok(hexOf(peer.bytes()).endsWith(hexOf(error)), peer.text());
+    peer.close();
+    await first.send("next");
+    assert.deepEqual(texts(await deadline(router.receive())), ["same", "next"]);
+  });
+
+  it("router_handover - a dealer that reconnects is refused for as long as its lost connection counts", async () => {
+    const refuse = command(bytes("05 'ERROR' 05 'taken'"));
+    await using listener = await rawListener(async (peer) => {
+      await peer.greet("ROUTER");
+      if (listener.peers.indexOf(peer) === 1) peer.send(refuse);
+    });
+    await using dealer = new Dealer({ identity: "same", reconnect: { first: 5, longest: 20 } });
+    dealer.connect(listener.endpoint);
+    await dealer.send("a");
+    const lost = await listener.peer(0);
+    await waitFor(() => hexOf(lost.bytes()).endsWith(hexOf(frame("a"))));
+    lost.end();
+    const last = await listener.peer(2);
+    await deadline(dealer.send("b"));
+    await waitFor(() => hexOf(last.bytes()).endsWith(hexOf(frame("b"))));
+    assert.deepEqual([dealer.failure, dealer.refused], [undefined, 0]);
+  });
+
+  it("router_handover - peers that take an id from each other again and again are reported once", async () => {
+    const log = new SocketLog();
+    await using router = new Router({ handover: true, onEvent: log.onEvent });
+    const endpoint = await router.bind(LOCAL);
+    const options = { identity: "same", reconnect: { first: 2, longest: 2 } };
+    await using first = new Dealer(options);
+    await using second = new Dealer(options);
+    first.connect(endpoint);
+    second.connect(endpoint);
+    assert.deepEqual(texts([(await log.until("contested")).routingId]), ["same"]);
+    await log.until("disconnected", 8);
+    assert.equal(log.of("contested").length, 1);
   });
 
   it("router_handover - with it, the new peer has the id, and the first one is disconnected", async () => {

@@ -155,6 +155,29 @@ describe("push - distribution", () => {
     await newer;
   });
 
+  for (const room of ["at once", "later"]) {
+    it(`loss - the other peer receives the unsent messages without a further send, when it has room ${room}`, async () => {
+      const [dies, lives] = [inproc(), inproc()];
+      await using push = new Push({ hwm: 4, reconnect: { first: 1000, longest: 1000 } });
+      const a = new Pull();
+      await using b = new Pull();
+      await a.bind(dies);
+      await b.bind(lives);
+      a.pause();
+      if (room === "later") b.pause();
+      push.connect(dies);
+      push.connect(lives);
+      await waitFor(() => push.peers === 2);
+      let sent = 0;
+      while (sent < 6 && push.sendBatch(batchOf([`${sent}`])) === 1) sent++;
+      await a.close();
+      await waitFor(() => push.peers === 1);
+      b.resume();
+      assert.deepEqual((await take(b, sent)).sort(), digits(sent));
+      assert.equal(push.unsent, 0);
+    });
+  }
+
   it("loss - a peer that reconnects receives its unsent messages", async () => {
     const name = inproc();
     await using push = new Push({ reconnect: { first: 1, longest: 5 } });
