@@ -69,7 +69,7 @@ export type {
   SourceAddress,
   WebEndpoint,
 } from "./lib/transport/endpoint_types.ts";
-export { TlsReload } from "./lib/transport/tls_reload.ts";
+export { TlsReload } from "./lib/transport/stream.ts";
 export type {
   ByteStream,
   ConnectOptions,

@@ -1,6 +1,6 @@
 import fs from "node:fs";
 import type { TlsOptions } from "../../lib/transport/stream.ts";
-import { TlsReload } from "../../lib/transport/tls_reload.ts";
+import { TlsReload } from "../../lib/transport/stream.ts";
 import type { Session } from "../app/session.ts";
 import { flag, group, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";

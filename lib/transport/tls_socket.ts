@@ -7,7 +7,7 @@ import type { SourceAddress } from "./endpoint_types.ts";
 import { bound, local, NodeStream, settle } from "./runtime/node.ts";
 import { gatedByPause, pausesBelowTls } from "./runtime/tls_pause_workaround.ts";
 import type { ByteStream, RawListener, TlsOptions } from "./stream.ts";
-import type { TlsReload } from "./tls_reload.ts";
+import type { TlsReload } from "./stream.ts";
 
 /** Time limit for the TLS handshake of an accepted peer, in milliseconds. */
 const HANDSHAKE_MS = 10_000;

@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import { EndpointError, UnreachableError } from "../../../lib/errors.ts";
 import { parseEndpoint } from "../../../lib/transport/endpoint.ts";
 import type { ByteStream, TlsOptions } from "../../../lib/transport/stream.ts";
-import { TlsReload } from "../../../lib/transport/tls_reload.ts";
+import { TlsReload } from "../../../lib/transport/stream.ts";
 import { connect, listen } from "../../../lib/transport/transport.ts";
 import { deadline, TestPeer, waitFor } from "../../support/helpers.ts";
 import { certificate, freshCertificate } from "../../support/stream_adapters.ts";
