@@ -188,8 +188,12 @@ export class Manifest {
     }
     for (const id of new Set([...expected.keys(), ...found.keys()])) {
       const left = missing(id) - (told.get(id) ?? 0);
-      if (left > 0) problem(`${this.#messages(id, left, lookup)} are lost since the last clean stop`);
-      else if (left < 0) {
+      if (left > 0) {
+        problem(
+          `${this.#messages(id, left, lookup)} ${left === 1 ? "is" : "are"} lost since the last clean stop`,
+        );
+      }
+      if (left < 0) {
         problem(
           `${
             this.#messages(id, -left, lookup)
