@@ -69,6 +69,7 @@ export type {
   SourceAddress,
   WebEndpoint,
 } from "./lib/transport/endpoint_types.ts";
+export { TlsReload } from "./lib/transport/stream.ts";
 export type {
   ByteStream,
   ConnectOptions,

@@ -7,7 +7,7 @@ import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
 import { duration, integer } from "../app/values.ts";
 import { echoEndpoint } from "../echo/echo.ts";
-import { readTls, tlsServer } from "../options/tls.ts";
+import { reloadedTls, tlsServer } from "../options/tls.ts";
 
 export default command({
   argument: ["[endpoint]", "where to listen: tcp, unix, tls or udp (127.0.0.1:65432)"],
@@ -30,7 +30,9 @@ export default command({
     if (endpoint.scheme === "udp" && (values.idle ?? values.maxConnections) !== undefined) {
       throw new UsageError("--idle and --max-connections limit connections, and udp has no connections");
     }
-    const tls = readTls(values);
+    // SIGHUP never ends a server.
+    session.onReload(() => {});
+    const tls = reloadedTls(session, values);
     const server = await serveEcho(endpoint, {
       tls,
       once: values.once,

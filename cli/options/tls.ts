@@ -1,5 +1,7 @@
 import fs from "node:fs";
 import type { TlsOptions } from "../../lib/transport/stream.ts";
+import { TlsReload } from "../../lib/transport/stream.ts";
+import type { Session } from "../app/session.ts";
 import { flag, group, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import { phrase } from "../app/reporter.ts";
@@ -47,6 +49,26 @@ export function readTls({ insecure, cacert, cert, key }: TlsValues): TlsOptions 
     ...(cert === undefined ? {} : { cert: read("--cert", cert) }),
     ...(key === undefined ? {} : { key: read("--key", key) }),
   };
+}
+
+/**
+ * The same for a server: SIGHUP reads the files again, for new connections.
+ *
+ * @throws {UsageError} a file cannot be read, or one of a pair is missing
+ */
+export function reloadedTls(session: Session, values: TlsValues): TlsOptions {
+  const options = readTls(values);
+  if (values.cert === undefined) return options;
+  const reload = new TlsReload();
+  session.onReload(() => {
+    try {
+      reload.replace(readTls(values));
+      session.reporter.info(`read '${values.cert}' again`);
+    } catch (error) {
+      session.reporter.error(`${phrase(error)}; the certificates stay as they were`);
+    }
+  });
+  return { ...options, reload };
 }
 
 function read(name: string, path: string): string {

@@ -13,7 +13,7 @@ import type { Source } from "../io/input.ts";
 import type { EndpointPlan } from "../options/endpoints.ts";
 import type { delivery, socket } from "../options/options.ts";
 import { securityOf } from "../options/security.ts";
-import { readTls } from "../options/tls.ts";
+import { reloadedTls } from "../options/tls.ts";
 
 /** How long a queue must stay full before `--on-full` drop or fail takes effect, in milliseconds. */
 export const PATIENCE_MS = 200;
@@ -27,7 +27,7 @@ export function socketOptions(session: Session, values: Values<typeof socket>): 
   return {
     heartbeat: values.heartbeat === undefined ? undefined : { interval: values.heartbeat },
     security: securityOf(session, values),
-    tls: readTls(values),
+    tls: reloadedTls(session, values),
     origins: values.origin,
     onEvent: reportEvents(session),
   };

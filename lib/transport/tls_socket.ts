@@ -7,6 +7,7 @@ import type { SourceAddress } from "./endpoint_types.ts";
 import { bound, local, NodeStream, settle } from "./runtime/node.ts";
 import { gatedByPause, pausesBelowTls } from "./runtime/tls_pause_workaround.ts";
 import type { ByteStream, RawListener, TlsOptions } from "./stream.ts";
+import type { TlsReload } from "./stream.ts";
 
 /** Time limit for the TLS handshake of an accepted peer, in milliseconds. */
 const HANDSHAKE_MS = 10_000;
@@ -60,6 +61,7 @@ async function dial(
   signal: AbortSignal,
   source?: SourceAddress,
 ): Promise<{ socket: tls.TLSSocket; tcp: net.Socket }> {
+  options = options.reload?.current ?? options;
   checkPem(options);
   const tcp = net.connect({ host, port, noDelay: true, allowHalfOpen: true, ...local(source) });
   await settle(tcp, "connect", signal);
@@ -87,14 +89,15 @@ export function listenTls(
   host: string,
   port: number,
   backlog: number,
-  options: TlsOptions,
+  given: TlsOptions,
   accept: (stream: ByteStream) => void,
 ): Promise<RawListener> {
+  const options = given.reload?.current ?? given;
   if (options.cert === undefined || options.key === undefined) {
     throw new MissingCertificateError("Cannot listen with TLS without a certificate and its key");
   }
   checkPem(options);
-  if (pausesBelowTls) return listenGated(host, port, backlog, options, accept);
+  if (pausesBelowTls) return listenGated(host, port, backlog, options, given.reload, accept);
   const server = tls.createServer(
     { ...pem(options), allowHalfOpen: true, handshakeTimeout: HANDSHAKE_MS } as tls.TlsOptions,
   );
@@ -102,7 +105,10 @@ export function listenTls(
   server.on("connection", (tcp) => void (descriptorShortage() && tcp.destroy()));
   server.on("secureConnection", (socket) => accept(new NodeStream(socket, undefined, "tls")));
   server.on("tlsClientError", () => {}); // A failed handshake of one peer does not concern the others.
-  return bound(server, { host, port, backlog });
+  return reloading(bound(server, { host, port, backlog }), given.reload, (fresh) => {
+    checkPem(fresh);
+    server.setSecureContext(pem(fresh));
+  });
 }
 
 function listenGated(
@@ -110,9 +116,10 @@ function listenGated(
   port: number,
   backlog: number,
   options: TlsOptions,
+  reload: TlsReload | undefined,
   accept: (stream: ByteStream) => void,
 ): Promise<RawListener> {
-  const secureContext = tls.createSecureContext(pem(options));
+  let secureContext = tls.createSecureContext(pem(options));
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (tcp) => {
     // Also a peer that does not finish the handshake has a descriptor.
     if (descriptorShortage() !== undefined) return void tcp.destroy();
@@ -128,7 +135,27 @@ function listenGated(
       accept(new NodeStream(socket, undefined, "tls", tcp));
     });
   });
-  return bound(server, { host, port, backlog });
+  return reloading(bound(server, { host, port, backlog }), reload, (fresh) => {
+    checkPem(fresh);
+    secureContext = tls.createSecureContext(pem(fresh));
+  });
+}
+
+/** Replaces the certificates of a listener until it is closed. */
+async function reloading(
+  binding: Promise<RawListener>,
+  reload: TlsReload | undefined,
+  apply: (fresh: TlsOptions) => void,
+): Promise<RawListener> {
+  const { port, close } = await binding;
+  const remove = reload?.add(apply);
+  return {
+    port,
+    close() {
+      remove?.();
+      return close();
+    },
+  };
 }
 
 /** Checks the files before a peer connects, so that the error names the wrong one. */

@@ -131,13 +131,16 @@ let made: { cert: string; key: string } | undefined;
 
 /** A self-signed certificate for localhost and 127.0.0.1, created once by openssl. */
 export function certificate(): { cert: string; key: string } {
-  if (made !== undefined) return made;
+  return made ??= freshCertificate();
+}
+
+/** Makes a new certificate for localhost, and its key. */
+export function freshCertificate(): { cert: string; key: string } {
   using dir = tempDir();
   execFileSync("openssl", [
     ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"],
     ...["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
     ...["-keyout", dir.file("key"), "-out", dir.file("cert")],
   ], { stdio: "ignore" });
-  made = { cert: fs.readFileSync(dir.file("cert"), "utf8"), key: fs.readFileSync(dir.file("key"), "utf8") };
-  return made;
+  return { cert: fs.readFileSync(dir.file("cert"), "utf8"), key: fs.readFileSync(dir.file("key"), "utf8") };
 }

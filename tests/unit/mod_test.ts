@@ -16,7 +16,7 @@ const VALUES = `
 AddressInUseError AmqpError AuthError Batch CertificateError Client ClosedError Dealer Decimal Dish Duplex
 EndpointError HandshakeTimeoutError IncompatiblePeerError LimitError MissingCertificateError MqcatError Pair
 ProtocolError Pub Pull Push Radio Receiver RefusedError Rep Req RoundRobinSocket RoutedSocket Router Sender
-Server Socket Sub Timestamp TypedNumber UnreachableError XPub XSub allowKeys allowUsers connect connectAmqp
+Server Socket Sub Timestamp TlsReload TypedNumber UnreachableError XPub XSub allowKeys allowUsers connect connectAmqp
 connectEcho curveClient curveServer decodeZ85 encodeZ85 formatEndpoint formatKeyFile forward generateKeyPair
 listen nullMechanism openBroker parseEndpoint parseKeyFile parseUsers plainClient plainServer probe serveEcho
 `.trim().split(/\s+/);

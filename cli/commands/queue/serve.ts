@@ -34,6 +34,8 @@ export default command({
     if (values.cert !== undefined && !operands.some((operand) => operand.startsWith("amqps://"))) {
       throw new UsageError("--cert and --key are for amqps:// endpoints: add one, such as amqps://*:5671");
     }
+    // SIGHUP never ends a server.
+    session.onReload(() => {});
     const data = values.memory ? undefined : path.resolve(values.folder ?? usualFolder());
     const broker = await openBroker(session, values, data);
     const stopped = new Promise<void>((resolve) => session.onStop(resolve));

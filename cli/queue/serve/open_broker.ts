@@ -4,7 +4,7 @@ import type { Broker } from "../../../lib/broker/server.ts";
 import { messageOf } from "../../../lib/errors.ts";
 import { UsageError } from "../../app/errors.ts";
 import type { Session } from "../../app/session.ts";
-import { readTls } from "../../options/tls.ts";
+import { reloadedTls } from "../../options/tls.ts";
 import { admit, readText, reload, usersOf } from "./credentials.ts";
 import { reportBrokerEvents } from "./events.ts";
 import { listenInside, openInFolder } from "./folder.ts";
@@ -29,7 +29,7 @@ export async function openBroker(
     ...options.sync,
     // As in RabbitMQ: definitions with users replace the default user.
     guest: users === undefined && !namesUsers(definitions),
-    tls: readTls(options),
+    tls: reloadedTls(session, options),
     maxConnections: options.maxConnections,
     maxMessageSize: options.maxMessage,
     memoryLimit: options.memoryLimit,

@@ -5,9 +5,10 @@ import { describe, it } from "node:test";
 import { EndpointError, UnreachableError } from "../../../lib/errors.ts";
 import { parseEndpoint } from "../../../lib/transport/endpoint.ts";
 import type { ByteStream, TlsOptions } from "../../../lib/transport/stream.ts";
+import { TlsReload } from "../../../lib/transport/stream.ts";
 import { connect, listen } from "../../../lib/transport/transport.ts";
 import { deadline, TestPeer, waitFor } from "../../support/helpers.ts";
-import { certificate } from "../../support/stream_adapters.ts";
+import { certificate, freshCertificate } from "../../support/stream_adapters.ts";
 
 const { cert, key } = certificate();
 const ignore = () => {};
@@ -53,6 +54,41 @@ describe("transport - tls", () => {
       });
     });
   }
+
+  it("tls - reload replaces the certificate for new connections, and a wrong key replaces nothing", async () => {
+    const [one, two] = [freshCertificate(), freshCertificate()];
+    const reload = new TlsReload();
+    const streams: ByteStream[] = [];
+    const listener = await listen("tls://127.0.0.1:0", (stream) => void streams.push(stream), {
+      tls: { ...one, reload },
+    });
+    const port = Number(listener.endpoint.split(":").at(-1));
+    try {
+      const old = new TestPeer(await dial("127.0.0.1", port, { ca: one.cert }));
+      reload.replace(two);
+      streams.push(await dial("127.0.0.1", port, { ca: two.cert }));
+      await assert.rejects(dial("127.0.0.1", port, { ca: one.cert }), UnreachableError);
+      assert.throws(
+        () => reload.replace({ cert: one.cert, key: two.key }),
+        /does not belong to the certificate/,
+      );
+      streams.push(await dial("127.0.0.1", port, { ca: two.cert }));
+      await waitFor(() => streams.length >= 5);
+      await old.write("still here");
+      const far = new TestPeer(streams[0]!);
+      await far.atLeast(10);
+      assert.equal(far.text(), "still here");
+      old.stream.close();
+    } finally {
+      for (const stream of streams) stream.close();
+      await deadline(listener.close());
+    }
+    reload.replace(one);
+    // A later listener, and a later connection, begin with the newest certificates.
+    const second = await listen("tls://127.0.0.1:0", (stream) => stream.close(), { tls: { ...two, reload } });
+    (await dial("127.0.0.1", Number(second.endpoint.split(":").at(-1)), { ca: one.cert })).close();
+    await deadline(second.close());
+  });
 
   it("tls - the bytes on the wire do not contain the text", async () => {
     let seen = "";
