@@ -2,19 +2,33 @@ import { amqpError } from "../../../amqp/amqp_error.ts";
 import type { MethodArgs } from "../../../amqp/method_args.ts";
 import type { PropertyScan } from "../../../amqp/property_scan.ts";
 import type { FieldTable } from "../../../amqp/types/field_value.ts";
-import { checkSame, checkSameArguments, resource, typeName } from "../arguments.ts";
-import { DELAYED, DELAYED_TYPE } from "../exchange/delayed.ts";
+import { resource } from "../arguments.ts";
+import { DELAYED } from "../exchange/delayed.ts";
 import { type Binding, definitionOf, type Destination, Exchange } from "../exchange/exchange.ts";
 import { makeMatcher } from "../exchange/types.ts";
 import { isDurable, type QueueFactory, Topology } from "./topology.ts";
-import { limitOf, type Limits } from "../policies/limits.ts";
+import type { Limits } from "../policies/limits.ts";
 import type { Policy } from "../policies/policy.ts";
-import { checkPatternTime, type PolicySet } from "../policies/policy_set.ts";
+import type { PolicySet } from "../policies/policy_set.ts";
 import type { Queue } from "../queue/queue.ts";
+import {
+  checkNewExchange,
+  checkNewQueue,
+  checkQueueName,
+  checkSameExchange,
+  checkSameQueue,
+  type ExchangeDeclaration,
+  lockedError,
+  type QueueDeclaration,
+  refuseDefault,
+  withDefaultType,
+} from "./declaration_checks.ts";
 import type { RouteResult } from "./route_result.ts";
 import { type DefinitionChange, type QueueDefinition, store } from "./definition_change.ts";
+import { VirtualHostSettings } from "./vhost_settings.ts";
 
 export { RouteResult } from "./route_result.ts";
+export { QUEUE_TYPES } from "./vhost_settings.ts";
 
 /** The part of the broker that a virtual host needs. */
 export interface VirtualHostContext {
@@ -28,41 +42,22 @@ export interface VirtualHostContext {
 /** The connection that declares and uses queues. Exclusive queues compare it by identity. */
 export type QueueOwner = object;
 
-type Declared<Name extends "queue.declare" | "exchange.declare"> = Omit<MethodArgs<Name>, "noWait">;
 type QueueBinding = Omit<MethodArgs<"queue.bind">, "noWait">;
 type ExchangeBinding = Omit<MethodArgs<"exchange.bind">, "noWait">;
-
-/** The arguments that a second declaration of a queue must repeat, by queue type. */
-const COMMON_ARGUMENTS = [
-  "x-expires",
-  "x-message-ttl",
-  "x-dead-letter-exchange",
-  "x-dead-letter-routing-key",
-  "x-max-length",
-  "x-max-length-bytes",
-  "x-overflow",
-  "x-single-active-consumer",
-  "x-queue-type",
-];
-const CLASSIC_ARGUMENTS = [...COMMON_ARGUMENTS, "x-max-priority", "x-queue-mode", "x-queue-version"];
-const QUORUM_ARGUMENTS = [...COMMON_ARGUMENTS, "x-dead-letter-strategy", "x-delivery-limit"];
-
-/** The types that a virtual host can have as its default. */
-export const QUEUE_TYPES: readonly string[] = ["classic", "quorum"];
 
 /** A virtual host: checks and performs the operations of clients on queues, exchanges and bindings. */
 export class VirtualHost {
   readonly name: string;
   readonly #context: VirtualHostContext;
   readonly #topology: Topology;
+  readonly #settings: VirtualHostSettings;
   readonly #owners = new Map<Queue, QueueOwner>();
-  #limits: Limits = {};
-  #defaultQueueType: string | undefined;
 
   constructor(name: string, context: VirtualHostContext) {
     this.name = name;
     this.#context = context;
     this.#topology = new Topology(name, context.createQueue);
+    this.#settings = new VirtualHostSettings(name, this.#topology, (change) => context.onChange(change));
   }
 
   get exchanges(): ReadonlyMap<string, Exchange> {
@@ -74,32 +69,26 @@ export class VirtualHost {
   }
 
   get policies(): Pick<PolicySet, "list" | "get"> {
-    return this.#topology.policies;
+    return this.#settings.policies;
   }
 
   get limits(): Limits {
-    return this.#limits;
+    return this.#settings.limits;
   }
 
   /** The type of durable queues that are declared without a type; undefined for `classic`. */
   get defaultQueueType(): string | undefined {
-    return this.#defaultQueueType;
+    return this.#settings.defaultQueueType;
   }
 
   /** Sets all limits. Existing queues and connections are not affected. */
   setLimits(limits: Limits): void {
-    this.#limits = limits;
-    this.#context.onChange({ type: "vhost-limits-put", vhost: this.name, limits });
+    this.#settings.setLimits(limits);
   }
 
   /** Sets the type of durable queues that are declared without a type. @throws {RangeError} the type is unknown */
   setDefaultQueueType(queueType: string): void {
-    if (!QUEUE_TYPES.includes(queueType)) {
-      throw new RangeError(`the default queue type must be 'classic' or 'quorum': received '${queueType}'`);
-    }
-    if (queueType === this.#defaultQueueType) return;
-    this.#defaultQueueType = queueType;
-    this.#context.onChange({ type: "default-queue-type-put", vhost: this.name, queueType });
+    this.#settings.setDefaultQueueType(queueType);
   }
 
   /**
@@ -108,19 +97,12 @@ export class VirtualHost {
    * @throws {SyntaxError} the pattern takes too long for the names
    */
   putPolicy(operator: boolean, policy: Policy): void {
-    const { policies } = this.#topology;
-    checkPatternTime(policy, this.queues.keys());
-    policies.put(operator, policy);
-    this.#context.onChange({ type: "policy-put", operator, policy });
-    this.#topology.applyPolicies();
+    this.#settings.putPolicy(operator, policy);
   }
 
   /** Removes a policy. @returns whether it existed */
   removePolicy(operator: boolean, name: string): boolean {
-    if (!this.#topology.policies.remove(operator, name)) return false;
-    this.#context.onChange({ type: "policy-removed", operator, vhost: this.name, name });
-    this.#topology.applyPolicies();
-    return true;
+    return this.#settings.removePolicy(operator, name);
   }
 
   /**
@@ -146,30 +128,19 @@ export class VirtualHost {
    * @throws {AmqpError} 403: the name is reserved; 404: it does not exist (passive); 406: it exists and differs;
    *   503: the type is unknown
    */
-  declareExchange(args: Declared<"exchange.declare">): void {
-    const { exchange: name, type, durable, autoDelete, internal } = args;
-    if (args.passive) {
+  declareExchange(declared: ExchangeDeclaration): void {
+    const { exchange: name, type, durable, autoDelete, internal, arguments: args } = declared;
+    if (declared.passive) {
       refuseDefault(name);
       this.#exchange(name);
       return;
     }
-    const matcher = makeMatcher<Destination>(type, args.arguments);
+    const matcher = makeMatcher<Destination>(type, args);
     refuseDefault(name);
     const what = this.#text("exchange", name);
     const known = this.exchanges.get(name);
-    if (known !== undefined) {
-      const { definition } = known;
-      checkSame(definition.type, type, what, "type");
-      checkSame(definition.durable, durable, what, "durable");
-      checkSame(definition.autoDelete, autoDelete, what, "auto_delete");
-      checkSame(definition.internal, internal, what, "internal");
-      return checkSameArguments(definition.arguments, args.arguments, what, [
-        DELAYED_TYPE,
-        "alternate-exchange",
-      ]);
-    }
-    refuseReserved("exchange", name);
-    checkName(args.arguments, "alternate-exchange", what);
+    if (known !== undefined) return checkSameExchange(known.definition, declared, what);
+    checkNewExchange(declared, what);
     const definition = {
       vhost: this.name,
       name,
@@ -178,7 +149,7 @@ export class VirtualHost {
       autoDelete,
       internal,
       ...(type === DELAYED ? { delayQueueId: this.#context.nextQueueId() } : {}),
-      arguments: args.arguments,
+      arguments: args,
     };
     this.#topology.addExchange(definition, matcher);
     if (durable) this.#context.onChange({ type: "exchange-added", exchange: store(definition) });
@@ -221,40 +192,23 @@ export class VirtualHost {
    * @throws {AmqpError} 403: the name is reserved; 404: it does not exist (passive); 405: it belongs to another
    *   connection; 406: it exists and differs, or an argument is invalid
    */
-  declareQueue(declared: Declared<"queue.declare">, owner: QueueOwner, name: string = declared.queue): Queue {
+  declareQueue(declared: QueueDeclaration, owner: QueueOwner, name: string = declared.queue): Queue {
     if (declared.passive) return this.queueFor(name, owner);
-    const args = this.#withDefaultType(declared);
-    if (args.queue === "" && isQuorum(args)) {
-      throw amqpError(406, "Cannot declare a server-named queue for type rabbit_quorum_queue");
-    }
-    if (args.queue !== "") refuseReserved("queue", name);
+    const args = withDefaultType(declared, this.#settings.defaultQueueType);
+    checkQueueName(args, name);
     const { exclusive, autoDelete } = args;
     // An exclusive queue is deleted with its connection, so it never survives a restart.
     const durable = args.durable && !exclusive;
     const what = this.#text("queue", name);
     const known = this.queues.get(name);
     if (known !== undefined) {
-      const { definition } = known;
-      if (exclusive !== definition.exclusive) throw locked(what);
+      if (exclusive !== known.definition.exclusive) throw lockedError(what);
       this.#checkOwner(known, owner);
-      checkSame(definition.durable, durable, what, "durable");
-      checkSame(definition.autoDelete, autoDelete, what, "auto_delete");
-      const names = isQuorum(definition) ? QUORUM_ARGUMENTS : CLASSIC_ARGUMENTS;
-      checkSameArguments(definition.arguments, args.arguments, what, names);
+      checkSameQueue(known.definition, args, durable, what);
       return known;
     }
-    checkName(args.arguments, "x-dead-letter-exchange", what);
-    if (isQuorum(args) && (autoDelete || exclusive || !durable)) {
-      const property = autoDelete ? "auto-delete" : exclusive ? "exclusive-owner" : "non-durable";
-      throw amqpError(406, `invalid property '${property}' for ${what}`);
-    }
-    if (this.queues.size >= limitOf(this.#limits, "max-queues")) {
-      const limit = this.#limits["max-queues"];
-      throw amqpError(
-        406,
-        `cannot declare queue '${name}': queue limit in vhost '${this.name}' (${limit}) is reached`,
-      );
-    }
+    checkNewQueue(args, durable, what);
+    this.#settings.checkQueueLimit(name);
     const definition: QueueDefinition = {
       id: this.#context.nextQueueId(),
       vhost: this.name,
@@ -352,14 +306,7 @@ export class VirtualHost {
 
   /** Returns the changes that recreate the durable definitions with `apply`. */
   *changes(): IterableIterator<DefinitionChange> {
-    const { name: vhost, policies } = this;
-    if (Object.keys(this.#limits).length > 0) yield { type: "vhost-limits-put", vhost, limits: this.#limits };
-    if (this.#defaultQueueType !== undefined) {
-      yield { type: "default-queue-type-put", vhost, queueType: this.#defaultQueueType };
-    }
-    for (const operator of [false, true]) {
-      for (const policy of policies.list(operator)) yield { type: "policy-put", operator, policy };
-    }
+    yield* this.#settings.changes();
     yield* this.#topology.changes();
   }
 
@@ -370,31 +317,7 @@ export class VirtualHost {
    * @throws {AmqpError} the change is invalid
    */
   apply(change: DefinitionChange): void {
-    switch (change.type) {
-      case "vhost-limits-put":
-        this.#limits = change.limits;
-        return;
-      case "default-queue-type-put":
-        this.#defaultQueueType = change.queueType;
-        return;
-      case "policy-put":
-        this.#topology.policies.put(change.operator, change.policy);
-        return this.#topology.applyPolicies();
-      case "policy-removed":
-        this.#topology.policies.remove(change.operator, change.name);
-        return this.#topology.applyPolicies();
-      default:
-        this.#topology.apply(change);
-    }
-  }
-
-  /** Adds the default type to a declaration without a type, if the properties are possible for that type. */
-  #withDefaultType(declared: Declared<"queue.declare">): Declared<"queue.declare"> {
-    const type = this.#defaultQueueType;
-    if (type === undefined || declared.arguments["x-queue-type"] !== undefined) return declared;
-    const { queue, durable, exclusive, autoDelete } = declared;
-    if (type === "quorum" && (queue === "" || !durable || exclusive || autoDelete)) return declared;
-    return { ...declared, arguments: { ...declared.arguments, "x-queue-type": type } };
+    if (!this.#settings.apply(change)) this.#topology.apply(change);
   }
 
   #bind(
@@ -449,39 +372,10 @@ export class VirtualHost {
 
   #checkOwner(queue: Queue, owner: QueueOwner | undefined): void {
     const known = this.#owners.get(queue);
-    if (known !== undefined && known !== owner) throw locked(this.#text("queue", queue.definition.name));
+    if (known !== undefined && known !== owner) throw lockedError(this.#text("queue", queue.definition.name));
   }
 
   #text(kind: "queue" | "exchange", name: string): string {
     return resource(kind, name, this.name);
   }
-}
-
-function isQuorum(declared: { readonly arguments: FieldTable }): boolean {
-  return declared.arguments["x-queue-type"] === "quorum";
-}
-
-function refuseDefault(exchange: string): void {
-  if (exchange === "") throw amqpError(403, "operation not permitted on the default exchange");
-}
-
-function refuseReserved(kind: "queue" | "exchange", name: string): void {
-  if (name.startsWith("amq.")) {
-    throw amqpError(403, `${kind} name '${name}' contains reserved prefix 'amq.*'`);
-  }
-}
-
-/** Checks an argument that is the name of an exchange. */
-function checkName(args: FieldTable, name: string, what: string): void {
-  const value = args[name];
-  if (value === undefined || typeof value === "string") return;
-  throw amqpError(406, `invalid type '${typeName(value)}' for arg '${name}' in ${what}`);
-}
-
-function locked(what: string): Error {
-  return amqpError(
-    405,
-    `cannot obtain exclusive access to locked ${what}. It could be originally declared on another connection or ` +
-      "the exclusive property value does not match that of the original declaration.",
-  );
 }
