@@ -91,7 +91,7 @@ export class PrintSink implements DeliverySink {
 
   flush(): void {
     this.#output.flush();
-    this.#settling ??= this.#settle().finally(() => this.#settling = undefined);
+    if (!this.idle) this.#settling ??= this.#settle();
   }
 
   async finish(): Promise<void> {
@@ -104,7 +104,7 @@ export class PrintSink implements DeliverySink {
     while (!this.idle) {
       const upTo = this.#last!;
       await this.#output.drained();
-      if (this.#output.failure !== undefined) return;
+      if (this.#output.failure !== undefined) break;
       if (this.#hold() && !this.#session.stopping) {
         await this.#session.sleep(HOLD_MS);
         if (upTo !== this.#last) continue;
@@ -113,6 +113,8 @@ export class PrintSink implements DeliverySink {
       this.#consumer.flush();
       this.#acknowledged = upTo;
     }
+    // In the same step as the last check: a message that arrives after it must start the loop again.
+    this.#settling = undefined;
     this.#consumer.changed.fire();
   }
 }

@@ -1,8 +1,8 @@
 import { Broker } from "./server.ts";
 import type { BrokerOptions } from "./options.ts";
 
-/** A running broker. */
-export interface EmbeddedBroker {
+/** A running broker. `await using` closes it. */
+export interface EmbeddedBroker extends AsyncDisposable {
   /**
    * Listens for clients.
    *
@@ -31,12 +31,18 @@ export interface EmbeddedBroker {
  * @example A broker for a test, on a free port, with any AMQP client
  * ```ts
  * import { openBroker } from "../../mod.ts";
- * const broker = await openBroker();
+ * await using broker = await openBroker();
  * const url = await broker.listen("amqp://127.0.0.1:0"); // amqp://127.0.0.1:54321
  * console.log(`AMQP_URL=${url}`);
- * await broker.close();
  * ```
  */
-export function openBroker(options: BrokerOptions = {}): Promise<EmbeddedBroker> {
-  return Broker.open(options);
+export async function openBroker(options: BrokerOptions = {}): Promise<EmbeddedBroker> {
+  const broker = await Broker.open(options);
+  // An object of its own: the catalog and the journal are not reachable from it.
+  return {
+    listen: (endpoint) => broker.listen(endpoint),
+    listenHttp: (endpoint) => broker.listenHttp(endpoint),
+    close: () => broker.close(),
+    [Symbol.asyncDispose]: () => broker.close(),
+  };
 }

@@ -256,7 +256,7 @@ function suite({ test, broker }: BrokerKind): void {
         /^User 'visitor' has no access to virtual host/,
       ],
       ["amqp://127.0.0.1:1", "ERR_UNREACHABLE", /nothing is listening there/],
-      [`amqp://127.0.0.1:${elsewhere}`, "ERR_PROTOCOL", /does not speak AMQP \(it sent 'HTTP/],
+      [`amqp://127.0.0.1:${elsewhere}`, "ERR_PROTOCOL", /^The peer speaks HTTP, not AMQP/],
     ];
     for (const [url, code, words] of cases) {
       await assert.rejects(connectBroker(parseAmqpUrl(url)), (error: AmqpError) => {
