@@ -17,6 +17,7 @@ import type { Access } from "../core/users/user_store.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { Queue } from "../core/queue/queue.ts";
 import type { ServerLogin } from "./handshake.ts";
+import { StallWatch } from "./stall_watch.ts";
 
 /** Above the first size of pending output no messages are delivered, above the second no input is read; in bytes. */
 const HIGH_WATER = 256 * 1024;
@@ -91,15 +92,11 @@ export class ServerConnection
   #beatAt: number;
   #heard = false;
   #wrote = false;
-  /** Bytes that the system had taken when it last took any, and when that was noticed. */
-  #progress = 0;
-  #progressAt = 0;
-  /** Bytes received, and when that was noticed. */
-  #arrived = 0;
-  #arrivedAt = 0;
+  readonly #watch: StallWatch;
 
   constructor(host: ConnectionHost, stream: ByteStream, login: ServerLogin) {
     this.#host = host;
+    this.#watch = new StallWatch(host.stallTimeout);
     this.#stream = stream;
     this.local = stream.local;
     this.remote = stream.remote;
@@ -260,8 +257,7 @@ export class ServerConnection
 
   /** Checks that the client reads, and twice per heartbeat interval: sends a heartbeat if nothing was written, and checks that input arrived (4.2.7). */
   beat(now: number): void {
-    this.#checkProgress(now);
-    this.#checkBody(now);
+    this.#checkStall(now);
     if (this.heartbeat === 0 || now < this.#beatAt) return;
     this.#beatAt = now + this.heartbeat * 500;
     if (!this.#wrote && this.#flight === undefined && !this.#saidGoodbye) {
@@ -284,38 +280,15 @@ export class ServerConnection
     this.#open--;
   }
 
-  /** Closes the connection of a client that reads nothing while output waits: its messages would be held forever. */
-  #checkProgress(now: number): void {
-    const taken = this.#flight === undefined
-      ? this.sent
-      : this.sent - this.#flight.length + this.#stream.taken;
-    if (this.#flight === undefined || taken !== this.#progress) {
-      this.#progress = taken;
-      this.#progressAt = now;
-      return;
-    }
-    const { stallTimeout } = this.#host;
-    if (now - this.#progressAt < stallTimeout) return;
-    this.#stream.close(
-      new UnreachableError(
-        `The client has read nothing for ${stallTimeout / 1000} s while output waited for it`,
-      ),
-    );
-  }
-
-  /** Closes the connection of a client that does not continue a message, if others wait for its memory. */
-  #checkBody(now: number): void {
-    const { stallTimeout, bodies } = this.#host;
-    if (
-      this.reserved === 0 || !bodies.crowded || this.held || this.#overBacklog ||
-      this.received !== this.#arrived
-    ) {
-      this.#arrived = this.received;
-      this.#arrivedAt = now;
-    } else if (now - this.#arrivedAt >= stallTimeout) {
-      const text = `The client has sent nothing for ${stallTimeout / 1000} s in the middle of a message`;
-      this.#stream.close(new UnreachableError(text));
-    }
+  /** Closes the connection of a client that reads nothing, or does not continue a message while others wait for its memory. */
+  #checkStall(now: number): void {
+    const flight = this.#flight;
+    const taken = flight === undefined ? this.sent : this.sent - flight.length + this.#stream.taken;
+    const awaitsBody = this.reserved > 0 && this.#host.bodies.crowded && !this.held && !this.#overBacklog;
+    const unread = this.#watch.checkReading(now, flight !== undefined, taken);
+    const unsent = this.#watch.checkSending(now, awaitsBody, this.received);
+    const cause = unread ?? unsent;
+    if (cause !== undefined) this.#stream.close(cause);
   }
 
   /** Handles input within one cycle; malformed input ends the connection. */
