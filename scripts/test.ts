@@ -18,8 +18,8 @@ import { findBun } from "./bun.ts";
 import { compileWithBun } from "./compile_bun.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-/** The time limit of a whole run, in milliseconds. */
-const DEADLINE_MS = 12 * 60_000;
+/** The time limit of one run, in milliseconds. */
+const DEADLINE_MS = 15 * 60_000;
 
 interface Run {
   readonly name: string;
@@ -44,15 +44,20 @@ async function main(): Promise<void> {
   const reports = fs.mkdtempSync(path.join(os.tmpdir(), "mqcat-test-"));
   const totals: Totals = { passed: 0, failed: 0, skipped: 0 };
   try {
-    for (const run of plan(bun)) {
-      console.log(`\n# ${run.name}`);
-      const report = path.join(reports, `${run.name.replaceAll(/\W+/g, "-")}.xml`);
-      const status = await execute(run.command.map((word) => word.replace("REPORT", report)), {
-        ...env,
-        ...run.env,
-      });
-      add(totals, run.name, status, report);
-    }
+    const lanes = plan(bun).filter((lane) => lane.length > 0);
+    const runAll = async (lane: Run[]) => {
+      for (const run of lane) {
+        const file = path.join(reports, run.name.replaceAll(/\W+/g, "-"));
+        // Two lanes at the same time would mix their lines: each run is printed when it ends.
+        const log = lanes.length > 1 ? `${file}.log` : undefined;
+        console.log(`\n# ${run.name}${log === undefined ? "" : " has started"}`);
+        const words = run.command.map((word) => word.replace("REPORT", `${file}.xml`));
+        const status = await execute(words, { ...env, ...run.env }, log);
+        if (log !== undefined) fs.writeFileSync(1, `\n# ${run.name}\n${fs.readFileSync(log, "utf8")}`);
+        add(totals, run.name, status, `${file}.xml`);
+      }
+    };
+    await Promise.all(lanes.map(runAll));
   } finally {
     fs.rmSync(reports, { recursive: true });
   }
@@ -60,10 +65,14 @@ async function main(): Promise<void> {
   process.exit(totals.failed === 0 && totals.passed > 0 ? 0 : 1);
 }
 
-function plan(bun: string): Run[] {
+/**
+ * The runs, in lanes that run at the same time: the library waits more than it computes, the command line computes more
+ * than it waits. Bun and the binary are one runtime, so faults are tested on Deno and in the binary.
+ */
+function plan(bun: string): Run[][] {
   const library = chosen("unit", "property", "interop");
-  const program = chosen("cli", "fault");
   const runs: Run[] = [];
+  const programs: Run[] = [];
   if (library.length > 0) {
     if (!onlyBun) runs.push({ name: "library on Deno", command: denoTest(library), env: {} });
     const command = [
@@ -77,16 +86,16 @@ function plan(bun: string): Run[] {
     ];
     runs.push({ name: "library on Bun", command, env: {} });
   }
-  if (program.length > 0) {
-    for (const target of onlyBun ? ["bun"] : ["deno", "bun", "binary"]) {
-      runs.push({
-        name: `command line, ${target}`,
-        command: denoTest(program),
-        env: { MQCAT_TARGET: target },
-      });
-    }
+  for (const target of onlyBun ? ["bun"] : ["deno", "bun", "binary"]) {
+    const program = target === "bun" && !onlyBun ? chosen("cli") : chosen("cli", "fault");
+    if (program.length === 0) continue;
+    programs.push({
+      name: `command line, ${target}`,
+      command: denoTest(program),
+      env: { MQCAT_TARGET: target },
+    });
   }
-  return runs;
+  return [runs, programs];
 }
 
 /** The requested folders that have tests. */
@@ -101,14 +110,21 @@ function denoTest(where: readonly string[]): string[] {
   return [process.execPath, "test", "-A", "--no-check", "--parallel", "--junit-path=REPORT", ...where];
 }
 
-/** Runs a command to its end, or to the deadline; resolves to its exit status. */
-function execute(command: readonly string[], env: Record<string, string>): Promise<number> {
+/**
+ * Runs a command to its end, or to the deadline.
+ *
+ * @param log the file for its output; undefined: our own stdout and stderr
+ * @returns its exit status
+ */
+function execute(command: readonly string[], env: Record<string, string>, log?: string): Promise<number> {
   return new Promise((resolve) => {
+    const output = log === undefined ? "inherit" : fs.openSync(log, "w");
     const child = spawn(command[0]!, command.slice(1), {
       cwd: root,
-      stdio: ["ignore", "inherit", "inherit"],
+      stdio: ["ignore", output, output],
       env: { ...process.env, ...env },
     });
+    if (typeof output === "number") fs.closeSync(output);
     const timer = setTimeout(() => child.kill("SIGKILL"), DEADLINE_MS);
     child.on("close", (status) => {
       clearTimeout(timer);

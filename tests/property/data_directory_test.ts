@@ -14,7 +14,7 @@ import { encodeMessage } from "../../lib/broker/core/message.ts";
 import type { Queue } from "../../lib/broker/core/queue/queue.ts";
 import { tempDir } from "../support/helpers.ts";
 import { copyFiles } from "../support/journal_model.ts";
-import { seeded } from "./queue_ledger.ts";
+import { seeded } from "../fault/queue_ledger.ts";
 
 const PLACES = Number(process.env["MQCAT_PLACES"] ?? 150);
 const SEED = Number(process.env["MQCAT_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
