@@ -96,7 +96,7 @@ describe("framing", () => {
     assert.equal(received.stdout.toString(), "a\n");
     const absurd = await run(["push", "--in", "u32", ":1"], { stdin: "GET / HTTP/1.1\r\n" });
     assert.equal(absurd.code, 1);
-    assert.match(absurd.stderr, /announces 1195725856 bytes.* is it really --in u32\?/);
+    assert.match(absurd.stderr, /announces 1195725856 bytes, .*: check --in u32/);
   });
 
   test("usage - contradictory framings are refused", async () => {
@@ -108,6 +108,6 @@ describe("framing", () => {
       assert.match(stderr, /--in, -J and -0 name different framings: (lines, null|json, null|blob, json)/);
     }
     const { code, stderr } = await run(["pull", "-f", "%s", "-J", ":0"]);
-    assert.deepEqual([code, /-f gives the whole form of the output/.test(stderr)], [2, true]);
+    assert.deepEqual([code, /-f sets the whole format of the output/.test(stderr)], [2, true]);
   });
 });

@@ -11,9 +11,9 @@ export function existing({ env, peeks, queue, ready, test, well }: QueueContext)
     await well(["put", "typo", "-D", "x"]);
     const cases: [args: string[], missing: string, declares: boolean][] = [
       [["put", "typoo", "-D", "x"], "typoo", true],
-      [["get", "typoo", "-w", "1s"], "typoo", true],
-      [["get", "typoo", "--exec", "true", "--on-error", "dead-letter", "-w", "1s"], "typoo", true],
-      [["get", "typoo", "--offset", "first", "-w", "1s"], "typoo", true],
+      [["get", "typoo", "-w", "20s"], "typoo", true],
+      [["get", "typoo", "--exec", "true", "--on-error", "dead-letter", "-w", "20s"], "typoo", true],
+      [["get", "typoo", "--offset", "first", "-w", "20s"], "typoo", true],
       [["move", "typo", "typoo"], "typoo", true],
       [["redrive", "typo", "--to", "typoo"], "typoo", true],
       [["move", "typoo", "typo"], "typoo", false],

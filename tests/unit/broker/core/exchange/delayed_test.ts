@@ -126,7 +126,7 @@ describe("x-delayed-message", () => {
       const first = await Broker.open({ data });
       declare(first, { "x-delayed-type": "direct" });
       queue(first, "q");
-      publish(first, "q", "later", { "x-delay": 150 });
+      publish(first, "q", "later", { "x-delay": 600 });
       publish(first, "q", "much later", { "x-delay": 3_600_000 });
       publish(first, "q", "soon", { "x-delay": 100 });
       await first.close();
