@@ -201,7 +201,7 @@ export abstract class Socket implements AsyncDisposable {
     this.#dialers.add(dialer);
     dialer.done.then((failure) => {
       this.#dialers.delete(dialer);
-      this.#failure = failure;
+      if (failure !== undefined) this.#failure = failure;
       if (this.failure !== undefined) this.onFailure();
       this.changed.fire();
     });

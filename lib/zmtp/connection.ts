@@ -300,6 +300,8 @@ export class ZmtpConnection implements StreamSink {
   #takeCommands(batch: Batch): void {
     const { starts, ends, flags, frames } = batch;
     const commands: Uint8Array[] = [];
+    // The peer sent these frames before an ERROR in the same batch.
+    if (flags[0] !== COMMAND) this.#received = true;
     batch.clear();
     for (let i = 0; i < frames; i++) {
       if (flags[i] === COMMAND) commands.push(batch.bytes.subarray(starts[i], ends[i]));
@@ -310,6 +312,7 @@ export class ZmtpConnection implements StreamSink {
 
   #onCommand(body: Uint8Array): void {
     const { name, data } = parseCommand(body);
+    if (name !== "ERROR") this.#received = true;
     switch (name) {
       case "PING": // A peer that sends PINGs and never reads gets no PONG once the outbox is full.
         this.#heartbeat.promise(pingTtl(data));

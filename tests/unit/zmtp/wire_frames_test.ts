@@ -1,7 +1,7 @@
 /** Frames and commands of a connection after its handshake, over TCP. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ProtocolError, Pub, Pull, Push, Rep, Req } from "../../../mod.ts";
+import { Dealer, ProtocolError, Pub, Pull, Push, Rep, Req } from "../../../mod.ts";
 import { deadline, waitFor } from "../../support/helpers.ts";
 import { scoped, SocketLog, texts } from "../../support/sockets.ts";
 import { bytes, command, frame, greeting, hexOf, rawListener, RawPeer } from "../../support/raw_peer.ts";
@@ -76,6 +76,25 @@ describe("wire - commands", () => {
     assert.match(error.message, /go and rest/);
   });
 
+  it("error - counts as a refusal only as the first thing that the peer sends, in one chunk, too", async () => {
+    const error = command(bytes("05 'ERROR' 04 'gone'"));
+    const cases = [[[error], 1], [[frame("x"), error], 0], [[pong(""), error], 0], [
+      [error, frame("x")],
+      1,
+    ]] as const;
+    for (const [script, refused] of cases) {
+      await using listener = await rawListener((peer) => peer.greet("ROUTER"));
+      await using dealer = new Dealer();
+      dealer.connect(listener.endpoint);
+      await dealer.send("a");
+      const peer = await listener.peer(0);
+      await waitFor(() => hexOf(peer.bytes()).endsWith(hexOf(frame("a"))));
+      peer.send(...script);
+      assert.match(`${await waitFor(() => dealer.failure)}`, /gone/);
+      assert.equal(dealer.refused, refused);
+    }
+  });
+
   it("error - instead of READY is reported, and is final for the side that dialed", async () => {
     const log = new SocketLog();
     await using listener = await rawListener((peer) =>
@@ -87,6 +106,22 @@ describe("wire - commands", () => {
     assert.match(push.failure!.message, /the peer refused: no room/);
     assert.deepEqual(log.of("retrying"), []);
     assert.equal(listener.peers.length, 1);
+  });
+
+  it("error - stays the failure of the socket when another endpoint is disconnected later", async () => {
+    await using refusing = await rawListener((peer) =>
+      peer.send(greeting(), command(bytes("05 'ERROR' 07 'no room'")))
+    );
+    await using silent = await rawListener();
+    const log = new SocketLog();
+    await using push = new Push({ onEvent: log.onEvent });
+    push.connect(silent.endpoint);
+    push.connect(refusing.endpoint);
+    await log.until("handshake-failed");
+    await refusing.peers[0]!.untilGone();
+    assert.equal(push.failure, undefined);
+    await push.disconnect(silent.endpoint);
+    assert.match(`${push.failure}`, /no room/);
   });
 
   const broken: readonly (readonly [name: string, script: Uint8Array])[] = [
