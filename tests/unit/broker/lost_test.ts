@@ -6,7 +6,7 @@ import { describe, it } from "node:test";
 import { Broker } from "../../../lib/broker/server.ts";
 import { encodeMessage } from "../../../lib/broker/core/message.ts";
 import type { Queue } from "../../../lib/broker/core/queue/queue.ts";
-import { tempDir } from "../../support/helpers.ts";
+import { tempDir, waitFor } from "../../support/helpers.ts";
 
 const DURABLE = { passive: false, durable: true, autoDelete: false, exclusive: false, arguments: {} };
 
@@ -162,6 +162,37 @@ describe("broker, definitions lost", () => {
     await other.broker.close();
   });
 
+  it("lost definitions - a queue that expires while the disk is full is deleted, and its deletion is written later", async () => {
+    using dir = tempDir();
+    const data = dir.file("data");
+    const failures: string[] = [];
+    const broker = await Broker.open({
+      data,
+      sync: "flush",
+      onEvent: (event) => event.type === "failed" && failures.push(event.error.message),
+    });
+    const vhost = broker.vhosts.get("/")!;
+    vhost.declareQueue({ ...DURABLE, queue: "old", arguments: { "x-expires": 20 } }, broker);
+    const { writeSync } = fs;
+    Object.assign(fs, {
+      writeSync: () => {
+        throw Object.assign(new Error("no space"), { code: "ENOSPC" });
+      },
+    });
+    try {
+      await waitFor(() => failures.length > 0);
+    } finally {
+      Object.assign(fs, { writeSync });
+    }
+    assert.match(failures.join(), /^Cannot write the deletion of queue 'old' in virtual host '\/': .*ENOSPC/);
+    assert.equal(vhost.queues.size, 0);
+    await waitFor(() => broker.core.blocked === undefined);
+    await broker.close();
+    const other = await open(data);
+    assert.deepEqual([other.problems, other.found], [[], []]);
+    await other.broker.close();
+  });
+
   const harms: [name: string, harm: (file: string) => void][] = [
     ["the header", (file) => change(file, (bytes) => bytes[1]! ^= 0x10)],
     ["the header and the record of the user", (file) =>
@@ -201,6 +232,31 @@ describe("broker, definitions lost", () => {
         }
       });
     }
+  }
+
+  const unreadable: [name: string, harm: (file: string) => void][] = [
+    ["is a directory", (file) => fs.mkdirSync(file)],
+    ["is empty", (file) => fs.writeFileSync(file, "")],
+    ["has three bytes", (file) => fs.writeFileSync(file, "abc")],
+    ["has no record", (file) => fs.writeFileSync(file, "abcdefg")],
+  ];
+  for (const [name, harm] of unreadable) {
+    it(`lost definitions - guest is not added to a directory without messages when the file ${name}`, async () => {
+      using dir = tempDir();
+      const data = dir.file("data");
+      const before = await open(data);
+      before.broker.users.put("alice", "secret", ["administrator"]);
+      before.broker.users.remove("guest");
+      await before.broker.close();
+      fs.rmSync(`${data}/manifest`);
+      fs.rmSync(`${data}/definitions`);
+      harm(`${data}/definitions`);
+      for (let start = 0; start < 2; start++) {
+        const { broker } = await open(data);
+        assert.equal(broker.users.size, 0);
+        await broker.close();
+      }
+    });
   }
 
   it("lost definitions - a broker that has never had users adds guest at each start", async () => {
