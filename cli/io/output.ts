@@ -97,7 +97,11 @@ export class Output {
   #waitForReader(): void {
     this.#stdout.wait!(this.#flight!.subarray(this.#written, this.#flightLength)).then(
       (count) => this.#onWritten(null, count),
-      (error) => this.#onWritten(error, 0),
+      (error) => {
+        // The descriptor itself does not block: its reader is not waited for, so it is asked again and again.
+        if (error.code === "EAGAIN") setTimeout(() => this.#waitForReader(), RETRY_MS);
+        else this.#onWritten(error, 0);
+      },
     );
   }
 

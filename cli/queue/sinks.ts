@@ -206,6 +206,11 @@ export class ExecSink implements DeliverySink {
         this.#consumer.ack(receipt, false);
         break;
       }
+      // The signal may have ended the command, too: that is no failure of the message.
+      if (this.#session.stopping) {
+        this.#consumer.nack(receipt, true);
+        break;
+      }
       if (attempt === most) {
         this.#settleFailed(receipt);
         break;
@@ -230,13 +235,23 @@ export class ExecSink implements DeliverySink {
 
   #report({ message, properties }: Job, failure: string, attempt: number, most: number, live: boolean): void {
     const attempts = most === 0 ? `attempt ${attempt}` : `attempt ${attempt} of ${most}`;
-    const outcome = attempt < most || most === 0 || !live ? "" : FATES[this.#options.onError ?? "requeue"];
-    const id = decodeProperties(properties).messageId;
+    const isLast = attempt === most && live && !this.#session.stopping;
+    const outcome = isLast ? FATES[this.#options.onError ?? "requeue"] : "";
+    const id = messageIdOf(properties);
     const name = id === undefined ? preview(message.body) : `id '${id}'`;
     this.#session.reporter.error(
       `--exec: message ${message.sequence} (${name}): ${failure} (${attempts})${outcome}`,
     );
     this.#session.exitCode = EXIT.exec;
+  }
+}
+
+/** The id of a message for a report; undefined if it has none, or if its properties cannot be decoded. */
+function messageIdOf(properties: Uint8Array): string | undefined {
+  try {
+    return decodeProperties(properties).messageId;
+  } catch {
+    return undefined;
   }
 }
 

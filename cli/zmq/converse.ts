@@ -100,28 +100,37 @@ async function converse(
   const mute = data.length + file.length === 0 && isNull(0);
   const waits = listens || mute || transient || count !== undefined || timeout !== undefined;
   let sent = false;
+  let failed = false;
   const receiving = receiveAll(
     session,
     socket,
     style,
     { count, timeout, transient, exec: undefined, jobs: undefined },
-    { done: () => sent && !waits },
+    { done: () => failed || sent && !waits },
   );
   // The sending ends with the receiving: the count is reached, a timeout has passed, or stdout is closed.
   receiving.catch(() => {}).then(() => source.cancel());
   await opened();
-  await sendAll(
-    session,
-    socket,
-    source,
-    { ...options, count: undefined },
-    awaited,
-    () => {
-      sent = true;
-      socket.wake();
-      return receiving;
-    },
-  );
+  try {
+    await sendAll(
+      session,
+      socket,
+      source,
+      { ...options, count: undefined },
+      awaited,
+      () => {
+        sent = true;
+        socket.wake();
+        return receiving;
+      },
+    );
+  } catch (error) {
+    // Messages that were received before the failure are printed.
+    failed = true;
+    socket.wake();
+    await receiving.catch(() => {});
+    throw error;
+  }
 }
 
 function isNull(fd: number): boolean {

@@ -145,10 +145,12 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
       : undefined;
     if (reason === this.blocked) return;
     this.blocked = reason;
-    if (reason !== undefined) return this.#host.onBlocked(reason);
     this.cycle.begin();
-    this.#host.onBlocked(undefined);
-    this.cycle.end();
+    try {
+      this.#host.onBlocked(reason);
+    } finally {
+      this.cycle.end();
+    }
   }
 
   /** Recovers the definitions, then the messages. */
