@@ -83,9 +83,15 @@ export abstract class Socket implements AsyncDisposable {
 
   /** What the connections call. It keeps these methods out of the public interface of the socket. */
   readonly #owner: ConnectionOwner = {
-    onBatch: (from, batch) => this.onBatch(from, batch),
-    onSubscription: (from, topic, subscribe) => this.onSubscription(from, topic, subscribe),
-    onGroup: (from, group, join) => this.onGroup(from, group, join),
+    onBatch: (from, batch) => {
+      if (this.#probation.size === 0 || this.#accepts(from)) this.onBatch(from, batch);
+    },
+    onSubscription: (from, topic, subscribe) => {
+      if (this.#probation.size === 0 || this.#accepts(from)) this.onSubscription(from, topic, subscribe);
+    },
+    onGroup: (from, group, join) => {
+      if (this.#probation.size === 0 || this.#accepts(from)) this.onGroup(from, group, join);
+    },
     onWritable: (connection) => this.onWritable(connection),
   };
   readonly #listeners = new Set<Bound>();
@@ -93,6 +99,8 @@ export abstract class Socket implements AsyncDisposable {
   /** Streams with a handshake under way, and their endpoints. */
   readonly #greeting = new Map<ByteStream, Origin>();
   readonly #origins = new Map<ZmtpConnection, Origin>();
+  /** The connections to peers that may refuse again, each with the function that adds it to the ready peers. */
+  readonly #probation = new Map<ZmtpConnection, () => void>();
   #closed = false;
   /** Whether peers are accepted: until the linger period of `close` is over. */
   #open = true;
@@ -385,6 +393,17 @@ export abstract class Socket implements AsyncDisposable {
     for (const [connection, from] of this.#origins) if (from === origin) connection.close();
   }
 
+  /** Ends the probation of a peer that sends data: it is ready. Returns whether to deliver its data. */
+  #accepts(from: ZmtpConnection): boolean {
+    const attach = this.#probation.get(from);
+    if (attach === undefined) return true;
+    if (from.refused || !this.#open) return false;
+    this.#probation.delete(from);
+    attach();
+    if (this.#paused) from.pause();
+    return true;
+  }
+
   #accept(stream: ByteStream, bound: Bound): void {
     if (!this.#open) return stream.close();
     if (this.connections.size + this.#greeting.size >= this.options.maxPeers) {
@@ -431,29 +450,40 @@ export abstract class Socket implements AsyncDisposable {
       clearTimeout(quiet);
       this.#greeting.delete(stream);
     }
+    const attach = () => {
+      const { socketType, version, mechanism, userId } = connection.peer;
+      this.connections.add(connection);
+      this.#origins.set(connection, origin);
+      this.#hadPeers = true;
+      if (dialer !== undefined) dialer.reached = true;
+      onEvent({ type: "connected", endpoint, socketType, version, mechanism, userId });
+      this.onAttach(connection, dialer);
+      this.changed.fire();
+    };
     if (dialer?.refused) {
+      this.#origins.set(connection, origin);
+      this.#probation.set(connection, attach);
       connection.start();
-      await Promise.race([connection.closed, new Signal().wait(PROBATION_MS)]);
-      if (connection.refused || !this.#open) {
-        connection.close();
-        return {
-          error: await connection.closed,
-          wasReady: true,
-          wasUseful: false,
-          wasRefused: connection.refused,
-        };
+      // Data that arrived with the handshake may have ended the probation, and `start` resumes the stream.
+      if (this.#paused && this.connections.has(connection)) connection.pause();
+      const ended = connection.closed.then(() => true);
+      const hasEnded = await Promise.race([ended, new Signal().wait(PROBATION_MS)]) === true;
+      if (this.#probation.delete(connection)) {
+        if (connection.refused || hasEnded || dialer.stopped || !this.#open) {
+          this.#origins.delete(connection);
+          connection.close();
+          const error = await connection.closed;
+          const wasRefused = connection.refused;
+          return { error, wasReady: true, wasUseful: connection.wasUseful(error), wasRefused };
+        }
+        attach();
+        if (this.#paused) connection.pause();
       }
+    } else {
+      attach();
+      connection.start();
+      if (this.#paused) connection.pause();
     }
-    const { socketType, version, mechanism, userId } = connection.peer;
-    this.connections.add(connection);
-    this.#origins.set(connection, origin);
-    this.#hadPeers = true;
-    if (dialer !== undefined) dialer.reached = true;
-    onEvent({ type: "connected", endpoint, socketType, version, mechanism, userId });
-    this.onAttach(connection, dialer);
-    if (!dialer?.refused) connection.start();
-    if (this.#paused) connection.pause();
-    this.changed.fire();
     const error = await connection.closed;
     this.connections.delete(connection);
     this.#origins.delete(connection);

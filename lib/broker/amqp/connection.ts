@@ -36,6 +36,10 @@ export interface ConnectionHost extends ChannelHost {
   readonly stallTimeout: number;
   /** Checks the limit of channels. @throws {AmqpError} 530: the user has the maximum number of open channels */
   checkChannels(user: string): void;
+  /** Deletes an exclusive queue whose connection ends; reports a failure instead of throwing. */
+  deleteQueue(queue: Queue): void;
+  /** The release of an ended connection failed because of a bug. */
+  onFailure(error: Error): void;
   /** The connection has ended. */
   onDisconnected(connection: ServerConnection, cause: Error | undefined): void;
 }
@@ -112,10 +116,13 @@ export class ServerConnection
     stream.closed.then((cause) => this.#onClosed(cause));
   }
 
-  /** Starts to handle input, first the frames that arrived during the handshake. */
-  start({ reader }: ServerLogin): void {
+  /** Starts to handle input, first the frames that arrived during the handshake. A refusal closes it at once. */
+  start({ reader }: ServerLogin, refusal?: AmqpError): void {
     this.#stream.attach(this);
-    this.#handle(() => reader.handOver(this));
+    this.#handle(() => {
+      if (refusal !== undefined) this.fail(refusal);
+      reader.handOver(this);
+    });
   }
 
   /** Whether another message can be delivered. */
@@ -163,8 +170,11 @@ export class ServerConnection
     }
     if (!this.writable) return;
     this.#host.cycle.begin();
-    for (const channel of this.channels) channel?.onWritable();
-    this.#host.cycle.end();
+    try {
+      for (const channel of this.channels) channel?.onWritable();
+    } finally {
+      this.#host.cycle.end();
+    }
   }
 
   onProtocolHeader(): void {
@@ -197,8 +207,7 @@ export class ServerConnection
   /** Writes the encoded frames, unless a write is in progress: then they are written after it. */
   flush(): void {
     this.flushScheduled = false;
-    if (this.#flight !== undefined || this.#over) return;
-    if (this.encoder.out.length === 0) return;
+    if (this.#flight !== undefined || this.#over || this.encoder.out.length === 0) return;
     this.#flight = this.encoder.out.take();
     this.#wrote = true;
     this.sent += this.#flight.length;
@@ -299,8 +308,9 @@ export class ServerConnection
     } catch (error) {
       this.#desynchronized = true;
       this.fail(replyFor(error, 0));
+    } finally {
+      this.#host.cycle.end();
     }
-    this.#host.cycle.end();
     // Kept input is handled after the write in progress, or by `release`.
     if (
       !this.held && !this.#waits && (this.overBacklog || this.#decoder.holding && this.#flight !== undefined)
@@ -354,7 +364,7 @@ export class ServerConnection
     this.#closing = { cause };
     for (const channel of this.channels) channel?.release();
     this.channels.length = 0;
-    for (const queue of this.exclusiveQueues) this.vhost.removeQueue(queue);
+    for (const queue of this.exclusiveQueues) this.#host.deleteQueue(queue);
     this.exclusiveQueues.clear();
   }
 
@@ -373,10 +383,17 @@ export class ServerConnection
   #onClosed(cause: Error | undefined): void {
     this.#over = true;
     clearTimeout(this.#closeTimer);
-    const { cycle } = this.#host;
-    cycle.begin();
-    if (this.#closing === undefined) this.#end(cause ?? new UnreachableError("The connection was closed"));
-    this.#host.onDisconnected(this, this.#closing?.cause);
-    cycle.end();
+    this.#host.cycle.begin();
+    try {
+      if (this.#closing === undefined) this.#end(cause ?? new UnreachableError("The connection was closed"));
+    } catch (error) {
+      this.#host.onFailure(error as Error);
+    } finally {
+      try {
+        this.#host.onDisconnected(this, this.#closing?.cause);
+      } finally {
+        this.#host.cycle.end();
+      }
+    }
   }
 }

@@ -1,8 +1,10 @@
+import { amqpError } from "../../amqp/amqp_error.ts";
 import type { ByteStream } from "../../transport/stream.ts";
 import type { Counters } from "../core/counters.ts";
 import type { Cycle } from "../core/cycle.ts";
 import type { MessageIntake } from "../core/intake.ts";
 import { nodeName } from "../core/queue/queue_row.ts";
+import type { Queue } from "../core/queue/queue.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { Authenticator } from "../core/users/authenticator.ts";
 import type { ProtocolHost, ProtocolServer } from "../protocol.ts";
@@ -61,7 +63,10 @@ export class AmqpServer implements ProtocolServer, ConnectionHost {
       this.counters.countLogin("amqp091", true);
       const connection = new ServerConnection(this, stream, login);
       this.#host.onConnected(connection);
-      connection.start(login);
+      const { vhost } = login;
+      // It may have been removed during the handshake.
+      const removed = core.vhosts.get(vhost.name) !== vhost;
+      connection.start(login, removed ? amqpError(320, `vhost '${vhost.name}' is deleted`) : undefined);
       return connection;
     } catch (error) {
       if (error instanceof LoginRefused) this.counters.countLogin("amqp091", false);
@@ -73,6 +78,14 @@ export class AmqpServer implements ProtocolServer, ConnectionHost {
 
   checkChannels(user: string): void {
     this.#host.checkChannels(user);
+  }
+
+  deleteQueue(queue: Queue): void {
+    this.#host.core.deleteQueue(queue);
+  }
+
+  onFailure(error: Error): void {
+    this.#host.core.onFailure(error);
   }
 
   onDisconnected(connection: ServerConnection, cause: Error | undefined): void {

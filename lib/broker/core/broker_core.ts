@@ -58,7 +58,18 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
    */
   constructor(options: CoreOptions, host: CoreHost) {
     this.#host = host;
-    this.#recover(options);
+    try {
+      this.#recover(options);
+    } catch (error) {
+      for (const queue of this.catalog.queues.values()) queue.stop();
+      this.catalog.close();
+      try {
+        this.#journal?.close();
+      } catch {
+        // The first error is the reason.
+      }
+      throw error;
+    }
   }
 
   get users(): UserStore {
@@ -121,7 +132,14 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
   }
 
   deleteQueue(queue: Queue): void {
-    this.vhosts.get(queue.definition.vhost)?.removeQueue(queue);
+    const { name, vhost } = queue.definition;
+    try {
+      this.vhosts.get(vhost)?.removeQueue(queue);
+    } catch (cause) {
+      // No client waits for an answer. The queue is gone in memory, and `retryWrites` writes that later.
+      const where = `queue '${name}' in virtual host '${vhost}'`;
+      this.onFailure(new Error(`Cannot write the deletion of ${where}: ${messageOf(cause)}`, { cause }));
+    }
   }
 
   forget(queue: Queue): void {
@@ -145,10 +163,12 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
       : undefined;
     if (reason === this.blocked) return;
     this.blocked = reason;
-    if (reason !== undefined) return this.#host.onBlocked(reason);
     this.cycle.begin();
-    this.#host.onBlocked(undefined);
-    this.cycle.end();
+    try {
+      this.#host.onBlocked(reason);
+    } finally {
+      this.cycle.end();
+    }
   }
 
   /** Recovers the definitions, then the messages. */

@@ -71,25 +71,11 @@ export class Cycle {
   end(): void {
     if (--this.#depth > 0) return;
     this.#depth = 1; // Cycles that begin during the work are part of this one.
-    // Deliveries may wake other queues: a message may be dead-lettered.
-    for (let i = 0; i < this.#queues.length; i++) {
-      const queue = this.#queues[i]!;
-      queue.awake = false;
-      try {
-        queue.dispatch();
-      } catch (error) {
-        this.#host.onFailure(error as Error);
-      }
+    try {
+      this.#work();
+    } finally {
+      this.#depth = 0;
     }
-    this.#queues.length = 0;
-    const { journal } = this.#host;
-    journal.flush();
-    if (this.#sync) this.#syncNow();
-    if (this.#memoryFull !== journal.memoryFull) {
-      this.#memoryFull = !this.#memoryFull;
-      this.#host.onRoomChange();
-    }
-    this.#depth = 0;
     this.confirm();
     this.#write();
   }
@@ -130,6 +116,28 @@ export class Cycle {
     }
     this.#awaiting.length = waiting;
     if (this.#depth === 0) this.#write();
+  }
+
+  /** Dispatches the queues, then writes the journal. */
+  #work(): void {
+    // Deliveries may wake other queues: a message may be dead-lettered.
+    for (let i = 0; i < this.#queues.length; i++) {
+      const queue = this.#queues[i]!;
+      queue.awake = false;
+      try {
+        queue.dispatch();
+      } catch (error) {
+        this.#host.onFailure(error as Error);
+      }
+    }
+    this.#queues.length = 0;
+    const { journal } = this.#host;
+    journal.flush();
+    if (this.#sync) this.#syncNow();
+    if (this.#memoryFull !== journal.memoryFull) {
+      this.#memoryFull = !this.#memoryFull;
+      this.#host.onRoomChange();
+    }
   }
 
   #syncNow(): void {

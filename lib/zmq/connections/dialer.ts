@@ -54,6 +54,11 @@ export class Dialer {
     this.#stop.abort(new DOMException("stopped", "AbortError"));
   }
 
+  /** Whether `stop` was called. */
+  get stopped(): boolean {
+    return this.#stop.signal.aborted;
+  }
+
   async #run(): Promise<Error | undefined> {
     const { first, longest } = this.#options.reconnect;
     let pause = first;

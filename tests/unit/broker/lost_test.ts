@@ -6,7 +6,7 @@ import { describe, it } from "node:test";
 import { Broker } from "../../../lib/broker/server.ts";
 import { encodeMessage } from "../../../lib/broker/core/message.ts";
 import type { Queue } from "../../../lib/broker/core/queue/queue.ts";
-import { tempDir } from "../../support/helpers.ts";
+import { tempDir, waitFor } from "../../support/helpers.ts";
 
 const DURABLE = { passive: false, durable: true, autoDelete: false, exclusive: false, arguments: {} };
 
@@ -122,6 +122,77 @@ describe("broker, definitions lost", () => {
     await other.close();
   });
 
+  it("lost definitions - a deleted queue or exchange does not come back when its deletion rewrites the file", async () => {
+    using dir = tempDir();
+    const data = dir.file("data");
+    const broker = await Broker.open({ data, sync: "flush" });
+    const vhost = broker.vhosts.get("/")!;
+    const file = `${data}/definitions`;
+    const exchange = {
+      passive: false,
+      durable: true,
+      autoDelete: false,
+      internal: false,
+      type: "fanout",
+      arguments: {},
+    };
+    const deletions = [
+      (name: string) => vhost.removeQueue(vhost.declareQueue({ ...DURABLE, queue: name }, broker)),
+      (name: string) => {
+        vhost.declareExchange({ ...exchange, exchange: name });
+        vhost.deleteExchange({ exchange: name, ifUnused: false });
+      },
+    ];
+    for (const remove of deletions) {
+      // The name has the length that makes the file too long before the deletion, in one of the rewrites.
+      for (let i = 0, rewrites = 0; rewrites < 12; i++) {
+        const { ino } = fs.statSync(file);
+        remove(`${i}`.padEnd(100 + i % 100, "x"));
+        if (fs.statSync(file).ino !== ino) rewrites++;
+      }
+    }
+    const copy = dir.file("copy");
+    fs.mkdirSync(copy);
+    fs.copyFileSync(file, `${copy}/definitions`);
+    await broker.close();
+    const other = await open(copy);
+    assert.deepEqual([other.problems, other.found], [[], []]);
+    const exchanges = [...other.broker.vhosts.get("/")!.exchanges.keys()];
+    assert.deepEqual(exchanges.filter((name) => name !== "" && !name.startsWith("amq.")), []);
+    await other.broker.close();
+  });
+
+  it("lost definitions - a queue that expires while the disk is full is deleted, and its deletion is written later", async () => {
+    using dir = tempDir();
+    const data = dir.file("data");
+    const failures: string[] = [];
+    const broker = await Broker.open({
+      data,
+      sync: "flush",
+      onEvent: (event) => event.type === "failed" && failures.push(event.error.message),
+    });
+    const vhost = broker.vhosts.get("/")!;
+    vhost.declareQueue({ ...DURABLE, queue: "old", arguments: { "x-expires": 20 } }, broker);
+    const { writeSync } = fs;
+    Object.assign(fs, {
+      writeSync: () => {
+        throw Object.assign(new Error("no space"), { code: "ENOSPC" });
+      },
+    });
+    try {
+      await waitFor(() => failures.length > 0);
+    } finally {
+      Object.assign(fs, { writeSync });
+    }
+    assert.match(failures.join(), /^Cannot write the deletion of queue 'old' in virtual host '\/': .*ENOSPC/);
+    assert.equal(vhost.queues.size, 0);
+    await waitFor(() => broker.core.blocked === undefined);
+    await broker.close();
+    const other = await open(data);
+    assert.deepEqual([other.problems, other.found], [[], []]);
+    await other.broker.close();
+  });
+
   const harms: [name: string, harm: (file: string) => void][] = [
     ["the header", (file) => change(file, (bytes) => bytes[1]! ^= 0x10)],
     ["the header and the record of the user", (file) =>
@@ -161,6 +232,31 @@ describe("broker, definitions lost", () => {
         }
       });
     }
+  }
+
+  const unreadable: [name: string, harm: (file: string) => void][] = [
+    ["is a directory", (file) => fs.mkdirSync(file)],
+    ["is empty", (file) => fs.writeFileSync(file, "")],
+    ["has three bytes", (file) => fs.writeFileSync(file, "abc")],
+    ["has no record", (file) => fs.writeFileSync(file, "abcdefg")],
+  ];
+  for (const [name, harm] of unreadable) {
+    it(`lost definitions - guest is not added to a directory without messages when the file ${name}`, async () => {
+      using dir = tempDir();
+      const data = dir.file("data");
+      const before = await open(data);
+      before.broker.users.put("alice", "secret", ["administrator"]);
+      before.broker.users.remove("guest");
+      await before.broker.close();
+      fs.rmSync(`${data}/manifest`);
+      fs.rmSync(`${data}/definitions`);
+      harm(`${data}/definitions`);
+      for (let start = 0; start < 2; start++) {
+        const { broker } = await open(data);
+        assert.equal(broker.users.size, 0);
+        await broker.close();
+      }
+    });
   }
 
   it("lost definitions - a broker that has never had users adds guest at each start", async () => {

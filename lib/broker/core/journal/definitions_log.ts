@@ -112,7 +112,9 @@ export class DefinitionsLog {
     const { records, corrected, pieces, end, salt, head, ...scan } = this.#read(bytes, visit);
     // After a clean stop there is no incomplete record.
     const damaged = changed === true ? scan.damaged || bytes.length - end : scan.damaged;
-    this.damaged = damaged > 0 || changed === "cut" || (mustExist === true && records === 0);
+    // A new directory has no such entry. The file is created with its salt, and a change is written at once.
+    const unreadable = kind === "other" || (kind === "file" && records === 0 && bytes.length !== SALT);
+    this.damaged = damaged > 0 || unreadable || changed === "cut" || (mustExist === true && records === 0);
     this.incomplete = this.damaged || end < bytes.length || records === 0;
     if (damaged > 0) {
       this.#report(`is damaged: ${damaged} bytes of definitions are lost`, keepAside(this.#file));

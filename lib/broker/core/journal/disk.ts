@@ -181,21 +181,25 @@ export class Disk {
   close(): void {
     clearTimeout(this.#retry);
     clearInterval(this.#interval);
-    let failure = this.#write(true);
+    let failure: unknown;
     try {
-      this.#syncer.now();
-    } catch (error) {
-      failure ??= error;
+      failure = this.#write(true);
+      try {
+        this.#syncer.now();
+      } catch (error) {
+        failure ??= error;
+      }
+      this.#syncer.close();
+      this.#deleteDead(true);
+      this.files.close();
+      this.marks.close();
+      if (failure === undefined) {
+        const salts = [...this.segments.values()].map(({ number, salt }) => [number, salt] as const);
+        writeManifest(this.#path, salts, this.#lookup, this.#sync !== "flush");
+      }
+    } finally {
+      this.#lock.release();
     }
-    this.#syncer.close();
-    this.#deleteDead(true);
-    this.files.close();
-    this.marks.close();
-    if (failure === undefined) {
-      const salts = [...this.segments.values()].map(({ number, salt }) => [number, salt] as const);
-      writeManifest(this.#path, salts, this.#lookup, this.#sync !== "flush");
-    }
-    this.#lock.release();
     if (failure !== undefined) throw this.#describe(failure);
   }
 
@@ -319,11 +323,12 @@ export class Disk {
   #delete(segment: Segment, now: boolean): void {
     const { number } = segment;
     this.weight -= segment.weight;
-    this.segments.delete(number);
     this.log.release(segment);
     this.#windows.forget(segment);
-    if (now) this.files.unlinkNow(number);
-    else this.files.unlink(number);
+    const deleted = now ? this.files.unlinkNow(number) : this.files.unlink(number);
+    // A log that stays needs its acknowledgements, also those that are not written yet, and the copies of its messages.
+    if (!deleted) return;
+    this.segments.delete(number);
     for (const { sources } of this.segments.values()) sources?.delete(number);
   }
 

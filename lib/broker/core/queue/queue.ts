@@ -285,8 +285,11 @@ export class Queue implements WakeableQueue {
     this.#expiryTimer = setTimeout(() => {
       this.#expiryAt = Infinity;
       this.#cycle.begin();
-      this.#cycle.wake(this);
-      this.#cycle.end();
+      try {
+        this.#cycle.wake(this);
+      } finally {
+        this.#cycle.end();
+      }
     }, Math.min(Math.max(1, next - this.#cycle.now), MAX_TIMER));
   }
 
@@ -398,8 +401,11 @@ export class Queue implements WakeableQueue {
     const left = this.#usedAt + this.settings.expires - Date.now();
     if (left <= 0) {
       this.#cycle.begin();
-      this.#host.deleteQueue(this);
-      this.#cycle.end();
+      try {
+        this.#host.deleteQueue(this);
+      } finally {
+        this.#cycle.end();
+      }
     } else this.#unusedTimer = setTimeout(() => this.#onUnused(), Math.min(left, MAX_TIMER));
   }
 }

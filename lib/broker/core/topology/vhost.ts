@@ -265,8 +265,12 @@ export class VirtualHost {
     const { name, id, durable } = queue.definition;
     if (this.queues.get(name) !== queue) return;
     this.#owners.delete(queue);
-    if (durable) this.#context.onChange({ type: "queue-removed", vhost: this.name, name, id });
-    for (const source of this.#topology.removeQueue(queue)) this.#autoDelete(source);
+    const sources = this.#topology.removeQueue(queue);
+    try {
+      if (durable) this.#context.onChange({ type: "queue-removed", vhost: this.name, name, id });
+    } finally {
+      for (const source of sources) this.#autoDelete(source);
+    }
   }
 
   /**
@@ -354,8 +358,12 @@ export class VirtualHost {
 
   #removeExchange(exchange: Exchange): void {
     const { name, durable } = exchange.definition;
-    if (durable) this.#context.onChange({ type: "exchange-removed", vhost: this.name, name });
-    for (const source of this.#topology.removeExchange(exchange)) this.#autoDelete(source);
+    const sources = this.#topology.removeExchange(exchange);
+    try {
+      if (durable) this.#context.onChange({ type: "exchange-removed", vhost: this.name, name });
+    } finally {
+      for (const source of sources) this.#autoDelete(source);
+    }
   }
 
   /** Deletes an auto-delete exchange that has lost its last outgoing binding. */

@@ -1,10 +1,19 @@
 /** spec_dealer, spec_router, router_mandatory, router_handover, probe_router, connect_rid; and PAIR. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Dealer, Pair, Rep, Req, Router, UnreachableError } from "../../../../mod.ts";
+import { Dealer, Pair, Pub, Rep, Req, Router, UnreachableError } from "../../../../mod.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
 import { batchOf, inproc, numbers, SocketLog, texts } from "../../../support/sockets.ts";
-import { bytes, command, frame, greeting, hexOf, rawListener, RawPeer } from "../../../support/raw_peer.ts";
+import {
+  bytes,
+  command,
+  frame,
+  greeting,
+  hexOf,
+  type RawListener,
+  rawListener,
+  RawPeer,
+} from "../../../support/raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
 
@@ -13,6 +22,18 @@ function readyWith(identity: string): Uint8Array {
   const length = identity.length.toString(16).padStart(2, "0");
   const type = "0b 'Socket-Type' 00 00 00 06 'DEALER'";
   return command(bytes(`05 'READY' ${type} 08 'Identity' 00 00 00 ${length} '${identity}'`));
+}
+
+/** A listener that ends its first connection, refuses the second, and sends frames on the third after the handshake. */
+function refusingOnce(type: string, ...frames: Uint8Array[]): Promise<RawListener> {
+  let count = 0;
+  return rawListener(async (peer) => {
+    const index = count++;
+    await peer.greet(type);
+    if (index === 0) peer.end();
+    else if (index === 1) peer.send(command(bytes("05 'ERROR' 05 'taken'")));
+    else if (frames.length > 0) peer.send(...frames);
+  });
 }
 
 describe("spec routing", () => {
@@ -250,6 +271,41 @@ describe("spec routing", () => {
     await deadline(dealer.send("b"));
     await waitFor(() => hexOf(last.bytes()).endsWith(hexOf(frame("b"))));
     assert.deepEqual([dealer.failure, dealer.refused], [undefined, 0]);
+  });
+
+  it("router_handover - disconnect ends a connection that the peer may still refuse", async () => {
+    await using listener = await refusingOnce("ROUTER");
+    await using dealer = new Dealer({ reconnect: { first: 5, longest: 20 } });
+    dealer.connect(listener.endpoint);
+    const last = await listener.peer(2);
+    await waitFor(() => last.length > 64 && last.waiting === 0);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await deadline(dealer.disconnect(listener.endpoint), 2000, "the disconnect");
+    await last.untilGone();
+    assert.equal(dealer.peers, 0);
+  });
+
+  it("router_handover - a reply to a request that arrives right after a refused connection is sent", async () => {
+    await using listener = await refusingOnce("REQ", frame("", 1), frame("question"));
+    await using rep = new Rep({ reconnect: { first: 5, longest: 20 } });
+    rep.connect(listener.endpoint);
+    const request = await deadline(rep.receive());
+    assert.deepEqual(texts(request!.frames), ["question"]);
+    assert.equal(rep.peers, 1);
+    request!.reply("answer");
+    const last = await listener.peer(2);
+    await waitFor(() => hexOf(last.bytes()).endsWith(hexOf(frame("answer"))));
+  });
+
+  it("router_handover - a subscription that arrives right after a refused connection is kept", async () => {
+    await using listener = await refusingOnce("SUB", command(bytes("09 'SUBSCRIBE' 'news'")));
+    await using pub = new Pub({ reconnect: { first: 5, longest: 20 } });
+    pub.connect(listener.endpoint);
+    await waitFor(() => pub.peers === 1);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await pub.send("news of today");
+    const last = await listener.peer(2);
+    await waitFor(() => hexOf(last.bytes()).endsWith(hexOf(frame("news of today"))));
   });
 
   it("router_handover - peers that take an id from each other again and again are reported once", async () => {

@@ -79,8 +79,10 @@ export class Files {
    *
    * Deleting a large file takes long, so the log gets another name and is deleted on another thread. It must not be
    * deleted under its own name there, because the next process may use this name before the thread has done it.
+   *
+   * @returns false when the log cannot be deleted: its acknowledgements stay, too, and a later start deletes both
    */
-  unlink(number: number): void {
+  unlink(number: number): boolean {
     this.#close(number);
     const file = this.path(logName(number));
     const deleted = `${file}.deleted-${process.pid}-${this.#deletions++}`;
@@ -89,22 +91,25 @@ export class Files {
       this.#deleted.add(deleted);
       fs.unlink(deleted, () => this.#deleted.delete(deleted));
     } catch {
-      remove(file);
+      if (!tryRemove(file)) return false;
     }
     this.#removeBeside(number);
+    return true;
   }
 
-  /** Deletes the files of a segment synchronously. */
-  unlinkNow(number: number): void {
+  /** Deletes the files of a segment synchronously; see `unlink`. */
+  unlinkNow(number: number): boolean {
     this.#close(number);
-    remove(this.path(logName(number)));
+    if (!tryRemove(this.path(logName(number)))) return false;
     this.#removeBeside(number);
+    return true;
   }
 
   #removeBeside(number: number): void {
     if (number >= FIRST_TRANSIENT) return;
-    remove(this.path(ackName(number)));
-    remove(this.path(indexName(number)));
+    // Without a log, a later start deletes them.
+    tryRemove(this.path(ackName(number)));
+    tryRemove(this.path(indexName(number)));
   }
 
   /** Closes the open files of a segment whose files are replaced. */
@@ -114,7 +119,7 @@ export class Files {
 
   /** Completes the deletions and closes all files. */
   close(): void {
-    for (const file of this.#deleted) remove(file);
+    for (const file of this.#deleted) tryRemove(file);
     this.#closeAll();
   }
 
@@ -229,6 +234,16 @@ export function readIfThere(file: string): Uint8Array {
 /** Deletes a file if it exists. */
 export function remove(file: string): void {
   fs.rmSync(file, { force: true });
+}
+
+/** Deletes a file if it exists. @returns false when it cannot be deleted */
+function tryRemove(file: string): boolean {
+  try {
+    remove(file);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Returns the open file of a segment, or opens it. When too many files are open, the one opened first is closed. */

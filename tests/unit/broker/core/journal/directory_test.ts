@@ -293,6 +293,38 @@ describe("data directory", () => {
     }
   });
 
+  it("data directory - a log that cannot be deleted stays with its acknowledgements, and the next start deletes both", () => {
+    using dir = tempDir();
+    const directory = dir.file("data");
+    const model = new JournalModel({ ...OPTIONS, directory });
+    for (let i = 0; i < 40; i++) model.publish(`${i} `.padEnd(200, "x"), [FIRST]);
+    model.flush();
+    const { renameSync, rmSync } = fs;
+    const refuse = (file: string) => {
+      if (/\d\.log$/.test(file)) throw Object.assign(new Error("EACCES"), { code: "EACCES" });
+    };
+    Object.assign(fs, {
+      renameSync: (from: string, to: string) => (refuse(from), renameSync(from, to)),
+      rmSync: (file: string, options: fs.RmOptions) => (refuse(file), rmSync(file, options)),
+    });
+    try {
+      for (const seq of model.take(FIRST, 30)) model.settle(FIRST, seq);
+      model.flush();
+      model.journal.close();
+    } finally {
+      Object.assign(fs, { renameSync, rmSync });
+    }
+    assert.ok(fs.existsSync(`${directory}/00000001.log`));
+    assert.ok(fs.existsSync(`${directory}/00000001.ack`));
+    const next = found(directory);
+    assert.deepEqual(next.problems, []);
+    assert.deepEqual(next.bodies, Array.from({ length: 10 }, (_, i) => `${30 + i}`));
+    next.model.flush();
+    next.model.journal.close();
+    assert.ok(!fs.existsSync(`${directory}/00000001.log`));
+    assert.ok(!fs.existsSync(`${directory}/00000001.ack`));
+  });
+
   it("data directory - removes files without a segment, and what another process was deleting", () => {
     using dir = tempDir();
     const directory = dir.file("data");
