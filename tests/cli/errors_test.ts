@@ -5,7 +5,7 @@ import net from "node:net";
 import { after, before, describe } from "node:test";
 import { tempDir } from "../support/helpers.ts";
 import { certificate } from "../support/stream_adapters.ts";
-import { type Program, quietPort, run, shell, start, summaryOf, target, test } from "../support/mqcat.ts";
+import { type Program, quietPort, run, shell, start, summaryOf, test } from "../support/mqcat.ts";
 
 const dir = tempDir();
 let broker: Program;
