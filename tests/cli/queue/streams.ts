@@ -56,7 +56,7 @@ export function streams({ broker, hasStreams, queue, ready, startQueue, test, we
     const exec = ["--exec", "cat", "--on-error", "requeue"];
     const cases: [args: string[], words: RegExp][] = [
       [["peek", "book"], /'book' is a stream, .* mqcat queue get book --offset first -n 10 shows messages/],
-      [["move", "book", "x"], /'book' is a stream, .* mqcat queue get book --offset first -w 1s -J \|/],
+      [["move", "book", "no book"], /'book' is a stream, .* mqcat queue get book --offset first -w 1s -J \|/],
       [["get", "book", "--offset", "first", ...exec], /'book' is a stream, which keeps its messages/],
       [["get", "no book", "--offset", "first"], /--offset is for streams, and 'no book' is not a stream/],
     ];
