@@ -100,8 +100,6 @@ export async function receiveAll(
     }
     await socket.change(left);
   }
-  // Output that falls below its high-water mark must not resume the socket any more.
-  sink.onChange = () => {};
   socket.pause();
   await sink.drained();
   await output.drained();

@@ -6,7 +6,17 @@ import net from "node:net";
 import process from "node:process";
 import { describe } from "node:test";
 import { tempDir, waitFor } from "../support/helpers.ts";
-import { bytesRead, type Program, program, run, settled, shell, start, test } from "../support/mqcat.ts";
+import {
+  bytesRead,
+  type Program,
+  program,
+  run,
+  settled,
+  shell,
+  start,
+  target,
+  test,
+} from "../support/mqcat.ts";
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => `${i + 1}\n`).join("");
 const sorted = (text: string) => text.trimEnd().split("\n").map(Number).sort((a, b) => a - b);
@@ -150,7 +160,8 @@ describe("out of file descriptors", () => {
 describe("out of processes", () => {
   // Root has no limit of processes, so the program runs as a user that owns nothing else.
   const user = 60_000 + Math.floor(Math.random() * 5000);
-  const possible = process.getuid?.() === 0 && fs.existsSync("/usr/bin/setpriv");
+  // Bun 1.4.5 itself aborts when it cannot start a thread: only Deno can be tested.
+  const possible = target === "deno" && process.getuid?.() === 0 && fs.existsSync("/usr/bin/setpriv");
 
   test("pull --exec -j - runs fewer commands at a time, and loses nothing", async () => {
     if (!possible) return;
