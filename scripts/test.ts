@@ -19,7 +19,7 @@ import { compileWithBun } from "./compile_bun.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 /** The time limit of one run, in milliseconds. */
-const DEADLINE_MS = 15 * 60_000;
+const DEADLINE_MS = 20 * 60_000;
 
 interface Run {
   readonly name: string;
