@@ -301,8 +301,7 @@ describe("spec routing", () => {
     await using listener = await refusingOnce("SUB", command(bytes("09 'SUBSCRIBE' 'news'")));
     await using pub = new Pub({ reconnect: { first: 5, longest: 20 } });
     pub.connect(listener.endpoint);
-    await waitFor(() => pub.peers === 1);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await waitFor(() => pub.subscribers === 1);
     await pub.send("news of today");
     const last = await listener.peer(2);
     await waitFor(() => hexOf(last.bytes()).endsWith(hexOf(frame("news of today"))));
