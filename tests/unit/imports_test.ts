@@ -165,7 +165,7 @@ function judge(file: string, specifier: string, typeOnly: boolean): string | und
   if (allowed === undefined) return `lib/${from} has no rule in tests/unit/imports_test.ts`;
   if (!allowed.includes(to)) return `${from} may import ${allowed.join(", ") || "no other folder"}`;
   if (isCodec(file) && to !== "bytes" && !(typeOnly && target === "lib/transport/stream.ts")) {
-    return "a codec may import only lib/bytes and the types of lib/transport/stream.ts";
+    return "a codec may import only the types of lib/transport/stream.ts, and lib/bytes";
   }
   return undefined;
 }
