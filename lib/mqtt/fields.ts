@@ -1,6 +1,6 @@
 /** Readers of the packets of the hot path, without allocation. One object is reused for many packets. */
 import { malformed, MqttError, protocolError } from "./mqtt_error.ts";
-import { readTwo } from "./output.ts";
+import { readTwo } from "./integers.ts";
 import { packetName, type ProtocolVersion, PUBLISH } from "./packet_type.ts";
 import { PropertyScan } from "./property_scan.ts";
 import { PROPERTY } from "./property_table.ts";

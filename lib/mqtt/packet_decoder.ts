@@ -138,7 +138,9 @@ export class PacketDecoder {
 
   /** [MQTT-2.1.3-1] */
   #checkHead(type: number, flags: number): void {
-    if (type === 0 || type === AUTH && this.version < 5) throw malformed(`A packet has the reserved type ${type}`);
+    if (type === 0 || type === AUTH && this.version < 5) {
+      throw malformed(`A packet has the reserved type ${type}`);
+    }
     // Requests of MQTT 3.1 may be marked as duplicates.
     if (this.version === 3 && FLAGS[type] === 2) flags &= ~DUP;
     if (flags !== FLAGS[type]) {

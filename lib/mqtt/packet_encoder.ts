@@ -1,10 +1,5 @@
-import {
-  copyRange,
-  type OutputBuffer,
-  sizeofVariable,
-  writeTwo,
-  writeVariable,
-} from "./output.ts";
+import { copyBytes, type FrameBuffer } from "../bytes/frame_buffer.ts";
+import { sizeofVariable, writeTwo, writeVariable } from "./integers.ts";
 import {
   type AckType,
   AUTH,
@@ -34,14 +29,14 @@ const REQUEST = 2;
  * written nothing.
  */
 export class PacketEncoder {
-  readonly out: OutputBuffer;
+  readonly out: FrameBuffer;
   /** The protocol of the packets. */
   version: ProtocolVersion = 5;
   /** The content of the packet that is being encoded, and its properties. */
   readonly #body = new PropertyWriter();
   readonly #properties = new PropertyWriter();
 
-  constructor(out: OutputBuffer) {
+  constructor(out: FrameBuffer) {
     this.out = out;
   }
 
@@ -77,13 +72,13 @@ export class PacketEncoder {
     let at = this.#begin(PUBLISH, flags, size);
     const target = this.out.bytes;
     at = writeTwo(target, at, topicEnd - topicStart);
-    at = copyRange(topic, topicStart, topicEnd, target, at);
+    at = copyBytes(topic, topicStart, topicEnd, target, at);
     if (packetId > 0) at = writeTwo(target, at, packetId);
     if (this.version === 5) {
       at = writeVariable(target, at, propertiesLength);
-      at = copyRange(properties, 0, propertiesLength, target, at);
+      at = copyBytes(properties, 0, propertiesLength, target, at);
     }
-    this.out.length = copyRange(payload, start, end, target, at);
+    this.out.length = copyBytes(payload, start, end, target, at);
   }
 
   /** Encodes PUBACK, PUBREC, PUBREL or PUBCOMP; a code and properties only in MQTT 5.0. */
@@ -196,7 +191,7 @@ export class PacketEncoder {
 
   #packet(type: number, flags: number, body: PropertyWriter): void {
     const at = this.#begin(type, flags, body.length);
-    this.out.length = copyRange(body.bytes, 0, body.length, this.out.bytes, at);
+    this.out.length = copyBytes(body.bytes, 0, body.length, this.out.bytes, at);
   }
 
   #byte(value: number): void {
@@ -233,7 +228,7 @@ export class PacketEncoder {
 
   #append(bytes: Uint8Array, length: number): void {
     const at = this.#body.reserve(length);
-    this.#body.length = copyRange(bytes, 0, length, this.#body.bytes, at);
+    this.#body.length = copyBytes(bytes, 0, length, this.#body.bytes, at);
   }
 }
 

@@ -1,7 +1,7 @@
 /** The packets that are decoded to objects: all but PUBLISH, its acknowledgements, and those without content. */
 import { extra, truncated } from "./fields.ts";
 import { malformed, MqttError, protocolError } from "./mqtt_error.ts";
-import { readTwo } from "./output.ts";
+import { readTwo } from "./integers.ts";
 import {
   AUTH,
   CONNACK,
@@ -212,7 +212,12 @@ export function decodeConnect(bytes: Uint8Array, start: number, end: number): Co
 }
 
 /** Decodes a CONNACK. @throws {MqttError} 0x81: malformed; 0x82: not allowed */
-export function decodeConnack(bytes: Uint8Array, start: number, end: number, version: ProtocolVersion): Connack {
+export function decodeConnack(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  version: ProtocolVersion,
+): Connack {
   const reader = new PacketReader(CONNACK, bytes, start, end);
   const flags = reader.byte();
   if (flags > 1) throw malformed(`The flags of a CONNACK are ${flags}`); // [MQTT-3.2.2-1]
@@ -224,7 +229,12 @@ export function decodeConnack(bytes: Uint8Array, start: number, end: number, ver
 }
 
 /** Decodes a SUBSCRIBE. Whether a filter is valid is not checked: see `isTopicFilter`. @throws {MqttError} 0x81, 0x82 */
-export function decodeSubscribe(bytes: Uint8Array, start: number, end: number, version: ProtocolVersion): Subscribe {
+export function decodeSubscribe(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  version: ProtocolVersion,
+): Subscribe {
   const reader = new PacketReader(SUBSCRIBE, bytes, start, end);
   const packetId = reader.packetId();
   const properties = reader.properties(version);

@@ -1,5 +1,6 @@
 /** The properties of MQTT 5.0 (2.2.2) as data, and as an object. */
-import { copyRange, type OutputBuffer, readFour, readTwo, sizeofVariable, writeTwo, writeVariable } from "./output.ts";
+import { copyBytes, FrameBuffer } from "../bytes/frame_buffer.ts";
+import { readFour, readTwo, sizeofVariable, writeTwo, writeVariable } from "./integers.ts";
 import { PropertyScan, readPair, readVariable } from "./property_scan.ts";
 import { PROPERTY } from "./property_table.ts";
 import { encodeText, readText } from "./text.ts";
@@ -43,20 +44,7 @@ export interface MqttProperties {
 }
 
 /** Appends encoded properties to a buffer that grows. One object is reused for many packets. */
-export class PropertyWriter implements OutputBuffer {
-  bytes: Uint8Array = new Uint8Array(128);
-  length = 0;
-
-  reserve(count: number): number {
-    const needed = this.length + count;
-    if (needed > this.bytes.length) {
-      const grown = new Uint8Array(Math.max(needed, this.bytes.length * 2));
-      grown.set(this.bytes.subarray(0, this.length));
-      this.bytes = grown;
-    }
-    return this.length;
-  }
-
+export class PropertyWriter extends FrameBuffer {
   byte(id: number, value: number): void {
     const at = this.reserve(2);
     this.bytes[at] = id;
@@ -86,7 +74,7 @@ export class PropertyWriter implements OutputBuffer {
   range(id: number, bytes: Uint8Array, start = 0, end: number = bytes.length): void {
     const at = this.reserve(3 + end - start);
     this.bytes[at] = id;
-    this.length = copyRange(bytes, start, end, this.bytes, writeTwo(this.bytes, at + 1, end - start));
+    this.length = copyBytes(bytes, start, end, this.bytes, writeTwo(this.bytes, at + 1, end - start));
   }
 
   /** @throws {RangeError} the text is too long, or not valid */
@@ -100,7 +88,7 @@ export class PropertyWriter implements OutputBuffer {
     const content = encodeText(value, "userProperties");
     this.range(PROPERTY.userProperties.id, key);
     const at = this.reserve(2 + content.length);
-    this.length = copyRange(content, 0, content.length, this.bytes, writeTwo(this.bytes, at, content.length));
+    this.length = copyBytes(content, 0, content.length, this.bytes, writeTwo(this.bytes, at, content.length));
   }
 }
 
@@ -202,5 +190,7 @@ export function sizeofBlock(length: number): number {
 
 function checkNumber(value: unknown, max: number, name: string): number {
   if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= max) return value;
-  throw new RangeError(`Cannot encode '${name}' as it must be an integer from 0 to ${max}: received ${value}`);
+  throw new RangeError(
+    `Cannot encode '${name}' as it must be an integer from 0 to ${max}: received ${value}`,
+  );
 }

@@ -1,5 +1,5 @@
 import { malformed, protocolError } from "./mqtt_error.ts";
-import { readFour, readTwo } from "./output.ts";
+import { readFour, readTwo } from "./integers.ts";
 import { packetName } from "./packet_type.ts";
 import { BY_ID, MAX_ID, PROPERTY, type PropertyKind, WILL } from "./property_table.ts";
 import { checkText, isText, readText } from "./text.ts";
@@ -152,7 +152,9 @@ function nameOf(packet: number): string {
 /** [MQTT-3.3.2-14] */
 function checkResponseTopic(bytes: Uint8Array, start: number, end: number): void {
   for (let at = start; at < end; at++) {
-    if (bytes[at] === 0x2b || bytes[at] === 0x23) throw protocolError("The response topic contains wildcards");
+    if (bytes[at] === 0x2b || bytes[at] === 0x23) {
+      throw protocolError("The response topic contains wildcards");
+    }
   }
   if (start === end) throw protocolError("The response topic is empty");
 }

@@ -46,7 +46,9 @@ export const REASON = {
 } as const;
 
 const NAMES = new Map<number, string>(
-  Object.entries(REASON).map(([name, code]) => [code, name.replace(/[A-Z0-9]+/g, (part) => ` ${part.toLowerCase()}`)]),
+  Object.entries(REASON).map((
+    [name, code],
+  ) => [code, name.replace(/[A-Z0-9]+/g, (part) => ` ${part.toLowerCase()}`)]),
 );
 
 /** Describes a reason code, for example `0x87 (not authorized)`. */

@@ -36,7 +36,9 @@ export function parseShared(text: string): SharedFilter | undefined {
   const group = text.slice(SHARE.length, end);
   const filter = text.slice(end + 1);
   // [MQTT-4.8.2-1] [MQTT-4.8.2-2]
-  if (end < 0 || group === "" || /[+#]/.test(group) || filter === "" || !isPlainFilter(filter)) return undefined;
+  if (end < 0 || group === "" || /[+#]/.test(group) || filter === "" || !isPlainFilter(filter)) {
+    return undefined;
+  }
   return { group, filter };
 }
 

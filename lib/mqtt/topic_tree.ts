@@ -91,7 +91,9 @@ export class TopicTree<T> {
       const { children } = node;
       if (level === "#") {
         if (depth > 0) return all(node);
-        if (children !== undefined) { for (const child of children.values()) if (isOrdinary(child)) all(child); }
+        if (children !== undefined) {
+          for (const child of children.values()) if (isOrdinary(child)) all(child);
+        }
       } else if (level === "+") {
         if (children === undefined) return;
         for (const child of children.values()) if (depth > 0 || isOrdinary(child)) walk(child, depth + 1);

@@ -1,32 +1,4 @@
-/** A growing buffer that packets are encoded into. */
-export interface OutputBuffer {
-  /** The memory of the buffer; `reserve` may replace it. */
-  readonly bytes: Uint8Array;
-  /** The number of bytes filled. */
-  length: number;
-  /** Makes room for `count` more bytes, and returns their position. `length` is set after writing them. */
-  reserve(count: number): number;
-}
-
-/** Up to this size a loop is faster than the view that `set` needs, in bytes. */
-const SMALL = 48;
-
-/** Copies `source[start, end)` to `at`, and returns the position after it. */
-export function copyRange(
-  source: Uint8Array,
-  start: number,
-  end: number,
-  target: Uint8Array,
-  at: number,
-): number {
-  if (end - start > SMALL) {
-    target.set(start === 0 && end === source.length ? source : source.subarray(start, end), at);
-    return at + end - start;
-  }
-  for (let i = start; i < end; i++) target[at++] = source[i]!;
-  return at;
-}
-
+/** Integers in network byte order, and variable byte integers (MQTT 5.0, 1.5.2, 1.5.3, 1.5.5). */
 /** Returns the size of a variable byte integer, in bytes (MQTT 5.0, 1.5.5). */
 export function sizeofVariable(value: number): number {
   return value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x20_0000 ? 3 : 4;
