@@ -32,6 +32,7 @@ import { nullMechanism } from "../../lib/zmtp/mechanisms/null.ts";
 import { plainClient, plainServer } from "../../lib/zmtp/mechanisms/plain.ts";
 import { amqpTargets } from "./amqp.ts";
 import { mutate } from "./mutate.ts";
+import { stompTargets } from "./stomp.ts";
 import { CannedStream, TamperedStream } from "./streams.ts";
 import type { Target } from "./target.ts";
 
@@ -62,6 +63,7 @@ export async function targets(): Promise<Target[]> {
     webSocketFrames,
     answers,
     ...amqpTargets,
+    ...stompTargets,
     curveMessages(nacl.workspace),
     ...pairs.flatMap(([, client, server]) => [canned(client), canned(server)]),
     ...pairs.map(([name, client, server]) => tampered(name, client, server)),

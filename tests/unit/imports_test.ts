@@ -15,7 +15,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   zmtp: ["transport"],
   zmq: ["zmtp", "transport"],
   amqp: ["bytes", "transport"],
-  broker: ["amqp", "bytes", "transport"],
+  stomp: ["bytes"],
+  broker: ["amqp", "bytes", "stomp", "transport"],
   echo: ["transport"],
   probe: ["zmtp", "amqp", "transport"],
 };
@@ -61,7 +62,7 @@ function brokerPartOf(file: string): string | undefined {
 
 /** Codecs convert bytes and values; `amqp/client` is the only part of those layers that may open a stream. */
 function isCodec(file: string): boolean {
-  return /^lib\/(bytes|zmtp|amqp)\//.test(file) && !file.startsWith("lib/amqp/client/");
+  return /^lib\/(bytes|zmtp|amqp|stomp)\//.test(file) && !file.startsWith("lib/amqp/client/");
 }
 
 /** All violations of the rules in a file, as "file:line description". */
@@ -221,7 +222,7 @@ describe("imports", () => {
     ["mod.ts", 'export { x } from "./cli/main.ts";', /only cli may import from cli/],
     ["lib/transport/x.ts", '\n\nimport { x } from "../zmtp/batch.ts";', /x\.ts:3 .*no other folder/],
     ["lib/zmtp/x.ts", 'export * from "../zmq/push.ts";', /zmtp may import transport/],
-    ["lib/broker/x.ts", 'import "../zmtp/batch.ts";', /broker may import amqp, bytes, transport/],
+    ["lib/broker/x.ts", 'import "../zmtp/batch.ts";', /broker may import amqp, bytes, stomp, transport/],
     ["lib/echo/x.ts", 'const x = await import("../amqp/frame.ts");', /echo may import transport/],
     ["lib/zmtp/x.ts", 'import { connect } from "../transport/transport.ts";', /only the types/],
     ["lib/zmtp/x.ts", 'import { Stream } from "../transport/stream.ts";', /only the types/],
