@@ -33,6 +33,7 @@ import { plainClient, plainServer } from "../../lib/zmtp/mechanisms/plain.ts";
 import { amqpTargets } from "./amqp.ts";
 import { mqttTargets } from "./mqtt.ts";
 import { mutate } from "./mutate.ts";
+import { stompTargets } from "./stomp.ts";
 import { CannedStream, TamperedStream } from "./streams.ts";
 import type { Target } from "./target.ts";
 
@@ -64,6 +65,7 @@ export async function targets(): Promise<Target[]> {
     answers,
     ...amqpTargets,
     ...mqttTargets,
+    ...stompTargets,
     curveMessages(nacl.workspace),
     ...pairs.flatMap(([, client, server]) => [canned(client), canned(server)]),
     ...pairs.map(([name, client, server]) => tampered(name, client, server)),

@@ -16,7 +16,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   zmq: ["zmtp", "transport"],
   amqp: ["bytes", "transport"],
   mqtt: ["bytes"],
-  broker: ["amqp", "mqtt", "bytes", "transport"],
+  stomp: ["bytes"],
+  broker: ["amqp", "mqtt", "stomp", "bytes", "transport"],
   echo: ["transport"],
   probe: ["zmtp", "amqp", "transport"],
 };
@@ -62,7 +63,7 @@ function brokerPartOf(file: string): string | undefined {
 
 /** Codecs convert bytes and values; `amqp/client` is the only part of those layers that may open a stream. */
 function isCodec(file: string): boolean {
-  return /^lib\/(bytes|zmtp|amqp|mqtt)\//.test(file) && !file.startsWith("lib/amqp/client/");
+  return /^lib\/(bytes|zmtp|amqp|mqtt|stomp)\//.test(file) && !file.startsWith("lib/amqp/client/");
 }
 
 /** All violations of the rules in a file, as "file:line description". */
@@ -222,7 +223,7 @@ describe("imports", () => {
     ["mod.ts", 'export { x } from "./cli/main.ts";', /only cli may import from cli/],
     ["lib/transport/x.ts", '\n\nimport { x } from "../zmtp/batch.ts";', /x\.ts:3 .*no other folder/],
     ["lib/zmtp/x.ts", 'export * from "../zmq/push.ts";', /zmtp may import transport/],
-    ["lib/broker/x.ts", 'import "../zmtp/batch.ts";', /broker may import amqp, mqtt, bytes, transport/],
+    ["lib/broker/x.ts", 'import "../zmtp/batch.ts";', /broker may import amqp, mqtt, stomp, bytes, transport/],
     ["lib/echo/x.ts", 'const x = await import("../amqp/frame.ts");', /echo may import transport/],
     ["lib/zmtp/x.ts", 'import { connect } from "../transport/transport.ts";', /only the types/],
     ["lib/zmtp/x.ts", 'import { Stream } from "../transport/stream.ts";', /only the types/],
