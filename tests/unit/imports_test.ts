@@ -223,7 +223,11 @@ describe("imports", () => {
     ["mod.ts", 'export { x } from "./cli/main.ts";', /only cli may import from cli/],
     ["lib/transport/x.ts", '\n\nimport { x } from "../zmtp/batch.ts";', /x\.ts:3 .*no other folder/],
     ["lib/zmtp/x.ts", 'export * from "../zmq/push.ts";', /zmtp may import transport/],
-    ["lib/broker/x.ts", 'import "../zmtp/batch.ts";', /broker may import amqp, mqtt, stomp, bytes, transport/],
+    [
+      "lib/broker/x.ts",
+      'import "../zmtp/batch.ts";',
+      /broker may import amqp, mqtt, stomp, bytes, transport/,
+    ],
     ["lib/echo/x.ts", 'const x = await import("../amqp/frame.ts");', /echo may import transport/],
     ["lib/zmtp/x.ts", 'import { connect } from "../transport/transport.ts";', /only the types/],
     ["lib/zmtp/x.ts", 'import { Stream } from "../transport/stream.ts";', /only the types/],
