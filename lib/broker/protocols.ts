@@ -12,4 +12,11 @@ export const PROTOCOLS: readonly [Protocol, ...Protocol[]] = [
     ],
     load: async (host) => new (await import("./amqp/server.ts")).AmqpServer(host),
   },
+  {
+    schemes: [
+      { scheme: "mqtt", port: 1883, transport: "tcp" },
+      { scheme: "mqtts", port: 8883, transport: "tls" },
+    ],
+    load: async (host) => new (await import("./mqtt/server.ts")).MqttServer(host),
+  },
 ];
