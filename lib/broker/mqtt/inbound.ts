@@ -1,3 +1,4 @@
+import { copyOf } from "../../mqtt/integers.ts";
 import { PublishFields } from "../../mqtt/fields.ts";
 import { MqttError, protocolError } from "../../mqtt/mqtt_error.ts";
 import { type AckType, type ProtocolVersion, PUBACK, PUBCOMP, PUBREC } from "../../mqtt/packet_type.ts";
@@ -92,8 +93,8 @@ export class Inbound {
       );
     }
     if (topicEnd > topicStart) {
-      if (topicEnd - topicStart > MAX_NAME) return bytes.slice(topicStart, topicEnd);
-      return this.#aliases[alias] = bytes.slice(topicStart, topicEnd);
+      if (topicEnd - topicStart > MAX_NAME) return copyOf(bytes, topicStart, topicEnd);
+      return this.#aliases[alias] = copyOf(bytes, topicStart, topicEnd);
     }
     const known = this.#aliases[alias];
     if (known === undefined) throw protocolError(`A PUBLISH has the unknown topic alias ${alias}`);

@@ -5,7 +5,7 @@ import { encodeTable } from "../../amqp/types/table.ts";
 import { copyBytes } from "../../bytes/frame_buffer.ts";
 import { readName } from "../../bytes/text_cache.ts";
 import type { PublishFields } from "../../mqtt/fields.ts";
-import { readTwo } from "../../mqtt/integers.ts";
+import { copyOf, readTwo } from "../../mqtt/integers.ts";
 import { type PropertyScan as MqttScan, readPair } from "../../mqtt/property_scan.ts";
 import { PROPERTY } from "../../mqtt/property_table.ts";
 import { copyExchanged, EXCHANGE, HEADER, MAX_NAME } from "./names.ts";
@@ -184,7 +184,7 @@ function setLong(
   const at = properties.starts[id]!;
   if (at === 0) return;
   const length = readTwo(properties.bytes, at);
-  if (length > MAX_NAME) set(name, properties.bytes.slice(at + 2, at + 2 + length));
+  if (length > MAX_NAME) set(name, copyOf(properties.bytes, at + 2, at + 2 + length));
 }
 
 /** Sets headers for user properties, and keeps the whole list if headers would lose names, values or the order. */

@@ -1,4 +1,5 @@
 import { FrameBuffer } from "../../bytes/frame_buffer.ts";
+import { copyOf } from "../../mqtt/integers.ts";
 import { PacketEncoder } from "../../mqtt/packet_encoder.ts";
 import { decodeConnect, type Will } from "../../mqtt/packets.ts";
 import { MAX_TIMER } from "../../transport/waiting.ts";
@@ -135,7 +136,9 @@ export class Wills {
     const found: PendingWill[] = [];
     for (let seq = 0; (seq = queue.lanes[0]!.nextLive(seq)) >= 0; seq++) {
       const message = queue.messageAt(0, seq);
-      const packet = message?.body.slice(message.bodyStart, message.bodyEnd);
+      const packet = message === undefined
+        ? undefined
+        : copyOf(message.body, message.bodyStart, message.bodyEnd);
       if (packet === undefined || propertiesOf(message!).deliveryMode !== 2) {
         queue.settle(0, seq);
         continue;
