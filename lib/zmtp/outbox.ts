@@ -1,7 +1,7 @@
 import { Batch, MORE } from "./batch.ts";
 import { concat } from "./bytes.ts";
 import { ZmtpFrameDecoder } from "./frame_decoder.ts";
-import { encodeBatch, encodedBound, MAX_HEADER, writeHeader } from "./frame_encoder.ts";
+import { copyBody, encodeBatch, encodedBound, MAX_HEADER, writeHeader } from "./frame_encoder.ts";
 import type { Cipher } from "./mechanisms/mechanism.ts";
 
 /** The size of a full block of encoded frames, in bytes. One block is one write. */
@@ -116,6 +116,21 @@ export class Outbox {
       ) this.#refer(batch, from++);
       else from = this.#copy(batch, from, to);
     }
+  }
+
+  /**
+   * Appends a copy of one frame. Call `flush` after the last frame of the message.
+   *
+   * @param flags MORE, or 0 for the last frame
+   */
+  appendFrame(body: Uint8Array, flags: number): void {
+    const { length } = body;
+    const block = this.#reserve(length + MAX_HEADER);
+    const at = writeHeader(block.bytes, block.length, flags, length);
+    copyBody(body, 0, length, block.bytes, at);
+    const last = flags === 0 ? 1 : 0;
+    this.#messages += last;
+    this.#grew(block, at + length - block.length, last, last === 1);
   }
 
   /** Appends complete encoded frames: `messages` messages, or commands (0 messages), which no limit counts. */
