@@ -8,6 +8,8 @@ const leavesDecision = "Deno" in globalThis;
 /** The number of certificates whose clients may resume a session. */
 const MAX_VERIFIED = 10_000;
 
+const VERSION_1 = "it is of version 1: a certificate needs extensions, such as extendedKeyUsage=clientAuth";
+
 /** The meaning of the runtime's codes. */
 const REASONS: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: "no trusted authority has issued it for clients",
@@ -50,7 +52,7 @@ export class ClientCertificates {
         cause: error,
       });
     }
-    const problem = dateProblem(certificate) ?? (isVersion3(der) ? undefined : "it is not of version 3") ??
+    const problem = dateProblem(certificate) ?? (isVersion3(der) ? undefined : VERSION_1) ??
       (leavesDecision
         ? this.#resultOfDeno(socket, certificate.fingerprint256)
         : socket.authorized
