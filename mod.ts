@@ -44,6 +44,7 @@ export {
   TypedNumber,
 } from "./lib/amqp/types/field_value.ts";
 export { type EmbeddedBroker, openBroker } from "./lib/broker/open.ts";
+export type { CertLoginFrom } from "./lib/broker/core/users/certificate_name.ts";
 export type { BrokerEvent, BrokerOptions } from "./lib/broker/options.ts";
 export { connectEcho } from "./lib/echo/client.ts";
 export type { EchoClient, EchoClientOptions } from "./lib/echo/client_types.ts";

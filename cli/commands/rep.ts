@@ -32,7 +32,7 @@ export default command({
   async action({ session, values, operands }) {
     const plan = planEndpoints(session.command, "bind", values, operands);
     const responder = responderFor(session, values);
-    const socket = new Rep({ ...socketOptions(session, values), hwm: values.hwm });
+    const socket = new Rep({ ...await socketOptions(session, values), hwm: values.hwm });
     await open(session, socket, plan);
     try {
       await answerAll(session, socket, responder, values.count ?? Infinity, values.timeout);

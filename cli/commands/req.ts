@@ -45,7 +45,7 @@ export default command({
     const stdout = new Output(session);
     const writer = recordWriter(stdout, styleOf(session, values, false));
     const socket = new Req({
-      ...socketOptions(session, values),
+      ...await socketOptions(session, values),
       identity: values.identity,
       probe: values.probeRouter,
       correlate: values.correlate,

@@ -1,6 +1,7 @@
 import fs from "node:fs";
 import { openStdout, type Stdout } from "../../lib/transport/runtime/stdout.ts";
-import { type Session, signalCode } from "../app/session.ts";
+import { signalCode } from "../app/errors.ts";
+import type { Session } from "../app/session.ts";
 
 /** The high-water mark: above this amount of unwritten output the source should stop, in bytes. */
 const HIGH_WATER = 1024 * 1024;

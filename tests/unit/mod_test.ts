@@ -25,7 +25,7 @@ listen nullMechanism openBroker parseEndpoint parseKeyFile parseUsers plainClien
 const TYPES = `
 AmqpClient AmqpConsumer AmqpErrorOptions AmqpErrorScope AmqpEvent AmqpMessage AmqpOptions AmqpRoute
 AmqpService AmqpWaitOptions Asker BannerService BasicProperties BatchConsumer BrokerEvent BrokerOptions ByteStream
-Certificate ConnectOptions ConsumeOptions CurveClientOptions CurveKey CurveKeyPair CurveServerOptions
+CertLoginFrom Certificate ConnectOptions ConsumeOptions CurveClientOptions CurveKey CurveKeyPair CurveServerOptions
 EchoClient EchoClientOptions EchoServer EchoServerEvent EchoServerOptions EchoService EmbeddedBroker Endpoint
 ErrorCode ExchangeOptions FanOutOptions FieldTable FieldValue Finding Forwarding FrameStream HeartbeatTimes
 HostEndpoint HttpService IncomingRequest InprocEndpoint Inspector KeyFile KeyPair Listener Mechanism

@@ -1,5 +1,5 @@
 import fs from "node:fs";
-import { isatty } from "node:tty";
+import process from "node:process";
 
 /** A write of up to this size to a pipe is taken as a whole or not at all, in bytes (pipe(7)). */
 export const PIPE_BUF = 4096;
@@ -31,7 +31,7 @@ export interface Stdout {
 export function openStdout(): Stdout {
   const wait = "Deno" in globalThis ? waitOnDeno : waitInPool;
   const kind = kindOf(1);
-  if (kind === undefined || kind.isFile() || kind.isCharacterDevice() && !isatty(1)) {
+  if (kind === undefined || kind.isFile() || kind.isCharacterDevice() && !isTerminal(1)) {
     // On Deno, `fs.write` writes in the thread of JavaScript, too.
     return { fd: 1, limit: wait === waitOnDeno ? Infinity : MAX_DIRECT, wait };
   }
@@ -64,6 +64,11 @@ export function reopened(fd: number): number | undefined {
 /** Whether a descriptor is a regular file, which is written without waiting for a reader. */
 export function isRegularFile(fd: number): boolean {
   return kindOf(fd)?.isFile() ?? false;
+}
+
+/** Whether a descriptor is a terminal. The module that knows is slow to load, so only a device asks it. */
+export function isTerminal(fd: number): boolean {
+  return kindOf(fd)?.isCharacterDevice() === true && process.getBuiltinModule("node:tty").isatty(fd);
 }
 
 function kindOf(fd: number): fs.Stats | undefined {
