@@ -31,7 +31,9 @@ import { loadNacl, type Nacl } from "../../lib/zmtp/mechanisms/nacl.ts";
 import { nullMechanism } from "../../lib/zmtp/mechanisms/null.ts";
 import { plainClient, plainServer } from "../../lib/zmtp/mechanisms/plain.ts";
 import { amqpTargets } from "./amqp.ts";
+import { mqttTargets } from "./mqtt.ts";
 import { mutate } from "./mutate.ts";
+import { stompTargets } from "./stomp.ts";
 import { CannedStream, TamperedStream } from "./streams.ts";
 import type { Target } from "./target.ts";
 
@@ -62,6 +64,8 @@ export async function targets(): Promise<Target[]> {
     webSocketFrames,
     answers,
     ...amqpTargets,
+    ...mqttTargets,
+    ...stompTargets,
     curveMessages(nacl),
     ...pairs.flatMap(([, client, server]) => [canned(client), canned(server)]),
     ...pairs.map(([name, client, server]) => tampered(name, client, server)),

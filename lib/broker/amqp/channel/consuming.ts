@@ -8,11 +8,11 @@ import { resource, typeName } from "../../core/arguments.ts";
 import { withDeliveryCount } from "../../core/dead_letter.ts";
 import { type ConsumingChannel, QueueConsumer } from "../../core/queue/consumer.ts";
 import type { Queue } from "../../core/queue/queue.ts";
-import { randomName } from "../names.ts";
+import { randomName } from "../../core/clients/names.ts";
 import type { ChannelContext } from "./contract.ts";
-import { Deliveries } from "./deliveries.ts";
-import type { ReplyReceiver } from "./direct_reply.ts";
-import { ACK, type Outcome, REJECT, REQUEUE, unknownTag } from "./outcome.ts";
+import { Deliveries } from "../../core/clients/deliveries.ts";
+import type { ReplyReceiver } from "../../core/clients/direct_reply.ts";
+import { ACK, type Outcome, REJECT, REQUEUE, unknownTag } from "../../core/clients/outcome.ts";
 import type { Peek } from "./peek.ts";
 
 /** The arguments of `basic.consume`. */
