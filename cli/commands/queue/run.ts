@@ -35,8 +35,11 @@ export default command({
     const broker = await openBroker(session, options, data);
     const address = (await broker.listen("amqp://127.0.0.1:0")).replace("amqp://", "");
     const { name, password } = usersOf(options)?.at(-1) ?? commandUser(broker);
+    const user = `${encodeURIComponent(name)}:${encodeURIComponent(password)}`;
+    const mqtt = await broker.listen("mqtt://127.0.0.1:0");
     const env: Record<string, string> = {
-      AMQP_URL: `amqp://${encodeURIComponent(name)}:${encodeURIComponent(password)}@${address}`,
+      AMQP_URL: `amqp://${user}@${address}`,
+      MQTT_URL: mqtt.replace("//", `//${user}@`),
     };
     if (values.http) env["AMQP_HTTP_URL"] = await broker.listenHttp("127.0.0.1:0");
     return await runCommand(session, operands, env);

@@ -1,4 +1,5 @@
 /** The options of `queue serve` and `queue run`. */
+import type { CertLoginFrom } from "../../../lib/broker/core/users/certificate_name.ts";
 import type { BrokerOptions } from "../../../lib/broker/options.ts";
 import { flag, group, option } from "../../app/command.ts";
 import { duration, integer, size, word } from "../../app/values.ts";
@@ -29,7 +30,7 @@ export const serving = {
     passwordFile: option("--password-file <path>", "read the password of --user from this file", word),
     usersFile: option(
       "--users-file <path>",
-      "accept the users in this file, NAME:PASSWORD on each line, instead of guest; SIGHUP reloads it",
+      "accept the users in this file, NAME:PASSWORD on each line, instead of guest; with --cacert, NAME: is a user without a password; SIGHUP reloads it",
       word,
     ),
   }),
@@ -45,6 +46,23 @@ export const serving = {
       "--heartbeat <duration>",
       "heartbeat interval; 0 turns heartbeats off (default: 60s)",
       duration,
+    ),
+  }),
+  ...group("MQTT", {
+    sessionLimit: option(
+      "--session-limit <number>",
+      "messages that wait for one session; the oldest are dropped (default: 100000)",
+      integer(1),
+    ),
+    sessionExpiry: option(
+      "--session-expiry <duration>",
+      "time that a session is kept without its client at most (default: 168h)",
+      duration,
+    ),
+    retainedLimit: option(
+      "--retained-limit <number>",
+      "retained messages of a virtual host (default: 100000)",
+      integer(0),
     ),
   }),
   ...group("Identity", {
@@ -72,8 +90,12 @@ export interface ServingOptions extends TlsValues {
   readonly maxMessage: number | undefined;
   readonly memoryLimit: number | undefined;
   readonly heartbeat: number | undefined;
+  readonly sessionLimit: number | undefined;
+  readonly sessionExpiry: number | undefined;
+  readonly retainedLimit: number | undefined;
   readonly product: string | undefined;
   readonly productVersion: string | undefined;
+  readonly certLoginFrom?: CertLoginFrom | undefined;
 }
 
 function syncMode(text: string): Sync {

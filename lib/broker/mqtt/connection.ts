@@ -36,7 +36,7 @@ import type { Access } from "../core/users/user_store.ts";
 import type { ClientChannel, ClientConnection } from "../protocol.ts";
 import { PendingAcks } from "./acks.ts";
 import { Aliases } from "./aliases.ts";
-import type { DeliveryOptions, SessionConnection } from "./contract.ts";
+import type { SessionConnection } from "./contract.ts";
 import { Inbound } from "./inbound.ts";
 import type { MqttLogin } from "./login.ts";
 import type { OutgoingMessage } from "./outgoing.ts";
@@ -53,6 +53,9 @@ const BACKLOG = 4 * 2 ** 20;
 const MAX_INFLIGHT = 1024;
 /** Time to write our last packet, in milliseconds. */
 const FAREWELL_MS = 5000;
+
+/** The acknowledgement that is being handled: one for all connections. */
+const ack = new AckFields();
 
 /** What a connection needs of the server. */
 export interface MqttConnectionHost {
@@ -98,7 +101,6 @@ export class MqttConnection
   readonly #decoder: PacketDecoder;
   readonly #out = new FrameBuffer();
   readonly #inbound: Inbound;
-  readonly #fields = new AckFields();
   readonly #acks = new PendingAcks();
   readonly #aliases: Aliases;
   readonly #keepAlive: number;
@@ -292,12 +294,13 @@ export class MqttConnection
     }
   }
 
-  deliver(message: OutgoingMessage, options: DeliveryOptions): boolean {
-    const alias = this.#aliases.of(message.key);
-    const known = alias > 0 && this.#aliases.isKnown;
-    const whole = { ...options, alias, aliasKnown: known, maxPacket: this.#maxPacket };
-    if (!message.send(this.encoder, whole)) {
-      if (alias > 0 && !known) this.#aliases.forget(message.key);
+  deliver(message: OutgoingMessage): boolean {
+    const aliases = this.#aliases;
+    message.alias = aliases.of(message.key);
+    message.aliasKnown = message.alias > 0 && aliases.isKnown;
+    message.maxPacket = this.#maxPacket;
+    if (!message.send(this.encoder)) {
+      if (message.alias > 0 && !message.aliasKnown) aliases.forget(message.key);
       return false;
     }
     this.#touch();
@@ -385,9 +388,8 @@ export class MqttConnection
   }
 
   #onAck(type: AckType, bytes: Uint8Array, start: number, end: number): void {
-    const fields = this.#fields;
-    fields.read(type, bytes, start, end, this.version);
-    const { packetId, reasonCode } = fields;
+    ack.read(type, bytes, start, end, this.version);
+    const { packetId, reasonCode } = ack;
     if (type === PUBACK) this.session.onPuback(packetId);
     else if (type === PUBREC) this.session.onPubrec(packetId, reasonCode);
     else if (type === PUBREL) this.#inbound.release(packetId);

@@ -7,13 +7,15 @@ import type { Queue } from "../core/queue/queue.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { FanOut } from "./fan_out.ts";
 import type { Subscription } from "./subscriptions.ts";
-import type { OutgoingMessage, SendOptions } from "./outgoing.ts";
+import type { OutgoingMessage } from "./outgoing.ts";
 
 /** The MQTT part of a virtual host, as its sessions see it. */
 export interface SessionSpace {
   readonly core: BrokerCore;
   readonly vhost: VirtualHost;
   readonly fanOut: FanOut;
+  /** The message that is being sent: one for all clients. */
+  readonly outgoing: OutgoingMessage;
   /** Publishes a will that waits, because its session ends. */
   readonly wills: { publishDelayed(clientId: string): void };
   /** Declares a queue; a direct one stores nothing. */
@@ -42,9 +44,6 @@ export interface SharingSession {
   deliverNow(outgoing: OutgoingMessage, subscription: Subscription, retain: boolean, ttl: number): void;
 }
 
-/** How a session wants a message to be sent; the connection adds what it negotiated. */
-export type DeliveryOptions = Omit<SendOptions, "alias" | "aliasKnown" | "maxPacket">;
-
 /** The connection of a session, as the session sees it. */
 export interface SessionConnection {
   readonly version: ProtocolVersion;
@@ -54,8 +53,8 @@ export interface SessionConnection {
   readonly receiveMaximum: number;
   /** Whether messages of QoS 0 without subscription identifiers have the same bytes as those to other clients. */
   readonly isPlain: boolean;
-  /** Sends a message. @returns false if it is over the size limit of the client */
-  deliver(message: OutgoingMessage, options: DeliveryOptions): boolean;
+  /** Sends a message as it says. @returns false if it is over the size limit of the client */
+  deliver(message: OutgoingMessage): boolean;
   /** Sends an encoded packet. */
   deliverEncoded(packet: FrameBuffer): void;
   /** Sends an acknowledgement as soon as the journal is safe up to `position`. */

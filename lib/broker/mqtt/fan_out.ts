@@ -32,19 +32,7 @@ export class FanOut {
   /** Returns the packet of the last message, as the whole content of a buffer. */
   encoded(version: ProtocolVersion): FrameBuffer {
     const encoder = version === 5 ? this.#new : this.#old;
-    if (encoder.out.length === 0) {
-      this.message.send(encoder, {
-        qos: 0,
-        dup: false,
-        retain: false,
-        packetId: 0,
-        ids: undefined,
-        ttl: this.message.expiration,
-        alias: 0,
-        aliasKnown: false,
-        maxPacket: Infinity,
-      });
-    }
+    if (encoder.out.length === 0) this.message.send(encoder);
     return encoder.out;
   }
 }

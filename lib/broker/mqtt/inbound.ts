@@ -1,11 +1,10 @@
 import { copyOf } from "../../mqtt/integers.ts";
-import { PublishFields } from "../../mqtt/fields.ts";
 import { MqttError, protocolError } from "../../mqtt/mqtt_error.ts";
 import { type AckType, type ProtocolVersion, PUBACK, PUBCOMP, PUBREC } from "../../mqtt/packet_type.ts";
 import { PROPERTY } from "../../mqtt/property_table.ts";
 import { REASON } from "../../mqtt/reason_code.ts";
 import type { Access } from "../core/users/user_store.ts";
-import { IncomingMessage } from "./incoming.ts";
+import type { IncomingMessage } from "./incoming.ts";
 import { EXCHANGE, exchangeSeparators, MAX_NAME } from "./names.ts";
 import { replyFor } from "./replies.ts";
 import type { Session } from "./session.ts";
@@ -35,8 +34,6 @@ export class Inbound {
   /** Number of messages that were published. */
   count = 0;
   readonly #client: PublishingClient;
-  readonly #fields = new PublishFields();
-  readonly #message = new IncomingMessage();
   /** Topics by alias (3.3.2.3.4). */
   readonly #aliases: (Uint8Array | undefined)[] = [];
 
@@ -47,7 +44,7 @@ export class Inbound {
   /** PUBLISH (3.3). @throws {MqttError} the connection must be closed */
   publish(flags: number, bytes: Uint8Array, start: number, end: number): void {
     const { version, session } = this.#client;
-    const fields = this.#fields;
+    const { fields } = this.#client.space;
     fields.read(flags, bytes, start, end, version);
     const { qos, packetId, properties } = fields;
     if (version === 5) {
@@ -85,7 +82,7 @@ export class Inbound {
   }
 
   #topicOf(alias: number, bytes: Uint8Array): Uint8Array {
-    const { topicStart, topicEnd } = this.#fields;
+    const { topicStart, topicEnd } = this.#client.space.fields;
     if (alias > TOPIC_ALIASES) { // [MQTT-3.3.2-9]
       throw new MqttError(
         REASON.topicAliasInvalid,
@@ -103,7 +100,7 @@ export class Inbound {
 
   #route(topic: Uint8Array, start: number, end: number): void {
     const { session, space } = this.#client;
-    const fields = this.#fields;
+    const { fields } = this.#client.space;
     const { qos, packetId } = fields;
     // [MQTT-4.3.3-10]: it was published before; the answer is lost or on its way.
     if (qos === 2 && session.inbound.has(packetId)) {
@@ -118,11 +115,9 @@ export class Inbound {
       );
     }
     const state = qos === 2 ? session.state : undefined;
-    const message = this.#message;
-    message.set(fields, topic, start, end, {
-      ...(state === undefined ? {} : { packetId }),
-      clientId: space.noLocal > 0 ? session.clientId : undefined,
-    });
+    const { incoming: message } = space;
+    const clientId = space.noLocal > 0 ? session.clientId : undefined;
+    message.set(fields, topic, start, end, state === undefined ? 0 : packetId, clientId, false);
     try {
       this.#publish(message, topic, start, end, state);
     } catch (error) {
@@ -143,7 +138,7 @@ export class Inbound {
   ): void {
     const { user, access, session, space } = this.#client;
     const { intake, counters } = space.core;
-    const fields = this.#fields;
+    const { fields } = this.#client.space;
     const { qos, packetId } = fields;
     access.check("write", "exchange", EXCHANGE);
     access.checkTopic("write", space.vhost.exchanges, EXCHANGE, message.key);
@@ -177,7 +172,7 @@ export class Inbound {
   /** Refuses a message: MQTT 5.0 has a code for that, and earlier versions close the connection [MQTT-3.3.5-2]. */
   #refuse(error: MqttError): void {
     const { version } = this.#client;
-    const { qos, packetId } = this.#fields;
+    const { qos, packetId } = this.#client.space.fields;
     if (version < 5 || error.reasonCode === REASON.topicNameInvalid && qos === 0) throw error;
     if (qos > 0) this.#client.acknowledge(qos === 1 ? PUBACK : PUBREC, packetId, error.reasonCode, 0);
   }

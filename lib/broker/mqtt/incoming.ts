@@ -24,18 +24,6 @@ const EXPIRATION = 1 << 8;
 /** Headers that mean something to an AMQP broker, which a user property must not set. */
 const RESERVED = /^(CC|BCC|x-delay|x-death|x-match|x-mqtt-.*)$/;
 
-/** What a message needs besides its packet. */
-export interface IncomingExtras {
-  /** Set if the state of the publisher's session refers to it. */
-  readonly packetId?: number;
-  /** Set if a subscriber wants no messages of its own. */
-  readonly clientId?: string | undefined;
-  /** Whether the message is stored by itself, so that its delivery mode does not tell the QoS. */
-  readonly stored?: boolean;
-}
-
-const NO_EXTRAS: IncomingExtras = {};
-
 /**
  * The message of a PUBLISH in the form of the core. One object is reused for all messages; a message without properties
  * allocates nothing.
@@ -56,13 +44,18 @@ export class IncomingMessage implements EncodedMessage {
    * Sets the message.
    *
    * @param topic a buffer whose bytes `[topicStart, topicEnd)`, at most 255, are the topic
+   * @param packetId set if the state of the publisher's session refers to it; else 0
+   * @param clientId set if a subscriber wants no messages of its own
+   * @param stored whether the message is stored by itself, so that its delivery mode does not tell the QoS
    */
   set(
     fields: PublishFields,
     topic: Uint8Array,
     topicStart: number,
     topicEnd: number,
-    extras: IncomingExtras = NO_EXTRAS,
+    packetId: number,
+    clientId: string | undefined,
+    stored: boolean,
   ): void {
     const { qos, retain, properties } = fields;
     let head = this.head;
@@ -73,13 +66,12 @@ export class IncomingMessage implements EncodedMessage {
     this.key = readName(head, keyStart, at);
     at += 2;
     let flags = 0;
-    const stored = extras.stored === true;
     const mode = stored || qos > 0 ? DELIVERY_MODE : 0;
-    if (properties.isEmpty && qos < 2 && !retain && !stored && extras.clientId === undefined) {
+    if (properties.isEmpty && qos < 2 && !retain && !stored && clientId === undefined) {
       flags = mode;
       if (mode > 0) head[at++] = 2;
     } else {
-      const headers = headersOf(fields, extras);
+      const headers = headersOf(fields, packetId, clientId, stored);
       const table = headers === undefined ? undefined : encodeTable(headers);
       if (table !== undefined && at + table.length + 4 * 256 > head.length) {
         head = new Uint8Array(at + table.length + 4 * 256);
@@ -152,7 +144,9 @@ function copyShort(bytes: Uint8Array, from: number, target: Uint8Array, at: numb
 /** The headers that a message needs; undefined for none. */
 function headersOf(
   { qos, retain, properties }: PublishFields,
-  { packetId, clientId, stored }: IncomingExtras,
+  packetId: number,
+  clientId: string | undefined,
+  stored: boolean,
 ): FieldTable | undefined {
   const headers: FieldTable = Object.create(null);
   let any = false;
@@ -160,9 +154,9 @@ function headersOf(
     headers[name] = value;
     any = true;
   };
-  if (qos === 2 || stored === true) set(HEADER.qos, qos);
+  if (qos === 2 || stored) set(HEADER.qos, qos);
   if (retain) set(HEADER.retain, true);
-  if (packetId !== undefined) set(HEADER.packetId, packetId);
+  if (packetId > 0) set(HEADER.packetId, packetId);
   if (clientId !== undefined) set(HEADER.clientId, clientId);
   if (!properties.isEmpty) {
     setLong(properties, PROPERTY.correlationData.id, HEADER.correlationData, set);

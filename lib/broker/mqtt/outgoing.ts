@@ -13,25 +13,6 @@ import { copyExchanged, exchangeSeparators, HEADER, MAX_NAME } from "./names.ts"
 const NO_HEADERS: FieldTable = Object.freeze(Object.create(null));
 const utf8 = new TextEncoder();
 
-/** How a message is sent to one client. */
-export interface SendOptions {
-  readonly qos: number;
-  readonly dup: boolean;
-  readonly retain: boolean;
-  /** 0 for QoS 0. */
-  readonly packetId: number;
-  /** The identifiers of the subscriptions that it matches. */
-  readonly ids: readonly number[] | undefined;
-  /** What is left of its time to live, in milliseconds; Infinity for ever. */
-  readonly ttl: number;
-  /** The topic alias; 0 for none. */
-  readonly alias: number;
-  /** Whether the client knows the alias, which then stands for the topic. */
-  readonly aliasKnown: boolean;
-  /** The size limit of the client, in bytes. */
-  readonly maxPacket: number;
-}
-
 /** A message of the core, as it is sent in a PUBLISH. One object is reused for all messages. */
 export class OutgoingMessage {
   /** The routing key. */
@@ -39,6 +20,23 @@ export class OutgoingMessage {
   /** The QoS of the publish. */
   qos = 0;
   headers: FieldTable = NO_HEADERS;
+
+  /** How the next `send` sends it; `read` sets the defaults. */
+  sendQos = 0;
+  dup = false;
+  retain = false;
+  /** 0 for QoS 0. */
+  packetId = 0;
+  /** The identifiers of the subscriptions that it matches. */
+  ids: readonly number[] | undefined;
+  /** What is left of its time to live, in milliseconds; Infinity for ever. */
+  ttl = Infinity;
+  /** The topic alias; 0 for none. */
+  alias = 0;
+  /** Whether the client knows the alias, which then stands for the topic. */
+  aliasKnown = false;
+  /** The size limit of the client, in bytes. */
+  maxPacket = Infinity;
 
   readonly #scan = new PropertyScan();
   #message!: EncodedMessage;
@@ -54,6 +52,12 @@ export class OutgoingMessage {
     this.key = readName(head, this.#keyStart, propertiesStart);
     const scan = this.#scan;
     scan.read(head, propertiesStart, propertiesEnd);
+    this.sendQos = this.packetId = this.alias = 0;
+    this.dup = this.retain = this.aliasKnown = false;
+    this.ids = undefined;
+    this.maxPacket = Infinity;
+    this.ttl = Infinity;
+    if (scan.has("expiration")) this.ttl = Number(scan.text("expiration"));
     this.headers = scan.has("headers") ? scan.headers()! : NO_HEADERS;
     const qos = this.headers[HEADER.qos];
     // As in RabbitMQ: a persistent message of another protocol has QoS 1.
@@ -70,24 +74,18 @@ export class OutgoingMessage {
     return this.headers[HEADER.retain] === 1;
   }
 
-  /** The time to live that the publisher gave it, in milliseconds; Infinity for ever. */
-  get expiration(): number {
-    const text = this.#scan.has("expiration") ? this.#scan.text("expiration") : undefined;
-    return text === undefined ? Infinity : Number(text);
-  }
-
   /** Encodes a PUBLISH. @returns false if it is over the size limit of the client */
-  send(encoder: PacketEncoder, options: SendOptions): boolean {
+  send(encoder: PacketEncoder): boolean {
     const { head, propertiesStart, body, bodyStart, bodyEnd } = this.#message;
-    const { qos, packetId, aliasKnown, maxPacket } = options;
+    const { sendQos: qos, packetId, aliasKnown, maxPacket } = this;
     const properties = this.#properties;
     properties.length = 0;
-    if (encoder.version === 5) this.#writeProperties(properties, options);
+    if (encoder.version === 5) this.#writeProperties(properties);
     const topicLength = aliasKnown ? 0 : propertiesStart - this.#keyStart;
     const size = sizeofPublish(encoder.version, qos > 0, topicLength, properties.length, bodyEnd - bodyStart);
     if (1 + sizeofVariable(size) + size > maxPacket) return false;
     copyExchanged(head, this.#keyStart, this.#keyStart + topicLength, this.#topic, 0);
-    const flags = (options.dup ? 8 : 0) | qos << 1 | (options.retain ? 1 : 0);
+    const flags = (this.dup ? 8 : 0) | qos << 1 | (this.retain ? 1 : 0);
     encoder.publish(
       flags,
       packetId,
@@ -103,9 +101,9 @@ export class OutgoingMessage {
     return true;
   }
 
-  #writeProperties(into: PropertyWriter, { ids, ttl, alias }: SendOptions): void {
+  #writeProperties(into: PropertyWriter): void {
     const scan = this.#scan;
-    const { headers } = this;
+    const { headers, ids, ttl, alias } = this;
     if (alias > 0) into.two(PROPERTY.topicAlias.id, alias);
     if (ids !== undefined) { for (const id of ids) into.variable(PROPERTY.subscriptionIdentifiers.id, id); }
     if (ttl !== Infinity) {

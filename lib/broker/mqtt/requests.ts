@@ -7,7 +7,6 @@ import { isShared, isTopicFilter, parseShared } from "../../mqtt/topic.ts";
 import { addressOf, encodeMessage, propertiesOf } from "../core/message.ts";
 import type { Access } from "../core/users/user_store.ts";
 import { bindingKeyOf, EXCHANGE, fitsName, HEADER, sharedQueue, subscriptionQueue } from "./names.ts";
-import { OutgoingMessage } from "./outgoing.ts";
 import { replyFor } from "./replies.ts";
 import type { Session } from "./session.ts";
 import type { MqttSpace } from "./space.ts";
@@ -116,10 +115,9 @@ function check(
   }
 }
 
-const outgoing = new OutgoingMessage();
-
 /** Sends the retained messages of a subscription, marked as such [MQTT-3.3.1-8]. */
 function sendRetained({ session, space }: RequestingClient, subscription: Subscription): void {
+  const { outgoing } = space;
   space.retained.match(subscription.filter, (message, ttl) => {
     outgoing.read(message);
     if (Math.min(outgoing.qos, subscription.qos) === 0) {

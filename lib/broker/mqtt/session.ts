@@ -5,7 +5,7 @@ import { type ConsumingChannel, QueueConsumer } from "../core/queue/consumer.ts"
 import type { MessageReceiver, Queue } from "../core/queue/queue.ts";
 import type { SessionConnection, SessionSpace, SharingSession } from "./contract.ts";
 import { bindingKeyOf, EXCHANGE, HEADER, stateQueue, subscriptionQueue } from "./names.ts";
-import { OutgoingMessage } from "./outgoing.ts";
+import type { OutgoingMessage } from "./outgoing.ts";
 import { SessionState } from "./session_state.ts";
 import { SharedSubscriptions } from "./shared.ts";
 import { argumentsOf, combine, type Match, type Subscription, SubscriptionSet } from "./subscriptions.ts";
@@ -45,7 +45,6 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
   readonly #released = new Map<number, number>();
   readonly #queues: [Queue | undefined, Queue | undefined] = [undefined, undefined];
   readonly #state: SessionState | undefined;
-  readonly #outgoing = new OutgoingMessage();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #reported = 0;
 
@@ -235,36 +234,45 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
     if (match.ids === undefined && !retain && connection.isPlain) {
       return connection.deliverEncoded(fanOut.encoded(connection.version));
     }
-    const { ids } = match;
-    connection.deliver(outgoing, { qos: 0, dup: false, retain, packetId: 0, ids, ttl: outgoing.expiration });
+    outgoing.retain = retain;
+    outgoing.ids = match.ids;
+    connection.deliver(outgoing);
+    outgoing.retain = false;
+    outgoing.ids = undefined;
+    outgoing.alias = 0;
+    outgoing.aliasKnown = false;
+    outgoing.maxPacket = Infinity;
   }
 
   /** Sends a message of QoS 0 for one subscription. */
   deliverNow(outgoing: OutgoingMessage, subscription: Subscription, retain: boolean, ttl: number): void {
     const { connection } = this;
     if (connection === undefined) return;
-    const ids = subscription.id === undefined ? undefined : [subscription.id];
+    outgoing.retain = retain;
+    outgoing.ids = subscription.id === undefined ? undefined : [subscription.id];
+    outgoing.ttl = ttl;
     this.space.core.counters.delivered++;
-    connection.deliver(outgoing, { qos: 0, dup: false, retain, packetId: 0, ids, ttl });
+    connection.deliver(outgoing);
   }
 
   deliver(consumer: QueueConsumer, queue: Queue): void {
     const { takenSeq: seq } = queue;
     const lane = queue.lanes[0]!;
-    const outgoing = this.#outgoing;
+    const { outgoing } = this.space;
     const message = queue.messageAt(0, seq);
     // Damaged on disk; the journal has reported it.
     if (message === undefined) return queue.settle(0, seq);
     outgoing.read(message);
     const match = this.#matchOf(outgoing);
     if (match === undefined || match.queue === 0) return queue.settle(0, seq);
-    const qos = Math.min(outgoing.qos, match.qos);
-    const retain = outgoing.isStored || match.retainAsPublished && outgoing.retained;
+    const qos = outgoing.sendQos = Math.min(outgoing.qos, match.qos);
+    const packetId = outgoing.packetId = qos === 0 ? 0 : packetIdOf(seq);
+    const dup = outgoing.dup = qos > 0 && lane.isRedelivered(seq);
+    outgoing.retain = outgoing.isStored || match.retainAsPublished && outgoing.retained;
+    outgoing.ids = match.ids;
     const expiry = lane.expiryAt(seq);
-    const ttl = expiry === 0 ? Infinity : expiry - this.space.core.cycle.now;
-    const packetId = qos === 0 ? 0 : packetIdOf(seq);
-    const dup = qos > 0 && lane.isRedelivered(seq);
-    const sent = this.connection!.deliver(outgoing, { qos, dup, retain, packetId, ids: match.ids, ttl });
+    outgoing.ttl = expiry === 0 ? Infinity : expiry - this.space.core.cycle.now;
+    const sent = this.connection!.deliver(outgoing);
     // [MQTT-3.1.2-25]
     if (!sent || qos === 0) queue.settle(0, seq);
     if (!sent) return;

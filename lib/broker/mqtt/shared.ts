@@ -3,7 +3,6 @@ import { type ConsumingChannel, QueueConsumer } from "../core/queue/consumer.ts"
 import type { Queue } from "../core/queue/queue.ts";
 import { parseShared } from "../../mqtt/topic.ts";
 import { HEADER, sharedQueue } from "./names.ts";
-import { OutgoingMessage } from "./outgoing.ts";
 import type { SharingSession } from "./contract.ts";
 import type { Subscription } from "./subscriptions.ts";
 
@@ -15,7 +14,6 @@ class Membership implements ConsumingChannel {
   readonly #session: SharingSession;
   readonly queue: Queue;
   subscription: Subscription;
-  readonly #outgoing = new OutgoingMessage();
   #consumer: QueueConsumer | undefined;
 
   constructor(session: SharingSession, queue: Queue, subscription: Subscription) {
@@ -54,7 +52,7 @@ class Membership implements ConsumingChannel {
     const { takenSeq: seq } = queue;
     const message = queue.messageAt(0, seq);
     if (message === undefined) return queue.settle(0, seq);
-    const outgoing = this.#outgoing;
+    const { outgoing } = this.#session.space;
     outgoing.read(message);
     const { filter, qos } = this.subscription;
     const expiry = queue.lanes[0]!.expiryAt(seq);

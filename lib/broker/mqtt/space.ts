@@ -20,6 +20,7 @@ import {
   subscriptionQueue,
   WILL_QUEUE,
 } from "./names.ts";
+import { OutgoingMessage } from "./outgoing.ts";
 import { RetainedMessages } from "./retained.ts";
 import { Session } from "./session.ts";
 import { type Subscription, subscriptionOf } from "./subscriptions.ts";
@@ -50,13 +51,17 @@ export class MqttSpace implements SessionSpace, WillSpace {
   readonly retained: RetainedMessages;
   readonly wills: Wills;
   readonly fanOut: FanOut = new FanOut();
+  /** The packet and the message that are being published, and the one that is being sent: one for all clients. */
+  readonly fields: PublishFields = new PublishFields();
+  readonly incoming: IncomingMessage = new IncomingMessage();
+  readonly outgoing: OutgoingMessage = new OutgoingMessage();
   /** How many subscriptions want no messages of their own client. */
   noLocal = 0;
 
   readonly #events: SpaceEvents;
   /** The queues of shared subscriptions, with the number of members. */
   readonly #shared = new Map<Queue, number>();
-  readonly #incoming = new IncomingMessage();
+  readonly #stored = new IncomingMessage();
 
   constructor(
     core: BrokerCore,
@@ -139,8 +144,8 @@ export class MqttSpace implements SessionSpace, WillSpace {
    * @returns whether there was room
    */
   retain(fields: PublishFields, topic: Uint8Array, start: number, end: number): boolean {
-    const message = this.#incoming;
-    message.set(fields, topic, start, end, { stored: true });
+    const message = this.#stored;
+    message.set(fields, topic, start, end, 0, undefined, true);
     const name = exchangeSeparators(message.key);
     try {
       if (fields.payloadEnd === fields.payloadStart) this.retained.delete(name);
@@ -178,8 +183,8 @@ export class MqttSpace implements SessionSpace, WillSpace {
     while (packet[start++]! >= 0x80);
     fields.read(flags, packet, start, packet.length, 5);
     if (retain) this.retain(fields, name, 0, name.length);
-    const message = this.#incoming;
-    message.set(fields, name, 0, name.length);
+    const message = this.incoming;
+    message.set(fields, name, 0, name.length, 0, undefined, false);
     try {
       this.core.intake.publish(this.vhost, user, EXCHANGE, message.key, message, message.scan, false);
       this.core.counters.published++;
