@@ -1,7 +1,7 @@
 import { type Batch, COMMAND, LONG } from "./batch.ts";
 
-/** Bodies up to this length are copied byte by byte, in bytes. */
-const SHORT = 64;
+/** Bodies up to this length are copied byte by byte, in bytes: a call of `copyWithin` or `set` costs more. */
+const SHORT = 24;
 /** The length of the largest frame header, in bytes: flags and a 64-bit length. */
 export const MAX_HEADER = 9;
 
@@ -67,8 +67,11 @@ export function encodeBatch(batch: Batch, from: number, to: number, target: Uint
     const start = starts[i]!;
     const end = ends[i]!;
     at = writeHeader(target, at, flags[i]!, end - start);
-    target.copyWithin(at, start + shift, end + shift);
-    at += end - start;
+    if (end - start <= SHORT) { for (let from = start; from < end; from++) target[at++] = bytes[from]!; }
+    else {
+      target.copyWithin(at, start + shift, end + shift);
+      at += end - start;
+    }
   }
   return at;
 }
@@ -79,7 +82,6 @@ function encodeEach(batch: Batch, from: number, to: number, target: Uint8Array, 
     const start = starts[i]!;
     const end = ends[i]!;
     at = writeHeader(target, at, flags[i]!, end - start);
-    // For a short body, a loop is faster than a view.
     if (end - start <= SHORT) { for (let from = start; from < end; from++) target[at++] = bytes[from]!; }
     else {
       target.set(bytes.subarray(start, end), at);

@@ -1,4 +1,5 @@
 import { Batch, MORE } from "./batch.ts";
+import { BufferPool, type Lease } from "./buffers.ts";
 import { concat } from "./bytes.ts";
 import { ZmtpFrameDecoder } from "./frame_decoder.ts";
 import { encodeBatch, encodedBound, MAX_HEADER, writeHeader } from "./frame_encoder.ts";
@@ -6,11 +7,15 @@ import type { Cipher } from "./mechanisms/mechanism.ts";
 
 /** The size of a full block of encoded frames, in bytes. One block is one write. */
 const BLOCK = 256 * 1024;
-const FIRST_BLOCK = 4 * 1024;
-/** The number of full-size buffers that are kept for reuse. */
-const SPARES = 3;
+/** The size of the block of a connection with little traffic, in bytes. */
+const SMALL_BLOCK = 4 * 1024;
+/** The buffers of all connections. */
+const fullBuffers = new BufferPool(BLOCK, 16);
+const smallBuffers = new BufferPool(SMALL_BLOCK, 64);
 /** A body of at least this size in a stable buffer is referred to instead of copied, in bytes. */
 const LARGE_BODY = 32 * 1024;
+/** The same for a leased buffer: a copy costs less than a write of its own, and frees the buffer while it is in the cache. */
+const LARGE_LEASED_BODY = 256 * 1024;
 
 /** The limit for queued commands, which no high-water mark counts, in bytes. */
 const MAX_COMMANDS = 32 * 1024 * 1024;
@@ -23,6 +28,8 @@ interface Block {
   whole: boolean;
   /** Whether frames may be appended: the buffer belongs to this outbox. */
   own: boolean;
+  /** The lease of a buffer that is used by reference. */
+  lease: Lease | undefined;
 }
 
 /** The limits of the queue for one peer. */
@@ -47,8 +54,6 @@ export class Outbox {
   #flight: Block | undefined;
   /** Written blocks of a message whose end is not written yet. */
   #unfinished: Block[] = [];
-  /** Full-size buffers for future blocks. */
-  readonly #spares: Uint8Array[] = [];
   #messages = 0;
   #bytes = 0;
   #written = 0;
@@ -107,10 +112,7 @@ export class Outbox {
   #append(batch: Batch, from: number, to: number): void {
     this.#messages += batch.countMessages(from, to);
     while (from < to) {
-      // Encryption copies every body anyway.
-      if (
-        batch.stable && this.#cipher === undefined && batch.ends[from]! - batch.starts[from]! >= LARGE_BODY
-      ) this.#refer(batch, from++);
+      if (batch.ends[from]! - batch.starts[from]! >= this.#largeBody(batch)) this.#refer(batch, from++);
       else from = this.#copy(batch, from, to);
     }
   }
@@ -149,10 +151,8 @@ export class Outbox {
       this.#written += done.messages;
       if (!done.whole) this.#unfinished.push(done);
       else {
-        if (this.#unfinished.length > 0) this.#unfinished = [];
-        if (done.own && done.bytes.length === BLOCK && this.#spares.length < SPARES) {
-          this.#spares.push(done.bytes);
-        }
+        recycle(done);
+        while (this.#unfinished.length > 0) recycle(this.#unfinished.pop()!);
       }
     }
     this.flush();
@@ -177,6 +177,9 @@ export class Outbox {
       taken = this.#cipher.sealedWithin(bytes.subarray(0, length), taken);
     }
     for (const block of this.#unfinished) taken += block.length;
+    const bytes = concat(blocks.map((block) => block.bytes.subarray(0, block.length)));
+    // The runtime may still hold the bytes of the write that the end of the connection has cut off.
+    for (const block of blocks) if (block !== this.#flight) block.lease?.release();
     this.#unfinished = [];
     this.#flight = undefined;
     this.#blocks = [];
@@ -193,19 +196,20 @@ export class Outbox {
         }
         from = to;
       }
-    }).push(concat(blocks.map((block) => block.bytes.subarray(0, block.length))));
+    }).push(bytes);
     return left;
   }
 
   /** Copies at least one frame, at most half a block's worth, up to the next body that can be referred to. */
   #copy(batch: Batch, from: number, to: number): number {
-    const { starts, ends, ascending, stable } = batch;
+    const { starts, ends, ascending } = batch;
+    const largeBody = this.#largeBody(batch);
     const first = starts[from]!;
     let bodies = ends[from]! - first;
     let end = from + 1;
     while (end < to) {
       const length = ends[end]! - starts[end]!;
-      if (stable && length >= LARGE_BODY) break;
+      if (length >= largeBody) break;
       bodies += length;
       if ((ascending ? ends[end]! - first : bodies) + (end - from + 1) * MAX_HEADER > BLOCK / 2) break;
       end++;
@@ -214,6 +218,12 @@ export class Outbox {
     const at = encodeBatch(batch, from, end, block.bytes, block.length);
     this.#grew(block, at - block.length, batch.countMessages(from, end), batch.flags[end - 1] === 0);
     return end;
+  }
+
+  /** The length from which bodies of a batch are referred to. Encryption copies every body anyway. */
+  #largeBody(batch: Batch): number {
+    if (this.#cipher !== undefined) return Infinity;
+    return batch.stable ? LARGE_BODY : batch.lease !== undefined ? LARGE_LEASED_BODY : Infinity;
   }
 
   #refer(batch: Batch, at: number): void {
@@ -226,7 +236,9 @@ export class Outbox {
       false,
     );
     const whole = batch.flags[at] === 0;
-    const block = { bytes: body, length: 0, messages: 0, whole, own: false };
+    const { lease } = batch;
+    lease?.retain();
+    const block = { bytes: body, length: 0, messages: 0, whole, own: false, lease };
     this.#blocks.push(block);
     this.#grew(block, body.length, whole ? 1 : 0, whole);
   }
@@ -245,17 +257,24 @@ export class Outbox {
       const needed = last.length + length;
       if (needed <= last.bytes.length) return last;
       if (needed <= BLOCK) {
-        const grown = new Uint8Array(Math.min(BLOCK, Math.max(needed, last.bytes.length * 2)));
+        const grown = fullBuffers.take();
         grown.set(last.bytes.subarray(0, last.length));
+        smallBuffers.give(last.bytes);
         last.bytes = grown;
         return last;
       }
     }
-    // A second queued block indicates a stream of messages. A connection with little traffic keeps a small buffer.
-    const size = Math.max(length, last === undefined ? FIRST_BLOCK : BLOCK);
-    const bytes = length <= BLOCK && this.#spares.pop() || new Uint8Array(size);
-    const block = { bytes, length: 0, messages: 0, whole: true, own: true };
+    const bytes = length > BLOCK ? new Uint8Array(length) : length > SMALL_BLOCK || last !== undefined // A second queued block indicates a stream of messages.
+      ? fullBuffers.take()
+      : smallBuffers.take();
+    const block = { bytes, length: 0, messages: 0, whole: true, own: true, lease: undefined };
     this.#blocks.push(block);
     return block;
   }
+}
+
+/** Ends the use of a block whose messages are written completely. */
+function recycle({ bytes, own, lease }: Block): void {
+  lease?.release();
+  if (own) (bytes.length === BLOCK ? fullBuffers : smallBuffers).give(bytes);
 }
