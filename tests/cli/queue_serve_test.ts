@@ -130,7 +130,7 @@ describe("queue serve", () => {
     for (const login of ["ann:one%3Atwo", "bob:three", "me:s3cret"]) {
       await well(["put", "--declare", "q", "-D", "x", "--url", `amqp://${login}@${address}`]);
     }
-    for (const login of ["guest:guest", "me:wrong", "ann:one"]) {
+    for (const login of ["guest:guest", "me:n0pe", "ann:one"]) {
       const { code, stderr } = await queue([
         "put",
         "--declare",
@@ -143,7 +143,7 @@ describe("queue serve", () => {
       assert.deepEqual([code, /wrong user or password/.test(stderr)], [4, true], stderr);
     }
     await broker.waitForStderr(/refused 127\.0\.0\.1:\d+: .*me/);
-    assert.doesNotMatch(broker.stderr, /s3cret|wrong|one/);
+    assert.doesNotMatch(broker.stderr, /s3cret|n0pe|one/);
   });
 
   test("users of a file - SIGHUP reads it again, and a removed user stays removed after a restart", async () => {

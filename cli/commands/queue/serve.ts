@@ -5,7 +5,7 @@ import examples from "../../cheats/queue-serve.md" with { type: "text" };
 import { command, group, option, readiness } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { word } from "../../app/values.ts";
-import { tlsServer } from "../../options/tls.ts";
+import { tlsBroker } from "../../options/tls.ts";
 import { usersOf } from "../../queue/serve/credentials.ts";
 import { openBroker } from "../../queue/serve/open_broker.ts";
 import { serving } from "../../queue/serve/options.ts";
@@ -27,7 +27,7 @@ export default command({
       ),
     }),
     ...serving,
-    ...group("Security", tlsServer),
+    ...tlsBroker,
   },
   examples,
   async action({ session, values, operands }) {
@@ -38,6 +38,14 @@ export default command({
       throw new UsageError(
         "--cert and --key are for amqps:// and stomps:// endpoints: add one, such as amqps://*:5671",
       );
+    }
+    if (values.cacert !== undefined && values.cert === undefined) {
+      throw new UsageError(
+        "--cacert needs --cert and --key, because only amqps:// and stomps:// have certificates of clients",
+      );
+    }
+    if (values.certLoginFrom !== undefined && values.cacert === undefined) {
+      throw new UsageError("--cert-login-from needs --cacert, which requires certificates of clients");
     }
     // SIGHUP never ends a server.
     session.onReload(() => {});

@@ -6,6 +6,7 @@ import { StompError } from "../../stomp/stomp_error.ts";
 import type { ByteStream, StreamSink } from "../../transport/stream.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { Authenticator } from "../core/users/authenticator.ts";
+import { certificateName, type CertLoginFrom } from "../core/users/certificate_name.ts";
 import type { Access } from "../core/users/user_store.ts";
 import { replyFor } from "./replies.ts";
 
@@ -15,6 +16,8 @@ export interface LoginOptions {
   readonly maxMessageSize: number;
   /** For the whole login, in milliseconds. */
   readonly handshakeTimeout: number;
+  /** How the user name is taken from a client certificate. */
+  readonly certLoginFrom: CertLoginFrom;
 }
 
 /** A successful login. */
@@ -34,8 +37,17 @@ export interface StompLogin {
   readonly failure: () => Error | undefined;
 }
 
-/** The credentials are wrong. */
-export class LoginRefused extends StompError {}
+/** The credentials are wrong. The client does not get the reason. */
+export class LoginRefused extends StompError {
+  /** For the events of the broker only. */
+  readonly reason: string;
+
+  /** @param user the name of the user, as far as it is known */
+  constructor(user: string, reason: string) {
+    super("Bad CONNECT", `Access refused for user '${user}'\n`);
+    this.reason = reason;
+  }
+}
 
 /** The user of clients that name none. */
 const GUEST = "guest";
@@ -70,12 +82,10 @@ export async function logIn(
     const version = negotiate(headers.get("accept-version"));
     // In STOMP 1.0, a space may follow the colon.
     const header = (name: string) => version === "1.0" ? headers.get(name)?.trimStart() : headers.get(name);
-    const user = header("login") ?? GUEST;
-    const password = new TextEncoder().encode(header("passcode") ?? GUEST);
-    const refusal = authenticator.authenticate(user, password, isLocal);
-    if (refusal !== undefined) {
-      throw new LoginRefused("Bad CONNECT", `Access refused for user '${user}'\n`);
-    }
+    const certificate = header("login") === undefined ? stream.peerCertificate : undefined;
+    const user = certificate === undefined
+      ? byPassword(header("login") ?? GUEST, header("passcode") ?? GUEST, authenticator, isLocal)
+      : byCertificate(certificate, options.certLoginFrom, authenticator, isLocal);
     const name = header("host") ?? "/";
     const vhost = vhosts.get(name);
     const access = vhost === undefined ? undefined : authenticator.accessTo(user, name);
@@ -101,6 +111,27 @@ export async function logIn(
     await refuse(stream, reader, error);
     throw error;
   }
+}
+
+function byPassword(user: string, password: string, authenticator: Authenticator, isLocal: boolean): string {
+  const refusal = authenticator.authenticate(user, new TextEncoder().encode(password), isLocal);
+  if (refusal !== undefined) throw new LoginRefused(user, refusal);
+  return user;
+}
+
+/** A client without a name is the user that its verified certificate names. */
+function byCertificate(
+  certificate: Uint8Array,
+  from: CertLoginFrom,
+  authenticator: Authenticator,
+  isLocal: boolean,
+): string {
+  const user = certificateName(certificate, from);
+  const refusal = user === undefined
+    ? `the client certificate has no ${from.replace("_", " ")} that can be read`
+    : authenticator.authenticateCertificate(user, isLocal);
+  if (user === undefined || refusal !== undefined) throw new LoginRefused(user ?? "", refusal ?? "");
+  return user;
 }
 
 /** Chooses the newest common version. */
