@@ -124,7 +124,7 @@ export { Pull } from "./lib/zmq/types/pull.ts";
 export { Push } from "./lib/zmq/types/push.ts";
 export { Radio, type RadioOptions } from "./lib/zmq/types/radio.ts";
 export { type IncomingRequest, Rep } from "./lib/zmq/types/rep.ts";
-export { Req, type ReqOptions } from "./lib/zmq/types/req.ts";
+export { type Asker, Req, type ReqOptions } from "./lib/zmq/types/req.ts";
 export { Router, type RouterOptions } from "./lib/zmq/types/router.ts";
 export { Server } from "./lib/zmq/types/server.ts";
 export { Sub } from "./lib/zmq/types/sub.ts";

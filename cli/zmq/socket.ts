@@ -90,7 +90,7 @@ export function cancelAtFailure(socket: Socket, source: Source): () => Error | u
   const watch = async () => {
     while (!over && !socket.closed && failure === undefined) {
       failure = socket.failure;
-      if (failure === undefined) await socket.change();
+      if (failure === undefined) await socket.ended();
       else source.cancel();
     }
   };
