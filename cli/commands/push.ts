@@ -22,7 +22,7 @@ export default command({
     const plan = planEndpoints(session.command, "connect", values, operands);
     const source = sourceOf(values, repeats(values));
     const socket = new Push({
-      ...socketOptions(session, values),
+      ...await socketOptions(session, values),
       hwm: values.hwm,
       hwmBytes: values.hwm === undefined ? HWM_BYTES : undefined,
       conflate: values.conflate,

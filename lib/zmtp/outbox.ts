@@ -2,13 +2,15 @@ import { Batch, MORE } from "./batch.ts";
 import { BufferPool, type Lease } from "./buffers.ts";
 import { concat } from "./bytes.ts";
 import { ZmtpFrameDecoder } from "./frame_decoder.ts";
-import { encodeBatch, encodedBound, MAX_HEADER, writeHeader } from "./frame_encoder.ts";
+import { copyBody, encodeBatch, encodedBound, MAX_HEADER, writeHeader } from "./frame_encoder.ts";
 import type { Cipher } from "./mechanisms/mechanism.ts";
 
 /** The size of a full block of encoded frames, in bytes. One block is one write. */
 const BLOCK = 256 * 1024;
 /** The size of the block of a connection with little traffic, in bytes. */
 const SMALL_BLOCK = 4 * 1024;
+/** Messages of at least this length together get a full block at once, in bytes. */
+const MIN_STREAM = 32 * 1024;
 /** The buffers of all connections. */
 const fullBuffers = new BufferPool(BLOCK, 16);
 const smallBuffers = new BufferPool(SMALL_BLOCK, 64);
@@ -28,8 +30,15 @@ interface Block {
   whole: boolean;
   /** Whether frames may be appended: the buffer belongs to this outbox. */
   own: boolean;
-  /** The lease of a buffer that is used by reference. */
-  lease: Lease | undefined;
+  /** Whoever fills the buffer again later, if it is used by reference. */
+  lease: Pick<Lease, "release"> | undefined;
+}
+
+/** Encoded frames that several outboxes refer to. */
+export interface SharedFrames {
+  readonly bytes: Uint8Array;
+  /** Called by each outbox when the operating system has accepted the frames; not by an outbox that is closed before. */
+  release(): void;
 }
 
 /** The limits of the queue for one peer. */
@@ -117,11 +126,34 @@ export class Outbox {
     }
   }
 
+  /**
+   * Appends a copy of one frame. Call `flush` after the last frame of the message.
+   *
+   * @param flags MORE, or 0 for the last frame
+   */
+  appendFrame(body: Uint8Array, flags: number): void {
+    const { length } = body;
+    const block = this.#reserve(length + MAX_HEADER);
+    const at = writeHeader(block.bytes, block.length, flags, length);
+    copyBody(body, 0, length, block.bytes, at);
+    const last = flags === 0 ? 1 : 0;
+    this.#messages += last;
+    this.#grew(block, at + length - block.length, last, last === 1);
+  }
+
   /** Appends complete encoded frames: `messages` messages, or commands (0 messages), which no limit counts. */
   appendEncoded(bytes: Uint8Array, messages: number): void {
     const block = this.#reserve(bytes.length);
     block.bytes.set(bytes, block.length);
     this.#grew(block, bytes.length, messages, true);
+    this.#messages += messages;
+  }
+
+  /** Appends complete encoded messages without a copy: they become a write of their own. */
+  appendShared(frames: SharedFrames, messages: number): void {
+    const block = { bytes: frames.bytes, length: 0, messages: 0, whole: true, own: false, lease: frames };
+    this.#blocks.push(block);
+    this.#grew(block, frames.bytes.length, messages, true);
     this.#messages += messages;
   }
 
@@ -264,9 +296,13 @@ export class Outbox {
         return last;
       }
     }
-    const bytes = length > BLOCK ? new Uint8Array(length) : length > SMALL_BLOCK || last !== undefined // A second queued block indicates a stream of messages.
+    // A second queued block or a large run of messages indicates a stream of messages.
+    const streams = last !== undefined || length > MIN_STREAM;
+    const bytes = length <= SMALL_BLOCK && !streams
+      ? smallBuffers.take()
+      : length <= BLOCK && streams
       ? fullBuffers.take()
-      : smallBuffers.take();
+      : new Uint8Array(length);
     const block = { bytes, length: 0, messages: 0, whole: true, own: true, lease: undefined };
     this.#blocks.push(block);
     return block;
