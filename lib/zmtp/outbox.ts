@@ -26,6 +26,15 @@ interface Block {
   whole: boolean;
   /** Whether frames may be appended: the buffer belongs to this outbox. */
   own: boolean;
+  /** The owner of the buffer, if other outboxes use it, too. */
+  shared?: SharedFrames;
+}
+
+/** Encoded frames that several outboxes refer to. */
+export interface SharedFrames {
+  readonly bytes: Uint8Array;
+  /** Called by each outbox when the operating system has accepted the frames; not by an outbox that is closed before. */
+  release(): void;
 }
 
 /** The limits of the queue for one peer. */
@@ -141,6 +150,14 @@ export class Outbox {
     this.#messages += messages;
   }
 
+  /** Appends complete encoded messages without a copy: they become a write of their own. */
+  appendShared(frames: SharedFrames, messages: number): void {
+    const block = { bytes: frames.bytes, length: 0, messages: 0, whole: true, own: false, shared: frames };
+    this.#blocks.push(block);
+    this.#grew(block, frames.bytes.length, messages, true);
+    this.#messages += messages;
+  }
+
   /** Starts to write, unless a write is in progress: then the appended frames follow it. */
   flush(): void {
     if (this.#flight !== undefined) return;
@@ -175,6 +192,7 @@ export class Outbox {
       else {
         if (this.#unfinished.length > 0) this.#unfinished = [];
         if (done.own) this.#recycle(done.bytes);
+        else done.shared?.release();
       }
     }
     this.flush();
