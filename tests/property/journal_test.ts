@@ -94,6 +94,7 @@ async function run(model: JournalModel, step: Action, next: () => string): Promi
 
 /** Simulates a crash: copies the files, and continues with a journal on the copy. */
 function crash(model: JournalModel, directory: string): void {
+  assert.equal(model.journal.full?.message, undefined);
   copyFiles(model.directory!, directory);
   model.journal.close();
   model.afterCrash(directory);
@@ -189,7 +190,7 @@ describe("journal, model", () => {
             model.journal.close();
           }
         }),
-        { numRuns: 20 },
+        { numRuns: 10 },
       );
     });
   }

@@ -1,5 +1,6 @@
 /** A disk that forgets what was not synced. */
 import fs from "node:fs";
+import { copyFiles } from "./journal_model.ts";
 
 /** A place in a file. */
 export interface FilePlace {
@@ -60,6 +61,17 @@ export class PowerFailure {
       const { ino } = fs.statSync(`${from}/${name}`);
       const length = name.endsWith(".log") ? this.#synced.get(ino) ?? 0 : bytes.length;
       if (length > 0) fs.writeFileSync(`${to}/${name}`, bytes.subarray(0, length));
+    }
+  }
+
+  /** Copies the files of a data directory as after `kill -9`: what was not synced is still not synced. */
+  copyKilled(from: string, to: string): void {
+    copyFiles(from, to);
+    for (const name of fs.readdirSync(to)) {
+      const length = this.#synced.get(fs.statSync(`${from}/${name}`).ino);
+      const { ino } = fs.statSync(`${to}/${name}`);
+      if (length === undefined) this.#synced.delete(ino);
+      else this.#synced.set(ino, length);
     }
   }
 
