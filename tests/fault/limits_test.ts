@@ -239,6 +239,19 @@ describe("a reader of stdout that stands still", () => {
     await reader.waitForStdout(/\n300000\n$/);
   });
 
+  test("pull - ends at the first signal although a sender goes on and the reader is slow", async () => {
+    using dir = tempDir();
+    using pull = unread(dir.path, "pull :0");
+    using _push = shell(`yes | "\${MQCAT[@]}" push ${await pull.readyEndpoint()}`);
+    await settled(() => bytesRead(pull.pid), "a full pipe");
+    pull.kill();
+    await pull.waitForStderr(/waiting for the reader of stdout/);
+    using _reader = shell(
+      `exec <${dir.file("out")}; while dd bs=64K count=1 of=/dev/null status=none; do sleep 0.005; done`,
+    );
+    assert.equal((await pull.exit()).code, 143);
+  });
+
   test("stderr in the same pipe does not stop signals either", async () => {
     using dir = tempDir();
     using pull = shell(

@@ -55,8 +55,8 @@ export class PowerFailure {
   copy(from: string, to: string): void {
     fs.mkdirSync(to);
     for (const name of fs.readdirSync(from)) {
-      // An index is written after its log.
-      if (name.startsWith("lock") || name.endsWith(".idx")) continue;
+      // An index is written after its log, and another thread is deleting the deleted files.
+      if (/^lock|\.idx$|\.deleted-/.test(name)) continue;
       const bytes = fs.readFileSync(`${from}/${name}`);
       const { ino } = fs.statSync(`${from}/${name}`);
       const length = name.endsWith(".log") ? this.#synced.get(ino) ?? 0 : bytes.length;
@@ -68,7 +68,8 @@ export class PowerFailure {
   copyKilled(from: string, to: string): void {
     copyFiles(from, to);
     for (const name of fs.readdirSync(to)) {
-      const length = this.#synced.get(fs.statSync(`${from}/${name}`).ino);
+      const original = fs.statSync(`${from}/${name}`, { throwIfNoEntry: false });
+      const length = original && this.#synced.get(original.ino);
       const { ino } = fs.statSync(`${to}/${name}`);
       if (length === undefined) this.#synced.delete(ino);
       else this.#synced.set(ino, length);

@@ -252,7 +252,9 @@ export class Disk {
 
   /** Writes the acknowledgements, also those of replaced messages whose replacements are safe. @returns the error */
   #writeHeld(): unknown {
-    this.held.release(this.syncedPosition, this.addAcking);
+    // An interval must not lose more than the messages of this time, so it holds them as long as `confirm`.
+    const safe = this.#sync === "flush" ? this.#handedOver : this.#syncer.durable;
+    this.held.release(safe, this.addAcking);
     try {
       this.#writeAcks();
       return undefined;
