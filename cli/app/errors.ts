@@ -1,3 +1,4 @@
+import os from "node:os";
 import { type ErrorCode, MqcatError } from "../../lib/errors.ts";
 
 /** The exit codes of mqcat. A command that was ended by a signal exits with 128 plus the number of the signal. */
@@ -35,6 +36,7 @@ const EXIT_CODES: Record<ErrorCode, number> = {
   ERR_LIMIT: EXIT.failure,
   ERR_CLOSED: EXIT.failure,
   ERR_AMQP_CHANNEL: EXIT.failure,
+  ERR_STOMP: EXIT.failure,
   ERR_AMQP_CONNECTION: EXIT.failure,
   ERR_DEFINITIONS: EXIT.failure,
 };
@@ -44,6 +46,11 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError || error instanceof RangeError) return EXIT.usage;
   if (error instanceof TimeoutError) return EXIT.timeout;
   return error instanceof MqcatError ? EXIT_CODES[error.code] : EXIT.failure;
+}
+
+/** The exit code of a program that a signal ended. */
+export function signalCode(signal: NodeJS.Signals): number {
+  return 128 + os.constants.signals[signal];
 }
 
 /** The options that help with an error of the library, which does not know the command line. */

@@ -1,7 +1,7 @@
 import fs from "node:fs";
 import process from "node:process";
 import { messageOf } from "../../lib/errors.ts";
-import { signalCode } from "./session.ts";
+import { signalCode } from "./errors.ts";
 
 /** How long to wait when a nonblocking stdout is full, in milliseconds. */
 const RETRY_MS = 5;

@@ -1,7 +1,7 @@
 import fs from "node:fs";
 import os from "node:os";
 import process from "node:process";
-import { EXIT, exitCodeOf, StoppedError } from "./errors.ts";
+import { EXIT, exitCodeOf, signalCode, StoppedError } from "./errors.ts";
 import { phrase, Reporter, type Verbosity } from "./reporter.ts";
 
 /** The diagnostic options and `--ready-file`, if the command has them. */
@@ -226,11 +226,6 @@ export class Session {
 /** Whether a path names an open descriptor of this process, as a shell's `>(command)` does. */
 function isDescriptor(path: string): boolean {
   return /^\/(dev\/(fd\/\d+|stdout|stderr)|proc\/self\/fd\/\d+)$/.test(path);
-}
-
-/** The exit code of a program that a signal ended. */
-export function signalCode(signal: StopSignal | "SIGPIPE"): number {
-  return 128 + os.constants.signals[signal];
 }
 
 /** Whether the parent process has set a signal to be ignored, like nohup and a shell's `&`. Linux shows it in /proc. */

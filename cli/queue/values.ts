@@ -8,7 +8,7 @@ import {
   Timestamp,
   TypedNumber,
 } from "../../lib/amqp/types/field_value.ts";
-import { readText, textLength, writeText } from "../../lib/amqp/types/text.ts";
+import { readText, textLength, writeText } from "../../lib/bytes/text.ts";
 import { RecordError } from "../records/json.ts";
 
 /** A JSON value. */

@@ -1,6 +1,6 @@
 import { MqcatError } from "../errors.ts";
 import { isHard, type ReplyCode, replyName } from "./reply_codes.ts";
-import { clipText, textLength } from "./types/text.ts";
+import { clipText, textLength } from "../bytes/text.ts";
 
 /** The size limit of a short string, in bytes. */
 const MAX_TEXT = 255;

@@ -4,7 +4,7 @@
  */
 import { amqpError, frameError } from "./amqp_error.ts";
 import { BASIC_CLASS } from "./methods.ts";
-import { readName } from "./types/text_cache.ts";
+import { readName } from "../bytes/text_cache.ts";
 import { readUint32, readUint64 } from "./types/uint.ts";
 
 /** `basic.publish` (AMQP 0-9-1 reference, 1.8.3.8). */

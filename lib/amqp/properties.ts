@@ -4,7 +4,7 @@ import { checkSeconds, type FieldTable, narrow } from "./types/field_value.ts";
 import { readBigUint64, writeBig64 } from "./types/numbers.ts";
 import { shortstr, writeShortString } from "./types/scalars.ts";
 import { table } from "./types/table.ts";
-import { readText } from "./types/text.ts";
+import { readText } from "../bytes/text.ts";
 import { checkUint, writeUint16, writeUint64 } from "./types/uint.ts";
 
 /** The properties of a message, in the order of the wire (AMQP 0-9-1 reference, 1.8; 4.2.6.1). */

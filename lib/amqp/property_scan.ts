@@ -1,7 +1,7 @@
 import { frameError } from "./amqp_error.ts";
 import type { FieldTable } from "./types/field_value.ts";
 import { decodeTable } from "./types/table.ts";
-import { readText } from "./types/text.ts";
+import { readText } from "../bytes/text.ts";
 import { readUint32 } from "./types/uint.ts";
 
 /** The index of each property in the order of the wire, for `PropertyScan`. */

@@ -6,7 +6,7 @@ export interface EmbeddedBroker extends AsyncDisposable {
   /**
    * Listens for clients.
    *
-   * @param endpoint `amqp://host:port`, `amqps://host:port`, `inproc://name`; `:port` is loopback, port 0 any free one
+   * @param endpoint `amqp://host:port`, `amqps://…`, `stomp://…`, `stomps://…`, `inproc://name`; `:port` is loopback, port 0 any free one
    * @returns the endpoint with the port that the system chose, as clients write it
    * @throws {EndpointError | AddressInUseError} the endpoint cannot be bound
    */
@@ -24,7 +24,7 @@ export interface EmbeddedBroker extends AsyncDisposable {
 }
 
 /**
- * Opens an AMQP 0-9-1 broker in this process, with data on disk or in memory.
+ * Opens a broker for AMQP 0-9-1 and STOMP in this process, with data on disk or in memory.
  *
  * @throws {MqcatError} `ERR_ADDRESS_IN_USE`: another process has the data open
  *
@@ -34,6 +34,19 @@ export interface EmbeddedBroker extends AsyncDisposable {
  * await using broker = await openBroker();
  * const url = await broker.listen("amqp://127.0.0.1:0"); // amqp://127.0.0.1:54321
  * console.log(`AMQP_URL=${url}`);
+ * ```
+ *
+ * @example Clients log in by certificate (SASL EXTERNAL)
+ * ```ts
+ * import { openBroker, type TlsOptions } from "../../mod.ts";
+ *
+ * async function serve(tls: Required<Pick<TlsOptions, "cert" | "key" | "ca">>) {
+ *   await using broker = await openBroker({
+ *     tls: { ...tls, requireClientCert: true },
+ *     certLoginFrom: "common_name",
+ *   });
+ *   console.log(await broker.listen("amqps://*:5671"));
+ * }
  * ```
  */
 export async function openBroker(options: BrokerOptions = {}): Promise<EmbeddedBroker> {

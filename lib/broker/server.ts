@@ -76,7 +76,7 @@ export class Broker implements CoreHost, ProtocolHost {
   /**
    * Listens for clients.
    *
-   * @param text `amqp://host:port`, `amqps://…`, `inproc://name`, `ipc://path`; see `parseListen`
+   * @param text `amqp://host:port`, `amqps://…`, `stomp://…`, `stomps://…`, `inproc://name`, `ipc://path`; see `parseListen`
    * @param trusting whether every client may do everything, with any name and password: for endpoints that only this
    *   process, or only those who may read the data, can reach
    * @returns the endpoint as clients write it, with the port that the system chose

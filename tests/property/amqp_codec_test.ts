@@ -12,8 +12,8 @@ import { PROPERTY, PropertyScan } from "../../lib/amqp/property_scan.ts";
 import { Decimal, type FieldTable, type FieldValue } from "../../lib/amqp/types/field_value.ts";
 import { Timestamp, TypedNumber } from "../../lib/amqp/types/field_value.ts";
 import { decodeTable, encodeTable } from "../../lib/amqp/types/table.ts";
-import { readText, textLength, writeText } from "../../lib/amqp/types/text.ts";
-import { readName } from "../../lib/amqp/types/text_cache.ts";
+import { readText, textLength, writeText } from "../../lib/bytes/text.ts";
+import { readName } from "../../lib/bytes/text_cache.ts";
 
 const TIMEOUT = { timeout: 60_000 };
 

@@ -40,6 +40,7 @@ function open(data: string, problems: string[]): BrokerCore {
     sync: "flush",
     syncInterval: undefined,
     memoryLimit: 2 ** 24,
+    bodyLimit: 2 ** 24,
     guest: true,
   } as const;
   const fail = (error: Error) => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { Deliveries } from "../../lib/broker/amqp/channel/deliveries.ts";
+import { Deliveries } from "../../lib/broker/core/clients/deliveries.ts";
 import type { Queue } from "../../lib/broker/core/queue/queue.ts";
 
 type Step = { readonly kind: "add" } | { readonly kind: "skip" } | {

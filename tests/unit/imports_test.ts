@@ -10,20 +10,24 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** The folders that a folder of lib/ may import, besides itself and the files directly in lib/. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
+  bytes: [],
   transport: [],
   zmtp: ["transport"],
   zmq: ["zmtp", "transport"],
-  amqp: ["transport"],
-  broker: ["amqp", "transport"],
+  amqp: ["bytes", "transport"],
+  mqtt: ["bytes"],
+  stomp: ["bytes"],
+  broker: ["amqp", "mqtt", "stomp", "bytes", "transport"],
   echo: ["transport"],
   probe: ["zmtp", "amqp", "transport"],
 };
 
 /** The parts of lib/broker that a part may import, besides itself; `.` is the files directly in lib/broker. */
 const BROKER_MAY_IMPORT: Record<string, readonly string[]> = {
-  ".": ["core", "amqp", "http"],
+  ".": ["core", "amqp", "stomp", "http"],
   core: [],
   amqp: ["core"],
+  stomp: ["core"],
   http: ["core"],
 };
 
@@ -36,7 +40,7 @@ const CIRCLES = ["lib/broker/core/queue/consumer.ts lib/broker/core/queue/queue.
 /** Built-in modules that do no I/O. */
 const PURE_BUILTINS = ["node:crypto", "node:buffer", "node:assert/strict"];
 /** Packages that do no I/O. */
-const PURE_PACKAGES = ["libsodium-wrappers"];
+const PURE_PACKAGES = ["libsodium-sumo"];
 
 const RUNTIME_FOLDER = "lib/transport/runtime/";
 
@@ -60,7 +64,7 @@ function brokerPartOf(file: string): string | undefined {
 
 /** Codecs convert bytes and values; `amqp/client` is the only part of those layers that may open a stream. */
 function isCodec(file: string): boolean {
-  return /^lib\/(zmtp|amqp)\//.test(file) && !file.startsWith("lib/amqp/client/");
+  return /^lib\/(bytes|zmtp|amqp|mqtt|stomp)\//.test(file) && !file.startsWith("lib/amqp/client/");
 }
 
 /** All violations of the rules in a file, as "file:line description". */
@@ -163,8 +167,8 @@ function judge(file: string, specifier: string, typeOnly: boolean): string | und
   const allowed = MAY_IMPORT[from];
   if (allowed === undefined) return `lib/${from} has no rule in tests/unit/imports_test.ts`;
   if (!allowed.includes(to)) return `${from} may import ${allowed.join(", ") || "no other folder"}`;
-  if (isCodec(file) && !(typeOnly && target === "lib/transport/stream.ts")) {
-    return "a codec may import only the types of lib/transport/stream.ts";
+  if (isCodec(file) && to !== "bytes" && !(typeOnly && target === "lib/transport/stream.ts")) {
+    return "a codec may import only the types of lib/transport/stream.ts, and lib/bytes";
   }
   return undefined;
 }
@@ -191,13 +195,13 @@ describe("imports", () => {
   it("imports - libsodium is loaded by one file, and only when it is asked for", () => {
     const importers = sources("lib").filter((file) => {
       return importsOf(fs.readFileSync(path.join(ROOT, file), "utf8")).some((found) =>
-        found.specifier === "libsodium-wrappers"
+        found.specifier === "libsodium-sumo"
       );
     });
     assert.deepEqual(importers, ["lib/zmtp/mechanisms/nacl.ts"]);
     assert.match(
       fs.readFileSync(path.join(ROOT, importers[0]!), "utf8"),
-      /await import\("libsodium-wrappers"\)/,
+      /await import\("libsodium-sumo"\)/,
     );
   });
 
@@ -220,7 +224,11 @@ describe("imports", () => {
     ["mod.ts", 'export { x } from "./cli/main.ts";', /only cli may import from cli/],
     ["lib/transport/x.ts", '\n\nimport { x } from "../zmtp/batch.ts";', /x\.ts:3 .*no other folder/],
     ["lib/zmtp/x.ts", 'export * from "../zmq/push.ts";', /zmtp may import transport/],
-    ["lib/broker/x.ts", 'import "../zmtp/batch.ts";', /broker may import amqp, transport/],
+    [
+      "lib/broker/x.ts",
+      'import "../zmtp/batch.ts";',
+      /broker may import amqp, mqtt, stomp, bytes, transport/,
+    ],
     ["lib/echo/x.ts", 'const x = await import("../amqp/frame.ts");', /echo may import transport/],
     ["lib/zmtp/x.ts", 'import { connect } from "../transport/transport.ts";', /only the types/],
     ["lib/zmtp/x.ts", 'import { Stream } from "../transport/stream.ts";', /only the types/],

@@ -5,7 +5,7 @@ import examples from "../../cheats/queue-serve.md" with { type: "text" };
 import { command, group, option, readiness } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { word } from "../../app/values.ts";
-import { tlsServer } from "../../options/tls.ts";
+import { tlsBroker } from "../../options/tls.ts";
 import { usersOf } from "../../queue/serve/credentials.ts";
 import { openBroker } from "../../queue/serve/open_broker.ts";
 import { serving } from "../../queue/serve/options.ts";
@@ -13,7 +13,10 @@ import { serving } from "../../queue/serve/options.ts";
 const HERE = "amqp://127.0.0.1:5672";
 
 export default command({
-  argument: ["[endpoint...]", `where to listen: amqp://host:port, amqps://…, :port (${HERE})`],
+  argument: [
+    "[endpoint...]",
+    `where to listen: amqp://host:port, stomp://…, amqps://…, stomps://…, :port (${HERE})`,
+  ],
   options: {
     ...readiness,
     ...group("Endpoints", {
@@ -24,15 +27,25 @@ export default command({
       ),
     }),
     ...serving,
-    ...group("Security", tlsServer),
+    ...tlsBroker,
   },
   examples,
   async action({ session, values, operands }) {
     if (values.memory && (values.folder ?? values.sync) !== undefined) {
       throw new UsageError("--memory keeps nothing, so --data and --sync have no effect beside it");
     }
-    if (values.cert !== undefined && !operands.some((operand) => operand.startsWith("amqps://"))) {
-      throw new UsageError("--cert and --key are for amqps:// endpoints: add one, such as amqps://*:5671");
+    if (values.cert !== undefined && !operands.some((operand) => /^(amqp|stomp)s:\/\//.test(operand))) {
+      throw new UsageError(
+        "--cert and --key are for amqps:// and stomps:// endpoints: add one, such as amqps://*:5671",
+      );
+    }
+    if (values.cacert !== undefined && values.cert === undefined) {
+      throw new UsageError(
+        "--cacert needs --cert and --key, because only amqps:// and stomps:// have certificates of clients",
+      );
+    }
+    if (values.certLoginFrom !== undefined && values.cacert === undefined) {
+      throw new UsageError("--cert-login-from needs --cacert, which requires certificates of clients");
     }
     // SIGHUP never ends a server.
     session.onReload(() => {});
@@ -67,5 +80,5 @@ function usualFolder(): string {
 }
 
 function isLocal(endpoint: string): boolean {
-  return /^amqps?:\/\/(127\.|\[::1\]|localhost)/.test(endpoint);
+  return /^(amqp|stomp)s?:\/\/(127\.|\[::1\]|localhost)/.test(endpoint);
 }

@@ -1,7 +1,7 @@
 import { LimitError } from "../../errors.ts";
 import { frameError } from "../amqp_error.ts";
 import { ContentHeader } from "../basic_fields.ts";
-import { copyBytes } from "../frames/frame_buffer.ts";
+import { copyBytes } from "../../bytes/frame_buffer.ts";
 
 /** The largest buffer allocated for a body before its bytes arrive, in bytes. */
 const FIRST_ROOM = 1024 * 1024;

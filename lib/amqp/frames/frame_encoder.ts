@@ -29,7 +29,7 @@ import {
 import { type BasicProperties, sizeofProperties, writeProperties } from "../properties.ts";
 import { writeShortString } from "../types/scalars.ts";
 import { checkUint64, writeUint16, writeUint32, writeUint64 } from "../types/uint.ts";
-import { copyBytes, FrameBuffer } from "./frame_buffer.ts";
+import { copyBytes, FrameBuffer } from "../../bytes/frame_buffer.ts";
 
 /**
  * A message in its encoded form, which is forwarded without decoding.

@@ -2,7 +2,7 @@
 import { BODY, FRAME_END, FRAME_HEAD, FRAME_OVERHEAD, HEADER } from "./frame.ts";
 import { BASIC_CLASS } from "../methods.ts";
 import { writeUint16, writeUint32, writeUint64 } from "../types/uint.ts";
-import { copyBytes } from "./frame_buffer.ts";
+import { copyBytes } from "../../bytes/frame_buffer.ts";
 
 /** The size of the payload of a content header without the properties, in bytes. */
 export const CONTENT_HEAD = 12;

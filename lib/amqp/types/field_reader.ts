@@ -2,8 +2,8 @@ import { frameError } from "../amqp_error.ts";
 import { MAX_DEPTH, type Reader } from "./codec.ts";
 import { Decimal, type FieldTable, type FieldValue, narrow, Timestamp, TypedNumber } from "./field_value.ts";
 import { readBigUint64, readDouble, readFloat, readInt64 } from "./numbers.ts";
-import { readText } from "./text.ts";
-import { readName } from "./text_cache.ts";
+import { readText } from "../../bytes/text.ts";
+import { readName } from "../../bytes/text_cache.ts";
 
 /**
  * Reads a table with its length.

@@ -2,7 +2,7 @@ import { MAX_DEPTH } from "./codec.ts";
 import { Decimal, type FieldTable, type FieldValue, isInt64, Timestamp, TypedNumber } from "./field_value.ts";
 import { writeBig64, writeDouble, writeFloat } from "./numbers.ts";
 import { shortstr, writeShortString } from "./scalars.ts";
-import { textLength, writeText } from "./text.ts";
+import { textLength, writeText } from "../../bytes/text.ts";
 import { writeUint16, writeUint32 } from "./uint.ts";
 
 /**

@@ -1,6 +1,6 @@
 import type { Codec } from "./codec.ts";
-import { readName } from "./text_cache.ts";
-import { textLength, writeText } from "./text.ts";
+import { readName } from "../../bytes/text_cache.ts";
+import { textLength, writeText } from "../../bytes/text.ts";
 import { checkUint, checkUint64, writeUint16, writeUint32, writeUint64 } from "./uint.ts";
 
 /** The types of method arguments besides bits and tables (AMQP 0-9-1, 4.2.5). */

@@ -17,7 +17,7 @@ import type { Access } from "../core/users/user_store.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { Queue } from "../core/queue/queue.ts";
 import type { ServerLogin } from "./handshake.ts";
-import { StallWatch } from "./stall_watch.ts";
+import { StallWatch } from "../core/clients/stall_watch.ts";
 
 /** Above the first size of pending output no messages are delivered, above the second no input is read; in bytes. */
 const HIGH_WATER = 256 * 1024;

@@ -7,8 +7,8 @@ import type { Queue } from "../core/queue/queue.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { Authenticator } from "../core/users/authenticator.ts";
 import { type ProtocolHost, type ProtocolServer, userDeleted, vhostDeleted } from "../protocol.ts";
-import { BodyBudget } from "./channel/body_budget.ts";
-import { DirectReplies } from "./channel/direct_reply.ts";
+import type { BodyBudget } from "../core/clients/body_budget.ts";
+import type { DirectReplies } from "../core/clients/direct_reply.ts";
 import { type ConnectionHost, ServerConnection } from "./connection.ts";
 import { LoginRefused, serverHandshake } from "./handshake.ts";
 
@@ -17,7 +17,7 @@ export class AmqpServer implements ProtocolServer, ConnectionHost {
   readonly cycle: Cycle;
   readonly intake: MessageIntake;
   readonly counters: Counters;
-  readonly directReplies: DirectReplies = new DirectReplies();
+  readonly directReplies: DirectReplies;
   readonly node: string;
   readonly maxMessageSize: number;
   readonly stallTimeout: number;
@@ -31,7 +31,8 @@ export class AmqpServer implements ProtocolServer, ConnectionHost {
     this.counters = host.core.counters;
     this.node = nodeName(host.options.product);
     this.maxMessageSize = host.options.maxMessageSize;
-    this.bodies = new BodyBudget(host.options.bodyLimit);
+    this.bodies = host.core.bodies;
+    this.directReplies = host.core.directReplies;
     this.stallTimeout = host.options.stallTimeout;
   }
 

@@ -1,6 +1,8 @@
 import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
 import { messageOf } from "../../errors.ts";
 import { Catalog, type CatalogHost } from "./catalog.ts";
+import { BodyBudget } from "./clients/body_budget.ts";
+import { DirectReplies } from "./clients/direct_reply.ts";
 import { Counters } from "./counters.ts";
 import { Cycle, type CycleHost } from "./cycle.ts";
 import { type IntakeHost, MessageIntake } from "./intake.ts";
@@ -19,6 +21,8 @@ export interface CoreOptions {
   readonly syncInterval: number | undefined;
   /** Limit of transient messages in memory, in bytes. */
   readonly memoryLimit: number;
+  /** Limit of the memory for bodies that are being received, in bytes. */
+  readonly bodyLimit: number;
   /** Whether the user `guest` exists as long as there are no other users. */
   readonly guest: boolean;
   /** The size of a segment of the journal, in bytes; only tests change it. */
@@ -44,6 +48,9 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
   readonly cycle: Cycle = new Cycle(this);
   readonly catalog: Catalog = new Catalog(this);
   readonly intake: MessageIntake = new MessageIntake(this);
+  readonly directReplies: DirectReplies = new DirectReplies();
+  /** The memory for bodies that are being received by all protocols. */
+  readonly bodies: BodyBudget;
   /** Why the broker takes no messages; undefined while it does. */
   blocked: string | undefined;
 
@@ -58,6 +65,7 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
    */
   constructor(options: CoreOptions, host: CoreHost) {
     this.#host = host;
+    this.bodies = new BodyBudget(options.bodyLimit);
     try {
       this.#recover(options);
     } catch (error) {

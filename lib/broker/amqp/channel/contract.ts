@@ -9,8 +9,8 @@ import type { MessageIntake } from "../../core/intake.ts";
 import type { Queue } from "../../core/queue/queue.ts";
 import type { VirtualHost } from "../../core/topology/vhost.ts";
 import type { Access } from "../../core/users/user_store.ts";
-import type { BodyBudget } from "./body_budget.ts";
-import type { DirectReplies } from "./direct_reply.ts";
+import type { BodyBudget } from "../../core/clients/body_budget.ts";
+import type { DirectReplies } from "../../core/clients/direct_reply.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** What a channel needs of the server. */

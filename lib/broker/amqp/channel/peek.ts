@@ -4,7 +4,7 @@ import { encodeMessage } from "../../core/message.ts";
 import type { Queue } from "../../core/queue/queue.ts";
 import { queueRow } from "../../core/queue/queue_row.ts";
 import type { ChannelContext } from "./contract.ts";
-import type { Deliveries } from "./deliveries.ts";
+import type { Deliveries } from "../../core/clients/deliveries.ts";
 
 /** A message to show; valid until the next one is read. */
 interface ShownMessage {

@@ -4,14 +4,14 @@ import { BODY, HEADER } from "../../../amqp/frames/frame.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { BASIC_PUBLISH } from "../../../amqp/methods.ts";
 import { PROPERTY, PropertyScan } from "../../../amqp/property_scan.ts";
-import { copyBytes } from "../../../amqp/frames/frame_buffer.ts";
+import { copyBytes } from "../../../bytes/frame_buffer.ts";
 import { checkTable } from "../../../amqp/types/table_check.ts";
 import type { Confirmable } from "../../core/cycle.ts";
 import { withoutHeader } from "../../core/message.ts";
-import type { BodyWaiter } from "./body_budget.ts";
+import type { BodyWaiter } from "../../core/clients/body_budget.ts";
 import type { Confirms } from "./confirms.ts";
 import type { ChannelContext } from "./contract.ts";
-import { REPLY_TO, type ReplyReceiver, withReplyAddress } from "./direct_reply.ts";
+import { REPLY_TO, type ReplyReceiver, withReplyAddress } from "../../core/clients/direct_reply.ts";
 
 /** A buffer over this size is released after its message, in bytes. */
 const KEEP = 64 * 1024;

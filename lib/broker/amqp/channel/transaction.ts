@@ -2,7 +2,7 @@ import { amqpError } from "../../../amqp/amqp_error.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { PropertyScan } from "../../../amqp/property_scan.ts";
 import { copyMessage, type OwnMessage } from "../../core/message.ts";
-import { type Outcome, unknownTag } from "./outcome.ts";
+import { type Outcome, unknownTag } from "../../core/clients/outcome.ts";
 
 /** Limits of one transaction. */
 const MAX_MESSAGES = 100_000;

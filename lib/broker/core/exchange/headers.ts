@@ -1,6 +1,6 @@
 import { amqpError } from "../../../amqp/amqp_error.ts";
 import { type FieldTable, type FieldValue, Timestamp, TypedNumber } from "../../../amqp/types/field_value.ts";
-import { readText } from "../../../amqp/types/text.ts";
+import { readText } from "../../../bytes/text.ts";
 import { show, typeName } from "../arguments.ts";
 import { tableKey } from "../topology/definition_change.ts";
 import type { Matcher, MessageHeaders, Route } from "./contract.ts";

@@ -7,7 +7,7 @@ import { FrameDecoder, type Role } from "../../../../lib/amqp/frames/frame_decod
 import { type EncodedMessage, FrameEncoder } from "../../../../lib/amqp/frames/frame_encoder.ts";
 import { decodeMethod } from "../../../../lib/amqp/method_codec.ts";
 import { decodeProperties, encodeProperties, NO_PROPERTIES } from "../../../../lib/amqp/properties.ts";
-import { FrameBuffer } from "../../../../lib/amqp/frames/frame_buffer.ts";
+import { FrameBuffer } from "../../../../lib/bytes/frame_buffer.ts";
 import { IncompatiblePeerError, LimitError, ProtocolError } from "../../../../lib/errors.ts";
 
 interface Seen {

@@ -16,8 +16,8 @@ import { PropertyScan } from "../../../../lib/amqp/property_scan.ts";
 import { Decimal, type FieldTable, type FieldValue } from "../../../../lib/amqp/types/field_value.ts";
 import { integerOf, Timestamp, TypedNumber } from "../../../../lib/amqp/types/field_value.ts";
 import { decodeTable, decodeTableContent, encodeTable } from "../../../../lib/amqp/types/table.ts";
-import { clipText, readText, textLength, writeText } from "../../../../lib/amqp/types/text.ts";
-import { readName } from "../../../../lib/amqp/types/text_cache.ts";
+import { clipText, readText, textLength, writeText } from "../../../../lib/bytes/text.ts";
+import { readName } from "../../../../lib/bytes/text_cache.ts";
 import { MqcatError } from "../../../../lib/errors.ts";
 
 function encodeText(text: string): Uint8Array {

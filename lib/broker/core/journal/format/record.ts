@@ -19,7 +19,7 @@
  * valid record when the record of that message is damaged.
  */
 import type { EncodedMessage } from "../../../../amqp/frames/frame_encoder.ts";
-import { copyBytes } from "../../../../amqp/frames/frame_buffer.ts";
+import { copyBytes } from "../../../../bytes/frame_buffer.ts";
 import { crc32c } from "./crc32c.ts";
 
 /** The length of the segment header, which precedes the first record. */

@@ -174,7 +174,14 @@ describe("journal, formats", () => {
       for (let round = 0; round < 3; round++) {
         const problems: string[] = [];
         const core = new BrokerCore(
-          { data, sync: "flush", syncInterval: undefined, memoryLimit: 2 ** 24, guest: true },
+          {
+            data,
+            sync: "flush",
+            syncInterval: undefined,
+            memoryLimit: 2 ** 24,
+            bodyLimit: 2 ** 24,
+            guest: true,
+          },
           { onBlocked: assert.fail, onFailure: assert.fail, onDamage: (what) => problems.push(what) },
         );
         assert.deepEqual(problems, []);

@@ -1,5 +1,5 @@
-import type { QueueConsumer } from "../../core/queue/consumer.ts";
-import type { Queue } from "../../core/queue/queue.ts";
+import type { QueueConsumer } from "../queue/consumer.ts";
+import type { Queue } from "../queue/queue.ts";
 
 /** The greatest distance between the oldest unacknowledged delivery of a channel and the newest, in deliveries. */
 const MAX_SPAN = 2 ** 22;

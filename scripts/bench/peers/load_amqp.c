@@ -1,11 +1,12 @@
 /* The load of the queue benchmark: publishers with confirms and consumers with acknowledgements, on librabbitmq.
  *
- *   load_amqp publish PORT QUEUE COUNT [-s SIZE] [-w WINDOW] [-c CONNECTIONS] [-t]
+ *   load_amqp publish PORT QUEUE COUNT [-s SIZE] [-w WINDOW] [-c CONNECTIONS] [-t] [-f QUEUES]
  *   load_amqp consume PORT QUEUE COUNT [-p PREFETCH] [-k EVERY] [-c CONNECTIONS]
- *   load_amqp delete  PORT QUEUE
+ *   load_amqp delete  PORT QUEUE [-f QUEUES]
  *
  * publish declares a durable queue and sends COUNT persistent messages (-t: transient ones) of SIZE bytes (default:
- * 100). At most WINDOW (default: 5000) of them are unconfirmed. consume receives COUNT messages and acknowledges every
+ * 100). At most WINDOW (default: 5000) of them are unconfirmed. With -f it declares QUEUE.0 to QUEUE.N-1, binds them to
+ * amq.fanout, and publishes there; delete -f deletes them. consume receives COUNT messages and acknowledges every
  * EVERYth (default: 100) with `multiple`; -k 1 acknowledges each message. The time is measured from the moment when all
  * connections are ready to the last confirm, or to the reply of a method that is sent after the last acknowledgement.
  * stdout has one line of JSON.
@@ -29,7 +30,7 @@
 #define MAX_CONNECTIONS 64
 
 static const char *mode, *queue;
-static int port, connections = 1, size = 100, window = 5000, prefetch = 1000, every = 100, transient = 0;
+static int port, connections = 1, size = 100, window = 5000, prefetch = 1000, every = 100, transient = 0, fan = 0;
 static long count;
 
 static pthread_barrier_t ready;
@@ -114,6 +115,7 @@ static void publish(struct worker *worker) {
   char *bytes = malloc(size);
   memset(bytes, 'x', size);
   amqp_bytes_t body = {.len = size, .bytes = bytes}, key = amqp_cstring_bytes(queue);
+  amqp_bytes_t exchange = fan > 0 ? amqp_cstring_bytes("amq.fanout") : amqp_empty_bytes;
   amqp_confirm_select(link, 1);
   check(amqp_get_rpc_reply(link), "confirm.select");
   pthread_barrier_wait(&ready);
@@ -125,7 +127,7 @@ static void publish(struct worker *worker) {
   while (done < worker->share) {
     cork(worker, 1);
     for (; sent < worker->share && sent - done < window; sent++) {
-      check_status(amqp_basic_publish(link, 1, amqp_empty_bytes, key, 0, 0, &properties, body), "basic.publish");
+      check_status(amqp_basic_publish(link, 1, exchange, key, 0, 0, &properties, body), "basic.publish");
     }
     /* Half the window is room enough for a large write. */
     long goal = sent == worker->share ? sent : done + window / 2;
@@ -206,8 +208,8 @@ static void *work(void *argument) {
 
 static void usage(void) {
   fputs("usage: load_amqp publish|consume PORT QUEUE COUNT [-s SIZE] [-w WINDOW] [-p PREFETCH] [-k EVERY]\n"
-        "                 [-c CONNECTIONS] [-t]\n"
-        "       load_amqp delete PORT QUEUE\n", stderr);
+        "                 [-c CONNECTIONS] [-t] [-f QUEUES]\n"
+        "       load_amqp delete PORT QUEUE [-f QUEUES]\n", stderr);
   exit(2);
 }
 
@@ -216,17 +218,10 @@ int main(int argc, char **argv) {
   mode = argv[1];
   port = atoi(argv[2]);
   queue = argv[3];
-  struct worker single = {0};
-  open_link(&single);
-  if (strcmp(mode, "delete") == 0) {
-    amqp_queue_delete(single.link, 1, amqp_cstring_bytes(queue), 0, 0);
-    check(amqp_get_rpc_reply(single.link), "queue.delete");
-    close_link(&single);
-    return 0;
-  }
-  if (argc < 5 || (strcmp(mode, "publish") != 0 && strcmp(mode, "consume") != 0)) usage();
-  count = atol(argv[4]);
-  for (int letter; (letter = getopt(argc - 4, argv + 4, "s:w:p:k:c:t")) != -1;) {
+  int deletes = strcmp(mode, "delete") == 0, first = deletes ? 3 : 4;
+  if (!deletes && (argc < 5 || (strcmp(mode, "publish") != 0 && strcmp(mode, "consume") != 0))) usage();
+  if (!deletes) count = atol(argv[4]);
+  for (int letter; (letter = getopt(argc - first, argv + first, "s:w:p:k:c:f:t")) != -1;) {
     if (letter == 't') transient = 1;
     else if (letter == '?' || atoi(optarg) < 1) usage();
     else if (letter == 's') size = atoi(optarg);
@@ -234,12 +229,29 @@ int main(int argc, char **argv) {
     else if (letter == 'p') prefetch = atoi(optarg);
     else if (letter == 'k') every = atoi(optarg);
     else if (letter == 'c') connections = atoi(optarg);
+    else if (letter == 'f') fan = atoi(optarg);
   }
   /* An acknowledgement that never comes due would be waited for. */
-  if (connections > MAX_CONNECTIONS || count < connections || every > prefetch) usage();
-  amqp_queue_declare(single.link, 1, amqp_cstring_bytes(queue), 0, 1, 0, 0, amqp_empty_table);
-  check(amqp_get_rpc_reply(single.link), "queue.declare");
+  if (connections > MAX_CONNECTIONS || (!deletes && count < connections) || every > prefetch) usage();
+  struct worker single = {0};
+  open_link(&single);
+  for (int i = 0; i < (fan > 0 ? fan : 1); i++) {
+    char name[256];
+    snprintf(name, sizeof name, fan > 0 ? "%s.%d" : "%s", queue, i);
+    if (deletes) {
+      amqp_queue_delete(single.link, 1, amqp_cstring_bytes(name), 0, 0);
+      check(amqp_get_rpc_reply(single.link), "queue.delete");
+      continue;
+    }
+    amqp_queue_declare(single.link, 1, amqp_cstring_bytes(name), 0, 1, 0, 0, amqp_empty_table);
+    check(amqp_get_rpc_reply(single.link), "queue.declare");
+    if (fan == 0) continue;
+    amqp_queue_bind(single.link, 1, amqp_cstring_bytes(name), amqp_cstring_bytes("amq.fanout"), amqp_empty_bytes,
+                    amqp_empty_table);
+    check(amqp_get_rpc_reply(single.link), "queue.bind");
+  }
   close_link(&single);
+  if (deletes) return 0;
 
   static struct worker workers[MAX_CONNECTIONS];
   pthread_barrier_init(&ready, NULL, connections);

@@ -1,8 +1,8 @@
 import { amqpError } from "../../../amqp/amqp_error.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
-import type { VirtualHost } from "../../core/topology/vhost.ts";
-import { addressOf, encodeMessage, propertiesOf } from "../../core/message.ts";
-import { randomName } from "../names.ts";
+import type { VirtualHost } from "../topology/vhost.ts";
+import { addressOf, encodeMessage, propertiesOf } from "../message.ts";
+import { randomName } from "./names.ts";
 
 /** The pseudo-queue that replies are consumed from (https://www.rabbitmq.com/direct-reply-to.html). */
 export const REPLY_TO = "amq.rabbitmq.reply-to";

@@ -1,4 +1,4 @@
-import { UnreachableError } from "../../errors.ts";
+import { UnreachableError } from "../../../errors.ts";
 
 /** Finds clients that stall, although they may send heartbeats: they would hold memory or messages forever. */
 export class StallWatch {
