@@ -60,7 +60,7 @@ export async function receiveAll(
   let lastAt = performance.now();
   let held = false;
   let sent = 0;
-  let late: Late | undefined;
+  let late: Late | undefined = undefined;
 
   const take = (batch: Batch, endpoint: string) => {
     if (remaining === 0) return void (surplus += batch.messages);
