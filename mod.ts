@@ -44,6 +44,7 @@ export {
   TypedNumber,
 } from "./lib/amqp/types/field_value.ts";
 export { type EmbeddedBroker, openBroker } from "./lib/broker/open.ts";
+export type { CertLoginFrom } from "./lib/broker/core/users/certificate_name.ts";
 export type { BrokerEvent, BrokerOptions } from "./lib/broker/options.ts";
 export { connectEcho } from "./lib/echo/client.ts";
 export type { EchoClient, EchoClientOptions } from "./lib/echo/client_types.ts";
@@ -123,7 +124,7 @@ export { Pull } from "./lib/zmq/types/pull.ts";
 export { Push } from "./lib/zmq/types/push.ts";
 export { Radio, type RadioOptions } from "./lib/zmq/types/radio.ts";
 export { type IncomingRequest, Rep } from "./lib/zmq/types/rep.ts";
-export { Req, type ReqOptions } from "./lib/zmq/types/req.ts";
+export { type Asker, Req, type ReqOptions } from "./lib/zmq/types/req.ts";
 export { Router, type RouterOptions } from "./lib/zmq/types/router.ts";
 export { Server } from "./lib/zmq/types/server.ts";
 export { Sub } from "./lib/zmq/types/sub.ts";

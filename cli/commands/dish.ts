@@ -40,7 +40,7 @@ export default command({
     checkExec(values);
     const separator = values.separator === undefined ? undefined : utf8(values.separator);
     const style = styleOf(session, values, true, separator);
-    const socket = new Dish(socketOptions(session, values));
+    const socket = new Dish(await socketOptions(session, values));
     for (const group of values.group) socket.join(group);
     await Promise.all([receiveAll(session, socket, style, values), open(session, socket, plan)]);
   },

@@ -16,7 +16,7 @@ export default command({
     const plan = planEndpoints(session.command, "bind", values, operands);
     checkExec(values);
     const style = styleOf(session, values, false);
-    const socket = new Pull(socketOptions(session, values));
+    const socket = new Pull(await socketOptions(session, values));
     await Promise.all([receiveAll(session, socket, style, values), open(session, socket, plan)]);
   },
 });

@@ -16,7 +16,7 @@ export default command({
     const plan = planEndpoints(session.command, "connect", values, operands);
     const source = sourceOf(values, repeats(values));
     const socket = new Push({
-      ...socketOptions(session, values),
+      ...await socketOptions(session, values),
       hwm: values.hwm,
       conflate: values.conflate,
     });

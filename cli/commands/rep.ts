@@ -32,7 +32,7 @@ export default command({
   async action({ session, values, operands }) {
     const plan = planEndpoints(session.command, "bind", values, operands);
     const responder = responderFor(session, values);
-    const socket = new Rep({ ...socketOptions(session, values), hwm: values.hwm });
+    const socket = new Rep({ ...await socketOptions(session, values), hwm: values.hwm });
     await open(session, socket, plan);
     try {
       await answerAll(session, socket, responder, values.count ?? Infinity, values.timeout);
@@ -56,8 +56,7 @@ function responderFor(session: Session, values: Values<typeof options>): Respond
   if (ways.length > 1) throw new UsageError(`${ways.join(" and ")} are different ways to reply: choose one`);
   const output = new Output(session);
   if (values.echo) {
-    // deno-lint-ignore require-await
-    return { output, jobs: 1, answer: async (request) => reply(session, request, request.frames) };
+    return { output, jobs: 1, answer: (request) => reply(session, request, request.frames) };
   }
   if (values.exec !== undefined) return execResponder(session, output, values.exec, values);
   const source = sourceOf(values, fixed);

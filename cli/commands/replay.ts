@@ -53,7 +53,7 @@ export default command({
     );
     const recording = new Recording(session, file!, values.speed ?? 1, loop, publishes);
     const pace = { delay: values.delay, interval: undefined, rate: undefined };
-    const options = { ...socketOptions(session, values), hwm: values.hwm };
+    const options = { ...await socketOptions(session, values), hwm: values.hwm };
     if (!publishes) {
       const socket = senderOf(pattern, options);
       await open(session, socket, plan);

@@ -1,4 +1,5 @@
-import { Req } from "../../lib/zmq/types/req.ts";
+import { InactivityTimer } from "../../lib/echo/inactivity.ts";
+import { type Asker, Req } from "../../lib/zmq/types/req.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
 import examples from "../cheats/req.md" with { type: "text" };
 import { command, flag, group, option } from "../app/command.ts";
@@ -44,7 +45,7 @@ export default command({
     const stdout = new Output(session);
     const writer = recordWriter(stdout, styleOf(session, values, false));
     const socket = new Req({
-      ...socketOptions(session, values),
+      ...await socketOptions(session, values),
       identity: values.identity,
       probe: values.probeRouter,
       correlate: values.correlate,
@@ -62,98 +63,175 @@ export default command({
   },
 });
 
+/** Sends a request for each message of a source, one at a time, and writes the replies. */
 async function askAll(
   session: Session,
   socket: Req,
   source: Source,
   stdout: Output,
   writer: RecordWriter,
-  options: PacingOptions & {
-    readonly count: number | undefined;
-    readonly timeout: number | undefined;
-    readonly relaxed: boolean | undefined;
-  },
+  options: AskingOptions,
 ): Promise<void> {
-  const pacer = new Pacer(session, options);
   const { counts } = session;
-  let remaining = options.count ?? Infinity;
-  await pacer.start();
-  let left = 0;
-  let missed = 0;
+  const asking = new Asking(session, socket, source, stdout, writer, options);
+  await asking.start();
   const endWatch = cancelAtFailure(socket, source);
   try {
-    await askEach();
+    for (let batch = await source.next(); batch !== undefined; batch = await source.next()) {
+      if (!await asking.ask(batch)) break;
+    }
     const failure = endWatch();
     if (failure !== undefined) throw failure;
   } finally {
     endWatch();
+    asking.stop();
+    let { left } = asking;
     // Requests without a reply are reported, whatever the reason.
-    if (remaining > 0) {
+    if (asking.remaining > 0) {
       source.cancel();
       for (let batch = await source.next(); batch !== undefined; batch = await source.next()) {
         left += batch.messages;
       }
       if (source.cut) left++;
     }
-    left += missed;
+    left += asking.missed;
     counts.unsent = left;
     if (left > 0) session.reporter.error(`${messages(left)} had no reply`);
-    if (missed > 0) session.exitCode = EXIT.undelivered;
-  }
-
-  async function askEach(): Promise<void> {
-    for (let batch = await source.next(); batch !== undefined; batch = await source.next()) {
-      for (let at = 0; at < batch.frames; at = batch.messageEnd(at)) {
-        left = Math.min(remaining, batch.countMessages(at, batch.frames));
-        await pacer.turn();
-        if (stdout.failure !== undefined || session.stopping) return;
-        const frames = batch.copy(at, batch.messageEnd(at));
-        let reply: Uint8Array[] | undefined;
-        try {
-          reply = await ask(session, socket, frames, options.timeout);
-        } catch (error) {
-          if (!options.relaxed || !(error instanceof TimeoutError)) throw error;
-          session.reporter.warn(`${error.message}: going on with the next request (--relaxed)`);
-          missed++;
-          if (--remaining === 0) return source.cancel();
-          continue;
-        }
-        if (reply === undefined) return;
-        left--;
-        counts.sent++;
-        counts.received++;
-        for (const frame of reply) counts.bytes += frame.length;
-        const record = Batch.of(reply);
-        writer.write(record, 0, record.frames, socket.lastPeer);
-        if (stdout.full) await stdout.drained();
-        else stdout.flush();
-        if (--remaining === 0) return source.cancel();
-      }
-    }
+    if (asking.missed > 0) session.exitCode = EXIT.undelivered;
   }
 }
 
-/** The reply; undefined when a signal arrived first. */
-async function ask(
-  session: Session,
-  socket: Req,
-  frames: Uint8Array[],
-  timeout: number | undefined,
-): Promise<Uint8Array[] | undefined> {
-  const abort = new AbortController();
-  const late = new TimeoutError(`no reply arrived within ${(timeout ?? 0) / 1000} s (-w)`);
-  const timer = timeout === undefined ? undefined : setTimeout(() => abort.abort(late), timeout);
-  const stop = () => abort.abort(STOPPED);
-  session.onStop(stop);
-  try {
-    return await socket.request(frames, { signal: abort.signal });
-  } catch (error) {
-    if (error === STOPPED) return undefined;
-    throw error;
-  } finally {
-    clearTimeout(timer);
-    session.offStop(stop);
+type AskingOptions = PacingOptions & {
+  readonly count: number | undefined;
+  readonly timeout: number | undefined;
+  readonly relaxed: boolean | undefined;
+};
+
+/** Asks one request after the other: the next one is sent in the same task in which a reply arrives and is written. */
+class Asking implements Asker {
+  /** How many requests may still be sent. */
+  remaining: number;
+  /** How many messages of the current batch have no reply. */
+  left = 0;
+  /** How many requests had no reply in time, with `--relaxed`. */
+  missed = 0;
+
+  readonly #session: Session;
+  readonly #socket: Req;
+  readonly #source: Source;
+  readonly #stdout: Output;
+  readonly #writer: RecordWriter;
+  readonly #options: AskingOptions;
+  readonly #pacer: Pacer;
+  #timer: InactivityTimer | undefined;
+  #waiting = false;
+  #batch = new Batch();
+  /** The frames of the current request. */
+  #at = 0;
+  #end = 0;
+  #resolve: (goesOn: boolean) => void = () => {};
+  #reject: (error: unknown) => void = () => {};
+
+  constructor(
+    session: Session,
+    socket: Req,
+    source: Source,
+    stdout: Output,
+    writer: RecordWriter,
+    options: AskingOptions,
+  ) {
+    this.#session = session;
+    this.#socket = socket;
+    this.#source = source;
+    this.#stdout = stdout;
+    this.#writer = writer;
+    this.#options = options;
+    this.#pacer = new Pacer(session, options);
+    this.remaining = options.count ?? Infinity;
   }
+
+  async start(): Promise<void> {
+    await this.#pacer.start();
+    this.#session.onStop(this.#cancel);
+    this.#restartTimer();
+  }
+
+  stop(): void {
+    this.#session.offStop(this.#cancel);
+    this.#timer?.stop();
+  }
+
+  /** Sends each message of a batch. @returns whether the next batch may follow */
+  ask(batch: Batch): Promise<boolean> {
+    this.#batch = batch;
+    this.#at = 0;
+    this.left = Math.min(this.remaining, batch.messages);
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+      this.#next();
+    });
+  }
+
+  onReply(reply: Batch, from: number, to: number): void {
+    const { counts } = this.#session;
+    counts.sent++;
+    counts.received++;
+    counts.bytes += reply.countBytes(from, to);
+    try {
+      this.#writer.write(reply, from, to, this.#socket.lastPeer);
+    } catch (error) {
+      return this.#reject(error);
+    }
+    this.#stdout.flush();
+    this.#settled();
+  }
+
+  onFailure(error: unknown): void {
+    if (error === STOPPED) return this.#resolve(false);
+    if (!this.#options.relaxed || !(error instanceof TimeoutError)) return this.#reject(error);
+    this.#session.reporter.warn(`${error.message}: going on with the next request (--relaxed)`);
+    this.missed++;
+    this.#restartTimer();
+    this.#settled();
+  }
+
+  readonly #next = (): void => {
+    if (this.#at === this.#batch.frames) this.#resolve(true);
+    else if (this.#pacer.idle) this.#send();
+    else this.#pacer.turn().then(this.#send);
+  };
+
+  readonly #send = (): void => {
+    if (this.#stdout.failure !== undefined || this.#session.stopping) return this.#resolve(false);
+    this.#end = this.#batch.messageEnd(this.#at);
+    this.#waiting = true;
+    this.#timer?.touch();
+    this.#socket.ask(this.#batch, this.#at, this.#end, this);
+  };
+
+  /** The current request has its reply, or its time is over. */
+  #settled(): void {
+    this.#waiting = false;
+    this.left--;
+    this.#at = this.#end;
+    if (--this.remaining === 0) {
+      this.#source.cancel();
+      this.#resolve(false);
+    } else if (this.#stdout.full) this.#stdout.drained().then(this.#next);
+    else this.#next();
+  }
+
+  #restartTimer(): void {
+    const { timeout } = this.#options;
+    if (timeout === undefined) return;
+    this.#timer?.stop();
+    const expire = () =>
+      this.#socket.cancel(new TimeoutError(`no reply arrived within ${timeout / 1000} s (-w)`));
+    this.#timer = new InactivityTimer(timeout, expire, () => this.#waiting);
+  }
+
+  readonly #cancel = (): void => this.#socket.cancel(STOPPED);
 }
 
 const STOPPED = new Error("stopped");

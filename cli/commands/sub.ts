@@ -41,7 +41,7 @@ export default command({
     checkExec(values);
     const separator = values.separator === undefined ? undefined : utf8(values.separator);
     const style = styleOf(session, values, true, separator);
-    const socket = new Sub(socketOptions(session, values));
+    const socket = new Sub(await socketOptions(session, values));
     for (const topic of values.topic.length === 0 ? [""] : values.topic) socket.subscribe(topic);
     await Promise.all([receiveAll(session, socket, style, values), open(session, socket, plan)]);
   },

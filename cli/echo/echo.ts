@@ -1,8 +1,8 @@
-import { isatty } from "node:tty";
 import { connectEcho } from "../../lib/echo/client.ts";
 import type { EchoClient } from "../../lib/echo/client_types.ts";
 import { CertificateError, UnreachableError } from "../../lib/errors.ts";
 import { type Endpoint, formatEndpoint } from "../../lib/transport/endpoint.ts";
+import { isTerminal } from "../../lib/transport/runtime/stdout.ts";
 import { carries } from "../../lib/transport/schemes/table.ts";
 import type { TlsOptions } from "../../lib/transport/stream.ts";
 import { TimeoutError, UsageError } from "../app/errors.ts";
@@ -148,7 +148,7 @@ export class EchoConversation {
   #greet(): void {
     const { reporter } = this.#session;
     const text = `connected to ${this.#client.remote}`;
-    if (this.#source instanceof Input && isatty(0)) {
+    if (this.#source instanceof Input && isTerminal(0)) {
       reporter.info(`${text}: the peer returns each line that you type, Ctrl-D ends the input`);
     } else reporter.verbose(text);
   }

@@ -12,8 +12,9 @@ const KEEP = 4 * 1024 * 1024;
 const RETRY_MS = 5;
 
 /**
- * Buffered output to stdout. While one buffer is written, the next one fills: a message is written as soon as no
- * other write is in progress, and a busy stream is written in large blocks.
+ * Buffered output to stdout. Few bytes are written at once if the reader has room. Otherwise one buffer is written in
+ * another thread while the next one fills: a message is written as soon as no other write is in progress, and a busy
+ * stream is written in large blocks.
  */
 export class Output {
   /** The buffer for the next bytes: write at `length`, after `reserve`. */
@@ -71,13 +72,20 @@ export class Output {
   /** Starts writing, unless a write is in progress; then the appended bytes are written after it. */
   flush(): void {
     if (this.#flight !== undefined || this.length === 0 || this.failure !== undefined) return;
+    const written = this.length <= this.#stdout.limit ? this.#writeNow() : 0;
+    if (written === this.length) {
+      this.length = 0;
+      if (this.bytes.length > KEEP) this.bytes = new Uint8Array(FIRST);
+      return;
+    }
+    if (written < 0) return;
     this.#flight = this.bytes;
     this.#flightLength = this.length;
-    this.#written = 0;
+    this.#written = written;
     this.bytes = this.#spare ?? new Uint8Array(FIRST);
     this.#spare = undefined;
     this.length = 0;
-    this.#write();
+    this.#wait();
   }
 
   /** Resolves when all is written, or the output has failed. */
@@ -87,37 +95,31 @@ export class Output {
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
-  #write(): void {
-    const { fd, limit } = this.#stdout;
-    const length = this.#flightLength - this.#written;
-    if (length > limit) return this.#waitForReader();
-    fs.write(fd, this.#flight!, this.#written, length, null, this.#onWritten);
+  /** Writes without waiting. @returns the number of bytes written; -1 if the output has failed */
+  #writeNow(): number {
+    try {
+      return fs.writeSync(this.#stdout.fd, this.bytes, 0, this.length);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EAGAIN") return 0;
+      this.#fail(error as NodeJS.ErrnoException);
+      return -1;
+    }
   }
 
   /** Writes in another thread, which may stand still until the reader goes on. */
-  #waitForReader(): void {
-    this.#stdout.wait!(this.#flight!.subarray(this.#written, this.#flightLength)).then(
-      (count) => this.#onWritten(null, count),
-      (error) => {
-        // The descriptor itself does not block: its reader is not waited for, so it is asked again and again.
-        if (error.code === "EAGAIN") setTimeout(() => this.#waitForReader(), RETRY_MS);
-        else this.#onWritten(error, 0);
-      },
-    );
+  #wait(): void {
+    this.#stdout.wait(this.#flight!.subarray(this.#written, this.#flightLength), this.#onWritten);
   }
 
   readonly #onWritten = (error: NodeJS.ErrnoException | null, count: number): void => {
     if (error?.code === "EAGAIN") {
-      if (this.#stdout.wait !== undefined) this.#waitForReader();
-      else setTimeout(() => this.#write(), RETRY_MS);
+      // The descriptor itself does not block: its reader is not waited for, so it is asked again and again.
+      setTimeout(() => this.#wait(), RETRY_MS);
       return;
     }
-    if (error !== null && error !== undefined) {
-      this.failure = error;
-      return this.#settle();
-    }
+    if (error !== null && error !== undefined) return this.#fail(error);
     this.#written += count;
-    if (this.#written < this.#flightLength) return this.#write();
+    if (this.#written < this.#flightLength) return this.#wait();
     const wasFull = this.full;
     const done = this.#flight!;
     this.#flight = undefined;
@@ -127,9 +129,14 @@ export class Output {
     if (this.idle) this.#settle();
   };
 
+  #fail(error: NodeJS.ErrnoException): void {
+    this.failure = error;
+    this.#settle();
+    this.onChange();
+  }
+
   #settle(): void {
     for (const resolve of this.#idle.splice(0)) resolve();
-    if (this.failure !== undefined) this.onChange();
   }
 }
 

@@ -1,4 +1,5 @@
 import fs from "node:fs";
+import type { CertLoginFrom } from "../../lib/broker/core/users/certificate_name.ts";
 import type { TlsOptions } from "../../lib/transport/stream.ts";
 import { TlsReload } from "../../lib/transport/stream.ts";
 import type { Session } from "../app/session.ts";
@@ -15,6 +16,21 @@ const identity = {
 /** The certificate of a TLS server. */
 export const tlsServer = group("Security", identity);
 
+/** The certificate of a broker, and those of its clients. */
+export const tlsBroker = group("Security", {
+  ...identity,
+  cacert: option(
+    "--cacert <file>",
+    "require a certificate of each amqps client, issued by an authority in this file; its name can log in (EXTERNAL)",
+    word,
+  ),
+  certLoginFrom: option(
+    "--cert-login-from <part>",
+    "the part of a client certificate that is the user name: distinguished_name (default), or common_name",
+    loginPart,
+  ),
+});
+
 /** The trusted authorities and the certificate of a TLS client. */
 export const tlsClient = group("Security", {
   insecure: flag("-k, --insecure", "accept any certificate of a TLS server"),
@@ -25,6 +41,11 @@ export const tlsClient = group("Security", {
   ),
   ...identity,
 });
+
+function loginPart(value: string): CertLoginFrom {
+  if (value === "distinguished_name" || value === "common_name") return value;
+  throw new Error("expected distinguished_name or common_name");
+}
 
 /** The values of the TLS options. */
 export interface TlsValues {
@@ -54,10 +75,11 @@ export function readTls({ insecure, cacert, cert, key }: TlsValues): TlsOptions 
 /**
  * The same for a server: SIGHUP reads the files again, for new connections.
  *
+ * @param requireClientCert whether clients need a certificate of an authority in `--cacert`
  * @throws {UsageError} a file cannot be read, or one of a pair is missing
  */
-export function reloadedTls(session: Session, values: TlsValues): TlsOptions {
-  const options = readTls(values);
+export function reloadedTls(session: Session, values: TlsValues, requireClientCert = false): TlsOptions {
+  const options = { ...readTls(values), requireClientCert };
   if (values.cert === undefined) return options;
   const reload = new TlsReload();
   session.onReload(() => {

@@ -1,6 +1,6 @@
-import { isatty } from "node:tty";
 import type { Bodies, Envelope, Publisher } from "../../lib/amqp/client/publisher.ts";
 import { messageOf } from "../../lib/errors.ts";
+import { isTerminal } from "../../lib/transport/runtime/stdout.ts";
 import type { Batch } from "../../lib/zmtp/batch.ts";
 import { concat } from "../../lib/zmtp/bytes.ts";
 import { EXIT, exitCodeOf, TimeoutError } from "../app/errors.ts";
@@ -95,7 +95,7 @@ export async function putAll(
   const put = new Put(session, publisher, source, pack, options);
   session.explainWait(() => unsentWait(publisher.pending, options.linger ?? DEFAULT_LINGER_MS));
   // The progress line must not hide typed input.
-  const isTyped = source instanceof Input && isatty(0);
+  const isTyped = source instanceof Input && isTerminal(0);
   const progress = isTyped ? undefined : new Progress(session, () => publisher.acknowledged, "confirmed");
   let failure: unknown;
   try {

@@ -1,4 +1,4 @@
-import { isatty } from "node:tty";
+import { isTerminal } from "../../lib/transport/runtime/stdout.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
 import { concat, utf8 } from "../../lib/zmtp/bytes.ts";
 import { UsageError } from "../app/errors.ts";
@@ -65,7 +65,7 @@ export function styleOf(
     session.reporter.warn(
       "received a message of several parts; they are joined (-J or -f '%p1 %p2' shows them)",
     );
-  return { framing, format, hasTopic, separator, timestamps, onJoined, escaped: isatty(1) };
+  return { framing, format, hasTopic, separator, timestamps, onJoined, escaped: isTerminal(1) };
 }
 
 /** Writes messages to an output. */

@@ -25,7 +25,8 @@ export interface Responder {
   readonly output: Output;
   /** Resolves when there are no more replies. */
   readonly exhausted?: Promise<void>;
-  answer(request: IncomingRequest & { readonly routingId?: string }, sequence: number): Promise<void>;
+  /** Answers a request, at once or later. */
+  answer(request: IncomingRequest & { readonly routingId?: string }, sequence: number): Promise<void> | void;
 }
 
 /** Answers each request with the output of a command. */
@@ -102,7 +103,8 @@ export async function answerAll(
       session.counts.received++;
       busy++;
       inactivity?.touch();
-      await responder.answer(request, sequence);
+      const later = responder.answer(request, sequence);
+      if (later !== undefined) await later;
       inactivity?.touch();
       busy--;
     }

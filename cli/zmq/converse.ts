@@ -45,7 +45,7 @@ export async function conversation<S extends Duplex>(
   const plan = planEndpoints(session.command, spec.usual, values, operands);
   const input = sourceOf(values, repeats(values), { routed: spec.routing !== undefined });
   const plain = styleOf(session, values, false);
-  const socket = spec.socket({ ...socketOptions(session, values), hwm: values.hwm });
+  const socket = spec.socket({ ...await socketOptions(session, values), hwm: values.hwm });
   const routed = spec.routing?.(socket);
   const isText = plain.framing !== "json";
   const source = routed === undefined || !isText ? input : routed.source(input);

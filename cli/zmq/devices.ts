@@ -1,6 +1,7 @@
 /** The devices of `proxy`: two sockets of each pattern, and the forwarding between them. */
 import type { Duplex } from "../../lib/zmq/duplex.ts";
 import { forward, type Forwarding, type Inspector } from "../../lib/zmq/forward.ts";
+import type { SocketOptions } from "../../lib/zmq/options.ts";
 import { LastValues } from "../../lib/zmq/outgoing/last_values.ts";
 import type { Receiver } from "../../lib/zmq/receiver.ts";
 import type { Sender } from "../../lib/zmq/sender.ts";
@@ -14,7 +15,7 @@ import type { Batch } from "../../lib/zmtp/batch.ts";
 import { beginsWith, utf8 } from "../../lib/zmtp/bytes.ts";
 import type { Values } from "../app/command.ts";
 import type { delivery, output, receiving, socket } from "../options/options.ts";
-import { fanOutOptions, type socketOptions } from "./socket.ts";
+import { fanOutOptions } from "./socket.ts";
 
 export const PATTERNS = ["pubsub", "pushpull", "reqrep"] as const;
 export type Pattern = typeof PATTERNS[number];
@@ -43,7 +44,7 @@ export interface Device {
 
 /** The inputs of a device. */
 interface DeviceParts {
-  readonly settings: ReturnType<typeof socketOptions> & { readonly hwm: number | undefined };
+  readonly settings: SocketOptions & { readonly hwm: number | undefined };
   readonly options: ProxyOptions;
   readonly topics: readonly Uint8Array[];
   readonly inspector: Inspector;

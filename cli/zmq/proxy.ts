@@ -29,7 +29,8 @@ export async function proxy(
   options: ProxyOptions,
 ): Promise<void> {
   const { counts } = session;
-  const tap = new Tap(session, options, plans.tap);
+  const settings = { ...await socketOptions(session, options), hwm: options.hwm };
+  const tap = new Tap(session, options, plans.tap, settings);
   const filter = topics.length === 0 ? undefined : new TopicFilter();
   for (const topic of topics) filter?.add(topic);
   const inspector: Inspector = {
@@ -43,7 +44,6 @@ export async function proxy(
       return tap.full;
     },
   };
-  const settings = { ...socketOptions(session, options), hwm: options.hwm };
   const device = DEVICES[pattern]({ settings, options, topics, inspector, wantsAll: tap.on });
   const { from, to, ways } = device;
   tap.onChange = () => {

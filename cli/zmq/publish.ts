@@ -40,7 +40,7 @@ export async function publish(
     publishes: true,
   });
   const socket = make({
-    ...socketOptions(session, values),
+    ...await socketOptions(session, values),
     hwm: values.hwm,
     conflate: values.conflate,
     ...fanOutOptions(values),

@@ -62,7 +62,7 @@ async function answer(
   const plan = planEndpoints(session.command, "bind", values, operands);
   const output = new Output(session);
   const responder = execResponder(session, output, command, values);
-  const socket = make({ ...socketOptions(session, values), hwm: values.hwm });
+  const socket = make({ ...await socketOptions(session, values), hwm: values.hwm });
   await open(session, socket, plan);
   let lost = 0;
   try {

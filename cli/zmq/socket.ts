@@ -5,14 +5,15 @@ import type { SocketOptions } from "../../lib/zmq/options.ts";
 import type { FanOutOptions } from "../../lib/zmq/outgoing/fan_out.ts";
 import type { Socket } from "../../lib/zmq/socket.ts";
 import { preview } from "../../lib/zmtp/bytes.ts";
+import type { Mechanism } from "../../lib/zmtp/mechanisms/mechanism.ts";
 import type { Values } from "../app/command.ts";
 import { TimeoutError } from "../app/errors.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
 import type { Source } from "../io/input.ts";
 import type { EndpointPlan } from "../options/endpoints.ts";
-import type { delivery, socket } from "../options/options.ts";
-import { securityOf } from "../options/security.ts";
+import { type delivery, security, type socket } from "../options/options.ts";
+import type { SecurityValues } from "../options/security.ts";
 import { reloadedTls } from "../options/tls.ts";
 
 /** How long a queue must stay full before `--on-full` drop or fail takes effect, in milliseconds. */
@@ -23,14 +24,26 @@ export const PATIENCE_MS = 200;
  *
  * @throws {UsageError} the security options are wrong
  */
-export function socketOptions(session: Session, values: Values<typeof socket>): SocketOptions {
+export async function socketOptions(
+  session: Session,
+  values: Values<typeof socket>,
+): Promise<SocketOptions> {
   return {
     heartbeat: values.heartbeat === undefined ? undefined : { interval: values.heartbeat },
-    security: securityOf(session, values),
+    security: await mechanismOf(session, values),
     tls: reloadedTls(session, values),
     origins: values.origin,
     onEvent: reportEvents(session),
   };
+}
+
+/** The mechanism that the options request. Its code is loaded only for them. */
+async function mechanismOf(session: Session, values: SecurityValues): Promise<Mechanism | undefined> {
+  if (Object.keys(security).every((key) => values[key as keyof SecurityValues] === undefined)) {
+    return undefined;
+  }
+  const { securityOf } = await import("../options/security.ts");
+  return securityOf(session, values);
 }
 
 /** The meaning of `--on-full` for one subscriber. The socket waits a moment before it drops. */
@@ -77,7 +90,7 @@ export function cancelAtFailure(socket: Socket, source: Source): () => Error | u
   const watch = async () => {
     while (!over && !socket.closed && failure === undefined) {
       failure = socket.failure;
-      if (failure === undefined) await socket.change();
+      if (failure === undefined) await socket.ended();
       else source.cancel();
     }
   };

@@ -1,4 +1,4 @@
-import { Pub } from "../../lib/zmq/types/pub.ts";
+import { Pub, type PubOptions } from "../../lib/zmq/types/pub.ts";
 import type { Batch } from "../../lib/zmtp/batch.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import type { Session } from "../app/session.ts";
@@ -7,7 +7,7 @@ import { finishOutput, Output } from "../io/output.ts";
 import type { EndpointPlan } from "../options/endpoints.ts";
 import { recordWriter, styleOf } from "../records/writer.ts";
 import type { ProxyOptions } from "./devices.ts";
-import { attach, socketOptions } from "./socket.ts";
+import { attach } from "./socket.ts";
 
 /** How long the tap may take to close, in milliseconds. */
 const TAP_LINGER_MS = 1000;
@@ -25,7 +25,12 @@ export class Tap {
   readonly #writer: ReturnType<typeof recordWriter> | undefined;
   readonly #pub: Pub | undefined;
 
-  constructor(session: Session, options: ProxyOptions, plan: EndpointPlan | undefined) {
+  constructor(
+    session: Session,
+    options: ProxyOptions,
+    plan: EndpointPlan | undefined,
+    settings: PubOptions,
+  ) {
     this.#session = session;
     this.#plan = plan;
     this.on = options.tap !== undefined;
@@ -33,7 +38,7 @@ export class Tap {
     const style = styleOf(session, options, true, separator);
     if (plan !== undefined) {
       // A subscriber of the tap never delays the traffic.
-      this.#pub = new Pub({ ...socketOptions(session, options), hwm: options.hwm });
+      this.#pub = new Pub(settings);
     } else if (this.on) {
       this.#output = new Output(session);
       this.#writer = recordWriter(this.#output, style);

@@ -35,6 +35,19 @@ export interface EmbeddedBroker extends AsyncDisposable {
  * const url = await broker.listen("amqp://127.0.0.1:0"); // amqp://127.0.0.1:54321
  * console.log(`AMQP_URL=${url}`);
  * ```
+ *
+ * @example Clients log in by certificate (SASL EXTERNAL)
+ * ```ts
+ * import { openBroker, type TlsOptions } from "../../mod.ts";
+ *
+ * async function serve(tls: Required<Pick<TlsOptions, "cert" | "key" | "ca">>) {
+ *   await using broker = await openBroker({
+ *     tls: { ...tls, requireClientCert: true },
+ *     certLoginFrom: "common_name",
+ *   });
+ *   console.log(await broker.listen("amqps://*:5671"));
+ * }
+ * ```
  */
 export async function openBroker(options: BrokerOptions = {}): Promise<EmbeddedBroker> {
   const broker = await Broker.open(options);

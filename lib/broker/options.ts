@@ -1,6 +1,7 @@
 import os from "node:os";
 import type { TlsOptions } from "../transport/stream.ts";
 import type { SyncMode } from "./core/journal/options.ts";
+import type { CertLoginFrom } from "./core/users/certificate_name.ts";
 
 /** How a broker is opened. Sizes are in bytes. */
 export interface BrokerOptions {
@@ -15,8 +16,16 @@ export interface BrokerOptions {
    * from this machine. Default: true.
    */
   readonly guest?: boolean | undefined;
-  /** Certificate and key for `amqps`. */
+  /**
+   * Certificate and key for `amqps`. With `requireClientCert`, clients need a certificate, and may log in by its name with
+   * the SASL mechanism EXTERNAL.
+   */
   readonly tls?: TlsOptions | undefined;
+  /**
+   * The part of a client certificate that is the user name, as in RabbitMQ: the subject in the form of RFC 4514, such as
+   * `CN=alice,O=Acme`, or its common name. Default: `distinguished_name`.
+   */
+  readonly certLoginFrom?: CertLoginFrom | undefined;
   /** Name and version of the product that clients see. */
   readonly product?: string | undefined;
   /** The version of the product, as clients see it. */
@@ -66,6 +75,7 @@ export interface Settings {
   readonly syncInterval: number | undefined;
   readonly guest: boolean;
   readonly tls: TlsOptions | undefined;
+  readonly certLoginFrom: CertLoginFrom;
   readonly product: string;
   readonly productVersion: string;
   readonly maxMessageSize: number;
@@ -97,6 +107,7 @@ export function settingsOf(options: BrokerOptions): Settings {
     syncInterval: options.syncInterval,
     guest: options.guest ?? true,
     tls: options.tls,
+    certLoginFrom: options.certLoginFrom ?? "distinguished_name",
     product: options.product ?? "mqcat",
     productVersion: options.productVersion ?? "0.1.0",
     maxMessageSize: options.maxMessageSize ?? 128 * MIB,

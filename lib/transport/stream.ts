@@ -19,6 +19,8 @@ export interface ByteStream {
   readonly local: string;
   /** The peer's address, in the form of an endpoint. */
   readonly remote: string;
+  /** The verified certificate of a client, in DER, if the listener has `requireClientCert`. */
+  readonly peerCertificate?: Uint8Array | undefined;
   /**
    * Resolves when the stream is closed, which is also the case when both halves have ended: to the error that closed it,
    * or to undefined. It never rejects.
@@ -74,6 +76,11 @@ export interface TlsOptions {
   readonly key?: string;
   /** Accepts any certificate of the peer. Default: false. */
   readonly insecure?: boolean;
+  /**
+   * A listener accepts only clients with a certificate that an authority in `ca` has issued, and which is valid now.
+   * Default: false.
+   */
+  readonly requireClientCert?: boolean;
   /** Replaces the certificates above while they are in use. */
   readonly reload?: TlsReload;
 }

@@ -40,6 +40,8 @@ export abstract class Sender extends Socket {
   /** Settles when the last waiting call of `send` is done. */
   #turn: Promise<void> = Promise.resolve();
   #waiting = 0;
+  /** The message of a call of `send` that does not wait. */
+  readonly #single = new Batch();
 
   /**
    * Queues as many whole messages as the queues of the peers have room for, and starts to write them.
@@ -82,9 +84,12 @@ export abstract class Sender extends Socket {
     }
     const signal = options?.signal;
     signal?.throwIfAborted();
-    const batch = Batch.of(frames);
     if (this.closed) throw this.#closedError();
-    if (this.#waiting === 0 && this.sendBatch(batch) > 0) return;
+    if (this.#waiting === 0) {
+      this.#single.assign(frames);
+      if (this.sendBatch(this.#single) > 0) return;
+    }
+    const batch = Batch.of(frames);
     this.#waiting++;
     const before = this.#turn;
     let next!: () => void;

@@ -101,6 +101,7 @@ export abstract class Socket implements AsyncDisposable {
   readonly #origins = new Map<ZmtpConnection, Origin>();
   /** The connections to peers that may refuse again, each with the function that adds it to the ready peers. */
   readonly #probation = new Map<ZmtpConnection, () => void>();
+  readonly #ending: Signal = new Signal();
   #closed = false;
   /** Whether peers are accepted: until the linger period of `close` is over. */
   #open = true;
@@ -145,6 +146,15 @@ export abstract class Socket implements AsyncDisposable {
    */
   change(ms = Infinity): Promise<void> {
     return this.changed.wait(ms);
+  }
+
+  /**
+   * Waits until the socket is closed or has failed; see `failure`. Other changes do not end the wait.
+   *
+   * @returns a promise that resolves at the next such change
+   */
+  ended(): Promise<void> {
+    return this.#ending.wait();
   }
 
   /**
@@ -210,7 +220,10 @@ export abstract class Socket implements AsyncDisposable {
     dialer.done.then((failure) => {
       this.#dialers.delete(dialer);
       if (failure !== undefined) this.#failure = failure;
-      if (this.failure !== undefined) this.onFailure();
+      if (this.failure !== undefined) {
+        this.onFailure();
+        this.#ending.fire();
+      }
       this.changed.fire();
     });
     return dialer;
@@ -229,6 +242,7 @@ export abstract class Socket implements AsyncDisposable {
     this.#listeners.delete(bound);
     const released = bound.listener!.close();
     this.#dismiss(bound);
+    if (this.failure !== undefined) this.#ending.fire();
     await released;
   }
 
@@ -257,6 +271,7 @@ export abstract class Socket implements AsyncDisposable {
   async close(linger = 0): Promise<number> {
     if (this.#closed) return 0;
     this.#closed = true;
+    this.#ending.fire();
     this.changed.fire();
     const deadline = performance.now() + linger;
     while (this.unsent > 0 && performance.now() < deadline && this.failure === undefined) {

@@ -230,18 +230,27 @@ export class Batch {
    */
   static of(frames: readonly Uint8Array[]): Batch {
     const batch = new Batch();
-    let length = 0;
-    for (const frame of frames) length += frame.length;
-    const single = frames.length === 1 ? frames[0] : undefined;
-    batch.bytes = single ?? new Uint8Array(length);
-    batch.stable = true;
-    let at = 0;
-    frames.forEach((frame, index) => {
-      if (single === undefined) batch.bytes.set(frame, at);
-      batch.add(at, at + frame.length, index < frames.length - 1 ? MORE : 0);
-      at += frame.length;
-    });
+    batch.assign(frames);
     return batch;
+  }
+
+  /**
+   * Replaces the contents by one message. Several frames are copied into one buffer; a single frame is referred to, and
+   * its bytes must not change.
+   *
+   * @param frames the frames of the message, at least one
+   */
+  assign(frames: readonly Uint8Array[]): void {
+    this.clear();
+    this.stable = true;
+    const last = frames.length - 1;
+    this.bytes = last === 0 ? frames[0]! : concat(frames);
+    let at = 0;
+    for (let i = 0; i <= last; i++) {
+      const { length } = frames[i]!;
+      this.add(at, at + length, i < last ? MORE : 0);
+      at += length;
+    }
   }
 
   #grow(): void {

@@ -78,13 +78,28 @@ function encodeEach(batch: Batch, from: number, to: number, target: Uint8Array, 
   for (let i = from; i < to; i++) {
     const start = starts[i]!;
     const end = ends[i]!;
-    at = writeHeader(target, at, flags[i]!, end - start);
-    // For a short body, a loop is faster than a view.
-    if (end - start <= SHORT) { for (let from = start; from < end; from++) target[at++] = bytes[from]!; }
-    else {
-      target.set(bytes.subarray(start, end), at);
-      at += end - start;
-    }
+    at = copyBody(bytes, start, end, target, writeHeader(target, at, flags[i]!, end - start));
+  }
+  return at;
+}
+
+/**
+ * Copies `bytes[start, end)` to `target` at `at`.
+ *
+ * @returns the index after the copy
+ */
+export function copyBody(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  target: Uint8Array,
+  at: number,
+): number {
+  // For a short body, a loop is faster than a view.
+  if (end - start <= SHORT) { for (let from = start; from < end; from++) target[at++] = bytes[from]!; }
+  else {
+    target.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), at);
+    at += end - start;
   }
   return at;
 }

@@ -1,7 +1,7 @@
 import { Batch, MORE } from "./batch.ts";
 import { concat } from "./bytes.ts";
 import { ZmtpFrameDecoder } from "./frame_decoder.ts";
-import { encodeBatch, encodedBound, MAX_HEADER, writeHeader } from "./frame_encoder.ts";
+import { copyBody, encodeBatch, encodedBound, MAX_HEADER, writeHeader } from "./frame_encoder.ts";
 import type { Cipher } from "./mechanisms/mechanism.ts";
 
 /** The size of a full block of encoded frames, in bytes. One block is one write. */
@@ -9,6 +9,9 @@ const BLOCK = 256 * 1024;
 const FIRST_BLOCK = 4 * 1024;
 /** The number of full-size buffers that are kept for reuse. */
 const SPARES = 3;
+/** Buffers for first blocks, which all outboxes share: a connection with little traffic keeps none. */
+const firstBlocks: Uint8Array[] = [];
+const FIRST_BLOCKS = 64;
 /** A body of at least this size in a stable buffer is referred to instead of copied, in bytes. */
 const LARGE_BODY = 32 * 1024;
 
@@ -115,6 +118,21 @@ export class Outbox {
     }
   }
 
+  /**
+   * Appends a copy of one frame. Call `flush` after the last frame of the message.
+   *
+   * @param flags MORE, or 0 for the last frame
+   */
+  appendFrame(body: Uint8Array, flags: number): void {
+    const { length } = body;
+    const block = this.#reserve(length + MAX_HEADER);
+    const at = writeHeader(block.bytes, block.length, flags, length);
+    copyBody(body, 0, length, block.bytes, at);
+    const last = flags === 0 ? 1 : 0;
+    this.#messages += last;
+    this.#grew(block, at + length - block.length, last, last === 1);
+  }
+
   /** Appends complete encoded frames: `messages` messages, or commands (0 messages), which no limit counts. */
   appendEncoded(bytes: Uint8Array, messages: number): void {
     const block = this.#reserve(bytes.length);
@@ -135,6 +153,12 @@ export class Outbox {
     this.#write(block.bytes.subarray(0, block.length));
   }
 
+  #recycle(bytes: Uint8Array): void {
+    if (bytes.length === FIRST_BLOCK) {
+      if (firstBlocks.length < FIRST_BLOCKS) firstBlocks.push(bytes);
+    } else if (bytes.length === BLOCK && this.#spares.length < SPARES) this.#spares.push(bytes);
+  }
+
   #takeNewest(): void {
     const newest = this.#newest;
     this.#newest = undefined;
@@ -150,9 +174,7 @@ export class Outbox {
       if (!done.whole) this.#unfinished.push(done);
       else {
         if (this.#unfinished.length > 0) this.#unfinished = [];
-        if (done.own && done.bytes.length === BLOCK && this.#spares.length < SPARES) {
-          this.#spares.push(done.bytes);
-        }
+        if (done.own) this.#recycle(done.bytes);
       }
     }
     this.flush();
@@ -251,9 +273,12 @@ export class Outbox {
         return last;
       }
     }
-    // A second queued block indicates a stream of messages. A connection with little traffic keeps a small buffer.
+    // A second queued block indicates a stream of messages.
     const size = Math.max(length, last === undefined ? FIRST_BLOCK : BLOCK);
-    const bytes = length <= BLOCK && this.#spares.pop() || new Uint8Array(size);
+    const spare = length > BLOCK
+      ? undefined
+      : this.#spares.pop() ?? (size === FIRST_BLOCK ? firstBlocks.pop() : undefined);
+    const bytes = spare ?? new Uint8Array(size);
     const block = { bytes, length: 0, messages: 0, whole: true, own: true };
     this.#blocks.push(block);
     return block;

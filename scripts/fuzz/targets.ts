@@ -27,7 +27,7 @@ import { curveClient, curveServer } from "../../lib/zmtp/mechanisms/curve.ts";
 import { CurveCipher } from "../../lib/zmtp/mechanisms/curve_cipher.ts";
 import { parseKeyFile } from "../../lib/zmtp/mechanisms/key_file.ts";
 import { type Mechanism, protocolOf } from "../../lib/zmtp/mechanisms/mechanism.ts";
-import { loadNacl } from "../../lib/zmtp/mechanisms/nacl.ts";
+import { loadNacl, type Nacl } from "../../lib/zmtp/mechanisms/nacl.ts";
 import { nullMechanism } from "../../lib/zmtp/mechanisms/null.ts";
 import { plainClient, plainServer } from "../../lib/zmtp/mechanisms/plain.ts";
 import { amqpTargets } from "./amqp.ts";
@@ -66,7 +66,7 @@ export async function targets(): Promise<Target[]> {
     ...amqpTargets,
     ...mqttTargets,
     ...stompTargets,
-    curveMessages(nacl.workspace),
+    curveMessages(nacl),
     ...pairs.flatMap(([, client, server]) => [canned(client), canned(server)]),
     ...pairs.map(([name, client, server]) => tampered(name, client, server)),
   ];
@@ -182,14 +182,12 @@ const answers: Target = {
 };
 
 /** MESSAGE commands of CURVE with the right key: changed ones must be detected, and the others decrypted. */
-function curveMessages(workspace: ConstructorParameters<typeof CurveCipher>[0]): Target {
-  const key = new Uint8Array(32).fill(7);
-  const prefix = "CurveZMQMESSAGEC";
+function curveMessages({ workspace, streamKey }: Nacl): Target {
+  const key = streamKey(new Uint8Array(32).fill(7), new TextEncoder().encode("CurveZMQMESSAGEC"));
   const make = () =>
     new CurveCipher(workspace, {
-      key,
-      sendPrefix: prefix,
-      receivePrefix: prefix,
+      sendKey: key,
+      receiveKey: key,
       sent: 2,
       received: new Uint8Array(8),
     });

@@ -2,22 +2,25 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import sodium from "libsodium-wrappers";
 import { MqcatError } from "../../lib/errors.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
 import { ZmtpFrameDecoder } from "../../lib/zmtp/frame_decoder.ts";
 import { CurveCipher } from "../../lib/zmtp/mechanisms/curve_cipher.ts";
 import { loadNacl } from "../../lib/zmtp/mechanisms/nacl.ts";
-import { concat } from "../../lib/zmtp/bytes.ts";
+import { concat, utf8 } from "../../lib/zmtp/bytes.ts";
 import { cuts, frames, pieces, size, wireOf } from "./generators.ts";
 
-const { workspace } = await loadNacl();
+const { workspace, streamKey } = await loadNacl();
+await sodium.ready;
 const key = new Uint8Array(32).fill(9);
-const messages = fc.array(frames(size, true), { minLength: 1, maxLength: 6 });
 const PREFIX = "CurveZMQMESSAGEC";
+const messageKey = streamKey(key, utf8(PREFIX));
+const messages = fc.array(frames(size, true), { minLength: 1, maxLength: 6 });
 
 function cipher(sent = 0): CurveCipher {
   const received = new Uint8Array(8);
-  return new CurveCipher(workspace, { key, sendPrefix: PREFIX, receivePrefix: PREFIX, sent, received });
+  return new CurveCipher(workspace, { sendKey: messageKey, receiveKey: messageKey, sent, received });
 }
 
 /** Decrypts sealed frames in these chunks; undefined if the last frame is truncated. */
@@ -34,6 +37,42 @@ function open(pieces: Iterable<Uint8Array>): Uint8Array | undefined {
 }
 
 describe("curve cipher", () => {
+  it("workspace - seals and opens the boxes of libsodium, at any address", () => {
+    const lengths = fc.oneof(
+      fc.integer({ min: 0, max: 300 }),
+      // The stream of a long message is computed in two parts.
+      fc.integer({ min: 65_490, max: 65_700 }),
+      fc.constantFrom(131_072, 200_001),
+    );
+    fc.assert(
+      fc.property(lengths, fc.nat(7), fc.uint8Array({ minLength: 8, maxLength: 8 }), (length, skip, end) => {
+        const message = new Uint8Array(length).map((_, i) => (i * 31 + skip) & 255);
+        const box = sodium.crypto_secretbox_easy(message, concat([utf8(PREFIX), end]), key);
+        workspace.prepare(skip + 8 + box.length + 1, messageKey);
+        const { heap, at } = workspace;
+        const nonce = at + skip;
+        const here = nonce + 8;
+        heap.set(end, nonce);
+        heap.set(message, here + 16);
+        heap[here + box.length] = 99;
+        workspace.seal(here, length, nonce);
+        assert.deepEqual(heap.slice(here, here + box.length), box);
+        assert.deepEqual(heap.slice(nonce, here), end);
+        for (const at of [0, 15, 16, box.length - 1]) {
+          if (at >= box.length) continue;
+          heap[here + at]! ^= 128;
+          assert.equal(workspace.open(here, length, nonce), false);
+          heap[here + at]! ^= 128;
+        }
+        assert.deepEqual(heap.slice(here, here + box.length), box);
+        assert.equal(workspace.open(here, length, nonce), true);
+        assert.deepEqual(heap.slice(here + 16, here + box.length), message);
+        assert.equal(heap[here + box.length], 99);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
   it("open - returns the sealed frames, block by block, for chunks of any size", () => {
     fc.assert(
       fc.property(fc.array(messages, { minLength: 1, maxLength: 3 }), cuts, (blocks, cuts) => {

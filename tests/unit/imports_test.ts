@@ -39,7 +39,7 @@ const CIRCLES = ["lib/broker/core/queue/consumer.ts lib/broker/core/queue/queue.
 /** Built-in modules that do no I/O. */
 const PURE_BUILTINS = ["node:crypto", "node:buffer", "node:assert/strict"];
 /** Packages that do no I/O. */
-const PURE_PACKAGES = ["libsodium-wrappers"];
+const PURE_PACKAGES = ["libsodium-sumo"];
 
 const RUNTIME_FOLDER = "lib/transport/runtime/";
 
@@ -194,13 +194,13 @@ describe("imports", () => {
   it("imports - libsodium is loaded by one file, and only when it is asked for", () => {
     const importers = sources("lib").filter((file) => {
       return importsOf(fs.readFileSync(path.join(ROOT, file), "utf8")).some((found) =>
-        found.specifier === "libsodium-wrappers"
+        found.specifier === "libsodium-sumo"
       );
     });
     assert.deepEqual(importers, ["lib/zmtp/mechanisms/nacl.ts"]);
     assert.match(
       fs.readFileSync(path.join(ROOT, importers[0]!), "utf8"),
-      /await import\("libsodium-wrappers"\)/,
+      /await import\("libsodium-sumo"\)/,
     );
   });
 

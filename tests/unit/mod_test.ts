@@ -24,8 +24,8 @@ listen nullMechanism openBroker parseEndpoint parseKeyFile parseUsers plainClien
 /** The types that mod.ts exports. */
 const TYPES = `
 AmqpClient AmqpConsumer AmqpErrorOptions AmqpErrorScope AmqpEvent AmqpMessage AmqpOptions AmqpRoute
-AmqpService AmqpWaitOptions BannerService BasicProperties BatchConsumer BrokerEvent BrokerOptions ByteStream
-Certificate ConnectOptions ConsumeOptions CurveClientOptions CurveKey CurveKeyPair CurveServerOptions
+AmqpService AmqpWaitOptions Asker BannerService BasicProperties BatchConsumer BrokerEvent BrokerOptions ByteStream
+CertLoginFrom Certificate ConnectOptions ConsumeOptions CurveClientOptions CurveKey CurveKeyPair CurveServerOptions
 EchoClient EchoClientOptions EchoServer EchoServerEvent EchoServerOptions EchoService EmbeddedBroker Endpoint
 ErrorCode ExchangeOptions FanOutOptions FieldTable FieldValue Finding Forwarding FrameStream HeartbeatTimes
 HostEndpoint HttpService IncomingRequest InprocEndpoint Inspector KeyFile KeyPair Listener Mechanism

@@ -5,7 +5,7 @@ import examples from "../../cheats/queue-serve.md" with { type: "text" };
 import { command, group, option, readiness } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { word } from "../../app/values.ts";
-import { tlsServer } from "../../options/tls.ts";
+import { tlsBroker } from "../../options/tls.ts";
 import { usersOf } from "../../queue/serve/credentials.ts";
 import { openBroker } from "../../queue/serve/open_broker.ts";
 import { serving } from "../../queue/serve/options.ts";
@@ -24,7 +24,7 @@ export default command({
       ),
     }),
     ...serving,
-    ...group("Security", tlsServer),
+    ...tlsBroker,
   },
   examples,
   async action({ session, values, operands }) {
@@ -33,6 +33,14 @@ export default command({
     }
     if (values.cert !== undefined && !operands.some((operand) => operand.startsWith("amqps://"))) {
       throw new UsageError("--cert and --key are for amqps:// endpoints: add one, such as amqps://*:5671");
+    }
+    if (values.cacert !== undefined && values.cert === undefined) {
+      throw new UsageError(
+        "--cacert needs --cert and --key, because only amqps:// has certificates of clients",
+      );
+    }
+    if (values.certLoginFrom !== undefined && values.cacert === undefined) {
+      throw new UsageError("--cert-login-from needs --cacert, which requires certificates of clients");
     }
     // SIGHUP never ends a server.
     session.onReload(() => {});

@@ -10,6 +10,7 @@ import type { ServingOptions } from "./options.ts";
 /** A user that may log in. */
 export interface Credentials {
   readonly name: string;
+  /** Empty: only a certificate can log this user in. */
   readonly password: string;
 }
 
@@ -18,8 +19,10 @@ const BY_OPTION = "mqcat";
 const EVERYTHING = { configure: ".*", write: ".*", read: ".*" };
 
 /** Returns the users from the options; undefined: only guest, from this machine. */
-export function usersOf({ user, passwordFile, usersFile }: ServingOptions): Credentials[] | undefined {
-  const users = usersFile === undefined ? [] : parseUsers(usersFile);
+export function usersOf(
+  { user, passwordFile, usersFile, cacert }: ServingOptions,
+): Credentials[] | undefined {
+  const users = usersFile === undefined ? [] : parseUsers(usersFile, cacert !== undefined);
   if (user === undefined) {
     if (passwordFile === undefined) return usersFile === undefined ? undefined : users;
     throw new UsageError("--password-file is the password of a user: add --user NAME");
@@ -33,13 +36,14 @@ export function usersOf({ user, passwordFile, usersFile }: ServingOptions): Cred
   return [...users, { name: user, password }];
 }
 
-function parseUsers(path: string): Credentials[] {
+/** @param byCertificate whether users can log in by certificate, and so without a password */
+function parseUsers(path: string, byCertificate: boolean): Credentials[] {
   const lines = readText("--users-file", path).split(/\r?\n/);
   return lines.flatMap((line, at) => {
     if (line === "" || line.startsWith("#")) return [];
     const colon = line.indexOf(":");
     // The line itself may be a password.
-    if (colon < 1 || colon === line.length - 1) {
+    if (colon < 1 || colon === line.length - 1 && !byCertificate) {
       throw new UsageError(`--users-file '${path}': line ${at + 1} is not NAME:PASSWORD`);
     }
     return [{ name: line.slice(0, colon), password: line.slice(colon + 1) }];

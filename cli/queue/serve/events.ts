@@ -1,3 +1,4 @@
+import { LoginRefused } from "../../../lib/broker/amqp/handshake.ts";
 import { LimitError } from "../../../lib/errors.ts";
 import type { BrokerEvent } from "../../../lib/broker/options.ts";
 import { phrase } from "../../app/reporter.ts";
@@ -17,7 +18,7 @@ export function reportBrokerEvents(session: Session): (event: BrokerEvent) => vo
         return reporter.verbose(`disconnected: ${address(event.remote)}${cause}`);
       }
       case "refused":
-        return reporter.warn(`refused ${refused(event.remote, event.error)}: ${phrase(event.error)}`);
+        return reporter.warn(`refused ${refused(event.remote, event.error)}: ${reasonOf(event.error)}`);
       case "channel-error":
         return reporter.verbose(`closed a channel of ${address(event.remote)}: ${phrase(event.error)}`);
       case "blocked":
@@ -35,6 +36,11 @@ export function reportBrokerEvents(session: Session): (event: BrokerEvent) => vo
 /** Formats a peer as `127.0.0.1:50123`; other transports keep their scheme. */
 function address(remote: string): string {
   return remote.replace(/^(tcp|tls):\/\//, "");
+}
+
+/** The reason of a refused login is for the owner of the broker: the client does not get it. */
+function reasonOf(error: Error): string {
+  return error instanceof LoginRefused ? `the login failed: ${error.reason}` : phrase(error);
 }
 
 /** At a limit, one line for all connections of a host is enough: the reporter does not repeat it for a while. */

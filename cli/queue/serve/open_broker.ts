@@ -29,7 +29,8 @@ export async function openBroker(
     ...options.sync,
     // As in RabbitMQ: definitions with users replace the default user.
     guest: users === undefined && !namesUsers(definitions),
-    tls: reloadedTls(session, options),
+    tls: reloadedTls(session, options, options.cacert !== undefined),
+    certLoginFrom: options.certLoginFrom,
     maxConnections: options.maxConnections,
     maxMessageSize: options.maxMessage,
     memoryLimit: options.memoryLimit,

@@ -1,4 +1,5 @@
 /** The options of `queue serve` and `queue run`. */
+import type { CertLoginFrom } from "../../../lib/broker/core/users/certificate_name.ts";
 import type { BrokerOptions } from "../../../lib/broker/options.ts";
 import { flag, group, option } from "../../app/command.ts";
 import { duration, integer, size, word } from "../../app/values.ts";
@@ -29,7 +30,7 @@ export const serving = {
     passwordFile: option("--password-file <path>", "read the password of --user from this file", word),
     usersFile: option(
       "--users-file <path>",
-      "accept the users in this file, NAME:PASSWORD on each line, instead of guest; SIGHUP reloads it",
+      "accept the users in this file, NAME:PASSWORD on each line, instead of guest; with --cacert, NAME: is a user without a password; SIGHUP reloads it",
       word,
     ),
   }),
@@ -74,6 +75,7 @@ export interface ServingOptions extends TlsValues {
   readonly heartbeat: number | undefined;
   readonly product: string | undefined;
   readonly productVersion: string | undefined;
+  readonly certLoginFrom?: CertLoginFrom | undefined;
 }
 
 function syncMode(text: string): Sync {

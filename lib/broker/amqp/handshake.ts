@@ -11,6 +11,7 @@ import type { ByteStream } from "../../transport/stream.ts";
 import { PEEK } from "../../amqp/peek.ts";
 import { replyFor } from "./replies.ts";
 import type { Authenticator } from "../core/users/authenticator.ts";
+import { certificateName, type CertLoginFrom } from "../core/users/certificate_name.ts";
 import type { Access } from "../core/users/user_store.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import { readCredentials } from "./sasl.ts";
@@ -26,6 +27,8 @@ export interface ServerOptions {
   readonly heartbeat: number;
   /** For the whole handshake, in milliseconds. */
   readonly handshakeTimeout: number;
+  /** How the user name is taken from a client certificate. */
+  readonly certLoginFrom: CertLoginFrom;
 }
 
 /** A successful login. */
@@ -53,6 +56,8 @@ const CAPABILITIES: FieldTable = {
   direct_reply_to: true,
   [PEEK]: true,
 };
+
+const MECHANISMS = "PLAIN AMQPLAIN";
 
 /** Time for a refused client to answer our close, in milliseconds. */
 const FAREWELL_MS = 2000;
@@ -93,17 +98,14 @@ export async function serverHandshake(
         platform: "mqcat",
         information: "An embedded AMQP 0-9-1 broker",
       },
-      mechanisms: new TextEncoder().encode("PLAIN AMQPLAIN"),
+      mechanisms: new TextEncoder().encode(
+        stream.peerCertificate === undefined ? MECHANISMS : `${MECHANISMS} EXTERNAL`,
+      ),
       locales: new TextEncoder().encode("en_US"),
     });
     const start = await expect(reader, expected);
-    const { clientProperties, mechanism } = start;
-    const { name, password } = readCredentials(mechanism, start.response);
-    const refusal = authenticator.authenticate(name, password, isLocal);
-    if (refusal !== undefined) {
-      const wantsClose = isCapable(clientProperties, "authentication_failure_close");
-      throw new LoginRefused(name, refusal, wantsClose, mechanism);
-    }
+    const { clientProperties } = start;
+    const name = logIn(start, stream.peerCertificate, server.certLoginFrom, authenticator, isLocal);
     const { frameMax, channelMax, heartbeat } = server;
     await send("connection.tune", { frameMax, channelMax, heartbeat });
     expected = "connection.tune-ok";
@@ -123,6 +125,37 @@ export async function serverHandshake(
     await refuse(stream, reader, encoder, error, methodId(expected));
     throw error;
   }
+}
+
+/**
+ * Checks the login of a client: by its certificate with EXTERNAL (RFC 4422, appendix A), else by its password.
+ *
+ * @param certificate the verified certificate of the client
+ * @returns the name of the user
+ * @throws {AmqpError} the login is malformed or refused
+ */
+function logIn(
+  { clientProperties, mechanism, response }: MethodArgs<"connection.start-ok">,
+  certificate: Uint8Array | undefined,
+  certLoginFrom: CertLoginFrom,
+  authenticator: Authenticator,
+  isLocal: boolean,
+): string {
+  let name: string | undefined;
+  let refusal: string | undefined;
+  if (mechanism === "EXTERNAL" && certificate !== undefined) {
+    name = certificateName(certificate, certLoginFrom);
+    refusal = name === undefined
+      ? `the client certificate has no ${certLoginFrom.replace("_", " ")} that can be read`
+      : authenticator.authenticateCertificate(name, isLocal);
+  } else {
+    const credentials = readCredentials(mechanism, response);
+    name = credentials.name;
+    refusal = authenticator.authenticate(name, credentials.password, isLocal);
+  }
+  if (name !== undefined && refusal === undefined) return name;
+  const wantsClose = isCapable(clientProperties, "authentication_failure_close");
+  throw new LoginRefused(name ?? "", refusal ?? "there is no name", wantsClose, mechanism);
 }
 
 /** The credentials are wrong. The client does not get the reason. */

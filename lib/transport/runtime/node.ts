@@ -82,6 +82,7 @@ export function bound(server: net.Server, where: net.ListenOptions): Promise<Raw
 export class NodeStream implements ByteStream {
   readonly local: string;
   readonly remote: string;
+  peerCertificate: Uint8Array | undefined;
   readonly closed: Promise<Error | undefined>;
   taken = 0;
 
@@ -187,7 +188,8 @@ function broken(error: unknown): UnreachableError {
   return new UnreachableError(`The connection broke: ${messageOf(error)}`, { cause: error });
 }
 
-function describe(scheme: string, address: string | undefined, port: number | undefined): string {
+/** Formats an address of a socket as an endpoint. */
+export function describe(scheme: string, address: string | undefined, port: number | undefined): string {
   if (address === undefined) return `${scheme}://?`;
   const plain = address.replace(/^::ffff:/, "");
   return `${scheme}://${plain.includes(":") ? `[${plain}]` : plain}:${port}`;

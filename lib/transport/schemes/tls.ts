@@ -27,7 +27,7 @@ export const tls: Transport<HostEndpoint> = {
     ]);
     return await listenHost(
       endpoint,
-      (address, port) => listenTls(address, port, backlog, options.tls ?? {}, accept),
+      (address, port) => listenTls(address, port, backlog, options.tls ?? {}, accept, options.onRefused),
     );
   },
 };

@@ -16,9 +16,10 @@ export class RoundRobin {
     this.#resend();
   }
 
-  /** Removes a closed connection. Its unsent messages are lost. */
+  /** Removes a connection, unless it is removed already. Its unsent messages are lost. */
   drop(connection: ZmtpConnection): void {
-    this.#connections.splice(this.#connections.indexOf(connection), 1);
+    const index = this.#connections.indexOf(connection);
+    if (index >= 0) this.#connections.splice(index, 1);
   }
 
   /** Removes a closed connection and redistributes its unsent messages. */

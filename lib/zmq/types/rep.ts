@@ -1,4 +1,4 @@
-import { Batch } from "../../zmtp/batch.ts";
+import { type Batch, MORE } from "../../zmtp/batch.ts";
 import { byteLength, EMPTY } from "../../zmtp/bytes.ts";
 import type { ZmtpConnection } from "../../zmtp/connection.ts";
 import { Inbox } from "../incoming/inbox.ts";
@@ -146,7 +146,7 @@ export class Rep extends Socket implements AsyncIterable<IncomingRequest> {
       let body = at;
       while (body < end && batch.starts[body] !== batch.ends[body]) body++;
       if (++body < end) {
-        const envelope = batch.copy(at, body - 1);
+        const envelope = body - 1 === at ? NO_FRAMES : batch.copy(at, body - 1);
         this.#inbox.put(new PendingRequest(this.connections, from, envelope, batch.copy(body, end)));
       }
       at = end;
@@ -154,17 +154,19 @@ export class Rep extends Socket implements AsyncIterable<IncomingRequest> {
   }
 }
 
+const NO_FRAMES: readonly Uint8Array[] = [];
+
 class PendingRequest implements IncomingRequest {
   readonly frames: readonly Uint8Array[];
   readonly from: ZmtpConnection;
   readonly #peers: ReadonlySet<ZmtpConnection>;
-  readonly #envelope: Uint8Array[];
+  readonly #envelope: readonly Uint8Array[];
   #replied = false;
 
   constructor(
     peers: ReadonlySet<ZmtpConnection>,
     from: ZmtpConnection,
-    envelope: Uint8Array[],
+    envelope: readonly Uint8Array[],
     frames: Uint8Array[],
   ) {
     this.#peers = peers;
@@ -179,11 +181,14 @@ class PendingRequest implements IncomingRequest {
 
   reply(message: Outgoing): void {
     if (this.#replied) throw new Error("Cannot reply twice to the same request");
-    const batch = Batch.of([...this.#envelope, EMPTY, ...framesOf(message)]);
+    const frames = framesOf(message);
     this.#replied = true;
     if (!this.#peers.has(this.from)) return;
     // There is room: `receive` parks a request while there is none.
-    this.from.outbox.appendBatch(batch, 0, batch.frames);
-    this.from.outbox.flush();
+    const { outbox } = this.from;
+    for (const frame of this.#envelope) outbox.appendFrame(frame, MORE);
+    outbox.appendFrame(EMPTY, MORE);
+    for (let i = 0; i < frames.length; i++) outbox.appendFrame(frames[i]!, i < frames.length - 1 ? MORE : 0);
+    outbox.flush();
   }
 }

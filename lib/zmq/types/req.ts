@@ -1,7 +1,8 @@
 import { ClosedError } from "../../errors.ts";
-import { Batch } from "../../zmtp/batch.ts";
+import { Batch, MORE } from "../../zmtp/batch.ts";
 import { EMPTY } from "../../zmtp/bytes.ts";
 import type { ZmtpConnection } from "../../zmtp/connection.ts";
+import { writeUint32 } from "../../zmtp/frame_encoder.ts";
 import { type ProbingOptions, sendProbe } from "../connections/router_probe.ts";
 import { RoundRobin } from "../outgoing/round_robin.ts";
 import { framesOf, type Outgoing } from "../sender.ts";
@@ -17,6 +18,29 @@ export interface ReqOptions extends ProbingOptions {
   readonly correlate?: boolean | undefined;
   /** Whether a new request may replace one that waits for its reply (ZMQ_REQ_RELAXED). Default: false. */
   readonly relaxed?: boolean | undefined;
+}
+
+/**
+ * Receives the outcome of a request; see {@link Req.ask}.
+ *
+ * @example Print the length of a reply
+ * ```ts
+ * import type { Asker } from "@mqcat/mqcat";
+ *
+ * const asker: Asker = {
+ *   onReply: (batch, from, to) => console.log(batch.countBytes(from, to)),
+ *   onFailure: (error) => console.error(error),
+ * };
+ * ```
+ */
+export interface Asker {
+  /**
+   * The reply arrived: the frames `[from, to)` of a batch that is valid during the call only. The next request may be sent
+   * in the call.
+   */
+  onReply(batch: Batch, from: number, to: number): void;
+  /** There is no reply. `error` is the reason that {@link Req.request} rejects with. */
+  onFailure(error: unknown): void;
 }
 
 /**
@@ -44,11 +68,14 @@ export class Req extends Socket {
   readonly #probe: boolean;
   /** The number of the last request. */
   #number: number = crypto.getRandomValues(new Uint32Array(1))[0]!;
-  /** Cancels the current request in favour of a newer one. */
-  #supersede: (() => void) | undefined;
-  #current: Promise<unknown> | undefined;
+  /** The request that waits for its reply: its asker, its frames, and the peer that it was sent to. */
+  #asker: Asker | undefined;
+  #batch: Batch | undefined;
+  #from = 0;
+  #to = 0;
   #peer: ZmtpConnection | undefined;
-  #reply: Uint8Array[] | undefined;
+  /** The message of the last call of `request`. */
+  readonly #own = new Batch();
   /** The address of the peer that sent the last reply, in the form of an endpoint; empty before the first reply. */
   lastPeer = "";
 
@@ -69,7 +96,7 @@ export class Req extends Socket {
    * Sends a request and waits for its reply. When the request is cancelled, its peer is disconnected, so that a late reply
    * is not taken for the reply to the next request; not with `correlate`.
    *
-   * @param message the frame, or the frames, of the request
+   * @param message the frame, or the frames, of the request. Do not change their bytes before the reply
    * @param options `signal` cancels the request
    * @returns the frames of the reply
    * @throws {ClosedError} the socket was closed, or a newer request replaced this one (`relaxed`)
@@ -77,66 +104,101 @@ export class Req extends Socket {
    * @throws the reason of `signal`
    * @throws `failure`, when no endpoint is left that could bring a peer
    */
-  async request(message: Outgoing, options?: WaitOptions): Promise<Uint8Array[]> {
-    const frames = framesOf(message);
-    if (this.#current !== undefined && !this.#relaxed) {
-      throw new Error("Cannot send a request while another one waits for its reply");
-    }
-    // Several calls may wait for the current request to end: each replaces the one before.
-    while (this.#current !== undefined) {
-      this.#supersede?.();
-      await this.#current.catch(() => {});
-    }
-    const current = this.#exchange(frames, options?.signal);
-    this.#current = current;
-    try {
-      return await current;
-    } finally {
-      this.#current = undefined;
-    }
+  request(message: Outgoing, options?: WaitOptions): Promise<Uint8Array[]> {
+    return new Promise((resolve, reject) => {
+      const frames = framesOf(message);
+      const signal = options?.signal;
+      signal?.throwIfAborted();
+      if (this.#asker !== undefined) this.#supersede();
+      const batch = this.#own;
+      batch.assign(frames);
+      const abort = () => this.cancel(signal!.reason);
+      signal?.addEventListener("abort", abort);
+      this.ask(batch, 0, batch.frames, {
+        onReply(reply, from, to) {
+          signal?.removeEventListener("abort", abort);
+          resolve(reply.copy(from, to));
+        },
+        onFailure(error) {
+          signal?.removeEventListener("abort", abort);
+          reject(error);
+        },
+      });
+    });
   }
 
-  async #exchange(frames: Uint8Array[], signal: AbortSignal | undefined): Promise<Uint8Array[]> {
-    const batch = Batch.of(this.#correlate ? [this.#nextNumber(), EMPTY, ...frames] : [EMPTY, ...frames]);
-    let superseded = false;
-    const wake = () => this.changed.fire();
-    this.#supersede = () => {
-      superseded = true;
-      wake();
-    };
-    const check = () => {
-      if (signal?.aborted) throw signal.reason;
-      if (superseded) throw new ClosedError("A newer request replaced this one");
-    };
-    signal?.addEventListener("abort", wake);
-    try {
-      for (;;) {
-        const peer = await this.#until(() => this.#roundRobin.pick(), check);
-        this.#peer = peer;
-        peer.outbox.appendBatch(batch, 0, batch.frames);
-        peer.outbox.flush();
-        const reply = await this.#until(() => this.#peer === undefined ? "gone" : this.#reply, check);
-        if (reply !== "gone") return reply;
-        this.options.onEvent({ type: "request-again", endpoint: peer.remote });
-      }
-    } finally {
-      signal?.removeEventListener("abort", wake);
-      if (this.#reply === undefined && !this.#correlate) this.#peer?.close();
-      this.#peer = this.#reply = undefined;
-    }
+  /**
+   * Sends a request as `request` does, without a promise and without a copy of the reply.
+   *
+   * @param batch the request, which must not change until the call of `asker`
+   * @param from the first frame of the request
+   * @param to the index after its last frame
+   * @param asker called once, with the reply or with the reason why there is none
+   * @throws {Error} another request waits for its reply, and the socket is not `relaxed`
+   */
+  ask(batch: Batch, from: number, to: number, asker: Asker): void {
+    if (this.#asker !== undefined) this.#supersede();
+    this.#asker = asker;
+    this.#batch = batch;
+    this.#from = from;
+    this.#to = to;
+    if (this.#correlate) this.#number = this.#number + 1 >>> 0;
+    this.#send();
   }
 
-  /** Waits until `find` returns a value. */
-  async #until<T>(find: () => T | undefined, check: () => void): Promise<T> {
-    for (;;) {
-      const found = find();
-      if (found !== undefined) return found;
-      check();
-      if (this.failure !== undefined) throw this.failure;
-      if (this.closed) throw new ClosedError("The REQ socket was closed before the reply arrived");
-      await this.changed.wait();
+  /**
+   * Cancels the request that waits for its reply, if there is one.
+   *
+   * @param reason the reason, which the request is rejected with
+   */
+  cancel(reason: unknown): void {
+    const asker = this.#asker;
+    if (asker === undefined) return;
+    const peer = this.#peer;
+    this.#asker = this.#batch = this.#peer = undefined;
+    if (peer !== undefined && !this.#correlate) {
+      // Its late reply must not be taken for the reply to the next request.
+      this.#roundRobin.drop(peer);
+      peer.close();
     }
+    asker.onFailure(reason);
   }
+
+  /**
+   * Closes the socket; see {@link Socket.close}. A request that waits for its reply is rejected.
+   *
+   * @param linger how long to wait for an unsent request, in milliseconds. Default: 0
+   * @returns the number of requests that were not sent
+   */
+  override close(linger = 0): Promise<number> {
+    const closed = super.close(linger);
+    this.cancel(closedEarly());
+    return closed;
+  }
+
+  #supersede(): void {
+    if (!this.#relaxed) throw new Error("Cannot send a request while another one waits for its reply");
+    this.cancel(new ClosedError("A newer request replaced this one"));
+  }
+
+  /** Sends the current request to the next peer, or waits for a peer. */
+  #send(): void {
+    if (this.#asker === undefined || this.#peer !== undefined) return;
+    const peer = this.#roundRobin.pick();
+    if (peer === undefined) {
+      if (this.failure !== undefined) this.cancel(this.failure);
+      else if (this.closed) this.cancel(closedEarly());
+      return;
+    }
+    this.#peer = peer;
+    const { outbox } = peer;
+    if (this.#correlate) outbox.appendFrame(numberFrame(this.#number), MORE);
+    outbox.appendFrame(EMPTY, MORE);
+    outbox.appendBatch(this.#batch!, this.#from, this.#to);
+    outbox.flush();
+  }
+
+  readonly #sendLater = (): void => this.#send();
 
   /**
    * Accepts only a reply from the peer of the request: the number, if any, an empty frame and the body (RFC 28).
@@ -144,15 +206,17 @@ export class Req extends Socket {
    * @ignore
    */
   protected override onBatch(from: ZmtpConnection, batch: Batch): void {
-    if (from !== this.#peer || this.#reply !== undefined) return;
+    if (from !== this.#peer) return;
     for (let at = 0; at < batch.frames; at = batch.messageEnd(at)) {
       const end = batch.messageEnd(at);
       const delimiter = this.#correlate ? at + 1 : at;
       if (end < delimiter + 2 || batch.starts[delimiter] !== batch.ends[delimiter]) continue;
       if (this.#correlate && !this.#isNumber(batch.frame(at))) continue;
-      this.#reply = batch.copy(delimiter + 1, end);
+      const asker = this.#asker!;
+      this.#asker = this.#batch = this.#peer = undefined;
       this.lastPeer = from.remote;
-      this.changed.fire();
+      asker.onReply(batch, delimiter + 1, end);
+      // Further messages of the batch are not replies to a request that is sent only now.
       return;
     }
   }
@@ -161,23 +225,45 @@ export class Req extends Socket {
   protected override onAttach(connection: ZmtpConnection): void {
     if (this.#probe) sendProbe(connection);
     this.#roundRobin.add(connection);
+    queueMicrotask(this.#sendLater);
   }
 
   /** @ignore */
   protected override onDetach(connection: ZmtpConnection): void {
     this.#roundRobin.drop(connection);
-    if (connection === this.#peer && this.#reply === undefined) this.#peer = undefined;
+    if (connection !== this.#peer) return;
+    this.#peer = undefined;
+    const asker = this.#asker;
+    queueMicrotask(() => {
+      if (this.#asker !== asker || this.#peer !== undefined) return;
+      this.options.onEvent({ type: "request-again", endpoint: connection.remote });
+      this.#send();
+    });
   }
 
-  /** The next number as four bytes, as in libzmq. */
-  #nextNumber(): Uint8Array {
-    const bytes = new Uint8Array(4);
-    this.#number = this.#number + 1 >>> 0;
-    new DataView(bytes.buffer).setUint32(0, this.#number);
-    return bytes;
+  /** @ignore */
+  protected override onWritable(connection: ZmtpConnection): void {
+    this.#send();
+    super.onWritable(connection);
+  }
+
+  /** @ignore */
+  protected override onFailure(): void {
+    if (this.failure !== undefined) this.cancel(this.failure);
   }
 
   #isNumber(frame: Uint8Array): boolean {
     return frame.length === 4 && new DataView(frame.buffer, frame.byteOffset).getUint32(0) === this.#number;
   }
+}
+
+/** A number as four bytes, as in libzmq. */
+function numberFrame(number: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  writeUint32(bytes, 0, number);
+  return bytes;
+}
+
+function closedEarly(): ClosedError {
+  return new ClosedError("The REQ socket was closed before the reply arrived");
 }

@@ -1,7 +1,7 @@
 /** CURVE (RFC 26): both sides prove that they have the secret keys of their public keys, and all messages are encrypted. */
 import { timingSafeEqual } from "node:crypto";
 import { AuthError, ProtocolError } from "../../errors.ts";
-import { concat } from "../bytes.ts";
+import { concat, utf8 } from "../bytes.ts";
 import { encodeError, parseMetadata } from "../command.ts";
 import { CurveCipher } from "./curve_cipher.ts";
 import {
@@ -219,9 +219,8 @@ async function exchangeAsClient(
   if (metadata === undefined) throw undecipherable("READY");
   await io.admit(metadata, false);
   const cipher = new CurveCipher(nacl.workspace, {
-    key,
-    sendPrefix: PREFIX.fromClient,
-    receivePrefix: PREFIX.fromServer,
+    sendKey: nacl.streamKey(key, utf8(PREFIX.fromClient)),
+    receiveKey: nacl.streamKey(key, utf8(PREFIX.fromServer)),
     sent: 2,
     received: ready.nonce,
   });
@@ -282,9 +281,8 @@ async function exchangeAsServer(
     encodeReady({ nonce: ready, box: nacl.seal(io.metadata, nonceOf(PREFIX.ready, ready), key) }),
   );
   const cipher = new CurveCipher(nacl.workspace, {
-    key,
-    sendPrefix: PREFIX.fromServer,
-    receivePrefix: PREFIX.fromClient,
+    sendKey: nacl.streamKey(key, utf8(PREFIX.fromServer)),
+    receiveKey: nacl.streamKey(key, utf8(PREFIX.fromClient)),
     sent: 1,
     received: initiate.nonce,
   });

@@ -1,6 +1,6 @@
 import { LimitError, ProtocolError } from "../../errors.ts";
 import { type Batch, COMMAND, LONG, MORE } from "../batch.ts";
-import { EMPTY, utf8 } from "../bytes.ts";
+import { EMPTY } from "../bytes.ts";
 import { parseCommand, parseError } from "../command.ts";
 import { readLength } from "../frame_decoder.ts";
 import { MAX_HEADER, writeHeader, writeUint32 } from "../frame_encoder.ts";
@@ -12,8 +12,9 @@ const INNER_MORE = 1;
 const INNER_COMMAND = 2;
 
 /** The layout of a MESSAGE: `07 "MESSAGE"`, 8 bytes of the nonce, the tag, the flags, the body. */
-const NAME = utf8("\x07MESSAGE");
-const NONCE_AT = NAME.length;
+const NAME_BEGIN = 0x074d4553;
+const NAME_END = 0x53414745;
+const NONCE_AT = 8;
 const BOX_AT = NONCE_AT + 8;
 const FLAGS_AT = BOX_AT + TAG_LENGTH;
 const BODY_AT = FLAGS_AT + 1;
@@ -26,12 +27,10 @@ const TWO_32 = 2 ** 32;
 
 /** The key and the counters of a connection after its handshake. */
 export interface CurveState {
-  /** The shared key of the two transient key pairs. */
-  readonly key: Uint8Array;
-  /** The first 16 bytes of the nonces that we send. */
-  readonly sendPrefix: string;
-  /** The first 16 bytes of the nonces that the peer sends. */
-  readonly receivePrefix: string;
+  /** The stream key for the messages that we send: of the two transient key pairs and the first 16 bytes of our nonces. */
+  readonly sendKey: Uint8Array;
+  /** The stream key for the messages that the peer sends. */
+  readonly receiveKey: Uint8Array;
   /** The last counter that we sent. */
   readonly sent: number;
   /** The last counter that the peer sent, 8 bytes in big-endian order. */
@@ -43,20 +42,18 @@ export class CurveCipher implements Cipher {
   readonly overhead = MAX_HEADER - 2 + BODY_AT;
 
   readonly #workspace: Workspace;
-  readonly #key: Uint8Array;
-  readonly #sendPrefix: Uint8Array;
-  readonly #receivePrefix: Uint8Array;
+  readonly #sendKey: Uint8Array;
+  readonly #receiveKey: Uint8Array;
   #sent: number;
   /** The last counter of the peer, in two halves. */
   #receivedHigh: number;
   #receivedLow: number;
   #sealed: Uint8Array = EMPTY;
 
-  constructor(workspace: Workspace, { key, sendPrefix, receivePrefix, sent, received }: CurveState) {
+  constructor(workspace: Workspace, { sendKey, receiveKey, sent, received }: CurveState) {
     this.#workspace = workspace;
-    this.#key = key;
-    this.#sendPrefix = utf8(sendPrefix);
-    this.#receivePrefix = utf8(receivePrefix);
+    this.#sendKey = sendKey;
+    this.#receiveKey = receiveKey;
     this.#sent = sent;
     const view = new DataView(received.buffer, received.byteOffset, received.length);
     this.#receivedHigh = view.getUint32(0);
@@ -66,8 +63,8 @@ export class CurveCipher implements Cipher {
   seal(frames: Uint8Array): Uint8Array {
     const workspace = this.#workspace;
     const total = sealedLength(frames, MAX_FRAME);
-    workspace.prepare(total, this.#key, this.#sendPrefix);
-    const { heap, at: start, counter } = workspace;
+    workspace.prepare(total, this.#sendKey);
+    const { heap, at: start } = workspace;
     // The frames are copied to the end of the memory. Each moves down to its place, which is at or below its copy.
     let from = start + total - frames.length;
     heap.set(frames, from);
@@ -79,12 +76,11 @@ export class CurveCipher implements Cipher {
       from += long ? MAX_HEADER : 2;
       at = writeHeader(heap, at, 0, BODY_AT + length);
       heap.copyWithin(at + BODY_AT, from, from + length);
-      heap.set(NAME, at);
-      this.#sent++;
-      writeCounter(heap, counter, this.#sent);
-      heap.copyWithin(at + NONCE_AT, counter, counter + 8);
+      writeUint32(heap, at, NAME_BEGIN);
+      writeUint32(heap, at + 4, NAME_END);
+      writeCounter(heap, at + NONCE_AT, ++this.#sent);
       heap[at + FLAGS_AT] = (flags & MORE ? INNER_MORE : 0) | (flags & COMMAND ? INNER_COMMAND : 0);
-      workspace.seal(at + BOX_AT, 1 + length);
+      workspace.seal(at + BOX_AT, 1 + length, at + NONCE_AT);
       at += BODY_AT + length;
       from += length;
     }
@@ -108,8 +104,8 @@ export class CurveCipher implements Cipher {
     const last = ends[frames - 1]!;
     this.#check(batch);
     const workspace = this.#workspace;
-    workspace.prepare(last - first, this.#key, this.#receivePrefix);
-    const { heap, at: start, counter } = workspace;
+    workspace.prepare(last - first, this.#receiveKey);
+    const { heap, at: start } = workspace;
     heap.set(bytes.subarray(first, last), start);
     const shift = start - first;
     let to = start;
@@ -117,8 +113,7 @@ export class CurveCipher implements Cipher {
       const at = starts[i]! + shift;
       const end = ends[i]! + shift;
       this.#advance(heap, at + NONCE_AT);
-      heap.copyWithin(counter, at + NONCE_AT, at + BOX_AT);
-      if (!workspace.open(at + BOX_AT, end - at - BOX_AT)) {
+      if (!workspace.open(at + BOX_AT, end - at - FLAGS_AT, at + NONCE_AT)) {
         throw new ProtocolError("The peer sent a message that cannot be decrypted (CURVE)");
       }
       const inner = heap[at + FLAGS_AT]!;
@@ -208,9 +203,7 @@ function frameEnd(frames: Uint8Array, at: number): number {
 }
 
 function isMessage(bytes: Uint8Array, at: number, length: number): boolean {
-  if (length < BODY_AT) return false;
-  for (let i = 0; i < NAME.length; i++) if (bytes[at + i] !== NAME[i]) return false;
-  return true;
+  return length >= BODY_AT && readUint32(bytes, at) === NAME_BEGIN && readUint32(bytes, at + 4) === NAME_END;
 }
 
 function notAMessage(body: Uint8Array): ProtocolError {

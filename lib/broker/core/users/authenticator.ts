@@ -1,13 +1,14 @@
 import { compilePermission } from "./permissions.ts";
 import { Access, type UserStore } from "./user_store.ts";
 
-/** Checks passwords, and the access of users to virtual hosts. */
-export type Authenticator = Pick<UserStore, "authenticate" | "accessTo">;
+/** Checks passwords and names of certificates, and the access of users to virtual hosts. */
+export type Authenticator = Pick<UserStore, "authenticate" | "authenticateCertificate" | "accessTo">;
 
 const ALL = compilePermission({ configure: ".*", write: ".*", read: ".*" });
 
 /** Accepts every name and password, and allows everything. */
 export const TRUST_ALL: Authenticator = {
   authenticate: () => undefined,
+  authenticateCertificate: () => undefined,
   accessTo: (name, vhost) => new Access(name, vhost, () => ALL),
 };

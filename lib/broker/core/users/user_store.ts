@@ -71,8 +71,19 @@ export class UserStore {
     const right = isPassword(password, user);
     if (user === undefined) return `there is no user '${name}'`;
     if (!right) return `wrong password for user '${name}'`;
-    if (name === GUEST && !isLocal) return `user '${name}' can only connect from this machine`;
-    return undefined;
+    return this.#refuseRemoteGuest(name, isLocal);
+  }
+
+  /**
+   * Checks a login by a verified client certificate. The user needs no password.
+   *
+   * @param name the user name of the certificate
+   * @param isLocal whether the client is on this machine
+   * @returns the reason of a refusal, which must not be sent to the client; undefined if the login is accepted
+   */
+  authenticateCertificate(name: string, isLocal: boolean): string | undefined {
+    if (!this.#users.has(name)) return `there is no user '${name}'`;
+    return this.#refuseRemoteGuest(name, isLocal);
   }
 
   /** Returns the permissions of a user in a virtual host; undefined if there are none. */
@@ -231,6 +242,10 @@ export class UserStore {
         this.#removeTopics(change.user, change.vhost, change.exchange);
         return;
     }
+  }
+
+  #refuseRemoteGuest(name: string, isLocal: boolean): string | undefined {
+    return name === GUEST && !isLocal ? `user '${name}' can only connect from this machine` : undefined;
   }
 
   #setTopics(exchange: string, user: string, vhost: string, compiled: CompiledTopicPermission): void {

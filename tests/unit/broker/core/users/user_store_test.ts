@@ -32,6 +32,8 @@ describe("users, logins", () => {
     users.put("guest", "guest");
     assert.equal(users.authenticate("guest", bytes("guest"), true), undefined);
     assert.match(users.authenticate("guest", bytes("guest"), false)!, /only connect from this machine/);
+    assert.equal(users.authenticateCertificate("guest", true), undefined);
+    assert.match(users.authenticateCertificate("guest", false)!, /only connect from this machine/);
   });
 
   it("login - hashes of RabbitMQ's definitions are accepted", () => {
