@@ -1,6 +1,5 @@
 /** The security of the two sides of a ZeroMQ benchmark. */
 import type { SocketOptions } from "../../lib/zmq/options.ts";
-import { curveClient, curveServer, generateKeyPair } from "../../lib/zmtp/mechanisms/curve.ts";
 import type { Values } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
@@ -25,7 +24,7 @@ export async function securityPair(
   values: SocketValues,
 ): Promise<{ binding: SocketOptions; connecting: SocketOptions }> {
   const { curve, hwm } = values;
-  const common = { ...socketOptions(session, values), hwm };
+  const common = { ...await socketOptions(session, values), hwm };
   if (role === "both" && common.security !== undefined) {
     throw new UsageError(
       "these security options are for one side, --role send or receive: use --curve for both",
@@ -37,6 +36,7 @@ export async function securityPair(
       "--curve is for both sides in this process: one side has --curve-server or --curve-server-key",
     );
   }
+  const { curveClient, curveServer, generateKeyPair } = await import("../../lib/zmtp/mechanisms/curve.ts");
   const keyPair = await generateKeyPair();
   return {
     binding: { ...common, security: curveServer({ keyPair }) },
