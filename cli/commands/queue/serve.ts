@@ -13,7 +13,10 @@ import { serving } from "../../queue/serve/options.ts";
 const HERE = "amqp://127.0.0.1:5672";
 
 export default command({
-  argument: ["[endpoint...]", `where to listen: amqp://host:port, amqps://…, :port (${HERE})`],
+  argument: [
+    "[endpoint...]",
+    `where to listen: amqp://host:port, stomp://…, amqps://…, stomps://…, :port (${HERE})`,
+  ],
   options: {
     ...readiness,
     ...group("Endpoints", {
@@ -31,12 +34,14 @@ export default command({
     if (values.memory && (values.folder ?? values.sync) !== undefined) {
       throw new UsageError("--memory keeps nothing, so --data and --sync have no effect beside it");
     }
-    if (values.cert !== undefined && !operands.some((operand) => operand.startsWith("amqps://"))) {
-      throw new UsageError("--cert and --key are for amqps:// endpoints: add one, such as amqps://*:5671");
+    if (values.cert !== undefined && !operands.some((operand) => /^(amqp|stomp)s:\/\//.test(operand))) {
+      throw new UsageError(
+        "--cert and --key are for amqps:// and stomps:// endpoints: add one, such as amqps://*:5671",
+      );
     }
     if (values.cacert !== undefined && values.cert === undefined) {
       throw new UsageError(
-        "--cacert needs --cert and --key, because only amqps:// has certificates of clients",
+        "--cacert needs --cert and --key, because only amqps:// and stomps:// have certificates of clients",
       );
     }
     if (values.certLoginFrom !== undefined && values.cacert === undefined) {
@@ -75,5 +80,5 @@ function usualFolder(): string {
 }
 
 function isLocal(endpoint: string): boolean {
-  return /^amqps?:\/\/(127\.|\[::1\]|localhost)/.test(endpoint);
+  return /^(amqp|stomp)s?:\/\/(127\.|\[::1\]|localhost)/.test(endpoint);
 }

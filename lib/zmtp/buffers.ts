@@ -1,0 +1,50 @@
+/**
+ * Buffers of one size that are used again and again. Fresh memory is the most expensive part of moving bytes: the system
+ * clears it page by page.
+ */
+export class BufferPool {
+  /** The length of each buffer, in bytes. */
+  readonly size: number;
+  readonly #most: number;
+  readonly #free: Uint8Array[] = [];
+
+  /** @param most how many unused buffers are kept */
+  constructor(size: number, most: number) {
+    this.size = size;
+    this.#most = most;
+  }
+
+  /** Returns a buffer with arbitrary contents. */
+  take(): Uint8Array {
+    return this.#free.pop() ?? new Uint8Array(this.size);
+  }
+
+  /** Takes back a buffer that nothing uses any more. Buffers of other sizes are left to the garbage collector. */
+  give(buffer: Uint8Array): void {
+    if (buffer.length === this.size && this.#free.length < this.#most) this.#free.push(buffer);
+  }
+}
+
+/**
+ * The right to use the contents of a buffer after a call: the owner fills the buffer again when the last user has released
+ * it. A user that never does so leaves the buffer to the garbage collector.
+ */
+export class Lease {
+  #users = 0;
+  readonly #onFree: () => void;
+
+  /** @param onFree called when the last user has released the buffer */
+  constructor(onFree: () => void) {
+    this.#onFree = onFree;
+  }
+
+  /** Adds a user. */
+  retain(): void {
+    this.#users++;
+  }
+
+  /** Removes a user. */
+  release(): void {
+    if (--this.#users === 0) this.#onFree();
+  }
+}
