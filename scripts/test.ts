@@ -6,9 +6,10 @@
  *   deno task test:bun                only the tests on Bun
  *
  * The tests of the library run under `deno test` and under `bun test`. The tests of the command line start real
- * processes: on Deno, on Bun, and of the binary that `bun build --compile` makes.
+ * processes: on Deno (the bundle that `deno compile` packages), on Bun (the source), and of the binary that `bun build
+ * --compile` makes.
  */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -40,7 +41,13 @@ const folders = words.filter((word) => !word.startsWith("--") && word !== "bun")
 async function main(): Promise<void> {
   const bun = findBun();
   const binary = compileWithBun();
-  const env = { MQCAT_BUN: bun, MQCAT_DENO: process.execPath, MQCAT_BINARY: binary };
+  execFileSync(process.execPath, ["task", "bundle"], { cwd: root, stdio: "ignore" });
+  const env = {
+    MQCAT_BUN: bun,
+    MQCAT_DENO: process.execPath,
+    MQCAT_BINARY: binary,
+    MQCAT_BUNDLE: `${root}dist/deno/main.js`,
+  };
   const reports = fs.mkdtempSync(path.join(os.tmpdir(), "mqcat-test-"));
   const totals: Totals = { passed: 0, failed: 0, skipped: 0 };
   try {

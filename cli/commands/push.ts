@@ -8,6 +8,12 @@ import { conflatedDelivery, delivery, ending, input, pacing, zeromq } from "../o
 import { sendAll } from "../zmq/send.ts";
 import { open, peersOf, socketOptions } from "../zmq/socket.ts";
 
+/**
+ * The high-water mark in bytes, without `--hwm`. The input waits anyway while the peers are busy, so longer queues would
+ * only move the messages through more memory.
+ */
+const HWM_BYTES = 2 ** 20;
+
 export default command({
   argument: ["[endpoint...]", "where to connect; @ in front binds"],
   options: { ...zeromq, ...input, ...ending, ...pacing, ...delivery, ...conflatedDelivery },
@@ -18,6 +24,7 @@ export default command({
     const socket = new Push({
       ...await socketOptions(session, values),
       hwm: values.hwm,
+      hwmBytes: values.hwm === undefined ? HWM_BYTES : undefined,
       conflate: values.conflate,
     });
     await open(session, socket, plan);

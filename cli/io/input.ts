@@ -1,15 +1,14 @@
-import fs from "node:fs";
 import { LimitError } from "../../lib/errors.ts";
 import { MAX_MESSAGE_SIZE } from "../../lib/zmq/options.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
+import { Lease } from "../../lib/zmtp/buffers.ts";
 import type { Splitter } from "../records/splitter.ts";
+import { DescriptorReader } from "./descriptor.ts";
 
 /** The size of one read in bytes; a pipe returns at most 64 KiB. */
 const READ = 256 * 1024;
 /** A buffer that a huge message has made larger than this is not reused, in bytes. */
-const KEEP = 1024 * 1024;
-/** The wait after a read from an empty nonblocking descriptor, in milliseconds. */
-const RETRY_MS = 5;
+const KEEP = 4 * 1024 * 1024;
 
 /** A source of messages in batches, until the input ends. */
 export interface Source {
@@ -27,23 +26,33 @@ export interface Source {
   onEnd: () => void;
 }
 
+/** A buffer, which is filled again when neither the input nor the outbox of a socket uses it any more. */
+interface InputBuffer {
+  readonly bytes: Uint8Array;
+  readonly lease: Lease;
+}
+
 /**
- * Reads messages from a descriptor. There are two buffers: while the messages of one are sent, the next read already
- * fills the other, which starts with the beginning of an unfinished message.
+ * Reads messages from a descriptor. While the messages of one buffer are sent, the next read already fills another one,
+ * which starts with the beginning of an unfinished message.
  */
 export class Input implements Source {
-  readonly #fd: number;
+  readonly #reader: DescriptorReader;
   readonly #splitter: Splitter;
   readonly #prefix: Uint8Array;
   readonly #batch = new Batch();
-  #buffer: Uint8Array;
-  #spare: Uint8Array;
+  /** The length of new buffers: more than at first if a message did not fit. */
+  #size: number;
+  /** Buffers of this length that are not in use. */
+  #free: InputBuffer[] = [];
+  #buffer: InputBuffer;
+  /** The buffer of the current batch. */
+  #lent: InputBuffer | undefined;
   /** The unfinished message is at `#buffer[#start, #end)`, and has no end before `#searched`. */
   #start: number;
   #end: number;
   #searched: number;
-  #reading: Promise<number> | undefined;
-  #wake: ((count: number) => void) | undefined;
+  #reading: Promise<number> | number | undefined;
   #finished = false;
   #cancelled = false;
   #failure: Error | undefined;
@@ -53,37 +62,42 @@ export class Input implements Source {
 
   /** @param prefix bytes at the start of every buffer, for frames that all messages share */
   constructor(fd: number, splitter: Splitter, prefix: Uint8Array = new Uint8Array(0)) {
-    this.#fd = fd;
-    this.ended = isFile(fd);
+    this.#reader = new DescriptorReader(fd);
+    this.ended = this.#reader.isFile;
     this.#splitter = splitter;
     this.#prefix = prefix;
-    this.#buffer = this.#allocate(READ);
-    this.#spare = this.#allocate(READ);
+    this.#size = prefix.length + READ;
+    this.#buffer = this.#take();
     this.#start = this.#end = this.#searched = prefix.length;
   }
 
   cancel(): void {
     this.#cancelled = this.ended = true;
-    this.#wake?.(0);
+    this.#reader.cancel();
   }
 
   async next(): Promise<Batch | undefined> {
     const batch = this.#batch;
+    this.#lent?.lease.release();
+    this.#lent = undefined;
     if (this.#failure !== undefined) throw this.#failure;
     while (!this.#finished) {
-      const count = await (this.#reading ?? (this.#cancelled ? 0 : this.#read()));
+      const reading = this.#reading ?? (this.#cancelled ? 0 : this.#read());
       this.#reading = undefined;
+      const count = typeof reading === "number" ? reading : await reading;
+      const { bytes } = this.#buffer;
       batch.clear();
-      batch.bytes = this.#buffer;
+      batch.bytes = bytes;
       batch.stable = false;
+      batch.lease = undefined;
       if (count === 0) {
         this.#finished = true;
         if (this.#cancelled) {
           this.cut = this.#start < this.#end;
           break;
         }
-        this.#splitter.finish(this.#buffer, this.#start, this.#end, batch);
-        batch.stable = batch.bytes === this.#buffer;
+        this.#splitter.finish(bytes, this.#start, this.#end, batch);
+        batch.stable = batch.bytes === bytes;
       } else {
         this.#end += count;
         const rest = this.#split(batch);
@@ -95,9 +109,7 @@ export class Input implements Source {
           continue;
         }
         this.#swap(rest);
-        if (!this.#cancelled) this.#reading = this.#read();
-        // A failure is reported at the next call.
-        this.#reading?.catch(() => {});
+        if (!this.#cancelled) this.#prefetch();
       }
       if (batch.frames > 0) return batch;
     }
@@ -107,7 +119,7 @@ export class Input implements Source {
   /** Messages before an error are returned first; the error is thrown at the next call. */
   #split(batch: Batch): number {
     try {
-      return this.#splitter.split(this.#buffer, this.#start, this.#searched, this.#end, batch);
+      return this.#splitter.split(this.#buffer.bytes, this.#start, this.#searched, this.#end, batch);
     } catch (error) {
       if (batch.frames === 0) throw error;
       this.#failure = error as Error;
@@ -115,68 +127,90 @@ export class Input implements Source {
     }
   }
 
-  /** Continues in the other buffer, with the bytes from `rest`. */
+  /** Continues in another buffer, with the bytes from `rest`. */
   #swap(rest: number): void {
     const length = this.#end - rest;
     const from = this.#buffer;
-    // A long beginning would be copied for every batch, so the other buffer must be large enough.
-    if (this.#spare.length < this.#prefix.length + length + READ / 2) {
-      this.#spare = this.#allocate(length + READ);
+    const { bytes } = from;
+    // A buffer that a huge message has made large is left to the batch. The next one may be small again.
+    const reused = bytes.length <= KEEP;
+    const needed = this.#prefix.length + length;
+    this.#resize(reused && bytes.length - needed >= READ / 2 ? bytes.length : needed + READ);
+    const batch = this.#batch;
+    if (batch.bytes === bytes) {
+      batch.stable = !reused;
+      if (reused) batch.lease = from.lease;
     }
-    this.#buffer = this.#spare;
-    // A buffer that a huge message has made large is left to the batch, which may refer to it.
-    this.#batch.stable = from.length > KEEP && this.#batch.bytes === from;
-    this.#spare = from.length > KEEP ? this.#allocate(READ) : from;
-    this.#buffer.set(from.subarray(rest, this.#end), this.#prefix.length);
+    if (reused) {
+      from.lease.retain();
+      this.#lent = from;
+    }
+    this.#buffer = this.#take();
+    this.#buffer.bytes.set(bytes.subarray(rest, this.#end), this.#prefix.length);
     this.#start = this.#prefix.length;
     this.#end = this.#searched = this.#start + length;
   }
 
   /** Makes room for a message that is longer than the buffer. */
   #makeRoom(): void {
+    const { bytes } = this.#buffer;
     const length = this.#end - this.#start;
     if (length > MAX_MESSAGE_SIZE) {
       throw new LimitError(
         `A message in the input is over ${MAX_MESSAGE_SIZE} bytes: split it, or choose another --in framing`,
       );
     }
-    if (this.#buffer.length - this.#end >= READ / 2) return;
-    const grown = this.#allocate(length * 2 + READ);
-    grown.set(this.#buffer.subarray(this.#start, this.#end), this.#prefix.length);
+    if (bytes.length - this.#end >= READ / 2) return;
+    this.#resize(this.#prefix.length + length * 2 + READ);
+    this.#buffer = this.#take();
+    this.#buffer.bytes.set(bytes.subarray(this.#start, this.#end), this.#prefix.length);
     this.#searched -= this.#start - this.#prefix.length;
     this.#start = this.#prefix.length;
     this.#end = this.#start + length;
-    this.#buffer = grown;
   }
 
-  #allocate(size: number): Uint8Array {
-    const buffer = new Uint8Array(this.#prefix.length + size);
-    buffer.set(this.#prefix);
+  /** Sets the length of the buffers that are taken from now on. */
+  #resize(size: number): void {
+    if (size === this.#size) return;
+    this.#size = size;
+    this.#free = [];
+  }
+
+  #take(): InputBuffer {
+    const free = this.#free.pop();
+    if (free !== undefined) return free;
+    const bytes = new Uint8Array(this.#size);
+    bytes.set(this.#prefix);
+    const buffer = {
+      bytes,
+      lease: new Lease(() => void (bytes.length === this.#size && this.#free.push(buffer))),
+    };
     return buffer;
   }
 
-  #read(): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#wake = resolve;
-      const attempt = () =>
-        fs.read(this.#fd, this.#buffer, this.#end, this.#buffer.length - this.#end, null, (error, count) => {
-          if (error?.code === "EAGAIN") return void setTimeout(attempt, RETRY_MS);
-          if (error && error.code !== "EOF") return reject(error);
-          if (error || count === 0) {
-            this.ended = true;
-            this.onEnd();
-          }
-          resolve(error ? 0 : count);
-        });
-      attempt();
-    });
+  /** Starts the next read. An error is reported at the next call. */
+  #prefetch(): void {
+    try {
+      this.#reading = this.#read();
+    } catch (error) {
+      this.#reading = Promise.reject(error);
+    }
+    if (typeof this.#reading !== "number") this.#reading.catch(() => {});
   }
-}
 
-function isFile(fd: number): boolean {
-  try {
-    return fs.fstatSync(fd).isFile();
-  } catch {
-    return false;
+  #read(): number | Promise<number> {
+    const { bytes } = this.#buffer;
+    const end = this.#end;
+    const count = this.#reader.read(bytes, end, Math.min(end + READ, bytes.length));
+    if (typeof count === "number") return this.#noteEnd(count);
+    return count.then((count) => this.#noteEnd(count));
+  }
+
+  #noteEnd(count: number): number {
+    if (count === 0 && !this.#cancelled) {
+      this.ended = true;
+      this.onEnd();
+    }
+    return count;
   }
 }

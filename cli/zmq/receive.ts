@@ -34,6 +34,14 @@ interface MessageSink {
   drained(): Promise<void>;
 }
 
+/**
+ * How much is still read after the end was requested, while stdout takes it: a peer that has exited may have left this
+ * much in the buffers of the system, and a peer that goes on sending must not delay the end without limit.
+ */
+const LATE_BYTES = 8 * 1024 * 1024;
+/** How long that is read, once stdout takes bytes again, in milliseconds. */
+const LATE_MS = 10_000;
+
 /** Writes received messages to stdout, or runs a command for each, until a condition ends the command. */
 export async function receiveAll(
   session: Session,
@@ -52,6 +60,7 @@ export async function receiveAll(
   let lastAt = performance.now();
   let held = false;
   let sent = 0;
+  let late: Late | undefined = undefined;
 
   const take = (batch: Batch, endpoint: string) => {
     if (remaining === 0) return void (surplus += batch.messages);
@@ -63,6 +72,10 @@ export async function receiveAll(
     remaining -= taken;
     surplus += batch.messages - taken;
     lastAt = performance.now();
+    if (late !== undefined) {
+      late.bytes -= batch.countBytes(0, end);
+      if (isOver(late)) socket.pause();
+    }
     if (remaining === 0) {
       socket.pause();
       socket.wake();
@@ -78,6 +91,10 @@ export async function receiveAll(
   sink.onChange = () => {
     if (output.failure !== undefined) return socket.wake();
     if (!held || sink.full || remaining === 0) return;
+    if (late !== undefined) {
+      if (options.exec !== undefined || isOver(late)) return;
+      late.until = Math.min(late.until, performance.now() + LATE_MS);
+    }
     held = false;
     lastAt = performance.now();
     socket.resume();
@@ -100,6 +117,7 @@ export async function receiveAll(
     }
     await socket.change(left);
   }
+  late = { bytes: LATE_BYTES, until: Infinity };
   socket.pause();
   await sink.drained();
   await output.drained();
@@ -109,6 +127,16 @@ export async function receiveAll(
     session.reporter.warn(`${messages(surplus)} arrived after the last one wanted (-n) and were lost`);
   }
   if (failure !== undefined) throw failure;
+}
+
+/** What may still be read after the end was requested. */
+interface Late {
+  bytes: number;
+  until: number;
+}
+
+function isOver({ bytes, until }: Late): boolean {
+  return bytes <= 0 || performance.now() >= until;
 }
 
 /** Keeps the latest message while the previous one is processed (`--conflate`). */

@@ -6,7 +6,8 @@ export interface EmbeddedBroker extends AsyncDisposable {
   /**
    * Listens for clients.
    *
-   * @param endpoint `amqp://host:port`, `mqtt://host:port`, `amqps://…`, `mqtts://…`, `inproc://name`; `:port` is loopback, port 0 any free one
+   * @param endpoint `amqp://host:port`, `mqtt://…`, `stomp://…`, with TLS `amqps://…`, `mqtts://…`, `stomps://…`; or
+   *   `inproc://name`; `:port` is loopback, port 0 any free one
    * @returns the endpoint with the port that the system chose, as clients write it
    * @throws {EndpointError | AddressInUseError} the endpoint cannot be bound
    */
@@ -24,7 +25,7 @@ export interface EmbeddedBroker extends AsyncDisposable {
 }
 
 /**
- * Opens an AMQP 0-9-1 broker in this process, with data on disk or in memory.
+ * Opens a broker for AMQP 0-9-1 and STOMP in this process, with data on disk or in memory.
  *
  * @throws {MqcatError} `ERR_ADDRESS_IN_USE`: another process has the data open
  *

@@ -1,5 +1,5 @@
 /** The contract between the broker's server and its protocols, and what the HTTP API shows of their clients. */
-import type { AmqpError } from "../amqp/amqp_error.ts";
+import { type AmqpError, amqpError } from "../amqp/amqp_error.ts";
 import type { FieldTable } from "../amqp/types/field_value.ts";
 import type { ByteStream } from "../transport/stream.ts";
 import type { BrokerCore } from "./core/broker_core.ts";
@@ -108,4 +108,14 @@ export interface ClientChannel {
   /** Whether publishes are confirmed. */
   readonly confirms: boolean;
   readonly transactional: boolean;
+}
+
+/** The error that closes the connections to a virtual host that is deleted. */
+export function vhostDeleted(name: string): AmqpError {
+  return amqpError(320, `vhost '${name}' is deleted`);
+}
+
+/** The error that closes the connections of a user who is deleted. */
+export function userDeleted(name: string): AmqpError {
+  return amqpError(320, `user '${name}' is deleted`);
 }

@@ -19,4 +19,11 @@ export const PROTOCOLS: readonly [Protocol, ...Protocol[]] = [
     ],
     load: async (host) => new (await import("./mqtt/server.ts")).MqttServer(host),
   },
+  {
+    schemes: [
+      { scheme: "stomp", port: 61613, transport: "tcp" },
+      { scheme: "stomps", port: 61614, transport: "tls" },
+    ],
+    load: async (host) => new (await import("./stomp/server.ts")).StompServer(host),
+  },
 ];

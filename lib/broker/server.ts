@@ -14,7 +14,14 @@ import { type Authenticator, TRUST_ALL } from "./core/users/authenticator.ts";
 import type { UserStore } from "./core/users/user_store.ts";
 import { formatListen, isLocalPeer, parseListen } from "./endpoint.ts";
 import { type BrokerOptions, type Settings, settingsOf } from "./options.ts";
-import type { ClientConnection, Protocol, ProtocolHost, ProtocolServer } from "./protocol.ts";
+import {
+  type ClientConnection,
+  type Protocol,
+  type ProtocolHost,
+  type ProtocolServer,
+  userDeleted,
+  vhostDeleted,
+} from "./protocol.ts";
 import { PROTOCOLS } from "./protocols.ts";
 
 /** Length of the queue of connections to accept: thousands of clients may reconnect at once. */
@@ -69,7 +76,7 @@ export class Broker implements CoreHost, ProtocolHost {
   /**
    * Listens for clients.
    *
-   * @param text `amqp://host:port`, `amqps://…`, `inproc://name`, `ipc://path`; see `parseListen`
+   * @param text `amqp://host:port`, `amqps://…`, `stomp://…`, `stomps://…`, `inproc://name`, `ipc://path`; see `parseListen`
    * @param trusting whether every client may do everything, with any name and password: for endpoints that only this
    *   process, or only those who may read the data, can reach
    * @returns the endpoint as clients write it, with the port that the system chose
@@ -133,10 +140,14 @@ export class Broker implements CoreHost, ProtocolHost {
   /** Removes a virtual host with everything in it and closes the connections to it (320). */
   removeVirtualHost(name: string): void {
     const vhost = this.vhosts.get(name);
-    for (const connection of this.connections) {
-      if (connection.vhost === vhost) connection.fail(amqpError(320, `vhost '${name}' is deleted`));
-    }
+    this.#closeAll(vhostDeleted(name), (connection) => connection.vhost === vhost);
     this.core.catalog.removeVirtualHost(name);
+  }
+
+  /** Removes a user and closes the user's connections (320). */
+  removeUser(name: string): void {
+    this.#closeAll(userDeleted(name), ({ user }) => user === name);
+    this.users.remove(name);
   }
 
   /** Closes all connections (320), writes durable data to disk and closes it. */
@@ -252,6 +263,10 @@ export class Broker implements CoreHost, ProtocolHost {
     this.core.retryWrites();
   }
 
+  #closeAll(error: AmqpError, test: (connection: ClientConnection) => boolean): void {
+    for (const connection of this.connections) if (test(connection)) connection.fail(error);
+  }
+
   async #close(): Promise<void> {
     const { cycle } = this.core;
     await Promise.all(this.#listeners.map((listener) => listener.close()));
@@ -260,7 +275,7 @@ export class Broker implements CoreHost, ProtocolHost {
     cycle.syncThisCycle();
     cycle.end();
     cycle.begin();
-    for (const connection of this.connections) connection.fail(shutdown());
+    this.#closeAll(shutdown(), () => true);
     cycle.end();
     const deadline = performance.now() + CLOSING_MS;
     while (this.connections.size > 0 && performance.now() < deadline) {

@@ -52,10 +52,11 @@ export interface StompSink {
 export class StompDecoder {
   /** The version that decides how headers are escaped. Set it after CONNECT. */
   version: StompVersion = "1.0";
+  /** The largest body, in bytes. */
+  maxBody: number;
 
-  readonly #sink: StompSink;
+  #sink: StompSink;
   readonly #frame = new StompFrame();
-  readonly #maxBody: number;
   readonly #maxLine: number;
   readonly #maxHeaders: number;
   readonly #maxHead: number;
@@ -77,10 +78,15 @@ export class StompDecoder {
 
   constructor(sink: StompSink, limits: StompLimits) {
     this.#sink = sink;
-    this.#maxBody = limits.maxBody;
+    this.maxBody = limits.maxBody;
     this.#maxLine = limits.maxLine ?? MAX_LINE;
     this.#maxHeaders = limits.maxHeaders ?? MAX_HEADERS;
     this.#maxHead = limits.maxHead ?? MAX_HEAD;
+  }
+
+  /** Replaces the sink, from the next frame on. */
+  set sink(sink: StompSink) {
+    this.#sink = sink;
   }
 
   /** Whether the received bytes end between two frames. */
@@ -257,7 +263,7 @@ export class StompDecoder {
     if (size === undefined && !/^ *\d+ *$/.test(length)) {
       throw new ProtocolError(`The header content-length is not a number of bytes: '${length.slice(0, 60)}'`);
     }
-    if (size === undefined || Number(size) > this.#maxBody) throw this.#tooLarge(length.trim());
+    if (size === undefined || Number(size) > this.maxBody) throw this.#tooLarge(length.trim());
     this.#size = Number(size);
     this.#state = SIZED;
     if (this.#size === 0) this.#state = END;
@@ -287,7 +293,7 @@ export class StompDecoder {
     const end = found < 0 ? bytes.length : found;
     const total = this.#carried + end - at;
     const { command } = this.#frame;
-    const limit = hasBody(command) ? this.#maxBody : this.#maxLine;
+    const limit = hasBody(command) ? this.maxBody : this.#maxLine;
     if (total > limit) throw this.#tooLarge(`more than ${limit}`, limit);
     if (this.#carried === 0 && found >= 0) {
       this.#emit(bytes, at, end);
@@ -346,7 +352,7 @@ export class StompDecoder {
     this.#held.set(chunk, held.length);
   }
 
-  #tooLarge(size: string, limit: number = this.#maxBody): LimitError {
+  #tooLarge(size: string, limit: number = this.maxBody): LimitError {
     return new LimitError(
       `The body of a ${this.#frame.command} frame has ${size} bytes: the limit is ${limit}`,
     );

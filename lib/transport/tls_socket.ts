@@ -185,6 +185,9 @@ class Door {
   renew(options: TlsOptions): void {
     checkPem(options);
     const { ca } = options;
+    if (this.clients !== undefined && ca !== undefined) {
+      parsePem("certificate authorities", () => parseAll(ca));
+    }
     // Without them, the runtime would trust those of the system, and so anyone with a public certificate.
     if (this.clients !== undefined && ca === undefined) {
       throw new EndpointError("Cannot verify the certificates of clients without certificate authorities");
@@ -231,7 +234,7 @@ async function reloading(
 
 /** Checks the files before a peer connects, so that the error names the wrong one. */
 function checkPem({ ca, cert, key }: TlsOptions): void {
-  if (ca !== undefined) parsePem("certificate authorities", () => parseAll(ca));
+  if (ca !== undefined) parsePem("certificate authorities", () => new X509Certificate(ca));
   const certificate = cert === undefined
     ? undefined
     : parsePem("certificate", () => new X509Certificate(cert));

@@ -1,27 +1,62 @@
+import { clearTimeout, setTimeout } from "node:timers";
+
 /** The longest delay that a timer of the runtimes accepts, in milliseconds. */
 export const MAX_TIMER: number = 2 ** 31 - 1;
 
-/** Wakes all waiting functions at each change. They share one promise, which is made only when needed. */
+/**
+ * Wakes all waiting functions at each change. They share one promise, and one timer for their limits, which is kept from
+ * wait to wait: a busy stream waits thousands of times a second, and a timer costs more than the wait.
+ */
 export class Signal {
   #promise: Promise<void> | undefined;
   #resolve: (() => void) | undefined;
+  /** The earliest limit of the current waits. */
+  #due = Infinity;
+  #timer: NodeJS.Timeout | undefined;
+  /** When the timer fires, which may be before any limit: then it is set again. */
+  #firesAt = Infinity;
 
-  /** Resolves at the next `fire`, or after `ms` milliseconds; a wait over `MAX_TIMER` is forever. */
-  async wait(ms = Infinity): Promise<void> {
+  /**
+   * Resolves at the next `fire`, or after `ms` milliseconds, or when another wait reaches its limit: look at the condition
+   * again. A limit over `MAX_TIMER` is none.
+   */
+  wait(ms = Infinity): Promise<void> {
     const fired = this.#promise ??= new Promise((resolve) => this.#resolve = resolve);
-    if (ms > MAX_TIMER) return await fired;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, Math.max(0, ms)));
-    await Promise.race([fired, late]);
-    clearTimeout(timer);
+    if (ms <= MAX_TIMER) this.#limit(performance.now() + Math.max(0, ms));
+    return fired;
   }
 
   /** Wakes all waiting functions. */
   fire(): void {
     const resolve = this.#resolve;
     this.#promise = this.#resolve = undefined;
+    if (this.#due < Infinity) {
+      this.#due = Infinity;
+      this.#timer?.unref(); // Nothing waits for it now, so it must not keep the process alive.
+    }
     resolve?.();
   }
+
+  #limit(due: number): void {
+    if (due >= this.#due) return;
+    this.#due = due;
+    if (due < this.#firesAt) this.#arm();
+    else this.#timer?.ref();
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer);
+    this.#firesAt = this.#due;
+    this.#timer = setTimeout(this.#onTimer, this.#due - performance.now());
+  }
+
+  readonly #onTimer = (): void => {
+    this.#timer = undefined;
+    this.#firesAt = Infinity;
+    if (this.#due === Infinity) return;
+    if (performance.now() < this.#due) this.#arm();
+    else this.fire();
+  };
 }
 
 /** Resolves after `ms` milliseconds, or at once when `stop` is aborted. */

@@ -1,3 +1,4 @@
+import type { Lease } from "./buffers.ts";
 import { concat } from "./bytes.ts";
 
 /** Flag of a frame: another frame of the same message follows (RFC 37, 2.3). */
@@ -33,6 +34,12 @@ export class Batch {
   bytes: Uint8Array = NO_BYTES;
   /** Whether the contents of `bytes` will never change. Large bodies of a stable batch are referred to, not copied. */
   stable = false;
+  /**
+   * Set if `bytes` are not stable, but stay as they are while the lease has users. Large bodies are referred to meanwhile.
+   *
+   * @ignore
+   */
+  lease: Lease | undefined;
   /** The number of frames. */
   frames = 0;
   /** The number of messages: frames without MORE that are not commands. */
@@ -117,6 +124,7 @@ export class Batch {
    */
   countMessages(from: number, to: number): number {
     if (from === 0 && to === this.frames) return this.messages;
+    if (this.messages === this.frames) return to - from;
     let count = 0;
     for (let i = from; i < to; i++) if (this.flags[i] === 0) count++;
     return count;
@@ -160,6 +168,7 @@ export class Batch {
     const part = new Batch();
     part.bytes = this.bytes;
     part.stable = this.stable;
+    part.lease = this.lease;
     for (let i = from; i < to; i++) part.add(this.starts[i]!, this.ends[i]!, this.flags[i]!);
     return part;
   }
@@ -181,6 +190,7 @@ export class Batch {
     }
     part.bytes = this.bytes.slice(first, last);
     part.stable = true;
+    part.lease = undefined;
     for (let i = 0; i < part.frames; i++) {
       part.starts[i]! -= first;
       part.ends[i]! -= first;

@@ -1,4 +1,5 @@
 import { Batch, MORE } from "./batch.ts";
+import { BufferPool, type Lease } from "./buffers.ts";
 import { concat } from "./bytes.ts";
 import { ZmtpFrameDecoder } from "./frame_decoder.ts";
 import { copyBody, encodeBatch, encodedBound, MAX_HEADER, writeHeader } from "./frame_encoder.ts";
@@ -6,14 +7,17 @@ import type { Cipher } from "./mechanisms/mechanism.ts";
 
 /** The size of a full block of encoded frames, in bytes. One block is one write. */
 const BLOCK = 256 * 1024;
-const FIRST_BLOCK = 4 * 1024;
-/** The number of full-size buffers that are kept for reuse. */
-const SPARES = 3;
-/** Buffers for first blocks, which all outboxes share: a connection with little traffic keeps none. */
-const firstBlocks: Uint8Array[] = [];
-const FIRST_BLOCKS = 64;
+/** The size of the block of a connection with little traffic, in bytes. */
+const SMALL_BLOCK = 4 * 1024;
+/** Messages of at least this length together get a full block at once, in bytes. */
+const MIN_STREAM = 32 * 1024;
+/** The buffers of all connections. */
+const fullBuffers = new BufferPool(BLOCK, 16);
+const smallBuffers = new BufferPool(SMALL_BLOCK, 64);
 /** A body of at least this size in a stable buffer is referred to instead of copied, in bytes. */
 const LARGE_BODY = 32 * 1024;
+/** The same for a leased buffer: a copy costs less than a write of its own, and frees the buffer while it is in the cache. */
+const LARGE_LEASED_BODY = 256 * 1024;
 
 /** The limit for queued commands, which no high-water mark counts, in bytes. */
 const MAX_COMMANDS = 32 * 1024 * 1024;
@@ -26,6 +30,15 @@ interface Block {
   whole: boolean;
   /** Whether frames may be appended: the buffer belongs to this outbox. */
   own: boolean;
+  /** Whoever fills the buffer again later, if it is used by reference. */
+  lease: Pick<Lease, "release"> | undefined;
+}
+
+/** Encoded frames that several outboxes refer to. */
+export interface SharedFrames {
+  readonly bytes: Uint8Array;
+  /** Called by each outbox when the operating system has accepted the frames; not by an outbox that is closed before. */
+  release(): void;
 }
 
 /** The limits of the queue for one peer. */
@@ -50,8 +63,6 @@ export class Outbox {
   #flight: Block | undefined;
   /** Written blocks of a message whose end is not written yet. */
   #unfinished: Block[] = [];
-  /** Full-size buffers for future blocks. */
-  readonly #spares: Uint8Array[] = [];
   #messages = 0;
   #bytes = 0;
   #written = 0;
@@ -110,10 +121,7 @@ export class Outbox {
   #append(batch: Batch, from: number, to: number): void {
     this.#messages += batch.countMessages(from, to);
     while (from < to) {
-      // Encryption copies every body anyway.
-      if (
-        batch.stable && this.#cipher === undefined && batch.ends[from]! - batch.starts[from]! >= LARGE_BODY
-      ) this.#refer(batch, from++);
+      if (batch.ends[from]! - batch.starts[from]! >= this.#largeBody(batch)) this.#refer(batch, from++);
       else from = this.#copy(batch, from, to);
     }
   }
@@ -141,6 +149,14 @@ export class Outbox {
     this.#messages += messages;
   }
 
+  /** Appends complete encoded messages without a copy: they become a write of their own. */
+  appendShared(frames: SharedFrames, messages: number): void {
+    const block = { bytes: frames.bytes, length: 0, messages: 0, whole: true, own: false, lease: frames };
+    this.#blocks.push(block);
+    this.#grew(block, frames.bytes.length, messages, true);
+    this.#messages += messages;
+  }
+
   /** Starts to write, unless a write is in progress: then the appended frames follow it. */
   flush(): void {
     if (this.#flight !== undefined) return;
@@ -151,12 +167,6 @@ export class Outbox {
     this.#messages -= block.messages;
     this.#bytes -= block.length;
     this.#write(block.bytes.subarray(0, block.length));
-  }
-
-  #recycle(bytes: Uint8Array): void {
-    if (bytes.length === FIRST_BLOCK) {
-      if (firstBlocks.length < FIRST_BLOCKS) firstBlocks.push(bytes);
-    } else if (bytes.length === BLOCK && this.#spares.length < SPARES) this.#spares.push(bytes);
   }
 
   #takeNewest(): void {
@@ -173,8 +183,8 @@ export class Outbox {
       this.#written += done.messages;
       if (!done.whole) this.#unfinished.push(done);
       else {
-        if (this.#unfinished.length > 0) this.#unfinished = [];
-        if (done.own) this.#recycle(done.bytes);
+        recycle(done);
+        while (this.#unfinished.length > 0) recycle(this.#unfinished.pop()!);
       }
     }
     this.flush();
@@ -199,6 +209,9 @@ export class Outbox {
       taken = this.#cipher.sealedWithin(bytes.subarray(0, length), taken);
     }
     for (const block of this.#unfinished) taken += block.length;
+    const bytes = concat(blocks.map((block) => block.bytes.subarray(0, block.length)));
+    // The runtime may still hold the bytes of the write that the end of the connection has cut off.
+    for (const block of blocks) if (block !== this.#flight) block.lease?.release();
     this.#unfinished = [];
     this.#flight = undefined;
     this.#blocks = [];
@@ -215,19 +228,20 @@ export class Outbox {
         }
         from = to;
       }
-    }).push(concat(blocks.map((block) => block.bytes.subarray(0, block.length))));
+    }).push(bytes);
     return left;
   }
 
   /** Copies at least one frame, at most half a block's worth, up to the next body that can be referred to. */
   #copy(batch: Batch, from: number, to: number): number {
-    const { starts, ends, ascending, stable } = batch;
+    const { starts, ends, ascending } = batch;
+    const largeBody = this.#largeBody(batch);
     const first = starts[from]!;
     let bodies = ends[from]! - first;
     let end = from + 1;
     while (end < to) {
       const length = ends[end]! - starts[end]!;
-      if (stable && length >= LARGE_BODY) break;
+      if (length >= largeBody) break;
       bodies += length;
       if ((ascending ? ends[end]! - first : bodies) + (end - from + 1) * MAX_HEADER > BLOCK / 2) break;
       end++;
@@ -236,6 +250,12 @@ export class Outbox {
     const at = encodeBatch(batch, from, end, block.bytes, block.length);
     this.#grew(block, at - block.length, batch.countMessages(from, end), batch.flags[end - 1] === 0);
     return end;
+  }
+
+  /** The length from which bodies of a batch are referred to. Encryption copies every body anyway. */
+  #largeBody(batch: Batch): number {
+    if (this.#cipher !== undefined) return Infinity;
+    return batch.stable ? LARGE_BODY : batch.lease !== undefined ? LARGE_LEASED_BODY : Infinity;
   }
 
   #refer(batch: Batch, at: number): void {
@@ -248,7 +268,9 @@ export class Outbox {
       false,
     );
     const whole = batch.flags[at] === 0;
-    const block = { bytes: body, length: 0, messages: 0, whole, own: false };
+    const { lease } = batch;
+    lease?.retain();
+    const block = { bytes: body, length: 0, messages: 0, whole, own: false, lease };
     this.#blocks.push(block);
     this.#grew(block, body.length, whole ? 1 : 0, whole);
   }
@@ -267,20 +289,28 @@ export class Outbox {
       const needed = last.length + length;
       if (needed <= last.bytes.length) return last;
       if (needed <= BLOCK) {
-        const grown = new Uint8Array(Math.min(BLOCK, Math.max(needed, last.bytes.length * 2)));
+        const grown = fullBuffers.take();
         grown.set(last.bytes.subarray(0, last.length));
+        smallBuffers.give(last.bytes);
         last.bytes = grown;
         return last;
       }
     }
-    // A second queued block indicates a stream of messages.
-    const size = Math.max(length, last === undefined ? FIRST_BLOCK : BLOCK);
-    const spare = length > BLOCK
-      ? undefined
-      : this.#spares.pop() ?? (size === FIRST_BLOCK ? firstBlocks.pop() : undefined);
-    const bytes = spare ?? new Uint8Array(size);
-    const block = { bytes, length: 0, messages: 0, whole: true, own: true };
+    // A second queued block or a large run of messages indicates a stream of messages.
+    const streams = last !== undefined || length > MIN_STREAM;
+    const bytes = length <= SMALL_BLOCK && !streams
+      ? smallBuffers.take()
+      : length <= BLOCK && streams
+      ? fullBuffers.take()
+      : new Uint8Array(length);
+    const block = { bytes, length: 0, messages: 0, whole: true, own: true, lease: undefined };
     this.#blocks.push(block);
     return block;
   }
+}
+
+/** Ends the use of a block whose messages are written completely. */
+function recycle({ bytes, own, lease }: Block): void {
+  lease?.release();
+  if (own) (bytes.length === BLOCK ? fullBuffers : smallBuffers).give(bytes);
 }

@@ -296,6 +296,7 @@ describe("queue serve", () => {
     using dir = tempDir();
     fs.writeFileSync(dir.file("no.json"), "{");
     fs.writeFileSync(dir.file("users"), "nobody\n");
+    fs.writeFileSync(dir.file("no password"), "nobody:\n");
     using broker = serve("--memory");
     const taken = await broker.readyEndpoint();
     const cases: [args: string[], code: number, words: RegExp][] = [
@@ -304,11 +305,15 @@ describe("queue serve", () => {
       [["--sync", "never"], 2, /expected confirm, flush or interval=D/],
       [["--memory", "--user", "me"], 2, /--user 'me' needs a password \(try --password-file/],
       [["--memory", "--users-file", dir.file("users")], 2, /line 1 is not NAME:PASSWORD/],
+      [["--memory", "--users-file", dir.file("no password")], 2, /line 1 is not NAME:PASSWORD/],
+      [["--memory", "amqps://127.0.0.1:0", "--cacert", "c"], 2, /--cacert needs --cert and --key/],
+      [["--memory", "--cert-login-from", "common_name"], 2, /--cert-login-from needs --cacert/],
+      [["--memory", "--cert-login-from", "cn"], 2, /expected distinguished_name or common_name/],
       [["--memory", "--load-definitions", dir.file("no.json")], 2, /is not JSON/],
       [["--memory", "tcp://127.0.0.1:0"], 2, /does not listen on 'tcp'.*try amqp:/],
       [["--memory", "amqps://127.0.0.1:0"], 2, /--cert/],
       [["--memory", taken], 1, /in use|listens on it/],
-      [["--memory", "--cert", "c", "--key", "k"], 2, /are for amqps:\/\/ endpoints/],
+      [["--memory", "--cert", "c", "--key", "k"], 2, /are for amqps:\/\/ and stomps:\/\/ endpoints/],
       [["--data", "/dev/null"], 1, /cannot keep messages in '\/dev\/null': it is not a directory/],
     ];
     for (const [args, code, words] of cases) {

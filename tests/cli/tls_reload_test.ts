@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import { describe } from "node:test";
 import tls from "node:tls";
+import { connectAmqp } from "../../lib/amqp/client/api/client.ts";
+import { type Identity, issue, selfSigned } from "../support/certificates.ts";
 import { deadline, tempDir, waitFor } from "../support/helpers.ts";
 import { start, test } from "../support/mqcat.ts";
 import { freshCertificate } from "../support/stream_adapters.ts";
@@ -63,6 +65,49 @@ describe("SIGHUP", () => {
       assert.equal((await server.exit()).code, 143, server.stderr);
     });
   }
+
+  test("queue serve --cacert - reads the authorities of clients again", async () => {
+    using dir = tempDir();
+    const [first, second] = [selfSigned("/CN=first"), selfSigned("/CN=second")];
+    const server = issue(first, "/CN=localhost", "server");
+    const clients = [first, second].map((authority) => issue(authority, "/O=Acme/CN=alice"));
+    const files = {
+      cert: server.cert,
+      key: server.key,
+      cacert: first.cert,
+      "users-file": "CN=alice,O=Acme:\n",
+    };
+    const options = Object.entries(files).flatMap(([name, text]) => {
+      fs.writeFileSync(dir.file(name), text);
+      return [`--${name}`, dir.file(name)];
+    });
+    using serving = start(["queue", "serve", "amqps://127.0.0.1:0", "--memory", ...options]);
+    const url = `${await serving.readyEndpoint()}/?auth_mechanism=external`;
+    const logsIn = async (client: Identity) => {
+      try {
+        const connection = await connectAmqp(url, { tls: { ca: first.cert, ...client } });
+        await connection.close();
+        return true;
+      } catch (error) {
+        assert.match(String(error), /may require a client certificate, or another one/);
+        return false;
+      }
+    };
+    assert.deepEqual([await logsIn(clients[0]!), await logsIn(clients[1]!)], [true, false]);
+    await serving.waitForStderr(
+      /refused 127\.0\.0\.1:\d+: the client's certificate .*not accepted: no trusted authority/,
+    );
+    fs.writeFileSync(dir.file("cacert"), second.cert);
+    serving.kill("SIGHUP");
+    await serving.waitForStderr(/read '.*cert' again/);
+    assert.deepEqual([await logsIn(clients[0]!), await logsIn(clients[1]!)], [false, true]);
+    fs.writeFileSync(dir.file("cacert"), "nonsense");
+    serving.kill("SIGHUP");
+    await serving.waitForStderr(
+      /certificate authorities cannot be read.*; the certificates stay as they were/,
+    );
+    assert.equal(await logsIn(clients[1]!), true);
+  });
 
   for (const args of [["queue", "serve", ":0", "--memory"], ["echo-server", "tcp://127.0.0.1:0"]]) {
     test(`${args.join(" ")} - without certificates continues`, async () => {

@@ -5,6 +5,7 @@ import fs from "node:fs";
 import net from "node:net";
 import process from "node:process";
 import { describe } from "node:test";
+import { Push } from "../../mod.ts";
 import { tempDir, waitFor } from "../support/helpers.ts";
 import {
   bytesRead,
@@ -237,6 +238,27 @@ describe("a reader of stdout that stands still", () => {
     using reader = shell(`cat ${dir.file("out")}`);
     assert.equal((await pull.exit()).code, 143);
     await reader.waitForStdout(/\n300000\n$/);
+  });
+
+  test("pull - ends at the first signal although a sender goes on and the reader is slow", async () => {
+    using dir = tempDir();
+    using pull = unread(dir.path, "pull :0");
+    await using push = new Push();
+    push.connect(await pull.readyEndpoint());
+    let sent = 0;
+    const sending = (async () => {
+      while (await push.send("x".repeat(1000)).then(() => true, () => false)) sent++;
+    })();
+    await waitFor(() => sent > 1000, 20_000, "a full output");
+    await settled(() => sent, "a paused sender");
+    pull.kill();
+    await pull.waitForStderr(/waiting for the reader of stdout/);
+    using _reader = shell(
+      `exec <${dir.file("out")}; while dd bs=64K count=1 of=/dev/null status=none; do sleep 0.005; done`,
+    );
+    assert.equal((await pull.exit()).code, 143);
+    await push.close();
+    await sending;
   });
 
   test("stderr in the same pipe does not stop signals either", async () => {

@@ -10,7 +10,8 @@ import { after, before, describe } from "node:test";
 import { fileURLToPath } from "node:url";
 import { PEEK } from "../../lib/amqp/peek.ts";
 import { Broker } from "../../lib/broker/server.ts";
-import { installed, requirePeer, waitFor } from "../support/helpers.ts";
+import { type Identity, issue, selfSigned } from "../support/certificates.ts";
+import { installed, requirePeer, tempDir, waitFor } from "../support/helpers.ts";
 
 const PEERS = fileURLToPath(new URL("./peers/", import.meta.url));
 /** The maximum time of a client for all steps, in milliseconds. */
@@ -183,6 +184,45 @@ describe("librabbitmq's tools", () => {
       assert.equal(code, 1);
     }
     assert.equal((await tool("delete-queue", ["-q", `${queue} durable`])).stdout, "0\n");
+  });
+});
+
+describe("clients with certificates", () => {
+  const withPika = requirePeer("pika", works("/usr/bin/python3", "-c", "import pika"));
+
+  withPika("pika - logs in by its certificate (EXTERNAL)", async () => {
+    using dir = tempDir();
+    const authority = selfSigned("/CN=Authority");
+    const server = issue(authority, "/CN=localhost", "server");
+    await using served = {
+      broker: await Broker.open({
+        tls: { ...server, ca: authority.cert, requireClientCert: true },
+        certLoginFrom: "common_name",
+      }),
+      [Symbol.asyncDispose]() {
+        return this.broker.close();
+      },
+    };
+    served.broker.users.put("alice", "");
+    served.broker.users.permit("alice", "/", { configure: ".*", write: ".*", read: ".*" });
+    const { port } = new URL(await served.broker.listen("amqps://127.0.0.1:0"));
+    fs.writeFileSync(dir.file("ca"), authority.cert);
+    const login = async (identity: Partial<Identity>) => {
+      const { cert = "", key = "" } = identity;
+      fs.writeFileSync(dir.file("cert"), cert);
+      fs.writeFileSync(dir.file("key"), key);
+      const files = cert === "" ? ["", ""] : [dir.file("cert"), dir.file("key")];
+      const script = `${PEERS}pika_external.py`;
+      return await run(["/usr/bin/python3", script, port, dir.file("ca"), ...files]);
+    };
+    const { code, stdout, stderr } = await login(issue(authority, "/O=Acme/CN=alice"));
+    assert.deepEqual([code, stdout], [0, "hello\n"], stderr);
+    assert.match((await login(issue(authority, "/CN=nobody"))).stderr, /ACCESS_REFUSED.*mechanism EXTERNAL/);
+    for (const other of [{}, selfSigned("/CN=alice")]) {
+      const refused = await login(other);
+      assert.notEqual(refused.code, 0);
+      assert.doesNotMatch(refused.stderr, /ACCESS_REFUSED/);
+    }
   });
 });
 

@@ -1,8 +1,12 @@
 /** The journal compared with a model of lists, under random work, crashes and restarts. */
 import fc from "fast-check";
 import assert from "node:assert/strict";
+import fs from "node:fs";
 import { describe, it } from "node:test";
 import { tempDir } from "../support/helpers.ts";
+import { type FilePlace, PowerFailure } from "../support/power_failure.ts";
+import { logName } from "../../lib/broker/core/journal/files/files.ts";
+import { FIRST_TRANSIENT } from "../../lib/broker/core/journal/segment.ts";
 import { copyFiles, JournalModel, QUEUES } from "../support/journal_model.ts";
 
 const queue = fc.constantFrom(...QUEUES);
@@ -27,6 +31,7 @@ const action = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("nack" as const), queue, count: some }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("purge" as const), queue }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("replace" as const), queue, to: queue, count: some }) },
   {
     weight: 2,
     arbitrary: fc.record({ do: fc.constant("thin" as const), queue, keep: fc.integer({ min: 2, max: 9 }) }),
@@ -56,6 +61,14 @@ async function run(model: JournalModel, step: Action, next: () => string): Promi
     case "nack":
       for (const seq of model.unacked(step.queue).slice(0, step.count)) model.giveBack(step.queue, seq);
       return;
+    case "replace": {
+      const lane = model.lanes.get(step.queue)!;
+      // A message of the same queue follows the others.
+      for (let i = Math.min(step.count, lane.ready); i > 0; i--) {
+        model.replace(step.queue, lane.first(), step.to);
+      }
+      return;
+    }
     case "purge": {
       const lane = model.lanes.get(step.queue)!;
       for (let seq = lane.first(); seq >= 0; seq = lane.first()) model.settle(step.queue, seq);
@@ -81,9 +94,29 @@ async function run(model: JournalModel, step: Action, next: () => string): Promi
 
 /** Simulates a crash: copies the files, and continues with a journal on the copy. */
 function crash(model: JournalModel, directory: string): void {
+  assert.equal(model.journal.full?.message, undefined);
   copyFiles(model.directory!, directory);
   model.journal.close();
   model.afterCrash(directory);
+}
+
+/** The messages that survive a restart. */
+function* durable(model: JournalModel): Iterable<{ body: string; segment: number; offset: number }> {
+  for (const [id, lane] of model.lanes) {
+    for (let seq = lane.nextLive(0); seq >= 0; seq = lane.nextLive(seq + 1)) {
+      const segment = lane.segmentAt(seq);
+      if (segment >= FIRST_TRANSIENT) continue;
+      yield { body: model.bodyAt(id, seq)!, segment, offset: lane.offsetAt(seq) };
+    }
+  }
+}
+
+/** Notes the first place of each message in a file. */
+function notePlaces(model: JournalModel, places: Map<string, FilePlace>): void {
+  for (const { body, segment, offset } of durable(model)) {
+    const file = fs.statSync(`${model.directory}/${logName(segment)}`, { throwIfNoEntry: false });
+    if (file !== undefined && !places.has(body)) places.set(body, { ino: file.ino, offset });
+  }
 }
 
 describe("journal, model", () => {
@@ -116,6 +149,48 @@ describe("journal, model", () => {
           }
         }),
         { numRuns: 20 },
+      );
+    });
+  }
+
+  for (const sync of ["confirm", "interval"] as const) {
+    it(`journal - loses no synced message at a power failure, sync ${sync}`, async () => {
+      using folder = tempDir();
+      using power = new PowerFailure();
+      let directories = 0;
+      const next = () => folder.file(String(directories++));
+      await fc.assert(
+        fc.asyncProperty(fc.array(action, { maxLength: 60, size: "max" }), async (steps) => {
+          const model = new JournalModel({
+            directory: next(),
+            sync,
+            syncInterval: 3,
+            segmentSize: 2048,
+            cacheSize: 4096,
+            garbageSize: 500,
+            memorySize: 6000,
+          });
+          const places = new Map<string, FilePlace>();
+          try {
+            for (const step of steps) {
+              if (step.do !== "restart" && step.do !== "crash") await run(model, step, next);
+              notePlaces(model, places);
+              if (step.do !== "crash") continue;
+              const directory = next();
+              power.copy(model.directory!, directory);
+              const after = new JournalModel({ directory, sync });
+              const found = new Set([...durable(after)].map(({ body }) => body));
+              after.journal.close();
+              for (const { body } of durable(model)) {
+                const place = places.get(body);
+                if (place !== undefined && power.isSynced(place)) assert.ok(found.has(body), body);
+              }
+            }
+          } finally {
+            model.journal.close();
+          }
+        }),
+        { numRuns: 10 },
       );
     });
   }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { Batch } from "../../lib/zmtp/batch.ts";
+import { Lease } from "../../lib/zmtp/buffers.ts";
 import { concat } from "../../lib/zmtp/bytes.ts";
 import { encodeCommand } from "../../lib/zmtp/frame_encoder.ts";
 import { Outbox, type OutboxLimits } from "../../lib/zmtp/outbox.ts";
@@ -15,8 +16,11 @@ const sizes = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(130_000, 262_144, 300_000) },
 );
 
+/** How long the bytes of a batch stay as they are: always, while they are leased, or during the call. */
+type Kind = "stable" | "leased" | "brief";
+
 type Step =
-  | { readonly do: "batch"; list: Frame[][]; how: Layout; stable: boolean; head: number; tail: number }
+  | { readonly do: "batch"; list: Frame[][]; how: Layout; kind: Kind; head: number; tail: number }
   | { readonly do: "encoded"; list: Frame[][] }
   | { readonly do: "command"; size: number }
   | { readonly do: "flush" | "drain" };
@@ -28,7 +32,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       do: fc.constant("batch" as const),
       list: fc.array(frames(sizes, false), { minLength: 1, maxLength: 6 }),
       how: layout,
-      stable: fc.boolean(),
+      kind: fc.constantFrom<Kind>("stable", "leased", "brief"),
       head: fc.nat(2),
       tail: fc.nat(2),
     }),
@@ -72,14 +76,17 @@ class Model {
       case "batch": {
         const from = Math.min(step.head, step.list.length - 1);
         const to = Math.max(from + 1, step.list.length - step.tail);
-        const batch = batchOf(step.list.flat(), step.how, step.stable);
+        const batch = batchOf(step.list.flat(), step.how, step.kind === "stable");
+        const overwrite = () => void batch.bytes.fill(0xee);
+        if (step.kind === "leased") batch.lease = new Lease(overwrite);
+        batch.lease?.retain();
         this.outbox.appendBatch(
           batch,
           step.list.slice(0, from).flat().length,
           step.list.slice(0, to).flat().length,
         );
-        // Bytes of a batch that is not stable are valid during the call only.
-        if (!step.stable) batch.bytes.fill(0xee);
+        batch.lease?.release();
+        if (step.kind === "brief") overwrite();
         return this.#expect(step.list.slice(from, to));
       }
       case "encoded": {
@@ -241,6 +248,36 @@ describe("outbox", () => {
         if (stable) assert.equal(shared[0]!.length, size);
         if (stable) assert.equal(writes.length, 2, "one write for the copied frames, one for the large body");
       }
+    }
+  });
+
+  it("outbox - releases a leased buffer as soon as its messages are written completely", () => {
+    for (const ending of ["drain", "reclaim"] as const) {
+      const batch = batchOf(
+        [{ size: 300_000, seed: 1, flags: 1, long: false }, {
+          size: 300_000,
+          seed: 2,
+          flags: 0,
+          long: false,
+        }],
+        "packed",
+        false,
+      );
+      let free = false;
+      batch.lease = new Lease(() => free = true);
+      batch.lease.retain();
+      const outbox = new Outbox({ messages: 1, bytes: 1 }, () => {});
+      outbox.appendBatch(batch, 0, 2);
+      batch.lease.release();
+      assert.equal(free, false);
+      if (ending === "reclaim") assert.equal(outbox.reclaim(0).messages, 1);
+      else {
+        outbox.flush();
+        for (let writes = 1; writes < 4; writes++) outbox.onDrain();
+        assert.equal(free, false, "the second frame is being written");
+        outbox.onDrain();
+      }
+      assert.equal(free, true, ending);
     }
   });
 

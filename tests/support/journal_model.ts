@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { Journal, type JournalOptions, Targets } from "../../lib/broker/core/journal/journal.ts";
+import { FIRST_TRANSIENT } from "../../lib/broker/core/journal/segment.ts";
 import { Lane, READY, UNACKED } from "../../lib/broker/core/queue/lane.ts";
 
 /** Makes a message with the given body, an address and properties. */
@@ -106,6 +107,25 @@ export class JournalModel {
     const size = lane.sizeAt(seq);
     assert.ok(lane.remove(seq));
     this.journal.settle(segment, id, 3, seq, size);
+    this.state.get(id)!.delete(seq);
+  }
+
+  /** Publishes the body of a message to another queue, in place of that message. */
+  replace(id: number, seq: number, queue: number): void {
+    const lane = this.lanes.get(id)!;
+    const body = this.bodyAt(id, seq)!;
+    const targets = new Targets();
+    targets.setOrigin(id, 3, seq);
+    targets.add(queue, 3, this.lanes.get(queue)!.nextSeq, 0);
+    const encoded = message(body);
+    const segment = lane.segmentAt(seq);
+    const durable = segment < FIRST_TRANSIENT;
+    if (durable) this.journal.append(encoded, targets);
+    else this.journal.appendTransient(encoded, targets);
+    const added = this.lanes.get(queue)!.push(this.journal.segment, this.journal.offset, encoded.bodyEnd, 0);
+    this.state.get(queue)!.set(added, { body, expiry: 0, durable, unacked: false, redelivered: false });
+    assert.ok(lane.remove(seq));
+    this.journal.settle(segment, id, 3, seq, encoded.bodyEnd, durable);
     this.state.get(id)!.delete(seq);
   }
 

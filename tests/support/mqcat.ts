@@ -2,7 +2,7 @@
  * Runs the real program as processes, for the tests of the command line.
  *
  * MQCAT_TARGET chooses the program: `deno` (the source on Deno, the default), `bun` (the source on Bun), or `binary`
- * (the file in MQCAT_BINARY). MQCAT_DENO and MQCAT_BUN are the paths of the runtimes if they are not on the PATH.
+ * (the file in MQCAT_BINARY). With MQCAT_BUNDLE, `deno` runs the bundle instead of the source. MQCAT_DENO and MQCAT_BUN are the paths of the runtimes if they are not on the PATH.
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -31,10 +31,11 @@ export const target: string = process.env["MQCAT_TARGET"] ?? "deno";
 
 function words(): string[] {
   const main = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
-  const { MQCAT_TARGET = "deno", MQCAT_DENO = "deno", MQCAT_BUN = "bun", MQCAT_BINARY } = process.env;
+  const { MQCAT_TARGET = "deno", MQCAT_DENO = "deno", MQCAT_BUN = "bun", MQCAT_BINARY, MQCAT_BUNDLE } =
+    process.env;
   switch (MQCAT_TARGET) {
     case "deno":
-      return [MQCAT_DENO, "run", "-A", "--no-check", main];
+      return [MQCAT_DENO, "run", "-A", "--no-check", MQCAT_BUNDLE ?? main];
     case "bun":
       return [MQCAT_BUN, main];
     case "binary":

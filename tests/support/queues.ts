@@ -5,7 +5,7 @@ import type { QueueDefinition } from "../../lib/broker/core/topology/definition_
 const HOST: QueueHost = {
   journal: { read: () => undefined, settle() {}, delivered() {} },
   cycle: { now: 0, wake() {}, begin() {}, end() {} },
-  deadLetter() {},
+  deadLetter: () => false,
   deleteQueue() {},
   forget() {},
 };

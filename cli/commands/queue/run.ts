@@ -35,11 +35,11 @@ export default command({
     const broker = await openBroker(session, options, data);
     const address = (await broker.listen("amqp://127.0.0.1:0")).replace("amqp://", "");
     const { name, password } = usersOf(options)?.at(-1) ?? commandUser(broker);
-    const user = `${encodeURIComponent(name)}:${encodeURIComponent(password)}`;
-    const mqtt = await broker.listen("mqtt://127.0.0.1:0");
+    const login = `${encodeURIComponent(name)}:${encodeURIComponent(password)}`;
     const env: Record<string, string> = {
-      AMQP_URL: `amqp://${user}@${address}`,
-      MQTT_URL: mqtt.replace("//", `//${user}@`),
+      AMQP_URL: `amqp://${login}@${address}`,
+      STOMP_URL: (await broker.listen("stomp://127.0.0.1:0")).replace("://", `://${login}@`),
+      MQTT_URL: (await broker.listen("mqtt://127.0.0.1:0")).replace("://", `://${login}@`),
     };
     if (values.http) env["AMQP_HTTP_URL"] = await broker.listenHttp("127.0.0.1:0");
     return await runCommand(session, operands, env);

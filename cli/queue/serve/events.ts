@@ -1,4 +1,3 @@
-import { LoginRefused } from "../../../lib/broker/amqp/handshake.ts";
 import { LimitError } from "../../../lib/errors.ts";
 import type { BrokerEvent } from "../../../lib/broker/options.ts";
 import { phrase } from "../../app/reporter.ts";
@@ -44,7 +43,7 @@ function address(remote: string): string {
 
 /** The reason of a refused login is for the owner of the broker: the client does not get it. */
 function reasonOf(error: Error): string {
-  return error instanceof LoginRefused ? `the login failed: ${error.reason}` : phrase(error);
+  return "reason" in error ? `the login failed: ${error.reason}` : phrase(error);
 }
 
 /** At a limit, one line for all connections of a host is enough: the reporter does not repeat it for a while. */

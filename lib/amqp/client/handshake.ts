@@ -52,7 +52,9 @@ export async function handshake(stream: ByteStream, broker: BrokerAddress, timeo
   };
   try {
     await reader.write(PROTOCOL_HEADER);
-    const start = await expect(reader, "connection.start");
+    const start = await expect(reader, "connection.start").catch((error) => {
+      throw explainStart(error, broker);
+    });
     const mechanisms = new TextDecoder().decode(start.mechanisms).split(" ");
     const { mechanism = "PLAIN", connectionName } = broker;
     if (!mechanisms.includes(mechanism)) {
@@ -108,6 +110,15 @@ async function expect<Name extends MethodName>(reader: FrameReader, name: Name):
     throw new ProtocolError(`The server sent ${method.name}: expected ${name}`);
   }
   return method.args as MethodArgs<Name>;
+}
+
+/** With TLS 1.3, a server refuses the certificate of a client after the handshake, often without a reason. */
+function explainStart(error: unknown, { endpoint }: BrokerAddress): unknown {
+  if (endpoint.scheme !== "tls" || !(error instanceof UnreachableError)) return error;
+  return new UnreachableError(
+    `${error.message} (the server may require a client certificate, or another one)`,
+    { cause: error },
+  );
 }
 
 /** Older servers close the stream without an error when the credentials are wrong (2.2.4). */

@@ -1,4 +1,3 @@
-import { amqpError } from "../../amqp/amqp_error.ts";
 import type { ByteStream } from "../../transport/stream.ts";
 import type { Counters } from "../core/counters.ts";
 import type { Cycle } from "../core/cycle.ts";
@@ -7,7 +6,7 @@ import { nodeName } from "../core/queue/queue_row.ts";
 import type { Queue } from "../core/queue/queue.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { Authenticator } from "../core/users/authenticator.ts";
-import type { ProtocolHost, ProtocolServer } from "../protocol.ts";
+import { type ProtocolHost, type ProtocolServer, userDeleted, vhostDeleted } from "../protocol.ts";
 import type { BodyBudget } from "../core/clients/body_budget.ts";
 import type { DirectReplies } from "../core/clients/direct_reply.ts";
 import { type ConnectionHost, ServerConnection } from "./connection.ts";
@@ -64,10 +63,14 @@ export class AmqpServer implements ProtocolServer, ConnectionHost {
       this.counters.countLogin("amqp091", true);
       const connection = new ServerConnection(this, stream, login);
       this.#host.onConnected(connection);
-      const { vhost } = login;
-      // It may have been removed during the handshake.
-      const removed = core.vhosts.get(vhost.name) !== vhost;
-      connection.start(login, removed ? amqpError(320, `vhost '${vhost.name}' is deleted`) : undefined);
+      const { user, vhost } = login;
+      // These may have been removed during the handshake.
+      const removed = core.vhosts.get(vhost.name) !== vhost
+        ? vhostDeleted(vhost.name)
+        : authenticator.has(user)
+        ? undefined
+        : userDeleted(user);
+      connection.start(login, removed);
       return connection;
     } catch (error) {
       if (error instanceof LoginRefused) this.counters.countLogin("amqp091", false);

@@ -122,9 +122,9 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
     if (this.catalog.writeError !== undefined) throw this.catalog.writeError;
   }
 
-  deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason, lane: number, seq: number): void {
+  deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason, lane: number, seq: number): boolean {
     try {
-      this.intake.deadLetter(queue, message, reason, lane, seq);
+      return this.intake.deadLetter(queue, message, reason, lane, seq);
     } catch (cause) {
       // The current input may be another client's.
       const { name, vhost } = queue.definition;
@@ -132,11 +132,12 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
       this.onFailure(
         new Error(`Cannot dead-letter a message of ${where}, which is lost: ${messageOf(cause)}`, { cause }),
       );
+      return false;
     }
   }
 
-  forward(queue: Queue, message: EncodedMessage, seq: number): void {
-    this.intake.forward(queue, message, seq);
+  forward(queue: Queue, message: EncodedMessage, seq: number): boolean {
+    return this.intake.forward(queue, message, seq);
   }
 
   deleteQueue(queue: Queue): void {

@@ -143,11 +143,12 @@ export class MessageIntake {
    * Publishes a message that died in a queue to the queue's dead-letter exchange, if it has one.
    *
    * @param lane with `seq`: the place in the queue that the message leaves; -1 when it was refused
+   * @returns whether a message that survives a restart replaces it
    */
-  deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason, lane = -1, seq = -1): void {
+  deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason, lane = -1, seq = -1): boolean {
     const { deadLetterExchange } = queue.settings;
     const vhost = this.#host.vhosts.get(queue.definition.vhost)!;
-    if (deadLetterExchange === undefined || !vhost.exchanges.has(deadLetterExchange)) return;
+    if (deadLetterExchange === undefined || !vhost.exchanges.has(deadLetterExchange)) return false;
     const dead = deadLetter(queue, message, reason, Math.floor(this.#host.cycle.now / 1000));
     const scan = new PropertyScan();
     scan.read(dead.head, dead.propertiesStart, dead.propertiesEnd);
@@ -155,11 +156,17 @@ export class MessageIntake {
     const routes = new RouteResult();
     vhost.route(dead.address.exchange, dead.address.routingKey, scan, routes);
     if (dead.cycles.size > 0) routes.retain((one) => !dead.cycles.has(one.name));
-    if (routes.length > 0) this.#enqueue(routes, dead, scan, Infinity, replacing(queue, lane, seq));
+    if (routes.length === 0) return false;
+    this.#enqueue(routes, dead, scan, Infinity, replacing(queue, lane, seq));
+    return this.position > 0;
   }
 
-  /** Publishes a message after its delay in an `x-delayed-message` exchange, to the queues that its type selects. */
-  forward(queue: Queue, message: EncodedMessage, seq: number): void {
+  /**
+   * Publishes a message after its delay in an `x-delayed-message` exchange, to the queues that its type selects.
+   *
+   * @returns whether a message that survives a restart replaces it
+   */
+  forward(queue: Queue, message: EncodedMessage, seq: number): boolean {
     const { name, vhost } = queue.definition;
     const address = addressOf(message);
     const properties = propertiesOf(message);
@@ -167,7 +174,9 @@ export class MessageIntake {
     const body = message.body.slice(message.bodyStart, message.bodyEnd);
     const due = encodeMessage(address, { ...properties, headers }, body);
     const targets = replacing(queue, 0, seq);
+    this.position = 0;
     this.publishInternally(this.#host.vhosts.get(vhost)!, name, address.routingKey, due, targets);
+    return this.position > 0;
   }
 
   /** Puts a message into the queues that have room, and sets `position`. @returns false when a queue refused it */

@@ -8,6 +8,7 @@ import { MESSAGES } from "./resources/messages.ts";
 import { METRICS } from "./metrics.ts";
 import { MISSING } from "./resources/missing.ts";
 import { OVERVIEW } from "./resources/overview.ts";
+import { PARAMETERS } from "./resources/parameters.ts";
 import { POLICIES } from "./resources/policies.ts";
 import { QUEUES } from "./resources/queues.ts";
 import { TOPIC_PERMISSIONS } from "./resources/topic_permissions.ts";
@@ -28,6 +29,7 @@ export const API: PathTable = new PathTable(
   DEFINITIONS,
   POLICIES,
   LIMITS,
+  PARAMETERS,
   TOPIC_PERMISSIONS,
   HEALTH,
   METRICS,

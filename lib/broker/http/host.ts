@@ -11,4 +11,6 @@ export interface HttpHost {
   readonly endpoints: readonly string[];
   /** Removes a virtual host and closes the connections to it. */
   removeVirtualHost(name: string): void;
+  /** Removes a user and closes the connections of that user. */
+  removeUser(name: string): void;
 }

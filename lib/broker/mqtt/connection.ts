@@ -82,7 +82,7 @@ export class MqttConnection
   readonly user: string;
   readonly vhost: VirtualHost;
   readonly access: Access;
-  readonly space: MqttSpace;
+  readonly vhostSpace: MqttSpace;
   readonly session: Session;
   readonly local: string;
   readonly remote: string;
@@ -134,7 +134,7 @@ export class MqttConnection
     this.user = login.user;
     this.vhost = login.vhost;
     this.access = login.access;
-    this.space = space;
+    this.vhostSpace = space;
     this.session = session;
     this.local = stream.local;
     this.remote = stream.remote;
@@ -403,11 +403,11 @@ export class MqttConnection
       if (this.session.expiry === 0 && expiry > 0) { // [MQTT-3.1.2-23], 3.14.2.2.2
         throw protocolError("A DISCONNECT sets a session expiry, but the session ends with the connection");
       }
-      this.session.expiry = this.space.limitExpiry(expiry);
+      this.session.expiry = this.vhostSpace.limitExpiry(expiry);
       this.session.save();
     }
     if (reasonCode !== REASON.disconnectWithWill && this.#will !== undefined) { // [MQTT-3.14.4-3]
-      this.space.wills.discard(this.#will);
+      this.vhostSpace.wills.discard(this.#will);
       this.#will = undefined;
     }
     this.#end(undefined);
@@ -463,7 +463,7 @@ export class MqttConnection
     const { expiry } = this.session;
     const will = this.#will;
     this.#will = undefined;
-    if (will !== undefined) this.space.wills.trigger(will, expiry);
+    if (will !== undefined) this.vhostSpace.wills.trigger(will, expiry);
     this.session.detach();
   }
 

@@ -21,7 +21,7 @@ export interface PublishingClient {
   readonly user: string;
   readonly access: Access;
   readonly session: Session;
-  readonly space: MqttSpace;
+  readonly vhostSpace: MqttSpace;
   /** The number of messages of QoS 1 that are not acknowledged. */
   readonly pendingPubacks: number;
   acknowledge(type: AckType, packetId: number, reasonCode: number, position: number): void;
@@ -44,7 +44,7 @@ export class Inbound {
   /** PUBLISH (3.3). @throws {MqttError} the connection must be closed */
   publish(flags: number, bytes: Uint8Array, start: number, end: number): void {
     const { version, session } = this.#client;
-    const { fields } = this.#client.space;
+    const { fields } = this.#client.vhostSpace;
     fields.read(flags, bytes, start, end, version);
     const { qos, packetId, properties } = fields;
     if (version === 5) {
@@ -82,7 +82,7 @@ export class Inbound {
   }
 
   #topicOf(alias: number, bytes: Uint8Array): Uint8Array {
-    const { topicStart, topicEnd } = this.#client.space.fields;
+    const { topicStart, topicEnd } = this.#client.vhostSpace.fields;
     if (alias > TOPIC_ALIASES) { // [MQTT-3.3.2-9]
       throw new MqttError(
         REASON.topicAliasInvalid,
@@ -99,8 +99,8 @@ export class Inbound {
   }
 
   #route(topic: Uint8Array, start: number, end: number): void {
-    const { session, space } = this.#client;
-    const { fields } = this.#client.space;
+    const { session, vhostSpace: space } = this.#client;
+    const { fields } = this.#client.vhostSpace;
     const { qos, packetId } = fields;
     // [MQTT-4.3.3-10]: it was published before; the answer is lost or on its way.
     if (qos === 2 && session.inbound.has(packetId)) {
@@ -136,9 +136,9 @@ export class Inbound {
     end: number,
     state: Session["state"],
   ): void {
-    const { user, access, session, space } = this.#client;
+    const { user, access, session, vhostSpace: space } = this.#client;
     const { intake, counters } = space.core;
-    const { fields } = this.#client.space;
+    const { fields } = this.#client.vhostSpace;
     const { qos, packetId } = fields;
     access.check("write", "exchange", EXCHANGE);
     access.checkTopic("write", space.vhost.exchanges, EXCHANGE, message.key);
@@ -172,7 +172,7 @@ export class Inbound {
   /** Refuses a message: MQTT 5.0 has a code for that, and earlier versions close the connection [MQTT-3.3.5-2]. */
   #refuse(error: MqttError): void {
     const { version } = this.#client;
-    const { qos, packetId } = this.#client.space.fields;
+    const { qos, packetId } = this.#client.vhostSpace.fields;
     if (version < 5 || error.reasonCode === REASON.topicNameInvalid && qos === 0) throw error;
     if (qos > 0) this.#client.acknowledge(qos === 1 ? PUBACK : PUBREC, packetId, error.reasonCode, 0);
   }

@@ -17,7 +17,7 @@ export interface RequestingClient {
   readonly version: ProtocolVersion;
   readonly access: Access;
   readonly session: Session;
-  readonly space: MqttSpace;
+  readonly vhostSpace: MqttSpace;
 }
 
 /** A refused request: its code, and why. */
@@ -88,7 +88,7 @@ export function unsubscribe({ session }: RequestingClient, { filters }: Unsubscr
 
 /** Checks the filter of a request, and the permissions. @throws {MqttError} 0x82: No Local of a shared subscription */
 function check(
-  { access, session, space }: RequestingClient,
+  { access, session, vhostSpace: space }: RequestingClient,
   { filter, noLocal }: SubscriptionRequest,
 ): Refusal | undefined {
   const invalid = (reason: string) => ({ code: REASON.topicFilterInvalid, reason });
@@ -116,7 +116,7 @@ function check(
 }
 
 /** Sends the retained messages of a subscription, marked as such [MQTT-3.3.1-8]. */
-function sendRetained({ session, space }: RequestingClient, subscription: Subscription): void {
+function sendRetained({ session, vhostSpace: space }: RequestingClient, subscription: Subscription): void {
   const { outgoing } = space;
   space.retained.match(subscription.filter, (message, ttl) => {
     outgoing.read(message);

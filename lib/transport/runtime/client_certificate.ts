@@ -53,20 +53,12 @@ export class ClientCertificates {
       });
     }
     const problem = dateProblem(certificate) ?? (isVersion3(der) ? undefined : VERSION_1) ??
-      (leavesDecision
-        ? this.#resultOfDeno(socket, certificate.fingerprint256)
-        : socket.authorized
-        ? undefined
-        : explain(socket.authorizationError));
+      chainProblem(socket) ?? this.#resumptionProblem(socket, certificate.fingerprint256);
     if (problem !== undefined) throw refused(problem, certificate);
     return new Uint8Array(der);
   }
 
-  #resultOfDeno(socket: tls.TLSSocket, fingerprint: string): string | undefined {
-    // The handle that a `tls.Server` asks, too. The empty string stands for no error, as null does in Node.
-    const { ssl } = socket as unknown as { ssl?: { verifyError?: () => unknown } };
-    const code = ssl?.verifyError?.();
-    if (code !== "" && code !== null) return explain(code);
+  #resumptionProblem(socket: tls.TLSSocket, fingerprint: string): string | undefined {
     if (socket.isSessionReused() !== false) {
       return this.#verified.has(fingerprint) ? undefined : "its resumed session did not begin with it here";
     }
@@ -91,6 +83,15 @@ export function certificateFailure(error: Error): AuthError | undefined {
   if (code.includes("PEER_DID_NOT_RETURN_A_CERTIFICATE")) return missing();
   if (!/CERT|ISSUER|VERIFY|PURPOSE|KEY_USAGE|INVALID_CA/.test(code) || /ALERT/.test(code)) return undefined;
   return refused(explain(code), undefined, error);
+}
+
+/** The runtime's verdict on the chain of the certificate, which is good by default for a resumed session. */
+function chainProblem(socket: tls.TLSSocket): string | undefined {
+  if (!leavesDecision) return socket.authorized ? undefined : explain(socket.authorizationError);
+  // The handle that a `tls.Server` asks, too. The empty string stands for no error, as null does in Node.
+  const { ssl } = socket as unknown as { ssl?: { verifyError?: () => unknown } };
+  const code = ssl?.verifyError?.();
+  return code === "" || code === null ? undefined : explain(code);
 }
 
 function rawOf(socket: tls.TLSSocket): Uint8Array | undefined {

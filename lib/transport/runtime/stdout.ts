@@ -52,10 +52,10 @@ const waitInPool: Stdout["wait"] = (bytes, done) => fs.write(1, bytes, 0, bytes.
  *
  * @returns undefined where the system cannot do this, for example for a socket
  */
-export function reopened(fd: number): number | undefined {
-  const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = fs.constants;
+export function reopened(fd: number, access: number = fs.constants.O_WRONLY): number | undefined {
+  const { O_NONBLOCK, O_NOCTTY } = fs.constants;
   try {
-    return fs.openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK | (O_NOCTTY ?? 0));
+    return fs.openSync(`/proc/self/fd/${fd}`, access | O_NONBLOCK | (O_NOCTTY ?? 0));
   } catch {
     return undefined;
   }

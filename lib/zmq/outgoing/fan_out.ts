@@ -3,8 +3,10 @@ import type { Batch } from "../../zmtp/batch.ts";
 import { EMPTY, keyOf } from "../../zmtp/bytes.ts";
 import type { ZmtpConnection } from "../../zmtp/connection.ts";
 import { encodeBatch, encodedBound } from "../../zmtp/frame_encoder.ts";
+
 import type { SocketEvent } from "../events.ts";
 import type { Peer } from "../peer.ts";
+import { RunBuffers, SharedRun } from "./shared_run.ts";
 import { TopicTree } from "./topic_tree.ts";
 
 /** Limits for the subscriptions of one peer. */
@@ -13,6 +15,8 @@ const MAX_TOPIC_BYTES = 16 * 2 ** 20;
 /** Limits for the subscriptions of all peers of a socket. A subscription needs up to 1 KB of memory. */
 const MAX_ALL_SUBSCRIPTIONS = 500_000;
 const MAX_ALL_TOPIC_BYTES = 64 * 2 ** 20;
+/** An encoded run of at least this length is not copied for each subscriber, in bytes. */
+const SHARED = 8 * 1024;
 /** How long no send waits for a subscriber that has stalled, in milliseconds. */
 const STALLED_MS = 10_000;
 
@@ -84,8 +88,11 @@ export class FanOut {
   #from = 0;
   #to = 0;
   #dropped = 0;
+  /** How many subscriptions are to every message. */
+  #catchAlls = 0;
   /** The last run that was encoded in the current call. */
-  readonly #run = { from: 0, to: 0, buffer: EMPTY, encoded: EMPTY };
+  readonly #run = { from: 0, to: 0, frames: EMPTY as Uint8Array, shared: undefined as SharedRun | undefined };
+  readonly #buffers = new RunBuffers();
 
   /** @param exact whether a topic matches only an equal first frame (RFC 48), and not every first frame that begins with it */
   constructor(options: FanOutOptions, onEvent: (event: SocketEvent) => void, exact = false) {
@@ -148,6 +155,7 @@ export class FanOut {
     this.#subscriptions -= subscriber.topics.size;
     this.#topicBytes -= subscriber.topicBytes;
     for (const topic of subscriber.topics.values()) {
+      if (topic.length === 0) this.#catchAlls--;
       if (this.#tree.remove(topic, subscriber) === 0) onLast(topic);
     }
   }
@@ -163,6 +171,7 @@ export class FanOut {
       subscriber.topicBytes -= topic.length;
       this.#topicBytes -= topic.length;
       this.#subscriptions--;
+      if (topic.length === 0) this.#catchAlls--;
       return this.#tree.remove(topic, subscriber) === 0 ? "topic" : "one";
     }
     if (subscriber.topics.has(key)) return "none";
@@ -174,6 +183,7 @@ export class FanOut {
     subscriber.topicBytes += topic.length;
     this.#topicBytes += topic.length;
     this.#subscriptions++;
+    if (topic.length === 0) this.#catchAlls++;
     const own = topic.slice();
     subscriber.topics.set(key, own);
     return this.#tree.add(own, subscriber) === 1 ? "topic" : "one";
@@ -192,19 +202,47 @@ export class FanOut {
 
   /** Queues the messages that there is room for, up to frame `to`; see `Sender.sendBatch`. */
   send(batch: Batch, from: number, to: number = batch.frames): number {
-    let left = this.#roomForAll();
+    const left = this.#roomForAll();
     this.#batch = batch;
     this.#run.to = 0;
+    from = this.#subscriptions === this.#catchAlls && !this.#exact
+      ? this.#offerToAll(batch, from, to, left)
+      : this.#offerEach(batch, from, to, left);
+    for (const subscriber of this.#subscribers.values()) {
+      this.#endRun(subscriber, batch);
+      subscriber.connection.outbox.flush();
+    }
+    this.#run.shared?.release();
+    this.#run.shared = undefined;
+    return from;
+  }
+
+  /** Offers up to `left` messages to every subscriber: all subscribe to everything. Returns the next frame. */
+  #offerToAll(batch: Batch, from: number, to: number, left: number): number {
+    const end = Math.min(to, batch.skipMessages(from, left));
+    const count = batch.countMessages(from, end);
+    if (count === 0) return from;
+    for (const subscriber of this.#subscribers.values()) {
+      if (subscriber.topics.size === 0) continue;
+      const taken = Math.min(count, subscriber.room);
+      if (taken > 0) {
+        subscriber.dropping = false;
+        subscriber.runFrom = from;
+        subscriber.runTo = taken === count ? end : batch.skipMessages(from, taken);
+      }
+      if (taken < count) this.#drop(subscriber, count - taken);
+    }
+    return end;
+  }
+
+  /** Offers up to `left` messages to the subscribers of their topics. Returns the next frame. */
+  #offerEach(batch: Batch, from: number, to: number, left: number): number {
     const { starts, ends, bytes } = batch;
     while (from < to && left-- > 0) {
       this.#from = from;
       this.#to = batch.messageEnd(from);
       this.#tree.match(bytes, starts[from]!, ends[from]!, this.#deliver);
       from = this.#to;
-    }
-    for (const subscriber of this.#subscribers.values()) {
-      this.#endRun(subscriber, batch);
-      subscriber.connection.outbox.flush();
     }
     return from;
   }
@@ -283,8 +321,8 @@ export class FanOut {
     subscriber.room--;
   };
 
-  #drop(subscriber: Subscriber): void {
-    this.#dropped++;
+  #drop(subscriber: Subscriber, count = 1): void {
+    this.#dropped += count;
     if (!subscriber.dropping) {
       this.#onEvent({ type: "dropping", endpoint: subscriber.connection.remote });
     }
@@ -299,17 +337,25 @@ export class FanOut {
     if (this.#subscribers.size === 1 || batch.stable || connection.outbox.conflates) {
       return connection.outbox.appendBatch(batch, runFrom, runTo);
     }
-    connection.outbox.appendEncoded(this.#encode(batch, runFrom, runTo), batch.countMessages(runFrom, runTo));
+    this.#encode(batch, runFrom, runTo);
+    const { frames, shared } = this.#run;
+    const messages = batch.countMessages(runFrom, runTo);
+    if (shared === undefined) return connection.outbox.appendEncoded(frames, messages);
+    shared.retain();
+    connection.outbox.appendShared(shared, messages);
   }
 
-  /** The encoded frames of a run; all subscribers with the same run share them. */
-  #encode(batch: Batch, from: number, to: number): Uint8Array {
+  /** Encodes a run; all subscribers with the same run share the frames. */
+  #encode(batch: Batch, from: number, to: number): void {
     const run = this.#run;
-    if (run.from === from && run.to === to) return run.encoded;
-    const bound = encodedBound(batch, from, to);
-    if (run.buffer.length < bound) run.buffer = new Uint8Array(bound);
+    if (run.from === from && run.to === to) return;
+    run.shared?.release();
     run.from = from;
     run.to = to;
-    return run.encoded = run.buffer.subarray(0, encodeBatch(batch, from, to, run.buffer, 0));
+    const buffer = this.#buffers.take(encodedBound(batch, from, to));
+    run.frames = buffer.subarray(0, encodeBatch(batch, from, to, buffer, 0));
+    // A short run is copied, so that several of them become one write.
+    run.shared = run.frames.length < SHARED ? undefined : new SharedRun(run.frames, this.#buffers);
+    if (run.shared === undefined) this.#buffers.give(buffer);
   }
 }

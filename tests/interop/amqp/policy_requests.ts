@@ -69,6 +69,25 @@ const REQUESTS: readonly Request[] = [
   ...[{ overflow: "drop-head" }, { "ha-mode": "all" }, { "max-length": -1 }].map((
     definition,
   ): Request => ["PUT operator-policies/pol/x", { pattern: "", definition } as Json]),
+  ["PUT vhost-limits/pol/max-queues", { value: 60 }],
+  ["GET parameters"],
+  ["GET parameters/policy"],
+  ["GET parameters/policy/pol"],
+  ["GET parameters/operator_policy"],
+  ["GET parameters/operator_policy/pol/o"],
+  ["GET parameters/vhost-limits"],
+  ["GET parameters/vhost-limits/pol"],
+  ["GET parameters/vhost-limits/pol/limits"],
+  ["GET parameters/vhost-limits/pol/missing"],
+  ["GET parameters/odd"],
+  ["GET parameters/odd/pol"],
+  ["PUT parameters/policy/pol/x", { value: { pattern: "", definition: LENGTH } }],
+  ["PUT parameters/vhost-limits/pol/limits", { value: { "max-queues": 70 } }],
+  ["PUT parameters/vhost-limits/pol/limits", { value: { "max-cats": 7 } }],
+  ["GET vhost-limits/pol"],
+  ["DELETE parameters/vhost-limits/pol/limits"],
+  ["DELETE parameters/vhost-limits/pol/limits"],
+  ["GET vhost-limits/pol"],
   ["PUT policies/pol/big", { pattern: "^none", definition: { "message-ttl": 4294967296 }, priority: -1.5 }],
   ["GET policies/pol/big"],
   ["DELETE policies/pol/big"],
@@ -191,7 +210,6 @@ export async function comparePolicies(theirs: PolicyTarget, ours: PolicyTarget):
   await compareEffects(theirs, ours);
   await compareRefusals(theirs, ours);
   await both((target) => ask(target, ["DELETE vhosts/pol"]));
-  await both((target) => ask(target, ["DELETE users/polly"]));
 }
 
 /** Compares which policies apply, the effective definitions, and what remains of nine messages in each queue. */
@@ -301,6 +319,11 @@ async function refusals(target: PolicyTarget): Promise<string[]> {
     await refused.close().catch(() => {});
     await ask(target, [`DELETE ${limit}`]);
   }
+  const open = await Peer.open(target.url, login);
+  await ask(target, ["DELETE users/polly"]);
+  await open.until(() => open.received.at(-1)!.name === "connection.close", "a close");
+  last(open);
+  await open.close().catch(() => {});
   return found;
 }
 

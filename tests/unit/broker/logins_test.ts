@@ -2,11 +2,88 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Broker } from "../../../lib/broker/server.ts";
+import { Peer } from "../../interop/amqp/peer.ts";
 import { tempDir } from "../../support/helpers.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
+const ALL = { configure: ".*", write: ".*", read: ".*" };
+
+/** The last method that a peer received. */
+function last(peer: Peer): string {
+  const { name, args } = peer.received.at(-1)!;
+  return `${name} ${args["replyCode"]} ${args["replyText"]}`;
+}
+
+function closed(peer: Peer): Promise<void> {
+  return peer.until(() => /close$/.test(peer.received.at(-1)!.name), "a close");
+}
+
 describe("broker, users", () => {
+  for (const how of ["removed", "removed over HTTP", "removed in bulk"] as const) {
+    it(`users - the connections of a user who is ${how} are closed, and no others`, async () => {
+      const broker = await Broker.open();
+      try {
+        const url = await broker.listen("amqp://127.0.0.1:0");
+        broker.users.put("jane", "s3cret");
+        broker.users.permit("jane", "/", ALL);
+        const jane = await Peer.open(url, { user: "jane", password: "s3cret" });
+        const guest = await Peer.open(url);
+        const channel = await jane.channel();
+        await channel.queue("q");
+        if (how === "removed") broker.removeUser("jane");
+        else {
+          const http = await broker.listenHttp(":0");
+          const [method, path, body] = how === "removed in bulk"
+            ? ["POST", "bulk-delete", JSON.stringify({ users: ["jane"] })] as const
+            : ["DELETE", "jane", null] as const;
+          const headers = { authorization: `Basic ${btoa("guest:guest")}` };
+          const answer = await fetch(`${http}/api/users/${path}`, { method, headers, body });
+          assert.equal(answer.status, 204, await answer.text());
+        }
+        channel.publish("", "q", "too late");
+        await closed(jane);
+        assert.equal(last(jane), "connection.close 320 CONNECTION_FORCED - user 'jane' is deleted");
+        const other = await guest.channel();
+        assert.equal(await other.get("q"), undefined);
+        await jane.close().catch(() => {});
+        await guest.close();
+      } finally {
+        await broker.close();
+      }
+    });
+  }
+
+  it("users - a permission that is changed or removed affects the next publish of an open channel", async () => {
+    const broker = await Broker.open();
+    try {
+      const url = await broker.listen("amqp://127.0.0.1:0");
+      broker.users.put("jane", "s3cret");
+      const changes = [
+        () => broker.users.permit("jane", "/", { ...ALL, write: "^other$" }),
+        () => broker.users.forbid("jane", "/"),
+      ];
+      for (const change of changes) {
+        broker.users.permit("jane", "/", ALL);
+        const jane = await Peer.open(url, { user: "jane", password: "s3cret" });
+        const channel = await jane.channel();
+        await channel.queue("q");
+        channel.publish("", "q", "fine");
+        await channel.get("q");
+        change();
+        channel.publish("", "q", "refused");
+        await closed(jane);
+        assert.match(
+          last(jane),
+          /^channel.close 403 ACCESS_REFUSED - access to exchange 'amq.default' in vhost/,
+        );
+        await jane.close();
+      }
+    } finally {
+      await broker.close();
+    }
+  });
+
   it("users - guest exists by default and can be omitted", async () => {
     const dir = tempDir();
     try {

@@ -9,6 +9,7 @@ import { withDeliveryCount } from "../../core/dead_letter.ts";
 import { type ConsumingChannel, QueueConsumer } from "../../core/queue/consumer.ts";
 import type { Queue } from "../../core/queue/queue.ts";
 import { randomName } from "../../core/clients/names.ts";
+import { checkNewConsumer } from "../../core/clients/operations.ts";
 import type { ChannelContext } from "./contract.ts";
 import { Deliveries } from "../../core/clients/deliveries.ts";
 import type { ReplyReceiver } from "../../core/clients/direct_reply.ts";
@@ -68,10 +69,7 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     const tag = args.consumerTag || `amq.ctag-${randomName()}`;
     const { definition: { name, vhost }, settings } = queue;
     const what = resource("queue", name, vhost);
-    if (
-      queue.consumers.exclusive ||
-      args.exclusive && (queue.consumers.size > 0 || settings.singleActiveConsumer)
-    ) throw amqpError(403, `${what} in exclusive use`);
+    checkNewConsumer(queue, args.exclusive);
     if (settings.type === "quorum" && this.globalPrefetch > 0) {
       throw amqpError(540, `${what} does not support global qos`);
     }
@@ -231,9 +229,9 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     const { transaction } = this.#channel;
     if (transaction === undefined) return this.applyUpTo(REQUEUE, deliveries.last);
     // Messages that the transaction settles stay until it is committed or rolled back.
-    for (let tag = deliveries.first, last = deliveries.last; tag <= last; tag++) {
-      const slot = deliveries.slotOf(tag);
-      if (slot >= 0 && !transaction.settles(tag)) this.#settle(REQUEUE, tag, slot);
+    const { last } = deliveries;
+    for (let tag = deliveries.next(1); tag <= last; tag = deliveries.next(tag + 1)) {
+      if (!transaction.settles(tag)) this.#settle(REQUEUE, tag, deliveries.slotOf(tag));
     }
   }
 

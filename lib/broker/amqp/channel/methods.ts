@@ -4,6 +4,7 @@ import { methodId } from "../../../amqp/method_codec.ts";
 import { integerOf } from "../../../amqp/types/field_value.ts";
 import type { Access } from "../../core/users/permissions.ts";
 import { QueueConsumer } from "../../core/queue/consumer.ts";
+import * as operations from "../../core/clients/operations.ts";
 import type { Queue } from "../../core/queue/queue.ts";
 import { randomName } from "../../core/clients/names.ts";
 import { Confirms } from "./confirms.ts";
@@ -131,22 +132,14 @@ function bindExchange(
 
 function declareQueue(channel: MethodChannel, args: MethodArgs<"queue.declare">): void {
   const { connection } = channel;
-  const { vhost, access } = connection;
+  const { vhost } = connection;
   let queue: Queue;
   if (args.passive) {
     // A server can find out in this way whether a client still waits for its reply.
     if (channel.host.directReplies.isQueue(args.queue, vhost)) return declareReplies(channel, args);
     queue = vhost.declareQueue(args, connection);
   } else {
-    const chosen = args.queue === "" ? `amq.gen-${randomName()}` : args.queue;
-    access.check("configure", "queue", chosen);
-    const exchange = args.arguments["x-dead-letter-exchange"];
-    if (typeof exchange === "string" && !vhost.queues.has(chosen)) {
-      access.check("read", "queue", chosen);
-      access.check("write", "exchange", exchange);
-    }
-    queue = vhost.declareQueue(args, connection, chosen);
-    if (queue.definition.exclusive) connection.exclusiveQueues.add(queue);
+    queue = operations.declareQueue(connection, args);
   }
   queue.touch();
   queue.catchUp();
@@ -168,16 +161,16 @@ function bindQueue(
   { name, args }: Extract<Method, { name: "queue.bind" | "queue.unbind" }>,
 ): void {
   const { connection } = channel;
-  const { vhost, access } = connection;
+  const { vhost } = connection;
   const queue = channel.queueName(withoutLineBreaks(args.queue));
   const exchange = withoutLineBreaks(args.exchange);
   // Both empty: the queue that was last declared, with its name as the key (AMQP 0-9-1 reference, queue.bind).
   const routingKey = args.queue === "" && args.routingKey === "" ? queue : args.routingKey;
-  access.check("write", "queue", queue);
-  access.check("read", "exchange", exchange);
-  access.checkTopic("read", vhost.exchanges, exchange, routingKey);
-  if (name === "queue.bind") vhost.bindQueue({ ...args, queue, exchange, routingKey }, connection);
-  else vhost.unbindQueue({ ...args, queue, exchange, routingKey: args.routingKey }, connection);
+  if (name === "queue.bind") operations.bindQueue(connection, { ...args, queue, exchange, routingKey });
+  else {
+    operations.checkBinding(connection, { queue, exchange, routingKey });
+    vhost.unbindQueue({ ...args, queue, exchange, routingKey: args.routingKey }, connection);
+  }
   if (!("noWait" in args && args.noWait)) channel.send(`${name}-ok`, {});
 }
 

@@ -58,8 +58,9 @@ export class Publishing implements Confirmable {
   /** The memory that is reserved for the body, and whether the channel waits for it. */
   #reserved = 0;
   #waiter: BodyWaiter | undefined;
-  /** The exchange that the user's permission was last checked for. */
+  /** The exchange that the user's permission was last checked for, and the revision of the permissions then. */
   #allowed: string | undefined;
+  #allowedAt = 0;
 
   constructor(channel: ChannelContext & { readonly consuming: ReplyReceiver }) {
     this.#channel = channel;
@@ -76,9 +77,11 @@ export class Publishing implements Confirmable {
     const fields = this.#fields;
     fields.read(bytes, start, end);
     if (fields.immediate) throw amqpError(540, "immediate=true");
-    if (fields.exchange !== this.#allowed) {
-      this.#channel.connection.access.check("write", "exchange", fields.exchange);
+    const { access } = this.#channel.connection;
+    if (fields.exchange !== this.#allowed || access.revision !== this.#allowedAt) {
+      access.check("write", "exchange", fields.exchange);
       this.#allowed = fields.exchange;
+      this.#allowedAt = access.revision;
     }
     const message = this.#message;
     message.propertiesStart = copyBytes(bytes, fields.routeStart, fields.routeEnd, this.#room(0, 512), 0);

@@ -8,7 +8,7 @@ import type { DefinitionsTarget } from "./definitions.ts";
 const NO_HOST: QueueHost = {
   journal: { read: () => undefined, settle() {}, delivered() {} },
   cycle: { now: 0, wake() {}, begin() {}, end() {} },
-  deadLetter() {},
+  deadLetter: () => false,
   deleteQueue() {},
   forget() {},
 };

@@ -2,6 +2,7 @@ import fs from "node:fs";
 import { messageOf } from "../../../errors.ts";
 import { clearAcks, encodeAcks } from "./format/acks.ts";
 import { DeliveredMarks } from "./format/delivered.ts";
+import { HeldAcks } from "./held_acks.ts";
 import { keepAside } from "./files/aside.ts";
 import { checkLinked, createDirectory, Files, logName, syncFile, writeFailure } from "./files/files.ts";
 import { Lock } from "./files/lock.ts";
@@ -26,6 +27,7 @@ export class Disk {
   readonly log: Log;
   readonly marks: DeliveredMarks;
   readonly files: Files;
+  readonly held: HeldAcks = new HeldAcks();
   full: Error | undefined;
   /** The weight of the live targets and of all targets in the sealed segments. */
   liveWeight = 0;
@@ -143,10 +145,11 @@ export class Disk {
   }
 
   /** Notes that a segment has acknowledgements to write. */
-  addAcking(segment: Segment): void {
+  readonly addAcking = (segment: Segment): void => {
+    if (segment.acking) return;
     segment.acking = true;
     this.#acking.push(segment);
-  }
+  };
 
   /** Handles a segment that was sealed. */
   sealed(segment: Segment): void {
@@ -175,6 +178,8 @@ export class Disk {
     this.#flush(true);
     if (this.full !== undefined) throw this.full;
     if (this.#sync !== "flush") this.#syncer.now();
+    const failure = this.#writeHeld();
+    if (failure !== undefined) throw failure;
   }
 
   /** @throws {Error} some data could not be written */
@@ -186,6 +191,8 @@ export class Disk {
       failure = this.#write(true);
       try {
         this.#syncer.now();
+        const held = this.#writeHeld();
+        failure ??= held;
       } catch (error) {
         failure ??= error;
       }
@@ -239,12 +246,21 @@ export class Disk {
     } catch (error) {
       failure ??= error;
     }
+    const held = this.#writeHeld();
+    return failure ?? held;
+  }
+
+  /** Writes the acknowledgements, also those of replaced messages whose replacements are safe. @returns the error */
+  #writeHeld(): unknown {
+    // An interval must not lose more than the messages of this time, so it holds them as long as `confirm`.
+    const safe = this.#sync === "flush" ? this.#handedOver : this.#syncer.durable;
+    this.held.release(safe, this.addAcking);
     try {
       this.#writeAcks();
+      return undefined;
     } catch (error) {
-      failure ??= error;
+      return error;
     }
-    return failure;
   }
 
   /** Notices that the data directory was deleted, before any message in it is confirmed. */
@@ -301,9 +317,10 @@ export class Disk {
   }
 
   #synced(): void {
+    const failure = this.#syncer.failure ?? this.#writeHeld();
     this.#deleteDead(false);
-    if (this.#syncer.failure !== undefined) this.#setFull(this.#syncer.failure);
-    else if (this.#sync === "confirm") this.#options.onSynced?.();
+    if (failure !== undefined) this.#setFull(failure);
+    if (this.#sync === "confirm" && this.#syncer.failure === undefined) this.#options.onSynced?.();
     if (this.#needsSync()) this.#syncer.start();
   }
 
@@ -312,7 +329,7 @@ export class Disk {
     if (this.#dead.length === 0) return;
     const kept: Segment[] = [];
     for (const segment of this.#dead) {
-      const needed = !segment.finished || (segment.sources?.size ?? 0) > 0 ||
+      const needed = !segment.finished || segment.held > 0 || (segment.sources?.size ?? 0) > 0 ||
         segment.neededUntil > this.#syncer.durable || !this.#syncer.release(segment);
       if (needed) kept.push(segment);
       else this.#delete(segment, now);
@@ -344,6 +361,7 @@ export class Disk {
   #tryAgain(): void {
     this.#retry = undefined;
     const before = this.syncedPosition;
+    this.held.releaseSettled(this.addAcking);
     this.#flush(true);
     if (this.syncedPosition > before) this.#options.onSynced?.();
   }

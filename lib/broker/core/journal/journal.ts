@@ -139,6 +139,7 @@ export class Journal {
     writeSum(head.view!, start, end, head.salt);
     disk.log.position += end - start;
     this.#finishAppend(head, start, end, message, targets);
+    if (targets.originQueueId >= 0) this.#holdOrigin(disk, head, targets);
   }
 
   /** Appends a message that does not survive a restart. Without a data directory, `append` does the same. */
@@ -171,14 +172,19 @@ export class Journal {
    *
    * @param segment the current segment of the message, `lane.segmentAt(seq)`
    * @param size the size of the body in bytes, `lane.sizeAt(seq)`
+   * @param replaced whether it was the origin of an `append`: it is acknowledged when the other message is safe
    */
-  settle(segment: number, queueId: number, lane: number, seq: number, size: number): void {
+  settle(segment: number, queueId: number, lane: number, seq: number, size: number, replaced = false): void {
     const found = this.#find(segment);
     if (found === undefined || found.live === 0) return;
     found.live--;
     found.liveWeight -= weigh(size);
     if (segment < FIRST_TRANSIENT) {
-      if (seq === found.ackTo + 1 && queueId === found.ackQueue && lane === found.ackLane && found.acking) {
+      if (replaced) {
+        // `append` has noted it.
+      } else if (
+        seq === found.ackTo + 1 && queueId === found.ackQueue && lane === found.ackLane && found.acking
+      ) {
         found.ackTo = seq;
       } else {
         addAck(found, queueId, lane, seq);
@@ -254,6 +260,14 @@ export class Journal {
     head.add(targets.count, message.bodyEnd - message.bodyStart);
     this.segment = head.number;
     this.offset = start;
+  }
+
+  #holdOrigin(disk: Disk, successor: Segment, targets: Targets): void {
+    const { originQueueId, originLane, originSeq } = targets;
+    const number = this.#lookup.lane(originQueueId, originLane)?.segmentAt(originSeq) ?? FIRST_TRANSIENT;
+    const origin = this.#segments.get(number);
+    if (origin === undefined || origin.transient) return;
+    disk.held.add(origin, successor, originQueueId, originLane, originSeq, disk.log.position);
   }
 
   #load(segment: Segment, offset: number, record: RecordView, queueId = -1, seq = -1): boolean {

@@ -15,7 +15,7 @@
  *   there are no cycles.
  *
  * A message that replaces another one, for example a dead letter, names it in its record: the origin. It acknowledges
- * the origin, in case that the acknowledgement itself was not written any more.
+ * the origin, because the acknowledgement itself is written only when the replacement is safe (`held_acks.ts`).
  *
  * What is damaged is kept under another name, reported, and replaced by what can be read of it.
  *
@@ -73,7 +73,8 @@ class Recovery {
   readonly #lanes = new Map<number, Lane | null>();
   readonly #segments = new Map<number, Segment>();
   readonly #skipped = new Set<number>();
-  readonly #origins: Origin[] = [];
+  /** The messages that others replaced, by the segment of the replacement. */
+  readonly #origins = new Map<number, readonly Origin[]>();
   /** Segments whose acknowledgements are not complete: their messages may have been acknowledged. */
   readonly #unsure = new Set<number>();
   #last: SegmentFile | undefined;
@@ -173,7 +174,7 @@ class Recovery {
       for (let i = 0; i < run.sizes.length; i++) weight += run.sizes[i]!;
       segment.weight += weight;
     }
-    this.#origins.push(...index.origins);
+    if (index.origins.length > 0) this.#origins.set(number, index.origins);
     const sources = index.sources.filter((source) => this.#segments.has(source));
     if (sources.length > 0) {
       segment.sources = new Set(sources);
@@ -282,13 +283,19 @@ class Recovery {
 
   /** Removes the messages that others replaced, and notes these acknowledgements for the next write. */
   #applyOrigins(): void {
-    for (const { queueId, lane: number, seq } of this.#origins) {
-      const lane = this.#lane(queueId, number);
-      if (lane === null) continue;
-      lane.skipTo(seq + 1);
-      if (lane.stateAt(seq) === GONE) continue;
-      addAck(this.#segments.get(lane.segmentAt(seq))!, queueId, number, seq);
-      lane.remove(seq);
+    for (const [segment, origins] of this.#origins) {
+      let applied = false;
+      for (const { queueId, lane: number, seq } of origins) {
+        const lane = this.#lane(queueId, number);
+        if (lane === null) continue;
+        lane.skipTo(seq + 1);
+        if (lane.stateAt(seq) === GONE) continue;
+        addAck(this.#segments.get(lane.segmentAt(seq))!, queueId, number, seq);
+        lane.remove(seq);
+        applied = true;
+      }
+      // The replacements may not be on disk yet; see `HeldAcks`.
+      if (applied) syncFile(this.#files.path(logName(segment)));
     }
   }
 

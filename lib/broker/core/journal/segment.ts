@@ -41,6 +41,8 @@ export class Segment {
   sources: Set<number> | undefined;
   /** Its messages were copied; it is needed until the log is synced up to this position. */
   neededUntil = 0;
+  /** The number of entries of `HeldAcks` that name it. It must not be deleted before they are released. */
+  held = 0;
   /** Compaction cannot read it. */
   unreadable = false;
   /** A record of it was damaged, and its file is kept under another name. */

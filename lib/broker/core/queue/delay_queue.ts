@@ -13,8 +13,12 @@ const RETRY_MS = 1000;
 export interface DelayHost extends QueueHost {
   /** The reason why the broker accepts no messages; undefined while it does. */
   readonly blocked: string | undefined;
-  /** Routes the message `seq` of the only lane, whose delay has ended. `message` is valid during the call. */
-  forward(queue: Queue, message: EncodedMessage, seq: number): void;
+  /**
+   * Routes the message `seq` of the only lane, whose delay has ended. `message` is valid during the call.
+   *
+   * @returns see `deadLetter`
+   */
+  forward(queue: Queue, message: EncodedMessage, seq: number): boolean;
 }
 
 /**
@@ -73,8 +77,8 @@ export class DelayQueue extends Queue {
       for (let i = 0; i < BATCH && this.#due.time <= host.cycle.now; i++) {
         const seq = this.#due.pop();
         const message = this.messageAt(0, seq);
-        if (message !== undefined) host.forward(this, message, seq);
-        this.settle(0, seq);
+        const replaced = message !== undefined && host.forward(this, message, seq);
+        this.settle(0, seq, replaced);
       }
       this.#schedule(this.#due.time);
     } finally {

@@ -22,8 +22,10 @@ export interface QueueHost {
   /**
    * Routes the message `seq` of a lane, which has died, to the queue's dead-letter exchange, if it has one. `message` is
    * valid during the call.
+   *
+   * @returns whether a message that survives a restart replaces it
    */
-  deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason, lane: number, seq: number): void;
+  deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason, lane: number, seq: number): boolean;
   /** Deletes the queue: it has expired, or its last consumer is gone. */
   deleteQueue(queue: Queue): void;
   /** Called when the queue is closed and its messages are settled: it is not used any more. */
@@ -242,11 +244,22 @@ export class Queue implements WakeableQueue {
     return this.#returns.get(seq) ?? 0;
   }
 
-  /** Settles a message: it is acknowledged, or was delivered without acknowledgement. */
-  settle(lane: number, seq: number): void {
+  /**
+   * Settles a message: it is acknowledged, or was delivered without acknowledgement.
+   *
+   * @param replaced see `Journal.settle`
+   */
+  settle(lane: number, seq: number, replaced = false): void {
     if (this.deleted) return;
     const where = this.lanes[lane]!;
-    this.#host.journal.settle(where.segmentAt(seq), this.definition.id, lane, seq, where.sizeAt(seq));
+    this.#host.journal.settle(
+      where.segmentAt(seq),
+      this.definition.id,
+      lane,
+      seq,
+      where.sizeAt(seq),
+      replaced,
+    );
     where.remove(seq);
     if (this.#returns.size > 0) this.#returns.delete(seq);
   }
@@ -399,8 +412,8 @@ export class Queue implements WakeableQueue {
   #drop(lane: number, seq: number, reason: DeathReason): void {
     if (reason === "maxlen") this.stats.overflowed++;
     const message = this.settings.deadLetterExchange === undefined ? undefined : this.messageAt(lane, seq);
-    if (message !== undefined) this.#host.deadLetter(this, message, reason, lane, seq);
-    this.settle(lane, seq);
+    const replaced = message !== undefined && this.#host.deadLetter(this, message, reason, lane, seq);
+    this.settle(lane, seq, replaced);
   }
 
   #isExpired(lane: Lane, seq: number, now: number): boolean {

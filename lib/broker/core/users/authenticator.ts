@@ -2,7 +2,7 @@ import { compilePermission } from "./permissions.ts";
 import { Access, type UserStore } from "./user_store.ts";
 
 /** Checks passwords and names of certificates, and the access of users to virtual hosts. */
-export type Authenticator = Pick<UserStore, "authenticate" | "authenticateCertificate" | "accessTo">;
+export type Authenticator = Pick<UserStore, "authenticate" | "authenticateCertificate" | "has" | "accessTo">;
 
 const ALL = compilePermission({ configure: ".*", write: ".*", read: ".*" });
 
@@ -10,5 +10,6 @@ const ALL = compilePermission({ configure: ".*", write: ".*", read: ".*" });
 export const TRUST_ALL: Authenticator = {
   authenticate: () => undefined,
   authenticateCertificate: () => undefined,
+  has: () => true,
   accessTo: (name, vhost) => new Access(name, vhost, () => ALL),
 };

@@ -74,21 +74,30 @@ export class Access {
   #compiled: CompiledPermission | undefined;
   readonly #allowed = new Set<string>();
   readonly #topics: () => ReadonlyMap<string, CompiledTopicPermission> | undefined;
+  readonly #store: { readonly revision: number };
 
   /**
    * @param permission returns the current permission; undefined if the user has none
    * @param topics returns the current topic permissions by exchange; undefined if the user has none
+   * @param store see `revision`
    */
   constructor(
     user: string,
     vhost: string,
     permission: () => CompiledPermission | undefined,
     topics: () => ReadonlyMap<string, CompiledTopicPermission> | undefined = () => undefined,
+    store: { readonly revision: number } = { revision: 0 },
   ) {
     this.user = user;
     this.vhost = vhost;
     this.#permission = permission;
     this.#topics = topics;
+    this.#store = store;
+  }
+
+  /** Changes when a check that succeeded may fail now. */
+  get revision(): number {
+    return this.#store.revision;
   }
 
   /**

@@ -36,6 +36,8 @@ export const GUEST = "guest";
 
 /** The users of a broker and their permissions in each virtual host. */
 export class UserStore {
+  /** Increases with each change of users or permissions: cached results of earlier checks are void. */
+  revision = 0;
   readonly #users = new Map<string, StoredUser>();
   /** The permissions by user and virtual host. */
   readonly #permissions = new Map<string, Map<string, CompiledPermission>>();
@@ -45,7 +47,14 @@ export class UserStore {
 
   /** @param onChange called with each change that must survive a restart, in order */
   constructor(onChange: (change: DefinitionChange) => void = () => {}) {
-    this.#onChange = onChange;
+    this.#onChange = (change) => {
+      this.revision++;
+      onChange(change);
+    };
+  }
+
+  has(name: string): boolean {
+    return this.#users.has(name);
   }
 
   get size(): number {
@@ -91,7 +100,7 @@ export class UserStore {
     const permission = () => this.#permissions.get(name)?.get(vhost);
     const key = topicKey(name, vhost);
     const topics = () => this.#topics.size === 0 ? undefined : this.#topics.get(key);
-    return permission() === undefined ? undefined : new Access(name, vhost, permission, topics);
+    return permission() === undefined ? undefined : new Access(name, vhost, permission, topics, this);
   }
 
   /** Adds or changes a user. Reports a change only if there is one. */
@@ -159,6 +168,7 @@ export class UserStore {
    * Removes the permissions in a removed virtual host. The change `vhost-removed` implies this, so none is reported.
    */
   forgetVhost(vhost: string): void {
+    this.revision++;
     for (const permissions of this.#permissions.values()) permissions.delete(vhost);
     for (const key of [...this.#topics.keys()]) {
       if (key.endsWith(topicKey("", vhost))) this.#topics.delete(key);
@@ -215,6 +225,7 @@ export class UserStore {
 
   /** Applies a change that `onChange` reported earlier. It is not reported again. */
   apply(change: DefinitionChange): void {
+    this.revision++;
     switch (change.type) {
       case "user-put":
         this.#users.set(change.user.name, change.user);

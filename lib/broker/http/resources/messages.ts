@@ -71,14 +71,26 @@ function get(request: ApiRequest): Json {
     let outcome = MODES[0]!;
     let bytes = 0;
     queue.touch();
+    const { counters } = request.core;
+    const { stats } = queue;
     try {
-      while (taken.length < options.count && bytes < MAX_BYTES && queue.take()) {
+      while (taken.length < options.count && bytes < MAX_BYTES) {
+        if (!queue.take()) {
+          stats.getEmpty++;
+          break;
+        }
         const { takenLane: lane, takenSeq: seq } = queue;
         taken.push([lane, seq]);
         const message = queue.messageAt(lane, seq);
         if (message === undefined) continue; // It is damaged on disk; the journal has reported this.
         bytes += message.bodyEnd - message.bodyStart;
-        rows.push(rowOf(message, queue.lanes[lane]!.isRedelivered(seq), queue.ready, options));
+        const redelivered = queue.lanes[lane]!.isRedelivered(seq);
+        rows.push(rowOf(message, redelivered, queue.ready, options));
+        counters.got++;
+        // RabbitMQ fetches without acknowledgement here.
+        if (mode === "ack_requeue_false") stats.gotNoAck++;
+        else stats.got++;
+        if (redelivered) stats.redelivered++;
       }
       outcome = mode;
     } finally {
@@ -144,6 +156,9 @@ function publish(request: ApiRequest): Json {
   const answer = request.change(() => {
     const message = encodeMessage({ exchange, routingKey }, properties, body);
     const { routed, taken } = core.intake.publishInternally(vhost, exchange, routingKey, message);
+    core.counters.published++;
+    core.counters.confirmable++;
+    if (!routed) core.counters.returned++;
     if (routed && !taken) throw badRequest("a full queue rejected the message");
     core.cycle.syncThisCycle();
     return { routed };

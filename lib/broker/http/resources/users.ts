@@ -50,7 +50,7 @@ function removeAll(request: ApiRequest): undefined {
   const missing = names.find((name) => users.get(name) === undefined);
   if (missing !== undefined) throw badRequest(`there is no user '${missing}'`);
   request.change(() => {
-    for (const name of new Set(names)) users.remove(name);
+    for (const name of new Set(names)) request.broker.removeUser(name as string);
   });
 }
 
@@ -66,7 +66,7 @@ function put(request: ApiRequest): Reply {
 
 function remove(request: ApiRequest): undefined {
   const { name } = inPath(request);
-  request.change(() => request.core.users.remove(name));
+  request.change(() => request.broker.removeUser(name));
 }
 
 function permit(request: ApiRequest): Reply {

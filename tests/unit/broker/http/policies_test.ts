@@ -77,6 +77,52 @@ function client(login: string, vhost = "%2F") {
 }
 
 describe("policies", () => {
+  it("parameters - are the limits of virtual hosts and the policies", async () => {
+    await ok("PUT vhost-limits/%2F/max-queues", { value: 50 });
+    await policy("p1", { pattern: "^q", definition: { "max-length": 5 } });
+    await operatorPolicy("o1", { pattern: "^q", "apply-to": "queues", definition: { "max-length": 3 } });
+    const limits = { value: { "max-queues": 50 }, vhost: "/", component: "vhost-limits", name: "limits" };
+    const one = {
+      value: { pattern: "^q", "apply-to": "all", definition: { "max-length": 5 }, priority: 0 },
+      vhost: "/",
+      component: "policy",
+      name: "p1",
+    };
+    const operator = {
+      value: { pattern: "^q", "apply-to": "queues", definition: { "max-length": 3 }, priority: 0 },
+      vhost: "/",
+      component: "operator_policy",
+      name: "o1",
+    };
+    for (
+      const [path, expected] of [
+        ["", [limits, operator]],
+        ["/vhost-limits", [limits]],
+        ["/vhost-limits/%2F", [limits]],
+        ["/vhost-limits/%2F/limits", limits],
+        ["/policy/%2F", [one]],
+        ["/policy/%2F/p1", one],
+        ["/operator_policy", [operator]],
+        ["/shovel", []],
+      ] as const
+    ) assert.deepEqual(await ok(`GET parameters${path}`), expected, path);
+    assert.equal((await ask("GET parameters/policy/%2F/missing"))[0], 404);
+    const path = "parameters/vhost-limits/%2F/limits";
+    assert.equal((await ask(`PUT ${path}`, { value: { "max-queues": 60 } }))[0], 204);
+    assert.deepEqual(broker.vhosts.get("/")!.limits, { "max-queues": 60 });
+    assert.equal((await ask(`PUT ${path}`, { value: { "max-cats": 60 } }))[0], 400);
+    assert.equal((await ask("PUT parameters/policy/%2F/p2", { value: {} }))[0], 400);
+    assert.equal((await ask(`DELETE ${path}`))[0], 204);
+    assert.equal((await ask(`DELETE ${path}`))[0], 404);
+    assert.deepEqual(broker.vhosts.get("/")!.limits, {});
+    assert.equal((await ask(`PUT ${path}`, { value: { "max-queues": 60 } }))[0], 201);
+    assert.equal((await ask(`DELETE ${path}`))[0], 204);
+    await ok("PUT users/pat", { password: "p", tags: "management" });
+    assert.equal((await ask("GET parameters", undefined, "pat:p"))[0], 401);
+    await ok("DELETE users/pat");
+    await clean();
+  });
+
   it("policy - is shown by queues and exchanges, with the effective definition", async () => {
     await ok("PUT queues/%2F/q1", { durable: true, arguments: { "x-max-length": 4 } });
     await policy("p1", { pattern: "^q", definition: { "max-length": 5, "message-ttl": 60000 }, priority: 1 });

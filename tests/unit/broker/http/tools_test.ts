@@ -271,6 +271,46 @@ describe("http, statistics", () => {
     await channel.call("queue.delete", { queue: "s" }, "queue.delete-ok");
   });
 
+  it("queues - count what is fetched and published over HTTP", async () => {
+    const counts = async (queue: string) => {
+      const stats = (await get(`/api/queues/%2F/${queue}`) as Row)["message_stats"] as Row;
+      return Object.entries(stats).filter(([, value]) => typeof value === "number" && value > 0);
+    };
+    const { counters } = broker.core;
+    const before = { ...counters };
+    for (
+      const mode of ["ack_requeue_true", "reject_requeue_true", "ack_requeue_false", "reject_requeue_false"]
+    ) {
+      assert.equal(await statusOf(`PUT /api/queues/%2F/${mode}`, {}), 201);
+      for (let i = 0; i < 3; i++) {
+        const body = { routing_key: mode, payload: "x", payload_encoding: "string", properties: {} };
+        assert.equal(await statusOf("POST /api/exchanges/%2F/amq.default/publish", body), 200);
+      }
+      for (const count of [2, 5]) {
+        const body = { count, ackmode: mode, encoding: "auto" };
+        assert.equal(await statusOf(`POST /api/queues/%2F/${mode}/get`, body), 200);
+      }
+      // These are RabbitMQ's counts.
+      const requeues = mode.endsWith("true");
+      const fetched = requeues ? 5 : 3;
+      assert.deepEqual(
+        new Map(await counts(mode)),
+        new Map(Object.entries({
+          publish: 3,
+          [mode === "ack_requeue_false" ? "get_no_ack" : "get"]: fetched,
+          get_empty: 1,
+          deliver_get: fetched,
+          ...(requeues ? { redeliver: 2 } : {}),
+        })),
+        mode,
+      );
+      assert.equal(await statusOf(`DELETE /api/queues/%2F/${mode}`), 204);
+    }
+    assert.equal(counters.got - before.got, 16);
+    assert.equal(counters.published - before.published, 12);
+    assert.equal(counters.confirmable - before.confirmable, 12);
+  });
+
   it("rates - are the change per second since an earlier request", () => {
     const object = {};
     const rate = (n: number, now: number) => (withRates(object, { n }, now)["n_details"] as Row)["rate"];

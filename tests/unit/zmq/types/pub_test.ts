@@ -193,6 +193,53 @@ describe("pub", () => {
     assert.deepEqual(await take(ends, 2), ["0", "9"]);
   });
 
+  for (const topic of ["", "n"]) {
+    it(`buffer - is reused for each batch, and every subscriber to '${topic}' receives what it held`, async () => {
+      const [rounds, messages] = [20, 2000];
+      await using pub = new Pub({ onFull: "block" });
+      const endpoint = await pub.bind(inproc());
+      const received: string[][] = [];
+      const subs = numbers(4).map((number) => {
+        const sub = new Sub();
+        const texts: string[] = received[number] = [];
+        sub.consume((batch) => {
+          for (let at = 0; at < batch.frames; at++) texts.push(new TextDecoder().decode(batch.frame(at)));
+          // One subscriber leaves while its queue is full.
+          if (number === 3) sub.close();
+        });
+        sub.subscribe(topic);
+        sub.connect(endpoint);
+        return sub;
+      });
+      await waitFor(() => pub.subscribers === 4);
+      const sent: string[] = [];
+      const batch = batchOf(numbers(messages).map(() => "n        "));
+      batch.stable = false;
+      for (let round = 0; round < rounds; round++) {
+        // The others receive while its queue fills.
+        subs[0]!.pause();
+        for (let i = 0; i < messages; i++) {
+          const text = `n${String(round * messages + i).padEnd(8)}`;
+          new TextEncoder().encodeInto(text, batch.bytes.subarray(batch.starts[i]));
+          sent.push(text);
+        }
+        for (let at = 0; at < messages;) {
+          at = pub.sendBatch(batch, at);
+          if (at === messages) break;
+          const writable = pub.writable();
+          await waitFor(() => received[1]!.length >= round * messages + at);
+          subs[0]!.resume();
+          await deadline(writable);
+        }
+      }
+      subs[0]!.resume();
+      await waitFor(() => received.slice(0, 3).every((texts) => texts.length === sent.length));
+      for (const texts of received.slice(0, 3)) assert.deepEqual(texts, sent);
+      assert.equal(pub.dropped, 0);
+      await Promise.all(subs.map((sub) => sub.close()));
+    });
+  }
+
   it("refcount - a topic stays subscribed until each subscribe has its unsubscribe", async () => {
     const name = inproc();
     const log = new SocketLog();

@@ -1,0 +1,78 @@
+import fs from "node:fs";
+import { isRegularFile, reopened } from "../../lib/transport/runtime/stdout.ts";
+
+/** The wait after a read from an empty nonblocking descriptor, in milliseconds. */
+const RETRY_MS = 5;
+/** A read of this many bytes found a full pipe, so the next one will probably find bytes, too. */
+const FULL_PIPE = 64 * 1024;
+/** After this many reads in the thread of JavaScript, the event loop gets a turn. */
+const MAX_DIRECT = 16;
+
+/**
+ * Reads a descriptor. A read in another thread can wait for a writer, but costs several times as much as the read itself;
+ * so a regular file, and a pipe whose writer is faster than we are, are read in the thread of JavaScript.
+ */
+export class DescriptorReader {
+  /** Whether the descriptor is a regular file, which has an end. */
+  readonly isFile: boolean;
+
+  readonly #fd: number;
+  /** The descriptor for direct reads, which wait for no writer; null if there is none, undefined if that is not known yet. */
+  #direct: number | null | undefined;
+  #directReads = 0;
+  #last = 0;
+  #cancel: ((count: number) => void) | undefined;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+    this.isFile = isRegularFile(fd);
+    if (this.isFile) this.#direct = fd;
+  }
+
+  /**
+   * Reads into `buffer[from, to)`.
+   *
+   * @returns the number of bytes; 0 at the end
+   * @throws {Error} the descriptor cannot be read
+   */
+  read(buffer: Uint8Array, from: number, to: number): number | Promise<number> {
+    if ((this.isFile || this.#last >= FULL_PIPE) && ++this.#directReads <= MAX_DIRECT) {
+      const count = this.#readDirectly(buffer, from, to);
+      if (count >= 0) return this.#last = count;
+    }
+    this.#directReads = 0;
+    return this.#readElsewhere(buffer, from, to);
+  }
+
+  /** Ends the current read: it returns 0. */
+  cancel(): void {
+    this.#cancel?.(0);
+  }
+
+  /** Returns -1 if there are no bytes yet. */
+  #readDirectly(buffer: Uint8Array, from: number, to: number): number {
+    if (this.#direct === undefined) this.#direct = reopened(this.#fd, fs.constants.O_RDONLY) ?? null;
+    if (this.#direct === null) return -1;
+    try {
+      return fs.readSync(this.#direct, buffer, from, to - from, null);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "EAGAIN") return -1;
+      if (code === "EOF") return 0;
+      throw error;
+    }
+  }
+
+  #readElsewhere(buffer: Uint8Array, from: number, to: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#cancel = resolve;
+      const attempt = () =>
+        fs.read(this.#fd, buffer, from, to - from, null, (error, count) => {
+          if (error?.code === "EAGAIN") return void setTimeout(attempt, RETRY_MS);
+          if (error && error.code !== "EOF") return reject(error);
+          resolve(this.#last = error ? 0 : count);
+        });
+      attempt();
+    });
+  }
+}

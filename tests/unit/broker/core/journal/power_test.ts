@@ -1,0 +1,169 @@
+/** Messages that replace others, and power failures: at least one of the two is on disk at any moment. */
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import { describe, it } from "node:test";
+import { encodeMessage } from "../../../../../lib/broker/core/message.ts";
+import type { Queue } from "../../../../../lib/broker/core/queue/queue.ts";
+import { Broker } from "../../../../../lib/broker/server.ts";
+import { type TempDir, tempDir, waitFor } from "../../../../support/helpers.ts";
+import { JournalModel, QUEUES } from "../../../../support/journal_model.ts";
+import { PowerFailure } from "../../../../support/power_failure.ts";
+
+const [A, B] = QUEUES as [number, number];
+const BODY = "body ".padEnd(100, "x");
+
+/** A journal with small segments, and 100 synced messages in the queue A. */
+async function filled(directory: string): Promise<JournalModel> {
+  const model = new JournalModel({ directory, sync: "confirm", segmentSize: 1024, garbageSize: 1e9 });
+  for (let i = 0; i < 100; i++) model.publish(`${i} ${BODY}`, [A]);
+  model.flush();
+  await waitFor(() => model.journal.syncedPosition === model.journal.position);
+  return model;
+}
+
+/** The numbers of the messages in the queues A and B of a directory. */
+function stored(directory: string): { a: number[]; b: number[] } {
+  const model = new JournalModel({ directory, sync: "flush" });
+  const [a, b] = [A, B].map((id) => {
+    const lane = model.lanes.get(id)!;
+    const found: number[] = [];
+    for (let seq = 0; (seq = lane.nextLive(seq)) >= 0; seq++) found.push(parseInt(model.bodyAt(id, seq)!));
+    return found;
+  });
+  model.journal.close();
+  return { a: a!, b: b! };
+}
+
+const ALL = Array.from({ length: 100 }, (_, i) => i);
+
+function checkAll({ a, b }: { a: number[]; b: number[] }): void {
+  assert.deepEqual([...new Set([...a, ...b])].sort((x, y) => x - y), ALL);
+}
+
+describe("journal, power failure", () => {
+  it("journal - acknowledges a replaced message, and deletes its segment, when the replacement is synced", async () => {
+    using folder = tempDir();
+    using power = new PowerFailure();
+    const model = await filled(folder.file("data"));
+    const logs = () => fs.readdirSync(folder.file("data")).filter((name) => name.endsWith(".log")).length;
+    const before = logs();
+    for (let seq = 0; seq < 100; seq++) model.replace(A, seq, B);
+    // One acknowledgement that depends on nothing is not held.
+    model.publish("ready", [QUEUES[2]!]);
+    model.settle(QUEUES[2]!, 0);
+    model.flush();
+    power.copy(folder.file("data"), folder.file("unsynced"));
+    checkAll(stored(folder.file("unsynced")));
+    assert.ok(logs() > before);
+    await waitFor(() => model.journal.syncedPosition === model.journal.position);
+    power.copy(folder.file("data"), folder.file("synced"));
+    assert.deepEqual(stored(folder.file("synced")), { a: [], b: ALL });
+    assert.ok(logs() <= before + 2, `${logs()} logs, ${before} before`);
+    model.restart();
+    model.journal.close();
+  });
+
+  it("journal - a start after kill -9 syncs replacements before it acknowledges the originals", async () => {
+    using folder = tempDir();
+    using power = new PowerFailure();
+    const model = await filled(folder.file("data"));
+    for (let seq = 0; seq < 100; seq++) model.replace(A, seq, B);
+    model.flush();
+    power.copyKilled(folder.file("data"), folder.file("killed"));
+    model.journal.close();
+    const again = new JournalModel({ directory: folder.file("killed"), sync: "confirm", segmentSize: 1024 });
+    again.flush();
+    power.copy(folder.file("killed"), folder.file("failed"));
+    again.journal.close();
+    checkAll(stored(folder.file("failed")));
+  });
+
+  it("journal - after kill -9 exactly the replacement is there, also if it was acknowledged", async () => {
+    using folder = tempDir();
+    using power = new PowerFailure();
+    const model = await filled(folder.file("data"));
+    for (let seq = 0; seq < 100; seq++) model.replace(A, seq, B);
+    model.flush();
+    for (let seq = 0; seq < 50; seq++) model.settle(B, seq);
+    model.flush();
+    power.copyKilled(folder.file("data"), folder.file("killed"));
+    model.journal.close();
+    assert.deepEqual(stored(folder.file("killed")), { a: [], b: ALL.slice(50) });
+  });
+
+  for (const what of ["dead letter", "delayed message"] as const) {
+    it(`broker - a ${what} is on disk before its original is acknowledged`, async () => {
+      using folder = tempDir();
+      using power = new PowerFailure();
+      const broker = await Broker.open({ data: folder.file("data") });
+      const delayed = what === "delayed message";
+      publish(broker, delayed);
+      await waitFor(() => broker.core.safePosition === broker.core.journal.position);
+      const { cycle, journal } = broker.core;
+      const before = journal.position;
+      if (delayed) await waitFor(() => journal.position > before, 5000, "the due time");
+      else {
+        const queue = broker.vhosts.get("/")!.queues.get("work")!;
+        cycle.begin();
+        assert.ok(queue.take());
+        queue.reject(queue.takenLane, queue.takenSeq);
+        cycle.end();
+      }
+      assert.ok(broker.core.safePosition < journal.position);
+      power.copy(folder.file("data"), folder.file("failed"));
+      await broker.close();
+      assert.deepEqual(await storedIn(folder, "data"), { end: ["body"] });
+      assert.deepEqual(Object.values(await storedIn(folder, "failed")), [["body"]]);
+    });
+  }
+});
+
+/** Declares the queues, and publishes a message to be rejected or to be delayed. */
+function publish({ core, vhosts }: Broker, delayed: boolean): void {
+  const vhost = vhosts.get("/")!;
+  core.cycle.begin();
+  const durable = { passive: false, durable: true, autoDelete: false };
+  for (
+    const [queue, args] of [["work", { "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "end" }], [
+      "end",
+      {},
+    ]] as const
+  ) {
+    vhost.declareQueue({ ...durable, queue, exclusive: false, arguments: args }, core);
+  }
+  const type = { "x-delayed-type": "fanout" };
+  vhost.declareExchange({
+    ...durable,
+    exchange: "later",
+    type: "x-delayed-message",
+    internal: false,
+    arguments: type,
+  });
+  vhost.bindQueue({ queue: "end", exchange: "later", routingKey: "", arguments: {} }, core);
+  const properties = { deliveryMode: 2, ...(delayed ? { headers: { "x-delay": 50 } } : {}) };
+  const address = delayed ? { exchange: "later", routingKey: "" } : { exchange: "", routingKey: "work" };
+  const message = encodeMessage(address, properties, new TextEncoder().encode("body"));
+  assert.ok(core.intake.publishInternally(vhost, address.exchange, address.routingKey, message).taken);
+  core.cycle.end();
+}
+
+/** The bodies in the queues of a data directory. */
+async function storedIn(folder: TempDir, name: string): Promise<Record<string, string[]>> {
+  const broker = await Broker.open({ data: folder.file(name) });
+  const found: Record<string, string[]> = {};
+  for (const queue of broker.core.catalog.queues.values()) {
+    const bodies = bodiesOf(queue);
+    if (bodies.length > 0) found[queue.name] = bodies;
+  }
+  await broker.close();
+  return found;
+}
+
+function bodiesOf(queue: Queue): string[] {
+  const bodies: string[] = [];
+  for (let seq = 0; (seq = queue.lanes[0]!.nextReady(seq)) >= 0; seq++) {
+    const { body, bodyStart, bodyEnd } = queue.messageAt(0, seq)!;
+    bodies.push(new TextDecoder().decode(body.subarray(bodyStart, bodyEnd)));
+  }
+  return bodies;
+}
