@@ -11,26 +11,10 @@ import { blockageReporter } from "../app/blockage.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
 import { integer, text, word } from "../app/values.ts";
-import { readTls, tlsClient, type TlsValues } from "../options/tls.ts";
+import { readTls, type TlsValues } from "../options/tls.ts";
 import type { DataFolder } from "./data_folder.ts";
 
-/** The address of the broker. The action checks the URL, because an error of the parser would show its password. */
-export const broker = {
-  ...group("Broker", {
-    url: option(
-      "--url <url>",
-      "amqp://user@host:port/vhost, or amqps://…; several hosts with commas (default: $AMQP_URL, else localhost)",
-      word,
-    ),
-    folder: option("--data <directory>", "use the queues in this directory: no broker needs to run", word),
-    passwordFile: option(
-      "--password-file <path>",
-      "read the password from this file (default: $AMQP_PASSWORD)",
-      word,
-    ),
-  }),
-  ...tlsClient,
-};
+export { broker } from "../options/broker.ts";
 
 /** The HTTP API, for information that AMQP does not have. */
 export const http = group("Broker", {

@@ -1,5 +1,5 @@
 /** The programs that the benchmark compares with, and how to install a missing one. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import fs from "node:fs";
 import { isInstalled as hasRabbitMq } from "../../tests/support/rabbitmq.ts";
 
@@ -11,6 +11,8 @@ const PEERS = {
     remedy: "rabbitmq-server, gcc and librabbitmq-dev",
   },
   librabbitmq: { isThere: () => has("gcc") && hasHeader("amqp.h"), remedy: "gcc and librabbitmq-dev" },
+  pyzmq: { isThere: () => has("/usr/bin/python3") && imports("zmq"), remedy: "python3-zmq" },
+  "zeromq.js": { isThere: () => has("node") && has("npm"), remedy: "nodejs and npm" },
   socat: { isThere: () => has("socat"), remedy: "socat" },
 } as const;
 
@@ -29,6 +31,10 @@ function has(program: string): boolean {
   } catch {
     return false;
   }
+}
+
+function imports(module: string): boolean {
+  return spawnSync("/usr/bin/python3", ["-c", `import ${module}`], { stdio: "ignore" }).status === 0;
 }
 
 function hasHeader(name: string): boolean {

@@ -197,7 +197,7 @@ describe("pub", () => {
     it(`buffer - is reused for each batch, and every subscriber to '${topic}' receives what it held`, async () => {
       const [rounds, messages] = [20, 2000];
       await using pub = new Pub({ onFull: "block" });
-      const endpoint = await pub.bind("tcp://127.0.0.1:0");
+      const endpoint = await pub.bind(inproc());
       const received: string[][] = [];
       const subs = numbers(4).map((number) => {
         const sub = new Sub();
@@ -216,6 +216,8 @@ describe("pub", () => {
       const batch = batchOf(numbers(messages).map(() => "n        "));
       batch.stable = false;
       for (let round = 0; round < rounds; round++) {
+        // The others receive while its queue fills.
+        subs[0]!.pause();
         for (let i = 0; i < messages; i++) {
           const text = `n${String(round * messages + i).padEnd(8)}`;
           new TextEncoder().encodeInto(text, batch.bytes.subarray(batch.starts[i]));
@@ -223,9 +225,14 @@ describe("pub", () => {
         }
         for (let at = 0; at < messages;) {
           at = pub.sendBatch(batch, at);
-          if (at < messages) await deadline(pub.writable());
+          if (at === messages) break;
+          const writable = pub.writable();
+          await waitFor(() => received[1]!.length >= round * messages + at);
+          subs[0]!.resume();
+          await deadline(writable);
         }
       }
+      subs[0]!.resume();
       await waitFor(() => received.slice(0, 3).every((texts) => texts.length === sent.length));
       for (const texts of received.slice(0, 3)) assert.deepEqual(texts, sent);
       assert.equal(pub.dropped, 0);
