@@ -94,11 +94,12 @@ export class StompPeer implements StreamSink, Disposable {
     this.#flush();
   }
 
-  /** Returns the next frame with this command; frames with other commands stay. */
-  async take(command: string): Promise<SeenFrame> {
+  /** Returns the next frame with one of these commands; frames with other commands stay. */
+  async take(...commands: string[]): Promise<SeenFrame> {
+    const command = commands.join(" or ");
     const wait = async () => {
       for (;;) {
-        const at = this.#untaken.findIndex((frame) => frame.command === command);
+        const at = this.#untaken.findIndex((frame) => commands.includes(frame.command));
         if (at >= 0) return this.#untaken.splice(at, 1)[0]!;
         if (this.over) throw new Error(`The connection ended without ${command}: ${this.#summary()}`);
         await new Promise<void>((resolve) => this.#wake = resolve);
@@ -124,12 +125,6 @@ export class StompPeer implements StreamSink, Disposable {
     this.send(command, { ...headers, receipt }, body);
     const { headers: { "receipt-id": id } } = await this.take("RECEIPT");
     if (id !== receipt) throw new Error(`The receipt ${id} arrived instead of ${receipt}`);
-  }
-
-  /** Returns the ERROR frame that ends the connection. */
-  async refused(): Promise<SeenFrame> {
-    const frame = await this.take("ERROR");
-    return frame;
   }
 
   /** Disconnects and waits for the end. */
