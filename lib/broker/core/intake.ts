@@ -17,6 +17,8 @@ export interface IntakeHost {
   readonly cycle: Pick<Cycle, "now">;
   /** Why the broker takes no messages; undefined while it does. */
   readonly blocked: string | undefined;
+  /** Whether the reason is the disk, which cannot store another message. */
+  readonly diskFull: boolean;
   readonly vhosts: ReadonlyMap<string, VirtualHost>;
 }
 
@@ -52,8 +54,8 @@ export class MessageIntake {
    * @param user name of the client's user
    * @param message valid during the call
    * @param scan of the message's properties
-   * @param refuseWhileBlocked whether the message is refused while the broker takes no messages; otherwise it is taken
-   *   nevertheless, and the caller must stop reading from the client
+   * @param refuseIfDiskFull whether the message is refused while the disk is full. Otherwise, and while the memory is
+   *   full, the message is taken nevertheless, and the caller must stop reading from the client
    * @param extra another queue that gets the message; it does not count for `routed`
    * @throws {AmqpError} see `check`
    */
@@ -64,7 +66,7 @@ export class MessageIntake {
     routingKey: string,
     message: EncodedMessage,
     scan: PropertyScan,
-    refuseWhileBlocked: boolean,
+    refuseIfDiskFull: boolean,
     extra?: Queue,
   ): void {
     const ttl = this.check(vhost, user, exchange, scan);
@@ -76,7 +78,7 @@ export class MessageIntake {
     this.position = 0;
     if (extra !== undefined) routes.add(extra);
     if (routes.length === 0) this.taken = true;
-    else if (this.blocked !== undefined && refuseWhileBlocked) this.taken = false;
+    else if (this.routed && refuseIfDiskFull && this.#host.diskFull) this.taken = false;
     else this.taken = this.#enqueue(routes, message, scan, ttl);
   }
 
