@@ -213,6 +213,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./probe.ts"),
   },
   {
+    name: "bench",
+    group: "Tools",
+    summary: "measure the throughput and the latency of sockets or of a broker",
+    load: () => import("./bench.ts"),
+  },
+  {
     name: "completion",
     group: "Tools",
     summary: "print a completion script for bash, zsh, fish or powershell",

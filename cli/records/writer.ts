@@ -3,7 +3,7 @@ import { Batch } from "../../lib/zmtp/batch.ts";
 import { byteLength, utf8 } from "../../lib/zmtp/bytes.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
-import type { Output } from "../io/output.ts";
+import { LARGE, type Output } from "../io/output.ts";
 import { bigEndian, compileFormat } from "./format.ts";
 import { type JsonRecord, toRecord } from "./json.ts";
 import { formatRoutingId } from "./routing_id.ts";
@@ -131,6 +131,13 @@ class PlainWriter implements RecordWriter {
     const output = this.#output;
     const first = starts[from]!;
     const span = ends[to - 1]! - first;
+    if (to - from === 1 && span >= LARGE) {
+      output.appendLarge(batch.frame(from), batch.lease);
+      if (this.#end === undefined) return;
+      output.reserve(1);
+      output.bytes[output.length++] = this.#end;
+      return;
+    }
     // No body may be overwritten before it is moved: the space before the copy is enough for all separators.
     const between = (to - from) * (1 + (separator?.length ?? 0));
     output.reserve(span + between);

@@ -5,12 +5,13 @@ import { LimitError } from "../errors.ts";
 const MAX_RESERVE = 16;
 /** How long the limit of the process is remembered, in milliseconds. */
 const REMEMBER_MS = 1000;
-/** The most streams that are accepted without another look. */
+/** The most streams that are accepted without another look, if few descriptors are open. */
 const MAX_CREDIT = 64;
 
 let limit = Infinity;
 let readAt = -Infinity;
 let credit = 0;
+let most = MAX_CREDIT;
 
 /**
  * Checks, after a stream was accepted, whether enough file descriptors are free. A listener closes the stream otherwise:
@@ -21,7 +22,7 @@ let credit = 0;
 export function descriptorShortage(): LimitError | undefined {
   if (--credit > 0) return undefined;
   const room = freeDescriptors();
-  credit = Math.min(room >> 1, MAX_CREDIT);
+  credit = Math.min(room >> 1, most);
   return room > 0
     ? undefined
     : new LimitError(`This process may open ${limit} files, and almost all are in use`);
@@ -29,11 +30,9 @@ export function descriptorShortage(): LimitError | undefined {
 
 /** How many descriptors are free beyond the reserve; not more than 0 when there are none. */
 function freeDescriptors(): number {
-  let next: number;
+  let used: number;
   try {
-    // The system returns the lowest free number, so all below it are in use.
-    next = fs.openSync("/dev/null", "r");
-    fs.closeSync(next);
+    used = openDescriptors();
   } catch (error) {
     const { code } = error as { code?: string };
     return code === "EMFILE" || code === "ENFILE" ? 0 : MAX_CREDIT;
@@ -43,7 +42,31 @@ function freeDescriptors(): number {
     limit = readLimit();
     readAt = now;
   }
-  return limit === Infinity ? MAX_CREDIT : limit - next - Math.min(MAX_RESERVE, limit >> 3);
+  if (limit === Infinity) return MAX_CREDIT;
+  // The more there are, the longer it takes to count them, and the more rarely that is done.
+  most = Math.max(MAX_CREDIT, used >> 3);
+  return limit - used - Math.min(MAX_RESERVE, limit >> 3);
+}
+
+/**
+ * Counts the open file descriptors of this process.
+ *
+ * @throws {Error} none is free
+ */
+export function openDescriptors(): number {
+  for (const directory of ["/proc/self/fd", "/dev/fd"]) {
+    try {
+      // One of them is that of the directory.
+      return fs.readdirSync(directory).length - 1;
+    } catch (error) {
+      const { code } = error as { code?: string };
+      if (code === "EMFILE" || code === "ENFILE") throw error;
+    }
+  }
+  // The system returns the lowest free number, so at least those below it are in use.
+  const next = fs.openSync("/dev/null", "r");
+  fs.closeSync(next);
+  return next;
 }
 
 /** The limit of this process, where the system has it in a file (Linux). */

@@ -100,7 +100,7 @@ export abstract class Socket implements AsyncDisposable {
   readonly #greeting = new Map<ByteStream, Origin>();
   readonly #origins = new Map<ZmtpConnection, Origin>();
   /** The connections to peers that may refuse again, each with the function that adds it to the ready peers. */
-  readonly #probation = new Map<ZmtpConnection, () => void>();
+  readonly #probation = new Map<ZmtpConnection, () => boolean>();
   readonly #ending: Signal = new Signal();
   #closed = false;
   /** Whether peers are accepted: until the linger period of `close` is over. */
@@ -412,9 +412,8 @@ export abstract class Socket implements AsyncDisposable {
   #accepts(from: ZmtpConnection): boolean {
     const attach = this.#probation.get(from);
     if (attach === undefined) return true;
-    if (from.refused || !this.#open) return false;
+    if (from.refused || !this.#open || !attach()) return false;
     this.#probation.delete(from);
-    attach();
     if (this.#paused) from.pause();
     return true;
   }
@@ -477,21 +476,32 @@ export abstract class Socket implements AsyncDisposable {
     };
     if (dialer?.refused) {
       this.#origins.set(connection, origin);
-      this.#probation.set(connection, attach);
+      let refusal: Error | undefined;
+      const attachLate = () => {
+        // Another peer may have been admitted meanwhile.
+        refusal ??= this.admit(connection, dialer);
+        if (refusal === undefined) attach();
+        else connection.refuse(refusal);
+        return refusal === undefined;
+      };
+      this.#probation.set(connection, attachLate);
       connection.start();
       // Data that arrived with the handshake may have ended the probation, and `start` resumes the stream.
       if (this.#paused && this.connections.has(connection)) connection.pause();
       const ended = connection.closed.then(() => true);
       const hasEnded = await Promise.race([ended, new Signal().wait(PROBATION_MS)]) === true;
       if (this.#probation.delete(connection)) {
-        if (connection.refused || hasEnded || dialer.stopped || !this.#open) {
-          this.#origins.delete(connection);
-          connection.close();
+        if (connection.refused || hasEnded || dialer.stopped || !this.#open || !attachLate()) {
+          if (refusal === undefined) connection.close();
           const error = await connection.closed;
+          this.#origins.delete(connection);
+          if (refusal !== undefined) {
+            onEvent({ type: "handshake-failed", endpoint, error: refusal, dialed: true });
+            return { error: refusal, wasReady: false, wasUseful: false };
+          }
           const wasRefused = connection.refused;
           return { error, wasReady: true, wasUseful: connection.wasUseful(error), wasRefused };
         }
-        attach();
         if (this.#paused) connection.pause();
       }
     } else {

@@ -313,7 +313,7 @@ describe("queue serve", () => {
       [["--memory", "tcp://127.0.0.1:0"], 2, /does not listen on 'tcp'.*try amqp:/],
       [["--memory", "amqps://127.0.0.1:0"], 2, /--cert/],
       [["--memory", taken], 1, /in use|listens on it/],
-      [["--memory", "--cert", "c", "--key", "k"], 2, /are for amqps:\/\/ endpoints/],
+      [["--memory", "--cert", "c", "--key", "k"], 2, /are for amqps:\/\/ and stomps:\/\/ endpoints/],
       [["--data", "/dev/null"], 1, /cannot keep messages in '\/dev\/null': it is not a directory/],
     ];
     for (const [args, code, words] of cases) {
@@ -412,11 +412,12 @@ describe("queue run", () => {
   test("a broker for a command - its URL is in the environment, and the exit code is the command's", async () => {
     const env = { AMQP_URL: "amqp://nobody@127.0.0.1:1" };
     using bash = shell(
-      `mqcat queue run -- sh -c 'echo "$AMQP_URL"; cat; echo oops >&2; exit 7' <<<stdin; echo "code $?"`,
+      `mqcat queue run -- sh -c 'echo "$AMQP_URL"; echo "$STOMP_URL"; cat; echo oops >&2; exit 7' <<<stdin; echo "code $?"`,
       { env },
     );
     const { stdout, stderr } = await bash.exit();
-    assert.match(stdout.toString(), /^amqp:\/\/guest:guest@127\.0\.0\.1:\d+\nstdin\ncode 7\n$/);
+    const address = String.raw`guest:guest@127\.0\.0\.1:\d+`;
+    assert.match(stdout.toString(), new RegExp(`^amqp://${address}\nstomp://${address}\nstdin\ncode 7\n$`));
     assert.equal(stderr, "oops\n");
   });
 

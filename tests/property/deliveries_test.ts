@@ -25,6 +25,7 @@ describe("deliveries", () => {
       const ring = new Deliveries();
       const model = new Map<number, number>();
       let last = 0;
+      let most = 0;
       for (const step of all) {
         if (step.kind === "add") {
           assert.equal(ring.add(queueOf(last), last % 5, last * 3, undefined), ++last);
@@ -35,11 +36,14 @@ describe("deliveries", () => {
           ring.settle(tag, ring.slotOf(tag));
           model.delete(tag);
         }
+        most = Math.max(most, model.size);
         assert.equal(ring.count, model.size);
         assert.equal(ring.last, last);
+        assert.ok(ring.size <= Math.max(16, 4 * most), "the ring depends on the unsettled deliveries");
         assert.equal(ring.first, model.size === 0 ? last + 1 : Math.min(...model.keys()));
       }
       for (let tag = 0; tag <= last + 1; tag++) {
+        assert.equal(ring.next(tag), Math.min(...[...model.keys()].filter((one) => one >= tag)));
         const slot = ring.slotOf(tag);
         assert.equal(slot >= 0, model.has(tag), `tag ${tag}`);
         if (slot < 0) continue;
@@ -48,6 +52,32 @@ describe("deliveries", () => {
         assert.equal(ring.lanes[slot], (tag - 1) % 5);
       }
     }));
+  });
+});
+
+describe("deliveries, long", () => {
+  it("deliveries - one unsettled delivery keeps no memory of those after it", () => {
+    const ring = new Deliveries();
+    assert.equal(ring.add(queueOf(0), 0, 7, undefined), 1);
+    // A consumer without acknowledgement.
+    for (let i = 0; i < 100_000; i++) ring.skip();
+    assert.equal(ring.size, 16);
+    // A consumer that acknowledges at once, and one with 100 messages in flight, acknowledged in any order.
+    for (let i = 0; i < 100_000; i++) {
+      const tag = ring.add(queueOf(1), 1, i, undefined);
+      ring.settle(tag, ring.slotOf(tag));
+    }
+    const tags: number[] = [];
+    for (let i = 0; i < 100_000; i++) {
+      tags.push(ring.add(queueOf(1), 1, i, undefined));
+      if (tags.length <= 100) continue;
+      const [tag] = tags.splice(i * 7919 % tags.length, 1) as [number];
+      assert.equal(ring.queues[ring.slotOf(tag)]!.name, "q1");
+      ring.settle(tag, ring.slotOf(tag));
+    }
+    assert.ok(ring.size <= 512, `${ring.size}`);
+    assert.equal(ring.seqs[ring.slotOf(1)], 7);
+    assert.ok(ring.hasRoom);
   });
 });
 

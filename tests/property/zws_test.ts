@@ -14,7 +14,24 @@ const RUNS = 100;
 /** Bodies of every length format of both protocols. */
 const length = fc.oneof(
   fc.integer({ min: 0, max: 300 }),
-  fc.constantFrom(0, 123, 124, 125, 126, 255, 256, 65_533, 65_534, 65_535, 65_536, 70_000),
+  fc.constantFrom(
+    0,
+    123,
+    124,
+    125,
+    126,
+    255,
+    256,
+    4094,
+    4095,
+    4096,
+    4097,
+    65_533,
+    65_534,
+    65_535,
+    65_536,
+    70_000,
+  ),
 );
 const frame = fc.tuple(length, fc.constantFrom(0, 1, 4), fc.nat(255)).map(([length, flags, seed]) => ({
   flags,
@@ -78,7 +95,7 @@ describe("zws", () => {
         frames,
         cuts,
         cuts,
-        fc.integer({ min: 16, max: 5000 }),
+        fc.oneof(fc.integer({ min: 16, max: 5000 }), fc.constantFrom(4096, 65_536, 262_144)),
         fc.boolean(),
         (list, a, b, room, client) => {
           const source = zmtp(list);

@@ -1,6 +1,6 @@
 /** A STOMP client for tests that can send any bytes, and records everything that the server sends. */
 import { parseEndpoint } from "../../lib/transport/endpoint.ts";
-import type { ByteStream, StreamSink } from "../../lib/transport/stream.ts";
+import type { ByteStream, StreamSink, TlsOptions } from "../../lib/transport/stream.ts";
 import { connect } from "../../lib/transport/transport.ts";
 import { StompDecoder } from "../../lib/stomp/frame_decoder.ts";
 import { StompEncoder } from "../../lib/stomp/frame_encoder.ts";
@@ -59,9 +59,9 @@ export class StompPeer implements StreamSink, Disposable {
   }
 
   /** Connects without a login. */
-  static async dial(url: string, version: StompVersion = "1.2"): Promise<StompPeer> {
-    const endpoint = parseEndpoint(url.replace(/^stomp:/, "tcp:"));
-    return new StompPeer(await connect(endpoint, { signal: AbortSignal.timeout(DEADLINE) }), version);
+  static async dial(url: string, version: StompVersion = "1.2", tls: TlsOptions = {}): Promise<StompPeer> {
+    const endpoint = parseEndpoint(url.replace(/^stomp:/, "tcp:").replace(/^stomps:/, "tls:"));
+    return new StompPeer(await connect(endpoint, { signal: AbortSignal.timeout(DEADLINE), tls }), version);
   }
 
   /** Connects and logs in. */
@@ -94,11 +94,12 @@ export class StompPeer implements StreamSink, Disposable {
     this.#flush();
   }
 
-  /** Returns the next frame with this command; frames with other commands stay. */
-  async take(command: string): Promise<SeenFrame> {
+  /** Returns the next frame with one of these commands; frames with other commands stay. */
+  async take(...commands: string[]): Promise<SeenFrame> {
+    const command = commands.join(" or ");
     const wait = async () => {
       for (;;) {
-        const at = this.#untaken.findIndex((frame) => frame.command === command);
+        const at = this.#untaken.findIndex((frame) => commands.includes(frame.command));
         if (at >= 0) return this.#untaken.splice(at, 1)[0]!;
         if (this.over) throw new Error(`The connection ended without ${command}: ${this.#summary()}`);
         await new Promise<void>((resolve) => this.#wake = resolve);
@@ -124,12 +125,6 @@ export class StompPeer implements StreamSink, Disposable {
     this.send(command, { ...headers, receipt }, body);
     const { headers: { "receipt-id": id } } = await this.take("RECEIPT");
     if (id !== receipt) throw new Error(`The receipt ${id} arrived instead of ${receipt}`);
-  }
-
-  /** Returns the ERROR frame that ends the connection. */
-  async refused(): Promise<SeenFrame> {
-    const frame = await this.take("ERROR");
-    return frame;
   }
 
   /** Disconnects and waits for the end. */

@@ -176,11 +176,9 @@ export class Subscriptions implements ConsumingChannel {
     const { outcome, subscription, tag } = settlement;
     const { deliveries } = this;
     if (subscription.cumulative) {
-      for (let at = Math.max(deliveries.first, subscription.settledUpTo + 1); at < tag; at++) {
+      for (let at = deliveries.next(subscription.settledUpTo + 1); at < tag; at = deliveries.next(at + 1)) {
         const slot = deliveries.slotOf(at);
-        if (slot >= 0 && deliveries.consumers[slot] === subscription.consumer) {
-          this.#settle(outcome, at, slot);
-        }
+        if (deliveries.consumers[slot] === subscription.consumer) this.#settle(outcome, at, slot);
       }
       subscription.settledUpTo = tag;
     }

@@ -9,7 +9,9 @@ import {
   MAX_HEADER,
   PONG,
   readLength,
+  SHORT,
   TEXT,
+  wordsOf,
   writeUint32,
   xor,
   ZMTP_COMMAND,
@@ -36,6 +38,8 @@ export class ZwsDecoder {
   output: Uint8Array = new Uint8Array(4096);
   length = 0;
 
+  /** The output as words. */
+  #words: Uint32Array = wordsOf(this.output);
   readonly #masked: boolean;
   readonly #maxMessage: number;
   readonly #onControl: ControlSink;
@@ -78,8 +82,71 @@ export class ZwsDecoder {
     // A header of ZMTP can be four bytes longer than that of its WebSocket frame, which then has at least 260 bytes.
     this.#reserve(chunk.length + (chunk.length >>> 6) + 2 * MAX_HEADER);
     for (let at = 0; at < chunk.length;) {
-      at = this.#inPayload ? this.#takePayload(chunk, at) : this.#takeHeader(chunk, at);
+      if (this.#inPayload) at = this.#takePayload(chunk, at);
+      else {
+        if (this.#headerLength === 0 && this.#pieces === undefined) {
+          const end = this.#takeWhole(chunk, at);
+          if (end > at) {
+            at = end;
+            continue;
+          }
+        }
+        at = this.#takeHeader(chunk, at);
+      }
     }
+  }
+
+  /**
+   * Decodes the short messages that are complete in the chunk, each in one frame, from `at` on, up to the first other frame. One
+   * call copies them all into the output. Then each body moves down to its place, and is unmasked there.
+   *
+   * @returns the position after them
+   */
+  #takeWhole(chunk: Uint8Array, at: number): number {
+    let end = this.#wholeEnd(chunk, at, chunk.length);
+    if (end < 0) return at;
+    const rest = chunk.length - at;
+    const start = this.length + (rest >>> 6) + MAX_HEADER;
+    this.#reserve(start + rest);
+    const { output } = this;
+    output.set(at === 0 ? chunk : chunk.subarray(at), start);
+    const last = start + rest;
+    let from = start;
+    let to = this.length;
+    const masked = this.#masked;
+    while ((end = this.#wholeEnd(output, from, last)) >= 0) {
+      const code = output[from + 1]! & 127;
+      let payload = from + 2 + lengthSize(code);
+      let mask = 0;
+      if (masked) {
+        mask = output[payload]! << 24 | output[payload + 1]! << 16 | output[payload + 2]! << 8 |
+          output[payload + 3]!;
+        payload += 4;
+      }
+      this.#flags = zmtpFlags(output[payload]! ^ mask >>> 24);
+      to = this.#writeZmtpHeader(to, end - payload - 1);
+      output.copyWithin(to, payload + 1, end);
+      const length = end - payload - 1;
+      if (masked) xor(output, to, to + length, mask, 1, this.#words);
+      to += length;
+      from = end;
+    }
+    this.#flags = -1;
+    this.length = to;
+    return at + from - start;
+  }
+
+  /** The end of the frame at `at` if it is a complete and short message that ends before `to`, and valid; -1 otherwise. */
+  #wholeEnd(bytes: Uint8Array, at: number, to: number): number {
+    if (at + 2 > to || bytes[at] !== (FIN | BINARY)) return -1;
+    const second = bytes[at + 1]!;
+    if (((second & MASKED) !== 0) !== this.#masked) return -1;
+    const code = second & 127;
+    const size = lengthSize(code);
+    const payload = at + 2 + size + (this.#masked ? 4 : 0);
+    if (payload >= to) return -1;
+    const length = size === 0 ? code : readLength(bytes, at + 2, size);
+    return length === 0 || length > SHORT || payload + length > to ? -1 : payload + length;
   }
 
   #takeHeader(chunk: Uint8Array, at: number): number {
@@ -168,7 +235,7 @@ export class ZwsDecoder {
     const end = at + count;
     this.output.set(chunk.subarray(from, end), length);
     if (this.#masked) {
-      xor(this.output, length, length + end - from, this.#mask, this.#phase + from - at);
+      xor(this.output, length, length + end - from, this.#mask, this.#phase + from - at, this.#words);
     }
     this.length = length + end - from;
   }
@@ -224,6 +291,7 @@ export class ZwsDecoder {
     const grown = new Uint8Array(length);
     grown.set(this.output.subarray(0, this.length));
     this.output = grown;
+    this.#words = wordsOf(grown);
   }
 }
 

@@ -12,6 +12,8 @@ export const MASKED = 0x80;
 export const MAX_CONTROL = 125;
 /** The largest header: two bytes, a 64-bit length and a mask. */
 export const MAX_HEADER = 14;
+/** Messages in one frame up to this size are copied many at a time, in bytes. */
+export const SHORT = 4096;
 
 /** Reasons of a Close frame (RFC 6455, 7.4.1). */
 export const NORMAL = 1000;
@@ -94,25 +96,35 @@ export function closeFrame(code: number, reason: string, masks: boolean): Uint8A
   return controlFrame(CLOSE, payload, masks);
 }
 
+/** The whole buffer of an array as 32-bit words, without the bytes at the end that do not fill a word. */
+export function wordsOf({ buffer }: Uint8Array): Uint32Array {
+  return new Uint32Array(buffer, 0, buffer.byteLength >>> 2);
+}
+
 /**
  * Masks, or unmasks, `bytes[from, to)` in place (RFC 6455, 5.3).
  *
  * @param phase how many bytes of the payload lie before `from`
+ * @param words the result of `wordsOf(bytes)`; a caller that masks many frames in one buffer keeps it
  */
-export function xor(bytes: Uint8Array, from: number, to: number, mask: number, phase: number): void {
+export function xor(
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  mask: number,
+  phase: number,
+  words: Uint32Array = wordsOf(bytes),
+): void {
+  const { byteOffset } = bytes;
   let key = rotate(mask, phase & 3);
-  while (from < to && ((bytes.byteOffset + from) & 3) !== 0) {
-    bytes[from++]! ^= key >>> 24;
+  for (; from < to && ((byteOffset + from) & 3) !== 0; from++) {
+    bytes[from]! ^= key >>> 24;
     key = rotate(key, 1);
   }
-  const words = (to - from) >>> 2;
-  if (words > 0) {
-    const view = new Uint32Array(bytes.buffer, bytes.byteOffset + from, words);
-    const word = LITTLE_ENDIAN ? swap(key) : key;
-    for (let i = 0; i < words; i++) view[i]! ^= word;
-    from += words * 4;
-  }
-  for (; from < to; from++) {
+  const last = (byteOffset + to) >>> 2;
+  const word = LITTLE_ENDIAN ? swap(key) : key;
+  for (let i = (byteOffset + from) >>> 2; i < last; i++) words[i]! ^= word;
+  for (from = Math.max(from, last * 4 - byteOffset); from < to; from++) {
     bytes[from]! ^= key >>> 24;
     key = rotate(key, 1);
   }
@@ -137,9 +149,9 @@ export function writeUint32(target: Uint8Array, at: number, value: number): numb
   return at + 4;
 }
 
-/** Reads an unsigned length; a value over 2^53-1 loses precision, but it is over every limit anyway. */
+/** Reads an unsigned length of 2, 4 or 8 bytes; a value over 2^53-1 loses precision, but it is over every limit anyway. */
 export function readLength(bytes: Uint8Array, at: number, size: number): number {
-  let length = 0;
-  for (let i = 0; i < size; i++) length = length * 256 + bytes[at + i]!;
-  return length;
+  if (size === 2) return bytes[at]! << 8 | bytes[at + 1]!;
+  const first = (bytes[at]! << 24 | bytes[at + 1]! << 16 | bytes[at + 2]! << 8 | bytes[at + 3]!) >>> 0;
+  return size === 4 ? first : first * 0x100000000 + readLength(bytes, at + 4, 4);
 }

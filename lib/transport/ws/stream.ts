@@ -4,8 +4,9 @@ import { ZwsDecoder } from "./decoder.ts";
 import { ZwsEncoder } from "./encoder.ts";
 import { CLOSE, closeFrame, controlFrame, NORMAL, PING, PONG, PROTOCOL_ERROR, TOO_BIG } from "./frame.ts";
 
-/** The size of one encoded block, in bytes. */
-const PIECE = 64 * 1024;
+/** The smallest and the largest buffer for encoded frames, in bytes. One piece is one write. */
+const MIN_PIECE = 4 * 1024;
+const MAX_PIECE = 256 * 1024;
 const NOTHING = new Uint8Array(0);
 
 /** The state of a stream after the opening handshake. */
@@ -198,7 +199,7 @@ export class WsStream implements FrameStream, StreamSink {
       bytes = controlFrame(PING, NOTHING, this.#masks);
       this.#pingWanted = false;
     } else if (this.#source !== undefined) {
-      if (this.#piece.length === 0) this.#piece = new Uint8Array(PIECE);
+      this.#growPiece(this.#source.length - this.#encoded);
       this.#encoder.encode(this.#source, this.#encoded, this.#piece);
       this.#encoded += this.#encoder.consumed;
       bytes = this.#piece.subarray(0, this.#encoder.produced);
@@ -210,6 +211,14 @@ export class WsStream implements FrameStream, StreamSink {
     } else return;
     this.#writing = true;
     this.#below.write(bytes);
+  }
+
+  /** Makes the piece large enough for `bytes` bytes of many small frames, within its limits. */
+  #growPiece(bytes: number): void {
+    const wanted = Math.min(bytes + (bytes >>> 2), MAX_PIECE);
+    let size = Math.max(this.#piece.length, MIN_PIECE);
+    while (size < wanted) size *= 2;
+    if (size > this.#piece.length) this.#piece = new Uint8Array(size);
   }
 
   #goOn(): void {

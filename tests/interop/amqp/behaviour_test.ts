@@ -11,11 +11,13 @@ import { Broker } from "../../../lib/broker/server.ts";
 import { importDefinitions } from "../../../lib/broker/core/definitions/import.ts";
 import { tempDir } from "../../support/helpers.ts";
 import { isInstalled, rabbitMq, stopRabbitMq, test } from "../../support/rabbitmq.ts";
-import type { Target } from "./case.ts";
+import { type Case, run, type Target } from "./case.ts";
 import { CASES } from "./cases/mod.ts";
-import { Comparison } from "./compare.ts";
+import { Comparison } from "../oracle/compare.ts";
 import { DEFINITIONS } from "./definitions.ts";
-import { record, recordedServer } from "./recording.ts";
+import { Recording } from "../oracle/recording.ts";
+import type { Target as StompTarget } from "../stomp/case.ts";
+import { stompBehaviour } from "../stomp/suite.ts";
 import { compareHttp } from "./http_requests.ts";
 import { comparePolicies } from "./policy_requests.ts";
 
@@ -28,30 +30,44 @@ after(async () => {
 });
 
 /** Starts RabbitMQ with the users of the cases, if it is installed. */
-async function oracle(): Promise<Target | undefined> {
+async function oracle(): Promise<StompTarget | undefined> {
   if (!isInstalled) return undefined;
-  const rabbit = await rabbitMq();
+  // The STOMP suite uses the same RabbitMQ.
+  const rabbit = await rabbitMq("rabbitmq_stomp");
   const answer = await rabbit.api("/definitions", "POST", DEFINITIONS);
   assert.equal(answer.status, 204, await answer.text());
-  return { name: "RabbitMQ", url: rabbit.url };
+  return { name: "RabbitMQ", url: rabbit.url, stomp: rabbit.stomp! };
 }
 
-async function ours(name: string, options: Parameters<typeof Broker.open>[0]): Promise<Target> {
+async function ours(name: string, options: Parameters<typeof Broker.open>[0]): Promise<StompTarget> {
   const broker = await Broker.open(options);
   brokers.push(broker);
   importDefinitions(broker.core, DEFINITIONS);
-  return { name, url: await broker.listen("amqp://127.0.0.1:0") };
+  const url = await broker.listen("amqp://127.0.0.1:0");
+  return { name, url, stomp: await broker.listen("stomp://127.0.0.1:0") };
 }
 
-let comparison: Promise<Comparison> | undefined;
+const recording = new Recording(new URL("./transcripts/", import.meta.url));
+let targets: Promise<[StompTarget | undefined, ...StompTarget[]]> | undefined;
+let comparison: Promise<Comparison<Case, Target>> | undefined;
 
-async function start(): Promise<Comparison> {
-  const [rabbit, ...own] = await Promise.all([
+/** RabbitMQ and our brokers, which all suites share. */
+function servers(): Promise<[StompTarget | undefined, ...StompTarget[]]> {
+  return targets ??= Promise.all([
     oracle(),
     ours("ours in memory", {}),
     ours("ours on disk", { data: dir.path, sync: "flush" }),
   ]);
-  return new Comparison(CASES, rabbit, own);
+}
+
+async function version(): Promise<string> {
+  const overview = await (await (await rabbitMq()).api("/overview")).json() as { rabbitmq_version: string };
+  return `RabbitMQ ${overview.rabbitmq_version}`;
+}
+
+async function start(): Promise<Comparison<Case, Target>> {
+  const [rabbit, ...own] = await servers();
+  return new Comparison({ run, recording }, CASES, rabbit, own);
 }
 
 describe("AMQP behaviour", () => {
@@ -70,12 +86,16 @@ describe("AMQP behaviour", () => {
   }
 
   test("recording - RabbitMQ's version is that of the recorded responses", async () => {
-    const overview = await (await (await rabbitMq()).api("/overview")).json() as { rabbitmq_version: string };
-    const server = `RabbitMQ ${overview.rabbitmq_version}`;
+    const server = await version();
     const { said } = await (comparison ??= start());
-    if (process.env["MQCAT_RECORD"] === undefined) assert.equal(server, recordedServer(CASES[0]!));
-    else record(server, new Map(CASES.map(({ name }) => [name, said.get(name) ?? []])));
+    if (process.env["MQCAT_RECORD"] === undefined) assert.equal(server, recording.recordedServer(CASES[0]!));
+    else recording.record(server, new Map(CASES.map(({ name }) => [name, said.get(name) ?? []])));
   });
+});
+
+stompBehaviour(async () => {
+  const [rabbit, ...own] = await servers();
+  return { oracle: rabbit === undefined ? undefined : { ...rabbit, version: await version() }, ours: own };
 });
 
 describe("HTTP behaviour", () => {

@@ -1,7 +1,10 @@
 /** The cases of the behaviour suite, and how they run against a server. */
 import { messageOf } from "../../../lib/errors.ts";
 import { type LoginOptions, Peer, type PeerChannel } from "./peer.ts";
+import type { Comparable, Difference } from "../oracle/compare.ts";
 import { transcriptOf } from "./transcript.ts";
+
+export type { Difference } from "../oracle/compare.ts";
 
 /** A server that cases run against. */
 export interface Target {
@@ -13,19 +16,8 @@ export interface Target {
 /** A script that uses a server. The responses of the servers are compared. */
 export type Script = (on: Session) => Promise<void>;
 
-/** An intended difference from RabbitMQ; lib/broker/README.md lists the reasons. */
-export interface Difference {
-  readonly why: string;
-  /** Matches the part that only RabbitMQ sends. It must match, and is removed before the comparison. */
-  readonly rabbit?: RegExp;
-  /** The same for our broker. */
-  readonly ours?: RegExp;
-}
-
-export interface Case {
-  readonly name: string;
+export interface Case extends Comparable {
   readonly script: Script;
-  readonly differences: readonly Difference[];
 }
 
 /**

@@ -5,6 +5,7 @@ import {
   AddressInUseError,
   EndpointError,
   LimitError,
+  Pair,
   Pub,
   Pull,
   Push,
@@ -235,5 +236,32 @@ describe("peers - pairs in one process", () => {
       assert.equal(Number(new TextDecoder().decode(body!)), i);
     }
     await sending;
+  });
+});
+
+describe("peers - a PAIR", () => {
+  it("pair - admits one peer of two, one of which may still refuse it", async () => {
+    const log = new SocketLog();
+    const takenLog = new SocketLog();
+    const reconnect = { first: 20, longest: 20 };
+    await using taken = new Pair({ onEvent: takenLog.onEvent });
+    await using pair = new Pair({ reconnect, onEvent: log.onEvent });
+    await using late = new Pair({ reconnect });
+    const first = new Pair();
+    const endpoint = await taken.bind(LOCAL);
+    const own = await pair.bind(inproc());
+    first.connect(endpoint);
+    await takenLog.until("connected");
+    pair.connect(endpoint);
+    await log.until("retrying");
+    await first.close();
+    await takenLog.until("connected", 2);
+    // The socket that was taken may refuse the connection again. Meanwhile another peer connects.
+    late.connect(own);
+    const connected = () => log.of("connected").length - log.of("disconnected").length;
+    const refused = () =>
+      log.of("handshake-failed").some(({ error }) => /already has a peer/.test(error.message));
+    await waitFor(() => connected() > 0 && refused(), undefined, "one of two peers to be refused");
+    assert.equal(connected(), 1);
   });
 });

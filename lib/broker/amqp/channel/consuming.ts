@@ -229,9 +229,9 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     const { transaction } = this.#channel;
     if (transaction === undefined) return this.applyUpTo(REQUEUE, deliveries.last);
     // Messages that the transaction settles stay until it is committed or rolled back.
-    for (let tag = deliveries.first, last = deliveries.last; tag <= last; tag++) {
-      const slot = deliveries.slotOf(tag);
-      if (slot >= 0 && !transaction.settles(tag)) this.#settle(REQUEUE, tag, slot);
+    const { last } = deliveries;
+    for (let tag = deliveries.next(1); tag <= last; tag = deliveries.next(tag + 1)) {
+      if (!transaction.settles(tag)) this.#settle(REQUEUE, tag, deliveries.slotOf(tag));
     }
   }
 

@@ -4,14 +4,41 @@
  */
 import assert from "node:assert/strict";
 import process from "node:process";
-import { type Case, type Difference, run, type Target } from "./case.ts";
-import { recorded } from "./recording.ts";
+import type { Recording } from "./recording.ts";
 
 /** The number of cases that run at the same time: many wait for timers. */
 const POOL = 8;
 
+/** An intended difference from RabbitMQ; the READMEs of lib/broker list the reasons. */
+export interface Difference {
+  readonly why: string;
+  /** Matches the part that only RabbitMQ sends. It must match, and is removed before the comparison. */
+  readonly rabbit?: RegExp;
+  /** The same for our broker. */
+  readonly ours?: RegExp;
+}
+
+/** A script that uses a server. The responses of the servers are compared. */
+export interface Comparable {
+  readonly name: string;
+  readonly differences: readonly Difference[];
+}
+
+/** A server that cases run against. */
+export interface Server {
+  readonly name: string;
+}
+
+/** What a comparison needs of a suite. */
+export interface Suite<Case extends Comparable, Target extends Server> {
+  /** Runs a case. @returns the server's responses as lines */
+  run(one: Case, target: Target): Promise<string[]>;
+  readonly recording: Recording;
+}
+
 /** Runs all cases; the outcome of each can be awaited separately. */
-export class Comparison {
+export class Comparison<Case extends Comparable, Target extends Server> {
+  readonly #suite: Suite<Case, Target>;
   readonly #oracle: Target | undefined;
   readonly #ours: readonly Target[];
   readonly #left: Case[];
@@ -21,7 +48,13 @@ export class Comparison {
   readonly said: Map<string, readonly string[]> = new Map();
 
   /** @param oracle RabbitMQ; undefined: the recorded responses are used */
-  constructor(cases: readonly Case[], oracle: Target | undefined, ours: readonly Target[]) {
+  constructor(
+    suite: Suite<Case, Target>,
+    cases: readonly Case[],
+    oracle: Target | undefined,
+    ours: readonly Target[],
+  ) {
+    this.#suite = suite;
     this.#oracle = oracle;
     this.#ours = ours;
     this.#left = [...cases];
@@ -48,10 +81,11 @@ export class Comparison {
 
   async #compare(one: Case): Promise<void> {
     const oracle = this.#oracle;
-    const kept = recorded(one);
-    const runs = this.#ours.map((target) => run(one, target));
+    const { recording } = this.#suite;
+    const kept = recording.recorded(one);
+    const runs = this.#ours.map((target) => this.#suite.run(one, target));
     const [expected, ...said] = await Promise.allSettled([
-      oracle === undefined ? kept : run(one, oracle),
+      oracle === undefined ? kept : this.#suite.run(one, oracle),
       ...runs,
     ]);
     for (const outcome of [expected!, ...said]) if (outcome.status === "rejected") throw outcome.reason;
