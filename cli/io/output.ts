@@ -1,5 +1,6 @@
 import fs from "node:fs";
 import { openStdout, type Stdout } from "../../lib/transport/runtime/stdout.ts";
+import type { Lease } from "../../lib/zmtp/buffers.ts";
 import { signalCode } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 
@@ -8,6 +9,8 @@ const HIGH_WATER = 1024 * 1024;
 const FIRST = 64 * 1024;
 /** A buffer that a huge message has made larger than this is released, in bytes. */
 const KEEP = 4 * 1024 * 1024;
+/** Bytes of at least this length are written from where they are, if they can be. */
+export const LARGE = 64 * 1024;
 /** The wait after a write to a full nonblocking descriptor, in milliseconds. */
 const RETRY_MS = 5;
 
@@ -29,6 +32,8 @@ export class Output {
   #spare: Uint8Array | undefined = new Uint8Array(FIRST);
   #flight: Uint8Array | undefined;
   #flightLength = 0;
+  /** Set if the current write is from a buffer of somebody else. */
+  #lease: Lease | undefined;
   #written = 0;
   #idle: (() => void)[] = [];
 
@@ -69,22 +74,42 @@ export class Output {
     this.length += bytes.length;
   }
 
+  /**
+   * Appends bytes of at least `LARGE`, without a copy if they can be written before the call returns, or if they have a lease and no
+   * other write is in progress.
+   */
+  appendLarge(bytes: Uint8Array, lease: Lease | undefined): void {
+    this.flush();
+    if (!this.idle || this.failure !== undefined) return this.append(bytes);
+    const written = bytes.length <= this.#stdout.limit ? this.#writeNow(bytes, bytes.length) : 0;
+    if (written < 0 || written === bytes.length) return;
+    if (lease === undefined) return this.append(bytes.subarray(written));
+    lease.retain();
+    this.#lease = lease;
+    this.#start(bytes, bytes.length, written);
+  }
+
   /** Starts writing, unless a write is in progress; then the appended bytes are written after it. */
   flush(): void {
     if (this.#flight !== undefined || this.length === 0 || this.failure !== undefined) return;
-    const written = this.length <= this.#stdout.limit ? this.#writeNow() : 0;
-    if (written === this.length) {
+    const { bytes, length } = this;
+    const written = length <= this.#stdout.limit ? this.#writeNow(bytes, length) : 0;
+    if (written === length) {
       this.length = 0;
-      if (this.bytes.length > KEEP) this.bytes = new Uint8Array(FIRST);
+      if (bytes.length > KEEP) this.bytes = new Uint8Array(FIRST);
       return;
     }
     if (written < 0) return;
-    this.#flight = this.bytes;
-    this.#flightLength = this.length;
-    this.#written = written;
     this.bytes = this.#spare ?? new Uint8Array(FIRST);
     this.#spare = undefined;
     this.length = 0;
+    this.#start(bytes, length, written);
+  }
+
+  #start(bytes: Uint8Array, length: number, written: number): void {
+    this.#flight = bytes;
+    this.#flightLength = length;
+    this.#written = written;
     this.#wait();
   }
 
@@ -96,9 +121,9 @@ export class Output {
   }
 
   /** Writes without waiting. @returns the number of bytes written; -1 if the output has failed */
-  #writeNow(): number {
+  #writeNow(bytes: Uint8Array, length: number): number {
     try {
-      return fs.writeSync(this.#stdout.fd, this.bytes, 0, this.length);
+      return fs.writeSync(this.#stdout.fd, bytes, 0, length);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "EAGAIN") return 0;
       this.#fail(error as NodeJS.ErrnoException);
@@ -123,7 +148,10 @@ export class Output {
     const wasFull = this.full;
     const done = this.#flight!;
     this.#flight = undefined;
-    if (done.length <= KEEP) this.#spare = done;
+    if (this.#lease !== undefined) {
+      this.#lease.release();
+      this.#lease = undefined;
+    } else if (done.length <= KEEP) this.#spare = done;
     this.flush();
     if (wasFull) this.onChange();
     if (this.idle) this.#settle();

@@ -8,6 +8,11 @@ export interface StreamSink {
   onEnd(): void;
   /** The system has taken the bytes lent to the last `write`; the next write may follow. */
   onDrain(): void;
+  /**
+   * Returns a buffer for the next read, so that the bytes need not be copied to their place; `onData` gets the part that
+   * was filled. Without one, the stream uses its own. Not every stream asks.
+   */
+  space?(): Uint8Array | undefined;
 }
 
 /**

@@ -25,6 +25,39 @@ export class BufferPool {
   }
 }
 
+/** Buffers of different sizes that are used again. The oldest are released when there are too many. */
+export class LargeBuffers {
+  readonly #most: number;
+  readonly #free: Uint8Array[] = [];
+  #total = 0;
+
+  /** @param most the length of all kept buffers together, in bytes */
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** Returns the smallest buffer of at least `size` bytes, with arbitrary contents; undefined if there is none. */
+  take(size: number): Uint8Array | undefined {
+    let best = -1;
+    for (let i = 0; i < this.#free.length; i++) {
+      const { length } = this.#free[i]!;
+      if (length >= size && (best < 0 || length < this.#free[best]!.length)) best = i;
+    }
+    if (best < 0) return undefined;
+    const [buffer] = this.#free.splice(best, 1);
+    this.#total -= buffer!.length;
+    return buffer;
+  }
+
+  /** Takes back a buffer that nothing uses any more. */
+  give(buffer: Uint8Array): void {
+    if (buffer.length > this.#most / 2) return;
+    this.#free.push(buffer);
+    this.#total += buffer.length;
+    while (this.#total > this.#most) this.#total -= this.#free.shift()!.length;
+  }
+}
+
 /**
  * The right to use the contents of a buffer after a call: the owner fills the buffer again when the last user has released
  * it. A user that never does so leaves the buffer to the garbage collector.

@@ -234,6 +234,11 @@ export class ZmtpConnection implements StreamSink {
     }
   }
 
+  /** Where the next bytes of a large message belong. */
+  space(): Uint8Array | undefined {
+    return this.#refusal === undefined ? this.#outer.space : undefined;
+  }
+
   onEnd(): void {
     if (this.#refusal !== undefined) return this.close(this.#refusal);
     this.close(

@@ -1,8 +1,13 @@
 import { LimitError, ProtocolError } from "../errors.ts";
 import { type Batch, COMMAND, LONG, MORE } from "./batch.ts";
+import { LargeBuffers, Lease } from "./buffers.ts";
 
-/** A carry buffer larger than this is released after its message has been delivered, in bytes. */
+/** A carry buffer larger than this is given to other decoders after its message has been delivered, in bytes. */
 const KEEP_CARRY = 64 * 1024;
+/** The large carry buffers that no decoder uses. */
+const largeCarries = new LargeBuffers(8 * 1024 * 1024);
+/** If at least this much of a message is missing, it is read directly into the carry buffer, in bytes. */
+const MIN_DIRECT = 64 * 1024;
 /** The limit for the frames of one message: a frame costs more memory here than the two bytes it needs on the wire. */
 const MAX_PARTS = 2 ** 20;
 const FLAGS_MASK = MORE | LONG | COMMAND;
@@ -60,14 +65,20 @@ export class ZmtpFrameDecoder {
       } while (this.#messageStart < this.#carried);
       this.#carried = 0;
       const whole = this.#carry;
-      if (whole.length > KEEP_CARRY) this.#carry = new Uint8Array(0);
-      this.#deliver(whole, whole.length > KEEP_CARRY);
+      if (whole.length <= KEEP_CARRY) this.#deliver(whole);
+      else {
+        this.#carry = new Uint8Array(0);
+        const lease = new Lease(() => largeCarries.give(whole));
+        lease.retain();
+        this.#deliver(whole, lease);
+        lease.release();
+      }
     }
     this.#batch.clear();
     this.#at = this.#messageStart = from;
     this.#pending = 0;
     this.#scan(chunk, chunk.length);
-    if (this.#messageStart === chunk.length) return this.#deliver(chunk, false);
+    if (this.#messageStart === chunk.length) return this.#deliver(chunk);
     this.#deliverAllBut(this.#pending, chunk);
     const start = this.#messageStart;
     this.#at -= start;
@@ -79,6 +90,13 @@ export class ZmtpFrameDecoder {
   /** Whether all input so far forms complete messages. */
   get idle(): boolean {
     return this.#carried === 0;
+  }
+
+  /** The place of the next bytes of a large message: a chunk that was read to it is not copied. */
+  get space(): Uint8Array | undefined {
+    if (this.#carried === 0 || this.#wanted - this.#carried < MIN_DIRECT) return undefined;
+    this.#grow(this.#carried + MIN_DIRECT);
+    return this.#carry.subarray(this.#carried, this.#wanted);
   }
 
   /** Continues at `#at` through `bytes[0, to)` and adds the complete frames to the batch. */
@@ -123,11 +141,11 @@ export class ZmtpFrameDecoder {
     this.#at = at;
   }
 
-  #deliver(bytes: Uint8Array, stable: boolean): void {
+  #deliver(bytes: Uint8Array, lease?: Lease): void {
     const batch = this.#batch;
     if (batch.frames === 0) return;
     batch.bytes = bytes;
-    batch.stable = stable;
+    batch.lease = lease;
     this.#emit(batch);
   }
 
@@ -136,7 +154,7 @@ export class ZmtpFrameDecoder {
     const batch = this.#batch;
     const whole = batch.frames - count;
     batch.dropLast(count);
-    this.#deliver(bytes, false);
+    this.#deliver(bytes);
     const { starts, ends, flags } = batch;
     batch.clear();
     for (let i = whole; i < whole + count; i++) {
@@ -146,17 +164,26 @@ export class ZmtpFrameDecoder {
 
   #append(chunk: Uint8Array, from: number, to: number): void {
     const needed = this.#carried + to - from;
-    if (needed > this.#carry.length) {
-      // Double the size, so that the cost of copying stays linear. If a large body ends a little farther, allocate
-      // exactly up to its end.
-      const doubled = Math.max(needed, this.#carry.length * 2, 1024);
-      const exact = this.#wanted > doubled && this.#wanted <= doubled * 2 ? this.#wanted : doubled;
-      const grown = new Uint8Array(exact);
-      grown.set(this.#carry.subarray(0, this.#carried));
-      this.#carry = grown;
-    }
-    this.#carry.set(chunk.subarray(from, to), this.#carried);
+    this.#grow(needed);
+    const { buffer, byteOffset } = this.#carry;
+    // The bytes may have been read into their place; see `space`.
+    const inPlace = chunk.buffer === buffer && chunk.byteOffset + from === byteOffset + this.#carried;
+    if (!inPlace) this.#carry.set(chunk.subarray(from, to), this.#carried);
     this.#carried = needed;
+  }
+
+  /** Makes room for `needed` bytes in the carry buffer. */
+  #grow(needed: number): void {
+    const carry = this.#carry;
+    if (needed <= carry.length) return;
+    // Double the size, so that the cost of copying stays linear. If a large body ends a little farther, allocate
+    // exactly up to its end. A buffer that exists costs nothing, even if the rest of the message never arrives.
+    const doubled = Math.max(needed, carry.length * 2, 1024);
+    const exact = this.#wanted > doubled && this.#wanted <= doubled * 2 ? this.#wanted : doubled;
+    const kept = this.#wanted > KEEP_CARRY ? largeCarries.take(Math.max(needed, this.#wanted)) : undefined;
+    this.#carry = kept ?? new Uint8Array(exact);
+    this.#carry.set(carry.subarray(0, this.#carried));
+    if (carry.length > KEEP_CARRY) largeCarries.give(carry);
   }
 }
 

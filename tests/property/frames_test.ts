@@ -115,6 +115,46 @@ describe("frames", () => {
     );
   });
 
+  it(
+    "ZmtpFrameDecoder - large messages may be read into its space, and a lease keeps their bytes",
+    TIMEOUT,
+    () => {
+      const sizes = fc.array(fc.constantFrom(10, 70_000, 300_000, 1_000_000), { minLength: 1, maxLength: 6 });
+      fc.assert(
+        fc.property(sizes, fc.constantFrom(4096, 60_000, 262_144), fc.boolean(), (sizes, read, keep) => {
+          const all = sizes.map((size, seed) => ({ size, seed, flags: 0, long: size > 255 }));
+          const wire = wireOf(all);
+          const out: Decoded[] = [];
+          let leased = 0;
+          const decoder = new ZmtpFrameDecoder(new Batch(), Infinity, (got) => {
+            for (let i = 0; i < got.frames; i++) {
+              const body = got.frame(i);
+              if (keep) got.lease?.retain();
+              if (got.lease !== undefined) leased++;
+              out.push({ flags: got.flags[i]!, body: keep && got.lease !== undefined ? body : body.slice() });
+            }
+          });
+          const buffer = new Uint8Array(read);
+          let direct = 0;
+          for (let at = 0; at < wire.length;) {
+            const { space } = decoder;
+            if (space !== undefined) direct++;
+            const target = space ?? buffer;
+            const chunk = target.subarray(0, Math.min(target.length, wire.length - at));
+            chunk.set(wire.subarray(at, at + chunk.length));
+            decoder.push(chunk);
+            at += chunk.length;
+          }
+          assertDecoded(out, all);
+          assert.ok(decoder.idle);
+          if (sizes.includes(1_000_000)) assert.ok(direct > 0);
+          assert.ok(leased >= sizes.filter((size) => size > read).length);
+        }),
+        { numRuns: 60 },
+      );
+    },
+  );
+
   it("ZmtpFrameDecoder - one byte more or less in the first chunk changes nothing", TIMEOUT, () => {
     fc.assert(
       fc.property(fc.array(frames(fc.nat(300), true), { minLength: 1, maxLength: 3 }), (list) => {

@@ -17,6 +17,8 @@ export interface IntakeHost {
   readonly cycle: Pick<Cycle, "now">;
   /** Why the broker takes no messages; undefined while it does. */
   readonly blocked: string | undefined;
+  /** Whether the reason is the disk, which cannot store another message. */
+  readonly diskFull: boolean;
   readonly vhosts: ReadonlyMap<string, VirtualHost>;
 }
 
@@ -51,8 +53,8 @@ export class MessageIntake {
    * @param user name of the client's user
    * @param message valid during the call
    * @param scan of the message's properties
-   * @param refuseWhileBlocked whether the message is refused while the broker takes no messages; otherwise it is taken
-   *   nevertheless, and the caller must stop reading from the client
+   * @param refuseIfDiskFull whether the message is refused while the disk is full. Otherwise, and while the memory is
+   *   full, the message is taken nevertheless, and the caller must stop reading from the client
    * @throws {AmqpError} see `check`
    */
   publish(
@@ -62,7 +64,7 @@ export class MessageIntake {
     routingKey: string,
     message: EncodedMessage,
     scan: PropertyScan,
-    refuseWhileBlocked: boolean,
+    refuseIfDiskFull: boolean,
   ): void {
     const ttl = this.check(vhost, user, exchange, scan);
     const routes = this.#routes;
@@ -72,7 +74,7 @@ export class MessageIntake {
     this.blocked = this.routed ? this.#host.blocked : undefined;
     this.position = 0;
     if (!this.routed) this.taken = true;
-    else if (this.blocked !== undefined && refuseWhileBlocked) this.taken = false;
+    else if (refuseIfDiskFull && this.#host.diskFull) this.taken = false;
     else this.taken = this.#enqueue(routes, message, scan, ttl);
   }
 

@@ -97,7 +97,9 @@ class DenoStream implements ByteStream {
   readonly #closed = new Latch<Error | undefined>();
   #sink: StreamSink | undefined;
   #buffer = new Uint8Array(MIN_READ);
-  /** How many bytes of the buffer arrived after `pause`; -1 is the end of the peer's half. */
+  /** The buffer of the read in progress, or of the last one: ours, or one of the sink. */
+  #target: Uint8Array = this.#buffer;
+  /** How many bytes of it arrived after `pause`; -1 is the end of the peer's half. */
   #held = 0;
   #reading = false;
   #paused = false;
@@ -140,7 +142,8 @@ class DenoStream implements ByteStream {
     this.#reading = true;
     try {
       while (!this.#paused && !this.#closed.open) {
-        const count = this.#held || (await this.#conn.read(this.#buffer) ?? -1);
+        if (this.#held === 0) this.#target = this.#sink!.space?.() ?? this.#buffer;
+        const count = this.#held || (await this.#conn.read(this.#target) ?? -1);
         this.#held = 0;
         if (this.#closed.open) break;
         if (this.#paused) this.#held = count;
@@ -148,8 +151,9 @@ class DenoStream implements ByteStream {
           this.#sink!.onEnd();
           return this.#halfEnded();
         } else {
-          this.#sink!.onData(this.#buffer.subarray(0, count));
-          if (count === this.#buffer.length && count < MAX_READ && this.#held === 0) {
+          const own = this.#target === this.#buffer;
+          this.#sink!.onData(this.#target.subarray(0, count));
+          if (own && count === this.#buffer.length && count < MAX_READ && this.#held === 0) {
             this.#buffer = new Uint8Array(count * 2);
           }
         }

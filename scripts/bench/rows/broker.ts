@@ -26,6 +26,8 @@ interface Load {
   /** The number of queues that a fan-out fills, and that are deleted afterwards. */
   readonly fan?: number;
   readonly sync?: readonly string[];
+  /** Messages of a round. Default: 100,000 */
+  readonly count?: number;
 }
 
 const PUBLISH = ["publish"];
@@ -70,10 +72,18 @@ const LOADS: readonly Load[] = [
     title: "16 publishers and 16 consumers at the same time",
     measured: [["publish", "-c", "16"], ["consume", "-c", "16"]],
   },
-  { name: "fan-10", title: "publish to 10 queues of a fanout", measured: [["publish", "-f", "10"]], fan: 10 },
+  {
+    name: "fan-10",
+    title: "publish to 10 queues of a fanout",
+    measured: [["publish", "-f", "10"]],
+    fan: 10,
+    count: COUNT / 5,
+  },
 ];
 
-function loadRow({ name, title, before, measured, after, fan, sync = FLUSH }: Load): Row {
+function loadRow(
+  { name, title, before, measured, after, fan, sync = FLUSH, count: full = COUNT }: Load,
+): Row {
   const loads = measured.map(([mode]) => mode).join(" and ");
   return {
     name: `broker-${name}`,
@@ -82,7 +92,7 @@ function loadRow({ name, title, before, measured, after, fan, sync = FLUSH }: Lo
     needs: ["rabbitmq"],
     targets: TARGETS,
     sides(lab) {
-      const count = lab.scaled(COUNT);
+      const count = lab.scaled(full);
       const run = async (broker: BrokerProcess) => {
         if (before !== undefined) await load(lab, broker, count, before);
         const result = await measureBroker(
