@@ -225,7 +225,7 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
     const match = this.#matchOf(outgoing);
     // Another queue of the session has a copy that is sent.
     if (match === undefined || match.queue === 1) return;
-    if (!connection.writable) {
+    if (connection.isOverfull) {
       this.dropped++;
       return;
     }
