@@ -15,8 +15,8 @@ export interface ListenEndpoint {
 
 /**
  * Parses an endpoint to listen on: `amqp://host:port`, `amqps://host:port` or another scheme of `protocols`,
- * `ws://host:port/path`, `wss://…`, `inproc://name`, `ipc://path`; `:port` and `host:port` are short for the first protocol. Without a host it is the
- * loopback interface, with both families of addresses; `*` is every interface.
+ * `ws://host:port/path`, `wss://…`, `inproc://name`, `ipc://path`; `:port` and `host:port` are short for the first
+ * protocol. Without a host it is the loopback interface, with both families of addresses; `*` is every interface.
  *
  * @throws {EndpointError} the text is not an endpoint
  */

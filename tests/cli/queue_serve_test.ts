@@ -316,7 +316,7 @@ describe("queue serve", () => {
       [
         ["--memory", "--cert", "c", "--key", "k"],
         2,
-        /are for amqps:\/\/, stomps:\/\/ and wss:\/\/ endpoints/,
+        /are for amqps:\/\/, mqtts:\/\/, stomps:\/\/ and wss:\/\/ endpoints/,
       ],
       [["--data", "/dev/null"], 1, /cannot keep messages in '\/dev\/null': it is not a directory/],
     ];

@@ -15,7 +15,7 @@ const HERE = "amqp://127.0.0.1:5672";
 export default command({
   argument: [
     "[endpoint...]",
-    `where to listen: amqp://host:port, stomp://…, amqps://…, stomps://…, ws://…, wss://…, :port (${HERE})`,
+    `where to listen: amqp://host:port, mqtt://…, stomp://…, ws://…, with TLS amqps://…, mqtts://…, stomps://…, wss://…, :port (${HERE})`,
   ],
   options: {
     ...readiness,
@@ -39,9 +39,11 @@ export default command({
     if (values.memory && (values.folder ?? values.sync) !== undefined) {
       throw new UsageError("--memory keeps nothing, so --data and --sync have no effect beside it");
     }
-    if (values.cert !== undefined && !operands.some((operand) => /^(amqps|stomps|wss):\/\//.test(operand))) {
+    if (
+      values.cert !== undefined && !operands.some((operand) => /^(amqps|mqtts|stomps|wss):\/\//.test(operand))
+    ) {
       throw new UsageError(
-        "--cert and --key are for amqps://, stomps:// and wss:// endpoints: add one, such as amqps://*:5671",
+        "--cert and --key are for amqps://, mqtts://, stomps:// and wss:// endpoints: add one, such as amqps://*:5671",
       );
     }
     if (values.cacert !== undefined && values.cert === undefined) {
@@ -85,5 +87,5 @@ function usualFolder(): string {
 }
 
 function isLocal(endpoint: string): boolean {
-  return /^(amqps?|stomps?|wss?):\/\/(127\.|\[::1\]|localhost)/.test(endpoint);
+  return /^(amqps?|mqtts?|stomps?|wss?):\/\/(127\.|\[::1\]|localhost)/.test(endpoint);
 }

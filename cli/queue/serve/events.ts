@@ -30,6 +30,10 @@ export function reportBrokerEvents(session: Session): (event: BrokerEvent) => vo
         return blocked(event.reason);
       case "failed":
         return reporter.error(event.error);
+      case "dropped":
+        return reporter.warn(`dropped ${event.count} messages of the MQTT session '${event.clientId}'`);
+      case "retained-full":
+        return reporter.warn(`did not retain a message of '${event.topic}': the limit is reached`);
       case "damaged":
         return reporter.warn(`damaged and ignored: ${event.what}`);
     }

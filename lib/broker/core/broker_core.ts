@@ -197,10 +197,10 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
     }, {
       opened: (state) => this.catalog.open(data!, sync === "confirm", state, onProblem),
       lane: (queueId, lane) => this.catalog.queueOf(queueId)?.lanes[lane],
+      restored: () => this.catalog.recovered(onProblem),
       lanes: () => this.catalog.durableLanes(),
       nameOf: (queueId) => this.catalog.nameOf(queueId),
     });
-    this.catalog.recovered(onProblem);
     this.catalog.addVirtualHost("/");
     this.#updateGuest(guest, onProblem);
     this.cycle.begin();
