@@ -70,6 +70,9 @@ export class Session {
     this.#ignored = ignored;
   }
 
+  /** Prints a warning. */
+  readonly warn = (text: string): void => this.reporter.warn(text);
+
   /** Whether a signal has requested the end. */
   get stopping(): boolean {
     return this.#signal !== undefined;

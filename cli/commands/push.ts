@@ -20,7 +20,7 @@ export default command({
   examples,
   async action({ session, values, operands }) {
     const plan = planEndpoints(session.command, "connect", values, operands);
-    const source = sourceOf(values, repeats(values));
+    const source = sourceOf(values, repeats(values), { warn: session.warn });
     const socket = new Push({
       ...await socketOptions(session, values),
       hwm: values.hwm,

@@ -59,7 +59,7 @@ function responderFor(session: Session, values: Values<typeof options>): Respond
     return { output, jobs: 1, answer: (request) => reply(session, request, request.frames) };
   }
   if (values.exec !== undefined) return execResponder(session, output, values.exec, values);
-  const source = sourceOf(values, fixed);
+  const source = sourceOf(values, fixed, { warn: session.warn });
   const replies = new Replies(source);
   session.onStop(() => source.cancel());
   const writer = recordWriter(output, styleOf(session, values, false));

@@ -41,7 +41,7 @@ export default command({
   examples,
   async action({ session, values, operands }) {
     const plan = planEndpoints(session.command, "connect", values, operands);
-    const source = sourceOf(values, repeats(values));
+    const source = sourceOf(values, repeats(values), { warn: session.warn });
     const stdout = new Output(session);
     const writer = recordWriter(stdout, styleOf(session, values, false));
     const socket = new Req({

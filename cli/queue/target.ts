@@ -7,6 +7,7 @@ import { type AmqpEvent, connectBroker, type LinkOptions, patiently } from "../.
 import { type BrokerAddress, DEFAULT_URL, formatBroker, parseAmqpUrl } from "../../lib/amqp/client/url.ts";
 import { group, option } from "../app/command.ts";
 import { StoppedError, TimeoutError, UsageError } from "../app/errors.ts";
+import { blockageReporter } from "../app/blockage.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
 import { integer, text, word } from "../app/values.ts";
@@ -205,6 +206,11 @@ function withPassword(
 
 /** @param passing whether brokers exit normally, because each one is another command with the directory open */
 function describeLink({ reporter }: Session, passing: boolean): (event: AmqpEvent) => void {
+  const blocked = blockageReporter(
+    reporter,
+    "the broker accepts no messages for now",
+    "the broker accepts messages again",
+  );
   const lost = (text: string) => passing ? reporter.verbose(text) : reporter.warn(text);
   return (event) => {
     switch (event.type) {
@@ -215,9 +221,7 @@ function describeLink({ reporter }: Session, passing: boolean): (event: AmqpEven
       case "retrying":
         return lost(`${phrase(event.error)}; trying again`);
       case "blocked":
-        return event.reason === undefined
-          ? reporter.info("the broker accepts messages again")
-          : reporter.warn(`the broker accepts no messages for now: ${event.reason}`);
+        return blocked(event.reason);
     }
   };
 }

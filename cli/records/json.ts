@@ -102,6 +102,8 @@ export interface JsonInput {
   readonly each?: (record: JsonRecord) => void;
   /** The name of the input in error messages. */
   readonly name?: string;
+  /** Reports once that headers and properties of messages of queues are dropped. */
+  readonly warn?: ((text: string) => void) | undefined;
 }
 
 /** A splitter for lines of JSON; its batches have a separate buffer. */
@@ -110,6 +112,7 @@ export function jsonSplitter(
 ): Splitter {
   const { each = () => {}, name = "the input" } = rule;
   let number = 0;
+  let hasWarned = false;
   let buffer = new Uint8Array(64 * 1024);
   let length = 0;
   const append = (bytes: Uint8Array) => {
@@ -130,6 +133,12 @@ export function jsonSplitter(
       const record = parseRecord(line);
       frames = framesOf(record, rule);
       each(record);
+      if (!hasWarned && hasProperties(record)) {
+        hasWarned = true;
+        rule.warn?.(
+          `the headers and properties of messages of queues are not sent, as ZeroMQ has none: line ${number} of ${name} is the first with any`,
+        );
+      }
     } catch (error) {
       throw new RecordError(`line ${number} of ${name} is not a JSON record: ${messageOf(error)}`);
     }
@@ -155,6 +164,19 @@ export function jsonSplitter(
       if (start < end) add(bytes, start, end, batch);
     },
   };
+}
+
+/** Whether a message of a queue has headers, or properties other than the delivery mode, which concerns the queue. */
+function hasProperties(
+  { headers, properties, properties_base64: encoded }: JsonRecord & {
+    readonly headers?: unknown;
+    readonly properties?: unknown;
+    readonly properties_base64?: unknown;
+  },
+): boolean {
+  const names = (value: unknown) => typeof value === "object" && value !== null ? Object.keys(value) : [];
+  return encoded !== undefined || names(headers).length > 0 ||
+    names(properties).some((name) => name !== "delivery_mode");
 }
 
 function put(record: JsonRecord, name: "topic" | "body", bytes: Uint8Array): void {

@@ -47,6 +47,8 @@ export interface TopicRule {
   readonly routed?: boolean;
   /** Whether the topics of JSON records of queues are sent as frames. */
   readonly publishes?: boolean;
+  /** Reports what is dropped of JSON records. */
+  readonly warn?: ((text: string) => void) | undefined;
 }
 
 /** @throws {UsageError} the framing does not support topics */

@@ -1,6 +1,6 @@
 import { isTerminal } from "../../lib/transport/runtime/stdout.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
-import { concat, utf8 } from "../../lib/zmtp/bytes.ts";
+import { byteLength, utf8 } from "../../lib/zmtp/bytes.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { LARGE, type Output } from "../io/output.ts";
@@ -10,6 +10,9 @@ import { formatRoutingId } from "./routing_id.ts";
 import { type Framing, framingOf } from "./splitter.ts";
 import { timestamp } from "./time.ts";
 import { visible, visibleJson } from "./visible.ts";
+
+const NEWLINE = Uint8Array.of(0x0a);
+const NUL = Uint8Array.of(0);
 
 /** How messages are written as bytes. */
 export interface RecordStyle {
@@ -206,28 +209,26 @@ function routedWriter(
     : compileFormat(style.format, style.escaped ? visible : undefined);
   const append = (bytes: Uint8Array) => output.append(bytes);
   let sequence = 0;
-  return eachMessage({ ...style, hasTopic: false }, ([id, ...rest], _topicFrames, endpoint) => {
-    const routingId = formatRoutingId(id!);
+  return eachMessage({ ...style, hasTopic: false }, ([peer, ...rest], _topicFrames, endpoint) => {
+    const routingId = formatRoutingId(peer!);
     if (style.framing === "json") {
       const record = { routing_id: routingId, ...toRecord(rest, false, endpoint) };
       return append(recordLine(style, record));
     }
-    const frames = routing.open(id!, rest);
+    const frames = routing.open(peer!, rest);
     if (steps !== undefined) {
       const input = { frames, topicFrames: 0, endpoint, routingId, sequence: ++sequence };
       for (const step of steps) step(input, append);
       return;
     }
-    const line = concat([
-      utf8(routingId),
-      routing.separator,
-      ...(style.escaped ? frames.map(visible) : frames),
-    ]);
-    if (style.framing === "u32") append(bigEndian(line.length));
-    append(line);
-    if (style.framing === "lines" || style.framing === "null") {
-      append(Uint8Array.of(style.framing === "lines" ? 0x0a : 0));
-    }
+    const id = utf8(routingId);
+    const body = style.escaped ? frames.map(visible) : frames;
+    if (style.framing === "u32") append(bigEndian(id.length + routing.separator.length + byteLength(body)));
+    append(id);
+    append(routing.separator);
+    for (const frame of body) append(frame);
+    if (style.framing === "lines") append(NEWLINE);
+    else if (style.framing === "null") append(NUL);
   });
 }
 

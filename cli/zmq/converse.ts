@@ -43,7 +43,10 @@ export async function conversation<S extends Duplex>(
   spec: ConversationSpec<S>,
 ): Promise<void> {
   const plan = planEndpoints(session.command, spec.usual, values, operands);
-  const input = sourceOf(values, repeats(values), { routed: spec.routing !== undefined });
+  const input = sourceOf(values, repeats(values), {
+    routed: spec.routing !== undefined,
+    warn: session.warn,
+  });
   const plain = styleOf(session, values, false);
   const socket = spec.socket({ ...await socketOptions(session, values), hwm: values.hwm });
   const routed = spec.routing?.(socket);

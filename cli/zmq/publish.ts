@@ -38,6 +38,7 @@ export async function publish(
     topic: rule.topic === undefined ? undefined : utf8(rule.topic),
     separator: rule.separator === undefined ? undefined : utf8(rule.separator),
     publishes: true,
+    warn: session.warn,
   });
   const socket = make({
     ...await socketOptions(session, values),

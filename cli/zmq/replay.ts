@@ -125,6 +125,7 @@ export class Recording implements Source {
   #open(): Input {
     const paced = this.#speed !== MAX_SPEED;
     const splitter = jsonSplitter({
+      warn: this.#session.warn,
       publishes: this.#publishes,
       name: this.#path === "-" ? "stdin" : `'${this.#path}'`,
       each: ({ time }) => {

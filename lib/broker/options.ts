@@ -45,6 +45,12 @@ export interface BrokerOptions {
   readonly handshakeTimeout?: number | undefined;
   /** Time after which a client is disconnected that reads nothing while output waits, in milliseconds. Default: 30 000. */
   readonly stallTimeout?: number | undefined;
+  /** Messages that wait for one MQTT session; above it the oldest ones are dropped. Default: 100 000. */
+  readonly sessionLimit?: number | undefined;
+  /** Time that an MQTT session outlives its connection at most, in seconds. Default: 604 800, a week. */
+  readonly sessionExpiry?: number | undefined;
+  /** Retained MQTT messages of a virtual host. Default: 100 000. */
+  readonly retainedLimit?: number | undefined;
   /** Called with each event of the broker. It must not throw. */
   readonly onEvent?: ((event: BrokerEvent) => void) | undefined;
 }
@@ -66,7 +72,11 @@ export type BrokerEvent =
   /** A part of the broker failed because of a bug; the broker continues. */
   | { readonly type: "failed"; readonly error: Error }
   /** Damaged data was found on disk and is ignored. */
-  | { readonly type: "damaged"; readonly what: string };
+  | { readonly type: "damaged"; readonly what: string }
+  /** An MQTT session has dropped messages: it has too many, or its client does not read. */
+  | { readonly type: "dropped"; readonly vhost: string; readonly clientId: string; readonly count: number }
+  /** An MQTT message is not retained, because the limit is reached. */
+  | { readonly type: "retained-full"; readonly vhost: string; readonly topic: string };
 
 /** Options with defaults applied. */
 export interface Settings {
@@ -88,6 +98,9 @@ export interface Settings {
   readonly stallTimeout: number;
   readonly frameMax: number;
   readonly channelMax: number;
+  readonly sessionLimit: number;
+  readonly sessionExpiry: number;
+  readonly retainedLimit: number;
   readonly onEvent: (event: BrokerEvent) => void;
 }
 
@@ -119,6 +132,9 @@ export function settingsOf(options: BrokerOptions): Settings {
     stallTimeout: options.stallTimeout ?? 30_000,
     frameMax: 131072,
     channelMax: 2047,
+    sessionLimit: options.sessionLimit ?? 100_000,
+    sessionExpiry: options.sessionExpiry ?? 7 * 86_400,
+    retainedLimit: options.retainedLimit ?? 100_000,
     onEvent: options.onEvent ?? (() => {}),
   };
 }

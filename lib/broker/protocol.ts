@@ -34,6 +34,8 @@ export interface ProtocolServer {
    * @throws {Error} the login failed; the stream is closed
    */
   serve(stream: ByteStream, authenticator: Authenticator, isLocal: boolean): Promise<ClientConnection>;
+  /** Stops all timers, after the connections have ended. */
+  close?(): void;
 }
 
 /** What the server of a protocol needs of the broker. */

@@ -14,6 +14,13 @@ export const PROTOCOLS: readonly [Protocol, ...Protocol[]] = [
   },
   {
     schemes: [
+      { scheme: "mqtt", port: 1883, transport: "tcp" },
+      { scheme: "mqtts", port: 8883, transport: "tls" },
+    ],
+    load: async (host) => new (await import("./mqtt/server.ts")).MqttServer(host),
+  },
+  {
+    schemes: [
       { scheme: "stomp", port: 61613, transport: "tcp" },
       { scheme: "stomps", port: 61614, transport: "tls" },
     ],

@@ -284,6 +284,7 @@ export class Broker implements CoreHost, ProtocolHost {
     for (const connection of this.connections) connection.abort(new ClosedError("The broker ended"));
     while (this.connections.size > 0) await this.#disconnected.wait();
     clearInterval(this.#beat);
+    for (const server of this.#servers.values()) await server.then((one) => one.close?.(), () => {});
     this.core.close();
   }
 }

@@ -1,4 +1,4 @@
-/** Integers in network byte order, and variable byte integers (MQTT 5.0, 1.5.2, 1.5.3, 1.5.5). */
+/** Integers in network byte order, variable byte integers, and binary data (MQTT 5.0, 1.5.2, 1.5.3, 1.5.5, 1.5.6). */
 /** Returns the size of a variable byte integer, in bytes (MQTT 5.0, 1.5.5). */
 export function sizeofVariable(value: number): number {
   return value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x20_0000 ? 3 : 4;
@@ -26,4 +26,9 @@ export function readTwo(bytes: Uint8Array, at: number): number {
 
 export function readFour(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 24 | bytes[at + 1]! << 16 | bytes[at + 2]! << 8 | bytes[at + 3]!) >>> 0;
+}
+
+/** Copies `bytes[start, end)`. A `Buffer` of Node would return a view from `slice`. */
+export function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  return new Uint8Array(bytes.subarray(start, end));
 }

@@ -1,7 +1,7 @@
 /** The packets that are decoded to objects: all but PUBLISH, its acknowledgements, and those without content. */
 import { extra, truncated } from "./fields.ts";
 import { malformed, MqttError, protocolError } from "./mqtt_error.ts";
-import { readTwo } from "./integers.ts";
+import { copyOf, readTwo } from "./integers.ts";
 import {
   AUTH,
   CONNACK,
@@ -122,7 +122,7 @@ class PacketReader {
   binary(): Uint8Array {
     const length = this.two();
     const start = this.skip(length);
-    return this.bytes.slice(start, start + length);
+    return copyOf(this.bytes, start, start + length);
   }
 
   text(name: string): string {

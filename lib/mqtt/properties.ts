@@ -1,6 +1,6 @@
 /** The properties of MQTT 5.0 (2.2.2) as data, and as an object. */
 import { copyBytes, FrameBuffer } from "../bytes/frame_buffer.ts";
-import { readFour, readTwo, sizeofVariable, writeTwo, writeVariable } from "./integers.ts";
+import { copyOf, readFour, readTwo, sizeofVariable, writeTwo, writeVariable } from "./integers.ts";
 import { PropertyScan, readPair, readVariable } from "./property_scan.ts";
 import { PROPERTY } from "./property_table.ts";
 import { encodeText, readText } from "./text.ts";
@@ -148,7 +148,7 @@ export function propertiesOf(scan: PropertyScan): MqttProperties {
         found[name] = readText(bytes, at + 2, at + 2 + readTwo(bytes, at));
         break;
       case "binary":
-        found[name] = bytes.slice(at + 2, at + 2 + readTwo(bytes, at));
+        found[name] = copyOf(bytes, at + 2, at + 2 + readTwo(bytes, at));
         break;
       case "variable": {
         const values: number[] = [];

@@ -11,7 +11,7 @@ import { compileWithBun } from "../compile_bun.ts";
 
 /** The folder of the benchmark. */
 const HERE = fileURLToPath(new URL(".", import.meta.url));
-const MAIN = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 /** `--quick` does this fraction of the work. */
 const QUICK = 1 / 20;
 
@@ -47,7 +47,7 @@ export class Lab {
   constructor(quick: boolean, others: readonly OurProgram[] = []) {
     this.quick = quick;
     this.programs = [
-      { name: "Deno", command: [...DENO, MAIN] },
+      { name: "Deno", command: [...DENO, "--no-config", bundle()] },
       { name: "Bun binary", command: [compileWithBun()] },
       ...others,
     ];
@@ -96,7 +96,7 @@ export class Lab {
       });
       const bun = { name: "empty program, Bun binary", command: [binary] };
       return this.programs.map(({ command }) =>
-        command[0] === process.execPath ? { name: "empty program, Deno", command: [...DENO, source] } : bun
+        /(^|\/)deno$/.test(command[0]!) ? { name: "empty program, Deno", command: [...DENO, source] } : bun
       );
     });
   }
@@ -142,4 +142,10 @@ export class Lab {
     await this.endGroup();
     fs.rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+/** Writes the program for Deno as JavaScript, as it is installed; returns its path. */
+function bundle(): string {
+  execFileSync(process.execPath, ["task", "bundle"], { cwd: ROOT, stdio: "ignore" });
+  return path.join(ROOT, "dist/deno/main.js");
 }

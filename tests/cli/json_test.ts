@@ -107,6 +107,24 @@ describe("-J", () => {
     }));
   });
 
+  test("headers and properties of messages of queues are dropped with one warning", async () => {
+    const records = [
+      { body: "a", exchange: "", properties: { delivery_mode: 2 } },
+      { body: "b", exchange: "", headers: { h: 1 } },
+      { body: "c", exchange: "", properties: { message_id: "m" } },
+    ];
+    for (const [sent, warnings] of [[records, 1], [records.slice(0, 1), 0]] as const) {
+      using pull = start(["pull", ":0", "--transient"]);
+      const { code, stderr } = await run(["push", "-J", await pull.readyEndpoint()], {
+        stdin: linesOf(sent),
+      });
+      assert.equal(code, 0);
+      const found = stderr.match(/headers and properties of messages of queues are not sent, .*: line 2 /g);
+      assert.equal(found?.length ?? 0, warnings, stderr);
+      assert.equal((await pull.exit()).stdout.toString(), sent.map(({ body }) => `${body}\n`).join(""));
+    }
+  });
+
   test("a message of several parts without -J is printed as one, with one warning", async () => {
     const stdin = linesOf([{ parts: ["a", "b"] }, { parts: ["c", "d"] }]);
     using pull = start(["pull", ":0", "--transient"]);

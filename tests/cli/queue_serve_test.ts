@@ -412,11 +412,12 @@ describe("queue run", () => {
   test("a broker for a command - its URL is in the environment, and the exit code is the command's", async () => {
     const env = { AMQP_URL: "amqp://nobody@127.0.0.1:1" };
     using bash = shell(
-      `mqcat queue run -- sh -c 'echo "$AMQP_URL"; cat; echo oops >&2; exit 7' <<<stdin; echo "code $?"`,
+      `mqcat queue run -- sh -c 'echo "$AMQP_URL"; echo "$STOMP_URL"; cat; echo oops >&2; exit 7' <<<stdin; echo "code $?"`,
       { env },
     );
     const { stdout, stderr } = await bash.exit();
-    assert.match(stdout.toString(), /^amqp:\/\/guest:guest@127\.0\.0\.1:\d+\nstdin\ncode 7\n$/);
+    const address = String.raw`guest:guest@127\.0\.0\.1:\d+`;
+    assert.match(stdout.toString(), new RegExp(`^amqp://${address}\nstomp://${address}\nstdin\ncode 7\n$`));
     assert.equal(stderr, "oops\n");
   });
 

@@ -155,7 +155,7 @@ export function readPacket(
     case PUBLISH: {
       publish.read(flags, bytes, start, end, version);
       const { topic, qos, dup, retain, packetId, payloadStart, payloadEnd } = publish;
-      const payload = bytes.slice(payloadStart, payloadEnd);
+      const payload = new Uint8Array(bytes.subarray(payloadStart, payloadEnd));
       const properties = publish.properties.isEmpty ? {} : propertiesOf(publish.properties);
       return { type, value: { topic, payload, qos, dup, retain, packetId, properties } };
     }

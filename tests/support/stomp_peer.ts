@@ -1,6 +1,6 @@
 /** A STOMP client for tests that can send any bytes, and records everything that the server sends. */
 import { parseEndpoint } from "../../lib/transport/endpoint.ts";
-import type { ByteStream, StreamSink } from "../../lib/transport/stream.ts";
+import type { ByteStream, StreamSink, TlsOptions } from "../../lib/transport/stream.ts";
 import { connect } from "../../lib/transport/transport.ts";
 import { StompDecoder } from "../../lib/stomp/frame_decoder.ts";
 import { StompEncoder } from "../../lib/stomp/frame_encoder.ts";
@@ -59,9 +59,9 @@ export class StompPeer implements StreamSink, Disposable {
   }
 
   /** Connects without a login. */
-  static async dial(url: string, version: StompVersion = "1.2"): Promise<StompPeer> {
-    const endpoint = parseEndpoint(url.replace(/^stomp:/, "tcp:"));
-    return new StompPeer(await connect(endpoint, { signal: AbortSignal.timeout(DEADLINE) }), version);
+  static async dial(url: string, version: StompVersion = "1.2", tls: TlsOptions = {}): Promise<StompPeer> {
+    const endpoint = parseEndpoint(url.replace(/^stomp:/, "tcp:").replace(/^stomps:/, "tls:"));
+    return new StompPeer(await connect(endpoint, { signal: AbortSignal.timeout(DEADLINE), tls }), version);
   }
 
   /** Connects and logs in. */

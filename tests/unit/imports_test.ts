@@ -24,9 +24,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 
 /** The parts of lib/broker that a part may import, besides itself; `.` is the files directly in lib/broker. */
 const BROKER_MAY_IMPORT: Record<string, readonly string[]> = {
-  ".": ["core", "amqp", "stomp", "http"],
+  ".": ["core", "amqp", "mqtt", "stomp", "http"],
   core: [],
   amqp: ["core"],
+  mqtt: ["core"],
   stomp: ["core"],
   http: ["core"],
 };

@@ -39,6 +39,7 @@ export default command({
     const env: Record<string, string> = {
       AMQP_URL: `amqp://${login}@${address}`,
       STOMP_URL: (await broker.listen("stomp://127.0.0.1:0")).replace("://", `://${login}@`),
+      MQTT_URL: (await broker.listen("mqtt://127.0.0.1:0")).replace("://", `://${login}@`),
     };
     if (values.http) env["AMQP_HTTP_URL"] = await broker.listenHttp("127.0.0.1:0");
     return await runCommand(session, operands, env);

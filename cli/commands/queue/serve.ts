@@ -15,7 +15,7 @@ const HERE = "amqp://127.0.0.1:5672";
 export default command({
   argument: [
     "[endpoint...]",
-    `where to listen: amqp://host:port, stomp://…, amqps://…, stomps://…, :port (${HERE})`,
+    `where to listen: amqp://host:port, mqtt://…, stomp://…, with TLS amqps://…, mqtts://…, stomps://…, :port (${HERE})`,
   ],
   options: {
     ...readiness,
@@ -34,9 +34,9 @@ export default command({
     if (values.memory && (values.folder ?? values.sync) !== undefined) {
       throw new UsageError("--memory keeps nothing, so --data and --sync have no effect beside it");
     }
-    if (values.cert !== undefined && !operands.some((operand) => /^(amqp|stomp)s:\/\//.test(operand))) {
+    if (values.cert !== undefined && !operands.some((operand) => /^(amqp|mqtt|stomp)s:\/\//.test(operand))) {
       throw new UsageError(
-        "--cert and --key are for amqps:// and stomps:// endpoints: add one, such as amqps://*:5671",
+        "--cert and --key are for amqps://, mqtts:// and stomps:// endpoints: add one, such as amqps://*:5671",
       );
     }
     if (values.cacert !== undefined && values.cert === undefined) {
@@ -80,5 +80,5 @@ function usualFolder(): string {
 }
 
 function isLocal(endpoint: string): boolean {
-  return /^(amqp|stomp)s?:\/\/(127\.|\[::1\]|localhost)/.test(endpoint);
+  return /^(amqp|mqtt|stomp)s?:\/\/(127\.|\[::1\]|localhost)/.test(endpoint);
 }

@@ -1,11 +1,17 @@
 import { LimitError } from "../../../lib/errors.ts";
 import type { BrokerEvent } from "../../../lib/broker/options.ts";
+import { blockageReporter } from "../../app/blockage.ts";
 import { phrase } from "../../app/reporter.ts";
 import type { Session } from "../../app/session.ts";
 
 /** Reports the events of a broker on stderr. */
 export function reportBrokerEvents(session: Session): (event: BrokerEvent) => void {
   const { reporter } = session;
+  const blocked = blockageReporter(
+    reporter,
+    "no messages are accepted for now",
+    "messages are accepted again",
+  );
   return (event) => {
     switch (event.type) {
       case "connected":
@@ -21,11 +27,13 @@ export function reportBrokerEvents(session: Session): (event: BrokerEvent) => vo
       case "channel-error":
         return reporter.verbose(`closed a channel of ${address(event.remote)}: ${phrase(event.error)}`);
       case "blocked":
-        return event.reason === undefined
-          ? reporter.info("messages are accepted again")
-          : reporter.warn(`no messages are accepted for now: ${event.reason}`);
+        return blocked(event.reason);
       case "failed":
         return reporter.error(event.error);
+      case "dropped":
+        return reporter.warn(`dropped ${event.count} messages of the MQTT session '${event.clientId}'`);
+      case "retained-full":
+        return reporter.warn(`did not retain a message of '${event.topic}': the limit is reached`);
       case "damaged":
         return reporter.warn(`damaged and ignored: ${event.what}`);
     }

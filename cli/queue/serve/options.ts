@@ -48,6 +48,23 @@ export const serving = {
       duration,
     ),
   }),
+  ...group("MQTT", {
+    sessionLimit: option(
+      "--session-limit <number>",
+      "messages that wait for one session; the oldest are dropped (default: 100000)",
+      integer(1),
+    ),
+    sessionExpiry: option(
+      "--session-expiry <duration>",
+      "time that a session is kept without its client at most (default: 168h)",
+      duration,
+    ),
+    retainedLimit: option(
+      "--retained-limit <number>",
+      "retained messages of a virtual host (default: 100000)",
+      integer(0),
+    ),
+  }),
   ...group("Identity", {
     product: option(
       "--product <name>",
@@ -73,6 +90,9 @@ export interface ServingOptions extends TlsValues {
   readonly maxMessage: number | undefined;
   readonly memoryLimit: number | undefined;
   readonly heartbeat: number | undefined;
+  readonly sessionLimit: number | undefined;
+  readonly sessionExpiry: number | undefined;
+  readonly retainedLimit: number | undefined;
   readonly product: string | undefined;
   readonly productVersion: string | undefined;
   readonly certLoginFrom?: CertLoginFrom | undefined;

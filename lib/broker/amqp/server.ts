@@ -40,6 +40,10 @@ export class AmqpServer implements ProtocolServer, ConnectionHost {
     return this.#host.core.blocked;
   }
 
+  get diskFull(): boolean {
+    return this.#host.core.diskFull;
+  }
+
   get position(): number {
     return this.#host.core.journal.position;
   }

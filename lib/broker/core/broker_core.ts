@@ -53,6 +53,8 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
   readonly bodies: BodyBudget;
   /** Why the broker takes no messages; undefined while it does. */
   blocked: string | undefined;
+  /** Whether the reason is the disk, which cannot store another message. */
+  diskFull = false;
 
   readonly #host: CoreHost;
   /** Undefined during recovery of the definitions. */
@@ -163,11 +165,11 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
 
   /** Blocks or unblocks publishers, by the state of disk and memory. */
   onRoomChange(): void {
-    const { memoryFull } = this.journal;
     const unwritten = this.journal.full ?? this.catalog.writeError;
+    this.diskFull = unwritten !== undefined;
     const reason = unwritten !== undefined
       ? `the disk takes no more: ${unwritten.message}`
-      : memoryFull
+      : this.cycle.memoryFull
       ? "the memory for messages is full"
       : undefined;
     if (reason === this.blocked) return;
@@ -195,10 +197,10 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
     }, {
       opened: (state) => this.catalog.open(data!, sync === "confirm", state, onProblem),
       lane: (queueId, lane) => this.catalog.queueOf(queueId)?.lanes[lane],
+      restored: () => this.catalog.recovered(onProblem),
       lanes: () => this.catalog.durableLanes(),
       nameOf: (queueId) => this.catalog.nameOf(queueId),
     });
-    this.catalog.recovered(onProblem);
     this.catalog.addVirtualHost("/");
     this.#updateGuest(guest, onProblem);
     this.cycle.begin();

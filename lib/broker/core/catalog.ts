@@ -60,6 +60,7 @@ export class Catalog {
       snapshot: () => this.#changes(),
       mustExist: state.used,
       changed: state.definitionsChanged,
+      defer: true,
       onProblem,
     }, (change) => {
       try {
@@ -123,6 +124,8 @@ export class Catalog {
         onProblem(`The definition of a queue is lost: its ${ready} messages are in the queue '${name}' now`);
       }
     }
+    // In one step: after a crash before it, the next start finds the messages without a definition again.
+    this.#log?.complete();
   }
 
   /** Tries again to write pending changes. @returns whether everything is written */

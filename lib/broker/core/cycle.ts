@@ -31,7 +31,7 @@ export interface Confirmable {
 
 /** What the cycle needs of the broker. */
 export interface CycleHost {
-  readonly journal: Pick<Journal, "flush" | "syncNow" | "memoryFull">;
+  readonly journal: Pick<Journal, "flush" | "syncNow" | "memoryFull" | "memoryScarce">;
   /** Position of the journal up to which messages, and the definitions of their queues, are safe. */
   readonly safePosition: number;
   /** The memory for messages became full, or has room again. */
@@ -48,9 +48,10 @@ export interface CycleHost {
 export class Cycle {
   /** Milliseconds since 1970, read once per cycle. */
   now: number = Date.now();
+  /** Whether the memory for messages is full. It stays so until an eighth is free, or publishers would stop and go. */
+  memoryFull = false;
 
   readonly #host: CycleHost;
-  #memoryFull = false;
   #depth = 0;
   readonly #queues: WakeableQueue[] = [];
   readonly #connections: Flushable[] = [];
@@ -134,8 +135,8 @@ export class Cycle {
     const { journal } = this.#host;
     journal.flush();
     if (this.#sync) this.#syncNow();
-    if (this.#memoryFull !== journal.memoryFull) {
-      this.#memoryFull = !this.#memoryFull;
+    if (this.memoryFull ? !journal.memoryScarce : journal.memoryFull) {
+      this.memoryFull = !this.memoryFull;
       this.#host.onRoomChange();
     }
   }

@@ -17,6 +17,8 @@ export interface IntakeHost {
   readonly cycle: Pick<Cycle, "now">;
   /** Why the broker takes no messages; undefined while it does. */
   readonly blocked: string | undefined;
+  /** Whether the reason is the disk, which cannot store another message. */
+  readonly diskFull: boolean;
   readonly vhosts: ReadonlyMap<string, VirtualHost>;
 }
 
@@ -40,6 +42,7 @@ export class MessageIntake {
   readonly #host: IntakeHost;
   readonly #routes = new RouteResult();
   readonly #targets = new Targets();
+  #number = 0;
 
   constructor(host: IntakeHost) {
     this.#host = host;
@@ -51,8 +54,9 @@ export class MessageIntake {
    * @param user name of the client's user
    * @param message valid during the call
    * @param scan of the message's properties
-   * @param refuseWhileBlocked whether the message is refused while the broker takes no messages; otherwise it is taken
-   *   nevertheless, and the caller must stop reading from the client
+   * @param refuseIfDiskFull whether the message is refused while the disk is full. Otherwise, and while the memory is
+   *   full, the message is taken nevertheless, and the caller must stop reading from the client
+   * @param extra another queue that gets the message; it does not count for `routed`
    * @throws {AmqpError} see `check`
    */
   publish(
@@ -62,7 +66,8 @@ export class MessageIntake {
     routingKey: string,
     message: EncodedMessage,
     scan: PropertyScan,
-    refuseWhileBlocked: boolean,
+    refuseIfDiskFull: boolean,
+    extra?: Queue,
   ): void {
     const ttl = this.check(vhost, user, exchange, scan);
     const routes = this.#routes;
@@ -71,8 +76,9 @@ export class MessageIntake {
     this.routed = routes.length > 0;
     this.blocked = this.routed ? this.#host.blocked : undefined;
     this.position = 0;
-    if (!this.routed) this.taken = true;
-    else if (this.blocked !== undefined && refuseWhileBlocked) this.taken = false;
+    if (extra !== undefined) routes.add(extra);
+    if (routes.length === 0) this.taken = true;
+    else if (this.routed && refuseIfDiskFull && this.#host.diskFull) this.taken = false;
     else this.taken = this.#enqueue(routes, message, scan, ttl);
   }
 
@@ -111,6 +117,28 @@ export class MessageIntake {
     vhost.route(exchange, routingKey, scan, routes);
     if (routes.length === 0) return { routed: false, taken: false };
     return { routed: true, taken: this.#enqueue(routes, message, scan, timeToLive(scan), targets) };
+  }
+
+  /**
+   * Puts a message into one queue, without an exchange. The outcome is in `position`.
+   *
+   * @param origin a message that this one replaces, with its queue: after a crash either both or none of the two changes
+   *   are made. The caller settles it.
+   * @returns the sequence number of the message in its lane
+   */
+  put(
+    queue: Queue,
+    message: EncodedMessage,
+    origin?: { readonly queue: Queue; readonly seq: number },
+  ): number {
+    const scan = new PropertyScan();
+    scan.read(message.head, message.propertiesStart, message.propertiesEnd);
+    const routes = new RouteResult();
+    routes.add(queue);
+    const seq = queue.lanes[queue.laneOf(scan.priority)]!.nextSeq;
+    const targets = origin === undefined ? new Targets() : replacing(origin.queue, 0, origin.seq);
+    this.#enqueue(routes, message, scan, timeToLive(scan), targets);
+    return seq;
   }
 
   /**
@@ -162,6 +190,7 @@ export class MessageIntake {
     targets: Targets = this.#targets,
   ): boolean {
     const { journal } = this.#host;
+    const number = ++this.#number;
     // Receivers must not see the keys of blind copies (RabbitMQ, sender-selected.html); a delayed message still needs them.
     const onlyWaits = routes.delay > 0 && routes.length === 1;
     if (routes.blindCopies && !onlyWaits) message = withoutHeader(message, "BCC");
@@ -169,20 +198,25 @@ export class MessageIntake {
     const { priority, persistent } = scan;
     let durable = false;
     let count = 0;
+    let direct = 0;
     let dead: Queue[] | undefined;
     // Making room comes first: it may put dead letters into the queues that follow in the list.
     for (let i = 0; i < routes.length; i++) {
       const queue = routes.queues[i]!;
-      if (queue.hasRoomFor(size)) {
+      if (queue.definition.direct === true) {
+        direct++;
+        queue.stats.published++;
+        queue.receiver?.receive(message, number);
+      } else if (queue.hasRoomFor(size)) {
         durable ||= queue.definition.durable;
         routes.queues[count++] = queue;
       } else if (queue.settings.overflow === "reject-publish-dlx") (dead ??= []).push(queue);
     }
-    const refused = count < routes.length;
+    const refused = count + direct < routes.length;
     if (count === 0) {
       this.#deadLetterAll(dead, message);
       this.position = 0;
-      return false;
+      return !refused;
     }
     targets.clear();
     for (let i = 0; i < count; i++) {

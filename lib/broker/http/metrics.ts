@@ -212,7 +212,7 @@ function expose(request: ApiRequest, perObject: boolean): Reply {
   text.gauge(
     "rabbitmq_alarms_memory_used_watermark",
     "is 1 if VM memory watermark is in effect",
-    Number(journal.memoryFull),
+    Number(request.core.cycle.memoryFull),
   );
   text.gauge(
     "rabbitmq_alarms_free_disk_space_watermark",

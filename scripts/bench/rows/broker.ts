@@ -26,6 +26,8 @@ interface Load {
   /** The number of queues that a fan-out fills, and that are deleted afterwards. */
   readonly fan?: number;
   readonly sync?: readonly string[];
+  /** Messages of a round. Default: 100,000 */
+  readonly count?: number;
 }
 
 const PUBLISH = ["publish"];
@@ -70,10 +72,18 @@ const LOADS: readonly Load[] = [
     title: "16 publishers and 16 consumers at the same time",
     measured: [["publish", "-c", "16"], ["consume", "-c", "16"]],
   },
-  { name: "fan-10", title: "publish to 10 queues of a fanout", measured: [["publish", "-f", "10"]], fan: 10 },
+  {
+    name: "fan-10",
+    title: "publish to 10 queues of a fanout",
+    measured: [["publish", "-f", "10"]],
+    fan: 10,
+    count: COUNT / 5,
+  },
 ];
 
-function loadRow({ name, title, before, measured, after, fan, sync = FLUSH }: Load): Row {
+function loadRow(
+  { name, title, before, measured, after, fan, sync = FLUSH, count: full = COUNT }: Load,
+): Row {
   const loads = measured.map(([mode]) => mode).join(" and ");
   return {
     name: `broker-${name}`,
@@ -82,7 +92,7 @@ function loadRow({ name, title, before, measured, after, fan, sync = FLUSH }: Lo
     needs: ["rabbitmq"],
     targets: TARGETS,
     sides(lab) {
-      const count = lab.scaled(COUNT);
+      const count = lab.scaled(full);
       const run = async (broker: BrokerProcess) => {
         if (before !== undefined) await load(lab, broker, count, before);
         const result = await measureBroker(
@@ -122,8 +132,8 @@ function depthRow(name: string, title: string, depth: number): Row {
           });
         // A broker is slower right after its start, at any depth.
         for (const broker of [empty, full]) await measure(broker)();
-        sides.push({ name: `${name}, empty queue`, measure: measure(empty) });
-        sides.push({ name, against: `${name}, empty queue`, measure: measure(full) });
+        sides.push({ name: `empty queue, ${name}`, measure: measure(empty) });
+        sides.push({ name, against: `empty queue, ${name}`, measure: measure(full) });
       }
       return sides;
     },
@@ -173,10 +183,10 @@ const startRows: readonly Row[] = [
           await broker.stop(signal);
           return { value: broker.readyMs, memory };
         };
-        sides.push({ name: `${name}, empty`, measure: () => start("SIGTERM", "--memory") });
+        sides.push({ name: `no messages, ${name}`, measure: () => start("SIGTERM", "--memory") });
         sides.push({
           name,
-          against: `${name}, empty`,
+          against: `no messages, ${name}`,
           measure: () => start(round++ % 2 === 0 ? "SIGKILL" : "SIGTERM", ...options),
         });
       }

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Broker } from "../../../lib/broker/server.ts";
 import { Peer, type PeerChannel } from "../../interop/amqp/peer.ts";
-import { waitFor } from "../../support/helpers.ts";
+import { DEADLINE, waitFor } from "../../support/helpers.ts";
 
 const KIB = 1024;
 const LIMIT = 8 * 1024 * KIB;
@@ -44,7 +44,7 @@ async function fill(channel: PeerChannel, queue: string, broker: Broker): Promis
 const settled = (peer: Peer, name: string) => peer.received.filter((one) => one.name === name).length;
 
 describe("blocked", () => {
-  it("blocked - a publisher is refused with the reason, and unblocked when there is space", () =>
+  it("blocked - a publisher gets the reason and waits; its message is taken when there is space", () =>
     scene(async ({ broker, url, events }) => {
       const [peer, other] = [await Peer.open(url), await Peer.open(url)];
       const [channel, consumer] = [await peer.channel(), await other.channel()];
@@ -53,16 +53,17 @@ describe("blocked", () => {
       assert.equal(settled(peer, "basic.ack"), count);
       assert.deepEqual(events, ["the memory for messages is full"]);
 
-      // There is no space for the next message.
-      await channel.put("", "q", "too much");
-      assert.equal(settled(peer, "basic.nack"), 1);
+      // There is no space for the next message, which waits: a full memory refuses nothing.
+      channel.publish("", "q", "waits");
       const { args } = await peer.zero.take("connection.blocked");
       assert.equal(args["reason"], "the memory for messages is full");
 
       // Connections that do not publish are served: consumers free the memory.
       await consumer.consume("q", { noAck: true });
-      await consumer.deliveries(count);
+      await consumer.deliveries(count + 1);
       await peer.zero.take("connection.unblocked");
+      await waitFor(() => settled(peer, "basic.ack") === count + 1, DEADLINE, "the confirm");
+      assert.equal(settled(peer, "basic.nack"), 0);
       assert.equal(events.length, 2);
       assert.equal(events[1], undefined);
       await channel.put("", "q", "fits");
@@ -77,7 +78,7 @@ describe("blocked", () => {
       const [channel, consumer] = [await peer.channel(), await other.channel()];
       await channel.queue("q");
       const count = await fill(channel, "q", broker);
-      await channel.put("", "q", "too much");
+      channel.publish("", "q", "too much");
       // The broker does not read this before there is space.
       channel.send("queue.declare", { queue: "late" });
       await consumer.consume("q", { noAck: true });
@@ -94,7 +95,7 @@ describe("blocked", () => {
       const channel = await peer.channel();
       await channel.queue("q", {}, { exclusive: true });
       await fill(channel, "q", broker);
-      await channel.put("", "q", "too much");
+      channel.publish("", "q", "too much");
       await peer.zero.take("connection.blocked");
       peer.cut();
       // The queue is deleted with its connection, which frees the memory.

@@ -9,7 +9,7 @@ import { DEADLINE, waitFor } from "../../support/helpers.ts";
 describe("idle broker", () => {
   it("idle - a cycle has the time of its begin", async () => {
     const cycle = new Cycle({
-      journal: { flush() {}, syncNow() {}, memoryFull: false },
+      journal: { flush() {}, syncNow() {}, memoryFull: false, memoryScarce: false },
       safePosition: 0,
       onRoomChange() {},
       onFailure(error) {

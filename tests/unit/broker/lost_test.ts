@@ -52,6 +52,45 @@ async function open(data: string): Promise<{ broker: Broker; problems: string[];
   return { broker, problems, found };
 }
 
+const running: Broker[] = [];
+
+/** Lets all changes of files fail after a number of them. */
+class Crash {
+  readonly #real = {
+    openSync: fs.openSync,
+    writeSync: fs.writeSync,
+    renameSync: fs.renameSync,
+    truncateSync: fs.truncateSync,
+    rmSync: fs.rmSync,
+  };
+
+  constructor(left: number) {
+    const { openSync, ...changes } = this.#real;
+    const count = () => {
+      if (left-- <= 0) throw new Error("crash");
+    };
+    for (const [name, real] of Object.entries(changes)) {
+      Object.assign(fs, {
+        [name]: (...args: unknown[]) => {
+          // The lock is released when a process ends.
+          if (!/lock/.test(String(args[0]))) count();
+          return (real as (...args: unknown[]) => unknown)(...args);
+        },
+      });
+    }
+    Object.assign(fs, {
+      openSync: (...args: Parameters<typeof openSync>) => {
+        if (/[wax]/.test(String(args[1])) && !/lock/.test(String(args[0]))) count();
+        return openSync(...args);
+      },
+    });
+  }
+
+  [Symbol.dispose](): void {
+    Object.assign(fs, this.#real);
+  }
+}
+
 describe("broker, definitions lost", () => {
   it("lost definitions - the messages of a queue with a damaged definition are in a new queue, which is reported and kept", async () => {
     using dir = tempDir();
@@ -81,6 +120,49 @@ describe("broker, definitions lost", () => {
     assert.equal(again.broker.users.size, 0);
     await again.broker.close();
   });
+
+  for (
+    const [what, damage] of [
+      [
+        "damaged",
+        (file: string) =>
+          fs.writeFileSync(file, fs.readFileSync(file, "latin1").replace('"last"', '"lost"'), "latin1"),
+      ],
+      ["missing", (file: string) => fs.rmSync(file)],
+      [
+        "truncated",
+        (file: string) => fs.truncateSync(file, fs.readFileSync(file).indexOf("last") - 80),
+      ],
+    ] as const
+  ) {
+    it(`lost definitions - messages are kept if the start crashes at any moment, definitions ${what}`, async () => {
+      using dir = tempDir();
+      await filled(dir.file("data"), "first", "last");
+      damage(`${dir.file("data")}/definitions`);
+      for (let moment = 0;; moment++) {
+        const data = dir.file(String(moment));
+        fs.cpSync(dir.file("data"), data, { recursive: true });
+        let crashed = true;
+        {
+          using _crash = new Crash(moment);
+          await open(data).then(({ broker }) => {
+            crashed = false;
+            // Not closed: that would be a clean stop.
+            running.push(broker);
+          }, () => {});
+        }
+        if (!crashed) break;
+        const { broker, found } = await open(data);
+        assert.deepEqual(
+          found.map(([, ...messages]) => messages).sort(),
+          [["b of first", "c of first"], ["b of last", "c of last"]],
+          `moment ${moment}`,
+        );
+        await broker.close();
+      }
+      for (const broker of running.splice(0)) await broker.close();
+    });
+  }
 
   it("lost definitions - all messages are kept without any definitions, and new queues get other ids", async () => {
     using dir = tempDir();

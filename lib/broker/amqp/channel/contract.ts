@@ -26,6 +26,8 @@ export interface ChannelHost {
   readonly bodies: BodyBudget;
   /** Why the broker takes no messages; undefined while it does. */
   readonly blocked: string | undefined;
+  /** Whether the reason is the disk, which cannot store another message. */
+  readonly diskFull: boolean;
   /** Position of the journal after the last message, and the one up to which messages are safe. */
   readonly position: number;
   readonly safePosition: number;

@@ -66,9 +66,12 @@ export class Publishing implements Confirmable {
     this.#channel = channel;
   }
 
-  /** Whether a message is being received that is not refused while the broker takes no messages. */
+  /**
+   * Whether a message is being received that must wait while the broker takes no messages. It is refused instead if the
+   * disk is full and the client expects a confirm.
+   */
   get mustWait(): boolean {
-    return this.#expected !== METHOD && this.confirms === undefined;
+    return this.#expected !== METHOD && (this.confirms === undefined || !this.#channel.host.diskFull);
   }
 
   /** Handles `basic.publish`: the content of the message follows. */

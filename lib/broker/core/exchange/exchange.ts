@@ -29,6 +29,8 @@ export class Exchange {
   readonly delayQueue: Queue | undefined;
   /** The number of the last message that was routed through this exchange, so that no message passes it twice. */
   passed = 0;
+  /** The number of bindings to each exchange; a queue is not listed. */
+  readonly #exits = new Map<Exchange, number>();
   readonly #bindings = new Map<string, Binding>();
 
   constructor(definition: ExchangeDefinition, matcher: Matcher<Destination>, delayQueue?: Queue) {
@@ -54,12 +56,20 @@ export class Exchange {
     return { size: this.#bindings.size, [Symbol.iterator]: () => this.#bindings.values() };
   }
 
+  /** The exchanges that messages go to from here. */
+  get exits(): Iterable<Exchange> {
+    return this.#exits.keys();
+  }
+
   /** Adds a binding. @returns the new binding; undefined if it exists */
   bind(destination: Destination, routingKey: string, args: FieldTable): Binding | undefined {
     const key = keyOf(destination, routingKey, args);
     if (this.#bindings.has(key)) return undefined;
     const binding = { source: this, key, destination, routingKey, arguments: args };
     this.#bindings.set(key, binding);
+    if (destination instanceof Exchange) {
+      this.#exits.set(destination, (this.#exits.get(destination) ?? 0) + 1);
+    }
     this.matcher.add(binding);
     return binding;
   }
@@ -71,7 +81,13 @@ export class Exchange {
 
   /** Removes a binding. */
   unbind(binding: Binding): void {
-    if (this.#bindings.delete(binding.key)) this.matcher.remove(binding);
+    if (!this.#bindings.delete(binding.key)) return;
+    this.matcher.remove(binding);
+    const { destination } = binding;
+    if (!(destination instanceof Exchange)) return;
+    const left = this.#exits.get(destination)! - 1;
+    if (left > 0) this.#exits.set(destination, left);
+    else this.#exits.delete(destination);
   }
 }
 

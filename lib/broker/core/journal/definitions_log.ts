@@ -24,6 +24,8 @@ export interface DefinitionsLogOptions {
   readonly mustExist?: boolean | undefined;
   /** Whether the file is not as the last clean stop left it; the journal reports that. */
   readonly changed?: boolean | "cut" | undefined;
+  /** Whether an incomplete file stays as it is until `complete` is called, so that a crash before has no effect. */
+  readonly defer?: boolean | undefined;
   /** Called with a description of damaged data, which is skipped and kept in another file. */
   readonly onProblem?: ((text: string) => void) | undefined;
 }
@@ -46,6 +48,8 @@ export class DefinitionsLog {
   #salt = 0;
   #length = 0;
   #rewriteAt = REWRITE;
+  /** The content of the file that `complete` writes. */
+  #deferred: Uint8Array[] | undefined;
 
   private constructor(options: DefinitionsLogOptions) {
     this.#options = options;
@@ -68,6 +72,7 @@ export class DefinitionsLog {
    * @throws {Error} the change could not be written
    */
   append(change: unknown): void {
+    if (this.#deferred !== undefined) return void this.#deferred.push(encode(change, this.#salt));
     try {
       if (this.writeError !== undefined || this.#length > this.#rewriteAt) this.#rewrite();
       else this.#append(encode(change, this.#salt));
@@ -75,6 +80,17 @@ export class DefinitionsLog {
     } catch (error) {
       throw this.writeError = writeFailure(this.#options.directory, error);
     }
+  }
+
+  /**
+   * Replaces an incomplete file by its records and the changes that were appended since it was opened.
+   *
+   * @throws {Error} a file system error; the file is as it was
+   */
+  complete(): void {
+    if (this.#deferred === undefined) return;
+    this.#replace(Buffer.concat(this.#deferred));
+    this.#deferred = undefined;
   }
 
   /** Tries to write the missing changes. @returns whether the file is complete */
@@ -121,9 +137,14 @@ export class DefinitionsLog {
     } else if (records > 0 && (corrected || salt !== head)) {
       this.#report("was damaged: all definitions were recovered", keepAside(this.#file));
     }
-    if (damaged > 0 || corrected || salt !== head || records === 0) {
-      this.#replace(joinPieces(begin(salt), bytes, pieces));
-    } else {
+    const repair = damaged > 0 || corrected || salt !== head || records === 0;
+    if (this.#options.defer === true && this.incomplete) {
+      this.#salt = salt;
+      this.#deferred = [repair ? joinPieces(begin(salt), bytes, pieces) : bytes.slice(0, end)];
+      return;
+    }
+    if (repair) this.#replace(joinPieces(begin(salt), bytes, pieces));
+    else {
       // The bytes after the last valid record were being written when the process ended.
       if (end < bytes.length) fs.truncateSync(this.#file, end);
       this.#fd = fs.openSync(this.#file, "a");

@@ -85,6 +85,8 @@ export class Disk {
       const { segments, nextNumber, skipped, last } = recover(
         { path, files, marks, lookup, manifest, resumable, problem },
       );
+      // Until the lost definitions are written again, a start must find them lost.
+      lookup.restored?.();
       manifest?.remove();
       // Entries that an earlier process made without a sync, and the removal of the manifest.
       if (this.#sync !== "flush") syncFile(path);

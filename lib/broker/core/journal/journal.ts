@@ -120,6 +120,11 @@ export class Journal {
     return this.#memory.size > this.#memorySize && (this.#disk === undefined || this.#spillFailed);
   }
 
+  /** Whether the messages in memory, once it was full, still leave less than an eighth of `memorySize` free. */
+  get memoryScarce(): boolean {
+    return this.#memory.size > this.#memorySize * 7 / 8 && (this.#disk === undefined || this.#spillFailed);
+  }
+
   /** The memory used by transient messages, in bytes. */
   get memorySize(): number {
     return this.#memory.size;

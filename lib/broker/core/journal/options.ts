@@ -54,6 +54,8 @@ export interface LaneLookup {
    * @param state what is known about the directory and its file `definitions`
    */
   opened?(state: DirectoryState): void;
+  /** Called when the lanes are filled, before the journal forgets what the last clean stop left. */
+  restored?(): void;
   /** Returns a queue's name in quotes, for reports. */
   nameOf?(queueId: number): string | undefined;
   /** Returns all lanes of the queues that survive a restart. */

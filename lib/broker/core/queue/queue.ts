@@ -32,6 +32,16 @@ export interface QueueHost {
   forget(queue: Queue): void;
 }
 
+/** Takes the messages of a queue that stores none. */
+export interface MessageReceiver {
+  /**
+   * Takes a message at the moment when it is published; it is valid during the call. It must not throw.
+   *
+   * @param number is the same for all receivers of the message, and for no other message
+   */
+  receive(message: EncodedMessage, number: number): void;
+}
+
 /**
  * A queue: its messages in lanes, one for each priority, and its consumers. The messages are in the journal; a lane has
  * their locations.
@@ -44,6 +54,8 @@ export class Queue implements WakeableQueue {
   policies: AppliedPolicies | undefined;
   readonly consumers: ConsumerList;
   readonly stats: QueueStats = new QueueStats();
+  /** Takes the messages of a direct queue; undefined: they are dropped. */
+  receiver: MessageReceiver | undefined;
   /** One lane for each priority, the lowest first. */
   readonly lanes: readonly Lane[];
   /** The message that `take` returned. */
@@ -398,6 +410,7 @@ export class Queue implements WakeableQueue {
 
   /** Removes a taken message, which may be dead-lettered. */
   #drop(lane: number, seq: number, reason: DeathReason): void {
+    if (reason === "maxlen") this.stats.overflowed++;
     const message = this.settings.deadLetterExchange === undefined ? undefined : this.messageAt(lane, seq);
     const replaced = message !== undefined && this.#host.deadLetter(this, message, reason, lane, seq);
     this.settle(lane, seq, replaced);

@@ -11,6 +11,8 @@ export class QueueStats {
   gotNoAck = 0;
   getEmpty = 0;
   acknowledged = 0;
+  /** Messages dropped because the queue was full, with or without dead-lettering. */
+  overflowed = 0;
   /** When the queue last had work, in milliseconds since 1970. */
   activeAt: number = Date.now();
 }

@@ -15,6 +15,8 @@ export interface QueueDefinition {
   /** Only the declaring connection can use the queue, and the queue is deleted when that connection closes. */
   readonly exclusive: boolean;
   readonly autoDelete: boolean;
+  /** The queue stores nothing: its messages go to its receiver at once, or are dropped if it has none. */
+  readonly direct?: true;
   readonly arguments: FieldTable;
 }
 

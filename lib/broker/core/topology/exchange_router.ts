@@ -83,9 +83,9 @@ export class ExchangeRouter {
   /** Whether the exchange and all exchanges reachable from it route by the routing key only. */
   #isByKeyOnly(exchange: Exchange): boolean {
     const reached = new Set([exchange]);
-    for (const { matcher, bindings, alternate, delayQueue } of reached) {
+    for (const { matcher, exits, alternate, delayQueue } of reached) {
       if (!matcher.byKeyOnly || delayQueue !== undefined) return false;
-      for (const { destination } of bindings) if (destination instanceof Exchange) reached.add(destination);
+      for (const exit of exits) reached.add(exit);
       const other = alternate === undefined ? undefined : this.#exchanges.get(alternate);
       if (other !== undefined) reached.add(other);
     }

@@ -109,7 +109,7 @@ function node({ broker, node }: ApiRequest): Row {
     processors: os.availableParallelism(),
     mem_used: process.memoryUsage().rss,
     mem_limit: os.totalmem(),
-    mem_alarm: broker.core.blocked !== undefined && broker.core.journal.memoryFull,
+    mem_alarm: broker.core.cycle.memoryFull,
     disk_free_alarm: broker.core.journal.full !== undefined,
     partitions: [],
     exchange_types: exchangeTypes(),

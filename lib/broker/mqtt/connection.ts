@@ -1,0 +1,492 @@
+import type { AmqpError } from "../../amqp/amqp_error.ts";
+import type { FieldTable } from "../../amqp/types/field_value.ts";
+import { copyBytes, FrameBuffer } from "../../bytes/frame_buffer.ts";
+import { UnreachableError } from "../../errors.ts";
+import { AckFields } from "../../mqtt/fields.ts";
+import { type MqttError, protocolError } from "../../mqtt/mqtt_error.ts";
+import type { PacketDecoder, PacketSink } from "../../mqtt/packet_decoder.ts";
+import { PacketEncoder } from "../../mqtt/packet_encoder.ts";
+import {
+  type AckType,
+  AUTH,
+  CONNECT,
+  DISCONNECT,
+  packetName,
+  PINGREQ,
+  PINGRESP,
+  type ProtocolVersion,
+  PUBACK,
+  PUBCOMP,
+  PUBLISH,
+  PUBREC,
+  PUBREL,
+  SUBACK,
+  SUBSCRIBE,
+  UNSUBACK,
+  UNSUBSCRIBE,
+} from "../../mqtt/packet_type.ts";
+import { checkEmpty, decodeReason, decodeSubscribe, decodeUnsubscribe } from "../../mqtt/packets.ts";
+import { REASON } from "../../mqtt/reason_code.ts";
+import type { ByteStream, StreamSink } from "../../transport/stream.ts";
+import { StallWatch } from "../core/clients/stall_watch.ts";
+import type { Confirmable, Cycle, Flushable } from "../core/cycle.ts";
+import type { QueueConsumer } from "../core/queue/consumer.ts";
+import type { VirtualHost } from "../core/topology/vhost.ts";
+import type { Access } from "../core/users/user_store.ts";
+import type { ClientChannel, ClientConnection } from "../protocol.ts";
+import { PendingAcks } from "./acks.ts";
+import { Aliases } from "./aliases.ts";
+import type { SessionConnection } from "./contract.ts";
+import { Inbound } from "./inbound.ts";
+import type { MqttLogin } from "./login.ts";
+import type { OutgoingMessage } from "./outgoing.ts";
+import { replyFor } from "./replies.ts";
+import { subscribe, unsubscribe } from "./requests.ts";
+import type { Session } from "./session.ts";
+import type { MqttSpace } from "./space.ts";
+import type { PendingWill } from "./wills.ts";
+
+/** Above the first size of pending output no messages are delivered, above the second no input is read; in bytes. */
+const HIGH_WATER = 256 * 1024;
+const BACKLOG = 4 * 2 ** 20;
+/** Limit of unacknowledged messages to a client that sets a higher one, or none. */
+const MAX_INFLIGHT = 1024;
+/** Time to write our last packet, in milliseconds. */
+const FAREWELL_MS = 5000;
+
+/** The acknowledgement that is being handled: one for all connections. */
+const ack = new AckFields();
+
+/** What a connection needs of the server. */
+export interface MqttConnectionHost {
+  readonly cycle: Cycle;
+  readonly safePosition: number;
+  readonly maxPacket: number;
+  /** Time after which a client is disconnected that reads nothing while output waits, in milliseconds. */
+  readonly stallTimeout: number;
+  onFailure(error: Error): void;
+  onDisconnected(connection: MqttConnection, cause: Error | undefined): void;
+}
+
+/** A client's running connection: it is logged in and has a session. */
+export class MqttConnection
+  implements
+    StreamSink,
+    PacketSink,
+    ClientConnection,
+    ClientChannel,
+    SessionConnection,
+    Flushable,
+    Confirmable {
+  readonly version: ProtocolVersion;
+  readonly user: string;
+  readonly vhost: VirtualHost;
+  readonly access: Access;
+  readonly vhostSpace: MqttSpace;
+  readonly session: Session;
+  readonly local: string;
+  readonly remote: string;
+  readonly connectedAt: number = Date.now();
+  readonly clientProperties: FieldTable;
+  readonly receiveMaximum: number;
+  readonly encoder: PacketEncoder;
+  received = 0;
+  sent = 0;
+  flushScheduled = false;
+  awaitingConfirms = false;
+  readonly channels: readonly ClientChannel[] = [this];
+
+  readonly #host: MqttConnectionHost;
+  readonly #stream: ByteStream;
+  readonly #decoder: PacketDecoder;
+  readonly #out = new FrameBuffer();
+  readonly #inbound: Inbound;
+  readonly #acks = new PendingAcks();
+  readonly #aliases: Aliases;
+  readonly #keepAlive: number;
+  readonly #maxPacket: number;
+  readonly #problems: boolean;
+  readonly #watch: StallWatch;
+  #will: PendingWill | undefined;
+  /** Output that is being written. */
+  #flight: Uint8Array | undefined;
+  /** Whether it published while the broker took no messages. */
+  #held = false;
+  #overBacklog = false;
+  #closing: { readonly cause: Error | undefined } | undefined;
+  #closeTimer: ReturnType<typeof setTimeout> | undefined;
+  #over = false;
+  #heard = true;
+  #heardAt = 0;
+
+  constructor(
+    host: MqttConnectionHost,
+    stream: ByteStream,
+    login: MqttLogin,
+    space: MqttSpace,
+    session: Session,
+  ) {
+    const { connect } = login;
+    this.#host = host;
+    this.#stream = stream;
+    this.#decoder = login.decoder;
+    this.version = connect.version;
+    this.user = login.user;
+    this.vhost = login.vhost;
+    this.access = login.access;
+    this.vhostSpace = space;
+    this.session = session;
+    this.local = stream.local;
+    this.remote = stream.remote;
+    this.clientProperties = { client_id: session.clientId, product: "MQTT client" };
+    this.#keepAlive = connect.keepAlive;
+    const { receiveMaximum, maximumPacketSize, topicAliasMaximum, requestProblemInformation } =
+      connect.properties;
+    this.receiveMaximum = Math.min(receiveMaximum ?? MAX_INFLIGHT, MAX_INFLIGHT);
+    this.#maxPacket = maximumPacketSize ?? Infinity;
+    this.#problems = requestProblemInformation !== 0;
+    this.#aliases = new Aliases(topicAliasMaximum ?? 0);
+    this.#watch = new StallWatch(host.stallTimeout);
+    this.encoder = new PacketEncoder(this.#out);
+    this.encoder.version = this.version;
+    this.#inbound = new Inbound(this);
+    if (connect.will !== undefined) this.#will = space.wills.add(session.clientId, login.user, connect.will);
+    stream.closed.then((cause) => this.#onClosed(cause));
+  }
+
+  /** Starts to handle input, first the packets that arrived during the login. */
+  start(): void {
+    this.#decoder.sink = this;
+    this.#decoder.version = this.version;
+    this.#stream.attach(this);
+    this.#resume();
+  }
+
+  get protocol(): string {
+    return this.version === 5 ? "MQTT 5.0" : this.version === 4 ? "MQTT 3.1.1" : "MQTT 3.1";
+  }
+
+  get frameMax(): number {
+    return this.#host.maxPacket;
+  }
+
+  readonly channelMax = 1;
+
+  get heartbeat(): number {
+    return this.#keepAlive;
+  }
+
+  get state(): ClientConnection["state"] {
+    if (this.#closing !== undefined || this.#over) return "closing";
+    return this.#held ? "blocked" : "running";
+  }
+
+  readonly number = 1;
+  readonly confirms = true;
+  readonly transactional = false;
+  readonly globalPrefetch = 0;
+
+  get prefetch(): number {
+    return this.receiveMaximum;
+  }
+
+  get published(): number {
+    return this.#inbound.count;
+  }
+
+  get unacked(): number {
+    return this.session.unacked;
+  }
+
+  get consumers(): ReadonlyMap<string, QueueConsumer> {
+    const { consumer } = this.session;
+    return new Map(consumer === undefined ? [] : [[consumer.options.tag, consumer]]);
+  }
+
+  get pendingPubacks(): number {
+    return this.#acks.pubacks;
+  }
+
+  get writable(): boolean {
+    return this.#out.length < HIGH_WATER && this.#closing === undefined && !this.#over;
+  }
+
+  get isPlain(): boolean {
+    return !this.#aliases.enabled && this.#maxPacket === Infinity;
+  }
+
+  get overBacklog(): boolean {
+    return (this.#held || this.#out.length > BACKLOG) && this.#closing === undefined;
+  }
+
+  onData(chunk: Uint8Array): void {
+    this.received += chunk.length;
+    this.#heard = true;
+    if (!this.#over && this.#closing === undefined) this.#handle(() => this.#decoder.push(chunk));
+  }
+
+  onEnd(): void {
+    this.#stream.close(
+      this.#closing === undefined
+        ? new UnreachableError("The client went away without a DISCONNECT")
+        : this.#closing.cause,
+    );
+  }
+
+  onDrain(): void {
+    const done = this.#flight!;
+    this.#flight = undefined;
+    this.#out.recycle(done);
+    this.flush();
+    if (this.#flight === undefined && this.#closing !== undefined) {
+      return this.#stream.close(this.#closing.cause);
+    }
+    if (this.#overBacklog && this.#out.length < HIGH_WATER) {
+      this.#overBacklog = false;
+      this.#resume();
+    }
+    if (!this.writable) return;
+    this.#host.cycle.begin();
+    try {
+      this.session.wake();
+    } finally {
+      this.#host.cycle.end();
+    }
+  }
+
+  onPacket(type: number, flags: number, bytes: Uint8Array, start: number, end: number): void {
+    if (this.#closing !== undefined) return;
+    const { version } = this;
+    switch (type) {
+      case PUBLISH:
+        return this.#inbound.publish(flags, bytes, start, end);
+      case PUBACK:
+      case PUBREC:
+      case PUBREL:
+      case PUBCOMP:
+        return this.#onAck(type, bytes, start, end);
+      case SUBSCRIBE: {
+        const packet = decodeSubscribe(bytes, start, end, version);
+        const { codes, reason, sendRetained } = subscribe(this, packet);
+        const properties = reason === undefined || !this.#problems ? {} : { reasonString: reason };
+        this.encoder.codeList(SUBACK, { packetId: packet.packetId, properties, codes });
+        sendRetained();
+        return this.#touch();
+      }
+      case UNSUBSCRIBE: {
+        const packet = decodeUnsubscribe(bytes, start, end, version);
+        const codes = unsubscribe(this, packet);
+        this.encoder.codeList(UNSUBACK, { packetId: packet.packetId, properties: {}, codes });
+        return this.#touch();
+      }
+      case PINGREQ:
+        checkEmpty(type, start, end);
+        this.encoder.ping(PINGRESP);
+        return this.#touch();
+      case DISCONNECT:
+        return this.#onDisconnect(bytes, start, end);
+      case AUTH:
+        throw protocolError("The client sent an AUTH, but the login had no authentication method");
+      case CONNECT: // [MQTT-3.1.0-2]
+        throw protocolError("The client sent a second CONNECT");
+      default:
+        throw protocolError(`A client does not send ${packetName(type)}`);
+    }
+  }
+
+  deliver(message: OutgoingMessage): boolean {
+    const aliases = this.#aliases;
+    message.alias = aliases.of(message.key);
+    message.aliasKnown = message.alias > 0 && aliases.isKnown;
+    message.maxPacket = this.#maxPacket;
+    if (!message.send(this.encoder)) {
+      if (message.alias > 0 && !message.aliasKnown) aliases.forget(message.key);
+      return false;
+    }
+    this.#touch();
+    return true;
+  }
+
+  deliverEncoded({ bytes, length }: FrameBuffer): void {
+    const out = this.#out;
+    const at = out.reserve(length);
+    out.length = copyBytes(bytes, 0, length, out.bytes, at);
+    this.#touch();
+  }
+
+  acknowledge(type: AckType, packetId: number, reasonCode: number, position: number): void {
+    this.#acks.push(type, packetId, reasonCode, position);
+    this.#host.cycle.awaitConfirms(this);
+  }
+
+  confirm(safePosition: number): boolean {
+    if (this.#over) this.#acks.clear();
+    this.#acks.send(safePosition, this.encoder);
+    if (this.#out.length > 0) this.#touch();
+    return this.#acks.length > 0;
+  }
+
+  flush(): void {
+    this.flushScheduled = false;
+    if (this.#flight !== undefined || this.#over || this.#out.length === 0) return;
+    this.#flight = this.#out.take();
+    this.sent += this.#flight.length;
+    this.#stream.write(this.#flight);
+  }
+
+  hold(): void {
+    if (this.#held) return;
+    this.#held = true;
+    this.#stream.pause();
+  }
+
+  block(): void {
+    // A client is held when it publishes.
+  }
+
+  release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    queueMicrotask(() => this.#resume());
+  }
+
+  takeOver(): void {
+    this.#close(
+      new UnreachableError("Another connection has the same client identifier"),
+      REASON.sessionTakenOver,
+    );
+  }
+
+  fail(error: AmqpError): void {
+    this.#host.cycle.begin();
+    try {
+      this.#refuse(replyFor(error));
+    } finally {
+      this.#host.cycle.end();
+    }
+  }
+
+  abort(cause?: Error): void {
+    this.#stream.close(cause);
+  }
+
+  beat(now: number): void {
+    const flight = this.#flight;
+    const taken = flight === undefined ? this.sent : this.sent - flight.length + this.#stream.taken;
+    const unread = this.#watch.checkReading(now, flight !== undefined, taken);
+    if (unread !== undefined) return this.#stream.close(unread);
+    if (this.#heard || this.#held || this.#overBacklog) {
+      this.#heard = false;
+      this.#heardAt = now;
+    } else if (
+      this.#keepAlive > 0 && now - this.#heardAt > this.#keepAlive * 1500 && this.#closing === undefined
+    ) {
+      // [MQTT-3.1.2-22]
+      const cause = new UnreachableError(`The client was silent for ${this.#keepAlive * 1.5} s (keep alive)`);
+      this.#close(cause, REASON.keepAliveTimeout);
+    }
+  }
+
+  #onAck(type: AckType, bytes: Uint8Array, start: number, end: number): void {
+    ack.read(type, bytes, start, end, this.version);
+    const { packetId, reasonCode } = ack;
+    if (type === PUBACK) this.session.onPuback(packetId);
+    else if (type === PUBREC) this.session.onPubrec(packetId, reasonCode);
+    else if (type === PUBREL) this.#inbound.release(packetId);
+    else this.session.onPubcomp(packetId);
+  }
+
+  #onDisconnect(bytes: Uint8Array, start: number, end: number): void {
+    const { reasonCode, properties } = decodeReason(DISCONNECT, bytes, start, end, this.version);
+    const { sessionExpiryInterval: expiry } = properties;
+    if (expiry !== undefined) {
+      if (this.session.expiry === 0 && expiry > 0) { // [MQTT-3.1.2-23], 3.14.2.2.2
+        throw protocolError("A DISCONNECT sets a session expiry, but the session ends with the connection");
+      }
+      this.session.expiry = this.vhostSpace.limitExpiry(expiry);
+      this.session.save();
+    }
+    if (reasonCode !== REASON.disconnectWithWill && this.#will !== undefined) { // [MQTT-3.14.4-3]
+      this.vhostSpace.wills.discard(this.#will);
+      this.#will = undefined;
+    }
+    this.#end(undefined);
+    this.#stream.close();
+  }
+
+  #touch(): void {
+    this.#host.cycle.scheduleFlush(this);
+  }
+
+  /** Handles input within one cycle; an error ends the connection. */
+  #handle(work: () => void): void {
+    this.#host.cycle.begin();
+    try {
+      work();
+    } catch (error) {
+      this.#refuse(replyFor(error));
+    } finally {
+      this.#host.cycle.end();
+    }
+    if (!this.#held && (this.overBacklog || this.#decoder.holding && this.#flight !== undefined)) {
+      this.#overBacklog = true;
+      this.#stream.pause();
+    }
+  }
+
+  #refuse(error: MqttError): void {
+    this.#close(error, error.reasonCode, error.message);
+  }
+
+  /** Sends a DISCONNECT with the reason, which MQTT 5.0 has, and closes the stream after it is written. */
+  #close(cause: Error, reasonCode: number, reason?: string): void {
+    if (this.#over || this.#closing !== undefined) return;
+    this.#end(cause);
+    if (this.version === 5) {
+      const properties = reason === undefined || !this.#problems
+        ? {}
+        : { reasonString: reason.slice(0, 1000) };
+      this.encoder.reason(DISCONNECT, { reasonCode, properties });
+    }
+    this.#host.cycle.scheduleFlush(this);
+    this.#closeTimer = setTimeout(() => this.#stream.close(cause), FAREWELL_MS);
+    if (this.#flight === undefined && this.#out.length === 0) this.#stream.close(cause);
+    else if (this.#flight === undefined) queueMicrotask(() => this.flush());
+    this.#stream.resume();
+  }
+
+  /** Ends the service of the session, and publishes the will. */
+  #end(cause: Error | undefined): void {
+    this.#closing = { cause };
+    this.#acks.clear();
+    if (this.session.connection !== this) return;
+    const { expiry } = this.session;
+    const will = this.#will;
+    this.#will = undefined;
+    if (will !== undefined) this.vhostSpace.wills.trigger(will, expiry);
+    this.session.detach();
+  }
+
+  #resume(): void {
+    if (this.#held || this.#overBacklog || this.#over) return;
+    this.#handle(() => this.#decoder.resume());
+    if (!this.#held && !this.#overBacklog) this.#stream.resume();
+  }
+
+  #onClosed(cause: Error | undefined): void {
+    this.#over = true;
+    clearTimeout(this.#closeTimer);
+    this.#host.cycle.begin();
+    try {
+      if (this.#closing === undefined) this.#end(cause ?? new UnreachableError("The connection was closed"));
+    } catch (error) {
+      this.#host.onFailure(error as Error);
+    } finally {
+      try {
+        this.#host.onDisconnected(this, this.#closing?.cause);
+      } finally {
+        this.#host.cycle.end();
+      }
+    }
+  }
+}

@@ -1,0 +1,89 @@
+/** The names that MQTT uses in the broker: of queues, of headers, and topics as routing keys. */
+
+/** The exchange that all MQTT messages go through, as in RabbitMQ. */
+export const EXCHANGE = "amq.topic";
+/** The highest size of a routing key and of a queue's name, in bytes. */
+export const MAX_NAME = 255;
+/** Retained messages and wills of a virtual host. */
+export const RETAINED_QUEUE = "mqtt-retained";
+export const WILL_QUEUE = "mqtt-wills";
+
+const STATE = "mqtt-session-";
+
+/** The queue for messages of QoS 1 and 2 of a session, and the one for QoS 0, as in RabbitMQ. */
+export function subscriptionQueue(clientId: string, qos: 0 | 1): string {
+  return `mqtt-subscription-${clientId}qos${qos}`;
+}
+
+/** The queue with the state of a session that survives a restart. */
+export function stateQueue(clientId: string): string {
+  return `${STATE}${clientId}`;
+}
+
+/** The client identifier of a session, from the name of its queue; undefined for other queues. */
+export function clientIdOf(queue: string): string | undefined {
+  return queue.startsWith(STATE) ? queue.slice(STATE.length) : undefined;
+}
+
+/** The queue of a shared subscription. */
+export function sharedQueue(group: string, filter: string): string {
+  return `mqtt-shared-${group}/${filter}`;
+}
+
+/** Whether a name of the broker has room for a text. */
+export function fitsName(name: string): boolean {
+  return name.length <= MAX_NAME && new TextEncoder().encode(name).length <= MAX_NAME;
+}
+
+/** Headers of messages that cross protocols, and of those that only the broker reads. */
+export const HEADER = {
+  /** The QoS of the publish, if the delivery mode does not tell it: 2, and 0 of a stored message. As in RabbitMQ. */
+  qos: "x-mqtt-publish-qos",
+  retain: "x-mqtt-retain",
+  /** The packet identifier of a QoS 2 publish, which the state of the publisher's session refers to. */
+  packetId: "x-mqtt-packet-id",
+  /** The client identifier of the publisher, if a subscriber wants no messages of its own. */
+  clientId: "x-mqtt-client-id",
+  /** The filter of the only subscription that the message is for, of shared subscriptions and retained messages. */
+  filter: "x-mqtt-filter",
+  /** User properties that headers cannot express: names that repeat, or that mean something in AMQP. */
+  userProperties: "x-mqtt-user-properties",
+  /** Correlation data, response topic and content type over 255 bytes. */
+  correlationData: "x-mqtt-correlation-data",
+  responseTopic: "x-mqtt-response-topic",
+  contentType: "x-mqtt-content-type",
+  payloadFormat: "x-mqtt-payload-format",
+} as const;
+
+/** Returns a filter as a binding key: levels become words, and `+` becomes `*`. */
+export function bindingKeyOf(filter: string): string {
+  return exchangeSeparators(filter).split(".").map((word) => word === "+" ? "*" : word).join(".");
+}
+
+/** Returns a binding key as a filter; `*` becomes `+`. */
+export function filterOf(bindingKey: string): string {
+  return exchangeSeparators(bindingKey.split(".").map((word) => word === "*" ? "+" : word).join("."));
+}
+
+/** Exchanges `/` and `.`: the levels of a topic are the words of a routing key. */
+export function exchangeSeparators(text: string): string {
+  return text.replace(/[/.]/g, (char) => char === "/" ? "." : "/");
+}
+
+const SLASH = 0x2f;
+const DOT = 0x2e;
+
+/** Copies `source[start, end)` to `at` with `/` and `.` exchanged, and returns the position after it. */
+export function copyExchanged(
+  source: Uint8Array,
+  start: number,
+  end: number,
+  target: Uint8Array,
+  at: number,
+): number {
+  for (let i = start; i < end; i++) {
+    const byte = source[i]!;
+    target[at++] = byte === SLASH ? DOT : byte === DOT ? SLASH : byte;
+  }
+  return at;
+}

@@ -1,0 +1,191 @@
+import { amqpError } from "../../amqp/amqp_error.ts";
+import { MqttError } from "../../mqtt/mqtt_error.ts";
+import { REASON } from "../../mqtt/reason_code.ts";
+import type { ByteStream } from "../../transport/stream.ts";
+import { randomName } from "../core/clients/names.ts";
+import type { Cycle } from "../core/cycle.ts";
+import type { VirtualHost } from "../core/topology/vhost.ts";
+import type { Authenticator } from "../core/users/authenticator.ts";
+import type { ProtocolHost, ProtocolServer } from "../protocol.ts";
+import { MqttConnection, type MqttConnectionHost } from "./connection.ts";
+import { RECEIVE_MAXIMUM, TOPIC_ALIASES } from "./inbound.ts";
+import { LoginRefused, type MqttLogin, readLogin } from "./login.ts";
+import { EXCHANGE, fitsName, subscriptionQueue } from "./names.ts";
+import { replyFor } from "./replies.ts";
+import { MqttSpace, type SpaceEvents } from "./space.ts";
+
+/** Room for the header of a PUBLISH besides the largest message, in bytes. */
+const HEAD_ROOM = 128 * 1024;
+/** Interval of the reports about dropped messages, in milliseconds. */
+const REPORT_MS = 10_000;
+
+/** The MQTT server: sessions of all virtual hosts, and what the connections share. */
+export class MqttServer implements ProtocolServer, MqttConnectionHost, SpaceEvents {
+  readonly cycle: Cycle;
+  readonly maxPacket: number;
+  readonly stallTimeout: number;
+
+  readonly #host: ProtocolHost;
+  readonly #spaces = new Map<string, MqttSpace>();
+  readonly #timer: ReturnType<typeof setInterval>;
+
+  constructor(host: ProtocolHost) {
+    this.#host = host;
+    this.cycle = host.core.cycle;
+    this.maxPacket = Math.min(268_435_460, host.options.maxMessageSize + HEAD_ROOM);
+    this.stallTimeout = host.options.stallTimeout;
+    this.#timer = setInterval(() => this.#report(), REPORT_MS);
+    // Sessions and wills of an earlier run.
+    this.#inCycle(() => {
+      for (const vhost of host.core.vhosts.values()) this.#spaceOf(vhost);
+    });
+  }
+
+  get safePosition(): number {
+    return this.#host.core.safePosition;
+  }
+
+  async serve(stream: ByteStream, authenticator: Authenticator, isLocal: boolean): Promise<MqttConnection> {
+    const { core, options } = this.#host;
+    const { counters } = core;
+    let release: (() => void) | undefined;
+    const admit = (login: MqttLogin) => {
+      checkLogin(login);
+      try {
+        release = this.#host.reserveConnection(login.user, login.vhost);
+      } catch (error) {
+        throw replyFor(error);
+      }
+    };
+    const limits = { handshakeTimeout: options.handshakeTimeout, maxPacket: this.maxPacket };
+    try {
+      const login = await readLogin(stream, limits, authenticator, core.vhosts, isLocal, admit);
+      counters.countLogin("mqtt", true);
+      const connection = this.#inCycle(() => this.#connect(stream, login));
+      connection.start();
+      return connection;
+    } catch (error) {
+      if (error instanceof LoginRefused) counters.countLogin("mqtt", false);
+      throw error;
+    } finally {
+      release?.();
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    for (const space of this.#spaces.values()) space.stop();
+  }
+
+  onFailure(error: Error): void {
+    this.#host.core.onFailure(error);
+  }
+
+  onDisconnected(connection: MqttConnection, cause: Error | undefined): void {
+    this.#host.onDisconnected(connection, cause);
+  }
+
+  onDropped(vhost: string, clientId: string, count: number): void {
+    this.#host.options.onEvent({ type: "dropped", vhost, clientId, count });
+  }
+
+  onRetainedFull(vhost: string, topic: string): void {
+    this.#host.options.onEvent({ type: "retained-full", vhost, topic });
+  }
+
+  /** Gives a client its session, and answers its CONNECT (3.1.4, 3.2). */
+  #connect(stream: ByteStream, login: MqttLogin): MqttConnection {
+    const { connect, vhost } = login;
+    const { version, properties } = connect;
+    const space = this.#spaceOf(vhost);
+    const clientId = connect.clientId === "" ? `mqcat-${randomName()}` : connect.clientId;
+    const given = version === 5
+      ? properties.sessionExpiryInterval ?? 0
+      : connect.cleanStart
+      ? 0
+      : 0xffff_ffff;
+    const expiry = space.limitExpiry(given);
+    let session = space.sessions.get(clientId);
+    const { connection: other } = session ?? {};
+    // The will of the other connection is published, unless the session continues and the will has a delay.
+    other?.takeOver();
+    if (session?.ended) session = undefined;
+    if (connect.cleanStart) { // [MQTT-3.1.2-4]
+      session?.end();
+      session = undefined;
+    } else space.wills.cancel(clientId);
+    const sessionPresent = session !== undefined;
+    session ??= space.create(clientId, expiry > 0);
+    session.expiry = expiry;
+    session.save();
+    const connection = new MqttConnection(this, stream, login, space, session);
+    this.#host.onConnected(connection);
+    connection.encoder.connack({
+      sessionPresent,
+      code: REASON.success,
+      properties: version < 5 ? {} : {
+        receiveMaximum: RECEIVE_MAXIMUM,
+        topicAliasMaximum: TOPIC_ALIASES,
+        maximumPacketSize: this.maxPacket,
+        ...(connect.clientId === "" ? { assignedClientIdentifier: clientId } : {}),
+        ...(expiry !== (given === 0xffff_ffff ? Infinity : given)
+          ? { sessionExpiryInterval: expiry === Infinity ? 0xffff_ffff : expiry }
+          : {}),
+      },
+    });
+    this.cycle.scheduleFlush(connection);
+    session.attach(connection);
+    if (this.#host.core.vhosts.get(vhost.name) !== vhost) {
+      connection.fail(amqpError(320, `vhost '${vhost.name}' is deleted`));
+    }
+    return connection;
+  }
+
+  #spaceOf(vhost: VirtualHost): MqttSpace {
+    let space = this.#spaces.get(vhost.name);
+    if (space === undefined || space.vhost !== vhost) {
+      space?.stop();
+      const { core, options } = this.#host;
+      space = new MqttSpace(core, vhost, options, options.data !== undefined, this);
+      this.#spaces.set(vhost.name, space);
+    }
+    return space;
+  }
+
+  #report(): void {
+    for (const space of this.#spaces.values()) space.reportDropped();
+  }
+
+  #inCycle<T>(work: () => T): T {
+    this.cycle.begin();
+    try {
+      return work();
+    } finally {
+      this.cycle.end();
+    }
+  }
+}
+
+/** Checks the client identifier and the will of a client. @throws {MqttError} */
+function checkLogin({ connect, vhost, access }: MqttLogin): void {
+  const { clientId, cleanStart, version, will } = connect;
+  if (clientId === "" && version < 5 && !cleanStart) { // [MQTT-3.1.3-8] of 3.1.1
+    throw new MqttError(REASON.clientIdNotValid, "A client without an identifier needs a clean session");
+  }
+  if (clientId === "" && version === 3) {
+    throw new MqttError(REASON.clientIdNotValid, "MQTT 3.1 needs a client identifier");
+  }
+  if (!fitsName(subscriptionQueue(clientId, 0))) {
+    throw new MqttError(REASON.clientIdNotValid, "The client identifier is longer than 233 bytes");
+  }
+  if (will === undefined) return;
+  if (!fitsName(will.topic)) {
+    throw new MqttError(REASON.topicNameInvalid, "The topic of the will is longer than 255 bytes");
+  }
+  try {
+    access.check("write", "exchange", EXCHANGE);
+    access.checkTopic("write", vhost.exchanges, EXCHANGE, will.topic);
+  } catch (error) {
+    throw replyFor(error);
+  }
+}

@@ -1,0 +1,140 @@
+import { addressOf, encodeMessage, propertiesOf } from "../core/message.ts";
+import { type ConsumingChannel, QueueConsumer } from "../core/queue/consumer.ts";
+import type { Queue } from "../core/queue/queue.ts";
+import { parseShared } from "../../mqtt/topic.ts";
+import { HEADER, sharedQueue } from "./names.ts";
+import type { SharingSession } from "./contract.ts";
+import type { Subscription } from "./subscriptions.ts";
+
+/** The number of messages of a shared subscription that may wait in the queue of a member. */
+const MAX_WAITING = 64;
+
+/** A session's part in a shared subscription: it takes its turn as a consumer of the common queue. */
+class Membership implements ConsumingChannel {
+  readonly #session: SharingSession;
+  readonly queue: Queue;
+  subscription: Subscription;
+  #consumer: QueueConsumer | undefined;
+
+  constructor(session: SharingSession, queue: Queue, subscription: Subscription) {
+    this.#session = session;
+    this.queue = queue;
+    this.subscription = subscription;
+  }
+
+  get writable(): boolean {
+    return this.#session.writable && this.#session.waiting < MAX_WAITING;
+  }
+
+  get hasRoom(): boolean {
+    return this.writable;
+  }
+
+  attach(): void {
+    this.#consumer = new QueueConsumer(this.queue, this, {
+      tag: this.subscription.filter,
+      noAck: true,
+      exclusive: false,
+      priority: 0,
+      prefetch: 0,
+      arguments: {},
+    });
+    this.queue.addConsumer(this.#consumer);
+  }
+
+  detach(): void {
+    if (this.#consumer !== undefined) this.queue.removeConsumer(this.#consumer);
+    this.#consumer = undefined;
+  }
+
+  /** Sends a message of QoS 0, and moves another one into the queue of the session [MQTT-4.8.2-4]. */
+  deliver(_consumer: QueueConsumer, queue: Queue): void {
+    const { takenSeq: seq } = queue;
+    const message = queue.messageAt(0, seq);
+    if (message === undefined) return queue.settle(0, seq);
+    const { outgoing } = this.#session.space;
+    outgoing.read(message);
+    const { filter, qos } = this.subscription;
+    const expiry = queue.lanes[0]!.expiryAt(seq);
+    const ttl = expiry === 0 ? Infinity : Math.max(1, expiry - this.#session.space.core.cycle.now);
+    if (Math.min(outgoing.qos, qos) === 0) {
+      const retain = this.subscription.retainAsPublished && outgoing.retained;
+      this.#session.deliverNow(outgoing, this.subscription, retain, ttl);
+    } else {
+      const properties = propertiesOf(message);
+      const headers = { ...properties.headers, [HEADER.filter]: filter };
+      const body = message.body.subarray(message.bodyStart, message.bodyEnd);
+      const moved = encodeMessage(
+        addressOf(message),
+        { ...properties, headers, ...(ttl === Infinity ? {} : { expiration: String(ttl) }) },
+        body,
+      );
+      this.#session.enqueue(moved, { queue, seq });
+    }
+    queue.settle(0, seq);
+  }
+
+  onCancelled(): void {
+    this.#consumer = undefined;
+  }
+}
+
+/** The shared subscriptions of a session (MQTT 5.0, 4.8.2). */
+export class SharedSubscriptions {
+  readonly #session: SharingSession;
+  readonly #members = new Map<string, Membership>();
+
+  constructor(session: SharingSession) {
+    this.#session = session;
+  }
+
+  *[Symbol.iterator](): IterableIterator<Subscription> {
+    for (const { subscription } of this.#members.values()) yield subscription;
+  }
+
+  get(filter: string): Subscription | undefined {
+    return this.#members.get(filter)?.subscription;
+  }
+
+  /** Adds or replaces a subscription. @throws {AmqpError} its queue cannot be declared or bound */
+  join(subscription: Subscription): void {
+    const { filter } = subscription;
+    const known = this.#members.get(filter);
+    if (known !== undefined) {
+      known.subscription = subscription;
+      return;
+    }
+    const { group, filter: own } = parseShared(filter)!;
+    const queue = this.#session.space.shareQueue(sharedQueue(group, own), own);
+    const member = new Membership(this.#session, queue, subscription);
+    this.#members.set(filter, member);
+    if (this.#session.connection !== undefined) member.attach();
+  }
+
+  /** Removes a subscription. @returns whether it existed */
+  leave(filter: string): boolean {
+    const member = this.#members.get(filter);
+    if (member === undefined) return false;
+    member.detach();
+    this.#members.delete(filter);
+    this.#session.space.unshareQueue(member.queue);
+    return true;
+  }
+
+  leaveAll(): void {
+    for (const filter of [...this.#members.keys()]) this.leave(filter);
+  }
+
+  attach(): void {
+    for (const member of this.#members.values()) member.attach();
+  }
+
+  detach(): void {
+    for (const member of this.#members.values()) member.detach();
+  }
+
+  /** The session can take messages again. */
+  wake(): void {
+    for (const { queue } of this.#members.values()) this.#session.space.core.cycle.wake(queue);
+  }
+}
