@@ -84,6 +84,17 @@ function expected(text: string): Seen[] {
 }
 
 describe("crossing", () => {
+  it("WebSockets - one listener serves MQTT and STOMP by their subprotocols", async () => {
+    const url = await broker.listen("ws://127.0.0.1:0");
+    const subscriber = await MqttPeer.open(url, "web");
+    await subscriber.subscribe("web/#", 1);
+    using sender = await StompPeer.open(url);
+    await sender.call("SEND", { destination: "/topic/web.page" }, "hello");
+    assert.equal(await subscriber.message(), "web/page hello 0");
+    await subscriber.abort();
+    await sender.close();
+  });
+
   it("AMQP - is received by all three", async () => {
     const properties = {
       contentType: "text/plain",
