@@ -296,8 +296,8 @@ export class Outbox {
         return last;
       }
     }
-    // A second queued block or a large run of messages indicates a stream of messages.
-    const streams = last !== undefined || length > MIN_STREAM;
+    // A full block that is queued, or a large run of messages, indicates a stream of messages.
+    const streams = last?.own === true || length > MIN_STREAM;
     const bytes = length <= SMALL_BLOCK && !streams
       ? smallBuffers.take()
       : length <= BLOCK && streams
