@@ -9,10 +9,10 @@ import process from "node:process";
 import type { Results, RowResult, SideResult } from "./results.ts";
 import { formatRatio } from "./table.ts";
 
-const WIDTH = 860;
+const WIDTH = 900;
 /** Where the bars begin and end, in pixels. */
-const LEFT = 190;
-const RIGHT = 770;
+const LEFT = 300;
+const RIGHT = 820;
 const BAR = 11;
 const ROW_GAP = 10;
 const HEAD = 78;
@@ -28,7 +28,9 @@ export function renderChart({ rows, machine, versions, date }: Results): string 
     sides: row.sides.filter(({ ratio }) => ratio !== undefined && ratio.low > 0),
   }));
   const names = [...new Set(all.flatMap(({ sides }) => sides.map(({ name }) => name)))];
-  const ratios = all.flatMap(({ sides }) => sides.flatMap(({ ratio }) => [ratio!.low, ratio!.high]));
+  const ratios = all.flatMap(({ sides }) =>
+    sides.flatMap(({ ratio, target }) => [ratio!.low, ratio!.high, target ?? 1])
+  );
   const low = Math.min(0.5, ...ratios);
   const high = Math.max(2, ...ratios);
   const x = (ratio: number) => LEFT + (RIGHT - LEFT) * Math.log(ratio / low) / Math.log(high / low);
@@ -37,7 +39,7 @@ export function renderChart({ rows, machine, versions, date }: Results): string 
   for (const { row, sides } of all) {
     const height = sides.length * BAR;
     parts.push(`<g><title>${escaped(row.title)}</title>`);
-    parts.push(text(LEFT - 10, y + height / 2 + 4, row.name, `class="label"`));
+    parts.push(text(LEFT - 10, y + height / 2 + 4, row.name, `class="label"`, peersOf(sides)));
     for (const [at, side] of sides.entries()) {
       parts.push(bar(side, y + at * BAR, x, COLOURS[names.indexOf(side.name) % COLOURS.length]!));
     }
@@ -66,6 +68,7 @@ text { font: 12px system-ui, sans-serif; fill: #222 }
 .title { font-size: 15px; font-weight: 600 } .label { text-anchor: end } .axis { text-anchor: middle; fill: #666 }
 .small { fill: #666; font-size: 11px }
 .tick { stroke: #ddd } .one { stroke: #222; stroke-width: 1.5 } .range { stroke: #222; stroke-width: 1 }
+.target { stroke: #cc3311; stroke-width: 2 }
 </style>
 <rect width="100%" height="100%" fill="#fff"/>
 ${text(14, 22, "mqcat and its peers: times as fast as the peer (memory: times as small)", `class="title"`)}
@@ -74,7 +77,7 @@ ${
     text(
       14,
       bottom + 20,
-      `Median of up to ${rounds} rounds in turns, and their range. ${about}`,
+      `Median of up to ${rounds} rounds in turns, and their range; red: the goal. ${about}`,
       `class="small"`,
     )
   }
@@ -82,13 +85,18 @@ ${
 `;
 }
 
-function bar({ ratio }: SideResult, y: number, x: (ratio: number) => number, colour: string): string {
+function bar({ ratio, target }: SideResult, y: number, x: (ratio: number) => number, colour: string): string {
   const { median, low, high } = ratio!;
   const from = Math.min(x(1), x(median));
   const width = Math.abs(x(median) - x(1));
   const middle = y + (BAR - 2) / 2;
   return `<rect x="${round(from)}" y="${y}" width="${round(width)}" height="${BAR - 2}" fill="${colour}"/>` +
     `<line x1="${round(x(low))}" x2="${round(x(high))}" y1="${middle}" y2="${middle}" class="range"/>` +
+    (target === undefined
+      ? ""
+      : `<line x1="${round(x(target))}" x2="${round(x(target))}" y1="${y - 1}" y2="${
+        y + BAR - 1
+      }" class="target"/>`) +
     text(RIGHT + 12, y + BAR - 2, formatRatio(median), `class="small"`);
 }
 
@@ -108,9 +116,16 @@ function formatTick(tick: number): string {
   return String(tick);
 }
 
-function text(x: number, y: number, content: string, attributes = ""): string {
+/** @param prefix a text in grey before the content */
+function text(x: number, y: number, content: string, attributes = "", prefix = ""): string {
   const more = attributes === "" ? "" : ` ${attributes}`;
-  return `<text x="${round(x)}" y="${round(y)}"${more}>${escaped(content)}</text>`;
+  const first = prefix === "" ? "" : `<tspan class="small">${escaped(prefix)} </tspan>`;
+  return `<text x="${round(x)}" y="${round(y)}"${more}>${first}${escaped(content)}</text>`;
+}
+
+/** The peer of a row: `empty program` of `empty program, Deno`. */
+function peersOf(sides: readonly SideResult[]): string {
+  return [...new Set(sides.map(({ against }) => against!.split(",")[0]!))].join(", ");
 }
 
 function escaped(content: string): string {

@@ -69,6 +69,8 @@ const VERSIONS = {
   bun: execFileSync(findBun(), ["--version"], { encoding: "utf8" }).trim(),
 };
 
+const ORDER = GROUPS.flatMap(({ rows }) => rows.map(({ name }) => name));
+
 function describeMachine(): string {
   const [cpu] = os.cpus();
   return `${cpu?.model.trim() ?? "unknown CPU"}, ${os.cpus().length} cores, ${os.type()} ${os.release()}`;
@@ -113,7 +115,7 @@ async function main(): Promise<void> {
         }
         if (options.json !== undefined) {
           const date = new Date().toISOString();
-          save(options.json, { date, machine: describeMachine(), versions: VERSIONS, rows: done });
+          save(options.json, { date, machine: describeMachine(), versions: VERSIONS, rows: done }, ORDER);
         }
       }
       await lab.endGroup();

@@ -84,12 +84,17 @@ export function ratiosOf(unit: Unit, ours: readonly number[], peers: readonly nu
   });
 }
 
-/** Adds results to a file. Rows that it has from earlier runs on the same machine stay, unless they are measured again. */
-export function save(file: string, results: Results): void {
+/**
+ * Adds results to a file. Rows that it has from earlier runs on the same machine stay, unless they are measured again.
+ *
+ * @param order the names of all rows, in the order of the file
+ */
+export function save(file: string, results: Results, order: readonly string[]): void {
   const before = fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, "utf8")) as Results : undefined;
   const kept = before?.machine === results.machine ? before.rows : [];
   const rows = new Map([...kept, ...results.rows].map((row) => [row.name, row]));
-  fs.writeFileSync(file, `${JSON.stringify({ ...results, rows: [...rows.values()] }, undefined, 1)}\n`);
+  const sorted = [...rows.values()].sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
+  fs.writeFileSync(file, `${JSON.stringify({ ...results, rows: sorted }, undefined, 1)}\n`);
 }
 
 function cpuOf(list: readonly Measurement[]): number | undefined {

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { GONE, Lane, READY, UNACKED } from "../../lib/broker/core/queue/lane.ts";
+import { SeqHeap } from "../../lib/broker/core/queue/seq_heap.ts";
 
 interface Message {
   segment: number;
@@ -102,7 +103,7 @@ const action = fc.oneof(
   fc.record({ do: fc.constant("push" as const), count, expiry: fc.constantFrom(0, 0, 0, 5) }),
   fc.record({ do: fc.constant("take" as const), count }),
   fc.record({ do: fc.constant("takeAt" as const), share }),
-  fc.record({ do: fc.constant("giveBack" as const), share, count }),
+  fc.record({ do: fc.constant("giveBack" as const), share, count, seed: fc.nat() }),
   fc.record({ do: fc.constant("remove" as const), share, count }),
   fc.record({ do: fc.constant("removeRange" as const), share, count }),
   fc.record({ do: fc.constant("thin" as const), keep: fc.constantFrom<number>(3, 50, 900, 5000) }),
@@ -110,6 +111,18 @@ const action = fc.oneof(
   fc.record({ do: fc.constant("ackAll" as const) }),
   fc.record({ do: fc.constant("skip" as const), count }),
 );
+
+/** Returns the items in an order that depends on the seed. */
+function shuffled<T>(items: readonly T[], seed: number): T[] {
+  const result = [...items];
+  let state = seed;
+  for (let i = result.length - 1; i > 0; i--) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    const j = Math.floor(state / 2 ** 32 * (i + 1));
+    [result[i], result[j]] = [result[j]!, result[i]!];
+  }
+  return result;
+}
 
 function run(pair: Pair, step: typeof action extends fc.Arbitrary<infer Step> ? Step : never): void {
   const { lane, model } = pair;
@@ -129,12 +142,13 @@ function run(pair: Pair, step: typeof action extends fc.Arbitrary<infer Step> ? 
     case "giveBack": {
       const first = pair.pick(step.share, UNACKED) ?? 0;
       const chosen = pair.seqs(UNACKED).filter((seq) => seq >= first).slice(0, step.count);
-      if (step.count % 2 === 0) chosen.reverse();
-      for (const seq of chosen) {
+      for (const seq of shuffled(chosen, step.seed)) {
         assert.equal(lane.giveBack(seq), true);
         assert.equal(lane.giveBack(seq), false);
         Object.assign(model.get(seq)!, { state: READY, redelivered: true });
       }
+      // Messages that were given back come first, in their old order.
+      if (step.seed % 2 === 0) pair.take(chosen.length);
       return;
     }
     case "remove": {
@@ -196,13 +210,37 @@ describe("lane", () => {
     );
   });
 
+  it("heap - returns the lowest of the pushed numbers, in any order of pushes and pops", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.option(fc.nat(1000), { freq: 3 }), { maxLength: 200, size: "max" }),
+        (steps) => {
+          const heap = new SeqHeap();
+          const model: number[] = [];
+          // null pops.
+          for (const seq of [...steps, ...steps.map(() => null)]) {
+            if (seq !== null) {
+              heap.push(seq);
+              model.push(seq);
+              model.sort((a, b) => a - b);
+            } else if (model.length > 0) {
+              assert.equal(heap.first, model[0]);
+              assert.equal(heap.pop(), model.shift());
+            }
+            assert.equal(heap.length, model.length);
+          }
+        },
+      ),
+    );
+  });
+
   it("lane - keeps messages scattered over many chunks: taken, given back and ready", () => {
     const pair = new Pair();
     for (const keep of [9, 100, 1000]) {
       pair.push(4 * 8192, keep === 100 ? 3 : 0);
       pair.take(3 * 8192);
       run(pair, { do: "thin", keep });
-      run(pair, { do: "giveBack", share: 0, count: 5 });
+      run(pair, { do: "giveBack", share: 0, count: 5, seed: 1 });
       // Old chunks are checked when new ones are made.
       for (let i = 0; i < 6; i++) pair.push(8192, 0);
       pair.check();

@@ -18,6 +18,8 @@ const SYNC = 2;
 export class PowerFailure {
   /** The synced length of each file, by inode. */
   readonly #synced = new Map<number, number>();
+  /** The syncs that do not end before `release`. */
+  #held: (() => void)[] | undefined;
   readonly #real = {
     openSync: fs.openSync,
     fdatasync: fs.fdatasync,
@@ -37,10 +39,12 @@ export class PowerFailure {
       },
       fdatasync: (fd: number, done: fs.NoParamCallback) => {
         const note = this.#noteLater(fd);
-        setTimeout(() => {
+        const end = () => {
           note();
           done(null);
-        }, SYNC);
+        };
+        if (this.#held === undefined) setTimeout(end, SYNC);
+        else this.#held.push(end);
       },
       fdatasyncSync: syncNow,
       fsyncSync: syncNow,
@@ -49,6 +53,17 @@ export class PowerFailure {
 
   [Symbol.dispose](): void {
     Object.assign(fs, this.#real);
+  }
+
+  /** Lets no sync end until `release`. */
+  hold(): void {
+    this.#held = [];
+  }
+
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const end of held) end();
   }
 
   /** Copies the files of a data directory as a power failure can leave them. */

@@ -132,8 +132,8 @@ function depthRow(name: string, title: string, depth: number): Row {
           });
         // A broker is slower right after its start, at any depth.
         for (const broker of [empty, full]) await measure(broker)();
-        sides.push({ name: `${name}, empty queue`, measure: measure(empty) });
-        sides.push({ name, against: `${name}, empty queue`, measure: measure(full) });
+        sides.push({ name: `empty queue, ${name}`, measure: measure(empty) });
+        sides.push({ name, against: `empty queue, ${name}`, measure: measure(full) });
       }
       return sides;
     },
@@ -183,10 +183,10 @@ const startRows: readonly Row[] = [
           await broker.stop(signal);
           return { value: broker.readyMs, memory };
         };
-        sides.push({ name: `${name}, empty`, measure: () => start("SIGTERM", "--memory") });
+        sides.push({ name: `no messages, ${name}`, measure: () => start("SIGTERM", "--memory") });
         sides.push({
           name,
-          against: `${name}, empty`,
+          against: `no messages, ${name}`,
           measure: () => start(round++ % 2 === 0 ? "SIGKILL" : "SIGTERM", ...options),
         });
       }

@@ -42,7 +42,7 @@ function roundTrips(name: string, peer: string, need: Peer, command: (lab: Lab) 
     title: `round trips of 64 B, a promise for each, against ${peer}`,
     unit: "µs",
     needs: [need],
-    targets: { "library on Deno": 1, "library on Bun": 1 },
+    targets: { "Deno": 1, "Bun": 1 },
     sides(lab) {
       const count = lab.scaled(COUNT);
       const side = (name: string, command: readonly string[]) => ({
@@ -52,8 +52,8 @@ function roundTrips(name: string, peer: string, need: Peer, command: (lab: Lab) 
       });
       return Promise.resolve([
         side(peer, command(lab)),
-        side("library on Deno", [process.execPath, "run", "-A", "--no-check", `${HERE}trips.ts`]),
-        side("library on Bun", [findBun(), `${HERE}trips.ts`]),
+        side("Deno", [process.execPath, "run", "-A", "--no-check", `${HERE}trips.ts`]),
+        side("Bun", [findBun(), `${HERE}trips.ts`]),
       ]);
     },
   };

@@ -59,14 +59,15 @@ describe("bench", () => {
     assert.doesNotMatch(svg, /NaN|Infinity/);
   });
 
-  it("bench - a file keeps the rows that are not measured again", () => {
+  it("bench - a file keeps the rows that are not measured again, in the order of all rows", () => {
     const dir = tempDir();
     const file = dir.file("results.json");
     const other = { ...results().rows[0]!, name: "echo" };
-    save(file, results());
-    save(file, results({ rows: [other] }));
+    const order = ["echo", "push-pull-63"];
+    save(file, results(), order);
+    save(file, results({ rows: [other] }), order);
     const read: Results = JSON.parse(fs.readFileSync(file, "utf8"));
-    assert.deepEqual(read.rows.map(({ name }) => name), ["push-pull-63", "echo"]);
+    assert.deepEqual(read.rows.map(({ name }) => name), order);
     dir.remove();
   });
 });

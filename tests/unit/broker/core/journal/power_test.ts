@@ -99,6 +99,7 @@ describe("journal, power failure", () => {
       const delayed = what === "delayed message";
       publish(broker, delayed);
       await waitFor(() => broker.core.safePosition === broker.core.journal.position);
+      power.hold();
       const { cycle, journal } = broker.core;
       const before = journal.position;
       if (delayed) await waitFor(() => journal.position > before, 5000, "the due time");
@@ -111,6 +112,7 @@ describe("journal, power failure", () => {
       }
       assert.ok(broker.core.safePosition < journal.position);
       power.copy(folder.file("data"), folder.file("failed"));
+      power.release();
       await broker.close();
       assert.deepEqual(await storedIn(folder, "data"), { end: ["body"] });
       assert.deepEqual(Object.values(await storedIn(folder, "failed")), [["body"]]);
@@ -140,7 +142,7 @@ function publish({ core, vhosts }: Broker, delayed: boolean): void {
     arguments: type,
   });
   vhost.bindQueue({ queue: "end", exchange: "later", routingKey: "", arguments: {} }, core);
-  const properties = { deliveryMode: 2, ...(delayed ? { headers: { "x-delay": 50 } } : {}) };
+  const properties = { deliveryMode: 2, ...(delayed ? { headers: { "x-delay": 700 } } : {}) };
   const address = delayed ? { exchange: "later", routingKey: "" } : { exchange: "", routingKey: "work" };
   const message = encodeMessage(address, properties, new TextEncoder().encode("body"));
   assert.ok(core.intake.publishInternally(vhost, address.exchange, address.routingKey, message).taken);
