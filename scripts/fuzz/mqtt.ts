@@ -105,8 +105,9 @@ function session(version: ProtocolVersion, chance: Chance): Uint8Array[] {
   const plain = parts.slice();
   for (let left = 1 + chance.below(5); left > 0; left--) {
     const at = chance.below(parts.length);
-    if (chance.below(2) === 0) parts[at] = mutate(parts[at]!, plain, chance);
-    else if (chance.below(2) === 0) parts.splice(at, 1);
+    const change = chance.below(4);
+    if (change < 2) parts[at] = mutate(parts[at]!, plain, chance);
+    else if (change === 2) parts.splice(at, 1);
     else parts.splice(at, 0, plain[chance.below(plain.length)]!);
   }
   const bytes = concat(parts);
