@@ -296,8 +296,9 @@ export class Outbox {
         return last;
       }
     }
-    // A second queued block or a large run of messages indicates a stream of messages.
-    const streams = last !== undefined || length > MIN_STREAM;
+    // A second queued block or a large run of messages indicates a stream of messages. A block between referred bodies may
+    // contain a header only, so it begins small.
+    const streams = last?.own === true || length > MIN_STREAM;
     const bytes = length <= SMALL_BLOCK && !streams
       ? smallBuffers.take()
       : length <= BLOCK && streams
