@@ -10,7 +10,7 @@ import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
 import { endpoint } from "../app/values.ts";
 import { Input, type Source } from "../io/input.ts";
-import { Output, outputFailure } from "../io/output.ts";
+import { LARGE, Output, outputFailure } from "../io/output.ts";
 import type { TlsValues } from "../options/tls.ts";
 
 /** Default endpoint of both echo commands. */
@@ -135,7 +135,8 @@ export class EchoConversation {
   }
 
   #print(chunk: Uint8Array): void {
-    this.#output.append(chunk);
+    if (chunk.length >= LARGE) this.#output.appendLarge(chunk, undefined);
+    else this.#output.append(chunk);
     this.#output.flush();
     if (this.#output.full) this.#client.pause();
   }

@@ -109,6 +109,9 @@ function recordLine({ timestamps, escaped }: RecordStyle, record: JsonRecord): U
   return utf8(`${escaped ? visibleJson(json) : json}\n`);
 }
 
+/** A body up to this length is copied byte by byte, in bytes: `copyWithin` costs more. */
+const SHORT = 24;
+
 /**
  * Writes bodies with one byte after each, or none. It copies the whole batch at once and moves each body to its place,
  * like `encodeBatch` and for the same reason.
@@ -144,7 +147,8 @@ class PlainWriter implements RecordWriter {
     const { bytes } = output;
     let at = output.length;
     const shift = at + between - first;
-    bytes.set(batch.bytes.subarray(first, first + span), at + between);
+    const source = batch.bytes;
+    bytes.set(source.subarray(first, first + span), at + between);
     for (let i = from; i < to; i++) {
       if (hasTopic && flags[i] !== 0) {
         if (separator !== undefined) {
@@ -156,8 +160,13 @@ class PlainWriter implements RecordWriter {
         i++;
       }
       for (;; i++) {
-        bytes.copyWithin(at, starts[i]! + shift, ends[i]! + shift);
-        at += ends[i]! - starts[i]!;
+        const start = starts[i]!;
+        const end = ends[i]!;
+        if (end - start <= SHORT) { for (let from = start; from < end; from++) bytes[at++] = source[from]!; }
+        else {
+          bytes.copyWithin(at, start + shift, end + shift);
+          at += end - start;
+        }
         if (flags[i] === 0) break;
         this.#joins();
       }

@@ -2,17 +2,21 @@ import { EndpointError } from "../errors.ts";
 import { type Endpoint, parseEndpoint } from "../transport/endpoint.ts";
 import type { Protocol, ProtocolScheme } from "./protocol.ts";
 
+/** The port of WebSockets that have none: that of RabbitMQ's Web MQTT plug-in. */
+const WEB_PORT = 15675;
+
 /** An address where a broker listens, and its protocol. */
 export interface ListenEndpoint {
-  readonly protocol: Protocol;
+  /** Undefined for WebSockets: their subprotocol says which one it is. */
+  readonly protocol: Protocol | undefined;
   /** Endpoints for the same address; all but the first may be unavailable on a machine. */
   readonly endpoints: readonly [Endpoint, ...Endpoint[]];
 }
 
 /**
  * Parses an endpoint to listen on: `amqp://host:port`, `amqps://host:port` or another scheme of `protocols`,
- * `inproc://name`, `ipc://path`; `:port` and `host:port` are short for the first protocol. Without a host it is the
- * loopback interface, with both families of addresses; `*` is every interface.
+ * `ws://host:port/path`, `wss://…`, `inproc://name`, `ipc://path`; `:port` and `host:port` are short for the first
+ * protocol. Without a host it is the loopback interface, with both families of addresses; `*` is every interface.
  *
  * @throws {EndpointError} the text is not an endpoint
  */
@@ -20,6 +24,14 @@ export function parseListen(text: string, protocols: readonly [Protocol, ...Prot
   const [, scheme, rest] = /^(?:([a-z]+):\/\/)?(.*)$/is.exec(text)!;
   const first = protocols[0];
   if (scheme === "inproc" || scheme === "ipc") return { protocol: first, endpoints: [parseEndpoint(text)] };
+  if (scheme === "ws" || scheme === "wss") {
+    const [, authority, path] = /^([^/]*)(.*)$/.exec(rest!)!;
+    const row: ProtocolScheme = { scheme, port: WEB_PORT, transport: scheme === "ws" ? "tcp" : "tls" };
+    const [first, ...others] = parseAddress(text, authority!, row);
+    const web = (endpoint: Endpoint): Endpoint =>
+      ({ ...endpoint, scheme, path: path === "" ? "/" : path }) as Endpoint;
+    return { protocol: undefined, endpoints: [web(first), ...others.map(web)] };
+  }
   const protocol = scheme === undefined
     ? first
     : protocols.find(({ schemes }) => schemes.some((one) => one.scheme === scheme));
@@ -31,14 +43,14 @@ export function parseListen(text: string, protocols: readonly [Protocol, ...Prot
 }
 
 /** Formats the endpoint of a listener as clients write it. */
-export function formatListen(bound: string, { schemes }: Protocol): string {
-  const row = schemes.find(({ transport }) => bound.startsWith(`${transport}:`));
+export function formatListen(bound: string, protocol: Protocol | undefined): string {
+  const row = protocol?.schemes.find(({ transport }) => bound.startsWith(`${transport}:`));
   return row === undefined ? bound : bound.replace(row.transport, row.scheme);
 }
 
 /** Whether the other end of a stream is on this machine, by its name. */
 export function isLocalPeer(remote: string): boolean {
-  return !/^t(cp|ls):\/\//.test(remote) || /^t(cp|ls):\/\/(127\.|\[::1\])/.test(remote);
+  return !/^(tcp|tls|wss?):\/\//.test(remote) || /^(tcp|tls|wss?):\/\/(127\.|\[::1\])/.test(remote);
 }
 
 function parseAddress(

@@ -6,8 +6,8 @@ export interface EmbeddedBroker extends AsyncDisposable {
   /**
    * Listens for clients.
    *
-   * @param endpoint `amqp://host:port`, `mqtt://…`, `stomp://…`, with TLS `amqps://…`, `mqtts://…`, `stomps://…`; or
-   *   `inproc://name`; `:port` is loopback, port 0 any free one
+   * @param endpoint `amqp://host:port`, `mqtt://…`, `stomp://…`, with TLS `amqps://…`, `mqtts://…`, `stomps://…`;
+   *   WebSockets for all of them `ws://…`, `wss://…`; or `inproc://name`; `:port` is loopback, port 0 any free one
    * @returns the endpoint with the port that the system chose, as clients write it
    * @throws {EndpointError | AddressInUseError} the endpoint cannot be bound
    */

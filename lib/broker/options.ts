@@ -26,6 +26,11 @@ export interface BrokerOptions {
    * `CN=alice,O=Acme`, or its common name. Default: `distinguished_name`.
    */
   readonly certLoginFrom?: CertLoginFrom | undefined;
+  /**
+   * Web pages that may connect over WebSockets, as origins such as `https://example.org`, or `*` for all. Pages of this
+   * machine may always connect.
+   */
+  readonly origins?: readonly string[] | undefined;
   /** Name and version of the product that clients see. */
   readonly product?: string | undefined;
   /** The version of the product, as clients see it. */
@@ -85,6 +90,7 @@ export interface Settings {
   readonly syncInterval: number | undefined;
   readonly guest: boolean;
   readonly tls: TlsOptions | undefined;
+  readonly origins: readonly string[];
   readonly certLoginFrom: CertLoginFrom;
   readonly product: string;
   readonly productVersion: string;
@@ -120,6 +126,7 @@ export function settingsOf(options: BrokerOptions): Settings {
     syncInterval: options.syncInterval,
     guest: options.guest ?? true,
     tls: options.tls,
+    origins: options.origins ?? [],
     certLoginFrom: options.certLoginFrom ?? "distinguished_name",
     product: options.product ?? "mqcat",
     productVersion: options.productVersion ?? "0.1.0",

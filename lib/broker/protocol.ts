@@ -12,6 +12,8 @@ import type { Settings } from "./options.ts";
 export interface Protocol {
   /** Schemes of the endpoints that the protocol is served on. */
   readonly schemes: readonly ProtocolScheme[];
+  /** Subprotocols of WebSockets that carry the protocol (RFC 6455, 1.9), the preferred one first. */
+  readonly subprotocols: readonly string[];
   /** Loads the protocol's code and makes its server, one for each broker. */
   load(host: ProtocolHost): Promise<ProtocolServer>;
 }

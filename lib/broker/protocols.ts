@@ -10,6 +10,7 @@ export const PROTOCOLS: readonly [Protocol, ...Protocol[]] = [
       { scheme: "amqp", port: 5672, transport: "tcp" },
       { scheme: "amqps", port: 5671, transport: "tls" },
     ],
+    subprotocols: ["amqp"],
     load: async (host) => new (await import("./amqp/server.ts")).AmqpServer(host),
   },
   {
@@ -17,6 +18,7 @@ export const PROTOCOLS: readonly [Protocol, ...Protocol[]] = [
       { scheme: "mqtt", port: 1883, transport: "tcp" },
       { scheme: "mqtts", port: 8883, transport: "tls" },
     ],
+    subprotocols: ["mqtt", "mqttv3.1"],
     load: async (host) => new (await import("./mqtt/server.ts")).MqttServer(host),
   },
   {
@@ -24,6 +26,7 @@ export const PROTOCOLS: readonly [Protocol, ...Protocol[]] = [
       { scheme: "stomp", port: 61613, transport: "tcp" },
       { scheme: "stomps", port: 61614, transport: "tls" },
     ],
+    subprotocols: ["v12.stomp", "v11.stomp", "v10.stomp"],
     load: async (host) => new (await import("./stomp/server.ts")).StompServer(host),
   },
 ];

@@ -1,7 +1,7 @@
 import { type AmqpError, amqpError } from "../amqp/amqp_error.ts";
 import { ClosedError, LimitError } from "../errors.ts";
 import { type Endpoint, parseEndpoint } from "../transport/endpoint.ts";
-import type { ByteStream, Listener } from "../transport/stream.ts";
+import type { ByteStream, FrameStream, Listener } from "../transport/stream.ts";
 import { listen } from "../transport/transport.ts";
 import { Signal } from "../transport/waiting.ts";
 import { BrokerCore, type CoreHost } from "./core/broker_core.ts";
@@ -76,7 +76,8 @@ export class Broker implements CoreHost, ProtocolHost {
   /**
    * Listens for clients.
    *
-   * @param text `amqp://host:port`, `amqps://…`, `stomp://…`, `stomps://…`, `inproc://name`, `ipc://path`; see `parseListen`
+   * @param text `amqp://host:port`, `amqps://…`, `stomp://…`, `stomps://…`, `ws://host:port/path`, `wss://…`,
+   *   `inproc://name`, `ipc://path`; see `parseListen`
    * @param trusting whether every client may do everything, with any name and password: for endpoints that only this
    *   process, or only those who may read the data, can reach
    * @returns the endpoint as clients write it, with the port that the system chose
@@ -90,14 +91,18 @@ export class Broker implements CoreHost, ProtocolHost {
       onRefused: (remote: string, error: Error) => this.options.onEvent({ type: "refused", remote, error }),
     };
     const authenticator = trusting ? TRUST_ALL : this.users;
-    const server = await this.#serverFor(protocol);
-    const accept = (stream: ByteStream) => void this.#accept(stream, server, authenticator);
-    const listener = await listen(first, accept, options);
+    const servers = await this.#serversFor(protocol);
+    const accept = (stream: ByteStream) => {
+      const { subprotocol } = stream as Partial<FrameStream>;
+      void this.#accept(stream, servers.get(protocol === undefined ? subprotocol! : "")!, authenticator);
+    };
+    const web = { protocols: [...servers.keys()], carries: "bytes", origins: this.options.origins } as const;
+    const listener = await listen(first, accept, { ...options, web });
     this.#listeners.push(listener);
     const { port } = parseEndpoint(listener.endpoint) as { port?: number };
     for (const other of others) {
       try {
-        this.#listeners.push(await listen({ ...other, port } as Endpoint, accept, options));
+        this.#listeners.push(await listen({ ...other, port } as Endpoint, accept, { ...options, web }));
       } catch {
         // The machine has no IPv6, or the first listener accepts both families.
       }
@@ -222,6 +227,16 @@ export class Broker implements CoreHost, ProtocolHost {
 
   onDamage(what: string): void {
     this.options.onEvent({ type: "damaged", what });
+  }
+
+  /** Returns the server of a protocol as "", or the servers of all protocols of WebSockets by their subprotocols. */
+  async #serversFor(protocol: Protocol | undefined): Promise<Map<string, ProtocolServer>> {
+    if (protocol !== undefined) return new Map([["", await this.#serverFor(protocol)]]);
+    const servers = new Map<string, ProtocolServer>();
+    for (const one of PROTOCOLS) {
+      for (const subprotocol of one.subprotocols) servers.set(subprotocol, await this.#serverFor(one));
+    }
+    return servers;
   }
 
   #serverFor(protocol: Protocol): Promise<ProtocolServer> {

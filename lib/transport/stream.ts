@@ -54,7 +54,8 @@ export interface ByteStream {
 
 /**
  * A stream that carries ZeroMQ's frames and no other bytes, such as a WebSocket (RFC 45). The two ends have agreed on the
- * security mechanism before the stream exists, so it begins without ZMTP's greeting.
+ * security mechanism before the stream exists, so it begins without ZMTP's greeting. With `WebOptions.carries` a
+ * WebSocket carries any bytes.
  */
 export interface FrameStream extends ByteStream {
   /** The subprotocol that both ends agreed on, such as `ZWS2.0/NULL`. */
@@ -133,6 +134,11 @@ export class TlsReload {
 export interface WebOptions {
   /** The subprotocols that we speak, the preferred one first. Default: `ZWS2.0/NULL` and `ZWS2.0`. */
   readonly protocols?: readonly string[] | undefined;
+  /**
+   * What the messages carry: ZeroMQ's frames, one in each, or a stream of bytes, in which their ends have no meaning.
+   * Default: `frames`.
+   */
+  readonly carries?: "frames" | "bytes" | undefined;
   /** The largest message that is assembled from fragments, in bytes. Default: 1 GiB. */
   readonly maxMessage?: number | undefined;
   /**

@@ -88,7 +88,9 @@ async function greet(
   if (subprotocol === BARE) return await greetBare(reader, options);
   if (subprotocol !== undefined) return await secure(reader, stream, options, "3.0");
   await reader.write(SIGNATURE);
-  checkSignature(await reader.peek(1));
+  const [first] = await reader.peek(1);
+  // The second byte shows whether a 01 is the identity frame of a 1.0 peer.
+  checkSignature(await reader.peek(first === 1 ? 2 : 1));
   checkSignature((await reader.peek(SIGNATURE_LENGTH)).subarray(0, SIGNATURE_LENGTH));
   await reader.read(SIGNATURE_LENGTH);
   await reader.write(Uint8Array.of(MAJOR));

@@ -10,7 +10,7 @@ const BLOCK = 256 * 1024;
 /** The size of the block of a connection with little traffic, in bytes. */
 const SMALL_BLOCK = 4 * 1024;
 /** Messages of at least this length together get a full block at once, in bytes. */
-const MIN_STREAM = 32 * 1024;
+const MIN_STREAM = 8 * 1024;
 /** The buffers of all connections. */
 const fullBuffers = new BufferPool(BLOCK, 16);
 const smallBuffers = new BufferPool(SMALL_BLOCK, 64);
@@ -296,8 +296,7 @@ export class Outbox {
         return last;
       }
     }
-    // A second queued block or a large run of messages indicates a stream of messages. A block between referred bodies may
-    // contain a header only, so it begins small.
+    // A full block that is queued, or a large run of messages, indicates a stream of messages.
     const streams = last?.own === true || length > MIN_STREAM;
     const bytes = length <= SMALL_BLOCK && !streams
       ? smallBuffers.take()

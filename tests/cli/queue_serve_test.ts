@@ -313,7 +313,11 @@ describe("queue serve", () => {
       [["--memory", "tcp://127.0.0.1:0"], 2, /does not listen on 'tcp'.*try amqp:/],
       [["--memory", "amqps://127.0.0.1:0"], 2, /--cert/],
       [["--memory", taken], 1, /in use|listens on it/],
-      [["--memory", "--cert", "c", "--key", "k"], 2, /are for amqps:\/\/ and stomps:\/\/ endpoints/],
+      [
+        ["--memory", "--cert", "c", "--key", "k"],
+        2,
+        /are for amqps:\/\/, mqtts:\/\/, stomps:\/\/ and wss:\/\/ endpoints/,
+      ],
       [["--data", "/dev/null"], 1, /cannot keep messages in '\/dev\/null': it is not a directory/],
     ];
     for (const [args, code, words] of cases) {

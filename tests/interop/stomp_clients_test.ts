@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import fs from "node:fs";
+import process from "node:process";
 import { after, before, describe } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Broker } from "../../lib/broker/server.ts";
@@ -36,6 +37,8 @@ function headersOf(version: string, escaped: object): object {
 interface Client {
   readonly name: string;
   readonly command: readonly string[];
+  /** The endpoint as arguments. Default: host and port of a TCP listener. */
+  readonly args?: () => readonly string[];
   readonly present: boolean;
   /** The expected result of each step. */
   readonly steps: Readonly<Record<string, unknown>>;
@@ -76,22 +79,33 @@ const CLIENTS: readonly Client[] = [
 
 let broker: Broker;
 let port: string;
+let web: string;
 
 before(async () => {
   broker = await Broker.open();
   port = new URL((await broker.listen("stomp://127.0.0.1:0")).replace("stomp:", "http:")).port;
+  web = await broker.listen("ws://127.0.0.1:0/ws");
 });
 after(() => broker.close());
 
 describe("third-party STOMP clients", () => {
-  for (const { name, command, present, steps } of CLIENTS) {
+  for (const { name, command, args, present, steps } of [...CLIENTS, overWebSocket(CLIENTS[1]!)]) {
     requirePeer(name, present)(`${name} - gets the expected result in each step`, async () => {
-      const { code, stdout, stderr } = await run([...command, "127.0.0.1", port]);
+      const { code, stdout, stderr } = await run([...command, ...(args?.() ?? ["127.0.0.1", port])]);
       const saw = stdout.trimEnd().split("\n").map((line) => JSON.parse(line) as [string, unknown]);
       assert.deepEqual([Object.fromEntries(saw), code], [steps, 0], stderr);
     });
   }
 });
+
+/** Makes a client that uses the WebSocket of this runtime. */
+function overWebSocket(client: Client): Client {
+  const runtime = "deno" in process.versions
+    ? [process.execPath, "run", "-A", "--no-check"]
+    : [process.execPath];
+  const command = [...runtime, ...client.command.slice(1)];
+  return { ...client, name: `${client.name} over a WebSocket`, command, args: () => [web] };
+}
 
 interface Exit {
   readonly code: number | null;

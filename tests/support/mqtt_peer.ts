@@ -55,7 +55,8 @@ export class MqttPeer implements StreamSink {
 
   /** Connects without a CONNECT. */
   static async dial(url: string, version: ProtocolVersion = 5): Promise<MqttPeer> {
-    return new MqttPeer(await connect(url.replace(/^mqtt:/, "tcp:")), version);
+    const web = { protocols: ["mqtt"], carries: "bytes" } as const;
+    return new MqttPeer(await connect(url.replace(/^mqtt:/, "tcp:"), { web }), version);
   }
 
   /** Connects and logs in. */

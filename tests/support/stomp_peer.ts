@@ -60,8 +60,12 @@ export class StompPeer implements StreamSink, Disposable {
 
   /** Connects without a login. */
   static async dial(url: string, version: StompVersion = "1.2", tls: TlsOptions = {}): Promise<StompPeer> {
+    const web = { protocols: [`v${version.replace(".", "")}.stomp`], carries: "bytes" } as const;
     const endpoint = parseEndpoint(url.replace(/^stomp:/, "tcp:").replace(/^stomps:/, "tls:"));
-    return new StompPeer(await connect(endpoint, { signal: AbortSignal.timeout(DEADLINE), tls }), version);
+    return new StompPeer(
+      await connect(endpoint, { signal: AbortSignal.timeout(DEADLINE), tls, web }),
+      version,
+    );
   }
 
   /** Connects and logs in. */

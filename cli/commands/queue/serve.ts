@@ -2,7 +2,7 @@ import os from "node:os";
 import path from "node:path";
 import process from "node:process";
 import examples from "../../cheats/queue-serve.md" with { type: "text" };
-import { command, group, option, readiness } from "../../app/command.ts";
+import { command, group, list, option, readiness } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { word } from "../../app/values.ts";
 import { tlsBroker } from "../../options/tls.ts";
@@ -15,7 +15,7 @@ const HERE = "amqp://127.0.0.1:5672";
 export default command({
   argument: [
     "[endpoint...]",
-    `where to listen: amqp://host:port, mqtt://…, stomp://…, with TLS amqps://…, mqtts://…, stomps://…, :port (${HERE})`,
+    `where to listen: amqp://host:port, mqtt://…, stomp://…, ws://…, with TLS amqps://…, mqtts://…, stomps://…, wss://…, :port (${HERE})`,
   ],
   options: {
     ...readiness,
@@ -23,6 +23,11 @@ export default command({
       http: option(
         "--http <host:port>",
         "serve RabbitMQ's HTTP API and metrics here, 127.0.0.1:15672 for instance",
+        word,
+      ),
+      origin: list(
+        "--allow-origin <origin>",
+        "let web pages of this origin, https://host, connect to ws:// (repeats; * is any; localhost is always allowed)",
         word,
       ),
     }),
@@ -34,9 +39,11 @@ export default command({
     if (values.memory && (values.folder ?? values.sync) !== undefined) {
       throw new UsageError("--memory keeps nothing, so --data and --sync have no effect beside it");
     }
-    if (values.cert !== undefined && !operands.some((operand) => /^(amqp|mqtt|stomp)s:\/\//.test(operand))) {
+    if (
+      values.cert !== undefined && !operands.some((operand) => /^(amqps|mqtts|stomps|wss):\/\//.test(operand))
+    ) {
       throw new UsageError(
-        "--cert and --key are for amqps://, mqtts:// and stomps:// endpoints: add one, such as amqps://*:5671",
+        "--cert and --key are for amqps://, mqtts://, stomps:// and wss:// endpoints: add one, such as amqps://*:5671",
       );
     }
     if (values.cacert !== undefined && values.cert === undefined) {
@@ -80,5 +87,5 @@ function usualFolder(): string {
 }
 
 function isLocal(endpoint: string): boolean {
-  return /^(amqp|mqtt|stomp)s?:\/\/(127\.|\[::1\]|localhost)/.test(endpoint);
+  return /^(amqps?|mqtts?|stomps?|wss?):\/\/(127\.|\[::1\]|localhost)/.test(endpoint);
 }

@@ -31,6 +31,7 @@ export async function openBroker(
     guest: users === undefined && !namesUsers(definitions),
     tls: reloadedTls(session, options, options.cacert !== undefined),
     certLoginFrom: options.certLoginFrom,
+    origins: options.origin,
     maxConnections: options.maxConnections,
     maxMessageSize: options.maxMessage,
     memoryLimit: options.memoryLimit,

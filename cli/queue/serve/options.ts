@@ -80,6 +80,8 @@ type Sync = Pick<BrokerOptions, "sync" | "syncInterval">;
 /** The values of the options above. */
 export interface ServingOptions extends TlsValues {
   readonly folder: string | undefined;
+  /** Origins of web pages that may connect; only `queue serve` has it. */
+  readonly origin?: readonly string[] | undefined;
   readonly memory: boolean | undefined;
   readonly sync: Sync | undefined;
   readonly definitions: string | undefined;

@@ -18,7 +18,7 @@ export { nodeName, type Row } from "../core/queue/queue_row.ts";
 export function listenersOf({ endpoints, options }: HttpHost): Row[] {
   const node = nodeName(options.product);
   return endpoints.flatMap((endpoint) => {
-    const found = /^([a-z]+?)(s?):\/\/\[?([^/]*?)\]?:(\d+)$/.exec(endpoint);
+    const found = /^([a-z]+?)(s?):\/\/\[?([^/]*?)\]?:(\d+)(?:\/.*)?$/.exec(endpoint);
     if (found === null || found[1] === "inproc") return [];
     const [, scheme, secure, ip_address, port] = found;
     return {

@@ -1,5 +1,6 @@
 import { amqpError } from "../../amqp/amqp_error.ts";
 import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
+import { messageOf } from "../../errors.ts";
 import type { StompFrame } from "../../stomp/frame.ts";
 import { StompError } from "../../stomp/stomp_error.ts";
 import { Deliveries } from "../core/clients/deliveries.ts";
@@ -282,7 +283,7 @@ export class Subscriptions implements ConsumingChannel {
       return vhost.queueFor(destination.key, connection);
     }
     const { exchange, key } = destination;
-    if (destination.kind === "topic") access.checkTopic("read", vhost.exchanges, exchange, key);
+    if (destination.kind === "topic") this.#checkTopic(destination);
     const declared = declarationOf(frame, destination, subscriptionQueue(frame, destination));
     const isNew = !vhost.queues.has(declared.queue);
     const queue = declareQueue(connection, declared);
@@ -294,6 +295,18 @@ export class Subscriptions implements ConsumingChannel {
       throw error;
     }
     return queue;
+  }
+
+  /** Checks the topic permission, with RabbitMQ's text, which has no code here. */
+  #checkTopic({ exchange, key }: Destination): void {
+    const { access, vhost } = this.#connection;
+    try {
+      access.checkTopic("read", vhost.exchanges, exchange, key);
+    } catch (error) {
+      throw new StompError("access_refused", messageOf(error).replace("ACCESS_REFUSED - ", ""), {
+        cause: error,
+      });
+    }
   }
 
   #add(

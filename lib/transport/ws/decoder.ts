@@ -42,6 +42,9 @@ export class ZwsDecoder {
   #words: Uint32Array = wordsOf(this.output);
   readonly #masked: boolean;
   readonly #maxMessage: number;
+  readonly #bytes: boolean;
+  /** For a stream of bytes: whether a fragment of the current message has arrived. */
+  #inMessage = false;
   readonly #onControl: ControlSink;
   readonly #header = new Uint8Array(MAX_HEADER);
   #headerLength = 0;
@@ -63,8 +66,10 @@ export class ZwsDecoder {
   /**
    * @param masked whether the peer must mask its frames, as a client
    * @param maxMessage the limit for a message in fragments, in bytes; other messages are not collected here
+   * @param bytes whether messages carry a stream of bytes: the result is their payloads, and fragments are not collected
    */
-  constructor(masked: boolean, maxMessage: number, onControl: ControlSink) {
+  constructor(masked: boolean, maxMessage: number, onControl: ControlSink, bytes = false) {
+    this.#bytes = bytes;
     this.#masked = masked;
     this.#maxMessage = maxMessage;
     this.#onControl = onControl;
@@ -84,7 +89,7 @@ export class ZwsDecoder {
     for (let at = 0; at < chunk.length;) {
       if (this.#inPayload) at = this.#takePayload(chunk, at);
       else {
-        if (this.#headerLength === 0 && this.#pieces === undefined) {
+        if (this.#headerLength === 0 && this.#pieces === undefined && !this.#bytes) {
           const end = this.#takeWhole(chunk, at);
           if (end > at) {
             at = end;
@@ -195,6 +200,7 @@ export class ZwsDecoder {
   }
 
   #checkData(): void {
+    if (this.#bytes) return this.#checkBytes();
     if (this.#opcode === TEXT) throw new ProtocolError("The peer sent a text message, but ZWS is binary");
     const expected = this.#pieces === undefined ? BINARY : CONTINUATION;
     if (this.#opcode !== expected) {
@@ -208,6 +214,17 @@ export class ZwsDecoder {
       throw new LimitError(`The peer sent a message in fragments that is over ${this.#maxMessage} bytes`);
     }
     this.#pieces ??= NOTHING;
+  }
+
+  /** For a stream of bytes, text and binary messages are the same. */
+  #checkBytes(): void {
+    const fits = this.#inMessage
+      ? this.#opcode === CONTINUATION
+      : this.#opcode === TEXT || this.#opcode === BINARY;
+    if (!fits) {
+      throw new ProtocolError(`The peer sent a WebSocket frame of kind ${this.#opcode} out of place`);
+    }
+    this.#inMessage = !this.#final;
   }
 
   #takePayload(chunk: Uint8Array, at: number): number {
@@ -230,7 +247,7 @@ export class ZwsDecoder {
   #passOn(chunk: Uint8Array, at: number, count: number): void {
     let { length } = this;
     let from = at;
-    if (this.#flags < 0) {
+    if (this.#flags < 0 && !this.#bytes) {
       this.#flags = zmtpFlags(chunk[from++]! ^ this.#mask >>> 24);
       length = this.#writeZmtpHeader(length, this.#left - 1);
     }

@@ -1,7 +1,7 @@
 import { HandshakeTimeoutError, IncompatiblePeerError, LimitError } from "../../errors.ts";
 import type { WebEndpoint } from "../endpoint_types.ts";
 import type { ByteStream, TransportOptions, WebOptions } from "../stream.ts";
-import { acceptUpgrade, upgrade } from "./upgrade.ts";
+import { acceptUpgrade, upgrade, type UpgradeOptions } from "./upgrade.ts";
 
 /** Time limit for the opening handshake of an accepted peer, in milliseconds. */
 const HANDSHAKE_MS = 10_000;
@@ -58,8 +58,12 @@ function late(): Error {
   return new HandshakeTimeoutError(`The peer did not ask for a WebSocket within ${HANDSHAKE_MS / 1000} s`);
 }
 
-function agreed(web: WebOptions | undefined): { protocols: readonly string[]; maxMessage: number } {
-  return { protocols: web?.protocols ?? ["ZWS2.0/NULL", "ZWS2.0"], maxMessage: web?.maxMessage ?? 2 ** 30 };
+function agreed(web: WebOptions | undefined): UpgradeOptions {
+  return {
+    protocols: web?.protocols ?? ["ZWS2.0/NULL", "ZWS2.0"],
+    maxMessage: web?.maxMessage ?? 2 ** 30,
+    bytes: web?.carries === "bytes",
+  };
 }
 
 /** The Host header leaves out the default port (RFC 9110, 7.2). */

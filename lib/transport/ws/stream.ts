@@ -1,5 +1,6 @@
 import { LimitError, messageOf, ProtocolError } from "../../errors.ts";
 import type { ByteStream, FrameStream, StreamSink } from "../stream.ts";
+import { BytesEncoder } from "./bytes_encoder.ts";
 import { ZwsDecoder } from "./decoder.ts";
 import { ZwsEncoder } from "./encoder.ts";
 import { CLOSE, closeFrame, controlFrame, NORMAL, PING, PONG, PROTOCOL_ERROR, TOO_BIG } from "./frame.ts";
@@ -25,7 +26,8 @@ export interface Remains {
  * the body. So ZMTP runs on it without changes, except for the greeting: `subprotocol` replaces it. A WebSocket has no
  * halves: after the peer's end nothing can be written.
  *
- * `taken` counts whole frames.
+ * If it carries a stream of bytes, each write is one binary message, and the payloads of received messages follow each
+ * other. `taken` counts whole frames.
  */
 export class WsStream implements FrameStream, StreamSink {
   readonly local: string;
@@ -35,7 +37,7 @@ export class WsStream implements FrameStream, StreamSink {
 
   readonly #below: ByteStream;
   readonly #masks: boolean;
-  readonly #encoder: ZwsEncoder;
+  readonly #encoder: ZwsEncoder | BytesEncoder;
   readonly #decoder: ZwsDecoder;
   #sink: StreamSink | undefined;
   /** Whether it was closed by `close`; the end of a stream that closed by itself may still have to be reported. */
@@ -68,13 +70,13 @@ export class WsStream implements FrameStream, StreamSink {
   /**
    * @param below the stream under the WebSocket, paused after the handshake
    * @param client whether we are the client, which masks its frames
-   * @param maxMessage the limit for a message in fragments, in bytes
+   * @param options the limit for a message in fragments, in bytes, and whether messages carry a stream of bytes
    */
   constructor(
     below: ByteStream,
     subprotocol: string,
     client: boolean,
-    maxMessage: number,
+    { maxMessage, bytes }: { readonly maxMessage: number; readonly bytes: boolean },
     { rest, ended, writing }: Remains,
   ) {
     this.#below = below;
@@ -84,11 +86,12 @@ export class WsStream implements FrameStream, StreamSink {
     this.remote = webName(below.remote);
     // A peer that closes with our Close unread resets the connection; that is a normal end.
     this.closed = below.closed.then((cause) => this.#closeSent && !this.#writing ? undefined : cause);
-    this.#encoder = new ZwsEncoder(client);
+    this.#encoder = bytes ? new BytesEncoder(client) : new ZwsEncoder(client);
     this.#decoder = new ZwsDecoder(
       !client,
       maxMessage,
       (opcode, payload) => this.#onControl(opcode, payload),
+      bytes,
     );
     this.#held = rest.length > 0 ? rest : undefined;
     this.#endHeld = ended;

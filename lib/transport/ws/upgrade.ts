@@ -11,6 +11,8 @@ export interface UpgradeOptions {
   readonly protocols: readonly string[];
   /** The largest message that is collected from fragments, in bytes. */
   readonly maxMessage: number;
+  /** Whether messages carry a stream of bytes, not ZeroMQ's frames. */
+  readonly bytes: boolean;
 }
 
 /** Options of the server. */
@@ -65,7 +67,7 @@ export async function upgrade(
         : `the server wants ${protocol}, and this side speaks ${options.protocols.join(" or ")}`,
     );
   }
-  return new WsStream(stream, protocol, true, options.maxMessage, remains);
+  return new WsStream(stream, protocol, true, options, remains);
 }
 
 /**
@@ -102,7 +104,8 @@ export async function acceptUpgrade(
     headers.get("upgrade")?.toLowerCase() !== "websocket" ||
     !listOf(headers.get("connection")).some((word) => word.toLowerCase() === "upgrade")
   ) {
-    return refuse("426 Upgrade Required", "this is a WebSocket for ZeroMQ", "Upgrade: websocket\r\n");
+    const words = `this is a WebSocket${options.bytes ? "" : " for ZeroMQ"}`;
+    return refuse("426 Upgrade Required", words, "Upgrade: websocket\r\n");
   }
   if (headers.get("sec-websocket-version") !== "13") {
     return refuse("426 Upgrade Required", "the version is 13", "Sec-WebSocket-Version: 13\r\n");
@@ -128,7 +131,7 @@ export async function acceptUpgrade(
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
       `Sec-WebSocket-Accept: ${acceptFor(key)}\r\nSec-WebSocket-Protocol: ${protocol}\r\n\r\n`,
   ));
-  return new WsStream(stream, protocol, false, options.maxMessage, { ...remains, writing: true });
+  return new WsStream(stream, protocol, false, options, { ...remains, writing: true });
 }
 
 /** Computes the proof that a server has read the client's key (RFC 6455, 4.2.2). */

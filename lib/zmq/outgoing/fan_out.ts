@@ -16,7 +16,7 @@ const MAX_TOPIC_BYTES = 16 * 2 ** 20;
 const MAX_ALL_SUBSCRIPTIONS = 500_000;
 const MAX_ALL_TOPIC_BYTES = 64 * 2 ** 20;
 /** An encoded run of at least this length is not copied for each subscriber, in bytes. */
-const SHARED = 8 * 1024;
+const SHARED = 2 * 1024;
 /** How long no send waits for a subscriber that has stalled, in milliseconds. */
 const STALLED_MS = 10_000;
 

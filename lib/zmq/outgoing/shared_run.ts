@@ -1,7 +1,7 @@
 import type { SharedFrames } from "../../zmtp/outbox.ts";
 
 /** The smallest and the largest buffer, and how many are kept of each size. */
-const MIN_BUFFER = 2 ** 14;
+const MIN_BUFFER = 2 ** 12;
 const MAX_BUFFER = 2 ** 20;
 const SPARES = 4;
 

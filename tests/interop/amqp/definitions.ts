@@ -23,11 +23,13 @@ function user(name: string): { [name: string]: Json } {
 /** Each user's password is its name. */
 export const DEFINITIONS: { [name: string]: Json } = {
   rabbit_version: "3.10.8",
-  // The first has no permissions; the second has empty patterns; the third has patterns for some names.
-  users: [user("nobody"), user("none"), user("limited")],
+  // The first has no permissions; the second has empty patterns; the third has patterns for some names,
+  // and the fourth a topic permission.
+  users: [user("nobody"), user("none"), user("limited"), user("topical")],
   vhosts: [{ name: "other" }, { name: "closed" }],
   permissions: [
     { user: "guest", vhost: "other", configure: ".*", write: ".*", read: ".*" },
+    { user: "topical", vhost: "/", configure: ".*", write: ".*", read: ".*" },
     { user: "none", vhost: "/", configure: "^$", write: "^$", read: "^$" },
     { user: "none", vhost: "other", configure: "", write: "", read: "" },
     {
@@ -38,7 +40,7 @@ export const DEFINITIONS: { [name: string]: Json } = {
       read: "\\.own|\\.out",
     },
   ],
-  topic_permissions: [],
+  topic_permissions: [{ user: "topical", vhost: "/", exchange: "amq.topic", write: "^ok", read: "^ok" }],
   parameters: [],
   policies: [],
   queues: [],

@@ -59,6 +59,37 @@ describe("greeting", () => {
     assert.equal(release().length, 0);
   });
 
+  for (
+    const [name, bytes] of [
+      ["without an identity", [1, 0]],
+      ["with a long length", [0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0]],
+      ["by revision", [...SIGNATURE_BYTES, 0]],
+    ] as const
+  ) {
+    it(`greeting - recognises ZMTP 1.0 ${name} in pieces of one byte`, async () => {
+      const stream = new ScriptedStream();
+      const greeting = handshake(stream, PULL);
+      const rejected = assert.rejects(
+        deadline(greeting),
+        /speaks ZMTP 1\.0; the oldest supported version is 2\.0/,
+      );
+      await stream.feedEach(Uint8Array.from(bytes));
+      await rejected;
+    });
+  }
+
+  it("greeting - the deadline has no effect after success", async () => {
+    const stream = new ScriptedStream();
+    const greeting = handshake(stream, { ...PULL, timeout: 200 });
+    stream.feed(concat([greeting3(), ready("PUSH")]));
+    const { hasEnded } = await deadline(greeting);
+    // This timer is due after that of the deadline.
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    assert.equal(stream.cause, undefined);
+    assert.equal(hasEnded(), false);
+    stream.close();
+  });
+
   it("greeting - accepts everything in one chunk, and keeps the bytes after the handshake", async () => {
     const stream = new ScriptedStream();
     const greeting = handshake(stream, PULL);

@@ -151,7 +151,26 @@ export const messages = cases("message", {
   },
 });
 
+const TOPICAL = { login: "topical", passcode: "topical" };
+
 export const permissions = cases("permissions", {
+  "topic permissions": async (on) => {
+    const frames = [
+      ["SUBSCRIBE", { id: "1", destination: "/topic/bad" }],
+      ["SUBSCRIBE", { id: "1", destination: "/exchange/amq.topic/bad" }],
+      ["SEND", { destination: "/topic/bad" }],
+      ["SEND", { destination: "/exchange/amq.topic/bad" }],
+    ] as const;
+    for (const [command, headers] of frames) {
+      const peer = await on.connect("1.2", TOPICAL);
+      peer.send(command, headers);
+      await peer.take("ERROR");
+    }
+    const peer = await on.connect("1.2", TOPICAL);
+    await peer.call("SUBSCRIBE", { id: "1", destination: "/topic/ok" });
+    await peer.call("SEND", { destination: "/topic/ok" }, "a");
+    await peer.take("MESSAGE");
+  },
   "configure": async (on) => {
     const peer = await on.connect("1.2", { login: "limited", passcode: "limited" });
     peer.send("SEND", { destination: "/queue/forbidden" });

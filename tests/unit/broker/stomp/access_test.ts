@@ -1,5 +1,8 @@
 /** STOMP clients have the users, limits and blocked publishers of the broker, and are shown in its HTTP API. */
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { once } from "node:events";
+import net from "node:net";
 import { describe, it } from "node:test";
 import { Broker } from "../../../../lib/broker/server.ts";
 import type { TlsOptions } from "../../../../lib/transport/stream.ts";
@@ -35,6 +38,52 @@ describe("STOMP access", () => {
       assert.equal(await names("/CN=alice", {}), "alice");
       assert.equal(await names("/CN=alice", { login: "guest", passcode: "guest" }), "guest");
       assert.equal(await names("/CN=mallory", {}), "Access refused for user 'mallory'");
+    } finally {
+      await broker.close();
+    }
+  });
+
+  it("ws - the subprotocol chooses STOMP and its versions, and pages of other machines may not connect", async () => {
+    const broker = await Broker.open();
+    try {
+      const url = await broker.listen("ws://127.0.0.1:0/ws");
+      assert.match(url, /^ws:\/\/127\.0\.0\.1:\d+\/ws$/);
+      for (const version of ["1.0", "1.1", "1.2"] as const) {
+        using peer = await StompPeer.open(url, version);
+        const [connection] = [...broker.connections];
+        assert.deepEqual([connection!.protocol, connection!.remote.slice(0, 5)], [
+          `STOMP ${version}`,
+          "ws://",
+        ]);
+        // Larger than one WebSocket frame.
+        const body = new Uint8Array(300_000).map((_, i) => i % 256);
+        peer.send("SUBSCRIBE", { id: "0", destination: "/queue/ws" });
+        peer.send("SEND", { destination: "/queue/ws" }, body);
+        assert.ok(Buffer.from(body).equals((await peer.take("MESSAGE")).body));
+        await peer.close();
+        await waitFor(() => broker.connections.size === 0);
+      }
+      const ask = async (headers: Record<string, string>) => {
+        const { port } = new URL(url);
+        const request = [
+          "GET /ws HTTP/1.1",
+          `Host: 127.0.0.1:${port}`,
+          "Upgrade: websocket",
+          "Connection: Upgrade",
+        ];
+        const key = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==";
+        const more = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+        const lines = [...request, key, "Sec-WebSocket-Version: 13", ...more, "", ""].join("\r\n");
+        const socket = net.connect(Number(port), "127.0.0.1");
+        socket.write(lines);
+        const [answer] = await once(socket, "data") as [Buffer];
+        socket.destroy();
+        return answer.toString().split("\r\n")[0];
+      };
+      const stomp = { "Sec-WebSocket-Protocol": "v12.stomp, v11.stomp" };
+      assert.equal(await ask(stomp), "HTTP/1.1 101 Switching Protocols");
+      assert.equal(await ask({ "Sec-WebSocket-Protocol": "chat" }), "HTTP/1.1 400 Bad Request");
+      assert.equal(await ask({ ...stomp, Origin: "https://evil.example" }), "HTTP/1.1 403 Forbidden");
     } finally {
       await broker.close();
     }
