@@ -1,7 +1,15 @@
 /** The MQTT targets of the fuzzer: packets of every type in each version. */
+import { setImmediate } from "node:timers/promises";
+import { TRUST_ALL } from "../../lib/broker/core/users/authenticator.ts";
+import { MqttServer } from "../../lib/broker/mqtt/server.ts";
+import { Broker } from "../../lib/broker/server.ts";
+import { MqcatError } from "../../lib/errors.ts";
 import type { ProtocolVersion } from "../../lib/mqtt/packet_type.ts";
+import { connectInproc, listenInproc } from "../../lib/transport/schemes/inproc.ts";
+import type { ByteStream } from "../../lib/transport/stream.ts";
 import { concat } from "../../lib/zmtp/bytes.ts";
 import { decodePackets, encodePackets, type Packet } from "../../tests/support/mqtt_packets.ts";
+import { type Chance, mutate } from "./mutate.ts";
 import type { Target } from "./target.ts";
 
 const text = new TextEncoder().encode("payload");
@@ -83,6 +91,86 @@ const seeds = VERSIONS.flatMap((version) => {
   return [...each, concat(each)];
 });
 
+/** The number of sessions that one broker serves before a new, empty one replaces it. */
+const SESSIONS = 300;
+/** The number of event loop turns until a chunk is read and answered. */
+const TURNS = 5;
+
+/** The packets of a client after its login, some of them changed, left out or repeated, in two chunks. */
+function session(version: ProtocolVersion, chance: Chance): Uint8Array[] {
+  const [login, ...others] = samples(version).filter(({ type }) =>
+    type !== 2 && type !== 9 && type !== 11 && type !== 13
+  );
+  const parts = others.map((packet) => encodePackets(version, [packet]));
+  const plain = parts.slice();
+  for (let left = 1 + chance.below(5); left > 0; left--) {
+    const at = chance.below(parts.length);
+    const change = chance.below(4);
+    if (change < 2) parts[at] = mutate(parts[at]!, plain, chance);
+    else if (change === 2) parts.splice(at, 1);
+    else parts.splice(at, 0, plain[chance.below(plain.length)]!);
+  }
+  const bytes = concat(parts);
+  const cut = chance.below(bytes.length);
+  const first = encodePackets(version, [login!]);
+  return [
+    chance.below(6) === 0 ? mutate(first, plain, chance) : first,
+    bytes.slice(0, cut),
+    bytes.slice(cut),
+  ];
+}
+
+/** A broker may refuse unusual packets, but must not fail itself. */
+function broker(): Target {
+  let opened: { broker: Broker; server: MqttServer; failures: Error[]; left: number } | undefined;
+  let names = 0;
+  const current = async () => {
+    if (opened !== undefined && opened.left-- > 0) return opened;
+    opened?.server.close();
+    await opened?.broker.close();
+    const failures: Error[] = [];
+    const broker = await Broker.open({
+      sessionLimit: 10,
+      onEvent(event) {
+        const foreign = "error" in event && event.error !== undefined && !(event.error instanceof MqcatError);
+        if (event.type === "failed" || foreign) failures.push((event as { error: Error }).error);
+        const { cause } = event as { cause?: { message?: string } };
+        if (cause?.message?.startsWith("The broker failed") === true) failures.push(cause as Error);
+      },
+    });
+    return opened = { broker, server: new MqttServer(broker), failures, left: SESSIONS };
+  };
+  return {
+    name: "MQTT sessions with a broker",
+    seeds: [new Uint8Array(1)],
+    async run(_input, chance) {
+      const { server, failures } = await current();
+      const name = `fuzz-mqtt-${++names}`;
+      let listener: { close(): Promise<void> } | undefined;
+      const accepted = new Promise<ByteStream>((resolve) => listener = listenInproc(name, resolve));
+      const stream = await connectInproc(name, AbortSignal.timeout(1000));
+      const far = await accepted;
+      await listener!.close();
+      const served = server.serve(far, TRUST_ALL, true).catch((error) => {
+        if (!(error instanceof MqcatError)) failures.push(error);
+      });
+      let open = true;
+      stream.closed.then(() => open = false);
+      stream.attach({ onData() {}, onEnd: () => stream.close(), onDrain() {} });
+      for (const piece of session(chance.of(VERSIONS), chance)) {
+        if (open && piece.length > 0) stream.write(piece);
+        for (let turns = 0; open && turns < TURNS; turns++) await setImmediate();
+      }
+      stream.close();
+      await stream.closed;
+      await served;
+      await far.closed;
+      await setImmediate();
+      if (failures.length > 0) throw failures[0];
+    },
+  };
+}
+
 export const mqttTargets: readonly Target[] = [{
   name: "MQTT packets",
   seeds,
@@ -90,4 +178,4 @@ export const mqttTargets: readonly Target[] = [{
     const cut = chance.below(input.length + 1);
     decodePackets(chance.of(VERSIONS), [input.slice(0, cut), input.slice(cut)], 64 * 1024);
   },
-}];
+}, broker()];

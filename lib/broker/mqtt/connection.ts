@@ -46,8 +46,12 @@ import type { Session } from "./session.ts";
 import type { MqttSpace } from "./space.ts";
 import type { PendingWill } from "./wills.ts";
 
-/** Above the first size of pending output no messages are delivered, above the second no input is read; in bytes. */
+/**
+ * Above the first size of pending output no queued messages are delivered, above the second those of QoS 0 are dropped,
+ * above the third no input is read; in bytes.
+ */
 const HIGH_WATER = 256 * 1024;
+const DROP_ABOVE = 2 * 2 ** 20;
 const BACKLOG = 4 * 2 ** 20;
 /** Limit of unacknowledged messages to a client that sets a higher one, or none. */
 const MAX_INFLIGHT = 1024;
@@ -209,6 +213,10 @@ export class MqttConnection
 
   get writable(): boolean {
     return this.#out.length < HIGH_WATER && this.#closing === undefined && !this.#over;
+  }
+
+  get isOverfull(): boolean {
+    return this.#out.length > DROP_ABOVE || this.#closing !== undefined || this.#over;
   }
 
   get isPlain(): boolean {

@@ -49,6 +49,8 @@ export interface SessionConnection {
   readonly version: ProtocolVersion;
   /** Whether another message can be delivered. */
   readonly writable: boolean;
+  /** Whether so much output is pending that messages of QoS 0 are dropped. */
+  readonly isOverfull: boolean;
   /** Limit of unacknowledged messages of QoS 1 and 2 to the client. */
   readonly receiveMaximum: number;
   /** Whether messages of QoS 0 without subscription identifiers have the same bytes as those to other clients. */

@@ -19,6 +19,8 @@ export interface MqttLogin {
   readonly user: string;
   readonly vhost: VirtualHost;
   readonly access: Access;
+  /** Answers with the reason of a refusal, and closes the stream. */
+  refuse(error: Error): Promise<void>;
 }
 
 /** The credentials are wrong. */
@@ -145,6 +147,7 @@ export async function readLogin(
       ...authenticate(connect, authenticator, vhosts, isLocal),
       connect,
       decoder: first.decoder,
+      refuse: (error: Error) => refuse(stream, first, error),
     };
     admit(login);
     return login;

@@ -10,7 +10,7 @@ import type { ProtocolHost, ProtocolServer } from "../protocol.ts";
 import { MqttConnection, type MqttConnectionHost } from "./connection.ts";
 import { RECEIVE_MAXIMUM, TOPIC_ALIASES } from "./inbound.ts";
 import { LoginRefused, type MqttLogin, readLogin } from "./login.ts";
-import { EXCHANGE, fitsName, subscriptionQueue } from "./names.ts";
+import { EXCHANGE, exchangeSeparators, fitsName, subscriptionQueue } from "./names.ts";
 import { replyFor } from "./replies.ts";
 import { MqttSpace, type SpaceEvents } from "./space.ts";
 
@@ -61,7 +61,7 @@ export class MqttServer implements ProtocolServer, MqttConnectionHost, SpaceEven
     try {
       const login = await readLogin(stream, limits, authenticator, core.vhosts, isLocal, admit);
       counters.countLogin("mqtt", true);
-      const connection = this.#inCycle(() => this.#connect(stream, login));
+      const connection = await this.#accept(stream, login);
       connection.start();
       return connection;
     } catch (error) {
@@ -91,6 +91,17 @@ export class MqttServer implements ProtocolServer, MqttConnectionHost, SpaceEven
 
   onRetainedFull(vhost: string, topic: string): void {
     this.#host.options.onEvent({ type: "retained-full", vhost, topic });
+  }
+
+  async #accept(stream: ByteStream, login: MqttLogin): Promise<MqttConnection> {
+    try {
+      return this.#inCycle(() => this.#connect(stream, login));
+    } catch (error) {
+      // Its queues cannot be declared: a limit of the virtual host is reached, or the names are taken.
+      const reply = replyFor(error);
+      await login.refuse(reply);
+      throw reply;
+    }
   }
 
   /** Gives a client its session, and answers its CONNECT (3.1.4, 3.2). */
@@ -184,7 +195,7 @@ function checkLogin({ connect, vhost, access }: MqttLogin): void {
   }
   try {
     access.check("write", "exchange", EXCHANGE);
-    access.checkTopic("write", vhost.exchanges, EXCHANGE, will.topic);
+    access.checkTopic("write", vhost.exchanges, EXCHANGE, exchangeSeparators(will.topic));
   } catch (error) {
     throw replyFor(error);
   }

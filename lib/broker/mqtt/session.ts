@@ -60,8 +60,9 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
     }
   }
 
+  /** The state that survives a restart; undefined if there is none. */
   get state(): SessionState | undefined {
-    return this.#state;
+    return this.#state?.queue.deleted === false ? this.#state : undefined;
   }
 
   /** The number of deliveries that are not acknowledged. */
@@ -225,7 +226,7 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
     const match = this.#matchOf(outgoing);
     // Another queue of the session has a copy that is sent.
     if (match === undefined || match.queue === 1) return;
-    if (!connection.writable) {
+    if (connection.isOverfull) {
       this.dropped++;
       return;
     }
@@ -291,7 +292,6 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
   onCancelled(): void {
     // An administrator has deleted the queue; the next subscription makes another one.
     this.consumer = undefined;
-    this.#queues[1] = undefined;
     this.#inflight.clear();
   }
 

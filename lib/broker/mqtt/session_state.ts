@@ -89,6 +89,8 @@ export class SessionState {
   }
 
   #put(kind: string, body: Uint8Array, queue: Queue | undefined, seq: number): number {
+    // An administrator has deleted the queue: the session continues without a state that survives.
+    if (this.queue.deleted) return -1;
     const address = { exchange: "", routingKey: this.queue.name };
     const message = encodeMessage(address, { messageId: kind, deliveryMode: PERSISTENT }, body);
     return this.#core.intake.put(this.queue, message, queue === undefined ? undefined : { queue, seq });

@@ -47,7 +47,7 @@ export function exportDefinitions(
       : {}),
     parameters: vhosts.flatMap(parametersOf),
     policies: vhosts.flatMap(({ policies }) => [...policies.list(false)].map(policyToJson)),
-    queues: queues.filter(({ exclusive }) => !exclusive).map((queue) => ({
+    queues: queues.filter(({ exclusive, direct }) => !exclusive && direct !== true).map((queue) => ({
       name: queue.name,
       ...of(queue.vhost),
       durable: queue.durable,
@@ -95,6 +95,7 @@ function parametersOf({ name: vhost, limits, policies }: VirtualHost): Json[] {
   return parameters;
 }
 
+/** Whether a queue belongs to one client, so that its definition is of no use elsewhere. */
 function isExclusive(definition: object): boolean {
-  return "exclusive" in definition && definition.exclusive === true;
+  return "exclusive" in definition && definition.exclusive === true || "direct" in definition;
 }

@@ -339,6 +339,38 @@ describe("mqtt sessions", () => {
     await peer.expectDisconnect(0x93);
   });
 
+  it("continues when an administrator deletes its queues", TIMEOUT, async () => {
+    const id = fresh();
+    const peer = await open(id, { properties: FOREVER });
+    await peer.subscribe(id, 2);
+    for (const name of [`mqtt-subscription-${id}qos1`, `mqtt-session-${id}`]) {
+      const vhost = broker.vhosts.get("/")!;
+      broker.core.cycle.begin();
+      vhost.removeQueue(vhost.queues.get(name)!);
+      broker.core.cycle.end();
+    }
+    peer.publish(id, "lost", { qos: 2, packetId: 1 });
+    assert.equal((await peer.expect(PUBREC)).value.reasonCode, 0x10);
+    peer.send({ type: UNSUBSCRIBE, value: { packetId: 5, properties: {}, filters: [id] } });
+    assert.deepEqual((await peer.expect(UNSUBACK)).value.codes, [0]);
+    await peer.subscribe(id, 1);
+    peer.publish(id, "again", { qos: 1, packetId: 2 });
+    assert.equal(await peer.message(), `${id} again 1`);
+    await peer.disconnect();
+  });
+
+  it("a login whose queues cannot be declared is refused", TIMEOUT, async () => {
+    broker.core.addVirtualHost("tiny").setLimits({ "max-queues": 0 });
+    broker.users.permit("guest", "tiny", { configure: ".*", write: ".*", read: ".*" });
+    const login = { userName: "tiny:guest", password: new TextEncoder().encode("guest") };
+    const peer = await open(fresh(), { ...login, properties: FOREVER, refused: true });
+    assert.ok(peer.connack.code >= 0x80);
+    await peer.expectEnd();
+    const plain = await open(fresh(), login);
+    assert.ok((await plain.subscribe("a", 1))[0]! >= 0x80);
+    await plain.disconnect();
+  });
+
   it("a session that never returns is bounded, and reports what it drops", TIMEOUT, async () => {
     const id = fresh();
     const events: unknown[] = [];
