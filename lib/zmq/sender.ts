@@ -1,6 +1,6 @@
 import { ClosedError, LimitError } from "../errors.ts";
 import { Batch } from "../zmtp/batch.ts";
-import { byteLength, utf8 } from "../zmtp/bytes.ts";
+import { byteLength, EMPTY, utf8 } from "../zmtp/bytes.ts";
 import { MAX_MESSAGE_SIZE } from "./options.ts";
 import { Socket } from "./socket.ts";
 import { abortable, type WaitOptions } from "./wait_options.ts";
@@ -87,7 +87,10 @@ export abstract class Sender extends Socket {
     if (this.closed) throw this.#closedError();
     if (this.#waiting === 0) {
       this.#single.assign(frames);
-      if (this.sendBatch(this.#single) > 0) return;
+      const isQueued = this.sendBatch(this.#single) > 0;
+      // An idle socket must not keep the memory of the last message.
+      this.#single.bytes = EMPTY;
+      if (isQueued) return;
     }
     const batch = Batch.of(frames);
     this.#waiting++;

@@ -1,6 +1,7 @@
 import { LimitError, ProtocolError } from "../errors.ts";
 import { type Batch, COMMAND, LONG, MORE } from "./batch.ts";
 import { LargeBuffers, Lease } from "./buffers.ts";
+import { EMPTY } from "./bytes.ts";
 
 /** A carry buffer larger than this is given to other decoders after its message has been delivered, in bytes. */
 const KEEP_CARRY = 64 * 1024;
@@ -72,6 +73,9 @@ export class ZmtpFrameDecoder {
         lease.retain();
         this.#deliver(whole, lease);
         lease.release();
+        // An idle connection must not keep the memory of the last large message.
+        this.#batch.bytes = EMPTY;
+        this.#batch.lease = undefined;
       }
     }
     this.#batch.clear();

@@ -103,25 +103,27 @@ export class ZwsDecoder {
 
   /**
    * Decodes the short messages that are complete in the chunk, each in one frame, from `at` on, up to the first other frame. One
-   * call copies them all into the output. Then each body moves down to its place, and is unmasked there.
+   * call copies them all into the output, and nothing after them, which may be copied by a later call. Then each body moves
+   * down to its place, and is unmasked there.
    *
    * @returns the position after them
    */
   #takeWhole(chunk: Uint8Array, at: number): number {
-    let end = this.#wholeEnd(chunk, at, chunk.length);
-    if (end < 0) return at;
-    const rest = chunk.length - at;
-    const start = this.length + (rest >>> 6) + MAX_HEADER;
-    this.#reserve(start + rest);
+    let stop = at;
+    for (let end; (end = this.#wholeEnd(chunk, stop)) >= 0;) stop = end;
+    if (stop === at) return at;
+    const start = this.length + (stop - at >>> 6) + MAX_HEADER;
+    const last = start + stop - at;
+    this.#reserve(last);
     const { output } = this;
-    output.set(at === 0 ? chunk : chunk.subarray(at), start);
-    const last = start + rest;
-    let from = start;
+    output.set(stop - at === chunk.length ? chunk : chunk.subarray(at, stop), start);
     let to = this.length;
     const masked = this.#masked;
-    while ((end = this.#wholeEnd(output, from, last)) >= 0) {
+    for (let from = start; from < last;) {
       const code = output[from + 1]! & 127;
-      let payload = from + 2 + lengthSize(code);
+      const size = lengthSize(code);
+      const length = (size === 0 ? code : readLength(output, from + 2, size)) - 1;
+      let payload = from + 2 + size;
       let mask = 0;
       if (masked) {
         mask = output[payload]! << 24 | output[payload + 1]! << 16 | output[payload + 2]! << 8 |
@@ -129,20 +131,20 @@ export class ZwsDecoder {
         payload += 4;
       }
       this.#flags = zmtpFlags(output[payload]! ^ mask >>> 24);
-      to = this.#writeZmtpHeader(to, end - payload - 1);
-      output.copyWithin(to, payload + 1, end);
-      const length = end - payload - 1;
+      to = this.#writeZmtpHeader(to, length);
+      from = payload + 1 + length;
+      output.copyWithin(to, payload + 1, from);
       if (masked) xor(output, to, to + length, mask, 1, this.#words);
       to += length;
-      from = end;
     }
     this.#flags = -1;
     this.length = to;
-    return at + from - start;
+    return stop;
   }
 
-  /** The end of the frame at `at` if it is a complete and short message that ends before `to`, and valid; -1 otherwise. */
-  #wholeEnd(bytes: Uint8Array, at: number, to: number): number {
+  /** The end of the frame at `at` if it is a complete, short and valid message; -1 otherwise. */
+  #wholeEnd(bytes: Uint8Array, at: number): number {
+    const to = bytes.length;
     if (at + 2 > to || bytes[at] !== (FIN | BINARY)) return -1;
     const second = bytes[at + 1]!;
     if (((second & MASKED) !== 0) !== this.#masked) return -1;

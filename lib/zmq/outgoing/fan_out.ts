@@ -93,6 +93,8 @@ export class FanOut {
   /** The last run that was encoded in the current call. */
   readonly #run = { from: 0, to: 0, frames: EMPTY as Uint8Array, shared: undefined as SharedRun | undefined };
   readonly #buffers = new RunBuffers();
+  /** The endpoints of subscribers that have begun to miss messages, which is not reported yet. */
+  #unreported: string[] = [];
 
   /** @param exact whether a topic matches only an equal first frame (RFC 48), and not every first frame that begins with it */
   constructor(options: FanOutOptions, onEvent: (event: SocketEvent) => void, exact = false) {
@@ -214,6 +216,8 @@ export class FanOut {
     }
     this.#run.shared?.release();
     this.#run.shared = undefined;
+    // Not before all is queued: the handler of the events may send, too.
+    if (this.#unreported.length > 0) this.#report();
     return from;
   }
 
@@ -264,6 +268,7 @@ export class FanOut {
     if (subscriber === undefined) return undefined;
     if (subscriber.connection.outbox.room > 0) return subscriber.connection;
     this.#drop(subscriber);
+    this.#report();
     return undefined;
   }
 
@@ -323,10 +328,14 @@ export class FanOut {
 
   #drop(subscriber: Subscriber, count = 1): void {
     this.#dropped += count;
-    if (!subscriber.dropping) {
-      this.#onEvent({ type: "dropping", endpoint: subscriber.connection.remote });
-    }
+    if (!subscriber.dropping) this.#unreported.push(subscriber.connection.remote);
     subscriber.dropping = true;
+  }
+
+  #report(): void {
+    const endpoints = this.#unreported;
+    this.#unreported = [];
+    for (const endpoint of endpoints) this.#onEvent({ type: "dropping", endpoint });
   }
 
   #endRun(subscriber: Subscriber, batch: Batch): void {

@@ -114,13 +114,18 @@ export class Req extends Socket {
       batch.assign(frames);
       const abort = () => this.cancel(signal!.reason);
       signal?.addEventListener("abort", abort);
+      const release = () => {
+        signal?.removeEventListener("abort", abort);
+        // An idle socket must not keep the memory of the last request.
+        batch.bytes = EMPTY;
+      };
       this.ask(batch, 0, batch.frames, {
         onReply(reply, from, to) {
-          signal?.removeEventListener("abort", abort);
+          release();
           resolve(reply.copy(from, to));
         },
         onFailure(error) {
-          signal?.removeEventListener("abort", abort);
+          release();
           reject(error);
         },
       });

@@ -202,7 +202,7 @@ export class Journal {
     } else if (found.sealed) {
       this.#liveWeight -= weigh(size);
       if (found.live === 0) this.#release(found);
-    } else if (found.live === 0) found.clear();
+    } else if (found.live === 0 && !this.#memory.clear(found)) this.#release(found);
   }
 
   /**

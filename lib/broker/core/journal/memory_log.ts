@@ -37,11 +37,24 @@ export class MemoryLog {
     return head;
   }
 
+  /**
+   * Empties the head, whose messages are all settled, unless one large message has made it larger than usual: its memory
+   * would count until the next message is appended, and a full memory lets no message in.
+   *
+   * @returns false if the head must be released instead
+   */
+  clear(head: Segment): boolean {
+    const isUsual = head.bytes!.length <= this.#buffers.size;
+    if (isUsual) head.clear();
+    return isUsual;
+  }
+
   /** Releases the memory of a segment that is no longer needed. */
   release(segment: Segment): void {
     const { bytes } = segment;
     if (bytes === undefined) return;
     this.#sealed.delete(segment);
+    if (segment === this.head) this.head = undefined;
     segment.setBuffer(undefined);
     this.size -= bytes.length;
     this.#buffers.give(bytes);

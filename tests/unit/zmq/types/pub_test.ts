@@ -49,6 +49,23 @@ describe("pub", () => {
     assert.deepEqual([pub.dropped, pub.unsent], [0, 0]);
   });
 
+  it("drop - the handler of the event may send: no message is lost or sent twice", async () => {
+    await using it = await feed({
+      hwm: 10,
+      onEvent(event) {
+        if (event.type === "dropping") it.pub.send("note");
+      },
+    });
+    const received: string[] = [];
+    for (const digit of digits(30)) {
+      await it.pub.send(digit);
+      received.push(...await take(it.reads, 1));
+    }
+    received.push(...await take(it.reads, 1));
+    assert.deepEqual(received.filter((text) => text !== "note"), digits(30));
+    assert.equal(received.length, 31);
+  });
+
   it("drop - a full subscriber misses the newest messages, which are counted and reported once; the other receives all", async () => {
     await using it = await feed({ hwm: 10 });
     for (let i = 0; i < 50; i++) {

@@ -265,6 +265,27 @@ describe("journal, parts", () => {
     model.journal.close();
   });
 
+  it("journal - the memory of a large message is free as soon as the message is settled", () => {
+    for (const large of [10, 17_000, 19_000, 30_000]) {
+      for (const first of [true, false]) {
+        const model = new JournalModel({ memorySize: 20_000, segmentSize: 4096 });
+        const messages = ["x".repeat(3000), "y".repeat(large)];
+        if (first) messages.reverse();
+        for (const text of messages) model.publish(text, [FIRST], false);
+        for (const seq of model.take(FIRST, 2)) model.settle(FIRST, seq);
+        model.flush();
+        const state = `${large} bytes, ${
+          first ? "first" : "last"
+        }: ${model.journal.memorySize} bytes in memory`;
+        assert.equal(model.journal.memoryScarce, false, state);
+        assert.ok(model.journal.memorySize <= 4096, state);
+        model.publish("z", [FIRST], false);
+        model.check();
+        model.journal.close();
+      }
+    }
+  });
+
   it("journal - one remaining message does not keep the log of the later ones", async () => {
     using folder = tempDir();
     const options = { directory: folder.path, segmentSize: 8192, garbageSize: 30_000, cacheSize: 0 };
