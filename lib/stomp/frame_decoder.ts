@@ -15,7 +15,8 @@ const COLON = 58;
 const MAX_COMMAND = 32;
 const MAX_LINE = 64 * 1024;
 const MAX_HEADERS = 1000;
-const MAX_HEAD = 256 * 1024;
+/** The default of `StompLimits.maxHead`. */
+export const MAX_HEAD = 256 * 1024;
 /** A buffer over this size is released after its frame, in bytes. */
 const KEEP = 64 * 1024;
 
@@ -52,14 +53,14 @@ export interface StompSink {
 export class StompDecoder {
   /** The version that decides how headers are escaped. Set it after CONNECT. */
   version: StompVersion = "1.0";
-  /** The largest body, in bytes. */
+  /** The largest body, and the largest size of all headers of a frame, in bytes. */
   maxBody: number;
+  maxHead: number;
 
   #sink: StompSink;
   readonly #frame = new StompFrame();
   readonly #maxLine: number;
   readonly #maxHeaders: number;
-  readonly #maxHead: number;
   #state = BETWEEN;
   /** The first bytes of an incomplete line, or of an incomplete body. */
   #carry: Uint8Array = new Uint8Array(0);
@@ -81,7 +82,7 @@ export class StompDecoder {
     this.maxBody = limits.maxBody;
     this.#maxLine = limits.maxLine ?? MAX_LINE;
     this.#maxHeaders = limits.maxHeaders ?? MAX_HEADERS;
-    this.#maxHead = limits.maxHead ?? MAX_HEAD;
+    this.maxHead = limits.maxHead ?? MAX_HEAD;
   }
 
   /** Replaces the sink, from the next frame on. */
@@ -186,9 +187,9 @@ export class StompDecoder {
     if (length > this.#maxLine) {
       throw new LimitError(`A header line has more than ${this.#maxLine} bytes`);
     }
-    if (this.#headSize + length > this.#maxHead) {
+    if (this.#headSize + length > this.maxHead) {
       throw new LimitError(
-        `The headers of a ${this.#frame.command} frame have more than ${this.#maxHead} bytes`,
+        `The headers of a ${this.#frame.command} frame have more than ${this.maxHead} bytes`,
       );
     }
     if (found >= 0) {
@@ -293,7 +294,7 @@ export class StompDecoder {
     const end = found < 0 ? bytes.length : found;
     const total = this.#carried + end - at;
     const { command } = this.#frame;
-    const limit = hasBody(command) ? this.maxBody : this.#maxLine;
+    const limit = hasBody(command) ? this.maxBody : Math.min(this.maxBody, this.#maxLine);
     if (total > limit) throw this.#tooLarge(`more than ${limit}`, limit);
     if (this.#carried === 0 && found >= 0) {
       this.#emit(bytes, at, end);

@@ -13,10 +13,12 @@ const PYTHON = "/usr/bin/python3";
 let broker: Broker;
 let port: string;
 let amqpPort: string;
+let web: string;
 
 before(async () => {
   broker = await Broker.open();
   port = new URL(await broker.listen("mqtt://127.0.0.1:0")).port;
+  web = await broker.listen("ws://127.0.0.1:0");
   amqpPort = new URL(await broker.listen("amqp://127.0.0.1:0")).port;
 });
 after(() => broker.close());
@@ -108,12 +110,12 @@ describe("mqtt.js", () => {
   test("mqtt.js - every QoS, a will, a session, and the answer to a request of mosquitto_rr", async () => {
     const script = `${PEERS}mqtt_js_peer.mjs`;
     const words = process.versions["bun"] === undefined ? ["run", "-A", "--no-check", script] : [script];
-    const child = spawn(process.execPath, [...words, port], { stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(process.execPath, [...words, port, web], { stdio: ["ignore", "pipe", "inherit"] });
     try {
       let output = "";
       child.stdout.on("data", (chunk) => output += chunk);
       await waitFor(() => output.endsWith("\n") || child.exitCode !== null, 50_000);
-      const expected: Record<string, string[]> = {};
+      const expected: Record<string, string[]> = { WebSocket: ["web/a 200000 2"] };
       for (const level of [4, 5]) {
         expected[`level ${level}, live`] = [0, 1, 2].map((qos) => `js${level}/${qos} m${qos} ${qos}`)
           .concat(`js${level}/will w 1`);

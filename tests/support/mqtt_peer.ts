@@ -152,7 +152,7 @@ export class MqttPeer implements StreamSink {
   /** The next message, or the next other packet, which must have this type. */
   async expect<Type extends Packet["type"]>(type: Type): Promise<Of<Type>> {
     const packet = await this.next(type === PUBLISH);
-    assert.equal(packet?.type, type, JSON.stringify(packet));
+    if (packet?.type !== type) assert.fail(`expected a packet of type ${type}: ${JSON.stringify(packet)}`);
     return packet as Of<Type>;
   }
 

@@ -1,3 +1,4 @@
+import { textLength, writeText } from "../../bytes/text.ts";
 import { StompError } from "../../stomp/stomp_error.ts";
 
 /** The kinds of destinations (https://www.rabbitmq.com/stomp.html#d). */
@@ -94,7 +95,6 @@ function unescape(text: string): string {
 }
 
 const SPECIAL = /[/%]|[^ -\x7f]/;
-const utf8 = new TextEncoder();
 
 /** Escapes the slash, the percent sign, and all bytes that are not printable ASCII, as RabbitMQ does. */
 function escape(text: string): string {
@@ -103,7 +103,9 @@ function escape(text: string): string {
   for (const char of text) {
     if (!SPECIAL.test(char)) result += char;
     else {
-      for (const byte of utf8.encode(char)) result += `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+      const bytes = new Uint8Array(textLength(char));
+      writeText(char, bytes, 0);
+      for (const byte of bytes) result += `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
     }
   }
   return result;

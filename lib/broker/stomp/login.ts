@@ -1,6 +1,6 @@
 import { HandshakeTimeoutError, UnreachableError } from "../../errors.ts";
 import { StompEncoder } from "../../stomp/frame_encoder.ts";
-import { StompDecoder, type StompSink } from "../../stomp/frame_decoder.ts";
+import { MAX_HEAD, StompDecoder, type StompSink } from "../../stomp/frame_decoder.ts";
 import { type StompFrame, type StompVersion, VERSIONS } from "../../stomp/frame.ts";
 import { StompError } from "../../stomp/stomp_error.ts";
 import type { ByteStream, StreamSink } from "../../transport/stream.ts";
@@ -51,8 +51,9 @@ export class LoginRefused extends StompError {
 
 /** The user of clients that name none. */
 const GUEST = "guest";
-/** A frame before the login has no body, or a short one, in bytes. */
+/** The limits of a frame before the login, in bytes. */
 const MAX_FIRST_BODY = 4096;
+const MAX_FIRST_HEAD = 16 * 1024;
 /** Time for a refused client to close the connection, in milliseconds. */
 const FAREWELL_MS = 2000;
 /** The longest heart-beat interval, in milliseconds: 24 days, the limit of timers. */
@@ -97,6 +98,7 @@ export async function logIn(
     const { decoder } = reader;
     decoder.version = version;
     decoder.maxBody = options.maxMessageSize;
+    decoder.maxHead = MAX_HEAD;
     return {
       ...beats,
       decoder,
@@ -202,7 +204,7 @@ class FirstFrame implements StreamSink, StompSink {
 
   constructor(stream: ByteStream, timeout: number) {
     this.frame = this.#outcome.promise;
-    this.decoder = new StompDecoder(this, { maxBody: MAX_FIRST_BODY });
+    this.decoder = new StompDecoder(this, { maxBody: MAX_FIRST_BODY, maxHead: MAX_FIRST_HEAD });
     this.#timer = setTimeout(
       () => this.#fail(new HandshakeTimeoutError(`No CONNECT frame arrived within ${timeout / 1000} s`)),
       timeout,

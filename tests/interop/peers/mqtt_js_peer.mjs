@@ -1,4 +1,4 @@
-/** Runs mqtt.js against a broker: `mqtt_js_peer.mjs PORT`. Prints one JSON object: the messages of each step. */
+/** Runs mqtt.js against a broker: `mqtt_js_peer.mjs PORT WEBSOCKET_URL`. Prints one JSON object: the messages of each step. */
 import process from "node:process";
 import mqtt from "mqtt";
 
@@ -42,6 +42,14 @@ for (const protocolVersion of [4, 5]) {
   await until(() => waited.length === 200);
   await again.endAsync();
 }
+
+const browser = await mqtt.connectAsync(process.argv[3], { protocolVersion: 5, reconnectPeriod: 0 });
+const web = steps["WebSocket"] = [];
+browser.on("message", (topic, payload, { qos }) => web.push(`${topic} ${String(payload).length} ${qos}`));
+await browser.subscribeAsync("web/#", { qos: 2 });
+await browser.publishAsync("web/a", "x".repeat(200_000), { qos: 2 });
+await until(() => web.length === 1);
+await browser.endAsync();
 
 // Answers requests of mosquitto_rr until one of them was answered: the parent ends this program.
 const answering = await mqtt.connectAsync(url, { protocolVersion: 5 });

@@ -339,6 +339,31 @@ describe("mqtt sessions", () => {
     await peer.expectDisconnect(0x93);
   });
 
+  it("a subscriber that does not read loses messages of QoS 0 and delays no other", TIMEOUT, async () => {
+    const events: string[] = [];
+    const other = await Broker.open({ onEvent: (event) => events.push(JSON.stringify(event)) });
+    const where = await other.listen("mqtt://127.0.0.1:0");
+    const [slow, fast, sender] = [
+      await MqttPeer.open(where, "slow"),
+      await MqttPeer.open(where, "fast"),
+      await MqttPeer.open(where, "sender"),
+    ];
+    for (const peer of [slow, fast]) await peer.subscribe("t");
+    slow.stream.pause();
+    const payload = "x".repeat(60_000);
+    for (let round = 0; round < 40; round++) {
+      for (let n = 0; n < 10; n++) sender.publish("t", payload);
+      for (let n = 0; n < 10; n++) await fast.expect(PUBLISH);
+    }
+    const connection = [...other.connections].find((one) => one.clientProperties["client_id"] === "slow")!;
+    assert.ok(connection.sent < 40 * 10 * 60_000);
+    slow.stream.close();
+    await waitFor(() => events.some((event) => event.includes('"dropped"') && event.includes('"slow"')));
+    await fast.disconnect();
+    await sender.disconnect();
+    await other.close();
+  });
+
   it("continues when an administrator deletes its queues", TIMEOUT, async () => {
     const id = fresh();
     const peer = await open(id, { properties: FOREVER });

@@ -120,8 +120,10 @@ describe("STOMP server", () => {
   });
 
   it("login - nothing but CONNECT is accepted, and large first frames are refused", async () => {
+    const large = `CONNECT\n${"a:b\n".repeat(900)}a:${"b".repeat(20_000)}`;
     for (
       const bytes of [
+        large,
         "SEND\ndestination:/queue/a\n\nx\0",
         "SEND\ncontent-length:5000\n\n",
         "GET / HTTP/1.1\r\n\r\n",
