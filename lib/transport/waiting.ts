@@ -47,7 +47,8 @@ export class Signal {
   #arm(): void {
     clearTimeout(this.#timer);
     this.#firesAt = this.#due;
-    this.#timer = setTimeout(this.#onTimer, this.#due - performance.now());
+    // The runtimes warn on stderr about a negative delay.
+    this.#timer = setTimeout(this.#onTimer, Math.max(0, this.#due - performance.now()));
   }
 
   readonly #onTimer = (): void => {

@@ -220,11 +220,7 @@ export abstract class Socket implements AsyncDisposable {
     dialer.done.then((failure) => {
       this.#dialers.delete(dialer);
       if (failure !== undefined) this.#failure = failure;
-      if (this.failure !== undefined) {
-        this.onFailure();
-        this.#ending.fire();
-      }
-      this.changed.fire();
+      this.#onFewerEndpoints();
     });
     return dialer;
   }
@@ -242,7 +238,7 @@ export abstract class Socket implements AsyncDisposable {
     this.#listeners.delete(bound);
     const released = bound.listener!.close();
     this.#dismiss(bound);
-    if (this.failure !== undefined) this.#ending.fire();
+    this.#onFewerEndpoints();
     await released;
   }
 
@@ -400,6 +396,15 @@ export abstract class Socket implements AsyncDisposable {
    * @ignore
    */
   protected onWritable(_connection: ZmtpConnection): void {
+    this.changed.fire();
+  }
+
+  /** Ends all waits if no endpoint is left that could bring a peer. */
+  #onFewerEndpoints(): void {
+    if (this.failure !== undefined) {
+      this.onFailure();
+      this.#ending.fire();
+    }
     this.changed.fire();
   }
 

@@ -35,16 +35,16 @@ import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { Access } from "../core/users/user_store.ts";
 import type { ClientChannel, ClientConnection } from "../protocol.ts";
 import { PendingAcks } from "./acks.ts";
-import { Aliases } from "./aliases.ts";
-import type { SessionConnection } from "./contract.ts";
+import { Aliases } from "./messages/aliases.ts";
+import type { SessionConnection } from "./sessions/contract.ts";
 import { Inbound } from "./inbound.ts";
 import type { MqttLogin } from "./login.ts";
-import type { OutgoingMessage } from "./outgoing.ts";
+import type { OutgoingMessage } from "./messages/outgoing.ts";
 import { replyFor } from "./replies.ts";
 import { subscribe, unsubscribe } from "./requests.ts";
-import type { Session } from "./session.ts";
-import type { MqttSpace } from "./space.ts";
-import type { PendingWill } from "./wills.ts";
+import type { Session } from "./sessions/session.ts";
+import type { MqttSpace } from "./sessions/space.ts";
+import type { PendingWill } from "./sessions/wills.ts";
 
 /**
  * Above the first size of pending output no queued messages are delivered, above the second those of QoS 0 are dropped,

@@ -4,11 +4,11 @@ import { type AckType, type ProtocolVersion, PUBACK, PUBCOMP, PUBREC } from "../
 import { PROPERTY } from "../../mqtt/property_table.ts";
 import { REASON } from "../../mqtt/reason_code.ts";
 import type { Access } from "../core/users/user_store.ts";
-import type { IncomingMessage } from "./incoming.ts";
+import type { IncomingMessage } from "./messages/incoming.ts";
 import { EXCHANGE, exchangeSeparators, MAX_NAME } from "./names.ts";
 import { replyFor } from "./replies.ts";
-import type { Session } from "./session.ts";
-import type { MqttSpace } from "./space.ts";
+import type { Session } from "./sessions/session.ts";
+import type { MqttSpace } from "./sessions/space.ts";
 
 /** The highest topic alias that clients may use. */
 export const TOPIC_ALIASES = 64;

@@ -8,9 +8,9 @@ import { addressOf, encodeMessage, propertiesOf } from "../core/message.ts";
 import type { Access } from "../core/users/user_store.ts";
 import { bindingKeyOf, EXCHANGE, fitsName, HEADER, sharedQueue, subscriptionQueue } from "./names.ts";
 import { replyFor } from "./replies.ts";
-import type { Session } from "./session.ts";
-import type { MqttSpace } from "./space.ts";
-import type { Subscription } from "./subscriptions.ts";
+import type { Session } from "./sessions/session.ts";
+import type { MqttSpace } from "./sessions/space.ts";
+import type { Subscription } from "./sessions/subscriptions.ts";
 
 /** What requests need of the connection. */
 export interface RequestingClient {

@@ -12,7 +12,7 @@ import { RECEIVE_MAXIMUM, TOPIC_ALIASES } from "./inbound.ts";
 import { LoginRefused, type MqttLogin, readLogin } from "./login.ts";
 import { EXCHANGE, exchangeSeparators, fitsName, subscriptionQueue } from "./names.ts";
 import { replyFor } from "./replies.ts";
-import { MqttSpace, type SpaceEvents } from "./space.ts";
+import { MqttSpace, type SpaceEvents } from "./sessions/space.ts";
 
 /** Room for the header of a PUBLISH besides the largest message, in bytes. */
 const HEAD_ROOM = 128 * 1024;

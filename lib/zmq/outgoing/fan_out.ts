@@ -362,9 +362,12 @@ export class FanOut {
     run.from = from;
     run.to = to;
     const buffer = this.#buffers.take(encodedBound(batch, from, to));
-    run.frames = buffer.subarray(0, encodeBatch(batch, from, to, buffer, 0));
+    const encoded = buffer.subarray(0, encodeBatch(batch, from, to, buffer, 0));
+    // The bound is high for messages that others lay between, and a slow subscriber keeps the buffer: take a smaller one.
+    const isSparse = encoded.length >= SHARED && encoded.length * 4 < buffer.length;
+    run.frames = isSparse ? this.#buffers.copy(encoded) : encoded;
     // A short run is copied, so that several of them become one write.
-    run.shared = run.frames.length < SHARED ? undefined : new SharedRun(run.frames, this.#buffers);
-    if (run.shared === undefined) this.#buffers.give(buffer);
+    run.shared = encoded.length < SHARED ? undefined : new SharedRun(run.frames, this.#buffers);
+    if (run.shared === undefined || isSparse) this.#buffers.give(buffer);
   }
 }

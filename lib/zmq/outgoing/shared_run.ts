@@ -18,6 +18,13 @@ export class RunBuffers {
     return this.#spares.get(size)?.pop() ?? new Uint8Array(size);
   }
 
+  /** Copies a run to the beginning of a buffer of its size. */
+  copy(run: Uint8Array): Uint8Array {
+    const buffer = this.take(run.length);
+    buffer.set(run);
+    return buffer.subarray(0, run.length);
+  }
+
   /** Takes a buffer back that nothing refers to any more. */
   give(buffer: Uint8Array): void {
     if (buffer.length > MAX_BUFFER) return;

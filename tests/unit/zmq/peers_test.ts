@@ -78,6 +78,27 @@ describe("peers - endpoints", () => {
     assert.throws(() => pull.connect("nonsense"), EndpointError);
   });
 
+  for (const type of [Req, Push, Pull] as const) {
+    it(`failure - ends the waits of a ${type.name} when its last listener is removed`, async () => {
+      await using wrong = new Pub();
+      const log = new SocketLog();
+      await using socket = new type({ onEvent: log.onEvent });
+      const bound = await socket.bind(inproc());
+      socket.connect(await wrong.bind(inproc()));
+      await log.until("handshake-failed");
+      const waits = socket instanceof Req
+        ? socket.request("x")
+        : socket instanceof Push
+        ? socket.send("x")
+        : socket.receive();
+      const outcome = waits.then((frames) => frames, (error: Error) => error.message);
+      await socket.unbind(bound);
+      const end = await deadline(outcome);
+      if (socket instanceof Pull) assert.equal(end, undefined);
+      else assert.match(`${end}`, /a PUB socket, and /);
+    });
+  }
+
   it("failure - is set only when no endpoint is left that could bring a peer", async () => {
     await using wrong = new Pub();
     await using push = new Push();

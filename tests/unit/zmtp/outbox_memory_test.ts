@@ -3,24 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Batch } from "../../../lib/zmtp/batch.ts";
 import { Outbox } from "../../../lib/zmtp/outbox.ts";
-
-/** The bytes of all buffers that `run` allocates. */
-function allocated(run: () => void): number {
-  const original = globalThis.Uint8Array;
-  let sum = 0;
-  globalThis.Uint8Array = new Proxy(original, {
-    construct(target, args) {
-      if (typeof args[0] === "number") sum += args[0];
-      return Reflect.construct(target, args);
-    },
-  });
-  try {
-    run();
-  } finally {
-    globalThis.Uint8Array = original;
-  }
-  return sum;
-}
+import { allocated } from "../../support/allocated.ts";
 
 describe("outbox memory", () => {
   const COUNT = 200;

@@ -1,7 +1,8 @@
 /** PUB: which messages it drops, and how long it waits. Inproc streams buffer nothing. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Pub, type PubOptions, Sub } from "../../../../mod.ts";
+import { Batch, Pub, type PubOptions, Sub } from "../../../../mod.ts";
+import { allocated } from "../../../support/allocated.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
 import { batchOf, inproc, numbers, SocketLog, texts } from "../../../support/sockets.ts";
 
@@ -47,6 +48,23 @@ describe("pub", () => {
     for (let i = 0; i < 5000; i++) await pub.send("x");
     assert.equal(pub.sendBatch(batchOf(digits(5000))), 5000);
     assert.deepEqual([pub.dropped, pub.unsent], [0, 0]);
+  });
+
+  it("memory - messages of a filtered batch cost a subscriber that does not read their own size, and not the batch's", async () => {
+    await using it = await feed({ hwm: 1000 });
+    it.reads.pause();
+    const batch = new Batch();
+    const count = 200;
+    const bytes = allocated(() => {
+      batch.bytes = new Uint8Array(256 * 1024);
+      for (let i = 0; i < count; i++) {
+        batch.clear();
+        batch.add(i, i + 1500, 0);
+        batch.add(250_000, 251_500, 0);
+        assert.equal(it.pub.sendBatch(batch), 2);
+      }
+    });
+    assert.ok(bytes < 3 * 3000 * count, `${bytes} bytes for ${3000 * count}`);
   });
 
   it("drop - the handler of the event may send: no message is lost or sent twice", async () => {

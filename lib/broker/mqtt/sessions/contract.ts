@@ -1,13 +1,13 @@
 /** The interfaces between the parts of the MQTT server. */
-import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
-import type { FrameBuffer } from "../../bytes/frame_buffer.ts";
-import type { AckType, ProtocolVersion } from "../../mqtt/packet_type.ts";
-import type { BrokerCore } from "../core/broker_core.ts";
-import type { Queue } from "../core/queue/queue.ts";
-import type { VirtualHost } from "../core/topology/vhost.ts";
-import type { FanOut } from "./fan_out.ts";
+import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
+import type { FrameBuffer } from "../../../bytes/frame_buffer.ts";
+import type { AckType, ProtocolVersion } from "../../../mqtt/packet_type.ts";
+import type { BrokerCore } from "../../core/broker_core.ts";
+import type { Queue } from "../../core/queue/queue.ts";
+import type { VirtualHost } from "../../core/topology/vhost.ts";
+import type { FanOut } from "../messages/fan_out.ts";
 import type { Subscription } from "./subscriptions.ts";
-import type { OutgoingMessage } from "./outgoing.ts";
+import type { OutgoingMessage } from "../messages/outgoing.ts";
 
 /** The MQTT part of a virtual host, as its sessions see it. */
 export interface SessionSpace {

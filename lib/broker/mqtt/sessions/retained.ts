@@ -1,10 +1,10 @@
-import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
-import { TopicTree } from "../../mqtt/topic_tree.ts";
-import type { BrokerCore } from "../core/broker_core.ts";
-import { addressOf } from "../core/message.ts";
-import { GONE } from "../core/queue/lane.ts";
-import type { Queue } from "../core/queue/queue.ts";
-import { exchangeSeparators } from "./names.ts";
+import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
+import { TopicTree } from "../../../mqtt/topic_tree.ts";
+import type { BrokerCore } from "../../core/broker_core.ts";
+import { addressOf } from "../../core/message.ts";
+import { GONE } from "../../core/queue/lane.ts";
+import type { Queue } from "../../core/queue/queue.ts";
+import { exchangeSeparators } from "../names.ts";
 import { discard } from "./session_state.ts";
 
 /** A retained message: its place in the queue of retained messages. */

@@ -1,14 +1,14 @@
-import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
-import { PROPERTY as AMQP_PROPERTY, PropertyScan } from "../../amqp/property_scan.ts";
-import type { FieldTable, FieldValue } from "../../amqp/types/field_value.ts";
-import { readName } from "../../bytes/text_cache.ts";
-import { type PacketEncoder, sizeofPublish } from "../../mqtt/packet_encoder.ts";
-import { sizeofVariable } from "../../mqtt/integers.ts";
-import { PropertyWriter } from "../../mqtt/properties.ts";
-import { PROPERTY } from "../../mqtt/property_table.ts";
-import { isText } from "../../mqtt/text.ts";
-import { isTopicName } from "../../mqtt/topic.ts";
-import { copyExchanged, exchangeSeparators, HEADER, MAX_NAME } from "./names.ts";
+import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
+import { PROPERTY as AMQP_PROPERTY, PropertyScan } from "../../../amqp/property_scan.ts";
+import type { FieldTable, FieldValue } from "../../../amqp/types/field_value.ts";
+import { readName } from "../../../bytes/text_cache.ts";
+import { type PacketEncoder, sizeofPublish } from "../../../mqtt/packet_encoder.ts";
+import { sizeofVariable } from "../../../mqtt/integers.ts";
+import { PropertyWriter } from "../../../mqtt/properties.ts";
+import { PROPERTY } from "../../../mqtt/property_table.ts";
+import { isText } from "../../../mqtt/text.ts";
+import { isTopicName } from "../../../mqtt/topic.ts";
+import { copyExchanged, exchangeSeparators, HEADER, MAX_NAME } from "../names.ts";
 
 const NO_HEADERS: FieldTable = Object.freeze(Object.create(null));
 const utf8 = new TextEncoder();

@@ -1,7 +1,7 @@
-import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
-import { FrameBuffer } from "../../bytes/frame_buffer.ts";
-import { PacketEncoder } from "../../mqtt/packet_encoder.ts";
-import type { ProtocolVersion } from "../../mqtt/packet_type.ts";
+import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
+import { FrameBuffer } from "../../../bytes/frame_buffer.ts";
+import { PacketEncoder } from "../../../mqtt/packet_encoder.ts";
+import type { ProtocolVersion } from "../../../mqtt/packet_type.ts";
 import { OutgoingMessage } from "./outgoing.ts";
 
 /**

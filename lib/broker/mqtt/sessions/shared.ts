@@ -1,8 +1,8 @@
-import { addressOf, encodeMessage, propertiesOf } from "../core/message.ts";
-import { type ConsumingChannel, QueueConsumer } from "../core/queue/consumer.ts";
-import type { Queue } from "../core/queue/queue.ts";
-import { parseShared } from "../../mqtt/topic.ts";
-import { HEADER, sharedQueue } from "./names.ts";
+import { addressOf, encodeMessage, propertiesOf } from "../../core/message.ts";
+import { type ConsumingChannel, QueueConsumer } from "../../core/queue/consumer.ts";
+import type { Queue } from "../../core/queue/queue.ts";
+import { parseShared } from "../../../mqtt/topic.ts";
+import { HEADER, sharedQueue } from "../names.ts";
 import type { SharingSession } from "./contract.ts";
 import type { Subscription } from "./subscriptions.ts";
 

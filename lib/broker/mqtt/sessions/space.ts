@@ -1,16 +1,16 @@
-import type { FieldTable } from "../../amqp/types/field_value.ts";
-import { FrameBuffer } from "../../bytes/frame_buffer.ts";
-import { PublishFields } from "../../mqtt/fields.ts";
-import { PacketEncoder } from "../../mqtt/packet_encoder.ts";
-import type { Will } from "../../mqtt/packets.ts";
-import { PropertyWriter, writeProperties } from "../../mqtt/properties.ts";
-import type { BrokerCore } from "../core/broker_core.ts";
-import type { Binding } from "../core/exchange/exchange.ts";
-import type { Queue } from "../core/queue/queue.ts";
-import type { VirtualHost } from "../core/topology/vhost.ts";
+import type { FieldTable } from "../../../amqp/types/field_value.ts";
+import { FrameBuffer } from "../../../bytes/frame_buffer.ts";
+import { PublishFields } from "../../../mqtt/fields.ts";
+import { PacketEncoder } from "../../../mqtt/packet_encoder.ts";
+import type { Will } from "../../../mqtt/packets.ts";
+import { PropertyWriter, writeProperties } from "../../../mqtt/properties.ts";
+import type { BrokerCore } from "../../core/broker_core.ts";
+import type { Binding } from "../../core/exchange/exchange.ts";
+import type { Queue } from "../../core/queue/queue.ts";
+import type { VirtualHost } from "../../core/topology/vhost.ts";
 import type { SessionSpace } from "./contract.ts";
-import { FanOut } from "./fan_out.ts";
-import { IncomingMessage } from "./incoming.ts";
+import { FanOut } from "../messages/fan_out.ts";
+import { IncomingMessage } from "../messages/incoming.ts";
 import {
   bindingKeyOf,
   clientIdOf,
@@ -19,8 +19,8 @@ import {
   RETAINED_QUEUE,
   subscriptionQueue,
   WILL_QUEUE,
-} from "./names.ts";
-import { OutgoingMessage } from "./outgoing.ts";
+} from "../names.ts";
+import { OutgoingMessage } from "../messages/outgoing.ts";
 import { RetainedMessages } from "./retained.ts";
 import { Session } from "./session.ts";
 import { type Subscription, subscriptionOf } from "./subscriptions.ts";

@@ -1,6 +1,6 @@
-import type { FieldTable } from "../../amqp/types/field_value.ts";
-import { TopicTree } from "../../mqtt/topic_tree.ts";
-import { bindingKeyOf, exchangeSeparators, filterOf } from "./names.ts";
+import type { FieldTable } from "../../../amqp/types/field_value.ts";
+import { TopicTree } from "../../../mqtt/topic_tree.ts";
+import { bindingKeyOf, exchangeSeparators, filterOf } from "../names.ts";
 
 /** The options of a subscription. */
 export interface SubscriptionOptions {

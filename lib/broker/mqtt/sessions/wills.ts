@@ -1,12 +1,12 @@
-import { FrameBuffer } from "../../bytes/frame_buffer.ts";
-import { copyOf } from "../../mqtt/integers.ts";
-import { PacketEncoder } from "../../mqtt/packet_encoder.ts";
-import { decodeConnect, type Will } from "../../mqtt/packets.ts";
-import { MAX_TIMER } from "../../transport/waiting.ts";
-import type { BrokerCore } from "../core/broker_core.ts";
-import { encodeMessage, propertiesOf } from "../core/message.ts";
-import type { Queue } from "../core/queue/queue.ts";
-import { WILL_QUEUE } from "./names.ts";
+import { FrameBuffer } from "../../../bytes/frame_buffer.ts";
+import { copyOf } from "../../../mqtt/integers.ts";
+import { PacketEncoder } from "../../../mqtt/packet_encoder.ts";
+import { decodeConnect, type Will } from "../../../mqtt/packets.ts";
+import { MAX_TIMER } from "../../../transport/waiting.ts";
+import type { BrokerCore } from "../../core/broker_core.ts";
+import { encodeMessage, propertiesOf } from "../../core/message.ts";
+import type { Queue } from "../../core/queue/queue.ts";
+import { WILL_QUEUE } from "../names.ts";
 import { discard } from "./session_state.ts";
 
 /** The will of a client, from its login until it is published or discarded. */

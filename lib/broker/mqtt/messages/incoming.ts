@@ -1,14 +1,14 @@
-import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
-import { PropertyScan } from "../../amqp/property_scan.ts";
-import type { FieldTable, FieldValue } from "../../amqp/types/field_value.ts";
-import { encodeTable } from "../../amqp/types/table.ts";
-import { copyBytes } from "../../bytes/frame_buffer.ts";
-import { readName } from "../../bytes/text_cache.ts";
-import type { PublishFields } from "../../mqtt/fields.ts";
-import { copyOf, readTwo } from "../../mqtt/integers.ts";
-import { type PropertyScan as MqttScan, readPair } from "../../mqtt/property_scan.ts";
-import { PROPERTY } from "../../mqtt/property_table.ts";
-import { copyExchanged, EXCHANGE, HEADER, MAX_NAME } from "./names.ts";
+import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
+import { PropertyScan } from "../../../amqp/property_scan.ts";
+import type { FieldTable, FieldValue } from "../../../amqp/types/field_value.ts";
+import { encodeTable } from "../../../amqp/types/table.ts";
+import { copyBytes } from "../../../bytes/frame_buffer.ts";
+import { readName } from "../../../bytes/text_cache.ts";
+import type { PublishFields } from "../../../mqtt/fields.ts";
+import { copyOf, readTwo } from "../../../mqtt/integers.ts";
+import { type PropertyScan as MqttScan, readPair } from "../../../mqtt/property_scan.ts";
+import { PROPERTY } from "../../../mqtt/property_table.ts";
+import { copyExchanged, EXCHANGE, HEADER, MAX_NAME } from "../names.ts";
 
 const NOTHING = new Uint8Array(0);
 const ROUTE = new TextEncoder().encode(`${String.fromCharCode(EXCHANGE.length)}${EXCHANGE}`);
