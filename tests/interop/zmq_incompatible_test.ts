@@ -119,7 +119,7 @@ describe("libzmq incompatible peers", () => {
     });
     await plain.connect(endpoint);
     const { error } = await log.until("handshake-failed");
-    assert.match(error.message, /uses PLAIN security|learned that this side uses NULL/);
+    assert.match(error.message, /uses PLAIN security|it knew that .*NULL/);
     await using server = await peer.socket("PULL", { PLAIN_SERVER: 1 });
     push.connect(await server.bind(LOCAL));
     await waitFor(() => log.of("handshake-failed").some(({ dialed }) => dialed));
