@@ -84,9 +84,16 @@ export async function getAll(
   });
   output.onChange = () => output.failure === undefined ? consumer.resume() : consumer.changed.fire();
   const endpoint = formatBroker(brokers[0]!);
-  const hold = () => wanted <= prefetch && !over;
   const sink = options.exec === undefined
-    ? new PrintSink(session, consumer, output, queueWriter(output, style), endpoint, hold)
+    ? new PrintSink(
+      session,
+      consumer,
+      output,
+      queueWriter(output, style),
+      endpoint,
+      wanted <= prefetch,
+      () => over,
+    )
     : new ExecSink(session, consumer, output, style, endpoint, { ...options, exec: options.exec });
   session.onStop(() => consumer.changed.fire());
   await startWithin(target, options.timeout, consumer.start()).catch((error) => {

@@ -57,20 +57,26 @@ export class PrintSink implements DeliverySink {
   readonly #output: Output;
   readonly #write: QueueWriter;
   readonly #endpoint: string;
-  readonly #hold: () => boolean;
+  readonly #hold: boolean;
+  readonly #over: () => boolean;
   readonly stopped = false;
+  #finishing = false;
   #last: Receipt | undefined;
   #acknowledged: Receipt | undefined;
   #settling: Promise<void> | undefined;
 
-  /** @param hold whether acknowledgements wait a little for more of them */
+  /**
+   * @param hold whether acknowledgements wait a little for more of them
+   * @param over whether the last message has arrived: `finish` acknowledges it, when the broker delivers no others
+   */
   constructor(
     session: Session,
     consumer: Consumer,
     output: Output,
     write: QueueWriter,
     endpoint: string,
-    hold: () => boolean,
+    hold: boolean,
+    over: () => boolean,
   ) {
     this.#session = session;
     this.#consumer = consumer;
@@ -78,6 +84,7 @@ export class PrintSink implements DeliverySink {
     this.#write = write;
     this.#endpoint = endpoint;
     this.#hold = hold;
+    this.#over = over;
   }
 
   get idle(): boolean {
@@ -95,6 +102,7 @@ export class PrintSink implements DeliverySink {
   }
 
   async finish(): Promise<void> {
+    this.#finishing = true;
     await this.#settling;
     await this.#settle();
   }
@@ -105,10 +113,11 @@ export class PrintSink implements DeliverySink {
       const upTo = this.#last!;
       await this.#output.drained();
       if (this.#output.failure !== undefined) break;
-      if (this.#hold() && !this.#session.stopping) {
+      if (this.#hold && !this.#over() && !this.#session.stopping) {
         await this.#session.sleep(HOLD_MS);
         if (upTo !== this.#last) continue;
       }
+      if (this.#over() && !this.#finishing) break;
       this.#consumer.ack(upTo, true);
       this.#consumer.flush();
       this.#acknowledged = upTo;
