@@ -93,7 +93,7 @@ function plan(bun: string): Run[][] {
     ];
     runs.push({ name: "library on Bun", command, env: {} });
   }
-  for (const target of onlyBun ? ["bun"] : ["deno", "bun", "binary"]) {
+  for (const target of onlyBun ? ["bun"] : ["binary", "deno", "bun"]) {
     const complete = target === "binary" || onlyBun || folders.length > 0;
     const program = complete ? chosen("cli", "fault") : chosen("cli");
     if (program.length === 0) continue;
