@@ -95,7 +95,8 @@ describe("out of file descriptors", () => {
     const url = ["--url", await broker.readyEndpoint()];
     assert.equal((await run(["queue", "declare", "q", ...url])).code, 0);
     assert.equal((await run(["queue", "put", "q", ...url], { stdin: numbers(40) })).code, 0);
-    using idle = start(["queue", "get", "q", ...url, "--exec", "sleep 1000", "-v"]);
+    // A queue without messages: no command starts, which would outlive the killed process.
+    using idle = start(["queue", "get", "empty", "--declare", ...url, "--exec", "cat", "-v"]);
     await idle.waitForStderr(/connected: /);
     const limit = `-n ${descriptors(idle.pid) + 10}`;
     idle.kill("SIGKILL");
