@@ -6,7 +6,7 @@ import { tempDir } from "../support/helpers.ts";
 import { PATIENCE, readyFile, residentBytes, shell, test } from "../support/mqcat.ts";
 
 /** MQCAT_STREAM_BYTES makes it longer; the default keeps the suite short. */
-const BYTES = Number(process.env["MQCAT_STREAM_BYTES"] ?? 1e9);
+const BYTES = Number(process.env["MQCAT_STREAM_BYTES"] ?? 6e8);
 const LIMIT = 150e6;
 /** Reads large blocks with pauses, and prints the total at the end. */
 const SLOW_READER = `total=0
