@@ -9,13 +9,14 @@
  * processes: on Deno (the bundle that `deno compile` packages), on Bun (the source), and of the binary that `bun build
  * --compile` makes.
  */
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { findBun } from "./bun.ts";
+import { bundle } from "./bundle.ts";
 import { compileWithBun } from "./compile_bun.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -41,12 +42,11 @@ const folders = words.filter((word) => !word.startsWith("--") && word !== "bun")
 async function main(): Promise<void> {
   const bun = findBun();
   const binary = compileWithBun();
-  execFileSync(process.execPath, ["task", "bundle"], { cwd: root, stdio: "ignore" });
   const env = {
     MQCAT_BUN: bun,
     MQCAT_DENO: process.execPath,
     MQCAT_BINARY: binary,
-    MQCAT_BUNDLE: `${root}dist/deno/main.js`,
+    MQCAT_BUNDLE: bundle(),
   };
   const reports = fs.mkdtempSync(path.join(os.tmpdir(), "mqcat-test-"));
   const totals: Totals = { passed: 0, failed: 0, skipped: 0 };
