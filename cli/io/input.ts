@@ -1,7 +1,7 @@
 import { LimitError } from "../../lib/errors.ts";
 import { MAX_MESSAGE_SIZE } from "../../lib/zmq/options.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
-import { Lease } from "../../lib/zmtp/buffers.ts";
+import { BufferPool, Lease } from "../../lib/zmtp/buffers.ts";
 import type { Splitter } from "../records/splitter.ts";
 import { DescriptorReader } from "./descriptor.ts";
 
@@ -26,12 +26,6 @@ export interface Source {
   onEnd: () => void;
 }
 
-/** A buffer, which is filled again when neither the input nor the outbox of a socket uses it any more. */
-interface InputBuffer {
-  readonly bytes: Uint8Array;
-  readonly lease: Lease;
-}
-
 /**
  * Reads messages from a descriptor. While the messages of one buffer are sent, the next read already fills another one,
  * which starts with the beginning of an unfinished message.
@@ -41,14 +35,13 @@ export class Input implements Source {
   readonly #splitter: Splitter;
   readonly #prefix: Uint8Array;
   readonly #batch = new Batch();
-  /** The length of new buffers: more than at first if a message did not fit. */
-  #size: number;
-  /** Buffers of this length that are not in use. */
-  #free: InputBuffer[] = [];
-  #buffer: InputBuffer;
-  /** The buffer of the current batch. */
-  #lent: InputBuffer | undefined;
-  /** The unfinished message is at `#buffer[#start, #end)`, and has no end before `#searched`. */
+  /** The buffers that are not in use. They are longer than at first if a message did not fit. */
+  #pool: BufferPool;
+  /** Its buffer is filled again when neither the input nor the outbox of a socket uses it any more. */
+  #lease: Lease;
+  /** The lease of the current batch. */
+  #lent: Lease | undefined;
+  /** The unfinished message is at `#bytes[#start, #end)`, and has no end before `#searched`. */
   #start: number;
   #end: number;
   #searched: number;
@@ -66,8 +59,8 @@ export class Input implements Source {
     this.ended = this.#reader.isFile;
     this.#splitter = splitter;
     this.#prefix = prefix;
-    this.#size = prefix.length + READ;
-    this.#buffer = this.#take();
+    this.#pool = new BufferPool(prefix.length + READ, Infinity);
+    this.#lease = this.#take();
     this.#start = this.#end = this.#searched = prefix.length;
   }
 
@@ -78,14 +71,14 @@ export class Input implements Source {
 
   async next(): Promise<Batch | undefined> {
     const batch = this.#batch;
-    this.#lent?.lease.release();
+    this.#lent?.release();
     this.#lent = undefined;
     if (this.#failure !== undefined) throw this.#failure;
     while (!this.#finished) {
       const reading = this.#reading ?? (this.#cancelled ? 0 : this.#read());
       this.#reading = undefined;
       const count = typeof reading === "number" ? reading : await reading;
-      const { bytes } = this.#buffer;
+      const bytes = this.#bytes;
       batch.clear();
       batch.bytes = bytes;
       batch.stable = false;
@@ -119,7 +112,7 @@ export class Input implements Source {
   /** Messages before an error are returned first; the error is thrown at the next call. */
   #split(batch: Batch): number {
     try {
-      return this.#splitter.split(this.#buffer.bytes, this.#start, this.#searched, this.#end, batch);
+      return this.#splitter.split(this.#bytes, this.#start, this.#searched, this.#end, batch);
     } catch (error) {
       if (batch.frames === 0) throw error;
       this.#failure = error as Error;
@@ -130,8 +123,8 @@ export class Input implements Source {
   /** Continues in another buffer, with the bytes from `rest`. */
   #swap(rest: number): void {
     const length = this.#end - rest;
-    const from = this.#buffer;
-    const { bytes } = from;
+    const lease = this.#lease;
+    const bytes = lease.buffer;
     // A buffer that a huge message has made large is left to the batch. The next one may be small again.
     const reused = bytes.length <= KEEP;
     const needed = this.#prefix.length + length;
@@ -139,21 +132,18 @@ export class Input implements Source {
     const batch = this.#batch;
     if (batch.bytes === bytes) {
       batch.stable = !reused;
-      if (reused) batch.lease = from.lease;
+      if (reused) batch.lease = lease;
     }
-    if (reused) {
-      from.lease.retain();
-      this.#lent = from;
-    }
-    this.#buffer = this.#take();
-    this.#buffer.bytes.set(bytes.subarray(rest, this.#end), this.#prefix.length);
+    if (reused) this.#lent = lease;
+    this.#lease = this.#take();
+    this.#bytes.set(bytes.subarray(rest, this.#end), this.#prefix.length);
     this.#start = this.#prefix.length;
     this.#end = this.#searched = this.#start + length;
   }
 
   /** Makes room for a message that is longer than the buffer. */
   #makeRoom(): void {
-    const { bytes } = this.#buffer;
+    const bytes = this.#bytes;
     const length = this.#end - this.#start;
     if (length > MAX_MESSAGE_SIZE) {
       throw new LimitError(
@@ -162,8 +152,8 @@ export class Input implements Source {
     }
     if (bytes.length - this.#end >= READ / 2) return;
     this.#resize(this.#prefix.length + length * 2 + READ);
-    this.#buffer = this.#take();
-    this.#buffer.bytes.set(bytes.subarray(this.#start, this.#end), this.#prefix.length);
+    this.#lease = this.#take();
+    this.#bytes.set(bytes.subarray(this.#start, this.#end), this.#prefix.length);
     this.#searched -= this.#start - this.#prefix.length;
     this.#start = this.#prefix.length;
     this.#end = this.#start + length;
@@ -171,21 +161,17 @@ export class Input implements Source {
 
   /** Sets the length of the buffers that are taken from now on. */
   #resize(size: number): void {
-    if (size === this.#size) return;
-    this.#size = size;
-    this.#free = [];
+    if (size !== this.#pool.size) this.#pool = new BufferPool(size, Infinity);
   }
 
-  #take(): InputBuffer {
-    const free = this.#free.pop();
-    if (free !== undefined) return free;
-    const bytes = new Uint8Array(this.#size);
+  #take(): Lease {
+    const bytes = this.#pool.take();
     bytes.set(this.#prefix);
-    const buffer = {
-      bytes,
-      lease: new Lease(() => void (bytes.length === this.#size && this.#free.push(buffer))),
-    };
-    return buffer;
+    return new Lease(bytes, this.#pool);
+  }
+
+  get #bytes(): Uint8Array {
+    return this.#lease.buffer;
   }
 
   /** Starts the next read. An error is reported at the next call. */
@@ -199,7 +185,7 @@ export class Input implements Source {
   }
 
   #read(): number | Promise<number> {
-    const { bytes } = this.#buffer;
+    const bytes = this.#bytes;
     const end = this.#end;
     const count = this.#reader.read(bytes, end, Math.min(end + READ, bytes.length));
     if (typeof count === "number") return this.#noteEnd(count);

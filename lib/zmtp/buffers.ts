@@ -2,7 +2,7 @@
  * Buffers of one size that are used again and again. Fresh memory is the most expensive part of moving bytes: the system
  * clears it page by page.
  */
-export class BufferPool {
+export class BufferPool implements BufferOwner {
   /** The length of each buffer, in bytes. */
   readonly size: number;
   readonly #most: number;
@@ -26,7 +26,7 @@ export class BufferPool {
 }
 
 /** Buffers of different sizes that are used again. The oldest are released when there are too many. */
-export class LargeBuffers {
+export class LargeBuffers implements BufferOwner {
   readonly #most: number;
   readonly #free: Uint8Array[] = [];
   #total = 0;
@@ -36,7 +36,7 @@ export class LargeBuffers {
     this.#most = most;
   }
 
-  /** Returns the smallest buffer of at least `size` bytes, with arbitrary contents; undefined if there is none. */
+  /** Returns the smallest buffer of at least `size` bytes, with arbitrary contents, or undefined. */
   take(size: number): Uint8Array | undefined {
     let best = -1;
     for (let i = 0; i < this.#free.length; i++) {
@@ -58,17 +58,24 @@ export class LargeBuffers {
   }
 }
 
+/** Takes back buffers. */
+export interface BufferOwner {
+  give(buffer: Uint8Array): void;
+}
+
 /**
- * The right to use the contents of a buffer after a call: the owner fills the buffer again when the last user has released
+ * The right to use the contents of a buffer after a call: the owner gets the buffer back when the last user has released
  * it. A user that never does so leaves the buffer to the garbage collector.
  */
 export class Lease {
-  #users = 0;
-  readonly #onFree: () => void;
+  readonly buffer: Uint8Array;
+  readonly #owner: BufferOwner;
+  /** The first user is the one that makes the lease. */
+  #users = 1;
 
-  /** @param onFree called when the last user has released the buffer */
-  constructor(onFree: () => void) {
-    this.#onFree = onFree;
+  constructor(buffer: Uint8Array, owner: BufferOwner) {
+    this.buffer = buffer;
+    this.#owner = owner;
   }
 
   /** Adds a user. */
@@ -78,6 +85,6 @@ export class Lease {
 
   /** Removes a user. */
   release(): void {
-    if (--this.#users === 0) this.#onFree();
+    if (--this.#users === 0) this.#owner.give(this.buffer);
   }
 }

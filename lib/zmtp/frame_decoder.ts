@@ -69,8 +69,7 @@ export class ZmtpFrameDecoder {
       if (whole.length <= KEEP_CARRY) this.#deliver(whole);
       else {
         this.#carry = new Uint8Array(0);
-        const lease = new Lease(() => largeCarries.give(whole));
-        lease.retain();
+        const lease = new Lease(whole, largeCarries);
         this.#deliver(whole, lease);
         lease.release();
         // An idle connection must not keep the memory of the last large message.

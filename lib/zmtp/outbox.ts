@@ -30,15 +30,8 @@ interface Block {
   whole: boolean;
   /** Whether frames may be appended: the buffer belongs to this outbox. */
   own: boolean;
-  /** Whoever fills the buffer again later, if it is used by reference. */
-  lease: Pick<Lease, "release"> | undefined;
-}
-
-/** Encoded frames that several outboxes refer to. */
-export interface SharedFrames {
-  readonly bytes: Uint8Array;
-  /** Called by each outbox when the operating system has accepted the frames; not by an outbox that is closed before. */
-  release(): void;
+  /** Set if the buffer is used by reference, and filled again later. */
+  lease: Lease | undefined;
 }
 
 /** The limits of the queue for one peer. */
@@ -150,10 +143,8 @@ export class Outbox {
   }
 
   /** Appends complete encoded messages without a copy: they become a write of their own. */
-  appendShared(frames: SharedFrames, messages: number): void {
-    const block = { bytes: frames.bytes, length: 0, messages: 0, whole: true, own: false, lease: frames };
-    this.#blocks.push(block);
-    this.#grew(block, frames.bytes.length, messages, true);
+  appendShared(bytes: Uint8Array, messages: number, lease: Lease): void {
+    this.#link(bytes, messages, true, lease);
     this.#messages += messages;
   }
 
@@ -268,11 +259,15 @@ export class Outbox {
       false,
     );
     const whole = batch.flags[at] === 0;
-    const { lease } = batch;
+    this.#link(body, whole ? 1 : 0, whole, batch.lease);
+  }
+
+  /** Adds a block that refers to bytes of another owner. The lease is released when they have been written. */
+  #link(bytes: Uint8Array, messages: number, whole: boolean, lease: Lease | undefined): void {
     lease?.retain();
-    const block = { bytes: body, length: 0, messages: 0, whole, own: false, lease };
+    const block = { bytes, length: 0, messages: 0, whole, own: false, lease };
     this.#blocks.push(block);
-    this.#grew(block, body.length, whole ? 1 : 0, whole);
+    this.#grew(block, bytes.length, messages, whole);
   }
 
   #grew(block: Block, length: number, messages: number, whole: boolean): void {

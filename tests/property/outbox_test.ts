@@ -78,8 +78,7 @@ class Model {
         const to = Math.max(from + 1, step.list.length - step.tail);
         const batch = batchOf(step.list.flat(), step.how, step.kind === "stable");
         const overwrite = () => void batch.bytes.fill(0xee);
-        if (step.kind === "leased") batch.lease = new Lease(overwrite);
-        batch.lease?.retain();
+        if (step.kind === "leased") batch.lease = new Lease(batch.bytes, { give: overwrite });
         this.outbox.appendBatch(
           batch,
           step.list.slice(0, from).flat().length,
@@ -264,8 +263,7 @@ describe("outbox", () => {
         false,
       );
       let free = false;
-      batch.lease = new Lease(() => free = true);
-      batch.lease.retain();
+      batch.lease = new Lease(batch.bytes, { give: () => free = true });
       const outbox = new Outbox({ messages: 1, bytes: 1 }, () => {});
       outbox.appendBatch(batch, 0, 2);
       batch.lease.release();

@@ -1,12 +1,12 @@
 import { LimitError } from "../../errors.ts";
 import type { Batch } from "../../zmtp/batch.ts";
+import { Lease } from "../../zmtp/buffers.ts";
 import { EMPTY, keyOf } from "../../zmtp/bytes.ts";
 import type { ZmtpConnection } from "../../zmtp/connection.ts";
 import { encodeBatch, encodedBound } from "../../zmtp/frame_encoder.ts";
-
 import type { SocketEvent } from "../events.ts";
 import type { Peer } from "../peer.ts";
-import { RunBuffers, SharedRun } from "./shared_run.ts";
+import { RunBuffers } from "./run_buffers.ts";
 import { TopicTree } from "./topic_tree.ts";
 
 /** Limits for the subscriptions of one peer. */
@@ -91,7 +91,7 @@ export class FanOut {
   /** How many subscriptions are to every message. */
   #catchAlls = 0;
   /** The last run that was encoded in the current call. */
-  readonly #run = { from: 0, to: 0, frames: EMPTY as Uint8Array, shared: undefined as SharedRun | undefined };
+  readonly #run = { from: 0, to: 0, frames: EMPTY as Uint8Array, lease: undefined as Lease | undefined };
   readonly #buffers = new RunBuffers();
   /** The endpoints of subscribers that have begun to miss messages, which is not reported yet. */
   #unreported: string[] = [];
@@ -214,8 +214,8 @@ export class FanOut {
       this.#endRun(subscriber, batch);
       subscriber.connection.outbox.flush();
     }
-    this.#run.shared?.release();
-    this.#run.shared = undefined;
+    this.#run.lease?.release();
+    this.#run.lease = undefined;
     // Not before all is queued: the handler of the events may send, too.
     if (this.#unreported.length > 0) this.#report();
     return from;
@@ -347,27 +347,33 @@ export class FanOut {
       return connection.outbox.appendBatch(batch, runFrom, runTo);
     }
     this.#encode(batch, runFrom, runTo);
-    const { frames, shared } = this.#run;
+    const { frames, lease } = this.#run;
     const messages = batch.countMessages(runFrom, runTo);
-    if (shared === undefined) return connection.outbox.appendEncoded(frames, messages);
-    shared.retain();
-    connection.outbox.appendShared(shared, messages);
+    if (lease === undefined) connection.outbox.appendEncoded(frames, messages);
+    else connection.outbox.appendShared(frames, messages, lease);
   }
 
   /** Encodes a run; all subscribers with the same run share the frames. */
   #encode(batch: Batch, from: number, to: number): void {
     const run = this.#run;
     if (run.from === from && run.to === to) return;
-    run.shared?.release();
+    run.lease?.release();
+    run.lease = undefined;
     run.from = from;
     run.to = to;
-    const buffer = this.#buffers.take(encodedBound(batch, from, to));
-    const encoded = buffer.subarray(0, encodeBatch(batch, from, to, buffer, 0));
-    // The bound is high for messages that others lay between, and a slow subscriber keeps the buffer: take a smaller one.
-    const isSparse = encoded.length >= SHARED && encoded.length * 4 < buffer.length;
-    run.frames = isSparse ? this.#buffers.copy(encoded) : encoded;
+    let buffer = this.#buffers.take(encodedBound(batch, from, to));
+    run.frames = buffer.subarray(0, encodeBatch(batch, from, to, buffer, 0));
+    const { length } = run.frames;
     // A short run is copied, so that several of them become one write.
-    run.shared = encoded.length < SHARED ? undefined : new SharedRun(run.frames, this.#buffers);
-    if (run.shared === undefined || isSparse) this.#buffers.give(buffer);
+    if (length < SHARED) return this.#buffers.give(buffer);
+    // The bound is high for messages that others lay between, and a slow subscriber keeps the buffer: take a smaller one.
+    if (length * 4 < buffer.length) {
+      const smaller = this.#buffers.take(length);
+      smaller.set(run.frames);
+      run.frames = smaller.subarray(0, length);
+      this.#buffers.give(buffer);
+      buffer = smaller;
+    }
+    run.lease = new Lease(buffer, this.#buffers);
   }
 }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Batch } from "../../../lib/zmtp/batch.ts";
+import { Lease } from "../../../lib/zmtp/buffers.ts";
 import { Outbox } from "../../../lib/zmtp/outbox.ts";
 import { allocated } from "../../support/allocated.ts";
 
@@ -24,10 +25,11 @@ describe("outbox memory", () => {
   });
 
   it("shared frames - a short message between two runs of shared frames costs a few KiB", () => {
+    const lease = new Lease(body, { give() {} });
     const outbox = new Outbox({ messages: 1000, bytes: Infinity }, () => {});
     const bytes = allocated(() => {
       for (let i = 0; i < COUNT; i++) {
-        outbox.appendShared({ bytes: body, release() {} }, 1);
+        outbox.appendShared(body, 1, lease);
         outbox.appendBatch(small, 0, 1);
         outbox.flush();
       }
