@@ -54,7 +54,7 @@ export default command({
     await waitForPeers(session, socket, peersOf(socket, values.waitPeers), values.timeout);
     session.onStop(() => source.cancel());
     try {
-      await askAll(session, socket, source, stdout, writer, values);
+      await new Asking(session, socket, source, stdout, writer, values).run();
     } finally {
       await stdout.drained();
       await socket.close();
@@ -63,59 +63,23 @@ export default command({
   },
 });
 
-/** Sends a request for each message of a source, one at a time, and writes the replies. */
-async function askAll(
-  session: Session,
-  socket: Req,
-  source: Source,
-  stdout: Output,
-  writer: RecordWriter,
-  options: AskingOptions,
-): Promise<void> {
-  const { counts } = session;
-  const asking = new Asking(session, socket, source, stdout, writer, options);
-  await asking.start();
-  const endWatch = cancelAtFailure(socket, source);
-  try {
-    for (let batch = await source.next(); batch !== undefined; batch = await source.next()) {
-      if (!await asking.ask(batch)) break;
-    }
-    const failure = endWatch();
-    if (failure !== undefined) throw failure;
-  } finally {
-    endWatch();
-    asking.stop();
-    let { left } = asking;
-    // Requests without a reply are reported, whatever the reason.
-    if (asking.remaining > 0) {
-      source.cancel();
-      for (let batch = await source.next(); batch !== undefined; batch = await source.next()) {
-        left += batch.messages;
-      }
-      if (source.cut) left++;
-    }
-    left += asking.missed;
-    counts.unsent = left;
-    if (left > 0) session.reporter.error(`${messages(left)} had no reply`);
-    if (asking.missed > 0) session.exitCode = EXIT.undelivered;
-  }
-}
-
 type AskingOptions = PacingOptions & {
   readonly count: number | undefined;
   readonly timeout: number | undefined;
   readonly relaxed: boolean | undefined;
 };
 
-/** Asks one request after the other: the next one is sent in the same task in which a reply arrives and is written. */
+/**
+ * Sends a request for each message of a source, one at a time, and writes the replies. The next request is sent in the
+ * same task in which a reply arrives and is written.
+ */
 class Asking implements Asker {
   /** How many requests may still be sent. */
-  remaining: number;
+  #remaining: number;
   /** How many messages of the current batch have no reply. */
-  left = 0;
+  #left = 0;
   /** How many requests had no reply in time, with `--relaxed`. */
-  missed = 0;
-
+  #missed = 0;
   readonly #session: Session;
   readonly #socket: Req;
   readonly #source: Source;
@@ -147,25 +111,51 @@ class Asking implements Asker {
     this.#writer = writer;
     this.#options = options;
     this.#pacer = new Pacer(session, options);
-    this.remaining = options.count ?? Infinity;
+    this.#remaining = options.count ?? Infinity;
   }
 
-  async start(): Promise<void> {
+  /** Resolves when every request is settled, or when a condition ends the command. */
+  async run(): Promise<void> {
     await this.#pacer.start();
     this.#session.onStop(this.#cancel);
     this.#restartTimer();
+    const source = this.#source;
+    const endWatch = cancelAtFailure(this.#socket, source);
+    try {
+      for (let batch = await source.next(); batch !== undefined; batch = await source.next()) {
+        if (!await this.#ask(batch)) break;
+      }
+      const failure = endWatch();
+      if (failure !== undefined) throw failure;
+    } finally {
+      endWatch();
+      this.#session.offStop(this.#cancel);
+      this.#timer?.stop();
+      await this.#report();
+    }
   }
 
-  stop(): void {
-    this.#session.offStop(this.#cancel);
-    this.#timer?.stop();
+  /** Reports the requests without a reply, whatever the reason. */
+  async #report(): Promise<void> {
+    const source = this.#source;
+    let unanswered = this.#left + this.#missed;
+    if (this.#remaining > 0) {
+      source.cancel();
+      for (let batch = await source.next(); batch !== undefined; batch = await source.next()) {
+        unanswered += batch.messages;
+      }
+      if (source.cut) unanswered++;
+    }
+    this.#session.counts.unsent = unanswered;
+    if (unanswered > 0) this.#session.reporter.error(`${messages(unanswered)} had no reply`);
+    if (this.#missed > 0) this.#session.exitCode = EXIT.undelivered;
   }
 
   /** Sends each message of a batch. @returns whether the next batch may follow */
-  ask(batch: Batch): Promise<boolean> {
+  #ask(batch: Batch): Promise<boolean> {
     this.#batch = batch;
     this.#at = 0;
-    this.left = Math.min(this.remaining, batch.messages);
+    this.#left = Math.min(this.#remaining, batch.messages);
     return new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -191,7 +181,7 @@ class Asking implements Asker {
     if (error === STOPPED) return this.#resolve(false);
     if (!this.#options.relaxed || !(error instanceof TimeoutError)) return this.#reject(error);
     this.#session.reporter.warn(`${error.message}: going on with the next request (--relaxed)`);
-    this.missed++;
+    this.#missed++;
     this.#restartTimer();
     this.#settled();
   }
@@ -213,9 +203,9 @@ class Asking implements Asker {
   /** The current request has its reply, or its time is over. */
   #settled(): void {
     this.#waiting = false;
-    this.left--;
+    this.#left--;
     this.#at = this.#end;
-    if (--this.remaining === 0) {
+    if (--this.#remaining === 0) {
       this.#source.cancel();
       this.#resolve(false);
     } else if (this.#stdout.full) this.#stdout.drained().then(this.#next);
