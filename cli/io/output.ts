@@ -32,7 +32,7 @@ export class Output {
   #spare: Uint8Array | undefined = new Uint8Array(FIRST);
   #flight: Uint8Array | undefined;
   #flightLength = 0;
-  /** Set if the current write is from a buffer of somebody else. */
+  /** Set if the current write is from a leased buffer. */
   #lease: Lease | undefined;
   #written = 0;
   #idle: (() => void)[] = [];
@@ -75,13 +75,13 @@ export class Output {
   }
 
   /**
-   * Appends bytes of at least `LARGE`, without a copy if they can be written before the call returns, or if they have a lease and no
-   * other write is in progress.
+   * Appends bytes of at least `LARGE`. They are not copied if no other write is in progress, and they can be written
+   * before the call returns or have a lease.
    */
   appendLarge(bytes: Uint8Array, lease: Lease | undefined): void {
     this.flush();
     if (!this.idle || this.failure !== undefined) return this.append(bytes);
-    const written = bytes.length <= this.#stdout.limit ? this.#writeNow(bytes, bytes.length) : 0;
+    const written = this.#writeNow(bytes, bytes.length);
     if (written < 0 || written === bytes.length) return;
     if (lease === undefined) return this.append(bytes.subarray(written));
     lease.retain();
@@ -93,7 +93,7 @@ export class Output {
   flush(): void {
     if (this.#flight !== undefined || this.length === 0 || this.failure !== undefined) return;
     const { bytes, length } = this;
-    const written = length <= this.#stdout.limit ? this.#writeNow(bytes, length) : 0;
+    const written = this.#writeNow(bytes, length);
     if (written === length) {
       this.length = 0;
       if (bytes.length > KEEP) this.bytes = new Uint8Array(FIRST);
@@ -120,10 +120,12 @@ export class Output {
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
-  /** Writes without waiting. @returns the number of bytes written; -1 if the output has failed */
+  /** Writes what it can without waiting. @returns the number of bytes written; -1 if the output has failed */
   #writeNow(bytes: Uint8Array, length: number): number {
+    const { fd, limit } = this.#stdout;
+    if (length > limit) return 0;
     try {
-      return fs.writeSync(this.#stdout.fd, bytes, 0, length);
+      return fs.writeSync(fd, bytes, 0, length);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "EAGAIN") return 0;
       this.#fail(error as NodeJS.ErrnoException);
