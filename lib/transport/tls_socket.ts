@@ -185,14 +185,14 @@ class Door {
   renew(options: TlsOptions): void {
     checkPem(options);
     const { ca } = options;
-    if (this.clients !== undefined && ca !== undefined) {
-      parsePem("certificate authorities", () => parseAll(ca));
-    }
+    if (this.clients === undefined) return;
     // Without them, the runtime would trust those of the system, and so anyone with a public certificate.
-    if (this.clients !== undefined && ca === undefined) {
+    if (ca === undefined) {
       throw new EndpointError("Cannot verify the certificates of clients without certificate authorities");
     }
-    if (this.clients !== undefined && ca !== this.#authorities) this.clients = new ClientCertificates();
+    if (ca === this.#authorities) return;
+    parsePem("certificate authorities", () => parseAll(ca));
+    this.clients = new ClientCertificates();
     this.#authorities = ca;
   }
 

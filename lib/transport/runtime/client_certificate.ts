@@ -23,11 +23,10 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /**
- * The clients' certificates at one listener, under the same trusted authorities. The runtime checks that the client has the private key, and the chain of the
- * certificate; this class decides by the result.
+ * The clients' certificates at one listener, under the same trusted authorities. The runtime checks that the client has
+ * the private key, and the chain of the certificate; this class decides by the result.
  *
- * Deno completes the handshake of a client whose certificate it does not trust, and leaves the decision to the program.
- * It then lets this client resume its session, and checks nothing again. So a resumed session counts only if this
+ * Deno completes the handshake of a client whose certificate it does not trust, and leaves the decision to the program. It then lets this client resume its session, and checks nothing again. So a resumed session counts only if this
  * listener has seen a full handshake with the same certificate. For a certificate of version 1, Deno does not check that
  * the client has the private key.
  */
@@ -65,10 +64,8 @@ export class ClientCertificates {
     this.#verified.delete(fingerprint);
     this.#verified.add(fingerprint);
     if (this.#verified.size > MAX_VERIFIED) {
-      for (const oldest of this.#verified) {
-        this.#verified.delete(oldest);
-        break;
-      }
+      const [oldest] = this.#verified;
+      this.#verified.delete(oldest!);
     }
     return undefined;
   }
