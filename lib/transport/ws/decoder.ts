@@ -90,11 +90,8 @@ export class ZwsDecoder {
       if (this.#inPayload) at = this.#takePayload(chunk, at);
       else {
         if (this.#headerLength === 0 && this.#pieces === undefined && !this.#bytes) {
-          const end = this.#takeWhole(chunk, at);
-          if (end > at) {
-            at = end;
-            continue;
-          }
+          at = this.#takeWhole(chunk, at);
+          if (at === chunk.length) return;
         }
         at = this.#takeHeader(chunk, at);
       }
@@ -102,9 +99,9 @@ export class ZwsDecoder {
   }
 
   /**
-   * Decodes the short messages that are complete in the chunk, each in one frame, from `at` on, up to the first other frame. One
-   * call copies them all into the output, and nothing after them, which may be copied by a later call. Then each body moves
-   * down to its place, and is unmasked there.
+   * Decodes the short messages that are complete in the chunk, each in one frame, from `at` on, up to the first other
+   * frame. One call copies them all into the output, and nothing after them, which may be copied by a later call. Then
+   * each body moves down to its place, and is unmasked there.
    *
    * @returns the position after them
    */

@@ -76,14 +76,10 @@ export class ZwsEncoder {
         at += count;
       } else {
         if (this.#headerLength === 0) {
-          const end = this.#encodeWhole(source, next, target, at);
-          if (end > next) {
-            next = end;
-            at = this.produced;
-            continue;
-          }
+          next = this.#encodeWhole(source, next, target, at);
+          at = this.produced;
         }
-        if (at > last) break;
+        if (next === source.length || at > last) break;
         next = this.#readHeader(source, next);
         if (this.#headerLength === this.#wanted) at = this.#begin(target, at);
       }
@@ -116,6 +112,7 @@ export class ZwsEncoder {
       span += wider;
       end = body + length;
     }
+    this.produced = at;
     if (end === next) return next;
     const to = at + span;
     let from = to - (end - next);
