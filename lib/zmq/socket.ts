@@ -84,13 +84,13 @@ export abstract class Socket implements AsyncDisposable {
   /** What the connections call. It keeps these methods out of the public interface of the socket. */
   readonly #owner: ConnectionOwner = {
     onBatch: (from, batch) => {
-      if (this.#probation.size === 0 || this.#accepts(from)) this.onBatch(from, batch);
+      if (this.#accepts(from)) this.onBatch(from, batch);
     },
     onSubscription: (from, topic, subscribe) => {
-      if (this.#probation.size === 0 || this.#accepts(from)) this.onSubscription(from, topic, subscribe);
+      if (this.#accepts(from)) this.onSubscription(from, topic, subscribe);
     },
     onGroup: (from, group, join) => {
-      if (this.#probation.size === 0 || this.#accepts(from)) this.onGroup(from, group, join);
+      if (this.#accepts(from)) this.onGroup(from, group, join);
     },
     onWritable: (connection) => this.onWritable(connection),
   };
@@ -415,6 +415,7 @@ export abstract class Socket implements AsyncDisposable {
 
   /** Ends the probation of a peer that sends data: it is ready. Returns whether to deliver its data. */
   #accepts(from: ZmtpConnection): boolean {
+    if (this.#probation.size === 0) return true;
     const attach = this.#probation.get(from);
     if (attach === undefined) return true;
     if (from.refused || !this.#open || !attach()) return false;
@@ -480,35 +481,8 @@ export abstract class Socket implements AsyncDisposable {
       this.changed.fire();
     };
     if (dialer?.refused) {
-      this.#origins.set(connection, origin);
-      let refusal: Error | undefined;
-      const attachLate = () => {
-        // Another peer may have been admitted meanwhile.
-        refusal ??= this.admit(connection, dialer);
-        if (refusal === undefined) attach();
-        else connection.refuse(refusal);
-        return refusal === undefined;
-      };
-      this.#probation.set(connection, attachLate);
-      connection.start();
-      // Data that arrived with the handshake may have ended the probation, and `start` resumes the stream.
-      if (this.#paused && this.connections.has(connection)) connection.pause();
-      const ended = connection.closed.then(() => true);
-      const hasEnded = await Promise.race([ended, new Signal().wait(PROBATION_MS)]) === true;
-      if (this.#probation.delete(connection)) {
-        if (connection.refused || hasEnded || dialer.stopped || !this.#open || !attachLate()) {
-          if (refusal === undefined) connection.close();
-          const error = await connection.closed;
-          this.#origins.delete(connection);
-          if (refusal !== undefined) {
-            onEvent({ type: "handshake-failed", endpoint, error: refusal, dialed: true });
-            return { error: refusal, wasReady: false, wasUseful: false };
-          }
-          const wasRefused = connection.refused;
-          return { error, wasReady: true, wasUseful: connection.wasUseful(error), wasRefused };
-        }
-        if (this.#paused) connection.pause();
-      }
+      const ending = await this.#startOnProbation(connection, dialer, endpoint, attach);
+      if (ending !== undefined) return ending;
     } else {
       attach();
       connection.start();
@@ -522,6 +496,49 @@ export abstract class Socket implements AsyncDisposable {
     this.onDetach(connection);
     this.changed.fire();
     onEvent({ type: "disconnected", endpoint, error });
+    return { error, wasReady: true, wasUseful: connection.wasUseful(error), wasRefused };
+  }
+
+  /**
+   * Starts a connection to a peer that refused the last one. It becomes ready when it sends data, or after `PROBATION_MS`.
+   *
+   * @param attach adds the connection to the ready peers
+   * @returns undefined if the connection is ready
+   */
+  async #startOnProbation(
+    connection: ZmtpConnection,
+    dialer: Dialer,
+    endpoint: string,
+    attach: () => void,
+  ): Promise<Ending | undefined> {
+    this.#origins.set(connection, dialer);
+    let refusal: Error | undefined;
+    const attachLate = () => {
+      // Another peer may have been admitted meanwhile.
+      refusal ??= this.admit(connection, dialer);
+      if (refusal === undefined) attach();
+      else connection.refuse(refusal);
+      return refusal === undefined;
+    };
+    this.#probation.set(connection, attachLate);
+    connection.start();
+    // Data that arrived with the handshake may have ended the probation, and `start` resumes the stream.
+    if (this.#paused && this.connections.has(connection)) connection.pause();
+    const ended = connection.closed.then(() => true);
+    const hasEnded = await Promise.race([ended, new Signal().wait(PROBATION_MS)]) === true;
+    if (!this.#probation.delete(connection)) return undefined;
+    if (!connection.refused && !hasEnded && !dialer.stopped && this.#open && attachLate()) {
+      if (this.#paused) connection.pause();
+      return undefined;
+    }
+    if (refusal === undefined) connection.close();
+    const error = await connection.closed;
+    this.#origins.delete(connection);
+    if (refusal !== undefined) {
+      this.options.onEvent({ type: "handshake-failed", endpoint, error: refusal, dialed: true });
+      return { error: refusal, wasReady: false, wasUseful: false };
+    }
+    const wasRefused = connection.refused;
     return { error, wasReady: true, wasUseful: connection.wasUseful(error), wasRefused };
   }
 
