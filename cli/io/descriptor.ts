@@ -9,15 +9,15 @@ const FULL_PIPE = 64 * 1024;
 const MAX_DIRECT = 16;
 
 /**
- * Reads a descriptor. A read in another thread can wait for a writer, but costs several times as much as the read itself;
- * so a regular file, and a pipe whose writer is faster than we are, are read in the thread of JavaScript.
+ * Reads a descriptor. A read in another thread can wait for a writer, but costs several times as much as the read
+ * itself; so a regular file, and a pipe whose writer is faster than we are, are read in the thread of JavaScript.
  */
 export class DescriptorReader {
   /** Whether the descriptor is a regular file, which has an end. */
   readonly isFile: boolean;
 
   readonly #fd: number;
-  /** The descriptor for direct reads, which wait for no writer; null if there is none, undefined if that is not known yet. */
+  /** For direct reads, which do not wait for a writer. It is opened at the first of them; null if that is impossible. */
   #direct: number | null | undefined;
   #directReads = 0;
   #last = 0;

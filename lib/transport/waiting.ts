@@ -18,7 +18,7 @@ export class Signal {
 
   /**
    * Resolves at the next `fire`, or after `ms` milliseconds, or when another wait reaches its limit: look at the condition
-   * again. A limit over `MAX_TIMER` is none.
+   * again. A limit over `MAX_TIMER` is ignored.
    */
   wait(ms = Infinity): Promise<void> {
     const fired = this.#promise ??= new Promise((resolve) => this.#resolve = resolve);

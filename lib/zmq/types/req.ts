@@ -138,7 +138,7 @@ export class Req extends Socket {
    * @param batch the request, which must not change until the call of `asker`
    * @param from the first frame of the request
    * @param to the index after its last frame
-   * @param asker called once, with the reply or with the reason why there is none
+   * @param asker called once, with the reply or with the reason for the failure
    * @throws {Error} another request waits for its reply, and the socket is not `relaxed`
    */
   ask(batch: Batch, from: number, to: number, asker: Asker): void {
