@@ -14,8 +14,6 @@ import { integer, text, word } from "../app/values.ts";
 import { readTls, type TlsValues } from "../options/tls.ts";
 import type { DataFolder } from "./data_folder.ts";
 
-export { broker } from "../options/broker.ts";
-
 /** The HTTP API, for information that AMQP does not have. */
 export const http = group("Broker", {
   http: option(

@@ -1,5 +1,5 @@
 /** The contract between the broker's server and its protocols, and what the HTTP API shows of their clients. */
-import { type AmqpError, amqpError } from "../amqp/amqp_error.ts";
+import type { AmqpError } from "../amqp/amqp_error.ts";
 import type { FieldTable } from "../amqp/types/field_value.ts";
 import type { ByteStream } from "../transport/stream.ts";
 import type { BrokerCore } from "./core/broker_core.ts";
@@ -53,8 +53,12 @@ export interface ProtocolHost {
   reserveConnection(user: string, vhost: VirtualHost): () => void;
   /** Checks the limit of channels. @throws {AmqpError} 530: the user has the maximum number of open channels */
   checkChannels(user: string): void;
-  /** A client logged in. Called before its input is handled. */
-  onConnected(connection: ClientConnection): void;
+  /**
+   * A client logged in. Called before its input is handled.
+   *
+   * @returns the error to close the connection with: its virtual host or its user was deleted during the login
+   */
+  onConnected(connection: ClientConnection, authenticator: Authenticator): AmqpError | undefined;
   /** A client's connection has ended. */
   onDisconnected(connection: ClientConnection, cause: Error | undefined): void;
   /** An error closed a channel of a client, and not its connection. */
@@ -110,14 +114,4 @@ export interface ClientChannel {
   /** Whether publishes are confirmed. */
   readonly confirms: boolean;
   readonly transactional: boolean;
-}
-
-/** The error that closes the connections to a virtual host that is deleted. */
-export function vhostDeleted(name: string): AmqpError {
-  return amqpError(320, `vhost '${name}' is deleted`);
-}
-
-/** The error that closes the connections of a user who is deleted. */
-export function userDeleted(name: string): AmqpError {
-  return amqpError(320, `user '${name}' is deleted`);
 }

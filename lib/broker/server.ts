@@ -14,14 +14,7 @@ import { type Authenticator, TRUST_ALL } from "./core/users/authenticator.ts";
 import type { UserStore } from "./core/users/user_store.ts";
 import { formatListen, isLocalPeer, parseListen } from "./endpoint.ts";
 import { type BrokerOptions, type Settings, settingsOf } from "./options.ts";
-import {
-  type ClientConnection,
-  type Protocol,
-  type ProtocolHost,
-  type ProtocolServer,
-  userDeleted,
-  vhostDeleted,
-} from "./protocol.ts";
+import { type ClientConnection, type Protocol, type ProtocolHost, type ProtocolServer } from "./protocol.ts";
 import { PROTOCOLS } from "./protocols.ts";
 
 /** Length of the queue of connections to accept: thousands of clients may reconnect at once. */
@@ -195,11 +188,13 @@ export class Broker implements CoreHost, ProtocolHost {
     );
   }
 
-  onConnected(connection: ClientConnection): void {
+  onConnected(connection: ClientConnection, authenticator: Authenticator): AmqpError | undefined {
     const { remote, user, vhost } = connection;
     this.connections.add(connection);
     this.core.counters.connectionsOpened++;
     this.options.onEvent({ type: "connected", remote, user, vhost: vhost.name });
+    if (this.vhosts.get(vhost.name) !== vhost) return vhostDeleted(vhost.name);
+    return authenticator.has(user) ? undefined : userDeleted(user);
   }
 
   onDisconnected(connection: ClientConnection, cause: Error | undefined): void {
@@ -306,4 +301,14 @@ export class Broker implements CoreHost, ProtocolHost {
 
 function shutdown(): AmqpError {
   return amqpError(320, "broker forced connection closure with reason 'shutdown'");
+}
+
+/** The error that closes the connections to a virtual host that is deleted. */
+function vhostDeleted(name: string): AmqpError {
+  return amqpError(320, `vhost '${name}' is deleted`);
+}
+
+/** The error that closes the connections of a user who is deleted. */
+function userDeleted(name: string): AmqpError {
+  return amqpError(320, `user '${name}' is deleted`);
 }

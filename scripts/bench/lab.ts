@@ -7,11 +7,11 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { encodeZ85, formatKeyFile, generateKeyPair } from "../../mod.ts";
 import { findBun } from "../bun.ts";
+import { bundle } from "../bundle.ts";
 import { compileWithBun } from "../compile_bun.ts";
 
 /** The folder of the benchmark. */
 const HERE = fileURLToPath(new URL(".", import.meta.url));
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 /** `--quick` does this fraction of the work. */
 const QUICK = 1 / 20;
 
@@ -142,10 +142,4 @@ export class Lab {
     await this.endGroup();
     fs.rmSync(this.directory, { recursive: true, force: true });
   }
-}
-
-/** Writes the program for Deno as JavaScript, as it is installed; returns its path. */
-function bundle(): string {
-  execFileSync(process.execPath, ["task", "bundle"], { cwd: ROOT, stdio: "ignore" });
-  return path.join(ROOT, "dist/deno/main.js");
 }

@@ -2,10 +2,12 @@
 import assert from "node:assert/strict";
 import { PacketDecoder } from "../../lib/mqtt/packet_decoder.ts";
 import {
+  type AckType,
   CONNACK,
   CONNECT,
   DISCONNECT,
   type ProtocolVersion,
+  PUBACK,
   PUBLISH,
   SUBACK,
   SUBSCRIBE,
@@ -116,6 +118,20 @@ export class MqttPeer implements StreamSink {
         packetId: qos > 0 ? packetId : 0,
       },
     });
+  }
+
+  /** Sends a PUBLISH of QoS 1 and waits for its PUBACK. @returns the reason code */
+  async publishAcknowledged(topic: string, payload: string, options: Partial<Publish> = {}): Promise<number> {
+    const { packetId = 1 } = options;
+    this.publish(topic, payload, { ...options, qos: 1, packetId });
+    const { value } = await this.expect(PUBACK);
+    assert.equal(value.packetId, packetId);
+    return value.reasonCode;
+  }
+
+  /** Sends an acknowledgement. */
+  ack(type: AckType, packetId: number): void {
+    this.send({ type, value: { packetId, reasonCode: 0, properties: {} } });
   }
 
   /** Subscribes and waits for the answer. @returns the codes */

@@ -2,8 +2,9 @@ import examples from "../../cheats/queue-bind.md" with { type: "text" };
 import { command, group, list } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { text } from "../../app/values.ts";
+import { broker } from "../../options/broker.ts";
 import { refuseEmptyKeys, refuseEmptyNames } from "../../queue/existence.ts";
-import { argument, broker, targetOf, withConnection } from "../../queue/target.ts";
+import { argument, targetOf, withConnection } from "../../queue/target.ts";
 
 const binding = group("Binding", {
   topic: list("-t, --topic <key>", "the binding key (repeats; default: the empty key)", text),

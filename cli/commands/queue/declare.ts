@@ -2,8 +2,9 @@ import { declareQueue } from "../../../lib/amqp/client/queues.ts";
 import examples from "../../cheats/queue-declare.md" with { type: "text" };
 import { command, flag, group, list, option } from "../../app/command.ts";
 import { oneOf } from "../../app/values.ts";
+import { broker } from "../../options/broker.ts";
 import { refuseEmptyNames } from "../../queue/existence.ts";
-import { argument, broker, targetOf, withConnection } from "../../queue/target.ts";
+import { argument, targetOf, withConnection } from "../../queue/target.ts";
 
 const kind = group("Queue", {
   type: option(

@@ -1,8 +1,9 @@
 import examples from "../../cheats/queue-delete.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
 import { messages } from "../../app/tally.ts";
+import { broker } from "../../options/broker.ts";
 import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
-import { broker, targetOf, withConnection } from "../../queue/target.ts";
+import { targetOf, withConnection } from "../../queue/target.ts";
 
 const conditions = group("Queue", {
   ifEmpty: flag("--if-empty", "only when the queue has no messages"),

@@ -2,12 +2,13 @@ import examples from "../../cheats/queue-get.md" with { type: "text" };
 import { command, flag, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { integer, oneOf } from "../../app/values.ts";
+import { broker } from "../../options/broker.ts";
 import { ending, exec, output } from "../../options/options.ts";
 import { declaring, refuseEmptyNames } from "../../queue/existence.ts";
 import { getAll } from "../../queue/get.ts";
 import { MAX_ATTEMPTS } from "../../queue/sinks.ts";
 import { parseOffset } from "../../queue/streams.ts";
-import { broker, prefetch, targetOf } from "../../queue/target.ts";
+import { prefetch, targetOf } from "../../queue/target.ts";
 import { styleOf } from "../../records/writer.ts";
 
 const taking = group("Delivery", {

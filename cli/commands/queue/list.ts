@@ -2,7 +2,8 @@ import { listQueues, managementUrl, type QueueInfo } from "../../../lib/amqp/cli
 import { inspectQueues } from "../../../lib/amqp/client/peek.ts";
 import examples from "../../cheats/queue-list.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
-import { broker, type BrokerTarget, http, httpOf, targetOf, withConnection } from "../../queue/target.ts";
+import { broker } from "../../options/broker.ts";
+import { type BrokerTarget, http, httpOf, targetOf, withConnection } from "../../queue/target.ts";
 import { print, visible } from "./print.ts";
 
 const COLUMNS = ["name", "type", "ready", "unacked", "consumers"];

@@ -2,10 +2,11 @@ import examples from "../../cheats/queue-move.md" with { type: "text" };
 import { command, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { word } from "../../app/values.ts";
+import { broker } from "../../options/broker.ts";
 import { ending } from "../../options/options.ts";
 import { declaring, refuseEmptyNames } from "../../queue/existence.ts";
 import { moveAll, toQueue } from "../../queue/move.ts";
-import { broker, prefetch, targetOf } from "../../queue/target.ts";
+import { prefetch, targetOf } from "../../queue/target.ts";
 
 export default command({
   argument: ["<words...>", "FROM TO: two queues; both must exist"],

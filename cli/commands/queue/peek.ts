@@ -8,12 +8,12 @@ import { TimeoutError, UsageError } from "../../app/errors.ts";
 import { phrase } from "../../app/reporter.ts";
 import type { Session } from "../../app/session.ts";
 import { finishOutput, Output, outputFailure } from "../../io/output.ts";
+import { broker } from "../../options/broker.ts";
 import { ending, output } from "../../options/options.ts";
 import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
 import { queueWriter } from "../../queue/records.ts";
 import { refuseStream, SUSPICION_MS } from "../../queue/streams.ts";
 import {
-  broker,
   type BrokerTarget,
   farewell,
   prefetch,

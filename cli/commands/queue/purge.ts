@@ -1,8 +1,9 @@
 import examples from "../../cheats/queue-purge.md" with { type: "text" };
 import { command } from "../../app/command.ts";
 import { messages } from "../../app/tally.ts";
+import { broker } from "../../options/broker.ts";
 import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
-import { broker, targetOf, withConnection } from "../../queue/target.ts";
+import { targetOf, withConnection } from "../../queue/target.ts";
 
 export default command({
   argument: ["<queue...>", "the queues to purge; unacknowledged messages stay"],

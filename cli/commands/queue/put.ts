@@ -7,6 +7,7 @@ import { text, word } from "../../app/values.ts";
 import { Input } from "../../io/input.ts";
 import { repeats } from "../../io/pacer.ts";
 import { sourceOf } from "../../io/source.ts";
+import { broker } from "../../options/broker.ts";
 import { delivery, ending, input, pacing } from "../../options/options.ts";
 import {
   declaring,
@@ -17,7 +18,7 @@ import {
 } from "../../queue/existence.ts";
 import { packPlain, packRecords, putAll } from "../../queue/put.ts";
 import { parseProperty } from "../../queue/records.ts";
-import { broker, startWithin, targetOf } from "../../queue/target.ts";
+import { startWithin, targetOf } from "../../queue/target.ts";
 import { framingOf, splitterFor } from "../../records/splitter.ts";
 
 const envelope = group("Messages", {

@@ -2,11 +2,12 @@ import examples from "../../cheats/queue-redrive.md" with { type: "text" };
 import { command, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { word } from "../../app/values.ts";
+import { broker } from "../../options/broker.ts";
 import { ending } from "../../options/options.ts";
 import { revived } from "../../queue/dead_letters.ts";
 import { declaring, refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
 import { moveAll } from "../../queue/move.ts";
-import { broker, prefetch, targetOf, withConnection } from "../../queue/target.ts";
+import { prefetch, targetOf, withConnection } from "../../queue/target.ts";
 
 export default command({
   argument: ["<queue>", "the queue of dead letters; each goes back to the queue where it died"],

@@ -17,11 +17,10 @@ import type { Access } from "../core/users/user_store.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { Queue } from "../core/queue/queue.ts";
 import type { ServerLogin } from "./handshake.ts";
+import { ClientOutput } from "../core/clients/client_output.ts";
+import { type ConnectionEndHost, endConnection } from "../core/clients/connection_end.ts";
 import { StallWatch } from "../core/clients/stall_watch.ts";
 
-/** Above the first size of pending output no messages are delivered, above the second no input is read; in bytes. */
-const HIGH_WATER = 256 * 1024;
-const BACKLOG = 4 * 2 ** 20;
 /** Time for a client to answer our close, in milliseconds. */
 const FAREWELL_MS = 5000;
 /** Time for a client to close the stream after our close-ok, in milliseconds; a heartbeat interval if that is shorter. */
@@ -30,7 +29,7 @@ const CHANNEL_OPEN = METHODS["channel.open"].id;
 const CHANNEL_CLOSE_OK = METHODS["channel.close-ok"].id;
 
 /** What a connection needs of the server. */
-export interface ConnectionHost extends ChannelHost {
+export interface ConnectionHost extends ChannelHost, ConnectionEndHost {
   readonly cycle: Cycle;
   /** Time after which a client is disconnected that reads nothing while output waits, in milliseconds. */
   readonly stallTimeout: number;
@@ -38,8 +37,6 @@ export interface ConnectionHost extends ChannelHost {
   checkChannels(user: string): void;
   /** Deletes an exclusive queue whose connection ends; reports a failure instead of throwing. */
   deleteQueue(queue: Queue): void;
-  /** The release of an ended connection failed because of a bug. */
-  onFailure(error: Error): void;
   /** The connection has ended. */
   onDisconnected(connection: ServerConnection, cause: Error | undefined): void;
 }
@@ -63,9 +60,8 @@ export class ServerConnection
   readonly channels: (ServerChannel | undefined)[] = [];
   /** Queues that only this connection may use; they are deleted when it ends. */
   readonly exclusiveQueues: Set<Queue> = new Set();
-  /** Bytes received and sent. */
+  /** Bytes received. */
   received = 0;
-  sent = 0;
   flushScheduled = false;
   /** Whether it published while the broker took no messages, and is not read until the broker takes messages again. */
   held = false;
@@ -76,8 +72,7 @@ export class ServerConnection
   #open = 0;
   readonly #stream: ByteStream;
   readonly #decoder: FrameDecoder;
-  /** Output that is being written. */
-  #flight: Uint8Array | undefined;
+  readonly #output: ClientOutput;
   /** Whether it is not read until there is memory for the body of a message. */
   #waits = false;
   /** Whether input is not read because too much output is pending. */
@@ -102,6 +97,7 @@ export class ServerConnection
     this.#host = host;
     this.#watch = new StallWatch(host.stallTimeout);
     this.#stream = stream;
+    this.#output = new ClientOutput(stream, this.encoder.out);
     this.local = stream.local;
     this.remote = stream.remote;
     this.vhost = login.vhost;
@@ -125,14 +121,19 @@ export class ServerConnection
     });
   }
 
+  /** Bytes sent. */
+  get sent(): number {
+    return this.#output.sent;
+  }
+
   /** Whether another message can be delivered. */
   get writable(): boolean {
-    return this.encoder.out.length < HIGH_WATER && this.#closing === undefined && !this.#over;
+    return this.#output.hasRoom && this.#closing === undefined && !this.#over;
   }
 
   /** Whether further input is kept by the decoder: too much output is pending, or the connection is held. */
   get overBacklog(): boolean {
-    return (this.held || this.#waits || this.encoder.out.length > BACKLOG) && this.#closing === undefined;
+    return (this.held || this.#waits || this.#output.overBacklog) && this.#closing === undefined;
   }
 
   /** Whether the client understands `connection.blocked`. */
@@ -160,11 +161,9 @@ export class ServerConnection
   }
 
   onDrain(): void {
-    const done = this.#flight!;
-    this.#flight = undefined;
-    this.encoder.out.recycle(done);
+    this.#output.onDrain();
     this.flush();
-    if (this.#overBacklog && this.encoder.out.length < HIGH_WATER) {
+    if (this.#overBacklog && this.#output.hasRoom) {
       this.#overBacklog = false;
       this.#resume();
     }
@@ -207,11 +206,7 @@ export class ServerConnection
   /** Writes the encoded frames, unless a write is in progress: then they are written after it. */
   flush(): void {
     this.flushScheduled = false;
-    if (this.#flight !== undefined || this.#over || this.encoder.out.length === 0) return;
-    this.#flight = this.encoder.out.take();
-    this.#wrote = true;
-    this.sent += this.#flight.length;
-    this.#stream.write(this.#flight);
+    if (!this.#over && this.#output.flush()) this.#wrote = true;
   }
 
   hold(reason: string): void {
@@ -246,7 +241,7 @@ export class ServerConnection
   fail(error: AmqpError): void {
     if (this.#over) return;
     // Nothing is left to say, but the output may still be on its way.
-    if (this.#saidGoodbye && this.#flight === undefined && this.encoder.out.length === 0) {
+    if (this.#saidGoodbye && this.#output.idle) {
       return this.#stream.close(this.#closing?.cause);
     }
     if (this.#closing !== undefined) return;
@@ -269,7 +264,7 @@ export class ServerConnection
     this.#checkStall(now);
     if (this.heartbeat === 0 || now < this.#beatAt) return;
     this.#beatAt = now + this.heartbeat * 500;
-    if (!this.#wrote && this.#flight === undefined && !this.#saidGoodbye) {
+    if (!this.#wrote && !this.#output.writing && !this.#saidGoodbye) {
       this.encoder.heartbeat();
       this.flush();
     }
@@ -291,10 +286,9 @@ export class ServerConnection
 
   /** Closes the connection of a client that reads nothing, or does not continue a message while others wait for its memory. */
   #checkStall(now: number): void {
-    const flight = this.#flight;
-    const taken = flight === undefined ? this.sent : this.sent - flight.length + this.#stream.taken;
+    const { taken, writing } = this.#output;
     const awaitsBody = this.reserved > 0 && this.#host.bodies.crowded && !this.held && !this.#overBacklog;
-    const unread = this.#watch.checkReading(now, flight !== undefined, taken);
+    const unread = this.#watch.checkReading(now, writing, taken);
     const unsent = this.#watch.checkSending(now, awaitsBody, this.received);
     const cause = unread ?? unsent;
     if (cause !== undefined) this.#stream.close(cause);
@@ -313,7 +307,7 @@ export class ServerConnection
     }
     // Kept input is handled after the write in progress, or by `release`.
     if (
-      !this.held && !this.#waits && (this.overBacklog || this.#decoder.holding && this.#flight !== undefined)
+      !this.held && !this.#waits && (this.overBacklog || this.#decoder.holding && this.#output.writing)
     ) this.#stop();
   }
 
@@ -383,17 +377,8 @@ export class ServerConnection
   #onClosed(cause: Error | undefined): void {
     this.#over = true;
     clearTimeout(this.#closeTimer);
-    this.#host.cycle.begin();
-    try {
+    endConnection(this.#host, () => {
       if (this.#closing === undefined) this.#end(cause ?? new UnreachableError("The connection was closed"));
-    } catch (error) {
-      this.#host.onFailure(error as Error);
-    } finally {
-      try {
-        this.#host.onDisconnected(this, this.#closing?.cause);
-      } finally {
-        this.#host.cycle.end();
-      }
-    }
+    }, () => this.#host.onDisconnected(this, this.#closing?.cause));
   }
 }

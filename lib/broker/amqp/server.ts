@@ -6,7 +6,7 @@ import { nodeName } from "../core/queue/queue_row.ts";
 import type { Queue } from "../core/queue/queue.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { Authenticator } from "../core/users/authenticator.ts";
-import { type ProtocolHost, type ProtocolServer, userDeleted, vhostDeleted } from "../protocol.ts";
+import type { ProtocolHost, ProtocolServer } from "../protocol.ts";
 import type { BodyBudget } from "../core/clients/body_budget.ts";
 import type { DirectReplies } from "../core/clients/direct_reply.ts";
 import { type ConnectionHost, ServerConnection } from "./connection.ts";
@@ -66,15 +66,7 @@ export class AmqpServer implements ProtocolServer, ConnectionHost {
       const login = await serverHandshake(stream, options, authenticator, core.vhosts, isLocal, reserve);
       this.counters.countLogin("amqp091", true);
       const connection = new ServerConnection(this, stream, login);
-      this.#host.onConnected(connection);
-      const { user, vhost } = login;
-      // These may have been removed during the handshake.
-      const removed = core.vhosts.get(vhost.name) !== vhost
-        ? vhostDeleted(vhost.name)
-        : authenticator.has(user)
-        ? undefined
-        : userDeleted(user);
-      connection.start(login, removed);
+      connection.start(login, this.#host.onConnected(connection, authenticator));
       return connection;
     } catch (error) {
       if (error instanceof LoginRefused) this.counters.countLogin("amqp091", false);

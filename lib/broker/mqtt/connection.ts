@@ -28,8 +28,10 @@ import {
 import { checkEmpty, decodeReason, decodeSubscribe, decodeUnsubscribe } from "../../mqtt/packets.ts";
 import { REASON } from "../../mqtt/reason_code.ts";
 import type { ByteStream, StreamSink } from "../../transport/stream.ts";
+import { ClientOutput } from "../core/clients/client_output.ts";
+import { type ConnectionEndHost, endConnection } from "../core/clients/connection_end.ts";
 import { StallWatch } from "../core/clients/stall_watch.ts";
-import type { Confirmable, Cycle, Flushable } from "../core/cycle.ts";
+import type { Confirmable, Flushable } from "../core/cycle.ts";
 import type { QueueConsumer } from "../core/queue/consumer.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { Access } from "../core/users/user_store.ts";
@@ -46,13 +48,8 @@ import type { Session } from "./sessions/session.ts";
 import type { MqttSpace } from "./sessions/space.ts";
 import type { PendingWill } from "./sessions/wills.ts";
 
-/**
- * Above the first size of pending output no queued messages are delivered, above the second those of QoS 0 are dropped,
- * above the third no input is read; in bytes.
- */
-const HIGH_WATER = 256 * 1024;
+/** Above this size of waiting output messages of QoS 0 are dropped, in bytes. */
 const DROP_ABOVE = 2 * 2 ** 20;
-const BACKLOG = 4 * 2 ** 20;
 /** Limit of unacknowledged messages to a client that sets a higher one, or none. */
 const MAX_INFLIGHT = 1024;
 /** Time to write our last packet, in milliseconds. */
@@ -62,13 +59,11 @@ const FAREWELL_MS = 5000;
 const ack = new AckFields();
 
 /** What a connection needs of the server. */
-export interface MqttConnectionHost {
-  readonly cycle: Cycle;
+export interface MqttConnectionHost extends ConnectionEndHost {
   readonly safePosition: number;
   readonly maxPacket: number;
   /** Time after which a client is disconnected that reads nothing while output waits, in milliseconds. */
   readonly stallTimeout: number;
-  onFailure(error: Error): void;
   onDisconnected(connection: MqttConnection, cause: Error | undefined): void;
 }
 
@@ -95,7 +90,6 @@ export class MqttConnection
   readonly receiveMaximum: number;
   readonly encoder: PacketEncoder;
   received = 0;
-  sent = 0;
   flushScheduled = false;
   awaitingConfirms = false;
   readonly channels: readonly ClientChannel[] = [this];
@@ -112,8 +106,7 @@ export class MqttConnection
   readonly #problems: boolean;
   readonly #watch: StallWatch;
   #will: PendingWill | undefined;
-  /** Output that is being written. */
-  #flight: Uint8Array | undefined;
+  readonly #output: ClientOutput;
   /** Whether it published while the broker took no messages. */
   #held = false;
   #overBacklog = false;
@@ -133,6 +126,7 @@ export class MqttConnection
     const { connect } = login;
     this.#host = host;
     this.#stream = stream;
+    this.#output = new ClientOutput(stream, this.#out);
     this.#decoder = login.decoder;
     this.version = connect.version;
     this.user = login.user;
@@ -211,8 +205,12 @@ export class MqttConnection
     return this.#acks.pubacks;
   }
 
+  get sent(): number {
+    return this.#output.sent;
+  }
+
   get writable(): boolean {
-    return this.#out.length < HIGH_WATER && this.#closing === undefined && !this.#over;
+    return this.#output.hasRoom && this.#closing === undefined && !this.#over;
   }
 
   get isOverfull(): boolean {
@@ -224,7 +222,7 @@ export class MqttConnection
   }
 
   get overBacklog(): boolean {
-    return (this.#held || this.#out.length > BACKLOG) && this.#closing === undefined;
+    return (this.#held || this.#output.overBacklog) && this.#closing === undefined;
   }
 
   onData(chunk: Uint8Array): void {
@@ -242,14 +240,12 @@ export class MqttConnection
   }
 
   onDrain(): void {
-    const done = this.#flight!;
-    this.#flight = undefined;
-    this.#out.recycle(done);
+    this.#output.onDrain();
     this.flush();
-    if (this.#flight === undefined && this.#closing !== undefined) {
+    if (!this.#output.writing && this.#closing !== undefined) {
       return this.#stream.close(this.#closing.cause);
     }
-    if (this.#overBacklog && this.#out.length < HIGH_WATER) {
+    if (this.#overBacklog && this.#output.hasRoom) {
       this.#overBacklog = false;
       this.#resume();
     }
@@ -336,10 +332,7 @@ export class MqttConnection
 
   flush(): void {
     this.flushScheduled = false;
-    if (this.#flight !== undefined || this.#over || this.#out.length === 0) return;
-    this.#flight = this.#out.take();
-    this.sent += this.#flight.length;
-    this.#stream.write(this.#flight);
+    if (!this.#over) this.#output.flush();
   }
 
   hold(): void {
@@ -379,9 +372,7 @@ export class MqttConnection
   }
 
   beat(now: number): void {
-    const flight = this.#flight;
-    const taken = flight === undefined ? this.sent : this.sent - flight.length + this.#stream.taken;
-    const unread = this.#watch.checkReading(now, flight !== undefined, taken);
+    const unread = this.#watch.checkReading(now, this.#output.writing, this.#output.taken);
     if (unread !== undefined) return this.#stream.close(unread);
     if (this.#heard || this.#held || this.#overBacklog) {
       this.#heard = false;
@@ -436,7 +427,7 @@ export class MqttConnection
     } finally {
       this.#host.cycle.end();
     }
-    if (!this.#held && (this.overBacklog || this.#decoder.holding && this.#flight !== undefined)) {
+    if (!this.#held && (this.overBacklog || this.#decoder.holding && this.#output.writing)) {
       this.#overBacklog = true;
       this.#stream.pause();
     }
@@ -458,8 +449,8 @@ export class MqttConnection
     }
     this.#host.cycle.scheduleFlush(this);
     this.#closeTimer = setTimeout(() => this.#stream.close(cause), FAREWELL_MS);
-    if (this.#flight === undefined && this.#out.length === 0) this.#stream.close(cause);
-    else if (this.#flight === undefined) queueMicrotask(() => this.flush());
+    if (this.#output.idle) this.#stream.close(cause);
+    else if (!this.#output.writing) queueMicrotask(() => this.flush());
     this.#stream.resume();
   }
 
@@ -484,17 +475,8 @@ export class MqttConnection
   #onClosed(cause: Error | undefined): void {
     this.#over = true;
     clearTimeout(this.#closeTimer);
-    this.#host.cycle.begin();
-    try {
+    endConnection(this.#host, () => {
       if (this.#closing === undefined) this.#end(cause ?? new UnreachableError("The connection was closed"));
-    } catch (error) {
-      this.#host.onFailure(error as Error);
-    } finally {
-      try {
-        this.#host.onDisconnected(this, this.#closing?.cause);
-      } finally {
-        this.#host.cycle.end();
-      }
-    }
+    }, () => this.#host.onDisconnected(this, this.#closing?.cause));
   }
 }

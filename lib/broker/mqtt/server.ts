@@ -1,4 +1,3 @@
-import { amqpError } from "../../amqp/amqp_error.ts";
 import { MqttError } from "../../mqtt/mqtt_error.ts";
 import { REASON } from "../../mqtt/reason_code.ts";
 import type { ByteStream } from "../../transport/stream.ts";
@@ -61,7 +60,7 @@ export class MqttServer implements ProtocolServer, MqttConnectionHost, SpaceEven
     try {
       const login = await readLogin(stream, limits, authenticator, core.vhosts, isLocal, admit);
       counters.countLogin("mqtt", true);
-      const connection = await this.#accept(stream, login);
+      const connection = await this.#accept(stream, login, authenticator);
       connection.start();
       return connection;
     } catch (error) {
@@ -93,9 +92,9 @@ export class MqttServer implements ProtocolServer, MqttConnectionHost, SpaceEven
     this.#host.options.onEvent({ type: "retained-full", vhost, topic });
   }
 
-  async #accept(stream: ByteStream, login: MqttLogin): Promise<MqttConnection> {
+  async #accept(stream: ByteStream, login: MqttLogin, authenticator: Authenticator): Promise<MqttConnection> {
     try {
-      return this.#inCycle(() => this.#connect(stream, login));
+      return this.#inCycle(() => this.#connect(stream, login, authenticator));
     } catch (error) {
       // Its queues cannot be declared: a limit of the virtual host is reached, or the names are taken.
       const reply = replyFor(error);
@@ -105,7 +104,7 @@ export class MqttServer implements ProtocolServer, MqttConnectionHost, SpaceEven
   }
 
   /** Gives a client its session, and answers its CONNECT (3.1.4, 3.2). */
-  #connect(stream: ByteStream, login: MqttLogin): MqttConnection {
+  #connect(stream: ByteStream, login: MqttLogin, authenticator: Authenticator): MqttConnection {
     const { connect, vhost } = login;
     const { version, properties } = connect;
     const space = this.#spaceOf(vhost);
@@ -130,7 +129,7 @@ export class MqttServer implements ProtocolServer, MqttConnectionHost, SpaceEven
     session.expiry = expiry;
     session.save();
     const connection = new MqttConnection(this, stream, login, space, session);
-    this.#host.onConnected(connection);
+    const refusal = this.#host.onConnected(connection, authenticator);
     connection.encoder.connack({
       sessionPresent,
       code: REASON.success,
@@ -146,9 +145,7 @@ export class MqttServer implements ProtocolServer, MqttConnectionHost, SpaceEven
     });
     this.cycle.scheduleFlush(connection);
     session.attach(connection);
-    if (this.#host.core.vhosts.get(vhost.name) !== vhost) {
-      connection.fail(amqpError(320, `vhost '${vhost.name}' is deleted`));
-    }
+    if (refusal !== undefined) connection.fail(refusal);
     return connection;
   }
 

@@ -6,6 +6,8 @@ import type { StompFrame, StompVersion } from "../../stomp/frame.ts";
 import { StompError } from "../../stomp/stomp_error.ts";
 import type { ByteStream, StreamSink } from "../../transport/stream.ts";
 import type { BodyWaiter } from "../core/clients/body_budget.ts";
+import { ClientOutput } from "../core/clients/client_output.ts";
+import { type ConnectionEndHost, endConnection } from "../core/clients/connection_end.ts";
 import { randomName } from "../core/clients/names.ts";
 import { StallWatch } from "../core/clients/stall_watch.ts";
 import type { Cycle, Flushable } from "../core/cycle.ts";
@@ -18,14 +20,11 @@ import { type StompLogin, writeError } from "./login.ts";
 import { replyFor } from "./replies.ts";
 import { StompSession } from "./session.ts";
 
-/** Above the first size of pending output no messages are delivered, above the second no input is read; in bytes. */
-const HIGH_WATER = 256 * 1024;
-const BACKLOG = 4 * 2 ** 20;
 /** Time for a client to close the connection after our last frame, in milliseconds. */
 const FAREWELL_MS = 2000;
 
 /** What a connection needs of the server. */
-export interface ConnectionHost extends SessionHost {
+export interface ConnectionHost extends SessionHost, ConnectionEndHost {
   readonly cycle: Cycle;
   /** Name and version of the product. */
   readonly product: string;
@@ -33,8 +32,6 @@ export interface ConnectionHost extends SessionHost {
   readonly stallTimeout: number;
   /** Deletes an exclusive queue whose connection ends; reports a failure instead of throwing. */
   deleteQueue(queue: Queue): void;
-  /** The release of an ended connection failed because of a bug. */
-  onFailure(error: Error): void;
   /** The connection has ended. */
   onDisconnected(connection: StompConnection, cause: Error | undefined): void;
 }
@@ -59,9 +56,8 @@ export class StompConnection
   readonly heartbeat: number;
   readonly channels: readonly (StompSession | undefined)[];
   readonly exclusiveQueues: Set<Queue> = new Set();
-  /** Bytes received and sent. */
+  /** Bytes received. */
   received: number;
-  sent = 0;
   flushScheduled = false;
   /** Whether it published while the broker took no messages, and is not read until the broker takes messages again. */
   held = false;
@@ -72,8 +68,7 @@ export class StompConnection
   readonly #session: StompSession;
   readonly #sendInterval: number;
   readonly #watch: StallWatch;
-  /** Output that is being written. */
-  #flight: Uint8Array | undefined;
+  readonly #output: ClientOutput;
   /** Whether input is not read because too much output is pending. */
   #overBacklog = false;
   /** The memory that is reserved for a body, in bytes, and the wait for it. */
@@ -94,6 +89,7 @@ export class StompConnection
   constructor(host: ConnectionHost, stream: ByteStream, login: StompLogin) {
     this.#host = host;
     this.#stream = stream;
+    this.#output = new ClientOutput(stream, this.encoder.out);
     this.#decoder = login.decoder;
     this.#sendInterval = login.sendInterval;
     this.#watch = new StallWatch(host.stallTimeout);
@@ -130,14 +126,19 @@ export class StompConnection
     });
   }
 
+  /** Bytes sent. */
+  get sent(): number {
+    return this.#output.sent;
+  }
+
   get writable(): boolean {
-    return this.encoder.out.length < HIGH_WATER && this.#closing === undefined && !this.#over;
+    return this.#output.hasRoom && this.#closing === undefined && !this.#over;
   }
 
   /** Whether further input is kept by the decoder. */
   get overBacklog(): boolean {
     return this.held || this.#waiter !== undefined || this.#closing !== undefined ||
-      this.encoder.out.length > BACKLOG;
+      this.#output.overBacklog;
   }
 
   get state(): ClientConnection["state"] {
@@ -161,11 +162,9 @@ export class StompConnection
   }
 
   onDrain(): void {
-    const done = this.#flight!;
-    this.#flight = undefined;
-    this.encoder.out.recycle(done);
+    this.#output.onDrain();
     this.flush();
-    if (this.#overBacklog && this.encoder.out.length < HIGH_WATER) {
+    if (this.#overBacklog && this.#output.hasRoom) {
       this.#overBacklog = false;
       this.#resume();
     }
@@ -222,15 +221,9 @@ export class StompConnection
   /** Writes the encoded frames, unless a write is in progress: then they are written after it. */
   flush(): void {
     this.flushScheduled = false;
-    if (this.#flight !== undefined || this.#over || this.#ended) return;
-    if (this.encoder.out.length === 0) {
-      if (this.#complete) this.#endStream();
-      return;
-    }
-    this.#flight = this.encoder.out.take();
-    this.#wroteAt = performance.now();
-    this.sent += this.#flight.length;
-    this.#stream.write(this.#flight);
+    if (this.#over || this.#ended) return;
+    if (this.#output.flush()) this.#wroteAt = performance.now();
+    else if (this.#complete && this.#output.idle) this.#endStream();
   }
 
   hold(): void {
@@ -269,7 +262,7 @@ export class StompConnection
     if (this.#closing !== undefined || this.#over) return;
     // Half of the interval, because the clock ticks only a few times a second.
     if (
-      this.#sendInterval > 0 && now - this.#wroteAt >= this.#sendInterval * 500 && this.#flight === undefined
+      this.#sendInterval > 0 && now - this.#wroteAt >= this.#sendInterval * 500 && !this.#output.writing
     ) {
       this.encoder.heartbeat();
       this.flush();
@@ -318,10 +311,9 @@ export class StompConnection
 
   /** Closes the connection of a client that reads nothing, or does not continue a message while others wait for its memory. */
   #checkStall(now: number): void {
-    const flight = this.#flight;
-    const taken = flight === undefined ? this.sent : this.sent - flight.length + this.#stream.taken;
+    const { taken, writing } = this.#output;
     const awaitsBody = this.#reserved > 0 && this.#host.bodies.crowded && !this.held && !this.#overBacklog;
-    const cause = this.#watch.checkReading(now, flight !== undefined, taken) ??
+    const cause = this.#watch.checkReading(now, writing, taken) ??
       this.#watch.checkSending(now, awaitsBody, this.received);
     if (cause !== undefined) this.#stream.close(cause);
   }
@@ -338,7 +330,7 @@ export class StompConnection
     }
     // Kept input is handled after the write in progress, or when the reason to wait has passed.
     if (this.held || this.#waiter !== undefined || this.#closing !== undefined) return;
-    if (this.encoder.out.length > BACKLOG || this.#decoder.holding && this.#flight !== undefined) {
+    if (this.#output.overBacklog || this.#decoder.holding && this.#output.writing) {
       this.#overBacklog = true;
       this.#stream.pause();
     }
@@ -376,18 +368,9 @@ export class StompConnection
   #onClosed(cause: Error | undefined): void {
     this.#over = true;
     clearTimeout(this.#closeTimer);
-    this.#host.cycle.begin();
-    try {
+    endConnection(this.#host, () => {
       if (this.#closing === undefined) this.#end(cause ?? new UnreachableError("The connection was closed"));
       this.#session.sending.release();
-    } catch (error) {
-      this.#host.onFailure(error as Error);
-    } finally {
-      try {
-        this.#host.onDisconnected(this, this.#closing?.cause);
-      } finally {
-        this.#host.cycle.end();
-      }
-    }
+    }, () => this.#host.onDisconnected(this, this.#closing?.cause));
   }
 }

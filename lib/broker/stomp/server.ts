@@ -1,4 +1,3 @@
-import { amqpError } from "../../amqp/amqp_error.ts";
 import type { ByteStream } from "../../transport/stream.ts";
 import type { BodyBudget } from "../core/clients/body_budget.ts";
 import type { DirectReplies } from "../core/clients/direct_reply.ts";
@@ -58,11 +57,7 @@ export class StompServer implements ProtocolServer, ConnectionHost {
       const login = await logIn(stream, options, authenticator, core.vhosts, isLocal, reserve);
       this.counters.countLogin("stomp", true);
       const connection = new StompConnection(this, stream, login);
-      this.#host.onConnected(connection);
-      const { vhost } = login;
-      // It may have been removed during the login.
-      const removed = core.vhosts.get(vhost.name) !== vhost;
-      connection.start(login, removed ? amqpError(320, `vhost '${vhost.name}' is deleted`) : undefined);
+      connection.start(login, this.#host.onConnected(connection, authenticator));
       return connection;
     } catch (error) {
       if (error instanceof LoginRefused) this.counters.countLogin("stomp", false);

@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Broker } from "../../../lib/broker/server.ts";
 import { Peer } from "../../interop/amqp/peer.ts";
-import { tempDir } from "../../support/helpers.ts";
+import { tempDir, waitFor } from "../../support/helpers.ts";
+import { MqttPeer } from "../../support/mqtt_peer.ts";
+import { StompPeer } from "../../support/stomp_peer.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -52,6 +54,46 @@ describe("broker, users", () => {
         await broker.close();
       }
     });
+  }
+
+  for (
+    const [scheme, open] of [
+      ["amqp", (url: string) => Peer.open(url, { user: "jane", password: "s3cret", vhost: "v" })],
+      [
+        "stomp",
+        (url: string) => StompPeer.open(url, "1.2", { host: "v", login: "jane", passcode: "s3cret" }),
+      ],
+      [
+        "mqtt",
+        (url: string) => MqttPeer.open(url, "jane", { userName: "v:jane", password: bytes("s3cret") }),
+      ],
+    ] as const
+  ) {
+    for (const deleted of ["user 'jane'", "vhost 'v'"]) {
+      it(`users - ${scheme}: the ${deleted} that is deleted during the login ends the connection`, async () => {
+        const causes: string[] = [];
+        const broker = await Broker.open({
+          onEvent: (event) => void (event.type === "disconnected" && causes.push(`${event.cause?.message}`)),
+        });
+        try {
+          broker.core.addVirtualHost("v");
+          broker.users.put("jane", "s3cret");
+          broker.users.permit("jane", "v", ALL);
+          const reserve = broker.reserveConnection.bind(broker);
+          broker.reserveConnection = (user, vhost) => {
+            const release = reserve(user, vhost);
+            if (deleted.startsWith("user")) broker.removeUser(user);
+            else broker.removeVirtualHost(vhost.name);
+            return release;
+          };
+          await open(await broker.listen(`${scheme}://127.0.0.1:0`)).catch(() => {});
+          await waitFor(() => causes.length > 0);
+          assert.match(causes[0]!, new RegExp(`${deleted} is deleted`));
+        } finally {
+          await broker.close();
+        }
+      });
+    }
   }
 
   it("users - a permission that is changed or removed affects the next publish of an open channel", async () => {

@@ -117,12 +117,12 @@ export class Journal {
 
   /** Whether the messages in memory exceed `memorySize`. `appendTransient` should not be called then. */
   get memoryFull(): boolean {
-    return this.#memory.size > this.#memorySize && (this.#disk === undefined || this.#spillFailed);
+    return this.#memoryExceeds(this.#memorySize);
   }
 
   /** Whether the messages in memory, once it was full, still leave less than an eighth of `memorySize` free. */
   get memoryScarce(): boolean {
-    return this.#memory.size > this.#memorySize * 7 / 8 && (this.#disk === undefined || this.#spillFailed);
+    return this.#memoryExceeds(this.#memorySize * 7 / 8);
   }
 
   /** The memory used by transient messages, in bytes. */
@@ -307,6 +307,11 @@ export class Journal {
     if (segment.sealed) this.#weight -= segment.weight;
     if (segment.bytes !== undefined) this.#memory.release(segment);
     else this.#disk!.forget(segment);
+  }
+
+  /** Whether the messages in memory exceed `size`, and cannot go to files. */
+  #memoryExceeds(size: number): boolean {
+    return this.#memory.size > size && (this.#disk === undefined || this.#spillFailed);
   }
 
   #spill(disk: Disk): void {

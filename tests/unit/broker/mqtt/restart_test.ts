@@ -15,17 +15,9 @@ import {
 } from "../../../../lib/mqtt/packet_type.ts";
 import { tempDir } from "../../../support/helpers.ts";
 import { MqttPeer } from "../../../support/mqtt_peer.ts";
+import { FOREVER } from "./shared_broker.ts";
 
 const TIMEOUT = { timeout: 60_000 };
-const FOREVER = { sessionExpiryInterval: 0xffff_ffff };
-
-function ack(
-  peer: MqttPeer,
-  type: typeof PUBACK | typeof PUBREC | typeof PUBREL | typeof PUBCOMP,
-  packetId: number,
-) {
-  peer.send({ type, value: { packetId, reasonCode: 0, properties: {} } });
-}
 
 /** A broker whose data can be taken over by another one, with or without a clean stop. */
 class Stage implements AsyncDisposable {
@@ -87,11 +79,10 @@ describe("mqtt restart", () => {
         peer.send({ type: UNSUBSCRIBE, value: { packetId: 1, properties: {}, filters: ["gone/#"] } });
         await peer.expect(UNSUBACK);
         for (const n of [1, 2]) {
-          peer.publish("a/x/*", `m${n}`, { qos: 1, packetId: n, retain: n === 2 });
-          await peer.expect(PUBACK);
+          await peer.publishAcknowledged("a/x/*", `m${n}`, { packetId: n, retain: n === 2 });
         }
         const sent = [await peer.expect(PUBLISH), await peer.expect(PUBLISH)];
-        ack(peer, PUBACK, sent[0]!.value.packetId);
+        peer.ack(PUBACK, sent[0]!.value.packetId);
         peer.publish("b/x", "zero");
         assert.equal(await peer.message(), "b/x zero 0");
         const url = await stage[how]();
@@ -101,8 +92,7 @@ describe("mqtt restart", () => {
         assert.equal(new TextDecoder().decode(value.payload), "m2");
         assert.deepEqual([value.dup, value.retain, value.packetId], [true, true, sent[1]!.value.packetId]);
         assert.deepEqual(value.properties.subscriptionIdentifiers, [5]);
-        again.publish("gone/x", "no", { qos: 1, packetId: 8 });
-        assert.equal((await again.expect(PUBACK)).value.reasonCode, 0x10);
+        assert.equal(await again.publishAcknowledged("gone/x", "no", { packetId: 8 }), 0x10);
         again.publish("b/x", "yes");
         assert.equal(await again.message(), "b/x yes 0");
         again.publish("s/x", "shared", { qos: 1, packetId: 9 });
@@ -132,13 +122,13 @@ describe("mqtt restart", () => {
       // The broker knows that it has published 1.
       second.publish("t", "one", { qos: 2, packetId: 1, dup: true });
       await second.expect(PUBREC);
-      ack(second, PUBREC, packetId);
+      second.ack(PUBREC, packetId);
       await second.expect(PUBREL);
       const third = await MqttPeer.open(await stage[how](), "c", open);
       // It was received: only PUBREL comes again.
       assert.equal((await third.expect(PUBREL)).value.packetId, packetId);
-      ack(third, PUBCOMP, packetId);
-      ack(third, PUBREL, 1);
+      third.ack(PUBCOMP, packetId);
+      third.ack(PUBREL, 1);
       assert.equal((await third.expect(PUBCOMP)).value.reasonCode, 0);
       third.publish("t", "two", { qos: 2, packetId: 1 });
       await third.expect(PUBREC);
@@ -174,10 +164,8 @@ describe("mqtt restart", () => {
       const peer = await MqttPeer.open(url, "c", { properties: FOREVER });
       await peer.subscribe("w", 1);
       for (const n of [1, 2, 3]) {
-        peer.publish("r/1", `m${n}`, { retain: true, qos: 1, packetId: n });
-        await peer.expect(PUBACK);
-        peer.publish("r/2", n === 3 ? "" : "x", { retain: true, qos: 1, packetId: n });
-        await peer.expect(PUBACK);
+        await peer.publishAcknowledged("r/1", `m${n}`, { retain: true, packetId: n });
+        await peer.publishAcknowledged("r/2", n === 3 ? "" : "x", { retain: true, packetId: n });
       }
       const again = await MqttPeer.open(await stage.crash(), "c", { cleanStart: false, properties: FOREVER });
       assert.equal(await again.message(), "w will 1");
