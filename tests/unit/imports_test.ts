@@ -18,6 +18,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   mqtt: ["bytes"],
   stomp: ["bytes"],
   broker: ["amqp", "mqtt", "stomp", "bytes", "transport"],
+  patterns: ["zmq", "zmtp", "amqp", "mqtt", "stomp", "link", "bytes", "transport"],
   echo: ["transport"],
   probe: ["zmtp", "amqp", "transport"],
 };
