@@ -53,6 +53,8 @@ export class StompConnection implements Connection, StreamSink, StompSink {
   /** The output buffer; call `flush` after writing to it. */
   readonly encoder: StompEncoder = new StompEncoder();
   events: StompConnectionEvents = {};
+  /** Whether the server ended the connection without an ERROR frame. */
+  endedByServer = false;
 
   readonly #stream: ByteStream;
   readonly #decoder: StompDecoder;
@@ -155,11 +157,9 @@ export class StompConnection implements Connection, StreamSink, StompSink {
   }
 
   onEnd(): void {
-    this.#stream.close(
-      this.#closing
-        ? undefined
-        : new UnreachableError("The server closed the connection without an ERROR frame"),
-    );
+    if (this.#closing) return this.#stream.close();
+    this.endedByServer = true;
+    this.#stream.close(new UnreachableError("The server closed the connection without an ERROR frame"));
   }
 
   onDrain(): void {

@@ -9,7 +9,10 @@ export const REFUSED_MESSAGE = "Message refused";
 
 /** Whether an error is permanent: the server would report it again after a reconnect. */
 export function isPermanent(error: unknown): boolean {
-  return error instanceof StompError
-    ? error.summary !== REFUSED_MESSAGE && !TEMPORARY.includes(error.summary)
-    : isFinal(error);
+  if (!(error instanceof StompError)) return isFinal(error);
+  const { summary, details } = error;
+  if (summary === REFUSED_MESSAGE || TEMPORARY.includes(summary)) return false;
+  // RabbitMQ, when an operator or its end closes the connection; the details are an Erlang term.
+  return !/^AMQP (?:channel|connection) died/.test(summary) ||
+    /server_initiated_close,(?!320|506|541)\d/.test(details);
 }

@@ -1,6 +1,7 @@
 import type { Delivery, Envelope } from "../../link/message.ts";
 import type { PortEvents, Publishing } from "../../link/port.ts";
 import { Publisher, type PublisherOptions } from "../../link/publisher.ts";
+import { StompError } from "../stomp_error.ts";
 import type { StompConnection } from "./connection.ts";
 import { DeliveryReader } from "./delivery_reader.ts";
 import { REFUSED_MESSAGE } from "./errors.ts";
@@ -8,6 +9,10 @@ import { STOMP } from "./protocol.ts";
 import { requireQueue } from "./queue_check.ts";
 import { SendHeads, SendPort } from "./send_port.ts";
 import type { StompAddress } from "./url.ts";
+
+/** After so many connections that end without a reason, the message is the reason. */
+const MAX_SILENT_ENDS = 5;
+const REFUSED_IN_SILENCE = "no receipt";
 
 /** Options of a publisher. */
 export interface StompPublisherOptions extends PublisherOptions<StompConnection> {
@@ -43,6 +48,8 @@ class Sending implements Publishing<StompConnection> {
   readonly #heads: SendHeads;
   readonly #reader = new DeliveryReader();
   #replies = 0;
+  /** The number of connections in a row that the server ended after messages, without a receipt or an ERROR frame. */
+  #silentEnds = 0;
 
   constructor(options: StompPublisherOptions) {
     this.#options = options;
@@ -59,8 +66,15 @@ class Sending implements Publishing<StompConnection> {
     const { queue, onReply, onReplies } = this.#options;
     if (queue !== undefined) await requireQueue(connection, queue, this.#options);
     this.#heads.version = connection.version;
+    const port = new SendPort(connection, this.#heads);
+    let confirmed = false;
+    connection.closed.then(() => {
+      this.#silentEnds = connection.endedByServer && port.used && !confirmed ? this.#silentEnds + 1 : 0;
+      if (this.#silentEnds >= MAX_SILENT_ENDS) events.onFailure(refusedInSilence());
+    });
     connection.events = {
       onReceipt(id) {
+        confirmed = true;
         const tag = Number(id);
         if (Number.isSafeInteger(tag)) events.onConfirm(tag, false, true);
       },
@@ -78,6 +92,15 @@ class Sending implements Publishing<StompConnection> {
       },
       onWritable: () => events.onWritable(),
     };
-    return new SendPort(connection, this.#heads);
+    return port;
   }
+}
+
+/** RabbitMQ ends the connection when a queue refuses a message, without an ERROR frame. */
+function refusedInSilence(): StompError {
+  return new StompError(
+    REFUSED_IN_SILENCE,
+    `the server closed ${MAX_SILENT_ENDS} connections after the same message, and gave no reason (RabbitMQ does that when ` +
+      "the queue is full and refuses messages)",
+  );
 }

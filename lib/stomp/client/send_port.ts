@@ -55,6 +55,9 @@ export class SendHeads {
 
 /** Sends messages whose receipts are the tags of the publisher. */
 export class SendPort implements Port {
+  /** Whether a message was sent. */
+  used = false;
+
   readonly #connection: StompConnection;
   readonly #heads: SendHeads;
 
@@ -69,6 +72,7 @@ export class SendPort implements Port {
 
   publish(tag: number, envelope: Envelope, bytes: Uint8Array, start: number, end: number): void {
     const { encoder } = this.#connection;
+    this.used = true;
     encoder.out.append(this.#heads.headOf(envelope));
     encoder.header("receipt", String(tag));
     encoder.end(bytes, start, end);
