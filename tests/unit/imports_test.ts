@@ -20,6 +20,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   stomp: ["bytes", "amqp", "crossing", "link", "transport"],
   crossing: ["amqp", "mqtt", "stomp", "bytes"],
   broker: ["amqp", "mqtt", "stomp", "crossing", "bytes", "transport"],
+  patterns: ["zmq", "zmtp", "amqp", "mqtt", "stomp", "crossing", "link", "bytes", "transport"],
   echo: ["transport"],
   probe: ["zmtp", "amqp", "transport"],
 };

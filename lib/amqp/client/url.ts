@@ -48,7 +48,47 @@ const KIND: UrlKind = {
  * ```
  */
 export function parseAmqpUrl(text: string): BrokerAddress[] {
-  return splitBrokerUrls(text, KIND).flatMap(addressesOf);
+  return splitBrokerUrls(text, KIND).flatMap((parts) => {
+    const { path = "", mistake } = parts;
+    // Celery writes `host//` for the virtual host '/', and `host//name` for '/name'.
+    if (path.includes("/", 1)) {
+      throw mistake("a slash in the name of a virtual host must be written %2F", `${DEFAULT_URL}/%2Fname`);
+    }
+    return addressesOf(parts, path);
+  });
+}
+
+/** Something at a broker. */
+export interface AmqpAddress {
+  readonly brokers: readonly BrokerAddress[];
+  /** The name of a queue or an exchange. */
+  readonly name: string | undefined;
+}
+
+/**
+ * Parses the URL of something at a broker: `amqp://user:password@host:port/vhost/name`, where the name is that of a queue
+ * or an exchange. An empty virtual host is the default one: `amqp://host//jobs`. A list of URLs has the same name in each.
+ *
+ * @throws {EndpointError} the URL is malformed; the message does not contain the password
+ */
+export function parseAmqpAddress(text: string): AmqpAddress {
+  const brokers: BrokerAddress[] = [];
+  const names = new Set<string>();
+  for (const parts of splitBrokerUrls(text, KIND)) {
+    const { path = "", decode, mistake } = parts;
+    const [vhost = "", name = "", ...rest] = path.split("/");
+    if (rest.length > 0) {
+      throw mistake(
+        "a slash in the name of a virtual host, a queue or an exchange must be written %2F",
+        "amqp://host/vhost/name",
+      );
+    }
+    if (names.add(decode(name, "the name")).size > 1) {
+      throw mistake("the addresses of one list have different names", "amqp://one,two//name");
+    }
+    brokers.push(...addressesOf(parts, vhost));
+  }
+  return { brokers, name: [...names][0] || undefined };
 }
 
 /** Formats an address for messages and logs, without user and password. */
@@ -58,16 +98,16 @@ export function formatBroker({ endpoint, vhost }: BrokerAddress): string {
   return `${endpoint.scheme === "tls" ? "amqps" : "amqp"}://${formatHost(endpoint)}${path}`;
 }
 
-function addressesOf({ endpoints, user, password, path, query, decode, mistake }: UrlParts): BrokerAddress[] {
-  // Celery writes `host//` for the virtual host '/', and `host//name` for '/name'.
-  if (path?.includes("/", 1)) {
-    throw mistake("a slash in the name of a virtual host must be written %2F", `${DEFAULT_URL}/%2Fname`);
-  }
+/** @param vhost the virtual host, percent-encoded */
+function addressesOf(
+  { endpoints, user, password, query, decode, mistake }: UrlParts,
+  vhost: string,
+): BrokerAddress[] {
   const shared = {
     user: user ?? "guest",
     password: password ?? (user === undefined ? "guest" : ""),
     hasPassword: password !== undefined,
-    vhost: decode(path ?? "", "the virtual host") || "/",
+    vhost: decode(vhost, "the virtual host") || "/",
     ...parametersOf(query, mistake),
   };
   return endpoints.map((endpoint) => ({ ...shared, endpoint }));
