@@ -19,6 +19,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   mqtt: ["bytes", "link", "transport"],
   stomp: ["bytes", "link", "transport"],
   broker: ["amqp", "mqtt", "stomp", "bytes", "transport"],
+  patterns: ["zmq", "zmtp", "amqp", "mqtt", "stomp", "link", "bytes", "transport"],
   echo: ["transport"],
   probe: ["zmtp", "amqp", "transport"],
 };
