@@ -192,7 +192,9 @@ export class MqttConnection implements Connection, StreamSink, PacketSink {
 
   onEnd(): void {
     this.#stream.close(
-      this.#closing ? undefined : new UnreachableError("The server closed the connection without a DISCONNECT"),
+      this.#closing
+        ? undefined
+        : new UnreachableError("The server closed the connection without a DISCONNECT"),
     );
   }
 

@@ -1,7 +1,10 @@
 import { UnreachableError } from "../../errors.ts";
 import type { Envelope } from "../../link/message.ts";
 import type { PortEvents, Publishing } from "../../link/port.ts";
-import { Publisher as SharedPublisher, type PublisherOptions as SharedOptions } from "../../link/publisher.ts";
+import {
+  Publisher as SharedPublisher,
+  type PublisherOptions as SharedOptions,
+} from "../../link/publisher.ts";
 import type { ProtocolVersion } from "../packet_type.ts";
 import type { MqttConnection } from "./connection.ts";
 import type { PropertyMapping } from "./mapping.ts";
@@ -14,7 +17,10 @@ import type { MqttAddress } from "./url.ts";
 
 /** Options of a publisher. */
 export interface PublisherOptions
-  extends SharedOptions<MqttConnection>, Omit<SessionOptions, "sessionExpiry" | "receiveMaximum">, PublishMode {
+  extends
+    SharedOptions<MqttConnection>,
+    Omit<SessionOptions, "sessionExpiry" | "receiveMaximum">,
+    PublishMode {
   /** Converts the properties of messages. MQTT 3.1.1 has none. */
   readonly mapping?: PropertyMapping | undefined;
 }
@@ -51,7 +57,9 @@ class Numbering implements Publishing<MqttConnection> {
     if (last !== undefined && (version !== outgoing.version || outgoing.isOver(limits))) {
       // A message may be refused now, so the identifiers would not belong to the same messages any more.
       this.#session.fresh = true;
-      throw new UnreachableError("The limits of the server have changed: the next connection begins a new session");
+      throw new UnreachableError(
+        "The limits of the server have changed: the next connection begins a new session",
+      );
     }
     outgoing.onConnection(version, limits);
     const ids = new PacketIds(limits.receiveMaximum, last);

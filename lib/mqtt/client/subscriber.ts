@@ -209,7 +209,9 @@ export class MqttSubscriber {
     if (qos === 2 && this.#open.has(packetId)) return;
     if (fields.payloadEnd - fields.payloadStart > this.#maxMessage) {
       throw new LimitError(
-        `Received a message of ${fields.payloadEnd - fields.payloadStart} bytes: the limit is ${this.#maxMessage}`,
+        `Received a message of ${
+          fields.payloadEnd - fields.payloadStart
+        } bytes: the limit is ${this.#maxMessage}`,
       );
     }
     if (this.#cancelled) return;

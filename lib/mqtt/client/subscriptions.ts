@@ -78,4 +78,3 @@ export async function unsubscribe(
   connection.encoder.unsubscribe({ packetId: REQUEST_ID, properties: {}, filters });
   await connection.reply(REQUEST_ID);
 }
-

@@ -24,7 +24,7 @@ export const DEFAULT_MQTT_URL = "mqtt://127.0.0.1:1883";
 
 const KIND: UrlKind = {
   scheme: "mqtt",
-  schemes: { mqtt: "tcp", mqtts: "tls" },
+  schemes: { mqtt: "tcp", mqtts: "tls", "mqtt+ssl": "tls" },
   names: "mqtt or mqtts",
   ports: { tcp: 1883, tls: 8883 },
   example: DEFAULT_MQTT_URL,
@@ -53,7 +53,7 @@ export function parseMqttUrl(text: string): MqttTarget {
         throw mistake("it has parameters, which MQTT does not know", `${DEFAULT_MQTT_URL}/topic`);
       }
       const own = path === undefined || path === "" ? undefined : decode(path, "the topic");
-      if (own !== (topic ?? own)) {
+      if (own !== undefined && own !== (topic ?? own)) {
         throw mistake("its addresses have different topics", "mqtt://one,two/topic");
       }
       topic = own ?? topic;
