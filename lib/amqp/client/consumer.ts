@@ -4,8 +4,11 @@ import type { Channel, Delivery } from "./channel.ts";
 import type { AmqpConnection } from "./connection.ts";
 import { endsLink } from "./errors.ts";
 import { Link, type LinkOptions } from "./link.ts";
+import type { Receipt } from "../../link/message.ts";
 import type { Signal } from "../../transport/waiting.ts";
 import type { BrokerAddress } from "./url.ts";
+
+export type { Receipt } from "../../link/message.ts";
 
 /** Chosen by the client, so that it is known before the first delivery. It is unique in its channel. */
 const CONSUMER_TAG = "mqcat";
@@ -25,12 +28,6 @@ export interface ConsumerOptions extends LinkOptions {
   readonly onDelivery: (delivery: Delivery) => void;
   /** Called after all messages of one received chunk. */
   readonly onBatchEnd?: () => void;
-}
-
-/** Identifies a message and its connection: messages of a lost connection cannot be acknowledged on the next one. */
-export interface Receipt {
-  readonly generation: number;
-  readonly tag: number;
 }
 
 /** Consumes a queue with manual acknowledgements. After a reconnect the unacknowledged messages are delivered again. */
