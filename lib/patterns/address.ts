@@ -33,7 +33,9 @@ export function brokerSystemOf(address: string): BrokerSystem | undefined {
   const scheme = match[1]!.toLowerCase();
   const isUrl = match[2] !== undefined;
   const systems = Object.keys(BROKER_SYSTEMS) as BrokerSystem[];
-  return systems.find((system) => isUrl ? BROKER_SYSTEMS[system].schemes.includes(scheme) : system === scheme);
+  return systems.find((system) =>
+    isUrl ? BROKER_SYSTEMS[system].schemes.includes(scheme) : system === scheme
+  );
 }
 
 /** Returns the name in a short address, `amqp:jobs`; undefined for a URL. */
