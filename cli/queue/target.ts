@@ -14,6 +14,7 @@ import {
 import { BROKER_SYSTEMS, shortName } from "../../lib/patterns/address.ts";
 import { group, option } from "../app/command.ts";
 import { StoppedError, TimeoutError, UsageError } from "../app/errors.ts";
+export { farewell } from "../app/farewell.ts";
 import { blockageReporter } from "../app/blockage.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
@@ -56,24 +57,6 @@ export interface BrokerTarget {
   readonly link: LinkOptions;
   /** Ends the first attempt to connect, and all work of `withConnection`. */
   abort(reason: Error): void;
-}
-
-/** The time limit for the replies of the broker at the end, after a signal or a timeout, in milliseconds. */
-const HURRIED_MS = 300;
-
-/**
- * Waits for the last replies of the broker: for a short time after a signal or a timeout, else for the time of the
- * client or until a signal.
- *
- * @param say sends the last methods; its argument is the time limit in milliseconds, or undefined for the default
- */
-export async function farewell(
-  session: Session,
-  failure: unknown,
-  say: (limit?: number) => Promise<void>,
-): Promise<void> {
-  if (session.stopping || failure instanceof TimeoutError) await say(HURRIED_MS);
-  else await session.untilStopped(say());
 }
 
 /** Waits for the first connection, at most as long as `-w` allows. */

@@ -1,3 +1,4 @@
+import { toQueue } from "../../../lib/patterns/bridge/readdress.ts";
 import examples from "../../cheats/queue-move.md" with { type: "text" };
 import { command, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
@@ -5,7 +6,7 @@ import { word } from "../../app/values.ts";
 import { broker } from "../../options/broker.ts";
 import { ending } from "../../options/options.ts";
 import { declaring, refuseEmptyNames } from "../../queue/existence.ts";
-import { moveAll, toQueue } from "../../queue/move.ts";
+import { moveAll } from "../../queue/move.ts";
 import { prefetch, targetOf } from "../../queue/target.ts";
 
 export default command({
@@ -38,7 +39,7 @@ export default command({
     return moveAll(
       session,
       { ...source, queue: from },
-      { ...target, queue: to, address: toQueue(to) },
+      { ...target, queue: to, readdress: toQueue(to) },
       values,
     );
   },

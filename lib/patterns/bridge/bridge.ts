@@ -255,7 +255,12 @@ export class Bridge {
     // A returned message is among the accepted ones; the broker does not say which one it is.
     if (this.outlet.returned > 0) return;
     // Acknowledgements make room for unwanted messages, unless all wanted ones have arrived.
-    if (this.#wanted <= this.#prefetch && this.taken < this.#wanted && !this.#over) return;
+    if (
+      this.taken < this.#wanted && this.#wanted <= this.#prefetch && this.#options.count !== undefined &&
+      !this.#over
+    ) {
+      return;
+    }
     const { inlet } = this;
     const inFlight = this.#inFlight;
     let last = 0;
