@@ -1,8 +1,8 @@
 import type { Bridge } from "../../lib/patterns/bridge/bridge.ts";
 import { TimeoutError } from "../app/errors.ts";
-import { farewell } from "../app/farewell.ts";
 import type { Session } from "../app/session.ts";
 import { unsentWait } from "../app/tally.ts";
+import { farewell } from "../brokers/link.ts";
 
 /** The interval between checks of an empty source, in milliseconds. */
 const LOOK_MS = 50;

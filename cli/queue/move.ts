@@ -10,9 +10,10 @@ import type { Session } from "../app/session.ts";
 import { messages } from "../app/tally.ts";
 import { cross } from "../bridge/crossing.ts";
 import { requireQueue } from "./existence.ts";
-import { report } from "./put.ts";
+import { report } from "../brokers/put.ts";
 import { refuseStream, SUSPICION_MS } from "./streams.ts";
-import { type BrokerTarget, startWithin } from "./target.ts";
+import { startWithin } from "../brokers/link.ts";
+import type { BrokerTarget } from "./target.ts";
 
 /** How long to wait for the last confirms, in milliseconds. */
 const LAST_MS = 30_000;
