@@ -185,7 +185,7 @@ for key in ["other", "k"]: ch.basic_publish("${exchange}-direct", key, key.encod
       await python(`for type in ["headers", "direct"]: ch.exchange_delete("${exchange}-" + type)`);
     });
 
-    test("sub - takes nothing from other receivers, and leaves nothing behind", async () => {
+    test("sub - takes nothing from other receivers, and its queue is deleted at the end", async () => {
       const queue = fresh("jobs");
       await python(`
 ch.queue_declare("${queue}")
