@@ -11,14 +11,17 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** The folders that a folder of lib/ may import, besides itself and the files directly in lib/. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   bytes: [],
+  regex: [],
   transport: [],
   zmtp: ["transport"],
   zmq: ["zmtp", "transport"],
   link: ["bytes", "transport"],
   amqp: ["bytes", "link", "transport"],
   mqtt: ["bytes", "link", "transport"],
-  stomp: ["bytes", "link", "transport"],
-  broker: ["amqp", "mqtt", "stomp", "bytes", "transport"],
+  stomp: ["bytes", "amqp", "crossing", "link", "transport"],
+  crossing: ["amqp", "mqtt", "stomp", "bytes"],
+  broker: ["amqp", "mqtt", "stomp", "crossing", "bytes", "regex", "transport"],
+  patterns: ["zmq", "zmtp", "amqp", "mqtt", "stomp", "crossing", "link", "bytes", "regex", "transport"],
   echo: ["transport"],
   probe: ["zmtp", "amqp", "transport"],
 };
@@ -234,7 +237,7 @@ describe("imports", () => {
     [
       "lib/broker/x.ts",
       'import "../zmtp/batch.ts";',
-      /broker may import amqp, mqtt, stomp, bytes, transport/,
+      /broker may import amqp, mqtt, stomp, crossing, bytes, regex, transport/,
     ],
     ["lib/echo/x.ts", 'const x = await import("../amqp/frame.ts");', /echo may import transport/],
     ["lib/zmtp/x.ts", 'import { connect } from "../transport/transport.ts";', /only the types/],

@@ -30,12 +30,17 @@ export interface ConsumerOptions extends LinkOptions {
   readonly onBatchEnd?: () => void;
 }
 
+/** The name of a queue, or a function that declares a queue on each connection and returns its name. */
+export type ConsumedQueue = string | ((connection: AmqpConnection) => Promise<string>);
+
 /** Consumes a queue with manual acknowledgements. After a reconnect the unacknowledged messages are delivered again. */
 export class Consumer {
   /** The number of connections so far. */
   generation = 0;
 
-  readonly #queue: string;
+  readonly #given: ConsumedQueue;
+  /** The name of the queue on the current or last connection. */
+  #queue = "";
   readonly #options: ConsumerOptions;
   readonly #link: Link;
   #channel: Channel | undefined;
@@ -47,8 +52,8 @@ export class Consumer {
   #delivered = 0;
   #paused = false;
 
-  constructor(brokers: readonly BrokerAddress[], queue: string, options: ConsumerOptions) {
-    this.#queue = queue;
+  constructor(brokers: readonly BrokerAddress[], queue: ConsumedQueue, options: ConsumerOptions) {
+    this.#given = queue;
     this.#options = options;
     this.#link = new Link(brokers, options, {
       onUp: (connection) => this.#onUp(connection),
@@ -159,6 +164,7 @@ export class Consumer {
 
   async #onUp(connection: AmqpConnection): Promise<void> {
     await this.#options.prepare?.(connection);
+    this.#queue = typeof this.#given === "string" ? this.#given : await this.#given(connection);
     this.generation++;
     const channel = await connection.open({
       onDelivery: (delivery) => {

@@ -16,7 +16,10 @@ export type { Bodies, Envelope } from "../../link/message.ts";
 export type { Outcome } from "../../link/run.ts";
 
 /** Options of a publisher. */
-export type PublisherOptions = SharedOptions<AmqpConnection>;
+export interface PublisherOptions extends SharedOptions<AmqpConnection> {
+  /** Whether the broker returns messages that it routes to no queue. Default: true */
+  readonly mandatory?: boolean | undefined;
+}
 
 /** The largest frame that the client offers, in bytes: for messages accepted before the first connection. */
 const FRAME_MAX = 131072;
@@ -24,6 +27,12 @@ const FRAME_MAX = 131072;
 /** Opens a channel with confirms on each connection. */
 class Confirming implements Publishing<AmqpConnection> {
   frameMax = FRAME_MAX;
+
+  readonly #mandatory: boolean;
+
+  constructor(mandatory: boolean) {
+    this.#mandatory = mandatory;
+  }
 
   /** The size of a body has no limit: it is split into frames. */
   check(envelope: Parameters<typeof checkEnvelope>[0]): number {
@@ -51,16 +60,16 @@ class Confirming implements Publishing<AmqpConnection> {
     });
     connection.events.onWritable = () => events.onWritable();
     this.frameMax = connection.encoder.frameMax;
-    return new ChannelPort(connection, channel);
+    return new ChannelPort(connection, channel, this.#mandatory);
   }
 }
 
-/** Publishes to AMQP brokers with confirms: see `lib/link`. All messages are mandatory. */
+/** Publishes to AMQP brokers with confirms: see `lib/link`. */
 export class Publisher extends SharedPublisher<BrokerAddress, AmqpConnection> {
   readonly #publishing: Confirming;
 
   constructor(brokers: readonly BrokerAddress[], options: PublisherOptions = {}) {
-    const publishing = new Confirming();
+    const publishing = new Confirming(options.mandatory ?? true);
     super(AMQP, publishing, brokers, options);
     this.#publishing = publishing;
   }

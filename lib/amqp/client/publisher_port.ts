@@ -6,16 +6,19 @@ import type { Channel } from "./channel.ts";
 import type { AmqpConnection } from "./connection.ts";
 import type { Content } from "./content.ts";
 
-/** Publishes mandatory messages on a channel with confirms: their delivery tags are the tags of the publisher. */
+/** Publishes messages on a channel with confirms: their delivery tags are the tags of the publisher. */
 export class ChannelPort implements Port {
   readonly #connection: AmqpConnection;
   readonly #encoder: FrameEncoder;
   readonly #channel: Channel;
+  readonly #mandatory: boolean;
 
-  constructor(connection: AmqpConnection, channel: Channel) {
+  /** @param mandatory whether the broker returns messages that it routes to no queue */
+  constructor(connection: AmqpConnection, channel: Channel, mandatory: boolean) {
     this.#connection = connection;
     this.#encoder = connection.encoder;
     this.#channel = channel;
+    this.#mandatory = mandatory;
   }
 
   get full(): boolean {
@@ -24,7 +27,8 @@ export class ChannelPort implements Port {
 
   publish(_tag: number, envelope: Envelope, bytes: Uint8Array, start: number, end: number): void {
     const { exchange, routingKey, properties } = envelope;
-    this.#encoder.publish(this.#channel.id, exchange, routingKey, true, properties, bytes, start, end);
+    const { id } = this.#channel;
+    this.#encoder.publish(id, exchange, routingKey, this.#mandatory, properties, bytes, start, end);
   }
 
   flush(): void {

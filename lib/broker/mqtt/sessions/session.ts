@@ -1,10 +1,11 @@
+import { HEADER } from "../../../crossing/mqtt/headers.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { PUBREL } from "../../../mqtt/packet_type.ts";
 import { MAX_TIMER } from "../../../transport/waiting.ts";
 import { type ConsumingChannel, QueueConsumer } from "../../core/queue/consumer.ts";
 import type { MessageReceiver, Queue } from "../../core/queue/queue.ts";
 import type { SessionConnection, SessionSpace, SharingSession } from "./contract.ts";
-import { bindingKeyOf, EXCHANGE, HEADER, stateQueue, subscriptionQueue } from "../names.ts";
+import { bindingKeyOf, EXCHANGE, stateQueue, subscriptionQueue } from "../names.ts";
 import type { OutgoingMessage } from "../messages/outgoing.ts";
 import { SessionState } from "./session_state.ts";
 import { SharedSubscriptions } from "./shared.ts";
@@ -81,6 +82,10 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
     return !this.#inflight.has(id) && !this.#released.has(id);
   }
 
+  get queue(): Queue | undefined {
+    return this.#queues[1];
+  }
+
   /** The number of messages that wait for the client. */
   get waiting(): number {
     return this.#queues[1]?.ready ?? 0;
@@ -121,7 +126,11 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
       if (this.consumer !== undefined) one.removeConsumer(this.consumer);
       this.consumer = undefined;
       // They are sent again, in order and with the same identifiers, to the next connection.
-      for (const place of this.#inflight.values()) one.giveBack(0, Math.floor(place / 4));
+      for (const place of this.#inflight.values()) {
+        const seq = Math.floor(place / 4);
+        if (place % 4 === 2) one.lanes[0]!.keep(seq); // [MQTT-4.3.3-7]
+        one.giveBack(0, seq);
+      }
       this.#inflight.clear();
     }
     this.reportDropped();
