@@ -23,6 +23,8 @@ export interface BridgeOptions {
   readonly isFull?: (() => boolean) | undefined;
   /** Called for each message that is acknowledged at its source. */
   readonly onForwarded?: ((envelope: Envelope) => void) | undefined;
+  /** Called when the first message stays at its source for a reason. */
+  readonly onKept?: ((reason: string) => void) | undefined;
   /** The maximum number of messages to forward. Default: no limit */
   readonly count?: number | undefined;
   /** The number of messages that the source has now, and that are forwarded: later ones are not. Default: no limit */
@@ -247,6 +249,7 @@ export class Bridge {
   }
 
   #keep(reason: string): void {
+    if (!this.kept.has(reason)) this.#options.onKept?.(reason);
     this.kept.set(reason, (this.kept.get(reason) ?? 0) + 1);
     this.#keptCount++;
   }
