@@ -1,5 +1,6 @@
 /**
- * Feeds malformed bytes to everything that reads untrusted input: `deno task fuzz [--seconds N] [--seed N] [TARGET…]`.
+ * Feeds malformed bytes to everything that reads untrusted input: `deno task fuzz [--seconds N] [--inputs N] [--seed N]
+ * [TARGET…]`.
  * A target may only throw errors of the library, and must do so quickly. Any other result is printed with the seed that
  * reproduces it, and the exit code is 1.
  */
@@ -56,21 +57,29 @@ function describe(seed: number, input: Uint8Array, error: unknown): string {
 
 async function main(words: readonly string[]): Promise<number> {
   const names: string[] = [];
-  let seconds = 60;
+  let seconds: number | undefined;
+  let inputs = Infinity;
   let seed = Date.now() % 2 ** 31;
   for (let i = 0; i < words.length; i++) {
     if (words[i] === "--seconds") seconds = Number(words[++i]);
+    else if (words[i] === "--inputs") inputs = Number(words[++i]);
     else if (words[i] === "--seed") seed = Number(words[++i]);
     else names.push(words[i]!);
   }
   const chosen = (await targets()).filter(({ name }) =>
     names.length === 0 || names.some((n) => name.includes(n))
   );
-  console.log(`seed ${seed}, ${seconds} s for each of ${chosen.length} targets`);
+  seconds ??= inputs === Infinity ? 60 : Infinity;
+  const limits = [seconds < Infinity ? `${seconds} s` : [], inputs < Infinity ? `${inputs} inputs` : []]
+    .flat();
+  console.log(`seed ${seed}, ${limits.join(" or ")} for each of ${chosen.length} targets`);
   let failed = false;
   for (const target of chosen) {
-    const { inputs, refused, failures } = await fuzz(target, seed, seconds * 1000);
-    console.log(`${target.name}: ${inputs} inputs, ${Math.round(100 * refused / inputs)} % refused`);
+    const found = await fuzz(target, seed, seconds * 1000, inputs);
+    const { refused, failures } = found;
+    console.log(
+      `${target.name}: ${found.inputs} inputs, ${Math.round(100 * refused / found.inputs)} % refused`,
+    );
     for (const failure of failures) console.log(failure);
     failed ||= failures.length > 0;
   }
