@@ -29,7 +29,7 @@ export async function brokerSource(
     system,
     isQueue: isQueue && system !== "mqtt",
     endpoint: origin.endpoint,
-    isKeeping: true,
+    isLossy: false,
     open: (events, prefetch) => origin.open(events, prefetch),
     async start(inlet) {
       await startWithin(origin, values.timeout, inlet.start()).catch((error) => {

@@ -96,10 +96,11 @@ export async function bridge(
     isFull: () => tap.full,
     onKept: (reason) =>
       reporter.warn(
-        from.isKeeping ? `a message ${reason} stays at its source` : `dropped a message ${reason}`,
+        from.isLossy ? `dropped a message ${reason}` : `a message ${reason} stays at its source`,
       ),
     count,
-    prefetch: from.isKeeping ? prefetch : undefined,
+    prefetch: from.isLossy ? undefined : prefetch,
+    isLossy: from.isLossy,
   });
   tap.onChange = () => crossing.proceed();
   const progress = new Progress(
@@ -127,7 +128,7 @@ export async function bridge(
     if (isStarted) {
       counts.received = crossing.taken;
       counts.bytes = crossing.bytes;
-      report(session, to.outlet, from.isKeeping ? crossing.published : crossing.taken - crossing.keptCount);
+      report(session, to.outlet, from.isLossy ? crossing.taken - crossing.keptCount : crossing.published);
       reportRest(session, crossing, from);
       reportDropped(session, to.dropped?.() ?? 0, "subscribers that did not keep up");
     }
@@ -140,11 +141,11 @@ function reportRest(session: Session, { kept, keptCount }: Bridge, from: SourceS
   if (keptCount + unfit === 0) return;
   const reasons = [...kept].map(([reason, count]) => `${count} ${reason}`);
   if (unfit > 0) reasons.push(`${unfit} of more than two frames`);
-  const fate = from.isKeeping
-    ? `${messages(keptCount)} stay at ${from.endpoint}`
-    : `dropped ${messages(keptCount + unfit)}`;
+  const fate = from.isLossy
+    ? `dropped ${messages(keptCount + unfit)}`
+    : `${messages(keptCount)} stay at ${from.endpoint}`;
   session.reporter.error(`${fate}: ${reasons.join(", ")}`);
-  if (!from.isKeeping) session.counts.dropped += keptCount + unfit;
+  if (from.isLossy) session.counts.dropped += keptCount + unfit;
   session.exitCode ||= EXIT.undelivered;
 }
 

@@ -10,8 +10,8 @@ import type { BridgeValues } from "./proxy.ts";
 export interface SourceSide extends BridgeSource {
   /** The address, for reports and records. */
   readonly endpoint: string;
-  /** Whether messages that cannot be forwarded stay there; otherwise they are lost. */
-  readonly isKeeping: boolean;
+  /** Whether it delivers a message only once, so that messages that cannot be forwarded are lost. */
+  readonly isLossy: boolean;
   /** Makes the inlet. @param prefetch the maximum number of unacknowledged messages */
   open(events: InletEvents, prefetch: number): Inlet;
   /** Starts the inlet. @returns the addresses for `--ready-file` */

@@ -31,7 +31,7 @@ export async function zmqSource(
     system: "zmq",
     isQueue: false,
     endpoint: values.from.join(","),
-    isKeeping: false,
+    isLossy: true,
     open: (events) =>
       new ZmqInlet(socket, events, {
         topics: pattern === "pull" ? topics : [],
