@@ -1,7 +1,7 @@
 import { parseAmqpAddress } from "../../amqp/client/url.ts";
 import { pull, subscribe } from "../amqp/receive.ts";
 import { DEFAULT_EXCHANGE, publish, push, queueOf } from "../amqp/send.ts";
-import type { SystemPatterns } from "./systems.ts";
+import type { SystemPatterns } from "./system.ts";
 
 export const patterns: SystemPatterns = {
   subscribe: (address, options) => subscribe(parseAmqpAddress(address), options),

@@ -1,7 +1,7 @@
 import { parseMqttUrl } from "../../mqtt/client/url.ts";
 import { pull, subscribe } from "../mqtt/receive.ts";
 import { publish, push, topicOf } from "../mqtt/send.ts";
-import type { SystemPatterns } from "./systems.ts";
+import type { SystemPatterns } from "./system.ts";
 
 export const patterns: SystemPatterns = {
   subscribe: (address, options) => subscribe(parseMqttUrl(address), options),

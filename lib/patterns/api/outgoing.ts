@@ -1,7 +1,7 @@
 import { type BasicProperties, encodeProperties } from "../../amqp/properties.ts";
 import { ClosedError, RefusedError } from "../../errors.ts";
 import { Sender, type SendErrors } from "../../link/sender.ts";
-import type { OpenOutlet } from "./systems.ts";
+import type { OpenOutlet } from "./system.ts";
 import type { PatternMessageOptions, Publishing, Pushing } from "./types.ts";
 
 const PERSISTENT: BasicProperties = { deliveryMode: 2 };

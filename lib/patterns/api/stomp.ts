@@ -2,7 +2,7 @@ import { parseStompAddress } from "../../stomp/client/url.ts";
 import { publishedTo, queueOf } from "../stomp/destinations.ts";
 import { pull, subscribe } from "../stomp/receive.ts";
 import { publish, push } from "../stomp/send.ts";
-import type { SystemPatterns } from "./systems.ts";
+import type { SystemPatterns } from "./system.ts";
 
 export const patterns: SystemPatterns = {
   subscribe: (address, options) => subscribe(parseStompAddress(address), options),

@@ -7,7 +7,7 @@ import { Push } from "../../zmq/types/push.ts";
 import { Sub } from "../../zmq/types/sub.ts";
 import { ZmqInlet } from "../zmq/inlet.ts";
 import { ZmqOutlet } from "../zmq/outlet.ts";
-import type { SystemPatterns } from "./systems.ts";
+import type { SystemPatterns } from "./system.ts";
 
 /** The sockets connect, as the clients of brokers do. Use the socket types directly to bind. */
 export const patterns: SystemPatterns = {
