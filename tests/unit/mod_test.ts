@@ -30,12 +30,12 @@ ByteStream CertLoginFrom Certificate ConnectOptions ConsumeOptions CurveClientOp
 CurveServerOptions EchoClient EchoClientOptions EchoServer EchoServerEvent EchoServerOptions EchoService
 EmbeddedBroker Endpoint ErrorCode ExchangeOptions FanOutOptions FieldTable FieldValue Finding Forwarding
 FrameStream HeartbeatTimes HostEndpoint HttpService Incoming IncomingRequest InprocEndpoint Inspector
-KeyFile KeyPair Listener Mechanism NumberLetter Outgoing PathEndpoint PatternMessage
+KeyFile KeyPair Listener Mechanism MqttService NumberLetter Outgoing PathEndpoint PatternMessage
 PatternMessageOptions PatternPullOptions PatternSendOptions PatternSubscribeOptions PatternWaitOptions Peer
 PlainUsers ProbeOptions ProbingOptions PubOptions PublishOptions Publishing PulledMessage Pushing
 QueueOptions QueueState RadioOptions ReqOptions RouterOptions Service SocketEvent SocketOptions SocketType
-SourceAddress StreamSink SyncMode TlsOptions TlsService TransportOptions WaitOptions WebEndpoint WebOptions
-XPubOptions XSubOptions ZapHandler ZapOptions ZapReply ZapRequest ZeroMqService
+SourceAddress StompService StreamSink SyncMode TlsOptions TlsService TransportOptions WaitOptions
+WebEndpoint WebOptions XPubOptions XSubOptions ZapHandler ZapOptions ZapReply ZapRequest ZeroMqService
 `.trim().split(/\s+/);
 
 /** Public class -> the inherited methods that a user needs. */
