@@ -1,17 +1,22 @@
 /** Connections to brokers as the commands see them: their limits, their end, and the reports about them. */
 import fs from "node:fs";
 import process from "node:process";
+import { HandshakeTimeoutError, ProtocolError, UnreachableError } from "../../lib/errors.ts";
 import type { LinkEvent, LinkOptions } from "../../lib/link/options.ts";
+import type { Address } from "../../lib/link/protocol.ts";
+import { BROKER_SYSTEMS, type BrokerSystem } from "../../lib/patterns/address.ts";
+import { formatEndpoint } from "../../lib/transport/endpoint.ts";
 import { blockageReporter } from "../app/blockage.ts";
 import { StoppedError, TimeoutError, UsageError } from "../app/errors.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
-import type { TlsValues } from "../options/tls.ts";
+import { readTls, type TlsValues } from "../options/tls.ts";
 
 /** A broker, or several hosts of one. */
 export interface Target {
   /** The addresses for messages, without user and password. */
   readonly where: string;
+  readonly brokers: readonly Address[];
   /** Ends the first attempt to connect. */
   abort(reason: Error): void;
 }
@@ -57,7 +62,7 @@ export async function farewell(
 
 /** Waits for the first connection, at most as long as `-w` allows. */
 export async function startWithin(
-  { where, abort }: Target,
+  { where, brokers, abort }: Target,
   timeout: number | undefined,
   start: Promise<void>,
 ): Promise<void> {
@@ -65,26 +70,99 @@ export async function startWithin(
   const timer = timeout === undefined ? undefined : setTimeout(late, Math.min(timeout, 2 ** 31 - 1));
   try {
     await start;
+  } catch (error) {
+    throw await explained(error, brokers);
   } finally {
     clearTimeout(timer);
   }
 }
 
+/** Replaces an error of a connection that the peer did not answer, if the peer turns out to be a web server. */
+async function explained(error: unknown, [broker]: readonly Address[]): Promise<unknown> {
+  const isSilent = error instanceof UnreachableError || error instanceof HandshakeTimeoutError;
+  if (!isSilent || broker?.endpoint.scheme !== "tcp") return error;
+  const { probe } = await import("../../lib/probe/probe.ts");
+  const finding = await probe(broker.endpoint);
+  if (finding.outcome !== "identified" || finding.service.protocol !== "http") return error;
+  return new ProtocolError(
+    `${
+      formatEndpoint(broker.endpoint)
+    } speaks HTTP: it is the port of the HTTP API (AMQP is usually at 5672, ` +
+      "MQTT at 1883, STOMP at 61613)",
+    { cause: error },
+  );
+}
+
+/** The URL of the broker in use. */
+export function brokerInUse(system: BrokerSystem, usual: string): string {
+  return process.env[BROKER_SYSTEMS[system].variable] || usual;
+}
+
+/** An address with a login. */
+interface Login extends Address {
+  readonly user: string | undefined;
+  readonly password: string | undefined;
+  /** Whether the URL contains the password. Default: whether there is one */
+  readonly hasPassword?: boolean;
+  /** The names of the parameters that have no effect. */
+  readonly ignored?: readonly string[] | undefined;
+}
+
+/** The options that do what parameters of URLs do in other tools. */
+const OPTIONS: Readonly<Record<string, string>> = {
+  cacertfile: "--cacert",
+  certfile: "--cert",
+  keyfile: "--key",
+  verify: "-k, or --cacert",
+  ssl_options: "--cacert, --cert and --key",
+  auth_mechanism: "auth_mechanism=plain or external",
+  socket_timeout: "connection_timeout, in ms",
+};
+
 /**
- * Fills in the passwords of addresses: that of `--password-file`, else for addresses without one that of a variable.
+ * How to connect to the hosts of a broker, as the options demand.
  *
- * @param variable the name of the environment variable
+ * @param format formats an address for messages, without user and password
+ * @throws {UsageError} the password file or a certificate is wrong or out of place
  */
-export function withPassword<A extends { readonly hasPassword: boolean; readonly password: string }>(
+export function reach<A extends Login>(
+  session: Session,
+  system: BrokerSystem,
+  addresses: readonly A[],
+  format: (address: A) => string,
+  values: LoginValues,
+): Target & { readonly brokers: readonly A[]; readonly link: LinkOptions } {
+  const { insecure, cacert, cert, key } = values;
+  for (const name of new Set(addresses.flatMap(({ ignored = [] }) => ignored))) {
+    const option = OPTIONS[name];
+    session.reporter.warn(
+      `the parameter '${name}' of the URL is ignored${option === undefined ? "" : ` (use ${option})`}`,
+    );
+  }
+  const hasTls = insecure || (cacert ?? cert ?? key) !== undefined;
+  if (hasTls && addresses[0]!.endpoint.scheme !== "tls") {
+    throw new UsageError(`certificates are for ${system}s:// URLs: received ${format(addresses[0]!)}`);
+  }
+  return {
+    brokers: withPassword(addresses, values, system),
+    where: addresses.map(format).join(","),
+    ...linkOf(session, { tls: readTls(values) }),
+  };
+}
+
+/** Fills in the password: that of `--password-file`, else for addresses without one that of `$AMQP_PASSWORD` or its like. */
+function withPassword<A extends Login>(
   addresses: readonly A[],
   { passwordFile }: LoginValues,
-  variable: string,
+  system: BrokerSystem,
 ): readonly A[] {
-  const inherited = process.env[variable];
   if (passwordFile === undefined) {
-    return inherited === undefined
-      ? addresses
-      : addresses.map((address) => address.hasPassword ? address : { ...address, password: inherited });
+    const password = process.env[`${system.toUpperCase()}_PASSWORD`];
+    if (password === undefined) return addresses;
+    return addresses.map((address) => {
+      const { user, password: own, hasPassword = own !== undefined } = address;
+      return hasPassword || user === undefined ? address : { ...address, password };
+    });
   }
   let password: string;
   try {
