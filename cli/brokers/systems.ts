@@ -1,7 +1,6 @@
 /** What the commands need of the systems of brokers, and the table of them. */
 import type { BrokerSystem } from "../../lib/patterns/address.ts";
 import type { Delivery, Inlet, InletEvents, Outlet } from "../../lib/patterns/contract.ts";
-import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import type { LoginValues, Target } from "./link.ts";
 import type { Destination } from "./pack.ts";
@@ -12,6 +11,8 @@ export interface Sink extends Target {
   readonly outlet: Outlet;
   /** The exchange, the queue and the topic of the messages. */
   readonly destination: Destination;
+  /** Replaces an error of the first connection. */
+  explain?(error: unknown): unknown;
 }
 
 /** Where a command receives messages from. */
@@ -42,7 +43,8 @@ export interface SinkValues extends LoginValues {
 /** The values of the options for an origin, which depend on the system; times are in milliseconds. */
 export interface OriginValues extends LoginValues {
   readonly topic?: readonly string[] | undefined;
-  readonly header?: readonly (readonly [name: string, value: string])[] | undefined;
+  readonly match?: readonly (readonly [name: string, value: string])[] | undefined;
+  readonly prefetch?: number | undefined;
   readonly declare?: boolean | undefined;
   readonly drain?: boolean | undefined;
   readonly offset?: string | undefined;
@@ -60,13 +62,13 @@ export interface Patterns {
 }
 
 /** The systems. Each one is loaded only when an address names it. */
-const SYSTEMS: Readonly<Partial<Record<BrokerSystem, () => Promise<{ readonly patterns: Patterns }>>>> = {
+const SYSTEMS: Readonly<Record<BrokerSystem, () => Promise<{ readonly patterns: Patterns }>>> = {
   amqp: () => import("../queue/patterns.ts"),
+  mqtt: () => import("./mqtt.ts"),
+  stomp: () => import("./stomp.ts"),
 };
 
 /** Loads the patterns on a system. */
 export async function patternsOf(system: BrokerSystem): Promise<Patterns> {
-  const load = SYSTEMS[system];
-  if (load === undefined) throw new UsageError(`this command does not take ${system}:// addresses`);
-  return (await load()).patterns;
+  return (await SYSTEMS[system]()).patterns;
 }
