@@ -5,14 +5,15 @@ import { command, flag, group, type Values } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { reportUnsent } from "../app/tally.ts";
+import { answerAll, type Responder } from "../io/answering.ts";
 import { checkExec, refuseFormatting } from "../io/exec.ts";
-import type { Source } from "../io/input.ts";
 import { finishOutput, Output } from "../io/output.ts";
 import { sourceOf } from "../io/source.ts";
+import { Turns } from "../io/turns.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { DEFAULT_LINGER_MS, delivery, ending, exec, input, output, zeromq } from "../options/options.ts";
 import { recordWriter, styleOf } from "../records/writer.ts";
-import { answerAll, execResponder, reply, type Responder } from "../zmq/answer.ts";
+import { execResponder, reply, type ZmqRequest } from "../zmq/answer.ts";
 import { open, socketOptions } from "../zmq/socket.ts";
 
 const options = {
@@ -44,7 +45,7 @@ export default command({
   },
 });
 
-function responderFor(session: Session, values: Values<typeof options>): Responder {
+function responderFor(session: Session, values: Values<typeof options>): Responder<ZmqRequest> {
   const fixed = values.data.length + values.file.length > 0;
   const ways = [
     values.echo ? "--echo" : "",
@@ -60,7 +61,7 @@ function responderFor(session: Session, values: Values<typeof options>): Respond
   }
   if (values.exec !== undefined) return execResponder(session, output, values.exec, values);
   const source = sourceOf(values, fixed, { warn: session.warn });
-  const replies = new Replies(source);
+  const replies = new Turns(source, framesOf);
   session.onStop(() => source.cancel());
   const writer = recordWriter(output, styleOf(session, values, false));
   return {
@@ -78,36 +79,11 @@ function responderFor(session: Session, values: Values<typeof options>): Respond
   };
 }
 
-/** Reads single messages from a source of batches. It reads ahead, so that the end is known before the next request. */
-class Replies {
-  /** Resolves when the last message is taken. */
-  readonly exhausted: Promise<void>;
-
-  readonly #source: Source;
-  #batch: Promise<Batch | undefined>;
-  #at = 0;
-  #exhaust!: () => void;
-
-  constructor(source: Source) {
-    this.#source = source;
-    this.exhausted = new Promise((resolve) => this.#exhaust = resolve);
-    this.#batch = this.#advance();
+function framesOf(batch: Batch): Uint8Array[][] {
+  const messages = [];
+  for (let at = 0, end = 0; at < batch.frames; at = end) {
+    end = batch.messageEnd(at);
+    messages.push(batch.copy(at, end));
   }
-
-  async next(): Promise<Uint8Array[] | undefined> {
-    const batch = await this.#batch;
-    if (batch === undefined) return undefined;
-    const end = batch.messageEnd(this.#at);
-    const frames = batch.copy(this.#at, end);
-    this.#at = end;
-    if (end === batch.frames) this.#batch = this.#advance();
-    return frames;
-  }
-
-  async #advance(): Promise<Batch | undefined> {
-    this.#at = 0;
-    const batch = await this.#source.next();
-    if (batch === undefined) this.#exhaust();
-    return batch;
-  }
+  return messages;
 }
