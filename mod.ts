@@ -16,6 +16,7 @@ export {
   MissingCertificateError,
   MqcatError,
   ProtocolError,
+  RefusedError,
   UnreachableError,
 } from "./lib/errors.ts";
 export type { SyncMode } from "./lib/broker/core/journal/options.ts";
@@ -31,7 +32,6 @@ export type {
   ExchangeOptions,
   PublishOptions,
 } from "./lib/amqp/client/api/types.ts";
-export { RefusedError } from "./lib/amqp/client/errors.ts";
 export type { AmqpEvent, AmqpOptions } from "./lib/amqp/client/link.ts";
 export type { QueueOptions, QueueState } from "./lib/amqp/client/queues.ts";
 export type { BasicProperties } from "./lib/amqp/properties.ts";

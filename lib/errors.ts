@@ -158,6 +158,35 @@ export class AuthError extends MqcatError {
 }
 
 /**
+ * A broker refused the login: wrong credentials, or a virtual host that does not exist or that the user has no access to.
+ * Never retried.
+ *
+ * @example Report wrong credentials
+ * ```ts
+ * import { connectAmqp, RefusedError } from "@mqcat/mqcat";
+ *
+ * try {
+ *   await using client = await connectAmqp("amqp://me:wrong@localhost");
+ *   console.log(client.server);
+ * } catch (error) {
+ *   if (!(error instanceof RefusedError)) throw error;
+ *   console.error(error.message);
+ * }
+ * ```
+ */
+export class RefusedError extends MqcatError {
+  /**
+   * Makes an error with the code `ERR_AUTH`.
+   *
+   * @param message the reason, and a remedy
+   * @param options may hold the underlying error as `cause`
+   */
+  constructor(message: string, options?: ErrorOptions) {
+    super("ERR_AUTH", message, options);
+  }
+}
+
+/**
  * The handshake did not finish before its deadline. Retried.
  *
  * @example Report a peer that says nothing

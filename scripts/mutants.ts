@@ -174,12 +174,27 @@ function copyOf(directory: string): void {
   fs.symlinkSync(path.join(root, "node_modules"), path.join(directory, "node_modules"));
 }
 
-/** Runs the tests of the area in a copy that has the mutant. */
-function judge({ area, file, source }: Mutant, directory: string): Promise<Verdict> {
+/** Runs the tests in a copy that has the mutant: first the nearest ones, which notice most, then all of the area. */
+async function judge({ area, file, source }: Mutant, directory: string): Promise<Verdict> {
   const target = path.join(directory, file);
   const original = fs.readFileSync(target);
   fs.writeFileSync(target, source);
-  return run(directory, area.tests).finally(() => fs.writeFileSync(target, original));
+  try {
+    const near = nearestTests(file);
+    if (near !== undefined && await run(directory, [near]) === "noticed") return "noticed";
+    return await run(directory, area.tests);
+  } finally {
+    fs.writeFileSync(target, original);
+  }
+}
+
+/** The test file, or else the deepest folder of tests, that mirrors a source; undefined if there is neither. */
+function nearestTests(file: string): string | undefined {
+  const mirror = file.replace(/^lib\//, "tests/unit/");
+  const own = mirror.replace(/\.ts$/, "_test.ts");
+  if (fs.existsSync(path.join(root, own))) return own;
+  const folder = path.dirname(mirror);
+  return fs.existsSync(path.join(root, folder)) ? folder : undefined;
 }
 
 function run(directory: string, tests: readonly string[]): Promise<Verdict> {

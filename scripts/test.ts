@@ -3,11 +3,15 @@
  *
  *   deno task test                    everything
  *   deno task test unit property      only these folders of tests/
+ *   deno task test -v                 everything, with all that the test runners print
  *   deno task test:bun                only the tests on Bun
  *
  * The tests of the library run under `deno test` and under `bun test`. The tests of the command line start real
  * processes: on Deno (the bundle that `deno compile` packages), on Bun (the source), and of the binary that `bun build
  * --compile` makes.
+ *
+ * The runs share the processors, so a test with a deadline may fail for lack of time. Files with a failure run once more,
+ * alone, at the end; a failure that does not come again is reported as flaky, and counts as passed.
  */
 import { spawn } from "node:child_process";
 import fs from "node:fs";
@@ -18,26 +22,34 @@ import { fileURLToPath } from "node:url";
 import { findBun } from "./bun.ts";
 import { bundle } from "./bundle.ts";
 import { compileWithBun } from "./compile_bun.ts";
+import { readReport, type Report } from "./test_report.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 /** The time limit of one run, in milliseconds. */
 const DEADLINE_MS = 20 * 60_000;
+/** More files with failures than this are no coincidence: they do not run again. */
+const MAX_FLAKY = 8;
 
 interface Run {
   readonly name: string;
+  /** The command without the tests. */
   readonly command: readonly string[];
+  /** The folders or files of the tests, and options for them. */
+  readonly tests: readonly string[];
   readonly env: Record<string, string>;
 }
 
-interface Totals {
-  passed: number;
-  failed: number;
-  skipped: number;
+/** What a run reported. */
+interface Outcome extends Report {
+  readonly run: Run;
 }
+
+const DENO_TEST = [process.execPath, "test", "-A", "--no-check", "--parallel", "--junit-path=REPORT"];
 
 const words = process.argv.slice(2);
 const onlyBun = words[0] === "--runner" && words[1] === "bun";
-const folders = words.filter((word) => !word.startsWith("--") && word !== "bun");
+const isVerbose = words.includes("-v");
+const folders = words.filter((word) => !word.startsWith("-") && word !== "bun");
 
 async function main(): Promise<void> {
   const bun = findBun();
@@ -49,27 +61,76 @@ async function main(): Promise<void> {
     MQCAT_BUNDLE: bundle(),
   };
   const reports = fs.mkdtempSync(path.join(os.tmpdir(), "mqcat-test-"));
-  const totals: Totals = { passed: 0, failed: 0, skipped: 0 };
+  const outcomes: Outcome[] = [];
+  const again = new Map<Run, Outcome>();
+  const execute = async (run: Run): Promise<Outcome> => {
+    const file = path.join(reports, run.name.replaceAll(/\W+/g, "-"));
+    console.log(`# ${run.name} has started`);
+    const started = performance.now();
+    const words = [...run.command, ...run.tests].map((word) => word.replace("REPORT", `${file}.xml`));
+    const status = await spawned(words, { ...env, ...run.env }, `${file}.log`);
+    const outcome = outcomeOf(run, status, `${file}.xml`);
+    // The lanes run at the same time: the lines of a run are printed together.
+    const log = fs.readFileSync(`${file}.log`, "utf8");
+    print(outcome, isVerbose ? log : skips(log), (performance.now() - started) / 1000);
+    return outcome;
+  };
   try {
-    const lanes = plan(bun).filter((lane) => lane.length > 0);
-    const runAll = async (lane: Run[]) => {
-      for (const run of lane) {
-        const file = path.join(reports, run.name.replaceAll(/\W+/g, "-"));
-        // Two lanes at the same time would mix their lines: each run is printed when it ends.
-        const log = lanes.length > 1 ? `${file}.log` : undefined;
-        console.log(`\n# ${run.name}${log === undefined ? "" : " has started"}`);
-        const words = run.command.map((word) => word.replace("REPORT", `${file}.xml`));
-        const status = await execute(words, { ...env, ...run.env }, log);
-        if (log !== undefined) fs.writeFileSync(1, `\n# ${run.name}\n${fs.readFileSync(log, "utf8")}`);
-        add(totals, run.name, status, `${file}.xml`);
-      }
-    };
-    await Promise.all(lanes.map(runAll));
+    await Promise.all(
+      plan(bun).map(async (lane) => {
+        for (const run of lane) outcomes.push(await execute(run));
+      }),
+    );
+    for (const { run, failedFiles } of outcomes) {
+      if (failedFiles.length === 0 || failedFiles.length > MAX_FLAKY) continue;
+      again.set(run, await execute({ ...run, name: `${run.name}, again`, tests: failedFiles }));
+    }
   } finally {
     fs.rmSync(reports, { recursive: true });
   }
-  console.log(`\n${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`);
-  process.exit(totals.failed === 0 && totals.passed > 0 ? 0 : 1);
+  summarize(outcomes, again);
+}
+
+/** Prints the failures and the totals, and ends the process. */
+function summarize(outcomes: readonly Outcome[], again: ReadonlyMap<Run, Outcome>): never {
+  let passed = 0;
+  let failed = 0;
+  let skipped = 0;
+  for (const outcome of outcomes) {
+    const second = again.get(outcome.run);
+    const left = second === undefined ? outcome.failed : Math.min(outcome.failed, second.failed);
+    passed += outcome.passed + outcome.failed - left;
+    failed += left;
+    skipped += outcome.skipped;
+    for (const failure of (left > 0 && second !== undefined ? second : outcome).failures) {
+      const verdict = left === 0 ? "flaky, passed when run again" : "failed";
+      const place = failure.file === "" ? "" : `${failure.file}: `;
+      console.log(`\n${outcome.run.name}, ${verdict}: ${place}${failure.name}\n${failure.text}`);
+    }
+  }
+  console.log(`\n${passed} passed, ${failed} failed, ${skipped} skipped`);
+  process.exit(failed === 0 && passed > 0 ? 0 : 1);
+}
+
+/** Prints the files of a run with their times, and its totals. */
+function print(
+  { run, passed, failed, skipped, files, failedFiles }: Outcome,
+  log: string,
+  seconds: number,
+): void {
+  const lines = [...files].map(([file, seconds]) =>
+    `${failedFiles.includes(file) ? "FAILED " : "       "}${seconds.toFixed(1).padStart(6)} s  ${file}`
+  );
+  const totals = `${run.name}: ${passed} passed, ${failed} failed, ${skipped} skipped, ${
+    seconds.toFixed(0)
+  } s`;
+  fs.writeFileSync(1, `\n# ${run.name}\n${[...lines, log, totals].filter(Boolean).join("\n")}\n\n`);
+}
+
+/** The lines that say why tests are skipped. */
+function skips(log: string): string {
+  const lines = log.split("\n").filter((line) => /skipped: /.test(line));
+  return [...new Set(lines)].join("\n");
 }
 
 /**
@@ -81,7 +142,7 @@ function plan(bun: string): Run[][] {
   const runs: Run[] = [];
   const programs: Run[] = [];
   if (library.length > 0) {
-    if (!onlyBun) runs.push({ name: "library on Deno", command: denoTest(library), env: {} });
+    if (!onlyBun) runs.push({ name: "library on Deno", command: DENO_TEST, tests: library, env: {} });
     const command = [
       bun,
       "test",
@@ -89,9 +150,8 @@ function plan(bun: string): Run[][] {
       "120000",
       "--reporter=junit",
       "--reporter-outfile=REPORT",
-      ...library,
     ];
-    runs.push({ name: "library on Bun", command, env: {} });
+    runs.push({ name: "library on Bun", command, tests: library, env: {} });
   }
   for (const target of onlyBun ? ["bun"] : ["binary", "deno", "bun"]) {
     const complete = target === "binary" || onlyBun || folders.length > 0;
@@ -101,8 +161,9 @@ function plan(bun: string): Run[][] {
       name: `command line, ${target}`,
       // A run of everything runs the examples in the binary only: they show the program, not its runtime. It runs the
       // queue suite on Deno and in the binary: Bun runs the same code from the source.
-      command: [
-        ...denoTest(program),
+      command: DENO_TEST,
+      tests: [
+        ...program,
         ...(complete
           ? []
           : [`--ignore=tests/cli/docs_test.ts${target === "bun" ? ",tests/cli/queue_test.ts" : ""}`]),
@@ -121,25 +182,21 @@ function chosen(...names: string[]): string[] {
     .map((name) => `tests/${name}/`);
 }
 
-function denoTest(where: readonly string[]): string[] {
-  return [process.execPath, "test", "-A", "--no-check", "--parallel", "--junit-path=REPORT", ...where];
-}
-
 /**
  * Runs a command to its end, or to the deadline.
  *
- * @param log the file for its output; undefined: our own stdout and stderr
+ * @param log the file for its output
  * @returns its exit status
  */
-function execute(command: readonly string[], env: Record<string, string>, log?: string): Promise<number> {
+function spawned(command: readonly string[], env: Record<string, string>, log: string): Promise<number> {
   return new Promise((resolve) => {
-    const output = log === undefined ? "inherit" : fs.openSync(log, "w");
+    const output = fs.openSync(log, "w");
     const child = spawn(command[0]!, command.slice(1), {
       cwd: root,
       stdio: ["ignore", output, output],
       env: { ...process.env, ...env },
     });
-    if (typeof output === "number") fs.closeSync(output);
+    fs.closeSync(output);
     const timer = setTimeout(() => child.kill("SIGKILL"), DEADLINE_MS);
     child.on("close", (status) => {
       clearTimeout(timer);
@@ -148,19 +205,12 @@ function execute(command: readonly string[], env: Record<string, string>, log?: 
   });
 }
 
-/** Adds the JUnit report of a runner. A runner that failed without a failed test counts as one failure. */
-function add(totals: Totals, name: string, status: number, report: string): void {
-  const xml = fs.existsSync(report) ? fs.readFileSync(report, "utf8") : "";
-  const cases = xml.match(/<testcase\b[^>]*\/>|<testcase\b[^]*?<\/testcase>/g) ?? [];
-  const failed = cases.filter((one) => /<(failure|error)\b/.test(one)).length;
-  const skipped = cases.filter((one) => /<skipped\b/.test(one)).length;
-  const broken = status !== 0 && failed === 0 ? 1 : 0;
-  totals.failed += failed + broken;
-  totals.skipped += skipped;
-  totals.passed += cases.length - failed - skipped;
-  console.log(
-    `${name}: ${cases.length - failed - skipped} passed, ${failed + broken} failed, ${skipped} skipped`,
-  );
+/** Reads the report of a runner. A runner that failed without a failed test counts as one failure. */
+function outcomeOf(run: Run, status: number, file: string): Outcome {
+  const report = readReport(fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "");
+  if (status === 0 || report.failed > 0) return { ...report, run };
+  const failure = { file: "", name: run.command.join(" "), text: `it ended with status ${status}: see -v` };
+  return { ...report, run, failed: 1, failures: [failure] };
 }
 
 await main();

@@ -1,5 +1,6 @@
 /** Parsers for the values of options. Their errors are shown after the option and its text. */
 import { messageOf } from "../../lib/errors.ts";
+import { brokerSystemOf } from "../../lib/patterns/address.ts";
 import { type Endpoint, parseEndpoint } from "../../lib/transport/endpoint.ts";
 import { checkIdentity } from "../../lib/zmq/options.ts";
 import { parseRoutingId } from "../records/routing_id.ts";
@@ -81,6 +82,13 @@ export function routingId(value: string): Uint8Array {
 
 /** @throws {UsageError} which names the endpoint, the mistake and the remedy */
 export function endpoint(value: string): Endpoint {
+  const system = brokerSystemOf(value);
+  if (system !== undefined) {
+    // The rest of the address may have a password.
+    throw new UsageError(
+      `'${system}:…' is the address of a broker: pub, sub, push, pull, req and rep take one, as their only operand`,
+    );
+  }
   try {
     return parseEndpoint(value);
   } catch (error) {

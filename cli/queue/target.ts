@@ -4,7 +4,14 @@ import path from "node:path";
 import process from "node:process";
 import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
 import { type AmqpEvent, connectBroker, type LinkOptions, patiently } from "../../lib/amqp/client/link.ts";
-import { type BrokerAddress, DEFAULT_URL, formatBroker, parseAmqpUrl } from "../../lib/amqp/client/url.ts";
+import {
+  type BrokerAddress,
+  DEFAULT_URL,
+  formatBroker,
+  parseAmqpAddress,
+  parseAmqpUrl,
+} from "../../lib/amqp/client/url.ts";
+import { BROKER_SYSTEMS, shortName } from "../../lib/patterns/address.ts";
 import { group, option } from "../app/command.ts";
 import { StoppedError, TimeoutError, UsageError } from "../app/errors.ts";
 import { blockageReporter } from "../app/blockage.ts";
@@ -32,11 +39,15 @@ export const prefetch = group("Delivery", {
   ),
 });
 
-/** The values of the options above. */
-export interface BrokerValues extends TlsValues {
+/** The values of the options for the login. */
+export interface LoginValues extends TlsValues {
+  readonly passwordFile: string | undefined;
+}
+
+/** The values of the options for the address of the broker. */
+export interface BrokerValues extends LoginValues {
   readonly url: string | undefined;
   readonly folder: string | undefined;
-  readonly passwordFile: string | undefined;
 }
 
 /** The addresses of a broker, and how to connect to it. */
@@ -90,7 +101,7 @@ const SHARED_DIRECTORY = { handshakeTimeout: 120_000, patience: 10_000 };
  * @throws {UsageError | EndpointError} the URL or the password file is wrong, or an option is out of place
  */
 export function targetOf(session: Session, options: BrokerValues, create = false): BrokerTarget {
-  const { url, folder, insecure, cacert, cert, key } = options;
+  const { url, folder } = options;
   if (folder !== undefined) {
     if (url !== undefined) {
       throw new UsageError("--url and --data both name the place of the queues: give only one of them");
@@ -100,13 +111,41 @@ export function targetOf(session: Session, options: BrokerValues, create = false
       ...linkOf(session, { ...SHARED_DIRECTORY, dial: dialer(session, folder, create) }),
     };
   }
-  const brokers = withPassword(parseAmqpUrl(url ?? (process.env["AMQP_URL"] || DEFAULT_URL)), options);
+  return reach(session, parseAmqpUrl(url ?? brokerInUse()), options);
+}
+
+/**
+ * The target of an address: `amqp://host/vhost/name`, or `amqp:name` at the broker in use.
+ *
+ * @returns the target, and the name; undefined when the address has none
+ * @throws {UsageError | EndpointError} the address or the password file is wrong
+ */
+export function targetAt(
+  session: Session,
+  address: string,
+  options: LoginValues,
+): BrokerTarget & { readonly name: string | undefined } {
+  const short = shortName(address);
+  const { brokers, name } = short === undefined
+    ? parseAmqpAddress(address)
+    : { brokers: parseAmqpUrl(brokerInUse()), name: short || undefined };
+  return { ...reach(session, brokers, options), name };
+}
+
+/** The URL of the broker in use. */
+function brokerInUse(): string {
+  return process.env[BROKER_SYSTEMS.amqp.variable] || DEFAULT_URL;
+}
+
+function reach(session: Session, given: readonly BrokerAddress[], options: LoginValues): BrokerTarget {
+  const brokers = withPassword(given, options);
   for (const name of new Set(brokers.flatMap(({ ignored = [] }) => ignored))) {
     const option = OPTIONS[name];
     session.reporter.warn(
       `the parameter '${name}' of the URL is ignored${option === undefined ? "" : ` (use ${option})`}`,
     );
   }
+  const { insecure, cacert, cert, key } = options;
   if ((insecure || (cacert ?? cert ?? key) !== undefined) && brokers[0]!.endpoint.scheme !== "tls") {
     throw new UsageError(`certificates are for amqps:// URLs: received ${formatBroker(brokers[0]!)}`);
   }
@@ -185,7 +224,7 @@ export async function withConnection(
 
 function withPassword(
   brokers: readonly BrokerAddress[],
-  { passwordFile }: BrokerValues,
+  { passwordFile }: LoginValues,
 ): readonly BrokerAddress[] {
   const inherited = process.env["AMQP_PASSWORD"];
   if (passwordFile === undefined) {

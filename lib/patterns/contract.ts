@@ -1,65 +1,10 @@
 /** What the commands and bridges know of a messaging system: how to send messages, and how to receive and settle them. */
+import type { Bodies, Delivery, Envelope, Receipt } from "../link/message.ts";
+import type { Outcome } from "../link/run.ts";
 import type { Signal } from "../transport/waiting.ts";
 
-/** Bodies in one buffer: body number `i` is `bytes[starts[i], ends[i])`. */
-export interface Bodies {
-  readonly bytes: Uint8Array;
-  readonly starts: ArrayLike<number>;
-  readonly ends: ArrayLike<number>;
-}
-
-/** The destination and the properties of a message. */
-export interface Envelope {
-  /** The exchange; empty in systems without exchanges. */
-  readonly exchange: string;
-  /** The topic: the routing key in AMQP, the topic in MQTT, the destination in STOMP. */
-  readonly routingKey: string;
-  /** The properties and headers, encoded as in an AMQP content header. */
-  readonly properties: Uint8Array;
-}
-
-/** A received message. It is valid during the call only. */
-export interface Delivery {
-  /** The number of the message on its connection, from 1; it goes into a `Receipt`. */
-  readonly deliveryTag: number;
-  /** Whether the message was delivered before. */
-  readonly redelivered: boolean;
-  /** The exchange; empty in systems without exchanges. */
-  readonly exchange: string;
-  /** The topic: the routing key in AMQP, the topic in MQTT, the destination in STOMP. */
-  readonly routingKey: string;
-  /** Views of the properties and the body. */
-  readonly content: DeliveredContent;
-}
-
-/** The properties and the body of a received message, as views of larger buffers. */
-export interface DeliveredContent {
-  /** The properties and headers are `properties[0, propertiesEnd)`, encoded as in an AMQP content header. */
-  readonly properties: Uint8Array;
-  readonly propertiesEnd: number;
-  /** The body is `body[bodyStart, bodyEnd)`. */
-  readonly body: Uint8Array;
-  readonly bodyStart: number;
-  readonly bodyEnd: number;
-}
-
-/** Identifies a message and its connection: messages of a lost connection cannot be settled on the next one. */
-export interface Receipt {
-  readonly generation: number;
-  readonly tag: number;
-}
-
-/** Receives the outcome of the messages of one call of `publish`. */
-export interface Outcome {
-  /** Whether `onReturn` was called. */
-  readonly isReturned: boolean;
-  /** A message was returned, because nothing receives it. `onSettled` follows. */
-  onReturn(replyCode: number, reason: string): void;
-  /** A message does not fit the limits of a new connection. `onSettled` follows. */
-  onRefused?(error: Error): void;
-  /** All messages of the call are settled. @param acknowledged whether the other side accepted all of them */
-  onSettled(acknowledged: boolean): void;
-}
+export type { Bodies, DeliveredContent, Delivery, Envelope, Receipt } from "../link/message.ts";
+export type { Outcome } from "../link/run.ts";
 
 /** Sends messages, and knows which of them the other side has accepted. It reconnects until it is closed or fails. */
 export interface Outlet {

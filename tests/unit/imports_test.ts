@@ -14,10 +14,12 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   transport: [],
   zmtp: ["transport"],
   zmq: ["zmtp", "transport"],
-  amqp: ["bytes", "transport"],
-  mqtt: ["bytes"],
-  stomp: ["bytes"],
+  link: ["bytes", "transport"],
+  amqp: ["bytes", "link", "transport"],
+  mqtt: ["bytes", "link", "transport"],
+  stomp: ["bytes", "link", "transport"],
   broker: ["amqp", "mqtt", "stomp", "bytes", "transport"],
+  patterns: ["zmq", "zmtp", "amqp", "mqtt", "stomp", "link", "bytes", "transport"],
   echo: ["transport"],
   probe: ["zmtp", "amqp", "transport"],
 };
@@ -63,9 +65,14 @@ function brokerPartOf(file: string): string | undefined {
   return found === null ? undefined : found[1] ?? ".";
 }
 
-/** Codecs convert bytes and values; `amqp/client` is the only part of those layers that may open a stream. */
+/** The clients are the only parts of the protocols' folders that may open a stream. */
+function isClient(file: string): boolean {
+  return /^lib\/(amqp|mqtt|stomp)\/client\//.test(file);
+}
+
+/** Codecs convert bytes and values. */
 function isCodec(file: string): boolean {
-  return /^lib\/(bytes|zmtp|amqp|mqtt|stomp)\//.test(file) && !file.startsWith("lib/amqp/client/");
+  return /^lib\/(bytes|zmtp|amqp|mqtt|stomp)\//.test(file) && !isClient(file);
 }
 
 /** All violations of the rules in a file, as "file:line description". */
@@ -160,9 +167,9 @@ function judge(file: string, specifier: string, typeOnly: boolean): string | und
   const from = layerOf(file);
   const to = layerOf(target);
   if (from === "broker" && to === "broker") return judgeBroker(file, target);
-  if (from === "broker" && target.startsWith("lib/amqp/client/")) return "the broker does not use the client";
+  if (from === "broker" && isClient(target)) return "the broker does not use the client";
   if (to === undefined || from === to) {
-    return isCodec(file) && target.startsWith("lib/amqp/client/") ? "a codec does no I/O" : undefined;
+    return isCodec(file) && isClient(target) ? "a codec does no I/O" : undefined;
   }
   if (from === undefined) return "the files in lib/ are shared by all its folders and import none of them";
   const allowed = MAY_IMPORT[from];
@@ -237,6 +244,8 @@ describe("imports", () => {
     ["lib/zmtp/x.ts", 'import net from "node:net";', /a codec does no I\/O/],
     ["lib/amqp/x.ts", "import fs, {\n  type Stats,\n} from 'node:fs';", /x\.ts:1 .*a codec does no I\/O/],
     ["lib/amqp/x.ts", 'import { C } from "./client/client.ts";', /a codec does no I\/O/],
+    ["lib/mqtt/x.ts", 'import { C } from "../link/link.ts";', /a codec may import only the types/],
+    ["lib/link/x.ts", 'import type { C } from "../amqp/properties.ts";', /link may import bytes, transport/],
     ["lib/errors.ts", 'import { x } from "./zmtp/batch.ts";', /import none of them/],
     ["lib/broker/core/x.ts", 'import { x } from "../server.ts";', /core may import no other part of broker/],
     ["lib/broker/core/q/x.ts", 'import type { X } from "../../amqp/x.ts";', /core may import no other part/],
@@ -286,6 +295,7 @@ describe("imports", () => {
     ],
     ["lib/zmq/x.ts", '// --option is fine here\nconst pem = "-----BEGIN KEY-----"; const rule = "a -- b";'],
     ["lib/amqp/client/x.ts", 'import { connect } from "../../transport/transport.ts"; import "node:net";'],
+    ["lib/mqtt/client/x.ts", 'import { x } from "../../link/link.ts"; import { y } from "../topic.ts";'],
     [
       "lib/transport/x.ts",
       'import net from "node:net"; // Deno.connect is faster\nconst hint = "Bun.listen";',

@@ -1,4 +1,5 @@
 import { ClosedError } from "../../errors.ts";
+import type { Delivery } from "../../link/message.ts";
 import { AmqpError, amqpError, errorFromClose } from "../amqp_error.ts";
 import { AckFields, DeliverFields } from "../basic_fields.ts";
 import { BODY, HEADER, METHOD } from "../frames/frame.ts";
@@ -8,16 +9,7 @@ import { decodeMethod, readMethodId } from "../method_codec.ts";
 import { BASIC_ACK, BASIC_DELIVER, BASIC_NACK } from "../methods.ts";
 import { Content } from "./content.ts";
 
-/** A delivered message. It is valid during the call only: the channel reuses the object. */
-export interface Delivery {
-  /** The number of the delivery on its channel, from 1. */
-  readonly deliveryTag: number;
-  readonly redelivered: boolean;
-  readonly exchange: string;
-  readonly routingKey: string;
-  /** Views of the properties and the body. */
-  readonly content: Content;
-}
+export type { Delivery } from "../../link/message.ts";
 
 /** Callbacks of a channel. They must not throw. */
 export interface ChannelEvents {

@@ -4,8 +4,11 @@ import type { Channel, Delivery } from "./channel.ts";
 import type { AmqpConnection } from "./connection.ts";
 import { endsLink } from "./errors.ts";
 import { Link, type LinkOptions } from "./link.ts";
+import type { Receipt } from "../../link/message.ts";
 import type { Signal } from "../../transport/waiting.ts";
 import type { BrokerAddress } from "./url.ts";
+
+export type { Receipt } from "../../link/message.ts";
 
 /** Chosen by the client, so that it is known before the first delivery. It is unique in its channel. */
 const CONSUMER_TAG = "mqcat";
@@ -27,18 +30,17 @@ export interface ConsumerOptions extends LinkOptions {
   readonly onBatchEnd?: () => void;
 }
 
-/** Identifies a message and its connection: messages of a lost connection cannot be acknowledged on the next one. */
-export interface Receipt {
-  readonly generation: number;
-  readonly tag: number;
-}
+/** The name of a queue, or a function that declares a queue on each connection and returns its name. */
+export type ConsumedQueue = string | ((connection: AmqpConnection) => Promise<string>);
 
 /** Consumes a queue with manual acknowledgements. After a reconnect the unacknowledged messages are delivered again. */
 export class Consumer {
   /** The number of connections so far. */
   generation = 0;
 
-  readonly #queue: string;
+  readonly #given: ConsumedQueue;
+  /** The name of the queue on the current or last connection. */
+  #queue = "";
   readonly #options: ConsumerOptions;
   readonly #link: Link;
   #channel: Channel | undefined;
@@ -50,8 +52,8 @@ export class Consumer {
   #delivered = 0;
   #paused = false;
 
-  constructor(brokers: readonly BrokerAddress[], queue: string, options: ConsumerOptions) {
-    this.#queue = queue;
+  constructor(brokers: readonly BrokerAddress[], queue: ConsumedQueue, options: ConsumerOptions) {
+    this.#given = queue;
     this.#options = options;
     this.#link = new Link(brokers, options, {
       onUp: (connection) => this.#onUp(connection),
@@ -162,6 +164,7 @@ export class Consumer {
 
   async #onUp(connection: AmqpConnection): Promise<void> {
     await this.#options.prepare?.(connection);
+    this.#queue = typeof this.#given === "string" ? this.#given : await this.#given(connection);
     this.generation++;
     const channel = await connection.open({
       onDelivery: (delivery) => {

@@ -2,6 +2,7 @@ import { LimitError } from "../../errors.ts";
 import { frameError } from "../amqp_error.ts";
 import { ContentHeader } from "../basic_fields.ts";
 import { copyBytes } from "../../bytes/frame_buffer.ts";
+import type { DeliveredContent } from "../../link/message.ts";
 
 /** The largest buffer allocated for a body before its bytes arrive, in bytes. */
 const FIRST_ROOM = 1024 * 1024;
@@ -12,7 +13,7 @@ const KEEP = 1024 * 1024;
  * Assembles the content of a message: properties and body, as views that are valid until the next message. A body in a
  * single frame, the common case, is not copied.
  */
-export class Content {
+export class Content implements DeliveredContent {
   /** Flags and properties are at `[0, propertiesEnd)`. */
   properties: Uint8Array = new Uint8Array(256);
   propertiesEnd = 0;

@@ -1,15 +1,8 @@
 import { LimitError } from "../../errors.ts";
+import type { Envelope } from "../../link/message.ts";
 import { FRAME_OVERHEAD } from "../frames/frame.ts";
 import { CONTENT_HEAD } from "../frames/frame_writer.ts";
 import { shortstr } from "../types/scalars.ts";
-
-/** The destination and the properties of a message. */
-export interface Envelope {
-  readonly exchange: string;
-  readonly routingKey: string;
-  /** The encoded properties: from `encodeProperties`, or from a received message. */
-  readonly properties: Uint8Array;
-}
 
 /**
  * Checks that a message with this envelope can be encoded.

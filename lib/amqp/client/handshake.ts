@@ -1,4 +1,4 @@
-import { IncompatiblePeerError, ProtocolError, UnreachableError } from "../../errors.ts";
+import { IncompatiblePeerError, ProtocolError, RefusedError, UnreachableError } from "../../errors.ts";
 import type { ByteStream } from "../../transport/stream.ts";
 import { AmqpError, errorFromClose } from "../amqp_error.ts";
 import { isCapable } from "../capabilities.ts";
@@ -6,7 +6,6 @@ import { FRAME_MIN_SIZE, PROTOCOL_HEADER } from "../frames/frame.ts";
 import { FrameEncoder } from "../frames/frame_encoder.ts";
 import type { GivenArgs, MethodArgs, MethodName } from "../method_args.ts";
 import type { FieldTable } from "../types/field_value.ts";
-import { RefusedError } from "./errors.ts";
 import { FrameReader } from "../frames/frame_reader.ts";
 import { PEEK } from "../peek.ts";
 import type { BrokerAddress } from "./url.ts";

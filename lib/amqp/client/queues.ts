@@ -68,6 +68,39 @@ export async function findExchange(connection: AmqpConnection, exchange: string)
   }
 }
 
+/** The types of the exchanges that every broker has. */
+const KNOWN_TYPES: Readonly<Record<string, string>> = {
+  "amq.direct": "direct",
+  "amq.fanout": "fanout",
+  "amq.headers": "headers",
+  "amq.match": "headers",
+  "amq.topic": "topic",
+};
+
+/**
+ * Finds out the type of an exchange, which must exist. AMQP has no method for this, but a broker refuses to declare it
+ * with another type and names its own.
+ *
+ * @returns undefined when the broker does not say it, for example because the user may not declare exchanges
+ */
+export async function exchangeType(
+  connection: AmqpConnection,
+  exchange: string,
+): Promise<string | undefined> {
+  const known = KNOWN_TYPES[exchange];
+  if (known !== undefined) return known;
+  try {
+    const args = { exchange, type: "topic", durable: true };
+    await withChannel(connection, (channel) => channel.call("exchange.declare", args, "exchange.declare-ok"));
+    return "topic";
+  } catch (error) {
+    if (!(error instanceof AmqpError) || error.scope !== "channel") throw error;
+    const difference = differenceIn(error);
+    if (difference === undefined) return undefined;
+    return difference.name === "type" ? difference.current.text : "topic";
+  }
+}
+
 /**
  * Declares a queue.
  *

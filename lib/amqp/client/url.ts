@@ -1,4 +1,4 @@
-import { EndpointError } from "../../errors.ts";
+import { formatHost, splitBrokerUrls, type UrlKind, type UrlParts } from "../../link/broker_url.ts";
 import { parametersOf, type UrlParameters } from "./url_parameters.ts";
 import { formatEndpoint, type HostEndpoint, type InprocEndpoint } from "../../transport/endpoint.ts";
 
@@ -16,18 +16,21 @@ export interface BrokerAddress extends UrlParameters {
 /** The default address of a broker. */
 export const DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672";
 
-const PORTS = { tcp: 5672, tls: 5671 } as const;
 /** The schemes, also those of Celery's and other tools. */
-const SCHEMES: Readonly<Record<string, keyof typeof PORTS>> = {
-  amqp: "tcp",
-  pyamqp: "tcp",
-  rabbitmq: "tcp",
-  amqps: "tls",
-  "amqp+ssl": "tls",
-  "pyamqp+ssl": "tls",
+const KIND: UrlKind = {
+  scheme: "amqp",
+  schemes: {
+    amqp: "tcp",
+    pyamqp: "tcp",
+    rabbitmq: "tcp",
+    amqps: "tls",
+    "amqp+ssl": "tls",
+    "pyamqp+ssl": "tls",
+  },
+  names: "amqp or amqps",
+  ports: { tcp: 5672, tls: 5671 },
+  example: DEFAULT_URL,
 };
-/** The maximum number of hosts in a list. */
-const MAX_HOSTS = 100;
 
 /**
  * Parses the URL of one or several brokers: `amqp://user:password@host:port/vhost`, or `amqps://…`; `host`, `host:port`
@@ -45,94 +48,67 @@ const MAX_HOSTS = 100;
  * ```
  */
 export function parseAmqpUrl(text: string): BrokerAddress[] {
-  // A comma before a scheme separates URLs; any other comma separates hosts.
-  const brokers = text.split(/,(?=[a-z][a-z0-9+.-]*:\/\/)/i).flatMap(parseOne);
-  if (brokers.length > MAX_HOSTS) {
-    throw mistake("", `it names ${brokers.length} hosts: the limit is ${MAX_HOSTS}`, DEFAULT_URL);
+  return splitBrokerUrls(text, KIND).flatMap((parts) => {
+    const { path = "", mistake } = parts;
+    // Celery writes `host//` for the virtual host '/', and `host//name` for '/name'.
+    if (path.includes("/", 1)) {
+      throw mistake("a slash in the name of a virtual host must be written %2F", `${DEFAULT_URL}/%2Fname`);
+    }
+    return addressesOf(parts, path);
+  });
+}
+
+/** Something at a broker. */
+export interface AmqpAddress {
+  readonly brokers: readonly BrokerAddress[];
+  /** The name of a queue or an exchange. */
+  readonly name: string | undefined;
+}
+
+/**
+ * Parses the URL of something at a broker: `amqp://user:password@host:port/vhost/name`, where the name is that of a queue
+ * or an exchange. An empty virtual host is the default one: `amqp://host//jobs`. A list of URLs has the same name in each.
+ *
+ * @throws {EndpointError} the URL is malformed; the message does not contain the password
+ */
+export function parseAmqpAddress(text: string): AmqpAddress {
+  const brokers: BrokerAddress[] = [];
+  const names = new Set<string>();
+  for (const parts of splitBrokerUrls(text, KIND)) {
+    const { path = "", decode, mistake } = parts;
+    const [vhost = "", name = "", ...rest] = path.split("/");
+    if (rest.length > 0) {
+      throw mistake(
+        "a slash in the name of a virtual host, a queue or an exchange must be written %2F",
+        "amqp://host/vhost/name",
+      );
+    }
+    if (names.add(decode(name, "the name")).size > 1) {
+      throw mistake("the addresses of one list have different names", "amqp://one,two//name");
+    }
+    brokers.push(...addressesOf(parts, vhost));
   }
-  return brokers;
+  return { brokers, name: [...names][0] || undefined };
 }
 
 /** Formats an address for messages and logs, without user and password. */
 export function formatBroker({ endpoint, vhost }: BrokerAddress): string {
   if (endpoint.scheme === "inproc") return formatEndpoint(endpoint);
-  const host = endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host;
   const path = vhost === "/" ? "" : `/${encodeURIComponent(vhost)}`;
-  return `${endpoint.scheme === "tls" ? "amqps" : "amqp"}://${host}:${endpoint.port}${path}`;
+  return `${endpoint.scheme === "tls" ? "amqps" : "amqp"}://${formatHost(endpoint)}${path}`;
 }
 
-function parseOne(text: string): BrokerAddress[] {
-  const [, scheme = "amqp", rest] = /^(?:([a-z0-9+.-]+):\/\/)?([^]*)$/i.exec(text)!;
-  const transport = SCHEMES[scheme.toLowerCase()];
-  if (transport === undefined) {
-    throw mistake(text, `the scheme '${scheme}' is not amqp or amqps`, DEFAULT_URL);
-  }
-  const [whole, authority, path, query] = /^([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?/.exec(rest!)!;
-  // An '@' after the authority, or a '#', is most likely part of a password, and what precedes it is not a host.
-  if (rest!.includes("@", authority!.length) || whole.length < rest!.length) {
-    throw mistake(
-      text,
-      "the characters / ? # @ in a user, a password or another part must be percent-encoded",
-      "%2F for /, %3F for ?, %23 for #, %40 for @",
-    );
-  }
-  // Celery writes `host//` for the virtual host '/', and `host//name` for '/name'.
-  if (path?.includes("/", 1)) {
-    throw mistake(
-      text,
-      "a slash in the name of a virtual host must be written %2F",
-      `${DEFAULT_URL}/%2Fname`,
-    );
-  }
-  const at = authority!.lastIndexOf("@");
-  const [, user = "guest", password] = at < 0 ? [] : /^([^:]*)(?::([^]*))?$/.exec(authority!.slice(0, at))!;
-  const decode = (part: string, what: string) => {
-    try {
-      return decodeURIComponent(part);
-    } catch {
-      throw mistake(text, `${what} has a % without two hexadecimal digits`, "%25 for a percent sign");
-    }
-  };
+/** @param vhost the virtual host, percent-encoded */
+function addressesOf(
+  { endpoints, user, password, query, decode, mistake }: UrlParts,
+  vhost: string,
+): BrokerAddress[] {
   const shared = {
-    user: decode(user, "the user"),
-    password: decode(password ?? (at < 0 ? "guest" : ""), "the password"),
+    user: user ?? "guest",
+    password: password ?? (user === undefined ? "guest" : ""),
     hasPassword: password !== undefined,
-    vhost: decode(path ?? "", "the virtual host") || "/",
-    ...parametersOf(query, (what, remedy) => mistake(text, what, remedy)),
+    vhost: decode(vhost, "the virtual host") || "/",
+    ...parametersOf(query, mistake),
   };
-  return authority!.slice(at + 1).split(",").map((host) => ({
-    ...shared,
-    endpoint: { scheme: transport, ...hostAndPort(text, host, PORTS[transport]) },
-  }));
-}
-
-function hostAndPort(text: string, address: string, usual: number): { host: string; port: number } {
-  const match = /^(\[[0-9a-f:.]+\]|[^:[\]\s@]*)(?::(\d{1,5}))?$/i.exec(address);
-  if (match === null) {
-    const remedy = address.split(":").length > 2 ? "an IPv6 address needs brackets: [::1]:5672" : DEFAULT_URL;
-    throw mistake(text, `'${withoutPort(address)}' is not a host and a port`, remedy);
-  }
-  const port = match[2] === undefined ? usual : Number(match[2]);
-  if (port < 1 || port > 65535) throw mistake(text, `${port} is not a port`, "a number from 1 to 65535");
-  return { host: match[1]!.replace(/^\[|\]$/g, "") || "127.0.0.1", port };
-}
-
-function mistake(text: string, what: string, remedy: string): EndpointError {
-  const url = text === "" ? "" : ` '${redact(text)}'`;
-  return new EndpointError(`Cannot use the URL${url}: ${what} (try ${remedy})`);
-}
-
-/** Removes what may be a password: everything before the last `@`, else everything after a port that is not a number. */
-function redact(text: string): string {
-  const scheme = /^(?:[a-z0-9+.-]+:\/\/)?/i.exec(text)![0];
-  const at = text.lastIndexOf("@");
-  return at < 0
-    ? scheme + withoutPort(text.slice(scheme.length))
-    : `${scheme}…@${withoutPort(text.slice(at + 1))}`;
-}
-
-/** Removes everything from a port on that is not a number: it may be a password. */
-function withoutPort(address: string): string {
-  const colon = /^(?:\[[^\]]*\]|[^:/?#,])*:(?!\d*(?:[,/?#]|$))/.exec(address);
-  return colon === null || /^[0-9a-f:.]*:[0-9a-f:.]*$/i.test(address) ? address : `${colon[0]}…`;
+  return endpoints.map((endpoint) => ({ ...shared, endpoint }));
 }

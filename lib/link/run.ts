@@ -1,6 +1,5 @@
 /** Runs of messages that were passed to the publisher together, until all of them are settled. */
-import type { Content } from "./content.ts";
-import type { Envelope } from "./envelope.ts";
+import type { Envelope } from "./message.ts";
 
 /** Receives the outcome of a run. */
 export interface Outcome {
@@ -8,7 +7,7 @@ export interface Outcome {
   readonly isReturned: boolean;
   /** A message was returned, because no queue exists for it. `onSettled` follows. */
   onReturn(replyCode: number, reason: string): void;
-  /** A message does not fit a frame of the new connection. `onSettled` follows. */
+  /** A message does not fit the limits of the new connection. `onSettled` follows. */
   onRefused?(error: Error): void;
   /** All messages of the run are settled. @param acknowledged whether the broker accepted all of them */
   onSettled(acknowledged: boolean): void;
@@ -36,21 +35,9 @@ export interface Run {
   gone: number;
   /** Whether one of those was refused. */
   goneRefused: boolean;
-  /** The delivery tag of the first message on the current channel; 0 before it is published. */
+  /** The tag of the first message on the current connection; 0 before it is published. */
   firstTag: number;
   outcome: Outcome | undefined;
-}
-
-/**
- * Whether a returned message is the one of this run. `basic.return` has no delivery tag; equal messages with the same
- * destination are returned in the order of publishing.
- */
-export function isReturned(run: Run, exchange: string, routingKey: string, content: Content): boolean {
-  const { outcome, envelopes, bytes } = run;
-  if (outcome === undefined || outcome.isReturned || run.left === 0 || isList(envelopes)) return false;
-  const { body, bodyStart, bodyEnd } = content;
-  return envelopes.exchange === exchange && envelopes.routingKey === routingKey &&
-    bytes.length === bodyEnd - bodyStart && bytes.every((byte, i) => byte === body[bodyStart + i]);
 }
 
 /** The number of accepted messages before the first one that is not. */

@@ -1,0 +1,148 @@
+/** The system that a command line is about, and the options that this system cannot obey. */
+import { BROKER_SYSTEMS, type BrokerSystem, brokerSystemOf } from "../../lib/patterns/address.ts";
+import { UsageError } from "../app/errors.ts";
+
+/** A messaging system. */
+export type System = "zmq" | BrokerSystem;
+
+/** The names of the systems in messages. */
+const TITLES: Readonly<Record<System, string>> = {
+  zmq: "ZeroMQ",
+  amqp: "AMQP",
+  mqtt: "MQTT",
+  stomp: "STOMP",
+};
+
+const ZMQ: readonly System[] = ["zmq"];
+const AMQP: readonly System[] = ["amqp"];
+const MQTT: readonly System[] = ["mqtt"];
+const BROKERS: readonly System[] = ["amqp", "mqtt", "stomp"];
+
+/** The systems that can obey an option, and why the others cannot. */
+interface Rule {
+  readonly flag: string;
+  readonly systems: readonly System[];
+  readonly reason: string;
+}
+
+const DIALS = "mqcat always connects to a broker, so give its address as an operand";
+const KEEPS = "a broker takes messages whether or not a receiver is connected";
+const LOGIN = "the login is in the address, as in amqp://user@host, and --password-file has the password";
+const ENCRYPTS = "brokers are encrypted by TLS, as in amqps://host";
+const ROUTING = "brokers have no routing ids";
+const NO_QUEUE = "only AMQP brokers have queues that a client declares and inspects";
+const NO_HEADERS = "ZeroMQ messages are frames without headers and properties";
+const NOT_SETTLED = "ZeroMQ messages are not acknowledged";
+
+/** The options that only some systems can obey, by their key in `values`. The other options are for all systems. */
+const RULES: Readonly<Record<string, Rule>> = {
+  bind: { flag: "--bind", systems: ZMQ, reason: DIALS },
+  connect: { flag: "--connect", systems: ZMQ, reason: DIALS },
+  waitPeers: { flag: "--wait-peers", systems: ZMQ, reason: KEEPS },
+  transient: {
+    flag: "--transient",
+    systems: ZMQ,
+    reason: "only the broker is connected, and -w ends an idle command",
+  },
+  hwm: { flag: "--hwm", systems: ZMQ, reason: "the broker's queues have limits of their own" },
+  onFull: { flag: "--on-full", systems: ZMQ, reason: "the broker decides what happens when a queue is full" },
+  conflate: { flag: "--conflate", systems: ZMQ, reason: "every message is confirmed or acknowledged" },
+  heartbeat: {
+    flag: "--heartbeat",
+    systems: ZMQ,
+    reason: "the client and the broker agree on an interval (in AMQP: ?heartbeat=SECONDS)",
+  },
+  curveServer: { flag: "--curve-server", systems: ZMQ, reason: ENCRYPTS },
+  curveServerKey: { flag: "--curve-server-key", systems: ZMQ, reason: ENCRYPTS },
+  curveKey: { flag: "--curve-key", systems: ZMQ, reason: ENCRYPTS },
+  curveAllow: { flag: "--curve-allow", systems: ZMQ, reason: ENCRYPTS },
+  user: { flag: "--user", systems: ZMQ, reason: LOGIN },
+  plainUsers: { flag: "--plain-users", systems: ZMQ, reason: LOGIN },
+  origin: { flag: "--allow-origin", systems: ZMQ, reason: "no web page connects to mqcat" },
+  identity: { flag: "--identity", systems: ZMQ, reason: ROUTING },
+  probeRouter: { flag: "--probe-router", systems: ZMQ, reason: ROUTING },
+  correlate: {
+    flag: "--correlate",
+    systems: ZMQ,
+    reason: "requests to brokers always have a correlation id",
+  },
+  header: { flag: "--header", systems: BROKERS, reason: NO_HEADERS },
+  property: { flag: "--property", systems: BROKERS, reason: NO_HEADERS },
+  prefetch: { flag: "--prefetch", systems: BROKERS, reason: NOT_SETTLED },
+  maxAttempts: { flag: "--max-attempts", systems: BROKERS, reason: NOT_SETTLED },
+  onError: { flag: "--on-error", systems: BROKERS, reason: NOT_SETTLED },
+  mandatory: {
+    flag: "--mandatory",
+    systems: AMQP,
+    reason: "only AMQP brokers return messages that reach no queue",
+  },
+  declare: { flag: "--declare", systems: AMQP, reason: NO_QUEUE },
+  drain: { flag: "--drain", systems: AMQP, reason: `${NO_QUEUE}, so use -n or -w to end` },
+  offset: { flag: "--offset", systems: AMQP, reason: "only RabbitMQ has streams" },
+  qos: { flag: "--qos", systems: MQTT, reason: "only MQTT has levels of quality of service" },
+  retain: { flag: "--retain", systems: MQTT, reason: "only MQTT has retained messages" },
+  group: { flag: "--group", systems: MQTT, reason: "only MQTT has shared subscriptions" },
+};
+
+/**
+ * Refuses the options that a system cannot obey.
+ *
+ * @param values the values of the options by their keys, as an action receives them
+ * @throws {UsageError} an option was given that the system cannot obey; the message has the reason
+ */
+export function refuseOptions(system: System, values: Readonly<Record<string, unknown>>): void {
+  for (const [key, { flag, systems, reason }] of Object.entries(RULES)) {
+    if (systems.includes(system) || !isGiven(values[key])) continue;
+    const others = systems.map((name) => TITLES[name]).join(", ");
+    throw new UsageError(`${flag} is for ${others}, not for ${TITLES[system]}: ${reason}`);
+  }
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && !(Array.isArray(value) && value.length === 0);
+}
+
+/** The address of a broker on the command line, and its system. */
+export interface BrokerOperand {
+  readonly system: BrokerSystem;
+  /** The address: a URL, or a short form such as `amqp:jobs`. */
+  readonly address: string;
+}
+
+/**
+ * Finds the address of a broker among the operands, and refuses the options that its system cannot obey; without such an
+ * address, those that ZeroMQ cannot obey.
+ *
+ * @returns undefined when the command is about ZeroMQ
+ * @throws {UsageError} an option is out of place, or an address of a broker is not the only address
+ */
+export function brokerOperand(
+  command: string,
+  values: Readonly<Record<string, unknown>>,
+  operands: readonly string[],
+): BrokerOperand | undefined {
+  const found = operands.map((operand) => ({
+    operand,
+    system: brokerSystemOf(operand.replace(/^[@>]/, "")),
+  }));
+  const first = found.find(({ system }) => system !== undefined);
+  if (first?.system === undefined) {
+    refuseOptions("zmq", values);
+    return undefined;
+  }
+  const { operand, system } = first;
+  const { schemes: [scheme] } = BROKER_SYSTEMS[system];
+  if (operand.startsWith("@")) {
+    throw new UsageError(
+      `@${scheme}:… would listen, but mqcat connects to brokers (queue serve is a broker)`,
+    );
+  }
+  if (operands.length > 1) {
+    throw new UsageError(
+      `${command} takes one address of a broker and no others (${scheme}://one,two/… are several hosts of a cluster; ` +
+        "proxy joins systems)",
+    );
+  }
+  refuseOptions(system, values);
+  return { system, address: operand.replace(/^>/, "") };
+}

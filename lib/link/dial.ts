@@ -1,0 +1,112 @@
+import { HandshakeTimeoutError, MqcatError, UnreachableError } from "../errors.ts";
+import type { ByteStream } from "../transport/stream.ts";
+import { connect } from "../transport/transport.ts";
+import { sleep } from "../transport/waiting.ts";
+import type { LinkOptions } from "./options.ts";
+import type { Address, Connection, Protocol } from "./protocol.ts";
+
+/** The first pause before a reconnect, in milliseconds. */
+export const FIRST_PAUSE_MS = 100;
+/** The time limit for connecting and logging in, in milliseconds. */
+const HANDSHAKE_MS = 10_000;
+const NEVER = new AbortController().signal;
+
+/**
+ * Connects to the first broker of a list that accepts the connection.
+ *
+ * @throws the permanent errors of the protocol: a broker refused the connection
+ * @throws {UnreachableError | HandshakeTimeoutError} no broker answered
+ */
+export async function dialFirst<A extends Address, C extends Connection>(
+  protocol: Protocol<A, C>,
+  addresses: readonly A[],
+  options: LinkOptions = {},
+): Promise<C> {
+  let failure: Error | undefined;
+  for (const address of addresses) {
+    try {
+      return await dialOne(protocol, address, options);
+    } catch (error) {
+      if (error instanceof CallbackError) throw error.cause;
+      if (options.signal?.aborted) throw options.signal.reason;
+      if (protocol.isPermanent(error)) throw error;
+      failure = error as Error;
+    }
+  }
+  throw failure ?? new UnreachableError("Cannot connect as the list of brokers is empty");
+}
+
+async function dialOne<A extends Address, C extends Connection>(
+  protocol: Protocol<A, C>,
+  address: A,
+  options: LinkOptions,
+): Promise<C> {
+  const { signal } = options;
+  const broker = protocol.format(address);
+  const timeout = options.handshakeTimeout ?? address.connectionTimeout ?? HANDSHAKE_MS;
+  const late = new HandshakeTimeoutError(`${broker} did not answer within ${timeout / 1000} s`);
+  const attempt = new AbortController();
+  const timer = setTimeout(() => attempt.abort(late), timeout);
+  const deadline = performance.now() + timeout;
+  let stream: ByteStream | undefined;
+  const stop = () => {
+    attempt.abort(signal!.reason);
+    stream?.close(); // During the handshake.
+  };
+  signal?.addEventListener("abort", stop);
+  const dial = async () => {
+    if (signal?.aborted) throw signal.reason;
+    stream = options.dial === undefined
+      ? await connect(address.endpoint, { tls: options.tls ?? {}, signal: attempt.signal })
+      : await options.dial(attempt.signal);
+    if (signal?.aborted) stream.close();
+    return stream;
+  };
+  const remaining = () => Math.max(1, Math.round(deadline - performance.now()));
+  try {
+    const connection = await protocol.login({ dial, remaining }, address, options);
+    try {
+      options.onEvent?.({ type: "connected", broker, server: connection.server });
+    } catch (error) {
+      connection.abort();
+      throw new CallbackError(error);
+    }
+    return connection;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", stop);
+  }
+}
+
+/** Carries the error of a callback of the user past the handling of the errors of a connection. */
+class CallbackError extends Error {
+  constructor(cause: unknown) {
+    super("A callback failed", { cause });
+  }
+}
+
+/**
+ * Repeats `work` after temporary errors, for `options.patience` milliseconds.
+ *
+ * @param isPermanent whether an error is permanent: see `Protocol`
+ */
+export async function patiently<T>(
+  options: LinkOptions,
+  isPermanent: (error: unknown) => boolean,
+  work: () => Promise<T>,
+): Promise<T> {
+  const end = performance.now() + (options.patience ?? 0);
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (
+        options.signal?.aborted || performance.now() >= end || !(error instanceof MqcatError) ||
+        isPermanent(error)
+      ) {
+        throw error;
+      }
+    }
+    await sleep(FIRST_PAUSE_MS * Math.random(), options.signal ?? NEVER);
+  }
+}

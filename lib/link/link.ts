@@ -1,0 +1,156 @@
+import { ClosedError, messageOf, UnreachableError } from "../errors.ts";
+import { Signal, sleep } from "../transport/waiting.ts";
+import { dialFirst, FIRST_PAUSE_MS, patiently } from "./dial.ts";
+import type { LinkEvent, LinkOptions } from "./options.ts";
+import type { Address, Connection, Protocol } from "./protocol.ts";
+
+/** The longest pause before a reconnect, in milliseconds. */
+const LONGEST_PAUSE_MS = 5000;
+
+/** The user of a link, which is set up again on each connection. */
+export interface LinkUser<C extends Connection> {
+  /** Sets up a new connection: opens channels, subscribes. An error closes the connection. */
+  onUp(connection: C): Promise<void>;
+  /** The connection is lost or closed. */
+  onDown(): void;
+  /** The link failed permanently. */
+  onFailure?(error: Error): void;
+}
+
+/** Maintains one connection for its user: reconnects until it is closed or fails permanently. */
+export class Link<A extends Address, C extends Connection> {
+  /** Fires when the link is connected, loses its connection or fails. */
+  readonly changed: Signal = new Signal();
+  /** The permanent failure. */
+  failure: Error | undefined;
+
+  readonly #protocol: Protocol<A, C>;
+  readonly #addresses: readonly A[];
+  readonly #options: LinkOptions;
+  readonly #user: LinkUser<C>;
+  readonly #stop = new AbortController();
+  #connection: C | undefined;
+  #running: Promise<void> | undefined;
+
+  constructor(
+    protocol: Protocol<A, C>,
+    addresses: readonly A[],
+    options: LinkOptions,
+    user: LinkUser<C>,
+  ) {
+    this.#protocol = protocol;
+    this.#addresses = addresses;
+    this.#options = options;
+    this.#user = user;
+  }
+
+  /** The connection; undefined while the link is not connected or not set up. */
+  get connection(): C | undefined {
+    return this.#connection;
+  }
+
+  /**
+   * Connects for the first time. A failure is repeated only within `patience`.
+   *
+   * @throws the errors of `dialFirst` and of the user's `onUp`
+   */
+  async start(): Promise<void> {
+    const isPermanent = (error: unknown) => this.#protocol.isPermanent(error);
+    const connection = await patiently(this.#options, isPermanent, () => this.#up());
+    if (this.failure !== undefined) throw this.failure;
+    this.#running = this.#run(connection);
+  }
+
+  /**
+   * Closes the connection with the goodbye of its protocol, and ends the link.
+   *
+   * @param limit the time limit for the reply of the server, in milliseconds. Default: 2000
+   */
+  async close(limit?: number): Promise<void> {
+    this.#stop.abort(new ClosedError("The client closed the connection"));
+    await this.#connection?.close(limit);
+    await this.#running;
+  }
+
+  async #up(): Promise<C> {
+    const { signal: given } = this.#options;
+    const signal = given === undefined || this.#running !== undefined
+      ? this.#stop.signal
+      : AbortSignal.any([given, this.#stop.signal]);
+    const report = (event: LinkEvent) => this.#report(event);
+    const connection = await dialFirst(this.#protocol, this.#addresses, {
+      ...this.#options,
+      onEvent: report,
+      signal,
+    });
+    this.#protocol.watch?.(connection, report);
+    const stop = () => connection.abort();
+    try {
+      signal.addEventListener("abort", stop);
+      if (signal.aborted) stop();
+      await this.#user.onUp(connection);
+    } catch (error) {
+      await connection.close();
+      throw signal.aborted ? signal.reason : error;
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
+    if (this.#stop.signal.aborted) await connection.close();
+    this.#connection = connection;
+    this.changed.fire();
+    return connection;
+  }
+
+  async #run(connection: C): Promise<void> {
+    const broker = this.#addresses.map((address) => this.#protocol.format(address)).join(",");
+    const { first, longest } = this.#options.reconnect ??
+      { first: FIRST_PAUSE_MS, longest: LONGEST_PAUSE_MS };
+    let pause = first;
+    for (;;) {
+      const error = await connection.closed;
+      this.#connection = undefined;
+      this.#user.onDown();
+      if (this.#stop.signal.aborted) break;
+      const lost = error ?? new UnreachableError("The connection was closed");
+      if (this.#protocol.isPermanent(lost)) return this.fail(lost);
+      this.#report({ type: "lost", broker, error: lost });
+      this.changed.fire();
+      for (let next: C | undefined; next === undefined;) {
+        // Jitter spreads the reconnects of many clients after a restart of the broker.
+        const delay = Math.round(pause * (0.5 + Math.random() / 2));
+        await sleep(delay, this.#stop.signal);
+        if (this.#stop.signal.aborted) return this.changed.fire();
+        pause = Math.min(pause * 2, longest);
+        try {
+          next = connection = await this.#up();
+          pause = first;
+        } catch (error) {
+          if (this.#stop.signal.aborted) return this.changed.fire();
+          if (this.#protocol.isPermanent(error)) return this.fail(error as Error);
+          this.#report({ type: "retrying", error: error as Error, delay: pause });
+        }
+      }
+    }
+    this.changed.fire();
+  }
+
+  /** Reports an event. An error of the callback has no caller to catch it, so it ends the link. */
+  #report(event: LinkEvent): void {
+    try {
+      this.#options.onEvent?.(event);
+    } catch (error) {
+      this.fail(error instanceof Error ? error : new Error(messageOf(error)));
+    }
+  }
+
+  /** Ends the link with a permanent failure. */
+  fail(error: Error): void {
+    if (this.failure === undefined) {
+      this.failure = error;
+      this.#user.onFailure?.(error);
+    }
+    this.#stop.abort(error);
+    this.#connection?.close();
+    this.changed.fire();
+  }
+}
