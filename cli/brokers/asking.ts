@@ -1,6 +1,6 @@
 /** Sends a request for each message of the input to a broker, and writes the replies. */
 import type { Delivery } from "../../lib/patterns/contract.ts";
-import { Requester, type RequestEvents, type RequestLink } from "../../lib/patterns/requester.ts";
+import type { Requester, RequesterOptions } from "../../lib/patterns/requester.ts";
 import { EXIT, TimeoutError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { messages } from "../app/tally.ts";
@@ -31,15 +31,19 @@ export interface AskingEnds {
   readonly endpoint: string;
 }
 
-/** Asks until the input or the count ends, an error or a signal. */
+/**
+ * Asks until the input or the count ends, an error or a signal.
+ *
+ * @param make makes the requester
+ */
 export async function askAll(
   session: Session,
   target: Pick<BrokerTarget, "brokers" | "abort">,
-  open: (events: RequestEvents) => RequestLink,
+  make: (options: RequesterOptions) => Requester,
   ends: AskingEnds,
   options: AskingOptions,
 ): Promise<void> {
-  const asking = new Asking(session, open, ends, options);
+  const asking = new Asking(session, make, ends, options);
   await startWithin(target, options.timeout, asking.requester.start());
   let failure = await asking.run();
   await asking.report();
@@ -71,7 +75,7 @@ class Asking {
 
   constructor(
     session: Session,
-    open: (events: RequestEvents) => RequestLink,
+    make: (options: RequesterOptions) => Requester,
     ends: AskingEnds,
     options: AskingOptions,
   ) {
@@ -80,7 +84,7 @@ class Asking {
     this.#options = options;
     this.#pacer = new Pacer(session, options);
     this.#remaining = options.count ?? Infinity;
-    this.requester = new Requester(open, {
+    this.requester = make({
       jobs: options.jobs,
       timeout: options.timeout,
       onReply: (reply) => this.#onReply(reply),
@@ -150,13 +154,12 @@ class Asking {
   /** Sends each message of a batch as soon as there is room. */
   async #ask({ bodies, count, envelopes }: Packed): Promise<void> {
     const { requester } = this;
-    const list = Array.isArray(envelopes) ? envelopes : undefined;
     this.#left = Math.min(count, this.#remaining);
     for (let at = 0; this.#left > 0 && !this.#isOver;) {
       if (!this.#pacer.idle) await this.#pacer.turn();
       const last = this.#pacer.idle ? count : at + 1;
       for (; at < last && this.#left > 0 && requester.hasRoom; at++) {
-        requester.request(bodies, at, list === undefined ? envelopes as Packed["envelopes"][0] : list[at]);
+        requester.request(bodies, at, "properties" in envelopes ? envelopes : envelopes[at]!);
         this.#left--;
         this.#remaining--;
         this.#session.counts.sent++;

@@ -1,6 +1,6 @@
 /** Answers the requests of a broker: by a command, with the request itself, or with messages of the input. */
 import { type BasicProperties, decodeProperties } from "../../lib/amqp/properties.ts";
-import { type OpenReplies, Replier, type Request } from "../../lib/patterns/replier.ts";
+import type { Replier, ReplierEvents, Request } from "../../lib/patterns/replier.ts";
 import type { Batch } from "../../lib/zmtp/batch.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import { EXIT } from "../app/errors.ts";
@@ -52,14 +52,25 @@ export class Replies {
   /** Resolves when a request was requeued: the same request would come again, and fail again. */
   readonly requeued: Promise<void>;
   readonly #fate: Fate;
+  readonly #properties: BasicProperties;
   #onRequeue!: () => void;
 
-  constructor(session: Session, open: OpenReplies, fate: Fate = "reply") {
+  /**
+   * @param make makes the replier
+   * @param properties the properties of all replies
+   */
+  constructor(
+    session: Session,
+    make: (events: ReplierEvents) => Replier,
+    properties: BasicProperties,
+    fate: Fate = "reply",
+  ) {
     const { counts, reporter } = session;
     this.session = session;
     this.#fate = fate;
+    this.#properties = properties;
     this.requeued = new Promise((resolve) => this.#onRequeue = resolve);
-    this.replier = new Replier(open, {
+    this.replier = make({
       onReplied(size) {
         counts.sent++;
         counts.confirmed++;
@@ -70,6 +81,14 @@ export class Replies {
         reporter.warn(`a reply has no receiver, the requester is gone: ${reason}`);
       },
     });
+  }
+
+  /** Sends a reply, with the properties of all replies, which `own` overrides. */
+  send(request: Request, body: Uint8Array, own: BasicProperties = {}): void {
+    const properties = { ...this.#properties, ...own };
+    const headers = { ...this.#properties.headers, ...own.headers };
+    if (Object.keys(headers).length > 0) properties.headers = headers;
+    this.replier.reply(request, body, properties);
   }
 
   /** Answers a request that has no address for a reply: nobody waits for the work. @returns whether it was one */
@@ -95,7 +114,7 @@ export class Replies {
     this.session.exitCode = EXIT.exec;
     if (printed === undefined) return;
     if (this.#fate !== "reply") this.#reject(request);
-    else this.replier.reply(request, printed, { headers: { [ERROR_HEADER]: failure } });
+    else this.send(request, printed, { headers: { [ERROR_HEADER]: failure } });
   }
 
   #reject(request: Request): void {
@@ -110,13 +129,15 @@ export async function replyAll(
   replies: Replies,
   target: Pick<BrokerTarget, "brokers" | "abort">,
   responder: Responder<Request>,
+  endpoint: string,
   options: ReplyOptions,
 ): Promise<void> {
   const { session, replier } = replies;
   const linger = options.linger ?? DEFAULT_LINGER_MS;
   await startWithin(target, options.timeout, replier.start());
   session.explainWait(() => unsentWait(replier.pending, linger));
-  const { exhausted, requeued } = { exhausted: responder.exhausted, requeued: replies.requeued };
+  session.ready([endpoint]);
+  const { exhausted } = responder;
   let failure: unknown;
   try {
     await answerAll(
@@ -124,7 +145,7 @@ export async function replyAll(
       replier,
       {
         ...responder,
-        exhausted: exhausted === undefined ? requeued : Promise.race([exhausted, requeued]),
+        exhausted: exhausted === undefined ? replies.requeued : Promise.race([exhausted, replies.requeued]),
         answer(request, sequence) {
           if (!replies.refuses(request, sequence)) return responder.answer(request, sequence);
         },
@@ -155,7 +176,7 @@ export function echo(replies: Replies, output: Output): Responder<Request> {
       if (contentEncoding !== undefined) properties.contentEncoding = contentEncoding;
       const kept = Object.entries(headers).filter(([name]) => !COPY_HEADERS.test(name));
       if (kept.length > 0) properties.headers = Object.fromEntries(kept);
-      replies.replier.reply(request, request.delivery.content.body, properties);
+      replies.send(request, request.delivery.content.body, properties);
     },
   };
 }
@@ -188,7 +209,7 @@ export function execute(
         if (outcome === undefined || !replier.isCurrent(request)) return;
         const { failure, printed } = outcome;
         const reply = printedMessage(printed, options.in);
-        if (failure === undefined) return replier.reply(request, reply);
+        if (failure === undefined) return replies.send(request, reply);
         // A signal may have ended the command, too: that is no failure of the request.
         if (session.stopping) return;
         const attempts = most === 1 ? "" : ` (attempt ${attempt}${most === 0 ? "" : ` of ${most}`})`;

@@ -1,10 +1,11 @@
 import { Rep } from "../../lib/zmq/types/rep.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
 import examples from "../cheats/rep.md" with { type: "text" };
-import { command, flag, group, type Values } from "../app/command.ts";
+import { command, flag, group, option, type Values } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { reportUnsent } from "../app/tally.ts";
+import { integer, oneOf } from "../app/values.ts";
 import { answerAll, type Responder } from "../io/answering.ts";
 import { checkExec, refuseFormatting } from "../io/exec.ts";
 import { finishOutput, Output } from "../io/output.ts";
@@ -12,6 +13,8 @@ import { sourceOf } from "../io/source.ts";
 import { Turns } from "../io/turns.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { DEFAULT_LINGER_MS, delivery, ending, exec, input, output, zeromq } from "../options/options.ts";
+import { declaring, properties } from "../options/properties.ts";
+import { brokerOperand } from "../options/systems.ts";
 import { recordWriter, styleOf } from "../records/writer.ts";
 import { execResponder, reply, type ZmqRequest } from "../zmq/answer.ts";
 import { open, socketOptions } from "../zmq/socket.ts";
@@ -21,16 +24,38 @@ const options = {
   ...input,
   ...group("Messages", { echo: flag("--echo", "reply with the request itself") }),
   ...exec,
-  ...group("Delivery", { linger: delivery.linger, hwm: delivery.hwm }),
+  ...group("Delivery", {
+    linger: delivery.linger,
+    hwm: delivery.hwm,
+    maxAttempts: option(
+      "--max-attempts <number>",
+      "brokers: how often a failing --exec runs for a request, 1 s apart; 0: no limit (default: 1)",
+      integer(0),
+    ),
+    onError: option(
+      "--on-error <what>",
+      "brokers: what happens to a request whose --exec failed: reply (default: its output, with the header x-error), " +
+        "requeue (rep then ends), dead-letter, or reject: the same, but dropped where there is no dead-letter exchange",
+      oneOf("reply", "requeue", "dead-letter", "reject"),
+    ),
+  }),
+  ...properties,
+  ...declaring,
   ...output,
   ...ending,
 };
 
 export default command({
-  argument: ["[endpoint...]", "where to listen; > in front connects"],
+  argument: ["[endpoint...]", "where to listen, > in front connects; or a queue, amqp://host//rpc"],
   options,
   examples,
   async action({ session, values, operands }) {
+    checkWays(values);
+    const broker = brokerOperand(session.command, values, operands);
+    if (broker !== undefined) {
+      const { replyAt } = await import("../brokers/reply.ts");
+      return await replyAt(session, values, broker);
+    }
     const plan = planEndpoints(session.command, "bind", values, operands);
     const responder = responderFor(session, values);
     const socket = new Rep({ ...await socketOptions(session, values), hwm: values.hwm });
@@ -45,22 +70,29 @@ export default command({
   },
 });
 
-function responderFor(session: Session, values: Values<typeof options>): Responder<ZmqRequest> {
-  const fixed = values.data.length + values.file.length > 0;
+function isFixed({ data, file }: Values<typeof options>): boolean {
+  return data.length + file.length > 0;
+}
+
+/** @throws {UsageError} the options contradict each other */
+function checkWays(values: Values<typeof options>): void {
   const ways = [
     values.echo ? "--echo" : "",
     values.exec === undefined ? "" : "--exec",
-    fixed ? "-D or -F" : "",
+    isFixed(values) ? "-D or -F" : "",
   ].filter(Boolean);
   checkExec(values);
   if (values.echo) refuseFormatting("--echo", values);
   if (ways.length > 1) throw new UsageError(`${ways.join(" and ")} are different ways to reply: choose one`);
+}
+
+function responderFor(session: Session, values: Values<typeof options>): Responder<ZmqRequest> {
   const output = new Output(session);
   if (values.echo) {
     return { output, jobs: 1, answer: (request) => reply(session, request, request.frames) };
   }
   if (values.exec !== undefined) return execResponder(session, output, values.exec, values);
-  const source = sourceOf(values, fixed, { warn: session.warn });
+  const source = sourceOf(values, isFixed(values), { warn: session.warn });
   const replies = new Turns(source, framesOf);
   session.onStop(() => source.cancel());
   const writer = recordWriter(output, styleOf(session, values, false));

@@ -3,21 +3,23 @@ import { type Asker, Req } from "../../lib/zmq/types/req.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
 import examples from "../cheats/req.md" with { type: "text" };
 import { command, flag, group, option } from "../app/command.ts";
-import { EXIT, TimeoutError } from "../app/errors.ts";
+import { EXIT, TimeoutError, UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { messages } from "../app/tally.ts";
-import { integer } from "../app/values.ts";
+import { integer, text, word } from "../app/values.ts";
 import type { Source } from "../io/input.ts";
 import { finishOutput, Output } from "../io/output.ts";
 import { Pacer, type PacingOptions, repeats } from "../io/pacer.ts";
 import { sourceOf } from "../io/source.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { ending, identity, input, output, pacing, probing, zeromq } from "../options/options.ts";
+import { properties } from "../options/properties.ts";
+import { brokerOperand } from "../options/systems.ts";
 import { type RecordWriter, recordWriter, styleOf } from "../records/writer.ts";
 import { cancelAtFailure, open, peersOf, socketOptions, waitForPeers } from "../zmq/socket.ts";
 
 export default command({
-  argument: ["[endpoint...]", "where to connect; @ in front binds"],
+  argument: ["[endpoint...]", "where to connect, @ in front binds; or a queue, amqp://host//rpc"],
   options: {
     ...zeromq,
     ...input,
@@ -33,13 +35,36 @@ export default command({
     }),
     ...identity,
     ...probing,
+    ...properties,
+    ...group("Messages", {
+      exchange: option("--exchange <name>", "AMQP: send to this exchange; the address has no queue", word),
+      topic: option("-t, --topic <key>", "the routing key, with --exchange", text),
+    }),
     ...group("Delivery", {
       correlate: flag("--correlate", "number the requests, and accept only replies with the right number"),
+      jobs: option(
+        "-j, --jobs <number>",
+        "brokers: how many requests may be without a reply; replies keep the order (default: 1)",
+        integer(1, 65_536),
+      ),
       relaxed: flag("--relaxed", "continue with the next request when no reply arrives within -w"),
     }),
   },
   examples,
   async action({ session, values, operands }) {
+    const broker = brokerOperand(session.command, values, operands);
+    if (broker !== undefined) {
+      const { requestAt } = await import("../brokers/request.ts");
+      return await requestAt(session, values, broker);
+    }
+    if (values.jobs !== undefined) {
+      throw new UsageError(
+        "-j is for brokers: a REQ sends the next request after the reply (dealer sends several)",
+      );
+    }
+    if (values.topic !== undefined) {
+      throw new UsageError("-t is the routing key for --exchange, which is for AMQP");
+    }
     const plan = planEndpoints(session.command, "connect", values, operands);
     const source = sourceOf(values, repeats(values), { warn: session.warn });
     const stdout = new Output(session);

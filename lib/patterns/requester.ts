@@ -1,5 +1,5 @@
 import { clearTimeout, setTimeout } from "node:timers";
-import { encodeProperties, decodeProperties } from "../amqp/properties.ts";
+import { decodeProperties, encodeProperties } from "../amqp/properties.ts";
 import { PROPERTY, PropertyScan } from "../amqp/property_scan.ts";
 import { MAX_TIMER, type Signal } from "../transport/waiting.ts";
 import type { Bodies, Delivery, Envelope } from "./contract.ts";

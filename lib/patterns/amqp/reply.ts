@@ -1,46 +1,50 @@
-import type { AmqpConnection } from "../../amqp/client/connection.ts";
+/** Reply on AMQP brokers. */
 import { Consumer } from "../../amqp/client/consumer.ts";
 import type { LinkOptions } from "../../amqp/client/link.ts";
 import { Publisher } from "../../amqp/client/publisher.ts";
-import type { BrokerAddress } from "../../amqp/client/url.ts";
-import type { OpenReplies } from "../replier.ts";
+import type { AmqpAddress } from "../../amqp/client/url.ts";
+import { type OpenReplies, Replier, type ReplierEvents } from "../replier.ts";
 import { Presence } from "./presence.ts";
 import { DIRECT_REPLY } from "./request.ts";
+import { type Prepare, queueOf, requireQueue } from "./send.ts";
 
-/** Options of the replies to the requests of a queue. */
-export interface AmqpReplyOptions extends LinkOptions {
-  /** The maximum number of requests that are not acknowledged, 1 to 65535. Default: 1 */
+/** Options of `reply`. */
+export interface ReplyOptions extends LinkOptions, ReplierEvents {
+  /** Whether a missing queue is created, durable. Default: false */
+  readonly declare?: boolean | undefined;
+  /** The maximum number of unacknowledged requests, 1 to 65535. Default: 1 */
   readonly prefetch?: number | undefined;
-  /** Prepares each connection for requests, for example checks that the queue exists. */
-  readonly prepare?: (connection: AmqpConnection) => Promise<void>;
+  readonly prepare?: Prepare | undefined;
 }
 
-/** Returns a function that makes the link of a `Replier`, for the requests of a queue. */
-export function amqpReplies(
-  brokers: readonly BrokerAddress[],
-  queue: string,
-  { prepare, prefetch = 1, ...options }: AmqpReplyOptions = {},
-): OpenReplies {
-  return (onDelivery) => {
-    const presence = new Presence();
-    const inlet = new Consumer(brokers, queue, {
+/**
+ * Receives the requests of the queue of an address.
+ *
+ * @throws {EndpointError} the address has no name
+ */
+export function reply(address: AmqpAddress, options: ReplyOptions = {}): Replier {
+  const { brokers } = address;
+  const queue = queueOf(address);
+  const { prepare = requireQueue(queue, options.declare ?? false), prefetch = 1 } = options;
+  const presence = new Presence();
+  const open: OpenReplies = (onDelivery) => ({
+    inlet: new Consumer(brokers, queue, {
       ...options,
       prefetch,
-      ...(prepare === undefined ? {} : { prepare }),
+      prepare: async (connection) => {
+        await prepare(connection);
+      },
       onDelivery,
-    });
-    const outlet = new Publisher(brokers, {
+    }),
+    outlet: new Publisher(brokers, {
       ...options,
-      isMandatory: ({ routingKey }) => !isDirect(routingKey),
+      mandatory: ({ routingKey }) => !isDirect(routingKey),
       prepare: async (connection) => await presence.use(connection),
-    });
-    return {
-      inlet,
-      outlet,
-      route: (replyTo) => ({ exchange: "", routingKey: replyTo }),
-      isReceived: (replyTo) => isDirect(replyTo) ? presence.ask(replyTo) : undefined,
-    };
-  };
+    }),
+    route: (replyTo) => ({ exchange: "", routingKey: replyTo }),
+    isReceived: (replyTo) => isDirect(replyTo) ? presence.ask(replyTo) : undefined,
+  });
+  return new Replier(open, options);
 }
 
 /** Whether an address for a reply is a connected requester instead of a queue. */

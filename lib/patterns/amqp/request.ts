@@ -1,13 +1,21 @@
+/** Request on AMQP brokers. */
 import { AmqpError } from "../../amqp/amqp_error.ts";
 import type { Channel } from "../../amqp/client/channel.ts";
 import type { AmqpConnection } from "../../amqp/client/connection.ts";
 import { checkEnvelope } from "../../amqp/client/envelope.ts";
 import { endsLink } from "../../amqp/client/errors.ts";
 import { Link, type LinkOptions } from "../../amqp/client/link.ts";
-import type { BrokerAddress } from "../../amqp/client/url.ts";
+import type { AmqpAddress, BrokerAddress } from "../../amqp/client/url.ts";
 import type { Signal } from "../../transport/waiting.ts";
 import type { Envelope } from "../contract.ts";
-import type { RequestEvents, RequestLink, RequestPort } from "../requester.ts";
+import {
+  Requester,
+  type RequesterOptions,
+  type RequestEvents,
+  type RequestLink,
+  type RequestPort,
+} from "../requester.ts";
+import { type Prepare, queueOf, requireQueue } from "./send.ts";
 
 /**
  * The pseudo-queue of RabbitMQ's direct reply-to: a consumer of it receives the replies to the requests of its channel.
@@ -18,33 +26,38 @@ export const DIRECT_REPLY = "amq.rabbitmq.reply-to";
 /** The largest frame that the client offers, in bytes: for requests before the first connection. */
 const FRAME_MAX = 131072;
 
-/** Options of the requests to AMQP brokers. */
-export interface AmqpRequestOptions extends LinkOptions {
-  /** Prepares each connection before the first request, for example checks that the queue exists. */
-  readonly prepare?: (connection: AmqpConnection) => Promise<void>;
+/** Options of `request`. */
+export interface RequestOptions extends LinkOptions, RequesterOptions {
+  /** Prepares each connection before the first request. Default: the queue of the address must exist. */
+  readonly prepare?: Prepare | undefined;
 }
 
 /**
- * Returns a function that makes the link of a `Requester`. Its requests are mandatory and confirmed: one that no queue
- * receives, or that the broker refuses, is a permanent failure.
+ * Sends requests to the queue of an address, or to an exchange. The envelopes name it. Requests are mandatory and
+ * confirmed: one that no queue receives, or that the broker refuses, is a permanent failure.
+ *
+ * @throws {EndpointError} the address has no name, and there is no `prepare`
  */
-export function amqpRequests(
-  brokers: readonly BrokerAddress[],
-  options: AmqpRequestOptions = {},
-): (events: RequestEvents) => RequestLink {
-  return (events) => new AmqpRequestLink(brokers, options, events);
+export function request(address: AmqpAddress, options: RequestOptions): Requester {
+  const { prepare = requireQueue(queueOf(address), false) } = options;
+  return new Requester((events) => new AmqpRequestLink(address.brokers, options, prepare, events), options);
 }
 
 class AmqpRequestLink implements RequestLink {
   readonly replyTo = DIRECT_REPLY;
 
-  readonly #options: AmqpRequestOptions;
+  readonly #prepare: Prepare;
   readonly #events: RequestEvents;
   readonly #link: Link;
   #frameMax = FRAME_MAX;
 
-  constructor(brokers: readonly BrokerAddress[], options: AmqpRequestOptions, events: RequestEvents) {
-    this.#options = options;
+  constructor(
+    brokers: readonly BrokerAddress[],
+    options: LinkOptions,
+    prepare: Prepare,
+    events: RequestEvents,
+  ) {
+    this.#prepare = prepare;
     this.#events = events;
     this.#link = new Link(brokers, options, {
       onUp: (connection) => this.#onUp(connection),
@@ -74,11 +87,12 @@ class AmqpRequestLink implements RequestLink {
 
   async #onUp(connection: AmqpConnection): Promise<void> {
     const events = this.#events;
-    await this.#options.prepare?.(connection);
+    await this.#prepare(connection);
     const channel = await connection.open({
       onDelivery: (delivery) => events.onDelivery(delivery),
       onBatchEnd: () => events.onBatchEnd(),
-      onReturn: (_code, text, exchange, routingKey) => this.#link.fail(unroutable(exchange, routingKey, text)),
+      onReturn: (_code, text, exchange, routingKey) =>
+        this.#link.fail(unroutable(exchange, routingKey, text)),
       onConfirm: (_tag, _multiple, taken) => {
         if (!taken) this.#link.fail(refused(connection.blocked));
       },
