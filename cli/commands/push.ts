@@ -3,8 +3,10 @@ import examples from "../cheats/push.md" with { type: "text" };
 import { command } from "../app/command.ts";
 import { repeats } from "../io/pacer.ts";
 import { sourceOf } from "../io/source.ts";
+import { declaring, envelope, quality, retention } from "../options/brokers.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { conflatedDelivery, delivery, ending, input, pacing, zeromq } from "../options/options.ts";
+import { brokerOperand } from "../options/systems.ts";
 import { sendAll } from "../zmq/send.ts";
 import { open, peersOf, socketOptions } from "../zmq/socket.ts";
 
@@ -15,10 +17,29 @@ import { open, peersOf, socketOptions } from "../zmq/socket.ts";
 const HWM_BYTES = 2 ** 20;
 
 export default command({
-  argument: ["[endpoint...]", "where to connect; @ in front binds"],
-  options: { ...zeromq, ...input, ...ending, ...pacing, ...delivery, ...conflatedDelivery },
+  argument: [
+    "[endpoint...]",
+    "where to connect; @ in front binds; or the queue of a broker: amqp://host//queue, amqp:queue",
+  ],
+  options: {
+    ...zeromq,
+    ...input,
+    ...ending,
+    ...pacing,
+    ...delivery,
+    ...conflatedDelivery,
+    ...envelope,
+    ...declaring,
+    ...quality,
+    ...retention,
+  },
   examples,
   async action({ session, values, operands }) {
+    const broker = brokerOperand(session.command, values, operands);
+    if (broker !== undefined) {
+      const { send } = await import("../brokers/send.ts");
+      return await send(session, "push", broker, values);
+    }
     const plan = planEndpoints(session.command, "connect", values, operands);
     const source = sourceOf(values, repeats(values), { warn: session.warn });
     const socket = new Push({

@@ -4,8 +4,10 @@ import examples from "../cheats/sub.md" with { type: "text" };
 import { command, group, list, option } from "../app/command.ts";
 import { separator, text } from "../app/values.ts";
 import { checkExec } from "../io/exec.ts";
+import { matches, prefetch, quality } from "../options/brokers.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { conflation, ending, exec, output, receiving, zeromq } from "../options/options.ts";
+import { brokerOperand } from "../options/systems.ts";
 import { styleOf } from "../records/writer.ts";
 import { receiveAll } from "../zmq/receive.ts";
 import { open, socketOptions } from "../zmq/socket.ts";
@@ -13,7 +15,7 @@ import { open, socketOptions } from "../zmq/socket.ts";
 const topics = group("Messages", {
   topic: list(
     "-t, --topic <prefix>",
-    "subscribe to topics with this prefix (repeats; default: all topics)",
+    "subscribe to topics with this prefix (repeats; default: all topics); at a broker: a pattern such as order.#",
     text,
     "use the part of the prefix that is UTF-8, or subscribe to all topics",
   ),
@@ -25,7 +27,10 @@ const topics = group("Messages", {
 });
 
 export default command({
-  argument: ["[endpoint...]", "where to connect; @ in front binds"],
+  argument: [
+    "[endpoint...]",
+    "where to connect; @ in front binds; or the exchange of a broker: amqp://host//exchange, amqp:exchange",
+  ],
   options: {
     ...zeromq,
     ...topics,
@@ -34,9 +39,17 @@ export default command({
     ...receiving,
     ...conflation,
     ...exec,
+    ...prefetch,
+    ...matches,
+    ...quality,
   },
   examples,
   async action({ session, values, operands }) {
+    const broker = brokerOperand(session.command, values, operands);
+    if (broker !== undefined) {
+      const { subscribe } = await import("../brokers/receive.ts");
+      return await subscribe(session, broker, values);
+    }
     const plan = planEndpoints(session.command, "connect", values, operands);
     checkExec(values);
     const separator = values.separator === undefined ? undefined : utf8(values.separator);

@@ -3,13 +3,8 @@ import { AmqpError } from "../../lib/amqp/amqp_error.ts";
 import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
 import { inspectQueues } from "../../lib/amqp/client/peek.ts";
 import { declareQueue, findExchange, findQueue, type QueueState } from "../../lib/amqp/client/queues.ts";
-import { flag, group, nearest } from "../app/command.ts";
+import { nearest } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
-
-/** The option that creates a missing queue. */
-export const declaring = group("Queue", {
-  declare: flag("--declare", "create the queue if it does not exist: durable, of the broker's default type"),
-});
 
 /**
  * Finds a queue.

@@ -10,9 +10,10 @@ import { Progress } from "../app/progress.ts";
 import type { Session } from "../app/session.ts";
 import { messages, unsentWait } from "../app/tally.ts";
 import { requireQueue } from "./existence.ts";
-import { report } from "./put.ts";
+import { report } from "../brokers/put.ts";
 import { refuseStream, SUSPICION_MS } from "./streams.ts";
-import { type BrokerTarget, farewell, startWithin } from "./target.ts";
+import { farewell, startWithin } from "../brokers/link.ts";
+import type { BrokerTarget } from "./target.ts";
 
 /** The interval between checks of an empty queue, in milliseconds. */
 const LOOK_MS = 50;

@@ -3,7 +3,7 @@ import fs from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
-import { type AmqpEvent, connectBroker, type LinkOptions, patiently } from "../../lib/amqp/client/link.ts";
+import { connectBroker, type LinkOptions, patiently } from "../../lib/amqp/client/link.ts";
 import {
   type BrokerAddress,
   DEFAULT_URL,
@@ -13,12 +13,11 @@ import {
 } from "../../lib/amqp/client/url.ts";
 import { BROKER_SYSTEMS, shortName } from "../../lib/patterns/address.ts";
 import { group, option } from "../app/command.ts";
-import { StoppedError, TimeoutError, UsageError } from "../app/errors.ts";
-import { blockageReporter } from "../app/blockage.ts";
-import { phrase } from "../app/reporter.ts";
+import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
-import { integer, text, word } from "../app/values.ts";
-import { readTls, type TlsValues } from "../options/tls.ts";
+import { text, word } from "../app/values.ts";
+import { linkOf, type LoginValues, type Target, withPassword } from "../brokers/link.ts";
+import { readTls } from "../options/tls.ts";
 import type { DataFolder } from "./data_folder.ts";
 
 /** The HTTP API, for information that AMQP does not have. */
@@ -30,67 +29,16 @@ export const http = group("Broker", {
   ),
 });
 
-/** The limit of unacknowledged messages of a consumer. */
-export const prefetch = group("Delivery", {
-  prefetch: option(
-    "--prefetch <number>",
-    "number of messages to prefetch (default: 1000; with --exec: the value of -j)",
-    limit,
-  ),
-});
-
-/** The values of the options for the login. */
-export interface LoginValues extends TlsValues {
-  readonly passwordFile: string | undefined;
-}
-
 /** The values of the options for the address of the broker. */
 export interface BrokerValues extends LoginValues {
   readonly url: string | undefined;
   readonly folder: string | undefined;
 }
 
-/** The addresses of a broker, and how to connect to it. */
-export interface BrokerTarget {
+/** The addresses of a broker, and how to connect to it. `abort` also ends all work of `withConnection`. */
+export interface BrokerTarget extends Target {
   readonly brokers: readonly BrokerAddress[];
   readonly link: LinkOptions;
-  /** Ends the first attempt to connect, and all work of `withConnection`. */
-  abort(reason: Error): void;
-}
-
-/** The time limit for the replies of the broker at the end, after a signal or a timeout, in milliseconds. */
-const HURRIED_MS = 300;
-
-/**
- * Waits for the last replies of the broker: for a short time after a signal or a timeout, else for the time of the
- * client or until a signal.
- *
- * @param say sends the last methods; its argument is the time limit in milliseconds, or undefined for the default
- */
-export async function farewell(
-  session: Session,
-  failure: unknown,
-  say: (limit?: number) => Promise<void>,
-): Promise<void> {
-  if (session.stopping || failure instanceof TimeoutError) await say(HURRIED_MS);
-  else await session.untilStopped(say());
-}
-
-/** Waits for the first connection, at most as long as `-w` allows. */
-export async function startWithin(
-  target: Pick<BrokerTarget, "brokers" | "abort">,
-  timeout: number | undefined,
-  start: Promise<void>,
-): Promise<void> {
-  const names = target.brokers.map(formatBroker).join(",");
-  const late = () =>
-    target.abort(new TimeoutError(`${names} did not answer within ${timeout! / 1000} s (-w)`));
-  const timer = timeout === undefined ? undefined : setTimeout(late, Math.min(timeout, 2 ** 31 - 1));
-  try {
-    await start;
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** The pauses and timeouts for a broker in a directory, which may read for long before it answers, or exit before. */
@@ -106,9 +54,11 @@ export function targetOf(session: Session, options: BrokerValues, create = false
     if (url !== undefined) {
       throw new UsageError("--url and --data both name the place of the queues: give only one of them");
     }
+    const broker = inside(folder);
     return {
-      brokers: [inside(folder)],
-      ...linkOf(session, { ...SHARED_DIRECTORY, dial: dialer(session, folder, create) }),
+      brokers: [broker],
+      where: formatBroker(broker),
+      ...linkOf(session, { ...SHARED_DIRECTORY, dial: dialer(session, folder, create) }, true),
     };
   }
   return reach(session, parseAmqpUrl(url ?? brokerInUse()), options);
@@ -138,7 +88,7 @@ function brokerInUse(): string {
 }
 
 function reach(session: Session, given: readonly BrokerAddress[], options: LoginValues): BrokerTarget {
-  const brokers = withPassword(given, options);
+  const brokers = withPassword(given, options, "AMQP_PASSWORD");
   for (const name of new Set(brokers.flatMap(({ ignored = [] }) => ignored))) {
     const option = OPTIONS[name];
     session.reporter.warn(
@@ -149,7 +99,8 @@ function reach(session: Session, given: readonly BrokerAddress[], options: Login
   if ((insecure || (cacert ?? cert ?? key) !== undefined) && brokers[0]!.endpoint.scheme !== "tls") {
     throw new UsageError(`certificates are for amqps:// URLs: received ${formatBroker(brokers[0]!)}`);
   }
-  return { brokers, ...linkOf(session, { tls: readTls(options) }) };
+  const where = brokers.map(formatBroker).join(",");
+  return { brokers, where, ...linkOf(session, { tls: readTls(options) }) };
 }
 
 /** The options that do what parameters of URLs do in other tools. */
@@ -162,17 +113,6 @@ const OPTIONS: Readonly<Record<string, string>> = {
   auth_mechanism: "auth_mechanism=plain or external",
   socket_timeout: "connection_timeout, in ms",
 };
-
-function linkOf(session: Session, options: LinkOptions): Pick<BrokerTarget, "link" | "abort"> {
-  const abort = new AbortController();
-  session.onStop(() => abort.abort(new StoppedError("Stopped before the broker answered")));
-  const link = {
-    ...options,
-    onEvent: describeLink(session, options.dial !== undefined),
-    signal: abort.signal,
-  };
-  return { link, abort: (reason) => abort.abort(reason) };
-}
 
 /** The broker of a directory. It accepts guest, from this machine only. */
 function inside(folder: string): BrokerAddress {
@@ -220,53 +160,6 @@ export async function withConnection(
       link.signal?.removeEventListener("abort", stop);
     }
   });
-}
-
-function withPassword(
-  brokers: readonly BrokerAddress[],
-  { passwordFile }: LoginValues,
-): readonly BrokerAddress[] {
-  const inherited = process.env["AMQP_PASSWORD"];
-  if (passwordFile === undefined) {
-    return inherited === undefined
-      ? brokers
-      : brokers.map((broker) => broker.hasPassword ? broker : { ...broker, password: inherited });
-  }
-  let password: string;
-  try {
-    password = fs.readFileSync(passwordFile, "utf8").replace(/\r?\n$/, "");
-  } catch (error) {
-    throw new UsageError(`--password-file '${passwordFile}': ${phrase(error)}`);
-  }
-  return brokers.map((broker) => ({ ...broker, password }));
-}
-
-/** @param passing whether brokers exit normally, because each one is another command with the directory open */
-function describeLink({ reporter }: Session, passing: boolean): (event: AmqpEvent) => void {
-  const blocked = blockageReporter(
-    reporter,
-    "the broker accepts no messages for now",
-    "the broker accepts messages again",
-  );
-  const lost = (text: string) => passing ? reporter.verbose(text) : reporter.warn(text);
-  return (event) => {
-    switch (event.type) {
-      case "connected":
-        return reporter.verbose(`connected: ${event.broker} (${event.server})`);
-      case "lost":
-        return lost(`lost ${event.broker}: ${phrase(event.error)}; connecting again`);
-      case "retrying":
-        return lost(`${phrase(event.error)}; trying again`);
-      case "blocked":
-        return blocked(event.reason);
-    }
-  };
-}
-
-function limit(value: string): number {
-  const number = integer(1)(value);
-  if (number > 65535) throw new Error("expected a whole number from 1 to 65535");
-  return number;
 }
 
 /** Parses an argument of a queue or a binding, `x-max-length=1000`; integers and booleans are sent with these types. */

@@ -16,7 +16,7 @@ import {
 } from "./packet_type.ts";
 import { type MqttProperties, readProperties } from "./properties.ts";
 import { WILL } from "./property_table.ts";
-import { REASON } from "./reason_code.ts";
+import { isEndReason, REASON, reasonName } from "./reason_code.ts";
 import { checkText, readText } from "./text.ts";
 import { isTopicName } from "./topic.ts";
 
@@ -300,6 +300,9 @@ export function decodeReason(
   const reader = new PacketReader(type, bytes, start, end);
   if (version < 5) reader.finish(); // [MQTT-3.14.1-1]
   const reasonCode = reader.done ? 0 : reader.byte();
+  if (!isEndReason(type, reasonCode)) { // [MQTT-3.14.2-1] [MQTT-3.15.2-1]
+    throw protocolError(`A ${packetName(type)} has the reason code ${reasonName(reasonCode)}`);
+  }
   const properties = reader.done ? {} : reader.properties(version);
   reader.finish();
   return { reasonCode, properties };

@@ -1,3 +1,5 @@
+import { AUTH } from "./packet_type.ts";
+
 /** The reason codes of MQTT (5.0, 2.4). */
 export const REASON = {
   success: 0x00,
@@ -78,4 +80,24 @@ const OF_ACKS: readonly (ReadonlySet<number> | undefined)[] = (() => {
 /** Whether an acknowledgement of this packet type may have the reason code. */
 export function isAckReason(type: number, code: number): boolean {
   return OF_ACKS[type]!.has(code);
+}
+
+/** The reason codes of 0x80 and above that no DISCONNECT has (5.0, 3.14.2.1). */
+const NOT_AT_END: ReadonlySet<number> = new Set<number>([
+  REASON.unsupportedProtocolVersion,
+  REASON.clientIdNotValid,
+  REASON.badUserNameOrPassword,
+  REASON.serverUnavailable,
+  REASON.banned,
+  REASON.badAuthenticationMethod,
+  REASON.packetIdInUse,
+  REASON.packetIdNotFound,
+]);
+
+/** Whether a DISCONNECT or an AUTH, by its packet type, may have the reason code (5.0, 3.14.2.1, 3.15.2.1). */
+export function isEndReason(type: number, code: number): boolean {
+  if (code === REASON.success) return true;
+  if (type === AUTH) return code === REASON.continueAuthentication || code === REASON.reauthenticate;
+  return code === REASON.disconnectWithWill ||
+    code >= REASON.unspecified && code <= REASON.wildcardSubscriptionsNotSupported && !NOT_AT_END.has(code);
 }

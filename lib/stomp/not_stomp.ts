@@ -6,11 +6,22 @@ export function notStomp(bytes: Uint8Array): ProtocolError {
   if ((bytes[0] === 0x15 || bytes[0] === 0x16) && bytes[1] === 3) {
     return new ProtocolError("The peer speaks TLS: use stomps:// at both ends, or stomp:// at both ends");
   }
+  // The signature of a ZMTP greeting (RFC 37, 2.1).
+  if (bytes[0] === 0xff && (bytes.length < 10 || bytes[9] === 0x7f)) {
+    return new ProtocolError(
+      "The peer speaks ZMTP (ZeroMQ), not STOMP: a ZeroMQ socket has a tcp:// address",
+    );
+  }
   const text = new TextDecoder("latin1").decode(bytes);
   if (text.startsWith("AMQP")) {
     return new ProtocolError("The peer speaks AMQP, not STOMP: AMQP is usually at port 5672, STOMP at 61613");
   }
-  if (/^([A-Z]+ \S* ?HTTP|HTTP\/|(GET|PUT|POST|HEAD|OPTIONS|DELETE|CONNECT) )/.test(text)) {
+  if (/^HTTP\//.test(text)) {
+    return new ProtocolError(
+      "The peer speaks HTTP, not STOMP: STOMP is usually at port 61613; 15672 is RabbitMQ's HTTP API",
+    );
+  }
+  if (/^([A-Z]+ \S* ?HTTP|(GET|PUT|POST|HEAD|OPTIONS|DELETE|CONNECT) )/.test(text)) {
     return new ProtocolError("The peer speaks HTTP, not STOMP: a browser needs STOMP over a WebSocket");
   }
   const line = text.split(/[\r\n]/)[0]!;

@@ -3,7 +3,7 @@ import fs from "node:fs";
 import { waitFor } from "../../tests/support/helpers.ts";
 import { RabbitMq } from "../../tests/support/rabbitmq.ts";
 import type { Lab } from "./lab.ts";
-import { cpuOf, measured, Program, residentMiB } from "./processes.ts";
+import { cpuOf, freePort, measured, Program, residentMiB } from "./processes.ts";
 import type { Measurement } from "./row.ts";
 
 /** A running broker. */
@@ -15,19 +15,29 @@ export interface BrokerProcess {
   stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
-/** Starts `queue serve`. */
-export async function serve(command: readonly string[], ...options: string[]): Promise<BrokerProcess> {
+/** Starts `queue serve` for AMQP. */
+export function serve(command: readonly string[], ...options: string[]): Promise<BrokerProcess> {
+  return serveProtocol(command, "amqp", options);
+}
+
+/** Starts `queue serve` for one protocol. */
+async function serveProtocol(
+  command: readonly string[],
+  scheme: "amqp" | "mqtt",
+  options: readonly string[],
+): Promise<BrokerProcess> {
   const began = performance.now();
-  const program = new Program([...command, "queue", "serve", "amqp://127.0.0.1:0", ...options]);
-  const said = await program.says(/listening on amqp:\/\/127\.0\.0\.1:\d+/);
+  const program = new Program([...command, "queue", "serve", `${scheme}://127.0.0.1:0`, ...options]);
+  const listening = new RegExp(`listening on ${scheme}://127\\.0\\.0\\.1:(\\d+)`);
+  const port = Number(listening.exec(await program.says(listening))![1]);
   const readyMs = performance.now() - began;
-  const port = Number(/listening on amqp:\/\/127\.0\.0\.1:(\d+)/.exec(said)![1]);
   return { port, pid: program.child.pid!, readyMs, stop: (signal) => program.stop(signal) };
 }
 
 /**
  * Returns a broker of ours that runs until the end of the group. All rows with the same options and purpose share it.
  *
+ * @param options with `--memory`, or with a folder for the data
  * @param purpose distinguishes brokers with the same options, for rows that leave messages in the queue
  */
 export function ownBroker(
@@ -35,11 +45,13 @@ export function ownBroker(
   command: readonly string[],
   options: readonly string[],
   purpose = "",
+  scheme: "amqp" | "mqtt" = "amqp",
 ): Promise<BrokerProcess> {
-  const name = `broker ${[...command, ...options, purpose].join(" ")}`;
+  const name = `broker ${[...command, scheme, ...options, purpose].join(" ")}`;
   return lab.once(name, async () => {
     const folder = fs.mkdtempSync(lab.file("broker-"));
-    const broker = await serve(command, ...options, "--data", folder);
+    const data = options.includes("--memory") ? [] : ["--data", folder];
+    const broker = await serveProtocol(command, scheme, [...options, ...data]);
     lab.atEnd(name, async () => {
       await broker.stop();
       fs.rmSync(folder, { recursive: true, force: true });
@@ -48,13 +60,31 @@ export function ownBroker(
   });
 }
 
-export function rabbitMq(lab: Lab): Promise<BrokerProcess> {
+/** RabbitMQ, until the end of the group: the port of AMQP, or that of its MQTT plug-in. */
+export function rabbitMq(lab: Lab, scheme: "amqp" | "mqtt" = "amqp"): Promise<BrokerProcess> {
   return lab.once("RabbitMQ", async () => {
     const began = performance.now();
-    const broker = await RabbitMq.start();
+    const broker = await RabbitMq.start(scheme === "mqtt" ? ["rabbitmq_mqtt"] : []);
     const readyMs = performance.now() - began;
     lab.atEnd("RabbitMQ", () => broker.stop());
-    return { port: broker.port, pid: await pidOf(broker), readyMs, stop: () => broker.stop() };
+    const port = scheme === "mqtt" ? Number(new URL(broker.mqtt!).port) : broker.port;
+    return { port, pid: await pidOf(broker), readyMs, stop: () => broker.stop() };
+  });
+}
+
+/** mosquitto without persistence and without a limit of waiting messages, until the end of the group. */
+export function mosquitto(lab: Lab): Promise<BrokerProcess> {
+  return lab.once("mosquitto", async (): Promise<BrokerProcess> => {
+    const began = performance.now();
+    const port = await freePort();
+    const config = lab.file("mosquitto.conf");
+    const lines = ["allow_anonymous true", "max_inflight_messages 0", "max_queued_messages 0"];
+    fs.writeFileSync(config, [`listener ${port} 127.0.0.1`, ...lines, ""].join("\n"));
+    const program = new Program(["mosquitto", "-c", config]);
+    await program.says(/mosquitto version \S+ running/);
+    const readyMs = performance.now() - began;
+    lab.atEnd("mosquitto", () => program.stop());
+    return { port, pid: program.child.pid!, readyMs, stop: (signal) => program.stop(signal) };
   });
 }
 

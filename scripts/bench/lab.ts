@@ -30,7 +30,7 @@ export interface ServerKeys {
 }
 
 /** The libraries of the peers in C. */
-const C_LIBRARIES = { line_zmq: ["-lzmq"], drain_zmq: [], load_amqp: ["-lrabbitmq"] } as const;
+const C_LIBRARIES = { line_zmq: ["-lzmq"], drain_zmq: [], load_amqp: ["-lrabbitmq"], load_mqtt: [] } as const;
 
 const DENO = [process.execPath, "run", "-A", "--no-check"];
 

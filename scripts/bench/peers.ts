@@ -5,6 +5,7 @@ import { isInstalled as hasRabbitMq } from "../../tests/support/rabbitmq.ts";
 
 const PEERS = {
   libzmq: { isThere: () => has("gcc") && hasHeader("zmq.h"), remedy: "gcc and libzmq3-dev" },
+  mosquitto: { isThere: () => has("gcc") && has("mosquitto"), remedy: "gcc and mosquitto" },
   gcc: { isThere: () => has("gcc"), remedy: "gcc" },
   rabbitmq: {
     isThere: () => hasRabbitMq && has("gcc") && hasHeader("amqp.h"),

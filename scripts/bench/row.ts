@@ -6,6 +6,7 @@ import type { Peer } from "./peers.ts";
 export const UNITS = {
   "msgs/s": "more",
   "MB/s": "more",
+  "conns/s": "more",
   "ms": "less",
   "µs": "less",
   "MiB": "less",

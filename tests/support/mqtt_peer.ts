@@ -30,6 +30,8 @@ export class MqttPeer implements StreamSink {
   readonly version: ProtocolVersion;
   /** The answer to CONNECT, if `open` was used. */
   connack!: Connack;
+  /** The types of all received packets, in order. */
+  readonly order: number[] = [];
   /** Received messages, and all other packets: their order among each other means nothing. */
   readonly #messages: Packet[] = [];
   readonly #others: Packet[] = [];
@@ -44,6 +46,7 @@ export class MqttPeer implements StreamSink {
     this.version = version;
     this.#decoder = new PacketDecoder({
       onPacket: (type, flags, bytes, start, end) => {
+        this.order.push(type);
         (type === PUBLISH ? this.#messages : this.#others).push(
           readPacket(type, flags, bytes, start, end, version),
         );

@@ -12,6 +12,8 @@ import type { TestBroker } from "./brokers.ts";
 
 /** The path on Debian. The script on PATH would change the user. */
 const SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+/** As many unacknowledged messages as our broker sends. */
+const MQTT = ["mqtt.prefetch = 1024", "mqtt.allow_anonymous = true"];
 /** The maximum start time, in milliseconds. */
 const BOOT_MS = 50_000;
 
@@ -32,7 +34,7 @@ kill -9 0`;
 let running: Promise<RabbitMq> | undefined;
 
 /** A plug-in that the first call of `rabbitMq` can enable. */
-export type Plugin = "rabbitmq_stomp";
+export type Plugin = "rabbitmq_mqtt" | "rabbitmq_stomp";
 
 /** Returns the broker. It is started by the first call, with these plug-ins. */
 export function rabbitMq(...plugins: Plugin[]): Promise<RabbitMq> {
@@ -51,11 +53,21 @@ export class RabbitMq implements TestBroker {
   readonly port: number;
   /** The endpoint of the STOMP plug-in, if it is enabled. */
   readonly stomp: string | undefined;
+  /** The endpoint of the MQTT plug-in, if it is enabled. */
+  readonly mqtt: string | undefined;
   readonly #child: ChildProcess | undefined;
   readonly #dir: TempDir | undefined;
 
-  private constructor(port: number, http: string, stomp?: string, child?: ChildProcess, dir?: TempDir) {
+  private constructor(
+    port: number,
+    http: string,
+    stomp?: string,
+    mqtt?: string,
+    child?: ChildProcess,
+    dir?: TempDir,
+  ) {
     this.stomp = stomp;
+    this.mqtt = mqtt;
     this.#child = child;
     this.#dir = dir;
     this.port = port;
@@ -69,13 +81,14 @@ export class RabbitMq implements TestBroker {
       return new RabbitMq(Number(new URL(MQCAT_AMQP_URL).port), MQCAT_AMQP_HTTP_URL, MQCAT_STOMP_URL);
     }
     const dir = tempDir();
-    const [port, httpPort, distPort, epmdPort, stompPort] = await freePorts(5);
+    const [port, httpPort, distPort, epmdPort, stompPort, mqttPort] = await freePorts(6);
     fs.writeFileSync(dir.file("enabled_plugins"), `[${["rabbitmq_management", ...plugins].join(",")}].\n`);
     const config = [
       `management.tcp.ip = 127.0.0.1`,
       `management.tcp.port = ${httpPort}`,
       `disk_free_limit.absolute = 1MB`,
       ...(plugins.includes("rabbitmq_stomp") ? [`stomp.listeners.tcp.1 = 127.0.0.1:${stompPort}`] : []),
+      ...(plugins.includes("rabbitmq_mqtt") ? [`mqtt.listeners.tcp.1 = 127.0.0.1:${mqttPort}`, ...MQTT] : []),
     ];
     fs.writeFileSync(dir.file("rabbitmq.conf"), `${config.join("\n")}\n`);
     const child = spawn("sh", ["-c", SCRIPT, "sh", dir.path], {
@@ -101,6 +114,7 @@ export class RabbitMq implements TestBroker {
       port!,
       `http://127.0.0.1:${httpPort}`,
       plugins.includes("rabbitmq_stomp") ? `stomp://127.0.0.1:${stompPort}` : undefined,
+      plugins.includes("rabbitmq_mqtt") ? `mqtt://127.0.0.1:${mqttPort}` : undefined,
       child,
       dir,
     );

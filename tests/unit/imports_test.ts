@@ -17,9 +17,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   link: ["bytes", "transport"],
   amqp: ["bytes", "link", "transport"],
   mqtt: ["bytes", "link", "transport"],
-  stomp: ["bytes", "link", "transport"],
-  broker: ["amqp", "mqtt", "stomp", "bytes", "transport"],
-  patterns: ["zmq", "zmtp", "amqp", "mqtt", "stomp", "link", "bytes", "transport"],
+  stomp: ["bytes", "amqp", "crossing", "link", "transport"],
+  crossing: ["amqp", "mqtt", "stomp", "bytes"],
+  broker: ["amqp", "mqtt", "stomp", "crossing", "bytes", "transport"],
+  patterns: ["zmq", "zmtp", "amqp", "mqtt", "stomp", "crossing", "link", "bytes", "transport"],
   echo: ["transport"],
   probe: ["zmtp", "amqp", "transport"],
 };
@@ -235,7 +236,7 @@ describe("imports", () => {
     [
       "lib/broker/x.ts",
       'import "../zmtp/batch.ts";',
-      /broker may import amqp, mqtt, stomp, bytes, transport/,
+      /broker may import amqp, mqtt, stomp, crossing, bytes, transport/,
     ],
     ["lib/echo/x.ts", 'const x = await import("../amqp/frame.ts");', /echo may import transport/],
     ["lib/zmtp/x.ts", 'import { connect } from "../transport/transport.ts";', /only the types/],

@@ -3,10 +3,11 @@ import { command, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { word } from "../../app/values.ts";
 import { broker } from "../../options/broker.ts";
+import { declaring, prefetch } from "../../options/brokers.ts";
 import { ending } from "../../options/options.ts";
-import { declaring, refuseEmptyNames } from "../../queue/existence.ts";
+import { refuseEmptyNames } from "../../queue/existence.ts";
 import { moveAll, toQueue } from "../../queue/move.ts";
-import { prefetch, targetOf } from "../../queue/target.ts";
+import { targetOf } from "../../queue/target.ts";
 
 export default command({
   argument: ["<words...>", "FROM TO: two queues; both must exist"],
@@ -15,10 +16,16 @@ export default command({
     ...group("Broker", { toUrl: option("--to-url <url>", "the broker of TO, when it is another one", word) }),
     ...ending,
     ...group("Queue", {
-      declare: { ...declaring.declare, description: "create TO if it does not exist: durable" },
+      declare: {
+        ...group("Queue", declaring).declare,
+        description: "create TO if it does not exist: durable",
+      },
     }),
     ...group("Delivery", {
-      prefetch: { ...prefetch.prefetch, description: "number of messages in flight (default: 1000)" },
+      prefetch: {
+        ...group("Delivery", prefetch).prefetch,
+        description: "number of messages in flight (default: 1000)",
+      },
     }),
   },
   examples,

@@ -7,20 +7,15 @@ import { command, group } from "../../app/command.ts";
 import { TimeoutError, UsageError } from "../../app/errors.ts";
 import { phrase } from "../../app/reporter.ts";
 import type { Session } from "../../app/session.ts";
+import { farewell, startWithin } from "../../brokers/link.ts";
+import { queueWriter } from "../../brokers/records.ts";
 import { finishOutput, Output, outputFailure } from "../../io/output.ts";
 import { broker } from "../../options/broker.ts";
+import { prefetch } from "../../options/brokers.ts";
 import { ending, output } from "../../options/options.ts";
 import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
-import { queueWriter } from "../../queue/records.ts";
 import { refuseStream, SUSPICION_MS } from "../../queue/streams.ts";
-import {
-  type BrokerTarget,
-  farewell,
-  prefetch,
-  startWithin,
-  targetOf,
-  withConnection,
-} from "../../queue/target.ts";
+import { type BrokerTarget, targetOf, withConnection } from "../../queue/target.ts";
 import { type RecordStyle, styleOf } from "../../records/writer.ts";
 
 /** The default of `--count`. */
@@ -37,7 +32,7 @@ export default command({
     ...output,
     ...group("Timing", {
       count: {
-        ...prefetch.prefetch,
+        ...group("Delivery", prefetch).prefetch,
         flags: ending.count.flags,
         description: "number of messages to show (default: 10)",
       },

@@ -3,11 +3,12 @@ import { command, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { word } from "../../app/values.ts";
 import { broker } from "../../options/broker.ts";
+import { declaring, prefetch } from "../../options/brokers.ts";
 import { ending } from "../../options/options.ts";
 import { revived } from "../../queue/dead_letters.ts";
-import { declaring, refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
+import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
 import { moveAll } from "../../queue/move.ts";
-import { prefetch, targetOf, withConnection } from "../../queue/target.ts";
+import { targetOf, withConnection } from "../../queue/target.ts";
 
 export default command({
   argument: ["<queue>", "the queue of dead letters; each goes back to the queue where it died"],
@@ -16,13 +17,16 @@ export default command({
     ...ending,
     ...group("Queue", {
       declare: {
-        ...declaring.declare,
+        ...group("Queue", declaring).declare,
         description: "create the queue of --to if it does not exist: durable",
       },
     }),
     ...group("Delivery", {
       to: option("--to <queue>", "all of them go here instead", word),
-      prefetch: { ...prefetch.prefetch, description: "number of messages in flight (default: 1000)" },
+      prefetch: {
+        ...group("Delivery", prefetch).prefetch,
+        description: "number of messages in flight (default: 1000)",
+      },
     }),
   },
   examples,

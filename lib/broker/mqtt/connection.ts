@@ -26,6 +26,7 @@ import {
   UNSUBSCRIBE,
 } from "../../mqtt/packet_type.ts";
 import { checkEmpty, decodeReason, decodeSubscribe, decodeUnsubscribe } from "../../mqtt/packets.ts";
+import type { MqttProperties } from "../../mqtt/properties.ts";
 import { REASON } from "../../mqtt/reason_code.ts";
 import type { ByteStream, StreamSink } from "../../transport/stream.ts";
 import { ClientOutput } from "../core/clients/client_output.ts";
@@ -272,8 +273,12 @@ export class MqttConnection
       case SUBSCRIBE: {
         const packet = decodeSubscribe(bytes, start, end, version);
         const { codes, reason, sendRetained } = subscribe(this, packet);
-        const properties = reason === undefined || !this.#problems ? {} : { reasonString: reason };
-        this.encoder.codeList(SUBACK, { packetId: packet.packetId, properties, codes });
+        const { packetId } = packet;
+        // [MQTT-3.1.2-29] [MQTT-3.9.2-1]
+        this.#encodeReason(
+          this.#problems ? reason : undefined,
+          (properties) => this.encoder.codeList(SUBACK, { packetId, properties, codes }),
+        );
         sendRetained();
         return this.#touch();
       }
@@ -405,7 +410,7 @@ export class MqttConnection
       this.session.expiry = this.vhostSpace.limitExpiry(expiry);
       this.session.save();
     }
-    if (reasonCode !== REASON.disconnectWithWill && this.#will !== undefined) { // [MQTT-3.14.4-3]
+    if (reasonCode === REASON.success && this.#will !== undefined) { // [MQTT-3.14.4-3]
       this.vhostSpace.wills.discard(this.#will);
       this.#will = undefined;
     }
@@ -433,6 +438,17 @@ export class MqttConnection
     }
   }
 
+  /** Encodes a packet with a reason, or without it if that would make it larger than the client allows. */
+  #encodeReason(reason: string | undefined, encode: (properties: MqttProperties) => void): void {
+    const { length } = this.#out;
+    if (reason !== undefined) {
+      encode({ reasonString: reason });
+      if (this.#out.length - length <= this.#maxPacket) return;
+      this.#out.length = length;
+    }
+    encode({});
+  }
+
   #refuse(error: MqttError): void {
     this.#close(error, error.reasonCode, error.message);
   }
@@ -442,10 +458,10 @@ export class MqttConnection
     if (this.#over || this.#closing !== undefined) return;
     this.#end(cause);
     if (this.version === 5) {
-      const properties = reason === undefined || !this.#problems
-        ? {}
-        : { reasonString: reason.slice(0, 1000) };
-      this.encoder.reason(DISCONNECT, { reasonCode, properties });
+      this.#encodeReason( // [MQTT-3.14.2-3]
+        reason?.slice(0, 1000),
+        (properties) => this.encoder.reason(DISCONNECT, { reasonCode, properties }),
+      );
     }
     this.#host.cycle.scheduleFlush(this);
     this.#closeTimer = setTimeout(() => this.#stream.close(cause), FAREWELL_MS);

@@ -41,6 +41,8 @@ class FirstPacket implements StreamSink, PacketSink {
   readonly #reject: (error: Error) => void;
   /** The version of the client, as far as it is known. */
   version: ProtocolVersion | undefined;
+  /** The size limit of the client for packets, in bytes. */
+  maxAnswer = Infinity;
 
   constructor(stream: ByteStream, maxPacket: number) {
     this.#stream = stream;
@@ -79,7 +81,9 @@ class FirstPacket implements StreamSink, PacketSink {
     }
     this.version = versionOf(bytes, start, end);
     try {
-      this.#resolve(decodeConnect(bytes, start, end));
+      const connect = decodeConnect(bytes, start, end);
+      this.maxAnswer = connect.properties.maximumPacketSize ?? Infinity;
+      this.#resolve(connect);
     } catch (error) {
       this.#reject(error as Error);
     }
@@ -192,10 +196,14 @@ async function refuse(stream: ByteStream, first: FirstPacket, error: Error): Pro
   if (version < 5 && isMalformed) return stream.close(error);
   const encoder = new PacketEncoder(new FrameBuffer());
   encoder.version = version;
-  // A client does not learn which part of its credentials is wrong.
-  const properties = error instanceof LoginRefused ? {} : { reasonString: error.message };
   const code = version === 5 ? error.reasonCode : returnCodeOf(error.reasonCode);
-  encoder.connack({ sessionPresent: false, code, properties });
+  // A client does not learn which part of its credentials is wrong.
+  const reason = error instanceof LoginRefused ? {} : { reasonString: error.message };
+  encoder.connack({ sessionPresent: false, code, properties: reason });
+  if (encoder.out.length > first.maxAnswer) { // [MQTT-3.2.2-19]
+    encoder.out.length = 0;
+    encoder.connack({ sessionPresent: false, code, properties: {} });
+  }
   const timer = setTimeout(() => stream.close(error), FAREWELL_MS);
   await Promise.race([first.write(encoder.out.take()), stream.closed]);
   clearTimeout(timer);

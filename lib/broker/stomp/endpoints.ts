@@ -2,7 +2,7 @@ import type { StompFrame } from "../../stomp/frame.ts";
 import { StompError } from "../../stomp/stomp_error.ts";
 import { declareQueue } from "../core/clients/operations.ts";
 import type { SessionConnection } from "./contract.ts";
-import { type Destination, parseDestination } from "./destination.ts";
+import { type Destination, parseDestination } from "../../crossing/stomp/destination.ts";
 import { declarationOf } from "./queue_params.ts";
 import { quote } from "./replies.ts";
 

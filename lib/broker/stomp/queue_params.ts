@@ -7,8 +7,8 @@ import type { StompFrame } from "../../stomp/frame.ts";
 import { StompError } from "../../stomp/stomp_error.ts";
 import { randomName } from "../core/clients/names.ts";
 import type { QueueDeclaration } from "../core/topology/declaration_checks.ts";
-import type { Destination } from "./destination.ts";
-import { booleanOf, integerHeader } from "./headers.ts";
+import type { Destination } from "../../crossing/stomp/destination.ts";
+import { booleanOf, integerHeader } from "../../crossing/stomp/headers.ts";
 
 /** The headers that are arguments of the queue: texts and numbers. */
 const TEXT_ARGUMENTS = ["x-dead-letter-exchange", "x-dead-letter-routing-key", "x-queue-type"];

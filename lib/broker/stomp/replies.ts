@@ -1,5 +1,6 @@
 import { AmqpError } from "../../amqp/amqp_error.ts";
 import { replyName } from "../../amqp/reply_codes.ts";
+import type { Destination } from "../../crossing/stomp/destination.ts";
 import { LimitError, messageOf, ProtocolError } from "../../errors.ts";
 import { StompError } from "../../stomp/stomp_error.ts";
 
@@ -22,4 +23,9 @@ export function replyFor(error: unknown): StompError {
 /** Quotes a text as RabbitMQ does in some errors. */
 export function quote(text: string): string {
   return `"${text.replaceAll(/["\\]/g, "\\$&")}"`;
+}
+
+/** The error for a destination that the command does not accept. */
+export function notFor({ text }: Destination, command: string): StompError {
+  return new StompError("Invalid destination", `'${text}' is not a valid destination for '${command}'\n`);
 }

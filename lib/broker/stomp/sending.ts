@@ -1,13 +1,13 @@
 import { PropertyScan } from "../../amqp/property_scan.ts";
 import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
+import { propertiesOfSend } from "../../crossing/stomp/headers.ts";
 import type { StompFrame } from "../../stomp/frame.ts";
 import { StompError } from "../../stomp/stomp_error.ts";
 import type { Confirmable } from "../core/cycle.ts";
 import { encodeMessage } from "../core/message.ts";
 import type { SessionConnection, SessionHost } from "./contract.ts";
-import { notFor } from "./destination.ts";
 import type { Endpoints } from "./endpoints.ts";
-import { propertiesOfFrame } from "./headers.ts";
+import { notFor } from "./replies.ts";
 import { TEMP_QUEUE } from "./subscription_headers.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 
@@ -68,7 +68,7 @@ export class Sending implements Confirmable {
     const destination = this.#endpoints.destinationOf(frame);
     if (destination.kind === "temp_queue") throw notFor(destination, "SEND");
     if (destination.kind === "queue") this.#endpoints.ensureQueue(frame, destination);
-    const properties = propertiesOfFrame(frame);
+    const properties = propertiesOfSend(frame);
     const { replyTo } = properties;
     if (replyTo?.startsWith(TEMP_QUEUE) && replyTo.length > TEMP_QUEUE.length) {
       properties.replyTo = this.#subscriptions.replyQueue(replyTo.slice(TEMP_QUEUE.length));

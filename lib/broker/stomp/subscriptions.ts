@@ -1,5 +1,7 @@
 import { amqpError } from "../../amqp/amqp_error.ts";
 import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
+import { type Destination, formatDestination } from "../../crossing/stomp/destination.ts";
+import { booleanOf, integerHeader, writeMessageHeaders } from "../../crossing/stomp/headers.ts";
 import { messageOf } from "../../errors.ts";
 import type { StompFrame } from "../../stomp/frame.ts";
 import { StompError } from "../../stomp/stomp_error.ts";
@@ -11,11 +13,9 @@ import { addressOf, propertiesOf } from "../core/message.ts";
 import { type ConsumingChannel, QueueConsumer } from "../core/queue/consumer.ts";
 import type { Queue } from "../core/queue/queue.ts";
 import type { SessionConnection, SessionHost } from "./contract.ts";
-import { type Destination, formatDestination, notFor } from "./destination.ts";
 import type { Endpoints } from "./endpoints.ts";
-import { booleanOf, integerHeader, writeProperties } from "./headers.ts";
 import { checkDurableId, declarationOf, isDurable, subscriptionQueue } from "./queue_params.ts";
-import { quote } from "./replies.ts";
+import { notFor, quote } from "./replies.ts";
 import { ackModeOf, tagOf, TEMP_QUEUE } from "./subscription_headers.ts";
 
 /** Separates the parts of a message id: the tag of the subscription, the session, and the number of the delivery. */
@@ -355,7 +355,7 @@ export class Subscriptions implements ConsumingChannel {
     encoder.header("message-id", messageId);
     encoder.header("redelivered", redelivered ? "true" : "false");
     if (!noAck && version === "1.2") encoder.header("ack", messageId);
-    writeProperties(encoder, propertiesOf(message));
+    writeMessageHeaders(encoder, propertiesOf(message));
     encoder.end(message.body, message.bodyStart, message.bodyEnd);
   }
 

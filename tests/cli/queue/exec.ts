@@ -45,7 +45,10 @@ export function commands({ queue, startQueue, ready, test, well }: QueueContext)
     const failed = await queue(["get", "poison", ...exec, "--max-attempts", "2"]);
     assert.equal(failed.code, 6, failed.stderr);
     assert.match(failed.stderr, /--exec: message 1 \(id 'm1'\): it exited with 7 \(attempt 1 of 2\)\n/);
-    assert.match(failed.stderr, /\(attempt 2 of 2\); it is requeued, and get ends \(--on-error dead-letter/);
+    assert.match(
+      failed.stderr,
+      /\(attempt 2 of 2\); it is requeued, and the command ends \(--on-error dead-letter/,
+    );
     assert.deepEqual([runs(), await ready("poison")], [2, "2"]);
     const rejected = await queue(["get", "poison", "--drain", ...exec, "--on-error", "reject", "-j", "2"]);
     assert.equal(rejected.code, 6);

@@ -37,50 +37,162 @@ const MALFORMED = 0x81;
 const PROTOCOL = 0x82;
 
 const REFUSED: [clause: string, version: ProtocolVersion, wire: Uint8Array, reason: number][] = [
-  ["[MQTT-2.1.3-1] flags of PUBACK", 5, packet("41", "00 01"), MALFORMED],
-  ["[MQTT-2.1.3-1] flags of PUBREL", 5, packet("60", "00 01"), MALFORMED],
+  [
+    "[MQTT-2.1.3-1] [MQTT-2.2.2-1 of 3.1.1] [MQTT-2.2.2-2 of 3.1.1] flags of PUBACK",
+    5,
+    packet("41", "00 01"),
+    MALFORMED,
+  ],
+  ["[MQTT-3.6.1-1] flags of PUBREL", 5, packet("60", "00 01"), MALFORMED],
+  ["[MQTT-3.6.1-1 of 3.1.1] flags of PUBREL", 4, packet("60", "00 01"), MALFORMED],
   ["[MQTT-3.8.1-1] flags of SUBSCRIBE", 5, packet("80", "00 01 00 00 01 'a' 00"), MALFORMED],
-  ["[MQTT-3.10.1-1] flags of UNSUBSCRIBE", 4, packet("a0", "00 01 00 01 'a'"), MALFORMED],
-  ["[MQTT-3.14.1-1] flags of DISCONNECT", 4, packet("e1", ""), MALFORMED],
+  ["[MQTT-3.8.1-1 of 3.1.1] flags of SUBSCRIBE", 4, packet("80", "00 01 00 01 'a' 00"), MALFORMED],
+  ["[MQTT-3.10.1-1] flags of UNSUBSCRIBE", 5, packet("a0", "00 01 00 00 01 'a'"), MALFORMED],
+  ["[MQTT-3.10.1-1 of 3.1.1] flags of UNSUBSCRIBE", 4, packet("a0", "00 01 00 01 'a'"), MALFORMED],
+  ["[MQTT-3.14.1-1] flags of DISCONNECT", 5, packet("e1", ""), MALFORMED],
+  ["[MQTT-3.14.1-1 of 3.1.1] flags of DISCONNECT", 4, packet("e1", ""), MALFORMED],
+  ["[MQTT-3.15.1-1] flags of AUTH", 5, packet("f1", ""), MALFORMED],
   ["2.1.2 type 0", 5, packet("00", ""), MALFORMED],
   ["2.2.1 of 3.1.1: type 15", 4, packet("f0", ""), MALFORMED],
   ["1.5.5 a length of 5 bytes", 5, bytes("30 ff ff ff ff 01"), MALFORMED],
+  ["[MQTT-3.3.1-4 of 3.1.1] QoS 3", 4, packet("36", "00 01 'a' 00 01"), MALFORMED],
   ["[MQTT-3.3.1-4] QoS 3", 5, packet("36", "00 01 'a' 00 01 00"), MALFORMED],
+  ["[MQTT-3.3.1-2 of 3.1.1] a duplicate with QoS 0", 4, packet("38", "00 01 'a'"), MALFORMED],
   ["[MQTT-3.3.1-2] a duplicate with QoS 0", 5, packet("38", "00 01 'a' 00"), MALFORMED],
-  ["[MQTT-3.3.2-2] a topic with +", 5, packet("30", "00 03 'a/+' 00"), 0x90],
-  ["[MQTT-3.3.2-2] a topic with #", 4, packet("30", "00 03 'a/#'"), 0x90],
-  ["[MQTT-4.7.3-1] an empty topic", 4, packet("30", "00 00"), PROTOCOL],
+  ["[MQTT-3.3.2-2] [MQTT-4.7.0-1] a topic with +", 5, packet("30", "00 03 'a/+' 00"), 0x90],
+  ["[MQTT-3.3.2-2 of 3.1.1] [MQTT-4.7.1-1 of 3.1.1] a topic with #", 4, packet("30", "00 03 'a/#'"), 0x90],
+  ["[MQTT-4.7.3-1 of 3.1.1] an empty topic", 4, packet("30", "00 00"), PROTOCOL],
   ["[MQTT-4.7.3-1] an empty topic without alias", 5, packet("30", "00 00 00"), PROTOCOL],
-  ["[MQTT-1.5.4-1] a topic that is not UTF-8", 5, packet("30", "00 01 ff 00"), MALFORMED],
-  ["[MQTT-1.5.4-1] a surrogate", 4, packet("30", "00 03 ed a0 80"), MALFORMED],
-  ["[MQTT-1.5.4-2] U+0000", 4, packet("30", "00 02 'a' 00"), MALFORMED],
+  ["[MQTT-1.5.4-1] [MQTT-3.3.2-1] a topic that is not UTF-8", 5, packet("30", "00 01 ff 00"), MALFORMED],
+  [
+    "[MQTT-1.5.3-1 of 3.1.1] [MQTT-3.3.2-1 of 3.1.1] a surrogate",
+    4,
+    packet("30", "00 03 ed a0 80"),
+    MALFORMED,
+  ],
+  ["[MQTT-1.5.3-2 of 3.1.1] [MQTT-4.7.3-2 of 3.1.1] U+0000", 4, packet("30", "00 02 'a' 00"), MALFORMED],
+  ["[MQTT-1.5.4-2] [MQTT-4.7.3-2] U+0000", 5, packet("30", "00 02 'a' 00 00"), MALFORMED],
   ["[MQTT-2.2.1-3] packet identifier 0", 5, packet("32", "00 01 'a' 00 00 00"), PROTOCOL],
-  ["[MQTT-2.2.1-2] a missing packet identifier", 4, packet("32", "00 01 'a'"), MALFORMED],
+  ["[MQTT-2.3.1-1 of 3.1.1] packet identifier 0", 4, packet("82", "00 00 00 01 'a' 00"), PROTOCOL],
+  ["2.2.1 a missing packet identifier", 4, packet("32", "00 01 'a'"), MALFORMED],
   ["[MQTT-3.3.2-8] topic alias 0", 5, packet("30", "00 01 'a' 03 23 00 00"), 0x94],
   ["[MQTT-3.3.2-14] a response topic with wildcards", 5, packet("30", "00 01 'a' 04 08 00 01 '#'"), PROTOCOL],
   ["2.2.2.2 an unknown property", 5, packet("30", "00 01 'a' 02 7f 00"), MALFORMED],
   ["2.2.2.2 a property of another packet", 5, packet("30", "00 01 'a' 03 21 00 05"), PROTOCOL],
   ["2.2.2.2 a property twice", 5, packet("30", "00 01 'a' 04 01 00 01 00"), PROTOCOL],
   ["3.3.2.3.2 a payload format of 2", 5, packet("30", "00 01 'a' 02 01 02"), PROTOCOL],
+  [
+    "[MQTT-3.3.2-13] a response topic that is not UTF-8",
+    5,
+    packet("30", "00 01 'a' 04 08 00 01 ff"),
+    MALFORMED,
+  ],
+  [
+    "[MQTT-3.3.2-19] a content type that is not UTF-8",
+    5,
+    packet("30", "00 01 'a' 04 03 00 01 ff"),
+    MALFORMED,
+  ],
   ["2.2.2.1 truncated properties", 5, packet("30", "00 01 'a' 05 02 00"), MALFORMED],
   [
-    "3.3.2.3.7 a user property that is not UTF-8",
+    "[MQTT-1.5.7-1] a user property that is not UTF-8",
     5,
     packet("30", "00 01 'a' 07 26 00 01 'k' 00 01 ff"),
     MALFORMED,
   ],
-  ["[MQTT-3.1.2-1] another protocol", 5, packet("10", "00 04 'AMQP' 04 02 00 00 00 00"), 0x84],
-  ["[MQTT-3.1.2-2] another version", 5, packet("10", "00 04 'MQTT' 06 02 00 00 00 00 00"), 0x84],
-  ["[MQTT-3.1.2-3] the reserved flag", 4, packet("10", "00 04 'MQTT' 04 03 00 00 00 00"), MALFORMED],
   [
-    "[MQTT-3.1.2-12] a will with QoS 3",
+    "[MQTT-3.1.2-1] [MQTT-3.1.2-1 of 3.1.1] another protocol",
+    5,
+    packet("10", "00 04 'AMQP' 04 02 00 00 00 00"),
+    0x84,
+  ],
+  ["[MQTT-3.1.2-2] another version", 5, packet("10", "00 04 'MQTT' 06 02 00 00 00 00 00"), 0x84],
+  [
+    "[MQTT-3.1.2-3] [MQTT-3.1.2-3 of 3.1.1] the reserved flag",
+    4,
+    packet("10", "00 04 'MQTT' 04 03 00 00 00 00"),
+    MALFORMED,
+  ],
+  [
+    "[MQTT-3.1.2-12] [MQTT-3.1.2-14 of 3.1.1] a will with QoS 3",
     4,
     packet("10", "00 04 'MQTT' 04 1e 00 00 00 01 'c' 00 01 'a' 00 00"),
     MALFORMED,
   ],
-  ["[MQTT-3.1.2-11] a QoS without will", 4, packet("10", "00 04 'MQTT' 04 0a 00 00 00 01 'c'"), MALFORMED],
   [
-    "[MQTT-3.1.2-22] of 3.1.1: a password without name",
+    "[MQTT-3.1.2-11] [MQTT-3.1.2-13 of 3.1.1] a QoS without will",
+    4,
+    packet("10", "00 04 'MQTT' 04 0a 00 00 00 01 'c'"),
+    MALFORMED,
+  ],
+  [
+    "[MQTT-3.1.2-13] [MQTT-3.1.2-15 of 3.1.1] RETAIN without will",
+    4,
+    packet("10", "00 04 'MQTT' 04 22 00 00 00 01 'c'"),
+    MALFORMED,
+  ],
+  [
+    "[MQTT-3.1.2-11 of 3.1.1] the fields of a will without its flag",
+    4,
+    packet("10", "00 04 'MQTT' 04 02 00 00 00 01 'c' 00 01 'a' 00 00"),
+    MALFORMED,
+  ],
+  [
+    "[MQTT-3.1.2-9] [MQTT-3.1.2-9 of 3.1.1] a will without its fields",
+    4,
+    packet("10", "00 04 'MQTT' 04 06 00 00 00 01 'c'"),
+    MALFORMED,
+  ],
+  [
+    "[MQTT-3.1.2-17] [MQTT-3.1.2-19 of 3.1.1] no user name with its flag",
+    4,
+    packet("10", "00 04 'MQTT' 04 82 00 00 00 01 'c'"),
+    MALFORMED,
+  ],
+  [
+    "[MQTT-3.1.2-16] [MQTT-3.1.2-18 of 3.1.1] a user name without its flag",
+    4,
+    packet("10", "00 04 'MQTT' 04 02 00 00 00 01 'c' 00 01 'u'"),
+    MALFORMED,
+  ],
+  [
+    "[MQTT-3.1.2-19] [MQTT-3.1.2-21 of 3.1.1] no password with its flag",
+    4,
+    packet("10", "00 04 'MQTT' 04 c2 00 00 00 01 'c' 00 01 'u'"),
+    MALFORMED,
+  ],
+  [
+    "[MQTT-3.1.2-18] [MQTT-3.1.2-20 of 3.1.1] a password without its flag",
+    4,
+    packet("10", "00 04 'MQTT' 04 82 00 00 00 01 'c' 00 01 'u' 00 01 'p'"),
+    MALFORMED,
+  ],
+  [
+    "[MQTT-3.1.3-3] [MQTT-3.1.3-3 of 3.1.1] no client identifier",
+    4,
+    packet("10", "00 04 'MQTT' 04 02 00 00"),
+    MALFORMED,
+  ],
+  [
+    "[MQTT-3.1.3-4] [MQTT-3.1.3-4 of 3.1.1] a client identifier that is not UTF-8",
+    4,
+    packet("10", "00 04 'MQTT' 04 02 00 00 00 01 ff"),
+    MALFORMED,
+  ],
+  [
+    "[MQTT-3.1.3-11] [MQTT-3.1.3-10 of 3.1.1] a topic of the will that is not UTF-8",
+    4,
+    packet("10", "00 04 'MQTT' 04 06 00 00 00 01 'c' 00 01 ff 00 00"),
+    MALFORMED,
+  ],
+  [
+    "[MQTT-3.1.3-12] [MQTT-3.1.3-11 of 3.1.1] a user name that is not UTF-8",
+    4,
+    packet("10", "00 04 'MQTT' 04 82 00 00 00 01 'c' 00 01 ff"),
+    MALFORMED,
+  ],
+  [
+    "[MQTT-3.1.2-22 of 3.1.1] a password without name",
     4,
     packet("10", "00 04 'MQTT' 04 42 00 00 00 01 'c' 00 00"),
     MALFORMED,
@@ -110,17 +222,33 @@ const REFUSED: [clause: string, version: ProtocolVersion, wire: Uint8Array, reas
     packet("10", "00 04 'MQTT' 04 06 00 00 00 01 'c' 00 01 '#' 00 00"),
     0x90,
   ],
+  ["[MQTT-3.8.3-1] a topic filter that is not UTF-8", 5, packet("82", "00 01 00 00 01 ff 00"), MALFORMED],
+  [
+    "[MQTT-3.8.3-1 of 3.1.1] a topic filter that is not UTF-8",
+    4,
+    packet("82", "00 01 00 01 ff 00"),
+    MALFORMED,
+  ],
   ["[MQTT-3.8.3-2] no topic filter", 5, packet("82", "00 01 00"), PROTOCOL],
+  ["[MQTT-3.8.3-3 of 3.1.1] no topic filter", 4, packet("82", "00 01"), PROTOCOL],
   ["[MQTT-3.8.3-5] reserved options", 5, packet("82", "00 01 00 00 01 'a' 40"), MALFORMED],
-  ["[MQTT-3.8.3-4] of 3.1.1: QoS 3", 4, packet("82", "00 01 00 01 'a' 03"), MALFORMED],
-  ["[MQTT-3.8.3-4] of 3.1.1: options of 5.0", 4, packet("82", "00 01 00 01 'a' 05"), MALFORMED],
+  ["[MQTT-3.8.3-4 of 3.1.1] QoS 3", 4, packet("82", "00 01 00 01 'a' 03"), MALFORMED],
+  ["[MQTT-3.8.3-4 of 3.1.1] options of 5.0", 4, packet("82", "00 01 00 01 'a' 05"), MALFORMED],
   ["3.8.3.1 retain handling 3", 5, packet("82", "00 01 00 00 01 'a' 30"), PROTOCOL],
   ["3.8.2.1.2 subscription identifier 0", 5, packet("82", "00 01 02 0b 00 00 01 'a' 00"), PROTOCOL],
-  ["[MQTT-3.10.3-2] no topic filter", 4, packet("a2", "00 01"), PROTOCOL],
-  ["3.4.2.1 an unknown reason code", 5, packet("40", "00 01 03"), PROTOCOL],
+  ["[MQTT-3.10.3-1] a topic filter that is not UTF-8", 5, packet("a2", "00 01 00 00 01 ff"), MALFORMED],
+  ["[MQTT-3.10.3-1 of 3.1.1] a topic filter that is not UTF-8", 4, packet("a2", "00 01 00 01 ff"), MALFORMED],
+  ["[MQTT-3.10.3-2] no topic filter", 5, packet("a2", "00 01 00"), PROTOCOL],
+  ["[MQTT-3.10.3-2 of 3.1.1] no topic filter", 4, packet("a2", "00 01"), PROTOCOL],
+  ["[MQTT-3.4.2-1] an unknown reason code of PUBACK", 5, packet("40", "00 01 03"), PROTOCOL],
+  ["[MQTT-3.5.2-1] an unknown reason code of PUBREC", 5, packet("50", "00 01 92"), PROTOCOL],
+  ["[MQTT-3.6.2-1] an unknown reason code of PUBREL", 5, packet("62", "00 01 80"), PROTOCOL],
+  ["[MQTT-3.7.2-1] an unknown reason code of PUBCOMP", 5, packet("70", "00 01 10"), PROTOCOL],
+  ["[MQTT-3.14.2-1] an unknown reason code of DISCONNECT", 5, packet("e0", "03"), PROTOCOL],
+  ["[MQTT-3.15.2-1] an unknown reason code of AUTH", 5, packet("f0", "80"), PROTOCOL],
   ["3.4.2 of 3.1.1: a reason code", 4, packet("40", "00 01 00"), MALFORMED],
   ["3.12 content of PINGREQ", 5, packet("c0", "00"), MALFORMED],
-  ["[MQTT-3.14.1-1] of 3.1.1: content of DISCONNECT", 4, packet("e0", "00"), MALFORMED],
+  ["3.14 of 3.1.1: content of DISCONNECT", 4, packet("e0", "00"), MALFORMED],
 ];
 
 describe("mqtt packets", () => {
@@ -149,7 +277,8 @@ describe("mqtt packets", () => {
     assert.throws(() => other.push(Uint8Array.of(0x7f)), { reasonCode: 0x95 });
   });
 
-  it("[MQTT-3.1.3-2] a will, a name and a password come after the client identifier", () => {
+  // [MQTT-3.1.3-1] [MQTT-3.1.3-1 of 3.1.1]
+  it("a will, a name and a password come after the client identifier", () => {
     const wire = encodePackets(5, [{
       type: 1,
       value: {
@@ -179,6 +308,23 @@ describe("mqtt packets", () => {
     );
   });
 
+  // [MQTT-1.5.5-1] [MQTT-2.2.2-1] [MQTT-2.2.1-2] [MQTT-2.3.1-5 of 3.1.1]
+  it("a PUBLISH of QoS 0 has no packet identifier, a property length of 0, and the shortest length", () => {
+    const publish = { topic: "a", qos: 0, dup: false, retain: false, packetId: 0, properties: {} };
+    const encoded = (version: ProtocolVersion, size: number) =>
+      encodePackets(version, [{ type: 3, value: { ...publish, payload: new Uint8Array(size).fill(0x78) } }]);
+    assert.deepEqual(encoded(5, 1), bytes("30 05 00 01 'a' 00 'x'"));
+    assert.deepEqual(encoded(4, 1), bytes("30 04 00 01 'a' 'x'"));
+    const lengths = [[124, "7f"], [125, "80 01"], [16_380, "ff 7f"], [16_381, "80 80 01"], [
+      2_097_148,
+      "ff ff 7f",
+    ]];
+    for (const [size, length] of lengths as [number, string][]) {
+      const expected = bytes(`30 ${length} 00 01 'a' 'x'`);
+      assert.deepEqual(encoded(4, size).subarray(0, expected.length), expected);
+    }
+  });
+
   it("the encoder refuses values that do not fit", () => {
     const filter = { qos: 0, noLocal: false, retainAsPublished: false, retainHandling: 0 };
     const subscribe = (name: string, ids: number[]) => () =>
@@ -200,6 +346,7 @@ describe("mqtt packets", () => {
 describe("mqtt topics", () => {
   const matches = (filter: string, topic: string) => topicMatches(filter, topic);
 
+  // [MQTT-4.7.3-1] [MQTT-4.7.3-3] [MQTT-4.7.1-2 of 3.1.1] [MQTT-4.7.1-3 of 3.1.1] [MQTT-4.7.3-3 of 3.1.1]
   it("[MQTT-4.7.1-1] # is the last level; [MQTT-4.7.1-2] + fills a level", () => {
     for (const good of ["#", "+", "a/#", "+/a", "/", "a//b", "+/+/#", "$SYS/#", " "]) {
       assert.ok(isTopicFilter(good), good);

@@ -221,6 +221,13 @@ export class Lane {
     return chunk?.expiries === undefined ? 0 : chunk.expiries[indexOf(chunk, seq)] ?? 0;
   }
 
+  /** Removes the expiry of a message, until the next start of the broker. */
+  keep(seq: number): void {
+    const chunk = this.#chunks.find(seq);
+    const index = chunk?.expiries === undefined ? -1 : indexOf(chunk, seq);
+    if (index >= 0) chunk!.expiries![index] = 0;
+  }
+
   /** Whether a message is not gone and has this location. */
   isAt(seq: number, segment: number, offset: number): boolean {
     const chunk = this.#chunks.find(seq);

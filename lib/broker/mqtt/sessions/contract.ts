@@ -38,6 +38,8 @@ export interface SharingSession {
   readonly writable: boolean;
   /** The number of messages that wait for the client. */
   readonly waiting: number;
+  /** The queue of its messages of QoS 1 and 2, once it has one. */
+  readonly queue: Queue | undefined;
   /** Puts a message into the queue, for one subscription, in place of another message. */
   enqueue(message: EncodedMessage, origin: { readonly queue: Queue; readonly seq: number }): void;
   /** Sends a message of QoS 0 for one subscription. */

@@ -81,6 +81,10 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
     return !this.#inflight.has(id) && !this.#released.has(id);
   }
 
+  get queue(): Queue | undefined {
+    return this.#queues[1];
+  }
+
   /** The number of messages that wait for the client. */
   get waiting(): number {
     return this.#queues[1]?.ready ?? 0;
@@ -121,7 +125,11 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
       if (this.consumer !== undefined) one.removeConsumer(this.consumer);
       this.consumer = undefined;
       // They are sent again, in order and with the same identifiers, to the next connection.
-      for (const place of this.#inflight.values()) one.giveBack(0, Math.floor(place / 4));
+      for (const place of this.#inflight.values()) {
+        const seq = Math.floor(place / 4);
+        if (place % 4 === 2) one.lanes[0]!.keep(seq); // [MQTT-4.3.3-7]
+        one.giveBack(0, seq);
+      }
       this.#inflight.clear();
     }
     this.reportDropped();

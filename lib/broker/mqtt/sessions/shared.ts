@@ -1,4 +1,6 @@
-import { addressOf, encodeMessage, propertiesOf } from "../../core/message.ts";
+import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
+import type { FieldTable } from "../../../amqp/types/field_value.ts";
+import { addressOf, encodeMessage, type OwnMessage, propertiesOf } from "../../core/message.ts";
 import { type ConsumingChannel, QueueConsumer } from "../../core/queue/consumer.ts";
 import type { Queue } from "../../core/queue/queue.ts";
 import { parseShared } from "../../../mqtt/topic.ts";
@@ -61,15 +63,7 @@ class Membership implements ConsumingChannel {
       const retain = this.subscription.retainAsPublished && outgoing.retained;
       this.#session.deliverNow(outgoing, this.subscription, retain, ttl);
     } else {
-      const properties = propertiesOf(message);
-      const headers = { ...properties.headers, [HEADER.filter]: filter };
-      const body = message.body.subarray(message.bodyStart, message.bodyEnd);
-      const moved = encodeMessage(
-        addressOf(message),
-        { ...properties, headers, ...(ttl === Infinity ? {} : { expiration: String(ttl) }) },
-        body,
-      );
-      this.#session.enqueue(moved, { queue, seq });
+      this.#session.enqueue(readdress(message, { [HEADER.filter]: filter }, ttl), { queue, seq });
     }
     queue.settle(0, seq);
   }
@@ -115,14 +109,15 @@ export class SharedSubscriptions {
   leave(filter: string): boolean {
     const member = this.#members.get(filter);
     if (member === undefined) return false;
-    member.detach();
-    this.#members.delete(filter);
-    this.#session.space.unshareQueue(member.queue);
+    this.#leave(member);
+    this.#returnMessages(new Map([[filter, member.subscription]]));
     return true;
   }
 
   leaveAll(): void {
-    for (const filter of [...this.#members.keys()]) this.leave(filter);
+    const left = new Map([...this].map((subscription) => [subscription.filter, subscription]));
+    for (const member of [...this.#members.values()]) this.#leave(member);
+    if (left.size > 0) this.#returnMessages(left);
   }
 
   attach(): void {
@@ -133,8 +128,58 @@ export class SharedSubscriptions {
     for (const member of this.#members.values()) member.detach();
   }
 
+  #leave(member: Membership): void {
+    member.detach();
+    this.#members.delete(member.subscription.filter);
+    this.#session.space.unshareQueue(member.queue);
+  }
+
+  /**
+   * Gives the waiting messages of subscriptions that were left to the other members (4.8.2): all but those of QoS 2 that
+   * were sent before [MQTT-4.8.2-5].
+   */
+  #returnMessages(left: ReadonlyMap<string, Subscription>): void {
+    const { space, queue } = this.#session;
+    if (queue === undefined) return;
+    const { outgoing } = space;
+    const lane = queue.lanes[0]!;
+    for (let seq = lane.nextReady(0); seq >= 0; seq = lane.nextReady(seq + 1)) {
+      const message = queue.messageAt(0, seq);
+      if (message === undefined) continue;
+      outgoing.read(message);
+      const filter = outgoing.headers[HEADER.filter];
+      const subscription = typeof filter === "string" ? left.get(filter) : undefined;
+      if (subscription === undefined) continue;
+      if (Math.min(outgoing.qos, subscription.qos) === 2 && lane.isRedelivered(seq)) continue;
+      const { group, filter: own } = parseShared(subscription.filter)!;
+      const shared = space.vhost.queues.get(sharedQueue(group, own));
+      if (shared === undefined) continue;
+      const expiry = lane.expiryAt(seq);
+      const ttl = expiry === 0 ? Infinity : Math.max(1, expiry - space.core.cycle.now);
+      space.core.intake.put(shared, readdress(message, { [HEADER.filter]: undefined }, ttl), { queue, seq });
+      queue.settle(0, seq);
+    }
+  }
+
   /** The session can take messages again. */
   wake(): void {
     for (const { queue } of this.#members.values()) this.#session.space.core.cycle.wake(queue);
   }
+}
+
+/** Copies a message with other headers; one that is undefined is removed. @param ttl in milliseconds */
+function readdress(
+  message: EncodedMessage,
+  changes: Readonly<Record<string, string | undefined>>,
+  ttl: number,
+): OwnMessage {
+  const properties = propertiesOf(message);
+  const headers: FieldTable = { ...properties.headers };
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === undefined) delete headers[name];
+    else headers[name] = value;
+  }
+  const expiration = ttl === Infinity ? {} : { expiration: String(ttl) };
+  const body = message.body.subarray(message.bodyStart, message.bodyEnd);
+  return encodeMessage(addressOf(message), { ...properties, headers, ...expiration }, body);
 }

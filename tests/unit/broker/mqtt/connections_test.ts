@@ -9,12 +9,14 @@ const shared = sharedBroker();
 const { dial, fresh, open } = shared;
 
 describe("mqtt connections", () => {
+  // [MQTT-3.1.0-1 of 3.1.1] [MQTT-3.14.0-1]
   it("[MQTT-3.1.0-1] a first packet that is not CONNECT closes the connection", TIMEOUT, async () => {
     const peer = await dial();
     peer.send({ type: PINGREQ, value: null });
     await peer.expectEnd();
   });
 
+  // [MQTT-3.1.0-2 of 3.1.1] [MQTT-3.2.0-2] [MQTT-3.14.4-1] [MQTT-3.14.4-2]
   it("[MQTT-3.1.0-2] a second CONNECT closes the connection", TIMEOUT, async () => {
     const connect = { version: 5, cleanStart: true, keepAlive: 0, properties: {}, clientId: "x" } as const;
     const none = { will: undefined, userName: undefined, password: undefined };
@@ -26,6 +28,7 @@ describe("mqtt connections", () => {
     await old.expectEnd();
   });
 
+  // [MQTT-3.1.2-2 of 3.1.1]
   it("[MQTT-3.1.2-2] another version is refused with the code of that version", TIMEOUT, async () => {
     const five = await dial(5);
     five.sendBytes(Uint8Array.of(0x10, 12, 0, 4, 0x4d, 0x51, 0x54, 0x54, 6, 2, 0, 0, 0, 0));
@@ -37,6 +40,7 @@ describe("mqtt connections", () => {
     await four.expectEnd();
   });
 
+  // [MQTT-3.1.3-6 of 3.1.1]
   it("[MQTT-3.1.3-6] [MQTT-3.1.3-7] a client without identifier gets one", TIMEOUT, async () => {
     const peer = await open("");
     assert.match(peer.connack.properties.assignedClientIdentifier!, /^mqcat-/);
@@ -44,7 +48,7 @@ describe("mqtt connections", () => {
   });
 
   it(
-    "[MQTT-3.1.3-8] of 3.1.1: without identifier and clean session the client is refused",
+    "[MQTT-3.1.3-7 of 3.1.1] [MQTT-3.1.3-8 of 3.1.1] without identifier and clean session the client is refused",
     TIMEOUT,
     async () => {
       const peer = await open("", { version: 4, cleanStart: false, refused: true });
@@ -54,7 +58,7 @@ describe("mqtt connections", () => {
     },
   );
 
-  it("3.1.4 names, passwords and virtual hosts", TIMEOUT, async () => {
+  it("[MQTT-3.1.4-2] names, passwords and virtual hosts", TIMEOUT, async () => {
     const password = (text: string) => new TextEncoder().encode(text);
     shared.broker.core.addVirtualHost("other");
     shared.broker.users.permit("guest", "other", { configure: ".*", write: ".*", read: ".*" });
@@ -75,6 +79,7 @@ describe("mqtt connections", () => {
     assert.equal(poor.connack.code, 0x87);
   });
 
+  // [MQTT-4.12.0-1] [MQTT-4.12.0-7]
   it("4.12 enhanced authentication is refused", TIMEOUT, async () => {
     const peer = await open(fresh(), { properties: { authenticationMethod: "SCRAM" }, refused: true });
     assert.equal(peer.connack.code, 0x8c);
@@ -83,6 +88,7 @@ describe("mqtt connections", () => {
     await other.expectDisconnect(0x82);
   });
 
+  // [MQTT-3.1.2-6] [MQTT-3.1.3-2] [MQTT-3.1.4-5] [MQTT-3.14.2-2] [MQTT-3.1.3-2 of 3.1.1]
   it("[MQTT-3.1.4-3] a client with the same identifier takes the session over", TIMEOUT, async () => {
     const id = fresh();
     const first = await open(id, { cleanStart: false, properties: FOREVER });
@@ -96,6 +102,7 @@ describe("mqtt connections", () => {
     await second.disconnect();
   });
 
+  // [MQTT-3.2.2-22]
   it("[MQTT-3.1.2-22] a silent client is disconnected after 1.5 times the keep alive", TIMEOUT, async () => {
     const peer = await open(fresh(), { keepAlive: 1 });
     const since = Date.now();
@@ -110,6 +117,7 @@ describe("mqtt connections", () => {
     await peer.disconnect();
   });
 
+  // [MQTT-4.13.1-1] [MQTT-4.13.2-1] [MQTT-3.3.2-9] [MQTT-3.3.4-6]
   it("4.13 errors close the connection with their reason code", TIMEOUT, async () => {
     const cases: [bytes: number[], reason: number][] = [
       [[0x36, 5, 0, 1, 0x61, 0, 1], 0x81],

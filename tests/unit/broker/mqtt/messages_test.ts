@@ -11,6 +11,7 @@ const shared = sharedBroker();
 const { fresh, listener, open } = shared;
 
 describe("mqtt messages", () => {
+  // [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20]
   it("properties reach subscribers, in order", TIMEOUT, async () => {
     const topic = fresh();
     const peer = await listener(topic, 1);
@@ -57,7 +58,7 @@ describe("mqtt messages", () => {
   );
 
   it(
-    "[MQTT-3.1.2-24] a message over the maximum packet size of the client is not sent",
+    "[MQTT-3.1.2-24] [MQTT-3.1.2-25] a message over the maximum packet size of the client is not sent",
     TIMEOUT,
     async () => {
       const topic = fresh();
@@ -71,6 +72,7 @@ describe("mqtt messages", () => {
     },
   );
 
+  // [MQTT-3.1.2-26] [MQTT-3.3.2-11]
   it("3.3.2.3.4 topic aliases both ways", TIMEOUT, async () => {
     const topic = fresh();
     const peer = await open(fresh(), { properties: { topicAliasMaximum: 1 } });
@@ -98,6 +100,7 @@ describe("mqtt messages", () => {
     await peer.disconnect();
   });
 
+  // [MQTT-3.3.5-2 of 3.1.1] [MQTT-4.8.0-2 of 3.1.1]
   it("permissions - a publish and a subscription that are not allowed are refused", TIMEOUT, async () => {
     shared.broker.users.put("reader", "pw");
     shared.broker.users.permit("reader", "/", { configure: "^mqtt-.*", write: "^mqtt-.*", read: ".*" });

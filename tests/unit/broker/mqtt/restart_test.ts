@@ -106,6 +106,7 @@ describe("mqtt restart", () => {
       },
     );
 
+    // [MQTT-4.3.3-3]
     it(`${how} - a message of QoS 2 comes exactly once in every state of its exchange`, TIMEOUT, async () => {
       await using stage = new Stage();
       const open = { cleanStart: false, properties: FOREVER };
@@ -146,6 +147,7 @@ describe("mqtt restart", () => {
     });
   }
 
+  // [MQTT-3.1.2-7]
   it(
     "crash - wills are published after it, retained messages are replaced and deleted",
     TIMEOUT,

@@ -20,8 +20,10 @@ function willOf(topic: string, options: Partial<Will> = {}): Will {
 }
 
 describe("mqtt retained messages", () => {
+  // [MQTT-3.3.1-7] [MQTT-3.3.1-5 of 3.1.1] [MQTT-3.3.1-6 of 3.1.1] [MQTT-3.3.1-7 of 3.1.1] [MQTT-3.3.1-8 of 3.1.1]
+  // [MQTT-3.3.1-10 of 3.1.1] [MQTT-3.3.1-11 of 3.1.1]
   it(
-    "[MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-8] are stored, sent to new subscriptions, and deleted",
+    "[MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-9] are stored, sent to new subscriptions, and deleted",
     TIMEOUT,
     async () => {
       const topic = fresh();
@@ -55,7 +57,7 @@ describe("mqtt retained messages", () => {
   );
 
   it(
-    "[MQTT-3.3.1-10] [MQTT-3.3.1-11] [MQTT-3.3.1-13] retain handling, retain as published",
+    "[MQTT-3.3.1-10] [MQTT-3.3.1-11] [MQTT-3.3.1-12] [MQTT-3.3.1-13] retain handling, retain as published",
     TIMEOUT,
     async () => {
       const topic = fresh();
@@ -97,6 +99,7 @@ describe("mqtt retained messages", () => {
 });
 
 describe("mqtt wills", () => {
+  // [MQTT-3.1.2-15] [MQTT-3.1.2-8 of 3.1.1] [MQTT-3.1.2-17 of 3.1.1]
   it("[MQTT-3.1.2-8] [MQTT-3.14.4-3] are published without a DISCONNECT, or with 0x04", TIMEOUT, async () => {
     const topic = fresh();
     const peer = await listener(`${topic}/#`, 1);

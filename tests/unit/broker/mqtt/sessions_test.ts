@@ -23,6 +23,10 @@ const shared = sharedBroker();
 const { fresh, gone, listener, nothingElse, open } = shared;
 
 describe("mqtt sessions", () => {
+  // [MQTT-3.1.2-4] [MQTT-3.1.4-4] [MQTT-3.3.1-1] [MQTT-4.3.2-3] [MQTT-4.5.0-1] [MQTT-4.6.0-1] [MQTT-2.3.1-4 of 3.1.1]
+  // [MQTT-3.1.2-4 of 3.1.1] [MQTT-3.1.2-5 of 3.1.1] [MQTT-3.1.2-6 of 3.1.1] [MQTT-3.1.4-3 of 3.1.1]
+  // [MQTT-3.3.1-1 of 3.1.1] [MQTT-4.1.0-1 of 3.1.1] [MQTT-4.3.2-1 of 3.1.1] [MQTT-4.4.0-1 of 3.1.1]
+  // [MQTT-4.5.0-1 of 3.1.1] [MQTT-4.6.0-1 of 3.1.1]
   it(
     "[MQTT-3.1.2-5] [MQTT-4.4.0-1] messages wait, and are sent again with DUP in order",
     TIMEOUT,
@@ -65,8 +69,11 @@ describe("mqtt sessions", () => {
     },
   );
 
-  it("[MQTT-3.1.2-23] a session ends after its expiry", TIMEOUT, async () => {
+  // [MQTT-4.1.0-1] [MQTT-4.1.0-2] [MQTT-4.1.0-2 of 3.1.1]
+  it("[MQTT-3.1.2-23] a session ends after its expiry, and not before its connection", TIMEOUT, async () => {
     const id = fresh();
+    const stays = await open(fresh(), { properties: { sessionExpiryInterval: 1 } });
+    await stays.subscribe(`${id}/stays`, 1);
     const first = await open(id, { properties: { sessionExpiryInterval: 1 } });
     await first.disconnect();
     const second = await open(id, { cleanStart: false, properties: { sessionExpiryInterval: 1 } });
@@ -76,8 +83,12 @@ describe("mqtt sessions", () => {
     const third = await open(id, { cleanStart: false });
     assert.equal(third.connack.sessionPresent, false);
     await third.disconnect();
+    await stays.publishAcknowledged(`${id}/stays`, "m");
+    assert.equal(await stays.message(), `${id}/stays m 1`);
+    await stays.disconnect();
   });
 
+  // [MQTT-4.3.3-11]
   it("[MQTT-4.3.3-10] a QoS 2 message that comes twice is published once", TIMEOUT, async () => {
     const topic = fresh();
     const peer = await listener(topic, 2);
@@ -98,8 +109,9 @@ describe("mqtt sessions", () => {
     await nothingElse(peer, topic);
   });
 
+  // [MQTT-4.3.3-4]
   it(
-    "[MQTT-4.3.3-8] after PUBREC the broker sends PUBREL, also to the next connection, and not the message",
+    "[MQTT-4.3.3-5] [MQTT-4.3.3-6] after PUBREC the broker sends PUBREL, also to the next connection, and not the message",
     TIMEOUT,
     async () => {
       const id = fresh();
@@ -124,7 +136,8 @@ describe("mqtt sessions", () => {
     },
   );
 
-  it("[MQTT-3.3.4-7] no more messages are sent than the receive maximum", TIMEOUT, async () => {
+  // [MQTT-3.3.4-10] [MQTT-4.9.0-1] [MQTT-4.9.0-2] [MQTT-4.9.0-3]
+  it("[MQTT-3.3.4-9] no more messages are sent than the receive maximum", TIMEOUT, async () => {
     const topic = fresh();
     const peer = await open(fresh(), { properties: { receiveMaximum: 2 } });
     await peer.subscribe(topic, 1);
@@ -141,7 +154,7 @@ describe("mqtt sessions", () => {
     await peer.disconnect();
   });
 
-  it("[MQTT-3.3.4-9] more messages than our receive maximum are refused", TIMEOUT, async () => {
+  it("[MQTT-3.3.4-7] more messages than our receive maximum are refused", TIMEOUT, async () => {
     const peer = await open();
     const maximum = peer.connack.properties.receiveMaximum!;
     for (let n = 1; n <= maximum; n++) peer.publish("t", "", { qos: 2, packetId: n });

@@ -10,6 +10,7 @@ const shared = sharedBroker();
 const { fresh, listener, nothingElse, open } = shared;
 
 describe("mqtt subscriptions", () => {
+  // [MQTT-3.8.4-7] [MQTT-3.8.4-8] [MQTT-3.8.4-6 of 3.1.1]
   it("[MQTT-3.8.4-6] each filter is answered; the QoS of a message is the lower one", TIMEOUT, async () => {
     const peer = await open();
     assert.deepEqual(await peer.subscribe("a#"), [0x8f]);
@@ -25,7 +26,7 @@ describe("mqtt subscriptions", () => {
   });
 
   it(
-    "[MQTT-3.3.4-2] [MQTT-3.3.4-3] one copy for overlapping subscriptions, with the highest QoS and all identifiers",
+    "[MQTT-3.3.4-2] [MQTT-3.3.4-3] [MQTT-3.3.4-4] one copy for overlapping subscriptions, with the highest QoS and all identifiers",
     TIMEOUT,
     async () => {
       const topic = fresh();
@@ -64,8 +65,9 @@ describe("mqtt subscriptions", () => {
     },
   );
 
+  // [MQTT-3.10.4-6] [MQTT-3.11.3-1] [MQTT-3.11.3-2]
   it(
-    "[MQTT-3.10.4-1] an unsubscribed filter gets nothing more; unknown filters are reported",
+    "[MQTT-3.10.4-1] [MQTT-3.10.4-2] an unsubscribed filter gets nothing more; unknown filters are reported",
     TIMEOUT,
     async () => {
       const topic = fresh();
@@ -79,6 +81,7 @@ describe("mqtt subscriptions", () => {
     },
   );
 
+  // [MQTT-4.7.2-1 of 3.1.1]
   it(
     "[MQTT-4.7.2-1] wildcards do not match $ topics; levels with * and . are kept apart",
     TIMEOUT,
@@ -111,7 +114,7 @@ describe("mqtt subscriptions", () => {
     await peer.disconnect();
   });
 
-  it("[MQTT-4.8.2-4] a shared subscription gives each message to one member", TIMEOUT, async () => {
+  it("[MQTT-4.8.2-3] a shared subscription gives each message to one member", TIMEOUT, async () => {
     const topic = fresh();
     const first = await open();
     const second = await open();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { readText } from "../../../../lib/bytes/text.ts";
-import { formatDestination, parseDestination } from "../../../../lib/broker/stomp/destination.ts";
+import { formatDestination, parseDestination } from "../../../../lib/crossing/stomp/destination.ts";
 import { durableName } from "../../../../lib/broker/stomp/queue_params.ts";
 
 describe("STOMP destinations", () => {

@@ -1,4 +1,4 @@
-import { textLength, writeText } from "../../bytes/text.ts";
+import { readText, textLength, writeText } from "../../bytes/text.ts";
 import { StompError } from "../../stomp/stomp_error.ts";
 
 /** The kinds of destinations (https://www.rabbitmq.com/stomp.html#d). */
@@ -19,7 +19,8 @@ export interface Destination {
 const TOPICS = "amq.topic";
 const KNOWN = "/temp-queue, /exchange, /topic, /queue, /amq/queue, /reply-queue/";
 /** An address for replies with one of these prefixes is a destination already. */
-const PREFIXES = ["/exchange", "/topic", "/queue", "/amq/queue", "/reply-queue/"];
+const REPLY_QUEUE = "/reply-queue/";
+const PREFIXES = ["/exchange", "/topic", "/queue", "/amq/queue", REPLY_QUEUE];
 
 /** Parses the header `destination`. @throws {StompError} it is not a destination */
 export function parseDestination(text: string): Destination {
@@ -64,12 +65,49 @@ export function formatDestination(exchange: string, routingKey: string): string 
 
 /** Formats the property `reply_to` as a destination. */
 export function formatReplyTo(replyTo: string): string {
-  return PREFIXES.some((prefix) => replyTo.startsWith(prefix)) ? replyTo : `/reply-queue/${replyTo}`;
+  return PREFIXES.some((prefix) => replyTo.startsWith(prefix)) ? replyTo : `${REPLY_QUEUE}${replyTo}`;
 }
 
-/** The error for a destination that the command does not accept. */
-export function notFor({ text }: Destination, command: string): StompError {
-  return new StompError("Invalid destination", `'${text}' is not a valid destination for '${command}'\n`);
+/** Returns the property `reply_to` for the header of a MESSAGE frame: the name of a queue, or a destination. */
+export function parseReplyTo(header: string): string {
+  return header.startsWith(REPLY_QUEUE) ? header.slice(REPLY_QUEUE.length) : header;
+}
+
+/** The address of a message in AMQP's terms. */
+export interface MessageAddress {
+  readonly exchange: string;
+  readonly routingKey: string;
+}
+
+/**
+ * Returns the address of a delivered message. A destination that has none of RabbitMQ's forms is the routing key itself:
+ * other brokers have other forms.
+ */
+export function parseAddress(destination: string): MessageAddress {
+  const [first, type, name, key, ...rest] = destination.split("/");
+  if (first === "" && name !== undefined && name !== "" && rest.length === 0) {
+    if (type === "queue" && key === undefined) return { exchange: "", routingKey: decode(name) };
+    if (type === "topic" && key === undefined) return { exchange: TOPICS, routingKey: decode(name) };
+    if (type === "exchange") return { exchange: decode(name), routingKey: decode(key ?? "") };
+  }
+  return { exchange: "", routingKey: destination };
+}
+
+/**
+ * Returns the destination for a message. A routing key that begins with a slash is a destination itself, unless there is
+ * an exchange.
+ *
+ * @param declares whether the server may declare the queue: the destination is `/queue/NAME` instead of
+ * `/amq/queue/NAME`
+ */
+export function destinationFor(exchange: string, routingKey: string, declares: boolean): string {
+  if (exchange === TOPICS && routingKey !== "") return `/topic/${escapeSlash(routingKey)}`;
+  if (exchange !== "") {
+    const path = `/exchange/${escapeSlash(exchange)}`;
+    return routingKey === "" ? path : `${path}/${escapeSlash(routingKey)}`;
+  }
+  if (routingKey.startsWith("/")) return routingKey;
+  return `${declares ? "/queue/" : "/amq/queue/"}${escapeSlash(routingKey)}`;
 }
 
 function named(kind: DestinationKind, text: string, exchange: string, rest: readonly string[]): Destination {
@@ -94,6 +132,10 @@ function unescape(text: string): string {
   return text.replaceAll("%2F", "/");
 }
 
+function escapeSlash(text: string): string {
+  return text.replaceAll("/", "%2F");
+}
+
 const SPECIAL = /[/%]|[^ -\x7f]/;
 
 /** Escapes the slash, the percent sign, and all bytes that are not printable ASCII, as RabbitMQ does. */
@@ -110,3 +152,20 @@ function escape(text: string): string {
   }
   return result;
 }
+
+/** Undoes `escape`: each escape is a byte. */
+function decode(text: string): string {
+  if (!text.includes("%")) return text;
+  const bytes = new Uint8Array(textLength(text));
+  const end = writeText(text, bytes, 0);
+  let at = 0;
+  for (let from = 0; from < end; from++) {
+    const digits = bytes[from] === PERCENT ? readText(bytes, from + 1, Math.min(end, from + 3)) : "";
+    const isEscape = /^[0-9A-F]{2}$/i.test(digits);
+    bytes[at++] = isEscape ? parseInt(digits, 16) : bytes[from]!;
+    if (isEscape) from += 2;
+  }
+  return readText(bytes, 0, at);
+}
+
+const PERCENT = 37;

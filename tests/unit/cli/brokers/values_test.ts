@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { fromJson, tableFromJson, tableToJson, toJson } from "../../../../cli/queue/values.ts";
+import { fromJson, tableFromJson, tableToJson, toJson } from "../../../../cli/brokers/values.ts";
 import {
   Decimal,
   type FieldTable,

@@ -1,22 +1,21 @@
-/** The two ways of `queue get` to process a message: print it, or run a command for it. */
-import type { Delivery } from "../../lib/amqp/client/channel.ts";
-import type { Consumer, Receipt } from "../../lib/amqp/client/consumer.ts";
+/** The two ways to process a received message: print it, or run a command for it. */
 import { decodeProperties } from "../../lib/amqp/properties.ts";
-import { preview, utf8 } from "../../lib/zmtp/bytes.ts";
+import type { Delivery, Inlet, Receipt } from "../../lib/patterns/contract.ts";
+import { preview } from "../../lib/zmtp/bytes.ts";
 import { EXIT } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { CommandRunner, type ExecMessage } from "../io/commands.ts";
 import { appendPrinted } from "../io/exec.ts";
 import type { Output } from "../io/output.ts";
+import { MAX_ATTEMPTS } from "../options/brokers.ts";
 import type { RecordStyle } from "../records/writer.ts";
 import type { QueueWriter } from "./records.ts";
+import { bytesOfText } from "./values.ts";
 
 /** How long acknowledgements wait for the rest of a `-n` (they make room for unwanted messages), in milliseconds. */
 const HOLD_MS = 100;
 /** The pause before a failed command runs again, in milliseconds. */
 const RETRY_MS = 1000;
-/** The default of `--max-attempts`. */
-export const MAX_ATTEMPTS = 5;
 
 /** Processes messages, and acknowledges them afterwards. */
 export interface DeliverySink {
@@ -32,14 +31,17 @@ export interface DeliverySink {
   finish(): Promise<void>;
 }
 
+/** What happens to a message whose command failed too often. A subscriber's copy is dropped: it has no other receiver. */
+export type Fate = "requeue" | "reject" | "dead-letter" | "drop";
+
 /** How `--exec` runs commands, and what happens to a message when its command fails. */
 export interface ExecOptions {
   readonly exec: string;
   readonly jobs: number | undefined;
   /** How often a failing command runs for a message; 0: without a limit. */
-  readonly maxAttempts: number | undefined;
+  readonly maxAttempts?: number | undefined;
   /** What happens to a message after its last attempt. Default: requeue */
-  readonly onError: "requeue" | "reject" | "dead-letter" | undefined;
+  readonly onError?: Fate | undefined;
 }
 
 /** A message that waits for its command, or for the next attempt. */
@@ -53,7 +55,7 @@ interface Job {
 /** Prints messages; acknowledges them once they are written. */
 export class PrintSink implements DeliverySink {
   readonly #session: Session;
-  readonly #consumer: Consumer;
+  readonly #inlet: Inlet;
   readonly #output: Output;
   readonly #write: QueueWriter;
   readonly #endpoint: string;
@@ -71,7 +73,7 @@ export class PrintSink implements DeliverySink {
    */
   constructor(
     session: Session,
-    consumer: Consumer,
+    inlet: Inlet,
     output: Output,
     write: QueueWriter,
     endpoint: string,
@@ -79,7 +81,7 @@ export class PrintSink implements DeliverySink {
     over: () => boolean,
   ) {
     this.#session = session;
-    this.#consumer = consumer;
+    this.#inlet = inlet;
     this.#output = output;
     this.#write = write;
     this.#endpoint = endpoint;
@@ -118,20 +120,20 @@ export class PrintSink implements DeliverySink {
         if (upTo !== this.#last) continue;
       }
       if (this.#over() && !this.#finishing) break;
-      this.#consumer.ack(upTo, true);
-      this.#consumer.flush();
+      this.#inlet.ack(upTo, true);
+      this.#inlet.flush();
       this.#acknowledged = upTo;
     }
     // In the same step as the last check: a message that arrives after it must start the loop again.
     this.#settling = undefined;
-    this.#consumer.changed.fire();
+    this.#inlet.changed.fire();
   }
 }
 
 /** Runs a command for each message, several at a time. Its exit status decides how the message is settled. */
 export class ExecSink implements DeliverySink {
   readonly #session: Session;
-  readonly #consumer: Consumer;
+  readonly #inlet: Inlet;
   readonly #output: Output;
   readonly #style: RecordStyle;
   readonly #endpoint: string;
@@ -144,14 +146,14 @@ export class ExecSink implements DeliverySink {
 
   constructor(
     session: Session,
-    consumer: Consumer,
+    inlet: Inlet,
     output: Output,
     style: RecordStyle,
     endpoint: string,
     options: ExecOptions,
   ) {
     this.#session = session;
-    this.#consumer = consumer;
+    this.#inlet = inlet;
     this.#output = output;
     this.#style = style;
     this.#endpoint = endpoint;
@@ -167,7 +169,7 @@ export class ExecSink implements DeliverySink {
     const { properties, propertiesEnd, body, bodyStart, bodyEnd } = content;
     const message = {
       body: body.slice(bodyStart, bodyEnd),
-      topic: utf8(routingKey),
+      topic: bytesOfText(routingKey),
       parts: 1,
       sequence: ++this.#sequence,
       endpoint: this.#endpoint,
@@ -180,11 +182,11 @@ export class ExecSink implements DeliverySink {
       const next = this.#waiting.shift();
       if (next === undefined) return;
       // The broker delivers it again after a reconnect.
-      if (next.receipt.generation !== this.#consumer.generation) continue;
+      if (next.receipt.generation !== this.#inlet.generation) continue;
       const job = this.#work(next).then(() => {
         this.#running.delete(job);
         this.flush();
-        this.#consumer.changed.fire();
+        this.#inlet.changed.fire();
       });
       this.#running.add(job);
     }
@@ -208,16 +210,16 @@ export class ExecSink implements DeliverySink {
       if (outcome === undefined) return;
       appendPrinted(this.#output, outcome.printed, this.#style);
       await this.#output.drained();
-      const live = receipt.generation === this.#consumer.generation;
+      const live = receipt.generation === this.#inlet.generation;
       if (outcome.failure !== undefined) this.#report(job, outcome.failure, attempt, most, live);
       if (this.#output.failure !== undefined) return;
       if (outcome.failure === undefined) {
-        this.#consumer.ack(receipt, false);
+        this.#inlet.ack(receipt, false);
         break;
       }
       // The signal may have ended the command, too: that is no failure of the message.
       if (this.#session.stopping) {
-        this.#consumer.nack(receipt, true);
+        this.#inlet.nack(receipt, true);
         break;
       }
       if (attempt === most) {
@@ -226,19 +228,19 @@ export class ExecSink implements DeliverySink {
       }
       await this.#session.sleep(RETRY_MS);
       // The broker delivers it again after a reconnect.
-      if (receipt.generation !== this.#consumer.generation) return;
+      if (receipt.generation !== this.#inlet.generation) return;
       if (this.#over) {
-        this.#consumer.nack(receipt, true);
+        this.#inlet.nack(receipt, true);
         break;
       }
     }
-    this.#consumer.flush();
+    this.#inlet.flush();
   }
 
   /** Settles a message after its last attempt. A requeued message would fail again, so the command ends. */
   #settleFailed(receipt: Receipt): void {
     const requeue = (this.#options.onError ?? "requeue") === "requeue";
-    this.#consumer.nack(receipt, requeue);
+    this.#inlet.nack(receipt, requeue);
     if (requeue) this.stopped = true;
   }
 
@@ -266,7 +268,8 @@ function messageIdOf(properties: Uint8Array): string | undefined {
 
 /** What happens to a message after its last attempt, for the report. */
 const FATES = {
-  "requeue": "; it is requeued, and get ends (--on-error dead-letter puts such messages aside)",
+  "requeue": "; it is requeued, and the command ends (--on-error dead-letter puts such messages aside)",
   "dead-letter": "; it is dead-lettered",
   "reject": "; it is rejected",
+  "drop": "",
 } as const;

@@ -1,13 +1,12 @@
-/** Messages of a queue as JSON records (the same records as for all patterns), as lines, or by a template. */
+/** Messages of brokers as JSON records (the same records as for all patterns), as lines, or by a template. */
 import { Buffer } from "node:buffer";
-import type { Delivery } from "../../lib/amqp/client/channel.ts";
-import type { Envelope } from "../../lib/amqp/client/publisher.ts";
+import type { Delivery, Envelope } from "../../lib/link/message.ts";
 import { type FieldValue, TypedNumber } from "../../lib/amqp/types/field_value.ts";
 import { readText } from "../../lib/bytes/text.ts";
 import { copyBytes } from "../../lib/bytes/frame_buffer.ts";
 import { type BasicProperties, decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
 import { messageOf } from "../../lib/errors.ts";
-import { utf8 } from "../../lib/zmtp/bytes.ts";
+import { byteLength, utf8 } from "../../lib/zmtp/bytes.ts";
 import type { Output } from "../io/output.ts";
 import { bigEndian, compileFormat } from "../records/format.ts";
 import {
@@ -19,6 +18,7 @@ import {
   toBase64,
   toRecord,
 } from "../records/json.ts";
+import { timestamp } from "../records/time.ts";
 import { visible, visibleJson } from "../records/visible.ts";
 import type { RecordStyle } from "../records/writer.ts";
 import { bytesOfText, type FieldJson, fromJson, tableFromJson, tableToJson, textToJson } from "./values.ts";
@@ -121,40 +121,42 @@ export function parseProperty(text: string): [name: keyof BasicProperties, value
   return [name, value];
 }
 
-/** Writes messages of a queue to an output. */
+/** Writes received messages to an output. */
 export type QueueWriter = (delivery: Delivery, endpoint: string) => void;
 
 /** @throws {Error} the template is invalid */
 export function queueWriter(output: Output, style: RecordStyle): QueueWriter {
   if (style.format !== undefined) return templateWriter(output, style.format, style.escaped ?? false);
-  switch (style.framing) {
-    case "json":
-      return (delivery, endpoint) => {
-        const json = JSON.stringify(recordOf(delivery, endpoint));
-        output.append(utf8(`${style.escaped ? visibleJson(json) : json}\n`));
-      };
-    case "u32":
-      return ({ content: { body, bodyStart, bodyEnd } }) => {
-        const bytes = body.subarray(bodyStart, bodyEnd);
-        const shown = style.escaped ? visible(bytes) : bytes;
-        output.append(bigEndian(shown.length));
-        output.append(shown);
-      };
-    default: {
-      const end = { lines: 0x0a, null: 0, blob: undefined }[style.framing];
-      if (style.escaped) {
-        return ({ content: { body, bodyStart, bodyEnd } }) => {
-          output.append(visible(body.subarray(bodyStart, bodyEnd)));
-          if (end !== undefined) output.append(Uint8Array.of(end));
-        };
-      }
-      return ({ content: { body, bodyStart, bodyEnd } }) => {
-        output.reserve(bodyEnd - bodyStart + 1);
-        output.length = copyBytes(body, bodyStart, bodyEnd, output.bytes, output.length);
-        if (end !== undefined) output.bytes[output.length++] = end;
-      };
-    }
+  if (style.framing === "json") {
+    return (delivery, endpoint) => output.append(lineOf(delivery, endpoint, style));
   }
+  const end = { lines: 0x0a, null: 0, blob: undefined, u32: undefined }[style.framing];
+  const isPlain = style.framing !== "u32" && !style.escaped && style.separator === undefined;
+  if (!isPlain) return shownWriter(output, style, end);
+  return ({ content: { body, bodyStart, bodyEnd } }) => {
+    output.reserve(bodyEnd - bodyStart + 1);
+    output.length = copyBytes(body, bodyStart, bodyEnd, output.bytes, output.length);
+    if (end !== undefined) output.bytes[output.length++] = end;
+  };
+}
+
+function lineOf(delivery: Delivery, endpoint: string, { escaped, timestamps }: RecordStyle): Uint8Array {
+  const record = recordOf(delivery, endpoint);
+  const json = JSON.stringify(timestamps ? { ...record, time: timestamp() } : record);
+  return utf8(`${escaped ? visibleJson(json) : json}\n`);
+}
+
+/** Writes messages with their topics, their lengths, or escaped for a terminal. */
+function shownWriter(output: Output, style: RecordStyle, end: number | undefined): QueueWriter {
+  const { framing, separator } = style;
+  const shown = style.escaped ? visible : (bytes: Uint8Array) => bytes;
+  return ({ routingKey, content: { body, bodyStart, bodyEnd } }) => {
+    const parts = [shown(body.subarray(bodyStart, bodyEnd))];
+    if (separator !== undefined) parts.unshift(shown(bytesOfText(routingKey)), separator);
+    if (framing === "u32") output.append(bigEndian(byteLength(parts)));
+    for (const part of parts) output.append(part);
+    if (end !== undefined) output.append(Uint8Array.of(end));
+  };
 }
 
 function recordOf(delivery: Delivery, endpoint: string): QueueRecord {
@@ -235,10 +237,10 @@ function templateWriter(output: Output, template: string, escaped: boolean): Que
   /** The template between its `%h` tokens. */
   const parts = splitAtHeaders(template).map((part) => compileFormat(part, shown));
   let sequence = 0;
-  return ({ routingKey, exchange, content }) => {
+  return ({ routingKey, exchange, content }, endpoint) => {
     const { properties, propertiesEnd, body, bodyStart, bodyEnd } = content;
-    const frames = [utf8(routingKey), body.subarray(bodyStart, bodyEnd)];
-    const input = { frames, topicFrames: 1, sequence: ++sequence, endpoint: exchange };
+    const frames = [bytesOfText(routingKey), body.subarray(bodyStart, bodyEnd)];
+    const input = { frames, topicFrames: 1, sequence: ++sequence, endpoint: exchange || endpoint };
     parts.forEach((steps, at) => {
       if (at > 0) append(shown(utf8(headerText(decodeProperties(properties, 0, propertiesEnd)))));
       for (const step of steps) step(input, append);
@@ -262,29 +264,33 @@ function headerText({ headers }: BasicProperties): string {
     .join(",");
 }
 
-/** The defaults for all messages of a `put`; a record overrides them. */
+/** The defaults for all messages of a command; a record overrides them. */
 export interface Defaults {
+  /** The exchange that all messages go to. */
   readonly exchange: string;
-  /** The routing key; undefined: the record's topic decides. */
-  readonly routingKey: string | undefined;
+  /** The queue that all messages go to, whatever the topic of a record is. */
+  readonly queue?: string | undefined;
+  /** The topic of records without one. */
+  readonly topic?: string | undefined;
   readonly properties: BasicProperties;
 }
 
 /** The envelope of a record. For a queue, the topic of a record from another pattern is sent as a header. */
-export function envelopeOf(record: PutRecord, defaults: Defaults, isQueue: boolean): Envelope {
+export function envelopeOf(record: PutRecord, defaults: Defaults): Envelope {
   const { topic, fromQueue, properties, encoded } = record;
-  const routingKey = defaults.routingKey ?? topic ?? "";
+  const { exchange, queue } = defaults;
+  const routingKey = queue ?? topic ?? defaults.topic ?? "";
   if (encoded !== undefined) {
     if (!fromQueue || defaults.properties.headers !== undefined) {
       throw new RecordError(
         "'properties_base64' cannot be combined with other headers: remove it, or the option",
       );
     }
-    return { exchange: defaults.exchange, routingKey, properties: encoded };
+    return { exchange, routingKey, properties: encoded };
   }
   const merged: BasicProperties = fromQueue ? { ...properties } : { ...defaults.properties, ...properties };
   const headers = { ...defaults.properties.headers, ...properties.headers };
-  if (isQueue && !fromQueue && topic !== undefined) headers["x-topic"] ??= topic;
+  if (queue !== undefined && !fromQueue && topic !== undefined) headers["x-topic"] ??= topic;
   if (Object.keys(headers).length > 0) merged.headers = headers;
-  return { exchange: defaults.exchange, routingKey, properties: encodeProperties(merged) };
+  return { exchange, routingKey, properties: encodeProperties(merged) };
 }

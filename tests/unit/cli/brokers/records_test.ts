@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { envelopeOf, parseRecord, queueWriter } from "../../../../cli/queue/records.ts";
+import { envelopeOf, parseRecord, queueWriter } from "../../../../cli/brokers/records.ts";
 import type { Output } from "../../../../cli/io/output.ts";
 import { jsonSplitter } from "../../../../cli/records/json.ts";
 import { Content } from "../../../../lib/amqp/client/content.ts";
@@ -39,8 +39,8 @@ function lineOf({ exchange, routingKey, properties, body }: Message): string {
 /** The message that `queue put --exchange e -J` makes of a line. */
 function putBack(line: string, exchange: string): Message {
   const record = parseRecord(utf8(line));
-  const defaults = { exchange, routingKey: undefined, properties: { deliveryMode: 2 } };
-  const { routingKey, properties } = envelopeOf(record, defaults, false);
+  const defaults = { exchange, properties: { deliveryMode: 2 } };
+  const { routingKey, properties } = envelopeOf(record, defaults);
   return { exchange, routingKey, properties: new Uint8Array(properties), body: new Uint8Array(record.body) };
 }
 

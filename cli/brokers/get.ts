@@ -1,0 +1,120 @@
+import type { Inlet, InletEvents } from "../../lib/patterns/contract.ts";
+import { TimeoutError } from "../app/errors.ts";
+import type { Session } from "../app/session.ts";
+import { Output, outputFailure } from "../io/output.ts";
+import type { RecordStyle } from "../records/writer.ts";
+import { farewell, startWithin } from "./link.ts";
+import { queueWriter } from "./records.ts";
+import { ExecSink, type Fate, PrintSink } from "./sinks.ts";
+import type { Origin } from "./systems.ts";
+
+/** The values of the options of a command that receives from a broker; times are in milliseconds. */
+export interface GetOptions {
+  readonly count: number | undefined;
+  readonly timeout: number | undefined;
+  readonly drain?: boolean | undefined;
+  readonly prefetch?: number | undefined;
+  readonly exec: string | undefined;
+  readonly jobs: number | undefined;
+  readonly maxAttempts?: number | undefined;
+  readonly onError?: Fate | undefined;
+}
+
+/** The interval between checks of an empty queue with `--drain`, in milliseconds. */
+const LOOK_MS = 50;
+/** The time without a message from a non-empty source after which `Origin.suspect` is called, in milliseconds. */
+const SUSPICION_MS = 100;
+
+/** Receives messages until a limit, an error or a signal ends it, and acknowledges them when they are processed. */
+export async function getAll(
+  session: Session,
+  origin: Origin,
+  style: RecordStyle,
+  options: GetOptions,
+): Promise<void> {
+  const { counts } = session;
+  const output = new Output(session);
+  const wanted = options.count ?? Infinity;
+  const prefetch = Math.min(
+    options.prefetch ?? (options.exec === undefined ? 1000 : options.jobs ?? 1),
+    wanted,
+    65535,
+  );
+  let lastAt = performance.now();
+  let over = false;
+  let failure: unknown;
+  let asked = false;
+  const events: InletEvents = {
+    onDelivery(delivery) {
+      // Other messages stay unacknowledged, and are delivered again after we disconnect.
+      if (over || failure !== undefined) return;
+      failure = origin.inspect?.(delivery);
+      if (failure !== undefined) return inlet.changed.fire();
+      lastAt = performance.now();
+      counts.received++;
+      counts.bytes += delivery.content.bodyEnd - delivery.content.bodyStart;
+      sink.take(delivery, { generation: inlet.generation, tag: delivery.deliveryTag });
+      over = counts.received >= wanted;
+    },
+    onBatchEnd() {
+      sink.flush();
+      if (output.full) inlet.pause();
+      if (over || options.drain) inlet.changed.fire();
+    },
+  };
+  const inlet = origin.open(events, prefetch);
+  output.onChange = () => output.failure === undefined ? inlet.resume() : inlet.changed.fire();
+  const { endpoint } = origin;
+  const sink = options.exec === undefined
+    ? new PrintSink(
+      session,
+      inlet,
+      output,
+      queueWriter(output, style),
+      endpoint,
+      wanted <= prefetch,
+      () => over,
+    )
+    : new ExecSink(session, inlet, output, style, endpoint, { ...options, exec: options.exec });
+  session.onStop(() => inlet.changed.fire());
+  await startWithin(origin, options.timeout, inlet.start()).catch((error) => {
+    throw origin.explain?.(error) ?? error;
+  });
+  session.ready([origin.where]);
+
+  while (!over && !session.stopping && !sink.stopped && output.failure === undefined) {
+    failure ??= inlet.failure;
+    if (failure !== undefined) break;
+    const left = options.timeout === undefined || !sink.idle
+      ? Infinity
+      : lastAt + options.timeout - performance.now();
+    if (options.drain && sink.idle && await session.untilStopped(isDrained(inlet), left)) break;
+    if (options.drain && !asked && counts.received === 0 && performance.now() - lastAt >= SUSPICION_MS) {
+      asked = true;
+      failure = await session.untilStopped(suspicion(origin), left);
+    }
+    if (left <= 0) {
+      failure = new TimeoutError(`no message arrived for ${options.timeout! / 1000} s (-w)`);
+      break;
+    }
+    const look = options.drain || options.timeout !== undefined ? LOOK_MS : Infinity;
+    await inlet.changed.wait(Math.min(left, look));
+  }
+  over = true;
+  // The broker must not deliver more messages after the last acknowledgements.
+  await farewell(session, failure, (limit) => inlet.cancel(limit));
+  await sink.finish();
+  await output.drained();
+  await farewell(session, failure, (limit) => inlet.close(limit));
+  failure = outputFailure(session, output) ?? failure;
+  if (failure !== undefined) throw failure;
+}
+
+/** Whether the source is empty; false where the system cannot know it. */
+async function isDrained(inlet: Inlet): Promise<boolean> {
+  return await inlet.isDrained?.() ?? false;
+}
+
+async function suspicion(origin: Origin): Promise<Error | undefined> {
+  return await origin.suspect?.();
+}

@@ -1,0 +1,72 @@
+/** What the commands need of the systems of brokers, and the table of them. */
+import type { BrokerSystem } from "../../lib/patterns/address.ts";
+import type { Delivery, Inlet, InletEvents, Outlet } from "../../lib/patterns/contract.ts";
+import { UsageError } from "../app/errors.ts";
+import type { Session } from "../app/session.ts";
+import type { LoginValues, Target } from "./link.ts";
+import type { Destination } from "./pack.ts";
+import type { Fate } from "./sinks.ts";
+
+/** Where a command sends its messages. */
+export interface Sink extends Target {
+  readonly outlet: Outlet;
+  /** The exchange, the queue and the topic of the messages. */
+  readonly destination: Destination;
+}
+
+/** Where a command receives messages from. */
+export interface Origin extends Target {
+  /** The address of the broker, for records and templates. */
+  readonly endpoint: string;
+  /** @param prefetch the maximum number of unacknowledged messages */
+  open(events: InletEvents, prefetch: number): Inlet;
+  /** Looks at each message before it is processed. @returns why it does not fit the options */
+  inspect?(delivery: Delivery): Error | undefined;
+  /** Called once if no message has arrived for a while, with `--drain`. @returns why none can arrive */
+  suspect?(): Promise<Error | undefined>;
+  /** Replaces an error of the first connection. */
+  explain?(error: unknown): unknown;
+}
+
+/** The values of the options for a sink, which depend on the system; times are in milliseconds. */
+export interface SinkValues extends LoginValues {
+  readonly topic?: string | undefined;
+  readonly separator?: string | undefined;
+  readonly json?: boolean | undefined;
+  readonly mandatory?: boolean | undefined;
+  readonly declare?: boolean | undefined;
+  readonly qos?: "0" | "1" | "2" | undefined;
+  readonly retain?: boolean | undefined;
+}
+
+/** The values of the options for an origin, which depend on the system; times are in milliseconds. */
+export interface OriginValues extends LoginValues {
+  readonly topic?: readonly string[] | undefined;
+  readonly header?: readonly (readonly [name: string, value: string])[] | undefined;
+  readonly declare?: boolean | undefined;
+  readonly drain?: boolean | undefined;
+  readonly offset?: string | undefined;
+  readonly onError?: Fate | undefined;
+  readonly qos?: "0" | "1" | "2" | undefined;
+  readonly group?: string | undefined;
+}
+
+/** The patterns on one system. Each function throws a `UsageError` or `EndpointError` for a wrong address. */
+export interface Patterns {
+  publish(session: Session, address: string, values: SinkValues): Sink;
+  push(session: Session, address: string, values: SinkValues): Sink;
+  subscribe(session: Session, address: string, values: OriginValues): Origin;
+  pull(session: Session, address: string, values: OriginValues): Origin;
+}
+
+/** The systems. Each one is loaded only when an address names it. */
+const SYSTEMS: Readonly<Partial<Record<BrokerSystem, () => Promise<{ readonly patterns: Patterns }>>>> = {
+  amqp: () => import("../queue/patterns.ts"),
+};
+
+/** Loads the patterns on a system. */
+export async function patternsOf(system: BrokerSystem): Promise<Patterns> {
+  const load = SYSTEMS[system];
+  if (load === undefined) throw new UsageError(`this command does not take ${system}:// addresses`);
+  return (await load()).patterns;
+}

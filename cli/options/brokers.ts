@@ -1,0 +1,102 @@
+/** The options of commands that send to brokers and receive from them. They load no client. */
+import { flag, group, list, option } from "../app/command.ts";
+import { integer, oneOf, text, word } from "../app/values.ts";
+
+/** The title of options for all brokers in the help of a command that is also for ZeroMQ. */
+const ALL = "Brokers (amqp, mqtt, stomp)";
+/** The title of options for AMQP brokers there. */
+const AMQP = "Brokers (amqp)";
+/** The title of options for MQTT brokers there. */
+const MQTT = "Brokers (mqtt)";
+
+/** How often a failing `--exec` runs for a message, by default. */
+export const MAX_ATTEMPTS = 5;
+
+/** Headers and properties of sent messages. */
+export const envelope = group(ALL, {
+  header: list(
+    "-H, --header <name=value>",
+    "add a header (repeats); 'name: value' is the same",
+    header,
+    `-J can have other bytes: {"headers":{"NAME":{"$bytes":"BASE64"}}}`,
+  ),
+  property: list(
+    "-P, --property <name=value>",
+    "set a property, such as content_type (repeats); 'name: value' is the same",
+    word,
+  ),
+});
+
+/** The headers of wanted messages. */
+export const matches = group(AMQP, {
+  header: list(
+    "-H, --header <name=value>",
+    "of a headers exchange: receive messages with this header (repeats)",
+    header,
+  ),
+});
+
+/** The limit of unacknowledged messages of a receiver. */
+export const prefetch = group(ALL, {
+  prefetch: option(
+    "--prefetch <number>",
+    "number of messages to prefetch (default: 1000; with --exec: the value of -j)",
+    integer(1, 65535),
+  ),
+});
+
+/** What happens to messages that `--exec` cannot process. */
+export const retries = group(ALL, {
+  maxAttempts: option(
+    "--max-attempts <number>",
+    `how often a failing --exec runs for a message, 1 s apart; 0: no limit (default: ${MAX_ATTEMPTS})`,
+    integer(0),
+  ),
+  onError: option(
+    "--on-error <what>",
+    "after the last failed attempt: requeue (default; the command then ends), dead-letter, or reject: the same, but " +
+      "dropped where there is no dead-letter exchange",
+    oneOf("requeue", "dead-letter", "reject"),
+  ),
+});
+
+/** The option that creates a missing queue. */
+export const declaring = group(AMQP, {
+  declare: flag("--declare", "create the queue if it does not exist: durable, of the broker's default type"),
+});
+
+/** How a queue is consumed. */
+export const consuming = group(AMQP, {
+  drain: flag("--drain", "end when the queue is empty"),
+  offset: option(
+    "--offset <where>",
+    "where to begin in a stream: first, last, next (default), a number, or a time such as 2026-11-25T08:00:00Z",
+    word,
+  ),
+});
+
+/** What happens to published messages that reach no queue. */
+export const routing = group(AMQP, {
+  mandatory: flag("--mandatory", "fail (exit 5) when messages reach no queue"),
+});
+
+/** How messages are delivered by MQTT. */
+export const quality = group(MQTT, {
+  qos: option("--qos <level>", "quality of service: 0, 1 or 2 (default: 1)", oneOf("0", "1", "2")),
+});
+
+/** Retained messages of MQTT. */
+export const retention = group(MQTT, {
+  retain: flag("--retain", "the broker keeps the last message of each topic for later subscribers"),
+});
+
+/** Shared subscriptions of MQTT. */
+export const sharing = group(MQTT, {
+  group: option("--group <name>", "share the messages with the other members of this group", word),
+});
+
+function header(value: string): [name: string, value: string] {
+  const match = /^([^:=]+)(?:=|:\s*)([^]*)$/.exec(text(value));
+  if (match === null) throw new Error("expected name=value, or 'name: value'");
+  return [match[1]!.trim(), match[2]!];
+}

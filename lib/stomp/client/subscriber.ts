@@ -1,0 +1,193 @@
+import { Link } from "../../link/link.ts";
+import type { Delivery, Receipt } from "../../link/message.ts";
+import type { LinkOptions } from "../../link/options.ts";
+import type { Signal } from "../../transport/waiting.ts";
+import type { StompFrame } from "../frame.ts";
+import { StompError } from "../stomp_error.ts";
+import type { StompConnection } from "./connection.ts";
+import { DeliveryReader } from "./delivery_reader.ts";
+import { STOMP } from "./protocol.ts";
+import { Unsettled } from "./unsettled.ts";
+import type { StompAddress } from "./url.ts";
+
+/** The ids of the subscriptions begin with this. */
+const ID = "mqcat-";
+const MAX_PREFETCH = 65_535;
+
+/** Options of a subscriber. */
+export interface StompSubscriberOptions extends LinkOptions {
+  /**
+   * Whether messages are acknowledged by `ack` and `nack` (`ack:client-individual`). Otherwise they count as acknowledged
+   * when the server has sent them (`ack:auto`).
+   */
+  readonly acknowledges: boolean;
+  /** The maximum number of unacknowledged messages of each subscription, 1 to 65535. Default: 1000 */
+  readonly prefetch?: number | undefined;
+  /** More headers of each SUBSCRIBE frame, such as `selector` or arguments of a queue. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Called for each message, which is valid during the call only. */
+  readonly onDelivery: (delivery: Delivery) => void;
+  /** Called after all messages of one received chunk. */
+  readonly onBatchEnd?: (() => void) | undefined;
+}
+
+/**
+ * Subscribes to destinations, and subscribes again after a reconnect. Unacknowledged messages of a lost connection are
+ * delivered again.
+ */
+export class StompSubscriber {
+  /** The number of connections so far. */
+  generation = 0;
+
+  readonly #destinations: readonly string[];
+  readonly #options: StompSubscriberOptions;
+  readonly #link: Link<StompAddress, StompConnection>;
+  readonly #reader = new DeliveryReader();
+  #unsettled: Unsettled | undefined;
+  #connection: StompConnection | undefined;
+  #delivered = 0;
+  #paused = false;
+  #cancelled = false;
+
+  /** @param destinations at least one */
+  constructor(
+    servers: readonly StompAddress[],
+    destinations: readonly string[],
+    options: StompSubscriberOptions,
+  ) {
+    this.#destinations = destinations;
+    this.#options = options;
+    this.#link = new Link(STOMP, servers, options, {
+      onUp: (connection) => this.#onUp(connection),
+      onDown: () => this.#onDown(),
+    });
+  }
+
+  /**
+   * Connects and subscribes.
+   *
+   * @throws the errors of `dialFirst`, and `StompError` for a destination that is missing or refused
+   */
+  start(): Promise<void> {
+    return this.#link.start();
+  }
+
+  /** Fires when the connection changes, and when the subscriber fails. */
+  get changed(): Signal {
+    return this.#link.changed;
+  }
+
+  /** The permanent failure. */
+  get failure(): Error | undefined {
+    return this.#link.failure;
+  }
+
+  /** Acknowledges a message, or all up to it. Ignores messages of a lost connection. Call `flush` afterwards. */
+  ack({ generation, tag }: Receipt, multiple: boolean): void {
+    if (generation !== this.generation) return;
+    if (multiple) this.#unsettled?.ackAll(tag);
+    else this.#unsettled?.ack(tag);
+  }
+
+  /** Rejects a message. Without `requeue`, RabbitMQ dead-letters or discards it. Call `flush` afterwards. */
+  nack({ generation, tag }: Receipt, requeue: boolean): void {
+    if (generation === this.generation) this.#unsettled?.nack(tag, requeue);
+  }
+
+  /** Writes the acknowledgements. */
+  flush(): void {
+    this.#connection?.flush();
+  }
+
+  /** Stops reading, so that the server has to wait. */
+  pause(): void {
+    this.#paused = true;
+    this.#connection?.pause();
+  }
+
+  /** Continues reading. */
+  resume(): void {
+    this.#paused = false;
+    this.#connection?.resume();
+  }
+
+  /**
+   * Ends the deliveries. Delivered messages can still be acknowledged, which is why the subscriptions stay: RabbitMQ takes
+   * no acknowledgements after UNSUBSCRIBE. Messages that arrive from now on return to their queue when the connection
+   * closes.
+   */
+  cancel(_limit?: number): Promise<void> {
+    this.#cancelled = true;
+    return Promise.resolve();
+  }
+
+  /**
+   * Closes the connection. Unacknowledged messages return to their queues.
+   *
+   * @param limit the time limit for the reply of the server, in milliseconds. Default: 2000
+   */
+  close(limit?: number): Promise<void> {
+    return this.#link.close(limit);
+  }
+
+  /** Closes the current connection at once; the subscriber reconnects. */
+  abort(cause: Error): void {
+    this.#connection?.abort(cause);
+  }
+
+  async #onUp(connection: StompConnection): Promise<void> {
+    this.generation++;
+    this.#delivered = 0;
+    this.#connection = connection;
+    this.#unsettled = this.#options.acknowledges ? new Unsettled(connection) : undefined;
+    connection.events = {
+      onMessage: (frame) => this.#onMessage(frame),
+      onBatchEnd: () => this.#options.onBatchEnd?.(),
+      onError: (error, _receipt, subscription) => this.#explain(error, subscription),
+    };
+    await Promise.all(
+      this.#destinations.map((destination, i) => this.#subscribe(connection, destination, i)),
+    );
+    if (this.#paused) connection.pause();
+  }
+
+  async #subscribe(connection: StompConnection, destination: string, i: number): Promise<void> {
+    const { acknowledges, headers = {}, prefetch = 1000 } = this.#options;
+    try {
+      await connection.call("SUBSCRIBE", [
+        ["id", `${ID}${i}`],
+        ["destination", destination],
+        ["ack", acknowledges ? "client-individual" : "auto"],
+        ...(acknowledges ? [["prefetch-count", String(Math.min(prefetch, MAX_PREFETCH))] as const] : []),
+        ...Object.entries(headers),
+      ]);
+    } catch (error) {
+      if (!(error instanceof StompError) || this.#destinations.length > 1) throw error;
+      throw refused(destination, error);
+    }
+  }
+
+  #onMessage(frame: StompFrame): void {
+    if (this.#cancelled) return;
+    const tag = ++this.#delivered;
+    this.#unsettled?.add(tag, frame);
+    this.#options.onDelivery(this.#reader.read(frame, tag));
+  }
+
+  /** Names the destination of an error about a subscription. */
+  #explain(error: StompError, subscription: string | undefined): Error | undefined {
+    const index = subscription?.startsWith(ID) ? Number(subscription.slice(ID.length)) : -1;
+    const destination = this.#destinations[index];
+    return destination === undefined ? undefined : refused(destination, error);
+  }
+
+  #onDown(): void {
+    this.#connection = this.#unsettled = undefined;
+  }
+}
+
+function refused(destination: string, error: StompError): StompError {
+  return new StompError(error.summary, `destination '${destination}': ${error.details.trim()}`, {
+    cause: error,
+  });
+}

@@ -1,0 +1,106 @@
+import { formatHost, splitBrokerUrls, type UrlKind, type UrlParts } from "../../link/broker_url.ts";
+import type { HostEndpoint, InprocEndpoint } from "../../transport/endpoint_types.ts";
+
+/** The address of a STOMP server, with credentials. */
+export interface StompAddress {
+  /** A host, or `inproc` for a broker in this process. */
+  readonly endpoint: HostEndpoint | InprocEndpoint;
+  readonly user: string;
+  readonly password: string;
+  /** Whether the URL contains a password. */
+  readonly hasPassword: boolean;
+  /** The virtual host: the header `host`. */
+  readonly vhost: string;
+  /** The destination with its leading slash, as the server reads it; "" if the URL has none. */
+  readonly destination: string;
+  /** The heart-beat interval in both directions, in seconds; 0 disables heart-beats. */
+  readonly heartbeat: number;
+  /** The time limit for connecting and logging in, in milliseconds. */
+  readonly connectionTimeout?: number | undefined;
+  /** The names of the parameters that have no effect. */
+  readonly ignored?: readonly string[] | undefined;
+}
+
+/** The default address of a STOMP server. */
+export const DEFAULT_STOMP_URL = "stomp://guest:guest@127.0.0.1:61613";
+
+const KIND: UrlKind = {
+  scheme: "stomp",
+  schemes: { stomp: "tcp", stomps: "tls", "stomp+ssl": "tls" },
+  names: "stomp or stomps",
+  ports: { tcp: 61613, tls: 61614 },
+  example: DEFAULT_STOMP_URL,
+  // `/topic/orders.#` has a wildcard.
+  hashInPath: true,
+};
+const HEARTBEAT_S = 10;
+
+/**
+ * Parses the URL of one or several STOMP servers: `stomp://user:password@host:port/destination`, or `stomps://…`. Commas
+ * separate several hosts of a URL, or several URLs. User, password and destination may be percent-encoded; a slash in a
+ * name of the destination is written `%2F`.
+ *
+ * Parameters: `vhost` (default: `/`), `heartbeat` in seconds, and `connection_timeout` in milliseconds.
+ *
+ * @returns at least one address, in the order of the text
+ * @throws {EndpointError} the URL is malformed; the message does not contain the password
+ *
+ * @example A queue in the virtual host `shop`
+ * ```ts
+ * import { formatStomp, parseStompUrl } from "./url.ts";
+ * const [server] = parseStompUrl("stomp://me:secret@localhost/queue/jobs?vhost=shop");
+ * console.log(formatStomp(server!), server!.destination); // stomp://localhost:61613?vhost=shop /queue/jobs
+ * ```
+ */
+export function parseStompUrl(text: string): StompAddress[] {
+  return splitBrokerUrls(text, KIND).flatMap(addressesOf);
+}
+
+/** Formats an address for messages and logs, without user, password and destination. */
+export function formatStomp({ endpoint, vhost }: StompAddress): string {
+  if (endpoint.scheme === "inproc") return `inproc://${endpoint.name}`;
+  const query = vhost === "/" ? "" : `?vhost=${encodeURIComponent(vhost)}`;
+  return `${endpoint.scheme === "tls" ? "stomps" : "stomp"}://${formatHost(endpoint)}${query}`;
+}
+
+function addressesOf(parts: UrlParts): StompAddress[] {
+  const { endpoints, user, password, path, query, decode, mistake } = parts;
+  const integer = (name: string, value: string, most: number, unit: string, example: string) => {
+    if (!/^\d{1,10}$/.test(value) || Number(value) > most) {
+      throw mistake(`${name} '${value}' is not a number of ${unit}`, example);
+    }
+    return Number(value);
+  };
+  let vhost = "/";
+  let heartbeat = HEARTBEAT_S;
+  let connectionTimeout: number | undefined;
+  const ignored = new Set<string>();
+  for (const [name, value] of new URLSearchParams(query)) {
+    switch (name) {
+      case "vhost":
+        vhost = value;
+        break;
+      case "heartbeat":
+        heartbeat = integer(name, value, 65535, "seconds", "heartbeat=30");
+        break;
+      case "connection_timeout":
+        connectionTimeout = integer(name, value, 2 ** 31 - 1, "milliseconds", `${name}=10000`) || undefined;
+        break;
+      default:
+        ignored.add(name);
+    }
+  }
+  // An encoded slash is part of a name, and stays encoded.
+  const destination = (path ?? "").split(/%2F/i).map((part) => decode(part, "the destination")).join("%2F");
+  const shared = {
+    user: user ?? "guest",
+    password: password ?? (user === undefined ? "guest" : ""),
+    hasPassword: password !== undefined,
+    vhost,
+    heartbeat,
+    connectionTimeout,
+    destination: destination === "" ? "" : `/${destination}`,
+    ignored: ignored.size === 0 ? undefined : [...ignored],
+  };
+  return endpoints.map((endpoint) => ({ ...shared, endpoint }));
+}
