@@ -1,19 +1,18 @@
 import { Rep } from "../../lib/zmq/types/rep.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
 import examples from "../cheats/rep.md" with { type: "text" };
-import { command, flag, group, option, type Values } from "../app/command.ts";
+import { command, flag, group, type Values } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { reportUnsent } from "../app/tally.ts";
-import { integer, oneOf } from "../app/values.ts";
 import { answerAll, type Responder } from "../io/answering.ts";
 import { checkExec, refuseFormatting } from "../io/exec.ts";
 import { finishOutput, Output } from "../io/output.ts";
 import { sourceOf } from "../io/source.ts";
 import { Turns } from "../io/turns.ts";
+import { answering, declaring, envelope } from "../options/brokers.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { DEFAULT_LINGER_MS, delivery, ending, exec, input, output, zeromq } from "../options/options.ts";
-import { declaring, properties } from "../options/properties.ts";
 import { brokerOperand } from "../options/systems.ts";
 import { recordWriter, styleOf } from "../records/writer.ts";
 import { execResponder, reply, type ZmqRequest } from "../zmq/answer.ts";
@@ -27,34 +26,27 @@ const options = {
   ...group("Delivery", {
     linger: delivery.linger,
     hwm: delivery.hwm,
-    maxAttempts: option(
-      "--max-attempts <number>",
-      "brokers: how often a failing --exec runs for a request, 1 s apart; 0: no limit (default: 1)",
-      integer(0),
-    ),
-    onError: option(
-      "--on-error <what>",
-      "brokers: what happens to a request whose --exec failed: reply (default: its output, with the header x-error), " +
-        "requeue (rep then ends), dead-letter, or reject: the same, but dropped where there is no dead-letter exchange",
-      oneOf("reply", "requeue", "dead-letter", "reject"),
-    ),
   }),
-  ...properties,
+  ...answering,
+  ...envelope,
   ...declaring,
   ...output,
   ...ending,
 };
 
 export default command({
-  argument: ["[endpoint...]", "where to listen, > in front connects; or a queue, amqp://host//rpc"],
+  argument: [
+    "[endpoint...]",
+    "where to listen; > in front connects; or the queue of a broker: amqp://host//queue, amqp:queue",
+  ],
   options,
   examples,
   async action({ session, values, operands }) {
     checkWays(values);
     const broker = brokerOperand(session.command, values, operands);
     if (broker !== undefined) {
-      const { replyAt } = await import("../brokers/reply.ts");
-      return await replyAt(session, values, broker);
+      const { reply } = await import("../brokers/reply.ts");
+      return await reply(session, broker, values);
     }
     const plan = planEndpoints(session.command, "bind", values, operands);
     const responder = responderFor(session, values);

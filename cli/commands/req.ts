@@ -6,20 +6,23 @@ import { command, flag, group, option } from "../app/command.ts";
 import { EXIT, TimeoutError, UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { messages } from "../app/tally.ts";
-import { integer, text, word } from "../app/values.ts";
+import { integer } from "../app/values.ts";
 import type { Source } from "../io/input.ts";
 import { finishOutput, Output } from "../io/output.ts";
 import { Pacer, type PacingOptions, repeats } from "../io/pacer.ts";
 import { sourceOf } from "../io/source.ts";
+import { asking, envelope } from "../options/brokers.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { ending, identity, input, output, pacing, probing, zeromq } from "../options/options.ts";
-import { properties } from "../options/properties.ts";
 import { brokerOperand } from "../options/systems.ts";
 import { type RecordWriter, recordWriter, styleOf } from "../records/writer.ts";
 import { cancelAtFailure, open, peersOf, socketOptions, waitForPeers } from "../zmq/socket.ts";
 
 export default command({
-  argument: ["[endpoint...]", "where to connect, @ in front binds; or a queue, amqp://host//rpc"],
+  argument: [
+    "[endpoint...]",
+    "where to connect; @ in front binds; or the queue of a broker: amqp://host//queue, amqp:queue",
+  ],
   options: {
     ...zeromq,
     ...input,
@@ -35,18 +38,10 @@ export default command({
     }),
     ...identity,
     ...probing,
-    ...properties,
-    ...group("Messages", {
-      exchange: option("--exchange <name>", "AMQP: send to this exchange; the address has no queue", word),
-      topic: option("-t, --topic <key>", "the routing key, with --exchange", text),
-    }),
+    ...envelope,
+    ...asking,
     ...group("Delivery", {
       correlate: flag("--correlate", "number the requests, and accept only replies with the right number"),
-      jobs: option(
-        "-j, --jobs <number>",
-        "brokers: how many requests may be without a reply; replies keep the order (default: 1)",
-        integer(1, 65_536),
-      ),
       relaxed: flag("--relaxed", "continue with the next request when no reply arrives within -w"),
     }),
   },
@@ -54,8 +49,8 @@ export default command({
   async action({ session, values, operands }) {
     const broker = brokerOperand(session.command, values, operands);
     if (broker !== undefined) {
-      const { requestAt } = await import("../brokers/request.ts");
-      return await requestAt(session, values, broker);
+      const { request } = await import("../brokers/request.ts");
+      return await request(session, broker, values);
     }
     if (values.jobs !== undefined) {
       throw new UsageError(

@@ -1,6 +1,7 @@
 /** Answers the requests of a broker: by a command, with the request itself, or with messages of the input. */
 import { type BasicProperties, decodeProperties } from "../../lib/amqp/properties.ts";
 import type { Replier, ReplierEvents, Request } from "../../lib/patterns/replier.ts";
+import type { Delivery } from "../../lib/patterns/contract.ts";
 import type { Batch } from "../../lib/zmtp/batch.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import { EXIT } from "../app/errors.ts";
@@ -13,10 +14,10 @@ import type { Source } from "../io/input.ts";
 import { finishOutput, type Output } from "../io/output.ts";
 import { Turns } from "../io/turns.ts";
 import { DEFAULT_LINGER_MS } from "../options/options.ts";
-import type { Pack } from "../queue/put.ts";
-import type { QueueWriter } from "../queue/records.ts";
-import { type BrokerTarget, farewell, startWithin } from "../queue/target.ts";
 import type { Framing } from "../records/splitter.ts";
+import { farewell, startWithin } from "./link.ts";
+import type { Pack } from "./pack.ts";
+import type { OfferedService } from "./systems.ts";
 
 /** The pause before a failed command runs again, in milliseconds. */
 const RETRY_MS = 1000;
@@ -35,10 +36,9 @@ const FATES = {
 
 /** The values of `--on-error`. */
 export type Fate = keyof typeof FATES;
-export const FATE_NAMES: readonly Fate[] = ["reply", "requeue", "dead-letter", "reject"];
 
 /** The values of the options of `rep`; times are in milliseconds. */
-export interface ReplyOptions {
+export interface AnswerOptions {
   readonly count: number | undefined;
   readonly timeout: number | undefined;
   readonly linger: number | undefined;
@@ -46,7 +46,7 @@ export interface ReplyOptions {
 }
 
 /** Sends replies, and decides what happens to requests that have none. */
-export class Replies {
+export class Answers {
   readonly session: Session;
   readonly replier: Replier;
   /** Resolves when a request was requeued: the same request would come again, and fail again. */
@@ -56,12 +56,12 @@ export class Replies {
   #onRequeue!: () => void;
 
   /**
-   * @param make makes the replier
+   * @param open makes the replier
    * @param properties the properties of all replies
    */
   constructor(
     session: Session,
-    make: (events: ReplierEvents) => Replier,
+    open: (events: ReplierEvents) => Replier,
     properties: BasicProperties,
     fate: Fate = "reply",
   ) {
@@ -70,7 +70,7 @@ export class Replies {
     this.#fate = fate;
     this.#properties = properties;
     this.requeued = new Promise((resolve) => this.#onRequeue = resolve);
-    this.replier = make({
+    this.replier = open({
       onReplied(size) {
         counts.sent++;
         counts.confirmed++;
@@ -125,18 +125,18 @@ export class Replies {
 }
 
 /** Answers requests until a limit, an error or a signal ends it, and waits until the replies are confirmed. */
-export async function replyAll(
-  replies: Replies,
-  target: Pick<BrokerTarget, "brokers" | "abort">,
+export async function answerRequests(
+  session: Session,
+  service: OfferedService,
+  answers: Answers,
   responder: Responder<Request>,
-  endpoint: string,
-  options: ReplyOptions,
+  options: AnswerOptions,
 ): Promise<void> {
-  const { session, replier } = replies;
+  const { replier } = answers;
   const linger = options.linger ?? DEFAULT_LINGER_MS;
-  await startWithin(target, options.timeout, replier.start());
+  await startWithin(service, options.timeout, replier.start());
   session.explainWait(() => unsentWait(replier.pending, linger));
-  session.ready([endpoint]);
+  session.ready([service.where]);
   const { exhausted } = responder;
   let failure: unknown;
   try {
@@ -145,9 +145,9 @@ export async function replyAll(
       replier,
       {
         ...responder,
-        exhausted: exhausted === undefined ? replies.requeued : Promise.race([exhausted, replies.requeued]),
+        exhausted: exhausted === undefined ? answers.requeued : Promise.race([exhausted, answers.requeued]),
         answer(request, sequence) {
-          if (!replies.refuses(request, sequence)) return responder.answer(request, sequence);
+          if (!answers.refuses(request, sequence)) return responder.answer(request, sequence);
         },
       },
       options.count ?? Infinity,
@@ -165,7 +165,7 @@ export async function replyAll(
 }
 
 /** Replies with the request itself. */
-export function echo(replies: Replies, output: Output): Responder<Request> {
+export function echo(answers: Answers, output: Output): Responder<Request> {
   return {
     output,
     jobs: 1,
@@ -176,14 +176,14 @@ export function echo(replies: Replies, output: Output): Responder<Request> {
       if (contentEncoding !== undefined) properties.contentEncoding = contentEncoding;
       const kept = Object.entries(headers).filter(([name]) => !COPY_HEADERS.test(name));
       if (kept.length > 0) properties.headers = Object.fromEntries(kept);
-      replies.send(request, request.delivery.content.body, properties);
+      answers.send(request, request.delivery.content.body, properties);
     },
   };
 }
 
 /** Replies with the output of a command. */
 export function execute(
-  replies: Replies,
+  answers: Answers,
   output: Output,
   command: string,
   endpoint: string,
@@ -194,7 +194,7 @@ export function execute(
     readonly maxAttempts: number | undefined;
   },
 ): Responder<Request> {
-  const { session, replier } = replies;
+  const { session, replier } = answers;
   const runner = new CommandRunner(session, command);
   const most = options.maxAttempts ?? 1;
   return {
@@ -209,12 +209,12 @@ export function execute(
         if (outcome === undefined || !replier.isCurrent(request)) return;
         const { failure, printed } = outcome;
         const reply = printedMessage(printed, options.in);
-        if (failure === undefined) return replies.send(request, reply);
+        if (failure === undefined) return answers.send(request, reply);
         // A signal may have ended the command, too: that is no failure of the request.
         if (session.stopping) return;
         const attempts = most === 1 ? "" : ` (attempt ${attempt}${most === 0 ? "" : ` of ${most}`})`;
         const isLast = attempt === most;
-        replies.fail(request, sequence, failure, attempts, isLast ? reply : undefined);
+        answers.fail(request, sequence, failure, attempts, isLast ? reply : undefined);
         if (isLast) return;
         await session.sleep(RETRY_MS);
         if (session.stopping || !replier.isCurrent(request)) return;
@@ -225,25 +225,23 @@ export function execute(
 
 /** Prints each request, and replies with the next message of a source. */
 export function recite(
-  replies: Replies,
+  answers: Answers,
   output: Output,
-  write: QueueWriter,
-  endpoint: string,
+  write: (delivery: Delivery) => void,
   source: Source,
   pack: Pack,
 ): Responder<Request> {
   const messages = new Turns(source, (batch) => messagesOf(pack, batch));
-  replies.session.onStop(() => source.cancel());
   return {
     output,
     jobs: 1,
     exhausted: messages.exhausted,
     async answer(request) {
-      write(request.delivery, endpoint);
+      write(request.delivery);
       if (output.full) await output.drained();
       else output.flush();
       const message = await messages.next();
-      if (message !== undefined) replies.replier.reply(request, message.body, message.properties);
+      if (message !== undefined) answers.replier.reply(request, message.body, message.properties);
     },
   };
 }

@@ -1,15 +1,16 @@
 /** Sends a request for each message of the input to a broker, and writes the replies. */
 import type { Delivery } from "../../lib/patterns/contract.ts";
-import type { Requester, RequesterOptions } from "../../lib/patterns/requester.ts";
+import type { Requester } from "../../lib/patterns/requester.ts";
 import { EXIT, TimeoutError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { messages } from "../app/tally.ts";
 import type { Source } from "../io/input.ts";
 import { type Output, outputFailure } from "../io/output.ts";
 import { Pacer, type PacingOptions } from "../io/pacer.ts";
-import type { Pack, Packed } from "../queue/put.ts";
-import type { QueueWriter } from "../queue/records.ts";
-import { type BrokerTarget, farewell, startWithin } from "../queue/target.ts";
+import { farewell, startWithin } from "./link.ts";
+import type { Pack, Packed } from "./pack.ts";
+import type { QueueWriter } from "./records.ts";
+import type { AskedService } from "./systems.ts";
 
 /** The values of the options of `req`; times are in milliseconds. */
 export interface AskingOptions extends PacingOptions {
@@ -27,24 +28,18 @@ export interface AskingEnds {
   readonly pack: Pack;
   readonly output: Output;
   readonly write: QueueWriter;
-  /** The name of the broker in the output. */
-  readonly endpoint: string;
 }
 
-/**
- * Asks until the input or the count ends, an error or a signal.
- *
- * @param make makes the requester
- */
+/** Asks a service until the input or the count ends, or a condition, an error or a signal. */
 export async function askAll(
   session: Session,
-  target: Pick<BrokerTarget, "brokers" | "abort">,
-  make: (options: RequesterOptions) => Requester,
+  service: AskedService,
   ends: AskingEnds,
   options: AskingOptions,
 ): Promise<void> {
-  const asking = new Asking(session, make, ends, options);
-  await startWithin(target, options.timeout, asking.requester.start());
+  const asking = new Asking(session, service, ends, options);
+  await startWithin(service, options.timeout, asking.requester.start());
+  session.ready([service.where]);
   let failure = await asking.run();
   await asking.report();
   await ends.output.drained();
@@ -59,6 +54,7 @@ class Asking {
   readonly requester: Requester;
 
   readonly #session: Session;
+  readonly #endpoint: string;
   readonly #ends: AskingEnds;
   readonly #options: AskingOptions;
   readonly #pacer: Pacer;
@@ -75,16 +71,17 @@ class Asking {
 
   constructor(
     session: Session,
-    make: (options: RequesterOptions) => Requester,
+    service: AskedService,
     ends: AskingEnds,
     options: AskingOptions,
   ) {
     this.#session = session;
+    this.#endpoint = service.endpoint;
     this.#ends = ends;
     this.#options = options;
     this.#pacer = new Pacer(session, options);
     this.#remaining = options.count ?? Infinity;
-    this.requester = make({
+    this.requester = service.open({
       jobs: options.jobs,
       timeout: options.timeout,
       onReply: (reply) => this.#onReply(reply),
@@ -170,14 +167,13 @@ class Asking {
   }
 
   #onReply(reply: Delivery): void {
-    const { write, endpoint } = this.#ends;
     const { content } = reply;
     const { counts } = this.#session;
     counts.received++;
     counts.bytes += content.bodyEnd - content.bodyStart;
     const shown = this.#shown ??= { ...reply, exchange: "", routingKey: "" };
     shown.content = content;
-    write(shown, endpoint);
+    this.#ends.write(shown, this.#endpoint);
   }
 
   #onBatchEnd(): void {
