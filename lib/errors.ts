@@ -158,8 +158,8 @@ export class AuthError extends MqcatError {
 }
 
 /**
- * A broker refused the login: wrong credentials, or a virtual host that does not exist or that the user has no access to.
- * Never retried.
+ * A broker refused the login or a subscription: wrong credentials, or a virtual host that does not exist or that the user
+ * has no access to. Never retried.
  *
  * @example Report wrong credentials
  * ```ts

@@ -1,0 +1,246 @@
+import { readName } from "../../bytes/text_cache.ts";
+import { ClosedError, LimitError } from "../../errors.ts";
+import { Link } from "../../link/link.ts";
+import type { Delivery, Receipt } from "../../link/message.ts";
+import type { LinkOptions } from "../../link/options.ts";
+import type { Signal } from "../../transport/waiting.ts";
+import { type AckFields, PublishFields } from "../fields.ts";
+import { protocolError } from "../mqtt_error.ts";
+import { type AckType, packetName, PUBACK, PUBCOMP, PUBREC, PUBREL } from "../packet_type.ts";
+import { REASON } from "../reason_code.ts";
+import type { MqttConnection } from "./connection.ts";
+import type { PropertyMapping, PropertyTarget } from "./mapping.ts";
+import { PendingAcks } from "./pending_acks.ts";
+import { protocolOf } from "./protocol.ts";
+import { Session, type SessionOptions } from "./session.ts";
+import { checkFilters, subscribe, type Subscription, unsubscribe } from "./subscriptions.ts";
+import type { MqttAddress } from "./url.ts";
+
+/** The default time limit for the reply to UNSUBSCRIBE, in milliseconds. */
+const CANCEL_MS = 10_000;
+
+/** Options of a subscriber. */
+export interface SubscriberOptions extends LinkOptions, SessionOptions {
+  /** Converts the properties of messages. Default: messages have no properties */
+  readonly mapping?: PropertyMapping | undefined;
+  /** Called for each message, which is valid during the call only. */
+  readonly onDelivery: (delivery: Delivery) => void;
+  /** Called after all messages of one received chunk. */
+  readonly onBatchEnd?: () => void;
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/**
+ * Subscribes with manual acknowledgements: the PUBACK of a message, or its PUBREC, is sent when the user has acknowledged
+ * it and all messages before it. It subscribes again on each connection. Messages that the server sends to nobody
+ * meanwhile are lost, unless the session outlives the connection.
+ */
+export class MqttSubscriber {
+  /** The number of connections so far. */
+  generation = 0;
+
+  readonly #subscriptions: readonly Subscription[];
+  readonly #options: SubscriberOptions;
+  readonly #session: Session;
+  readonly #link: Link<MqttAddress, MqttConnection>;
+  readonly #fields = new PublishFields();
+  readonly #content: Mutable<Delivery["content"]> & PropertyTarget = {
+    properties: new Uint8Array(2),
+    propertiesEnd: 2,
+    body: new Uint8Array(0),
+    bodyStart: 0,
+    bodyEnd: 0,
+  };
+  readonly #delivery: Mutable<Delivery> = {
+    deliveryTag: 0,
+    redelivered: false,
+    exchange: "",
+    routingKey: "",
+    content: this.#content,
+  };
+  readonly #maxMessage: number;
+  #connection: MqttConnection | undefined;
+  #acks = new PendingAcks();
+  /** The identifiers of QoS 2 whose PUBREC was sent [MQTT-4.3.3-10]. */
+  #received = new Set<number>();
+  /** Those that were delivered and not acknowledged. */
+  #open = new Set<number>();
+  #isSubscribed = false;
+  #cancelled = false;
+  #paused = false;
+
+  /** @throws {RangeError} a filter is not valid */
+  constructor(
+    addresses: readonly MqttAddress[],
+    subscriptions: readonly Subscription[],
+    options: SubscriberOptions,
+  ) {
+    checkFilters(subscriptions);
+    this.#subscriptions = subscriptions;
+    this.#options = options;
+    this.#maxMessage = options.maxMessageSize ?? Infinity;
+    this.#session = new Session(options);
+    this.#link = new Link(protocolOf(this.#session), addresses, options, {
+      onUp: (connection) => this.#onUp(connection),
+      onDown: () => this.#connection = undefined,
+    });
+  }
+
+  /**
+   * Connects and subscribes.
+   *
+   * @throws {RefusedError | IncompatiblePeerError} the server refused the login or a filter
+   * @throws {UnreachableError | HandshakeTimeoutError} no server answered
+   */
+  start(): Promise<void> {
+    return this.#link.start();
+  }
+
+  /** Fires when the connection changes, and when the subscriber fails. */
+  get changed(): Signal {
+    return this.#link.changed;
+  }
+
+  /** The permanent failure. */
+  get failure(): Error | undefined {
+    return this.#link.failure;
+  }
+
+  /** Acknowledges a message, or all up to it. Ignores messages of a lost connection. Call `flush` afterwards. */
+  ack({ generation, tag }: Receipt, multiple: boolean): void {
+    if (generation === this.generation) this.#acks.settle(tag, multiple, 0);
+  }
+
+  /**
+   * Rejects a message. With `requeue` it stays unacknowledged: the server delivers it again on the next connection, if the
+   * session outlives this one. Call `flush` afterwards.
+   */
+  nack({ generation, tag }: Receipt, requeue: boolean): void {
+    if (generation !== this.generation) return;
+    if (requeue) this.#acks.leave(tag);
+    else this.#acks.settle(tag, false, REASON.unspecified);
+  }
+
+  /** Writes the acknowledgements. */
+  flush(): void {
+    const connection = this.#connection;
+    if (connection === undefined || connection.over) return;
+    this.#acks.send(this.#acknowledge);
+    connection.flush();
+  }
+
+  /** Stops reading, so that the server has to wait. */
+  pause(): void {
+    this.#paused = true;
+    this.#connection?.pause();
+  }
+
+  /** Continues reading. */
+  resume(): void {
+    this.#paused = false;
+    this.#connection?.resume();
+  }
+
+  /**
+   * Ends the deliveries. Delivered messages can still be acknowledged.
+   *
+   * @param limit the time limit for the reply of the server, in milliseconds. Default: 10000
+   */
+  async cancel(limit = CANCEL_MS): Promise<void> {
+    this.#cancelled = true;
+    const connection = this.#connection;
+    // The subscriptions of a session that is kept must stay.
+    if (connection === undefined || !this.#isSubscribed || this.#session.isKept) return;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, limit));
+    const done = unsubscribe(connection, this.#subscriptions).catch(() => {
+      // A lost connection delivers nothing, too.
+    });
+    await Promise.race([done, late]);
+    clearTimeout(timer);
+  }
+
+  /**
+   * Closes the connection. Unacknowledged messages stay in a session that is kept.
+   *
+   * @param limit the time limit for the server to close the connection, in milliseconds. Default: 2000
+   */
+  close(limit?: number): Promise<void> {
+    return this.#link.close(limit);
+  }
+
+  /** Closes the current connection at once; the subscriber reconnects. */
+  abort(cause: Error): void {
+    this.#connection?.abort(cause);
+  }
+
+  async #onUp(connection: MqttConnection): Promise<void> {
+    this.generation++;
+    this.#isSubscribed = false;
+    this.#acks = new PendingAcks();
+    this.#open.clear();
+    if (!connection.sessionPresent) this.#received.clear();
+    this.#connection = connection;
+    connection.events = {
+      onPublish: (flags, bytes, start, end) => this.#onPublish(connection, flags, bytes, start, end),
+      onAck: (type, fields) => this.#onAck(connection, type, fields),
+      onBatchEnd: () => {
+        this.flush();
+        this.#options.onBatchEnd?.();
+      },
+    };
+    connection.begin();
+    if (this.#cancelled) throw new ClosedError("The subscription was cancelled");
+    await subscribe(connection, this.#subscriptions);
+    this.#isSubscribed = true;
+    this.#session.fresh = false;
+    if (this.#paused) connection.pause();
+  }
+
+  #onPublish(connection: MqttConnection, flags: number, bytes: Uint8Array, start: number, end: number): void {
+    const fields = this.#fields;
+    fields.read(flags, bytes, start, end, connection.version);
+    const { qos, packetId } = fields;
+    if (fields.topicStart === fields.topicEnd) { // [MQTT-3.1.2-26]
+      throw protocolError("The server sent a topic alias, which the client does not accept");
+    }
+    if (qos === 2 && this.#received.has(packetId)) return connection.encoder.ack(PUBREC, packetId);
+    if (qos === 2 && this.#open.has(packetId)) return;
+    if (fields.payloadEnd - fields.payloadStart > this.#maxMessage) {
+      throw new LimitError(
+        `Received a message of ${
+          fields.payloadEnd - fields.payloadStart
+        } bytes: the limit is ${this.#maxMessage}`,
+      );
+    }
+    if (this.#cancelled) return;
+    if (qos === 2) this.#open.add(packetId);
+    const delivery = this.#delivery;
+    delivery.deliveryTag = this.#acks.add(packetId, qos);
+    delivery.redelivered = fields.dup;
+    delivery.routingKey = readName(bytes, fields.topicStart, fields.topicEnd);
+    const content = this.#content;
+    this.#options.mapping?.read(fields, content);
+    content.body = bytes;
+    content.bodyStart = fields.payloadStart;
+    content.bodyEnd = fields.payloadEnd;
+    this.#options.onDelivery(delivery);
+  }
+
+  #onAck(connection: MqttConnection, type: AckType, { packetId }: AckFields): void {
+    if (type !== PUBREL) throw protocolError(`The server sent ${packetName(type)} to a subscriber`);
+    const known = this.#received.delete(packetId);
+    connection.encoder.ack(PUBCOMP, packetId, known ? 0 : REASON.packetIdNotFound);
+  }
+
+  /** Before MQTT 5.0 an acknowledgement has no code, so a rejected message is only discarded. */
+  readonly #acknowledge = (packetId: number, qos: number, code: number): void => {
+    const { encoder } = this.#connection!;
+    if (qos === 1) return encoder.ack(PUBACK, packetId, code);
+    this.#open.delete(packetId);
+    // A PUBREC with an error is the end of the message [MQTT-4.3.3-9].
+    if (code < REASON.unspecified || encoder.version < 5) this.#received.add(packetId);
+    encoder.ack(PUBREC, packetId, code);
+  };
+}

@@ -1,0 +1,177 @@
+/** The login of the MQTT client: versions, refusals, and servers that speak another protocol. */
+import assert from "node:assert/strict";
+import net from "node:net";
+import { describe, it } from "node:test";
+import { dialFirst } from "../../../../lib/link/dial.ts";
+import type { LinkOptions } from "../../../../lib/link/options.ts";
+import type { MqttConnection } from "../../../../lib/mqtt/client/connection.ts";
+import { protocolOf } from "../../../../lib/mqtt/client/protocol.ts";
+import { Session, type SessionOptions } from "../../../../lib/mqtt/client/session.ts";
+import { parseMqttUrl } from "../../../../lib/mqtt/client/url.ts";
+import { CONNECT, DISCONNECT, PINGREQ } from "../../../../lib/mqtt/packet_type.ts";
+import { waitFor } from "../../../support/helpers.ts";
+import { packetsOf, serveMqtt } from "../../../support/scripted_mqtt.ts";
+
+function dial(url: string, options: SessionOptions & LinkOptions = {}): Promise<MqttConnection> {
+  return dialFirst(protocolOf(new Session(options)), parseMqttUrl(url).addresses, options);
+}
+
+/** Runs `work` with the URL of a server that answers the first bytes with `bytes`, and then ends the stream. */
+async function withAnswer(bytes: string | undefined, work: (url: string) => Promise<void>): Promise<void> {
+  const sockets: net.Socket[] = [];
+  const server = net.createServer((socket) => {
+    sockets.push(socket);
+    socket.on("error", () => {});
+    socket.once("data", () => bytes === undefined ? undefined : socket.end(bytes, "latin1"));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  try {
+    await work(`mqtt://me:secret@127.0.0.1:${(server.address() as net.AddressInfo).port}`);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  }
+}
+
+describe("MQTT login", () => {
+  it("login - MQTT 5.0 with credentials, a random client identifier and a new session", () =>
+    serveMqtt({}, async (url, connections) => {
+      const connection = await dial(url.replace("//", "//me:p%20w@"));
+      assert.deepEqual([connection.version, connection.server], [5, "an MQTT 5.0 server"]);
+      const [connect] = packetsOf(connections[0]!, CONNECT);
+      assert.match(connect!.clientId, /^mqcat[0-9a-f]{16}$/);
+      assert.deepEqual([connect!.cleanStart, connect!.keepAlive, connect!.userName], [true, 30, "me"]);
+      assert.equal(new TextDecoder().decode(connect!.password), "p w");
+      await connection.close();
+    }));
+
+  it("login - falls back to MQTT 3.1.1 after a refusal of the version, and remembers it", () =>
+    serveMqtt(
+      { connack: (_, { value }) => ({ code: (value as { version: number }).version === 5 ? 1 : 0 }) },
+      async (url, connections) => {
+        const session = new Session({ clientId: "own" });
+        for (let i = 0; i < 2; i++) {
+          const connection = await dialFirst(protocolOf(session), parseMqttUrl(url).addresses);
+          assert.equal(connection.version, 4);
+          await connection.close();
+        }
+        const connects = connections.map((served) => packetsOf(served, CONNECT)[0]!);
+        assert.deepEqual(connects.map(({ version }) => version), [5, 4, 4]);
+        assert.ok(connects.every(({ clientId, cleanStart }) => clientId === "own" && cleanStart));
+      },
+    ));
+
+  it("login - falls back when the server closes the connection instead of answering", () =>
+    serveMqtt({ connack: ({ number }) => number === 0 ? null : {} }, async (url) => {
+      const connection = await dial(url);
+      assert.equal(connection.version, 4);
+      await connection.close();
+    }));
+
+  it("login - a version that is refused is not replaced if it was asked for", () =>
+    serveMqtt({ connack: () => ({ code: 0x84 }) }, async (url, connections) => {
+      await assert.rejects(dial(url, { version: 5 }), {
+        name: "IncompatiblePeerError",
+        message: /does not speak MQTT 5\.0/,
+      });
+      assert.equal(connections.length, 1);
+    }));
+
+  const refusals: [code: number, version: 4 | 5, name: string, words: RegExp][] = [
+    [0x86, 5, "RefusedError", /refused for user 'me': wrong user or password.*0x86/],
+    [0x87, 5, "RefusedError", /refused for user 'me'/],
+    [5, 4, "RefusedError", /refused for user 'me'.*return code 5/],
+    [4, 4, "RefusedError", /refused for user 'me'/],
+    [2, 4, "RefusedError", /client identifier 'own'/],
+    [3, 4, "UnreachableError", /refused the connection/],
+    [0x88, 5, "UnreachableError", /refused the connection \(0x88/],
+    [0x9d, 5, "RefusedError", /0x9d \(server moved\): there/],
+  ];
+  for (const [code, version, name, message] of refusals) {
+    it(`login - the code ${code} of version ${version} is a ${name}`, () => {
+      const properties = version === 5 && code === 0x9d ? { reasonString: "there" } : {};
+      return serveMqtt({ connack: () => ({ code, properties }) }, async (url, connections) => {
+        const own = url.replace("//", "//me:secret@");
+        await assert.rejects(dial(own, { clientId: "own", version }), (error: Error) => {
+          assert.equal(error.name, name);
+          assert.match(error.message, message);
+          assert.doesNotMatch(error.message, /secret/);
+          return true;
+        });
+        assert.equal(connections.length, 1);
+      });
+    });
+  }
+
+  const others: [name: string, answer: string, words: RegExp][] = [
+    ["an AMQP broker", "AMQP\0\0\x09\x01", /it is an AMQP broker/],
+    ["an HTTP server", "HTTP/1.1 400 Bad Request\r\n\r\n", /it is an HTTP server/],
+    ["a STOMP broker", "ERROR\nmessage:x\n\n\0", /it is a STOMP broker/],
+    ["an SSH server", "SSH-2.0-OpenSSH_9.2\r\n", /it is an SSH server/],
+    ["an unknown server", "-ERR unknown command\r\n", /begins with "-ERR unknown command/],
+  ];
+  for (const [name, answer, message] of others) {
+    it(`login - ${name} is recognized`, () =>
+      withAnswer(answer, async (url) => {
+        await assert.rejects(dial(url), { name: "IncompatiblePeerError", message });
+      }));
+  }
+
+  it("login - one deadline for a server that does not answer, and for one that ends every connection", async () => {
+    await withAnswer(undefined, async (url) => {
+      await assert.rejects(dial(url, { handshakeTimeout: 200 }), { name: "HandshakeTimeoutError" });
+    });
+    await withAnswer("", async (url) => {
+      await assert.rejects(dial(url), { name: "UnreachableError", message: /instead of answering/ });
+    });
+  });
+
+  it("login - a signal ends it", () =>
+    withAnswer(undefined, async (url) => {
+      const abort = new AbortController();
+      const attempt = dial(url, { signal: abort.signal });
+      abort.abort(new Error("stopped"));
+      await assert.rejects(attempt, { message: "stopped" });
+    }));
+});
+
+describe("MQTT connection", () => {
+  it("keep alive - an idle connection sends PINGREQ, and the answers keep it", () =>
+    serveMqtt({}, async (url, connections) => {
+      const connection = await dial(url, { keepAlive: 1 });
+      connection.begin();
+      await waitFor(() => packetsOf(connections[0]!, PINGREQ).length >= 3);
+      assert.equal(connection.over, false);
+      await connection.close();
+      assert.equal(await connection.closed, undefined);
+    }));
+
+  it("keep alive - a server that is silent for twice the time is lost, also if it sets the time", () =>
+    serveMqtt(
+      {
+        connack: () => ({ properties: { serverKeepAlive: 1 } }),
+        on: (_, packet) => packet.type === PINGREQ,
+      },
+      async (url) => {
+        const connection = await dial(url, { keepAlive: 1000 });
+        connection.begin();
+        assert.match((await connection.closed)!.message, /sent nothing for 2 s/);
+      },
+    ));
+
+  it("end - a DISCONNECT of the server is an error with its reason; junk is reported to the server", () =>
+    serveMqtt({}, async (url, connections) => {
+      const connection = await dial(url);
+      connection.begin();
+      connections[0]!.send({
+        type: DISCONNECT,
+        value: { reasonCode: 0x8b, properties: { reasonString: "going down" } },
+      });
+      assert.match((await connection.closed)!.message, /0x8b \(server shutting down\): going down/);
+      const second = await dial(url);
+      second.begin();
+      connections[1]!.send({ type: PINGREQ, value: null });
+      assert.match((await second.closed)!.message, /sent PINGREQ, which only a client may send/);
+      await waitFor(() => packetsOf(connections[1]!, DISCONNECT)[0]?.reasonCode === 0x82);
+    }));
+});
