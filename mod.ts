@@ -57,7 +57,9 @@ export type {
   Certificate,
   EchoService,
   HttpService,
+  MqttService,
   Service,
+  StompService,
   TlsService,
   ZeroMqService,
 } from "./lib/probe/service.ts";

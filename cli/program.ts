@@ -5,7 +5,7 @@ import { hasOption, nearest, overview, run } from "./app/command.ts";
 import { exitCodeOf, UsageError } from "./app/errors.ts";
 import { printPage } from "./app/page.ts";
 import { phrase, Reporter } from "./app/reporter.ts";
-import { COMMANDS } from "./commands/mod.ts";
+import { ALIASES, COMMANDS } from "./commands/mod.ts";
 
 const ABOUT = "netcat for messaging patterns: speaks sockets, ZeroMQ and AMQP from a shell";
 const FOOTER =
@@ -59,18 +59,19 @@ async function dispatch(words: string[]): Promise<number> {
     (asked ? printPage : console.error)(overview(ABOUT, family, denoJson.version, FOOTER));
     return asked ? 0 : exitCodeOf(new UsageError());
   }
-  const entry = COMMANDS.find((entry) => entry.name === name);
+  const meant = ALIASES[name] ?? name;
+  const entry = COMMANDS.find((entry) => entry.name === meant);
   if (entry === undefined) {
-    const meant = nearest(name, COMMANDS.map((entry) => entry.name));
+    const similar = nearest(name, [...COMMANDS.map((entry) => entry.name), ...Object.keys(ALIASES)]);
     throw new UsageError(
-      `there is no command '${name}'${meant ? ` (did you mean ${meant}?)` : ""}; mqcat --help lists them`,
+      `there is no command '${name}'${similar ? ` (did you mean ${similar}?)` : ""}; mqcat --help lists them`,
     );
   }
   const { default: definition } = await entry.load();
   try {
     return await run(entry, definition, expand(rest), whoHas);
   } catch (error) {
-    return fail(name, error);
+    return fail(entry.name, error);
   }
 }
 

@@ -1,5 +1,6 @@
 /**
- * Feeds malformed bytes to everything that reads untrusted input: `deno task fuzz [--seconds N] [--seed N] [TARGET…]`.
+ * Feeds malformed bytes to everything that reads untrusted input: `deno task fuzz [--seconds N] [--inputs N] [--seed N]
+ * [TARGET…]`.
  * A target may only throw errors of the library, and must do so quickly. Any other result is printed with the seed that
  * reproduces it, and the exit code is 1.
  */
@@ -9,8 +10,9 @@ import { Chance, mutate } from "./fuzz/mutate.ts";
 import type { Target } from "./fuzz/target.ts";
 import { targets } from "./fuzz/targets.ts";
 
-/** The longest time that one input may take, in milliseconds. */
+/** The longest time that one input may take: of the processor, and on the clock of a busy machine; in milliseconds. */
 const TOO_LONG_MS = 2000;
+const STALLED_MS = 60_000;
 
 /** The result of one target. */
 export interface Findings {
@@ -34,6 +36,7 @@ export async function fuzz(target: Target, seed: number, ms: number, inputs = In
       const chance = new Chance(own);
       const input = mutate(chance.of(target.seeds), target.seeds, chance);
       const began = performance.now();
+      const before = process.cpuUsage();
       try {
         const running = target.run(input.slice(), chance);
         if (running !== undefined) await running;
@@ -42,7 +45,10 @@ export async function fuzz(target: Target, seed: number, ms: number, inputs = In
         if (!(error instanceof MqcatError)) failures.push(describe(own, input, error));
       }
       const took = performance.now() - began;
-      if (took > TOO_LONG_MS) failures.push(describe(own, input, `it took ${Math.round(took)} ms`));
+      const { user, system } = process.cpuUsage(before);
+      if ((user + system) / 1000 > TOO_LONG_MS || took > STALLED_MS) {
+        failures.push(describe(own, input, `it took ${Math.round(took)} ms`));
+      }
     }
   };
   await Promise.all(Array.from({ length: target.lanes ?? 1 }, lane));
@@ -56,21 +62,29 @@ function describe(seed: number, input: Uint8Array, error: unknown): string {
 
 async function main(words: readonly string[]): Promise<number> {
   const names: string[] = [];
-  let seconds = 60;
+  let seconds: number | undefined;
+  let inputs = Infinity;
   let seed = Date.now() % 2 ** 31;
   for (let i = 0; i < words.length; i++) {
     if (words[i] === "--seconds") seconds = Number(words[++i]);
+    else if (words[i] === "--inputs") inputs = Number(words[++i]);
     else if (words[i] === "--seed") seed = Number(words[++i]);
     else names.push(words[i]!);
   }
   const chosen = (await targets()).filter(({ name }) =>
     names.length === 0 || names.some((n) => name.includes(n))
   );
-  console.log(`seed ${seed}, ${seconds} s for each of ${chosen.length} targets`);
+  seconds ??= inputs === Infinity ? 60 : Infinity;
+  const limits = [seconds < Infinity ? `${seconds} s` : [], inputs < Infinity ? `${inputs} inputs` : []]
+    .flat();
+  console.log(`seed ${seed}, ${limits.join(" or ")} for each of ${chosen.length} targets`);
   let failed = false;
   for (const target of chosen) {
-    const { inputs, refused, failures } = await fuzz(target, seed, seconds * 1000);
-    console.log(`${target.name}: ${inputs} inputs, ${Math.round(100 * refused / inputs)} % refused`);
+    const found = await fuzz(target, seed, seconds * 1000, inputs);
+    const { refused, failures } = found;
+    console.log(
+      `${target.name}: ${found.inputs} inputs, ${Math.round(100 * refused / found.inputs)} % refused`,
+    );
     for (const failure of failures) console.log(failure);
     failed ||= failures.length > 0;
   }

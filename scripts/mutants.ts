@@ -17,8 +17,14 @@ import { blank } from "../tests/support/source_scan.ts";
 import { Chance } from "./fuzz/mutate.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-/** A mutant whose tests run longer counts as noticed, in milliseconds: it made something hang. */
-const HANG_MS = 180_000;
+/**
+ * A mutant counts as noticed when its tests take so many times longer than without a change, and at least so long, in
+ * milliseconds: it made something hang.
+ */
+const HANG = { factor: 4, least: 180_000 };
+
+/** The time limit of the tests without a change, in milliseconds. */
+const BASELINE_MS = 20 * 60_000;
 
 /** Sources, and the tests that are expected to notice a change in them. */
 interface Area {
@@ -174,15 +180,19 @@ function copyOf(directory: string): void {
   fs.symlinkSync(path.join(root, "node_modules"), path.join(directory, "node_modules"));
 }
 
-/** Runs the tests in a copy that has the mutant: first the nearest ones, which notice most, then all of the area. */
-async function judge({ area, file, source }: Mutant, directory: string): Promise<Verdict> {
+/**
+ * Runs the tests in a copy that has the mutant: first the nearest ones, which notice most, then all of the area.
+ *
+ * @param limit the time limit of each run, in milliseconds
+ */
+async function judge({ area, file, source }: Mutant, directory: string, limit: number): Promise<Verdict> {
   const target = path.join(directory, file);
   const original = fs.readFileSync(target);
   fs.writeFileSync(target, source);
   try {
     const near = nearestTests(file);
-    if (near !== undefined && await run(directory, [near]) === "noticed") return "noticed";
-    return await run(directory, area.tests);
+    if (near !== undefined && await run(directory, [near], limit) === "noticed") return "noticed";
+    return await run(directory, area.tests, limit);
   } finally {
     fs.writeFileSync(target, original);
   }
@@ -197,14 +207,14 @@ function nearestTests(file: string): string | undefined {
   return fs.existsSync(path.join(root, folder)) ? folder : undefined;
 }
 
-function run(directory: string, tests: readonly string[]): Promise<Verdict> {
+function run(directory: string, tests: readonly string[], limit: number): Promise<Verdict> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, ["test", "-A", "--no-check", "--quiet", "--fail-fast", ...tests], {
       cwd: directory,
       stdio: "ignore",
       detached: true, // A group of its own, so that the programs of a test that hangs end with it.
     });
-    const timer = setTimeout(() => process.kill(-child.pid!, "SIGKILL"), HANG_MS);
+    const timer = setTimeout(() => process.kill(-child.pid!, "SIGKILL"), limit);
     child.on("close", (status) => {
       clearTimeout(timer);
       resolve(status === 0 ? "survived" : "noticed");
@@ -234,12 +244,15 @@ async function main(words: readonly string[]): Promise<number> {
 
   // A test that fails without a change would notice every mutant.
   const plain = fs.mkdtempSync(path.join(os.tmpdir(), "mqcat-mutants-"));
+  const limits = new Map<Area, number>();
   try {
     copyOf(plain);
-    for (const { name, tests } of areas) {
-      if (await run(plain, tests) === "noticed") {
-        throw new Error(`the tests of ${name} fail without a change`);
+    for (const area of areas) {
+      const began = performance.now();
+      if (await run(plain, area.tests, BASELINE_MS) === "noticed") {
+        throw new Error(`the tests of ${area.name} fail without a change`);
       }
+      limits.set(area, Math.max(HANG.least, HANG.factor * (performance.now() - began)));
     }
   } finally {
     fs.rmSync(plain, { recursive: true });
@@ -253,7 +266,7 @@ async function main(words: readonly string[]): Promise<number> {
     try {
       copyOf(directory);
       for (let mutant; performance.now() < end && (mutant = chosen.pop());) {
-        const verdict = await judge(mutant, directory);
+        const verdict = await judge(mutant, directory, limits.get(mutant.area)!);
         judged++;
         if (verdict === "noticed") continue;
         survivors.push(mutant);

@@ -1,7 +1,10 @@
 /** Connections to brokers as the commands see them: their limits, their end, and the reports about them. */
 import fs from "node:fs";
 import process from "node:process";
+import { HandshakeTimeoutError, ProtocolError, UnreachableError } from "../../lib/errors.ts";
 import type { LinkEvent, LinkOptions } from "../../lib/link/options.ts";
+import type { Address } from "../../lib/link/protocol.ts";
+import { formatEndpoint } from "../../lib/transport/endpoint.ts";
 import { blockageReporter } from "../app/blockage.ts";
 import { StoppedError, TimeoutError, UsageError } from "../app/errors.ts";
 import { phrase } from "../app/reporter.ts";
@@ -12,6 +15,7 @@ import type { TlsValues } from "../options/tls.ts";
 export interface Target {
   /** The addresses for messages, without user and password. */
   readonly where: string;
+  readonly brokers: readonly Address[];
   /** Ends the first attempt to connect. */
   abort(reason: Error): void;
 }
@@ -57,7 +61,7 @@ export async function farewell(
 
 /** Waits for the first connection, at most as long as `-w` allows. */
 export async function startWithin(
-  { where, abort }: Target,
+  { where, brokers, abort }: Target,
   timeout: number | undefined,
   start: Promise<void>,
 ): Promise<void> {
@@ -65,9 +69,27 @@ export async function startWithin(
   const timer = timeout === undefined ? undefined : setTimeout(late, Math.min(timeout, 2 ** 31 - 1));
   try {
     await start;
+  } catch (error) {
+    throw await explained(error, brokers);
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Replaces an error of a connection that the peer did not answer, if the peer turns out to be a web server. */
+async function explained(error: unknown, [broker]: readonly Address[]): Promise<unknown> {
+  const isSilent = error instanceof UnreachableError || error instanceof HandshakeTimeoutError;
+  if (!isSilent || broker?.endpoint.scheme !== "tcp") return error;
+  const { probe } = await import("../../lib/probe/probe.ts");
+  const finding = await probe(broker.endpoint);
+  if (finding.outcome !== "identified" || finding.service.protocol !== "http") return error;
+  return new ProtocolError(
+    `${
+      formatEndpoint(broker.endpoint)
+    } speaks HTTP: it is the port of the HTTP API (AMQP is usually at 5672, ` +
+      "MQTT at 1883, STOMP at 61613)",
+    { cause: error },
+  );
 }
 
 /**

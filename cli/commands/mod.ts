@@ -1,4 +1,4 @@
-/** The table of all commands. */
+/** The table of all commands, and other words for some of them. */
 import type { CommandEntry } from "../app/command.ts";
 
 export const COMMANDS: readonly CommandEntry[] = [
@@ -225,3 +225,13 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./completion.ts"),
   },
 ];
+
+/** Words that users of other tools type, and the commands that they mean. */
+export const ALIASES: Readonly<Record<string, string>> = {
+  publish: "pub",
+  subscribe: "sub",
+  send: "push",
+  consume: "pull",
+  "queue rm": "queue delete",
+  "queue create": "queue declare",
+};

@@ -11,40 +11,49 @@ export const endpoints = group("Endpoints", {
   connect: list("-c, --connect <endpoint>", "connect to this endpoint (repeats)", endpoint),
 });
 
+/** The options under these titles are for ZeroMQ only: see `systems.ts`. */
+const CONNECTION = "Connection (ZeroMQ)";
+const SECURITY = "Security (ZeroMQ)";
+const DELIVERY = "Delivery (ZeroMQ)";
+
 /** Authentication and encryption of ZeroMQ. */
-export const security = group("Security", {
-  curveServer: flag("--curve-server", "encrypt with CURVE, as the server; needs --curve-key"),
-  curveServerKey: option(
-    "--curve-server-key <key|file>",
-    "encrypt with CURVE, as a client of the server with this public key",
-    word,
-  ),
-  curveKey: option(
-    "--curve-key <file>",
-    "our key pair, a NAME.key_secret of keygen (default for a client: a new pair)",
-    word,
-  ),
-  curveAllow: option(
-    "--curve-allow <file>",
-    "accept only clients with a public key in this file; SIGHUP reloads it",
-    word,
-  ),
-  user: option("--user <name>", "log in with PLAIN, as a client; the password is in --password-file", word),
-  passwordFile: option(
-    "--password-file <path>",
-    "read the password of --user from this file (default: $MQCAT_PASSWORD)",
-    word,
-  ),
-  plainUsers: option(
-    "--plain-users <file>",
-    "check logins with PLAIN, as the server, against this file of name:password lines; SIGHUP reloads it",
-    word,
-  ),
-});
+export const security = {
+  ...group(SECURITY, {
+    curveServer: flag("--curve-server", "encrypt with CURVE, as the server; needs --curve-key"),
+    curveServerKey: option(
+      "--curve-server-key <key|file>",
+      "encrypt with CURVE, as a client of the server with this public key",
+      word,
+    ),
+    curveKey: option(
+      "--curve-key <file>",
+      "our key pair, a NAME.key_secret of keygen (default for a client: a new pair)",
+      word,
+    ),
+    curveAllow: option(
+      "--curve-allow <file>",
+      "accept only clients with a public key in this file; SIGHUP reloads it",
+      word,
+    ),
+    user: option("--user <name>", "log in with PLAIN, as a client; the password is in --password-file", word),
+    plainUsers: option(
+      "--plain-users <file>",
+      "check logins with PLAIN, as the server, against this file of name:password lines; SIGHUP reloads it",
+      word,
+    ),
+  }),
+  ...group("Security", {
+    passwordFile: option(
+      "--password-file <path>",
+      "read the password of --user, or of a broker, from this file (default: $MQCAT_PASSWORD, $AMQP_PASSWORD)",
+      word,
+    ),
+  }),
+};
 
 /** The options of every ZeroMQ socket. */
 export const socket = {
-  ...group("Connection", {
+  ...group(CONNECTION, {
     heartbeat: option(
       "--heartbeat <duration>",
       "heartbeat interval; a peer that does not answer is disconnected",
@@ -53,7 +62,7 @@ export const socket = {
   }),
   ...security,
   ...tlsClient,
-  ...group("Security", {
+  ...group(SECURITY, {
     origin: list(
       "--allow-origin <origin>",
       "let web pages of this origin, https://host, connect to ws:// (repeats; * is any; localhost is always allowed)",
@@ -91,7 +100,7 @@ export const output = group("Output", {
   json: flag("-J, --json", "one JSON record per line"),
   format: option(
     "-f, --format <template>",
-    "%s payload, %S length, %R length as 4 bytes, %t topic, %i routing id, %p1 part 1, %o number, %T time, %e endpoint; \\n \\t \\0 \\xNN",
+    "%s payload, %S length, %R length as 4 bytes, %t topic, %h headers, %i routing id, %p1 part 1, %o number, %T time, %e endpoint; \\n \\t \\0 \\xNN",
     template,
     "\\xNN is a byte",
   ),
@@ -122,45 +131,53 @@ export const pacing = group("Timing", {
 export const DEFAULT_LINGER_MS = 30_000;
 
 /** Delivery by senders. */
-export const delivery = group("Delivery", {
-  waitPeers: option(
-    "--wait-peers <number>",
-    "wait for this number of peers before the first message (default: 0; pub: 1)",
-    integer(0),
-  ),
-  linger: option(
-    "--linger <duration>",
-    "how long to wait at the end for unsent messages (default: 30s)",
-    duration,
-  ),
-  hwm: option("--hwm <number>", "high-water mark: messages queued for each peer (default: 1000)", integer(1)),
-  onFull: option(
-    "--on-full <what>",
-    "when a queue stays full: block (default), drop (default of pub) or fail",
-    oneOf("block", "drop", "fail"),
-  ),
-});
+export const delivery = {
+  ...group("Delivery", {
+    linger: option(
+      "--linger <duration>",
+      "how long to wait at the end for unsent messages (default: 30s)",
+      duration,
+    ),
+  }),
+  ...group(DELIVERY, {
+    waitPeers: option(
+      "--wait-peers <number>",
+      "wait for this number of peers before the first message (default: 0; pub: 1)",
+      integer(0),
+    ),
+    hwm: option(
+      "--hwm <number>",
+      "high-water mark: messages queued for each peer (default: 1000)",
+      integer(1),
+    ),
+    onFull: option(
+      "--on-full <what>",
+      "when a queue stays full: block (default), drop (default of pub) or fail",
+      oneOf("block", "drop", "fail"),
+    ),
+  }),
+};
 
 /** The options of receivers. */
 export const receiving = {
-  ...group("Delivery", { transient: flag("--transient", "end when all peers have disconnected") }),
+  ...group(DELIVERY, { transient: flag("--transient", "end when all peers have disconnected") }),
   ...group("Output", {
     timestamps: flag("--timestamps", "with -J: add the time of arrival to each record, for replay"),
   }),
 };
 
 /** Conflation of received messages. */
-export const conflation = group("Delivery", {
+export const conflation = group(DELIVERY, {
   conflate: flag("--conflate", "keep only the newest message while the previous one is processed"),
 });
 
 /** Conflation of sent messages. */
-export const conflatedDelivery = group("Delivery", {
+export const conflatedDelivery = group(DELIVERY, {
   conflate: flag("--conflate", "keep only the newest message for a slow peer"),
 });
 
 /** The first message for a ROUTER at the other end. */
-export const probing = group("Connection", {
+export const probing = group(CONNECTION, {
   probeRouter: flag(
     "--probe-router",
     "send every new peer an empty message, so that a ROUTER learns our routing id",
@@ -168,7 +185,7 @@ export const probing = group("Connection", {
 });
 
 /** The routing id at a ROUTER at the other end. */
-export const identity = group("Connection", {
+export const identity = group(CONNECTION, {
   identity: option(
     "--identity <id>",
     "our routing id at a ROUTER: text, or 0x and hexadecimal digits",

@@ -1,9 +1,9 @@
 /** Dead letters: whether a queue has a destination for them, and the original queue of a dead letter. */
 import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
-import type { Envelope } from "../../lib/amqp/client/publisher.ts";
 import { findExchange, findQueue, queueArguments } from "../../lib/amqp/client/queues.ts";
 import { decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
 import type { FieldTable, FieldValue } from "../../lib/amqp/types/field_value.ts";
+import type { Readdress } from "../../lib/patterns/bridge/addressing.ts";
 import type { Reporter } from "../app/reporter.ts";
 
 /**
@@ -47,19 +47,16 @@ const DEATH_HEADERS = /^x-(death$|first-death-|last-death-)/;
 const COPY_HEADERS = /^B?CC$/;
 
 /**
- * Returns the address for dead letters, which are restored to what they were before.
+ * Returns how dead letters are readdressed. They are restored to what they were before.
  *
  * @param from the queue where they are now
  * @param to the queue for all of them; undefined: each one goes to the queue where it died
  */
-export function revived(
-  from: string,
-  to: string | undefined,
-): (properties: Uint8Array) => Envelope | undefined {
-  return (encoded) => {
+export function revived(from: string, to: string | undefined): Readdress {
+  return ({ properties: encoded }) => {
     const { headers, ...properties } = decodeProperties(encoded);
     const routingKey = to ?? originOf(headers, from);
-    if (routingKey === undefined) return undefined;
+    if (routingKey === undefined) return "without an original queue in their headers";
     const kept = Object.entries(headers ?? {}).filter(([name]) =>
       !DEATH_HEADERS.test(name) && !COPY_HEADERS.test(name)
     );

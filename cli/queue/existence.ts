@@ -2,7 +2,13 @@
 import { AmqpError } from "../../lib/amqp/amqp_error.ts";
 import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
 import { inspectQueues } from "../../lib/amqp/client/peek.ts";
-import { declareQueue, findExchange, findQueue, type QueueState } from "../../lib/amqp/client/queues.ts";
+import {
+  declareQueue,
+  findExchange,
+  findQueue,
+  KNOWN_TYPES,
+  type QueueState,
+} from "../../lib/amqp/client/queues.ts";
 import { nearest } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 
@@ -30,7 +36,9 @@ export async function requireQueue(
 /** @throws {AmqpError} the exchange does not exist */
 export async function requireExchange(connection: AmqpConnection, exchange: string): Promise<void> {
   if (await findExchange(connection, exchange)) return;
-  throw new AmqpError(404, `there is no exchange '${exchange}': create it first`);
+  const similar = nearest(exchange, Object.keys(KNOWN_TYPES));
+  const remedy = similar === undefined ? ": create it first" : ` (did you mean '${similar}'?)`;
+  throw new AmqpError(404, `there is no exchange '${exchange}'${remedy}`);
 }
 
 /** The queue with the most similar name; undefined where the broker does not list its queues over AMQP. */

@@ -7,7 +7,7 @@ import { Signal } from "../transport/waiting.ts";
 import { BrokerCore, type CoreHost } from "./core/broker_core.ts";
 import { importDefinitions } from "./core/definitions/import.ts";
 import type { Json } from "./core/definitions/table.ts";
-import { prepareEngine } from "./core/patterns.ts";
+import { prepareEngine } from "../regex/pattern.ts";
 import { limitOf } from "./core/policies/limits.ts";
 import type { VirtualHost } from "./core/topology/vhost.ts";
 import { type Authenticator, TRUST_ALL } from "./core/users/authenticator.ts";

@@ -35,6 +35,8 @@ export function encodeRest(mechanism: string, asServer: boolean): Uint8Array {
   return bytes;
 }
 
+const AMQP = utf8("AMQP");
+
 /**
  * Checks the part of the signature that has arrived. The padding in the middle is ignored (RFC 37, 2.1).
  *
@@ -49,6 +51,12 @@ export function checkSignature(bytes: Uint8Array): void {
   // A TLS record begins with its type, 15 (alert) or 16 (handshake) in hexadecimal, and version 3 (RFC 8446, 5.1).
   if ((bytes[0] === 0x15 || bytes[0] === 0x16) && (bytes.length < 2 || bytes[1] === 3)) {
     throw new ProtocolError("The peer speaks TLS, not plain ZeroMQ: use wss:// at both ends");
+  }
+  // A broker answers a greeting that it does not understand with its protocol header.
+  if (AMQP.every((byte, at) => bytes[at] === byte)) {
+    throw new ProtocolError(
+      "The peer is an AMQP broker, not a ZeroMQ socket: its address is amqp://host:port//name",
+    );
   }
   if (bytes.length > 0 && bytes[0] !== 0xff) {
     throw new ProtocolError(`The peer does not speak ZeroMQ (it sent ${preview(bytes)})`);

@@ -11,6 +11,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** The folders that a folder of lib/ may import, besides itself and the files directly in lib/. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   bytes: [],
+  regex: [],
   transport: [],
   zmtp: ["transport"],
   zmq: ["zmtp", "transport"],
@@ -19,10 +20,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   mqtt: ["bytes", "link", "transport"],
   stomp: ["bytes", "amqp", "crossing", "link", "transport"],
   crossing: ["amqp", "mqtt", "stomp", "bytes"],
-  broker: ["amqp", "mqtt", "stomp", "crossing", "bytes", "transport"],
-  patterns: ["zmq", "zmtp", "amqp", "mqtt", "stomp", "crossing", "link", "bytes", "transport"],
+  broker: ["amqp", "mqtt", "stomp", "crossing", "bytes", "regex", "transport"],
+  patterns: ["zmq", "zmtp", "amqp", "mqtt", "stomp", "crossing", "link", "bytes", "regex", "transport"],
   echo: ["transport"],
-  probe: ["zmtp", "amqp", "transport"],
+  probe: ["zmtp", "amqp", "mqtt", "bytes", "transport"],
 };
 
 /** The parts of lib/broker that a part may import, besides itself; `.` is the files directly in lib/broker. */
@@ -236,7 +237,7 @@ describe("imports", () => {
     [
       "lib/broker/x.ts",
       'import "../zmtp/batch.ts";',
-      /broker may import amqp, mqtt, stomp, crossing, bytes, transport/,
+      /broker may import amqp, mqtt, stomp, crossing, bytes, regex, transport/,
     ],
     ["lib/echo/x.ts", 'const x = await import("../amqp/frame.ts");', /echo may import transport/],
     ["lib/zmtp/x.ts", 'import { connect } from "../transport/transport.ts";', /only the types/],

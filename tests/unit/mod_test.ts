@@ -28,10 +28,10 @@ AmqpService AmqpWaitOptions Asker BannerService BasicProperties BatchConsumer Br
 CertLoginFrom Certificate ConnectOptions ConsumeOptions CurveClientOptions CurveKey CurveKeyPair CurveServerOptions
 EchoClient EchoClientOptions EchoServer EchoServerEvent EchoServerOptions EchoService EmbeddedBroker Endpoint
 ErrorCode ExchangeOptions FanOutOptions FieldTable FieldValue Finding Forwarding FrameStream HeartbeatTimes
-HostEndpoint HttpService IncomingRequest InprocEndpoint Inspector KeyFile KeyPair Listener Mechanism
+HostEndpoint HttpService IncomingRequest InprocEndpoint Inspector KeyFile KeyPair Listener Mechanism MqttService
 NumberLetter Outgoing PathEndpoint Peer PlainUsers ProbeOptions ProbingOptions PubOptions PublishOptions
 QueueOptions QueueState RadioOptions ReqOptions RouterOptions Service SocketEvent SocketOptions SocketType
-SourceAddress StreamSink SyncMode TlsOptions TlsService TransportOptions WaitOptions WebEndpoint WebOptions
+SourceAddress StompService StreamSink SyncMode TlsOptions TlsService TransportOptions WaitOptions WebEndpoint WebOptions
 XPubOptions XSubOptions ZapHandler ZapOptions ZapReply ZapRequest ZeroMqService
 `.trim().split(/\s+/);
 

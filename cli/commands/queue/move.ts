@@ -1,3 +1,4 @@
+import { toQueue } from "../../../lib/patterns/bridge/readdress.ts";
 import examples from "../../cheats/queue-move.md" with { type: "text" };
 import { command, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
@@ -6,7 +7,7 @@ import { broker } from "../../options/broker.ts";
 import { declaring, prefetch } from "../../options/brokers.ts";
 import { ending } from "../../options/options.ts";
 import { refuseEmptyNames } from "../../queue/existence.ts";
-import { moveAll, toQueue } from "../../queue/move.ts";
+import { moveAll } from "../../queue/move.ts";
 import { targetOf } from "../../queue/target.ts";
 
 export default command({
@@ -45,7 +46,7 @@ export default command({
     return moveAll(
       session,
       { ...source, queue: from },
-      { ...target, queue: to, address: toQueue(to) },
+      { ...target, queue: to, readdress: toQueue(to) },
       values,
     );
   },

@@ -46,8 +46,8 @@ export default command({
       there = (await requireQueue(connection, from)).messageCount;
     });
     if (there === 0) return session.reporter.info(`'${from}' is empty`);
-    const to = { ...target, queue: values.to, address: revived(from, values.to) };
+    const to = { ...target, queue: values.to, readdress: revived(from, values.to) };
     // Without a limit, messages that are dead-lettered again at once would loop forever.
-    await moveAll(session, { ...target, queue: from }, to, { ...values, about: there });
+    await moveAll(session, { ...target, queue: from }, to, { ...values, present: there });
   },
 });

@@ -68,8 +68,8 @@ export async function findExchange(connection: AmqpConnection, exchange: string)
   }
 }
 
-/** The types of the exchanges that every broker has. */
-const KNOWN_TYPES: Readonly<Record<string, string>> = {
+/** The exchanges that every broker has, and their types. */
+export const KNOWN_TYPES: Readonly<Record<string, string>> = {
   "amq.direct": "direct",
   "amq.fanout": "fanout",
   "amq.headers": "headers",

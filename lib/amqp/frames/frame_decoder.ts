@@ -249,6 +249,12 @@ function notAmqp(bytes: Uint8Array): ProtocolError {
       "The peer speaks HTTP, not AMQP: this is the port of the HTTP API, and AMQP is usually at 5672 (amqps at 5671)",
     );
   }
+  // The signature of ZMTP begins so (RFC 37, 2.1).
+  if (bytes[0] === 0xff) {
+    return new ProtocolError(
+      "The peer is a ZeroMQ socket, not an AMQP broker: its address is tcp://host:port",
+    );
+  }
   const printable = bytes.length > 1 &&
     bytes.every((byte) => byte >= 32 && byte < 127 || byte === 13 || byte === 10);
   const sent = printable

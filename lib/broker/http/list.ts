@@ -1,5 +1,5 @@
 import type { Json } from "../core/definitions/table.ts";
-import { compilePattern, filterByPattern } from "../core/patterns.ts";
+import { compilePattern, filterByPattern } from "../../regex/pattern.ts";
 import { badRequest, HttpError } from "./errors.ts";
 
 type Row = { [name: string]: Json };

@@ -1,4 +1,5 @@
 /** SUBSCRIBE and UNSUBSCRIBE (MQTT 5.0, 3.8 and 3.10). */
+import { HEADER } from "../../crossing/mqtt/headers.ts";
 import { protocolError } from "../../mqtt/mqtt_error.ts";
 import type { ProtocolVersion } from "../../mqtt/packet_type.ts";
 import type { Subscribe, SubscriptionRequest, Unsubscribe } from "../../mqtt/packets.ts";
@@ -6,7 +7,7 @@ import { REASON } from "../../mqtt/reason_code.ts";
 import { isShared, isTopicFilter, parseShared } from "../../mqtt/topic.ts";
 import { addressOf, encodeMessage, propertiesOf } from "../core/message.ts";
 import type { Access } from "../core/users/user_store.ts";
-import { bindingKeyOf, EXCHANGE, fitsName, HEADER, sharedQueue, subscriptionQueue } from "./names.ts";
+import { bindingKeyOf, EXCHANGE, fitsName, sharedQueue, subscriptionQueue } from "./names.ts";
 import { replyFor } from "./replies.ts";
 import type { Session } from "./sessions/session.ts";
 import type { MqttSpace } from "./sessions/space.ts";

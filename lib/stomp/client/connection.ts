@@ -6,7 +6,7 @@ import { StompEncoder } from "../frame_encoder.ts";
 import type { StompFrame, StompVersion } from "../frame.ts";
 import { StompError } from "../stomp_error.ts";
 import type { StompLogin } from "./handshake.ts";
-import type { StompAddress } from "./url.ts";
+import type { StompServer } from "./url.ts";
 
 /** The size of unwritten output at which publishing should pause, in bytes. */
 const HIGH_WATER = 256 * 1024;
@@ -46,7 +46,7 @@ interface Call {
 
 /** A connection after the handshake: it is open or closed, there is no half-open state. */
 export class StompConnection implements Connection, StreamSink, StompSink {
-  readonly address: StompAddress;
+  readonly address: StompServer;
   readonly version: StompVersion;
   readonly server: string;
   readonly closed: Promise<Error | undefined>;
@@ -75,7 +75,7 @@ export class StompConnection implements Connection, StreamSink, StompSink {
   #silence = 0;
 
   /** @param maxMessage the size limit for received messages, in bytes */
-  constructor(stream: ByteStream, login: StompLogin, address: StompAddress, maxMessage: number) {
+  constructor(stream: ByteStream, login: StompLogin, address: StompServer, maxMessage: number) {
     this.address = address;
     this.server = login.server;
     this.version = this.encoder.version = login.version;

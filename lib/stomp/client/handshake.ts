@@ -11,7 +11,7 @@ import { StompDecoder, type StompSink } from "../frame_decoder.ts";
 import { StompEncoder } from "../frame_encoder.ts";
 import { type StompFrame, type StompVersion, VERSIONS } from "../frame.ts";
 import { StompError } from "../stomp_error.ts";
-import type { StompAddress } from "./url.ts";
+import type { StompServer } from "./url.ts";
 
 /** The limit of bodies before the login, in bytes: an ERROR frame has one. */
 const MAX_FIRST_BODY = 64 * 1024;
@@ -36,7 +36,7 @@ export interface StompLogin {
  * @throws {IncompatiblePeerError} the server speaks another protocol, or no common version of STOMP
  * @throws {StompError | ProtocolError | LimitError | HandshakeTimeoutError | UnreachableError}
  */
-export async function logIn(stream: ByteStream, address: StompAddress, timeout: number): Promise<StompLogin> {
+export async function logIn(stream: ByteStream, address: StompServer, timeout: number): Promise<StompLogin> {
   const first = new FirstFrame(stream, timeout);
   try {
     const beat = address.heartbeat * 1000;
@@ -93,7 +93,7 @@ function intervals(
 }
 
 /** Explains an ERROR frame that answers CONNECT. */
-function explain(error: StompError, { user, vhost }: StompAddress): MqcatError {
+function explain(error: StompError, { user, vhost }: StompServer): MqcatError {
   const { summary, details } = error;
   if (/^version/i.test(summary)) {
     return new IncompatiblePeerError(

@@ -8,7 +8,7 @@ import { REFUSED_MESSAGE } from "./errors.ts";
 import { STOMP } from "./protocol.ts";
 import { requireQueue } from "./queue_check.ts";
 import { SendHeads, SendPort } from "./send_port.ts";
-import type { StompAddress } from "./url.ts";
+import type { StompServer } from "./url.ts";
 
 /** After so many connections that end without a reason, the message is the reason. */
 const MAX_SILENT_ENDS = 5;
@@ -36,8 +36,8 @@ export interface StompPublisherOptions extends PublisherOptions<StompConnection>
  * Sends messages with receipts: see `lib/link`. A receipt is a confirm. The address of an envelope becomes a destination
  * by `destinationFor`.
  */
-export class StompPublisher extends Publisher<StompAddress, StompConnection> {
-  constructor(servers: readonly StompAddress[], options: StompPublisherOptions = {}) {
+export class StompPublisher extends Publisher<StompServer, StompConnection> {
+  constructor(servers: readonly StompServer[], options: StompPublisherOptions = {}) {
     super(STOMP, new Sending(options), servers, options);
   }
 }

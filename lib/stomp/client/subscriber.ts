@@ -8,7 +8,7 @@ import type { StompConnection } from "./connection.ts";
 import { DeliveryReader } from "./delivery_reader.ts";
 import { STOMP } from "./protocol.ts";
 import { Unsettled } from "./unsettled.ts";
-import type { StompAddress } from "./url.ts";
+import type { StompServer } from "./url.ts";
 
 /** The ids of the subscriptions begin with this. */
 const ID = "mqcat-";
@@ -23,8 +23,8 @@ export interface StompSubscriberOptions extends LinkOptions {
   readonly acknowledges: boolean;
   /** The maximum number of unacknowledged messages of each subscription, 1 to 65535. Default: 1000 */
   readonly prefetch?: number | undefined;
-  /** More headers of each SUBSCRIBE frame, such as `selector` or arguments of a queue. */
-  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Returns more headers of the SUBSCRIBE frames of a connection, such as arguments of a queue. Default: none */
+  readonly headers?: (() => Readonly<Record<string, string>>) | undefined;
   /** Called for each message, which is valid during the call only. */
   readonly onDelivery: (delivery: Delivery) => void;
   /** Called after all messages of one received chunk. */
@@ -41,7 +41,7 @@ export class StompSubscriber {
 
   readonly #destinations: readonly string[];
   readonly #options: StompSubscriberOptions;
-  readonly #link: Link<StompAddress, StompConnection>;
+  readonly #link: Link<StompServer, StompConnection>;
   readonly #reader = new DeliveryReader();
   #unsettled: Unsettled | undefined;
   #connection: StompConnection | undefined;
@@ -51,7 +51,7 @@ export class StompSubscriber {
 
   /** @param destinations at least one */
   constructor(
-    servers: readonly StompAddress[],
+    servers: readonly StompServer[],
     destinations: readonly string[],
     options: StompSubscriberOptions,
   ) {
@@ -145,25 +145,30 @@ export class StompSubscriber {
       onBatchEnd: () => this.#options.onBatchEnd?.(),
       onError: (error, _receipt, subscription) => this.#explain(error, subscription),
     };
-    await Promise.all(
-      this.#destinations.map((destination, i) => this.#subscribe(connection, destination, i)),
-    );
+    const headers = Object.entries(this.#options.headers?.() ?? {});
+    for (const [i, destination] of this.#destinations.entries()) {
+      await this.#subscribe(connection, destination, `${ID}${i}`, headers);
+    }
     if (this.#paused) connection.pause();
   }
 
-  async #subscribe(connection: StompConnection, destination: string, i: number): Promise<void> {
-    const { acknowledges, headers = {}, prefetch = 1000 } = this.#options;
+  async #subscribe(
+    connection: StompConnection,
+    destination: string,
+    id: string,
+    headers: readonly (readonly [name: string, value: string])[],
+  ): Promise<void> {
+    const { acknowledges, prefetch = 1000 } = this.#options;
     try {
       await connection.call("SUBSCRIBE", [
-        ["id", `${ID}${i}`],
+        ["id", id],
         ["destination", destination],
         ["ack", acknowledges ? "client-individual" : "auto"],
         ...(acknowledges ? [["prefetch-count", String(Math.min(prefetch, MAX_PREFETCH))] as const] : []),
-        ...Object.entries(headers),
+        ...headers,
       ]);
     } catch (error) {
-      if (!(error instanceof StompError) || this.#destinations.length > 1) throw error;
-      throw refused(destination, error);
+      throw error instanceof StompError ? refused(destination, error) : error;
     }
   }
 

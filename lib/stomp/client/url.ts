@@ -1,8 +1,8 @@
 import { formatHost, splitBrokerUrls, type UrlKind, type UrlParts } from "../../link/broker_url.ts";
 import type { HostEndpoint, InprocEndpoint } from "../../transport/endpoint_types.ts";
 
-/** The address of a STOMP server, with credentials. */
-export interface StompAddress {
+/** A STOMP server, with credentials. */
+export interface StompServer {
   /** A host, or `inproc` for a broker in this process. */
   readonly endpoint: HostEndpoint | InprocEndpoint;
   readonly user: string;
@@ -11,14 +11,19 @@ export interface StompAddress {
   readonly hasPassword: boolean;
   /** The virtual host: the header `host`. */
   readonly vhost: string;
-  /** The destination with its leading slash, as the server reads it; "" if the URL has none. */
-  readonly destination: string;
   /** The heart-beat interval in both directions, in seconds; 0 disables heart-beats. */
   readonly heartbeat: number;
   /** The time limit for connecting and logging in, in milliseconds. */
   readonly connectionTimeout?: number | undefined;
   /** The names of the parameters that have no effect. */
   readonly ignored?: readonly string[] | undefined;
+}
+
+/** A destination at a STOMP server, or at one of several. */
+export interface StompAddress {
+  readonly servers: readonly StompServer[];
+  /** The destination with its leading slash, as a server reads it; "" if the URL has none. */
+  readonly destination: string;
 }
 
 /** The default address of a STOMP server. */
@@ -42,29 +47,42 @@ const HEARTBEAT_S = 10;
  *
  * Parameters: `vhost` (default: `/`), `heartbeat` in seconds, and `connection_timeout` in milliseconds.
  *
- * @returns at least one address, in the order of the text
  * @throws {EndpointError} the URL is malformed; the message does not contain the password
  *
  * @example A queue in the virtual host `shop`
  * ```ts
- * import { formatStomp, parseStompUrl } from "./url.ts";
- * const [server] = parseStompUrl("stomp://me:secret@localhost/queue/jobs?vhost=shop");
- * console.log(formatStomp(server!), server!.destination); // stomp://localhost:61613?vhost=shop /queue/jobs
+ * import { formatStomp, parseStompAddress } from "./url.ts";
+ * const { servers, destination } = parseStompAddress("stomp://me:secret@localhost/queue/jobs?vhost=shop");
+ * console.log(formatStomp(servers[0]!), destination); // stomp://localhost:61613?vhost=shop /queue/jobs
  * ```
  */
-export function parseStompUrl(text: string): StompAddress[] {
-  return splitBrokerUrls(text, KIND).flatMap(addressesOf);
+export function parseStompAddress(text: string): StompAddress {
+  const servers: StompServer[] = [];
+  const destinations = new Set<string>();
+  for (const parts of splitBrokerUrls(text, KIND)) {
+    // An encoded slash is part of a name, and stays encoded.
+    const destination = (parts.path ?? "").split(/%2F/i)
+      .map((part) => parts.decode(part, "the destination")).join("%2F");
+    if (destinations.add(destination).size > 1) {
+      throw parts.mistake(
+        "the addresses of one list have different destinations",
+        "stomp://one,two/queue/jobs",
+      );
+    }
+    servers.push(...serversOf(parts));
+  }
+  const [destination] = destinations;
+  return { servers, destination: destination ? `/${destination}` : "" };
 }
 
-/** Formats an address for messages and logs, without user, password and destination. */
-export function formatStomp({ endpoint, vhost }: StompAddress): string {
+/** Formats the address of a server for messages and logs, without user and password. */
+export function formatStomp({ endpoint, vhost }: StompServer): string {
   if (endpoint.scheme === "inproc") return `inproc://${endpoint.name}`;
   const query = vhost === "/" ? "" : `?vhost=${encodeURIComponent(vhost)}`;
   return `${endpoint.scheme === "tls" ? "stomps" : "stomp"}://${formatHost(endpoint)}${query}`;
 }
 
-function addressesOf(parts: UrlParts): StompAddress[] {
-  const { endpoints, user, password, path, query, decode, mistake } = parts;
+function serversOf({ endpoints, user, password, query, mistake }: UrlParts): StompServer[] {
   const integer = (name: string, value: string, most: number, unit: string, example: string) => {
     if (!/^\d{1,10}$/.test(value) || Number(value) > most) {
       throw mistake(`${name} '${value}' is not a number of ${unit}`, example);
@@ -90,8 +108,6 @@ function addressesOf(parts: UrlParts): StompAddress[] {
         ignored.add(name);
     }
   }
-  // An encoded slash is part of a name, and stays encoded.
-  const destination = (path ?? "").split(/%2F/i).map((part) => decode(part, "the destination")).join("%2F");
   const shared = {
     user: user ?? "guest",
     password: password ?? (user === undefined ? "guest" : ""),
@@ -99,7 +115,6 @@ function addressesOf(parts: UrlParts): StompAddress[] {
     vhost,
     heartbeat,
     connectionTimeout,
-    destination: destination === "" ? "" : `/${destination}`,
     ignored: ignored.size === 0 ? undefined : [...ignored],
   };
   return endpoints.map((endpoint) => ({ ...shared, endpoint }));

@@ -28,7 +28,11 @@ describe("handshake - invalid peers", () => {
       Uint8Array.of(0x16, 3, 1, 2, 0),
       "The peer speaks TLS, not plain ZeroMQ: use wss:// at both ends",
     ],
-    ["AMQP", "AMQP\0\0\x09\x01", "The peer does not speak ZeroMQ (it sent bytes 41 4d 51 50 00 00 09 01)"],
+    [
+      "AMQP",
+      "AMQP\0\0\x09\x01",
+      "The peer is an AMQP broker, not a ZeroMQ socket: its address is amqp://host:port//name",
+    ],
     [
       "ZMTP 1.0 without an identity",
       Uint8Array.of(1, 0),

@@ -1,7 +1,7 @@
 /** Policies of RabbitMQ (https://www.rabbitmq.com/parameters.html#policies): their form and the keys that they can set. */
 import type { Json } from "../definitions/table.ts";
 import type { JsonObject } from "../definitions/json_object.ts";
-import { compilePattern } from "../patterns.ts";
+import { compilePattern } from "../../../regex/pattern.ts";
 
 /** The settings of a policy, by key. */
 export type PolicyDefinition = { readonly [key: string]: Json };

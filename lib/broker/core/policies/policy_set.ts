@@ -1,4 +1,4 @@
-import { compileStoredPattern, filterByPattern, type Pattern } from "../patterns.ts";
+import { compileStoredPattern, filterByPattern, type Pattern } from "../../../regex/pattern.ts";
 import {
   appliesTo,
   compilePolicyPattern,

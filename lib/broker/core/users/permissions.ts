@@ -1,6 +1,6 @@
 import { amqpError } from "../../../amqp/amqp_error.ts";
 import { resource } from "../arguments.ts";
-import { compilePattern, type Pattern } from "../patterns.ts";
+import { compilePattern, type Pattern } from "../../../regex/pattern.ts";
 import type { Permission, TopicPermission } from "../topology/definition_change.ts";
 
 /** The kind of access that an operation needs (https://www.rabbitmq.com/access-control.html#authorisation). */

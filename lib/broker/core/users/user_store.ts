@@ -1,5 +1,5 @@
 import { hashPassword, isPassword, isPasswordHash } from "./password.ts";
-import { compileStoredPattern } from "../patterns.ts";
+import { compileStoredPattern } from "../../../regex/pattern.ts";
 import {
   Access,
   type CompiledPermission,

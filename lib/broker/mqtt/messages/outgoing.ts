@@ -1,17 +1,14 @@
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
-import { PROPERTY as AMQP_PROPERTY, PropertyScan } from "../../../amqp/property_scan.ts";
-import type { FieldTable, FieldValue } from "../../../amqp/types/field_value.ts";
+import { PropertyScan } from "../../../amqp/property_scan.ts";
+import type { FieldTable } from "../../../amqp/types/field_value.ts";
 import { readName } from "../../../bytes/text_cache.ts";
+import { HEADER } from "../../../crossing/mqtt/headers.ts";
+import { NO_HEADERS, writeExpiry, writeMqttProperties } from "../../../crossing/mqtt/to_mqtt.ts";
 import { type PacketEncoder, sizeofPublish } from "../../../mqtt/packet_encoder.ts";
 import { sizeofVariable } from "../../../mqtt/integers.ts";
 import { PropertyWriter } from "../../../mqtt/properties.ts";
 import { PROPERTY } from "../../../mqtt/property_table.ts";
-import { isText } from "../../../mqtt/text.ts";
-import { isTopicName } from "../../../mqtt/topic.ts";
-import { copyExchanged, exchangeSeparators, HEADER, MAX_NAME } from "../names.ts";
-
-const NO_HEADERS: FieldTable = Object.freeze(Object.create(null));
-const utf8 = new TextEncoder();
+import { copyExchanged, exchangeSeparators, MAX_NAME } from "../names.ts";
 
 /** A message of the core, as it is sent in a PUBLISH. One object is reused for all messages. */
 export class OutgoingMessage {
@@ -106,79 +103,7 @@ export class OutgoingMessage {
     const { headers, ids, ttl, alias } = this;
     if (alias > 0) into.two(PROPERTY.topicAlias.id, alias);
     if (ids !== undefined) { for (const id of ids) into.variable(PROPERTY.subscriptionIdentifiers.id, id); }
-    if (ttl !== Infinity) {
-      into.four(PROPERTY.messageExpiryInterval.id, Math.min(0xffff_fffe, Math.max(0, Math.ceil(ttl / 1000))));
-    }
-    if (scan.flags === 0) return;
-    const { head } = this.#message;
-    this.#range(into, PROPERTY.contentType.id, AMQP_PROPERTY.contentType, true, headers[HEADER.contentType]);
-    this.#range(
-      into,
-      PROPERTY.correlationData.id,
-      AMQP_PROPERTY.correlationId,
-      false,
-      headers[HEADER.correlationData],
-    );
-    const long = headers[HEADER.responseTopic];
-    if (long instanceof Uint8Array) into.range(PROPERTY.responseTopic.id, long);
-    else if (scan.has("replyTo")) {
-      const start = scan.starts[AMQP_PROPERTY.replyTo]!;
-      const end = scan.ends[AMQP_PROPERTY.replyTo]!;
-      const topic = exchangeSeparators(scan.text("replyTo")!);
-      if (isText(head, start, end) && isTopicName(topic)) {
-        into.text(PROPERTY.responseTopic.id, topic, "replyTo");
-      }
-    }
-    if (headers[HEADER.payloadFormat] === 1) into.byte(PROPERTY.payloadFormatIndicator.id, 1);
-    if (headers !== NO_HEADERS) writeUserProperties(headers, into);
+    if (ttl !== Infinity) writeExpiry(ttl, into);
+    if (scan.flags > 0) writeMqttProperties(scan, this.#message.head, headers, into, exchangeSeparators);
   }
-
-  /** Writes a property that is a short string in AMQP, or a header if it is longer. */
-  #range(
-    into: PropertyWriter,
-    id: number,
-    property: number,
-    isString: boolean,
-    long: FieldValue | undefined,
-  ): void {
-    if (long instanceof Uint8Array) return into.range(id, long);
-    const scan = this.#scan;
-    if ((scan.flags & 0x8000 >>> property) === 0) return;
-    const { head } = this.#message;
-    const start = scan.starts[property]!;
-    const end = scan.ends[property]!;
-    if (!isString || isText(head, start, end)) into.range(id, head, start, end);
-  }
-}
-
-function writeUserProperties(headers: FieldTable, into: PropertyWriter): void {
-  const list = headers[HEADER.userProperties];
-  if (Array.isArray(list)) {
-    for (let i = 0; i + 1 < list.length; i += 2) writePair(into, String(list[i]), String(list[i + 1]));
-    return;
-  }
-  for (const [name, value] of Object.entries(headers)) {
-    if (!name.startsWith("x-mqtt-")) writePair(into, name, textOf(value));
-  }
-}
-
-/** Writes a header as a user property; one that is no text of MQTT is left out. */
-function writePair(into: PropertyWriter, name: string, value: string): void {
-  if (isPlain(name) && isPlain(value)) into.pair(name, value);
-}
-
-function isPlain(text: string): boolean {
-  return text.isWellFormed() && !text.includes("\0") &&
-    (text.length < 20_000 || utf8.encode(text).length <= 65_535);
-}
-
-/** Returns the text of a header, as an MQTT client would write it. */
-function textOf(value: FieldValue): string {
-  if (typeof value === "string") return value;
-  if (value instanceof Uint8Array) return new TextDecoder().decode(value);
-  if (value === null) return "";
-  if (typeof value === "object" && (Array.isArray(value) || Object.getPrototypeOf(value) === null)) {
-    return JSON.stringify(value, (_, one) => typeof one === "bigint" ? String(one) : one);
-  }
-  return String(value);
 }

@@ -1,10 +1,11 @@
+import { HEADER } from "../../../crossing/mqtt/headers.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { PUBREL } from "../../../mqtt/packet_type.ts";
 import { MAX_TIMER } from "../../../transport/waiting.ts";
 import { type ConsumingChannel, QueueConsumer } from "../../core/queue/consumer.ts";
 import type { MessageReceiver, Queue } from "../../core/queue/queue.ts";
 import type { SessionConnection, SessionSpace, SharingSession } from "./contract.ts";
-import { bindingKeyOf, EXCHANGE, HEADER, stateQueue, subscriptionQueue } from "../names.ts";
+import { bindingKeyOf, EXCHANGE, stateQueue, subscriptionQueue } from "../names.ts";
 import type { OutgoingMessage } from "../messages/outgoing.ts";
 import { SessionState } from "./session_state.ts";
 import { SharedSubscriptions } from "./shared.ts";

@@ -1,8 +1,8 @@
+import { HEADER } from "../../../crossing/mqtt/headers.ts";
 import type { BrokerCore } from "../../core/broker_core.ts";
 import { encodeMessage, propertiesOf } from "../../core/message.ts";
 import { GONE } from "../../core/queue/lane.ts";
 import type { Queue } from "../../core/queue/queue.ts";
-import { HEADER } from "../names.ts";
 import type { Subscription } from "./subscriptions.ts";
 
 /** What a session keeps besides its queues and bindings. */

@@ -1,10 +1,11 @@
+import { HEADER } from "../../../crossing/mqtt/headers.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import type { FieldTable } from "../../../amqp/types/field_value.ts";
 import { addressOf, encodeMessage, type OwnMessage, propertiesOf } from "../../core/message.ts";
 import { type ConsumingChannel, QueueConsumer } from "../../core/queue/consumer.ts";
 import type { Queue } from "../../core/queue/queue.ts";
 import { parseShared } from "../../../mqtt/topic.ts";
-import { HEADER, sharedQueue } from "../names.ts";
+import { sharedQueue } from "../names.ts";
 import type { SharingSession } from "./contract.ts";
 import type { Subscription } from "./subscriptions.ts";
 

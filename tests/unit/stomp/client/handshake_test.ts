@@ -8,7 +8,7 @@ import {
 } from "../../../../lib/errors.ts";
 import { dialFirst } from "../../../../lib/link/dial.ts";
 import { STOMP } from "../../../../lib/stomp/client/protocol.ts";
-import { parseStompUrl } from "../../../../lib/stomp/client/url.ts";
+import { parseStompAddress } from "../../../../lib/stomp/client/url.ts";
 import { StompError } from "../../../../lib/stomp/stomp_error.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
 import { serveStomp, type StompScript } from "../../../support/scripted_stomp.ts";
@@ -21,7 +21,7 @@ async function refused(
   handshakeTimeout = 10_000,
 ): Promise<void> {
   await serveStomp(script, async (url) => {
-    const servers = parseStompUrl(url.replace("//", "//me:secret@"));
+    const servers = parseStompAddress(url.replace("//", "//me:secret@")).servers;
     await assert.rejects(dialFirst(STOMP, servers, { handshakeTimeout }), (error: Error) => {
       assert.ok(error instanceof type, `${error.constructor.name}: ${error.message}`);
       assert.match(error.message, words);
@@ -46,7 +46,7 @@ function answer(message: string, details: string): StompScript {
 describe("STOMP handshake", () => {
   it("handshake - sends versions, virtual host, credentials and heart-beats", async () => {
     await serveStomp({}, async (url, connections) => {
-      const servers = parseStompUrl(`${url.replace("//", "//me:it@")}?vhost=shop&heartbeat=7`);
+      const servers = parseStompAddress(`${url.replace("//", "//me:it@")}?vhost=shop&heartbeat=7`).servers;
       const connection = await dialFirst(STOMP, servers);
       assert.deepEqual([connection.version, connection.server], ["1.2", "Scripted 1"]);
       await connection.close();
@@ -132,7 +132,7 @@ describe("STOMP handshake", () => {
 describe("STOMP heart-beats", () => {
   it("heart-beats - are sent in the interval that both ends agreed on", async () => {
     await serveStomp({ heartbeat: "0,1000" }, async (url, connections) => {
-      const connection = await dialFirst(STOMP, parseStompUrl(`${url}?heartbeat=1`));
+      const connection = await dialFirst(STOMP, parseStompAddress(`${url}?heartbeat=1`).servers);
       const { received } = connections[0]!;
       const after = received.bytes;
       await waitFor(() => received.bytes > after + 1, 10_000, "two heart-beats");
@@ -143,7 +143,7 @@ describe("STOMP heart-beats", () => {
 
   it("heart-beats - a silent server is lost, also one that beat before", async () => {
     await serveStomp({ heartbeat: "1000,0" }, async (url, connections) => {
-      const connection = await dialFirst(STOMP, parseStompUrl(`${url}?heartbeat=1`));
+      const connection = await dialFirst(STOMP, parseStompAddress(`${url}?heartbeat=1`).servers);
       connections[0]!.socket.write("\n");
       const cause = await deadline(connection.closed, 10_000, "the end of the connection");
       assert.ok(cause instanceof UnreachableError);
@@ -153,7 +153,7 @@ describe("STOMP heart-beats", () => {
 
   it("heart-beats - are off if one end does not want them", async () => {
     await serveStomp({ heartbeat: "1000,1000" }, async (url, connections) => {
-      const connection = await dialFirst(STOMP, parseStompUrl(`${url}?heartbeat=0`));
+      const connection = await dialFirst(STOMP, parseStompAddress(`${url}?heartbeat=0`).servers);
       assert.equal(connections[0]!.frames[0]!.headers["heart-beat"], "0,0");
       await connection.close();
     });

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { encodeProperties, NO_PROPERTIES } from "../../../../lib/amqp/properties.ts";
 import type { Bodies, Envelope } from "../../../../lib/link/message.ts";
 import { StompPublisher, type StompPublisherOptions } from "../../../../lib/stomp/client/publisher.ts";
-import { parseStompUrl } from "../../../../lib/stomp/client/url.ts";
+import { parseStompAddress } from "../../../../lib/stomp/client/url.ts";
 import { waitFor } from "../../../support/helpers.ts";
 import { serveStomp, type StompScript } from "../../../support/scripted_stomp.ts";
 
@@ -24,7 +24,7 @@ async function publishing(
   work: (publisher: StompPublisher, ...rest: Parameters<Parameters<typeof serveStomp>[1]>) => Promise<void>,
 ): Promise<void> {
   await serveStomp(script, async (url, connections) => {
-    const publisher = new StompPublisher(parseStompUrl(url), {
+    const publisher = new StompPublisher(parseStompAddress(url).servers, {
       reconnect: { first: 1, longest: 20 },
       ...options,
     });

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { decodeProperties } from "../../../../lib/amqp/properties.ts";
 import type { StompVersion } from "../../../../lib/stomp/frame.ts";
 import { StompSubscriber, type StompSubscriberOptions } from "../../../../lib/stomp/client/subscriber.ts";
-import { parseStompUrl } from "../../../../lib/stomp/client/url.ts";
+import { parseStompAddress } from "../../../../lib/stomp/client/url.ts";
 import { StompError } from "../../../../lib/stomp/stomp_error.ts";
 import { waitFor } from "../../../support/helpers.ts";
 import { type ServedStomp, serveStomp, type StompScript } from "../../../support/scripted_stomp.ts";
@@ -40,7 +40,9 @@ async function subscribing(
 ): Promise<void> {
   await serveStomp(script, async (url, connections) => {
     const got: Got[] = [];
-    const subscriber: StompSubscriber = new StompSubscriber(parseStompUrl(url), ["/amq/queue/jobs"], {
+    const subscriber: StompSubscriber = new StompSubscriber(parseStompAddress(url).servers, [
+      "/amq/queue/jobs",
+    ], {
       acknowledges: true,
       reconnect: { first: 1, longest: 20 },
       onDelivery({ deliveryTag, exchange, routingKey, content }) {
@@ -73,7 +75,7 @@ describe("STOMP subscriber", () => {
   it("subscribe - with manual acknowledgements and a prefetch count, or with neither", async () => {
     await subscribing(
       {},
-      { prefetch: 7, headers: { selector: "x" } },
+      { prefetch: 7, headers: () => ({ selector: "x" }) },
       async (_subscriber, _got, [served]) => {
         assert.deepEqual(frames(served!, "SUBSCRIBE"), [{
           id: "mqcat-0",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { EndpointError } from "../../../../lib/errors.ts";
-import { formatStomp, parseStompUrl } from "../../../../lib/stomp/client/url.ts";
+import { formatStomp, parseStompAddress } from "../../../../lib/stomp/client/url.ts";
 
 describe("STOMP URLs", () => {
   const cases: [url: string, ...servers: unknown[][]][] = [
@@ -33,8 +33,9 @@ describe("STOMP URLs", () => {
   for (const [url, ...servers] of cases) {
     it(`url - parses ${url}`, () => {
       assert.deepEqual(
-        parseStompUrl(url).map(({ endpoint, user, password, vhost, destination }) => {
+        parseStompAddress(url).servers.map(({ endpoint, user, password, vhost }) => {
           assert.ok("host" in endpoint);
+          const { destination } = parseStompAddress(url);
           return [endpoint.scheme, endpoint.host, endpoint.port, user, password, vhost, destination];
         }),
         servers,
@@ -43,12 +44,12 @@ describe("STOMP URLs", () => {
   }
 
   it("url - obeys its parameters, and names others", () => {
-    const [server] = parseStompUrl("stomp://host?heartbeat=30&connection_timeout=5000&x=1&x=2");
+    const [server] = parseStompAddress("stomp://host?heartbeat=30&connection_timeout=5000&x=1&x=2").servers;
     assert.deepEqual(
       [server!.heartbeat, server!.connectionTimeout, server!.ignored],
       [30, 5000, ["x"]],
     );
-    const [other] = parseStompUrl("stomp://me:x@host");
+    const [other] = parseStompAddress("stomp://me:x@host").servers;
     assert.deepEqual([other!.heartbeat, other!.ignored, other!.hasPassword], [10, undefined, true]);
   });
 
@@ -61,18 +62,22 @@ describe("STOMP URLs", () => {
         "stomp://me:se/cret@host",
         "stomp://me:se#cret@host",
         "stomp://me:secret@host?heartbeat=soon",
+        "stomp://me:secret@host/queue/a,stomp://me:secret@host/queue/b",
       ]
     ) {
-      assert.throws(() => parseStompUrl(url), (error: Error) => {
+      assert.throws(() => parseStompAddress(url), (error: Error) => {
         assert.ok(error instanceof EndpointError);
         assert.doesNotMatch(error.message, /se.?c.?ret/);
         return true;
       }, url);
     }
     assert.equal(
-      formatStomp(parseStompUrl("stomp://me:secret@h/queue/a?vhost=%2Fv")[0]!),
+      formatStomp(parseStompAddress("stomp://me:secret@h/queue/a?vhost=%2Fv").servers[0]!),
       "stomp://h:61613?vhost=%2Fv",
     );
-    assert.equal(formatStomp(parseStompUrl("stomps://me:secret@[::1]")[0]!), "stomps://[::1]:61614");
+    assert.equal(
+      formatStomp(parseStompAddress("stomps://me:secret@[::1]").servers[0]!),
+      "stomps://[::1]:61614",
+    );
   });
 });

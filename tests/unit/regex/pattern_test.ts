@@ -1,8 +1,8 @@
 /** Patterns that users write: the same results as RabbitMQ's, in linear time for every pattern. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { compilePattern, filterByPattern } from "../../../../lib/broker/core/patterns.ts";
-import { Broker } from "../../../../lib/broker/server.ts";
+import { compilePattern, filterByPattern } from "../../../lib/regex/pattern.ts";
+import { Broker } from "../../../lib/broker/server.ts";
 
 /** A generous deadline, in milliseconds: a backtracking engine takes minutes to years. */
 const DEADLINE_MS = 20_000;

@@ -1,9 +1,9 @@
 /**
- * Patterns that users write: permissions, policies and filters of the HTTP API. They run on RE2, whose time grows
+ * Patterns that users write: permissions, policies, filters and rules for topics. They run on RE2, whose time grows
  * linearly with the length of the text. The engine of the runtime can take exponential time.
  */
 import { createRequire } from "node:module";
-import { messageOf } from "../../errors.ts";
+import { messageOf } from "../errors.ts";
 
 /** A compiled pattern. It can match anywhere in a text, as in RabbitMQ. */
 export interface Pattern {
@@ -101,6 +101,39 @@ function simplePattern(source: string): Pattern | undefined {
 }
 
 function enginePattern(source: string): Pattern {
+  const compiled = compileWithEngine(source);
+  return { source, test: (text) => compiled.test(text) };
+}
+
+/** A change of texts by a pattern. */
+export interface Rewrite {
+  /** The text with the first match replaced; undefined when the pattern does not match. */
+  apply(text: string): string | undefined;
+}
+
+/**
+ * Compiles a pattern and its replacement, in which `$1` is the first group, `$&` the match and `$$` a dollar sign.
+ *
+ * @throws {SyntaxError} the pattern cannot be used, or the replacement names a group that the pattern does not have
+ */
+export function compileRewrite(source: string, replacement: string): Rewrite {
+  if (source.length > MAX_LENGTH) throw mistake(source, `it has more than ${MAX_LENGTH} characters`);
+  const compiled = compileWithEngine(source);
+  const groups = compiled.groupCount();
+  for (const [, escaped, group] of replacement.matchAll(/\$(?:(\$)|([1-9]\d?))/g)) {
+    if (escaped === undefined && Number(group) > groups && Number(group![0]) > groups) {
+      throw mistake(source, `it has ${groups} groups, and the replacement names $${group}`);
+    }
+  }
+  return {
+    apply(text) {
+      const matcher = compiled.matcher(text);
+      return matcher.find() ? matcher.replaceFirst(replacement) : undefined;
+    },
+  };
+}
+
+function compileWithEngine(source: string): InstanceType<Engine> {
   const loaded = loadEngine();
   let compiled: InstanceType<Engine>;
   try {
@@ -117,7 +150,7 @@ function enginePattern(source: string): Pattern {
     );
   }
   if (compiled.programSize() > MAX_SIZE) throw mistake(source, "its repetitions are too many");
-  return { source, test: (text) => compiled.test(text) };
+  return compiled;
 }
 
 /** Loads the engine on first use: most brokers need none, and it takes tens of milliseconds. */
