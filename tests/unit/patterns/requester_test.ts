@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { decodeProperties, encodeProperties } from "../../../lib/amqp/properties.ts";
 import type { Delivery, Envelope } from "../../../lib/patterns/contract.ts";
-import { Requester, type RequesterOptions, type RequestEvents } from "../../../lib/patterns/requester.ts";
+import {
+  Requester,
+  type RequesterOptions,
+  type RequestEvents,
+  type RequestPort,
+} from "../../../lib/patterns/requester.ts";
 import { Signal } from "../../../lib/transport/waiting.ts";
 import { waitFor } from "../../support/helpers.ts";
 
@@ -16,8 +21,8 @@ interface Sent {
   readonly replyTo: string | undefined;
 }
 
-/** A requester with a link that records what is sent. */
-class Scene {
+/** A requester, and a port that records what is sent. */
+class Scene implements RequestPort {
   readonly sent: Sent[] = [];
   readonly replies: string[] = [];
   expired = 0;
@@ -46,19 +51,22 @@ class Scene {
   }
 
   up(): void {
-    const scene = this;
-    this.#events.onUp({
-      get full() {
-        return scene.full;
-      },
-      send({ properties }: Envelope, bytes, start, end) {
-        const { correlationId, replyTo } = decodeProperties(properties);
-        scene.sent.push({ body: text(bytes.slice(start, end)), id: correlationId!, replyTo });
-      },
-      flush: () => {},
-      pause: () => scene.isPaused = true,
-      resume: () => scene.isPaused = false,
-    });
+    this.#events.onUp(this);
+  }
+
+  send({ properties }: Envelope, bytes: Uint8Array, start: number, end: number): void {
+    const { correlationId, replyTo } = decodeProperties(properties);
+    this.sent.push({ body: text(bytes.slice(start, end)), id: correlationId!, replyTo });
+  }
+
+  flush(): void {}
+
+  pause(): void {
+    this.isPaused = true;
+  }
+
+  resume(): void {
+    this.isPaused = false;
   }
 
   down(): void {
