@@ -71,6 +71,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   prefetch: { flag: "--prefetch", systems: BROKERS, reason: NOT_SETTLED },
   maxAttempts: { flag: "--max-attempts", systems: BROKERS, reason: NOT_SETTLED },
   onError: { flag: "--on-error", systems: BROKERS, reason: NOT_SETTLED },
+  exchange: { flag: "--exchange", systems: AMQP, reason: "only AMQP brokers have exchanges" },
   mandatory: {
     flag: "--mandatory",
     systems: AMQP,
