@@ -127,6 +127,22 @@ describe("STOMP handshake", () => {
       /closed the connection before CONNECTED/,
     );
   });
+
+  it("goodbye - a server that ends the connection after CONNECTED is noticed", async () => {
+    await serveStomp({
+      on(served) {
+        served.say("CONNECTED", { version: "1.2" });
+        served.socket.end();
+        return true;
+      },
+    }, async (url) => {
+      const end = dialFirst(STOMP, parseStompAddress(url).servers).then(
+        ({ closed }) => closed,
+        (error) => error,
+      );
+      assert.ok(await deadline(end, 10_000, "the end") instanceof UnreachableError);
+    });
+  });
 });
 
 describe("STOMP heart-beats", () => {
