@@ -26,6 +26,8 @@ export interface StompLogin {
   /** The intervals in which we send, and in which the server sends, in milliseconds; 0 for none. */
   readonly sendInterval: number;
   readonly receiveInterval: number;
+  /** Returns why the server is gone; undefined while it is not. */
+  readonly failure: () => Error | undefined;
 }
 
 /**
@@ -65,7 +67,6 @@ export async function logIn(stream: ByteStream, address: StompServer, timeout: n
         }`,
       );
     }
-    if (first.failure !== undefined) throw first.failure;
     first.end();
     first.decoder.version = version;
     const server = (headers.get("server") ?? "").replace("/", " ").trim();
@@ -73,6 +74,7 @@ export async function logIn(stream: ByteStream, address: StompServer, timeout: n
       decoder: first.decoder,
       version,
       server: server || "a STOMP server",
+      failure: () => first.failure,
       ...intervals(headers.get("heart-beat"), beat),
     };
   } catch (error) {
