@@ -208,5 +208,5 @@ class FirstFrame implements StreamSink, StompSink {
 }
 
 function goodbye(): UnreachableError {
-  return new UnreachableError("The server closed the connection before CONNECTED: it may not speak STOMP");
+  return new UnreachableError("The server closed the connection during the login: it may not speak STOMP");
 }

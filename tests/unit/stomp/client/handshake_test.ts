@@ -124,7 +124,7 @@ describe("STOMP handshake", () => {
         },
       },
       UnreachableError,
-      /closed the connection before CONNECTED/,
+      /closed the connection during the login/,
     );
   });
 
