@@ -3,7 +3,6 @@ import type { BrokerSystem } from "../../lib/patterns/address.ts";
 import type { Delivery, Inlet, InletEvents, Outlet } from "../../lib/patterns/contract.ts";
 import type { Replier, ReplierEvents } from "../../lib/patterns/replier.ts";
 import type { Requester, RequesterOptions } from "../../lib/patterns/requester.ts";
-import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import type { LoginValues, Target } from "./link.ts";
 import type { Destination } from "./pack.ts";
@@ -14,6 +13,8 @@ export interface Sink extends Target {
   readonly outlet: Outlet;
   /** The exchange, the queue and the topic of the messages. */
   readonly destination: Destination;
+  /** Replaces an error of the first connection. */
+  explain?(error: unknown): unknown;
 }
 
 /** Where a command receives messages from. */
@@ -44,7 +45,8 @@ export interface SinkValues extends LoginValues {
 /** The values of the options for an origin, which depend on the system; times are in milliseconds. */
 export interface OriginValues extends LoginValues {
   readonly topic?: readonly string[] | undefined;
-  readonly header?: readonly (readonly [name: string, value: string])[] | undefined;
+  readonly match?: readonly (readonly [name: string, value: string])[] | undefined;
+  readonly prefetch?: number | undefined;
   readonly declare?: boolean | undefined;
   readonly drain?: boolean | undefined;
   readonly offset?: string | undefined;
@@ -90,18 +92,18 @@ export interface Patterns {
   push(session: Session, address: string, values: SinkValues): Sink;
   subscribe(session: Session, address: string, values: OriginValues): Origin;
   pull(session: Session, address: string, values: OriginValues): Origin;
-  request(session: Session, address: string, values: AskedValues): AskedService;
-  reply(session: Session, address: string, values: OfferedValues): OfferedService;
+  request?(session: Session, address: string, values: AskedValues): AskedService;
+  reply?(session: Session, address: string, values: OfferedValues): OfferedService;
 }
 
 /** The systems. Each one is loaded only when an address names it. */
-const SYSTEMS: Readonly<Partial<Record<BrokerSystem, () => Promise<{ readonly patterns: Patterns }>>>> = {
+const SYSTEMS: Readonly<Record<BrokerSystem, () => Promise<{ readonly patterns: Patterns }>>> = {
   amqp: () => import("../queue/patterns.ts"),
+  mqtt: () => import("./mqtt.ts"),
+  stomp: () => import("./stomp.ts"),
 };
 
 /** Loads the patterns on a system. */
 export async function patternsOf(system: BrokerSystem): Promise<Patterns> {
-  const load = SYSTEMS[system];
-  if (load === undefined) throw new UsageError(`this command does not take ${system}:// addresses`);
-  return (await load()).patterns;
+  return (await SYSTEMS[system]()).patterns;
 }

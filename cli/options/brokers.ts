@@ -29,7 +29,7 @@ export const envelope = group(ALL, {
 
 /** The headers of wanted messages. */
 export const matches = group(AMQP, {
-  header: list(
+  match: list(
     "-H, --header <name=value>",
     "of a headers exchange: receive messages with this header (repeats)",
     header,
@@ -91,7 +91,7 @@ export const answering = group(ALL, {
 });
 
 /** The option that creates a missing queue. */
-export const declaring = group(AMQP, {
+export const declaring = group("Brokers (amqp, stomp)", {
   declare: flag("--declare", "create the queue if it does not exist: durable, of the broker's default type"),
 });
 

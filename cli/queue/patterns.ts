@@ -40,7 +40,7 @@ export const patterns: Patterns = {
           ...events,
           prefetch,
           topics: values.topic,
-          matches: matchesOf(values.header ?? []),
+          matches: matchesOf(values.match ?? []),
           prepare: (connection) => requireExchange(connection, name),
         }),
     };

@@ -67,6 +67,7 @@ export class StompConnection
   readonly #decoder: StompDecoder;
   readonly #session: StompSession;
   readonly #sendInterval: number;
+  readonly #maxSilence: number;
   readonly #watch: StallWatch;
   readonly #output: ClientOutput;
   /** Whether input is not read because too much output is pending. */
@@ -92,6 +93,7 @@ export class StompConnection
     this.#output = new ClientOutput(stream, this.encoder.out);
     this.#decoder = login.decoder;
     this.#sendInterval = login.sendInterval;
+    this.#maxSilence = login.maxSilence;
     this.#watch = new StallWatch(host.stallTimeout);
     this.local = stream.local;
     this.remote = stream.remote;
@@ -267,12 +269,11 @@ export class StompConnection
       this.encoder.heartbeat();
       this.flush();
     }
-    if (this.heartbeat === 0) return;
+    if (this.#maxSilence === 0) return;
     if (this.held || this.#waiter !== undefined || this.#overBacklog) this.#heardAt = now;
-    // Two intervals, as in RabbitMQ: a heart-beat may be late.
-    if (now - this.#heardAt > this.heartbeat * 2000) {
+    if (now - this.#heardAt > this.#maxSilence) {
       this.#stream.close(
-        new UnreachableError(`The client was silent for ${2 * this.heartbeat} s (heart-beats)`),
+        new UnreachableError(`The client was silent for ${this.#maxSilence / 1000} s (heart-beats)`),
       );
     }
   }

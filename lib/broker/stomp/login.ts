@@ -31,6 +31,8 @@ export interface StompLogin {
   /** The intervals in which we send, and in which the client sends, in seconds; 0 for none. */
   readonly sendInterval: number;
   readonly receiveInterval: number;
+  /** The longest silence of the client that is accepted, in milliseconds; 0 for any. */
+  readonly maxSilence: number;
   /** Bytes received. */
   readonly received: number;
   /** Returns why the client is gone; undefined while it is not. */
@@ -147,7 +149,7 @@ function negotiate(accepted = "1.0"): StompVersion {
 }
 
 /** Reads the header `heart-beat`: the interval in which the client can send, and the one that it wants from us. */
-function intervals(header: string): Pick<StompLogin, "sendInterval" | "receiveInterval"> {
+function intervals(header: string): Pick<StompLogin, "sendInterval" | "receiveInterval" | "maxSilence"> {
   const found = /^ *(\d{1,10}) *, *(\d{1,10}) *$/.exec(header);
   if (found === null) {
     throw new StompError(
@@ -155,11 +157,17 @@ function intervals(header: string): Pick<StompLogin, "sendInterval" | "receiveIn
       `The header 'heart-beat' must be two numbers of milliseconds, not '${header.slice(0, 60)}'\n`,
     );
   }
-  const seconds = (text: string) => {
+  // At least a second, as in RabbitMQ.
+  const [sends, wants] = [found[1]!, found[2]!].map((text) => {
     const ms = Math.min(Number(text), MAX_INTERVAL);
-    return ms === 0 ? 0 : Math.max(1, Math.floor(ms / 1000));
+    return ms === 0 ? 0 : Math.max(1000, ms);
+  }) as [number, number];
+  // CONNECTED has whole seconds, but a client may keep to what it offered. Two intervals: a heart-beat may be late.
+  return {
+    sendInterval: Math.floor(wants / 1000),
+    receiveInterval: Math.floor(sends / 1000),
+    maxSilence: 2 * sends,
   };
-  return { sendInterval: seconds(found[2]!), receiveInterval: seconds(found[1]!) };
 }
 
 /** Sends the error to the client and closes its stream. */
