@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import fs from "node:fs";
-import { after, before, describe } from "node:test";
+import { after, describe } from "node:test";
 import { type BasicProperties, decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
 import { Broker } from "../../lib/broker/server.ts";
 import { MqttPublisher, type PublisherOptions } from "../../lib/mqtt/client/publisher.ts";
@@ -212,21 +212,21 @@ async function publishAll(
 
 for (const kind of [new Mosquitto(), new Rabbit(), new Own()]) {
   describe(`MQTT client, ${kind.name}`, () => {
-    const { test, version, maxQos } = kind;
-    let url = "";
-    before(async () => {
-      if (clients) url = await kind.start();
-    }, { timeout: 60_000 });
+    const { version, maxQos } = kind;
+    let running: Promise<string> | undefined;
+    // The first test starts the server: Bun limits hooks to 5 s.
+    const test = (name: string, run: (url: string) => Promise<void>) =>
+      kind.test(name, async () => await run(await (running ??= kind.start())));
     after(() => kind.stop());
 
-    test(`version - the newest one that the server speaks, ${version}`, async () => {
+    test(`version - the newest one that the server speaks, ${version}`, async (url) => {
       const made = await publisher(url);
       assert.equal(made.version, version);
       await made.close();
     });
 
     for (const qos of QOS) {
-      test(`publish - QoS ${qos} arrives at mosquitto_sub, in order`, async () => {
+      test(`publish - QoS ${qos} arrives at mosquitto_sub, in order`, async (url) => {
         const sub = await listening(url, version, "out/#", "-q", String(maxQos), "-C", "10", "-F", "> %t %p");
         const made = await publisher(url, { qos });
         const texts = Array.from({ length: 10 }, (_, i) => `m${i}`);
@@ -236,7 +236,7 @@ for (const kind of [new Mosquitto(), new Rabbit(), new Own()]) {
         await made.close();
       });
 
-      test(`subscribe - QoS ${qos} receives from mosquitto_pub, and acknowledges`, async () => {
+      test(`subscribe - QoS ${qos} receives from mosquitto_pub, and acknowledges`, async (url) => {
         const got: Got[] = [];
         const made = await subscriber(url, [{ filter: "in/+/x", qos }], got);
         // mosquitto_pub does not accept RabbitMQ's answer to QoS 2.
@@ -253,7 +253,7 @@ for (const kind of [new Mosquitto(), new Rabbit(), new Own()]) {
       });
     }
 
-    test("retain - the latest message of a topic waits for subscribers", async () => {
+    test("retain - the latest message of a topic waits for subscribers", async (url) => {
       const made = await publisher(url, { retain: true });
       await publishAll(made, "kept/a", ["old", "new"]);
       const got: Got[] = [];
@@ -264,7 +264,7 @@ for (const kind of [new Mosquitto(), new Rabbit(), new Own()]) {
       await Promise.all([sub.close(), made.close()]);
     });
 
-    test("reconnect - messages of QoS 1 across cuts: none is lost", async () => {
+    test("reconnect - messages of QoS 1 across cuts: none is lost", async (url) => {
       await using proxy = await Proxy.to(Number(new URL(url).port));
       const got: Got[] = [];
       const sub = await subscriber(url, [{ filter: "cut/1" }], got);
@@ -280,7 +280,7 @@ for (const kind of [new Mosquitto(), new Rabbit(), new Own()]) {
       await Promise.all([sub.close(), made.close()]);
     });
 
-    test("reconnect - a subscriber is subscribed again", async () => {
+    test("reconnect - a subscriber is subscribed again", async (url) => {
       await using proxy = await Proxy.to(Number(new URL(url).port));
       const got: Got[] = [];
       const sub = await subscriber(
@@ -300,7 +300,7 @@ for (const kind of [new Mosquitto(), new Rabbit(), new Own()]) {
     });
 
     if (version === 5) {
-      test("QoS 2 - across cuts each message arrives once", async () => {
+      test("QoS 2 - across cuts each message arrives once", async (url) => {
         await using proxy = await Proxy.to(Number(new URL(url).port));
         const got: Got[] = [];
         const through = url.replace(/:\d+$/, `:${new URL(proxy.url).port}`);
@@ -318,7 +318,7 @@ for (const kind of [new Mosquitto(), new Rabbit(), new Own()]) {
         await Promise.all([sub.close(), made.close()]);
       });
 
-      test("properties - content type, correlation data, response topic and user properties, both ways", async () => {
+      test("properties - content type, correlation data, response topic and user properties, both ways", async (url) => {
         const format = ["-F", "> %t %p|%C|%D|%R|%P"];
         const sub = await listening(url, 5, "props/out", "-C", "1", ...format);
         const made = await publisher(url);
@@ -374,7 +374,7 @@ for (const kind of [new Mosquitto(), new Rabbit(), new Own()]) {
         await Promise.all([own.close(), made.close()]);
       });
 
-      test("shared - the members of a group, ours and mosquitto_sub, share the messages", async () => {
+      test("shared - the members of a group, ours and mosquitto_sub, share the messages", async (url) => {
         const got: Got[] = [];
         const own = await subscriber(url, [{ filter: "$share/g/jobs/#" }], got);
         const sub = await listening(url, 5, "$share/g/jobs/#", "-q", "1", "-F", "> %t %p");
@@ -386,14 +386,14 @@ for (const kind of [new Mosquitto(), new Rabbit(), new Own()]) {
         await Promise.all([own.close(), made.close()]);
       });
     } else {
-      test("shared - is refused in words, as MQTT 3.1.1 has no shared subscriptions", async () => {
+      test("shared - is refused in words, as MQTT 3.1.1 has no shared subscriptions", async (url) => {
         await assert.rejects(subscriber(url, [{ filter: "$share/g/a" }], []), {
           name: "IncompatiblePeerError",
           message: /'\$share\/g\/a': .* speaks only MQTT 3\.1\.1/,
         });
       });
 
-      test("refused - wrong credentials, and the port of AMQP", async () => {
+      test("refused - wrong credentials, and the port of AMQP", async (url) => {
         const wrong = publisher(url.replace("guest:guest@", "guest:secret@"));
         await assert.rejects(wrong, (error: Error) => {
           assert.deepEqual([error.name, /secret/.test(error.message)], ["RefusedError", false]);
