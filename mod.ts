@@ -3,6 +3,19 @@
  *
  * @module
  */
+export { publishTo, pull, pushTo, subscribe } from "./lib/patterns/api/open.ts";
+export type {
+  Incoming,
+  PatternMessage,
+  PatternMessageOptions,
+  PatternPullOptions,
+  PatternSendOptions,
+  PatternSubscribeOptions,
+  PatternWaitOptions,
+  Publishing,
+  PulledMessage,
+  Pushing,
+} from "./lib/patterns/api/types.ts";
 export {
   AddressInUseError,
   AuthError,
@@ -57,7 +70,9 @@ export type {
   Certificate,
   EchoService,
   HttpService,
+  MqttService,
   Service,
+  StompService,
   TlsService,
   ZeroMqService,
 } from "./lib/probe/service.ts";

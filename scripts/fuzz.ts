@@ -10,8 +10,9 @@ import { Chance, mutate } from "./fuzz/mutate.ts";
 import type { Target } from "./fuzz/target.ts";
 import { targets } from "./fuzz/targets.ts";
 
-/** The longest time that one input may take, in milliseconds. */
+/** The longest time that one input may take: of the processor, and on the clock of a busy machine; in milliseconds. */
 const TOO_LONG_MS = 2000;
+const STALLED_MS = 60_000;
 
 /** The result of one target. */
 export interface Findings {
@@ -35,6 +36,7 @@ export async function fuzz(target: Target, seed: number, ms: number, inputs = In
       const chance = new Chance(own);
       const input = mutate(chance.of(target.seeds), target.seeds, chance);
       const began = performance.now();
+      const before = process.cpuUsage();
       try {
         const running = target.run(input.slice(), chance);
         if (running !== undefined) await running;
@@ -43,7 +45,10 @@ export async function fuzz(target: Target, seed: number, ms: number, inputs = In
         if (!(error instanceof MqcatError)) failures.push(describe(own, input, error));
       }
       const took = performance.now() - began;
-      if (took > TOO_LONG_MS) failures.push(describe(own, input, `it took ${Math.round(took)} ms`));
+      const { user, system } = process.cpuUsage(before);
+      if ((user + system) / 1000 > TOO_LONG_MS || took > STALLED_MS) {
+        failures.push(describe(own, input, `it took ${Math.round(took)} ms`));
+      }
     }
   };
   await Promise.all(Array.from({ length: target.lanes ?? 1 }, lane));

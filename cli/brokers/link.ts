@@ -4,12 +4,13 @@ import process from "node:process";
 import { HandshakeTimeoutError, ProtocolError, UnreachableError } from "../../lib/errors.ts";
 import type { LinkEvent, LinkOptions } from "../../lib/link/options.ts";
 import type { Address } from "../../lib/link/protocol.ts";
+import { BROKER_SYSTEMS, type BrokerSystem } from "../../lib/patterns/address.ts";
 import { formatEndpoint } from "../../lib/transport/endpoint.ts";
 import { blockageReporter } from "../app/blockage.ts";
 import { StoppedError, TimeoutError, UsageError } from "../app/errors.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
-import type { TlsValues } from "../options/tls.ts";
+import { readTls, type TlsValues } from "../options/tls.ts";
 
 /** A broker, or several hosts of one. */
 export interface Target {
@@ -92,21 +93,76 @@ async function explained(error: unknown, [broker]: readonly Address[]): Promise<
   );
 }
 
+/** The URL of the broker in use. */
+export function brokerInUse(system: BrokerSystem, usual: string): string {
+  return process.env[BROKER_SYSTEMS[system].variable] || usual;
+}
+
+/** An address with a login. */
+interface Login extends Address {
+  readonly user: string | undefined;
+  readonly password: string | undefined;
+  /** Whether the URL contains the password. Default: whether there is one */
+  readonly hasPassword?: boolean;
+  /** The names of the parameters that have no effect. */
+  readonly ignored?: readonly string[] | undefined;
+}
+
+/** The options that do what parameters of URLs do in other tools. */
+const OPTIONS: Readonly<Record<string, string>> = {
+  cacertfile: "--cacert",
+  certfile: "--cert",
+  keyfile: "--key",
+  verify: "-k, or --cacert",
+  ssl_options: "--cacert, --cert and --key",
+  auth_mechanism: "auth_mechanism=plain or external",
+  socket_timeout: "connection_timeout, in ms",
+};
+
 /**
- * Fills in the passwords of addresses: that of `--password-file`, else for addresses without one that of a variable.
+ * How to connect to the hosts of a broker, as the options demand.
  *
- * @param variable the name of the environment variable
+ * @param format formats an address for messages, without user and password
+ * @throws {UsageError} the password file or a certificate is wrong or out of place
  */
-export function withPassword<A extends { readonly hasPassword: boolean; readonly password: string }>(
+export function reach<A extends Login>(
+  session: Session,
+  system: BrokerSystem,
+  addresses: readonly A[],
+  format: (address: A) => string,
+  values: LoginValues,
+): Target & { readonly brokers: readonly A[]; readonly link: LinkOptions } {
+  const { insecure, cacert, cert, key } = values;
+  for (const name of new Set(addresses.flatMap(({ ignored = [] }) => ignored))) {
+    const option = OPTIONS[name];
+    session.reporter.warn(
+      `the parameter '${name}' of the URL is ignored${option === undefined ? "" : ` (use ${option})`}`,
+    );
+  }
+  const hasTls = insecure || (cacert ?? cert ?? key) !== undefined;
+  if (hasTls && addresses[0]!.endpoint.scheme !== "tls") {
+    throw new UsageError(`certificates are for ${system}s:// URLs: received ${format(addresses[0]!)}`);
+  }
+  return {
+    brokers: withPassword(addresses, values, system),
+    where: addresses.map(format).join(","),
+    ...linkOf(session, { tls: readTls(values) }),
+  };
+}
+
+/** Fills in the password: that of `--password-file`, else for addresses without one that of `$AMQP_PASSWORD` or its like. */
+function withPassword<A extends Login>(
   addresses: readonly A[],
   { passwordFile }: LoginValues,
-  variable: string,
+  system: BrokerSystem,
 ): readonly A[] {
-  const inherited = process.env[variable];
   if (passwordFile === undefined) {
-    return inherited === undefined
-      ? addresses
-      : addresses.map((address) => address.hasPassword ? address : { ...address, password: inherited });
+    const password = process.env[`${system.toUpperCase()}_PASSWORD`];
+    if (password === undefined) return addresses;
+    return addresses.map((address) => {
+      const { user, password: own, hasPassword = own !== undefined } = address;
+      return hasPassword || user === undefined ? address : { ...address, password };
+    });
   }
   let password: string;
   try {

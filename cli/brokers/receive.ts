@@ -36,6 +36,11 @@ export async function pull(
 ): Promise<void> {
   checkExec(values);
   checkTaking(values);
+  if (system !== "amqp" && values.onError === "dead-letter") {
+    throw new UsageError(
+      "--on-error dead-letter is for AMQP, where it makes sure that there is a dead-letter exchange: use reject",
+    );
+  }
   const style = styleOf(session, values, false);
   const patterns = await patternsOf(system);
   await getAll(session, patterns.pull(session, address, values), style, values);

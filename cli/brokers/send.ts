@@ -27,7 +27,9 @@ export async function sendTo(
   values: MessageValues & PutOptions,
 ): Promise<void> {
   const { source, pack } = messagesOf(values, sink.destination);
-  await startWithin(sink, values.timeout, sink.outlet.start());
+  await startWithin(sink, values.timeout, sink.outlet.start()).catch((error) => {
+    throw sink.explain?.(error) ?? error;
+  });
   session.ready([sink.where]);
   await putAll(session, sink.outlet, source, pack, values);
 }

@@ -14,6 +14,10 @@ const SCHEMES: Record<string, readonly [scheme: string, port: number]> = {
   amqps: ["tls", 5671],
   http: ["tcp", 80],
   https: ["tls", 443],
+  mqtt: ["tcp", 1883],
+  mqtts: ["tls", 8883],
+  stomp: ["tcp", 61613],
+  stomps: ["tls", 61614],
 };
 
 const CODES: Record<Finding["outcome"], number> = {
@@ -24,7 +28,7 @@ const CODES: Record<Finding["outcome"], number> = {
 };
 
 export default command({
-  argument: ["<endpoint...>", "tcp, ipc, unix, tls, ws or wss, or a URL of amqp or http"],
+  argument: ["<endpoint...>", "tcp, ipc, unix, tls, ws or wss, or a URL of amqp, mqtt, stomp or http"],
   options: {
     ...group("Output", { json: flag("-J, --json", "one JSON record for each endpoint") }),
     ...group("Timing", {

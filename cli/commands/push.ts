@@ -3,7 +3,7 @@ import examples from "../cheats/push.md" with { type: "text" };
 import { command } from "../app/command.ts";
 import { repeats } from "../io/pacer.ts";
 import { sourceOf } from "../io/source.ts";
-import { declaring, envelope, quality, retention } from "../options/brokers.ts";
+import { declaring, envelope } from "../options/brokers.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { conflatedDelivery, delivery, ending, input, pacing, zeromq } from "../options/options.ts";
 import { brokerOperand } from "../options/systems.ts";
@@ -30,8 +30,6 @@ export default command({
     ...conflatedDelivery,
     ...envelope,
     ...declaring,
-    ...quality,
-    ...retention,
   },
   examples,
   async action({ session, values, operands }) {

@@ -30,7 +30,6 @@ const KEEPS = "a broker takes messages whether or not a receiver is connected";
 const LOGIN = "the login is in the address, as in amqp://user@host, and --password-file has the password";
 const ENCRYPTS = "brokers are encrypted by TLS, as in amqps://host";
 const ROUTING = "brokers have no routing ids";
-const NO_QUEUE = "only AMQP brokers have queues that a client declares and inspects";
 const NO_HEADERS = "ZeroMQ messages are frames without headers and properties";
 const NOT_SETTLED = "ZeroMQ messages are not acknowledged";
 
@@ -67,17 +66,27 @@ const RULES: Readonly<Record<string, Rule>> = {
     reason: "requests to brokers always have a correlation id",
   },
   header: { flag: "--header", systems: BROKERS, reason: NO_HEADERS },
+  match: { flag: "--header", systems: AMQP, reason: "only AMQP brokers have headers exchanges" },
   property: { flag: "--property", systems: BROKERS, reason: NO_HEADERS },
   prefetch: { flag: "--prefetch", systems: BROKERS, reason: NOT_SETTLED },
   maxAttempts: { flag: "--max-attempts", systems: BROKERS, reason: NOT_SETTLED },
   onError: { flag: "--on-error", systems: BROKERS, reason: NOT_SETTLED },
+  exchange: { flag: "--exchange", systems: AMQP, reason: "only AMQP brokers have exchanges" },
   mandatory: {
     flag: "--mandatory",
     systems: AMQP,
     reason: "only AMQP brokers return messages that reach no queue",
   },
-  declare: { flag: "--declare", systems: AMQP, reason: NO_QUEUE },
-  drain: { flag: "--drain", systems: AMQP, reason: `${NO_QUEUE}, so use -n or -w to end` },
+  declare: {
+    flag: "--declare",
+    systems: ["amqp", "stomp"],
+    reason: "it has no queues that a client creates",
+  },
+  drain: {
+    flag: "--drain",
+    systems: AMQP,
+    reason: "only an AMQP broker reports that a queue is empty, so use -n or -w to end",
+  },
   offset: { flag: "--offset", systems: AMQP, reason: "only RabbitMQ has streams" },
   qos: { flag: "--qos", systems: MQTT, reason: "only MQTT has levels of quality of service" },
   retain: { flag: "--retain", systems: MQTT, reason: "only MQTT has retained messages" },
@@ -87,14 +96,20 @@ const RULES: Readonly<Record<string, Rule>> = {
 /**
  * Refuses the options that a system cannot obey.
  *
+ * @param given the system, or those of both sides of a bridge: then one of them must be able to obey
  * @param values the values of the options by their keys, as an action receives them
  * @throws {UsageError} an option was given that the system cannot obey; the message has the reason
  */
-export function refuseOptions(system: System, values: Readonly<Record<string, unknown>>): void {
+export function refuseOptions(
+  given: System | readonly System[],
+  values: Readonly<Record<string, unknown>>,
+): void {
+  const present = [given].flat();
   for (const [key, { flag, systems, reason }] of Object.entries(RULES)) {
-    if (systems.includes(system) || !isGiven(values[key])) continue;
+    if (present.some((system) => systems.includes(system)) || !isGiven(values[key])) continue;
     const others = systems.map((name) => TITLES[name]).join(", ");
-    throw new UsageError(`${flag} is for ${others}, not for ${TITLES[system]}: ${reason}`);
+    const names = [...new Set(present)].map((system) => TITLES[system]).join(" and ");
+    throw new UsageError(`${flag} is for ${others}, not for ${names}: ${reason}`);
   }
 }
 

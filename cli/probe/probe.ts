@@ -1,7 +1,13 @@
 /** Renders the finding of a probe for people and for programs, with the commands to try next. */
 import { Buffer } from "node:buffer";
 import type { Finding } from "../../lib/probe/probe.ts";
-import type { Service, TlsService, ZeroMqService } from "../../lib/probe/service.ts";
+import type {
+  MqttService,
+  Service,
+  StompService,
+  TlsService,
+  ZeroMqService,
+} from "../../lib/probe/service.ts";
 
 /** The command that talks to a socket of each type: its usual direction, and options that follow the endpoint. */
 const PARTNERS: Record<string, readonly [command: string, usual: "bind" | "connect", more?: string]> = {
@@ -83,6 +89,10 @@ function title(service: Service): string {
       );
       return `an AMQP broker${product === "" ? "" : `, ${product}`}`;
     }
+    case "mqtt":
+      return "an MQTT broker";
+    case "stomp":
+      return `a STOMP broker${service.server === undefined ? "" : `, ${service.server}`}`;
     case "http":
       return `a web server${service.server === undefined ? "" : `, ${service.server}`}`;
     case "echo":
@@ -117,6 +127,9 @@ function details(service: Service): string[] {
         ...(service.cluster === undefined ? [] : [`cluster ${service.cluster}`]),
         ...(service.mechanisms.length === 0 ? [] : [`logins: ${service.mechanisms.join(", ")}`]),
       ];
+    case "mqtt":
+    case "stomp":
+      return loginDetails(service);
     case "http":
       return [
         `answers ${service.status}${service.says === undefined ? "" : `: ${service.says}`}`,
@@ -128,6 +141,15 @@ function details(service: Service): string[] {
     default:
       return [];
   }
+}
+
+function loginDetails({ protocol, version, login, refusal }: MqttService | StompService): string[] {
+  const name = protocol.toUpperCase();
+  return [
+    ...(version === undefined ? [] : [`${name} ${version}`]),
+    ...(login === undefined ? [] : [login ? "needs a login" : "needs no login"]),
+    ...(refusal === undefined ? [] : [`refuses: ${refusal}`]),
+  ];
 }
 
 function zeroMqDetails({ version, mechanism, identity, subprotocol, refusal }: ZeroMqService): string[] {
@@ -167,6 +189,9 @@ function nextSteps(finding: Finding): string[] {
       return /^(tcp|tls):/.test(endpoint)
         ? [`mqcat queue list --url ${endpoint.replace(/^tcp:/, "amqp:")}`]
         : [];
+    case "mqtt":
+    case "stomp":
+      return /^tcp:/.test(endpoint) ? brokerSteps(endpoint, service.protocol, service) : [];
     case "http":
       return /^(tcp|ws):/.test(endpoint) ? [`curl -i ${endpoint.replace(/^\w+:/, "http:")}`] : [];
     case "echo":
@@ -176,6 +201,13 @@ function nextSteps(finding: Finding): string[] {
     default:
       return [];
   }
+}
+
+/** Subscribes to everything, or to a topic of STOMP, which has no wildcard for all. */
+function brokerSteps(endpoint: string, scheme: string, service: MqttService | StompService): string[] {
+  const address = endpoint.replace(/^\w+:\/\//, "").replace(/\/.*/, "");
+  const topic = service.protocol === "mqtt" ? "" : "/topic/TOPIC";
+  return [`mqcat sub ${scheme}://${service.login === true ? "USER@" : ""}${address}${topic}`];
 }
 
 function zeroMqSteps(tcp: string, { mechanism, socketType, subprotocol }: ZeroMqService): string[] {
@@ -199,6 +231,9 @@ function tlsSteps(endpoint: string, { inside }: TlsService): string[] {
   switch (inside?.protocol) {
     case "amqp":
       return [`mqcat queue list --url amqps://${address}`];
+    case "mqtt":
+    case "stomp":
+      return brokerSteps(endpoint, `${inside.protocol}s`, inside);
     case "http":
       return [`curl -i https://${address}`];
     case "echo":

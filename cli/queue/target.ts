@@ -11,13 +11,12 @@ import {
   parseAmqpAddress,
   parseAmqpUrl,
 } from "../../lib/amqp/client/url.ts";
-import { BROKER_SYSTEMS, shortName } from "../../lib/patterns/address.ts";
+import { shortName } from "../../lib/patterns/address.ts";
 import { group, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { text, word } from "../app/values.ts";
-import { linkOf, type LoginValues, type Target, withPassword } from "../brokers/link.ts";
-import { readTls } from "../options/tls.ts";
+import { brokerInUse, linkOf, type LoginValues, reach, type Target } from "../brokers/link.ts";
 import type { DataFolder } from "./data_folder.ts";
 
 /** The HTTP API, for information that AMQP does not have. */
@@ -61,7 +60,7 @@ export function targetOf(session: Session, options: BrokerValues, create = false
       ...linkOf(session, { ...SHARED_DIRECTORY, dial: dialer(session, folder, create) }, true),
     };
   }
-  return reach(session, parseAmqpUrl(url ?? brokerInUse()), options);
+  return reachAmqp(session, parseAmqpUrl(url ?? brokerInUse("amqp", DEFAULT_URL)), options);
 }
 
 /**
@@ -78,41 +77,17 @@ export function targetAt(
   const short = shortName(address);
   const { brokers, name } = short === undefined
     ? parseAmqpAddress(address)
-    : { brokers: parseAmqpUrl(brokerInUse()), name: short || undefined };
-  return { ...reach(session, brokers, options), name };
+    : { brokers: parseAmqpUrl(brokerInUse("amqp", DEFAULT_URL)), name: short || undefined };
+  return { ...reachAmqp(session, brokers, options), name };
 }
 
-/** The URL of the broker in use. */
-function brokerInUse(): string {
-  return process.env[BROKER_SYSTEMS.amqp.variable] || DEFAULT_URL;
+function reachAmqp(
+  session: Session,
+  brokers: readonly BrokerAddress[],
+  options: LoginValues,
+): BrokerTarget {
+  return reach(session, "amqp", brokers, formatBroker, options);
 }
-
-function reach(session: Session, given: readonly BrokerAddress[], options: LoginValues): BrokerTarget {
-  const brokers = withPassword(given, options, "AMQP_PASSWORD");
-  for (const name of new Set(brokers.flatMap(({ ignored = [] }) => ignored))) {
-    const option = OPTIONS[name];
-    session.reporter.warn(
-      `the parameter '${name}' of the URL is ignored${option === undefined ? "" : ` (use ${option})`}`,
-    );
-  }
-  const { insecure, cacert, cert, key } = options;
-  if ((insecure || (cacert ?? cert ?? key) !== undefined) && brokers[0]!.endpoint.scheme !== "tls") {
-    throw new UsageError(`certificates are for amqps:// URLs: received ${formatBroker(brokers[0]!)}`);
-  }
-  const where = brokers.map(formatBroker).join(",");
-  return { brokers, where, ...linkOf(session, { tls: readTls(options) }) };
-}
-
-/** The options that do what parameters of URLs do in other tools. */
-const OPTIONS: Readonly<Record<string, string>> = {
-  cacertfile: "--cacert",
-  certfile: "--cert",
-  keyfile: "--key",
-  verify: "-k, or --cacert",
-  ssl_options: "--cacert, --cert and --key",
-  auth_mechanism: "auth_mechanism=plain or external",
-  socket_timeout: "connection_timeout, in ms",
-};
 
 /** The broker of a directory. It accepts guest, from this machine only. */
 function inside(folder: string): BrokerAddress {

@@ -44,7 +44,10 @@ export interface BrokerOptions {
    * all messages that are being received in several frames. At least 4 MiB.
    */
   readonly memoryLimit?: number | undefined;
-  /** Heartbeat interval that the broker suggests, in seconds; 0 for none. Default: 60. */
+  /**
+   * Heartbeat interval that the broker suggests, and the longest keep alive of MQTT 5.0 clients, in seconds; 0 for none.
+   * Default: 60.
+   */
   readonly heartbeat?: number | undefined;
   /** Time limit of a client's login, in milliseconds. Default: 10 000. */
   readonly handshakeTimeout?: number | undefined;

@@ -1,6 +1,9 @@
 /** The first size of a buffer, and the largest size that is kept for the next block, in bytes. */
 const FIRST = 4 * 1024;
 const KEEP = 512 * 1024;
+/** Blocks of the first size that no buffer uses: all buffers share them, so that an idle connection keeps none. */
+const spares: Uint8Array[] = [];
+const MAX_SPARES = 256;
 
 /**
  * A growing output buffer, which is filled while the previous block is being written: `take` a block when the stream is
@@ -39,12 +42,17 @@ export class FrameBuffer {
   recycle(block: Uint8Array): void {
     if (block.buffer.byteLength > KEEP) return;
     const whole = new Uint8Array(block.buffer as ArrayBuffer);
+    if (whole.length === FIRST) {
+      if (spares.length < MAX_SPARES) spares.push(whole);
+      return;
+    }
     if (this.bytes.length === 0) this.bytes = whole;
     else this.#spare = whole;
   }
 
   #grow(needed: number): void {
-    const grown = new Uint8Array(Math.max(needed, this.bytes.length * 2, FIRST));
+    const isFirst = this.length === 0 && needed <= FIRST && this.bytes.length === 0;
+    const grown = isFirst && spares.pop() || new Uint8Array(Math.max(needed, this.bytes.length * 2, FIRST));
     grown.set(this.bytes.subarray(0, this.length));
     this.bytes = grown;
   }

@@ -21,6 +21,10 @@ import type { CodeList, Connack, Connect, ReasonPacket, Subscribe, Unsubscribe }
 import { type MqttProperties, PropertyWriter, sizeofBlock, writeProperties } from "./properties.ts";
 import { encodeText } from "./text.ts";
 
+/** The content of the packet that is being encoded, and its properties: all encoders share them. */
+const content = new PropertyWriter();
+const block = new PropertyWriter();
+
 /** Requests have a flag that is always set (5.0, 2.1.3). */
 const REQUEST = 2;
 
@@ -32,10 +36,6 @@ export class PacketEncoder {
   readonly out: FrameBuffer;
   /** The protocol of the packets. */
   version: ProtocolVersion = 5;
-  /** The content of the packet that is being encoded, and its properties. */
-  readonly #body = new PropertyWriter();
-  readonly #properties = new PropertyWriter();
-
   constructor(out: FrameBuffer) {
     this.out = out;
   }
@@ -185,8 +185,8 @@ export class PacketEncoder {
   }
 
   #start(): PropertyWriter {
-    this.#body.length = 0;
-    return this.#body;
+    content.length = 0;
+    return content;
   }
 
   #packet(type: number, flags: number, body: PropertyWriter): void {
@@ -195,14 +195,14 @@ export class PacketEncoder {
   }
 
   #byte(value: number): void {
-    const at = this.#body.reserve(1);
-    this.#body.bytes[at] = value;
-    this.#body.length = at + 1;
+    const at = content.reserve(1);
+    content.bytes[at] = value;
+    content.length = at + 1;
   }
 
   #two(value: number): void {
-    const at = this.#body.reserve(2);
-    this.#body.length = writeTwo(this.#body.bytes, at, value);
+    const at = content.reserve(2);
+    content.length = writeTwo(content.bytes, at, value);
   }
 
   #text(text: string, name: string): void {
@@ -218,17 +218,17 @@ export class PacketEncoder {
   }
 
   #block(properties: MqttProperties): void {
-    this.#properties.length = 0;
-    writeProperties(properties, this.#properties);
-    const { bytes, length } = this.#properties;
-    const at = this.#body.reserve(sizeofBlock(length));
-    this.#body.length = writeVariable(this.#body.bytes, at, length);
+    block.length = 0;
+    writeProperties(properties, block);
+    const { bytes, length } = block;
+    const at = content.reserve(sizeofBlock(length));
+    content.length = writeVariable(content.bytes, at, length);
     this.#append(bytes, length);
   }
 
   #append(bytes: Uint8Array, length: number): void {
-    const at = this.#body.reserve(length);
-    this.#body.length = copyBytes(bytes, 0, length, this.#body.bytes, at);
+    const at = content.reserve(length);
+    content.length = copyBytes(bytes, 0, length, content.bytes, at);
   }
 }
 

@@ -14,7 +14,9 @@ import { readAmqp } from "./amqp.ts";
 import { readBanner } from "./banner.ts";
 import { ProbeConnection, startsWith } from "./probe_connection.ts";
 import { readHttp, SUBPROTOCOLS, webRequest } from "./http.ts";
-import type { Service } from "./service.ts";
+import { MQTT_DISCONNECT, MQTT_VERSIONS, mqttConnect, OTHER_VERSION, readMqtt } from "./mqtt.ts";
+import type { MqttService, Service, StompService } from "./service.ts";
+import { readStomp, STOMP_CONNECT, STOMP_DISCONNECT } from "./stomp.ts";
 import { tryTls } from "./tls.ts";
 import { askZmtp, hearReady, isZmtp } from "./zmtp.ts";
 
@@ -36,6 +38,8 @@ const TIMEOUT = 3000;
 const FIRST = 0.2;
 const HEADER = 0.25;
 const REQUEST = 0.5;
+/** The same for each CONNECT. */
+const CONNECT = 0.3;
 /** Limits for the first two in milliseconds, plus this number of round trips. */
 const FIRST_MS = 300;
 const HEADER_MS = 500;
@@ -166,6 +170,7 @@ class Prober {
     await connection.say(PROTOCOL_HEADER, this.#left);
     if (await connection.hearsBytes(1, this.#patience(HEADER, HEADER_MS))) {
       const service = await this.#classify(connection, PROTOCOL_HEADER);
+      if (service?.protocol === "stomp") return await this.#askStomp(dial) ?? service;
       if (service !== undefined) return service;
     }
     this.#hungUp ||= connection.over;
@@ -175,11 +180,40 @@ class Prober {
     await second.say(request, this.#left);
     if (!await second.hearsBytes(1, this.#left * REQUEST)) {
       this.#hungUp ||= second.over;
-      return undefined;
+      return await this.#askMqtt(dial) ?? await this.#askStomp(dial);
     }
     const service = await this.#classify(second, request);
+    if (service?.protocol === "stomp") return await this.#askStomp(dial) ?? service;
     if (service?.protocol !== "http" || !service.webSocket || web === undefined) return service;
     return await this.#hearWeb({ scheme: "ws", host: web.host, port: web.port, path }) ?? service;
+  }
+
+  /** Sends a CONNECT of MQTT; undefined when the answer is not one of MQTT. */
+  async #askMqtt(dial: () => Promise<ProbeConnection>): Promise<MqttService | undefined> {
+    for (const version of MQTT_VERSIONS) {
+      const connection = await dial();
+      await connection.say(mqttConnect(version), this.#left);
+      await connection.hears((heard) => readMqtt(heard, version) !== "more", this.#left * CONNECT);
+      const found = readMqtt(connection.heard, version);
+      if (typeof found === "object") {
+        await connection.say(MQTT_DISCONNECT, this.#left);
+        return found;
+      }
+      // A broker of an earlier version answers so, or hangs up.
+      if (found !== OTHER_VERSION && !connection.over) return undefined;
+    }
+    return undefined;
+  }
+
+  /** Sends a CONNECT of STOMP; undefined when the answer is not one of STOMP. */
+  async #askStomp(dial: () => Promise<ProbeConnection>): Promise<StompService | undefined> {
+    const connection = await dial();
+    await connection.say(STOMP_CONNECT, this.#left);
+    await connection.hears((heard) => readStomp(heard, true) !== "more", this.#left * CONNECT);
+    const found = readStomp(connection.heard, true);
+    if (typeof found !== "object") return undefined;
+    await connection.say(STOMP_DISCONNECT, this.#left);
+    return found;
   }
 
   /** Connects a WebSocket for ZeroMQ, and reads the READY of the peer; undefined when there is none. */
@@ -212,8 +246,8 @@ class Prober {
     const zmtp = (heard: Uint8Array) => said !== "" && heard[0] === 1 ? false : isZmtp(heard);
     await connection.hears((heard) => zmtp(heard) !== undefined, pause);
     if (zmtp(connection.heard)) return await askZmtp(connection, this.#left);
-    for (const read of [readAmqp, readHttp]) {
-      await connection.hears((heard) => read(heard) !== "more", this.#left);
+    for (const read of [readAmqp, readHttp, readStomp]) {
+      await connection.hears((heard) => read(heard) !== "more", read === readStomp ? pause : this.#left);
       const service = read(connection.heard);
       if (service !== undefined && service !== "more") return service;
     }

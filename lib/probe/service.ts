@@ -2,6 +2,8 @@
 export type Service =
   | ZeroMqService
   | AmqpService
+  | MqttService
+  | StompService
   | HttpService
   | EchoService
   | TlsService
@@ -43,6 +45,32 @@ export interface AmqpService {
   readonly mechanisms: readonly string[];
   /** The names of the capabilities that the broker has. */
   readonly capabilities: readonly string[];
+}
+
+/** An MQTT broker. */
+export interface MqttService {
+  /** The kind of service. */
+  readonly protocol: "mqtt";
+  /** The highest version that it speaks: 5.0 or 3.1.1. */
+  readonly version: string;
+  /** Whether clients must log in; undefined when the broker refused us for another reason. */
+  readonly login?: boolean;
+  /** Why the broker refused us. */
+  readonly refusal?: string;
+}
+
+/** A STOMP broker. */
+export interface StompService {
+  /** The kind of service. */
+  readonly protocol: "stomp";
+  /** The highest version that it speaks: 1.0, 1.1 or 1.2; undefined if it says so only after a login. */
+  readonly version?: string;
+  /** The name and the version of the product, such as `RabbitMQ/3.10.8`. */
+  readonly server?: string;
+  /** Whether clients must log in; undefined when the broker refused us for another reason. */
+  readonly login?: boolean;
+  /** Why the broker refused us. */
+  readonly refusal?: string;
 }
 
 /** A web server. */

@@ -168,7 +168,10 @@ export class RabbitMq implements TestBroker {
     try {
       const response = await this.api("/overview");
       await response.body?.cancel();
-      return response.ok;
+      if (!response.ok) return false;
+      // The plug-ins start after each other.
+      for (const url of [this.mqtt, this.stomp]) if (url !== undefined) await canConnect(url);
+      return true;
     } catch {
       return false;
     }
@@ -243,6 +246,13 @@ export class Proxy implements AsyncDisposable {
       to.destroy();
     });
   }
+}
+
+/** Connects to the port of a URL. @throws nothing listens there */
+async function canConnect(url: string): Promise<void> {
+  const socket = net.connect(Number(new URL(url).port), "127.0.0.1");
+  await new Promise<void>((resolve, reject) => socket.once("connect", resolve).once("error", reject));
+  socket.destroy();
 }
 
 async function freePorts(count: number): Promise<number[]> {

@@ -23,7 +23,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   broker: ["amqp", "mqtt", "stomp", "crossing", "bytes", "regex", "transport"],
   patterns: ["zmq", "zmtp", "amqp", "mqtt", "stomp", "crossing", "link", "bytes", "regex", "transport"],
   echo: ["transport"],
-  probe: ["zmtp", "amqp", "transport"],
+  probe: ["zmtp", "amqp", "mqtt", "bytes", "transport"],
 };
 
 /** The parts of lib/broker that a part may import, besides itself; `.` is the files directly in lib/broker. */

@@ -44,7 +44,7 @@ export const serving = {
     ),
     heartbeat: option(
       "--heartbeat <duration>",
-      "heartbeat interval; 0 turns heartbeats off (default: 60s)",
+      "heartbeat interval, and the longest keep alive of MQTT 5.0 clients; 0 turns both off (default: 60s)",
       duration,
     ),
   }),

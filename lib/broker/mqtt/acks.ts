@@ -1,6 +1,10 @@
 import { type AckType, PUBACK } from "../../mqtt/packet_type.ts";
 
 const FIRST_SIZE = 16;
+/** A connection that does not publish has no arrays. */
+const NO_BYTES = new Uint8Array(0);
+const NO_IDS = new Uint16Array(0);
+const NO_POSITIONS = new Float64Array(0);
 
 /**
  * Acknowledgements that wait until the journal is safe, in order [MQTT-4.6.0-2]: a ring of parallel arrays, without an
@@ -12,10 +16,10 @@ export class PendingAcks {
   /** How many of them are PUBACK. */
   pubacks = 0;
   #first = 0;
-  #types = new Uint8Array(FIRST_SIZE);
-  #codes = new Uint8Array(FIRST_SIZE);
-  #ids = new Uint16Array(FIRST_SIZE);
-  #positions = new Float64Array(FIRST_SIZE);
+  #types = NO_BYTES;
+  #codes = NO_BYTES;
+  #ids = NO_IDS;
+  #positions = NO_POSITIONS;
 
   /** @param position position of the journal that must be safe first */
   push(type: AckType, packetId: number, reasonCode: number, position: number): void {
@@ -49,14 +53,15 @@ export class PendingAcks {
 
   #grow(): void {
     const size = this.#types.length;
+    const next = Math.max(FIRST_SIZE, size * 2);
     const copy = <T extends Uint8Array | Uint16Array | Float64Array>(from: T, to: T): T => {
       for (let i = 0; i < size; i++) to[i] = from[this.#first + i & size - 1]!;
       return to;
     };
-    this.#types = copy(this.#types, new Uint8Array(size * 2));
-    this.#codes = copy(this.#codes, new Uint8Array(size * 2));
-    this.#ids = copy(this.#ids, new Uint16Array(size * 2));
-    this.#positions = copy(this.#positions, new Float64Array(size * 2));
+    this.#types = copy(this.#types, new Uint8Array(next));
+    this.#codes = copy(this.#codes, new Uint8Array(next));
+    this.#ids = copy(this.#ids, new Uint16Array(next));
+    this.#positions = copy(this.#positions, new Float64Array(next));
     this.#first = 0;
   }
 }

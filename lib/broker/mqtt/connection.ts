@@ -53,7 +53,7 @@ import type { PendingWill } from "./sessions/wills.ts";
 const DROP_ABOVE = 2 * 2 ** 20;
 /** Limit of unacknowledged messages to a client that sets a higher one, or none. */
 const MAX_INFLIGHT = 1024;
-/** Time to write our last packet, in milliseconds. */
+/** Time to write our last packet, and for the client to close the connection, in milliseconds. */
 const FAREWELL_MS = 5000;
 
 /** The acknowledgement that is being handled: one for all connections. */
@@ -65,6 +65,8 @@ export interface MqttConnectionHost extends ConnectionEndHost {
   readonly maxPacket: number;
   /** Time after which a client is disconnected that reads nothing while output waits, in milliseconds. */
   readonly stallTimeout: number;
+  /** The longest keep alive of clients that can be told so, in seconds; 0 for any. */
+  readonly heartbeat: number;
   onDisconnected(connection: MqttConnection, cause: Error | undefined): void;
 }
 
@@ -138,7 +140,11 @@ export class MqttConnection
     this.local = stream.local;
     this.remote = stream.remote;
     this.clientProperties = { client_id: session.clientId, product: "MQTT client" };
-    this.#keepAlive = connect.keepAlive;
+    // [MQTT-3.1.2-21]: only a client of 5.0 can be told to be heard more often.
+    const { heartbeat } = host;
+    this.#keepAlive = this.version === 5 && heartbeat > 0
+      ? Math.min(connect.keepAlive, heartbeat)
+      : connect.keepAlive;
     const { receiveMaximum, maximumPacketSize, topicAliasMaximum, requestProblemInformation } =
       connect.properties;
     this.receiveMaximum = Math.min(receiveMaximum ?? MAX_INFLIGHT, MAX_INFLIGHT);
@@ -243,9 +249,9 @@ export class MqttConnection
   onDrain(): void {
     this.#output.onDrain();
     this.flush();
-    if (!this.#output.writing && this.#closing !== undefined) {
-      return this.#stream.close(this.#closing.cause);
-    }
+    // The client closes the connection. Input is read and ignored until then: our close would become a reset, which
+    // discards the reason.
+    if (!this.#output.writing && this.#closing !== undefined) return this.#stream.end();
     if (this.#overBacklog && this.#output.hasRoom) {
       this.#overBacklog = false;
       this.#resume();
@@ -432,7 +438,8 @@ export class MqttConnection
     } finally {
       this.#host.cycle.end();
     }
-    if (!this.#held && (this.overBacklog || this.#decoder.holding && this.#output.writing)) {
+    if (this.#held || this.#closing !== undefined) return;
+    if (this.overBacklog || this.#decoder.holding && this.#output.writing) {
       this.#overBacklog = true;
       this.#stream.pause();
     }
@@ -453,7 +460,7 @@ export class MqttConnection
     this.#close(error, error.reasonCode, error.message);
   }
 
-  /** Sends a DISCONNECT with the reason, which MQTT 5.0 has, and closes the stream after it is written. */
+  /** Sends a DISCONNECT with the reason, which MQTT 5.0 has, and ends the stream after it is written. */
   #close(cause: Error, reasonCode: number, reason?: string): void {
     if (this.#over || this.#closing !== undefined) return;
     this.#end(cause);

@@ -30,7 +30,7 @@ export interface MqttLogin {
 /** The credentials are wrong. */
 export class LoginRefused extends MqttError {}
 
-/** Time for a refused client to take our answer, in milliseconds. */
+/** Time for a refused client to take our answer and to close the connection, in milliseconds. */
 const FAREWELL_MS = 2000;
 
 /** Waits for the first packet of a client, under a deadline. */
@@ -43,6 +43,8 @@ class FirstPacket implements StreamSink, PacketSink {
   readonly #stream: ByteStream;
   readonly #resolve: (connect: Connect) => void;
   readonly #reject: (error: Error) => void;
+  /** Whether the client gets an answer that refuses it: its further input is ignored. */
+  refused = false;
   /** The version of the client, as far as it is known. */
   version: ProtocolVersion | undefined;
   /** The size limit of the client for packets, in bytes. */
@@ -60,6 +62,7 @@ class FirstPacket implements StreamSink, PacketSink {
   }
 
   onData(chunk: Uint8Array): void {
+    if (this.refused) return;
     try {
       this.decoder.push(chunk);
     } catch (error) {
@@ -215,6 +218,11 @@ async function refuse(stream: ByteStream, first: FirstPacket, error: Error): Pro
   }
   const timer = setTimeout(() => stream.close(error), FAREWELL_MS);
   await Promise.race([first.write(encoder.out.take()), stream.closed]);
+  // The client may have sent more after its CONNECT. If that stayed unread, our close would become a reset, which
+  // discards the answer.
+  first.refused = true;
+  stream.end();
+  stream.resume();
+  await stream.closed;
   clearTimeout(timer);
-  stream.close(error);
 }

@@ -22,6 +22,7 @@ export class MqttServer implements ProtocolServer, MqttConnectionHost, SpaceEven
   readonly cycle: Cycle;
   readonly maxPacket: number;
   readonly stallTimeout: number;
+  readonly heartbeat: number;
 
   readonly #host: ProtocolHost;
   readonly #spaces = new Map<string, MqttSpace>();
@@ -32,6 +33,7 @@ export class MqttServer implements ProtocolServer, MqttConnectionHost, SpaceEven
     this.cycle = host.core.cycle;
     this.maxPacket = Math.min(268_435_460, host.options.maxMessageSize + HEAD_ROOM);
     this.stallTimeout = host.options.stallTimeout;
+    this.heartbeat = host.options.heartbeat;
     this.#timer = setInterval(() => this.#report(), REPORT_MS);
     // Sessions and wills of an earlier run.
     this.#inCycle(() => {
@@ -135,6 +137,7 @@ export class MqttServer implements ProtocolServer, MqttConnectionHost, SpaceEven
         receiveMaximum: RECEIVE_MAXIMUM,
         topicAliasMaximum: TOPIC_ALIASES,
         maximumPacketSize: this.maxPacket,
+        ...(connection.heartbeat < connect.keepAlive ? { serverKeepAlive: connection.heartbeat } : {}),
         ...(connect.clientId === "" ? { assignedClientIdentifier: clientId } : {}),
         ...(expiry !== (given === 0xffff_ffff ? Infinity : given)
           ? { sessionExpiryInterval: expiry === Infinity ? 0xffff_ffff : expiry }

@@ -116,7 +116,7 @@ class Answer implements StreamSink, PacketSink {
     const answer = new Promise<Connack | Error>((resolve) => this.#settle = resolve);
     const late = () =>
       this.#settle(
-        new HandshakeTimeoutError(`The server did not answer the login within ${timeout / 1000} s`),
+        new HandshakeTimeoutError("The server did not answer CONNECT in time: it may speak another protocol"),
       );
     const timer = setTimeout(late, timeout);
     this.#stream.closed.then((cause) => this.#onClosed(cause));

@@ -67,6 +67,8 @@ export class MqttSubscriber {
   /** Those that were delivered and not acknowledged. */
   #open = new Set<number>();
   #isSubscribed = false;
+  /** Whether a message was delivered since the last `onBatchEnd`. */
+  #fresh = false;
   #cancelled = false;
   #paused = false;
 
@@ -187,6 +189,8 @@ export class MqttSubscriber {
       onAck: (type, fields) => this.#onAck(connection, type, fields),
       onBatchEnd: () => {
         this.flush();
+        if (!this.#fresh) return;
+        this.#fresh = false;
         this.#options.onBatchEnd?.();
       },
     };
@@ -216,6 +220,7 @@ export class MqttSubscriber {
     }
     if (this.#cancelled) return;
     if (qos === 2) this.#open.add(packetId);
+    this.#fresh = true;
     const delivery = this.#delivery;
     delivery.deliveryTag = this.#acks.add(packetId, qos);
     delivery.redelivered = fields.dup;

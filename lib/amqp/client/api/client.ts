@@ -1,14 +1,16 @@
-import { ClosedError } from "../../../errors.ts";
+import { ClosedError, MqcatError } from "../../../errors.ts";
+import { untilAborted } from "../../../link/abort.ts";
+import { Sender, type SendErrors } from "../../../link/sender.ts";
+import { AmqpError } from "../../amqp_error.ts";
 import { encodeProperties } from "../../properties.ts";
 import type { FieldTable } from "../../types/field_value.ts";
 import type { AmqpConnection } from "../connection.ts";
 import { type AmqpOptions, connectBroker } from "../link.ts";
 import { declareQueue, findQueue, type QueueOptions, type QueueState, withChannel } from "../queues.ts";
 import { type BrokerAddress, parseAmqpUrl } from "../url.ts";
-import { untilAborted } from "./abort.ts";
-import { MessageStream } from "./message_stream.ts";
+import { Publisher } from "../publisher.ts";
+import { QueueStream } from "./queue_stream.ts";
 import { ReceivedMessage } from "./received_message.ts";
-import { Sender } from "./sender.ts";
 import type {
   AmqpClient,
   AmqpConsumer,
@@ -71,7 +73,7 @@ class LinkedClient implements AmqpClient {
   readonly #options: AmqpOptions;
   /** Aborted by `close`: ends all attempts to connect. */
   readonly #stop = new AbortController();
-  readonly #consumers = new Set<MessageStream>();
+  readonly #consumers = new Set<QueueStream>();
   #server = "";
   #connecting: Promise<AmqpConnection> | undefined;
   #sender: Sender | undefined;
@@ -177,7 +179,7 @@ class LinkedClient implements AmqpClient {
   async consume(queue: string, options: ConsumeOptions = {}): Promise<AmqpConsumer> {
     this.#checkOpen();
     options.signal?.throwIfAborted();
-    const stream = new MessageStream(
+    const stream = new QueueStream(
       this.#brokers,
       queue,
       this.#options,
@@ -225,10 +227,21 @@ class LinkedClient implements AmqpClient {
   #openSender(): Sender {
     this.#checkOpen();
     if (this.#sender?.failure !== undefined) this.#sender = undefined;
-    return this.#sender ??= new Sender(this.#brokers, this.#options);
+    return this.#sender ??= new Sender(new Publisher(this.#brokers, this.#options), ERRORS);
   }
 }
 
 function closedError(): ClosedError {
   return new ClosedError("The AMQP client is closed");
 }
+
+const ERRORS: SendErrors = {
+  returned: (replyCode, reason) =>
+    new AmqpError(replyCode, `Cannot deliver the message as ${reason}`, { scope: "channel" }),
+  refused: () =>
+    new MqcatError(
+      "ERR_AMQP_CHANNEL",
+      "The broker refused the message (basic.nack): a queue may be full, or the broker is out of resources",
+    ),
+  closed: closedError,
+};

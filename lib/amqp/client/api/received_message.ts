@@ -1,3 +1,5 @@
+import type { Delivery } from "../../../link/message.ts";
+import type { Settlement, Settler } from "../../../link/message_stream.ts";
 import { type BasicProperties, decodeProperties } from "../../properties.ts";
 import type { AmqpMessage } from "./types.ts";
 
@@ -10,12 +12,6 @@ export interface MessageFields {
   /** Encoded properties, not shared with a receive buffer. */
   readonly properties: Uint8Array;
   readonly body: Uint8Array;
-}
-
-/** Sends the acknowledgement of a message. */
-export interface Settler {
-  /** @param generation the number of the connection that delivered the message */
-  settle(generation: number, deliveryTag: number, outcome: "ack" | "requeue" | "reject"): void;
 }
 
 /** A message with bytes of its own, from a consumer or from `basic.get`. */
@@ -60,9 +56,28 @@ export class ReceivedMessage implements AmqpMessage {
     this.#settle(requeue ? "requeue" : "reject");
   }
 
-  #settle(outcome: "ack" | "requeue" | "reject"): void {
+  #settle(outcome: Settlement): void {
     const settler = this.#settler;
     this.#settler = undefined;
     settler?.settle(this.#generation, this.#deliveryTag, outcome);
   }
+}
+
+/** Copies a delivery, which is valid during its callback only. @param generation the number of its connection */
+export function copyOf(delivery: Delivery, settler: Settler, generation: number): ReceivedMessage {
+  return new ReceivedMessage(fieldsOf(delivery), settler, generation);
+}
+
+/** Copies the fields of a delivery. */
+export function fieldsOf(delivery: Delivery): MessageFields {
+  const { content, deliveryTag, exchange, routingKey, redelivered } = delivery;
+  const { properties, propertiesEnd, body, bodyStart, bodyEnd } = content;
+  return {
+    deliveryTag,
+    exchange,
+    routingKey,
+    redelivered,
+    properties: properties.slice(0, propertiesEnd),
+    body: body.slice(bodyStart, bodyEnd),
+  };
 }

@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { AUTH, CONNACK, CONNECT, DISCONNECT, PINGREQ, PINGRESP } from "../../../../lib/mqtt/packet_type.ts";
+import { Broker } from "../../../../lib/broker/server.ts";
+import { MqttPeer } from "../../../support/mqtt_peer.ts";
 import { FOREVER, sharedBroker } from "./shared_broker.ts";
 
 const TIMEOUT = { timeout: 60_000 };
@@ -108,6 +110,23 @@ describe("mqtt connections", () => {
     const since = Date.now();
     await peer.expectDisconnect(0x8d);
     assert.ok(Date.now() - since >= 1400);
+  });
+
+  it("[MQTT-3.2.2-21] [MQTT-3.2.2-22] the heartbeat limits the keep alive of MQTT 5.0", TIMEOUT, async () => {
+    const broker = await Broker.open({ heartbeat: 1 });
+    try {
+      const url = await broker.listen("mqtt://127.0.0.1:0");
+      const limited = await MqttPeer.open(url, fresh(), { keepAlive: 120 });
+      assert.equal(limited.connack.properties.serverKeepAlive, 1);
+      for (const options of [{ keepAlive: 1 }, { keepAlive: 0 }, { keepAlive: 120, version: 4 } as const]) {
+        const peer = await MqttPeer.open(url, fresh(), options);
+        assert.equal(peer.connack.properties.serverKeepAlive, undefined);
+        await peer.disconnect();
+      }
+      await limited.expectDisconnect(0x8d);
+    } finally {
+      await broker.close();
+    }
   });
 
   it("[MQTT-3.12.4-1] PINGREQ is answered", TIMEOUT, async () => {

@@ -1,0 +1,88 @@
+/** The patterns on STOMP servers, as the commands need them. */
+import type { LinkOptions } from "../../lib/link/options.ts";
+import { shortName } from "../../lib/patterns/address.ts";
+import { publishedTo, queueOf } from "../../lib/patterns/stomp/destinations.ts";
+import { pull, subscribe } from "../../lib/patterns/stomp/receive.ts";
+import { publish, push } from "../../lib/patterns/stomp/send.ts";
+import {
+  DEFAULT_STOMP_URL,
+  formatStomp,
+  parseStompAddress,
+  type StompAddress,
+} from "../../lib/stomp/client/url.ts";
+import { StompError } from "../../lib/stomp/stomp_error.ts";
+import { UsageError } from "../app/errors.ts";
+import type { Session } from "../app/session.ts";
+import { brokerInUse, type LoginValues, reach, type Target } from "./link.ts";
+import type { Patterns } from "./systems.ts";
+
+/** What `pub`, `push`, `sub` and `pull` are on STOMP servers. */
+export const patterns: Patterns = {
+  publish(session, address, values) {
+    const { to, link, ...target } = targetAt(session, address, values);
+    const { exchange, routingKey } = publishedTo(to.destination);
+    if (routingKey !== "" && values.topic !== undefined) {
+      throw new UsageError(
+        `the address names the topic '${routingKey}' already: remove it there, or remove -t`,
+      );
+    }
+    const topic = routingKey || values.topic;
+    if (topic === undefined && values.separator === undefined && !values.json) {
+      throw new UsageError(
+        "the topic is missing: name it in the address, stomp://host/topic/NAME, or with -t",
+      );
+    }
+    return { ...target, outlet: publish(to, link), destination: { exchange, topic } };
+  },
+
+  push(session, address, values) {
+    const { to, link, ...target } = targetAt(session, address, values);
+    const outlet = push(to, { ...link, declare: values.declare });
+    const queue = queueOf(to.destination);
+    return { ...target, outlet, destination: { exchange: "", queue }, explain: missing(queue) };
+  },
+
+  subscribe(session, address, values) {
+    if (values.prefetch !== undefined) {
+      throw new UsageError("--prefetch is not for sub over STOMP, whose messages are not acknowledged");
+    }
+    const { to, link, ...target } = targetAt(session, address, values);
+    return {
+      ...target,
+      endpoint: formatStomp(to.servers[0]!),
+      open: (events) => subscribe(to, { ...link, ...events, topics: values.topic }),
+    };
+  },
+
+  pull(session, address, values) {
+    const { to, link, ...target } = targetAt(session, address, values);
+    return {
+      ...target,
+      endpoint: formatStomp(to.servers[0]!),
+      open: (events, prefetch) => pull(to, { ...link, ...events, declare: values.declare, prefetch }),
+      explain: missing(queueOf(to.destination)),
+    };
+  },
+};
+
+/** Adds the remedy to the error about a missing queue. */
+function missing(queue: string): (error: unknown) => unknown {
+  return (error) =>
+    error instanceof StompError && /not.found/i.test(error.summary)
+      ? new Error(`there is no queue '${queue}'; --declare creates it`, { cause: error })
+      : error;
+}
+
+/** The servers and the destination of an address: `stomp://host/queue/jobs`, or `stomp:/queue/jobs` at the broker in use. */
+function targetAt(
+  session: Session,
+  address: string,
+  values: LoginValues,
+): Target & { readonly to: StompAddress; readonly link: LinkOptions } {
+  const short = shortName(address);
+  const { servers, destination } = parseStompAddress(
+    short === undefined ? address : brokerInUse("stomp", DEFAULT_STOMP_URL),
+  );
+  const { brokers, ...target } = reach(session, "stomp", servers, formatStomp, values);
+  return { ...target, brokers, to: { servers: brokers, destination: short ?? destination } };
+}

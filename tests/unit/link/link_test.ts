@@ -1,0 +1,166 @@
+/** Links: several hosts, deadlines, reconnects, permanent failures. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { dialFirst, patiently } from "../../../lib/link/dial.ts";
+import { Link, type LinkUser } from "../../../lib/link/link.ts";
+import type { LinkEvent, LinkOptions } from "../../../lib/link/options.ts";
+import { waitFor } from "../../support/helpers.ts";
+import { fakeAddress, type FakeConnection, FakeProtocol, PERMANENT, TEMPORARY } from "./fake_protocol.ts";
+
+const HOSTS = ["one", "two", "three"].map(fakeAddress);
+const FAST = { reconnect: { first: 1, longest: 4 } };
+
+/** A link to one host, its events, and what its user saw. */
+function linked(
+  protocol: FakeProtocol,
+  options: LinkOptions = {},
+  user: Partial<LinkUser<FakeConnection>> = {},
+) {
+  const seen: string[] = [];
+  const events: LinkEvent[] = [];
+  const link = new Link(protocol, [fakeAddress("host")], {
+    ...FAST,
+    onEvent: (event) => void events.push(event),
+    ...options,
+  }, {
+    onUp: () => Promise.resolve(void seen.push("up")),
+    onDown: () => void seen.push("down"),
+    onFailure: (error) => void seen.push(`failure: ${error.message}`),
+    ...user,
+  });
+  return { link, seen, events };
+}
+
+describe("dial", () => {
+  it("hosts - are tried in order until one accepts", async () => {
+    const protocol = new FakeProtocol(TEMPORARY, TEMPORARY);
+    const events: LinkEvent[] = [];
+    const connection = await dialFirst(protocol, HOSTS, { onEvent: (event) => void events.push(event) });
+    assert.deepEqual(protocol.attempts, ["one", "two", "three"]);
+    assert.equal(connection, protocol.connections[0]);
+    assert.deepEqual(events, [{ type: "connected", broker: "fake://three", server: "a fake" }]);
+  });
+
+  it("hosts - a permanent error ends the search; else the last error is thrown", async () => {
+    const protocol = new FakeProtocol(TEMPORARY, PERMANENT);
+    await assert.rejects(dialFirst(protocol, HOSTS), PERMANENT);
+    assert.deepEqual(protocol.attempts, ["one", "two"]);
+    await assert.rejects(dialFirst(new FakeProtocol(PERMANENT, TEMPORARY), HOSTS.slice(1)), PERMANENT);
+    await assert.rejects(dialFirst(new FakeProtocol(), []), /list of brokers is empty/);
+  });
+
+  it("deadline - dialling and the login share it", async () => {
+    const protocol = new FakeProtocol(async (attempt) => {
+      assert.ok(attempt.remaining() > 50 && attempt.remaining() <= 60);
+      await attempt.dial();
+    });
+    const dial = (signal: AbortSignal) =>
+      new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    await assert.rejects(
+      dialFirst(protocol, HOSTS.slice(0, 1), { handshakeTimeout: 60, dial }),
+      /fake:\/\/one did not answer within 0\.06 s/,
+    );
+  });
+
+  it("callbacks - the error of one is thrown as it is, and no other host is tried", async () => {
+    const protocol = new FakeProtocol();
+    const error = new Error("mine");
+    const failing = dialFirst(protocol, HOSTS, {
+      onEvent() {
+        throw error;
+      },
+    });
+    await assert.rejects(failing, (thrown) => thrown === error);
+    assert.match((await protocol.connections[0]!.closed)!.message, /aborted/);
+  });
+
+  it("patience - temporary errors are repeated, permanent and foreign ones are not", async () => {
+    const work = (...errors: Error[]) => async () => {
+      const error = errors.shift();
+      if (error !== undefined) throw error;
+      return await Promise.resolve("done");
+    };
+    const isPermanent = (error: unknown) => error === PERMANENT;
+    assert.equal(await patiently({ patience: 5000 }, isPermanent, work(TEMPORARY, TEMPORARY)), "done");
+    await assert.rejects(patiently({ patience: 5000 }, isPermanent, work(PERMANENT)), PERMANENT);
+    await assert.rejects(patiently({ patience: 5000 }, isPermanent, work(new Error("bug"))), /bug/);
+    await assert.rejects(patiently({}, isPermanent, work(TEMPORARY)), TEMPORARY);
+  });
+});
+
+describe("link", () => {
+  it("reconnect - after growing pauses, and the user is set up again", async () => {
+    const protocol = new FakeProtocol(undefined, TEMPORARY, TEMPORARY);
+    const { link, seen, events } = linked(protocol);
+    await link.start();
+    protocol.connections[0]!.abort(TEMPORARY);
+    await waitFor(() => seen.length === 3);
+    assert.deepEqual(seen, ["up", "down", "up"]);
+    const told = events.map((event) => event.type === "retrying" ? event.delay : event.type);
+    assert.deepEqual(told, ["connected", "lost", 2, 4, "connected"]);
+    await waitFor(() => link.connection === protocol.connections[1]);
+    await link.close();
+    assert.deepEqual([seen.at(-1), link.failure, protocol.connections[1]!.isClosed], [
+      "down",
+      undefined,
+      true,
+    ]);
+  });
+
+  it("failure - a permanent error ends the link, when it closes a connection or refuses the next one", async () => {
+    for (const script of [[undefined, PERMANENT], [undefined]]) {
+      const protocol = new FakeProtocol(...script);
+      const { link, seen } = linked(protocol);
+      await link.start();
+      protocol.connections[0]!.abort(script.length === 2 ? TEMPORARY : PERMANENT);
+      while (link.failure === undefined) await link.changed.wait(5000);
+      assert.equal(link.failure, PERMANENT);
+      assert.deepEqual(seen, ["up", "down", "failure: permanent"]);
+      await link.close();
+    }
+  });
+
+  it("failure - an error of the user at the first connection is thrown, and the connection closed", async () => {
+    const protocol = new FakeProtocol();
+    const { link } = linked(protocol, {}, { onUp: () => Promise.reject(PERMANENT) });
+    await assert.rejects(link.start(), PERMANENT);
+    assert.equal(protocol.connections[0]!.isClosed, true);
+  });
+
+  it("failure - a callback that throws later ends the link with its error", async () => {
+    const protocol = new FakeProtocol();
+    const { link } = linked(protocol, {
+      onEvent({ type }) {
+        if (type === "lost") throw new Error("mine");
+      },
+    });
+    await link.start();
+    protocol.connections[0]!.abort(TEMPORARY);
+    await waitFor(() => link.failure?.message === "mine");
+    await link.close();
+  });
+
+  it("close - ends a pause at once, and the attempt after it", async () => {
+    const protocol = new FakeProtocol();
+    const { link, events } = linked(protocol, { reconnect: { first: 60_000, longest: 60_000 } });
+    await link.start();
+    protocol.connections[0]!.abort(TEMPORARY);
+    await waitFor(() => events.at(-1)!.type === "lost");
+    await link.close();
+    assert.equal(protocol.attempts.length, 1);
+  });
+
+  it("signal - ends the first attempt only", async () => {
+    const abort = new AbortController();
+    const protocol = new FakeProtocol(() => Promise.reject(new Error("stream closed")));
+    abort.abort(new Error("stopped"));
+    await assert.rejects(linked(protocol, { signal: abort.signal }).link.start(), /stopped/);
+    const later = new AbortController();
+    const { link } = linked(protocol, { signal: later.signal });
+    await link.start();
+    later.abort(new Error("stopped"));
+    protocol.connections[0]!.abort(TEMPORARY);
+    await waitFor(() => protocol.connections.length === 2);
+    await link.close();
+  });
+});
