@@ -7,10 +7,10 @@ import { printPage } from "./app/page.ts";
 import { phrase, Reporter } from "./app/reporter.ts";
 import { ALIASES, COMMANDS } from "./commands/mod.ts";
 
-const ABOUT = "netcat for messaging patterns: speaks sockets, ZeroMQ and AMQP from a shell";
+const ABOUT = "netcat for messaging patterns: speaks sockets, ZeroMQ, AMQP, MQTT and STOMP from a shell";
 const FOOTER =
   `Endpoints: tcp://host:port, ipc:///path, ipc://@abstract, ws://host:port/path; host:port and :port are tcp, :port
-is loopback.
+is loopback. Of brokers: amqp://host//NAME, mqtt://host/TOPIC, stomp://host/DESTINATION; amqp:NAME is at $AMQP_URL.
 ${exitCodes.trimEnd()}`;
 
 /** The most commands that a hint lists. */

@@ -26,7 +26,7 @@ export interface Packed {
 export type Pack = (batch: Batch) => Packed;
 
 /** The values of the options for the messages of a command that sends to brokers. */
-export interface MessageValues extends SourceOptions, PacingOptions {
+export interface MessageValues extends SourceOptions, Partial<PacingOptions> {
   readonly header: readonly (readonly [name: string, value: string])[];
   readonly property: readonly string[];
   /** The separator of topic and body in lines. */
@@ -39,28 +39,47 @@ export type Destination = Pick<Defaults, "exchange" | "queue" | "topic">;
 /**
  * The source of messages that the options name, and how its messages are packed.
  *
+ * @param usual the properties of messages for which nothing else is said
+ * @param repeat whether `-D` and `-F` are sent repeatedly
  * @throws {UsageError} the options contradict each other
  */
-export function messagesOf(values: MessageValues, to: Destination): { source: Source; pack: Pack } {
-  const properties: BasicProperties = { deliveryMode: 2 };
-  for (const given of values.property) {
-    try {
-      Object.assign(properties, Object.fromEntries([parseProperty(given)]));
-    } catch (error) {
-      throw new UsageError(`--property '${given}': ${messageOf(error)}`);
-    }
-  }
-  if (values.header.length > 0) properties.headers = Object.fromEntries(values.header);
+export function messagesOf(
+  values: MessageValues,
+  to: Destination,
+  usual: BasicProperties = { deliveryMode: 2 },
+  repeat: boolean = repeats(values),
+): { source: Source; pack: Pack } {
+  const properties = { ...usual, ...propertiesOf(values) };
   const separator = values.separator === undefined ? undefined : utf8(values.separator);
   const isFixed = values.data.length + values.file.length > 0;
   const isJson = framingOf("--in", values.in, values) === "json" && !isFixed;
   if (isJson && separator === undefined) {
     return { source: new Input(0, splitterFor("lines", {})), pack: packRecords({ ...to, properties }) };
   }
-  const source = sourceOf(values, repeats(values), { separator });
+  const source = sourceOf(values, repeat, { separator });
   const encoded = encodeProperties(properties);
   const envelope = { exchange: to.exchange, routingKey: to.queue ?? to.topic ?? "", properties: encoded };
   return { source, pack: separator === undefined ? packPlain(envelope) : packKeyed(envelope) };
+}
+
+/**
+ * The properties that the options request for all messages.
+ *
+ * @throws {UsageError} there is no such property, or it has another type
+ */
+export function propertiesOf(
+  { property, header }: Pick<MessageValues, "property" | "header">,
+): BasicProperties {
+  const properties: BasicProperties = {};
+  for (const given of property) {
+    try {
+      Object.assign(properties, Object.fromEntries([parseProperty(given)]));
+    } catch (error) {
+      throw new UsageError(`--property '${given}': ${messageOf(error)}`);
+    }
+  }
+  if (header.length > 0) properties.headers = Object.fromEntries(header);
+  return properties;
 }
 
 /** Treats every frame as a body; all messages have the same envelope. */

@@ -1,6 +1,8 @@
 /** What the commands need of the systems of brokers, and the table of them. */
 import type { BrokerSystem } from "../../lib/patterns/address.ts";
 import type { Delivery, Inlet, InletEvents, Outlet } from "../../lib/patterns/contract.ts";
+import type { Replier, ReplierEvents } from "../../lib/patterns/replier.ts";
+import type { Requester, RequesterOptions } from "../../lib/patterns/requester.ts";
 import type { Session } from "../app/session.ts";
 import type { LoginValues, Target } from "./link.ts";
 import type { Destination } from "./pack.ts";
@@ -53,12 +55,45 @@ export interface OriginValues extends LoginValues {
   readonly group?: string | undefined;
 }
 
+/** A service that a command asks. */
+export interface AskedService extends Target {
+  /** The address of the broker, for records and templates. */
+  readonly endpoint: string;
+  /** The exchange, the queue and the topic of the requests. */
+  readonly destination: Destination;
+  open(options: RequesterOptions): Requester;
+}
+
+/** A service that a command offers. */
+export interface OfferedService extends Target {
+  /** The address of the broker, for records and templates. */
+  readonly endpoint: string;
+  /** @param prefetch the maximum number of unacknowledged requests */
+  open(events: ReplierEvents, prefetch: number): Replier;
+}
+
+/** The values of the options for a service to ask, which depend on the system. */
+export interface AskedValues extends LoginValues {
+  /** The exchange that requests go to, instead of the queue of the address. */
+  readonly exchange?: string | undefined;
+  /** The routing key for the exchange. */
+  readonly topic?: string | undefined;
+}
+
+/** The values of the options for a service to offer, which depend on the system. */
+export interface OfferedValues extends LoginValues {
+  readonly declare?: boolean | undefined;
+  readonly onError?: Fate | "reply" | undefined;
+}
+
 /** The patterns on one system. Each function throws a `UsageError` or `EndpointError` for a wrong address. */
 export interface Patterns {
   publish(session: Session, address: string, values: SinkValues): Sink;
   push(session: Session, address: string, values: SinkValues): Sink;
   subscribe(session: Session, address: string, values: OriginValues): Origin;
   pull(session: Session, address: string, values: OriginValues): Origin;
+  request?(session: Session, address: string, values: AskedValues): AskedService;
+  reply?(session: Session, address: string, values: OfferedValues): OfferedService;
 }
 
 /** The systems. Each one is loaded only when an address names it. */

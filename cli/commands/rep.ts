@@ -5,14 +5,17 @@ import { command, flag, group, type Values } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { reportUnsent } from "../app/tally.ts";
+import { answerAll, type Responder } from "../io/answering.ts";
 import { checkExec, refuseFormatting } from "../io/exec.ts";
-import type { Source } from "../io/input.ts";
 import { finishOutput, Output } from "../io/output.ts";
 import { sourceOf } from "../io/source.ts";
+import { Turns } from "../io/turns.ts";
+import { answering, declaring, envelope } from "../options/brokers.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { DEFAULT_LINGER_MS, delivery, ending, exec, input, output, zeromq } from "../options/options.ts";
+import { brokerOperand } from "../options/systems.ts";
 import { recordWriter, styleOf } from "../records/writer.ts";
-import { answerAll, execResponder, reply, type Responder } from "../zmq/answer.ts";
+import { execResponder, reply, type ZmqRequest } from "../zmq/answer.ts";
 import { open, socketOptions } from "../zmq/socket.ts";
 
 const options = {
@@ -20,16 +23,31 @@ const options = {
   ...input,
   ...group("Messages", { echo: flag("--echo", "reply with the request itself") }),
   ...exec,
-  ...group("Delivery", { linger: delivery.linger, hwm: delivery.hwm }),
+  ...group("Delivery", {
+    linger: delivery.linger,
+    hwm: delivery.hwm,
+  }),
+  ...answering,
+  ...envelope,
+  ...declaring,
   ...output,
   ...ending,
 };
 
 export default command({
-  argument: ["[endpoint...]", "where to listen; > in front connects"],
+  argument: [
+    "[endpoint...]",
+    "where to listen; > in front connects; or the queue of a broker: amqp://host//queue, amqp:queue",
+  ],
   options,
   examples,
   async action({ session, values, operands }) {
+    checkWays(values);
+    const broker = brokerOperand(session.command, values, operands);
+    if (broker !== undefined) {
+      const { reply } = await import("../brokers/reply.ts");
+      return await reply(session, broker, values);
+    }
     const plan = planEndpoints(session.command, "bind", values, operands);
     const responder = responderFor(session, values);
     const socket = new Rep({ ...await socketOptions(session, values), hwm: values.hwm });
@@ -44,23 +62,30 @@ export default command({
   },
 });
 
-function responderFor(session: Session, values: Values<typeof options>): Responder {
-  const fixed = values.data.length + values.file.length > 0;
+function isFixed({ data, file }: Values<typeof options>): boolean {
+  return data.length + file.length > 0;
+}
+
+/** @throws {UsageError} the options contradict each other */
+function checkWays(values: Values<typeof options>): void {
   const ways = [
     values.echo ? "--echo" : "",
     values.exec === undefined ? "" : "--exec",
-    fixed ? "-D or -F" : "",
+    isFixed(values) ? "-D or -F" : "",
   ].filter(Boolean);
   checkExec(values);
   if (values.echo) refuseFormatting("--echo", values);
   if (ways.length > 1) throw new UsageError(`${ways.join(" and ")} are different ways to reply: choose one`);
+}
+
+function responderFor(session: Session, values: Values<typeof options>): Responder<ZmqRequest> {
   const output = new Output(session);
   if (values.echo) {
     return { output, jobs: 1, answer: (request) => reply(session, request, request.frames) };
   }
   if (values.exec !== undefined) return execResponder(session, output, values.exec, values);
-  const source = sourceOf(values, fixed, { warn: session.warn });
-  const replies = new Replies(source);
+  const source = sourceOf(values, isFixed(values), { warn: session.warn });
+  const replies = new Turns(source, framesOf);
   session.onStop(() => source.cancel());
   const writer = recordWriter(output, styleOf(session, values, false));
   return {
@@ -78,36 +103,11 @@ function responderFor(session: Session, values: Values<typeof options>): Respond
   };
 }
 
-/** Reads single messages from a source of batches. It reads ahead, so that the end is known before the next request. */
-class Replies {
-  /** Resolves when the last message is taken. */
-  readonly exhausted: Promise<void>;
-
-  readonly #source: Source;
-  #batch: Promise<Batch | undefined>;
-  #at = 0;
-  #exhaust!: () => void;
-
-  constructor(source: Source) {
-    this.#source = source;
-    this.exhausted = new Promise((resolve) => this.#exhaust = resolve);
-    this.#batch = this.#advance();
+function framesOf(batch: Batch): Uint8Array[][] {
+  const messages = [];
+  for (let at = 0, end = 0; at < batch.frames; at = end) {
+    end = batch.messageEnd(at);
+    messages.push(batch.copy(at, end));
   }
-
-  async next(): Promise<Uint8Array[] | undefined> {
-    const batch = await this.#batch;
-    if (batch === undefined) return undefined;
-    const end = batch.messageEnd(this.#at);
-    const frames = batch.copy(this.#at, end);
-    this.#at = end;
-    if (end === batch.frames) this.#batch = this.#advance();
-    return frames;
-  }
-
-  async #advance(): Promise<Batch | undefined> {
-    this.#at = 0;
-    const batch = await this.#source.next();
-    if (batch === undefined) this.#exhaust();
-    return batch;
-  }
+  return messages;
 }

@@ -3,7 +3,7 @@ import { type Asker, Req } from "../../lib/zmq/types/req.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
 import examples from "../cheats/req.md" with { type: "text" };
 import { command, flag, group, option } from "../app/command.ts";
-import { EXIT, TimeoutError } from "../app/errors.ts";
+import { EXIT, TimeoutError, UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { messages } from "../app/tally.ts";
 import { integer } from "../app/values.ts";
@@ -11,13 +11,18 @@ import type { Source } from "../io/input.ts";
 import { finishOutput, Output } from "../io/output.ts";
 import { Pacer, type PacingOptions, repeats } from "../io/pacer.ts";
 import { sourceOf } from "../io/source.ts";
+import { asking, envelope } from "../options/brokers.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { ending, identity, input, output, pacing, probing, zeromq } from "../options/options.ts";
+import { brokerOperand } from "../options/systems.ts";
 import { type RecordWriter, recordWriter, styleOf } from "../records/writer.ts";
 import { cancelAtFailure, open, peersOf, socketOptions, waitForPeers } from "../zmq/socket.ts";
 
 export default command({
-  argument: ["[endpoint...]", "where to connect; @ in front binds"],
+  argument: [
+    "[endpoint...]",
+    "where to connect; @ in front binds; or the queue of a broker: amqp://host//queue, amqp:queue",
+  ],
   options: {
     ...zeromq,
     ...input,
@@ -33,6 +38,8 @@ export default command({
     }),
     ...identity,
     ...probing,
+    ...envelope,
+    ...asking,
     ...group("Delivery", {
       correlate: flag("--correlate", "number the requests, and accept only replies with the right number"),
       relaxed: flag("--relaxed", "continue with the next request when no reply arrives within -w"),
@@ -40,6 +47,19 @@ export default command({
   },
   examples,
   async action({ session, values, operands }) {
+    const broker = brokerOperand(session.command, values, operands);
+    if (broker !== undefined) {
+      const { request } = await import("../brokers/request.ts");
+      return await request(session, broker, values);
+    }
+    if (values.jobs !== undefined) {
+      throw new UsageError(
+        "-j is for brokers: a REQ sends the next request after the reply (dealer sends several)",
+      );
+    }
+    if (values.topic !== undefined) {
+      throw new UsageError("-t is the routing key for --exchange, which is for AMQP");
+    }
     const plan = planEndpoints(session.command, "connect", values, operands);
     const source = sourceOf(values, repeats(values), { warn: session.warn });
     const stdout = new Output(session);

@@ -3,6 +3,7 @@ import { concat } from "../../lib/zmtp/bytes.ts";
 import { EXIT, UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { messages } from "../app/tally.ts";
+import type { Framing } from "../records/splitter.ts";
 import type { RecordStyle } from "../records/writer.ts";
 import { CommandRunner, type ExecMessage, type ExecOutcome } from "./commands.ts";
 import type { Output } from "./output.ts";
@@ -43,6 +44,11 @@ export function reportFailure(
   { failure }: ExecOutcome,
 ): void {
   if (failure !== undefined) reporter.error(`--exec: message ${sequence}: ${failure}`);
+}
+
+/** The output of a command as one message: a line without its newline; `--in blob` keeps every byte. */
+export function printedMessage(printed: Uint8Array, framing: Framing | undefined): Uint8Array {
+  return framing === undefined && printed.at(-1) === NEWLINE ? printed.subarray(0, -1) : printed;
 }
 
 /** Appends the output of a command; in a framing of lines, it ends with a newline. */

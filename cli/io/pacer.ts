@@ -11,7 +11,7 @@ export interface PacingOptions {
 const LATE_MS = 20;
 
 /** Whether `-D` and `-F` are sent repeatedly. */
-export function repeats(options: PacingOptions): boolean {
+export function repeats(options: Partial<PacingOptions>): boolean {
   return options.interval !== undefined || options.rate !== undefined;
 }
 

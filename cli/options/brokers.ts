@@ -60,6 +60,36 @@ export const retries = group(ALL, {
   ),
 });
 
+/** How requests are sent. */
+export const asking = {
+  ...group(ALL, {
+    jobs: option(
+      "-j, --jobs <number>",
+      "how many requests may be without a reply; the replies keep the order (default: 1)",
+      integer(1, 65535),
+    ),
+  }),
+  ...group(AMQP, {
+    exchange: option("--exchange <name>", "send to this exchange; the address names no queue then", word),
+    topic: option("-t, --topic <key>", "the routing key, with --exchange", text),
+  }),
+};
+
+/** What happens to requests that `--exec` cannot process. */
+export const answering = group(ALL, {
+  maxAttempts: option(
+    "--max-attempts <number>",
+    "how often a failing --exec runs for a request, 1 s apart; 0: no limit (default: 1)",
+    integer(0),
+  ),
+  onError: option(
+    "--on-error <what>",
+    "after the last failed attempt: reply (default: what the command printed, with the header x-error), requeue (the " +
+      "command then ends), dead-letter, or reject: the same, but dropped where there is no dead-letter exchange",
+    oneOf("reply", "requeue", "dead-letter", "reject"),
+  ),
+});
+
 /** The option that creates a missing queue. */
 export const declaring = group("Brokers (amqp, stomp)", {
   declare: flag("--declare", "create the queue if it does not exist: durable, of the broker's default type"),

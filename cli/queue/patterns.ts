@@ -3,17 +3,19 @@ import { formatBroker } from "../../lib/amqp/client/url.ts";
 import { publish, push, queueOf } from "../../lib/patterns/amqp/send.ts";
 import { DEFAULT_EXCHANGE } from "../../lib/patterns/amqp/send.ts";
 import { pull, subscribe } from "../../lib/patterns/amqp/receive.ts";
+import { reply } from "../../lib/patterns/amqp/reply.ts";
+import { request } from "../../lib/patterns/amqp/request.ts";
 import type { FieldTable, FieldValue } from "../../lib/amqp/types/field_value.ts";
 import { messageOf } from "../../lib/errors.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import type { Origin, OriginValues, Patterns, Sink } from "../brokers/systems.ts";
 import { requireDeadLetters } from "./dead_letters.ts";
-import { refuseEmptyKeys, requireExchange, requireQueue } from "./existence.ts";
+import { refuseEmptyKeys, refuseEmptyNames, requireExchange, requireQueue } from "./existence.ts";
 import { explainOffset, fromOffset, isStream, notAStream, offsetOf, parseOffset } from "./streams.ts";
 import { argument, type BrokerTarget, targetAt } from "./target.ts";
 
-/** What `pub`, `push`, `sub` and `pull` are on AMQP brokers. */
+/** What the patterns are on AMQP brokers. */
 export const patterns: Patterns = {
   publish(session, address, values) {
     refuseEmptyKeys([values.topic]);
@@ -47,6 +49,52 @@ export const patterns: Patterns = {
   pull(session, address, values) {
     const { name, ...target } = targetAt(session, address, values);
     return takeFrom(session, target, queueOf({ ...target, name }), values);
+  },
+
+  request(session, address, { exchange, topic, ...values }) {
+    const { name, ...target } = targetAt(session, address, values);
+    const { brokers, link } = target;
+    if (exchange === undefined && topic !== undefined) {
+      throw new UsageError("-t is the routing key for --exchange; the address names the queue");
+    }
+    if (exchange !== undefined && name !== undefined) {
+      throw new UsageError(`requests go to --exchange or to the queue '${name}' of the address: choose one`);
+    }
+    refuseEmptyKeys([topic]);
+    refuseEmptyNames([exchange ?? " "], "an exchange");
+    const queue = exchange === undefined ? queueOf({ brokers, name }) : undefined;
+    return {
+      ...target,
+      endpoint: formatBroker(brokers[0]!),
+      destination: { exchange: exchange ?? "", queue, topic },
+      open: (options) =>
+        request({ brokers, name: queue }, {
+          ...link,
+          ...options,
+          prepare: (connection) =>
+            queue === undefined ? requireExchange(connection, exchange!) : requireQueue(connection, queue),
+        }),
+    };
+  },
+
+  reply(session, address, { declare, onError, ...values }) {
+    const { name, ...target } = targetAt(session, address, values);
+    const { brokers, link } = target;
+    const queue = queueOf({ brokers, name });
+    return {
+      ...target,
+      endpoint: formatBroker(brokers[0]!),
+      open: (events, prefetch) =>
+        reply({ brokers, name: queue }, {
+          ...link,
+          ...events,
+          prefetch,
+          prepare: async (connection) => {
+            await requireQueue(connection, queue, declare ?? false);
+            if (onError === "dead-letter") await requireDeadLetters(connection, queue, session.reporter);
+          },
+        }),
+    };
   },
 };
 

@@ -5,10 +5,11 @@ import type { RoutedSocket } from "../../lib/zmq/routed_socket.ts";
 import { framesOf } from "../../lib/zmq/sender.ts";
 import type { IncomingRequest } from "../../lib/zmq/types/rep.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
+import type { Requests } from "../io/answering.ts";
 import type { Source } from "../io/input.ts";
 import { RecordError } from "../records/json.ts";
 import { formatRoutingId, parseRoutingId } from "../records/routing_id.ts";
-import type { Requests } from "./answer.ts";
+import type { ZmqRequest } from "./answer.ts";
 
 /**
  * The frames between the routing id and the body, up to the first empty one: a REQ sends an empty frame, and expects it
@@ -52,7 +53,7 @@ export function envelopeLength(frames: readonly Uint8Array[]): number {
  *
  * @param onLost called for each reply that the socket has no room for
  */
-export function addressedRequests(socket: RoutedSocket, onLost: () => void): Requests {
+export function addressedRequests(socket: RoutedSocket, onLost: () => void): Requests<ZmqRequest> {
   return {
     async receive() {
       const message = await socket.receive();

@@ -9,7 +9,7 @@ import type { AmqpConnection } from "./connection.ts";
 import { checkEnvelope } from "./envelope.ts";
 import { endsLink } from "./errors.ts";
 import { AMQP } from "./link.ts";
-import { ChannelPort, isReturned } from "./publisher_port.ts";
+import { ChannelPort, isReturned, type Mandatory } from "./publisher_port.ts";
 import type { BrokerAddress } from "./url.ts";
 
 export type { Bodies, Envelope } from "../../link/message.ts";
@@ -17,8 +17,8 @@ export type { Outcome } from "../../link/run.ts";
 
 /** Options of a publisher. */
 export interface PublisherOptions extends SharedOptions<AmqpConnection> {
-  /** Whether the broker returns messages that it routes to no queue. Default: true */
-  readonly mandatory?: boolean | undefined;
+  /** Whether the broker returns messages that it routes to no queue, all or some of them. Default: true */
+  readonly mandatory?: Mandatory | undefined;
 }
 
 /** The largest frame that the client offers, in bytes: for messages accepted before the first connection. */
@@ -28,9 +28,9 @@ const FRAME_MAX = 131072;
 class Confirming implements Publishing<AmqpConnection> {
   frameMax = FRAME_MAX;
 
-  readonly #mandatory: boolean;
+  readonly #mandatory: Mandatory;
 
-  constructor(mandatory: boolean) {
+  constructor(mandatory: Mandatory) {
     this.#mandatory = mandatory;
   }
 

@@ -6,15 +6,18 @@ import type { Channel } from "./channel.ts";
 import type { AmqpConnection } from "./connection.ts";
 import type { Content } from "./content.ts";
 
+/** Whether messages are mandatory: all, none, or some of them. */
+export type Mandatory = boolean | ((envelope: Envelope) => boolean);
+
 /** Publishes messages on a channel with confirms: their delivery tags are the tags of the publisher. */
 export class ChannelPort implements Port {
   readonly #connection: AmqpConnection;
   readonly #encoder: FrameEncoder;
   readonly #channel: Channel;
-  readonly #mandatory: boolean;
+  readonly #mandatory: Mandatory;
 
   /** @param mandatory whether the broker returns messages that it routes to no queue */
-  constructor(connection: AmqpConnection, channel: Channel, mandatory: boolean) {
+  constructor(connection: AmqpConnection, channel: Channel, mandatory: Mandatory) {
     this.#connection = connection;
     this.#encoder = connection.encoder;
     this.#channel = channel;
@@ -28,7 +31,8 @@ export class ChannelPort implements Port {
   publish(_tag: number, envelope: Envelope, bytes: Uint8Array, start: number, end: number): void {
     const { exchange, routingKey, properties } = envelope;
     const { id } = this.#channel;
-    this.#encoder.publish(id, exchange, routingKey, this.#mandatory, properties, bytes, start, end);
+    const mandatory = typeof this.#mandatory === "boolean" ? this.#mandatory : this.#mandatory(envelope);
+    this.#encoder.publish(id, exchange, routingKey, mandatory, properties, bytes, start, end);
   }
 
   flush(): void {
