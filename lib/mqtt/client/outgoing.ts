@@ -18,6 +18,11 @@ export interface PublishMode {
   readonly qos?: 0 | 1 | 2 | undefined;
   /** Whether the server keeps the latest message of each topic for later subscribers. Default: false */
   readonly retain?: boolean | undefined;
+  /**
+   * Whether messages of QoS 1 that no subscription matches are reported as returned, if the server tells it, which MQTT
+   * 5.0 allows. Default: false
+   */
+  readonly mandatory?: boolean | undefined;
 }
 
 /**

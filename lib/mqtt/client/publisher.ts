@@ -29,7 +29,7 @@ export interface PublisherOptions
 const EXACTLY_ONCE_S = 3600;
 
 /** Publishes with packet identifiers, which continue on the next connection if the server has kept the session. */
-class Numbering implements Publishing<MqttConnection> {
+export class MqttPublishing implements Publishing<MqttConnection> {
   readonly outgoing: Outgoing;
 
   readonly #session: Session;
@@ -63,7 +63,7 @@ class Numbering implements Publishing<MqttConnection> {
     }
     outgoing.onConnection(version, limits);
     const ids = new PacketIds(limits.receiveMaximum, last);
-    const port = new PacketPort(connection, events, outgoing, ids, this.#qos, this.#mode.retain ?? false);
+    const port = new PacketPort(connection, events, outgoing, ids, this.#mode);
     this.#port = port;
     this.#session.fresh = false;
     connection.begin();
@@ -80,7 +80,7 @@ export class MqttPublisher extends SharedPublisher<MqttAddress, MqttConnection> 
 
   constructor(addresses: readonly MqttAddress[], options: PublisherOptions = {}) {
     const session = new Session(options, options.qos === 2 ? EXACTLY_ONCE_S : 0);
-    const publishing = new Numbering(session, options.mapping, options);
+    const publishing = new MqttPublishing(session, options.mapping, options);
     super(protocolOf(session), publishing, addresses, options);
     this.#outgoing = publishing.outgoing;
   }

@@ -7,7 +7,7 @@ import { type AckType, packetName, PUBACK, PUBCOMP, PUBREC, PUBREL } from "../pa
 import { PROPERTY } from "../property_table.ts";
 import { REASON, reasonName } from "../reason_code.ts";
 import type { MqttConnection } from "./connection.ts";
-import type { Outgoing } from "./outgoing.ts";
+import type { Outgoing, PublishMode } from "./outgoing.ts";
 import { FREE, type PacketIds, RELEASED, SENT } from "./packet_ids.ts";
 
 const DUP = 8;
@@ -23,6 +23,7 @@ export class PacketPort implements Port {
   readonly #outgoing: Outgoing;
   readonly #qos: number;
   readonly #flags: number;
+  readonly #isMandatory: boolean;
   #fresh = false;
   /** The last message that was encoded, and the last one of the current write. */
   #encoded = 0;
@@ -33,8 +34,7 @@ export class PacketPort implements Port {
     events: PortEvents,
     outgoing: Outgoing,
     ids: PacketIds,
-    qos: number,
-    retain: boolean,
+    { qos = 1, retain = false, mandatory = false }: PublishMode,
   ) {
     this.ids = ids;
     this.#connection = connection;
@@ -42,6 +42,7 @@ export class PacketPort implements Port {
     this.#events = events;
     this.#outgoing = outgoing;
     this.#qos = qos;
+    this.#isMandatory = mandatory;
     this.#flags = qos << 1 | (retain ? 1 : 0);
     connection.events = {
       onAck: (type, fields) => this.#onAck(type, fields),
@@ -112,6 +113,13 @@ export class PacketPort implements Port {
   #settle({ packetId, properties }: AckFields, code = 0): void {
     this.#fresh = true;
     const tag = this.ids.free(packetId);
+    if (code === REASON.noMatchingSubscribers && this.#isMandatory) {
+      this.#events.onReturn(
+        code,
+        "no subscription matches the topic",
+        ({ firstTag, count }) => tag >= firstTag && tag < firstTag + count,
+      );
+    }
     if (code < REASON.unspecified) return this.#events.onConfirm(tag, false, true);
     const text = properties.text(PROPERTY.reasonString.id);
     this.#events.onConfirm(tag, false, false, `${reasonName(code)}${text ? `: ${text}` : ""}`);

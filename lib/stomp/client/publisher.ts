@@ -38,12 +38,12 @@ export interface StompPublisherOptions extends PublisherOptions<StompConnection>
  */
 export class StompPublisher extends Publisher<StompServer, StompConnection> {
   constructor(servers: readonly StompServer[], options: StompPublisherOptions = {}) {
-    super(STOMP, new Sending(options), servers, options);
+    super(STOMP, new StompPublishing(options), servers, options);
   }
 }
 
 /** Publishes on STOMP connections. */
-class Sending implements Publishing<StompConnection> {
+export class StompPublishing implements Publishing<StompConnection> {
   readonly #options: StompPublisherOptions;
   readonly #heads: SendHeads;
   readonly #reader = new DeliveryReader();
