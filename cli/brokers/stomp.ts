@@ -4,7 +4,7 @@ import { shortName } from "../../lib/patterns/address.ts";
 import { publishedTo, queueOf } from "../../lib/patterns/stomp/destinations.ts";
 import { pull, subscribe } from "../../lib/patterns/stomp/receive.ts";
 import { reply } from "../../lib/patterns/stomp/reply.ts";
-import { request } from "../../lib/patterns/stomp/request.ts";
+import { request, requestedAt } from "../../lib/patterns/stomp/request.ts";
 import { publish, push } from "../../lib/patterns/stomp/send.ts";
 import {
   DEFAULT_STOMP_URL,
@@ -69,17 +69,17 @@ export const patterns: Patterns = {
   request(session, address, values) {
     if (values.topic !== undefined) {
       throw new UsageError(
-        "-t is the routing key for --exchange; the address names the queue: stomp://host/queue/NAME",
+        "-t is the routing key for --exchange; the address names it: stomp://host/topic/KEY",
       );
     }
     const { to, link, ...target } = targetAt(session, address, values);
-    const queue = queueOf(to.destination);
+    const { exchange, routingKey } = requestedAt(to.destination);
     return {
       ...target,
       endpoint: formatStomp(to.servers[0]!),
-      destination: { exchange: "", queue },
+      destination: { exchange, queue: routingKey },
       open: (options) => request(to, { ...link, ...options }),
-      explain: missing(queue, ""),
+      explain: missing(routingKey, ""),
     };
   },
 

@@ -1,10 +1,11 @@
 /** Reply on STOMP servers. */
-import { formatReplyTo } from "../../crossing/stomp/destination.ts";
+import { destinationFor } from "../../crossing/stomp/destination.ts";
 import type { LinkOptions } from "../../link/options.ts";
 import { StompPublisher } from "../../stomp/client/publisher.ts";
+import { StompSubscriber } from "../../stomp/client/subscriber.ts";
 import type { StompAddress } from "../../stomp/client/url.ts";
-import { Replier, type ReplierEvents } from "../replier.ts";
-import { pull } from "./receive.ts";
+import { type OpenReplies, Replier, type ReplierEvents } from "../replier.ts";
+import { queueOf } from "./destinations.ts";
 
 /** Options of `reply`. */
 export interface ReplyOptions extends LinkOptions, ReplierEvents {
@@ -15,16 +16,20 @@ export interface ReplyOptions extends LinkOptions, ReplierEvents {
 }
 
 /**
- * Receives the requests of the queue of an address. The reply goes to the destination in `reply-to`, with the header
- * `correlation-id`. Servers do not report that nobody receives it.
+ * Receives the requests of the queue of an address. A reply that nobody receives is lost without a notice: STOMP servers
+ * do not report it.
  *
  * @throws {EndpointError} the address names no queue
  */
-export function reply(address: StompAddress, options: ReplyOptions = {}): Replier {
-  return new Replier((onDelivery) => ({
-    inlet: pull(address, { ...options, prefetch: options.prefetch ?? 1, onDelivery }),
-    outlet: new StompPublisher(address.servers, options),
-    route: (replyTo) => ({ exchange: "", routingKey: formatReplyTo(replyTo) }),
+export function reply({ servers, destination }: StompAddress, options: ReplyOptions = {}): Replier {
+  const { declare = false, prefetch = 1 } = options;
+  const from = destinationFor("", queueOf(destination), declare);
+  const open: OpenReplies = (onDelivery) => ({
+    inlet: new StompSubscriber(servers, [from], { ...options, acknowledges: true, prefetch, onDelivery }),
+    outlet: new StompPublisher(servers, options),
+    // The name of a queue, or a destination.
+    route: (replyTo) => ({ exchange: "", routingKey: replyTo }),
     isReceived: () => undefined,
-  }), options);
+  });
+  return new Replier(open, options);
 }
