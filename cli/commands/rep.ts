@@ -38,7 +38,7 @@ const options = {
 export default command({
   argument: [
     "[endpoint...]",
-    "where to listen; > in front connects; or the queue of a broker: amqp://host//queue, amqp:queue",
+    "where to listen; > in front connects; or a queue or topic of a broker: amqp://host//queue, amqp:queue, mqtt:topic",
   ],
   options,
   examples,
