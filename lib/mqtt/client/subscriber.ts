@@ -8,7 +8,7 @@ import { protocolError } from "../mqtt_error.ts";
 import { type AckType, packetName, PUBACK, PUBCOMP, PUBREC, PUBREL } from "../packet_type.ts";
 import { REASON } from "../reason_code.ts";
 import type { MqttConnection } from "./connection.ts";
-import { DeliveryReader } from "./delivery_reader.ts";
+import { Incoming } from "./incoming.ts";
 import type { PropertyMapping } from "./mapping.ts";
 import { PendingAcks } from "./pending_acks.ts";
 import { protocolOf } from "./protocol.ts";
@@ -42,7 +42,7 @@ export class MqttSubscriber {
   readonly #options: SubscriberOptions;
   readonly #session: Session;
   readonly #link: Link<MqttAddress, MqttConnection>;
-  readonly #reader: DeliveryReader;
+  readonly #incoming: Incoming;
   #connection: MqttConnection | undefined;
   #acks = new PendingAcks();
   /** The identifiers of QoS 2 whose PUBREC was sent [MQTT-4.3.3-10]. */
@@ -64,7 +64,7 @@ export class MqttSubscriber {
     checkFilters(subscriptions);
     this.#subscriptions = subscriptions;
     this.#options = options;
-    this.#reader = new DeliveryReader(options.mapping, options.maxMessageSize);
+    this.#incoming = new Incoming(options.mapping, options.maxMessageSize ?? Infinity);
     this.#session = new Session(options);
     this.#link = new Link(protocolOf(this.#session), addresses, options, {
       onUp: (connection) => this.#onUp(connection),
@@ -186,14 +186,14 @@ export class MqttSubscriber {
   }
 
   #onPublish(connection: MqttConnection, flags: number, bytes: Uint8Array, start: number, end: number): void {
-    const fields = this.#reader.read(flags, bytes, start, end, connection.version);
-    const { qos, packetId } = fields;
+    const incoming = this.#incoming;
+    incoming.read(flags, bytes, start, end, connection.version);
+    const { qos, packetId } = incoming.fields;
     if (qos === 2 && this.#received.has(packetId)) return connection.encoder.ack(PUBREC, packetId);
-    if (qos === 2 && this.#open.has(packetId)) return;
-    if (this.#cancelled) return;
+    if (qos === 2 && this.#open.has(packetId) || this.#cancelled) return;
     if (qos === 2) this.#open.add(packetId);
     this.#fresh = true;
-    this.#options.onDelivery(this.#reader.delivery(this.#acks.add(packetId, qos), bytes));
+    this.#options.onDelivery(incoming.delivery(this.#acks.add(packetId, qos)));
   }
 
   #onAck(connection: MqttConnection, type: AckType, { packetId }: AckFields): void {

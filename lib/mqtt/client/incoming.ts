@@ -8,9 +8,8 @@ import type { PropertyMapping, PropertyTarget } from "./mapping.ts";
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-/** Turns PUBLISH packets into deliveries. The objects are reused. */
-export class DeliveryReader {
-  /** The fields of the last packet. */
+/** A received message. The object and its delivery are reused for all messages. */
+export class Incoming {
   readonly fields: PublishFields = new PublishFields();
 
   readonly #mapping: PropertyMapping | undefined;
@@ -31,24 +30,18 @@ export class DeliveryReader {
   };
 
   /** @param maxMessage the size limit for payloads, in bytes */
-  constructor(mapping: PropertyMapping | undefined, maxMessage = Infinity) {
+  constructor(mapping: PropertyMapping | undefined, maxMessage: number) {
     this.#mapping = mapping;
     this.#maxMessage = maxMessage;
   }
 
   /**
-   * Reads a packet into `fields`.
+   * Reads a PUBLISH into `fields`.
    *
-   * @throws {MqttError} the packet is malformed, or has no topic
+   * @throws {MqttError} it is malformed, or has a topic alias
    * @throws {LimitError} the payload is over the limit
    */
-  read(
-    flags: number,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    version: ProtocolVersion,
-  ): PublishFields {
+  read(flags: number, bytes: Uint8Array, start: number, end: number, version: ProtocolVersion): void {
     const { fields } = this;
     fields.read(flags, bytes, start, end, version);
     if (fields.topicStart === fields.topicEnd) { // [MQTT-3.1.2-26]
@@ -58,14 +51,14 @@ export class DeliveryReader {
     if (size > this.#maxMessage) {
       throw new LimitError(`Received a message of ${size} bytes: the limit is ${this.#maxMessage}`);
     }
-    return fields;
   }
 
-  /** The delivery of the last packet, which is valid until the next one. @param bytes those of `read` */
-  delivery(tag: number, bytes: Uint8Array): Delivery {
+  /** The message of the last `read`. */
+  delivery(deliveryTag: number): Delivery {
     const { fields } = this;
+    const { bytes } = fields;
     const delivery = this.#delivery;
-    delivery.deliveryTag = tag;
+    delivery.deliveryTag = deliveryTag;
     delivery.redelivered = fields.dup;
     delivery.routingKey = readName(bytes, fields.topicStart, fields.topicEnd);
     const content = this.#content;
