@@ -10,13 +10,13 @@ import fs from "node:fs";
 import process from "node:process";
 import { after, describe } from "node:test";
 import { requirePeer, type TempDir, tempDir, waitFor } from "../support/helpers.ts";
-import { PATIENCE, Program, quietPort, run, start } from "../support/mqcat.ts";
+import { PATIENCE, Program, quietPort, readyFile, run, start } from "../support/mqcat.ts";
 import { hasPyzmq } from "../support/pyzmq.ts";
 import { isInstalled, rabbitMq, stopRabbitMq } from "../support/rabbitmq.ts";
 
 const COUNT = Number(process.env["MQCAT_BRIDGE_MESSAGES"] ?? 20_000);
 /** The time limit of one step, in milliseconds. */
-const STEP_MS = 4 * PATIENCE + COUNT * 4;
+const STEP_MS = 2 * PATIENCE + COUNT * 4;
 
 const test = requirePeer("rabbitmq-server and pyzmq", isInstalled && hasPyzmq, 8 * STEP_MS);
 
@@ -106,37 +106,34 @@ describe("bridge", () => {
     ];
     const received = new Received(dir);
     const running = new Map<string, Program>();
-    /** How to start each process. */
-    const steps: Record<string, () => Program> = {
-      broker: () =>
-        start([
-          ...[
-            "queue",
-            "serve",
-            `:${amqp}`,
-            `mqtt://:${mqtt}`,
-            `stomp://:${stomp}`,
-            "--data",
-            dir.file("data"),
-          ],
-          ...["--ready-file", dir.file(`ready-${Math.random()}`)],
-        ]),
-      "first bridge": () =>
-        start([
-          ...["proxy", "--pattern", "pushpull", "--from", `@tcp://127.0.0.1:${zmq}`],
-          ...["--to", `${rabbit.url}//chain`, "--declare"],
-        ]),
-      "second bridge": () =>
-        start([
-          ...["proxy", "--pattern", "pull-pub", "--from", `${rabbit.url}//chain`],
-          ...["--to", `mqtt://127.0.0.1:${mqtt}/chain`],
-        ]),
-      receiver: () => start(["pull", `stomp://127.0.0.1:${stomp}/queue/chain`], { stdout: received.next() }),
+    /** The arguments of each command. */
+    const commands: Record<string, readonly string[]> = {
+      "broker": [
+        "queue",
+        "serve",
+        `:${amqp}`,
+        `mqtt://:${mqtt}`,
+        `stomp://:${stomp}`,
+        "--data",
+        dir.file("data"),
+      ],
+      "first bridge": [
+        ...["proxy", "--pattern", "pushpull", "--from", `@tcp://127.0.0.1:${zmq}`],
+        ...["--to", `${rabbit.url}//chain`, "--declare"],
+      ],
+      "second bridge": [
+        ...["proxy", "--pattern", "pull-pub", "--from", `${rabbit.url}//chain`],
+        ...["--to", `mqtt://127.0.0.1:${mqtt}/chain`],
+      ],
+      "receiver": ["pull", `stomp://127.0.0.1:${stomp}/queue/chain`],
     };
+    let starts = 0;
+    /** Starts a command, and waits until it is connected. */
     const up = async (name: string) => {
-      const program = steps[name]!();
-      running.set(name, program);
-      if (name === "broker") await program.readyEndpoint();
+      const ready = dir.file(`ready-${++starts}`);
+      const stdout = name === "receiver" ? { stdout: received.next() } : {};
+      running.set(name, start([...commands[name]!, "--ready-file", ready], stdout));
+      await readyFile(ready);
     };
     const kill = async (name: string) => {
       const program = running.get(name)!;
@@ -145,11 +142,9 @@ describe("bridge", () => {
       console.log(`killed the ${name}: ${received.unique} of ${COUNT} arrived`);
       await up(name);
     };
-    const push = async (from: number, to: number) => {
+    const push = (from: number, to: number) => {
       const words = [`tcp://127.0.0.1:${zmq}`, String(from), String(to)];
-      const pusher = new Program(["/usr/bin/python3", "-c", PUSHER, ...words], {});
-      running.set("pusher", pusher);
-      return await Promise.resolve(pusher);
+      running.set("pusher", new Program(["/usr/bin/python3", "-c", PUSHER, ...words], {}));
     };
     try {
       await up("broker");
@@ -157,12 +152,10 @@ describe("bridge", () => {
       for (const args of [["declare", "chain"], ["bind", "chain", "amq.topic", "-t", "chain"]]) {
         assert.equal((await run(["queue", ...args, ...url])).code, 0);
       }
-      await up("first bridge");
-      await running.get("first bridge")!.waitForStderr(/listening/);
-      for (const name of ["second bridge", "receiver"]) await up(name);
+      for (const name of ["first bridge", "second bridge", "receiver"]) await up(name);
 
       const half = Math.floor(COUNT / 2);
-      await push(0, half);
+      push(0, half);
       await received.reaches(0.05);
       await kill("second bridge");
       await received.reaches(0.15);
@@ -172,8 +165,7 @@ describe("bridge", () => {
       await received.reaches(half / COUNT);
       // What a bridge has received from ZeroMQ is not acknowledged, so it must have nothing at this time.
       await kill("first bridge");
-      await running.get("first bridge")!.waitForStderr(/listening/);
-      await push(half, COUNT);
+      push(half, COUNT);
       await received.reaches(0.6);
       await rabbit.kill();
       console.log(`killed RabbitMQ: ${received.unique} of ${COUNT} arrived`);
@@ -185,6 +177,9 @@ describe("bridge", () => {
         program.kill();
         assert.equal((await program.exit()).code, 143, program.stderr);
       }
+    } catch (error) {
+      for (const [name, { stderr }] of running) console.log(`${name}: ${stderr}`);
+      throw error;
     } finally {
       for (const program of running.values()) program[Symbol.dispose]();
     }
