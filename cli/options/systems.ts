@@ -34,7 +34,7 @@ const NO_HEADERS = "ZeroMQ messages are frames without headers and properties";
 const NOT_SETTLED = "ZeroMQ messages are not acknowledged";
 
 /** The options that only some systems can obey, by their key in `values`. The other options are for all systems. */
-const RULES: Readonly<Record<string, Rule>> = {
+export const RULES: Readonly<Record<string, Rule>> = {
   bind: { flag: "--bind", systems: ZMQ, reason: DIALS },
   connect: { flag: "--connect", systems: ZMQ, reason: DIALS },
   waitPeers: { flag: "--wait-peers", systems: ZMQ, reason: KEEPS },
