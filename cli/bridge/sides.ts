@@ -62,7 +62,7 @@ export async function makeSides(
     refuseOptions(side === undefined ? [systems.from, systems.to] : systems[side], { [key]: value });
   }
   if (source !== undefined && source.address === sink?.address) {
-    throw new UsageError(`--from and --to are both ${source.address}: messages would go around for ever`);
+    throw new UsageError("--from and --to have the same address: messages would go around for ever");
   }
   const ofFrom = valuesOf(source, values.from, values);
   const ofTo = valuesOf(sink, values.to, values);
