@@ -28,7 +28,7 @@ export const patterns: Patterns = {
 
   subscribe(session, address, values) {
     const { to, link, ...target } = targetAt(session, address, values);
-    const options = { ...link, qos: qosOf(values), topics: values.topic };
+    const options = { ...link, ...sessionOf(values), qos: qosOf(values), topics: values.topic };
     return {
       ...target,
       endpoint: formatMqtt(to.addresses[0]!),
@@ -38,7 +38,7 @@ export const patterns: Patterns = {
 
   pull(session, address, values) {
     const { to, link, ...target } = targetAt(session, address, values);
-    const options = { ...link, qos: qosOf(values), group: values.group };
+    const options = { ...link, ...sessionOf(values), qos: qosOf(values), group: values.group };
     return {
       ...target,
       endpoint: formatMqtt(to.addresses[0]!),
@@ -108,6 +108,12 @@ function publishedTopic(
     throw new UsageError("the topic is missing: name it in the address, mqtt://host/topic, or with -t");
   }
   return own;
+}
+
+function sessionOf(
+  { sessionExpiry, clientId }: OriginValues,
+): Pick<OriginValues, "sessionExpiry" | "clientId"> {
+  return { sessionExpiry, clientId };
 }
 
 function qosOf({ qos }: SinkValues | OriginValues): 0 | 1 | 2 | undefined {

@@ -53,6 +53,10 @@ export interface OriginValues extends LoginValues {
   readonly onError?: Fate | undefined;
   readonly qos?: "0" | "1" | "2" | undefined;
   readonly group?: string | undefined;
+  /** How long an MQTT server keeps messages while it has no connection to us, in seconds. Default: 0 */
+  readonly sessionExpiry?: number | undefined;
+  /** The client identifier of MQTT: with it, the session also outlives the command. Default: a random one */
+  readonly clientId?: string | undefined;
 }
 
 /** A service that a command asks. */
