@@ -3,6 +3,7 @@
  * (https://www.rabbitmq.com/firehose.html). A virtual host is traced while something is bound to its trace exchange.
  */
 import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
+import type { BasicProperties } from "../../amqp/properties.ts";
 import type { FieldTable } from "../../amqp/types/field_value.ts";
 import { textLength } from "../../bytes/text.ts";
 import { addressOf, encodeMessage, type OwnMessage, propertiesOf } from "./message.ts";
@@ -38,11 +39,17 @@ export function traceCopy(message: EncodedMessage, key: string, more: FieldTable
   return encodeMessage({ exchange: TRACE, routingKey: cut(key) }, { headers }, body);
 }
 
-/** The properties of a message, by their names in AMQP. */
+/** The properties of a message, by their names in AMQP; nothing of those that are too large or cannot be decoded. */
 function describe(message: EncodedMessage): FieldTable {
   if (message.propertiesEnd - message.propertiesStart > MAX_PROPERTIES) return {};
   const described: FieldTable = {};
-  for (const [name, value] of Object.entries(propertiesOf(message))) {
+  let properties: BasicProperties;
+  try {
+    properties = propertiesOf(message);
+  } catch {
+    return {}; // Tracing must not refuse a message that is accepted otherwise.
+  }
+  for (const [name, value] of Object.entries(properties)) {
     if (value !== undefined) {
       described[name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)] = value;
     }
