@@ -14,6 +14,7 @@ export type ErrorCode =
   | "ERR_CLOSED"
   | "ERR_AMQP_CHANNEL"
   | "ERR_AMQP_CONNECTION"
+  | "ERR_MQTT"
   | "ERR_STOMP"
   | "ERR_DEFINITIONS";
 

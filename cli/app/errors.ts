@@ -36,6 +36,7 @@ const EXIT_CODES: Record<ErrorCode, number> = {
   ERR_LIMIT: EXIT.failure,
   ERR_CLOSED: EXIT.failure,
   ERR_AMQP_CHANNEL: EXIT.failure,
+  ERR_MQTT: EXIT.failure,
   ERR_STOMP: EXIT.failure,
   ERR_AMQP_CONNECTION: EXIT.failure,
   ERR_DEFINITIONS: EXIT.failure,

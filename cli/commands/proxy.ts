@@ -1,29 +1,50 @@
+import { brokerSystemOf } from "../../lib/patterns/address.ts";
 import { utf8 } from "../../lib/zmtp/bytes.ts";
 import examples from "../cheats/proxy.md" with { type: "text" };
 import { command, flag, group, list, option, readiness } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import { oneOf, separator, text, word } from "../app/values.ts";
+import { MIXED, topicRule } from "../bridge/patterns.ts";
+import { declaring, prefetch, quality, routing, sharing } from "../options/brokers.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { delivery, ending, output, receiving, socket } from "../options/options.ts";
+import { refuseOptions } from "../options/systems.ts";
 import { PATTERNS } from "../zmq/devices.ts";
 import { proxy } from "../zmq/proxy.ts";
 
 const sides = group("Endpoints", {
   from: list(
     "--from <endpoint>",
-    "where messages, or requests, come from: connect, or bind with @ (repeats)",
+    "where messages, or requests, come from: connect, or bind with @ (repeats); or the address of a broker",
     word,
   ),
-  to: list("--to <endpoint>", "where they go: bind, or connect with > (repeats)", word),
+  to: list(
+    "--to <endpoint>",
+    "where they go: bind, or connect with > (repeats); or the address of a broker, amqp://host//queue",
+    word,
+  ),
 });
 
 const traffic = group("Messages", {
-  pattern: option("--pattern <pattern>", "pubsub, pushpull or reqrep", oneOf(...PATTERNS)),
-  topic: list("-t, --topic <prefix>", "forward only messages with this prefix (repeats)", text),
+  pattern: option(
+    "--pattern <pattern>",
+    "pubsub, pushpull or reqrep; sub-push: from an exchange or a publisher to a queue; pull-pub: the other way",
+    oneOf(...PATTERNS, ...MIXED),
+  ),
+  topic: list(
+    "-t, --topic <prefix>",
+    "forward only messages with this prefix (repeats); from a broker: a pattern such as order.#",
+    text,
+  ),
+  topicMap: list(
+    "--topic-map <regex=>replacement>",
+    "between systems: change topics, $1 is the first group (repeats; the first rule that matches is applied)",
+    topicRule,
+  ),
   lastValue: flag("--last-value", "send new subscribers the latest message of each topic first"),
   separator: option(
     "-K, --key-separator <text>",
-    "the end of the topic in a message of one frame, for --last-value (default: a space)",
+    "the end of the topic in a message of one frame, for --last-value (default: a space), and to a broker",
     separator,
   ),
 });
@@ -44,36 +65,62 @@ export default command({
     ...traffic,
     ...copies,
     ...output,
-    ...group("Timing", { timeout: ending.timeout }),
+    ...group("Timing", {
+      count: { ...ending.count, description: "between systems: end after this number of messages" },
+      timeout: ending.timeout,
+    }),
     ...receiving,
     ...group("Delivery", { linger: delivery.linger, hwm: delivery.hwm, onFull: delivery.onFull }),
+    ...prefetch,
+    ...declaring,
+    ...routing,
+    ...quality,
+    ...sharing,
   },
   examples,
-  action({ session, values }) {
+  async action({ session, values }) {
     const { pattern, topic, lastValue, separator, tap } = values;
     if (pattern === undefined) {
-      throw new UsageError(`--pattern is missing: choose one of ${PATTERNS.join(", ")}`);
+      throw new UsageError(`--pattern is missing: choose one of ${[...PATTERNS, ...MIXED].join(", ")}`);
     }
     if (values.from.length === 0 || values.to.length === 0) {
       throw new UsageError("a proxy has two sides: name one with --from, and one with --to");
     }
-    if (pattern === "reqrep" && topic.length > 0) {
+    const sides = { ...values, bind: [], connect: [] };
+    const tapPlan = tap === undefined || tap === "-"
+      ? undefined
+      : planEndpoints(session.command, "bind", sides, [tap]);
+    const device = PATTERNS.find((name) => name === pattern);
+    const isBridge = device === undefined || [...values.from, ...values.to].some(isBroker);
+    if (isBridge) {
+      if (lastValue) throw new UsageError("--last-value is for pubsub between ZeroMQ sockets");
+      const { bridge } = await import("../bridge/proxy.ts");
+      return await bridge(session, pattern, tapPlan, values);
+    }
+    refuseOptions("zmq", values);
+    if (values.topicMap.length > 0 || values.count !== undefined) {
+      const flag = values.count === undefined ? "--topic-map" : "-n";
+      throw new UsageError(`${flag} is for a bridge between systems, and both sides are ZeroMQ`);
+    }
+    if (device === "reqrep" && topic.length > 0) {
       throw new UsageError("-t would leave requests without a reply; it is for pubsub and pushpull");
     }
-    if (lastValue && pattern !== "pubsub") {
+    if (lastValue && device !== "pubsub") {
       throw new UsageError("--last-value is for pubsub, which has subscribers");
     }
     if (separator !== undefined && !lastValue && tap !== "-") {
       throw new UsageError("-K has an effect with --last-value, or with --tap - only");
     }
     const plans = {
-      from: planEndpoints(session.command, "connect", { ...values, bind: [], connect: [] }, values.from),
-      to: planEndpoints(session.command, "bind", { ...values, bind: [], connect: [] }, values.to),
-      tap: tap === undefined || tap === "-"
-        ? undefined
-        : planEndpoints(session.command, "bind", { ...values, bind: [], connect: [] }, [tap]),
+      from: planEndpoints(session.command, "connect", sides, values.from),
+      to: planEndpoints(session.command, "bind", sides, values.to),
+      tap: tapPlan,
     };
-    const topics = topic.map(utf8);
-    return proxy(session, pattern, plans, topics, values);
+    return await proxy(session, device, plans, topic.map(utf8), values);
   },
 });
+
+/** Whether an address is that of a broker. */
+function isBroker(address: string): boolean {
+  return brokerSystemOf(address.replace(/^[@>]/, "")) !== undefined;
+}

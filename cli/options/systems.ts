@@ -34,7 +34,7 @@ const NO_HEADERS = "ZeroMQ messages are frames without headers and properties";
 const NOT_SETTLED = "ZeroMQ messages are not acknowledged";
 
 /** The options that only some systems can obey, by their key in `values`. The other options are for all systems. */
-const RULES: Readonly<Record<string, Rule>> = {
+export const RULES: Readonly<Record<string, Rule>> = {
   bind: { flag: "--bind", systems: ZMQ, reason: DIALS },
   connect: { flag: "--connect", systems: ZMQ, reason: DIALS },
   waitPeers: { flag: "--wait-peers", systems: ZMQ, reason: KEEPS },
@@ -96,14 +96,20 @@ const RULES: Readonly<Record<string, Rule>> = {
 /**
  * Refuses the options that a system cannot obey.
  *
+ * @param given the system, or those of both sides of a bridge: then one of them must be able to obey
  * @param values the values of the options by their keys, as an action receives them
  * @throws {UsageError} an option was given that the system cannot obey; the message has the reason
  */
-export function refuseOptions(system: System, values: Readonly<Record<string, unknown>>): void {
+export function refuseOptions(
+  given: System | readonly System[],
+  values: Readonly<Record<string, unknown>>,
+): void {
+  const present = [given].flat();
   for (const [key, { flag, systems, reason }] of Object.entries(RULES)) {
-    if (systems.includes(system) || !isGiven(values[key])) continue;
+    if (present.some((system) => systems.includes(system)) || !isGiven(values[key])) continue;
     const others = systems.map((name) => TITLES[name]).join(", ");
-    throw new UsageError(`${flag} is for ${others}, not for ${TITLES[system]}: ${reason}`);
+    const names = [...new Set(present)].map((system) => TITLES[system]).join(" and ");
+    throw new UsageError(`${flag} is for ${others}, not for ${names}: ${reason}`);
   }
 }
 

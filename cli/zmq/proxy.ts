@@ -3,15 +3,17 @@ import type { Forwarding, Inspector } from "../../lib/zmq/forward.ts";
 import { TopicFilter } from "../../lib/zmq/incoming/topic_filter.ts";
 import type { Receiver } from "../../lib/zmq/receiver.ts";
 import type { Sender } from "../../lib/zmq/sender.ts";
+import type { Batch } from "../../lib/zmtp/batch.ts";
 import { EXIT, TimeoutError } from "../app/errors.ts";
 import { Progress } from "../app/progress.ts";
 import type { Session } from "../app/session.ts";
 import { messages, reportDropped } from "../app/tally.ts";
 import type { EndpointPlan } from "../options/endpoints.ts";
 import { DEFAULT_LINGER_MS } from "../options/options.ts";
+import { recordWriter } from "../records/writer.ts";
 import { type Device, DEVICES, type Pattern, type ProxyOptions } from "./devices.ts";
 import { attach, socketOptions } from "./socket.ts";
-import { Tap } from "./tap.ts";
+import { Tap, type TapForm } from "./tap.ts";
 
 /** The endpoints of a proxy to bind and to connect. */
 export interface ProxyPlans {
@@ -19,6 +21,15 @@ export interface ProxyPlans {
   readonly to: EndpointPlan;
   readonly tap: EndpointPlan | undefined;
 }
+
+/** The traffic as the tap sees it. */
+const BATCHES: TapForm<Batch> = {
+  writer(output, style) {
+    const writer = recordWriter(output, style);
+    return (batch, endpoint) => writer.write(batch, 0, batch.frames, endpoint);
+  },
+  batchOf: (batch) => batch,
+};
 
 /** Forwards messages until a signal or another condition ends the proxy. */
 export async function proxy(
@@ -30,7 +41,7 @@ export async function proxy(
 ): Promise<void> {
   const { counts } = session;
   const settings = { ...await socketOptions(session, options), hwm: options.hwm };
-  const tap = new Tap(session, options, plans.tap, settings);
+  const tap = new Tap<Batch>(session, options, plans.tap, settings, BATCHES);
   const filter = topics.length === 0 ? undefined : new TopicFilter();
   for (const topic of topics) filter?.add(topic);
   const inspector: Inspector = {
@@ -38,7 +49,9 @@ export async function proxy(
       filter?.apply(batch);
       counts.received += batch.messages;
       counts.bytes += batch.countBytes(0, batch.frames);
-      if (batch.messages > 0) tap.take(batch, peer.remote);
+      if (batch.messages === 0) return;
+      tap.take(batch, peer.remote);
+      tap.flush();
     },
     get full() {
       return tap.full;
@@ -81,7 +94,7 @@ export async function proxy(
 async function untilEnd(
   session: Session,
   { from, to }: Device,
-  tap: Tap,
+  tap: Tap<Batch>,
   options: ProxyOptions,
 ): Promise<void> {
   const { timeout, transient } = options;

@@ -5,15 +5,28 @@ import type { Session } from "../app/session.ts";
 import { messages } from "../app/tally.ts";
 import { finishOutput, Output } from "../io/output.ts";
 import type { EndpointPlan } from "../options/endpoints.ts";
-import { recordWriter, styleOf } from "../records/writer.ts";
-import type { ProxyOptions } from "./devices.ts";
+import { type OutputOptions, type RecordStyle, styleOf } from "../records/writer.ts";
 import { attach } from "./socket.ts";
 
 /** How long the tap may take to close, in milliseconds. */
 const TAP_LINGER_MS = 1000;
 
+/** The values of the options of a tap. */
+export interface TapOptions extends OutputOptions {
+  readonly separator: string | undefined;
+  readonly tap: string | undefined;
+}
+
+/** What a tap does with the messages `M` of the traffic. */
+export interface TapForm<M> {
+  /** Makes the function that writes messages to stdout. */
+  writer(output: Output, style: RecordStyle): (messages: M, endpoint: string) => void;
+  /** Returns messages as they are sent to the PUB socket. */
+  batchOf(messages: M): Batch;
+}
+
 /** A copy of the traffic, to stdout or to a PUB socket. */
-export class Tap {
+export class Tap<M> {
   /** Whether a tap is requested. */
   readonly on: boolean;
   /** Called when stdout has room again, or has failed. */
@@ -22,16 +35,19 @@ export class Tap {
   readonly #session: Session;
   readonly #plan: EndpointPlan | undefined;
   readonly #output: Output | undefined;
-  readonly #writer: ReturnType<typeof recordWriter> | undefined;
+  readonly #write: ((messages: M, endpoint: string) => void) | undefined;
+  readonly #form: TapForm<M>;
   readonly #pub: Pub | undefined;
 
   constructor(
     session: Session,
-    options: ProxyOptions,
+    options: TapOptions,
     plan: EndpointPlan | undefined,
     settings: PubOptions,
+    form: TapForm<M>,
   ) {
     this.#session = session;
+    this.#form = form;
     this.#plan = plan;
     this.on = options.tap !== undefined;
     const separator = options.separator === undefined ? undefined : utf8(options.separator);
@@ -41,7 +57,7 @@ export class Tap {
       this.#pub = new Pub(settings);
     } else if (this.on) {
       this.#output = new Output(session);
-      this.#writer = recordWriter(this.#output, style);
+      this.#write = form.writer(this.#output, style);
       this.#output.onChange = () => this.onChange();
     }
   }
@@ -60,11 +76,15 @@ export class Tap {
     return this.#output?.full ?? false;
   }
 
-  take(batch: Batch, endpoint: string): void {
-    this.#pub?.sendBatch(batch);
-    if (this.#output === undefined) return;
-    this.#writer!.write(batch, 0, batch.frames, endpoint);
-    this.#output.flush();
+  /** Copies messages; call `flush` afterwards. */
+  take(messages: M, endpoint: string): void {
+    this.#pub?.sendBatch(this.#form.batchOf(messages));
+    if (this.#output !== undefined) this.#write!(messages, endpoint);
+  }
+
+  /** Writes what was taken. */
+  flush(): void {
+    this.#output?.flush();
   }
 
   async close(): Promise<void> {

@@ -16,8 +16,9 @@ import { RefusedError } from "../../lib/errors.ts";
 import type { Bodies, Delivery, Envelope, Inlet, Outlet } from "../../lib/patterns/contract.ts";
 import { publishedTo } from "../../lib/patterns/stomp/destinations.ts";
 import { pull, type PullOptions, subscribe } from "../../lib/patterns/stomp/receive.ts";
+import { reply } from "../../lib/patterns/stomp/reply.ts";
+import { request, requestedAt } from "../../lib/patterns/stomp/request.ts";
 import { publish, push } from "../../lib/patterns/stomp/send.ts";
-import { StompPublisher } from "../../lib/stomp/client/publisher.ts";
 import { parseStompAddress } from "../../lib/stomp/client/url.ts";
 import { waitFor } from "../support/helpers.ts";
 import { Proxy, rabbitMq, stopRabbitMq, test as withRabbitMq } from "../support/rabbitmq.ts";
@@ -172,7 +173,7 @@ class FarEnd implements AsyncDisposable {
 
   /** @param messages what it sends */
   constructor(
-    args: readonly [library: "stomp" | "pika", work: "send" | "take" | "answer", ...rest: string[]],
+    args: readonly [library: "stomp" | "pika", work: "send" | "take" | "answer" | "ask", ...rest: string[]],
     messages: readonly object[] = [],
   ) {
     this.#child = spawn(PYTHON, [FAR_END, ...args], { stdio: ["pipe", "pipe", "pipe"], timeout: 60_000 });
@@ -393,9 +394,10 @@ for (const { name, test: given, start, stop } of BROKERS) {
       const before = await queues(on);
       const url = `stomp://${on.stomp}`;
       const events = { onDelivery() {} };
-      const starts: (readonly [Inlet | Outlet, RegExp])[] = [
+      const starts: (readonly [{ start(): Promise<void> }, RegExp])[] = [
         [push(parseStompAddress(`${url}/queue/missing`)), /no queue 'missing'/],
         [publish(parseStompAddress(`${url}/amq/queue/missing`)), /no queue 'missing'/],
+        [request(parseStompAddress(`${url}/missing`), { onReply() {} }), /no queue 'missing'/],
         [pull(parseStompAddress(`${url}/missing`), events), /'\/amq\/queue\/missing': .*no queue 'missing'/],
         [subscribe(parseStompAddress(`${url}/exchange/missing`), events), /no exchange 'missing'/],
       ];
@@ -499,25 +501,61 @@ for (const { name, test: given, start, stop } of BROKERS) {
     });
 
     for (const library of ["stomp", "pika"] as const) {
-      test(`requests - a reply of ${library} comes back through a temporary queue`, async () => {
+      test(`request - ${library} answers, and the replies come in the order of the requests`, async () => {
         const on = await start();
         const queue = unique("rpc");
         await declare(on, queue);
         const where = library === "stomp" ? on.stomp : on.amqp;
         const target = library === "stomp" ? `/amq/queue/${queue}` : queue;
-        await using far = new FarEnd([library, "answer", where, target]);
+        await using far = new FarEnd([library, "answer", where, target, "20"]);
         await far.ready();
-        const replies: Got[] = [];
-        const outlet = new StompPublisher(parseStompAddress(`stomp://${on.stomp}`).servers, {
-          onReply: (delivery) => void replies.push(gotOf(delivery)),
+        const replies: string[] = [];
+        const address = parseStompAddress(`stomp://${on.stomp}/${queue}`);
+        const requester = request(address, {
+          jobs: 5,
+          onReply: (delivery) => void replies.push(`${gotOf(delivery).body}`),
         });
-        await outlet.start();
-        await send(outlet, to("", queue, { replyTo: "/temp-queue/r", correlationId: "7" }), [BINARY]);
-        await waitFor(() => replies.length > 0, PATIENCE, "the reply");
-        const [{ body, properties }] = replies as [Got];
-        assert.deepEqual([`${body}`, properties.correlationId], [`${BINARY}!`, "7"]);
+        await requester.start();
+        const bodies = bodiesOf(Array.from({ length: 20 }, (_, i) => bytes(`${i}\0`)));
+        const envelope = { ...requestedAt(address.destination), properties: encodeProperties({}) };
+        for (let i = 0; i < 20; i++) {
+          while (!requester.hasRoom) await requester.changed.wait(1000);
+          requester.request(bodies, i, envelope);
+          requester.flush();
+        }
+        await waitFor(() => replies.length === 20, PATIENCE, "the replies");
+        assert.deepEqual(replies, Array.from({ length: 20 }, (_, i) => `${i}\0!`));
         await far.done();
-        await outlet.close();
+        await requester.close();
+      });
+
+      test(`reply - ${library} asks, and gets each reply with its correlation id`, async () => {
+        const on = await start();
+        const queue = unique("rpc");
+        await declare(on, queue);
+        const replier = reply(parseStompAddress(`stomp://${on.stomp}/${queue}`));
+        await replier.start();
+        const serving = (async () => {
+          for (let asked; (asked = await replier.receive()) !== undefined;) {
+            replier.reply(asked, Buffer.concat([gotOf(asked.delivery).body, bytes("!")]));
+          }
+        })();
+        const where = library === "stomp" ? on.stomp : on.amqp;
+        const target = library === "stomp" ? `/amq/queue/${queue}` : queue;
+        await using far = new FarEnd([library, "ask", where, target], [
+          { body: BINARY.toString("base64") },
+          { body: "" },
+        ]);
+        const answers = await far.done();
+        assert.deepEqual(answers.map(({ body }) => `${Buffer.from(body, "base64")}`), [`${BINARY}!`, "!"]);
+        const ids = answers.map(({ headers, properties }) =>
+          headers?.["correlation-id"] ?? properties["correlation_id"]
+        );
+        assert.deepEqual(ids, ["c0", "c1"]);
+        await replier.close();
+        await serving;
+        const state = await overAmqp(on, (connection) => findQueue(connection, queue));
+        assert.equal(state!.messageCount, 0);
       });
     }
 

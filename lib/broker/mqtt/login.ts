@@ -7,14 +7,18 @@ import { CONNECT, packetName, type ProtocolVersion } from "../../mqtt/packet_typ
 import { type Connect, decodeConnect } from "../../mqtt/packets.ts";
 import { REASON } from "../../mqtt/reason_code.ts";
 import type { ByteStream, StreamSink } from "../../transport/stream.ts";
+import { randomName } from "../core/clients/names.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { Authenticator } from "../core/users/authenticator.ts";
 import { type Access, GUEST } from "../core/users/user_store.ts";
+import { exchangeSeparators } from "./names.ts";
 import { returnCodeOf } from "./replies.ts";
 
 /** A client that may connect. */
 export interface MqttLogin {
   readonly connect: Connect;
+  /** The identifier of the client, or the one that it gets [MQTT-3.2.2-16]. */
+  readonly clientId: string;
   readonly decoder: PacketDecoder;
   readonly user: string;
   readonly vhost: VirtualHost;
@@ -150,9 +154,11 @@ export async function readLogin(
         `The client uses the authentication method '${connect.properties.authenticationMethod}': none is supported`,
       );
     }
+    const clientId = connect.clientId === "" ? `mqcat-${randomName()}` : connect.clientId;
     const login = {
-      ...authenticate(connect, authenticator, vhosts, isLocal),
+      ...authenticate(connect, clientId, authenticator, vhosts, isLocal),
       connect,
+      clientId,
       decoder: first.decoder,
       refuse: (error: Error) => refuse(stream, first, error),
     };
@@ -169,6 +175,7 @@ export async function readLogin(
 /** Checks the user, the password and the virtual host: `user`, or `vhost:user` as in RabbitMQ. */
 function authenticate(
   { userName, password }: Connect,
+  clientId: string,
   authenticator: Authenticator,
   vhosts: ReadonlyMap<string, VirtualHost>,
   isLocal: boolean,
@@ -182,7 +189,9 @@ function authenticate(
   const secret = userName === undefined ? new TextEncoder().encode(GUEST) : password ?? new Uint8Array(0);
   const refusal = authenticator.authenticate(user, secret, isLocal);
   if (refusal !== undefined) throw new LoginRefused(REASON.badUserNameOrPassword, refusal);
-  const access = vhost === undefined ? undefined : authenticator.accessTo(user, vhost.name);
+  const access = vhost === undefined
+    ? undefined
+    : authenticator.accessTo(user, vhost.name, exchangeSeparators(clientId));
   if (vhost === undefined || access === undefined) {
     throw new MqttError(REASON.notAuthorized, `User '${user}' has no access to the virtual host`);
   }

@@ -1,7 +1,6 @@
 import { MqttError } from "../../mqtt/mqtt_error.ts";
 import { REASON } from "../../mqtt/reason_code.ts";
 import type { ByteStream } from "../../transport/stream.ts";
-import { randomName } from "../core/clients/names.ts";
 import type { Cycle } from "../core/cycle.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { Authenticator } from "../core/users/authenticator.ts";
@@ -107,10 +106,9 @@ export class MqttServer implements ProtocolServer, MqttConnectionHost, SpaceEven
 
   /** Gives a client its session, and answers its CONNECT (3.1.4, 3.2). */
   #connect(stream: ByteStream, login: MqttLogin, authenticator: Authenticator): MqttConnection {
-    const { connect, vhost } = login;
+    const { connect, clientId, vhost } = login;
     const { version, properties } = connect;
     const space = this.#spaceOf(vhost);
-    const clientId = connect.clientId === "" ? `mqcat-${randomName()}` : connect.clientId;
     const given = version === 5
       ? properties.sessionExpiryInterval ?? 0
       : connect.cleanStart

@@ -18,6 +18,13 @@ export interface PublishMode {
   readonly qos?: 0 | 1 | 2 | undefined;
   /** Whether the server keeps the latest message of each topic for later subscribers. Default: false */
   readonly retain?: boolean | undefined;
+  /**
+   * Whether messages that the server took although nobody subscribes to their topic are counted as `returned`. Only some
+   * servers of MQTT 5.0 know it, and only for QoS 1 and 2. Default: false
+   */
+  readonly mandatory?: boolean | undefined;
+  /** Whether the properties of an envelope change from message to message. Default: false */
+  readonly changes?: boolean | undefined;
 }
 
 /**
@@ -32,11 +39,13 @@ export class Outgoing {
 
   readonly #mapping: PropertyMapping | undefined;
   readonly #hasPacketId: boolean;
+  readonly #changes: boolean;
   #last: Envelope | undefined;
 
-  constructor(mapping: PropertyMapping | undefined, qos: number) {
+  constructor(mapping: PropertyMapping | undefined, { qos = 1, changes = false }: PublishMode) {
     this.#mapping = mapping;
     this.#hasPacketId = qos > 0;
+    this.#changes = changes;
   }
 
   /** Whether messages within the current limits may be over those of a new connection. */
@@ -64,7 +73,7 @@ export class Outgoing {
     this.topic = encodeText(routingKey, "topic");
     this.properties.length = 0;
     if (this.version === 5) this.#mapping?.write(properties, this.properties);
-    this.#last = envelope;
+    if (!this.#changes) this.#last = envelope;
   }
 
   /** The size limit of a payload with the envelope of `set`, in bytes. */

@@ -58,6 +58,11 @@ export class PacketIds {
     return id;
   }
 
+  /** The tag of the message with an identifier. */
+  tag(id: number): number {
+    return this.#tags[id]!;
+  }
+
   /** Records a PUBREC. */
   release(id: number): void {
     this.#states[id] = RELEASED;

@@ -7,7 +7,7 @@ import { type AckType, packetName, PUBACK, PUBCOMP, PUBREC, PUBREL } from "../pa
 import { PROPERTY } from "../property_table.ts";
 import { REASON, reasonName } from "../reason_code.ts";
 import type { MqttConnection } from "./connection.ts";
-import type { Outgoing } from "./outgoing.ts";
+import type { Outgoing, PublishMode } from "./outgoing.ts";
 import { FREE, type PacketIds, RELEASED, SENT } from "./packet_ids.ts";
 
 const DUP = 8;
@@ -23,6 +23,7 @@ export class PacketPort implements Port {
   readonly #outgoing: Outgoing;
   readonly #qos: number;
   readonly #flags: number;
+  readonly #mandatory: boolean;
   #fresh = false;
   /** The last message that was encoded, and the last one of the current write. */
   #encoded = 0;
@@ -33,8 +34,7 @@ export class PacketPort implements Port {
     events: PortEvents,
     outgoing: Outgoing,
     ids: PacketIds,
-    qos: number,
-    retain: boolean,
+    { qos = 1, retain = false, mandatory = false }: PublishMode,
   ) {
     this.ids = ids;
     this.#connection = connection;
@@ -43,6 +43,7 @@ export class PacketPort implements Port {
     this.#outgoing = outgoing;
     this.#qos = qos;
     this.#flags = qos << 1 | (retain ? 1 : 0);
+    this.#mandatory = mandatory;
     connection.events = {
       onAck: (type, fields) => this.#onAck(type, fields),
       onBatchEnd: () => this.#onBatchEnd(),
@@ -93,11 +94,13 @@ export class PacketPort implements Port {
     switch (type) {
       case PUBACK:
         // RabbitMQ 3.10 answers QoS 2 with a PUBACK, too.
-        if (state === SENT) this.#settle(fields, reasonCode);
-        return;
+        if (state !== SENT) return;
+        this.#noteReturn(packetId, reasonCode);
+        return this.#settle(fields, reasonCode);
       case PUBREC:
         if (state === FREE) return this.#encoder.ack(PUBREL, packetId, REASON.packetIdNotFound);
         if (reasonCode >= REASON.unspecified) return this.#settle(fields, reasonCode); // [MQTT-4.3.3-4]
+        this.#noteReturn(packetId, reasonCode);
         this.ids.release(packetId);
         return this.#encoder.ack(PUBREL, packetId);
       case PUBCOMP:
@@ -108,13 +111,23 @@ export class PacketPort implements Port {
     }
   }
 
-  /** @param code the reason code of a refusal; that of a PUBCOMP refuses nothing */
+  /** @param code the reason code of the answer to the PUBLISH; that of a PUBCOMP refuses nothing */
   #settle({ packetId, properties }: AckFields, code = 0): void {
     this.#fresh = true;
     const tag = this.ids.free(packetId);
     if (code < REASON.unspecified) return this.#events.onConfirm(tag, false, true);
     const text = properties.text(PROPERTY.reasonString.id);
     this.#events.onConfirm(tag, false, false, `${reasonName(code)}${text ? `: ${text}` : ""}`);
+  }
+
+  #noteReturn(packetId: number, reasonCode: number): void {
+    if (reasonCode !== REASON.noMatchingSubscribers || !this.#mandatory) return;
+    const tag = this.ids.tag(packetId);
+    this.#events.onReturn(
+      reasonCode,
+      "nobody subscribes to the topic",
+      ({ firstTag, count }) => firstTag > 0 && firstTag <= tag && tag < firstTag + count,
+    );
   }
 
   /** Confirms make room, so the publisher continues after them. */

@@ -1,15 +1,15 @@
-import { readName } from "../../bytes/text_cache.ts";
-import { ClosedError, LimitError } from "../../errors.ts";
+import { ClosedError } from "../../errors.ts";
 import { Link } from "../../link/link.ts";
 import type { Delivery, Receipt } from "../../link/message.ts";
 import type { LinkOptions } from "../../link/options.ts";
 import type { Signal } from "../../transport/waiting.ts";
-import { type AckFields, PublishFields } from "../fields.ts";
+import type { AckFields } from "../fields.ts";
 import { protocolError } from "../mqtt_error.ts";
 import { type AckType, packetName, PUBACK, PUBCOMP, PUBREC, PUBREL } from "../packet_type.ts";
 import { REASON } from "../reason_code.ts";
 import type { MqttConnection } from "./connection.ts";
-import type { PropertyMapping, PropertyTarget } from "./mapping.ts";
+import { Incoming } from "./incoming.ts";
+import type { PropertyMapping } from "./mapping.ts";
 import { PendingAcks } from "./pending_acks.ts";
 import { protocolOf } from "./protocol.ts";
 import { Session, type SessionOptions } from "./session.ts";
@@ -29,8 +29,6 @@ export interface SubscriberOptions extends LinkOptions, SessionOptions {
   readonly onBatchEnd?: () => void;
 }
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-
 /**
  * Subscribes with manual acknowledgements: the PUBACK of a message, or its PUBREC, is sent when the user has acknowledged
  * it and all messages before it. It subscribes again on each connection. Messages that the server sends to nobody
@@ -44,22 +42,7 @@ export class MqttSubscriber {
   readonly #options: SubscriberOptions;
   readonly #session: Session;
   readonly #link: Link<MqttAddress, MqttConnection>;
-  readonly #fields = new PublishFields();
-  readonly #content: Mutable<Delivery["content"]> & PropertyTarget = {
-    properties: new Uint8Array(2),
-    propertiesEnd: 2,
-    body: new Uint8Array(0),
-    bodyStart: 0,
-    bodyEnd: 0,
-  };
-  readonly #delivery: Mutable<Delivery> = {
-    deliveryTag: 0,
-    redelivered: false,
-    exchange: "",
-    routingKey: "",
-    content: this.#content,
-  };
-  readonly #maxMessage: number;
+  readonly #incoming: Incoming;
   #connection: MqttConnection | undefined;
   #acks = new PendingAcks();
   /** The identifiers of QoS 2 whose PUBREC was sent [MQTT-4.3.3-10]. */
@@ -81,7 +64,7 @@ export class MqttSubscriber {
     checkFilters(subscriptions);
     this.#subscriptions = subscriptions;
     this.#options = options;
-    this.#maxMessage = options.maxMessageSize ?? Infinity;
+    this.#incoming = new Incoming(options.mapping, options.maxMessageSize ?? Infinity);
     this.#session = new Session(options);
     this.#link = new Link(protocolOf(this.#session), addresses, options, {
       onUp: (connection) => this.#onUp(connection),
@@ -203,34 +186,14 @@ export class MqttSubscriber {
   }
 
   #onPublish(connection: MqttConnection, flags: number, bytes: Uint8Array, start: number, end: number): void {
-    const fields = this.#fields;
-    fields.read(flags, bytes, start, end, connection.version);
-    const { qos, packetId } = fields;
-    if (fields.topicStart === fields.topicEnd) { // [MQTT-3.1.2-26]
-      throw protocolError("The server sent a topic alias, which the client does not accept");
-    }
+    const incoming = this.#incoming;
+    incoming.read(flags, bytes, start, end, connection.version);
+    const { qos, packetId } = incoming.fields;
     if (qos === 2 && this.#received.has(packetId)) return connection.encoder.ack(PUBREC, packetId);
-    if (qos === 2 && this.#open.has(packetId)) return;
-    if (fields.payloadEnd - fields.payloadStart > this.#maxMessage) {
-      throw new LimitError(
-        `Received a message of ${
-          fields.payloadEnd - fields.payloadStart
-        } bytes: the limit is ${this.#maxMessage}`,
-      );
-    }
-    if (this.#cancelled) return;
+    if (qos === 2 && this.#open.has(packetId) || this.#cancelled) return;
     if (qos === 2) this.#open.add(packetId);
     this.#fresh = true;
-    const delivery = this.#delivery;
-    delivery.deliveryTag = this.#acks.add(packetId, qos);
-    delivery.redelivered = fields.dup;
-    delivery.routingKey = readName(bytes, fields.topicStart, fields.topicEnd);
-    const content = this.#content;
-    this.#options.mapping?.read(fields, content);
-    content.body = bytes;
-    content.bodyStart = fields.payloadStart;
-    content.bodyEnd = fields.payloadEnd;
-    this.#options.onDelivery(delivery);
+    this.#options.onDelivery(incoming.delivery(this.#acks.add(packetId, qos)));
   }
 
   #onAck(connection: MqttConnection, type: AckType, { packetId }: AckFields): void {

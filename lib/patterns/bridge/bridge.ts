@@ -23,10 +23,14 @@ export interface BridgeOptions {
   readonly isFull?: (() => boolean) | undefined;
   /** Called for each message that is acknowledged at its source. */
   readonly onForwarded?: ((envelope: Envelope) => void) | undefined;
+  /** Called when the first message stays at its source for a reason. */
+  readonly onKept?: ((reason: string) => void) | undefined;
   /** The maximum number of messages to forward. Default: no limit */
   readonly count?: number | undefined;
   /** The number of messages that the source has now, and that are forwarded: later ones are not. Default: no limit */
   readonly present?: number | undefined;
+  /** Whether the source delivers a message only once, as ZeroMQ does: then `finish` forwards all that arrived. Default: false */
+  readonly isLossy?: boolean | undefined;
   /** The number of unacknowledged messages that the inlet receives at most. Default: no limit */
   readonly prefetch?: number | undefined;
 }
@@ -139,7 +143,8 @@ export class Bridge {
   }
 
   /**
-   * Ends the deliveries, and waits until the received messages are forwarded. Call `close` afterwards.
+   * Ends the deliveries, and waits for the outcome of the published messages. Others stay at their source, unless it is
+   * lossy: then they are published, too. Call `close` afterwards.
    *
    * @param limit how long to wait for the outlet, in milliseconds
    * @param cancel ends the deliveries. Default: `inlet.cancel`
@@ -150,7 +155,8 @@ export class Bridge {
     const end = performance.now() + limit;
     for (;;) {
       this.proceed();
-      const waits = this.isRefused || this.#failure !== undefined ? this.outlet.pending > 0 : !this.isIdle;
+      const isWanted = this.#options.isLossy && !this.isRefused;
+      const waits = isWanted ? !this.isIdle : this.outlet.pending > 0;
       const left = end - performance.now();
       if (!waits || this.outlet.failure !== undefined || left <= 0) return;
       await this.changed.wait(Math.min(left, LOOK_MS));
@@ -247,6 +253,7 @@ export class Bridge {
   }
 
   #keep(reason: string): void {
+    if (!this.kept.has(reason)) this.#options.onKept?.(reason);
     this.kept.set(reason, (this.kept.get(reason) ?? 0) + 1);
     this.#keptCount++;
   }

@@ -1,3 +1,4 @@
+import { NO_PROPERTIES } from "../../amqp/properties.ts";
 import type { Rewrite } from "../../regex/pattern.ts";
 import type { BrokerSystem } from "../address.ts";
 import type { Envelope } from "../contract.ts";
@@ -14,12 +15,10 @@ export interface BridgeSource {
 /** The destination of messages. */
 export interface BridgeSink {
   readonly system: BrokerSystem | "zmq";
-  /** The exchange in AMQP; empty elsewhere. */
+  /** The exchange of AMQP and STOMP; empty elsewhere. */
   readonly exchange: string;
-  /** The routing key, topic or destination of all messages; undefined: each message goes to its topic. */
+  /** The queue or the topic for all messages; undefined: each message keeps its topic. */
   readonly name: string | undefined;
-  /** What precedes the topic in a destination of STOMP, `/topic/`. Default: nothing */
-  readonly prefix?: string;
 }
 
 /** What has no place at the other side. */
@@ -40,9 +39,10 @@ export function toQueue(queue: string): Readdress {
 }
 
 /**
- * Returns how messages are readdressed from one system to another. A topic stays the topic: a routing key of AMQP or STOMP
- * becomes a topic of MQTT with `/` and `.` exchanged, as in RabbitMQ; ZeroMQ's topics are not changed. Where all messages
- * go to one name, such as a queue, the topic is kept in the header `x-topic`, from where it becomes the topic again.
+ * Returns how messages are readdressed from one system to another. A topic stays the topic: a routing key, as AMQP and
+ * STOMP have it, becomes a topic of MQTT with `/` and `.` exchanged, as in RabbitMQ; ZeroMQ's topics are not changed. Where
+ * all messages go to one name, such as a queue, the topic is kept in the header `x-topic`, and becomes the topic again
+ * when the message leaves the queue.
  *
  * @param rewrites changes of topics, in the form of the sink; the first one that matches is applied
  * @param onLoss called once when something has no place at the sink
@@ -55,40 +55,36 @@ export function readdress(
 ): Readdress {
   const exchanges = source.system !== "zmq" && sink.system !== "zmq" &&
     (source.system === "mqtt") !== (sink.system === "mqtt");
-  let reported = false;
+  let isReported = false;
   return (message) => {
     let { properties } = message;
     const stored = source.isQueue ? headerOf(properties, TOPIC) : undefined;
     let topic = typeof stored === "string" ? stored : topicOf(source, message);
     if (exchanges) topic = exchangeSeparators(topic);
     topic = rewrite(rewrites, topic);
-    if (sink.system === "amqp") properties = withoutHeaders(properties, COPIES);
-    if (sink.name !== undefined) {
-      const key = sink.system === "mqtt" ? exchangeSeparators(topic) : topic;
-      if (topic === "") properties = withoutHeaders(properties, [TOPIC]);
-      else properties = withHeader(properties, TOPIC, key);
-      return { exchange: sink.exchange, routingKey: sink.name, properties };
+    if (sink.system === "zmq") {
+      if (!isReported && hasProperties(withoutHeaders(properties, [TOPIC]))) {
+        isReported = true;
+        onLoss("properties");
+      }
+      return { exchange: "", routingKey: topic, properties: NO_PROPERTIES };
     }
-    if (stored !== undefined) properties = withoutHeaders(properties, [TOPIC]);
-    if (sink.system === "zmq" && !reported && hasProperties(properties)) {
-      reported = true;
-      onLoss("properties");
+    properties = withoutHeaders(properties, COPIES);
+    if (sink.name === undefined) {
+      if (topic === "" && sink.system === "mqtt") return "without a topic";
+      if (stored !== undefined) properties = withoutHeaders(properties, [TOPIC]);
+      return { exchange: sink.exchange, routingKey: topic, properties };
     }
-    if (topic === "" && (sink.system === "mqtt" || sink.system === "stomp")) return "without a topic";
-    return { exchange: sink.exchange, routingKey: (sink.prefix ?? "") + topic, properties };
+    // In the form of a routing key, whatever the sink is.
+    const key = exchanges && sink.system === "mqtt" ? exchangeSeparators(topic) : topic;
+    properties = topic === "" ? withoutHeaders(properties, [TOPIC]) : withHeader(properties, TOPIC, key);
+    return { exchange: sink.exchange, routingKey: sink.name, properties };
   };
 }
 
 /** The topic of a message; empty if it has none. */
-function topicOf({ system, isQueue }: BridgeSource, { exchange, routingKey }: Envelope): string {
-  switch (system) {
-    case "amqp":
-      return isQueue && exchange === "" ? "" : routingKey;
-    case "stomp":
-      return /^\/(?:topic|exchange\/[^/]*)\/(.*)$/s.exec(routingKey)?.[1] ?? "";
-    default:
-      return routingKey;
-  }
+function topicOf({ isQueue }: BridgeSource, { exchange, routingKey }: Envelope): string {
+  return isQueue && exchange === "" ? "" : routingKey;
 }
 
 function rewrite(rewrites: readonly Rewrite[], topic: string): string {

@@ -17,6 +17,11 @@ export type PublishOptions = MqttOptions & {
   readonly qos?: 0 | 1 | 2 | undefined;
   /** Whether the server keeps the latest message of each topic for later subscribers. Default: false */
   readonly retain?: boolean | undefined;
+  /**
+   * Whether messages that the server took although nobody subscribes to their topic are counted as `returned`. Only some
+   * servers of MQTT 5.0 know it, and only for QoS 1 and 2. Default: false
+   */
+  readonly mandatory?: boolean | undefined;
 };
 
 /** Publishes to the topics that the envelopes name. */

@@ -90,6 +90,8 @@ export class StompConnection implements Connection, StreamSink, StompSink {
     if (this.#sendInterval > 0) this.#every(this.#sendInterval / 2, () => this.#beat());
     if (this.#receiveInterval > 0) this.#every(this.#receiveInterval / 2, () => this.#listen());
     this.#handle(() => this.#decoder.resume());
+    const failure = login.failure();
+    if (failure !== undefined) stream.close(failure);
   }
 
   /** Whether the output buffer is so large that publishing should wait for `onWritable`. */

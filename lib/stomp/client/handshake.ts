@@ -26,6 +26,8 @@ export interface StompLogin {
   /** The intervals in which we send, and in which the server sends, in milliseconds; 0 for none. */
   readonly sendInterval: number;
   readonly receiveInterval: number;
+  /** Returns why the server is gone; undefined while it is not. */
+  readonly failure: () => Error | undefined;
 }
 
 /**
@@ -50,6 +52,7 @@ export async function logIn(stream: ByteStream, address: StompServer, timeout: n
     ]);
     stream.write(encoder.out.take());
     const { command, headers, details } = await first.frame;
+    await first.written;
     if (command === "ERROR") {
       throw explain(new StompError(headers.get("message") ?? "ERROR", details), address);
     }
@@ -64,15 +67,18 @@ export async function logIn(stream: ByteStream, address: StompServer, timeout: n
         }`,
       );
     }
+    first.end();
     first.decoder.version = version;
     const server = (headers.get("server") ?? "").replace("/", " ").trim();
     return {
       decoder: first.decoder,
       version,
       server: server || "a STOMP server",
+      failure: () => first.failure,
       ...intervals(headers.get("heart-beat"), beat),
     };
   } catch (error) {
+    first.end();
     stream.close();
     throw error;
   }
@@ -133,16 +139,21 @@ interface First {
 /** Waits for the first frame of a server, under one deadline. */
 class FirstFrame implements StreamSink, StompSink {
   readonly frame: Promise<First>;
+  /** Resolves when the system has taken CONNECT: the next write may follow. */
+  readonly written: Promise<void>;
   readonly decoder: StompDecoder = new StompDecoder(this, { maxBody: MAX_FIRST_BODY });
   /** The frame arrived: the decoder keeps what follows. */
   overBacklog = false;
+  /** Why the server is gone. */
+  failure: Error | undefined;
 
   readonly #outcome = Promise.withResolvers<First>();
+  readonly #drain = Promise.withResolvers<void>();
   readonly #timer: ReturnType<typeof setTimeout>;
-  #over = false;
 
   constructor(stream: ByteStream, timeout: number) {
     this.frame = this.#outcome.promise;
+    this.written = this.#drain.promise;
     this.frame.catch(() => {}); // It may fail before it is awaited.
     this.#timer = setTimeout(
       () => this.#fail(new HandshakeTimeoutError(`No CONNECTED frame arrived within ${timeout / 1000} s`)),
@@ -154,7 +165,6 @@ class FirstFrame implements StreamSink, StompSink {
 
   onFrame({ command, headers, body, bodyStart, bodyEnd }: StompFrame): void {
     this.overBacklog = true;
-    this.#end();
     this.#outcome.resolve({
       command,
       headers: new Map(headers),
@@ -163,7 +173,7 @@ class FirstFrame implements StreamSink, StompSink {
   }
 
   onData(chunk: Uint8Array): void {
-    if (this.#over && !this.overBacklog) return;
+    if (this.failure !== undefined) return;
     try {
       this.decoder.push(chunk);
     } catch (error) {
@@ -181,20 +191,22 @@ class FirstFrame implements StreamSink, StompSink {
   }
 
   onDrain(): void {
-    // CONNECT is the only write.
+    this.#drain.resolve();
   }
 
-  #end(): void {
+  /** Ends the time limit. */
+  end(): void {
     clearTimeout(this.#timer);
-    this.#over = true;
   }
 
   #fail(error: Error): void {
-    this.#end();
+    this.end();
+    this.failure ??= error;
     this.#outcome.reject(error);
+    this.#drain.resolve();
   }
 }
 
 function goodbye(): UnreachableError {
-  return new UnreachableError("The server closed the connection before CONNECTED: it may not speak STOMP");
+  return new UnreachableError("The server closed the connection during the login: it may not speak STOMP");
 }

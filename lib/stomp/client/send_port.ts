@@ -34,22 +34,23 @@ export class SendHeads {
     if (envelope === this.#last) return this.#lastHead;
     let head = this.#heads.get(envelope);
     if (head === undefined) {
-      head = this.#encode(envelope);
+      const { out } = this.#encoder;
+      out.length = 0;
+      this.write(this.#encoder, envelope);
+      head = out.bytes.slice(0, out.length);
       this.#heads.set(envelope, head);
     }
     this.#last = envelope;
     return this.#lastHead = head;
   }
 
-  #encode({ exchange, routingKey, properties }: Envelope): Uint8Array {
+  /** Encodes a head, for an envelope whose properties may have changed. @throws as `headOf` */
+  write(encoder: StompEncoder, { exchange, routingKey, properties }: Envelope): void {
     const decoded = decodeProperties(properties);
     const destination = destinationFor(exchange, routingKey, this.#declares);
-    const { out } = this.#encoder;
-    out.length = 0;
-    this.#encoder.begin("SEND");
-    this.#encoder.header("destination", destination);
-    writeSendHeaders(this.#encoder, decoded, destination.startsWith("/queue/"));
-    return out.bytes.slice(0, out.length);
+    encoder.begin("SEND");
+    encoder.header("destination", destination);
+    writeSendHeaders(encoder, decoded, destination.startsWith("/queue/"));
   }
 }
 
@@ -60,10 +61,13 @@ export class SendPort implements Port {
 
   readonly #connection: StompConnection;
   readonly #heads: SendHeads;
+  readonly #changes: boolean;
 
-  constructor(connection: StompConnection, heads: SendHeads) {
+  /** @param changes whether the properties of an envelope change between its messages */
+  constructor(connection: StompConnection, heads: SendHeads, changes: boolean) {
     this.#connection = connection;
     this.#heads = heads;
+    this.#changes = changes;
   }
 
   get full(): boolean {
@@ -73,7 +77,8 @@ export class SendPort implements Port {
   publish(tag: number, envelope: Envelope, bytes: Uint8Array, start: number, end: number): void {
     const { encoder } = this.#connection;
     this.used = true;
-    encoder.out.append(this.#heads.headOf(envelope));
+    if (this.#changes) this.#heads.write(encoder, envelope);
+    else encoder.out.append(this.#heads.headOf(envelope));
     encoder.header("receipt", String(tag));
     encoder.end(bytes, start, end);
   }

@@ -1,6 +1,6 @@
-# The other end of our STOMP client: stomp.py or pika sends, takes or answers messages. Prints "ready", and then one line of
+# The other end of our STOMP client: stomp.py or pika sends, takes, answers or asks. Prints "ready", and then one line of
 # JSON for each message. Messages to send are one line of JSON each on stdin.
-# Usage: python3 stomp_far_end.py stomp|pika send|take|answer HOST:PORT DESTINATION|QUEUE|"EXCHANGE|KEY" [COUNT]
+# Usage: python3 stomp_far_end.py stomp|pika send|take|answer|ask HOST:PORT DESTINATION|QUEUE|"EXCHANGE|KEY" [COUNT]
 import base64
 import json
 import queue
@@ -60,6 +60,11 @@ def with_stomp():
             conn.send(TARGET, body, headers=headers, receipt=f"r{number}")
             next_frame("receipt")
         show("ready")
+    elif WORK == "ask":
+        for number, (body, _, _) in enumerate(inputs()):
+            conn.send(TARGET, body, headers={"reply-to": "/temp-queue/far", "correlation-id": f"c{number}"})
+            frame = next_frame("message")
+            show({"headers": frame.headers, "body": base64.b64encode(frame.body).decode()})
     else:
         conn.subscribe(TARGET, "1", ack="client-individual", headers={"receipt": "subscribed"})
         next_frame("receipt")
@@ -88,6 +93,12 @@ def with_pika():
         for body, headers, properties in inputs():
             channel.basic_publish(exchange, key, body, pika.BasicProperties(headers=headers, **properties))
         show("ready")
+    elif WORK == "ask":
+        replies = channel.queue_declare("", exclusive=True).method.queue
+        for number, (body, _, _) in enumerate(inputs()):
+            channel.basic_publish("", TARGET, body, pika.BasicProperties(reply_to=replies, correlation_id=f"c{number}"))
+            _, properties, answer = next(channel.consume(replies, auto_ack=True, inactivity_timeout=STEP_S))
+            show({"properties": properties_of(properties), "body": base64.b64encode(answer).decode()})
     else:
         name = TARGET
         if "|" in TARGET:

@@ -1,6 +1,6 @@
 import { amqpError } from "../../../amqp/amqp_error.ts";
 import { resource } from "../arguments.ts";
-import { compilePattern, type Pattern } from "../../../regex/pattern.ts";
+import { compilePattern, compileStoredPattern, type Pattern } from "../../../regex/pattern.ts";
 import type { Permission, TopicPermission } from "../topology/definition_change.ts";
 
 /** The kind of access that an operation needs (https://www.rabbitmq.com/access-control.html#authorisation). */
@@ -32,11 +32,16 @@ export function compilePermission(source: Permission, compile = compilePattern):
   };
 }
 
+/** In a topic permission: the identifier of an MQTT client. Other clients have none, and it stands for itself. */
+const CLIENT_ID = "{client_id}";
+
 /** A user's topic permission for one exchange. It caches the routing keys that are allowed. */
 export class CompiledTopicPermission {
   readonly source: TopicPermission;
   readonly #patterns: { readonly write: Pattern; readonly read: Pattern };
   readonly #allowed = { write: new Set<string>(), read: new Set<string>() };
+  readonly #user: string;
+  readonly #vhost: string;
 
   /**
    * @param compile compiles one pattern
@@ -44,11 +49,22 @@ export class CompiledTopicPermission {
    */
   constructor(source: TopicPermission, user: string, vhost: string, compile = compilePattern) {
     this.source = source;
+    this.#user = user;
+    this.#vhost = vhost;
     const expand = (pattern: string) =>
       compile(
         pattern.replaceAll("{username}", () => literal(user)).replaceAll("{vhost}", () => literal(vhost)),
       );
     this.#patterns = { write: expand(source.write), read: expand(source.read) };
+  }
+
+  /** Returns the permission of one MQTT client. A pattern that its identifier makes too long allows nothing. */
+  forClient(clientId: string): CompiledTopicPermission {
+    const { write, read } = this.source;
+    if (!write.includes(CLIENT_ID) && !read.includes(CLIENT_ID)) return this;
+    const expand = (pattern: string) => pattern.replaceAll(CLIENT_ID, () => literal(clientId));
+    const source = { write: expand(write), read: expand(read) };
+    return new CompiledTopicPermission(source, this.#user, this.#vhost, compileStoredPattern);
   }
 
   allows(operation: "write" | "read", routingKey: string): boolean {
@@ -75,11 +91,15 @@ export class Access {
   readonly #allowed = new Set<string>();
   readonly #topics: () => ReadonlyMap<string, CompiledTopicPermission> | undefined;
   readonly #store: { readonly revision: number };
+  readonly #clientId: string | undefined;
+  /** The topic permissions that name the client, by those that they are made of. */
+  readonly #own = new WeakMap<CompiledTopicPermission, CompiledTopicPermission>();
 
   /**
    * @param permission returns the current permission; undefined if the user has none
    * @param topics returns the current topic permissions by exchange; undefined if the user has none
    * @param store see `revision`
+   * @param clientId the identifier of an MQTT client, as it is in routing keys
    */
   constructor(
     user: string,
@@ -87,12 +107,14 @@ export class Access {
     permission: () => CompiledPermission | undefined,
     topics: () => ReadonlyMap<string, CompiledTopicPermission> | undefined = () => undefined,
     store: { readonly revision: number } = { revision: 0 },
+    clientId?: string,
   ) {
     this.user = user;
     this.vhost = vhost;
     this.#permission = permission;
     this.#topics = topics;
     this.#store = store;
+    this.#clientId = clientId;
   }
 
   /** Changes when a check that succeeded may fail now. */
@@ -115,7 +137,7 @@ export class Access {
     const topics = this.#topics();
     if (topics === undefined || exchanges.get(name)?.definition.type !== "topic") return;
     const compiled = topics.get(name);
-    if (compiled === undefined || compiled.allows(operation, routingKey)) return;
+    if (compiled === undefined || this.#ownOf(compiled).allows(operation, routingKey)) return;
     throw amqpError(
       403,
       `access to topic '${routingKey}' in exchange '${name}' in vhost '${this.vhost}' refused for user '${this.user}'`,
@@ -141,5 +163,15 @@ export class Access {
     }
     if (this.#allowed.size === MAX_ANSWERS) this.#allowed.clear();
     this.#allowed.add(question);
+  }
+
+  #ownOf(compiled: CompiledTopicPermission): CompiledTopicPermission {
+    if (this.#clientId === undefined) return compiled;
+    let own = this.#own.get(compiled);
+    if (own === undefined) {
+      own = compiled.forClient(this.#clientId);
+      this.#own.set(compiled, own);
+    }
+    return own;
   }
 }

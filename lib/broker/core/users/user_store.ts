@@ -95,12 +95,18 @@ export class UserStore {
     return this.#refuseRemoteGuest(name, isLocal);
   }
 
-  /** Returns the permissions of a user in a virtual host; undefined if there are none. */
-  accessTo(name: string, vhost: string): Access | undefined {
+  /**
+   * Returns the permissions of a user in a virtual host; undefined if there are none.
+   *
+   * @param clientId the identifier of an MQTT client, as it is in routing keys
+   */
+  accessTo(name: string, vhost: string, clientId?: string): Access | undefined {
     const permission = () => this.#permissions.get(name)?.get(vhost);
     const key = topicKey(name, vhost);
     const topics = () => this.#topics.size === 0 ? undefined : this.#topics.get(key);
-    return permission() === undefined ? undefined : new Access(name, vhost, permission, topics, this);
+    return permission() === undefined
+      ? undefined
+      : new Access(name, vhost, permission, topics, this, clientId);
   }
 
   /** Adds or changes a user. Reports a change only if there is one. */

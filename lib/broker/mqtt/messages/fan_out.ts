@@ -29,7 +29,7 @@ export class FanOut {
     return this.message;
   }
 
-  /** Returns the packet of the last message, as the whole content of a buffer. */
+  /** Returns the packet of the last message, as the whole content of a buffer; empty if its routing key is no topic name. */
   encoded(version: ProtocolVersion): FrameBuffer {
     const encoder = version === 5 ? this.#new : this.#old;
     if (encoder.out.length === 0) this.message.send(encoder);

@@ -5,10 +5,14 @@ import { readName } from "../../../bytes/text_cache.ts";
 import { HEADER } from "../../../crossing/mqtt/headers.ts";
 import { NO_HEADERS, writeExpiry, writeMqttProperties } from "../../../crossing/mqtt/to_mqtt.ts";
 import { type PacketEncoder, sizeofPublish } from "../../../mqtt/packet_encoder.ts";
+import { isText } from "../../../mqtt/text.ts";
 import { sizeofVariable } from "../../../mqtt/integers.ts";
 import { PropertyWriter } from "../../../mqtt/properties.ts";
 import { PROPERTY } from "../../../mqtt/property_table.ts";
 import { copyExchanged, exchangeSeparators, MAX_NAME } from "../names.ts";
+
+const PLUS = 0x2b;
+const HASH = 0x23;
 
 /** A message of the core, as it is sent in a PUBLISH. One object is reused for all messages. */
 export class OutgoingMessage {
@@ -71,7 +75,11 @@ export class OutgoingMessage {
     return this.headers[HEADER.retain] === 1;
   }
 
-  /** Encodes a PUBLISH. @returns false if it is over the size limit of the client */
+  /**
+   * Encodes a PUBLISH.
+   *
+   * @returns false if it is over the size limit of the client, or its routing key is no topic name
+   */
   send(encoder: PacketEncoder): boolean {
     const { head, propertiesStart, body, bodyStart, bodyEnd } = this.#message;
     const { sendQos: qos, packetId, aliasKnown, maxPacket } = this;
@@ -81,7 +89,8 @@ export class OutgoingMessage {
     const topicLength = aliasKnown ? 0 : propertiesStart - this.#keyStart;
     const size = sizeofPublish(encoder.version, qos > 0, topicLength, properties.length, bodyEnd - bodyStart);
     if (1 + sizeofVariable(size) + size > maxPacket) return false;
-    copyExchanged(head, this.#keyStart, this.#keyStart + topicLength, this.#topic, 0);
+    // The client knows aliases of topic names only.
+    if (!aliasKnown && !this.#copyTopic(head, propertiesStart)) return false;
     const flags = (this.dup ? 8 : 0) | qos << 1 | (this.retain ? 1 : 0);
     encoder.publish(
       flags,
@@ -96,6 +105,23 @@ export class OutgoingMessage {
       bodyEnd,
     );
     return true;
+  }
+
+  /**
+   * Copies the routing key as a topic.
+   *
+   * @returns whether it is a topic name; messages of other protocols may have other keys [MQTT-4.7.3-1] [MQTT-3.3.2-2]
+   */
+  #copyTopic(head: Uint8Array, end: number): boolean {
+    const topic = this.#topic;
+    const length = copyExchanged(head, this.#keyStart, end, topic, 0);
+    let ascii = true;
+    for (let at = 0; at < length; at++) {
+      const byte = topic[at]!;
+      if (byte === PLUS || byte === HASH) return false;
+      if (byte === 0 || byte > 127) ascii = false;
+    }
+    return length > 0 && (ascii || isText(topic, 0, length));
   }
 
   #writeProperties(into: PropertyWriter): void {

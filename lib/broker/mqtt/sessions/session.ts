@@ -239,14 +239,17 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
       this.dropped++;
       return;
     }
-    space.core.counters.delivered++;
+    const { counters } = space.core;
     const retain = match.retainAsPublished && outgoing.retained;
     if (match.ids === undefined && !retain && connection.isPlain) {
-      return connection.deliverEncoded(fanOut.encoded(connection.version));
+      const packet = fanOut.encoded(connection.version);
+      if (packet.length === 0) return;
+      counters.delivered++;
+      return connection.deliverEncoded(packet);
     }
     outgoing.retain = retain;
     outgoing.ids = match.ids;
-    connection.deliver(outgoing);
+    if (connection.deliver(outgoing)) counters.delivered++;
     outgoing.retain = false;
     outgoing.ids = undefined;
     outgoing.alias = 0;
@@ -261,8 +264,7 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
     outgoing.retain = retain;
     outgoing.ids = subscription.id === undefined ? undefined : [subscription.id];
     outgoing.ttl = ttl;
-    this.space.core.counters.delivered++;
-    connection.deliver(outgoing);
+    if (connection.deliver(outgoing)) this.space.core.counters.delivered++;
   }
 
   deliver(consumer: QueueConsumer, queue: Queue): void {

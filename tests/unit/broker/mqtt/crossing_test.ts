@@ -112,6 +112,43 @@ describe("mqtt crossing", () => {
     await old.disconnect();
   });
 
+  it(
+    "a routing key that is no topic name is not sent: a client would end the connection",
+    TIMEOUT,
+    async () => {
+      const peers = [
+        await MqttPeer.open(mqtt, "plain", { version: 4 }),
+        await MqttPeer.open(mqtt, "stored", { version: 4, cleanStart: false }),
+        await MqttPeer.open(mqtt, "named"),
+        await MqttPeer.open(mqtt, "sharing"),
+      ];
+      await peers[0]!.subscribe("#", 0);
+      await peers[1]!.subscribe("#", 1);
+      await peers[2]!.subscribe("#", 1, {}, { subscriptionIdentifiers: [3] });
+      await peers[3]!.subscribe("$share/all/#", 1);
+      for (const deliveryMode of [1, 2]) {
+        // U+DCFF stands for the byte 0xFF, which is not UTF-8.
+        for (const routingKey of ["", "#", "a.+.b", "a+", "nul\0", "\udcff", "é", "*", "a.b"]) {
+          await amqp.publish({ exchange: "amq.topic", routingKey }, new Uint8Array(0), {
+            properties: { deliveryMode },
+          });
+        }
+      }
+      for (const peer of peers) {
+        const topics: string[] = [];
+        while (topics.length < 6) {
+          const { value } = await peer.expect(PUBLISH);
+          topics.push(value.topic);
+          if (value.qos > 0) peer.ack(PUBACK, value.packetId);
+        }
+        assert.deepEqual(topics, ["é", "*", "a/b", "é", "*", "a/b"]);
+        await peer.disconnect();
+      }
+      const stored = broker.vhosts.get("/")!.queues.get("mqtt-subscription-storedqos1")!;
+      assert.equal(stored.ready + stored.unacked, 0);
+    },
+  );
+
   it("the HTTP API shows MQTT connections and their consumers", TIMEOUT, async () => {
     const http = await broker.listenHttp("127.0.0.1:0");
     const peer = await MqttPeer.open(mqtt, "seen", { version: 4, keepAlive: 33 });

@@ -117,4 +117,33 @@ describe("mqtt messages", () => {
     old.publish("open/a", "x", { qos: 1, packetId: 1 });
     await old.expectEnd();
   });
+
+  it(
+    "permissions - {client_id} stands for the identifier of the client, as it is in topics",
+    TIMEOUT,
+    async () => {
+      const { users } = shared.broker;
+      users.put("fleet", "pw");
+      users.permit("fleet", "/", { configure: ".*", write: ".*", read: ".*" });
+      const permission = { write: "^{username}\\.{client_id}\\.", read: "^{username}\\.{client_id}\\.#$" };
+      users.permitTopics("fleet", "/", "amq.topic", permission);
+      const login = { userName: "fleet", password: new TextEncoder().encode("pw") };
+      for (const id of ["truck.1/a", "[x].*", "{username}", ""]) {
+        const peer = await open(id, login);
+        const name = id === "" ? peer.connack.properties.assignedClientIdentifier! : id;
+        assert.equal(await peer.publishAcknowledged(`fleet/${name}/speed`, "80"), 0x10);
+        assert.equal(await peer.publishAcknowledged(`fleet/other/speed`, "80"), 0x87);
+        assert.equal(await peer.publishAcknowledged(`fleet/fleet/speed`, "80"), 0x87);
+        if (id === "truck.1/a") assert.deepEqual(await peer.subscribe(`fleet/${name}/#`), [0]);
+        assert.deepEqual(await peer.subscribe("fleet/#"), [0x87]);
+        await peer.disconnect();
+      }
+      const peer = await open("late", login);
+      users.permitTopics("fleet", "/", "amq.topic", { ...permission, write: "^all\\.{client_id}$" });
+      assert.equal(await peer.publishAcknowledged("all/late", "x"), 0x10);
+      assert.equal(await peer.publishAcknowledged("fleet/late/x", "x"), 0x87);
+      await peer.disconnect();
+      users.forbidTopics("fleet", "/", "amq.topic");
+    },
+  );
 });

@@ -100,6 +100,31 @@ describe("MQTT publisher", () => {
     });
   });
 
+  it("mandatory - messages that nobody subscribes to are counted as returned, and reported to their run", async () => {
+    for (const qos of [1, 2] as const) {
+      await withPublisher({
+        on(served, packet) {
+          if (packet.type !== PUBLISH) return false;
+          const { packetId } = packet.value;
+          served.send(ackOf(qos === 1 ? PUBACK : PUBREC, packetId, packetId === 2 ? 0x10 : 0));
+          return true;
+        },
+      }, async (publisher) => {
+        const seen: string[] = [];
+        const outcome = (name: string) => ({
+          isReturned: false,
+          onReturn: (_code: number, reason: string) => void seen.push(`${name}: ${reason}`),
+          onSettled: (all: boolean) => void seen.push(`${name}: ${all}`),
+        });
+        publisher.publish(bodies("a"), 0, 1, T, outcome("one"));
+        publisher.publish(bodies("b"), 0, 1, T, outcome("two"));
+        await waitFor(() => publisher.pending === 0);
+        assert.deepEqual([publisher.acknowledged, publisher.returned, publisher.refused], [2, 1, 0]);
+        assert.deepEqual(seen.sort(), ["one: true", "two: nobody subscribes to the topic", "two: true"]);
+      }, { qos, mandatory: true });
+    }
+  });
+
   it("window - respects the receive maximum of the server", () => {
     const held: number[] = [];
     return withPublisher({

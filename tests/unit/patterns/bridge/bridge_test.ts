@@ -148,8 +148,19 @@ describe("bridge", () => {
     assert.deepEqual([source.acknowledged, bridge.isComplete], [[0, 1, 2, 3, 4], true]);
   });
 
-  it("finish - ends the deliveries, and waits until the sink has what was received", async () => {
+  it("finish - waits only for published messages, as the others stay at their source", async () => {
     const { bridge, sink, source } = build(5, {}, new FakeSink(1));
+    source.deliver(3);
+    const finished = bridge.finish(10_000);
+    sink.window = 0;
+    sink.settle(0, true, false);
+    await finished;
+    assert.deepEqual([source.acknowledged, source.unacked.size], [[0], 2]);
+    await bridge.close();
+  });
+
+  it("finish - ends the deliveries, and waits until the sink has all messages of a lossy source", async () => {
+    const { bridge, sink, source } = build(5, { isLossy: true }, new FakeSink(1));
     source.deliver(3);
     const finished = bridge.finish(10_000);
     assert.equal(source.isCancelled, true);

@@ -124,8 +124,24 @@ describe("STOMP handshake", () => {
         },
       },
       UnreachableError,
-      /closed the connection before CONNECTED/,
+      /closed the connection during the login/,
     );
+  });
+
+  it("goodbye - a server that ends the connection after CONNECTED is noticed", async () => {
+    await serveStomp({
+      on(served) {
+        served.say("CONNECTED", { version: "1.2" });
+        served.socket.end();
+        return true;
+      },
+    }, async (url) => {
+      const end = dialFirst(STOMP, parseStompAddress(url).servers).then(
+        ({ closed }) => closed,
+        (error) => error,
+      );
+      assert.ok(await deadline(end, 10_000, "the end") instanceof UnreachableError);
+    });
   });
 });
 
