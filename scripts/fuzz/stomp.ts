@@ -1,8 +1,12 @@
-/** The STOMP targets of the fuzzer: frames in each version, a broker with whole sessions. */
+/** The STOMP targets of the fuzzer: frames in each version, a broker with whole sessions, a client. */
 import { setImmediate } from "node:timers/promises";
 import { StompServer } from "../../lib/broker/stomp/server.ts";
 import { Broker } from "../../lib/broker/server.ts";
-import { MqcatError } from "../../lib/errors.ts";
+import { MqcatError, UnreachableError } from "../../lib/errors.ts";
+import { StompConnection } from "../../lib/stomp/client/connection.ts";
+import { DeliveryReader } from "../../lib/stomp/client/delivery_reader.ts";
+import { logIn } from "../../lib/stomp/client/handshake.ts";
+import { parseStompAddress } from "../../lib/stomp/client/url.ts";
 import { StompDecoder } from "../../lib/stomp/frame_decoder.ts";
 import { StompEncoder } from "../../lib/stomp/frame_encoder.ts";
 import { VERSIONS } from "../../lib/stomp/frame.ts";
@@ -113,4 +117,47 @@ function broker(): Target {
   };
 }
 
-export const stompTargets: readonly Target[] = [frames, broker()];
+/** The frames of a server to a client. */
+const SERVED = [
+  frame("CONNECTED\nversion:1.2\nheart-beat:0,0\nserver:RabbitMQ/3.10.8\nsession:session-x"),
+  frame("RECEIPT\nreceipt-id:1"),
+  frame(
+    "MESSAGE\nsubscription:mqcat-0\ndestination:/queue/a%2Fb\nmessage-id:T_0@@x@@1\nack:T_0@@x@@1\npriority:3\n" +
+      "timestamp:1234567890\nreply-to:/reply-queue/r\npersistent:true\nx\\cy:a\\nb\ncontent-length:5",
+    "he\0lo",
+  ),
+  frame(
+    "MESSAGE\nsubscription:mqcat-0\ndestination:/exchange/x/%C3%A9\nmessage-id:2\nexpiration:soon",
+    "hello",
+  ),
+  frame(
+    "ERROR\nmessage:not_found\nsubscription:mqcat-0\nreceipt-id:1",
+    "NOT_FOUND - no queue 'a' in vhost '/'",
+  ),
+];
+
+const client: Target = {
+  name: "STOMP client",
+  seeds: [
+    concat(SERVED),
+    frame("ERROR\nmessage:Bad CONNECT", "Access refused for user 'guest'\n"),
+    utf8("AMQP\0\0\x09\x01"),
+  ],
+  lanes: 8,
+  async run(input, chance) {
+    const [server] = parseStompAddress("stomp://guest:guest@127.0.0.1?heartbeat=0").servers;
+    const reader = new DeliveryReader();
+    const decoder = new StompDecoder({
+      onFrame: (one) => one.command === "MESSAGE" && void reader.read(one, 1),
+    }, { maxBody: MAX_BODY });
+    decoder.version = "1.2";
+    const stream = new CannedStream(input, chance.below(input.length + 1));
+    const connection = new StompConnection(stream, await logIn(stream, server!, 1000), server!, MAX_BODY);
+    decoder.push(input);
+    const cause = await connection.closed;
+    // The stream ends after the input.
+    if (cause !== undefined && !(cause instanceof UnreachableError)) throw cause;
+  },
+};
+
+export const stompTargets: readonly Target[] = [frames, broker(), client];

@@ -9,7 +9,9 @@ import { MqttPublisher, type PublisherOptions } from "../../lib/mqtt/client/publ
 import { MqttSubscriber, type SubscriberOptions } from "../../lib/mqtt/client/subscriber.ts";
 import type { Subscription } from "../../lib/mqtt/client/subscriptions.ts";
 import { parseMqttUrl } from "../../lib/mqtt/client/url.ts";
+import type { Inlet } from "../../lib/patterns/contract.ts";
 import { AmqpMapping } from "../../lib/patterns/mqtt/mapping.ts";
+import { subscribe } from "../../lib/patterns/mqtt/receive.ts";
 import { installed, requirePeer, type TempDir, tempDir, waitFor } from "../support/helpers.ts";
 import { freePort } from "../support/mqcat.ts";
 import { isInstalled, Proxy, rabbitMq, stopRabbitMq } from "../support/rabbitmq.ts";
@@ -101,6 +103,8 @@ class Client {
   readonly child: ChildProcess;
   output = "";
   #errors = "";
+  /** Whether it ended and all of its output was read. */
+  #isOver = false;
 
   constructor(program: string, url: string, ...args: string[]) {
     const { port, username, password } = new URL(url);
@@ -111,11 +115,12 @@ class Client {
     });
     this.child.stdout!.on("data", (chunk) => this.output += chunk);
     this.child.stderr!.on("data", (chunk) => this.#errors += chunk);
+    this.child.on("close", () => this.#isOver = true);
   }
 
   /** Waits for the end, and returns the lines of stdout. */
   async lines(): Promise<string[]> {
-    await waitFor(() => this.child.exitCode !== null, 30_000, "the end of a program of mosquitto");
+    await waitFor(() => this.#isOver, 30_000, "the end of a program of mosquitto");
     assert.equal(this.child.exitCode, 0, this.#errors + this.output);
     return this.output.trimEnd().split("\n");
   }
@@ -316,6 +321,33 @@ for (const kind of [new Mosquitto(), new Rabbit(), new Own()]) {
         assert.deepEqual(got.map(({ text }) => text).sort(), texts.map((text) => `cut/2 ${text}`));
         assert.ok(proxy.connections >= 6, `${proxy.connections} connections`);
         await Promise.all([sub.close(), made.close()]);
+      });
+
+      test("subscribe - across cuts no message is lost, as the session outlives the connection", async (url) => {
+        await using proxy = await Proxy.to(Number(new URL(url).port));
+        const seen = new Set<string>();
+        let tag = 0;
+        const target = parseMqttUrl(`${url.replace(/:\d+$/, `:${new URL(proxy.url).port}`)}/kept/#`);
+        const inlet: Inlet = subscribe(target, {
+          reconnect: { first: 10, longest: 100 },
+          onDelivery({ deliveryTag, content: { body, bodyStart, bodyEnd } }) {
+            tag = deliveryTag;
+            seen.add(new TextDecoder().decode(body.subarray(bodyStart, bodyEnd)));
+          },
+          onBatchEnd() {
+            inlet.ack({ generation: inlet.generation, tag }, true);
+            inlet.flush();
+          },
+        });
+        await inlet.start();
+        const made = await publisher(url);
+        for (let at = 0; at < 2000; at += 500) {
+          proxy.cutAfter(3000);
+          await publishAll(made, "kept/b", Array.from({ length: 500 }, (_, i) => `${at + i}`));
+          await waitFor(() => seen.size === at + 500, 30_000, "the messages");
+        }
+        assert.ok(proxy.connections >= 4, `${proxy.connections} connections`);
+        await Promise.all([inlet.close(), made.close()]);
       });
 
       test("properties - content type, correlation data, response topic and user properties, both ways", async (url) => {

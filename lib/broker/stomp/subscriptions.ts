@@ -60,6 +60,8 @@ export class Subscriptions implements ConsumingChannel {
   readonly #endpoints: Endpoints;
   /** By tag: `T_` and the id, or `Q_` and the destination. */
   readonly #subscriptions = new Map<string, Subscription>();
+  /** The subscriptions of unacknowledged deliveries, which outlive their subscription. */
+  readonly #owners = new WeakMap<QueueConsumer, Subscription>();
   /** The queues for replies, by the name of the temporary queue. */
   readonly #replyQueues = new Map<string, string>();
 
@@ -147,7 +149,8 @@ export class Subscriptions implements ConsumingChannel {
         `${quote(command)} must include a valid ${quote(header)} header\n`,
       );
     }
-    const subscription = this.#subscriptions.get(parts.join(SEPARATOR));
+    const tag = Number(number);
+    const subscription = this.#ownerOf(parts.join(SEPARATOR), tag);
     if (subscription === undefined) {
       throw new StompError("Subscription not found", `Message with id ${quote(id)} has no subscription`);
     }
@@ -160,7 +163,7 @@ export class Subscriptions implements ConsumingChannel {
       : requeue === undefined || booleanOf("requeue", requeue)
       ? REQUEUE
       : REJECT;
-    return { outcome, subscription, tag: Number(number) };
+    return { outcome, subscription, tag };
   }
 
   /** Whether a delivery is not settled yet. */
@@ -309,6 +312,13 @@ export class Subscriptions implements ConsumingChannel {
     }
   }
 
+  /** Returns the subscription with this name: the one of the delivery, which may have ended since, or else the present one. */
+  #ownerOf(name: string, tag: number): Subscription | undefined {
+    const slot = this.deliveries.slotOf(tag);
+    const owner = slot < 0 ? undefined : this.#owners.get(this.deliveries.consumers[slot]!);
+    return owner?.consumer.options.tag === name ? owner : this.#subscriptions.get(name);
+  }
+
   #add(
     queue: Queue,
     tag: string,
@@ -324,13 +334,15 @@ export class Subscriptions implements ConsumingChannel {
       prefetch: this.prefetch,
       arguments: {},
     });
-    this.consumers.set(tag, consumer);
-    this.#subscriptions.set(tag, {
+    const subscription = {
       ...options,
       consumer,
       messageIds: `${tag}${SEPARATOR}${this.#connection.sessionId}${SEPARATOR}`,
       settledUpTo: 0,
-    });
+    };
+    this.consumers.set(tag, consumer);
+    this.#subscriptions.set(tag, subscription);
+    this.#owners.set(consumer, subscription);
     queue.addConsumer(consumer);
   }
 

@@ -47,6 +47,19 @@ const OF_FRAME: ReadonlySet<string> = new Set([
   "transaction",
 ]);
 
+/**
+ * The headers of a MESSAGE frame that only its server writes. A publisher could mislead subscribers with others of these
+ * names: many clients take the last of repeated headers.
+ */
+const OF_SERVER: ReadonlySet<string> = new Set([
+  "destination",
+  "message-id",
+  "subscription",
+  "redelivered",
+  "ack",
+  "content-length",
+]);
+
 /** The headers of a SEND frame to `/queue/NAME` that are properties and arguments of the queue. */
 const OF_QUEUE: ReadonlySet<string> = new Set([
   "durable",
@@ -105,13 +118,10 @@ export function isOfMessage(name: string): boolean {
   return !OF_FRAME.has(name);
 }
 
-/** Writes properties and headers of a message as the headers of a MESSAGE frame. */
+/** Writes properties and headers of a message as the headers of a MESSAGE frame, without those that its server writes. */
 export function writeMessageHeaders(encoder: StompEncoder, properties: BasicProperties): void {
   const { headers, replyTo } = properties;
-  for (const name in headers) {
-    // The encoder writes the length of the body.
-    if (name !== "content-length") writeHeader(encoder, name, headers[name]!);
-  }
+  for (const name in headers) if (!OF_SERVER.has(name)) writeHeader(encoder, name, headers[name]!);
   writeProperties(encoder, properties, replyTo === undefined ? undefined : formatReplyTo(replyTo));
 }
 

@@ -57,7 +57,8 @@ export async function subscribe(
       // [MQTT-3.8.3-4]
       noLocal: noLocal && !isShared(filter),
       retainAsPublished: false,
-      retainHandling: 0,
+      // A session that continues has the subscription, and has sent the retained messages.
+      retainHandling: 1,
     })),
   });
   const { codes, properties } = await connection.reply(REQUEST_ID);

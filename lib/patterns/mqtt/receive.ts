@@ -10,6 +10,9 @@ import type { MqttOptions } from "./send.ts";
 /** The group of `pull` unless another one is given. */
 export const DEFAULT_GROUP = "mqcat";
 
+/** The default of `sessionExpiry`: long enough for a server that restarts. */
+const SESSION_S = 60;
+
 /** Options of all receivers. */
 interface ReceiveOptions extends MqttOptions, InletEvents {
   /** The highest QoS of the messages. Default: 1 */
@@ -17,8 +20,9 @@ interface ReceiveOptions extends MqttOptions, InletEvents {
   /** The maximum number of unacknowledged messages of QoS 1 and 2, in MQTT 5.0. Default: 1000 */
   readonly prefetch?: number | undefined;
   /**
-   * How long the server keeps the subscription and its messages while the client is not connected, in seconds. With a
-   * `clientId` also after it is closed. Default: 0
+   * How long the server keeps the subscription and its messages while the client is not connected, in seconds: none is
+   * lost if it reconnects by then. With a `clientId` also after it is closed. MQTT 3.1.1 needs a `clientId` for that, and
+   * keeps them for ever. Default: 60, or 0 with QoS 0 or a `clientId`
    */
   readonly sessionExpiry?: number | undefined;
 }
@@ -65,10 +69,11 @@ function receiver(
   filters: readonly string[],
   options: ReceiveOptions,
 ): Inlet {
-  const { qos, prefetch } = options;
+  const { qos, prefetch, clientId } = options;
   return new MqttSubscriber(addresses, filters.map((filter) => ({ filter, qos })), {
     ...options,
     receiveMaximum: prefetch,
+    sessionExpiry: options.sessionExpiry ?? (qos === 0 || clientId !== undefined ? 0 : SESSION_S),
     mapping: new AmqpMapping(),
   });
 }

@@ -29,6 +29,9 @@ function roundTrip(version: StompVersion, headers: Readonly<Record<string, strin
   };
 }
 
+const FORGED =
+  "headers of AMQP messages that only the server writes in a MESSAGE frame are left out; RabbitMQ adds them";
+
 export const messages = cases("message", {
   "properties - come back": roundTrip("1.2", PROPERTIES),
   "properties - are AMQP's": async (on) => {
@@ -83,6 +86,21 @@ export const messages = cases("message", {
       "headers that are booleans, timestamps, or numbers of other types are sent as text; RabbitMQ leaves them out",
     ours: / z-bool="true" z-byte="5" z-double="1\.5" z-time="5"/,
   }],
+  "AMQP's headers with the names of a frame's": [
+    async (on) => {
+      const peer = await on.connect("1.0");
+      const channel = await on.amqp();
+      const queue = await channel.queue(on.name("q"), {}, { durable: true });
+      await peer.call("SUBSCRIBE", { destination: `/queue/${queue}` });
+      const names = ["destination", "message-id", "subscription", "redelivered", "ack", "receipt"];
+      channel.publish("", queue, "body", {
+        headers: Object.fromEntries(names.map((name) => [name, "forged"])),
+      });
+      await peer.take("MESSAGE");
+    },
+    { why: FORGED, rabbit: / ack="forged"/ },
+    { why: FORGED, rabbit: / subscription="forged"/ },
+  ],
   "a transient message has no header persistent": roundTrip("1.2", { durable: "true", persistent: "true" }),
   "escapes of 1.2": roundTrip("1.2", { "a:b": "c:d", lines: "1\n2\r3", back: "\\n\\" }),
   "escapes of 1.1": roundTrip("1.1", { "a:b": "c:d", lines: "1\n2", back: "\\n\\" }),

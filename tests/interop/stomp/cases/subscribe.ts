@@ -1,5 +1,7 @@
 import type { StompVersion } from "../../../../lib/stomp/frame.ts";
 import { cases, type Session } from "../case.ts";
+import type { SeenFrame, StompPeer } from "../../../support/stomp_peer.ts";
+import type { Difference } from "../../oracle/compare.ts";
 import { NAMES_HEADER } from "../differences.ts";
 
 /** A subscription to a new queue with two messages. */
@@ -20,6 +22,17 @@ async function left(on: Session, queue: string, count: number): Promise<void> {
   const channel = await on.amqp();
   await channel.ready(queue, count);
   for (let i = 0; i < count; i++) await channel.get(queue, true);
+}
+
+const LATE_ACK: readonly Difference[] = [{
+  why: "a delivery can be acknowledged after its subscription; RabbitMQ answers 'Subscription not found'",
+  rabbit: /1 ERROR .*message="Subscription not found".*/,
+  ours: /1 RECEIPT receipt-id="late"/,
+}];
+
+async function lateAck(peer: StompPeer, { headers }: SeenFrame): Promise<void> {
+  peer.send("ACK", { id: headers["ack"]!, receipt: "late" });
+  await peer.take("RECEIPT", "ERROR");
 }
 
 export const subscribing = cases("subscribe", {
@@ -97,12 +110,18 @@ export const subscribing = cases("subscribe", {
   "ACK with a wrong id": (on) => on.refused("ACK", { id: "wrong" }),
   "ACK of an unknown subscription": (on) => on.refused("ACK", { id: "T_9@@session@@1" }),
   "NACK without an id": (on) => on.refused("NACK"),
-  "ACK after UNSUBSCRIBE": async (on) => {
+  "ACK after UNSUBSCRIBE": [async (on) => {
     const { peer, messages } = await twoMessages(on, "client");
     await peer.call("UNSUBSCRIBE", { id: "s" });
-    peer.send("ACK", { id: messages[0]!.headers["ack"]! });
+    await lateAck(peer, messages[0]!);
+  }, ...LATE_ACK],
+  "ACK after the queue was deleted": [async (on) => {
+    const { peer, queue, messages } = await twoMessages(on, "client-individual");
+    const channel = await on.amqp();
+    await channel.call("queue.delete", { queue });
     await peer.take("ERROR");
-  },
+    await lateAck(peer, messages[1]!);
+  }, ...LATE_ACK],
   "NACK - is delivered again": async (on) => {
     const { peer, messages } = await twoMessages(on, "client-individual");
     await peer.call("NACK", { id: messages[0]!.headers["ack"]! });

@@ -67,8 +67,8 @@ describe("MQTT subscriber", () => {
       {},
       async (_, connections) => {
         assert.deepEqual(packetsOf(connections[0]!, SUBSCRIBE)[0]!.requests, [
-          { filter: "a/+", qos: 0, noLocal: false, retainAsPublished: false, retainHandling: 0 },
-          { filter: "b", qos: 1, noLocal: true, retainAsPublished: false, retainHandling: 0 },
+          { filter: "a/+", qos: 0, noLocal: false, retainAsPublished: false, retainHandling: 1 },
+          { filter: "b", qos: 1, noLocal: true, retainAsPublished: false, retainHandling: 1 },
         ]);
         assert.equal(packetsOf(connections[0]!, CONNECT)[0]!.properties.receiveMaximum, 7);
         await Promise.resolve();
