@@ -36,7 +36,8 @@ export async function brokerSource(
     system,
     isQueue: isQueue && system !== "mqtt",
     endpoint: origin.endpoint,
-    isLossy: false,
+    // A subscription ends with its connection; MQTT delivers messages of QoS 0 only once.
+    isLossy: !isQueue || system === "mqtt",
     open: (events, prefetch) => origin.open(events, prefetch),
     async start(inlet) {
       await startWithin(origin, values.timeout, inlet.start()).catch((error) => {
