@@ -8,6 +8,11 @@ import type { SidePatterns } from "./patterns.ts";
 import type { BridgeValues } from "./proxy.ts";
 import type { SinkSide, SourceSide } from "./sides.ts";
 
+/** How long an MQTT server keeps the messages for a bridge that reconnects, in seconds. */
+const RECONNECT_S = 3600;
+/** How long it keeps them for a bridge with a client identifier, which may be started again, in seconds. */
+const KEPT_S = 24 * 3600;
+
 /** @throws {UsageError | EndpointError} the address is wrong */
 export async function brokerSource(
   session: Session,
@@ -20,8 +25,10 @@ export async function brokerSource(
   if (isQueue && values.topic.length > 0) {
     throw new UsageError("-t would leave the other messages of the queue without a receiver; it is for sub");
   }
-  const { topic, group, qos, passwordFile, insecure, cacert, cert, key } = values;
-  const options = { topic, group, qos, passwordFile, insecure, cacert, cert, key };
+  const { topic, group, qos, clientId, passwordFile, insecure, cacert, cert, key } = values;
+  const sessionExpiry = clientId === undefined ? RECONNECT_S : KEPT_S;
+  const login = { passwordFile, insecure, cacert, cert, key };
+  const options = { ...login, topic, group, qos, clientId, sessionExpiry };
   const origin = isQueue
     ? patterns.pull(session, address, options)
     : patterns.subscribe(session, address, options);
@@ -29,7 +36,8 @@ export async function brokerSource(
     system,
     isQueue: isQueue && system !== "mqtt",
     endpoint: origin.endpoint,
-    isLossy: false,
+    // A subscription ends with its connection; MQTT delivers messages of QoS 0 only once.
+    isLossy: !isQueue || system === "mqtt",
     open: (events, prefetch) => origin.open(events, prefetch),
     async start(inlet) {
       await startWithin(origin, values.timeout, inlet.start()).catch((error) => {
@@ -49,7 +57,8 @@ export async function brokerSink(
 ): Promise<SinkSide> {
   const patterns = await patternsOf(system);
   const { declare, mandatory, qos, passwordFile, insecure, cacert, cert, key } = values;
-  const options = { declare, mandatory, qos, passwordFile, insecure, cacert, cert, key };
+  // Messages have topics of their own, as records have.
+  const options = { declare, mandatory, qos, passwordFile, insecure, cacert, cert, key, json: true };
   const sink = pattern === "push"
     ? patterns.push(session, address, options)
     : patterns.publish(session, address, options);
@@ -60,7 +69,9 @@ export async function brokerSink(
     name: queue ?? topic,
     outlet: sink.outlet,
     async start() {
-      await startWithin(sink, values.timeout, sink.outlet.start());
+      await startWithin(sink, values.timeout, sink.outlet.start()).catch((error) => {
+        throw sink.explain?.(error) ?? error;
+      });
       return [sink.where];
     },
   };

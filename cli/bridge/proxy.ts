@@ -15,7 +15,7 @@ import type { Session } from "../app/session.ts";
 import { messages, reportDropped } from "../app/tally.ts";
 import { report } from "../brokers/put.ts";
 import { queueWriter } from "../brokers/records.ts";
-import type { declaring, prefetch, quality, routing, sharing } from "../options/brokers.ts";
+import type { declaring, naming, prefetch, quality, routing, sharing } from "../options/brokers.ts";
 import type { EndpointPlan } from "../options/endpoints.ts";
 import { DEFAULT_LINGER_MS } from "../options/options.ts";
 import type { ProxyOptions } from "../zmq/devices.ts";
@@ -29,6 +29,7 @@ import { makeSides, type SourceSide } from "./sides.ts";
 export type BridgeValues =
   & ProxyOptions
   & Values<typeof declaring>
+  & Values<typeof naming>
   & Values<typeof prefetch>
   & Values<typeof quality>
   & Values<typeof routing>

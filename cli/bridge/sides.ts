@@ -1,6 +1,7 @@
 /** The two sides of a bridge: a broker, or ZeroMQ sockets. */
 import type { BridgeSink, BridgeSource } from "../../lib/patterns/bridge/readdress.ts";
 import type { Inlet, InletEvents, Outlet } from "../../lib/patterns/contract.ts";
+import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { type BrokerOperand, brokerOperand, refuseOptions, type System } from "../options/systems.ts";
 import type { SidePatterns } from "./patterns.ts";
@@ -36,6 +37,7 @@ const OF_ONE_SIDE: Readonly<Record<string, "from" | "to">> = {
   transient: "from",
   prefetch: "from",
   group: "from",
+  clientId: "from",
   hwm: "to",
   onFull: "to",
   declare: "to",
@@ -58,6 +60,9 @@ export async function makeSides(
   for (const [key, value] of Object.entries(values)) {
     const side = OF_ONE_SIDE[key];
     refuseOptions(side === undefined ? [systems.from, systems.to] : systems[side], { [key]: value });
+  }
+  if (source !== undefined && source.address === sink?.address) {
+    throw new UsageError("--from and --to have the same address: messages would go around for ever");
   }
   const ofFrom = valuesOf(source, values.from, values);
   const ofTo = valuesOf(sink, values.to, values);

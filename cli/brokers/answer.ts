@@ -134,7 +134,9 @@ export async function answerRequests(
 ): Promise<void> {
   const { replier } = answers;
   const linger = options.linger ?? DEFAULT_LINGER_MS;
-  await startWithin(service, options.timeout, replier.start());
+  await startWithin(service, options.timeout, replier.start()).catch((error) => {
+    throw service.explain?.(error) ?? error;
+  });
   session.explainWait(() => unsentWait(replier.pending, linger));
   session.ready([service.where]);
   const { exhausted } = responder;

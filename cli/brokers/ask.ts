@@ -38,7 +38,9 @@ export async function askAll(
   options: AskingOptions,
 ): Promise<void> {
   const asking = new Asking(session, service, ends, options);
-  await startWithin(service, options.timeout, asking.requester.start());
+  await startWithin(service, options.timeout, asking.requester.start()).catch((error) => {
+    throw service.explain?.(error) ?? error;
+  });
   session.ready([service.where]);
   let failure = await asking.run();
   await asking.report();

@@ -4,13 +4,15 @@ import { isTopicName } from "../../lib/mqtt/topic.ts";
 import type { LinkOptions } from "../../lib/link/options.ts";
 import { shortName } from "../../lib/patterns/address.ts";
 import { pull, subscribe } from "../../lib/patterns/mqtt/receive.ts";
+import { reply } from "../../lib/patterns/mqtt/reply.ts";
+import { request } from "../../lib/patterns/mqtt/request.ts";
 import { publish, push, topicOf } from "../../lib/patterns/mqtt/send.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { brokerInUse, type LoginValues, reach, type Target } from "./link.ts";
 import type { OriginValues, Patterns, SinkValues } from "./systems.ts";
 
-/** What `pub`, `push`, `sub` and `pull` are on MQTT servers. */
+/** What the patterns are on MQTT servers. */
 export const patterns: Patterns = {
   publish(session, address, values) {
     const { to, link, ...target } = targetAt(session, address, values);
@@ -26,7 +28,7 @@ export const patterns: Patterns = {
 
   subscribe(session, address, values) {
     const { to, link, ...target } = targetAt(session, address, values);
-    const options = { ...link, qos: qosOf(values), topics: values.topic };
+    const options = { ...link, ...sessionOf(values), qos: qosOf(values), topics: values.topic };
     return {
       ...target,
       endpoint: formatMqtt(to.addresses[0]!),
@@ -36,11 +38,38 @@ export const patterns: Patterns = {
 
   pull(session, address, values) {
     const { to, link, ...target } = targetAt(session, address, values);
-    const options = { ...link, qos: qosOf(values), group: values.group };
+    const options = { ...link, ...sessionOf(values), qos: qosOf(values), group: values.group };
     return {
       ...target,
       endpoint: formatMqtt(to.addresses[0]!),
       open: (events, prefetch) => pull(to, { ...options, ...events, prefetch }),
+    };
+  },
+
+  request(session, address, values) {
+    if (values.topic !== undefined) {
+      throw new UsageError(
+        "-t is the routing key for --exchange; the address names the topic: mqtt://host/topic",
+      );
+    }
+    const { to, link, ...target } = targetAt(session, address, values);
+    return {
+      ...target,
+      endpoint: formatMqtt(to.addresses[0]!),
+      destination: { exchange: "", queue: topicOf(to) },
+      open: (options) => request(to, { ...link, ...options }),
+    };
+  },
+
+  reply(session, address, values) {
+    if (values.onError === "dead-letter") {
+      throw new UsageError("--on-error dead-letter is for AMQP and STOMP: MQTT has no dead letters");
+    }
+    const { to, link, ...target } = targetAt(session, address, values);
+    return {
+      ...target,
+      endpoint: formatMqtt(to.addresses[0]!),
+      open: (events, prefetch) => reply(to, { ...link, ...events, group: values.group, prefetch }),
     };
   },
 };
@@ -79,6 +108,12 @@ function publishedTopic(
     throw new UsageError("the topic is missing: name it in the address, mqtt://host/topic, or with -t");
   }
   return own;
+}
+
+function sessionOf(
+  { sessionExpiry, clientId }: OriginValues,
+): Pick<OriginValues, "sessionExpiry" | "clientId"> {
+  return { sessionExpiry, clientId };
 }
 
 function qosOf({ qos }: SinkValues | OriginValues): 0 | 1 | 2 | undefined {

@@ -1,6 +1,5 @@
 /** The command `rep` at a broker. */
 import type { ReplierEvents, Request } from "../../lib/patterns/replier.ts";
-import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import type { Responder } from "../io/answering.ts";
 import { Output } from "../io/output.ts";
@@ -28,11 +27,7 @@ export async function reply(
   { system, address }: BrokerOperand,
   values: ReplyValues,
 ): Promise<void> {
-  const patterns = await patternsOf(system);
-  if (patterns.reply === undefined) {
-    throw new UsageError(`${session.command} does not take ${system} addresses`);
-  }
-  const service = patterns.reply(session, address, values);
+  const service = (await patternsOf(system)).reply(session, address, values);
   const prefetch = Math.min(values.echo ? PREFETCH : values.jobs ?? 1, values.count ?? Infinity);
   const open = (events: ReplierEvents) => service.open(events, prefetch);
   const answers = new Answers(session, open, propertiesOf(values), values.onError);

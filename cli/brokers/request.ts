@@ -24,11 +24,7 @@ export async function request(
   }
   const output = new Output(session);
   const write = queueWriter(output, styleOf(session, values, false));
-  const patterns = await patternsOf(system);
-  if (patterns.request === undefined) {
-    throw new UsageError(`${session.command} does not take ${system} addresses`);
-  }
-  const service = patterns.request(session, address, values);
+  const service = (await patternsOf(system)).request(session, address, values);
   // A requester sends a request again rather than let the broker write it to a disk.
   const messages = messagesOf(values, service.destination, {});
   await askAll(session, service, { ...messages, output, write }, values);

@@ -3,6 +3,8 @@ import type { LinkOptions } from "../../lib/link/options.ts";
 import { shortName } from "../../lib/patterns/address.ts";
 import { publishedTo, queueOf } from "../../lib/patterns/stomp/destinations.ts";
 import { pull, subscribe } from "../../lib/patterns/stomp/receive.ts";
+import { reply } from "../../lib/patterns/stomp/reply.ts";
+import { request, requestedAt } from "../../lib/patterns/stomp/request.ts";
 import { publish, push } from "../../lib/patterns/stomp/send.ts";
 import {
   DEFAULT_STOMP_URL,
@@ -16,7 +18,7 @@ import type { Session } from "../app/session.ts";
 import { brokerInUse, type LoginValues, reach, type Target } from "./link.ts";
 import type { Patterns } from "./systems.ts";
 
-/** What `pub`, `push`, `sub` and `pull` are on STOMP servers. */
+/** What the patterns are on STOMP servers. */
 export const patterns: Patterns = {
   publish(session, address, values) {
     const { to, link, ...target } = targetAt(session, address, values);
@@ -63,13 +65,40 @@ export const patterns: Patterns = {
       explain: missing(queueOf(to.destination)),
     };
   },
+
+  request(session, address, values) {
+    if (values.topic !== undefined) {
+      throw new UsageError(
+        "-t is the routing key for --exchange; the address names it: stomp://host/topic/KEY",
+      );
+    }
+    const { to, link, ...target } = targetAt(session, address, values);
+    const { exchange, routingKey } = requestedAt(to.destination);
+    return {
+      ...target,
+      endpoint: formatStomp(to.servers[0]!),
+      destination: { exchange, queue: routingKey },
+      open: (options) => request(to, { ...link, ...options }),
+      explain: missing(routingKey, ""),
+    };
+  },
+
+  reply(session, address, values) {
+    const { to, link, ...target } = targetAt(session, address, values);
+    return {
+      ...target,
+      endpoint: formatStomp(to.servers[0]!),
+      open: (events, prefetch) => reply(to, { ...link, ...events, declare: values.declare, prefetch }),
+      explain: missing(queueOf(to.destination)),
+    };
+  },
 };
 
-/** Adds the remedy to the error about a missing queue. */
-function missing(queue: string): (error: unknown) => unknown {
+/** Names the missing queue in an error, and the remedy. */
+function missing(queue: string, remedy = "; --declare creates it"): (error: unknown) => unknown {
   return (error) =>
     error instanceof StompError && /not.found/i.test(error.summary)
-      ? new Error(`there is no queue '${queue}'; --declare creates it`, { cause: error })
+      ? new Error(`there is no queue '${queue}'${remedy}`, { cause: error })
       : error;
 }
 

@@ -53,6 +53,10 @@ export interface OriginValues extends LoginValues {
   readonly onError?: Fate | undefined;
   readonly qos?: "0" | "1" | "2" | undefined;
   readonly group?: string | undefined;
+  /** How long an MQTT server keeps messages while it has no connection to us, in seconds. Default: 0 */
+  readonly sessionExpiry?: number | undefined;
+  /** The client identifier of MQTT: with it, the session also outlives the command. Default: a random one */
+  readonly clientId?: string | undefined;
 }
 
 /** A service that a command asks. */
@@ -62,6 +66,8 @@ export interface AskedService extends Target {
   /** The exchange, the queue and the topic of the requests. */
   readonly destination: Destination;
   open(options: RequesterOptions): Requester;
+  /** Replaces an error of the first connection. */
+  explain?(error: unknown): unknown;
 }
 
 /** A service that a command offers. */
@@ -70,6 +76,8 @@ export interface OfferedService extends Target {
   readonly endpoint: string;
   /** @param prefetch the maximum number of unacknowledged requests */
   open(events: ReplierEvents, prefetch: number): Replier;
+  /** Replaces an error of the first connection. */
+  explain?(error: unknown): unknown;
 }
 
 /** The values of the options for a service to ask, which depend on the system. */
@@ -84,6 +92,7 @@ export interface AskedValues extends LoginValues {
 export interface OfferedValues extends LoginValues {
   readonly declare?: boolean | undefined;
   readonly onError?: Fate | "reply" | undefined;
+  readonly group?: string | undefined;
 }
 
 /** The patterns on one system. Each function throws a `UsageError` or `EndpointError` for a wrong address. */
@@ -92,8 +101,8 @@ export interface Patterns {
   push(session: Session, address: string, values: SinkValues): Sink;
   subscribe(session: Session, address: string, values: OriginValues): Origin;
   pull(session: Session, address: string, values: OriginValues): Origin;
-  request?(session: Session, address: string, values: AskedValues): AskedService;
-  reply?(session: Session, address: string, values: OfferedValues): OfferedService;
+  request(session: Session, address: string, values: AskedValues): AskedService;
+  reply(session: Session, address: string, values: OfferedValues): OfferedService;
 }
 
 /** The systems. Each one is loaded only when an address names it. */

@@ -113,7 +113,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "proxy",
     group: "Patterns",
-    summary: "forward messages between two sides: a forwarder, a streamer or a queue",
+    summary: "forward messages between two sides: a forwarder, a streamer, a queue, or a bridge to a broker",
     load: () => import("./proxy.ts"),
   },
   {

@@ -5,7 +5,7 @@ import { command, flag, group, list, option, readiness } from "../app/command.ts
 import { UsageError } from "../app/errors.ts";
 import { oneOf, separator, text, word } from "../app/values.ts";
 import { MIXED, topicRule } from "../bridge/patterns.ts";
-import { declaring, prefetch, quality, routing, sharing } from "../options/brokers.ts";
+import { declaring, naming, prefetch, quality, routing, sharing } from "../options/brokers.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { delivery, ending, output, receiving, socket } from "../options/options.ts";
 import { refuseOptions } from "../options/systems.ts";
@@ -75,6 +75,7 @@ export default command({
     ...declaring,
     ...routing,
     ...quality,
+    ...naming,
     ...sharing,
   },
   examples,

@@ -10,7 +10,7 @@ import { checkExec, refuseFormatting } from "../io/exec.ts";
 import { finishOutput, Output } from "../io/output.ts";
 import { sourceOf } from "../io/source.ts";
 import { Turns } from "../io/turns.ts";
-import { answering, declaring, envelope } from "../options/brokers.ts";
+import { answering, declaring, envelope, sharing } from "../options/brokers.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { DEFAULT_LINGER_MS, delivery, ending, exec, input, output, zeromq } from "../options/options.ts";
 import { brokerOperand } from "../options/systems.ts";
@@ -30,6 +30,7 @@ const options = {
   ...answering,
   ...envelope,
   ...declaring,
+  ...sharing,
   ...output,
   ...ending,
 };
@@ -37,7 +38,7 @@ const options = {
 export default command({
   argument: [
     "[endpoint...]",
-    "where to listen; > in front connects; or the queue of a broker: amqp://host//queue, amqp:queue",
+    "where to listen; > in front connects; or a queue or topic of a broker: amqp://host//queue, amqp:queue, mqtt:topic",
   ],
   options,
   examples,

@@ -21,7 +21,7 @@ import { cancelAtFailure, open, peersOf, socketOptions, waitForPeers } from "../
 export default command({
   argument: [
     "[endpoint...]",
-    "where to connect; @ in front binds; or the queue of a broker: amqp://host//queue, amqp:queue",
+    "where to connect; @ in front binds; or a queue or topic of a broker: amqp://host//queue, amqp:queue, mqtt:topic",
   ],
   options: {
     ...zeromq,

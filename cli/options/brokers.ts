@@ -120,6 +120,15 @@ export const retention = group(MQTT, {
   retain: flag("--retain", "the broker keeps the last message of each topic for later subscribers"),
 });
 
+/** The name under which an MQTT server keeps a subscription. */
+export const naming = group(MQTT, {
+  clientId: option(
+    "--client-id <name>",
+    "the server keeps the messages of --from under this name for a day, also while the proxy does not run",
+    word,
+  ),
+});
+
 /** Shared subscriptions of MQTT. */
 export const sharing = group(MQTT, {
   group: option("--group <name>", "share the messages with the other members of this group", word),

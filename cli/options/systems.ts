@@ -90,6 +90,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   offset: { flag: "--offset", systems: AMQP, reason: "only RabbitMQ has streams" },
   qos: { flag: "--qos", systems: MQTT, reason: "only MQTT has levels of quality of service" },
   retain: { flag: "--retain", systems: MQTT, reason: "only MQTT has retained messages" },
+  clientId: { flag: "--client-id", systems: MQTT, reason: "only MQTT has client identifiers" },
   group: { flag: "--group", systems: MQTT, reason: "only MQTT has shared subscriptions" },
 };
 
@@ -113,7 +114,8 @@ export function refuseOptions(
   }
 }
 
-function isGiven(value: unknown): boolean {
+/** Whether an option was given. */
+export function isGiven(value: unknown): boolean {
   return value !== undefined && !(Array.isArray(value) && value.length === 0);
 }
 

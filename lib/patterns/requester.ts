@@ -72,10 +72,7 @@ export interface RequesterOptions {
 
 /** A request until it has its reply and all requests before it have theirs. The objects are used again. */
 class Slot {
-  id = 0;
   envelope!: Envelope;
-  /** The position of the correlation id in the properties. */
-  idAt = 0;
   body: Uint8Array = NOTHING;
   size = 0;
   since = 0;
@@ -103,9 +100,10 @@ export class Requester {
   #next = 1;
   #unanswered = 0;
   #bytes = 0;
-  /** The envelope of the last request, and the same with the properties of a request. */
+  /** The envelope that was last given, and a model of it with the properties of a request. */
   #given: Envelope | undefined;
-  #made: Envelope | undefined;
+  #model!: Envelope;
+  /** The position of the correlation id in its properties. */
   #idAt = 0;
   #paused = false;
   /** When reading continued: replies may have waited until then. */
@@ -172,9 +170,7 @@ export class Requester {
     if (slot.body.length < size || slot.body.length > KEEP) slot.body = new Uint8Array(size);
     slot.body.set(bytes.subarray(starts[at]!, ends[at]!));
     slot.size = size;
-    slot.id = id;
-    slot.envelope = this.#made!;
-    slot.idAt = this.#idAt;
+    slot.envelope = this.#envelopeOf(id);
     slot.since = performance.now();
     slot.answered = false;
     this.#next++;
@@ -213,7 +209,7 @@ export class Requester {
     return this.#link.close(limit);
   }
 
-  /** Adds the properties of a request to an envelope. Many requests share them: only the digits of the id differ. */
+  /** Adds the properties of a request to an envelope. They are the model for many requests. */
   #prepare(envelope: Envelope): void {
     const correlationId = this.#correlation.first;
     const properties = encodeProperties({
@@ -225,8 +221,16 @@ export class Requester {
     this.#link.check(made);
     this.#scan.read(properties, 0, properties.length);
     this.#idAt = this.#scan.starts[PROPERTY.correlationId]!;
-    this.#made = made;
+    this.#model = made;
     this.#given = envelope;
+  }
+
+  /** The envelope of one request, which is an object of its own: ports remember how they have encoded it. */
+  #envelopeOf(id: number): Envelope {
+    const { exchange, routingKey, properties } = this.#model;
+    const own = properties.slice();
+    this.#correlation.write(id, own, this.#idAt);
+    return { exchange, routingKey, properties: own };
   }
 
   #onUp(port: RequestPort): void {
@@ -242,9 +246,8 @@ export class Requester {
     const port = this.#port;
     if (port === undefined) return;
     for (; this.#sending < this.#next && !port.full; this.#sending++) {
-      const { id, envelope, idAt, body, size, answered } = this.#slotOf(this.#sending);
+      const { envelope, body, size, answered } = this.#slotOf(this.#sending);
       if (answered) continue;
-      this.#correlation.write(id, envelope.properties, idAt);
       port.send(envelope, body, 0, size);
     }
     port.flush();

@@ -1,10 +1,15 @@
-/** The MQTT targets of the fuzzer: packets of every type in each version. */
+/** The MQTT targets of the fuzzer: packets of every type in each version, a broker with whole sessions, clients. */
 import { setImmediate } from "node:timers/promises";
 import { TRUST_ALL } from "../../lib/broker/core/users/authenticator.ts";
 import { MqttServer } from "../../lib/broker/mqtt/server.ts";
 import { Broker } from "../../lib/broker/server.ts";
-import { MqcatError } from "../../lib/errors.ts";
+import { MqcatError, UnreachableError } from "../../lib/errors.ts";
+import type { LinkEvent } from "../../lib/link/options.ts";
+import { MqttPublisher } from "../../lib/mqtt/client/publisher.ts";
+import { MqttSubscriber } from "../../lib/mqtt/client/subscriber.ts";
+import { parseMqttUrl } from "../../lib/mqtt/client/url.ts";
 import type { ProtocolVersion } from "../../lib/mqtt/packet_type.ts";
+import { AmqpMapping } from "../../lib/patterns/mqtt/mapping.ts";
 import { connectInproc, listenInproc } from "../../lib/transport/schemes/inproc.ts";
 import type { ByteStream } from "../../lib/transport/stream.ts";
 import { concat } from "../../lib/zmtp/bytes.ts";
@@ -171,11 +176,108 @@ function broker(): Target {
   };
 }
 
-export const mqttTargets: readonly Target[] = [{
-  name: "MQTT packets",
-  seeds,
-  run(input, chance) {
-    const cut = chance.below(input.length + 1);
-    decodePackets(chance.of(VERSIONS), [input.slice(0, cut), input.slice(cut)], 64 * 1024);
+/** The packets of a server to a client, after the CONNACK. */
+const served = ([4, 5] as const).flatMap((version) => {
+  const packets = samples(version).filter(({ type }) => [3, 4, 5, 6, 7, 9, 11, 13, 14].includes(type));
+  const each = packets.map((packet) => {
+    const { type, value } = packet;
+    // The identifiers of the first message, and of the only subscription.
+    if (type >= 4 && type <= 7) return { type, value: { ...value as object, packetId: 1 } } as Packet;
+    if (type !== 3 && type !== 9) return packet;
+    return type === 9
+      ? { type, value: { packetId: 65_535, properties: {}, codes: [2] } } as Packet
+      : { type, value: { ...value as object, properties: {} } } as Packet;
+  });
+  return [encodePackets(version, each), ...each.map((packet) => encodePackets(version, [packet]))];
+});
+
+/** Connects a client to a server in memory that sends `input` after the first packets that follow the login. */
+async function serverFor(version: 4 | 5, input: Uint8Array): Promise<ByteStream> {
+  const name = `fuzz-mqtt-client-${++clients}`;
+  const connack = encodePackets(version, [
+    { type: 2, value: { sessionPresent: false, code: 0, properties: {} } },
+  ]);
+  const answers = [connack, input];
+  const listener = await listenInproc(name, (far) =>
+    far.attach({
+      onData() {
+        const answer = answers.shift();
+        if (answer !== undefined && answer.length > 0) far.write(answer);
+        else if (answers.length === 0) far.close();
+      },
+      onEnd: () => far.close(),
+      onDrain: () => answers.length === 0 ? far.close() : undefined,
+    }));
+  const stream = await connectInproc(name, AbortSignal.timeout(1000));
+  await listener.close();
+  return stream;
+}
+
+let clients = 0;
+
+/** The clients may refuse what a server sends, but must not fail themselves. */
+const client: Target = {
+  name: "MQTT clients",
+  seeds: served,
+  lanes: 8,
+  async run(input, chance) {
+    const version = chance.below(2) === 0 ? 4 : 5;
+    const qos = chance.below(3) as 0 | 1 | 2;
+    const errors: Error[] = [];
+    const { promise: lost, resolve } = Promise.withResolvers<void>();
+    const options = {
+      version,
+      qos,
+      mapping: new AmqpMapping(),
+      maxMessageSize: 64 * 1024,
+      handshakeTimeout: 5000,
+      reconnect: { first: 60_000, longest: 60_000 },
+      dial: () => serverFor(version, input),
+      onEvent(event: LinkEvent) {
+        if (!("error" in event)) return;
+        errors.push(event.error);
+        resolve();
+      },
+    } as const;
+    const address = parseMqttUrl("mqtt://127.0.0.1");
+    const end = chance.below(2) === 0
+      ? new MqttPublisher(address.addresses, options)
+      : new MqttSubscriber(address.addresses, [{ filter: "a/#", qos }], {
+        ...options,
+        onDelivery({ deliveryTag: tag }) {
+          const receipt = { generation: (end as MqttSubscriber).generation, tag };
+          if (chance.below(2) === 0) (end as MqttSubscriber).ack(receipt, chance.below(2) === 0);
+        },
+      });
+    if (end instanceof MqttPublisher) {
+      const envelope = { exchange: "", routingKey: "a/b", properties: Uint8Array.of(0, 0) };
+      end.publish({ bytes: text, starts: [0, 1, 2], ends: [1, 2, 3] }, 0, 3, envelope);
+    }
+    try {
+      await end.start();
+      while (end.failure === undefined && errors.length === 0) {
+        await Promise.race([lost, end.changed.wait(1000)]);
+      }
+    } catch (error) {
+      errors.push(error as Error);
+    }
+    await end.close(100);
+    if (end.failure !== undefined) errors.push(end.failure);
+    const foreign = errors.find((error) => !(error instanceof MqcatError)) ??
+      errors.find((error) => !(error instanceof UnreachableError)); // The server closes the connection in any case.
+    if (foreign !== undefined) throw foreign;
   },
-}, broker()];
+};
+
+export const mqttTargets: readonly Target[] = [
+  {
+    name: "MQTT packets",
+    seeds,
+    run(input, chance) {
+      const cut = chance.below(input.length + 1);
+      decodePackets(chance.of(VERSIONS), [input.slice(0, cut), input.slice(cut)], 64 * 1024);
+    },
+  },
+  broker(),
+  client,
+];

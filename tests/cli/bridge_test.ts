@@ -199,6 +199,27 @@ for name in ["${other}", "${queue}"]:
       );
     });
 
+    test("two brokers - from a queue of ours to a queue of the other, unchanged", async () => {
+      const queue = fresh("across");
+      using ours = start(["queue", "serve", ":0", "--memory"]);
+      const url = (await ours.readyEndpoint()).replace("://", "://guest:guest@");
+      await pika(
+        url,
+        `
+ch.queue_declare("${queue}", durable=True)
+for i in range(300): ch.basic_publish("", "${queue}", str(i), props(delivery_mode=2, headers={"n": i}))`,
+      );
+      const sides = ["--from", `${url}//${queue}`, "--to", await at(`/${queue}`), "--declare"];
+      const { code, stderr } = await run(["proxy", "--pattern", "pushpull", "-n", "300", ...sides]);
+      assert.equal(code, 0, stderr);
+      const got = await python(`
+found = take("${queue}", 300, 60)
+print([body for key, body, p in found] == [str(i) for i in range(300)], all(p.headers == {"n": i} and p.delivery_mode == 2
+    for i, (key, body, p) in enumerate(found)))
+ch.queue_delete("${queue}")`);
+      assert.equal(got, "True True\n");
+    });
+
     test("a missing queue or exchange - exit code 1 with its name, and nothing is created", async () => {
       const [there, missing] = [fresh("there"), fresh("missing")];
       await put(there, ["x"]);
@@ -281,6 +302,11 @@ describe("bridge", () => {
     [
       ["--pattern", "pushpull", "--from", "amqp:a", "--from", "amqp:b", "--to", ":1"],
       /takes one address of a broker/,
+    ],
+    [["--pattern", "pushpull", "--from", "amqp:a", "--to", "amqp:a"], /go around for ever/],
+    [
+      ["--pattern", "pubsub", "--client-id", "x", "--from", ":1", "--to", "mqtt:x"],
+      /--client-id is for MQTT, not for ZeroMQ/,
     ],
     [["--pattern", "pushpull", "--from", ":1", "--to", "@amqp:q"], /mqcat connects to brokers/],
     [["--pattern", "pushpull", "--from", ":1", "--to", "amqp://host"], /names no queue/],

@@ -204,6 +204,44 @@ ch.queue_bind("${queue}", "amq.topic", "job.#")`);
       assert.equal(await python(`print(len(take("${queue}", 5))); ch.queue_delete("${queue}")`), "5\n");
     });
 
+    test("sub - the trace exchange has a copy of each publish and each delivery, also of the default exchange", async () => {
+      const queue = fresh("traced");
+      await python(`ch.queue_declare("${queue}")`);
+      await setTracing(await broker(), true);
+      const args = ["-t", "publish.#", "-t", `deliver.${queue}`, "-J", "-n", "3"];
+      await using sub = await subscriber(broker, "/amq.rabbitmq.trace", args);
+      await python(`
+ch.basic_publish("", "${queue}", b"one", props(content_type="text/plain", headers={"a": 1}))
+ch.basic_publish("amq.topic", "unrouted", b"two")
+print(take("${queue}"))
+ch.queue_delete("${queue}")`);
+      const { code, stdout } = await sub.program.exit();
+      await setTracing(await broker(), false);
+      assert.equal(code, 0);
+      const shown = stdout.toString().trim().split("\n").map((line) => {
+        const {
+          topic,
+          body,
+          headers: { exchange_name, routing_keys, routed_queues, redelivered, properties },
+        } = JSON
+          .parse(line);
+        return [
+          topic,
+          body,
+          exchange_name,
+          routing_keys,
+          routed_queues,
+          redelivered,
+          properties.content_type,
+        ];
+      });
+      assert.deepEqual(shown, [
+        ["publish.", "one", "", [queue], [queue], undefined, "text/plain"],
+        ["publish.amq.topic", "two", "amq.topic", ["unrouted"], [], undefined, undefined],
+        [`deliver.${queue}`, "one", "", [queue], undefined, 0, "text/plain"],
+      ]);
+    });
+
     test("sub - binds again after the connection was lost", async () => {
       await using sub = await subscriber(broker, "/amq.topic", ["-t", "again.#", "-n", "2", "-v"]);
       await python(`ch.basic_publish("amq.topic", "again.1", b"before")`);
@@ -289,7 +327,7 @@ ch.queue_bind("${queue}", "amq.topic", "job.#")`);
       const { http } = await broker();
       const { host } = new URL(http);
       const { code, stderr } = await run(["sub", `amqp://guest:sesame@${host}//x`]);
-      assert.match(stderr, /is the port of the HTTP API.* AMQP is usually at 5672/);
+      assert.match(stderr, /is the port of the HTTP API.*AMQP is usually at 5672/);
       assert.equal(code, 4);
       assert.doesNotMatch(stderr, /sesame/);
     });
@@ -325,10 +363,22 @@ async function ended({ program }: { readonly program: Program }): Promise<[numbe
 }
 
 /** The number of queues at a broker. */
-async function queueCount({ http, url }: TestBroker): Promise<number> {
+async function queueCount(broker: TestBroker): Promise<number> {
+  return (await (await askApi(broker, "queues")).json()).length;
+}
+
+/** RabbitMQ traces a virtual host only when it is told to. */
+async function setTracing(broker: TestBroker, tracing: boolean): Promise<void> {
+  await (await askApi(broker, "vhosts/%2F", { method: "PUT", body: JSON.stringify({ tracing }) })).body
+    ?.cancel();
+}
+
+async function askApi({ http, url }: TestBroker, path: string, request: RequestInit = {}): Promise<Response> {
   const { username, password } = new URL(url);
-  const reply = await fetch(`${http}/api/queues`, {
+  const reply = await fetch(`${http}/api/${path}`, {
+    ...request,
     headers: { authorization: `Basic ${btoa(`${username}:${password}`)}` },
   });
-  return (await reply.json()).length;
+  assert.ok(reply.ok, `${path}: ${reply.status}`);
+  return reply;
 }

@@ -1,64 +1,15 @@
 /** pub, sub, push and pull at MQTT servers: our broker and mosquitto. The other end is mosquitto_pub or mosquitto_sub. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import fs from "node:fs";
 import { after, describe } from "node:test";
-import { Broker } from "../../lib/broker/server.ts";
-import { installed, requirePeer, tempDir, waitFor } from "../support/helpers.ts";
-import { freePort, PATIENCE, type Program, run, start } from "../support/mqcat.ts";
+import { requirePeer, tempDir, waitFor } from "../support/helpers.ts";
+import { hasMosquitto, MQTT_SERVERS, type MqttServer, tool } from "../support/mqtt_servers.ts";
+import { PATIENCE, type Program, run, start } from "../support/mqcat.ts";
 
-const test = requirePeer("mosquitto", installed("mosquitto") && installed("mosquitto_pub"), 3 * PATIENCE);
+const test = requirePeer("mosquitto", hasMosquitto, 3 * PATIENCE);
 
-/** A running MQTT server. */
-interface Server {
-  readonly port: string;
-  stop(): Promise<void>;
-}
-
-async function ours(): Promise<Server> {
-  const broker = await Broker.open();
-  const { port } = new URL(await broker.listen("mqtt://127.0.0.1:0"));
-  return { port, stop: () => broker.close() };
-}
-
-async function mosquitto(): Promise<Server> {
-  const dir = tempDir();
-  const port = String(await freePort());
-  fs.writeFileSync(dir.file("conf"), `listener ${port} 127.0.0.1\nallow_anonymous true\n`);
-  const child = spawn("mosquitto", ["-c", dir.file("conf")], { stdio: "ignore" });
-  const ended = new Promise((resolve) => child.on("close", resolve));
-  await waitFor(
-    async () => (await tool("pub", port, "-t", "up", "-m", "")).code === 0,
-    PATIENCE,
-    "mosquitto",
-  );
-  return {
-    port,
-    async stop() {
-      child.kill();
-      await ended;
-      dir.remove();
-    },
-  };
-}
-
-/** Runs mosquitto_pub or mosquitto_sub with QoS 1 and MQTT 5.0. */
-async function tool(
-  name: "pub" | "sub",
-  port: string,
-  ...args: string[]
-): Promise<{ code: unknown; stdout: string }> {
-  const child = spawn(`mosquitto_${name}`, ["-h", "127.0.0.1", "-p", port, "-q", "1", "-V", "5", ...args], {
-    stdio: ["ignore", "pipe", "ignore"],
-  });
-  let stdout = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text);
-  return { code: await new Promise((resolve) => child.on("close", resolve)), stdout };
-}
-
-for (const [name, open] of Object.entries({ mqcat: ours, mosquitto })) {
+for (const [name, open] of Object.entries(MQTT_SERVERS)) {
   describe(`patterns on MQTT, ${name}`, () => {
-    let opened: Promise<Server> | undefined;
+    let opened: Promise<MqttServer> | undefined;
     const server = () => opened ??= open();
     after(async () => await (await opened)?.stop());
     const at = async (topic: string) => `mqtt://127.0.0.1:${(await server()).port}/${topic}`;

@@ -32,13 +32,15 @@ const limits = fc.record({
   window: fc.integer({ min: 1, max: 20 }),
 });
 
-function build(prefetch: number, window: number) {
+function build(prefetch: number, window: number, isLossy = false) {
   const sink = new FakeSink(window);
   let source!: FakeSource;
   const bridge = new Bridge(sink, (events) => source = new FakeSource(events, COUNT, prefetch), {
     address: addressing(({ properties }) => ({ exchange: "", routingKey: "sink", properties })),
-    prefetch,
+    prefetch: isLossy ? undefined : prefetch,
+    isLossy,
   });
+  source.forgets = isLossy;
   source.start();
   return { sink, source, bridge };
 }
@@ -88,6 +90,19 @@ describe("bridge", () => {
       );
       assert.deepEqual([source.ready.length, source.unacked.size], [0, 0]);
       assert.ok(bridge.isIdle);
+    }));
+  });
+
+  it("bridge - forwards everything that arrived from a source that forgets it, once and in order", () => {
+    fc.assert(fc.property(steps(0), limits, (all, { prefetch, window }) => {
+      const { sink, source, bridge } = build(prefetch, window, true);
+      for (const step of all.filter(([kind]) => kind !== "cutSink")) perform(step, sink, source, bridge);
+      for (let i = 0; i < 4 * COUNT; i++) {
+        source.deliver(7);
+        sink.settleAll();
+      }
+      assert.deepEqual(sink.arrived, Array.from({ length: COUNT }, (_, i) => i));
+      assert.deepEqual([bridge.forwarded, bridge.isIdle, source.unacked.size], [COUNT, true, 0]);
     }));
   });
 });

@@ -11,6 +11,7 @@ export class FakeSource implements Inlet {
   isPaused = false;
   isCancelled = false;
   isClosed = false;
+  forgets = false;
   /** The numbers of the messages that are ready, in order. */
   ready: number[];
   /** The numbers of acknowledged messages, in the order of the acknowledgements. */
@@ -64,9 +65,9 @@ export class FakeSource implements Inlet {
     if (some) this.#events.onBatchEnd?.();
   }
 
-  /** Loses the connection and connects again: unacknowledged messages are ready again. */
+  /** Loses the connection and connects again: unacknowledged messages are ready again, unless the source forgets them. */
   cut(): void {
-    this.ready = [...this.unacked.values(), ...this.ready].sort((a, b) => a - b);
+    if (!this.forgets) this.ready = [...this.unacked.values(), ...this.ready].sort((a, b) => a - b);
     this.unacked.clear();
     this.isCancelled = false;
     this.#tag = 0;

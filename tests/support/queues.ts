@@ -6,6 +6,8 @@ const HOST: QueueHost = {
   journal: { read: () => undefined, settle() {}, delivered() {} },
   cycle: { now: 0, wake() {}, begin() {}, end() {} },
   deadLetter: () => false,
+  isTraced: () => false,
+  traceDelivery() {},
   deleteQueue() {},
   forget() {},
 };

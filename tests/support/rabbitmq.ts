@@ -17,15 +17,16 @@ const MQTT = ["mqtt.prefetch = 1024", "mqtt.allow_anonymous = true"];
 /** The maximum start time, in milliseconds. */
 const BOOT_MS = 50_000;
 
-export const isInstalled: boolean = fs.existsSync(SERVER);
+/** Whether RabbitMQ can be started. With `MQCAT_ORACLE=recorded` its recorded responses are used instead. */
+export const isInstalled: boolean = process.env["MQCAT_ORACLE"] !== "recorded" && fs.existsSync(SERVER);
 
 /** `it` for tests against RabbitMQ. */
 export const test = requirePeer("rabbitmq-server", isInstalled);
 
-/** All processes end when stdin ends, also when the tests are killed. */
+/** A killed server starts again. All processes end when stdin ends, also when the tests are killed. */
 const SCRIPT = `
 epmd -port "$ERL_EPMD_PORT" -address 127.0.0.1 >/dev/null 2>&1 &
-${SERVER} >"$1/out" 2>&1 </dev/null &
+(while :; do ${SERVER} >>"$1/out" 2>&1 </dev/null; sleep 0.2; done) &
 cat >/dev/null
 setsid sh -c 'sleep 1; rm -rf "$1"' sh "$1" >/dev/null 2>&1 &
 sleep 0.1
@@ -152,6 +153,18 @@ export class RabbitMq implements TestBroker {
     }
     return connections.length;
   };
+
+  /** Kills the server (-9), and waits until it has started again. Its data directory stays. */
+  async kill(): Promise<void> {
+    const processId = async () => Number((await (await this.api("/nodes")).json())[0].os_pid);
+    const before = await processId();
+    process.kill(before, "SIGKILL");
+    await waitFor(
+      async () => await this.#isUp() && await processId().catch(() => before) !== before,
+      2 * BOOT_MS,
+      "RabbitMQ to start again",
+    );
+  }
 
   async stop(): Promise<void> {
     const child = this.#child;

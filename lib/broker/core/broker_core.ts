@@ -138,6 +138,16 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
     }
   }
 
+  isTraced(queue: Queue): boolean {
+    return this.vhosts.get(queue.definition.vhost)?.isTraced ?? false;
+  }
+
+  traceDelivery(queue: Queue, message: EncodedMessage, redelivered: boolean): void {
+    const { name, vhost } = queue.definition;
+    const headers = { vhost, redelivered: redelivered ? 1 : 0 };
+    this.intake.trace(this.vhosts.get(vhost)!, `deliver.${name}`, message, headers);
+  }
+
   forward(queue: Queue, message: EncodedMessage, seq: number): boolean {
     return this.intake.forward(queue, message, seq);
   }

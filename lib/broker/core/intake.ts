@@ -1,11 +1,13 @@
 import { amqpError } from "../../amqp/amqp_error.ts";
 import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
 import { PropertyScan } from "../../amqp/property_scan.ts";
+import type { FieldTable } from "../../amqp/types/field_value.ts";
 import type { Cycle } from "./cycle.ts";
 import { deadLetter } from "./dead_letter.ts";
 import { delayOf } from "./exchange/delayed.ts";
 import { Targets } from "./journal/format/record.ts";
 import type { Journal } from "./journal/journal.ts";
+import { TRACE, traceCopy } from "./firehose.ts";
 import { addressOf, encodeMessage, propertiesOf, withoutHeader } from "./message.ts";
 import type { DeathReason, Queue } from "./queue/queue.ts";
 import { MAX_EXPIRY } from "./queue/settings.ts";
@@ -76,10 +78,22 @@ export class MessageIntake {
     this.routed = routes.length > 0;
     this.blocked = this.routed ? this.#host.blocked : undefined;
     this.position = 0;
+    const queues = vhost.isTraced ? routes.queues.slice(0, routes.length).map(({ name }) => name) : undefined;
     if (extra !== undefined) routes.add(extra);
     if (routes.length === 0) this.taken = true;
     else if (this.routed && refuseIfDiskFull && this.#host.diskFull) this.taken = false;
     else this.taken = this.#enqueue(routes, message, scan, ttl);
+    if (queues !== undefined) {
+      this.trace(vhost, `publish.${exchange}`, message, { vhost: vhost.name, user, routed_queues: queues });
+    }
+  }
+
+  /** Copies a message to the trace exchange. The outcome of `publish` stays as it is. */
+  trace(vhost: VirtualHost, key: string, message: EncodedMessage, headers: FieldTable): void {
+    const { position } = this;
+    const copy = traceCopy(message, key, headers);
+    this.publishInternally(vhost, TRACE, addressOf(copy).routingKey, copy, new Targets());
+    this.position = position;
   }
 
   /**

@@ -9,6 +9,8 @@ import { HEADER } from "./headers.ts";
 
 /** The size limit of a short string of AMQP, in bytes. */
 const MAX_SHORT = 255;
+/** The highest time to live of our broker and of RabbitMQ, ten years, in seconds. */
+const MAX_EXPIRY = 315_000_000;
 /** The highest size of all properties but the headers, in bytes: flags, and short strings with their length. */
 export const ROOM: number = 4 * 256 + 2;
 
@@ -48,6 +50,8 @@ export function headersOf(
     setLong(properties, PROPERTY.responseTopic.id, HEADER.responseTopic, set);
     setLong(properties, PROPERTY.contentType.id, HEADER.contentType, set);
     if (properties.number(PROPERTY.payloadFormatIndicator.id) === 1) set(HEADER.payloadFormat, 1);
+    const more = properties.number(PROPERTY.messageExpiryInterval.id) - MAX_EXPIRY;
+    if (more > 0) set(HEADER.moreExpiry, more);
     if (properties.has(PROPERTY.userProperties.id)) setUserProperties(properties, set);
   }
   return any ? headers : undefined;
@@ -99,8 +103,7 @@ export function writeAmqpProperties(
   const expiry = properties.number(PROPERTY.messageExpiryInterval.id);
   if (expiry >= 0) {
     flags |= EXPIRATION;
-    // The highest time to live of our broker is ten years.
-    const text = String(Math.min(expiry, 315_000_000) * 1000);
+    const text = String(Math.min(expiry, MAX_EXPIRY) * 1000);
     target[at++] = text.length;
     for (let i = 0; i < text.length; i++) target[at++] = text.charCodeAt(i);
   }

@@ -18,4 +18,6 @@ export const HEADER = {
   responseTopic: "x-mqtt-response-topic",
   contentType: "x-mqtt-content-type",
   payloadFormat: "x-mqtt-payload-format",
+  /** The seconds of a message expiry above ten years, the highest time to live of a broker. */
+  moreExpiry: "x-mqtt-more-expiry",
 } as const;

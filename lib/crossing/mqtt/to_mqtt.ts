@@ -12,9 +12,17 @@ export const NO_HEADERS: FieldTable = Object.freeze(Object.create(null));
 const utf8 = new TextEncoder();
 const utf8Decoder = new TextDecoder();
 
-/** Writes the time to live of a message, in milliseconds: MQTT counts seconds. */
-export function writeExpiry(ttl: number, into: PropertyWriter): void {
-  into.four(PROPERTY.messageExpiryInterval.id, Math.min(0xffff_fffe, Math.max(0, Math.ceil(ttl / 1000))));
+/**
+ * Writes the time to live of a message: MQTT counts seconds.
+ *
+ * @param ttl milliseconds
+ * @param headers the headers of the message: they have the part that is above the limit of brokers
+ */
+export function writeExpiry(ttl: number, headers: FieldTable, into: PropertyWriter): void {
+  const more = headers[HEADER.moreExpiry];
+  const seconds = Math.ceil(ttl / 1000) +
+    (typeof more === "number" || typeof more === "bigint" ? Number(more) : 0);
+  into.four(PROPERTY.messageExpiryInterval.id, Math.min(0xffff_ffff, Math.max(0, seconds)));
 }
 
 /**

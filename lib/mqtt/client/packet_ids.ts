@@ -33,8 +33,11 @@ export class PacketIds {
     this.#limit = Math.min(limit, MAX_IDS);
     const ids = adopted?.inOrder() ?? [];
     for (const id of ids) this.#states[id] = adopted!.#states[id]!;
-    const others = Array.from({ length: MAX_IDS }, (_, i) => i + 1).filter((id) => this.#states[id] === FREE);
-    this.#next = Uint16Array.from(ids.concat(others));
+    this.#next = new Uint16Array(MAX_IDS);
+    this.#next.set(ids);
+    for (let id = 1, at = ids.length; id <= MAX_IDS; id++) {
+      if (this.#states[id] === FREE) this.#next[at++] = id;
+    }
   }
 
   /** Whether no message may be sent before another one is acknowledged. */

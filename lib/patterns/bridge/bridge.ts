@@ -23,13 +23,16 @@ export interface BridgeOptions {
   readonly isFull?: (() => boolean) | undefined;
   /** Called for each message that is acknowledged at its source. */
   readonly onForwarded?: ((envelope: Envelope) => void) | undefined;
-  /** Called when the first message stays at its source for a reason. */
+  /** Called when the first message stays at its source, or is dropped, for a reason. */
   readonly onKept?: ((reason: string) => void) | undefined;
   /** The maximum number of messages to forward. Default: no limit */
   readonly count?: number | undefined;
   /** The number of messages that the source has now, and that are forwarded: later ones are not. Default: no limit */
   readonly present?: number | undefined;
-  /** Whether the source delivers a message only once, as ZeroMQ does: then `finish` forwards all that arrived. Default: false */
+  /**
+   * Whether unacknowledged messages may not arrive again, as in subscriptions: then all that arrived are forwarded, also
+   * after a lost connection and in `finish`, and those that cannot be forwarded are dropped. Default: false
+   */
   readonly isLossy?: boolean | undefined;
   /** The number of unacknowledged messages that the inlet receives at most. Default: no limit */
   readonly prefetch?: number | undefined;
@@ -59,7 +62,7 @@ export class Bridge {
   bytes = 0;
   /** When the last message arrived, by `performance.now`. */
   lastAt: number = performance.now();
-  /** The number of messages of the current connection that stay at their source, and why. */
+  /** The number of messages of the current connection that stay at their source, and why; of a lossy source, of all dropped ones. */
   readonly kept: Map<string, number> = new Map();
 
   readonly #options: BridgeOptions;
@@ -103,7 +106,7 @@ export class Bridge {
     return this.#failure ?? this.inlet.failure ?? this.outlet.failure;
   }
 
-  /** The number of messages of the current connection that stay at their source. */
+  /** The sum of `kept`. */
   get keptCount(): number {
     return this.#keptCount;
   }
@@ -185,6 +188,7 @@ export class Bridge {
   #renew(): void {
     if (this.#generation === this.inlet.generation) return;
     this.#generation = this.inlet.generation;
+    if (this.#options.isLossy) return this.#pile.forgetTags();
     this.#pile.clear();
     this.kept.clear();
     this.#keptCount = 0;
@@ -200,7 +204,7 @@ export class Bridge {
     if (++this.taken >= this.#limit) this.inlet.cancel();
     this.bytes += delivery.content.bodyEnd - delivery.content.bodyStart;
     const envelope = this.#options.address(delivery);
-    if (typeof envelope === "string") this.#keep(envelope);
+    if (typeof envelope === "string") this.#keep(delivery.deliveryTag, envelope);
     else this.#pile.add(delivery, envelope);
   }
 
@@ -232,8 +236,7 @@ export class Bridge {
       if (to === from) {
         const reason = admit(pile.envelopes[from]!);
         if (typeof reason !== "string") return false;
-        pile.at++;
-        this.#keep(reason);
+        this.#keep(pile.tags[pile.at++]!, reason);
         return true;
       }
     }
@@ -241,8 +244,7 @@ export class Bridge {
       pile.at = this.outlet.publish(pile, from, to, pile.uniform ? pile.envelopes[0]! : pile.envelopes);
     } catch (error) {
       if (!(error instanceof LimitError || error instanceof RangeError)) throw error;
-      pile.at++;
-      this.#keep("whose topic or headers are too large for the other side");
+      this.#keep(pile.tags[pile.at++]!, "whose topic or headers are too large for the other side");
       return true;
     }
     for (let i = from; i < pile.at; i++) {
@@ -252,7 +254,8 @@ export class Bridge {
     return pile.at > from;
   }
 
-  #keep(reason: string): void {
+  #keep(tag: number, reason: string): void {
+    if (this.#options.isLossy && tag > 0) this.inlet.ack({ generation: this.#generation, tag }, false);
     if (!this.kept.has(reason)) this.#options.onKept?.(reason);
     this.kept.set(reason, (this.kept.get(reason) ?? 0) + 1);
     this.#keptCount++;
@@ -269,18 +272,21 @@ export class Bridge {
       return;
     }
     const { inlet } = this;
+    const { isLossy = false } = this.#options;
     const inFlight = this.#inFlight;
     let last = 0;
     for (const { takenInOrder } = this.outlet; this.#settled < takenInOrder; this.#settled++) {
       const { tag, generation, envelope } = inFlight;
       inFlight.shift();
-      // Messages of a lost connection cannot be acknowledged any more.
-      if (generation !== this.#generation) continue;
+      // Messages of a lost connection cannot be acknowledged any more: they come again.
+      const isLive = generation === this.#generation && tag > 0;
+      if (!isLive && !isLossy) continue;
       this.forwarded++;
       this.#acknowledged++;
       this.#options.onForwarded?.(envelope);
+      if (!isLive) continue;
       // One multiple acknowledgement is enough, unless it would include messages that stay.
-      if (this.#keptCount > 0) inlet.ack({ generation, tag }, false);
+      if (this.#keptCount > 0 && !isLossy) inlet.ack({ generation, tag }, false);
       else last = tag;
     }
     if (last > 0) inlet.ack({ generation: this.#generation, tag: last }, true);

@@ -12,7 +12,7 @@ export class Pile implements Bodies {
   readonly starts: number[] = [];
   readonly ends: number[] = [];
   readonly envelopes: Envelope[] = [];
-  /** The delivery tag of each message. */
+  /** The delivery tag of each message; 0 if it cannot be acknowledged any more. */
   readonly tags: number[] = [];
   /** The index of the first message that is not published. */
   at = 0;
@@ -37,6 +37,11 @@ export class Pile implements Bodies {
     this.uniform &&= this.envelopes.length === 0 || this.envelopes[0] === envelope;
     this.envelopes.push(envelope);
     this.tags.push(deliveryTag);
+  }
+
+  /** Keeps the messages of a lost connection. */
+  forgetTags(): void {
+    this.tags.fill(0);
   }
 
   clear(): void {

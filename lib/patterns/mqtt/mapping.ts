@@ -21,8 +21,9 @@ export class AmqpMapping implements PropertyMapping {
     scan.read(properties, 0, properties.length);
     if (scan.flags === 0) return;
     const ttl = scan.has("expiration") ? Number(scan.text("expiration")) : NaN;
-    if (ttl >= 0) writeExpiry(ttl, into);
-    writeMqttProperties(scan, properties, scan.headers() ?? NO_HEADERS, into, (address) => address);
+    const headers = scan.headers() ?? NO_HEADERS;
+    if (ttl >= 0) writeExpiry(ttl, headers, into);
+    writeMqttProperties(scan, properties, headers, into, (address) => address);
   }
 
   /** A message of QoS 0 or 1 without properties allocates nothing. */

@@ -13,7 +13,7 @@ export function usage({ queue, test }: QueueContext): void {
       assert.equal((await queue(args)).code, 2, args.join(" "));
     }
     const unknown = await queue(["put", "x", "--drain"]);
-    assert.match(unknown.stderr, /unknown option '--drain': queue get has it/);
+    assert.match(unknown.stderr, /unknown option '--drain': pull, queue get have it/);
     assert.match((await queue(["gte", "x"])).stderr, /did you mean queue get\?/);
     const completed = await run(["complete", "--", "queue", "put", "--exc"]);
     assert.match(completed.stdout.toString(), /^--exchange\t/);

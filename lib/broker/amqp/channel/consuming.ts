@@ -162,6 +162,7 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     // Messages after this one may have expired and must not be counted. This comes before the message is read: a
     // dead-lettered message is written to the journal.
     queue.expire();
+    queue.traceTaken();
     const redelivered = queue.lanes[lane]!.isRedelivered(seq);
     // RabbitMQ shows a count of 0 only here.
     const message = this.#messageAt(queue, lane, seq, true);

@@ -9,6 +9,8 @@ const NO_HOST: QueueHost = {
   journal: { read: () => undefined, settle() {}, delivered() {} },
   cycle: { now: 0, wake() {}, begin() {}, end() {} },
   deadLetter: () => false,
+  isTraced: () => false,
+  traceDelivery() {},
   deleteQueue() {},
   forget() {},
 };

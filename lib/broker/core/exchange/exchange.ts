@@ -56,6 +56,11 @@ export class Exchange {
     return { size: this.#bindings.size, [Symbol.iterator]: () => this.#bindings.values() };
   }
 
+  /** Whether it has a binding. */
+  get isBound(): boolean {
+    return this.#bindings.size > 0;
+  }
+
   /** The exchanges that messages go to from here. */
   get exits(): Iterable<Exchange> {
     return this.#exits.keys();

@@ -5,6 +5,7 @@ import type { Journal } from "../journal/journal.ts";
 import type { QueueDefinition } from "../topology/definition_change.ts";
 import type { AppliedPolicies } from "../policies/policy_set.ts";
 import { ConsumerList, type QueueConsumer } from "./consumer.ts";
+import { isTrace } from "../firehose.ts";
 import { Lane } from "./lane.ts";
 import { QueueStats } from "./queue_stats.ts";
 import { parseSettings, type QueueSettings } from "./settings.ts";
@@ -26,6 +27,10 @@ export interface QueueHost {
    * @returns whether a message that survives a restart replaces it
    */
   deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason, lane: number, seq: number): boolean;
+  /** Whether the messages of the queue's virtual host are traced. */
+  isTraced(queue: Queue): boolean;
+  /** Copies a message that is about to be delivered to the trace exchange. `message` is valid during the call. */
+  traceDelivery(queue: Queue, message: EncodedMessage, redelivered: boolean): void;
   /** Deletes the queue: it has expired, or its last consumer is gone. */
   deleteQueue(queue: Queue): void;
   /** Called when the queue is closed and its messages are settled: it is not used any more. */
@@ -211,15 +216,26 @@ export class Queue implements WakeableQueue {
     if (this.deleted) return;
     this.stats.activeAt = this.#cycle.now;
     let taken = false;
+    const isTraced = this.#host.isTraced(this);
     this.consumers.refresh();
     while (this.consumers.size > 0 && this.ready > 0) {
       const consumer = this.consumers.next();
       if (consumer === undefined || !this.take(now)) break;
       taken = true;
+      if (isTraced) this.traceTaken();
       consumer.channel.deliver(consumer, this);
     }
     if (taken) this.noteDelivered();
     this.expire();
+  }
+
+  /** Copies the message that `take` returned to the trace exchange, if the virtual host is traced. */
+  traceTaken(): void {
+    if (!this.#host.isTraced(this)) return;
+    const { takenLane: lane, takenSeq: seq } = this;
+    const message = this.messageAt(lane, seq);
+    if (message === undefined || isTrace(message)) return;
+    this.#host.traceDelivery(this, message, this.lanes[lane]!.isRedelivered(seq));
   }
 
   /** Records in the journal which messages were delivered, so that they are marked as redelivered after a crash. */

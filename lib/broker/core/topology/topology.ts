@@ -4,6 +4,7 @@ import type { Matcher } from "../exchange/contract.ts";
 import { DefaultMatcher } from "../exchange/default.ts";
 import { type Binding, definitionOf, type Destination, Exchange } from "../exchange/exchange.ts";
 import { makeMatcher } from "../exchange/types.ts";
+import { TRACE } from "../firehose.ts";
 import { PolicySet } from "../policies/policy_set.ts";
 import type { Queue } from "../queue/queue.ts";
 import { ExchangeRouter } from "./exchange_router.ts";
@@ -32,7 +33,7 @@ const PREDECLARED = [
   { name: "amq.fanout", type: "fanout", internal: false },
   { name: "amq.headers", type: "headers", internal: false },
   { name: "amq.match", type: "headers", internal: false },
-  { name: "amq.rabbitmq.trace", type: "topic", internal: true },
+  { name: TRACE, type: "topic", internal: true },
   { name: "amq.topic", type: "topic", internal: false },
 ];
 

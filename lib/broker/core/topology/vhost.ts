@@ -6,6 +6,7 @@ import { resource } from "../arguments.ts";
 import { DELAYED } from "../exchange/delayed.ts";
 import { type Binding, definitionOf, type Destination, Exchange } from "../exchange/exchange.ts";
 import { makeMatcher } from "../exchange/types.ts";
+import { TRACE } from "../firehose.ts";
 import { isDurable, type QueueFactory, Topology } from "./topology.ts";
 import type { Limits } from "../policies/limits.ts";
 import type { Policy } from "../policies/policy.ts";
@@ -52,12 +53,19 @@ export class VirtualHost {
   readonly #topology: Topology;
   readonly #settings: VirtualHostSettings;
   readonly #owners = new Map<Queue, QueueOwner>();
+  readonly #trace: Exchange;
 
   constructor(name: string, context: VirtualHostContext) {
     this.name = name;
     this.#context = context;
     this.#topology = new Topology(name, context.createQueue);
+    this.#trace = this.#topology.exchanges.get(TRACE)!;
     this.#settings = new VirtualHostSettings(name, this.#topology, (change) => context.onChange(change));
+  }
+
+  /** Whether its messages are copied to the trace exchange: see `firehose.ts`. */
+  get isTraced(): boolean {
+    return this.#trace.isBound;
   }
 
   get exchanges(): ReadonlyMap<string, Exchange> {

@@ -54,7 +54,7 @@ function rowOf(vhost: VirtualHost, node: string): Row {
     metadata: { description: "", tags: [] },
     default_queue_type: vhost.defaultQueueType ?? "undefined",
     cluster_state: { [node]: "running" },
-    tracing: false,
+    tracing: vhost.isTraced,
     messages: ready + unacked,
     messages_ready: ready,
     messages_unacknowledged: unacked,

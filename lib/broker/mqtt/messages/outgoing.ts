@@ -129,7 +129,7 @@ export class OutgoingMessage {
     const { headers, ids, ttl, alias } = this;
     if (alias > 0) into.two(PROPERTY.topicAlias.id, alias);
     if (ids !== undefined) { for (const id of ids) into.variable(PROPERTY.subscriptionIdentifiers.id, id); }
-    if (ttl !== Infinity) writeExpiry(ttl, into);
+    if (ttl !== Infinity) writeExpiry(ttl, headers, into);
     if (scan.flags > 0) writeMqttProperties(scan, this.#message.head, headers, into, exchangeSeparators);
   }
 }

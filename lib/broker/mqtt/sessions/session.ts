@@ -233,8 +233,8 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
     const { fanOut } = space;
     const outgoing = fanOut.read(message, number);
     const match = this.#matchOf(outgoing);
-    // Another queue of the session has a copy that is sent.
-    if (match === undefined || match.queue === 1) return;
+    // Another queue of the session has a copy that is sent, unless no subscription matches the first routing key.
+    if (match === undefined || match.queue === 1 && match !== UNSUBSCRIBED) return;
     if (connection.isOverfull) {
       this.dropped++;
       return;
@@ -422,7 +422,7 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
   }
 }
 
-/** How a message is sent that was queued for a subscription that is removed, or by another exchange. */
+/** How a message is sent that was queued for a subscription that is removed, by another exchange, or by a header `CC`. */
 const UNSUBSCRIBED: Match = {
   qos: 1,
   queue: 1,

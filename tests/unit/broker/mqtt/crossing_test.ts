@@ -149,6 +149,24 @@ describe("mqtt crossing", () => {
     },
   );
 
+  it("a message that another routing key of it selects is sent with its first one", TIMEOUT, async () => {
+    for (const qos of [0, 1]) {
+      const peer = await MqttPeer.open(mqtt, `copied${qos}`);
+      await peer.subscribe("copies/+", qos);
+      for (const header of ["CC", "BCC"]) {
+        await amqp.publish(
+          { exchange: "amq.topic", routingKey: "first.key" },
+          new TextEncoder().encode(header),
+          {
+            properties: { deliveryMode: 2, headers: { [header]: ["copies.a"] } },
+          },
+        );
+        assert.equal(await peer.message(), `first/key ${header} ${qos}`);
+      }
+      await peer.disconnect();
+    }
+  });
+
   it("the HTTP API shows MQTT connections and their consumers", TIMEOUT, async () => {
     const http = await broker.listenHttp("127.0.0.1:0");
     const peer = await MqttPeer.open(mqtt, "seen", { version: 4, keepAlive: 33 });

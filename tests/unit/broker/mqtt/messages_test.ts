@@ -1,7 +1,7 @@
 /** Properties, limits and permissions of MQTT messages, by the clauses of MQTT 5.0 (3.1.1 where it says so). */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { PUBLISH, PUBREC } from "../../../../lib/mqtt/packet_type.ts";
+import { PUBACK, PUBLISH, PUBREC } from "../../../../lib/mqtt/packet_type.ts";
 import type { MqttProperties } from "../../../../lib/mqtt/properties.ts";
 import { waitFor } from "../../../support/helpers.ts";
 import { FOREVER, sharedBroker } from "./shared_broker.ts";
@@ -56,6 +56,30 @@ describe("mqtt messages", () => {
       await again.disconnect();
     },
   );
+
+  it("[MQTT-3.3.2-6] an expiry beyond that of AMQP is told, too", TIMEOUT, async () => {
+    const topic = fresh();
+    const peer = await open();
+    await peer.subscribe(topic, 1);
+    const sender = await open();
+    for (const messageExpiryInterval of [0xffff_ffff, 400_000_000, 315_000_000]) {
+      for (const qos of [0, 1]) {
+        sender.publish(topic, "x", { qos, retain: true, properties: { messageExpiryInterval } });
+        if (qos > 0) await sender.expect(PUBACK);
+        const { value } = await peer.expect(PUBLISH);
+        const left = value.properties.messageExpiryInterval!;
+        assert.ok(left <= messageExpiryInterval && left > messageExpiryInterval - 50, String(left));
+        assert.deepEqual(Object.keys(value.properties), ["messageExpiryInterval"]);
+        if (qos > 0) peer.ack(PUBACK, value.packetId);
+      }
+      const late = await open();
+      await late.subscribe(topic, 1);
+      const left = (await late.expect(PUBLISH)).value.properties.messageExpiryInterval!;
+      assert.ok(left <= messageExpiryInterval && left > messageExpiryInterval - 50, String(left));
+      await late.disconnect();
+    }
+    await peer.disconnect();
+  });
 
   it(
     "[MQTT-3.1.2-24] [MQTT-3.1.2-25] a message over the maximum packet size of the client is not sent",

@@ -10,7 +10,7 @@ import { brokerSystemOf, shortName } from "../../../../lib/patterns/address.ts";
 import { importsOf } from "../../../support/source_scan.ts";
 
 const ROOT = fileURLToPath(new URL("../../../..", import.meta.url));
-const PATTERNS = ["pub", "sub", "push", "pull", "req", "rep"];
+const PATTERNS = ["pub", "sub", "push", "pull", "req", "rep", "proxy"];
 
 describe("systems", () => {
   const addresses: [address: string, system: string | undefined, short?: string][] = [

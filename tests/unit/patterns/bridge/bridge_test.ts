@@ -148,6 +148,33 @@ describe("bridge", () => {
     assert.deepEqual([source.acknowledged, bridge.isComplete], [[0, 1, 2, 3, 4], true]);
   });
 
+  it("bridge - forwards the messages of a lossy source also after its connection is lost", () => {
+    const { bridge, sink, source } = build(5, { isLossy: true }, new FakeSink(2));
+    source.deliver(4);
+    source.cut();
+    source.ready = [4];
+    bridge.proceed();
+    sink.settleAll();
+    assert.deepEqual([sink.arrived, bridge.forwarded, source.acknowledged], [[0, 1, 2, 3], 2, []]);
+    sink.settleAll();
+    source.deliver(1);
+    sink.settleAll();
+    assert.deepEqual([sink.arrived, bridge.forwarded, source.acknowledged], [[0, 1, 2, 3, 4], 5, [4]]);
+    assert.equal(bridge.isIdle, true);
+  });
+
+  it("bridge - drops messages of a lossy source that cannot be forwarded, so that they do not fill its window", () => {
+    let number = 0;
+    const address = () => number++ % 2 === 0 ? "for a reason" : ENVELOPE;
+    const { bridge, sink, source } = build(6, { address, isLossy: true });
+    source.deliver(6);
+    sink.settleAll();
+    assert.deepEqual([source.unacked.size, bridge.forwarded, bridge.keptCount], [0, 3, 3]);
+    source.cut();
+    bridge.proceed();
+    assert.equal(bridge.keptCount, 3);
+  });
+
   it("finish - waits only for published messages, as the others stay at their source", async () => {
     const { bridge, sink, source } = build(5, {}, new FakeSink(1));
     source.deliver(3);

@@ -7,6 +7,7 @@ import { parseMqttUrl } from "../../../../lib/mqtt/client/url.ts";
 import type { Inlet, InletEvents, Outlet } from "../../../../lib/patterns/contract.ts";
 import { pull, subscribe } from "../../../../lib/patterns/mqtt/receive.ts";
 import { publish, push, topicOf } from "../../../../lib/patterns/mqtt/send.ts";
+import { issue, selfSigned } from "../../../support/certificates.ts";
 import { waitFor } from "../../../support/helpers.ts";
 
 let broker: Broker;
@@ -176,6 +177,28 @@ describe("patterns on MQTT", () => {
       );
     } finally {
       await Promise.all([...inlets, outlet].map((end) => end.close()));
+    }
+  });
+
+  it("mqtts - a trusted certificate is accepted, an untrusted one refused, and neither end mistaken for the other", async () => {
+    const authority = selfSigned("/CN=Authority");
+    const secure = await Broker.open({ tls: issue(authority, "/CN=localhost", "server") });
+    try {
+      const { port } = new URL(await secure.listen("mqtts://127.0.0.1:0"));
+      const options = { tls: { ca: authority.cert }, handshakeTimeout: 5000 };
+      const outlet = publish(parseMqttUrl(`mqtts://localhost:${port}`), options);
+      await outlet.start();
+      await send(outlet, "t", {}, "secret");
+      assert.equal(outlet.acknowledged, 1);
+      await outlet.close();
+      const untrusted = publish(parseMqttUrl(`mqtts://localhost:${port}`));
+      await assert.rejects(untrusted.start(), { name: "CertificateError" });
+      await assert.rejects(
+        publish(parseMqttUrl(`mqtt://localhost:${port}`)).start(),
+        /TLS|instead of answering/,
+      );
+    } finally {
+      await secure.close();
     }
   });
 
