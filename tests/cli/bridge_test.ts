@@ -8,7 +8,7 @@ import {
   PATIENCE,
   type Program,
   quietPort,
-  readyFile,
+  readyFileOf,
   run,
   shell,
   start,
@@ -36,14 +36,9 @@ const fresh = (what: string) => `mqcat-${what}-${process.pid}-${++last}`;
 
 /** Starts a bridge; returns the addresses of its two sides when both are ready. */
 async function bridge(args: readonly string[]): Promise<{ proxy: Program; from: string; to: string }> {
-  const dir = tempDir();
+  using dir = tempDir();
   const proxy = start(["proxy", "--summary", "--ready-file", dir.file("ready"), ...args]);
-  const ended = proxy.until(() => proxy.code, "the end", 10 * PATIENCE).then(() => {
-    throw new Error(`it ended: ${proxy.stderr}`);
-  }, () => {});
-  const ready = await Promise.race([readyFile(dir.file("ready")), ended]);
-  const [from, to] = ready as string[];
-  dir.remove();
+  const [from, to] = await readyFileOf(proxy, dir.file("ready"));
   return { proxy, from: from!, to: to! };
 }
 
