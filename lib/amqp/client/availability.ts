@@ -13,7 +13,7 @@ const TEMPORARY: readonly number[] = [320, 506, 541];
  * no leader or too few members, or its process is being restarted.
  */
 const AWAY =
-  /is down or inaccessible|stopped by supervisor|failed to perform operation on queue|timed? ?out/i;
+  /is down or inaccessible|stopped by supervisor|failed to perform operation on queue/i;
 
 /** Whether an error of the broker may be over after some time. */
 export function isTemporary({ scope, replyCode, replyText }: AmqpError): boolean {
