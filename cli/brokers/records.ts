@@ -12,6 +12,7 @@ import { bigEndian, compileFormat } from "../records/format.ts";
 import {
   fromBase64,
   fromRecord,
+  hasTopic,
   isFromQueue,
   type JsonRecord,
   RecordError,
@@ -44,7 +45,6 @@ type Name = keyof typeof NAMES;
 
 /** The record of a message, with the members that only queues have. */
 export interface QueueRecord extends JsonRecord {
-  exchange?: string;
   headers?: { [name: string]: FieldJson };
   properties?: { [name: string]: FieldJson };
   /** The encoded properties and headers of a message that the two members above do not hold exactly. */
@@ -71,15 +71,15 @@ export function parseRecord(line: Uint8Array): PutRecord {
   const text = strict.decode(line);
   const frames = fromRecord(text);
   const record = JSON.parse(text) as QueueRecord;
-  const hasTopic = (record.topic ?? record.topic_base64) !== undefined;
-  if (frames.length > (hasTopic ? 2 : 1)) {
+  const isKeyed = hasTopic(record);
+  if (frames.length > (isKeyed ? 2 : 1)) {
     throw new RecordError("it has several parts, but a message of a queue has one body");
   }
   const properties = propertiesFromJson(record.properties ?? {});
   if (record.headers !== undefined) properties.headers = tableFromJson(record.headers);
   return {
     body: frames.at(-1)!,
-    topic: hasTopic ? readText(frames[0]!, 0, frames[0]!.length) : undefined,
+    topic: isKeyed ? readText(frames[0]!, 0, frames[0]!.length) : undefined,
     fromQueue: isFromQueue(record),
     properties,
     encoded: encodedOf(record, properties),
@@ -167,8 +167,7 @@ function recordOf(delivery: Delivery, endpoint: string): QueueRecord {
   const raw = properties.subarray(0, propertiesEnd);
   return {
     ...record,
-    ...textMember("topic", routingKey),
-    ...textMember("exchange", exchange),
+    ...placeOf(exchange, routingKey, endpoint),
     ...propertyMembers(decoded),
     ...(isExact(decoded, raw) ? {} : { properties_base64: toBase64(raw) }),
     ...(redelivered ? { redelivered } : {}),
@@ -189,7 +188,17 @@ function hasNaN(value: FieldValue): boolean {
   return Object.values(value).some(hasNaN);
 }
 
-function textMember(name: "topic" | "exchange", text: string): QueueRecord {
+/** The systems where a message without an exchange is in a queue, which the routing key names. */
+const HAS_QUEUES = /^(amqps?|stomps?|inproc):/;
+
+/** The topic of a message, and where it was. The name of a queue is no topic. */
+function placeOf(exchange: string, routingKey: string, endpoint: string): QueueRecord {
+  if (exchange !== "") return { ...textMember("topic", routingKey), ...textMember("exchange", exchange) };
+  if (HAS_QUEUES.test(endpoint)) return textMember("queue", routingKey);
+  return routingKey === "" ? {} : textMember("topic", routingKey);
+}
+
+function textMember(name: "topic" | "exchange" | "queue", text: string): QueueRecord {
   return text.isWellFormed() ? { [name]: text } : { [`${name}_base64`]: toBase64(bytesOfText(text)) };
 }
 

@@ -1,8 +1,9 @@
-/** The commands `pub` and `push` at a broker. */
+/** The commands `pub`, `push` and `replay` at a broker. */
 import type { BrokerOperand } from "../options/systems.ts";
 import type { Session } from "../app/session.ts";
+import type { Source } from "../io/input.ts";
 import { startWithin } from "./link.ts";
-import { messagesOf, type MessageValues } from "./pack.ts";
+import { messagesOf, type MessageValues, type Pack, packRecords } from "./pack.ts";
 import { putAll, type PutOptions } from "./put.ts";
 import { patternsOf, type Sink, type SinkValues } from "./systems.ts";
 
@@ -26,7 +27,29 @@ export async function sendTo(
   sink: Sink,
   values: MessageValues & PutOptions,
 ): Promise<void> {
-  const { source, pack } = messagesOf(values, sink.destination);
+  await deliver(session, sink, messagesOf(values, sink.destination), values);
+}
+
+/** Sends the records of a recording to the address of a broker. */
+export async function replayTo(
+  session: Session,
+  pattern: "publish" | "push",
+  { system, address }: BrokerOperand,
+  source: Source,
+  values: SinkValues & PutOptions,
+): Promise<void> {
+  const patterns = await patternsOf(system);
+  const sink = patterns[pattern](session, address, { ...values, json: true });
+  const pack = packRecords({ ...sink.destination, properties: { deliveryMode: 2 } });
+  await deliver(session, sink, { source, pack }, values);
+}
+
+async function deliver(
+  session: Session,
+  sink: Sink,
+  { source, pack }: { readonly source: Source; readonly pack: Pack },
+  values: PutOptions,
+): Promise<void> {
   await startWithin(sink, values.timeout, sink.outlet.start()).catch((error) => {
     throw sink.explain?.(error) ?? error;
   });

@@ -1,4 +1,5 @@
 import process from "node:process";
+import type { BrokerSystem } from "../../lib/patterns/address.ts";
 import denoJson from "../../deno.json" with { type: "json" };
 import examples from "../cheats/bench.md" with { type: "text" };
 import { command, flag, group, option, readiness, type Values } from "../app/command.ts";
@@ -18,6 +19,8 @@ import {
 } from "../bench/spec.ts";
 import { finishOutput, Output } from "../io/output.ts";
 import { broker } from "../options/broker.ts";
+import { quality } from "../options/brokers.ts";
+import { type BrokerOperand, brokerOperand, isGiven, refuseOptions } from "../options/systems.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { DEFAULT_LINGER_MS, delivery, socket } from "../options/options.ts";
 
@@ -50,6 +53,12 @@ const queueOptions = {
   ...broker,
   ...group("Broker", {
     queue: option("--queue <name>", "use this queue, which must exist (default: one for this run)", word),
+  }),
+};
+
+const brokerOptions = {
+  ...quality,
+  ...group("Broker", {
     persistent: flag("--persistent", "publish persistent messages"),
     prefetch: option(
       "--prefetch <number>",
@@ -78,6 +87,7 @@ const options = {
   ...load,
   ...zeroMqOptions,
   ...queueOptions,
+  ...brokerOptions,
   ...group("Security", {
     passwordFile: option(
       "--password-file <path>",
@@ -103,7 +113,8 @@ type BenchValues = Values<typeof options>;
 export default command({
   argument: [
     "<benchmark> [endpoint]",
-    "benchmark: push-pull, pub-sub, req-rep, queue; @ in front of an endpoint binds, > connects",
+    "benchmark: push-pull, pub-sub, req-rep, queue; @ in front of an endpoint binds, > connects; push-pull and pub-sub " +
+    "also take the address of a broker",
   ],
   options,
   examples,
@@ -114,7 +125,10 @@ export default command({
       throw new UsageError(`there is no benchmark '${name}': there are ${BENCHMARKS.join(", ")}`);
     }
     if (others.length > 0) throw new UsageError("a benchmark has one endpoint");
-    refuseForeign(benchmark, values);
+    const at = benchmark === "queue" || endpoint === undefined
+      ? undefined
+      : brokerOperand(`${session.command} ${benchmark}`, {}, [endpoint]);
+    refuseForeign(benchmark, at?.system, values);
     const spec = specOf(values);
     const { differences, ratiosTo, readReport } = await import("../bench/comparison.ts");
     const before = values.against === undefined ? undefined : readReport(values.against, benchmark);
@@ -122,9 +136,9 @@ export default command({
     const started = new Date();
     let outcome: Outcome;
     try {
-      outcome = benchmark === "queue"
-        ? await runQueue(session, spec, endpoint, values, progress)
-        : await runZeroMq(session, benchmark, spec, endpoint, values, progress);
+      if (benchmark === "queue") outcome = await runQueue(session, spec, endpoint, values, progress);
+      else if (at !== undefined) outcome = await runAddress(session, benchmark, spec, at, values, progress);
+      else outcome = await runZeroMq(session, benchmark, spec, endpoint, values, progress);
     } finally {
       progress.end();
     }
@@ -170,16 +184,49 @@ function specOf(
 }
 
 /** @throws {UsageError} an option has no effect on this benchmark */
-function refuseForeign(benchmark: Benchmark, values: BenchValues): void {
-  const [kind, foreign, own] = benchmark === "queue"
-    ? ["a ZeroMQ benchmark", zeroMqOptions, queueOptions] as const
-    : ["the benchmark queue", queueOptions, zeroMqOptions] as const;
-  for (const [key, { flags }] of Object.entries(foreign)) {
-    if (key in own || key === "passwordFile") continue;
-    const value = values[key as keyof BenchValues];
-    if (value === undefined || Array.isArray(value) && value.length === 0) continue;
-    throw new UsageError(`${/--[\w-]+/.exec(flags)![0]} is for ${kind}`);
+function refuseForeign(benchmark: Benchmark, system: BrokerSystem | undefined, values: BenchValues): void {
+  const isZeroMq = benchmark !== "queue" && system === undefined;
+  const own: object = isZeroMq
+    ? zeroMqOptions
+    : { ...brokerOptions, ...(system === undefined && queueOptions) };
+  const kinds = [
+    [zeroMqOptions, "a ZeroMQ benchmark"],
+    [queueOptions, "the benchmark queue"],
+    [brokerOptions, "the benchmarks of brokers"],
+  ] as const;
+  for (const [options, kind] of kinds) {
+    for (const [key, { flags }] of Object.entries(options)) {
+      if (key in own || key === "passwordFile" || !isGiven(values[key as keyof BenchValues])) continue;
+      throw new UsageError(`${/--[\w-]+/.exec(flags)![0]} is for ${kind}`);
+    }
   }
+  if (!isZeroMq) refuseOptions(system ?? "amqp", { qos: values.qos });
+}
+
+/** Runs push-pull or pub-sub at the address of a broker. */
+async function runAddress(
+  session: Session,
+  benchmark: Exclude<Benchmark, "queue">,
+  spec: Spec,
+  at: BrokerOperand,
+  values: BenchValues,
+  progress: Progressing,
+): Promise<Outcome> {
+  if (benchmark === "req-rep") {
+    throw new UsageError("req-rep is for ZeroMQ: push-pull and pub-sub take the address of a broker");
+  }
+  const { addressSpec } = await import("../bench/address.ts");
+  const { benchBroker } = await import("../bench/brokers.ts");
+  const outcome = await benchBroker(
+    session,
+    await addressSpec(session, benchmark, at, spec, values),
+    progress,
+  );
+  return { ...outcome, variant: variantOf(values) };
+}
+
+function variantOf({ persistent, qos }: BenchValues): string {
+  return [persistent ? "persistent" : "", qos === undefined ? "" : `QoS ${qos}`].filter(Boolean).join(", ");
 }
 
 async function runQueue(
@@ -195,12 +242,17 @@ async function runQueue(
   if (spec.role !== "both" && values.queue === undefined) {
     throw new UsageError(`--role ${spec.role} needs --queue: the queue that both sides use`);
   }
-  const { benchQueue } = await import("../bench/queue.ts");
+  const { queueSpec } = await import("../bench/queue.ts");
+  const { benchBroker } = await import("../bench/brokers.ts");
   const { targetOf } = await import("../queue/target.ts");
   const { queue, persistent = false, prefetch } = values;
   const target = targetOf(session, values, true);
-  const outcome = await benchQueue(session, { ...spec, target, queue, persistent, prefetch }, progress);
-  return { ...outcome, variant: persistent ? "persistent" : "" };
+  const outcome = await benchBroker(
+    session,
+    queueSpec({ ...spec, target, queue, persistent, prefetch }),
+    progress,
+  );
+  return { ...outcome, variant: variantOf(values) };
 }
 
 async function runZeroMq(

@@ -10,8 +10,10 @@ import { command, flag, group, list, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import { reportDropped } from "../app/tally.ts";
 import { oneOf, word } from "../app/values.ts";
+import { declaring, quality, retention } from "../options/brokers.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { delivery, ending, pacing, zeromq } from "../options/options.ts";
+import { brokerOperand } from "../options/systems.ts";
 import { type PublishingSocket, SLOW_SUBSCRIBERS } from "../zmq/publish.ts";
 import { MAX_SPEED, Recording } from "../zmq/replay.ts";
 import { sendAll } from "../zmq/send.ts";
@@ -20,7 +22,11 @@ import { fanOutOptions, open, peersOf, socketOptions, subscribersOf } from "../z
 const PATTERNS = ["push", "pub", "radio", "dealer", "pair"] as const;
 
 export default command({
-  argument: ["<file> [endpoint...]", "where to send; @ binds, > connects (default: as the pattern does)"],
+  argument: [
+    "<file> [endpoint...]",
+    "where to send; @ binds, > connects (default: as the pattern does); or the address of a broker: for push its queue, " +
+    "for pub its exchange or topic",
+  ],
   options: {
     ...zeromq,
     ...group("Messages", {
@@ -38,11 +44,27 @@ export default command({
     }),
     ...ending,
     ...delivery,
+    ...declaring,
+    ...quality,
+    ...retention,
   },
   examples,
   async action({ session, values, operands: [file, ...operands] }) {
     const { pattern = "push", loop = false } = values;
     if (loop && file === "-") throw new UsageError("--loop needs a file: stdin can be read only once");
+    const broker = brokerOperand(session.command, values, [...operands, ...values.to]);
+    const pace = { delay: values.delay, interval: undefined, rate: undefined };
+    if (broker !== undefined) {
+      if (pattern !== "push" && pattern !== "pub") {
+        throw new UsageError(
+          `--pattern ${pattern} is for ZeroMQ: to a broker a recording is sent as push or pub does`,
+        );
+      }
+      const recording = new Recording(session, file!, values.speed ?? 1, loop, "records");
+      const { replayTo } = await import("../brokers/send.ts");
+      const sending = pattern === "pub" ? "publish" : "push";
+      return await replayTo(session, sending, broker, recording, { ...values, ...pace });
+    }
     const publishes = pattern === "pub" || pattern === "radio";
     const plan = planEndpoints(
       `${session.command} FILE`,
@@ -51,8 +73,13 @@ export default command({
       [...operands, ...values.to],
       pattern,
     );
-    const recording = new Recording(session, file!, values.speed ?? 1, loop, publishes);
-    const pace = { delay: values.delay, interval: undefined, rate: undefined };
+    const recording = new Recording(
+      session,
+      file!,
+      values.speed ?? 1,
+      loop,
+      "messages",
+    );
     const options = { ...await socketOptions(session, values), hwm: values.hwm };
     if (!publishes) {
       const socket = senderOf(pattern, options);

@@ -114,7 +114,8 @@ export function refuseOptions(
   }
 }
 
-function isGiven(value: unknown): boolean {
+/** Whether an option was given. */
+export function isGiven(value: unknown): boolean {
   return value !== undefined && !(Array.isArray(value) && value.length === 0);
 }
 

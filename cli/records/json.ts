@@ -15,9 +15,11 @@ export interface JsonRecord {
   parts_base64?: string[];
   endpoint?: string;
   routing_id?: string;
-  /** The exchange of a message of a queue; only records of queues have it. */
+  /** Where the message of a broker was: its exchange, or else its queue. Ignored where messages are sent. */
   exchange?: string;
   exchange_base64?: string;
+  queue?: string;
+  queue_base64?: string;
   /** The time of arrival, in the format of `timestamp`. */
   time?: string;
 }
@@ -49,14 +51,21 @@ export function toRecord(frames: readonly Uint8Array[], hasTopic: boolean, endpo
   return record;
 }
 
-/** Parses the record of a queue message. @returns its frames: the topic, if it has one, and the body */
+/** Parses the record of a message for a broker. @returns its frames: the topic, if it has one, and the body */
 export function fromRecord(line: string): Uint8Array[] {
-  return framesOf(parseRecord(line), { publishes: true });
+  return framesOf(parseRecord(line), {});
 }
 
-/** Whether the record comes from a queue. */
-export function isFromQueue({ exchange, exchange_base64: encoded }: JsonRecord): boolean {
-  return (exchange ?? encoded) !== undefined;
+/** Whether the record comes from a broker with queues. */
+export function isFromQueue(
+  { exchange, exchange_base64: encodedExchange, queue, queue_base64: encodedQueue }: JsonRecord,
+): boolean {
+  return (exchange ?? encodedExchange ?? queue ?? encodedQueue) !== undefined;
+}
+
+/** Whether the record has a topic. In records of mqcat 0.1.0 it is the name of a queue if the exchange is empty. */
+export function hasTopic({ topic, topic_base64: encoded, exchange }: JsonRecord): boolean {
+  return (topic ?? encoded) !== undefined && exchange !== "";
 }
 
 function parseRecord(line: string): JsonRecord {
@@ -72,10 +81,8 @@ function parseRecord(line: string): JsonRecord {
   return record;
 }
 
-/** The topic of a message of a queue is its routing key: an address, which only a publisher sends as a frame. */
-function framesOf(record: JsonRecord, { topic, routed = false, publishes = false }: JsonInput): Uint8Array[] {
-  const fromQueue = isFromQueue(record);
-  const own = fromQueue && !publishes ? topic : take(record, "topic") ?? topic;
+function framesOf(record: JsonRecord, { topic, routed = false }: JsonInput): Uint8Array[] {
+  const own = hasTopic(record) ? take(record, "topic") : topic;
   const parts = takeParts(record);
   const body = take(record, "body");
   if (parts === undefined && body === undefined) {
@@ -94,8 +101,6 @@ function framesOf(record: JsonRecord, { topic, routed = false, publishes = false
 export interface JsonInput {
   /** The topic of records without one. */
   readonly topic?: Uint8Array | undefined;
-  /** Whether topics are sent as frames also for records of queues. Default: false */
-  readonly publishes?: boolean;
   /** Whether each record must have a routing id. */
   readonly routed?: boolean;
   /** Called with each record in order; an error that it throws is reported with the line number. */
@@ -148,10 +153,36 @@ export function jsonSplitter(
     });
     batch.bytes = buffer;
   };
+  return eachLine(add, () => length = 0);
+}
+
+/** A splitter for lines of JSON that leaves them as they are: one frame each, in the buffer of the input. */
+export function recordSplitter(
+  { each = () => {}, name = "the input" }: Pick<JsonInput, "each" | "name">,
+): Splitter {
+  let number = 0;
+  return eachLine((bytes, start, end, batch) => {
+    number++;
+    try {
+      const line = utf8.decode(bytes.subarray(start, end));
+      if (line.trim() === "") return;
+      each(parseRecord(line));
+    } catch (error) {
+      throw new RecordError(`line ${number} of ${name} is not a JSON record: ${messageOf(error)}`);
+    }
+    batch.add(start, end, 0);
+  });
+}
+
+/** @param begin called before the lines of a batch */
+function eachLine(
+  add: (bytes: Uint8Array, start: number, end: number, batch: Batch) => void,
+  begin: () => void = () => {},
+): Splitter {
   return {
     split(bytes, start, searched, end, batch) {
       const filled = bytes.subarray(0, end);
-      length = 0;
+      begin();
       for (;;) {
         const at = filled.indexOf(0x0a, searched);
         if (at < 0) return start;
@@ -160,7 +191,7 @@ export function jsonSplitter(
       }
     },
     finish(bytes, start, end, batch) {
-      length = 0;
+      begin();
       if (start < end) add(bytes, start, end, batch);
     },
   };

@@ -45,8 +45,6 @@ export interface TopicRule {
   readonly separator?: Uint8Array | undefined;
   /** Whether JSON records must have a routing id. */
   readonly routed?: boolean;
-  /** Whether the topics of JSON records of queues are sent as frames. */
-  readonly publishes?: boolean;
   /** Reports what is dropped of JSON records. */
   readonly warn?: ((text: string) => void) | undefined;
 }

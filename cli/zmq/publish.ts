@@ -37,7 +37,6 @@ export async function publish(
   const source = sourceOf(values, repeats(values), {
     topic: rule.topic === undefined ? undefined : utf8(rule.topic),
     separator: rule.separator === undefined ? undefined : utf8(rule.separator),
-    publishes: true,
     warn: session.warn,
   });
   const socket = make({

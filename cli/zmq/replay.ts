@@ -4,7 +4,8 @@ import { UsageError } from "../app/errors.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
 import { Input, type Source } from "../io/input.ts";
-import { jsonSplitter } from "../records/json.ts";
+import { type JsonRecord, jsonSplitter, recordSplitter } from "../records/json.ts";
+import type { Splitter } from "../records/splitter.ts";
 import { parseTimestamp } from "../records/time.ts";
 
 /** The largest delay that later messages make up for, in milliseconds. */
@@ -12,6 +13,9 @@ const MAKE_UP_MS = 1000;
 
 /** The speed of `--speed max`. */
 export const MAX_SPEED = Infinity;
+
+/** What the batches of a recording contain: the frames of the messages, or the records as they are, one frame each. */
+export type RecordingForm = "messages" | "records";
 
 /**
  * A source that returns the messages of a recording at their times: with the recorded distance to the first one,
@@ -26,7 +30,7 @@ export class Recording implements Source {
   readonly #path: string;
   readonly #speed: number;
   readonly #loop: boolean;
-  readonly #publishes: boolean;
+  readonly #form: RecordingForm;
   #input: Input;
   /** The times of the messages that are read but not returned, in milliseconds, from `#nextTime`. */
   #times: number[] = [];
@@ -43,15 +47,15 @@ export class Recording implements Source {
   /**
    * @param path of the recording; `-` is stdin
    * @param loop whether to start again at the end
-   * @param publishes whether the topics of records of queues are sent as frames
+   * @param form what the batches contain
    * @throws {UsageError} the file cannot be read
    */
-  constructor(session: Session, path: string, speed: number, loop: boolean, publishes: boolean) {
+  constructor(session: Session, path: string, speed: number, loop: boolean, form: RecordingForm) {
     this.#session = session;
     this.#path = path;
     this.#speed = speed;
     this.#loop = loop;
-    this.#publishes = publishes;
+    this.#form = form;
     this.ended = !loop;
     this.#input = this.#open();
   }
@@ -123,24 +127,25 @@ export class Recording implements Source {
   }
 
   #open(): Input {
-    const paced = this.#speed !== MAX_SPEED;
-    const splitter = jsonSplitter({
-      warn: this.#session.warn,
-      publishes: this.#publishes,
-      name: this.#path === "-" ? "stdin" : `'${this.#path}'`,
-      each: ({ time }) => {
-        if (!paced) return;
-        if (time === undefined) {
-          throw new Error("it has no 'time' (record with --timestamps, or replay with --speed max)");
-        }
-        this.#times.push(parseTimestamp(time));
-      },
-    });
+    const splitter = this.#splitter(this.#path === "-" ? "stdin" : `'${this.#path}'`);
     if (this.#path === "-") return new Input(0, splitter);
     try {
       return new Input(fs.openSync(this.#path, "r"), splitter);
     } catch (error) {
       throw new UsageError(`'${this.#path}' cannot be read: ${phrase(error)}`);
     }
+  }
+
+  #splitter(name: string): Splitter {
+    const each = this.#speed === MAX_SPEED ? () => {} : (record: JsonRecord) => this.#note(record);
+    if (this.#form === "records") return recordSplitter({ name, each });
+    return jsonSplitter({ name, each, warn: this.#session.warn });
+  }
+
+  #note({ time }: JsonRecord): void {
+    if (time === undefined) {
+      throw new Error("it has no 'time' (record with --timestamps, or replay with --speed max)");
+    }
+    this.#times.push(parseTimestamp(time));
   }
 }

@@ -27,7 +27,9 @@ async function serveProtocol(
   options: readonly string[],
 ): Promise<BrokerProcess> {
   const began = performance.now();
-  const program = new Program([...command, "queue", "serve", `${scheme}://127.0.0.1:0`, ...options]);
+  const program = new Program([...command, "queue", "serve", `${scheme}://127.0.0.1:0`, ...options], {
+    stays: true,
+  });
   const listening = new RegExp(`listening on ${scheme}://127\\.0\\.0\\.1:(\\d+)`);
   const port = Number(listening.exec(await program.says(listening))![1]);
   const readyMs = performance.now() - began;
@@ -80,7 +82,7 @@ export function mosquitto(lab: Lab): Promise<BrokerProcess> {
     const config = lab.file("mosquitto.conf");
     const lines = ["allow_anonymous true", "max_inflight_messages 0", "max_queued_messages 0"];
     fs.writeFileSync(config, [`listener ${port} 127.0.0.1`, ...lines, ""].join("\n"));
-    const program = new Program(["mosquitto", "-c", config]);
+    const program = new Program(["mosquitto", "-c", config], { stays: true });
     await program.says(/mosquitto version \S+ running/);
     const readyMs = performance.now() - began;
     lab.atEnd("mosquitto", () => program.stop());

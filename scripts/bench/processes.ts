@@ -18,6 +18,8 @@ export interface StartOptions {
   /** The path of the file that is stdin. Default: no input. */
   readonly stdin?: string | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Whether it runs until it is stopped, as a broker does. Default: it is killed after three minutes. */
+  readonly stays?: boolean;
   /** Whether to collect stdout. Default: it is discarded. */
   readonly collect?: boolean;
 }
@@ -35,7 +37,7 @@ export class Program {
   /** The largest resident memory so far, in MiB. */
   memory = 0;
 
-  constructor(command: readonly string[], { stdin, env, collect = false }: StartOptions = {}) {
+  constructor(command: readonly string[], { stdin, env, stays = false, collect = false }: StartOptions = {}) {
     const input = stdin === undefined ? "ignore" : fs.openSync(stdin, "r");
     this.child = spawn(command[0]!, command.slice(1), {
       stdio: [input, collect ? "pipe" : "ignore", "pipe"],
@@ -49,7 +51,7 @@ export class Program {
       this.#said = (this.#said + text).slice(-64_000);
       for (const listener of this.#listeners) listener();
     });
-    const timer = setTimeout(() => this.child.kill("SIGKILL"), PATIENCE_MS);
+    const timer = stays ? undefined : setTimeout(() => this.child.kill("SIGKILL"), PATIENCE_MS);
     const sampler = setInterval(() => this.#sample(), SAMPLE_MS);
     this.#ended = new Promise((resolve) => {
       this.child.once("error", (error) => this.#said += error.message);

@@ -53,6 +53,30 @@ describe("bench", () => {
     assert.equal(latency, undefined);
   });
 
+  test("bench - push-pull and pub-sub take the address of a broker, and create nothing", async () => {
+    const listening = ["amqp://127.0.0.1:0", "mqtt://127.0.0.1:0", "stomp://127.0.0.1:0"];
+    using broker = start(["queue", "serve", ...listening, "--memory"]);
+    await waitFor(() => broker.stderr.match(/listening on/g)?.length === listening.length);
+    const [amqp, mqtt, stomp] = [...broker.stderr.matchAll(/listening on (\S+)/g)].map(([, url]) => url!);
+    assert.equal((await run(["queue", "declare", "q", "--url", amqp!])).code, 0);
+    for (const address of [`${amqp}//q`, `${mqtt}/t`, `${stomp}/queue/q`]) {
+      const { sent, confirmed, received, latency } = await bench("push-pull", address, "-n", "300");
+      const counts = [sent!.messages, confirmed!.messages, received!.messages, latency!.count];
+      assert.deepEqual(counts, [300, 300, 300, 300], address);
+    }
+    for (const [address, ...options] of [[amqp!], [mqtt!, "--qos", "2"], [stomp!]]) {
+      const report = await bench("pub-sub", address!, "-n", "200", "--clients", "2", ...options);
+      assert.deepEqual([report.sent!.messages, report.received!.messages], [200, 400], address);
+      assert.equal(report.variant, options.length > 0 ? "QoS 2" : "");
+    }
+    const missing = await run(["bench", "push-pull", `${amqp}//typo`, "-n", "1"]);
+    assert.equal(missing.code, 1);
+    assert.match(missing.stderr, /there is no queue 'typo'/);
+    const list = await run(["queue", "list", "--url", amqp!, "-q"]);
+    assert.match(list.stdout.toString(), /^q\s/m);
+    assert.doesNotMatch(list.stdout.toString(), /typo|bench/);
+  });
+
   test("bench - a signal ends it with the report so far", async () => {
     using running = start(["bench", "push-pull", "inproc://x", "--duration", "1m", "-J"]);
     await waitFor(() => running.stderr.includes("listening on"));

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fs from "node:fs";
 import { describe } from "node:test";
-import { tempDir } from "../support/helpers.ts";
+import { tempDir, waitFor } from "../support/helpers.ts";
 import { freePort, run, start, test } from "../support/mqcat.ts";
 
 /** A recording with one message every N milliseconds. */
@@ -192,5 +192,42 @@ describe("replay", () => {
       assert.equal(code, 2, `${args}: ${stderr}`);
       assert.match(stderr, words);
     }
+  });
+
+  test("a broker - receives the records with their topics, headers and pauses; nothing is created by accident", async () => {
+    using dir = tempDir();
+    const records = [
+      { time: "2026-01-31T08:00:00Z", topic: "order.a", body: "one", headers: { x: "y" } },
+      { time: "2026-01-31T08:00:00.3Z", topic: "order.b", body: "two" },
+    ];
+    fs.writeFileSync(dir.file("log"), `${records.map((record) => JSON.stringify(record)).join("\n\n")}\n`);
+    using broker = start(["queue", "serve", "amqp://127.0.0.1:0", "--memory"]);
+    const url = await broker.readyEndpoint();
+    const ready = dir.file("ready");
+    const topics = ["-t", "order.#", "-n", "4", "-f", "%T %t %h %s\\n", "--ready-file", ready];
+    using sub = start(["sub", `${url}//amq.topic`, ...topics]);
+    await waitFor(() => fs.existsSync(ready));
+    const replay = (...args: string[]) => run(["replay", dir.file("log"), ...args]);
+    const { code, stderr } = await replay(`${url}//amq.topic`, "--pattern", "pub");
+    assert.deepEqual([code, stderr], [0, ""]);
+    assert.equal((await replay(`${url}//amq.topic`, "--pattern", "pub", "--speed", "max")).code, 0);
+    const lines = (await sub.exit()).stdout.toString().trimEnd().split("\n").map((line) => line.split(" "));
+    assert.deepEqual(lines.map(([, ...rest]) => rest.join(" ")), [
+      "order.a x=y one",
+      "order.b  two",
+      "order.a x=y one",
+      "order.b  two",
+    ]);
+    assert.ok(Number(lines[1]![0]) - Number(lines[0]![0]) >= 300 * LEAST_PART);
+
+    const missing = await replay(`${url}//typo`);
+    assert.equal(missing.code, 1);
+    assert.match(missing.stderr, /there is no queue 'typo'; --declare creates it/);
+    assert.equal((await replay(`${url}//jobs`, "--declare", "--speed", "max")).code, 0);
+    const got = await run(["pull", `${url}//jobs`, "-n", "2"]);
+    assert.equal(got.stdout.toString(), "one\ntwo\n");
+    const radio = await replay(`${url}//jobs`, "--pattern", "radio");
+    assert.equal(radio.code, 2);
+    assert.match(radio.stderr, /--pattern radio is for ZeroMQ/);
   });
 });

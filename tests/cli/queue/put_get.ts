@@ -42,9 +42,10 @@ export function putAndGet({ queue, startQueue, test, well }: QueueContext): void
       record.properties,
       record.headers,
     ]);
-    assert.deepEqual([one.topic, one.exchange, two.body, two.headers, two.properties], [
+    assert.deepEqual([one.topic, one.exchange, one.queue, two.body, two.headers, two.properties], [
+      undefined,
+      undefined,
       "json",
-      "",
       "plain",
       { "x-topic": "t" },
       { delivery_mode: 2 },

@@ -18,7 +18,7 @@ interface Message {
 }
 
 /** The line that `queue get -J` prints for a message. */
-function lineOf({ exchange, routingKey, properties, body }: Message): string {
+function lineOf({ exchange, routingKey, properties, body }: Message, endpoint = "amqp://x"): string {
   const written: Uint8Array[] = [];
   const output = { append: (bytes: Uint8Array) => void written.push(bytes.slice()) } as unknown as Output;
   const content = Object.assign(Object.create(Content.prototype), {
@@ -31,7 +31,7 @@ function lineOf({ exchange, routingKey, properties, body }: Message): string {
   const style = { framing: "json", hasTopic: false } as const;
   queueWriter(output, style)(
     { deliveryTag: 1, redelivered: false, exchange, routingKey, content },
-    "amqp://x",
+    endpoint,
   );
   return new TextDecoder().decode(concat(written)).trimEnd();
 }
@@ -143,11 +143,28 @@ describe("messages of queues as JSON", () => {
     it(`-J - refuses ${name}`, () => assert.throws(() => parseRecord(utf8(line)), words));
   }
 
-  it("push -J - sends the body of a message of a queue, pub -J its routing key as the topic", () => {
-    const line = lineOf(message(Uint8Array.of(0, 0)));
-    assert.deepEqual(frames(line, {}), ["b"]);
-    assert.deepEqual(frames(line, { publishes: true }), ["k", "b"]);
+  it("place - an exchange comes with the topic; the name of a queue is no topic", () => {
+    const printed = (exchange: string, endpoint: string) => {
+      const { topic, exchange: shown, queue } = JSON.parse(
+        lineOf({ ...message(Uint8Array.of(0, 0)), exchange }, endpoint),
+      );
+      return { topic, exchange: shown, queue };
+    };
+    assert.deepEqual(printed("e", "amqp://x"), { topic: "k", exchange: "e", queue: undefined });
+    for (const endpoint of ["amqp://x", "amqps://x", "stomp://x", "inproc:///data"]) {
+      assert.deepEqual(printed("", endpoint), { topic: undefined, exchange: undefined, queue: "k" });
+    }
+    for (const endpoint of ["mqtt://x", "tcp://127.0.0.1:5555"]) {
+      assert.deepEqual(printed("", endpoint), { topic: "k", exchange: undefined, queue: undefined });
+    }
+  });
+
+  it("push -J - sends a topic as a frame, and never the name of a queue", () => {
+    assert.deepEqual(frames(lineOf(message(Uint8Array.of(0, 0))), {}), ["k", "b"]);
+    assert.deepEqual(frames(lineOf({ ...message(Uint8Array.of(0, 0)), exchange: "" }), {}), ["b"]);
     assert.deepEqual(frames(`{"topic":"t","body":"b"}`, {}), ["t", "b"]);
+    // Records of mqcat 0.1.0 have the name of the queue as their topic.
+    assert.deepEqual(frames(`{"topic":"q","exchange":"","body":"b"}`, {}), ["b"]);
     assert.throws(
       () => frames(String.raw`{"parts":["a","\udfff"]}`, {}),
       /'parts' contains a lone surrogate/,
