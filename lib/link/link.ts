@@ -1,3 +1,4 @@
+import { AwayError } from "./away.ts";
 import { ClosedError, messageOf, UnreachableError } from "../errors.ts";
 import { Signal, sleep } from "../transport/waiting.ts";
 import { dialFirst, FIRST_PAUSE_MS, patiently } from "./dial.ts";
@@ -127,7 +128,11 @@ export class Link<A extends Address, C extends Connection> {
         } catch (error) {
           if (this.#stop.signal.aborted) return this.changed.fire();
           if (this.#protocol.isPermanent(error)) return this.fail(error as Error);
-          this.#report({ type: "retrying", error: error as Error, delay: pause });
+          this.#report(
+            error instanceof AwayError
+              ? { type: "away", error }
+              : { type: "retrying", error: error as Error, delay: pause },
+          );
         }
       }
     }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe } from "node:test";
 import { Broker } from "../../lib/broker/server.ts";
 import { requirePeer, tempDir } from "../support/helpers.ts";
-import { PATIENCE, readyFile, start } from "../support/mqcat.ts";
+import { PATIENCE, readyFileOf, start } from "../support/mqcat.ts";
 import { hasPika, pika } from "../support/pika.ts";
 import { framesOf, hasPyzmq, zmqReceiver, zmqSender } from "../support/pyzmq.ts";
 
@@ -56,12 +56,7 @@ describe("bridge, all pairs", () => {
   async function join(args: readonly string[], work: (from: string, to: string) => Promise<void>) {
     using dir = tempDir();
     using proxy = start(["proxy", "--ready-file", dir.file("ready"), "-v", "-n", "2", ...args]);
-    const [from, to] = await Promise.race([
-      readyFile(dir.file("ready")),
-      proxy.until(() => proxy.code, "its end", 2 * PATIENCE).then(() => {
-        throw new Error(proxy.stderr);
-      }),
-    ]) as string[];
+    const [from, to] = await readyFileOf(proxy, dir.file("ready"));
     await work(from!, to!);
     const { code, stderr } = await proxy.exit();
     assert.equal(code, 0, stderr);

@@ -289,6 +289,17 @@ export async function readyFile(path: string, ms = PATIENCE): Promise<string[]> 
   return fs.readFileSync(path, "utf8").trimEnd().split("\n");
 }
 
+/** Waits for the --ready-file of a program, which may end soon after. */
+export async function readyFileOf(program: Program, path: string): Promise<string[]> {
+  await waitFor(
+    () => fs.existsSync(path) || program.code !== undefined,
+    2 * PATIENCE,
+    `the ready file ${path}: ${program.stderr}`,
+  );
+  if (!fs.existsSync(path)) throw new Error(`It exited with ${program.code}: ${program.stderr}`);
+  return await readyFile(path);
+}
+
 /** Waits until `look` returns the same value for half a second: for activity that stops without an event. */
 export async function settled<T>(look: () => T, what: string): Promise<T> {
   let last = look();
