@@ -1,4 +1,4 @@
-import { ClosedError, messageOf, UnreachableError } from "../errors.ts";
+import { ClosedError, HandshakeTimeoutError, messageOf, UnreachableError } from "../errors.ts";
 import { Signal, sleep } from "../transport/waiting.ts";
 import { dialFirst, FIRST_PAUSE_MS, patiently } from "./dial.ts";
 import type { LinkEvent, LinkOptions } from "./options.ts";
@@ -6,6 +6,9 @@ import type { Address, Connection, Protocol } from "./protocol.ts";
 
 /** The longest pause before a reconnect, in milliseconds. */
 const LONGEST_PAUSE_MS = 5000;
+
+/** The time limit for setting up a connection, in milliseconds. */
+const SET_UP_MS = 30_000;
 
 /** The user of a link, which is set up again on each connection. */
 export interface LinkUser<C extends Connection> {
@@ -85,6 +88,11 @@ export class Link<A extends Address, C extends Connection> {
     });
     this.#protocol.watch?.(connection, report);
     const stop = () => connection.abort();
+    const limit = this.#options.handshakeTimeout ?? SET_UP_MS;
+    const late = new HandshakeTimeoutError(
+      `${connection.server} did not answer the first requests after the login within ${limit / 1000} s`,
+    );
+    const timer = setTimeout(() => connection.abort(late), limit);
     try {
       signal.addEventListener("abort", stop);
       if (signal.aborted) stop();
@@ -93,6 +101,7 @@ export class Link<A extends Address, C extends Connection> {
       await connection.close();
       throw signal.aborted ? signal.reason : error;
     } finally {
+      clearTimeout(timer);
       signal.removeEventListener("abort", stop);
     }
     if (this.#stop.signal.aborted) await connection.close();

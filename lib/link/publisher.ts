@@ -233,6 +233,8 @@ export class Publisher<A extends Address, C extends Connection> {
 
   #onDown(): void {
     this.#port = this.#connection = undefined;
+    // An error within a batch ends the connection without `onBatchEnd`.
+    if (this.#runs[0]?.left === 0) this.#afterConfirms();
     this.#runs = this.#runs.map(unsettled);
     this.#runAt = this.#messageAt = 0;
   }
@@ -271,7 +273,7 @@ export class Publisher<A extends Address, C extends Connection> {
 
   #onConfirm(tag: number, multiple: boolean, taken: boolean, reason = ""): void {
     let settled = 0;
-    const holder = this.#holderOf(tag);
+    const holder = tag < this.#nextTag ? this.#holderOf(tag) : -1;
     if (holder < 0) return;
     for (let at = multiple ? 0 : holder; at <= holder; at++) {
       const run = this.#runs[at]!;
