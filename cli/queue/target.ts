@@ -16,7 +16,7 @@ import { group, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { text, word } from "../app/values.ts";
-import { brokerInUse, linkOf, type LoginValues, reach, type Target } from "../brokers/link.ts";
+import { brokerInUse, linkOf, type LoginValues, reach, startWithin, type Target } from "../brokers/link.ts";
 import type { DataFolder } from "./data_folder.ts";
 
 /** The HTTP API, for information that AMQP does not have. */
@@ -117,8 +117,21 @@ export function httpOf(options: { readonly http: string | undefined }): string |
   return options.http ?? (process.env["AMQP_HTTP_URL"] || undefined);
 }
 
-/** Connects once, runs `work`, and closes the connection. */
+/**
+ * Connects once, runs `work`, and closes the connection.
+ *
+ * @param waiting waits for a queue that is away for now, at most for `timeout`, in milliseconds. Default: it is an error
+ */
 export async function withConnection(
+  target: BrokerTarget,
+  work: (connection: AmqpConnection) => Promise<void>,
+  waiting?: { readonly timeout: number | undefined },
+): Promise<void> {
+  const link = waiting === undefined ? { ...target.link, awayPatience: 0 } : target.link;
+  await startWithin(target, waiting?.timeout, once({ ...target, link }, work));
+}
+
+async function once(
   { brokers, link }: BrokerTarget,
   work: (connection: AmqpConnection) => Promise<void>,
 ): Promise<void> {

@@ -1,3 +1,4 @@
+import { AwayError } from "./away.ts";
 import { ClosedError, HandshakeTimeoutError, messageOf, UnreachableError } from "../errors.ts";
 import { Signal, sleep } from "../transport/waiting.ts";
 import { dialFirst, FIRST_PAUSE_MS, patiently } from "./dial.ts";
@@ -7,8 +8,8 @@ import type { Address, Connection, Protocol } from "./protocol.ts";
 /** The longest pause before a reconnect, in milliseconds. */
 const LONGEST_PAUSE_MS = 5000;
 
-/** The time limit for setting up a connection, in milliseconds. */
-const SET_UP_MS = 30_000;
+/** The time limit for setting up a connection, in milliseconds: a cluster may need long to answer that a queue is away. */
+const SET_UP_MS = 60_000;
 
 /** The user of a link, which is set up again on each connection. */
 export interface LinkUser<C extends Connection> {
@@ -136,7 +137,11 @@ export class Link<A extends Address, C extends Connection> {
         } catch (error) {
           if (this.#stop.signal.aborted) return this.changed.fire();
           if (this.#protocol.isPermanent(error)) return this.fail(error as Error);
-          this.#report({ type: "retrying", error: error as Error, delay: pause });
+          this.#report(
+            error instanceof AwayError
+              ? { type: "away", error }
+              : { type: "retrying", error: error as Error, delay: pause },
+          );
         }
       }
     }
