@@ -1,5 +1,5 @@
 import { AwayError } from "./away.ts";
-import { HandshakeTimeoutError, MqcatError, UnreachableError } from "../errors.ts";
+import { HandshakeTimeoutError, messageOf, MqcatError, UnreachableError } from "../errors.ts";
 import type { ByteStream } from "../transport/stream.ts";
 import { connect } from "../transport/transport.ts";
 import { sleep } from "../transport/waiting.ts";
@@ -25,7 +25,7 @@ export async function dialFirst<A extends Address, C extends Connection>(
   addresses: readonly A[],
   options: LinkOptions = {},
 ): Promise<C> {
-  let failure: Error | undefined;
+  const failures: Error[] = [];
   for (const address of addresses) {
     try {
       return await dialOne(protocol, address, options);
@@ -33,10 +33,12 @@ export async function dialFirst<A extends Address, C extends Connection>(
       if (error instanceof CallbackError) throw error.cause;
       if (options.signal?.aborted) throw options.signal.reason;
       if (protocol.isPermanent(error)) throw error;
-      failure = error as Error;
+      failures.push(error as Error);
     }
   }
-  throw failure ?? new UnreachableError("Cannot connect as the list of brokers is empty");
+  if (failures.length === 1) throw failures[0];
+  if (failures.length === 0) throw new UnreachableError("Cannot connect as the list of brokers is empty");
+  throw new UnreachableError(failures.map(messageOf).join("; "), { cause: failures.at(-1) });
 }
 
 async function dialOne<A extends Address, C extends Connection>(

@@ -31,6 +31,8 @@ export class Link<A extends Address, C extends Connection> {
   readonly #user: LinkUser<C>;
   readonly #stop = new AbortController();
   #connection: C | undefined;
+  /** The host of the current or last connection. */
+  #broker = "";
   #running: Promise<void> | undefined;
 
   constructor(
@@ -78,7 +80,10 @@ export class Link<A extends Address, C extends Connection> {
     const signal = given === undefined || this.#running !== undefined
       ? this.#stop.signal
       : AbortSignal.any([given, this.#stop.signal]);
-    const report = (event: LinkEvent) => this.#report(event);
+    const report = (event: LinkEvent) => {
+      if (event.type === "connected") this.#broker = event.broker;
+      this.#report(event);
+    };
     const connection = await dialFirst(this.#protocol, this.#addresses, {
       ...this.#options,
       onEvent: report,
@@ -103,7 +108,6 @@ export class Link<A extends Address, C extends Connection> {
   }
 
   async #run(connection: C): Promise<void> {
-    const broker = this.#addresses.map((address) => this.#protocol.format(address)).join(",");
     const { first, longest } = this.#options.reconnect ??
       { first: FIRST_PAUSE_MS, longest: LONGEST_PAUSE_MS };
     let pause = first;
@@ -114,7 +118,7 @@ export class Link<A extends Address, C extends Connection> {
       if (this.#stop.signal.aborted) break;
       const lost = error ?? new UnreachableError("The connection was closed");
       if (this.#protocol.isPermanent(lost)) return this.fail(lost);
-      this.#report({ type: "lost", broker, error: lost });
+      this.#report({ type: "lost", broker: this.#broker, error: lost });
       this.changed.fire();
       for (let next: C | undefined; next === undefined;) {
         // Jitter spreads the reconnects of many clients after a restart of the broker.
