@@ -123,7 +123,11 @@ export class Link<A extends Address, C extends Connection> {
     for (;;) {
       const error = await connection.closed;
       this.#connection = undefined;
-      this.#user.onDown();
+      try {
+        this.#user.onDown();
+      } catch (error) {
+        return this.fail(error as Error);
+      }
       if (this.#stop.signal.aborted) break;
       const lost = error ?? new UnreachableError("The connection was closed");
       if (this.#protocol.isPermanent(lost)) return this.fail(lost);

@@ -183,4 +183,17 @@ describe("link", () => {
     });
     await link.close();
   });
+
+  it("failure - an error of the user after a lost connection ends the link", async () => {
+    const protocol = new FakeProtocol();
+    const { link } = linked(protocol, {}, {
+      onDown() {
+        throw new Error("mine");
+      },
+    });
+    await link.start();
+    protocol.connections[0]!.abort(TEMPORARY);
+    await waitFor(() => link.failure?.message === "mine");
+    await link.close();
+  });
 });
