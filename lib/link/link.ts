@@ -1,5 +1,5 @@
 import { AwayError } from "./away.ts";
-import { ClosedError, messageOf, UnreachableError } from "../errors.ts";
+import { ClosedError, HandshakeTimeoutError, messageOf, UnreachableError } from "../errors.ts";
 import { Signal, sleep } from "../transport/waiting.ts";
 import { dialFirst, FIRST_PAUSE_MS, patiently } from "./dial.ts";
 import type { LinkEvent, LinkOptions } from "./options.ts";
@@ -7,6 +7,9 @@ import type { Address, Connection, Protocol } from "./protocol.ts";
 
 /** The longest pause before a reconnect, in milliseconds. */
 const LONGEST_PAUSE_MS = 5000;
+
+/** The time limit for setting up a connection, in milliseconds: a cluster may need long to answer that a queue is away. */
+const SET_UP_MS = 60_000;
 
 /** The user of a link, which is set up again on each connection. */
 export interface LinkUser<C extends Connection> {
@@ -91,6 +94,11 @@ export class Link<A extends Address, C extends Connection> {
     });
     this.#protocol.watch?.(connection, report);
     const stop = () => connection.abort();
+    const limit = this.#options.handshakeTimeout ?? SET_UP_MS;
+    const late = new HandshakeTimeoutError(
+      `${connection.server} did not answer the first requests after the login within ${limit / 1000} s`,
+    );
+    const timer = setTimeout(() => connection.abort(late), limit);
     try {
       signal.addEventListener("abort", stop);
       if (signal.aborted) stop();
@@ -99,6 +107,7 @@ export class Link<A extends Address, C extends Connection> {
       await connection.close();
       throw signal.aborted ? signal.reason : error;
     } finally {
+      clearTimeout(timer);
       signal.removeEventListener("abort", stop);
     }
     if (this.#stop.signal.aborted) await connection.close();
@@ -114,7 +123,11 @@ export class Link<A extends Address, C extends Connection> {
     for (;;) {
       const error = await connection.closed;
       this.#connection = undefined;
-      this.#user.onDown();
+      try {
+        this.#user.onDown();
+      } catch (error) {
+        return this.fail(error as Error);
+      }
       if (this.#stop.signal.aborted) break;
       const lost = error ?? new UnreachableError("The connection was closed");
       if (this.#protocol.isPermanent(lost)) return this.fail(lost);

@@ -18,7 +18,10 @@ export type LinkEvent =
 export interface ClientOptions {
   /** Certificates for URLs with TLS, such as `amqps`. */
   readonly tls?: TlsOptions;
-  /** The time limit for connecting and logging in, for each host, in milliseconds. Default: 10000 */
+  /**
+   * The time limit for connecting and logging in, for each host, in milliseconds. Default: 10000. It also limits
+   * the requests after that, such as a subscription, whose default is 60000
+   */
   readonly handshakeTimeout?: number | undefined;
   /**
    * The first and the longest pause before an attempt to reconnect, in milliseconds. The pause doubles after each

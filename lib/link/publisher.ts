@@ -245,6 +245,8 @@ export class Publisher<A extends Address, C extends Connection> {
 
   #onDown(): void {
     this.#port = this.#connection = this.#held = undefined;
+    // An error within a batch ends the connection without `onBatchEnd`.
+    if (this.#runs[0]?.left === 0) this.#afterConfirms();
     this.#rewind();
   }
 
@@ -347,7 +349,7 @@ export class Publisher<A extends Address, C extends Connection> {
 
   #settle(tag: number, multiple: boolean, taken: boolean, reason: string): void {
     let settled = 0;
-    const holder = this.#holderOf(tag);
+    const holder = tag < this.#nextTag ? this.#holderOf(tag) : -1;
     if (holder < 0) return;
     for (let at = multiple ? 0 : holder; at <= holder; at++) {
       const run = this.#runs[at]!;

@@ -169,4 +169,31 @@ describe("link", () => {
     await waitFor(() => protocol.connections.length === 2);
     await link.close();
   });
+
+  it("set-up - a server that does not answer it is not waited for longer than the limit", async () => {
+    const protocol = new FakeProtocol();
+    // A pending reply rejects when its connection is closed.
+    const onUp = async (connection: FakeConnection) => {
+      throw await connection.closed;
+    };
+    const { link } = linked(protocol, { handshakeTimeout: 20 }, { onUp });
+    await assert.rejects(link.start(), {
+      code: "ERR_HANDSHAKE_TIMEOUT",
+      message: "a fake did not answer the first requests after the login within 0.02 s",
+    });
+    await link.close();
+  });
+
+  it("failure - an error of the user after a lost connection ends the link", async () => {
+    const protocol = new FakeProtocol();
+    const { link } = linked(protocol, {}, {
+      onDown() {
+        throw new Error("mine");
+      },
+    });
+    await link.start();
+    protocol.connections[0]!.abort(TEMPORARY);
+    await waitFor(() => link.failure?.message === "mine");
+    await link.close();
+  });
 });

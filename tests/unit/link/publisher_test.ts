@@ -257,4 +257,30 @@ describe("publisher", () => {
       assert.deepEqual([seen, publisher.failure?.message], [["over"], "over"]);
       await Promise.resolve();
     }));
+
+  it("reconnect - a run that was confirmed without the end of its batch is settled", async () => {
+    await withPublisher(async (publisher, publishing, connections) => {
+      const outcome = new Recorder();
+      put(publisher, "a b", T, outcome);
+      // The server then sends something malformed, which ends the connection within the batch.
+      publishing.events.onConfirm(2, true, true);
+      await reconnect(publishing, connections);
+      assert.deepEqual(outcome.seen, ["settled true"]);
+      assert.equal(publisher.takenInOrder, 2);
+      assert.deepEqual(publishing.published[1], []);
+    });
+  });
+
+  it("confirms - a tag that was not published yet settles nothing", async () => {
+    await withPublisher((publisher, publishing) => {
+      publishing.room = 1;
+      put(publisher, "a b");
+      publishing.events.onConfirm(2, true, true);
+      publishing.events.onConfirm(99, false, true);
+      publishing.events.onBatchEnd();
+      assert.equal(publisher.acknowledged, 0);
+      assert.equal(publisher.pending, 2);
+      return Promise.resolve();
+    });
+  });
 });
