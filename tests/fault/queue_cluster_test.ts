@@ -3,16 +3,25 @@
  * nothing confirmed is missing; no exit 0 with messages left; the words are true.
  */
 import assert from "node:assert/strict";
-import { after, before, describe } from "node:test";
-import { installed, requirePeer, waitFor } from "../support/helpers.ts";
+import { after, describe } from "node:test";
+import { requirePeer, waitFor } from "../support/helpers.ts";
 import { run, start, summaryOf } from "../support/mqcat.ts";
+import { isInstalled } from "../support/rabbitmq.ts";
 import { type NodeName, RabbitMqCluster } from "../support/rabbitmq_cluster.ts";
 
 /** The time limit of one test, in milliseconds. Nodes start slowly on a loaded machine. */
 const LIMIT_MS = 300_000;
-const test = requirePeer("rabbitmq-server", installed("rabbitmq-server"), LIMIT_MS);
+const peerTest = requirePeer("rabbitmq-server", isInstalled, LIMIT_MS);
 
 let cluster: RabbitMqCluster;
+
+/** A test at the cluster, which the first one starts: hooks have a short time limit on Bun. */
+function test(name: string, body: () => Promise<void>): void {
+  peerTest(name, async () => {
+    cluster ??= await RabbitMqCluster.start();
+    await body();
+  });
+}
 
 const at = (node: NodeName) => ["--url", cluster.url(node)];
 
@@ -41,10 +50,7 @@ function assertComplete(text: string, count: number): void {
 }
 
 describe("cluster", () => {
-  before(async () => {
-    if (installed("rabbitmq-server")) cluster = await RabbitMqCluster.start();
-  }, { timeout: LIMIT_MS });
-  after(() => cluster?.[Symbol.asyncDispose](), { timeout: LIMIT_MS });
+  after(() => cluster?.[Symbol.asyncDispose]());
 
   test("a classic queue whose node is killed - put keeps its messages, and no command says that there is no queue", async () => {
     for (const queue of ["home", "late"]) await declare(queue, "b", "classic");
