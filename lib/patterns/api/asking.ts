@@ -12,6 +12,7 @@ import type { Asking, PatternMessage, PatternMessageOptions } from "./types.ts";
 interface Question {
   readonly body: Uint8Array;
   readonly properties: Uint8Array;
+  readonly signal: AbortSignal | undefined;
   readonly resolve: (reply: PatternMessage) => void;
   readonly reject: (error: Error) => void;
 }
@@ -31,8 +32,9 @@ export class Questions implements Asking {
     this.#timeout = timeout;
     this.#route = open.route;
     this.#requester = open.open({
-      onReply: (reply) => this.#asked.shift()!.resolve(messageOf(reply)),
-      onExpired: () => this.#asked.shift()!.reject(this.#late()),
+      // After a failure there are none any more.
+      onReply: (reply) => this.#asked.shift()?.resolve(messageOf(reply)),
+      onExpired: () => this.#asked.shift()?.reject(this.#late()),
       onBatchEnd: () => this.#pump(),
     });
   }
@@ -57,7 +59,7 @@ export class Questions implements Asking {
     const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
     const encoded = encodeProperties(properties);
     const reply = new Promise<PatternMessage>((resolve, reject) =>
-      this.#waiting.push({ body: bytes, properties: encoded, resolve, reject })
+      this.#waiting.push({ body: bytes, properties: encoded, signal, resolve, reject })
     );
     this.#pump();
     return await untilAborted(reply, signal);
@@ -76,7 +78,8 @@ export class Questions implements Asking {
     const requester = this.#requester;
     while (this.#waiting.length > 0 && requester.hasRoom) {
       const question = this.#waiting.shift()!;
-      const { body, properties } = question;
+      const { body, properties, signal } = question;
+      if (signal?.aborted) continue;
       const bodies = { bytes: body, starts: [0], ends: [body.length] };
       try {
         requester.request(bodies, 0, { ...this.#route, properties });

@@ -166,7 +166,7 @@ export interface PatternReplyOptions extends ClientOptions {
   readonly declare?: boolean | undefined;
   /** MQTT: the group of services that share the requests. Default: `mqcat` */
   readonly group?: string | undefined;
-  /** Called for a reply that nobody receives, because the requester is gone. */
+  /** Called for a reply that no client receives, because the requester is gone. */
   readonly onUndeliverable?: (reason: string) => void;
 }
 
