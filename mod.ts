@@ -3,18 +3,23 @@
  *
  * @module
  */
-export { publishTo, pull, pushTo, subscribe } from "./lib/patterns/api/open.ts";
+export { publishTo, pull, pushTo, reply, requestTo, subscribe } from "./lib/patterns/api/open.ts";
 export type {
+  Asking,
   Incoming,
   PatternMessage,
   PatternMessageOptions,
   PatternPullOptions,
+  PatternReplyOptions,
+  PatternRequestOptions,
   PatternSendOptions,
   PatternSubscribeOptions,
   PatternWaitOptions,
   Publishing,
   PulledMessage,
   Pushing,
+  RequestHandler,
+  Service as PatternService,
 } from "./lib/patterns/api/types.ts";
 export {
   AddressInUseError,
@@ -32,6 +37,7 @@ export {
   RefusedError,
   UnreachableError,
 } from "./lib/errors.ts";
+export { AwayError } from "./lib/link/away.ts";
 export type { SyncMode } from "./lib/broker/core/journal/options.ts";
 export { AmqpError, type AmqpErrorOptions, type AmqpErrorScope } from "./lib/amqp/amqp_error.ts";
 export { connectAmqp } from "./lib/amqp/client/api/client.ts";

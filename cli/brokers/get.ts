@@ -58,12 +58,15 @@ export async function getAll(
     },
     onBatchEnd() {
       sink.flush();
-      if (output.full) inlet.pause();
+      if (output.full || sink.full) inlet.pause();
       if (over || options.drain) inlet.changed.fire();
     },
   };
   const inlet = origin.open(events, prefetch);
-  output.onChange = () => output.failure === undefined ? inlet.resume() : inlet.changed.fire();
+  output.onChange = () => {
+    if (output.failure !== undefined) inlet.changed.fire();
+    else if (!sink.full) inlet.resume();
+  };
   const { endpoint } = origin;
   const sink = options.exec === undefined
     ? new PrintSink(

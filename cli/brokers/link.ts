@@ -19,30 +19,45 @@ export interface Target {
   readonly brokers: readonly Address[];
   /** Ends the first attempt to connect. */
   abort(reason: Error): void;
+  /** Why the last attempt must wait, if the broker answered; empty if not. */
+  delay(): string;
 }
 
 /** The values of the options for the login. */
 export interface LoginValues extends TlsValues {
   readonly passwordFile: string | undefined;
+  /** The limit of `-w`, for the words about a wait, in milliseconds. */
+  readonly timeout?: number | undefined;
 }
 
 /** The time limit for the replies of the broker at the end, after a signal or a timeout, in milliseconds. */
 const HURRIED_MS = 300;
+/** The time without a word about something that is away after which it is reported again, in milliseconds. */
+const SAID_MS = 30_000;
 
 /**
  * The options of a connection, and how to end its first attempt.
  *
  * @param passing whether brokers exit normally, because each one is another command with the directory open
+ * @param timeout the limit of `-w`, for the words about a wait
  */
 export function linkOf(
   session: Session,
   options: LinkOptions,
   passing = false,
-): Pick<Target, "abort"> & { readonly link: LinkOptions } {
+  timeout?: number,
+): Pick<Target, "abort" | "delay"> & { readonly link: LinkOptions } {
   const abort = new AbortController();
   session.onStop(() => abort.abort(new StoppedError("Stopped before the broker answered")));
-  const link = { ...options, onEvent: describeLink(session, passing), signal: abort.signal };
-  return { link, abort: (reason) => abort.abort(reason) };
+  let delay = "";
+  const describe = describeLink(session, passing, timeout);
+  const onEvent = (event: LinkEvent) => {
+    if (event.type === "away") delay = event.error.message;
+    else if (event.type !== "connected") delay = "";
+    describe(event);
+  };
+  const link = { awayPatience: Infinity, ...options, onEvent, signal: abort.signal };
+  return { link, abort: (reason) => abort.abort(reason), delay: () => delay };
 }
 
 /**
@@ -62,11 +77,19 @@ export async function farewell(
 
 /** Waits for the first connection, at most as long as `-w` allows. */
 export async function startWithin(
-  { where, brokers, abort }: Target,
+  { where, brokers, abort, delay }: Target,
   timeout: number | undefined,
   start: Promise<void>,
 ): Promise<void> {
-  const late = () => abort(new TimeoutError(`${where} did not answer within ${timeout! / 1000} s (-w)`));
+  const late = () => {
+    const limit = `${timeout! / 1000} s (-w)`;
+    const why = delay();
+    abort(
+      new TimeoutError(
+        why === "" ? `${where} did not answer within ${limit}` : `${why}: it was not back within ${limit}`,
+      ),
+    );
+  };
   const timer = timeout === undefined ? undefined : setTimeout(late, Math.min(timeout, 2 ** 31 - 1));
   try {
     await start;
@@ -146,7 +169,7 @@ export function reach<A extends Login>(
   return {
     brokers: withPassword(addresses, values, system),
     where: addresses.map(format).join(","),
-    ...linkOf(session, { tls: readTls(values) }),
+    ...linkOf(session, { tls: readTls(values) }, false, values.timeout),
   };
 }
 
@@ -173,7 +196,24 @@ function withPassword<A extends Login>(
   return addresses.map((address) => ({ ...address, password }));
 }
 
-function describeLink({ reporter }: Session, passing: boolean): (event: LinkEvent) => void {
+function describeLink(
+  { reporter }: Session,
+  passing: boolean,
+  timeout: number | undefined,
+): (event: LinkEvent) => void {
+  /** The last message about something that is away, and when it came. */
+  let said = "";
+  let saidAt = 0;
+  const wait = (text: string) => {
+    if (text !== said || performance.now() - saidAt > SAID_MS) {
+      const limit = timeout === undefined
+        ? "until it is back (-w limits it)"
+        : `for at most ${timeout / 1000} s (-w)`;
+      reporter.warn(`${text}; waiting ${limit}`);
+    }
+    said = text;
+    saidAt = performance.now();
+  };
   const blocked = blockageReporter(
     reporter,
     "the broker accepts no messages for now",
@@ -188,6 +228,8 @@ function describeLink({ reporter }: Session, passing: boolean): (event: LinkEven
         return lost(`lost ${event.broker}: ${phrase(event.error)}; connecting again`);
       case "retrying":
         return lost(`${phrase(event.error)}; trying again`);
+      case "away":
+        return wait(event.error.message);
       case "blocked":
         return blocked(event.reason);
     }

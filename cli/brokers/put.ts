@@ -49,6 +49,9 @@ export async function putAll(
   report(session, outlet, put.given, failure);
 }
 
+/** The interval between looks at the broker while no input arrives, with `-w`, in milliseconds. */
+const LOOK_MS = 500;
+
 class Put {
   /** The number of messages that were read and must be delivered. */
   given = 0;
@@ -65,6 +68,8 @@ class Put {
   #read = false;
   #settled = 0;
   #deadline: number | undefined;
+  /** What ended the command while it waited for input. */
+  #stopped: unknown;
 
   constructor(session: Session, outlet: Outlet, source: Source, pack: Pack, options: PutOptions) {
     this.#session = session;
@@ -78,7 +83,7 @@ class Put {
   /** Publishes until the source or the count ends; resolves to the error that stopped it earlier. */
   async run(): Promise<unknown> {
     let remaining = this.#options.count ?? Infinity;
-    this.#cancelAtFailure();
+    this.#watch();
     await this.#pacer.start();
     while (remaining > 0) {
       const batch = await this.#source.next();
@@ -100,13 +105,18 @@ class Put {
     }
     this.#read = true;
     this.#source.cancel();
-    return this.#outlet.failure;
+    return this.#outlet.failure ?? this.#stopped;
   }
 
-  /** Cancels the source as soon as the outlet fails, so that the failure is reported although no input arrives. */
-  async #cancelAtFailure(): Promise<void> {
+  /** Cancels the source when the outlet fails or `-w` has passed, which is then reported although no input arrives. */
+  async #watch(): Promise<void> {
     const outlet = this.#outlet;
-    while (!this.#read && outlet.failure === undefined) await outlet.changed.wait();
+    const { timeout } = this.#options;
+    while (!this.#read && outlet.failure === undefined && this.#stopped === undefined) {
+      if (outlet.pending === 0) this.#progressAt = performance.now();
+      else this.#stopped = this.#reasonToStop();
+      if (this.#stopped === undefined) await outlet.changed.wait(timeout === undefined ? Infinity : LOOK_MS);
+    }
     this.#source.cancel();
   }
 
@@ -193,7 +203,14 @@ export function report(session: Session, outlet: Outlet, given: number, failure?
     const remedy = "declare or bind a queue for them, and publish them again";
     reasons.push(`${messages(returned)} came back: ${outlet.returnReason}: ${remedy}`);
   }
-  const others = counts.unsent - refused - returned;
+  const unconfirmed = Math.min(pending, counts.unsent - refused - returned);
+  if (unconfirmed > 0) {
+    const because = outlet.delayReason === undefined || outlet.delayReason === ""
+      ? ""
+      : ` (${outlet.delayReason})`;
+    reasons.push(`${messages(unconfirmed)} were not confirmed${because}`);
+  }
+  const others = counts.unsent - refused - returned - unconfirmed;
   if (others > 0) reasons.push(`${messages(others)} could not be delivered`);
   const why = failure === undefined ? "" : `: ${phrase(failure)}`;
   session.reporter.error(new Error(`${reasons.join("; ")}${why}`, { cause: failure }));

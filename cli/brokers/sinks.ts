@@ -14,6 +14,8 @@ import { bytesOfText } from "./values.ts";
 
 /** How long acknowledgements wait for the rest of a `-n` (they make room for unwanted messages), in milliseconds. */
 const HOLD_MS = 100;
+/** The source is paused while this number of messages wait for their commands: not every system limits them. */
+const MAX_WAITING = 1000;
 /** The pause before a failed command runs again, in milliseconds. */
 const RETRY_MS = 1000;
 
@@ -25,6 +27,8 @@ export interface DeliverySink {
   flush(): void;
   /** Whether every message is acknowledged. */
   readonly idle: boolean;
+  /** Whether the source must be paused: the sink continues it. */
+  readonly full: boolean;
   /** Whether a failure ends the command; it is reported. */
   readonly stopped: boolean;
   /** Resolves when every message is processed. After a signal no new command starts. */
@@ -62,6 +66,7 @@ export class PrintSink implements DeliverySink {
   readonly #hold: boolean;
   readonly #over: () => boolean;
   readonly stopped = false;
+  readonly full = false;
   #finishing = false;
   #last: Receipt | undefined;
   #acknowledged: Receipt | undefined;
@@ -140,6 +145,7 @@ export class ExecSink implements DeliverySink {
   readonly #options: ExecOptions;
   readonly #runner: CommandRunner;
   stopped = false;
+  full = false;
   #waiting: Job[] = [];
   #running = new Set<Promise<void>>();
   #sequence = 0;
@@ -175,12 +181,17 @@ export class ExecSink implements DeliverySink {
       endpoint: this.#endpoint,
     };
     this.#waiting.push({ message, receipt, properties: properties.slice(0, propertiesEnd) });
+    this.full ||= this.#waiting.length >= MAX_WAITING;
   }
 
   flush(): void {
     while (this.#running.size < (this.#options.jobs ?? 1) && !this.#over) {
       const next = this.#waiting.shift();
       if (next === undefined) return;
+      if (this.full && this.#waiting.length <= MAX_WAITING / 2) {
+        this.full = false;
+        if (!this.#output.full) this.#inlet.resume();
+      }
       // The broker delivers it again after a reconnect.
       if (next.receipt.generation !== this.#inlet.generation) continue;
       const job = this.#work(next).then(() => {

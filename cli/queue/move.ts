@@ -1,8 +1,9 @@
 import { Consumer } from "../../lib/amqp/client/consumer.ts";
-import { connectBroker } from "../../lib/amqp/client/link.ts";
+import { connectBroker, patiently } from "../../lib/amqp/client/link.ts";
 import { Publisher } from "../../lib/amqp/client/publisher.ts";
 import { findQueue } from "../../lib/amqp/client/queues.ts";
 import { addressing, type Readdress } from "../../lib/patterns/bridge/addressing.ts";
+import { pushTo } from "../../lib/patterns/amqp/send.ts";
 import { Bridge } from "../../lib/patterns/bridge/bridge.ts";
 import { EXIT } from "../app/errors.ts";
 import { Progress } from "../app/progress.ts";
@@ -55,12 +56,12 @@ export async function moveAll(
   /** The number of messages for each queue. */
   const targets = new Map<string, number>();
   const known = to.queue === undefined ? new KnownQueues(to) : undefined;
-  const publisher = new Publisher(to.brokers, {
-    ...to.link,
-    prepare: async (connection) => {
-      if (to.queue !== undefined) await requireQueue(connection, to.queue, declare);
-    },
-  });
+  const publisher = to.queue === undefined
+    ? new Publisher(to.brokers, to.link)
+    : pushTo(to.brokers, to.queue, {
+      ...to.link,
+      prepare: async (connection) => void await requireQueue(connection, to.queue!, declare),
+    });
   const bridge: Bridge = new Bridge(publisher, (events) =>
     new Consumer(from.brokers, from.queue, {
       ...from.link,
@@ -163,9 +164,15 @@ class KnownQueues {
   async #ask(queue: string, bridge: Bridge): Promise<void> {
     this.#exists.set(queue, undefined);
     try {
-      const connection = await connectBroker(this.#target.brokers, this.#target.link);
-      this.#exists.set(queue, await findQueue(connection, queue) !== undefined);
-      await connection.close();
+      const { brokers, link } = this.#target;
+      await patiently(link, async () => {
+        const connection = await connectBroker(brokers, link);
+        try {
+          this.#exists.set(queue, await findQueue(connection, queue) !== undefined);
+        } finally {
+          await connection.close();
+        }
+      });
     } catch (error) {
       bridge.fail(error as Error);
     }

@@ -16,14 +16,14 @@ import { group, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { text, word } from "../app/values.ts";
-import { brokerInUse, linkOf, type LoginValues, reach, type Target } from "../brokers/link.ts";
+import { brokerInUse, linkOf, type LoginValues, reach, startWithin, type Target } from "../brokers/link.ts";
 import type { DataFolder } from "./data_folder.ts";
 
 /** The HTTP API, for information that AMQP does not have. */
 export const http = group("Broker", {
   http: option(
     "--http <url>",
-    "the HTTP API of the broker (default: $AMQP_HTTP_URL, else port 15672 of its host, or 15671 for amqps)",
+    "the HTTP API of the broker (default: $AMQP_HTTP_URL, else port 15672 of its hosts, or 15671 for amqps)",
     word,
   ),
 });
@@ -112,13 +112,26 @@ function dialer(session: Session, folder: string, create: boolean): NonNullable<
   };
 }
 
-/** The HTTP API of the options; undefined: RabbitMQ's default address. */
-export function httpOf(options: { readonly http: string | undefined }): string | undefined {
-  return options.http ?? (process.env["AMQP_HTTP_URL"] || undefined);
+/** The URLs of the HTTP API in the options; undefined: RabbitMQ's default address at each host. */
+export function httpOf(options: { readonly http: string | undefined }): readonly string[] | undefined {
+  return (options.http ?? (process.env["AMQP_HTTP_URL"] || undefined))?.split(",");
 }
 
-/** Connects once, runs `work`, and closes the connection. */
+/**
+ * Connects once, runs `work`, and closes the connection.
+ *
+ * @param waiting waits for a queue that is away for now, at most for `timeout`, in milliseconds. Default: it is an error
+ */
 export async function withConnection(
+  target: BrokerTarget,
+  work: (connection: AmqpConnection) => Promise<void>,
+  waiting?: { readonly timeout: number | undefined },
+): Promise<void> {
+  const link = waiting === undefined ? { ...target.link, awayPatience: 0 } : target.link;
+  await startWithin(target, waiting?.timeout, once({ ...target, link }, work));
+}
+
+async function once(
   { brokers, link }: BrokerTarget,
   work: (connection: AmqpConnection) => Promise<void>,
 ): Promise<void> {

@@ -1,4 +1,5 @@
-import { HandshakeTimeoutError, MqcatError, UnreachableError } from "../errors.ts";
+import { AwayError } from "./away.ts";
+import { HandshakeTimeoutError, messageOf, MqcatError, UnreachableError } from "../errors.ts";
 import type { ByteStream } from "../transport/stream.ts";
 import { connect } from "../transport/transport.ts";
 import { sleep } from "../transport/waiting.ts";
@@ -9,6 +10,8 @@ import type { Address, Connection, Protocol } from "./protocol.ts";
 export const FIRST_PAUSE_MS = 100;
 /** The time limit for connecting and logging in, in milliseconds. */
 const HANDSHAKE_MS = 10_000;
+/** The longest pause before another look for something that is away, in milliseconds. */
+const LONGEST_FIRST_PAUSE_MS = 2000;
 const NEVER = new AbortController().signal;
 
 /**
@@ -22,7 +25,7 @@ export async function dialFirst<A extends Address, C extends Connection>(
   addresses: readonly A[],
   options: LinkOptions = {},
 ): Promise<C> {
-  let failure: Error | undefined;
+  const failures: Error[] = [];
   for (const address of addresses) {
     try {
       return await dialOne(protocol, address, options);
@@ -30,10 +33,12 @@ export async function dialFirst<A extends Address, C extends Connection>(
       if (error instanceof CallbackError) throw error.cause;
       if (options.signal?.aborted) throw options.signal.reason;
       if (protocol.isPermanent(error)) throw error;
-      failure = error as Error;
+      failures.push(error as Error);
     }
   }
-  throw failure ?? new UnreachableError("Cannot connect as the list of brokers is empty");
+  if (failures.length === 1) throw failures[0];
+  if (failures.length === 0) throw new UnreachableError("Cannot connect as the list of brokers is empty");
+  throw new UnreachableError(failures.map(messageOf).join("; "), { cause: failures.at(-1) });
 }
 
 async function dialOne<A extends Address, C extends Connection>(
@@ -86,7 +91,8 @@ class CallbackError extends Error {
 }
 
 /**
- * Repeats `work` after temporary errors, for `options.patience` milliseconds.
+ * Repeats `work` after temporary errors, for `options.patience` milliseconds; after an `AwayError` for
+ * `options.awayPatience` milliseconds.
  *
  * @param isPermanent whether an error is permanent: see `Protocol`
  */
@@ -95,18 +101,23 @@ export async function patiently<T>(
   isPermanent: (error: unknown) => boolean,
   work: () => Promise<T>,
 ): Promise<T> {
-  const end = performance.now() + (options.patience ?? 0);
-  for (;;) {
+  const start = performance.now();
+  for (let pause = FIRST_PAUSE_MS;; pause = Math.min(pause * 2, LONGEST_FIRST_PAUSE_MS)) {
+    let isAway = false;
     try {
       return await work();
     } catch (error) {
+      isAway = error instanceof AwayError;
+      const { patience = 0, awayPatience = patience } = options;
+      const end = start + (isAway ? awayPatience : patience);
       if (
         options.signal?.aborted || performance.now() >= end || !(error instanceof MqcatError) ||
         isPermanent(error)
       ) {
         throw error;
       }
+      if (error instanceof AwayError) options.onEvent?.({ type: "away", error });
     }
-    await sleep(FIRST_PAUSE_MS * Math.random(), options.signal ?? NEVER);
+    await sleep((isAway ? pause : FIRST_PAUSE_MS) * Math.random(), options.signal ?? NEVER);
   }
 }

@@ -1,4 +1,5 @@
-import { ClosedError, messageOf, UnreachableError } from "../errors.ts";
+import { AwayError } from "./away.ts";
+import { ClosedError, HandshakeTimeoutError, messageOf, UnreachableError } from "../errors.ts";
 import { Signal, sleep } from "../transport/waiting.ts";
 import { dialFirst, FIRST_PAUSE_MS, patiently } from "./dial.ts";
 import type { LinkEvent, LinkOptions } from "./options.ts";
@@ -6,6 +7,9 @@ import type { Address, Connection, Protocol } from "./protocol.ts";
 
 /** The longest pause before a reconnect, in milliseconds. */
 const LONGEST_PAUSE_MS = 5000;
+
+/** The time limit for setting up a connection, in milliseconds: a cluster may need long to answer that a queue is away. */
+const SET_UP_MS = 60_000;
 
 /** The user of a link, which is set up again on each connection. */
 export interface LinkUser<C extends Connection> {
@@ -30,6 +34,8 @@ export class Link<A extends Address, C extends Connection> {
   readonly #user: LinkUser<C>;
   readonly #stop = new AbortController();
   #connection: C | undefined;
+  /** The host of the current or last connection. */
+  #broker = "";
   #running: Promise<void> | undefined;
 
   constructor(
@@ -77,7 +83,10 @@ export class Link<A extends Address, C extends Connection> {
     const signal = given === undefined || this.#running !== undefined
       ? this.#stop.signal
       : AbortSignal.any([given, this.#stop.signal]);
-    const report = (event: LinkEvent) => this.#report(event);
+    const report = (event: LinkEvent) => {
+      if (event.type === "connected") this.#broker = event.broker;
+      this.#report(event);
+    };
     const connection = await dialFirst(this.#protocol, this.#addresses, {
       ...this.#options,
       onEvent: report,
@@ -85,6 +94,11 @@ export class Link<A extends Address, C extends Connection> {
     });
     this.#protocol.watch?.(connection, report);
     const stop = () => connection.abort();
+    const limit = this.#options.handshakeTimeout ?? SET_UP_MS;
+    const late = new HandshakeTimeoutError(
+      `${connection.server} did not answer the first requests after the login within ${limit / 1000} s`,
+    );
+    const timer = setTimeout(() => connection.abort(late), limit);
     try {
       signal.addEventListener("abort", stop);
       if (signal.aborted) stop();
@@ -93,6 +107,7 @@ export class Link<A extends Address, C extends Connection> {
       await connection.close();
       throw signal.aborted ? signal.reason : error;
     } finally {
+      clearTimeout(timer);
       signal.removeEventListener("abort", stop);
     }
     if (this.#stop.signal.aborted) await connection.close();
@@ -102,18 +117,21 @@ export class Link<A extends Address, C extends Connection> {
   }
 
   async #run(connection: C): Promise<void> {
-    const broker = this.#addresses.map((address) => this.#protocol.format(address)).join(",");
     const { first, longest } = this.#options.reconnect ??
       { first: FIRST_PAUSE_MS, longest: LONGEST_PAUSE_MS };
     let pause = first;
     for (;;) {
       const error = await connection.closed;
       this.#connection = undefined;
-      this.#user.onDown();
+      try {
+        this.#user.onDown();
+      } catch (error) {
+        return this.fail(error as Error);
+      }
       if (this.#stop.signal.aborted) break;
       const lost = error ?? new UnreachableError("The connection was closed");
       if (this.#protocol.isPermanent(lost)) return this.fail(lost);
-      this.#report({ type: "lost", broker, error: lost });
+      this.#report({ type: "lost", broker: this.#broker, error: lost });
       this.changed.fire();
       for (let next: C | undefined; next === undefined;) {
         // Jitter spreads the reconnects of many clients after a restart of the broker.
@@ -127,7 +145,11 @@ export class Link<A extends Address, C extends Connection> {
         } catch (error) {
           if (this.#stop.signal.aborted) return this.changed.fire();
           if (this.#protocol.isPermanent(error)) return this.fail(error as Error);
-          this.#report({ type: "retrying", error: error as Error, delay: pause });
+          this.#report(
+            error instanceof AwayError
+              ? { type: "away", error }
+              : { type: "retrying", error: error as Error, delay: pause },
+          );
         }
       }
     }

@@ -1,3 +1,4 @@
+import type { AwayError } from "./away.ts";
 import type { ByteStream, TlsOptions } from "../transport/stream.ts";
 
 /** An event of a connection to a broker. */
@@ -8,6 +9,8 @@ export type LinkEvent =
   | { readonly type: "lost"; readonly broker: string; readonly error: Error }
   /** No host accepted the connection. The next attempt starts in `delay` milliseconds. */
   | { readonly type: "retrying"; readonly error: Error; readonly delay: number }
+  /** The broker answers, but what is needed there is away for now. Attempts follow, and this event may repeat. */
+  | { readonly type: "away"; readonly error: AwayError }
   /** The broker accepts no messages for the given reason; undefined: it accepts messages again. */
   | { readonly type: "blocked"; readonly reason: string | undefined };
 
@@ -15,7 +18,10 @@ export type LinkEvent =
 export interface ClientOptions {
   /** Certificates for URLs with TLS, such as `amqps`. */
   readonly tls?: TlsOptions;
-  /** The time limit for connecting and logging in, for each host, in milliseconds. Default: 10000 */
+  /**
+   * The time limit for connecting and logging in, for each host, in milliseconds. Default: 10000. It also limits
+   * the requests after that, such as a subscription, whose default is 60000
+   */
   readonly handshakeTimeout?: number | undefined;
   /**
    * The first and the longest pause before an attempt to reconnect, in milliseconds. The pause doubles after each
@@ -39,4 +45,9 @@ export interface LinkOptions extends ClientOptions {
    * restart often. Default: 0
    */
   readonly patience?: number | undefined;
+  /**
+   * How long the first connection is attempted again while what is needed there is away for now, in milliseconds. After the
+   * first connection there is no limit. Default: 0
+   */
+  readonly awayPatience?: number | undefined;
 }

@@ -14,6 +14,8 @@ export interface Port {
   publish(tag: number, envelope: Envelope, bytes: Uint8Array, start: number, end: number): void;
   /** Writes the encoded messages. */
   flush(): void;
+  /** Ends it: the connection stays, and no event follows. Only needed where `PublisherOptions.reconsider` is used. */
+  close?(): Promise<void>;
 }
 
 /** What a port reports to its publisher. */

@@ -1,20 +1,23 @@
+import { AwayError } from "./away.ts";
 import { LimitError } from "../errors.ts";
-import type { Signal } from "../transport/waiting.ts";
+import { type Signal, sleep } from "../transport/waiting.ts";
 import { Link } from "./link.ts";
 import type { Bodies, Envelope } from "./message.ts";
-import type { LinkOptions } from "./options.ts";
 import type { Port, PortEvents, Publishing } from "./port.ts";
 import type { Address, Connection, Protocol } from "./protocol.ts";
+import type { PublisherOptions } from "./publisher_options.ts";
+export type { PublisherOptions } from "./publisher_options.ts";
 import { isList, type Outcome, PENDING, REFUSED, type Run, TAKEN, takenAtFront, unsettled } from "./run.ts";
 
-/** Options of a publisher. */
-export interface PublisherOptions<C extends Connection> extends LinkOptions {
-  /** The maximum number of unconfirmed messages. Default: 10000 */
-  readonly window?: number | undefined;
-  /** The maximum size of all unconfirmed messages, in bytes; the last message may exceed it. Default: 32 MiB */
-  readonly windowBytes?: number | undefined;
-  /** Prepares each connection, before the first message is published on it. */
-  readonly prepare?: (connection: C) => Promise<void>;
+/** The first and the longest pause before messages are published again, in milliseconds. */
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 5000;
+
+/** Outcomes that wait for the decision of `reconsider`. */
+interface Held {
+  readonly settle: (() => void)[];
+  /** The runs of returned messages, as far as they are known. */
+  readonly returned: Set<Run>;
 }
 
 /**
@@ -34,6 +37,8 @@ export class Publisher<A extends Address, C extends Connection> {
   returnReason = "";
   /** The number of messages that the broker accepted before the first one that it did not accept yet. */
   takenInOrder = 0;
+  /** Why the pending messages are not accepted yet; empty when it is not known. */
+  delayReason = "";
   /** Called after messages are settled. */
   onSettled: () => void = () => {};
   /** Called when the publisher fails permanently. */
@@ -61,6 +66,12 @@ export class Publisher<A extends Address, C extends Connection> {
   #nextTag = 1;
   #pending = 0;
   #pendingBytes = 0;
+  /** Confirms and returns that wait for the decision of `reconsider`. */
+  #held: Held | undefined;
+  /** Whether the outcome of messages on this connection is final. */
+  #isFinal = true;
+  #pause = FIRST_PAUSE_MS;
+  readonly #stop = new AbortController();
   /** The number of accepted messages in removed runs, up to the first refused message. */
   #takenRuns = 0;
   /** Whether a message of a removed run was refused. */
@@ -183,6 +194,7 @@ export class Publisher<A extends Address, C extends Connection> {
    * @param limit the time limit for the reply of the server, in milliseconds. Default: 2000
    */
   close(limit?: number): Promise<void> {
+    this.#stop.abort();
     return this.#link.close(limit);
   }
 
@@ -195,8 +207,8 @@ export class Publisher<A extends Address, C extends Connection> {
     await this.#options.prepare?.(connection);
     this.#port = await this.#publishing.open(connection, this.#events);
     this.#connection = connection;
-    this.#nextTag = 1;
-    this.#runAt = this.#messageAt = 0;
+    this.#isFinal = this.#options.reconsider === undefined;
+    this.#rewind();
     if (this.#refuseTooLarge()) this.#afterConfirms();
     else this.#pump();
   }
@@ -232,9 +244,67 @@ export class Publisher<A extends Address, C extends Connection> {
   }
 
   #onDown(): void {
-    this.#port = this.#connection = undefined;
+    this.#port = this.#connection = this.#held = undefined;
+    // An error within a batch ends the connection without `onBatchEnd`.
+    if (this.#runs[0]?.left === 0) this.#afterConfirms();
+    this.#rewind();
+  }
+
+  /** Begins again with the first unsettled message. */
+  #rewind(): void {
+    this.#nextTag = 1;
     this.#runs = this.#runs.map(unsettled);
     this.#runAt = this.#messageAt = 0;
+  }
+
+  /** Holds the outcome of messages back until `reconsider` has decided whether it is final. */
+  async #reconsider(outcome: "returned" | "refused"): Promise<void> {
+    const held: Held = this.#held = { settle: [], returned: new Set() };
+    const connection = this.#connection!;
+    const port = this.#port!;
+    this.#port = undefined;
+    try {
+      const away = await this.#options.reconsider!(connection, outcome);
+      if (this.#held !== held) return; // The connection is lost, and all messages are published on the next one.
+      if (away === undefined) {
+        this.#isFinal = true;
+        this.#held = undefined;
+        this.#port = port;
+        for (const settle of held.settle) settle();
+        return this.#afterConfirms();
+      }
+      this.#await(away);
+      await port.close?.();
+      while (!await this.#isReady(connection) && this.#held === held);
+      if (this.#held !== held) return;
+      this.#held = undefined;
+      this.#rewind();
+      const next = await this.#publishing.open(connection, this.#events);
+      if (this.#connection !== connection) return;
+      this.#port = next;
+      this.#pump();
+    } catch (error) {
+      if (this.#connection === connection) connection.abort(error as Error);
+    }
+  }
+
+  /** Pauses, and looks whether messages can be published again. */
+  async #isReady(connection: C): Promise<boolean> {
+    await sleep(this.#pause * (0.5 + Math.random() / 2), this.#stop.signal);
+    this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS);
+    try {
+      await this.#options.prepare?.(connection);
+      return true;
+    } catch (error) {
+      if (!(error instanceof AwayError)) throw error;
+      this.#await(error);
+      return false;
+    }
+  }
+
+  #await(error: AwayError): void {
+    this.delayReason = error.message;
+    this.#options.onEvent?.({ type: "away", error });
   }
 
   /** Encodes messages until the port is full. */
@@ -270,8 +340,16 @@ export class Publisher<A extends Address, C extends Connection> {
   }
 
   #onConfirm(tag: number, multiple: boolean, taken: boolean, reason = ""): void {
+    if (this.#held === undefined && (taken || this.#isFinal)) {
+      return this.#settle(tag, multiple, taken, reason);
+    }
+    if (this.#held === undefined) this.#reconsider("refused");
+    this.#held!.settle.push(() => this.#settle(tag, multiple, taken, reason));
+  }
+
+  #settle(tag: number, multiple: boolean, taken: boolean, reason: string): void {
     let settled = 0;
-    const holder = this.#holderOf(tag);
+    const holder = tag < this.#nextTag ? this.#holderOf(tag) : -1;
     if (holder < 0) return;
     for (let at = multiple ? 0 : holder; at <= holder; at++) {
       const run = this.#runs[at]!;
@@ -285,8 +363,11 @@ export class Publisher<A extends Address, C extends Connection> {
       }
     }
     this.#pending -= settled;
-    if (taken) this.acknowledged += settled;
-    else {
+    if (taken) {
+      this.acknowledged += settled;
+      this.delayReason = "";
+      this.#pause = FIRST_PAUSE_MS;
+    } else {
       if (this.refused === 0) this.refusalReason = reason;
       this.refused += settled;
     }
@@ -306,9 +387,20 @@ export class Publisher<A extends Address, C extends Connection> {
   }
 
   #onReturn(code: number, reason: string, isIt: (run: Run) => boolean): void {
+    if (this.#held === undefined && this.#isFinal) {
+      return this.#countReturn(code, reason, this.#runs.find(isIt));
+    }
+    if (this.#held === undefined) this.#reconsider("returned");
+    const { settle, returned } = this.#held!;
+    const run = this.#runs.find((run) => !returned.has(run) && isIt(run));
+    if (run !== undefined) returned.add(run);
+    settle.push(() => this.#countReturn(code, reason, run));
+  }
+
+  #countReturn(code: number, reason: string, run: Run | undefined): void {
     this.returned++;
     this.returnReason ||= reason;
-    this.#runs.find(isIt)?.outcome?.onReturn(code, reason);
+    run?.outcome?.onReturn(code, reason);
   }
 
   #afterConfirms(): void {

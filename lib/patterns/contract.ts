@@ -34,6 +34,8 @@ export interface Outlet {
   readonly returned: number;
   /** Why the first message was returned. */
   readonly returnReason: string;
+  /** Why the pending messages are not accepted yet; empty when it is not known. */
+  readonly delayReason?: string;
   /** The number of messages that are neither accepted nor refused. */
   readonly pending: number;
   /** The number of messages that were accepted before the first one that is not accepted yet. */

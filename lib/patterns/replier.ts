@@ -2,6 +2,9 @@ import { type BasicProperties, decodeProperties, encodeProperties } from "../amq
 import { Signal } from "../transport/waiting.ts";
 import type { Bodies, Delivery, Envelope, Inlet, Outcome, Outlet, Receipt } from "./contract.ts";
 
+/** The inlet is paused while this number of requests wait: not every system limits unacknowledged messages. */
+const MAX_WAITING = 1000;
+
 /** A request, which stays valid until it is settled. */
 export interface Request {
   /** A copy of the message. Its `deliveryTag` is that of `receipt`. */
@@ -23,7 +26,7 @@ export interface ReplyLink {
   /** The destination for a property `reply_to`. */
   route(replyTo: string): Pick<Envelope, "exchange" | "routingKey">;
   /**
-   * Whether somebody receives replies at an address, where the outlet cannot know it: it does not report them as
+   * Whether a client receives replies at an address, where the outlet cannot know it: it does not report them as
    * returned. Undefined: it can.
    */
   isReceived(replyTo: string): Promise<boolean> | undefined;
@@ -36,7 +39,7 @@ export type OpenReplies = (onDelivery: (delivery: Delivery) => void) => ReplyLin
 export interface ReplierEvents {
   /** A reply was confirmed. @param size the length of its body, in bytes */
   onReplied?(size: number): void;
-  /** Nobody receives the reply: the requester is gone, or the broker refused the reply. The request is acknowledged. */
+  /** No client receives the reply: the requester is gone, or the broker refused the reply. The request is acknowledged. */
   onUndeliverable?(reason: string): void;
 }
 
@@ -49,6 +52,7 @@ export class Replier {
   readonly #events: ReplierEvents;
   readonly #changed = new Signal();
   #waiting: Request[] = [];
+  #isPaused = false;
   #isEnding = false;
   #isClosed = false;
   /** The number of replies that are not confirmed. */
@@ -87,6 +91,10 @@ export class Replier {
     for (;;) {
       if (this.#isEnding || this.failure !== undefined) return undefined;
       const request = this.#waiting.shift();
+      if (this.#isPaused && this.#waiting.length <= MAX_WAITING / 2) {
+        this.#isPaused = false;
+        this.#link.inlet.resume();
+      }
       if (request === undefined) await this.#changed.wait();
       else if (this.isCurrent(request)) return request;
     }
@@ -127,7 +135,7 @@ export class Replier {
     else {
       received.then((received) => {
         if (received) this.#publish(request, bodies, envelope);
-        else this.#finish(request, body.length, `nobody receives replies at '${replyTo}' any more`);
+        else this.#finish(request, body.length, `no client receives replies at '${replyTo}' any more`);
       });
     }
   }
@@ -186,6 +194,10 @@ export class Replier {
       replyTo: decoded.replyTo || undefined,
       receipt: { generation: this.#link.inlet.generation, tag: delivery.deliveryTag },
     });
+    if (!this.#isPaused && this.#waiting.length >= MAX_WAITING) {
+      this.#isPaused = true;
+      this.#link.inlet.pause();
+    }
     this.#changed.fire();
   }
 
@@ -203,7 +215,7 @@ export class Replier {
     }
   }
 
-  /** @param undeliverable why nobody has the reply; undefined if it was confirmed */
+  /** @param undeliverable why the reply was not delivered; undefined if it was confirmed */
   #finish(request: Request, size: number, undeliverable: string | undefined): void {
     this.#pending--;
     this.#link.inlet.ack(request.receipt, false);

@@ -9,7 +9,7 @@ import { Correlation } from "./correlation.ts";
 const MAX_HELD = 1000;
 /** The maximum size of unanswered requests and waiting replies, in bytes; the last one may exceed it. */
 const MAX_BYTES = 32 * 2 ** 20;
-/** A buffer for requests that is larger than this is not used again, in bytes. */
+/** A buffer for requests that is larger than this is released with the reply, in bytes. */
 const KEEP = 64 * 1024;
 
 /** One connection of a requester: requests go out on it, and their replies come in. */
@@ -167,7 +167,7 @@ export class Requester {
     const id = this.#next;
     const slot = this.#slots[id % this.#slots.length] ??= new Slot();
     const size = ends[at]! - starts[at]!;
-    if (slot.body.length < size || slot.body.length > KEEP) slot.body = new Uint8Array(size);
+    if (slot.body.length < size) slot.body = new Uint8Array(size);
     slot.body.set(bytes.subarray(starts[at]!, ends[at]!));
     slot.size = size;
     slot.envelope = this.#envelopeOf(id);
@@ -294,6 +294,7 @@ export class Requester {
   /** Marks a request as answered. */
   #settle(slot: Slot): void {
     slot.answered = true;
+    if (slot.body.length > KEEP) slot.body = NOTHING;
     this.#unanswered--;
     this.#bytes -= slot.size;
   }

@@ -357,6 +357,36 @@ describe("bridge", () => {
     await terminal.waitForStdout(/mqcat: proxy: 100 forwarded, 0 on the way, \d+\/s/);
   });
 
+  plainTest(
+    "--client-id - an MQTT server keeps what is published while the bridge does not run",
+    async () => {
+      using dir = tempDir();
+      using broker = start([
+        ...["queue", "serve", ":0", "mqtt://127.0.0.1:0", "--memory"],
+        ...["--ready-file", dir.file("ready")],
+      ]);
+      const [amqp, mqtt] = await readyFileOf(broker, dir.file("ready"));
+      const sides = ["--from", `${mqtt}/sensors/%23`, "--to", `${amqp}//collected`, "--declare"];
+      const publish = async (body: string) =>
+        assert.equal((await run(["pub", `${mqtt}/sensors/7`, "-D", body])).code, 0);
+      const first = await bridge(["--pattern", "sub-push", "--client-id", "collector", ...sides]);
+      using _first = first.proxy;
+      await publish("one");
+      using pull = start(["pull", `${amqp}//collected`, "-f", "%s %h\\n"]);
+      await pull.waitForStdout(/one/);
+      first.proxy.kill("SIGKILL");
+      await first.proxy.exit();
+      await publish("two");
+      const second = await bridge(["--pattern", "sub-push", "--client-id", "collector", ...sides]);
+      using _second = second.proxy;
+      await publish("three");
+      await pull.waitForStdout(/three/);
+      const lines = pull.text.split("\n").slice(0, -1).map((line) => line.split(" "));
+      assert.deepEqual([...new Set(lines.map(([body]) => body))], ["one", "two", "three"]);
+      assert.ok(lines.every(([, headers]) => headers!.includes("x-topic=sensors.7")), pull.text);
+    },
+  );
+
   plainTest("kill -9 of the bridge and of both brokers - nothing is lost", async () => {
     using dir = tempDir();
     const count = 20_000;

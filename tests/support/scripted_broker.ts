@@ -32,7 +32,7 @@ export const ANSWERS: Record<string, Answer> = {
   "basic.qos": ["basic.qos-ok", {}],
   "basic.consume": ["basic.consume-ok", { consumerTag: "mqcat" }],
   "basic.cancel": ["basic.cancel-ok", { consumerTag: "mqcat" }],
-  "queue.declare": ["queue.declare-ok", { queue: "q", messageCount: 0, consumerCount: 0 }],
+  "queue.declare": ["queue.declare-ok", { queue: "q", messageCount: 0, consumerCount: 1 }],
   "connection.close": ["connection.close-ok", {}],
 };
 

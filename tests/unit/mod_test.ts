@@ -13,29 +13,30 @@ const DENO_ONLY = { skip: "deno" in process.versions ? false : "Deno only: it ru
 
 /** The values that mod.ts exports. */
 const VALUES = `
-AddressInUseError AmqpError AuthError Batch CertificateError Client ClosedError Dealer Decimal Dish Duplex
+AddressInUseError AmqpError AuthError AwayError Batch CertificateError Client ClosedError Dealer Decimal Dish Duplex
 EndpointError HandshakeTimeoutError IncompatiblePeerError LimitError MissingCertificateError MqcatError Pair
 ProtocolError Pub Pull Push Radio Receiver RefusedError Rep Req RoundRobinSocket RoutedSocket Router Sender
 Server Socket Sub Timestamp TlsReload TypedNumber UnreachableError XPub XSub allowKeys allowUsers connect
 connectAmqp connectEcho curveClient curveServer decodeZ85 encodeZ85 formatEndpoint formatKeyFile forward
 generateKeyPair listen nullMechanism openBroker parseEndpoint parseKeyFile parseUsers plainClient
-plainServer probe publishTo pull pushTo serveEcho subscribe
+plainServer probe publishTo pull pushTo reply requestTo serveEcho subscribe
 `.trim().split(/\s+/);
 
 /** The types that mod.ts exports. */
 const TYPES = `
 AmqpClient AmqpConsumer AmqpErrorOptions AmqpErrorScope AmqpEvent AmqpMessage AmqpOptions AmqpRoute
-AmqpService AmqpWaitOptions Asker BannerService BasicProperties BatchConsumer BrokerEvent BrokerOptions
-ByteStream CertLoginFrom Certificate ConnectOptions ConsumeOptions CurveClientOptions CurveKey CurveKeyPair
-CurveServerOptions EchoClient EchoClientOptions EchoServer EchoServerEvent EchoServerOptions EchoService
-EmbeddedBroker Endpoint ErrorCode ExchangeOptions FanOutOptions FieldTable FieldValue Finding Forwarding
-FrameStream HeartbeatTimes HostEndpoint HttpService Incoming IncomingRequest InprocEndpoint Inspector
-KeyFile KeyPair Listener Mechanism MqttService NumberLetter Outgoing PathEndpoint PatternMessage
-PatternMessageOptions PatternPullOptions PatternSendOptions PatternSubscribeOptions PatternWaitOptions Peer
-PlainUsers ProbeOptions ProbingOptions PubOptions PublishOptions Publishing PulledMessage Pushing
-QueueOptions QueueState RadioOptions ReqOptions RouterOptions Service SocketEvent SocketOptions SocketType
-SourceAddress StompService StreamSink SyncMode TlsOptions TlsService TransportOptions WaitOptions
-WebEndpoint WebOptions XPubOptions XSubOptions ZapHandler ZapOptions ZapReply ZapRequest ZeroMqService
+AmqpService AmqpWaitOptions Asker Asking BannerService BasicProperties BatchConsumer BrokerEvent
+BrokerOptions ByteStream CertLoginFrom Certificate ConnectOptions ConsumeOptions CurveClientOptions CurveKey
+CurveKeyPair CurveServerOptions EchoClient EchoClientOptions EchoServer EchoServerEvent EchoServerOptions
+EchoService EmbeddedBroker Endpoint ErrorCode ExchangeOptions FanOutOptions FieldTable FieldValue Finding
+Forwarding FrameStream HeartbeatTimes HostEndpoint HttpService Incoming IncomingRequest InprocEndpoint
+Inspector KeyFile KeyPair Listener Mechanism MqttService NumberLetter Outgoing PathEndpoint PatternMessage
+PatternMessageOptions PatternPullOptions PatternReplyOptions PatternRequestOptions PatternSendOptions
+PatternService PatternSubscribeOptions PatternWaitOptions Peer PlainUsers ProbeOptions ProbingOptions
+PubOptions PublishOptions Publishing PulledMessage Pushing QueueOptions QueueState RadioOptions ReqOptions
+RequestHandler RouterOptions Service SocketEvent SocketOptions SocketType SourceAddress StompService
+StreamSink SyncMode TlsOptions TlsService TransportOptions WaitOptions WebEndpoint WebOptions XPubOptions
+XSubOptions ZapHandler ZapOptions ZapReply ZapRequest ZeroMqService
 `.trim().split(/\s+/);
 
 /** Public class -> the inherited methods that a user needs. */

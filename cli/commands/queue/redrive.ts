@@ -1,3 +1,4 @@
+import { countReady } from "../../../lib/amqp/client/queues.ts";
 import examples from "../../cheats/queue-redrive.md" with { type: "text" };
 import { command, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
@@ -43,8 +44,9 @@ export default command({
     const target = targetOf(session, values);
     let there = 0;
     await withConnection(target, async (connection) => {
-      there = (await requireQueue(connection, from)).messageCount;
-    });
+      await requireQueue(connection, from);
+      there = await countReady(connection, from) ?? 0;
+    }, { timeout: values.timeout });
     if (there === 0) return session.reporter.info(`'${from}' is empty`);
     const to = { ...target, queue: values.to, readdress: revived(from, values.to) };
     // Without a limit, messages that are dead-lettered again at once would loop forever.

@@ -2,10 +2,12 @@ import { AmqpError, amqpError } from "../amqp_error.ts";
 import type { FieldTable } from "../types/field_value.ts";
 import type { Channel, Delivery } from "./channel.ts";
 import type { AmqpConnection } from "./connection.ts";
+import { awayError, explainQueue } from "./availability.ts";
 import { endsLink } from "./errors.ts";
 import { Link, type LinkOptions } from "./link.ts";
 import type { Receipt } from "../../link/message.ts";
 import type { Signal } from "../../transport/waiting.ts";
+import { findQueue } from "./queues.ts";
 import type { BrokerAddress } from "./url.ts";
 
 export type { Receipt } from "../../link/message.ts";
@@ -107,7 +109,12 @@ export class Consumer {
     this.#connection?.resume();
   }
 
-  /** Whether the queue has no ready message, and none was delivered during the check. */
+  /**
+   * Whether the queue has no ready message, and none was delivered during the check.
+   *
+   * A quorum queue without a leader answers that it has no messages: it then has no consumers either, although this one is
+   * subscribed.
+   */
   async isDrained(): Promise<boolean> {
     const channel = this.#channel;
     if (channel === undefined || !this.#ready) return false;
@@ -116,8 +123,8 @@ export class Consumer {
       const args = { queue: this.#queue, passive: true };
       // RabbitMQ's first reply may overtake deliveries that were sent before it, the second one does not.
       for (let i = 0; i < 2; i++) {
-        const { messageCount } = await channel.call("queue.declare", args, "queue.declare-ok");
-        if (messageCount > 0 || this.#delivered !== before) return false;
+        const { messageCount, consumerCount } = await channel.call("queue.declare", args, "queue.declare-ok");
+        if (messageCount > 0 || consumerCount === 0 || this.#delivered !== before) return false;
       }
       return true;
     } catch {
@@ -172,7 +179,7 @@ export class Consumer {
         this.#options.onDelivery(delivery);
       },
       onBatchEnd: () => this.#options.onBatchEnd?.(),
-      onCancel: () => this.#link.fail(amqpError(404, `queue '${this.#queue}' was deleted`)),
+      onCancel: () => this.#lookAgain(connection),
     });
     this.#connection = connection;
     this.#channel = channel;
@@ -190,8 +197,25 @@ export class Consumer {
     await channel.call("basic.qos", { prefetchCount: this.#options.prefetch ?? 1000 }, "basic.qos-ok");
     const args = this.#options.arguments?.() ?? {};
     const consume = { queue: this.#queue, consumerTag: CONSUMER_TAG, arguments: args };
-    await channel.call("basic.consume", consume, "basic.consume-ok");
+    try {
+      await channel.call("basic.consume", consume, "basic.consume-ok");
+    } catch (error) {
+      throw explainQueue(this.#queue, error);
+    }
     this.#ready = true;
+  }
+
+  /** The broker ended the deliveries: because the queue was deleted, or because its node is down. */
+  async #lookAgain(connection: AmqpConnection): Promise<void> {
+    const queue = this.#queue;
+    try {
+      if (await findQueue(connection, queue) === undefined) {
+        return this.#link.fail(amqpError(404, `queue '${queue}' was deleted`));
+      }
+      connection.abort(awayError(queue, "the broker ended the deliveries"));
+    } catch (error) {
+      connection.abort(error as Error);
+    }
   }
 
   #onDown(): void {

@@ -38,6 +38,10 @@ export class ChannelPort implements Port {
   flush(): void {
     this.#connection.flush();
   }
+
+  close(): Promise<void> {
+    return this.#channel.close();
+  }
 }
 
 /**

@@ -1,5 +1,6 @@
 import { MqcatError } from "../../errors.ts";
 import { AmqpError } from "../amqp_error.ts";
+import { awayError, explainQueue, isGone } from "./availability.ts";
 import type { FieldTable } from "../types/field_value.ts";
 import type { Channel } from "./channel.ts";
 import type { AmqpConnection } from "./connection.ts";
@@ -41,6 +42,7 @@ export async function withChannel<T>(
  * Looks up a queue.
  *
  * @returns the state; undefined when the queue does not exist
+ * @throws {AwayError} the queue exists, but it is away for now
  */
 export async function findQueue(connection: AmqpConnection, queue: string): Promise<QueueState | undefined> {
   try {
@@ -49,8 +51,39 @@ export async function findQueue(connection: AmqpConnection, queue: string): Prom
       (channel) => channel.call("queue.declare", { queue, passive: true }, "queue.declare-ok"),
     );
   } catch (error) {
-    if (error instanceof AmqpError && error.replyCode === 404) return undefined;
-    throw error;
+    if (isGone(error)) return undefined;
+    throw explainQueue(queue, error);
+  }
+}
+
+/**
+ * Counts the ready messages of a queue, by an answer that can be trusted: a quorum queue without a leader answers that it has
+ * neither messages nor consumers. So an empty queue without consumers is asked again by a consumer.
+ *
+ * @returns undefined when the queue does not exist
+ * @throws {AwayError} the queue exists, but it is away for now
+ */
+export async function countReady(connection: AmqpConnection, queue: string): Promise<number | undefined> {
+  const state = await findQueue(connection, queue);
+  // mqcat's own broker has one node.
+  if (state === undefined || connection.peeks || state.messageCount + state.consumerCount > 0) {
+    return state?.messageCount;
+  }
+  let delivered = 0;
+  const channel = await connection.open({ onDelivery: () => delivered++ });
+  try {
+    await channel.call("basic.qos", { prefetchCount: 1 }, "basic.qos-ok");
+    await channel.call("basic.consume", { queue }, "basic.consume-ok");
+    const args = { queue, passive: true };
+    // The first reply may overtake a delivery, see `Consumer.isDrained`.
+    await channel.call("queue.declare", args, "queue.declare-ok");
+    const { messageCount, consumerCount } = await channel.call("queue.declare", args, "queue.declare-ok");
+    if (consumerCount === 0) throw awayError(queue, "it has no leader that could answer");
+    return messageCount + delivered;
+  } catch (error) {
+    throw explainQueue(queue, error);
+  } finally {
+    await channel.close();
   }
 }
 
@@ -63,7 +96,7 @@ export async function findExchange(connection: AmqpConnection, exchange: string)
     );
     return true;
   } catch (error) {
-    if (error instanceof AmqpError && error.replyCode === 404) return false;
+    if (isGone(error)) return false;
     throw error;
   }
 }

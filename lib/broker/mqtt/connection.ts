@@ -55,6 +55,8 @@ const DROP_ABOVE = 2 * 2 ** 20;
 const MAX_INFLIGHT = 1024;
 /** Time to write our last packet, and for the client to close the connection, in milliseconds. */
 const FAREWELL_MS = 5000;
+/** Time for the client to close the connection before our end of it, in milliseconds. */
+const END_MS = 700;
 
 /** The acknowledgement that is being handled: one for all connections. */
 const ack = new AckFields();
@@ -115,6 +117,7 @@ export class MqttConnection
   #overBacklog = false;
   #closing: { readonly cause: Error | undefined } | undefined;
   #closeTimer: ReturnType<typeof setTimeout> | undefined;
+  #endTimer: ReturnType<typeof setTimeout> | undefined;
   #over = false;
   #heard = true;
   #heardAt = 0;
@@ -250,8 +253,11 @@ export class MqttConnection
     this.#output.onDrain();
     this.flush();
     // The client closes the connection. Input is read and ignored until then: our close would become a reset, which
-    // discards the reason.
-    if (!this.#output.writing && this.#closing !== undefined) return this.#stream.end();
+    // discards the reason. Even our end may come too early: clients exist that wait for ever if it comes while they read.
+    if (!this.#output.writing && this.#closing !== undefined) {
+      this.#endTimer ??= setTimeout(() => this.#stream.end(), END_MS);
+      return;
+    }
     if (this.#overBacklog && this.#output.hasRoom) {
       this.#overBacklog = false;
       this.#resume();
@@ -498,6 +504,7 @@ export class MqttConnection
   #onClosed(cause: Error | undefined): void {
     this.#over = true;
     clearTimeout(this.#closeTimer);
+    clearTimeout(this.#endTimer);
     endConnection(this.#host, () => {
       if (this.#closing === undefined) this.#end(cause ?? new UnreachableError("The connection was closed"));
     }, () => this.#host.onDisconnected(this, this.#closing?.cause));

@@ -45,6 +45,7 @@ export async function login(attempt: Attempt, address: MqttAddress, session: Ses
     const answer = new Answer(stream, version);
     try {
       const connack = await answer.request(connectOf(version, address, session), attempt.remaining());
+      await answer.written;
       const { code, properties } = connack;
       if (code === 0) return { stream, decoder: answer.decoder, version, connack };
       if (!refusesVersion(code)) {
@@ -96,6 +97,8 @@ class Answer implements StreamSink, PacketSink {
   readonly decoder: PacketDecoder;
   /** Further packets wait for the connection. */
   overBacklog = false;
+  /** Resolves when the system has taken CONNECT, or the stream is closed: the next write may follow. */
+  readonly written: Promise<void>;
   /** Whether the server closed the connection without an answer. */
   isClosed = false;
 
@@ -103,6 +106,7 @@ class Answer implements StreamSink, PacketSink {
   readonly #version: ProtocolVersion;
   #heard = false;
   #settle: (answer: Connack | Error) => void = () => {};
+  #onWritten!: () => void;
 
   constructor(stream: ByteStream, version: ProtocolVersion) {
     this.#stream = stream;
@@ -110,6 +114,7 @@ class Answer implements StreamSink, PacketSink {
     this.decoder = new PacketDecoder(this);
     this.decoder.version = version;
     this.decoder.maxPacket = 4 * MAX_TEXT;
+    this.written = new Promise((resolve) => this.#onWritten = resolve);
   }
 
   async request(connect: Uint8Array, timeout: number): Promise<Connack> {
@@ -145,7 +150,7 @@ class Answer implements StreamSink, PacketSink {
   }
 
   onDrain(): void {
-    // Nothing else is written before the CONNACK.
+    this.#onWritten();
   }
 
   onPacket(type: number, _flags: number, bytes: Uint8Array, start: number, end: number): void {
@@ -159,6 +164,7 @@ class Answer implements StreamSink, PacketSink {
   }
 
   #onClosed(cause: Error | undefined): void {
+    this.#onWritten();
     if (cause instanceof MqcatError && cause.code !== "ERR_UNREACHABLE") return this.#settle(cause);
     this.isClosed = !this.#heard;
     this.#settle(

@@ -19,7 +19,7 @@ export interface PublishMode {
   /** Whether the server keeps the latest message of each topic for later subscribers. Default: false */
   readonly retain?: boolean | undefined;
   /**
-   * Whether messages that the server took although nobody subscribes to their topic are counted as `returned`. Only some
+   * Whether messages that the server took although no client subscribes to their topic are counted as `returned`. Only some
    * servers of MQTT 5.0 know it, and only for QoS 1 and 2. Default: false
    */
   readonly mandatory?: boolean | undefined;

@@ -125,7 +125,7 @@ export class PacketPort implements Port {
     const tag = this.ids.tag(packetId);
     this.#events.onReturn(
       reasonCode,
-      "nobody subscribes to the topic",
+      "no client subscribes to the topic",
       ({ firstTag, count }) => firstTag > 0 && firstTag <= tag && tag < firstTag + count,
     );
   }

@@ -51,7 +51,7 @@ export class Session {
 
   /**
    * How long the server keeps the session after a connection, in seconds. MQTT 3.1.1 cannot end a session without another
-   * connection, so it has none that nobody could find again.
+   * connection, so a session with a random client identifier would stay for ever.
    */
   expiryIn(version: ProtocolVersion): number {
     return version === 5 || this.isKept ? this.#expiry : 0;

@@ -31,7 +31,7 @@ export interface SubscriberOptions extends LinkOptions, SessionOptions {
 
 /**
  * Subscribes with manual acknowledgements: the PUBACK of a message, or its PUBREC, is sent when the user has acknowledged
- * it and all messages before it. It subscribes again on each connection. Messages that the server sends to nobody
+ * it and all messages before it. It subscribes again on each connection. Messages that are published
  * meanwhile are lost, unless the session outlives the connection.
  */
 export class MqttSubscriber {

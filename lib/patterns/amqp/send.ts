@@ -2,10 +2,12 @@
 import { AmqpError } from "../../amqp/amqp_error.ts";
 import type { AmqpConnection } from "../../amqp/client/connection.ts";
 import type { LinkOptions } from "../../amqp/client/link.ts";
-import { Publisher } from "../../amqp/client/publisher.ts";
-import { declareQueue, findExchange, findQueue } from "../../amqp/client/queues.ts";
-import type { AmqpAddress } from "../../amqp/client/url.ts";
+import { Publisher, type PublisherOptions } from "../../amqp/client/publisher.ts";
+import { awayError } from "../../amqp/client/availability.ts";
+import { declareQueue, findExchange, findQueue, queueArguments } from "../../amqp/client/queues.ts";
+import type { AmqpAddress, BrokerAddress } from "../../amqp/client/url.ts";
 import { EndpointError } from "../../errors.ts";
+import { AwayError } from "../../link/away.ts";
 import type { Outlet } from "../contract.ts";
 
 /** The exchange of `publish` and `subscribe` for addresses without a name. */
@@ -48,12 +50,50 @@ export function publish({ brokers, name }: AmqpAddress, options: PublishOptions 
  */
 export function push(address: AmqpAddress, options: PushOptions = {}): Outlet {
   const queue = queueOf(address);
-  return new Publisher(address.brokers, {
+  return pushTo(address.brokers, queue, {
     ...options,
     prepare: async (connection) => {
       await (options.prepare ?? requireQueue(queue, options.declare ?? false))(connection);
     },
   });
+}
+
+/**
+ * Makes a publisher for one queue. Messages that come back or are refused while the queue is away are published again when
+ * it is back; if it is gone or full, they are `returned` or `refused`.
+ */
+export function pushTo(
+  brokers: readonly BrokerAddress[],
+  queue: string,
+  options: Omit<PublisherOptions, "reconsider" | "mandatory">,
+): Publisher {
+  return new Publisher(brokers, {
+    ...options,
+    reconsider: (connection, outcome) => whyAway(connection, queue, outcome),
+  });
+}
+
+/** Why messages for a queue came back or were refused, if that is not final. */
+async function whyAway(
+  connection: AmqpConnection,
+  queue: string,
+  outcome: "returned" | "refused",
+): Promise<AwayError | undefined> {
+  // mqcat's own broker has one node: its queues are never away.
+  if (connection.peeks || connection.blocked !== undefined) return undefined;
+  try {
+    if (await findQueue(connection, queue) === undefined) return undefined;
+    if (outcome === "returned") return awayError(queue, "messages came back");
+    const args = await queueArguments(connection, queue);
+    if (args === undefined || String(args["x-overflow"]).startsWith("reject-publish")) return undefined;
+    return awayError(
+      queue,
+      "too few of its nodes are up, or a policy limits its length, and the limit is reached",
+    );
+  } catch (error) {
+    if (error instanceof AwayError) return error;
+    throw error;
+  }
 }
 
 /** The queue that an address names. @throws {EndpointError} it names none */

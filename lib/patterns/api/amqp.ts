@@ -1,5 +1,7 @@
 import { parseAmqpAddress } from "../../amqp/client/url.ts";
 import { pull, subscribe } from "../amqp/receive.ts";
+import { reply } from "../amqp/reply.ts";
+import { request } from "../amqp/request.ts";
 import { DEFAULT_EXCHANGE, publish, push, queueOf } from "../amqp/send.ts";
 import type { SystemPatterns } from "./system.ts";
 
@@ -19,4 +21,10 @@ export const patterns: SystemPatterns = {
     const route = { exchange: "", routingKey: queueOf(parsed) };
     return { outlet: push(parsed, options), route: () => route };
   },
+  request(address, { jobs, timeout, ...options }) {
+    const parsed = parseAmqpAddress(address);
+    const route = { exchange: "", routingKey: queueOf(parsed) };
+    return { route, open: (events) => request(parsed, { ...options, jobs, timeout, ...events }) };
+  },
+  reply: (address, options) => reply(parseAmqpAddress(address), options),
 };

@@ -7,7 +7,7 @@ import type { Incoming, PatternMessage, PatternWaitOptions, PulledMessage } from
 const WAITING = 1000;
 
 /** A message of any system. */
-class Message extends ReceivedMessage implements PulledMessage {
+export class Message extends ReceivedMessage implements PulledMessage {
   readonly topic: string;
 
   constructor(fields: MessageFields, settler: Settler, generation: number) {

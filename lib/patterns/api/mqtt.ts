@@ -1,5 +1,7 @@
 import { parseMqttUrl } from "../../mqtt/client/url.ts";
 import { pull, subscribe } from "../mqtt/receive.ts";
+import { reply } from "../mqtt/reply.ts";
+import { request } from "../mqtt/request.ts";
 import { publish, push, topicOf } from "../mqtt/send.ts";
 import type { SystemPatterns } from "./system.ts";
 
@@ -15,4 +17,10 @@ export const patterns: SystemPatterns = {
     const route = { exchange: "", routingKey: topicOf(target) };
     return { outlet: push(target, options), route: () => route };
   },
+  request(address, { jobs, timeout, ...options }) {
+    const target = parseMqttUrl(address);
+    const route = { exchange: "", routingKey: topicOf(target) };
+    return { route, open: (events) => request(target, { ...options, jobs, timeout, ...events }) };
+  },
+  reply: (address, options) => reply(parseMqttUrl(address), options),
 };

@@ -1,16 +1,24 @@
 /** The patterns on the address of any system. */
+import { untilAborted } from "../../link/abort.ts";
+import { Questions } from "./asking.ts";
 import { Pulled, Subscription } from "./incoming.ts";
 import { Publication, Pushed } from "./outgoing.ts";
+import { HandledService } from "./service.ts";
 import { patternsOf } from "./systems.ts";
 import type {
+  Asking,
   Incoming,
   PatternMessage,
   PatternPullOptions,
+  PatternReplyOptions,
+  PatternRequestOptions,
   PatternSendOptions,
   PatternSubscribeOptions,
   Publishing,
   PulledMessage,
   Pushing,
+  RequestHandler,
+  Service,
 } from "./types.ts";
 
 /** The default maximum number of unacknowledged messages: enough for a busy receiver, few enough to share a queue. */
@@ -146,4 +154,71 @@ export async function pushTo(address: string, options: PatternSendOptions = {}):
   const pushed = new Pushed(patterns.push(address, options));
   await pushed.start();
   return pushed;
+}
+
+/**
+ * Opens a sender of requests.
+ *
+ * @param address `amqp://host//QUEUE` (by direct reply-to), `mqtt://host/TOPIC` (MQTT 5.0, by a response topic) or
+ * `stomp://host/queue/QUEUE` (by a temporary queue)
+ * @param options how many requests may be without a reply, and how long each waits; TLS, timeouts, events, and a signal that
+ * ends the attempt to connect
+ * @returns the requester, once it is connected
+ * @throws the errors of `pull`
+ *
+ * @example Ask a service
+ * ```ts
+ * import { requestTo } from "@mqcat/mqcat";
+ *
+ * await using fibonacci = await requestTo("amqp://localhost//rpc_queue", { timeout: 2000 });
+ * console.log((await fibonacci.ask("30")).text());
+ * ```
+ */
+export async function requestTo(address: string, options: PatternRequestOptions = {}): Promise<Asking> {
+  const patterns = await patternsOf(address);
+  const jobs = jobsOf("request", options.jobs ?? 100);
+  const questions = new Questions(patterns.request(address, { ...options, jobs }), options.timeout);
+  await questions.start();
+  return questions;
+}
+
+/**
+ * Answers the requests of a queue or topic. A request is acknowledged when its reply is confirmed, so each request is
+ * answered at least once.
+ *
+ * @param address as for `requestTo`
+ * @param handler returns the reply to a request; an error of it ends the service, and the request returns to its source
+ * @param options how many requests are handled at a time; TLS, timeouts, events, and a signal that ends the attempt to
+ * connect
+ * @returns the service, once it receives
+ * @throws the errors of `pull`
+ *
+ * @example Offer a service
+ * ```ts
+ * import { reply } from "@mqcat/mqcat";
+ *
+ * await using service = await reply("amqp://localhost//upper", (request) => request.text().toUpperCase());
+ * await service.done;
+ * ```
+ */
+export async function reply(
+  address: string,
+  handler: RequestHandler,
+  options: PatternReplyOptions = {},
+): Promise<Service> {
+  const patterns = await patternsOf(address);
+  const jobs = jobsOf("reply", options.jobs ?? 1);
+  const replier = patterns.reply(address, { ...options, prefetch: jobs });
+  try {
+    await untilAborted(replier.start(), options.signal);
+  } catch (error) {
+    replier.close().catch(() => {});
+    throw error;
+  }
+  return new HandledService(replier, handler, jobs);
+}
+
+function jobsOf(what: string, jobs: number): number {
+  if (Number.isInteger(jobs) && jobs >= 1 && jobs <= 65535) return jobs;
+  throw new RangeError(`Cannot ${what} as 'jobs' must be an integer from 1 to 65535: received ${jobs}`);
 }

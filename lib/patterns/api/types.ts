@@ -131,3 +131,56 @@ export interface Pushing extends AsyncDisposable {
   /** Calls `close`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
+
+/** Options of `requestTo`. */
+export interface PatternRequestOptions extends ClientOptions {
+  /** The maximum number of requests without a reply; further ones wait. Default: 100 */
+  readonly jobs?: number | undefined;
+  /** How long each request waits for its reply, in milliseconds. Default: without a limit */
+  readonly timeout?: number | undefined;
+}
+
+/** Sends requests, and receives their replies. It reconnects, and sends requests without a reply again. */
+export interface Asking extends AsyncDisposable {
+  /**
+   * Sends a request, and waits for its reply. Many calls may be in progress; replies arrive in the order of the requests.
+   *
+   * @param body the request; text is encoded as UTF-8
+   * @param options properties of the request, and a signal that ends the wait: the request may still be processed
+   * @returns the reply
+   * @throws {DOMException} `TimeoutError`: the reply did not arrive in time
+   * @throws {MqcatError} nothing receives the request, or the connection failed permanently
+   */
+  ask(body: string | Uint8Array, options?: PatternMessageOptions): Promise<PatternMessage>;
+  /** Closes the connection; calls in progress reject with a `ClosedError`. */
+  close(): Promise<void>;
+  /** Calls `close`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Options of `reply`. */
+export interface PatternReplyOptions extends ClientOptions {
+  /** How many requests are handled at a time, 1 to 65535. Default: 1 */
+  readonly jobs?: number | undefined;
+  /** AMQP and STOMP: whether a missing queue is created, durable. Default: false */
+  readonly declare?: boolean | undefined;
+  /** MQTT: the group of services that share the requests. Default: `mqcat` */
+  readonly group?: string | undefined;
+  /** Called for a reply that no client receives, because the requester is gone. */
+  readonly onUndeliverable?: (reason: string) => void;
+}
+
+/** A service that answers requests. */
+export interface Service extends AsyncDisposable {
+  /** Resolves when the service is closed. Rejects when a handler throws or the connection fails permanently. */
+  readonly done: Promise<void>;
+  /** Waits for the last replies, and closes the connection. Other requests return to their source. */
+  close(): Promise<void>;
+  /** Calls `close`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Answers a request: returns the reply, or undefined for none. Text is encoded as UTF-8. */
+export type RequestHandler = (
+  request: PatternMessage,
+) => string | Uint8Array | undefined | Promise<string | Uint8Array | undefined>;

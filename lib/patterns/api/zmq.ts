@@ -1,5 +1,6 @@
 import type { ClientOptions } from "../../link/options.ts";
 import type { SocketOptions } from "../../zmq/options.ts";
+import { EndpointError } from "../../errors.ts";
 import { utf8 } from "../../zmtp/bytes.ts";
 import { Pub } from "../../zmq/types/pub.ts";
 import { Pull } from "../../zmq/types/pull.ts";
@@ -33,6 +34,12 @@ export const patterns: SystemPatterns = {
     const socket = new Push(optionsOf(options));
     socket.connect(address);
     return { outlet: new ZmqOutlet(socket), route: () => ({ exchange: "", routingKey: "" }) };
+  },
+  request: () => {
+    throw new EndpointError("Requests over ZeroMQ have sockets of their own: use Req");
+  },
+  reply: () => {
+    throw new EndpointError("Replies over ZeroMQ have sockets of their own: use Rep");
   },
 };
 

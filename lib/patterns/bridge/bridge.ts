@@ -1,4 +1,4 @@
-import { LimitError } from "../../errors.ts";
+import { MqcatError } from "../../errors.ts";
 import { Signal } from "../../transport/waiting.ts";
 import type { Delivery, Envelope, Inlet, InletEvents, Outlet } from "../contract.ts";
 import { InFlight } from "./in_flight.ts";
@@ -180,7 +180,11 @@ export class Bridge {
   async #follow(signal: Signal): Promise<void> {
     while (!this.#closed) {
       await signal.wait();
-      this.proceed();
+      try {
+        this.proceed();
+      } catch (error) {
+        return this.fail(error as Error);
+      }
     }
   }
 
@@ -243,8 +247,9 @@ export class Bridge {
     try {
       pile.at = this.outlet.publish(pile, from, to, pile.uniform ? pile.envelopes[0]! : pile.envelopes);
     } catch (error) {
-      if (!(error instanceof LimitError || error instanceof RangeError)) throw error;
-      this.#keep(pile.tags[pile.at++]!, "whose topic or headers are too large for the other side");
+      if (!(error instanceof MqcatError || error instanceof RangeError)) throw error;
+      // They are too large, or malformed: not every system decodes the headers of its messages.
+      this.#keep(pile.tags[pile.at++]!, "whose topic or headers the other side cannot have");
       return true;
     }
     for (let i = from; i < pile.at; i++) {

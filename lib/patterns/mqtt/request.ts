@@ -21,7 +21,7 @@ export type RequestOptions = MqttOptions & RequesterOptions;
 /**
  * Sends requests to the topic of an address, with QoS 1. The envelopes name it: see `topicOf`. The replies come on a topic
  * of the client, which the requests name as their response topic: the server must speak MQTT 5.0. A first request that
- * nobody receives is a permanent failure, if the server reports it; later ones are sent again.
+ * no client receives is a permanent failure, if the server reports it; later ones are sent again.
  *
  * @throws {EndpointError} the address names no topic
  */
@@ -33,7 +33,7 @@ export function request(target: MqttTarget, options: RequestOptions): Requester 
   );
 }
 
-/** The time until a request that nobody received is sent again, in milliseconds. */
+/** The time until a request that no client received is sent again, in milliseconds. */
 const RETRY_MS = 1000;
 
 /** Requests whose replies come on a topic of the client, which is subscribed to on the same connection. */
@@ -105,7 +105,7 @@ class Responses implements RequestProtocol<MqttAddress, MqttConnection> {
     return new MqcatError(
       "ERR_MQTT",
       isReturned
-        ? `Nobody subscribes to '${this.#topic}', so a request has no reply`
+        ? `No client subscribes to '${this.#topic}', so a request has no reply`
         : `The server refused a request to '${this.#topic}': ${reason}`,
     );
   }

@@ -16,7 +16,7 @@ export interface ReplyOptions extends LinkOptions, ReplierEvents {
 }
 
 /**
- * Receives the requests of the queue of an address. A reply that nobody receives is lost without a notice: STOMP servers
+ * Receives the requests of the queue of an address. A reply that no client receives is lost without a notice: STOMP servers
  * do not report it.
  *
  * @throws {EndpointError} the address names no queue

@@ -31,7 +31,7 @@ export function replies({ test, broker, mqcat, start, declare, ready, client }: 
       assert.equal(code, 0, stderr);
       assert.match(
         stderr,
-        /a reply has no receiver, the requester is gone: .*(does not exist|nobody receives)/,
+        /a reply has no receiver, the requester is gone: .*(does not exist|no client receives)/,
       );
       const { sent, dropped, received } = summaryOf(stderr);
       assert.deepEqual([received, sent, dropped], [2, 1, 1]);

@@ -1,6 +1,7 @@
 /** Links: several hosts, deadlines, reconnects, permanent failures. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { UnreachableError } from "../../../lib/errors.ts";
 import { dialFirst, patiently } from "../../../lib/link/dial.ts";
 import { Link, type LinkUser } from "../../../lib/link/link.ts";
 import type { LinkEvent, LinkOptions } from "../../../lib/link/options.ts";
@@ -41,11 +42,16 @@ describe("dial", () => {
     assert.deepEqual(events, [{ type: "connected", broker: "fake://three", server: "a fake" }]);
   });
 
-  it("hosts - a permanent error ends the search; else the last error is thrown", async () => {
+  it("hosts - a permanent error ends the search; else the error names all failures", async () => {
     const protocol = new FakeProtocol(TEMPORARY, PERMANENT);
     await assert.rejects(dialFirst(protocol, HOSTS), PERMANENT);
     assert.deepEqual(protocol.attempts, ["one", "two"]);
     await assert.rejects(dialFirst(new FakeProtocol(PERMANENT, TEMPORARY), HOSTS.slice(1)), PERMANENT);
+    const refused = new UnreachableError("two refused");
+    await assert.rejects(
+      dialFirst(new FakeProtocol(TEMPORARY, refused), HOSTS.slice(0, 2)),
+      /^UnreachableError: temporary; two refused$/,
+    );
     await assert.rejects(dialFirst(new FakeProtocol(), []), /list of brokers is empty/);
   });
 
@@ -161,6 +167,33 @@ describe("link", () => {
     later.abort(new Error("stopped"));
     protocol.connections[0]!.abort(TEMPORARY);
     await waitFor(() => protocol.connections.length === 2);
+    await link.close();
+  });
+
+  it("set-up - a server that does not answer it is not waited for longer than the limit", async () => {
+    const protocol = new FakeProtocol();
+    // A pending reply rejects when its connection is closed.
+    const onUp = async (connection: FakeConnection) => {
+      throw await connection.closed;
+    };
+    const { link } = linked(protocol, { handshakeTimeout: 20 }, { onUp });
+    await assert.rejects(link.start(), {
+      code: "ERR_HANDSHAKE_TIMEOUT",
+      message: "a fake did not answer the first requests after the login within 0.02 s",
+    });
+    await link.close();
+  });
+
+  it("failure - an error of the user after a lost connection ends the link", async () => {
+    const protocol = new FakeProtocol();
+    const { link } = linked(protocol, {}, {
+      onDown() {
+        throw new Error("mine");
+      },
+    });
+    await link.start();
+    protocol.connections[0]!.abort(TEMPORARY);
+    await waitFor(() => link.failure?.message === "mine");
     await link.close();
   });
 });

@@ -1,5 +1,6 @@
 /** The publisher that all clients share: limits, outcomes, and what is published again. */
 import assert from "node:assert/strict";
+import { AwayError } from "../../../lib/link/away.ts";
 import { describe, it } from "node:test";
 import type { Envelope } from "../../../lib/link/message.ts";
 import { Publisher, type PublisherOptions } from "../../../lib/link/publisher.ts";
@@ -115,6 +116,67 @@ describe("publisher", () => {
       await Promise.resolve();
     }));
 
+  it("reconsider - a final outcome is applied with all that came after it, and later ones at once", () => {
+    const asked: string[] = [];
+    return withPublisher(async (publisher, { events, published }) => {
+      const outcome = new Recorder();
+      put(publisher, "a", T, outcome);
+      put(publisher, "b c d");
+      events.onReturn(312, "no queue", (run) => run.outcome === outcome);
+      events.onConfirm(2, true, true);
+      events.onConfirm(3, false, false, "full");
+      events.onBatchEnd();
+      assert.deepEqual([publisher.acknowledged, publisher.returned, publisher.pending], [0, 0, 4]);
+      await waitFor(() => publisher.refused === 1);
+      assert.deepEqual([publisher.acknowledged, publisher.returned, publisher.pending], [2, 1, 1]);
+      assert.deepEqual(outcome.seen, ["return 312 no queue", "settled true"]);
+      events.onConfirm(4, false, false, "full");
+      assert.equal(publisher.refused, 2);
+      assert.deepEqual([asked, published.length], [["returned"], 1]);
+    }, {
+      reconsider: (_connection, why) => {
+        asked.push(why);
+        return Promise.resolve(undefined);
+      },
+    });
+  });
+
+  it("reconsider - while something is away all unsettled messages are kept, and then published again", () => {
+    const events: string[] = [];
+    let looks = 0;
+    return withPublisher(async (publisher, publishing) => {
+      put(publisher, "a b c");
+      publishing.events.onConfirm(1, false, true);
+      publishing.events.onConfirm(2, false, false);
+      publishing.events.onConfirm(3, false, true);
+      put(publisher, "d");
+      await waitFor(() => publishing.published.length === 2 && publishing.published[1]!.length > 0);
+      assert.deepEqual(publishing.published, [["1 t a", "2 t b", "3 t c"], ["1 t b", "2 t c", "3 t d"]]);
+      assert.equal(publisher.delayReason, "still away");
+      publishing.events.onConfirm(3, true, true);
+      publishing.events.onBatchEnd();
+      assert.deepEqual([publisher.acknowledged, publisher.takenInOrder, publisher.pending], [4, 4, 0]);
+      assert.deepEqual([publisher.refused, publisher.delayReason], [0, ""]);
+      assert.deepEqual(events, ["away", "still away"]);
+    }, {
+      // The first look is at the start.
+      prepare: () => ++looks === 2 ? Promise.reject(new AwayError("still away")) : Promise.resolve(),
+      reconsider: () => Promise.resolve(new AwayError("away")),
+      onEvent: (event) => void (event.type === "away" && events.push(event.error.message)),
+    });
+  });
+
+  it("reconsider - a connection that is lost meanwhile publishes all unsettled messages on the next one", () =>
+    withPublisher(async (publisher, publishing, connections) => {
+      put(publisher, "a b");
+      publishing.events.onConfirm(2, false, false);
+      await reconnect(publishing, connections);
+      await waitFor(() => publishing.published[1]!.length === 2);
+      publishing.events.onConfirm(2, true, true);
+      publishing.events.onBatchEnd();
+      assert.deepEqual([publisher.acknowledged, publisher.refused, publisher.pending], [2, 0, 0]);
+    }, { reconsider: () => new Promise(() => {}) }));
+
   it("limits - stop before a message that does not fit, and throw if it is the first one", () =>
     withPublisher(async (publisher, publishing) => {
       publishing.limit = 2;
@@ -195,4 +257,30 @@ describe("publisher", () => {
       assert.deepEqual([seen, publisher.failure?.message], [["over"], "over"]);
       await Promise.resolve();
     }));
+
+  it("reconnect - a run that was confirmed without the end of its batch is settled", async () => {
+    await withPublisher(async (publisher, publishing, connections) => {
+      const outcome = new Recorder();
+      put(publisher, "a b", T, outcome);
+      // The server then sends something malformed, which ends the connection within the batch.
+      publishing.events.onConfirm(2, true, true);
+      await reconnect(publishing, connections);
+      assert.deepEqual(outcome.seen, ["settled true"]);
+      assert.equal(publisher.takenInOrder, 2);
+      assert.deepEqual(publishing.published[1], []);
+    });
+  });
+
+  it("confirms - a tag that was not published yet settles nothing", async () => {
+    await withPublisher((publisher, publishing) => {
+      publishing.room = 1;
+      put(publisher, "a b");
+      publishing.events.onConfirm(2, true, true);
+      publishing.events.onConfirm(99, false, true);
+      publishing.events.onBatchEnd();
+      assert.equal(publisher.acknowledged, 0);
+      assert.equal(publisher.pending, 2);
+      return Promise.resolve();
+    });
+  });
 });

@@ -1,7 +1,19 @@
 /** The functions of the library for patterns, on our broker and over ZeroMQ. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { openBroker, Pub, publishTo, Pull, pull, Push, pushTo, Sub, subscribe } from "../../../mod.ts";
+import {
+  openBroker,
+  Pub,
+  publishTo,
+  Pull,
+  pull,
+  Push,
+  pushTo,
+  reply,
+  requestTo,
+  Sub,
+  subscribe,
+} from "../../../mod.ts";
 import { connectAmqp } from "../../../lib/amqp/client/api/client.ts";
 import { sleep } from "../../../lib/transport/waiting.ts";
 
@@ -104,6 +116,44 @@ describe("patterns in the library", () => {
   it("mandatory - a message that reaches no queue is an error", async () => {
     await using sender = await publishTo(`${at.amqp}orders`, { mandatory: true });
     await assert.rejects(sender.send("nobody", "x"), /Nothing receives the message/);
+  });
+
+  for (const system of ["amqp", "mqtt", "stomp"] as const) {
+    it(`requestTo and reply ${system} - replies arrive in the order of the requests`, async () => {
+      const address = `${at[system]}${system === "stomp" ? "queue/rpc" : "rpc"}`;
+      const upper = (request: { text(): string }) => Promise.resolve(request.text().toUpperCase());
+      await using service = await reply(address, upper, { jobs: 4, declare: true });
+      await using asking = await requestTo(address, { jobs: 10 });
+      const requests = Array.from({ length: 50 }, (_, i) => `request ${i}`);
+      const replies = await Promise.all(requests.map((request) => asking.ask(request, soon())));
+      assert.deepEqual(replies.map((reply) => reply.text()), requests.map((text) => text.toUpperCase()));
+      await service.close();
+      await service.done;
+    });
+  }
+
+  it("requestTo - gives up after its time; a missing queue and a closed requester are errors", async () => {
+    await using client = await connectAmqp(at.amqp.slice(0, -2));
+    await client.declareQueue("silent");
+    await using asking = await requestTo(`${at.amqp}silent`, { timeout: 50 });
+    await assert.rejects(asking.ask("anybody?"), { name: "TimeoutError" });
+    const closed = await requestTo(`${at.amqp}silent`);
+    const waiting = closed.ask("anybody?");
+    await Promise.all([assert.rejects(waiting, { code: "ERR_CLOSED" }), closed.close()]);
+    await assert.rejects(requestTo(`${at.amqp}typo`), /there is no queue 'typo'/);
+    await assert.rejects(requestTo("tcp://127.0.0.1:1"), /use Req/);
+    await assert.rejects(requestTo(`${at.amqp}silent`, { jobs: 0 }), RangeError);
+  });
+
+  it("reply - an error of the handler ends the service, and the request returns to its queue", async () => {
+    const address = `${at.amqp}failing`;
+    const failing = await reply(address, () => Promise.reject(new Error("broken")), { declare: true });
+    await using asking = await requestTo(address);
+    const asked = asking.ask("hello", soon());
+    await assert.rejects(failing.done, /broken/);
+    await using service = await reply(address, (request) => `${request.text()} again`);
+    assert.equal((await asked).text(), "hello again");
+    await service.close();
   });
 
   it("zeromq - subscribe, publishTo, pull and pushTo connect to sockets", async () => {

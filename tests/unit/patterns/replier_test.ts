@@ -24,8 +24,8 @@ class Scene {
     ack: ({ tag }: { tag: number }) => void this.log.push(`ack ${tag}`),
     nack: ({ tag }: { tag: number }, requeue: boolean) => void this.log.push(`nack ${tag} ${requeue}`),
     flush: () => {},
-    pause: () => {},
-    resume: () => {},
+    pause: () => void this.log.push("pause"),
+    resume: () => void this.log.push("resume"),
     cancel: () => Promise.resolve(),
     close: () => Promise.resolve(),
   };
@@ -108,7 +108,7 @@ describe("replier", () => {
     scene.isReceived = Promise.resolve(false);
     scene.replier.reply(await scene.request(), REPLY);
     await waitFor(() => scene.gone.length === 3);
-    assert.match(scene.gone.join(), /^no queue,.*refused.*,nobody receives replies at 'back'/);
+    assert.match(scene.gone.join(), /^no queue,.*refused.*,no client receives replies at 'back'/);
     assert.deepEqual([scene.log, scene.outcomes.length, scene.replied], [["ack 1", "ack 2", "ack 3"], 2, 0]);
   });
 
@@ -154,5 +154,15 @@ describe("replier", () => {
     const received = other.replier.receive();
     other.replier.endReceiving();
     assert.equal(await received, undefined);
+  });
+
+  it("replier - stops reading while many requests wait: QoS 0 of MQTT has no window", async () => {
+    const scene = new Scene();
+    await scene.replier.start();
+    const properties = encodeProperties({ replyTo: "back" });
+    for (let i = 0; i < 1500; i++) scene.deliver("x", properties);
+    assert.deepEqual(scene.log, ["pause"]);
+    for (let i = 0; i < 1500; i++) await scene.replier.receive();
+    assert.deepEqual(scene.log, ["pause", "resume"]);
   });
 });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import process from "node:process";
 import { describe, it } from "node:test";
 import { decodeProperties, encodeProperties } from "../../../lib/amqp/properties.ts";
 import type { Delivery, Envelope } from "../../../lib/patterns/contract.ts";
@@ -215,5 +216,19 @@ describe("requester", () => {
     assert.equal(scene.expired, 0);
     scene.requester.resume();
     await waitFor(() => scene.expired === 1);
+  });
+
+  it("requester - releases large requests with their replies", () => {
+    const scene = new Scene();
+    scene.up();
+    const megabyte = "x".repeat(2 ** 20);
+    const before = process.memoryUsage().rss;
+    for (let i = 0; i < 500; i++) {
+      scene.ask(megabyte);
+      const { id } = scene.sent.pop()!;
+      scene.answer(id, "");
+    }
+    const grown = (process.memoryUsage().rss - before) / 2 ** 20;
+    assert.ok(grown < 400, `the memory has grown by ${grown} MiB`);
   });
 });

@@ -9,8 +9,13 @@ import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import type { ByteStream } from "../../../../lib/transport/stream.ts";
 import { connect } from "../../../../lib/transport/transport.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
-import { ANSWERS, serve } from "../../../support/scripted_broker.ts";
+import { type Answer, ANSWERS, serve } from "../../../support/scripted_broker.ts";
 
+const AWAY = "NOT_FOUND - home node 'rabbit@b' of durable queue 'q' in vhost '/' is down or inaccessible";
+const closeOf = (replyCode: number, replyText: string): Answer => [
+  "channel.close",
+  { replyCode, replyText, classId: 50, methodId: 10 },
+];
 const reconnect = { first: 5, longest: 20 };
 const isAmqp = (code: number, words: RegExp) => (error: unknown) => {
   assert.ok(error instanceof AmqpError, `${error}`);
@@ -102,6 +107,7 @@ describe("AMQP consumer", () => {
 
   it("a deleted queue - basic.cancel is a 404 with its name, and the consumer does not reconnect", () =>
     serve({
+      answers: () => ({ ...ANSWERS, "queue.declare": closeOf(404, "NOT_FOUND - no queue 'q' in vhost '/'") }),
       on(served, name, channel) {
         if (name === "basic.consume") {
           served.say(channel, "basic.cancel", { consumerTag: "mqcat", nowait: true });
@@ -114,6 +120,54 @@ describe("AMQP consumer", () => {
       isAmqp(404, /queue 'q' was deleted/)(consumer.failure);
       await deadline(consumer.close(), 5000, "the close");
       assert.equal(connections.length, 1);
+    }));
+
+  it("a queue whose node is down - basic.cancel lets the consumer reconnect until the queue is back", () =>
+    serve({
+      answers: (connection) =>
+        connection > 1 ? ANSWERS : {
+          ...ANSWERS,
+          "queue.declare": closeOf(404, AWAY),
+          ...(connection === 0 ? {} : { "basic.consume": closeOf(404, AWAY) }),
+        },
+      on(served, name, channel) {
+        if (name === "basic.consume" && served.number === 0) {
+          served.say(channel, "basic.cancel", { consumerTag: "mqcat", nowait: true });
+        }
+      },
+    }, async (url, connections) => {
+      const events: string[] = [];
+      const consumer = new Consumer(parseAmqpUrl(url), "q", {
+        reconnect,
+        onDelivery: () => {},
+        onEvent: (event) => void events.push(event.type === "away" ? event.error.message : event.type),
+      });
+      await deadline(consumer.start(), 5000, "the start");
+      try {
+        await waitFor(() => connections.length === 3 && connections[2]!.asked.includes("basic.consume"));
+        assert.equal(consumer.failure, undefined);
+        assert.deepEqual(events.filter((event) => event.startsWith("queue")), [
+          "queue 'q' is away for now: its node 'rabbit@b' is down",
+        ]);
+      } finally {
+        await consumer.close();
+      }
+    }));
+
+  it("a queue without a leader - an answer without messages and without consumers is not believed", () =>
+    serve({
+      answers: () => ({
+        ...ANSWERS,
+        "queue.declare": ["queue.declare-ok", { queue: "q", messageCount: 0, consumerCount: 0 }],
+      }),
+    }, async (url) => {
+      const consumer = new Consumer(parseAmqpUrl(url), "q", { reconnect, onDelivery: () => {} });
+      await deadline(consumer.start(), 5000, "the start");
+      try {
+        assert.equal(await consumer.isDrained(), false);
+      } finally {
+        await consumer.close();
+      }
     }));
 
   for (

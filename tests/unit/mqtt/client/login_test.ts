@@ -8,8 +8,10 @@ import type { MqttConnection } from "../../../../lib/mqtt/client/connection.ts";
 import { protocolOf } from "../../../../lib/mqtt/client/protocol.ts";
 import { Session, type SessionOptions } from "../../../../lib/mqtt/client/session.ts";
 import { parseMqttUrl } from "../../../../lib/mqtt/client/url.ts";
-import { CONNECT, DISCONNECT, PINGREQ } from "../../../../lib/mqtt/packet_type.ts";
+import { CONNACK, CONNECT, DISCONNECT, PINGREQ } from "../../../../lib/mqtt/packet_type.ts";
+import type { ByteStream, StreamSink } from "../../../../lib/transport/stream.ts";
 import { waitFor } from "../../../support/helpers.ts";
+import { encodePackets } from "../../../support/mqtt_packets.ts";
 import { packetsOf, serveMqtt } from "../../../support/scripted_mqtt.ts";
 
 function dial(url: string, options: SessionOptions & LinkOptions = {}): Promise<MqttConnection> {
@@ -133,6 +135,38 @@ describe("MQTT login", () => {
       abort.abort(new Error("stopped"));
       await assert.rejects(attempt, { message: "stopped" });
     }));
+
+  it("login - writes nothing before the system has taken CONNECT, even if the answer is there", async () => {
+    const writes: Uint8Array[] = [];
+    let sink!: StreamSink;
+    let end!: () => void;
+    const closed = new Promise<undefined>((resolve) => end = () => resolve(undefined));
+    const stream: ByteStream = {
+      local: "here",
+      remote: "there",
+      closed,
+      taken: 0,
+      attach: (to) => sink = to,
+      write: (bytes) => void writes.push(bytes),
+      pause() {},
+      resume() {},
+      end() {},
+      close: () => end(),
+    };
+    let isLoggedIn = false;
+    const connecting = dial("mqtt://host", { dial: () => Promise.resolve(stream) }).then((connection) => {
+      isLoggedIn = true;
+      return connection;
+    });
+    await waitFor(() => writes.length === 1);
+    sink.onData(
+      encodePackets(5, [{ type: CONNACK, value: { sessionPresent: false, code: 0, properties: {} } }]),
+    );
+    for (let i = 0; i < 10; i++) await Promise.resolve();
+    assert.equal(isLoggedIn, false);
+    sink.onDrain();
+    (await connecting).abort();
+  });
 });
 
 describe("MQTT connection", () => {

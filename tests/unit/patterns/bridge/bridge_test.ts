@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { NO_PROPERTIES } from "../../../../lib/amqp/properties.ts";
-import { LimitError } from "../../../../lib/errors.ts";
+import { LimitError, ProtocolError } from "../../../../lib/errors.ts";
 import { Bridge, type BridgeOptions } from "../../../../lib/patterns/bridge/bridge.ts";
 import type { Bodies, Envelope } from "../../../../lib/patterns/contract.ts";
+import { waitFor } from "../../../support/helpers.ts";
 import { FakeSink, FakeSource } from "../../../support/bridge_ends.ts";
 
 const ENVELOPE: Envelope = { exchange: "", routingKey: "sink", properties: NO_PROPERTIES };
@@ -209,5 +210,26 @@ describe("bridge", () => {
     sink.failure = new Error("gone");
     await bridge.finish(1_000_000);
     assert.equal(bridge.failure, sink.failure);
+  });
+
+  it("bridge - keeps a message whose headers the sink cannot decode", () => {
+    class Strict extends FakeSink {
+      override publish(): number {
+        throw new ProtocolError("malformed headers");
+      }
+    }
+    const { bridge, source } = build(2, {}, new Strict());
+    source.deliver(2);
+    assert.deepEqual([bridge.keptCount, bridge.failure], [2, undefined]);
+  });
+
+  it("bridge - an error at a change of an end is the failure of the bridge", async () => {
+    const { bridge, source } = build(1, {
+      isFull() {
+        throw new Error("mine");
+      },
+    });
+    source.changed.fire();
+    await waitFor(() => bridge.failure?.message === "mine");
   });
 });

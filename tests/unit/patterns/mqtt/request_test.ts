@@ -77,7 +77,7 @@ describe("request and reply on MQTT", () => {
       await requester.start();
       ask(requester, "anyone?");
       await waitFor(() => requester.failure !== undefined);
-      assert.match(requester.failure!.message, /Nobody subscribes to 'rpc'/);
+      assert.match(requester.failure!.message, /No client subscribes to 'rpc'/);
       await requester.close();
     }));
 
@@ -97,7 +97,7 @@ describe("request and reply on MQTT", () => {
       await gone.close();
       replier.reply(first!, new TextEncoder().encode("late"));
       await waitFor(() => seen.length === 1);
-      assert.deepEqual(seen, ["nobody subscribes to the topic"]);
+      assert.deepEqual(seen, ["no client subscribes to the topic"]);
       const replies: string[] = [];
       const next = request(target, { onReply: (delivery) => void replies.push(text(delivery)) });
       await next.start();
