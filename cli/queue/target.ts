@@ -23,7 +23,7 @@ import type { DataFolder } from "./data_folder.ts";
 export const http = group("Broker", {
   http: option(
     "--http <url>",
-    "the HTTP API of the broker (default: $AMQP_HTTP_URL, else port 15672 of its host, or 15671 for amqps)",
+    "the HTTP API of the broker (default: $AMQP_HTTP_URL, else port 15672 of its hosts, or 15671 for amqps)",
     word,
   ),
 });
@@ -112,9 +112,9 @@ function dialer(session: Session, folder: string, create: boolean): NonNullable<
   };
 }
 
-/** The HTTP API of the options; undefined: RabbitMQ's default address. */
-export function httpOf(options: { readonly http: string | undefined }): string | undefined {
-  return options.http ?? (process.env["AMQP_HTTP_URL"] || undefined);
+/** The URLs of the HTTP API in the options; undefined: RabbitMQ's default address at each host. */
+export function httpOf(options: { readonly http: string | undefined }): readonly string[] | undefined {
+  return (options.http ?? (process.env["AMQP_HTTP_URL"] || undefined))?.split(",");
 }
 
 /**

@@ -59,7 +59,7 @@ for i in range(3): ch.basic_publish("", "${queue}", b"m%d" % i, props(headers={"
         `m0 n=0 ${queue}\nm1 n=1 ${queue}\n`,
       );
       const record = JSON.parse(await well(["pull", await at(`/${queue}`), "--drain", "-J", "--timestamps"]));
-      assert.deepEqual([record.body, record.topic, record.headers], ["m2", queue, { n: 2 }]);
+      assert.deepEqual([record.body, record.queue, record.headers], ["m2", queue, { n: 2 }]);
       assert.match(record.time, /^\d{4}-\d\d-\d\dT/);
       assert.equal(await python(`print(take("${queue}", 1, 0)); ch.queue_delete("${queue}")`), "[]\n");
     });

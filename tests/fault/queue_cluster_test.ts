@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe } from "node:test";
 import { installed, requirePeer, waitFor } from "../support/helpers.ts";
-import { run, start } from "../support/mqcat.ts";
+import { run, start, summaryOf } from "../support/mqcat.ts";
 import { type NodeName, RabbitMqCluster } from "../support/rabbitmq_cluster.ts";
 
 /** The time limit of one test, in milliseconds. Nodes start slowly on a loaded machine. */
@@ -20,6 +20,12 @@ const at = (node: NodeName) => ["--url", cluster.url(node)];
 async function declare(queue: string, node: NodeName, type: "classic" | "quorum"): Promise<void> {
   const { code, stderr } = await run(["queue", "declare", queue, "--type", type, ...at(node)]);
   assert.equal(code, 0, stderr);
+}
+
+/** Whether a queue has this number of ready messages. */
+async function has(queue: string, count: number): Promise<boolean> {
+  const { stdout } = await run(["queue", "info", queue, "-J", ...at("a")]);
+  return stdout.length > 0 && JSON.parse(stdout.toString()).messages_ready === count;
 }
 
 /** Numbered lines. */
@@ -41,13 +47,15 @@ describe("cluster", () => {
   after(() => cluster?.[Symbol.asyncDispose](), { timeout: LIMIT_MS });
 
   test("a classic queue whose node is killed - put keeps its messages, and no command says that there is no queue", async () => {
-    await declare("home", "b", "classic");
+    for (const queue of ["home", "late"]) await declare(queue, "b", "classic");
     using put = start(["queue", "put", "home", ...at("a")], { open: true, stdin: lines(0, 2000) });
-    await waitFor(async () =>
-      (await run(["queue", "info", "home", "-J", ...at("a")])).stdout.includes(":2000,")
-    );
+    const args = ["queue", "put", "late", "--linger", "1s", "--summary", ...at("c")];
+    using late = start(args, { open: true, stdin: lines(0, 2000) });
+    for (const queue of ["home", "late"]) await waitFor(() => has(queue, 2000), LIMIT_MS);
     await cluster.kill("b");
     put.write(lines(2000, 20_000));
+    late.write(lines(2000, 2500));
+    late.end();
     await put.waitForStderr(/queue 'home' is away for now: its node 'mqcat_b_\d+@localhost' is down/);
     const [info, get, redrive, none] = await Promise.all([
       run(["queue", "info", "home", ...at("a")]),
@@ -58,6 +66,11 @@ describe("cluster", () => {
     assert.deepEqual([info.code, get.code, redrive.code, none.code], [4, 3, 3, 1]);
     for (const { stderr } of [info, get, redrive]) assert.match(stderr, /queue 'home' is away for now/);
     assert.match(none.stderr, /there is no queue 'none'/);
+    const given = await late.exit(LIMIT_MS);
+    assert.equal(given.code, 5, given.stderr);
+    assert.match(given.stderr, /\d+ messages were not confirmed \(queue 'late' is away for now: its node/);
+    const { confirmed, unsent } = summaryOf(given.stderr);
+    assert.equal(confirmed! + unsent!, 2500);
     assert.equal(put.code, undefined);
     await cluster.restart("b");
     put.end();
@@ -66,6 +79,9 @@ describe("cluster", () => {
     const drained = await run(["queue", "get", "home", "--drain", ...at("c")]);
     assert.equal(drained.code, 0, drained.stderr);
     assertComplete(drained.stdout.toString(), 20_000);
+    const rest = await run(["queue", "get", "late", "--drain", ...at("a")]);
+    assert.equal(rest.code, 0, rest.stderr);
+    assertComplete(rest.stdout.toString(), confirmed!);
   });
 
   test("a quorum queue whose leader is killed - get and move end when it is empty, not while it has no leader", async () => {

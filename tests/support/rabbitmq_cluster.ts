@@ -97,6 +97,8 @@ export class RabbitMqCluster implements AsyncDisposable {
       `vm_memory_high_watermark.absolute = 400MB`,
       `net_ticktime = 8`,
       `cluster_formation.peer_discovery_backend = classic_config`,
+      `cluster_formation.randomized_startup_delay_range.min = 0`,
+      `cluster_formation.randomized_startup_delay_range.max = 1`,
       ...NAMES.map((member, i) => `cluster_formation.classic_config.nodes.${i + 1} = ${this.#node(member)}`),
     ];
     fs.mkdirSync(this.#dir.file(name), { recursive: true });

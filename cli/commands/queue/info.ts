@@ -36,7 +36,7 @@ export default command({
         name: queue,
         messages_ready: state.messageCount,
         consumers: state.consumerCount,
-        ...shown(await more(session, connection, target.brokers[0]!, httpOf(values), queue)),
+        ...shown(await more(session, connection, target.brokers, httpOf(values), queue)),
       };
       const lines = values.json ? [JSON.stringify(facts)] : Object.entries(facts).map(describe);
       await print(session, lines);
@@ -48,8 +48,8 @@ export default command({
 async function more(
   session: Session,
   connection: AmqpConnection,
-  broker: BrokerAddress,
-  http: string | undefined,
+  brokers: readonly BrokerAddress[],
+  http: readonly string[] | undefined,
   queue: string,
 ): Promise<Facts> {
   if (http === undefined && connection.peeks) {
@@ -57,7 +57,7 @@ async function more(
     return { ...info };
   }
   try {
-    return { ...await queueInfo(http ?? managementUrl(broker), broker, queue) };
+    return { ...await queueInfo(http ?? brokers.map(managementUrl), brokers[0]!, queue) };
   } catch (error) {
     if (http !== undefined || !(error instanceof UnreachableError)) throw error;
     session.reporter.warn(`showing only the figures of AMQP: ${messageOf(error)}`);

@@ -26,14 +26,14 @@ export default command({
 });
 
 /** Our own broker lists its queues over AMQP, other brokers only over HTTP. */
-async function all(target: BrokerTarget, http: string | undefined): Promise<QueueInfo[]> {
+async function all(target: BrokerTarget, http: readonly string[] | undefined): Promise<QueueInfo[]> {
   const broker = target.brokers[0]!;
   if (http !== undefined) return await listQueues(http, broker);
   let queues: QueueInfo[] | undefined;
   await withConnection(target, async (connection) => {
     if (connection.peeks) queues = await inspectQueues(connection);
   });
-  return queues ?? await listQueues(managementUrl(broker), broker);
+  return queues ?? await listQueues(target.brokers.map(managementUrl), broker);
 }
 
 function row(queue: QueueInfo): string[] {

@@ -31,17 +31,35 @@ export function managementUrl({ endpoint }: BrokerAddress): string {
   return endpoint.scheme === "tls" ? `https://${host}:15671` : `http://${host}:15672`;
 }
 
-/** Lists the queues of the broker's virtual host. */
-export async function listQueues(base: string, broker: BrokerAddress): Promise<QueueInfo[]> {
-  const queues = await ask(base, broker, `/api/queues/${encodeURIComponent(broker.vhost)}`);
-  if (!Array.isArray(queues)) throw unusable(`${base} is not the HTTP API of a broker`);
+/** Lists the queues of the broker's virtual host. @param bases URLs of the HTTP API; the first one that answers is used */
+export async function listQueues(bases: readonly string[], broker: BrokerAddress): Promise<QueueInfo[]> {
+  const queues = await askFirst(bases, broker, `/api/queues/${encodeURIComponent(broker.vhost)}`);
+  if (!Array.isArray(queues)) throw unusable(`${bases.join(",")} is not the HTTP API of a broker`);
   return queues;
 }
 
-/** Describes one queue. */
-export async function queueInfo(base: string, broker: BrokerAddress, queue: string): Promise<QueueInfo> {
+/** Describes one queue. @param bases as for `listQueues` */
+export async function queueInfo(
+  bases: readonly string[],
+  broker: BrokerAddress,
+  queue: string,
+): Promise<QueueInfo> {
   const path = `/api/queues/${encodeURIComponent(broker.vhost)}/${encodeURIComponent(queue)}`;
-  return await ask(base, broker, path) as QueueInfo;
+  return await askFirst(bases, broker, path) as QueueInfo;
+}
+
+/** @throws the error of the last URL, when none answers */
+async function askFirst(bases: readonly string[], broker: BrokerAddress, path: string): Promise<unknown> {
+  let failure: unknown;
+  for (const base of bases) {
+    try {
+      return await ask(base, broker, path);
+    } catch (error) {
+      if (!(error instanceof UnreachableError)) throw error;
+      failure = error;
+    }
+  }
+  throw failure;
 }
 
 async function ask(base: string, { user, password, vhost }: BrokerAddress, path: string): Promise<unknown> {
