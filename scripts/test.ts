@@ -30,6 +30,24 @@ const DEADLINE_MS = 20 * 60_000;
 /** More files with failures than this are no coincidence: they do not run again. */
 const MAX_FLAKY = 8;
 
+/** The examples show the program, not its runtime. */
+const EXAMPLES = ["docs_test.ts"];
+/** Suites with brokers that take minutes: Bun runs the same code from the source as in the binary. */
+const BROKERS = [
+  "queue_test.ts",
+  "patterns_amqp_test.ts",
+  "patterns_mqtt_test.ts",
+  "patterns_stomp_test.ts",
+  "rpc_test.ts",
+  "rpc_mqtt_test.ts",
+  "rpc_stomp_test.ts",
+  "bridge_test.ts",
+  "bridge_pairs_test.ts",
+  "probe_brokers_test.ts",
+];
+/** The tests of the command line that a run of everything leaves out, for their time, by target. */
+const ONCE = { binary: [], deno: EXAMPLES, bun: [...EXAMPLES, ...BROKERS] } as const;
+
 interface Run {
   readonly name: string;
   /** The command without the tests. */
@@ -153,21 +171,14 @@ function plan(bun: string): Run[][] {
     ];
     runs.push({ name: "library on Bun", command, tests: library, env: {} });
   }
-  for (const target of onlyBun ? ["bun"] : ["binary", "deno", "bun"]) {
+  for (const target of onlyBun ? ["bun"] as const : ["binary", "deno", "bun"] as const) {
     const complete = target === "binary" || onlyBun || folders.length > 0;
     const program = complete ? chosen("cli", "fault") : chosen("cli");
     if (program.length === 0) continue;
     programs.push({
       name: `command line, ${target}`,
-      // A run of everything runs the examples in the binary only: they show the program, not its runtime. It runs the
-      // queue suite on Deno and in the binary: Bun runs the same code from the source.
       command: DENO_TEST,
-      tests: [
-        ...program,
-        ...(complete
-          ? []
-          : [`--ignore=tests/cli/docs_test.ts${target === "bun" ? ",tests/cli/queue_test.ts" : ""}`]),
-      ],
+      tests: complete ? program : [...program, `--ignore=${ONCE[target].map((name) => `tests/cli/${name}`)}`],
       env: { MQCAT_TARGET: target },
     });
   }
