@@ -4,7 +4,7 @@ import type { Requester } from "../../lib/patterns/requester.ts";
 import { EXIT, TimeoutError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { messages } from "../app/tally.ts";
-import type { Source } from "../io/input.ts";
+import { countMessages, type Source } from "../io/input.ts";
 import { type Output, outputFailure } from "../io/output.ts";
 import { Pacer, type PacingOptions } from "../io/pacer.ts";
 import { farewell, startWithin } from "./link.ts";
@@ -120,10 +120,7 @@ class Asking {
     let unanswered = this.requester.unanswered + this.#missed + this.#left;
     if (this.#remaining > 0) {
       source.cancel();
-      for (let batch = await source.next(); batch !== undefined; batch = await source.next()) {
-        unanswered += batch.messages;
-      }
-      if (source.cut) unanswered++;
+      unanswered += await countMessages(source);
     }
     this.#session.counts.unsent = unanswered;
     if (unanswered > 0) this.#session.reporter.error(`${messages(unanswered)} had no reply`);

@@ -7,7 +7,7 @@ import { EXIT, TimeoutError, UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { messages } from "../app/tally.ts";
 import { integer } from "../app/values.ts";
-import type { Source } from "../io/input.ts";
+import { countMessages, type Source } from "../io/input.ts";
 import { finishOutput, Output } from "../io/output.ts";
 import { Pacer, type PacingOptions, repeats } from "../io/pacer.ts";
 import { sourceOf } from "../io/source.ts";
@@ -161,10 +161,7 @@ class Asking implements Asker {
     let unanswered = this.#left + this.#missed;
     if (this.#remaining > 0) {
       source.cancel();
-      for (let batch = await source.next(); batch !== undefined; batch = await source.next()) {
-        unanswered += batch.messages;
-      }
-      if (source.cut) unanswered++;
+      unanswered += await countMessages(source);
     }
     this.#session.counts.unsent = unanswered;
     if (unanswered > 0) this.#session.reporter.error(`${messages(unanswered)} had no reply`);

@@ -26,6 +26,15 @@ export interface Source {
   onEnd: () => void;
 }
 
+/** Reads a source to its end. @returns the number of messages, with one that `cancel` cut off */
+export async function countMessages(source: Source): Promise<number> {
+  let count = 0;
+  for (let batch = await source.next(); batch !== undefined; batch = await source.next()) {
+    count += batch.messages;
+  }
+  return source.cut ? count + 1 : count;
+}
+
 /**
  * Reads messages from a descriptor. While the messages of one buffer are sent, the next read already fills another one,
  * which starts with the beginning of an unfinished message.

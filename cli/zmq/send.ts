@@ -3,7 +3,7 @@ import type { Batch } from "../../lib/zmtp/batch.ts";
 import { EXIT, TimeoutError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { messages, unsentWait } from "../app/tally.ts";
-import type { Source } from "../io/input.ts";
+import { countMessages, type Source } from "../io/input.ts";
 import { Pacer, type PacingOptions } from "../io/pacer.ts";
 import { DEFAULT_LINGER_MS } from "../options/options.ts";
 import { cancelAtFailure, PATIENCE_MS, type PeerWait, waitForPeers } from "./socket.ts";
@@ -214,10 +214,7 @@ class Feed {
     this.#gaveUp = true;
     if (!this.#source.ended) this.#source.cancel();
     this.left += await this.#source.countRest?.() ?? 0;
-    for (let batch = await this.#source.next(); batch !== undefined; batch = await this.#source.next()) {
-      this.left += batch.messages;
-    }
-    if (this.#source.cut) this.left++;
+    this.left += await countMessages(this.#source);
     return reason === GIVEN_UP ? undefined : reason;
   }
 }

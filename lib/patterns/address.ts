@@ -1,4 +1,5 @@
 /** The systems that addresses can name. It loads no client: start-up must not pay for systems that are not used. */
+import { EndpointError } from "../errors.ts";
 
 /** A system of brokers. */
 export type BrokerSystem = "amqp" | "mqtt" | "stomp";
@@ -38,7 +39,19 @@ export function brokerSystemOf(address: string): BrokerSystem | undefined {
   );
 }
 
-/** Returns the name in a short address, `amqp:jobs`; undefined for a URL. */
+/**
+ * Returns the name in a short address, `amqp:jobs`; undefined for a URL.
+ *
+ * @throws {EndpointError} it looks like a URL with a login that lacks a slash; the password must not become a name
+ */
 export function shortName(address: string): string | undefined {
-  return /^[a-z][a-z0-9+.-]*:(?!\/\/)([^]*)$/i.exec(address)?.[1];
+  const match = /^([a-z][a-z0-9+.-]*):(?!\/\/)([^]*)$/i.exec(address);
+  if (match === null) return undefined;
+  const [, scheme, name] = match;
+  if (/^\/?[^/@:]*:[^]*@/.test(name!)) {
+    throw new EndpointError(
+      `Cannot use the address '${scheme}:…': it has a login, but no '//' (try ${scheme}://user@host/…)`,
+    );
+  }
+  return name;
 }

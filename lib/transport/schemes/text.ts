@@ -78,7 +78,14 @@ export function formatHost(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
 }
 
-/** Makes the error for a malformed endpoint: the text, the problem, and an endpoint that would be accepted. */
+/**
+ * Makes the error for a malformed endpoint: the text, the problem, and an endpoint that would be accepted. The text may be
+ * a mistyped URL of a broker, such as `ampq://user:password@host`: then the error shows no part of the login.
+ */
 export function mistake(text: string, problem: string, remedy: string): EndpointError {
-  return new EndpointError(`Cannot use endpoint '${text}': ${problem} (try ${remedy})`);
+  const hidden = text.replace(/^([a-z][a-z0-9+.-]*:\/+)[^:]*:[^]*@|^[^/@:]*:(?!\/)[^]*@/i, "$1…@");
+  const [what, better] = hidden === text
+    ? [problem, remedy]
+    : ["only URLs of brokers have a user and a password", "amqp://, mqtt:// or stomp://"];
+  return new EndpointError(`Cannot use endpoint '${hidden}': ${what} (try ${better})`);
 }

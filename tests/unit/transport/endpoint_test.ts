@@ -129,6 +129,24 @@ describe("endpoint", () => {
     });
   }
 
+  for (
+    const [text, shown] of [
+      ["ampq://guest:s3:cret@h//jobs", "ampq://…@h//jobs"],
+      ["tcp://gu@est:/s3cret@h:1", "tcp://…@h:1"],
+      ["guest:s3cret@h:5672", "…@h:5672"],
+      ["amqp:/guest:s3cret@h", "amqp:/…@h"],
+    ] as const
+  ) {
+    it(`endpoint - shows no password of ${shown}`, () => {
+      assert.throws(() => parseEndpoint(text), (error: Error) => {
+        assert.match(error.message, /only URLs of brokers have a user and a password/);
+        assert.ok(error.message.includes(`'${shown}'`), error.message);
+        assert.doesNotMatch(error.message, /s3|cret|guest/);
+        return true;
+      });
+    });
+  }
+
   it("endpoint - every remedy that is an endpoint can be parsed", () => {
     for (const [, words] of BAD) {
       const remedies = /\(try (.*)\)$/.exec(words)![1]!.split(" or ");

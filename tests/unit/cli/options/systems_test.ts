@@ -12,6 +12,20 @@ import { importsOf } from "../../../support/source_scan.ts";
 const ROOT = fileURLToPath(new URL("../../../..", import.meta.url));
 const PATTERNS = ["pub", "sub", "push", "pull", "req", "rep", "proxy"];
 
+describe("short addresses", () => {
+  it("short addresses - a login without // is refused, and not shown", () => {
+    for (const address of ["amqp:guest:s3cret@h/jobs", "mqtt:/guest:s3cret@h/a", "STOMP::s3cret@h"]) {
+      assert.throws(() => shortName(address), (error: Error) => {
+        assert.match(error.message, /it has a login, but no '\/\/' \(try \w+:\/\/user@host/);
+        assert.doesNotMatch(error.message, /s3cret|guest/);
+        return true;
+      });
+    }
+    assert.equal(shortName("stomp:/queue/a:b@c"), "/queue/a:b@c");
+    assert.equal(shortName("mqtt:a/b:c@d"), "a/b:c@d");
+  });
+});
+
 describe("systems", () => {
   const addresses: [address: string, system: string | undefined, short?: string][] = [
     ["amqp://host//jobs", "amqp"],
