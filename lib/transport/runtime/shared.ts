@@ -50,7 +50,8 @@ export function refused(error: unknown): Error {
     return new UnreachableError("The host name does not resolve", { cause: error });
   }
   if (
-    /wrong.version.number|corrupt message|InvalidContentType|packet length too long|http request/i.test(text)
+    /wrong.version.number|corrupt message|InvalidContentType|packet length too long|http request|before secure TLS/i
+      .test(text)
   ) {
     return new ProtocolError(
       "The peer does not speak TLS: use a scheme with TLS at both ends or at neither",

@@ -133,6 +133,16 @@ describe("transport - tls", () => {
     }
   });
 
+  it("tls - a server that ends the connection at the first bytes of TLS may not speak it", async () => {
+    const plain = net.createServer((socket) => {
+      socket.on("error", ignore).once("data", () => socket.end());
+    });
+    await new Promise<void>((resolve) => plain.listen(0, "127.0.0.1", resolve));
+    const { port } = plain.address() as net.AddressInfo;
+    await assert.rejects(dial("127.0.0.1", port, { insecure: true }), /does not speak TLS/);
+    plain.close();
+  });
+
   it("tls - a server without TLS is an error, and the signal ends the wait for a silent one", async () => {
     const sockets: net.Socket[] = [];
     let closed = 0;
