@@ -15,6 +15,7 @@ import type { Session } from "../app/session.ts";
 import { messages, reportDropped } from "../app/tally.ts";
 import { report } from "../brokers/put.ts";
 import { queueWriter } from "../brokers/records.ts";
+import { unsentParts } from "../options/systems.ts";
 import type { declaring, naming, prefetch, quality, routing, sharing } from "../options/brokers.ts";
 import type { EndpointPlan } from "../options/endpoints.ts";
 import { DEFAULT_LINGER_MS } from "../options/options.ts";
@@ -78,7 +79,7 @@ export async function bridge(
       from,
       to,
       rewrites,
-      () => reporter.warn("headers and properties have no place in ZeroMQ's messages: they are not sent"),
+      (names) => reporter.warn(unsentParts(to.system, names)),
     ),
   );
   const crossing: Bridge = new Bridge(to.outlet, (events) =>

@@ -1,5 +1,7 @@
 /** The commands `pub`, `push` and `replay` at a broker. */
-import type { BrokerOperand } from "../options/systems.ts";
+import { unplaced } from "../../lib/crossing/unplaced.ts";
+import type { BrokerSystem } from "../../lib/patterns/address.ts";
+import { type BrokerOperand, unsentParts } from "../options/systems.ts";
 import type { Session } from "../app/session.ts";
 import type { Source } from "../io/input.ts";
 import { startWithin } from "./link.ts";
@@ -18,7 +20,9 @@ export async function send(
   values: SendValues,
 ): Promise<void> {
   const patterns = await patternsOf(system);
-  await sendTo(session, patterns[pattern](session, address, values), values);
+  const sink = patterns[pattern](session, address, values);
+  const { source, pack } = messagesOf(values, sink.destination);
+  await deliver(session, sink, { source, pack: reporting(session, system, pack) }, values);
 }
 
 /** Sends the messages of the input, and waits until they are confirmed. */
@@ -41,7 +45,28 @@ export async function replayTo(
   const patterns = await patternsOf(system);
   const sink = patterns[pattern](session, address, { ...values, json: true });
   const pack = packRecords({ ...sink.destination, properties: { deliveryMode: 2 } });
-  await deliver(session, sink, { source, pack }, values);
+  await deliver(session, sink, { source, pack: reporting(session, system, pack) }, values);
+}
+
+/** Reports once what of the messages has no place in the system. */
+function reporting({ reporter }: Session, system: BrokerSystem, pack: Pack): Pack {
+  if (system === "amqp") return pack;
+  let isReported = false;
+  let last: Uint8Array | undefined;
+  return (batch) => {
+    const packed = pack(batch);
+    for (const { properties } of isReported ? [] : [packed.envelopes].flat()) {
+      // Most messages share their properties.
+      if (properties === last) continue;
+      last = properties;
+      const names = unplaced(system, properties);
+      if (names.length === 0) continue;
+      isReported = true;
+      reporter.warn(unsentParts(system, names));
+      break;
+    }
+    return packed;
+  };
 }
 
 async function deliver(

@@ -13,6 +13,11 @@ const TITLES: Readonly<Record<System, string>> = {
   stomp: "STOMP",
 };
 
+/** The warning that properties and headers have no place in a system. */
+export function unsentParts(system: System, names: readonly string[]): string {
+  return `${TITLES[system]} has no place for ${names.join(", ")} of messages: they are not sent`;
+}
+
 const ZMQ: readonly System[] = ["zmq"];
 const AMQP: readonly System[] = ["amqp"];
 const MQTT: readonly System[] = ["mqtt"];

@@ -101,6 +101,18 @@ for (const [name, open] of Object.entries(MQTT_SERVERS)) {
       ]);
     });
 
+    test("pub -J - reports once what of the records has no place in MQTT", async () => {
+      const record = (body: string) =>
+        JSON.stringify({ body, properties: { priority: 1, message_id: body } });
+      const { code, stderr } = await run(["pub", await at("t/p"), "-J"], {
+        stdin: ["a", "b", "c"].map((body) => `${record(body)}\n`).join(""),
+      });
+      assert.deepEqual([code, stderr], [
+        0,
+        "mqcat: pub: MQTT has no place for priority, message_id of messages: they are not sent\n",
+      ]);
+    });
+
     test("a missing topic, a filter as a topic, and options of other systems are refused", async () => {
       const cases: [args: string[], words: RegExp][] = [
         [

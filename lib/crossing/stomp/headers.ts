@@ -245,3 +245,8 @@ function textOf(value: FieldValue): string | undefined {
 function invalid(name: string, problem: string): StompError {
   return new StompError("Invalid header", `The header '${name}' ${problem}\n`);
 }
+
+/** Whether a header of a message can be a header of a SEND frame. */
+export function isSent(name: string, value: FieldValue): boolean {
+  return !OF_FRAME.has(name) && !isProperty(name) && textOf(value) !== undefined;
+}

@@ -1,4 +1,5 @@
 import { NO_PROPERTIES } from "../../amqp/properties.ts";
+import { unplaced } from "../../crossing/unplaced.ts";
 import type { Rewrite } from "../../regex/pattern.ts";
 import type { BrokerSystem } from "../address.ts";
 import type { Envelope } from "../contract.ts";
@@ -21,9 +22,6 @@ export interface BridgeSink {
   readonly name: string | undefined;
 }
 
-/** What has no place at the other side. */
-export type Loss = "properties";
-
 /** The header with the topic of a message that is in a queue, in the form of a routing key. */
 const TOPIC = "x-topic";
 /** Headers for the original exchange, which would now send copies to other queues. */
@@ -45,17 +43,22 @@ export function toQueue(queue: string): Readdress {
  * when the message leaves the queue.
  *
  * @param rewrites changes of topics, in the form of the sink; the first one that matches is applied
- * @param onLoss called once when something has no place at the sink
+ * @param onLoss called once when properties and headers have no place at the sink, with their names
  */
 export function readdress(
   source: BridgeSource,
   sink: BridgeSink,
   rewrites: readonly Rewrite[] = [],
-  onLoss: (loss: Loss) => void = () => {},
+  onLoss: (names: readonly string[]) => void = () => {},
 ): Readdress {
   const exchanges = source.system !== "zmq" && sink.system !== "zmq" &&
     (source.system === "mqtt") !== (sink.system === "mqtt");
   let isReported = false;
+  const report = (names: readonly string[]) => {
+    if (names.length === 0) return;
+    isReported = true;
+    onLoss(names);
+  };
   return (message) => {
     let { properties } = message;
     const stored = source.isQueue ? headerOf(properties, TOPIC) : undefined;
@@ -64,10 +67,12 @@ export function readdress(
     topic = rewrite(rewrites, topic);
     if (sink.system === "zmq") {
       if (!isReported && hasProperties(withoutHeaders(properties, [TOPIC]))) {
-        isReported = true;
-        onLoss("properties");
+        report(["headers and properties"]);
       }
       return { exchange: "", routingKey: topic, properties: NO_PROPERTIES };
+    }
+    if (!isReported && sink.system !== "amqp" && hasProperties(properties)) {
+      report(unplaced(sink.system, properties));
     }
     properties = withoutHeaders(properties, COPIES);
     if (sink.name === undefined) {

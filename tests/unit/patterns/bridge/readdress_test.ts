@@ -102,6 +102,34 @@ describe("readdress", () => {
     assert.equal(losses, 1);
   });
 
+  it("readdress - reports once, by their names, properties and headers without a place in MQTT and STOMP", () => {
+    const properties = encodeProperties({
+      contentType: "a/b",
+      priority: 1,
+      messageId: "m",
+      clusterId: "c",
+      headers: { text: "t", list: ["a"], nothing: null, receipt: "r" },
+    });
+    const lossesTo = (sink: "mqtt" | "stomp topics") => {
+      const losses: (readonly string[])[] = [];
+      const sent = readdress(SOURCES.exchange, SINKS[sink], [], (names) => losses.push(names));
+      sent({
+        exchange: "",
+        routingKey: "k",
+        properties: encodeProperties({ deliveryMode: 2, contentType: "a/b" }),
+      });
+      for (let i = 0; i < 2; i++) sent({ exchange: "", routingKey: "k", properties });
+      return losses;
+    };
+    assert.deepEqual(lossesTo("mqtt"), [["priority", "message_id", "cluster_id"]]);
+    assert.deepEqual(lossesTo("stomp topics"), [[
+      "cluster_id",
+      "header 'list'",
+      "header 'nothing'",
+      "header 'receipt'",
+    ]]);
+  });
+
   it("toQueue - keeps the properties, but not CC and BCC", () => {
     const properties = encodeProperties({ contentType: "CC", headers: { CC: ["a"], BCC: ["b"], k: "v" } });
     const result = toQueue("q")({ exchange: "x", routingKey: "y", properties });
