@@ -45,7 +45,8 @@ export const security = {
   ...group("Security", {
     passwordFile: option(
       "--password-file <path>",
-      "read the password of --user, or of a broker, from this file (default: $MQCAT_PASSWORD, $AMQP_PASSWORD)",
+      "read the password of --user, or of a broker, from this file (default: $MQCAT_PASSWORD; brokers: $AMQP_PASSWORD, " +
+        "$MQTT_PASSWORD, $STOMP_PASSWORD)",
       word,
     ),
   }),
