@@ -156,11 +156,12 @@ export class RabbitMq implements TestBroker {
 
   /** Kills the server (-9), and waits until it has started again. Its data directory stays. */
   async kill(): Promise<void> {
-    const processId = async () => Number((await (await this.api("/nodes")).json())[0].os_pid);
-    const before = await processId();
-    process.kill(before, "SIGKILL");
+    // A node that has just started does not know its process id yet.
+    const processId = async () => Number((await (await this.api("/nodes")).json())[0]?.os_pid) || undefined;
+    const before = await waitFor(processId, BOOT_MS);
+    process.kill(before!, "SIGKILL");
     await waitFor(
-      async () => await this.#isUp() && await processId().catch(() => before) !== before,
+      async () => await this.#isUp() && (await processId().catch(() => before) ?? before) !== before,
       2 * BOOT_MS,
       "RabbitMQ to start again",
     );
