@@ -32,7 +32,7 @@ const MAX_FLAKY = 8;
 
 /** The examples show the program, not its runtime. */
 const EXAMPLES = ["docs_test.ts"];
-/** Suites with brokers that take minutes: Bun runs the same code from the source as in the binary. */
+/** Suites with brokers that take minutes: Bun runs the same code from the source as in the binary. Deno has most of them. */
 const BROKERS = [
   "queue_test.ts",
   "patterns_amqp_test.ts",
@@ -45,8 +45,9 @@ const BROKERS = [
   "bridge_pairs_test.ts",
   "probe_brokers_test.ts",
 ];
-/** The tests of the command line that a run of everything leaves out, for their time, by target. */
-const ONCE = { binary: [], deno: EXAMPLES, bun: [...EXAMPLES, ...BROKERS] } as const;
+/** The tests of the command line that a run of everything leaves out, for their time: the binary has them. */
+const NOT_ON_DENO = [...EXAMPLES, "queue_test.ts"];
+const NOT_ON_BUN = [...EXAMPLES, ...BROKERS];
 
 interface Run {
   readonly name: string;
@@ -94,11 +95,11 @@ async function main(): Promise<void> {
     return outcome;
   };
   try {
-    await Promise.all(
-      plan(bun).map(async (lane) => {
-        for (const run of lane) outcomes.push(await execute(run));
-      }),
-    );
+    const runs = plan(bun);
+    const lane = async () => {
+      for (let run = runs.shift(); run !== undefined; run = runs.shift()) outcomes.push(await execute(run));
+    };
+    await Promise.all([lane(), lane()]);
     for (const { run, failedFiles } of outcomes) {
       if (failedFiles.length === 0 || failedFiles.length > MAX_FLAKY) continue;
       again.set(run, await execute({ ...run, name: `${run.name}, again`, tests: failedFiles }));
@@ -152,37 +153,37 @@ function skips(log: string): string {
 }
 
 /**
- * The runs, in lanes that run at the same time: the library waits more than it computes, the command line computes more
- * than it waits. A run of everything tests faults in the binary only, for their time; `deno task test fault` on all targets.
+ * The runs, of which two run at a time: the library waits more than it computes, the command line computes more than it
+ * waits. A run of everything tests faults in the binary only, for their time; `deno task test fault` on all targets.
  */
-function plan(bun: string): Run[][] {
-  const library = chosen("unit", "property", "interop");
+function plan(bun: string): Run[] {
   const runs: Run[] = [];
-  const programs: Run[] = [];
-  if (library.length > 0) {
-    if (!onlyBun) runs.push({ name: "library on Deno", command: DENO_TEST, tests: library, env: {} });
-    const command = [
-      bun,
-      "test",
-      "--timeout",
-      "120000",
-      "--reporter=junit",
-      "--reporter-outfile=REPORT",
-    ];
-    runs.push({ name: "library on Bun", command, tests: library, env: {} });
+  const add = (name: string, command: readonly string[], tests: readonly string[], target?: string) => {
+    const env: Record<string, string> = target === undefined ? {} : { MQCAT_TARGET: target };
+    if (tests.length > 0) runs.push({ name, command, tests, env });
+  };
+  const library = chosen("unit", "property", "interop");
+  const programs = chosen("cli");
+  const faults = chosen("fault");
+  const bunTest = [bun, "test", "--timeout", "120000", "--reporter=junit", "--reporter-outfile=REPORT"];
+  if (onlyBun) {
+    add("library on Bun", bunTest, library);
+    add("command line, bun", DENO_TEST, [...programs, ...faults], "bun");
+    return runs;
   }
-  for (const target of onlyBun ? ["bun"] as const : ["binary", "deno", "bun"] as const) {
-    const complete = target === "binary" || onlyBun || folders.length > 0;
-    const program = complete ? chosen("cli", "fault") : chosen("cli");
-    if (program.length === 0) continue;
-    programs.push({
-      name: `command line, ${target}`,
-      command: DENO_TEST,
-      tests: complete ? program : [...program, `--ignore=${ONCE[target].map((name) => `tests/cli/${name}`)}`],
-      env: { MQCAT_TARGET: target },
-    });
+  const isAll = folders.length === 0;
+  const without = (names: readonly string[]) =>
+    isAll ? [...programs, `--ignore=${names.map((name) => `tests/cli/${name}`)}`] : programs;
+  // Two run at a time, so the longest come first.
+  add("library on Deno", DENO_TEST, library);
+  add("command line, binary", DENO_TEST, programs, "binary");
+  if (programs.length > 0) add("command line, deno", DENO_TEST, without(NOT_ON_DENO), "deno");
+  add("library on Bun", bunTest, library);
+  if (programs.length > 0) add("command line, bun", DENO_TEST, without(NOT_ON_BUN), "bun");
+  for (const target of isAll ? ["binary"] : ["binary", "deno", "bun"]) {
+    add(`faults, ${target}`, DENO_TEST, faults, target);
   }
-  return [runs, programs];
+  return runs;
 }
 
 /** The requested folders that have tests. */
