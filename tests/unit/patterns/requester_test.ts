@@ -222,11 +222,15 @@ describe("requester", () => {
     const scene = new Scene();
     scene.up();
     const megabyte = "x".repeat(2 ** 20);
+    // Bun collects what it can only when it is told to; other tests have left it with a large heap.
+    const { Bun: bun } = globalThis as { Bun?: { gc(force: boolean): void } };
+    bun?.gc(true);
     const before = process.memoryUsage().rss;
     for (let i = 0; i < 500; i++) {
       scene.ask(megabyte);
       const { id } = scene.sent.pop()!;
       scene.answer(id, "");
+      if (i % 50 === 0) bun?.gc(true);
     }
     const grown = (process.memoryUsage().rss - before) / 2 ** 20;
     assert.ok(grown < 400, `the memory has grown by ${grown} MiB`);
