@@ -4,9 +4,9 @@ import type { Channel, Delivery } from "./channel.ts";
 import type { AmqpConnection } from "./connection.ts";
 import { awayError, explainQueue } from "./availability.ts";
 import { endsLink } from "./errors.ts";
-import { Link, type LinkOptions } from "./link.ts";
+import { AMQP, type LinkOptions } from "./link.ts";
 import type { Receipt } from "../../link/message.ts";
-import type { Signal } from "../../transport/waiting.ts";
+import { LinkedReceiver } from "../../link/linked_receiver.ts";
 import { findQueue } from "./queues.ts";
 import type { BrokerAddress } from "./url.ts";
 
@@ -36,50 +36,22 @@ export interface ConsumerOptions extends LinkOptions {
 export type ConsumedQueue = string | ((connection: AmqpConnection) => Promise<string>);
 
 /** Consumes a queue with manual acknowledgements. After a reconnect the unacknowledged messages are delivered again. */
-export class Consumer {
-  /** The number of connections so far. */
-  generation = 0;
-
+export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
   readonly #given: ConsumedQueue;
   /** The name of the queue on the current or last connection. */
   #queue = "";
   readonly #options: ConsumerOptions;
-  readonly #link: Link;
   #channel: Channel | undefined;
-  #connection: AmqpConnection | undefined;
   /** Whether `basic.consume-ok` arrived. Before it RabbitMQ may answer calls in another order. */
   #ready = false;
   /** Resolves when the consumer is set up, or failed to be. */
   #settingUp: Promise<void> | undefined;
   #delivered = 0;
-  #paused = false;
 
   constructor(brokers: readonly BrokerAddress[], queue: ConsumedQueue, options: ConsumerOptions) {
+    super(AMQP, brokers, options);
     this.#given = queue;
     this.#options = options;
-    this.#link = new Link(brokers, options, {
-      onUp: (connection) => this.#onUp(connection),
-      onDown: () => this.#onDown(),
-    });
-  }
-
-  /**
-   * Connects and consumes.
-   *
-   * @throws the errors of `connectBroker`, `prepare` and `basic.consume`
-   */
-  start(): Promise<void> {
-    return this.#link.start();
-  }
-
-  /** Fires when the connection changes, and when the consumer fails. */
-  get changed(): Signal {
-    return this.#link.changed;
-  }
-
-  /** The permanent failure. */
-  get failure(): Error | undefined {
-    return this.#link.failure;
   }
 
   /** Acknowledges a message, or all up to it. Ignores messages of a lost connection. Call `flush` afterwards. */
@@ -90,23 +62,6 @@ export class Consumer {
   /** Rejects a message. Without `requeue` the server dead-letters or discards it. Call `flush` afterwards. */
   nack({ generation, tag }: Receipt, requeue: boolean): void {
     if (generation === this.generation) this.#channel?.nack(tag, false, requeue);
-  }
-
-  /** Writes the acknowledgements. */
-  flush(): void {
-    this.#connection?.flush();
-  }
-
-  /** Stops reading, so that the broker has to wait. */
-  pause(): void {
-    this.#paused = true;
-    this.#connection?.pause();
-  }
-
-  /** Continues reading. */
-  resume(): void {
-    this.#paused = false;
-    this.#connection?.resume();
   }
 
   /**
@@ -155,21 +110,8 @@ export class Consumer {
     }
   }
 
-  /**
-   * Closes the connection. Unacknowledged messages return to the queue.
-   *
-   * @param limit the time limit for the reply of the server, in milliseconds. Default: 2000
-   */
-  close(limit?: number): Promise<void> {
-    return this.#link.close(limit);
-  }
-
-  /** Closes the current connection at once; the consumer reconnects. */
-  abort(cause: Error): void {
-    this.#connection?.abort(cause);
-  }
-
-  async #onUp(connection: AmqpConnection): Promise<void> {
+  /** @ignore */
+  protected override async onUp(connection: AmqpConnection): Promise<void> {
     await this.#options.prepare?.(connection);
     this.#queue = typeof this.#given === "string" ? this.#given : await this.#given(connection);
     this.generation++;
@@ -181,16 +123,15 @@ export class Consumer {
       onBatchEnd: () => this.#options.onBatchEnd?.(),
       onCancel: () => this.#lookAgain(connection),
     });
-    this.#connection = connection;
+    this.connection = connection;
     this.#channel = channel;
     channel.closed.then((error) => {
-      if (error instanceof AmqpError && endsLink(error)) this.#link.fail(error);
+      if (error instanceof AmqpError && endsLink(error)) this.link.fail(error);
       else if (error !== undefined) connection.abort(error);
     });
     const settingUp = this.#consume(channel);
     this.#settingUp = settingUp.catch(() => {});
     await settingUp;
-    if (this.#paused) connection.pause();
   }
 
   async #consume(channel: Channel): Promise<void> {
@@ -210,7 +151,7 @@ export class Consumer {
     const queue = this.#queue;
     try {
       if (await findQueue(connection, queue) === undefined) {
-        return this.#link.fail(amqpError(404, `queue '${queue}' was deleted`));
+        return this.link.fail(amqpError(404, `queue '${queue}' was deleted`));
       }
       connection.abort(awayError(queue, "the broker ended the deliveries"));
     } catch (error) {
@@ -218,8 +159,9 @@ export class Consumer {
     }
   }
 
-  #onDown(): void {
-    this.#channel = this.#connection = undefined;
+  /** @ignore */
+  protected override onDown(): void {
+    this.#channel = undefined;
     this.#ready = false;
   }
 }

@@ -1,5 +1,4 @@
 import { dialFirst, patiently as repeat } from "../../link/dial.ts";
-import { Link as SharedLink, type LinkUser } from "../../link/link.ts";
 import type { LinkOptions } from "../../link/options.ts";
 import type { Protocol } from "../../link/protocol.ts";
 import { AmqpConnection } from "./connection.ts";
@@ -30,13 +29,6 @@ export const AMQP: Protocol<BrokerAddress, AmqpConnection> = {
     if (connection.blocked !== undefined) onBlocked(connection.blocked);
   },
 };
-
-/** Maintains one connection to AMQP brokers: reconnects until it is closed or fails permanently. */
-export class Link extends SharedLink<BrokerAddress, AmqpConnection> {
-  constructor(brokers: readonly BrokerAddress[], options: LinkOptions, user: LinkUser<AmqpConnection>) {
-    super(AMQP, brokers, options, user);
-  }
-}
 
 /**
  * Connects to the first broker of a list that accepts the connection.

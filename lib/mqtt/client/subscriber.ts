@@ -1,8 +1,7 @@
 import { ClosedError } from "../../errors.ts";
-import { Link } from "../../link/link.ts";
 import type { Delivery, Receipt } from "../../link/message.ts";
 import type { LinkOptions } from "../../link/options.ts";
-import type { Signal } from "../../transport/waiting.ts";
+import { LinkedReceiver } from "../../link/linked_receiver.ts";
 import type { AckFields } from "../fields.ts";
 import { protocolError } from "../mqtt_error.ts";
 import { type AckType, packetName, PUBACK, PUBCOMP, PUBREC, PUBREL } from "../packet_type.ts";
@@ -34,16 +33,11 @@ export interface SubscriberOptions extends LinkOptions, SessionOptions {
  * it and all messages before it. It subscribes again on each connection. Messages that are published
  * meanwhile are lost, unless the session outlives the connection.
  */
-export class MqttSubscriber {
-  /** The number of connections so far. */
-  generation = 0;
-
+export class MqttSubscriber extends LinkedReceiver<MqttAddress, MqttConnection> {
   readonly #subscriptions: readonly Subscription[];
   readonly #options: SubscriberOptions;
   readonly #session: Session;
-  readonly #link: Link<MqttAddress, MqttConnection>;
   readonly #incoming: Incoming;
-  #connection: MqttConnection | undefined;
   #acks = new PendingAcks();
   /** The identifiers of QoS 2 whose PUBREC was sent [MQTT-4.3.3-10]. */
   #received = new Set<number>();
@@ -53,7 +47,6 @@ export class MqttSubscriber {
   /** Whether a message was delivered since the last `onBatchEnd`. */
   #fresh = false;
   #cancelled = false;
-  #paused = false;
 
   /** @throws {RangeError} a filter is not valid */
   constructor(
@@ -62,34 +55,12 @@ export class MqttSubscriber {
     options: SubscriberOptions,
   ) {
     checkFilters(subscriptions);
+    const session = new Session(options);
+    super(protocolOf(session), addresses, options);
+    this.#session = session;
     this.#subscriptions = subscriptions;
     this.#options = options;
     this.#incoming = new Incoming(options.mapping, options.maxMessageSize ?? Infinity);
-    this.#session = new Session(options);
-    this.#link = new Link(protocolOf(this.#session), addresses, options, {
-      onUp: (connection) => this.#onUp(connection),
-      onDown: () => this.#connection = undefined,
-    });
-  }
-
-  /**
-   * Connects and subscribes.
-   *
-   * @throws {RefusedError | IncompatiblePeerError} the server refused the login or a filter
-   * @throws {UnreachableError | HandshakeTimeoutError} no server answered
-   */
-  start(): Promise<void> {
-    return this.#link.start();
-  }
-
-  /** Fires when the connection changes, and when the subscriber fails. */
-  get changed(): Signal {
-    return this.#link.changed;
-  }
-
-  /** The permanent failure. */
-  get failure(): Error | undefined {
-    return this.#link.failure;
   }
 
   /** Acknowledges a message, or all up to it. Ignores messages of a lost connection. Call `flush` afterwards. */
@@ -108,23 +79,11 @@ export class MqttSubscriber {
   }
 
   /** Writes the acknowledgements. */
-  flush(): void {
-    const connection = this.#connection;
+  override flush(): void {
+    const { connection } = this;
     if (connection === undefined || connection.over) return;
     this.#acks.send(this.#acknowledge);
     connection.flush();
-  }
-
-  /** Stops reading, so that the server has to wait. */
-  pause(): void {
-    this.#paused = true;
-    this.#connection?.pause();
-  }
-
-  /** Continues reading. */
-  resume(): void {
-    this.#paused = false;
-    this.#connection?.resume();
   }
 
   /**
@@ -134,7 +93,7 @@ export class MqttSubscriber {
    */
   async cancel(limit = CANCEL_MS): Promise<void> {
     this.#cancelled = true;
-    const connection = this.#connection;
+    const { connection } = this;
     // The subscriptions of a session that is kept must stay.
     if (connection === undefined || !this.#isSubscribed || this.#session.isKept) return;
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -146,27 +105,14 @@ export class MqttSubscriber {
     clearTimeout(timer);
   }
 
-  /**
-   * Closes the connection. Unacknowledged messages stay in a session that is kept.
-   *
-   * @param limit the time limit for the server to close the connection, in milliseconds. Default: 2000
-   */
-  close(limit?: number): Promise<void> {
-    return this.#link.close(limit);
-  }
-
-  /** Closes the current connection at once; the subscriber reconnects. */
-  abort(cause: Error): void {
-    this.#connection?.abort(cause);
-  }
-
-  async #onUp(connection: MqttConnection): Promise<void> {
+  /** @ignore */
+  protected override async onUp(connection: MqttConnection): Promise<void> {
     this.generation++;
     this.#isSubscribed = false;
     this.#acks = new PendingAcks();
     this.#open.clear();
     if (!connection.sessionPresent) this.#received.clear();
-    this.#connection = connection;
+    this.connection = connection;
     connection.events = {
       onPublish: (flags, bytes, start, end) => this.#onPublish(connection, flags, bytes, start, end),
       onAck: (type, fields) => this.#onAck(connection, type, fields),
@@ -182,7 +128,6 @@ export class MqttSubscriber {
     await subscribe(connection, this.#subscriptions);
     this.#isSubscribed = true;
     this.#session.fresh = false;
-    if (this.#paused) connection.pause();
   }
 
   #onPublish(connection: MqttConnection, flags: number, bytes: Uint8Array, start: number, end: number): void {
@@ -204,7 +149,7 @@ export class MqttSubscriber {
 
   /** Before MQTT 5.0 an acknowledgement has no code, so a rejected message is only discarded. */
   readonly #acknowledge = (packetId: number, qos: number, code: number): void => {
-    const { encoder } = this.#connection!;
+    const { encoder } = this.connection!;
     if (qos === 1) return encoder.ack(PUBACK, packetId, code);
     this.#open.delete(packetId);
     // A PUBREC with an error is the end of the message [MQTT-4.3.3-9].

@@ -1,7 +1,6 @@
-import { Link } from "../../link/link.ts";
 import type { Delivery, Receipt } from "../../link/message.ts";
 import type { LinkOptions } from "../../link/options.ts";
-import type { Signal } from "../../transport/waiting.ts";
+import { LinkedReceiver } from "../../link/linked_receiver.ts";
 import type { StompFrame } from "../frame.ts";
 import { StompError } from "../stomp_error.ts";
 import type { StompConnection } from "./connection.ts";
@@ -35,18 +34,12 @@ export interface StompSubscriberOptions extends LinkOptions {
  * Subscribes to destinations, and subscribes again after a reconnect. Unacknowledged messages of a lost connection are
  * delivered again.
  */
-export class StompSubscriber {
-  /** The number of connections so far. */
-  generation = 0;
-
+export class StompSubscriber extends LinkedReceiver<StompServer, StompConnection> {
   readonly #destinations: readonly string[];
   readonly #options: StompSubscriberOptions;
-  readonly #link: Link<StompServer, StompConnection>;
   readonly #reader = new DeliveryReader();
   #unsettled: Unsettled | undefined;
-  #connection: StompConnection | undefined;
   #delivered = 0;
-  #paused = false;
   #cancelled = false;
 
   /** @param destinations at least one */
@@ -55,31 +48,9 @@ export class StompSubscriber {
     destinations: readonly string[],
     options: StompSubscriberOptions,
   ) {
+    super(STOMP, servers, options);
     this.#destinations = destinations;
     this.#options = options;
-    this.#link = new Link(STOMP, servers, options, {
-      onUp: (connection) => this.#onUp(connection),
-      onDown: () => this.#onDown(),
-    });
-  }
-
-  /**
-   * Connects and subscribes.
-   *
-   * @throws the errors of `dialFirst`, and `StompError` for a destination that is missing or refused
-   */
-  start(): Promise<void> {
-    return this.#link.start();
-  }
-
-  /** Fires when the connection changes, and when the subscriber fails. */
-  get changed(): Signal {
-    return this.#link.changed;
-  }
-
-  /** The permanent failure. */
-  get failure(): Error | undefined {
-    return this.#link.failure;
   }
 
   /** Acknowledges a message, or all up to it. Ignores messages of a lost connection. Call `flush` afterwards. */
@@ -94,23 +65,6 @@ export class StompSubscriber {
     if (generation === this.generation) this.#unsettled?.nack(tag, requeue);
   }
 
-  /** Writes the acknowledgements. */
-  flush(): void {
-    this.#connection?.flush();
-  }
-
-  /** Stops reading, so that the server has to wait. */
-  pause(): void {
-    this.#paused = true;
-    this.#connection?.pause();
-  }
-
-  /** Continues reading. */
-  resume(): void {
-    this.#paused = false;
-    this.#connection?.resume();
-  }
-
   /**
    * Ends the deliveries. Delivered messages can still be acknowledged, which is why the subscriptions stay: RabbitMQ takes
    * no acknowledgements after UNSUBSCRIBE. Messages that arrive from now on return to their queue when the connection
@@ -121,24 +75,11 @@ export class StompSubscriber {
     return Promise.resolve();
   }
 
-  /**
-   * Closes the connection. Unacknowledged messages return to their queues.
-   *
-   * @param limit the time limit for the reply of the server, in milliseconds. Default: 2000
-   */
-  close(limit?: number): Promise<void> {
-    return this.#link.close(limit);
-  }
-
-  /** Closes the current connection at once; the subscriber reconnects. */
-  abort(cause: Error): void {
-    this.#connection?.abort(cause);
-  }
-
-  async #onUp(connection: StompConnection): Promise<void> {
+  /** @ignore */
+  protected override async onUp(connection: StompConnection): Promise<void> {
     this.generation++;
     this.#delivered = 0;
-    this.#connection = connection;
+    this.connection = connection;
     this.#unsettled = this.#options.acknowledges ? new Unsettled(connection) : undefined;
     connection.events = {
       onMessage: (frame) => this.#onMessage(frame),
@@ -149,7 +90,6 @@ export class StompSubscriber {
     for (const [i, destination] of this.#destinations.entries()) {
       await this.#subscribe(connection, destination, `${ID}${i}`, headers);
     }
-    if (this.#paused) connection.pause();
   }
 
   async #subscribe(
@@ -186,8 +126,9 @@ export class StompSubscriber {
     return destination === undefined ? undefined : refused(destination, error);
   }
 
-  #onDown(): void {
-    this.#connection = this.#unsettled = undefined;
+  /** @ignore */
+  protected override onDown(): void {
+    this.#unsettled = undefined;
   }
 }
 
