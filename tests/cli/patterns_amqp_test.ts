@@ -367,7 +367,7 @@ async function queueCount(broker: TestBroker): Promise<number> {
   return (await (await askApi(broker, "queues")).json()).length;
 }
 
-/** RabbitMQ traces a virtual host only when it is told to. */
+/** RabbitMQ traces a virtual host only after it is enabled there. */
 async function setTracing(broker: TestBroker, tracing: boolean): Promise<void> {
   await (await askApi(broker, "vhosts/%2F", { method: "PUT", body: JSON.stringify({ tracing }) })).body
     ?.cancel();

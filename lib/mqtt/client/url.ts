@@ -15,7 +15,7 @@ export interface MqttAddress {
 export interface MqttTarget {
   /** At least one address, in the order of the text. */
   readonly addresses: readonly MqttAddress[];
-  /** The path without its first slash; undefined if there is none. */
+  /** The path without its first slash; undefined for a URL without a path. */
   readonly topic: string | undefined;
 }
 

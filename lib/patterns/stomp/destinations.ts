@@ -13,7 +13,7 @@ export type Named =
   | { readonly kind: "name"; readonly name: string }
   /** `/queue/NAME` or `/amq/queue/NAME`. */
   | { readonly kind: "queue"; readonly name: string }
-  /** `/topic/KEY` or `/exchange/NAME/KEY`; the key is empty if there is none. */
+  /** `/topic/KEY` or `/exchange/NAME/KEY`; the key is empty if it is missing. */
   | { readonly kind: "exchange"; readonly exchange: string; readonly key: string }
   /** Any other destination, for servers that have other forms. */
   | { readonly kind: "other" };

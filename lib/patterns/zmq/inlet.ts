@@ -136,7 +136,7 @@ export class ZmqInlet implements Inlet {
   }
 }
 
-/** The index of the first occurrence of `part`, which is not empty, in `bytes[from, to)`; -1 if there is none. */
+/** The index of the first occurrence of `part`, which is not empty, in `bytes[from, to)`; -1 if it does not occur. */
 function indexOf(bytes: Uint8Array, part: Uint8Array, from: number, to: number): number {
   const last = to - part.length;
   for (let at = from; at <= last; at++) {

@@ -57,7 +57,7 @@ describe("mqtt messages", () => {
     },
   );
 
-  it("[MQTT-3.3.2-6] an expiry beyond that of AMQP is told, too", TIMEOUT, async () => {
+  it("[MQTT-3.3.2-6] an expiry longer than AMQP allows is sent in full", TIMEOUT, async () => {
     const topic = fresh();
     const peer = await open();
     await peer.subscribe(topic, 1);
