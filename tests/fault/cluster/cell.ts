@@ -1,0 +1,143 @@
+/** One command at one queue while one fault happens, and its ledger. */
+import assert from "node:assert/strict";
+import { waitFor } from "../../support/helpers.ts";
+import { type Exit, PATIENCE, type Program, start, summaryOf } from "../../support/mqcat.ts";
+import type { Auditor, QueueType } from "./auditor.ts";
+import { type Command, type CommandName, COMMANDS, type Place } from "./commands.ts";
+
+/** The maximum time for a command to end after a fault is over, in milliseconds. */
+const END_MS = 120_000;
+/** The maximum time that a command may take longer than its `-w`: to start, on a loaded machine. In milliseconds. */
+const SLACK_MS = 9000;
+/** Words that are false while the queue exists, is not full, and has messages. */
+const FALSE_WORDS = /there is no queue|does not exist|was deleted|is full|is empty/;
+
+/** What a ledger counted. */
+export interface Counts {
+  lost: number;
+  duplicated: number;
+  unaccounted: number;
+}
+
+/** How a cell is run. */
+export interface CellOptions {
+  readonly command: CommandName;
+  readonly type: QueueType;
+  /** Distinguishes the queues of the rounds. */
+  readonly round: string;
+  readonly url: string;
+  /** The limit `-w` in seconds: the command starts during the fault, and has to end in this time. */
+  readonly limit?: number | undefined;
+}
+
+export class Cell implements Disposable {
+  readonly name: string;
+  readonly type: QueueType;
+  /** The queues to declare. */
+  readonly queues: readonly string[];
+  readonly limit: number | undefined;
+  readonly #auditor: Auditor;
+  readonly #command: Command;
+  readonly #place: Place;
+  readonly #lines: readonly string[];
+  #program: Program | undefined;
+  #peer: Program | undefined;
+  #startedAt = 0;
+
+  constructor(auditor: Auditor, { command, type, round, url, limit }: CellOptions) {
+    this.name = `${command} at ${type}${limit === undefined ? "" : ` -w ${limit}s`}`;
+    this.type = type;
+    this.limit = limit;
+    this.#auditor = auditor;
+    this.#command = COMMANDS[command];
+    const queue = `${type}.${command}.${round}${limit === undefined ? "" : ".late"}`;
+    this.#place = { queue, other: `${queue}.other`, url };
+    const hasOther = (this.#command.places as readonly string[]).includes("other");
+    this.queues = hasOther ? [queue, this.#place.other] : [queue];
+    const count = limit === undefined ? this.#command.lines : Math.min(100, this.#command.lines);
+    this.#lines = Array.from({ length: count }, (_, i) => String(i));
+  }
+
+  /** Fills the queue. */
+  async prepare(): Promise<void> {
+    if (this.#command.reads) return;
+    await this.#auditor.fill(this.#place.queue, this.#lines, this.#command.headers?.(this.#place));
+  }
+
+  /** Starts the command; without a limit it waits until it is in the middle of its work, and freezes it there. */
+  async start(): Promise<void> {
+    const { args, reads, peer } = this.#command;
+    const isLate = this.limit !== undefined;
+    const half = this.#lines.slice(0, isLate ? this.#lines.length : this.#lines.length / 2);
+    if (peer !== undefined) this.#peer = start(peer(this.#place));
+    const limit = isLate ? ["-w", `${this.limit}s`] : [];
+    const input = reads ? { open: !isLate, stdin: half.map((line) => `${line}\n`).join("") } : {};
+    this.#startedAt = performance.now();
+    this.#program = start([...args(this.#place), ...limit, "--summary"], input);
+    if (isLate) return;
+    await waitFor(() => this.#isInProgress(half.length), PATIENCE, `${this.name} to work`);
+    this.#program.kill("SIGSTOP");
+    assert.equal(this.#program.code, undefined, `${this.name} ended before the fault`);
+  }
+
+  /** Lets the command continue, with more input: the fault has happened. */
+  proceed(): void {
+    this.#program!.kill("SIGCONT");
+    if (!this.#command.reads) return;
+    this.#program!.write(this.#lines.slice(this.#lines.length / 2).map((line) => `${line}\n`).join(""));
+  }
+
+  /** Waits until a command with a limit has ended, and checks the time. */
+  async endInTime(): Promise<void> {
+    await this.#program!.exit(END_MS);
+    const took = performance.now() - this.#startedAt;
+    assert.ok(took < this.limit! * 1000 + SLACK_MS, `it took ${Math.round(took)} ms: ${this.#program!.stderr}`);
+  }
+
+  /** Waits for the end of the command after the fault is over, and checks its words and its ledger. */
+  async finish(codes: readonly number[]): Promise<Counts> {
+    if (this.#command.reads && this.limit === undefined) this.#program!.end();
+    const exit = await this.#program!.exit(END_MS);
+    this.#peer?.[Symbol.dispose]();
+    assert.ok(codes.includes(exit.code), `exit code ${exit.code}: ${exit.stderr}`);
+    assert.doesNotMatch(exit.stderr, FALSE_WORDS);
+    return await this.#audit(exit);
+  }
+
+  [Symbol.dispose](): void {
+    this.#program?.[Symbol.dispose]();
+    this.#peer?.[Symbol.dispose]();
+  }
+
+  async #isInProgress(given: number): Promise<boolean> {
+    const { places } = this.#command;
+    if (places[0] === "stdout") return this.#program!.stdout.length > 0;
+    if (places[1] === "other") return await this.#auditor.count(this.#place.other) > 0;
+    return await this.#auditor.count(this.#place.queue) === given;
+  }
+
+  /** Counts the lines in all places where they may be. */
+  async #audit({ code, stdout, stderr }: Exit): Promise<Counts> {
+    const { places, empties, reads } = this.#command;
+    const found: string[] = [];
+    for (const place of places) {
+      const lines = place === "stdout"
+        ? stdout.toString().split("\n").slice(0, -1)
+        : await this.#contents(this.#place[place]);
+      if (place === "queue" && empties && code === 0) assert.equal(lines.length, 0, "exit code 0, and messages are left");
+      found.push(...lines);
+    }
+    const distinct = new Set(found);
+    const { confirmed = 0, unsent = 0, received = 0 } = summaryOf(stderr);
+    const unaccounted = reads ? this.#lines.length - (places[0] === "stdout" ? received : confirmed) - unsent : 0;
+    const certain = reads ? this.#lines.length - unsent : this.#lines.length;
+    const lost = Math.max(0, certain - this.#lines.filter((line) => distinct.has(line)).length);
+    assert.deepEqual({ lost, unaccounted }, { lost: 0, unaccounted: 0 }, stderr);
+    if (code === 0) assert.equal(unsent, 0, stderr);
+    return { lost, unaccounted, duplicated: found.length - distinct.size };
+  }
+
+  async #contents(queue: string): Promise<string[]> {
+    return this.type === "stream" ? await this.#auditor.read(queue) : await this.#auditor.take(queue);
+  }
+}
