@@ -108,8 +108,11 @@ async function otherClient(shell: Shell): Promise<void> {
   const client = findClient(shell);
   if (client === undefined) return console.log("  skipped: neither python3-pika nor amqp-tools is installed");
   await shell.end(shell.start("mqcat queue declare -q results"));
-  const worker = shell.start("mqcat queue get -q jobs -n 500 | tr a-z A-Z | mqcat queue put -q results");
-  shell.read(`head -n 500 ${TEXT} >lines`);
+  shell.read(`grep . ${TEXT} | head -n 500 >lines`);
+  // `amqp-publish -l` sends each line with its newline, so that empty lines follow.
+  const worker = shell.start(
+    "mqcat queue get -q jobs -n 500 | grep . | tr a-z A-Z | mqcat queue put -q results",
+  );
   await shell.end(shell.start(client), worker);
   check(
     "500 lines came back in capitals, as with tr",
@@ -125,7 +128,7 @@ function findClient(shell: Shell): string | undefined {
   if (runs("/usr/bin/python3 -c 'import pika'")) return "/usr/bin/python3 client.py <lines >answers  # pika";
   if (!runs("command -v amqp-publish")) return undefined;
   const [publish, consume] = ["publish", "consume"].map((name) => `amqp-${name} --url="$AMQP_URL"`);
-  return `${publish} -l -r jobs <lines && ${consume} -q results -c 500 sh -c 'cat; echo' >answers`;
+  return `${publish} -l -r jobs <lines && ${consume} -q results -c 500 grep . >answers`;
 }
 
 function title(words: string): void {
