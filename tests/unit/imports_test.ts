@@ -238,7 +238,7 @@ describe("imports", () => {
     [
       "lib/broker/x.ts",
       'import "../zmtp/batch.ts";',
-      /broker may import amqp, mqtt, stomp, crossing, bytes, regex, transport/,
+      /broker may import amqp, mqtt, stomp, crossing, filter, bytes, regex, transport/,
     ],
     ["lib/echo/x.ts", 'const x = await import("../amqp/frame.ts");', /echo may import transport/],
     ["lib/zmtp/x.ts", 'import { connect } from "../transport/transport.ts";', /only the types/],
