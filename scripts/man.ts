@@ -49,12 +49,24 @@ function roff(text: string): string {
   return text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replace(/^(?=[.'])/, "\\&");
 }
 
-if (import.meta.main) {
-  const folder = fileURLToPath(new URL("../dist/man/", import.meta.url));
+/**
+ * Writes a man page for each command.
+ *
+ * @param folder with a slash at its end; it is created if missing
+ * @returns the paths of the pages
+ */
+export async function writeManPages(folder: string): Promise<string[]> {
   fs.mkdirSync(folder, { recursive: true });
+  const files: string[] = [];
   for (const entry of COMMANDS) {
     const file = `${folder}mqcat-${entry.name.replaceAll(" ", "-")}.1`;
     fs.writeFileSync(file, manPage(entry, (await entry.load()).default));
-    console.log(file);
+    files.push(file);
   }
+  return files;
+}
+
+if (import.meta.main) {
+  const files = await writeManPages(fileURLToPath(new URL("../dist/man/", import.meta.url)));
+  console.log(files.join("\n"));
 }
