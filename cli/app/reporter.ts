@@ -1,5 +1,6 @@
 import process from "node:process";
 import { messageOf } from "../../lib/errors.ts";
+import { FilterError } from "../../lib/filter/filter_error.ts";
 import { hintFor } from "./errors.ts";
 import { writeStderr } from "./stderr.ts";
 import { isColourful } from "./terminal.ts";
@@ -50,6 +51,10 @@ export class Reporter {
   /** Reports what ended the command or lost messages. */
   error(error: unknown): void {
     this.#write("error", messageOf(error));
+    const cause = error instanceof Error ? error.cause ?? error : error;
+    if (cause instanceof FilterError && !this.#json) {
+      for (const line of cause.excerpt) this.#write("error", `  ${line}`);
+    }
     if (this.#level >= 3 && error instanceof Error) this.#write("debug", describeCauses(error));
   }
 
