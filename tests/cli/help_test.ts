@@ -100,7 +100,7 @@ describe("help", () => {
     const command = [...program, "push", "-h"];
     using wide = onTerminal(command, 100);
     const text = (await wide.exit()).stdout.toString().replaceAll("\r", "");
-    assert.match(text, /\x1b\[1mUsage:\x1b\[0m mqcat push/);
+    assert.ok(text.includes("\x1b[1mUsage:\x1b[0m mqcat push"));
     // deno-lint-ignore no-control-regex -- the sequences for bold
     const lengths = text.replaceAll(/\x1b\[\d*m/g, "").split("\n").map((line) => line.length);
     assert.ok(Math.max(...lengths) > 80 && Math.max(...lengths) <= 100, `${Math.max(...lengths)}`);
