@@ -1,9 +1,8 @@
 import { Consumer } from "../../lib/amqp/client/consumer.ts";
 import { connectBroker, patiently } from "../../lib/amqp/client/link.ts";
-import { Publisher } from "../../lib/amqp/client/publisher.ts";
 import { findQueue } from "../../lib/amqp/client/queues.ts";
 import { addressing, type Readdress } from "../../lib/patterns/bridge/addressing.ts";
-import { pushTo } from "../../lib/patterns/amqp/send.ts";
+import { pushTo, pushToAll } from "../../lib/patterns/amqp/send.ts";
 import { Bridge } from "../../lib/patterns/bridge/bridge.ts";
 import { EXIT } from "../app/errors.ts";
 import { Progress } from "../app/progress.ts";
@@ -57,7 +56,7 @@ export async function moveAll(
   const targets = new Map<string, number>();
   const known = to.queue === undefined ? new KnownQueues(to) : undefined;
   const publisher = to.queue === undefined
-    ? new Publisher(to.brokers, to.link)
+    ? pushToAll(to.brokers, known!, to.link)
     : pushTo(to.brokers, to.queue, {
       ...to.link,
       prepare: async (connection) => void await requireQueue(connection, to.queue!, declare),
@@ -151,6 +150,11 @@ class KnownQueues {
 
   constructor(target: BrokerTarget) {
     this.#target = target;
+  }
+
+  /** The names of those that exist. */
+  *[Symbol.iterator](): Iterator<string> {
+    for (const [name, exists] of this.#exists) if (exists === true) yield name;
   }
 
   /** Whether a queue exists: true, the reason why its messages stay, or undefined while it is not known. */

@@ -18,6 +18,9 @@ const CONSUMER_TAG = "mqcat";
 /** The default time limit for the reply to `basic.cancel`, in milliseconds. */
 const CANCEL_MS = 10_000;
 
+/** The time for which the broker may deliver nothing from a queue that has messages, in milliseconds. */
+const STALL_MS = 5000;
+
 /** Options of a consumer. */
 export interface ConsumerOptions extends LinkOptions {
   /** The maximum number of unacknowledged messages, 1 to 65535. Default: 1000 */
@@ -47,6 +50,8 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
   /** Resolves when the consumer is set up, or failed to be. */
   #settingUp: Promise<void> | undefined;
   #delivered = 0;
+  /** When the last message arrived on this connection; undefined before the first one. */
+  #deliveredAt: number | undefined;
 
   constructor(brokers: readonly BrokerAddress[], queue: ConsumedQueue, options: ConsumerOptions) {
     super(AMQP, brokers, options);
@@ -69,9 +74,13 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
    *
    * A quorum queue without a leader answers that it has no messages: it then has no consumers either, although this one is
    * subscribed.
+   *
+   * Call it only while no message is unacknowledged. If the queue has messages and the broker has stopped to deliver them, the
+   * consumer connects again: RabbitMQ's mirrored queues may lose the acknowledgements when their node changes, and then wait for them.
    */
   async isDrained(): Promise<boolean> {
     const channel = this.#channel;
+    const { connection } = this;
     if (channel === undefined || !this.#ready) return false;
     const before = this.#delivered;
     try {
@@ -79,7 +88,13 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
       // RabbitMQ's first reply may overtake deliveries that were sent before it, the second one does not.
       for (let i = 0; i < 2; i++) {
         const { messageCount, consumerCount } = await channel.call("queue.declare", args, "queue.declare-ok");
-        if (messageCount > 0 || consumerCount === 0 || this.#delivered !== before) return false;
+        const isQuiet = this.#delivered === before;
+        if (messageCount > 0 && isQuiet && performance.now() - (this.#deliveredAt ?? Infinity) > STALL_MS) {
+          connection?.abort(
+            awayError(this.#queue, `the broker delivers none of its ${messageCount} messages`),
+          );
+        }
+        if (messageCount > 0 || consumerCount === 0 || !isQuiet) return false;
       }
       return true;
     } catch {
@@ -118,6 +133,7 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
     const channel = await connection.open({
       onDelivery: (delivery) => {
         this.#delivered++;
+        this.#deliveredAt = performance.now();
         this.#options.onDelivery(delivery);
       },
       onBatchEnd: () => this.#options.onBatchEnd?.(),
@@ -163,5 +179,6 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
   protected override onDown(): void {
     this.#channel = undefined;
     this.#ready = false;
+    this.#deliveredAt = undefined;
   }
 }

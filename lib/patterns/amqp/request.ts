@@ -9,7 +9,7 @@ import type { AmqpAddress, BrokerAddress } from "../../amqp/client/url.ts";
 import type { Envelope } from "../contract.ts";
 import { PortLink, type RequestProtocol } from "../request_link.ts";
 import { Requester, type RequesterOptions } from "../requester.ts";
-import { type Prepare, queueOf, requireQueue } from "./send.ts";
+import { type Prepare, queueOf, requireQueue, whyAway } from "./send.ts";
 
 /**
  * The pseudo-queue of RabbitMQ's direct reply-to: a consumer of it receives the replies to the requests of its channel.
@@ -28,30 +28,57 @@ export interface RequestOptions extends LinkOptions, RequesterOptions {
 
 /**
  * Sends requests to the queue of an address, or to an exchange. The envelopes name it. Requests are mandatory and
- * confirmed: one that no queue receives, or that the broker refuses, is a permanent failure.
+ * confirmed: one that no queue receives, or that the broker refuses, is a permanent failure, unless the queue of the address
+ * is away for now.
  *
  * @throws {EndpointError} the address has no name, and there is no `prepare`
  */
 export function request(address: AmqpAddress, options: RequestOptions): Requester {
   const { prepare = requireQueue(queueOf(address), false) } = options;
-  const requests = directReplies(prepare);
+  const requests = directReplies(prepare, address.name === undefined ? [] : [address.name]);
   return new Requester((events) => new PortLink(requests, address.brokers, options, events), options);
 }
 
-/** Requests whose replies are consumed on the channel that publishes the requests. */
-function directReplies(prepare: Prepare): RequestProtocol<BrokerAddress, AmqpConnection> {
+/**
+ * Requests whose replies are consumed on the channel that publishes the requests.
+ *
+ * @param queues the queue of the requests, if it is known
+ */
+function directReplies(
+  prepare: Prepare,
+  queues: readonly string[],
+): RequestProtocol<BrokerAddress, AmqpConnection> {
   let frameMax = FRAME_MAX;
   return {
     protocol: AMQP,
     replyTo: DIRECT_REPLY,
     async open(connection, events) {
       await prepare(connection);
+      let isAsking = false;
+      /** Reports a request that was not delivered, or connects again if its queue is away: that waits for the queue. */
+      const reconsider = async (outcome: "returned" | "refused", report: () => void) => {
+        if (isAsking) return;
+        isAsking = true;
+        try {
+          const away = await whyAway(connection, queues, outcome);
+          if (away === undefined) report();
+          else connection.abort(away);
+        } catch (error) {
+          connection.abort(error as Error);
+        }
+      };
       const channel = await connection.open({
         onDelivery: (delivery) => events.onDelivery(delivery),
         onBatchEnd: () => events.onBatchEnd(),
-        onReturn: (code, text, exchange, routingKey) =>
-          events.onReturn(code, unroutable(exchange, routingKey, text), () => false),
-        onConfirm: (tag, multiple, taken) => events.onConfirm(tag, multiple, taken, connection.blocked),
+        onReturn: (code, text, exchange, routingKey) => {
+          const reason = unroutable(exchange, routingKey, text);
+          reconsider("returned", () => events.onReturn(code, reason, () => false));
+        },
+        onConfirm: (tag, multiple, taken) => {
+          const report = () => events.onConfirm(tag, multiple, taken, connection.blocked);
+          if (taken) report();
+          else reconsider("refused", report);
+        },
       });
       channel.closed.then((error) => {
         if (error instanceof AmqpError && endsLink(error)) events.onFailure(error);

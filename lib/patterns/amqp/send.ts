@@ -67,33 +67,53 @@ export function pushTo(
   queue: string,
   options: Omit<PublisherOptions, "reconsider" | "mandatory">,
 ): Publisher {
+  return pushToAll(brokers, [queue], options);
+}
+
+/** Does the same for several queues. @param queues may grow */
+export function pushToAll(
+  brokers: readonly BrokerAddress[],
+  queues: Iterable<string>,
+  options: Omit<PublisherOptions, "reconsider" | "mandatory">,
+): Publisher {
   return new Publisher(brokers, {
     ...options,
-    reconsider: (connection, outcome) => whyAway(connection, queue, outcome),
+    reconsider: (connection, outcome) => whyAway(connection, queues, outcome),
   });
 }
 
-/** Why messages for a queue came back or were refused, if that is not final. */
-async function whyAway(
+/** Why messages for some of these queues came back or were refused, if that is not final. */
+export async function whyAway(
   connection: AmqpConnection,
-  queue: string,
+  queues: Iterable<string>,
   outcome: "returned" | "refused",
 ): Promise<AwayError | undefined> {
   // mqcat's own broker has one node: its queues are never away.
   if (connection.peeks || connection.blocked !== undefined) return undefined;
+  const reasons: (AwayError | undefined)[] = [];
   try {
-    if (await findQueue(connection, queue) === undefined) return undefined;
-    if (outcome === "returned") return awayError(queue, "messages came back");
-    const args = await queueArguments(connection, queue);
-    if (args === undefined || String(args["x-overflow"]).startsWith("reject-publish")) return undefined;
-    return awayError(
-      queue,
-      "too few of its nodes are up, or a policy limits its length, and the limit is reached",
-    );
+    for (const queue of queues) reasons.push(await whyOneAway(connection, queue, outcome));
   } catch (error) {
     if (error instanceof AwayError) return error;
     throw error;
   }
+  return reasons.includes(undefined) ? undefined : reasons[0];
+}
+
+/** @throws {AwayError} the broker says that the queue is away */
+async function whyOneAway(
+  connection: AmqpConnection,
+  queue: string,
+  outcome: "returned" | "refused",
+): Promise<AwayError | undefined> {
+  if (await findQueue(connection, queue) === undefined) return undefined;
+  if (outcome === "returned") return awayError(queue, "messages came back");
+  const args = await queueArguments(connection, queue);
+  if (args === undefined || String(args["x-overflow"]).startsWith("reject-publish")) return undefined;
+  return awayError(
+    queue,
+    "too few of its nodes are up, or a policy limits its length, and the limit is reached",
+  );
 }
 
 /** The queue that an address names. @throws {EndpointError} it names none */

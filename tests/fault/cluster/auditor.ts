@@ -52,16 +52,15 @@ export class Auditor {
   /** Puts lines into a queue, and waits for the confirms. */
   async fill(queue: string, lines: readonly string[], headers: FieldTable = {}): Promise<void> {
     const connection = await this.#connected();
-    const confirmed = Promise.withResolvers<void>();
+    const unconfirmed = new Set(lines.keys());
+    let refused = false;
     const channel = await connection.open({
-      onConfirm(tag, _multiple, taken) {
-        if (!taken) confirmed.reject(new Error(`'${queue}' refused a message`));
-        // The last confirm of a quorum queue may come before others.
-        seen = _multiple ? Math.max(seen, tag) : seen + 1;
-        if (seen === lines.length) confirmed.resolve();
+      onConfirm(tag, multiple, taken) {
+        refused ||= !taken;
+        unconfirmed.delete(tag - 1);
+        for (let i = 0; multiple && i < tag; i++) unconfirmed.delete(i);
       },
     });
-    let seen = 0;
     await channel.call("confirm.select", {}, "confirm.select-ok");
     const properties = encodeProperties({ deliveryMode: 2, headers });
     for (const line of lines) {
@@ -69,14 +68,23 @@ export class Auditor {
       connection.encoder.publish(channel.id, "", queue, false, properties, body, 0, body.length);
     }
     connection.flush();
-    await confirmed.promise;
+    await waitFor(
+      () => unconfirmed.size === 0 || refused || channel.over,
+      ANSWER_MS,
+      `'${queue}' to be filled`,
+    );
+    if (unconfirmed.size > 0 || refused) throw new Error(`'${queue}' refused messages`);
     await channel.close();
   }
 
   /** The number of messages that are ready. */
   async count(queue: string): Promise<number> {
     const channel = await (await this.#connected()).open();
-    const { messageCount } = await channel.call("queue.declare", { queue, passive: true }, "queue.declare-ok");
+    const { messageCount } = await channel.call(
+      "queue.declare",
+      { queue, passive: true },
+      "queue.declare-ok",
+    );
     await channel.close();
     return messageCount;
   }
@@ -109,18 +117,6 @@ export class Auditor {
     return read;
   }
 
-  /** Publishes lines to an exchange. */
-  async publish(exchange: string, routingKey: string, lines: readonly string[]): Promise<void> {
-    const connection = await this.#connected();
-    const channel = await connection.open();
-    for (const line of lines) {
-      const body = Buffer.from(line);
-      connection.encoder.publish(channel.id, exchange, routingKey, false, PLAIN, body, 0, body.length);
-    }
-    connection.flush();
-    await channel.close();
-  }
-
   /** Whether all queues have an answer: of their leaders, if they have any. */
   async areBack(queues: readonly string[]): Promise<boolean> {
     try {
@@ -129,6 +125,11 @@ export class Auditor {
     } catch {
       return false;
     }
+  }
+
+  /** Whether a queue exists. */
+  async exists(queue: string): Promise<boolean> {
+    return (await this.#cluster.request("a", "GET", `queues/%2F/${encodeURIComponent(queue)}`)).ok;
   }
 
   /** Deletes queues. */
@@ -167,5 +168,3 @@ export class Auditor {
     return await (this.#connection = connectBroker(parseAmqpUrl(this.#cluster.urls())));
   }
 }
-
-const PLAIN = encodeProperties({});

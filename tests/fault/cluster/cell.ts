@@ -11,12 +11,16 @@ const END_MS = 120_000;
 const SLACK_MS = 9000;
 /** Words that are false while the queue exists, is not full, and has messages. */
 const FALSE_WORDS = /there is no queue|does not exist|was deleted|is full|is empty/;
+/** The exit codes of commands whose queue is away for too long: timeout, refused, not everything was delivered. */
+const GIVEN_UP = [3, 4, 5];
+/** Those of commands whose queue was deleted. */
+const DELETED = [1, 5];
 
 /** What a ledger counted. */
 export interface Counts {
-  lost: number;
-  duplicated: number;
-  unaccounted: number;
+  /** The lines that the command regards as done. */
+  readonly certain: number;
+  readonly duplicated: number;
 }
 
 /** How a cell is run. */
@@ -36,6 +40,8 @@ export class Cell implements Disposable {
   /** The queues to declare. */
   readonly queues: readonly string[];
   readonly limit: number | undefined;
+  /** Whether an earlier step failed. */
+  failed = false;
   readonly #auditor: Auditor;
   readonly #command: Command;
   readonly #place: Place;
@@ -91,17 +97,30 @@ export class Cell implements Disposable {
   async endInTime(): Promise<void> {
     await this.#program!.exit(END_MS);
     const took = performance.now() - this.#startedAt;
-    assert.ok(took < this.limit! * 1000 + SLACK_MS, `it took ${Math.round(took)} ms: ${this.#program!.stderr}`);
+    assert.ok(
+      took < this.limit! * 1000 + SLACK_MS,
+      `it took ${Math.round(took)} ms: ${this.#program!.stderr}`,
+    );
   }
 
-  /** Waits for the end of the command after the fault is over, and checks its words and its ledger. */
-  async finish(codes: readonly number[]): Promise<Counts> {
-    if (this.#command.reads && this.limit === undefined) this.#program!.end();
-    const exit = await this.#program!.exit(END_MS);
-    this.#peer?.[Symbol.dispose]();
+  /** Waits for the end of the command after the fault is over, and checks its exit code, its words and its ledger. */
+  async finish(): Promise<Counts> {
+    const exit = await this.#end();
+    const codes = this.limit === undefined ? [0] : [0, ...GIVEN_UP];
     assert.ok(codes.includes(exit.code), `exit code ${exit.code}: ${exit.stderr}`);
     assert.doesNotMatch(exit.stderr, FALSE_WORDS);
     return await this.#audit(exit);
+  }
+
+  /** Does the same after the queues were deleted. */
+  async finishDeleted(): Promise<Counts> {
+    const { code, stdout, stderr } = await this.#end();
+    assert.ok(DELETED.includes(code), `exit code ${code}: ${stderr}`);
+    assert.match(stderr, /there is no queue|does not exist|was deleted/);
+    for (const queue of this.queues) {
+      assert.equal(await this.#auditor.exists(queue), false, `'${queue}' is there`);
+    }
+    return this.#balance({ code, stdout, stderr });
   }
 
   [Symbol.dispose](): void {
@@ -116,28 +135,50 @@ export class Cell implements Disposable {
     return await this.#auditor.count(this.#place.queue) === given;
   }
 
-  /** Counts the lines in all places where they may be. */
-  async #audit({ code, stdout, stderr }: Exit): Promise<Counts> {
+  async #end(): Promise<Exit> {
+    if (this.#command.reads && this.limit === undefined) this.#program!.end();
+    const exit = await this.#program!.exit(END_MS);
+    this.#peer?.[Symbol.dispose]();
+    return exit;
+  }
+
+  /** Compares the lines in all places where they may be with the numbers that the command reports. */
+  async #audit(exit: Exit): Promise<Counts> {
     const { places, empties, reads } = this.#command;
     const found: string[] = [];
     for (const place of places) {
-      const lines = place === "stdout"
-        ? stdout.toString().split("\n").slice(0, -1)
-        : await this.#contents(this.#place[place]);
-      if (place === "queue" && empties && code === 0) assert.equal(lines.length, 0, "exit code 0, and messages are left");
+      const lines = place === "stdout" ? linesOf(exit) : await this.#contents(this.#place[place]);
+      if (place === "queue" && empties && exit.code === 0) {
+        assert.equal(lines.length, 0, "exit code 0, and messages are left");
+      }
       found.push(...lines);
     }
     const distinct = new Set(found);
-    const { confirmed = 0, unsent = 0, received = 0 } = summaryOf(stderr);
-    const unaccounted = reads ? this.#lines.length - (places[0] === "stdout" ? received : confirmed) - unsent : 0;
-    const certain = reads ? this.#lines.length - unsent : this.#lines.length;
-    const lost = Math.max(0, certain - this.#lines.filter((line) => distinct.has(line)).length);
-    assert.deepEqual({ lost, unaccounted }, { lost: 0, unaccounted: 0 }, stderr);
+    const { certain } = this.#balance(exit);
+    const arrived = this.#lines.filter((line) => distinct.has(line)).length;
+    const lost = Math.max(0, (reads ? certain : this.#lines.length) - arrived);
+    assert.equal(lost, 0, `${lost} lines are lost: ${exit.stderr}`);
+    return { certain, duplicated: found.length - distinct.size };
+  }
+
+  /** Checks that the input of a command is confirmed, or reported as not delivered. */
+  #balance({ code, stderr }: Exit): Counts {
+    const { places, reads } = this.#command;
+    const { sent = 0, unsent = 0, received = 0, confirmed = 0 } = summaryOf(stderr);
+    const certain = places[0] === "stdout" ? received : confirmed;
+    // A command that does not get to its queue in time has not read its input.
+    const given = !reads || code !== 0 && sent + unsent === 0 ? 0 : this.#lines.length;
+    const unaccounted = reads ? given - certain - unsent : 0;
+    assert.equal(unaccounted, 0, `${unaccounted} lines are unaccounted for: ${stderr}`);
     if (code === 0) assert.equal(unsent, 0, stderr);
-    return { lost, unaccounted, duplicated: found.length - distinct.size };
+    return { certain, duplicated: 0 };
   }
 
   async #contents(queue: string): Promise<string[]> {
     return this.type === "stream" ? await this.#auditor.read(queue) : await this.#auditor.take(queue);
   }
+}
+
+function linesOf({ stdout }: Exit): string[] {
+  return stdout.toString().split("\n").slice(0, -1);
 }

@@ -75,8 +75,9 @@ export const COMMANDS = {
     peer: ({ queue, url }) => ["rep", `${url}//${queue}`, "--echo"],
   },
   read: {
-    args: (place) =>
-      ["queue", "get", place.queue, "--offset", "first", "-n", "2000", "--prefetch", "10", ...at(place)],
+    args: (
+      place,
+    ) => ["queue", "get", place.queue, "--offset", "first", "-n", "2000", "--prefetch", "10", ...at(place)],
     lines: 2000,
     places: ["stdout"],
   },

@@ -1,7 +1,11 @@
 /** The faults of the suite, as data. */
+import type { Auditor } from "./auditor.ts";
 import type { NodeName, RabbitMqCluster } from "../../support/rabbitmq_cluster.ts";
 
-/** A fault of a cluster. The queues have their node or leader at b. */
+/**
+ * A fault of a cluster. The queues have their node or leader at b. Every command that works when it happens delivers everything
+ * and exits with 0 after it is repaired, unless the queues are deleted.
+ */
 export interface Fault {
   readonly name: string;
   /** The nodes that the commands are given, the first one first. */
@@ -9,14 +13,18 @@ export interface Fault {
   /** Changes the cluster before. */
   prepare?(cluster: RabbitMqCluster): Promise<void>;
   /** Does the damage. */
-  strike(cluster: RabbitMqCluster): Promise<void>;
-  /** Repairs it. */
-  heal(cluster: RabbitMqCluster): Promise<void>;
+  strike(cluster: RabbitMqCluster, auditor: Auditor, queues: readonly string[]): Promise<void>;
+  /** Repairs it. Default: nothing can */
+  heal?(cluster: RabbitMqCluster): Promise<void>;
 }
 
-const PAUSE_MINORITY = "application:set_env(rabbit, cluster_partition_handling, pause_minority).";
+/** Nodes without a majority close their connections until they have one again. */
+async function pauseMinority(cluster: RabbitMqCluster): Promise<void> {
+  const expression = "application:set_env(rabbit, cluster_partition_handling, pause_minority).";
+  for (const node of ["a", "b", "c"] as const) await cluster.control(node, "eval", expression);
+}
 
-/** The faults after which every command without a limit delivers everything and exits with 0. */
+/** All faults, in the order of the suite. */
 export const FAULTS: readonly Fault[] = [
   {
     name: "kill",
@@ -41,16 +49,28 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "freeze",
     via: ["a"],
-    async prepare(cluster) {
-      for (const node of ["a", "b", "c"] as const) await cluster.control(node, "eval", PAUSE_MINORITY);
-    },
+    prepare: pauseMinority,
     async strike(cluster) {
       cluster.pause("b");
       await cluster.isMember("a", ["a", "c"]);
     },
     async heal(cluster) {
       cluster.resume("b");
-      for (const node of ["a", "b"] as const) await cluster.isMember(node);
+      // RabbitMQ 3.10 sees a partition then, which an operator has to end.
+      await cluster.kill("b");
+      await cluster.restart("b");
+    },
+  },
+  {
+    name: "pause_minority",
+    via: ["a", "b", "c"],
+    prepare: pauseMinority,
+    async strike(cluster) {
+      await Promise.all([cluster.kill("b"), cluster.kill("c")]);
+    },
+    async heal(cluster) {
+      await cluster.restart("b", "c");
+      await cluster.isMember("a");
     },
   },
   {
@@ -72,5 +92,10 @@ export const FAULTS: readonly Fault[] = [
     via: ["a"],
     strike: (cluster) => cluster.control("b", "set_disk_free_limit", "1000TB"),
     heal: (cluster) => cluster.control("b", "set_disk_free_limit", "1MB"),
+  },
+  {
+    name: "deletion",
+    via: ["a"],
+    strike: (_cluster, auditor, queues) => auditor.delete(queues),
   },
 ];

@@ -2,15 +2,20 @@
 import { waitFor } from "../../support/helpers.ts";
 import type { RabbitMqCluster } from "../../support/rabbitmq_cluster.ts";
 import type { Auditor, QueueType } from "./auditor.ts";
-import { Cell, type Counts } from "./cell.ts";
+import { Cell } from "./cell.ts";
 import type { CommandName } from "./commands.ts";
 import type { Fault } from "./faults.ts";
 
 const TYPES: readonly QueueType[] = ["classic", "mirrored", "quorum", "stream"];
+/** Commands for queues, and for streams. */
+type Commands = Record<"queue" | "stream", readonly CommandName[]>;
 /** The commands that work when the fault happens. They have no limit. */
-const WORKING: readonly CommandName[] = ["put", "get", "exec", "move", "redrive", "req"];
+const WORKING: Commands = {
+  queue: ["put", "get", "exec", "move", "redrive", "req"],
+  stream: ["put", "read"],
+};
 /** The commands that start during the fault. */
-const LATE: readonly CommandName[] = ["put", "get", "move", "redrive", "peek"];
+const LATE: Commands = { queue: ["put", "get", "move", "redrive", "peek", "req"], stream: ["put"] };
 /** The `-w` of the commands that start during the fault, in seconds. */
 const LIMIT = 3;
 /** The maximum time for a cluster to be whole again, in milliseconds. */
@@ -18,65 +23,83 @@ const HEAL_MS = 60_000;
 /** The number of cells that are prepared or checked at a time. */
 const WIDTH = 8;
 
-/** @throws {AggregateError} the cells that failed, with their names */
-export async function run(fault: Fault, cluster: RabbitMqCluster, auditor: Auditor): Promise<Counts & { cells: number }> {
-  const options = { round: fault.name, url: cluster.urls(fault.via) };
-  const cells = (commands: readonly CommandName[], limit?: number) =>
-    TYPES.flatMap((type) => {
-      const possible = type !== "stream" ? commands : limit === undefined ? ["put", "read"] as const : ["put"] as const;
-      return possible.map((command) => new Cell(auditor, { ...options, command, type, limit }));
-    });
-  const working = cells(WORKING);
-  const late = cells(LATE, LIMIT);
-  const all = [...working, ...late];
-  const failures: Error[] = [];
-  const attempt = async (cells: readonly Cell[], what: (cell: Cell) => Promise<void>) => {
-    const left = [...cells];
+/** Runs the cells of one fault; `attempt` collects their failures. */
+class Round implements Disposable {
+  readonly working: readonly Cell[];
+  readonly late: readonly Cell[];
+  readonly all: readonly Cell[];
+  readonly failures: Error[] = [];
+
+  constructor(fault: Fault, cluster: RabbitMqCluster, auditor: Auditor) {
+    const options = { round: fault.name, url: cluster.urls(fault.via) };
+    const cells = (commands: Commands, limit?: number) =>
+      TYPES.flatMap((type) =>
+        commands[type === "stream" ? "stream" : "queue"].map((command) =>
+          new Cell(auditor, { ...options, command, type, limit })
+        )
+      );
+    this.working = cells(WORKING);
+    this.late = cells(LATE, LIMIT);
+    this.all = [...this.working, ...this.late];
+  }
+
+  /** Does something with some of the cells at a time. */
+  async attempt(cells: readonly Cell[], what: (cell: Cell) => Promise<void>): Promise<void> {
+    const left = cells.filter(({ failed }) => !failed);
     const lane = async () => {
       for (let cell = left.shift(); cell !== undefined; cell = left.shift()) {
-        const { name } = cell;
-        await what(cell).catch((error) => failures.push(new Error(`${fault.name}, ${name}: ${error.message}`)));
+        try {
+          await what(cell);
+        } catch (error) {
+          cell.failed = true;
+          this.failures.push(new Error(`${cell.name}: ${(error as Error).message}`));
+        }
       }
     };
     await Promise.all(Array.from({ length: WIDTH }, lane));
-  };
-  const T0 = performance.now();
-  const T = (w: string) => console.log(fault.name, w, Math.round(performance.now() - T0));
-  const total = { cells: all.length, lost: 0, duplicated: 0, unaccounted: 0 };
-  try {
-    await fault.prepare?.(cluster);
-    for (const type of TYPES) {
-      await auditor.declare(all.filter((cell) => cell.type === type).flatMap(({ queues }) => queues), type, "b");
-    }
-    await attempt(all, (cell) => cell.prepare());
-    T("prepared");
-    await attempt(working, (cell) => cell.start());
-    T("started");
-    const struck = fault.strike(cluster);
-    for (const cell of working) cell.proceed();
-    await struck;
-    T("struck");
-    await attempt(late, (cell) => cell.start());
-    await attempt(late, (cell) => cell.endInTime());
-    T("late ended");
-    await fault.heal(cluster);
-    const queues = all.flatMap(({ queues }) => queues);
-    await waitFor(() => auditor.areBack(queues), HEAL_MS, "all queues to be back");
-    T("healed");
-    const count = (codes: readonly number[]) => async (cell: Cell) => {
-      const { lost, duplicated, unaccounted } = await cell.finish(codes);
-      total.lost += lost;
-      total.duplicated += duplicated;
-      total.unaccounted += unaccounted;
-    };
-    await attempt(working, count([0]));
-    await attempt(late, count([0, 3, 4, 5]));
-    T("finished");
-    await auditor.delete(queues);
-    T("deleted");
-  } finally {
-    for (const cell of all) cell[Symbol.dispose]();
   }
-  if (failures.length > 0) throw new AggregateError(failures, failures.map(({ message }) => message).join("\n\n"));
-  return total;
+
+  [Symbol.dispose](): void {
+    for (const cell of this.all) cell[Symbol.dispose]();
+  }
+}
+
+/**
+ * Injects a fault while all commands work.
+ *
+ * @returns a line with the totals
+ * @throws {AggregateError} the failures of the cells, with their names
+ */
+export async function run(fault: Fault, cluster: RabbitMqCluster, auditor: Auditor): Promise<string> {
+  using round = new Round(fault, cluster, auditor);
+  const { working, late, all, failures } = round;
+  const queues = all.flatMap((cell) => cell.queues);
+  await fault.prepare?.(cluster);
+  for (const type of TYPES) {
+    await auditor.declare(all.filter((cell) => cell.type === type).flatMap((cell) => cell.queues), type, "b");
+  }
+  await round.attempt(all, (cell) => cell.prepare());
+  await round.attempt(working, (cell) => cell.start());
+  const struck = fault.strike(cluster, auditor, queues);
+  for (const cell of working) cell.proceed();
+  await struck;
+  await round.attempt(late, (cell) => cell.start());
+  await round.attempt(late, (cell) => cell.endInTime());
+  if (fault.heal !== undefined) {
+    await fault.heal(cluster);
+    await waitFor(() => auditor.areBack(queues), HEAL_MS, "all queues to be back");
+  }
+  let duplicated = 0;
+  await round.attempt(all, async (cell) => {
+    const counts = fault.heal === undefined ? await cell.finishDeleted() : await cell.finish();
+    duplicated += counts.duplicated;
+  });
+  if (fault.heal !== undefined) await auditor.delete(queues);
+  if (failures.length > 0) {
+    throw new AggregateError(
+      failures,
+      failures.map(({ message }) => message).join("\n\n"),
+    );
+  }
+  return `${fault.name}: ${all.length} cells, 0 lost, 0 unaccounted, ${duplicated} duplicated`;
 }
