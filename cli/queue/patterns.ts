@@ -33,7 +33,6 @@ export const patterns: Patterns = {
     const { brokers, link } = target;
     return {
       ...target,
-      endpoint: formatBroker(brokers[0]!),
       open: (events, prefetch) =>
         subscribe({ brokers, name }, {
           ...link,
@@ -65,7 +64,6 @@ export const patterns: Patterns = {
     const queue = exchange === undefined ? queueOf({ brokers, name }) : undefined;
     return {
       ...target,
-      endpoint: formatBroker(brokers[0]!),
       destination: { exchange: exchange ?? "", queue, topic },
       open: (options) =>
         request({ brokers, name: queue }, {
@@ -83,7 +81,6 @@ export const patterns: Patterns = {
     const queue = queueOf({ brokers, name });
     return {
       ...target,
-      endpoint: formatBroker(brokers[0]!),
       open: (events, prefetch) =>
         reply({ brokers, name: queue }, {
           ...link,
@@ -135,7 +132,6 @@ export function takeFrom(
   let isFromStream: boolean | undefined;
   return {
     ...target,
-    endpoint: formatBroker(brokers[0]!),
     open: (events, prefetch) =>
       pull({ brokers, name: queue }, {
         ...link,
