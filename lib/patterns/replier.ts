@@ -249,10 +249,6 @@ class ReplyOutcome implements Outcome {
     this.#finish = finish;
   }
 
-  get isReturned(): boolean {
-    return this.#reason !== undefined;
-  }
-
   onReturn(_code: number, reason: string): void {
     this.#reason = reason;
   }
