@@ -1,5 +1,4 @@
 /** The patterns on AMQP brokers, with the remedies of the command line in their errors. */
-import { formatBroker } from "../../lib/amqp/client/url.ts";
 import { publish, push, queueOf } from "../../lib/patterns/amqp/send.ts";
 import { DEFAULT_EXCHANGE } from "../../lib/patterns/amqp/send.ts";
 import { pull, subscribe } from "../../lib/patterns/amqp/receive.ts";
