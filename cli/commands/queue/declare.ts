@@ -18,7 +18,7 @@ const kind = group("Queue", {
 });
 
 export default command({
-  argument: ["<queue...>", "the queues to declare (default: durable)"],
+  argument: ["<queue...>", "the queues to declare; they are durable without --not-durable"],
   options: { ...broker, ...kind },
   examples,
   action({ session, values, operands }) {

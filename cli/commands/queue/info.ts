@@ -18,11 +18,11 @@ type Facts = Record<string, unknown>;
 const SHOWN = ["vhost", "type", "durable", "auto_delete", "exclusive", "arguments", "state", "message_bytes"];
 
 export default command({
-  argument: ["<queue>", "which queue"],
+  argument: ["<queue>", "the queue"],
   options: {
     ...broker,
     ...http,
-    ...group("Output", { json: flag("-J, --json", "the same as one JSON object") }),
+    ...group("Output", { json: flag("-J, --json", "print the properties as one JSON object") }),
   },
   examples,
   action({ session, values, operands }) {
