@@ -1,11 +1,10 @@
 import type { Bodies, Outlet } from "../../lib/patterns/contract.ts";
-import { isTerminal } from "../../lib/transport/runtime/stdout.ts";
 import { EXIT, exitCodeOf, TimeoutError } from "../app/errors.ts";
 import { Progress } from "../app/progress.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
 import { messages, unsentWait } from "../app/tally.ts";
-import { Input, type Source } from "../io/input.ts";
+import type { Source } from "../io/input.ts";
 import { Pacer, type PacingOptions } from "../io/pacer.ts";
 import { DEFAULT_LINGER_MS } from "../options/options.ts";
 import { farewell } from "./link.ts";
@@ -32,9 +31,7 @@ export async function putAll(
   });
   const put = new Put(session, outlet, source, pack, options);
   session.explainWait(() => unsentWait(outlet.pending, options.linger ?? DEFAULT_LINGER_MS));
-  // The progress line must not hide typed input.
-  const isTyped = source instanceof Input && isTerminal(0);
-  const progress = isTyped ? undefined : new Progress(session, () => outlet.acknowledged, "confirmed");
+  const progress = new Progress(session, () => outlet.acknowledged, "confirmed");
   let failure: unknown;
   try {
     failure = await put.run();
@@ -44,7 +41,7 @@ export async function putAll(
   }
   failure ??= outlet.failure;
   if (failure === undefined || outlet.failure === undefined) failure = await put.settle() ?? failure;
-  progress?.end();
+  progress.end();
   await farewell(session, failure, (limit) => outlet.close(limit));
   report(session, outlet, put.given, failure);
 }
