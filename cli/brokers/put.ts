@@ -31,7 +31,7 @@ export async function putAll(
   });
   const put = new Put(session, outlet, source, pack, options);
   session.explainWait(() => unsentWait(outlet.pending, options.linger ?? DEFAULT_LINGER_MS));
-  const progress = new Progress(session, () => outlet.acknowledged, "confirmed");
+  const progress = new Progress(session, () => outlet.acknowledged, "confirmed", () => put.part);
   let failure: unknown;
   try {
     failure = await put.run();
@@ -53,6 +53,8 @@ class Put {
   /** The number of messages that were read and must be delivered. */
   given = 0;
 
+  /** The number of messages that were read. */
+  #taken = 0;
   readonly #session: Session;
   readonly #outlet: Outlet;
   readonly #source: Source;
@@ -77,6 +79,14 @@ class Put {
     this.#pacer = new Pacer(session, options);
   }
 
+  /** Which part of the work is done, as far as the number of messages is given, or the size of the input. */
+  get part(): number | undefined {
+    const { part = 0 } = this.#source;
+    const inFile = part === 0 ? Infinity : this.#taken / part;
+    const total = Math.min(this.#options.count ?? Infinity, inFile);
+    return total === Infinity ? undefined : Math.min(1, this.#outlet.acknowledged / total);
+  }
+
   /** Publishes until the source or the count ends; resolves to the error that stopped it earlier. */
   async run(): Promise<unknown> {
     let remaining = this.#options.count ?? Infinity;
@@ -86,6 +96,7 @@ class Put {
       const batch = await this.#source.next();
       if (batch === undefined) break;
       const { bodies, count, envelopes, failure } = this.#pack(batch);
+      this.#taken += count;
       const end = Math.min(count, remaining);
       remaining -= end;
       for (let i = 0; i < end; i++) this.#session.counts.bytes += bodies.ends[i]! - bodies.starts[i]!;

@@ -22,6 +22,8 @@ export interface Source {
   readonly ended: boolean;
   /** Reads to the end without waiting for the times of messages, and returns the number of messages. */
   countRest?(): Promise<number>;
+  /** Which part of the input was read, from 0 to 1; undefined if the end is not known. */
+  readonly part?: number | undefined;
   /** Called when `ended` becomes true while no call of `next` is waiting. */
   onEnd: () => void;
 }
@@ -71,6 +73,10 @@ export class Input implements Source {
     this.#pool = new BufferPool(prefix.length + READ, Infinity);
     this.#lease = this.#take();
     this.#start = this.#end = this.#searched = prefix.length;
+  }
+
+  get part(): number | undefined {
+    return this.#reader.part;
   }
 
   cancel(): void {

@@ -96,6 +96,8 @@ class Prompt implements ByteReader, Footer {
     rl.on("line", (line) => this.#add(line));
     // In the raw mode of the terminal Ctrl-C is only a character.
     rl.on("SIGINT", () => process.kill(process.pid, "SIGINT"));
+    // After a suspension (Ctrl-Z) the interface is paused until it prompts.
+    rl.on("SIGCONT", () => rl.prompt(true));
     rl.on("close", () => this.#end());
     process.on("exit", () => rl.close());
     rl.prompt();
