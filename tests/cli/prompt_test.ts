@@ -25,7 +25,7 @@ describe("the prompt", () => {
     await terminal.waitForStdout(/hello wor/);
     peer.write("incoming\n");
     // The line is removed, the message is printed, and the line is drawn again.
-    await terminal.waitForStdout(/\x1b\[J.*incoming\r\n.*> hello wor/s);
+    await terminal.waitForStdout(/\[J.*incoming\r\n.*> hello wor/s);
     terminal.write("ld\r");
     await peer.waitForStdout(/^hello world\n/);
     terminal.write(`${UP}${LEFT}X\r`);
