@@ -12,7 +12,7 @@ import { messages } from "../app/tally.ts";
 import { cross } from "../bridge/crossing.ts";
 import { requireQueue } from "./existence.ts";
 import { report } from "../brokers/put.ts";
-import { refuseStream, SUSPICION_MS } from "./streams.ts";
+import { isStream, keepsMessages, SUSPICION_MS } from "./streams.ts";
 import { startWithin } from "../brokers/link.ts";
 import type { BrokerTarget } from "./target.ts";
 
@@ -94,7 +94,7 @@ export async function moveAll(
         const isQuiet = performance.now() - bridge.lastAt >= SUSPICION_MS;
         if (asked || bridge.taken > 0 || !isDrained && !isQuiet) return isDrained;
         asked = true;
-        await refuseStream(from, from.queue, "move").catch((error) => bridge.fail(error));
+        if (await isStream(from, from.queue)) bridge.fail(keepsMessages(from.queue));
         return false;
       },
     });
