@@ -26,6 +26,8 @@ export interface Target {
 /** The values of the options for the login. */
 export interface LoginValues extends TlsValues {
   readonly passwordFile: string | undefined;
+  /** The environment variable with the password for URLs that have a user only. Default: that of the system */
+  readonly passwordVariable?: string | undefined;
   /** The limit of `-w`, for the words about a wait, in milliseconds. */
   readonly timeout?: number | undefined;
 }
@@ -167,7 +169,7 @@ export function reach<A extends Login>(
     throw new UsageError(`certificates are for ${system}s:// URLs: received ${format(addresses[0]!)}`);
   }
   return {
-    brokers: withPassword(addresses, values, system),
+    brokers: withPassword(addresses, system, values),
     where: addresses.map(format).join(","),
     ...linkOf(session, { tls: readTls(values) }, false, values.timeout),
   };
@@ -176,11 +178,11 @@ export function reach<A extends Login>(
 /** Fills in the password: that of `--password-file`, else for addresses without one that of `$AMQP_PASSWORD` or its like. */
 function withPassword<A extends Login>(
   addresses: readonly A[],
-  { passwordFile }: LoginValues,
   system: BrokerSystem,
+  { passwordFile, passwordVariable = `${system.toUpperCase()}_PASSWORD` }: LoginValues,
 ): readonly A[] {
   if (passwordFile === undefined) {
-    const password = process.env[`${system.toUpperCase()}_PASSWORD`];
+    const password = process.env[passwordVariable];
     if (password === undefined) return addresses;
     return addresses.map((address) => {
       const { user, password: own, hasPassword = own !== undefined } = address;
@@ -207,7 +209,7 @@ function describeLink(
   const wait = (text: string) => {
     if (text !== said || performance.now() - saidAt > SAID_MS) {
       const limit = timeout === undefined
-        ? "until it is back (-w limits it)"
+        ? "until that changes (-w limits it)"
         : `for at most ${timeout / 1000} s (-w)`;
       reporter.warn(`${text}; waiting ${limit}`);
     }

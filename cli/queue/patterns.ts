@@ -5,7 +5,7 @@ import { DEFAULT_EXCHANGE } from "../../lib/patterns/amqp/send.ts";
 import { pull, subscribe } from "../../lib/patterns/amqp/receive.ts";
 import { reply } from "../../lib/patterns/amqp/reply.ts";
 import { request } from "../../lib/patterns/amqp/request.ts";
-import type { FieldTable, FieldValue } from "../../lib/amqp/types/field_value.ts";
+import type { FieldTable } from "../../lib/amqp/types/field_value.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import type { Origin, OriginValues, Patterns, Sink } from "../brokers/systems.ts";

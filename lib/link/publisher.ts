@@ -1,24 +1,29 @@
 import { AwayError } from "./away.ts";
 import { LimitError } from "../errors.ts";
 import { type Signal, sleep } from "../transport/waiting.ts";
+import type { Confirm, Held, Return } from "./held.ts";
 import { Link } from "./link.ts";
 import type { Bodies, Envelope } from "./message.ts";
 import type { Port, PortEvents, Publishing } from "./port.ts";
 import type { Address, Connection, Protocol } from "./protocol.ts";
 import type { PublisherOptions } from "./publisher_options.ts";
 export type { PublisherOptions } from "./publisher_options.ts";
-import { isList, type Outcome, PENDING, REFUSED, type Run, TAKEN, takenAtFront, unsettled } from "./run.ts";
+import {
+  isList,
+  type Outcome,
+  PENDING,
+  POSTPONED,
+  REFUSED,
+  type Run,
+  TAKEN,
+  takenAtFront,
+  unknown,
+  unsettled,
+} from "./run.ts";
 
 /** The first and the longest pause before messages are published again, in milliseconds. */
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5000;
-
-/** Outcomes that wait for the decision of `reconsider`. */
-interface Held {
-  readonly settle: (() => void)[];
-  /** The runs of returned messages, as far as they are known. */
-  readonly returned: Set<Run>;
-}
 
 /**
  * Publishes with confirms, with thousands of unconfirmed messages at a time. Messages that are unconfirmed when a
@@ -37,6 +42,11 @@ export class Publisher<A extends Address, C extends Connection> {
   returnReason = "";
   /** The number of messages that the broker accepted before the first one that it did not accept yet. */
   takenInOrder = 0;
+  /**
+   * The number of messages that were published again without an outcome, after a lost connection or while their destination
+   * was away: the broker may have some of them twice.
+   */
+  resent = 0;
   /** Why the pending messages are not accepted yet; empty when it is not known. */
   delayReason = "";
   /** Called after messages are settled. */
@@ -71,7 +81,11 @@ export class Publisher<A extends Address, C extends Connection> {
   /** Whether the outcome of messages on this connection is final. */
   #isFinal = true;
   #pause = FIRST_PAUSE_MS;
+  /** The number of messages that were accepted before the last pause. */
+  #accepted = 0;
   readonly #stop = new AbortController();
+  /** The number of messages that were published on a lost connection, and have no outcome. */
+  #unknown = 0;
   /** The number of accepted messages in removed runs, up to the first refused message. */
   #takenRuns = 0;
   /** Whether a message of a removed run was refused. */
@@ -208,7 +222,8 @@ export class Publisher<A extends Address, C extends Connection> {
     this.#port = await this.#publishing.open(connection, this.#events);
     this.#connection = connection;
     this.#isFinal = this.#options.reconsider === undefined;
-    this.#rewind();
+    this.resent += this.#unknown;
+    this.#unknown = 0;
     if (this.#refuseTooLarge()) this.#afterConfirms();
     else this.#pump();
   }
@@ -247,19 +262,26 @@ export class Publisher<A extends Address, C extends Connection> {
     this.#port = this.#connection = this.#held = undefined;
     // An error within a batch ends the connection without `onBatchEnd`.
     if (this.#runs[0]?.left === 0) this.#afterConfirms();
-    this.#rewind();
+    this.#unknown += this.#rewind();
   }
 
-  /** Begins again with the first unsettled message. */
-  #rewind(): void {
+  /** Begins again with the first unsettled message. @returns the number of published messages without an outcome */
+  #rewind(): number {
+    let published = 0;
+    for (let at = 0; at < this.#runAt; at++) published += unknown(this.#runs[at]!, this.#runs[at]!.count);
+    if (this.#messageAt > 0) published += unknown(this.#runs[this.#runAt]!, this.#messageAt);
     this.#nextTag = 1;
     this.#runs = this.#runs.map(unsettled);
     this.#runAt = this.#messageAt = 0;
+    return published;
   }
 
   /** Holds the outcome of messages back until `reconsider` has decided whether it is final. */
   async #reconsider(outcome: "returned" | "refused"): Promise<void> {
-    const held: Held = this.#held = { settle: [], returned: new Set() };
+    const held: Held = this.#held = { outcomes: [], returned: new Set() };
+    // A queue that is full accepts a few messages each time.
+    if (this.acknowledged - this.#accepted >= this.#pending) this.#pause = FIRST_PAUSE_MS;
+    this.#accepted = this.acknowledged;
     const connection = this.#connection!;
     const port = this.#port!;
     this.#port = undefined;
@@ -270,7 +292,10 @@ export class Publisher<A extends Address, C extends Connection> {
         this.#isFinal = true;
         this.#held = undefined;
         this.#port = port;
-        for (const settle of held.settle) settle();
+        for (const outcome of held.outcomes) {
+          if ("tag" in outcome) this.#settle(outcome);
+          else this.#countReturn(outcome);
+        }
         return this.#afterConfirms();
       }
       this.#await(away);
@@ -278,7 +303,8 @@ export class Publisher<A extends Address, C extends Connection> {
       while (!await this.#isReady(connection) && this.#held === held);
       if (this.#held !== held) return;
       this.#held = undefined;
-      this.#rewind();
+      if (outcome === "refused") this.#postpone(held);
+      this.resent += this.#rewind();
       const next = await this.#publishing.open(connection, this.#events);
       if (this.#connection !== connection) return;
       this.#port = next;
@@ -286,6 +312,15 @@ export class Publisher<A extends Address, C extends Connection> {
     } catch (error) {
       if (this.#connection === connection) connection.abort(error as Error);
     }
+  }
+
+  /** Settles the messages that the broker accepted among refused ones. The confirm of a returned message says nothing. */
+  #postpone({ outcomes }: Held): void {
+    if (!outcomes.every((outcome) => "tag" in outcome)) return;
+    const { delayReason } = this;
+    for (const outcome of outcomes) this.#settle(outcome, POSTPONED);
+    this.delayReason = delayReason;
+    this.#afterConfirms();
   }
 
   /** Pauses, and looks whether messages can be published again. */
@@ -341,13 +376,14 @@ export class Publisher<A extends Address, C extends Connection> {
 
   #onConfirm(tag: number, multiple: boolean, taken: boolean, reason = ""): void {
     if (this.#held === undefined && (taken || this.#isFinal)) {
-      return this.#settle(tag, multiple, taken, reason);
+      return this.#settle({ tag, multiple, taken, reason });
     }
     if (this.#held === undefined) this.#reconsider("refused");
-    this.#held!.settle.push(() => this.#settle(tag, multiple, taken, reason));
+    this.#held!.outcomes.push({ tag, multiple, taken, reason });
   }
 
-  #settle(tag: number, multiple: boolean, taken: boolean, reason: string): void {
+  /** @param refused the state of messages that were not taken */
+  #settle({ tag, multiple, taken, reason }: Confirm, refused = REFUSED): void {
     let settled = 0;
     const holder = tag < this.#nextTag ? this.#holderOf(tag) : -1;
     if (holder < 0) return;
@@ -356,7 +392,8 @@ export class Publisher<A extends Address, C extends Connection> {
       const last = Math.min(tag - run.firstTag, run.count - 1);
       for (let i = multiple ? 0 : last; i <= last; i++) {
         if (run.states[i] !== PENDING) continue;
-        run.states[i] = taken ? TAKEN : REFUSED;
+        run.states[i] = taken ? TAKEN : refused;
+        if (!taken && refused === POSTPONED) continue;
         run.left--;
         this.#pendingBytes -= run.ends[i]! - run.starts[i]!;
         settled++;
@@ -366,8 +403,7 @@ export class Publisher<A extends Address, C extends Connection> {
     if (taken) {
       this.acknowledged += settled;
       this.delayReason = "";
-      this.#pause = FIRST_PAUSE_MS;
-    } else {
+    } else if (refused === REFUSED) {
       if (this.refused === 0) this.refusalReason = reason;
       this.refused += settled;
     }
@@ -388,16 +424,16 @@ export class Publisher<A extends Address, C extends Connection> {
 
   #onReturn(code: number, reason: string, isIt: (run: Run) => boolean): void {
     if (this.#held === undefined && this.#isFinal) {
-      return this.#countReturn(code, reason, this.#runs.find(isIt));
+      return this.#countReturn({ code, reason, run: this.#runs.find(isIt) });
     }
     if (this.#held === undefined) this.#reconsider("returned");
-    const { settle, returned } = this.#held!;
+    const { outcomes, returned } = this.#held!;
     const run = this.#runs.find((run) => !returned.has(run) && isIt(run));
     if (run !== undefined) returned.add(run);
-    settle.push(() => this.#countReturn(code, reason, run));
+    outcomes.push({ code, reason, run });
   }
 
-  #countReturn(code: number, reason: string, run: Run | undefined): void {
+  #countReturn({ code, reason, run }: Return): void {
     this.returned++;
     this.returnReason ||= reason;
     run?.outcome?.onReturn(code, reason);

@@ -16,6 +16,8 @@ export interface Outcome {
 export const PENDING = 0;
 export const TAKEN = 1;
 export const REFUSED = 2;
+/** Refused, but it will be published again. */
+export const POSTPONED = 3;
 
 /** Messages that were passed to one call of `publish`, until all of them are settled. */
 export interface Run {
@@ -25,7 +27,7 @@ export interface Run {
   ends: Int32Array;
   /** One envelope for all messages, or one for each. */
   envelopes: Envelope | readonly Envelope[];
-  /** PENDING, TAKEN or REFUSED, for each message. */
+  /** PENDING, TAKEN, REFUSED or POSTPONED, for each message. */
   states: Uint8Array;
   /** The number of messages. */
   count: number;
@@ -47,12 +49,26 @@ export function takenAtFront({ states, count }: Run): number {
   return taken;
 }
 
+function isSettled(state: number): boolean {
+  return state === TAKEN || state === REFUSED;
+}
+
+/** The number of the first `count` messages that may be at the server although it did not confirm them. */
+export function unknown({ states }: Run, count: number): number {
+  let found = 0;
+  for (let i = 0; i < count; i++) if (states[i] === PENDING) found++;
+  return found;
+}
+
 /** A copy of a run without its settled messages. */
 export function unsettled(run: Run): Run {
   run.firstTag = 0;
-  if (run.left === run.count) return run;
+  if (run.left === run.count) {
+    run.states.fill(PENDING);
+    return run;
+  }
   const { starts, ends, envelopes } = run;
-  const kept = Array.from(run.states.keys()).filter((i) => run.states[i] === PENDING);
+  const kept = Array.from(run.states.keys()).filter((i) => !isSettled(run.states[i]!));
   return {
     ...run,
     starts: Int32Array.from(kept, (i) => starts[i]!),

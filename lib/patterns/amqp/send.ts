@@ -58,6 +58,12 @@ export function push(address: AmqpAddress, options: PushOptions = {}): Outlet {
   });
 }
 
+/** Options of `pushTo`. */
+export interface PushToOptions extends Omit<PublisherOptions, "reconsider" | "mandatory"> {
+  /** Whether refused messages are published again until there is room for them. Default: false */
+  readonly waitsForRoom?: boolean | undefined;
+}
+
 /**
  * Makes a publisher for one queue. Messages that come back or are refused while the queue is away are published again when
  * it is back; if it is gone or full, they are `returned` or `refused`.
@@ -65,12 +71,27 @@ export function push(address: AmqpAddress, options: PushOptions = {}): Outlet {
 export function pushTo(
   brokers: readonly BrokerAddress[],
   queue: string,
-  options: Omit<PublisherOptions, "reconsider" | "mandatory">,
+  { waitsForRoom = false, ...options }: PushToOptions,
 ): Publisher {
   return new Publisher(brokers, {
     ...options,
-    reconsider: (connection, outcome) => whyAway(connection, queue, outcome),
+    reconsider: async (connection, outcome) => {
+      if (!waitsForRoom || outcome === "returned") return await whyAway(connection, queue, outcome);
+      return await whyRefused(connection, queue);
+    },
   });
+}
+
+/** Why a queue refuses messages for now; undefined if it does not exist. */
+async function whyRefused(connection: AmqpConnection, queue: string): Promise<AwayError | undefined> {
+  try {
+    if (await findQueue(connection, queue) === undefined) return undefined;
+    const reason = connection.blocked ?? "it is full, or too few of its nodes are up";
+    return new AwayError(`queue '${queue}' accepts no messages for now: ${reason}`);
+  } catch (error) {
+    if (error instanceof AwayError) return error;
+    throw error;
+  }
 }
 
 /** Why messages for a queue came back or were refused, if that is not final. */

@@ -141,7 +141,7 @@ describe("publisher", () => {
     });
   });
 
-  it("reconsider - while something is away all unsettled messages are kept, and then published again", () => {
+  it("reconsider - while something is away messages are kept, and then published again unless they were accepted", () => {
     const events: string[] = [];
     let looks = 0;
     return withPublisher(async (publisher, publishing) => {
@@ -151,12 +151,13 @@ describe("publisher", () => {
       publishing.events.onConfirm(3, false, true);
       put(publisher, "d");
       await waitFor(() => publishing.published.length === 2 && publishing.published[1]!.length > 0);
-      assert.deepEqual(publishing.published, [["1 t a", "2 t b", "3 t c"], ["1 t b", "2 t c", "3 t d"]]);
-      assert.equal(publisher.delayReason, "still away");
-      publishing.events.onConfirm(3, true, true);
+      assert.deepEqual(publishing.published, [["1 t a", "2 t b", "3 t c"], ["1 t b", "2 t d"]]);
+      assert.deepEqual([publisher.delayReason, publisher.takenInOrder], ["still away", 1]);
+      publishing.events.onConfirm(2, true, true);
       publishing.events.onBatchEnd();
       assert.deepEqual([publisher.acknowledged, publisher.takenInOrder, publisher.pending], [4, 4, 0]);
-      assert.deepEqual([publisher.refused, publisher.delayReason], [0, ""]);
+      // The broker had refused the message that was published again.
+      assert.deepEqual([publisher.refused, publisher.delayReason, publisher.resent], [0, "", 0]);
       assert.deepEqual(events, ["away", "still away"]);
     }, {
       // The first look is at the start.
@@ -214,6 +215,7 @@ describe("publisher", () => {
       await reconnect(publishing, connections);
       put(publisher, "e");
       assert.deepEqual(publishing.published[1], ["1 t a", "2 t c", "3 t d", "4 t e"]);
+      assert.equal(publisher.resent, 3);
       publishing.events.onConfirm(4, true, true);
       publishing.events.onBatchEnd();
       assert.deepEqual([publisher.acknowledged, publisher.takenInOrder, publisher.pending], [5, 5, 0]);
