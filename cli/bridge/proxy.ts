@@ -94,7 +94,7 @@ export async function bridge(
     address(delivery) {
       if (crossing.taken === 1) refuseStream(crossing, delivery);
       countRedelivery(counts, delivery);
-      tap.take(delivery, from.endpoint);
+      tap.take(delivery, crossing.inlet.broker ?? from.endpoint);
       return address(delivery);
     },
     isFull: () => tap.full,

@@ -7,6 +7,7 @@ import type { Address } from "../../lib/link/protocol.ts";
 import { BROKER_SYSTEMS, type BrokerSystem } from "../../lib/patterns/address.ts";
 import { formatEndpoint } from "../../lib/transport/endpoint.ts";
 import { blockageReporter } from "../app/blockage.ts";
+import { passwordOf } from "../app/environment.ts";
 import { StoppedError, TimeoutError, UsageError } from "../app/errors.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
@@ -26,7 +27,7 @@ export interface Target {
 /** The values of the options for the login. */
 export interface LoginValues extends TlsValues {
   readonly passwordFile: string | undefined;
-  /** The environment variable with the password for URLs that have a user only. Default: that of the system */
+  /** The environment variable with the password of a user without one. Default: see `passwordOf` */
   readonly passwordVariable?: string | undefined;
   /** The limit of `-w`, for the words about a wait, in milliseconds. */
   readonly timeout?: number | undefined;
@@ -169,20 +170,20 @@ export function reach<A extends Login>(
     throw new UsageError(`certificates are for ${system}s:// URLs: received ${format(addresses[0]!)}`);
   }
   return {
-    brokers: withPassword(addresses, system, values),
+    brokers: withPassword(addresses, values, system),
     where: addresses.map(format).join(","),
     ...linkOf(session, { tls: readTls(values) }, false, values.timeout),
   };
 }
 
-/** Fills in the password: that of `--password-file`, else for addresses without one that of `$AMQP_PASSWORD` or its like. */
+/** Fills in the password: that of `--password-file`, else for addresses without one that of the environment. */
 function withPassword<A extends Login>(
   addresses: readonly A[],
+  { passwordFile, passwordVariable }: LoginValues,
   system: BrokerSystem,
-  { passwordFile, passwordVariable = `${system.toUpperCase()}_PASSWORD` }: LoginValues,
 ): readonly A[] {
   if (passwordFile === undefined) {
-    const password = process.env[passwordVariable];
+    const password = passwordVariable === undefined ? passwordOf(system) : process.env[passwordVariable];
     if (password === undefined) return addresses;
     return addresses.map((address) => {
       const { user, password: own, hasPassword = own !== undefined } = address;

@@ -233,5 +233,6 @@ export const ALIASES: Readonly<Record<string, string>> = {
   send: "push",
   consume: "pull",
   "queue rm": "queue delete",
+  "queue ls": "queue list",
   "queue create": "queue declare",
 };

@@ -1,6 +1,5 @@
 /** Shows messages of a broker that can only deliver them: nothing is acknowledged, so they stay in their queue. */
 import { Consumer } from "../../lib/amqp/client/consumer.ts";
-import { formatBroker } from "../../lib/amqp/client/url.ts";
 import type { FieldValue } from "../../lib/amqp/types/field_value.ts";
 import { TimeoutError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
@@ -114,7 +113,6 @@ class Loan {
     const { brokers, link } = this.#target;
     const out = this.#out;
     const write = queueWriter(out, this.#style);
-    const endpoint = formatBroker(brokers[0]!);
     const consumer: Consumer = new Consumer(brokers, this.#queue, {
       ...link,
       prefetch: this.#options.count,
@@ -128,7 +126,7 @@ class Loan {
         this.#lastAt = performance.now();
         counts.received++;
         counts.bytes += delivery.content.bodyEnd - delivery.content.bodyStart;
-        write(delivery, endpoint);
+        write(delivery, consumer.broker!);
       },
       onBatchEnd: () => {
         out.flush();

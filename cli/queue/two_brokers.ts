@@ -11,8 +11,8 @@ export interface TwoBrokersValues extends BrokerValues {
   readonly toPasswordFile: string | undefined;
 }
 
-/** The variable with the password of `--to-url`: `$AMQP_PASSWORD` must not reach another broker. */
-const TO_PASSWORD = "AMQP_TO_PASSWORD";
+/** The variable with the password of `--to-url`: that of `--url` must not reach another broker. */
+const TO_PASSWORD = "MQCAT_TO_PASSWORD";
 /** A URL of a broker with TLS. */
 const ENCRYPTED = /^(?:amqps|\w+\+ssl):/i;
 

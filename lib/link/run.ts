@@ -3,8 +3,6 @@ import type { Envelope } from "./message.ts";
 
 /** Receives the outcome of a run. */
 export interface Outcome {
-  /** Whether `onReturn` was called. */
-  readonly isReturned: boolean;
   /** A message was returned, because no queue exists for it. `onSettled` follows. */
   onReturn(replyCode: number, reason: string): void;
   /** A message does not fit the limits of the new connection. `onSettled` follows. */
@@ -14,10 +12,10 @@ export interface Outcome {
 }
 
 export const PENDING = 0;
-export const TAKEN = 1;
-export const REFUSED = 2;
-/** Refused, but it will be published again. */
-export const POSTPONED = 3;
+/** Came back or was refused, and is not settled: it may be published again. */
+export const KEPT = 1;
+export const TAKEN = 2;
+export const REFUSED = 3;
 
 /** Messages that were passed to one call of `publish`, until all of them are settled. */
 export interface Run {
@@ -27,7 +25,7 @@ export interface Run {
   ends: Int32Array;
   /** One envelope for all messages, or one for each. */
   envelopes: Envelope | readonly Envelope[];
-  /** PENDING, TAKEN, REFUSED or POSTPONED, for each message. */
+  /** PENDING, KEPT, TAKEN or REFUSED, for each message. */
   states: Uint8Array;
   /** The number of messages. */
   count: number;
@@ -49,18 +47,14 @@ export function takenAtFront({ states, count }: Run): number {
   return taken;
 }
 
-function isSettled(state: number): boolean {
-  return state === TAKEN || state === REFUSED;
-}
-
-/** The number of the first `count` messages that may be at the server although it did not confirm them. */
-export function unknown({ states }: Run, count: number): number {
+/** The number of pending messages among the first `count`. */
+export function pendingOf({ states }: Run, count: number): number {
   let found = 0;
-  for (let i = 0; i < count; i++) if (states[i] === PENDING) found++;
+  for (let i = 0; i < Math.min(count, states.length); i++) if (states[i] === PENDING) found++;
   return found;
 }
 
-/** A copy of a run without its settled messages. */
+/** A copy of a run without its settled messages. The others are pending. */
 export function unsettled(run: Run): Run {
   run.firstTag = 0;
   if (run.left === run.count) {
@@ -80,6 +74,16 @@ export function unsettled(run: Run): Run {
     gone: run.gone + run.count - kept.length,
     goneRefused: run.goneRefused || run.states.includes(REFUSED),
   };
+}
+
+/** Whether a message with this state is settled. */
+export function isSettled(state: number): boolean {
+  return state > KEPT;
+}
+
+/** The envelope of a message of a run. */
+export function envelopeOf({ envelopes }: Run, index: number): Envelope {
+  return isList(envelopes) ? envelopes[index]! : envelopes;
 }
 
 export function isList(envelopes: Envelope | readonly Envelope[]): envelopes is readonly Envelope[] {

@@ -11,25 +11,28 @@ import { moveAll } from "../../queue/move.ts";
 import { targetsOf } from "../../queue/two_brokers.ts";
 
 export default command({
-  argument: ["<words...>", "FROM TO: two queues; both must exist"],
+  argument: ["<queue> <queue>", "from the first queue to the second; both must exist"],
   options: {
     ...broker,
     ...group("Broker", {
-      toUrl: option("--to-url <url>", "the broker of TO, when it is another one", word),
+      toUrl: option("--to-url <url>", "the broker of the second queue, when it is another one", word),
       toPasswordFile: option(
         "--to-password-file <path>",
-        "read the password of --to-url from this file (default: $AMQP_TO_PASSWORD)",
+        "read the password of --to-url from this file (default: $MQCAT_TO_PASSWORD)",
         word,
       ),
     }),
     ...ending,
     ...group("Timing", {
-      follow: flag("--follow", "do not end when FROM is empty or TO is full: move messages as they arrive"),
+      follow: flag(
+        "--follow",
+        "move messages as they arrive: do not end when the first queue is empty, or the second one full",
+      ),
     }),
     ...group("Queue", {
       declare: {
         ...group("Queue", declaring).declare,
-        description: "create TO if it does not exist: durable",
+        description: "create the second queue if it does not exist: durable",
       },
     }),
     ...group("Delivery", {
@@ -41,10 +44,7 @@ export default command({
   },
   examples,
   action({ session, values, operands }) {
-    const [from, to] = operands;
-    if (from === undefined || to === undefined || operands.length > 2) {
-      throw new UsageError("expected two queues (try: mqcat queue move failed jobs)");
-    }
+    const [from = "", to = ""] = operands;
     refuseEmptyNames(operands);
     if (from === to && values.toUrl === undefined) {
       throw new UsageError(`'${from}' cannot be moved to itself: it would never end`);

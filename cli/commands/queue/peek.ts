@@ -1,6 +1,5 @@
 import type { AmqpConnection } from "../../../lib/amqp/client/connection.ts";
 import { peekQueue } from "../../../lib/amqp/client/peek.ts";
-import { formatBroker } from "../../../lib/amqp/client/url.ts";
 import examples from "../../cheats/queue-peek.md" with { type: "text" };
 import { command, group } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
@@ -55,10 +54,10 @@ export default command({
     const target = targetOf(session, values);
     const offset = startOf(values.offset);
     let done = false;
-    await withConnection(target, async (connection) => {
+    await withConnection(target, async (connection, broker) => {
       if (!connection.peeks) return;
       if (offset !== undefined) throw notAStream(operands[0]!);
-      await look(session, connection, operands[0]!, style, count, formatBroker(target.brokers[0]!));
+      await look(session, connection, operands[0]!, style, count, broker);
       done = true;
     });
     if (!done) await borrow(session, target, operands[0]!, style, { count, timeout, offset });

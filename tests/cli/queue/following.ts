@@ -83,9 +83,9 @@ export function following(
     const codeOf = async (more: readonly string[], env: Record<string, string> = {}) =>
       (await queue([...args, ...more], { env })).code;
     assert.equal(await codeOf(["--password-file", dir.file("password")]), 4);
-    assert.equal(await codeOf([], { AMQP_PASSWORD: "guest" }), 4);
-    assert.equal(await codeOf([], { AMQP_TO_PASSWORD: "guest" }), 0);
-    assert.equal(await codeOf(["--to-password-file", dir.file("password")], { AMQP_TO_PASSWORD: "no" }), 0);
+    assert.equal(await codeOf([], { MQCAT_PASSWORD: "guest" }), 4);
+    assert.equal(await codeOf([], { MQCAT_TO_PASSWORD: "guest" }), 0);
+    assert.equal(await codeOf(["--to-password-file", dir.file("password")], { MQCAT_TO_PASSWORD: "no" }), 0);
     const lone = await queue(["move", "here", "there", "--to-password-file", dir.file("password")]);
     assert.deepEqual([lone.code, /--to-url, which is missing/.test(lone.stderr)], [2, true]);
   });
