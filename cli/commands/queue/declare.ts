@@ -45,7 +45,7 @@ const limits = group("Limits", {
 });
 
 export default command({
-  argument: ["<queue...>", "the queues to declare (default: durable)"],
+  argument: ["<queue...>", "the queues to declare; they are durable without --not-durable"],
   options: { ...broker, ...kind, ...limits },
   examples,
   action({ session, values, operands }) {

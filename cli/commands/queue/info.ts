@@ -37,11 +37,11 @@ const SHOWN = [
 ];
 
 export default command({
-  argument: ["<queue>", "which queue"],
+  argument: ["<queue>", "the queue"],
   options: {
     ...broker,
     ...http,
-    ...group("Output", { json: flag("-J, --json", "the same as one JSON object") }),
+    ...group("Output", { json: flag("-J, --json", "print the properties as one JSON object") }),
   },
   examples,
   action({ session, values, operands }) {
