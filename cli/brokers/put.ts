@@ -195,6 +195,7 @@ export function report(session: Session, outlet: Outlet, given: number, failure?
   const { counts } = session;
   const { acknowledged, refused, returned, pending } = outlet;
   counts.sent = acknowledged + refused + pending;
+  if (outlet.resent !== undefined) counts.resent = outlet.resent;
   counts.confirmed = Math.max(0, acknowledged - returned);
   counts.unsent = given - counts.confirmed;
   if (counts.unsent <= 0) {

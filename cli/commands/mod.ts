@@ -203,7 +203,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "keygen",
     group: "Tools",
-    summary: "make a CURVE key pair",
+    summary: "generate a CURVE key pair",
     load: () => import("./keygen.ts"),
   },
   {
