@@ -113,8 +113,12 @@ function dialer(session: Session, folder: string, create: boolean): NonNullable<
 }
 
 /** The URLs of the HTTP API in the options; undefined: RabbitMQ's default address at each host. */
-export function httpOf(options: { readonly http: string | undefined }): readonly string[] | undefined {
-  return (options.http ?? (process.env["AMQP_HTTP_URL"] || undefined))?.split(",");
+export function httpOf(
+  { http, folder }: { readonly http: string | undefined; readonly folder: string | undefined },
+): readonly string[] | undefined {
+  // The variable is about the broker in use, not about a directory.
+  const usual = folder === undefined ? process.env["AMQP_HTTP_URL"] || undefined : undefined;
+  return (http ?? usual)?.split(",");
 }
 
 /** What `withConnection` runs. @param broker the host of the connection */
