@@ -7,7 +7,7 @@ import { endsLink } from "./errors.ts";
 import { AMQP, type LinkOptions } from "./link.ts";
 import type { Receipt } from "../../link/message.ts";
 import { LinkedReceiver } from "../../link/linked_receiver.ts";
-import { findQueue } from "./queues.ts";
+import { findQueue, type QueueState } from "./queues.ts";
 import type { BrokerAddress } from "./url.ts";
 
 export type { Receipt } from "../../link/message.ts";
@@ -78,23 +78,41 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
    * Call it only while no message is unacknowledged. If the queue has messages and the broker has stopped to deliver them, the
    * consumer connects again: RabbitMQ's mirrored queues may lose the acknowledgements when their node changes, and then wait for them.
    */
-  async isDrained(): Promise<boolean> {
+  isDrained(): Promise<boolean> {
+    return this.#isQuiet(({ messageCount, consumerCount }) => {
+      if (messageCount > 0) this.#checkStall(messageCount);
+      return messageCount === 0 && consumerCount > 0;
+    });
+  }
+
+  /**
+   * Whether the broker has nothing more to deliver for now: of a stream, whether its end is reached. `prefetch` must have room
+   * for more messages.
+   */
+  isAtEnd(): Promise<boolean> {
+    return this.#isQuiet(() => true);
+  }
+
+  /** Connects again if messages have arrived on this connection, and no more do. */
+  #checkStall(messageCount: number): void {
+    if (performance.now() - (this.#deliveredAt ?? Infinity) <= STALL_MS) return;
+    const reason = `the broker delivers none of its ${messageCount} messages`;
+    this.connection?.abort(awayError(this.#queue, reason));
+  }
+
+  /** Whether the queue answers as expected, and nothing is delivered meanwhile. */
+  async #isQuiet(
+    isExpected: (state: Pick<QueueState, "messageCount" | "consumerCount">) => boolean,
+  ): Promise<boolean> {
     const channel = this.#channel;
-    const { connection } = this;
     if (channel === undefined || !this.#ready) return false;
     const before = this.#delivered;
     try {
       const args = { queue: this.#queue, passive: true };
       // RabbitMQ's first reply may overtake deliveries that were sent before it, the second one does not.
       for (let i = 0; i < 2; i++) {
-        const { messageCount, consumerCount } = await channel.call("queue.declare", args, "queue.declare-ok");
-        const isQuiet = this.#delivered === before;
-        if (messageCount > 0 && isQuiet && performance.now() - (this.#deliveredAt ?? Infinity) > STALL_MS) {
-          connection?.abort(
-            awayError(this.#queue, `the broker delivers none of its ${messageCount} messages`),
-          );
-        }
-        if (messageCount > 0 || consumerCount === 0 || !isQuiet) return false;
+        const state = await channel.call("queue.declare", args, "queue.declare-ok");
+        if (!isExpected(state) || this.#delivered !== before) return false;
       }
       return true;
     } catch {

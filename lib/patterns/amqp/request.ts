@@ -4,12 +4,16 @@ import type { AmqpConnection } from "../../amqp/client/connection.ts";
 import { checkEnvelope } from "../../amqp/client/envelope.ts";
 import { endsLink } from "../../amqp/client/errors.ts";
 import { AMQP, type LinkOptions } from "../../amqp/client/link.ts";
+import { type ClusterOptions, nearLeader } from "../../amqp/client/near_leader.ts";
+import type { PublisherOptions } from "../../amqp/client/publisher.ts";
 import { ChannelPort } from "../../amqp/client/publisher_port.ts";
 import type { AmqpAddress, BrokerAddress } from "../../amqp/client/url.ts";
 import type { Envelope } from "../contract.ts";
+import type { Rejection } from "../../link/publisher_options.ts";
 import { PortLink, type RequestProtocol } from "../request_link.ts";
 import { Requester, type RequesterOptions } from "../requester.ts";
-import { type Prepare, queueOf, requireQueue, whyAway } from "./send.ts";
+import { type Prepare, queueOf, requireQueue } from "./send.ts";
+import { keeping } from "./why_away.ts";
 
 /**
  * The pseudo-queue of RabbitMQ's direct reply-to: a consumer of it receives the replies to the requests of its channel.
@@ -21,32 +25,36 @@ export const DIRECT_REPLY = "amq.rabbitmq.reply-to";
 const FRAME_MAX = 131072;
 
 /** Options of `request`. */
-export interface RequestOptions extends LinkOptions, RequesterOptions {
+export interface RequestOptions extends LinkOptions, ClusterOptions, RequesterOptions {
   /** Prepares each connection before the first request. Default: the queue of the address must exist. */
   readonly prepare?: Prepare | undefined;
 }
 
 /**
  * Sends requests to the queue of an address, or to an exchange. The envelopes name it. Requests are mandatory and
- * confirmed: one that no queue receives, or that the broker refuses, is a permanent failure, unless the queue of the address
- * is away for now.
+ * confirmed: one that no queue receives, or that the broker refuses, is a permanent failure, unless the queue is away for now.
  *
  * @throws {EndpointError} the address has no name, and there is no `prepare`
  */
 export function request(address: AmqpAddress, options: RequestOptions): Requester {
+  const { brokers, name } = address;
   const { prepare = requireQueue(queueOf(address), false) } = options;
-  const requests = directReplies(prepare, address.name === undefined ? [] : [address.name]);
-  return new Requester((events) => new PortLink(requests, address.brokers, options, events), options);
+  const { reconsider } = keeping<PublisherOptions & ClusterOptions>(brokers, { http: options.http });
+  const requests = directReplies(prepare, name, reconsider!);
+  const link = name === undefined ? options : nearLeader(brokers, name, options);
+  return new Requester((events) => new PortLink(requests, brokers, link, events), options);
 }
 
 /**
  * Requests whose replies are consumed on the channel that publishes the requests.
  *
- * @param queues the queue of the requests, if it is known
+ * @param queue the queue of the requests, unless they go to an exchange
+ * @param reconsider returns why requests were not delivered, if that is not final
  */
 function directReplies(
   prepare: Prepare,
-  queues: readonly string[],
+  queue: string | undefined,
+  reconsider: NonNullable<PublisherOptions["reconsider"]>,
 ): RequestProtocol<BrokerAddress, AmqpConnection> {
   let frameMax = FRAME_MAX;
   return {
@@ -56,11 +64,15 @@ function directReplies(
       await prepare(connection);
       let isAsking = false;
       /** Reports a request that was not delivered, or connects again if its queue is away: that waits for the queue. */
-      const reconsider = async (outcome: "returned" | "refused", report: () => void) => {
+      const look = async (
+        outcome: Rejection["outcome"],
+        envelope: Envelope | undefined,
+        report: () => void,
+      ) => {
         if (isAsking) return;
         isAsking = true;
         try {
-          const away = await whyAway(connection, queues, outcome);
+          const away = await reconsider(connection, { outcome, envelope });
           if (away === undefined) report();
           else connection.abort(away);
         } catch (error) {
@@ -72,12 +84,17 @@ function directReplies(
         onBatchEnd: () => events.onBatchEnd(),
         onReturn: (code, text, exchange, routingKey) => {
           const reason = unroutable(exchange, routingKey, text);
-          reconsider("returned", () => events.onReturn(code, reason, () => false));
+          const envelope = { exchange, routingKey, properties: NONE };
+          look("returned", envelope, () => events.onReturn(code, reason, () => false));
         },
         onConfirm: (tag, multiple, taken) => {
           const report = () => events.onConfirm(tag, multiple, taken, connection.blocked);
-          if (taken) report();
-          else reconsider("refused", report);
+          if (taken) return report();
+          look(
+            "refused",
+            queue === undefined ? undefined : { exchange: "", routingKey: queue, properties: NONE },
+            report,
+          );
         },
       });
       channel.closed.then((error) => {
@@ -99,6 +116,8 @@ function directReplies(
       ),
   };
 }
+
+const NONE = new Uint8Array(0);
 
 function unroutable(exchange: string, routingKey: string, text: string): string {
   const missing = exchange === ""
