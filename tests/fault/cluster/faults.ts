@@ -90,7 +90,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "disk",
     via: ["a"],
-    strike: (cluster) => cluster.control("b", "set_disk_free_limit", "1000TB"),
+    strike: (cluster) => cluster.control("b", "set_disk_free_limit", "900000GB"),
     heal: (cluster) => cluster.control("b", "set_disk_free_limit", "1MB"),
   },
   {

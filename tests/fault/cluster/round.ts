@@ -70,7 +70,7 @@ class Round implements Disposable {
  * @returns a line with the totals
  * @throws {AggregateError} the failures of the cells, with their names
  */
-export async function run(fault: Fault, cluster: RabbitMqCluster, auditor: Auditor): Promise<string> {
+export async function inject(fault: Fault, cluster: RabbitMqCluster, auditor: Auditor): Promise<string> {
   using round = new Round(fault, cluster, auditor);
   const { working, late, all, failures } = round;
   const queues = all.flatMap((cell) => cell.queues);
