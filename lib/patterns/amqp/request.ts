@@ -1,12 +1,14 @@
 /** Request on AMQP brokers. */
 import { AmqpError } from "../../amqp/amqp_error.ts";
 import type { AmqpConnection } from "../../amqp/client/connection.ts";
+import type { Channel } from "../../amqp/client/channel.ts";
 import { checkEnvelope } from "../../amqp/client/envelope.ts";
 import { endsLink } from "../../amqp/client/errors.ts";
 import { AMQP, type LinkOptions } from "../../amqp/client/link.ts";
 import { type ClusterOptions, nearLeader } from "../../amqp/client/near_leader.ts";
 import type { PublisherOptions } from "../../amqp/client/publisher.ts";
 import { ChannelPort } from "../../amqp/client/publisher_port.ts";
+import { findQueue } from "../../amqp/client/queues.ts";
 import type { AmqpAddress, BrokerAddress } from "../../amqp/client/url.ts";
 import type { Envelope } from "../contract.ts";
 import type { Rejection } from "../../link/publisher_options.ts";
@@ -23,6 +25,9 @@ export const DIRECT_REPLY = "amq.rabbitmq.reply-to";
 
 /** The largest frame that the client offers, in bytes: for requests before the first connection. */
 const FRAME_MAX = 131072;
+
+/** The interval of checks whether the queue still exists: the requests in a deleted queue never have a reply. In milliseconds. */
+const CHECK_MS = 5000;
 
 /** Options of `request`. */
 export interface RequestOptions extends LinkOptions, ClusterOptions, RequesterOptions {
@@ -101,6 +106,7 @@ function directReplies(
         if (error instanceof AmqpError && endsLink(error)) events.onFailure(error);
         else if (error !== undefined) connection.abort(error);
       });
+      if (queue !== undefined) watchQueue(connection, channel, queue, events.onFailure);
       // The broker knows where replies go only after this consumer exists, which must not acknowledge.
       await channel.call("basic.consume", { queue: DIRECT_REPLY, noAck: true }, "basic.consume-ok");
       await channel.call("confirm.select", {}, "confirm.select-ok");
@@ -115,6 +121,25 @@ function directReplies(
         `the broker refused a request: ${reason || "the queue is full, or cannot be written"}`,
       ),
   };
+}
+
+/** Reports that a queue was deleted, until the channel is closed. */
+function watchQueue(
+  connection: AmqpConnection,
+  channel: Channel,
+  queue: string,
+  onFailure: (error: Error) => void,
+): void {
+  const check = async () => {
+    try {
+      if (await findQueue(connection, queue) !== undefined) return;
+      onFailure(new AmqpError(404, `queue '${queue}' was deleted`));
+    } catch {
+      // It is away, or the connection is lost.
+    }
+  };
+  const timer = setInterval(check, CHECK_MS);
+  channel.closed.then(() => clearInterval(timer));
 }
 
 const NONE = new Uint8Array(0);

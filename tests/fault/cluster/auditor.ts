@@ -13,6 +13,8 @@ import type { NodeName, RabbitMqCluster } from "../../support/rabbitmq_cluster.t
 
 /** The types of queues in the suite. A mirrored queue is a classic one whose name has a policy. */
 export type QueueType = "classic" | "mirrored" | "quorum" | "stream";
+/** What a command of the suite uses: a queue, or an exchange. */
+export type Kind = QueueType | "exchange";
 
 /** The time limit for an answer of a healthy cluster on a loaded machine, in milliseconds. */
 const ANSWER_MS = 60_000;
@@ -49,32 +51,9 @@ export class Auditor {
     await connection.close();
   }
 
-  /** Puts lines into a queue, and waits for the confirms. */
+  /** Puts lines into a queue. */
   async fill(queue: string, lines: readonly string[], headers: FieldTable = {}): Promise<void> {
-    const connection = await this.#connected();
-    const unconfirmed = new Set(lines.keys());
-    let refused = false;
-    const channel = await connection.open({
-      onConfirm(tag, multiple, taken) {
-        refused ||= !taken;
-        unconfirmed.delete(tag - 1);
-        for (let i = 0; multiple && i < tag; i++) unconfirmed.delete(i);
-      },
-    });
-    await channel.call("confirm.select", {}, "confirm.select-ok");
-    const properties = encodeProperties({ deliveryMode: 2, headers });
-    for (const line of lines) {
-      const body = Buffer.from(line);
-      connection.encoder.publish(channel.id, "", queue, false, properties, body, 0, body.length);
-    }
-    connection.flush();
-    await waitFor(
-      () => unconfirmed.size === 0 || refused || channel.over,
-      ANSWER_MS,
-      `'${queue}' to be filled`,
-    );
-    if (unconfirmed.size > 0 || refused) throw new Error(`'${queue}' refused messages`);
-    await channel.close();
+    await this.#send("", queue, lines, headers);
   }
 
   /** The number of messages that are ready. */
@@ -117,6 +96,12 @@ export class Auditor {
     return read;
   }
 
+  /** Publishes lines to an exchange, as soon as a queue is bound to it with the routing key. */
+  async publish(exchange: string, routingKey: string, lines: readonly string[]): Promise<void> {
+    await waitFor(() => this.#isBound(exchange, routingKey), ANSWER_MS, `a subscriber of '${routingKey}'`);
+    await this.#send(exchange, routingKey, lines, {});
+  }
+
   /** Whether all queues have an answer: of their leaders, if they have any. */
   async areBack(queues: readonly string[]): Promise<boolean> {
     try {
@@ -142,6 +127,42 @@ export class Auditor {
   /** Closes the connection. */
   async close(): Promise<void> {
     await this.#connection?.then((connection) => connection.close()).catch(() => {});
+  }
+
+  async #isBound(exchange: string, routingKey: string): Promise<boolean> {
+    const response = await this.#cluster.request("a", "GET", `exchanges/%2F/${exchange}/bindings/source`);
+    const bindings: { routing_key: string }[] = await response.json();
+    return bindings.some((binding) => binding.routing_key === routingKey);
+  }
+
+  /** Publishes lines, and waits for the confirms. */
+  async #send(
+    exchange: string,
+    routingKey: string,
+    lines: readonly string[],
+    headers: FieldTable,
+  ): Promise<void> {
+    const connection = await this.#connected();
+    const unconfirmed = new Set(lines.keys());
+    let refused = false;
+    const channel = await connection.open({
+      onConfirm(tag, multiple, taken) {
+        refused ||= !taken;
+        unconfirmed.delete(tag - 1);
+        for (let i = 0; multiple && i < tag; i++) unconfirmed.delete(i);
+      },
+    });
+    await channel.call("confirm.select", {}, "confirm.select-ok");
+    const properties = encodeProperties({ deliveryMode: 2, headers });
+    for (const line of lines) {
+      const body = Buffer.from(line);
+      connection.encoder.publish(channel.id, exchange, routingKey, false, properties, body, 0, body.length);
+    }
+    connection.flush();
+    const isOver = () => unconfirmed.size === 0 || refused || channel.over;
+    await waitFor(isOver, ANSWER_MS, `the confirms of '${routingKey}'`);
+    if (unconfirmed.size > 0 || refused) throw new Error(`'${routingKey}' refused messages`);
+    await channel.close();
   }
 
   /** @returns whether the queue is empty */

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { waitFor } from "../../support/helpers.ts";
 import { type Exit, PATIENCE, type Program, start, summaryOf } from "../../support/mqcat.ts";
-import type { Auditor, QueueType } from "./auditor.ts";
-import { type Command, type CommandName, COMMANDS, type Place } from "./commands.ts";
+import type { Auditor, Kind } from "./auditor.ts";
+import { type Command, type CommandName, COMMANDS, EXCHANGE, type Place } from "./commands.ts";
 
 /** The maximum time for a command to end after a fault is over, in milliseconds. */
 const END_MS = 120_000;
@@ -26,7 +26,7 @@ export interface Counts {
 /** How a cell is run. */
 export interface CellOptions {
   readonly command: CommandName;
-  readonly type: QueueType;
+  readonly type: Kind;
   /** Distinguishes the queues of the rounds. */
   readonly round: string;
   readonly url: string;
@@ -36,7 +36,7 @@ export interface CellOptions {
 
 export class Cell implements Disposable {
   readonly name: string;
-  readonly type: QueueType;
+  readonly type: Kind;
   /** The queues to declare. */
   readonly queues: readonly string[];
   readonly limit: number | undefined;
@@ -59,14 +59,15 @@ export class Cell implements Disposable {
     const queue = `${type}.${command}.${round}${limit === undefined ? "" : ".late"}`;
     this.#place = { queue, other: `${queue}.other`, url };
     const hasOther = (this.#command.places as readonly string[]).includes("other");
-    this.queues = hasOther ? [queue, this.#place.other] : [queue];
+    this.queues = type === "exchange" ? [] : hasOther ? [queue, this.#place.other] : [queue];
     const count = limit === undefined ? this.#command.lines : Math.min(100, this.#command.lines);
     this.#lines = Array.from({ length: count }, (_, i) => String(i));
   }
 
   /** Fills the queue. */
   async prepare(): Promise<void> {
-    if (this.#command.reads) return;
+    const { reads, subscribes } = this.#command;
+    if (reads || subscribes) return;
     await this.#auditor.fill(this.#place.queue, this.#lines, this.#command.headers?.(this.#place));
   }
 
@@ -81,6 +82,7 @@ export class Cell implements Disposable {
     this.#startedAt = performance.now();
     this.#program = start([...args(this.#place), ...limit, "--summary"], input);
     if (isLate) return;
+    if (this.#command.subscribes) await this.#auditor.publish(EXCHANGE, this.#place.queue, half);
     await waitFor(() => this.#isInProgress(half.length), PATIENCE, `${this.name} to work`);
     this.#program.kill("SIGSTOP");
     assert.equal(this.#program.code, undefined, `${this.name} ended before the fault`);
@@ -129,13 +131,16 @@ export class Cell implements Disposable {
   }
 
   async #isInProgress(given: number): Promise<boolean> {
-    const { places } = this.#command;
+    const { places, subscribes } = this.#command;
+    if (subscribes) return linesOf(this.#program!).length === given;
     if (places[0] === "stdout") return this.#program!.stdout.length > 0;
     if (places[1] === "other") return await this.#auditor.count(this.#place.other) > 0;
     return await this.#auditor.count(this.#place.queue) === given;
   }
 
   async #end(): Promise<Exit> {
+    const rest = this.#lines.slice(this.#lines.length / 2);
+    if (this.#command.subscribes) await this.#auditor.publish(EXCHANGE, this.#place.queue, rest);
     if (this.#command.reads && this.limit === undefined) this.#program!.end();
     const exit = await this.#program!.exit(END_MS);
     this.#peer?.[Symbol.dispose]();
@@ -179,6 +184,6 @@ export class Cell implements Disposable {
   }
 }
 
-function linesOf({ stdout }: Exit): string[] {
+function linesOf({ stdout }: Pick<Exit, "stdout">): string[] {
   return stdout.toString().split("\n").slice(0, -1);
 }

@@ -17,6 +17,8 @@ export interface Command {
   readonly lines: number;
   /** Whether the lines are its input. Default: they are in the queue */
   readonly reads?: boolean;
+  /** Whether the lines are published to an exchange while it runs: half of them before the fault, the others after it. */
+  readonly subscribes?: boolean;
   /** The places of a message that is not lost. */
   readonly places: readonly ("queue" | "other" | "stdout")[];
   /** Whether the queue must be empty after exit code 0. */
@@ -26,6 +28,9 @@ export interface Command {
   /** A command at the other end. */
   peer?(place: Place): string[];
 }
+
+/** The exchange of subscribers. */
+export const EXCHANGE = "amq.topic";
 
 const at = ({ url }: Place) => ["--url", url];
 
@@ -79,6 +84,12 @@ export const COMMANDS = {
       place,
     ) => ["queue", "get", place.queue, "--offset", "first", "-n", "2000", "--prefetch", "10", ...at(place)],
     lines: 2000,
+    places: ["stdout"],
+  },
+  sub: {
+    args: ({ queue, url }) => ["sub", `${url}//${EXCHANGE}`, "-t", queue, "-n", "200"],
+    lines: 200,
+    subscribes: true,
     places: ["stdout"],
   },
 } as const satisfies Record<string, Command>;

@@ -1,21 +1,26 @@
 /** Runs all commands at all types of queues while one fault happens. */
 import { waitFor } from "../../support/helpers.ts";
 import type { RabbitMqCluster } from "../../support/rabbitmq_cluster.ts";
-import type { Auditor, QueueType } from "./auditor.ts";
+import type { Auditor, Kind, QueueType } from "./auditor.ts";
 import { Cell } from "./cell.ts";
 import type { CommandName } from "./commands.ts";
 import type { Fault } from "./faults.ts";
 
 const TYPES: readonly QueueType[] = ["classic", "mirrored", "quorum", "stream"];
-/** Commands for queues, and for streams. */
-type Commands = Record<"queue" | "stream", readonly CommandName[]>;
+/** Commands for queues, for streams, and for exchanges. */
+type Commands = Record<"queue" | "stream" | "exchange", readonly CommandName[]>;
 /** The commands that work when the fault happens. They have no limit. */
 const WORKING: Commands = {
   queue: ["put", "get", "exec", "move", "redrive", "req"],
   stream: ["put", "read"],
+  exchange: ["sub"],
 };
 /** The commands that start during the fault. */
-const LATE: Commands = { queue: ["put", "get", "move", "redrive", "peek", "req"], stream: ["put"] };
+const LATE: Commands = {
+  queue: ["put", "get", "move", "redrive", "peek", "req"],
+  stream: ["put"],
+  exchange: [],
+};
 /** The `-w` of the commands that start during the fault, in seconds. */
 const LIMIT = 3;
 /** The maximum time for a cluster to be whole again, in milliseconds. */
@@ -33,8 +38,8 @@ class Round implements Disposable {
   constructor(fault: Fault, cluster: RabbitMqCluster, auditor: Auditor) {
     const options = { round: fault.name, url: cluster.urls(fault.via) };
     const cells = (commands: Commands, limit?: number) =>
-      TYPES.flatMap((type) =>
-        commands[type === "stream" ? "stream" : "queue"].map((command) =>
+      ([...TYPES, "exchange"] as const).flatMap((type: Kind) =>
+        commands[type === "stream" || type === "exchange" ? type : "queue"].map((command) =>
           new Cell(auditor, { ...options, command, type, limit })
         )
       );
@@ -91,7 +96,8 @@ export async function inject(fault: Fault, cluster: RabbitMqCluster, auditor: Au
   }
   let duplicated = 0;
   await round.attempt(all, async (cell) => {
-    const counts = fault.heal === undefined ? await cell.finishDeleted() : await cell.finish();
+    const isDeleted = fault.heal === undefined && cell.type !== "exchange";
+    const counts = isDeleted ? await cell.finishDeleted() : await cell.finish();
     duplicated += counts.duplicated;
   });
   if (fault.heal !== undefined) await auditor.delete(queues);
