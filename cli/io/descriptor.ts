@@ -8,12 +8,26 @@ const FULL_PIPE = 64 * 1024;
 /** After this many reads in the thread of JavaScript, the event loop gets a turn. */
 const MAX_DIRECT = 16;
 
+/** A source of bytes. */
+export interface ByteReader {
+  /** Whether it is a regular file, which has an end. */
+  readonly isFile: boolean;
+  /**
+   * Reads into `buffer[from, to)`.
+   *
+   * @returns the number of bytes; 0 at the end
+   * @throws {Error} it cannot be read
+   */
+  read(buffer: Uint8Array, from: number, to: number): number | Promise<number>;
+  /** Ends the current read: it returns 0. */
+  cancel(): void;
+}
+
 /**
  * Reads a descriptor. A read in another thread can wait for a writer, but costs several times as much as the read
  * itself; so a regular file, and a pipe whose writer is faster than we are, are read in the thread of JavaScript.
  */
-export class DescriptorReader {
-  /** Whether the descriptor is a regular file, which has an end. */
+export class DescriptorReader implements ByteReader {
   readonly isFile: boolean;
 
   readonly #fd: number;
@@ -29,12 +43,6 @@ export class DescriptorReader {
     if (this.isFile) this.#direct = fd;
   }
 
-  /**
-   * Reads into `buffer[from, to)`.
-   *
-   * @returns the number of bytes; 0 at the end
-   * @throws {Error} the descriptor cannot be read
-   */
   read(buffer: Uint8Array, from: number, to: number): number | Promise<number> {
     if ((this.isFile || this.#last >= FULL_PIPE) && ++this.#directReads <= MAX_DIRECT) {
       const count = this.#readDirectly(buffer, from, to);
@@ -44,7 +52,6 @@ export class DescriptorReader {
     return this.#readElsewhere(buffer, from, to);
   }
 
-  /** Ends the current read: it returns 0. */
   cancel(): void {
     this.#cancel?.(0);
   }

@@ -3,7 +3,7 @@ import { MAX_MESSAGE_SIZE } from "../../lib/zmq/options.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
 import { BufferPool, Lease } from "../../lib/zmtp/buffers.ts";
 import type { Splitter } from "../records/splitter.ts";
-import { DescriptorReader } from "./descriptor.ts";
+import { type ByteReader, DescriptorReader } from "./descriptor.ts";
 
 /** The size of one read in bytes; a pipe returns at most 64 KiB. */
 const READ = 256 * 1024;
@@ -40,7 +40,7 @@ export async function countMessages(source: Source): Promise<number> {
  * which starts with the beginning of an unfinished message.
  */
 export class Input implements Source {
-  readonly #reader: DescriptorReader;
+  readonly #reader: ByteReader;
   readonly #splitter: Splitter;
   readonly #prefix: Uint8Array;
   readonly #batch = new Batch();
@@ -62,9 +62,12 @@ export class Input implements Source {
   cut = false;
   onEnd: () => void = () => {};
 
-  /** @param prefix bytes at the start of every buffer, for frames that all messages share */
-  constructor(fd: number, splitter: Splitter, prefix: Uint8Array = new Uint8Array(0)) {
-    this.#reader = new DescriptorReader(fd);
+  /**
+   * @param source a descriptor, or what reads it
+   * @param prefix bytes at the start of every buffer, for frames that all messages share
+   */
+  constructor(source: number | ByteReader, splitter: Splitter, prefix: Uint8Array = new Uint8Array(0)) {
+    this.#reader = typeof source === "number" ? new DescriptorReader(source) : source;
     this.ended = this.#reader.isFile;
     this.#splitter = splitter;
     this.#prefix = prefix;

@@ -7,6 +7,7 @@ import { FrameEncoder } from "../frames/frame_encoder.ts";
 import type { GivenArgs, MethodArgs, MethodName } from "../method_args.ts";
 import type { FieldTable } from "../types/field_value.ts";
 import { FrameReader } from "../frames/frame_reader.ts";
+import { DUMP } from "../dump.ts";
 import { PEEK } from "../peek.ts";
 import type { BrokerAddress } from "./url.ts";
 
@@ -33,6 +34,8 @@ export interface Tuned {
   readonly server: string;
   /** Whether the server can show messages without delivering them. */
   readonly peeks: boolean;
+  /** Whether the server supports `dump.ts`. */
+  readonly dumps: boolean;
 }
 
 /**
@@ -94,7 +97,8 @@ export async function handshake(stream: ByteStream, broker: BrokerAddress, timeo
       throw explainOpen(error, broker);
     });
     const peeks = isCapable(start.serverProperties, PEEK);
-    return { ...tuned, reader, server: describe(start.serverProperties), peeks };
+    const dumps = isCapable(start.serverProperties, DUMP);
+    return { ...tuned, reader, server: describe(start.serverProperties), peeks, dumps };
   } catch (error) {
     reader.fail(error as Error);
     stream.close();

@@ -48,12 +48,40 @@ export async function queueInfo(
   return await askFirst(bases, broker, path) as QueueInfo;
 }
 
-/** @throws the error of the last URL, when none answers */
-async function askFirst(bases: readonly string[], broker: BrokerAddress, path: string): Promise<unknown> {
+/** Returns the definitions of the broker's virtual host, in RabbitMQ's format. @param bases as for `listQueues` */
+export async function readDefinitions(
+  bases: readonly string[],
+  broker: BrokerAddress,
+): Promise<{ readonly [name: string]: unknown }> {
+  return await askFirst(bases, broker, `/api/definitions/${encodeURIComponent(broker.vhost)}`) as Record<
+    string,
+    unknown
+  >;
+}
+
+/** Adds definitions to the broker's virtual host. @param bases as for `listQueues` */
+export async function addDefinitions(
+  bases: readonly string[],
+  broker: BrokerAddress,
+  definitions: { readonly [name: string]: unknown },
+): Promise<void> {
+  await askFirst(bases, broker, `/api/definitions/${encodeURIComponent(broker.vhost)}`, definitions);
+}
+
+/**
+ * @param body in JSON, for a POST
+ * @throws the error of the last URL, when none answers
+ */
+async function askFirst(
+  bases: readonly string[],
+  broker: BrokerAddress,
+  path: string,
+  body?: unknown,
+): Promise<unknown> {
   let failure: unknown;
   for (const base of bases) {
     try {
-      return await ask(base, broker, path);
+      return await ask(base, broker, path, body);
     } catch (error) {
       if (!(error instanceof UnreachableError)) throw error;
       failure = error;
@@ -62,12 +90,21 @@ async function askFirst(bases: readonly string[], broker: BrokerAddress, path: s
   throw failure;
 }
 
-async function ask(base: string, { user, password, vhost }: BrokerAddress, path: string): Promise<unknown> {
+async function ask(
+  base: string,
+  { user, password, vhost }: BrokerAddress,
+  path: string,
+  body: unknown,
+): Promise<unknown> {
   let response: Response;
   let text: string;
   try {
     response = await fetch(`${base.replace(/\/+$/, "")}${path}`, {
-      headers: { authorization: `Basic ${base64(`${user}:${password}`)}` },
+      headers: {
+        authorization: `Basic ${base64(`${user}:${password}`)}`,
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+      },
+      ...(body === undefined ? {} : { method: "POST", body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(TIMEOUT_MS),
       redirect: "error",
     });
@@ -93,8 +130,9 @@ async function ask(base: string, { user, password, vhost }: BrokerAddress, path:
     );
   }
   if (!response.ok) {
-    throw unusable(`The HTTP API at ${base} answered with status ${response.status}`);
+    throw unusable(`The HTTP API at ${base} answered with status ${response.status}${reasonIn(text)}`);
   }
+  if (text === "") return undefined;
   try {
     return JSON.parse(text);
   } catch (error) {
@@ -114,6 +152,16 @@ async function readText(response: Response): Promise<string> {
     if (text.length > MAX_RESPONSE) throw new LimitError(`The HTTP API sent more than ${MAX_RESPONSE} bytes`);
   }
   return text + decoder.decode();
+}
+
+/** The reason in RabbitMQ's response to a refused request, `{"error":…,"reason":…}`. */
+function reasonIn(text: string): string {
+  try {
+    const { reason } = JSON.parse(text);
+    return typeof reason === "string" ? `: ${reason}` : "";
+  } catch {
+    return "";
+  }
 }
 
 function base64(text: string): string {

@@ -11,8 +11,10 @@ import { Confirms } from "./confirms.ts";
 import type { Consuming } from "./consuming.ts";
 import type { ChannelContext } from "./contract.ts";
 import { REPLY_TO } from "../../core/clients/direct_reply.ts";
+import { DUMP, SNAPSHOT } from "../../../amqp/dump.ts";
 import { PEEK, PEEK_QUEUES } from "../../../amqp/peek.ts";
-import { descriptionsOf, messagesOf, Peek } from "./peek.ts";
+import { messagesIn, snapshotOf } from "./dump.ts";
+import { descriptionsOf, messagesOf, Peek, type ShownMessage } from "./peek.ts";
 import type { Publishing } from "./publishing.ts";
 import { Transaction } from "./transaction.ts";
 
@@ -205,6 +207,7 @@ function consume(channel: MethodChannel, args: MethodArgs<"basic.consume">): voi
   if (args.queue === REPLY_TO) return consumeReplies(channel, args);
   consuming.checkTag(args.consumerTag);
   if (PEEK in args.arguments) return peek(channel, args);
+  if (DUMP in args.arguments) return dump(channel, args);
   const name = channel.queueName(args.queue);
   connection.access.check("read", "queue", name);
   const queue = connection.vhost.queueFor(name, connection);
@@ -231,8 +234,22 @@ function peek(channel: MethodChannel, args: MethodArgs<"basic.consume">): void {
     access.check("read", "queue", name);
     shown = messagesOf(vhost.queueFor(name, channel.connection), count, () => cycle.now);
   }
+  show(channel, consumerTag, shown);
+}
+
+/** `basic.consume` with the argument of the extension for dumps. */
+function dump(channel: MethodChannel, args: MethodArgs<"basic.consume">): void {
+  const { connection, host: { cycle } } = channel;
+  const consumerTag = args.consumerTag || `amq.ctag-${randomName()}`;
+  if (args.queue === SNAPSHOT) return show(channel, consumerTag, snapshotOf(channel));
+  connection.access.check("read", "queue", args.queue);
+  const queue = connection.vhost.queueFor(args.queue, connection);
+  show(channel, consumerTag, messagesIn(queue, args.arguments[DUMP]!, () => cycle.now));
+}
+
+function show(channel: MethodChannel, consumerTag: string, messages: Iterator<ShownMessage>): void {
   channel.send("basic.consume-ok", { consumerTag });
-  channel.consuming.peek(new Peek(channel, channel.consuming.deliveries, consumerTag, shown));
+  channel.consuming.peek(new Peek(channel, channel.consuming.deliveries, consumerTag, messages));
 }
 
 function mayRead(access: Access, { name }: Queue): boolean {
