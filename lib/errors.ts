@@ -16,7 +16,8 @@ export type ErrorCode =
   | "ERR_AMQP_CONNECTION"
   | "ERR_MQTT"
   | "ERR_STOMP"
-  | "ERR_DEFINITIONS";
+  | "ERR_DEFINITIONS"
+  | "ERR_FILTER";
 
 /**
  * The base class of the library's errors. `message` says what was expected, what happened and what to do; `cause` holds

@@ -1,7 +1,9 @@
 import process from "node:process";
 import { messageOf } from "../../lib/errors.ts";
+import { FilterError } from "../../lib/filter/filter_error.ts";
 import { hintFor } from "./errors.ts";
 import { writeStderr } from "./stderr.ts";
+import { isColourful } from "./terminal.ts";
 
 /** How much is written to stderr: only errors; also warnings and notes; every event; everything with stack traces. */
 export type Verbosity = "quiet" | "normal" | "verbose" | "debug";
@@ -49,6 +51,10 @@ export class Reporter {
   /** Reports what ended the command or lost messages. */
   error(error: unknown): void {
     this.#write("error", messageOf(error));
+    const cause = error instanceof Error ? error.cause ?? error : error;
+    if (cause instanceof FilterError && !this.#json) {
+      for (const line of cause.excerpt) this.#write("error", `  ${line}`);
+    }
     if (this.#level >= 3 && error instanceof Error) this.#write("debug", describeCauses(error));
   }
 
@@ -89,12 +95,6 @@ export class Reporter {
   #line(message: string): string {
     return `mqcat: ${this.#command === "" ? "" : `${this.#command}: `}${message}`;
   }
-}
-
-/** Whether stderr may have colours: https://no-color.org, https://force-color.org. */
-function isColourful(): boolean {
-  const { NO_COLOR = "", FORCE_COLOR = "" } = process.env;
-  return FORCE_COLOR === "" ? NO_COLOR === "" : FORCE_COLOR !== "0";
 }
 
 /** Makes a text one line of limited length without control characters, because parts of it may come from a peer. */

@@ -92,7 +92,7 @@ export async function bridge(
     }, prefetch), {
     address(delivery) {
       if (crossing.taken === 1) refuseStream(crossing, delivery);
-      tap.take(delivery, from.endpoint);
+      tap.take(delivery, crossing.inlet.broker ?? from.endpoint);
       return address(delivery);
     },
     isFull: () => tap.full,

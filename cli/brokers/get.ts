@@ -67,18 +67,16 @@ export async function getAll(
     if (output.failure !== undefined) inlet.changed.fire();
     else if (!sink.full) inlet.resume();
   };
-  const { endpoint } = origin;
   const sink = options.exec === undefined
     ? new PrintSink(
       session,
       inlet,
       output,
       queueWriter(output, style),
-      endpoint,
       wanted <= prefetch,
       () => over,
     )
-    : new ExecSink(session, inlet, output, style, endpoint, { ...options, exec: options.exec });
+    : new ExecSink(session, inlet, output, style, { ...options, exec: options.exec });
   session.onStop(() => inlet.changed.fire());
   await startWithin(origin, options.timeout, inlet.start()).catch((error) => {
     throw origin.explain?.(error) ?? error;

@@ -7,6 +7,7 @@ import type { Address } from "../../lib/link/protocol.ts";
 import { BROKER_SYSTEMS, type BrokerSystem } from "../../lib/patterns/address.ts";
 import { formatEndpoint } from "../../lib/transport/endpoint.ts";
 import { blockageReporter } from "../app/blockage.ts";
+import { passwordOf } from "../app/environment.ts";
 import { StoppedError, TimeoutError, UsageError } from "../app/errors.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
@@ -173,14 +174,14 @@ export function reach<A extends Login>(
   };
 }
 
-/** Fills in the password: that of `--password-file`, else for addresses without one that of `$AMQP_PASSWORD` or its like. */
+/** Fills in the password: that of `--password-file`, else for addresses without one that of the environment. */
 function withPassword<A extends Login>(
   addresses: readonly A[],
   { passwordFile }: LoginValues,
   system: BrokerSystem,
 ): readonly A[] {
   if (passwordFile === undefined) {
-    const password = process.env[`${system.toUpperCase()}_PASSWORD`];
+    const password = passwordOf(system);
     if (password === undefined) return addresses;
     return addresses.map((address) => {
       const { user, password: own, hasPassword = own !== undefined } = address;

@@ -10,7 +10,7 @@ import { readTls, tlsClient } from "../options/tls.ts";
 import type { Splitter } from "../records/splitter.ts";
 
 export default command({
-  argument: ["[endpoint]", "where to connect: tcp, unix, tls or udp (127.0.0.1:65432)"],
+  argument: ["[endpoint]", "where to connect: tcp, unix, tls or udp (default: 127.0.0.1:65432)"],
   options: {
     ...readiness,
     ...group("Messages", {

@@ -119,7 +119,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "queue serve",
     group: "Queue",
-    summary: "run a broker for AMQP 0-9-1 and STOMP clients, such as those of RabbitMQ",
+    summary: "run a broker for AMQP 0-9-1, MQTT and STOMP clients, such as those of RabbitMQ",
     load: () => import("./queue/serve.ts"),
   },
   {
@@ -245,5 +245,6 @@ export const ALIASES: Readonly<Record<string, string>> = {
   send: "push",
   consume: "pull",
   "queue rm": "queue delete",
+  "queue ls": "queue list",
   "queue create": "queue declare",
 };

@@ -9,7 +9,7 @@ import {
   KNOWN_TYPES,
   type QueueState,
 } from "../../lib/amqp/client/queues.ts";
-import { nearest } from "../app/command.ts";
+import { nearest } from "../app/nearest.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import type { LoginValues } from "../brokers/link.ts";

@@ -1,5 +1,4 @@
 /** The patterns on AMQP brokers, with the remedies of the command line in their errors. */
-import { formatBroker } from "../../lib/amqp/client/url.ts";
 import { publish, push, queueOf } from "../../lib/patterns/amqp/send.ts";
 import { DEFAULT_EXCHANGE } from "../../lib/patterns/amqp/send.ts";
 import { pull, subscribe } from "../../lib/patterns/amqp/receive.ts";
@@ -33,7 +32,6 @@ export const patterns: Patterns = {
     const { brokers, link } = target;
     return {
       ...target,
-      endpoint: formatBroker(brokers[0]!),
       open: (events, prefetch) =>
         subscribe({ brokers, name }, {
           ...link,
@@ -65,7 +63,6 @@ export const patterns: Patterns = {
     const queue = exchange === undefined ? queueOf({ brokers, name }) : undefined;
     return {
       ...target,
-      endpoint: formatBroker(brokers[0]!),
       destination: { exchange: exchange ?? "", queue, topic },
       open: (options) =>
         request({ brokers, name: queue }, {
@@ -83,7 +80,6 @@ export const patterns: Patterns = {
     const queue = queueOf({ brokers, name });
     return {
       ...target,
-      endpoint: formatBroker(brokers[0]!),
       open: (events, prefetch) =>
         reply({ brokers, name: queue }, {
           ...link,
@@ -135,7 +131,6 @@ export function takeFrom(
   let isFromStream: boolean | undefined;
   return {
     ...target,
-    endpoint: formatBroker(brokers[0]!),
     open: (events, prefetch) =>
       pull({ brokers, name: queue }, {
         ...link,

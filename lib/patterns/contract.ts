@@ -66,6 +66,8 @@ export interface Inlet {
   readonly changed: Signal;
   /** The permanent failure. */
   readonly failure: Error | undefined;
+  /** The host of the current or last connection, at systems with a broker. */
+  readonly broker?: string;
   /** The number of connections so far. */
   readonly generation: number;
   /** Acknowledges a message, or all up to it. Ignores messages of a lost connection. Call `flush` afterwards. */

@@ -31,6 +31,7 @@ import { loadNacl, type Nacl } from "../../lib/zmtp/mechanisms/nacl.ts";
 import { nullMechanism } from "../../lib/zmtp/mechanisms/null.ts";
 import { plainClient, plainServer } from "../../lib/zmtp/mechanisms/plain.ts";
 import { amqpTargets } from "./amqp.ts";
+import { filters } from "./filter.ts";
 import { mqttTargets } from "./mqtt.ts";
 import { mutate } from "./mutate.ts";
 import { stompTargets } from "./stomp.ts";
@@ -66,6 +67,7 @@ export async function targets(): Promise<Target[]> {
     ...amqpTargets,
     ...mqttTargets,
     ...stompTargets,
+    filters,
     curveMessages(nacl),
     ...pairs.flatMap(([, client, server]) => [canned(client), canned(server)]),
     ...pairs.map(([name, client, server]) => tampered(name, client, server)),

@@ -1,4 +1,4 @@
-/** The script of docs/mqtt_page.html against a broker, with the WebSocket of the runtime and a document without content. */
+/** The script of pages/mqtt_page.html against a broker, with the WebSocket of the runtime and a document without content. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { describe } from "node:test";
@@ -7,7 +7,7 @@ import { tempDir, waitFor } from "../support/helpers.ts";
 import { start, test } from "../support/mqcat.ts";
 import { MqttPeer } from "../support/mqtt_peer.ts";
 
-const PAGE = fileURLToPath(new URL("../../docs/mqtt_page.html", import.meta.url));
+const PAGE = fileURLToPath(new URL("pages/mqtt_page.html", import.meta.url));
 
 interface Page {
   subscribe(
@@ -32,7 +32,7 @@ async function load(dir: { file(name: string): string }): Promise<Page> {
   }
 }
 
-describe("docs/mqtt_page.html", () => {
+describe("mqtt_page.html", () => {
   test("the page subscribes, and shows messages and refusals", async () => {
     using dir = tempDir();
     const ready = dir.file("ready");

@@ -11,15 +11,17 @@ import { moveAll } from "../../queue/move.ts";
 import { targetOf } from "../../queue/target.ts";
 
 export default command({
-  argument: ["<words...>", "FROM TO: two queues; both must exist"],
+  argument: ["<queue> <queue>", "from the first queue to the second; both must exist"],
   options: {
     ...broker,
-    ...group("Broker", { toUrl: option("--to-url <url>", "the broker of TO, when it is another one", word) }),
+    ...group("Broker", {
+      toUrl: option("--to-url <url>", "the broker of the second queue, when it is another one", word),
+    }),
     ...ending,
     ...group("Queue", {
       declare: {
         ...group("Queue", declaring).declare,
-        description: "create TO if it does not exist: durable",
+        description: "create the second queue if it does not exist: durable",
       },
     }),
     ...group("Delivery", {
@@ -31,10 +33,7 @@ export default command({
   },
   examples,
   action({ session, values, operands }) {
-    const [from, to] = operands;
-    if (from === undefined || to === undefined || operands.length > 2) {
-      throw new UsageError("expected two queues (try: mqcat queue move failed jobs)");
-    }
+    const [from = "", to = ""] = operands;
     refuseEmptyNames(operands);
     if (from === to && values.toUrl === undefined) {
       throw new UsageError(`'${from}' cannot be moved to itself: it would never end`);

@@ -1,7 +1,6 @@
 import type { AmqpConnection } from "../../../lib/amqp/client/connection.ts";
 import { Consumer } from "../../../lib/amqp/client/consumer.ts";
 import { peekQueue } from "../../../lib/amqp/client/peek.ts";
-import { formatBroker } from "../../../lib/amqp/client/url.ts";
 import examples from "../../cheats/queue-peek.md" with { type: "text" };
 import { command, group } from "../../app/command.ts";
 import { TimeoutError, UsageError } from "../../app/errors.ts";
@@ -50,9 +49,9 @@ export default command({
     const { count = COUNT, timeout = TIMEOUT_MS } = values;
     const target = targetOf(session, values);
     let done = false;
-    await withConnection(target, async (connection) => {
+    await withConnection(target, async (connection, broker) => {
       if (!connection.peeks) return;
-      await look(session, connection, operands[0]!, style, count, formatBroker(target.brokers[0]!));
+      await look(session, connection, operands[0]!, style, count, broker);
       done = true;
     });
     if (!done) await borrow(session, target, operands[0]!, style, count, timeout);
@@ -115,7 +114,6 @@ async function borrow(
   const { brokers, link } = target;
   const out = new Output(session);
   const write = queueWriter(out, style);
-  const endpoint = formatBroker(brokers[0]!);
   let lastAt = performance.now();
   let failure: Error | undefined;
   let asked = false;
@@ -131,7 +129,7 @@ async function borrow(
       lastAt = performance.now();
       counts.received++;
       counts.bytes += delivery.content.bodyEnd - delivery.content.bodyStart;
-      write(delivery, endpoint);
+      write(delivery, consumer.broker);
     },
     onBatchEnd() {
       out.flush();

@@ -3,6 +3,7 @@ import type { Channel } from "../../../lib/amqp/client/channel.ts";
 import type { AmqpConnection } from "../../../lib/amqp/client/connection.ts";
 import { readSnapshot } from "../../../lib/amqp/client/dump.ts";
 import { encodeRestored, RESTORE } from "../../../lib/amqp/dump.ts";
+import { RefusedError } from "../../../lib/errors.ts";
 import { encodeProperties } from "../../../lib/amqp/properties.ts";
 import { Signal } from "../../../lib/transport/waiting.ts";
 import { utf8 } from "../../../lib/zmtp/bytes.ts";
@@ -52,7 +53,10 @@ export class OwnPutter implements Putter {
   /** @param progress the queue that counts the messages; empty for none */
   static async open(connection: AmqpConnection, progress: string): Promise<OwnPutter> {
     const { queues } = await readSnapshot(connection);
-    const done = queues.find(({ name }) => name === progress)?.to[0] ?? 0;
+    const done = progress === "" ? 0 : queues.find(({ name }) => name === progress)?.to[0];
+    if (done === undefined) {
+      throw new RefusedError(`The user needs the permission 'read' for queue '${progress}'`);
+    }
     const changed = new Signal();
     const confirmed = { count: 0 };
     const channel = await connection.open({

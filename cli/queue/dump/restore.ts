@@ -17,8 +17,8 @@ import { Input } from "../../io/input.ts";
 import { RecordError } from "../../records/json.ts";
 import { splitterFor } from "../../records/splitter.ts";
 import type { BrokerTarget } from "../target.ts";
-import { declareAll, type Definitions, definitionsFor, setPolicies } from "./definitions.ts";
-import { type DumpedMessage, type Header, parseHeader, parseLine } from "./format.ts";
+import { declareAll, definitionsFor, setPolicies } from "./definitions.ts";
+import { type Header, parseHeader, parseLine } from "./format.ts";
 import { OwnPutter, type Putter, QueuePutter } from "./putter.ts";
 import { matches } from "./selection.ts";
 

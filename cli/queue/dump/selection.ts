@@ -1,6 +1,6 @@
 /** The queues that operands select: by name, or by a pattern with `*`. */
 import { PROGRESS } from "../../../lib/amqp/dump.ts";
-import { nearest } from "../../app/command.ts";
+import { nearest } from "../../app/nearest.ts";
 import { UsageError } from "../../app/errors.ts";
 
 /** Whether an operand is a pattern: `*` is any text. */

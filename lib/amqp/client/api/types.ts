@@ -1,4 +1,5 @@
 /** The types of the public AMQP client. */
+import type { ClusterOptions } from "../near_leader.ts";
 import type { BasicProperties } from "../../properties.ts";
 import type { FieldTable } from "../../types/field_value.ts";
 import type { QueueOptions, QueueState } from "../queues.ts";
@@ -24,7 +25,7 @@ export interface PublishOptions extends AmqpWaitOptions {
 }
 
 /** Options of `AmqpClient.consume`. */
-export interface ConsumeOptions extends AmqpWaitOptions {
+export interface ConsumeOptions extends AmqpWaitOptions, ClusterOptions {
   /** The maximum number of unacknowledged messages, 1 to 65535. Default: 100 */
   readonly prefetch?: number | undefined;
   /** Arguments of the consumer, for example `x-priority`. */
