@@ -244,6 +244,8 @@ function build(
       const value = checked(given, text);
       return kind === "list" ? [...(before as unknown[] ?? []), value] : value;
     };
+    // A value in brackets, `[address]`, may be left out: it is then empty.
+    if (option.optional) option.preset("");
     if (kind !== "flag") option.argParser(combined);
     parser.addOption(option);
     if (given.formerly === undefined) continue;

@@ -15,16 +15,17 @@ import { shortName } from "../../lib/patterns/address.ts";
 import { group, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
-import { text, word } from "../app/values.ts";
+import { text } from "../app/values.ts";
 import { brokerInUse, linkOf, type LoginValues, reach, startWithin, type Target } from "../brokers/link.ts";
+import { httpUrls } from "../options/http.ts";
 import type { DataFolder } from "./data_folder.ts";
 
 /** The HTTP API, for information that AMQP does not have. */
 export const http = group("Broker", {
   http: option(
-    "--http <url>",
-    "the HTTP API of the broker (default: $AMQP_HTTP_URL, else port 15672 of its hosts, or 15671 for amqps)",
-    word,
+    "--http <address>",
+    "the HTTP API of the broker, host:port or its URL (default: $AMQP_HTTP_URL, else port 15672 of its hosts; amqps: 15671)",
+    httpUrls,
   ),
 });
 
@@ -113,8 +114,10 @@ function dialer(session: Session, folder: string, create: boolean): NonNullable<
 }
 
 /** The URLs of the HTTP API in the options; undefined: RabbitMQ's default address at each host. */
-export function httpOf(options: { readonly http: string | undefined }): readonly string[] | undefined {
-  return (options.http ?? (process.env["AMQP_HTTP_URL"] || undefined))?.split(",");
+export function httpOf(
+  options: { readonly http: readonly string[] | undefined },
+): readonly string[] | undefined {
+  return options.http ?? (process.env["AMQP_HTTP_URL"] || undefined)?.split(",");
 }
 
 /**
