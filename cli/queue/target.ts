@@ -16,7 +16,16 @@ import { group, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { text } from "../app/values.ts";
-import { brokerInUse, linkOf, type LoginValues, reach, startWithin, type Target } from "../brokers/link.ts";
+import {
+  contextOf,
+  linkOf,
+  type LoginValues,
+  placeOf,
+  reach,
+  startWithin,
+  type Target,
+} from "../brokers/link.ts";
+import type { Context } from "../options/context.ts";
 import { httpUrls } from "../options/http.ts";
 import type { DataFolder } from "./data_folder.ts";
 
@@ -61,7 +70,8 @@ export function targetOf(session: Session, options: BrokerValues, create = false
       ...linkOf(session, { ...SHARED_DIRECTORY, dial: dialer(session, folder, create) }, true),
     };
   }
-  return reachAmqp(session, parseAmqpUrl(url ?? brokerInUse("amqp", DEFAULT_URL)), options);
+  const place = placeOf("amqp", url, DEFAULT_URL, options);
+  return reachAmqp(session, parseAmqpUrl(place.url), place.login);
 }
 
 /**
@@ -76,10 +86,11 @@ export function targetAt(
   options: LoginValues,
 ): BrokerTarget & { readonly name: string | undefined } {
   const short = shortName(address);
+  const { url, login } = placeOf("amqp", short === undefined ? address : undefined, DEFAULT_URL, options);
   const { brokers, name } = short === undefined
-    ? parseAmqpAddress(address)
-    : { brokers: parseAmqpUrl(brokerInUse("amqp", DEFAULT_URL)), name: short || undefined };
-  return { ...reachAmqp(session, brokers, options), name };
+    ? parseAmqpAddress(url)
+    : { brokers: parseAmqpUrl(url), name: short || undefined };
+  return { ...reachAmqp(session, brokers, login), name };
 }
 
 function reachAmqp(
@@ -115,9 +126,11 @@ function dialer(session: Session, folder: string, create: boolean): NonNullable<
 
 /** The URLs of the HTTP API in the options; undefined: RabbitMQ's default address at each host. */
 export function httpOf(
-  options: { readonly http: readonly string[] | undefined },
+  options: { readonly http: readonly string[] | undefined; readonly context?: Context | undefined },
 ): readonly string[] | undefined {
-  return options.http ?? (process.env["AMQP_HTTP_URL"] || undefined)?.split(",");
+  const context = contextOf("amqp", options);
+  const inUse = context === undefined ? process.env["AMQP_HTTP_URL"] || undefined : context.http;
+  return options.http ?? inUse?.split(",");
 }
 
 /**
