@@ -30,6 +30,8 @@ export interface LoginValues extends TlsValues {
   readonly passwordFile: string | undefined;
   /** The context of the command line; it applies to the broker in use. */
   readonly context?: Context | undefined;
+  /** The environment variable with the password of a user without one. Default: see `passwordOf` */
+  readonly passwordVariable?: string | undefined;
   /** The limit of `-w`, for the words about a wait, in milliseconds. */
   readonly timeout?: number | undefined;
 }
@@ -223,11 +225,15 @@ export function reach<A extends Login>(
 /** Fills in the password: that of `--password-file`, else for addresses without one that of the environment. */
 function withPassword<A extends Login>(
   addresses: readonly A[],
-  { passwordFile, context }: LoginValues,
+  { passwordFile, passwordVariable, context }: LoginValues,
   system: BrokerSystem,
 ): readonly A[] {
   if (passwordFile === undefined) {
-    const password = context === undefined ? passwordOf(system) : context.password(system, true);
+    const password = passwordVariable !== undefined
+      ? process.env[passwordVariable]
+      : context === undefined
+      ? passwordOf(system)
+      : context.password(system, true);
     if (password === undefined) return addresses;
     return addresses.map((address) => {
       const { user, password: own, hasPassword = own !== undefined } = address;
@@ -254,7 +260,7 @@ function describeLink(
   const wait = (text: string) => {
     if (text !== said || performance.now() - saidAt > SAID_MS) {
       const limit = timeout === undefined
-        ? "until it is back (-w limits it)"
+        ? "until that changes (-w limits it)"
         : `for at most ${timeout / 1000} s (-w)`;
       reporter.warn(`${text}; waiting ${limit}`);
     }

@@ -3,7 +3,7 @@ import fs from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
-import { connectBroker, type LinkOptions, patiently } from "../../lib/amqp/client/link.ts";
+import { type AmqpEvent, connectBroker, type LinkOptions, patiently } from "../../lib/amqp/client/link.ts";
 import {
   type BrokerAddress,
   DEFAULT_URL,
@@ -126,12 +126,20 @@ function dialer(session: Session, folder: string, create: boolean): NonNullable<
 
 /** The URLs of the HTTP API in the options; undefined: RabbitMQ's default address at each host. */
 export function httpOf(
-  options: { readonly http: readonly string[] | undefined; readonly context?: Context | undefined },
+  { http, folder, context: given }: {
+    readonly http: readonly string[] | undefined;
+    readonly folder: string | undefined;
+    readonly context?: Context | undefined;
+  },
 ): readonly string[] | undefined {
-  const context = contextOf("amqp", options);
-  const inUse = context === undefined ? process.env["AMQP_HTTP_URL"] || undefined : context.http;
-  return options.http ?? inUse?.split(",");
+  const context = contextOf("amqp", { context: given });
+  // The variable is about the broker in use, not about a directory.
+  const variable = folder === undefined ? process.env["AMQP_HTTP_URL"] || undefined : undefined;
+  return http ?? (context === undefined ? variable : context.http)?.split(",");
 }
+
+/** What `withConnection` runs. @param broker the host of the connection */
+type Work = (connection: AmqpConnection, broker: string) => Promise<void>;
 
 /**
  * Connects once, runs `work`, and closes the connection.
@@ -140,7 +148,7 @@ export function httpOf(
  */
 export async function withConnection(
   target: BrokerTarget,
-  work: (connection: AmqpConnection) => Promise<void>,
+  work: Work,
   waiting?: { readonly timeout: number | undefined },
 ): Promise<void> {
   const link = waiting === undefined ? { ...target.link, awayPatience: 0 } : target.link;
@@ -149,14 +157,19 @@ export async function withConnection(
 
 async function once(
   { brokers, link }: BrokerTarget,
-  work: (connection: AmqpConnection) => Promise<void>,
+  work: Work,
 ): Promise<void> {
   await patiently(link, async () => {
-    const connection = await connectBroker(brokers, link);
+    let broker = "";
+    const onEvent = (event: AmqpEvent) => {
+      if (event.type === "connected") broker = event.broker;
+      link.onEvent?.(event);
+    };
+    const connection = await connectBroker(brokers, { ...link, onEvent });
     const stop = () => connection.abort();
     link.signal?.addEventListener("abort", stop);
     try {
-      await work(connection);
+      await work(connection, broker);
     } catch (error) {
       throw link.signal?.aborted ? link.signal.reason : error;
     } finally {

@@ -23,7 +23,7 @@ export default command({
     ...group("Endpoints", {
       http: option(
         "--http [address]",
-        "serve RabbitMQ's HTTP API, too, at this host:port (default: a free port); $AMQP_HTTP_URL says where",
+        "serve RabbitMQ's HTTP API, too, at this host:port (default: a free port); $AMQP_HTTP_URL has its address",
         httpListener,
       ),
     }),
