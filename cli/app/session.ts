@@ -22,6 +22,12 @@ export interface Counts {
   unsent: number;
   dropped: number;
   bytes: number;
+  /** The number of messages that were sent again, as their outcome was not known; undefined where it is never done. */
+  resent?: number;
+  /** The number of received messages that the broker had delivered before, to this or another receiver. */
+  redelivered?: number;
+  /** How often quorum queues had counted a delivery of the received messages before, in all; undefined without one. */
+  earlier_deliveries?: number;
 }
 
 /** An end that takes longer than this after a signal is explained, in milliseconds. */
@@ -48,6 +54,7 @@ export class Session {
   /** The signals that the parent process has set to be ignored. */
   readonly #ignored: readonly StopSignal[];
   #signal: StopSignal | undefined;
+  #note = "";
 
   constructor(command: string, options: SessionOptions) {
     this.command = command;
@@ -68,6 +75,11 @@ export class Session {
       else if (process.versions.deno !== undefined) process.on(signal, () => {});
     }
     this.#ignored = ignored;
+  }
+
+  /** Adds a note to the error that ends the command. */
+  note(text: string): void {
+    this.#note = ` (${text})`;
   }
 
   /** Prints a warning. */
@@ -196,7 +208,7 @@ export class Session {
     try {
       return await work();
     } catch (error) {
-      this.reporter.error(new Error(phrase(error), { cause: error }));
+      this.reporter.error(new Error(phrase(error) + this.#note, { cause: error }));
       if (this.stopping && error instanceof StoppedError) return undefined;
       this.exitCode = exitCodeOf(error);
       return undefined;

@@ -15,6 +15,8 @@ import type { Session } from "../app/session.ts";
 import { messages, reportDropped } from "../app/tally.ts";
 import { report } from "../brokers/put.ts";
 import { queueWriter } from "../brokers/records.ts";
+import { countRedelivery } from "../brokers/redelivery.ts";
+import type { brokerContext } from "../options/context.ts";
 import { unsentParts } from "../options/systems.ts";
 import type { declaring, naming, prefetch, quality, routing, sharing } from "../options/brokers.ts";
 import type { EndpointPlan } from "../options/endpoints.ts";
@@ -29,6 +31,7 @@ import { makeSides, type SourceSide } from "./sides.ts";
 /** The values of the options of `proxy`. */
 export type BridgeValues =
   & ProxyOptions
+  & Values<typeof brokerContext>
   & Values<typeof declaring>
   & Values<typeof naming>
   & Values<typeof prefetch>
@@ -92,6 +95,7 @@ export async function bridge(
     }, prefetch), {
     address(delivery) {
       if (crossing.taken === 1) refuseStream(crossing, delivery);
+      countRedelivery(counts, delivery);
       tap.take(delivery, crossing.inlet.broker ?? from.endpoint);
       return address(delivery);
     },
@@ -105,6 +109,8 @@ export async function bridge(
     isLossy: from.isLossy,
   });
   tap.onChange = () => crossing.proceed();
+  // ZeroMQ delivers a message only once.
+  if (from.system !== "zmq") counts.redelivered = 0;
   const progress = new Progress(
     session,
     () => crossing.forwarded,

@@ -6,6 +6,7 @@ import { UsageError } from "../app/errors.ts";
 import { oneOf, separator, text, word } from "../app/values.ts";
 import { MIXED, topicRule } from "../bridge/patterns.ts";
 import { declaring, naming, prefetch, quality, routing, sharing } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { delivery, ending, output, receiving, socket } from "../options/options.ts";
 import { refuseOptions } from "../options/systems.ts";
@@ -28,7 +29,7 @@ const sides = group("Endpoints", {
 const traffic = group("Messages", {
   pattern: option(
     "--pattern <pattern>",
-    "pubsub, pushpull or reqrep; sub-push: from an exchange or a publisher to a queue; pull-pub: the other way",
+    "pubsub, pushpull or reqrep; sub-push: from an exchange or a publisher to a queue; pull-pub: from a queue to an exchange or subscribers",
     oneOf(...PATTERNS, ...MIXED),
   ),
   topic: list(
@@ -77,6 +78,7 @@ export default command({
     ...quality,
     ...naming,
     ...sharing,
+    ...brokerContext,
   },
   examples,
   async action({ session, values }) {

@@ -13,6 +13,7 @@ import { reportDropped } from "../app/tally.ts";
 import { oneOf, word } from "../app/values.ts";
 import type { LoginValues } from "../brokers/link.ts";
 import { declaring, quality, retention } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { delivery, ending, pacing, zeromq } from "../options/options.ts";
 import { type BrokerOperand, brokerOperand } from "../options/systems.ts";
@@ -49,6 +50,7 @@ export default command({
     ...declaring,
     ...quality,
     ...retention,
+    ...brokerContext,
   },
   examples,
   async action({ session, values, operands: [file, ...operands] }) {

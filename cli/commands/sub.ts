@@ -5,6 +5,7 @@ import { command, group, list, option } from "../app/command.ts";
 import { separator, text } from "../app/values.ts";
 import { checkExec } from "../io/exec.ts";
 import { matches, prefetch, quality } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { conflation, ending, exec, output, receiving, zeromq } from "../options/options.ts";
 import { brokerOperand } from "../options/systems.ts";
@@ -21,7 +22,7 @@ const topics = group("Messages", {
   ),
   separator: option(
     "-K, --key-separator <text>",
-    "print a message's topic and this before its body",
+    "print the topic and this separator before each body",
     separator,
   ),
 });
@@ -42,6 +43,7 @@ export default command({
     ...prefetch,
     ...matches,
     ...quality,
+    ...brokerContext,
   },
   examples,
   async action({ session, values, operands }) {

@@ -8,10 +8,12 @@ const FULL_PIPE = 64 * 1024;
 /** After this many reads in the thread of JavaScript, the event loop gets a turn. */
 const MAX_DIRECT = 16;
 
-/** A source of bytes. */
+/** Where the bytes of an input come from. */
 export interface ByteReader {
   /** Whether it is a regular file, which has an end. */
   readonly isFile: boolean;
+  /** Which part of a regular file was read, from 0 to 1; undefined if the end is not known. */
+  readonly part?: number | undefined;
   /**
    * Reads into `buffer[from, to)`.
    *
@@ -35,18 +37,29 @@ export class DescriptorReader implements ByteReader {
   #direct: number | null | undefined;
   #directReads = 0;
   #last = 0;
+  /** The bytes that were read of a regular file, and all its bytes. */
+  #done = 0;
+  readonly #size: number;
   #cancel: ((count: number) => void) | undefined;
 
   constructor(fd: number) {
     this.#fd = fd;
     this.isFile = isRegularFile(fd);
     if (this.isFile) this.#direct = fd;
+    this.#size = this.isFile ? fs.fstatSync(fd).size : 0;
+  }
+
+  get part(): number | undefined {
+    return this.#size === 0 ? undefined : Math.min(1, this.#done / this.#size);
   }
 
   read(buffer: Uint8Array, from: number, to: number): number | Promise<number> {
     if ((this.isFile || this.#last >= FULL_PIPE) && ++this.#directReads <= MAX_DIRECT) {
       const count = this.#readDirectly(buffer, from, to);
-      if (count >= 0) return this.#last = count;
+      if (count >= 0) {
+        this.#done += count;
+        return this.#last = count;
+      }
     }
     this.#directReads = 0;
     return this.#readElsewhere(buffer, from, to);

@@ -5,7 +5,7 @@ import { Signal } from "../../../lib/transport/waiting.ts";
 import { TimeoutError, UsageError } from "../../app/errors.ts";
 import { phrase } from "../../app/reporter.ts";
 import { requireQueue } from "../existence.ts";
-import { refuseStream } from "../streams.ts";
+import { isStream, keepsMessages } from "../streams.ts";
 import { type Definitions, definitionsFor, sorted } from "./definitions.ts";
 import type { Dump } from "./dump.ts";
 import { isPattern, select } from "./selection.ts";
@@ -23,11 +23,13 @@ export async function dumpBorrowed(dump: Dump, connection: AmqpConnection): Prom
         "redelivered (a quorum queue counts the delivery, and other consumers wait for them); --force does it",
     );
   }
-  const all = await definitionsOf(dump);
-  const names = all === undefined
-    ? dump.options.operands
-    : select(dump.options.operands, all.queues.filter((queue) => !isStream(queue)).map(({ name }) => name));
   const { operands } = dump.options;
+  const all = await definitionsOf(dump);
+  const log = all?.queues.find((queue) => isLog(queue) && operands.includes(queue.name));
+  if (log !== undefined) throw keepsMessages(log.name);
+  const names = all === undefined
+    ? operands
+    : select(operands, all.queues.filter((queue) => !isLog(queue)).map(({ name }) => name));
   const definitions = all && sorted(operands.length === 0 ? all : definitionsFor(all, new Set(names)));
   const plan = dump.start(connection, {
     queues: names,
@@ -35,12 +37,13 @@ export async function dumpBorrowed(dump: Dump, connection: AmqpConnection): Prom
   });
   for (; dump.queue < plan.queues.length && !dump.isOver; dump.queue++) {
     const queue = plan.queues[dump.queue]!;
-    if (all === undefined) await refuseStream(dump.options.target, queue, "peek");
+    if (all === undefined && await isStream(dump.options.target, queue)) throw keepsMessages(queue);
     await borrow(dump, connection, queue);
   }
 }
 
-function isStream(queue: Definitions["queues"][number]): boolean {
+/** A stream keeps its messages, whoever reads them. */
+function isLog(queue: Definitions["queues"][number]): boolean {
   return queue.arguments["x-queue-type"] === "stream";
 }
 
