@@ -32,16 +32,23 @@ export const patterns: Patterns = {
     return {
       ...target,
       endpoint: formatMqtt(to.addresses[0]!),
+      others: "drop",
       open: (events, prefetch) => subscribe(to, { ...options, ...events, prefetch }),
     };
   },
 
   pull(session, address, values) {
+    if (values.where !== undefined) {
+      throw new UsageError(
+        "--where is not for pull over MQTT, where a message cannot be returned to the others of the group (sub has it)",
+      );
+    }
     const { to, link, ...target } = targetAt(session, address, values);
     const options = { ...link, ...sessionOf(values), qos: qosOf(values), group: values.group };
     return {
       ...target,
       endpoint: formatMqtt(to.addresses[0]!),
+      others: "drop",
       open: (events, prefetch) => pull(to, { ...options, ...events, prefetch }),
     };
   },

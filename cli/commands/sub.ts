@@ -8,6 +8,7 @@ import { matches, prefetch, quality } from "../options/brokers.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { conflation, ending, exec, output, receiving, zeromq } from "../options/options.ts";
 import { brokerOperand } from "../options/systems.ts";
+import { filterOf, where } from "../options/where.ts";
 import { styleOf } from "../records/writer.ts";
 import { receiveAll } from "../zmq/receive.ts";
 import { open, socketOptions } from "../zmq/socket.ts";
@@ -34,6 +35,7 @@ export default command({
   options: {
     ...zeromq,
     ...topics,
+    ...where,
     ...output,
     ...ending,
     ...receiving,
@@ -56,6 +58,10 @@ export default command({
     const style = styleOf(session, values, true, separator);
     const socket = new Sub(await socketOptions(session, values));
     for (const topic of values.topic.length === 0 ? [""] : values.topic) socket.subscribe(topic);
-    await Promise.all([receiveAll(session, socket, style, values), open(session, socket, plan)]);
+    const filter = await filterOf(values);
+    await Promise.all([
+      receiveAll(session, socket, style, { ...values, filter }),
+      open(session, socket, plan),
+    ]);
   },
 });

@@ -5,11 +5,14 @@ import { findQueue } from "../../lib/amqp/client/queues.ts";
 import { addressing, type Readdress } from "../../lib/patterns/bridge/addressing.ts";
 import { pushTo } from "../../lib/patterns/amqp/send.ts";
 import { Bridge } from "../../lib/patterns/bridge/bridge.ts";
+import type { InletEvents } from "../../lib/patterns/contract.ts";
+import { SelectedInlet } from "../../lib/patterns/selected_inlet.ts";
 import { EXIT } from "../app/errors.ts";
 import { Progress } from "../app/progress.ts";
 import type { Session } from "../app/session.ts";
 import { messages } from "../app/tally.ts";
 import { cross } from "../bridge/crossing.ts";
+import { reportHeld, requireForce, selectionOf, type WhereValues } from "../options/where.ts";
 import { requireQueue } from "./existence.ts";
 import { report } from "../brokers/put.ts";
 import { refuseStream, SUSPICION_MS } from "./streams.ts";
@@ -22,7 +25,7 @@ const LAST_MS = 30_000;
 const NAMED = 5;
 
 /** The values of the options of `queue move` and `queue redrive`. */
-export interface MoveOptions {
+export interface MoveOptions extends WhereValues {
   readonly count: number | undefined;
   readonly timeout: number | undefined;
   readonly prefetch: number | undefined;
@@ -51,7 +54,7 @@ export async function moveAll(
   to: Destination,
   options: MoveOptions,
 ): Promise<void> {
-  const { count, timeout, present, declare = false } = options;
+  const { count, timeout, present, declare = false, where } = options;
   const prefetch = Math.min(options.prefetch ?? 1000, count ?? Infinity, 65535);
   /** The number of messages for each queue. */
   const targets = new Map<string, number>();
@@ -62,20 +65,31 @@ export async function moveAll(
       ...to.link,
       prepare: async (connection) => void await requireQueue(connection, to.queue!, declare),
     });
-  const bridge: Bridge = new Bridge(publisher, (events) =>
+  const selection = await selectionOf(options, "hold");
+  const open = (events: InletEvents) =>
     new Consumer(from.brokers, from.queue, {
       ...from.link,
       ...events,
       prefetch,
-      prepare: async (connection) => void await requireQueue(connection, from.queue),
-    }), {
-    address: addressing(to.readdress),
-    admit: known === undefined ? undefined : ({ routingKey }) => known.admit(routingKey, bridge),
-    onForwarded: ({ routingKey }) => targets.set(routingKey, (targets.get(routingKey) ?? 0) + 1),
-    count,
-    present,
-    prefetch,
-  });
+      where,
+      drain: true,
+      prepare: async (connection) => {
+        await requireQueue(connection, from.queue);
+        if (!connection.sweeps) requireForce(options, from.queue);
+      },
+    });
+  const bridge: Bridge = new Bridge(
+    publisher,
+    (events) => selection === undefined ? open(events) : new SelectedInlet(selection, open, events),
+    {
+      address: addressing(to.readdress),
+      admit: known === undefined ? undefined : ({ routingKey }) => known.admit(routingKey, bridge),
+      onForwarded: ({ routingKey }) => targets.set(routingKey, (targets.get(routingKey) ?? 0) + 1),
+      count,
+      present,
+      prefetch,
+    },
+  );
   const progress = new Progress(session, () => bridge.forwarded, "moved");
   let started = false;
   let asked = false;
@@ -104,6 +118,7 @@ export async function moveAll(
       session.counts.received = bridge.taken;
       report(session, publisher, bridge.published);
       reportMoved(session, bridge, from.queue, to.queue, targets);
+      reportHeld(session, selection);
       if (bridge.keptCount > 0) reportKept(session, bridge, from.queue, prefetch, count);
     }
   }

@@ -78,6 +78,8 @@ export interface Inlet {
   pause(): void;
   /** Continues reading. */
   resume(): void;
+  /** Whether the server applies the filter that the inlet was made with, so that all messages match. Default: false */
+  readonly selects?: boolean;
   /** Whether no message is left at the source. Absent where the system cannot know it. */
   isDrained?(): Promise<boolean>;
   /** Ends the deliveries; delivered messages can still be settled. @param limit the time limit in milliseconds */

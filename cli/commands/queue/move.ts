@@ -6,14 +6,17 @@ import { word } from "../../app/values.ts";
 import { broker } from "../../options/broker.ts";
 import { declaring, prefetch } from "../../options/brokers.ts";
 import { ending } from "../../options/options.ts";
+import { selecting } from "../../options/where.ts";
 import { refuseEmptyNames } from "../../queue/existence.ts";
 import { moveAll } from "../../queue/move.ts";
+import { dryRun, rehearse, sweepInPlace } from "../../queue/sweep.ts";
 import { targetOf } from "../../queue/target.ts";
 
 export default command({
   argument: ["<words...>", "FROM TO: two queues; both must exist"],
   options: {
     ...broker,
+    ...selecting,
     ...group("Broker", { toUrl: option("--to-url <url>", "the broker of TO, when it is another one", word) }),
     ...ending,
     ...group("Queue", {
@@ -22,6 +25,7 @@ export default command({
         description: "create TO if it does not exist: durable",
       },
     }),
+    ...dryRun,
     ...group("Delivery", {
       prefetch: {
         ...group("Delivery", prefetch).prefetch,
@@ -30,7 +34,7 @@ export default command({
     }),
   },
   examples,
-  action({ session, values, operands }) {
+  async action({ session, values, operands }) {
     const [from, to] = operands;
     if (from === undefined || to === undefined || operands.length > 2) {
       throw new UsageError("expected two queues (try: mqcat queue move failed jobs)");
@@ -43,7 +47,10 @@ export default command({
     const target = values.toUrl === undefined
       ? source
       : targetOf(session, { ...values, url: values.toUrl, folder: undefined });
-    return moveAll(
+    if (values.dryRun) return await rehearse(session, source, from, `move from '${from}' to '${to}'`, values);
+    const task = { action: "move", done: "moved", to, declare: values.declare } as const;
+    if (target === source && await sweepInPlace(session, source, from, task, values)) return;
+    await moveAll(
       session,
       { ...source, queue: from },
       { ...target, queue: to, readdress: toQueue(to) },

@@ -61,6 +61,11 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
     this.#options = options;
   }
 
+  /** Whether the server applies the filter. */
+  get selects(): boolean {
+    return this.#options.where !== undefined && this.connection?.sweeps === true;
+  }
+
   /** Acknowledges a message, or all up to it. Ignores messages of a lost connection. Call `flush` afterwards. */
   ack({ generation, tag }: Receipt, multiple: boolean): void {
     if (generation === this.generation) this.#channel?.ack(tag, multiple);
@@ -151,7 +156,10 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
   }
 
   async #consume(channel: Channel, selection: FieldTable): Promise<void> {
-    await channel.call("basic.qos", { prefetchCount: this.#options.prefetch ?? 1000 }, "basic.qos-ok");
+    const { where, prefetch = 1000 } = this.#options;
+    // Messages that do not match stay unacknowledged: no limit could be large enough.
+    const prefetchCount = where === undefined || this.selects ? prefetch : 0;
+    await channel.call("basic.qos", { prefetchCount }, "basic.qos-ok");
     const args = { ...this.#options.arguments?.(), ...selection };
     const consume = { queue: this.#queue, consumerTag: CONSUMER_TAG, arguments: args };
     try {
