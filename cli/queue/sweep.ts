@@ -86,7 +86,6 @@ async function sweep(
       limit: count,
       onReport: (latest) => report = latest,
     });
-    if (report.failure !== undefined) failure = new Error(report.failure);
   } catch (error) {
     const known = `at least ${messages(report.matched)} ${done}, and the rest is where it was: run it again`;
     failure = session.stopping ? new StoppedError(known) : new Error(`${phrase(error)} (${known})`);
@@ -100,6 +99,12 @@ async function sweep(
     );
   }
   reportUntestable(session, report, queue);
+  if (report.failure !== undefined) {
+    session.reporter.error(
+      `the broker refused a message, and the rest stays in '${queue}': ${report.failure}`,
+    );
+    session.exitCode = EXIT.undelivered;
+  }
   if (failure !== undefined) throw failure;
 }
 

@@ -7,7 +7,7 @@ import { broker } from "../../options/broker.ts";
 import { declaring, prefetch } from "../../options/brokers.ts";
 import { ending } from "../../options/options.ts";
 import { revived } from "../../queue/dead_letters.ts";
-import { selecting } from "../../options/where.ts";
+import { filterOf, selecting } from "../../options/where.ts";
 import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
 import { moveAll } from "../../queue/move.ts";
 import { dryRun, rehearse } from "../../queue/sweep.ts";
@@ -50,6 +50,7 @@ export default command({
       const where = values.to === undefined ? "to the queues where they died" : `to '${values.to}'`;
       return await rehearse(session, target, from, `return from '${from}' ${where}`, values);
     }
+    await filterOf(values); // A mistake is reported before the broker is asked.
     let there = 0;
     await withConnection(target, async (connection) => {
       await requireQueue(connection, from);
