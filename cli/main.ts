@@ -2,8 +2,10 @@
 import process from "node:process";
 import denoJson from "../deno.json" with { type: "json" };
 
+const VERSION_WORDS = ["-V", "--version", "version"];
+
 async function main(words: string[]): Promise<number> {
-  if (words[0] !== "-V" && words[0] !== "--version") {
+  if (!VERSION_WORDS.includes(words[0] ?? "")) {
     const program = await import("./program.ts");
     return await program.main(words);
   }

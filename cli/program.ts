@@ -1,17 +1,8 @@
 /** The program after its entry point: finds the command, loads only that one, and runs it. */
-import denoJson from "../deno.json" with { type: "json" };
-import exitCodes from "./cheats/exit-codes.md" with { type: "text" };
-import { hasOption, nearest, overview, run } from "./app/command.ts";
+import { hasOption, run } from "./app/command.ts";
 import { exitCodeOf, UsageError } from "./app/errors.ts";
-import { printPage } from "./app/page.ts";
 import { phrase, Reporter } from "./app/reporter.ts";
 import { ALIASES, COMMANDS } from "./commands/mod.ts";
-
-const ABOUT = "netcat for messaging patterns: speaks sockets, ZeroMQ, AMQP, MQTT and STOMP from a shell";
-const FOOTER =
-  `Endpoints: tcp://host:port, ipc:///path, ipc://@abstract, ws://host:port/path; host:port and :port are tcp, :port
-is loopback. Of brokers: amqp://host//NAME, mqtt://host/TOPIC, stomp://host/DESTINATION; amqp:NAME is at $AMQP_URL.
-${exitCodes.trimEnd()}`;
 
 /** The most commands that a hint lists. */
 const MAX_OWNERS = 4;
@@ -41,31 +32,21 @@ export function fail(command: string, error: unknown): number {
 
 async function dispatch(words: string[]): Promise<number> {
   const [name, ...rest] = named(words);
-  if (name === undefined || name === "-h" || name === "--help" || name === "help" && rest.length === 0) {
-    const page = overview(ABOUT, COMMANDS, denoJson.version, FOOTER);
-    (name === undefined ? console.error : printPage)(page);
-    return name === undefined ? exitCodeOf(new UsageError()) : 0;
+  if (name === undefined || isHelp(name) || isFamily(name)) {
+    const { help } = await import("./help/help.ts");
+    return await help(words, dispatch);
   }
-  if (name === "help") return await dispatch([...rest, "--help"]);
   if (name === "complete") {
     // The scripts of `mqcat completion` call this.
     const { complete } = await import("./commands/completion.ts");
     await complete(rest[0] === "--" ? rest.slice(1) : rest, COMMANDS);
     return 0;
   }
-  const family = COMMANDS.filter((entry) => entry.name.startsWith(`${name} `));
-  if (family.length > 0) {
-    const asked = rest.length > 0;
-    (asked ? printPage : console.error)(overview(ABOUT, family, denoJson.version, FOOTER));
-    return asked ? 0 : exitCodeOf(new UsageError());
-  }
   const meant = ALIASES[name] ?? name;
   const entry = COMMANDS.find((entry) => entry.name === meant);
   if (entry === undefined) {
-    const similar = nearest(name, [...COMMANDS.map((entry) => entry.name), ...Object.keys(ALIASES)]);
-    throw new UsageError(
-      `there is no command '${name}'${similar ? ` (did you mean ${similar}?)` : ""}; mqcat --help lists them`,
-    );
+    const { unknownCommand } = await import("./help/help.ts");
+    throw new UsageError(unknownCommand(name));
   }
   const { default: definition } = await entry.load();
   try {
@@ -78,9 +59,16 @@ async function dispatch(words: string[]): Promise<number> {
 /** Joins names of two words, `queue put`, except in a request for help. */
 function named(words: string[]): string[] {
   const [first, second, ...rest] = words;
-  const isFamily = COMMANDS.some(({ name }) => name.startsWith(`${first} `));
-  const asksHelp = second === undefined || second === "-h" || second === "--help";
-  return isFamily && !asksHelp ? [`${first} ${second}`, ...rest] : words;
+  return isFamily(first) && second !== undefined && !isHelp(second) ? [`${first} ${second}`, ...rest] : words;
+}
+
+/** Whether a word is the first one of several commands. */
+function isFamily(word: string | undefined): boolean {
+  return COMMANDS.some(({ name }) => name.startsWith(`${word} `));
+}
+
+function isHelp(word: string): boolean {
+  return ["-h", "--help", "--help-all", "help"].includes(word);
 }
 
 /** Replaces `-vv` by `--debug`, because the parser supports only single letters. */

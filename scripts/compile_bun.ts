@@ -5,12 +5,15 @@ import { findBun } from "./bun.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** @returns the path of the binary */
-export function compileWithBun(): string {
-  const binary = `${root}dist/mqcat-bun`;
+/**
+ * @param target a platform as `bun build --target` names it; Bun gets its runtime from npm. Default: this machine's
+ * @returns the path of the binary
+ */
+export function compileWithBun(binary = `${root}dist/mqcat-bun`, target?: string): string {
   // Bytecode spares the parsing at start; split, a command evaluates only its own modules.
   const fast = ["--minify", "--bytecode", "--splitting", "--format=esm"];
-  const args = ["build", "--compile", ...fast, `${root}cli/main.ts`, "--outfile", binary];
+  const platform = target === undefined ? [] : [`--target=${target}`];
+  const args = ["build", "--compile", ...fast, ...platform, `${root}cli/main.ts`, "--outfile", binary];
   execFileSync(findBun(), args, { stdio: ["ignore", "ignore", "inherit"], cwd: root });
   return binary;
 }

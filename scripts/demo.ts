@@ -1,180 +1,143 @@
 /**
- * Runs the main use case on real input, with real processes that are connected by sockets, as in a shell. Each part
- * compares its result with coreutils, and the demo fails if one differs.
+ * Shows mqcat on three systems with real processes on this machine: sockets, ZeroMQ, and a broker for AMQP clients. Each
+ * part compares its result with that of coreutils, and the demo fails if one differs.
  */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import fs from "node:fs";
-import os from "node:os";
-import path from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { check, Shell, until } from "./demo/shell.ts";
 
-const main = fileURLToPath(new URL("../cli/main.ts", import.meta.url));
 /** A text with sentences, lists and code: the manual of commander, which is an installed dependency. */
-const text = fileURLToPath(new URL("../node_modules/commander/Readme.md", import.meta.url));
-const directory = fs.mkdtempSync(path.join(os.tmpdir(), "mqcat-demo-"));
-const DEADLINE_MS = 60_000;
-const running = new Set<ChildProcess>();
+const TEXT = fileURLToPath(new URL("../node_modules/commander/Readme.md", import.meta.url));
+/** A client that is not ours sends each line of stdin to the queue `jobs`, and prints as many messages of `results`. */
+const PIKA = `import os, sys, pika
+channel = pika.BlockingConnection(pika.URLParameters(os.environ["AMQP_URL"])).channel()
+channel.confirm_delivery()
+lines = sys.stdin.read().splitlines()
+for line in lines: channel.basic_publish("", "jobs", line)
+for count, (method, _, body) in enumerate(channel.consume("results"), 1):
+    print(body.decode())
+    channel.basic_ack(method.delivery_tag)
+    if count == len(lines): break
+`;
 
-// The commands below call `mqcat`, as a user would.
-const shim = path.join(directory, "mqcat");
-fs.writeFileSync(shim, `#!/bin/sh\nexec "${process.execPath}" run -A --no-check "${main}" "$@"\n`, {
-  mode: 0o755,
-});
-const env = { ...process.env, PATH: `${directory}:${process.env.PATH}`, TEXT: text };
-
-/** Starts a shell command, and prints it. */
-function sh(command: string): ChildProcess {
-  console.log(`  $ ${command.replaceAll(directory, "$TMP")}`);
-  const child = spawn("/bin/sh", ["-c", command], {
-    cwd: directory,
-    env,
-    stdio: ["ignore", "inherit", "inherit"],
-  });
-  running.add(child);
-  return child;
-}
-
-function end(...children: ChildProcess[]): Promise<void[]> {
-  return Promise.all(children.map((child) =>
-    new Promise<void>((resolve, reject) => {
-      const done = (status: number | null) => {
-        running.delete(child);
-        if (status === 0) resolve();
-        else reject(new Error(`a command of the demo exited with ${status}`));
-      };
-      if (child.exitCode !== null) done(child.exitCode);
-      else child.on("close", done);
-    })
-  ));
-}
-
-/** Waits for the files that `--ready-file` writes; returns their contents. */
-async function ready(...names: string[]): Promise<string[]> {
-  const paths = names.map((name) => path.join(directory, name));
-  const deadline = performance.now() + DEADLINE_MS;
-  while (!paths.every((path) => fs.existsSync(path))) {
-    if (performance.now() > deadline) throw new Error(`${names} were not written in time`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  return paths.map((path) => fs.readFileSync(path, "utf8").trim());
-}
-
-function read(command: string): string {
-  return execFileSync("/bin/sh", ["-c", command], {
-    cwd: directory,
-    env,
-    encoding: "utf8",
-    maxBuffer: 2 ** 28,
-  });
-}
-
-function check(what: string, actual: string, expected: string): void {
-  if (actual !== expected) {
-    throw new Error(`${what}: got\n${actual.slice(0, 300)}\nexpected\n${expected.slice(0, 300)}`);
-  }
-  console.log(`  ok: ${what}`);
-}
-
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const began = performance.now();
-  await work();
-  return (performance.now() - began) / 1000;
-}
-
-function rate(count: number, seconds: number): string {
-  return `${count.toLocaleString("en")} in ${seconds.toFixed(2)} s, ${
-    Math.round(count / seconds).toLocaleString("en")
-  } a second`;
-}
-
-async function wordCount(): Promise<void> {
-  console.log("\nA word count: push -> three pull --exec workers -> push -> pull");
-  const words = "tr -cs A-Za-z '\\n' | tr A-Z a-z | grep .";
-  const source = sh(`mqcat push -q @tcp://127.0.0.1:0 --wait-peers 3 --ready-file source <"$TEXT"`);
-  const sink = sh(
-    `mqcat pull -q tcp://127.0.0.1:0 --transient --ready-file sink | sort | uniq -c | sort -k1,1nr -k2 >counted`,
+async function sockets(shell: Shell): Promise<void> {
+  title("Sockets: send a file to an echo server, and get it back");
+  const server = shell.start("mqcat echo-server -q 127.0.0.1:0 --once --ready-file echo");
+  const [endpoint] = await shell.ready("echo");
+  const file = process.execPath;
+  await shell.end(shell.start(`mqcat echo-client -q ${endpoint} <${file} >echoed`), server);
+  const megabytes = (fs.statSync(file).size / 1e6).toFixed(0);
+  check(
+    `${megabytes} MB came back with the same checksum`,
+    shell.read("cksum <echoed"),
+    shell.read(`cksum <${file}`),
   );
-  const [from, to] = await ready("source", "sink");
-  const workers = [1, 2, 3].map((n) =>
-    sh(
-      `mqcat pull -q '>${from}' --transient -j 4 --exec "${words} || true" | mqcat push -q ${to} --ready-file worker${n}`,
+}
+
+async function workers(shell: Shell): Promise<void> {
+  title("ZeroMQ, push and pull: three workers split lines into words, and one sink counts them");
+  shell.read(`for n in $(seq 50); do cat ${TEXT}; done >text`);
+  const count = "sort | uniq -c | sort -k1,1nr -k2";
+  const words = "tr -cs A-Za-z '\\n' | grep .";
+  const sink = shell.start(`mqcat pull -q ipc://words --transient --ready-file sink | ${count} >counted`);
+  await shell.ready("sink");
+  const split = [1, 2, 3].map((n) =>
+    shell.start(
+      `mqcat pull -q '>ipc://lines' --transient | ${words} | mqcat push -q ipc://words --ready-file worker${n}`,
     )
   );
-  const seconds = await timed(() => end(source, ...workers, sink));
-  const lines = Number(read(`wc -l <"$TEXT"`));
-  console.log(`  lines through the workers, each in its own process: ${rate(lines, seconds)}`);
-  console.log(read("head -n 3 counted").trimEnd());
+  await shell.ready("worker1", "worker2", "worker3");
+  await shell.end(shell.start("mqcat push -q @ipc://lines --wait-peers 3 <text"), ...split, sink);
+  const lines = shell.read("wc -l <text").trim();
   check(
-    "the same counts as coreutils on the file",
-    read("cat counted"),
-    read(`cat "$TEXT" | ${words} | sort | uniq -c | sort -k1,1nr -k2`),
+    `${lines} lines gave the counts of coreutils`,
+    shell.read("cat counted"),
+    shell.read(`cat text | ${words} | ${count}`),
   );
 }
 
-async function filter(): Promise<void> {
-  console.log(
-    "\nA filter: two publishers -> sub -t NASDAQ -> a publisher on ipc -> a subscriber",
-  );
-  for (const [file, exchanges] of [["quotes1", "NASDAQ NYSE"], ["quotes2", "LSE NASDAQ"]] as const) {
-    fs.writeFileSync(
-      path.join(directory, file),
-      Array.from(
-        { length: 1000 },
-        (_, i) => `${exchanges.split(" ")[i % 2]} ACME${i} ${(100 + i / 7).toFixed(2)}\n`,
-      ).join(""),
+async function filter(shell: Shell): Promise<void> {
+  title("ZeroMQ, publish and subscribe: a filter passes on the NASDAQ quotes of two feeds");
+  for (
+    const [file, exchanges] of [["quotes1", ["NASDAQ", "NYSE"]], ["quotes2", ["LSE", "NASDAQ"]]] as const
+  ) {
+    const quotes = Array.from(
+      { length: 1000 },
+      (_, i) => `${exchanges[i % 2]} ACME${i} ${(100 + i / 7).toFixed(2)}\n`,
     );
+    fs.writeFileSync(shell.path(file), quotes.join(""));
   }
-  const publishers = [1, 2].map((n) => sh(`mqcat pub -q tcp://127.0.0.1:0 --ready-file pub${n} <quotes${n}`));
-  const [first, second] = await ready("pub1", "pub2");
-  const feed = `ipc://${directory}/nasdaq-feed`;
-  const reader = sh(`mqcat sub -q ${feed} --transient >feed`);
-  const middle = sh(`mqcat sub -q ${first} ${second} -t NASDAQ --transient | mqcat pub -q ${feed}`);
-  await end(...publishers, middle, reader);
-  console.log(read("head -n 3 feed").trimEnd());
+  const reader = shell.start("mqcat sub -q ipc://nasdaq-feed --transient >feed");
+  const proxy = shell.start(
+    "mqcat proxy -q --pattern pubsub -t NASDAQ --from ipc://feed1 --from ipc://feed2 --to ipc://nasdaq-feed --transient",
+  );
+  const feeds = [1, 2].map((n) => shell.start(`mqcat pub -q ipc://feed${n} <quotes${n}`));
+  await shell.end(...feeds, proxy, reader);
   check(
-    "the same lines as grep",
-    read("sort feed"),
-    read("grep -h ^NASDAQ quotes1 quotes2 | sort"),
+    "the same 1000 lines as grep",
+    shell.read("sort feed"),
+    shell.read("grep -h ^NASDAQ quotes1 quotes2 | sort"),
   );
 }
 
-async function echo(): Promise<void> {
-  console.log("\nAn echo of a binary file");
-  const server = sh("mqcat echo-server -q 127.0.0.1:0 --once --ready-file echo");
-  const [endpoint] = await ready("echo");
-  const client = sh(`mqcat echo-client -q ${endpoint} <"${process.execPath}" >echoed`);
-  const seconds = await timed(() => end(client, server));
-  const bytes = fs.statSync(process.execPath).size;
-  console.log(
-    `  ${(bytes / 1e6).toFixed(0)} MB there and back in ${seconds.toFixed(2)} s, ${
-      (bytes / 1e6 / seconds).toFixed(0)
-    } MB/s`,
+async function queue(shell: Shell): Promise<void> {
+  title("A broker and a queue: one of two workers is killed, and no job is lost");
+  const broker = shell.start("exec mqcat queue serve -q 127.0.0.1:0 --data spool --ready-file broker");
+  [shell.env["AMQP_URL"]] = await shell.ready("broker");
+  await shell.end(shell.start("seq 200 | mqcat queue put -q jobs --declare"));
+  const work = (n: number) => `mqcat queue get -q jobs --drain --exec 'echo done $(cat)' -j 4 >worker${n}`;
+  const [victim, survivor] = [1, 2].map((n) => shell.start(work(n)));
+  await until(() => fs.readFileSync(shell.path("worker1")).length > 300);
+  console.log("  $ kill -9 the first worker");
+  await shell.kill(victim!, "SIGKILL");
+  await shell.end(survivor!);
+  const [one, two] = [1, 2].map((n) => shell.read(`wc -l <worker${n}`).trim());
+  check(
+    `200 jobs are done: ${one} by the killed worker, ${two} by the other`,
+    shell.read("sort -u worker1 worker2"),
+    shell.read("seq -f 'done %.0f' 200 | sort -u"),
   );
-  check("the same checksum", read("cksum <echoed"), read(`cksum <"${process.execPath}"`));
+  await otherClient(shell);
+  await shell.kill(broker, "SIGTERM");
 }
 
-async function stream(): Promise<void> {
-  console.log("\nA stream: a million lines from push to pull");
-  const sink = sh("mqcat pull -q tcp://127.0.0.1:0 -n 1000000 --ready-file stream | cksum >sum");
-  const [endpoint] = await ready("stream");
-  const seconds = await timed(() => end(sh(`seq 1000000 | mqcat push -q ${endpoint}`), sink));
-  console.log(`  messages: ${rate(1_000_000, seconds)}, start-up included`);
-  check("the same checksum as seq's", read("cat sum"), read("seq 1000000 | cksum"));
+/** Sends jobs to our worker with a client that is not ours, and reads the results with it. */
+async function otherClient(shell: Shell): Promise<void> {
+  title("AMQP: a client that is not ours uses the same broker");
+  const client = findClient(shell);
+  if (client === undefined) return console.log("  skipped: neither python3-pika nor amqp-tools is installed");
+  await shell.end(shell.start("mqcat queue declare -q results"));
+  shell.read(`grep . ${TEXT} | head -n 500 >lines`);
+  // `amqp-publish -l` sends each line with its newline, so that empty lines follow.
+  const worker = shell.start(
+    "mqcat queue get -q jobs -n 500 | grep . | tr a-z A-Z | mqcat queue put -q results",
+  );
+  await shell.end(shell.start(client), worker);
+  check(
+    "500 lines came back in capitals, as with tr",
+    shell.read("cat answers"),
+    shell.read("tr a-z A-Z <lines"),
+  );
 }
 
-const deadline = setTimeout(() => {
-  console.error("the demo took too long");
-  for (const child of running) child.kill("SIGKILL");
-}, DEADLINE_MS * 2);
-try {
-  await wordCount();
-  await filter();
-  await echo();
-  await stream();
-  console.log("\nAll four parts succeeded.");
-} finally {
-  clearTimeout(deadline);
-  for (const child of running) child.kill("SIGTERM");
-  fs.rmSync(directory, { recursive: true, force: true });
+/** The command of a client that is installed. */
+function findClient(shell: Shell): string | undefined {
+  const runs = (command: string) => shell.read(`${command} >/dev/null 2>&1 && echo yes || true`) !== "";
+  fs.writeFileSync(shell.path("client.py"), PIKA);
+  if (runs("/usr/bin/python3 -c 'import pika'")) return "/usr/bin/python3 client.py <lines >answers  # pika";
+  if (!runs("command -v amqp-publish")) return undefined;
+  const [publish, consume] = ["publish", "consume"].map((name) => `amqp-${name} --url="$AMQP_URL"`);
+  return `${publish} -l -r jobs <lines && ${consume} -q results -c 500 grep . >answers`;
 }
+
+function title(words: string): void {
+  console.log(`\n${words}`);
+}
+
+const began = performance.now();
+{
+  using shell = new Shell();
+  for (const part of [sockets, workers, filter, queue]) await part(shell);
+}
+console.log(`\nAll parts succeeded, in ${((performance.now() - began) / 1000).toFixed(1)} s.`);

@@ -7,12 +7,11 @@ import fs from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { findBun } from "./bun.ts";
+import { bundledPackages, licences } from "./release/packages.ts";
 
 const TYPESCRIPT = "typescript@7.0.2";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const folder = `${root}dist/npm/`;
-/** The packages in the bundles. */
-const BUNDLED = ["@bomb.sh/tab", "commander", "libsodium-sumo", "re2js"];
 
 /** @returns the path of the packed package */
 export function packNpm(): string {
@@ -24,7 +23,7 @@ export function packNpm(): string {
   fs.chmodSync(program, 0o755);
   writeTypes();
   for (const name of ["README.md", "CHANGELOG.md", "LICENSE"]) fs.copyFileSync(root + name, folder + name);
-  fs.writeFileSync(`${folder}THIRD-PARTY-LICENSES`, licences());
+  fs.writeFileSync(`${folder}THIRD-PARTY-LICENSES`, licences(bundledPackages()));
   fs.writeFileSync(`${folder}package.json`, `${JSON.stringify(manifest(), undefined, 2)}\n`);
   const name = execFileSync("npm", ["pack", "--silent", "--pack-destination", ".."], {
     cwd: folder,
@@ -80,17 +79,6 @@ function manifest(): unknown {
     engines: { node: ">=20.19", bun: ">=1.3" },
     files: ["dist", "types", "CHANGELOG.md", "THIRD-PARTY-LICENSES"],
   };
-}
-
-/** The licences of the bundled packages. */
-function licences(): string {
-  return BUNDLED.map((name) => {
-    const from = `${root}node_modules/${name}/`;
-    const { version, license } = JSON.parse(fs.readFileSync(`${from}package.json`, "utf8"));
-    const file = fs.readdirSync(from).find((file) => /^licen[cs]e/i.test(file));
-    const text = file === undefined ? "" : fs.readFileSync(from + file, "utf8");
-    return `${name} ${version} (${license})\n\n${text}`;
-  }).join(`\n${"-".repeat(80)}\n\n`);
 }
 
 if (import.meta.main) process.stdout.write(`${packNpm()}\n`);

@@ -3,9 +3,8 @@
  * words are cliffy's (command, option, example, group), so another parser can replace commander in this file alone.
  */
 import { Command as Parser, CommanderError, Option as ParserOption } from "commander";
-import exitCodes from "../cheats/exit-codes.md" with { type: "text" };
 import { isDamaged } from "./argument_bytes.ts";
-import { UsageError } from "./errors.ts";
+import { EXIT, UsageError } from "./errors.ts";
 import { printPage } from "./page.ts";
 import { Session } from "./session.ts";
 import { type Choice, oneOf, type Parse, word } from "./values.ts";
@@ -17,6 +16,10 @@ export interface Option<T> {
   readonly description: string;
   readonly kind: "flag" | "value" | "list";
   readonly group: string;
+  /** Its long form in version 0.1.0, which still works, with a warning. */
+  readonly formerly?: string | undefined;
+  /** Whether only `--help-all` shows it. */
+  readonly rare?: boolean;
   readonly parse: Parse<unknown>;
   /** How to pass bytes that are not UTF-8, for the error about an argument that has some. */
   readonly bytes?: string | undefined;
@@ -108,13 +111,25 @@ export function group<O extends Options>(title: string, options: O): O {
   return Object.fromEntries(grouped) as O;
 }
 
+/** Marks options that few users need: only `--help-all` shows them. */
+export function rare<O extends Options>(options: O): O {
+  const marked = Object.entries(options).map(([key, option]) => [key, { ...option, rare: true }]);
+  return Object.fromEntries(marked) as O;
+}
+
 /** The options of every command that say how much it writes to stderr, and how. */
 const DIAGNOSTICS = group("Diagnostics", {
   quiet: flag("-q, --quiet", "print errors only"),
   verbose: flag("-v, --verbose", "print connections and disconnections, too"),
-  debug: flag("--debug", "print everything, with stack traces (also -vv)"),
-  logFormat: option("--log-format <format>", "format of these lines: text or json", oneOf("text", "json")),
-  summary: flag("--summary", "print the totals as one line of JSON at the end"),
+  ...rare({
+    debug: flag("--debug", "print everything, with stack traces (also -vv)"),
+    logFormat: option(
+      "--log-format <format>",
+      "format of these lines: text or json (default: text)",
+      oneOf("text", "json"),
+    ),
+    summary: flag("--summary", "print the totals as one line of JSON at the end"),
+  }),
 });
 
 /** The option of commands that listen or connect: a file that is written when they are ready. */
@@ -144,13 +159,18 @@ export async function run(
   words: string[],
   explain: (flag: string) => Promise<string | undefined>,
 ): Promise<number> {
-  const { parser, keys } = build(title, definition);
+  const { parser, keys, warnings } = build(title, definition);
+  const asksHelp = words.length === 1 && words[0] === "help" && !takesNames(definition);
   try {
-    parser.parse(words, { from: "user" });
+    parser.parse(asksHelp ? ["--help"] : words, { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return 0;
-    throw new UsageError(await reword(error, explain));
+    if (error.exitCode === EXIT.done) {
+      const { commandPage, pageStyle } = await import("./pages.ts");
+      printPage(commandPage(title, definition, pageStyle("stdout"), error.code === "help-all"));
+      return EXIT.done;
+    }
+    throw new UsageError(await reword(error, `mqcat ${title.name} ${definition.argument?.[0]}`, explain));
   }
   const given = parser.opts() as Record<string, unknown>;
   const values = Object.fromEntries(
@@ -164,7 +184,13 @@ export async function run(
     throw new UsageError(`argument '${wrong}' is not UTF-8${remedy}`);
   }
   const session = new Session(title.name, values);
+  warnings.forEach(session.warn);
   return await session.run(() => definition.action({ session, values, operands: parser.args }));
+}
+
+/** Whether the word `help` may be an operand of a command: the name of a queue, for instance. */
+function takesNames({ argument }: Command): boolean {
+  return /(queue|exchange|name|command|context|file)\b/.test(argument?.[0] ?? "");
 }
 
 /** Whether a command has the option that is written as `flag`. */
@@ -194,62 +220,41 @@ export interface OptionDescription {
   readonly words: readonly string[];
 }
 
-/** The page that `mqcat --help` shows. */
-export function overview(
-  about: string,
-  commands: readonly Title[],
-  version: string,
-  footer: string,
-): string {
-  const parser = new Parser("mqcat").description(about).usage("COMMAND [options] [endpoint...]");
-  parser.helpOption("-h, --help", "show this page; COMMAND -h shows the options of a command").version(
-    version,
-    "-V, --version",
-  );
-  parser.helpCommand(false);
-  for (const { name, group, summary } of commands) {
-    parser.addCommand(new Parser(name).description(summary).helpGroup(`${group}:`).helpOption(false));
-  }
-  return `${parser.helpInformation()}\n${footer}`;
-}
-
-/** The name in `names` that is most similar to `typed`, if one is similar enough. */
-export function nearest(typed: string, names: readonly string[]): string | undefined {
-  const ranked = names.map((name) => ({ name, distance: editDistance(typed, name) }));
-  ranked.sort((a, b) => a.distance - b.distance);
-  const best = ranked[0];
-  return best !== undefined && best.distance <= Math.max(1, typed.length / 3) ? best.name : undefined;
-}
-
 function build(
-  { name, summary }: Title,
+  title: Title,
   definition: Command,
-): { parser: Parser; keys: Map<string, string> } {
-  const parser = new Parser(`mqcat ${name}`).description(summary);
+): { parser: Parser; keys: Map<string, string>; warnings: Set<string> } {
+  const parser = new Parser(`mqcat ${title.name}`);
   const keys = new Map<string, string>();
-  parser.exitOverride().configureOutput({ writeOut: printPage, writeErr: () => {}, outputError: () => {} });
-  parser.helpOption("-h, --help", "show this page");
+  const warnings = new Set<string>();
+  parser.exitOverride().configureOutput({ writeErr: () => {}, outputError: () => {} });
+  parser.helpOption(false);
+  for (const [flags, event] of [["-h, --help", "help"], ["--help-all", "help-all"]] as const) {
+    parser.option(flags).on(`option:${event}`, () => {
+      throw new CommanderError(EXIT.done, event, "");
+    });
+  }
   if (definition.passThrough) parser.passThroughOptions();
-  if (definition.argument === undefined) parser.allowExcessArguments(false);
-  else {
-    const [syntax, description] = definition.argument;
-    const words = syntax.split(" ");
-    words.forEach((word, at) => parser.argument(word, at < words.length - 1 ? "" : description));
-  }
+  for (const word of definition.argument?.[0].split(" ") ?? []) parser.argument(word);
   for (const [key, given] of Object.entries(definition.options)) {
-    const { flags, description, kind, group } = given;
-    const option = new ParserOption(flags, description).helpGroup(`${group}:`);
+    const { flags, kind } = given;
+    const option = new ParserOption(flags);
     keys.set(key, option.attributeName());
-    if (kind !== "flag") {
-      option.argParser((text: string, before: unknown) => {
-        const value = checked(given, text);
-        return kind === "list" ? [...(before as unknown[] ?? []), value] : value;
-      });
-    }
+    const combined = (text: string, before: unknown) => {
+      const value = checked(given, text);
+      return kind === "list" ? [...(before as unknown[] ?? []), value] : value;
+    };
+    if (kind !== "flag") option.argParser(combined);
     parser.addOption(option);
+    if (given.formerly === undefined) continue;
+    const former = new ParserOption(option.flags.replace(/^.*--[a-z-]+/, given.formerly)).hideHelp();
+    parser.addOption(former).on(`option:${former.name()}`, (text) => {
+      warnings.add(`${former.long} is now ${option.long}`);
+      const name = option.attributeName();
+      parser.setOptionValue(name, combined(text, parser.getOptionValue(name)));
+    });
   }
-  parser.addHelpText("after", `\n${definition.examples.trimEnd()}\n\n${exitCodes.trimEnd()}`);
-  return { parser, keys };
+  return { parser, keys, warnings };
 }
 
 function checked({ flags, parse, bytes }: Option<unknown>, text: string): unknown {
@@ -266,6 +271,7 @@ function checked({ flags, parse, bytes }: Option<unknown>, text: string): unknow
 
 async function reword(
   error: CommanderError,
+  usage: string,
   explain: (flag: string) => Promise<string | undefined>,
 ): Promise<string> {
   const excess = /^error: too many arguments.*Expected (\d+) arguments? but got \d+: ([^]*)\.$/.exec(
@@ -276,21 +282,9 @@ async function reword(
     return `too many arguments: expected ${limit === 0 ? "options only" : limit}, received '${excess[2]}'`;
   }
   const [first, ...rest] = error.message.replace(/^error: /, "").split("\n");
+  if (error.code === "commander.missingArgument") return `${first} (${usage})`;
   const unknown = /^unknown option '([^'=]+)/.exec(first!);
   const hint = unknown === null ? undefined : await explain(unknown[1]!);
   // The command that has the option is a better hint than a similar name here.
   return hint === undefined ? [first, ...rest].join(" ") : `${first}: ${hint}`;
-}
-
-/** Levenshtein's distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min(next[j - 1]! + 1, row[j]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }

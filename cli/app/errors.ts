@@ -12,6 +12,18 @@ export const EXIT = {
   exec: 6,
 } as const;
 
+/** The meanings of the exit codes, for help and man pages. */
+export const EXIT_MEANINGS: readonly (readonly [code: string, meaning: string])[] = [
+  ["0", "success"],
+  ["1", "failure"],
+  ["2", "usage"],
+  ["3", "timeout"],
+  ["4", "refused"],
+  ["5", "not everything was delivered"],
+  ["6", "--exec failed"],
+  ["128+n", "ended by signal n"],
+];
+
 /** A mistake on the command line. */
 export class UsageError extends Error {}
 

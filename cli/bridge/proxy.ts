@@ -16,6 +16,7 @@ import type { Session } from "../app/session.ts";
 import { messages, reportDropped } from "../app/tally.ts";
 import { report } from "../brokers/put.ts";
 import { queueWriter } from "../brokers/records.ts";
+import { countRedelivery } from "../brokers/redelivery.ts";
 import { unsentParts } from "../options/systems.ts";
 import type { declaring, naming, prefetch, quality, routing, sharing } from "../options/brokers.ts";
 import type { EndpointPlan } from "../options/endpoints.ts";
@@ -94,26 +95,27 @@ export async function bridge(
         events.onBatchEnd?.();
       },
     }, prefetch);
-  const crossing: Bridge = new Bridge(
-    to.outlet,
-    (events) => selection === undefined ? open(events) : new SelectedInlet(selection, open, events),
-    {
-      address(delivery) {
-        if (crossing.taken === 1) refuseStream(crossing, delivery);
-        tap.take(delivery, from.endpoint);
-        return address(delivery);
-      },
-      isFull: () => tap.full,
-      onKept: (reason) =>
-        reporter.warn(
-          from.isLossy ? `dropped a message ${reason}` : `a message ${reason} stays at its source`,
-        ),
-      count,
-      prefetch: from.isLossy ? undefined : prefetch,
-      isLossy: from.isLossy,
+  const receive = (events: InletEvents) =>
+    selection === undefined ? open(events) : new SelectedInlet(selection, open, events);
+  const crossing: Bridge = new Bridge(to.outlet, receive, {
+    address(delivery) {
+      if (crossing.taken === 1) refuseStream(crossing, delivery);
+      countRedelivery(counts, delivery);
+      tap.take(delivery, crossing.inlet.broker ?? from.endpoint);
+      return address(delivery);
     },
-  );
+    isFull: () => tap.full,
+    onKept: (reason) =>
+      reporter.warn(
+        from.isLossy ? `dropped a message ${reason}` : `a message ${reason} stays at its source`,
+      ),
+    count,
+    prefetch: from.isLossy ? undefined : prefetch,
+    isLossy: from.isLossy,
+  });
   tap.onChange = () => crossing.proceed();
+  // ZeroMQ delivers a message only once.
+  if (from.system !== "zmq") counts.redelivered = 0;
   const progress = new Progress(
     session,
     () => crossing.forwarded,

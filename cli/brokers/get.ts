@@ -7,6 +7,7 @@ import { reportHeld, selectionOf, type WhereValues } from "../options/where.ts";
 import type { RecordStyle } from "../records/writer.ts";
 import { farewell, startWithin } from "./link.ts";
 import { queueWriter } from "./records.ts";
+import { countRedelivery } from "./redelivery.ts";
 import { ExecSink, type Fate, PrintSink } from "./sinks.ts";
 import type { Origin } from "./systems.ts";
 
@@ -40,6 +41,7 @@ export async function getAll(
 ): Promise<void> {
   const { counts } = session;
   const selection = await selectionOf(options, origin.others);
+  counts.redelivered = 0;
   const output = new Output(session);
   const wanted = options.count ?? Infinity;
   const prefetch = Math.min(
@@ -60,6 +62,7 @@ export async function getAll(
       lastAt = performance.now();
       counts.received++;
       counts.bytes += delivery.content.bodyEnd - delivery.content.bodyStart;
+      countRedelivery(counts, delivery);
       sink.take(delivery, { generation: inlet.generation, tag: delivery.deliveryTag });
       over = counts.received >= wanted;
     },
@@ -75,18 +78,16 @@ export async function getAll(
     if (output.failure !== undefined) inlet.changed.fire();
     else if (!sink.full) inlet.resume();
   };
-  const { endpoint } = origin;
   const sink = options.exec === undefined || style === undefined
     ? new PrintSink(
       session,
       inlet,
       output,
       style === undefined ? () => {} : queueWriter(output, style),
-      endpoint,
       wanted <= prefetch,
       () => over,
     )
-    : new ExecSink(session, inlet, output, style, endpoint, { ...options, exec: options.exec });
+    : new ExecSink(session, inlet, output, style, { ...options, exec: options.exec });
   session.onStop(() => inlet.changed.fire());
   await startWithin(origin, options.timeout, inlet.start()).catch((error) => {
     throw origin.explain?.(error) ?? error;

@@ -55,7 +55,6 @@ export const patterns: Patterns = {
     const { to, link, ...target } = targetAt(session, address, values);
     return {
       ...target,
-      endpoint: formatStomp(to.servers[0]!),
       others: "drop",
       open: (events) => subscribe(to, { ...link, ...events, topics: values.topic }),
     };
@@ -66,7 +65,6 @@ export const patterns: Patterns = {
     requireForce(values, queueOf(to.destination));
     return {
       ...target,
-      endpoint: formatStomp(to.servers[0]!),
       others: "hold",
       open: (events, prefetch) =>
         pull(to, {
@@ -90,7 +88,6 @@ export const patterns: Patterns = {
     const { exchange, routingKey } = requestedAt(to.destination);
     return {
       ...target,
-      endpoint: formatStomp(to.servers[0]!),
       destination: { exchange, queue: routingKey },
       open: (options) => request(to, { ...link, ...options }),
       explain: missing(routingKey, ""),
@@ -101,7 +98,6 @@ export const patterns: Patterns = {
     const { to, link, ...target } = targetAt(session, address, values);
     return {
       ...target,
-      endpoint: formatStomp(to.servers[0]!),
       open: (events, prefetch) => reply(to, { ...link, ...events, declare: values.declare, prefetch }),
       explain: missing(queueOf(to.destination)),
     };

@@ -20,8 +20,6 @@ export interface Sink extends Target {
 
 /** Where a command receives messages from. */
 export interface Origin extends Target {
-  /** The address of the broker, for records and templates. */
-  readonly endpoint: string;
   /** What happens to messages that do not match `--where`: see `Selection`. */
   readonly others: "drop" | "hold";
   /** @param prefetch the maximum number of unacknowledged messages */
@@ -64,8 +62,6 @@ export interface OriginValues extends LoginValues, WhereValues {
 
 /** A service that a command asks. */
 export interface AskedService extends Target {
-  /** The address of the broker, for records and templates. */
-  readonly endpoint: string;
   /** The exchange, the queue and the topic of the requests. */
   readonly destination: Destination;
   open(options: RequesterOptions): Requester;
@@ -75,8 +71,6 @@ export interface AskedService extends Target {
 
 /** A service that a command offers. */
 export interface OfferedService extends Target {
-  /** The address of the broker, for records and templates. */
-  readonly endpoint: string;
   /** @param prefetch the maximum number of unacknowledged requests */
   open(events: ReplierEvents, prefetch: number): Replier;
   /** Replaces an error of the first connection. */

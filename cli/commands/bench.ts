@@ -29,7 +29,11 @@ const DEFAULT_DURATION_MS = 5000;
 const DEFAULT_SIZE = 64;
 
 const load = group("Load", {
-  role: option("--role <role>", "the side of this process: both (default), send or receive", oneOf(...ROLES)),
+  role: option(
+    "--role <role>",
+    "the side of this process: both, send or receive (default: both)",
+    oneOf(...ROLES),
+  ),
   size: option("-s, --size <bytes>", `size of a message, 100, 4k or 1M (default: ${DEFAULT_SIZE})`, size),
   count: option("-n, --count <number>", "end after this number of messages", integer(1)),
   duration: option(
@@ -91,7 +95,7 @@ const options = {
   ...group("Security", {
     passwordFile: option(
       "--password-file <path>",
-      "read the password of --user or of the URL from this file (default: $MQCAT_PASSWORD, $AMQP_PASSWORD)",
+      "read the password of --user or of the URL from this file (default: $MQCAT_PASSWORD)",
       word,
     ),
   }),

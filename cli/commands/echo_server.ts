@@ -10,14 +10,14 @@ import { echoEndpoint } from "../echo/echo.ts";
 import { reloadedTls, tlsServer } from "../options/tls.ts";
 
 export default command({
-  argument: ["[endpoint]", "where to listen: tcp, unix, tls or udp (127.0.0.1:65432)"],
+  argument: ["[endpoint]", "where to listen: tcp, unix, tls or udp (default: 127.0.0.1:65432)"],
   options: {
     ...readiness,
     ...group("Connections", {
       once: flag("--once", "serve one connection, or one datagram, then exit"),
       maxConnections: option(
         "--max-connections <number>",
-        "limit of simultaneous connections (1024)",
+        "limit of simultaneous connections (default: 1024)",
         integer(1),
       ),
       idle: option("--idle <duration>", "close a connection after this time without data", someTime),

@@ -32,7 +32,7 @@ export default command({
   options: {
     ...group("Output", { json: flag("-J, --json", "one JSON record for each endpoint") }),
     ...group("Timing", {
-      timeout: option("-w, --timeout <duration>", "time limit for each endpoint (3s)", duration),
+      timeout: option("-w, --timeout <duration>", "time limit for each endpoint (default: 3s)", duration),
     }),
   },
   examples,

@@ -14,7 +14,7 @@ export const broker = {
     folder: option("--data <directory>", "use the queues in this directory: no broker needs to run", word),
     passwordFile: option(
       "--password-file <path>",
-      "read the password from this file (default: $AMQP_PASSWORD)",
+      "read the password from this file (default: $MQCAT_PASSWORD)",
       word,
     ),
   }),

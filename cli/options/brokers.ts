@@ -54,8 +54,8 @@ export const retries = group(ALL, {
   ),
   onError: option(
     "--on-error <what>",
-    "after the last failed attempt: requeue (default; the command then ends), dead-letter, or reject: the same, but " +
-      "dropped where there is no dead-letter exchange",
+    "after the last failed attempt: requeue, and the command ends; dead-letter; or reject: the same, but dropped " +
+      "where there is no dead-letter exchange (default: requeue)",
     oneOf("requeue", "dead-letter", "reject"),
   ),
 });
@@ -70,7 +70,7 @@ export const asking = {
     ),
   }),
   ...group(AMQP, {
-    exchange: option("--exchange <name>", "send to this exchange; the address names no queue then", word),
+    exchange: option("--exchange <exchange>", "send to this exchange; the address then has no queue", word),
     topic: option("-t, --topic <key>", "the routing key, with --exchange", text),
   }),
 };
@@ -84,8 +84,8 @@ export const answering = group(ALL, {
   ),
   onError: option(
     "--on-error <what>",
-    "after the last failed attempt: reply (default: what the command printed, with the header x-error), requeue (the " +
-      "command then ends), dead-letter, or reject: the same, but dropped where there is no dead-letter exchange",
+    "after the last failed attempt: reply with the output of the command and the header x-error; requeue, and the " +
+      "command ends; dead-letter; or reject: the same, but dropped where there is no dead-letter exchange (default: reply)",
     oneOf("reply", "requeue", "dead-letter", "reject"),
   ),
 });
@@ -100,7 +100,7 @@ export const consuming = group(AMQP, {
   drain: flag("--drain", "end when the queue is empty"),
   offset: option(
     "--offset <where>",
-    "where to begin in a stream: first, last, next (default), a number, or a time such as 2026-11-25T08:00:00Z",
+    "where to begin in a stream: first, last, next, a number, or a time such as 2026-11-25T08:00:00Z (default: next)",
     word,
   ),
 });

@@ -1,5 +1,5 @@
 /** The options that commands share, each written once. */
-import { flag, group, list, option, readiness } from "../app/command.ts";
+import { flag, group, list, option, rare, readiness } from "../app/command.ts";
 import { duration, endpoint, integer, oneOf, rate, routingId, text, word } from "../app/values.ts";
 import { compileFormat } from "../records/format.ts";
 import { FRAMINGS } from "../records/splitter.ts";
@@ -17,7 +17,7 @@ const SECURITY = "Security (ZeroMQ)";
 const DELIVERY = "Delivery (ZeroMQ)";
 
 /** Authentication and encryption of ZeroMQ. */
-export const security = {
+export const security = rare({
   ...group(SECURITY, {
     curveServer: flag("--curve-server", "encrypt with CURVE, as the server; needs --curve-key"),
     curveServerKey: option(
@@ -27,7 +27,7 @@ export const security = {
     ),
     curveKey: option(
       "--curve-key <file>",
-      "our key pair, a NAME.key_secret of keygen (default for a client: a new pair)",
+      "our key pair: the file NAME.key_secret of mqcat keygen (default for a client: a new pair)",
       word,
     ),
     curveAllow: option(
@@ -45,31 +45,30 @@ export const security = {
   ...group("Security", {
     passwordFile: option(
       "--password-file <path>",
-      "read the password of --user, or of a broker, from this file (default: $MQCAT_PASSWORD; brokers: $AMQP_PASSWORD, " +
-        "$MQTT_PASSWORD, $STOMP_PASSWORD)",
+      "read the password of --user, or of a broker, from this file (default: $MQCAT_PASSWORD)",
       word,
     ),
   }),
-};
+});
 
 /** The options of every ZeroMQ socket. */
 export const socket = {
-  ...group(CONNECTION, {
+  ...rare(group(CONNECTION, {
     heartbeat: option(
       "--heartbeat <duration>",
-      "heartbeat interval; a peer that does not answer is disconnected",
+      "heartbeat interval; a peer that does not answer is disconnected (default: no heartbeats)",
       duration,
     ),
-  }),
+  })),
   ...security,
   ...tlsClient,
-  ...group(SECURITY, {
+  ...rare(group(SECURITY, {
     origin: list(
       "--allow-origin <origin>",
       "let web pages of this origin, https://host, connect to ws:// (repeats; * is any; localhost is always allowed)",
       word,
     ),
-  }),
+  })),
 };
 
 /** The options of every ZeroMQ command with endpoints. */
@@ -78,14 +77,21 @@ export const zeromq = { ...endpoints, ...readiness, ...socket };
 /** The source and the framing of sent messages. */
 export const input = group("Messages", {
   null: flag("-0, --null", "separate messages by NUL instead of newline"),
-  in: option("--in <framing>", "framing of the input: lines, null, blob, json or u32", oneOf(...FRAMINGS)),
-  json: flag("-J, --json", "one JSON record per line"),
-  data: list(
-    "-D, --data <text>",
-    "send this message instead of reading stdin (repeats)",
-    text,
-    "a file, -F, or stdin can have other bytes",
+  in: option(
+    "--in <framing>",
+    "framing of the input: lines, null, blob, json or u32 (default: lines)",
+    oneOf(...FRAMINGS),
   ),
+  json: flag("-J, --json", "one JSON record per line"),
+  data: {
+    ...list(
+      "-D, --text <text>",
+      "send this message instead of reading stdin (repeats)",
+      text,
+      "a file, -F, or stdin can have other bytes",
+    ),
+    formerly: "--data",
+  },
   file: list(
     "-F, --file <path>",
     "send this file as one message (repeats); - is the whole of stdin",
@@ -97,11 +103,15 @@ export const input = group("Messages", {
 /** The form of printed messages. */
 export const output = group("Output", {
   null: flag("-0, --null", "separate messages by NUL instead of newline"),
-  out: option("--out <framing>", "framing of the output: lines, null, blob, json or u32", oneOf(...FRAMINGS)),
+  out: option(
+    "--out <framing>",
+    "framing of the output: lines, null, blob, json or u32 (default: lines)",
+    oneOf(...FRAMINGS),
+  ),
   json: flag("-J, --json", "one JSON record per line"),
   format: option(
     "-f, --format <template>",
-    "%s payload, %S length, %R length as 4 bytes, %t topic, %h headers, %i routing id, %p1 part 1, %o number, %T time, %e endpoint; \\n \\t \\0 \\xNN",
+    "%s body, %S length, %R length as 4 bytes, %t topic, %h headers, %i routing id, %p1 part 1, %o number, %T time, %e endpoint; \\n \\t \\0 \\xNN",
     template,
     "\\xNN is a byte",
   ),
@@ -112,7 +122,7 @@ export const ending = group("Timing", {
   count: option("-n, --count <number>", "end after this number of messages", integer(1)),
   timeout: option(
     "-w, --timeout <duration>",
-    "give up (exit 3) when no message was received or sent for this long",
+    "give up (exit 3) when no message was received or sent for this long (default: no limit)",
     duration,
   ),
 });
@@ -153,7 +163,7 @@ export const delivery = {
     ),
     onFull: option(
       "--on-full <what>",
-      "when a queue stays full: block (default), drop (default of pub) or fail",
+      "when a queue stays full: block, drop or fail (default: block; pub: drop)",
       oneOf("block", "drop", "fail"),
     ),
   }),
@@ -162,28 +172,28 @@ export const delivery = {
 /** The options of receivers. */
 export const receiving = {
   ...group(DELIVERY, { transient: flag("--transient", "end when all peers have disconnected") }),
-  ...group("Output", {
+  ...rare(group("Output", {
     timestamps: flag("--timestamps", "with -J: add the time of arrival to each record, for replay"),
-  }),
+  })),
 };
 
 /** Conflation of received messages. */
-export const conflation = group(DELIVERY, {
+export const conflation = rare(group(DELIVERY, {
   conflate: flag("--conflate", "keep only the newest message while the previous one is processed"),
-});
+}));
 
 /** Conflation of sent messages. */
-export const conflatedDelivery = group(DELIVERY, {
+export const conflatedDelivery = rare(group(DELIVERY, {
   conflate: flag("--conflate", "keep only the newest message for a slow peer"),
-});
+}));
 
 /** The first message for a ROUTER at the other end. */
-export const probing = group(CONNECTION, {
+export const probing = rare(group(CONNECTION, {
   probeRouter: flag(
     "--probe-router",
     "send every new peer an empty message, so that a ROUTER learns our routing id",
   ),
-});
+}));
 
 /** The routing id at a ROUTER at the other end. */
 export const identity = group(CONNECTION, {

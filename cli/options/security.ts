@@ -1,6 +1,5 @@
 /** Evaluates the security options of the ZeroMQ commands. */
 import fs from "node:fs";
-import process from "node:process";
 import { allowKeys, allowUsers, parseUsers } from "../../lib/zmtp/mechanisms/access.ts";
 import { curveClient, type CurveKeyPair, curveServer } from "../../lib/zmtp/mechanisms/curve.ts";
 import { parseKeyFile } from "../../lib/zmtp/mechanisms/key_file.ts";
@@ -9,6 +8,7 @@ import { plainClient, plainServer } from "../../lib/zmtp/mechanisms/plain.ts";
 import { decodeZ85 } from "../../lib/zmtp/mechanisms/z85.ts";
 import type { ZapHandler } from "../../lib/zmtp/mechanisms/zap.ts";
 import type { Values } from "../app/command.ts";
+import { passwordOf } from "../app/environment.ts";
 import { UsageError } from "../app/errors.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
@@ -122,7 +122,7 @@ function readPassword(session: Session, path: string | undefined): string {
     warnIfOpen(session, "--password-file", path, "this password");
     return password;
   }
-  const password = process.env["MQCAT_PASSWORD"];
+  const password = passwordOf();
   if (password !== undefined) return password;
   throw new UsageError(
     "--user needs a password: --password-file PATH, or the environment variable MQCAT_PASSWORD",

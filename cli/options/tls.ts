@@ -3,7 +3,7 @@ import type { CertLoginFrom } from "../../lib/broker/core/users/certificate_name
 import type { TlsOptions } from "../../lib/transport/stream.ts";
 import { TlsReload } from "../../lib/transport/stream.ts";
 import type { Session } from "../app/session.ts";
-import { flag, group, option } from "../app/command.ts";
+import { flag, group, option, rare } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import { phrase } from "../app/reporter.ts";
 import { word } from "../app/values.ts";
@@ -14,10 +14,10 @@ const identity = {
 };
 
 /** The certificate of a TLS server. */
-export const tlsServer = group("Security", identity);
+export const tlsServer = rare(group("Security", identity));
 
 /** The certificate of a broker, and those of its clients. */
-export const tlsBroker = group("Security", {
+export const tlsBroker = rare(group("Security", {
   ...identity,
   cacert: option(
     "--cacert <file>",
@@ -26,13 +26,13 @@ export const tlsBroker = group("Security", {
   ),
   certLoginFrom: option(
     "--cert-login-from <part>",
-    "the part of a client certificate that is the user name: distinguished_name (default), or common_name",
+    "the part of a client certificate that is the user name: distinguished_name or common_name (default: distinguished_name)",
     loginPart,
   ),
-});
+}));
 
 /** The trusted authorities and the certificate of a TLS client. */
-export const tlsClient = group("Security", {
+export const tlsClient = rare(group("Security", {
   insecure: flag("-k, --insecure", "accept any certificate of a TLS server"),
   cacert: option(
     "--cacert <file>",
@@ -40,7 +40,7 @@ export const tlsClient = group("Security", {
     word,
   ),
   ...identity,
-});
+}));
 
 function loginPart(value: string): CertLoginFrom {
   if (value === "distinguished_name" || value === "common_name") return value;

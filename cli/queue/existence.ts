@@ -9,7 +9,7 @@ import {
   KNOWN_TYPES,
   type QueueState,
 } from "../../lib/amqp/client/queues.ts";
-import { nearest } from "../app/command.ts";
+import { nearest } from "../app/nearest.ts";
 import { UsageError } from "../app/errors.ts";
 
 /**

@@ -13,17 +13,16 @@ export interface LookOptions {
   readonly queue: string;
   readonly style: RecordStyle;
   readonly count: number;
-  /** The address of the broker, for records. */
-  readonly endpoint: string;
   /** A filter. Default: all messages */
   readonly where: string | undefined;
 }
 
-/** Lets our own broker show the messages, which does not change them. */
+/** Lets our own broker show the messages, which does not change them. @param broker the host, for records */
 export async function look(
   session: Session,
   connection: AmqpConnection,
-  { queue, style, count, endpoint, where }: LookOptions,
+  broker: string,
+  { queue, style, count, where }: LookOptions,
 ): Promise<void> {
   await requireQueue(connection, queue);
   const { counts } = session;
@@ -36,7 +35,7 @@ export async function look(
       onDelivery(delivery) {
         counts.received++;
         counts.bytes += delivery.content.bodyEnd - delivery.content.bodyStart;
-        write(delivery, endpoint);
+        write(delivery, broker);
       },
       onBatchEnd() {
         out.flush();
@@ -44,7 +43,7 @@ export async function look(
       },
     }, where);
   } catch (error) {
-    if (session.stopping || out.failure !== undefined) return finishOutput(session, out);
+    if (session.stopping || out.failure !== undefined) return await finishOutput(session, out);
     // Messages must not be shown twice.
     throw counts.received === 0 ? error : new Error(`${phrase(error)} (try again)`);
   }

@@ -1,7 +1,6 @@
 /** Moves, deletes and counts messages: in place where the broker can, which is our own. */
 import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
 import { sweepQueue, type SweepReport } from "../../lib/amqp/client/peek.ts";
-import { formatBroker } from "../../lib/amqp/client/url.ts";
 import { flag, group } from "../app/command.ts";
 import { EXIT, StoppedError } from "../app/errors.ts";
 import { Progress } from "../app/progress.ts";
@@ -141,16 +140,15 @@ export async function rehearse(
 ): Promise<void> {
   const filter = await filterOf(values);
   const { where, count = Infinity } = values;
-  const endpoint = formatBroker(target.brokers[0]!);
   let report: SweepReport | undefined;
   let ready = 0;
-  await withConnection(target, async (connection) => {
+  await withConnection(target, async (connection, broker) => {
     ready = (await requireQueue(connection, queue)).messageCount;
     if (!connection.sweeps) return;
     report = await sweepQueue(connection, queue, { action: "count", where, limit: values.count });
     const sample = Math.min(SAMPLE, report.matched);
     if (sample > 0) {
-      await look(session, connection, { queue, style: SAMPLE_STYLE, count: sample, endpoint, where });
+      await look(session, connection, broker, { queue, style: SAMPLE_STYLE, count: sample, where });
     }
   }, { timeout: values.timeout });
   if (report === undefined) {
@@ -165,7 +163,7 @@ export async function rehearse(
     }
     requireForce(values, queue);
     const { timeout = TIMEOUT_MS } = values;
-    await borrow(session, target, queue, { style: SAMPLE_STYLE, count, shown: SAMPLE, timeout, filter });
+    await borrow(session, target, queue, SAMPLE_STYLE, { count, shown: SAMPLE, timeout, filter });
   } else {
     session.counts.received = report.matched;
     session.counts.bytes = report.bytes;

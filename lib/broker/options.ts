@@ -1,4 +1,5 @@
 import os from "node:os";
+import denoJson from "../../deno.json" with { type: "json" };
 import type { TlsOptions } from "../transport/stream.ts";
 import type { SyncMode } from "./core/journal/options.ts";
 import type { CertLoginFrom } from "./core/users/certificate_name.ts";
@@ -132,7 +133,7 @@ export function settingsOf(options: BrokerOptions): Settings {
     origins: options.origins ?? [],
     certLoginFrom: options.certLoginFrom ?? "distinguished_name",
     product: options.product ?? "mqcat",
-    productVersion: options.productVersion ?? "0.1.0",
+    productVersion: options.productVersion ?? denoJson.version,
     maxMessageSize: options.maxMessageSize ?? 128 * MIB,
     maxConnections: options.maxConnections ?? 10_000,
     memoryLimit: Math.max(MIN_MEMORY, options.memoryLimit ?? (data === undefined ? watermark : SPILL)),

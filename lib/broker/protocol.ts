@@ -3,6 +3,7 @@ import type { AmqpError } from "../amqp/amqp_error.ts";
 import type { FieldTable } from "../amqp/types/field_value.ts";
 import type { ByteStream } from "../transport/stream.ts";
 import type { BrokerCore } from "./core/broker_core.ts";
+import type { MessageStats } from "./core/message_stats.ts";
 import type { QueueConsumer } from "./core/queue/consumer.ts";
 import type { VirtualHost } from "./core/topology/vhost.ts";
 import type { Authenticator } from "./core/users/authenticator.ts";
@@ -104,8 +105,9 @@ export interface ClientChannel {
   readonly number: number;
   /** By consumer tag. */
   readonly consumers: ReadonlyMap<string, QueueConsumer>;
-  /** Number of messages that were published. */
-  readonly published: number;
+  readonly stats: MessageStats;
+  /** Number of publishes whose confirm is pending. */
+  readonly unconfirmed: number;
   /** Number of deliveries that are not acknowledged. */
   readonly unacked: number;
   /** Limits of unacknowledged messages for each new consumer, and for all consumers together; 0 for no limit. */

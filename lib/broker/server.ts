@@ -139,6 +139,7 @@ export class Broker implements CoreHost, ProtocolHost {
   removeVirtualHost(name: string): void {
     const vhost = this.vhosts.get(name);
     this.#closeAll(vhostDeleted(name), (connection) => connection.vhost === vhost);
+    if (vhost !== undefined) this.core.counters.removedVhosts.add(vhost.stats);
     this.core.catalog.removeVirtualHost(name);
   }
 
@@ -200,6 +201,8 @@ export class Broker implements CoreHost, ProtocolHost {
   onDisconnected(connection: ClientConnection, cause: Error | undefined): void {
     if (!this.connections.delete(connection)) return;
     this.core.counters.connectionsClosed++;
+    connection.vhost.stats.received += connection.received;
+    connection.vhost.stats.sent += connection.sent;
     this.#disconnected.fire();
     this.options.onEvent({ type: "disconnected", remote: connection.remote, cause });
   }

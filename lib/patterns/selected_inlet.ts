@@ -55,6 +55,10 @@ export class SelectedInlet implements Inlet {
     return this.#inlet.failure;
   }
 
+  get broker(): string | undefined {
+    return this.#inlet.broker;
+  }
+
   get generation(): number {
     return this.#inlet.generation;
   }

@@ -39,7 +39,7 @@ function freeDescriptors(): number {
   }
   const now = performance.now();
   if (now - readAt > REMEMBER_MS) {
-    limit = readLimit();
+    limit = descriptorLimit();
     readAt = now;
   }
   if (limit === Infinity) return MAX_CREDIT;
@@ -70,7 +70,7 @@ export function openDescriptors(): number {
 }
 
 /** The limit of this process, where the system has it in a file (Linux). */
-function readLimit(): number {
+export function descriptorLimit(): number {
   try {
     const soft = /^Max open files\s+(\d+)/m.exec(fs.readFileSync("/proc/self/limits", "utf8"))?.[1];
     return soft === undefined ? Infinity : Number(soft);

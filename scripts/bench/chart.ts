@@ -2,7 +2,8 @@
  * Draws the results of `deno task bench --json FILE` as an SVG: a bar for each row and each of our programs, its ratio to the
  * peer on a logarithmic scale, with the range of the rounds.
  *
- *   deno task bench:chart RESULTS.json CHART.svg
+ *   deno task bench:chart RESULTS.json CHART.svg          # all rows, by their names
+ *   deno task bench:chart RESULTS.json CHART.svg ROW…     # some rows, by their titles
  */
 import fs from "node:fs";
 import process from "node:process";
@@ -10,8 +11,7 @@ import type { Results, RowResult, SideResult } from "./results.ts";
 import { formatRatio } from "./table.ts";
 
 const WIDTH = 900;
-/** Where the bars begin and end, in pixels. */
-const LEFT = 300;
+/** Where the bars end, in pixels. */
 const RIGHT = 820;
 const BAR = 11;
 const ROW_GAP = 10;
@@ -21,11 +21,21 @@ const COLOURS = ["#4477aa", "#ee7733", "#228833", "#aa3377"];
 /** Our programs of a row, each with its ratio. */
 type Bars = { readonly row: RowResult; readonly sides: readonly SideResult[] };
 
-/** Renders the chart. */
-export function renderChart({ rows, machine, versions, date }: Results): string {
+/**
+ * Renders the chart.
+ *
+ * @param selected the names of rows, in their order: they are drawn for readers who do not know the benchmark, with their
+ *     titles and without goals. Default: all rows
+ */
+export function renderChart(results: Results, selected: readonly string[] = []): string {
+  const { machine, versions, date } = results;
+  const isSelection = selected.length > 0;
+  const rows = isSelection ? selected.map((name) => rowOf(results, name)) : results.rows;
+  const start = isSelection ? 490 : 300;
   const all: Bars[] = rows.map((row) => ({
     row,
-    sides: row.sides.filter(({ ratio }) => ratio !== undefined && ratio.low > 0),
+    sides: row.sides.filter(({ ratio }) => ratio !== undefined && ratio.low > 0)
+      .map(({ target, ...side }) => isSelection || target === undefined ? side : { ...side, target }),
   }));
   const names = [...new Set(all.flatMap(({ sides }) => sides.map(({ name }) => name)))];
   const ratios = all.flatMap(({ sides }) =>
@@ -33,13 +43,21 @@ export function renderChart({ rows, machine, versions, date }: Results): string 
   );
   const low = Math.min(0.5, ...ratios);
   const high = Math.max(2, ...ratios);
-  const x = (ratio: number) => LEFT + (RIGHT - LEFT) * Math.log(ratio / low) / Math.log(high / low);
+  const x = (ratio: number) => start + (RIGHT - start) * Math.log(ratio / low) / Math.log(high / low);
   const parts: string[] = [];
   let y = HEAD;
   for (const { row, sides } of all) {
     const height = sides.length * BAR;
     parts.push(`<g><title>${escaped(row.title)}</title>`);
-    parts.push(text(LEFT - 10, y + height / 2 + 4, row.name, `class="label"`, peersOf(sides)));
+    parts.push(
+      text(
+        start - 10,
+        y + height / 2 + 4,
+        isSelection ? `${row.group}: ${row.title}` : row.name,
+        `class="label"`,
+        peersOf(sides),
+      ),
+    );
     for (const [at, side] of sides.entries()) {
       parts.push(bar(side, y + at * BAR, x, COLOURS[names.indexOf(side.name) % COLOURS.length]!));
     }
@@ -56,7 +74,7 @@ export function renderChart({ rows, machine, versions, date }: Results): string 
   const rounds = Math.max(...rows.map((row) => row.rounds));
   const about = `${date.slice(0, 10)}, ${machine}, Deno ${versions["deno"]}, Bun ${versions["bun"]}${quick}`;
   const legend = names.map((name, at) => {
-    const left = LEFT + at * 130;
+    const left = start + at * 130;
     return `<rect x="${left}" y="36" width="10" height="10" fill="${COLOURS[at % COLOURS.length]}"/>` +
       text(left + 15, 45, name);
   });
@@ -71,18 +89,35 @@ text { font: 12px system-ui, sans-serif; fill: #222 }
 .target { stroke: #cc3311; stroke-width: 2 }
 </style>
 <rect width="100%" height="100%" fill="#fff"/>
-${text(14, 22, "mqcat and its peers: times as fast as the peer (memory: times as small)", `class="title"`)}
+${
+    text(
+      14,
+      22,
+      isSelection
+        ? "mqcat and its peers: times as fast as the peer"
+        : "mqcat and its peers: times as fast as the peer (memory: times as small)",
+      `class="title"`,
+    )
+  }
 ${[...legend, ...ticks, ...parts].join("\n")}
 ${
     text(
       14,
       bottom + 20,
-      `Median of up to ${rounds} rounds in turns, and their range; red: the goal. ${about}`,
+      `Median of up to ${rounds} rounds in turns, and their range${
+        isSelection ? "" : "; red: the goal"
+      }. ${about}`,
       `class="small"`,
     )
   }
 </svg>
 `;
+}
+
+function rowOf({ rows }: Results, name: string): RowResult {
+  const row = rows.find((row) => row.name === name);
+  if (row === undefined) throw new Error(`the results have no row '${name}'`);
+  return row;
 }
 
 function bar({ ratio, target }: SideResult, y: number, x: (ratio: number) => number, colour: string): string {
@@ -137,10 +172,10 @@ function round(value: number): number {
 }
 
 if (import.meta.main) {
-  const [from, to] = process.argv.slice(2);
+  const [from, to, ...rows] = process.argv.slice(2);
   if (from === undefined || to === undefined) {
-    console.error("usage: deno task bench:chart RESULTS.json CHART.svg");
+    console.error("usage: deno task bench:chart RESULTS.json CHART.svg [ROW…]");
     process.exit(2);
   }
-  fs.writeFileSync(to, renderChart(JSON.parse(fs.readFileSync(from, "utf8"))));
+  fs.writeFileSync(to, renderChart(JSON.parse(fs.readFileSync(from, "utf8")), rows));
 }

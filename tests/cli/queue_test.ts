@@ -8,6 +8,7 @@ import { deadLetters } from "./queue/dead_letters.ts";
 import { endings } from "./queue/ending.ts";
 import { existing } from "./queue/existing.ts";
 import { commands } from "./queue/exec.ts";
+import { following } from "./queue/following.ts";
 import { looking } from "./queue/looking.ts";
 import { probed } from "./queue/probed.ts";
 import { progress } from "./queue/progress.ts";
@@ -29,6 +30,7 @@ const SUITES = [
   streams,
   looking,
   selecting,
+  following,
   probed,
   progress,
   usage,

@@ -7,7 +7,7 @@ import { run, shell, start, test, through } from "../support/mqcat.ts";
 
 describe("-D and -F", () => {
   test("-D - each is one message, in order, including newlines", async () => {
-    const printed = await through(["push", "-D", "a", "-D", "", "--data", "b\nc"], ["pull", "-f", "[%s]"]);
+    const printed = await through(["push", "-D", "a", "-D", "", "--text", "b\nc"], ["pull", "-f", "[%s]"]);
     assert.equal(printed.toString(), "[a][][b\nc]");
   });
 
@@ -88,8 +88,8 @@ describe("-D and -F", () => {
       ["pull :0 --exec", /--exec '.*' is not UTF-8 \(put the command into a script\)/],
       ["queue put q -H", /--header '.*' is not UTF-8 \(-J can have other bytes/],
       ["push :1 -F", /--file '.*' is not UTF-8 \(-F - reads the file as stdin\)/],
-      ["push :1 -D", /--data '.*' is not UTF-8 \(a file, -F, or stdin can have other bytes\)/],
-      ["push :1 --data=x", /--data '.*' is not UTF-8/],
+      ["push :1 -D", /--text '.*' is not UTF-8 \(a file, -F, or stdin can have other bytes\)/],
+      ["push :1 --text=x", /--text '.*' is not UTF-8/],
       ["queue get", /argument '.*' is not UTF-8/],
       ["queue run --memory -- echo", /argument '.*' is not UTF-8 \(put the command into a script\)/],
     ];

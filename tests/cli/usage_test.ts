@@ -77,12 +77,6 @@ describe("usage errors", () => {
     assert.deepEqual(wrong, []);
   });
 
-  test("no command - prints the overview on stderr", async () => {
-    const { code, stdout, stderr } = await run([]);
-    assert.deepEqual([code, stdout.length], [2, 0]);
-    assert.match(stderr, /^Usage: mqcat COMMAND/);
-  });
-
   test("an endpoint that cannot be bound - exits with 1 if another program uses it, else with 2", async () => {
     using pull = start(["pull", ":0"]);
     const endpoint = await pull.readyEndpoint();

@@ -1,6 +1,5 @@
 import examples from "../../cheats/queue-bind.md" with { type: "text" };
 import { command, group, list } from "../../app/command.ts";
-import { UsageError } from "../../app/errors.ts";
 import { text } from "../../app/values.ts";
 import { broker } from "../../options/broker.ts";
 import { refuseEmptyKeys, refuseEmptyNames } from "../../queue/existence.ts";
@@ -14,15 +13,10 @@ const binding = group("Binding", {
 /** `queue bind` and `queue unbind`, which differ only in the method. */
 export function bindingCommand(verb: "bind" | "unbind", operands: string, examples: string) {
   return command({
-    argument: ["<words...>", operands],
+    argument: ["<queue> <exchange>", operands],
     options: { ...broker, ...binding },
     examples,
-    action({ session, values, operands: [queue, exchange, ...more] }) {
-      if (queue === undefined || exchange === undefined || more.length > 0) {
-        throw new UsageError(
-          `expected a queue and an exchange (try: mqcat queue ${verb} jobs amq.topic -t 'job.#')`,
-        );
-      }
+    action({ session, values, operands: [queue = "", exchange = ""] }) {
       refuseEmptyNames([queue]);
       refuseEmptyNames([exchange], "an exchange");
       refuseEmptyKeys(values.topic);
@@ -40,6 +34,6 @@ export function bindingCommand(verb: "bind" | "unbind", operands: string, exampl
 
 export default bindingCommand(
   "bind",
-  "QUEUE EXCHANGE: the queue to bind, and the exchange",
+  "the queue to bind, and the exchange",
   examples,
 );

@@ -1,6 +1,6 @@
 import { toQueue } from "../../../lib/patterns/bridge/readdress.ts";
 import examples from "../../cheats/queue-move.md" with { type: "text" };
-import { command, group, option } from "../../app/command.ts";
+import { command, flag, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { word } from "../../app/values.ts";
 import { broker } from "../../options/broker.ts";
@@ -10,19 +10,32 @@ import { selecting } from "../../options/where.ts";
 import { refuseEmptyNames } from "../../queue/existence.ts";
 import { moveAll } from "../../queue/move.ts";
 import { dryRun, rehearse, sweepInPlace } from "../../queue/sweep.ts";
-import { targetOf } from "../../queue/target.ts";
+import { targetsOf } from "../../queue/two_brokers.ts";
 
 export default command({
-  argument: ["<words...>", "FROM TO: two queues; both must exist"],
+  argument: ["<queue> <queue>", "from the first queue to the second; both must exist"],
   options: {
     ...broker,
     ...selecting,
-    ...group("Broker", { toUrl: option("--to-url <url>", "the broker of TO, when it is another one", word) }),
+    ...group("Broker", {
+      toUrl: option("--to-url <url>", "the broker of the second queue, when it is another one", word),
+      toPasswordFile: option(
+        "--to-password-file <path>",
+        "read the password of --to-url from this file (default: $MQCAT_TO_PASSWORD)",
+        word,
+      ),
+    }),
     ...ending,
+    ...group("Timing", {
+      follow: flag(
+        "--follow",
+        "move messages as they arrive: do not end when the first queue is empty, or the second one full",
+      ),
+    }),
     ...group("Queue", {
       declare: {
         ...group("Queue", declaring).declare,
-        description: "create TO if it does not exist: durable",
+        description: "create the second queue if it does not exist: durable",
       },
     }),
     ...dryRun,
@@ -35,21 +48,16 @@ export default command({
   },
   examples,
   async action({ session, values, operands }) {
-    const [from, to] = operands;
-    if (from === undefined || to === undefined || operands.length > 2) {
-      throw new UsageError("expected two queues (try: mqcat queue move failed jobs)");
-    }
+    const [from = "", to = ""] = operands;
     refuseEmptyNames(operands);
     if (from === to && values.toUrl === undefined) {
       throw new UsageError(`'${from}' cannot be moved to itself: it would never end`);
     }
-    const source = targetOf(session, values);
-    const target = values.toUrl === undefined
-      ? source
-      : targetOf(session, { ...values, url: values.toUrl, folder: undefined });
+    const { source, target } = targetsOf(session, values);
     if (values.dryRun) return await rehearse(session, source, from, `move from '${from}' to '${to}'`, values);
+    const isInPlace = target === source && !values.follow;
     const task = { action: "move", done: "moved", to, declare: values.declare } as const;
-    if (target === source && await sweepInPlace(session, source, from, task, values)) return;
+    if (isInPlace && await sweepInPlace(session, source, from, task, values)) return;
     await moveAll(
       session,
       { ...source, queue: from },

@@ -1,14 +1,14 @@
-import { formatBroker } from "../../../lib/amqp/client/url.ts";
 import examples from "../../cheats/queue-peek.md" with { type: "text" };
 import { command, group } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { broker } from "../../options/broker.ts";
-import { prefetch } from "../../options/brokers.ts";
+import { consuming, prefetch } from "../../options/brokers.ts";
 import { ending, output } from "../../options/options.ts";
 import { filterOf, requireForce, selecting } from "../../options/where.ts";
-import { borrow } from "../../queue/borrow.ts";
 import { refuseEmptyNames } from "../../queue/existence.ts";
+import { borrow } from "../../queue/borrow.ts";
 import { look } from "../../queue/look.ts";
+import { notAStream, startOf } from "../../queue/streams.ts";
 import { targetOf, withConnection } from "../../queue/target.ts";
 import { styleOf } from "../../records/writer.ts";
 
@@ -23,6 +23,13 @@ export default command({
     ...broker,
     ...selecting,
     ...output,
+    ...group("Queue", {
+      offset: {
+        ...consuming.offset,
+        description:
+          "where to begin in a stream: first (default), last, next, a number, or a time such as 2026-11-25T08:00:00Z",
+      },
+    }),
     ...group("Timing", {
       count: {
         ...group("Delivery", prefetch).prefetch,
@@ -42,17 +49,18 @@ export default command({
     const style = styleOf(session, values, false);
     const { count = COUNT, timeout = TIMEOUT_MS } = values;
     const target = targetOf(session, values);
+    const offset = startOf(values.offset);
     const filter = await filterOf(values);
-    const endpoint = formatBroker(target.brokers[0]!);
     const [queue] = operands as [string];
     let done = false;
-    await withConnection(target, async (connection) => {
+    await withConnection(target, async (connection, broker) => {
       if (filter === undefined ? !connection.peeks : !connection.sweeps) return;
-      await look(session, connection, { queue, style, count, endpoint, where: values.where });
+      if (offset !== undefined) throw notAStream(queue);
+      await look(session, connection, broker, { queue, style, count, where: values.where });
       done = true;
     });
     if (done) return;
-    requireForce(values, queue);
-    await borrow(session, target, queue, { style, count, timeout, filter });
+    if (offset === undefined) requireForce(values, queue);
+    await borrow(session, target, queue, style, { count, timeout, offset, filter });
   },
 });

@@ -15,10 +15,10 @@ export default command({
   options: {
     ...broker,
     ...input,
-    // --data is the directory of the queue.
-    data: { ...input.data, flags: "-D, --text <text>" },
+    // --data is the directory of the queue, and was never the text.
+    data: { ...input.data, formerly: undefined },
     ...group("Messages", {
-      exchange: option("--exchange <name>", "publish to this exchange instead of a queue", word),
+      exchange: option("--exchange <exchange>", "publish to this exchange instead of a queue", word),
       topic: option("-t, --topic <key>", "the routing key, with --exchange", text),
       ...envelope,
     }),

@@ -3,6 +3,6 @@ import { bindingCommand } from "./bind.ts";
 
 export default bindingCommand(
   "unbind",
-  "QUEUE EXCHANGE: the bound queue, and the exchange",
+  "the bound queue, and the exchange",
   examples,
 );

@@ -1,7 +1,7 @@
 /** The users that the options allow. */
 import fs from "node:fs";
-import process from "node:process";
 import type { Broker } from "../../../lib/broker/server.ts";
+import { passwordOf } from "../../app/environment.ts";
 import { UsageError } from "../../app/errors.ts";
 import { phrase } from "../../app/reporter.ts";
 import type { Session } from "../../app/session.ts";
@@ -28,10 +28,10 @@ export function usersOf(
     throw new UsageError("--password-file is the password of a user: add --user NAME");
   }
   const password = passwordFile === undefined
-    ? process.env["AMQP_PASSWORD"]
+    ? passwordOf("amqp")
     : readText("--password-file", passwordFile).replace(/\r?\n$/, "");
   if (!password) {
-    throw new UsageError(`--user '${user}' needs a password (try --password-file PATH, or $AMQP_PASSWORD)`);
+    throw new UsageError(`--user '${user}' needs a password (try --password-file PATH, or $MQCAT_PASSWORD)`);
   }
   return [...users, { name: user, password }];
 }

@@ -1,7 +1,7 @@
 /** The options of `queue serve` and `queue run`. */
 import type { CertLoginFrom } from "../../../lib/broker/core/users/certificate_name.ts";
 import type { BrokerOptions } from "../../../lib/broker/options.ts";
-import { flag, group, option } from "../../app/command.ts";
+import { flag, group, option, rare } from "../../app/command.ts";
 import { duration, integer, size, word } from "../../app/values.ts";
 import type { TlsValues } from "../../options/tls.ts";
 
@@ -12,7 +12,7 @@ export const serving = {
     memory: flag("--memory", "keep queues and messages in memory only"),
     sync: option(
       "--sync <mode>",
-      "what a confirm guarantees: confirm, the message is on disk (default); flush, it is written to the kernel; interval=D, it is on disk within D",
+      "what a confirm guarantees: confirm, the message is on disk; flush, it is written to the kernel; interval=D, it is on disk within D (default: confirm)",
       syncMode,
     ),
     definitions: option(
@@ -24,22 +24,26 @@ export const serving = {
   ...group("Security", {
     user: option(
       "--user <name>",
-      "accept this user instead of guest; the password is in $AMQP_PASSWORD",
+      "accept this user instead of guest; the password is in $MQCAT_PASSWORD",
       word,
     ),
-    passwordFile: option("--password-file <path>", "read the password of --user from this file", word),
+    passwordFile: option(
+      "--password-file <path>",
+      "read the password of --user from this file (default: $MQCAT_PASSWORD)",
+      word,
+    ),
     usersFile: option(
       "--users-file <path>",
       "accept the users in this file, NAME:PASSWORD on each line, instead of guest; with --cacert, NAME: is a user without a password; SIGHUP reloads it",
       word,
     ),
   }),
-  ...group("Limits", {
+  ...rare(group("Limits", {
     maxConnections: option("--max-connections <number>", "limit of connections (default: 10000)", integer(1)),
     maxMessage: option("--max-message <size>", "refuse larger messages (default: 128M)", size),
     memoryLimit: option(
       "--memory-limit <size>",
-      "block publishers while messages in memory need more than this",
+      "block publishers while messages in memory need more than this (default: 128M; with --memory: 40 % of the memory)",
       size,
     ),
     heartbeat: option(
@@ -47,8 +51,8 @@ export const serving = {
       "heartbeat interval, and the longest keep alive of MQTT 5.0 clients; 0 turns both off (default: 60s)",
       duration,
     ),
-  }),
-  ...group("MQTT", {
+  })),
+  ...rare(group("MQTT", {
     sessionLimit: option(
       "--session-limit <number>",
       "messages that wait for one session; the oldest are dropped (default: 100000)",
@@ -64,15 +68,15 @@ export const serving = {
       "retained messages of a virtual host (default: 100000)",
       integer(0),
     ),
-  }),
-  ...group("Identity", {
+  })),
+  ...rare(group("Identity", {
     product: option(
       "--product <name>",
       "product name sent to clients, such as RabbitMQ (default: mqcat)",
       word,
     ),
     productVersion: option("--product-version <version>", "product version sent to clients", word),
-  }),
+  })),
 };
 
 type Sync = Pick<BrokerOptions, "sync" | "syncInterval">;

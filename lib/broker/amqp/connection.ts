@@ -282,6 +282,7 @@ export class ServerConnection
   forgetChannel(number: number): void {
     this.channels[number] = undefined;
     this.#open--;
+    this.vhost.stats.channelsClosed++;
   }
 
   /** Closes the connection of a client that reads nothing, or does not continue a message while others wait for its memory. */
@@ -349,6 +350,7 @@ export class ServerConnection
     this.#host.checkChannels(this.user);
     this.channels[number] = new ServerChannel(this, this.#host, number);
     this.#open++;
+    this.vhost.stats.channelsOpened++;
     this.encoder.method(number, "channel.open-ok", {});
     this.touch();
   }
@@ -358,6 +360,7 @@ export class ServerConnection
     this.#closing = { cause };
     for (const channel of this.channels) channel?.release();
     this.channels.length = 0;
+    this.vhost.stats.channelsClosed += this.#open;
     for (const queue of this.exclusiveQueues) this.#host.deleteQueue(queue);
     this.exclusiveQueues.clear();
   }

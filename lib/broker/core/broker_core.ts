@@ -7,6 +7,7 @@ import { Counters } from "./counters.ts";
 import { Cycle, type CycleHost } from "./cycle.ts";
 import { type IntakeHost, MessageIntake } from "./intake.ts";
 import { Journal } from "./journal/journal.ts";
+import { VirtualHostStats } from "./message_stats.ts";
 import type { SyncMode } from "./journal/options.ts";
 import type { DeathReason, Queue } from "./queue/queue.ts";
 import type { VirtualHost } from "./topology/vhost.ts";
@@ -99,6 +100,14 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
     return this.catalog.writeError === undefined ? this.journal.syncedPosition : 0;
   }
 
+  /** The counts of all virtual hosts together, also of those that were removed. */
+  get stats(): VirtualHostStats {
+    const sum = new VirtualHostStats();
+    sum.add(this.counters.removedVhosts);
+    for (const vhost of this.vhosts.values()) sum.add(vhost.stats);
+    return sum;
+  }
+
   /** Adds a virtual host, or finds the existing one. */
   addVirtualHost(name: string): VirtualHost {
     return this.catalog.addVirtualHost(name);
@@ -165,6 +174,7 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
 
   forget(queue: Queue): void {
     const { id } = queue.definition;
+    this.counters.countDeleted(queue.settings.type, queue.stats);
     this.catalog.queues.delete(id);
     this.#journal?.forget(id);
   }

@@ -1,19 +1,14 @@
-/** Counters of events since the broker was opened. */
+import { VirtualHostStats } from "./message_stats.ts";
+import { QueueStats } from "./queue/queue_stats.ts";
+
+/** Counters of events since the broker was opened, besides those of existing objects. */
 export class Counters {
-  /** Messages published by clients; of these, the unroutable ones: returned (mandatory), and dropped. */
-  published = 0;
-  returned = 0;
-  unroutable = 0;
-  /** Messages published on channels in confirm mode. */
-  confirmable = 0;
-  /** Messages delivered to consumers, and those of them that were redelivered. */
-  delivered = 0;
-  redelivered = 0;
-  /** Messages fetched with `basic.get`. */
-  got = 0;
-  acknowledged = 0;
   connectionsOpened = 0;
   connectionsClosed = 0;
+  /** The counts of virtual hosts that were removed. */
+  readonly removedVhosts: VirtualHostStats = new VirtualHostStats();
+  /** The counts of queues that were deleted, by queue type. */
+  readonly deletedQueues: Map<string, QueueStats> = new Map();
   /** Logins by protocol. */
   readonly logins: Map<string, LoginCounter> = new Map();
 
@@ -23,6 +18,13 @@ export class Counters {
     if (logins === undefined) this.logins.set(protocol, logins = { failed: 0, succeeded: 0 });
     if (succeeded) logins.succeeded++;
     else logins.failed++;
+  }
+
+  /** Keeps the counts of a queue that is deleted. */
+  countDeleted(type: string, stats: QueueStats): void {
+    let deleted = this.deletedQueues.get(type);
+    if (deleted === undefined) this.deletedQueues.set(type, deleted = new QueueStats());
+    deleted.add(stats);
   }
 }
 

@@ -74,7 +74,10 @@ export class MessageIntake {
   ): void {
     const ttl = this.check(vhost, user, exchange, scan);
     const routes = this.#routes;
-    vhost.route(exchange, routingKey, scan, routes);
+    const source = vhost.route(exchange, routingKey, scan, routes)!;
+    source.stats.published++;
+    source.stats.routed += routes.length;
+    vhost.stats.routed += routes.length;
     this.blindCopies = routes.blindCopies;
     this.routed = routes.length > 0;
     this.blocked = this.routed ? this.#host.blocked : undefined;
@@ -125,13 +128,14 @@ export class MessageIntake {
     routingKey: string,
     message: EncodedMessage,
     targets = this.#targets,
-  ): { readonly routed: boolean; readonly taken: boolean } {
+  ): { readonly routed: boolean; readonly taken: boolean; readonly copies: number } {
     const scan = new PropertyScan();
     scan.read(message.head, message.propertiesStart, message.propertiesEnd);
     const routes = new RouteResult();
     vhost.route(exchange, routingKey, scan, routes);
-    if (routes.length === 0) return { routed: false, taken: false };
-    return { routed: true, taken: this.#enqueue(routes, message, scan, timeToLive(scan), targets) };
+    const copies = routes.length;
+    if (copies === 0) return { routed: false, taken: false, copies };
+    return { routed: true, taken: this.#enqueue(routes, message, scan, timeToLive(scan), targets), copies };
   }
 
   /**

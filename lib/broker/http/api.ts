@@ -5,7 +5,7 @@ import { EXCHANGES } from "./resources/exchanges.ts";
 import { HEALTH } from "./resources/health.ts";
 import { LIMITS } from "./resources/limits.ts";
 import { MESSAGES } from "./resources/messages.ts";
-import { METRICS } from "./metrics.ts";
+import { METRICS } from "./metrics/metrics.ts";
 import { MISSING } from "./resources/missing.ts";
 import { OVERVIEW } from "./resources/overview.ts";
 import { PARAMETERS } from "./resources/parameters.ts";

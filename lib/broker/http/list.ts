@@ -7,19 +7,29 @@ type Row = { [name: string]: Json };
 const PAGE_SIZE = 100;
 const MAX_PAGE_SIZE = 500;
 
+/** A list of objects, which are described only if they are on the requested page. */
+export interface Listing<T> {
+  readonly objects: readonly T[];
+  name(object: T): string;
+  row(object: T): Row;
+  /** The value of a column to sort by; undefined: the row must be made. */
+  column?(object: T, column: string): Json | undefined;
+}
+
+/** Applies the query to a list of rows; see `listObjects`. */
+export function listOf(rows: readonly Row[], query: URLSearchParams): Json {
+  return listObjects({ objects: rows, name: (row) => String(row["name"]), row: (row) => row }, query);
+}
+
 /**
  * Applies the query to a list: `name` (with `use_regex`), `sort` and `sort_reverse`, `columns`, and pages with `page` and
  * `page_size` (https://rawcdn.githack.com/rabbitmq/rabbitmq-server/v3.10.8/deps/rabbitmq_management/priv/www/api/index.html).
  */
-export function listOf(rows: readonly Row[], query: URLSearchParams): Json {
-  let found = filter(rows, query);
-  const sort = query.get("sort");
-  if (sort !== null) {
-    const sorted = found.toSorted((a, b) => compare(valueAt(a, sort), valueAt(b, sort)));
-    if (query.get("sort_reverse") === "true") sorted.reverse();
-    found = sorted;
-  }
-  if (!query.has("page")) return found.map((row) => columnsOf(row, query));
+export function listObjects<T>(listing: Listing<T>, query: URLSearchParams): Json {
+  const { objects } = listing;
+  const found = sorted(listing, filter(listing, query), query);
+  const shown = (object: T) => columnsOf(listing.row(object), query);
+  if (!query.has("page")) return found.map(shown);
   const page = wholeNumber(query, "page", 1);
   const size = wholeNumber(query, "page_size", PAGE_SIZE);
   if (page === 0 || size === 0 || size > MAX_PAGE_SIZE) {
@@ -35,11 +45,11 @@ export function listOf(rows: readonly Row[], query: URLSearchParams): Json {
   return {
     filtered_count: found.length,
     item_count: items.length,
-    items: items.map((row) => columnsOf(row, query)),
+    items: items.map(shown),
     page,
     page_count: pages,
     page_size: size,
-    total_count: rows.length,
+    total_count: objects.length,
   };
 }
 
@@ -59,14 +69,24 @@ export function columnsOf(row: Row, query: URLSearchParams): Row {
   return reduced;
 }
 
-function filter(rows: readonly Row[], query: URLSearchParams): readonly Row[] {
+function filter<T>({ objects, name: nameOf }: Listing<T>, query: URLSearchParams): readonly T[] {
   const name = query.get("name") ?? "";
-  if (name === "") return rows;
-  if (query.get("use_regex") === "true") {
-    return filterByPattern(compilePattern(name), rows, (row) => String(row["name"]));
-  }
+  if (name === "") return objects;
+  if (query.get("use_regex") === "true") return filterByPattern(compilePattern(name), objects, nameOf);
   const wanted = name.toLowerCase();
-  return rows.filter((row) => String(row["name"]).toLowerCase().includes(wanted));
+  return objects.filter((object) => nameOf(object).toLowerCase().includes(wanted));
+}
+
+function sorted<T>(listing: Listing<T>, found: readonly T[], query: URLSearchParams): readonly T[] {
+  const column = query.get("sort");
+  if (column === null) return found;
+  const keyed = found.map((object) => ({
+    object,
+    key: listing.column?.(object, column) ?? valueAt(listing.row(object), column),
+  }));
+  keyed.sort((a, b) => compare(a.key, b.key));
+  if (query.get("sort_reverse") === "true") keyed.reverse();
+  return keyed.map(({ object }) => object);
 }
 
 function valueAt(row: Row, column: string): Json | undefined {

@@ -7,6 +7,8 @@ import type { Access } from "../core/users/user_store.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { BrokerCore } from "../core/broker_core.ts";
 import type { HttpHost } from "./host.ts";
+import { Rates } from "./rates/rates.ts";
+import type { Sampler } from "./rates/sampler.ts";
 import { notAuthorised, notFound } from "./errors.ts";
 
 /** An answer that is not just JSON with status 200. */
@@ -43,6 +45,8 @@ export class ApiRequest {
   readonly broker: HttpHost;
   readonly user: StoredUser;
   readonly query: URLSearchParams;
+  /** The rates of all counters, and the samples that the query asks for. */
+  readonly rates: Rates;
   readonly #params: Readonly<Record<string, string>>;
   readonly #body: string;
 
@@ -52,10 +56,12 @@ export class ApiRequest {
     params: Readonly<Record<string, string>>,
     query: URLSearchParams,
     body: string,
+    sampler: Sampler,
   ) {
     this.broker = broker;
     this.user = user;
     this.query = query;
+    this.rates = new Rates(sampler, query);
     this.#params = params;
     this.#body = body;
   }

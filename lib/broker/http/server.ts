@@ -8,6 +8,7 @@ import { HttpError, httpErrorFor, notAuthorised } from "./errors.ts";
 import { ApiRequest, Reply } from "./request.ts";
 import type { HttpHost } from "./host.ts";
 import { isOwnHost } from "./host_header.ts";
+import { Sampler } from "./rates/sampler.ts";
 import { API } from "./api.ts";
 
 /** Limits for clients. Sizes are in bytes, times in milliseconds. */
@@ -19,6 +20,8 @@ export interface HttpLimits {
   /** For a whole request. */
   readonly time: number;
   readonly connections: number;
+  /** Time between two samples of the counters. */
+  readonly sampleInterval: number;
 }
 
 const LIMITS: HttpLimits = {
@@ -27,6 +30,7 @@ const LIMITS: HttpLimits = {
   body: 16 * 2 ** 20,
   time: 30_000,
   connections: 256,
+  sampleInterval: 5000,
 };
 
 /** Tags of the users who may use the API. */
@@ -39,10 +43,12 @@ const TAGS = ["administrator", "monitoring", "policymaker", "management"];
 export class HttpServer {
   /** `http://host:port`. */
   readonly url: string;
+  readonly sampler: Sampler;
   readonly #server: http.Server;
 
-  private constructor(server: http.Server) {
+  private constructor(server: http.Server, sampler: Sampler) {
     this.#server = server;
+    this.sampler = sampler;
     const { address, family, port } = server.address() as net.AddressInfo;
     this.url = `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
   }
@@ -57,12 +63,14 @@ export class HttpServer {
     const limits = { ...LIMITS, ...given };
     const endpoint = parseEndpoint(`tcp://${text.replace(/^http:\/\//, "").replace(/^:/, "127.0.0.1:")}`);
     if (!("host" in endpoint)) throw new EndpointError(`Cannot listen for HTTP on '${text}': it has no host`);
+    const sampler = new Sampler(broker, limits.sampleInterval);
+    const context = { broker, bound: endpoint.host, maxBody: limits.body, sampler };
     const server = http.createServer({
       maxHeaderSize: limits.head,
       headersTimeout: limits.headTime,
       requestTimeout: limits.time,
       connectionsCheckingInterval: Math.min(1000, limits.headTime),
-    }, (request, response) => void serve(broker, endpoint.host, limits.body, request, response));
+    }, (request, response) => void serve(context, request, response));
     server.maxConnections = limits.connections;
     // A client of another protocol reads that this is HTTP.
     server.on("clientError", (_error, socket) => {
@@ -80,11 +88,13 @@ export class HttpServer {
       });
       server.listen(endpoint.port, endpoint.host === "*" ? "::" : endpoint.host, resolve);
     });
-    return new HttpServer(server);
+    sampler.start();
+    return new HttpServer(server, sampler);
   }
 
   /** Closes the listener and all connections. */
   close(): Promise<void> {
+    this.sampler.close();
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
       this.#server.closeAllConnections();
@@ -92,16 +102,24 @@ export class HttpServer {
   }
 }
 
+/** What the handling of a request needs of its server. */
+interface ServerContext {
+  readonly broker: HttpHost;
+  /** The name or address that the server listens on. */
+  readonly bound: string;
+  /** Limit of bodies, in bytes. */
+  readonly maxBody: number;
+  readonly sampler: Sampler;
+}
+
 async function serve(
-  broker: HttpHost,
-  bound: string,
-  maxBody: number,
+  context: ServerContext,
   request: http.IncomingMessage,
   response: http.ServerResponse,
 ): Promise<void> {
   try {
-    checkSite(request, bound);
-    const reply = await answer(broker, maxBody, request);
+    checkSite(request, context.bound);
+    const reply = await answer(context, request);
     const body = Buffer.from(reply.body);
     response.writeHead(reply.status, {
       "cache-control": "no-cache",
@@ -147,13 +165,18 @@ function isLocal({ socket }: http.IncomingMessage): boolean {
   return /^(127\.|::1$|::ffff:127\.)/.test(socket.remoteAddress ?? "");
 }
 
-async function answer(broker: HttpHost, maxBody: number, request: http.IncomingMessage): Promise<Reply> {
+async function answer(
+  { broker, maxBody, sampler }: ServerContext,
+  request: http.IncomingMessage,
+): Promise<Reply> {
   const user = authenticate(broker, request);
   const [path, query] = splitAt(request.url ?? "/", "?");
   const method = request.method === "HEAD" ? "GET" : request.method ?? "";
   const { handler, params } = API.find(method, path);
   const body = method === "GET" || method === "DELETE" ? "" : await bodyOf(request, maxBody);
-  const given = await handler(new ApiRequest(broker, user, params, new URLSearchParams(query), body));
+  const given = await handler(
+    new ApiRequest(broker, user, params, new URLSearchParams(query), body, sampler),
+  );
   if (given instanceof Reply) return given;
   return given === undefined ? new Reply(204) : new Reply(200, JSON.stringify(given));
 }

@@ -10,9 +10,16 @@ import { type BindingDefinition, tableKey } from "../core/topology/definition_ch
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { ClientChannel, ClientConnection } from "../protocol.ts";
 import type { HttpHost } from "./host.ts";
-import { withRates } from "./rates.ts";
+import { CHANNEL, CONNECTION, EXCHANGE, QUEUE } from "./rates/meters.ts";
+import type { Rates } from "./rates/rates.ts";
 
 export { nodeName, type Row } from "../core/queue/queue_row.ts";
+
+/** What rows need besides their objects. */
+export interface View {
+  readonly node: string;
+  readonly rates: Rates;
+}
 
 /** The listeners for clients. */
 export function listenersOf({ endpoints, options }: HttpHost): Row[] {
@@ -33,38 +40,30 @@ export function listenersOf({ endpoints, options }: HttpHost): Row[] {
 /** The memory of a queue's objects without its index, in bytes; an estimate. */
 const QUEUE_MEMORY = 2048;
 
-/** Describes a queue with its statistics. `idle_since` is the time when it last had work. */
-export function queueDetails(queue: Queue, node: string): Row {
-  const { stats } = queue;
-  const { published, delivered, deliveredNoAck, redelivered, got, gotNoAck, getEmpty, acknowledged } = stats;
-  const { ready, unacked } = queue;
-  const row: Row = {
-    ...queueRow(queue, node),
-    ...withRates(queue, {
-      messages: ready + unacked,
-      messages_ready: ready,
-      messages_unacknowledged: unacked,
-    }),
-    memory: queue.lanes.reduce((bytes, lane) => bytes + lane.memory, QUEUE_MEMORY),
-    idle_since: new Date(stats.activeAt).toISOString().replace("Z", "+00:00"),
-  };
-  const messages = withRates(stats, {
-    publish: published,
-    deliver: delivered,
-    deliver_no_ack: deliveredNoAck,
-    get: got,
-    get_no_ack: gotNoAck,
-    get_empty: getEmpty,
-    deliver_get: delivered + deliveredNoAck + got + gotNoAck,
-    redeliver: redelivered,
-    ack: acknowledged,
-  });
-  // As in RabbitMQ, a queue that was never used has no statistics.
-  if (published + delivered + deliveredNoAck + got + gotNoAck + getEmpty > 0) row["message_stats"] = messages;
-  return row;
+/** The memory of a queue, in bytes; an estimate. */
+export function memoryOf(queue: Queue): number {
+  return queue.lanes.reduce((bytes, lane) => bytes + lane.memory, QUEUE_MEMORY);
 }
 
-export function exchangeRow({ definition, delayQueue, policies }: Exchange): Row {
+/** Describes a queue with its statistics. `idle_since` is the time when it last had work. */
+export function queueDetails(queue: Queue, { node, rates }: View): Row {
+  const { stats } = queue;
+  return {
+    ...queueRow(queue, node),
+    ...rates.of(QUEUE, queue, ["lengths"]),
+    memory: memoryOf(queue),
+    idle_since: new Date(stats.activeAt).toISOString().replace("Z", "+00:00"),
+    ...statistics(rates.used(QUEUE, queue, ["published", "delivered"])),
+  };
+}
+
+/** The member for the counters of messages. As in RabbitMQ, what was never used has none. */
+export function statistics(counts: Row | undefined): Row {
+  return counts === undefined ? {} : { message_stats: counts };
+}
+
+export function exchangeRow(exchange: Exchange, { rates }: View): Row {
+  const { definition, delayQueue, policies } = exchange;
   const { name, vhost, type, durable, autoDelete, internal } = definition;
   return {
     name,
@@ -77,6 +76,7 @@ export function exchangeRow({ definition, delayQueue, policies }: Exchange): Row
     ...(delayQueue === undefined ? {} : { messages_delayed: delayQueue.ready }),
     // As in RabbitMQ, exchanges without a policy do not have the member.
     ...(policies?.policy === undefined ? {} : { policy: policies.policy.name }),
+    ...statistics(rates.used(EXCHANGE, exchange, ["published"])),
   };
 }
 
@@ -129,7 +129,7 @@ export function bindingLocation(binding: BindingDefinition): string {
   return `${encodeURIComponent(binding.destination)}/${quotePlus(key).replaceAll("%7E", "~")}`;
 }
 
-export function connectionRow(connection: ClientConnection, node: string): Row {
+export function connectionRow(connection: ClientConnection, { node, rates }: View): Row {
   const [host, port] = addressOf(connection.local);
   const [peerHost, peerPort] = addressOf(connection.remote);
   return {
@@ -150,7 +150,7 @@ export function connectionRow(connection: ClientConnection, node: string): Row {
     frame_max: connection.frameMax,
     timeout: connection.heartbeat,
     connected_at: connection.connectedAt,
-    ...withRates(connection, { recv_oct: connection.received, send_oct: connection.sent }),
+    ...rates.of(CONNECTION, connection, ["data"]),
     client_properties: tableToJson(connection.clientProperties),
   };
 }
@@ -160,11 +160,15 @@ export function channelsOf(connection: ClientConnection): ClientChannel[] {
 }
 
 /** Rows of all channels of a connection. */
-export function channelRows(connection: ClientConnection, node: string): Row[] {
-  return channelsOf(connection).map((channel) => channelRow(connection, channel, node));
+export function channelRows(connection: ClientConnection, view: View): Row[] {
+  return channelsOf(connection).map((channel) => channelRow(connection, channel, view));
 }
 
-function channelRow(connection: ClientConnection, channel: ClientChannel, node: string): Row {
+export function channelRow(
+  connection: ClientConnection,
+  channel: ClientChannel,
+  { node, rates }: View,
+): Row {
   return {
     name: channelName(connection, channel),
     number: channel.number,
@@ -177,9 +181,10 @@ function channelRow(connection: ClientConnection, channel: ClientChannel, node: 
     transactional: channel.transactional,
     consumer_count: channel.consumers.size,
     messages_unacknowledged: channel.unacked,
+    messages_unconfirmed: channel.unconfirmed,
     prefetch_count: channel.prefetch,
     global_prefetch_count: channel.globalPrefetch,
-    message_stats: withRates(channel, { publish: channel.published }),
+    ...statistics(rates.used(CHANNEL, channel, ["published", "delivered"], channel.stats)),
   };
 }
 

@@ -33,6 +33,7 @@ import { ClientOutput } from "../core/clients/client_output.ts";
 import { type ConnectionEndHost, endConnection } from "../core/clients/connection_end.ts";
 import { StallWatch } from "../core/clients/stall_watch.ts";
 import type { Confirmable, Flushable } from "../core/cycle.ts";
+import { MessageStats } from "../core/message_stats.ts";
 import type { QueueConsumer } from "../core/queue/consumer.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { Access } from "../core/users/user_store.ts";
@@ -190,6 +191,7 @@ export class MqttConnection
   }
 
   readonly number = 1;
+  readonly stats: MessageStats = new MessageStats();
   readonly confirms = true;
   readonly transactional = false;
   readonly globalPrefetch = 0;
@@ -198,8 +200,8 @@ export class MqttConnection
     return this.receiveMaximum;
   }
 
-  get published(): number {
-    return this.#inbound.count;
+  get unconfirmed(): number {
+    return this.#acks.length;
   }
 
   get unacked(): number {

@@ -3,6 +3,7 @@ import { MqttError, protocolError } from "../../mqtt/mqtt_error.ts";
 import { type AckType, type ProtocolVersion, PUBACK, PUBCOMP, PUBREC } from "../../mqtt/packet_type.ts";
 import { PROPERTY } from "../../mqtt/property_table.ts";
 import { REASON } from "../../mqtt/reason_code.ts";
+import type { MessageStats } from "../core/message_stats.ts";
 import type { Access } from "../core/users/user_store.ts";
 import type { IncomingMessage } from "./messages/incoming.ts";
 import { EXCHANGE, exchangeSeparators, MAX_NAME } from "./names.ts";
@@ -21,6 +22,7 @@ export interface PublishingClient {
   readonly user: string;
   readonly access: Access;
   readonly session: Session;
+  readonly stats: MessageStats;
   readonly vhostSpace: MqttSpace;
   /** The number of messages of QoS 1 that are not acknowledged. */
   readonly pendingPubacks: number;
@@ -31,8 +33,6 @@ export interface PublishingClient {
 
 /** The publishing part of a connection: messages of the client, with their QoS. */
 export class Inbound {
-  /** Number of messages that were published. */
-  count = 0;
   readonly #client: PublishingClient;
   /** Topics by alias (3.3.2.3.4). */
   readonly #aliases: (Uint8Array | undefined)[] = [];
@@ -137,7 +137,9 @@ export class Inbound {
     state: Session["state"],
   ): void {
     const { user, access, session, vhostSpace: space } = this.#client;
-    const { intake, counters } = space.core;
+    const { intake } = space.core;
+    const { stats } = this.#client;
+    const { stats: vhostStats } = space.vhost;
     const { fields } = this.#client.vhostSpace;
     const { qos, packetId } = fields;
     access.check("write", "exchange", EXCHANGE);
@@ -152,18 +154,23 @@ export class Inbound {
     if (fields.retain) position = intake.position;
     const marker = state?.nextSeq ?? -1;
     intake.publish(space.vhost, user, EXCHANGE, message.key, message, message.scan, false, state?.queue);
-    this.count++;
-    counters.published++;
+    stats.published++;
+    vhostStats.published++;
     const { routed, taken, blocked } = intake;
-    if (!routed) counters.unroutable++;
+    if (!routed) {
+      stats.unroutable++;
+      vhostStats.unroutable++;
+    }
     if (blocked !== undefined && space.core.blocked !== undefined) this.#client.hold();
     if (qos === 0) return;
-    counters.confirmable++;
+    vhostStats.confirmable++;
     if (!taken) {
       state?.remove(marker);
       return this.#refuse(new MqttError(REASON.quotaExceeded, "A queue is full and takes no more messages"));
     }
     if (qos === 2) session.inbound.set(packetId, marker);
+    stats.confirmed++;
+    vhostStats.confirmed++;
     const code = routed ? 0 : REASON.noMatchingSubscribers;
     const type = qos === 1 ? PUBACK : PUBREC;
     this.#client.acknowledge(type, packetId, code, Math.max(position, intake.position));

@@ -11,6 +11,7 @@ import { type ConnectionEndHost, endConnection } from "../core/clients/connectio
 import { randomName } from "../core/clients/names.ts";
 import { StallWatch } from "../core/clients/stall_watch.ts";
 import type { Cycle, Flushable } from "../core/cycle.ts";
+import { MessageStats } from "../core/message_stats.ts";
 import type { Queue } from "../core/queue/queue.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { Access } from "../core/users/user_store.ts";
@@ -46,6 +47,7 @@ export class StompConnection
   readonly access: Access;
   readonly clientProperties: FieldTable = { product: "STOMP client" };
   readonly encoder: StompEncoder = new StompEncoder();
+  readonly stats: MessageStats = new MessageStats();
   readonly sessionId: string = `session-${randomName()}`;
   /** Endpoints of both ends. */
   readonly local: string;

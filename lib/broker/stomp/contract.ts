@@ -4,15 +4,14 @@ import type { StompVersion } from "../../stomp/frame.ts";
 import type { BodyBudget } from "../core/clients/body_budget.ts";
 import type { DirectReplies } from "../core/clients/direct_reply.ts";
 import type { QueueClient } from "../core/clients/operations.ts";
-import type { Counters } from "../core/counters.ts";
 import type { Cycle } from "../core/cycle.ts";
 import type { MessageIntake } from "../core/intake.ts";
+import type { MessageStats } from "../core/message_stats.ts";
 
 /** What a session needs of the server. */
 export interface SessionHost {
   readonly cycle: Pick<Cycle, "now" | "wake" | "awaitConfirms" | "syncThisCycle">;
   readonly intake: MessageIntake;
-  readonly counters: Counters;
   readonly directReplies: DirectReplies;
   readonly bodies: BodyBudget;
   /** Why the broker takes no messages; undefined while it does. */
@@ -27,6 +26,7 @@ export interface SessionConnection extends QueueClient {
   readonly encoder: StompEncoder;
   readonly version: StompVersion;
   readonly user: string;
+  readonly stats: MessageStats;
   /** The name of the session, which message ids contain. */
   readonly sessionId: string;
   /** Whether another message can be delivered. */

@@ -32,8 +32,6 @@ interface PendingReceipt {
 /** The publishing part of a session: SEND, and receipts that mean that messages are safe. */
 export class Sending implements Confirmable {
   awaitingConfirms = false;
-  /** Number of messages that were published. */
-  count = 0;
   /** Whether a receipt was asked for: RabbitMQ's channel is then in confirm mode. */
   confirms = false;
 
@@ -104,28 +102,37 @@ export class Sending implements Confirmable {
   publish(outgoing: Outgoing): void {
     const { exchange, routingKey, message, receipt } = outgoing;
     const connection = this.#connection;
-    const { access, user, vhost } = connection;
-    const { counters, directReplies, intake } = this.#host;
+    const { access, stats, user, vhost } = connection;
+    const { directReplies, intake } = this.#host;
     access.check("write", "exchange", exchange);
     access.checkTopic("write", vhost.exchanges, exchange, routingKey);
-    this.count++;
-    counters.published++;
-    if (receipt !== undefined) counters.confirmable++;
+    stats.published++;
+    vhost.stats.published++;
+    if (receipt !== undefined) vhost.stats.confirmable++;
     if (exchange === "" && directReplies.has(routingKey, vhost)) {
       directReplies.deliver(routingKey, message);
-      if (receipt !== undefined) this.promise(receipt, 0);
-      return;
+      return this.#promiseConfirm(receipt, 0);
     }
     const scan = this.#scan;
     scan.read(message.head, message.propertiesStart, message.propertiesEnd);
     intake.publish(vhost, user, exchange, routingKey, message, scan, false);
-    if (!intake.routed) counters.unroutable++;
-    else if (intake.blocked !== undefined) connection.hold();
-    if (receipt === undefined) return;
-    if (!intake.taken) {
+    if (!intake.routed) {
+      stats.unroutable++;
+      vhost.stats.unroutable++;
+    } else if (intake.blocked !== undefined) connection.hold();
+    if (receipt !== undefined && !intake.taken) {
       throw new StompError("Message refused", `A queue of '${exchange}' and '${routingKey}' is full\n`);
     }
-    this.promise(receipt, intake.position);
+    this.#promiseConfirm(receipt, intake.position);
+  }
+
+  /** Promises the receipt of a message, if the client asked for one. */
+  #promiseConfirm(receipt: string | undefined, position: number): void {
+    if (receipt === undefined) return;
+    const { stats, vhost } = this.#connection;
+    stats.confirmed++;
+    vhost.stats.confirmed++;
+    this.promise(receipt, position);
   }
 
   /** Sends a receipt when everything up to a position of the journal is safe, after the receipts before it. */
@@ -133,6 +140,11 @@ export class Sending implements Confirmable {
     if (id !== undefined) this.confirms = true;
     this.#receipts.push({ id, position, onSent });
     this.#host.cycle.awaitConfirms(this);
+  }
+
+  /** Number of receipts that were not sent. */
+  get unconfirmed(): number {
+    return this.#receipts.length;
   }
 
   confirm(safePosition: number): boolean {

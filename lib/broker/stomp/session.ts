@@ -1,5 +1,6 @@
 import type { StompFrame } from "../../stomp/frame.ts";
 import { StompError } from "../../stomp/stomp_error.ts";
+import type { MessageStats } from "../core/message_stats.ts";
 import type { QueueConsumer } from "../core/queue/consumer.ts";
 import type { ClientChannel } from "../protocol.ts";
 import type { SessionConnection, SessionHost } from "./contract.ts";
@@ -33,8 +34,12 @@ export class StompSession implements ClientChannel {
     return this.subscriptions.consumers;
   }
 
-  get published(): number {
-    return this.sending.count;
+  get stats(): MessageStats {
+    return this.#connection.stats;
+  }
+
+  get unconfirmed(): number {
+    return this.sending.unconfirmed;
   }
 
   get unacked(): number {

@@ -219,19 +219,23 @@ export class Subscriptions implements ConsumingChannel {
     const message = this.#messageAt(queue, lane, seq, redelivered);
     if (message === undefined) return queue.settle(lane, seq); // Damaged on disk; the journal has reported it.
     this.#write(subscription, message, redelivered, noAck);
-    const { counters } = this.#host;
-    const { stats } = queue;
-    counters.delivered++;
+    const { stats, vhost: { stats: vhostStats } } = this.#connection;
+    const { stats: queueStats } = queue;
     if (redelivered) {
-      counters.redelivered++;
       stats.redelivered++;
+      vhostStats.redelivered++;
+      queueStats.redelivered++;
     }
     if (noAck) {
       stats.deliveredNoAck++;
+      vhostStats.deliveredNoAck++;
+      queueStats.deliveredNoAck++;
       this.deliveries.skip();
       queue.settle(lane, seq);
     } else {
       stats.delivered++;
+      vhostStats.delivered++;
+      queueStats.delivered++;
       this.deliveries.add(queue, lane, seq, consumer);
       consumer.unacked++;
     }
@@ -389,7 +393,8 @@ export class Subscriptions implements ConsumingChannel {
     consumer.unacked--;
     if (outcome === ACK) {
       queue.settle(lane, seq);
-      this.#host.counters.acknowledged++;
+      this.#connection.stats.acknowledged++;
+      this.#connection.vhost.stats.acknowledged++;
       queue.stats.acknowledged++;
     } else if (outcome === REQUEUE) queue.giveBack(lane, seq);
     else queue.reject(lane, seq);

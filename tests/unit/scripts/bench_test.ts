@@ -59,6 +59,14 @@ describe("bench", () => {
     assert.doesNotMatch(svg, /NaN|Infinity/);
   });
 
+  it("bench - a chart of some rows has their titles, and no goals", () => {
+    const svg = renderChart(results(), ["push-pull-63"]);
+    assert.match(svg, />pipelines: 63 B lines &amp; &lt;more></);
+    assert.doesNotMatch(svg, /class="target"/);
+    assert.match(renderChart(results()), /class="target"/);
+    assert.throws(() => renderChart(results(), ["nothing"]), /no row 'nothing'/);
+  });
+
   it("bench - a file keeps the rows that are not measured again, in the order of all rows", () => {
     const dir = tempDir();
     const file = dir.file("results.json");

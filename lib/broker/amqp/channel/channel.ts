@@ -3,6 +3,7 @@ import { METHOD } from "../../../amqp/frames/frame.ts";
 import type { GivenArgs, MethodName } from "../../../amqp/method_args.ts";
 import { decodeMethod } from "../../../amqp/method_codec.ts";
 import { BASIC_ACK, BASIC_NACK, BASIC_PUBLISH, BASIC_REJECT, METHODS } from "../../../amqp/methods.ts";
+import { MessageStats } from "../../core/message_stats.ts";
 import type { QueueConsumer } from "../../core/queue/consumer.ts";
 import type { ClientChannel } from "../../protocol.ts";
 import { replyFor } from "../replies.ts";
@@ -20,6 +21,7 @@ export class ServerChannel implements MethodChannel, ClientChannel {
   readonly connection: ChannelConnection;
   readonly host: ChannelHost;
   readonly number: number;
+  readonly stats: MessageStats = new MessageStats();
   readonly publishing: Publishing;
   readonly consuming: Consuming;
   transaction: Transaction | undefined;
@@ -39,8 +41,8 @@ export class ServerChannel implements MethodChannel, ClientChannel {
     return this.consuming.consumers;
   }
 
-  get published(): number {
-    return this.publishing.count;
+  get unconfirmed(): number {
+    return this.publishing.confirms?.pending ?? 0;
   }
 
   get unacked(): number {

@@ -14,9 +14,16 @@ export class Confirms {
   #last = 0;
   /** Tag of the last publish that was confirmed. */
   #confirmed = 0;
+  /** Number of publishes that were confirmed and not refused. */
+  accepted = 0;
   readonly #runs: ConfirmRun[] = [];
   /** Whether the last run may still grow: later publishes must not delay the confirms of earlier ones. */
   #open = false;
+
+  /** Number of publishes whose confirm was not sent. */
+  get pending(): number {
+    return this.#last - this.#confirmed;
+  }
 
   /**
    * Records the outcome of the next publish.
@@ -52,8 +59,10 @@ export class Confirms {
       // One frame for consecutive runs that are confirmed together.
       if (next !== undefined && next.position <= safePosition && next.taken === taken) continue;
       const multiple = upTo - this.#confirmed > 1;
-      if (taken) encoder.ack(channel, upTo, multiple);
-      else encoder.nack(channel, upTo, multiple, false);
+      if (taken) {
+        encoder.ack(channel, upTo, multiple);
+        this.accepted += upTo - this.#confirmed;
+      } else encoder.nack(channel, upTo, multiple, false);
       this.#confirmed = upTo;
     }
     if (done > 0) runs.splice(0, done);

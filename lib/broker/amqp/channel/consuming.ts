@@ -11,7 +11,9 @@ import { resource, typeName } from "../../core/arguments.ts";
 import { withDeliveryCount } from "../../core/dead_letter.ts";
 import { type ConsumingChannel, QueueConsumer } from "../../core/queue/consumer.ts";
 import { brokerFilter } from "../../core/queue/matches.ts";
+import type { MessageStats } from "../../core/message_stats.ts";
 import type { Queue } from "../../core/queue/queue.ts";
+import type { QueueStats } from "../../core/queue/queue_stats.ts";
 import { randomName } from "../../core/clients/names.ts";
 import { checkNewConsumer } from "../../core/clients/operations.ts";
 import type { ChannelContext, ChannelJob, JobState } from "./contract.ts";
@@ -146,24 +148,30 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
   }
 
   deliver(consumer: QueueConsumer, queue: Queue): void {
-    const { connection, host, number } = this.#channel;
+    const { connection, number, stats } = this.#channel;
     const { takenLane: lane, takenSeq: seq } = queue;
     const { tag: consumerTag, noAck } = consumer.options;
     const redelivered = queue.lanes[lane]!.isRedelivered(seq);
     const message = this.#messageAt(queue, lane, seq, redelivered);
     if (message === undefined) return queue.settle(lane, seq); // Damaged on disk; the journal has reported it.
     connection.encoder.deliver(number, consumerTag, this.deliveries.last + 1, redelivered, message);
-    const { counters } = host;
-    counters.delivered++;
-    if (redelivered) counters.redelivered++;
-    const { stats } = queue;
-    if (redelivered) stats.redelivered++;
+    const { stats: vhostStats } = connection.vhost;
+    const { stats: queueStats } = queue;
+    if (redelivered) {
+      stats.redelivered++;
+      vhostStats.redelivered++;
+      queueStats.redelivered++;
+    }
     if (noAck) {
       stats.deliveredNoAck++;
+      vhostStats.deliveredNoAck++;
+      queueStats.deliveredNoAck++;
       this.deliveries.skip();
       queue.settle(lane, seq);
     } else {
       stats.delivered++;
+      vhostStats.delivered++;
+      queueStats.delivered++;
       this.deliveries.add(queue, lane, seq, consumer);
       consumer.unacked++;
       this.#consumed++;
@@ -189,11 +197,15 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     }
     queue.touch();
     queue.catchUp();
+    const { connection, host, number } = this.#channel;
+    const { stats } = this.#channel;
+    const { stats: vhostStats } = connection.vhost;
     if (!queue.take()) {
+      stats.getEmpty++;
+      vhostStats.getEmpty++;
       queue.stats.getEmpty++;
       return this.#channel.send("basic.get-empty", {});
     }
-    const { connection, host, number } = this.#channel;
     const { takenLane: lane, takenSeq: seq } = queue;
     // Messages after this one may have expired and must not be counted. This comes before the message is read: a
     // dead-lettered message is written to the journal.
@@ -208,10 +220,9 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     }
     const tag = noAck ? this.deliveries.skip() : this.deliveries.add(queue, lane, seq, undefined);
     connection.encoder.getOk(number, tag, redelivered, queue.ready, message);
-    host.counters.got++;
-    if (noAck) queue.stats.gotNoAck++;
-    else queue.stats.got++;
-    if (redelivered) queue.stats.redelivered++;
+    countGet(stats, noAck, redelivered);
+    countGet(vhostStats, noAck, redelivered);
+    countGet(queue.stats, noAck, redelivered);
     queue.stats.activeAt = host.cycle.now;
     if (noAck) queue.settle(lane, seq);
     queue.noteDelivered();
@@ -315,7 +326,9 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     }
     if (outcome === ACK) {
       queue.settle(lane, seq);
-      this.#channel.host.counters.acknowledged++;
+      const { connection, stats } = this.#channel;
+      stats.acknowledged++;
+      connection.vhost.stats.acknowledged++;
       queue.stats.acknowledged++;
     } else if (outcome === REQUEUE) queue.giveBack(lane, seq);
     else queue.reject(lane, seq);
@@ -324,4 +337,11 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     if (this.globalPrefetch > 0 && this.consumers.size > 1) this.wakeQueues();
     if (!queue.awake) this.#channel.host.cycle.wake(queue);
   }
+}
+
+/** Counts a message that was fetched. */
+function countGet(stats: MessageStats | QueueStats, noAck: boolean, redelivered: boolean): void {
+  if (noAck) stats.gotNoAck++;
+  else stats.got++;
+  if (redelivered) stats.redelivered++;
 }

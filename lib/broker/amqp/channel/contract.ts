@@ -3,9 +3,9 @@ import type { AmqpError } from "../../../amqp/amqp_error.ts";
 import type { FrameEncoder } from "../../../amqp/frames/frame_encoder.ts";
 import type { GivenArgs, MethodName } from "../../../amqp/method_args.ts";
 import type { FieldTable } from "../../../amqp/types/field_value.ts";
-import type { Counters } from "../../core/counters.ts";
 import type { Cycle } from "../../core/cycle.ts";
 import type { MessageIntake } from "../../core/intake.ts";
+import type { MessageStats } from "../../core/message_stats.ts";
 import type { Queue } from "../../core/queue/queue.ts";
 import type { VirtualHost } from "../../core/topology/vhost.ts";
 import type { Access } from "../../core/users/user_store.ts";
@@ -17,7 +17,6 @@ import type { Transaction } from "./transaction.ts";
 export interface ChannelHost {
   readonly cycle: Pick<Cycle, "now" | "wake" | "begin" | "end" | "awaitConfirms" | "syncThisCycle">;
   readonly intake: MessageIntake;
-  readonly counters: Counters;
   readonly directReplies: DirectReplies;
   /** The name of the broker's node. */
   readonly node: string;
@@ -67,6 +66,7 @@ export interface ChannelContext {
   readonly connection: ChannelConnection;
   readonly host: ChannelHost;
   readonly number: number;
+  readonly stats: MessageStats;
   /** The transaction, once `tx.select` was called. */
   readonly transaction: Transaction | undefined;
   /** Sends a method on the channel. */

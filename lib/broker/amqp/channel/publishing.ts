@@ -43,8 +43,6 @@ export class Publishing implements Confirmable {
   /** Positions of the journal that must be safe before each `tx.commit` is answered, in order. */
   #commits: number[] = [];
   awaitingConfirms = false;
-  /** Number of messages that were published. */
-  count = 0;
 
   readonly #channel: ChannelContext & { readonly consuming: ReplyReceiver };
   readonly #fields = new PublishFields();
@@ -130,11 +128,13 @@ export class Publishing implements Confirmable {
     message: EncodedMessage,
     scan: PropertyScan,
   ): boolean {
-    const { connection, host, number } = this.#channel;
-    const { counters, intake } = host;
+    const { connection, host, number, stats } = this.#channel;
+    const { intake } = host;
+    const { stats: vhostStats } = connection.vhost;
     const confirms = this.confirms !== undefined;
-    counters.published++;
-    if (confirms) counters.confirmable++;
+    stats.published++;
+    vhostStats.published++;
+    if (confirms) vhostStats.confirmable++;
     if (exchange === "" && host.directReplies.has(routingKey, connection.vhost)) {
       host.directReplies.deliver(routingKey, message);
       this.#addConfirm(true, 0);
@@ -144,11 +144,15 @@ export class Publishing implements Confirmable {
     const { taken } = intake;
     if (!intake.routed) {
       if (mandatory) {
-        counters.returned++;
+        stats.returned++;
+        vhostStats.returned++;
         const returned = intake.blindCopies ? withoutHeader(message, "BCC") : message;
         connection.encoder.return(number, 312, "NO_ROUTE", returned);
         connection.touch();
-      } else counters.unroutable++;
+      } else {
+        stats.unroutable++;
+        vhostStats.unroutable++;
+      }
     } else if (intake.blocked !== undefined && host.blocked !== undefined) connection.hold(host.blocked);
     this.#addConfirm(taken, intake.position);
     return taken;
@@ -165,11 +169,15 @@ export class Publishing implements Confirmable {
   }
 
   confirm(safePosition: number): boolean {
-    const { connection, number } = this.#channel;
+    const { connection, number, stats } = this.#channel;
+    const { confirms } = this;
     const commits = this.#commits;
     let pending: boolean;
-    if (this.confirms !== undefined) pending = this.confirms.send(connection.encoder, number, safePosition);
-    else {
+    if (confirms !== undefined) {
+      pending = confirms.send(connection.encoder, number, safePosition);
+      connection.vhost.stats.confirmed += confirms.accepted - stats.confirmed;
+      stats.confirmed = confirms.accepted;
+    } else {
       while (commits.length > 0 && commits[0]! <= safePosition) {
         commits.shift();
         this.#channel.send("tx.commit-ok", {});
@@ -236,7 +244,6 @@ export class Publishing implements Confirmable {
   #onMessage(assembled: Assembled, scan: PropertyScan): void {
     const { connection, host, transaction, consuming } = this.#channel;
     const { exchange, routingKey, mandatory } = this.#fields;
-    this.count++;
     connection.access.checkTopic("write", connection.vhost.exchanges, exchange, routingKey);
     let message: EncodedMessage = assembled;
     if (scan.has("replyTo") && scan.text("replyTo") === REPLY_TO) {

@@ -1,5 +1,6 @@
 import type { FieldTable } from "../../../amqp/types/field_value.ts";
 import { type BindingDefinition, type ExchangeDefinition, tableKey } from "../topology/definition_change.ts";
+import { ExchangeStats } from "../message_stats.ts";
 import type { AppliedPolicies } from "../policies/policy_set.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Matcher, Route } from "./contract.ts";
@@ -29,6 +30,7 @@ export class Exchange {
   readonly delayQueue: Queue | undefined;
   /** The number of the last message that was routed through this exchange, so that no message passes it twice. */
   passed = 0;
+  readonly stats: ExchangeStats = new ExchangeStats();
   /** The number of bindings to each exchange; a queue is not listed. */
   readonly #exits = new Map<Exchange, number>();
   readonly #bindings = new Map<string, Binding>();

@@ -42,6 +42,9 @@ const MEMORY_SEGMENT = MIB;
  * A confirm can be sent when `syncedPosition` has reached the value of `position` after that `append`.
  */
 export class Journal {
+  /** Number of messages that were appended to the disk, and read from it. */
+  written = 0;
+  diskReads = 0;
   /** The location of the last appended message. */
   segment = 0;
   offset = 0;
@@ -137,6 +140,7 @@ export class Journal {
   append(message: EncodedMessage, targets: Targets): void {
     const disk = this.#disk;
     if (disk === undefined) return this.appendTransient(message, targets);
+    this.written++;
     const size = sizeofMessage(message, targets);
     const head = disk.log.isFull(size) ? this.#roll(disk, size) : disk.log.head!;
     const start = head.end;
@@ -278,6 +282,7 @@ export class Journal {
   #load(segment: Segment, offset: number, record: RecordView, queueId = -1, seq = -1): boolean {
     const { bytes, view } = segment;
     if (bytes !== undefined) return record.set(bytes, view!, offset, segment.end);
+    this.diskReads++;
     return this.#disk !== undefined && this.#disk.read(segment, offset, record, queueId, seq);
   }
 

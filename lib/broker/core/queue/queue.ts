@@ -14,6 +14,14 @@ import { parseSettings, type QueueSettings } from "./settings.ts";
 /** Why a message was dead-lettered, as in `x-death`. */
 export type DeathReason = "expired" | "rejected" | "maxlen" | "delivery_limit";
 
+/** The counts of messages that were dropped, by reason. */
+const DROP_COUNTS = {
+  expired: "expired",
+  rejected: "rejected",
+  maxlen: "overflowed",
+  delivery_limit: "overDelivered",
+} as const satisfies Record<DeathReason, keyof QueueStats>;
+
 /** The part of the work cycle that a queue needs. */
 export type QueueCycle = Pick<Cycle, "now" | "wake" | "begin" | "end">;
 
@@ -488,7 +496,7 @@ export class Queue implements WakeableQueue {
 
   /** Removes a taken message, which may be dead-lettered. */
   #drop(lane: number, seq: number, reason: DeathReason): void {
-    if (reason === "maxlen") this.stats.overflowed++;
+    this.stats[DROP_COUNTS[reason]]++;
     const message = this.settings.deadLetterExchange === undefined ? undefined : this.messageAt(lane, seq);
     const replaced = message !== undefined && this.#host.deadLetter(this, message, reason, lane, seq);
     this.settle(lane, seq, replaced);

@@ -11,8 +11,18 @@ export class QueueStats {
   gotNoAck = 0;
   getEmpty = 0;
   acknowledged = 0;
-  /** Messages dropped because the queue was full, with or without dead-lettering. */
+  /** Messages dropped for each reason, with or without dead-lettering: the queue was full, … */
   overflowed = 0;
+  expired = 0;
+  rejected = 0;
+  overDelivered = 0;
   /** When the queue last had work, in milliseconds since 1970. */
   activeAt: number = Date.now();
+
+  /** Adds the counts of another queue. */
+  add(other: QueueStats): void {
+    const { activeAt } = this;
+    for (const [name, count] of Object.entries(other)) this[name as keyof Omit<QueueStats, "add">] += count;
+    this.activeAt = activeAt;
+  }
 }

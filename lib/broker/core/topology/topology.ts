@@ -46,6 +46,7 @@ export class Topology {
   readonly queues: Map<string, Queue> = new Map();
   readonly policies: PolicySet = new PolicySet();
   readonly #createQueue: QueueFactory;
+  readonly #default: Exchange;
   readonly #router = new ExchangeRouter(this.exchanges);
   /** The bindings by destination. */
   readonly #incoming = new Map<Destination, Set<Binding>>();
@@ -55,19 +56,24 @@ export class Topology {
     for (const own of PREDECLARED) {
       this.addExchange({ ...own, vhost, durable: true, autoDelete: false, arguments: Object.create(null) });
     }
+    this.#default = this.exchanges.get("")!;
   }
 
   /** Fills `into` with the queues for a message; see `VirtualHost.route`. The default exchange has a fast path. */
-  route(exchange: string, routingKey: string, scan: PropertyScan, into: RouteResult): void {
-    if (exchange === "" && !scan.has("headers")) {
+  route(
+    exchange: string,
+    routingKey: string,
+    scan: PropertyScan,
+    into: RouteResult,
+  ): Exchange | undefined {
+    const source = exchange === "" ? this.#default : this.exchanges.get(exchange);
+    if (source === undefined) into.clear();
+    else if (source === this.#default && !scan.has("headers")) {
       into.clear();
       const queue = this.queues.get(routingKey);
       if (queue !== undefined) into.add(queue);
-      return;
-    }
-    const source = this.exchanges.get(exchange);
-    if (source === undefined) into.clear();
-    else this.#router.route(source, routingKey, scan, into);
+    } else this.#router.route(source, routingKey, scan, into);
+    return source;
   }
 
   /**

@@ -7,6 +7,7 @@ import { DELAYED } from "../exchange/delayed.ts";
 import { type Binding, definitionOf, type Destination, Exchange } from "../exchange/exchange.ts";
 import { makeMatcher } from "../exchange/types.ts";
 import { TRACE } from "../firehose.ts";
+import { VirtualHostStats } from "../message_stats.ts";
 import { isDurable, type QueueFactory, Topology } from "./topology.ts";
 import type { Limits } from "../policies/limits.ts";
 import type { Policy } from "../policies/policy.ts";
@@ -49,6 +50,7 @@ type ExchangeBinding = Omit<MethodArgs<"exchange.bind">, "noWait">;
 /** A virtual host: checks and performs the operations of clients on queues, exchanges and bindings. */
 export class VirtualHost {
   readonly name: string;
+  readonly stats: VirtualHostStats = new VirtualHostStats();
   readonly #context: VirtualHostContext;
   readonly #topology: Topology;
   readonly #settings: VirtualHostSettings;
@@ -117,10 +119,16 @@ export class VirtualHost {
    * Fills `into` with the queues for a message, each queue once; with none if the exchange does not exist.
    *
    * @param scan a scan of the message's properties
+   * @returns the exchange
    * @throws {AmqpError} 406: a header CC or BCC is not a list; 501: the headers are malformed
    */
-  route(exchange: string, routingKey: string, scan: PropertyScan, into: RouteResult): void {
-    this.#topology.route(exchange, routingKey, scan, into);
+  route(
+    exchange: string,
+    routingKey: string,
+    scan: PropertyScan,
+    into: RouteResult,
+  ): Exchange | undefined {
+    return this.#topology.route(exchange, routingKey, scan, into);
   }
 
   /** Checks a publish. @throws {AmqpError} 404: the exchange does not exist; 403: clients cannot publish to it */
@@ -215,6 +223,7 @@ export class VirtualHost {
     const durable = args.durable && !exclusive;
     const what = this.#text("queue", name);
     const known = this.queues.get(name);
+    this.stats.queuesDeclared++;
     if (known !== undefined) {
       if (exclusive !== known.definition.exclusive) throw lockedError(what);
       this.#checkOwner(known, owner);
@@ -234,6 +243,7 @@ export class VirtualHost {
       arguments: args.arguments,
     };
     const queue = this.#topology.addQueue(definition);
+    this.stats.queuesCreated++;
     if (exclusive) this.#owners.set(queue, owner);
     if (durable) this.#context.onChange({ type: "queue-added", queue: store(definition) });
     return queue;
@@ -280,6 +290,7 @@ export class VirtualHost {
     const { name, id, durable } = queue.definition;
     if (this.queues.get(name) !== queue) return;
     this.#owners.delete(queue);
+    this.stats.queuesDeleted++;
     const sources = this.#topology.removeQueue(queue);
     try {
       if (durable) this.#context.onChange({ type: "queue-removed", vhost: this.name, name, id });

@@ -2,10 +2,20 @@ import { amqpError } from "../../../amqp/amqp_error.ts";
 import type { ClientConnection } from "../../protocol.ts";
 import type { Json } from "../../core/definitions/table.ts";
 import { notFound } from "../errors.ts";
-import { columnsOf, listOf } from "../list.ts";
+import { channelColumn, connectionColumn } from "../columns.ts";
+import { columnsOf, listObjects, listOf } from "../list.ts";
 import type { ApiRequest } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
-import { channelRows, connectionName, connectionRow, consumerRows, type Row } from "../views.ts";
+import {
+  channelName,
+  channelRow,
+  channelRows,
+  channelsOf,
+  connectionName,
+  connectionRow,
+  consumerRows,
+  type Row,
+} from "../views.ts";
 
 /** Connections and their channels. */
 export const CONNECTIONS: Handlers = {
@@ -22,11 +32,17 @@ export const CONNECTIONS: Handlers = {
 };
 
 function list(request: ApiRequest): Json {
-  return listOf(visible(request).map((connection) => connectionRow(connection, request.node)), request.query);
+  const objects = visible(request);
+  return listObjects({
+    objects,
+    name: connectionName,
+    row: (connection) => connectionRow(connection, request),
+    column: (connection, column) => connectionColumn(connection, column, request),
+  }, request.query);
 }
 
 function show(request: ApiRequest): Json {
-  return columnsOf(connectionRow(inPath(request), request.node), request.query);
+  return columnsOf(connectionRow(inPath(request), request), request.query);
 }
 
 function close(request: ApiRequest): undefined {
@@ -52,26 +68,31 @@ function closeOfUser(request: ApiRequest): undefined {
 }
 
 function channels(request: ApiRequest): Json {
-  return listOf(channelRows(inPath(request), request.node), request.query);
+  return listOf(channelRows(inPath(request), request), request.query);
 }
 
 function allChannels(request: ApiRequest): Json {
-  return listOf(
-    visible(request).flatMap((connection) => channelRows(connection, request.node)),
-    request.query,
+  const objects = visible(request).flatMap((connection) =>
+    channelsOf(connection).map((channel) => ({ connection, channel }))
   );
+  return listObjects({
+    objects,
+    name: ({ connection, channel }) => channelName(connection, channel),
+    row: ({ connection, channel }) => channelRow(connection, channel, request),
+    column: ({ connection, channel }, column) => channelColumn(connection, channel, column, request),
+  }, request.query);
 }
 
 /** Shows a channel by its name in the list, with its consumers. */
 function showChannel(request: ApiRequest): Json {
   const name = request.param("name");
   for (const connection of visible(request)) {
-    const row = channelRows(connection, request.node).find((one) => one["name"] === name);
+    const row = channelRows(connection, request).find((one) => one["name"] === name);
     if (row === undefined) continue;
     const consumers = consumerRows(connection, request.node).filter((consumer) =>
       (consumer["channel_details"] as Row)["name"] === name
     );
-    return columnsOf({ ...row, consumer_details: consumers }, request.query);
+    return columnsOf({ ...row, consumer_details: consumers, deliveries: [], publishes: [] }, request.query);
   }
   throw notFound();
 }

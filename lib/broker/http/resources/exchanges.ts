@@ -1,6 +1,6 @@
 import { type Json, tableFromJson } from "../../core/definitions/table.ts";
 import { notFound } from "../errors.ts";
-import { columnsOf, listOf } from "../list.ts";
+import { columnsOf, listObjects, listOf } from "../list.ts";
 import { type ApiRequest, Reply } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
 import { bindingRow, bindingsOf, exchangeRow } from "../views.ts";
@@ -17,14 +17,17 @@ export const EXCHANGES: Handlers = {
 };
 
 function list(request: ApiRequest): Json {
-  const exchanges = request.vhostsInPath().flatMap(({ exchanges }) => [...exchanges.values()]);
-  return listOf(exchanges.map(exchangeRow), request.query);
+  return listObjects({
+    objects: request.vhostsInPath().flatMap(({ exchanges }) => [...exchanges.values()]),
+    name: (exchange) => exchange.name,
+    row: (exchange) => exchangeRow(exchange, request),
+  }, request.query);
 }
 
 function show(request: ApiRequest): Json {
   const exchange = request.vhost().exchanges.get(request.exchangeName());
   if (exchange === undefined) throw notFound();
-  return columnsOf(exchangeRow(exchange), request.query);
+  return columnsOf({ ...exchangeRow(exchange, request), incoming: [], outgoing: [] }, request.query);
 }
 
 /** Declares an exchange. Status 201 for a new exchange, 204 for an existing equal one. */

@@ -71,12 +71,14 @@ function get(request: ApiRequest): Json {
     let outcome = MODES[0]!;
     let bytes = 0;
     queue.touch();
-    const { counters } = request.core;
-    const { stats } = queue;
+    const counts = [queue.stats, request.vhost().stats];
+    const count = (name: "got" | "gotNoAck" | "getEmpty" | "redelivered") => {
+      for (const stats of counts) stats[name]++;
+    };
     try {
       while (taken.length < options.count && bytes < MAX_BYTES) {
         if (!queue.take()) {
-          stats.getEmpty++;
+          count("getEmpty");
           break;
         }
         const { takenLane: lane, takenSeq: seq } = queue;
@@ -86,11 +88,9 @@ function get(request: ApiRequest): Json {
         bytes += message.bodyEnd - message.bodyStart;
         const redelivered = queue.lanes[lane]!.isRedelivered(seq);
         rows.push(rowOf(message, redelivered, queue.ready, options));
-        counters.got++;
         // RabbitMQ fetches without acknowledgement here.
-        if (mode === "ack_requeue_false") stats.gotNoAck++;
-        else stats.got++;
-        if (redelivered) stats.redelivered++;
+        count(mode === "ack_requeue_false" ? "gotNoAck" : "got");
+        if (redelivered) count("redelivered");
       }
       outcome = mode;
     } finally {
@@ -155,11 +155,17 @@ function publish(request: ApiRequest): Json {
   if (core.blocked !== undefined) throw badRequest(`the broker accepts no messages: ${core.blocked}`);
   const answer = request.change(() => {
     const message = encodeMessage({ exchange, routingKey }, properties, body);
-    const { routed, taken } = core.intake.publishInternally(vhost, exchange, routingKey, message);
-    core.counters.published++;
-    core.counters.confirmable++;
-    if (!routed) core.counters.returned++;
+    const { routed, taken, copies } = core.intake.publishInternally(vhost, exchange, routingKey, message);
+    const { stats } = vhost;
+    stats.published++;
+    stats.confirmable++;
+    stats.routed += copies;
+    const source = vhost.exchanges.get(exchange)!.stats;
+    source.published++;
+    source.routed += copies;
+    if (!routed) stats.returned++;
     if (routed && !taken) throw badRequest("a full queue rejected the message");
+    stats.confirmed++;
     core.cycle.syncThisCycle();
     return { routed };
   });

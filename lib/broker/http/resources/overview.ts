@@ -4,10 +4,11 @@ import type { HttpHost } from "../host.ts";
 import { EXCHANGE_TYPES } from "../../core/exchange/types.ts";
 import type { Json } from "../../core/definitions/table.ts";
 import { notFound } from "../errors.ts";
+import { resourcesOf } from "../resources.ts";
 import { columnsOf } from "../list.ts";
 import type { ApiRequest } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
-import { withRates } from "../rates.ts";
+import { BROKER, measureBroker, type Part } from "../rates/meters.ts";
 import { channelsOf, listenersOf, type Row } from "../views.ts";
 
 /** The overview of the broker, and its single node. */
@@ -60,9 +61,11 @@ function resetAttempts(request: ApiRequest): undefined {
 }
 
 function overview(request: ApiRequest): Json {
-  const { options, core } = request.broker;
-  const { counters } = core;
-  const { queues, connections, channels, consumers, exchanges, ready, unacked } = totals(request.broker);
+  const { rates, broker } = request;
+  const { options, core } = broker;
+  const { queues, connections, channels, consumers, exchanges } = totals(broker);
+  const measured = measureBroker(broker);
+  const counts = (...parts: Part[]) => rates.of(BROKER, measured, parts, core);
   return columnsOf({
     management_version: options.productVersion,
     rabbitmq_version: options.productVersion,
@@ -75,25 +78,13 @@ function overview(request: ApiRequest): Json {
     rates_mode: "basic",
     exchange_types: exchangeTypes(),
     object_totals: { queues, connections, channels, consumers, exchanges },
-    queue_totals: withRates(core, {
-      messages: ready + unacked,
-      messages_ready: ready,
-      messages_unacknowledged: unacked,
-    }),
-    message_stats: withRates(counters, {
-      publish: counters.published,
-      deliver: counters.delivered,
-      redeliver: counters.redelivered,
-      get: counters.got,
-      deliver_get: counters.delivered + counters.got,
-      ack: counters.acknowledged,
-      return_unroutable: counters.returned,
-      drop_unroutable: counters.unroutable,
-    }),
-    churn_rates: withRates(request.broker.connections, {
-      connection_created: counters.connectionsOpened,
-      connection_closed: counters.connectionsClosed,
-    }),
+    queue_totals: counts("lengths"),
+    message_stats: counts("published", "delivered", "disk"),
+    churn_rates: counts("churn"),
+    sample_retention_policies: { global: [3600], basic: [600], detailed: [600] },
+    statistics_db_event_queue: 0,
+    disable_stats: false,
+    enable_queue_totals: false,
     listeners: listenersOf(request.broker),
     contexts: [],
   }, request.query);
@@ -107,8 +98,8 @@ function node({ broker, node }: ApiRequest): Row {
     os_pid: String(process.pid),
     uptime: Math.round(process.uptime() * 1000),
     processors: os.availableParallelism(),
-    mem_used: process.memoryUsage().rss,
-    mem_limit: os.totalmem(),
+    ...resourcesOf(broker),
+    rates_mode: "basic",
     mem_alarm: broker.core.cycle.memoryFull,
     disk_free_alarm: broker.core.journal.full !== undefined,
     partitions: [],
@@ -119,7 +110,7 @@ function node({ broker, node }: ApiRequest): Row {
 
 /** Counts the objects of the broker. */
 export function totals(broker: HttpHost): Readonly<
-  Record<"queues" | "connections" | "channels" | "consumers" | "exchanges" | "ready" | "unacked", number>
+  Record<"queues" | "connections" | "channels" | "consumers" | "exchanges", number>
 > {
   const connections = [...broker.connections];
   const channels = connections.flatMap(channelsOf);
@@ -129,16 +120,10 @@ export function totals(broker: HttpHost): Readonly<
     consumers: channels.reduce((sum, { consumers }) => sum + consumers.size, 0),
     queues: 0,
     exchanges: 0,
-    ready: 0,
-    unacked: 0,
   };
   for (const { queues, exchanges } of broker.core.vhosts.values()) {
     counts.queues += queues.size;
     counts.exchanges += exchanges.size;
-    for (const queue of queues.values()) {
-      counts.ready += queue.ready;
-      counts.unacked += queue.unacked;
-    }
   }
   return counts;
 }

@@ -1,6 +1,7 @@
 import { type Json, tableFromJson } from "../../core/definitions/table.ts";
 import { HTTP_QUEUE_OWNER } from "../queue_owner.ts";
-import { columnsOf, listOf } from "../list.ts";
+import { queueColumn } from "../columns.ts";
+import { columnsOf, listObjects, listOf } from "../list.ts";
 import { type ApiRequest, Reply } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
 import { bindingRow, bindingsOf, consumerRows, queueDetails, type Row } from "../views.ts";
@@ -19,8 +20,12 @@ export const QUEUES: Handlers = {
 };
 
 function list(request: ApiRequest): Json {
-  const queues = request.vhostsInPath().flatMap(({ queues }) => [...queues.values()]);
-  return listOf(queues.map((queue) => queueDetails(queue, request.node)), request.query);
+  return listObjects({
+    objects: request.vhostsInPath().flatMap(({ queues }) => [...queues.values()]),
+    name: (queue) => queue.name,
+    row: (queue) => queueDetails(queue, request),
+    column: (queue, column) => queueColumn(queue, column, request),
+  }, request.query);
 }
 
 function show(request: ApiRequest): Json {
@@ -29,7 +34,13 @@ function show(request: ApiRequest): Json {
     const { name, vhost } = at as Row;
     return name === queue.name && vhost === queue.definition.vhost;
   });
-  return columnsOf({ ...queueDetails(queue, request.node), consumer_details: details }, request.query);
+  return columnsOf({
+    ...queueDetails(queue, request),
+    consumer_details: details,
+    // Rates by channel and exchange are not counted, as in RabbitMQ with `rates_mode` basic.
+    deliveries: [],
+    incoming: [],
+  }, request.query);
 }
 
 /** Declares a queue. Status 201 for a new queue, 204 for an existing equal one. */

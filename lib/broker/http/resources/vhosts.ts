@@ -3,13 +3,14 @@ import { badRequest } from "../errors.ts";
 import { columnsOf, listOf } from "../list.ts";
 import { type ApiRequest, Reply } from "../request.ts";
 import type { Handlers } from "../path_table.ts";
-import type { Row } from "../views.ts";
+import { measureVhost, VHOST } from "../rates/meters.ts";
+import { type Row, statistics } from "../views.ts";
 
 /** Virtual hosts. */
 export const VHOSTS: Handlers = {
   "GET /api/vhosts": (request) =>
-    listOf(request.vhosts().map((vhost) => rowOf(vhost, request.node)), request.query),
-  "GET /api/vhosts/:vhost": (request) => columnsOf(rowOf(request.vhost(), request.node), request.query),
+    listOf(request.vhosts().map((vhost) => rowOf(vhost, request)), request.query),
+  "GET /api/vhosts/:vhost": (request) => columnsOf(rowOf(request.vhost(), request), request.query),
   "PUT /api/vhosts/:vhost": add,
   "DELETE /api/vhosts/:vhost": remove,
 };
@@ -40,13 +41,8 @@ function remove(request: ApiRequest): undefined {
   request.change(() => request.broker.removeVirtualHost(name));
 }
 
-function rowOf(vhost: VirtualHost, node: string): Row {
-  let ready = 0;
-  let unacked = 0;
-  for (const queue of vhost.queues.values()) {
-    ready += queue.ready;
-    unacked += queue.unacked;
-  }
+function rowOf(vhost: VirtualHost, { broker, node, rates }: ApiRequest): Row {
+  const measured = measureVhost(vhost, broker.connections);
   return {
     name: vhost.name,
     description: "",
@@ -55,8 +51,7 @@ function rowOf(vhost: VirtualHost, node: string): Row {
     default_queue_type: vhost.defaultQueueType ?? "undefined",
     cluster_state: { [node]: "running" },
     tracing: vhost.isTraced,
-    messages: ready + unacked,
-    messages_ready: ready,
-    messages_unacknowledged: unacked,
+    ...rates.of(VHOST, measured, ["lengths", "data"], vhost),
+    ...statistics(rates.used(VHOST, measured, ["published", "delivered"], vhost)),
   };
 }

@@ -3,6 +3,7 @@ import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import type { FrameBuffer } from "../../../bytes/frame_buffer.ts";
 import type { AckType, ProtocolVersion } from "../../../mqtt/packet_type.ts";
 import type { BrokerCore } from "../../core/broker_core.ts";
+import type { MessageStats } from "../../core/message_stats.ts";
 import type { Queue } from "../../core/queue/queue.ts";
 import type { VirtualHost } from "../../core/topology/vhost.ts";
 import type { FanOut } from "../messages/fan_out.ts";
@@ -49,6 +50,7 @@ export interface SharingSession {
 /** The connection of a session, as the session sees it. */
 export interface SessionConnection {
   readonly version: ProtocolVersion;
+  readonly stats: MessageStats;
   /** Whether another message can be delivered. */
   readonly writable: boolean;
   /** Whether so much output is pending that messages of QoS 0 are dropped. */

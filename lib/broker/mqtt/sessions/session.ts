@@ -239,17 +239,16 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
       this.dropped++;
       return;
     }
-    const { counters } = space.core;
     const retain = match.retainAsPublished && outgoing.retained;
     if (match.ids === undefined && !retain && connection.isPlain) {
       const packet = fanOut.encoded(connection.version);
       if (packet.length === 0) return;
-      counters.delivered++;
+      this.#countNoAck();
       return connection.deliverEncoded(packet);
     }
     outgoing.retain = retain;
     outgoing.ids = match.ids;
-    if (connection.deliver(outgoing)) counters.delivered++;
+    if (connection.deliver(outgoing)) this.#countNoAck();
     outgoing.retain = false;
     outgoing.ids = undefined;
     outgoing.alias = 0;
@@ -264,7 +263,7 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
     outgoing.retain = retain;
     outgoing.ids = subscription.id === undefined ? undefined : [subscription.id];
     outgoing.ttl = ttl;
-    if (connection.deliver(outgoing)) this.space.core.counters.delivered++;
+    if (connection.deliver(outgoing)) this.#countNoAck();
   }
 
   deliver(consumer: QueueConsumer, queue: Queue): void {
@@ -288,12 +287,18 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
     // [MQTT-3.1.2-25]
     if (!sent || qos === 0) queue.settle(0, seq);
     if (!sent) return;
-    const { counters } = this.space.core;
-    counters.delivered++;
-    if (qos === 0) return void queue.stats.deliveredNoAck++;
+    if (qos === 0) {
+      queue.stats.deliveredNoAck++;
+      return this.#countNoAck();
+    }
+    const { stats } = this.connection!;
+    const { stats: vhostStats } = this.space.vhost;
+    stats.delivered++;
+    vhostStats.delivered++;
     queue.stats.delivered++;
     if (dup) {
-      counters.redelivered++;
+      stats.redelivered++;
+      vhostStats.redelivered++;
       queue.stats.redelivered++;
     }
     consumer.unacked++;
@@ -381,7 +386,14 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
 
   #count(queue: Queue): void {
     queue.stats.acknowledged++;
-    this.space.core.counters.acknowledged++;
+    this.space.vhost.stats.acknowledged++;
+    if (this.connection !== undefined) this.connection.stats.acknowledged++;
+  }
+
+  /** Counts a delivery that is not acknowledged. */
+  #countNoAck(): void {
+    this.connection!.stats.deliveredNoAck++;
+    this.space.vhost.stats.deliveredNoAck++;
   }
 
   #gainRoom(): void {

@@ -187,7 +187,7 @@ export class MqttSpace implements SessionSpace, WillSpace {
     message.set(fields, name, 0, name.length, 0, undefined, false);
     try {
       this.core.intake.publish(this.vhost, user, EXCHANGE, message.key, message, message.scan, false);
-      this.core.counters.published++;
+      this.vhost.stats.published++;
     } finally {
       message.release();
     }

@@ -1,0 +1,29 @@
+import fs from "node:fs";
+import os from "node:os";
+import process from "node:process";
+import { descriptorLimit, openDescriptors } from "../../transport/descriptors.ts";
+import type { HttpHost } from "./host.ts";
+
+/** The resources of the process and their limits, with their names in RabbitMQ's HTTP API. */
+export function resourcesOf({ connections, options }: HttpHost): Record<
+  | `${"mem" | "fd" | "sockets"}_used`
+  | `${"fd" | "sockets"}_total`
+  | "mem_limit"
+  | "disk_free"
+  | "disk_free_limit",
+  number
+> {
+  const limit = descriptorLimit();
+  const { bavail, bsize } = fs.statfsSync(options.data ?? os.tmpdir());
+  return {
+    mem_used: process.memoryUsage().rss,
+    mem_limit: os.totalmem(),
+    fd_used: openDescriptors(),
+    // JSON and Prometheus have no number for "no limit" that a client can subtract from.
+    fd_total: Number.isFinite(limit) ? limit : Number.MAX_SAFE_INTEGER,
+    sockets_used: connections.size,
+    sockets_total: options.maxConnections,
+    disk_free: bavail * bsize,
+    disk_free_limit: 0,
+  };
+}

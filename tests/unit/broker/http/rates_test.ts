@@ -1,0 +1,255 @@
+/** Rates and samples of the HTTP API, and what their memory depends on. */
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import type { AmqpConnection } from "../../../../lib/amqp/client/connection.ts";
+import { connectBroker } from "../../../../lib/amqp/client/link.ts";
+import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
+import { Broker } from "../../../../lib/broker/server.ts";
+import { History } from "../../../../lib/broker/http/rates/history.ts";
+import { QUEUE } from "../../../../lib/broker/http/rates/meters.ts";
+import { Rates } from "../../../../lib/broker/http/rates/rates.ts";
+import { Sampler } from "../../../../lib/broker/http/rates/sampler.ts";
+import { HttpServer } from "../../../../lib/broker/http/server.ts";
+import { waitFor } from "../../../support/helpers.ts";
+
+type Row = Record<string, unknown>;
+
+describe("history", () => {
+  it("history - has the value of each counter at a time, and 0 before the first one", () => {
+    const history = new History(2);
+    history.add(10, [1, 5], 4);
+    history.add(20, [2, 5], 4);
+    history.add(30, [2, 5], 4);
+    history.add(40, [7, 6], 4);
+    const at = (counter: number) => [5, 10, 15, 20, 39, 40, 99].map((time) => history.at(counter, time));
+    assert.deepEqual(at(0), [0, 1, 1, 2, 2, 7, 7]);
+    assert.deepEqual(at(1), [0, 5, 5, 5, 5, 6, 6]);
+  });
+
+  it("history - drops the oldest values above the limit, and uses the oldest one that is left", () => {
+    const history = new History(1);
+    for (let time = 1; time <= 100; time++) history.add(time, [time], 10);
+    assert.equal(history.at(0, 100), 100);
+    assert.equal(history.at(0, 91), 91);
+    assert.equal(history.at(0, 1), 91);
+    for (let time = 101; time <= 110; time++) history.add(time, [time], 5);
+    assert.equal(history.at(0, 1), 106);
+  });
+});
+
+describe("sampler", () => {
+  let broker: Broker;
+  before(async () => void (broker = await Broker.open()));
+  after(() => broker.close());
+
+  it("sampler - rates are the change between the last two samples, samples are aligned", () => {
+    const vhost = broker.vhosts.get("/")!;
+    const declared = {
+      queue: "q",
+      passive: false,
+      durable: false,
+      exclusive: false,
+      autoDelete: false,
+      arguments: {},
+    };
+    const queue = vhost.declareQueue(declared, {});
+    const sampler = new Sampler(broker);
+    const publish = (query = "") => {
+      const row = new Rates(sampler, new URLSearchParams(query)).of(QUEUE, queue, ["published"]);
+      return row["publish_details"] as Row;
+    };
+    assert.deepEqual(publish(), { rate: 0 });
+    sampler.sample(100_000);
+    queue.stats.published = 10;
+    assert.deepEqual(publish(), { rate: 0 }, "there is only one sample");
+    sampler.sample(105_000);
+    assert.deepEqual(publish(), { rate: 2 });
+    queue.stats.published = 60;
+    sampler.sample(110_000);
+    assert.deepEqual(publish("msg_rates_age=10&msg_rates_incr=5"), {
+      rate: 10,
+      samples: [
+        { sample: 60, timestamp: 110_000 },
+        { sample: 10, timestamp: 105_000 },
+        { sample: 0, timestamp: 100_000 },
+      ],
+      avg_rate: 6,
+      avg: 70 / 3,
+    });
+    sampler.sample(115_000);
+    assert.deepEqual(publish("msg_rates_age=10&lengths_incr=5"), { rate: 0 });
+    for (const wrong of ["msg_rates_age=x&msg_rates_incr=5", "msg_rates_age=9e9&msg_rates_incr=1"]) {
+      assert.deepEqual(publish(wrong), { rate: 0 }, wrong);
+    }
+    sampler.sample(50_000);
+    assert.equal(sampler.last, 115_000, "the clock was set back");
+  });
+});
+
+describe("http, rates", () => {
+  let broker: Broker;
+  let server: HttpServer;
+  let connection: AmqpConnection;
+
+  before(async () => {
+    broker = await Broker.open();
+    const amqp = await broker.listen("amqp://127.0.0.1:0");
+    server = await HttpServer.listen(broker, ":0", { sampleInterval: 100 });
+    connection = await connectBroker(parseAmqpUrl(amqp.replace("//", "//guest:guest@")));
+  });
+
+  after(async () => {
+    await connection.close();
+    await server.close();
+    await broker.close();
+  });
+
+  async function get(path: string): Promise<unknown> {
+    const response = await fetch(server.url + path, {
+      headers: { authorization: `Basic ${btoa("guest:guest")}` },
+    });
+    assert.equal(response.status, 200, path);
+    return response.headers.get("content-type")?.includes("json") ? response.json() : response.text();
+  }
+
+  const rateOf = (row: unknown, name: string) => {
+    const stats = (row as Row)["message_stats"] as Row | undefined;
+    return ((stats?.[`${name}_details`] ?? (row as Row)[`${name}_details`]) as Row | undefined)?.["rate"] ??
+      0;
+  };
+
+  it("rates - of the overview, virtual hosts, exchanges, queues, connections and channels move with messages", async () => {
+    const channel = await connection.open();
+    await channel.call("queue.declare", { queue: "jobs" }, "queue.declare-ok");
+    await channel.call("exchange.declare", { exchange: "x", type: "fanout" }, "exchange.declare-ok");
+    await channel.call("queue.bind", { queue: "jobs", exchange: "x" }, "queue.bind-ok");
+    await channel.call("basic.consume", { queue: "jobs", noAck: true }, "basic.consume-ok");
+    const publish = () =>
+      get("/api/overview").then(async () => {
+        const response = await fetch(`${server.url}/api/exchanges/%2F/x/publish`, {
+          method: "POST",
+          headers: { authorization: `Basic ${btoa("guest:guest")}` },
+          body: JSON.stringify({ routing_key: "", payload: "x", payload_encoding: "string", properties: {} }),
+        });
+        await response.body?.cancel();
+      });
+    const moving: readonly (readonly [path: string, counter: string])[] = [
+      ["/api/overview", "publish"],
+      ["/api/overview", "deliver_no_ack"],
+      ["/api/vhosts", "publish"],
+      ["/api/vhosts/%2F", "send_oct"],
+      ["/api/exchanges?name=x", "publish_in"],
+      ["/api/exchanges/%2F/x", "publish_out"],
+      ["/api/queues?page=1&sort=message_stats.publish_details.rate&sort_reverse=true", "publish"],
+      ["/api/queues/%2F/jobs", "deliver_get"],
+      ["/api/connections", "send_oct"],
+      ["/api/channels", "deliver_no_ack"],
+    ];
+    for (const [path, counter] of moving) {
+      await waitFor(
+        async () => {
+          await publish();
+          const given = await get(path) as Row | Row[];
+          const row = Array.isArray(given) ? given[0] : (given["items"] as Row[] | undefined)?.[0] ?? given;
+          return Number(rateOf(row, counter)) > 0;
+        },
+        undefined,
+        `a rate of ${counter} in ${path}`,
+      );
+    }
+  });
+
+  it("rates - lists can be sorted by every column that they have", async () => {
+    const stats = (await get("/api/queues/%2F/jobs") as Row)["message_stats"] as Row;
+    const columns = ["name", "vhost", "type", "consumers", "memory", "message_bytes", "messages", "state"];
+    columns.push(
+      ...Object.keys(stats).map((name) => `message_stats.${name.replace("_details", "_details.rate")}`),
+    );
+    for (const column of columns) {
+      const page = await get(`/api/queues?page=1&sort=${column}`) as Row;
+      assert.equal(page["total_count"], 1, column);
+    }
+  });
+
+  it("metrics - have every name in the queries of RabbitMQ's dashboard RabbitMQ-Overview", async () => {
+    const text = await get("/metrics") as string;
+    for (const name of DASHBOARD) {
+      assert.match(text, new RegExp(`^${name}(\\{.*\\})? \\d+(\\.\\d+)?$`, "m"), name);
+    }
+  });
+
+  it("metrics - have each name once, for all objects and for each", async () => {
+    const families = ["connection_churn_metrics", "node_metrics", "queue_delivery_metrics", "vhost_status"];
+    families.push("exchange_names", "exchange_bindings", "channel_queue_metrics", "auth_attempt_metrics");
+    const detailed = `/metrics/detailed?${families.map((family) => `family=${family}`).join("&")}`;
+    for (const path of ["/metrics", "/metrics/per-object", detailed]) {
+      const lines = (await get(path) as string).trimEnd().split("\n");
+      const types = lines.filter((line) => line.startsWith("# TYPE "));
+      assert.equal(new Set(types).size, types.length, path);
+      for (const line of lines) assert.match(line, /^(# (TYPE|HELP) \w+ .+|\w+(\{.*\})? [\d.e+]+)$/);
+    }
+    const text = await get(detailed) as string;
+    assert.match(text, /^rabbitmq_cluster_exchange_bindings\{vhost="\/",exchange="x",type="fanout"\} 1$/m);
+    assert.match(text, /^rabbitmq_detailed_queue_messages_delivered_total\{vhost="\/",queue="jobs"\} [1-9]/m);
+    assert.match(text, /^rabbitmq_detailed_channel_messages_delivered_total\{channel=".*"\} [1-9]/m);
+    assert.match(text, /^rabbitmq_detailed_queues_created_total 1$/m);
+  });
+});
+
+/** The metrics of RabbitMQ-Overview.json (rabbitmq-server, deps/rabbitmq_prometheus), of the versions since 3.8. */
+const DASHBOARD = [
+  "rabbitmq_build_info",
+  "rabbitmq_identity_info",
+  "rabbitmq_connections",
+  "rabbitmq_channels",
+  "rabbitmq_consumers",
+  "rabbitmq_queues",
+  "rabbitmq_channel_consumers",
+  "rabbitmq_queue_messages_ready",
+  "rabbitmq_queue_messages_unacked",
+  "rabbitmq_queue_messages_published_total",
+  "rabbitmq_resident_memory_limit_bytes",
+  "rabbitmq_process_resident_memory_bytes",
+  "rabbitmq_disk_space_available_bytes",
+  "rabbitmq_disk_space_available_limit_bytes",
+  "rabbitmq_process_max_fds",
+  "rabbitmq_process_open_fds",
+  "rabbitmq_process_max_tcp_sockets",
+  "rabbitmq_process_open_tcp_sockets",
+  ...["opened", "closed"].flatMap((what) => [
+    `rabbitmq_connections_${what}_total`,
+    `rabbitmq_channels_${what}_total`,
+  ]),
+  ...["declared", "created", "deleted"].map((what) => `rabbitmq_queues_${what}_total`),
+  ...[
+    "get",
+    "get_ack",
+    "get_empty",
+    "messages_acked",
+    "messages_confirmed",
+    "messages_delivered",
+    "messages_delivered_ack",
+    "messages_published",
+    "messages_redelivered",
+    "messages_unroutable_dropped",
+    "messages_unroutable_returned",
+  ].map((what) => `rabbitmq_channel_${what}_total`),
+  ...[
+    "acknowledged",
+    "confirmed",
+    "delivered",
+    "delivered_consume_auto_ack",
+    "delivered_consume_manual_ack",
+    "delivered_get_auto_ack",
+    "delivered_get_manual_ack",
+    "get_empty",
+    "received",
+    "received_confirm",
+    "redelivered",
+    "routed",
+    "unroutable_dropped",
+    "unroutable_returned",
+  ].map((what) => `rabbitmq_global_messages_${what}_total`),
+  "rabbitmq_global_publishers",
+  "rabbitmq_global_consumers",
+];
