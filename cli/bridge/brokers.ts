@@ -25,9 +25,10 @@ export async function brokerSource(
   if (isQueue && values.topic.length > 0) {
     throw new UsageError("-t would leave the other messages of the queue without a receiver; it is for sub");
   }
-  const { topic, group, qos, clientId, passwordFile, insecure, cacert, cert, key, where, force } = values;
+  const { topic, group, qos, clientId, where, force } = values;
+  const { passwordFile, context, insecure, cacert, cert, key } = values;
   const sessionExpiry = clientId === undefined ? RECONNECT_S : KEPT_S;
-  const login = { passwordFile, insecure, cacert, cert, key };
+  const login = { passwordFile, context, insecure, cacert, cert, key };
   const options = { ...login, topic, group, qos, clientId, sessionExpiry, where, force };
   const origin = isQueue
     ? patterns.pull(session, address, options)
@@ -56,9 +57,9 @@ export async function brokerSink(
   values: BridgeValues,
 ): Promise<SinkSide> {
   const patterns = await patternsOf(system);
-  const { declare, mandatory, qos, passwordFile, insecure, cacert, cert, key } = values;
+  const { declare, mandatory, qos, passwordFile, context, insecure, cacert, cert, key } = values;
   // Messages have topics of their own, as records have.
-  const options = { declare, mandatory, qos, passwordFile, insecure, cacert, cert, key, json: true };
+  const options = { declare, mandatory, qos, passwordFile, context, insecure, cacert, cert, key, json: true };
   const sink = pattern === "push"
     ? patterns.push(session, address, options)
     : patterns.publish(session, address, options);

@@ -6,6 +6,7 @@ import { UsageError } from "../app/errors.ts";
 import { oneOf, separator, text, word } from "../app/values.ts";
 import { MIXED, topicRule } from "../bridge/patterns.ts";
 import { declaring, naming, prefetch, quality, routing, sharing } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { delivery, ending, output, receiving, socket } from "../options/options.ts";
 import { refuseOptions } from "../options/systems.ts";
@@ -79,6 +80,7 @@ export default command({
     ...quality,
     ...naming,
     ...sharing,
+    ...brokerContext,
   },
   examples,
   async action({ session, values }) {

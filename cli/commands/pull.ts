@@ -3,6 +3,7 @@ import examples from "../cheats/pull.md" with { type: "text" };
 import { command } from "../app/command.ts";
 import { checkExec } from "../io/exec.ts";
 import { consuming, declaring, prefetch, quality, retries, sharing } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { conflation, ending, exec, output, receiving, zeromq } from "../options/options.ts";
 import { brokerOperand } from "../options/systems.ts";
@@ -30,6 +31,7 @@ export default command({
     ...declaring,
     ...quality,
     ...sharing,
+    ...brokerContext,
   },
   examples,
   async action({ session, values, operands }) {

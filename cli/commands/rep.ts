@@ -11,6 +11,7 @@ import { finishOutput, Output } from "../io/output.ts";
 import { sourceOf } from "../io/source.ts";
 import { Turns } from "../io/turns.ts";
 import { answering, declaring, envelope, sharing } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { DEFAULT_LINGER_MS, delivery, ending, exec, input, output, zeromq } from "../options/options.ts";
 import { brokerOperand } from "../options/systems.ts";
@@ -33,6 +34,7 @@ const options = {
   ...sharing,
   ...output,
   ...ending,
+  ...brokerContext,
 };
 
 export default command({

@@ -11,6 +11,7 @@ import { UsageError } from "../app/errors.ts";
 import { reportDropped } from "../app/tally.ts";
 import { oneOf, word } from "../app/values.ts";
 import { declaring, quality, retention } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { delivery, ending, pacing, zeromq } from "../options/options.ts";
 import { brokerOperand } from "../options/systems.ts";
@@ -47,6 +48,7 @@ export default command({
     ...declaring,
     ...quality,
     ...retention,
+    ...brokerContext,
   },
   examples,
   async action({ session, values, operands: [file, ...operands] }) {

@@ -1,6 +1,7 @@
 /** The options of a broker's address. They are apart from `queue/target.ts`, which loads the client. */
 import { group, option } from "../app/command.ts";
 import { word } from "../app/values.ts";
+import { contextOption } from "./context.ts";
 import { tlsClient } from "./tls.ts";
 
 /** The address of the broker. The action checks the URL, because an error of the parser would show its password. */
@@ -18,5 +19,6 @@ export const broker = {
       word,
     ),
   }),
+  ...group("Broker", contextOption),
   ...tlsClient,
 };

@@ -15,16 +15,26 @@ import { shortName } from "../../lib/patterns/address.ts";
 import { group, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
-import { text, word } from "../app/values.ts";
-import { brokerInUse, linkOf, type LoginValues, reach, startWithin, type Target } from "../brokers/link.ts";
+import { text } from "../app/values.ts";
+import {
+  contextOf,
+  linkOf,
+  type LoginValues,
+  placeOf,
+  reach,
+  startWithin,
+  type Target,
+} from "../brokers/link.ts";
+import type { Context } from "../options/context.ts";
+import { httpUrls } from "../options/http.ts";
 import type { DataFolder } from "./data_folder.ts";
 
 /** The HTTP API, for information that AMQP does not have. */
 export const http = group("Broker", {
   http: option(
-    "--http <url>",
-    "the HTTP API of the broker (default: $AMQP_HTTP_URL, else port 15672 of its hosts, or 15671 for amqps)",
-    word,
+    "--http <address>",
+    "the HTTP API of the broker, host:port or its URL (default: $AMQP_HTTP_URL, else port 15672 of its hosts; amqps: 15671)",
+    httpUrls,
   ),
 });
 
@@ -60,7 +70,8 @@ export function targetOf(session: Session, options: BrokerValues, create = false
       ...linkOf(session, { ...SHARED_DIRECTORY, dial: dialer(session, folder, create) }, true),
     };
   }
-  return reachAmqp(session, parseAmqpUrl(url ?? brokerInUse("amqp", DEFAULT_URL)), options);
+  const place = placeOf("amqp", url, DEFAULT_URL, options);
+  return reachAmqp(session, parseAmqpUrl(place.url), place.login);
 }
 
 /**
@@ -75,10 +86,11 @@ export function targetAt(
   options: LoginValues,
 ): BrokerTarget & { readonly name: string | undefined } {
   const short = shortName(address);
+  const { url, login } = placeOf("amqp", short === undefined ? address : undefined, DEFAULT_URL, options);
   const { brokers, name } = short === undefined
-    ? parseAmqpAddress(address)
-    : { brokers: parseAmqpUrl(brokerInUse("amqp", DEFAULT_URL)), name: short || undefined };
-  return { ...reachAmqp(session, brokers, options), name };
+    ? parseAmqpAddress(url)
+    : { brokers: parseAmqpUrl(url), name: short || undefined };
+  return { ...reachAmqp(session, brokers, login), name };
 }
 
 function reachAmqp(
@@ -114,11 +126,16 @@ function dialer(session: Session, folder: string, create: boolean): NonNullable<
 
 /** The URLs of the HTTP API in the options; undefined: RabbitMQ's default address at each host. */
 export function httpOf(
-  { http, folder }: { readonly http: string | undefined; readonly folder: string | undefined },
+  { http, folder, context: given }: {
+    readonly http: readonly string[] | undefined;
+    readonly folder: string | undefined;
+    readonly context?: Context | undefined;
+  },
 ): readonly string[] | undefined {
+  const context = contextOf("amqp", { context: given });
   // The variable is about the broker in use, not about a directory.
-  const usual = folder === undefined ? process.env["AMQP_HTTP_URL"] || undefined : undefined;
-  return (http ?? usual)?.split(",");
+  const variable = folder === undefined ? process.env["AMQP_HTTP_URL"] || undefined : undefined;
+  return http ?? (context === undefined ? variable : context.http)?.split(",");
 }
 
 /** What `withConnection` runs. @param broker the host of the connection */
