@@ -1,7 +1,7 @@
 /** The options for filters, and what becomes of the messages that do not match. */
 import type { Filter } from "../../lib/filter/filter.ts";
 import type { Selection } from "../../lib/patterns/selected_inlet.ts";
-import { flag, group, option } from "../app/command.ts";
+import { flag, group, option, rare } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { messages } from "../app/tally.ts";
@@ -11,7 +11,7 @@ import { word } from "../app/values.ts";
 export const where = group("Messages", {
   where: option(
     "--where <filter>",
-    "only messages that match, such as 'topic =~ \"^eu\" and size > 1k' (see docs/filters.md)",
+    "only messages that match, such as 'topic =~ \"^eu\" and size > 1k'",
     word,
   ),
 });
@@ -19,12 +19,12 @@ export const where = group("Messages", {
 /** The filter of the commands that take messages from queues. */
 export const selecting = {
   ...where,
-  ...group("Messages", {
+  ...rare(group("Messages", {
     force: flag(
       "--force",
       "with --where at a broker that has no filters (RabbitMQ): receive all messages and requeue the others",
     ),
-  }),
+  })),
 };
 
 /** The values of these options. */
