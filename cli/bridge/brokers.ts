@@ -25,10 +25,11 @@ export async function brokerSource(
   if (isQueue && values.topic.length > 0) {
     throw new UsageError("-t would leave the other messages of the queue without a receiver; it is for sub");
   }
-  const { topic, group, qos, clientId, passwordFile, context, insecure, cacert, cert, key } = values;
+  const { topic, group, qos, clientId, where, force } = values;
+  const { passwordFile, context, insecure, cacert, cert, key } = values;
   const sessionExpiry = clientId === undefined ? RECONNECT_S : KEPT_S;
   const login = { passwordFile, context, insecure, cacert, cert, key };
-  const options = { ...login, topic, group, qos, clientId, sessionExpiry };
+  const options = { ...login, topic, group, qos, clientId, sessionExpiry, where, force };
   const origin = isQueue
     ? patterns.pull(session, address, options)
     : patterns.subscribe(session, address, options);

@@ -2,6 +2,7 @@ import examples from "../../cheats/queue-dump.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { broker } from "../../options/broker.ts";
+import { filterOf, where } from "../../options/where.ts";
 import { Dump } from "../../queue/dump/dump.ts";
 import { refuseEmptyNames } from "../../queue/existence.ts";
 import { http, httpOf, targetOf, withConnection } from "../../queue/target.ts";
@@ -15,6 +16,7 @@ export default command({
   options: {
     ...broker,
     ...http,
+    ...where,
     ...group("Output", {
       force: flag(
         "--force",
@@ -29,7 +31,9 @@ export default command({
     refuseEmptyNames(operands);
     const target = targetOf(session, values);
     const { force = false } = values;
-    const dump = new Dump(session, { target, path, operands, force, http: httpOf(values) });
+    const filter = await filterOf(values);
+    const options = { target, path, operands, force, where: values.where, filter, http: httpOf(values) };
+    const dump = new Dump(session, options);
     await withConnection(target, (connection) =>
       dump.run(async () => {
         if (connection.dumps) await (await import("../../queue/dump/own.ts")).dumpOwn(dump, connection);

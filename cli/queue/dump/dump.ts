@@ -1,5 +1,7 @@
 /** One run of `queue dump`. */
 import type { AmqpConnection } from "../../../lib/amqp/client/connection.ts";
+import type { Filter } from "../../../lib/filter/filter.ts";
+import { DeliveredMessage } from "../../../lib/filter/message.ts";
 import type { Delivery } from "../../../lib/link/message.ts";
 import { Progress as ProgressLine } from "../../app/progress.ts";
 import type { Session } from "../../app/session.ts";
@@ -19,6 +21,9 @@ export interface DumpOptions {
   /** The names and patterns of the queues; none: the whole virtual host. */
   readonly operands: readonly string[];
   readonly force: boolean;
+  /** Only messages that match are written. */
+  readonly where: string | undefined;
+  readonly filter: Filter | undefined;
   /** URLs of the HTTP API; undefined: the default of the broker. */
   readonly http: readonly string[] | undefined;
 }
@@ -33,6 +38,7 @@ export class Dump {
   #sink: DumpSink | undefined;
   #connection: AmqpConnection | undefined;
   #queues = 0;
+  readonly #message = new DeliveredMessage();
 
   constructor(session: Session, options: DumpOptions) {
     this.session = session;
@@ -82,8 +88,10 @@ export class Dump {
     return followed;
   }
 
-  /** Writes a message. @param position of the next one */
+  /** Writes a message, if it matches the filter. @param position of the next one */
   record(delivery: Delivery, queue: string, position: number): void {
+    const { filter } = this.options;
+    if (filter !== undefined && !filter.matches(this.#message.of(delivery))) return;
     const { counts } = this.session;
     counts.received++;
     counts.bytes += delivery.content.bodyEnd - delivery.content.bodyStart;

@@ -8,7 +8,7 @@ import { select } from "./selection.ts";
 
 /** Writes the messages that the queues had at the start of the dump, and still have when they are read. */
 export async function dumpOwn(dump: Dump, connection: AmqpConnection): Promise<void> {
-  const { operands } = dump.options;
+  const { operands, where, target } = dump.options;
   const snapshot = await readSnapshot(connection);
   const names = select(operands, snapshot.queues.map(({ name }) => name));
   const byName = new Map(snapshot.queues.map((queue) => [queue.name, queue]));
@@ -19,7 +19,7 @@ export async function dumpOwn(dump: Dump, connection: AmqpConnection): Promise<v
       definitions: sorted(operands.length === 0 ? all : definitionsFor(all, new Set(names))),
       queues: names.map((name) => byName.get(name)!),
     },
-    JSON.stringify({ instance: snapshot.instance, vhost: dump.options.target.brokers[0]!.vhost, operands }),
+    JSON.stringify({ instance: snapshot.instance, vhost: target.brokers[0]!.vhost, operands, where }),
   );
   for (; dump.queue < plan.queues.length && !dump.isOver; dump.queue++, dump.position = 0) {
     const { name, id, to } = plan.queues[dump.queue]!;
@@ -27,7 +27,7 @@ export async function dumpOwn(dump: Dump, connection: AmqpConnection): Promise<v
       // The delivery tag is the position plus 1.
       onDelivery: (delivery) => dump.record(delivery, name, delivery.deliveryTag),
       onBatchEnd: () => dump.flush(),
-    }).catch((error) => {
+    }, where).catch((error) => {
       // The queue was deleted after the start.
       if (!(error instanceof AmqpError) || error.replyCode !== 404) throw error;
     });

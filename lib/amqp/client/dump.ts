@@ -1,5 +1,6 @@
 /** Reads all messages of a queue without changing it, which only mqcat's own broker supports: see `../dump.ts`. */
 import { DUMP, SNAPSHOT, type Snapshot } from "../dump.ts";
+import { WHERE } from "../peek.ts";
 import type { FieldTable } from "../types/field_value.ts";
 import type { ChannelEvents } from "./channel.ts";
 import type { AmqpConnection } from "./connection.ts";
@@ -8,7 +9,7 @@ import type { AmqpConnection } from "./connection.ts";
 export async function readSnapshot(connection: AmqpConnection): Promise<Snapshot> {
   let snapshot: Snapshot | undefined;
   const decoder = new TextDecoder();
-  await show(connection, SNAPSHOT, {}, {
+  await show(connection, SNAPSHOT, { [DUMP]: {} }, {
     onDelivery({ content: { body, bodyStart, bodyEnd } }) {
       snapshot = JSON.parse(decoder.decode(body.subarray(bodyStart, bodyEnd)));
     },
@@ -27,6 +28,8 @@ export interface DumpRange {
  * Reports messages of a queue, also unacknowledged ones, in the order of delivery. The delivery tag minus 1 is the
  * position of the message. Requires `connection.dumps`.
  *
+ * @param where a filter: only the messages that match are reported, and those that the broker cannot test, because their
+ *   bodies are too large. Default: all
  * @returns after the last message
  * @throws {AmqpError} the queue does not exist, or the user has no access to it
  */
@@ -35,21 +38,27 @@ export async function dumpQueue(
   queue: string,
   { id, from, to }: DumpRange,
   events: Pick<ChannelEvents, "onDelivery" | "onBatchEnd">,
+  where?: string,
 ): Promise<void> {
-  await show(connection, queue, { id: BigInt(id), from: BigInt(from), to: to.map(BigInt) }, events);
+  const range = { id: BigInt(id), from: BigInt(from), to: to.map(BigInt) };
+  await show(
+    connection,
+    queue,
+    { [DUMP]: range, ...(where === undefined ? {} : { [WHERE]: where }) },
+    events,
+  );
 }
 
 async function show(
   connection: AmqpConnection,
   queue: string,
-  range: FieldTable,
+  args: FieldTable,
   events: Pick<ChannelEvents, "onDelivery" | "onBatchEnd">,
 ): Promise<void> {
   let end!: () => void;
   const ended = new Promise<void>((resolve) => end = resolve);
   const channel = await connection.open({ ...events, onCancel: end });
-  const args = { queue, noAck: true, arguments: { [DUMP]: range } };
-  await channel.call("basic.consume", args, "basic.consume-ok");
+  await channel.call("basic.consume", { queue, noAck: true, arguments: args }, "basic.consume-ok");
   const error = await Promise.race([ended, channel.closed]);
   if (error !== undefined) throw error;
   await channel.close();

@@ -8,7 +8,7 @@ import type { GivenArgs, MethodArgs, MethodName } from "../method_args.ts";
 import type { FieldTable } from "../types/field_value.ts";
 import { FrameReader } from "../frames/frame_reader.ts";
 import { DUMP } from "../dump.ts";
-import { PEEK } from "../peek.ts";
+import { PEEK, WHERE } from "../peek.ts";
 import type { BrokerAddress } from "./url.ts";
 
 /** The largest frame, in bytes, and the number of channels that the client offers; the server may reduce them. */
@@ -36,6 +36,8 @@ export interface Tuned {
   readonly peeks: boolean;
   /** Whether the server supports `dump.ts`. */
   readonly dumps: boolean;
+  /** Whether the server has filters, and can count, delete and move messages in place. */
+  readonly sweeps: boolean;
 }
 
 /**
@@ -97,8 +99,9 @@ export async function handshake(stream: ByteStream, broker: BrokerAddress, timeo
       throw explainOpen(error, broker);
     });
     const peeks = isCapable(start.serverProperties, PEEK);
+    const sweeps = isCapable(start.serverProperties, WHERE);
     const dumps = isCapable(start.serverProperties, DUMP);
-    return { ...tuned, reader, server: describe(start.serverProperties), peeks, dumps };
+    return { ...tuned, reader, server: describe(start.serverProperties), peeks, sweeps, dumps };
   } catch (error) {
     reader.fail(error as Error);
     stream.close();

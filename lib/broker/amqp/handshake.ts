@@ -9,7 +9,7 @@ import type { FieldTable } from "../../amqp/types/field_value.ts";
 import { IncompatiblePeerError, messageOf, ProtocolError } from "../../errors.ts";
 import type { ByteStream } from "../../transport/stream.ts";
 import { DUMP } from "../../amqp/dump.ts";
-import { PEEK } from "../../amqp/peek.ts";
+import { PEEK, WHERE } from "../../amqp/peek.ts";
 import { replyFor } from "./replies.ts";
 import type { Authenticator } from "../core/users/authenticator.ts";
 import { certificateName, type CertLoginFrom } from "../core/users/certificate_name.ts";
@@ -57,6 +57,7 @@ const CAPABILITIES: FieldTable = {
   direct_reply_to: true,
   [PEEK]: true,
   [DUMP]: true,
+  [WHERE]: true,
 };
 
 const MECHANISMS = "PLAIN AMQPLAIN";

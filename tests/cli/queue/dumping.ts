@@ -94,6 +94,11 @@ export function dumping({ peeks, queue, test, well, ready }: QueueContext): void
     await well(["dump", path, "fail*", "-q", ...force]);
     const bodies = fs.readFileSync(path, "utf8").trimEnd().split("\n").map((line) => JSON.parse(line).body);
     assert.deepEqual(bodies, [undefined, "fail one", "fail two", undefined]);
+    const selected = await queue(["dump", "-", "--where", 'body =~ "one|other"', "fail*", "-q", ...force]);
+    assert.match(
+      selected.stdout.toString(),
+      /^{"dump".*\n{"body":"fail one".*\n{"dump":"end","messages":1}\n$/,
+    );
     await well(["delete", "fail one", "fail two", "other fail", "-q"]);
     assert.equal((await queue(["restore", path, "*two"])).code, 0);
     assert.equal(await ready("fail one"), undefined);

@@ -12,9 +12,13 @@ import {
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { PROPERTY, PropertyScan } from "../../../amqp/property_scan.ts";
 import { type FieldTable, type FieldValue, integerOf } from "../../../amqp/types/field_value.ts";
+import { MqcatError } from "../../../errors.ts";
+import type { Filter } from "../../../filter/filter.ts";
 import { checkTable } from "../../../amqp/types/table_check.ts";
 import { definitionsOf } from "../../core/definitions/definitions.ts";
 import { encodeMessage } from "../../core/message.ts";
+import { TURN_MS } from "../../core/queue/matches.ts";
+import { StoredMessage } from "../../core/stored_message.ts";
 import { UNACKED } from "../../core/queue/lane.ts";
 import type { Queue } from "../../core/queue/queue.ts";
 import type { Access } from "../../core/users/user_store.ts";
@@ -55,12 +59,18 @@ function allows(access: Access, name: string): boolean {
 }
 
 /**
- * Reads the messages of a queue, also unacknowledged ones, in the order of delivery.
+ * Reads the messages of a queue that match a filter, also unacknowledged ones, in the order of delivery. Messages that
+ * cannot be tested, because their bodies are too large, are among them. Yields undefined at the end of a turn.
  *
  * @param range the argument `DUMP`
  * @throws {AmqpError} 406: the argument is invalid
  */
-export function messagesIn(queue: Queue, range: FieldValue, now: () => number): Iterator<ShownMessage> {
+export function messagesIn(
+  queue: Queue,
+  range: FieldValue,
+  filter: Filter | undefined,
+  now: () => number,
+): Iterator<ShownMessage | undefined> {
   const { id, from, to } = (range ?? {}) as FieldTable;
   const start = integerOf(from);
   const ends = Array.isArray(to) ? to.map(integerOf) : [];
@@ -69,16 +79,19 @@ export function messagesIn(queue: Queue, range: FieldValue, now: () => number): 
   }
   // Another queue of this name has none of the messages.
   if (integerOf(id) !== queue.definition.id) return [][Symbol.iterator]();
-  return liveMessages(queue, start, ends as number[], now);
+  return liveMessages(queue, start, ends as number[], filter, now);
 }
 
 function* liveMessages(
   queue: Queue,
   start: number,
   ends: readonly number[],
+  filter: Filter | undefined,
   now: () => number,
-): Generator<ShownMessage, void> {
+): Generator<ShownMessage | undefined, void> {
   const { lanes } = queue;
+  const stored = new StoredMessage();
+  let turnEnd = performance.now() + TURN_MS;
   const first = placeOf(lanes.length, start);
   for (let at = first.lane; at >= 0; at--) {
     const lane = lanes[at]!;
@@ -90,8 +103,23 @@ function* liveMessages(
       const message = queue.messageAt(at, seq);
       if (message === undefined) continue;
       const redelivered = lane.isRedelivered(seq) || lane.stateAt(seq) === UNACKED;
+      if (filter !== undefined && !isMatch(filter, stored.of(message, redelivered), now())) {
+        if (performance.now() < turnEnd) continue;
+        yield undefined;
+        turnEnd = performance.now() + TURN_MS;
+        continue;
+      }
       yield { message, redelivered, tag: positionOf(lanes.length, at, seq) + 1 };
     }
+  }
+}
+
+function isMatch(filter: Filter, message: StoredMessage, now: number): boolean {
+  try {
+    return filter.matches(message, now);
+  } catch (error) {
+    if (error instanceof MqcatError) return true;
+    throw error;
   }
 }
 
