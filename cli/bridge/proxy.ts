@@ -16,6 +16,7 @@ import { messages, reportDropped } from "../app/tally.ts";
 import { report } from "../brokers/put.ts";
 import { queueWriter } from "../brokers/records.ts";
 import { unsentParts } from "../options/systems.ts";
+import type { placing } from "../options/broker.ts";
 import type { declaring, naming, prefetch, quality, routing, sharing } from "../options/brokers.ts";
 import type { EndpointPlan } from "../options/endpoints.ts";
 import { DEFAULT_LINGER_MS } from "../options/options.ts";
@@ -31,6 +32,7 @@ export type BridgeValues =
   & ProxyOptions
   & Values<typeof declaring>
   & Values<typeof naming>
+  & Values<typeof placing>
   & Values<typeof prefetch>
   & Values<typeof quality>
   & Values<typeof routing>

@@ -5,6 +5,7 @@ import { command, flag, group, list, option, readiness } from "../app/command.ts
 import { UsageError } from "../app/errors.ts";
 import { oneOf, separator, text, word } from "../app/values.ts";
 import { MIXED, topicRule } from "../bridge/patterns.ts";
+import { placing } from "../options/broker.ts";
 import { declaring, naming, prefetch, quality, routing, sharing } from "../options/brokers.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { delivery, ending, output, receiving, socket } from "../options/options.ts";
@@ -77,6 +78,7 @@ export default command({
     ...quality,
     ...naming,
     ...sharing,
+    ...placing,
   },
   examples,
   async action({ session, values }) {

@@ -2,6 +2,7 @@ import { Pull } from "../../lib/zmq/types/pull.ts";
 import examples from "../cheats/pull.md" with { type: "text" };
 import { command } from "../app/command.ts";
 import { checkExec } from "../io/exec.ts";
+import { placing } from "../options/broker.ts";
 import { consuming, declaring, prefetch, quality, retries, sharing } from "../options/brokers.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { conflation, ending, exec, output, receiving, zeromq } from "../options/options.ts";
@@ -28,6 +29,7 @@ export default command({
     ...declaring,
     ...quality,
     ...sharing,
+    ...placing,
   },
   examples,
   async action({ session, values, operands }) {

@@ -4,6 +4,7 @@ import { Publisher } from "../../lib/amqp/client/publisher.ts";
 import { findQueue } from "../../lib/amqp/client/queues.ts";
 import { addressing, type Readdress } from "../../lib/patterns/bridge/addressing.ts";
 import { pushTo } from "../../lib/patterns/amqp/send.ts";
+import { keeping } from "../../lib/patterns/amqp/why_away.ts";
 import { Bridge } from "../../lib/patterns/bridge/bridge.ts";
 import { EXIT } from "../app/errors.ts";
 import { Progress } from "../app/progress.ts";
@@ -14,7 +15,7 @@ import { requireQueue } from "./existence.ts";
 import { report } from "../brokers/put.ts";
 import { refuseStream, SUSPICION_MS } from "./streams.ts";
 import { startWithin } from "../brokers/link.ts";
-import type { BrokerTarget } from "./target.ts";
+import { type BrokerTarget, near } from "./target.ts";
 
 /** How long to wait for the last confirms, in milliseconds. */
 const LAST_MS = 30_000;
@@ -57,14 +58,14 @@ export async function moveAll(
   const targets = new Map<string, number>();
   const known = to.queue === undefined ? new KnownQueues(to) : undefined;
   const publisher = to.queue === undefined
-    ? new Publisher(to.brokers, to.link)
+    ? new Publisher(to.brokers, keeping(to.brokers, to.link))
     : pushTo(to.brokers, to.queue, {
       ...to.link,
       prepare: async (connection) => void await requireQueue(connection, to.queue!, declare),
     });
   const bridge: Bridge = new Bridge(publisher, (events) =>
     new Consumer(from.brokers, from.queue, {
-      ...from.link,
+      ...near(from, from.queue).link,
       ...events,
       prefetch,
       prepare: async (connection) => void await requireQueue(connection, from.queue),

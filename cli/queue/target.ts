@@ -11,22 +11,14 @@ import {
   parseAmqpAddress,
   parseAmqpUrl,
 } from "../../lib/amqp/client/url.ts";
+import { parseHttpUrls } from "../../lib/amqp/client/management.ts";
+import { type ClusterOptions, nearLeader } from "../../lib/amqp/client/near_leader.ts";
 import { shortName } from "../../lib/patterns/address.ts";
-import { group, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
-import { text, word } from "../app/values.ts";
+import { text } from "../app/values.ts";
 import { brokerInUse, linkOf, type LoginValues, reach, startWithin, type Target } from "../brokers/link.ts";
 import type { DataFolder } from "./data_folder.ts";
-
-/** The HTTP API, for information that AMQP does not have. */
-export const http = group("Broker", {
-  http: option(
-    "--http <url>",
-    "the HTTP API of the broker (default: $AMQP_HTTP_URL, else port 15672 of its hosts, or 15671 for amqps)",
-    word,
-  ),
-});
 
 /** The values of the options for the address of the broker. */
 export interface BrokerValues extends LoginValues {
@@ -34,10 +26,16 @@ export interface BrokerValues extends LoginValues {
   readonly folder: string | undefined;
 }
 
+/** The values of the options for the HTTP API. */
+interface HttpValues {
+  readonly http?: string | undefined;
+  readonly folder?: string | undefined;
+}
+
 /** The addresses of a broker, and how to connect to it. `abort` also ends all work of `withConnection`. */
 export interface BrokerTarget extends Target {
   readonly brokers: readonly BrokerAddress[];
-  readonly link: LinkOptions;
+  readonly link: LinkOptions & ClusterOptions;
 }
 
 /** The pauses and timeouts for a broker in a directory, which may read for long before it answers, or exit before. */
@@ -63,6 +61,11 @@ export function targetOf(session: Session, options: BrokerValues, create = false
   return reachAmqp(session, parseAmqpUrl(url ?? brokerInUse("amqp", DEFAULT_URL)), options);
 }
 
+/** The same target, near the leader of a queue if the options want that. */
+export function near<T extends BrokerTarget>(target: T, queue: string): T {
+  return { ...target, link: nearLeader(target.brokers, queue, target.link) };
+}
+
 /**
  * The target of an address: `amqp://host/vhost/name`, or `amqp:name` at the broker in use.
  *
@@ -86,7 +89,8 @@ function reachAmqp(
   brokers: readonly BrokerAddress[],
   options: LoginValues,
 ): BrokerTarget {
-  return reach(session, "amqp", brokers, formatBroker, options);
+  const { link, ...target } = reach(session, "amqp", brokers, formatBroker, options);
+  return { ...target, link: { ...link, nearLeader: options.nearLeader, http: httpOf(options) } };
 }
 
 /** The broker of a directory. It accepts guest, from this machine only. */
@@ -113,8 +117,10 @@ function dialer(session: Session, folder: string, create: boolean): NonNullable<
 }
 
 /** The URLs of the HTTP API in the options; undefined: RabbitMQ's default address at each host. */
-export function httpOf(options: { readonly http: string | undefined }): readonly string[] | undefined {
-  return (options.http ?? (process.env["AMQP_HTTP_URL"] || undefined))?.split(",");
+export function httpOf({ http, folder }: HttpValues): readonly string[] | undefined {
+  // The variable is about the broker in use, not about a directory.
+  const given = http ?? (folder === undefined ? process.env["AMQP_HTTP_URL"] || undefined : undefined);
+  return given === undefined ? undefined : parseHttpUrls(given);
 }
 
 /** What `withConnection` runs. @param broker the host of the connection */

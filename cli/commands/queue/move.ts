@@ -3,17 +3,18 @@ import examples from "../../cheats/queue-move.md" with { type: "text" };
 import { command, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { word } from "../../app/values.ts";
-import { broker } from "../../options/broker.ts";
+import { broker, leader } from "../../options/broker.ts";
 import { declaring, prefetch } from "../../options/brokers.ts";
 import { ending } from "../../options/options.ts";
 import { refuseEmptyNames } from "../../queue/existence.ts";
 import { moveAll } from "../../queue/move.ts";
-import { targetOf } from "../../queue/target.ts";
+import { type BrokerTarget, targetOf } from "../../queue/target.ts";
 
 export default command({
   argument: ["<queue> <queue>", "from the first queue to the second; both must exist"],
   options: {
     ...broker,
+    ...leader,
     ...group("Broker", {
       toUrl: option("--to-url <url>", "the broker of the second queue, when it is another one", word),
     }),
@@ -41,7 +42,7 @@ export default command({
     const source = targetOf(session, values);
     const target = values.toUrl === undefined
       ? source
-      : targetOf(session, { ...values, url: values.toUrl, folder: undefined });
+      : elsewhere(targetOf(session, { ...values, url: values.toUrl, folder: undefined, http: undefined }));
     return moveAll(
       session,
       { ...source, queue: from },
@@ -50,3 +51,8 @@ export default command({
     );
   },
 });
+
+/** The HTTP API in the options and the environment is that of the source. */
+function elsewhere(target: BrokerTarget): BrokerTarget {
+  return { ...target, link: { ...target.link, http: undefined } };
+}

@@ -9,12 +9,12 @@ import type { Session } from "../../app/session.ts";
 import { farewell, startWithin } from "../../brokers/link.ts";
 import { queueWriter } from "../../brokers/records.ts";
 import { finishOutput, Output, outputFailure } from "../../io/output.ts";
-import { broker } from "../../options/broker.ts";
+import { broker, leader } from "../../options/broker.ts";
 import { prefetch } from "../../options/brokers.ts";
 import { ending, output } from "../../options/options.ts";
 import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
 import { refuseStream, SUSPICION_MS } from "../../queue/streams.ts";
-import { type BrokerTarget, targetOf, withConnection } from "../../queue/target.ts";
+import { type BrokerTarget, near, targetOf, withConnection } from "../../queue/target.ts";
 import { type RecordStyle, styleOf } from "../../records/writer.ts";
 
 /** The default of `--count`. */
@@ -28,6 +28,7 @@ export default command({
   argument: ["<queue>", "the queue whose first messages are shown"],
   options: {
     ...broker,
+    ...leader,
     ...output,
     ...group("Timing", {
       count: {
@@ -47,7 +48,7 @@ export default command({
     refuseEmptyNames(operands);
     const style = styleOf(session, values, false);
     const { count = COUNT, timeout = TIMEOUT_MS } = values;
-    const target = targetOf(session, values);
+    const target = near(targetOf(session, values), operands[0]!);
     let done = false;
     await withConnection(target, async (connection, broker) => {
       if (!connection.peeks) return;

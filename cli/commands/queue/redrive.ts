@@ -3,18 +3,19 @@ import examples from "../../cheats/queue-redrive.md" with { type: "text" };
 import { command, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { word } from "../../app/values.ts";
-import { broker } from "../../options/broker.ts";
+import { broker, leader } from "../../options/broker.ts";
 import { declaring, prefetch } from "../../options/brokers.ts";
 import { ending } from "../../options/options.ts";
 import { revived } from "../../queue/dead_letters.ts";
 import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
 import { moveAll } from "../../queue/move.ts";
-import { targetOf, withConnection } from "../../queue/target.ts";
+import { near, targetOf, withConnection } from "../../queue/target.ts";
 
 export default command({
   argument: ["<queue>", "the queue of dead letters; each goes back to the queue where it died"],
   options: {
     ...broker,
+    ...leader,
     ...ending,
     ...group("Queue", {
       declare: {
@@ -43,7 +44,7 @@ export default command({
     if (from === values.to) throw new UsageError(`'${from}' cannot be moved to itself: it would never end`);
     const target = targetOf(session, values);
     let there = 0;
-    await withConnection(target, async (connection) => {
+    await withConnection(near(target, from), async (connection) => {
       await requireQueue(connection, from);
       there = await countReady(connection, from) ?? 0;
     }, { timeout: values.timeout });
