@@ -49,7 +49,8 @@ export async function dialFirst<A extends Address, C extends Connection>(
   const reasons = new Set(failures.map(messageOf));
   if (reasons.size === 0) throw new UnreachableError("Cannot connect as the list of brokers is empty");
   if (reasons.size === 1) throw failures[0];
-  throw new UnreachableError([...reasons].join("; "), { cause: failures.at(-1) });
+  const text = [...reasons].map((reason, i) => i === 0 ? reason : reason[0]!.toLowerCase() + reason.slice(1));
+  throw new UnreachableError(text.join("; "), { cause: failures.at(-1) });
 }
 
 /** The addresses of the host of an endpoint, one for each attempt. */
