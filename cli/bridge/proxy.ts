@@ -15,6 +15,7 @@ import type { Session } from "../app/session.ts";
 import { messages, reportDropped } from "../app/tally.ts";
 import { report } from "../brokers/put.ts";
 import { queueWriter } from "../brokers/records.ts";
+import { countRedelivery } from "../brokers/redelivery.ts";
 import { unsentParts } from "../options/systems.ts";
 import type { placing } from "../options/broker.ts";
 import type { declaring, naming, prefetch, quality, routing, sharing } from "../options/brokers.ts";
@@ -94,6 +95,7 @@ export async function bridge(
     }, prefetch), {
     address(delivery) {
       if (crossing.taken === 1) refuseStream(crossing, delivery);
+      countRedelivery(counts, delivery);
       tap.take(delivery, crossing.inlet.broker ?? from.endpoint);
       return address(delivery);
     },
@@ -107,6 +109,8 @@ export async function bridge(
     isLossy: from.isLossy,
   });
   tap.onChange = () => crossing.proceed();
+  // ZeroMQ delivers a message only once.
+  if (from.system !== "zmq") counts.redelivered = 0;
   const progress = new Progress(
     session,
     () => crossing.forwarded,

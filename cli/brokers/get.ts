@@ -5,6 +5,7 @@ import { Output, outputFailure } from "../io/output.ts";
 import type { RecordStyle } from "../records/writer.ts";
 import { farewell, startWithin } from "./link.ts";
 import { queueWriter } from "./records.ts";
+import { countRedelivery } from "./redelivery.ts";
 import { ExecSink, type Fate, PrintSink } from "./sinks.ts";
 import type { Origin } from "./systems.ts";
 
@@ -33,6 +34,7 @@ export async function getAll(
   options: GetOptions,
 ): Promise<void> {
   const { counts } = session;
+  counts.redelivered = 0;
   const output = new Output(session);
   const wanted = options.count ?? Infinity;
   const prefetch = Math.min(
@@ -53,6 +55,7 @@ export async function getAll(
       lastAt = performance.now();
       counts.received++;
       counts.bytes += delivery.content.bodyEnd - delivery.content.bodyStart;
+      countRedelivery(counts, delivery);
       sink.take(delivery, { generation: inlet.generation, tag: delivery.deliveryTag });
       over = counts.received >= wanted;
     },

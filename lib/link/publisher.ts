@@ -233,6 +233,7 @@ export class Publisher<A extends Address, C extends Connection> {
     const connection = this.#connection!;
     const port = this.#port!;
     this.#port = undefined;
+    this.#retry.measure(this.acknowledged, this.pending);
     // Otherwise the connection is lost, and all unsettled messages are published on the next one.
     const isCurrent = () => this.#held === held;
     try {
@@ -294,9 +295,7 @@ export class Publisher<A extends Address, C extends Connection> {
 
   #settle(tag: number, multiple: boolean, taken: boolean, reason: string): void {
     this.#ledger.settle(tag, multiple, taken, reason);
-    if (!taken) return;
-    this.delayReason = "";
-    this.#retry.succeed();
+    if (taken) this.delayReason = "";
   }
 
   #onReturn(code: number, reason: string, isIt: IsReturned): void {

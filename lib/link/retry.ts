@@ -39,6 +39,8 @@ export class Retry<C extends Connection> {
   readonly #stop = new AbortController();
   readonly #finalUntil = { returned: 0, refused: 0 };
   #pause = FIRST_PAUSE_MS;
+  /** The number of messages that were accepted before the last pause. */
+  #acknowledged = 0;
 
   /** @param onAway called when messages must wait, with the reason, perhaps several times */
   constructor(options: PublisherOptions<C>, onAway: (error: AwayError) => void) {
@@ -56,9 +58,15 @@ export class Retry<C extends Connection> {
     this.#finalUntil.returned = this.#finalUntil.refused = 0;
   }
 
-  /** Messages are accepted again. */
-  succeed(): void {
-    this.#pause = FIRST_PAUSE_MS;
+  /**
+   * Begins with a short pause again if messages were accepted since the last one, at least as many as wait now: a full queue
+   * always accepts a few.
+   *
+   * @param acknowledged the number of messages that were accepted so far
+   */
+  measure(acknowledged: number, pending: number): void {
+    if (acknowledged - this.#acknowledged >= pending) this.#pause = FIRST_PAUSE_MS;
+    this.#acknowledged = acknowledged;
   }
 
   /** Ends all pauses. */

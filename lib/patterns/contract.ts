@@ -36,6 +36,11 @@ export interface Outlet {
   readonly returnReason: string;
   /** Why the pending messages are not accepted yet; empty when it is not known. */
   readonly delayReason?: string;
+  /**
+   * The number of messages that were sent again because their outcome was not known: the other side may have some of them
+   * twice. Absent where nothing is sent again.
+   */
+  readonly resent?: number;
   /** The number of messages that are neither accepted nor refused. */
   readonly pending: number;
   /** The number of messages that were accepted before the first one that is not accepted yet. */

@@ -35,8 +35,22 @@ export interface QueueInfo {
   readonly members?: readonly string[];
   /** Those that are up. */
   readonly online?: readonly string[];
+  readonly delivery_limit?: number;
+  /** The time in the property `timestamp` of the first message, in seconds since 1970. */
+  readonly head_message_timestamp?: number | null;
+  /** When the oldest ready message arrived, in milliseconds since 1970; only of mqcat's own broker. */
+  readonly oldest_message_received_timestamp?: number | null;
   /** The merged definition of the policies that apply; RabbitMQ knows it some seconds after the declaration. */
   readonly effective_policy_definition?: Record<string, unknown>;
+}
+
+/** The delivery limit of a queue: the smaller one of its argument and its policies. */
+export function deliveryLimitOf(info: QueueInfo): number | undefined {
+  // RabbitMQ 4 reports the limit that applies, which has a default there.
+  const { delivery_limit: reported, arguments: args, effective_policy_definition: policy } = info;
+  const limits = [reported ?? args?.["x-delivery-limit"], policy?.["delivery-limit"]]
+    .filter((limit): limit is number => typeof limit === "number" && limit >= 0);
+  return limits.length === 0 ? undefined : Math.min(...limits);
 }
 
 /**

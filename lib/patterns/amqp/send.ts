@@ -8,7 +8,7 @@ import { declareQueue, findExchange, findQueue } from "../../amqp/client/queues.
 import type { AmqpAddress, BrokerAddress } from "../../amqp/client/url.ts";
 import { EndpointError } from "../../errors.ts";
 import type { Outlet } from "../contract.ts";
-import { keeping } from "./why_away.ts";
+import { keeping, type RoomOptions } from "./why_away.ts";
 
 /** The exchange of `publish` and `subscribe` for addresses without a name. */
 export const DEFAULT_EXCHANGE = "amq.topic";
@@ -66,7 +66,7 @@ export function push(address: AmqpAddress, options: PushOptions = {}): Outlet {
 export function pushTo(
   brokers: readonly BrokerAddress[],
   queue: string,
-  options: Omit<PublisherOptions, "reconsider" | "mandatory"> & ClusterOptions,
+  options: Omit<PublisherOptions, "reconsider" | "mandatory"> & ClusterOptions & RoomOptions,
 ): Publisher {
   return new Publisher(brokers, keeping(brokers, nearLeader(brokers, queue, options)));
 }

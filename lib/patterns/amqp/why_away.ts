@@ -15,28 +15,56 @@ const LIMIT_MS = 2000;
 /** The properties of queues that matter here. */
 const COLUMNS = "name,type,state,node,members,online,arguments,effective_policy_definition";
 
+/** Whether a full queue is away, too. */
+export interface RoomOptions {
+  /** Whether messages that a full queue refuses are published again until it has room for them. Default: false */
+  readonly waitsForRoom?: boolean | undefined;
+}
+
 /**
  * Keeps messages that come back or are refused while the queue is away, or one that may be bound to the exchange: they are
  * published again when it is back. The HTTP API is asked, where it answers.
  */
-export function keeping<O extends PublisherOptions & ClusterOptions>(
+export function keeping<O extends PublisherOptions & ClusterOptions & RoomOptions>(
   brokers: readonly BrokerAddress[],
   options: O,
 ): O {
   return {
     ...options,
     reconsider: async (connection: AmqpConnection, rejection: Rejection) => {
-      const { outcome, envelope } = rejection;
-      // mqcat's own broker has one node: its queues are never away. A blocked one refuses messages itself.
-      const isBlocked = outcome === "refused" && connection.blocked !== undefined;
-      if (connection.peeks || isBlocked || envelope === undefined) return undefined;
-      const ask = <T>(path: string) => askQuietly<T>(brokers, options, path);
-      const { exchange, routingKey } = envelope;
-      return exchange === ""
-        ? await whyQueue(connection, routingKey, outcome, ask)
-        : await whyExchange(exchange, routingKey, outcome, ask);
+      const away = await whyAway(brokers, options, connection, rejection);
+      const isFull = away === undefined && options.waitsForRoom && rejection.outcome === "refused";
+      return isFull ? await whyFull(connection, rejection) : away;
     },
   };
+}
+
+async function whyAway(
+  brokers: readonly BrokerAddress[],
+  options: ClusterOptions,
+  connection: AmqpConnection,
+  { outcome, envelope }: Rejection,
+): Promise<AwayError | undefined> {
+  // mqcat's own broker has one node: its queues are never away. A blocked one refuses messages itself.
+  const isBlocked = outcome === "refused" && connection.blocked !== undefined;
+  if (connection.peeks || isBlocked || envelope === undefined) return undefined;
+  const ask = <T>(path: string) => askQuietly<T>(brokers, options, path);
+  const { exchange, routingKey } = envelope;
+  return exchange === ""
+    ? await whyQueue(connection, routingKey, outcome, ask)
+    : await whyExchange(exchange, routingKey, outcome, ask);
+}
+
+/** Why a queue that is not away refuses messages; undefined if it does not exist. */
+async function whyFull(
+  connection: AmqpConnection,
+  { envelope }: Rejection,
+): Promise<AwayError | undefined> {
+  if (envelope === undefined || await findQueue(connection, envelope.routingKey) === undefined) {
+    return undefined;
+  }
+  const reason = connection.blocked ?? "it is full";
+  return new AwayError(`queue '${envelope.routingKey}' accepts no messages for now: ${reason}`);
 }
 
 /** Asks the HTTP API for a list. @returns undefined where it does not answer */

@@ -144,6 +144,7 @@ export interface AmqpClient extends AsyncDisposable {
    * @param queue the name
    * @returns the number of messages deleted
    * @throws {AmqpError} the queue does not exist (404), or the user has no access to it
+   * @throws {MqcatError} the queue is a stream, which keeps its messages
    */
   purgeQueue(queue: string): Promise<number>;
   /**
@@ -187,6 +188,7 @@ export interface AmqpClient extends AsyncDisposable {
    * @param options may hold a signal that ends the wait; a message that arrives later returns to the queue
    * @returns the message; undefined when the queue is empty
    * @throws {AmqpError} the queue does not exist (404), or the user has no access to it
+   * @throws {MqcatError} the queue is a stream, which can only be consumed
    */
   get(queue: string, options?: AmqpWaitOptions): Promise<AmqpMessage | undefined>;
   /**
