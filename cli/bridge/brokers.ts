@@ -78,6 +78,6 @@ export async function brokerSink(
 
 /** How to connect, and to which host. */
 function loginOf(values: BridgeValues): LoginValues {
-  const { passwordFile, insecure, cacert, cert, key, shuffle, nearLeader, http } = values;
-  return { passwordFile, insecure, cacert, cert, key, shuffle, nearLeader, http };
+  const { passwordFile, context, insecure, cacert, cert, key, shuffle, nearLeader, http } = values;
+  return { passwordFile, context, insecure, cacert, cert, key, shuffle, nearLeader, http };
 }

@@ -16,6 +16,7 @@ import { messages, reportDropped } from "../app/tally.ts";
 import { report } from "../brokers/put.ts";
 import { queueWriter } from "../brokers/records.ts";
 import { countRedelivery } from "../brokers/redelivery.ts";
+import type { brokerContext } from "../options/context.ts";
 import { unsentParts } from "../options/systems.ts";
 import type { placing } from "../options/broker.ts";
 import type { declaring, naming, prefetch, quality, routing, sharing } from "../options/brokers.ts";
@@ -31,6 +32,7 @@ import { makeSides, type SourceSide } from "./sides.ts";
 /** The values of the options of `proxy`. */
 export type BridgeValues =
   & ProxyOptions
+  & Values<typeof brokerContext>
   & Values<typeof declaring>
   & Values<typeof naming>
   & Values<typeof placing>

@@ -9,7 +9,7 @@ import { request } from "../../lib/patterns/mqtt/request.ts";
 import { publish, push, topicOf } from "../../lib/patterns/mqtt/send.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
-import { brokerInUse, type LoginValues, reach, type Target } from "./link.ts";
+import { type LoginValues, placeOf, reach, type Target } from "./link.ts";
 import type { OriginValues, Patterns, SinkValues } from "./systems.ts";
 
 /** What the patterns are on MQTT servers. */
@@ -77,10 +77,9 @@ function targetAt(
   values: LoginValues,
 ): Target & { readonly to: MqttTarget; readonly link: LinkOptions } {
   const short = shortName(address);
-  const { addresses, topic } = parseMqttUrl(
-    short === undefined ? address : brokerInUse("mqtt", DEFAULT_MQTT_URL),
-  );
-  const { brokers, ...target } = reach(session, "mqtt", addresses, formatMqtt, values);
+  const { url, login } = placeOf("mqtt", short === undefined ? address : undefined, DEFAULT_MQTT_URL, values);
+  const { addresses, topic } = parseMqttUrl(url);
+  const { brokers, ...target } = reach(session, "mqtt", addresses, formatMqtt, login);
   return {
     ...target,
     brokers,

@@ -15,7 +15,7 @@ import {
 import { StompError } from "../../lib/stomp/stomp_error.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
-import { brokerInUse, type LoginValues, reach, type Target } from "./link.ts";
+import { type LoginValues, placeOf, reach, type Target } from "./link.ts";
 import type { Patterns } from "./systems.ts";
 
 /** What the patterns are on STOMP servers. */
@@ -105,9 +105,13 @@ function targetAt(
   values: LoginValues,
 ): Target & { readonly to: StompAddress; readonly link: LinkOptions } {
   const short = shortName(address);
-  const { servers, destination } = parseStompAddress(
-    short === undefined ? address : brokerInUse("stomp", DEFAULT_STOMP_URL),
+  const { url, login } = placeOf(
+    "stomp",
+    short === undefined ? address : undefined,
+    DEFAULT_STOMP_URL,
+    values,
   );
-  const { brokers, ...target } = reach(session, "stomp", servers, formatStomp, values);
+  const { servers, destination } = parseStompAddress(url);
+  const { brokers, ...target } = reach(session, "stomp", servers, formatStomp, login);
   return { ...target, brokers, to: { servers: brokers, destination: short ?? destination } };
 }

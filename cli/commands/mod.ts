@@ -201,6 +201,42 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./queue/redrive.ts"),
   },
   {
+    name: "context add",
+    group: "Context",
+    summary: "name a broker and its login",
+    load: () => import("./context/add.ts"),
+  },
+  {
+    name: "context use",
+    group: "Context",
+    summary: "choose the context of the next commands",
+    load: () => import("./context/use.ts"),
+  },
+  {
+    name: "context list",
+    group: "Context",
+    summary: "list the contexts",
+    load: () => import("./context/list.ts"),
+  },
+  {
+    name: "context show",
+    group: "Context",
+    summary: "show a context, and what has chosen it",
+    load: () => import("./context/show.ts"),
+  },
+  {
+    name: "context rm",
+    group: "Context",
+    summary: "remove contexts",
+    load: () => import("./context/rm.ts"),
+  },
+  {
+    name: "context allow",
+    group: "Context",
+    summary: "allow the .mqcat.toml of a folder, after reading it",
+    load: () => import("./context/allow.ts"),
+  },
+  {
     name: "keygen",
     group: "Tools",
     summary: "generate a CURVE key pair",

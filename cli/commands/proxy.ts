@@ -7,6 +7,7 @@ import { oneOf, separator, text, word } from "../app/values.ts";
 import { MIXED, topicRule } from "../bridge/patterns.ts";
 import { placing } from "../options/broker.ts";
 import { declaring, naming, prefetch, quality, routing, sharing } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { delivery, ending, output, receiving, socket } from "../options/options.ts";
 import { refuseOptions } from "../options/systems.ts";
@@ -79,6 +80,7 @@ export default command({
     ...naming,
     ...sharing,
     ...placing,
+    ...brokerContext,
   },
   examples,
   async action({ session, values }) {

@@ -4,6 +4,7 @@ import { command, group, option } from "../app/command.ts";
 import { separator, text } from "../app/values.ts";
 import { asked, spreading } from "../options/broker.ts";
 import { envelope, quality, retention, routing } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { brokerOperand } from "../options/systems.ts";
 import { publish, publishing } from "../zmq/publish.ts";
 
@@ -37,6 +38,7 @@ export default command({
     ...retention,
     ...asked,
     ...spreading,
+    ...brokerContext,
   },
   examples,
   async action(invocation) {

@@ -4,6 +4,7 @@ import { command } from "../app/command.ts";
 import { checkExec } from "../io/exec.ts";
 import { placing } from "../options/broker.ts";
 import { consuming, declaring, prefetch, quality, retries, sharing } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { conflation, ending, exec, output, receiving, zeromq } from "../options/options.ts";
 import { brokerOperand } from "../options/systems.ts";
@@ -30,6 +31,7 @@ export default command({
     ...quality,
     ...sharing,
     ...placing,
+    ...brokerContext,
   },
   examples,
   async action({ session, values, operands }) {

@@ -5,6 +5,7 @@ import { repeats } from "../io/pacer.ts";
 import { sourceOf } from "../io/source.ts";
 import { placing } from "../options/broker.ts";
 import { declaring, envelope } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { conflatedDelivery, delivery, ending, input, pacing, zeromq } from "../options/options.ts";
 import { brokerOperand } from "../options/systems.ts";
@@ -32,6 +33,7 @@ export default command({
     ...envelope,
     ...declaring,
     ...placing,
+    ...brokerContext,
   },
   examples,
   async action({ session, values, operands }) {

@@ -12,6 +12,7 @@ import { sourceOf } from "../io/source.ts";
 import { Turns } from "../io/turns.ts";
 import { placing } from "../options/broker.ts";
 import { answering, declaring, envelope, sharing } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { DEFAULT_LINGER_MS, delivery, ending, exec, input, output, zeromq } from "../options/options.ts";
 import { brokerOperand } from "../options/systems.ts";
@@ -35,6 +36,7 @@ const options = {
   ...placing,
   ...output,
   ...ending,
+  ...brokerContext,
 };
 
 export default command({

@@ -12,6 +12,7 @@ import { reportDropped } from "../app/tally.ts";
 import { oneOf, word } from "../app/values.ts";
 import { placing } from "../options/broker.ts";
 import { declaring, quality, retention } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { delivery, ending, pacing, zeromq } from "../options/options.ts";
 import { brokerOperand } from "../options/systems.ts";
@@ -49,6 +50,7 @@ export default command({
     ...quality,
     ...retention,
     ...placing,
+    ...brokerContext,
   },
   examples,
   async action({ session, values, operands: [file, ...operands] }) {

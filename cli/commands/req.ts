@@ -13,6 +13,7 @@ import { Pacer, type PacingOptions, repeats } from "../io/pacer.ts";
 import { sourceOf } from "../io/source.ts";
 import { placing } from "../options/broker.ts";
 import { asking, envelope } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { ending, identity, input, output, pacing, probing, zeromq } from "../options/options.ts";
 import { brokerOperand } from "../options/systems.ts";
@@ -46,6 +47,7 @@ export default command({
       correlate: flag("--correlate", "number the requests, and accept only replies with the right number"),
       relaxed: flag("--relaxed", "continue with the next request when no reply arrives within -w"),
     }),
+    ...brokerContext,
   },
   examples,
   async action({ session, values, operands }) {

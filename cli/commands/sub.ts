@@ -6,6 +6,7 @@ import { separator, text } from "../app/values.ts";
 import { checkExec } from "../io/exec.ts";
 import { spreading } from "../options/broker.ts";
 import { matches, prefetch, quality } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { conflation, ending, exec, output, receiving, zeromq } from "../options/options.ts";
 import { brokerOperand } from "../options/systems.ts";
@@ -44,6 +45,7 @@ export default command({
     ...matches,
     ...quality,
     ...spreading,
+    ...brokerContext,
   },
   examples,
   async action({ session, values, operands }) {

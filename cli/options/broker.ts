@@ -1,6 +1,8 @@
 /** The options of a broker's address. They are apart from `queue/target.ts`, which loads the client. */
 import { flag, group, option, rare } from "../app/command.ts";
 import { word } from "../app/values.ts";
+import { contextOption } from "./context.ts";
+import { httpUrls } from "./http.ts";
 import { tlsClient } from "./tls.ts";
 
 /** The title of options for all brokers in the help of a command that is also for ZeroMQ, and of those for AMQP. */
@@ -18,10 +20,10 @@ const nearLeader = flag(
 );
 
 const httpApi = option(
-  "--http <url>",
-  "the HTTP API of the broker, several with commas (default: $AMQP_HTTP_URL, else port 15672 of its hosts, or 15671 " +
-    "for amqps)",
-  word,
+  "--http <address>",
+  "the HTTP API of the broker, host:port or its URL, several with commas (default: $AMQP_HTTP_URL, else port 15672 of " +
+    "its hosts; amqps: 15671)",
+  httpUrls,
 );
 
 /** The HTTP API, for information that AMQP does not have. */
@@ -55,5 +57,6 @@ export const broker = {
       word,
     ),
   }),
+  ...group("Broker", contextOption),
   ...tlsClient,
 };

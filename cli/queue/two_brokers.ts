@@ -2,7 +2,7 @@
 import { DEFAULT_URL } from "../../lib/amqp/client/url.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
-import { brokerInUse } from "../brokers/link.ts";
+import { placeOf } from "../brokers/link.ts";
 import { type BrokerTarget, type BrokerValues, targetOf } from "./target.ts";
 
 /** The values of the options for both addresses. */
@@ -28,7 +28,7 @@ export function targetsOf(
     const source = targetOf(session, values);
     return { source, target: source };
   }
-  const url = values.folder === undefined ? values.url ?? brokerInUse("amqp", DEFAULT_URL) : "";
+  const url = values.folder === undefined ? placeOf("amqp", values.url, DEFAULT_URL, values).url : "";
   const isToEncrypted = ENCRYPTED.test(toUrl);
   const clear = { ...values, insecure: undefined, cacert: undefined, cert: undefined, key: undefined };
   return {

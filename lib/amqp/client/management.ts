@@ -53,22 +53,6 @@ export function deliveryLimitOf(info: QueueInfo): number | undefined {
   return limits.length === 0 ? undefined : Math.min(...limits);
 }
 
-/**
- * Splits a list of URLs of HTTP APIs: `http://one:15672,http://two:15672`. A URL may have a login of its own.
- *
- * @throws {EndpointError} a URL is malformed; the message does not contain the password
- */
-export function parseHttpUrls(text: string): string[] {
-  return text.split(",").map((part) => {
-    const url = part.trim();
-    if (/^https?:\/\/[^/?#]/i.test(url) && URL.canParse(url)) return url;
-    const shown = url.includes("@") ? "…" : url;
-    throw new EndpointError(
-      `Cannot use '${shown}' as the HTTP API: it is not a URL (try http://localhost:15672; commas separate several)`,
-    );
-  });
-}
-
 /** The default URL of a broker's HTTP API, with RabbitMQ's ports. */
 export function managementUrl({ endpoint }: BrokerAddress): string {
   if (endpoint.scheme === "inproc") {

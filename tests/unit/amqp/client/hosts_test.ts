@@ -4,7 +4,7 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, describe, it } from "node:test";
 import { connectBroker } from "../../../../lib/amqp/client/link.ts";
-import { askFirst, parseHttpUrls } from "../../../../lib/amqp/client/management.ts";
+import { askFirst } from "../../../../lib/amqp/client/management.ts";
 import { type ClusterOptions, nearLeader } from "../../../../lib/amqp/client/near_leader.ts";
 import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import { openBroker } from "../../../../lib/broker/open.ts";
@@ -70,19 +70,13 @@ describe("hosts", () => {
 
   it("HTTP API - a list of URLs; the error has the reason of each, and no password", async () => {
     const [one, two] = [await freePort(), await freePort()];
-    const urls = parseHttpUrls(`http://me:s3cret@127.0.0.1:${one}/, http://127.0.0.1:${two}`);
+    const urls = [`http://me:s3cret@127.0.0.1:${one}/`, `http://127.0.0.1:${two}`];
     await assert.rejects(askFirst(urls, parseAmqpUrl("amqp://localhost")[0]!, "overview"), {
       code: "ERR_HTTP_API",
       message: `The HTTP API does not answer at http://127.0.0.1:${one} (connection refused), ` +
         `http://127.0.0.1:${two} (connection refused): check its URL, or enable it with ` +
         "'rabbitmq-plugins enable rabbitmq_management'",
     });
-    for (const wrong of ["", "localhost:15672", "http://", "http:/one", "http://a,", "x@s3cret"]) {
-      assert.throws(() => parseHttpUrls(wrong), (error: Error) => {
-        assert.match(`${error}`, /as the HTTP API: it is not a URL/);
-        return !error.message.includes("s3cret");
-      });
-    }
   });
 
   it("TLS - each host has a certificate for its own name, and a wrong one only excludes that host", async () => {
