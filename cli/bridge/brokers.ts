@@ -25,9 +25,9 @@ export async function brokerSource(
   if (isQueue && values.topic.length > 0) {
     throw new UsageError("-t would leave the other messages of the queue without a receiver; it is for sub");
   }
-  const { topic, group, qos, clientId } = values;
+  const { topic, group, qos, clientId, where, force } = values;
   const sessionExpiry = clientId === undefined ? RECONNECT_S : KEPT_S;
-  const options = { ...loginOf(values), topic, group, qos, clientId, sessionExpiry };
+  const options = { ...loginOf(values), topic, group, qos, clientId, sessionExpiry, where, force };
   const origin = isQueue
     ? patterns.pull(session, address, options)
     : patterns.subscribe(session, address, options);

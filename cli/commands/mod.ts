@@ -183,6 +183,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./queue/purge.ts"),
   },
   {
+    name: "queue delete-messages",
+    group: "Queue",
+    summary: "delete the messages of a queue that match a filter",
+    load: () => import("./queue/delete_messages.ts"),
+  },
+  {
     name: "queue delete",
     group: "Queue",
     summary: "delete a queue",

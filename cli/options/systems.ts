@@ -87,6 +87,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   prefetch: { flag: "--prefetch", systems: BROKERS, reason: NOT_SETTLED },
   maxAttempts: { flag: "--max-attempts", systems: BROKERS, reason: NOT_SETTLED },
   onError: { flag: "--on-error", systems: BROKERS, reason: NOT_SETTLED },
+  force: { flag: "--force", systems: ["amqp", "stomp"], reason: "only messages of queues can be requeued" },
   exchange: { flag: "--exchange", systems: AMQP, reason: "only AMQP brokers have exchanges" },
   mandatory: {
     flag: "--mandatory",

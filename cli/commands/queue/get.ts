@@ -6,6 +6,7 @@ import { checkTaking } from "../../brokers/receive.ts";
 import { broker, leader } from "../../options/broker.ts";
 import { consuming, declaring, prefetch, retries } from "../../options/brokers.ts";
 import { ending, exec, output } from "../../options/options.ts";
+import { selecting } from "../../options/where.ts";
 import { refuseEmptyNames } from "../../queue/existence.ts";
 import { takeFrom } from "../../queue/patterns.ts";
 import { targetOf } from "../../queue/target.ts";
@@ -16,6 +17,7 @@ export default command({
   options: {
     ...broker,
     ...leader,
+    ...selecting,
     ...output,
     ...ending,
     ...group("Delivery", { ...prefetch, ...consuming, ...retries, ...exec }),

@@ -1,11 +1,4 @@
-import {
-  EndpointError,
-  LimitError,
-  messageOf,
-  MqcatError,
-  RefusedError,
-  UnreachableError,
-} from "../../errors.ts";
+import { LimitError, messageOf, MqcatError, RefusedError, UnreachableError } from "../../errors.ts";
 import type { BrokerAddress } from "./url.ts";
 
 /** The time limit for a request, in milliseconds, and the size limit for a response, in bytes. */
