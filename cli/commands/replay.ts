@@ -12,6 +12,7 @@ import type { Session } from "../app/session.ts";
 import { reportDropped } from "../app/tally.ts";
 import { oneOf, word } from "../app/values.ts";
 import type { LoginValues } from "../brokers/link.ts";
+import { placing } from "../options/broker.ts";
 import { declaring, quality, retention } from "../options/brokers.ts";
 import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
@@ -50,6 +51,7 @@ export default command({
     ...declaring,
     ...quality,
     ...retention,
+    ...placing,
     ...brokerContext,
   },
   examples,
