@@ -10,6 +10,7 @@ import { command, flag, group, list, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import { reportDropped } from "../app/tally.ts";
 import { oneOf, word } from "../app/values.ts";
+import { placing } from "../options/broker.ts";
 import { declaring, quality, retention } from "../options/brokers.ts";
 import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
@@ -48,6 +49,7 @@ export default command({
     ...declaring,
     ...quality,
     ...retention,
+    ...placing,
     ...brokerContext,
   },
   examples,

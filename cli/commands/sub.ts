@@ -4,6 +4,7 @@ import examples from "../cheats/sub.md" with { type: "text" };
 import { command, group, list, option } from "../app/command.ts";
 import { separator, text } from "../app/values.ts";
 import { checkExec } from "../io/exec.ts";
+import { spreading } from "../options/broker.ts";
 import { matches, prefetch, quality } from "../options/brokers.ts";
 import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
@@ -45,6 +46,7 @@ export default command({
     ...prefetch,
     ...matches,
     ...quality,
+    ...spreading,
     ...brokerContext,
   },
   examples,
