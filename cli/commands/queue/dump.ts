@@ -1,11 +1,11 @@
 import examples from "../../cheats/queue-dump.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
-import { broker } from "../../options/broker.ts";
+import { broker, http } from "../../options/broker.ts";
 import { filterOf, where } from "../../options/where.ts";
 import { Dump } from "../../queue/dump/dump.ts";
 import { refuseEmptyNames } from "../../queue/existence.ts";
-import { http, httpOf, targetOf, withConnection } from "../../queue/target.ts";
+import { httpOf, targetOf, withConnection } from "../../queue/target.ts";
 
 export default command({
   argument: [

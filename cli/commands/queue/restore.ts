@@ -1,10 +1,10 @@
 import examples from "../../cheats/queue-restore.md" with { type: "text" };
 import { command } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
-import { broker } from "../../options/broker.ts";
+import { broker, http } from "../../options/broker.ts";
 import { Restore } from "../../queue/dump/restore.ts";
 import { refuseEmptyNames } from "../../queue/existence.ts";
-import { http, httpOf, targetOf, withConnection } from "../../queue/target.ts";
+import { httpOf, targetOf, withConnection } from "../../queue/target.ts";
 
 export default command({
   argument: [
