@@ -3,7 +3,7 @@ import { DRAIN, WHERE } from "../peek.ts";
 import type { FieldTable } from "../types/field_value.ts";
 import type { Channel, Delivery } from "./channel.ts";
 import type { AmqpConnection } from "./connection.ts";
-import { awayError, explainQueue } from "./availability.ts";
+import { awayError, explainQueue, isGone } from "./availability.ts";
 import { endsLink } from "./errors.ts";
 import { AMQP, type LinkOptions } from "./link.ts";
 import type { Receipt } from "../../link/message.ts";
@@ -175,7 +175,8 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
     this.connection = connection;
     this.#channel = channel;
     channel.closed.then((error) => {
-      if (error instanceof AmqpError && endsLink(error)) this.link.fail(error);
+      if (this.#ready && isGone(error)) this.link.fail(deleted(this.#queue));
+      else if (error instanceof AmqpError && endsLink(error)) this.link.fail(error);
       else if (error !== undefined) connection.abort(error);
     });
     const settingUp = this.#consume(channel, this.#selection(connection));
@@ -219,7 +220,7 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
     const queue = this.#queue;
     try {
       if (await findQueue(connection, queue) === undefined) {
-        return this.link.fail(amqpError(404, `queue '${queue}' was deleted`));
+        return this.link.fail(deleted(queue));
       }
       connection.abort(awayError(queue, "the broker ended the deliveries"));
     } catch (error) {
@@ -233,4 +234,8 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
     this.#ready = false;
     this.#deliveredAt = undefined;
   }
+}
+
+function deleted(queue: string): AmqpError {
+  return amqpError(404, `queue '${queue}' was deleted`);
 }

@@ -86,6 +86,8 @@ export async function inject(fault: Fault, cluster: RabbitMqCluster, auditor: Au
   await round.attempt(all, (cell) => cell.prepare());
   await round.attempt(working, (cell) => cell.start());
   const struck = fault.strike(cluster, auditor, queues);
+  // Queues are deleted one after the other: no command must end before.
+  if (fault.heal === undefined) await struck;
   for (const cell of working) cell.proceed();
   await struck;
   await round.attempt(late, (cell) => cell.start());
