@@ -52,6 +52,7 @@ export type {
   PublishOptions,
 } from "./lib/amqp/client/api/types.ts";
 export type { AmqpEvent, AmqpOptions } from "./lib/amqp/client/link.ts";
+export type { ClusterOptions } from "./lib/amqp/client/near_leader.ts";
 export type { QueueOptions, QueueState } from "./lib/amqp/client/queues.ts";
 export type { BasicProperties } from "./lib/amqp/properties.ts";
 export {

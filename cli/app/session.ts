@@ -22,6 +22,12 @@ export interface Counts {
   unsent: number;
   dropped: number;
   bytes: number;
+  /** The number of messages that were sent again, as their outcome was not known; undefined where it is never done. */
+  resent?: number;
+  /** The number of received messages that the broker had delivered before, to this or another receiver. */
+  redelivered?: number;
+  /** How often quorum queues had counted a delivery of the received messages before, in all; undefined without one. */
+  earlier_deliveries?: number;
 }
 
 /** An end that takes longer than this after a signal is explained, in milliseconds. */

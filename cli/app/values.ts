@@ -14,11 +14,11 @@ export interface Choice {
   readonly words?: readonly string[];
 }
 
-const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** Parses `500ms`, `3s`, `1.5m`, `1h`; a bare number is in seconds. The value is in milliseconds. */
+/** Parses `500ms`, `3s`, `1.5m`, `1h`, `7d`; a bare number is in seconds. The value is in milliseconds. */
 export function duration(text: string): number {
-  const match = /^(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h)?$/.exec(text);
+  const match = /^(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h|d)?$/.exec(text);
   if (match === null) throw new Error("expected a duration such as 500ms, 3s, 1m or a number of seconds");
   return Number(match[1]) * UNITS[match[2] ?? "s"]!;
 }

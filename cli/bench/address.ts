@@ -40,9 +40,7 @@ export async function addressSpec(
   return {
     ...spec,
     target: origin,
-    endpoint: `${origin.endpoint}, ${
-      topic === undefined ? address.replace(/\/\/.*@/, "//") : `topic ${topic}`
-    }`,
+    endpoint: `${origin.where}, ${topic === undefined ? address.replace(/\/\/.*@/, "//") : `topic ${topic}`}`,
     senders: publishes ? 1 : spec.clients,
     receivers: spec.clients,
     copies: publishes ? spec.clients : 1,

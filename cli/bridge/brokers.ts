@@ -35,7 +35,7 @@ export async function brokerSource(
   return {
     system,
     isQueue: isQueue && system !== "mqtt",
-    endpoint: origin.endpoint,
+    endpoint: origin.where,
     // A subscription ends with its connection; MQTT delivers messages of QoS 0 only once.
     isLossy: !isQueue || system === "mqtt",
     open: (events, prefetch) => origin.open(events, prefetch),

@@ -15,6 +15,7 @@ import type { Session } from "../app/session.ts";
 import { messages, reportDropped } from "../app/tally.ts";
 import { report } from "../brokers/put.ts";
 import { queueWriter } from "../brokers/records.ts";
+import { countRedelivery } from "../brokers/redelivery.ts";
 import { unsentParts } from "../options/systems.ts";
 import type { declaring, naming, prefetch, quality, routing, sharing } from "../options/brokers.ts";
 import type { EndpointPlan } from "../options/endpoints.ts";
@@ -92,7 +93,8 @@ export async function bridge(
     }, prefetch), {
     address(delivery) {
       if (crossing.taken === 1) refuseStream(crossing, delivery);
-      tap.take(delivery, from.endpoint);
+      countRedelivery(counts, delivery);
+      tap.take(delivery, crossing.inlet.broker ?? from.endpoint);
       return address(delivery);
     },
     isFull: () => tap.full,
@@ -105,6 +107,8 @@ export async function bridge(
     isLossy: from.isLossy,
   });
   tap.onChange = () => crossing.proceed();
+  // ZeroMQ delivers a message only once.
+  if (from.system !== "zmq") counts.redelivered = 0;
   const progress = new Progress(
     session,
     () => crossing.forwarded,

@@ -9,7 +9,7 @@ import type { BridgeValues } from "./proxy.ts";
 
 /** Where messages come from. */
 export interface SourceSide extends BridgeSource {
-  /** The address, for reports and records. */
+  /** The address, for reports, and for records of systems without a broker. */
   readonly endpoint: string;
   /** Whether it delivers a message only once, so that messages that cannot be forwarded are lost. */
   readonly isLossy: boolean;

@@ -188,7 +188,6 @@ export function execute(
   answers: Answers,
   output: Output,
   command: string,
-  endpoint: string,
   options: {
     readonly in: Framing | undefined;
     readonly jobs: number | undefined;
@@ -204,6 +203,7 @@ export function execute(
     jobs: options.jobs ?? 1,
     async answer(request, sequence) {
       const { routingKey, content } = request.delivery;
+      const endpoint = replier.broker!;
       const message = { body: content.body, topic: utf8(routingKey), parts: 1, sequence, endpoint };
       for (let attempt = 1;; attempt++) {
         const outcome = await runner.run(message);

@@ -56,7 +56,6 @@ class Asking {
   readonly requester: Requester;
 
   readonly #session: Session;
-  readonly #endpoint: string;
   readonly #ends: AskingEnds;
   readonly #options: AskingOptions;
   readonly #pacer: Pacer;
@@ -78,7 +77,6 @@ class Asking {
     options: AskingOptions,
   ) {
     this.#session = session;
-    this.#endpoint = service.endpoint;
     this.#ends = ends;
     this.#options = options;
     this.#pacer = new Pacer(session, options);
@@ -172,7 +170,7 @@ class Asking {
     counts.bytes += content.bodyEnd - content.bodyStart;
     const shown = this.#shown ??= { ...reply, exchange: "", routingKey: "" };
     shown.content = content;
-    this.#ends.write(shown, this.#endpoint);
+    this.#ends.write(shown, this.requester.broker!);
   }
 
   #onBatchEnd(): void {

@@ -5,6 +5,7 @@ import { Output, outputFailure } from "../io/output.ts";
 import type { RecordStyle } from "../records/writer.ts";
 import { farewell, startWithin } from "./link.ts";
 import { queueWriter } from "./records.ts";
+import { countRedelivery } from "./redelivery.ts";
 import { ExecSink, type Fate, PrintSink } from "./sinks.ts";
 import type { Origin } from "./systems.ts";
 
@@ -33,6 +34,7 @@ export async function getAll(
   options: GetOptions,
 ): Promise<void> {
   const { counts } = session;
+  counts.redelivered = 0;
   const output = new Output(session);
   const wanted = options.count ?? Infinity;
   const prefetch = Math.min(
@@ -53,6 +55,7 @@ export async function getAll(
       lastAt = performance.now();
       counts.received++;
       counts.bytes += delivery.content.bodyEnd - delivery.content.bodyStart;
+      countRedelivery(counts, delivery);
       sink.take(delivery, { generation: inlet.generation, tag: delivery.deliveryTag });
       over = counts.received >= wanted;
     },
@@ -67,18 +70,16 @@ export async function getAll(
     if (output.failure !== undefined) inlet.changed.fire();
     else if (!sink.full) inlet.resume();
   };
-  const { endpoint } = origin;
   const sink = options.exec === undefined
     ? new PrintSink(
       session,
       inlet,
       output,
       queueWriter(output, style),
-      endpoint,
       wanted <= prefetch,
       () => over,
     )
-    : new ExecSink(session, inlet, output, style, endpoint, { ...options, exec: options.exec });
+    : new ExecSink(session, inlet, output, style, { ...options, exec: options.exec });
   session.onStop(() => inlet.changed.fire());
   await startWithin(origin, options.timeout, inlet.start()).catch((error) => {
     throw origin.explain?.(error) ?? error;

@@ -27,6 +27,8 @@ export interface Target {
 /** The values of the options for the login. */
 export interface LoginValues extends TlsValues {
   readonly passwordFile: string | undefined;
+  /** The environment variable with the password of a user without one. Default: see `passwordOf` */
+  readonly passwordVariable?: string | undefined;
   /** The limit of `-w`, for the words about a wait, in milliseconds. */
   readonly timeout?: number | undefined;
 }
@@ -177,11 +179,11 @@ export function reach<A extends Login>(
 /** Fills in the password: that of `--password-file`, else for addresses without one that of the environment. */
 function withPassword<A extends Login>(
   addresses: readonly A[],
-  { passwordFile }: LoginValues,
+  { passwordFile, passwordVariable }: LoginValues,
   system: BrokerSystem,
 ): readonly A[] {
   if (passwordFile === undefined) {
-    const password = passwordOf(system);
+    const password = passwordVariable === undefined ? passwordOf(system) : process.env[passwordVariable];
     if (password === undefined) return addresses;
     return addresses.map((address) => {
       const { user, password: own, hasPassword = own !== undefined } = address;
@@ -208,7 +210,7 @@ function describeLink(
   const wait = (text: string) => {
     if (text !== said || performance.now() - saidAt > SAID_MS) {
       const limit = timeout === undefined
-        ? "until it is back (-w limits it)"
+        ? "until that changes (-w limits it)"
         : `for at most ${timeout / 1000} s (-w)`;
       reporter.warn(`${text}; waiting ${limit}`);
     }

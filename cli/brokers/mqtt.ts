@@ -31,7 +31,6 @@ export const patterns: Patterns = {
     const options = { ...link, ...sessionOf(values), qos: qosOf(values), topics: values.topic };
     return {
       ...target,
-      endpoint: formatMqtt(to.addresses[0]!),
       open: (events, prefetch) => subscribe(to, { ...options, ...events, prefetch }),
     };
   },
@@ -41,7 +40,6 @@ export const patterns: Patterns = {
     const options = { ...link, ...sessionOf(values), qos: qosOf(values), group: values.group };
     return {
       ...target,
-      endpoint: formatMqtt(to.addresses[0]!),
       open: (events, prefetch) => pull(to, { ...options, ...events, prefetch }),
     };
   },
@@ -55,7 +53,6 @@ export const patterns: Patterns = {
     const { to, link, ...target } = targetAt(session, address, values);
     return {
       ...target,
-      endpoint: formatMqtt(to.addresses[0]!),
       destination: { exchange: "", queue: topicOf(to) },
       open: (options) => request(to, { ...link, ...options }),
     };
@@ -68,7 +65,6 @@ export const patterns: Patterns = {
     const { to, link, ...target } = targetAt(session, address, values);
     return {
       ...target,
-      endpoint: formatMqtt(to.addresses[0]!),
       open: (events, prefetch) => reply(to, { ...link, ...events, group: values.group, prefetch }),
     };
   },

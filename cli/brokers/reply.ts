@@ -8,7 +8,7 @@ import { type OutputOptions, styleOf } from "../records/writer.ts";
 import { type AnswerOptions, answerRequests, Answers, echo, execute, recite } from "./answer.ts";
 import { messagesOf, type MessageValues, propertiesOf } from "./pack.ts";
 import { queueWriter } from "./records.ts";
-import { type OfferedService, type OfferedValues, patternsOf } from "./systems.ts";
+import { type OfferedValues, patternsOf } from "./systems.ts";
 
 /** The most requests that wait for their turn with `--echo`. */
 const PREFETCH = 100;
@@ -31,22 +31,21 @@ export async function reply(
   const prefetch = Math.min(values.echo ? PREFETCH : values.jobs ?? 1, values.count ?? Infinity);
   const open = (events: ReplierEvents) => service.open(events, prefetch);
   const answers = new Answers(session, open, propertiesOf(values), values.onError);
-  const responder = responderFor(session, answers, service, values);
+  const responder = responderFor(session, answers, values);
   await answerRequests(session, service, answers, responder, values);
 }
 
 function responderFor(
   session: Session,
   answers: Answers,
-  { endpoint }: OfferedService,
   values: ReplyValues,
 ): Responder<Request> {
   const output = new Output(session);
   if (values.echo) return echo(answers, output);
-  if (values.exec !== undefined) return execute(answers, output, values.exec, endpoint, values);
+  if (values.exec !== undefined) return execute(answers, output, values.exec, values);
   const repeats = values.data.length + values.file.length > 0;
-  const { source, pack } = messagesOf(values, { exchange: "" }, {}, repeats);
+  const { source, pack } = messagesOf(session, values, { exchange: "" }, {}, repeats);
   session.onStop(() => source.cancel());
   const write = queueWriter(output, styleOf(session, values, false));
-  return recite(answers, output, (delivery) => write(delivery, endpoint), source, pack);
+  return recite(answers, output, (delivery) => write(delivery, answers.replier.broker!), source, pack);
 }

@@ -62,7 +62,6 @@ export class PrintSink implements DeliverySink {
   readonly #inlet: Inlet;
   readonly #output: Output;
   readonly #write: QueueWriter;
-  readonly #endpoint: string;
   readonly #hold: boolean;
   readonly #over: () => boolean;
   readonly stopped = false;
@@ -81,7 +80,6 @@ export class PrintSink implements DeliverySink {
     inlet: Inlet,
     output: Output,
     write: QueueWriter,
-    endpoint: string,
     hold: boolean,
     over: () => boolean,
   ) {
@@ -89,7 +87,6 @@ export class PrintSink implements DeliverySink {
     this.#inlet = inlet;
     this.#output = output;
     this.#write = write;
-    this.#endpoint = endpoint;
     this.#hold = hold;
     this.#over = over;
   }
@@ -99,7 +96,7 @@ export class PrintSink implements DeliverySink {
   }
 
   take(delivery: Delivery, receipt: Receipt): void {
-    this.#write(delivery, this.#endpoint);
+    this.#write(delivery, this.#inlet.broker!);
     this.#last = receipt;
   }
 
@@ -141,7 +138,6 @@ export class ExecSink implements DeliverySink {
   readonly #inlet: Inlet;
   readonly #output: Output;
   readonly #style: RecordStyle;
-  readonly #endpoint: string;
   readonly #options: ExecOptions;
   readonly #runner: CommandRunner;
   stopped = false;
@@ -155,14 +151,12 @@ export class ExecSink implements DeliverySink {
     inlet: Inlet,
     output: Output,
     style: RecordStyle,
-    endpoint: string,
     options: ExecOptions,
   ) {
     this.#session = session;
     this.#inlet = inlet;
     this.#output = output;
     this.#style = style;
-    this.#endpoint = endpoint;
     this.#options = options;
     this.#runner = new CommandRunner(session, options.exec);
   }
@@ -178,7 +172,7 @@ export class ExecSink implements DeliverySink {
       topic: bytesOfText(routingKey),
       parts: 1,
       sequence: ++this.#sequence,
-      endpoint: this.#endpoint,
+      endpoint: this.#inlet.broker!,
     };
     this.#waiting.push({ message, receipt, properties: properties.slice(0, propertiesEnd) });
     this.full ||= this.#waiting.length >= MAX_WAITING;

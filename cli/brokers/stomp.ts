@@ -51,7 +51,6 @@ export const patterns: Patterns = {
     const { to, link, ...target } = targetAt(session, address, values);
     return {
       ...target,
-      endpoint: formatStomp(to.servers[0]!),
       open: (events) => subscribe(to, { ...link, ...events, topics: values.topic }),
     };
   },
@@ -60,7 +59,6 @@ export const patterns: Patterns = {
     const { to, link, ...target } = targetAt(session, address, values);
     return {
       ...target,
-      endpoint: formatStomp(to.servers[0]!),
       open: (events, prefetch) => pull(to, { ...link, ...events, declare: values.declare, prefetch }),
       explain: missing(queueOf(to.destination)),
     };
@@ -76,7 +74,6 @@ export const patterns: Patterns = {
     const { exchange, routingKey } = requestedAt(to.destination);
     return {
       ...target,
-      endpoint: formatStomp(to.servers[0]!),
       destination: { exchange, queue: routingKey },
       open: (options) => request(to, { ...link, ...options }),
       explain: missing(routingKey, ""),
@@ -87,7 +84,6 @@ export const patterns: Patterns = {
     const { to, link, ...target } = targetAt(session, address, values);
     return {
       ...target,
-      endpoint: formatStomp(to.servers[0]!),
       open: (events, prefetch) => reply(to, { ...link, ...events, declare: values.declare, prefetch }),
       explain: missing(queueOf(to.destination)),
     };

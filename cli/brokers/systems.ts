@@ -19,8 +19,6 @@ export interface Sink extends Target {
 
 /** Where a command receives messages from. */
 export interface Origin extends Target {
-  /** The address of the broker, for records and templates. */
-  readonly endpoint: string;
   /** @param prefetch the maximum number of unacknowledged messages */
   open(events: InletEvents, prefetch: number): Inlet;
   /** Looks at each message before it is processed. @returns why it does not fit the options */
@@ -61,8 +59,6 @@ export interface OriginValues extends LoginValues {
 
 /** A service that a command asks. */
 export interface AskedService extends Target {
-  /** The address of the broker, for records and templates. */
-  readonly endpoint: string;
   /** The exchange, the queue and the topic of the requests. */
   readonly destination: Destination;
   open(options: RequesterOptions): Requester;
@@ -72,8 +68,6 @@ export interface AskedService extends Target {
 
 /** A service that a command offers. */
 export interface OfferedService extends Target {
-  /** The address of the broker, for records and templates. */
-  readonly endpoint: string;
   /** @param prefetch the maximum number of unacknowledged requests */
   open(events: ReplierEvents, prefetch: number): Replier;
   /** Replaces an error of the first connection. */

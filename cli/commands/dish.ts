@@ -15,7 +15,7 @@ const groups = group("Messages", {
   group: list("-g, --group <name>", "join this group (repeats)", word),
   separator: option(
     "-K, --key-separator <text>",
-    "print a message's group and this before its body",
+    "print the group and this separator before each body",
     separator,
   ),
 });

@@ -119,7 +119,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "queue serve",
     group: "Queue",
-    summary: "run a broker for AMQP 0-9-1 and STOMP clients, such as those of RabbitMQ",
+    summary: "run a broker for AMQP 0-9-1, MQTT and STOMP clients, such as those of RabbitMQ",
     load: () => import("./queue/serve.ts"),
   },
   {
@@ -209,7 +209,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "keygen",
     group: "Tools",
-    summary: "make a CURVE key pair",
+    summary: "generate a CURVE key pair",
     load: () => import("./keygen.ts"),
   },
   {

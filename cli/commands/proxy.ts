@@ -28,7 +28,7 @@ const sides = group("Endpoints", {
 const traffic = group("Messages", {
   pattern: option(
     "--pattern <pattern>",
-    "pubsub, pushpull or reqrep; sub-push: from an exchange or a publisher to a queue; pull-pub: the other way",
+    "pubsub, pushpull or reqrep; sub-push: from an exchange or a publisher to a queue; pull-pub: from a queue to an exchange or subscribers",
     oneOf(...PATTERNS, ...MIXED),
   ),
   topic: list(

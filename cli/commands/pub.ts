@@ -16,7 +16,7 @@ const topics = group("Messages", {
   ),
   separator: option(
     "-K, --key-separator <text>",
-    "split each line here into topic and body; -t is for lines without it",
+    "the separator of topic and body in each line; -t is the topic of lines without it",
     separator,
     TOPIC_BYTES,
   ),

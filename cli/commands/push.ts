@@ -39,7 +39,7 @@ export default command({
       return await send(session, "push", broker, values);
     }
     const plan = planEndpoints(session.command, "connect", values, operands);
-    const source = sourceOf(values, repeats(values), { warn: session.warn });
+    const source = sourceOf(session, values, repeats(values));
     const socket = new Push({
       ...await socketOptions(session, values),
       hwm: values.hwm,

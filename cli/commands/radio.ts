@@ -10,7 +10,7 @@ const groups = group("Messages", {
   group: option("-g, --group <name>", "send each message to this group", word),
   separator: option(
     "-K, --key-separator <text>",
-    "split each line here into group and body; -g is for lines without it",
+    "the separator of group and body in each line; -g is the group of lines without it",
     separator,
   ),
 });

@@ -85,7 +85,7 @@ function responderFor(session: Session, values: Values<typeof options>): Respond
     return { output, jobs: 1, answer: (request) => reply(session, request, request.frames) };
   }
   if (values.exec !== undefined) return execResponder(session, output, values.exec, values);
-  const source = sourceOf(values, isFixed(values), { warn: session.warn });
+  const source = sourceOf(session, values, isFixed(values));
   const replies = new Turns(source, framesOf);
   session.onStop(() => source.cancel());
   const writer = recordWriter(output, styleOf(session, values, false));

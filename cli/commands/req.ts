@@ -61,7 +61,7 @@ export default command({
       throw new UsageError("-t is the routing key for --exchange, which is for AMQP");
     }
     const plan = planEndpoints(session.command, "connect", values, operands);
-    const source = sourceOf(values, repeats(values), { warn: session.warn });
+    const source = sourceOf(session, values, repeats(values));
     const stdout = new Output(session);
     const writer = recordWriter(stdout, styleOf(session, values, false));
     const socket = new Req({

@@ -21,7 +21,7 @@ const topics = group("Messages", {
   ),
   separator: option(
     "-K, --key-separator <text>",
-    "print a message's topic and this before its body",
+    "print the topic and this separator before each body",
     separator,
   ),
 });

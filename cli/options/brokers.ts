@@ -70,7 +70,7 @@ export const asking = {
     ),
   }),
   ...group(AMQP, {
-    exchange: option("--exchange <exchange>", "send to this exchange; the address names no queue then", word),
+    exchange: option("--exchange <exchange>", "send to this exchange; the address then has no queue", word),
     topic: option("-t, --topic <key>", "the routing key, with --exchange", text),
   }),
 };

@@ -27,7 +27,7 @@ export const security = rare({
     ),
     curveKey: option(
       "--curve-key <file>",
-      "our key pair, a NAME.key_secret of keygen (default for a client: a new pair)",
+      "our key pair: the file NAME.key_secret of mqcat keygen (default for a client: a new pair)",
       word,
     ),
     curveAllow: option(
@@ -111,7 +111,7 @@ export const output = group("Output", {
   json: flag("-J, --json", "one JSON record per line"),
   format: option(
     "-f, --format <template>",
-    "%s payload, %S length, %R length as 4 bytes, %t topic, %h headers, %i routing id, %p1 part 1, %o number, %T time, %e endpoint; \\n \\t \\0 \\xNN",
+    "%s body, %S length, %R length as 4 bytes, %t topic, %h headers, %i routing id, %p1 part 1, %o number, %T time, %e endpoint; \\n \\t \\0 \\xNN",
     template,
     "\\xNN is a byte",
   ),

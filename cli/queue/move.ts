@@ -1,7 +1,5 @@
 import { Consumer } from "../../lib/amqp/client/consumer.ts";
-import { connectBroker, patiently } from "../../lib/amqp/client/link.ts";
 import { Publisher } from "../../lib/amqp/client/publisher.ts";
-import { findQueue } from "../../lib/amqp/client/queues.ts";
 import { addressing, type Readdress } from "../../lib/patterns/bridge/addressing.ts";
 import { pushTo } from "../../lib/patterns/amqp/send.ts";
 import { Bridge } from "../../lib/patterns/bridge/bridge.ts";
@@ -11,13 +9,17 @@ import type { Session } from "../app/session.ts";
 import { messages } from "../app/tally.ts";
 import { cross } from "../bridge/crossing.ts";
 import { requireQueue } from "./existence.ts";
-import { report } from "../brokers/put.ts";
-import { refuseStream, SUSPICION_MS } from "./streams.ts";
 import { startWithin } from "../brokers/link.ts";
+import { report } from "../brokers/put.ts";
+import { countRedelivery } from "../brokers/redelivery.ts";
+import { KnownQueues } from "./known_queues.ts";
+import { isStream, keepsMessages, offsetOf, SUSPICION_MS } from "./streams.ts";
 import type { BrokerTarget } from "./target.ts";
 
 /** How long to wait for the last confirms, in milliseconds. */
 const LAST_MS = 30_000;
+/** The interval of reports while it follows a queue, in milliseconds. */
+const REPORT_MS = 60_000;
 /** The maximum number of queues in the final report. */
 const NAMED = 5;
 
@@ -28,6 +30,8 @@ export interface MoveOptions {
   readonly prefetch: number | undefined;
   /** Whether to create the target queue if it does not exist. */
   readonly declare: boolean | undefined;
+  /** Whether to wait for more messages when the queue is empty, and for room when the target is full. */
+  readonly follow?: boolean | undefined;
   /** The number of messages that the queue has now: only these are moved. */
   readonly present?: number;
 }
@@ -44,14 +48,18 @@ export interface Destination extends BrokerTarget {
   readonly readdress: Readdress;
 }
 
-/** Moves messages until the queue is empty: each one is acknowledged only after its copy is confirmed. */
+/**
+ * Moves messages until the queue is empty, or for ever with `follow`: each one is acknowledged only after its copy is
+ * confirmed.
+ */
 export async function moveAll(
   session: Session,
   from: Origin,
   to: Destination,
   options: MoveOptions,
 ): Promise<void> {
-  const { count, timeout, present, declare = false } = options;
+  const { count, timeout, present, declare = false, follow = false } = options;
+  const { counts } = session;
   const prefetch = Math.min(options.prefetch ?? 1000, count ?? Infinity, 65535);
   /** The number of messages for each queue. */
   const targets = new Map<string, number>();
@@ -60,8 +68,10 @@ export async function moveAll(
     ? new Publisher(to.brokers, to.link)
     : pushTo(to.brokers, to.queue, {
       ...to.link,
+      waitsForRoom: follow,
       prepare: async (connection) => void await requireQueue(connection, to.queue!, declare),
     });
+  const readdress = addressing(to.readdress);
   const bridge: Bridge = new Bridge(publisher, (events) =>
     new Consumer(from.brokers, from.queue, {
       ...from.link,
@@ -69,16 +79,34 @@ export async function moveAll(
       prefetch,
       prepare: async (connection) => void await requireQueue(connection, from.queue),
     }), {
-    address: addressing(to.readdress),
+    address(delivery) {
+      if (bridge.taken === 1 && offsetOf(delivery) !== undefined) bridge.fail(keepsMessages(from.queue));
+      countRedelivery(counts, delivery);
+      return readdress(delivery);
+    },
     admit: known === undefined ? undefined : ({ routingKey }) => known.admit(routingKey, bridge),
     onForwarded: ({ routingKey }) => targets.set(routingKey, (targets.get(routingKey) ?? 0) + 1),
     count,
     present,
     prefetch,
   });
-  const progress = new Progress(session, () => bridge.forwarded, "moved");
-  let started = false;
   let asked = false;
+  const isDrained = async () => {
+    const isDrained = await bridge.inlet.isDrained!();
+    const isQuiet = performance.now() - bridge.lastAt >= SUSPICION_MS;
+    if (asked || bridge.taken > 0 || !isDrained && !isQuiet) return isDrained;
+    asked = true;
+    try {
+      if (await isStream(from, from.queue)) bridge.fail(keepsMessages(from.queue));
+    } catch (error) {
+      bridge.fail(error as Error);
+    }
+    return false;
+  };
+  counts.redelivered = 0;
+  const progress = new Progress(session, () => bridge.forwarded, "moved");
+  const reports = follow ? setInterval(reporterOf(session, bridge), REPORT_MS) : undefined;
+  let started = false;
   try {
     await cross(session, bridge, {
       async start() {
@@ -89,19 +117,13 @@ export async function moveAll(
       timeout,
       silence: "nothing moved",
       linger: LAST_MS,
-      async isDrained() {
-        const isDrained = await bridge.inlet.isDrained!();
-        const isQuiet = performance.now() - bridge.lastAt >= SUSPICION_MS;
-        if (asked || bridge.taken > 0 || !isDrained && !isQuiet) return isDrained;
-        asked = true;
-        await refuseStream(from, from.queue, "move").catch((error) => bridge.fail(error));
-        return false;
-      },
+      isDrained: follow ? undefined : isDrained,
     });
   } finally {
     progress.end();
+    clearInterval(reports);
     if (started) {
-      session.counts.received = bridge.taken;
+      counts.received = bridge.taken;
       report(session, publisher, bridge.published);
       reportMoved(session, bridge, from.queue, to.queue, targets);
       if (bridge.keptCount > 0) reportKept(session, bridge, from.queue, prefetch, count);
@@ -109,9 +131,23 @@ export async function moveAll(
   }
 }
 
+/** Reports how many messages have been moved since the last call, if there are any and no progress line shows it. */
+function reporterOf({ reporter }: Session, bridge: Bridge): () => void {
+  let before = 0;
+  return () => {
+    const { forwarded } = bridge;
+    if (forwarded > before && !reporter.hasTerminal) {
+      reporter.info(
+        `moved ${forwarded - before} messages in the last ${REPORT_MS / 1000} s, ${forwarded} in all`,
+      );
+    }
+    before = forwarded;
+  };
+}
+
 /** Reports the moved messages, and where they are. */
 function reportMoved(
-  { reporter }: Session,
+  { reporter, counts }: Session,
   { forwarded, keptCount, failure }: Bridge,
   from: string,
   to: string | undefined,
@@ -119,10 +155,16 @@ function reportMoved(
 ): void {
   // The line that follows is sufficient.
   if (forwarded === 0 && (failure !== undefined || keptCount > 0)) return;
-  if (to !== undefined) return reporter.info(`moved ${forwarded} from '${from}' to '${to}'`);
+  const { resent = 0, redelivered = 0 } = counts;
+  const twice = resent + redelivered === 0
+    ? ""
+    : `; there may be duplicates: ${redelivered} had been delivered before, ${resent} were sent again`;
+  if (to !== undefined) return reporter.info(`moved ${forwarded} from '${from}' to '${to}'${twice}`);
   const named = [...targets].slice(0, NAMED).map(([name, count]) => `${count} to '${name}'`);
   if (targets.size > NAMED) named.push(`others to ${targets.size - NAMED} more queues`);
-  reporter.info(`moved ${forwarded} from '${from}'${named.length === 0 ? "" : `: ${named.join(", ")}`}`);
+  reporter.info(
+    `moved ${forwarded} from '${from}'${named.length === 0 ? "" : `: ${named.join(", ")}`}${twice}`,
+  );
 }
 
 /** Reports the messages that stay, with the reasons. */
@@ -141,41 +183,4 @@ function reportKept(
     `${messages(keptCount)} stay in '${from}': ${reasons}${unread} (--to QUEUE moves them there)`,
   );
   session.exitCode = EXIT.undelivered;
-}
-
-/** The original queues of dead letters, and whether they exist. */
-class KnownQueues {
-  readonly #target: BrokerTarget;
-  /** Undefined while the broker is asked. */
-  readonly #exists = new Map<string, boolean | undefined>();
-
-  constructor(target: BrokerTarget) {
-    this.#target = target;
-  }
-
-  /** Whether a queue exists: true, the reason why its messages stay, or undefined while it is not known. */
-  admit(queue: string, bridge: Bridge): true | string | undefined {
-    if (!this.#exists.has(queue)) this.#ask(queue, bridge);
-    const exists = this.#exists.get(queue);
-    return exists === false ? `from '${queue}', which does not exist` : exists;
-  }
-
-  /** Asks on a separate connection. */
-  async #ask(queue: string, bridge: Bridge): Promise<void> {
-    this.#exists.set(queue, undefined);
-    try {
-      const { brokers, link } = this.#target;
-      await patiently(link, async () => {
-        const connection = await connectBroker(brokers, link);
-        try {
-          this.#exists.set(queue, await findQueue(connection, queue) !== undefined);
-        } finally {
-          await connection.close();
-        }
-      });
-    } catch (error) {
-      bridge.fail(error as Error);
-    }
-    bridge.proceed();
-  }
 }

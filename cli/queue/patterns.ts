@@ -1,18 +1,16 @@
 /** The patterns on AMQP brokers, with the remedies of the command line in their errors. */
-import { formatBroker } from "../../lib/amqp/client/url.ts";
 import { publish, push, queueOf } from "../../lib/patterns/amqp/send.ts";
 import { DEFAULT_EXCHANGE } from "../../lib/patterns/amqp/send.ts";
 import { pull, subscribe } from "../../lib/patterns/amqp/receive.ts";
 import { reply } from "../../lib/patterns/amqp/reply.ts";
 import { request } from "../../lib/patterns/amqp/request.ts";
-import type { FieldTable, FieldValue } from "../../lib/amqp/types/field_value.ts";
-import { messageOf } from "../../lib/errors.ts";
+import type { FieldTable } from "../../lib/amqp/types/field_value.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import type { Origin, OriginValues, Patterns, Sink } from "../brokers/systems.ts";
 import { requireDeadLetters } from "./dead_letters.ts";
 import { refuseEmptyKeys, refuseEmptyNames, requireExchange, requireQueue } from "./existence.ts";
-import { explainOffset, fromOffset, isStream, notAStream, offsetOf, parseOffset } from "./streams.ts";
+import { explainOffset, fromOffset, isStream, notAStream, offsetOf, startOf } from "./streams.ts";
 import { argument, type BrokerTarget, targetAt } from "./target.ts";
 
 /** What the patterns are on AMQP brokers. */
@@ -33,7 +31,6 @@ export const patterns: Patterns = {
     const { brokers, link } = target;
     return {
       ...target,
-      endpoint: formatBroker(brokers[0]!),
       open: (events, prefetch) =>
         subscribe({ brokers, name }, {
           ...link,
@@ -65,7 +62,6 @@ export const patterns: Patterns = {
     const queue = exchange === undefined ? queueOf({ brokers, name }) : undefined;
     return {
       ...target,
-      endpoint: formatBroker(brokers[0]!),
       destination: { exchange: exchange ?? "", queue, topic },
       open: (options) =>
         request({ brokers, name: queue }, {
@@ -83,7 +79,6 @@ export const patterns: Patterns = {
     const queue = queueOf({ brokers, name });
     return {
       ...target,
-      endpoint: formatBroker(brokers[0]!),
       open: (events, prefetch) =>
         reply({ brokers, name: queue }, {
           ...link,
@@ -131,11 +126,10 @@ export function takeFrom(
 ): Origin {
   const { brokers, link } = target;
   /** The offset at which to continue in a stream. */
-  let offset = startOf(values);
+  let offset = startOf(values.offset);
   let isFromStream: boolean | undefined;
   return {
     ...target,
-    endpoint: formatBroker(brokers[0]!),
     open: (events, prefetch) =>
       pull({ brokers, name: queue }, {
         ...link,
@@ -158,15 +152,6 @@ export function takeFrom(
     suspect: async () => await isStream(target, queue) ? unfit(queue, true, values) : undefined,
     explain: (error) => explainOffset(queue, error),
   };
-}
-
-function startOf({ offset }: OriginValues): FieldValue | undefined {
-  if (offset === undefined) return undefined;
-  try {
-    return parseOffset(offset);
-  } catch (error) {
-    throw new UsageError(`--offset '${offset}': ${messageOf(error)}`);
-  }
 }
 
 /** Why the options do not fit the type of the queue, which its first message shows. */

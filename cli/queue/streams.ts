@@ -4,12 +4,24 @@ import type { Delivery } from "../../lib/amqp/client/channel.ts";
 import { queueArguments } from "../../lib/amqp/client/queues.ts";
 import { decodeProperties } from "../../lib/amqp/properties.ts";
 import { type FieldTable, type FieldValue, Timestamp } from "../../lib/amqp/types/field_value.ts";
+import { messageOf } from "../../lib/errors.ts";
+import { UsageError } from "../app/errors.ts";
 import { type BrokerTarget, withConnection } from "./target.ts";
 
 const OFFSET = "x-stream-offset";
 
-/** Parses `--offset`, the start in a stream: a word, the number of a message, or a time. */
-export function parseOffset(value: string): FieldValue {
+/** The start in a stream that `--offset` names. @throws {UsageError} it is not an offset */
+export function startOf(offset: string | undefined): FieldValue | undefined {
+  if (offset === undefined) return undefined;
+  try {
+    return parseOffset(offset);
+  } catch (error) {
+    throw new UsageError(`--offset '${offset}': ${messageOf(error)}`);
+  }
+}
+
+/** Parses a word, the number of a message, or a time. */
+function parseOffset(value: string): FieldValue {
   if (/^(first|last|next)$/.test(value)) return value;
   if (/^\d{1,18}$/.test(value)) return BigInt(value);
   const time = Date.parse(value);
@@ -42,21 +54,12 @@ export async function isStream(target: BrokerTarget, queue: string): Promise<boo
   return type === "stream";
 }
 
-/**
- * Makes sure that a queue that delivered nothing is not a stream, whose messages cannot be removed.
- *
- * @throws {Error} the queue is a stream
- */
-export async function refuseStream(
-  target: BrokerTarget,
-  queue: string,
-  what: "peek" | "move",
-): Promise<void> {
-  if (!await isStream(target, queue)) return;
-  const remedy = what === "peek"
-    ? `mqcat queue get ${queue} --offset first -n 10 shows messages and keeps them`
-    : `mqcat queue get ${queue} --offset first -w 1s -J | mqcat queue put OTHER -J copies them`;
-  throw new Error(`'${queue}' is a stream, whose messages can be read but not removed: ${remedy}`);
+/** The error of a command that would remove messages from a stream. */
+export function keepsMessages(queue: string): Error {
+  return new Error(
+    `'${queue}' is a stream, whose messages can be read but not removed: ` +
+      `mqcat queue get ${queue} --offset first -w 1s -J | mqcat queue put OTHER -J copies them`,
+  );
 }
 
 /** RabbitMQ refuses an offset for queues of other types. */

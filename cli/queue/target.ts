@@ -3,7 +3,7 @@ import fs from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
-import { connectBroker, type LinkOptions, patiently } from "../../lib/amqp/client/link.ts";
+import { type AmqpEvent, connectBroker, type LinkOptions, patiently } from "../../lib/amqp/client/link.ts";
 import {
   type BrokerAddress,
   DEFAULT_URL,
@@ -113,9 +113,16 @@ function dialer(session: Session, folder: string, create: boolean): NonNullable<
 }
 
 /** The URLs of the HTTP API in the options; undefined: RabbitMQ's default address at each host. */
-export function httpOf(options: { readonly http: string | undefined }): readonly string[] | undefined {
-  return (options.http ?? (process.env["AMQP_HTTP_URL"] || undefined))?.split(",");
+export function httpOf(
+  { http, folder }: { readonly http: string | undefined; readonly folder: string | undefined },
+): readonly string[] | undefined {
+  // The variable is about the broker in use, not about a directory.
+  const usual = folder === undefined ? process.env["AMQP_HTTP_URL"] || undefined : undefined;
+  return (http ?? usual)?.split(",");
 }
+
+/** What `withConnection` runs. @param broker the host of the connection */
+type Work = (connection: AmqpConnection, broker: string) => Promise<void>;
 
 /**
  * Connects once, runs `work`, and closes the connection.
@@ -124,7 +131,7 @@ export function httpOf(options: { readonly http: string | undefined }): readonly
  */
 export async function withConnection(
   target: BrokerTarget,
-  work: (connection: AmqpConnection) => Promise<void>,
+  work: Work,
   waiting?: { readonly timeout: number | undefined },
 ): Promise<void> {
   const link = waiting === undefined ? { ...target.link, awayPatience: 0 } : target.link;
@@ -133,14 +140,19 @@ export async function withConnection(
 
 async function once(
   { brokers, link }: BrokerTarget,
-  work: (connection: AmqpConnection) => Promise<void>,
+  work: Work,
 ): Promise<void> {
   await patiently(link, async () => {
-    const connection = await connectBroker(brokers, link);
+    let broker = "";
+    const onEvent = (event: AmqpEvent) => {
+      if (event.type === "connected") broker = event.broker;
+      link.onEvent?.(event);
+    };
+    const connection = await connectBroker(brokers, { ...link, onEvent });
     const stop = () => connection.abort();
     link.signal?.addEventListener("abort", stop);
     try {
-      await work(connection);
+      await work(connection, broker);
     } catch (error) {
       throw link.signal?.aborted ? link.signal.reason : error;
     } finally {

@@ -25,7 +25,7 @@ export interface EmbeddedBroker extends AsyncDisposable {
 }
 
 /**
- * Opens a broker for AMQP 0-9-1 and STOMP in this process, with data on disk or in memory.
+ * Opens a broker for AMQP 0-9-1, MQTT and STOMP in this process, with data on disk or in memory.
  *
  * @throws {MqcatError} `ERR_ADDRESS_IN_USE`: another process has the data open
  *

@@ -1,8 +1,12 @@
 import { AwayError } from "./away.ts";
 import { HandshakeTimeoutError, messageOf, MqcatError, UnreachableError } from "../errors.ts";
+import { isAddress, resolve } from "../transport/address.ts";
+import type { Endpoint } from "../transport/endpoint_types.ts";
 import type { ByteStream } from "../transport/stream.ts";
 import { connect } from "../transport/transport.ts";
 import { sleep } from "../transport/waiting.ts";
+import { untilAborted } from "./abort.ts";
+import { shuffled } from "./shuffle.ts";
 import type { LinkOptions } from "./options.ts";
 import type { Address, Connection, Protocol } from "./protocol.ts";
 
@@ -15,7 +19,8 @@ const LONGEST_FIRST_PAUSE_MS = 2000;
 const NEVER = new AbortController().signal;
 
 /**
- * Connects to the first broker of a list that accepts the connection.
+ * Connects to the first broker of a list that accepts the connection. The order is that of `options`. Names are resolved
+ * again for each call, and all addresses of a name are tried.
  *
  * @throws the permanent errors of the protocol: a broker refused the connection
  * @throws {UnreachableError | HandshakeTimeoutError} no broker answered
@@ -26,24 +31,63 @@ export async function dialFirst<A extends Address, C extends Connection>(
   options: LinkOptions = {},
 ): Promise<C> {
   const failures: Error[] = [];
-  for (const address of addresses) {
-    try {
-      return await dialOne(protocol, address, options);
-    } catch (error) {
-      if (error instanceof CallbackError) throw error.cause;
-      if (options.signal?.aborted) throw options.signal.reason;
-      if (protocol.isPermanent(error)) throw error;
-      failures.push(error as Error);
-    }
+  const given = options.shuffle ? shuffled(addresses) : addresses;
+  for (const address of await options.order?.(given) ?? given) {
+    const name = new Name(address.endpoint, options);
+    do {
+      try {
+        return await dialOne(protocol, address, name, options);
+      } catch (error) {
+        if (error instanceof CallbackError) throw error.cause;
+        if (options.signal?.aborted) throw options.signal.reason;
+        if (protocol.isPermanent(error)) throw error;
+        failures.push(error as Error);
+      }
+    } while (name.next());
   }
-  if (failures.length === 1) throw failures[0];
-  if (failures.length === 0) throw new UnreachableError("Cannot connect as the list of brokers is empty");
-  throw new UnreachableError(failures.map(messageOf).join("; "), { cause: failures.at(-1) });
+  // Several addresses of a name often fail in the same way.
+  const reasons = new Set(failures.map(messageOf));
+  if (reasons.size === 0) throw new UnreachableError("Cannot connect as the list of brokers is empty");
+  if (reasons.size === 1) throw failures[0];
+  throw new UnreachableError([...reasons].join("; "), { cause: failures.at(-1) });
+}
+
+/** The addresses of the host of an endpoint, one for each attempt. */
+class Name {
+  /** Undefined before the name is resolved, and for endpoints that are not resolved here. */
+  #addresses: readonly string[] | undefined;
+  #at = 0;
+
+  readonly #host: string | undefined;
+  readonly #options: LinkOptions;
+
+  constructor(endpoint: Endpoint, options: LinkOptions) {
+    const isName = (endpoint.scheme === "tcp" || endpoint.scheme === "tls") && !isAddress(endpoint.host);
+    this.#host = isName ? endpoint.host : undefined;
+    this.#options = options;
+  }
+
+  /** The address to try; undefined leaves it to the transport. */
+  async address(signal: AbortSignal): Promise<string | undefined> {
+    if (this.#host === undefined) return undefined;
+    const { resolve: lookup = resolve, shuffle } = this.#options;
+    if (this.#addresses === undefined) {
+      const found = await untilAborted(lookup(this.#host), signal);
+      this.#addresses = shuffle ? shuffled(found) : found;
+    }
+    return this.#addresses[this.#at];
+  }
+
+  /** Continues with the next address. @returns whether there is one */
+  next(): boolean {
+    return ++this.#at < (this.#addresses?.length ?? 0);
+  }
 }
 
 async function dialOne<A extends Address, C extends Connection>(
   protocol: Protocol<A, C>,
   address: A,
+  name: Name,
   options: LinkOptions,
 ): Promise<C> {
   const { signal } = options;
@@ -62,7 +106,7 @@ async function dialOne<A extends Address, C extends Connection>(
   const dial = async () => {
     if (signal?.aborted) throw signal.reason;
     stream = options.dial === undefined
-      ? await connect(address.endpoint, { tls: options.tls ?? {}, signal: attempt.signal })
+      ? await connectTo(address.endpoint, name, options, attempt.signal)
       : await options.dial(attempt.signal);
     if (signal?.aborted) stream.close();
     return stream;
@@ -81,6 +125,15 @@ async function dialOne<A extends Address, C extends Connection>(
     clearTimeout(timer);
     signal?.removeEventListener("abort", stop);
   }
+}
+
+async function connectTo(
+  endpoint: Endpoint,
+  name: Name,
+  { tls = {} }: LinkOptions,
+  signal: AbortSignal,
+): Promise<ByteStream> {
+  return await connect(endpoint, { tls, signal, address: await name.address(signal) });
 }
 
 /** Carries the error of a callback of the user past the handling of the errors of a connection. */

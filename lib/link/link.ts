@@ -34,7 +34,6 @@ export class Link<A extends Address, C extends Connection> {
   readonly #user: LinkUser<C>;
   readonly #stop = new AbortController();
   #connection: C | undefined;
-  /** The host of the current or last connection. */
   #broker = "";
   #running: Promise<void> | undefined;
 
@@ -53,6 +52,11 @@ export class Link<A extends Address, C extends Connection> {
   /** The connection; undefined while the link is not connected or not set up. */
   get connection(): C | undefined {
     return this.#connection;
+  }
+
+  /** The host of the current or last connection; empty before the first one. */
+  get broker(): string {
+    return this.#broker;
   }
 
   /**

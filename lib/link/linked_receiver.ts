@@ -50,6 +50,11 @@ export abstract class LinkedReceiver<A extends Address, C extends ReceivingConne
     return this.link.changed;
   }
 
+  /** The host of the current or last connection; empty before the first one. */
+  get broker(): string {
+    return this.link.broker;
+  }
+
   /** The permanent failure. */
   get failure(): Error | undefined {
     return this.link.failure;

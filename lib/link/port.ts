@@ -31,9 +31,14 @@ export interface PortEvents {
   /**
    * A message was returned: no queue exists for it. `onConfirm` follows.
    *
-   * @param isIt whether it may be the message of this run
+   * @param isIt whether it may be the message with this index in a run; `exact`: also by its properties, which not every
+   * server returns as they were
    */
-  onReturn(code: number, reason: string, isIt: (run: Run) => boolean): void;
+  onReturn(
+    code: number,
+    reason: string,
+    isIt: (run: Run, index: number, exact: boolean) => boolean,
+  ): void;
   /** All confirms and returns of one received chunk were reported. */
   onBatchEnd(): void;
   /** The port is not full any more. */

@@ -1,42 +1,24 @@
-import { AwayError } from "./away.ts";
 import { LimitError } from "../errors.ts";
-import { type Signal, sleep } from "../transport/waiting.ts";
+import type { Signal } from "../transport/waiting.ts";
+import { type IsReturned, Ledger } from "./ledger.ts";
 import { Link } from "./link.ts";
 import type { Bodies, Envelope } from "./message.ts";
 import type { Port, PortEvents, Publishing } from "./port.ts";
 import type { Address, Connection, Protocol } from "./protocol.ts";
-import type { PublisherOptions } from "./publisher_options.ts";
-export type { PublisherOptions } from "./publisher_options.ts";
-import { isList, type Outcome, PENDING, REFUSED, type Run, TAKEN, takenAtFront, unsettled } from "./run.ts";
-
-/** The first and the longest pause before messages are published again, in milliseconds. */
-const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 5000;
-
-/** Outcomes that wait for the decision of `reconsider`. */
-interface Held {
-  readonly settle: (() => void)[];
-  /** The runs of returned messages, as far as they are known. */
-  readonly returned: Set<Run>;
-}
+import type { PublisherOptions, Rejection } from "./publisher_options.ts";
+import { type HeldOutcome, Retry } from "./retry.ts";
+export type { PublisherOptions, Rejection } from "./publisher_options.ts";
+import { envelopeOf, isList, KEPT, type Outcome, type Run } from "./run.ts";
 
 /**
  * Publishes with confirms, with thousands of unconfirmed messages at a time. Messages that are unconfirmed when a
  * connection is lost are published again on the next one: none is lost, but some may arrive twice.
  */
 export class Publisher<A extends Address, C extends Connection> {
-  /** The number of messages that the broker accepted, those in `returned` included. */
-  acknowledged = 0;
-  /** The number of messages that the broker refused, for example because a queue is full. */
-  refused = 0;
-  /** Why the broker refused the first message; empty when it gave no reason. */
-  refusalReason = "";
   /** The number of messages that were returned because no queue exists for them. */
   returned = 0;
   /** The reason why the first message was returned. */
   returnReason = "";
-  /** The number of messages that the broker accepted before the first one that it did not accept yet. */
-  takenInOrder = 0;
   /** Why the pending messages are not accepted yet; empty when it is not known. */
   delayReason = "";
   /** Called after messages are settled. */
@@ -56,26 +38,12 @@ export class Publisher<A extends Address, C extends Connection> {
     onWritable: () => this.#pump(),
     onFailure: (error) => this.#link.fail(error),
   };
+  readonly #ledger = new Ledger();
   #port: Port | undefined;
   #connection: C | undefined;
-  /** In the order of publishing; settled runs at the front are removed. */
-  #runs: Run[] = [];
-  /** The next message to publish: the index of its run, and its index in the run. */
-  #runAt = 0;
-  #messageAt = 0;
-  #nextTag = 1;
-  #pending = 0;
-  #pendingBytes = 0;
+  readonly #retry: Retry<C>;
   /** Confirms and returns that wait for the decision of `reconsider`. */
-  #held: Held | undefined;
-  /** Whether the outcome of messages on this connection is final. */
-  #isFinal = true;
-  #pause = FIRST_PAUSE_MS;
-  readonly #stop = new AbortController();
-  /** The number of accepted messages in removed runs, up to the first refused message. */
-  #takenRuns = 0;
-  /** Whether a message of a removed run was refused. */
-  #gap = false;
+  #held: HeldOutcome[] | undefined;
 
   constructor(
     protocol: Protocol<A, C>,
@@ -87,6 +55,10 @@ export class Publisher<A extends Address, C extends Connection> {
     this.#options = options;
     this.#window = options.window ?? 10_000;
     this.#windowBytes = options.windowBytes ?? 32 * 2 ** 20;
+    this.#retry = new Retry(options, (error) => {
+      this.delayReason = error.message;
+      options.onEvent?.({ type: "away", error });
+    });
     this.#link = new Link(protocol, addresses, options, {
       onUp: (connection) => this.#onUp(connection),
       onDown: () => this.#onDown(),
@@ -113,9 +85,37 @@ export class Publisher<A extends Address, C extends Connection> {
     return this.#link.failure;
   }
 
+  /** The number of messages that the broker accepted, those in `returned` included. */
+  get acknowledged(): number {
+    return this.#ledger.acknowledged;
+  }
+
+  /** The number of messages that the broker refused, for example because a queue is full. */
+  get refused(): number {
+    return this.#ledger.refused;
+  }
+
+  /** Why the broker refused the first message; empty when it gave no reason. */
+  get refusalReason(): string {
+    return this.#ledger.refusalReason;
+  }
+
+  /** The number of messages that the broker accepted before the first one that it did not accept yet. */
+  get takenInOrder(): number {
+    return this.#ledger.takenInOrder;
+  }
+
+  /**
+   * The number of messages that were published again without an outcome, after a lost connection or while their destination
+   * was away: the broker may have some of them twice.
+   */
+  get resent(): number {
+    return this.#ledger.resent;
+  }
+
   /** The number of messages that are neither confirmed nor refused. */
   get pending(): number {
-    return this.#pending;
+    return this.#ledger.pending;
   }
 
   /**
@@ -138,8 +138,8 @@ export class Publisher<A extends Address, C extends Connection> {
     const { starts, ends } = bodies;
     let end = from;
     let bytes = 0;
-    const room = this.#windowBytes - this.#pendingBytes;
-    const last = Math.min(to, from + this.#window - this.#pending);
+    const room = this.#windowBytes - this.#ledger.pendingBytes;
+    const last = Math.min(to, from + this.#window - this.pending);
     let limit = isList(envelopes) ? 0 : this.#publishing.check(envelopes);
     while (end < last && bytes < room) {
       const size = ends[end]! - starts[end]!;
@@ -171,9 +171,7 @@ export class Publisher<A extends Address, C extends Connection> {
       run.starts[i - from] = at;
       run.ends[i - from] = at += ends[i]! - starts[i]!;
     }
-    this.#runs.push(run);
-    this.#pending += count;
-    this.#pendingBytes += bytes;
+    this.#ledger.add(run);
     this.#pump();
     return end;
   }
@@ -194,7 +192,7 @@ export class Publisher<A extends Address, C extends Connection> {
    * @param limit the time limit for the reply of the server, in milliseconds. Default: 2000
    */
   close(limit?: number): Promise<void> {
-    this.#stop.abort();
+    this.#retry.stop();
     return this.#link.close(limit);
   }
 
@@ -207,31 +205,10 @@ export class Publisher<A extends Address, C extends Connection> {
     await this.#options.prepare?.(connection);
     this.#port = await this.#publishing.open(connection, this.#events);
     this.#connection = connection;
-    this.#isFinal = this.#options.reconsider === undefined;
-    this.#rewind();
-    if (this.#refuseTooLarge()) this.#afterConfirms();
+    this.#retry.forget();
+    this.#ledger.rewind();
+    if (this.#ledger.refuse((envelope, size) => this.#reasonAgainst(envelope, size))) this.#afterConfirms();
     else this.#pump();
-  }
-
-  /** Refuses waiting messages that do not fit the limits of a new connection, which may be lower. */
-  #refuseTooLarge(): boolean {
-    let some = false;
-    for (const run of this.#runs) {
-      for (let i = 0; i < run.count; i++) {
-        const size = run.ends[i]! - run.starts[i]!;
-        const error = this.#reasonAgainst(isList(run.envelopes) ? run.envelopes[i]! : run.envelopes, size);
-        if (error === undefined) continue;
-        some = true;
-        run.states[i] = REFUSED;
-        run.left--;
-        this.#pending--;
-        this.#pendingBytes -= size;
-        if (this.refused++ === 0) this.refusalReason = error.message;
-        run.outcome?.onRefused?.(error);
-      }
-    }
-    if (some) this.#runs = this.#runs.map(unsettled);
-    return some;
   }
 
   #reasonAgainst(envelope: Envelope, size: number): Error | undefined {
@@ -246,41 +223,33 @@ export class Publisher<A extends Address, C extends Connection> {
   #onDown(): void {
     this.#port = this.#connection = this.#held = undefined;
     // An error within a batch ends the connection without `onBatchEnd`.
-    if (this.#runs[0]?.left === 0) this.#afterConfirms();
-    this.#rewind();
+    if (this.#ledger.isFrontSettled) this.#afterConfirms();
+    this.#ledger.rewind();
   }
 
-  /** Begins again with the first unsettled message. */
-  #rewind(): void {
-    this.#nextTag = 1;
-    this.#runs = this.#runs.map(unsettled);
-    this.#runAt = this.#messageAt = 0;
-  }
-
-  /** Holds the outcome of messages back until `reconsider` has decided whether it is final. */
-  async #reconsider(outcome: "returned" | "refused"): Promise<void> {
-    const held: Held = this.#held = { settle: [], returned: new Set() };
+  /** Holds outcomes back until it is decided whether they are final. */
+  async #hold(rejection: Rejection): Promise<void> {
+    const held: HeldOutcome[] = this.#held = [];
     const connection = this.#connection!;
     const port = this.#port!;
     this.#port = undefined;
+    this.#retry.measure(this.acknowledged, this.pending);
+    // Otherwise the connection is lost, and all unsettled messages are published on the next one.
+    const isCurrent = () => this.#held === held;
     try {
-      const away = await this.#options.reconsider!(connection, outcome);
-      if (this.#held !== held) return; // The connection is lost, and all messages are published on the next one.
-      if (away === undefined) {
-        this.#isFinal = true;
-        this.#held = undefined;
-        this.#port = port;
-        for (const settle of held.settle) settle();
-        return this.#afterConfirms();
-      }
-      this.#await(away);
+      const waits = await this.#retry.mustWait(connection, rejection);
+      if (!isCurrent()) return;
+      if (!waits) return this.#accept(held, port);
       await port.close?.();
-      while (!await this.#isReady(connection) && this.#held === held);
-      if (this.#held !== held) return;
-      this.#held = undefined;
-      this.#rewind();
+      if (!isCurrent()) return;
+      this.#keep(held);
+      this.#afterConfirms();
+      while (isCurrent() && !await this.#retry.isReady(connection));
+      if (!isCurrent()) return;
+      this.#ledger.rewind();
       const next = await this.#publishing.open(connection, this.#events);
-      if (this.#connection !== connection) return;
+      if (!isCurrent()) return;
+      this.#held = undefined;
       this.#port = next;
       this.#pump();
     } catch (error) {
@@ -288,113 +257,54 @@ export class Publisher<A extends Address, C extends Connection> {
     }
   }
 
-  /** Pauses, and looks whether messages can be published again. */
-  async #isReady(connection: C): Promise<boolean> {
-    await sleep(this.#pause * (0.5 + Math.random() / 2), this.#stop.signal);
-    this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS);
-    try {
-      await this.#options.prepare?.(connection);
-      return true;
-    } catch (error) {
-      if (!(error instanceof AwayError)) throw error;
-      this.#await(error);
-      return false;
+  /** Applies final outcomes. */
+  #accept(held: readonly HeldOutcome[], port: Port): void {
+    this.#held = undefined;
+    this.#port = port;
+    for (const outcome of held) {
+      if (outcome.type === "return") this.#countReturn(outcome.code, outcome.reason, outcome.run);
+      else this.#settle(outcome.tag, outcome.multiple, outcome.taken, outcome.reason);
     }
+    this.#afterConfirms();
   }
 
-  #await(error: AwayError): void {
-    this.delayReason = error.message;
-    this.#options.onEvent?.({ type: "away", error });
+  /** Settles the accepted messages, but not those that were returned or refused. */
+  #keep(held: readonly HeldOutcome[]): void {
+    // If a returned message was not found, it may be any of the accepted ones.
+    if (held.some((outcome) => outcome.type === "return" && outcome.run === undefined)) return;
+    for (const outcome of held) {
+      if (outcome.type === "return") continue;
+      const { tag, multiple, taken } = outcome;
+      if (taken) this.#ledger.settle(tag, multiple, true, "", KEPT);
+      else this.#ledger.mark(tag, multiple, KEPT);
+    }
   }
 
   /** Encodes messages until the port is full. */
   #pump(): void {
-    const port = this.#port;
-    if (port === undefined) return;
-    while (this.#runAt < this.#runs.length && !port.full) {
-      const run = this.#runs[this.#runAt]!;
-      if (this.#messageAt === 0) run.firstTag = this.#nextTag;
-      const { bytes, starts, ends, envelopes, count } = run;
-      const list = isList(envelopes) ? envelopes : undefined;
-      let at = this.#messageAt;
-      for (; at < count && !port.full; at++) {
-        const envelope = list === undefined ? envelopes as Envelope : list[at]!;
-        port.publish(this.#nextTag++, envelope, bytes, starts[at]!, ends[at]!);
-      }
-      this.#messageAt = at;
-      if (at === count) {
-        this.#runAt++;
-        this.#messageAt = 0;
-      }
-    }
-    port.flush();
-  }
-
-  /** Counts a settled run. */
-  #advance(run: Run): void {
-    run.outcome?.onSettled(!run.goneRefused && takenAtFront(run) === run.count);
-    if (this.#gap) return;
-    const taken = takenAtFront(run);
-    this.#gap = taken < run.count || run.goneRefused;
-    if (!run.goneRefused) this.#takenRuns += taken + (this.#gap ? 0 : run.gone);
+    if (this.#port !== undefined) this.#ledger.publishTo(this.#port);
   }
 
   #onConfirm(tag: number, multiple: boolean, taken: boolean, reason = ""): void {
-    if (this.#held === undefined && (taken || this.#isFinal)) {
-      return this.#settle(tag, multiple, taken, reason);
+    if (this.#held === undefined) {
+      if (taken || this.#retry.isFinal("refused")) return this.#settle(tag, multiple, taken, reason);
+      this.#hold({ outcome: "refused", envelope: this.#ledger.envelopeAt(tag) });
     }
-    if (this.#held === undefined) this.#reconsider("refused");
-    this.#held!.settle.push(() => this.#settle(tag, multiple, taken, reason));
+    this.#held!.push({ type: "confirm", tag, multiple, taken, reason });
   }
 
   #settle(tag: number, multiple: boolean, taken: boolean, reason: string): void {
-    let settled = 0;
-    const holder = tag < this.#nextTag ? this.#holderOf(tag) : -1;
-    if (holder < 0) return;
-    for (let at = multiple ? 0 : holder; at <= holder; at++) {
-      const run = this.#runs[at]!;
-      const last = Math.min(tag - run.firstTag, run.count - 1);
-      for (let i = multiple ? 0 : last; i <= last; i++) {
-        if (run.states[i] !== PENDING) continue;
-        run.states[i] = taken ? TAKEN : REFUSED;
-        run.left--;
-        this.#pendingBytes -= run.ends[i]! - run.starts[i]!;
-        settled++;
-      }
-    }
-    this.#pending -= settled;
-    if (taken) {
-      this.acknowledged += settled;
-      this.delayReason = "";
-      this.#pause = FIRST_PAUSE_MS;
-    } else {
-      if (this.refused === 0) this.refusalReason = reason;
-      this.refused += settled;
-    }
+    this.#ledger.settle(tag, multiple, taken, reason);
+    if (taken) this.delayReason = "";
   }
 
-  /** The index of the run that contains a tag; -1 for an unknown tag. */
-  #holderOf(tag: number): number {
-    let low = 0;
-    let high = this.#runs.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const { firstTag } = this.#runs[middle]!;
-      if (firstTag > 0 && firstTag <= tag) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
-  }
-
-  #onReturn(code: number, reason: string, isIt: (run: Run) => boolean): void {
-    if (this.#held === undefined && this.#isFinal) {
-      return this.#countReturn(code, reason, this.#runs.find(isIt));
-    }
-    if (this.#held === undefined) this.#reconsider("returned");
-    const { settle, returned } = this.#held!;
-    const run = this.#runs.find((run) => !returned.has(run) && isIt(run));
-    if (run !== undefined) returned.add(run);
-    settle.push(() => this.#countReturn(code, reason, run));
+  #onReturn(code: number, reason: string, isIt: IsReturned): void {
+    const isFinal = this.#held === undefined && this.#retry.isFinal("returned");
+    const run = this.#ledger.keepReturned(isIt, isFinal);
+    if (isFinal) return this.#countReturn(code, reason, run);
+    const envelope = run && envelopeOf(run, run.states.lastIndexOf(KEPT));
+    if (this.#held === undefined) this.#hold({ outcome: "returned", envelope });
+    this.#held!.push({ type: "return", code, reason, run });
   }
 
   #countReturn(code: number, reason: string, run: Run | undefined): void {
@@ -404,15 +314,7 @@ export class Publisher<A extends Address, C extends Connection> {
   }
 
   #afterConfirms(): void {
-    let done = 0;
-    while (done < this.#runs.length && this.#runs[done]!.left === 0) this.#advance(this.#runs[done++]!);
-    if (done > 0) {
-      this.#runs.splice(0, done);
-      this.#runAt -= done;
-    }
-    this.takenInOrder = this.#takenRuns;
-    const front = this.#runs[0];
-    if (front !== undefined && !this.#gap) this.takenInOrder += takenAtFront(front);
+    this.#ledger.sweep();
     this.onSettled();
     this.#pump();
     this.changed.fire();

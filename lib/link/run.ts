@@ -3,8 +3,6 @@ import type { Envelope } from "./message.ts";
 
 /** Receives the outcome of a run. */
 export interface Outcome {
-  /** Whether `onReturn` was called. */
-  readonly isReturned: boolean;
   /** A message was returned, because no queue exists for it. `onSettled` follows. */
   onReturn(replyCode: number, reason: string): void;
   /** A message does not fit the limits of the new connection. `onSettled` follows. */
@@ -14,8 +12,10 @@ export interface Outcome {
 }
 
 export const PENDING = 0;
-export const TAKEN = 1;
-export const REFUSED = 2;
+/** Came back or was refused, and is not settled: it may be published again. */
+export const KEPT = 1;
+export const TAKEN = 2;
+export const REFUSED = 3;
 
 /** Messages that were passed to one call of `publish`, until all of them are settled. */
 export interface Run {
@@ -25,7 +25,7 @@ export interface Run {
   ends: Int32Array;
   /** One envelope for all messages, or one for each. */
   envelopes: Envelope | readonly Envelope[];
-  /** PENDING, TAKEN or REFUSED, for each message. */
+  /** PENDING, KEPT, TAKEN or REFUSED, for each message. */
   states: Uint8Array;
   /** The number of messages. */
   count: number;
@@ -47,12 +47,22 @@ export function takenAtFront({ states, count }: Run): number {
   return taken;
 }
 
-/** A copy of a run without its settled messages. */
+/** The number of pending messages among the first `count`. */
+export function pendingOf({ states }: Run, count: number): number {
+  let found = 0;
+  for (let i = 0; i < Math.min(count, states.length); i++) if (states[i] === PENDING) found++;
+  return found;
+}
+
+/** A copy of a run without its settled messages. The others are pending. */
 export function unsettled(run: Run): Run {
   run.firstTag = 0;
-  if (run.left === run.count) return run;
+  if (run.left === run.count) {
+    run.states.fill(PENDING);
+    return run;
+  }
   const { starts, ends, envelopes } = run;
-  const kept = Array.from(run.states.keys()).filter((i) => run.states[i] === PENDING);
+  const kept = Array.from(run.states.keys()).filter((i) => !isSettled(run.states[i]!));
   return {
     ...run,
     starts: Int32Array.from(kept, (i) => starts[i]!),
@@ -64,6 +74,16 @@ export function unsettled(run: Run): Run {
     gone: run.gone + run.count - kept.length,
     goneRefused: run.goneRefused || run.states.includes(REFUSED),
   };
+}
+
+/** Whether a message with this state is settled. */
+export function isSettled(state: number): boolean {
+  return state > KEPT;
+}
+
+/** The envelope of a message of a run. */
+export function envelopeOf({ envelopes }: Run, index: number): Envelope {
+  return isList(envelopes) ? envelopes[index]! : envelopes;
 }
 
 export function isList(envelopes: Envelope | readonly Envelope[]): envelopes is readonly Envelope[] {

@@ -46,10 +46,6 @@ class Ticket implements Outcome {
     });
   }
 
-  get isReturned(): boolean {
-    return this.#returned !== undefined;
-  }
-
   onReturn(replyCode: number, reason: string): void {
     this.#returned = this.#errors.returned(replyCode, reason);
   }

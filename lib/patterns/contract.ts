@@ -36,6 +36,11 @@ export interface Outlet {
   readonly returnReason: string;
   /** Why the pending messages are not accepted yet; empty when it is not known. */
   readonly delayReason?: string;
+  /**
+   * The number of messages that were sent again because their outcome was not known: the other side may have some of them
+   * twice. Absent where nothing is sent again.
+   */
+  readonly resent?: number;
   /** The number of messages that are neither accepted nor refused. */
   readonly pending: number;
   /** The number of messages that were accepted before the first one that is not accepted yet. */
@@ -66,6 +71,8 @@ export interface Inlet {
   readonly changed: Signal;
   /** The permanent failure. */
   readonly failure: Error | undefined;
+  /** The host of the current or last connection, at systems with a broker. */
+  readonly broker?: string;
   /** The number of connections so far. */
   readonly generation: number;
   /** Acknowledges a message, or all up to it. Ignores messages of a lost connection. Call `flush` afterwards. */

@@ -81,6 +81,11 @@ export class Replier {
     return this.#link.inlet.failure ?? this.#link.outlet.failure;
   }
 
+  /** The host that requests come from, or came from last, at systems with a broker. */
+  get broker(): string | undefined {
+    return this.#link.inlet.broker;
+  }
+
   /** The number of replies that are not confirmed. */
   get pending(): number {
     return this.#pending;
@@ -242,10 +247,6 @@ class ReplyOutcome implements Outcome {
 
   constructor(finish: (undeliverable: string | undefined) => void) {
     this.#finish = finish;
-  }
-
-  get isReturned(): boolean {
-    return this.#reason !== undefined;
   }
 
   onReturn(_code: number, reason: string): void {

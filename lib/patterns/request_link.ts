@@ -56,6 +56,10 @@ export class PortLink<A extends Address, C extends PausableConnection> implement
     return this.#link.changed;
   }
 
+  get broker(): string {
+    return this.#link.broker;
+  }
+
   get failure(): Error | undefined {
     return this.#link.failure;
   }

@@ -50,6 +50,8 @@ export interface RequestLink {
   readonly changed: Signal;
   /** The permanent failure. */
   readonly failure: Error | undefined;
+  /** The host of the current or last connection, at systems with a broker. */
+  readonly broker?: string;
   /** @throws {RangeError | LimitError} a message with this envelope cannot be sent */
   check(envelope: Envelope): void;
   /** Closes the connection. @param limit the time limit for the reply of the other side, in milliseconds */
@@ -143,6 +145,11 @@ export class Requester {
   /** The permanent failure, for example because nothing receives the requests. */
   get failure(): Error | undefined {
     return this.#link.failure;
+  }
+
+  /** The host of the current or last connection, at systems with a broker. */
+  get broker(): string | undefined {
+    return this.#link.broker;
   }
 
   /** The number of requests without a reply. */

@@ -5,13 +5,18 @@ import { currentRuntime } from "./runtime/mod.ts";
 import { formatHostEndpoint } from "./schemes/text.ts";
 import type { ByteStream, Listener, RawListener } from "./stream.ts";
 
-/** Connects over TCP. */
-export async function connectTcp(endpoint: HostEndpoint, signal: AbortSignal): Promise<ByteStream> {
+/** Connects over TCP. @param only the only address to try */
+export async function connectTcp(
+  endpoint: HostEndpoint,
+  signal: AbortSignal,
+  only?: string,
+): Promise<ByteStream> {
   const runtime = await currentRuntime();
   return await connectHost(
     endpoint,
     signal,
     async (address, source) => notToItself(await runtime.connectTcp(address, endpoint.port, signal, source)),
+    only,
   );
 }
 
@@ -19,17 +24,22 @@ export async function connectTcp(endpoint: HostEndpoint, signal: AbortSignal): P
  * Tries each address of a host in turn.
  *
  * @param dial connects to one address, from `source` if there is one
+ * @param only the only address to try
  * @throws the first address's error when no address could be reached
  */
 export async function connectHost(
   endpoint: HostEndpoint,
   signal: AbortSignal,
   dial: (address: string, source: SourceAddress | undefined) => Promise<ByteStream>,
+  only?: string,
 ): Promise<ByteStream> {
   if (endpoint.port === 0) throw new EndpointError("port 0 can be bound, not connected to");
   const source = endpoint.source && { ...endpoint.source, host: await localAddress(endpoint.source.host) };
   let failure: unknown;
-  for (const address of await resolve(endpoint.host === "*" ? "localhost" : endpoint.host)) {
+  const addresses = only === undefined
+    ? await resolve(endpoint.host === "*" ? "localhost" : endpoint.host)
+    : [only];
+  for (const address of addresses) {
     try {
       return await dial(address, source);
     } catch (error) {

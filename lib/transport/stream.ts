@@ -164,6 +164,8 @@ export interface TransportOptions {
 export interface ConnectOptions extends TransportOptions {
   /** Ends the attempt when it is aborted; its reason is thrown. It has no effect on a connected stream. */
   readonly signal?: AbortSignal | undefined;
+  /** The only IP address to try, for TCP and TLS. Default: those of the host, in turn */
+  readonly address?: string | undefined;
 }
 
 /**

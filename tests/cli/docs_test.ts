@@ -2,7 +2,7 @@
  * Runs the shell examples of README.md, docs/*.md, cli/help/topics/*.md and cli/cheats/*.md with bash, as a reader would
  * paste them.
  *
- * Except in a cheat, an example is a block that is fenced as `sh` (a `console` block is not run). In a cheat it is a block
+ * Except in a cheat, an example is a block that is fenced as `sh` or, for a program, `ts` (a `console` block is not run). In a cheat it is a block
  * that is indented by four spaces. The expected output is the next block if it is fenced as `text`, or, in a cheat, if
  * it follows the line "It prints:". An example must exit with 0, and all processes that it starts must end by
  * themselves.
@@ -52,7 +52,7 @@ interface Example {
 
 interface Block {
   readonly line: number;
-  readonly kind: "sh" | "text" | "other";
+  readonly kind: "sh" | "text" | "ts" | "other";
   readonly text: string;
 }
 
@@ -61,19 +61,24 @@ function fencedBlocks(lines: readonly string[]): Block[] {
   const blocks: Block[] = [];
   let proseSince = true;
   for (let at = 0; at < lines.length; at++) {
-    const fence = /^```(\w*)$/.exec(lines[at]!);
+    const fence = /^```(\w*(?: ignore)?)$/.exec(lines[at]!);
     if (fence === null) {
       proseSince ||= lines[at] !== "";
       continue;
     }
     const end = lines.indexOf("```", at + 1);
     assert.ok(end > 0, `line ${at + 1}: the block has no end`);
-    const kind = fence[1] === "sh" ? "sh" : fence[1] === "text" && !proseSince ? "text" : "other";
+    const kind = kindOf(fence[1]!, proseSince);
     blocks.push({ line: at + 2, kind, text: lines.slice(at + 1, end).join("\n") });
     proseSince = false;
     at = end;
   }
   return blocks;
+}
+
+function kindOf(language: string, proseSince: boolean): Block["kind"] {
+  if (language === "sh" || language === "ts") return language;
+  return language === "text" && !proseSince ? "text" : "other";
 }
 
 /** The indented blocks of a cheat. A block directly after "It prints:" has the kind `text`. */
@@ -95,9 +100,13 @@ function indentedBlocks(lines: readonly string[]): Block[] {
   return blocks;
 }
 
-function examplesOf(file: string): Example[] {
+function blocksOf(file: string): Block[] {
   const lines = fs.readFileSync(path.join(ROOT, file), "utf8").split("\n");
-  const blocks = file.startsWith("cli/cheats/") ? indentedBlocks(lines) : fencedBlocks(lines);
+  return file.startsWith("cli/cheats/") ? indentedBlocks(lines) : fencedBlocks(lines);
+}
+
+function examplesOf(file: string): Example[] {
+  const blocks = blocksOf(file);
   return blocks.flatMap(({ line, kind, text }, at) => {
     if (kind !== "sh") return [];
     const next = blocks[at + 1];
@@ -147,6 +156,26 @@ async function runExample({ script, output }: Example): Promise<void> {
   }
 }
 
+/** Runs a program of the library's pages. A comment after `console.log(…);` is its output. */
+async function runProgram(text: string): Promise<void> {
+  using dir = tempDir();
+  const mod = JSON.stringify(`file://${ROOT}mod.ts`);
+  fs.writeFileSync(dir.file("example.ts"), text.replaceAll(/"(\.\.?\/mod\.ts|mqcat)"/g, mod));
+  const printed: string[] = [];
+  const { log } = console;
+  console.log = (...words: unknown[]) => {
+    printed.push(words.map((word) => typeof word === "string" ? word : JSON.stringify(word)).join(" "));
+  };
+  try {
+    await import(`file://${dir.file("example.ts")}`);
+  } finally {
+    console.log = log;
+  }
+  const expected = [...text.matchAll(/console\.log\(.*\); \/\/ (.*)$/gm)].map(([, output]) => output!);
+  const withoutSpaces = (lines: string[]) => lines.map((line) => line.replaceAll(" ", ""));
+  assert.deepEqual(withoutSpaces(printed), withoutSpaces(expected));
+}
+
 function define(example: Example): void {
   const name = `${example.file}:${example.line} - ${example.script.split("\n").at(-1)}`;
   const peers = PEERS.filter(([, words]) => words.test(example.script));
@@ -170,6 +199,11 @@ const markdown = ["docs", "cli/help/topics"].flatMap((folder) =>
 describe("docs", () => {
   for (const file of ["README.md", ...markdown, ...cheats.map((name) => `cli/cheats/${name}`)]) {
     for (const example of examplesOf(file)) define(example);
+    for (const { line, kind, text } of blocksOf(file)) {
+      if (kind === "ts") {
+        test(`${file}:${line} - the program prints what its comments say`, () => runProgram(text));
+      }
+    }
   }
 
   for (const command of cheats.map((name) => name.replace(".md", ""))) {

@@ -8,6 +8,7 @@ import { deadLetters } from "./queue/dead_letters.ts";
 import { endings } from "./queue/ending.ts";
 import { existing } from "./queue/existing.ts";
 import { commands } from "./queue/exec.ts";
+import { following } from "./queue/following.ts";
 import { looking } from "./queue/looking.ts";
 import { probed } from "./queue/probed.ts";
 import { progress } from "./queue/progress.ts";
@@ -27,6 +28,7 @@ const SUITES = [
   deadLetters,
   streams,
   looking,
+  following,
   probed,
   progress,
   usage,

@@ -80,6 +80,16 @@ describe("links", () => {
     }
   });
 
+  it("links - docs/development.md lists the tasks and the dependencies of deno.json", () => {
+    const { tasks, imports } = JSON.parse(fs.readFileSync(path.join(ROOT, "deno.json"), "utf8"));
+    const page = fs.readFileSync(path.join(ROOT, "docs/development.md"), "utf8");
+    const words = [
+      ...Object.keys(tasks).map((name) => [`deno task ${name}`, `\`${name}\``]),
+      ...Object.values<string>(imports).map((name) => [name.replace(/^npm:(.+)@/, "$1 ")]),
+    ];
+    assert.deepEqual(words.filter((forms) => !forms.some((form) => page.includes(form))), []);
+  });
+
   it("links - anchors are those of GitHub", () => {
     const markdown =
       "# Differences from RabbitMQ 3.10.8\n## `pub`, `sub`\n## Twice\n## Twice\n```sh\n# no heading\n```";

@@ -26,7 +26,7 @@ plainServer probe publishTo pull pushTo reply requestTo serveEcho subscribe
 const TYPES = `
 AmqpClient AmqpConsumer AmqpErrorOptions AmqpErrorScope AmqpEvent AmqpMessage AmqpOptions AmqpRoute
 AmqpService AmqpWaitOptions Asker Asking BannerService BasicProperties BatchConsumer BrokerEvent
-BrokerOptions ByteStream CertLoginFrom Certificate ConnectOptions ConsumeOptions CurveClientOptions CurveKey
+BrokerOptions ByteStream CertLoginFrom Certificate ClusterOptions ConnectOptions ConsumeOptions CurveClientOptions CurveKey
 CurveKeyPair CurveServerOptions EchoClient EchoClientOptions EchoServer EchoServerEvent EchoServerOptions
 EchoService EmbeddedBroker Endpoint ErrorCode ExchangeOptions FanOutOptions FieldTable FieldValue Finding
 Forwarding FrameStream HeartbeatTimes HostEndpoint HttpService Incoming IncomingRequest InprocEndpoint

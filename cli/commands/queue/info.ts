@@ -1,5 +1,10 @@
 import type { AmqpConnection } from "../../../lib/amqp/client/connection.ts";
-import { managementUrl, queueInfo } from "../../../lib/amqp/client/management.ts";
+import {
+  deliveryLimitOf,
+  managementUrl,
+  type QueueInfo,
+  queueInfo,
+} from "../../../lib/amqp/client/management.ts";
 import { inspectQueues } from "../../../lib/amqp/client/peek.ts";
 import type { BrokerAddress } from "../../../lib/amqp/client/url.ts";
 import { messageOf, UnreachableError } from "../../../lib/errors.ts";
@@ -15,14 +20,28 @@ import { print } from "./print.ts";
 type Facts = Record<string, unknown>;
 
 /** The fields of the HTTP API that are shown. */
-const SHOWN = ["vhost", "type", "durable", "auto_delete", "exclusive", "arguments", "state", "message_bytes"];
+const SHOWN = [
+  "vhost",
+  "type",
+  "durable",
+  "auto_delete",
+  "exclusive",
+  "arguments",
+  "state",
+  "message_bytes",
+  "node",
+  "leader",
+  "members",
+  "online",
+  "delivery_limit",
+];
 
 export default command({
-  argument: ["<queue>", "which queue"],
+  argument: ["<queue>", "the queue"],
   options: {
     ...broker,
     ...http,
-    ...group("Output", { json: flag("-J, --json", "the same as one JSON object") }),
+    ...group("Output", { json: flag("-J, --json", "print the properties as one JSON object") }),
   },
   examples,
   action({ session, values, operands }) {
@@ -53,16 +72,28 @@ async function more(
   queue: string,
 ): Promise<Facts> {
   if (http === undefined && connection.peeks) {
-    const info = (await inspectQueues(connection)).find(({ name }) => name === queue);
-    return { ...info };
+    return placed((await inspectQueues(connection)).find(({ name }) => name === queue));
   }
   try {
-    return { ...await queueInfo(http ?? brokers.map(managementUrl), brokers[0]!, queue) };
+    return placed(await queueInfo(http ?? brokers.map(managementUrl), brokers[0]!, queue));
   } catch (error) {
     if (http !== undefined || !(error instanceof UnreachableError)) throw error;
     session.reporter.warn(`showing only the figures of AMQP: ${messageOf(error)}`);
     return {};
   }
+}
+
+/** Adds the leader of a stream, which RabbitMQ calls its node, and the delivery limit that applies. */
+function placed(info: QueueInfo | undefined): Facts {
+  if (info === undefined) return {};
+  const { node, ...facts } = info;
+  if (info.type !== "quorum" && info.type !== "stream") return { ...info };
+  const limit = deliveryLimitOf(info);
+  return {
+    leader: node,
+    ...facts,
+    ...(limit === undefined ? {} : { delivery_limit: limit }),
+  };
 }
 
 function shown(facts: Facts): Facts {

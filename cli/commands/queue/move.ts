@@ -1,6 +1,6 @@
 import { toQueue } from "../../../lib/patterns/bridge/readdress.ts";
 import examples from "../../cheats/queue-move.md" with { type: "text" };
-import { command, group, option } from "../../app/command.ts";
+import { command, flag, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { word } from "../../app/values.ts";
 import { broker } from "../../options/broker.ts";
@@ -8,7 +8,7 @@ import { declaring, prefetch } from "../../options/brokers.ts";
 import { ending } from "../../options/options.ts";
 import { refuseEmptyNames } from "../../queue/existence.ts";
 import { moveAll } from "../../queue/move.ts";
-import { targetOf } from "../../queue/target.ts";
+import { targetsOf } from "../../queue/two_brokers.ts";
 
 export default command({
   argument: ["<queue> <queue>", "from the first queue to the second; both must exist"],
@@ -16,8 +16,19 @@ export default command({
     ...broker,
     ...group("Broker", {
       toUrl: option("--to-url <url>", "the broker of the second queue, when it is another one", word),
+      toPasswordFile: option(
+        "--to-password-file <path>",
+        "read the password of --to-url from this file (default: $MQCAT_TO_PASSWORD)",
+        word,
+      ),
     }),
     ...ending,
+    ...group("Timing", {
+      follow: flag(
+        "--follow",
+        "move messages as they arrive: do not end when the first queue is empty, or the second one full",
+      ),
+    }),
     ...group("Queue", {
       declare: {
         ...group("Queue", declaring).declare,
@@ -38,10 +49,7 @@ export default command({
     if (from === to && values.toUrl === undefined) {
       throw new UsageError(`'${from}' cannot be moved to itself: it would never end`);
     }
-    const source = targetOf(session, values);
-    const target = values.toUrl === undefined
-      ? source
-      : targetOf(session, { ...values, url: values.toUrl, folder: undefined });
+    const { source, target } = targetsOf(session, values);
     return moveAll(
       session,
       { ...source, queue: from },

@@ -1,3 +1,4 @@
+import { purgeQueue } from "../../../lib/amqp/client/queues.ts";
 import examples from "../../cheats/queue-purge.md" with { type: "text" };
 import { command } from "../../app/command.ts";
 import { messages } from "../../app/tally.ts";
@@ -12,12 +13,11 @@ export default command({
   action({ session, values, operands }) {
     refuseEmptyNames(operands);
     return withConnection(targetOf(session, values), async (connection) => {
-      const channel = await connection.open();
       for (const queue of operands) {
         await requireQueue(connection, queue);
-        const { messageCount } = await channel.call("queue.purge", { queue }, "queue.purge-ok");
-        session.counts.dropped += messageCount;
-        session.reporter.info(`purged ${messages(messageCount)} from '${queue}'`);
+        const count = await purgeQueue(connection, queue);
+        session.counts.dropped += count;
+        session.reporter.info(`purged ${messages(count)} from '${queue}'`);
       }
     });
   },

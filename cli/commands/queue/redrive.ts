@@ -12,7 +12,10 @@ import { moveAll } from "../../queue/move.ts";
 import { targetOf, withConnection } from "../../queue/target.ts";
 
 export default command({
-  argument: ["<queue>", "the queue of dead letters; each goes back to the queue where it died"],
+  argument: [
+    "<queue>",
+    "the queue of dead letters; each returns to the queue where it was rejected or expired",
+  ],
   options: {
     ...broker,
     ...ending,
@@ -23,7 +26,7 @@ export default command({
       },
     }),
     ...group("Delivery", {
-      to: option("--to <queue>", "all of them go here instead", word),
+      to: option("--to <queue>", "send all messages to this queue instead", word),
       prefetch: {
         ...group("Delivery", prefetch).prefetch,
         description: "number of messages in flight (default: 1000)",

@@ -20,7 +20,7 @@ export default command({
   argument: ["<command...>", "the command to run, after --; mqcat exits with its exit code"],
   options: {
     ...group("Endpoints", {
-      http: flag("--http", "serve RabbitMQ's HTTP API, too: $AMQP_HTTP_URL says where"),
+      http: flag("--http", "serve RabbitMQ's HTTP API, too; $AMQP_HTTP_URL has its address"),
     }),
     ...serving,
   },

@@ -7,7 +7,7 @@ import { endsLink } from "./errors.ts";
 import { AMQP, type LinkOptions } from "./link.ts";
 import type { Receipt } from "../../link/message.ts";
 import { LinkedReceiver } from "../../link/linked_receiver.ts";
-import { findQueue } from "./queues.ts";
+import { findQueue, type QueueState } from "./queues.ts";
 import type { BrokerAddress } from "./url.ts";
 
 export type { Receipt } from "../../link/message.ts";
@@ -70,7 +70,22 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
    * A quorum queue without a leader answers that it has no messages: it then has no consumers either, although this one is
    * subscribed.
    */
-  async isDrained(): Promise<boolean> {
+  isDrained(): Promise<boolean> {
+    return this.#isQuiet(({ messageCount, consumerCount }) => messageCount === 0 && consumerCount > 0);
+  }
+
+  /**
+   * Whether the broker has nothing more to deliver for now: of a stream, whether its end is reached. `prefetch` must have room
+   * for more messages.
+   */
+  isAtEnd(): Promise<boolean> {
+    return this.#isQuiet(() => true);
+  }
+
+  /** Whether the queue answers as expected, and nothing is delivered meanwhile. */
+  async #isQuiet(
+    isExpected: (state: Pick<QueueState, "messageCount" | "consumerCount">) => boolean,
+  ): Promise<boolean> {
     const channel = this.#channel;
     if (channel === undefined || !this.#ready) return false;
     const before = this.#delivered;
@@ -78,8 +93,8 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
       const args = { queue: this.#queue, passive: true };
       // RabbitMQ's first reply may overtake deliveries that were sent before it, the second one does not.
       for (let i = 0; i < 2; i++) {
-        const { messageCount, consumerCount } = await channel.call("queue.declare", args, "queue.declare-ok");
-        if (messageCount > 0 || consumerCount === 0 || this.#delivered !== before) return false;
+        const state = await channel.call("queue.declare", args, "queue.declare-ok");
+        if (!isExpected(state) || this.#delivered !== before) return false;
       }
       return true;
     } catch {

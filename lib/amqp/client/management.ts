@@ -1,4 +1,11 @@
-import { LimitError, messageOf, MqcatError, RefusedError, UnreachableError } from "../../errors.ts";
+import {
+  EndpointError,
+  LimitError,
+  messageOf,
+  MqcatError,
+  RefusedError,
+  UnreachableError,
+} from "../../errors.ts";
 import type { BrokerAddress } from "./url.ts";
 
 /** The time limit for a request, in milliseconds, and the size limit for a response, in bytes. */
@@ -20,6 +27,46 @@ export interface QueueInfo {
   readonly messages_unacknowledged?: number;
   readonly message_bytes?: number;
   readonly consumers?: number;
+  /** The node of the leader, or of a classic queue. */
+  readonly node?: string;
+  /** The leader of a quorum queue. */
+  readonly leader?: string;
+  /** The nodes with a copy of a quorum queue or a stream. */
+  readonly members?: readonly string[];
+  /** Those that are up. */
+  readonly online?: readonly string[];
+  readonly delivery_limit?: number;
+  /** The time in the property `timestamp` of the first message, in seconds since 1970. */
+  readonly head_message_timestamp?: number | null;
+  /** When the oldest ready message arrived, in milliseconds since 1970; only of mqcat's own broker. */
+  readonly oldest_message_received_timestamp?: number | null;
+  /** The merged definition of the policies that apply; RabbitMQ knows it some seconds after the declaration. */
+  readonly effective_policy_definition?: Record<string, unknown>;
+}
+
+/** The delivery limit of a queue: the smaller one of its argument and its policies. */
+export function deliveryLimitOf(info: QueueInfo): number | undefined {
+  // RabbitMQ 4 reports the limit that applies, which has a default there.
+  const { delivery_limit: reported, arguments: args, effective_policy_definition: policy } = info;
+  const limits = [reported ?? args?.["x-delivery-limit"], policy?.["delivery-limit"]]
+    .filter((limit): limit is number => typeof limit === "number" && limit >= 0);
+  return limits.length === 0 ? undefined : Math.min(...limits);
+}
+
+/**
+ * Splits a list of URLs of HTTP APIs: `http://one:15672,http://two:15672`. A URL may have a login of its own.
+ *
+ * @throws {EndpointError} a URL is malformed; the message does not contain the password
+ */
+export function parseHttpUrls(text: string): string[] {
+  return text.split(",").map((part) => {
+    const url = part.trim();
+    if (/^https?:\/\/[^/?#]/i.test(url) && URL.canParse(url)) return url;
+    const shown = url.includes("@") ? "…" : url;
+    throw new EndpointError(
+      `Cannot use '${shown}' as the HTTP API: it is not a URL (try http://localhost:15672; commas separate several)`,
+    );
+  });
 }
 
 /** The default URL of a broker's HTTP API, with RabbitMQ's ports. */
@@ -31,11 +78,13 @@ export function managementUrl({ endpoint }: BrokerAddress): string {
   return endpoint.scheme === "tls" ? `https://${host}:15671` : `http://${host}:15672`;
 }
 
-/** Lists the queues of the broker's virtual host. @param bases URLs of the HTTP API; the first one that answers is used */
+/**
+ * Lists the queues of the broker's virtual host. A classic queue whose node is down is only found here.
+ *
+ * @param bases URLs of the HTTP API; the first one that answers is used
+ */
 export async function listQueues(bases: readonly string[], broker: BrokerAddress): Promise<QueueInfo[]> {
-  const queues = await askFirst(bases, broker, `/api/queues/${encodeURIComponent(broker.vhost)}`);
-  if (!Array.isArray(queues)) throw unusable(`${bases.join(",")} is not the HTTP API of a broker`);
-  return queues;
+  return await askList(bases, broker, `queues/${encodeURIComponent(broker.vhost)}`);
 }
 
 /** Describes one queue. @param bases as for `listQueues` */
@@ -43,42 +92,79 @@ export async function queueInfo(
   bases: readonly string[],
   broker: BrokerAddress,
   queue: string,
+  limit?: number,
 ): Promise<QueueInfo> {
-  const path = `/api/queues/${encodeURIComponent(broker.vhost)}/${encodeURIComponent(queue)}`;
-  return await askFirst(bases, broker, path) as QueueInfo;
+  const path = `queues/${encodeURIComponent(broker.vhost)}/${encodeURIComponent(queue)}`;
+  return await askFirst(bases, broker, path, limit) as QueueInfo;
 }
 
-/** @throws the error of the last URL, when none answers */
-async function askFirst(bases: readonly string[], broker: BrokerAddress, path: string): Promise<unknown> {
-  let failure: unknown;
+/** Asks for a list. @param path the path after `/api/` */
+export async function askList<T>(
+  bases: readonly string[],
+  broker: BrokerAddress,
+  path: string,
+  limit?: number,
+): Promise<T[]> {
+  const list = await askFirst(bases, broker, path, limit);
+  if (!Array.isArray(list)) {
+    throw unusable(`${bases.map(withoutLogin).join(",")} is not the HTTP API of a broker`);
+  }
+  return list;
+}
+
+/**
+ * Asks the first host that answers.
+ *
+ * @param path the path after `/api/`
+ * @param limit the time limit for each host, in milliseconds. Default: 10000
+ * @throws {UnreachableError} no host answers; the message has the reason of each
+ * @throws {RefusedError} the user is refused, or what the path names does not exist
+ */
+export async function askFirst(
+  bases: readonly string[],
+  broker: BrokerAddress,
+  path: string,
+  limit: number = TIMEOUT_MS,
+): Promise<unknown> {
+  const failures: Failure[] = [];
   for (const base of bases) {
     try {
-      return await ask(base, broker, path);
+      return await ask(base, broker, path, limit);
     } catch (error) {
-      if (!(error instanceof UnreachableError)) throw error;
-      failure = error;
+      if (!(error instanceof Failure)) throw error;
+      failures.push(error);
     }
   }
-  throw failure;
+  const reasons = failures.map(({ message }) => message).join(", ");
+  throw unusable(
+    `The HTTP API does not answer at ${reasons}: check its URL, ` +
+      "or enable it with 'rabbitmq-plugins enable rabbitmq_management'",
+    { cause: failures.at(-1) },
+  );
 }
 
-async function ask(base: string, { user, password, vhost }: BrokerAddress, path: string): Promise<unknown> {
+/** One host has no answer. The message names it, with the reason. */
+class Failure extends Error {
+  constructor(base: string, reason: string, options?: ErrorOptions) {
+    super(`${base} (${reason})`, options);
+  }
+}
+
+async function ask(url: string, broker: BrokerAddress, path: string, limit: number): Promise<unknown> {
+  const base = withoutLogin(url);
+  const { user, password } = loginOf(url, broker);
   let response: Response;
   let text: string;
   try {
-    response = await fetch(`${base.replace(/\/+$/, "")}${path}`, {
+    response = await fetch(`${base}/api/${path}`, {
       headers: { authorization: `Basic ${base64(`${user}:${password}`)}` },
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(limit),
       redirect: "error",
     });
     text = await readText(response);
   } catch (error) {
     if (error instanceof MqcatError) throw error;
-    throw unusable(
-      `The HTTP API does not answer at ${base} (${reasonOf(error)}): check its URL, ` +
-        "or enable it with 'rabbitmq-plugins enable rabbitmq_management'",
-      { cause: error },
-    );
+    throw new Failure(base, reasonOf(error, limit), { cause: error });
   }
   if (response.status === 401) {
     throw new RefusedError(
@@ -86,20 +172,35 @@ async function ask(base: string, { user, password, vhost }: BrokerAddress, path:
     );
   }
   if (response.status === 404) {
-    throw new RefusedError(
-      `The HTTP API at ${base} found no ${
-        path.split("/").length > 4 ? "such queue" : `virtual host '${vhost}'`
-      }`,
-    );
+    const what = path.split("/").length > 2 ? "such queue" : `virtual host '${broker.vhost}'`;
+    throw new RefusedError(`The HTTP API at ${base} found no ${what}`);
   }
-  if (!response.ok) {
-    throw unusable(`The HTTP API at ${base} answered with status ${response.status}`);
-  }
+  if (!response.ok) throw new Failure(base, `status ${response.status}`);
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw unusable(`${base} is not the HTTP API of a broker`, { cause: error });
+    throw new Failure(base, "it is not the HTTP API of a broker", { cause: error });
   }
+}
+
+/** The login in a URL of the HTTP API, else that of the broker. */
+function loginOf(url: string, broker: BrokerAddress): Pick<BrokerAddress, "user" | "password"> {
+  const { username, password } = new URL(url);
+  if (username === "") return broker;
+  return { user: decoded(username), password: decoded(password) };
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+function withoutLogin(url: string): string {
+  const { protocol, host, pathname } = new URL(url);
+  return `${protocol}//${host}${pathname.replace(/\/+$/, "")}`;
 }
 
 function unusable(message: string, options?: ErrorOptions): UnreachableError {
@@ -121,14 +222,14 @@ function base64(text: string): string {
 }
 
 /** The reason of a failed request in the words of the system, not of the runtime's `fetch`. */
-function reasonOf(error: unknown): string {
+function reasonOf(error: unknown, limit: number): string {
   const causes = [error, (error as { cause?: unknown }).cause, (error as { code?: unknown }).code].map(
     String,
   );
   const text = causes.join(" ");
   if (/ECONNREFUSED|ConnectionRefused|refused/i.test(text)) return "connection refused";
   if (/ECONNRESET|reset/i.test(text)) return "it closed the connection";
-  if (/timed out|timeout/i.test(text)) return `no answer within ${TIMEOUT_MS / 1000} s`;
+  if (/timed out|timeout/i.test(text)) return `no answer within ${limit / 1000} s`;
   if (/ENOTFOUND|EAI_AGAIN|lookup|dns/i.test(text)) return "the host name does not resolve";
   return messageOf(error);
 }

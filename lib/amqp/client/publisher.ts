@@ -48,7 +48,11 @@ class Confirming implements Publishing<AmqpConnection> {
         const reason = exchange === ""
           ? `queue '${routingKey}' does not exist (${text})`
           : `no queue is bound to exchange '${exchange}' with the routing key '${routingKey}' (${text})`;
-        events.onReturn(code, reason, (run) => isReturned(run, exchange, routingKey, content));
+        events.onReturn(
+          code,
+          reason,
+          (run, index, exact) => isReturned(run, index, exchange, routingKey, content, exact),
+        );
       },
       onBatchEnd: () => events.onBatchEnd(),
     });

@@ -1,6 +1,6 @@
 import type { Envelope } from "../../link/message.ts";
 import type { Port } from "../../link/port.ts";
-import { isList, type Run } from "../../link/run.ts";
+import { envelopeOf, type Run } from "../../link/run.ts";
 import type { FrameEncoder } from "../frames/frame_encoder.ts";
 import type { Channel } from "./channel.ts";
 import type { AmqpConnection } from "./connection.ts";
@@ -45,13 +45,32 @@ export class ChannelPort implements Port {
 }
 
 /**
- * Whether a returned message is the one of this run. `basic.return` has no delivery tag; equal messages with the same
- * destination are returned in the order of publishing.
+ * Whether a returned message equals a message of a run. `basic.return` has no delivery tag; equal messages are returned in
+ * the order of publishing.
  */
-export function isReturned(run: Run, exchange: string, routingKey: string, content: Content): boolean {
-  const { outcome, envelopes, bytes } = run;
-  if (outcome === undefined || outcome.isReturned || run.left === 0 || isList(envelopes)) return false;
-  const { body, bodyStart, bodyEnd } = content;
-  return envelopes.exchange === exchange && envelopes.routingKey === routingKey &&
-    bytes.length === bodyEnd - bodyStart && bytes.every((byte, i) => byte === body[bodyStart + i]);
+export function isReturned(
+  run: Run,
+  index: number,
+  exchange: string,
+  routingKey: string,
+  { properties, propertiesEnd, body, bodyStart, bodyEnd }: Content,
+  exact: boolean,
+): boolean {
+  const envelope = envelopeOf(run, index);
+  return envelope.exchange === exchange && envelope.routingKey === routingKey &&
+    isEqual(run.bytes, run.starts[index]!, run.ends[index]!, body, bodyStart, bodyEnd) &&
+    (!exact || isEqual(envelope.properties, 0, envelope.properties.length, properties, 0, propertiesEnd));
+}
+
+function isEqual(
+  a: Uint8Array,
+  start: number,
+  end: number,
+  b: Uint8Array,
+  bStart: number,
+  bEnd: number,
+): boolean {
+  if (end - start !== bEnd - bStart) return false;
+  for (let i = start, j = bStart; i < end; i++, j++) if (a[i] !== b[j]) return false;
+  return true;
 }

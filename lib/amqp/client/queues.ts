@@ -87,6 +87,35 @@ export async function countReady(connection: AmqpConnection, queue: string): Pro
   }
 }
 
+/**
+ * Removes all ready messages of a queue.
+ *
+ * @returns the number of removed messages
+ * @throws {MqcatError} the queue is a stream
+ */
+export async function purgeQueue(connection: AmqpConnection, queue: string): Promise<number> {
+  try {
+    return await withChannel(
+      connection,
+      async (channel) => (await channel.call("queue.purge", { queue }, "queue.purge-ok")).messageCount,
+    );
+  } catch (error) {
+    throw explainStream(
+      error,
+      `Cannot purge '${queue}'`,
+      "only its limits remove messages, such as x-max-age",
+    );
+  }
+}
+
+/** The error of a method that RabbitMQ does not support for streams. @param remedy what to do instead */
+export function explainStream(error: unknown, what: string, remedy: string): unknown {
+  if (!(error instanceof AmqpError) || error.replyCode !== 540 || !/by stream queues/.test(error.replyText)) {
+    return error;
+  }
+  return new MqcatError("ERR_AMQP_CHANNEL", `${what} as it is a stream: ${remedy}`, { cause: error });
+}
+
 /** Whether an exchange exists. */
 export async function findExchange(connection: AmqpConnection, exchange: string): Promise<boolean> {
   try {

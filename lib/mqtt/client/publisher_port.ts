@@ -126,7 +126,7 @@ export class PacketPort implements Port {
     this.#events.onReturn(
       reasonCode,
       "no client subscribes to the topic",
-      ({ firstTag, count }) => firstTag > 0 && firstTag <= tag && tag < firstTag + count,
+      ({ firstTag }, index) => firstTag > 0 && firstTag + index === tag,
     );
   }
 

@@ -2,6 +2,7 @@
 import type { AmqpConnection } from "../../amqp/client/connection.ts";
 import { Consumer } from "../../amqp/client/consumer.ts";
 import type { LinkOptions } from "../../amqp/client/link.ts";
+import { type ClusterOptions, nearLeader } from "../../amqp/client/near_leader.ts";
 import { exchangeType, withChannel } from "../../amqp/client/queues.ts";
 import type { AmqpAddress } from "../../amqp/client/url.ts";
 import type { FieldTable } from "../../amqp/types/field_value.ts";
@@ -21,7 +22,7 @@ export interface SubscribeOptions extends LinkOptions, InletEvents {
 }
 
 /** Options of `pull`. */
-export interface PullOptions extends LinkOptions, InletEvents {
+export interface PullOptions extends LinkOptions, ClusterOptions, InletEvents {
   /** Whether a missing queue is created, durable. Default: false */
   readonly declare?: boolean | undefined;
   /** Returns the arguments of the consumer, for each connection. Default: no arguments */
@@ -55,7 +56,7 @@ export function pull(address: AmqpAddress, options: PullOptions): Inlet {
   const queue = queueOf(address);
   const { prepare = requireQueue(queue, options.declare ?? false), arguments: args = () => ({}) } = options;
   return new Consumer(address.brokers, queue, {
-    ...options,
+    ...nearLeader(address.brokers, queue, options),
     arguments: args,
     prepare: async (connection) => {
       await prepare(connection);

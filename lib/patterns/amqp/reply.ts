@@ -1,6 +1,7 @@
 /** Reply on AMQP brokers. */
 import { Consumer } from "../../amqp/client/consumer.ts";
 import type { LinkOptions } from "../../amqp/client/link.ts";
+import { type ClusterOptions, nearLeader } from "../../amqp/client/near_leader.ts";
 import { Publisher } from "../../amqp/client/publisher.ts";
 import type { AmqpAddress } from "../../amqp/client/url.ts";
 import { type OpenReplies, Replier, type ReplierEvents } from "../replier.ts";
@@ -9,7 +10,7 @@ import { DIRECT_REPLY } from "./request.ts";
 import { type Prepare, queueOf, requireQueue } from "./send.ts";
 
 /** Options of `reply`. */
-export interface ReplyOptions extends LinkOptions, ReplierEvents {
+export interface ReplyOptions extends LinkOptions, ClusterOptions, ReplierEvents {
   /** Whether a missing queue is created, durable. Default: false */
   readonly declare?: boolean | undefined;
   /** The maximum number of unacknowledged requests, 1 to 65535. Default: 1 */
@@ -29,7 +30,7 @@ export function reply(address: AmqpAddress, options: ReplyOptions = {}): Replier
   const presence = new Presence();
   const open: OpenReplies = (onDelivery) => ({
     inlet: new Consumer(brokers, queue, {
-      ...options,
+      ...nearLeader(brokers, queue, options),
       prefetch,
       prepare: async (connection) => {
         await prepare(connection);

@@ -4,6 +4,7 @@ import type { AmqpConnection } from "../../amqp/client/connection.ts";
 import { checkEnvelope } from "../../amqp/client/envelope.ts";
 import { endsLink } from "../../amqp/client/errors.ts";
 import { AMQP, type LinkOptions } from "../../amqp/client/link.ts";
+import { type ClusterOptions, nearLeader } from "../../amqp/client/near_leader.ts";
 import { ChannelPort } from "../../amqp/client/publisher_port.ts";
 import type { AmqpAddress, BrokerAddress } from "../../amqp/client/url.ts";
 import type { Envelope } from "../contract.ts";
@@ -21,7 +22,7 @@ export const DIRECT_REPLY = "amq.rabbitmq.reply-to";
 const FRAME_MAX = 131072;
 
 /** Options of `request`. */
-export interface RequestOptions extends LinkOptions, RequesterOptions {
+export interface RequestOptions extends LinkOptions, ClusterOptions, RequesterOptions {
   /** Prepares each connection before the first request. Default: the queue of the address must exist. */
   readonly prepare?: Prepare | undefined;
 }
@@ -33,9 +34,11 @@ export interface RequestOptions extends LinkOptions, RequesterOptions {
  * @throws {EndpointError} the address has no name, and there is no `prepare`
  */
 export function request(address: AmqpAddress, options: RequestOptions): Requester {
+  const { brokers, name } = address;
   const { prepare = requireQueue(queueOf(address), false) } = options;
   const requests = directReplies(prepare);
-  return new Requester((events) => new PortLink(requests, address.brokers, options, events), options);
+  const link = name === undefined ? options : nearLeader(brokers, name, options);
+  return new Requester((events) => new PortLink(requests, brokers, link, events), options);
 }
 
 /** Requests whose replies are consumed on the channel that publishes the requests. */

@@ -2,13 +2,13 @@
 import { AmqpError } from "../../amqp/amqp_error.ts";
 import type { AmqpConnection } from "../../amqp/client/connection.ts";
 import type { LinkOptions } from "../../amqp/client/link.ts";
+import { type ClusterOptions, nearLeader } from "../../amqp/client/near_leader.ts";
 import { Publisher, type PublisherOptions } from "../../amqp/client/publisher.ts";
-import { awayError } from "../../amqp/client/availability.ts";
-import { declareQueue, findExchange, findQueue, queueArguments } from "../../amqp/client/queues.ts";
+import { declareQueue, findExchange, findQueue } from "../../amqp/client/queues.ts";
 import type { AmqpAddress, BrokerAddress } from "../../amqp/client/url.ts";
 import { EndpointError } from "../../errors.ts";
-import { AwayError } from "../../link/away.ts";
 import type { Outlet } from "../contract.ts";
+import { keeping, type RoomOptions } from "./why_away.ts";
 
 /** The exchange of `publish` and `subscribe` for addresses without a name. */
 export const DEFAULT_EXCHANGE = "amq.topic";
@@ -17,14 +17,14 @@ export const DEFAULT_EXCHANGE = "amq.topic";
 export type Prepare = (connection: AmqpConnection) => Promise<unknown>;
 
 /** Options of `publish`. */
-export interface PublishOptions extends LinkOptions {
+export interface PublishOptions extends LinkOptions, ClusterOptions {
   /** Whether messages that reach no queue are counted as `returned`. Default: false */
   readonly mandatory?: boolean | undefined;
   readonly prepare?: Prepare | undefined;
 }
 
 /** Options of `push`. */
-export interface PushOptions extends LinkOptions {
+export interface PushOptions extends LinkOptions, ClusterOptions {
   /** Whether a missing queue is created, durable. Default: false */
   readonly declare?: boolean | undefined;
   readonly prepare?: Prepare | undefined;
@@ -33,13 +33,14 @@ export interface PushOptions extends LinkOptions {
 /** Publishes to the exchange of an address, with confirms. The topic of an envelope is the routing key. */
 export function publish({ brokers, name }: AmqpAddress, options: PublishOptions = {}): Outlet {
   const exchange = name ?? DEFAULT_EXCHANGE;
-  return new Publisher(brokers, {
+  const keeper = keeping(brokers, {
     ...options,
     mandatory: options.mandatory ?? false,
-    prepare: async (connection) => {
+    prepare: async (connection: AmqpConnection) => {
       await (options.prepare ?? requireExchange(exchange))(connection);
     },
   });
+  return new Publisher(brokers, keeper);
 }
 
 /**
@@ -65,35 +66,9 @@ export function push(address: AmqpAddress, options: PushOptions = {}): Outlet {
 export function pushTo(
   brokers: readonly BrokerAddress[],
   queue: string,
-  options: Omit<PublisherOptions, "reconsider" | "mandatory">,
+  options: Omit<PublisherOptions, "reconsider" | "mandatory"> & ClusterOptions & RoomOptions,
 ): Publisher {
-  return new Publisher(brokers, {
-    ...options,
-    reconsider: (connection, outcome) => whyAway(connection, queue, outcome),
-  });
-}
-
-/** Why messages for a queue came back or were refused, if that is not final. */
-async function whyAway(
-  connection: AmqpConnection,
-  queue: string,
-  outcome: "returned" | "refused",
-): Promise<AwayError | undefined> {
-  // mqcat's own broker has one node: its queues are never away.
-  if (connection.peeks || connection.blocked !== undefined) return undefined;
-  try {
-    if (await findQueue(connection, queue) === undefined) return undefined;
-    if (outcome === "returned") return awayError(queue, "messages came back");
-    const args = await queueArguments(connection, queue);
-    if (args === undefined || String(args["x-overflow"]).startsWith("reject-publish")) return undefined;
-    return awayError(
-      queue,
-      "too few of its nodes are up, or a policy limits its length, and the limit is reached",
-    );
-  } catch (error) {
-    if (error instanceof AwayError) return error;
-    throw error;
-  }
+  return new Publisher(brokers, keeping(brokers, nearLeader(brokers, queue, options)));
 }
 
 /** The queue that an address names. @throws {EndpointError} it names none */

@@ -1,6 +1,7 @@
 /** The types of the patterns on the address of any system. */
 import type { BasicProperties } from "../../amqp/properties.ts";
 import type { FieldTable } from "../../amqp/types/field_value.ts";
+import type { ClusterOptions } from "../../amqp/client/near_leader.ts";
 import type { ClientOptions } from "../../link/options.ts";
 
 /** A received message. The receiver owns it: its bytes are not reused. */
@@ -53,7 +54,7 @@ export interface PatternSubscribeOptions extends ClientOptions {
 }
 
 /** Options of `pull`. */
-export interface PatternPullOptions extends ClientOptions {
+export interface PatternPullOptions extends ClientOptions, ClusterOptions {
   /** AMQP and STOMP: whether a missing queue is created, durable. Default: false */
   readonly declare?: boolean | undefined;
   /** The maximum number of unacknowledged messages, 1 to 65535. Default: 100 */
@@ -63,7 +64,7 @@ export interface PatternPullOptions extends ClientOptions {
 }
 
 /** Options of `publishTo` and `pushTo`. */
-export interface PatternSendOptions extends ClientOptions {
+export interface PatternSendOptions extends ClientOptions, ClusterOptions {
   /** AMQP and STOMP, `pushTo` only: whether a missing queue is created, durable. Default: false */
   readonly declare?: boolean | undefined;
   /** AMQP, `publishTo` only: whether a message that reaches no queue is an error. Default: false */
@@ -133,7 +134,7 @@ export interface Pushing extends AsyncDisposable {
 }
 
 /** Options of `requestTo`. */
-export interface PatternRequestOptions extends ClientOptions {
+export interface PatternRequestOptions extends ClientOptions, ClusterOptions {
   /** The maximum number of requests without a reply; further ones wait. Default: 100 */
   readonly jobs?: number | undefined;
   /** How long each request waits for its reply, in milliseconds. Default: without a limit */
@@ -159,7 +160,7 @@ export interface Asking extends AsyncDisposable {
 }
 
 /** Options of `reply`. */
-export interface PatternReplyOptions extends ClientOptions {
+export interface PatternReplyOptions extends ClientOptions, ClusterOptions {
   /** How many requests are handled at a time, 1 to 65535. Default: 1 */
   readonly jobs?: number | undefined;
   /** AMQP and STOMP: whether a missing queue is created, durable. Default: false */

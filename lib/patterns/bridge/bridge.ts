@@ -208,6 +208,8 @@ export class Bridge {
     if (++this.taken >= this.#limit) this.inlet.cancel();
     this.bytes += delivery.content.bodyEnd - delivery.content.bodyStart;
     const envelope = this.#options.address(delivery);
+    // `address` may have called `fail`: the message stays at its source.
+    if (this.#failure !== undefined) return;
     if (typeof envelope === "string") this.#keep(delivery.deliveryTag, envelope);
     else this.#pile.add(delivery, envelope);
   }

@@ -1,5 +1,5 @@
 import type { Endpoint } from "../endpoint_types.ts";
-import type { ByteStream, Listener, TransportOptions } from "../stream.ts";
+import type { ByteStream, ConnectOptions, Listener, TransportOptions } from "../stream.ts";
 
 /**
  * What a transport can carry: any bytes, ZeroMQ's frames, or datagrams. A scheme that carries frames but not bytes makes
@@ -23,7 +23,7 @@ export interface Transport<E extends Endpoint = Endpoint> {
   /** Formats an endpoint in its long form. */
   format(endpoint: E): string;
   /** Connects a stream. An error does not name the endpoint; the caller adds that. */
-  connect(endpoint: E, signal: AbortSignal, options: TransportOptions): Promise<ByteStream>;
+  connect(endpoint: E, signal: AbortSignal, options: ConnectOptions): Promise<ByteStream>;
   /**
    * Binds an endpoint. An error does not name the endpoint; the caller adds that.
    *

@@ -8,9 +8,9 @@ export const tcp: Transport<HostEndpoint> = {
   carries: ["bytes", "frames"],
   parse: parseHostEndpoint,
   format: formatHostEndpoint,
-  async connect(endpoint, signal) {
+  async connect(endpoint, signal, { address }) {
     const { connectTcp } = await import("../host.ts");
-    return await connectTcp(endpoint, signal);
+    return await connectTcp(endpoint, signal, address);
   },
   async listen(endpoint, backlog, accept) {
     const { listenTcp } = await import("../host.ts");

@@ -18,6 +18,7 @@ export const tls: Transport<HostEndpoint> = {
       endpoint,
       signal,
       (address, source) => connectTls(address, port, host, options.tls ?? {}, signal, source),
+      options.address,
     );
   },
   async listen(endpoint, backlog, accept, options) {

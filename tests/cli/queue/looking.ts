@@ -42,6 +42,29 @@ export function looking({ peeks, queue, test, well }: QueueContext): void {
     );
   });
 
+  test("declare --quorum - sets the limits of the type; info shows its leader, its members and its delivery limit", async () => {
+    await well(["declare", "safe", "--quorum", "--delivery-limit", "3", "--max-length-bytes", "1M"]);
+    const info = JSON.parse(await well(["info", "safe", "-J"]));
+    assert.deepEqual([info.type, info.delivery_limit, info.arguments["x-max-length-bytes"]], [
+      "quorum",
+      3,
+      2 ** 20,
+    ]);
+    assert.deepEqual([info.members, info.online], [[info.leader], [info.leader]]);
+    const wrong: [args: string[], words: RegExp][] = [
+      [["--delivery-limit", "3"], /--delivery-limit needs --quorum/],
+      [["--quorum", "--max-age", "1d"], /--max-age needs --stream/],
+      [["--members", "3"], /--members needs --quorum or --stream/],
+      [["--quorum", "--stream"], /a queue has one type: received quorum and stream/],
+      [["--quorum", "--type", "classic"], /a queue has one type: received classic and quorum/],
+      [["--max-length-bytes", "1k", "-a", "x-max-length-bytes=1"], /give only one/],
+    ];
+    for (const [args, words] of wrong) {
+      const { code, stderr } = await queue(["declare", "wrong", ...args]);
+      assert.deepEqual([code, words.test(stderr)], [2, true], stderr);
+    }
+  });
+
   test("move - moves messages with their properties; refuses the same queue; a full target loses nothing", async () => {
     await well(["put", "--declare", "from"], lines(3000));
     await well(["put", "--declare", "from", "-D", "last", "-H", "k: v", "-P", "priority: 7"]);

@@ -8,10 +8,57 @@ import { lines, type QueueContext } from "./context.ts";
 export function streams({ broker, hasStreams, queue, ready, startQueue, test, well }: QueueContext): void {
   if (!hasStreams) {
     return test("streams - are refused with an error", async () => {
-      const { code, stderr } = await queue(["declare", "log", "--type", "stream"]);
-      assert.deepEqual([code, /stream/.test(stderr), stderr.split("\n").length], [1, true, 2], stderr);
+      await well(["declare", "plain"]);
+      for (const args of [["declare", "log", "--stream"], ["peek", "plain", "--offset", "first"]]) {
+        const { code, stderr } = await queue(args);
+        assert.deepEqual([code, /stream/.test(stderr), stderr.split("\n").length], [1, true, 2], stderr);
+      }
     });
   }
+
+  test("declare --stream - sets the limits of a stream; info shows its leader and members", async () => {
+    await well([
+      "declare",
+      "limited",
+      "--stream",
+      "--max-age",
+      "7d",
+      "--segment-size",
+      "1M",
+      "--members",
+      "1",
+    ]);
+    const info = await waitFor(async () => {
+      const facts = JSON.parse(await well(["info", "limited", "-J"]));
+      return facts.members?.length === 1 ? facts : undefined;
+    }, PATIENCE);
+    assert.deepEqual([
+      info.type,
+      info.arguments["x-max-age"],
+      info.arguments["x-stream-max-segment-size-bytes"],
+    ], [
+      "stream",
+      "604800s",
+      2 ** 20,
+    ]);
+    assert.deepEqual([info.members, info.online], [[info.leader], [info.leader]]);
+  });
+
+  test("peek - shows the messages of a stream from an offset, and leaves no trace", async () => {
+    await well(["declare", "seen", "--stream"]);
+    assert.equal(await well(["peek", "seen"]), "");
+    await well(["put", "seen"], lines(3000));
+    // RabbitMQ counts the messages of a stream with a delay, and peek must not depend on it.
+    assert.equal(await well(["peek", "seen", "--offset", "first"]), lines(10));
+    assert.equal(await well(["peek", "seen", "-n", "60000", "--offset", "first"]), lines(3000));
+    assert.equal(await well(["peek", "seen", "--offset", "2998", "-n", "5"]), "line 2999\nline 3000\n");
+    assert.equal(await well(["peek", "seen", "--offset", "9999"]), "");
+    assert.match(await well(["peek", "seen", "--offset", "last", "-n", "3000"]), /line 3000\n$/);
+    assert.equal(await well(["peek", "seen", "--offset", "2020-01-01T00:00:00Z", "-n", "1"]), "line 1\n");
+    assert.equal((await queue(["peek", "seen", "--offset", "next", "-w", "200ms"])).code, 3);
+    await waitFor(async () => await ready("seen") === "3000", PATIENCE, "the count");
+    assert.equal(await well(["peek", "seen", "-n", "2"]), "line 1\nline 2\n");
+  });
 
   test("--offset - starts at a message, the first or the last one, or a time; nothing is removed", async () => {
     await well(["declare", "log", "--type", "stream"]);
@@ -55,10 +102,11 @@ export function streams({ broker, hasStreams, queue, ready, startQueue, test, we
     await well(["put", "--declare", "no book"], lines(1));
     const exec = ["--exec", "cat", "--on-error", "requeue"];
     const cases: [args: string[], words: RegExp][] = [
-      [["peek", "book"], /'book' is a stream, .* mqcat queue get book --offset first -n 10 shows messages/],
+      [["purge", "book"], /cannot purge 'book' as it is a stream: only its limits remove messages/],
       [["move", "book", "no book"], /'book' is a stream, .* mqcat queue get book --offset first -w 1s -J \|/],
       [["get", "book", "--offset", "first", ...exec], /'book' is a stream, which keeps its messages/],
       [["get", "no book", "--offset", "first"], /--offset is for streams, and 'no book' is not a stream/],
+      [["peek", "no book", "--offset", "first"], /--offset is for streams, and 'no book' is not a stream/],
     ];
     for (const [args, words] of cases) {
       const { code, stdout, stderr } = await queue(args);

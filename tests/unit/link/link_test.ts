@@ -5,8 +5,9 @@ import { UnreachableError } from "../../../lib/errors.ts";
 import { dialFirst, patiently } from "../../../lib/link/dial.ts";
 import { Link, type LinkUser } from "../../../lib/link/link.ts";
 import type { LinkEvent, LinkOptions } from "../../../lib/link/options.ts";
+import { listen } from "../../../lib/transport/transport.ts";
 import { waitFor } from "../../support/helpers.ts";
-import { fakeAddress, type FakeConnection, FakeProtocol, PERMANENT, TEMPORARY } from "./fake_protocol.ts";
+import { fakeAddress, FakeConnection, FakeProtocol, PERMANENT, TEMPORARY } from "./fake_protocol.ts";
 
 const HOSTS = ["one", "two", "three"].map(fakeAddress);
 const FAST = { reconnect: { first: 1, longest: 4 } };
@@ -53,6 +54,43 @@ describe("dial", () => {
       /^UnreachableError: temporary; two refused$/,
     );
     await assert.rejects(dialFirst(new FakeProtocol(), []), /list of brokers is empty/);
+  });
+
+  it("shuffle - each host is the first one at times, and all are tried", async () => {
+    const firsts = new Set<string>();
+    for (let i = 0; i < 100; i++) {
+      const protocol = new FakeProtocol(TEMPORARY, TEMPORARY);
+      await dialFirst(protocol, HOSTS, { shuffle: true });
+      assert.deepEqual([...protocol.attempts].sort(), ["one", "three", "two"]);
+      firsts.add(protocol.attempts[0]!);
+    }
+    assert.equal(firsts.size, 3);
+  });
+
+  it("order - is asked for at each attempt", async () => {
+    const protocol = new FakeProtocol(TEMPORARY);
+    await dialFirst(protocol, HOSTS, { order: (hosts) => Promise.resolve(hosts.slice(1)) });
+    assert.deepEqual(protocol.attempts, ["two", "three"]);
+  });
+
+  it("names - all addresses of a name are tried, and it is resolved again at each call", async () => {
+    await using listener = await listen("tcp://127.0.0.2:0", (stream) => stream.close());
+    const { port } = new URL(listener.endpoint);
+    const host = { name: "one", endpoint: { scheme: "tcp", host: "one", port: Number(port) } } as const;
+    const seen: string[] = [];
+    const protocol = new FakeProtocol();
+    protocol.login = async ({ dial }) => {
+      const stream = await dial();
+      seen.push(stream.remote);
+      stream.close();
+      return new FakeConnection();
+    };
+    const found = [["127.0.0.1", "127.0.0.2"], ["127.0.0.2"], ["127.0.0.1"]];
+    const resolve = (name: string) => Promise.resolve(name === "one" ? found.shift()! : []);
+    await dialFirst(protocol, [host], { resolve });
+    await dialFirst(protocol, [host], { resolve });
+    assert.deepEqual(seen, [listener.endpoint, listener.endpoint]);
+    await assert.rejects(dialFirst(protocol, [host], { resolve }), /Cannot connect to tcp:\/\/one:/);
   });
 
   it("deadline - dialling and the login share it", async () => {

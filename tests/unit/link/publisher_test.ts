@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { AwayError } from "../../../lib/link/away.ts";
 import { describe, it } from "node:test";
 import type { Envelope } from "../../../lib/link/message.ts";
+import type { IsReturned } from "../../../lib/link/ledger.ts";
 import { Publisher, type PublisherOptions } from "../../../lib/link/publisher.ts";
+import { envelopeOf } from "../../../lib/link/run.ts";
 import { waitFor } from "../../support/helpers.ts";
 import {
   type FakeAddress,
@@ -39,9 +41,6 @@ function put(
 /** Records the outcome of a run. */
 class Recorder {
   readonly seen: string[] = [];
-  get isReturned(): boolean {
-    return this.seen.some((text) => text.startsWith("return"));
-  }
   onReturn(code: number, reason: string): void {
     this.seen.push(`return ${code} ${reason}`);
   }
@@ -130,18 +129,18 @@ describe("publisher", () => {
       await waitFor(() => publisher.refused === 1);
       assert.deepEqual([publisher.acknowledged, publisher.returned, publisher.pending], [2, 1, 1]);
       assert.deepEqual(outcome.seen, ["return 312 no queue", "settled true"]);
-      events.onConfirm(4, false, false, "full");
-      assert.equal(publisher.refused, 2);
-      assert.deepEqual([asked, published.length], [["returned"], 1]);
+      events.onReturn(312, "no queue", () => false);
+      assert.equal(publisher.returned, 2);
+      assert.deepEqual([asked, published.length], [["returned t"], 1]);
     }, {
-      reconsider: (_connection, why) => {
-        asked.push(why);
+      reconsider: (_connection, { outcome, envelope }) => {
+        asked.push(`${outcome} ${envelope?.routingKey}`);
         return Promise.resolve(undefined);
       },
     });
   });
 
-  it("reconsider - while something is away all unsettled messages are kept, and then published again", () => {
+  it("reconsider - while something is away messages are kept, and then published again without the accepted ones", () => {
     const events: string[] = [];
     let looks = 0;
     return withPublisher(async (publisher, publishing) => {
@@ -151,11 +150,12 @@ describe("publisher", () => {
       publishing.events.onConfirm(3, false, true);
       put(publisher, "d");
       await waitFor(() => publishing.published.length === 2 && publishing.published[1]!.length > 0);
-      assert.deepEqual(publishing.published, [["1 t a", "2 t b", "3 t c"], ["1 t b", "2 t c", "3 t d"]]);
+      assert.deepEqual(publishing.published, [["1 t a", "2 t b", "3 t c"], ["1 t b", "2 t d"]]);
       assert.equal(publisher.delayReason, "still away");
-      publishing.events.onConfirm(3, true, true);
+      publishing.events.onConfirm(2, true, true);
       publishing.events.onBatchEnd();
       assert.deepEqual([publisher.acknowledged, publisher.takenInOrder, publisher.pending], [4, 4, 0]);
+      assert.equal(publisher.resent, 0);
       assert.deepEqual([publisher.refused, publisher.delayReason], [0, ""]);
       assert.deepEqual(events, ["away", "still away"]);
     }, {
@@ -175,7 +175,29 @@ describe("publisher", () => {
       publishing.events.onConfirm(2, true, true);
       publishing.events.onBatchEnd();
       assert.deepEqual([publisher.acknowledged, publisher.refused, publisher.pending], [2, 0, 0]);
+      assert.equal(publisher.resent, 2);
     }, { reconsider: () => new Promise(() => {}) }));
+
+  it("reconsider - only the returned messages of several destinations are published again", () => {
+    const seen = new Recorder();
+    return withPublisher(async (publisher, publishing) => {
+      put(publisher, "a b", [T, to("gone")]);
+      put(publisher, "c", to("gone"), seen);
+      put(publisher, "d");
+      const isGone: IsReturned = (run, i) => envelopeOf(run, i).routingKey === "gone";
+      publishing.events.onReturn(312, "no queue", isGone);
+      publishing.events.onReturn(312, "no queue", isGone);
+      publishing.events.onConfirm(4, true, true);
+      publishing.events.onBatchEnd();
+      await waitFor(() => publishing.published[1]?.length === 2);
+      assert.deepEqual(publishing.published[1], ["1 gone b", "2 gone c"]);
+      assert.deepEqual([publisher.acknowledged, publisher.returned, publisher.pending], [2, 0, 2]);
+      publishing.events.onConfirm(2, true, true);
+      publishing.events.onBatchEnd();
+      assert.deepEqual([publisher.acknowledged, publisher.takenInOrder, publisher.resent], [4, 4, 0]);
+      assert.deepEqual(seen.seen, ["settled true"]);
+    }, { reconsider: () => Promise.resolve(new AwayError("away")) });
+  });
 
   it("limits - stop before a message that does not fit, and throw if it is the first one", () =>
     withPublisher(async (publisher, publishing) => {

@@ -6,7 +6,15 @@ import { encodeProperties } from "../../properties.ts";
 import type { FieldTable } from "../../types/field_value.ts";
 import type { AmqpConnection } from "../connection.ts";
 import { type AmqpOptions, connectBroker } from "../link.ts";
-import { declareQueue, findQueue, type QueueOptions, type QueueState, withChannel } from "../queues.ts";
+import {
+  declareQueue,
+  explainStream,
+  findQueue,
+  purgeQueue,
+  type QueueOptions,
+  type QueueState,
+  withChannel,
+} from "../queues.ts";
 import { type BrokerAddress, parseAmqpUrl } from "../url.ts";
 import { Publisher } from "../publisher.ts";
 import { QueueStream } from "./queue_stream.ts";
@@ -114,10 +122,7 @@ class LinkedClient implements AmqpClient {
   }
 
   async purgeQueue(queue: string): Promise<number> {
-    return await withChannel(
-      await this.#connection(),
-      async (channel) => (await channel.call("queue.purge", { queue }, "queue.purge-ok")).messageCount,
-    );
+    return await purgeQueue(await this.#connection(), queue);
   }
 
   async declareExchange(exchange: string, options: ExchangeOptions): Promise<void> {
@@ -172,7 +177,8 @@ class LinkedClient implements AmqpClient {
       return new ReceivedMessage(got, settler, 0);
     } catch (error) {
       leave();
-      throw error;
+      const remedy = "consume it, with the argument x-stream-offset";
+      throw explainStream(error, `Cannot get single messages from '${queue}'`, remedy);
     }
   }
 

@@ -1,6 +1,7 @@
 import { MessageStream } from "../../../link/message_stream.ts";
 import { Consumer } from "../consumer.ts";
 import type { LinkOptions } from "../link.ts";
+import { nearLeader } from "../near_leader.ts";
 import type { BrokerAddress } from "../url.ts";
 import { copyOf } from "./received_message.ts";
 import type { AmqpConsumer, AmqpMessage, ConsumeOptions } from "./types.ts";
@@ -27,7 +28,13 @@ export class QueueStream extends MessageStream<AmqpMessage> implements AmqpConsu
       );
     }
     super({
-      open: (events) => new Consumer(brokers, queue, { ...link, ...events, prefetch, arguments: () => args }),
+      open: (events) =>
+        new Consumer(brokers, queue, {
+          ...nearLeader(brokers, queue, { ...link, nearLeader: options.nearLeader, http: options.http }),
+          ...events,
+          prefetch,
+          arguments: () => args,
+        }),
       copy: copyOf,
       signal,
       onClose: () => onClose(this),

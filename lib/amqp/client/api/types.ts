@@ -1,4 +1,5 @@
 /** The types of the public AMQP client. */
+import type { ClusterOptions } from "../near_leader.ts";
 import type { BasicProperties } from "../../properties.ts";
 import type { FieldTable } from "../../types/field_value.ts";
 import type { QueueOptions, QueueState } from "../queues.ts";
@@ -24,7 +25,7 @@ export interface PublishOptions extends AmqpWaitOptions {
 }
 
 /** Options of `AmqpClient.consume`. */
-export interface ConsumeOptions extends AmqpWaitOptions {
+export interface ConsumeOptions extends AmqpWaitOptions, ClusterOptions {
   /** The maximum number of unacknowledged messages, 1 to 65535. Default: 100 */
   readonly prefetch?: number | undefined;
   /** Arguments of the consumer, for example `x-priority`. */
@@ -143,6 +144,7 @@ export interface AmqpClient extends AsyncDisposable {
    * @param queue the name
    * @returns the number of messages deleted
    * @throws {AmqpError} the queue does not exist (404), or the user has no access to it
+   * @throws {MqcatError} the queue is a stream, which keeps its messages
    */
   purgeQueue(queue: string): Promise<number>;
   /**
@@ -186,6 +188,7 @@ export interface AmqpClient extends AsyncDisposable {
    * @param options may hold a signal that ends the wait; a message that arrives later returns to the queue
    * @returns the message; undefined when the queue is empty
    * @throws {AmqpError} the queue does not exist (404), or the user has no access to it
+   * @throws {MqcatError} the queue is a stream, which can only be consumed
    */
   get(queue: string, options?: AmqpWaitOptions): Promise<AmqpMessage | undefined>;
   /**

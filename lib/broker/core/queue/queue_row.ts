@@ -26,6 +26,7 @@ export function queueRow(queue: Queue, node: string): Row {
     arguments: tableToJson(queue.definition.arguments),
     type: queue.settings.type,
     node,
+    ...(queue.settings.type === "quorum" ? { leader: node, members: [node], online: [node] } : {}),
     state: "running",
     consumers: queue.consumers.size,
     single_active_consumer_tag: queue.consumers.active?.options.tag ?? null,

@@ -64,7 +64,6 @@ describe("AMQP publisher", () => {
     };
     const refusals: string[] = [];
     const outcome = {
-      isReturned: false,
       onReturn() {},
       onRefused: (error: Error) => void refusals.push(error.message),
       onSettled: (all: boolean) => void refusals.push(String(all)),

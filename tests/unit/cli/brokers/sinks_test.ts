@@ -41,7 +41,6 @@ describe("exec sink", () => {
       inlet as unknown as Inlet,
       output,
       { framing: "lines", hasTopic: false },
-      "here",
       options,
     );
     for (let i = 0; i < 1500; i++) sink.take(DELIVERY, { generation: 1, tag: i + 1 });

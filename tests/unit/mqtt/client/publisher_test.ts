@@ -112,7 +112,6 @@ describe("MQTT publisher", () => {
       }, async (publisher) => {
         const seen: string[] = [];
         const outcome = (name: string) => ({
-          isReturned: false,
           onReturn: (_code: number, reason: string) => void seen.push(`${name}: ${reason}`),
           onSettled: (all: boolean) => void seen.push(`${name}: ${all}`),
         });

@@ -122,7 +122,6 @@ describe("zmq outlet", () => {
     await waitFor(() => push.peers === 1);
     const outcomes: boolean[] = [];
     const outcome = {
-      isReturned: false,
       onReturn() {},
       onSettled: (taken: boolean) => void outcomes.push(taken),
     };
