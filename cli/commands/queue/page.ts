@@ -23,13 +23,14 @@ export default command({
   async action({ session, values, operands }) {
     if (operands.length > 1) throw new UsageError("a page is served at one address");
     const [host, port] = addressOf(operands[0] ?? HERE);
-    const target = targetOf(session, { ...values, folder: undefined, passwordFile: undefined });
+    const given = { ...values, folder: undefined, passwordFile: undefined };
+    const target = targetOf(session, given);
     const [{ managementUrl }, { ApiClient }, { PageServer }] = await Promise.all([
       import("../../../lib/amqp/client/management.ts"),
       import("../../queue/page/api_client.ts"),
       import("../../queue/page/server.ts"),
     ]);
-    const bases = httpOf(values) ?? target.brokers.map(managementUrl);
+    const bases = httpOf(given) ?? target.brokers.map(managementUrl);
     const server = await PageServer.listen(host, port, {
       api: new ApiClient(bases),
       write: values.write ?? false,

@@ -23,7 +23,7 @@ export function Table({ caption, columns, rows, sort, onSort, keyOf, empty }) {
   if (rows.length === 0) return html`<p class="muted">${empty ?? "There are none."}</p>`;
   const classOf = ({ number, minor }) => [number && "number", minor && "minor"].filter(Boolean).join(" ");
   return html`
-    <div class="scroll" role="region" aria-label=${caption} tabindex="0">
+    <div class="scroll" role="region" aria-label=${`Table: ${caption}`} tabindex="0">
       <table>
         <caption class="hidden">${caption}</caption>
         <thead>
