@@ -12,7 +12,7 @@ import { Broker } from "../lib/broker/server.ts";
 import { startBrowser } from "../tests/support/chromium.ts";
 
 const FILE = fileURLToPath(new URL("../docs/page.png", import.meta.url));
-const SIZE = { width: 1080, height: 600 };
+const SIZE = { width: 1080, height: 580 };
 /** The time for the load before the picture, and the time between its messages, in milliseconds. */
 const LOAD_MS = 65_000;
 const STEP_MS = 100;
@@ -33,14 +33,18 @@ async function main(): Promise<void> {
   const server = await HttpServer.listen(broker, ":0", { pageWrites: true });
   const clients = [await connectBroker(parseAmqpUrl(amqp)), await connectBroker(parseAmqpUrl(amqp))];
   const browser = await startBrowser();
+  let drawn = false;
   try {
     await declare(clients[0]!);
     await consume(clients[1]!);
-    await load(server.url, seconds * 1000);
+    const loaded = load(server.url, () => !drawn);
+    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
     const pictures = [];
     for (const scheme of ["light", "dark"] as const) {
       pictures.push(await picture(browser, server.url, scheme));
     }
+    drawn = true;
+    await loaded;
     fs.writeFileSync(FILE, await beside(browser, pictures));
   } finally {
     await browser.close();
@@ -63,7 +67,7 @@ async function declare(client: AmqpConnection): Promise<void> {
   }
 }
 
-/** Consumes most queues; one of them slowly falls behind. */
+/** Consumes all queues but one, which grows. */
 async function consume(client: AmqpConnection): Promise<void> {
   const channel = await client.open();
   for (const queue of Object.keys(QUEUES)) {
@@ -72,9 +76,8 @@ async function consume(client: AmqpConnection): Promise<void> {
 }
 
 /** Publishes more and less messages, as a day has. */
-async function load(url: string, duration: number): Promise<void> {
-  const end = Date.now() + duration;
-  for (let step = 0; Date.now() < end; step++) {
+async function load(url: string, isWanted: () => boolean): Promise<void> {
+  for (let step = 0; isWanted(); step++) {
     const count = Math.round(5 + 3 * Math.sin(step / 60) + 2 * Math.random());
     await Promise.all(
       Array.from({ length: count }, (_, at) => publish(url, at % 3 === 0 ? "order.paid" : "order.created")),

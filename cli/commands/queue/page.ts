@@ -1,8 +1,9 @@
+import { httpUrls } from "../../../lib/amqp/client/near_leader.ts";
 import examples from "../../cheats/queue-page.md" with { type: "text" };
 import { command, flag, group, readiness } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
-import { broker } from "../../options/broker.ts";
-import { http, httpOf, targetOf } from "../../queue/target.ts";
+import { broker, http } from "../../options/broker.ts";
+import { targetOf } from "../../queue/target.ts";
 
 const HERE = ":15680";
 
@@ -23,14 +24,12 @@ export default command({
   async action({ session, values, operands }) {
     if (operands.length > 1) throw new UsageError("a page is served at one address");
     const [host, port] = addressOf(operands[0] ?? HERE);
-    const given = { ...values, folder: undefined, passwordFile: undefined };
-    const target = targetOf(session, given);
-    const [{ managementUrl }, { ApiClient }, { PageServer }] = await Promise.all([
-      import("../../../lib/amqp/client/management.ts"),
+    const target = targetOf(session, { ...values, folder: undefined, passwordFile: undefined });
+    const [{ ApiClient }, { PageServer }] = await Promise.all([
       import("../../queue/page/api_client.ts"),
       import("../../queue/page/server.ts"),
     ]);
-    const bases = httpOf(given) ?? target.brokers.map(managementUrl);
+    const bases = httpUrls(target.brokers, target.link);
     const server = await PageServer.listen(host, port, {
       api: new ApiClient(bases),
       write: values.write ?? false,
