@@ -69,6 +69,13 @@ export function parseHttpUrls(text: string): string[] {
   });
 }
 
+/** An exchange as the HTTP API describes it. */
+export interface ExchangeInfo {
+  /** Empty: the default exchange. */
+  readonly name: string;
+  readonly type: string;
+}
+
 /** The default URL of a broker's HTTP API, with RabbitMQ's ports. */
 export function managementUrl({ endpoint }: BrokerAddress): string {
   if (endpoint.scheme === "inproc") {
@@ -85,6 +92,16 @@ export function managementUrl({ endpoint }: BrokerAddress): string {
  */
 export async function listQueues(bases: readonly string[], broker: BrokerAddress): Promise<QueueInfo[]> {
   return await askList(bases, broker, `queues/${encodeURIComponent(broker.vhost)}`);
+}
+
+/** Lists the exchanges of the broker's virtual host. @param bases as for `listQueues` */
+export async function listExchanges(
+  bases: readonly string[],
+  broker: BrokerAddress,
+): Promise<ExchangeInfo[]> {
+  const exchanges = await askFirst(bases, broker, `/api/exchanges/${encodeURIComponent(broker.vhost)}`);
+  if (!Array.isArray(exchanges)) throw unusable(`${bases.join(",")} is not the HTTP API of a broker`);
+  return exchanges;
 }
 
 /** Describes one queue. @param bases as for `listQueues` */

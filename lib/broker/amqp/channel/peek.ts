@@ -2,7 +2,6 @@ import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { PEEK_QUEUES } from "../../../amqp/peek.ts";
 import { encodeMessage } from "../../core/message.ts";
 import type { Queue } from "../../core/queue/queue.ts";
-import { queueRow } from "../../core/queue/queue_row.ts";
 import type { ChannelContext } from "./contract.ts";
 import type { Deliveries } from "../../core/clients/deliveries.ts";
 
@@ -67,10 +66,10 @@ export function* messagesOf(queue: Queue, count: number, now: () => number): Gen
   }
 }
 
-/** Makes a message of JSON for each queue, which describes it as RabbitMQ's HTTP API does. */
-export function* descriptionsOf(queues: readonly Queue[], node: string): Generator<ShownMessage, void> {
-  for (const queue of queues) {
-    const body = new TextEncoder().encode(JSON.stringify(queueRow(queue, node)));
+/** Makes a message of JSON for each queue or exchange, which describes it as RabbitMQ's HTTP API does. */
+export function* descriptionsOf(rows: readonly unknown[]): Generator<ShownMessage, void> {
+  for (const row of rows) {
+    const body = new TextEncoder().encode(JSON.stringify(row));
     const address = { exchange: "", routingKey: PEEK_QUEUES };
     yield { message: encodeMessage(address, { contentType: "application/json" }, body), redelivered: false };
   }
