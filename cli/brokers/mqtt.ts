@@ -31,15 +31,22 @@ export const patterns: Patterns = {
     const options = { ...link, ...sessionOf(values), qos: qosOf(values), topics: values.topic };
     return {
       ...target,
+      others: "drop",
       open: (events, prefetch) => subscribe(to, { ...options, ...events, prefetch }),
     };
   },
 
   pull(session, address, values) {
+    if (values.where !== undefined) {
+      throw new UsageError(
+        "--where is not for pull over MQTT, where a message cannot be returned to the others of the group (sub has it)",
+      );
+    }
     const { to, link, ...target } = targetAt(session, address, values);
     const options = { ...link, ...sessionOf(values), qos: qosOf(values), group: values.group };
     return {
       ...target,
+      others: "drop",
       open: (events, prefetch) => pull(to, { ...options, ...events, prefetch }),
     };
   },

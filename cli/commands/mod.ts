@@ -183,6 +183,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./queue/purge.ts"),
   },
   {
+    name: "queue delete-messages",
+    group: "Queue",
+    summary: "delete the messages of a queue that match a filter",
+    load: () => import("./queue/delete_messages.ts"),
+  },
+  {
     name: "queue delete",
     group: "Queue",
     summary: "delete a queue",
@@ -199,6 +205,18 @@ export const COMMANDS: readonly CommandEntry[] = [
     group: "Queue",
     summary: "return dead letters to their original queues",
     load: () => import("./queue/redrive.ts"),
+  },
+  {
+    name: "queue dump",
+    group: "Queue",
+    summary: "write queues to a file: definitions and messages, one JSON record per line",
+    load: () => import("./queue/dump.ts"),
+  },
+  {
+    name: "queue restore",
+    group: "Queue",
+    summary: "put the queues of a dump back",
+    load: () => import("./queue/restore.ts"),
   },
   {
     name: "context add",

@@ -2,6 +2,7 @@ import { Pub } from "../../lib/zmq/types/pub.ts";
 import examples from "../cheats/pub.md" with { type: "text" };
 import { command, group, option } from "../app/command.ts";
 import { separator, text } from "../app/values.ts";
+import { asked, spreading } from "../options/broker.ts";
 import { envelope, quality, retention, routing } from "../options/brokers.ts";
 import { brokerContext } from "../options/context.ts";
 import { brokerOperand } from "../options/systems.ts";
@@ -29,7 +30,17 @@ export default command({
     "where to listen; > in front connects; or the exchange of a broker: amqp://host//exchange, amqp:exchange",
   ],
   addresses: { names: "exchanges" },
-  options: { ...publishing, ...topics, ...envelope, ...routing, ...quality, ...retention, ...brokerContext },
+  options: {
+    ...publishing,
+    ...topics,
+    ...envelope,
+    ...routing,
+    ...quality,
+    ...retention,
+    ...asked,
+    ...spreading,
+    ...brokerContext,
+  },
   examples,
   async action(invocation) {
     const { session, values, operands } = invocation;

@@ -4,8 +4,9 @@ const FORM = "expected host:port, :port or http://host:port";
 
 /** Parses the addresses of the HTTP API of a broker, with commas between those of a cluster, to URLs. */
 export function httpUrls(text: string): string[] {
-  return text.split(",").map((address) => {
-    if (/^https?:\/\/[^/]/.test(address)) return address;
+  return text.split(",").map((part) => {
+    const address = part.trim();
+    if (/^https?:\/\/[^/]/.test(address) && URL.canParse(address)) return address;
     return `http://${hostAndPort(address)}`;
   });
 }

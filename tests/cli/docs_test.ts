@@ -197,6 +197,18 @@ const markdown = ["docs", "cli/help/topics"].flatMap((folder) =>
 );
 
 describe("docs", () => {
+  test("the demo of the README succeeds, and leaves no files", async () => {
+    using dir = tempDir();
+    const deno = process.env["MQCAT_DENO"] ?? "deno";
+    using demo = new Program([deno, "run", "-A", "--no-check", path.join(ROOT, "scripts/demo.ts")], {
+      env: { TMPDIR: dir.path },
+    });
+    const { code, stdout, stderr } = await demo.exit(80_000);
+    assert.equal(code, 0, `${stdout}\n${stderr}`);
+    assert.match(stdout.toString(), /All parts succeeded/);
+    assert.deepEqual(fs.readdirSync(dir.path), []);
+  });
+
   for (const file of ["README.md", ...markdown, ...cheats.map((name) => `cli/cheats/${name}`)]) {
     for (const example of examplesOf(file)) define(example);
     for (const { line, kind, text } of blocksOf(file)) {
