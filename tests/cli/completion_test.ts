@@ -81,7 +81,7 @@ describe("completion", () => {
     };
     await has([""], "push", "queue", "context", "help");
     assert.deepEqual(await candidates(["pus"]), ["push"]);
-    assert.deepEqual(await candidates(["queue", "re"]), ["redrive"]);
+    assert.deepEqual(await candidates(["queue", "redr"]), ["redrive"]);
     await has(["help", ""], "push", "queue", "addresses");
     await has(["push", "--"], "--linger", "--curve-server", "--help-all");
     assert.deepEqual(await candidates(["push", "--lin"]), ["--linger"]);
