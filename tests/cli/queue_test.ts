@@ -5,6 +5,7 @@ import { target } from "../support/mqcat.ts";
 import { cheats } from "./queue/cheats.ts";
 import { contextOf } from "./queue/context.ts";
 import { deadLetters } from "./queue/dead_letters.ts";
+import { dumping } from "./queue/dumping.ts";
 import { endings } from "./queue/ending.ts";
 import { existing } from "./queue/existing.ts";
 import { commands } from "./queue/exec.ts";
@@ -31,6 +32,7 @@ const SUITES = [
   streams,
   looking,
   hosts,
+  dumping,
   selecting,
   following,
   probed,
