@@ -148,16 +148,14 @@ export class MessageIntake {
   put(
     queue: Queue,
     message: EncodedMessage,
-    origin?: { readonly queue: Queue; readonly lane?: number; readonly seq: number },
+    origin?: { readonly queue: Queue; readonly seq: number },
   ): number {
     const scan = new PropertyScan();
     scan.read(message.head, message.propertiesStart, message.propertiesEnd);
     const routes = new RouteResult();
     routes.add(queue);
     const seq = queue.lanes[queue.laneOf(scan.priority)]!.nextSeq;
-    const targets = origin === undefined
-      ? new Targets()
-      : replacing(origin.queue, origin.lane ?? 0, origin.seq);
+    const targets = origin === undefined ? new Targets() : replacing(origin.queue, 0, origin.seq);
     this.#enqueue(routes, message, scan, timeToLive(scan), targets);
     return seq;
   }

@@ -320,7 +320,7 @@ describe("page, requests", () => {
     await publish("4");
     await publish("5");
     const [status, answer] = await move({ destination: "full" });
-    assert.deepEqual([status, answer.reason], [400, "queue 'full' is full"]);
+    assert.deepEqual([status, answer.reason], [400, "the queue 'full' is full (moved 1 messages)"]);
     assert.equal(broker.vhosts.get("/")!.queues.get("jobs")!.ready, 1);
   });
 });
