@@ -4,3 +4,5 @@
 export const PEEK = "x-mqcat-peek";
 /** A reserved queue name: its messages are JSON objects, one for each queue of the virtual host. */
 export const PEEK_QUEUES = "amq.mqcat.queues";
+/** A reserved queue name: its only message is a JSON object that describes the broker's node. */
+export const PEEK_NODE = "amq.mqcat.node";

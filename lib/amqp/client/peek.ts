@@ -1,8 +1,8 @@
 /** Shows messages without delivering them, which only mqcat's own broker supports: `basic.consume` with an argument. */
-import { PEEK, PEEK_QUEUES } from "../peek.ts";
+import { PEEK, PEEK_NODE, PEEK_QUEUES } from "../peek.ts";
 import type { AmqpConnection } from "./connection.ts";
 import type { ChannelEvents } from "./channel.ts";
-import type { QueueInfo } from "./management.ts";
+import type { NodeInfo, QueueInfo } from "./management.ts";
 
 const MOST = 2 ** 31 - 1;
 
@@ -30,13 +30,22 @@ export async function peekQueue(
 }
 
 /** Describes the queues that the user may read. Requires `connection.peeks`. */
-export async function inspectQueues(connection: AmqpConnection): Promise<QueueInfo[]> {
-  const queues: QueueInfo[] = [];
+export function inspectQueues(connection: AmqpConnection): Promise<QueueInfo[]> {
+  return inspect(connection, PEEK_QUEUES);
+}
+
+/** Describes the node. Requires `connection.peeks`. */
+export function inspectNodes(connection: AmqpConnection): Promise<NodeInfo[]> {
+  return inspect(connection, PEEK_NODE);
+}
+
+async function inspect<T>(connection: AmqpConnection, name: string): Promise<T[]> {
+  const found: T[] = [];
   const decoder = new TextDecoder();
-  await peekQueue(connection, PEEK_QUEUES, MOST, {
+  await peekQueue(connection, name, MOST, {
     onDelivery({ content: { body, bodyStart, bodyEnd } }) {
-      queues.push(JSON.parse(decoder.decode(body.subarray(bodyStart, bodyEnd))));
+      found.push(JSON.parse(decoder.decode(body.subarray(bodyStart, bodyEnd))));
     },
   });
-  return queues;
+  return found;
 }

@@ -252,7 +252,7 @@ export class MessageIntake {
       routes.queues[i]!.lanes[targets.lanes[i]!]!.push(segment, offset, size, targets.expiries[i]!);
     }
     // Only now: a queue may use the journal and this intake when a message arrives.
-    for (let i = 0; i < count; i++) routes.queues[i]!.arrived(targets.expiries[i]!);
+    for (let i = 0; i < count; i++) routes.queues[i]!.arrived(targets.expiries[i]!, targets.lanes[i]!);
     this.#deadLetterAll(dead, message);
     this.position = position;
     return !refused;

@@ -11,8 +11,8 @@ import { Confirms } from "./confirms.ts";
 import type { Consuming } from "./consuming.ts";
 import type { ChannelContext } from "./contract.ts";
 import { REPLY_TO } from "../../core/clients/direct_reply.ts";
-import { PEEK, PEEK_QUEUES } from "../../../amqp/peek.ts";
-import { descriptionsOf, messagesOf, Peek } from "./peek.ts";
+import { PEEK, PEEK_NODE, PEEK_QUEUES } from "../../../amqp/peek.ts";
+import { descriptionsOf, messagesOf, nodeOf, Peek } from "./peek.ts";
 import type { Publishing } from "./publishing.ts";
 import { Transaction } from "./transaction.ts";
 
@@ -226,6 +226,8 @@ function peek(channel: MethodChannel, args: MethodArgs<"basic.consume">): void {
   if (args.queue === PEEK_QUEUES) {
     const queues = [...vhost.queues.values()].filter((queue) => mayRead(access, queue));
     shown = descriptionsOf(queues, channel.host.node);
+  } else if (args.queue === PEEK_NODE) {
+    shown = nodeOf(channel.host.node, channel.host.blocked);
   } else {
     const name = channel.queueName(args.queue);
     access.check("read", "queue", name);
