@@ -3,6 +3,7 @@ import { after, describe } from "node:test";
 import { BROKERS } from "../support/brokers.ts";
 import { target } from "../support/mqcat.ts";
 import { cheats } from "./queue/cheats.ts";
+import { checking } from "./queue/checking.ts";
 import { contextOf } from "./queue/context.ts";
 import { deadLetters } from "./queue/dead_letters.ts";
 import { endings } from "./queue/ending.ts";
@@ -29,6 +30,7 @@ const SUITES = [
   streams,
   looking,
   following,
+  checking,
   probed,
   progress,
   usage,

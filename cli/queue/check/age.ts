@@ -30,7 +30,11 @@ export function ageOf(
   const { oldest_message_received_timestamp: received, oldest_message_received_before: before } = info;
   if (typeof received === "number") return { ms: since(received), isExact: true };
   if (before !== undefined) {
-    return { ms: since(before), isExact: false, reason: "it arrived before the broker was started" };
+    return {
+      ms: since(before),
+      isExact: false,
+      reason: "it arrived before the last start of the broker, which does not keep the time",
+    };
   }
   const { head_message_timestamp: published } = info;
   if (typeof published === "number") return { ms: since(published * 1000), isExact: true };

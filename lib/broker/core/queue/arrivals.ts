@@ -1,4 +1,4 @@
-/** The distance of two marks, in milliseconds. */
+/** The shortest distance of two marks, in milliseconds. */
 const STEP_MS = 1000;
 /** The maximum number of marks: 32 KiB. */
 const MAX_MARKS = 2048;
@@ -19,6 +19,8 @@ export interface Arrival {
 export class Arrivals {
   /** The start: no later message arrived before. */
   readonly #since: number;
+  /** The distance of two marks, in milliseconds. */
+  #step = STEP_MS;
   #seqs: number[] = [];
   #times: number[] = [];
 
@@ -33,7 +35,7 @@ export class Arrivals {
    */
   note(seq: number, now: number, first: () => number): void {
     const count = this.#times.length;
-    if (count > 0 && now - this.#times[count - 1]! < STEP_MS) return;
+    if (count > 0 && now - this.#times[count - 1]! < this.#step) return;
     if (count === MAX_MARKS) this.#shrink(Math.max(0, this.#indexOf(first())));
     this.#seqs.push(seq);
     this.#times.push(now);
@@ -60,8 +62,9 @@ export class Arrivals {
 
   /** Removes the marks before an index, and then every second one if there are still many. */
   #shrink(from: number): void {
-    const kept = (_: number, i: number) =>
-      i >= from && (MAX_MARKS - from < MAX_MARKS / 2 || (i - from) % 2 === 0);
+    const isThinned = from < MAX_MARKS / 2;
+    this.#step = isThinned ? 2 * this.#step : STEP_MS;
+    const kept = (_: number, i: number) => i >= from && (!isThinned || (i - from) % 2 === 0);
     this.#seqs = this.#seqs.filter(kept);
     this.#times = this.#times.filter(kept);
   }
