@@ -16,8 +16,18 @@ const MAX_LINE = 2000;
 /** How many different lines are remembered to suppress repetitions. */
 const REMEMBERED = 100;
 
+/** What stands on the last line of a terminal, and makes room for what is printed. */
+export interface Footer {
+  hide(): void;
+  /** @param inLine whether what was printed does not end with a newline */
+  show(inLine?: boolean): void;
+}
+
 /** Writes diagnostics to stderr, as lines `mqcat: pub: listening on …` or as JSON. */
 export class Reporter {
+  /** The prompt, if there is one: it takes the place of the status line. */
+  footer: Footer | undefined;
+
   readonly #command: string;
   readonly #level: number;
   readonly #json: boolean;
@@ -38,7 +48,7 @@ export class Reporter {
 
   /** Shows a status line, which the next one replaces; an empty one removes it. */
   status(text: string): void {
-    if (!this.hasTerminal || text === "" && this.#shown === 0) return;
+    if (this.footer !== undefined || !this.hasTerminal || text === "" && this.#shown === 0) return;
     const width = Math.max(20, process.stderr.columns || 80) - 1;
     const line = text === "" ? "" : this.#line(text).slice(0, width);
     const dimmed = isColourful() && line !== "" ? `\x1b[2m${line}\x1b[0m` : line;
@@ -79,17 +89,21 @@ export class Reporter {
   /** Writes one line of JSON at any verbosity, because it was requested. */
   summary(values: Record<string, unknown>): void {
     this.status("");
+    this.footer?.hide();
     writeStderr(`${JSON.stringify(values)}\n`);
+    this.footer?.show();
   }
 
   #write(level: string, text: string): void {
     this.status("");
+    this.footer?.hide();
     const message = level === "debug" ? text : printable(text);
     if (this.#json) {
       writeStderr(
         `${JSON.stringify({ time: new Date().toISOString(), level, command: this.#command, message })}\n`,
       );
     } else writeStderr(`${this.#line(message)}\n`);
+    this.footer?.show();
   }
 
   #line(message: string): string {

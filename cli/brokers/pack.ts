@@ -6,6 +6,8 @@ import { messageOf } from "../../lib/errors.ts";
 import type { Batch } from "../../lib/zmtp/batch.ts";
 import { concat, utf8 } from "../../lib/zmtp/bytes.ts";
 import { UsageError } from "../app/errors.ts";
+import type { Session } from "../app/session.ts";
+import { stdinReader } from "../io/prompt.ts";
 import { Input, type Source } from "../io/input.ts";
 import { type PacingOptions, repeats } from "../io/pacer.ts";
 import { sourceOf, type SourceOptions } from "../io/source.ts";
@@ -44,6 +46,7 @@ export type Destination = Pick<Defaults, "exchange" | "queue" | "topic">;
  * @throws {UsageError} the options contradict each other
  */
 export function messagesOf(
+  session: Session,
   values: MessageValues,
   to: Destination,
   usual: BasicProperties = { deliveryMode: 2 },
@@ -54,9 +57,12 @@ export function messagesOf(
   const isFixed = values.data.length + values.file.length > 0;
   const isJson = framingOf("--in", values.in, values) === "json" && !isFixed;
   if (isJson && separator === undefined) {
-    return { source: new Input(0, splitterFor("lines", {})), pack: packRecords({ ...to, properties }) };
+    return {
+      source: new Input(stdinReader(session), splitterFor("lines", {})),
+      pack: packRecords({ ...to, properties }),
+    };
   }
-  const source = sourceOf(values, repeat, { separator });
+  const source = sourceOf(session, values, repeat, { separator });
   const encoded = encodeProperties(properties);
   const envelope = { exchange: to.exchange, routingKey: to.queue ?? to.topic ?? "", properties: encoded };
   return { source, pack: separator === undefined ? packPlain(envelope) : packKeyed(envelope) };

@@ -1,11 +1,10 @@
 import type { Bodies, Outlet } from "../../lib/patterns/contract.ts";
-import { isTerminal } from "../../lib/transport/runtime/stdout.ts";
 import { EXIT, exitCodeOf, TimeoutError } from "../app/errors.ts";
 import { Progress } from "../app/progress.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
 import { messages, unsentWait } from "../app/tally.ts";
-import { Input, type Source } from "../io/input.ts";
+import type { Source } from "../io/input.ts";
 import { Pacer, type PacingOptions } from "../io/pacer.ts";
 import { DEFAULT_LINGER_MS } from "../options/options.ts";
 import { farewell } from "./link.ts";
@@ -32,9 +31,7 @@ export async function putAll(
   });
   const put = new Put(session, outlet, source, pack, options);
   session.explainWait(() => unsentWait(outlet.pending, options.linger ?? DEFAULT_LINGER_MS));
-  // The progress line must not hide typed input.
-  const isTyped = source instanceof Input && isTerminal(0);
-  const progress = isTyped ? undefined : new Progress(session, () => outlet.acknowledged, "confirmed");
+  const progress = new Progress(session, () => outlet.acknowledged, "confirmed", () => put.part);
   let failure: unknown;
   try {
     failure = await put.run();
@@ -44,7 +41,7 @@ export async function putAll(
   }
   failure ??= outlet.failure;
   if (failure === undefined || outlet.failure === undefined) failure = await put.settle() ?? failure;
-  progress?.end();
+  progress.end();
   await farewell(session, failure, (limit) => outlet.close(limit));
   report(session, outlet, put.given, failure);
 }
@@ -56,6 +53,8 @@ class Put {
   /** The number of messages that were read and must be delivered. */
   given = 0;
 
+  /** The number of messages that were read. */
+  #taken = 0;
   readonly #session: Session;
   readonly #outlet: Outlet;
   readonly #source: Source;
@@ -80,6 +79,14 @@ class Put {
     this.#pacer = new Pacer(session, options);
   }
 
+  /** Which part of the work is done, as far as the number of messages is given, or the size of the input. */
+  get part(): number | undefined {
+    const { part = 0 } = this.#source;
+    const inFile = part === 0 ? Infinity : this.#taken / part;
+    const total = Math.min(this.#options.count ?? Infinity, inFile);
+    return total === Infinity ? undefined : Math.min(1, this.#outlet.acknowledged / total);
+  }
+
   /** Publishes until the source or the count ends; resolves to the error that stopped it earlier. */
   async run(): Promise<unknown> {
     let remaining = this.#options.count ?? Infinity;
@@ -89,6 +96,7 @@ class Put {
       const batch = await this.#source.next();
       if (batch === undefined) break;
       const { bodies, count, envelopes, failure } = this.#pack(batch);
+      this.#taken += count;
       const end = Math.min(count, remaining);
       remaining -= end;
       for (let i = 0; i < end; i++) this.#session.counts.bytes += bodies.ends[i]! - bodies.starts[i]!;
@@ -196,7 +204,8 @@ export function report(session: Session, outlet: Outlet, given: number, failure?
   }
   const reasons: string[] = [];
   if (refused > 0) {
-    const why = outlet.refusalReason || "the queue is full (its x-overflow is reject-publish: take " +
+    const why = outlet.refusalReason ||
+      "the queue is full (its x-overflow, or that of a policy, is reject-publish: take " +
         "messages out, or give it a larger x-max-length), or cannot be written";
     reasons.push(`the broker refused ${messages(refused)}: ${why}`);
   }
@@ -209,7 +218,7 @@ export function report(session: Session, outlet: Outlet, given: number, failure?
     const because = outlet.delayReason === undefined || outlet.delayReason === ""
       ? ""
       : ` (${outlet.delayReason})`;
-    reasons.push(`${messages(unconfirmed)} were not confirmed${because}`);
+    reasons.push(`${messages(unconfirmed)} ${unconfirmed === 1 ? "was" : "were"} not confirmed${because}`);
   }
   const others = counts.unsent - refused - returned - unconfirmed;
   if (others > 0) reasons.push(`${messages(others)} could not be delivered`);

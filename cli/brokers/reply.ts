@@ -44,7 +44,7 @@ function responderFor(
   if (values.echo) return echo(answers, output);
   if (values.exec !== undefined) return execute(answers, output, values.exec, values);
   const repeats = values.data.length + values.file.length > 0;
-  const { source, pack } = messagesOf(values, { exchange: "" }, {}, repeats);
+  const { source, pack } = messagesOf(session, values, { exchange: "" }, {}, repeats);
   session.onStop(() => source.cancel());
   const write = queueWriter(output, styleOf(session, values, false));
   return recite(answers, output, (delivery) => write(delivery, answers.replier.broker!), source, pack);

@@ -26,6 +26,6 @@ export async function request(
   const write = queueWriter(output, styleOf(session, values, false));
   const service = (await patternsOf(system)).request(session, address, values);
   // A requester sends a request again rather than let the broker write it to a disk.
-  const messages = messagesOf(values, service.destination, {});
+  const messages = messagesOf(session, values, service.destination, {});
   await askAll(session, service, { ...messages, output, write }, values);
 }

@@ -21,7 +21,7 @@ export async function send(
 ): Promise<void> {
   const patterns = await patternsOf(system);
   const sink = patterns[pattern](session, address, values);
-  const { source, pack } = messagesOf(values, sink.destination);
+  const { source, pack } = messagesOf(session, values, sink.destination);
   await deliver(session, sink, { source, pack: reporting(session, system, pack) }, values);
 }
 
@@ -31,7 +31,7 @@ export async function sendTo(
   sink: Sink,
   values: MessageValues & PutOptions,
 ): Promise<void> {
-  await deliver(session, sink, messagesOf(values, sink.destination), values);
+  await deliver(session, sink, messagesOf(session, values, sink.destination), values);
 }
 
 /** Sends the records of a recording to the address of a broker. */

@@ -3,6 +3,7 @@ import examples from "../cheats/echo-client.md" with { type: "text" };
 import { command, group, list, readiness } from "../app/command.ts";
 import { text, word } from "../app/values.ts";
 import { EchoConversation, echoEndpoint } from "../echo/echo.ts";
+import { DescriptorReader } from "../io/descriptor.ts";
 import { Input } from "../io/input.ts";
 import { sourceOf } from "../io/source.ts";
 import { ending } from "../options/options.ts";
@@ -25,8 +26,8 @@ export default command({
     const endpoint = echoEndpoint(operands[0], values);
     const tls = readTls(values);
     const source = values.data.length + values.file.length > 0
-      ? sourceOf({ ...values, null: undefined, in: undefined, json: undefined }, false)
-      : new Input(0, asItComes(endpoint.scheme === "udp" ? MAX_DATAGRAM : Infinity));
+      ? sourceOf(session, { ...values, null: undefined, in: undefined, json: undefined }, false)
+      : new Input(new DescriptorReader(0), asItComes(endpoint.scheme === "udp" ? MAX_DATAGRAM : Infinity));
     return new EchoConversation(session, endpoint, source).run(tls, values.timeout);
   },
 });

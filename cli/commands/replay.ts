@@ -10,7 +10,9 @@ import { command, flag, group, list, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import { reportDropped } from "../app/tally.ts";
 import { oneOf, word } from "../app/values.ts";
+import { placing } from "../options/broker.ts";
 import { declaring, quality, retention } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { delivery, ending, pacing, zeromq } from "../options/options.ts";
 import { brokerOperand } from "../options/systems.ts";
@@ -47,6 +49,8 @@ export default command({
     ...declaring,
     ...quality,
     ...retention,
+    ...placing,
+    ...brokerContext,
   },
   examples,
   async action({ session, values, operands: [file, ...operands] }) {

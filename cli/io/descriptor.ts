@@ -8,12 +8,28 @@ const FULL_PIPE = 64 * 1024;
 /** After this many reads in the thread of JavaScript, the event loop gets a turn. */
 const MAX_DIRECT = 16;
 
+/** Where the bytes of an input come from. */
+export interface ByteReader {
+  /** Whether it is a regular file, which has an end. */
+  readonly isFile: boolean;
+  /** Which part of a regular file was read, from 0 to 1; undefined if the end is not known. */
+  readonly part?: number | undefined;
+  /**
+   * Reads into `buffer[from, to)`.
+   *
+   * @returns the number of bytes; 0 at the end
+   * @throws {Error} it cannot be read
+   */
+  read(buffer: Uint8Array, from: number, to: number): number | Promise<number>;
+  /** Ends the current read: it returns 0. */
+  cancel(): void;
+}
+
 /**
  * Reads a descriptor. A read in another thread can wait for a writer, but costs several times as much as the read
  * itself; so a regular file, and a pipe whose writer is faster than we are, are read in the thread of JavaScript.
  */
-export class DescriptorReader {
-  /** Whether the descriptor is a regular file, which has an end. */
+export class DescriptorReader implements ByteReader {
   readonly isFile: boolean;
 
   readonly #fd: number;
@@ -21,30 +37,34 @@ export class DescriptorReader {
   #direct: number | null | undefined;
   #directReads = 0;
   #last = 0;
+  /** The bytes that were read of a regular file, and all its bytes. */
+  #done = 0;
+  readonly #size: number;
   #cancel: ((count: number) => void) | undefined;
 
   constructor(fd: number) {
     this.#fd = fd;
     this.isFile = isRegularFile(fd);
     if (this.isFile) this.#direct = fd;
+    this.#size = this.isFile ? fs.fstatSync(fd).size : 0;
   }
 
-  /**
-   * Reads into `buffer[from, to)`.
-   *
-   * @returns the number of bytes; 0 at the end
-   * @throws {Error} the descriptor cannot be read
-   */
+  get part(): number | undefined {
+    return this.#size === 0 ? undefined : Math.min(1, this.#done / this.#size);
+  }
+
   read(buffer: Uint8Array, from: number, to: number): number | Promise<number> {
     if ((this.isFile || this.#last >= FULL_PIPE) && ++this.#directReads <= MAX_DIRECT) {
       const count = this.#readDirectly(buffer, from, to);
-      if (count >= 0) return this.#last = count;
+      if (count >= 0) {
+        this.#done += count;
+        return this.#last = count;
+      }
     }
     this.#directReads = 0;
     return this.#readElsewhere(buffer, from, to);
   }
 
-  /** Ends the current read: it returns 0. */
   cancel(): void {
     this.#cancel?.(0);
   }

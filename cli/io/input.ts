@@ -3,7 +3,7 @@ import { MAX_MESSAGE_SIZE } from "../../lib/zmq/options.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
 import { BufferPool, Lease } from "../../lib/zmtp/buffers.ts";
 import type { Splitter } from "../records/splitter.ts";
-import { DescriptorReader } from "./descriptor.ts";
+import type { ByteReader } from "./descriptor.ts";
 
 /** The size of one read in bytes; a pipe returns at most 64 KiB. */
 const READ = 256 * 1024;
@@ -22,6 +22,8 @@ export interface Source {
   readonly ended: boolean;
   /** Reads to the end without waiting for the times of messages, and returns the number of messages. */
   countRest?(): Promise<number>;
+  /** Which part of the input was read, from 0 to 1; undefined if the end is not known. */
+  readonly part?: number | undefined;
   /** Called when `ended` becomes true while no call of `next` is waiting. */
   onEnd: () => void;
 }
@@ -36,11 +38,11 @@ export async function countMessages(source: Source): Promise<number> {
 }
 
 /**
- * Reads messages from a descriptor. While the messages of one buffer are sent, the next read already fills another one,
+ * Reads messages from bytes. While the messages of one buffer are sent, the next read already fills another one,
  * which starts with the beginning of an unfinished message.
  */
 export class Input implements Source {
-  readonly #reader: DescriptorReader;
+  readonly #reader: ByteReader;
   readonly #splitter: Splitter;
   readonly #prefix: Uint8Array;
   readonly #batch = new Batch();
@@ -63,14 +65,18 @@ export class Input implements Source {
   onEnd: () => void = () => {};
 
   /** @param prefix bytes at the start of every buffer, for frames that all messages share */
-  constructor(fd: number, splitter: Splitter, prefix: Uint8Array = new Uint8Array(0)) {
-    this.#reader = new DescriptorReader(fd);
+  constructor(reader: ByteReader, splitter: Splitter, prefix: Uint8Array = new Uint8Array(0)) {
+    this.#reader = reader;
     this.ended = this.#reader.isFile;
     this.#splitter = splitter;
     this.#prefix = prefix;
     this.#pool = new BufferPool(prefix.length + READ, Infinity);
     this.#lease = this.#take();
     this.#start = this.#end = this.#searched = prefix.length;
+  }
+
+  get part(): number | undefined {
+    return this.#reader.part;
   }
 
   cancel(): void {

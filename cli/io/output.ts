@@ -1,7 +1,8 @@
 import fs from "node:fs";
-import { openStdout, type Stdout } from "../../lib/transport/runtime/stdout.ts";
+import { isTerminal, openStdout, type Stdout } from "../../lib/transport/runtime/stdout.ts";
 import type { Lease } from "../../lib/zmtp/buffers.ts";
 import { signalCode } from "../app/errors.ts";
+import type { Reporter } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
 
 /** The high-water mark: above this amount of unwritten output the source should stop, in bytes. */
@@ -11,6 +12,7 @@ const FIRST = 64 * 1024;
 const KEEP = 4 * 1024 * 1024;
 /** Bytes of at least this length are written from where they are, if they can be. */
 export const LARGE = 64 * 1024;
+const NEWLINE = 10;
 /** The wait after a write to a full nonblocking descriptor, in milliseconds. */
 const RETRY_MS = 5;
 
@@ -29,6 +31,8 @@ export class Output {
   onChange: () => void = () => {};
 
   readonly #stdout: Stdout;
+  readonly #isTerminal = isTerminal(1);
+  readonly #reporter: Reporter;
   #spare: Uint8Array | undefined = new Uint8Array(FIRST);
   #flight: Uint8Array | undefined;
   #flightLength = 0;
@@ -40,6 +44,7 @@ export class Output {
   /** @param session reports that its end waits for the reader, if the reader stands still */
   constructor(session: Session) {
     this.#stdout = openStdout();
+    this.#reporter = session.reporter;
     session.explainWait(() => {
       const left = this.length + (this.#flight === undefined ? 0 : this.#flightLength - this.#written);
       return left === 0 || this.failure !== undefined
@@ -110,6 +115,8 @@ export class Output {
     this.#flight = bytes;
     this.#flightLength = length;
     this.#written = written;
+    // A terminal is always written in another thread.
+    if (this.#isTerminal) this.#reporter.footer?.hide();
     this.#wait();
   }
 
@@ -156,7 +163,10 @@ export class Output {
     } else if (done.length <= KEEP) this.#spare = done;
     this.flush();
     if (wasFull) this.onChange();
-    if (this.idle) this.#settle();
+    if (this.idle) {
+      if (this.#isTerminal) this.#reporter.footer?.show(done[this.#flightLength - 1] !== NEWLINE);
+      this.#settle();
+    }
   };
 
   #fail(error: NodeJS.ErrnoException): void {

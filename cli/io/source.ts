@@ -2,10 +2,12 @@ import { Buffer } from "node:buffer";
 import fs from "node:fs";
 import { Batch } from "../../lib/zmtp/batch.ts";
 import { UsageError } from "../app/errors.ts";
+import type { Session } from "../app/session.ts";
 import { phrase } from "../app/reporter.ts";
 import { jsonSplitter } from "../records/json.ts";
 import { type Framing, framingOf, splitterFor, type TopicRule } from "../records/splitter.ts";
 import { Input, type Source } from "./input.ts";
+import { stdinReader } from "./prompt.ts";
 
 /** The values of the message options of a command. */
 export interface SourceOptions {
@@ -25,11 +27,20 @@ const STDIN = "-";
  * @param repeat whether `-D` and `-F` are sent repeatedly
  * @throws {UsageError} the options contradict each other, or a file cannot be read
  */
-export function sourceOf(options: SourceOptions, repeat: boolean, rule: TopicRule = {}): Source {
+export function sourceOf(
+  session: Session,
+  options: SourceOptions,
+  repeat: boolean,
+  topics: TopicRule = {},
+): Source {
+  const rule = { ...topics, warn: session.warn };
   if (options.file.filter((path) => path === STDIN).length > 1) {
     throw new UsageError("-F - is stdin, which can be read only once");
   }
-  const fixed = [...options.data.map((text) => Buffer.from(text, "utf8")), ...options.file.map(readFile)];
+  const fixed = [
+    ...options.data.map((text) => Buffer.from(text, "utf8")),
+    ...options.file.map((path) => readFile(session, path)),
+  ];
   const framing = framingOf("--in", options.in, options);
   if (fixed.length > 0) {
     if (options.in !== undefined || options.json || options.null) {
@@ -41,14 +52,14 @@ export function sourceOf(options: SourceOptions, repeat: boolean, rule: TopicRul
     if (rule.separator !== undefined) {
       throw new UsageError("-K splits plain text; a JSON record has a member 'topic'");
     }
-    return new Input(0, jsonSplitter(rule));
+    return new Input(stdinReader(session), jsonSplitter(rule));
   }
-  return new Input(0, splitterFor(framing, rule), rule.topic);
+  return new Input(stdinReader(session), splitterFor(framing, rule), rule.topic);
 }
 
 /** Reads a file; stdin is read later, as one message. */
-function readFile(path: string): Uint8Array | Input {
-  if (path === STDIN) return new Input(0, splitterFor("blob", {}));
+function readFile(session: Session, path: string): Uint8Array | Input {
+  if (path === STDIN) return new Input(stdinReader(session), splitterFor("blob", {}));
   try {
     return fs.readFileSync(path);
   } catch (error) {

@@ -43,10 +43,7 @@ export async function conversation<S extends Duplex>(
   spec: ConversationSpec<S>,
 ): Promise<void> {
   const plan = planEndpoints(session.command, spec.usual, values, operands);
-  const input = sourceOf(values, repeats(values), {
-    routed: spec.routing !== undefined,
-    warn: session.warn,
-  });
+  const input = sourceOf(session, values, repeats(values), { routed: spec.routing !== undefined });
   const plain = styleOf(session, values, false);
   const socket = spec.socket({ ...await socketOptions(session, values), hwm: values.hwm });
   const routed = spec.routing?.(socket);

@@ -34,10 +34,9 @@ export async function publish(
   make: (options: SocketOptions & FanOutOptions) => PublishingSocket,
 ): Promise<void> {
   const plan = planEndpoints(session.command, "bind", values, operands);
-  const source = sourceOf(values, repeats(values), {
+  const source = sourceOf(session, values, repeats(values), {
     topic: rule.topic === undefined ? undefined : utf8(rule.topic),
     separator: rule.separator === undefined ? undefined : utf8(rule.separator),
-    warn: session.warn,
   });
   const socket = make({
     ...await socketOptions(session, values),

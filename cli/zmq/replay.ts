@@ -3,6 +3,7 @@ import { Batch } from "../../lib/zmtp/batch.ts";
 import { UsageError } from "../app/errors.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
+import { DescriptorReader } from "../io/descriptor.ts";
 import { Input, type Source } from "../io/input.ts";
 import { type JsonRecord, jsonSplitter, recordSplitter } from "../records/json.ts";
 import type { Splitter } from "../records/splitter.ts";
@@ -128,9 +129,9 @@ export class Recording implements Source {
 
   #open(): Input {
     const splitter = this.#splitter(this.#path === "-" ? "stdin" : `'${this.#path}'`);
-    if (this.#path === "-") return new Input(0, splitter);
+    if (this.#path === "-") return new Input(new DescriptorReader(0), splitter);
     try {
-      return new Input(fs.openSync(this.#path, "r"), splitter);
+      return new Input(new DescriptorReader(fs.openSync(this.#path, "r")), splitter);
     } catch (error) {
       throw new UsageError(`'${this.#path}' cannot be read: ${phrase(error)}`);
     }

@@ -15,6 +15,7 @@ import { probed } from "./queue/probed.ts";
 import { progress } from "./queue/progress.ts";
 import { putAndGet } from "./queue/put_get.ts";
 import { refusals } from "./queue/refused.ts";
+import { selecting } from "./queue/selecting.ts";
 import { streams } from "./queue/streams.ts";
 import { threeWays } from "./queue/three_ways.ts";
 import { usage } from "./queue/usage.ts";
@@ -29,6 +30,7 @@ const SUITES = [
   deadLetters,
   streams,
   looking,
+  selecting,
   following,
   checking,
   probed,

@@ -130,6 +130,17 @@ describe("curve cipher", () => {
   });
 });
 
+describe("curve cipher, counter", () => {
+  it("seal - the counter of the nonce goes on past 2^32", () => {
+    const sealed = cipher(2 ** 32 - 2).seal(concat([1, 2, 3].map((n) => Uint8Array.of(0, 1, n))));
+    const view = new DataView(sealed.buffer, sealed.byteOffset);
+    const counters: bigint[] = [];
+    // A short frame: flags, length, `\x07MESSAGE`, the counter, the box.
+    for (let at = 0; at < sealed.length; at += 2 + sealed[at + 1]!) counters.push(view.getBigUint64(at + 10));
+    assert.deepEqual(counters, [0xffffffffn, 0x100000000n, 0x100000001n]);
+  });
+});
+
 /** The flags, the body and the encoded length of each frame. */
 function framesOf(plain: Uint8Array): { flags: number; body: string; wire: number }[] {
   const found: { flags: number; body: string; wire: number }[] = [];

@@ -76,8 +76,18 @@ describe("links", () => {
     ) {
       if (page !== "README.md") assert.ok(listed.includes(page), `docs/README.md does not list ${page}`);
       const head = fs.readFileSync(path.join(ROOT, "docs", page), "utf8").split("\n").slice(0, 4);
-      assert.ok(head.some((line) => line.startsWith("Who reads this: ")), `docs/${page}: who reads this?`);
+      assert.ok(head.some((line) => /^(Who reads this: |For )/.test(line)), `docs/${page}: who reads this?`);
     }
+  });
+
+  it("links - docs/development.md lists the tasks and the dependencies of deno.json", () => {
+    const { tasks, imports } = JSON.parse(fs.readFileSync(path.join(ROOT, "deno.json"), "utf8"));
+    const page = fs.readFileSync(path.join(ROOT, "docs/development.md"), "utf8");
+    const words = [
+      ...Object.keys(tasks).map((name) => [`deno task ${name}`, `\`${name}\``]),
+      ...Object.values<string>(imports).map((name) => [name.replace(/^npm:(.+)@/, "$1 ")]),
+    ];
+    assert.deepEqual(words.filter((forms) => !forms.some((form) => page.includes(form))), []);
   });
 
   it("links - anchors are those of GitHub", () => {

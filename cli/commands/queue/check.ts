@@ -1,4 +1,4 @@
-import { managementUrl } from "../../../lib/amqp/client/management.ts";
+import { httpUrls } from "../../../lib/amqp/client/near_leader.ts";
 import { MqcatError } from "../../../lib/errors.ts";
 import examples from "../../cheats/queue-check.md" with { type: "text" };
 import { command, group, option } from "../../app/command.ts";
@@ -6,14 +6,14 @@ import { EXIT, exitCodeOf, TimeoutError, UsageError } from "../../app/errors.ts"
 import { phrase } from "../../app/reporter.ts";
 import type { Session } from "../../app/session.ts";
 import { duration, integer, oneOf } from "../../app/values.ts";
-import { broker } from "../../options/broker.ts";
+import { broker, http } from "../../options/broker.ts";
 import { ending } from "../../options/options.ts";
 import { checkBroker } from "../../queue/check/broker.ts";
 import { format, FORMATS, NAGIOS } from "../../queue/check/formats.ts";
 import { checkQueue, type QueueLimits, type QueueSource, subjectOf } from "../../queue/check/queue.ts";
 import { type Report, statusOf } from "../../queue/check/report.ts";
 import { refuseEmptyNames } from "../../queue/existence.ts";
-import { type BrokerValues, http, httpOf, targetOf, withConnection } from "../../queue/target.ts";
+import { type BrokerValues, targetOf, withConnection } from "../../queue/target.ts";
 import { print } from "./print.ts";
 
 /** The default of `-w`, in milliseconds. */
@@ -62,9 +62,7 @@ export default command({
   },
 });
 
-interface CheckValues extends BrokerValues, QueueLimits {
-  readonly http: string | undefined;
-}
+type CheckValues = BrokerValues & QueueLimits;
 
 async function examine(session: Session, queue: string | undefined, values: CheckValues): Promise<Report> {
   const { maxReady, minConsumers, maxAge, timeout = TIMEOUT_MS } = values;
@@ -73,13 +71,13 @@ async function examine(session: Session, queue: string | undefined, values: Chec
     throw new UsageError("--max-ready, --min-consumers and --max-age are for one queue: name it");
   }
   const target = targetOf(session, values);
-  const http = httpOf(values);
+  const { http } = target.link;
   let report: Report | undefined;
   await withConnection(target, async (connection) => {
     const source: QueueSource = {
       connection,
       broker: target.brokers[0]!,
-      http: http ?? (connection.peeks ? [] : target.brokers.map(managementUrl)),
+      http: http ?? (connection.peeks ? [] : httpUrls(target.brokers, target.link)),
       isHttpGiven: http !== undefined,
       limit: timeout,
     };

@@ -1,11 +1,4 @@
-import {
-  EndpointError,
-  LimitError,
-  messageOf,
-  MqcatError,
-  RefusedError,
-  UnreachableError,
-} from "../../errors.ts";
+import { LimitError, messageOf, MqcatError, RefusedError, UnreachableError } from "../../errors.ts";
 import type { BrokerAddress } from "./url.ts";
 
 /** The time limit for a request, in milliseconds, and the size limit for a response, in bytes. */
@@ -65,22 +58,6 @@ export function deliveryLimitOf(info: QueueInfo): number | undefined {
   const limits = [reported ?? args?.["x-delivery-limit"], policy?.["delivery-limit"]]
     .filter((limit): limit is number => typeof limit === "number" && limit >= 0);
   return limits.length === 0 ? undefined : Math.min(...limits);
-}
-
-/**
- * Splits a list of URLs of HTTP APIs: `http://one:15672,http://two:15672`. A URL may have a login of its own.
- *
- * @throws {EndpointError} a URL is malformed; the message does not contain the password
- */
-export function parseHttpUrls(text: string): string[] {
-  return text.split(",").map((part) => {
-    const url = part.trim();
-    if (/^https?:\/\/[^/?#]/i.test(url) && URL.canParse(url)) return url;
-    const shown = url.includes("@") ? "…" : url;
-    throw new EndpointError(
-      `Cannot use '${shown}' as the HTTP API: it is not a URL (try http://localhost:15672; commas separate several)`,
-    );
-  });
 }
 
 /** The default URL of a broker's HTTP API, with RabbitMQ's ports. */

@@ -44,6 +44,7 @@ export class MessageIntake {
   readonly #host: IntakeHost;
   readonly #routes = new RouteResult();
   readonly #targets = new Targets();
+  readonly #replaced = new PropertyScan();
   #number = 0;
 
   constructor(host: IntakeHost) {
@@ -157,6 +158,25 @@ export class MessageIntake {
     const targets = origin === undefined ? new Targets() : replacing(origin.queue, 0, origin.seq);
     this.#enqueue(routes, message, scan, timeToLive(scan), targets);
     return seq;
+  }
+
+  /**
+   * Puts a message into one queue in place of a message of another queue, which it settles. After a crash either both
+   * or none of the two changes are made.
+   *
+   * @param message must stay valid during the call, in which queues may use the journal
+   * @returns whether the queue had room; if not, nothing has changed
+   */
+  replace(from: Queue, lane: number, seq: number, to: Queue, message: EncodedMessage): boolean {
+    // First: a queue that rejects messages may dead-letter the ones that it refuses.
+    if (!to.hasRoomFor(message.bodyEnd - message.bodyStart)) return false;
+    const scan = this.#replaced;
+    scan.read(message.head, message.propertiesStart, message.propertiesEnd);
+    const routes = new RouteResult();
+    routes.add(to);
+    this.#enqueue(routes, message, scan, timeToLive(scan), replacing(from, lane, seq));
+    from.settle(lane, seq, this.position > 0);
+    return true;
   }
 
   /**

@@ -33,6 +33,16 @@ export function progress({ env, queue }: QueueContext): void {
   const put = '"${MQCAT[@]}" queue put --declare progress';
   const slow = `(seq 100; until test -e seen; do sleep 0.1; done; seq 100) | ${put}`;
 
+  test("put - says which part of a file is done, and how long the rest takes", async () => {
+    const text = await shown(
+      `seq 400 >lines; ${put} -i 20ms <lines & until test -e seen; do sleep 0.1; done; kill $!; wait`,
+      {
+        until: /\d+ confirmed, \d+\/s, (\d|[1-5]\d) %, \d+ s left/,
+      },
+    );
+    assert.doesNotMatch(text, /100 %/);
+  });
+
   test("put - rewrites one line, and removes it at the end", async () => {
     const text = await shown(slow, { until: /100 confirmed/ });
     assert.match(text.replaceAll("\x1b", "ESC"), /\rESC\[2mmqcat: queue put: 100 confirmed, \d+\/sESC\[0m/);

@@ -15,7 +15,7 @@ import type { Transaction } from "./transaction.ts";
 
 /** What a channel needs of the server. */
 export interface ChannelHost {
-  readonly cycle: Pick<Cycle, "now" | "wake" | "awaitConfirms" | "syncThisCycle">;
+  readonly cycle: Pick<Cycle, "now" | "wake" | "begin" | "end" | "awaitConfirms" | "syncThisCycle">;
   readonly intake: MessageIntake;
   readonly directReplies: DirectReplies;
   /** The name of the broker's node. */
@@ -71,4 +71,15 @@ export interface ChannelContext {
   readonly transaction: Transaction | undefined;
   /** Sends a method on the channel. */
   send<Name extends MethodName>(name: Name, args: GivenArgs<Name>): void;
+}
+
+/** How a turn of a job ended: it is complete, it waits for room on the connection, or it needs another turn. */
+export type JobState = "done" | "blocked" | "paused";
+
+/** Work for a client that takes several turns of the event loop. */
+export interface ChannelJob {
+  /** The consumer tag, with which a client can cancel it. */
+  readonly tag: string;
+  /** Works for a short time, within a cycle. It must not throw. */
+  run(): JobState;
 }

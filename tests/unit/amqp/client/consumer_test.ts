@@ -42,6 +42,26 @@ function noting(stream: ByteStream): ByteStream & { paused: boolean } {
 }
 
 describe("AMQP consumer", () => {
+  for (
+    const [what, counts, expected] of [
+      ["is drained", { messageCount: 0, consumerCount: 1 }, true],
+      ["has messages", { messageCount: 1, consumerCount: 1 }, false],
+      ["has no leader, and so no consumers", { messageCount: 0, consumerCount: 0 }, false],
+    ] as const
+  ) {
+    it(`isDrained - ${expected} for a queue that ${what}; false without a connection`, () =>
+      serve({
+        answers: () => ({ ...ANSWERS, "queue.declare": ["queue.declare-ok", { queue: "q", ...counts }] }),
+      }, async (url) => {
+        const consumer = new Consumer(parseAmqpUrl(url), "q", { reconnect, onDelivery: () => {} });
+        assert.equal(await consumer.isDrained(), false);
+        await deadline(consumer.start(), 5000, "the start");
+        assert.equal(await deadline(consumer.isDrained(), 5000, "the check"), expected);
+        await deadline(consumer.close(), 5000, "the close");
+        assert.equal(await consumer.isDrained(), false);
+      }));
+  }
+
   it("pause - lasts over a reconnect, until resume", () =>
     serve({}, async (url, connections) => {
       const brokers = parseAmqpUrl(url);

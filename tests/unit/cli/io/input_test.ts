@@ -5,6 +5,7 @@ import { execFileSync, spawn } from "node:child_process";
 import fs from "node:fs";
 import type { Writable } from "node:stream";
 import { describe, it } from "node:test";
+import { DescriptorReader } from "../../../../cli/io/descriptor.ts";
 import { Input } from "../../../../cli/io/input.ts";
 import { splitterFor } from "../../../../cli/records/splitter.ts";
 import { tempDir } from "../../../support/helpers.ts";
@@ -29,7 +30,7 @@ async function writeSlowly(stdin: Writable, bytes: Uint8Array): Promise<void> {
 
 /** Reads all messages. Some batches are used for a while after the next call, as an outbox uses them. */
 async function readAll(fd: number): Promise<Uint8Array[]> {
-  const input = new Input(fd, splitterFor("lines", {}));
+  const input = new Input(new DescriptorReader(fd), splitterFor("lines", {}));
   const read: Uint8Array[] = [];
   const leased: (() => void)[] = [];
   for (let batch = await input.next(); batch !== undefined; batch = await input.next()) {

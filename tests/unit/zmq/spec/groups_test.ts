@@ -1,7 +1,8 @@
 /** radio_dish, client_server: RFC 48 and 41, the cases of libzmq's tests with these names. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Client, Dish, Radio, Server } from "../../../../mod.ts";
+import { MORE } from "../../../../lib/zmtp/batch.ts";
+import { Batch, Client, Dish, Radio, Server } from "../../../../mod.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
 import { batchOf, inproc, numbers, SocketLog, texts } from "../../../support/sockets.ts";
 import { bytes, command, frame, hexOf, rawListener, RawPeer } from "../../../support/raw_peer.ts";
@@ -38,6 +39,21 @@ describe("spec groups and servers", () => {
     const got = [];
     while (got.at(-1) !== "news|end") got.push(texts(await deadline(dish.receive()))!.join("|"));
     assert.deepEqual(got, ["news|for news", "newspaper|for newspaper", "|for ", "news|end"]);
+  });
+
+  it("radio_dish - a batch of several messages goes out as a whole", async () => {
+    await using radio = new Radio();
+    await using dish = new Dish();
+    dish.join("a");
+    dish.connect(await radio.bind(LOCAL));
+    await waitFor(() => radio.subscribers === 1);
+    const batch = new Batch();
+    batch.bytes = bytes("'a1b2a3'");
+    batch.stable = true;
+    for (let at = 0; at < 6; at++) batch.add(at, at + 1, at % 2 === 0 ? MORE : 0);
+    assert.equal(radio.sendBatch(batch), 6);
+    assert.deepEqual(texts(await deadline(dish.receive())), ["a", "1"]);
+    assert.deepEqual(texts(await deadline(dish.receive())), ["a", "3"]);
   });
 
   it("radio_dish - a dish filters again, joins again after a reconnect, and joins a group once", async () => {

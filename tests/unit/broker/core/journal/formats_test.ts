@@ -85,6 +85,18 @@ describe("journal, formats", () => {
     assert.equal(new TextDecoder().decode(record.body.subarray(record.bodyStart, record.bodyEnd)), "plain");
   });
 
+  it("format - a scan counts the bytes of damaged records, and goes on after them", () => {
+    const whole = segment();
+    const { index } = scanLog(whole, viewOf(whole), whole.length, SALT);
+    const bytes = whole.slice();
+    const record = new RecordView();
+    assert.ok(record.set(bytes, viewOf(bytes), 64, bytes.length));
+    bytes[record.bodyStart]! ^= 1;
+    const scan = scanLog(bytes, viewOf(bytes), bytes.length, SALT);
+    assert.deepEqual([scan.damaged, scan.records, scan.corrected], [record.end - 64, 2, false]);
+    assert.equal(scan.index.runs.length, index.runs.length - 1);
+  });
+
   it("format - an index", () => {
     const bytes = segment();
     const { index } = scanLog(bytes, viewOf(bytes), bytes.length, SALT);
