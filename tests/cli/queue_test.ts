@@ -6,6 +6,7 @@ import { cheats } from "./queue/cheats.ts";
 import { checking } from "./queue/checking.ts";
 import { contextOf } from "./queue/context.ts";
 import { deadLetters } from "./queue/dead_letters.ts";
+import { dumping } from "./queue/dumping.ts";
 import { endings } from "./queue/ending.ts";
 import { existing } from "./queue/existing.ts";
 import { commands } from "./queue/exec.ts";
@@ -30,6 +31,7 @@ const SUITES = [
   deadLetters,
   streams,
   looking,
+  dumping,
   selecting,
   following,
   checking,

@@ -12,8 +12,10 @@ import { Confirms } from "./confirms.ts";
 import { type Consuming, filterOf } from "./consuming.ts";
 import type { ChannelContext } from "./contract.ts";
 import { REPLY_TO } from "../../core/clients/direct_reply.ts";
+import { DUMP, SNAPSHOT } from "../../../amqp/dump.ts";
 import { PEEK, PEEK_NODE, PEEK_QUEUES, SWEEP, SWEEP_LIMIT, SWEEP_TO } from "../../../amqp/peek.ts";
-import { descriptionsOf, messagesOf, nodeOf, Peek } from "./peek.ts";
+import { messagesIn, snapshotOf } from "./dump.ts";
+import { descriptionsOf, messagesOf, nodeOf, Peek, type ShownMessage } from "./peek.ts";
 import { SweepJob } from "./sweep.ts";
 import type { Publishing } from "./publishing.ts";
 import { Transaction } from "./transaction.ts";
@@ -207,6 +209,7 @@ function consume(channel: MethodChannel, args: MethodArgs<"basic.consume">): voi
   if (args.queue === REPLY_TO) return consumeReplies(channel, args);
   consuming.checkTag(args.consumerTag);
   if (PEEK in args.arguments) return peek(channel, args);
+  if (DUMP in args.arguments) return dump(channel, args);
   if (SWEEP in args.arguments) return sweep(channel, args);
   const name = channel.queueName(args.queue);
   connection.access.check("read", "queue", name);
@@ -237,8 +240,30 @@ function peek(channel: MethodChannel, args: MethodArgs<"basic.consume">): void {
     const queue = vhost.queueFor(name, channel.connection);
     shown = messagesOf(queue, count, filterOf(args.arguments), () => cycle.now);
   }
+  show(channel, consumerTag, shown);
+}
+
+/** `basic.consume` with the argument of the extension for dumps. */
+function dump(channel: MethodChannel, args: MethodArgs<"basic.consume">): void {
+  const { connection, host: { cycle } } = channel;
+  const consumerTag = args.consumerTag || `amq.ctag-${randomName()}`;
+  if (args.queue === SNAPSHOT) return show(channel, consumerTag, snapshotOf(channel));
+  connection.access.check("read", "queue", args.queue);
+  const queue = connection.vhost.queueFor(args.queue, connection);
+  show(
+    channel,
+    consumerTag,
+    messagesIn(queue, args.arguments[DUMP]!, filterOf(args.arguments), () => cycle.now),
+  );
+}
+
+function show(
+  channel: MethodChannel,
+  consumerTag: string,
+  messages: Iterator<ShownMessage | undefined>,
+): void {
   channel.send("basic.consume-ok", { consumerTag });
-  channel.consuming.start(new Peek(channel, channel.consuming.deliveries, consumerTag, shown));
+  channel.consuming.start(new Peek(channel, channel.consuming.deliveries, consumerTag, messages));
 }
 
 /** `basic.consume` with the argument of the sweep extension. */

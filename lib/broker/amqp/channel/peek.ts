@@ -9,9 +9,11 @@ import type { ChannelContext, ChannelJob, JobState } from "./contract.ts";
 import type { Deliveries } from "../../core/clients/deliveries.ts";
 
 /** A message to show; valid until the next one is read. */
-interface ShownMessage {
+export interface ShownMessage {
   readonly message: EncodedMessage;
   readonly redelivered: boolean;
+  /** The delivery tag. Default: the next one of the channel */
+  readonly tag?: number | undefined;
 }
 
 /**
@@ -50,8 +52,8 @@ export class Peek implements ChannelJob {
         connection.touch();
         return "paused";
       }
-      const { message, redelivered } = value;
-      connection.encoder.deliver(number, this.tag, deliveries.last + 1, redelivered, message);
+      const { message, redelivered, tag = deliveries.last + 1 } = value;
+      connection.encoder.deliver(number, this.tag, tag, redelivered, message);
       deliveries.skip();
     }
     connection.touch();
