@@ -281,6 +281,8 @@ function checked({ flags, parse, bytes }: Option<unknown>, text: string): unknow
   try {
     return parse(text);
   } catch (error) {
+    // The value may have a password.
+    if (error instanceof UsageError) throw error;
     throw new UsageError(`${name} '${text}': ${error instanceof Error ? error.message : error}`);
   }
 }

@@ -11,6 +11,7 @@ import { endings } from "./queue/ending.ts";
 import { existing } from "./queue/existing.ts";
 import { commands } from "./queue/exec.ts";
 import { following } from "./queue/following.ts";
+import { hosts } from "./queue/hosts.ts";
 import { looking } from "./queue/looking.ts";
 import { probed } from "./queue/probed.ts";
 import { progress } from "./queue/progress.ts";
@@ -31,6 +32,7 @@ const SUITES = [
   deadLetters,
   streams,
   looking,
+  hosts,
   dumping,
   selecting,
   following,
