@@ -60,6 +60,13 @@ export function deliveryLimitOf(info: QueueInfo): number | undefined {
   return limits.length === 0 ? undefined : Math.min(...limits);
 }
 
+/** An exchange as the HTTP API describes it. */
+export interface ExchangeInfo {
+  /** Empty: the default exchange. */
+  readonly name: string;
+  readonly type: string;
+}
+
 /** The default URL of a broker's HTTP API, with RabbitMQ's ports. */
 export function managementUrl({ endpoint }: BrokerAddress): string {
   if (endpoint.scheme === "inproc") {
@@ -98,6 +105,14 @@ export function listAllQueues(
   limit?: number,
 ): Promise<QueueInfo[]> {
   return askList(bases, broker, `queues?columns=${QUEUE_COLUMNS}`, limit);
+}
+
+/** Lists the exchanges of the broker's virtual host. @param bases as for `listQueues` */
+export async function listExchanges(
+  bases: readonly string[],
+  broker: BrokerAddress,
+): Promise<ExchangeInfo[]> {
+  return await askList(bases, broker, `exchanges/${encodeURIComponent(broker.vhost)}`);
 }
 
 /** Describes one queue. @param bases as for `listQueues` */

@@ -3,10 +3,19 @@
  * arguments.
  */
 import type { FieldTable } from "../types/field_value.ts";
-import { PEEK, PEEK_NODE, PEEK_QUEUES, SWEEP, SWEEP_LIMIT, SWEEP_TO, WHERE } from "../peek.ts";
+import {
+  PEEK,
+  PEEK_EXCHANGES,
+  PEEK_NODE,
+  PEEK_QUEUES,
+  SWEEP,
+  SWEEP_LIMIT,
+  SWEEP_TO,
+  WHERE,
+} from "../peek.ts";
 import type { AmqpConnection } from "./connection.ts";
 import type { ChannelEvents } from "./channel.ts";
-import type { NodeInfo, QueueInfo } from "./management.ts";
+import type { ExchangeInfo, NodeInfo, QueueInfo } from "./management.ts";
 
 const MOST = 2 ** 31 - 1;
 
@@ -94,15 +103,20 @@ export function inspectNodes(connection: AmqpConnection): Promise<NodeInfo[]> {
   return inspect(connection, PEEK_NODE);
 }
 
+/** Describes the exchanges to which the user may publish. Requires `connection.peeks`. */
+export function inspectExchanges(connection: AmqpConnection): Promise<ExchangeInfo[]> {
+  return inspect(connection, PEEK_EXCHANGES);
+}
+
 async function inspect<T>(connection: AmqpConnection, name: string): Promise<T[]> {
-  const found: T[] = [];
+  const rows: T[] = [];
   const decoder = new TextDecoder();
   await peekQueue(connection, name, MOST, {
     onDelivery({ content: { body, bodyStart, bodyEnd } }) {
-      found.push(JSON.parse(decoder.decode(body.subarray(bodyStart, bodyEnd))));
+      rows.push(JSON.parse(decoder.decode(body.subarray(bodyStart, bodyEnd))));
     },
   });
-  return found;
+  return rows;
 }
 
 /** Consumes until the server cancels the consumer. */

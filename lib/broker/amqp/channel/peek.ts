@@ -1,10 +1,9 @@
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
-import { PEEK_NODE, PEEK_QUEUES } from "../../../amqp/peek.ts";
+import { PEEK_QUEUES } from "../../../amqp/peek.ts";
 import { encodeMessage } from "../../core/message.ts";
 import type { Filter } from "../../../filter/filter.ts";
 import { END, Matches, PAUSED, TURN_MS } from "../../core/queue/matches.ts";
 import type { Queue } from "../../core/queue/queue.ts";
-import { queueRow, type Row } from "../../core/queue/queue_row.ts";
 import type { ChannelContext, ChannelJob, JobState } from "./contract.ts";
 import type { Deliveries } from "../../core/clients/deliveries.ts";
 
@@ -84,18 +83,11 @@ export function* messagesOf(
   }
 }
 
-/** Makes a message of JSON for each queue, which describes it as RabbitMQ's HTTP API does. */
-export function* descriptionsOf(queues: readonly Queue[], node: string): Generator<ShownMessage, void> {
-  for (const queue of queues) yield described(PEEK_QUEUES, queueRow(queue, node));
-}
-
-/** Makes a message of JSON that describes the node. @param blocked why it accepts no messages, if so */
-export function* nodeOf(node: string, blocked: string | undefined): Generator<ShownMessage, void> {
-  yield described(PEEK_NODE, { name: node, running: true, blocked: blocked ?? null, partitions: [] });
-}
-
-function described(routingKey: string, row: Row): ShownMessage {
-  const body = new TextEncoder().encode(JSON.stringify(row));
-  const properties = { contentType: "application/json" };
-  return { message: encodeMessage({ exchange: "", routingKey }, properties, body), redelivered: false };
+/** Makes a message of JSON for each row, which describes it as RabbitMQ's HTTP API does. */
+export function* descriptionsOf(rows: readonly unknown[]): Generator<ShownMessage, void> {
+  for (const row of rows) {
+    const body = new TextEncoder().encode(JSON.stringify(row));
+    const address = { exchange: "", routingKey: PEEK_QUEUES };
+    yield { message: encodeMessage(address, { contentType: "application/json" }, body), redelivered: false };
+  }
 }
