@@ -19,6 +19,7 @@ import { queueWriter } from "../brokers/records.ts";
 import { countRedelivery } from "../brokers/redelivery.ts";
 import type { brokerContext } from "../options/context.ts";
 import { unsentParts } from "../options/systems.ts";
+import type { placing } from "../options/broker.ts";
 import type { declaring, naming, prefetch, quality, routing, sharing } from "../options/brokers.ts";
 import type { EndpointPlan } from "../options/endpoints.ts";
 import { DEFAULT_LINGER_MS } from "../options/options.ts";
@@ -36,6 +37,7 @@ export type BridgeValues =
   & Values<typeof brokerContext>
   & Values<typeof declaring>
   & Values<typeof naming>
+  & Values<typeof placing>
   & Values<typeof prefetch>
   & Values<typeof quality>
   & Values<typeof routing>

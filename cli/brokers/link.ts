@@ -28,6 +28,12 @@ export interface Target {
 /** The values of the options for the login. */
 export interface LoginValues extends TlsValues {
   readonly passwordFile: string | undefined;
+  /** Whether the hosts of a list are tried in random order. */
+  readonly shuffle?: boolean | undefined;
+  /** AMQP: whether to connect to the host with the leader of the queue. */
+  readonly nearLeader?: boolean | undefined;
+  /** AMQP: the URLs of the HTTP API. */
+  readonly http?: readonly string[] | undefined;
   /** The context of the command line; it applies to the broker in use. */
   readonly context?: Context | undefined;
   /** The environment variable with the password of a user without one. Default: see `passwordOf` */
@@ -212,13 +218,13 @@ export function reach<A extends Login>(
     );
   }
   const hasTls = insecure || (cacert ?? cert ?? key) !== undefined;
-  if (hasTls && addresses[0]!.endpoint.scheme !== "tls") {
+  if (hasTls && !addresses.some(({ endpoint }) => endpoint.scheme === "tls")) {
     throw new UsageError(`certificates are for ${system}s:// URLs: received ${format(addresses[0]!)}`);
   }
   return {
     brokers: withPassword(addresses, values, system),
     where: addresses.map(format).join(","),
-    ...linkOf(session, { tls: readTls(values) }, false, values.timeout),
+    ...linkOf(session, { tls: readTls(values), shuffle: values.shuffle }, false, values.timeout),
   };
 }
 
@@ -257,6 +263,7 @@ function describeLink(
   /** The last message about something that is away, and when it came. */
   let said = "";
   let saidAt = 0;
+  let unplaced = "";
   const wait = (text: string) => {
     if (text !== said || performance.now() - saidAt > SAID_MS) {
       const limit = timeout === undefined
@@ -283,6 +290,12 @@ function describeLink(
         return lost(`${phrase(event.error)}; trying again`);
       case "away":
         return wait(event.error.message);
+      case "leaderless": {
+        const text = `--near-leader has no effect: ${phrase(event.error)}`;
+        if (text !== unplaced) reporter.warn(text);
+        unplaced = text;
+        return;
+      }
       case "blocked":
         return blocked(event.reason);
     }

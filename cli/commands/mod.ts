@@ -207,6 +207,18 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./queue/redrive.ts"),
   },
   {
+    name: "queue dump",
+    group: "Queue",
+    summary: "write queues to a file: definitions and messages, one JSON record per line",
+    load: () => import("./queue/dump.ts"),
+  },
+  {
+    name: "queue restore",
+    group: "Queue",
+    summary: "put the queues of a dump back",
+    load: () => import("./queue/restore.ts"),
+  },
+  {
     name: "context add",
     group: "Context",
     summary: "name a broker and its login",

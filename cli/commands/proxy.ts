@@ -5,6 +5,7 @@ import { command, flag, group, list, option, readiness } from "../app/command.ts
 import { UsageError } from "../app/errors.ts";
 import { oneOf, separator, text, word } from "../app/values.ts";
 import { MIXED, topicRule } from "../bridge/patterns.ts";
+import { placing } from "../options/broker.ts";
 import { declaring, naming, prefetch, quality, routing, sharing } from "../options/brokers.ts";
 import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
@@ -80,6 +81,7 @@ export default command({
     ...quality,
     ...naming,
     ...sharing,
+    ...placing,
     ...brokerContext,
   },
   examples,

@@ -2,6 +2,7 @@ import { Pull } from "../../lib/zmq/types/pull.ts";
 import examples from "../cheats/pull.md" with { type: "text" };
 import { command } from "../app/command.ts";
 import { checkExec } from "../io/exec.ts";
+import { placing } from "../options/broker.ts";
 import { consuming, declaring, prefetch, quality, retries, sharing } from "../options/brokers.ts";
 import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
@@ -31,6 +32,7 @@ export default command({
     ...declaring,
     ...quality,
     ...sharing,
+    ...placing,
     ...brokerContext,
   },
   examples,

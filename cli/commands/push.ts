@@ -3,6 +3,7 @@ import examples from "../cheats/push.md" with { type: "text" };
 import { command } from "../app/command.ts";
 import { repeats } from "../io/pacer.ts";
 import { sourceOf } from "../io/source.ts";
+import { placing } from "../options/broker.ts";
 import { declaring, envelope } from "../options/brokers.ts";
 import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
@@ -31,6 +32,7 @@ export default command({
     ...conflatedDelivery,
     ...envelope,
     ...declaring,
+    ...placing,
     ...brokerContext,
   },
   examples,

@@ -10,6 +10,7 @@ import { checkExec, refuseFormatting } from "../io/exec.ts";
 import { finishOutput, Output } from "../io/output.ts";
 import { sourceOf } from "../io/source.ts";
 import { Turns } from "../io/turns.ts";
+import { placing } from "../options/broker.ts";
 import { answering, declaring, envelope, sharing } from "../options/brokers.ts";
 import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
@@ -32,6 +33,7 @@ const options = {
   ...envelope,
   ...declaring,
   ...sharing,
+  ...placing,
   ...output,
   ...ending,
   ...brokerContext,

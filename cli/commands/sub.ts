@@ -4,6 +4,7 @@ import examples from "../cheats/sub.md" with { type: "text" };
 import { command, group, list, option } from "../app/command.ts";
 import { separator, text } from "../app/values.ts";
 import { checkExec } from "../io/exec.ts";
+import { spreading } from "../options/broker.ts";
 import { matches, prefetch, quality } from "../options/brokers.ts";
 import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
@@ -29,6 +30,7 @@ const topics = group("Messages", {
 });
 
 export default command({
+  addresses: { names: "exchanges" },
   argument: [
     "[endpoint...]",
     "where to connect; @ in front binds; or the exchange of a broker: amqp://host//exchange, amqp:exchange",
@@ -45,6 +47,7 @@ export default command({
     ...prefetch,
     ...matches,
     ...quality,
+    ...spreading,
     ...brokerContext,
   },
   examples,

@@ -2,6 +2,7 @@ import { Consumer } from "../../lib/amqp/client/consumer.ts";
 import { Publisher } from "../../lib/amqp/client/publisher.ts";
 import { addressing, type Readdress } from "../../lib/patterns/bridge/addressing.ts";
 import { pushTo } from "../../lib/patterns/amqp/send.ts";
+import { keeping } from "../../lib/patterns/amqp/why_away.ts";
 import { Bridge } from "../../lib/patterns/bridge/bridge.ts";
 import type { InletEvents } from "../../lib/patterns/contract.ts";
 import { SelectedInlet } from "../../lib/patterns/selected_inlet.ts";
@@ -17,7 +18,7 @@ import { report } from "../brokers/put.ts";
 import { countRedelivery } from "../brokers/redelivery.ts";
 import { KnownQueues } from "./known_queues.ts";
 import { isStream, keepsMessages, offsetOf, SUSPICION_MS } from "./streams.ts";
-import type { BrokerTarget } from "./target.ts";
+import { type BrokerTarget, near } from "./target.ts";
 
 /** How long to wait for the last confirms, in milliseconds. */
 const LAST_MS = 30_000;
@@ -68,7 +69,7 @@ export async function moveAll(
   const targets = new Map<string, number>();
   const known = to.queue === undefined ? new KnownQueues(to) : undefined;
   const publisher = to.queue === undefined
-    ? new Publisher(to.brokers, to.link)
+    ? new Publisher(to.brokers, keeping(to.brokers, to.link))
     : pushTo(to.brokers, to.queue, {
       ...to.link,
       waitsForRoom: follow,
@@ -78,7 +79,7 @@ export async function moveAll(
   const readdress = addressing(to.readdress);
   const open = (events: InletEvents) =>
     new Consumer(from.brokers, from.queue, {
-      ...from.link,
+      ...near(from, from.queue).link,
       ...events,
       prefetch,
       where,

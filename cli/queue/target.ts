@@ -11,8 +11,9 @@ import {
   parseAmqpAddress,
   parseAmqpUrl,
 } from "../../lib/amqp/client/url.ts";
+import { messageOf } from "../../lib/errors.ts";
+import { type ClusterOptions, nearLeader } from "../../lib/amqp/client/near_leader.ts";
 import { shortName } from "../../lib/patterns/address.ts";
-import { group, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { text } from "../app/values.ts";
@@ -29,25 +30,23 @@ import type { Context } from "../options/context.ts";
 import { httpUrls } from "../options/http.ts";
 import type { DataFolder } from "./data_folder.ts";
 
-/** The HTTP API, for information that AMQP does not have. */
-export const http = group("Broker", {
-  http: option(
-    "--http <address>",
-    "the HTTP API of the broker, host:port or its URL (default: $AMQP_HTTP_URL, else port 15672 of its hosts; amqps: 15671)",
-    httpUrls,
-  ),
-});
-
 /** The values of the options for the address of the broker. */
 export interface BrokerValues extends LoginValues {
   readonly url: string | undefined;
   readonly folder: string | undefined;
 }
 
+/** The values of the options for the HTTP API. */
+interface HttpValues {
+  readonly http?: readonly string[] | undefined;
+  readonly folder?: string | undefined;
+  readonly context?: Context | undefined;
+}
+
 /** The addresses of a broker, and how to connect to it. `abort` also ends all work of `withConnection`. */
 export interface BrokerTarget extends Target {
   readonly brokers: readonly BrokerAddress[];
-  readonly link: LinkOptions;
+  readonly link: LinkOptions & ClusterOptions;
 }
 
 /** The pauses and timeouts for a broker in a directory, which may read for long before it answers, or exit before. */
@@ -74,6 +73,11 @@ export function targetOf(session: Session, options: BrokerValues, create = false
   return reachAmqp(session, parseAmqpUrl(place.url), place.login);
 }
 
+/** The same target, near the leader of a queue if the options want that. */
+export function near<T extends BrokerTarget>(target: T, queue: string): T {
+  return { ...target, link: nearLeader(target.brokers, queue, target.link) };
+}
+
 /**
  * The target of an address: `amqp://host/vhost/name`, or `amqp:name` at the broker in use.
  *
@@ -98,7 +102,8 @@ function reachAmqp(
   brokers: readonly BrokerAddress[],
   options: LoginValues,
 ): BrokerTarget {
-  return reach(session, "amqp", brokers, formatBroker, options);
+  const { link, ...target } = reach(session, "amqp", brokers, formatBroker, options);
+  return { ...target, link: { ...link, nearLeader: options.nearLeader, http: httpOf(options) } };
 }
 
 /** The broker of a directory. It accepts guest, from this machine only. */
@@ -125,17 +130,17 @@ function dialer(session: Session, folder: string, create: boolean): NonNullable<
 }
 
 /** The URLs of the HTTP API in the options; undefined: RabbitMQ's default address at each host. */
-export function httpOf(
-  { http, folder, context: given }: {
-    readonly http: readonly string[] | undefined;
-    readonly folder: string | undefined;
-    readonly context?: Context | undefined;
-  },
-): readonly string[] | undefined {
+export function httpOf({ http, folder, context: given }: HttpValues): readonly string[] | undefined {
+  if (http !== undefined) return http;
   const context = contextOf("amqp", { context: given });
+  if (context !== undefined) return context.http === undefined ? undefined : httpUrls(context.http);
   // The variable is about the broker in use, not about a directory.
   const variable = folder === undefined ? process.env["AMQP_HTTP_URL"] || undefined : undefined;
-  return http ?? (context === undefined ? variable : context.http)?.split(",");
+  try {
+    return variable === undefined ? undefined : httpUrls(variable);
+  } catch (error) {
+    throw new UsageError(`$AMQP_HTTP_URL: ${messageOf(error)}`);
+  }
 }
 
 /** What `withConnection` runs. @param broker the host of the connection */

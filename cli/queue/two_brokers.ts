@@ -34,12 +34,17 @@ export function targetsOf(
   return {
     // Without any encryption, the options are refused.
     source: targetOf(session, ENCRYPTED.test(url) || !isToEncrypted ? values : clear),
-    target: targetOf(session, {
+    target: withoutHttp(targetOf(session, {
       ...(isToEncrypted ? values : clear),
       url: toUrl,
       folder: undefined,
       passwordFile: toPasswordFile,
       passwordVariable: TO_PASSWORD,
-    }),
+    })),
   };
+}
+
+/** The HTTP API in the options and the environment is that of the first broker. */
+function withoutHttp(target: BrokerTarget): BrokerTarget {
+  return { ...target, link: { ...target.link, http: undefined } };
 }

@@ -5,10 +5,12 @@ import { target } from "../support/mqcat.ts";
 import { cheats } from "./queue/cheats.ts";
 import { contextOf } from "./queue/context.ts";
 import { deadLetters } from "./queue/dead_letters.ts";
+import { dumping } from "./queue/dumping.ts";
 import { endings } from "./queue/ending.ts";
 import { existing } from "./queue/existing.ts";
 import { commands } from "./queue/exec.ts";
 import { following } from "./queue/following.ts";
+import { hosts } from "./queue/hosts.ts";
 import { looking } from "./queue/looking.ts";
 import { probed } from "./queue/probed.ts";
 import { progress } from "./queue/progress.ts";
@@ -29,6 +31,8 @@ const SUITES = [
   deadLetters,
   streams,
   looking,
+  hosts,
+  dumping,
   selecting,
   following,
   probed,

@@ -3,7 +3,7 @@ import { command, group } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { getAll } from "../../brokers/get.ts";
 import { checkTaking } from "../../brokers/receive.ts";
-import { broker } from "../../options/broker.ts";
+import { broker, leader } from "../../options/broker.ts";
 import { consuming, declaring, prefetch, retries } from "../../options/brokers.ts";
 import { ending, exec, output } from "../../options/options.ts";
 import { selecting } from "../../options/where.ts";
@@ -16,6 +16,7 @@ export default command({
   argument: ["<queue>", "the queue to consume"],
   options: {
     ...broker,
+    ...leader,
     ...selecting,
     ...output,
     ...ending,

@@ -1,9 +1,10 @@
-import { listQueues, managementUrl, type QueueInfo } from "../../../lib/amqp/client/management.ts";
+import { listQueues, type QueueInfo } from "../../../lib/amqp/client/management.ts";
+import { httpUrls } from "../../../lib/amqp/client/near_leader.ts";
 import { inspectQueues } from "../../../lib/amqp/client/peek.ts";
 import examples from "../../cheats/queue-list.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
-import { broker } from "../../options/broker.ts";
-import { type BrokerTarget, http, httpOf, targetOf, withConnection } from "../../queue/target.ts";
+import { broker, http } from "../../options/broker.ts";
+import { type BrokerTarget, targetOf, withConnection } from "../../queue/target.ts";
 import { print, visible } from "./print.ts";
 
 const COLUMNS = ["name", "type", "ready", "unacked", "consumers"];
@@ -18,7 +19,7 @@ export default command({
   },
   examples,
   async action({ session, values }) {
-    const queues = await all(targetOf(session, values), httpOf(values));
+    const queues = await all(targetOf(session, values));
     queues.sort((a, b) => a.name < b.name ? -1 : 1);
     if (values.json) await print(session, queues.map((queue) => JSON.stringify(queue)));
     else await print(session, table([COLUMNS, ...queues.map(row)]));
@@ -26,14 +27,15 @@ export default command({
 });
 
 /** Our own broker lists its queues over AMQP, other brokers only over HTTP. */
-async function all(target: BrokerTarget, http: readonly string[] | undefined): Promise<QueueInfo[]> {
-  const broker = target.brokers[0]!;
-  if (http !== undefined) return await listQueues(http, broker);
+async function all(target: BrokerTarget): Promise<QueueInfo[]> {
+  const { brokers, link } = target;
+  const broker = brokers[0]!;
+  if (link.http !== undefined) return await listQueues(link.http, broker);
   let queues: QueueInfo[] | undefined;
   await withConnection(target, async (connection) => {
     if (connection.peeks) queues = await inspectQueues(connection);
   });
-  return queues ?? await listQueues(target.brokers.map(managementUrl), broker);
+  return queues ?? await listQueues(httpUrls(brokers, link), broker);
 }
 
 function row(queue: QueueInfo): string[] {

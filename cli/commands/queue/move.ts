@@ -3,7 +3,7 @@ import examples from "../../cheats/queue-move.md" with { type: "text" };
 import { command, flag, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { word } from "../../app/values.ts";
-import { broker } from "../../options/broker.ts";
+import { broker, leader } from "../../options/broker.ts";
 import { declaring, prefetch } from "../../options/brokers.ts";
 import { ending } from "../../options/options.ts";
 import { selecting } from "../../options/where.ts";
@@ -16,6 +16,7 @@ export default command({
   argument: ["<queue> <queue>", "from the first queue to the second; both must exist"],
   options: {
     ...broker,
+    ...leader,
     ...selecting,
     ...group("Broker", {
       toUrl: option("--to-url <url>", "the broker of the second queue, when it is another one", word),

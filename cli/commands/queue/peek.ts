@@ -1,7 +1,7 @@
 import examples from "../../cheats/queue-peek.md" with { type: "text" };
 import { command, group } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
-import { broker } from "../../options/broker.ts";
+import { broker, leader } from "../../options/broker.ts";
 import { consuming, prefetch } from "../../options/brokers.ts";
 import { ending, output } from "../../options/options.ts";
 import { filterOf, requireForce, selecting } from "../../options/where.ts";
@@ -9,7 +9,7 @@ import { refuseEmptyNames } from "../../queue/existence.ts";
 import { borrow } from "../../queue/borrow.ts";
 import { look } from "../../queue/look.ts";
 import { notAStream, startOf } from "../../queue/streams.ts";
-import { targetOf, withConnection } from "../../queue/target.ts";
+import { near, targetOf, withConnection } from "../../queue/target.ts";
 import { styleOf } from "../../records/writer.ts";
 
 /** The default of `--count`. */
@@ -21,6 +21,7 @@ export default command({
   argument: ["<queue>", "the queue whose first messages are shown"],
   options: {
     ...broker,
+    ...leader,
     ...selecting,
     ...output,
     ...group("Queue", {
@@ -48,7 +49,7 @@ export default command({
     refuseEmptyNames(operands);
     const style = styleOf(session, values, false);
     const { count = COUNT, timeout = TIMEOUT_MS } = values;
-    const target = targetOf(session, values);
+    const target = near(targetOf(session, values), operands[0]!);
     const offset = startOf(values.offset);
     const filter = await filterOf(values);
     const [queue] = operands as [string];

@@ -3,7 +3,7 @@ import examples from "../../cheats/queue-redrive.md" with { type: "text" };
 import { command, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { word } from "../../app/values.ts";
-import { broker } from "../../options/broker.ts";
+import { broker, leader } from "../../options/broker.ts";
 import { declaring, prefetch } from "../../options/brokers.ts";
 import { ending } from "../../options/options.ts";
 import { revived } from "../../queue/dead_letters.ts";
@@ -11,7 +11,7 @@ import { filterOf, selecting } from "../../options/where.ts";
 import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
 import { moveAll } from "../../queue/move.ts";
 import { dryRun, rehearse } from "../../queue/sweep.ts";
-import { targetOf, withConnection } from "../../queue/target.ts";
+import { near, targetOf, withConnection } from "../../queue/target.ts";
 
 export default command({
   argument: [
@@ -20,6 +20,7 @@ export default command({
   ],
   options: {
     ...broker,
+    ...leader,
     ...selecting,
     ...ending,
     ...dryRun,
@@ -55,7 +56,7 @@ export default command({
     }
     await filterOf(values); // A mistake is reported before the broker is asked.
     let there = 0;
-    await withConnection(target, async (connection) => {
+    await withConnection(near(target, from), async (connection) => {
       await requireQueue(connection, from);
       there = await countReady(connection, from) ?? 0;
     }, { timeout: values.timeout });

@@ -8,6 +8,7 @@ import { methodId } from "../../amqp/method_codec.ts";
 import type { FieldTable } from "../../amqp/types/field_value.ts";
 import { IncompatiblePeerError, messageOf, ProtocolError } from "../../errors.ts";
 import type { ByteStream } from "../../transport/stream.ts";
+import { DUMP } from "../../amqp/dump.ts";
 import { PEEK, WHERE } from "../../amqp/peek.ts";
 import { replyFor } from "./replies.ts";
 import type { Authenticator } from "../core/users/authenticator.ts";
@@ -55,6 +56,7 @@ const CAPABILITIES: FieldTable = {
   per_consumer_qos: true,
   direct_reply_to: true,
   [PEEK]: true,
+  [DUMP]: true,
   [WHERE]: true,
 };
 

@@ -8,7 +8,7 @@ import type { MessageIntake } from "../../core/intake.ts";
 import type { MessageStats } from "../../core/message_stats.ts";
 import type { Queue } from "../../core/queue/queue.ts";
 import type { VirtualHost } from "../../core/topology/vhost.ts";
-import type { Access } from "../../core/users/user_store.ts";
+import type { Access, UserStore } from "../../core/users/user_store.ts";
 import type { BodyBudget } from "../../core/clients/body_budget.ts";
 import type { DirectReplies } from "../../core/clients/direct_reply.ts";
 import type { Transaction } from "./transaction.ts";
@@ -20,6 +20,9 @@ export interface ChannelHost {
   readonly directReplies: DirectReplies;
   /** The name of the broker's node. */
   readonly node: string;
+  readonly users: Pick<UserStore, "get">;
+  /** See `BrokerCore.instance`. */
+  readonly instance: string;
   /** The largest body, in bytes. */
   readonly maxMessageSize: number;
   readonly bodies: BodyBudget;

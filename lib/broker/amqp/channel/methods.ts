@@ -6,14 +6,17 @@ import type { Access } from "../../core/users/permissions.ts";
 import { QueueConsumer } from "../../core/queue/consumer.ts";
 import * as operations from "../../core/clients/operations.ts";
 import type { Queue } from "../../core/queue/queue.ts";
+import { queueRow } from "../../core/queue/queue_row.ts";
 import { Sweep, type SweepAction } from "../../core/queue/sweep.ts";
 import { randomName } from "../../core/clients/names.ts";
 import { Confirms } from "./confirms.ts";
 import { type Consuming, filterOf } from "./consuming.ts";
 import type { ChannelContext } from "./contract.ts";
 import { REPLY_TO } from "../../core/clients/direct_reply.ts";
-import { PEEK, PEEK_QUEUES, SWEEP, SWEEP_LIMIT, SWEEP_TO } from "../../../amqp/peek.ts";
-import { descriptionsOf, messagesOf, Peek } from "./peek.ts";
+import { DUMP, SNAPSHOT } from "../../../amqp/dump.ts";
+import { PEEK, PEEK_EXCHANGES, PEEK_QUEUES, SWEEP, SWEEP_LIMIT, SWEEP_TO } from "../../../amqp/peek.ts";
+import { messagesIn, snapshotOf } from "./dump.ts";
+import { descriptionsOf, messagesOf, Peek, type ShownMessage } from "./peek.ts";
 import { SweepJob } from "./sweep.ts";
 import type { Publishing } from "./publishing.ts";
 import { Transaction } from "./transaction.ts";
@@ -207,6 +210,7 @@ function consume(channel: MethodChannel, args: MethodArgs<"basic.consume">): voi
   if (args.queue === REPLY_TO) return consumeReplies(channel, args);
   consuming.checkTag(args.consumerTag);
   if (PEEK in args.arguments) return peek(channel, args);
+  if (DUMP in args.arguments) return dump(channel, args);
   if (SWEEP in args.arguments) return sweep(channel, args);
   const name = channel.queueName(args.queue);
   connection.access.check("read", "queue", name);
@@ -227,16 +231,43 @@ function peek(channel: MethodChannel, args: MethodArgs<"basic.consume">): void {
   const consumerTag = args.consumerTag || `amq.ctag-${randomName()}`;
   let shown;
   if (args.queue === PEEK_QUEUES) {
-    const queues = [...vhost.queues.values()].filter((queue) => mayRead(access, queue));
-    shown = descriptionsOf(queues, channel.host.node);
+    const queues = [...vhost.queues.values()].filter(({ name }) => may(access, "read", "queue", name));
+    shown = descriptionsOf(queues.map((queue) => queueRow(queue, channel.host.node)));
+  } else if (args.queue === PEEK_EXCHANGES) {
+    const exchanges = [...vhost.exchanges.values()].filter(({ name }) =>
+      may(access, "write", "exchange", name)
+    );
+    shown = descriptionsOf(exchanges.map(({ name, definition: { type } }) => ({ name, type })));
   } else {
     const name = channel.queueName(args.queue);
     access.check("read", "queue", name);
     const queue = vhost.queueFor(name, channel.connection);
     shown = messagesOf(queue, count, filterOf(args.arguments), () => cycle.now);
   }
+  show(channel, consumerTag, shown);
+}
+
+/** `basic.consume` with the argument of the extension for dumps. */
+function dump(channel: MethodChannel, args: MethodArgs<"basic.consume">): void {
+  const { connection, host: { cycle } } = channel;
+  const consumerTag = args.consumerTag || `amq.ctag-${randomName()}`;
+  if (args.queue === SNAPSHOT) return show(channel, consumerTag, snapshotOf(channel));
+  connection.access.check("read", "queue", args.queue);
+  const queue = connection.vhost.queueFor(args.queue, connection);
+  show(
+    channel,
+    consumerTag,
+    messagesIn(queue, args.arguments[DUMP]!, filterOf(args.arguments), () => cycle.now),
+  );
+}
+
+function show(
+  channel: MethodChannel,
+  consumerTag: string,
+  messages: Iterator<ShownMessage | undefined>,
+): void {
   channel.send("basic.consume-ok", { consumerTag });
-  channel.consuming.start(new Peek(channel, channel.consuming.deliveries, consumerTag, shown));
+  channel.consuming.start(new Peek(channel, channel.consuming.deliveries, consumerTag, messages));
 }
 
 /** `basic.consume` with the argument of the sweep extension. */
@@ -268,9 +299,9 @@ function sweepAction({ connection }: MethodChannel, queue: Queue, args: FieldTab
   return { type, to: target };
 }
 
-function mayRead(access: Access, { name }: Queue): boolean {
+function may(access: Access, ...asked: Parameters<Access["check"]>): boolean {
   try {
-    access.check("read", "queue", name);
+    access.check(...asked);
     return true;
   } catch {
     return false;

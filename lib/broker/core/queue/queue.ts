@@ -322,6 +322,13 @@ export class Queue implements WakeableQueue {
     }
   }
 
+  /** Marks a message as delivered before, also after a restart. */
+  markRedelivered(lane: number, seq: number): void {
+    this.lanes[lane]!.markRedelivered(seq);
+    if (seq > this.#furthest[lane]!) this.#furthest[lane] = seq;
+    this.noteDelivered();
+  }
+
   /** Returns a message by its sequence number, valid until the journal's next call; undefined when it is damaged. */
   messageAt(lane: number, seq: number): EncodedMessage | undefined {
     const where = this.lanes[lane]!;
