@@ -129,6 +129,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./queue/run.ts"),
   },
   {
+    name: "queue page",
+    group: "Queue",
+    summary: "serve a page for browsers: queues, exchanges and clients of a broker, with charts",
+    load: () => import("./queue/page.ts"),
+  },
+  {
     name: "queue put",
     group: "Queue",
     summary: "put each line into a queue, and wait for the confirm",
@@ -157,6 +163,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     group: "Queue",
     summary: "show the properties of a queue",
     load: () => import("./queue/info.ts"),
+  },
+  {
+    name: "queue check",
+    group: "Queue",
+    summary: "check the limits of a queue, or the health of a broker, for monitoring",
+    load: () => import("./queue/check.ts"),
   },
   {
     name: "queue declare",

@@ -1,13 +1,25 @@
 /** The address of an HTTP API, `--http`, in one form for the brokers that serve it and the commands that ask it. */
 
+import { UsageError } from "../app/errors.ts";
+
 const FORM = "expected host:port, :port or http://host:port";
 
-/** Parses the addresses of the HTTP API of a broker, with commas between those of a cluster, to URLs. */
+/**
+ * Parses the addresses of the HTTP API of a broker, with commas between those of a cluster, to URLs. They may have a login.
+ *
+ * @throws {UsageError | Error} an address is malformed; the message does not contain a password
+ */
 export function httpUrls(text: string): string[] {
   return text.split(",").map((part) => {
-    const address = part.trim();
-    if (/^https?:\/\/[^/]/.test(address) && URL.canParse(address)) return address;
-    return `http://${hostAndPort(address)}`;
+    const [, scheme, login = "", host] = /^(?:(https?):\/\/)?([^/@]*@)?([^]*)$/i.exec(part.trim())!;
+    try {
+      const url = `${scheme ?? "http"}://${login}${scheme === undefined ? hostAndPort(host!) : host}`;
+      new URL(url);
+      return url;
+    } catch {
+      if (text.includes("@")) throw new UsageError(`an address of the HTTP API is malformed: ${FORM}`);
+      throw new Error(FORM);
+    }
   });
 }
 
