@@ -16,6 +16,7 @@ import { putAndGet } from "./queue/put_get.ts";
 import { refusals } from "./queue/refused.ts";
 import { streams } from "./queue/streams.ts";
 import { threeWays } from "./queue/three_ways.ts";
+import { top } from "./queue/top.ts";
 import { usage } from "./queue/usage.ts";
 
 const SUITES = [
@@ -31,6 +32,7 @@ const SUITES = [
   following,
   probed,
   progress,
+  top,
   usage,
   cheats,
 ];

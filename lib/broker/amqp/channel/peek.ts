@@ -2,7 +2,7 @@ import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { PEEK_QUEUES } from "../../../amqp/peek.ts";
 import { encodeMessage } from "../../core/message.ts";
 import type { Queue } from "../../core/queue/queue.ts";
-import { queueRow } from "../../core/queue/queue_row.ts";
+import { memoryOf, queueRow, type Row } from "../../core/queue/queue_row.ts";
 import type { ChannelContext } from "./contract.ts";
 import type { Deliveries } from "../../core/clients/deliveries.ts";
 
@@ -70,8 +70,15 @@ export function* messagesOf(queue: Queue, count: number, now: () => number): Gen
 /** Makes a message of JSON for each queue, which describes it as RabbitMQ's HTTP API does. */
 export function* descriptionsOf(queues: readonly Queue[], node: string): Generator<ShownMessage, void> {
   for (const queue of queues) {
-    const body = new TextEncoder().encode(JSON.stringify(queueRow(queue, node)));
+    const body = new TextEncoder().encode(JSON.stringify({ ...queueRow(queue, node), ...countersOf(queue) }));
     const address = { exchange: "", routingKey: PEEK_QUEUES };
     yield { message: encodeMessage(address, { contentType: "application/json" }, body), redelivered: false };
   }
+}
+
+/** The counters since the start, from which a client computes rates, and the memory in bytes. */
+function countersOf(queue: Queue): Row {
+  const { published, acknowledged, delivered, deliveredNoAck, got, gotNoAck } = queue.stats;
+  const deliver_get = delivered + deliveredNoAck + got + gotNoAck;
+  return { memory: memoryOf(queue), message_stats: { publish: published, deliver_get, ack: acknowledged } };
 }

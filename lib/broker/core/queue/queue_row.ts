@@ -41,3 +41,11 @@ export function queueRow(queue: Queue, node: string): Row {
     effective_policy_definition: { ...queue.policies?.definition },
   };
 }
+
+/** The memory of a queue's objects without its index, in bytes; an estimate. */
+const QUEUE_MEMORY = 2048;
+
+/** The memory of a queue, in bytes; an estimate. */
+export function memoryOf(queue: Queue): number {
+  return queue.lanes.reduce((bytes, lane) => bytes + lane.memory, QUEUE_MEMORY);
+}
