@@ -85,18 +85,19 @@ async function queue(shell: Shell): Promise<void> {
   title("A broker and a queue: one of two workers is killed, and no job is lost");
   const broker = shell.start("exec mqcat queue serve -q 127.0.0.1:0 --data spool --ready-file broker");
   [shell.env["AMQP_URL"]] = await shell.ready("broker");
-  await shell.end(shell.start("seq 200 | mqcat queue put -q jobs --declare"));
-  const work = (n: number) => `mqcat queue get -q jobs --drain --exec 'echo done $(cat)' -j 4 >worker${n}`;
-  const [victim, survivor] = [1, 2].map((n) => shell.start(work(n)));
-  await until(() => fs.readFileSync(shell.path("worker1")).length > 300);
+  await shell.end(shell.start("seq 300 | mqcat queue put -q jobs --declare"));
+  const [victim, survivor] = [1, 2].map((n) =>
+    shell.start(`mqcat queue get -q jobs --drain --exec 'sleep 0.02; echo done $(cat)' -j 4 >worker${n}`)
+  );
+  await until(() => [1, 2].every((n) => shell.sizeOf(`worker${n}`) > 200));
   console.log("  $ kill -9 the first worker");
   await shell.kill(victim!, "SIGKILL");
   await shell.end(survivor!);
   const [one, two] = [1, 2].map((n) => shell.read(`wc -l <worker${n}`).trim());
   check(
-    `200 jobs are done: ${one} by the killed worker, ${two} by the other`,
+    `300 jobs are done: ${one} by the killed worker, ${two} by the other`,
     shell.read("sort -u worker1 worker2"),
-    shell.read("seq -f 'done %.0f' 200 | sort -u"),
+    shell.read("seq -f 'done %.0f' 300 | sort -u"),
   );
   await otherClient(shell);
   await shell.kill(broker, "SIGTERM");

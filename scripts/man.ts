@@ -14,6 +14,7 @@ const VARIABLES: readonly (readonly [name: string, meaning: string])[] = [
     "AMQP_URL, MQTT_URL, STOMP_URL",
     "the broker in use, for amqp:NAME, mqtt:TOPIC, stomp:DESTINATION and the queue commands",
   ],
+  ["MQCAT_CONTEXT", "the context of the broker in use; it takes precedence over the variables above"],
   ["AMQP_HTTP_URL", "the HTTP API of the broker, for queue list and queue info"],
   ["MQCAT_PASSWORD", "the password of users that an address or --user names"],
   ["AMQP_PASSWORD, MQTT_PASSWORD, STOMP_PASSWORD", "the same for one system, if MQCAT_PASSWORD is not set"],

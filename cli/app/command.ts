@@ -21,11 +21,20 @@ export interface Option<T> {
   /** Whether only `--help-all` shows it. */
   readonly rare?: boolean;
   readonly parse: Parse<unknown>;
+  /** Turns the value into that of the action, which may need files; runs in the session. */
+  readonly prepare?: Prepare;
   /** How to pass bytes that are not UTF-8, for the error about an argument that has some. */
   readonly bytes?: string | undefined;
   /** Carries the type only. */
   readonly type?: T;
 }
+
+/** @param values the values of all options, as they were parsed */
+export type Prepare = (
+  value: unknown,
+  values: Readonly<Record<string, unknown>>,
+  operands: readonly string[],
+) => Promise<unknown>;
 
 export type Options = Record<string, Option<unknown>>;
 
@@ -173,7 +182,7 @@ export async function run(
     throw new UsageError(await reword(error, `mqcat ${title.name} ${definition.argument?.[0]}`, explain));
   }
   const given = parser.opts() as Record<string, unknown>;
-  const values = Object.fromEntries(
+  const values: Record<string, unknown> = Object.fromEntries(
     Object.entries(definition.options).map(([key, { kind }]) => {
       return [key, given[keys.get(key)!] ?? (kind === "list" ? [] : undefined)];
     }),
@@ -185,7 +194,12 @@ export async function run(
   }
   const session = new Session(title.name, values);
   warnings.forEach(session.warn);
-  return await session.run(() => definition.action({ session, values, operands: parser.args }));
+  return await session.run(async () => {
+    for (const [key, { prepare }] of Object.entries(definition.options)) {
+      if (prepare !== undefined) values[key] = await prepare(values[key], values, parser.args);
+    }
+    return await definition.action({ session, values, operands: parser.args });
+  });
 }
 
 /** Whether the word `help` may be an operand of a command: the name of a queue, for instance. */
@@ -244,6 +258,8 @@ function build(
       const value = checked(given, text);
       return kind === "list" ? [...(before as unknown[] ?? []), value] : value;
     };
+    // A value in brackets, `[address]`, may be left out: it is then empty.
+    if (option.optional) option.preset("");
     if (kind !== "flag") option.argParser(combined);
     parser.addOption(option);
     if (given.formerly === undefined) continue;
@@ -265,6 +281,8 @@ function checked({ flags, parse, bytes }: Option<unknown>, text: string): unknow
   try {
     return parse(text);
   } catch (error) {
+    // The value may have a password.
+    if (error instanceof UsageError) throw error;
     throw new UsageError(`${name} '${text}': ${error instanceof Error ? error.message : error}`);
   }
 }

@@ -70,7 +70,7 @@ export function signalCode(signal: NodeJS.Signals): number {
 /** The options that help with an error of the library, which does not know the command line. */
 const HINTS: Partial<Record<ErrorCode, string>> = {
   ERR_CERTIFICATE: "--cacert FILE names an authority to trust, -k accepts any certificate",
-  ERR_HTTP_API: "--http URL names the HTTP API",
+  ERR_HTTP_API: "--http ADDRESS names the HTTP API",
   ERR_NO_CERTIFICATE: "--cert FILE --key FILE",
 };
 

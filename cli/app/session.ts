@@ -54,6 +54,7 @@ export class Session {
   /** The signals that the parent process has set to be ignored. */
   readonly #ignored: readonly StopSignal[];
   #signal: StopSignal | undefined;
+  #note = "";
 
   constructor(command: string, options: SessionOptions) {
     this.command = command;
@@ -74,6 +75,11 @@ export class Session {
       else if (process.versions.deno !== undefined) process.on(signal, () => {});
     }
     this.#ignored = ignored;
+  }
+
+  /** Adds a note to the error that ends the command. */
+  note(text: string): void {
+    this.#note = ` (${text})`;
   }
 
   /** Prints a warning. */
@@ -202,7 +208,7 @@ export class Session {
     try {
       return await work();
     } catch (error) {
-      this.reporter.error(new Error(phrase(error), { cause: error }));
+      this.reporter.error(new Error(phrase(error) + this.#note, { cause: error }));
       if (this.stopping && error instanceof StoppedError) return undefined;
       this.exitCode = exitCodeOf(error);
       return undefined;

@@ -7,6 +7,11 @@ export function messages(count: number): string {
   return `${count} message${count === 1 ? "" : "s"}`;
 }
 
+/** `1 queue`, `3 queues`. */
+export function queues(count: number): string {
+  return `${count} queue${count === 1 ? "" : "s"}`;
+}
+
 /** What a command waits for: `up to 30 s for 3 unsent messages`; undefined without unsent messages. */
 export function unsentWait(count: number, linger: number): string | undefined {
   if (count === 0 || linger <= 0) return undefined;

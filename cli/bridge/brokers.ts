@@ -1,7 +1,7 @@
 /** A broker as a side of a bridge. */
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
-import { startWithin } from "../brokers/link.ts";
+import { type LoginValues, startWithin } from "../brokers/link.ts";
 import { patternsOf } from "../brokers/systems.ts";
 import type { BrokerOperand } from "../options/systems.ts";
 import type { SidePatterns } from "./patterns.ts";
@@ -25,10 +25,9 @@ export async function brokerSource(
   if (isQueue && values.topic.length > 0) {
     throw new UsageError("-t would leave the other messages of the queue without a receiver; it is for sub");
   }
-  const { topic, group, qos, clientId, passwordFile, insecure, cacert, cert, key } = values;
+  const { topic, group, qos, clientId, where, force } = values;
   const sessionExpiry = clientId === undefined ? RECONNECT_S : KEPT_S;
-  const login = { passwordFile, insecure, cacert, cert, key };
-  const options = { ...login, topic, group, qos, clientId, sessionExpiry };
+  const options = { ...loginOf(values), topic, group, qos, clientId, sessionExpiry, where, force };
   const origin = isQueue
     ? patterns.pull(session, address, options)
     : patterns.subscribe(session, address, options);
@@ -56,9 +55,9 @@ export async function brokerSink(
   values: BridgeValues,
 ): Promise<SinkSide> {
   const patterns = await patternsOf(system);
-  const { declare, mandatory, qos, passwordFile, insecure, cacert, cert, key } = values;
+  const { declare, mandatory, qos } = values;
   // Messages have topics of their own, as records have.
-  const options = { declare, mandatory, qos, passwordFile, insecure, cacert, cert, key, json: true };
+  const options = { ...loginOf(values), declare, mandatory, qos, json: true };
   const sink = pattern === "push"
     ? patterns.push(session, address, options)
     : patterns.publish(session, address, options);
@@ -75,4 +74,10 @@ export async function brokerSink(
       return [sink.where];
     },
   };
+}
+
+/** How to connect, and to which host. */
+function loginOf(values: BridgeValues): LoginValues {
+  const { passwordFile, context, insecure, cacert, cert, key, shuffle, nearLeader, http } = values;
+  return { passwordFile, context, insecure, cacert, cert, key, shuffle, nearLeader, http };
 }

@@ -3,7 +3,8 @@ import { addressing } from "../../lib/patterns/bridge/addressing.ts";
 import { Bridge } from "../../lib/patterns/bridge/bridge.ts";
 import { headerOf } from "../../lib/patterns/bridge/headers.ts";
 import { readdress } from "../../lib/patterns/bridge/readdress.ts";
-import type { Delivery } from "../../lib/patterns/contract.ts";
+import type { Delivery, InletEvents } from "../../lib/patterns/contract.ts";
+import { SelectedInlet } from "../../lib/patterns/selected_inlet.ts";
 import { messageOf } from "../../lib/errors.ts";
 import { compileRewrite, type Rewrite } from "../../lib/regex/pattern.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
@@ -16,10 +17,13 @@ import { messages, reportDropped } from "../app/tally.ts";
 import { report } from "../brokers/put.ts";
 import { queueWriter } from "../brokers/records.ts";
 import { countRedelivery } from "../brokers/redelivery.ts";
+import type { brokerContext } from "../options/context.ts";
 import { unsentParts } from "../options/systems.ts";
+import type { placing } from "../options/broker.ts";
 import type { declaring, naming, prefetch, quality, routing, sharing } from "../options/brokers.ts";
 import type { EndpointPlan } from "../options/endpoints.ts";
 import { DEFAULT_LINGER_MS } from "../options/options.ts";
+import { reportHeld, type selecting, selectionOf } from "../options/where.ts";
 import type { ProxyOptions } from "../zmq/devices.ts";
 import { socketOptions } from "../zmq/socket.ts";
 import { Tap, type TapForm } from "../zmq/tap.ts";
@@ -30,12 +34,15 @@ import { makeSides, type SourceSide } from "./sides.ts";
 /** The values of the options of `proxy`. */
 export type BridgeValues =
   & ProxyOptions
+  & Values<typeof brokerContext>
   & Values<typeof declaring>
   & Values<typeof naming>
+  & Values<typeof placing>
   & Values<typeof prefetch>
   & Values<typeof quality>
   & Values<typeof routing>
   & Values<typeof sharing>
+  & Values<typeof selecting>
   & {
     readonly from: readonly string[];
     readonly to: readonly string[];
@@ -83,14 +90,18 @@ export async function bridge(
       (names) => reporter.warn(unsentParts(to.system, names)),
     ),
   );
-  const crossing: Bridge = new Bridge(to.outlet, (events) =>
+  const selection = await selectionOf(values, from.isLossy ? "drop" : "hold");
+  const open = (events: InletEvents) =>
     from.open({
       onDelivery: events.onDelivery,
       onBatchEnd() {
         tap.flush();
         events.onBatchEnd?.();
       },
-    }, prefetch), {
+    }, prefetch);
+  const receive = (events: InletEvents) =>
+    selection === undefined ? open(events) : new SelectedInlet(selection, open, events);
+  const crossing: Bridge = new Bridge(to.outlet, receive, {
     address(delivery) {
       if (crossing.taken === 1) refuseStream(crossing, delivery);
       countRedelivery(counts, delivery);
@@ -136,6 +147,7 @@ export async function bridge(
       counts.bytes = crossing.bytes;
       report(session, to.outlet, from.isLossy ? crossing.taken - crossing.keptCount : crossing.published);
       reportRest(session, crossing, from);
+      reportHeld(session, selection);
       reportDropped(session, to.dropped?.() ?? 0, "subscribers that did not keep up");
     }
   }

@@ -37,6 +37,7 @@ const OF_ONE_SIDE: Readonly<Record<string, "from" | "to">> = {
   transient: "from",
   prefetch: "from",
   group: "from",
+  force: "from",
   clientId: "from",
   hwm: "to",
   onFull: "to",

@@ -1,7 +1,9 @@
 import type { Inlet, InletEvents } from "../../lib/patterns/contract.ts";
+import { SelectedInlet } from "../../lib/patterns/selected_inlet.ts";
 import { TimeoutError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { Output, outputFailure } from "../io/output.ts";
+import { reportHeld, selectionOf, type WhereValues } from "../options/where.ts";
 import type { RecordStyle } from "../records/writer.ts";
 import { farewell, startWithin } from "./link.ts";
 import { queueWriter } from "./records.ts";
@@ -10,7 +12,7 @@ import { ExecSink, type Fate, PrintSink } from "./sinks.ts";
 import type { Origin } from "./systems.ts";
 
 /** The values of the options of a command that receives from a broker; times are in milliseconds. */
-export interface GetOptions {
+export interface GetOptions extends WhereValues {
   readonly count: number | undefined;
   readonly timeout: number | undefined;
   readonly drain?: boolean | undefined;
@@ -26,14 +28,19 @@ const LOOK_MS = 50;
 /** The time without a message from a non-empty source after which `Origin.suspect` is called, in milliseconds. */
 const SUSPICION_MS = 100;
 
-/** Receives messages until a limit, an error or a signal ends it, and acknowledges them when they are processed. */
+/**
+ * Receives messages until a limit, an error or a signal ends it, and acknowledges them when they are processed.
+ *
+ * @param style undefined: messages are not printed
+ */
 export async function getAll(
   session: Session,
   origin: Origin,
-  style: RecordStyle,
+  style: RecordStyle | undefined,
   options: GetOptions,
 ): Promise<void> {
   const { counts } = session;
+  const selection = await selectionOf(options, origin.others);
   counts.redelivered = 0;
   const output = new Output(session);
   const wanted = options.count ?? Infinity;
@@ -65,17 +72,18 @@ export async function getAll(
       if (over || options.drain) inlet.changed.fire();
     },
   };
-  const inlet = origin.open(events, prefetch);
+  const open = (events: InletEvents) => origin.open(events, prefetch);
+  const inlet = selection === undefined ? open(events) : new SelectedInlet(selection, open, events);
   output.onChange = () => {
     if (output.failure !== undefined) inlet.changed.fire();
     else if (!sink.full) inlet.resume();
   };
-  const sink = options.exec === undefined
+  const sink = options.exec === undefined || style === undefined
     ? new PrintSink(
       session,
       inlet,
       output,
-      queueWriter(output, style),
+      style === undefined ? () => {} : queueWriter(output, style),
       wanted <= prefetch,
       () => over,
     )
@@ -110,6 +118,7 @@ export async function getAll(
   await sink.finish();
   await output.drained();
   await farewell(session, failure, (limit) => inlet.close(limit));
+  reportHeld(session, selection);
   failure = outputFailure(session, output) ?? failure;
   if (failure !== undefined) throw failure;
 }

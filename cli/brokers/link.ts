@@ -11,6 +11,7 @@ import { passwordOf } from "../app/environment.ts";
 import { StoppedError, TimeoutError, UsageError } from "../app/errors.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
+import type { Context } from "../options/context.ts";
 import { readTls, type TlsValues } from "../options/tls.ts";
 
 /** A broker, or several hosts of one. */
@@ -27,6 +28,14 @@ export interface Target {
 /** The values of the options for the login. */
 export interface LoginValues extends TlsValues {
   readonly passwordFile: string | undefined;
+  /** Whether the hosts of a list are tried in random order. */
+  readonly shuffle?: boolean | undefined;
+  /** AMQP: whether to connect to the host with the leader of the queue. */
+  readonly nearLeader?: boolean | undefined;
+  /** AMQP: the URLs of the HTTP API. */
+  readonly http?: readonly string[] | undefined;
+  /** The context of the command line; it applies to the broker in use. */
+  readonly context?: Context | undefined;
   /** The environment variable with the password of a user without one. Default: see `passwordOf` */
   readonly passwordVariable?: string | undefined;
   /** The limit of `-w`, for the words about a wait, in milliseconds. */
@@ -119,9 +128,48 @@ async function explained(error: unknown, [broker]: readonly Address[]): Promise<
   );
 }
 
-/** The URL of the broker in use. */
-export function brokerInUse(system: BrokerSystem, usual: string): string {
-  return process.env[BROKER_SYSTEMS[system].variable] || usual;
+/** The URL of a broker, and the login there. */
+export interface Place {
+  readonly url: string;
+  readonly login: LoginValues;
+}
+
+/**
+ * The broker at a URL, else the broker in use: that of a context that the command line or `$MQCAT_CONTEXT` names, of
+ * `$AMQP_URL` and its like, of another context, or of this machine.
+ *
+ * @param usual the URL of the broker of this machine
+ * @throws {UsageError} the context has no such broker
+ */
+export function placeOf(
+  system: BrokerSystem,
+  url: string | undefined,
+  usual: string,
+  values: LoginValues,
+): Place {
+  const context = contextOf(system, values);
+  if (url !== undefined || context === undefined) {
+    const inUse = process.env[BROKER_SYSTEMS[system].variable] || usual;
+    return { url: url ?? inUse, login: { ...values, context: undefined } };
+  }
+  const { cacert, cert, key } = context.tls;
+  const own = {
+    cacert: values.cacert ?? cacert,
+    // A certificate and its key belong together.
+    cert: values.cert ?? (values.key === undefined ? cert : undefined),
+    key: values.key ?? (values.cert === undefined ? key : undefined),
+  };
+  const found = context.url(system);
+  return { url: found, login: /^[^:]*(s|ssl):/i.test(found) ? { ...values, ...own } : values };
+}
+
+/** The context of the broker in use; undefined if a variable names that broker, or if there is no context. */
+export function contextOf(
+  system: BrokerSystem,
+  { context }: { readonly context?: Context | undefined },
+): Context | undefined {
+  const isOverruled = !context?.isExplicit && process.env[BROKER_SYSTEMS[system].variable];
+  return isOverruled ? undefined : context;
 }
 
 /** An address with a login. */
@@ -158,7 +206,11 @@ export function reach<A extends Login>(
   format: (address: A) => string,
   values: LoginValues,
 ): Target & { readonly brokers: readonly A[]; readonly link: LinkOptions } {
-  const { insecure, cacert, cert, key } = values;
+  const { insecure, cacert, cert, key, context } = values;
+  if (context !== undefined) {
+    session.note(`context '${context.name}'`);
+    session.reporter.verbose(`using context '${context.name}' of ${context.file}, chosen by ${context.by}`);
+  }
   for (const name of new Set(addresses.flatMap(({ ignored = [] }) => ignored))) {
     const option = OPTIONS[name];
     session.reporter.warn(
@@ -166,24 +218,28 @@ export function reach<A extends Login>(
     );
   }
   const hasTls = insecure || (cacert ?? cert ?? key) !== undefined;
-  if (hasTls && addresses[0]!.endpoint.scheme !== "tls") {
+  if (hasTls && !addresses.some(({ endpoint }) => endpoint.scheme === "tls")) {
     throw new UsageError(`certificates are for ${system}s:// URLs: received ${format(addresses[0]!)}`);
   }
   return {
     brokers: withPassword(addresses, values, system),
     where: addresses.map(format).join(","),
-    ...linkOf(session, { tls: readTls(values) }, false, values.timeout),
+    ...linkOf(session, { tls: readTls(values), shuffle: values.shuffle }, false, values.timeout),
   };
 }
 
 /** Fills in the password: that of `--password-file`, else for addresses without one that of the environment. */
 function withPassword<A extends Login>(
   addresses: readonly A[],
-  { passwordFile, passwordVariable }: LoginValues,
+  { passwordFile, passwordVariable, context }: LoginValues,
   system: BrokerSystem,
 ): readonly A[] {
   if (passwordFile === undefined) {
-    const password = passwordVariable === undefined ? passwordOf(system) : process.env[passwordVariable];
+    const password = passwordVariable !== undefined
+      ? process.env[passwordVariable]
+      : context === undefined
+      ? passwordOf(system)
+      : context.password(system, true);
     if (password === undefined) return addresses;
     return addresses.map((address) => {
       const { user, password: own, hasPassword = own !== undefined } = address;
@@ -207,6 +263,7 @@ function describeLink(
   /** The last message about something that is away, and when it came. */
   let said = "";
   let saidAt = 0;
+  let unplaced = "";
   const wait = (text: string) => {
     if (text !== said || performance.now() - saidAt > SAID_MS) {
       const limit = timeout === undefined
@@ -233,6 +290,12 @@ function describeLink(
         return lost(`${phrase(event.error)}; trying again`);
       case "away":
         return wait(event.error.message);
+      case "leaderless": {
+        const text = `--near-leader has no effect: ${phrase(event.error)}`;
+        if (text !== unplaced) reporter.warn(text);
+        unplaced = text;
+        return;
+      }
       case "blocked":
         return blocked(event.reason);
     }

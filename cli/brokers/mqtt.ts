@@ -9,7 +9,7 @@ import { request } from "../../lib/patterns/mqtt/request.ts";
 import { publish, push, topicOf } from "../../lib/patterns/mqtt/send.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
-import { brokerInUse, type LoginValues, reach, type Target } from "./link.ts";
+import { type LoginValues, placeOf, reach, type Target } from "./link.ts";
 import type { OriginValues, Patterns, SinkValues } from "./systems.ts";
 
 /** What the patterns are on MQTT servers. */
@@ -31,15 +31,22 @@ export const patterns: Patterns = {
     const options = { ...link, ...sessionOf(values), qos: qosOf(values), topics: values.topic };
     return {
       ...target,
+      others: "drop",
       open: (events, prefetch) => subscribe(to, { ...options, ...events, prefetch }),
     };
   },
 
   pull(session, address, values) {
+    if (values.where !== undefined) {
+      throw new UsageError(
+        "--where is not for pull over MQTT, where a message cannot be returned to the others of the group (sub has it)",
+      );
+    }
     const { to, link, ...target } = targetAt(session, address, values);
     const options = { ...link, ...sessionOf(values), qos: qosOf(values), group: values.group };
     return {
       ...target,
+      others: "drop",
       open: (events, prefetch) => pull(to, { ...options, ...events, prefetch }),
     };
   },
@@ -77,10 +84,9 @@ function targetAt(
   values: LoginValues,
 ): Target & { readonly to: MqttTarget; readonly link: LinkOptions } {
   const short = shortName(address);
-  const { addresses, topic } = parseMqttUrl(
-    short === undefined ? address : brokerInUse("mqtt", DEFAULT_MQTT_URL),
-  );
-  const { brokers, ...target } = reach(session, "mqtt", addresses, formatMqtt, values);
+  const { url, login } = placeOf("mqtt", short === undefined ? address : undefined, DEFAULT_MQTT_URL, values);
+  const { addresses, topic } = parseMqttUrl(url);
+  const { brokers, ...target } = reach(session, "mqtt", addresses, formatMqtt, login);
   return {
     ...target,
     brokers,

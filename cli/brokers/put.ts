@@ -204,7 +204,8 @@ export function report(session: Session, outlet: Outlet, given: number, failure?
   }
   const reasons: string[] = [];
   if (refused > 0) {
-    const why = outlet.refusalReason || "the queue is full (its x-overflow is reject-publish: take " +
+    const why = outlet.refusalReason ||
+      "the queue is full (its x-overflow, or that of a policy, is reject-publish: take " +
         "messages out, or give it a larger x-max-length), or cannot be written";
     reasons.push(`the broker refused ${messages(refused)}: ${why}`);
   }
@@ -217,10 +218,10 @@ export function report(session: Session, outlet: Outlet, given: number, failure?
     const because = outlet.delayReason === undefined || outlet.delayReason === ""
       ? ""
       : ` (${outlet.delayReason})`;
-    reasons.push(`${messages(unconfirmed)} were not confirmed${because}`);
+    reasons.push(`${messages(unconfirmed)} ${unconfirmed === 1 ? "was" : "were"} not confirmed${because}`);
   }
   const others = counts.unsent - refused - returned - unconfirmed;
-  if (others > 0) reasons.push(`${messages(others)} could not be delivered`);
+  if (others > 0) reasons.push(`${messages(others)} ${others === 1 ? "was" : "were"} not sent`);
   const why = failure === undefined ? "" : `: ${phrase(failure)}`;
   session.reporter.error(new Error(`${reasons.join("; ")}${why}`, { cause: failure }));
   session.exitCode = failure === undefined ? EXIT.undelivered : exitCodeOf(failure);

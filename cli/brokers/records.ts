@@ -75,15 +75,19 @@ export function parseRecord(line: Uint8Array): PutRecord {
   if (frames.length > (isKeyed ? 2 : 1)) {
     throw new RecordError("it has several parts, but a message of a queue has one body");
   }
-  const properties = propertiesFromJson(record.properties ?? {});
-  if (record.headers !== undefined) properties.headers = tableFromJson(record.headers);
   return {
     body: frames.at(-1)!,
     topic: isKeyed ? readText(frames[0]!, 0, frames[0]!.length) : undefined,
     fromQueue: isFromQueue(record),
-    properties,
-    encoded: encodedOf(record, properties),
+    ...propertiesOf(record),
   };
+}
+
+/** The properties of a record. @throws {RecordError} they do not fit a message of a queue */
+export function propertiesOf(record: QueueRecord): Pick<PutRecord, "properties" | "encoded"> {
+  const properties = propertiesFromJson(record.properties ?? {});
+  if (record.headers !== undefined) properties.headers = tableFromJson(record.headers);
+  return { properties, encoded: encodedOf(record, properties) };
 }
 
 /** The bytes of `properties_base64`. @throws {RecordError} they differ from the other members */
@@ -160,14 +164,19 @@ function shownWriter(output: Output, style: RecordStyle, end: number | undefined
 }
 
 function recordOf(delivery: Delivery, endpoint: string): QueueRecord {
-  const { exchange, routingKey, redelivered, content } = delivery;
-  const { properties, propertiesEnd, body, bodyStart, bodyEnd } = content;
-  const decoded = decodeProperties(properties, 0, propertiesEnd);
-  const record: QueueRecord = toRecord([body.subarray(bodyStart, bodyEnd)], false, endpoint);
-  const raw = properties.subarray(0, propertiesEnd);
+  const { exchange, routingKey, content: { body, bodyStart, bodyEnd } } = delivery;
   return {
-    ...record,
+    ...toRecord([body.subarray(bodyStart, bodyEnd)], false, endpoint),
     ...placeOf(exchange, routingKey, endpoint),
+    ...contentMembers(delivery),
+  };
+}
+
+/** The properties of a message, and whether it was delivered before. */
+export function contentMembers({ redelivered, content }: Delivery): QueueRecord {
+  const raw = content.properties.subarray(0, content.propertiesEnd);
+  const decoded = decodeProperties(raw);
+  return {
     ...propertyMembers(decoded),
     ...(isExact(decoded, raw) ? {} : { properties_base64: toBase64(raw) }),
     ...(redelivered ? { redelivered } : {}),
@@ -198,7 +207,8 @@ function placeOf(exchange: string, routingKey: string, endpoint: string): QueueR
   return routingKey === "" ? {} : textMember("topic", routingKey);
 }
 
-function textMember(name: "topic" | "exchange" | "queue", text: string): QueueRecord {
+/** A name as a member of a record. */
+export function textMember(name: "topic" | "exchange" | "queue", text: string): QueueRecord {
   return text.isWellFormed() ? { [name]: text } : { [`${name}_base64`]: toBase64(bytesOfText(text)) };
 }
 

@@ -14,9 +14,13 @@ import {
 } from "../../lib/stomp/client/url.ts";
 import { StompError } from "../../lib/stomp/stomp_error.ts";
 import { UsageError } from "../app/errors.ts";
+import { requireForce } from "../options/where.ts";
 import type { Session } from "../app/session.ts";
-import { brokerInUse, type LoginValues, reach, type Target } from "./link.ts";
+import { type LoginValues, placeOf, reach, type Target } from "./link.ts";
 import type { Patterns } from "./systems.ts";
+
+/** The largest limit of unacknowledged messages. */
+const MOST_PREFETCHED = 65535;
 
 /** What the patterns are on STOMP servers. */
 export const patterns: Patterns = {
@@ -51,15 +55,25 @@ export const patterns: Patterns = {
     const { to, link, ...target } = targetAt(session, address, values);
     return {
       ...target,
+      others: "drop",
       open: (events) => subscribe(to, { ...link, ...events, topics: values.topic }),
     };
   },
 
   pull(session, address, values) {
     const { to, link, ...target } = targetAt(session, address, values);
+    requireForce(values, queueOf(to.destination));
     return {
       ...target,
-      open: (events, prefetch) => pull(to, { ...link, ...events, declare: values.declare, prefetch }),
+      others: "hold",
+      open: (events, prefetch) =>
+        pull(to, {
+          ...link,
+          ...events,
+          declare: values.declare,
+          // Messages that do not match stay unacknowledged.
+          prefetch: values.where === undefined ? prefetch : MOST_PREFETCHED,
+        }),
       explain: missing(queueOf(to.destination)),
     };
   },
@@ -105,9 +119,13 @@ function targetAt(
   values: LoginValues,
 ): Target & { readonly to: StompAddress; readonly link: LinkOptions } {
   const short = shortName(address);
-  const { servers, destination } = parseStompAddress(
-    short === undefined ? address : brokerInUse("stomp", DEFAULT_STOMP_URL),
+  const { url, login } = placeOf(
+    "stomp",
+    short === undefined ? address : undefined,
+    DEFAULT_STOMP_URL,
+    values,
   );
-  const { brokers, ...target } = reach(session, "stomp", servers, formatStomp, values);
+  const { servers, destination } = parseStompAddress(url);
+  const { brokers, ...target } = reach(session, "stomp", servers, formatStomp, login);
   return { ...target, brokers, to: { servers: brokers, destination: short ?? destination } };
 }

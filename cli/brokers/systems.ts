@@ -4,6 +4,7 @@ import type { Delivery, Inlet, InletEvents, Outlet } from "../../lib/patterns/co
 import type { Replier, ReplierEvents } from "../../lib/patterns/replier.ts";
 import type { Requester, RequesterOptions } from "../../lib/patterns/requester.ts";
 import type { Session } from "../app/session.ts";
+import type { WhereValues } from "../options/where.ts";
 import type { LoginValues, Target } from "./link.ts";
 import type { Destination } from "./pack.ts";
 import type { Fate } from "./sinks.ts";
@@ -19,6 +20,8 @@ export interface Sink extends Target {
 
 /** Where a command receives messages from. */
 export interface Origin extends Target {
+  /** What happens to messages that do not match `--where`: see `Selection`. */
+  readonly others: "drop" | "hold";
   /** @param prefetch the maximum number of unacknowledged messages */
   open(events: InletEvents, prefetch: number): Inlet;
   /** Looks at each message before it is processed. @returns why it does not fit the options */
@@ -41,7 +44,7 @@ export interface SinkValues extends LoginValues {
 }
 
 /** The values of the options for an origin, which depend on the system; times are in milliseconds. */
-export interface OriginValues extends LoginValues {
+export interface OriginValues extends LoginValues, WhereValues {
   readonly topic?: readonly string[] | undefined;
   readonly match?: readonly (readonly [name: string, value: string])[] | undefined;
   readonly prefetch?: number | undefined;

@@ -200,7 +200,10 @@ function refuseForeign(benchmark: Benchmark, system: BrokerSystem | undefined, v
   ] as const;
   for (const [options, kind] of kinds) {
     for (const [key, { flags }] of Object.entries(options)) {
-      if (key in own || key === "passwordFile" || !isGiven(values[key as keyof BenchValues])) continue;
+      if (
+        key in own || key === "passwordFile" || key === "context" ||
+        !isGiven(values[key as keyof BenchValues])
+      ) continue;
       throw new UsageError(`${/--[\w-]+/.exec(flags)![0]} is for ${kind}`);
     }
   }

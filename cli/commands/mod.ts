@@ -189,6 +189,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./queue/purge.ts"),
   },
   {
+    name: "queue delete-messages",
+    group: "Queue",
+    summary: "delete the messages of a queue that match a filter",
+    load: () => import("./queue/delete_messages.ts"),
+  },
+  {
     name: "queue delete",
     group: "Queue",
     summary: "delete a queue",
@@ -205,6 +211,54 @@ export const COMMANDS: readonly CommandEntry[] = [
     group: "Queue",
     summary: "return dead letters to their original queues",
     load: () => import("./queue/redrive.ts"),
+  },
+  {
+    name: "queue dump",
+    group: "Queue",
+    summary: "write queues to a file: definitions and messages, one JSON record per line",
+    load: () => import("./queue/dump.ts"),
+  },
+  {
+    name: "queue restore",
+    group: "Queue",
+    summary: "put the queues of a dump back",
+    load: () => import("./queue/restore.ts"),
+  },
+  {
+    name: "context add",
+    group: "Context",
+    summary: "name a broker and its login",
+    load: () => import("./context/add.ts"),
+  },
+  {
+    name: "context use",
+    group: "Context",
+    summary: "choose the context of the next commands",
+    load: () => import("./context/use.ts"),
+  },
+  {
+    name: "context list",
+    group: "Context",
+    summary: "list the contexts",
+    load: () => import("./context/list.ts"),
+  },
+  {
+    name: "context show",
+    group: "Context",
+    summary: "show a context, and what has chosen it",
+    load: () => import("./context/show.ts"),
+  },
+  {
+    name: "context rm",
+    group: "Context",
+    summary: "remove contexts",
+    load: () => import("./context/rm.ts"),
+  },
+  {
+    name: "context allow",
+    group: "Context",
+    summary: "allow the .mqcat.toml of a folder, after reading it",
+    load: () => import("./context/allow.ts"),
   },
   {
     name: "keygen",

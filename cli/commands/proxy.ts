@@ -5,10 +5,13 @@ import { command, flag, group, list, option, readiness } from "../app/command.ts
 import { UsageError } from "../app/errors.ts";
 import { oneOf, separator, text, word } from "../app/values.ts";
 import { MIXED, topicRule } from "../bridge/patterns.ts";
+import { placing } from "../options/broker.ts";
 import { declaring, naming, prefetch, quality, routing, sharing } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { delivery, ending, output, receiving, socket } from "../options/options.ts";
 import { refuseOptions } from "../options/systems.ts";
+import { selecting } from "../options/where.ts";
 import { PATTERNS } from "../zmq/devices.ts";
 import { proxy } from "../zmq/proxy.ts";
 
@@ -63,6 +66,7 @@ export default command({
     ...readiness,
     ...socket,
     ...traffic,
+    ...selecting,
     ...copies,
     ...output,
     ...group("Timing", {
@@ -77,6 +81,8 @@ export default command({
     ...quality,
     ...naming,
     ...sharing,
+    ...placing,
+    ...brokerContext,
   },
   examples,
   async action({ session, values }) {
@@ -105,6 +111,9 @@ export default command({
     }
     if (device === "reqrep" && topic.length > 0) {
       throw new UsageError("-t would leave requests without a reply; it is for pubsub and pushpull");
+    }
+    if (device === "reqrep" && values.where !== undefined) {
+      throw new UsageError("--where would leave requests without a reply; it is for pubsub and pushpull");
     }
     if (lastValue && device !== "pubsub") {
       throw new UsageError("--last-value is for pubsub, which has subscribers");

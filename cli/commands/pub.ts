@@ -2,7 +2,9 @@ import { Pub } from "../../lib/zmq/types/pub.ts";
 import examples from "../cheats/pub.md" with { type: "text" };
 import { command, group, option } from "../app/command.ts";
 import { separator, text } from "../app/values.ts";
+import { asked, spreading } from "../options/broker.ts";
 import { envelope, quality, retention, routing } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { brokerOperand } from "../options/systems.ts";
 import { publish, publishing } from "../zmq/publish.ts";
 
@@ -27,7 +29,17 @@ export default command({
     "[endpoint...]",
     "where to listen; > in front connects; or the exchange of a broker: amqp://host//exchange, amqp:exchange",
   ],
-  options: { ...publishing, ...topics, ...envelope, ...routing, ...quality, ...retention },
+  options: {
+    ...publishing,
+    ...topics,
+    ...envelope,
+    ...routing,
+    ...quality,
+    ...retention,
+    ...asked,
+    ...spreading,
+    ...brokerContext,
+  },
   examples,
   async action(invocation) {
     const { session, values, operands } = invocation;

@@ -2,10 +2,13 @@ import { Pull } from "../../lib/zmq/types/pull.ts";
 import examples from "../cheats/pull.md" with { type: "text" };
 import { command } from "../app/command.ts";
 import { checkExec } from "../io/exec.ts";
+import { placing } from "../options/broker.ts";
 import { consuming, declaring, prefetch, quality, retries, sharing } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { conflation, ending, exec, output, receiving, zeromq } from "../options/options.ts";
 import { brokerOperand } from "../options/systems.ts";
+import { filterOf, selecting } from "../options/where.ts";
 import { styleOf } from "../records/writer.ts";
 import { receiveAll } from "../zmq/receive.ts";
 import { open, socketOptions } from "../zmq/socket.ts";
@@ -17,6 +20,7 @@ export default command({
   ],
   options: {
     ...zeromq,
+    ...selecting,
     ...output,
     ...ending,
     ...receiving,
@@ -28,6 +32,8 @@ export default command({
     ...declaring,
     ...quality,
     ...sharing,
+    ...placing,
+    ...brokerContext,
   },
   examples,
   async action({ session, values, operands }) {
@@ -40,6 +46,10 @@ export default command({
     checkExec(values);
     const style = styleOf(session, values, false);
     const socket = new Pull(await socketOptions(session, values));
-    await Promise.all([receiveAll(session, socket, style, values), open(session, socket, plan)]);
+    const filter = await filterOf(values);
+    await Promise.all([
+      receiveAll(session, socket, style, { ...values, filter }),
+      open(session, socket, plan),
+    ]);
   },
 });

@@ -3,7 +3,9 @@ import examples from "../cheats/push.md" with { type: "text" };
 import { command } from "../app/command.ts";
 import { repeats } from "../io/pacer.ts";
 import { sourceOf } from "../io/source.ts";
+import { placing } from "../options/broker.ts";
 import { declaring, envelope } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { conflatedDelivery, delivery, ending, input, pacing, zeromq } from "../options/options.ts";
 import { brokerOperand } from "../options/systems.ts";
@@ -30,6 +32,8 @@ export default command({
     ...conflatedDelivery,
     ...envelope,
     ...declaring,
+    ...placing,
+    ...brokerContext,
   },
   examples,
   async action({ session, values, operands }) {

@@ -10,7 +10,9 @@ import { checkExec, refuseFormatting } from "../io/exec.ts";
 import { finishOutput, Output } from "../io/output.ts";
 import { sourceOf } from "../io/source.ts";
 import { Turns } from "../io/turns.ts";
+import { placing } from "../options/broker.ts";
 import { answering, declaring, envelope, sharing } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { DEFAULT_LINGER_MS, delivery, ending, exec, input, output, zeromq } from "../options/options.ts";
 import { brokerOperand } from "../options/systems.ts";
@@ -31,8 +33,10 @@ const options = {
   ...envelope,
   ...declaring,
   ...sharing,
+  ...placing,
   ...output,
   ...ending,
+  ...brokerContext,
 };
 
 export default command({

@@ -8,12 +8,16 @@ import { Radio } from "../../lib/zmq/types/radio.ts";
 import examples from "../cheats/replay.md" with { type: "text" };
 import { command, flag, group, list, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
+import type { Session } from "../app/session.ts";
 import { reportDropped } from "../app/tally.ts";
 import { oneOf, word } from "../app/values.ts";
+import type { LoginValues } from "../brokers/link.ts";
+import { placing } from "../options/broker.ts";
 import { declaring, quality, retention } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { delivery, ending, pacing, zeromq } from "../options/options.ts";
-import { brokerOperand } from "../options/systems.ts";
+import { type BrokerOperand, brokerOperand } from "../options/systems.ts";
 import { type PublishingSocket, SLOW_SUBSCRIBERS } from "../zmq/publish.ts";
 import { MAX_SPEED, Recording } from "../zmq/replay.ts";
 import { sendAll } from "../zmq/send.ts";
@@ -24,8 +28,8 @@ const PATTERNS = ["push", "pub", "radio", "dealer", "pair"] as const;
 export default command({
   argument: [
     "<file> [endpoint...]",
-    "where to send; @ binds, > connects (default: as the pattern does); or the address of a broker: for push its queue, " +
-    "for pub its exchange or topic",
+    "a recording of -J, or a dump; and where to send it; @ binds, > connects (default: as the pattern does); or the " +
+    "address of a broker: for push its queue, for pub its exchange or topic",
   ],
   options: {
     ...zeromq,
@@ -33,7 +37,7 @@ export default command({
       to: list("--to <endpoint>", "the same as an endpoint after the file (repeats)", word),
       pattern: option(
         "--pattern <name>",
-        `send as ${PATTERNS.join(", ")} does (default: push)`,
+        `send as ${PATTERNS.join(", ")} does (default: push; pub for an exchange of a broker)`,
         oneOf(...PATTERNS),
       ),
     }),
@@ -47,6 +51,8 @@ export default command({
     ...declaring,
     ...quality,
     ...retention,
+    ...placing,
+    ...brokerContext,
   },
   examples,
   async action({ session, values, operands: [file, ...operands] }) {
@@ -62,8 +68,12 @@ export default command({
       }
       const recording = new Recording(session, file!, values.speed ?? 1, loop, "records");
       const { replayTo } = await import("../brokers/send.ts");
-      const sending = pattern === "pub" ? "publish" : "push";
-      return await replayTo(session, sending, broker, recording, { ...values, ...pace });
+      const publishes = pattern === "pub" ||
+        values.pattern === undefined && await isExchange(session, broker, values);
+      return await replayTo(session, publishes ? "publish" : "push", broker, recording, {
+        ...values,
+        ...pace,
+      });
     }
     const publishes = pattern === "pub" || pattern === "radio";
     const plan = planEndpoints(
@@ -101,6 +111,16 @@ export default command({
     }
   },
 });
+
+/** The name at an AMQP broker can be that of an exchange: then its messages keep their routing keys. */
+async function isExchange(
+  session: Session,
+  { system, address }: BrokerOperand,
+  values: LoginValues,
+): Promise<boolean> {
+  return system === "amqp" &&
+    await (await import("../queue/existence.ts")).namesExchange(session, address, values);
+}
 
 function senderOf(pattern: "push" | "dealer" | "pair", options: SocketOptions): Sender {
   if (pattern === "push") return new Push(options);

@@ -11,7 +11,9 @@ import { countMessages, type Source } from "../io/input.ts";
 import { finishOutput, Output } from "../io/output.ts";
 import { Pacer, type PacingOptions, repeats } from "../io/pacer.ts";
 import { sourceOf } from "../io/source.ts";
+import { placing } from "../options/broker.ts";
 import { asking, envelope } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { ending, identity, input, output, pacing, probing, zeromq } from "../options/options.ts";
 import { brokerOperand } from "../options/systems.ts";
@@ -40,10 +42,12 @@ export default command({
     ...probing,
     ...envelope,
     ...asking,
+    ...placing,
     ...group("Delivery", {
       correlate: flag("--correlate", "number the requests, and accept only replies with the right number"),
       relaxed: flag("--relaxed", "continue with the next request when no reply arrives within -w"),
     }),
+    ...brokerContext,
   },
   examples,
   async action({ session, values, operands }) {

@@ -4,10 +4,13 @@ import examples from "../cheats/sub.md" with { type: "text" };
 import { command, group, list, option } from "../app/command.ts";
 import { separator, text } from "../app/values.ts";
 import { checkExec } from "../io/exec.ts";
+import { spreading } from "../options/broker.ts";
 import { matches, prefetch, quality } from "../options/brokers.ts";
+import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
 import { conflation, ending, exec, output, receiving, zeromq } from "../options/options.ts";
 import { brokerOperand } from "../options/systems.ts";
+import { filterOf, where } from "../options/where.ts";
 import { styleOf } from "../records/writer.ts";
 import { receiveAll } from "../zmq/receive.ts";
 import { open, socketOptions } from "../zmq/socket.ts";
@@ -34,6 +37,7 @@ export default command({
   options: {
     ...zeromq,
     ...topics,
+    ...where,
     ...output,
     ...ending,
     ...receiving,
@@ -42,6 +46,8 @@ export default command({
     ...prefetch,
     ...matches,
     ...quality,
+    ...spreading,
+    ...brokerContext,
   },
   examples,
   async action({ session, values, operands }) {
@@ -56,6 +62,10 @@ export default command({
     const style = styleOf(session, values, true, separator);
     const socket = new Sub(await socketOptions(session, values));
     for (const topic of values.topic.length === 0 ? [""] : values.topic) socket.subscribe(topic);
-    await Promise.all([receiveAll(session, socket, style, values), open(session, socket, plan)]);
+    const filter = await filterOf(values);
+    await Promise.all([
+      receiveAll(session, socket, style, { ...values, filter }),
+      open(session, socket, plan),
+    ]);
   },
 });

@@ -1,7 +1,45 @@
 /** The options of a broker's address. They are apart from `queue/target.ts`, which loads the client. */
-import { group, option } from "../app/command.ts";
+import { flag, group, option, rare } from "../app/command.ts";
 import { word } from "../app/values.ts";
+import { contextOption } from "./context.ts";
+import { httpUrls } from "./http.ts";
 import { tlsClient } from "./tls.ts";
+
+/** The title of options for all brokers in the help of a command that is also for ZeroMQ, and of those for AMQP. */
+const ALL = "Brokers (amqp, mqtt, stomp)";
+const AMQP = "Brokers (amqp)";
+
+const shuffle = flag(
+  "--shuffle",
+  "try the hosts of a list in random order: it spreads clients over a cluster",
+);
+
+const nearLeader = flag(
+  "--near-leader",
+  "connect to the host with the leader of the queue, by the HTTP API; if it is not known, in the order of the list",
+);
+
+const httpApi = option(
+  "--http <address>",
+  "the HTTP API of the broker, host:port or its URL, several with commas (default: $AMQP_HTTP_URL, else port 15672 of " +
+    "its hosts; amqps: 15671)",
+  httpUrls,
+);
+
+/** The HTTP API, for information that AMQP does not have. */
+export const http = group("Broker", { http: httpApi });
+
+/** The host of a queue. */
+export const leader = rare(group("Broker", { nearLeader, http: httpApi }));
+
+/** Which host of a list is used, for the commands of the patterns. */
+export const spreading = rare(group(ALL, { shuffle }));
+
+/** The HTTP API, which knows why messages came back. */
+export const asked = rare(group(AMQP, { http: httpApi }));
+
+/** The host of a queue, for the commands of the patterns. */
+export const placing = { ...spreading, ...rare(group(AMQP, { nearLeader })), ...asked };
 
 /** The address of the broker. The action checks the URL, because an error of the parser would show its password. */
 export const broker = {
@@ -11,6 +49,7 @@ export const broker = {
       "amqp://user@host:port/vhost, or amqps://…; several hosts with commas (default: $AMQP_URL, else localhost)",
       word,
     ),
+    shuffle,
     folder: option("--data <directory>", "use the queues in this directory: no broker needs to run", word),
     passwordFile: option(
       "--password-file <path>",
@@ -18,5 +57,6 @@ export const broker = {
       word,
     ),
   }),
+  ...group("Broker", contextOption),
   ...tlsClient,
 };

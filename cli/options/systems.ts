@@ -43,6 +43,17 @@ export const RULES: Readonly<Record<string, Rule>> = {
   bind: { flag: "--bind", systems: ZMQ, reason: DIALS },
   connect: { flag: "--connect", systems: ZMQ, reason: DIALS },
   waitPeers: { flag: "--wait-peers", systems: ZMQ, reason: KEEPS },
+  shuffle: {
+    flag: "--shuffle",
+    systems: BROKERS,
+    reason: "a ZeroMQ socket connects to all its endpoints",
+  },
+  nearLeader: { flag: "--near-leader", systems: AMQP, reason: "only the queues of RabbitMQ have a leader" },
+  http: {
+    flag: "--http",
+    systems: AMQP,
+    reason: "it is the HTTP API of RabbitMQ, which is asked about queues",
+  },
   transient: {
     flag: "--transient",
     systems: ZMQ,
@@ -76,6 +87,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   prefetch: { flag: "--prefetch", systems: BROKERS, reason: NOT_SETTLED },
   maxAttempts: { flag: "--max-attempts", systems: BROKERS, reason: NOT_SETTLED },
   onError: { flag: "--on-error", systems: BROKERS, reason: NOT_SETTLED },
+  force: { flag: "--force", systems: ["amqp", "stomp"], reason: "only messages of queues can be requeued" },
   exchange: { flag: "--exchange", systems: AMQP, reason: "only AMQP brokers have exchanges" },
   mandatory: {
     flag: "--mandatory",

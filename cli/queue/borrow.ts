@@ -1,5 +1,7 @@
 /** Shows messages of a broker that can only deliver them: nothing is acknowledged, so they stay in their queue. */
 import { Consumer } from "../../lib/amqp/client/consumer.ts";
+import type { Filter } from "../../lib/filter/filter.ts";
+import { DeliveredMessage } from "../../lib/filter/message.ts";
 import type { FieldValue } from "../../lib/amqp/types/field_value.ts";
 import { TimeoutError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
@@ -20,6 +22,10 @@ export interface BorrowOptions {
   readonly count: number;
   /** The time without a message after which the command fails, in milliseconds. */
   readonly timeout: number;
+  /** The maximum number of messages to print; all are counted. Default: `count` */
+  readonly shown?: number | undefined;
+  /** Which messages are of interest. Default: all */
+  readonly filter?: Filter | undefined;
   /** Where to begin in a stream. Default: the first message */
   readonly offset?: FieldValue | undefined;
 }
@@ -44,7 +50,7 @@ export async function borrow(
   // AMQP does not say which queue is a stream, and without an offset a stream delivers later messages only.
   if (options.offset === undefined && loan.isStream) failure = await loan.run("first");
   failure = outputFailure(session, out) ?? failure;
-  if (session.counts.received > 0 && !loan.isStream) {
+  if (loan.delivered > 0 && !loan.isStream) {
     session.reporter.warn(
       "the broker cannot show messages without a delivery: they are back in the queue, marked as redelivered, " +
         "and a quorum queue has counted the delivery",
@@ -56,6 +62,8 @@ export async function borrow(
 class Loan {
   /** Whether the queue turned out to be a stream. */
   isStream = false;
+  /** The number of messages that were delivered, also of those that do not match. */
+  delivered = 0;
 
   readonly #session: Session;
   readonly #target: BrokerTarget;
@@ -111,22 +119,27 @@ class Loan {
   #consumer(offset: FieldValue | undefined): Consumer {
     const { counts } = this.#session;
     const { brokers, link } = this.#target;
+    const { count, shown = count, filter } = this.#options;
+    const message = new DeliveredMessage();
     const out = this.#out;
     const write = queueWriter(out, this.#style);
     const consumer: Consumer = new Consumer(brokers, this.#queue, {
       ...link,
-      prefetch: this.#options.count,
+      prefetch: Math.min(count, 65535),
+      where: offset === undefined ? filter?.text : undefined,
       arguments: () => offset === undefined ? {} : fromOffset(offset),
       prepare: async (connection) => void await requireQueue(connection, this.#queue),
       onDelivery: (delivery) => {
         // After a reconnect the first messages are delivered again.
-        if (counts.received === this.#options.count || consumer.generation !== this.#generation) return;
-        this.isStream ||= counts.received === 0 && offsetOf(delivery) !== undefined;
+        if (counts.received === count || consumer.generation !== this.#generation) return;
+        this.isStream ||= this.delivered === 0 && offsetOf(delivery) !== undefined;
         if (this.isStream && offset === undefined) return;
         this.#lastAt = performance.now();
+        this.delivered++;
+        if (filter !== undefined && !filter.matches(message.of(delivery))) return;
         counts.received++;
         counts.bytes += delivery.content.bodyEnd - delivery.content.bodyStart;
-        write(delivery, consumer.broker!);
+        if (counts.received <= shown) write(delivery, consumer.broker!);
       },
       onBatchEnd: () => {
         out.flush();
@@ -150,7 +163,7 @@ class Loan {
       const left = this.#lastAt + timeout - performance.now();
       const isOver = !out.full && await session.untilStopped(isExhausted(consumer, offset), left);
       const isQuiet = performance.now() - this.#lastAt >= SUSPICION_MS;
-      if (!asked && counts.received === 0 && (isOver || isQuiet)) {
+      if (!asked && this.delivered === 0 && (isOver || isQuiet)) {
         asked = true;
         this.isStream ||= await isStream(this.#target, this.#queue);
       }

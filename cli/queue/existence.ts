@@ -11,6 +11,9 @@ import {
 } from "../../lib/amqp/client/queues.ts";
 import { nearest } from "../app/nearest.ts";
 import { UsageError } from "../app/errors.ts";
+import type { Session } from "../app/session.ts";
+import type { LoginValues } from "../brokers/link.ts";
+import { targetAt, withConnection } from "./target.ts";
 
 /**
  * Finds a queue.
@@ -51,6 +54,21 @@ async function similarQueue(connection: AmqpConnection, queue: string): Promise<
     if (error instanceof AmqpError && error.scope === "channel") return undefined;
     throw error;
   }
+}
+
+/** Whether the name at an address is that of an exchange, and not of a queue. */
+export async function namesExchange(
+  session: Session,
+  address: string,
+  values: LoginValues,
+): Promise<boolean> {
+  const { name, ...target } = targetAt(session, address, values);
+  let isExchange = false;
+  if (name === undefined) return isExchange;
+  await withConnection(target, async (connection) => {
+    isExchange = await findQueue(connection, name) === undefined && await findExchange(connection, name);
+  });
+  return isExchange;
 }
 
 /** @throws {UsageError} a name is empty: for an empty queue name AMQP creates a queue with a generated name */

@@ -2,19 +2,23 @@ import { Consumer } from "../../lib/amqp/client/consumer.ts";
 import { Publisher } from "../../lib/amqp/client/publisher.ts";
 import { addressing, type Readdress } from "../../lib/patterns/bridge/addressing.ts";
 import { pushTo } from "../../lib/patterns/amqp/send.ts";
+import { keeping } from "../../lib/patterns/amqp/why_away.ts";
 import { Bridge } from "../../lib/patterns/bridge/bridge.ts";
+import type { InletEvents } from "../../lib/patterns/contract.ts";
+import { SelectedInlet } from "../../lib/patterns/selected_inlet.ts";
 import { EXIT } from "../app/errors.ts";
 import { Progress } from "../app/progress.ts";
 import type { Session } from "../app/session.ts";
 import { messages } from "../app/tally.ts";
 import { cross } from "../bridge/crossing.ts";
+import { reportHeld, requireForce, selectionOf, type WhereValues } from "../options/where.ts";
 import { requireQueue } from "./existence.ts";
 import { startWithin } from "../brokers/link.ts";
 import { report } from "../brokers/put.ts";
 import { countRedelivery } from "../brokers/redelivery.ts";
 import { KnownQueues } from "./known_queues.ts";
 import { isStream, keepsMessages, offsetOf, SUSPICION_MS } from "./streams.ts";
-import type { BrokerTarget } from "./target.ts";
+import { type BrokerTarget, near } from "./target.ts";
 
 /** How long to wait for the last confirms, in milliseconds. */
 const LAST_MS = 30_000;
@@ -24,7 +28,7 @@ const REPORT_MS = 60_000;
 const NAMED = 5;
 
 /** The values of the options of `queue move` and `queue redrive`. */
-export interface MoveOptions {
+export interface MoveOptions extends WhereValues {
   readonly count: number | undefined;
   readonly timeout: number | undefined;
   readonly prefetch: number | undefined;
@@ -58,27 +62,36 @@ export async function moveAll(
   to: Destination,
   options: MoveOptions,
 ): Promise<void> {
-  const { count, timeout, present, declare = false, follow = false } = options;
+  const { count, timeout, present, declare = false, follow = false, where } = options;
   const { counts } = session;
   const prefetch = Math.min(options.prefetch ?? 1000, count ?? Infinity, 65535);
   /** The number of messages for each queue. */
   const targets = new Map<string, number>();
   const known = to.queue === undefined ? new KnownQueues(to) : undefined;
   const publisher = to.queue === undefined
-    ? new Publisher(to.brokers, to.link)
+    ? new Publisher(to.brokers, keeping(to.brokers, to.link))
     : pushTo(to.brokers, to.queue, {
       ...to.link,
       waitsForRoom: follow,
       prepare: async (connection) => void await requireQueue(connection, to.queue!, declare),
     });
+  const selection = await selectionOf(options, "hold");
   const readdress = addressing(to.readdress);
-  const bridge: Bridge = new Bridge(publisher, (events) =>
+  const open = (events: InletEvents) =>
     new Consumer(from.brokers, from.queue, {
-      ...from.link,
+      ...near(from, from.queue).link,
       ...events,
       prefetch,
-      prepare: async (connection) => void await requireQueue(connection, from.queue),
-    }), {
+      where,
+      drain: !follow,
+      prepare: async (connection) => {
+        await requireQueue(connection, from.queue);
+        if (!connection.sweeps) requireForce(options, from.queue);
+      },
+    });
+  const receive = (events: InletEvents) =>
+    selection === undefined ? open(events) : new SelectedInlet(selection, open, events);
+  const bridge: Bridge = new Bridge(publisher, receive, {
     address(delivery) {
       if (bridge.taken === 1 && offsetOf(delivery) !== undefined) bridge.fail(keepsMessages(from.queue));
       countRedelivery(counts, delivery);
@@ -126,6 +139,7 @@ export async function moveAll(
       counts.received = bridge.taken;
       report(session, publisher, bridge.published);
       reportMoved(session, bridge, from.queue, to.queue, targets);
+      reportHeld(session, selection);
       if (bridge.keptCount > 0) reportKept(session, bridge, from.queue, prefetch, count);
     }
   }

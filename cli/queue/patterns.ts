@@ -8,6 +8,7 @@ import type { FieldTable } from "../../lib/amqp/types/field_value.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import type { Origin, OriginValues, Patterns, Sink } from "../brokers/systems.ts";
+import { requireForce } from "../options/where.ts";
 import { requireDeadLetters } from "./dead_letters.ts";
 import { refuseEmptyKeys, refuseEmptyNames, requireExchange, requireQueue } from "./existence.ts";
 import { explainOffset, fromOffset, isStream, notAStream, offsetOf, startOf } from "./streams.ts";
@@ -31,6 +32,7 @@ export const patterns: Patterns = {
     const { brokers, link } = target;
     return {
       ...target,
+      others: "drop",
       open: (events, prefetch) =>
         subscribe({ brokers, name }, {
           ...link,
@@ -130,14 +132,19 @@ export function takeFrom(
   let isFromStream: boolean | undefined;
   return {
     ...target,
+    // A stream keeps its messages: an acknowledgement only makes room for others.
+    others: offset === undefined ? "hold" : "drop",
     open: (events, prefetch) =>
       pull({ brokers, name: queue }, {
         ...link,
         ...events,
         prefetch,
+        where: offset === undefined ? values.where : undefined,
+        drain: values.drain,
         arguments: () => offset === undefined ? {} : fromOffset(offset),
         prepare: async (connection) => {
           await requireQueue(connection, queue, values.declare ?? false);
+          if (!connection.sweeps && values.offset === undefined) requireForce(values, queue);
           if (values.onError === "dead-letter") {
             await requireDeadLetters(connection, queue, session.reporter);
           }

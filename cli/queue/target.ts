@@ -11,22 +11,24 @@ import {
   parseAmqpAddress,
   parseAmqpUrl,
 } from "../../lib/amqp/client/url.ts";
+import { messageOf } from "../../lib/errors.ts";
+import { type ClusterOptions, nearLeader } from "../../lib/amqp/client/near_leader.ts";
 import { shortName } from "../../lib/patterns/address.ts";
-import { group, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
-import { text, word } from "../app/values.ts";
-import { brokerInUse, linkOf, type LoginValues, reach, startWithin, type Target } from "../brokers/link.ts";
+import { text } from "../app/values.ts";
+import {
+  contextOf,
+  linkOf,
+  type LoginValues,
+  placeOf,
+  reach,
+  startWithin,
+  type Target,
+} from "../brokers/link.ts";
+import type { Context } from "../options/context.ts";
+import { httpUrls } from "../options/http.ts";
 import type { DataFolder } from "./data_folder.ts";
-
-/** The HTTP API, for information that AMQP does not have. */
-export const http = group("Broker", {
-  http: option(
-    "--http <url>",
-    "the HTTP API of the broker (default: $AMQP_HTTP_URL, else port 15672 of its hosts, or 15671 for amqps)",
-    word,
-  ),
-});
 
 /** The values of the options for the address of the broker. */
 export interface BrokerValues extends LoginValues {
@@ -34,10 +36,17 @@ export interface BrokerValues extends LoginValues {
   readonly folder: string | undefined;
 }
 
+/** The values of the options for the HTTP API. */
+interface HttpValues {
+  readonly http?: readonly string[] | undefined;
+  readonly folder?: string | undefined;
+  readonly context?: Context | undefined;
+}
+
 /** The addresses of a broker, and how to connect to it. `abort` also ends all work of `withConnection`. */
 export interface BrokerTarget extends Target {
   readonly brokers: readonly BrokerAddress[];
-  readonly link: LinkOptions;
+  readonly link: LinkOptions & ClusterOptions;
 }
 
 /** The pauses and timeouts for a broker in a directory, which may read for long before it answers, or exit before. */
@@ -60,7 +69,13 @@ export function targetOf(session: Session, options: BrokerValues, create = false
       ...linkOf(session, { ...SHARED_DIRECTORY, dial: dialer(session, folder, create) }, true),
     };
   }
-  return reachAmqp(session, parseAmqpUrl(url ?? brokerInUse("amqp", DEFAULT_URL)), options);
+  const place = placeOf("amqp", url, DEFAULT_URL, options);
+  return reachAmqp(session, parseAmqpUrl(place.url), place.login);
+}
+
+/** The same target, near the leader of a queue if the options want that. */
+export function near<T extends BrokerTarget>(target: T, queue: string): T {
+  return { ...target, link: nearLeader(target.brokers, queue, target.link) };
 }
 
 /**
@@ -75,10 +90,11 @@ export function targetAt(
   options: LoginValues,
 ): BrokerTarget & { readonly name: string | undefined } {
   const short = shortName(address);
+  const { url, login } = placeOf("amqp", short === undefined ? address : undefined, DEFAULT_URL, options);
   const { brokers, name } = short === undefined
-    ? parseAmqpAddress(address)
-    : { brokers: parseAmqpUrl(brokerInUse("amqp", DEFAULT_URL)), name: short || undefined };
-  return { ...reachAmqp(session, brokers, options), name };
+    ? parseAmqpAddress(url)
+    : { brokers: parseAmqpUrl(url), name: short || undefined };
+  return { ...reachAmqp(session, brokers, login), name };
 }
 
 function reachAmqp(
@@ -86,7 +102,8 @@ function reachAmqp(
   brokers: readonly BrokerAddress[],
   options: LoginValues,
 ): BrokerTarget {
-  return reach(session, "amqp", brokers, formatBroker, options);
+  const { link, ...target } = reach(session, "amqp", brokers, formatBroker, options);
+  return { ...target, link: { ...link, nearLeader: options.nearLeader, http: httpOf(options) } };
 }
 
 /** The broker of a directory. It accepts guest, from this machine only. */
@@ -113,12 +130,17 @@ function dialer(session: Session, folder: string, create: boolean): NonNullable<
 }
 
 /** The URLs of the HTTP API in the options; undefined: RabbitMQ's default address at each host. */
-export function httpOf(
-  { http, folder }: { readonly http: string | undefined; readonly folder: string | undefined },
-): readonly string[] | undefined {
+export function httpOf({ http, folder, context: given }: HttpValues): readonly string[] | undefined {
+  if (http !== undefined) return http;
+  const context = contextOf("amqp", { context: given });
+  if (context !== undefined) return context.http === undefined ? undefined : httpUrls(context.http);
   // The variable is about the broker in use, not about a directory.
-  const usual = folder === undefined ? process.env["AMQP_HTTP_URL"] || undefined : undefined;
-  return (http ?? usual)?.split(",");
+  const variable = folder === undefined ? process.env["AMQP_HTTP_URL"] || undefined : undefined;
+  try {
+    return variable === undefined ? undefined : httpUrls(variable);
+  } catch (error) {
+    throw new UsageError(`$AMQP_HTTP_URL: ${messageOf(error)}`);
+  }
 }
 
 /** What `withConnection` runs. @param broker the host of the connection */

@@ -2,7 +2,7 @@
 import { DEFAULT_URL } from "../../lib/amqp/client/url.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
-import { brokerInUse } from "../brokers/link.ts";
+import { placeOf } from "../brokers/link.ts";
 import { type BrokerTarget, type BrokerValues, targetOf } from "./target.ts";
 
 /** The values of the options for both addresses. */
@@ -28,18 +28,23 @@ export function targetsOf(
     const source = targetOf(session, values);
     return { source, target: source };
   }
-  const url = values.folder === undefined ? values.url ?? brokerInUse("amqp", DEFAULT_URL) : "";
+  const url = values.folder === undefined ? placeOf("amqp", values.url, DEFAULT_URL, values).url : "";
   const isToEncrypted = ENCRYPTED.test(toUrl);
   const clear = { ...values, insecure: undefined, cacert: undefined, cert: undefined, key: undefined };
   return {
     // Without any encryption, the options are refused.
     source: targetOf(session, ENCRYPTED.test(url) || !isToEncrypted ? values : clear),
-    target: targetOf(session, {
+    target: withoutHttp(targetOf(session, {
       ...(isToEncrypted ? values : clear),
       url: toUrl,
       folder: undefined,
       passwordFile: toPasswordFile,
       passwordVariable: TO_PASSWORD,
-    }),
+    })),
   };
+}
+
+/** The HTTP API in the options and the environment is that of the first broker. */
+function withoutHttp(target: BrokerTarget): BrokerTarget {
+  return { ...target, link: { ...target.link, http: undefined } };
 }

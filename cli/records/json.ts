@@ -56,6 +56,12 @@ export function fromRecord(line: string): Uint8Array[] {
   return framesOf(parseRecord(line), {});
 }
 
+/** Whether a record is the header or the end of a dump (`queue dump`): it has no message. */
+export function isDumpLine(record: JsonRecord & { readonly dump?: unknown }): boolean {
+  return record.dump !== undefined && record.body === undefined && record.body_base64 === undefined &&
+    record.parts === undefined && record.parts_base64 === undefined;
+}
+
 /** Whether the record comes from a broker with queues. */
 export function isFromQueue(
   { exchange, exchange_base64: encodedExchange, queue, queue_base64: encodedQueue }: JsonRecord,
@@ -136,6 +142,7 @@ export function jsonSplitter(
       const line = utf8.decode(bytes.subarray(start, end));
       if (line.trim() === "") return;
       const record = parseRecord(line);
+      if (isDumpLine(record)) return;
       frames = framesOf(record, rule);
       each(record);
       if (!hasWarned && hasProperties(record)) {
@@ -166,7 +173,9 @@ export function recordSplitter(
     try {
       const line = utf8.decode(bytes.subarray(start, end));
       if (line.trim() === "") return;
-      each(parseRecord(line));
+      const record = parseRecord(line);
+      if (isDumpLine(record)) return;
+      each(record);
     } catch (error) {
       throw new RecordError(`line ${number} of ${name} is not a JSON record: ${messageOf(error)}`);
     }

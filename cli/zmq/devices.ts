@@ -31,6 +31,7 @@ export type ProxyOptions =
     readonly lastValue: boolean | undefined;
     readonly separator: string | undefined;
     readonly tap: string | undefined;
+    readonly where: string | undefined;
   };
 
 /** Two sockets that forward messages to each other. */

@@ -10,10 +10,12 @@ import type { Session } from "../app/session.ts";
 import { messages, reportDropped } from "../app/tally.ts";
 import type { EndpointPlan } from "../options/endpoints.ts";
 import { DEFAULT_LINGER_MS } from "../options/options.ts";
+import { filterOf } from "../options/where.ts";
 import { recordWriter } from "../records/writer.ts";
 import { type Device, DEVICES, type Pattern, type ProxyOptions } from "./devices.ts";
 import { attach, socketOptions } from "./socket.ts";
 import { Tap, type TapForm } from "./tap.ts";
+import { BatchFilter } from "./where.ts";
 
 /** The endpoints of a proxy to bind and to connect. */
 export interface ProxyPlans {
@@ -44,9 +46,12 @@ export async function proxy(
   const tap = new Tap<Batch>(session, options, plans.tap, settings, BATCHES);
   const filter = topics.length === 0 ? undefined : new TopicFilter();
   for (const topic of topics) filter?.add(topic);
+  const wanted = await filterOf(options);
+  const selected = wanted === undefined ? undefined : new BatchFilter(wanted);
   const inspector: Inspector = {
     inspect(batch, peer) {
       filter?.apply(batch);
+      selected?.apply(batch);
       counts.received += batch.messages;
       counts.bytes += batch.countBytes(0, batch.frames);
       if (batch.messages === 0) return;

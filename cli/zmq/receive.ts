@@ -1,3 +1,4 @@
+import type { Filter } from "../../lib/filter/filter.ts";
 import type { Duplex } from "../../lib/zmq/duplex.ts";
 import type { Receiver } from "../../lib/zmq/receiver.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
@@ -7,6 +8,7 @@ import { messages } from "../app/tally.ts";
 import { ExecPool } from "../io/exec.ts";
 import { Output, outputFailure } from "../io/output.ts";
 import { type RecordStyle, recordWriter } from "../records/writer.ts";
+import { BatchFilter } from "./where.ts";
 
 /** The values of the options of a receiving command; times are in milliseconds. */
 export interface ReceivingOptions {
@@ -16,6 +18,8 @@ export interface ReceivingOptions {
   readonly exec: string | undefined;
   readonly jobs: number | undefined;
   readonly conflate?: boolean | undefined;
+  /** Which messages are wanted; the others are dropped. */
+  readonly filter?: Filter | undefined;
 }
 
 /** The sender of a socket that also sends. It closes the socket. */
@@ -85,9 +89,14 @@ export async function receiveAll(
     }
   };
   const newest = options.conflate ? new Newest(sink, take) : undefined;
-  socket.consume((batch, from) =>
-    newest === undefined ? take(batch, from.remote) : newest.put(batch, from.remote)
-  );
+  const filter = options.filter === undefined ? undefined : new BatchFilter(options.filter);
+  socket.consume((batch, from) => {
+    if (filter !== undefined) {
+      filter.apply(batch);
+      if (batch.messages === 0) return;
+    }
+    newest === undefined ? take(batch, from.remote) : newest.put(batch, from.remote);
+  });
   sink.onChange = () => {
     if (output.failure !== undefined) return socket.wake();
     if (!held || sink.full || remaining === 0) return;

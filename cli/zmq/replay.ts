@@ -1,9 +1,6 @@
-import fs from "node:fs";
 import { Batch } from "../../lib/zmtp/batch.ts";
-import { UsageError } from "../app/errors.ts";
-import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
-import { DescriptorReader } from "../io/descriptor.ts";
+import { openFile } from "../io/file.ts";
 import { Input, type Source } from "../io/input.ts";
 import { type JsonRecord, jsonSplitter, recordSplitter } from "../records/json.ts";
 import type { Splitter } from "../records/splitter.ts";
@@ -128,13 +125,7 @@ export class Recording implements Source {
   }
 
   #open(): Input {
-    const splitter = this.#splitter(this.#path === "-" ? "stdin" : `'${this.#path}'`);
-    if (this.#path === "-") return new Input(new DescriptorReader(0), splitter);
-    try {
-      return new Input(new DescriptorReader(fs.openSync(this.#path, "r")), splitter);
-    } catch (error) {
-      throw new UsageError(`'${this.#path}' cannot be read: ${phrase(error)}`);
-    }
+    return new Input(openFile(this.#path), this.#splitter(this.#path === "-" ? "stdin" : `'${this.#path}'`));
   }
 
   #splitter(name: string): Splitter {
@@ -143,10 +134,17 @@ export class Recording implements Source {
     return jsonSplitter({ name, each, warn: this.#session.warn });
   }
 
-  #note({ time }: JsonRecord): void {
-    if (time === undefined) {
-      throw new Error("it has no 'time' (record with --timestamps, or replay with --speed max)");
+  /** A record without a time of arrival, as those of a dump, may have the time of its publisher, in seconds. */
+  #note(record: JsonRecord): void {
+    const { time, properties } = record as JsonRecord & {
+      readonly properties?: { readonly timestamp?: unknown };
+    };
+    const sent = Number(properties?.timestamp);
+    if (time === undefined && Number.isNaN(sent)) {
+      throw new Error(
+        "it has neither 'time' nor the property 'timestamp' (record with --timestamps, or replay with --speed max)",
+      );
     }
-    this.#times.push(parseTimestamp(time));
+    this.#times.push(time === undefined ? sent * 1000 : parseTimestamp(time));
   }
 }

@@ -1,5 +1,11 @@
 import { AwayError } from "./away.ts";
-import { HandshakeTimeoutError, messageOf, MqcatError, UnreachableError } from "../errors.ts";
+import {
+  CertificateError,
+  HandshakeTimeoutError,
+  messageOf,
+  MqcatError,
+  UnreachableError,
+} from "../errors.ts";
 import { isAddress, resolve } from "../transport/address.ts";
 import type { Endpoint } from "../transport/endpoint_types.ts";
 import type { ByteStream } from "../transport/stream.ts";
@@ -40,7 +46,8 @@ export async function dialFirst<A extends Address, C extends Connection>(
       } catch (error) {
         if (error instanceof CallbackError) throw error.cause;
         if (options.signal?.aborted) throw options.signal.reason;
-        if (protocol.isPermanent(error)) throw error;
+        // Each host has a certificate of its own.
+        if (protocol.isPermanent(error) && !(error instanceof CertificateError)) throw error;
         failures.push(error as Error);
       }
     } while (name.next());
@@ -49,7 +56,11 @@ export async function dialFirst<A extends Address, C extends Connection>(
   const reasons = new Set(failures.map(messageOf));
   if (reasons.size === 0) throw new UnreachableError("Cannot connect as the list of brokers is empty");
   if (reasons.size === 1) throw failures[0];
-  throw new UnreachableError([...reasons].join("; "), { cause: failures.at(-1) });
+  const text = [...reasons].map((reason, i) => i === 0 ? reason : reason[0]!.toLowerCase() + reason.slice(1));
+  const kind = failures.every((failure) => failure instanceof CertificateError)
+    ? CertificateError
+    : UnreachableError;
+  throw new kind(text.join("; "), { cause: failures.at(-1) });
 }
 
 /** The addresses of the host of an endpoint, one for each attempt. */

@@ -72,7 +72,7 @@ export interface Inlet {
   /** The permanent failure. */
   readonly failure: Error | undefined;
   /** The host of the current or last connection, at systems with a broker. */
-  readonly broker?: string;
+  readonly broker?: string | undefined;
   /** The number of connections so far. */
   readonly generation: number;
   /** Acknowledges a message, or all up to it. Ignores messages of a lost connection. Call `flush` afterwards. */
@@ -85,6 +85,8 @@ export interface Inlet {
   pause(): void;
   /** Continues reading. */
   resume(): void;
+  /** Whether the server applies the filter that the inlet was made with, so that all messages match. Default: false */
+  readonly selects?: boolean;
   /** Whether no message is left at the source. Absent where the system cannot know it. */
   isDrained?(): Promise<boolean>;
   /** Ends the deliveries; delivered messages can still be settled. @param limit the time limit in milliseconds */

@@ -27,6 +27,11 @@ export class Shell implements Disposable {
     return path.join(this.directory, name);
   }
 
+  /** The size of a file in bytes, 0 if it does not exist. */
+  sizeOf(name: string): number {
+    return fs.statSync(this.path(name), { throwIfNoEntry: false })?.size ?? 0;
+  }
+
   /** Prints a command, and starts it. */
   start(command: string): ChildProcess {
     console.log(`  $ ${command.replace(/^exec /, "")}`);

@@ -147,7 +147,7 @@ async function runExample({ script, output }: Example): Promise<void> {
   const commands = isolate(script);
   using bash = new Program(["bash", "-e", "-c", `${commands}\n${EPILOGUE}`], {
     cwd: dir.path,
-    env: { PATH: `${bin.path}:${process.env["PATH"]}` },
+    env: { PATH: `${bin.path}:${process.env["PATH"]}`, XDG_CONFIG_HOME: dir.file(".config") },
   });
   const { code, stdout, stderr } = await bash.exit(DEADLINE);
   assert.equal(code, 0, `it exited with ${code}\n${commands}\nstderr: ${stderr}\nstdout: ${stdout}`);
@@ -197,6 +197,18 @@ const markdown = ["docs", "cli/help/topics"].flatMap((folder) =>
 );
 
 describe("docs", () => {
+  test("the demo of the README succeeds, and leaves no files", async () => {
+    using dir = tempDir();
+    const deno = process.env["MQCAT_DENO"] ?? "deno";
+    using demo = new Program([deno, "run", "-A", "--no-check", path.join(ROOT, "scripts/demo.ts")], {
+      env: { TMPDIR: dir.path },
+    });
+    const { code, stdout, stderr } = await demo.exit(80_000);
+    assert.equal(code, 0, `${stdout}\n${stderr}`);
+    assert.match(stdout.toString(), /All parts succeeded/);
+    assert.deepEqual(fs.readdirSync(dir.path), []);
+  });
+
   for (const file of ["README.md", ...markdown, ...cheats.map((name) => `cli/cheats/${name}`)]) {
     for (const example of examplesOf(file)) define(example);
     for (const { line, kind, text } of blocksOf(file)) {
@@ -208,7 +220,10 @@ describe("docs", () => {
 
   for (const command of cheats.map((name) => name.replace(".md", ""))) {
     test(`${command} --help-all - ends with its examples and the exit codes`, async () => {
-      const { code, stdout } = await run([...command.replace(/^queue-/, "queue ").split(" "), "--help-all"]);
+      const { code, stdout } = await run([
+        ...command.replace(/^(queue|context)-/, "$1 ").split(" "),
+        "--help-all",
+      ]);
       const cheat = fs.readFileSync(path.join(ROOT, "cli/cheats", `${command}.md`), "utf8");
       assert.equal(code, 0);
       const [words, ending] = [stdout.toString(), `${cheat} Exit codes: 0 success, `].map((text) =>

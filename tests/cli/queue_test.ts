@@ -5,15 +5,18 @@ import { target } from "../support/mqcat.ts";
 import { cheats } from "./queue/cheats.ts";
 import { contextOf } from "./queue/context.ts";
 import { deadLetters } from "./queue/dead_letters.ts";
+import { dumping } from "./queue/dumping.ts";
 import { endings } from "./queue/ending.ts";
 import { existing } from "./queue/existing.ts";
 import { commands } from "./queue/exec.ts";
 import { following } from "./queue/following.ts";
+import { hosts } from "./queue/hosts.ts";
 import { looking } from "./queue/looking.ts";
 import { probed } from "./queue/probed.ts";
 import { progress } from "./queue/progress.ts";
 import { putAndGet } from "./queue/put_get.ts";
 import { refusals } from "./queue/refused.ts";
+import { selecting } from "./queue/selecting.ts";
 import { streams } from "./queue/streams.ts";
 import { threeWays } from "./queue/three_ways.ts";
 import { top } from "./queue/top.ts";
@@ -29,6 +32,9 @@ const SUITES = [
   deadLetters,
   streams,
   looking,
+  hosts,
+  dumping,
+  selecting,
   following,
   probed,
   progress,

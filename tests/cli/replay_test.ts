@@ -127,7 +127,7 @@ describe("replay", () => {
     [
       "no time",
       '{"body":"x"}',
-      /line 3 of '.*log' is not a JSON record: it has no 'time' \(record with --timestamps, or replay with --speed max\)/,
+      /line 3 of '.*log' is not a JSON record: it has neither 'time' nor the property 'timestamp' \(record with --timestamps, or replay with --speed max\)/,
     ],
     [
       "a time of another form",
@@ -219,6 +219,22 @@ describe("replay", () => {
       "order.b  two",
     ]);
     assert.ok(Number(lines[1]![0]) - Number(lines[0]![0]) >= 300 * LEAST_PART);
+
+    // A dump has no times of arrival, but its messages may have those of their publishers.
+    const put = ["queue", "put", "dumped", "--declare", "-q", "--url", url, "-J"];
+    const properties = [1700000000, 1700000001].map((timestamp) => ({ timestamp }));
+    const stdin = properties.map((one, i) =>
+      JSON.stringify({ body: `${i}`, queue: "dumped", properties: one })
+    );
+    assert.equal((await run(put, { stdin: stdin.join("\n") })).code, 0);
+    assert.equal((await run(["queue", "dump", dir.file("dump.gz"), "dumped", "--url", url])).code, 0);
+    using sink = start(["sub", `${url}//amq.fanout`, "-n", "2", "--ready-file", dir.file("sink")]);
+    await waitFor(() => fs.existsSync(dir.file("sink")));
+    const began = performance.now();
+    const dump = await run(["replay", dir.file("dump.gz"), `${url}//amq.fanout`, "--speed", "5x"]);
+    assert.deepEqual([dump.code, dump.stderr], [0, ""]);
+    assert.ok(performance.now() - began >= 200 * LEAST_PART);
+    assert.equal((await sink.exit()).stdout.toString(), "0\n1\n");
 
     const missing = await replay(`${url}//typo`);
     assert.equal(missing.code, 1);

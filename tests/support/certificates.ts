@@ -11,7 +11,7 @@ export interface Identity {
 }
 
 const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-utf8"];
-const SERVER = "subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth";
+const LOCALHOST = "DNS:localhost,IP:127.0.0.1";
 const CLIENT = "extendedKeyUsage=clientAuth";
 const AUTHORITY = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign";
 
@@ -59,19 +59,21 @@ export interface Validity {
   readonly to?: string;
 }
 
-/** Makes a certificate that `issuer` signs. Its chain is not included. */
+/** Makes a certificate that `issuer` signs. Its chain is not included. @param names those of a server */
 export function issue(
   issuer: Identity,
   subject: string,
   use: "client" | "server" | "authority" = "client",
   { from = date(-1), to = date(1) }: Validity = {},
+  names: string = LOCALHOST,
 ): Identity {
   using dir = tempDir();
   fs.writeFileSync(dir.file("ca"), issuer.cert);
   fs.writeFileSync(dir.file("ca.key"), issuer.key);
   fs.writeFileSync(dir.file("index"), "");
   fs.writeFileSync(dir.file("serial"), `0${randomBytes(8).toString("hex").slice(1)}\n`);
-  fs.writeFileSync(dir.file("extensions"), { client: CLIENT, server: SERVER, authority: AUTHORITY }[use]);
+  const server = `subjectAltName=${names}\nextendedKeyUsage=serverAuth`;
+  fs.writeFileSync(dir.file("extensions"), { client: CLIENT, server, authority: AUTHORITY }[use]);
   fs.writeFileSync(
     dir.file("config"),
     `[ca]\ndefault_ca=d\n[d]\ndatabase=${dir.file("index")}\nserial=${

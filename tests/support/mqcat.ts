@@ -147,7 +147,8 @@ export class Program implements Disposable {
     // A process group of its own, so that its child processes end with it.
     this.#child = spawn(command[0]!, command.slice(1), {
       stdio: [stdin === undefined && !open ? stdinFrom : "pipe", file ?? "pipe", "pipe"],
-      env: { ...process.env, ...env },
+      // No test may use the contexts of the person who runs it.
+      env: { ...process.env, XDG_CONFIG_HOME: "/no/such/config", MQCAT_CONTEXT: "", ...env },
       detached: true,
       ...(cwd === undefined ? {} : { cwd }),
     });

@@ -3,9 +3,10 @@ import { command, group } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { getAll } from "../../brokers/get.ts";
 import { checkTaking } from "../../brokers/receive.ts";
-import { broker } from "../../options/broker.ts";
+import { broker, leader } from "../../options/broker.ts";
 import { consuming, declaring, prefetch, retries } from "../../options/brokers.ts";
 import { ending, exec, output } from "../../options/options.ts";
+import { selecting } from "../../options/where.ts";
 import { refuseEmptyNames } from "../../queue/existence.ts";
 import { takeFrom } from "../../queue/patterns.ts";
 import { targetOf } from "../../queue/target.ts";
@@ -15,6 +16,8 @@ export default command({
   argument: ["<queue>", "the queue to consume"],
   options: {
     ...broker,
+    ...leader,
+    ...selecting,
     ...output,
     ...ending,
     ...group("Delivery", { ...prefetch, ...consuming, ...retries, ...exec }),

@@ -12,9 +12,9 @@ import examples from "../../cheats/queue-info.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import type { Session } from "../../app/session.ts";
-import { broker } from "../../options/broker.ts";
+import { broker, http } from "../../options/broker.ts";
 import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
-import { http, httpOf, targetOf, withConnection } from "../../queue/target.ts";
+import { httpOf, targetOf, withConnection } from "../../queue/target.ts";
 import { print } from "./print.ts";
 
 type Facts = Record<string, unknown>;

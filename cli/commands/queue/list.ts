@@ -1,12 +1,13 @@
-import { listQueues, managementUrl, type QueueInfo } from "../../../lib/amqp/client/management.ts";
+import { listQueues, type QueueInfo } from "../../../lib/amqp/client/management.ts";
+import { httpUrls } from "../../../lib/amqp/client/near_leader.ts";
 import { inspectQueues } from "../../../lib/amqp/client/peek.ts";
 import examples from "../../cheats/queue-list.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { visible } from "../../app/text.ts";
-import { broker } from "../../options/broker.ts";
+import { broker, http } from "../../options/broker.ts";
 import { matchesName } from "../../queue/name_pattern.ts";
-import { type BrokerTarget, http, httpOf, targetOf, withConnection } from "../../queue/target.ts";
+import { type BrokerTarget, targetOf, withConnection } from "../../queue/target.ts";
 import { print } from "./print.ts";
 
 const COLUMNS = ["name", "type", "ready", "unacked", "consumers"];
@@ -31,7 +32,7 @@ export default command({
       const { watch } = await import("../../queue/top/watch.ts");
       return await watch(session, values, { pattern, json: values.json, sort: "name" });
     }
-    let queues = await all(targetOf(session, values), httpOf(values));
+    let queues = await all(targetOf(session, values));
     if (pattern !== undefined) queues = queues.filter(({ name }) => matchesName(pattern, name));
     queues.sort((a, b) => a.name < b.name ? -1 : 1);
     if (values.json) await print(session, queues.map((queue) => JSON.stringify(queue)));
@@ -40,14 +41,15 @@ export default command({
 });
 
 /** Our own broker lists its queues over AMQP, other brokers only over HTTP. */
-async function all(target: BrokerTarget, http: readonly string[] | undefined): Promise<QueueInfo[]> {
-  const broker = target.brokers[0]!;
-  if (http !== undefined) return await listQueues(http, broker);
+async function all(target: BrokerTarget): Promise<QueueInfo[]> {
+  const { brokers, link } = target;
+  const broker = brokers[0]!;
+  if (link.http !== undefined) return await listQueues(link.http, broker);
   let queues: QueueInfo[] | undefined;
   await withConnection(target, async (connection) => {
     if (connection.peeks) queues = await inspectQueues(connection);
   });
-  return queues ?? await listQueues(target.brokers.map(managementUrl), broker);
+  return queues ?? await listQueues(httpUrls(brokers, link), broker);
 }
 
 function row(queue: QueueInfo): string[] {

@@ -3,17 +3,21 @@ import examples from "../../cheats/queue-move.md" with { type: "text" };
 import { command, flag, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { word } from "../../app/values.ts";
-import { broker } from "../../options/broker.ts";
+import { broker, leader } from "../../options/broker.ts";
 import { declaring, prefetch } from "../../options/brokers.ts";
 import { ending } from "../../options/options.ts";
+import { selecting } from "../../options/where.ts";
 import { refuseEmptyNames } from "../../queue/existence.ts";
 import { moveAll } from "../../queue/move.ts";
+import { dryRun, rehearse, sweepInPlace } from "../../queue/sweep.ts";
 import { targetsOf } from "../../queue/two_brokers.ts";
 
 export default command({
   argument: ["<queue> <queue>", "from the first queue to the second; both must exist"],
   options: {
     ...broker,
+    ...leader,
+    ...selecting,
     ...group("Broker", {
       toUrl: option("--to-url <url>", "the broker of the second queue, when it is another one", word),
       toPasswordFile: option(
@@ -35,6 +39,7 @@ export default command({
         description: "create the second queue if it does not exist: durable",
       },
     }),
+    ...dryRun,
     ...group("Delivery", {
       prefetch: {
         ...group("Delivery", prefetch).prefetch,
@@ -43,14 +48,18 @@ export default command({
     }),
   },
   examples,
-  action({ session, values, operands }) {
+  async action({ session, values, operands }) {
     const [from = "", to = ""] = operands;
     refuseEmptyNames(operands);
     if (from === to && values.toUrl === undefined) {
       throw new UsageError(`'${from}' cannot be moved to itself: it would never end`);
     }
     const { source, target } = targetsOf(session, values);
-    return moveAll(
+    if (values.dryRun) return await rehearse(session, source, from, `move from '${from}' to '${to}'`, values);
+    const isInPlace = target === source && !values.follow;
+    const task = { action: "move", done: "moved", to, declare: values.declare } as const;
+    if (isInPlace && await sweepInPlace(session, source, from, task, values)) return;
+    await moveAll(
       session,
       { ...source, queue: from },
       { ...target, queue: to, readdress: toQueue(to) },

@@ -3,7 +3,7 @@ import { command, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { text, word } from "../../app/values.ts";
 import { sendTo } from "../../brokers/send.ts";
-import { broker } from "../../options/broker.ts";
+import { broker, leader } from "../../options/broker.ts";
 import { declaring, envelope } from "../../options/brokers.ts";
 import { delivery, ending, input, pacing } from "../../options/options.ts";
 import { refuseEmptyKeys, refuseEmptyNames } from "../../queue/existence.ts";
@@ -14,6 +14,7 @@ export default command({
   argument: ["[queue]", "the queue; it must exist, except in a directory (--data), where it is created"],
   options: {
     ...broker,
+    ...leader,
     ...input,
     // --data is the directory of the queue, and was never the text.
     data: { ...input.data, formerly: undefined },

@@ -3,13 +3,15 @@ import examples from "../../cheats/queue-redrive.md" with { type: "text" };
 import { command, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { word } from "../../app/values.ts";
-import { broker } from "../../options/broker.ts";
+import { broker, leader } from "../../options/broker.ts";
 import { declaring, prefetch } from "../../options/brokers.ts";
 import { ending } from "../../options/options.ts";
 import { revived } from "../../queue/dead_letters.ts";
+import { filterOf, selecting } from "../../options/where.ts";
 import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
 import { moveAll } from "../../queue/move.ts";
-import { targetOf, withConnection } from "../../queue/target.ts";
+import { dryRun, rehearse } from "../../queue/sweep.ts";
+import { near, targetOf, withConnection } from "../../queue/target.ts";
 
 export default command({
   argument: [
@@ -18,7 +20,10 @@ export default command({
   ],
   options: {
     ...broker,
+    ...leader,
+    ...selecting,
     ...ending,
+    ...dryRun,
     ...group("Queue", {
       declare: {
         ...group("Queue", declaring).declare,
@@ -45,8 +50,13 @@ export default command({
     refuseEmptyNames(operands);
     if (from === values.to) throw new UsageError(`'${from}' cannot be moved to itself: it would never end`);
     const target = targetOf(session, values);
+    if (values.dryRun) {
+      const where = values.to === undefined ? "to the queues where they died" : `to '${values.to}'`;
+      return await rehearse(session, target, from, `return from '${from}' ${where}`, values);
+    }
+    await filterOf(values); // A mistake is reported before the broker is asked.
     let there = 0;
-    await withConnection(target, async (connection) => {
+    await withConnection(near(target, from), async (connection) => {
       await requireQueue(connection, from);
       there = await countReady(connection, from) ?? 0;
     }, { timeout: values.timeout });

@@ -4,12 +4,13 @@ import os from "node:os";
 import path from "node:path";
 import process from "node:process";
 import examples from "../../cheats/queue-run.md" with { type: "text" };
-import { command, flag, group } from "../../app/command.ts";
+import { command, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { phrase } from "../../app/reporter.ts";
 import type { Session } from "../../app/session.ts";
 import type { Broker } from "../../../lib/broker/server.ts";
 import { admit, type Credentials, usersOf } from "../../queue/serve/credentials.ts";
+import { httpListener } from "../../options/http.ts";
 import { openBroker } from "../../queue/serve/open_broker.ts";
 import { serving } from "../../queue/serve/options.ts";
 
@@ -20,7 +21,11 @@ export default command({
   argument: ["<command...>", "the command to run, after --; mqcat exits with its exit code"],
   options: {
     ...group("Endpoints", {
-      http: flag("--http", "serve RabbitMQ's HTTP API, too; $AMQP_HTTP_URL has its address"),
+      http: option(
+        "--http [address]",
+        "serve RabbitMQ's HTTP API, too, at this host:port (default: a free port); $AMQP_HTTP_URL has its address",
+        httpListener,
+      ),
     }),
     ...serving,
   },
@@ -37,11 +42,13 @@ export default command({
     const { name, password } = usersOf(options)?.at(-1) ?? commandUser(broker);
     const login = `${encodeURIComponent(name)}:${encodeURIComponent(password)}`;
     const env: Record<string, string> = {
+      // The command is for this broker, not for that of a context.
+      MQCAT_CONTEXT: "",
       AMQP_URL: `amqp://${login}@${address}`,
       STOMP_URL: (await broker.listen("stomp://127.0.0.1:0")).replace("://", `://${login}@`),
       MQTT_URL: (await broker.listen("mqtt://127.0.0.1:0")).replace("://", `://${login}@`),
     };
-    if (values.http) env["AMQP_HTTP_URL"] = await broker.listenHttp("127.0.0.1:0");
+    if (values.http !== undefined) env["AMQP_HTTP_URL"] = await broker.listenHttp(values.http);
     return await runCommand(session, operands, env);
   },
 });

@@ -5,6 +5,7 @@ import examples from "../../cheats/queue-serve.md" with { type: "text" };
 import { command, group, list, option, readiness } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { word } from "../../app/values.ts";
+import { httpListener } from "../../options/http.ts";
 import { tlsBroker } from "../../options/tls.ts";
 import { usersOf } from "../../queue/serve/credentials.ts";
 import { openBroker } from "../../queue/serve/open_broker.ts";
@@ -21,9 +22,9 @@ export default command({
     ...readiness,
     ...group("Endpoints", {
       http: option(
-        "--http <host:port>",
-        "serve RabbitMQ's HTTP API and metrics here, 127.0.0.1:15672 for instance",
-        word,
+        "--http <address>",
+        "serve RabbitMQ's HTTP API and metrics at this host:port, such as :15672",
+        httpListener,
       ),
       origin: list(
         "--allow-origin <origin>",

@@ -1,9 +1,8 @@
 import examples from "../../cheats/queue-top.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
-import { broker } from "../../options/broker.ts";
+import { broker, http } from "../../options/broker.ts";
 import { table } from "../../options/top.ts";
-import { http } from "../../queue/target.ts";
 import { watch } from "../../queue/top/watch.ts";
 
 export default command({

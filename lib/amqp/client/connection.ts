@@ -27,6 +27,10 @@ export class AmqpConnection implements StreamSink, FrameSink {
   readonly server: string;
   /** Whether the server supports `peek.ts`: it is mqcat's own broker. */
   readonly peeks: boolean;
+  /** Whether the server supports `dump.ts`: it is mqcat's own broker. */
+  readonly dumps: boolean;
+  /** Whether the server supports the filters and sweeps of `peek.ts`. */
+  readonly sweeps: boolean;
   /** Resolves to the error that closed the connection, or to undefined after `close`. It never rejects. */
   readonly closed: Promise<Error | undefined>;
   /** The output buffer; call `flush` after writing to it. */
@@ -57,6 +61,8 @@ export class AmqpConnection implements StreamSink, FrameSink {
   constructor(stream: ByteStream, tuned: Tuned, maxMessage: number) {
     this.server = tuned.server;
     this.peeks = tuned.peeks;
+    this.dumps = tuned.dumps;
+    this.sweeps = tuned.sweeps;
     this.#stream = stream;
     this.#decoder = tuned.reader.decoder;
     this.#decoder.frameMax = this.encoder.frameMax = tuned.frameMax;

@@ -1,4 +1,5 @@
 import { AmqpError, amqpError } from "../amqp_error.ts";
+import { DRAIN, WHERE } from "../peek.ts";
 import type { FieldTable } from "../types/field_value.ts";
 import type { Channel, Delivery } from "./channel.ts";
 import type { AmqpConnection } from "./connection.ts";
@@ -24,6 +25,10 @@ export interface ConsumerOptions extends LinkOptions {
   readonly prefetch?: number | undefined;
   /** Returns the arguments of the consumer, for each connection. Default: no arguments */
   readonly arguments?: () => FieldTable;
+  /** A filter for the server. A server that has no filters (`connection.sweeps`) delivers all messages. */
+  readonly where?: string | undefined;
+  /** With a filter: whether only the messages that are in the queue when the consumer starts are of interest. */
+  readonly drain?: boolean | undefined;
   /** Prepares each connection, before the consumer starts on it. */
   readonly prepare?: (connection: AmqpConnection) => Promise<void>;
   /** Called for each message, which is valid during the call only. */
@@ -47,11 +52,18 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
   /** Resolves when the consumer is set up, or failed to be. */
   #settingUp: Promise<void> | undefined;
   #delivered = 0;
+  /** Whether the server has tested all messages; undefined when it does not report that. */
+  #tested: boolean | undefined;
 
   constructor(brokers: readonly BrokerAddress[], queue: ConsumedQueue, options: ConsumerOptions) {
     super(AMQP, brokers, options);
     this.#given = queue;
     this.#options = options;
+  }
+
+  /** Whether the server applies the filter. */
+  get selects(): boolean {
+    return this.#options.where !== undefined && this.connection?.sweeps === true;
   }
 
   /** Acknowledges a message, or all up to it. Ignores messages of a lost connection. Call `flush` afterwards. */
@@ -88,6 +100,7 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
   ): Promise<boolean> {
     const channel = this.#channel;
     if (channel === undefined || !this.#ready) return false;
+    if (this.#tested !== undefined) return this.#tested;
     const before = this.#delivered;
     try {
       const args = { queue: this.#queue, passive: true };
@@ -136,7 +149,7 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
         this.#options.onDelivery(delivery);
       },
       onBatchEnd: () => this.#options.onBatchEnd?.(),
-      onCancel: () => this.#lookAgain(connection),
+      onCancel: () => this.#onCancel(connection),
     });
     this.connection = connection;
     this.#channel = channel;
@@ -144,14 +157,25 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
       if (error instanceof AmqpError && endsLink(error)) this.link.fail(error);
       else if (error !== undefined) connection.abort(error);
     });
-    const settingUp = this.#consume(channel);
+    const settingUp = this.#consume(channel, this.#selection(connection));
     this.#settingUp = settingUp.catch(() => {});
     await settingUp;
   }
 
-  async #consume(channel: Channel): Promise<void> {
-    await channel.call("basic.qos", { prefetchCount: this.#options.prefetch ?? 1000 }, "basic.qos-ok");
-    const args = this.#options.arguments?.() ?? {};
+  /** The arguments with which the server selects messages. */
+  #selection({ sweeps }: AmqpConnection): FieldTable {
+    const { where, drain = false } = this.#options;
+    if (where === undefined || !sweeps) return {};
+    this.#tested = drain ? false : undefined;
+    return { [WHERE]: where, [DRAIN]: drain };
+  }
+
+  async #consume(channel: Channel, selection: FieldTable): Promise<void> {
+    const { where, prefetch = 1000 } = this.#options;
+    // Messages that do not match stay unacknowledged: no limit could be large enough.
+    const prefetchCount = where === undefined || this.selects ? prefetch : 0;
+    await channel.call("basic.qos", { prefetchCount }, "basic.qos-ok");
+    const args = { ...this.#options.arguments?.(), ...selection };
     const consume = { queue: this.#queue, consumerTag: CONSUMER_TAG, arguments: args };
     try {
       await channel.call("basic.consume", consume, "basic.consume-ok");
@@ -159,6 +183,14 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
       throw explainQueue(this.#queue, error);
     }
     this.#ready = true;
+  }
+
+  #onCancel(connection: AmqpConnection): void {
+    if (this.#tested === undefined) this.#lookAgain(connection);
+    else {
+      this.#tested = true;
+      this.#options.onBatchEnd?.();
+    }
   }
 
   /** The broker ended the deliveries: because the queue was deleted, or because its node is down. */

@@ -7,7 +7,8 @@ import { FrameEncoder } from "../frames/frame_encoder.ts";
 import type { GivenArgs, MethodArgs, MethodName } from "../method_args.ts";
 import type { FieldTable } from "../types/field_value.ts";
 import { FrameReader } from "../frames/frame_reader.ts";
-import { PEEK } from "../peek.ts";
+import { DUMP } from "../dump.ts";
+import { PEEK, WHERE } from "../peek.ts";
 import type { BrokerAddress } from "./url.ts";
 
 /** The largest frame, in bytes, and the number of channels that the client offers; the server may reduce them. */
@@ -33,6 +34,10 @@ export interface Tuned {
   readonly server: string;
   /** Whether the server can show messages without delivering them. */
   readonly peeks: boolean;
+  /** Whether the server supports `dump.ts`. */
+  readonly dumps: boolean;
+  /** Whether the server has filters, and can count, delete and move messages in place. */
+  readonly sweeps: boolean;
 }
 
 /**
@@ -94,7 +99,9 @@ export async function handshake(stream: ByteStream, broker: BrokerAddress, timeo
       throw explainOpen(error, broker);
     });
     const peeks = isCapable(start.serverProperties, PEEK);
-    return { ...tuned, reader, server: describe(start.serverProperties), peeks };
+    const sweeps = isCapable(start.serverProperties, WHERE);
+    const dumps = isCapable(start.serverProperties, DUMP);
+    return { ...tuned, reader, server: describe(start.serverProperties), peeks, sweeps, dumps };
   } catch (error) {
     reader.fail(error as Error);
     stream.close();

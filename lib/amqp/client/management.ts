@@ -1,11 +1,4 @@
-import {
-  EndpointError,
-  LimitError,
-  messageOf,
-  MqcatError,
-  RefusedError,
-  UnreachableError,
-} from "../../errors.ts";
+import { LimitError, messageOf, MqcatError, RefusedError, UnreachableError } from "../../errors.ts";
 import type { BrokerAddress } from "./url.ts";
 
 /** The time limit for a request, in milliseconds, and the size limit for a response, in bytes. */
@@ -53,22 +46,6 @@ export function deliveryLimitOf(info: QueueInfo): number | undefined {
   return limits.length === 0 ? undefined : Math.min(...limits);
 }
 
-/**
- * Splits a list of URLs of HTTP APIs: `http://one:15672,http://two:15672`. A URL may have a login of its own.
- *
- * @throws {EndpointError} a URL is malformed; the message does not contain the password
- */
-export function parseHttpUrls(text: string): string[] {
-  return text.split(",").map((part) => {
-    const url = part.trim();
-    if (/^https?:\/\/[^/?#]/i.test(url) && URL.canParse(url)) return url;
-    const shown = url.includes("@") ? "…" : url;
-    throw new EndpointError(
-      `Cannot use '${shown}' as the HTTP API: it is not a URL (try http://localhost:15672; commas separate several)`,
-    );
-  });
-}
-
 /** The default URL of a broker's HTTP API, with RabbitMQ's ports. */
 export function managementUrl({ endpoint }: BrokerAddress): string {
   if (endpoint.scheme === "inproc") {
@@ -98,6 +75,24 @@ export async function queueInfo(
   return await askFirst(bases, broker, path, limit) as QueueInfo;
 }
 
+/** Returns the definitions of the broker's virtual host, in RabbitMQ's format. @param bases as for `listQueues` */
+export async function readDefinitions(
+  bases: readonly string[],
+  broker: BrokerAddress,
+): Promise<{ readonly [name: string]: unknown }> {
+  const path = `definitions/${encodeURIComponent(broker.vhost)}`;
+  return await askFirst(bases, broker, path) as Record<string, unknown>;
+}
+
+/** Adds definitions to the broker's virtual host. @param bases as for `listQueues` */
+export async function addDefinitions(
+  bases: readonly string[],
+  broker: BrokerAddress,
+  definitions: { readonly [name: string]: unknown },
+): Promise<void> {
+  await askFirst(bases, broker, `definitions/${encodeURIComponent(broker.vhost)}`, TIMEOUT_MS, definitions);
+}
+
 /** Asks for a list. @param path the path after `/api/` */
 export async function askList<T>(
   bases: readonly string[],
@@ -117,6 +112,7 @@ export async function askList<T>(
  *
  * @param path the path after `/api/`
  * @param limit the time limit for each host, in milliseconds. Default: 10000
+ * @param body in JSON, for a POST
  * @throws {UnreachableError} no host answers; the message has the reason of each
  * @throws {RefusedError} the user is refused, or what the path names does not exist
  */
@@ -125,11 +121,12 @@ export async function askFirst(
   broker: BrokerAddress,
   path: string,
   limit: number = TIMEOUT_MS,
+  body?: unknown,
 ): Promise<unknown> {
   const failures: Failure[] = [];
   for (const base of bases) {
     try {
-      return await ask(base, broker, path, limit);
+      return await ask(base, broker, path, limit, body);
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       failures.push(error);
@@ -150,14 +147,24 @@ class Failure extends Error {
   }
 }
 
-async function ask(url: string, broker: BrokerAddress, path: string, limit: number): Promise<unknown> {
+async function ask(
+  url: string,
+  broker: BrokerAddress,
+  path: string,
+  limit: number,
+  body: unknown,
+): Promise<unknown> {
   const base = withoutLogin(url);
   const { user, password } = loginOf(url, broker);
   let response: Response;
   let text: string;
   try {
     response = await fetch(`${base}/api/${path}`, {
-      headers: { authorization: `Basic ${base64(`${user}:${password}`)}` },
+      headers: {
+        authorization: `Basic ${base64(`${user}:${password}`)}`,
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+      },
+      ...(body === undefined ? {} : { method: "POST", body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(limit),
       redirect: "error",
     });
@@ -175,7 +182,8 @@ async function ask(url: string, broker: BrokerAddress, path: string, limit: numb
     const what = path.split("/").length > 2 ? "such queue" : `virtual host '${broker.vhost}'`;
     throw new RefusedError(`The HTTP API at ${base} found no ${what}`);
   }
-  if (!response.ok) throw new Failure(base, `status ${response.status}`);
+  if (!response.ok) throw new Failure(base, `status ${response.status}${reasonIn(text)}`);
+  if (text === "") return undefined;
   try {
     return JSON.parse(text);
   } catch (error) {
@@ -215,6 +223,16 @@ async function readText(response: Response): Promise<string> {
     if (text.length > MAX_RESPONSE) throw new LimitError(`The HTTP API sent more than ${MAX_RESPONSE} bytes`);
   }
   return text + decoder.decode();
+}
+
+/** The reason in RabbitMQ's response to a refused request, `{"error":…,"reason":…}`. */
+function reasonIn(text: string): string {
+  try {
+    const { reason } = JSON.parse(text);
+    return typeof reason === "string" ? `: ${reason}` : "";
+  } catch {
+    return "";
+  }
 }
 
 function base64(text: string): string {

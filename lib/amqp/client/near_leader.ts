@@ -31,7 +31,7 @@ interface Listener {
 
 /** The URLs of the HTTP API of brokers. */
 export function httpUrls(brokers: readonly BrokerAddress[], { http }: ClusterOptions): readonly string[] {
-  return http ?? brokers.map(managementUrl);
+  return http ?? [...new Set(brokers.map(managementUrl))];
 }
 
 /** Adds an order of the hosts, if the options want it: the one near the leader of a queue is the first. */

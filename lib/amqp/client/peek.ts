@@ -1,5 +1,9 @@
-/** Shows messages without delivering them, which only mqcat's own broker supports: `basic.consume` with an argument. */
-import { PEEK, PEEK_QUEUES } from "../peek.ts";
+/**
+ * Shows, counts, deletes and moves messages in place, which only mqcat's own broker supports: `basic.consume` with
+ * arguments.
+ */
+import type { FieldTable } from "../types/field_value.ts";
+import { PEEK, PEEK_QUEUES, SWEEP, SWEEP_LIMIT, SWEEP_TO, WHERE } from "../peek.ts";
 import type { AmqpConnection } from "./connection.ts";
 import type { ChannelEvents } from "./channel.ts";
 import type { QueueInfo } from "./management.ts";
@@ -7,9 +11,11 @@ import type { QueueInfo } from "./management.ts";
 const MOST = 2 ** 31 - 1;
 
 /**
- * Reports the first messages of a queue, without a change to the queue. Requires `connection.peeks`.
+ * Reports the first messages of a queue, without a change to the queue. Requires `connection.peeks`, and
+ * `connection.sweeps` for a filter.
  *
  * @param count the maximum number of messages
+ * @param where a filter: only the messages that match are reported. Default: all
  * @returns after the last message
  * @throws {AmqpError} the queue does not exist, or the user has no access to it
  */
@@ -18,15 +24,64 @@ export async function peekQueue(
   queue: string,
   count: number,
   events: Pick<ChannelEvents, "onDelivery" | "onBatchEnd">,
+  where?: string,
 ): Promise<void> {
-  let end!: () => void;
-  const ended = new Promise<void>((resolve) => end = resolve);
-  const channel = await connection.open({ ...events, onCancel: end });
-  const args = { queue, noAck: true, arguments: { [PEEK]: Math.min(count, MOST) } };
-  await channel.call("basic.consume", args, "basic.consume-ok");
-  const error = await Promise.race([ended, channel.closed]);
-  if (error !== undefined) throw error;
-  await channel.close();
+  await consumeToEnd(connection, queue, { [PEEK]: Math.min(count, MOST), ...whereOf(where) }, events);
+}
+
+/** What a sweep does, with which messages. */
+export interface SweepOptions {
+  readonly action: "count" | "delete" | "move";
+  /** The target queue of `move`. */
+  readonly to?: string | undefined;
+  /** A filter. Default: all messages */
+  readonly where?: string | undefined;
+  /** The maximum number of messages. Default: no limit */
+  readonly limit?: number | undefined;
+  /** Called with reports while the sweep runs, and with the last one. */
+  readonly onReport?: (report: SweepReport) => void;
+}
+
+/** The state of a sweep. */
+export interface SweepReport {
+  /** The number of messages that were looked at, and of those that matched. */
+  readonly tested: number;
+  readonly matched: number;
+  /** The size of the bodies that matched, in bytes. */
+  readonly bytes: number;
+  /** The number of messages that could not be tested, because the filter is about a body that is too large. */
+  readonly untestable: number;
+  /** Why the sweep ended before the last message; undefined if it did not. */
+  readonly failure?: string;
+}
+
+/**
+ * Counts, deletes or moves messages of a queue in place: those that are ready when it begins. The others keep their
+ * order, flags and counts. After a crash of the broker each message is in one of the two queues, and what is reported
+ * at the end has happened. Requires `connection.sweeps`.
+ *
+ * @returns the last report
+ * @throws {AmqpError} a queue does not exist, or the user has no access to it
+ */
+export async function sweepQueue(
+  connection: AmqpConnection,
+  queue: string,
+  { action, to, where, limit, onReport }: SweepOptions,
+): Promise<SweepReport> {
+  let report!: SweepReport;
+  const decoder = new TextDecoder();
+  await consumeToEnd(connection, queue, {
+    [SWEEP]: action,
+    ...(to === undefined ? {} : { [SWEEP_TO]: to }),
+    ...(limit === undefined ? {} : { [SWEEP_LIMIT]: Math.min(limit, MOST) }),
+    ...whereOf(where),
+  }, {
+    onDelivery({ content: { body, bodyStart, bodyEnd } }) {
+      report = JSON.parse(decoder.decode(body.subarray(bodyStart, bodyEnd)));
+      onReport?.(report);
+    },
+  });
+  return report;
 }
 
 /** Describes the queues that the user may read. Requires `connection.peeks`. */
@@ -39,4 +94,24 @@ export async function inspectQueues(connection: AmqpConnection): Promise<QueueIn
     },
   });
   return queues;
+}
+
+/** Consumes until the server cancels the consumer. */
+async function consumeToEnd(
+  connection: AmqpConnection,
+  queue: string,
+  args: FieldTable,
+  events: Pick<ChannelEvents, "onDelivery" | "onBatchEnd">,
+): Promise<void> {
+  let end!: () => void;
+  const ended = new Promise<void>((resolve) => end = resolve);
+  const channel = await connection.open({ ...events, onCancel: end });
+  await channel.call("basic.consume", { queue, noAck: true, arguments: args }, "basic.consume-ok");
+  const error = await Promise.race([ended, channel.closed]);
+  if (error !== undefined) throw error;
+  await channel.close();
+}
+
+function whereOf(where: string | undefined): FieldTable {
+  return where === undefined ? {} : { [WHERE]: where };
 }

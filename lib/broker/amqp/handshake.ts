@@ -8,7 +8,8 @@ import { methodId } from "../../amqp/method_codec.ts";
 import type { FieldTable } from "../../amqp/types/field_value.ts";
 import { IncompatiblePeerError, messageOf, ProtocolError } from "../../errors.ts";
 import type { ByteStream } from "../../transport/stream.ts";
-import { PEEK } from "../../amqp/peek.ts";
+import { DUMP } from "../../amqp/dump.ts";
+import { PEEK, WHERE } from "../../amqp/peek.ts";
 import { replyFor } from "./replies.ts";
 import type { Authenticator } from "../core/users/authenticator.ts";
 import { certificateName, type CertLoginFrom } from "../core/users/certificate_name.ts";
@@ -55,6 +56,8 @@ const CAPABILITIES: FieldTable = {
   per_consumer_qos: true,
   direct_reply_to: true,
   [PEEK]: true,
+  [DUMP]: true,
+  [WHERE]: true,
 };
 
 const MECHANISMS = "PLAIN AMQPLAIN";

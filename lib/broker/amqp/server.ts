@@ -6,6 +6,7 @@ import { nodeName } from "../core/queue/queue_row.ts";
 import type { Queue } from "../core/queue/queue.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { Authenticator } from "../core/users/authenticator.ts";
+import type { UserStore } from "../core/users/user_store.ts";
 import type { ProtocolHost, ProtocolServer } from "../protocol.ts";
 import type { BodyBudget } from "../core/clients/body_budget.ts";
 import type { DirectReplies } from "../core/clients/direct_reply.ts";
@@ -38,6 +39,14 @@ export class AmqpServer implements ProtocolServer, ConnectionHost {
 
   get blocked(): string | undefined {
     return this.#host.core.blocked;
+  }
+
+  get users(): UserStore {
+    return this.#host.core.users;
+  }
+
+  get instance(): string {
+    return this.#host.core.instance;
   }
 
   get diskFull(): boolean {

@@ -1,3 +1,4 @@
+import fs from "node:fs";
 import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
 import { messageOf } from "../../errors.ts";
 import { Catalog, type CatalogHost } from "./catalog.ts";
@@ -50,6 +51,8 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
   readonly catalog: Catalog = new Catalog(this);
   readonly intake: MessageIntake = new MessageIntake(this);
   readonly directReplies: DirectReplies = new DirectReplies();
+  /** Changes when the ids of queues and the sequence numbers of messages lose their meaning. */
+  readonly instance: string;
   /** The memory for bodies that are being received by all protocols. */
   readonly bodies: BodyBudget;
   /** Why the broker takes no messages; undefined while it does. */
@@ -81,6 +84,7 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
       }
       throw error;
     }
+    this.instance = options.data === undefined ? crypto.randomUUID() : identify(options.data);
   }
 
   get users(): UserStore {
@@ -247,4 +251,10 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
       );
     }
   }
+}
+
+/** Tells a data directory from all others, also from one with the same path before. */
+function identify(directory: string): string {
+  const { dev, ino, birthtimeMs } = fs.statSync(directory);
+  return `${dev}-${ino}-${birthtimeMs}`;
 }

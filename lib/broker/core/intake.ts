@@ -44,6 +44,7 @@ export class MessageIntake {
   readonly #host: IntakeHost;
   readonly #routes = new RouteResult();
   readonly #targets = new Targets();
+  readonly #replaced = new PropertyScan();
   #number = 0;
 
   constructor(host: IntakeHost) {
@@ -157,6 +158,72 @@ export class MessageIntake {
     const targets = origin === undefined ? new Targets() : replacing(origin.queue, 0, origin.seq);
     this.#enqueue(routes, message, scan, timeToLive(scan), targets);
     return seq;
+  }
+
+  /**
+   * Puts a message of a dump back into a queue, and into a second queue that counts such messages: after a crash both
+   * or none have it. Sets `position` and `blocked`.
+   *
+   * @param scan of the message's properties
+   * @param progress the second queue, which must be durable
+   * @returns false when the queue is full
+   * @throws {AmqpError} 406: the property `expiration` is invalid
+   */
+  restore(
+    queue: Queue,
+    message: EncodedMessage,
+    scan: PropertyScan,
+    redelivered: boolean,
+    progress: Queue | undefined,
+  ): boolean {
+    const { journal } = this.#host;
+    const expiry = queue.expiryOf(timeToLive(scan), 0);
+    const size = message.bodyEnd - message.bodyStart;
+    if (!queue.hasRoomFor(size)) return false;
+    const number = queue.laneOf(scan.priority);
+    const lane = queue.lanes[number]!;
+    const seq = lane.nextSeq;
+    const counted = progress?.lanes[0];
+    const targets = this.#targets;
+    targets.clear();
+    targets.add(queue.definition.id, number, seq, expiry);
+    if (counted !== undefined) targets.add(progress!.definition.id, 0, counted.nextSeq, 0);
+    this.position = 0;
+    // A transient message, too, if it is counted: its number must survive a crash.
+    if (counted !== undefined || scan.persistent && queue.definition.durable) {
+      journal.append(message, targets);
+      this.position = journal.position;
+    } else journal.appendTransient(message, targets);
+    const { segment, offset } = journal;
+    lane.push(segment, offset, size, expiry);
+    counted?.push(segment, offset, size, 0);
+    if (redelivered) queue.markRedelivered(number, seq);
+    const { position } = this;
+    queue.arrived(expiry);
+    progress?.arrived(0);
+    // Room that was made may have led to dead letters.
+    this.position = position;
+    this.blocked = this.#host.blocked;
+    return true;
+  }
+
+  /**
+   * Puts a message into one queue in place of a message of another queue, which it settles. After a crash either both
+   * or none of the two changes are made.
+   *
+   * @param message must stay valid during the call, in which queues may use the journal
+   * @returns whether the queue had room; if not, nothing has changed
+   */
+  replace(from: Queue, lane: number, seq: number, to: Queue, message: EncodedMessage): boolean {
+    // First: a queue that rejects messages may dead-letter the ones that it refuses.
+    if (!to.hasRoomFor(message.bodyEnd - message.bodyStart)) return false;
+    const scan = this.#replaced;
+    scan.read(message.head, message.propertiesStart, message.propertiesEnd);
+    const routes = new RouteResult();
+    routes.add(to);
+    this.#enqueue(routes, message, scan, timeToLive(scan), replacing(from, lane, seq));
+    from.settle(lane, seq, this.position > 0);
+    return true;
   }
 
   /**

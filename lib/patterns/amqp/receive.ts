@@ -30,6 +30,9 @@ export interface PullOptions extends LinkOptions, ClusterOptions, InletEvents {
   /** The maximum number of unacknowledged messages. Default: 1000 */
   readonly prefetch?: number | undefined;
   readonly prepare?: Prepare | undefined;
+  /** See `ConsumerOptions`. */
+  readonly where?: string | undefined;
+  readonly drain?: boolean | undefined;
 }
 
 /**

@@ -101,9 +101,7 @@ async function whyQueue(
     if (reason !== undefined) return awayError(queue, reason);
     const args = info?.arguments ?? await queueArguments(connection, queue) ?? {};
     const policy = info?.effective_policy_definition;
-    const isFull = [args["x-overflow"], policy?.["overflow"]].some((value) =>
-      `${value}`.startsWith("reject-publish")
-    );
+    const isFull = rejects({ ...info, arguments: args });
     // A quorum queue without a leader reports neither messages nor consumers.
     const hasAnswered = info !== undefined || args["x-queue-type"] !== "quorum" ||
       state.messageCount + state.consumerCount > 0;
@@ -123,20 +121,20 @@ async function whyExchange(
   outcome: Rejection["outcome"],
   ask: Ask,
 ): Promise<AwayError | undefined> {
-  const all = await ask<QueueInfo>(`queues/VHOST?columns=${COLUMNS}`) ?? [];
+  const away = (what: string) => new AwayError(`exchange '${exchange}' ${what}`);
+  const verb = outcome === "returned" ? "has no queue for" : "refuses";
+  const text = `${verb} messages with the routing key '${routingKey}' for now`;
+  const all = await ask<QueueInfo>(`queues/VHOST?columns=${COLUMNS}`);
+  if (all === undefined) return undefined;
+  const bound = outcome === "returned" ? [] : await boundQueues(exchange, all, ask);
   // The bindings of a classic queue are away with its node.
-  const candidates = outcome === "returned" ? all : await boundQueues(exchange, all, ask);
-  for (const info of candidates) {
+  for (const info of [...all.filter(({ state }) => state === "down"), ...bound]) {
     const reason = whyDown(info);
-    // Without a majority, a quorum queue refuses messages, and keeps its bindings.
-    if (reason === undefined || (outcome === "returned") !== (info.state === "down")) continue;
-    const verb = outcome === "returned" ? "has no queue for" : "refuses";
-    return new AwayError(
-      `exchange '${exchange}' ${verb} the routing key '${routingKey}' for now: queue '${info.name}' may be bound to it, ` +
-        `and ${reason}`,
-    );
+    if (reason !== undefined) {
+      return away(`${text}: queue '${info.name}' may be bound to it, and ${reason}`);
+    }
   }
-  return undefined;
+  return outcome === "returned" || bound.some(rejects) ? undefined : away(text);
 }
 
 /** The queues that are bound to an exchange; all queues if it is bound to other exchanges. */
@@ -150,6 +148,13 @@ async function boundQueues(
   if (bindings.some((binding) => binding.destination_type === "exchange")) return all;
   const names = new Set(bindings.map(({ destination }) => destination));
   return all.filter(({ name }) => names.has(name));
+}
+
+/** Whether a queue refuses messages when it is full. */
+function rejects({ arguments: args, effective_policy_definition: policy }: Partial<QueueInfo>): boolean {
+  return [args?.["x-overflow"], policy?.["overflow"]].some((value) =>
+    `${value}`.startsWith("reject-publish")
+  );
 }
 
 /** Why a queue is away, by what the HTTP API says about it. */

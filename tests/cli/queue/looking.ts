@@ -38,7 +38,7 @@ export function looking({ peeks, queue, test, well }: QueueContext): void {
     assert.equal(none.code, 4);
     assert.match(
       none.stderr,
-      /does not answer at http:\/\/127.0.0.1:1 .*rabbitmq-plugins enable.*\(--http URL/,
+      /does not answer at http:\/\/127.0.0.1:1 .*rabbitmq-plugins enable.*\(--http ADDRESS/,
     );
   });
 

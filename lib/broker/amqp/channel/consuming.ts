@@ -1,22 +1,37 @@
 import { amqpError } from "../../../amqp/amqp_error.ts";
+import { messageOf } from "../../../errors.ts";
+import type { Filter } from "../../../filter/filter.ts";
 import { AckFields } from "../../../amqp/basic_fields.ts";
 import { isCapable } from "../../../amqp/capabilities.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { BASIC_ACK } from "../../../amqp/methods.ts";
+import { DRAIN, WHERE } from "../../../amqp/peek.ts";
 import { type FieldTable, integerOf } from "../../../amqp/types/field_value.ts";
 import { resource, typeName } from "../../core/arguments.ts";
 import { withDeliveryCount } from "../../core/dead_letter.ts";
 import { type ConsumingChannel, QueueConsumer } from "../../core/queue/consumer.ts";
+import { brokerFilter } from "../../core/queue/matches.ts";
 import type { MessageStats } from "../../core/message_stats.ts";
 import type { Queue } from "../../core/queue/queue.ts";
 import type { QueueStats } from "../../core/queue/queue_stats.ts";
 import { randomName } from "../../core/clients/names.ts";
 import { checkNewConsumer } from "../../core/clients/operations.ts";
-import type { ChannelContext } from "./contract.ts";
+import type { ChannelContext, ChannelJob, JobState } from "./contract.ts";
 import { Deliveries } from "../../core/clients/deliveries.ts";
 import type { ReplyReceiver } from "../../core/clients/direct_reply.ts";
 import { ACK, type Outcome, REJECT, REQUEUE, unknownTag } from "../../core/clients/outcome.ts";
-import type { Peek } from "./peek.ts";
+
+/** The filter in the arguments of a consumer; undefined if there is none. @throws {AmqpError} 406: it is malformed */
+export function filterOf(args: FieldTable): Filter | undefined {
+  const text = args[WHERE];
+  if (text === undefined) return undefined;
+  if (typeof text !== "string") throw amqpError(406, `invalid arg '${WHERE}': it must be a text`);
+  try {
+    return brokerFilter(text);
+  } catch (error) {
+    throw amqpError(406, `invalid arg '${WHERE}': ${messageOf(error)}`);
+  }
+}
 
 /** The arguments of `basic.consume`. */
 export interface ConsumeArgs {
@@ -36,8 +51,8 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
   globalPrefetch = 0;
   /** Limit of unacknowledged messages for each new consumer; 0 for no limit. */
   prefetch = 0;
-  /** Peeks that have more messages to show. */
-  #peeks: Peek[] = [];
+  /** Jobs that have more to do, and how their last turn ended. */
+  readonly #jobs = new Map<ChannelJob, JobState>();
   /** Unacknowledged messages of consumers; messages of `basic.get` do not count against a prefetch limit. */
   #consumed = 0;
   readonly #fields = new AckFields();
@@ -90,21 +105,42 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
       priority,
       prefetch: this.prefetch,
       arguments: args.arguments,
+      filter: filterOf(args.arguments),
+      drain: args.arguments[DRAIN] === true,
     });
     this.consumers.set(tag, consumer);
     return consumer;
   }
 
-  /** Starts to show messages to the client. */
-  peek(peek: Peek): void {
-    if (peek.send()) this.#peeks.push(peek);
+  /** Starts a job, which ends with `basic.cancel`. */
+  start(job: ChannelJob): void {
+    this.#run(job);
   }
 
-  /** `basic.cancel`: ends a consumer or a peek. */
+  #run(job: ChannelJob): void {
+    const state = job.run();
+    this.#jobs.set(job, state);
+    if (state === "done") this.#jobs.delete(job);
+    else if (state === "paused") setTimeout(() => this.#continue(job), 0);
+  }
+
+  /** The next turn of a job, unless it has been cancelled meanwhile. */
+  #continue(job: ChannelJob): void {
+    if (!this.#jobs.has(job)) return;
+    const { cycle } = this.#channel.host;
+    cycle.begin();
+    try {
+      this.#run(job);
+    } finally {
+      cycle.end();
+    }
+  }
+
+  /** `basic.cancel`: ends a consumer or a job. */
   cancel(tag: string): void {
     const consumer = this.consumers.get(tag);
     if (consumer === undefined) {
-      this.#peeks = this.#peeks.filter((peek) => peek.tag !== tag);
+      for (const job of this.#jobs.keys()) if (job.tag === tag) this.#jobs.delete(job);
       return;
     }
     this.consumers.delete(tag);
@@ -249,7 +285,7 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
 
   /** Ends all consumers and requeues all unacknowledged messages. */
   release(): void {
-    this.#peeks = [];
+    this.#jobs.clear();
     for (const consumer of [...this.consumers.values()]) this.cancel(consumer.options.tag);
     this.applyUpTo(REQUEUE, this.deliveries.last);
     this.#channel.host.directReplies.close(this);
@@ -257,7 +293,7 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
 
   /** Continues deliveries: there is room again. */
   wakeQueues(): void {
-    if (this.#peeks.length > 0) this.#peeks = this.#peeks.filter((peek) => peek.send());
+    for (const [job, state] of [...this.#jobs]) if (state === "blocked") this.#run(job);
     for (const { queue } of this.consumers.values()) this.#channel.host.cycle.wake(queue);
   }
 

@@ -8,18 +8,21 @@ import type { MessageIntake } from "../../core/intake.ts";
 import type { MessageStats } from "../../core/message_stats.ts";
 import type { Queue } from "../../core/queue/queue.ts";
 import type { VirtualHost } from "../../core/topology/vhost.ts";
-import type { Access } from "../../core/users/user_store.ts";
+import type { Access, UserStore } from "../../core/users/user_store.ts";
 import type { BodyBudget } from "../../core/clients/body_budget.ts";
 import type { DirectReplies } from "../../core/clients/direct_reply.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** What a channel needs of the server. */
 export interface ChannelHost {
-  readonly cycle: Pick<Cycle, "now" | "wake" | "awaitConfirms" | "syncThisCycle">;
+  readonly cycle: Pick<Cycle, "now" | "wake" | "begin" | "end" | "awaitConfirms" | "syncThisCycle">;
   readonly intake: MessageIntake;
   readonly directReplies: DirectReplies;
   /** The name of the broker's node. */
   readonly node: string;
+  readonly users: Pick<UserStore, "get">;
+  /** See `BrokerCore.instance`. */
+  readonly instance: string;
   /** The largest body, in bytes. */
   readonly maxMessageSize: number;
   readonly bodies: BodyBudget;
@@ -71,4 +74,15 @@ export interface ChannelContext {
   readonly transaction: Transaction | undefined;
   /** Sends a method on the channel. */
   send<Name extends MethodName>(name: Name, args: GivenArgs<Name>): void;
+}
+
+/** How a turn of a job ended: it is complete, it waits for room on the connection, or it needs another turn. */
+export type JobState = "done" | "blocked" | "paused";
+
+/** Work for a client that takes several turns of the event loop. */
+export interface ChannelJob {
+  /** The consumer tag, with which a client can cancel it. */
+  readonly tag: string;
+  /** Works for a short time, within a cycle. It must not throw. */
+  run(): JobState;
 }

@@ -1,18 +1,22 @@
 import { amqpError } from "../../../amqp/amqp_error.ts";
 import type { Method, MethodArgs } from "../../../amqp/method_args.ts";
 import { methodId } from "../../../amqp/method_codec.ts";
-import { integerOf } from "../../../amqp/types/field_value.ts";
+import { type FieldTable, integerOf } from "../../../amqp/types/field_value.ts";
 import type { Access } from "../../core/users/permissions.ts";
 import { QueueConsumer } from "../../core/queue/consumer.ts";
 import * as operations from "../../core/clients/operations.ts";
 import type { Queue } from "../../core/queue/queue.ts";
+import { Sweep, type SweepAction } from "../../core/queue/sweep.ts";
 import { randomName } from "../../core/clients/names.ts";
 import { Confirms } from "./confirms.ts";
-import type { Consuming } from "./consuming.ts";
+import { type Consuming, filterOf } from "./consuming.ts";
 import type { ChannelContext } from "./contract.ts";
 import { REPLY_TO } from "../../core/clients/direct_reply.ts";
-import { PEEK, PEEK_QUEUES } from "../../../amqp/peek.ts";
-import { descriptionsOf, messagesOf, Peek } from "./peek.ts";
+import { DUMP, SNAPSHOT } from "../../../amqp/dump.ts";
+import { PEEK, PEEK_QUEUES, SWEEP, SWEEP_LIMIT, SWEEP_TO } from "../../../amqp/peek.ts";
+import { messagesIn, snapshotOf } from "./dump.ts";
+import { descriptionsOf, messagesOf, Peek, type ShownMessage } from "./peek.ts";
+import { SweepJob } from "./sweep.ts";
 import type { Publishing } from "./publishing.ts";
 import { Transaction } from "./transaction.ts";
 
@@ -205,6 +209,8 @@ function consume(channel: MethodChannel, args: MethodArgs<"basic.consume">): voi
   if (args.queue === REPLY_TO) return consumeReplies(channel, args);
   consuming.checkTag(args.consumerTag);
   if (PEEK in args.arguments) return peek(channel, args);
+  if (DUMP in args.arguments) return dump(channel, args);
+  if (SWEEP in args.arguments) return sweep(channel, args);
   const name = channel.queueName(args.queue);
   connection.access.check("read", "queue", name);
   const queue = connection.vhost.queueFor(name, connection);
@@ -229,10 +235,62 @@ function peek(channel: MethodChannel, args: MethodArgs<"basic.consume">): void {
   } else {
     const name = channel.queueName(args.queue);
     access.check("read", "queue", name);
-    shown = messagesOf(vhost.queueFor(name, channel.connection), count, () => cycle.now);
+    const queue = vhost.queueFor(name, channel.connection);
+    shown = messagesOf(queue, count, filterOf(args.arguments), () => cycle.now);
   }
+  show(channel, consumerTag, shown);
+}
+
+/** `basic.consume` with the argument of the extension for dumps. */
+function dump(channel: MethodChannel, args: MethodArgs<"basic.consume">): void {
+  const { connection, host: { cycle } } = channel;
+  const consumerTag = args.consumerTag || `amq.ctag-${randomName()}`;
+  if (args.queue === SNAPSHOT) return show(channel, consumerTag, snapshotOf(channel));
+  connection.access.check("read", "queue", args.queue);
+  const queue = connection.vhost.queueFor(args.queue, connection);
+  show(
+    channel,
+    consumerTag,
+    messagesIn(queue, args.arguments[DUMP]!, filterOf(args.arguments), () => cycle.now),
+  );
+}
+
+function show(
+  channel: MethodChannel,
+  consumerTag: string,
+  messages: Iterator<ShownMessage | undefined>,
+): void {
   channel.send("basic.consume-ok", { consumerTag });
-  channel.consuming.peek(new Peek(channel, channel.consuming.deliveries, consumerTag, shown));
+  channel.consuming.start(new Peek(channel, channel.consuming.deliveries, consumerTag, messages));
+}
+
+/** `basic.consume` with the argument of the sweep extension. */
+function sweep(channel: MethodChannel, args: MethodArgs<"basic.consume">): void {
+  const { access, vhost } = channel.connection;
+  const name = channel.queueName(args.queue);
+  access.check("read", "queue", name);
+  const queue = vhost.queueFor(name, channel.connection);
+  const action = sweepAction(channel, queue, args.arguments);
+  const limit = integerOf(args.arguments[SWEEP_LIMIT]) ?? Infinity;
+  const work = new Sweep(channel.host, queue, action, filterOf(args.arguments), limit);
+  const consumerTag = args.consumerTag || `amq.ctag-${randomName()}`;
+  channel.send("basic.consume-ok", { consumerTag });
+  channel.consuming.start(new SweepJob(channel, channel.consuming.deliveries, consumerTag, work));
+}
+
+/** @throws {AmqpError} 403, 404: the target queue cannot be used; 406: the arguments are invalid */
+function sweepAction({ connection }: MethodChannel, queue: Queue, args: FieldTable): SweepAction {
+  const type = args[SWEEP];
+  if (type === "count" || type === "delete") return { type };
+  const to = args[SWEEP_TO];
+  if (type !== "move" || typeof to !== "string") {
+    throw amqpError(406, `invalid arg '${SWEEP}': it must be count, delete, or move with '${SWEEP_TO}'`);
+  }
+  // As for a publish to the queue.
+  connection.access.check("write", "exchange", "");
+  const target = connection.vhost.queueFor(to, connection);
+  if (target === queue) throw amqpError(406, `invalid arg '${SWEEP_TO}': it is the queue itself`);
+  return { type, to: target };
 }
 
 function mayRead(access: Access, { name }: Queue): boolean {

@@ -1,32 +1,36 @@
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { PEEK_QUEUES } from "../../../amqp/peek.ts";
 import { encodeMessage } from "../../core/message.ts";
+import type { Filter } from "../../../filter/filter.ts";
+import { END, Matches, PAUSED, TURN_MS } from "../../core/queue/matches.ts";
 import type { Queue } from "../../core/queue/queue.ts";
 import { memoryOf, queueRow, type Row } from "../../core/queue/queue_row.ts";
-import type { ChannelContext } from "./contract.ts";
+import type { ChannelContext, ChannelJob, JobState } from "./contract.ts";
 import type { Deliveries } from "../../core/clients/deliveries.ts";
 
 /** A message to show; valid until the next one is read. */
-interface ShownMessage {
+export interface ShownMessage {
   readonly message: EncodedMessage;
   readonly redelivered: boolean;
+  /** The delivery tag. Default: the next one of the channel */
+  readonly tag?: number | undefined;
 }
 
 /**
  * Shows messages to a client: sends them as deliveries that are not acknowledged, and then `basic.cancel`. Neither the
  * messages nor the counters change.
  */
-export class Peek {
+export class Peek implements ChannelJob {
   readonly tag: string;
   readonly #channel: ChannelContext;
   readonly #deliveries: Deliveries;
-  readonly #messages: Iterator<ShownMessage>;
+  readonly #messages: Iterator<ShownMessage | undefined>;
 
   constructor(
     channel: ChannelContext,
     deliveries: Deliveries,
     tag: string,
-    messages: Iterator<ShownMessage>,
+    messages: Iterator<ShownMessage | undefined>,
   ) {
     this.#channel = channel;
     this.#deliveries = deliveries;
@@ -34,35 +38,48 @@ export class Peek {
     this.#messages = messages;
   }
 
-  /** Sends messages while the connection has room. @returns whether there are more */
-  send(): boolean {
+  /** Sends messages while the connection has room. */
+  run(): JobState {
     const { connection, number } = this.#channel;
     const deliveries = this.#deliveries;
     while (connection.writable) {
       const { done, value } = this.#messages.next();
       if (done) {
         this.#channel.send("basic.cancel", { consumerTag: this.tag, noWait: true });
-        return false;
+        return "done";
       }
-      const { message, redelivered } = value;
-      connection.encoder.deliver(number, this.tag, deliveries.last + 1, redelivered, message);
+      if (value === undefined) {
+        connection.touch();
+        return "paused";
+      }
+      const { message, redelivered, tag = deliveries.last + 1 } = value;
+      connection.encoder.deliver(number, this.tag, tag, redelivered, message);
       deliveries.skip();
     }
     connection.touch();
-    return true;
+    return "blocked";
   }
 }
 
-/** Reads the first `count` ready messages of a queue, in the order of delivery. */
-export function* messagesOf(queue: Queue, count: number, now: () => number): Generator<ShownMessage, void> {
-  for (let at = queue.lanes.length - 1; at >= 0; at--) {
-    const lane = queue.lanes[at]!;
-    for (let seq = lane.nextReady(0); seq >= 0; seq = lane.nextReady(seq + 1)) {
-      if (count-- === 0 || queue.deleted) return;
-      const expiry = lane.expiryAt(seq);
-      if (expiry > 0 && expiry <= now()) continue;
-      const message = queue.messageAt(at, seq);
-      if (message !== undefined) yield { message, redelivered: lane.isRedelivered(seq) };
+/**
+ * Reads the first `count` ready messages of a queue that match a filter, in the order of delivery. Yields undefined at
+ * the end of a turn without another message.
+ */
+export function* messagesOf(
+  queue: Queue,
+  count: number,
+  filter: Filter | undefined,
+  now: () => number,
+): Generator<ShownMessage | undefined, void> {
+  const matches = new Matches(queue, filter, false);
+  for (let left = count; left > 0;) {
+    const found = matches.next(now(), performance.now() + TURN_MS);
+    if (found === END || queue.deleted) return;
+    if (found === PAUSED) yield undefined;
+    else {
+      left--;
+      const { message, lane, seq } = matches;
+      yield { message: message!, redelivered: queue.lanes[lane]!.isRedelivered(seq) };
     }
   }
 }

@@ -2,6 +2,7 @@ import { type AmqpError, amqpError } from "../../../amqp/amqp_error.ts";
 import { ContentHeader, PublishFields } from "../../../amqp/basic_fields.ts";
 import { BODY, HEADER } from "../../../amqp/frames/frame.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
+import { RESTORE } from "../../../amqp/dump.ts";
 import { BASIC_PUBLISH } from "../../../amqp/methods.ts";
 import { PROPERTY, PropertyScan } from "../../../amqp/property_scan.ts";
 import { copyBytes } from "../../../bytes/frame_buffer.ts";
@@ -10,6 +11,7 @@ import type { Confirmable } from "../../core/cycle.ts";
 import { withoutHeader } from "../../core/message.ts";
 import type { BodyWaiter } from "../../core/clients/body_budget.ts";
 import type { Confirms } from "./confirms.ts";
+import { restore } from "./dump.ts";
 import type { ChannelContext } from "./contract.ts";
 import { REPLY_TO, type ReplyReceiver, withReplyAddress } from "../../core/clients/direct_reply.ts";
 
@@ -59,6 +61,8 @@ export class Publishing implements Confirmable {
   /** The exchange that the user's permission was last checked for, and the revision of the permissions then. */
   #allowed: string | undefined;
   #allowedAt = 0;
+  /** Whether that exchange is `RESTORE`. */
+  #restores = false;
 
   constructor(channel: ChannelContext & { readonly consuming: ReplyReceiver }) {
     this.#channel = channel;
@@ -80,7 +84,8 @@ export class Publishing implements Confirmable {
     if (fields.immediate) throw amqpError(540, "immediate=true");
     const { access } = this.#channel.connection;
     if (fields.exchange !== this.#allowed || access.revision !== this.#allowedAt) {
-      access.check("write", "exchange", fields.exchange);
+      this.#restores = fields.exchange === RESTORE;
+      if (!this.#restores) access.check("write", "exchange", fields.exchange);
       this.#allowed = fields.exchange;
       this.#allowedAt = access.revision;
     }
@@ -244,6 +249,7 @@ export class Publishing implements Confirmable {
   #onMessage(assembled: Assembled, scan: PropertyScan): void {
     const { connection, host, transaction, consuming } = this.#channel;
     const { exchange, routingKey, mandatory } = this.#fields;
+    if (this.#restores) return this.#restore(routingKey, assembled);
     connection.access.checkTopic("write", connection.vhost.exchanges, exchange, routingKey);
     let message: EncodedMessage = assembled;
     if (scan.has("replyTo") && scan.text("replyTo") === REPLY_TO) {
@@ -255,6 +261,13 @@ export class Publishing implements Confirmable {
       host.intake.check(connection.vhost, connection.user, exchange, scan);
       transaction.publish(exchange, routingKey, mandatory, message);
     }
+  }
+
+  #restore(queue: string, assembled: Assembled): void {
+    const { connection, host } = this.#channel;
+    const position = restore(this.#channel, queue, assembled);
+    if (host.intake.blocked !== undefined) connection.hold(host.intake.blocked);
+    this.#addConfirm(true, position);
   }
 
   /**

@@ -25,12 +25,6 @@ export function exportDefinitions(
   vhost?: string,
 ): { [name: string]: Json } {
   const vhosts = [...target.vhosts.values()].filter(({ name }) => vhost === undefined || name === vhost);
-  const of = (name: string): { [name: string]: Json } => vhost === undefined ? { vhost: name } : {};
-  const queues = vhosts.flatMap(({ queues }) => [...queues.values()].map(({ definition }) => definition));
-  const exchanges = vhosts.flatMap(({ exchanges }) =>
-    [...exchanges.values()].map(({ definition }) => definition)
-  );
-  const bindings = vhosts.flatMap((vhost) => [...vhost.bindings()].map((binding) => ({ vhost, binding })));
   return {
     rabbit_version: product.productVersion,
     rabbitmq_version: product.productVersion,
@@ -45,6 +39,23 @@ export function exportDefinitions(
         global_parameters: [],
       }
       : {}),
+    ...definitionsOf(vhosts, vhost === undefined),
+  };
+}
+
+/**
+ * Exports the definitions in virtual hosts.
+ *
+ * @param named whether each queue, exchange and binding names its virtual host
+ */
+export function definitionsOf(vhosts: readonly VirtualHost[], named = false) {
+  const of = (name: string): { vhost?: string } => named ? { vhost: name } : {};
+  const queues = vhosts.flatMap(({ queues }) => [...queues.values()].map(({ definition }) => definition));
+  const exchanges = vhosts.flatMap(({ exchanges }) =>
+    [...exchanges.values()].map(({ definition }) => definition)
+  );
+  const bindings = vhosts.flatMap((vhost) => [...vhost.bindings()].map((binding) => ({ vhost, binding })));
+  return {
     parameters: vhosts.flatMap(parametersOf),
     policies: vhosts.flatMap(({ policies }) => [...policies.list(false)].map(policyToJson)),
     queues: queues.filter(({ exclusive, direct }) => !exclusive && direct !== true).map((queue) => ({

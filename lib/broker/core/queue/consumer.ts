@@ -1,4 +1,6 @@
 import type { FieldTable } from "../../../amqp/types/field_value.ts";
+import type { Filter } from "../../../filter/filter.ts";
+import { Matches } from "./matches.ts";
 import type { Queue } from "./queue.ts";
 
 /** The part of a channel that a queue needs to deliver to it. */
@@ -23,6 +25,10 @@ export interface QueueConsumerOptions {
   /** The limit of unacknowledged messages; 0 for no limit. */
   readonly prefetch: number;
   readonly arguments: FieldTable;
+  /** Which messages the consumer gets. Default: all. */
+  readonly filter?: Filter | undefined;
+  /** With a filter: whether the consumer ends when all messages that are in the queue now have been tested. */
+  readonly drain?: boolean;
 }
 
 /** One consumer of a queue (AMQP 0-9-1, 3.1.5 and basic.consume). */
@@ -32,11 +38,16 @@ export class QueueConsumer {
   readonly options: QueueConsumerOptions;
   /** The number of delivered and unacknowledged messages. */
   unacked = 0;
+  /** The messages that match its filter; undefined if it gets all messages. */
+  readonly matches: Matches | undefined;
 
   constructor(queue: Queue, channel: ConsumingChannel, options: QueueConsumerOptions) {
     this.queue = queue;
     this.channel = channel;
     this.options = options;
+    this.matches = options.filter === undefined
+      ? undefined
+      : new Matches(queue, options.filter, !options.drain);
   }
 
   /** Whether it can take another message. */
@@ -57,11 +68,16 @@ interface Rank {
   readonly aside: QueueConsumer[];
 }
 
-/** Chooses the consumer of the next message: the highest priority with room, and within it in turn, as in RabbitMQ. */
+/**
+ * Chooses the consumer of the next message: the highest priority with room, and within it in turn, as in RabbitMQ.
+ * Consumers with a filter are apart: they come first for the messages that match.
+ */
 export class ConsumerList {
   /** With `singleActive`: the only consumer that is served. */
   active: QueueConsumer | undefined;
   size = 0;
+  /** The consumers with a filter. */
+  readonly filtered: QueueConsumer[] = [];
 
   readonly #singleActive: boolean;
   /** From the highest priority down. */
@@ -76,6 +92,7 @@ export class ConsumerList {
       yield* line;
       yield* aside;
     }
+    yield* this.filtered;
   }
 
   /** Whether one of them consumes exclusively. */
@@ -84,27 +101,21 @@ export class ConsumerList {
   }
 
   add(consumer: QueueConsumer): void {
-    const { priority } = consumer.options;
-    let at = 0;
-    while (at < this.#ranks.length && this.#ranks[at]!.priority > priority) at++;
-    if (this.#ranks[at]?.priority !== priority) {
-      this.#ranks.splice(at, 0, { priority, line: [], next: 0, aside: [] });
-    }
-    queueUp(this.#ranks[at]!, consumer);
+    if (consumer.matches !== undefined) this.filtered.push(consumer);
+    else queueUp(this.#rankOf(consumer.options.priority), consumer);
     this.size++;
     if (this.#singleActive) this.active ??= consumer;
   }
 
   remove(consumer: QueueConsumer): void {
-    const rank = this.#ranks.find(({ line, aside }) => line.includes(consumer) || aside.includes(consumer));
-    if (rank === undefined) return;
-    const { line, aside } = rank;
-    const at = line.indexOf(consumer);
-    if (at < 0) aside.splice(aside.indexOf(consumer), 1);
-    else leave(rank, at);
-    if (line.length + aside.length === 0) this.#ranks = this.#ranks.filter((one) => one !== rank);
+    if (!this.#removeFiltered(consumer) && !this.#removeRanked(consumer)) return;
     this.size--;
     if (this.active === consumer) this.active = this.#first();
+  }
+
+  /** Whether a consumer with a filter can take a message that matches. */
+  accepts(consumer: QueueConsumer): boolean {
+    return consumer.hasRoom && (!this.#singleActive || this.active === consumer);
   }
 
   /** Returns consumers that have room again to the line. */
@@ -123,7 +134,10 @@ export class ConsumerList {
 
   /** The next consumer in turn that has room. */
   next(): QueueConsumer | undefined {
-    if (this.#singleActive) return this.active?.hasRoom === true ? this.active : undefined;
+    if (this.#singleActive) {
+      const { active } = this;
+      return active?.matches === undefined && active?.hasRoom ? active : undefined;
+    }
     for (const rank of this.#ranks) {
       const { line } = rank;
       while (line.length > 0) {
@@ -142,7 +156,33 @@ export class ConsumerList {
 
   #first(): QueueConsumer | undefined {
     const rank = this.#ranks[0];
-    return rank?.line[0] ?? rank?.aside[0];
+    return rank?.line[0] ?? rank?.aside[0] ?? this.filtered[0];
+  }
+
+  #rankOf(priority: number): Rank {
+    let at = 0;
+    while (at < this.#ranks.length && this.#ranks[at]!.priority > priority) at++;
+    if (this.#ranks[at]?.priority !== priority) {
+      this.#ranks.splice(at, 0, { priority, line: [], next: 0, aside: [] });
+    }
+    return this.#ranks[at]!;
+  }
+
+  #removeFiltered(consumer: QueueConsumer): boolean {
+    const at = this.filtered.indexOf(consumer);
+    if (at >= 0) this.filtered.splice(at, 1);
+    return at >= 0;
+  }
+
+  #removeRanked(consumer: QueueConsumer): boolean {
+    const rank = this.#ranks.find(({ line, aside }) => line.includes(consumer) || aside.includes(consumer));
+    if (rank === undefined) return false;
+    const { line, aside } = rank;
+    const at = line.indexOf(consumer);
+    if (at < 0) aside.splice(aside.indexOf(consumer), 1);
+    else leave(rank, at);
+    if (line.length + aside.length === 0) this.#ranks = this.#ranks.filter((one) => one !== rank);
+    return true;
   }
 }
 

@@ -197,6 +197,13 @@ export class Lane {
     return (this.#bits(seq) & REDELIVERED) !== 0;
   }
 
+  /** Marks a message as delivered before. */
+  markRedelivered(seq: number): void {
+    const chunk = this.#chunks.find(seq);
+    const index = chunk === undefined ? -1 : indexOf(chunk, seq);
+    if (index >= 0) chunk!.states[index]! |= REDELIVERED;
+  }
+
   /** Returns the journal segment of a message that is not gone. */
   segmentAt(seq: number): number {
     const chunk = this.#chunks.find(seq);

@@ -7,6 +7,7 @@ import type { AppliedPolicies } from "../policies/policy_set.ts";
 import { ConsumerList, type QueueConsumer } from "./consumer.ts";
 import { isTrace } from "../firehose.ts";
 import { Lane } from "./lane.ts";
+import { END, FOUND, PAUSED, TURN_MS } from "./matches.ts";
 import { QueueStats } from "./queue_stats.ts";
 import { parseSettings, type QueueSettings } from "./settings.ts";
 
@@ -91,6 +92,10 @@ export class Queue implements WakeableQueue {
   #expiryTimer: ReturnType<typeof setTimeout> | undefined;
   #expiryAt = Infinity;
   #unusedTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Continues to look for the messages that consumers with a filter want. */
+  #turnTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Counts the turns of these consumers. */
+  #turn = 0;
   #usedAt = 0;
 
   /** @throws {AmqpError} 406: an argument is invalid */
@@ -223,8 +228,8 @@ export class Queue implements WakeableQueue {
   #dispatch(now: number): void {
     if (this.deleted) return;
     this.stats.activeAt = this.#cycle.now;
-    let taken = false;
     const isTraced = this.#host.isTraced(this);
+    let taken = this.consumers.filtered.length > 0 && this.#dispatchMatches(now, isTraced);
     this.consumers.refresh();
     while (this.consumers.size > 0 && this.ready > 0) {
       const consumer = this.consumers.next();
@@ -235,6 +240,66 @@ export class Queue implements WakeableQueue {
     }
     if (taken) this.noteDelivered();
     this.expire();
+  }
+
+  /**
+   * Delivers to the consumers with a filter, in turn, what matches. A turn is short: the rest follows in other cycles.
+   *
+   * @param now see `take`
+   * @returns whether there was a message
+   */
+  #dispatchMatches(now: number, isTraced: boolean): boolean {
+    const { filtered } = this.consumers;
+    const deadline = performance.now() + TURN_MS;
+    let taken = false;
+    for (let idle = 0; idle < filtered.length && this.ready > 0;) {
+      const consumer = filtered[this.#turn++ % filtered.length]!;
+      const found = this.consumers.accepts(consumer) ? consumer.matches!.next(now, deadline) : END;
+      if (found === FOUND) {
+        idle = 0;
+        taken = true;
+        this.#takeAt(consumer.matches!.lane, consumer.matches!.seq);
+        if (isTraced) this.traceTaken();
+        consumer.channel.deliver(consumer, this);
+      } else if (found === END) {
+        idle++;
+        if (consumer.options.drain && consumer.hasRoom) this.#endDrained(consumer);
+      }
+      if (found === PAUSED || performance.now() >= deadline) {
+        this.#continueLater();
+        break;
+      }
+    }
+    return taken;
+  }
+
+  #endDrained(consumer: QueueConsumer): void {
+    this.removeConsumer(consumer);
+    consumer.channel.onCancelled(consumer);
+  }
+
+  #takeAt(at: number, seq: number): void {
+    this.lanes[at]!.takeAt(seq);
+    this.takenLane = at;
+    this.takenSeq = seq;
+    if (seq > this.#furthest[at]!) this.#furthest[at] = seq;
+  }
+
+  /** Dispatches again after other events had their turn. */
+  #continueLater(): void {
+    this.#turnTimer ??= setTimeout(() => {
+      this.#turnTimer = undefined;
+      this.#wakeSoon();
+    }, 0);
+  }
+
+  #wakeSoon(): void {
+    this.#cycle.begin();
+    try {
+      this.#cycle.wake(this);
+    } finally {
+      this.#cycle.end();
+    }
   }
 
   /** Copies the message that `take` returned to the trace exchange, if the virtual host is traced. */
@@ -255,6 +320,13 @@ export class Queue implements WakeableQueue {
       this.#noted[at] = seq;
       this.#host.journal.delivered(this.definition.id, at, seq);
     }
+  }
+
+  /** Marks a message as delivered before, also after a restart. */
+  markRedelivered(lane: number, seq: number): void {
+    this.lanes[lane]!.markRedelivered(seq);
+    if (seq > this.#furthest[lane]!) this.#furthest[lane] = seq;
+    this.noteDelivered();
   }
 
   /** Returns a message by its sequence number, valid until the journal's next call; undefined when it is damaged. */
@@ -297,6 +369,7 @@ export class Queue implements WakeableQueue {
       if (returns > this.settings.deliveryLimit) return this.#drop(lane, seq, "delivery_limit");
     }
     this.lanes[lane]!.giveBack(seq);
+    for (const { matches } of this.consumers.filtered) matches!.returned(lane, seq);
     if (this.settings.overflow === "drop-head" && this.#isOver(0, 0)) this.#dropHead();
     this.#cycle.wake(this);
   }
@@ -333,12 +406,7 @@ export class Queue implements WakeableQueue {
     if (next === Infinity) return;
     this.#expiryTimer = setTimeout(() => {
       this.#expiryAt = Infinity;
-      this.#cycle.begin();
-      try {
-        this.#cycle.wake(this);
-      } finally {
-        this.#cycle.end();
-      }
+      this.#wakeSoon();
     }, Math.min(Math.max(1, next - this.#cycle.now), MAX_TIMER));
   }
 
@@ -409,6 +477,7 @@ export class Queue implements WakeableQueue {
   /** Stops the timers at the end of the broker. */
   stop(): void {
     clearTimeout(this.#expiryTimer);
+    clearTimeout(this.#turnTimer);
     clearTimeout(this.#unusedTimer);
   }
 

@@ -1,0 +1,20 @@
+import examples from "../../cheats/context-use.md" with { type: "text" };
+import { command, flag, group } from "../../app/command.ts";
+import { UsageError } from "../../app/errors.ts";
+
+export default command({
+  argument: ["[context]", "the context of amqp:NAME and the like, and of the queue commands"],
+  options: group("Context", { none: flag("--none", "use no context any more") }),
+  diagnostics: ["quiet", "logFormat"],
+  examples,
+  async action({ session, values: { none = false }, operands: [name] }) {
+    if ((name === undefined) !== none) throw new UsageError("name a context, or give --none");
+    const { readUserConfig, writeConfig } = await import("../../contexts/config.ts");
+    const { requireContext } = await import("../../contexts/list.ts");
+    const config = readUserConfig();
+    if (name !== undefined) requireContext(config, name);
+    config.context = name;
+    writeConfig(config);
+    session.reporter.info(name === undefined ? "no context is in use" : `'${name}' is in use`);
+  },
+});

@@ -1,0 +1,175 @@
+/** Moves, deletes and counts messages: in place where the broker can, which is our own. */
+import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
+import { sweepQueue, type SweepReport } from "../../lib/amqp/client/peek.ts";
+import { flag, group } from "../app/command.ts";
+import { EXIT, StoppedError } from "../app/errors.ts";
+import { Progress } from "../app/progress.ts";
+import { phrase } from "../app/reporter.ts";
+import type { Session } from "../app/session.ts";
+import { messages } from "../app/tally.ts";
+import { filterOf, requireForce, type WhereValues } from "../options/where.ts";
+import type { RecordStyle } from "../records/writer.ts";
+import { borrow } from "./borrow.ts";
+import { requireQueue } from "./existence.ts";
+import { look } from "./look.ts";
+import { type BrokerTarget, withConnection } from "./target.ts";
+
+/** The number of messages that `--dry-run` shows. */
+const SAMPLE = 3;
+const SAMPLE_STYLE: RecordStyle = { framing: "json", hasTopic: false };
+/** How long `--dry-run` waits for messages that the broker holds back, in milliseconds. */
+const TIMEOUT_MS = 5000;
+
+/** The option to try a command that changes queues. */
+export const dryRun = group("Delivery", {
+  dryRun: flag("--dry-run", `change nothing: count the messages and show the first ${SAMPLE} as JSON`),
+});
+
+/** The values of the options that select messages. */
+export interface SweepValues extends WhereValues {
+  readonly count: number | undefined;
+  readonly timeout: number | undefined;
+}
+
+/** What happens to the messages: `moved … to 'jobs'`. */
+export interface SweepTask {
+  readonly action: "move" | "delete";
+  /** The past participle, `moved`. */
+  readonly done: string;
+  /** The target queue of `move`. */
+  readonly to?: string;
+  /** Whether a missing target queue is created. */
+  readonly declare?: boolean | undefined;
+}
+
+/**
+ * Moves or deletes messages in place.
+ *
+ * @returns false when the broker cannot; then nothing has happened
+ */
+export async function sweepInPlace(
+  session: Session,
+  target: BrokerTarget,
+  queue: string,
+  task: SweepTask,
+  values: SweepValues,
+): Promise<boolean> {
+  let isDone = false;
+  await filterOf(values); // A mistake is reported here, with its place.
+  await withConnection(target, async (connection) => {
+    if (!connection.sweeps) return;
+    isDone = true;
+    await requireQueue(connection, queue);
+    if (task.to !== undefined) await requireQueue(connection, task.to, task.declare ?? false);
+    await sweep(session, connection, queue, task, values);
+  }, { timeout: values.timeout });
+  return isDone;
+}
+
+async function sweep(
+  session: Session,
+  connection: AmqpConnection,
+  queue: string,
+  { action, done, to }: SweepTask,
+  { where, count }: SweepValues,
+): Promise<void> {
+  let report: SweepReport = { tested: 0, matched: 0, bytes: 0, untestable: 0 };
+  session.onStop(() => connection.abort());
+  const progress = new Progress(session, () => report.matched, done);
+  let failure: unknown;
+  try {
+    report = await sweepQueue(connection, queue, {
+      action,
+      to,
+      where,
+      limit: count,
+      onReport: (latest) => report = latest,
+    });
+  } catch (error) {
+    const known = `at least ${messages(report.matched)} ${done}, and the rest is where it was: run it again`;
+    failure = session.stopping ? new StoppedError(known) : new Error(`${phrase(error)} (${known})`);
+  } finally {
+    progress.end();
+  }
+  tally(session, action, report);
+  if (failure === undefined || report.matched > 0) {
+    session.reporter.info(
+      `${done} ${report.matched} from '${queue}'${to === undefined ? "" : ` to '${to}'`}`,
+    );
+  }
+  reportUntestable(session, report, queue);
+  if (report.failure !== undefined) {
+    session.reporter.error(
+      `the broker refused a message, and the rest stays in '${queue}': ${report.failure}`,
+    );
+    session.exitCode = EXIT.undelivered;
+  }
+  if (failure !== undefined) throw failure;
+}
+
+function tally({ counts }: Session, action: SweepTask["action"], { matched, bytes }: SweepReport): void {
+  counts.received = matched;
+  counts.bytes = bytes;
+  if (action === "move") counts.sent = counts.confirmed = matched;
+  else counts.dropped = matched;
+}
+
+/** Reports messages whose content is too large for the filter. They stay where they are. */
+function reportUntestable(session: Session, { untestable }: SweepReport, queue: string): void {
+  if (untestable === 0) return;
+  session.reporter.error(
+    `${
+      messages(untestable)
+    } of '${queue}' stay there untested: their bodies are larger than 1 MiB, the limit of ` +
+      "filters by content (--where 'size <= 1M and …' leaves them out)",
+  );
+  session.exitCode ||= EXIT.undelivered;
+}
+
+/**
+ * Counts the messages that a command would change, and shows the first ones on stdout.
+ *
+ * @param would what it would do, `move to 'jobs'`
+ */
+export async function rehearse(
+  session: Session,
+  target: BrokerTarget,
+  queue: string,
+  would: string,
+  values: SweepValues,
+): Promise<void> {
+  const filter = await filterOf(values);
+  const { where, count = Infinity } = values;
+  let report: SweepReport | undefined;
+  let ready = 0;
+  await withConnection(target, async (connection, broker) => {
+    ready = (await requireQueue(connection, queue)).messageCount;
+    if (!connection.sweeps) return;
+    report = await sweepQueue(connection, queue, { action: "count", where, limit: values.count });
+    const sample = Math.min(SAMPLE, report.matched);
+    if (sample > 0) {
+      await look(session, connection, broker, { queue, style: SAMPLE_STYLE, count: sample, where });
+    }
+  }, { timeout: values.timeout });
+  if (report === undefined) {
+    if (filter === undefined && !values.force) {
+      const known = Math.min(ready, count);
+      session.counts.received = known;
+      return session.reporter.info(
+        `would ${would}: ${
+          messages(known)
+        } (this broker cannot show them without a delivery; --force does it)`,
+      );
+    }
+    requireForce(values, queue);
+    const { timeout = TIMEOUT_MS } = values;
+    await borrow(session, target, queue, SAMPLE_STYLE, { count, shown: SAMPLE, timeout, filter });
+  } else {
+    session.counts.received = report.matched;
+    session.counts.bytes = report.bytes;
+    reportUntestable(session, report, queue);
+  }
+  session.reporter.info(
+    `would ${would}: ${messages(session.counts.received)}, ${session.counts.bytes} bytes`,
+  );
+}

@@ -1,0 +1,105 @@
+import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
+import type { Filter } from "../../../filter/filter.ts";
+import type { MessageIntake } from "../intake.ts";
+import { movedTo } from "../message.ts";
+import { FOUND, Matches, PAUSED, TURN_MS } from "./matches.ts";
+import type { Queue } from "./queue.ts";
+
+/** What a sweep does with the messages that match: counts, deletes or moves them. */
+export type SweepAction = { readonly type: "count" | "delete" } | {
+  readonly type: "move";
+  readonly to: Queue;
+};
+
+/** What a sweep needs of the broker. */
+export interface SweepHost {
+  readonly cycle: { readonly now: number };
+  readonly intake: Pick<MessageIntake, "replace">;
+  /** Why the broker takes no messages; undefined while it does. */
+  readonly blocked: string | undefined;
+}
+
+/** The state of a sweep, as its client sees it. */
+export interface SweepReport {
+  /** The number of messages that were looked at, and of those that matched. */
+  readonly tested: number;
+  readonly matched: number;
+  /** The size of the bodies that matched, in bytes. */
+  readonly bytes: number;
+  /** The number of messages that could not be tested, because the filter is about a body that is too large. */
+  readonly untestable: number;
+  /** Why the sweep ended before the last message; undefined if it did not. */
+  readonly failure?: string;
+}
+
+/**
+ * Counts, deletes or moves messages of a queue in place: those that were ready when it began and match a filter. All
+ * others stay as they are. It works in short turns, so the broker serves its clients meanwhile.
+ *
+ * A moved message is one record in the journal that also settles its original: after a crash it is in one of the two
+ * queues, never in both and never in none.
+ */
+export class Sweep {
+  #matched = 0;
+  #bytes = 0;
+  #failure: string | undefined;
+  readonly #host: SweepHost;
+  readonly #queue: Queue;
+  readonly #action: SweepAction;
+  readonly #limit: number;
+  readonly #matches: Matches;
+
+  /** @param limit the maximum number of messages that match */
+  constructor(host: SweepHost, queue: Queue, action: SweepAction, filter: Filter | undefined, limit: number) {
+    this.#host = host;
+    this.#queue = queue;
+    this.#action = action;
+    this.#limit = limit;
+    this.#matches = new Matches(queue, filter, false);
+  }
+
+  get report(): SweepReport {
+    const { tested, untestable } = this.#matches;
+    return {
+      tested,
+      matched: this.#matched,
+      bytes: this.#bytes,
+      untestable,
+      ...(this.#failure === undefined ? {} : { failure: this.#failure }),
+    };
+  }
+
+  /** Works for one turn, within a cycle. @returns whether there is more to do */
+  turn(): boolean {
+    const { cycle } = this.#host;
+    const deadline = performance.now() + TURN_MS;
+    for (;;) {
+      if (this.#matched >= this.#limit || this.#queue.deleted) return false;
+      const found = this.#matches.next(cycle.now, deadline);
+      if (found === FOUND && !this.#apply(this.#matches.message!)) return false;
+      if (found !== FOUND) return found === PAUSED;
+      if (performance.now() >= deadline) return true;
+    }
+  }
+
+  /** @returns false when the sweep must end */
+  #apply(message: EncodedMessage): boolean {
+    const { lane, seq } = this.#matches;
+    const size = message.bodyEnd - message.bodyStart;
+    if (this.#action.type === "move" && !this.#move(message, this.#action.to, lane, seq)) return false;
+    if (this.#action.type === "delete") this.#queue.settle(lane, seq);
+    this.#matched++;
+    this.#bytes += size;
+    return true;
+  }
+
+  #move(message: EncodedMessage, to: Queue, lane: number, seq: number): boolean {
+    const { blocked, intake } = this.#host;
+    if (blocked !== undefined) this.#failure = `the broker takes no messages: ${blocked}`;
+    else if (to.deleted) this.#failure = `the queue '${to.name}' was deleted`;
+    else if (!intake.replace(this.#queue, lane, seq, to, movedTo(to.name, message))) {
+      this.#failure = `the queue '${to.name}' is full`;
+    }
+    return this.#failure === undefined;
+  }
+}

@@ -1,0 +1,236 @@
+/** mqcat's extension for dumps: what a client may see and restore. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { AmqpConnection } from "../../../lib/amqp/client/connection.ts";
+import { dumpQueue, readSnapshot } from "../../../lib/amqp/client/dump.ts";
+import { connectBroker } from "../../../lib/amqp/client/link.ts";
+import { declareQueue, withChannel } from "../../../lib/amqp/client/queues.ts";
+import { parseAmqpUrl } from "../../../lib/amqp/client/url.ts";
+import { encodeRestored, RESTORE, type Restored } from "../../../lib/amqp/dump.ts";
+import { decodeProperties, encodeProperties } from "../../../lib/amqp/properties.ts";
+import { Broker } from "../../../lib/broker/server.ts";
+import { tempDir } from "../../support/helpers.ts";
+
+const NONE = encodeProperties({});
+const bytes = (text: string) => new TextEncoder().encode(text);
+const text = (from: Uint8Array, start: number, end: number) =>
+  new TextDecoder().decode(from.subarray(start, end));
+
+async function withBroker(
+  work: (broker: Broker, connect: (user?: string) => Promise<AmqpConnection>) => Promise<void>,
+  data?: string,
+): Promise<void> {
+  const broker = await Broker.open(data === undefined ? {} : { data });
+  const { host } = new URL(await broker.listen("amqp://127.0.0.1:0"));
+  try {
+    await work(broker, (user = "guest") => connectBroker(parseAmqpUrl(`amqp://${user}:${user}@${host}`)));
+  } finally {
+    await broker.close();
+  }
+}
+
+/** Restores a message. @returns the text of the error that closed the channel */
+async function restore(
+  connection: AmqpConnection,
+  queue: string,
+  message: Partial<Restored>,
+  progress = "",
+): Promise<string> {
+  const whole = {
+    exchange: "",
+    routingKey: queue,
+    properties: NONE,
+    body: bytes("x"),
+    redelivered: false,
+    ...message,
+  };
+  let confirm!: () => void;
+  const confirmed = new Promise<void>((resolve) => confirm = resolve);
+  const channel = await connection.open({ onConfirm: confirm });
+  await channel.call("confirm.select", {}, "confirm.select-ok");
+  connection.encoder.publish(channel.id, RESTORE, queue, false, NONE, encodeRestored(whole, progress));
+  connection.flush();
+  const error = await Promise.race([confirmed, channel.closed]);
+  await channel.close();
+  return error?.message ?? "";
+}
+
+/** All messages of a queue: exchange, routing key, body, and whether they are marked as redelivered. */
+async function dump(connection: AmqpConnection, queue: string): Promise<string[]> {
+  const { id, to } = (await readSnapshot(connection)).queues.find(({ name }) => name === queue)!;
+  const found: string[] = [];
+  await dumpQueue(connection, queue, { id, from: 0, to }, {
+    onDelivery({ exchange, routingKey, redelivered, content: { body, bodyStart, bodyEnd } }) {
+      found.push(`${exchange}|${routingKey}|${text(body, bodyStart, bodyEnd)}${redelivered ? "|again" : ""}`);
+    },
+  });
+  return found;
+}
+
+describe("broker, dump and restore", () => {
+  it("a dump has unacknowledged messages too, marked as redelivered, and changes nothing", async () => {
+    await withBroker(async (broker, connect) => {
+      const connection = await connect();
+      await declareQueue(connection, "q", { arguments: { "x-max-priority": 1 } });
+      const channel = await connection.open();
+      for (const [at, body] of ["a", "b", "c"].entries()) {
+        connection.encoder.publish(channel.id, "", "q", false, { priority: at === 2 ? 1 : 0 }, bytes(body));
+      }
+      const got = await channel.get("q");
+      assert.equal(text(got!.body, 0, 1), "c");
+      assert.deepEqual(await dump(connection, "q"), ["|q|c|again", "|q|a", "|q|b"]);
+      const queue = broker.core.vhosts.get("/")!.queues.get("q")!;
+      assert.deepEqual([queue.ready, queue.unacked], [2, 1]);
+      channel.nack(got!.deliveryTag, false, true);
+      assert.deepEqual(await dump(connection, "q"), ["|q|c|again", "|q|a", "|q|b"]);
+      await connection.close();
+    });
+  });
+
+  it("a dump continues at a position, and has nothing of a later queue of the same name", async () => {
+    await withBroker(async (_broker, connect) => {
+      const connection = await connect();
+      await declareQueue(connection, "q");
+      for (const body of ["a", "b", "c"]) {
+        assert.equal(await restore(connection, "q", { body: bytes(body) }), "");
+      }
+      const { id, to } = (await readSnapshot(connection)).queues[0]!;
+      const positions: number[] = [];
+      await dumpQueue(connection, "q", { id, from: 0, to }, {
+        onDelivery: ({ deliveryTag }) => void positions.push(deliveryTag),
+      });
+      await restore(connection, "q", { body: bytes("late") });
+      let rest = 0;
+      await dumpQueue(connection, "q", { id, from: positions[0]!, to }, { onDelivery: () => void rest++ });
+      assert.equal(rest, 2);
+      await withChannel(
+        connection,
+        (channel) => channel.call("queue.delete", { queue: "q" }, "queue.delete-ok"),
+      );
+      await declareQueue(connection, "q");
+      await restore(connection, "q", {});
+      await dumpQueue(connection, "q", { id, from: 0, to }, {
+        onDelivery: () => assert.fail("another queue"),
+      });
+      await connection.close();
+    });
+  });
+
+  it("a restored message keeps its exchange, routing key, properties and mark; a restart keeps it too", async () => {
+    using dir = tempDir();
+    const message = {
+      exchange: "gone",
+      routingKey: "k",
+      properties: encodeProperties({ deliveryMode: 2, userId: "other", headers: { n: 2n ** 60n } }),
+    };
+    await withBroker(async (_broker, connect) => {
+      const connection = await connect();
+      await declareQueue(connection, "q");
+      assert.equal(await restore(connection, "q", { ...message, redelivered: true }), "");
+      assert.equal(await restore(connection, "q", message), "");
+      assert.deepEqual(await dump(connection, "q"), ["gone|k|x|again", "gone|k|x"]);
+      const channel = await connection.open();
+      const got = await channel.get("q");
+      assert.deepEqual(decodeProperties(got!.properties), decodeProperties(message.properties));
+      assert.deepEqual([got!.exchange, got!.routingKey, got!.redelivered], ["gone", "k", true]);
+      await connection.close();
+    }, dir.path);
+    await withBroker(async (_broker, connect) => {
+      const connection = await connect();
+      assert.deepEqual(await dump(connection, "q"), ["gone|k|x|again", "gone|k|x"]);
+      await connection.close();
+    }, dir.path);
+  });
+
+  it("a full queue refuses a message, and the queue of the progress does not get it", async () => {
+    await withBroker(async (broker, connect) => {
+      const connection = await connect();
+      await declareQueue(connection, "q", {
+        arguments: { "x-max-length": 1, "x-overflow": "reject-publish" },
+      });
+      await declareQueue(connection, "mqcat.restore.1", { arguments: { "x-max-length": 1 } });
+      broker.core.vhosts.get("/")!.putPolicy(false, {
+        vhost: "/",
+        name: "short",
+        pattern: "^mqcat",
+        applyTo: "all",
+        priority: 0,
+        definition: { "message-ttl": 0 },
+      });
+      const progress = "mqcat.restore.1";
+      const expiring = { properties: encodeProperties({ expiration: "1000000" }) };
+      assert.equal(await restore(connection, "q", expiring, progress), "");
+      assert.match(await restore(connection, "q", expiring, progress), /queue 'q' in vhost '\/' is full/);
+      const { queues } = await readSnapshot(connection);
+      assert.deepEqual(queues.find(({ name }) => name === progress)?.to, [1]);
+      assert.equal(broker.core.vhosts.get("/")!.queues.get(progress)!.ready, 1);
+      await connection.close();
+    });
+  });
+
+  it("permissions - a user can restore only what the user could route there", async () => {
+    await withBroker(async (broker, connect) => {
+      const guest = await connect();
+      await declareQueue(guest, "mine");
+      await declareQueue(guest, "theirs");
+      await withChannel(
+        guest,
+        (channel) =>
+          channel.call("exchange.declare", { exchange: "events", type: "topic" }, "exchange.declare-ok"),
+      );
+      broker.users.put("jane", "jane");
+      broker.users.permit("jane", "/", { configure: "", write: "^(mine|events)$", read: "^mine$" });
+      broker.users.permitTopics("jane", "/", "events", { write: "^order\\.", read: "" });
+      const jane = await connect("jane");
+      const refused = async (queue: string, message: Partial<Restored>) =>
+        /access to (\w+ '.*?'|topic '.*?')|user_id is '\w+'/.exec(await restore(jane, queue, message))?.[0];
+      assert.equal(await refused("mine", { exchange: "events", routingKey: "order.new" }), undefined);
+      assert.equal(
+        await refused("mine", { exchange: "events", routingKey: "bill" }),
+        "access to topic 'bill'",
+      );
+      assert.equal(await refused("mine", {}), "access to exchange 'amq.default'");
+      assert.equal(
+        await refused("theirs", { exchange: "events", routingKey: "order.new" }),
+        "access to queue 'theirs'",
+      );
+      const forged = {
+        exchange: "events",
+        routingKey: "order.new",
+        properties: encodeProperties({ userId: "guest" }),
+      };
+      assert.equal(await refused("mine", forged), "user_id is 'guest'");
+      broker.users.put("jane", "jane", ["impersonator"]);
+      assert.equal(await refused("mine", forged), undefined);
+
+      const seen = await readSnapshot(jane);
+      assert.deepEqual(seen.queues.map(({ name }) => name), ["mine"]);
+      assert.deepEqual((seen.definitions["queues"] as { name: string }[]).map(({ name }) => name), ["mine"]);
+      assert.equal(seen.definitions["policies"], undefined);
+      await assert.rejects(
+        dumpQueue(jane, "theirs", { id: 1, from: 0, to: [1] }, {}),
+        /access to queue 'theirs'/,
+      );
+      await jane.close();
+      await guest.close();
+    });
+  });
+
+  it("malformed - closes with the code of a frame error, and the broker serves on", async () => {
+    await withBroker(async (_broker, connect) => {
+      for (const body of ["", "\0", "\0\0\0\0\xff", "\0\xff\xff\xff\xff\0\0\0"]) {
+        const connection = await connect();
+        await declareQueue(connection, "q");
+        const channel = await connection.open();
+        const raw = Uint8Array.from(body, (one) => one.charCodeAt(0));
+        connection.encoder.publish(channel.id, RESTORE, "q", false, NONE, raw);
+        connection.flush();
+        assert.match((await connection.closed)!.message, /FRAME_ERROR/);
+      }
+      const connection = await connect();
+      assert.match(await restore(connection, "none", {}), /NOT_FOUND/);
+      assert.deepEqual(await dump(connection, "q"), []);
+      await connection.close();
+    });
+  });
+});
