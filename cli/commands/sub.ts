@@ -30,6 +30,7 @@ const topics = group("Messages", {
 });
 
 export default command({
+  addresses: { names: "exchanges" },
   argument: [
     "[endpoint...]",
     "where to connect; @ in front binds; or the exchange of a broker: amqp://host//exchange, amqp:exchange",

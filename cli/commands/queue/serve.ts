@@ -18,6 +18,9 @@ export default command({
     "[endpoint...]",
     `where to listen: amqp://host:port, mqtt://…, stomp://…, ws://…, with TLS amqps://…, mqtts://…, stomps://…, wss://…, :port (${HERE})`,
   ],
+  addresses: {
+    schemes: ["amqp", "mqtt", "stomp", "ws"].flatMap((scheme) => [`${scheme}://`, `${scheme}s://`]),
+  },
   options: {
     ...readiness,
     ...group("Endpoints", {

@@ -46,6 +46,13 @@ export function deliveryLimitOf(info: QueueInfo): number | undefined {
   return limits.length === 0 ? undefined : Math.min(...limits);
 }
 
+/** An exchange as the HTTP API describes it. */
+export interface ExchangeInfo {
+  /** Empty: the default exchange. */
+  readonly name: string;
+  readonly type: string;
+}
+
 /** The default URL of a broker's HTTP API, with RabbitMQ's ports. */
 export function managementUrl({ endpoint }: BrokerAddress): string {
   if (endpoint.scheme === "inproc") {
@@ -62,6 +69,14 @@ export function managementUrl({ endpoint }: BrokerAddress): string {
  */
 export async function listQueues(bases: readonly string[], broker: BrokerAddress): Promise<QueueInfo[]> {
   return await askList(bases, broker, `queues/${encodeURIComponent(broker.vhost)}`);
+}
+
+/** Lists the exchanges of the broker's virtual host. @param bases as for `listQueues` */
+export async function listExchanges(
+  bases: readonly string[],
+  broker: BrokerAddress,
+): Promise<ExchangeInfo[]> {
+  return await askList(bases, broker, `exchanges/${encodeURIComponent(broker.vhost)}`);
 }
 
 /** Describes one queue. @param bases as for `listQueues` */

@@ -49,3 +49,14 @@ const QUEUE_MEMORY = 2048;
 export function memoryOf(queue: Queue): number {
   return queue.lanes.reduce((bytes, lane) => bytes + lane.memory, QUEUE_MEMORY);
 }
+
+/** Describes a queue with its memory, and with its counters since the start, from which a client computes rates. */
+export function countedRow(queue: Queue, node: string): Row {
+  const { published, acknowledged, delivered, deliveredNoAck, got, gotNoAck } = queue.stats;
+  const deliver_get = delivered + deliveredNoAck + got + gotNoAck;
+  return {
+    ...queueRow(queue, node),
+    memory: memoryOf(queue),
+    message_stats: { publish: published, deliver_get, ack: acknowledged },
+  };
+}
