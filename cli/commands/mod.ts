@@ -165,6 +165,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./queue/info.ts"),
   },
   {
+    name: "queue check",
+    group: "Queue",
+    summary: "check the limits of a queue, or the health of a broker, for monitoring",
+    load: () => import("./queue/check.ts"),
+  },
+  {
     name: "queue declare",
     group: "Queue",
     summary: "create a queue, or check its properties",

@@ -3,6 +3,7 @@ import { after, describe } from "node:test";
 import { BROKERS } from "../support/brokers.ts";
 import { target } from "../support/mqcat.ts";
 import { cheats } from "./queue/cheats.ts";
+import { checking } from "./queue/checking.ts";
 import { contextOf } from "./queue/context.ts";
 import { deadLetters } from "./queue/dead_letters.ts";
 import { dumping } from "./queue/dumping.ts";
@@ -36,6 +37,7 @@ const SUITES = [
   dumping,
   selecting,
   following,
+  checking,
   probed,
   progress,
   top,

@@ -14,7 +14,15 @@ import { type Consuming, filterOf } from "./consuming.ts";
 import type { ChannelContext } from "./contract.ts";
 import { REPLY_TO } from "../../core/clients/direct_reply.ts";
 import { DUMP, SNAPSHOT } from "../../../amqp/dump.ts";
-import { PEEK, PEEK_EXCHANGES, PEEK_QUEUES, SWEEP, SWEEP_LIMIT, SWEEP_TO } from "../../../amqp/peek.ts";
+import {
+  PEEK,
+  PEEK_EXCHANGES,
+  PEEK_NODE,
+  PEEK_QUEUES,
+  SWEEP,
+  SWEEP_LIMIT,
+  SWEEP_TO,
+} from "../../../amqp/peek.ts";
 import { messagesIn, snapshotOf } from "./dump.ts";
 import { descriptionsOf, messagesOf, Peek, type ShownMessage } from "./peek.ts";
 import { SweepJob } from "./sweep.ts";
@@ -238,6 +246,9 @@ function peek(channel: MethodChannel, args: MethodArgs<"basic.consume">): void {
       may(access, "write", "exchange", name)
     );
     shown = descriptionsOf(exchanges.map(({ name, definition: { type } }) => ({ name, type })));
+  } else if (args.queue === PEEK_NODE) {
+    const { node, blocked = null } = channel.host;
+    shown = descriptionsOf([{ name: node, running: true, blocked }]);
   } else {
     const name = channel.queueName(args.queue);
     access.check("read", "queue", name);

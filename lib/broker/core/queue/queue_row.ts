@@ -36,6 +36,7 @@ export function queueRow(queue: Queue, node: string): Row {
     message_bytes: readyBytes + unackedBytes,
     message_bytes_ready: readyBytes,
     message_bytes_unacknowledged: unackedBytes,
+    ...receivedAt(queue),
     policy: queue.policies?.policy?.name ?? null,
     operator_policy: queue.policies?.operatorPolicy?.name ?? null,
     effective_policy_definition: { ...queue.policies?.definition },
@@ -59,4 +60,16 @@ export function countedRow(queue: Queue, node: string): Row {
     memory: memoryOf(queue),
     message_stats: { publish: published, deliver_get, ack: acknowledged },
   };
+}
+
+/**
+ * When the oldest ready message arrived, in milliseconds since 1970. These members are not RabbitMQ's, whose
+ * `head_message_timestamp` is the property `timestamp` of a message.
+ */
+function receivedAt({ oldest }: Queue): Row {
+  if (oldest === undefined) return { oldest_message_received_timestamp: null };
+  const { time, isExact } = oldest;
+  return isExact
+    ? { oldest_message_received_timestamp: time }
+    : { oldest_message_received_timestamp: null, oldest_message_received_before: time };
 }
