@@ -129,6 +129,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./queue/run.ts"),
   },
   {
+    name: "queue page",
+    group: "Queue",
+    summary: "serve a page for browsers: queues, exchanges and clients of a broker, with charts",
+    load: () => import("./queue/page.ts"),
+  },
+  {
     name: "queue put",
     group: "Queue",
     summary: "put each line into a queue, and wait for the confirm",
