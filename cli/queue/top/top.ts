@@ -6,7 +6,7 @@ import type { Session } from "../../app/session.ts";
 import { isColourful } from "../../app/terminal.ts";
 import { SORT_COLUMNS, type SortColumn } from "./columns.ts";
 import { MAX_PAGE, type QueueSample, type Sample, type Sampler } from "./sample.ts";
-import type { Key, Screen } from "./screen.ts";
+import type { Key, Screen } from "../../app/screen.ts";
 import { BRIGHT, PLAIN, screenLines, tableLines, totalLines, type View } from "./table.ts";
 
 /** The values of the options. */
@@ -67,7 +67,7 @@ export class Top {
     if (!isTerminal(1) || !isTerminal(0)) {
       throw new UsageError("the table needs a terminal (try --once for a single one, or -J for JSON)");
     }
-    const { Screen } = await import("./screen.ts");
+    const { Screen } = await import("../../app/screen.ts");
     const first = await this.#take(this.#rows(24));
     this.#screen = new Screen(this.#session, (key) => this.#onKey(key), () => this.#wake());
     this.#session.onStop(() => this.#wake());

@@ -1,6 +1,6 @@
 import fs from "node:fs";
 import process from "node:process";
-import type { Session } from "../../app/session.ts";
+import type { Session } from "./session.ts";
 
 const ENTER = "\x1b[?1049h\x1b[?25l";
 const LEAVE = "\x1b[?25h\x1b[?1049l";
