@@ -3,10 +3,19 @@
  * arguments.
  */
 import type { FieldTable } from "../types/field_value.ts";
-import { PEEK, PEEK_EXCHANGES, PEEK_QUEUES, SWEEP, SWEEP_LIMIT, SWEEP_TO, WHERE } from "../peek.ts";
+import {
+  PEEK,
+  PEEK_EXCHANGES,
+  PEEK_NODE,
+  PEEK_QUEUES,
+  SWEEP,
+  SWEEP_LIMIT,
+  SWEEP_TO,
+  WHERE,
+} from "../peek.ts";
 import type { AmqpConnection } from "./connection.ts";
 import type { ChannelEvents } from "./channel.ts";
-import type { ExchangeInfo, QueueInfo } from "./management.ts";
+import type { ExchangeInfo, NodeInfo, QueueInfo } from "./management.ts";
 
 const MOST = 2 ** 31 - 1;
 
@@ -87,6 +96,11 @@ export async function sweepQueue(
 /** Describes the queues that the user may read. Requires `connection.peeks`. */
 export function inspectQueues(connection: AmqpConnection): Promise<QueueInfo[]> {
   return inspect(connection, PEEK_QUEUES);
+}
+
+/** Describes the node. Requires `connection.peeks`. */
+export function inspectNodes(connection: AmqpConnection): Promise<NodeInfo[]> {
+  return inspect(connection, PEEK_NODE);
 }
 
 /** Describes the exchanges to which the user may publish. Requires `connection.peeks`. */

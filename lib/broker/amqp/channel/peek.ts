@@ -83,7 +83,7 @@ export function* messagesOf(
   }
 }
 
-/** Makes a message of JSON for each queue or exchange, which describes it as RabbitMQ's HTTP API does. */
+/** Makes a message of JSON for each row, which describes it as RabbitMQ's HTTP API does. */
 export function* descriptionsOf(rows: readonly unknown[]): Generator<ShownMessage, void> {
   for (const row of rows) {
     const body = new TextEncoder().encode(JSON.stringify(row));
