@@ -159,6 +159,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./queue/list.ts"),
   },
   {
+    name: "queue top",
+    group: "Queue",
+    summary: "watch the queues of a broker: depths, rates, consumers, alarms",
+    load: () => import("./queue/top.ts"),
+  },
+  {
     name: "queue info",
     group: "Queue",
     summary: "show the properties of a queue",
