@@ -129,6 +129,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./queue/run.ts"),
   },
   {
+    name: "queue page",
+    group: "Queue",
+    summary: "serve a page for browsers: queues, exchanges and clients of a broker, with charts",
+    load: () => import("./queue/page.ts"),
+  },
+  {
     name: "queue put",
     group: "Queue",
     summary: "put each line into a queue, and wait for the confirm",
@@ -151,6 +157,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     group: "Queue",
     summary: "list the queues of a broker",
     load: () => import("./queue/list.ts"),
+  },
+  {
+    name: "queue top",
+    group: "Queue",
+    summary: "watch the queues of a broker: depths, rates, consumers, alarms",
+    load: () => import("./queue/top.ts"),
   },
   {
     name: "queue info",

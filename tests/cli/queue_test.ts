@@ -21,6 +21,7 @@ import { refusals } from "./queue/refused.ts";
 import { selecting } from "./queue/selecting.ts";
 import { streams } from "./queue/streams.ts";
 import { threeWays } from "./queue/three_ways.ts";
+import { top } from "./queue/top.ts";
 import { usage } from "./queue/usage.ts";
 
 const SUITES = [
@@ -41,6 +42,7 @@ const SUITES = [
   counted,
   probed,
   progress,
+  top,
   usage,
   cheats,
 ];

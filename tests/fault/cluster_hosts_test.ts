@@ -92,7 +92,7 @@ describe("hosts of a cluster", () => {
     await declare("home", "b");
     await declare("dead", "a", "--type", "quorum");
     await declare("work", "b", "-a", "x-dead-letter-exchange=", "-a", "x-dead-letter-routing-key=dead");
-    await well("queue", "bind", "home", "orders", "-t", "new", ...at("a"));
+    await well("queue", "bind", "home", "orders", "-t", "new", "--url", cluster.url("a"));
     await declare("elsewhere", "a", "--type", "quorum");
     await well("queue", "put", "work", "-D", "again", ...at("a"));
     await run(

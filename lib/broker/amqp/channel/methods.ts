@@ -6,7 +6,7 @@ import type { Access } from "../../core/users/permissions.ts";
 import { QueueConsumer } from "../../core/queue/consumer.ts";
 import * as operations from "../../core/clients/operations.ts";
 import type { Queue } from "../../core/queue/queue.ts";
-import { queueRow } from "../../core/queue/queue_row.ts";
+import { countedRow } from "../../core/queue/queue_row.ts";
 import { Sweep, type SweepAction } from "../../core/queue/sweep.ts";
 import { randomName } from "../../core/clients/names.ts";
 import { Confirms } from "./confirms.ts";
@@ -240,7 +240,7 @@ function peek(channel: MethodChannel, args: MethodArgs<"basic.consume">): void {
   let shown;
   if (args.queue === PEEK_QUEUES) {
     const queues = [...vhost.queues.values()].filter(({ name }) => may(access, "read", "queue", name));
-    shown = descriptionsOf(queues.map((queue) => queueRow(queue, channel.host.node)));
+    shown = descriptionsOf(queues.map((queue) => countedRow(queue, channel.host.node)));
   } else if (args.queue === PEEK_EXCHANGES) {
     const exchanges = [...vhost.exchanges.values()].filter(({ name }) =>
       may(access, "write", "exchange", name)

@@ -43,6 +43,25 @@ export function queueRow(queue: Queue, node: string): Row {
   };
 }
 
+/** The memory of a queue's objects without its index, in bytes; an estimate. */
+const QUEUE_MEMORY = 2048;
+
+/** The memory of a queue, in bytes; an estimate. */
+export function memoryOf(queue: Queue): number {
+  return queue.lanes.reduce((bytes, lane) => bytes + lane.memory, QUEUE_MEMORY);
+}
+
+/** Describes a queue with its memory, and with its counters since the start, from which a client computes rates. */
+export function countedRow(queue: Queue, node: string): Row {
+  const { published, acknowledged, delivered, deliveredNoAck, got, gotNoAck } = queue.stats;
+  const deliver_get = delivered + deliveredNoAck + got + gotNoAck;
+  return {
+    ...queueRow(queue, node),
+    memory: memoryOf(queue),
+    message_stats: { publish: published, deliver_get, ack: acknowledged },
+  };
+}
+
 /**
  * When the oldest ready message arrived, in milliseconds since 1970. These members are not RabbitMQ's, whose
  * `head_message_timestamp` is the property `timestamp` of a message.
