@@ -14,6 +14,7 @@ import { commands } from "./queue/exec.ts";
 import { following } from "./queue/following.ts";
 import { hosts } from "./queue/hosts.ts";
 import { looking } from "./queue/looking.ts";
+import { pages } from "./queue/page.ts";
 import { probed } from "./queue/probed.ts";
 import { progress } from "./queue/progress.ts";
 import { putAndGet } from "./queue/put_get.ts";
@@ -42,6 +43,7 @@ const SUITES = [
   counted,
   probed,
   progress,
+  pages,
   top,
   usage,
   cheats,
