@@ -10,11 +10,13 @@ export interface Clock {
   now(): number;
   /** Milliseconds that never go back, for heartbeats. */
   monotonic(): number;
+  /** Calls `callback` once, after `ms` milliseconds. */
   setTimeout(callback: () => void, ms: number): Timer;
   /** Ends a timer; undefined is ignored. */
   clearTimeout(timer: Timer): void;
   /** Calls `callback` regularly; once if several times have passed at once. */
   setInterval(callback: () => void, ms: number): Timer;
+  /** Ends a regular timer; undefined is ignored. */
   clearInterval(timer: Timer): void;
 }
 

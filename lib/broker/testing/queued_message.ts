@@ -6,9 +6,13 @@ import { UNACKED } from "../core/queue/lane.ts";
 
 /** A message in a queue. */
 export interface QueuedMessage {
+  /** The exchange that it was published to; empty for the default exchange. */
   readonly exchange: string;
+  /** The routing key that it was published with. */
   readonly routingKey: string;
+  /** The properties, with the headers. */
   readonly properties: BasicProperties;
+  /** The body. */
   readonly body: Uint8Array;
   /** The body as text. */
   readonly text: string;

@@ -38,15 +38,18 @@ export class TestClock implements Clock {
   /** The time; while it runs, what is added to that of the system. */
   #time: number;
 
+  /** Makes a clock that starts now, and stands still. */
   constructor({ start = Date.now(), running = false }: TestClockOptions = {}) {
     this.#running = running;
     this.#time = running ? start - Date.now() : start;
   }
 
+  /** Milliseconds since 1970. */
   now(): number {
     return this.#running ? this.#time + Date.now() : this.#time;
   }
 
+  /** The same as `now`. */
   monotonic(): number {
     return this.now();
   }
@@ -77,19 +80,23 @@ export class TestClock implements Clock {
     if (this.#running) { for (const timer of this.#timers) this.#arm(timer); }
   }
 
+  /** Calls `callback` once, after `ms` milliseconds of this clock. */
   setTimeout(callback: () => void, ms: number): Timer {
     return this.#add(callback, ms, 0);
   }
 
+  /** Ends a timer; undefined is ignored. */
   clearTimeout(timer: Timer): void {
     const known = timer as TestTimer | undefined;
     if (known !== undefined && this.#timers.delete(known)) clearTimeout(known.real);
   }
 
+  /** Calls `callback` regularly; once if several times have passed at once. */
   setInterval(callback: () => void, ms: number): Timer {
     return this.#add(callback, ms, Math.max(1, ms));
   }
 
+  /** Ends a regular timer; undefined is ignored. */
   clearInterval(timer: Timer): void {
     this.clearTimeout(timer);
   }
