@@ -1,6 +1,7 @@
 /** The program after its entry point: finds the command, loads only that one, and runs it. */
 import { hasOption, run } from "./app/command.ts";
 import { exitCodeOf, UsageError } from "./app/errors.ts";
+import { printPage } from "./app/page.ts";
 import { phrase, Reporter } from "./app/reporter.ts";
 import { ALIASES, COMMANDS } from "./commands/mod.ts";
 
@@ -38,8 +39,9 @@ async function dispatch(words: string[]): Promise<number> {
   }
   if (name === "complete") {
     // The scripts of `mqcat completion` call this.
-    const { complete } = await import("./commands/completion.ts");
-    await complete(rest[0] === "--" ? rest.slice(1) : rest, COMMANDS);
+    const { candidates } = await import("./completion/complete.ts");
+    const found = await candidates(rest[0] === "--" ? rest.slice(1) : rest);
+    if (found.length > 0) printPage(found.map(([word, text]) => `${word}\t${text}`).join("\n"));
     return 0;
   }
   const meant = ALIASES[name] ?? name;

@@ -76,6 +76,10 @@ export interface CommandDefinition<O extends Options> {
   readonly options: O;
   /** The diagnostic options of this command. Default: all of them. */
   readonly diagnostics?: readonly (keyof typeof DIAGNOSTICS)[];
+  /** The allowed operands, by their placeholder in `argument`, where they are a fixed set. */
+  readonly choices?: Readonly<Record<string, readonly string[]>>;
+  /** What completions offer for an endpoint. Default: the schemes of ZeroMQ, and queues of brokers */
+  readonly addresses?: { readonly schemes?: readonly string[]; readonly names?: "queues" | "exchanges" };
   /** Whether options after the first operand are operands, too: those of another program. */
   readonly passThrough?: boolean;
   /** The text of `cheats/NAME.md`, shown after the options. */
@@ -215,23 +219,27 @@ export function hasOption(definition: Command, flag: string): boolean {
   });
 }
 
-/** The options of a command as completions show them: names without dashes. */
-export function describeOptions(definition: Command): OptionDescription[] {
-  return Object.values(definition.options).map(({ flags, description, kind, parse }) => {
-    const { long, short } = new ParserOption(flags);
-    const words = (parse as Choice).words ?? [];
-    return { long: long!.slice(2), short: short?.slice(1), description, isFlag: kind === "flag", words };
-  });
-}
-
 /** One option, for completions. */
 export interface OptionDescription {
-  readonly long: string;
+  /** Its key in the values of the action. */
+  readonly key: string;
+  readonly long: string | undefined;
   readonly short: string | undefined;
   readonly description: string;
-  readonly isFlag: boolean;
+  readonly kind: Option<unknown>["kind"];
+  /** The placeholder of its value, `<file>`; empty for a switch. */
+  readonly value: string;
   /** The allowed values, where they are a fixed set. */
   readonly words: readonly string[];
+}
+
+/** The options of a command as completions need them. */
+export function describeOptions(definition: Command): OptionDescription[] {
+  return Object.entries(definition.options).map(([key, { flags, description, kind, parse }]) => {
+    const { long, short } = new ParserOption(flags);
+    const value = /[<[].*$/.exec(flags)?.[0] ?? "";
+    return { key, long, short, description, kind, value, words: (parse as Choice).words ?? [] };
+  });
 }
 
 function build(
@@ -273,6 +281,9 @@ function build(
   return { parser, keys, warnings };
 }
 
+/** What may be the user and the password in a URL. */
+const PASSWORD = /[^/,\s]+:[^/,\s]*@/g;
+
 function checked({ flags, parse, bytes }: Option<unknown>, text: string): unknown {
   const name = new ParserOption(flags).long;
   if (isDamaged(text)) {
@@ -281,7 +292,8 @@ function checked({ flags, parse, bytes }: Option<unknown>, text: string): unknow
   try {
     return parse(text);
   } catch (error) {
-    throw new UsageError(`${name} '${text}': ${error instanceof Error ? error.message : error}`);
+    const shown = text.replace(PASSWORD, "…@");
+    throw new UsageError(`${name} '${shown}': ${error instanceof Error ? error.message : error}`);
   }
 }
 

@@ -1,3 +1,4 @@
+import { durationText } from "./text.ts";
 import type { Session } from "./session.ts";
 
 /** The shortest time between two updates of the line, in milliseconds. */
@@ -50,7 +51,7 @@ export class Progress {
   #rest(elapsed: number): string {
     const part = this.#part();
     if (part === undefined || part <= 0) return "";
-    const seconds = Math.ceil(elapsed * (1 - part) / part / 1000);
+    const seconds = elapsed * (1 - part) / part / 1000;
     return `, ${Math.floor(part * 100)} %, ${durationText(seconds)} left`;
   }
 
@@ -64,12 +65,4 @@ export class Progress {
     const rate = Math.round((count - first.count) / Math.max(EVERY_MS, now - first.at) * 1000);
     this.#session.reporter.status(`${count} ${this.#what()}, ${rate}/s${this.#rest(now - this.#began)}`);
   }
-}
-
-/** Seconds as `12 s`, `3 min 20 s`, `2 h 5 min`. */
-function durationText(seconds: number): string {
-  if (seconds < 60) return `${seconds} s`;
-  const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min ${seconds % 60} s`;
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

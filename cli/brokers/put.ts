@@ -221,7 +221,7 @@ export function report(session: Session, outlet: Outlet, given: number, failure?
     reasons.push(`${messages(unconfirmed)} ${unconfirmed === 1 ? "was" : "were"} not confirmed${because}`);
   }
   const others = counts.unsent - refused - returned - unconfirmed;
-  if (others > 0) reasons.push(`${messages(others)} could not be delivered`);
+  if (others > 0) reasons.push(`${messages(others)} ${others === 1 ? "was" : "were"} not sent`);
   const why = failure === undefined ? "" : `: ${phrase(failure)}`;
   session.reporter.error(new Error(`${reasons.join("; ")}${why}`, { cause: failure }));
   session.exitCode = failure === undefined ? EXIT.undelivered : exitCodeOf(failure);

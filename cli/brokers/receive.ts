@@ -4,6 +4,7 @@ import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { checkExec } from "../io/exec.ts";
 import type { BrokerOperand } from "../options/systems.ts";
+import { statsOf } from "../records/stats.ts";
 import { type OutputOptions, styleOf } from "../records/writer.ts";
 import { getAll, type GetOptions } from "./get.ts";
 import { type OriginValues, patternsOf } from "./systems.ts";
@@ -11,6 +12,7 @@ import { type OriginValues, patternsOf } from "./systems.ts";
 /** The values of the options of a command that receives from a broker. */
 export type ReceiveValues = OriginValues & OutputOptions & GetOptions & {
   readonly separator?: string | undefined;
+  readonly stats?: boolean | undefined;
 };
 
 /** Prints copies of published messages, or runs a command for each. */
@@ -21,7 +23,11 @@ export async function subscribe(
 ): Promise<void> {
   checkExec(values);
   const separator = values.separator === undefined ? undefined : utf8(values.separator);
-  const style = styleOf(session, values, true, separator);
+  const counts = await statsOf(session, values);
+  const style = {
+    ...styleOf(session, values, true, separator),
+    ...(counts === undefined ? {} : { stats: { counts, prefixes: [] } }),
+  };
   const patterns = await patternsOf(system);
   // No other receiver could process the message, and a repetition is for work that must be done.
   const options = { ...values, maxAttempts: 1, onError: "drop" } as const;

@@ -130,6 +130,10 @@ export type QueueWriter = (delivery: Delivery, endpoint: string) => void;
 
 /** @throws {Error} the template is invalid */
 export function queueWriter(output: Output, style: RecordStyle): QueueWriter {
+  if (style.stats !== undefined) {
+    const { counts } = style.stats;
+    return ({ routingKey, content: { bodyStart, bodyEnd } }) => counts.count(routingKey, bodyEnd - bodyStart);
+  }
   if (style.format !== undefined) return templateWriter(output, style.format, style.escaped ?? false);
   if (style.framing === "json") {
     return (delivery, endpoint) => output.append(lineOf(delivery, endpoint, style));

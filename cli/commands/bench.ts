@@ -120,6 +120,7 @@ export default command({
     "benchmark: push-pull, pub-sub, req-rep, queue; @ in front of an endpoint binds, > connects; push-pull and pub-sub " +
     "also take the address of a broker",
   ],
+  choices: { benchmark: BENCHMARKS },
   options,
   examples,
   async action({ session, values, operands }) {

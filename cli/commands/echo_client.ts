@@ -12,6 +12,7 @@ import type { Splitter } from "../records/splitter.ts";
 
 export default command({
   argument: ["[endpoint]", "where to connect: tcp, unix, tls or udp (default: 127.0.0.1:65432)"],
+  addresses: { schemes: ["tcp://", "tls://", "udp://", "unix:///"] },
   options: {
     ...readiness,
     ...group("Messages", {

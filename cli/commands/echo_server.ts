@@ -11,6 +11,7 @@ import { reloadedTls, tlsServer } from "../options/tls.ts";
 
 export default command({
   argument: ["[endpoint]", "where to listen: tcp, unix, tls or udp (default: 127.0.0.1:65432)"],
+  addresses: { schemes: ["tcp://", "tls://", "udp://", "unix:///"] },
   options: {
     ...readiness,
     ...group("Connections", {

@@ -129,6 +129,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./queue/run.ts"),
   },
   {
+    name: "queue page",
+    group: "Queue",
+    summary: "serve a page for browsers: queues, exchanges and clients of a broker, with charts",
+    load: () => import("./queue/page.ts"),
+  },
+  {
     name: "queue put",
     group: "Queue",
     summary: "put each line into a queue, and wait for the confirm",
@@ -153,10 +159,22 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./queue/list.ts"),
   },
   {
+    name: "queue top",
+    group: "Queue",
+    summary: "watch the queues of a broker: depths, rates, consumers, alarms",
+    load: () => import("./queue/top.ts"),
+  },
+  {
     name: "queue info",
     group: "Queue",
     summary: "show the properties of a queue",
     load: () => import("./queue/info.ts"),
+  },
+  {
+    name: "queue check",
+    group: "Queue",
+    summary: "check the limits of a queue, or the health of a broker, for monitoring",
+    load: () => import("./queue/check.ts"),
   },
   {
     name: "queue declare",

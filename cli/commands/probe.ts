@@ -29,6 +29,12 @@ const CODES: Record<Finding["outcome"], number> = {
 
 export default command({
   argument: ["<endpoint...>", "tcp, ipc, unix, tls, ws or wss, or a URL of amqp, mqtt, stomp or http"],
+  addresses: {
+    schemes: ["tcp", "tls", "ws", "wss", ...Object.keys(SCHEMES)].map((scheme) => `${scheme}://`).concat(
+      "ipc:///",
+      "unix:///",
+    ),
+  },
   options: {
     ...group("Output", { json: flag("-J, --json", "one JSON record for each endpoint") }),
     ...group("Timing", {

@@ -29,6 +29,7 @@ export default command({
     "[endpoint...]",
     "where to listen; > in front connects; or the exchange of a broker: amqp://host//exchange, amqp:exchange",
   ],
+  addresses: { names: "exchanges" },
   options: {
     ...publishing,
     ...topics,

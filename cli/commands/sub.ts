@@ -8,9 +8,10 @@ import { spreading } from "../options/broker.ts";
 import { matches, prefetch, quality } from "../options/brokers.ts";
 import { brokerContext } from "../options/context.ts";
 import { planEndpoints } from "../options/endpoints.ts";
-import { conflation, ending, exec, output, receiving, zeromq } from "../options/options.ts";
+import { conflation, ending, exec, output, receiving, stats, zeromq } from "../options/options.ts";
 import { brokerOperand } from "../options/systems.ts";
 import { filterOf, where } from "../options/where.ts";
+import { statsOf } from "../records/stats.ts";
 import { styleOf } from "../records/writer.ts";
 import { receiveAll } from "../zmq/receive.ts";
 import { open, socketOptions } from "../zmq/socket.ts";
@@ -30,6 +31,7 @@ const topics = group("Messages", {
 });
 
 export default command({
+  addresses: { names: "exchanges" },
   argument: [
     "[endpoint...]",
     "where to connect; @ in front binds; or the exchange of a broker: amqp://host//exchange, amqp:exchange",
@@ -39,6 +41,7 @@ export default command({
     ...topics,
     ...where,
     ...output,
+    ...stats,
     ...ending,
     ...receiving,
     ...conflation,
@@ -59,7 +62,11 @@ export default command({
     const plan = planEndpoints(session.command, "connect", values, operands);
     checkExec(values);
     const separator = values.separator === undefined ? undefined : utf8(values.separator);
-    const style = styleOf(session, values, true, separator);
+    const counts = await statsOf(session, values);
+    const style = {
+      ...styleOf(session, values, true, separator),
+      ...(counts === undefined ? {} : { stats: { counts, prefixes: values.topic } }),
+    };
     const socket = new Sub(await socketOptions(session, values));
     for (const topic of values.topic.length === 0 ? [""] : values.topic) socket.subscribe(topic);
     const filter = await filterOf(values);

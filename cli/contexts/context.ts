@@ -19,29 +19,35 @@ export interface Choice {
 /**
  * Finds the context that was named, else the one of the project, else the one in use.
  *
+ * @param limit the time limit of its password-command, in milliseconds. Default: none
  * @returns undefined when there is none
  * @throws {UsageError} the named context does not exist, or a file is malformed
  */
-export function chooseContext(choice: Choice | undefined): Context | undefined {
+export function chooseContext(choice: Choice | undefined, limit?: number): Context | undefined {
   const user = readUserConfig();
   const project = findProject(user);
-  if (choice !== undefined) return found(choice, true, user, project);
+  const from = { user, project, limit };
+  if (choice !== undefined) return found(choice, true, from);
   const { context } = project?.config ?? {};
   if (project !== undefined && project.config === undefined) return new ForbiddenContext(project.file);
-  if (context !== undefined) return found({ name: context, by: project!.file }, false, user, project);
+  if (context !== undefined) return found({ name: context, by: project!.file }, false, from);
   if (user.context === undefined) return undefined;
-  return found({ name: user.context, by: "mqcat context use" }, false, user, project);
+  return found({ name: user.context, by: "mqcat context use" }, false, from);
 }
 
-function found(
-  { name, by }: Choice,
-  isExplicit: boolean,
-  user: Config,
-  project: Project | undefined,
-): Context {
+/** The files of contexts, and the time limit of their commands, in milliseconds. */
+interface Sources {
+  readonly user: Config;
+  readonly project: Project | undefined;
+  readonly limit: number | undefined;
+}
+
+function found({ name, by }: Choice, isExplicit: boolean, { user, project, limit }: Sources): Context {
   for (const config of [project?.config, user]) {
     const entries = config?.contexts.get(name);
-    if (entries !== undefined) return new StoredContext(name, by, isExplicit, config!.file, entries);
+    if (entries !== undefined) {
+      return new StoredContext({ name, by, isExplicit, file: config!.file }, entries, limit);
+    }
   }
   const names = [...project?.config?.contexts.keys() ?? [], ...user.contexts.keys()];
   const remedy = project !== undefined && project.config === undefined
@@ -62,15 +68,21 @@ class StoredContext implements Context {
   readonly isExplicit: boolean;
   readonly file: string;
   readonly #entries: Entries;
+  readonly #limit: number | undefined;
   /** The output of the command, or the answer at the prompt. */
   #secret: string | undefined;
 
-  constructor(name: string, by: string, isExplicit: boolean, file: string, entries: Entries) {
+  constructor(
+    { name, by, isExplicit, file }: Pick<Context, "name" | "by" | "isExplicit" | "file">,
+    entries: Entries,
+    limit: number | undefined,
+  ) {
     this.name = name;
     this.by = by;
     this.isExplicit = isExplicit;
     this.file = file;
     this.#entries = entries;
+    this.#limit = limit;
   }
 
   url(system: BrokerSystem): string {
@@ -104,6 +116,7 @@ class StoredContext implements Context {
     const { error, status, stdout } = spawnSync(command, {
       shell: true,
       stdio: ["ignore", "pipe", "inherit"],
+      ...(this.#limit === undefined ? {} : { timeout: this.#limit, killSignal: "SIGKILL" as const }),
       encoding: "utf8",
     });
     const password = stdout?.replace(/\r?\n$/, "") ?? "";

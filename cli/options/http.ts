@@ -2,12 +2,21 @@
 
 const FORM = "expected host:port, :port or http://host:port";
 
-/** Parses the addresses of the HTTP API of a broker, with commas between those of a cluster, to URLs. */
+/**
+ * Parses the addresses of the HTTP API of a broker, with commas between those of a cluster, to URLs. They may have a login.
+ *
+ * @throws {Error} an address is malformed; the message does not contain it
+ */
 export function httpUrls(text: string): string[] {
   return text.split(",").map((part) => {
-    const address = part.trim();
-    if (/^https?:\/\/[^/]/.test(address) && URL.canParse(address)) return address;
-    return `http://${hostAndPort(address)}`;
+    const [, scheme, login = "", host] = /^(?:(https?):\/\/)?([^/@]*@)?([^]*)$/i.exec(part.trim())!;
+    try {
+      const url = `${scheme ?? "http"}://${login}${scheme === undefined ? hostAndPort(host!) : host}`;
+      new URL(url);
+      return url;
+    } catch {
+      throw new Error(FORM);
+    }
   });
 }
 

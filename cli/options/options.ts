@@ -117,6 +117,14 @@ export const output = group("Output", {
   ),
 });
 
+/** Counts instead of messages. */
+export const stats = group("Output", {
+  stats: flag(
+    "--stats",
+    "count messages by topic instead of printing them: each second on a terminal or with -J",
+  ),
+});
+
 /** When the command ends. */
 export const ending = group("Timing", {
   count: option("-n, --count <number>", "end after this number of messages", integer(1)),

@@ -1,3 +1,4 @@
+import { readName } from "../../lib/bytes/text_cache.ts";
 import { isTerminal } from "../../lib/transport/runtime/stdout.ts";
 import { Batch } from "../../lib/zmtp/batch.ts";
 import { byteLength, utf8 } from "../../lib/zmtp/bytes.ts";
@@ -9,6 +10,7 @@ import { type JsonRecord, toRecord } from "./json.ts";
 import { formatRoutingId } from "./routing_id.ts";
 import { type Framing, framingOf } from "./splitter.ts";
 import { timestamp } from "./time.ts";
+import type { TopicCounts } from "./topic_counts.ts";
 import { visible, visibleJson } from "./visible.ts";
 
 const NEWLINE = Uint8Array.of(0x0a);
@@ -34,6 +36,12 @@ export interface RecordStyle {
   readonly escaped?: boolean | undefined;
   /** Whether a record has the time of arrival. */
   readonly timestamps?: boolean | undefined;
+  /** Counts messages, which are then not written (--stats). */
+  readonly stats?: {
+    readonly counts: TopicCounts;
+    /** The topics that were subscribed to: the longest that fits is the topic of a message of one frame. */
+    readonly prefixes: readonly string[];
+  };
   /** Called once, when a message of several parts is written in a framing that joins them. */
   readonly onJoined?: () => void;
 }
@@ -79,6 +87,7 @@ export interface RecordWriter {
 
 /** @throws {Error} the template is invalid */
 export function recordWriter(output: Output, style: RecordStyle): RecordWriter {
+  if (style.stats !== undefined) return countingWriter(style.stats);
   if (style.routing !== undefined) return routedWriter(output, style, style.routing);
   if (style.format !== undefined) return templateWriter(output, style, style.format);
   if (style.escaped && style.framing !== "json") return escapedWriter(output, style);
@@ -101,6 +110,35 @@ export function recordWriter(output: Output, style: RecordStyle): RecordWriter {
         output.append(recordLine(style, toRecord(frames, style.hasTopic, endpoint)));
       });
   }
+}
+
+/** Counts the messages of each topic: that is the first of several frames. */
+function countingWriter({ counts, prefixes }: NonNullable<RecordStyle["stats"]>): RecordWriter {
+  const known = prefixes.map((text) => ({ text, bytes: utf8(text) })).sort((a, b) =>
+    b.bytes.length - a.bytes.length
+  );
+  return {
+    write(batch, from, to) {
+      const { bytes } = batch;
+      for (let at = from; at < to;) {
+        const end = batch.skipMessages(at, 1);
+        const start = batch.starts[at]!;
+        const stop = batch.ends[at]!;
+        if (end - at > 1) counts.count(readName(bytes, start, stop), batch.countBytes(at + 1, end));
+        else {
+          const prefix = known.find((prefix) => startsWith(bytes, start, stop, prefix.bytes));
+          counts.count(prefix?.text ?? "", stop - start);
+        }
+        at = end;
+      }
+    },
+  };
+}
+
+function startsWith(bytes: Uint8Array, start: number, end: number, prefix: Uint8Array): boolean {
+  if (end - start < prefix.length) return false;
+  for (let i = 0; i < prefix.length; i++) if (bytes[start + i] !== prefix[i]) return false;
+  return true;
 }
 
 function recordLine({ timestamps, escaped }: RecordStyle, record: JsonRecord): Uint8Array {

@@ -4,6 +4,10 @@
 export const PEEK = "x-mqcat-peek";
 /** A reserved queue name: its messages are JSON objects, one for each queue of the virtual host. */
 export const PEEK_QUEUES = "amq.mqcat.queues";
+/** The same for exchanges. */
+export const PEEK_EXCHANGES = "amq.mqcat.exchanges";
+/** A reserved queue name: its only message is a JSON object that describes the broker's node. */
+export const PEEK_NODE = "amq.mqcat.node";
 
 /**
  * The capability of a server that has filters and sweeps, and an argument of `basic.consume`: a filter. A consumer, a

@@ -15,6 +15,7 @@ import { type Authenticator, TRUST_ALL } from "./core/users/authenticator.ts";
 import type { UserStore } from "./core/users/user_store.ts";
 import { Faults } from "./testing/faults.ts";
 import { formatListen, isLocalPeer, parseListen } from "./endpoint.ts";
+import type { HttpOptions } from "./http/server.ts";
 import { type BrokerOptions, type Settings, settingsOf } from "./options.ts";
 import { type ClientConnection, type Protocol, type ProtocolHost, type ProtocolServer } from "./protocol.ts";
 import { PROTOCOLS } from "./protocols.ts";
@@ -109,15 +110,15 @@ export class Broker implements CoreHost, ProtocolHost {
   }
 
   /**
-   * Serves the part of RabbitMQ's HTTP API that tools need, and metrics.
+   * Serves the part of RabbitMQ's HTTP API that tools need, metrics, and a page for browsers.
    *
    * @param text `host:port`, `:port` for loopback, `*:port` for every interface
    * @returns the URL, `http://host:port`
    * @throws {EndpointError | AddressInUseError} the address cannot be bound
    */
-  async listenHttp(text: string): Promise<string> {
+  async listenHttp(text: string, options: HttpOptions = {}): Promise<string> {
     const { HttpServer } = await import("./http/server.ts");
-    const server = await HttpServer.listen(this, text);
+    const server = await HttpServer.listen(this, text, options);
     this.#listeners.push(server);
     return server.url;
   }

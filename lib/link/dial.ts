@@ -38,7 +38,10 @@ export async function dialFirst<A extends Address, C extends Connection>(
 ): Promise<C> {
   const failures: Error[] = [];
   const given = options.shuffle ? shuffled(addresses) : addresses;
-  for (const address of await options.order?.(given) ?? given) {
+  const order = options.order === undefined
+    ? given
+    : await untilAborted(options.order(given), options.signal);
+  for (const address of order) {
     const name = new Name(address.endpoint, options);
     do {
       try {

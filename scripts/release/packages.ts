@@ -6,6 +6,30 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
+/** The licence of Preact, which is in a file of htm, but not in its package. */
+const PREACT = `The MIT License (MIT)
+
+Copyright (c) 2015-present Jason Miller
+
+Permission is hereby granted, free of charge, to any person obtaining a copy
+of this software and associated documentation files (the "Software"), to deal
+in the Software without restriction, including without limitation the rights
+to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all
+copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+SOFTWARE.
+`;
+
 /** A package that the program contains. */
 export interface Package {
   readonly name: string;
@@ -22,7 +46,7 @@ interface Graph {
   readonly npmPackages: Readonly<Record<string, { name: string; localPath: string }>>;
 }
 
-/** The packages that the modules of the program import. */
+/** The packages that the modules of the program import, and those that are copied into it. */
 export function bundledPackages(): Package[] {
   const info = execFileSync(process.execPath, ["info", "--json", "cli/main.ts"], {
     cwd: root,
@@ -32,7 +56,14 @@ export function bundledPackages(): Package[] {
   });
   const { modules, npmPackages }: Graph = JSON.parse(info);
   const ids = new Set(modules.flatMap(({ npmPackage }) => npmPackage ?? []));
-  return [...ids].map((id) => describe(npmPackages[id]!.localPath)).sort((a, b) => a.name < b.name ? -1 : 1);
+  const imported = [...ids].map((id) => describe(npmPackages[id]!.localPath));
+  return [...imported, ...vendoredPackages()].sort((a, b) => a.name < b.name ? -1 : 1);
+}
+
+/** The packages of which lib/page/vendor has files. */
+export function vendoredPackages(): Package[] {
+  const [htm, uplot] = ["htm", "uplot"].map((name) => describe(`${root}node_modules/${name}`));
+  return [{ ...htm!, text: `${htm!.text}\nIts file contains Preact (MIT):\n\n${PREACT}` }, uplot!];
 }
 
 function describe(folder: string): Package {

@@ -3,6 +3,7 @@ import { after, describe } from "node:test";
 import { BROKERS } from "../support/brokers.ts";
 import { target } from "../support/mqcat.ts";
 import { cheats } from "./queue/cheats.ts";
+import { checking } from "./queue/checking.ts";
 import { contextOf } from "./queue/context.ts";
 import { deadLetters } from "./queue/dead_letters.ts";
 import { dumping } from "./queue/dumping.ts";
@@ -10,6 +11,7 @@ import { endings } from "./queue/ending.ts";
 import { existing } from "./queue/existing.ts";
 import { commands } from "./queue/exec.ts";
 import { following } from "./queue/following.ts";
+import { hosts } from "./queue/hosts.ts";
 import { looking } from "./queue/looking.ts";
 import { probed } from "./queue/probed.ts";
 import { progress } from "./queue/progress.ts";
@@ -18,6 +20,7 @@ import { refusals } from "./queue/refused.ts";
 import { selecting } from "./queue/selecting.ts";
 import { streams } from "./queue/streams.ts";
 import { threeWays } from "./queue/three_ways.ts";
+import { top } from "./queue/top.ts";
 import { usage } from "./queue/usage.ts";
 
 const SUITES = [
@@ -30,11 +33,14 @@ const SUITES = [
   deadLetters,
   streams,
   looking,
+  hosts,
   dumping,
   selecting,
   following,
+  checking,
   probed,
   progress,
+  top,
   usage,
   cheats,
 ];

@@ -21,7 +21,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   stomp: ["bytes", "amqp", "crossing", "link", "transport"],
   crossing: ["amqp", "mqtt", "stomp", "bytes"],
   filter: ["amqp", "link", "bytes", "regex"],
-  broker: ["amqp", "mqtt", "stomp", "crossing", "filter", "bytes", "regex", "transport"],
+  page: [],
+  broker: ["amqp", "mqtt", "stomp", "crossing", "filter", "page", "bytes", "regex", "transport"],
   patterns: [
     "zmq",
     "zmtp",
@@ -253,7 +254,7 @@ describe("imports", () => {
     [
       "lib/broker/x.ts",
       'import "../zmtp/batch.ts";',
-      /broker may import amqp, mqtt, stomp, crossing, filter, bytes, regex, transport/,
+      /broker may import amqp, mqtt, stomp, crossing, filter, page, bytes, regex, transport/,
     ],
     ["lib/echo/x.ts", 'const x = await import("../amqp/frame.ts");', /echo may import transport/],
     ["lib/zmtp/x.ts", 'import { connect } from "../transport/transport.ts";', /only the types/],

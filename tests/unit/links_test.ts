@@ -1,9 +1,13 @@
-/** Checks every link between files of this repository: the file exists, and has the heading that an anchor names. */
+/**
+ * Checks every link between files of this repository: the file exists, and has the heading that an anchor names. The pages of
+ * docs/ list all pages, tasks, dependencies and commands.
+ */
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { COMMANDS } from "../../cli/commands/mod.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -88,6 +92,13 @@ describe("links", () => {
       ...Object.values<string>(imports).map((name) => [name.replace(/^npm:(.+)@/, "$1 ")]),
     ];
     assert.deepEqual(words.filter((forms) => !forms.some((form) => page.includes(form))), []);
+  });
+
+  it("links - docs/addresses.md lists all commands", () => {
+    const page = fs.readFileSync(path.join(ROOT, "docs/addresses.md"), "utf8");
+    const forms = (name: string) => [name, name.split(" ").at(-1)!].map((word) => `\`${word}\``);
+    const names = COMMANDS.map(({ name }) => name);
+    assert.deepEqual(names.filter((name) => !forms(name).some((form) => page.includes(form))), []);
   });
 
   it("links - anchors are those of GitHub", () => {

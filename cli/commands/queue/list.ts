@@ -3,23 +3,37 @@ import { httpUrls } from "../../../lib/amqp/client/near_leader.ts";
 import { inspectQueues } from "../../../lib/amqp/client/peek.ts";
 import examples from "../../cheats/queue-list.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
+import { UsageError } from "../../app/errors.ts";
+import { visible } from "../../app/text.ts";
 import { broker, http } from "../../options/broker.ts";
+import { matchesName } from "../../queue/name_pattern.ts";
 import { type BrokerTarget, targetOf, withConnection } from "../../queue/target.ts";
-import { print, visible } from "./print.ts";
+import { print } from "./print.ts";
 
 const COLUMNS = ["name", "type", "ready", "unacked", "consumers"];
 
 export default command({
+  argument: ["[pattern]", "list only the queues with such names; * is any text"],
   options: {
     ...broker,
     ...http,
     ...group("Output", {
       json: flag("-J, --json", "one JSON object per line, with all properties that the broker reports"),
+      watch: flag("--watch", "show a live table on the terminal, as queue top does"),
     }),
   },
   examples,
-  async action({ session, values }) {
-    const queues = await all(targetOf(session, values));
+  async action({ session, values, operands }) {
+    if (operands.length > 1) {
+      throw new UsageError("expected one pattern, such as 'fail*' (quote it for the shell)");
+    }
+    const pattern = operands[0];
+    if (values.watch) {
+      const { watch } = await import("../../queue/top/watch.ts");
+      return await watch(session, values, { pattern, json: values.json, sort: "name" });
+    }
+    let queues = await all(targetOf(session, values));
+    if (pattern !== undefined) queues = queues.filter(({ name }) => matchesName(pattern, name));
     queues.sort((a, b) => a.name < b.name ? -1 : 1);
     if (values.json) await print(session, queues.map((queue) => JSON.stringify(queue)));
     else await print(session, table([COLUMNS, ...queues.map(row)]));

@@ -2,7 +2,7 @@ import os from "node:os";
 import path from "node:path";
 import process from "node:process";
 import examples from "../../cheats/queue-serve.md" with { type: "text" };
-import { command, group, list, option, readiness } from "../../app/command.ts";
+import { command, flag, group, list, option, readiness } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { word } from "../../app/values.ts";
 import { httpListener } from "../../options/http.ts";
@@ -18,13 +18,20 @@ export default command({
     "[endpoint...]",
     `where to listen: amqp://host:port, mqtt://…, stomp://…, ws://…, with TLS amqps://…, mqtts://…, stomps://…, wss://…, :port (${HERE})`,
   ],
+  addresses: {
+    schemes: ["amqp", "mqtt", "stomp", "ws"].flatMap((scheme) => [`${scheme}://`, `${scheme}s://`]),
+  },
   options: {
     ...readiness,
     ...group("Endpoints", {
       http: option(
         "--http <address>",
-        "serve RabbitMQ's HTTP API and metrics at this host:port, such as :15672",
+        "serve RabbitMQ's HTTP API, metrics and a page for browsers at this host:port, such as :15672",
         httpListener,
+      ),
+      httpWrite: flag(
+        "--http-write",
+        "let users of the page publish, move, purge, declare and delete, within their permissions",
       ),
       origin: list(
         "--allow-origin <origin>",
@@ -52,6 +59,9 @@ export default command({
         "--cacert needs --cert and --key, because only amqps:// and stomps:// have certificates of clients",
       );
     }
+    if (values.httpWrite && values.http === undefined) {
+      throw new UsageError("--http-write is about the page of --http: add --http, such as --http :15672");
+    }
     if (values.certLoginFrom !== undefined && values.cacert === undefined) {
       throw new UsageError("--cert-login-from needs --cacert, which requires certificates of clients");
     }
@@ -74,7 +84,8 @@ export default command({
       }
     }
     if (values.http !== undefined) {
-      session.reporter.info(`HTTP API on ${await broker.listenHttp(values.http)}`);
+      const url = await broker.listenHttp(values.http, { pageWrites: values.httpWrite ?? false });
+      session.reporter.info(`page and HTTP API on ${url}`);
     }
     session.ready(bound);
     await stopped;

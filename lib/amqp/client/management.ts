@@ -33,8 +33,22 @@ export interface QueueInfo {
   readonly head_message_timestamp?: number | null;
   /** When the oldest ready message arrived, in milliseconds since 1970; only of mqcat's own broker. */
   readonly oldest_message_received_timestamp?: number | null;
+  /** A time before which it arrived, in milliseconds since 1970, if the time itself is not known; likewise. */
+  readonly oldest_message_received_before?: number;
   /** The merged definition of the policies that apply; RabbitMQ knows it some seconds after the declaration. */
   readonly effective_policy_definition?: Record<string, unknown>;
+}
+
+/** A node as the HTTP API describes it. */
+export interface NodeInfo {
+  readonly name: string;
+  readonly running: boolean;
+  /** The nodes that it has no connection to. */
+  readonly partitions?: readonly string[];
+  readonly mem_alarm?: boolean;
+  readonly disk_free_alarm?: boolean;
+  /** Why it accepts no messages; only of mqcat's own broker over AMQP. */
+  readonly blocked?: string | null;
 }
 
 /** The delivery limit of a queue: the smaller one of its argument and its policies. */
@@ -44,6 +58,13 @@ export function deliveryLimitOf(info: QueueInfo): number | undefined {
   const limits = [reported ?? args?.["x-delivery-limit"], policy?.["delivery-limit"]]
     .filter((limit): limit is number => typeof limit === "number" && limit >= 0);
   return limits.length === 0 ? undefined : Math.min(...limits);
+}
+
+/** An exchange as the HTTP API describes it. */
+export interface ExchangeInfo {
+  /** Empty: the default exchange. */
+  readonly name: string;
+  readonly type: string;
 }
 
 /** The default URL of a broker's HTTP API, with RabbitMQ's ports. */
@@ -62,6 +83,36 @@ export function managementUrl({ endpoint }: BrokerAddress): string {
  */
 export async function listQueues(bases: readonly string[], broker: BrokerAddress): Promise<QueueInfo[]> {
   return await askList(bases, broker, `queues/${encodeURIComponent(broker.vhost)}`);
+}
+
+/** The properties that a check needs. */
+const NODE_COLUMNS = "name,running,partitions,mem_alarm,disk_free_alarm";
+const QUEUE_COLUMNS = "name,vhost,type,state,node,members,online";
+
+/** Lists the nodes of the cluster. RabbitMQ needs a user with the tag `monitoring` for it. @param bases as for `listQueues` */
+export function listNodes(
+  bases: readonly string[],
+  broker: BrokerAddress,
+  limit?: number,
+): Promise<NodeInfo[]> {
+  return askList(bases, broker, `nodes?columns=${NODE_COLUMNS}`, limit);
+}
+
+/** Lists the queues of all virtual hosts, with their members. @param bases as for `listQueues` */
+export function listAllQueues(
+  bases: readonly string[],
+  broker: BrokerAddress,
+  limit?: number,
+): Promise<QueueInfo[]> {
+  return askList(bases, broker, `queues?columns=${QUEUE_COLUMNS}`, limit);
+}
+
+/** Lists the exchanges of the broker's virtual host. @param bases as for `listQueues` */
+export async function listExchanges(
+  bases: readonly string[],
+  broker: BrokerAddress,
+): Promise<ExchangeInfo[]> {
+  return await askList(bases, broker, `exchanges/${encodeURIComponent(broker.vhost)}`);
 }
 
 /** Describes one queue. @param bases as for `listQueues` */

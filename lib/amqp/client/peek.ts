@@ -3,10 +3,19 @@
  * arguments.
  */
 import type { FieldTable } from "../types/field_value.ts";
-import { PEEK, PEEK_QUEUES, SWEEP, SWEEP_LIMIT, SWEEP_TO, WHERE } from "../peek.ts";
+import {
+  PEEK,
+  PEEK_EXCHANGES,
+  PEEK_NODE,
+  PEEK_QUEUES,
+  SWEEP,
+  SWEEP_LIMIT,
+  SWEEP_TO,
+  WHERE,
+} from "../peek.ts";
 import type { AmqpConnection } from "./connection.ts";
 import type { ChannelEvents } from "./channel.ts";
-import type { QueueInfo } from "./management.ts";
+import type { ExchangeInfo, NodeInfo, QueueInfo } from "./management.ts";
 
 const MOST = 2 ** 31 - 1;
 
@@ -85,15 +94,29 @@ export async function sweepQueue(
 }
 
 /** Describes the queues that the user may read. Requires `connection.peeks`. */
-export async function inspectQueues(connection: AmqpConnection): Promise<QueueInfo[]> {
-  const queues: QueueInfo[] = [];
+export function inspectQueues(connection: AmqpConnection): Promise<QueueInfo[]> {
+  return inspect(connection, PEEK_QUEUES);
+}
+
+/** Describes the node. Requires `connection.peeks`. */
+export function inspectNodes(connection: AmqpConnection): Promise<NodeInfo[]> {
+  return inspect(connection, PEEK_NODE);
+}
+
+/** Describes the exchanges to which the user may publish. Requires `connection.peeks`. */
+export function inspectExchanges(connection: AmqpConnection): Promise<ExchangeInfo[]> {
+  return inspect(connection, PEEK_EXCHANGES);
+}
+
+async function inspect<T>(connection: AmqpConnection, name: string): Promise<T[]> {
+  const rows: T[] = [];
   const decoder = new TextDecoder();
-  await peekQueue(connection, PEEK_QUEUES, MOST, {
+  await peekQueue(connection, name, MOST, {
     onDelivery({ content: { body, bodyStart, bodyEnd } }) {
-      queues.push(JSON.parse(decoder.decode(body.subarray(bodyStart, bodyEnd))));
+      rows.push(JSON.parse(decoder.decode(body.subarray(bodyStart, bodyEnd))));
     },
   });
-  return queues;
+  return rows;
 }
 
 /** Consumes until the server cancels the consumer. */

@@ -203,8 +203,8 @@ export class MessageIntake {
     counted?.push(segment, offset, size, 0);
     if (redelivered) queue.markRedelivered(number, seq);
     const { position } = this;
-    queue.arrived(expiry);
-    progress?.arrived(0);
+    queue.arrived(expiry, number);
+    progress?.arrived(0, 0);
     // Room that was made may have led to dead letters.
     this.position = position;
     this.blocked = this.#host.blocked;
@@ -323,7 +323,7 @@ export class MessageIntake {
       routes.queues[i]!.lanes[targets.lanes[i]!]!.push(segment, offset, size, targets.expiries[i]!);
     }
     // Only now: a queue may use the journal and this intake when a message arrives.
-    for (let i = 0; i < count; i++) routes.queues[i]!.arrived(targets.expiries[i]!);
+    for (let i = 0; i < count; i++) routes.queues[i]!.arrived(targets.expiries[i]!, targets.lanes[i]!);
     this.#deadLetterAll(dead, message);
     this.position = position;
     return !refused;

@@ -6,6 +6,7 @@ import { HEALTH } from "./resources/health.ts";
 import { LIMITS } from "./resources/limits.ts";
 import { MESSAGES } from "./resources/messages.ts";
 import { METRICS } from "./metrics/metrics.ts";
+import { MOVE } from "./resources/move.ts";
 import { MISSING } from "./resources/missing.ts";
 import { OVERVIEW } from "./resources/overview.ts";
 import { PARAMETERS } from "./resources/parameters.ts";
@@ -24,6 +25,7 @@ export const API: PathTable = new PathTable(
   EXCHANGES,
   BINDINGS,
   MESSAGES,
+  MOVE,
   CONNECTIONS,
   VHOSTS,
   USERS,

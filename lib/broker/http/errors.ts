@@ -1,5 +1,6 @@
 import { AmqpError } from "../../amqp/amqp_error.ts";
 import { messageOf } from "../../errors.ts";
+import { PageError } from "../../page/page_error.ts";
 import { DefinitionsError } from "../core/definitions/import.ts";
 import { JsonError } from "../core/definitions/json_object.ts";
 
@@ -38,6 +39,7 @@ export function badRequest(reason: string): HttpError {
 /** Converts every error that a handler throws to an error response. */
 export function httpErrorFor(error: unknown): HttpError {
   if (error instanceof HttpError) return error;
+  if (error instanceof PageError) return new HttpError(error.status, error.kind, error.message);
   if (error instanceof AmqpError) {
     const reason = error.replyText.replace(/^[A-Z_]+ - /, "");
     if (error.replyCode === 403) return notAuthorised(reason);

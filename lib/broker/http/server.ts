@@ -1,13 +1,15 @@
 import { Buffer } from "node:buffer";
 import http from "node:http";
 import type net from "node:net";
-import { AddressInUseError, EndpointError, messageOf } from "../../errors.ts";
+import { AddressInUseError, EndpointError } from "../../errors.ts";
 import { parseEndpoint } from "../../transport/endpoint.ts";
 import type { StoredUser } from "../core/topology/definition_change.ts";
-import { HttpError, httpErrorFor, notAuthorised } from "./errors.ts";
+import { httpErrorFor, notAuthorised } from "./errors.ts";
+import { readBody } from "../../page/body.ts";
+import { Page, type PageBackend } from "../../page/page.ts";
+import { checkHost, checkOrigin, isLocal, PAGE_HEADER, SECURITY_HEADERS } from "../../page/site.ts";
 import { ApiRequest, Reply } from "./request.ts";
 import type { HttpHost } from "./host.ts";
-import { isOwnHost } from "./host_header.ts";
 import { Sampler } from "./rates/sampler.ts";
 import { API } from "./api.ts";
 
@@ -22,6 +24,12 @@ export interface HttpLimits {
   readonly connections: number;
   /** Time between two samples of the counters. */
   readonly sampleInterval: number;
+}
+
+/** Options of a server. */
+export interface HttpOptions extends Partial<HttpLimits> {
+  /** Whether users of the page may change something, within their permissions. Default: they may only look. */
+  readonly pageWrites?: boolean | undefined;
 }
 
 const LIMITS: HttpLimits = {
@@ -59,12 +67,13 @@ export class HttpServer {
    * @param text `host:port`, `:port` for loopback, `*:port` for every interface
    * @throws {EndpointError | AddressInUseError} the address cannot be bound
    */
-  static async listen(broker: HttpHost, text: string, given: Partial<HttpLimits> = {}): Promise<HttpServer> {
+  static async listen(broker: HttpHost, text: string, given: HttpOptions = {}): Promise<HttpServer> {
     const limits = { ...LIMITS, ...given };
     const endpoint = parseEndpoint(`tcp://${text.replace(/^http:\/\//, "").replace(/^:/, "127.0.0.1:")}`);
     if (!("host" in endpoint)) throw new EndpointError(`Cannot listen for HTTP on '${text}': it has no host`);
     const sampler = new Sampler(broker, limits.sampleInterval);
-    const context = { broker, bound: endpoint.host, maxBody: limits.body, sampler };
+    const page = new Page(backendOf(broker), given.pageWrites ?? false);
+    const context = { broker, bound: endpoint.host, maxBody: limits.body, sampler, page };
     const server = http.createServer({
       maxHeaderSize: limits.head,
       headersTimeout: limits.headTime,
@@ -110,6 +119,7 @@ interface ServerContext {
   /** Limit of bodies, in bytes. */
   readonly maxBody: number;
   readonly sampler: Sampler;
+  readonly page: Page;
 }
 
 async function serve(
@@ -118,23 +128,20 @@ async function serve(
   response: http.ServerResponse,
 ): Promise<void> {
   try {
-    checkSite(request, context.bound);
-    const reply = await answer(context, request);
-    const body = Buffer.from(reply.body);
-    response.writeHead(reply.status, {
-      "cache-control": "no-cache",
-      ...(body.length > 0 ? { "content-type": reply.type } : {}),
-      "content-length": body.length,
-      ...reply.headers,
-    });
+    checkHost(request, context.bound);
+    const { status, headers, body } = await answer(context, request);
+    response.writeHead(status, { ...headers, "content-length": body.length });
     response.end(request.method === "HEAD" ? undefined : body);
   } catch (thrown) {
     const error = httpErrorFor(thrown);
     const body = Buffer.from(JSON.stringify({ error: error.kind, reason: error.message }));
     // The rest of the request is not read.
     const rest = error.status === 413 ? { connection: "close" } : {};
-    const challenge = error.status === 401 ? { "www-authenticate": 'Basic realm="mqcat"' } : {};
+    // A browser would ask for a password itself.
+    const isAsked = error.status === 401 && request.headers[PAGE_HEADER] === undefined;
+    const challenge = isAsked ? { "www-authenticate": 'Basic realm="mqcat"' } : {};
     response.writeHead(error.status, {
+      ...SECURITY_HEADERS,
       "content-type": "application/json",
       "content-length": body.length,
       ...rest,
@@ -145,35 +152,43 @@ async function serve(
   }
 }
 
-/**
- * Refuses requests of web pages. Only requests from this machine need the right `Host`: the standard password of `guest`,
- * which every web page knows, is not valid from elsewhere, and other machines can know this one by any name.
- *
- * @throws {HttpError} 403
- */
-function checkSite(request: http.IncomingMessage, bound: string): void {
-  const { origin, host } = request.headers;
-  // Browsers send it with requests of other sites, together with the password that they have stored.
-  if (origin !== undefined) throw new HttpError(403, "forbidden", "no requests of web pages");
-  if (host === undefined || !isLocal(request) || isOwnHost(host, bound)) return;
-  const reason = `the Host header '${host}' does not name this machine: use localhost or an IP address`;
-  throw new HttpError(403, "forbidden", reason);
-}
-
-/** Whether the client is on this machine. */
-function isLocal({ socket }: http.IncomingMessage): boolean {
-  return /^(127\.|::1$|::ffff:127\.)/.test(socket.remoteAddress ?? "");
-}
-
 async function answer(
+  context: ServerContext,
+  request: http.IncomingMessage,
+): Promise<{ readonly status: number; readonly headers: http.OutgoingHttpHeaders; readonly body: Buffer }> {
+  const { page, maxBody } = context;
+  const { headers } = request;
+  const [path] = splitAt(request.url ?? "/", "?");
+  const method = request.method ?? "";
+  const asked = { method, path, headers, isLocal: isLocal(request), body: () => readBody(request, maxBody) };
+  const shown = await page.answer(asked);
+  if (shown !== undefined) return { ...shown, body: Buffer.from(shown.body) };
+  checkOrigin(headers);
+  const authorization = headers.authorization ?? page.authorize(asked);
+  const user = authenticate(context.broker, authorization ?? "", isLocal(request));
+  const reply = await answerApi(context, request, user);
+  const body = Buffer.from(reply.body);
+  return {
+    status: reply.status,
+    headers: {
+      ...SECURITY_HEADERS,
+      "cache-control": "no-cache",
+      ...(body.length > 0 ? { "content-type": reply.type } : {}),
+      ...reply.headers,
+    },
+    body,
+  };
+}
+
+async function answerApi(
   { broker, maxBody, sampler }: ServerContext,
   request: http.IncomingMessage,
+  user: StoredUser,
 ): Promise<Reply> {
-  const user = authenticate(broker, request);
   const [path, query] = splitAt(request.url ?? "/", "?");
   const method = request.method === "HEAD" ? "GET" : request.method ?? "";
   const { handler, params } = API.find(method, path);
-  const body = method === "GET" || method === "DELETE" ? "" : await bodyOf(request, maxBody);
+  const body = method === "GET" || method === "DELETE" ? "" : await readBody(request, maxBody);
   const given = await handler(
     new ApiRequest(broker, user, params, new URLSearchParams(query), body, sampler),
   );
@@ -181,38 +196,34 @@ async function answer(
   return given === undefined ? new Reply(204) : new Reply(200, JSON.stringify(given));
 }
 
-/** @throws {HttpError} 401 */
-function authenticate(broker: HttpHost, request: http.IncomingMessage): StoredUser {
-  const [scheme, encoded] = splitAt(request.headers.authorization ?? "", " ");
+/** What the page needs of the broker. */
+function backendOf(broker: HttpHost): PageBackend {
+  return {
+    whoami(authorization, isLocal) {
+      const { name, tags } = authenticate(broker, authorization, isLocal);
+      return Promise.resolve({ name, tags });
+    },
+    features: () => Promise.resolve({ peek: true, move: true }),
+  };
+}
+
+/**
+ * @param authorization the header
+ * @throws {HttpError} 401
+ */
+function authenticate(broker: HttpHost, authorization: string, isLocal: boolean): StoredUser {
+  const [scheme, encoded] = splitAt(authorization, " ");
   if (scheme.toLowerCase() !== "basic") throw notAuthorised("Login failed");
   const given = Buffer.from(encoded, "base64");
   const colon = given.indexOf(0x3a);
   if (colon < 0) throw notAuthorised("Login failed");
   const name = given.subarray(0, colon).toString();
-  const refusal = broker.core.users.authenticate(name, given.subarray(colon + 1), isLocal(request));
+  const refusal = broker.core.users.authenticate(name, given.subarray(colon + 1), isLocal);
   const user = broker.core.users.get(name);
   broker.core.counters.countLogin("http", refusal === undefined);
   if (refusal !== undefined || user === undefined) throw notAuthorised("Login failed");
   if (!user.tags.some((tag) => TAGS.includes(tag))) throw notAuthorised("Not management user");
   return user;
-}
-
-/** @throws {HttpError} 413: it is too large */
-async function bodyOf(request: http.IncomingMessage, limit: number): Promise<string> {
-  const tooLarge = () => new HttpError(413, "too_large", `the body has over ${limit} bytes`);
-  if (Number(request.headers["content-length"] ?? 0) > limit) throw tooLarge();
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  try {
-    for await (const chunk of request as AsyncIterable<Uint8Array>) {
-      size += chunk.length;
-      if (size > limit) throw tooLarge();
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    throw error instanceof HttpError ? error : new HttpError(400, "bad_request", messageOf(error));
-  }
-  return Buffer.concat(chunks).toString();
 }
 
 /** Splits a text at the first separator. */

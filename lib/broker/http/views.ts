@@ -5,7 +5,7 @@ import { type Binding, definitionOf, type Exchange } from "../core/exchange/exch
 import { tableToJson } from "../core/definitions/table.ts";
 import type { QueueConsumer } from "../core/queue/consumer.ts";
 import type { Queue } from "../core/queue/queue.ts";
-import { nodeName, queueRow, type Row } from "../core/queue/queue_row.ts";
+import { memoryOf, nodeName, queueRow, type Row } from "../core/queue/queue_row.ts";
 import { type BindingDefinition, tableKey } from "../core/topology/definition_change.ts";
 import type { VirtualHost } from "../core/topology/vhost.ts";
 import type { ClientChannel, ClientConnection } from "../protocol.ts";
@@ -13,7 +13,7 @@ import type { HttpHost } from "./host.ts";
 import { CHANNEL, CONNECTION, EXCHANGE, QUEUE } from "./rates/meters.ts";
 import type { Rates } from "./rates/rates.ts";
 
-export { nodeName, type Row } from "../core/queue/queue_row.ts";
+export { memoryOf, nodeName, type Row } from "../core/queue/queue_row.ts";
 
 /** What rows need besides their objects. */
 export interface View {
@@ -35,14 +35,6 @@ export function listenersOf({ endpoints, options }: HttpHost): Row[] {
       port: Number(port),
     };
   });
-}
-
-/** The memory of a queue's objects without its index, in bytes; an estimate. */
-const QUEUE_MEMORY = 2048;
-
-/** The memory of a queue, in bytes; an estimate. */
-export function memoryOf(queue: Queue): number {
-  return queue.lanes.reduce((bytes, lane) => bytes + lane.memory, QUEUE_MEMORY);
 }
 
 /** Describes a queue with its statistics. `idle_since` is the time when it last had work. */

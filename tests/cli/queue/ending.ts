@@ -31,6 +31,22 @@ export function endings({ broker, env, queue, ready, startQueue, test, well }: Q
     assert.equal(await well(["get", "signalled", "--drain"]), "a\nb\n");
   });
 
+  test("a broker that is gone for longer than -w - put ends, although its input is open and idle", async () => {
+    const { port } = await broker();
+    await well(["declare", "idle"]);
+    const proxy = await Proxy.to(port);
+    const args = ["put", "idle", "--url", proxy.url, "-w", "1s", "--summary"];
+    using put = await startQueue(args, { stdin: "a\n", open: true });
+    await waitFor(async () => await ready("idle") === "1", PATIENCE, "the first line");
+    await proxy[Symbol.asyncDispose]();
+    await put.waitForStderr(/lost amqp:/);
+    put.write("b\n");
+    const { code, stderr } = await put.exit();
+    assert.equal(code, 3, stderr);
+    assert.match(stderr, /1 message was not confirmed: the broker confirmed nothing for 1 s \(-w\)/);
+    assert.deepEqual([summaryOf(stderr)["confirmed"], summaryOf(stderr)["unsent"]], [1, 1]);
+  });
+
   test("get - prints a message as soon as it arrives; -w gives up; a signal ends it, and loses nothing", async () => {
     using get = await startQueue(["get", "live", "--declare"]);
     await waitFor(

@@ -64,7 +64,7 @@ export function refusals({ broker, queue, test, well }: QueueContext): void {
     assert.equal(code, 1, stderr.slice(0, 2000));
     assert.match(
       stderr,
-      /mqcat: queue put: 1 message could not be delivered: cannot publish a message with 2000\d\d bytes of headers and properties/,
+      /mqcat: queue put: 1 message was not sent: cannot publish a message with 2000\d\d bytes of headers and properties/,
     );
     assert.ok(stderr.length < 1000, "no source, no stack");
     const records = [{ body: "1" }, { body: "2", headers: { x: "x".repeat(200_000) } }, { body: "3" }];

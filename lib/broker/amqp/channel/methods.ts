@@ -6,6 +6,7 @@ import type { Access } from "../../core/users/permissions.ts";
 import { QueueConsumer } from "../../core/queue/consumer.ts";
 import * as operations from "../../core/clients/operations.ts";
 import type { Queue } from "../../core/queue/queue.ts";
+import { countedRow } from "../../core/queue/queue_row.ts";
 import { Sweep, type SweepAction } from "../../core/queue/sweep.ts";
 import { randomName } from "../../core/clients/names.ts";
 import { Confirms } from "./confirms.ts";
@@ -13,7 +14,15 @@ import { type Consuming, filterOf } from "./consuming.ts";
 import type { ChannelContext } from "./contract.ts";
 import { REPLY_TO } from "../../core/clients/direct_reply.ts";
 import { DUMP, SNAPSHOT } from "../../../amqp/dump.ts";
-import { PEEK, PEEK_QUEUES, SWEEP, SWEEP_LIMIT, SWEEP_TO } from "../../../amqp/peek.ts";
+import {
+  PEEK,
+  PEEK_EXCHANGES,
+  PEEK_NODE,
+  PEEK_QUEUES,
+  SWEEP,
+  SWEEP_LIMIT,
+  SWEEP_TO,
+} from "../../../amqp/peek.ts";
 import { messagesIn, snapshotOf } from "./dump.ts";
 import { descriptionsOf, messagesOf, Peek, type ShownMessage } from "./peek.ts";
 import { SweepJob } from "./sweep.ts";
@@ -230,8 +239,16 @@ function peek(channel: MethodChannel, args: MethodArgs<"basic.consume">): void {
   const consumerTag = args.consumerTag || `amq.ctag-${randomName()}`;
   let shown;
   if (args.queue === PEEK_QUEUES) {
-    const queues = [...vhost.queues.values()].filter((queue) => mayRead(access, queue));
-    shown = descriptionsOf(queues, channel.host.node);
+    const queues = [...vhost.queues.values()].filter(({ name }) => may(access, "read", "queue", name));
+    shown = descriptionsOf(queues.map((queue) => countedRow(queue, channel.host.node)));
+  } else if (args.queue === PEEK_EXCHANGES) {
+    const exchanges = [...vhost.exchanges.values()].filter(({ name }) =>
+      may(access, "write", "exchange", name)
+    );
+    shown = descriptionsOf(exchanges.map(({ name, definition: { type } }) => ({ name, type })));
+  } else if (args.queue === PEEK_NODE) {
+    const { node, blocked = null } = channel.host;
+    shown = descriptionsOf([{ name: node, running: true, blocked }]);
   } else {
     const name = channel.queueName(args.queue);
     access.check("read", "queue", name);
@@ -293,9 +310,9 @@ function sweepAction({ connection }: MethodChannel, queue: Queue, args: FieldTab
   return { type, to: target };
 }
 
-function mayRead(access: Access, { name }: Queue): boolean {
+function may(access: Access, ...asked: Parameters<Access["check"]>): boolean {
   try {
-    access.check("read", "queue", name);
+    access.check(...asked);
     return true;
   } catch {
     return false;

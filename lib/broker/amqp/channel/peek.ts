@@ -4,7 +4,6 @@ import { encodeMessage } from "../../core/message.ts";
 import type { Filter } from "../../../filter/filter.ts";
 import { END, Matches, PAUSED, TURN_MS } from "../../core/queue/matches.ts";
 import type { Queue } from "../../core/queue/queue.ts";
-import { queueRow } from "../../core/queue/queue_row.ts";
 import type { ChannelContext, ChannelJob, JobState } from "./contract.ts";
 import type { Deliveries } from "../../core/clients/deliveries.ts";
 
@@ -84,10 +83,10 @@ export function* messagesOf(
   }
 }
 
-/** Makes a message of JSON for each queue, which describes it as RabbitMQ's HTTP API does. */
-export function* descriptionsOf(queues: readonly Queue[], node: string): Generator<ShownMessage, void> {
-  for (const queue of queues) {
-    const body = new TextEncoder().encode(JSON.stringify(queueRow(queue, node)));
+/** Makes a message of JSON for each row, which describes it as RabbitMQ's HTTP API does. */
+export function* descriptionsOf(rows: readonly unknown[]): Generator<ShownMessage, void> {
+  for (const row of rows) {
+    const body = new TextEncoder().encode(JSON.stringify(row));
     const address = { exchange: "", routingKey: PEEK_QUEUES };
     yield { message: encodeMessage(address, { contentType: "application/json" }, body), redelivered: false };
   }

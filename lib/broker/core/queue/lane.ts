@@ -262,6 +262,9 @@ export class Lane {
     return this.#chunks.next(from, READY, READY);
   }
 
+  /** The lowest ready sequence number, or -1. Nothing changes, as with `nextReady`. */
+  readonly firstReady = (): number => this.#ready === 0 ? -1 : this.nextReady(0);
+
   /** Like `nextReady`, for messages that are not gone. */
   nextLive(from: number): number {
     return this.#chunks.next(from, READY | UNACKED, 0);

@@ -5,6 +5,7 @@ import type { Cycle, WakeableQueue } from "../cycle.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { QueueDefinition } from "../topology/definition_change.ts";
 import type { AppliedPolicies } from "../policies/policy_set.ts";
+import { type Arrival, Arrivals } from "./arrivals.ts";
 import { ConsumerList, type QueueConsumer } from "./consumer.ts";
 import { isTrace } from "../firehose.ts";
 import { Lane } from "./lane.ts";
@@ -85,6 +86,8 @@ export class Queue implements WakeableQueue {
   readonly #returns = new Map<number, number>();
   readonly #host: QueueHost;
   readonly #cycle: QueueCycle;
+  /** When the messages of each lane arrived. */
+  readonly #arrivals: readonly Arrivals[];
   /** The last delivered sequence number of each lane, and the last one that the journal has recorded. */
   readonly #furthest: Float64Array;
   readonly #noted: Float64Array;
@@ -110,6 +113,7 @@ export class Queue implements WakeableQueue {
     this.#host = host;
     this.#cycle = host.cycle;
     this.stats.activeAt = this.#cycle.now;
+    this.#arrivals = this.lanes.map(() => new Arrivals(host.cycle.now));
     this.touch();
   }
 
@@ -144,6 +148,18 @@ export class Queue implements WakeableQueue {
     return bytes;
   }
 
+  /** When the oldest ready message arrived; undefined without one. */
+  get oldest(): Arrival | undefined {
+    let oldest: Arrival | undefined;
+    for (const [lane, { firstReady }] of this.lanes.entries()) {
+      const seq = firstReady();
+      if (seq < 0) continue;
+      const arrival = this.#arrivals[lane]!.of(seq);
+      if (oldest === undefined || arrival.time < oldest.time || !arrival.isExact) oldest = arrival;
+    }
+    return oldest;
+  }
+
   /** The lane for a message of this priority. */
   laneOf(priority: number): number {
     return Math.min(priority, this.lanes.length - 1);
@@ -171,9 +187,11 @@ export class Queue implements WakeableQueue {
     return !this.#isOver(1, size);
   }
 
-  /** Called after a message was pushed onto one of the lanes. */
-  arrived(expiry: number): void {
+  /** Called after a message was pushed onto a lane. */
+  arrived(expiry: number, lane: number): void {
     this.stats.published++;
+    const where = this.lanes[lane]!;
+    this.#arrivals[lane]!.note(where.nextSeq - 1, this.#cycle.now, where.firstReady);
     if (expiry > 0) {
       this.#expiring = true;
       // A time to live of 0: a consumer that waits now gets the message, or nobody does.

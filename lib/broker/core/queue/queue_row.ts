@@ -36,8 +36,40 @@ export function queueRow(queue: Queue, node: string): Row {
     message_bytes: readyBytes + unackedBytes,
     message_bytes_ready: readyBytes,
     message_bytes_unacknowledged: unackedBytes,
+    ...receivedAt(queue),
     policy: queue.policies?.policy?.name ?? null,
     operator_policy: queue.policies?.operatorPolicy?.name ?? null,
     effective_policy_definition: { ...queue.policies?.definition },
   };
+}
+
+/** The memory of a queue's objects without its index, in bytes; an estimate. */
+const QUEUE_MEMORY = 2048;
+
+/** The memory of a queue, in bytes; an estimate. */
+export function memoryOf(queue: Queue): number {
+  return queue.lanes.reduce((bytes, lane) => bytes + lane.memory, QUEUE_MEMORY);
+}
+
+/** Describes a queue with its memory, and with its counters since the start, from which a client computes rates. */
+export function countedRow(queue: Queue, node: string): Row {
+  const { published, acknowledged, delivered, deliveredNoAck, got, gotNoAck } = queue.stats;
+  const deliver_get = delivered + deliveredNoAck + got + gotNoAck;
+  return {
+    ...queueRow(queue, node),
+    memory: memoryOf(queue),
+    message_stats: { publish: published, deliver_get, ack: acknowledged },
+  };
+}
+
+/**
+ * When the oldest ready message arrived, in milliseconds since 1970. These members are not RabbitMQ's, whose
+ * `head_message_timestamp` is the property `timestamp` of a message.
+ */
+function receivedAt({ oldest }: Queue): Row {
+  if (oldest === undefined) return { oldest_message_received_timestamp: null };
+  const { time, isExact } = oldest;
+  return isExact
+    ? { oldest_message_received_timestamp: time }
+    : { oldest_message_received_timestamp: null, oldest_message_received_before: time };
 }

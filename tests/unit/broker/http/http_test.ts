@@ -7,7 +7,7 @@ import { type AmqpConnection } from "../../../../lib/amqp/client/connection.ts";
 import { connectBroker } from "../../../../lib/amqp/client/link.ts";
 import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import { Broker } from "../../../../lib/broker/server.ts";
-import { isOwnHost } from "../../../../lib/broker/http/host_header.ts";
+import { isOwnHost } from "../../../../lib/page/host_header.ts";
 import { HttpServer } from "../../../../lib/broker/http/server.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
 

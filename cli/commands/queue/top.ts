@@ -1,0 +1,26 @@
+import examples from "../../cheats/queue-top.md" with { type: "text" };
+import { command, flag, group } from "../../app/command.ts";
+import { UsageError } from "../../app/errors.ts";
+import { broker, http } from "../../options/broker.ts";
+import { table } from "../../options/top.ts";
+import { watch } from "../../queue/top/watch.ts";
+
+export default command({
+  argument: ["[pattern]", "show only the queues with such names; * is any text"],
+  options: {
+    ...broker,
+    ...http,
+    ...table,
+    ...group("Output", {
+      once: flag("--once", "print one table, with all queues, and end"),
+      json: flag("-J, --json", "print each sample as one JSON object on a line"),
+    }),
+  },
+  examples,
+  action({ session, values, operands }) {
+    if (operands.length > 1) {
+      throw new UsageError("expected one pattern, such as 'fail*' (quote it for the shell)");
+    }
+    return watch(session, values, { ...values, pattern: operands[0] });
+  },
+});

@@ -1,0 +1,10 @@
+/** The options of the live table of queues: of `queue top` and `queue list --watch`. */
+import { flag, group, option } from "../app/command.ts";
+import { duration, oneOf } from "../app/values.ts";
+import { SORT_COLUMNS } from "../queue/top/columns.ts";
+
+export const table = group("Table", {
+  sort: option("--sort <column>", "sort by this column (default: ready)", oneOf(...SORT_COLUMNS)),
+  reverse: flag("--reverse", "show the other end first: the smallest numbers, the last names"),
+  interval: option("-i, --interval <duration>", "the time between two samples (default: 1s)", duration),
+});
