@@ -29,7 +29,7 @@ export type QueueCycle = Pick<Cycle, "now" | "clock" | "wake" | "begin" | "end">
 
 /** The part of the broker that a queue needs. */
 export interface QueueHost {
-  readonly journal: Pick<Journal, "read" | "settle" | "delivered">;
+  readonly journal: Pick<Journal, "read" | "settle" | "delivered" | "deliveredOne" | "settledOne">;
   readonly cycle: QueueCycle;
   /**
    * Routes the message `seq` of a lane, which has died, to the queue's dead-letter exchange, if it has one. `message` is
@@ -91,6 +91,8 @@ export class Queue implements WakeableQueue {
   /** The last delivered sequence number of each lane, and the last one that the journal has recorded. */
   readonly #furthest: Float64Array;
   readonly #noted: Float64Array;
+  /** For each lane: the messages that were delivered before their turn, and are not settled. */
+  readonly #ahead: Set<number>[] = [];
   /** Whether a message may have an expiry. */
   #expiring = false;
   #expiryTimer: Timer;
@@ -302,7 +304,9 @@ export class Queue implements WakeableQueue {
     this.lanes[at]!.takeAt(seq);
     this.takenLane = at;
     this.takenSeq = seq;
-    if (seq > this.#furthest[at]!) this.#furthest[at] = seq;
+    if (seq <= this.#furthest[at]! || !this.definition.durable) return;
+    this.#host.journal.deliveredOne(this.definition.id, at, seq);
+    (this.#ahead[at] ??= new Set()).add(seq);
   }
 
   /** Dispatches again after other events had their turn. */
@@ -345,8 +349,13 @@ export class Queue implements WakeableQueue {
   /** Marks a message as delivered before, also after a restart. */
   markRedelivered(lane: number, seq: number): void {
     this.lanes[lane]!.markRedelivered(seq);
-    if (seq > this.#furthest[lane]!) this.#furthest[lane] = seq;
-    this.noteDelivered();
+    if (!this.definition.durable) return;
+    if (seq === this.#furthest[lane]! + 1) {
+      this.#furthest[lane] = seq;
+      return this.noteDelivered();
+    }
+    this.#host.journal.deliveredOne(this.definition.id, lane, seq);
+    (this.#ahead[lane] ??= new Set()).add(seq);
   }
 
   /** Returns a message by its sequence number, valid until the journal's next call; undefined when it is damaged. */
@@ -377,6 +386,7 @@ export class Queue implements WakeableQueue {
       replaced,
     );
     where.remove(seq);
+    if (this.#ahead[lane]?.delete(seq)) this.#host.journal.settledOne(this.definition.id, lane, seq);
     if (this.#returns.size > 0) this.#returns.delete(seq);
   }
 
