@@ -187,6 +187,7 @@ describe("completion", () => {
         ["mqcat pub amqp:amq.to", "mqcat pub amqp:amq.topic"],
         ["mqcat queue list --context pro", "mqcat queue list --context prod-1"],
         ["mqcat pull tcp", "mqcat pull tcp://"],
+        ["mqcat push 'amqp:job", "mqcat push amqp:jobs-1"],
       ] as const;
       for (const [typed, expected] of cases) {
         // Names that come too late on a busy machine are not completed.
