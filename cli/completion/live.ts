@@ -63,5 +63,5 @@ async function contextOfLine(given: Given, left: number): Promise<Context | unde
     return undefined;
   }
   const { chooseContext } = await import("../contexts/context.ts");
-  return chooseContext(name ? { name, by: "--context" } : undefined, left);
+  return chooseContext(name ? { name, by: "--context" } : undefined, Math.floor(left));
 }
