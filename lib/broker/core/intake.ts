@@ -21,6 +21,8 @@ export interface IntakeHost {
   readonly blocked: string | undefined;
   /** Whether the reason is the disk, which cannot store another message. */
   readonly diskFull: boolean;
+  /** A message was refused for this reason. */
+  onRefused(): void;
   readonly vhosts: ReadonlyMap<string, VirtualHost>;
 }
 
@@ -44,7 +46,8 @@ export class MessageIntake {
   readonly #host: IntakeHost;
   readonly #routes = new RouteResult();
   readonly #targets = new Targets();
-  readonly #replaced = new PropertyScan();
+  /** The lists of `replace`, which does not nest. */
+  readonly #replacing = { routes: new RouteResult(), targets: new Targets(), scan: new PropertyScan() };
   #number = 0;
 
   constructor(host: IntakeHost) {
@@ -85,8 +88,10 @@ export class MessageIntake {
     const queues = vhost.isTraced ? routes.queues.slice(0, routes.length).map(({ name }) => name) : undefined;
     if (extra !== undefined) routes.add(extra);
     if (routes.length === 0) this.taken = true;
-    else if (this.routed && refuseIfDiskFull && this.#host.diskFull) this.taken = false;
-    else this.taken = this.#enqueue(routes, message, scan, ttl);
+    else if (this.routed && refuseIfDiskFull && this.#host.diskFull) {
+      this.taken = false;
+      this.#host.onRefused();
+    } else this.taken = this.#enqueue(routes, message, scan, ttl);
     if (queues !== undefined) {
       this.trace(vhost, `publish.${exchange}`, message, { vhost: vhost.name, user, routed_queues: queues });
     }
@@ -217,11 +222,13 @@ export class MessageIntake {
   replace(from: Queue, lane: number, seq: number, to: Queue, message: EncodedMessage): boolean {
     // First: a queue that rejects messages may dead-letter the ones that it refuses.
     if (!to.hasRoomFor(message.bodyEnd - message.bodyStart)) return false;
-    const scan = this.#replaced;
+    const { routes, targets, scan } = this.#replacing;
     scan.read(message.head, message.propertiesStart, message.propertiesEnd);
-    const routes = new RouteResult();
+    routes.clear();
     routes.add(to);
-    this.#enqueue(routes, message, scan, timeToLive(scan), replacing(from, lane, seq));
+    if (from.definition.durable) targets.setOrigin(from.definition.id, lane, seq);
+    else targets.originQueueId = -1;
+    this.#enqueue(routes, message, scan, timeToLive(scan), targets);
     from.settle(lane, seq, this.position > 0);
     return true;
   }

@@ -1,5 +1,6 @@
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { MAX_TIMER } from "../../../transport/waiting.ts";
+import type { Timer } from "../clock.ts";
 import type { Cycle, WakeableQueue } from "../cycle.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { QueueDefinition } from "../topology/definition_change.ts";
@@ -24,11 +25,11 @@ const DROP_COUNTS = {
 } as const satisfies Record<DeathReason, keyof QueueStats>;
 
 /** The part of the work cycle that a queue needs. */
-export type QueueCycle = Pick<Cycle, "now" | "wake" | "begin" | "end">;
+export type QueueCycle = Pick<Cycle, "now" | "clock" | "wake" | "begin" | "end">;
 
 /** The part of the broker that a queue needs. */
 export interface QueueHost {
-  readonly journal: Pick<Journal, "read" | "settle" | "delivered">;
+  readonly journal: Pick<Journal, "read" | "settle" | "delivered" | "deliveredOne" | "settledOne">;
   readonly cycle: QueueCycle;
   /**
    * Routes the message `seq` of a lane, which has died, to the queue's dead-letter exchange, if it has one. `message` is
@@ -90,11 +91,13 @@ export class Queue implements WakeableQueue {
   /** The last delivered sequence number of each lane, and the last one that the journal has recorded. */
   readonly #furthest: Float64Array;
   readonly #noted: Float64Array;
+  /** For each lane: the messages that were delivered before their turn, and are not settled. */
+  readonly #ahead: Set<number>[] = [];
   /** Whether a message may have an expiry. */
   #expiring = false;
-  #expiryTimer: ReturnType<typeof setTimeout> | undefined;
+  #expiryTimer: Timer;
   #expiryAt = Infinity;
-  #unusedTimer: ReturnType<typeof setTimeout> | undefined;
+  #unusedTimer: Timer;
   /** Continues to look for the messages that consumers with a filter want. */
   #turnTimer: ReturnType<typeof setTimeout> | undefined;
   /** Counts the turns of these consumers. */
@@ -111,6 +114,7 @@ export class Queue implements WakeableQueue {
     this.#noted = new Float64Array(this.lanes.length).fill(-1);
     this.#host = host;
     this.#cycle = host.cycle;
+    this.stats.activeAt = this.#cycle.now;
     this.#arrivals = this.lanes.map(() => new Arrivals(host.cycle.now));
     this.touch();
   }
@@ -300,7 +304,9 @@ export class Queue implements WakeableQueue {
     this.lanes[at]!.takeAt(seq);
     this.takenLane = at;
     this.takenSeq = seq;
-    if (seq > this.#furthest[at]!) this.#furthest[at] = seq;
+    if (seq <= this.#furthest[at]! || !this.definition.durable) return;
+    this.#host.journal.deliveredOne(this.definition.id, at, seq);
+    (this.#ahead[at] ??= new Set()).add(seq);
   }
 
   /** Dispatches again after other events had their turn. */
@@ -343,8 +349,13 @@ export class Queue implements WakeableQueue {
   /** Marks a message as delivered before, also after a restart. */
   markRedelivered(lane: number, seq: number): void {
     this.lanes[lane]!.markRedelivered(seq);
-    if (seq > this.#furthest[lane]!) this.#furthest[lane] = seq;
-    this.noteDelivered();
+    if (!this.definition.durable) return;
+    if (seq === this.#furthest[lane]! + 1) {
+      this.#furthest[lane] = seq;
+      return this.noteDelivered();
+    }
+    this.#host.journal.deliveredOne(this.definition.id, lane, seq);
+    (this.#ahead[lane] ??= new Set()).add(seq);
   }
 
   /** Returns a message by its sequence number, valid until the journal's next call; undefined when it is damaged. */
@@ -375,6 +386,7 @@ export class Queue implements WakeableQueue {
       replaced,
     );
     where.remove(seq);
+    if (this.#ahead[lane]?.delete(seq)) this.#host.journal.settledOne(this.definition.id, lane, seq);
     if (this.#returns.size > 0) this.#returns.delete(seq);
   }
 
@@ -419,10 +431,10 @@ export class Queue implements WakeableQueue {
     }
     if (left === 0) this.#expiring = false;
     if (next === this.#expiryAt) return;
-    clearTimeout(this.#expiryTimer);
+    this.#cycle.clock.clearTimeout(this.#expiryTimer);
     this.#expiryAt = next;
     if (next === Infinity) return;
-    this.#expiryTimer = setTimeout(() => {
+    this.#expiryTimer = this.#cycle.clock.setTimeout(() => {
       this.#expiryAt = Infinity;
       this.#wakeSoon();
     }, Math.min(Math.max(1, next - this.#cycle.now), MAX_TIMER));
@@ -448,8 +460,8 @@ export class Queue implements WakeableQueue {
   touch(): void {
     const { expires } = this.settings;
     if (expires === Infinity) return;
-    this.#usedAt = Date.now();
-    this.#unusedTimer ??= setTimeout(() => this.#onUnused(), Math.min(expires, MAX_TIMER));
+    this.#usedAt = this.#cycle.clock.now();
+    this.#unusedTimer ??= this.#cycle.clock.setTimeout(() => this.#onUnused(), Math.min(expires, MAX_TIMER));
   }
 
   /** Changes the policies, with effect on what is in the queue. */
@@ -460,7 +472,7 @@ export class Queue implements WakeableQueue {
     const { expires } = this.settings;
     this.settings = parseSettings(name, vhost, args, policies?.definition);
     if (this.settings.expires !== expires) {
-      clearTimeout(this.#unusedTimer);
+      this.#cycle.clock.clearTimeout(this.#unusedTimer);
       this.#unusedTimer = undefined;
       this.touch();
     }
@@ -494,9 +506,9 @@ export class Queue implements WakeableQueue {
 
   /** Stops the timers at the end of the broker. */
   stop(): void {
-    clearTimeout(this.#expiryTimer);
+    this.#cycle.clock.clearTimeout(this.#expiryTimer);
     clearTimeout(this.#turnTimer);
-    clearTimeout(this.#unusedTimer);
+    this.#cycle.clock.clearTimeout(this.#unusedTimer);
   }
 
   #isOver(messages: number, bytes: number): boolean {
@@ -535,7 +547,7 @@ export class Queue implements WakeableQueue {
   #onUnused(): void {
     this.#unusedTimer = undefined;
     if (this.consumers.size > 0 || this.deleted) return;
-    const left = this.#usedAt + this.settings.expires - Date.now();
+    const left = this.#usedAt + this.settings.expires - this.#cycle.clock.now();
     if (left <= 0) {
       this.#cycle.begin();
       try {
@@ -543,6 +555,7 @@ export class Queue implements WakeableQueue {
       } finally {
         this.#cycle.end();
       }
-    } else this.#unusedTimer = setTimeout(() => this.#onUnused(), Math.min(left, MAX_TIMER));
+    } else {this.#unusedTimer = this.#cycle.clock.setTimeout(() =>
+        this.#onUnused(), Math.min(left, MAX_TIMER));}
   }
 }
