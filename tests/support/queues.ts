@@ -8,6 +8,7 @@ const HOST: QueueHost = {
   deadLetter: () => false,
   isTraced: () => false,
   traceDelivery() {},
+  traceOutcome() {},
   deleteQueue() {},
   forget() {},
 };

@@ -11,6 +11,7 @@ const NO_HOST: QueueHost = {
   deadLetter: () => false,
   isTraced: () => false,
   traceDelivery() {},
+  traceOutcome() {},
   deleteQueue() {},
   forget() {},
 };
