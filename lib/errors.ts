@@ -17,6 +17,7 @@ export type ErrorCode =
   | "ERR_MQTT"
   | "ERR_STOMP"
   | "ERR_DEFINITIONS"
+  | "ERR_STREAM"
   | "ERR_FILTER";
 
 /**

@@ -281,6 +281,9 @@ function build(
   return { parser, keys, warnings };
 }
 
+/** What may be the user and the password in a URL. */
+const PASSWORD = /[^/,\s]+:[^/,\s]*@/g;
+
 function checked({ flags, parse, bytes }: Option<unknown>, text: string): unknown {
   const name = new ParserOption(flags).long;
   if (isDamaged(text)) {
@@ -289,9 +292,8 @@ function checked({ flags, parse, bytes }: Option<unknown>, text: string): unknow
   try {
     return parse(text);
   } catch (error) {
-    // The value may have a password.
-    if (error instanceof UsageError) throw error;
-    throw new UsageError(`${name} '${text}': ${error instanceof Error ? error.message : error}`);
+    const shown = text.replace(PASSWORD, "…@");
+    throw new UsageError(`${name} '${shown}': ${error instanceof Error ? error.message : error}`);
   }
 }
 

@@ -52,6 +52,7 @@ const EXIT_CODES: Record<ErrorCode, number> = {
   ERR_STOMP: EXIT.failure,
   ERR_AMQP_CONNECTION: EXIT.failure,
   ERR_DEFINITIONS: EXIT.failure,
+  ERR_STREAM: EXIT.failure,
   ERR_FILTER: EXIT.usage,
 };
 

@@ -17,6 +17,8 @@ export interface CrossingOptions {
   readonly silence: string;
   /** How long to wait at the end until received messages are forwarded, in milliseconds. */
   readonly linger: number;
+  /** The same after `timeout`. Default: `linger` */
+  readonly lingerAfterTimeout?: number;
   /** Whether the source is empty, which ends the bridge. Default: an empty source does not end it */
   readonly isDrained?: (() => Promise<boolean>) | undefined;
   /** Whether something else ends the bridge. */
@@ -35,8 +37,9 @@ export async function cross(session: Session, bridge: Bridge, options: CrossingO
   try {
     await options.start();
     await untilDone(session, bridge, options);
+    const { linger, lingerAfterTimeout = linger } = options;
     await bridge.finish(
-      options.linger,
+      bridge.failure instanceof TimeoutError ? lingerAfterTimeout : linger,
       () => farewell(session, bridge.failure, (limit) => bridge.inlet.cancel(limit)),
     );
   } finally {

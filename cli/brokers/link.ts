@@ -1,6 +1,7 @@
 /** Connections to brokers as the commands see them: their limits, their end, and the reports about them. */
 import fs from "node:fs";
 import process from "node:process";
+import { AmqpError } from "../../lib/amqp/amqp_error.ts";
 import { HandshakeTimeoutError, ProtocolError, UnreachableError } from "../../lib/errors.ts";
 import type { LinkEvent, LinkOptions } from "../../lib/link/options.ts";
 import type { Address } from "../../lib/link/protocol.ts";
@@ -112,8 +113,14 @@ export async function startWithin(
   }
 }
 
-/** Replaces an error of a connection that the peer did not answer, if the peer turns out to be a web server. */
+/** A node of a cluster stops, or an operator has closed the connection. */
+const CONNECTION_FORCED = 320;
+
+/** Replaces an error of a connection that the peer ended, or did not answer, for example because it is a web server. */
 async function explained(error: unknown, [broker]: readonly Address[]): Promise<unknown> {
+  if (error instanceof AmqpError && error.replyCode === CONNECTION_FORCED) {
+    return new UnreachableError(error.message, { cause: error });
+  }
   const isSilent = error instanceof UnreachableError || error instanceof HandshakeTimeoutError;
   if (!isSilent || broker?.endpoint.scheme !== "tcp") return error;
   const { probe } = await import("../../lib/probe/probe.ts");

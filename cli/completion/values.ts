@@ -117,8 +117,14 @@ function socketPaths(scheme: string, typed: string): Candidate[] {
   return entries.flatMap((entry): Candidate[] => {
     const word = `${scheme}${path.posix.join(folder, entry.name)}`;
     if (entry.isDirectory()) return [[`${word}/`, ""]];
-    return entry.isSocket() ? [[word, "a socket"]] : [];
+    return !entry.isFile() && isSocket(word.slice(scheme.length)) ? [[word, "a socket"]] : [];
   });
+}
+
+/** Not every runtime knows the kind from the entry of the folder. */
+function isSocket(file: string): boolean {
+  const { S_IFMT, S_IFSOCK } = fs.constants;
+  return ((fs.statSync(file, { throwIfNoEntry: false })?.mode ?? 0) & S_IFMT) === S_IFSOCK;
 }
 
 async function names(kind: "queues" | "exchanges", given: Given): Promise<Candidate[]> {

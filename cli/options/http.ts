@@ -1,13 +1,11 @@
 /** The address of an HTTP API, `--http`, in one form for the brokers that serve it and the commands that ask it. */
 
-import { UsageError } from "../app/errors.ts";
-
 const FORM = "expected host:port, :port or http://host:port";
 
 /**
  * Parses the addresses of the HTTP API of a broker, with commas between those of a cluster, to URLs. They may have a login.
  *
- * @throws {UsageError | Error} an address is malformed; the message does not contain a password
+ * @throws {Error} an address is malformed; the message does not contain it
  */
 export function httpUrls(text: string): string[] {
   return text.split(",").map((part) => {
@@ -17,7 +15,6 @@ export function httpUrls(text: string): string[] {
       new URL(url);
       return url;
     } catch {
-      if (text.includes("@")) throw new UsageError(`an address of the HTTP API is malformed: ${FORM}`);
       throw new Error(FORM);
     }
   });

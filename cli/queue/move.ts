@@ -130,6 +130,7 @@ export async function moveAll(
       timeout,
       silence: "nothing moved",
       linger: LAST_MS,
+      lingerAfterTimeout: 0,
       isDrained: follow ? undefined : isDrained,
     });
   } finally {

@@ -32,7 +32,7 @@ export async function connectEcho(
   const target = echoableEndpoint(endpoint);
   if (target.scheme === "udp") return (await import("./udp_client.ts")).connectUdpEcho(target, options);
   const { connectTimeout = CONNECT_TIMEOUT, signal } = options;
-  const late = AbortSignal.timeout(Math.min(connectTimeout, MAX_TIMER));
+  const late = AbortSignal.timeout(Math.ceil(Math.min(connectTimeout, MAX_TIMER)));
   try {
     const stream = await connect(target, {
       ...options,

@@ -1,3 +1,4 @@
+import { deferred } from "../transport/deferred.ts";
 import { ClosedError } from "../errors.ts";
 import type { Endpoint } from "../transport/endpoint.ts";
 import type { ByteStream, Listener } from "../transport/stream.ts";
@@ -19,7 +20,7 @@ export class StreamEchoServer implements EchoServer {
   constructor(options: EchoServerOptions) {
     this.#options = options;
     this.#limit = options.once ? 1 : options.maxConnections ?? MAX_CONNECTIONS;
-    ({ promise: this.closed, resolve: this.#resolveClosed } = Promise.withResolvers<void>());
+    ({ promise: this.closed, resolve: this.#resolveClosed } = deferred<void>());
   }
 
   get endpoint(): string {

@@ -1,3 +1,4 @@
+import { deferred } from "../transport/deferred.ts";
 import { ClosedError, LimitError } from "../errors.ts";
 import {
   aimDatagrams,
@@ -50,7 +51,7 @@ class UdpEchoClient implements EchoClient, DatagramSink {
     this.#options = options;
     this.#peer = socket.endpoint;
     this.#address = canonical(socket.endpoint.host);
-    ({ promise: this.closed, resolve: this.#resolveClosed } = Promise.withResolvers<Error | undefined>());
+    ({ promise: this.closed, resolve: this.#resolveClosed } = deferred<Error | undefined>());
     const timeout = options.timeout ?? TIMEOUT;
     this.#inactivity = new InactivityTimer(
       timeout,

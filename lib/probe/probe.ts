@@ -223,7 +223,7 @@ class Prober {
       const stream = await connect(endpoint, {
         web: { protocols: SUBPROTOCOLS },
         tls: { insecure: true },
-        signal: AbortSignal.timeout(Math.max(1, this.#left)),
+        signal: AbortSignal.timeout(Math.max(1, Math.ceil(this.#left))),
       });
       const connection = this.#connection = new ProbeConnection(stream);
       const { subprotocol } = asFrameStream(stream)!;
@@ -262,7 +262,7 @@ class Prober {
   async #dial(endpoint: Endpoint): Promise<ProbeConnection> {
     this.#connection?.close();
     return this.#connection = new ProbeConnection(
-      await connect(endpoint, { signal: AbortSignal.timeout(Math.max(1, this.#left)) }),
+      await connect(endpoint, { signal: AbortSignal.timeout(Math.max(1, Math.ceil(this.#left))) }),
     );
   }
 

@@ -10,7 +10,11 @@ export async function tryTls(
   ms: number,
 ): Promise<{ connection: ProbeConnection; service: TlsService } | undefined> {
   try {
-    const { stream, identity } = await inspectTls(host, port, AbortSignal.timeout(Math.max(1, ms)));
+    const { stream, identity } = await inspectTls(
+      host,
+      port,
+      AbortSignal.timeout(Math.max(1, Math.ceil(ms))),
+    );
     return { connection: new ProbeConnection(stream), service: describe(identity) };
   } catch {
     return undefined;

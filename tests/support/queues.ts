@@ -3,7 +3,7 @@ import { Queue, type QueueHost } from "../../lib/broker/core/queue/queue.ts";
 import type { QueueDefinition } from "../../lib/broker/core/topology/definition_change.ts";
 
 const HOST: QueueHost = {
-  journal: { read: () => undefined, settle() {}, delivered() {} },
+  journal: { read: () => undefined, settle() {}, delivered() {}, deliveredOne() {}, settledOne() {} },
   cycle: { now: 0, wake() {}, begin() {}, end() {} },
   deadLetter: () => false,
   isTraced: () => false,

@@ -35,7 +35,7 @@ kill -9 0`;
 let running: Promise<RabbitMq> | undefined;
 
 /** A plug-in that the first call of `rabbitMq` can enable. */
-export type Plugin = "rabbitmq_mqtt" | "rabbitmq_stomp";
+export type Plugin = "rabbitmq_mqtt" | "rabbitmq_stomp" | "rabbitmq_stream";
 
 /** Returns the broker. It is started by the first call, with these plug-ins. */
 export function rabbitMq(...plugins: Plugin[]): Promise<RabbitMq> {
@@ -82,13 +82,14 @@ export class RabbitMq implements TestBroker {
       return new RabbitMq(Number(new URL(MQCAT_AMQP_URL).port), MQCAT_AMQP_HTTP_URL, MQCAT_STOMP_URL);
     }
     const dir = tempDir();
-    const [port, httpPort, distPort, epmdPort, stompPort, mqttPort] = await freePorts(6);
+    const [port, httpPort, distPort, epmdPort, stompPort, mqttPort, streamPort] = await freePorts(7);
     fs.writeFileSync(dir.file("enabled_plugins"), `[${["rabbitmq_management", ...plugins].join(",")}].\n`);
     const config = [
       `management.tcp.ip = 127.0.0.1`,
       `management.tcp.port = ${httpPort}`,
       `disk_free_limit.absolute = 1MB`,
       ...(plugins.includes("rabbitmq_stomp") ? [`stomp.listeners.tcp.1 = 127.0.0.1:${stompPort}`] : []),
+      ...(plugins.includes("rabbitmq_stream") ? [`stream.listeners.tcp.1 = 127.0.0.1:${streamPort}`] : []),
       ...(plugins.includes("rabbitmq_mqtt") ? [`mqtt.listeners.tcp.1 = 127.0.0.1:${mqttPort}`, ...MQTT] : []),
     ];
     fs.writeFileSync(dir.file("rabbitmq.conf"), `${config.join("\n")}\n`);

@@ -1,14 +1,16 @@
 /**
- * A cluster of three RabbitMQ nodes on loopback, with an epmd, a cookie and folders of its own, for tests that kill and restart
- * its nodes.
+ * A cluster of three RabbitMQ nodes on loopback, with an epmd, a cookie and folders of its own, for tests that kill, stop, freeze
+ * and restart its nodes.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import fs from "node:fs";
 import process from "node:process";
+import { promisify } from "node:util";
 import { type TempDir, tempDir, waitFor } from "./helpers.ts";
 import { quietPort } from "./mqcat.ts";
 
 const SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+const CONTROL = "/usr/lib/rabbitmq/bin/rabbitmqctl";
 /** The maximum time for a node to start, in milliseconds. */
 const BOOT_MS = 120_000;
 const NAMES = ["a", "b", "c"] as const;
@@ -64,15 +66,54 @@ export class RabbitMqCluster implements AsyncDisposable {
     return `http://127.0.0.1:${this.#ports.get(name)!.http}`;
   }
 
+  /** The URL of several nodes, in this order. Default: all nodes */
+  urls(names: readonly NodeName[] = NAMES): string {
+    return `amqp://guest:guest@${names.map((name) => `127.0.0.1:${this.#ports.get(name)!.amqp}`).join(",")}`;
+  }
+
   /** Kills a node with SIGKILL. */
   async kill(name: NodeName): Promise<void> {
     await this.#end(name);
   }
 
-  /** Starts a node again, with its data. */
-  async restart(name: NodeName): Promise<void> {
-    this.#startNode(name);
-    await this.#isMember(name, NAMES.filter((other) => this.#groups.has(other)));
+  /** Ends a node with SIGTERM, and waits until it has stopped. */
+  async stop(name: NodeName): Promise<void> {
+    const pid = this.#pid(name);
+    process.kill(pid, "SIGTERM");
+    await waitFor(() => !fs.existsSync(`/proc/${pid}`), BOOT_MS, `node ${name} to stop`);
+    await this.#end(name);
+  }
+
+  /** Freezes a node with SIGSTOP. */
+  pause(name: NodeName): void {
+    process.kill(this.#pid(name), "SIGSTOP");
+  }
+
+  /** Lets a frozen node continue. */
+  resume(name: NodeName): void {
+    process.kill(this.#pid(name), "SIGCONT");
+  }
+
+  /** Starts nodes again, with their data, and waits until they are members. */
+  async restart(...names: NodeName[]): Promise<void> {
+    for (const name of names) this.#startNode(name);
+    const members = NAMES.filter((name) => this.#groups.has(name));
+    for (const name of names) await this.isMember(name, members);
+  }
+
+  /** Runs `rabbitmqctl` at a node. */
+  async control(name: NodeName, ...args: string[]): Promise<void> {
+    const env = { ...process.env, ...this.#environment(name), RABBITMQ_CTL_ERL_ARGS: "+S 1:1" };
+    await promisify(execFile)(CONTROL, ["-q", "-n", this.#node(name), ...args], { env });
+  }
+
+  /** Sends a request to the HTTP API of a node. */
+  async request(name: NodeName, method: string, path: string, body?: unknown): Promise<Response> {
+    return await fetch(`${this.http(name)}/api/${path}`, {
+      method,
+      headers: { authorization: `Basic ${btoa("guest:guest")}` },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -85,14 +126,13 @@ export class RabbitMqCluster implements AsyncDisposable {
     fs.writeFileSync(this.#dir.file("enabled_plugins"), "[rabbitmq_management].\n");
     this.#startGroup("epmd", `epmd -port ${this.#epmdPort} -address 127.0.0.1`, {});
     for (const name of NAMES) this.#startNode(name);
-    for (const name of NAMES) await this.#isMember(name, NAMES);
+    for (const name of NAMES) await this.isMember(name, NAMES);
   }
 
   #startNode(name: NodeName): void {
-    const { amqp, http, dist } = this.#ports.get(name)!;
     const config = [
       `management.tcp.ip = 127.0.0.1`,
-      `management.tcp.port = ${http}`,
+      `management.tcp.port = ${this.#ports.get(name)!.http}`,
       `disk_free_limit.absolute = 1MB`,
       `vm_memory_high_watermark.absolute = 400MB`,
       `net_ticktime = 8`,
@@ -103,7 +143,13 @@ export class RabbitMqCluster implements AsyncDisposable {
     ];
     fs.mkdirSync(this.#dir.file(name), { recursive: true });
     fs.writeFileSync(this.#dir.file(`${name}/rabbitmq.conf`), `${config.join("\n")}\n`);
-    this.#startGroup(name, SERVER, {
+    this.#startGroup(name, SERVER, this.#environment(name));
+  }
+
+  /** The variables of a node and of its tools. */
+  #environment(name: NodeName): Record<string, string> {
+    const { amqp, dist } = this.#ports.get(name)!;
+    return {
       HOME: this.#dir.path,
       RABBITMQ_NODENAME: this.#node(name),
       RABBITMQ_NODE_IP_ADDRESS: "127.0.0.1",
@@ -116,7 +162,12 @@ export class RabbitMqCluster implements AsyncDisposable {
       RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +SDio 2",
       ERL_EPMD_PORT: String(this.#epmdPort),
       ERL_EPMD_ADDRESS: "127.0.0.1",
-    });
+      RABBITMQ_PID_FILE: this.#dir.file(`${name}.pid`),
+    };
+  }
+
+  #pid(name: NodeName): number {
+    return Number(fs.readFileSync(this.#dir.file(`${name}.pid`), "utf8"));
   }
 
   #startGroup(name: NodeName | "epmd", command: string, env: Record<string, string>): void {
@@ -143,7 +194,7 @@ export class RabbitMqCluster implements AsyncDisposable {
   }
 
   /** Waits until a node sees these members running. */
-  async #isMember(name: NodeName, members: readonly NodeName[]): Promise<void> {
+  async isMember(name: NodeName, members: readonly NodeName[] = NAMES): Promise<void> {
     try {
       await waitFor(
         async () => await this.#running(name) === members.length,
@@ -159,10 +210,7 @@ export class RabbitMqCluster implements AsyncDisposable {
   /** The number of running nodes that a node sees; undefined before it answers. */
   async #running(name: NodeName): Promise<number | undefined> {
     try {
-      const response = await fetch(`${this.http(name)}/api/nodes`, {
-        headers: { authorization: `Basic ${btoa("guest:guest")}` },
-      });
-      const nodes = await response.json();
+      const nodes = await (await this.request(name, "GET", "nodes")).json();
       return Array.isArray(nodes) ? nodes.filter(({ running }) => running).length : undefined;
     } catch {
       return undefined;

@@ -8,6 +8,7 @@ import { declaring, envelope } from "../../options/brokers.ts";
 import { delivery, ending, input, pacing } from "../../options/options.ts";
 import { refuseEmptyKeys, refuseEmptyNames } from "../../queue/existence.ts";
 import { publishTo, putInto } from "../../queue/patterns.ts";
+import { framingOf } from "../../records/splitter.ts";
 import { targetOf } from "../../queue/target.ts";
 
 export default command({
@@ -23,7 +24,14 @@ export default command({
       topic: option("-t, --topic <key>", "the routing key, with --exchange", text),
       ...envelope,
     }),
-    ...group("Queue", declaring),
+    ...group("Queue", {
+      ...declaring,
+      publisherId: option(
+        "--publisher-id <id>",
+        "put each line of this publisher into a stream once, also when the same input is put again (RabbitMQ)",
+        word,
+      ),
+    }),
     ...ending,
     ...pacing,
     ...group("Delivery", { linger: delivery.linger }),
@@ -46,6 +54,21 @@ export default command({
     if (values.declare && exchange !== undefined) {
       throw new UsageError("--declare creates a queue, and --exchange publishes to an exchange");
     }
+    const { publisherId } = values;
+    if (publisherId !== undefined) {
+      refuseOutOfPlace({
+        "--data": values.folder !== undefined,
+        "--declare": values.declare ?? false,
+        "--exchange": queue === undefined,
+        "-H": values.header.length > 0,
+        "-P": values.property.length > 0,
+        "-J": framingOf("--in", values.in, values) === "json",
+      });
+      const { putOnce } = await import("../../queue/deduplicate.ts");
+      const target = targetOf(session, values);
+      const sink = await putOnce(session, target, queue!, publisherId, values.timeout);
+      return await sendTo(session, sink, values);
+    }
     const target = targetOf(session, values, true);
     const sink = queue === undefined
       ? publishTo(target, exchange!, topic, true)
@@ -54,3 +77,12 @@ export default command({
     await sendTo(session, sink, values);
   },
 });
+
+/** A deduplicating publisher stores bodies in an existing stream. */
+function refuseOutOfPlace(given: Readonly<Record<string, boolean>>): void {
+  const option = Object.keys(given).find((name) => given[name]);
+  if (option === undefined) return;
+  throw new UsageError(
+    `--publisher-id stores lines in a stream that exists, without properties: leave ${option} out`,
+  );
+}

@@ -93,7 +93,7 @@ export class AmqpConnection implements StreamSink, FrameSink {
    * @throws {AmqpError} 504: all channels that the server allows are open
    */
   async open(events: ChannelEvents = {}): Promise<Channel> {
-    if (this.over) throw new ClosedError("The AMQP connection is closed");
+    if (this.over) throw this.#last?.cause ?? new ClosedError("The AMQP connection is closed");
     if (this.#channels.size >= this.#channelMax) {
       throw amqpError(504, `all ${this.#channelMax} channels are open`);
     }

@@ -3,7 +3,7 @@ import { DRAIN, WHERE } from "../peek.ts";
 import type { FieldTable } from "../types/field_value.ts";
 import type { Channel, Delivery } from "./channel.ts";
 import type { AmqpConnection } from "./connection.ts";
-import { awayError, explainQueue } from "./availability.ts";
+import { awayError, explainQueue, isGone } from "./availability.ts";
 import { endsLink } from "./errors.ts";
 import { AMQP, type LinkOptions } from "./link.ts";
 import type { Receipt } from "../../link/message.ts";
@@ -18,6 +18,9 @@ const CONSUMER_TAG = "mqcat";
 
 /** The default time limit for the reply to `basic.cancel`, in milliseconds. */
 const CANCEL_MS = 10_000;
+
+/** The time for which the broker may deliver nothing from a queue that has messages, in milliseconds. */
+const STALL_MS = 5000;
 
 /** Options of a consumer. */
 export interface ConsumerOptions extends LinkOptions {
@@ -52,6 +55,8 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
   /** Resolves when the consumer is set up, or failed to be. */
   #settingUp: Promise<void> | undefined;
   #delivered = 0;
+  /** When the last message arrived on this connection; undefined before the first one. */
+  #deliveredAt: number | undefined;
   /** Whether the server has tested all messages; undefined when it does not report that. */
   #tested: boolean | undefined;
 
@@ -81,9 +86,15 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
    *
    * A quorum queue without a leader answers that it has no messages: it then has no consumers either, although this one is
    * subscribed.
+   *
+   * Call it only while no message is unacknowledged. If the queue has messages and the broker has stopped to deliver them, the
+   * consumer connects again: RabbitMQ's mirrored queues may lose the acknowledgements when their node changes, and then wait for them.
    */
   isDrained(): Promise<boolean> {
-    return this.#isQuiet(({ messageCount, consumerCount }) => messageCount === 0 && consumerCount > 0);
+    return this.#isQuiet(({ messageCount, consumerCount }) => {
+      if (messageCount > 0) this.#checkStall(messageCount);
+      return messageCount === 0 && consumerCount > 0;
+    });
   }
 
   /**
@@ -92,6 +103,15 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
    */
   isAtEnd(): Promise<boolean> {
     return this.#isQuiet(() => true);
+  }
+
+  /** Connects again if messages have arrived on this connection, and no more do. */
+  #checkStall(messageCount: number): void {
+    // Messages that a filter leaves in the queue are not acknowledged.
+    if (this.#options.where !== undefined) return;
+    if (performance.now() - (this.#deliveredAt ?? Infinity) <= STALL_MS) return;
+    const reason = `the broker delivers none of its ${messageCount} messages`;
+    this.connection?.abort(awayError(this.#queue, reason));
   }
 
   /** Whether the queue answers as expected, and nothing is delivered meanwhile. */
@@ -146,6 +166,7 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
     const channel = await connection.open({
       onDelivery: (delivery) => {
         this.#delivered++;
+        this.#deliveredAt = performance.now();
         this.#options.onDelivery(delivery);
       },
       onBatchEnd: () => this.#options.onBatchEnd?.(),
@@ -154,7 +175,8 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
     this.connection = connection;
     this.#channel = channel;
     channel.closed.then((error) => {
-      if (error instanceof AmqpError && endsLink(error)) this.link.fail(error);
+      if (this.#ready && isGone(error)) this.link.fail(deleted(this.#queue));
+      else if (error instanceof AmqpError && endsLink(error)) this.link.fail(error);
       else if (error !== undefined) connection.abort(error);
     });
     const settingUp = this.#consume(channel, this.#selection(connection));
@@ -198,7 +220,7 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
     const queue = this.#queue;
     try {
       if (await findQueue(connection, queue) === undefined) {
-        return this.link.fail(amqpError(404, `queue '${queue}' was deleted`));
+        return this.link.fail(deleted(queue));
       }
       connection.abort(awayError(queue, "the broker ended the deliveries"));
     } catch (error) {
@@ -210,5 +232,10 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
   protected override onDown(): void {
     this.#channel = undefined;
     this.#ready = false;
+    this.#deliveredAt = undefined;
   }
+}
+
+function deleted(queue: string): AmqpError {
+  return amqpError(404, `queue '${queue}' was deleted`);
 }

@@ -216,7 +216,7 @@ async function ask(
         ...(body === undefined ? {} : { "content-type": "application/json" }),
       },
       ...(body === undefined ? {} : { method: "POST", body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(limit),
+      signal: AbortSignal.timeout(Math.ceil(limit)),
       redirect: "error",
     });
     text = await readText(response);

@@ -6,6 +6,7 @@ import {
 import { AmqpError } from "../amqp_error.ts";
 import type { Channel } from "./channel.ts";
 import type { AmqpConnection } from "./connection.ts";
+import { type Confirms, watchConfirms } from "./confirm_watch.ts";
 import { checkEnvelope } from "./envelope.ts";
 import { endsLink } from "./errors.ts";
 import { AMQP } from "./link.ts";
@@ -27,6 +28,8 @@ const FRAME_MAX = 131072;
 /** Opens a channel with confirms on each connection. */
 class Confirming implements Publishing<AmqpConnection> {
   frameMax = FRAME_MAX;
+  /** The publisher. */
+  confirms!: Confirms;
 
   readonly #mandatory: Mandatory;
 
@@ -62,6 +65,8 @@ class Confirming implements Publishing<AmqpConnection> {
       if (error instanceof AmqpError && endsLink(error)) events.onFailure(error);
       else if (error !== undefined) connection.abort(error);
     });
+    // mqcat's own broker confirms when the data is safe, which may be late by intention.
+    if (!connection.peeks) watchConfirms(connection, channel, this.confirms);
     connection.events.onWritable = () => events.onWritable();
     this.frameMax = connection.encoder.frameMax;
     return new ChannelPort(connection, channel, this.#mandatory);
@@ -76,6 +81,7 @@ export class Publisher extends SharedPublisher<BrokerAddress, AmqpConnection> {
     const publishing = new Confirming(options.mandatory ?? true);
     super(AMQP, publishing, brokers, options);
     this.#publishing = publishing;
+    publishing.confirms = this;
   }
 
   /** The largest frame of the current or last connection, in bytes. */

@@ -44,7 +44,8 @@ export class MessageIntake {
   readonly #host: IntakeHost;
   readonly #routes = new RouteResult();
   readonly #targets = new Targets();
-  readonly #replaced = new PropertyScan();
+  /** The lists of `replace`, which does not nest. */
+  readonly #replacing = { routes: new RouteResult(), targets: new Targets(), scan: new PropertyScan() };
   #number = 0;
 
   constructor(host: IntakeHost) {
@@ -236,11 +237,13 @@ export class MessageIntake {
   replace(from: Queue, lane: number, seq: number, to: Queue, message: EncodedMessage): boolean {
     // First: a queue that rejects messages may dead-letter the ones that it refuses.
     if (!to.hasRoomFor(message.bodyEnd - message.bodyStart)) return false;
-    const scan = this.#replaced;
+    const { routes, targets, scan } = this.#replacing;
     scan.read(message.head, message.propertiesStart, message.propertiesEnd);
-    const routes = new RouteResult();
+    routes.clear();
     routes.add(to);
-    this.#enqueue(routes, message, scan, timeToLive(scan), replacing(from, lane, seq));
+    if (from.definition.durable) targets.setOrigin(from.definition.id, lane, seq);
+    else targets.originQueueId = -1;
+    this.#enqueue(routes, message, scan, timeToLive(scan), targets);
     from.settle(lane, seq, this.position > 0);
     return true;
   }

@@ -1,6 +1,6 @@
 import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
 import { type BasicProperties, decodeProperties, encodeProperties } from "../../amqp/properties.ts";
-import { PropertyScan } from "../../amqp/property_scan.ts";
+import type { PropertyScan } from "../../amqp/property_scan.ts";
 import { Reader } from "../../amqp/types/codec.ts";
 import { shortstr } from "../../amqp/types/scalars.ts";
 
@@ -71,10 +71,16 @@ export function withoutHeader(message: EncodedMessage, name: string): OwnMessage
   return encodeMessage(addressOf(message), { ...properties, headers }, body);
 }
 
-/** Copies a message to the address of a queue. Only `CC` and `BCC` are removed from its headers: they are for an exchange. */
-export function movedTo(queue: string, message: EncodedMessage): OwnMessage {
+/**
+ * Copies a message to the address of a queue. Only `CC` and `BCC` are removed from its headers: they are for an exchange.
+ *
+ * @param scan is used for this message; a new one for each would cost more than the rest
+ */
+export function movedTo(queue: string, message: EncodedMessage, scan: PropertyScan): OwnMessage {
   const { head, propertiesStart, propertiesEnd, body, bodyStart, bodyEnd } = message;
-  const properties = withoutCopies(head.subarray(propertiesStart, propertiesEnd));
+  scan.read(head, propertiesStart, propertiesEnd);
+  const encoded = head.subarray(propertiesStart, propertiesEnd);
+  const properties = scan.headersMention("CC") ? withoutCopies(encoded) : encoded;
   const routeLength = 1 + shortstr.sizeof(queue, "queue");
   const moved = new Uint8Array(routeLength + properties.length);
   shortstr.encode(queue, moved, 1); // After the empty name of the default exchange.
@@ -91,9 +97,6 @@ export function movedTo(queue: string, message: EncodedMessage): OwnMessage {
 }
 
 function withoutCopies(encoded: Uint8Array): Uint8Array {
-  const scan = new PropertyScan();
-  scan.read(encoded, 0, encoded.length);
-  if (!scan.headersMention("CC")) return encoded;
   const { headers = {}, ...others } = decodeProperties(encoded);
   const { CC: _, BCC: __, ...kept } = headers;
   return encodeProperties(Object.keys(kept).length === 0 ? others : { ...others, headers: kept });

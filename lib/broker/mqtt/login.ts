@@ -1,3 +1,4 @@
+import { deferred } from "../../transport/deferred.ts";
 import { FrameBuffer } from "../../bytes/frame_buffer.ts";
 import { HandshakeTimeoutError, ProtocolError, UnreachableError } from "../../errors.ts";
 import { MqttError } from "../../mqtt/mqtt_error.ts";
@@ -53,7 +54,7 @@ class FirstPacket implements StreamSink, PacketSink {
   constructor(stream: ByteStream, maxPacket: number) {
     this.#stream = stream;
     this.decoder.maxPacket = maxPacket;
-    const { promise, resolve, reject } = Promise.withResolvers<Connect>();
+    const { promise, resolve, reject } = deferred<Connect>();
     this.connect = promise;
     this.#resolve = resolve;
     this.#reject = reject;

@@ -1,3 +1,4 @@
+import { deferred } from "../../transport/deferred.ts";
 import { HandshakeTimeoutError, UnreachableError } from "../../errors.ts";
 import { StompEncoder } from "../../stomp/frame_encoder.ts";
 import { MAX_HEAD, StompDecoder, type StompSink } from "../../stomp/frame_decoder.ts";
@@ -204,7 +205,7 @@ class FirstFrame implements StreamSink, StompSink {
   overBacklog = false;
 
   readonly #timer: ReturnType<typeof setTimeout>;
-  readonly #outcome = Promise.withResolvers<{ command: string; headers: ReadonlyMap<string, string> }>();
+  readonly #outcome = deferred<{ command: string; headers: ReadonlyMap<string, string> }>();
   /** Why the client is gone. */
   failure: Error | undefined;
   #over = false;

@@ -75,6 +75,8 @@ export class Bridge {
   #generation = 0;
   #keptCount = 0;
   #present: number;
+  /** Whether a message was received that was never delivered before. */
+  #fresh = false;
   /** The number of messages that were acknowledged on the current connection, which may come again all the same. */
   #acknowledged = 0;
   #paused = false;
@@ -203,6 +205,9 @@ export class Bridge {
 
   #take(delivery: Delivery): void {
     this.#renew();
+    // After fresh ones it comes again, because the node of its queue has changed: it is not one more of those that are present.
+    if (!delivery.redelivered) this.#fresh = true;
+    else if (this.#fresh) this.#present++;
     if (this.#failure !== undefined || this.taken >= this.#limit) return;
     // Cancel before an acknowledgement makes room for unwanted messages.
     if (++this.taken >= this.#limit) this.inlet.cancel();

@@ -1,3 +1,4 @@
+import { deferred } from "../../transport/deferred.ts";
 import {
   HandshakeTimeoutError,
   IncompatiblePeerError,
@@ -147,8 +148,8 @@ class FirstFrame implements StreamSink, StompSink {
   /** Why the server is gone. */
   failure: Error | undefined;
 
-  readonly #outcome = Promise.withResolvers<First>();
-  readonly #drain = Promise.withResolvers<void>();
+  readonly #outcome = deferred<First>();
+  readonly #drain = deferred<void>();
   readonly #timer: ReturnType<typeof setTimeout>;
 
   constructor(stream: ByteStream, timeout: number) {

@@ -15,7 +15,8 @@ export function hosts({ broker, queue, test, well }: QueueContext): void {
     assert.equal(await well([...get, "-f", "%e\n"]), `amqp://${host}\n`);
     assert.match(await well([...get, "-J"]), new RegExp(`"endpoint":"amqp://${host}"`));
     assert.equal(await well([...get, "--exec", "echo $MQCAT_ENDPOINT"]), `amqp://${host}\n`);
-    assert.match(await well(["peek", "hosts", ...options, "-J", "-n", "1"]), new RegExp(`"amqp://${host}"`));
+    const peek = await queue(["peek", "hosts", ...options, "-J", "-n", "1"]);
+    assert.match(peek.stdout.toString(), new RegExp(`"endpoint":"amqp://${host}"`), peek.stderr);
     assert.match(await well(["list", ...options]), /^hosts /m);
     assert.match(await well(["info", "hosts", ...options]), /^name: hosts$/m);
   });

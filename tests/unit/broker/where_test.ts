@@ -11,7 +11,7 @@ import { DRAIN, SWEEP, SWEEP_TO, WHERE } from "../../../lib/amqp/peek.ts";
 import { type BasicProperties, encodeProperties } from "../../../lib/amqp/properties.ts";
 import type { FieldTable } from "../../../lib/amqp/types/field_value.ts";
 import { Broker } from "../../../lib/broker/server.ts";
-import { waitFor } from "../../support/helpers.ts";
+import { tempDir, waitFor } from "../../support/helpers.ts";
 
 const TIMEOUT = { timeout: 30_000 };
 const MOST = 2 ** 31 - 1;
@@ -196,6 +196,50 @@ describe("a consumer with a filter", TIMEOUT, () => {
     await waitFor(() => got.length === 1);
     assert.deepEqual(got, ["y m1"]);
     await channel.close();
+  });
+
+  it("marks only delivered messages as redelivered, also after a restart", async () => {
+    using dir = tempDir();
+    const open = async () => {
+      const reopened = await Broker.open({ data: dir.file("data") });
+      const endpoint = await reopened.listen("amqp://127.0.0.1:0");
+      return { reopened, link: await connectBroker(parseAmqpUrl(endpoint)) };
+    };
+    const [outer] = [connection];
+    try {
+      const first = await open();
+      connection = first.link;
+      await declare("durable");
+      await publish("durable", names(1, 8), { deliveryMode: 2 });
+      const { got, tags, channel } = await consume("durable", { [WHERE]: ODD });
+      await waitFor(() => got.length === 4);
+      channel.ack(tags[1]!, false);
+      channel.nack(tags[2]!, false, true);
+      connection.flush();
+      await waitFor(() => got.length === 5);
+      await connection.close();
+      await first.reopened.close();
+      for (let restart = 0; restart < 2; restart++) {
+        const second = await open();
+        connection = second.link;
+        assert.equal(await inside("durable"), "m1* m2 m4 m5* m6 m7* m8");
+        await connection.close();
+        await second.reopened.close();
+      }
+      const third = await open();
+      connection = third.link;
+      const all = await consume("durable", {}, 3);
+      await waitFor(() => all.got.length === 3);
+      await connection.close();
+      await third.reopened.close();
+      const fourth = await open();
+      connection = fourth.link;
+      assert.equal(await inside("durable"), "m1* m2* m4* m5* m6 m7* m8");
+      await connection.close();
+      await fourth.reopened.close();
+    } finally {
+      connection = outer;
+    }
   });
 
   it("a malformed filter is an error of the channel, with the reason", async () => {

@@ -6,7 +6,7 @@ import type { DefinitionsTarget } from "./definitions.ts";
 
 /** A host for queues that never hold a message. */
 const NO_HOST: QueueHost = {
-  journal: { read: () => undefined, settle() {}, delivered() {} },
+  journal: { read: () => undefined, settle() {}, delivered() {}, deliveredOne() {}, settledOne() {} },
   cycle: { now: 0, wake() {}, begin() {}, end() {} },
   deadLetter: () => false,
   isTraced: () => false,

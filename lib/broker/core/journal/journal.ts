@@ -217,6 +217,19 @@ export class Journal {
     this.#disk?.marks.set(queueId, lane, seq);
   }
 
+  /**
+   * Records that one message is about to be delivered, but not those before it. Call `settledOne` when it is settled, as
+   * the mark has a place in memory until then.
+   */
+  deliveredOne(queueId: number, lane: number, seq: number): void {
+    this.#disk?.marks.add(queueId, lane, seq);
+  }
+
+  /** A message for which `deliveredOne` was called is settled. */
+  settledOne(queueId: number, lane: number, seq: number): void {
+    this.#disk?.marks.remove(queueId, lane, seq);
+  }
+
   /** Forgets a deleted queue whose messages are settled. Its id is never used again. */
   forget(queueId: number): void {
     this.#disk?.marks.delete(queueId);

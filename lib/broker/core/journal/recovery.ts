@@ -302,11 +302,16 @@ class Recovery {
   #applyMarks(): void {
     const { marks, manifest } = this.#options;
     const changed = manifest?.differs("delivered") === true;
-    const complete = marks.load(changed, (queueId, number, seq) => {
-      const lane = this.#lane(queueId, number);
-      lane?.restoreDelivered(seq);
-      return lane !== null;
-    }, this.#problem);
+    const complete = marks.load(
+      changed,
+      (queueId, number, seq) => {
+        const lane = this.#lane(queueId, number);
+        lane?.restoreDelivered(seq);
+        return lane !== null;
+      },
+      (queueId, number, seq) => this.#lane(queueId, number)?.restoreDeliveredOne(seq) ?? false,
+      this.#problem,
+    );
     const known = complete && manifest?.isCut("delivered") !== true;
     for (const [key, lane] of this.#lanes) {
       if (lane === null || (known && !this.#isUnsure(lane))) continue;

@@ -364,6 +364,20 @@ export class Lane {
     this.skipTo(upTo + 1);
   }
 
+  /**
+   * Marks one message as redelivered. Its sequence number is not used again.
+   *
+   * @returns whether it exists
+   */
+  restoreDeliveredOne(seq: number): boolean {
+    this.skipTo(seq + 1);
+    const chunk = this.#chunks.find(seq);
+    const index = chunk === undefined ? -1 : indexOf(chunk, seq);
+    if (index < 0 || (chunk!.states[index]! & STATE) === GONE) return false;
+    chunk!.states[index]! |= REDELIVERED;
+    return true;
+  }
+
   /** Ensures that the next message's sequence number is at least `seq`. */
   skipTo(seq: number): void {
     if (seq > this.#nextSeq) this.#nextSeq = seq;

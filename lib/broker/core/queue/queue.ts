@@ -28,7 +28,7 @@ export type QueueCycle = Pick<Cycle, "now" | "wake" | "begin" | "end">;
 
 /** The part of the broker that a queue needs. */
 export interface QueueHost {
-  readonly journal: Pick<Journal, "read" | "settle" | "delivered">;
+  readonly journal: Pick<Journal, "read" | "settle" | "delivered" | "deliveredOne" | "settledOne">;
   readonly cycle: QueueCycle;
   /**
    * Routes the message `seq` of a lane, which has died, to the queue's dead-letter exchange, if it has one. `message` is
@@ -98,6 +98,8 @@ export class Queue implements WakeableQueue {
   /** The last delivered sequence number of each lane, and the last one that the journal has recorded. */
   readonly #furthest: Float64Array;
   readonly #noted: Float64Array;
+  /** For each lane: the messages that were delivered before their turn, and are not settled. */
+  readonly #ahead: Set<number>[] = [];
   /** Whether a message may have an expiry. */
   #expiring = false;
   #expiryTimer: ReturnType<typeof setTimeout> | undefined;
@@ -308,7 +310,9 @@ export class Queue implements WakeableQueue {
     this.lanes[at]!.takeAt(seq);
     this.takenLane = at;
     this.takenSeq = seq;
-    if (seq > this.#furthest[at]!) this.#furthest[at] = seq;
+    if (seq <= this.#furthest[at]! || !this.definition.durable) return;
+    this.#host.journal.deliveredOne(this.definition.id, at, seq);
+    (this.#ahead[at] ??= new Set()).add(seq);
   }
 
   /** Dispatches again after other events had their turn. */
@@ -388,6 +392,7 @@ export class Queue implements WakeableQueue {
       replaced,
     );
     where.remove(seq);
+    if (this.#ahead[lane]?.delete(seq)) this.#host.journal.settledOne(this.definition.id, lane, seq);
     if (this.#returns.size > 0) this.#returns.delete(seq);
   }
 

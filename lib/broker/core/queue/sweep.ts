@@ -1,4 +1,5 @@
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
+import { PropertyScan } from "../../../amqp/property_scan.ts";
 import type { Filter } from "../../../filter/filter.ts";
 import type { MessageIntake } from "../intake.ts";
 import { movedTo } from "../message.ts";
@@ -48,6 +49,7 @@ export class Sweep {
   readonly #action: SweepAction;
   readonly #limit: number;
   readonly #matches: Matches;
+  readonly #scan = new PropertyScan();
 
   /** @param limit the maximum number of messages that match */
   constructor(host: SweepHost, queue: Queue, action: SweepAction, filter: Filter | undefined, limit: number) {
@@ -97,7 +99,7 @@ export class Sweep {
     const { blocked, intake } = this.#host;
     if (blocked !== undefined) this.#failure = `the broker takes no messages: ${blocked}`;
     else if (to.deleted) this.#failure = `the queue '${to.name}' was deleted`;
-    else if (!intake.replace(this.#queue, lane, seq, to, movedTo(to.name, message))) {
+    else if (!intake.replace(this.#queue, lane, seq, to, movedTo(to.name, message, this.#scan))) {
       this.#failure = `the queue '${to.name}' is full`;
     }
     return this.#failure === undefined;

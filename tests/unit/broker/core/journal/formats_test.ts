@@ -138,7 +138,7 @@ describe("journal, formats", () => {
     fs.writeFileSync(file, Buffer.from(golden, "hex"));
     const found: number[][] = [];
     const marks = new DeliveredMarks(file);
-    assert.ok(marks.load(false, (...mark) => found.push(mark) > 0, assert.fail));
+    assert.ok(marks.load(false, (...mark) => found.push(mark) > 0, () => false, assert.fail));
     assert.deepEqual(found, [[1, 3, 0x0102030405]]);
     marks.set(1, 3, 0x0102030405);
     marks.write();
@@ -147,6 +147,44 @@ describe("journal, formats", () => {
     marks.write();
     assert.equal(fs.readFileSync(file, "hex"), golden + "0b0000004e7752110100000006040302010003");
     marks.close();
+  });
+
+  it("format - delivered marks of one message, until it is settled", () => {
+    using dir = tempDir();
+    const file = dir.file("delivered");
+    const golden = "040302010b000000160257a90100000005040302010003";
+    fs.writeFileSync(file, Buffer.from(golden, "hex"));
+    const load = (exists: (seq: number) => boolean) => {
+      const found: number[][] = [];
+      const marks = new DeliveredMarks(file);
+      const one = (...mark: [number, number, number]) => found.push([...mark, 1]) > 0 && exists(mark[2]);
+      assert.ok(marks.load(false, (...mark) => found.push(mark) > 0, one, assert.fail));
+      return { marks, found };
+    };
+    const { marks } = load(() => true);
+    marks.add(1, 3, 0x0102030409);
+    marks.add(2, 0, 7);
+    marks.remove(2, 0, 7);
+    marks.write();
+    marks.close();
+    assert.match(
+      fs.readFileSync(file, "hex"),
+      new RegExp(`^${golden}16000000.{8}f{22}0100000009040302010003$`),
+    );
+    const again = load(() => true);
+    assert.deepEqual(again.found, [[1, 3, 0x0102030405], [1, 3, 0x0102030409, 1]]);
+    // Many marks of settled messages do not make the file large.
+    for (let seq = 0; seq < 100_000; seq++) {
+      again.marks.add(1, 3, seq);
+      if (seq % 100 === 0) again.marks.write();
+      if (seq !== 5) again.marks.remove(1, 3, seq);
+    }
+    again.marks.write();
+    again.marks.close();
+    assert.ok(fs.statSync(file).size < 300_000);
+    const last = load(() => false);
+    assert.deepEqual(last.found.filter(([, , seq]) => seq === 5), [[1, 3, 5, 1]]);
+    last.marks.close();
   });
 
   it("format - definitions", () => {
