@@ -61,7 +61,7 @@ function fencedBlocks(lines: readonly string[]): Block[] {
   const blocks: Block[] = [];
   let proseSince = true;
   for (let at = 0; at < lines.length; at++) {
-    const fence = /^```(\w*(?: ignore)?)$/.exec(lines[at]!);
+    const fence = /^```(\w*(?: \S+)?)$/.exec(lines[at]!);
     if (fence === null) {
       proseSince ||= lines[at] !== "";
       continue;
@@ -187,7 +187,7 @@ function define(example: Example): void {
 
 /** The examples of the other queue commands need a broker: queue_test.ts and queue_serve_test.ts run them. */
 const cheats = fs.readdirSync(path.join(ROOT, "cli/cheats")).filter((name) =>
-  /^(?!queue-)[a-z-]+\.md$|^queue-(serve|run)\.md$/.test(name)
+  /^(?!queue-)[a-z-]+\.md$|^queue-(serve|run|page)\.md$/.test(name)
 )
   .sort();
 
