@@ -1,4 +1,4 @@
-import { askFirst } from "../../../lib/amqp/client/management.ts";
+import { askFirst } from "../../../lib/amqp/client/http_api.ts";
 import { httpUrls } from "../../../lib/amqp/client/near_leader.ts";
 import { MqcatError } from "../../../lib/errors.ts";
 import { subscribe } from "../../../lib/patterns/amqp/receive.ts";
