@@ -1,5 +1,5 @@
 /** `queue put --publisher-id`: RabbitMQ's streams store each message of a publisher once, over the stream protocol. */
-import { askFirst } from "../../lib/amqp/client/management.ts";
+import { askFirst } from "../../lib/amqp/client/http_api.ts";
 import { httpUrls } from "../../lib/amqp/client/near_leader.ts";
 import { queueArguments } from "../../lib/amqp/client/queues.ts";
 import { StreamError } from "../../lib/amqp/client/stream/commands.ts";

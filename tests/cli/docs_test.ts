@@ -187,7 +187,7 @@ function define(example: Example): void {
 
 /** The examples of the other queue commands need a broker: queue_test.ts and queue_serve_test.ts run them. */
 const cheats = fs.readdirSync(path.join(ROOT, "cli/cheats")).filter((name) =>
-  /^(?!queue-)[a-z-]+\.md$|^queue-(serve|run)\.md$/.test(name)
+  /^(?!queue-)[a-z-]+\.md$|^queue-(serve|run|page)\.md$/.test(name)
 )
   .sort();
 

@@ -113,6 +113,25 @@ describe("queue serve", () => {
     assert.equal((await queue(["list", "--url", url.replace("//", "//guest:no@"), "--http", api!])).code, 4);
   });
 
+  test("--http - serves a page for browsers, which is read-only without --http-write", async () => {
+    for (const write of [false, true]) {
+      using broker = serve("--memory", "--http", ":0", ...(write ? ["--http-write"] : []));
+      const [, url] = await broker.waitForStderr(/page and HTTP API on (http:\S+)/);
+      assert.match(await (await fetch(url!)).text(), /^<!doctype html>/);
+      const script = await fetch(`${url}/page/client/app.js`);
+      assert.equal(script.headers.get("content-type"), "text/javascript; charset=utf-8");
+      assert.match(await script.text(), /import .* from "\.\.\/vendor\/preact\.js"/);
+      const login = await fetch(`${url}/page/session`, {
+        method: "POST",
+        headers: { "x-mqcat": "page" },
+        body: JSON.stringify({ user: "guest", password: "guest" }),
+      });
+      assert.equal((await login.json()).write, write);
+    }
+    const { code, stderr } = await queue(["serve", ":0", "--memory", "--http-write"]);
+    assert.deepEqual([code, /add --http/.test(stderr)], [2, true], stderr);
+  });
+
   test("users - come from a file, without guest; both sides report a wrong password", async () => {
     using dir = tempDir();
     fs.writeFileSync(dir.file("users"), "# who may come\nann:one:two\nbob:three\n");

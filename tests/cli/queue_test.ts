@@ -13,6 +13,7 @@ import { commands } from "./queue/exec.ts";
 import { following } from "./queue/following.ts";
 import { hosts } from "./queue/hosts.ts";
 import { looking } from "./queue/looking.ts";
+import { pages } from "./queue/page.ts";
 import { probed } from "./queue/probed.ts";
 import { progress } from "./queue/progress.ts";
 import { putAndGet } from "./queue/put_get.ts";
@@ -40,6 +41,7 @@ const SUITES = [
   checking,
   probed,
   progress,
+  pages,
   top,
   usage,
   cheats,

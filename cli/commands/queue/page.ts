@@ -39,7 +39,7 @@ export default command({
       },
     });
     session.onEnd(() => server.close());
-    session.reporter.info(`page on ${server.url} for the HTTP API at ${bases.join(", ")}`);
+    session.reporter.info(`listening on ${server.url} (HTTP API: ${bases.join(", ")})`);
     session.ready([server.url]);
     await new Promise<void>((resolve) => session.onStop(resolve));
   },

@@ -41,7 +41,13 @@ export async function moveMessages(
   const link = { ...options, awayPatience: 0 };
   try {
     const connection = await connectBroker(brokers, link);
-    const { messageCount: present } = await requireQueue(connection, from).finally(() => connection.close());
+    let present: number;
+    try {
+      present = (await requireQueue(connection, from)).messageCount;
+      await requireQueue(connection, to);
+    } finally {
+      await connection.close();
+    }
     if (present === 0) return 0;
     const publisher = pushTo(brokers, to, {
       ...link,

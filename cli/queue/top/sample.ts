@@ -1,6 +1,7 @@
 /** What a broker says about its queues at one time, for `queue top`. */
 import type { AmqpConnection } from "../../../lib/amqp/client/connection.ts";
-import { askFirst, askList, type QueueInfo } from "../../../lib/amqp/client/management.ts";
+import { askFirst, askList } from "../../../lib/amqp/client/http_api.ts";
+import type { QueueInfo } from "../../../lib/amqp/client/management.ts";
 import { inspectQueues } from "../../../lib/amqp/client/peek.ts";
 import type { BrokerAddress } from "../../../lib/amqp/client/url.ts";
 import type { SortColumn } from "./columns.ts";

@@ -2,7 +2,8 @@ import { MqcatError, UnreachableError } from "../../errors.ts";
 import type { LinkOptions } from "../../link/options.ts";
 import { resolve } from "../../transport/address.ts";
 import type { HostEndpoint } from "../../transport/endpoint_types.ts";
-import { askFirst, managementUrl, queueInfo } from "./management.ts";
+import { askFirst } from "./http_api.ts";
+import { managementUrl, queueInfo } from "./management.ts";
 import type { BrokerAddress } from "./url.ts";
 
 /** The time limit for a request to the HTTP API of each host, in milliseconds: the connection waits for it. */

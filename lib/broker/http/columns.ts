@@ -1,73 +1,81 @@
-/** Values of columns that lists are often sorted by, so that not all of their rows must be made. */
+/** Columns that lists are often sorted by, so that not all of their rows must be made. */
 import type { Json } from "../core/definitions/table.ts";
 import type { Queue } from "../core/queue/queue.ts";
 import type { ClientChannel, ClientConnection } from "../protocol.ts";
 import { CHANNEL, CONNECTION, type Meter, QUEUE } from "./rates/meters.ts";
-import { channelName, channelsOf, connectionName, memoryOf, type View } from "./views.ts";
+import type { Rates } from "./rates/rates.ts";
+import { channelName, channelsOf, connectionName, memoryOf } from "./views.ts";
 
-/** A column of a queue; undefined: it is not known here. */
-export function queueColumn(queue: Queue, column: string, view: View): Json | undefined {
-  switch (column) {
-    case "name":
-      return queue.name;
-    case "vhost":
-      return queue.definition.vhost;
-    case "type":
-      return queue.settings.type;
-    case "consumers":
-      return queue.consumers.size;
-    case "memory":
-      return memoryOf(queue);
-    case "message_bytes":
-      return queue.readyBytes + queue.unackedBytes;
-    default:
-      return counterColumn(QUEUE, queue, column, view);
-  }
+/** Reads a column of an object. */
+type Reader<T> = (object: T) => Json;
+
+/** A channel with its connection. */
+export interface OpenChannel {
+  readonly connection: ClientConnection;
+  readonly channel: ClientChannel;
 }
 
-export function connectionColumn(
-  connection: ClientConnection,
-  column: string,
-  view: View,
-): Json | undefined {
-  switch (column) {
-    case "name":
-      return connectionName(connection);
-    case "vhost":
-      return connection.vhost.name;
-    case "user":
-    case "protocol":
-    case "state":
-      return connection[column];
-    case "channels":
-      return channelsOf(connection).length;
-    case "connected_at":
-      return connection.connectedAt;
-    default:
-      return counterColumn(CONNECTION, connection, column, view);
-  }
+const QUEUES: Readonly<Record<string, Reader<Queue>>> = {
+  name: (queue) => queue.name,
+  vhost: (queue) => queue.definition.vhost,
+  type: (queue) => queue.settings.type,
+  state: () => "running",
+  consumers: (queue) => queue.consumers.size,
+  memory: memoryOf,
+  message_bytes: (queue) => queue.readyBytes + queue.unackedBytes,
+};
+
+const CONNECTIONS: Readonly<Record<string, Reader<ClientConnection>>> = {
+  name: connectionName,
+  vhost: (connection) => connection.vhost.name,
+  user: (connection) => connection.user,
+  protocol: (connection) => connection.protocol,
+  state: (connection) => connection.state,
+  channels: (connection) => channelsOf(connection).length,
+  connected_at: (connection) => connection.connectedAt,
+};
+
+const CHANNELS: Readonly<Record<string, Reader<OpenChannel>>> = {
+  name: ({ connection, channel }) => channelName(connection, channel),
+};
+
+/** Returns what reads a column of queues; undefined: it is not known here. */
+export function queueColumn(column: string, rates: Rates): Reader<Queue> | undefined {
+  return ownOf(QUEUES, column) ?? counterColumn(QUEUE, column, rates, (queue) => queue, (queue) => queue);
 }
 
-export function channelColumn(
-  connection: ClientConnection,
-  channel: ClientChannel,
-  column: string,
-  view: View,
-): Json | undefined {
-  if (column === "name") return channelName(connection, channel);
-  return counterColumn(CHANNEL, channel, column, view, channel.stats);
+export function connectionColumn(column: string, rates: Rates): Reader<ClientConnection> | undefined {
+  return ownOf(CONNECTIONS, column) ?? counterColumn(CONNECTION, column, rates, (one) => one, (one) => one);
+}
+
+export function channelColumn(column: string, rates: Rates): Reader<OpenChannel> | undefined {
+  const counter = counterColumn<OpenChannel, ClientChannel>(
+    CHANNEL,
+    column,
+    rates,
+    ({ channel }) => channel,
+    ({ channel }) => channel.stats,
+  );
+  return ownOf(CHANNELS, column) ?? counter;
+}
+
+function ownOf<T>(readers: Readonly<Record<string, T>>, column: string): T | undefined {
+  return Object.hasOwn(readers, column) ? readers[column] : undefined;
 }
 
 /** `messages`, `messages_details.rate`, `message_stats.ack`, `message_stats.ack_details.rate`. */
-function counterColumn<T extends object>(
-  meter: Meter<T>,
-  object: T,
+function counterColumn<T, Counted extends object>(
+  meter: Meter<Counted>,
   column: string,
-  { rates }: View,
-  key: object = object,
-): Json | undefined {
+  rates: Rates,
+  counted: (object: T) => Counted,
+  key: (object: T) => object,
+): Reader<T> | undefined {
   const found = /^(?:message_stats\.)?(\w+?)(_details\.rate)?$/.exec(column);
   const index = found === null ? undefined : meter.indices.get(found[1]!);
   if (index === undefined) return undefined;
-  return found![2] === undefined ? meter.counters[index]![2](object) : rates.rate(key, index);
+  const [, , value] = meter.counters[index]!;
+  return found![2] === undefined
+    ? (object) => value(counted(object))
+    : (object) => rates.rate(key(object), index);
 }

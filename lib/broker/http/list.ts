@@ -12,8 +12,8 @@ export interface Listing<T> {
   readonly objects: readonly T[];
   name(object: T): string;
   row(object: T): Row;
-  /** The value of a column to sort by; undefined: the row must be made. */
-  column?(object: T, column: string): Json | undefined;
+  /** Returns what reads a column without the row; undefined: the rows must be made to sort by it. */
+  column?(column: string): ((object: T) => Json) | undefined;
 }
 
 /** Applies the query to a list of rows; see `listObjects`. */
@@ -80,10 +80,8 @@ function filter<T>({ objects, name: nameOf }: Listing<T>, query: URLSearchParams
 function sorted<T>(listing: Listing<T>, found: readonly T[], query: URLSearchParams): readonly T[] {
   const column = query.get("sort");
   if (column === null) return found;
-  const keyed = found.map((object) => ({
-    object,
-    key: listing.column?.(object, column) ?? valueAt(listing.row(object), column),
-  }));
+  const read = listing.column?.(column) ?? ((object) => valueAt(listing.row(object), column));
+  const keyed = found.map((object) => ({ object, key: read(object) }));
   keyed.sort((a, b) => compare(a.key, b.key));
   if (query.get("sort_reverse") === "true") keyed.reverse();
   return keyed.map(({ object }) => object);

@@ -1,7 +1,8 @@
 /** Why messages for a queue or an exchange are not taken for now. RabbitMQ gives no reason with a return or a nack. */
 import { awayError } from "../../amqp/client/availability.ts";
 import type { AmqpConnection } from "../../amqp/client/connection.ts";
-import { askList, type QueueInfo } from "../../amqp/client/management.ts";
+import { askList } from "../../amqp/client/http_api.ts";
+import type { QueueInfo } from "../../amqp/client/management.ts";
 import { type ClusterOptions, httpUrls } from "../../amqp/client/near_leader.ts";
 import type { PublisherOptions } from "../../amqp/client/publisher.ts";
 import { findQueue, queueArguments } from "../../amqp/client/queues.ts";

@@ -7,8 +7,11 @@ import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Broker } from "../../../lib/broker/server.ts";
 import { HttpServer } from "../../../lib/broker/http/server.ts";
+import { connectBroker } from "../../../lib/amqp/client/link.ts";
+import { parseAmqpUrl } from "../../../lib/amqp/client/url.ts";
 import { ASSETS } from "../../../lib/page/assets.ts";
 import { Sessions } from "../../../lib/page/sessions.ts";
+import { waitFor } from "../../support/helpers.ts";
 import { VENDOR, vendorFiles } from "../../../scripts/vendor.ts";
 
 const CLIENT = fileURLToPath(new URL("../../../lib/page/client/", import.meta.url));
@@ -273,6 +276,23 @@ describe("page, requests", () => {
       assert.equal(status, 401, `${route}: ${reason}`);
       assert.match(reason!, /refused/, route);
     }
+  });
+
+  it("requests - only administrators close the connections of others", async () => {
+    const amqp = await broker.listen("amqp://127.0.0.1:0");
+    const client = await connectBroker(parseAmqpUrl(amqp.replace("//", "//admin:secret@")));
+    const admin = await session(writer, "admin");
+    const viewer = await session(writer, "viewer");
+    const [{ name }] = JSON.parse((await send(writer, "GET /api/connections", viewer)).text);
+    for (const path of [encodeURIComponent(name), "username/admin"]) {
+      const { status, reason } = await send(writer, `DELETE /api/connections/${path}`, viewer);
+      assert.deepEqual([status, reason], [401, "User not authorised to access object"]);
+    }
+    assert.equal(broker.connections.size, 1);
+    const closed = await send(writer, `DELETE /api/connections/${encodeURIComponent(name)}`, admin);
+    assert.equal(closed.status, 204);
+    await waitFor(() => broker.connections.size === 0, undefined, "the connection to close");
+    await client.close();
   });
 
   it("requests - every change is made for a user with the permission", async () => {

@@ -1,7 +1,7 @@
 import { amqpError } from "../../../amqp/amqp_error.ts";
 import type { ClientConnection } from "../../protocol.ts";
 import type { Json } from "../../core/definitions/table.ts";
-import { notFound } from "../errors.ts";
+import { notAuthorised, notFound } from "../errors.ts";
 import { channelColumn, connectionColumn } from "../columns.ts";
 import { columnsOf, listObjects, listOf } from "../list.ts";
 import type { ApiRequest } from "../request.ts";
@@ -37,7 +37,7 @@ function list(request: ApiRequest): Json {
     objects,
     name: connectionName,
     row: (connection) => connectionRow(connection, request),
-    column: (connection, column) => connectionColumn(connection, column, request),
+    column: (column) => connectionColumn(column, request.rates),
   }, request.query);
 }
 
@@ -46,13 +46,22 @@ function show(request: ApiRequest): Json {
 }
 
 function close(request: ApiRequest): undefined {
-  closeAll(request, [inPath(request)]);
+  const connection = inPath(request);
+  checkUser(request, connection.user);
+  closeAll(request, [connection]);
 }
 
 function closeAll(request: ApiRequest, connections: readonly ClientConnection[]): void {
   request.change(() => {
     for (const connection of connections) connection.fail(amqpError(320, "Closed via management plugin"));
   });
+}
+
+/** Users with the tag `monitoring` see the connections of others, and must not close them. */
+function checkUser(request: ApiRequest, user: string): void {
+  if (!request.is() && user !== request.user.name) {
+    throw notAuthorised("User not authorised to access object");
+  }
 }
 
 function ofUser(request: ApiRequest): Json {
@@ -64,6 +73,7 @@ function ofUser(request: ApiRequest): Json {
 }
 
 function closeOfUser(request: ApiRequest): undefined {
+  checkUser(request, request.param("user"));
   closeAll(request, visible(request, request.param("user")));
 }
 
@@ -79,7 +89,7 @@ function allChannels(request: ApiRequest): Json {
     objects,
     name: ({ connection, channel }) => channelName(connection, channel),
     row: ({ connection, channel }) => channelRow(connection, channel, request),
-    column: ({ connection, channel }, column) => channelColumn(connection, channel, column, request),
+    column: (column) => channelColumn(column, request.rates),
   }, request.query);
 }
 

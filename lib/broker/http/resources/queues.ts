@@ -24,7 +24,7 @@ function list(request: ApiRequest): Json {
     objects: request.vhostsInPath().flatMap(({ queues }) => [...queues.values()]),
     name: (queue) => queue.name,
     row: (queue) => queueDetails(queue, request),
-    column: (queue, column) => queueColumn(queue, column, request),
+    column: (column) => queueColumn(column, request.rates),
   }, request.query);
 }
 

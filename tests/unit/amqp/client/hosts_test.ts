@@ -4,7 +4,7 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, describe, it } from "node:test";
 import { connectBroker } from "../../../../lib/amqp/client/link.ts";
-import { askFirst } from "../../../../lib/amqp/client/management.ts";
+import { askFirst } from "../../../../lib/amqp/client/http_api.ts";
 import { type ClusterOptions, nearLeader } from "../../../../lib/amqp/client/near_leader.ts";
 import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import { openBroker } from "../../../../lib/broker/open.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, it } from "node:test";
-import { askFirst } from "../../../../lib/amqp/client/management.ts";
+import { askFirst } from "../../../../lib/amqp/client/http_api.ts";
 import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import { RefusedError, UnreachableError } from "../../../../lib/errors.ts";
 

@@ -202,7 +202,7 @@ describe("http, authentication", () => {
 
 describe("http, errors", () => {
   it("http - refuses unknown paths and methods", async () => {
-    await refused(404, /Not Found/, "GET /");
+    await refused(404, /Not Found/, "GET /none");
     await refused(404, /Not Found/, "GET /api/none");
     await refused(404, /Not Found/, "GET /api/queues/none");
     await refused(404, /Not Found/, "GET /api/queues/%2F/none");

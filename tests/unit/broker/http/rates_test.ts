@@ -5,6 +5,7 @@ import type { AmqpConnection } from "../../../../lib/amqp/client/connection.ts";
 import { connectBroker } from "../../../../lib/amqp/client/link.ts";
 import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import { Broker } from "../../../../lib/broker/server.ts";
+import { type Listing, listObjects } from "../../../../lib/broker/http/list.ts";
 import { History } from "../../../../lib/broker/http/rates/history.ts";
 import { QUEUE } from "../../../../lib/broker/http/rates/meters.ts";
 import { Rates } from "../../../../lib/broker/http/rates/rates.ts";
@@ -34,6 +35,24 @@ describe("history", () => {
     assert.equal(history.at(0, 1), 91);
     for (let time = 101; time <= 110; time++) history.add(time, [time], 5);
     assert.equal(history.at(0, 1), 106);
+  });
+});
+
+describe("lists", () => {
+  it("lists - describe only the objects of the page, if they can be sorted without", () => {
+    const objects = Array.from({ length: 10_000 }, (_, size) => ({ name: `n${size}`, size }));
+    let described = 0;
+    const listing: Listing<{ name: string; size: number }> = {
+      objects,
+      name: ({ name }) => name,
+      row: ({ name, size }) => (described++, { name, size, other: -size }),
+      column: (column) => column === "size" ? ({ size }) => size : undefined,
+    };
+    const query = (text: string) => listObjects(listing, new URLSearchParams(text)) as { items: Row[] };
+    const { items } = query("page=3&page_size=50&sort=size&sort_reverse=true&name=N9");
+    assert.equal(items[0]!["size"], 9899);
+    assert.equal(described, 50);
+    assert.equal(query("page=1&page_size=50&sort=other").items[0]!["size"], 9999, "by its rows");
   });
 });
 
