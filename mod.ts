@@ -63,7 +63,11 @@ export {
   Timestamp,
   TypedNumber,
 } from "./lib/amqp/types/field_value.ts";
+export type { Clock, Timer } from "./lib/broker/core/clock.ts";
+export type { BrokerFaults } from "./lib/broker/testing/faults.ts";
 export { type EmbeddedBroker, openBroker } from "./lib/broker/open.ts";
+export type { QueuedMessage } from "./lib/broker/testing/queued_message.ts";
+export { TestClock, type TestClockOptions } from "./lib/broker/testing/test_clock.ts";
 export type { CertLoginFrom } from "./lib/broker/core/users/certificate_name.ts";
 export type { BrokerEvent, BrokerOptions } from "./lib/broker/options.ts";
 export { connectEcho } from "./lib/echo/client.ts";

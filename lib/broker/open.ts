@@ -1,3 +1,5 @@
+import type { BrokerFaults } from "./testing/faults.ts";
+import { type QueuedMessage, queuedMessages } from "./testing/queued_message.ts";
 import { Broker } from "./server.ts";
 import type { BrokerOptions } from "./options.ts";
 
@@ -20,6 +22,20 @@ export interface EmbeddedBroker extends AsyncDisposable {
    * @throws {EndpointError | AddressInUseError} the endpoint cannot be bound
    */
   listenHttp(endpoint: string): Promise<string>;
+  /**
+   * Reads all messages of a queue in the order of delivery, also unacknowledged ones, without a change to them.
+   *
+   * @param vhost Default: `/`
+   * @throws {AmqpError} 404: the queue does not exist
+   */
+  messages(queue: string, vhost?: string): QueuedMessage[];
+  /**
+   * Returns to the state after the start, for the next test: closes all connections, removes all virtual hosts with
+   * everything in them, adds `/` again, and ends all faults. Users, permissions in `/` and the clock stay.
+   */
+  reset(): Promise<void>;
+  /** BrokerFaults, for tests of clients. */
+  readonly faults: BrokerFaults;
   /** Closes all connections (320), writes durable data and closes it. */
   close(): Promise<void>;
 }
@@ -56,6 +72,9 @@ export async function openBroker(options: BrokerOptions = {}): Promise<EmbeddedB
   return {
     listen: (endpoint) => broker.listen(endpoint),
     listenHttp: (endpoint) => broker.listenHttp(endpoint),
+    messages: (queue, vhost = "/") => queuedMessages(broker.core, queue, vhost),
+    reset: () => broker.reset(),
+    faults: broker.faults,
     close: () => broker.close(),
     [Symbol.asyncDispose]: () => broker.close(),
   };

@@ -1,6 +1,7 @@
 import os from "node:os";
 import denoJson from "../../deno.json" with { type: "json" };
 import type { TlsOptions } from "../transport/stream.ts";
+import { type Clock, SYSTEM_CLOCK } from "./core/clock.ts";
 import type { SyncMode } from "./core/journal/options.ts";
 import type { CertLoginFrom } from "./core/users/certificate_name.ts";
 
@@ -60,6 +61,8 @@ export interface BrokerOptions {
   readonly sessionExpiry?: number | undefined;
   /** Retained MQTT messages of a virtual host. Default: 100 000. */
   readonly retainedLimit?: number | undefined;
+  /** The time for messages, sessions and heartbeats: a `TestClock`, which tests move. Default: that of the system. */
+  readonly clock?: Clock | undefined;
   /** Called with each event of the broker. It must not throw. */
   readonly onEvent?: ((event: BrokerEvent) => void) | undefined;
 }
@@ -111,6 +114,7 @@ export interface Settings {
   readonly sessionLimit: number;
   readonly sessionExpiry: number;
   readonly retainedLimit: number;
+  readonly clock: Clock;
   readonly onEvent: (event: BrokerEvent) => void;
 }
 
@@ -146,6 +150,7 @@ export function settingsOf(options: BrokerOptions): Settings {
     sessionLimit: options.sessionLimit ?? 100_000,
     sessionExpiry: options.sessionExpiry ?? 7 * 86_400,
     retainedLimit: options.retainedLimit ?? 100_000,
+    clock: options.clock ?? SYSTEM_CLOCK,
     onEvent: options.onEvent ?? (() => {}),
   };
 }

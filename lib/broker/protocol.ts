@@ -88,8 +88,13 @@ export interface ClientConnection {
   readonly clientProperties: FieldTable;
   /** By number; undefined where a number is free. */
   readonly channels: readonly (ClientChannel | undefined)[];
-  /** Sends and checks heartbeats; called several times a second with the value of `performance.now()`. */
-  beat(now: number): void;
+  /**
+   * Sends and checks heartbeats, and ends a client that stalls; called several times a second.
+   *
+   * @param now as `Clock.monotonic` counts
+   * @param real as `performance.now` counts
+   */
+  beat(now: number, real: number): void;
   /** The broker takes no messages. */
   block(reason: string): void;
   /** The broker takes messages again. */

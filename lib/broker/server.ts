@@ -5,6 +5,7 @@ import type { ByteStream, FrameStream, Listener } from "../transport/stream.ts";
 import { listen } from "../transport/transport.ts";
 import { Signal } from "../transport/waiting.ts";
 import { BrokerCore, type CoreHost } from "./core/broker_core.ts";
+import type { Timer } from "./core/clock.ts";
 import { importDefinitions } from "./core/definitions/import.ts";
 import type { Json } from "./core/definitions/table.ts";
 import { prepareEngine } from "../regex/pattern.ts";
@@ -12,6 +13,7 @@ import { limitOf } from "./core/policies/limits.ts";
 import type { VirtualHost } from "./core/topology/vhost.ts";
 import { type Authenticator, TRUST_ALL } from "./core/users/authenticator.ts";
 import type { UserStore } from "./core/users/user_store.ts";
+import { Faults } from "./testing/faults.ts";
 import { formatListen, isLocalPeer, parseListen } from "./endpoint.ts";
 import type { HttpOptions } from "./http/server.ts";
 import { type BrokerOptions, type Settings, settingsOf } from "./options.ts";
@@ -30,6 +32,7 @@ export class Broker implements CoreHost, ProtocolHost {
   readonly options: Settings;
   readonly core: BrokerCore;
   readonly connections: Set<ClientConnection> = new Set();
+  readonly faults: Faults = new Faults(this);
   /** Endpoints that it listens on, as clients write them. */
   readonly endpoints: string[] = [];
 
@@ -38,7 +41,7 @@ export class Broker implements CoreHost, ProtocolHost {
   readonly #reserved = new Set<Pick<ClientConnection, "user" | "vhost">>();
   readonly #disconnected = new Signal();
   readonly #listeners: Pick<Listener, "close">[] = [];
-  readonly #beat: ReturnType<typeof setInterval>;
+  readonly #beat: Timer;
   /** Number of clients that are logging in. */
   #logins = 0;
   #closing: Promise<void> | undefined;
@@ -46,7 +49,7 @@ export class Broker implements CoreHost, ProtocolHost {
   private constructor(options: Settings) {
     this.options = options;
     this.core = new BrokerCore(options, this);
-    this.#beat = setInterval(() => this.#onBeat(), BEAT_MS);
+    this.#beat = options.clock.setInterval(() => this.#onBeat(), BEAT_MS);
   }
 
   /**
@@ -148,6 +151,27 @@ export class Broker implements CoreHost, ProtocolHost {
   removeUser(name: string): void {
     this.#closeAll(userDeleted(name), ({ user }) => user === name);
     this.users.remove(name);
+  }
+
+  /**
+   * Returns to the state after the start, for the next test: closes all connections, removes all virtual hosts, and adds
+   * the virtual host `/` again, with the permissions that it had. Ends all faults. Users and the clock stay.
+   */
+  async reset(): Promise<void> {
+    const { cycle } = this.core;
+    const permissions = [...this.users.permissions()].filter(({ vhost }) => vhost === "/");
+    const topics = [...this.users.topicPermissions()].filter(({ vhost }) => vhost === "/");
+    this.faults.clear();
+    cycle.begin();
+    this.#closeAll(amqpError(320, "the broker is reset"), () => true);
+    for (const name of [...this.vhosts.keys()]) this.removeVirtualHost(name);
+    this.core.addVirtualHost("/");
+    for (const { user, vhost, ...permission } of permissions) this.users.permit(user, vhost, permission);
+    for (const { user, vhost, exchange, ...permission } of topics) {
+      this.users.permitTopics(user, vhost, exchange, permission);
+    }
+    cycle.end();
+    await this.#disconnectedAll("The broker is reset");
   }
 
   /** Closes all connections (320), writes durable data to disk and closes it. */
@@ -272,9 +296,24 @@ export class Broker implements CoreHost, ProtocolHost {
   }
 
   #onBeat(): void {
-    const now = performance.now();
-    for (const connection of this.connections) connection.beat(now);
+    const now = this.options.clock.monotonic();
+    const real = performance.now();
+    for (const connection of this.connections) connection.beat(now, real);
     this.core.retryWrites();
+  }
+
+  /** Waits until the connections that are closing are gone. */
+  async #disconnectedAll(reason: string): Promise<void> {
+    const leaving = [...this.connections];
+    const left = () => leaving.some((connection) => this.connections.has(connection));
+    const deadline = performance.now() + CLOSING_MS;
+    while (left() && performance.now() < deadline) {
+      await this.#disconnected.wait(deadline - performance.now());
+    }
+    for (const connection of leaving) {
+      if (this.connections.has(connection)) connection.abort(new ClosedError(reason));
+    }
+    while (left()) await this.#disconnected.wait();
   }
 
   #closeAll(error: AmqpError, test: (connection: ClientConnection) => boolean): void {
@@ -291,13 +330,8 @@ export class Broker implements CoreHost, ProtocolHost {
     cycle.begin();
     this.#closeAll(shutdown(), () => true);
     cycle.end();
-    const deadline = performance.now() + CLOSING_MS;
-    while (this.connections.size > 0 && performance.now() < deadline) {
-      await this.#disconnected.wait(deadline - performance.now());
-    }
-    for (const connection of this.connections) connection.abort(new ClosedError("The broker ended"));
-    while (this.connections.size > 0) await this.#disconnected.wait();
-    clearInterval(this.#beat);
+    await this.#disconnectedAll("The broker ended");
+    this.options.clock.clearInterval(this.#beat);
     for (const server of this.#servers.values()) await server.then((one) => one.close?.(), () => {});
     this.core.close();
   }

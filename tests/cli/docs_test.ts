@@ -61,7 +61,7 @@ function fencedBlocks(lines: readonly string[]): Block[] {
   const blocks: Block[] = [];
   let proseSince = true;
   for (let at = 0; at < lines.length; at++) {
-    const fence = /^```(\w*(?: ignore)?)$/.exec(lines[at]!);
+    const fence = /^```(\w*(?: \S+)?)$/.exec(lines[at]!);
     if (fence === null) {
       proseSince ||= lines[at] !== "";
       continue;

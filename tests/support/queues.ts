@@ -1,10 +1,11 @@
 /** Real queues without a broker, for tests of topology, routing and definitions. */
+import { SYSTEM_CLOCK } from "../../lib/broker/core/clock.ts";
 import { Queue, type QueueHost } from "../../lib/broker/core/queue/queue.ts";
 import type { QueueDefinition } from "../../lib/broker/core/topology/definition_change.ts";
 
 const HOST: QueueHost = {
   journal: { read: () => undefined, settle() {}, delivered() {}, deliveredOne() {}, settledOne() {} },
-  cycle: { now: 0, wake() {}, begin() {}, end() {} },
+  cycle: { now: 0, clock: SYSTEM_CLOCK, wake() {}, begin() {}, end() {} },
   deadLetter: () => false,
   isTraced: () => false,
   traceDelivery() {},

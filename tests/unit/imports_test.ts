@@ -42,12 +42,13 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 
 /** The parts of lib/broker that a part may import, besides itself; `.` is the files directly in lib/broker. */
 const BROKER_MAY_IMPORT: Record<string, readonly string[]> = {
-  ".": ["core", "amqp", "mqtt", "stomp", "http"],
+  ".": ["core", "amqp", "mqtt", "stomp", "http", "testing"],
   core: [],
+  testing: ["core"],
   amqp: ["core"],
   mqtt: ["core"],
   stomp: ["core"],
-  http: ["core"],
+  http: ["core", "testing"],
 };
 
 /** The files directly in lib/broker that its folders may import: contracts, without the server. */
@@ -277,7 +278,7 @@ describe("imports", () => {
     [
       "lib/broker/http/x.ts",
       'import { x } from "../amqp/connection.ts";',
-      /broker\/http may import broker\/core$/,
+      /broker\/http may import broker\/core, broker\/testing$/,
     ],
     ["lib/broker/amqp/x.ts", 'import { x } from "../../amqp/client/consumer.ts";', /does not use the client/],
     ["lib/broker/strange/x.ts", 'import { x } from "../server.ts";', /lib\/broker\/strange has no rule/],

@@ -16,7 +16,7 @@ const VALUES = `
 AddressInUseError AmqpError AuthError AwayError Batch CertificateError Client ClosedError Dealer Decimal Dish Duplex
 EndpointError HandshakeTimeoutError IncompatiblePeerError LimitError MissingCertificateError MqcatError Pair
 ProtocolError Pub Pull Push Radio Receiver RefusedError Rep Req RoundRobinSocket RoutedSocket Router Sender
-Server Socket Sub Timestamp TlsReload TypedNumber UnreachableError XPub XSub allowKeys allowUsers connect
+Server Socket Sub TestClock Timestamp TlsReload TypedNumber UnreachableError XPub XSub allowKeys allowUsers connect
 connectAmqp connectEcho curveClient curveServer decodeZ85 encodeZ85 formatEndpoint formatKeyFile forward
 generateKeyPair listen nullMechanism openBroker parseEndpoint parseKeyFile parseUsers plainClient
 plainServer probe publishTo pull pushTo reply requestTo serveEcho subscribe
@@ -25,17 +25,17 @@ plainServer probe publishTo pull pushTo reply requestTo serveEcho subscribe
 /** The types that mod.ts exports. */
 const TYPES = `
 AmqpClient AmqpConsumer AmqpErrorOptions AmqpErrorScope AmqpEvent AmqpMessage AmqpOptions AmqpRoute
-AmqpService AmqpWaitOptions Asker Asking BannerService BasicProperties BatchConsumer BrokerEvent
-BrokerOptions ByteStream CertLoginFrom Certificate ClusterOptions ConnectOptions ConsumeOptions CurveClientOptions CurveKey
+AmqpService AmqpWaitOptions Asker Asking BannerService BasicProperties BatchConsumer BrokerEvent BrokerFaults
+BrokerOptions ByteStream CertLoginFrom Certificate Clock ClusterOptions ConnectOptions ConsumeOptions CurveClientOptions CurveKey
 CurveKeyPair CurveServerOptions EchoClient EchoClientOptions EchoServer EchoServerEvent EchoServerOptions
 EchoService EmbeddedBroker Endpoint ErrorCode ExchangeOptions FanOutOptions FieldTable FieldValue Finding
 Forwarding FrameStream HeartbeatTimes HostEndpoint HttpService Incoming IncomingRequest InprocEndpoint
 Inspector KeyFile KeyPair Listener Mechanism MqttService NumberLetter Outgoing PathEndpoint PatternMessage
 PatternMessageOptions PatternPullOptions PatternReplyOptions PatternRequestOptions PatternSendOptions
 PatternService PatternSubscribeOptions PatternWaitOptions Peer PlainUsers ProbeOptions ProbingOptions
-PubOptions PublishOptions Publishing PulledMessage Pushing QueueOptions QueueState RadioOptions ReqOptions
+PubOptions PublishOptions Publishing PulledMessage Pushing QueueOptions QueueState QueuedMessage RadioOptions ReqOptions
 RequestHandler RouterOptions Service SocketEvent SocketOptions SocketType SourceAddress StompService
-StreamSink SyncMode TlsOptions TlsService TransportOptions WaitOptions WebEndpoint WebOptions XPubOptions
+StreamSink SyncMode TestClockOptions Timer TlsOptions TlsService TransportOptions WaitOptions WebEndpoint WebOptions XPubOptions
 XSubOptions ZapHandler ZapOptions ZapReply ZapRequest ZeroMqService
 `.trim().split(/\s+/);
 

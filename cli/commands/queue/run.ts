@@ -4,10 +4,11 @@ import os from "node:os";
 import path from "node:path";
 import process from "node:process";
 import examples from "../../cheats/queue-run.md" with { type: "text" };
-import { command, group, option } from "../../app/command.ts";
+import { command, flag, group, option } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { phrase } from "../../app/reporter.ts";
 import type { Session } from "../../app/session.ts";
+import { TestClock } from "../../../lib/broker/testing/test_clock.ts";
 import type { Broker } from "../../../lib/broker/server.ts";
 import { admit, type Credentials, usersOf } from "../../queue/serve/credentials.ts";
 import { httpListener } from "../../options/http.ts";
@@ -27,6 +28,12 @@ export default command({
         httpListener,
       ),
     }),
+    ...group("Testing", {
+      test: flag(
+        "--test",
+        "$MQCAT_TEST_URL controls the broker over HTTP: its clock, faults, and a reset between tests",
+      ),
+    }),
     ...serving,
   },
   passThrough: true,
@@ -37,7 +44,8 @@ export default command({
     }
     const data = values.folder === undefined ? undefined : path.resolve(values.folder);
     const options = { ...values, cert: undefined, key: undefined };
-    const broker = await openBroker(session, options, data);
+    const clock = values.test ? new TestClock({ running: true }) : undefined;
+    const broker = await openBroker(session, options, data, clock);
     const address = (await broker.listen("amqp://127.0.0.1:0")).replace("amqp://", "");
     const { name, password } = usersOf(options)?.at(-1) ?? commandUser(broker);
     const login = `${encodeURIComponent(name)}:${encodeURIComponent(password)}`;
@@ -48,6 +56,10 @@ export default command({
       STOMP_URL: (await broker.listen("stomp://127.0.0.1:0")).replace("://", `://${login}@`),
       MQTT_URL: (await broker.listen("mqtt://127.0.0.1:0")).replace("://", `://${login}@`),
     };
+    if (values.test) {
+      const url = await broker.listenHttp("127.0.0.1:0");
+      env["MQCAT_TEST_URL"] = `${url.replace("://", `://${login}@`)}/api/test`;
+    }
     if (values.http !== undefined) env["AMQP_HTTP_URL"] = await broker.listenHttp(values.http);
     return await runCommand(session, operands, env);
   },

@@ -1,3 +1,4 @@
+import type { Clock } from "../../../lib/broker/core/clock.ts";
 import { DefinitionsError } from "../../../lib/broker/core/definitions/import.ts";
 import type { Json } from "../../../lib/broker/core/definitions/table.ts";
 import type { Broker } from "../../../lib/broker/server.ts";
@@ -13,6 +14,7 @@ import type { ServingOptions } from "./options.ts";
 /**
  * Opens the broker; it is closed at the end of the session.
  *
+ * @param clock Default: that of the system
  * @param data the folder for persistent data; undefined: nothing is stored
  * @throws {UsageError} options contradict each other, or one of their files cannot be read
  */
@@ -20,6 +22,7 @@ export async function openBroker(
   session: Session,
   options: ServingOptions,
   data: string | undefined,
+  clock?: Clock,
 ): Promise<Broker> {
   const users = usersOf(options);
   const definitions = options.definitions === undefined
@@ -41,6 +44,7 @@ export async function openBroker(
     retainedLimit: options.retainedLimit,
     product: options.product,
     productVersion: options.productVersion,
+    clock,
     onEvent: reportBrokerEvents(session),
   });
   session.onEnd(() => broker.close());

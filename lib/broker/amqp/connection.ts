@@ -97,7 +97,7 @@ export class ServerConnection
     this.#host = host;
     this.#watch = new StallWatch(host.stallTimeout);
     this.#stream = stream;
-    this.#output = new ClientOutput(stream, this.encoder.out);
+    this.#output = new ClientOutput(stream, this.encoder.out, host.cycle);
     this.local = stream.local;
     this.remote = stream.remote;
     this.vhost = login.vhost;
@@ -108,7 +108,7 @@ export class ServerConnection
     this.channelMax = login.channelMax;
     this.#decoder = login.reader.decoder;
     this.frameMax = this.#decoder.frameMax = this.encoder.frameMax = login.frameMax;
-    this.#beatAt = performance.now() + this.heartbeat * 500;
+    this.#beatAt = host.cycle.clock.monotonic() + this.heartbeat * 500;
     stream.closed.then((cause) => this.#onClosed(cause));
   }
 
@@ -260,8 +260,8 @@ export class ServerConnection
   }
 
   /** Checks that the client reads, and twice per heartbeat interval: sends a heartbeat if nothing was written, and checks that input arrived (4.2.7). */
-  beat(now: number): void {
-    this.#checkStall(now);
+  beat(now: number, real: number): void {
+    this.#checkStall(real);
     if (this.heartbeat === 0 || now < this.#beatAt) return;
     this.#beatAt = now + this.heartbeat * 500;
     if (!this.#wrote && !this.#output.writing && !this.#saidGoodbye) {

@@ -4,6 +4,7 @@ import { messageOf } from "../../errors.ts";
 import { Catalog, type CatalogHost } from "./catalog.ts";
 import { BodyBudget } from "./clients/body_budget.ts";
 import { DirectReplies } from "./clients/direct_reply.ts";
+import type { Clock } from "./clock.ts";
 import { Counters } from "./counters.ts";
 import { Cycle, type CycleHost } from "./cycle.ts";
 import { type IntakeHost, MessageIntake } from "./intake.ts";
@@ -27,6 +28,8 @@ export interface CoreOptions {
   readonly bodyLimit: number;
   /** Whether the user `guest` exists as long as there are no other users. */
   readonly guest: boolean;
+  /** Default: that of the system. */
+  readonly clock?: Clock | undefined;
   /** The size of a segment of the journal, in bytes; only tests change it. */
   readonly segmentSize?: number | undefined;
 }
@@ -47,7 +50,7 @@ export interface CoreHost {
  */
 export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
   readonly counters: Counters = new Counters();
-  readonly cycle: Cycle = new Cycle(this);
+  readonly cycle: Cycle;
   readonly catalog: Catalog = new Catalog(this);
   readonly intake: MessageIntake = new MessageIntake(this);
   readonly directReplies: DirectReplies = new DirectReplies();
@@ -60,6 +63,13 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
   /** Whether the reason is the disk, which cannot store another message. */
   diskFull = false;
 
+  /** The faults of tests: see `Faults`. */
+  readonly faults: { blocked: string | undefined; isFull: boolean; refusals: number } = {
+    blocked: undefined,
+    isFull: false,
+    refusals: 0,
+  };
+
   readonly #host: CoreHost;
   /** Undefined during recovery of the definitions. */
   #journal: Journal | undefined;
@@ -71,6 +81,7 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
    */
   constructor(options: CoreOptions, host: CoreHost) {
     this.#host = host;
+    this.cycle = new Cycle(this, options.clock);
     this.bodies = new BodyBudget(options.bodyLimit);
     try {
       this.#recover(options);
@@ -183,6 +194,10 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
     this.#journal?.forget(id);
   }
 
+  onRefused(): void {
+    if (this.faults.refusals > 0 && --this.faults.refusals === 0) this.onRoomChange();
+  }
+
   onFailure(error: Error): void {
     this.#host.onFailure(error);
   }
@@ -190,12 +205,15 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
   /** Blocks or unblocks publishers, by the state of disk and memory. */
   onRoomChange(): void {
     const unwritten = this.journal.full ?? this.catalog.writeError;
-    this.diskFull = unwritten !== undefined;
+    const { faults } = this;
+    this.diskFull = unwritten !== undefined || faults.isFull || faults.refusals > 0;
     const reason = unwritten !== undefined
       ? `the disk takes no more: ${unwritten.message}`
       : this.cycle.memoryFull
       ? "the memory for messages is full"
-      : undefined;
+      : faults.isFull
+      ? "the disk takes no more: it is full for a test"
+      : faults.blocked;
     if (reason === this.blocked) return;
     this.blocked = reason;
     this.cycle.begin();

@@ -1,3 +1,4 @@
+import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import type { Journal } from "./journal/journal.ts";
 
 /** A queue, as the cycle sees it. */
@@ -47,7 +48,10 @@ export interface CycleHost {
  */
 export class Cycle {
   /** Milliseconds since 1970, read once per cycle. */
-  now: number = Date.now();
+  now: number;
+  readonly clock: Clock;
+  /** A fault of a test: output is written this much later, in milliseconds of real time. */
+  outputDelay = 0;
   /** Whether the memory for messages is full. It stays so until an eighth is free, or publishers would stop and go. */
   memoryFull = false;
 
@@ -58,13 +62,15 @@ export class Cycle {
   readonly #awaiting: Confirmable[] = [];
   #sync = false;
 
-  constructor(host: CycleHost) {
+  constructor(host: CycleHost, clock: Clock = SYSTEM_CLOCK) {
     this.#host = host;
+    this.clock = clock;
+    this.now = clock.now();
   }
 
   /** Begins a cycle. Cycles nest: only the end of the outermost one does the work. */
   begin(): void {
-    this.now = Date.now();
+    this.now = this.clock.now();
     this.#depth++;
   }
 

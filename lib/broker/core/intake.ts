@@ -21,6 +21,8 @@ export interface IntakeHost {
   readonly blocked: string | undefined;
   /** Whether the reason is the disk, which cannot store another message. */
   readonly diskFull: boolean;
+  /** A message was refused for this reason. */
+  onRefused(): void;
   readonly vhosts: ReadonlyMap<string, VirtualHost>;
 }
 
@@ -86,8 +88,10 @@ export class MessageIntake {
     const queues = vhost.isTraced ? routes.queues.slice(0, routes.length).map(({ name }) => name) : undefined;
     if (extra !== undefined) routes.add(extra);
     if (routes.length === 0) this.taken = true;
-    else if (this.routed && refuseIfDiskFull && this.#host.diskFull) this.taken = false;
-    else this.taken = this.#enqueue(routes, message, scan, ttl);
+    else if (this.routed && refuseIfDiskFull && this.#host.diskFull) {
+      this.taken = false;
+      this.#host.onRefused();
+    } else this.taken = this.#enqueue(routes, message, scan, ttl);
     if (queues !== undefined) {
       this.trace(vhost, `publish.${exchange}`, message, { vhost: vhost.name, user, routed_queues: queues });
     }

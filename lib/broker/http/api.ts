@@ -12,6 +12,7 @@ import { OVERVIEW } from "./resources/overview.ts";
 import { PARAMETERS } from "./resources/parameters.ts";
 import { POLICIES } from "./resources/policies.ts";
 import { QUEUES } from "./resources/queues.ts";
+import { TEST } from "./resources/test.ts";
 import { TOPIC_PERMISSIONS } from "./resources/topic_permissions.ts";
 import { PathTable } from "./path_table.ts";
 import { USERS } from "./resources/users.ts";
@@ -35,5 +36,6 @@ export const API: PathTable = new PathTable(
   TOPIC_PERMISSIONS,
   HEALTH,
   METRICS,
+  TEST,
   MISSING,
 );

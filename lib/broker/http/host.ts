@@ -1,4 +1,5 @@
 import type { BrokerCore } from "../core/broker_core.ts";
+import type { BrokerFaults } from "../testing/faults.ts";
 import type { Settings } from "../options.ts";
 import type { ClientConnection } from "../protocol.ts";
 
@@ -9,6 +10,9 @@ export interface HttpHost {
   readonly connections: ReadonlySet<ClientConnection>;
   /** Endpoints that the broker listens on, as clients write them. */
   readonly endpoints: readonly string[];
+  readonly faults: BrokerFaults;
+  /** See `Broker.reset`. */
+  reset(): Promise<void>;
   /** Removes a virtual host and closes the connections to it. */
   removeVirtualHost(name: string): void;
   /** Removes a user and closes the connections of that user. */

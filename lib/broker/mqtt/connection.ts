@@ -133,7 +133,7 @@ export class MqttConnection
     const { connect } = login;
     this.#host = host;
     this.#stream = stream;
-    this.#output = new ClientOutput(stream, this.#out);
+    this.#output = new ClientOutput(stream, this.#out, host.cycle);
     this.#decoder = login.decoder;
     this.version = connect.version;
     this.user = login.user;
@@ -390,8 +390,8 @@ export class MqttConnection
     this.#stream.close(cause);
   }
 
-  beat(now: number): void {
-    const unread = this.#watch.checkReading(now, this.#output.writing, this.#output.taken);
+  beat(now: number, real: number): void {
+    const unread = this.#watch.checkReading(real, this.#output.writing, this.#output.taken);
     if (unread !== undefined) return this.#stream.close(unread);
     if (this.#heard || this.#held || this.#overBacklog) {
       this.#heard = false;

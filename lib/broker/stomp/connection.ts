@@ -86,13 +86,14 @@ export class StompConnection
   #ended = false;
   #over = false;
   /** When bytes were last received and sent, on the clock of `beat`. */
-  #heardAt: number = performance.now();
-  #wroteAt: number = performance.now();
+  #heardAt: number;
+  #wroteAt: number;
 
   constructor(host: ConnectionHost, stream: ByteStream, login: StompLogin) {
     this.#host = host;
+    this.#heardAt = this.#wroteAt = host.cycle.clock.monotonic();
     this.#stream = stream;
-    this.#output = new ClientOutput(stream, this.encoder.out);
+    this.#output = new ClientOutput(stream, this.encoder.out, host.cycle);
     this.#decoder = login.decoder;
     this.#sendInterval = login.sendInterval;
     this.#maxSilence = login.maxSilence;
@@ -152,7 +153,7 @@ export class StompConnection
 
   onData(chunk: Uint8Array): void {
     this.received += chunk.length;
-    this.#heardAt = performance.now();
+    this.#heardAt = this.#host.cycle.clock.monotonic();
     if (!this.#over && this.#closing === undefined) this.#handle(() => this.#decoder.push(chunk));
   }
 
@@ -226,7 +227,7 @@ export class StompConnection
   flush(): void {
     this.flushScheduled = false;
     if (this.#over || this.#ended) return;
-    if (this.#output.flush()) this.#wroteAt = performance.now();
+    if (this.#output.flush()) this.#wroteAt = this.#host.cycle.clock.monotonic();
     else if (this.#complete && this.#output.idle) this.#endStream();
   }
 
@@ -261,8 +262,8 @@ export class StompConnection
   }
 
   /** Checks that the client reads and sends, and sends a heart-beat if nothing was written ("Heart-beating"). */
-  beat(now: number): void {
-    this.#checkStall(now);
+  beat(now: number, real: number): void {
+    this.#checkStall(real);
     if (this.#closing !== undefined || this.#over) return;
     // Half of the interval, because the clock ticks only a few times a second.
     if (

@@ -1,4 +1,5 @@
 import type { FrameBuffer } from "../../../bytes/frame_buffer.ts";
+import type { Cycle } from "../cycle.ts";
 import type { ByteStream } from "../../../transport/stream.ts";
 
 /** Above the first size of waiting output no messages are delivered, above the second no input is read; in bytes. */
@@ -12,12 +13,14 @@ export class ClientOutput {
 
   readonly #stream: ByteStream;
   readonly #buffer: FrameBuffer;
+  readonly #cycle: Pick<Cycle, "outputDelay">;
   /** The block that is being written. */
   #flight: Uint8Array | undefined;
 
   /** @param buffer the encoded output that waits */
-  constructor(stream: ByteStream, buffer: FrameBuffer) {
+  constructor(stream: ByteStream, buffer: FrameBuffer, cycle: Pick<Cycle, "outputDelay">) {
     this.#stream = stream;
+    this.#cycle = cycle;
     this.#buffer = buffer;
   }
 
@@ -51,8 +54,13 @@ export class ClientOutput {
     if (this.#flight !== undefined || this.#buffer.length === 0) return false;
     this.#flight = this.#buffer.take();
     this.sent += this.#flight.length;
-    this.#stream.write(this.#flight);
+    if (this.#cycle.outputDelay > 0) this.#writeLater(this.#flight);
+    else this.#stream.write(this.#flight);
     return true;
+  }
+
+  #writeLater(block: Uint8Array): void {
+    setTimeout(() => this.#stream.write(block), this.#cycle.outputDelay);
   }
 
   /** The write in progress is complete: for `onDrain` of the stream. */

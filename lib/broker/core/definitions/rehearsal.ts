@@ -1,3 +1,4 @@
+import { SYSTEM_CLOCK } from "../clock.ts";
 import { Queue, type QueueHost } from "../queue/queue.ts";
 import { store } from "../topology/definition_change.ts";
 import { VirtualHost } from "../topology/vhost.ts";
@@ -7,7 +8,7 @@ import type { DefinitionsTarget } from "./definitions.ts";
 /** A host for queues that never hold a message. */
 const NO_HOST: QueueHost = {
   journal: { read: () => undefined, settle() {}, delivered() {}, deliveredOne() {}, settledOne() {} },
-  cycle: { now: 0, wake() {}, begin() {}, end() {} },
+  cycle: { now: 0, clock: SYSTEM_CLOCK, wake() {}, begin() {}, end() {} },
   deadLetter: () => false,
   isTraced: () => false,
   traceDelivery() {},

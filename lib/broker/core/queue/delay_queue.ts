@@ -1,5 +1,6 @@
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { MAX_TIMER } from "../../../transport/waiting.ts";
+import type { Timer } from "../clock.ts";
 import type { QueueDefinition } from "../topology/definition_change.ts";
 import { DueHeap } from "./due_heap.ts";
 import { Queue, type QueueHost } from "./queue.ts";
@@ -28,7 +29,7 @@ export interface DelayHost extends QueueHost {
 export class DelayQueue extends Queue {
   readonly #host: DelayHost;
   readonly #due = new DueHeap();
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: Timer;
   /** The time at which the timer fires. */
   #at = Infinity;
 
@@ -57,15 +58,18 @@ export class DelayQueue extends Queue {
   override dispatch(): void {}
 
   override stop(): void {
-    clearTimeout(this.#timer);
+    this.#host.cycle.clock.clearTimeout(this.#timer);
     super.stop();
   }
 
   #schedule(time: number): void {
     if (time >= this.#at || this.deleted) return;
-    clearTimeout(this.#timer);
+    this.#host.cycle.clock.clearTimeout(this.#timer);
     this.#at = time;
-    this.#timer = setTimeout(() => this.#onDue(), Math.min(Math.max(0, time - Date.now()), MAX_TIMER));
+    this.#timer = this.#host.cycle.clock.setTimeout(
+      () => this.#onDue(),
+      Math.min(Math.max(0, time - this.#host.cycle.clock.now()), MAX_TIMER),
+    );
   }
 
   #onDue(): void {
@@ -73,7 +77,7 @@ export class DelayQueue extends Queue {
     this.#at = Infinity;
     host.cycle.begin();
     try {
-      if (host.blocked !== undefined) return this.#schedule(Date.now() + RETRY_MS);
+      if (host.blocked !== undefined) return this.#schedule(host.cycle.now + RETRY_MS);
       for (let i = 0; i < BATCH && this.#due.time <= host.cycle.now; i++) {
         const seq = this.#due.pop();
         const message = this.messageAt(0, seq);

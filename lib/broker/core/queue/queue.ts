@@ -1,5 +1,6 @@
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { MAX_TIMER } from "../../../transport/waiting.ts";
+import type { Timer } from "../clock.ts";
 import type { Cycle, WakeableQueue } from "../cycle.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { QueueDefinition } from "../topology/definition_change.ts";
@@ -24,7 +25,7 @@ const DROP_COUNTS = {
 } as const satisfies Record<DeathReason, keyof QueueStats>;
 
 /** The part of the work cycle that a queue needs. */
-export type QueueCycle = Pick<Cycle, "now" | "wake" | "begin" | "end">;
+export type QueueCycle = Pick<Cycle, "now" | "clock" | "wake" | "begin" | "end">;
 
 /** The part of the broker that a queue needs. */
 export interface QueueHost {
@@ -94,9 +95,9 @@ export class Queue implements WakeableQueue {
   readonly #ahead: Set<number>[] = [];
   /** Whether a message may have an expiry. */
   #expiring = false;
-  #expiryTimer: ReturnType<typeof setTimeout> | undefined;
+  #expiryTimer: Timer;
   #expiryAt = Infinity;
-  #unusedTimer: ReturnType<typeof setTimeout> | undefined;
+  #unusedTimer: Timer;
   readonly #filtered: FilteredDispatch<QueueConsumer> = new FilteredDispatch(this);
   #usedAt = 0;
 
@@ -110,6 +111,7 @@ export class Queue implements WakeableQueue {
     this.#noted = new Float64Array(this.lanes.length).fill(-1);
     this.#host = host;
     this.#cycle = host.cycle;
+    this.stats.activeAt = this.#cycle.now;
     this.#arrivals = this.lanes.map(() => new Arrivals(host.cycle.now));
     this.touch();
   }
@@ -311,8 +313,13 @@ export class Queue implements WakeableQueue {
   /** Marks a message as delivered before, also after a restart. */
   markRedelivered(lane: number, seq: number): void {
     this.lanes[lane]!.markRedelivered(seq);
-    if (seq > this.#furthest[lane]!) this.#furthest[lane] = seq;
-    this.noteDelivered();
+    if (!this.definition.durable) return;
+    if (seq === this.#furthest[lane]! + 1) {
+      this.#furthest[lane] = seq;
+      return this.noteDelivered();
+    }
+    this.#host.journal.deliveredOne(this.definition.id, lane, seq);
+    (this.#ahead[lane] ??= new Set()).add(seq);
   }
 
   /** Returns a message by its sequence number, valid until the journal's next call; undefined when it is damaged. */
@@ -388,10 +395,10 @@ export class Queue implements WakeableQueue {
     }
     if (left === 0) this.#expiring = false;
     if (next === this.#expiryAt) return;
-    clearTimeout(this.#expiryTimer);
+    this.#cycle.clock.clearTimeout(this.#expiryTimer);
     this.#expiryAt = next;
     if (next === Infinity) return;
-    this.#expiryTimer = setTimeout(() => {
+    this.#expiryTimer = this.#cycle.clock.setTimeout(() => {
       this.#expiryAt = Infinity;
       this.dispatchSoon();
     }, Math.min(Math.max(1, next - this.#cycle.now), MAX_TIMER));
@@ -417,8 +424,8 @@ export class Queue implements WakeableQueue {
   touch(): void {
     const { expires } = this.settings;
     if (expires === Infinity) return;
-    this.#usedAt = Date.now();
-    this.#unusedTimer ??= setTimeout(() => this.#onUnused(), Math.min(expires, MAX_TIMER));
+    this.#usedAt = this.#cycle.clock.now();
+    this.#unusedTimer ??= this.#cycle.clock.setTimeout(() => this.#onUnused(), Math.min(expires, MAX_TIMER));
   }
 
   /** Changes the policies, with effect on what is in the queue. */
@@ -429,7 +436,7 @@ export class Queue implements WakeableQueue {
     const { expires } = this.settings;
     this.settings = parseSettings(name, vhost, args, policies?.definition);
     if (this.settings.expires !== expires) {
-      clearTimeout(this.#unusedTimer);
+      this.#cycle.clock.clearTimeout(this.#unusedTimer);
       this.#unusedTimer = undefined;
       this.touch();
     }
@@ -463,9 +470,9 @@ export class Queue implements WakeableQueue {
 
   /** Stops the timers at the end of the broker. */
   stop(): void {
-    clearTimeout(this.#expiryTimer);
+    this.#cycle.clock.clearTimeout(this.#expiryTimer);
     this.#filtered.stop();
-    clearTimeout(this.#unusedTimer);
+    this.#cycle.clock.clearTimeout(this.#unusedTimer);
   }
 
   #isOver(messages: number, bytes: number): boolean {
@@ -504,7 +511,7 @@ export class Queue implements WakeableQueue {
   #onUnused(): void {
     this.#unusedTimer = undefined;
     if (this.consumers.size > 0 || this.deleted) return;
-    const left = this.#usedAt + this.settings.expires - Date.now();
+    const left = this.#usedAt + this.settings.expires - this.#cycle.clock.now();
     if (left <= 0) {
       this.#cycle.begin();
       try {
@@ -512,6 +519,7 @@ export class Queue implements WakeableQueue {
       } finally {
         this.#cycle.end();
       }
-    } else this.#unusedTimer = setTimeout(() => this.#onUnused(), Math.min(left, MAX_TIMER));
+    } else {this.#unusedTimer = this.#cycle.clock.setTimeout(() =>
+        this.#onUnused(), Math.min(left, MAX_TIMER));}
   }
 }

@@ -17,7 +17,7 @@ export class QueueStats {
   rejected = 0;
   overDelivered = 0;
   /** When the queue last had work, in milliseconds since 1970. */
-  activeAt: number = Date.now();
+  activeAt = 0;
 
   /** Adds the counts of another queue. */
   add(other: QueueStats): void {

@@ -110,7 +110,7 @@ function peek(request: ApiRequest): Json {
   const object = request.jsonObject();
   const options = fetchOptionsOf(object);
   const queue = queueOf(request);
-  const now = Date.now();
+  const now = request.core.cycle.clock.now();
   const rows: Row[] = [];
   let offset = object.integer("offset", 0);
   let left = queue.ready;
@@ -212,7 +212,8 @@ function rowOf(message: EncodedMessage, redelivered: boolean, left: number, opti
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-function textOf(bytes: Uint8Array): string | undefined {
+/** Decodes a body; undefined if it is not UTF-8. */
+export function textOf(bytes: Uint8Array): string | undefined {
   try {
     return decoder.decode(bytes);
   } catch {
@@ -220,7 +221,7 @@ function textOf(bytes: Uint8Array): string | undefined {
   }
 }
 
-function propertiesToJson(properties: BasicProperties): Row {
+export function propertiesToJson(properties: BasicProperties): Row {
   const row: Row = {};
   for (const [name, json] of PROPERTIES) {
     const value = properties[name];

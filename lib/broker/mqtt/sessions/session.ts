@@ -1,6 +1,7 @@
 import { HEADER } from "../../../crossing/mqtt/headers.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import { PUBREL } from "../../../mqtt/packet_type.ts";
+import type { Timer } from "../../core/clock.ts";
 import { MAX_TIMER } from "../../../transport/waiting.ts";
 import { type ConsumingChannel, QueueConsumer } from "../../core/queue/consumer.ts";
 import type { MessageReceiver, Queue } from "../../core/queue/queue.ts";
@@ -46,7 +47,7 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
   readonly #released = new Map<number, number>();
   readonly #queues: [Queue | undefined, Queue | undefined] = [undefined, undefined];
   readonly #state: SessionState | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: Timer;
   #reported = 0;
 
   constructor(space: SessionSpace, clientId: string, durable: boolean) {
@@ -108,7 +109,7 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
 
   /** Begins to serve a client: what is not acknowledged is sent again [MQTT-4.4.0-1]. */
   attach(connection: SessionConnection): void {
-    clearTimeout(this.#timer);
+    this.space.core.cycle.clock.clearTimeout(this.#timer);
     this.connection = connection;
     for (const id of this.#released.keys()) connection.acknowledge(PUBREL, id, 0, 0);
     for (const queue of this.#queues) if (queue !== undefined) this.#use(queue);
@@ -143,33 +144,33 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
 
   /** Starts the time after which the session ends without a client. */
   expireLater(): void {
-    clearTimeout(this.#timer);
+    this.space.core.cycle.clock.clearTimeout(this.#timer);
     if (this.expiry === Infinity) return;
-    const end = Date.now() + this.expiry * 1000;
+    const end = this.space.core.cycle.clock.now() + this.expiry * 1000;
     const wait = () => {
-      this.#timer = setTimeout(() => {
-        if (Date.now() < end) return wait();
+      this.#timer = this.space.core.cycle.clock.setTimeout(() => {
+        if (this.space.core.cycle.clock.now() < end) return wait();
         this.space.core.cycle.begin();
         try {
           this.end();
         } finally {
           this.space.core.cycle.end();
         }
-      }, Math.min(Math.max(0, end - Date.now()), MAX_TIMER));
+      }, Math.min(Math.max(0, end - this.space.core.cycle.clock.now()), MAX_TIMER));
     };
     wait();
   }
 
   /** Stops the timer at the end of the broker. */
   stop(): void {
-    clearTimeout(this.#timer);
+    this.space.core.cycle.clock.clearTimeout(this.#timer);
   }
 
   /** Ends the session: everything in it is removed. */
   end(): void {
     if (this.ended) return;
     this.ended = true;
-    clearTimeout(this.#timer);
+    this.space.core.cycle.clock.clearTimeout(this.#timer);
     const { space } = this;
     for (const one of this.subscriptions) space.countNoLocal(one, -1);
     this.shared.leaveAll();

@@ -3,6 +3,7 @@ import { copyOf } from "../../../mqtt/integers.ts";
 import { PacketEncoder } from "../../../mqtt/packet_encoder.ts";
 import { decodeConnect, type Will } from "../../../mqtt/packets.ts";
 import { MAX_TIMER } from "../../../transport/waiting.ts";
+import type { Timer } from "../../core/clock.ts";
 import type { BrokerCore } from "../../core/broker_core.ts";
 import { encodeMessage, propertiesOf } from "../../core/message.ts";
 import type { Queue } from "../../core/queue/queue.ts";
@@ -37,7 +38,7 @@ export class Wills {
   /** Wills that wait for the end of their delay, by client identifier. */
   readonly #delayed = new Map<
     string,
-    { readonly pending: PendingWill; timer: ReturnType<typeof setTimeout> }
+    { readonly pending: PendingWill; timer: Timer }
   >();
 
   /**
@@ -80,11 +81,11 @@ export class Wills {
   trigger(pending: PendingWill, sessionExpiry: number): void {
     const delay = Math.min(pending.will.properties.willDelayInterval ?? 0, sessionExpiry);
     if (delay === 0) return this.#publish(pending);
-    const end = Date.now() + delay * 1000;
+    const end = this.#space.core.cycle.clock.now() + delay * 1000;
     const { cycle } = this.#space.core;
-    const wait = (): ReturnType<typeof setTimeout> =>
-      setTimeout(() => {
-        if (Date.now() < end) {
+    const wait = (): Timer =>
+      this.#space.core.cycle.clock.setTimeout(() => {
+        if (this.#space.core.cycle.clock.now() < end) {
           entry.timer = wait();
           return;
         }
@@ -94,7 +95,7 @@ export class Wills {
         } finally {
           cycle.end();
         }
-      }, Math.min(Math.max(0, end - Date.now()), MAX_TIMER));
+      }, Math.min(Math.max(0, end - this.#space.core.cycle.clock.now()), MAX_TIMER));
     const entry = { pending, timer: wait() };
     this.publishDelayed(pending.clientId);
     this.#delayed.set(pending.clientId, entry);
@@ -104,7 +105,7 @@ export class Wills {
   cancel(clientId: string): void {
     const entry = this.#delayed.get(clientId);
     if (entry === undefined) return;
-    clearTimeout(entry.timer);
+    this.#space.core.cycle.clock.clearTimeout(entry.timer);
     this.#delayed.delete(clientId);
     this.discard(entry.pending);
   }
@@ -113,14 +114,14 @@ export class Wills {
   publishDelayed(clientId: string): void {
     const entry = this.#delayed.get(clientId);
     if (entry === undefined) return;
-    clearTimeout(entry.timer);
+    this.#space.core.cycle.clock.clearTimeout(entry.timer);
     this.#delayed.delete(clientId);
     this.#publish(entry.pending);
   }
 
   /** Stops all timers; after a restart the wills are published. */
   stop(): void {
-    for (const { timer } of this.#delayed.values()) clearTimeout(timer);
+    for (const { timer } of this.#delayed.values()) this.#space.core.cycle.clock.clearTimeout(timer);
   }
 
   #publish(pending: PendingWill): void {
