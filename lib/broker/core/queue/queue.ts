@@ -7,8 +7,8 @@ import type { QueueDefinition } from "../topology/definition_change.ts";
 import type { AppliedPolicies } from "../policies/policy_set.ts";
 import { type Arrival, Arrivals } from "./arrivals.ts";
 import { ConsumerList, type QueueConsumer } from "./consumer.ts";
-import { isTrace } from "../firehose.ts";
 import { FilteredDispatch } from "./filtered_dispatch.ts";
+import { isTrace, type TracedClient, type TracedOutcome } from "../firehose.ts";
 import { Lane } from "./lane.ts";
 import { QueueStats } from "./queue_stats.ts";
 import { parseSettings, type QueueSettings } from "./settings.ts";
@@ -41,7 +41,15 @@ export interface QueueHost {
   /** Whether the messages of the queue's virtual host are traced. */
   isTraced(queue: Queue): boolean;
   /** Copies a message that is about to be delivered to the trace exchange. `message` is valid during the call. */
-  traceDelivery(queue: Queue, message: EncodedMessage, redelivered: boolean): void;
+  traceDelivery(
+    queue: Queue,
+    message: EncodedMessage,
+    lane: number,
+    seq: number,
+    client?: TracedClient,
+  ): void;
+  /** Reports how a delivery ended to the trace exchange. */
+  traceOutcome(queue: Queue, outcome: TracedOutcome, lane: number, seq: number, client?: TracedClient): void;
   /** Deletes the queue: it has expired, or its last consumer is gone. */
   deleteQueue(queue: Queue): void;
   /** Called when the queue is closed and its messages are settled: it is not used any more. */
@@ -254,7 +262,7 @@ export class Queue implements WakeableQueue {
       const consumer = this.consumers.next();
       if (consumer === undefined || !this.take(now)) break;
       taken = true;
-      if (isTraced) this.traceTaken();
+      if (isTraced) this.traceTaken(consumer.channel.client);
       consumer.channel.deliver(consumer, this);
     }
     if (taken) this.noteDelivered();
@@ -270,7 +278,7 @@ export class Queue implements WakeableQueue {
       this.#host.journal.deliveredOne(this.definition.id, lane, seq);
       (this.#ahead[lane] ??= new Set()).add(seq);
     }
-    this.traceTaken();
+    this.traceTaken(consumer.channel.client);
     consumer.channel.deliver(consumer, this);
   }
 
@@ -291,12 +299,17 @@ export class Queue implements WakeableQueue {
   }
 
   /** Copies the message that `take` returned to the trace exchange, if the virtual host is traced. */
-  traceTaken(): void {
+  traceTaken(client: TracedClient | undefined): void {
     if (!this.#host.isTraced(this)) return;
     const { takenLane: lane, takenSeq: seq } = this;
     const message = this.messageAt(lane, seq);
     if (message === undefined || isTrace(message)) return;
-    this.#host.traceDelivery(this, message, this.lanes[lane]!.isRedelivered(seq));
+    this.#host.traceDelivery(this, message, lane, seq, client);
+  }
+
+  /** Reports to the trace exchange how a delivery ended, before it is settled. Call it if the virtual host is traced. */
+  traceOutcome(outcome: TracedOutcome, lane: number, seq: number, client: TracedClient | undefined): void {
+    this.#host.traceOutcome(this, outcome, lane, seq, client);
   }
 
   /** Records in the journal which messages were delivered, so that they are marked as redelivered after a crash. */
