@@ -6,7 +6,7 @@ import { Output, outputFailure } from "../io/output.ts";
 import { reportHeld, selectionOf, type WhereValues } from "../options/where.ts";
 import type { RecordStyle } from "../records/writer.ts";
 import { farewell, startWithin } from "./link.ts";
-import { queueWriter } from "./records.ts";
+import { type QueueWriter, queueWriter } from "./records.ts";
 import { countRedelivery } from "./redelivery.ts";
 import { ExecSink, type Fate, PrintSink } from "./sinks.ts";
 import type { Origin } from "./systems.ts";
@@ -31,12 +31,12 @@ const SUSPICION_MS = 100;
 /**
  * Receives messages until a limit, an error or a signal ends it, and acknowledges them when they are processed.
  *
- * @param style undefined: messages are not printed
+ * @param style how messages are printed, or what writes them; undefined: they are not printed
  */
 export async function getAll(
   session: Session,
   origin: Origin,
-  style: RecordStyle | undefined,
+  style: RecordStyle | ((output: Output) => QueueWriter) | undefined,
   options: GetOptions,
 ): Promise<void> {
   const { counts } = session;
@@ -78,12 +78,12 @@ export async function getAll(
     if (output.failure !== undefined) inlet.changed.fire();
     else if (!sink.full) inlet.resume();
   };
-  const sink = options.exec === undefined || style === undefined
+  const sink = options.exec === undefined || typeof style !== "object"
     ? new PrintSink(
       session,
       inlet,
       output,
-      style === undefined ? () => {} : queueWriter(output, style),
+      writerOf(output, style),
       wanted <= prefetch,
       () => over,
     )
@@ -121,6 +121,11 @@ export async function getAll(
   reportHeld(session, selection);
   failure = outputFailure(session, output) ?? failure;
   if (failure !== undefined) throw failure;
+}
+
+function writerOf(output: Output, style: Parameters<typeof getAll>[2]): QueueWriter {
+  if (style === undefined) return () => {};
+  return typeof style === "function" ? style(output) : queueWriter(output, style);
 }
 
 /** Whether the source is empty; false where the system cannot know it. */

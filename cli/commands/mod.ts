@@ -165,6 +165,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./queue/top.ts"),
   },
   {
+    name: "queue trace",
+    group: "Queue",
+    summary: "print what happens to messages in a broker: publish, deliver, acknowledge",
+    load: () => import("./queue/trace.ts"),
+  },
+  {
     name: "queue info",
     group: "Queue",
     summary: "show the properties of a queue",

@@ -25,7 +25,8 @@ export async function liveNames(kind: "queues" | "exchanges", given: Given): Pro
   const asked = ask(kind, given, left).catch(() => []);
   const names = await Promise.race([asked, late]);
   clearTimeout(timer);
-  return names.filter((name) => name !== "").sort();
+  // Each name is a line of the output.
+  return names.filter((name) => name !== "" && !/\p{Cc}/u.test(name)).sort();
 }
 
 async function ask(kind: "queues" | "exchanges", given: Given, left: number): Promise<string[]> {
@@ -62,5 +63,5 @@ async function contextOfLine(given: Given, left: number): Promise<Context | unde
     return undefined;
   }
   const { chooseContext } = await import("../contexts/context.ts");
-  return chooseContext(name ? { name, by: "--context" } : undefined, left);
+  return chooseContext(name ? { name, by: "--context" } : undefined, Math.floor(left));
 }

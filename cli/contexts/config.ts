@@ -81,21 +81,19 @@ function checked(name: string, entries: unknown, wrong: (what: string) => UsageE
       throw wrong(`'${key}' of context '${name}' must be a text`);
     }
   }
-  for (const system of SYSTEMS) checkUrl(name, system, (entries as Entries)[system], wrong);
+  const { http, ...urls } = entries as Entries;
+  for (const system of SYSTEMS) {
+    const url = urls[system];
+    if (url !== undefined && !BROKER_SYSTEMS[system].schemes.includes(url.split("://")[0]!)) {
+      throw wrong(`'${system}' of context '${name}' must be a URL, ${system}://… or ${system}s://…`);
+    }
+    refusePassword(name, url, wrong);
+  }
+  refusePassword(name, http, wrong);
   return entries as Entries;
 }
 
-/** A URL must be one of its system, without a password. */
-function checkUrl(
-  name: string,
-  system: BrokerSystem,
-  url: string | undefined,
-  wrong: (what: string) => UsageError,
-): void {
-  if (url === undefined) return;
-  if (!BROKER_SYSTEMS[system].schemes.includes(url.split("://")[0]!)) {
-    throw wrong(`'${system}' of context '${name}' must be a URL, ${system}://… or ${system}s://…`);
-  }
+function refusePassword(name: string, url = "", wrong: (what: string) => UsageError): void {
   // The password itself may have a slash or an @.
   if (/^[^/]*\/\/[^@]*:[^]*@/.test(url)) {
     throw wrong(

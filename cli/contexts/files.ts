@@ -17,7 +17,8 @@ export function userFile(): string {
 export function projectFile(): string | undefined {
   for (let folder = process.cwd();; folder = path.dirname(folder)) {
     const file = path.join(folder, PROJECT_FILE);
-    if (fs.existsSync(file)) return file;
+    // Another folder may have anything in its place, such as a pipe that never ends.
+    if (fs.statSync(file, { throwIfNoEntry: false })?.isFile()) return file;
     if (folder === path.dirname(folder)) return undefined;
   }
 }

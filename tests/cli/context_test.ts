@@ -257,6 +257,7 @@ describe("contexts", () => {
       const [text, message, mode = 0o600] of [
         [`context = "${SECRET}`, /config\.toml': Invalid TOML/],
         [`contexts.x.amqp = "amqp://me:${SECRET}@h"`, /the URL of context 'x' has a password/],
+        [`contexts.x.http = "http://me:${SECRET}@h"`, /the URL of context 'x' has a password/],
         [`contexts.x.url = "${SECRET}"`, /context 'x' has no key 'url': there are amqp, mqtt, stomp, http/],
         [`contexts.x.amqp = "mqtt://h"`, /'amqp' of context 'x' must be a URL/],
         [`conText = "x"`, /there is no key 'conText'/],

@@ -8,6 +8,7 @@ import {
   type Exit,
   PATIENCE,
   type Program,
+  readyFile,
   run,
   start,
   type StartOptions,
@@ -209,6 +210,22 @@ ch.queue_bind("${queue}", "amq.topic", "job.#")`);
       await python(`ch.queue_declare("${queue}")`);
       await setTracing(await broker(), true);
       const args = ["-t", "publish.#", "-t", `deliver.${queue}`, "-J", "-n", "3"];
+      const { url, http } = await broker();
+      using dir = tempDir();
+      using trace = start([
+        "queue",
+        "trace",
+        "--queue",
+        queue,
+        "-J",
+        "-n",
+        "2",
+        "--ready-file",
+        dir.file("tracing"),
+      ], {
+        env: { AMQP_URL: url, AMQP_HTTP_URL: http },
+      });
+      await readyFile(dir.file("tracing"));
       await using sub = await subscriber(broker, "/amq.rabbitmq.trace", args);
       await python(`
 ch.basic_publish("", "${queue}", b"one", props(content_type="text/plain", headers={"a": 1}))
@@ -216,6 +233,14 @@ ch.basic_publish("amq.topic", "unrouted", b"two")
 print(take("${queue}"))
 ch.queue_delete("${queue}")`);
       const { code, stdout } = await sub.program.exit();
+      const events = (await trace.exit()).stdout.toString().trim().split("\n").map((line) =>
+        JSON.parse(line)
+      );
+      assert.deepEqual(
+        events.map(({ event, key, queues, queue, size }) => [event, key ?? queue, queues?.[0].queue, size]),
+        [["publish", queue, queue, 3], ["deliver", queue, undefined, 3]],
+      );
+      for (const { user, connection } of events) assert.match(`${user} ${connection}`, /^guest \S+ -> \S+$/);
       await setTracing(await broker(), false);
       assert.equal(code, 0);
       const shown = stdout.toString().trim().split("\n").map((line) => {

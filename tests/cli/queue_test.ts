@@ -5,6 +5,7 @@ import { target } from "../support/mqcat.ts";
 import { cheats } from "./queue/cheats.ts";
 import { checking } from "./queue/checking.ts";
 import { contextOf } from "./queue/context.ts";
+import { counted } from "./queue/counted.ts";
 import { deadLetters } from "./queue/dead_letters.ts";
 import { dumping } from "./queue/dumping.ts";
 import { endings } from "./queue/ending.ts";
@@ -39,6 +40,7 @@ const SUITES = [
   selecting,
   following,
   checking,
+  counted,
   probed,
   progress,
   pages,

@@ -101,6 +101,69 @@ describe("cluster", () => {
     assertComplete(rest.stdout.toString(), confirmed!);
   });
 
+  test("check and move --follow while a node is killed - the words are true, and no message is lost", async () => {
+    const env = { AMQP_HTTP_URL: cluster.http("a") };
+    const check = async (...args: string[]) => {
+      const { code, stdout } = await run(["queue", "check", ...args, ...at("a")], { env });
+      return `${code} ${stdout}`;
+    };
+    const becomes = async (words: RegExp, ...args: string[]) => {
+      let said = "";
+      await waitFor(async () => words.test(said = await check(...args)), LIMIT_MS / 4, `${words}`).catch(
+        (error) => {
+          throw new Error(`${error.message}: ${said}`);
+        },
+      );
+    };
+    for (const queue of ["outbox", "archive"]) await declare(queue, "b", "quorum");
+    await declare("local", "b", "classic");
+    await becomes(/^0 ok: queue 'outbox': 0 ready, 0 consumers, 3 of 3 nodes$/m, "outbox");
+    await becomes(/^0 ok: RabbitMQ 3.*: 3 nodes, \d+ queues$/m);
+    // Both ends are connected to the node that is killed, and then to another one.
+    const hosts = `${cluster.url("b")},${cluster.url("c")}`;
+    using move = start(["queue", "move", "outbox", "archive", "--follow", "--summary", "--url", hosts]);
+    using put = start(["queue", "put", "outbox", ...at("a")], { open: true, stdin: lines(0, 2000) });
+    await waitFor(() => has("archive", 2000), LIMIT_MS);
+    put.write(lines(2000, 6000));
+    await cluster.kill("b");
+    put.write(lines(6000, 10_000));
+    put.end();
+    assert.equal((await put.exit(LIMIT_MS)).code, 0);
+    await becomes(/^1 warning: queue 'archive': 2 of its 3 nodes are up: it needs all of them$/m, "archive");
+    await becomes(/^1 critical: queue 'local': away for now: its node 'mqcat_b/m, "local");
+    await becomes(
+      /^1 critical: RabbitMQ 3.*'local'.* not available; node 'mqcat_b_\d+@localhost' is down; queue/m,
+    );
+    await becomes(
+      /^1 MQCAT WARNING - queue 'archive': .* \| .*members=3 members_online=2$/m,
+      "archive",
+      "--output",
+      "nagios",
+    );
+    await waitFor(async () => await has("outbox", 0) && !await has("archive", 2000), LIMIT_MS);
+    assert.equal(move.code, undefined, move.stderr);
+    move.kill("SIGTERM");
+    const { code, stderr } = await move.exit(LIMIT_MS);
+    assert.equal(code, 143, stderr);
+    const moved = await run(["queue", "get", "archive", "--drain", "--summary", ...at("a")]);
+    assertComplete(moved.stdout.toString(), 10_000);
+    const { received } = summaryOf(moved.stderr);
+    const { resent, redelivered } = summaryOf(stderr);
+    const twice = received! - 10_000;
+    console.log(`10000 messages moved, ${twice} of them twice; ${resent} resent, ${redelivered} redelivered`);
+    assert.ok(
+      twice <= resent! + redelivered!,
+      `${twice} duplicates, ${resent} resent, ${redelivered} redelivered`,
+    );
+    await cluster.kill("c");
+    await becomes(
+      /^1 critical: queue 'archive': only 1 of its 3 nodes is up, which is no majority$/m,
+      "archive",
+    );
+    for (const node of ["b", "c"] as const) await cluster.restart(node);
+    await becomes(/^0 ok: RabbitMQ 3/m);
+  });
+
   for (const fault of FAULTS) {
     test(`${fault.name} - every command at every type of queue: nothing is lost, and the words are true`, async () => {
       console.log(await inject(fault, cluster, auditor));

@@ -9,6 +9,7 @@ const HOST: QueueHost = {
   deadLetter: () => false,
   isTraced: () => false,
   traceDelivery() {},
+  traceOutcome() {},
   deleteQueue() {},
   forget() {},
 };

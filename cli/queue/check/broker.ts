@@ -7,7 +7,7 @@ import {
   type QueueInfo,
 } from "../../../lib/amqp/client/management.ts";
 import { inspectNodes, inspectQueues } from "../../../lib/amqp/client/peek.ts";
-import { findMembers } from "./members.ts";
+import { findMembers, withNodes } from "./members.ts";
 import type { QueueSource } from "./queue.ts";
 import type { Finding, Report } from "./report.ts";
 
@@ -23,7 +23,7 @@ export async function checkBroker(source: QueueSource): Promise<Report> {
   const down = nodes.filter(({ running }) => !running);
   const alarms = nodes.flatMap(alarmsOf);
   const partitions = nodes.flatMap(partitionsOf);
-  const troubled = queues.map((queue) => ({ queue, finding: findMembers(queue) }));
+  const troubled = queues.map((queue) => ({ queue, finding: findMembers(withNodes(queue, nodes)) }));
   const lost = troubled.filter(({ finding }) => finding?.severity === "critical").map(({ queue }) => queue);
   const risky = troubled.filter(({ finding }) => finding?.severity === "warning").map(({ queue }) => queue);
   const findings = [

@@ -1,13 +1,13 @@
 /** Checks one queue. */
 import type { AmqpConnection } from "../../../lib/amqp/client/connection.ts";
-import { type QueueInfo, queueInfo } from "../../../lib/amqp/client/management.ts";
+import { listNodes, type NodeInfo, type QueueInfo, queueInfo } from "../../../lib/amqp/client/management.ts";
 import { inspectQueues } from "../../../lib/amqp/client/peek.ts";
 import { countReady, findQueue, type QueueState } from "../../../lib/amqp/client/queues.ts";
 import type { BrokerAddress } from "../../../lib/amqp/client/url.ts";
-import { MqcatError } from "../../../lib/errors.ts";
+import { MqcatError, RefusedError } from "../../../lib/errors.ts";
 import { AwayError } from "../../../lib/link/away.ts";
 import { type Age, ageOf } from "./age.ts";
-import { findMembers } from "./members.ts";
+import { findMembers, withNodes } from "./members.ts";
 import type { Figure, Finding, Report } from "./report.ts";
 
 /** The limits of a queue; the age is in milliseconds. */
@@ -47,7 +47,7 @@ export async function checkQueue(source: QueueSource, queue: string, limits: Que
     try {
       await countReady(source.connection, queue);
     } catch (error) {
-      if (error instanceof AwayError) return { ...about, ...withoutNumbers(error.message) };
+      if (error instanceof AwayError) return { ...about, ...withoutNumbers(wordsOf(error, queue)) };
       throw error;
     }
   }
@@ -75,9 +75,14 @@ async function stateOf(connection: AmqpConnection, queue: string): Promise<Queue
   try {
     return await findQueue(connection, queue) ?? "it does not exist";
   } catch (error) {
-    if (error instanceof AwayError) return error.message;
+    if (error instanceof AwayError) return wordsOf(error, queue);
     throw error;
   }
+}
+
+/** The words of an error, without the name of the queue. */
+function wordsOf({ message }: AwayError, queue: string): string {
+  return message.replace(`queue '${queue}' is `, "");
 }
 
 /** @returns undefined where only AMQP answers */
@@ -89,10 +94,26 @@ async function infoOf(
     return (await inspectQueues(connection)).find(({ name }) => name === queue);
   }
   try {
-    return await queueInfo(http, broker, queue, limit);
+    const info = await queueInfo(http, broker, queue, limit);
+    const isReplicated = info.type === "quorum" || info.type === "stream";
+    return isReplicated ? withNodes(info, await nodesOf(http, broker, limit)) : info;
   } catch (error) {
     if (isHttpGiven || !(error instanceof MqcatError)) throw error;
     return undefined;
+  }
+}
+
+/** @returns undefined for a user who may not list the nodes */
+async function nodesOf(
+  http: readonly string[],
+  broker: BrokerAddress,
+  limit: number,
+): Promise<NodeInfo[] | undefined> {
+  try {
+    return await listNodes(http, broker, limit);
+  } catch (error) {
+    if (error instanceof RefusedError) return undefined;
+    throw error;
   }
 }
 

@@ -7,6 +7,13 @@ import { DirectReplies } from "./clients/direct_reply.ts";
 import type { Clock } from "./clock.ts";
 import { Counters } from "./counters.ts";
 import { Cycle, type CycleHost } from "./cycle.ts";
+import {
+  clientHeaders,
+  outcomeReport,
+  positionText,
+  type TracedClient,
+  type TracedOutcome,
+} from "./firehose.ts";
 import { type IntakeHost, MessageIntake } from "./intake.ts";
 import { Journal } from "./journal/journal.ts";
 import { VirtualHostStats } from "./message_stats.ts";
@@ -166,10 +173,30 @@ export class BrokerCore implements CatalogHost, CycleHost, IntakeHost {
     return this.vhosts.get(queue.definition.vhost)?.isTraced ?? false;
   }
 
-  traceDelivery(queue: Queue, message: EncodedMessage, redelivered: boolean): void {
+  traceDelivery(
+    queue: Queue,
+    message: EncodedMessage,
+    lane: number,
+    seq: number,
+    client?: TracedClient,
+  ): void {
     const { name, vhost } = queue.definition;
-    const headers = { vhost, redelivered: redelivered ? 1 : 0 };
+    const headers = {
+      vhost,
+      ...clientHeaders(client),
+      redelivered: queue.lanes[lane]!.isRedelivered(seq) ? 1 : 0,
+      mqcat_position: positionText(lane, seq),
+    };
     this.intake.trace(this.vhosts.get(vhost)!, `deliver.${name}`, message, headers);
+  }
+
+  traceOutcome(queue: Queue, outcome: TracedOutcome, lane: number, seq: number, client?: TracedClient): void {
+    const { name, vhost: vhostName } = queue.definition;
+    const vhost = this.vhosts.get(vhostName);
+    // A message of the trace itself is not reported, and nobody needs to look at each outcome to know that.
+    if (vhost === undefined || !vhost.reportsOutcomes || vhost.isTraceQueue(queue)) return;
+    const headers = { vhost: vhostName, ...clientHeaders(client), mqcat_position: positionText(lane, seq) };
+    this.intake.report(vhost, outcomeReport(`${outcome}.${name}`, headers));
   }
 
   forward(queue: Queue, message: EncodedMessage, seq: number): boolean {

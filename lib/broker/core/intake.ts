@@ -7,8 +7,8 @@ import { deadLetter } from "./dead_letter.ts";
 import { delayOf } from "./exchange/delayed.ts";
 import { Targets } from "./journal/format/record.ts";
 import type { Journal } from "./journal/journal.ts";
-import { TRACE, traceCopy } from "./firehose.ts";
-import { addressOf, encodeMessage, propertiesOf, withoutHeader } from "./message.ts";
+import { clientHeaders, positionText, TRACE, traceCopy, type TracedClient } from "./firehose.ts";
+import { addressOf, encodeMessage, type OwnMessage, propertiesOf, withoutHeader } from "./message.ts";
 import type { DeathReason, Queue } from "./queue/queue.ts";
 import { MAX_EXPIRY } from "./queue/settings.ts";
 import { RouteResult, type VirtualHost } from "./topology/vhost.ts";
@@ -63,6 +63,7 @@ export class MessageIntake {
    * @param refuseIfDiskFull whether the message is refused while the disk is full. Otherwise, and while the memory is
    *   full, the message is taken nevertheless, and the caller must stop reading from the client
    * @param extra another queue that gets the message; it does not count for `routed`
+   * @param client who publishes, for the trace
    * @throws {AmqpError} see `check`
    */
   publish(
@@ -74,6 +75,7 @@ export class MessageIntake {
     scan: PropertyScan,
     refuseIfDiskFull: boolean,
     extra?: Queue,
+    client?: TracedClient,
   ): void {
     const ttl = this.check(vhost, user, exchange, scan);
     const routes = this.#routes;
@@ -93,16 +95,33 @@ export class MessageIntake {
       this.#host.onRefused();
     } else this.taken = this.#enqueue(routes, message, scan, ttl);
     if (queues !== undefined) {
-      this.trace(vhost, `publish.${exchange}`, message, { vhost: vhost.name, user, routed_queues: queues });
+      const headers = { vhost: vhost.name, user, ...clientHeaders(client), routed_queues: queues };
+      const taken = this.taken && queues.length > 0 ? { mqcat_positions: this.#positions(routes) } : {};
+      this.trace(vhost, `publish.${exchange}`, message, { ...headers, ...taken });
     }
   }
 
   /** Copies a message to the trace exchange. The outcome of `publish` stays as it is. */
   trace(vhost: VirtualHost, key: string, message: EncodedMessage, headers: FieldTable): void {
     const { position } = this;
-    const copy = traceCopy(message, key, headers);
-    this.publishInternally(vhost, TRACE, addressOf(copy).routingKey, copy, new Targets());
+    this.report(vhost, traceCopy(message, key, headers));
     this.position = position;
+  }
+
+  /** Publishes a message to the trace exchange. */
+  report(vhost: VirtualHost, message: OwnMessage): void {
+    this.publishInternally(vhost, TRACE, addressOf(message).routingKey, message, new Targets());
+  }
+
+  /** The positions of the last message in its queues, by the names of the queues. */
+  #positions({ queues }: RouteResult): FieldTable {
+    const { count, queueIds, lanes, seqs } = this.#targets;
+    const positions: FieldTable = {};
+    for (let i = 0; i < count; i++) {
+      const queue = queues.find(({ definition }) => definition.id === queueIds[i]);
+      if (queue !== undefined) positions[queue.name] = positionText(lanes[i]!, seqs[i]!);
+    }
+    return positions;
   }
 
   /**

@@ -1,6 +1,7 @@
 /** Objects of the broker as RabbitMQ's management API shows them. */
 import { createHash } from "node:crypto";
 import type { FieldTable } from "../../amqp/types/field_value.ts";
+import { connectionName as nameOf } from "../core/clients/names.ts";
 import { type Binding, definitionOf, type Exchange } from "../core/exchange/exchange.ts";
 import { tableToJson } from "../core/definitions/table.ts";
 import type { QueueConsumer } from "../core/queue/consumer.ts";
@@ -215,11 +216,8 @@ function consumerRow(
   };
 }
 
-/** The name of a connection, formed from both ends as RabbitMQ does: `127.0.0.1:51234 -> 127.0.0.1:5672`. */
-export function connectionName({ local, remote }: ClientConnection): string {
-  const short = (endpoint: string) => endpoint.replace(/^t(cp|ls):\/\//, "");
-  return `${short(remote)} -> ${short(local)}`;
-}
+/** The name of a connection, such as `127.0.0.1:51234 -> 127.0.0.1:5672`. */
+export const connectionName: (connection: ClientConnection) => string = nameOf;
 
 /** The name of a channel, such as `127.0.0.1:51234 -> 127.0.0.1:5672 (1)`. */
 export function channelName(connection: ClientConnection, { number }: ClientChannel): string {

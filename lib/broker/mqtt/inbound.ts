@@ -1,3 +1,4 @@
+import type { TracedClient } from "../core/firehose.ts";
 import { copyOf } from "../../mqtt/integers.ts";
 import { MqttError, protocolError } from "../../mqtt/mqtt_error.ts";
 import { type AckType, type ProtocolVersion, PUBACK, PUBCOMP, PUBREC } from "../../mqtt/packet_type.ts";
@@ -17,9 +18,8 @@ export const TOPIC_ALIASES = 64;
 export const RECEIVE_MAXIMUM = 1024;
 
 /** What the publishing part of a connection needs of the connection. */
-export interface PublishingClient {
+export interface PublishingClient extends TracedClient {
   readonly version: ProtocolVersion;
-  readonly user: string;
   readonly access: Access;
   readonly session: Session;
   readonly stats: MessageStats;
@@ -153,7 +153,17 @@ export class Inbound {
     }
     if (fields.retain) position = intake.position;
     const marker = state?.nextSeq ?? -1;
-    intake.publish(space.vhost, user, EXCHANGE, message.key, message, message.scan, false, state?.queue);
+    intake.publish(
+      space.vhost,
+      user,
+      EXCHANGE,
+      message.key,
+      message,
+      message.scan,
+      false,
+      state?.queue,
+      this.#client,
+    );
     stats.published++;
     vhostStats.published++;
     const { routed, taken, blocked } = intake;

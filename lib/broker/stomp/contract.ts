@@ -1,4 +1,5 @@
 /** What the parts of a STOMP session need of its connection and of the server. */
+import type { TracedClient } from "../core/firehose.ts";
 import type { StompEncoder } from "../../stomp/frame_encoder.ts";
 import type { StompVersion } from "../../stomp/frame.ts";
 import type { BodyBudget } from "../core/clients/body_budget.ts";
@@ -22,10 +23,9 @@ export interface SessionHost {
 }
 
 /** What a session needs of its connection. */
-export interface SessionConnection extends QueueClient {
+export interface SessionConnection extends QueueClient, TracedClient {
   readonly encoder: StompEncoder;
   readonly version: StompVersion;
-  readonly user: string;
   readonly stats: MessageStats;
   /** The name of the session, which message ids contain. */
   readonly sessionId: string;

@@ -115,7 +115,7 @@ export class Sending implements Confirmable {
     }
     const scan = this.#scan;
     scan.read(message.head, message.propertiesStart, message.propertiesEnd);
-    intake.publish(vhost, user, exchange, routingKey, message, scan, false);
+    intake.publish(vhost, user, exchange, routingKey, message, scan, false, undefined, this.#connection);
     if (!intake.routed) {
       stats.unroutable++;
       vhost.stats.unroutable++;

@@ -1,3 +1,4 @@
+import type { TracedClient } from "../core/firehose.ts";
 import { amqpError } from "../../amqp/amqp_error.ts";
 import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
 import { type Destination, formatDestination } from "../../crossing/stomp/destination.ts";
@@ -7,7 +8,7 @@ import type { StompFrame } from "../../stomp/frame.ts";
 import { StompError } from "../../stomp/stomp_error.ts";
 import { Deliveries } from "../core/clients/deliveries.ts";
 import { bindQueue, checkNewConsumer, declareQueue } from "../core/clients/operations.ts";
-import { ACK, type Outcome, REJECT, REQUEUE } from "../core/clients/outcome.ts";
+import { ACK, type Outcome, REJECT, REQUEUE, TRACED } from "../core/clients/outcome.ts";
 import { withDeliveryCount } from "../core/dead_letter.ts";
 import { addressOf, propertiesOf } from "../core/message.ts";
 import { type ConsumingChannel, QueueConsumer } from "../core/queue/consumer.ts";
@@ -69,6 +70,10 @@ export class Subscriptions implements ConsumingChannel {
     this.#connection = connection;
     this.#host = host;
     this.#endpoints = endpoints;
+  }
+
+  get client(): TracedClient {
+    return this.#connection;
   }
 
   get writable(): boolean {
@@ -391,6 +396,8 @@ export class Subscriptions implements ConsumingChannel {
     deliveries.settle(tag, slot);
     // First of all: a message that is dead-lettered may be delivered to this same consumer.
     consumer.unacked--;
+    const connection = this.#connection;
+    if (connection.vhost.isTraced) queue.traceOutcome(TRACED[outcome], lane, seq, connection);
     if (outcome === ACK) {
       queue.settle(lane, seq);
       this.#connection.stats.acknowledged++;

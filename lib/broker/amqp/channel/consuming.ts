@@ -1,3 +1,4 @@
+import type { TracedClient } from "../../core/firehose.ts";
 import { amqpError } from "../../../amqp/amqp_error.ts";
 import { messageOf } from "../../../errors.ts";
 import type { Filter } from "../../../filter/filter.ts";
@@ -19,7 +20,7 @@ import { checkNewConsumer } from "../../core/clients/operations.ts";
 import type { ChannelContext, ChannelJob, JobState } from "./contract.ts";
 import { Deliveries } from "../../core/clients/deliveries.ts";
 import type { ReplyReceiver } from "../../core/clients/direct_reply.ts";
-import { ACK, type Outcome, REJECT, REQUEUE, unknownTag } from "../../core/clients/outcome.ts";
+import { ACK, type Outcome, REJECT, REQUEUE, TRACED, unknownTag } from "../../core/clients/outcome.ts";
 
 /** The filter in the arguments of a consumer; undefined if there is none. @throws {AmqpError} 406: it is malformed */
 export function filterOf(args: FieldTable): Filter | undefined {
@@ -147,6 +148,10 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     consumer.queue.removeConsumer(consumer);
   }
 
+  get client(): TracedClient {
+    return this.#channel.connection;
+  }
+
   deliver(consumer: QueueConsumer, queue: Queue): void {
     const { connection, number, stats } = this.#channel;
     const { takenLane: lane, takenSeq: seq } = queue;
@@ -210,7 +215,7 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
     // Messages after this one may have expired and must not be counted. This comes before the message is read: a
     // dead-lettered message is written to the journal.
     queue.expire();
-    queue.traceTaken();
+    queue.traceTaken(connection);
     const redelivered = queue.lanes[lane]!.isRedelivered(seq);
     // RabbitMQ shows a count of 0 only here.
     const message = this.#messageAt(queue, lane, seq, true);
@@ -324,9 +329,10 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
       consumer.unacked--;
       this.#consumed--;
     }
+    const { connection, stats } = this.#channel;
+    if (connection.vhost.isTraced) queue.traceOutcome(TRACED[outcome], lane, seq, connection);
     if (outcome === ACK) {
       queue.settle(lane, seq);
-      const { connection, stats } = this.#channel;
       stats.acknowledged++;
       connection.vhost.stats.acknowledged++;
       queue.stats.acknowledged++;

@@ -1,4 +1,5 @@
 /** What the parts of a channel need of the channel, its connection and the server. */
+import type { TracedClient } from "../../core/firehose.ts";
 import type { AmqpError } from "../../../amqp/amqp_error.ts";
 import type { FrameEncoder } from "../../../amqp/frames/frame_encoder.ts";
 import type { GivenArgs, MethodName } from "../../../amqp/method_args.ts";
@@ -38,7 +39,7 @@ export interface ChannelHost {
 }
 
 /** What a channel needs of its connection. */
-export interface ChannelConnection {
+export interface ChannelConnection extends TracedClient {
   readonly encoder: FrameEncoder;
   readonly vhost: VirtualHost;
   readonly user: string;

@@ -145,7 +145,17 @@ export class Publishing implements Confirmable {
       this.#addConfirm(true, 0);
       return true;
     }
-    intake.publish(connection.vhost, connection.user, exchange, routingKey, message, scan, confirms);
+    intake.publish(
+      connection.vhost,
+      connection.user,
+      exchange,
+      routingKey,
+      message,
+      scan,
+      confirms,
+      undefined,
+      connection,
+    );
     const { taken } = intake;
     if (!intake.routed) {
       if (mandatory) {

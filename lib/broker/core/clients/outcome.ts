@@ -4,6 +4,8 @@ import { amqpError } from "../../../amqp/amqp_error.ts";
 export const ACK = 0;
 export const REQUEUE = 1;
 export const REJECT = 2;
+/** The names of the outcomes in the trace. */
+export const TRACED = ["ack", "requeue", "reject"] as const;
 export type Outcome = typeof ACK | typeof REQUEUE | typeof REJECT;
 
 /** The error for a delivery tag that is unknown or already settled. */

@@ -12,6 +12,7 @@ const NO_HOST: QueueHost = {
   deadLetter: () => false,
   isTraced: () => false,
   traceDelivery() {},
+  traceOutcome() {},
   deleteQueue() {},
   forget() {},
 };

@@ -1,4 +1,5 @@
 import type { FieldTable } from "../../../amqp/types/field_value.ts";
+import type { TracedClient } from "../firehose.ts";
 import type { Filter } from "../../../filter/filter.ts";
 import { Matches } from "./matches.ts";
 import type { Queue } from "./queue.ts";
@@ -9,6 +10,8 @@ export interface ConsumingChannel {
   readonly writable: boolean;
   /** Whether it can also take another message that must be acknowledged. */
   readonly hasRoom: boolean;
+  /** The client, for the trace; undefined when it is not connected. */
+  readonly client: TracedClient | undefined;
   /** Sends the message that `queue` has just taken: `takenLane`, `takenSeq`. */
   deliver(consumer: QueueConsumer, queue: Queue): void;
   /** Informs the client that the broker has cancelled the consumer. */

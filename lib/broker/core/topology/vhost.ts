@@ -70,6 +70,18 @@ export class VirtualHost {
     return this.#trace.isBound;
   }
 
+  /** Whether a binding of the trace exchange asks for the outcomes of deliveries, which RabbitMQ does not report. */
+  get reportsOutcomes(): boolean {
+    for (const { routingKey } of this.#trace.bindings) if (routingKey.startsWith("ack.")) return true;
+    return false;
+  }
+
+  /** Whether the trace exchange is bound to a queue. */
+  isTraceQueue(queue: Queue): boolean {
+    for (const { destination } of this.#trace.bindings) if (destination === queue) return true;
+    return false;
+  }
+
   get exchanges(): ReadonlyMap<string, Exchange> {
     return this.#topology.exchanges;
   }

@@ -1,4 +1,5 @@
 /** The interfaces between the parts of the MQTT server. */
+import type { TracedClient } from "../../core/firehose.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import type { FrameBuffer } from "../../../bytes/frame_buffer.ts";
 import type { AckType, ProtocolVersion } from "../../../mqtt/packet_type.ts";
@@ -48,7 +49,7 @@ export interface SharingSession {
 }
 
 /** The connection of a session, as the session sees it. */
-export interface SessionConnection {
+export interface SessionConnection extends TracedClient {
   readonly version: ProtocolVersion;
   readonly stats: MessageStats;
   /** Whether another message can be delivered. */

@@ -72,6 +72,10 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
     return this.#inflight.size + this.#released.size;
   }
 
+  get client(): SessionConnection | undefined {
+    return this.connection;
+  }
+
   get writable(): boolean {
     return this.connection?.writable === true;
   }
@@ -379,8 +383,10 @@ export class Session implements ConsumingChannel, MessageReceiver, SharingSessio
 
   #settle(packetId: number, place: number): void {
     const queue = this.#queues[1]!;
+    const seq = Math.floor(place / 4);
     this.#inflight.delete(packetId);
-    queue.settle(0, Math.floor(place / 4));
+    if (this.space.vhost.isTraced) queue.traceOutcome("ack", 0, seq, this.connection);
+    queue.settle(0, seq);
     this.#count(queue);
     this.#gainRoom();
   }

@@ -1,3 +1,4 @@
+import type { TracedClient } from "../../core/firehose.ts";
 import { HEADER } from "../../../crossing/mqtt/headers.ts";
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
 import type { FieldTable } from "../../../amqp/types/field_value.ts";
@@ -23,6 +24,10 @@ class Membership implements ConsumingChannel {
     this.#session = session;
     this.queue = queue;
     this.subscription = subscription;
+  }
+
+  get client(): TracedClient | undefined {
+    return this.#session.connection;
   }
 
   get writable(): boolean {

@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import type { QueueInfo } from "../../../../lib/amqp/client/management.ts";
 import { ageOf } from "../../../../cli/queue/check/age.ts";
 import { format } from "../../../../cli/queue/check/formats.ts";
-import { findMembers } from "../../../../cli/queue/check/members.ts";
+import { findMembers, withNodes } from "../../../../cli/queue/check/members.ts";
 import { type Report, statusOf, wordsOf } from "../../../../cli/queue/check/report.ts";
 
 const info = (members: Partial<QueueInfo>): QueueInfo => ({ name: "jobs", vhost: "/", ...members });
@@ -41,6 +41,19 @@ describe("queue check", () => {
     assert.equal(findMembers(info({ type: "classic", state: "running" })), undefined);
     const down = findMembers(info({ type: "classic", state: "down", node: "a@b" }));
     assert.deepEqual(down, { severity: "critical", text: "its node 'a@b' is down" });
+  });
+
+  it("members - those on nodes that are down are not online, although the queue still says so", () => {
+    const queue = info({ type: "quorum", members: ["a", "b", "c"], online: ["a", "b"] });
+    const nodes = ["a", "b", "c"].map((name) => ({ name, running: name === "a" }));
+    assert.deepEqual(withNodes(queue, nodes).online, ["a"]);
+    assert.deepEqual(withNodes(queue, undefined).online, ["a", "b"]);
+    const stream = info({ type: "stream", node: "b" });
+    assert.deepEqual(findMembers(withNodes(stream, nodes)), {
+      severity: "critical",
+      text: "its node 'b' is down",
+    });
+    assert.equal(findMembers(withNodes({ ...stream, node: "a" }, nodes)), undefined);
   });
 
   it("age - of mqcat's broker, of RabbitMQ's, and where it is not known", () => {

@@ -183,7 +183,13 @@ describe("virtual host, declaring", () => {
       host.vhost.deleteQueue({ queue: "q", ifUnused, ifEmpty }, ME);
     for (let i = 0; i < 3; i++) queue.lanes[0]!.push(0, 0, 1, 0);
     queue.addConsumer(
-      new QueueConsumer(queue, { writable: false, hasRoom: false, deliver() {}, onCancelled() {} }, {
+      new QueueConsumer(queue, {
+        client: undefined,
+        writable: false,
+        hasRoom: false,
+        deliver() {},
+        onCancelled() {},
+      }, {
         tag: "t",
         noAck: false,
         exclusive: false,
