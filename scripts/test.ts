@@ -46,8 +46,8 @@ const BROKERS = [
   "probe_brokers_test.ts",
 ];
 /** The tests of the command line that a run of everything leaves out, for their time: the binary has them. */
-const NOT_ON_DENO = [...EXAMPLES, "queue_test.ts"];
-const NOT_ON_BUN = [...EXAMPLES, ...BROKERS];
+const NOT_ON_DENO = [...EXAMPLES, "queue_test.ts", "publisher_id_test.ts"];
+const NOT_ON_BUN = [...EXAMPLES, ...BROKERS, "publisher_id_test.ts"];
 
 interface Run {
   readonly name: string;

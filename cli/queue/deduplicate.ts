@@ -3,9 +3,13 @@ import { askFirst } from "../../lib/amqp/client/http_api.ts";
 import { httpUrls } from "../../lib/amqp/client/near_leader.ts";
 import { queueArguments } from "../../lib/amqp/client/queues.ts";
 import { StreamError } from "../../lib/amqp/client/stream/commands.ts";
-import { MAX_PUBLISHER_ID, StreamPublisher } from "../../lib/amqp/client/stream/publisher.ts";
+import {
+  formatStreamBroker,
+  MAX_PUBLISHER_ID,
+  StreamPublisher,
+} from "../../lib/amqp/client/stream/publisher.ts";
 import { type BrokerAddress, formatBroker } from "../../lib/amqp/client/url.ts";
-import { MqcatError } from "../../lib/errors.ts";
+import { MqcatError, UnreachableError } from "../../lib/errors.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { messages } from "../app/tally.ts";
@@ -58,11 +62,18 @@ export async function putOnce(
   return {
     ...target,
     brokers,
-    where: brokers.map(formatBroker).join(","),
+    where: brokers.map(formatStreamBroker).join(","),
     outlet,
     destination: { exchange: "", queue: stream },
-    explain: (error) => error instanceof StreamError ? cannot(error.message) : error,
+    explain: explained,
   };
+}
+
+/** Adds remedies to an error of the first connection. */
+function explained(error: unknown): unknown {
+  if (error instanceof StreamError) return cannot(error.message);
+  if (!(error instanceof UnreachableError)) return error;
+  return new UnreachableError(`${error.message} (is the plug-in rabbitmq_stream enabled?)`, { cause: error });
 }
 
 function cannot(reason: string): UsageError {

@@ -1,6 +1,9 @@
 /** `queue put --publisher-id` with the stream plug-in of RabbitMQ; pika reads the streams back over AMQP. */
 import assert from "node:assert/strict";
 import { after, describe } from "node:test";
+import { connectBroker } from "../../lib/amqp/client/link.ts";
+import { findQueue } from "../../lib/amqp/client/queues.ts";
+import { parseAmqpUrl } from "../../lib/amqp/client/url.ts";
 import { requirePeer, waitFor } from "../support/helpers.ts";
 import { PATIENCE, run, start, summaryOf } from "../support/mqcat.ts";
 import { hasPika, pika } from "../support/pika.ts";
@@ -39,10 +42,12 @@ for method, properties, body in ch.consume("${stream}", arguments={"x-stream-off
   return (await pika(broker.url, script)).split("\n").slice(0, -1);
 }
 
-/** The number of messages in a stream, as RabbitMQ counts them. */
+/** The number of messages in a stream. */
 async function stored(stream: string): Promise<number> {
-  const { stdout } = await run(["queue", "info", stream, "-J", ...at()]);
-  return stdout.length === 0 ? 0 : JSON.parse(stdout.toString()).messages_ready ?? 0;
+  const connection = await connectBroker(parseAmqpUrl(broker.url));
+  const state = await findQueue(connection, stream);
+  await connection.close();
+  return state!.messageCount;
 }
 
 const lines = Array.from({ length: LINES }, (_, i) => String(i));

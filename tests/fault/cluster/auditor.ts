@@ -183,9 +183,10 @@ export class Auditor {
     }
   }
 
-  async #connected(): Promise<AmqpConnection> {
-    const connection = await this.#connection?.catch(() => undefined);
-    if (connection !== undefined && !connection.over) return connection;
-    return await (this.#connection = connectBroker(parseAmqpUrl(this.#cluster.urls())));
+  /** The connection, or a new one: one at a time. */
+  #connected(): Promise<AmqpConnection> {
+    const connect = () => connectBroker(parseAmqpUrl(this.#cluster.urls()));
+    const last = this.#connection ?? connect();
+    return this.#connection = last.then((connection) => connection.over ? connect() : connection, connect);
   }
 }

@@ -82,16 +82,16 @@ export const FAULTS: readonly Fault[] = [
     heal: (cluster) => cluster.restart("a", "b", "c"),
   },
   {
-    name: "memory",
+    name: "alarms",
     via: ["a"],
-    strike: (cluster) => cluster.control("b", "set_vm_memory_high_watermark", "absolute", "1"),
-    heal: (cluster) => cluster.control("b", "set_vm_memory_high_watermark", "absolute", "400MB"),
-  },
-  {
-    name: "disk",
-    via: ["a"],
-    strike: (cluster) => cluster.control("b", "set_disk_free_limit", "900000GB"),
-    heal: (cluster) => cluster.control("b", "set_disk_free_limit", "1MB"),
+    async strike(cluster) {
+      await cluster.control("b", "set_vm_memory_high_watermark", "absolute", "1");
+      await cluster.control("c", "set_disk_free_limit", "900000GB");
+    },
+    async heal(cluster) {
+      await cluster.control("b", "set_vm_memory_high_watermark", "absolute", "400MB");
+      await cluster.control("c", "set_disk_free_limit", "1MB");
+    },
   },
   {
     name: "deletion",

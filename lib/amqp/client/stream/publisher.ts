@@ -1,4 +1,4 @@
-import { isFinal, UnreachableError } from "../../../errors.ts";
+import { isFinal, ProtocolError, UnreachableError } from "../../../errors.ts";
 import type { Envelope } from "../../../link/message.ts";
 import type { Port, PortEvents, Publishing } from "../../../link/port.ts";
 import type { Protocol } from "../../../link/protocol.ts";
@@ -15,9 +15,14 @@ const PUBLISHER = 1;
 /** The longest name of a publisher, in characters. */
 export const MAX_PUBLISHER_ID = 255;
 
+/** Formats the address of a stream plug-in, without user and password. */
+export function formatStreamBroker(address: BrokerAddress): string {
+  return formatBroker(address).replace(/^amqp(s?):/, (_, tls) => `rabbitmq-stream${tls && "+tls"}:`);
+}
+
 /** The stream protocol for a link. */
 const STREAM: Protocol<BrokerAddress, StreamConnection> = {
-  format: formatBroker,
+  format: formatStreamBroker,
   isPermanent: (error) => error instanceof StreamError ? !error.isTemporary : isFinal(error),
   async login(attempt, address) {
     const connection = new StreamConnection(await attempt.dial());
@@ -61,7 +66,8 @@ class Deduplicating implements Publishing<StreamConnection> {
 
   readonly #stream: string;
   readonly #options: StreamPublisherOptions;
-  #frameMax = FRAME_MAX;
+  /** The limit of the first connection. */
+  #frameMax: number | undefined;
 
   constructor(stream: string, options: StreamPublisherOptions) {
     this.#stream = stream;
@@ -69,14 +75,20 @@ class Deduplicating implements Publishing<StreamConnection> {
   }
 
   check(_envelope: Envelope): number {
-    return this.#frameMax - PUBLISH_HEAD - MESSAGE_OVERHEAD;
+    return (this.#frameMax ?? FRAME_MAX) - PUBLISH_HEAD - MESSAGE_OVERHEAD;
   }
 
   async open(connection: StreamConnection, events: PortEvents): Promise<StreamPort> {
     const { publisherId, onKnown } = this.#options;
     const stream = this.#stream;
     const name = `stream '${stream}'`;
-    this.#frameMax = connection.frameMax;
+    this.#frameMax ??= connection.frameMax;
+    if (connection.frameMax < this.#frameMax) {
+      // Without a message that does not fit, the others would have wrong publishing ids.
+      throw new ProtocolError(
+        `The limit of frames has changed from ${this.#frameMax} to ${connection.frameMax} bytes`,
+      );
+    }
     try {
       await connection.call(COMMAND.declarePublisher, name, (encoder) => {
         encoder.uint8(PUBLISHER).text(publisherId).text(stream);
