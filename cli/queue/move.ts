@@ -67,6 +67,8 @@ export async function moveAll(
   const prefetch = Math.min(options.prefetch ?? 1000, count ?? Infinity, 65535);
   /** The number of messages for each queue. */
   const targets = new Map<string, number>();
+  /** The messages that came again after a lost connection: they may have been forwarded before. */
+  let again = 0;
   const known = to.queue === undefined ? new KnownQueues(to) : undefined;
   const publisher = to.queue === undefined
     ? new Publisher(to.brokers, keeping(to.brokers, to.link))
@@ -95,6 +97,7 @@ export async function moveAll(
     address(delivery) {
       if (bridge.taken === 1 && offsetOf(delivery) !== undefined) bridge.fail(keepsMessages(from.queue));
       countRedelivery(counts, delivery);
+      if (delivery.redelivered && bridge.inlet.generation > 1) again++;
       return readdress(delivery);
     },
     admit: known === undefined ? undefined : ({ routingKey }) => known.admit(routingKey, bridge),
@@ -139,7 +142,7 @@ export async function moveAll(
     if (started) {
       counts.received = bridge.taken;
       report(session, publisher, bridge.published);
-      reportMoved(session, bridge, from.queue, to.queue, targets);
+      reportMoved(session, bridge, from.queue, to.queue, targets, again);
       reportHeld(session, selection);
       if (bridge.keptCount > 0) reportKept(session, bridge, from.queue, prefetch, count);
     }
@@ -167,18 +170,17 @@ function reportMoved(
   from: string,
   to: string | undefined,
   targets: ReadonlyMap<string, number>,
+  again: number,
 ): void {
   // The line that follows is sufficient.
   if (forwarded === 0 && (failure !== undefined || keptCount > 0)) return;
-  const { resent = 0, redelivered = 0 } = counts;
-  const twice = resent + redelivered === 0
-    ? ""
-    : `; there may be duplicates: ${redelivered} had been delivered before, ${resent} were sent again`;
-  if (to !== undefined) return reporter.info(`moved ${forwarded} from '${from}' to '${to}'${twice}`);
+  const twice = (counts.resent ?? 0) + again;
+  const doubt = twice === 0 ? "" : `; after a lost connection up to ${twice} of them may be there twice`;
+  if (to !== undefined) return reporter.info(`moved ${forwarded} from '${from}' to '${to}'${doubt}`);
   const named = [...targets].slice(0, NAMED).map(([name, count]) => `${count} to '${name}'`);
   if (targets.size > NAMED) named.push(`others to ${targets.size - NAMED} more queues`);
   reporter.info(
-    `moved ${forwarded} from '${from}'${named.length === 0 ? "" : `: ${named.join(", ")}`}${twice}`,
+    `moved ${forwarded} from '${from}'${named.length === 0 ? "" : `: ${named.join(", ")}`}${doubt}`,
   );
 }
 

@@ -78,15 +78,15 @@ export function following(
   test("move --to-url - has a password of its own; that of the source does not reach it", async () => {
     using dir = tempDir();
     fs.writeFileSync(dir.file("password"), "guest\n");
-    await well(["declare", "here", "there"]);
-    const args = ["move", "here", "there", "--to-url", `amqp://guest@127.0.0.1:${(await broker()).port}`];
+    await well(["declare", "here", "far away"]);
+    const args = ["move", "here", "far away", "--to-url", `amqp://guest@127.0.0.1:${(await broker()).port}`];
     const codeOf = async (more: readonly string[], env: Record<string, string> = {}) =>
       (await queue([...args, ...more], { env })).code;
     assert.equal(await codeOf(["--password-file", dir.file("password")]), 4);
     assert.equal(await codeOf([], { MQCAT_PASSWORD: "guest" }), 4);
     assert.equal(await codeOf([], { MQCAT_TO_PASSWORD: "guest" }), 0);
     assert.equal(await codeOf(["--to-password-file", dir.file("password")], { MQCAT_TO_PASSWORD: "no" }), 0);
-    const lone = await queue(["move", "here", "there", "--to-password-file", dir.file("password")]);
+    const lone = await queue(["move", "here", "far away", "--to-password-file", dir.file("password")]);
     assert.deepEqual([lone.code, /--to-url, which is missing/.test(lone.stderr)], [2, true]);
   });
 

@@ -60,6 +60,8 @@ export function selecting({ peeks, queue, test, well }: QueueContext): void {
       if (!peeks) assert.match(stderr, /3 messages did not match and went back/);
       assert.equal(await rest(name), untouched("m2", "m4", "m6"));
     }
+    await well(["declare", "nothing there"]);
+    assert.equal((await queue(["get", "nothing there", "--where", ODD, "--drain", ...force])).code, 0);
     await fill("first of some");
     const one = await queue(["get", "first of some", "--where", ODD, "-n", "1", ...force]);
     assert.deepEqual([one.code, one.stdout.toString()], [0, "m1\n"]);

@@ -306,6 +306,9 @@ function sweepAction({ connection }: MethodChannel, queue: Queue, args: FieldTab
   // As for a publish to the queue.
   connection.access.check("write", "exchange", "");
   const target = connection.vhost.queueFor(to, connection);
+  if (target.definition.direct) {
+    throw amqpError(406, `invalid arg '${SWEEP_TO}': '${to}' passes messages on and holds none`);
+  }
   if (target === queue) throw amqpError(406, `invalid arg '${SWEEP_TO}': it is the queue itself`);
   return { type, to: target };
 }

@@ -7,9 +7,9 @@ import type { QueueDefinition } from "../topology/definition_change.ts";
 import type { AppliedPolicies } from "../policies/policy_set.ts";
 import { type Arrival, Arrivals } from "./arrivals.ts";
 import { ConsumerList, type QueueConsumer } from "./consumer.ts";
+import { FilteredDispatch } from "./filtered_dispatch.ts";
 import { isTrace, type TracedClient, type TracedOutcome } from "../firehose.ts";
 import { Lane } from "./lane.ts";
-import { END, FOUND, PAUSED, TURN_MS } from "./matches.ts";
 import { QueueStats } from "./queue_stats.ts";
 import { parseSettings, type QueueSettings } from "./settings.ts";
 
@@ -106,10 +106,7 @@ export class Queue implements WakeableQueue {
   #expiryTimer: Timer;
   #expiryAt = Infinity;
   #unusedTimer: Timer;
-  /** Continues to look for the messages that consumers with a filter want. */
-  #turnTimer: ReturnType<typeof setTimeout> | undefined;
-  /** Counts the turns of these consumers. */
-  #turn = 0;
+  readonly #filtered: FilteredDispatch<QueueConsumer> = new FilteredDispatch(this);
   #usedAt = 0;
 
   /** @throws {AmqpError} 406: an argument is invalid */
@@ -259,7 +256,7 @@ export class Queue implements WakeableQueue {
     if (this.deleted) return;
     this.stats.activeAt = this.#cycle.now;
     const isTraced = this.#host.isTraced(this);
-    let taken = this.consumers.filtered.length > 0 && this.#dispatchMatches(now, isTraced);
+    let taken = this.consumers.filtered.length > 0 && this.#filtered.run(now);
     this.consumers.refresh();
     while (this.consumers.size > 0 && this.ready > 0) {
       const consumer = this.consumers.next();
@@ -272,60 +269,27 @@ export class Queue implements WakeableQueue {
     this.expire();
   }
 
-  /**
-   * Delivers to the consumers with a filter, in turn, what matches. A turn is short: the rest follows in other cycles.
-   *
-   * @param now see `take`
-   * @returns whether there was a message
-   */
-  #dispatchMatches(now: number, isTraced: boolean): boolean {
-    const { filtered } = this.consumers;
-    const deadline = performance.now() + TURN_MS;
-    let taken = false;
-    for (let idle = 0; idle < filtered.length && this.ready > 0;) {
-      const consumer = filtered[this.#turn++ % filtered.length]!;
-      const found = this.consumers.accepts(consumer) ? consumer.matches!.next(now, deadline) : END;
-      if (found === FOUND) {
-        idle = 0;
-        taken = true;
-        this.#takeAt(consumer.matches!.lane, consumer.matches!.seq);
-        if (isTraced) this.traceTaken(consumer.channel.client);
-        consumer.channel.deliver(consumer, this);
-      } else if (found === END) {
-        idle++;
-        if (consumer.options.drain && consumer.hasRoom) this.#endDrained(consumer);
-      }
-      if (found === PAUSED || performance.now() >= deadline) {
-        this.#continueLater();
-        break;
-      }
+  /** Takes a message that is ready, and delivers it before its turn. */
+  deliverTo(consumer: QueueConsumer, lane: number, seq: number): void {
+    this.lanes[lane]!.takeAt(seq);
+    this.takenLane = lane;
+    this.takenSeq = seq;
+    if (seq > this.#furthest[lane]! && this.definition.durable) {
+      this.#host.journal.deliveredOne(this.definition.id, lane, seq);
+      (this.#ahead[lane] ??= new Set()).add(seq);
     }
-    return taken;
+    this.traceTaken(consumer.channel.client);
+    consumer.channel.deliver(consumer, this);
   }
 
-  #endDrained(consumer: QueueConsumer): void {
+  /** Ends a consumer that wants no further messages, and informs its client. */
+  end(consumer: QueueConsumer): void {
     this.removeConsumer(consumer);
     consumer.channel.onCancelled(consumer);
   }
 
-  #takeAt(at: number, seq: number): void {
-    this.lanes[at]!.takeAt(seq);
-    this.takenLane = at;
-    this.takenSeq = seq;
-    if (seq <= this.#furthest[at]! || !this.definition.durable) return;
-    this.#host.journal.deliveredOne(this.definition.id, at, seq);
-    (this.#ahead[at] ??= new Set()).add(seq);
-  }
-
-  /** Dispatches again after other events had their turn. */
-  #continueLater(): void {
-    this.#turnTimer ??= setTimeout(() => {
-      this.#turnTimer = undefined;
-      this.#wakeSoon();
-    }, 0);
-  }
-
-  #wakeSoon(): void {
+  /** Dispatches in a cycle of its own. */
+  dispatchSoon(): void {
     this.#cycle.begin();
     try {
       this.#cycle.wake(this);
@@ -449,7 +413,7 @@ export class Queue implements WakeableQueue {
     if (next === Infinity) return;
     this.#expiryTimer = this.#cycle.clock.setTimeout(() => {
       this.#expiryAt = Infinity;
-      this.#wakeSoon();
+      this.dispatchSoon();
     }, Math.min(Math.max(1, next - this.#cycle.now), MAX_TIMER));
   }
 
@@ -520,7 +484,7 @@ export class Queue implements WakeableQueue {
   /** Stops the timers at the end of the broker. */
   stop(): void {
     this.#cycle.clock.clearTimeout(this.#expiryTimer);
-    clearTimeout(this.#turnTimer);
+    this.#filtered.stop();
     this.#cycle.clock.clearTimeout(this.#unusedTimer);
   }
 
