@@ -51,19 +51,6 @@ export interface SweepOptions {
   readonly onReport?: (report: SweepReport) => void;
 }
 
-/** The state of a sweep. */
-export interface SweepReport {
-  /** The number of messages that were looked at, and of those that matched. */
-  readonly tested: number;
-  readonly matched: number;
-  /** The size of the bodies that matched, in bytes. */
-  readonly bytes: number;
-  /** The number of messages that could not be tested, because the filter is about a body that is too large. */
-  readonly untestable: number;
-  /** Why the sweep ended before the last message; undefined if it did not. */
-  readonly failure?: string;
-}
-
 /**
  * Counts, deletes or moves messages of a queue in place: those that are ready when it begins. The others keep their
  * order, flags and counts. After a crash of the broker each message is in one of the two queues, and what is reported
