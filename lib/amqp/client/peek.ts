@@ -11,6 +11,7 @@ import {
   SWEEP,
   SWEEP_LIMIT,
   SWEEP_TO,
+  type SweepReport,
   WHERE,
 } from "../peek.ts";
 import type { AmqpConnection } from "./connection.ts";
