@@ -311,6 +311,7 @@ export const ALIASES: Readonly<Record<string, string>> = {
   send: "push",
   consume: "pull",
   "queue rm": "queue delete",
+  "queue remove": "queue delete",
   "queue ls": "queue list",
   "queue create": "queue declare",
 };

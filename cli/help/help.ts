@@ -43,8 +43,9 @@ export async function help(words: readonly string[], dispatch: Dispatch): Promis
   }
   const topic = first === "help" ? await topicText(second ?? "") : undefined;
   if (topic !== undefined) printPage(markdownPage(topic, pageStyle("stdout")));
-  else if (first === "help" && second !== undefined) return await about([second, ...rest], dispatch);
-  else printPage(overview("COMMAND", ABOUT, COMMANDS, FOOTER, pageStyle("stdout")));
+  else if (first === "help" && second !== undefined && second !== "help") {
+    return await about([second, ...rest], dispatch);
+  } else printPage(overview("COMMAND", ABOUT, COMMANDS, FOOTER, pageStyle("stdout")));
   return 0;
 }
 
@@ -62,7 +63,11 @@ async function about(words: string[], dispatch: Dispatch): Promise<number> {
 /** The message that a command does not exist. */
 export function unknownCommand(typed: string): string {
   const names = COMMANDS.map(({ name }) => name);
-  const similar = nearest(typed, [...names, ...Object.keys(ALIASES)]) ??
+  const known = [...names, ...Object.keys(ALIASES)];
+  const family = /^\S+ /.exec(typed)?.[0] ?? "";
+  const siblings = known.filter((name) => name.startsWith(family)).map((name) => name.slice(family.length));
+  const near = nearest(typed.slice(family.length), siblings);
+  const similar = (near && family + near) ??
     // `mqcat purge` for `mqcat queue purge`.
     names.find((name) => name.endsWith(` ${typed}`)) ??
     (TOPICS.includes(typed) ? `help ${typed}` : undefined);
