@@ -15,13 +15,14 @@ export interface EmbeddedBroker extends AsyncDisposable {
    */
   listen(endpoint: string): Promise<string>;
   /**
-   * Serves the HTTP API and metrics.
+   * Serves the HTTP API, metrics and a page for browsers.
    *
    * @param endpoint `host:port`
+   * @param options `pageWrites`: whether users of the page may change something, within their permissions
    * @returns the URL
    * @throws {EndpointError | AddressInUseError} the endpoint cannot be bound
    */
-  listenHttp(endpoint: string): Promise<string>;
+  listenHttp(endpoint: string, options?: { readonly pageWrites?: boolean | undefined }): Promise<string>;
   /**
    * Reads all messages of a queue in the order of delivery, also unacknowledged ones, without a change to them.
    *
@@ -71,7 +72,7 @@ export async function openBroker(options: BrokerOptions = {}): Promise<EmbeddedB
   // An object of its own: the catalog and the journal are not reachable from it.
   return {
     listen: (endpoint) => broker.listen(endpoint),
-    listenHttp: (endpoint) => broker.listenHttp(endpoint),
+    listenHttp: (endpoint, options) => broker.listenHttp(endpoint, options),
     messages: (queue, vhost = "/") => queuedMessages(broker.core, queue, vhost),
     reset: () => broker.reset(),
     faults: broker.faults,

@@ -20,7 +20,7 @@ import type { BrokerTarget } from "../target.ts";
 import { declareAll, definitionsFor, setPolicies } from "./definitions.ts";
 import { type Header, parseHeader, parseLine } from "./format.ts";
 import { OwnPutter, type Putter, QueuePutter } from "./putter.ts";
-import { matches } from "./selection.ts";
+import { matches, select } from "./selection.ts";
 
 /** How long another process that restores the same dump is waited for, in milliseconds, and how often it is looked for. */
 const PATIENCE_MS = 10_000;
@@ -185,7 +185,7 @@ export class Restore {
         );
       }
     }
-    const names = definitions.queues.map(({ name }) => name).filter((name) => this.#selects(name));
+    const names = select(operands, definitions.queues.map(({ name }) => name));
     await declareAll(
       connection,
       operands.length === 0 ? definitions : definitionsFor(definitions, new Set(names)),

@@ -54,6 +54,11 @@ export function query(path, values) {
   return given.length === 0 ? path : `${path}?${new URLSearchParams(given)}`;
 }
 
+/** Whether a request was refused because the session or its user is gone, and not for a missing permission. */
+function isEnd({ status, message }) {
+  return status === 401 && /^(Log in first|Login failed)/i.test(message);
+}
+
 /** `user`: the session; `interval`: the time between refreshes in ms, 0 for none; `notify`, `onEnded`. */
 export const Shared = createContext({});
 
@@ -81,7 +86,7 @@ export function useApi(path, once = false) {
       setState({ data, error: undefined, path });
     } catch (error) {
       if (error.name === "AbortError") return;
-      if (error.status === 401) return onEnded();
+      if (isEnd(error)) return onEnded();
       setState((old) => ({ ...old, error }));
     }
     if (!once && interval > 0) timer.current = setTimeout(next, interval);
@@ -110,7 +115,7 @@ export function useChange() {
       notify(typeof message === "function" ? message(result) : message);
       return true;
     } catch (error) {
-      if (error.status === 401 && error.message === "Log in first") onEnded();
+      if (isEnd(error)) onEnded();
       else notify(error.message, true);
       return false;
     }

@@ -126,6 +126,11 @@ export function dumping({ peeks, queue, test, well, ready }: QueueContext): void
     const missing = await queue(["dump", dir.file("no"), "sale*", "--force"]);
     assert.deepEqual([missing.code, missing.stderr], [2, "mqcat: queue dump: there is no queue 'sale*'\n"]);
     assert.match((await queue(["restore", dir.file("no")])).stderr, /cannot be read/);
+    const other = await queue(["restore", path, "sale"]);
+    assert.deepEqual(
+      [other.code, other.stderr],
+      [2, "mqcat: queue restore: there is no queue 'sale' (did you mean 'safe'?)\n"],
+    );
     const broken: readonly (readonly [text: string, error: RegExp])[] = [
       ["", /is not a dump/],
       ["{}\n", /line 1: it is not a dump/],

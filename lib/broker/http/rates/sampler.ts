@@ -28,7 +28,7 @@ export class Sampler {
   previous = 0;
   readonly #broker: HttpHost;
   readonly #interval: number;
-  readonly #histories = new WeakMap<object, History>();
+  #histories = new WeakMap<object, History>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(broker: HttpHost, interval: number = INTERVAL) {
@@ -49,8 +49,12 @@ export class Sampler {
 
   /** Samples all counters now. @param now in milliseconds since 1970 */
   sample(now: number = Date.now()): void {
-    // The clock of the system may have been set back.
-    if (now <= this.last) return;
+    if (now <= this.last) {
+      if (this.last - now < this.#interval) return;
+      // The clock of the system was set back.
+      this.#histories = new WeakMap();
+      this.last = 0;
+    }
     this.previous = this.last;
     this.last = now;
     const { connections, core } = this.#broker;

@@ -100,8 +100,13 @@ describe("sampler", () => {
     for (const wrong of ["msg_rates_age=x&msg_rates_incr=5", "msg_rates_age=9e9&msg_rates_incr=1"]) {
       assert.deepEqual(publish(wrong), { rate: 0 }, wrong);
     }
+    sampler.sample(114_000);
+    assert.equal(sampler.last, 115_000);
     sampler.sample(50_000);
-    assert.equal(sampler.last, 115_000, "the clock was set back");
+    assert.deepEqual([sampler.last, sampler.previous], [50_000, 0], "the clock was set back");
+    queue.stats.published = 70;
+    sampler.sample(55_000);
+    assert.deepEqual(publish(), { rate: 2 });
   });
 });
 
