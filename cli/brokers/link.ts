@@ -257,7 +257,7 @@ function withPassword<A extends Login>(
   try {
     password = fs.readFileSync(passwordFile, "utf8").replace(/\r?\n$/, "");
   } catch (error) {
-    throw new UsageError(`--password-file '${passwordFile}': ${phrase(error)}`);
+    throw new UsageError(`the password file '${passwordFile}': ${phrase(error)}`);
   }
   return addresses.map((address) => ({ ...address, password }));
 }

@@ -113,11 +113,13 @@ class StoredContext implements Context {
 
   /** Its output is the password; its errors and its questions go to the terminal. */
   #run(command: string): string {
+    const limit = this.#limit;
     const { error, status, stdout } = spawnSync(command, {
       shell: true,
-      stdio: ["ignore", "pipe", "inherit"],
-      ...(this.#limit === undefined ? {} : { timeout: this.#limit, killSignal: "SIGKILL" as const }),
+      // A process that is still there after the time limit must not keep our stderr open.
+      stdio: ["ignore", "pipe", limit === undefined ? "inherit" : "ignore"],
       encoding: "utf8",
+      ...(limit === undefined ? {} : { timeout: limit, killSignal: "SIGKILL" as const }),
     });
     const password = stdout?.replace(/\r?\n$/, "") ?? "";
     if (error === undefined && status === 0 && password !== "") return password;

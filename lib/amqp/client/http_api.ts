@@ -87,8 +87,9 @@ async function ask(
     throw new Failure(base, reasonOf(error, limit), { cause: error });
   }
   if (response.status === 401) {
+    const tag = path.startsWith("nodes") ? "monitoring" : "management";
     throw new RefusedError(
-      `The HTTP API at ${base} refused user '${user}' (the user may need the tag 'management')`,
+      `The HTTP API at ${base} refused user '${user}' (the user may need the tag '${tag}')`,
     );
   }
   if (response.status === 404) {
