@@ -1,6 +1,7 @@
 /** Moves, deletes and counts messages: in place where the broker can, which is our own. */
 import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
-import { sweepQueue, type SweepReport } from "../../lib/amqp/client/peek.ts";
+import { sweepQueue } from "../../lib/amqp/client/peek.ts";
+import type { SweepReport } from "../../lib/amqp/peek.ts";
 import { flag, group } from "../app/command.ts";
 import { EXIT, StoppedError } from "../app/errors.ts";
 import { Progress } from "../app/progress.ts";

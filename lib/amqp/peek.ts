@@ -25,3 +25,16 @@ export const SWEEP_TO = "x-mqcat-to";
 export const SWEEP_LIMIT = "x-mqcat-limit";
 /** A consumer with a filter and this argument is cancelled once all messages that were there have been tested. */
 export const DRAIN = "x-mqcat-drain";
+
+/** The report of a sweep, which is sent as JSON. */
+export interface SweepReport {
+  /** The number of messages that were looked at, and of those that matched. */
+  readonly tested: number;
+  readonly matched: number;
+  /** The size of the bodies that matched, in bytes. */
+  readonly bytes: number;
+  /** The number of messages that could not be tested, because the filter is about a body that is too large. */
+  readonly untestable: number;
+  /** Why the sweep ended before the last message; undefined if it did not. */
+  readonly failure?: string;
+}

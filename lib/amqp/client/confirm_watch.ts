@@ -12,32 +12,44 @@ export interface Confirms {
   readonly refused: number;
 }
 
+/** The number of checks without a reply after which a broker that does not read is given up: it may read a large message. */
+const MAX_CHECKS = 6;
+
 /**
- * Closes the connection of a publisher when the broker has read messages and confirms none of them, so that they are published
- * again. RabbitMQ's streams may forget messages while they have no leader, and its mirrored queues when their node changes.
+ * Closes the connection of a publisher when the broker confirms nothing, although it has read the messages, or when it has stopped
+ * to read without a reason. They are published again on the next connection. RabbitMQ's streams may forget messages and stop to read
+ * while they have no leader, and mirrored queues may forget them when their node changes.
  */
 export function watchConfirms(connection: AmqpConnection, channel: Channel, confirms: Confirms): void {
   let before = -1;
   let isRead = false;
+  /** The number of checks since a question without a reply; 0 if there is none. */
+  let waiting = 0;
   /** A reply on the channel follows when everything before it is read. */
   const ask = async (settled: number) => {
+    waiting = 1;
     try {
       await channel.call("basic.qos", { prefetchCount: 0 }, "basic.qos-ok");
       isRead = before === settled;
     } catch {
       // The channel is closed.
     }
+    waiting = 0;
   };
   const check = () => {
     const settled = confirms.acknowledged + confirms.refused;
     const isStalled = confirms.pending > 0 && settled === before && connection.blocked === undefined;
     before = settled;
-    if (!isStalled) isRead = false;
-    else if (!isRead) ask(settled);
-    else {
-      const reason = `the broker has read ${confirms.pending} messages and does not confirm them`;
-      connection.abort(new UnreachableError(reason));
-    }
+    if (!isStalled) {
+      isRead = false;
+      waiting = Math.min(waiting, 1);
+    } else if (isRead || waiting > MAX_CHECKS) {
+      const what = isRead ? "has read" : "does not read";
+      connection.abort(
+        new UnreachableError(`the broker ${what} ${confirms.pending} messages, and confirms none`),
+      );
+    } else if (waiting > 0) waiting++;
+    else ask(settled);
   };
   const timer = setInterval(check, CHECK_MS);
   channel.closed.then(() => clearInterval(timer));

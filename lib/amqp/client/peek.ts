@@ -11,6 +11,7 @@ import {
   SWEEP,
   SWEEP_LIMIT,
   SWEEP_TO,
+  type SweepReport,
   WHERE,
 } from "../peek.ts";
 import type { AmqpConnection } from "./connection.ts";
@@ -49,19 +50,6 @@ export interface SweepOptions {
   readonly limit?: number | undefined;
   /** Called with reports while the sweep runs, and with the last one. */
   readonly onReport?: (report: SweepReport) => void;
-}
-
-/** The state of a sweep. */
-export interface SweepReport {
-  /** The number of messages that were looked at, and of those that matched. */
-  readonly tested: number;
-  readonly matched: number;
-  /** The size of the bodies that matched, in bytes. */
-  readonly bytes: number;
-  /** The number of messages that could not be tested, because the filter is about a body that is too large. */
-  readonly untestable: number;
-  /** Why the sweep ended before the last message; undefined if it did not. */
-  readonly failure?: string;
 }
 
 /**

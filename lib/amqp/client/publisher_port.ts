@@ -11,6 +11,9 @@ export type Mandatory = boolean | ((envelope: Envelope) => boolean);
 
 /** Publishes messages on a channel with confirms: their delivery tags are the tags of the publisher. */
 export class ChannelPort implements Port {
+  /** The tag of the last message. */
+  lastTag = 0;
+
   readonly #connection: AmqpConnection;
   readonly #encoder: FrameEncoder;
   readonly #channel: Channel;
@@ -28,8 +31,9 @@ export class ChannelPort implements Port {
     return this.#connection.full || this.#channel.over;
   }
 
-  publish(_tag: number, envelope: Envelope, bytes: Uint8Array, start: number, end: number): void {
+  publish(tag: number, envelope: Envelope, bytes: Uint8Array, start: number, end: number): void {
     const { exchange, routingKey, properties } = envelope;
+    this.lastTag = tag;
     const { id } = this.#channel;
     const mandatory = typeof this.#mandatory === "boolean" ? this.#mandatory : this.#mandatory(envelope);
     this.#encoder.publish(id, exchange, routingKey, mandatory, properties, bytes, start, end);

@@ -2,6 +2,7 @@
 import { AmqpError } from "../../amqp/amqp_error.ts";
 import type { AmqpConnection } from "../../amqp/client/connection.ts";
 import type { Channel } from "../../amqp/client/channel.ts";
+import { watchConfirms } from "../../amqp/client/confirm_watch.ts";
 import { checkEnvelope } from "../../amqp/client/envelope.ts";
 import { endsLink } from "../../amqp/client/errors.ts";
 import { AMQP, type LinkOptions } from "../../amqp/client/link.ts";
@@ -68,6 +69,8 @@ function directReplies(
     async open(connection, events) {
       await prepare(connection);
       let isAsking = false;
+      /** The last confirmed tag. */
+      let confirmed = 0;
       /** Reports a request that was not delivered, or connects again if its queue is away: that waits for the queue. */
       const look = async (
         outcome: Rejection["outcome"],
@@ -93,6 +96,7 @@ function directReplies(
           look("returned", envelope, () => events.onReturn(code, reason, () => false));
         },
         onConfirm: (tag, multiple, taken) => {
+          confirmed = Math.max(confirmed, tag);
           const report = () => events.onConfirm(tag, multiple, taken, connection.blocked);
           if (taken) return report();
           look(
@@ -112,7 +116,19 @@ function directReplies(
       await channel.call("confirm.select", {}, "confirm.select-ok");
       frameMax = connection.encoder.frameMax;
       connection.events.onWritable = () => events.onWritable();
-      return new ChannelPort(connection, channel, true);
+      const port = new ChannelPort(connection, channel, true);
+      if (!connection.peeks) {
+        watchConfirms(connection, channel, {
+          get pending() {
+            return port.lastTag - confirmed;
+          },
+          get acknowledged() {
+            return confirmed;
+          },
+          refused: 0,
+        });
+      }
+      return port;
     },
     check: (envelope: Envelope) => checkEnvelope(envelope, frameMax),
     undelivered: (reason, isReturned) =>

@@ -14,7 +14,8 @@ interface HeldRange {
 }
 
 /**
- * The acknowledgements of messages that other messages replaced: dead letters, and delayed messages that became due.
+ * The acknowledgements of messages that other messages replaced: dead letters, delayed messages
+ * that became due, and messages that were moved to another queue.
  *
  * A replacement names its origin in its own record, so it acknowledges the origin as soon as it can be read. Any other
  * acknowledgement must wait: if it reached the disk first, or the origin's segment was deleted first, a power failure

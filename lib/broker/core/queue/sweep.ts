@@ -1,4 +1,5 @@
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
+import type { SweepReport } from "../../../amqp/peek.ts";
 import { PropertyScan } from "../../../amqp/property_scan.ts";
 import type { Filter } from "../../../filter/filter.ts";
 import type { MessageIntake } from "../intake.ts";
@@ -18,19 +19,6 @@ export interface SweepHost {
   readonly intake: Pick<MessageIntake, "replace">;
   /** Why the broker takes no messages; undefined while it does. */
   readonly blocked: string | undefined;
-}
-
-/** The state of a sweep, as its client sees it. */
-export interface SweepReport {
-  /** The number of messages that were looked at, and of those that matched. */
-  readonly tested: number;
-  readonly matched: number;
-  /** The size of the bodies that matched, in bytes. */
-  readonly bytes: number;
-  /** The number of messages that could not be tested, because the filter is about a body that is too large. */
-  readonly untestable: number;
-  /** Why the sweep ended before the last message; undefined if it did not. */
-  readonly failure?: string;
 }
 
 /**
