@@ -3,7 +3,6 @@ import { messageOf } from "../../lib/errors.ts";
 import { FilterError } from "../../lib/filter/filter_error.ts";
 import { hintFor } from "./errors.ts";
 import { writeStderr } from "./stderr.ts";
-import { isColourful } from "./terminal.ts";
 
 /** How much is written to stderr: only errors; also warnings and notes; every event; everything with stack traces. */
 export type Verbosity = "quiet" | "normal" | "verbose" | "debug";
@@ -109,6 +108,12 @@ export class Reporter {
   #line(message: string): string {
     return `mqcat: ${this.#command === "" ? "" : `${this.#command}: `}${message}`;
   }
+}
+
+/** Whether a terminal may show colours: https://no-color.org, https://force-color.org. */
+export function isColourful(): boolean {
+  const { NO_COLOR = "", FORCE_COLOR = "" } = process.env;
+  return FORCE_COLOR === "" ? NO_COLOR === "" : FORCE_COLOR !== "0";
 }
 
 /** Makes a text one line of limited length without control characters, because parts of it may come from a peer. */

@@ -1,6 +1,7 @@
 /** The terminal, as far as texts need it: its width, and whether they may have colours and bold words. */
 import process from "node:process";
 import tty from "node:tty";
+import { isColourful } from "./reporter.ts";
 
 /** The width of texts if it is not known, and the limits of a width that is: long lines are hard to read. */
 const WIDTH = 80;
@@ -24,12 +25,6 @@ export function pageStyle(stream: "stdout" | "stderr"): Style {
     width: Math.max(NARROWEST, Math.min(WIDEST, known)),
     bold: isBold ? (text) => `\x1b[1m${text}\x1b[0m` : (text) => text,
   };
-}
-
-/** Whether a terminal may show colours: https://no-color.org, https://force-color.org. */
-export function isColourful(): boolean {
-  const { NO_COLOR = "", FORCE_COLOR = "" } = process.env;
-  return FORCE_COLOR === "" ? NO_COLOR === "" : FORCE_COLOR !== "0";
 }
 
 /**

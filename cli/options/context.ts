@@ -5,7 +5,6 @@ import { type BrokerSystem, brokerSystemOf } from "../../lib/patterns/address.ts
 import { group, type Option, option } from "../app/command.ts";
 import { UsageError } from "../app/errors.ts";
 import { word } from "../app/values.ts";
-import { projectFile, userFile } from "../contexts/files.ts";
 
 /** The certificates of a context: paths of files. */
 export interface ContextTls {
@@ -73,6 +72,7 @@ async function chosenContext(
     : MQCAT_CONTEXT
     ? { name: MQCAT_CONTEXT, by: "$MQCAT_CONTEXT" }
     : undefined;
+  const { projectFile, userFile } = await import("../contexts/files.ts");
   if (choice === undefined && !fs.existsSync(userFile()) && projectFile() === undefined) return undefined;
   const { chooseContext } = await import("../contexts/context.ts");
   return chooseContext(choice);

@@ -1,5 +1,10 @@
 /** Patterns for the names of queues: `*` is any text, and the pattern is for the whole name. */
 
+/** Whether a word is a pattern. */
+export function isPattern(word: string): boolean {
+  return word.includes("*");
+}
+
 /** Whether a name matches a pattern, or is equal to it. */
 export function matchesName(pattern: string, name: string): boolean {
   const parts = pattern.split("*");

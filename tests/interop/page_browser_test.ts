@@ -1,6 +1,7 @@
 /** The page in a real browser: what users do with it, its accessibility, and what it must not do. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
+import process from "node:process";
 import { after, before, describe } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
@@ -14,6 +15,9 @@ import { waitFor } from "../support/helpers.ts";
 
 const AXE = fileURLToPath(new URL("../../node_modules/axe-core/axe.min.js", import.meta.url));
 const LOGIN = { admin: "secret", viewer: "secret" };
+
+/** Tests of the browser's side only: one runtime is enough. */
+const inBrowser: typeof test = process.versions["bun"] === undefined ? test : () => {};
 
 /** The addresses of all views. */
 const VIEWS = [
@@ -246,6 +250,7 @@ describe("page, in a browser", () => {
     await page.getByRole("heading", { name: "a b/c?" }).waitFor();
     await page.getByText("x-max-length").waitFor();
     await page.getByRole("button", { name: "Delete" }).click();
+    await dialog.waitFor();
     await page.keyboard.press("Escape");
     await dialog.waitFor({ state: "hidden" });
     await page.getByRole("button", { name: "Delete" }).click();
@@ -278,7 +283,7 @@ describe("page, in a browser", () => {
   });
 
   for (const colorScheme of ["light", "dark"] as const) {
-    test(`page - axe finds no violation in ${colorScheme} colours`, async () => {
+    inBrowser(`page - axe finds no violation in ${colorScheme} colours`, async () => {
       await using watched = await open(undefined, { colorScheme });
       const { page, base, problems } = watched;
       await page.evaluate(axeSource());
@@ -301,7 +306,7 @@ describe("page, in a browser", () => {
     });
   }
 
-  test("page - fits a phone, and is used by keyboard", async () => {
+  inBrowser("page - fits a phone, and is used by keyboard", async () => {
     await using watched = await open("admin", { viewport: { width: 360, height: 740 }, isMobile: true });
     const { page, base } = watched;
     for (const view of VIEWS) {

@@ -8,7 +8,8 @@ import { requireQueue } from "../existence.ts";
 import { isStream, keepsMessages } from "../streams.ts";
 import { type Definitions, definitionsFor, sorted } from "./definitions.ts";
 import type { Dump } from "./dump.ts";
-import { isPattern, select } from "./selection.ts";
+import { isPattern } from "../name_pattern.ts";
+import { select } from "./selection.ts";
 
 /** The time without a message after which the broker is asked whether there are more, in milliseconds. */
 const LOOK_MS = 200;

@@ -20,7 +20,8 @@ import type { BrokerTarget } from "../target.ts";
 import { declareAll, definitionsFor, setPolicies } from "./definitions.ts";
 import { type Header, parseHeader, parseLine } from "./format.ts";
 import { OwnPutter, type Putter, QueuePutter } from "./putter.ts";
-import { matches, select } from "./selection.ts";
+import { matchesName } from "../name_pattern.ts";
+import { select } from "./selection.ts";
 
 /** How long another process that restores the same dump is waited for, in milliseconds, and how often it is looked for. */
 const PATIENCE_MS = 10_000;
@@ -148,7 +149,7 @@ export class Restore {
 
   #selects(queue: string): boolean {
     const { operands } = this.#options;
-    return operands.length === 0 || operands.some((operand) => matches(operand, queue));
+    return operands.length === 0 || operands.some((operand) => matchesName(operand, queue));
   }
 
   /** Waits until no other connection restores the dump: its messages that are under way must be counted first. */

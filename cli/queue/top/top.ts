@@ -3,7 +3,7 @@ import { isTerminal } from "../../../lib/transport/runtime/stdout.ts";
 import { print } from "../../commands/queue/print.ts";
 import { UsageError } from "../../app/errors.ts";
 import type { Session } from "../../app/session.ts";
-import { isColourful } from "../../app/terminal.ts";
+import { isColourful } from "../../app/reporter.ts";
 import { SORT_COLUMNS, type SortColumn } from "./columns.ts";
 import { MAX_PAGE, type QueueSample, type Sample, type Sampler } from "./sample.ts";
 import type { Key, Screen } from "../../app/screen.ts";

@@ -96,7 +96,9 @@ export class MessageIntake {
     } else this.taken = this.#enqueue(routes, message, scan, ttl);
     if (queues !== undefined) {
       const headers = { vhost: vhost.name, user, ...clientHeaders(client), routed_queues: queues };
-      const taken = this.taken && queues.length > 0 ? { mqcat_positions: this.#positions(routes) } : {};
+      const taken: FieldTable = this.taken && queues.length > 0
+        ? { mqcat_positions: this.#positions(routes) }
+        : {};
       this.trace(vhost, `publish.${exchange}`, message, { ...headers, ...taken });
     }
   }

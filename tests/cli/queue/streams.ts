@@ -30,7 +30,7 @@ export function streams({ broker, hasStreams, queue, ready, startQueue, test, we
     ]);
     const info = await waitFor(async () => {
       const facts = JSON.parse(await well(["info", "limited", "-J"]));
-      return facts.members?.length === 1 ? facts : undefined;
+      return facts.members && facts.online && facts.leader ? facts : undefined;
     }, PATIENCE);
     assert.deepEqual([
       info.type,

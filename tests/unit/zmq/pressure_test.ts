@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import { describe, it } from "node:test";
-import { type IncomingRequest, Pub, Pull, Push, Rep, Router, XPub, XSub } from "../../../mod.ts";
+import { type IncomingRequest, Pub, Pull, Push, Rep, Router, Sub, XPub, XSub } from "../../../mod.ts";
 import { deadline, tempDir, waitFor } from "../../support/helpers.ts";
 import { batchOf, inproc, numbers, SocketLog } from "../../support/sockets.ts";
 import { bytes, command, frame, RawPeer } from "../../support/raw_peer.ts";
@@ -24,6 +24,25 @@ async function still(look: () => number): Promise<number> {
   });
   return last;
 }
+
+describe("pressure - topics", () => {
+  it("pub - topics that were given up do not count for the limit", async () => {
+    await using pub = new Pub();
+    await using sub = new Sub();
+    sub.connect(await pub.bind(inproc()));
+    const large = new Uint8Array(8 * 2 ** 20);
+    for (let round = 0; round < 10; round++) {
+      sub.subscribe(large);
+      await waitFor(() => pub.subscribers === 1);
+      sub.unsubscribe(large);
+      await waitFor(() => pub.subscribers === 0);
+    }
+    sub.subscribe("");
+    await waitFor(() => pub.subscribers === 1);
+    await pub.send("still here");
+    assert.equal(new TextDecoder().decode((await deadline(sub.receive()))![0]), "still here");
+  });
+});
 
 describe("pressure - a consumer that pauses", () => {
   it("consume - each resume delivers the messages of one peer, and all peers stay paused after pause", async () => {

@@ -42,6 +42,26 @@ function noting(stream: ByteStream): ByteStream & { paused: boolean } {
 }
 
 describe("AMQP consumer", () => {
+  it("prefetch - is 1000 unless it is given", async () => {
+    for (const [options, expected] of [[{}, 1000], [{ prefetch: 7 }, 7]] as const) {
+      let asked: unknown;
+      await serve({
+        on: (_served, name, _channel, args) => {
+          if (name === "basic.qos") asked = (args as { prefetchCount: number }).prefetchCount;
+        },
+      }, async (url) => {
+        const consumer = new Consumer(parseAmqpUrl(url), "q", {
+          reconnect,
+          onDelivery: () => {},
+          ...options,
+        });
+        await deadline(consumer.start(), 5000, "the start");
+        assert.equal(asked, expected);
+        await deadline(consumer.close(), 5000, "the close");
+      });
+    }
+  });
+
   for (
     const [what, counts, expected] of [
       ["is drained", { messageCount: 0, consumerCount: 1 }, true],

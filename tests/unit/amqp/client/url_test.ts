@@ -143,6 +143,14 @@ describe("AMQP URLs", () => {
     assert.equal(parseAmqpUrl("amqp://me:Q%23%2F%3F%40Q@host")[0]!.password, "Q#/?@Q");
   });
 
+  it("url - a timeout fits the timers of the runtimes: at most 2^31 - 1 milliseconds", () => {
+    assert.equal(
+      parseAmqpUrl("amqp://host?connection_timeout=2147483647")[0]!.connectionTimeout,
+      2 ** 31 - 1,
+    );
+    assert.throws(() => parseAmqpUrl("amqp://host?connection_timeout=2147483648"), /connection_timeout/);
+  });
+
   it("url - neither errors nor formatted addresses contain the password", () => {
     for (
       const url of [
