@@ -62,6 +62,7 @@ export function pages({ peeks, startQueue, queue, test, well }: QueueContext): v
     assert.equal(missing.status, 404, JSON.stringify(missing.json));
     assert.equal((await move({ destination: "page one" })).status, 400);
     assert.equal((await move({})).status, 400);
+    assert.equal((await move(undefined)).status, 400);
     assert.equal((await page.send("DELETE /api/queues/%2F/page%20one")).status, 204);
     await page.send("DELETE /page/session");
     assert.equal((await page.send("GET /api/overview")).status, 401);
