@@ -10,6 +10,7 @@ import { byteLength, utf8 } from "../../lib/zmtp/bytes.ts";
 import type { Output } from "../io/output.ts";
 import { bigEndian, compileFormat } from "../records/format.ts";
 import {
+  decodeLine,
   fromBase64,
   fromRecord,
   hasTopic,
@@ -64,11 +65,9 @@ export interface PutRecord {
   readonly encoded: Uint8Array | undefined;
 }
 
-const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
 /** @throws {RecordError} the line is not a record, or does not fit a message of a queue */
 export function parseRecord(line: Uint8Array): PutRecord {
-  const text = strict.decode(line);
+  const text = decodeLine(line);
   const frames = fromRecord(text);
   const record = JSON.parse(text) as QueueRecord;
   const isKeyed = hasTopic(record);

@@ -114,7 +114,7 @@ class StoredContext implements Context {
   /** Its output is the password; its errors and its questions go to the terminal. */
   #run(command: string): string {
     const limit = this.#limit;
-    const { error, status, stdout } = spawnSync(command, {
+    const { error, status, signal, stdout } = spawnSync(command, {
       shell: true,
       // A process that is still there after the time limit must not keep our stderr open.
       stdio: ["ignore", "pipe", limit === undefined ? "inherit" : "ignore"],
@@ -123,7 +123,8 @@ class StoredContext implements Context {
     });
     const password = stdout?.replace(/\r?\n$/, "") ?? "";
     if (error === undefined && status === 0 && password !== "") return password;
-    const why = error?.message ?? (status === 0 ? "it printed nothing" : `its exit code is ${status}`);
+    const end = status === null ? `${signal} ended it` : `its exit code is ${status}`;
+    const why = error?.message ?? (status === 0 ? "it printed nothing" : end);
     throw new UsageError(`the password-command of context '${this.name}' failed: ${why}`);
   }
 

@@ -63,7 +63,7 @@ async function chosenContext(
   if (!isAboutBrokerInUse(values, operands)) {
     if (given === undefined) return undefined;
     throw new UsageError(
-      "--context has an effect on amqp:NAME, mqtt:TOPIC, stomp:DESTINATION, and without --url and --data",
+      "--context is for amqp:NAME, mqtt:TOPIC, stomp:DESTINATION and queue commands, and not with --url or --data",
     );
   }
   const { MQCAT_CONTEXT } = process.env;

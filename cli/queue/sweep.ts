@@ -127,6 +127,17 @@ function reportUntestable(session: Session, { untestable }: SweepReport, queue: 
   session.exitCode ||= EXIT.undelivered;
 }
 
+/** Checks the target queue of a rehearsal. @throws {AmqpError} it does not exist, and the command would not create it */
+export async function checkQueue(
+  target: BrokerTarget,
+  queue: string,
+  timeout: number | undefined,
+): Promise<void> {
+  await withConnection(target, async (connection) => void await requireQueue(connection, queue, false), {
+    timeout,
+  });
+}
+
 /**
  * Counts the messages that a command would change, and shows the first ones on stdout.
  *

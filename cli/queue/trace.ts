@@ -107,7 +107,9 @@ function lineOf(event: TraceEvent, size: number): string {
     parts.push(`-> ${queues.join(", ") || "no queue"}`);
   } else parts.push(placeOf(event.queue!, event.position));
   // A report of an outcome has no body.
-  if (event.event === "publish" || event.event === "deliver") parts.push(`${size} bytes`);
+  if (event.event === "publish" || event.event === "deliver") {
+    parts.push(size === 1 ? "1 byte" : `${size} bytes`);
+  }
   if (event.messageId !== undefined) parts.push(`id ${event.messageId}`);
   if (event.redelivered) parts.push("redelivered");
   if (event.user !== undefined) {

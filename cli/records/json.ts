@@ -74,13 +74,26 @@ export function hasTopic({ topic, topic_base64: encoded, exchange }: JsonRecord)
   return (topic ?? encoded) !== undefined && exchange !== "";
 }
 
-function parseRecord(line: string): JsonRecord {
-  let record: JsonRecord;
+/** Parses JSON, with the same error on all runtimes. @throws {RecordError} it is not JSON */
+export function parseJson(text: string): unknown {
   try {
-    record = JSON.parse(line);
+    return JSON.parse(text);
   } catch (error) {
-    throw new RecordError(messageOf(error));
+    throw new RecordError("it is not valid JSON", { cause: error });
   }
+}
+
+/** Decodes a line, with the same error on all runtimes. @throws {RecordError} it is not UTF-8 */
+export function decodeLine(line: Uint8Array): string {
+  try {
+    return utf8.decode(line);
+  } catch (error) {
+    throw new RecordError("it is not valid UTF-8", { cause: error });
+  }
+}
+
+function parseRecord(line: string): JsonRecord {
+  const record = parseJson(line) as JsonRecord;
   if (typeof record !== "object" || record === null || Array.isArray(record)) {
     throw new RecordError('expected an object such as {"body":"text"}');
   }
@@ -139,7 +152,7 @@ export function jsonSplitter(
     number++;
     let frames: Uint8Array[];
     try {
-      const line = utf8.decode(bytes.subarray(start, end));
+      const line = decodeLine(bytes.subarray(start, end));
       if (line.trim() === "") return;
       const record = parseRecord(line);
       if (isDumpLine(record)) return;
@@ -171,7 +184,7 @@ export function recordSplitter(
   return eachLine((bytes, start, end, batch) => {
     number++;
     try {
-      const line = utf8.decode(bytes.subarray(start, end));
+      const line = decodeLine(bytes.subarray(start, end));
       if (line.trim() === "") return;
       const record = parseRecord(line);
       if (isDumpLine(record)) return;

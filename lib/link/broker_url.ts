@@ -83,12 +83,17 @@ function splitOne(text: string, kind: UrlKind): UrlParts {
   };
   const at = authority!.lastIndexOf("@");
   const [, user, password] = at < 0 ? [] : /^([^:]*)(?::([^]*))?$/.exec(authority!.slice(0, at))!;
+  const hosts = authority!.slice(at + 1).split(",");
+  // The variable of a shell is not set, perhaps: the broker of this machine is not meant.
+  if (hosts.length > 1 && hosts.includes("")) {
+    throw mistake(text, "a host of the list is empty", kind.example);
+  }
   return {
     user: user === undefined ? undefined : decode(user, "the user"),
     password: password === undefined ? undefined : decode(password, "the password"),
     path,
     query,
-    endpoints: authority!.slice(at + 1).split(",").map((host) => ({
+    endpoints: hosts.map((host) => ({
       scheme: transport,
       ...hostAndPort(text, host, kind.ports[transport], kind.example),
     })),

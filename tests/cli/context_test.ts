@@ -167,8 +167,8 @@ describe("contexts", () => {
       const [args, message] of [
         [["queue", "list", "--context", "no"], /there is no context 'no' \(--context\): there are .*here/],
         [["push", "mqtt:x", "-D", "x", "--context", "away"], /context 'away' has no mqtt URL: add it to/],
-        [["push", ":1", "--context", "here"], /--context has an effect on amqp:NAME/],
-        [["queue", "list", "--context", "here", "--url", "amqp://x"], /--context has an effect on amqp:NAME/],
+        [["push", ":1", "--context", "here"], /--context is for amqp:NAME/],
+        [["queue", "list", "--context", "here", "--url", "amqp://x"], /--context is for amqp:NAME/],
       ] as const
     ) {
       const { code, stderr } = await mqcat(args);
@@ -210,6 +210,8 @@ describe("contexts", () => {
     const { code, stderr } = await mqcat(["queue", "list", "--context", "fails"]);
     assert.equal(code, 2);
     assert.match(stderr, /the password-command of context 'fails' failed: its exit code is 3/);
+    await succeed(["context", "add", "killed", "--url", "amqp://me@x", "--password-command", "kill -9 $$"]);
+    assert.match((await mqcat(["queue", "list", "--context", "killed"])).stderr, /failed: SIGKILL ended it/);
   });
 
   test("a foreign .mqcat.toml - runs no command and names no broker until it is allowed", async () => {

@@ -6,6 +6,7 @@ import { command, flag, group } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { visible } from "../../app/text.ts";
 import { broker, http } from "../../options/broker.ts";
+import { refuseEmptyNames } from "../../queue/existence.ts";
 import { matchesName } from "../../queue/name_pattern.ts";
 import { type BrokerTarget, targetOf, withConnection } from "../../queue/target.ts";
 import { print } from "./print.ts";
@@ -27,6 +28,7 @@ export default command({
     if (operands.length > 1) {
       throw new UsageError("expected one pattern, such as 'fail*' (quote it for the shell)");
     }
+    refuseEmptyNames(operands);
     const pattern = operands[0];
     if (values.watch) {
       const { watch } = await import("../../queue/top/watch.ts");

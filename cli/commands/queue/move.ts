@@ -9,7 +9,7 @@ import { ending } from "../../options/options.ts";
 import { selecting } from "../../options/where.ts";
 import { refuseEmptyNames } from "../../queue/existence.ts";
 import { moveAll } from "../../queue/move.ts";
-import { dryRun, rehearse, sweepInPlace } from "../../queue/sweep.ts";
+import { checkQueue, dryRun, rehearse, sweepInPlace } from "../../queue/sweep.ts";
 import { targetsOf } from "../../queue/two_brokers.ts";
 
 export default command({
@@ -55,7 +55,10 @@ export default command({
       throw new UsageError(`'${from}' cannot be moved to itself: it would never end`);
     }
     const { source, target } = targetsOf(session, values);
-    if (values.dryRun) return await rehearse(session, source, from, `move from '${from}' to '${to}'`, values);
+    if (values.dryRun) {
+      if (!values.declare) await checkQueue(target, to, values.timeout);
+      return await rehearse(session, source, from, `move from '${from}' to '${to}'`, values);
+    }
     const isInPlace = target === source && !values.follow;
     const task = { action: "move", done: "moved", to, declare: values.declare } as const;
     if (isInPlace && await sweepInPlace(session, source, from, task, values)) return;

@@ -29,9 +29,9 @@ export default command({
       import("../../queue/page/api_client.ts"),
       import("../../queue/page/server.ts"),
     ]);
-    const bases = httpUrls(target.brokers, target.link);
+    const api = new ApiClient(httpUrls(target.brokers, target.link));
     const server = await PageServer.listen(host, port, {
-      api: new ApiClient(bases),
+      api,
       write: values.write ?? false,
       async move(request, authorization) {
         const { moveMessages } = await import("../../queue/page/move.ts");
@@ -39,7 +39,7 @@ export default command({
       },
     });
     session.onEnd(() => server.close());
-    session.reporter.info(`listening on ${server.url} (HTTP API: ${bases.join(", ")})`);
+    session.reporter.info(`listening on ${server.url} (HTTP API: ${api.bases.join(", ")})`);
     session.ready([server.url]);
     await new Promise<void>((resolve) => session.onStop(resolve));
   },

@@ -10,7 +10,7 @@ import { revived } from "../../queue/dead_letters.ts";
 import { filterOf, selecting } from "../../options/where.ts";
 import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
 import { moveAll } from "../../queue/move.ts";
-import { dryRun, rehearse } from "../../queue/sweep.ts";
+import { checkQueue, dryRun, rehearse } from "../../queue/sweep.ts";
 import { near, targetOf, withConnection } from "../../queue/target.ts";
 
 export default command({
@@ -51,6 +51,7 @@ export default command({
     if (from === values.to) throw new UsageError(`'${from}' cannot be moved to itself: it would never end`);
     const target = targetOf(session, values);
     if (values.dryRun) {
+      if (values.to !== undefined && !values.declare) await checkQueue(target, values.to, values.timeout);
       const where = values.to === undefined ? "to the queues where they died" : `to '${values.to}'`;
       return await rehearse(session, target, from, `return from '${from}' ${where}`, values);
     }

@@ -3,6 +3,7 @@ import { command, flag, group } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { broker, http } from "../../options/broker.ts";
 import { table } from "../../options/top.ts";
+import { refuseEmptyNames } from "../../queue/existence.ts";
 import { watch } from "../../queue/top/watch.ts";
 
 export default command({
@@ -21,6 +22,7 @@ export default command({
     if (operands.length > 1) {
       throw new UsageError("expected one pattern, such as 'fail*' (quote it for the shell)");
     }
+    refuseEmptyNames(operands);
     return watch(session, values, { ...values, pattern: operands[0] });
   },
 });

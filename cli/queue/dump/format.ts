@@ -6,10 +6,9 @@ import { Buffer } from "node:buffer";
 import type { Restored } from "../../../lib/amqp/dump.ts";
 import { encodeProperties } from "../../../lib/amqp/properties.ts";
 import { readText } from "../../../lib/bytes/text.ts";
-import { messageOf } from "../../../lib/errors.ts";
 import type { Delivery } from "../../../lib/link/message.ts";
 import { contentMembers, propertiesOf, type QueueRecord, textMember } from "../../brokers/records.ts";
-import { fromBase64, isDumpLine, RecordError, toBase64 } from "../../records/json.ts";
+import { decodeLine, fromBase64, isDumpLine, parseJson, RecordError, toBase64 } from "../../records/json.ts";
 import type { Definitions } from "./definitions.ts";
 
 /** The version of the format. */
@@ -91,12 +90,7 @@ export function parseLine(line: Uint8Array): DumpedMessage | number {
 }
 
 function parse(line: Uint8Array): QueueRecord {
-  let record: unknown;
-  try {
-    record = JSON.parse(utf8.decode(line));
-  } catch (error) {
-    throw new RecordError(`it is not JSON: ${messageOf(error)}`);
-  }
+  const record = parseJson(decodeLine(line));
   if (typeof record === "object" && record !== null && !Array.isArray(record)) return record;
   throw new RecordError("it is not an object");
 }

@@ -186,7 +186,7 @@ export class Restore {
         );
       }
     }
-    const names = select(operands, definitions.queues.map(({ name }) => name));
+    const names = select(operands, definitions.queues.map(({ name }) => name), " in the dump");
     await declareAll(
       connection,
       operands.length === 0 ? definitions : definitionsFor(definitions, new Set(names)),

@@ -8,9 +8,10 @@ import { UsageError } from "../../app/errors.ts";
  * The queues that the operands select, sorted.
  *
  * @param operands names and patterns; none: all queues
+ * @param where the place of the names in error messages, ` in the dump`
  * @throws {UsageError} an operand selects no queue
  */
-export function select(operands: readonly string[], names: readonly string[]): string[] {
+export function select(operands: readonly string[], names: readonly string[], where = ""): string[] {
   const known = names.filter((name) => !name.startsWith(PROGRESS));
   if (operands.length === 0) return known.sort();
   const selected = new Set<string>();
@@ -19,7 +20,9 @@ export function select(operands: readonly string[], names: readonly string[]): s
     if (found.length === 0) {
       const similar = isPattern(operand) ? undefined : nearest(operand, known);
       throw new UsageError(
-        `there is no queue '${operand}'${similar === undefined ? "" : ` (did you mean '${similar}'?)`}`,
+        `there is no queue '${operand}'${where}${
+          similar === undefined ? "" : ` (did you mean '${similar}'?)`
+        }`,
       );
     }
     for (const name of found) selected.add(name);

@@ -1,3 +1,4 @@
+import { withoutLogin } from "../../../lib/amqp/client/http_api.ts";
 import { messageOf } from "../../../lib/errors.ts";
 import type { PageBackend, PageFeatures, PageUser } from "../../../lib/page/page.ts";
 import { PageError } from "../../../lib/page/page_error.ts";
@@ -17,11 +18,12 @@ export interface ApiReply {
 export class ApiClient implements PageBackend {
   /** Whether it is a broker of mqcat, which can also show and move messages; known after the first login. */
   isOurs = false;
-  readonly #bases: readonly string[];
+  /** Without logins: each user of the page has its own. */
+  readonly bases: readonly string[];
 
   /** @param bases URLs of the API; the first one that answers is used */
   constructor(bases: readonly string[]) {
-    this.#bases = bases.map((base) => base.replace(/\/+$/, ""));
+    this.bases = bases.map(withoutLogin);
   }
 
   async whoami(authorization: string): Promise<PageUser> {
@@ -47,7 +49,7 @@ export class ApiClient implements PageBackend {
   /** @throws {PageError} 502: it does not answer */
   async send(method: string, url: string, authorization: string, body?: string): Promise<ApiReply> {
     let failure = "";
-    for (const base of this.#bases) {
+    for (const base of this.bases) {
       try {
         const response = await fetch(base + url, {
           method,

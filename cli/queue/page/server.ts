@@ -146,10 +146,14 @@ async function passOn(
   return { status: 200, type: "application/json", body: JSON.stringify({ moved }) };
 }
 
+/** @throws {PageError} 400 */
 function readMove(text: string): { readonly destination: string; readonly count: number | undefined } {
-  const { destination, count } = JSON.parse(text || "{}");
-  if (typeof destination !== "string" || count !== undefined && !(Number.isInteger(count) && count > 0)) {
-    throw new PageError(400, "bad_request", "a move needs a destination, and may have a count");
+  try {
+    const { destination, count } = JSON.parse(text);
+    const isCount = count === undefined || Number.isInteger(count) && count > 0;
+    if (typeof destination === "string" && isCount) return { destination, count };
+  } catch {
+    // The error is the same.
   }
-  return { destination, count };
+  throw new PageError(400, "bad_request", "a move needs a destination, and may have a count");
 }

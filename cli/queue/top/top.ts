@@ -1,6 +1,7 @@
 /** `queue top`: a live table of queues on a terminal, or samples as JSON. */
 import { isTerminal } from "../../../lib/transport/runtime/stdout.ts";
 import { print } from "../../commands/queue/print.ts";
+import { Output } from "../../io/output.ts";
 import { UsageError } from "../../app/errors.ts";
 import type { Session } from "../../app/session.ts";
 import { isColourful } from "../../app/reporter.ts";
@@ -148,8 +149,10 @@ export class Top {
   }
 
   async #printAlways(): Promise<void> {
+    const output = new Output(this.#session);
     while (!this.#session.stopping) {
-      await print(this.#session, [recordOf(await this.#takeAll())]);
+      await print(this.#session, [recordOf(await this.#takeAll())], output);
+      if (output.failure !== undefined) return; // The reader has exited.
       await this.#session.sleep(this.#interval);
     }
   }

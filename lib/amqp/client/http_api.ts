@@ -120,7 +120,8 @@ function decoded(part: string): string {
   }
 }
 
-function withoutLogin(url: string): string {
+/** The URL of an HTTP API as it is asked and shown: without a user, a password, and a slash at the end. */
+export function withoutLogin(url: string): string {
   const { protocol, host, pathname } = new URL(url);
   return `${protocol}//${host}${pathname.replace(/\/+$/, "")}`;
 }

@@ -87,7 +87,12 @@ export class ApiRequest {
 
   /** @throws {SyntaxError} the body is not JSON */
   json(): Json {
-    return this.#body === "" ? {} : JSON.parse(this.#body);
+    if (this.#body === "") return {};
+    try {
+      return JSON.parse(this.#body);
+    } catch (error) {
+      throw new SyntaxError("the body is not valid JSON", { cause: error });
+    }
   }
 
   /** @throws {SyntaxError | JsonError} the body is not a JSON object */

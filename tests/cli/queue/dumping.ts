@@ -126,14 +126,16 @@ export function dumping({ peeks, queue, test, well, ready }: QueueContext): void
     const missing = await queue(["dump", dir.file("no"), "sale*", "--force"]);
     assert.deepEqual([missing.code, missing.stderr], [2, "mqcat: queue dump: there is no queue 'sale*'\n"]);
     assert.match((await queue(["restore", dir.file("no")])).stderr, /cannot be read/);
+    assert.match((await queue(["restore", dir.path])).stderr, /cannot be read: it is a directory\n$/);
     const other = await queue(["restore", path, "sale"]);
     assert.deepEqual(
       [other.code, other.stderr],
-      [2, "mqcat: queue restore: there is no queue 'sale' (did you mean 'safe'?)\n"],
+      [2, "mqcat: queue restore: there is no queue 'sale' in the dump (did you mean 'safe'?)\n"],
     );
     const broken: readonly (readonly [text: string, error: RegExp])[] = [
       ["", /is not a dump/],
       ["{}\n", /line 1: it is not a dump/],
+      ["x\n", /line 1: it is not valid JSON\n$/],
       ['{"dump":9}\n', /line 1: it has the version 9/],
       [dump.split("\n").slice(0, 2).join("\n"), /the dump is incomplete: it ends after 1 message/],
       [dump.replace('messages":1', 'messages":2'), /has 1 message, but 2 at its end/],

@@ -55,6 +55,11 @@ export function existing({ env, peeks, queue, ready, test, well }: QueueContext)
     const before = await names();
     const cases: string[][] = [
       ...["put", "get", "peek", "info", "declare", "purge", "delete", "redrive"].map((verb) => [verb, ""]),
+      ...["check", "list", "top", "delete-messages", "dump", "restore"].map((verb) => [verb, ""]),
+      ["top", "--once", ""],
+      ["dump", "-", ""],
+      ["restore", "-", ""],
+      ["trace", "--queue", ""],
       ["put", "", "--declare", "-D", "x"],
       ["get", "", "--declare"],
       ["declare", "other", ""],

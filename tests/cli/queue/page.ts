@@ -62,6 +62,7 @@ export function pages({ peeks, startQueue, queue, test, well }: QueueContext): v
     assert.equal(missing.status, 404, JSON.stringify(missing.json));
     assert.equal((await move({ destination: "page one" })).status, 400);
     assert.equal((await move({})).status, 400);
+    assert.equal((await move(undefined)).status, 400);
     assert.equal((await page.send("DELETE /api/queues/%2F/page%20one")).status, 204);
     await page.send("DELETE /page/session");
     assert.equal((await page.send("GET /api/overview")).status, 401);
@@ -70,11 +71,12 @@ export function pages({ peeks, startQueue, queue, test, well }: QueueContext): v
   });
 
   test("page - is read-only without --write, on this machine only, and reports a missing API", async () => {
-    using server = await startQueue(["page", ":0", "--http", "http://127.0.0.1:1"]);
+    using server = await startQueue(["page", ":0", "--http", "http://me:s3cret@127.0.0.1:1"]);
     const page = new PageClient(await server.readyEndpoint());
     const { status, json } = await page.send("POST /page/session", { user: "guest", password: "guest" });
     assert.equal(status, 502);
-    assert.match(String(json["reason"]), /HTTP API does not answer at http:\/\/127\.0\.0\.1:1/);
+    assert.match(String(json["reason"]), /HTTP API does not answer at http:\/\/127\.0\.0\.1:1: /);
+    assert.doesNotMatch(server.stderr + String(json["reason"]), /s3cret/);
     using other = await startQueue(["page", ":0"]);
     const reader = new PageClient(await other.readyEndpoint());
     await reader.send("POST /page/session", { user: "guest", password: "guest" });

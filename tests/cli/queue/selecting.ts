@@ -129,9 +129,9 @@ export function selecting({ peeks, queue, test, well }: QueueContext): void {
     await fill("tried");
     for (
       const [what, ...args] of [
-        ["move from 'tried' to 'x'", "move", "tried", "x"],
+        ["move from 'tried' to 'x'", "move", "tried", "x", "--declare"],
         ["delete from 'tried'", "delete-messages", "tried"],
-        ["return from 'tried' to 'x'", "redrive", "tried", "--to", "x"],
+        ["return from 'tried' to 'x'", "redrive", "tried", "--to", "x", "--declare"],
       ] as const
     ) {
       const options = ["--where", "headers.try > 1", "--dry-run", "--summary", ...force];
@@ -142,8 +142,12 @@ export function selecting({ peeks, queue, test, well }: QueueContext): void {
       const shown = stdout.toString().trimEnd().split("\n").map((line) => JSON.parse(line).body);
       assert.deepEqual(shown, ["m2", "m3", "m4"]);
     }
-    const all = await queue(["move", "tried", "x", "--dry-run"]);
+    const all = await queue(["move", "tried", "x", "--declare", "--dry-run"]);
     assert.match(all.stderr, /would move from 'tried' to 'x': 6 messages/);
+    for (const args of [["move", "tried", "x"], ["redrive", "tried", "--to", "x"]]) {
+      const missing = await queue([...args, "--dry-run"]);
+      assert.deepEqual([missing.code, /there is no queue 'x'.*--declare/.test(missing.stderr)], [1, true]);
+    }
     if (peeks) assert.equal(await rest("tried"), "m1 m2 m3 m4 m5 m6");
     else assert.equal((await rest("tried")).replaceAll("*", ""), "m1 m2 m3 m4 m5 m6");
   });

@@ -32,6 +32,13 @@ export function top({ queue, startQueue, test, well }: QueueContext): void {
     assert.match(await well(["list", "top *e"]), /^name .*\ntop one +classic +3 +0 +0\n$/);
   });
 
+  test("top -J - ends when its reader has exited", async () => {
+    using samples = await startQueue(["top", "-J", "-i", "100ms"]);
+    await samples.waitForStdout(/\n/);
+    samples.closeStdout();
+    assert.deepEqual([(await samples.exit()).code, samples.stderr], [141, ""]);
+  });
+
   test("top - without a terminal it asks for --once", async () => {
     const { code, stderr } = await queue(["top"]);
     assert.equal(code, 2);
