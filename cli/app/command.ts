@@ -141,6 +141,7 @@ const DIAGNOSTICS = group("Diagnostics", {
       "format of these lines: text or json (default: text)",
       oneOf("text", "json"),
     ),
+    wire: flag("--wire", "print each frame of the protocols that is sent or received, without secrets"),
     summary: flag("--summary", "print the totals as one line of JSON at the end"),
   }),
 });
@@ -199,6 +200,7 @@ export async function run(
   const session = new Session(title.name, values);
   warnings.forEach(session.warn);
   return await session.run(async () => {
+    if (values["wire"] === true) (await import("./wire.ts")).showWire(session.reporter);
     for (const [key, { prepare }] of Object.entries(definition.options)) {
       if (prepare !== undefined) values[key] = await prepare(values[key], values, parser.args);
     }

@@ -85,6 +85,11 @@ export class Reporter {
     if (this.#level >= 2) this.#write("verbose", text);
   }
 
+  /** Reports a frame of a connection, at any verbosity, because it was requested. */
+  wire(text: string): void {
+    this.#write("wire", text);
+  }
+
   /** Writes one line of JSON at any verbosity, because it was requested. */
   summary(values: Record<string, unknown>): void {
     this.status("");

@@ -3,6 +3,7 @@ import { type Endpoint, toEndpoint } from "./endpoint.ts";
 import { named } from "./failure.ts";
 import { transportOf } from "./schemes/table.ts";
 import type { ByteStream, ConnectOptions, Listener, TransportOptions } from "./stream.ts";
+import { tapped } from "./tap.ts";
 
 /** Default length of the queue of connections that wait to be accepted. */
 const BACKLOG = 100;
@@ -32,7 +33,7 @@ export async function connect(
   const target = toEndpoint(endpoint);
   const signal = options.signal ?? NEVER;
   try {
-    return await transportOf(target).connect(target, signal, options);
+    return tapped(await transportOf(target).connect(target, signal, options));
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     throw named("connect to", target, error);
@@ -63,7 +64,7 @@ export async function listen(
   const target = toEndpoint(endpoint);
   const admit = (stream: ByteStream) => {
     const error = descriptorShortage();
-    if (error === undefined) return accept(stream);
+    if (error === undefined) return accept(tapped(stream));
     stream.close();
     options.onRefused?.(stream.remote, error);
   };

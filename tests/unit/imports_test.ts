@@ -38,6 +38,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ],
   echo: ["transport"],
   probe: ["zmtp", "amqp", "mqtt", "bytes", "transport"],
+  wire: ["zmtp", "amqp", "mqtt", "stomp", "bytes", "transport"],
 };
 
 /** The parts of lib/broker that a part may import, besides itself; `.` is the files directly in lib/broker. */
