@@ -63,6 +63,19 @@ describe("--wire", () => {
     }
   });
 
+  test("zeromq - of CURVE only names and sizes", async () => {
+    using dir = tempDir();
+    const key = dir.file("server");
+    await run(["keygen", key]);
+    const server = ["--curve-server", "--curve-key", `${key}.key_secret`];
+    using pull = start(["pull", "@:0", "--transient", ...server]);
+    const endpoint = `>${await pull.readyEndpoint()}`;
+    const push = await run(["push", endpoint, "--curve-server-key", `${key}.key`, "-D", SECRET, "--wire"]);
+    const seen = frames(push);
+    inOrder(seen, ["-> ZMTP greeting 3.1 CURVE", "-> ZMTP HELLO 200 bytes"]);
+    assert.match(seen.at(-1)!, /^-> ZMTP MESSAGE \d+ bytes$/);
+  });
+
   test("brokers - client and broker show AMQP, MQTT and STOMP without passwords", async () => {
     using dir = tempDir();
     const ready = dir.file("ready");

@@ -21,6 +21,7 @@ export default command({
     refuseEmptyNames(operands);
     const target = targetOf(session, values, true);
     const restore = new Restore(session, { target, path, operands, http: httpOf(values) });
+    await restore.check();
     await withConnection(target, (connection) => restore.run(connection));
   },
 });

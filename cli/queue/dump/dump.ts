@@ -130,6 +130,7 @@ export class Dump {
       const progress = { queue: this.#queues, position: 0, messages: counts.received };
       sink.append(endLine(counts.received), progress);
       await sink.complete(progress);
+      if (sink.failure !== undefined) return; // The reader of stdout has exited.
       const to = path === "-" ? "" : ` to '${path}'`;
       return session.reporter.info(`dumped ${messages(counts.received)} of ${queues(this.#queues)}${to}`);
     }

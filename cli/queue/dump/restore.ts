@@ -44,20 +44,32 @@ export class Restore {
   readonly #options: RestoreOptions;
   readonly #queues = new Set<string>();
   #line = 0;
+  /** The queue with the progress; empty if the restore cannot be continued. */
+  #progress = "";
+  #pipe: Input | undefined;
 
   constructor(session: Session, options: RestoreOptions) {
     this.#session = session;
     this.#options = options;
   }
 
+  /**
+   * Reads a file to its end, or opens a pipe: before a broker is asked, and a directory for its messages is created.
+   *
+   * @throws {UsageError | RecordError} it cannot be read, or the file is damaged or incomplete
+   */
+  async check(): Promise<void> {
+    const { path } = this.#options;
+    const isFile = path !== "-" && fs.statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+    if (isFile) this.#progress = `${PROGRESS}${await this.#checkFile()}`;
+    else this.#pipe = this.#open(); // It can be read only once.
+  }
+
   /** @throws the dump is damaged or incomplete, or the broker refuses a part of it */
   async run(connection: AmqpConnection): Promise<void> {
-    const { path } = this.#options;
     const { counts, reporter } = this.#session;
-    // A pipe can be read only once.
-    const isFile = path !== "-" && fs.statSync(path, { throwIfNoEntry: false })?.isFile() === true;
-    const progress = isFile ? `${PROGRESS}${await this.#check()}` : "";
-    const input = this.#open();
+    const progress = this.#progress;
+    const input = this.#pipe ?? this.#open();
     const batch = await input.next();
     const header = this.#parsed(() => parseHeader(batch?.frame(0)));
     if (progress !== "") await this.#lock(connection, progress);
@@ -127,7 +139,7 @@ export class Restore {
    * @returns a text that identifies the restore: only the same one continues
    * @throws {RecordError} the file is incomplete
    */
-  async #check(): Promise<string> {
+  async #checkFile(): Promise<string> {
     const hash = createHash("sha256").update(JSON.stringify(this.#options.operands));
     const input = this.#open();
     let lines = 0;

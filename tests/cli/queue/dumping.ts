@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { tempDir } from "../../support/helpers.ts";
+import { run } from "../../support/mqcat.ts";
 import { lines, type QueueContext } from "./context.ts";
 
 const RECORD = {
@@ -127,6 +128,8 @@ export function dumping({ peeks, queue, test, well, ready }: QueueContext): void
     assert.deepEqual([missing.code, missing.stderr], [2, "mqcat: queue dump: there is no queue 'sale*'\n"]);
     assert.match((await queue(["restore", dir.file("no")])).stderr, /cannot be read/);
     assert.match((await queue(["restore", dir.path])).stderr, /cannot be read: it is a directory\n$/);
+    const folder = await run(["queue", "restore", "--data", dir.file("data"), dir.file("no")]);
+    assert.deepEqual([folder.code, fs.existsSync(dir.file("data"))], [2, false]);
     const other = await queue(["restore", path, "sale"]);
     assert.deepEqual(
       [other.code, other.stderr],
