@@ -17,8 +17,7 @@ const folder = `${root}dist/npm/`;
 export function packNpm(): string {
   fs.rmSync(folder, { recursive: true, force: true });
   fs.mkdirSync(folder, { recursive: true });
-  build();
-  const program = `${folder}dist/cli/main.js`;
+  const program = bundleForNode();
   fs.writeFileSync(program, `#!/usr/bin/env node\n${fs.readFileSync(program, "utf8")}`);
   fs.chmodSync(program, 0o755);
   writeTypes();
@@ -32,11 +31,12 @@ export function packNpm(): string {
   return `${root}dist/${name.trim()}`;
 }
 
-/** Builds the program and the library, which share their chunks. */
-function build(): void {
+/** Builds the program and the library, which share their chunks. @returns the path of the program */
+export function bundleForNode(out: string = `${folder}dist`): string {
   const options = ["--target", "node", "--splitting", "--minify-whitespace", "--minify-syntax"];
-  const args = ["build", "cli/main.ts", "mod.ts", "--outdir", `${folder}dist`, ...options];
+  const args = ["build", "cli/main.ts", "mod.ts", "--outdir", out, ...options];
   execFileSync(findBun(), args, { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
+  return `${out}/cli/main.js`;
 }
 
 /** Writes the declarations of `mod.ts` and of all that it imports. */

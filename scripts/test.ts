@@ -7,8 +7,8 @@
  *   deno task test:bun                only the tests on Bun
  *
  * The tests of the library run under `deno test` and under `bun test`. The tests of the command line start real
- * processes: on Deno (the bundle that `deno compile` packages), on Bun (the source), and of the binary that `bun build
- * --compile` makes.
+ * processes: on Deno (the bundle that `deno compile` packages), on Bun (the source), on Node (the bundle of the npm
+ * package), and of the binary that `bun build --compile` makes.
  *
  * The runs share the processors, so a test with a deadline may fail for lack of time. Files with a failure run once more,
  * alone, at the end; a failure that does not come again is reported as flaky, and counts as passed.
@@ -22,6 +22,7 @@ import { fileURLToPath } from "node:url";
 import { findBun } from "./bun.ts";
 import { bundle } from "./bundle.ts";
 import { compileWithBun } from "./compile_bun.ts";
+import { bundleForNode } from "./npm.ts";
 import { readReport, type Report } from "./test_report.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -47,6 +48,7 @@ const BROKERS = [
 ];
 /** The tests of the command line that a run of everything leaves out, for their time: the binary has them. */
 const NOT_ON_DENO = [...EXAMPLES, "queue_test.ts", "publisher_id_test.ts"];
+/** On Bun and Node. */
 const NOT_ON_BUN = [...EXAMPLES, ...BROKERS, "publisher_id_test.ts"];
 
 interface Run {
@@ -78,6 +80,7 @@ async function main(): Promise<void> {
     MQCAT_DENO: process.execPath,
     MQCAT_BINARY: binary,
     MQCAT_BUNDLE: bundle(),
+    MQCAT_NODE_BUNDLE: nodeBundle(),
   };
   const reports = fs.mkdtempSync(path.join(os.tmpdir(), "mqcat-test-"));
   const outcomes: Outcome[] = [];
@@ -176,14 +179,23 @@ function plan(bun: string): Run[] {
     isAll ? [...programs, `--ignore=${names.map((name) => `tests/cli/${name}`)}`] : programs;
   // Two run at a time, so the longest come first.
   add("library on Deno", DENO_TEST, library);
+  add("faults, binary", DENO_TEST, faults, "binary");
   add("command line, binary", DENO_TEST, programs, "binary");
   if (programs.length > 0) add("command line, deno", DENO_TEST, without(NOT_ON_DENO), "deno");
   add("library on Bun", bunTest, library);
-  if (programs.length > 0) add("command line, bun", DENO_TEST, without(NOT_ON_BUN), "bun");
-  for (const target of isAll ? ["binary"] : ["binary", "deno", "bun"]) {
-    add(`faults, ${target}`, DENO_TEST, faults, target);
+  for (const target of ["bun", "node"]) {
+    if (programs.length > 0) add(`command line, ${target}`, DENO_TEST, without(NOT_ON_BUN), target);
   }
+  for (const target of isAll ? [] : ["deno", "bun"]) add(`faults, ${target}`, DENO_TEST, faults, target);
   return runs;
+}
+
+/** Builds the program for Node, with the type of its modules, which the package of npm has, too. */
+function nodeBundle(): string {
+  const folder = `${root}dist/node/`;
+  fs.mkdirSync(folder, { recursive: true });
+  fs.writeFileSync(`${folder}package.json`, '{ "type": "module" }\n');
+  return bundleForNode(`${folder}dist`);
 }
 
 /** The requested folders that have tests. */

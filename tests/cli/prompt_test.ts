@@ -28,7 +28,10 @@ describe("the prompt", () => {
     await terminal.waitForStdout(/\[J.*incoming\r\n.*> hello wor/s);
     terminal.write("ld\r");
     await peer.waitForStdout(/^hello world\n/);
-    terminal.write(`${UP}${LEFT}X\r`);
+    terminal.write(UP);
+    await terminal.waitForStdout(/hello world.*> hello world/s);
+    terminal.write(LEFT);
+    terminal.write("X\r");
     await peer.waitForStdout(/\nhello worlXd\n/);
     terminal.write(CTRL_D);
     assert.equal((await terminal.exit()).code, 0);

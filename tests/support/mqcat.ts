@@ -1,8 +1,9 @@
 /**
  * Runs the real program as processes, for the tests of the command line.
  *
- * MQCAT_TARGET chooses the program: `deno` (the source on Deno, the default), `bun` (the source on Bun), or `binary`
- * (the file in MQCAT_BINARY). With MQCAT_BUNDLE, `deno` runs the bundle instead of the source. MQCAT_DENO and MQCAT_BUN are the paths of the runtimes if they are not on the PATH.
+ * MQCAT_TARGET chooses the program: `deno` (the source on Deno, the default), `bun` (the source on Bun), `node` (the
+ * bundle in MQCAT_NODE_BUNDLE), or `binary` (the file in MQCAT_BINARY). With MQCAT_BUNDLE, `deno` runs the bundle instead
+ * of the source. MQCAT_DENO and MQCAT_BUN are the paths of the runtimes if they are not on the PATH.
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -31,18 +32,21 @@ export const target: string = process.env["MQCAT_TARGET"] ?? "deno";
 
 function words(): string[] {
   const main = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
-  const { MQCAT_TARGET = "deno", MQCAT_DENO = "deno", MQCAT_BUN = "bun", MQCAT_BINARY, MQCAT_BUNDLE } =
-    process.env;
+  const { MQCAT_TARGET = "deno", MQCAT_DENO = "deno", MQCAT_BUN = "bun" } = process.env;
+  const { MQCAT_BINARY, MQCAT_BUNDLE, MQCAT_NODE_BUNDLE } = process.env;
   switch (MQCAT_TARGET) {
     case "deno":
       return [MQCAT_DENO, "run", "-A", "--no-check", MQCAT_BUNDLE ?? main];
     case "bun":
       return [MQCAT_BUN, main];
+    case "node":
+      if (MQCAT_NODE_BUNDLE !== undefined) return ["node", MQCAT_NODE_BUNDLE];
+      throw new Error("MQCAT_TARGET=node needs MQCAT_NODE_BUNDLE, the path of the bundle for Node");
     case "binary":
       if (MQCAT_BINARY !== undefined) return [fs.realpathSync(MQCAT_BINARY)];
       throw new Error("MQCAT_TARGET=binary needs MQCAT_BINARY, the path of the binary");
   }
-  throw new Error(`MQCAT_TARGET '${MQCAT_TARGET}': expected deno, bun or binary`);
+  throw new Error(`MQCAT_TARGET '${MQCAT_TARGET}': expected deno, bun, node or binary`);
 }
 
 /** Options for starting a program. */
