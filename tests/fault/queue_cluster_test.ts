@@ -10,6 +10,7 @@ import { isInstalled } from "../support/rabbitmq.ts";
 import { type NodeName, RabbitMqCluster } from "../support/rabbitmq_cluster.ts";
 import { Auditor } from "./cluster/auditor.ts";
 import { FAULTS } from "./cluster/faults.ts";
+import { hosts } from "./cluster/hosts.ts";
 import { inject } from "./cluster/round.ts";
 
 /** The time limit of one test, in milliseconds. Nodes start slowly on a loaded machine. */
@@ -62,6 +63,8 @@ describe("cluster", () => {
     await auditor?.close();
     await cluster?.[Symbol.asyncDispose]();
   });
+
+  hosts(test, () => cluster);
 
   test("a classic queue whose node is killed - put keeps its messages, and no command says that there is no queue", async () => {
     for (const queue of ["home", "late"]) await declare(queue, "b", "classic");

@@ -286,6 +286,7 @@ describe("page, in a browser", () => {
     inBrowser(`page - axe finds no violation in ${colorScheme} colours`, async () => {
       await using watched = await open(undefined, { colorScheme });
       const { page, base, problems } = watched;
+      await page.getByLabel("User").waitFor();
       await page.evaluate(axeSource());
       assert.deepEqual(await violations(page), [], "login");
       await logIn(page, "admin");

@@ -147,6 +147,9 @@ const REQUESTS: readonly Request[] = [
 const OWN = new Set([
   ...["node", "cluster_state", "metadata", "description", "total_count", "error", "reason"],
   ...["rabbit_version", "rabbitmq_version", "product_name", "product_version"],
+  // Only ours knows when messages arrived.
+  ...["oldest_message_received_timestamp", "oldest_message_received_before"],
+  ...["recv_oct", "send_oct", "recv_oct_details", "send_oct_details"],
   ...["state", "consumers", "consumer_details", "single_active_consumer_tag"],
   ...["policy", "operator_policy", "effective_policy_definition"],
   ...["messages", "messages_ready", "messages_unacknowledged"],

@@ -19,6 +19,6 @@ describe("openBroker", () => {
 
   it("openBroker - shows its methods and nothing of its insides", async () => {
     await using broker = await openBroker();
-    assert.deepEqual(Object.keys(broker), ["listen", "listenHttp", "close"]);
+    assert.deepEqual(Object.keys(broker), ["listen", "listenHttp", "messages", "reset", "faults", "close"]);
   });
 });

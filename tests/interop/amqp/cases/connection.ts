@@ -65,6 +65,14 @@ export const connection = cases("connection", {
   }, {
     why: "the capability x-mqcat-peek allows reading a queue without changing it",
     ours: /, x-mqcat-peek true/,
+  }, {
+    why:
+      "the capability x-mqcat-dump allows reading all messages of a queue, and putting messages back with their exchange",
+    ours: /, x-mqcat-dump true/,
+  }, {
+    why:
+      "the capability x-mqcat-where allows filters of consumers, and counting, deleting and moving messages in place",
+    ours: /, x-mqcat-where true/,
   }],
   "the proposed tuning": async (on) => {
     const peer = await on.dial();

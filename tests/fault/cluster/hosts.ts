@@ -3,58 +3,47 @@
  * and dead letters, which wait for a queue whose node is down.
  */
 import assert from "node:assert/strict";
-import { after, describe } from "node:test";
-import { requirePeer, waitFor } from "../support/helpers.ts";
-import { run, start, summaryOf } from "../support/mqcat.ts";
-import { isInstalled } from "../support/rabbitmq.ts";
-import { type NodeName, RabbitMqCluster } from "../support/rabbitmq_cluster.ts";
+import { waitFor } from "../../support/helpers.ts";
+import { run, start, summaryOf } from "../../support/mqcat.ts";
+import type { NodeName, RabbitMqCluster } from "../../support/rabbitmq_cluster.ts";
 
-/** The time limit of one test, in milliseconds. Nodes start slowly on a loaded machine. */
+/** How long a step may take, in milliseconds. Nodes start slowly on a loaded machine. */
 const LIMIT_MS = 300_000;
-const peerTest = requirePeer("rabbitmq-server", isInstalled, LIMIT_MS);
 
-let cluster: RabbitMqCluster;
+/** Defines the tests. @param running returns the cluster, during a test */
+export function hosts(
+  test: (name: string, body: () => Promise<void>) => void,
+  running: () => RabbitMqCluster,
+): void {
+  /** The options for these hosts, in this order, and for the HTTP API of the same nodes. */
+  function at(...nodes: NodeName[]): string[] {
+    const http = nodes.map((node) => running().http(node)).join(",");
+    return ["--url", nodes.map((node) => running().url(node)).join(","), "--http", http];
+  }
 
-/** A test at the cluster, which the first one starts: hooks have a short time limit on Bun. */
-function test(name: string, body: () => Promise<void>): void {
-  peerTest(name, async () => {
-    cluster ??= await RabbitMqCluster.start();
-    await body();
-  });
-}
+  /** The address of a node in records and reports. */
+  const shown = (node: NodeName) => running().url(node).replace("guest:guest@", "");
 
-/** The options for these hosts, in this order, and for the HTTP API of the same nodes. */
-function at(...nodes: NodeName[]): string[] {
-  const http = nodes.map((node) => cluster.http(node)).join(",");
-  return ["--url", nodes.map((node) => cluster.url(node)).join(","), "--http", http];
-}
+  async function well(...args: string[]): Promise<string> {
+    const { code, stdout, stderr } = await run(args);
+    assert.equal(code, 0, `${args.join(" ")}\n${stderr}`);
+    return stdout.toString();
+  }
 
-/** The address of a node in records and reports. */
-const shown = (node: NodeName) => cluster.url(node).replace("guest:guest@", "");
+  async function ask(path: string, body: object): Promise<void> {
+    const { ok } = await fetch(`${running().http("a")}/api/${path}`, {
+      method: "PUT",
+      headers: { authorization: `Basic ${btoa("guest:guest")}`, "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    assert.ok(ok, path);
+  }
 
-async function well(...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await run(args);
-  assert.equal(code, 0, `${args.join(" ")}\n${stderr}`);
-  return stdout.toString();
-}
+  const declare = (queue: string, node: NodeName, ...args: string[]) =>
+    well("queue", "declare", queue, ...args, "--url", running().url(node));
 
-async function ask(path: string, body: object): Promise<void> {
-  const { ok } = await fetch(`${cluster.http("a")}/api/${path}`, {
-    method: "PUT",
-    headers: { authorization: `Basic ${btoa("guest:guest")}`, "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
-  assert.ok(ok, path);
-}
-
-const declare = (queue: string, node: NodeName, ...args: string[]) =>
-  well("queue", "declare", queue, ...args, "--url", cluster.url(node));
-
-/** Numbered lines. */
-const lines = (count: number) => Array.from({ length: count }, (_, i) => `${i}\n`).join("");
-
-describe("hosts of a cluster", () => {
-  after(() => cluster?.[Symbol.asyncDispose]());
+  /** Numbered lines. */
+  const lines = (count: number) => Array.from({ length: count }, (_, i) => `${i}\n`).join("");
 
   test("--near-leader connects to the node of a queue; a list of HTTP APIs may begin with one that is away", async () => {
     await declare("classic", "b");
@@ -89,10 +78,10 @@ describe("hosts of a cluster", () => {
 
   test("a killed node - get continues at the next host; exchanges and dead letters wait for the queue of the node", async () => {
     await ask("exchanges/%2F/orders", { type: "topic", durable: true });
-    await declare("home", "b");
+    await declare("orders_home", "b");
     await declare("dead", "a", "--type", "quorum");
     await declare("work", "b", "-a", "x-dead-letter-exchange=", "-a", "x-dead-letter-routing-key=dead");
-    await well("queue", "bind", "home", "orders", "-t", "new", "--url", cluster.url("a"));
+    await well("queue", "bind", "orders_home", "orders", "-t", "new", "--url", running().url("a"));
     await declare("elsewhere", "a", "--type", "quorum");
     await well("queue", "put", "work", "-D", "again", ...at("a"));
     await run(
@@ -106,13 +95,13 @@ describe("hosts of a cluster", () => {
     await get.until(() => get.text.includes(shown("b")) || undefined, "a message from b");
     const exchange = ["--exchange", "orders", "-t", "new", "--summary", ...at("a")];
     using put = start(["queue", "put", ...exchange], { open: true, stdin: lines(10) });
-    const address = `${cluster.url("a")}//orders`;
-    const pub = ["pub", address, "--mandatory", "-t", "new", "--summary", "--http", cluster.http("a")];
+    const address = `${running().url("a")}//orders`;
+    const pub = ["pub", address, "--mandatory", "-t", "new", "--summary", "--http", running().http("a")];
     using publish = start(pub, { open: true, stdin: lines(10) });
     const has = async (queue: string, count: number) =>
       JSON.parse(await well("queue", "info", queue, "-J", ...at("a"))).messages_ready === count;
-    await waitFor(() => has("home", 20), LIMIT_MS);
-    await cluster.kill("b");
+    await waitFor(() => has("orders_home", 20), LIMIT_MS);
+    await running().kill("b");
     for (const program of [put, publish]) program.write(lines(1000));
     const away =
       /exchange 'orders' has no queue for .* 'new' for now: queue '\w+' may be bound to it, and its node '.*' is down/;
@@ -124,15 +113,15 @@ describe("hosts of a cluster", () => {
     const got = await get.exit(LIMIT_MS);
     assert.deepEqual([got.code, got.stdout.toString()], [0, `${shown("b")}\n${shown("a")}\n`], got.stderr);
     assert.match(await well("queue", "list", ...at("b", "a")), /^elsewhere /m);
-    await cluster.restart("b");
+    await running().restart("b");
     for (const program of [put, publish]) program.end();
     for (const program of [put, publish, redrive]) {
       const { code, stderr } = await program.exit(LIMIT_MS);
       assert.equal(code, 0, stderr);
     }
     // Messages that the killed node had not written to its disk are lost by RabbitMQ only if it had not confirmed them.
-    const home = (await well("queue", "get", "home", "--drain", ...at("a"))).trimEnd().split("\n");
+    const home = (await well("queue", "get", "orders_home", "--drain", ...at("a"))).trimEnd().split("\n");
     assert.ok(home.length >= 2020, `${home.length} lines`);
     assert.equal(await well("queue", "get", "work", "--drain", ...at("a")), "again\n");
   });
-});
+}
