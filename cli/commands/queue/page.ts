@@ -22,7 +22,6 @@ export default command({
   },
   examples,
   async action({ session, values, operands }) {
-    if (operands.length > 1) throw new UsageError("a page is served at one address");
     const [host, port] = addressOf(operands[0] ?? HERE);
     const target = targetOf(session, { ...values, folder: undefined, passwordFile: undefined });
     const [{ ApiClient }, { PageServer }] = await Promise.all([
