@@ -309,7 +309,10 @@ async function reword(
   );
   if (excess !== null) {
     const limit = Number(excess[1]);
-    return `too many arguments: expected ${limit === 0 ? "options only" : limit}, received '${excess[2]}'`;
+    const remedy = usage.includes("[pattern]") ? " (quote a pattern for the shell: 'fail*')" : "";
+    return `too many arguments: expected ${limit === 0 ? "options only" : limit}, received '${
+      excess[2]
+    }'${remedy}`;
   }
   const [first, ...rest] = error.message.replace(/^error: /, "").split("\n");
   if (error.code === "commander.missingArgument") return `${first} (${usage})`;

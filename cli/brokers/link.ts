@@ -37,8 +37,8 @@ export interface LoginValues extends TlsValues {
   readonly http?: readonly string[] | undefined;
   /** The context of the command line; it applies to the broker in use. */
   readonly context?: Context | undefined;
-  /** The environment variable with the password of a user without one. Default: see `passwordOf` */
-  readonly passwordVariable?: string | undefined;
+  /** The environment variable with the password of a user without one; false: none is needed. Default: see `passwordOf` */
+  readonly passwordVariable?: string | false | undefined;
   /** The limit of `-w`, for the words about a wait, in milliseconds. */
   readonly timeout?: number | undefined;
 }
@@ -241,6 +241,7 @@ function withPassword<A extends Login>(
   { passwordFile, passwordVariable, context }: LoginValues,
   system: BrokerSystem,
 ): readonly A[] {
+  if (passwordVariable === false) return addresses;
   if (passwordFile === undefined) {
     const password = passwordVariable !== undefined
       ? process.env[passwordVariable]

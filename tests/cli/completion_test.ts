@@ -13,6 +13,8 @@ const SHELLS = {
   zsh: { start: "zsh -f", load: "autoload -Uz compinit; compinit -u -D; source <(mqcat completion zsh)" },
   fish: { start: "fish --no-config", load: "mqcat completion fish | source" },
 };
+/** A name that must neither end the quotes in which it is completed, nor run a command. */
+const HOSTILE = 'evil\'s `echo run` "$(echo run)" one';
 const HOME = "\x01";
 const END = "\x05";
 
@@ -36,7 +38,7 @@ describe("completion", () => {
     broker = start(["queue", "serve", ":0", "--memory", "--ready-file", dir.file("ready")]);
     const [url] = await readyFile(dir.file("ready"));
     port = url!.split(":").at(-1)!;
-    assert.equal((await run(["queue", "declare", "jobs-1", "other one", "--url", url!])).code, 0);
+    assert.equal((await run(["queue", "declare", "jobs-1", "other one", HOSTILE, "--url", url!])).code, 0);
     const guest = url!.replace("://", "://guest@");
     for (const [name, command] of [["prod-1", "echo guest"], ["slow-1", "sleep 20; echo guest"]] as const) {
       const args = ["context", "add", name, "--url", guest, "--password-command", command];
@@ -123,7 +125,7 @@ describe("completion", () => {
     }
     const url = `amqp://127.0.0.1:${port}`;
     for (const more of [["--url", url], ["--context", "prod-1"]]) {
-      await live(["queue", "get", ...more, ""], ["jobs-1", "other one"]);
+      await live(["queue", "get", ...more, ""], [HOSTILE, "jobs-1", "other one"]);
     }
     const inUse = { AMQP_URL: url };
     await live(["push", "amqp:jo"], ["amqp:jobs-1"], inUse);
@@ -187,6 +189,9 @@ describe("completion", () => {
         ["mqcat queue serve --data fol", /^mqcat queue serve --data folder one\/?$/],
         ["mqcat queue get job", "mqcat queue get jobs-1"],
         ["mqcat queue get oth", "mqcat queue get other one"],
+        ["mqcat queue get ev", `mqcat queue get ${HOSTILE}`],
+        ['mqcat queue get "ev', `mqcat queue get ${HOSTILE}`],
+        ["mqcat queue get 'ev", `mqcat queue get ${HOSTILE}`],
         ["mqcat push amqp:job", "mqcat push amqp:jobs-1"],
         [`mqcat push amqp://127.0.0.1:${port}//job`, `mqcat push amqp://127.0.0.1:${port}//jobs-1`],
         ["mqcat pub amqp:amq.to", "mqcat pub amqp:amq.topic"],
@@ -218,6 +223,8 @@ describe("completion", () => {
       [code, /Register-ArgumentCompleter -Native -CommandName mqcat/.test(stdout.toString())],
       [0, true],
     );
+    // Names in quotes run no command.
+    assert.match(stdout.toString(), /EscapeSingleQuotedStringContent/);
     // It passes a space for an empty word.
     assert.ok((await candidates(["queue", " "])).includes("put"));
   });

@@ -210,6 +210,9 @@ describe("contexts", () => {
     const { code, stderr } = await mqcat(["queue", "list", "--context", "fails"]);
     assert.equal(code, 2);
     assert.match(stderr, /the password-command of context 'fails' failed: its exit code is 3/);
+    // Users log in on the page: the server needs no password.
+    using page = start(["queue", "page", ":0", "--context", "fails"], { env });
+    await page.readyEndpoint();
     await succeed(["context", "add", "killed", "--url", "amqp://me@x", "--password-command", "kill -9 $$"]);
     assert.match((await mqcat(["queue", "list", "--context", "killed"])).stderr, /failed: SIGKILL ended it/);
   });

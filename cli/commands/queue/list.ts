@@ -3,7 +3,6 @@ import { httpUrls } from "../../../lib/amqp/client/near_leader.ts";
 import { inspectQueues } from "../../../lib/amqp/client/peek.ts";
 import examples from "../../cheats/queue-list.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
-import { UsageError } from "../../app/errors.ts";
 import { visible } from "../../app/text.ts";
 import { broker, http } from "../../options/broker.ts";
 import { refuseEmptyNames } from "../../queue/existence.ts";
@@ -25,9 +24,6 @@ export default command({
   },
   examples,
   async action({ session, values, operands }) {
-    if (operands.length > 1) {
-      throw new UsageError("expected one pattern, such as 'fail*' (quote it for the shell)");
-    }
     refuseEmptyNames(operands);
     const pattern = operands[0];
     if (values.watch) {

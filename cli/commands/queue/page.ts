@@ -22,9 +22,13 @@ export default command({
   },
   examples,
   async action({ session, values, operands }) {
-    if (operands.length > 1) throw new UsageError("a page is served at one address");
     const [host, port] = addressOf(operands[0] ?? HERE);
-    const target = targetOf(session, { ...values, folder: undefined, passwordFile: undefined });
+    const target = targetOf(session, {
+      ...values,
+      folder: undefined,
+      passwordFile: undefined,
+      passwordVariable: false,
+    });
     const [{ ApiClient }, { PageServer }] = await Promise.all([
       import("../../queue/page/api_client.ts"),
       import("../../queue/page/server.ts"),

@@ -1,6 +1,5 @@
 import examples from "../../cheats/queue-top.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
-import { UsageError } from "../../app/errors.ts";
 import { broker, http } from "../../options/broker.ts";
 import { table } from "../../options/top.ts";
 import { refuseEmptyNames } from "../../queue/existence.ts";
@@ -19,9 +18,6 @@ export default command({
   },
   examples,
   action({ session, values, operands }) {
-    if (operands.length > 1) {
-      throw new UsageError("expected one pattern, such as 'fail*' (quote it for the shell)");
-    }
     refuseEmptyNames(operands);
     return watch(session, values, { ...values, pattern: operands[0] });
   },

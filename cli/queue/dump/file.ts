@@ -205,17 +205,20 @@ export class DumpFile implements DumpSink {
 /** Reads the state of an interrupted dump; undefined if there is none with this identity. */
 function readState(path: string, identity: string): State | undefined {
   let text: string;
+  let head: { readonly identity?: unknown; readonly plan: string };
   try {
     text = fs.readFileSync(path, "utf8");
+    head = JSON.parse(text.split("\n", 1)[0]!);
   } catch {
     return undefined;
   }
-  const [head, ...notes] = text.split("\n");
+  const [, ...notes] = text.split("\n");
   // What follows the last newline is incomplete.
   notes.pop();
   const last = notes.at(-1)?.split(" ").map(Number);
   if (last === undefined || last.length !== 4 || !last.every(Number.isSafeInteger)) return undefined;
-  const { identity: found, plan } = JSON.parse(head!);
   const [length, queue, position, messages] = last as [number, number, number, number];
-  return found === identity ? { plan, progress: { queue, position, messages }, length } : undefined;
+  return head?.identity === identity
+    ? { plan: head.plan, progress: { queue, position, messages }, length }
+    : undefined;
 }

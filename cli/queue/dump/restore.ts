@@ -86,6 +86,9 @@ export class Restore {
     try {
       await this.#put(putter, batch!, input);
       isDone = !this.#session.stopping;
+    } catch (error) {
+      if (!this.#session.stopping) throw error;
+      if (progress === "") reporter.info("stopped: a part of the dump is restored");
     } finally {
       line.end();
       if (!isDone && progress !== "") reporter.info("the same command continues the restore");

@@ -124,6 +124,12 @@ export function dumping({ peeks, queue, test, well, ready }: QueueContext): void
     assert.match(dump, /"body":"x"/);
     assert.deepEqual(fs.readdirSync(dir.path), ["safe.jsonl"]);
 
+    if (peeks) {
+      for (const name of ["new.part", "new.part.state"]) fs.writeFileSync(dir.file(name), "x\n1 1 1 1\n");
+      const damaged = await queue(["dump", dir.file("new"), "safe"]);
+      assert.match(damaged.stderr, /new\.part' is of another dump: remove it, or replace it with --force/);
+      assert.equal((await queue(["dump", dir.file("new"), "safe", "--force"])).code, 0);
+    }
     const missing = await queue(["dump", dir.file("no"), "sale*", "--force"]);
     assert.deepEqual([missing.code, missing.stderr], [2, "mqcat: queue dump: there is no queue 'sale*'\n"]);
     assert.match((await queue(["restore", dir.file("no")])).stderr, /cannot be read/);

@@ -15,6 +15,10 @@ export function usage({ env, queue, test, well }: QueueContext): void {
     }
     const unknown = await queue(["put", "x", "--drain"]);
     assert.match(unknown.stderr, /unknown option '--drain': pull, queue get have it/);
+    assert.match(
+      (await queue(["list", "a", "b"])).stderr,
+      /expected 1, received 'a, b' \(quote a pattern for the shell: 'fail\*'\)$/m,
+    );
     assert.match((await queue(["gte", "x"])).stderr, /did you mean queue get\?/);
     const completed = await run(["complete", "--", "queue", "put", "--exc"]);
     assert.match(completed.stdout.toString(), /^--exchange\t/);
