@@ -119,9 +119,7 @@ function tally({ counts }: Session, action: SweepTask["action"], { matched, byte
 function reportUntestable(session: Session, { untestable }: SweepReport, queue: string): void {
   if (untestable === 0) return;
   session.reporter.error(
-    `${
-      messages(untestable)
-    } of '${queue}' stay there untested: their bodies are larger than 1 MiB, the limit of ` +
+    `left ${messages(untestable)} in '${queue}' untested: a body is larger than 1 MiB, the limit of ` +
       "filters by content (--where 'size <= 1M and …' leaves them out)",
   );
   session.exitCode ||= EXIT.undelivered;

@@ -1,5 +1,5 @@
 /** The two brokers of `queue move --to-url`: each has a password of its own, and certificates are for those with TLS. */
-import { DEFAULT_URL } from "../../lib/amqp/client/url.ts";
+import { DEFAULT_URL, formatBroker } from "../../lib/amqp/client/url.ts";
 import { UsageError } from "../app/errors.ts";
 import type { Session } from "../app/session.ts";
 import { placeOf } from "../brokers/link.ts";
@@ -42,6 +42,12 @@ export function targetsOf(
       passwordVariable: TO_PASSWORD,
     })),
   };
+}
+
+/** Whether an address of the one is also an address of the other. */
+export function shareBroker(source: BrokerTarget, target: BrokerTarget): boolean {
+  const places = new Set(source.brokers.map(formatBroker));
+  return target.brokers.some((broker) => places.has(formatBroker(broker)));
 }
 
 /** The HTTP API in the options and the environment is that of the first broker. */

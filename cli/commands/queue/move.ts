@@ -10,7 +10,7 @@ import { selecting } from "../../options/where.ts";
 import { refuseEmptyNames } from "../../queue/existence.ts";
 import { moveAll } from "../../queue/move.ts";
 import { checkQueue, dryRun, rehearse, sweepInPlace } from "../../queue/sweep.ts";
-import { targetsOf } from "../../queue/two_brokers.ts";
+import { shareBroker, targetsOf } from "../../queue/two_brokers.ts";
 
 export default command({
   argument: ["<queue> <queue>", "from the first queue to the second; both must exist"],
@@ -51,10 +51,10 @@ export default command({
   async action({ session, values, operands }) {
     const [from = "", to = ""] = operands;
     refuseEmptyNames(operands);
-    if (from === to && values.toUrl === undefined) {
+    const { source, target } = targetsOf(session, values);
+    if (from === to && shareBroker(source, target)) {
       throw new UsageError(`'${from}' cannot be moved to itself: it would never end`);
     }
-    const { source, target } = targetsOf(session, values);
     if (values.dryRun) {
       if (!values.declare) await checkQueue(target, to, values.timeout);
       return await rehearse(session, source, from, `move from '${from}' to '${to}'`, values);

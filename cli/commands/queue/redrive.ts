@@ -52,7 +52,9 @@ export default command({
     const target = targetOf(session, values);
     if (values.dryRun) {
       if (values.to !== undefined && !values.declare) await checkQueue(target, values.to, values.timeout);
-      const where = values.to === undefined ? "to the queues where they died" : `to '${values.to}'`;
+      const where = values.to === undefined
+        ? "to the queues where they died, if their headers name these"
+        : `to '${values.to}'`;
       return await rehearse(session, target, from, `return from '${from}' ${where}`, values);
     }
     await filterOf(values); // A mistake is reported before the broker is asked.

@@ -80,6 +80,11 @@ export function existing({ env, peeks, queue, ready, test, well }: QueueContext)
       assert.deepEqual([code, /must not be empty/.test(stderr)], [2, true], `${args.join(" ")}: ${stderr}`);
     }));
     assert.deepEqual(await names(), before);
+    const { AMQP_URL = "" } = await env();
+    for (const place of [[], ["--to-url", AMQP_URL], ["--to-url", `${AMQP_URL}/%2F`]]) {
+      const { code, stderr } = await queue(["move", "named", "named", "--follow", ...place]);
+      assert.deepEqual([code, /cannot be moved to itself/.test(stderr)], [2, true], stderr);
+    }
   });
 
   test("--data - put creates a queue in a directory, and no other command does", async () => {
