@@ -178,6 +178,13 @@ describe("completion", () => {
       };
       terminal.write(`${load}; echo ready >>${out}\r`);
       await waitFor(() => fs.existsSync(out), PATIENCE, `${name}: ${terminal.text}`);
+      // What is typed before the line editor is ready may be lost: the prompt comes first.
+      let shown = "";
+      let since = performance.now();
+      await waitFor(() => {
+        if (shown !== terminal.text) [shown, since] = [terminal.text, performance.now()];
+        return performance.now() - since > 500;
+      }, PATIENCE);
       lines = 1;
       const cases = [
         ["mqcat pus", "mqcat push"],
