@@ -57,6 +57,8 @@ function install(): void {
 }
 
 describe("recipes of docs/testing.md", () => {
+  if (!isDeno) return;
+
   requirePeer("node and npm", hasNode, 300_000)("node:test", () => {
     install();
     assert.match(run("node", ["--test", write("jobs.test.mjs")]), /# pass 1/);
