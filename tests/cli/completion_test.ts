@@ -164,7 +164,8 @@ describe("completion", () => {
         stdin: "",
         open: true,
         cwd: dir.path,
-        env: { ...env, AMQP_URL: `amqp://127.0.0.1:${port}` },
+        // npm sets EDITOR to vi, by which zsh chooses its keys.
+        env: { ...env, EDITOR: "", VISUAL: "", AMQP_URL: `amqp://127.0.0.1:${port}` },
       };
       using terminal = new Program(["script", "-qec", start, "/dev/null"], options);
       let lines = 0;
