@@ -36,6 +36,7 @@ const EXAMPLES = ["docs_test.ts"];
 /** Suites with brokers that take minutes: Bun runs the same code from the source as in the binary. Deno has most of them. */
 const BROKERS = [
   "queue_test.ts",
+  "queue_rabbitmq_test.ts",
   "patterns_amqp_test.ts",
   "patterns_mqtt_test.ts",
   "patterns_stomp_test.ts",
@@ -47,9 +48,9 @@ const BROKERS = [
   "probe_brokers_test.ts",
 ];
 /** The tests of the command line that a run of everything leaves out, for their time: the binary has them. */
-const NOT_ON_DENO = [...EXAMPLES, "queue_test.ts", "publisher_id_test.ts"];
-/** On Bun and Node. */
-const NOT_ON_BUN = [...EXAMPLES, ...BROKERS, "publisher_id_test.ts"];
+const NOT_ON_DENO = [...EXAMPLES, "queue_test.ts", "queue_rabbitmq_test.ts", "publisher_id_test.ts"];
+/** On Bun and Node. What a shell does with completions does not depend on the runtime. */
+const NOT_ON_BUN = [...EXAMPLES, ...BROKERS, "publisher_id_test.ts", "completion_test.ts"];
 
 interface Run {
   readonly name: string;

@@ -1,4 +1,4 @@
-/** `probe` against the services that it identifies. queue_test.ts, which runs RabbitMQ, tests that one. */
+/** `probe` against the services that it identifies. queue_rabbitmq_test.ts tests that one. */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import fs from "node:fs";
