@@ -98,6 +98,7 @@ export class RabbitMq implements TestBroker {
       stdio: ["pipe", "ignore", "ignore"],
       env: {
         ...process.env,
+        ERL_CRASH_DUMP: "/dev/null",
         HOME: dir.path,
         RABBITMQ_NODENAME: `mqcat${port}@localhost`,
         RABBITMQ_NODE_IP_ADDRESS: "127.0.0.1",

@@ -174,7 +174,7 @@ export class RabbitMqCluster implements AsyncDisposable {
     const child = spawn("sh", ["-c", group(command), "sh", this.#dir.file(`${name}.out`)], {
       detached: true,
       stdio: ["pipe", "ignore", "ignore"],
-      env: { ...process.env, ...env },
+      env: { ...process.env, ERL_CRASH_DUMP: "/dev/null", ...env },
     });
     this.#groups.set(name, child);
   }

@@ -84,8 +84,8 @@ export class Cell implements Disposable {
     if (isLate) return;
     if (this.#command.subscribes) await this.#auditor.publish(EXCHANGE, this.#place.queue, half);
     await waitFor(() => this.#isInProgress(half.length), PATIENCE, `${this.name} to work`);
+    // On a fast machine it may have ended: its ledger is checked nevertheless.
     this.#program.kill("SIGSTOP");
-    assert.equal(this.#program.code, undefined, `${this.name} ended before the fault`);
   }
 
   /** Lets the command continue, with more input: the fault has happened. */
@@ -117,8 +117,14 @@ export class Cell implements Disposable {
   /** Does the same after the queues were deleted. */
   async finishDeleted(): Promise<Counts> {
     const { code, stdout, stderr } = await this.#end();
-    assert.ok(DELETED.includes(code), `exit code ${code}: ${stderr}`);
-    assert.match(stderr, /there is no queue|does not exist|was deleted/);
+    if (code === 0) {
+      // It had finished before its queue was deleted.
+      const { sent = 0, received = 0 } = summaryOf(stderr);
+      assert.ok(Math.max(sent, received) >= this.#lines.length, `exit code 0: ${stderr}`);
+    } else {
+      assert.ok(DELETED.includes(code), `exit code ${code}: ${stderr}`);
+      assert.match(stderr, /there is no queue|does not exist|was deleted/);
+    }
     for (const queue of this.queues) {
       assert.equal(await this.#auditor.exists(queue), false, `'${queue}' is there`);
     }

@@ -122,6 +122,7 @@ export function hosts(
     // Messages that the killed node had not written to its disk are lost by RabbitMQ only if it had not confirmed them.
     const home = (await well("queue", "get", "orders_home", "--drain", ...at("a"))).trimEnd().split("\n");
     assert.ok(home.length >= 2020, `${home.length} lines`);
-    assert.equal(await well("queue", "get", "work", "--drain", ...at("a")), "again\n");
+    // It may be there twice: its confirm was lost with the node.
+    assert.match(await well("queue", "get", "work", "--drain", ...at("a")), /^(again\n)+$/);
   });
 }
