@@ -35,7 +35,7 @@ describe("sub --stats", () => {
     for (const url of await readyFile(ready)) {
       const address = url.startsWith("mqtt") ? `${url}/%2B` : `${url}//amq.topic`;
       const topics = url.startsWith("mqtt") ? [] : ["-t", "#"];
-      const came = dir.file("came");
+      const came = dir.file(`ready-${url.slice(0, 4)}`);
       using sub = start(["sub", address, ...topics, "--stats", "-n", "3", "--ready-file", came]);
       await readyFile(came);
       const target = url.startsWith("mqtt") ? url : `${url}//amq.topic`;
