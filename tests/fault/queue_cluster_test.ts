@@ -3,6 +3,7 @@
  * is missing; no exit 0 with messages left; the words are true; an end within `-w`. The table is in `cluster/`.
  */
 import assert from "node:assert/strict";
+import process from "node:process";
 import { after, describe } from "node:test";
 import { requirePeer, waitFor } from "../support/helpers.ts";
 import { run, start, summaryOf } from "../support/mqcat.ts";
@@ -164,6 +165,9 @@ describe("cluster", () => {
     for (const node of ["b", "c"] as const) await cluster.restart(node);
     await becomes(/^0 ok: RabbitMQ 3/m);
   });
+
+  // The rest takes six minutes, and its outcome depends on the speed of the machine: `MQCAT_FAULTS=all` runs it.
+  if (process.env["MQCAT_FAULTS"] !== "all") return;
 
   for (const fault of FAULTS) {
     test(`${fault.name} - every command at every type of queue: nothing is lost, and the words are true`, async () => {
