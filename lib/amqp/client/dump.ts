@@ -1,15 +1,14 @@
 /** Reads all messages of a queue without changing it, which only mqcat's own broker supports: see `../dump.ts`. */
 import { DUMP, SNAPSHOT, type Snapshot } from "../dump.ts";
-import { WHERE } from "../peek.ts";
-import type { FieldTable } from "../types/field_value.ts";
 import type { ChannelEvents } from "./channel.ts";
 import type { AmqpConnection } from "./connection.ts";
+import { consumeToEnd, whereOf } from "./peek.ts";
 
 /** Describes the queues that the user may read. Requires `connection.dumps`. */
 export async function readSnapshot(connection: AmqpConnection): Promise<Snapshot> {
   let snapshot: Snapshot | undefined;
   const decoder = new TextDecoder();
-  await show(connection, SNAPSHOT, { [DUMP]: {} }, {
+  await consumeToEnd(connection, SNAPSHOT, { [DUMP]: {} }, {
     onDelivery({ content: { body, bodyStart, bodyEnd } }) {
       snapshot = JSON.parse(decoder.decode(body.subarray(bodyStart, bodyEnd)));
     },
@@ -41,25 +40,5 @@ export async function dumpQueue(
   where?: string,
 ): Promise<void> {
   const range = { id: BigInt(id), from: BigInt(from), to: to.map(BigInt) };
-  await show(
-    connection,
-    queue,
-    { [DUMP]: range, ...(where === undefined ? {} : { [WHERE]: where }) },
-    events,
-  );
-}
-
-async function show(
-  connection: AmqpConnection,
-  queue: string,
-  args: FieldTable,
-  events: Pick<ChannelEvents, "onDelivery" | "onBatchEnd">,
-): Promise<void> {
-  let end!: () => void;
-  const ended = new Promise<void>((resolve) => end = resolve);
-  const channel = await connection.open({ ...events, onCancel: end });
-  await channel.call("basic.consume", { queue, noAck: true, arguments: args }, "basic.consume-ok");
-  const error = await Promise.race([ended, channel.closed]);
-  if (error !== undefined) throw error;
-  await channel.close();
+  await consumeToEnd(connection, queue, { [DUMP]: range, ...whereOf(where) }, events);
 }

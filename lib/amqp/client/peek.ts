@@ -107,8 +107,8 @@ async function inspect<T>(connection: AmqpConnection, name: string): Promise<T[]
   return rows;
 }
 
-/** Consumes until the server cancels the consumer. */
-async function consumeToEnd(
+/** Consumes until the server cancels the consumer. @throws {AmqpError} the queue does not exist, or access is refused */
+export async function consumeToEnd(
   connection: AmqpConnection,
   queue: string,
   args: FieldTable,
@@ -123,6 +123,7 @@ async function consumeToEnd(
   await channel.close();
 }
 
-function whereOf(where: string | undefined): FieldTable {
+/** The argument for a filter, if there is one. */
+export function whereOf(where: string | undefined): FieldTable {
   return where === undefined ? {} : { [WHERE]: where };
 }
