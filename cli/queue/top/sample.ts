@@ -53,8 +53,8 @@ export interface Wanted {
   readonly pattern: string;
   /** From 0. */
   readonly page: number;
-  /** The number of queues of a page, at most `MAX_PAGE`. */
-  readonly size: number;
+  /** The number of queues of a page, at most `MAX_PAGE`; undefined: all queues at once. */
+  readonly size?: number;
 }
 
 /** The largest page that RabbitMQ makes. */
@@ -81,6 +81,12 @@ interface Counters {
   readonly deliver_get_details?: Rate;
   readonly ack?: number;
   readonly ack_details?: Rate;
+}
+
+interface QueuePage {
+  readonly items: readonly Described[];
+  /** The number of queues on all pages. */
+  readonly filtered_count: number;
 }
 
 interface Overview {
@@ -123,7 +129,8 @@ const COLUMNS = [
 /** Samples from RabbitMQ's HTTP API, which filters, sorts and pages. */
 export function httpSampler(bases: readonly string[], broker: BrokerAddress): Sampler {
   const vhost = encodeURIComponent(broker.vhost);
-  return async ({ sort, ascending, pattern, page, size }) => {
+  /** Asks for a page of queues, from 0. */
+  const askPage = async ({ sort, ascending, pattern }: Wanted, page: number, size: number) => {
     const query = new URLSearchParams({
       page: `${page + 1}`,
       page_size: `${size}`,
@@ -134,13 +141,26 @@ export function httpSampler(bases: readonly string[], broker: BrokerAddress): Sa
       name: pattern === "" ? "" : expressionOf(pattern),
       use_regex: `${pattern !== ""}`,
     });
+    return await askFirst(bases, broker, `queues/${vhost}?${query}`) as QueuePage;
+  };
+  const askQueues = async (wanted: Wanted): Promise<QueuePage> => {
+    const { page, size } = wanted;
+    if (size !== undefined) return await askPage(wanted, page, Math.min(size, MAX_PAGE));
+    const items: Described[] = [];
+    for (let page = 0;; page++) {
+      const found = await askPage(wanted, page, MAX_PAGE);
+      items.push(...found.items);
+      if (found.items.length < MAX_PAGE) return { items, filtered_count: found.filtered_count };
+    }
+  };
+  return async (wanted) => {
     const [found, overview, nodes] = await Promise.all([
-      askFirst(bases, broker, `queues/${vhost}?${query}`) as Promise<
-        { items: Described[]; filtered_count: number }
-      >,
-      askFirst(bases, broker, "overview?columns=message_stats,queue_totals,object_totals") as Promise<
-        Overview
-      >,
+      askQueues(wanted),
+      askFirst(
+        bases,
+        broker,
+        "overview?columns=message_stats,queue_totals,object_totals",
+      ) as Promise<Overview>,
       askList<Node>(bases, broker, "nodes?columns=name,running,mem_alarm,disk_free_alarm,partitions"),
     ]);
     const { message_stats, queue_totals, object_totals } = overview;
@@ -179,7 +199,7 @@ export function amqpSampler(connection: AmqpConnection): Sampler {
     const matching = pattern === "" ? all : all.filter(({ name }) => matchesName(pattern, name));
     matching.sort((a, b) => (ascending ? 1 : -1) * compare(a[sort], b[sort]) || (a.name < b.name ? -1 : 1));
     return {
-      queues: matching.slice(page * size, (page + 1) * size),
+      queues: size === undefined ? matching : matching.slice(page * size, (page + 1) * size),
       totals: {
         queues: matching.length,
         ready: sum(all, "ready")!,

@@ -125,23 +125,11 @@ export class Top {
     return sample;
   }
 
-  /** All queues, page by page, with rates. */
-  async #takeAll(): Promise<Sample> {
-    const first = await this.#sampler({ ...this.#view, size: MAX_PAGE });
-    const queues = [...first.queues];
-    for (let page = 1; queues.length < first.totals.queues; page++) {
-      const { queues: more } = await this.#sampler({ ...this.#view, page, size: MAX_PAGE });
-      if (more.length === 0) break;
-      queues.push(...more);
-    }
-    return { ...first, queues };
-  }
-
   async #printOnce(): Promise<void> {
-    let sample = await this.#takeAll();
+    let sample = await this.#sampler(this.#view);
     if (sample.totals.in === undefined && sample.totals.queues > 0) {
       await this.#session.sleep(this.#options.interval ?? FIRST_MS);
-      sample = await this.#takeAll();
+      sample = await this.#sampler(this.#view);
     }
     if (this.#options.json) return await print(this.#session, [recordOf(sample)]);
     const table = tableLines(sample.queues, this.#view, Infinity, PLAIN);
@@ -151,7 +139,7 @@ export class Top {
   async #printAlways(): Promise<void> {
     const output = new Output(this.#session);
     while (!this.#session.stopping) {
-      await print(this.#session, [recordOf(await this.#takeAll())], output);
+      await print(this.#session, [recordOf(await this.#sampler(this.#view))], output);
       if (output.failure !== undefined) return; // The reader has exited.
       await this.#session.sleep(this.#interval);
     }
