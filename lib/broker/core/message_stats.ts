@@ -1,12 +1,5 @@
-/** Counts the messages of one scope: a channel, or a virtual host. Its members are plain numbers. */
-export class MessageStats {
-  /** Messages published by clients; of these, the unroutable ones: returned (mandatory), and dropped. */
-  published = 0;
-  returned = 0;
-  unroutable = 0;
-  /** Messages published on channels in confirm mode, and those of them that were confirmed. */
-  confirmable = 0;
-  confirmed = 0;
+/** Counts the messages that clients got. Its members are plain numbers. */
+export class DeliveryStats {
   /** Messages delivered to consumers that acknowledge, and to consumers that do not. */
   delivered = 0;
   deliveredNoAck = 0;
@@ -16,6 +9,22 @@ export class MessageStats {
   gotNoAck = 0;
   getEmpty = 0;
   acknowledged = 0;
+}
+
+/** The number of messages that clients got in any way. */
+export function deliverGet({ delivered, deliveredNoAck, got, gotNoAck }: DeliveryStats): number {
+  return delivered + deliveredNoAck + got + gotNoAck;
+}
+
+/** Counts the messages of one scope: a channel, or a virtual host. Its members are plain numbers. */
+export class MessageStats extends DeliveryStats {
+  /** Messages published by clients; of these, the unroutable ones: returned (mandatory), and dropped. */
+  published = 0;
+  returned = 0;
+  unroutable = 0;
+  /** Messages published on channels in confirm mode, and those of them that were confirmed. */
+  confirmable = 0;
+  confirmed = 0;
 }
 
 /** Counts the events in a virtual host, since the broker was opened. */

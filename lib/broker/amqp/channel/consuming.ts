@@ -1,3 +1,4 @@
+import type { DeliveryStats } from "../../core/message_stats.ts";
 import type { TracedClient } from "../../core/firehose.ts";
 import { amqpError } from "../../../amqp/amqp_error.ts";
 import { messageOf } from "../../../errors.ts";
@@ -12,9 +13,7 @@ import { resource, typeName } from "../../core/arguments.ts";
 import { withDeliveryCount } from "../../core/dead_letter.ts";
 import { type ConsumingChannel, QueueConsumer } from "../../core/queue/consumer.ts";
 import { brokerFilter } from "../../core/queue/matches.ts";
-import type { MessageStats } from "../../core/message_stats.ts";
 import type { Queue } from "../../core/queue/queue.ts";
-import type { QueueStats } from "../../core/queue/queue_stats.ts";
 import { randomName } from "../../core/clients/names.ts";
 import { checkNewConsumer } from "../../core/clients/operations.ts";
 import type { ChannelContext, ChannelJob, JobState } from "./contract.ts";
@@ -346,7 +345,7 @@ export class Consuming implements ConsumingChannel, ReplyReceiver {
 }
 
 /** Counts a message that was fetched. */
-function countGet(stats: MessageStats | QueueStats, noAck: boolean, redelivered: boolean): void {
+function countGet(stats: DeliveryStats, noAck: boolean, redelivered: boolean): void {
   if (noAck) stats.gotNoAck++;
   else stats.got++;
   if (redelivered) stats.redelivered++;

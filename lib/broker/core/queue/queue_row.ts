@@ -1,5 +1,6 @@
 import os from "node:os";
 import { type Json, tableToJson } from "../definitions/table.ts";
+import { deliverGet } from "../message_stats.ts";
 import type { Queue } from "./queue.ts";
 
 /** An object as RabbitMQ's management API shows it. */
@@ -53,12 +54,11 @@ export function memoryOf(queue: Queue): number {
 
 /** Describes a queue with its memory, and with its counters since the start, from which a client computes rates. */
 export function countedRow(queue: Queue, node: string): Row {
-  const { published, acknowledged, delivered, deliveredNoAck, got, gotNoAck } = queue.stats;
-  const deliver_get = delivered + deliveredNoAck + got + gotNoAck;
+  const { published, acknowledged } = queue.stats;
   return {
     ...queueRow(queue, node),
     memory: memoryOf(queue),
-    message_stats: { publish: published, deliver_get, ack: acknowledged },
+    message_stats: { publish: published, deliver_get: deliverGet(queue.stats), ack: acknowledged },
   };
 }
 

@@ -1,8 +1,13 @@
 /** The counters of each kind of object, with their names in RabbitMQ's HTTP API. */
-import type { ExchangeStats, MessageStats, VirtualHostStats } from "../../core/message_stats.ts";
+import {
+  deliverGet,
+  type DeliveryStats,
+  type ExchangeStats,
+  type MessageStats,
+  type VirtualHostStats,
+} from "../../core/message_stats.ts";
 import type { Exchange } from "../../core/exchange/exchange.ts";
 import type { Queue } from "../../core/queue/queue.ts";
-import type { QueueStats } from "../../core/queue/queue_stats.ts";
 import type { VirtualHost } from "../../core/topology/vhost.ts";
 import type { ClientChannel, ClientConnection } from "../../protocol.ts";
 import type { HttpHost } from "../host.ts";
@@ -38,7 +43,7 @@ function of<T, Inner>(inner: (object: T) => Inner, counters: readonly Counter<In
   return counters.map(([name, part, value]) => [name, part, (object) => value(inner(object))]);
 }
 
-const DELIVERED: readonly Counter<MessageStats | QueueStats>[] = [
+const DELIVERED: readonly Counter<DeliveryStats>[] = [
   ["deliver", "delivered", (stats) => stats.delivered],
   ["deliver_no_ack", "delivered", (stats) => stats.deliveredNoAck],
   ["get", "delivered", (stats) => stats.got],
@@ -126,10 +131,6 @@ export const BROKER: Meter<MeasuredBroker> = new Meter(
   ["connection_created", "churn", ({ broker }: MeasuredBroker) => broker.core.counters.connectionsOpened],
   ["connection_closed", "churn", ({ broker }: MeasuredBroker) => broker.core.counters.connectionsClosed],
 );
-
-function deliverGet({ delivered, deliveredNoAck, got, gotNoAck }: MessageStats | QueueStats): number {
-  return delivered + deliveredNoAck + got + gotNoAck;
-}
 
 /** Adds up the messages of queues. */
 export function lengthsOf(queues: Iterable<Lengths>): Lengths {
