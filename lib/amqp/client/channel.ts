@@ -87,6 +87,8 @@ export class Channel {
   #method: Method | undefined;
   #fresh = false;
   #over = false;
+  /** The error that closed the channel. */
+  #error: Error | undefined;
   #close!: (error: Error | undefined) => void;
 
   constructor(host: ChannelHost, id: number, events: ChannelEvents, maxMessage: number) {
@@ -112,8 +114,9 @@ export class Channel {
   /**
    * Sends a method and waits for its reply.
    *
-   * @throws {AmqpError} the server refused the method and closed the channel
-   * @throws {ClosedError} the channel is closed
+   * @throws {AmqpError} the server refused the method, or an earlier one, and closed the channel
+   * @throws {UnreachableError} the connection is lost
+   * @throws {ClosedError} the channel was closed with `close`
    */
   async call<Name extends MethodName, Reply extends MethodName>(
     name: Name,
@@ -159,6 +162,7 @@ export class Channel {
   end(error: Error | undefined): void {
     if (this.#over) return;
     this.#over = true;
+    this.#error = error;
     for (const call of this.#calls.splice(0)) {
       call.reject(error ?? new ClosedError("The AMQP channel was closed"));
     }
@@ -189,7 +193,8 @@ export class Channel {
     args: GivenArgs<Name>,
     replies: readonly MethodName[],
   ): Promise<Method> {
-    if (this.#over) return Promise.reject(new ClosedError("The AMQP channel is closed"));
+    // The error tells whether another connection may help.
+    if (this.#over) return Promise.reject(this.#error ?? new ClosedError("The AMQP channel is closed"));
     if (this.#calls.length >= MAX_CALLS) {
       return Promise.reject(
         new RangeError(

@@ -47,6 +47,8 @@ export class AmqpConnection implements StreamSink, FrameSink {
   #lastChannel = 0;
   #flight: Uint8Array | undefined;
   #over = false;
+  /** The error that closed the connection. */
+  #error: Error | undefined;
   #closing = false;
   /** Set when the stream closes after the output is written. */
   #last: { readonly cause: Error | undefined } | undefined;
@@ -89,11 +91,14 @@ export class AmqpConnection implements StreamSink, FrameSink {
   /**
    * Opens a channel.
    *
-   * @throws {ClosedError} the connection is closed
+   * @throws {ClosedError} the connection was closed with `close`
+   * @throws {UnreachableError | AmqpError} the connection is lost, or the server closed it
    * @throws {AmqpError} 504: all channels that the server allows are open
    */
   async open(events: ChannelEvents = {}): Promise<Channel> {
-    if (this.over) throw this.#last?.cause ?? new ClosedError("The AMQP connection is closed");
+    if (this.over) {
+      throw this.#error ?? this.#last?.cause ?? new ClosedError("The AMQP connection is closed");
+    }
     if (this.#channels.size >= this.#channelMax) {
       throw amqpError(504, `all ${this.#channelMax} channels are open`);
     }
@@ -253,7 +258,7 @@ export class AmqpConnection implements StreamSink, FrameSink {
   #onClosed(cause: Error | undefined): Error | undefined {
     this.#over = true;
     clearInterval(this.#timer);
-    const reason = this.#last?.cause ?? cause ??
+    const reason = this.#error = this.#last?.cause ?? cause ??
       (this.#closing ? undefined : new UnreachableError("The connection was closed"));
     for (const channel of [...this.#channels.values()]) {
       channel.end(reason ?? new ClosedError("The connection was closed"));

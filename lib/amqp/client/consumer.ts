@@ -4,6 +4,7 @@ import type { FieldTable } from "../types/field_value.ts";
 import type { Channel, Delivery } from "./channel.ts";
 import type { AmqpConnection } from "./connection.ts";
 import { awayError, explainQueue, isGone } from "./availability.ts";
+import { type Deliveries, watchDeliveries } from "./delivery_watch.ts";
 import { endsLink } from "./errors.ts";
 import { AMQP, type LinkOptions } from "./link.ts";
 import type { Receipt } from "../../link/message.ts";
@@ -18,9 +19,6 @@ const CONSUMER_TAG = "mqcat";
 
 /** The default time limit for the reply to `basic.cancel`, in milliseconds. */
 const CANCEL_MS = 10_000;
-
-/** The time for which the broker may deliver nothing from a queue that has messages, in milliseconds. */
-const STALL_MS = 5000;
 
 /** Options of a consumer. */
 export interface ConsumerOptions extends LinkOptions {
@@ -54,9 +52,8 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
   #ready = false;
   /** Resolves when the consumer is set up, or failed to be. */
   #settingUp: Promise<void> | undefined;
-  #delivered = 0;
-  /** When the last message arrived on this connection; undefined before the first one. */
-  #deliveredAt: number | undefined;
+  /** Of the current or last connection. */
+  #deliveries: Deliveries = { delivered: 0, settled: 0 };
   /** Whether the server has tested all messages; undefined when it does not report that. */
   #tested: boolean | undefined;
 
@@ -73,12 +70,18 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
 
   /** Acknowledges a message, or all up to it. Ignores messages of a lost connection. Call `flush` afterwards. */
   ack({ generation, tag }: Receipt, multiple: boolean): void {
-    if (generation === this.generation) this.#channel?.ack(tag, multiple);
+    if (generation !== this.generation) return;
+    // After acknowledgements out of order this may be too low, until the tags have passed them.
+    if (multiple) this.#deliveries.settled = tag;
+    else this.#deliveries.settled++;
+    this.#channel?.ack(tag, multiple);
   }
 
   /** Rejects a message. Without `requeue` the server dead-letters or discards it. Call `flush` afterwards. */
   nack({ generation, tag }: Receipt, requeue: boolean): void {
-    if (generation === this.generation) this.#channel?.nack(tag, false, requeue);
+    if (generation !== this.generation) return;
+    this.#deliveries.settled++;
+    this.#channel?.nack(tag, false, requeue);
   }
 
   /**
@@ -87,14 +90,10 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
    * A quorum queue without a leader answers that it has no messages: it then has no consumers either, although this one is
    * subscribed.
    *
-   * Call it only while no message is unacknowledged. If the queue has messages and the broker has stopped to deliver them, the
-   * consumer connects again: RabbitMQ's mirrored queues may lose the acknowledgements when their node changes, and then wait for them.
+   * Call it only while no message is unacknowledged.
    */
   isDrained(): Promise<boolean> {
-    return this.#isQuiet(({ messageCount, consumerCount }) => {
-      if (messageCount > 0) this.#checkStall(messageCount);
-      return messageCount === 0 && consumerCount > 0;
-    });
+    return this.#isQuiet(({ messageCount, consumerCount }) => messageCount === 0 && consumerCount > 0);
   }
 
   /**
@@ -105,15 +104,6 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
     return this.#isQuiet(() => true);
   }
 
-  /** Connects again if messages have arrived on this connection, and no more do. */
-  #checkStall(messageCount: number): void {
-    // Messages that a filter leaves in the queue are not acknowledged.
-    if (this.#options.where !== undefined) return;
-    if (performance.now() - (this.#deliveredAt ?? Infinity) <= STALL_MS) return;
-    const reason = `the broker delivers none of its ${messageCount} messages`;
-    this.connection?.abort(awayError(this.#queue, reason));
-  }
-
   /** Whether the queue answers as expected, and nothing is delivered meanwhile. */
   async #isQuiet(
     isExpected: (state: Pick<QueueState, "messageCount" | "consumerCount">) => boolean,
@@ -121,13 +111,13 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
     const channel = this.#channel;
     if (channel === undefined || !this.#ready) return false;
     if (this.#tested !== undefined) return this.#tested;
-    const before = this.#delivered;
+    const before = this.#deliveries.delivered;
     try {
       const args = { queue: this.#queue, passive: true };
       // RabbitMQ's first reply may overtake deliveries that were sent before it, the second one does not.
       for (let i = 0; i < 2; i++) {
         const state = await channel.call("queue.declare", args, "queue.declare-ok");
-        if (!isExpected(state) || this.#delivered !== before) return false;
+        if (!isExpected(state) || this.#deliveries.delivered !== before) return false;
       }
       return true;
     } catch {
@@ -163,10 +153,10 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
     await this.#options.prepare?.(connection);
     this.#queue = typeof this.#given === "string" ? this.#given : await this.#given(connection);
     this.generation++;
+    const deliveries = this.#deliveries = { delivered: 0, settled: 0 };
     const channel = await connection.open({
       onDelivery: (delivery) => {
-        this.#delivered++;
-        this.#deliveredAt = performance.now();
+        deliveries.delivered++;
         this.#options.onDelivery(delivery);
       },
       onBatchEnd: () => this.#options.onBatchEnd?.(),
@@ -182,6 +172,8 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
     const settingUp = this.#consume(channel, this.#selection(connection));
     this.#settingUp = settingUp.catch(() => {});
     await settingUp;
+    // Messages that a filter leaves in the queue are not acknowledged; mqcat's own broker does not forget.
+    if (!connection.peeks) watchDeliveries(connection, channel, this.#queue, deliveries);
   }
 
   /** The arguments with which the server selects messages. */
@@ -232,7 +224,6 @@ export class Consumer extends LinkedReceiver<BrokerAddress, AmqpConnection> {
   protected override onDown(): void {
     this.#channel = undefined;
     this.#ready = false;
-    this.#deliveredAt = undefined;
   }
 }
 

@@ -81,6 +81,8 @@ export class MqttConnection implements Connection, StreamSink, PacketSink {
   readonly #requests = new Map<number, (reply: CodeList | Error) => void>();
   #flight: Uint8Array | undefined;
   #over = false;
+  /** The error that closed the connection. */
+  #error: Error | undefined;
   #closing = false;
   /** Set when the stream closes after the output is written. */
   #last: { readonly cause: Error | undefined } | undefined;
@@ -129,10 +131,11 @@ export class MqttConnection implements Connection, StreamSink, PacketSink {
   /**
    * Waits for the reply to a SUBSCRIBE or an UNSUBSCRIBE, which was encoded with this packet identifier.
    *
-   * @throws {ClosedError} the connection was closed
+   * @throws {ClosedError} the connection was closed with `close`
+   * @throws {UnreachableError | MqttError} the connection is lost, or the server closed it
    */
   async reply(packetId: number): Promise<CodeList> {
-    if (this.over) throw new ClosedError("The MQTT connection is closed");
+    if (this.over) throw this.#error ?? this.#last?.cause ?? new ClosedError("The MQTT connection is closed");
     const reply = new Promise<CodeList | Error>((resolve) => this.#requests.set(packetId, resolve));
     this.flush();
     const result = await reply;
@@ -292,7 +295,7 @@ export class MqttConnection implements Connection, StreamSink, PacketSink {
   #onClosed(cause: Error | undefined): Error | undefined {
     this.#over = true;
     clearInterval(this.#timer);
-    const reason = this.#last?.cause ?? cause ??
+    const reason = this.#error = this.#last?.cause ?? cause ??
       (this.#closing ? undefined : new UnreachableError("The connection was closed"));
     for (const settle of this.#requests.values()) {
       settle(reason ?? new ClosedError("The connection was closed"));

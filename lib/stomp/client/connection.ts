@@ -66,6 +66,8 @@ export class StompConnection implements Connection, StreamSink, StompSink {
   #flight: Uint8Array | undefined;
   #closing = false;
   #over = false;
+  /** The error that closed the connection. */
+  #error: Error | undefined;
   #paused = false;
   #fresh = false;
   #timers: ReturnType<typeof setInterval>[] = [];
@@ -111,7 +113,7 @@ export class StompConnection implements Connection, StreamSink, StompSink {
    * @throws {UnreachableError | ClosedError} the connection is closed
    */
   async call(command: string, headers: readonly (readonly [name: string, value: string])[]): Promise<void> {
-    if (this.over) throw new ClosedError("The STOMP connection is closed");
+    if (this.over) throw this.#error ?? new ClosedError("The STOMP connection is closed");
     await this.#call(command, headers);
   }
 
@@ -232,6 +234,7 @@ export class StompConnection implements Connection, StreamSink, StompSink {
 
   #fail(error: Error): void {
     this.#over = true;
+    this.#error = error;
     this.#stream.close(error);
   }
 
@@ -262,7 +265,8 @@ export class StompConnection implements Connection, StreamSink, StompSink {
   #onClosed(cause: Error | undefined): Error | undefined {
     this.#over = true;
     for (const timer of this.#timers) clearInterval(timer);
-    const reason = cause ?? (this.#closing ? undefined : new UnreachableError("The connection was closed"));
+    const reason = this.#error = cause ??
+      (this.#closing ? undefined : new UnreachableError("The connection was closed"));
     for (const { reject } of this.#calls.values()) {
       reject(reason ?? new ClosedError("The connection was closed"));
     }

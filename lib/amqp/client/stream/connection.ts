@@ -50,6 +50,8 @@ export class StreamConnection implements Connection, StreamSink {
   #flight: Uint8Array | undefined;
   #closing = false;
   #over = false;
+  /** The error that closed the connection. */
+  #error: Error | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
   #wrote = false;
   #heard = false;
@@ -109,7 +111,7 @@ export class StreamConnection implements Connection, StreamSink {
     write: (encoder: StreamEncoder) => void = () => {},
     read: (fields: FrameReader) => T = () => undefined as T,
   ): Promise<T> {
-    if (this.over) throw new ClosedError("The connection is closed");
+    if (this.over) throw this.#error ?? new ClosedError("The connection is closed");
     return await new Promise((resolve, reject) => {
       const id = ++this.#lastCall;
       this.#calls.set(id, { key, what, resolve: (fields) => resolve(read(fields)), reject });
@@ -225,13 +227,15 @@ export class StreamConnection implements Connection, StreamSink {
 
   #fail(error: Error): void {
     this.#over = true;
+    this.#error = error;
     this.#stream.close(error);
   }
 
   #onClosed(cause: Error | undefined): Error | undefined {
     this.#over = true;
     clearInterval(this.#timer);
-    const reason = cause ?? (this.#closing ? undefined : new UnreachableError("The connection was closed"));
+    const reason = this.#error = cause ??
+      (this.#closing ? undefined : new UnreachableError("The connection was closed"));
     for (const { reject } of this.#calls.values()) {
       reject(reason ?? new ClosedError("The connection was closed"));
     }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import net from "node:net";
 import { describe, it } from "node:test";
 import { dialFirst } from "../../../../lib/link/dial.ts";
+import { ClosedError, UnreachableError } from "../../../../lib/errors.ts";
 import type { LinkOptions } from "../../../../lib/link/options.ts";
 import type { MqttConnection } from "../../../../lib/mqtt/client/connection.ts";
 import { protocolOf } from "../../../../lib/mqtt/client/protocol.ts";
@@ -170,6 +171,19 @@ describe("MQTT login", () => {
 });
 
 describe("MQTT connection", () => {
+  it("reply - on a lost connection fails with the loss, because another connection may help; after a close it is closed", () =>
+    serveMqtt({}, async (url, connections) => {
+      const lost = await dial(url);
+      lost.begin();
+      connections[0]!.socket.destroy();
+      await lost.closed;
+      await assert.rejects(lost.reply(1), UnreachableError);
+      const closed = await dial(url);
+      closed.begin();
+      await closed.close();
+      await assert.rejects(closed.reply(1), ClosedError);
+    }));
+
   it("keep alive - an idle connection sends PINGREQ, and the answers keep it", () =>
     serveMqtt({}, async (url, connections) => {
       const connection = await dial(url, { keepAlive: 1 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import {
+  ClosedError,
   HandshakeTimeoutError,
   IncompatiblePeerError,
   RefusedError,
@@ -141,6 +142,21 @@ describe("STOMP handshake", () => {
         (error) => error,
       );
       assert.ok(await deadline(end, 10_000, "the end") instanceof UnreachableError);
+    });
+  });
+});
+
+describe("STOMP connection", () => {
+  it("call - on a lost connection fails with the loss, because another connection may help; after a close it is closed", async () => {
+    await serveStomp({}, async (url, connections) => {
+      const { servers } = parseStompAddress(url);
+      const lost = await dialFirst(STOMP, servers);
+      connections[0]!.socket.destroy();
+      await deadline(lost.closed, 10_000, "the end of the connection");
+      await assert.rejects(lost.call("SEND", []), UnreachableError);
+      const closed = await dialFirst(STOMP, servers);
+      await closed.close();
+      await assert.rejects(closed.call("SEND", []), ClosedError);
     });
   });
 });
