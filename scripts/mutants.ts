@@ -3,11 +3,12 @@
  * line, and last of all the suite of the broker's behaviour against RabbitMQ's recorded responses.
  * A mutant that no test notices is printed with its line; some of them do not change behaviour, so the list needs a reader.
  *
- *   deno task mutants [--count N] [--seed N] [--minutes N] [--jobs N] [--plain FILE] [AREA…]
+ *   deno task mutants [--count N] [--seed N] [--minutes N] [--jobs N] [--plain FILE] [--done FILE] [AREA…]
  *
  * Defaults: 50 mutants, 30 minutes, one job for each core, all areas. First every test file runs once without a change, to
  * see which lines it executes and that it passes; FILE keeps that for the next run of the same revision. The mutants are
- * made in copies of the repository, and the seed that is printed repeats a run. Ctrl-C ends it with the result so far.
+ * made in copies of the repository, and the seed that is printed repeats a run. Ctrl-C ends it with the result so far;
+ * with its output as the file of --done another run of the same seed and revision judges the others.
  */
 import { spawn } from "node:child_process";
 import fs from "node:fs";
@@ -26,13 +27,18 @@ const root = fileURLToPath(new URL("..", import.meta.url));
  * machine may be busy. An endless loop uses up its processor time before that.
  */
 const HANG = { factor: 5, more: 40_000 };
-const LOOP = { factor: 3, more: 15_000 };
+const LOOP = { factor: 3, more: 10_000 };
 /** The limits of a test file without a change, in milliseconds. */
 const PLAIN = { time: 5 * 60_000, processor: 5 * 60_000 };
 /** Test files share a process until they take so long, in milliseconds. */
 const BATCH_MS = 6_000;
 /** The tests of one mutant take at most so long without a change, in milliseconds. */
-const MUTANT_MS = 75_000;
+const MUTANT_MS = 40_000;
+/**
+ * A line counts as executed when another one is that is at most so far away, as the report names no line of which a part
+ * was not executed.
+ */
+const NEAR = 4;
 /** An error of a test that waited in vain. On a busy machine that may be chance, so the test runs a second time. */
 const WAITED_IN_VAIN = /deadline|timed out|timeout|waited|within \d|not in time|too (late|slow)/i;
 
@@ -174,7 +180,12 @@ async function withCopy(use: (directory: string) => Promise<void>): Promise<void
     fs.symlinkSync(path.join(root, "node_modules"), path.join(directory, "node_modules"));
     await use(directory);
   } finally {
-    fs.rmSync(directory, { recursive: true });
+    try {
+      fs.rmSync(directory, { recursive: true, maxRetries: 10 });
+    } catch (error) {
+      // A test that was killed cannot unmount its file system.
+      console.log(`${directory} is left: ${(error as Error).message}`);
+    }
   }
 }
 
@@ -189,8 +200,7 @@ function run(
   limits: { time: number; processor: number },
   coverage?: string,
 ): Promise<Outcome> {
-  const temporary = path.join(directory, "tmp");
-  fs.mkdirSync(temporary);
+  const temporary = fs.mkdtempSync(path.join(directory, "tmp-"));
   return new Promise((resolve) => {
     const options = ["-A", "--no-check", "--fail-fast"];
     if (coverage !== undefined) options.push(`--coverage=${coverage}`);
@@ -220,7 +230,8 @@ function run(
       clearTimeout(timer);
       stop.signal.removeEventListener("abort", end);
       end();
-      fs.rmSync(temporary, { recursive: true });
+      // What a program that has just been killed still writes is removed with the copy.
+      fs.rm(temporary, { recursive: true }, () => {});
       if (hung || signal !== null) return resolve({ verdict: "hung", why: tests.join(" ") });
       resolve(
         status === 0 ? { verdict: "passed", why: "" } : { verdict: "failed", why: reasonIn(output.join("")) },
@@ -301,7 +312,8 @@ function linesIn(report: string, directory: string): Map<string, Set<number>> {
     const source = /^SF:(.*)/.exec(text)?.[1];
     if (source !== undefined) lines.set(path.relative(directory, source), current = new Set());
     const [, line, count] = /^DA:(\d+),(\d+)/.exec(text) ?? [];
-    if (line !== undefined && count !== "0") current.add(Number(line));
+    if (line === undefined || count === "0") continue;
+    for (let near = -NEAR; near <= NEAR; near++) current.add(Number(line) + near);
   }
   return lines;
 }
@@ -326,7 +338,8 @@ function testsOf({ file, line }: Mutant, tests: readonly TestFile[]): TestFile[]
   let total = 0;
   for (const [test] of [...costs].sort(([, a], [, b]) => a - b)) {
     if (test.name === BEHAVIOUR) continue;
-    if ((total += test.duration) > MUTANT_MS) break;
+    if (total + test.duration > MUTANT_MS) continue;
+    total += test.duration;
     if (sum + test.duration > BATCH_MS) {
       batches.push([]);
       sum = 0;
@@ -363,13 +376,19 @@ async function judge(mutant: Mutant, tests: readonly TestFile[], directory: stri
   }
 }
 
+function describe({ file, line, before, after }: Mutant): string {
+  return `${file}:${line}\n  - ${before}\n  + ${after}`;
+}
+
 async function main(words: readonly string[]): Promise<number> {
   const names: string[] = [];
   let plain: string | undefined;
+  let done = "";
   const given = { count: 50, seed: Date.now() % 2 ** 31, minutes: 30, jobs: os.availableParallelism() };
   for (let i = 0; i < words.length; i++) {
     const option = words[i]!.replace(/^--/, "") as keyof typeof given;
     if (words[i] === "--plain") plain = words[++i];
+    else if (words[i] === "--done") done = fs.readFileSync(words[++i]!, "utf8");
     else if (option in given) given[option] = Number(words[++i]);
     else names.push(words[i]!);
   }
@@ -387,6 +406,7 @@ async function main(words: readonly string[]): Promise<number> {
   while (chosen.length < given.count && all.length > 0) {
     chosen.push(...all.splice(chance.below(all.length), 1));
   }
+  const left = chosen.filter((mutant) => !done.includes(describe(mutant)));
   console.log(`seed ${given.seed}: ${chosen.length} of ${chosen.length + all.length} possible mutants`);
 
   const files = TESTS.flatMap(filesOf).filter((name) => name.endsWith("_test.ts") && !NO_TESTS.test(name));
@@ -396,7 +416,7 @@ async function main(words: readonly string[]): Promise<number> {
   const counts = { passed: 0, failed: 0, hung: 0, behaviour: 0 };
   let judged = 0;
   await inParallel(given.jobs, async (directory) => {
-    for (let mutant; performance.now() < end && (mutant = chosen.pop()) !== undefined;) {
+    for (let mutant; performance.now() < end && (mutant = left.pop()) !== undefined;) {
       const began = performance.now();
       const { verdict, why } = await judge(mutant, tests, directory);
       if (stop.signal.aborted) return;
@@ -406,8 +426,7 @@ async function main(words: readonly string[]): Promise<number> {
       const seconds = ((performance.now() - began) / 1000).toFixed(0);
       const word = { passed: "SURVIVED", failed: "noticed", hung: "hung" }[verdict];
       console.log(
-        `${judged} (${counts.passed} survived) ${word} in ${seconds} s: ${mutant.file}:${mutant.line}` +
-          `\n  - ${mutant.before}\n  + ${mutant.after}\n  ${why}`,
+        `${judged} (${counts.passed} survived) ${word} in ${seconds} s: ${describe(mutant)}\n  ${why}`,
       );
     }
   });

@@ -4,29 +4,28 @@ import { describe, it } from "node:test";
 import type { Channel } from "../../../../lib/amqp/client/channel.ts";
 import { watchConfirms } from "../../../../lib/amqp/client/confirm_watch.ts";
 import type { AmqpConnection } from "../../../../lib/amqp/client/connection.ts";
+import { captureIntervals } from "../../../support/captured_interval.ts";
 
 /** A watched publisher. */
 class Watched {
   readonly confirms = { pending: 0, acknowledged: 0, refused: 0 };
   blocked: string | undefined;
+  /** The bytes of the connection that have moved; -1 if that is not known. */
+  progress = -1;
   /** The questions that wait for a reply. */
   readonly questions: (() => void)[] = [];
   failure: string | undefined;
-  #check = () => {};
+  readonly #check: () => void;
 
   constructor() {
-    const { setInterval } = globalThis;
-    globalThis.setInterval =
-      ((check: () => void) => void (this.#check = check)) as unknown as typeof setInterval;
-    try {
-      const channel = {
-        call: () => new Promise<void>((resolve) => this.questions.push(resolve)),
-        closed: new Promise(() => {}),
-      };
-      watchConfirms(this as unknown as AmqpConnection, channel as unknown as Channel, this.confirms);
-    } finally {
-      globalThis.setInterval = setInterval;
-    }
+    const channel = {
+      call: () => new Promise<void>((resolve) => this.questions.push(resolve)),
+      closed: new Promise(() => {}),
+    };
+    const { ticks } = captureIntervals(() =>
+      watchConfirms(this as unknown as AmqpConnection, channel as unknown as Channel, this.confirms)
+    );
+    this.#check = ticks[0]!;
   }
 
   abort(error: Error): void {
@@ -58,16 +57,16 @@ describe("watch over confirms", () => {
     assert.equal(watched.failure, "the broker has read 3 messages, and confirms none");
   });
 
-  it("gives a broker that does not read six more checks", () => {
+  it("gives a broker that does not read three more checks", () => {
     const watched = new Watched();
     watched.confirms.pending = 1;
-    watched.check(8);
+    watched.check(5);
     assert.deepEqual([watched.failure, watched.questions.length], [undefined, 1]);
     watched.check();
     assert.equal(watched.failure, "the broker does not read 1 messages, and confirms none");
   });
 
-  it("a confirm, a refusal, and a reason to wait begin anew", async () => {
+  it("a confirm, a refusal, and a reason to wait start the count again", async () => {
     const watched = new Watched();
     watched.confirms.pending = 9;
     for (const count of ["acknowledged", "refused"] as const) {
@@ -77,18 +76,20 @@ describe("watch over confirms", () => {
       watched.check();
       watched.confirms.acknowledged++;
       watched.confirms.refused++;
-      watched.check(2);
+      watched.check();
+      assert.equal(watched.questions.length, 0);
+      watched.check();
       assert.deepEqual([watched.failure, watched.questions.length], [undefined, 1]);
       await watched.reply();
       watched.confirms[count]++;
     }
-    watched.check(7);
+    watched.check(4);
     assert.equal(watched.questions.length, 1);
     watched.blocked = "low on disk";
     watched.check(20);
     watched.blocked = undefined;
     // The question still has no reply.
-    watched.check(6);
+    watched.check(3);
     assert.deepEqual([watched.failure, watched.questions.length], [undefined, 1]);
     watched.check();
     assert.match(watched.failure!, /does not read/);
@@ -103,6 +104,20 @@ describe("watch over confirms", () => {
     await watched.reply();
     watched.check();
     assert.deepEqual([watched.failure, watched.questions.length], [undefined, 1]);
+  });
+
+  it("asks nothing while bytes move", () => {
+    const watched = new Watched();
+    watched.confirms.pending = 1;
+    watched.progress = 4;
+    watched.check();
+    for (const progress of [0, 1, 2]) {
+      watched.progress = progress;
+      watched.check();
+    }
+    assert.equal(watched.questions.length, 0);
+    watched.check();
+    assert.equal(watched.questions.length, 1);
   });
 
   it("nothing is asked while nothing is pending", () => {
