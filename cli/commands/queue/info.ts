@@ -13,7 +13,7 @@ import { command, flag, group } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import type { Session } from "../../app/session.ts";
 import { broker, http } from "../../options/broker.ts";
-import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
+import { checkNames, requireQueue } from "../../queue/existence.ts";
 import { httpOf, targetOf, withConnection } from "../../queue/target.ts";
 import { print } from "./print.ts";
 
@@ -46,7 +46,7 @@ export default command({
   examples,
   action({ session, values, operands }) {
     if (operands.length > 1) throw new UsageError("info is about one queue");
-    refuseEmptyNames(operands);
+    checkNames(operands);
     const queue = operands[0]!;
     const target = targetOf(session, values);
     return withConnection(target, async (connection) => {

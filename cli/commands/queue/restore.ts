@@ -3,7 +3,7 @@ import { command } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 import { broker, http } from "../../options/broker.ts";
 import { Restore } from "../../queue/dump/restore.ts";
-import { refuseEmptyNames } from "../../queue/existence.ts";
+import { checkNames } from "../../queue/existence.ts";
 import { httpOf, targetOf, withConnection } from "../../queue/target.ts";
 
 export default command({
@@ -17,8 +17,8 @@ export default command({
     if (path === undefined) {
       throw new UsageError("expected a file (try: mqcat queue restore backup.jsonl.gz)");
     }
-    refuseEmptyNames([path], "the file");
-    refuseEmptyNames(operands);
+    checkNames([path], "the file");
+    checkNames(operands);
     const target = targetOf(session, values, true);
     const restore = new Restore(session, { target, path, operands, http: httpOf(values) });
     await restore.check();

@@ -13,7 +13,7 @@ import type { Origin } from "../../brokers/systems.ts";
 import type { Output } from "../../io/output.ts";
 import { broker, http } from "../../options/broker.ts";
 import { ending } from "../../options/options.ts";
-import { refuseEmptyNames, requireExchange } from "../../queue/existence.ts";
+import { checkNames, requireExchange } from "../../queue/existence.ts";
 import { type BrokerTarget, targetOf } from "../../queue/target.ts";
 import { TRACE, traceFilter, traceKeys, traceWriter } from "../../queue/trace.ts";
 
@@ -35,7 +35,7 @@ export default command({
   },
   examples,
   async action({ session, values }) {
-    if (values.queue !== undefined) refuseEmptyNames([values.queue]);
+    if (values.queue !== undefined) checkNames([values.queue]);
     const target = targetOf(session, values);
     const { brokers, link } = target;
     const open = (events: InletEvents, prefetch: number) =>

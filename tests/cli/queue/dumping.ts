@@ -131,7 +131,7 @@ export function dumping({ peeks, queue, test, well, ready }: QueueContext): void
       assert.equal((await queue(["dump", dir.file("new"), "safe", "--force"])).code, 0);
     }
     const missing = await queue(["dump", dir.file("no"), "sale*", "--force"]);
-    assert.deepEqual([missing.code, missing.stderr], [2, "mqcat: queue dump: there is no queue 'sale*'\n"]);
+    assert.deepEqual([missing.code, missing.stderr], [1, "mqcat: queue dump: there is no queue 'sale*'\n"]);
     assert.match((await queue(["restore", dir.file("no")])).stderr, /cannot be read/);
     assert.match((await queue(["restore", dir.path])).stderr, /cannot be read: it is a directory\n$/);
     const folder = await run(["queue", "restore", "--data", dir.file("data"), dir.file("no")]);
@@ -139,7 +139,7 @@ export function dumping({ peeks, queue, test, well, ready }: QueueContext): void
     const other = await queue(["restore", path, "sale"]);
     assert.deepEqual(
       [other.code, other.stderr],
-      [2, "mqcat: queue restore: there is no queue 'sale' in the dump (did you mean 'safe'?)\n"],
+      [1, "mqcat: queue restore: there is no queue 'sale' in the dump (did you mean 'safe'?)\n"],
     );
     const broken: readonly (readonly [text: string, error: RegExp])[] = [
       ["", /is not a dump/],
