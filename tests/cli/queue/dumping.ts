@@ -133,7 +133,10 @@ export function dumping({ peeks, queue, test, well, ready }: QueueContext): void
     const missing = await queue(["dump", dir.file("no"), "sale*", "--force"]);
     assert.deepEqual([missing.code, missing.stderr], [1, "mqcat: queue dump: there is no queue 'sale*'\n"]);
     assert.match((await queue(["restore", dir.file("no")])).stderr, /cannot be read/);
-    assert.match((await queue(["restore", dir.path])).stderr, /cannot be read: it is a directory\n$/);
+    assert.match(
+      (await queue(["restore", dir.path])).stderr,
+      /cannot be read: it is a directory, not a file\n$/,
+    );
     const folder = await run(["queue", "restore", "--data", dir.file("data"), dir.file("no")]);
     assert.deepEqual([folder.code, fs.existsSync(dir.file("data"))], [2, false]);
     const other = await queue(["restore", path, "sale"]);
