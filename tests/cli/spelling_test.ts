@@ -72,6 +72,13 @@ describe("spelling", () => {
       assert.equal(await withBroker(broker, login("MQCAT_PASSWORD=no AMQP_PASSWORD=secret")), "refused\n");
       assert.equal(await withBroker(broker, login("env -u MQCAT_PASSWORD AMQP_PASSWORD=secret")), "ok\n");
       assert.equal(await withBroker(broker, login("env -u MQCAT_PASSWORD AMQP_PASSWORD=no")), "refused\n");
+      const asGuest =
+        'url=$(sed "s#//.*@#//#" <<<"$AMQP_URL"); mqcat queue list --url "$url" >&2 && echo ok || echo refused';
+      assert.equal(
+        await withBroker([], asGuest),
+        "ok\n",
+        "the password is not about guest, who is not named",
+      );
     } finally {
       delete process.env["MQCAT_PASSWORD"];
     }
