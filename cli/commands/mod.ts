@@ -314,4 +314,8 @@ export const ALIASES: Readonly<Record<string, string>> = {
   "queue remove": "queue delete",
   "queue ls": "queue list",
   "queue create": "queue declare",
+  "context create": "context add",
+  "context delete": "context rm",
+  "context ls": "context list",
+  "context remove": "context rm",
 };

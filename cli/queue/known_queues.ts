@@ -6,6 +6,7 @@ import type { BrokerTarget } from "./target.ts";
 /** The original queues of dead letters, and whether they exist. */
 export class KnownQueues {
   readonly #target: BrokerTarget;
+  readonly #stop = new AbortController();
   /** Undefined while the broker is asked. */
   readonly #exists = new Map<string, boolean | undefined>();
 
@@ -20,13 +21,20 @@ export class KnownQueues {
     return exists === false ? `from '${queue}', which does not exist` : exists;
   }
 
-  /** Asks on a separate connection. */
+  /** Ends the questions. */
+  stop(): void {
+    this.#stop.abort();
+  }
+
+  /** Asks on a separate connection, again and again while the broker or the queue is away: the messages wait for it. */
   async #ask(queue: string, bridge: Bridge): Promise<void> {
     this.#exists.set(queue, undefined);
+    const { brokers, link: { signal: given, ...link } } = this.#target;
+    const stop = this.#stop.signal;
+    const signal = given === undefined ? stop : AbortSignal.any([given, stop]);
     try {
-      const { brokers, link } = this.#target;
-      await patiently(link, async () => {
-        const connection = await connectBroker(brokers, link);
+      await patiently({ ...link, signal, patience: Infinity }, async () => {
+        const connection = await connectBroker(brokers, { ...link, signal });
         try {
           this.#exists.set(queue, await findQueue(connection, queue) !== undefined);
         } finally {
@@ -34,6 +42,7 @@ export class KnownQueues {
         }
       });
     } catch (error) {
+      if (signal.aborted) return;
       bridge.fail(error as Error);
     }
     bridge.proceed();

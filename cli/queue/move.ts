@@ -1,4 +1,5 @@
 import { Consumer } from "../../lib/amqp/client/consumer.ts";
+import { endsLink } from "../../lib/amqp/client/errors.ts";
 import { Publisher } from "../../lib/amqp/client/publisher.ts";
 import { addressing, type Readdress } from "../../lib/patterns/bridge/addressing.ts";
 import { pushTo } from "../../lib/patterns/amqp/send.ts";
@@ -115,7 +116,8 @@ export async function moveAll(
     try {
       if (await isStream(from, from.queue)) bridge.fail(keepsMessages(from.queue));
     } catch (error) {
-      bridge.fail(error as Error);
+      if (endsLink(error)) bridge.fail(error as Error);
+      else asked = false;
     }
     return false;
   };
@@ -137,6 +139,7 @@ export async function moveAll(
       isDrained: follow ? undefined : isDrained,
     });
   } finally {
+    known?.stop();
     progress.end();
     clearInterval(reports);
     if (started) {
@@ -197,7 +200,9 @@ function reportKept(
     ? ""
     : ", and the messages after them were not read";
   session.reporter.error(
-    `${messages(keptCount)} stay in '${from}': ${reasons}${unread} (--to QUEUE moves them there)`,
+    `${messages(keptCount)} ${
+      keptCount === 1 ? "stays" : "stay"
+    } in '${from}': ${reasons}${unread} (--to QUEUE moves them there)`,
   );
   session.exitCode = EXIT.undelivered;
 }

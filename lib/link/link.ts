@@ -35,6 +35,8 @@ export class Link<A extends Address, C extends Connection> {
   readonly #stop = new AbortController();
   #connection: C | undefined;
   #broker = "";
+  /** The number of addresses at the front of the list that are tried last. */
+  #skipped = 0;
   #running: Promise<void> | undefined;
 
   constructor(
@@ -91,7 +93,8 @@ export class Link<A extends Address, C extends Connection> {
       if (event.type === "connected") this.#broker = event.broker;
       this.#report(event);
     };
-    const connection = await dialFirst(this.#protocol, this.#addresses, {
+    const addresses = [...this.#addresses.slice(this.#skipped), ...this.#addresses.slice(0, this.#skipped)];
+    const connection = await dialFirst(this.#protocol, addresses, {
       ...this.#options,
       onEvent: report,
       signal,
@@ -109,6 +112,8 @@ export class Link<A extends Address, C extends Connection> {
       await this.#user.onUp(connection);
     } catch (error) {
       await connection.close();
+      // What is away at one host may be there at another one.
+      if (error instanceof AwayError) this.#skipped = this.#next();
       throw signal.aborted ? signal.reason : error;
     } finally {
       clearTimeout(timer);
@@ -118,6 +123,12 @@ export class Link<A extends Address, C extends Connection> {
     this.#connection = connection;
     this.changed.fire();
     return connection;
+  }
+
+  /** The position of the address after that of the last connection. */
+  #next(): number {
+    const at = this.#addresses.findIndex((address) => this.#protocol.format(address) === this.#broker);
+    return (at + 1) % this.#addresses.length;
   }
 
   async #run(connection: C): Promise<void> {

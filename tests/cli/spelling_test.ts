@@ -7,8 +7,12 @@ import { run, shim, start, test, through } from "../support/mqcat.ts";
 const bin = shim();
 
 /** Runs a script with a broker; `mqcat` is on the PATH. Returns what it prints. */
-async function withBroker(options: readonly string[], script: string): Promise<string> {
-  const env = { PATH: `${bin.path}:${process.env["PATH"]}` };
+async function withBroker(
+  options: readonly string[],
+  script: string,
+  variables: Record<string, string> = {},
+): Promise<string> {
+  const env = { PATH: `${bin.path}:${process.env["PATH"]}`, ...variables };
   const { code, stdout, stderr } = await run(["queue", "run", ...options, "--", "bash", "-ec", script], {
     env,
   });
@@ -65,23 +69,18 @@ describe("spelling", () => {
   test("MQCAT_PASSWORD - is the password of all systems; those of one system are still read", async () => {
     const login = (env: string) =>
       `url=$(sed s/:secret// <<<"$AMQP_URL"); ${env} mqcat queue list --url "$url" >&2 && echo ok || echo refused`;
-    process.env["MQCAT_PASSWORD"] = "secret";
-    try {
-      const broker = ["--user", "me"];
-      assert.equal(await withBroker(broker, login("")), "ok\n");
-      assert.equal(await withBroker(broker, login("MQCAT_PASSWORD=no AMQP_PASSWORD=secret")), "refused\n");
-      assert.equal(await withBroker(broker, login("env -u MQCAT_PASSWORD AMQP_PASSWORD=secret")), "ok\n");
-      assert.equal(await withBroker(broker, login("env -u MQCAT_PASSWORD AMQP_PASSWORD=no")), "refused\n");
-      const asGuest =
-        'url=$(sed "s#//.*@#//#" <<<"$AMQP_URL"); mqcat queue list --url "$url" >&2 && echo ok || echo refused';
-      assert.equal(
-        await withBroker([], asGuest),
-        "ok\n",
-        "the password is not about guest, who is not named",
-      );
-    } finally {
-      delete process.env["MQCAT_PASSWORD"];
-    }
+    const outcome = (env: string) => withBroker(["--user", "me"], login(env), { MQCAT_PASSWORD: "secret" });
+    assert.equal(await outcome(""), "ok\n");
+    assert.equal(await outcome("MQCAT_PASSWORD=no AMQP_PASSWORD=secret"), "refused\n");
+    assert.equal(await outcome("env -u MQCAT_PASSWORD AMQP_PASSWORD=secret"), "ok\n");
+    assert.equal(await outcome("env -u MQCAT_PASSWORD AMQP_PASSWORD=no"), "refused\n");
+    const asGuest =
+      'mqcat queue list --url "$(sed "s#//.*@#//#" <<<"$AMQP_URL")" >&2 && echo ok || echo refused';
+    assert.equal(
+      await withBroker([], asGuest, { MQCAT_PASSWORD: "x" }),
+      "ok\n",
+      "it is not about guest, who is not named",
+    );
     assert.equal(
       (await run(["queue", "run", "--user", "me", "--", "true"], { env: { AMQP_PASSWORD: "x" } })).code,
       0,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import { describe } from "node:test";
 import { tempDir, waitFor } from "../support/helpers.ts";
-import { Program, program, readyFile, run, start, test } from "../support/mqcat.ts";
+import { Program, program, readyFile, readyFileOf, run, start, test } from "../support/mqcat.ts";
 
 const FEED = "eu rain\neu sun\nus snow\n";
 
@@ -38,7 +38,7 @@ describe("sub --stats", () => {
       const topics = url.startsWith("mqtt") ? [] : ["-t", "#"];
       const came = dir.file(`ready-${url.slice(0, 4)}`);
       using sub = start(["sub", address, ...topics, "--stats", "-n", "3", "--ready-file", came]);
-      await readyFile(came);
+      await readyFileOf(sub, came);
       const target = url.startsWith("mqtt") ? url : `${url}//amq.topic`;
       const sent = await run(["pub", target, "-K", " "], { stdin: FEED });
       assert.equal(sent.code, 0, sent.stderr);

@@ -215,6 +215,15 @@ describe("imports", () => {
     assert.equal(found.map((circle) => `import circle:\n  ${circle.replaceAll(" ", "\n  ")}`).join("\n"), "");
   });
 
+  it("tests - none changes the environment or the working directory: files that run at the same time share them", () => {
+    const changing = /process\.(chdir|umask)\(|process\.env[^=;,)]* \??=[^=]|delete process\.env/;
+    const found = sources("tests").flatMap((file) =>
+      linesWith(fs.readFileSync(path.join(ROOT, file), "utf8"), changing)
+        .map(({ line, text }) => `${file}:${line}: ${text}`)
+    );
+    assert.equal(found.join("\n"), "");
+  });
+
   it("imports - the check for circles finds circles of any length, and only them", () => {
     const graph = { a: ["b", "d"], b: ["c"], c: ["a"], d: ["e"], e: ["d", "f"], f: [] };
     assert.deepEqual(circles(new Map(Object.entries(graph))), ["a b c", "d e"]);

@@ -4,7 +4,7 @@ import { command, flag, group, list, option } from "../../app/command.ts";
 import { duration, integer, oneOf, size } from "../../app/values.ts";
 import { broker } from "../../options/broker.ts";
 import { argumentsOf } from "../../queue/arguments.ts";
-import { refuseEmptyNames } from "../../queue/existence.ts";
+import { checkNames } from "../../queue/existence.ts";
 import { argument, targetOf, withConnection } from "../../queue/target.ts";
 
 const kind = group("Queue", {
@@ -49,7 +49,7 @@ export default command({
   options: { ...broker, ...kind, ...limits },
   examples,
   action({ session, values, operands }) {
-    refuseEmptyNames(operands);
+    checkNames(operands);
     const args = argumentsOf(values);
     return withConnection(targetOf(session, values, true), async (connection) => {
       for (const queue of operands) {

@@ -5,7 +5,7 @@ import { getAll } from "../../brokers/get.ts";
 import { broker } from "../../options/broker.ts";
 import { ending } from "../../options/options.ts";
 import { selecting } from "../../options/where.ts";
-import { refuseEmptyNames } from "../../queue/existence.ts";
+import { checkNames } from "../../queue/existence.ts";
 import { takeFrom } from "../../queue/patterns.ts";
 import { dryRun, rehearse, sweepInPlace } from "../../queue/sweep.ts";
 import { targetOf } from "../../queue/target.ts";
@@ -16,7 +16,7 @@ export default command({
   examples,
   async action({ session, values, operands }) {
     const [queue = ""] = operands;
-    refuseEmptyNames(operands);
+    checkNames(operands);
     if (values.where === undefined && values.count === undefined) {
       throw new UsageError(
         "say which messages: --where FILTER, or -n for the first ones (queue purge deletes all)",

@@ -3,7 +3,7 @@ import { command, flag, group } from "../../app/command.ts";
 import { broker, http } from "../../options/broker.ts";
 import { filterOf, where } from "../../options/where.ts";
 import { Dump } from "../../queue/dump/dump.ts";
-import { refuseEmptyNames } from "../../queue/existence.ts";
+import { checkNames } from "../../queue/existence.ts";
 import { httpOf, targetOf, withConnection } from "../../queue/target.ts";
 
 export default command({
@@ -25,8 +25,8 @@ export default command({
   },
   examples,
   async action({ session, values, operands: [path = "", ...operands] }) {
-    refuseEmptyNames([path], "the file");
-    refuseEmptyNames(operands);
+    checkNames([path], "the file");
+    checkNames(operands);
     const target = targetOf(session, values);
     const { force = false } = values;
     const filter = await filterOf(values);

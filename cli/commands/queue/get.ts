@@ -6,7 +6,7 @@ import { broker, leader } from "../../options/broker.ts";
 import { consuming, declaring, prefetch, retries } from "../../options/brokers.ts";
 import { ending, exec, output } from "../../options/options.ts";
 import { selecting } from "../../options/where.ts";
-import { refuseEmptyNames } from "../../queue/existence.ts";
+import { checkNames } from "../../queue/existence.ts";
 import { takeFrom } from "../../queue/patterns.ts";
 import { targetOf } from "../../queue/target.ts";
 import { styleOf } from "../../records/writer.ts";
@@ -25,7 +25,7 @@ export default command({
   examples,
   action({ session, values, operands }) {
     checkTaking(values);
-    refuseEmptyNames(operands);
+    checkNames(operands);
     const style = styleOf(session, values, false);
     const target = targetOf(session, values, values.declare);
     return getAll(session, takeFrom(session, target, operands[0]!, values), style, values);

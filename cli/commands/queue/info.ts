@@ -12,7 +12,7 @@ import examples from "../../cheats/queue-info.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
 import type { Session } from "../../app/session.ts";
 import { broker, http } from "../../options/broker.ts";
-import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
+import { checkNames, requireQueue } from "../../queue/existence.ts";
 import { httpOf, targetOf, withConnection } from "../../queue/target.ts";
 import { print } from "./print.ts";
 
@@ -44,7 +44,7 @@ export default command({
   },
   examples,
   action({ session, values, operands }) {
-    refuseEmptyNames(operands);
+    checkNames(operands);
     const queue = operands[0]!;
     const target = targetOf(session, values);
     return withConnection(target, async (connection) => {

@@ -4,7 +4,7 @@ import { broker, leader } from "../../options/broker.ts";
 import { consuming, prefetch } from "../../options/brokers.ts";
 import { ending, output } from "../../options/options.ts";
 import { filterOf, requireForce, selecting } from "../../options/where.ts";
-import { refuseEmptyNames } from "../../queue/existence.ts";
+import { checkNames } from "../../queue/existence.ts";
 import { borrow } from "../../queue/borrow.ts";
 import { look } from "../../queue/look.ts";
 import { notAStream, startOf } from "../../queue/streams.ts";
@@ -44,7 +44,7 @@ export default command({
   },
   examples,
   async action({ session, values, operands }) {
-    refuseEmptyNames(operands);
+    checkNames(operands);
     const style = styleOf(session, values, false);
     const { count = COUNT, timeout = TIMEOUT_MS } = values;
     const target = near(targetOf(session, values), operands[0]!);

@@ -6,7 +6,7 @@ import { sendTo } from "../../brokers/send.ts";
 import { broker, leader } from "../../options/broker.ts";
 import { declaring, envelope } from "../../options/brokers.ts";
 import { delivery, ending, input, pacing } from "../../options/options.ts";
-import { refuseEmptyKeys, refuseEmptyNames } from "../../queue/existence.ts";
+import { checkNames, refuseEmptyKeys } from "../../queue/existence.ts";
 import { publishTo, putInto } from "../../queue/patterns.ts";
 import { framingOf } from "../../records/splitter.ts";
 import { targetOf } from "../../queue/target.ts";
@@ -46,7 +46,7 @@ export default command({
     if (queue !== undefined && topic !== undefined) {
       throw new UsageError("-t is the routing key for --exchange; a queue is reached by its name");
     }
-    refuseEmptyNames(operands);
+    checkNames(operands);
     refuseEmptyKeys([topic]);
     if (values.declare && exchange !== undefined) {
       throw new UsageError("--declare creates a queue, and --exchange publishes to an exchange");

@@ -8,7 +8,7 @@ import { declaring, prefetch } from "../../options/brokers.ts";
 import { ending } from "../../options/options.ts";
 import { revived } from "../../queue/dead_letters.ts";
 import { filterOf, selecting } from "../../options/where.ts";
-import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
+import { checkNames, requireQueue } from "../../queue/existence.ts";
 import { moveAll } from "../../queue/move.ts";
 import { checkQueue, dryRun, rehearse } from "../../queue/sweep.ts";
 import { near, targetOf, withConnection } from "../../queue/target.ts";
@@ -44,7 +44,7 @@ export default command({
     if (values.declare && values.to === undefined) {
       throw new UsageError("--declare needs --to: it creates that queue");
     }
-    refuseEmptyNames(operands);
+    checkNames(operands);
     if (from === values.to) throw new UsageError(`'${from}' cannot be moved to itself: it would never end`);
     const target = targetOf(session, values);
     if (values.dryRun) {

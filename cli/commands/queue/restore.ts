@@ -2,7 +2,7 @@ import examples from "../../cheats/queue-restore.md" with { type: "text" };
 import { command } from "../../app/command.ts";
 import { broker, http } from "../../options/broker.ts";
 import { Restore } from "../../queue/dump/restore.ts";
-import { refuseEmptyNames } from "../../queue/existence.ts";
+import { checkNames } from "../../queue/existence.ts";
 import { httpOf, targetOf, withConnection } from "../../queue/target.ts";
 
 export default command({
@@ -13,8 +13,8 @@ export default command({
   options: { ...broker, ...http },
   examples,
   async action({ session, values, operands: [path = "", ...operands] }) {
-    refuseEmptyNames([path], "the file");
-    refuseEmptyNames(operands);
+    checkNames([path], "the file");
+    checkNames(operands);
     const target = targetOf(session, values, true);
     const restore = new Restore(session, { target, path, operands, http: httpOf(values) });
     await restore.check();

@@ -13,7 +13,7 @@ import type { Origin } from "../../brokers/systems.ts";
 import type { Output } from "../../io/output.ts";
 import { broker, http } from "../../options/broker.ts";
 import { ending } from "../../options/options.ts";
-import { refuseEmptyNames, requireExchange, requireQueue } from "../../queue/existence.ts";
+import { checkNames, requireExchange, requireQueue } from "../../queue/existence.ts";
 import { type BrokerTarget, targetOf } from "../../queue/target.ts";
 import { TRACE, traceFilter, traceKeys, traceWriter } from "../../queue/trace.ts";
 
@@ -36,7 +36,7 @@ export default command({
   examples,
   async action({ session, values }) {
     const { queue } = values;
-    if (queue !== undefined) refuseEmptyNames([queue]);
+    if (queue !== undefined) checkNames([queue]);
     const target = targetOf(session, values);
     const { brokers, link } = target;
     let isFound = queue === undefined;

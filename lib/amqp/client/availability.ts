@@ -10,9 +10,10 @@ const TEMPORARY: readonly number[] = [320, 506, 541];
 
 /**
  * The texts with which RabbitMQ refuses the use of a queue that exists: the node of a classic queue is down, or a queue has
- * no leader or too few members, or its process is being restarted.
+ * no leader or too few members, or its process is being restarted, or a stream can be read only at other nodes.
  */
-const AWAY = /is down or inaccessible|stopped by supervisor|failed to perform operation on queue/i;
+const AWAY =
+  /is down or inaccessible|stopped by supervisor|failed to perform operation on queue|not have a (running )?replica on/i;
 
 /** Whether an error of the broker may be over after some time. */
 export function isTemporary({ scope, replyCode, replyText }: AmqpError): boolean {

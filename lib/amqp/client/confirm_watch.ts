@@ -12,16 +12,24 @@ export interface Confirms {
   readonly refused: number;
 }
 
-/** The number of checks without a reply after which a broker that does not read is given up: it may read a large message. */
-const MAX_CHECKS = 6;
+/** The number of checks without a reply after which a broker that does not read is given up. */
+const MAX_CHECKS = 3;
 
 /**
  * Closes the connection of a publisher when the broker confirms nothing, although it has read the messages, or when it has stopped
  * to read without a reason. They are published again on the next connection. RabbitMQ's streams may forget messages and stop to read
  * while they have no leader, and mirrored queues may forget them when their node changes.
+ *
+ * @param interval the interval of the checks, in milliseconds. Default: 5000
  */
-export function watchConfirms(connection: AmqpConnection, channel: Channel, confirms: Confirms): void {
+export function watchConfirms(
+  connection: AmqpConnection,
+  channel: Channel,
+  confirms: Confirms,
+  interval: number = CHECK_MS,
+): void {
   let before = -1;
+  let progress = -1;
   let isRead = false;
   /** The number of checks since a question without a reply; 0 if there is none. */
   let waiting = 0;
@@ -38,8 +46,12 @@ export function watchConfirms(connection: AmqpConnection, channel: Channel, conf
   };
   const check = () => {
     const settled = confirms.acknowledged + confirms.refused;
-    const isStalled = confirms.pending > 0 && settled === before && connection.blocked === undefined;
+    // A long message on a slow link moves.
+    const isMoving = connection.progress >= 0 && connection.progress !== progress;
+    const isStalled = confirms.pending > 0 && settled === before && !isMoving &&
+      connection.blocked === undefined;
     before = settled;
+    progress = connection.progress;
     if (!isStalled) {
       isRead = false;
       waiting = Math.min(waiting, 1);
@@ -51,6 +63,6 @@ export function watchConfirms(connection: AmqpConnection, channel: Channel, conf
     } else if (waiting > 0) waiting++;
     else ask(settled);
   };
-  const timer = setInterval(check, CHECK_MS);
+  const timer = setInterval(check, interval);
   channel.closed.then(() => clearInterval(timer));
 }

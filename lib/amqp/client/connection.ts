@@ -83,6 +83,11 @@ export class AmqpConnection implements StreamSink, FrameSink {
     return this.encoder.out.length >= HIGH_WATER;
   }
 
+  /** How many bytes of the current write the system has taken; -1 when all output is written. */
+  get progress(): number {
+    return this.#flight === undefined ? -1 : this.#stream.taken;
+  }
+
   /** Whether the connection is closed or closing. */
   get over(): boolean {
     return this.#over || this.#closing || this.#last !== undefined;

@@ -210,44 +210,6 @@ describe("AMQP consumer", () => {
       }
     }));
 
-  it("stalled deliveries - the consumer connects again if nothing explains why ready messages are not delivered", async () => {
-    const cases = [
-      ["all delivered messages are acknowledged", 2, { messageCount: 3, consumerCount: 1 }, 2],
-      ["one is not", 1, { messageCount: 3, consumerCount: 1 }, 1],
-      ["a stream, which counts all its messages", 2, { messageCount: 5, consumerCount: 0 }, 1],
-      ["an empty queue", 2, { messageCount: 0, consumerCount: 1 }, 1],
-    ] as const;
-    const connectionsOf = async (acknowledged: number, counts: object) => {
-      let count = 0;
-      await serve({
-        answers: () => ({ ...ANSWERS, "queue.declare": ["queue.declare-ok", { queue: "q", ...counts }] }),
-        on(served, name, channel) {
-          if (name === "basic.consume" && served.number === 0) served.deliver(channel, 1, 2);
-        },
-      }, async (url, connections) => {
-        const consumer = new Consumer(parseAmqpUrl(url), "q", {
-          reconnect,
-          onDelivery({ deliveryTag }) {
-            const receipt = { generation: consumer.generation, tag: deliveryTag };
-            if (deliveryTag <= acknowledged) consumer.ack(receipt, false);
-          },
-        });
-        await deadline(consumer.start(), 5000, "the start");
-        await new Promise((resolve) => setTimeout(resolve, 12_000));
-        await consumer.close();
-        count = connections.length;
-      });
-      return count;
-    };
-    const counts = await Promise.all(
-      cases.map(([, acknowledged, counts]) => connectionsOf(acknowledged, counts)),
-    );
-    assert.deepEqual(
-      cases.map(([what], i) => [what, counts[i]]),
-      cases.map(([what, , , expected]) => [what, expected]),
-    );
-  });
-
   for (
     const [code, text] of [[404, "NOT_FOUND - no queue 'q'"], [405, "RESOURCE_LOCKED - queue 'q'"]] as const
   ) {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, describe, it } from "node:test";
+import { Consumer } from "../../../../lib/amqp/client/consumer.ts";
 import { connectBroker } from "../../../../lib/amqp/client/link.ts";
 import { askFirst } from "../../../../lib/amqp/client/http_api.ts";
 import { type ClusterOptions, nearLeader } from "../../../../lib/amqp/client/near_leader.ts";
@@ -10,6 +11,8 @@ import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import { openBroker } from "../../../../lib/broker/open.ts";
 import type { LinkEvent, LinkOptions } from "../../../../lib/link/options.ts";
 import { issue, selfSigned } from "../../../support/certificates.ts";
+import { deadline, waitFor } from "../../../support/helpers.ts";
+import { ANSWERS, type Script, serve } from "../../../support/scripted_broker.ts";
 import { freePort } from "../../../support/mqcat.ts";
 
 /** What an HTTP API says about a queue, and the ports of its nodes. */
@@ -77,6 +80,33 @@ describe("hosts", () => {
         `http://127.0.0.1:${two} (connection refused): check its URL, or enable it with ` +
         "'rabbitmq-plugins enable rabbitmq_management'",
     });
+  });
+
+  it("a queue that is away at one host, such as a stream without a replica there, is looked for at the next one", async () => {
+    const close = {
+      replyCode: 406,
+      replyText: "PRECONDITION_FAILED - queue 's' does not have a replica on the local node",
+      classId: 60,
+      methodId: 20,
+    };
+    const without: Script = { answers: () => ({ ...ANSWERS, "basic.consume": ["channel.close", close] }) };
+    await serve(without, (first, refused) =>
+      serve({}, async (second, served) => {
+        const events: string[] = [];
+        const consumer = new Consumer(parseAmqpUrl(`${first},${new URL(second).host}`), "s", {
+          onDelivery: () => {},
+          awayPatience: Infinity,
+          onEvent: (event) => void (event.type === "away" && events.push(event.error.message)),
+        });
+        await deadline(consumer.start(), 5000, "the start");
+        assert.equal(consumer.broker, second);
+        assert.deepEqual([refused.length, served.length, events.length], [1, 1, 1]);
+        assert.match(events[0]!, /queue 's' is away for now: .*does not have a replica/);
+        // The other host is still tried.
+        served[0]!.socket.destroy();
+        await waitFor(() => served.length === 2);
+        await consumer.close();
+      }));
   });
 
   it("TLS - each host has a certificate for its own name, and a wrong one only excludes that host", async () => {
