@@ -263,7 +263,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "context show",
     group: "Context",
-    summary: "show a context, and what has chosen it",
+    summary: "show a context, and which setting chose it",
     load: () => import("./context/show.ts"),
   },
   {

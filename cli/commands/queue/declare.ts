@@ -45,7 +45,7 @@ const limits = group("Limits", {
 });
 
 export default command({
-  argument: ["<queue...>", "the queues to declare; they are durable without --not-durable"],
+  argument: ["<queue...>", "the queues to declare; durable unless --not-durable is given"],
   options: { ...broker, ...kind, ...limits },
   examples,
   action({ session, values, operands }) {

@@ -13,7 +13,7 @@ import { print } from "./print.ts";
 const COLUMNS = ["name", "type", "ready", "unacked", "consumers"];
 
 export default command({
-  argument: ["[pattern]", "list only the queues with such names; * is any text"],
+  argument: ["[pattern]", "list only the queues with matching names; * stands for any text"],
   options: {
     ...broker,
     ...http,

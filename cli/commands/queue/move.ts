@@ -19,7 +19,7 @@ export default command({
     ...leader,
     ...selecting,
     ...group("Broker", {
-      toUrl: option("--to-url <url>", "the broker of the second queue, when it is another one", word),
+      toUrl: option("--to-url <url>", "the broker of the second queue, if it is not that of the first", word),
       toPasswordFile: option(
         "--to-password-file <path>",
         "read the password of --to-url from this file (default: $MQCAT_TO_PASSWORD)",

@@ -28,7 +28,7 @@ export default command({
       ...declaring,
       publisherId: option(
         "--publisher-id <id>",
-        "put each line of this publisher into a stream once, also when the same input is put again (RabbitMQ)",
+        "store each line of this publisher in a stream once, even if the same input is put again (RabbitMQ)",
         word,
       ),
     }),

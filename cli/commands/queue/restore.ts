@@ -8,7 +8,7 @@ import { httpOf, targetOf, withConnection } from "../../queue/target.ts";
 export default command({
   argument: [
     "<file> [queue...]",
-    "a dump, of 'queue dump' (- is stdin); and the queues to restore, as names or patterns with * (default: all)",
+    "a file that 'queue dump' has written (- is stdin); and the queues to restore, as names or patterns with * (default: all)",
   ],
   options: { ...broker, ...http },
   examples,

@@ -6,7 +6,7 @@ import { checkNames } from "../../queue/existence.ts";
 import { watch } from "../../queue/top/watch.ts";
 
 export default command({
-  argument: ["[pattern]", "show only the queues with such names; * is any text"],
+  argument: ["[pattern]", "show only the queues with matching names; * stands for any text"],
   options: {
     ...broker,
     ...http,

@@ -22,10 +22,10 @@ export default command({
     ...broker,
     ...http,
     ...group("Events", {
-      queue: option("--queue <name>", "only what concerns this queue", word),
+      queue: option("--queue <name>", "only events of this queue", word),
       connection: option(
         "--connection <text>",
-        "only what a client does whose user name or connection contains this text",
+        "only events of clients whose user name or address contains this text",
         word,
       ),
     }),

@@ -133,7 +133,10 @@ export function dumping({ peeks, queue, test, well, ready }: QueueContext): void
     const missing = await queue(["dump", dir.file("no"), "sale*", "--force"]);
     assert.deepEqual([missing.code, missing.stderr], [1, "mqcat: queue dump: there is no queue 'sale*'\n"]);
     assert.match((await queue(["restore", dir.file("no")])).stderr, /cannot be read/);
-    assert.match((await queue(["restore", dir.path])).stderr, /cannot be read: it is a directory\n$/);
+    assert.match(
+      (await queue(["restore", dir.path])).stderr,
+      /cannot be read: it is a directory, not a file\n$/,
+    );
     for (const [args, stdin] of [[[dir.file("no")], ""], [["-"], ""], [["-", "sale"], dump]] as const) {
       const { code } = await run(["queue", "restore", "--data", dir.file("data"), ...args], { stdin });
       assert.deepEqual(

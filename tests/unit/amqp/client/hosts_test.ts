@@ -101,7 +101,7 @@ describe("hosts", () => {
         await deadline(consumer.start(), 5000, "the start");
         assert.equal(consumer.broker, second);
         assert.deepEqual([refused.length, served.length, events.length], [1, 1, 1]);
-        assert.match(events[0]!, /queue 's' is away for now: .*does not have a replica/);
+        assert.match(events[0]!, /queue 's' is unavailable: .*does not have a replica/);
         // The other host is still tried.
         served[0]!.socket.destroy();
         await waitFor(() => served.length === 2);
