@@ -105,9 +105,10 @@ class StoredContext implements Context {
     const { "password-command": command, "password-file": file } = this.#entries;
     if (command !== undefined) return this.#secret ??= this.#run(command);
     if (file !== undefined) return this.#read(pathIn(this.file, file));
+    if (!isNamed(this.url(system))) return undefined;
     // An empty password is never the right one of a login that needs one.
     const password = passwordOf(system);
-    if (password || !mayAsk || !isNamed(this.url(system))) return password;
+    if (password || !mayAsk) return password;
     return this.#secret ??= askPassword(this.name);
   }
 

@@ -15,10 +15,7 @@ export default command({
   options: { ...broker, ...selecting, ...ending, ...dryRun },
   examples,
   async action({ session, values, operands }) {
-    const [queue] = operands;
-    if (queue === undefined || operands.length > 1) {
-      throw new UsageError("delete-messages deletes messages of one queue");
-    }
+    const [queue = ""] = operands;
     checkNames(operands);
     if (values.where === undefined && values.count === undefined) {
       throw new UsageError(

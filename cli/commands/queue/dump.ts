@@ -1,6 +1,5 @@
 import examples from "../../cheats/queue-dump.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
-import { UsageError } from "../../app/errors.ts";
 import { broker, http } from "../../options/broker.ts";
 import { filterOf, where } from "../../options/where.ts";
 import { Dump } from "../../queue/dump/dump.ts";
@@ -25,8 +24,7 @@ export default command({
     }),
   },
   examples,
-  async action({ session, values, operands: [path, ...operands] }) {
-    if (path === undefined) throw new UsageError("expected a file (try: mqcat queue dump backup.jsonl.gz)");
+  async action({ session, values, operands: [path = "", ...operands] }) {
     checkNames([path], "the file");
     checkNames(operands);
     const target = targetOf(session, values);

@@ -1,6 +1,5 @@
 import examples from "../../cheats/queue-get.md" with { type: "text" };
 import { command, group } from "../../app/command.ts";
-import { UsageError } from "../../app/errors.ts";
 import { getAll } from "../../brokers/get.ts";
 import { checkTaking } from "../../brokers/receive.ts";
 import { broker, leader } from "../../options/broker.ts";
@@ -25,7 +24,6 @@ export default command({
   },
   examples,
   action({ session, values, operands }) {
-    if (operands.length > 1) throw new UsageError("messages are taken from one queue");
     checkTaking(values);
     checkNames(operands);
     const style = styleOf(session, values, false);

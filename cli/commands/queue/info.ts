@@ -10,7 +10,6 @@ import type { BrokerAddress } from "../../../lib/amqp/client/url.ts";
 import { messageOf, UnreachableError } from "../../../lib/errors.ts";
 import examples from "../../cheats/queue-info.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
-import { UsageError } from "../../app/errors.ts";
 import type { Session } from "../../app/session.ts";
 import { broker, http } from "../../options/broker.ts";
 import { checkNames, requireQueue } from "../../queue/existence.ts";
@@ -45,7 +44,6 @@ export default command({
   },
   examples,
   action({ session, values, operands }) {
-    if (operands.length > 1) throw new UsageError("info is about one queue");
     checkNames(operands);
     const queue = operands[0]!;
     const target = targetOf(session, values);

@@ -1,6 +1,5 @@
 import examples from "../../cheats/queue-peek.md" with { type: "text" };
 import { command, group } from "../../app/command.ts";
-import { UsageError } from "../../app/errors.ts";
 import { broker, leader } from "../../options/broker.ts";
 import { consuming, prefetch } from "../../options/brokers.ts";
 import { ending, output } from "../../options/options.ts";
@@ -45,7 +44,6 @@ export default command({
   },
   examples,
   async action({ session, values, operands }) {
-    if (operands.length > 1) throw new UsageError("peek shows one queue");
     checkNames(operands);
     const style = styleOf(session, values, false);
     const { count = COUNT, timeout = TIMEOUT_MS } = values;

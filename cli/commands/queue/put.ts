@@ -43,9 +43,6 @@ export default command({
     if ((queue === undefined) === (exchange === undefined)) {
       throw new UsageError("name either a queue or an exchange (try: mqcat queue put jobs)");
     }
-    if (operands.length > 1) {
-      throw new UsageError("messages are put into one queue (an exchange can fan them out)");
-    }
     if (queue !== undefined && topic !== undefined) {
       throw new UsageError("-t is the routing key for --exchange; a queue is reached by its name");
     }

@@ -40,10 +40,7 @@ export default command({
   },
   examples,
   async action({ session, values, operands }) {
-    const [from] = operands;
-    if (from === undefined || operands.length > 1) {
-      throw new UsageError("redrive empties one queue of dead letters (try: mqcat queue redrive failed)");
-    }
+    const [from = ""] = operands;
     if (values.declare && values.to === undefined) {
       throw new UsageError("--declare needs --to: it creates that queue");
     }

@@ -1,6 +1,5 @@
 import examples from "../../cheats/queue-restore.md" with { type: "text" };
 import { command } from "../../app/command.ts";
-import { UsageError } from "../../app/errors.ts";
 import { broker, http } from "../../options/broker.ts";
 import { Restore } from "../../queue/dump/restore.ts";
 import { checkNames } from "../../queue/existence.ts";
@@ -13,10 +12,7 @@ export default command({
   ],
   options: { ...broker, ...http },
   examples,
-  async action({ session, values, operands: [path, ...operands] }) {
-    if (path === undefined) {
-      throw new UsageError("expected a file (try: mqcat queue restore backup.jsonl.gz)");
-    }
+  async action({ session, values, operands: [path = "", ...operands] }) {
     checkNames([path], "the file");
     checkNames(operands);
     const target = targetOf(session, values, true);

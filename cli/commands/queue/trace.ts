@@ -13,7 +13,7 @@ import type { Origin } from "../../brokers/systems.ts";
 import type { Output } from "../../io/output.ts";
 import { broker, http } from "../../options/broker.ts";
 import { ending } from "../../options/options.ts";
-import { checkNames, requireExchange } from "../../queue/existence.ts";
+import { checkNames, requireExchange, requireQueue } from "../../queue/existence.ts";
 import { type BrokerTarget, targetOf } from "../../queue/target.ts";
 import { TRACE, traceFilter, traceKeys, traceWriter } from "../../queue/trace.ts";
 
@@ -35,9 +35,11 @@ export default command({
   },
   examples,
   async action({ session, values }) {
-    if (values.queue !== undefined) checkNames([values.queue]);
+    const { queue } = values;
+    if (queue !== undefined) checkNames([queue]);
     const target = targetOf(session, values);
     const { brokers, link } = target;
+    let isFound = queue === undefined;
     const open = (events: InletEvents, prefetch: number) =>
       subscribe({ brokers, name: TRACE }, {
         ...link,
@@ -46,6 +48,9 @@ export default command({
         topics: traceKeys(values),
         prepare: async (connection) => {
           await requireExchange(connection, TRACE);
+          // A queue that is deleted later is no mistake.
+          if (!isFound) await requireQueue(connection, queue!);
+          isFound = true;
           if (!connection.peeks) await explainSilence(session, target);
         },
       });

@@ -137,8 +137,14 @@ export function dumping({ peeks, queue, test, well, ready }: QueueContext): void
       (await queue(["restore", dir.path])).stderr,
       /cannot be read: it is a directory, not a file\n$/,
     );
-    const folder = await run(["queue", "restore", "--data", dir.file("data"), dir.file("no")]);
-    assert.deepEqual([folder.code, fs.existsSync(dir.file("data"))], [2, false]);
+    for (const [args, stdin] of [[[dir.file("no")], ""], [["-"], ""], [["-", "sale"], dump]] as const) {
+      const { code } = await run(["queue", "restore", "--data", dir.file("data"), ...args], { stdin });
+      assert.deepEqual(
+        [code, fs.existsSync(dir.file("data"))],
+        [args[0] === "-" ? 1 : 2, false],
+        args.join(" "),
+      );
+    }
     const other = await queue(["restore", path, "sale"]);
     assert.deepEqual(
       [other.code, other.stderr],
