@@ -148,7 +148,11 @@ const DIAGNOSTICS = group("Diagnostics", {
 
 /** The option of commands that listen or connect: a file that is written when they are ready. */
 export const readiness = group("Endpoints", {
-  readyFile: option("--ready-file <path>", "write the real endpoints to this file or FIFO once ready", word),
+  readyFile: option(
+    "--ready-file <path>",
+    "write the endpoints, with the chosen ports, to this file or FIFO when ready",
+    word,
+  ),
 });
 
 /** Defines a command, and adds the diagnostic options. */
@@ -309,13 +313,20 @@ async function reword(
   );
   if (excess !== null) {
     const limit = Number(excess[1]);
-    const remedy = usage.includes("[pattern]") ? " (quote a pattern for the shell: 'fail*')" : "";
+    const remedy = usage.includes("[pattern]")
+      ? " (quote a pattern for the shell: 'fail*')"
+      : usage.startsWith("mqcat queue put ")
+      ? " (-D TEXT sends a text)"
+      : "";
     return `too many arguments: expected ${limit === 0 ? "options only" : limit}, received '${
       excess[2]
     }'${remedy}`;
   }
   const [first, ...rest] = error.message.replace(/^error: /, "").split("\n");
   if (error.code === "commander.missingArgument") return `${first} (${usage})`;
+  if (error.code === "commander.optionMissingArgument") {
+    return first!.replace(/argument missing$/, "needs a value");
+  }
   const unknown = /^unknown option '([^'=]+)/.exec(first!);
   const hint = unknown === null ? undefined : await explain(unknown[1]!);
   // The command that has the option is a better hint than a similar name here.

@@ -2,6 +2,7 @@ import process from "node:process";
 import { messageOf } from "../../lib/errors.ts";
 import { FilterError } from "../../lib/filter/filter_error.ts";
 import { hintFor } from "./errors.ts";
+import { fileReason } from "./file_error.ts";
 import { writeStderr } from "./stderr.ts";
 
 /** How much is written to stderr: only errors; also warnings and notes; every event; everything with stack traces. */
@@ -133,7 +134,7 @@ function printable(text: string): string {
 /** The text of an error for a line on stderr: it starts in lower case, and ends with the options that help. */
 export function phrase(error: unknown): string {
   const hint = hintFor(error);
-  const text = `${messageOf(error)}${hint === undefined ? "" : ` (${hint})`}`;
+  const text = `${fileReason(error) ?? messageOf(error)}${hint === undefined ? "" : ` (${hint})`}`;
   return /^[A-Z][a-z ]/.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text;
 }
 

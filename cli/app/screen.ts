@@ -74,8 +74,9 @@ export class Screen {
   readonly #leave = (): void => {
     if (!this.#isOn) return;
     this.#isOn = false;
-    write(LEAVE);
-    process.stdin.setRawMode(false);
+    // A terminal that has hung up refuses both.
+    attempt(() => fs.writeSync(1, LEAVE));
+    attempt(() => process.stdin.setRawMode(false));
   };
 
   readonly #read = (bytes: Uint8Array): void => {
@@ -103,6 +104,17 @@ function write(text: string): void {
   try {
     fs.writeSync(1, text);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    // A terminal that has hung up. The system tells only the first process in it.
+    if (code === "EIO") process.kill(process.pid, "SIGHUP");
+    else if (code !== "EAGAIN") throw error;
+  }
+}
+
+function attempt(action: () => void): void {
+  try {
+    action();
+  } catch {
+    // Nothing depends on it.
   }
 }

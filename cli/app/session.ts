@@ -1,7 +1,7 @@
 import fs from "node:fs";
 import os from "node:os";
 import process from "node:process";
-import { EXIT, exitCodeOf, signalCode, StoppedError } from "./errors.ts";
+import { EXIT, exitCodeOf, signalCode, StoppedError, UsageError } from "./errors.ts";
 import { phrase, Reporter, type Verbosity } from "./reporter.ts";
 
 /** The diagnostic options and `--ready-file`, if the command has them. */
@@ -169,6 +169,7 @@ export class Session {
     if (path === undefined || endpoints.length === 0) return;
     const text = `${endpoints.join("\n")}\n`;
     const kind = fs.lstatSync(path, { throwIfNoEntry: false });
+    if (kind?.isDirectory()) throw new UsageError(`--ready-file '${path}': it is a directory, not a file`);
     if (isDescriptor(path) || kind !== undefined && !kind.isFile() && !kind.isSymbolicLink()) {
       // Opening a FIFO would wait for its reader. A device must not be replaced.
       return fs.writeFile(path, text, (error) => {
@@ -182,7 +183,7 @@ export class Session {
       fs.writeFileSync(draft, text, { flag: "wx" });
       fs.renameSync(draft, path);
     } catch (error) {
-      throw new Error(`--ready-file '${path}': ${phrase(error)}`, { cause: error });
+      throw new UsageError(`--ready-file '${path}': ${phrase(error)}`);
     }
   }
 

@@ -1,6 +1,6 @@
 /** Parsers for the values of options. Their errors are shown after the option and its text. */
 import { messageOf } from "../../lib/errors.ts";
-import { brokerSystemOf } from "../../lib/patterns/address.ts";
+import { BROKER_SYSTEMS, brokerSystemOf } from "../../lib/patterns/address.ts";
 import { type Endpoint, parseEndpoint } from "../../lib/transport/endpoint.ts";
 import { checkIdentity } from "../../lib/zmq/options.ts";
 import { parseRoutingId } from "../records/routing_id.ts";
@@ -40,7 +40,8 @@ export function integer(least: number, most = Number.MAX_SAFE_INTEGER): (text: s
   return (text) => {
     const value = Number(text);
     if (!/^\d+$/.test(text) || value < least || value > most) {
-      throw new Error(`expected a whole number from ${least} ${most < 2 ** 53 - 1 ? `to ${most}` : "on"}`);
+      const range = most < 2 ** 53 - 1 ? `from ${least} to ${most}` : `of at least ${least}`;
+      throw new Error(`expected a whole number ${range}`);
     }
     return value;
   };
@@ -51,7 +52,7 @@ export function rate(text: string): number {
   const match = /^(\d+(?:\.\d+)?)([kM])?(?:\/(s|m|h))?$/.exec(text);
   const factor = match?.[2] === "k" ? 1000 : match?.[2] === "M" ? 1_000_000 : 1;
   const value = match === null ? 0 : Number(match[1]) * factor * 1000 / UNITS[match[3] ?? "s"]!;
-  if (!(value > 0)) throw new Error("expected messages for each second, such as 100 or 100/s");
+  if (!(value > 0)) throw new Error("expected messages per second, such as 100 or 100/s");
   return value;
 }
 
@@ -87,6 +88,11 @@ export function endpoint(value: string): Endpoint {
     // The rest of the address may have a password.
     throw new UsageError(
       `'${system}:…' is the address of a broker: pub, sub, push, pull, req and rep take one, as their only operand`,
+    );
+  }
+  if (Object.hasOwn(BROKER_SYSTEMS, value)) {
+    throw new UsageError(
+      `'${value}' is not an address (try ${value}:NAME at the broker in use, or ${value}://host/…)`,
     );
   }
   try {

@@ -183,7 +183,7 @@ export function contextOf(
 interface Login extends Address {
   readonly user: string | undefined;
   readonly password: string | undefined;
-  /** Whether the URL contains the password. Default: whether there is one */
+  /** Whether the URL contains the password, or needs none from elsewhere. Default: whether there is one */
   readonly hasPassword?: boolean;
   /** The names of the parameters that have no effect. */
   readonly ignored?: readonly string[] | undefined;
@@ -235,7 +235,10 @@ export function reach<A extends Login>(
   };
 }
 
-/** Fills in the password: that of `--password-file`, else for addresses without one that of the environment. */
+/**
+ * Fills in the password: that of `--password-file` or of the context, else that of the environment for users without one
+ * in the URL. The environment is not about guest in a URL without a user.
+ */
 function withPassword<A extends Login>(
   addresses: readonly A[],
   { passwordFile, passwordVariable, context }: LoginValues,
@@ -251,7 +254,9 @@ function withPassword<A extends Login>(
     if (password === undefined) return addresses;
     return addresses.map((address) => {
       const { user, password: own, hasPassword = own !== undefined } = address;
-      return hasPassword || user === undefined ? address : { ...address, password };
+      // The URL of a context has no password.
+      const isKnown = context === undefined && hasPassword;
+      return isKnown || user === undefined ? address : { ...address, password };
     });
   }
   let password: string;

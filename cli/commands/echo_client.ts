@@ -16,7 +16,10 @@ export default command({
   options: {
     ...readiness,
     ...group("Messages", {
-      data: list("-D, --data <text>", "send this text instead of reading stdin (repeats)", text),
+      data: {
+        ...list("-D, --text <text>", "send this text instead of reading stdin (repeats)", text),
+        formerly: "--data",
+      },
       file: list("-F, --file <path>", "send this file instead of reading stdin (repeats)", word),
     }),
     ...group("Timing", { timeout: ending.timeout }),

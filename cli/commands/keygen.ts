@@ -42,7 +42,9 @@ function write(path: string, text: string): void {
   } catch (error) {
     const taken = (error as NodeJS.ErrnoException).code === "EEXIST";
     throw new Error(
-      taken ? `'${path}' is there already, and is not overwritten (choose another name)` : phrase(error),
+      taken
+        ? `'${path}' exists, and is not overwritten (choose another name)`
+        : `'${path}' cannot be written: ${phrase(error)}`,
       { cause: error },
     );
   }

@@ -263,7 +263,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "context show",
     group: "Context",
-    summary: "show a context, and what has chosen it",
+    summary: "show a context, and which setting chose it",
     load: () => import("./context/show.ts"),
   },
   {
@@ -314,4 +314,8 @@ export const ALIASES: Readonly<Record<string, string>> = {
   "queue remove": "queue delete",
   "queue ls": "queue list",
   "queue create": "queue declare",
+  "context create": "context add",
+  "context delete": "context rm",
+  "context ls": "context list",
+  "context remove": "context rm",
 };

@@ -60,6 +60,12 @@ export default command({
 
 /** @throws {UsageError} the operand is malformed, or its transport cannot be probed */
 function target(operand: string): Endpoint {
+  const short = /^(\w+):(?:\D|$)/.exec(operand)?.[1] ?? "";
+  if (short in SCHEMES && !operand.includes("://")) {
+    throw new UsageError(
+      `'${short}:…' is at the broker in use: probe needs its address (try ${short}://localhost)`,
+    );
+  }
   const url = /^(\w+):\/\/(?:[^/@]*@)?([^/]*)/.exec(operand);
   const [scheme, port] = SCHEMES[url?.[1] ?? ""] ?? [];
   const host = url?.[2] ?? "";

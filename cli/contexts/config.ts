@@ -5,6 +5,7 @@ import path from "node:path";
 import process from "node:process";
 import { parse, stringify } from "smol-toml";
 import { messageOf } from "../../lib/errors.ts";
+import { phrase } from "../app/reporter.ts";
 import { BROKER_SYSTEMS, type BrokerSystem } from "../../lib/patterns/address.ts";
 import { UsageError } from "../app/errors.ts";
 import { userFile } from "./files.ts";
@@ -40,7 +41,9 @@ export function readUserConfig(): Config {
     text = fs.readFileSync(file, "utf8");
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw new UsageError(messageOf(error));
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") {
+      throw new UsageError(`'${file}': ${phrase(error)}`);
+    }
   }
   return parseConfig(file, text);
 }

@@ -1,10 +1,10 @@
 /** The context of a command: a named broker, with its login. */
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
-import { messageOf } from "../../lib/errors.ts";
 import type { BrokerSystem } from "../../lib/patterns/address.ts";
 import { UsageError } from "../app/errors.ts";
 import { passwordOf } from "../app/environment.ts";
+import { phrase } from "../app/reporter.ts";
 import type { Context, ContextTls } from "../options/context.ts";
 import { type Config, type Entries, pathIn, readUserConfig } from "./config.ts";
 import { askPassword } from "./prompt.ts";
@@ -105,9 +105,10 @@ class StoredContext implements Context {
     const { "password-command": command, "password-file": file } = this.#entries;
     if (command !== undefined) return this.#secret ??= this.#run(command);
     if (file !== undefined) return this.#read(pathIn(this.file, file));
+    if (!isNamed(this.url(system))) return undefined;
     // An empty password is never the right one of a login that needs one.
     const password = passwordOf(system);
-    if (password || !mayAsk || !isNamed(this.url(system))) return password;
+    if (password || !mayAsk) return password;
     return this.#secret ??= askPassword(this.name);
   }
 
@@ -132,7 +133,7 @@ class StoredContext implements Context {
     try {
       return fs.readFileSync(file, "utf8").replace(/\r?\n$/, "");
     } catch (error) {
-      throw new UsageError(`the password-file of context '${this.name}' cannot be read: ${messageOf(error)}`);
+      throw new UsageError(`the password-file of context '${this.name}' cannot be read: ${phrase(error)}`);
     }
   }
 }

@@ -1,7 +1,7 @@
 import { connectEcho } from "../../lib/echo/client.ts";
 import type { EchoClient } from "../../lib/echo/client_types.ts";
 import { CertificateError, UnreachableError } from "../../lib/errors.ts";
-import { type Endpoint, formatEndpoint } from "../../lib/transport/endpoint.ts";
+import { type Endpoint, formatEndpoint, isLoopback } from "../../lib/transport/endpoint.ts";
 import { isTerminal } from "../../lib/transport/runtime/stdout.ts";
 import { carries } from "../../lib/transport/schemes/table.ts";
 import type { TlsOptions } from "../../lib/transport/stream.ts";
@@ -171,7 +171,8 @@ export class EchoConversation {
   }
 
   #withRemedy(error: UnreachableError): UnreachableError {
-    if (error instanceof CertificateError) return error;
+    // Only on this machine can the user start it.
+    if (error instanceof CertificateError || !isLoopback(this.#endpoint)) return error;
     const remedy = `mqcat echo-server ${formatEndpoint(this.#endpoint)} starts a server there`;
     return new UnreachableError(`${error.message} (${remedy})`, { cause: error });
   }

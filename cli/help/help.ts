@@ -62,14 +62,17 @@ async function about(words: string[], dispatch: Dispatch): Promise<number> {
 
 /** The message that a command does not exist. */
 export function unknownCommand(typed: string): string {
+  if (typed.startsWith("-")) {
+    return `there is no option '${typed}' before a command (try mqcat COMMAND ${typed}, or mqcat --help)`;
+  }
   const names = COMMANDS.map(({ name }) => name);
   const known = [...names, ...Object.keys(ALIASES)];
   const family = /^\S+ /.exec(typed)?.[0] ?? "";
   const siblings = known.filter((name) => name.startsWith(family)).map((name) => name.slice(family.length));
   const near = nearest(typed.slice(family.length), siblings);
-  const similar = (near && family + near) ??
-    // `mqcat purge` for `mqcat queue purge`.
-    names.find((name) => name.endsWith(` ${typed}`)) ??
+  // `mqcat purge` for `mqcat queue purge`.
+  const similar = names.find((name) => name.endsWith(` ${typed}`)) ??
+    (near && family + near) ??
     (TOPICS.includes(typed) ? `help ${typed}` : undefined);
   const meant = similar === undefined ? "" : ` (did you mean ${similar}?)`;
   return `there is no command '${typed}'${meant}; mqcat --help lists them`;

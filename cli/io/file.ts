@@ -22,7 +22,7 @@ export function openFile(path: string): ByteReader {
   if (path === "-") return new DescriptorReader(0);
   try {
     const fd = fs.openSync(path, "r");
-    if (fs.fstatSync(fd).isDirectory()) throw new Error("it is a directory");
+    if (fs.fstatSync(fd).isDirectory()) throw new Error("it is a directory, not a file");
     const head = Buffer.alloc(GZIP.length);
     const isZipped = isRegularFile(fd) && fs.readSync(fd, head, 0, head.length, 0) === head.length &&
       GZIP.every((byte, at) => head[at] === byte);

@@ -63,21 +63,8 @@ function readFile(session: Session, path: string): Uint8Array | Input {
   try {
     return fs.readFileSync(path);
   } catch (error) {
-    throw new UsageError(`-F '${path}': ${reasonOf(error)}`);
+    throw new UsageError(`-F '${path}': ${phrase(error)}`);
   }
-}
-
-/** Why a file cannot be read, in plain words. */
-function reasonOf(error: unknown): string {
-  switch ((error as NodeJS.ErrnoException).code) {
-    case "EISDIR":
-      return "it is a directory, not a file";
-    case "ENOENT":
-      return "there is no such file";
-    case "EACCES":
-      return "permission denied";
-  }
-  return phrase(error);
 }
 
 /** A fixed list of messages, sent once or repeatedly. One of them may be the whole of stdin. */

@@ -16,7 +16,7 @@ const shuffle = flag(
 
 const nearLeader = flag(
   "--near-leader",
-  "connect to the host with the leader of the queue, by the HTTP API; if it is not known, in the order of the list",
+  "connect to the host with the leader of the queue, as the HTTP API says; if it is unknown, in the order of the list",
 );
 
 const httpApi = option(

@@ -65,7 +65,7 @@ export const asking = {
   ...group(ALL, {
     jobs: option(
       "-j, --jobs <number>",
-      "how many requests may be without a reply; the replies keep the order (default: 1)",
+      "how many requests may wait for a reply; replies are printed in order (default: 1)",
       integer(1, 65535),
     ),
   }),

@@ -94,9 +94,14 @@ export function reloadedTls(session: Session, values: TlsValues, requireClientCe
 }
 
 function read(name: string, path: string): string {
+  let text: string;
   try {
-    return fs.readFileSync(path, "utf8");
+    text = fs.readFileSync(path, "utf8");
   } catch (error) {
     throw new UsageError(`${name} '${path}': ${phrase(error)}`);
   }
+  if (!text.includes("-----BEGIN ")) {
+    throw new UsageError(`${name} '${path}': it is not a PEM file (no line has -----BEGIN)`);
+  }
+  return text;
 }

@@ -5,6 +5,6 @@ import { SORT_COLUMNS } from "../queue/top/columns.ts";
 
 export const table = group("Table", {
   sort: option("--sort <column>", "sort by this column (default: ready)", oneOf(...SORT_COLUMNS)),
-  reverse: flag("--reverse", "show the other end first: the smallest numbers, the last names"),
+  reverse: flag("--reverse", "reverse the order: the smallest numbers, or the last names, first"),
   interval: option("-i, --interval <duration>", "the time between two samples (default: 1s)", duration),
 });

@@ -71,8 +71,19 @@ export async function namesExchange(
   return isExchange;
 }
 
-/** @throws {UsageError} a name is empty: for an empty queue name AMQP creates a queue with a generated name */
-export function refuseEmptyNames(names: readonly string[], what = "a queue"): void {
+/**
+ * @throws {UsageError} a name is empty, for which AMQP creates a queue with a generated name; or it is the address of a
+ * queue, which may have a password
+ */
+export function checkNames(
+  names: readonly string[],
+  what: "a queue" | "an exchange" | "the file" = "a queue",
+): void {
+  if (what !== "the file" && names.some((name) => /^amqps?:\/\//i.test(name))) {
+    throw new UsageError(
+      `expected the name of ${what}, received an address: --url amqp://host/vhost names the broker`,
+    );
+  }
   if (!names.includes("")) return;
   throw new UsageError(`the name of ${what} must not be empty (is a variable of the shell not set?)`);
 }

@@ -200,7 +200,9 @@ function reportKept(
     ? ""
     : ", and the messages after them were not read";
   session.reporter.error(
-    `${messages(keptCount)} stay in '${from}': ${reasons}${unread} (--to QUEUE moves them there)`,
+    `${messages(keptCount)} ${
+      keptCount === 1 ? "stays" : "stay"
+    } in '${from}': ${reasons}${unread} (--to QUEUE moves them there)`,
   );
   session.exitCode = EXIT.undelivered;
 }

@@ -10,7 +10,7 @@ import type { Session } from "../app/session.ts";
 import type { Origin, OriginValues, Patterns, Sink } from "../brokers/systems.ts";
 import { requireForce } from "../options/where.ts";
 import { requireDeadLetters } from "./dead_letters.ts";
-import { refuseEmptyKeys, refuseEmptyNames, requireExchange, requireQueue } from "./existence.ts";
+import { checkNames, refuseEmptyKeys, requireExchange, requireQueue } from "./existence.ts";
 import { explainOffset, fromOffset, isStream, notAStream, offsetOf, startOf } from "./streams.ts";
 import { argument, type BrokerTarget, targetAt } from "./target.ts";
 
@@ -60,7 +60,7 @@ export const patterns: Patterns = {
       throw new UsageError(`requests go to --exchange or to the queue '${name}' of the address: choose one`);
     }
     refuseEmptyKeys([topic]);
-    refuseEmptyNames([exchange ?? " "], "an exchange");
+    checkNames([exchange ?? " "], "an exchange");
     const queue = exchange === undefined ? queueOf({ brokers, name }) : undefined;
     return {
       ...target,

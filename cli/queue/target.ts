@@ -149,7 +149,7 @@ type Work = (connection: AmqpConnection, broker: string) => Promise<void>;
 /**
  * Connects once, runs `work`, and closes the connection.
  *
- * @param waiting waits for a queue that is away for now, at most for `timeout`, in milliseconds. Default: it is an error
+ * @param waiting waits for a queue that is unavailable, at most for `timeout`, in milliseconds. Default: it is an error
  */
 export async function withConnection(
   target: BrokerTarget,

@@ -50,7 +50,12 @@ export async function statsOf(session: Session, options: StatsOptions): Promise<
     clearInterval(timer);
     screen?.close();
     counts.finish();
-    printPage(json ? recordLine(counts) : tableLines(counts).join("\n"));
+    try {
+      printPage(json ? recordLine(counts) : tableLines(counts).join("\n"));
+    } catch (error) {
+      // A terminal that has hung up shows nothing more.
+      if (session.signal !== "SIGHUP") throw error;
+    }
     return Promise.resolve();
   });
   return counts;

@@ -75,7 +75,7 @@ async function readyWhenConnected(session: Session, socket: Socket, endpoints: s
   try {
     session.ready(endpoints);
   } catch (error) {
-    session.reporter.warn(`--ready-file: ${phrase(error)}`);
+    session.reporter.warn(phrase(error));
   }
 }
 

@@ -21,6 +21,9 @@ export interface ListenEndpoint {
  * @throws {EndpointError} the text is not an endpoint
  */
 export function parseListen(text: string, protocols: readonly [Protocol, ...Protocol[]]): ListenEndpoint {
+  if (/^\d+$/.test(text)) {
+    throw new EndpointError(`Cannot listen on '${text}': it has no host (try :${text})`);
+  }
   const [, scheme, rest] = /^(?:([a-z]+):\/\/)?(.*)$/is.exec(text)!;
   const first = protocols[0];
   if (scheme === "inproc" || scheme === "ipc") return { protocol: first, endpoints: [parseEndpoint(text)] };

@@ -1,7 +1,7 @@
 import { UnreachableError } from "../errors.ts";
 
 /**
- * The broker answers, but what its user needs is away for now, for example a queue whose node is down. It may come back, so
+ * The broker answers, but what its user needs is unavailable, for example a queue whose node is down. It may come back, so
  * it is worth waiting for: see `LinkOptions.awayPatience`.
  *
  * @example Distinguish a queue that may come back

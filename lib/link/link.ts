@@ -35,7 +35,7 @@ export class Link<A extends Address, C extends Connection> {
   readonly #stop = new AbortController();
   #connection: C | undefined;
   #broker = "";
-  /** The number of addresses at the front of the list that are tried last. */
+  /** The number of addresses at the front of the list that the next attempt tries last. */
   #skipped = 0;
   #running: Promise<void> | undefined;
 
@@ -120,6 +120,7 @@ export class Link<A extends Address, C extends Connection> {
       signal.removeEventListener("abort", stop);
     }
     if (this.#stop.signal.aborted) await connection.close();
+    this.#skipped = 0;
     this.#connection = connection;
     this.changed.fire();
     return connection;

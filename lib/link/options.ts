@@ -10,7 +10,7 @@ export type LinkEvent =
   | { readonly type: "lost"; readonly broker: string; readonly error: Error }
   /** No host accepted the connection. The next attempt starts in `delay` milliseconds. */
   | { readonly type: "retrying"; readonly error: Error; readonly delay: number }
-  /** The broker answers, but what is needed there is away for now. Attempts follow, and this event may repeat. */
+  /** The broker answers, but what is needed there is unavailable. Attempts follow, and this event may repeat. */
   | { readonly type: "away"; readonly error: AwayError }
   /** The node with the leader of a queue is not known, so the hosts are tried in their order: see `nearLeader`. */
   | { readonly type: "leaderless"; readonly error: Error }
@@ -61,7 +61,7 @@ export interface LinkOptions extends ClientOptions {
    */
   readonly patience?: number | undefined;
   /**
-   * How long the first connection is attempted again while what is needed there is away for now, in milliseconds. After the
+   * How long the first connection is attempted again while what is needed there is unavailable, in milliseconds. After the
    * first connection there is no limit. Default: 0
    */
   readonly awayPatience?: number | undefined;

@@ -70,6 +70,9 @@ export function isLoopback(endpoint: Endpoint): boolean {
 function parseShortForm(text: string): Endpoint {
   if (text.trim() === "") throw mistake(text, "it is empty", ":5555 or tcp://127.0.0.1:5555");
   const [, scheme, rest] = /^([a-z]+):\/?(.*)$/i.exec(text) ?? [];
+  if (scheme !== undefined && rest === "" && /^(ipc|unix)$/i.test(scheme)) {
+    throw mistake(text, "the path is missing", `${scheme.toLowerCase()}:///tmp/feed`);
+  }
   if (scheme !== undefined && /[:/]/.test(rest!) && findTransport(scheme.toLowerCase()) !== undefined) {
     const path = text.slice(scheme.length + 1);
     const address = /^(ipc|unix)$/i.test(scheme) ? path : rest!;

@@ -91,13 +91,22 @@ function codeOf(error: unknown): string | undefined {
 }
 
 function isSocketFile(path: string): boolean {
-  return fs.statSync(path, { throwIfNoEntry: false })?.isSocket() ?? false;
+  return kindOf(path)?.isSocket() ?? false;
+}
+
+/** What is at a path; undefined: nothing, or the user may not see it, which binding reports. */
+function kindOf(path: string): fs.Stats | undefined {
+  try {
+    return fs.statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
 }
 
 /** What is at a path if it is not a socket: "a file" or "a directory"; undefined for a socket or nothing. */
 function otherKind(path: string): string | undefined {
   if (path.startsWith("@")) return undefined;
-  const kind = fs.statSync(path, { throwIfNoEntry: false });
+  const kind = kindOf(path);
   if (kind === undefined || kind.isSocket()) return undefined;
   return kind.isDirectory() ? "a directory" : "a file";
 }

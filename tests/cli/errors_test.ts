@@ -78,7 +78,7 @@ const TABLE: [string, () => string[], number, RegExp][] = [
     "a rate that is not one",
     () => ["push", ":1", "--rate", "10x"],
     2,
-    /--rate '10x': expected messages for each second, such as 100/,
+    /--rate '10x': expected messages per second, such as 100/,
   ],
   [
     "an unknown escape of -K",

@@ -81,16 +81,32 @@ describe("help", () => {
   });
 
   test("suggestions - what people type", async () => {
-    const cases = [["puhs", "push"], ["plul", "pull"], ["purge", "queue purge"], ["queue lst", "queue list"]];
+    const cases = [
+      ["puhs", "push"],
+      ["plul", "pull"],
+      ["put", "queue put"],
+      ["purge", "queue purge"],
+      ["queue lst", "queue list"],
+    ];
     for (const [typed, meant] of cases) {
       const { code, stderr } = await run(typed!.split(" "));
       assert.equal(code, 2);
       assert.ok(stderr.includes(`there is no command '${typed}' (did you mean ${meant}?)`), stderr);
     }
-    for (const name of ["publish", "consume", "queue rm", "queue create", "queue ls"]) {
+    for (
+      const name of [
+        "publish",
+        "consume",
+        "queue rm",
+        "queue create",
+        "queue ls",
+        "context ls",
+        "context delete",
+      ]
+    ) {
       assert.match(
         await page([...name.split(" "), "-h"]),
-        /^Usage: mqcat (pub|pull|queue (delete|declare|list)) /,
+        /^Usage: mqcat (pub|pull|queue (delete|declare|list)|context (list|rm)) /,
       );
     }
   });

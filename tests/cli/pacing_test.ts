@@ -88,11 +88,11 @@ describe("pacing", () => {
     const cases: [string[], RegExp][] = [
       [["-i", "soon"], /--interval 'soon': expected a duration such as 500ms, 3s, 1m or a number of seconds/],
       [["-d", "-1"], /--delay '-1': expected a duration/],
-      [["--rate", "0"], /--rate '0': expected messages for each second, such as 100 or 100\/s/],
-      [["--rate", "5/y"], /--rate '5\/y': expected messages for each second/],
+      [["--rate", "0"], /--rate '0': expected messages per second, such as 100 or 100\/s/],
+      [["--rate", "5/y"], /--rate '5\/y': expected messages per second/],
       [["-w", "1 s"], /--timeout '1 s': expected a duration/],
-      [["-n", "0"], /--count '0': expected a whole number from 1 on/],
-      [["-n", "1.5"], /--count '1\.5': expected a whole number from 1 on/],
+      [["-n", "0"], /--count '0': expected a whole number of at least 1/],
+      [["-n", "1.5"], /--count '1\.5': expected a whole number of at least 1/],
     ];
     await Promise.all(cases.map(async ([args, expected]) => {
       const { code, stderr } = await run(["push", ":1", ...args], { stdin: "" });

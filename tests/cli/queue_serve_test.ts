@@ -98,11 +98,13 @@ describe("queue serve", () => {
     assert.ok(!fs.existsSync(dir.file("none")));
   });
 
-  test("--http - serves the API and metrics, for the same users", async () => {
-    using broker = serve("--memory", "--http", ":0");
+  test("--http - serves the API and metrics, for the same users; --ready-file has its address, too", async () => {
+    using dir = tempDir();
+    using broker = serve("--memory", "--http", ":0", "--ready-file", dir.file("ready"));
     const url = await broker.readyEndpoint();
     await well(["put", "--declare", "q", "-D", "x", "--url", url]);
     const [, api] = await broker.waitForStderr(/HTTP API on (http:\S+)/);
+    assert.deepEqual(await readyFile(dir.file("ready")), [url, api]);
     const list = await queue(["list", "-J", "--url", url, "--http", api!]);
     const { name, messages_ready } = JSON.parse(list.stdout.toString());
     assert.deepEqual([name, messages_ready], ["q", 1]);

@@ -98,7 +98,7 @@ describe("--ready-file", () => {
 
   test("a path that cannot be written - is reported as an error", async () => {
     const { code, stderr } = await run(["pull", ":0", "--ready-file", "/no/such/folder/ready"]);
-    assert.equal(code, 1, stderr);
+    assert.equal(code, 2, stderr);
     assert.match(stderr, /^mqcat: pull: .*\/no\/such\/folder\/ready/m);
     assert.doesNotMatch(stderr, /\n {4}at /);
   });

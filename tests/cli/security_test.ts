@@ -35,7 +35,7 @@ describe("security", () => {
     const before = fs.readFileSync(secret("server"), "utf8");
     const again = await run(["keygen", dir.file("server")]);
     assert.deepEqual([again.code, again.stdout.length], [1, 0]);
-    assert.match(again.stderr, /server\.key_secret' is there already, and is not overwritten/);
+    assert.match(again.stderr, /server\.key_secret' exists, and is not overwritten/);
     assert.equal(fs.readFileSync(secret("server"), "utf8"), before);
     // One file of two is not a pair.
     fs.writeFileSync(key("half"), "");

@@ -74,6 +74,13 @@ describe("spelling", () => {
     assert.equal(await outcome("MQCAT_PASSWORD=no AMQP_PASSWORD=secret"), "refused\n");
     assert.equal(await outcome("env -u MQCAT_PASSWORD AMQP_PASSWORD=secret"), "ok\n");
     assert.equal(await outcome("env -u MQCAT_PASSWORD AMQP_PASSWORD=no"), "refused\n");
+    const asGuest =
+      'mqcat queue list --url "$(sed "s#//.*@#//#" <<<"$AMQP_URL")" >&2 && echo ok || echo refused';
+    assert.equal(
+      await withBroker([], asGuest, { MQCAT_PASSWORD: "x" }),
+      "ok\n",
+      "it is not about guest, who is not named",
+    );
     assert.equal(
       (await run(["queue", "run", "--user", "me", "--", "true"], { env: { AMQP_PASSWORD: "x" } })).code,
       0,

@@ -1,7 +1,8 @@
 /** `sub --stats`: counts by topic instead of messages. */
 import assert from "node:assert/strict";
+import fs from "node:fs";
 import { describe } from "node:test";
-import { tempDir } from "../support/helpers.ts";
+import { tempDir, waitFor } from "../support/helpers.ts";
 import { Program, program, readyFile, readyFileOf, run, start, test } from "../support/mqcat.ts";
 
 const FEED = "eu rain\neu sun\nus snow\n";
@@ -62,6 +63,26 @@ describe("sub --stats", () => {
     terminal.write("\x03");
     const { stdout } = await terminal.exit();
     assert.match(stdout.toString(), /\?1049l.*1 topic +[1-9].*eu +[1-9]\d* .*\r\n$/s);
+  });
+
+  test("a terminal - its end ends the command with 129, the code of SIGHUP", async () => {
+    using dir = tempDir();
+    const words = [...program, "sub", "@:0", "--stats"].map((word) => `'${word}'`).join(" ");
+    const lines = [
+      "trap : HUP",
+      words,
+      `echo $? >'${dir.file("new")}'`,
+      `mv '${dir.file("new")}' '${dir.file("code")}'`,
+    ];
+    fs.writeFileSync(dir.file("run"), lines.join("\n"));
+    using terminal = new Program(["script", "-qec", `sh '${dir.file("run")}'`, "/dev/null"], {
+      open: true,
+      env: { TERM: "xterm" },
+    });
+    await terminal.waitForStdout(/\?1049h.*0 topics/s);
+    terminal.kill("SIGKILL");
+    await waitFor(() => fs.existsSync(dir.file("code")));
+    assert.equal(fs.readFileSync(dir.file("code"), "utf8"), "129\n");
   });
 
   test("options that shape messages are refused", async () => {

@@ -120,6 +120,19 @@ describe("queue trace", () => {
     );
   });
 
+  test("--queue - a name with a typo is refused, instead of a wait for nothing", async () => {
+    using dir = tempDir();
+    using _broker = start(["queue", "serve", ":0", "--memory", "--ready-file", dir.file("ready")]);
+    const [url] = await readyFile(dir.file("ready"));
+    const env = { AMQP_URL: url! };
+    assert.equal((await run(["queue", "declare", "jobs"], { env })).code, 0);
+    const { code, stderr } = await run(["queue", "trace", "--queue", "jbos"], { env });
+    assert.deepEqual(
+      [code, stderr],
+      [1, "mqcat: queue trace: there is no queue 'jbos' (did you mean 'jobs'?)\n"],
+    );
+  });
+
   test("a requeued and a rejected message are told apart", async () => {
     const text = await traced(["-J", "--queue", "jobs"], async (use) => {
       await use(["queue", "put", "jobs", "-D", "one"]);

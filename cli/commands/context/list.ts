@@ -6,7 +6,7 @@ export default command({
   options: group("Output", { json: flag("-J, --json", "one JSON object for each context") }),
   diagnostics: ["quiet", "logFormat"],
   examples,
-  async action({ values }) {
+  async action({ session, values }) {
     const { listContexts } = await import("../../contexts/list.ts");
     const contexts = listContexts();
     const width = Math.max(...contexts.map(({ name }) => name.length));
@@ -16,5 +16,6 @@ export default command({
       return [`${context.inUse ? "*" : " "} ${context.name.padEnd(width)}`, ...urls].join("  ");
     });
     if (lines.length > 0) printPage(lines.join("\n"));
+    else session.reporter.info("there are no contexts (try: mqcat context add NAME --url amqp://host)");
   },
 });

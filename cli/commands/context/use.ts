@@ -3,7 +3,10 @@ import { command, flag, group } from "../../app/command.ts";
 import { UsageError } from "../../app/errors.ts";
 
 export default command({
-  argument: ["[context]", "the context of amqp:NAME and the like, and of the queue commands"],
+  argument: [
+    "[context]",
+    "the context that amqp:NAME, mqtt:TOPIC, stomp:DESTINATION and the queue commands use",
+  ],
   options: group("Context", { none: flag("--none", "use no context any more") }),
   diagnostics: ["quiet", "logFormat"],
   examples,

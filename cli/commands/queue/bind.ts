@@ -2,7 +2,7 @@ import examples from "../../cheats/queue-bind.md" with { type: "text" };
 import { command, group, list } from "../../app/command.ts";
 import { text } from "../../app/values.ts";
 import { broker } from "../../options/broker.ts";
-import { refuseEmptyKeys, refuseEmptyNames } from "../../queue/existence.ts";
+import { checkNames, refuseEmptyKeys } from "../../queue/existence.ts";
 import { argument, targetOf, withConnection } from "../../queue/target.ts";
 
 const binding = group("Binding", {
@@ -17,8 +17,8 @@ export function bindingCommand(verb: "bind" | "unbind", operands: string, exampl
     options: { ...broker, ...binding },
     examples,
     action({ session, values, operands: [queue = "", exchange = ""] }) {
-      refuseEmptyNames([queue]);
-      refuseEmptyNames([exchange], "an exchange");
+      checkNames([queue]);
+      checkNames([exchange], "an exchange");
       refuseEmptyKeys(values.topic);
       return withConnection(targetOf(session, values), async (connection) => {
         const channel = await connection.open();

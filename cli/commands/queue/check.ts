@@ -12,7 +12,7 @@ import { checkBroker } from "../../queue/check/broker.ts";
 import { format, FORMATS, NAGIOS } from "../../queue/check/formats.ts";
 import { checkQueue, type QueueLimits, type QueueSource, subjectOf } from "../../queue/check/queue.ts";
 import { type Report, statusOf } from "../../queue/check/report.ts";
-import { refuseEmptyNames } from "../../queue/existence.ts";
+import { checkNames } from "../../queue/existence.ts";
 import { type BrokerValues, targetOf, withConnection } from "../../queue/target.ts";
 import { print } from "./print.ts";
 
@@ -66,7 +66,7 @@ type CheckValues = BrokerValues & QueueLimits;
 
 async function examine(session: Session, queue: string | undefined, values: CheckValues): Promise<Report> {
   const { maxReady, minConsumers, maxAge, timeout = TIMEOUT_MS } = values;
-  if (queue !== undefined) refuseEmptyNames([queue]);
+  if (queue !== undefined) checkNames([queue]);
   else if ([maxReady, minConsumers, maxAge].some((limit) => limit !== undefined)) {
     throw new UsageError("--max-ready, --min-consumers and --max-age are for one queue: name it");
   }

@@ -4,7 +4,7 @@ import { command, flag, group, list, option } from "../../app/command.ts";
 import { duration, integer, oneOf, size } from "../../app/values.ts";
 import { broker } from "../../options/broker.ts";
 import { argumentsOf } from "../../queue/arguments.ts";
-import { refuseEmptyNames } from "../../queue/existence.ts";
+import { checkNames } from "../../queue/existence.ts";
 import { argument, targetOf, withConnection } from "../../queue/target.ts";
 
 const kind = group("Queue", {
@@ -45,11 +45,11 @@ const limits = group("Limits", {
 });
 
 export default command({
-  argument: ["<queue...>", "the queues to declare; they are durable without --not-durable"],
+  argument: ["<queue...>", "the queues to declare; durable unless --not-durable is given"],
   options: { ...broker, ...kind, ...limits },
   examples,
   action({ session, values, operands }) {
-    refuseEmptyNames(operands);
+    checkNames(operands);
     const args = argumentsOf(values);
     return withConnection(targetOf(session, values, true), async (connection) => {
       for (const queue of operands) {

@@ -2,7 +2,7 @@ import examples from "../../cheats/queue-delete.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
 import { messages } from "../../app/tally.ts";
 import { broker } from "../../options/broker.ts";
-import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
+import { checkNames, requireQueue } from "../../queue/existence.ts";
 import { targetOf, withConnection } from "../../queue/target.ts";
 
 const conditions = group("Queue", {
@@ -15,7 +15,7 @@ export default command({
   options: { ...broker, ...conditions },
   examples,
   action({ session, values, operands }) {
-    refuseEmptyNames(operands);
+    checkNames(operands);
     const { ifEmpty = false, ifUnused = false } = values;
     return withConnection(targetOf(session, values), async (connection) => {
       for (const queue of operands) {

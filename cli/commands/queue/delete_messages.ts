@@ -5,7 +5,7 @@ import { getAll } from "../../brokers/get.ts";
 import { broker } from "../../options/broker.ts";
 import { ending } from "../../options/options.ts";
 import { selecting } from "../../options/where.ts";
-import { refuseEmptyNames } from "../../queue/existence.ts";
+import { checkNames } from "../../queue/existence.ts";
 import { takeFrom } from "../../queue/patterns.ts";
 import { dryRun, rehearse, sweepInPlace } from "../../queue/sweep.ts";
 import { targetOf } from "../../queue/target.ts";
@@ -15,11 +15,8 @@ export default command({
   options: { ...broker, ...selecting, ...ending, ...dryRun },
   examples,
   async action({ session, values, operands }) {
-    const [queue] = operands;
-    if (queue === undefined || operands.length > 1) {
-      throw new UsageError("delete-messages deletes messages of one queue");
-    }
-    refuseEmptyNames(operands);
+    const [queue = ""] = operands;
+    checkNames(operands);
     if (values.where === undefined && values.count === undefined) {
       throw new UsageError(
         "say which messages: --where FILTER, or -n for the first ones (queue purge deletes all)",

@@ -1,10 +1,9 @@
 import examples from "../../cheats/queue-dump.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
-import { UsageError } from "../../app/errors.ts";
 import { broker, http } from "../../options/broker.ts";
 import { filterOf, where } from "../../options/where.ts";
 import { Dump } from "../../queue/dump/dump.ts";
-import { refuseEmptyNames } from "../../queue/existence.ts";
+import { checkNames } from "../../queue/existence.ts";
 import { httpOf, targetOf, withConnection } from "../../queue/target.ts";
 
 export default command({
@@ -25,10 +24,9 @@ export default command({
     }),
   },
   examples,
-  async action({ session, values, operands: [path, ...operands] }) {
-    if (path === undefined) throw new UsageError("expected a file (try: mqcat queue dump backup.jsonl.gz)");
-    refuseEmptyNames([path], "the file");
-    refuseEmptyNames(operands);
+  async action({ session, values, operands: [path = "", ...operands] }) {
+    checkNames([path], "the file");
+    checkNames(operands);
     const target = targetOf(session, values);
     const { force = false } = values;
     const filter = await filterOf(values);

@@ -1,13 +1,12 @@
 import examples from "../../cheats/queue-get.md" with { type: "text" };
 import { command, group } from "../../app/command.ts";
-import { UsageError } from "../../app/errors.ts";
 import { getAll } from "../../brokers/get.ts";
 import { checkTaking } from "../../brokers/receive.ts";
 import { broker, leader } from "../../options/broker.ts";
 import { consuming, declaring, prefetch, retries } from "../../options/brokers.ts";
 import { ending, exec, output } from "../../options/options.ts";
 import { selecting } from "../../options/where.ts";
-import { refuseEmptyNames } from "../../queue/existence.ts";
+import { checkNames } from "../../queue/existence.ts";
 import { takeFrom } from "../../queue/patterns.ts";
 import { targetOf } from "../../queue/target.ts";
 import { styleOf } from "../../records/writer.ts";
@@ -25,9 +24,8 @@ export default command({
   },
   examples,
   action({ session, values, operands }) {
-    if (operands.length > 1) throw new UsageError("messages are taken from one queue");
     checkTaking(values);
-    refuseEmptyNames(operands);
+    checkNames(operands);
     const style = styleOf(session, values, false);
     const target = targetOf(session, values, values.declare);
     return getAll(session, takeFrom(session, target, operands[0]!, values), style, values);

@@ -10,10 +10,9 @@ import type { BrokerAddress } from "../../../lib/amqp/client/url.ts";
 import { messageOf, UnreachableError } from "../../../lib/errors.ts";
 import examples from "../../cheats/queue-info.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
-import { UsageError } from "../../app/errors.ts";
 import type { Session } from "../../app/session.ts";
 import { broker, http } from "../../options/broker.ts";
-import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
+import { checkNames, requireQueue } from "../../queue/existence.ts";
 import { httpOf, targetOf, withConnection } from "../../queue/target.ts";
 import { print } from "./print.ts";
 
@@ -45,8 +44,7 @@ export default command({
   },
   examples,
   action({ session, values, operands }) {
-    if (operands.length > 1) throw new UsageError("info is about one queue");
-    refuseEmptyNames(operands);
+    checkNames(operands);
     const queue = operands[0]!;
     const target = targetOf(session, values);
     return withConnection(target, async (connection) => {

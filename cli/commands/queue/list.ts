@@ -5,7 +5,7 @@ import examples from "../../cheats/queue-list.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
 import { visible } from "../../app/text.ts";
 import { broker, http } from "../../options/broker.ts";
-import { refuseEmptyNames } from "../../queue/existence.ts";
+import { checkNames } from "../../queue/existence.ts";
 import { matchesName } from "../../queue/name_pattern.ts";
 import { type BrokerTarget, targetOf, withConnection } from "../../queue/target.ts";
 import { print } from "./print.ts";
@@ -13,7 +13,7 @@ import { print } from "./print.ts";
 const COLUMNS = ["name", "type", "ready", "unacked", "consumers"];
 
 export default command({
-  argument: ["[pattern]", "list only the queues with such names; * is any text"],
+  argument: ["[pattern]", "list only the queues with matching names; * stands for any text"],
   options: {
     ...broker,
     ...http,
@@ -24,7 +24,7 @@ export default command({
   },
   examples,
   async action({ session, values, operands }) {
-    refuseEmptyNames(operands);
+    checkNames(operands);
     const pattern = operands[0];
     if (values.watch) {
       const { watch } = await import("../../queue/top/watch.ts");

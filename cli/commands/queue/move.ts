@@ -7,7 +7,7 @@ import { broker, leader } from "../../options/broker.ts";
 import { declaring, prefetch } from "../../options/brokers.ts";
 import { ending } from "../../options/options.ts";
 import { selecting } from "../../options/where.ts";
-import { refuseEmptyNames } from "../../queue/existence.ts";
+import { checkNames } from "../../queue/existence.ts";
 import { moveAll } from "../../queue/move.ts";
 import { checkQueue, dryRun, rehearse, sweepInPlace } from "../../queue/sweep.ts";
 import { shareBroker, targetsOf } from "../../queue/two_brokers.ts";
@@ -19,7 +19,7 @@ export default command({
     ...leader,
     ...selecting,
     ...group("Broker", {
-      toUrl: option("--to-url <url>", "the broker of the second queue, when it is another one", word),
+      toUrl: option("--to-url <url>", "the broker of the second queue, if it is not that of the first", word),
       toPasswordFile: option(
         "--to-password-file <path>",
         "read the password of --to-url from this file (default: $MQCAT_TO_PASSWORD)",
@@ -50,7 +50,7 @@ export default command({
   examples,
   async action({ session, values, operands }) {
     const [from = "", to = ""] = operands;
-    refuseEmptyNames(operands);
+    checkNames(operands);
     const { source, target } = targetsOf(session, values);
     if (from === to && shareBroker(source, target)) {
       throw new UsageError(`'${from}' cannot be moved to itself: it would never end`);

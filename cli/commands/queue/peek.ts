@@ -1,11 +1,10 @@
 import examples from "../../cheats/queue-peek.md" with { type: "text" };
 import { command, group } from "../../app/command.ts";
-import { UsageError } from "../../app/errors.ts";
 import { broker, leader } from "../../options/broker.ts";
 import { consuming, prefetch } from "../../options/brokers.ts";
 import { ending, output } from "../../options/options.ts";
 import { filterOf, requireForce, selecting } from "../../options/where.ts";
-import { refuseEmptyNames } from "../../queue/existence.ts";
+import { checkNames } from "../../queue/existence.ts";
 import { borrow } from "../../queue/borrow.ts";
 import { look } from "../../queue/look.ts";
 import { notAStream, startOf } from "../../queue/streams.ts";
@@ -45,8 +44,7 @@ export default command({
   },
   examples,
   async action({ session, values, operands }) {
-    if (operands.length > 1) throw new UsageError("peek shows one queue");
-    refuseEmptyNames(operands);
+    checkNames(operands);
     const style = styleOf(session, values, false);
     const { count = COUNT, timeout = TIMEOUT_MS } = values;
     const target = near(targetOf(session, values), operands[0]!);

@@ -3,7 +3,7 @@ import examples from "../../cheats/queue-purge.md" with { type: "text" };
 import { command } from "../../app/command.ts";
 import { messages } from "../../app/tally.ts";
 import { broker } from "../../options/broker.ts";
-import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
+import { checkNames, requireQueue } from "../../queue/existence.ts";
 import { targetOf, withConnection } from "../../queue/target.ts";
 
 export default command({
@@ -11,7 +11,7 @@ export default command({
   options: { ...broker },
   examples,
   action({ session, values, operands }) {
-    refuseEmptyNames(operands);
+    checkNames(operands);
     return withConnection(targetOf(session, values), async (connection) => {
       for (const queue of operands) {
         await requireQueue(connection, queue);

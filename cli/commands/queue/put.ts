@@ -6,7 +6,7 @@ import { sendTo } from "../../brokers/send.ts";
 import { broker, leader } from "../../options/broker.ts";
 import { declaring, envelope } from "../../options/brokers.ts";
 import { delivery, ending, input, pacing } from "../../options/options.ts";
-import { refuseEmptyKeys, refuseEmptyNames } from "../../queue/existence.ts";
+import { checkNames, refuseEmptyKeys } from "../../queue/existence.ts";
 import { publishTo, putInto } from "../../queue/patterns.ts";
 import { framingOf } from "../../records/splitter.ts";
 import { targetOf } from "../../queue/target.ts";
@@ -28,7 +28,7 @@ export default command({
       ...declaring,
       publisherId: option(
         "--publisher-id <id>",
-        "put each line of this publisher into a stream once, also when the same input is put again (RabbitMQ)",
+        "store each line of this publisher in a stream once, even if the same input is put again (RabbitMQ)",
         word,
       ),
     }),
@@ -43,13 +43,10 @@ export default command({
     if ((queue === undefined) === (exchange === undefined)) {
       throw new UsageError("name either a queue or an exchange (try: mqcat queue put jobs)");
     }
-    if (operands.length > 1) {
-      throw new UsageError("messages are put into one queue (an exchange can fan them out)");
-    }
     if (queue !== undefined && topic !== undefined) {
       throw new UsageError("-t is the routing key for --exchange; a queue is reached by its name");
     }
-    refuseEmptyNames(operands);
+    checkNames(operands);
     refuseEmptyKeys([topic]);
     if (values.declare && exchange !== undefined) {
       throw new UsageError("--declare creates a queue, and --exchange publishes to an exchange");

@@ -8,7 +8,7 @@ import { declaring, prefetch } from "../../options/brokers.ts";
 import { ending } from "../../options/options.ts";
 import { revived } from "../../queue/dead_letters.ts";
 import { filterOf, selecting } from "../../options/where.ts";
-import { refuseEmptyNames, requireQueue } from "../../queue/existence.ts";
+import { checkNames, requireQueue } from "../../queue/existence.ts";
 import { moveAll } from "../../queue/move.ts";
 import { checkQueue, dryRun, rehearse } from "../../queue/sweep.ts";
 import { near, targetOf, withConnection } from "../../queue/target.ts";
@@ -40,14 +40,11 @@ export default command({
   },
   examples,
   async action({ session, values, operands }) {
-    const [from] = operands;
-    if (from === undefined || operands.length > 1) {
-      throw new UsageError("redrive empties one queue of dead letters (try: mqcat queue redrive failed)");
-    }
+    const [from = ""] = operands;
     if (values.declare && values.to === undefined) {
       throw new UsageError("--declare needs --to: it creates that queue");
     }
-    refuseEmptyNames(operands);
+    checkNames(operands);
     if (from === values.to) throw new UsageError(`'${from}' cannot be moved to itself: it would never end`);
     const target = targetOf(session, values);
     if (values.dryRun) {

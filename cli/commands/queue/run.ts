@@ -39,6 +39,9 @@ export default command({
   passThrough: true,
   examples,
   async action({ session, values, operands }) {
+    if (operands[0] === "") {
+      throw new UsageError("the command must not be empty (is a variable of the shell not set?)");
+    }
     if (values.memory && values.folder !== undefined) {
       throw new UsageError("--memory keeps nothing, so --data has no effect beside it");
     }

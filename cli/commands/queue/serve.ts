@@ -86,6 +86,7 @@ export default command({
     if (values.http !== undefined) {
       const url = await broker.listenHttp(values.http, { pageWrites: values.httpWrite ?? false });
       session.reporter.info(`page and HTTP API on ${url}`);
+      bound.push(url);
     }
     session.ready(bound);
     await stopped;

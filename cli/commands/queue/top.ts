@@ -2,11 +2,11 @@ import examples from "../../cheats/queue-top.md" with { type: "text" };
 import { command, flag, group } from "../../app/command.ts";
 import { broker, http } from "../../options/broker.ts";
 import { table } from "../../options/top.ts";
-import { refuseEmptyNames } from "../../queue/existence.ts";
+import { checkNames } from "../../queue/existence.ts";
 import { watch } from "../../queue/top/watch.ts";
 
 export default command({
-  argument: ["[pattern]", "show only the queues with such names; * is any text"],
+  argument: ["[pattern]", "show only the queues with matching names; * stands for any text"],
   options: {
     ...broker,
     ...http,
@@ -18,7 +18,7 @@ export default command({
   },
   examples,
   action({ session, values, operands }) {
-    refuseEmptyNames(operands);
+    checkNames(operands);
     return watch(session, values, { ...values, pattern: operands[0] });
   },
 });

@@ -13,7 +13,7 @@ import type { Origin } from "../../brokers/systems.ts";
 import type { Output } from "../../io/output.ts";
 import { broker, http } from "../../options/broker.ts";
 import { ending } from "../../options/options.ts";
-import { refuseEmptyNames, requireExchange } from "../../queue/existence.ts";
+import { checkNames, requireExchange, requireQueue } from "../../queue/existence.ts";
 import { type BrokerTarget, targetOf } from "../../queue/target.ts";
 import { TRACE, traceFilter, traceKeys, traceWriter } from "../../queue/trace.ts";
 
@@ -22,10 +22,10 @@ export default command({
     ...broker,
     ...http,
     ...group("Events", {
-      queue: option("--queue <name>", "only what concerns this queue", word),
+      queue: option("--queue <name>", "only events of this queue", word),
       connection: option(
         "--connection <text>",
-        "only what a client does whose user name or connection contains this text",
+        "only events of clients whose user name or address contains this text",
         word,
       ),
     }),
@@ -35,9 +35,11 @@ export default command({
   },
   examples,
   async action({ session, values }) {
-    if (values.queue !== undefined) refuseEmptyNames([values.queue]);
+    const { queue } = values;
+    if (queue !== undefined) checkNames([queue]);
     const target = targetOf(session, values);
     const { brokers, link } = target;
+    let isFound = queue === undefined;
     const open = (events: InletEvents, prefetch: number) =>
       subscribe({ brokers, name: TRACE }, {
         ...link,
@@ -46,6 +48,9 @@ export default command({
         topics: traceKeys(values),
         prepare: async (connection) => {
           await requireExchange(connection, TRACE);
+          // A queue that is deleted later is no mistake.
+          if (!isFound) await requireQueue(connection, queue!);
+          isFound = true;
           if (!connection.peeks) await explainSilence(session, target);
         },
       });

@@ -8,6 +8,7 @@ import { declareQueue, withChannel } from "../../../lib/amqp/client/queues.ts";
 import { PROGRESS } from "../../../lib/amqp/dump.ts";
 import { messageOf } from "../../../lib/errors.ts";
 import type { Batch } from "../../../lib/zmtp/batch.ts";
+import { StoppedError } from "../../app/errors.ts";
 import { Progress as ProgressLine } from "../../app/progress.ts";
 import { phrase } from "../../app/reporter.ts";
 import type { Session } from "../../app/session.ts";
@@ -47,6 +48,9 @@ export class Restore {
   /** The queue with the progress; empty if the restore cannot be continued. */
   #progress = "";
   #pipe: Input | undefined;
+  /** The first batch of the pipe. */
+  #first: Batch | undefined;
+  #header: Header | undefined;
 
   constructor(session: Session, options: RestoreOptions) {
     this.#session = session;
@@ -54,15 +58,25 @@ export class Restore {
   }
 
   /**
-   * Reads a file to its end, or opens a pipe: before a broker is asked, and a directory for its messages is created.
+   * Reads a file to its end, or the beginning of a pipe: before a broker is asked, and a directory for its messages is
+   * created.
    *
-   * @throws {UsageError | RecordError} it cannot be read, or the file is damaged or incomplete
+   * @throws {UsageError | RecordError | StoppedError} it cannot be read, is no dump, or has not the wanted queues; the
+   * file is damaged or incomplete; a signal came first
    */
   async check(): Promise<void> {
-    const { path } = this.#options;
+    const { path, operands } = this.#options;
     const isFile = path !== "-" && fs.statSync(path, { throwIfNoEntry: false })?.isFile() === true;
     if (isFile) this.#progress = `${PROGRESS}${await this.#checkFile()}`;
-    else this.#pipe = this.#open(); // It can be read only once.
+    else await this.#checkPipe();
+    const { definitions } = this.#header!;
+    if (definitions !== undefined) {
+      select(
+        operands,
+        definitions.queues.map(({ name }) => name),
+        " in the dump",
+      );
+    }
   }
 
   /** @throws the dump is damaged or incomplete, or the broker refuses a part of it */
@@ -70,10 +84,9 @@ export class Restore {
     const { counts, reporter } = this.#session;
     const progress = this.#progress;
     const input = this.#pipe ?? this.#open();
-    const batch = await input.next();
-    const header = this.#parsed(() => parseHeader(batch?.frame(0)));
+    const batch = this.#first ?? await input.next();
     if (progress !== "") await this.#lock(connection, progress);
-    await this.#define(connection, header);
+    await this.#define(connection, this.#header!);
     if (progress !== "") await declareQueue(connection, progress, { arguments: { "x-max-length": 1 } });
     const putter = await (connection.dumps ? OwnPutter : QueuePutter).open(connection, progress);
     if (putter.done > 0) reporter.info(`continues after ${messages(putter.done)}`);
@@ -136,6 +149,15 @@ export class Restore {
     return new Input(openFile(this.#options.path), splitterFor("lines", {}));
   }
 
+  /** A pipe can be read only once, so its beginning is kept. */
+  async #checkPipe(): Promise<void> {
+    const input = this.#pipe = this.#open();
+    this.#session.onStop(() => input.cancel());
+    this.#first = await input.next();
+    if (this.#session.stopping) throw new StoppedError("stopped before anything was restored");
+    this.#header = this.#parsed(() => parseHeader(this.#first?.frame(0)));
+  }
+
   /**
    * Reads a file to its end, so that nothing of an incomplete one is restored.
    *
@@ -148,7 +170,7 @@ export class Restore {
     let lines = 0;
     let last: Uint8Array | undefined;
     for (let batch = await input.next(); batch !== undefined; batch = await input.next()) {
-      if (lines === 0) this.#parsed(() => parseHeader(batch!.frame(0)));
+      if (lines === 0) this.#header = this.#parsed(() => parseHeader(batch!.frame(0)));
       for (let i = 0; i < batch.frames; i++) hash.update(batch.frame(i)).update("\n");
       lines += batch.frames;
       last = batch.frame(batch.frames - 1).slice();

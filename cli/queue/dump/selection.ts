@@ -2,14 +2,13 @@
 import { PROGRESS } from "../../../lib/amqp/dump.ts";
 import { isPattern, matchesName } from "../name_pattern.ts";
 import { nearest } from "../../app/nearest.ts";
-import { UsageError } from "../../app/errors.ts";
 
 /**
  * The queues that the operands select, sorted.
  *
  * @param operands names and patterns; none: all queues
  * @param where the place of the names in error messages, ` in the dump`
- * @throws {UsageError} an operand selects no queue
+ * @throws {Error} an operand selects no queue
  */
 export function select(operands: readonly string[], names: readonly string[], where = ""): string[] {
   const known = names.filter((name) => !name.startsWith(PROGRESS));
@@ -19,7 +18,7 @@ export function select(operands: readonly string[], names: readonly string[], wh
     const found = known.filter((name) => matchesName(operand, name));
     if (found.length === 0) {
       const similar = isPattern(operand) ? undefined : nearest(operand, known);
-      throw new UsageError(
+      throw new Error(
         `there is no queue '${operand}'${where}${
           similar === undefined ? "" : ` (did you mean '${similar}'?)`
         }`,

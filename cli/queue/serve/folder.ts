@@ -3,8 +3,9 @@ import fs from "node:fs";
 import path from "node:path";
 import type { BrokerOptions } from "../../../lib/broker/options.ts";
 import { Broker } from "../../../lib/broker/server.ts";
-import { EndpointError, messageOf, MqcatError } from "../../../lib/errors.ts";
+import { EndpointError, MqcatError } from "../../../lib/errors.ts";
 import { type Endpoint, parseEndpoint } from "../../../lib/transport/endpoint.ts";
+import { phrase } from "../../app/reporter.ts";
 
 /** The name of the socket in a data folder. */
 const SOCKET = "socket";
@@ -16,7 +17,7 @@ export async function openInFolder(data: string | undefined, options: BrokerOpti
   } catch (error) {
     if (data === undefined || error instanceof MqcatError) throw error;
     const { code } = error as NodeJS.ErrnoException;
-    const what = code === "EEXIST" || code === "ENOTDIR" ? "it is not a directory" : messageOf(error);
+    const what = code === "EEXIST" || code === "ENOTDIR" ? "it is not a directory" : phrase(error);
     throw new Error(`Cannot keep messages in '${data}': ${what} (--data names a directory)`, {
       cause: error,
     });

@@ -1,5 +1,5 @@
 /**
- * What a failure of a queue means: it is gone for good, away for now, or full. In a cluster a queue may be away although the
+ * What a failure of a queue means: it is gone for good, unavailable, or full. In a cluster a queue may be unavailable although the
  * broker answers: RabbitMQ reports that with the same codes as a mistake, so the text decides.
  */
 import { AwayError } from "../../link/away.ts";
@@ -25,7 +25,7 @@ export function isGone(error: unknown): boolean {
   return error instanceof AmqpError && error.replyCode === 404 && !isTemporary(error);
 }
 
-/** The error of an attempt to use a queue: an `AwayError` if the queue is away for now, else the given one. */
+/** The error of an attempt to use a queue: an `AwayError` if the queue is unavailable, else the given one. */
 export function explainQueue(queue: string, error: unknown): unknown {
   // An operator who closes the connection, or a node that stops, says nothing about the queue.
   if (!(error instanceof AmqpError) || error.replyCode === 320 || !isTemporary(error)) return error;
@@ -35,7 +35,7 @@ export function explainQueue(queue: string, error: unknown): unknown {
   return awayError(queue, error.replyText + meaning, error);
 }
 
-/** Says that a queue is away for now. */
+/** Says that a queue is unavailable. */
 export function awayError(queue: string, reason: string, cause?: unknown): AwayError {
-  return new AwayError(`queue '${queue}' is away for now: ${reason}`, { cause });
+  return new AwayError(`queue '${queue}' is unavailable: ${reason}`, { cause });
 }

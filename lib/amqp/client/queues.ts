@@ -42,7 +42,7 @@ export async function withChannel<T>(
  * Looks up a queue.
  *
  * @returns the state; undefined when the queue does not exist
- * @throws {AwayError} the queue exists, but it is away for now
+ * @throws {AwayError} the queue exists, but it is unavailable
  */
 export async function findQueue(connection: AmqpConnection, queue: string): Promise<QueueState | undefined> {
   try {
@@ -61,7 +61,7 @@ export async function findQueue(connection: AmqpConnection, queue: string): Prom
  * neither messages nor consumers. So an empty queue without consumers is asked again by a consumer.
  *
  * @returns undefined when the queue does not exist
- * @throws {AwayError} the queue exists, but it is away for now
+ * @throws {AwayError} the queue exists, but it is unavailable
  */
 export async function countReady(connection: AmqpConnection, queue: string): Promise<number | undefined> {
   const state = await findQueue(connection, queue);

@@ -8,7 +8,7 @@ export interface BrokerAddress extends UrlParameters {
   readonly endpoint: HostEndpoint | InprocEndpoint;
   readonly user: string;
   readonly password: string;
-  /** Whether the URL contains a password. */
+  /** Whether the password is known: the URL contains it, or has no user, so that it is the one of guest. */
   readonly hasPassword: boolean;
   readonly vhost: string;
 }
@@ -106,7 +106,7 @@ function addressesOf(
   const shared = {
     user: user ?? "guest",
     password: password ?? (user === undefined ? "guest" : ""),
-    hasPassword: password !== undefined,
+    hasPassword: password !== undefined || user === undefined,
     vhost: decode(vhost, "the virtual host") || "/",
     ...parametersOf(query, mistake),
   };

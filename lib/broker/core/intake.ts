@@ -11,6 +11,7 @@ import { clientHeaders, positionText, TRACE, traceCopy, type TracedClient } from
 import { addressOf, encodeMessage, type OwnMessage, propertiesOf, withoutHeader } from "./message.ts";
 import type { DeathReason, Queue } from "./queue/queue.ts";
 import { MAX_EXPIRY } from "./queue/settings.ts";
+import { SizeHistogram } from "./size_histogram.ts";
 import { RouteResult, type VirtualHost } from "./topology/vhost.ts";
 
 /** What the intake needs of the broker. */
@@ -42,6 +43,8 @@ export class MessageIntake {
   blindCopies = false;
   /** Why the broker took no messages when this one was published; set for routed messages only. */
   blocked: string | undefined;
+  /** The sizes of the messages that clients published. */
+  readonly sizes: SizeHistogram = new SizeHistogram();
 
   readonly #host: IntakeHost;
   readonly #routes = new RouteResult();
@@ -83,6 +86,7 @@ export class MessageIntake {
     source.stats.published++;
     source.stats.routed += routes.length;
     vhost.stats.routed += routes.length;
+    this.sizes.add(message.bodyEnd - message.bodyStart);
     this.blindCopies = routes.blindCopies;
     this.routed = routes.length > 0;
     this.blocked = this.routed ? this.#host.blocked : undefined;

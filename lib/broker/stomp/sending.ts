@@ -110,6 +110,7 @@ export class Sending implements Confirmable {
     vhost.stats.published++;
     if (receipt !== undefined) vhost.stats.confirmable++;
     if (exchange === "" && directReplies.has(routingKey, vhost)) {
+      intake.sizes.add(message.bodyEnd - message.bodyStart);
       directReplies.deliver(routingKey, message);
       return this.#promiseConfirm(receipt, 0);
     }

@@ -38,7 +38,7 @@ export interface RequestOptions extends LinkOptions, ClusterOptions, RequesterOp
 
 /**
  * Sends requests to the queue of an address, or to an exchange. The envelopes name it. Requests are mandatory and
- * confirmed: one that no queue receives, or that the broker refuses, is a permanent failure, unless the queue is away for now.
+ * confirmed: one that no queue receives, or that the broker refuses, is a permanent failure, unless the queue is unavailable.
  *
  * @throws {EndpointError} the address has no name, and there is no `prepare`
  */

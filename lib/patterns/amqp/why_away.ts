@@ -12,7 +12,7 @@ import { AwayError } from "../../link/away.ts";
 import type { Rejection } from "../../link/publisher_options.ts";
 
 /** The time limit for a request to the HTTP API of each host, in milliseconds: publishing stops for it. */
-const LIMIT_MS = 2000;
+const LIMIT_MS = 5000;
 /** The properties of queues that matter here. */
 const COLUMNS = "name,type,state,node,members,online,arguments,effective_policy_definition";
 

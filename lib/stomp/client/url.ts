@@ -7,7 +7,7 @@ export interface StompServer {
   readonly endpoint: HostEndpoint | InprocEndpoint;
   readonly user: string;
   readonly password: string;
-  /** Whether the URL contains a password. */
+  /** Whether the password is known: the URL contains it, or has no user, so that it is the one of guest. */
   readonly hasPassword: boolean;
   /** The virtual host: the header `host`. */
   readonly vhost: string;
@@ -111,7 +111,7 @@ function serversOf({ endpoints, user, password, query, mistake }: UrlParts): Sto
   const shared = {
     user: user ?? "guest",
     password: password ?? (user === undefined ? "guest" : ""),
-    hasPassword: password !== undefined,
+    hasPassword: password !== undefined || user === undefined,
     vhost,
     heartbeat,
     connectionTimeout,

@@ -131,15 +131,24 @@ export function dumping({ peeks, queue, test, well, ready }: QueueContext): void
       assert.equal((await queue(["dump", dir.file("new"), "safe", "--force"])).code, 0);
     }
     const missing = await queue(["dump", dir.file("no"), "sale*", "--force"]);
-    assert.deepEqual([missing.code, missing.stderr], [2, "mqcat: queue dump: there is no queue 'sale*'\n"]);
+    assert.deepEqual([missing.code, missing.stderr], [1, "mqcat: queue dump: there is no queue 'sale*'\n"]);
     assert.match((await queue(["restore", dir.file("no")])).stderr, /cannot be read/);
-    assert.match((await queue(["restore", dir.path])).stderr, /cannot be read: it is a directory\n$/);
-    const folder = await run(["queue", "restore", "--data", dir.file("data"), dir.file("no")]);
-    assert.deepEqual([folder.code, fs.existsSync(dir.file("data"))], [2, false]);
+    assert.match(
+      (await queue(["restore", dir.path])).stderr,
+      /cannot be read: it is a directory, not a file\n$/,
+    );
+    for (const [args, stdin] of [[[dir.file("no")], ""], [["-"], ""], [["-", "sale"], dump]] as const) {
+      const { code } = await run(["queue", "restore", "--data", dir.file("data"), ...args], { stdin });
+      assert.deepEqual(
+        [code, fs.existsSync(dir.file("data"))],
+        [args[0] === "-" ? 1 : 2, false],
+        args.join(" "),
+      );
+    }
     const other = await queue(["restore", path, "sale"]);
     assert.deepEqual(
       [other.code, other.stderr],
-      [2, "mqcat: queue restore: there is no queue 'sale' in the dump (did you mean 'safe'?)\n"],
+      [1, "mqcat: queue restore: there is no queue 'sale' in the dump (did you mean 'safe'?)\n"],
     );
     const broken: readonly (readonly [text: string, error: RegExp])[] = [
       ["", /is not a dump/],

@@ -13,6 +13,10 @@ export function usage({ env, queue, test, well }: QueueContext): void {
     ) {
       assert.equal((await queue(args)).code, 2, args.join(" "));
     }
+    for (const command of ["put", "get", "peek", "info", "redrive", "delete-messages"]) {
+      const { code, stderr } = await queue([command, "a", "b"]);
+      assert.deepEqual([code, stderr.includes("expected 1, received 'a, b'")], [2, true], stderr);
+    }
     const unknown = await queue(["put", "x", "--drain"]);
     assert.match(unknown.stderr, /unknown option '--drain': pull, queue get have it/);
     assert.match(

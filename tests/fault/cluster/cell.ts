@@ -42,6 +42,8 @@ export class Cell implements Disposable {
   readonly limit: number | undefined;
   /** Whether an earlier step failed. */
   failed = false;
+  /** Whether the command had ended before the fault: then only its ledger says something. */
+  wasEarly = false;
   readonly #auditor: Auditor;
   readonly #command: Command;
   readonly #place: Place;
@@ -90,6 +92,7 @@ export class Cell implements Disposable {
 
   /** Lets the command continue, with more input: the fault has happened. */
   proceed(): void {
+    this.wasEarly = this.#program!.code !== undefined;
     this.#program!.kill("SIGCONT");
     if (!this.#command.reads) return;
     this.#program!.write(this.#lines.slice(this.#lines.length / 2).map((line) => `${line}\n`).join(""));

@@ -107,7 +107,7 @@ export function hosts(
       /exchange 'orders' has no queue for .* 'new' for now: queue '\w+' may be bound to it, and its node '.*' is down/;
     await Promise.all([put.waitForStderr(away), publish.waitForStderr(away)]);
     using redrive = start(["queue", "redrive", "dead", ...at("a")]);
-    await redrive.waitForStderr(/queue 'work' is away for now: its node/);
+    await redrive.waitForStderr(/queue 'work' is unavailable: its node/);
     await get.waitForStderr(new RegExp(`lost ${shown("b")}: `));
     await well("queue", "put", "elsewhere", "-D", "2", ...at("a"));
     const got = await get.exit(LIMIT_MS);

@@ -109,5 +109,8 @@ export async function inject(fault: Fault, cluster: RabbitMqCluster, auditor: Au
       failures.map(({ message }) => message).join("\n\n"),
     );
   }
-  return `${fault.name}: ${all.length} cells, 0 lost, 0 unaccounted, ${duplicated} duplicated`;
+  const early = working.filter(({ wasEarly }) => wasEarly).map(({ name }) => name);
+  const names = early.length === 0 ? "" : ` (${early.join(", ")})`;
+  return `${fault.name}: ${all.length} cells, 0 lost, 0 unaccounted, ${duplicated} duplicated; ` +
+    `${early.length} commands ended before the fault${names}`;
 }

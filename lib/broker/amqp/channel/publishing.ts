@@ -141,6 +141,7 @@ export class Publishing implements Confirmable {
     vhostStats.published++;
     if (confirms) vhostStats.confirmable++;
     if (exchange === "" && host.directReplies.has(routingKey, connection.vhost)) {
+      intake.sizes.add(message.bodyEnd - message.bodyStart);
       host.directReplies.deliver(routingKey, message);
       this.#addConfirm(true, 0);
       return true;

@@ -1,7 +1,7 @@
 /** The labels of a sample. */
 export type Labels = Readonly<Record<string, string>>;
 
-export type MetricType = "gauge" | "counter";
+export type MetricType = "gauge" | "counter" | "histogram";
 
 /** A metric of objects of one kind; `name` comes after `rabbitmq_` or `rabbitmq_detailed_`. */
 export type Metric<T> = readonly [
@@ -21,8 +21,32 @@ export class Exposition {
     help: string,
     samples: Iterable<readonly [labels: Labels, value: number]>,
   ): void {
-    this.#lines.push(`# TYPE ${name} ${type}`, `# HELP ${name} ${help}`);
+    this.#head(type, name, help);
     for (const [labels, value] of samples) this.#lines.push(`${name}${format(labels)} ${value}`);
+  }
+
+  /**
+   * Adds a histogram.
+   *
+   * @param bounds the upper bounds of its classes, the last one is Infinity
+   * @param counts the number of values of each class
+   */
+  histogram(
+    name: string,
+    help: string,
+    labels: Labels,
+    bounds: readonly number[],
+    counts: ArrayLike<number>,
+    sum: number,
+  ): void {
+    this.#head("histogram", name, help);
+    let count = 0;
+    bounds.forEach((bound, at) => {
+      count += counts[at]!;
+      const le = bound === Infinity ? "+Inf" : `${bound}`;
+      this.#lines.push(`${name}_bucket${format({ ...labels, le })} ${count}`);
+    });
+    this.#lines.push(`${name}_sum${format(labels)} ${sum}`, `${name}_count${format(labels)} ${count}`);
   }
 
   /** Adds metrics of each object. */
@@ -43,6 +67,10 @@ export class Exposition {
     for (const [type, name, help, value] of metrics) {
       this.add(type, prefix + name, help, [[{}, objects.reduce((sum, object) => sum + value(object), 0)]]);
     }
+  }
+
+  #head(type: MetricType, name: string, help: string): void {
+    this.#lines.push(`# TYPE ${name} ${type}`, `# HELP ${name} ${help}`);
   }
 
   toString(): string {

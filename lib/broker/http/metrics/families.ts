@@ -89,6 +89,42 @@ export const NODE_FAMILIES: Families<MeasuredNode> = {
   ],
 };
 
+/** The metrics that client libraries of Prometheus have of each process, and dashboards of any program. */
+export const PROCESS: readonly Metric<MeasuredNode>[] = [
+  [
+    "counter",
+    "process_cpu_seconds_total",
+    "Total user and system CPU time spent in seconds",
+    () => processorTime(),
+  ],
+  [
+    "gauge",
+    "process_start_time_seconds",
+    "Start time of the process since the Unix epoch in seconds",
+    () => STARTED,
+  ],
+  [
+    "gauge",
+    "process_resident_memory_bytes",
+    "Resident memory size in bytes",
+    ({ resources }) => resources.mem_used,
+  ],
+  ["gauge", "process_open_fds", "Number of open file descriptors", ({ resources }) => resources.fd_used],
+  [
+    "gauge",
+    "process_max_fds",
+    "Maximum number of open file descriptors",
+    ({ resources }) => resources.fd_total,
+  ],
+];
+
+const STARTED = Math.round(Date.now() / 1000 - process.uptime());
+
+function processorTime(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
+
 const QUEUE_DEPTH: readonly Metric<Queue>[] = [
   ["gauge", "queue_messages_ready", "Messages ready to be delivered to consumers", ({ ready }) => ready],
   [

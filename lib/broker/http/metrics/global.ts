@@ -1,5 +1,6 @@
 /** The metrics `rabbitmq_global_…`, of all protocols together: RabbitMQ 3.10 counts MQTT and STOMP as AMQP 0-9-1, too. */
 import { QueueStats } from "../../core/queue/queue_stats.ts";
+import { SIZE_BOUNDS } from "../../core/size_histogram.ts";
 import type { HttpHost } from "../host.ts";
 import { channelsOf } from "../views.ts";
 import type { Exposition, Metric } from "./exposition.ts";
@@ -140,6 +141,13 @@ export function addGlobal(text: Exposition, node: MeasuredNode): void {
       );
     }
   }
+}
+
+/** The sizes of published messages, as RabbitMQ has them since version 4.1. */
+export function addSizes(text: Exposition, { core: { intake } }: HttpHost): void {
+  const { counts, sum } = intake.sizes;
+  const help = "Size of messages received from publishers";
+  text.histogram("rabbitmq_message_size_bytes", help, PROTOCOL, SIZE_BOUNDS, counts, sum);
 }
 
 /** The counts of all queues by RabbitMQ's name of their type, also of those that were deleted. */

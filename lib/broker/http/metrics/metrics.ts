@@ -12,11 +12,12 @@ import {
   CONNECTION_FAMILIES,
   measureNode,
   NODE_FAMILIES,
+  PROCESS,
   QUEUE_DELIVERIES,
   QUEUE_FAMILIES,
   ROUTED,
 } from "./families.ts";
-import { addGlobal } from "./global.ts";
+import { addGlobal, addSizes } from "./global.ts";
 
 /**
  * Metrics for Prometheus, with RabbitMQ's names
@@ -39,12 +40,13 @@ function expose(request: ApiRequest, perObject: boolean): Reply {
   const text = new Exposition();
   const node = measureNode(broker);
   const all = totals(broker);
-  addInfo(text, request);
+  addInfo(text, request, perObject ? "per-object" : "aggregated");
   addAlarms(text, request);
   for (const kind of ["connections", "channels", "consumers", "queues"] as const) {
     text.add("gauge", `rabbitmq_${kind}`, `Number of open ${kind}`, [[{}, all[kind]]]);
   }
   text.sum(PLAIN, allOf(NODE_FAMILIES), [node]);
+  text.sum("", PROCESS, [node]);
   addLogins(text, request, PLAIN);
   const objects = objectsOf(request, () => true);
   if (perObject) addObjects(text, PLAIN, objects, (families) => allOf(families));
@@ -57,6 +59,7 @@ function expose(request: ApiRequest, perObject: boolean): Reply {
     text.sum(PLAIN, allOf(ROUTED), [node.stats]);
   }
   addGlobal(text, node);
+  addSizes(text, broker);
   return reply(text);
 }
 
@@ -67,7 +70,7 @@ function exposeDetailed(request: ApiRequest): Reply {
   const wanted = request.query.getAll("vhost");
   const families = new Set(request.query.getAll("family"));
   const text = new Exposition();
-  addInfo(text, request);
+  addInfo(text, request, "detailed");
   const chosen: Choice = (table) =>
     new Set(Object.keys(table).filter((family) => families.has(family)).flatMap((family) => table[family]!));
   text.sum(DETAILED, chosen(NODE_FAMILIES), [measureNode(broker)]);
@@ -173,7 +176,8 @@ function addClusterFamilies(
   );
 }
 
-function addInfo(text: Exposition, { broker: { options }, node }: ApiRequest): void {
+/** @param endpoint RabbitMQ's name of what is scraped: queries of RabbitMQ 4 join only with that of `/metrics` */
+function addInfo(text: Exposition, { broker: { options }, node }: ApiRequest, endpoint: string): void {
   const build = {
     rabbitmq_version: options.productVersion,
     prometheus_plugin_version: options.productVersion,
@@ -185,6 +189,7 @@ function addInfo(text: Exposition, { broker: { options }, node }: ApiRequest): v
     rabbitmq_node: node,
     rabbitmq_cluster: node,
     rabbitmq_cluster_permanent_id: node,
+    rabbitmq_endpoint: endpoint,
   };
   text.add("gauge", "rabbitmq_identity_info", "RabbitMQ node & cluster identity info", [[identity, 1]]);
 }

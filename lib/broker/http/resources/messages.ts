@@ -158,6 +158,7 @@ function publish(request: ApiRequest): Json {
     const { routed, taken, copies } = core.intake.publishInternally(vhost, exchange, routingKey, message);
     const { stats } = vhost;
     stats.published++;
+    core.intake.sizes.add(body.length);
     stats.confirmable++;
     stats.routed += copies;
     const source = vhost.exchanges.get(exchange)!.stats;

@@ -187,7 +187,7 @@ describe("AMQP consumer", () => {
         await waitFor(() => connections.length === 3 && connections[2]!.asked.includes("basic.consume"));
         assert.equal(consumer.failure, undefined);
         assert.deepEqual(events.filter((event) => event.startsWith("queue")), [
-          "queue 'q' is away for now: its node 'rabbit@b' is down",
+          "queue 'q' is unavailable: its node 'rabbit@b' is down",
         ]);
       } finally {
         await consumer.close();

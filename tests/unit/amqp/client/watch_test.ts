@@ -99,7 +99,7 @@ describe("a broker that stops to deliver", () => {
         async (connection) => watchDeliveries(connection, await connection.open(), "q", deliveries, INTERVAL),
       );
       assert.equal(cause instanceof AwayError, ends);
-      if (ends) assert.match(cause!.message, /queue 'q' is away for now: the broker delivers none of its 3/);
+      if (ends) assert.match(cause!.message, /queue 'q' is unavailable: the broker delivers none of its 3/);
     });
   }
 

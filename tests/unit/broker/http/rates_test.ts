@@ -136,6 +136,15 @@ describe("http, rates", () => {
     return response.headers.get("content-type")?.includes("json") ? response.json() : response.text();
   }
 
+  async function publishTo(exchange: string, payload: string): Promise<void> {
+    const response = await fetch(`${server.url}/api/exchanges/%2F/${exchange}/publish`, {
+      method: "POST",
+      headers: { authorization: `Basic ${btoa("guest:guest")}` },
+      body: JSON.stringify({ routing_key: "", payload, payload_encoding: "string", properties: {} }),
+    });
+    await response.body?.cancel();
+  }
+
   const rateOf = (row: unknown, name: string) => {
     const stats = (row as Row)["message_stats"] as Row | undefined;
     return ((stats?.[`${name}_details`] ?? (row as Row)[`${name}_details`]) as Row | undefined)?.["rate"] ??
@@ -148,15 +157,7 @@ describe("http, rates", () => {
     await channel.call("exchange.declare", { exchange: "x", type: "fanout" }, "exchange.declare-ok");
     await channel.call("queue.bind", { queue: "jobs", exchange: "x" }, "queue.bind-ok");
     await channel.call("basic.consume", { queue: "jobs", noAck: true }, "basic.consume-ok");
-    const publish = () =>
-      get("/api/overview").then(async () => {
-        const response = await fetch(`${server.url}/api/exchanges/%2F/x/publish`, {
-          method: "POST",
-          headers: { authorization: `Basic ${btoa("guest:guest")}` },
-          body: JSON.stringify({ routing_key: "", payload: "x", payload_encoding: "string", properties: {} }),
-        });
-        await response.body?.cancel();
-      });
+    const publish = () => get("/api/overview").then(() => publishTo("x", "x"));
     const moving: readonly (readonly [path: string, counter: string])[] = [
       ["/api/overview", "publish"],
       ["/api/overview", "deliver_no_ack"],
@@ -197,8 +198,65 @@ describe("http, rates", () => {
 
   it("metrics - have every name in the queries of RabbitMQ's dashboard RabbitMQ-Overview", async () => {
     const text = await get("/metrics") as string;
-    for (const name of DASHBOARD) {
+    for (const name of OVERVIEW) {
       assert.match(text, new RegExp(`^${name}(\\{.*\\})? \\d+(\\.\\d+)?$`, "m"), name);
+    }
+  });
+
+  it("metrics - the identity of the node has the labels of the dashboards' joins, and the path", async () => {
+    const labels =
+      'rabbitmq_node="NODE",rabbitmq_cluster="NODE",rabbitmq_cluster_permanent_id="NODE",rabbitmq_endpoint=';
+    for (
+      const [path, endpoint] of [["", "aggregated"], ["/per-object", "per-object"], ["/detailed", "detailed"]]
+    ) {
+      const text = await get(`/metrics${path}`) as string;
+      const node = /rabbitmq_node="([^"]+)"/.exec(text)![1]!;
+      const expected = `rabbitmq_identity_info{${labels.replaceAll("NODE", node)}"${endpoint}"} 1`;
+      assert.deepEqual(text.match(/^rabbitmq_identity_info.*$/gm), [expected]);
+      assert.match(text, /^rabbitmq_build_info\{rabbitmq_version="[^"]+",/m);
+    }
+  });
+
+  it("metrics - the sizes of published messages are a histogram", async () => {
+    const sizes = async () => {
+      const text = await get("/metrics") as string;
+      const found = text.matchAll(
+        /^rabbitmq_message_size_bytes_(\w+)\{protocol="amqp091"(?:,le="(.+)")?\} (\d+)$/gm,
+      );
+      return new Map([...found].map(([, name, le, value]) => [le ?? name!, Number(value)]));
+    };
+    const before = await sizes();
+    for (const size of [0, 100, 101, 20_000]) await publishTo("amq.direct", "x".repeat(size));
+    const grown = Object.fromEntries(
+      [...await sizes()].map(([name, value]) => [name, value - before.get(name)!]),
+    );
+    assert.deepEqual(grown, {
+      "100": 2,
+      "1000": 3,
+      "10000": 3,
+      "100000": 4,
+      "1000000": 4,
+      "10000000": 4,
+      "50000000": 4,
+      "100000000": 4,
+      "+Inf": 4,
+      sum: 20_201,
+      count: 4,
+    });
+  });
+
+  it("metrics - the process has the names that dashboards of any program use", async () => {
+    const text = await get("/metrics") as string;
+    for (
+      const name of [
+        "cpu_seconds_total",
+        "start_time_seconds",
+        "resident_memory_bytes",
+        "open_fds",
+        "max_fds",
+      ]
+    ) {
+      assert.match(text, new RegExp(`^process_${name} \\d+(\\.\\d+)?$`, "m"), name);
     }
   });
 
@@ -220,60 +278,73 @@ describe("http, rates", () => {
   });
 });
 
-/** The metrics of RabbitMQ-Overview.json (rabbitmq-server, deps/rabbitmq_prometheus), of the versions since 3.8. */
-const DASHBOARD = [
-  "rabbitmq_build_info",
-  "rabbitmq_identity_info",
-  "rabbitmq_connections",
-  "rabbitmq_channels",
-  "rabbitmq_consumers",
-  "rabbitmq_queues",
-  "rabbitmq_channel_consumers",
-  "rabbitmq_queue_messages_ready",
-  "rabbitmq_queue_messages_unacked",
-  "rabbitmq_queue_messages_published_total",
-  "rabbitmq_resident_memory_limit_bytes",
-  "rabbitmq_process_resident_memory_bytes",
-  "rabbitmq_disk_space_available_bytes",
-  "rabbitmq_disk_space_available_limit_bytes",
-  "rabbitmq_process_max_fds",
-  "rabbitmq_process_open_fds",
-  "rabbitmq_process_max_tcp_sockets",
-  "rabbitmq_process_open_tcp_sockets",
-  ...["opened", "closed"].flatMap((what) => [
-    `rabbitmq_connections_${what}_total`,
-    `rabbitmq_channels_${what}_total`,
-  ]),
-  ...["declared", "created", "deleted"].map((what) => `rabbitmq_queues_${what}_total`),
+/** The metrics in the panels of RabbitMQ-Overview.json (rabbitmq-server, deps/rabbitmq_prometheus/docker/grafana). */
+const OVERVIEW = [
   ...[
-    "get",
-    "get_ack",
-    "get_empty",
-    "messages_acked",
-    "messages_confirmed",
-    "messages_delivered",
-    "messages_delivered_ack",
-    "messages_published",
-    "messages_redelivered",
-    "messages_unroutable_dropped",
-    "messages_unroutable_returned",
-  ].map((what) => `rabbitmq_channel_${what}_total`),
+    "build_info",
+    "identity_info",
+    "connections",
+    "channels",
+    "queues",
+    "queue_messages_ready",
+    "queue_messages_unacked",
+    "resident_memory_limit_bytes",
+    "process_resident_memory_bytes",
+    "disk_space_available_bytes",
+    "connections_opened_total",
+    "connections_closed_total",
+    "channels_opened_total",
+    "channels_closed_total",
+    "queues_declared_total",
+    "queues_created_total",
+    "queues_deleted_total",
+  ],
+  // Versions 3.8 and 3.9.
   ...[
-    "acknowledged",
-    "confirmed",
-    "delivered",
-    "delivered_consume_auto_ack",
-    "delivered_consume_manual_ack",
-    "delivered_get_auto_ack",
-    "delivered_get_manual_ack",
-    "get_empty",
-    "received",
-    "received_confirm",
-    "redelivered",
-    "routed",
-    "unroutable_dropped",
-    "unroutable_returned",
-  ].map((what) => `rabbitmq_global_messages_${what}_total`),
-  "rabbitmq_global_publishers",
-  "rabbitmq_global_consumers",
-];
+    "channel_consumers",
+    "channel_messages_unconfirmed",
+    "queue_messages_published_total",
+    "process_max_fds",
+    "process_open_fds",
+    "process_max_tcp_sockets",
+    "process_open_tcp_sockets",
+    ...[
+      "get",
+      "get_ack",
+      "get_empty",
+      "messages_acked",
+      "messages_confirmed",
+      "messages_delivered",
+      "messages_delivered_ack",
+      "messages_published",
+      "messages_redelivered",
+      "messages_unroutable_dropped",
+      "messages_unroutable_returned",
+    ].map((what) => `channel_${what}_total`),
+  ],
+  // Later versions; of these the sizes since 4.1.
+  ...[
+    "erlang_uptime_seconds",
+    "global_publishers",
+    "global_consumers",
+    "message_size_bytes_sum",
+    "message_size_bytes_count",
+    "message_size_bytes_bucket",
+    ...[
+      "acknowledged",
+      "confirmed",
+      "delivered",
+      "delivered_consume_auto_ack",
+      "delivered_consume_manual_ack",
+      "delivered_get_auto_ack",
+      "delivered_get_manual_ack",
+      "get_empty",
+      "received",
+      "received_confirm",
+      "redelivered",
+      "routed",
+      "unroutable_dropped",
+      "unroutable_returned",
+    ].map((what) => `global_messages_${what}_total`),
+  ],
+].map((name) => `rabbitmq_${name}`);
