@@ -88,7 +88,7 @@ async function main(): Promise<void> {
   const again = new Map<Run, Outcome>();
   const execute = async (run: Run): Promise<Outcome> => {
     const file = path.join(reports, run.name.replaceAll(/\W+/g, "-"));
-    console.log(`# ${run.name} has started`);
+    console.log(`# ${run.name} has started, its results follow when it has ended`);
     const started = performance.now();
     const words = [...run.command, ...run.tests].map((word) => word.replace("REPORT", `${file}.xml`));
     const status = await spawned(words, { ...env, ...run.env }, `${file}.log`);

@@ -6,6 +6,7 @@ import { Command as Parser, CommanderError, Option as ParserOption } from "comma
 import { isDamaged } from "./argument_bytes.ts";
 import { EXIT, UsageError } from "./errors.ts";
 import { printPage } from "./page.ts";
+import { phrase } from "./reporter.ts";
 import { Session } from "./session.ts";
 import { type Choice, oneOf, type Parse, word } from "./values.ts";
 
@@ -299,7 +300,7 @@ function checked({ flags, parse, bytes }: Option<unknown>, text: string): unknow
     return parse(text);
   } catch (error) {
     const shown = text.replace(PASSWORD, "…@");
-    throw new UsageError(`${name} '${shown}': ${error instanceof Error ? error.message : error}`);
+    throw new UsageError(`${name} '${shown}': ${phrase(error)}`);
   }
 }
 

@@ -5,7 +5,7 @@ import { AmqpError } from "../../lib/amqp/amqp_error.ts";
 import { HandshakeTimeoutError, ProtocolError, UnreachableError } from "../../lib/errors.ts";
 import type { LinkEvent, LinkOptions } from "../../lib/link/options.ts";
 import type { Address } from "../../lib/link/protocol.ts";
-import { BROKER_SYSTEMS, type BrokerSystem } from "../../lib/patterns/address.ts";
+import { BROKER_SYSTEMS, type BrokerSystem, brokerSystemOf } from "../../lib/patterns/address.ts";
 import { formatEndpoint } from "../../lib/transport/endpoint.ts";
 import { blockageReporter } from "../app/blockage.ts";
 import { passwordOf } from "../app/environment.ts";
@@ -156,8 +156,7 @@ export function placeOf(
 ): Place {
   const context = contextOf(system, values);
   if (url !== undefined || context === undefined) {
-    const inUse = process.env[BROKER_SYSTEMS[system].variable] || usual;
-    return { url: url ?? inUse, login: { ...values, context: undefined } };
+    return { url: url ?? urlInUse(system) ?? usual, login: { ...values, context: undefined } };
   }
   const { cacert, cert, key } = context.tls;
   const own = {
@@ -168,6 +167,19 @@ export function placeOf(
   };
   const found = context.url(system);
   return { url: found, login: /^[^:]*(s|ssl):/i.test(found) ? { ...values, ...own } : values };
+}
+
+/** The URL in the variable of a system; undefined if it is not set. @throws {UsageError} the URL is of another system */
+function urlInUse(system: BrokerSystem): string | undefined {
+  const { variable, schemes } = BROKER_SYSTEMS[system];
+  const url = process.env[variable] || undefined;
+  const scheme = /^([^:/]+):\/\//.exec(url ?? "")?.[1];
+  if (scheme !== undefined && brokerSystemOf(`${scheme}://`) !== system) {
+    throw new UsageError(
+      `$${variable} is a URL of '${scheme}': expected ${schemes[0]}:// or ${schemes[1]}://`,
+    );
+  }
+  return url;
 }
 
 /** The context of the broker in use; undefined if a variable names that broker, or if there is no context. */

@@ -2,10 +2,10 @@
 import type { Bodies, Envelope } from "../../lib/link/message.ts";
 import { type BasicProperties, encodeProperties } from "../../lib/amqp/properties.ts";
 import { readText } from "../../lib/bytes/text.ts";
-import { messageOf } from "../../lib/errors.ts";
 import type { Batch } from "../../lib/zmtp/batch.ts";
 import { concat, utf8 } from "../../lib/zmtp/bytes.ts";
 import { UsageError } from "../app/errors.ts";
+import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
 import { stdinReader } from "../io/prompt.ts";
 import { Input, type Source } from "../io/input.ts";
@@ -81,7 +81,7 @@ export function propertiesOf(
     try {
       Object.assign(properties, Object.fromEntries([parseProperty(given)]));
     } catch (error) {
-      throw new UsageError(`--property '${given}': ${messageOf(error)}`);
+      throw new UsageError(`--property '${given}': ${phrase(error)}`);
     }
   }
   if (header.length > 0) properties.headers = Object.fromEntries(header);
@@ -144,7 +144,7 @@ export function packRecords(defaults: Defaults): Pack {
 }
 
 function recordError(line: number, error: unknown): RecordError {
-  return new RecordError(`line ${line} of the input is not a JSON record: ${messageOf(error)}`);
+  return new RecordError(`line ${line} of the input is not a JSON record: ${phrase(error)}`);
 }
 
 function packed(bodies: readonly Uint8Array[], envelopes: readonly Envelope[]): Packed {

@@ -119,6 +119,7 @@ export function parseProperty(text: string): [name: keyof BasicProperties, value
     throw new Error(`expected 'name: value' with one of the names ${Object.keys(NAMES).join(", ")}`);
   }
   const isNumber = name === "deliveryMode" || name === "priority" || name === "timestamp";
+  if (isNumber && !/^\d+$/.test(match![2]!)) throw new Error(`${match![1]} is a whole number`);
   const value = isNumber ? Number(match![2]) : match![2]!;
   encodeProperties({ [name]: value });
   return [name, value];

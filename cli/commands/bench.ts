@@ -27,6 +27,13 @@ import { DEFAULT_LINGER_MS, delivery, socket } from "../options/options.ts";
 /** Without `-n` and `--duration` a sender ends after this time, in milliseconds. */
 const DEFAULT_DURATION_MS = 5000;
 const DEFAULT_SIZE = 64;
+const MAX_SIZE = 2 ** 30;
+
+function messageSize(text: string): number {
+  const bytes = size(text);
+  if (bytes > MAX_SIZE) throw new Error("the largest message is 1G");
+  return bytes;
+}
 
 const load = group("Load", {
   role: option(
@@ -34,7 +41,11 @@ const load = group("Load", {
     "the side of this process: both, send or receive (default: both)",
     oneOf(...ROLES),
   ),
-  size: option("-s, --size <bytes>", `size of a message, 100, 4k or 1M (default: ${DEFAULT_SIZE})`, size),
+  size: option(
+    "-s, --size <bytes>",
+    `size of a message, 100, 4k or 1M (default: ${DEFAULT_SIZE})`,
+    messageSize,
+  ),
   count: option("-n, --count <number>", "end after this number of messages", integer(1)),
   duration: option(
     "--duration <duration>",

@@ -119,6 +119,14 @@ describe("contexts", () => {
     }
   });
 
+  test("a variable with a URL of another system - is named in the error", async () => {
+    const { code, stderr } = await mqcat(["queue", "get", "q"], { env: { AMQP_URL: "mqtt://me:pw@h" } });
+    assert.deepEqual(
+      [code, stderr],
+      [2, "mqcat: queue get: $AMQP_URL is a URL of 'mqtt': expected amqp:// or amqps://\n"],
+    );
+  });
+
   test("precedence - an address, --context, $MQCAT_CONTEXT, $AMQP_URL, a project, use", async () => {
     /** Which broker a command line reaches: the context in its error, or the port of one that is not a context's. */
     const reached = async (args: readonly string[], more: Record<string, string>, cwd = dir.path) => {

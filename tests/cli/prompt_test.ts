@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { describe } from "node:test";
 import { tempDir } from "../support/helpers.ts";
-import { Program, program, readyFile, start, test } from "../support/mqcat.ts";
+import { Program, program, readyFile, run, start, test } from "../support/mqcat.ts";
 
 const UP = "\x1b[A";
-const [CTRL_C, CTRL_D] = ["\x03", "\x04"];
+const [CTRL_C, CTRL_D, CTRL_Z] = ["\x03", "\x04", "\x1a"];
 
 /** Starts mqcat on a terminal; what is written to its stdin are the keys. */
 function onTerminal(args: readonly string[], env: Record<string, string> = {}): Program {
@@ -63,6 +63,41 @@ describe("the prompt", () => {
     terminal.write(CTRL_C);
     const { stdout } = await terminal.exit();
     assert.match(stdout.toString(), /status 130\r\nicanon\r\n$/);
+  });
+
+  test("queue put - Ctrl-Z suspends the command, and the line is there when it goes on", async () => {
+    using dir = tempDir();
+    const words = [...program, "queue", "put", "q", "--data", dir.file("spool"), "--summary"]
+      .map((word) => `'${word}'`).join(" ");
+    // A shell with jobs, but without a line editor of its own: nothing else changes the modes of the terminal.
+    const shell = `set -m; ${words}; echo "stopped $?"; stty -a | grep -o -- '-*icanon'; read -r; ` +
+      `echo continues; fg >/dev/null; echo "status $?"`;
+    using terminal = new Program([
+      "script",
+      "-qec",
+      `bash --norc -c '${shell.replaceAll("'", "'\\''")}'`,
+      "/dev/null",
+    ], {
+      open: true,
+      env: { TERM: "xterm" },
+    });
+    await terminal.waitForStdout(/> /);
+    terminal.write("half a ");
+    await terminal.waitForStdout(/half a /);
+    terminal.write(CTRL_Z);
+    // The terminal is as it was before the command.
+    await terminal.waitForStdout(/stopped 148\r\n.*\bicanon\r\n/s);
+    assert.doesNotMatch(terminal.text, /-icanon/);
+    terminal.write("\n");
+    await terminal.waitForStdout(/continues\r\n.*> half a /s);
+    terminal.write("line\r");
+    // The next prompt: Ctrl-D means something else before the command has set the modes of the terminal again.
+    await terminal.waitForStdout(/line\r+\n.*\[0J> /s);
+    terminal.write(CTRL_D);
+    await terminal.waitForStdout(/"confirmed":1.*status 0/s);
+    assert.equal((await terminal.exit()).code, 0);
+    const { stdout } = await run(["queue", "get", "q", "--data", dir.file("spool"), "--drain"]);
+    assert.equal(stdout.toString(), "half a line\n");
   });
 
   test("no prompt - with -q, and on a terminal without control sequences", async () => {

@@ -29,6 +29,8 @@ const MISTAKES: [string[], RegExp][] = [
     /--users-file '\/tmp': it is a directory, not a file$/m,
   ],
   // Queues
+  [["queue", "put", "q", "-P", "priority=high"], /--property 'priority=high': priority is a whole number$/m],
+  [["bench", "push-pull", "-s", "5G"], /--size '5G': the largest message is 1G$/m],
   [["queue", "put", "jobs", "hello"], /too many arguments: expected 1, .*\(-D TEXT sends a text\)$/m],
   [
     ["queue", "get", "amqp://me:secret@h//jobs"],
