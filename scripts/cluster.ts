@@ -77,7 +77,9 @@ async function main(): Promise<boolean> {
   if (declared.code !== 0) throw new Error(declared.stderr);
   const began = performance.now();
   const stdin = fs.openSync(input, "r");
-  using put = start(["queue", "put", QUEUE, "--summary", ...url], { stdinFrom: stdin });
+  // While the nodes are low on memory, the broker confirms nothing until the other end has taken enough.
+  const putting = ["queue", "put", QUEUE, "--linger", "10m", "--summary", ...url];
+  using put = start(putting, { stdinFrom: stdin });
   fs.closeSync(stdin);
   await ahead(url);
   const get = ["queue", "get", QUEUE, "--drain", "--exec", "cat", "-j", String(JOBS), "--summary", ...url];
