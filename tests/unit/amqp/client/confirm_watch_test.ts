@@ -8,7 +8,7 @@ import { captureIntervals } from "../../../support/captured_interval.ts";
 
 /** A watched publisher. */
 class Watched {
-  readonly confirms = { pending: 0, acknowledged: 0, refused: 0 };
+  readonly confirms = { pending: 0, pendingBytes: 0, acknowledged: 0, refused: 0 };
   blocked: string | undefined;
   /** The bytes of the connection that have moved; -1 if that is not known. */
   progress = -1;
