@@ -256,6 +256,19 @@ describe("lane", () => {
     );
   });
 
+  it("lane - gives the memory of settled messages back, also that of used chunks", () => {
+    for (let round = 0; round < 3; round++) {
+      const lane = new Lane();
+      for (let i = 0; i < 6 * 8192; i++) lane.push(1, i, 1, 0);
+      assert.equal(lane.memory / 13, 6 * 8192);
+      for (let seq = 0; seq < 6 * 8192; seq++) {
+        lane.take();
+        lane.remove(seq);
+      }
+      assert.ok(lane.memory / 13 <= 8192, `${lane.memory} bytes`);
+    }
+  });
+
   it("lane - needs little memory for a short queue", () => {
     const lane = new Lane();
     const capacities: number[] = [];

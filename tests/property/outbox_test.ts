@@ -185,6 +185,19 @@ describe("outbox", () => {
     },
   );
 
+  it("outbox - with conflate only the newest message waits, with all its frames", TIMEOUT, () => {
+    fc.assert(
+      fc.property(fc.array(frames(size, false), { minLength: 1, maxLength: 6 }), layout, (list, how) => {
+        const model = new Model({ messages: 1, bytes: 1, conflate: true });
+        const batch = batchOf(list.flat(), how, false);
+        model.outbox.appendBatch(batch, 0, list.flat().length);
+        model.outbox.flush();
+        while (model.flight !== undefined) model.drain();
+        assert.ok(equal(concat(model.done), wireOf(plain(list.at(-1)!))));
+      }),
+    );
+  });
+
   it("outbox - reclaim returns exactly the messages that were not accepted completely", TIMEOUT, () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 25 }), fc.nat(1000), (steps, permille) => {

@@ -65,6 +65,38 @@ describe("idle broker", () => {
     await broker.close();
   });
 
+  it("idle - heartbeats are sent when nothing else was, and a silent client is given up after two intervals", async () => {
+    const broker = await Broker.open();
+    const url = await broker.listen("amqp://127.0.0.1:0");
+    const peer = await Peer.open(url, { heartbeat: 600 });
+    const channel = await peer.channel();
+    const [connection] = broker.connections;
+    let now = performance.now();
+    const beat = async () => {
+      const before = peer.heartbeats;
+      connection!.beat(now += 300_000, performance.now());
+      await channel.queue("q");
+      return peer.heartbeats - before;
+    };
+    // Each declaration is a sign of life of both ends.
+    for (let i = 0; i < 6; i++) assert.equal(await beat(), 0);
+    connection!.beat(now += 300_000, performance.now());
+    for (let i = 1; i <= 3; i++) {
+      connection!.beat(now += 300_000, performance.now());
+      await waitFor(() => peer.heartbeats === i);
+    }
+    assert.equal(peer.over, false);
+    connection!.beat(now += 300_000, performance.now());
+    await waitFor(() => peer.over);
+    const quiet = await Peer.open(url, { heartbeat: 0 });
+    const [other] = broker.connections;
+    for (let i = 0; i < 9; i++) other!.beat(now += 300_000, performance.now());
+    await (await quiet.channel()).queue("q");
+    assert.equal(quiet.heartbeats, 0);
+    await quiet.close();
+    await broker.close();
+  });
+
   it("idle - an unused queue with x-expires is deleted", async () => {
     const broker = await Broker.open();
     const peer = await Peer.open(await broker.listen("amqp://127.0.0.1:0"));

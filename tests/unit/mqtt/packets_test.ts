@@ -3,7 +3,15 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { MqttError } from "../../../lib/mqtt/mqtt_error.ts";
 import { PacketDecoder } from "../../../lib/mqtt/packet_decoder.ts";
-import type { ProtocolVersion } from "../../../lib/mqtt/packet_type.ts";
+import {
+  AUTH,
+  DISCONNECT,
+  packetName,
+  type ProtocolVersion,
+  PUBLISH,
+} from "../../../lib/mqtt/packet_type.ts";
+import { PROPERTY, type PropertyRow, WILL } from "../../../lib/mqtt/property_table.ts";
+import { isEndReason } from "../../../lib/mqtt/reason_code.ts";
 import { isTopicFilter, isTopicName, parseShared, topicMatches } from "../../../lib/mqtt/topic.ts";
 import { decodePackets, encodePackets } from "../../support/mqtt_packets.ts";
 
@@ -250,6 +258,91 @@ const REFUSED: [clause: string, version: ProtocolVersion, wire: Uint8Array, reas
   ["3.12 content of PINGREQ", 5, packet("c0", "00"), MALFORMED],
   ["3.14 of 3.1.1: content of DISCONNECT", 4, packet("e0", "00"), MALFORMED],
 ];
+
+describe("MQTT properties", () => {
+  it("properties - have the identifiers, types, packets and limits of the specification", () => {
+    // MQTT 5.0, table 2-4, and the limits in 3.1.2.11, 3.2.2.3 and 3.3.2.3.
+    const table = `
+      01 payloadFormatIndicator byte PUBLISH WILL, at most 1
+      02 messageExpiryInterval four PUBLISH WILL
+      03 contentType text PUBLISH WILL
+      08 responseTopic text PUBLISH WILL
+      09 correlationData binary PUBLISH WILL
+      0b subscriptionIdentifiers variable PUBLISH SUBSCRIBE, at least 1
+      11 sessionExpiryInterval four CONNECT CONNACK DISCONNECT
+      12 assignedClientIdentifier text CONNACK
+      13 serverKeepAlive two CONNACK
+      15 authenticationMethod text CONNECT CONNACK AUTH
+      16 authenticationData binary CONNECT CONNACK AUTH
+      17 requestProblemInformation byte CONNECT, at most 1
+      18 willDelayInterval four WILL
+      19 requestResponseInformation byte CONNECT, at most 1
+      1a responseInformation text CONNACK
+      1c serverReference text CONNACK DISCONNECT
+      1f reasonString text CONNACK PUBACK PUBREC PUBREL PUBCOMP SUBACK UNSUBACK DISCONNECT AUTH
+      21 receiveMaximum two CONNECT CONNACK, at least 1
+      22 topicAliasMaximum two CONNECT CONNACK
+      23 topicAlias two PUBLISH
+      24 maximumQos byte CONNACK, at most 1
+      25 retainAvailable byte CONNACK, at most 1
+      26 userProperties pair CONNECT CONNACK PUBLISH WILL PUBACK PUBREC PUBREL PUBCOMP SUBSCRIBE SUBACK UNSUBSCRIBE UNSUBACK DISCONNECT AUTH
+      27 maximumPacketSize four CONNECT CONNACK, at least 1
+      28 wildcardSubscriptionAvailable byte CONNACK, at most 1
+      29 subscriptionIdentifierAvailable byte CONNACK, at most 1
+      2a sharedSubscriptionAvailable byte CONNACK, at most 1`;
+    const expected = table.trim().split("\n").map((line) => {
+      const [row, limit] = line.trim().split(", ");
+      const [id, name, kind, ...packets] = row!.split(" ");
+      return [id, name, kind, packets.sort().join(" "), limit ?? ""];
+    });
+    const rows: readonly (readonly [string, PropertyRow])[] = Object.entries(PROPERTY);
+    const found = rows.map(([name, { id, kind, packets, min, max }]) => [
+      id.toString(16).padStart(2, "0"),
+      name,
+      kind,
+      packets.map((packet) => packet === WILL ? "WILL" : packetName(packet)).sort().join(" "),
+      min !== undefined ? `at least ${min}` : max !== undefined ? `at most ${max}` : "",
+    ]);
+    assert.deepEqual(found, expected);
+    const repeating = rows.filter(([, { repeats }]) => repeats !== undefined);
+    assert.deepEqual(repeating.map(([name, { repeats }]) => [name, repeats]), [
+      ["subscriptionIdentifiers", [PUBLISH]],
+      ["userProperties", PROPERTY.userProperties.packets],
+    ]);
+  });
+});
+
+describe("MQTT reason codes", () => {
+  it("reason codes - those of DISCONNECT and AUTH are those of the specification", () => {
+    const of = (type: number) =>
+      Array.from({ length: 256 }, (_, code) => code).filter((code) => isEndReason(type, code));
+    // MQTT 5.0, tables 3-13 and 3-15.
+    assert.deepEqual(of(DISCONNECT), [
+      ...[
+        0x00,
+        0x04,
+        0x80,
+        0x81,
+        0x82,
+        0x83,
+        0x87,
+        0x89,
+        0x8b,
+        0x8d,
+        0x8e,
+        0x8f,
+        0x90,
+        0x93,
+        0x94,
+        0x95,
+        0x96,
+        0x97,
+      ],
+      ...[0x98, 0x99, 0x9a, 0x9b, 0x9c, 0x9d, 0x9e, 0x9f, 0xa0, 0xa1, 0xa2],
+    ]);
+    assert.deepEqual(of(AUTH), [0x00, 0x18, 0x19]);
+  });
+});
 
 describe("mqtt packets", () => {
   for (const [clause, version, wire, reason] of REFUSED) {

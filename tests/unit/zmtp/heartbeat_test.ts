@@ -1,7 +1,7 @@
 /** Heartbeats, with a clock that the test moves. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Heartbeat } from "../../../lib/zmtp/heartbeat.ts";
+import { Heartbeat, resolveHeartbeat } from "../../../lib/zmtp/heartbeat.ts";
 import { FakeTime } from "../../support/fake_time.ts";
 
 /** A connection with heartbeats. */
@@ -37,6 +37,23 @@ class Watched implements Disposable {
 }
 
 describe("heartbeat", () => {
+  it("times - the defaults follow the interval, and a timer can wait so long", () => {
+    assert.deepEqual(resolveHeartbeat(), { interval: 0, timeout: 0, ttl: 0 });
+    assert.deepEqual(resolveHeartbeat({ interval: 5 }), { interval: 5, timeout: 5, ttl: 10 });
+    assert.deepEqual(resolveHeartbeat({ interval: 5, timeout: 0, ttl: 7 }), {
+      interval: 5,
+      timeout: 0,
+      ttl: 7,
+    });
+    const most = 2 ** 31 - 1;
+    for (const name of ["interval", "timeout", "ttl"] as const) {
+      assert.equal(resolveHeartbeat({ ttl: 1, [name]: most })[name], most);
+      for (const wrong of [-1, most + 1, NaN]) {
+        assert.throws(() => resolveHeartbeat({ [name]: wrong }), /must be from 0 to 2\^31-1/);
+      }
+    }
+  });
+
   it("a silent peer is asked after an interval, and given up without an answer in time", () => {
     using watched = new Watched(100);
     watched.time.pass(1000);

@@ -63,9 +63,9 @@ class Scripted {
     const decoder = new FrameDecoder("client", {
       onProtocolHeader() {},
       onFrame(type, channel, bytes, start, end) {
-        sent.push(
-          type === METHOD ? `${channel} ${decodeMethod(bytes, start, end).name}` : `${channel} frame`,
-        );
+        if (type !== METHOD) return void sent.push(`${channel} frame`);
+        const { name, args } = decodeMethod(bytes, start, end);
+        sent.push(`${channel} ${name}${"replyCode" in args ? ` ${args.replyCode}` : ""}`);
       },
     });
     decoder.frameMax = 131072;
@@ -161,7 +161,7 @@ describe("AMQP connection", () => {
       await deadline(closing, 5000, "the close");
       await channel.close();
       await assert.rejects(channel.get("q"), lost ? UnreachableError : ClosedError);
-      assert.equal(scripted.sent.filter((name) => name === "1 channel.close").length, 1);
+      assert.equal(scripted.sent.filter((name) => name === "1 channel.close 200").length, 1);
       scripted.connection.abort();
     }
   });
@@ -173,7 +173,7 @@ describe("AMQP connection", () => {
       const cause = await deadline(scripted.connection.closed, 5000, "the end");
       assert.ok(cause instanceof AmqpError);
       assert.equal(cause.replyCode, code);
-      assert.deepEqual(scripted.sent, ["0 connection.close"]);
+      assert.deepEqual(scripted.sent, [`0 connection.close ${code}`]);
       assert.equal(scripted.connection.over, true);
     }
   });
@@ -200,7 +200,7 @@ describe("AMQP connection", () => {
         "COMMAND_INVALID - unexpected reply queue.purge-ok",
       ]);
     }
-    assert.equal(scripted.sent.at(-1), "0 connection.close");
+    assert.equal(scripted.sent.at(-1), "0 connection.close 503");
   });
 
   it("close - of the server is confirmed before the end", async () => {
@@ -221,7 +221,7 @@ describe("AMQP connection", () => {
     await deadline(closing, 5000, "the end");
     assert.equal(await scripted.connection.closed, undefined);
     await waitFor(() => scripted.sent.length === 2);
-    assert.deepEqual(scripted.sent, ["0 connection.close", "0 connection.close-ok"]);
+    assert.deepEqual(scripted.sent, ["0 connection.close 200", "0 connection.close-ok"]);
   });
 
   it("close - ends without a reply after its time limit", async () => {

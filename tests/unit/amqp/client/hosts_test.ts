@@ -28,6 +28,24 @@ function on(node: string, port: number, protocol = "amqp"): object {
   return { node, port, protocol };
 }
 
+describe("near the leader", () => {
+  it("is asked for several hosts, and only if it is wanted", () => {
+    for (
+      const [url, wanted, asks] of [
+        ["amqp://a,b", true, true],
+        ["amqp://a,b", false, false],
+        ["amqp://a", true, false],
+        ["amqp://a", false, false],
+      ] as const
+    ) {
+      const options: LinkOptions & ClusterOptions = { nearLeader: wanted };
+      const given = nearLeader(parseAmqpUrl(url), "q", options);
+      assert.equal(given.order !== undefined, asks, `${url} ${wanted}`);
+      if (!asks) assert.equal(given, options);
+    }
+  });
+});
+
 /** The hosts of a URL in the order near the leader, and the words if it is not known. */
 async function ordered(url: string): Promise<[hosts: string[], words: string[]]> {
   const brokers = parseAmqpUrl(url);

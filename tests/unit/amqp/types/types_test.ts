@@ -1,4 +1,5 @@
 /** AMQP field types, their limits, and AMQP errors. */
+import { writeShortString } from "../../../../lib/amqp/types/scalars.ts";
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { AmqpError, amqpError, errorFromClose, frameError } from "../../../../lib/amqp/amqp_error.ts";
@@ -98,6 +99,16 @@ describe("amqp text", () => {
     for (const [code, length] of [...lone, [0xdcff, 1], [0xdd00, 3], [0xdfff, 3]] as const) {
       assert.equal(textLength(`a${String.fromCharCode(code)}b`), 2 + length, code.toString(16));
     }
+  });
+
+  it("text - has at most 255 bytes in a short string, whose error has the length", () => {
+    const target = new Uint8Array(2000);
+    for (const text of ["", "a".repeat(255), "é".repeat(127)]) {
+      const end = writeShortString(text, target, 3);
+      assert.deepEqual([end, target[3]], [4 + textLength(text), textLength(text)]);
+    }
+    assert.throws(() => writeShortString("a".repeat(256), target, 3), /received 256$/);
+    assert.throws(() => writeShortString("é".repeat(130), target, 3), /received 260$/);
   });
 
   it("text - is clipped between characters", () => {

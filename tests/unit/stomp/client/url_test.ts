@@ -53,6 +53,18 @@ describe("STOMP URLs", () => {
     assert.deepEqual([other!.heartbeat, other!.ignored, other!.hasPassword], [10, undefined, true]);
   });
 
+  it("url - numbers have their limits", () => {
+    const parse = (query: string) => parseStompAddress(`stomp://host?${query}`).servers[0]!;
+    assert.equal(parse("heartbeat=65535").heartbeat, 65535);
+    assert.equal(parse("heartbeat=0").heartbeat, 0);
+    assert.equal(parse("connection_timeout=2147483647").connectionTimeout, 2 ** 31 - 1);
+    for (
+      const query of ["heartbeat=65536", "heartbeat=-1", "heartbeat=1.5", "connection_timeout=2147483648"]
+    ) {
+      assert.throws(() => parse(query), /is not a number of (seconds|milliseconds)/);
+    }
+  });
+
   it("url - neither errors nor formatted addresses contain the password", () => {
     for (
       const url of [

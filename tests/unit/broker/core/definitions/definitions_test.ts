@@ -170,6 +170,16 @@ describe("definitions", () => {
     ]);
   });
 
+  it("mistakes - are all listed, up to a hundred", () => {
+    const words = (count: number) =>
+      new DefinitionsError(Array.from({ length: count }, (_, i) => `m${i + 1}`)).message;
+    assert.equal(words(1), "Cannot load the definitions: m1");
+    assert.equal(words(2), "Cannot load the definitions, which have 2 mistakes: (1) m1; (2) m2");
+    assert.match(words(100), /; \(99\) m99; \(100\) m100$/);
+    assert.match(words(101), /which have 101 mistakes:.*; \(100\) m100; and 1 more$/);
+    assert.match(words(250), /; \(100\) m100; and 150 more$/);
+  });
+
   const queue = { name: "q", vhost: "/", durable: true, auto_delete: false, arguments: {} };
   const vhosts = [{ name: "/" }];
   const refused: readonly (readonly [json: Json, words: RegExp])[] = [

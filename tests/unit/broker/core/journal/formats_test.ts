@@ -5,7 +5,12 @@ import fs from "node:fs";
 import { describe, it } from "node:test";
 import { BrokerCore } from "../../../../../lib/broker/core/broker_core.ts";
 import { DefinitionsLog } from "../../../../../lib/broker/core/journal/definitions_log.ts";
-import { addAck, decodeAcks, encodeAcks } from "../../../../../lib/broker/core/journal/format/acks.ts";
+import {
+  addAck,
+  decodeAcks,
+  encodeAcks,
+  encodeRanges,
+} from "../../../../../lib/broker/core/journal/format/acks.ts";
 import { crc32c, seedOf } from "../../../../../lib/broker/core/journal/format/crc32c.ts";
 import { DeliveredMarks } from "../../../../../lib/broker/core/journal/format/delivered.ts";
 import {
@@ -129,6 +134,14 @@ describe("journal, formats", () => {
     addAck(one, 0xfffffffe, 255, 6);
     const bytes = encodeAcks(one).slice(0, one.acksLength);
     assert.equal(hex(bytes), "1e000000e7c2ddaa010000000005040302010003000000feffffffff06000000000001000000");
+    // A repaired file has the same format, and the segment can collect others after it.
+    const two = new Segment(2);
+    two.salt = SALT;
+    const first = { queueId: 1, lane: 0, from: 0x0102030405, to: 0x0102030407 };
+    for (let round = 0; round < 2; round++) {
+      const repaired = encodeRanges([first, { queueId: 0xfffffffe, lane: 255, from: 6, to: 6 }], two);
+      assert.deepEqual(repaired, bytes);
+    }
     const ranges: unknown[] = [];
     decodeAcks(bytes, SALT, (range) => ranges.push(range));
     assert.deepEqual(ranges, [
@@ -153,6 +166,49 @@ describe("journal, formats", () => {
     marks.write();
     assert.equal(fs.readFileSync(file, "hex"), golden + "0b0000004e7752110100000006040302010003");
     marks.close();
+  });
+
+  it("format - delivered marks of any number of queues", () => {
+    using dir = tempDir();
+    const marks = new DeliveredMarks(dir.file("delivered"));
+    marks.load(false, () => true, () => true, assert.fail);
+    for (let count = 1; count < 300; count++) {
+      for (let id = 1; id <= count; id++) marks.set(id, 0, count);
+      marks.write();
+    }
+    for (let seq = 0; seq < 300; seq++) {
+      marks.add(7, 1, seq);
+      marks.write();
+    }
+    marks.close();
+    const again = new DeliveredMarks(dir.file("delivered"));
+    const found: number[] = [];
+    const single: number[] = [];
+    again.load(false, (id) => found.push(id) > 0, (_id, _lane, seq) => single.push(seq) > 0, assert.fail);
+    assert.deepEqual(found, Array.from({ length: 299 }, (_, i) => i + 1));
+    assert.deepEqual(single, Array.from({ length: 300 }, (_, i) => i));
+    again.close();
+  });
+
+  it("format - delivered marks are found when their salt is damaged", () => {
+    using dir = tempDir();
+    const file = dir.file("delivered");
+    const golden = "040302010b000000160257a901000000050403020100030b0000004e7752110100000006040302010003";
+    const bytes = Buffer.from(golden, "hex");
+    fs.writeFileSync(file, bytes.map((byte, i) => i < 4 ? byte ^ 0xff : byte));
+    const found: number[][] = [];
+    const problems: string[] = [];
+    const marks = new DeliveredMarks(file);
+    const isWhole = marks.load(
+      false,
+      (...mark) => found.push(mark) > 0,
+      () => false,
+      (text) => problems.push(text),
+    );
+    marks.close();
+    assert.deepEqual([isWhole, found], [true, [[1, 3, 0x0102030406]]]);
+    assert.match(problems.join("\n"), /^The file delivered was damaged: all marks were recovered;.*$/);
+    assert.deepEqual(fs.readFileSync(file), bytes);
   });
 
   it("format - delivered marks of one message, until it is settled", () => {

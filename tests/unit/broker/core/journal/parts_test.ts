@@ -1,4 +1,5 @@
 /** The small parts of the journal: the checksum, the lock, the log of definitions, spilling, large messages. */
+import { Buffer } from "node:buffer";
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import fs from "node:fs";
@@ -197,6 +198,42 @@ describe("definitions log", () => {
     }
   });
 
+  it("definitions - a missing file is reported where there are messages, and only once", () => {
+    for (const changed of [true, false, "cut"] as const) {
+      for (const mustExist of [true, false]) {
+        using folder = tempDir();
+        const problems: string[] = [];
+        const options = { directory: folder.path, sync: false, snapshot: () => [], changed, mustExist };
+        const log = DefinitionsLog.open({ ...options, onProblem: (text) => problems.push(text) }, () => {});
+        // The manifest has reported a file that is cut.
+        assert.equal(problems.length, mustExist && changed !== "cut" ? 1 : 0);
+        if (problems.length > 0) {
+          assert.match(problems[0]!, /definitions" is missing: all definitions are lost$/);
+        }
+        assert.deepEqual([log.damaged, log.incomplete], [mustExist || changed === "cut", true]);
+        log.close();
+      }
+    }
+  });
+
+  it("definitions - a single byte between two records is damage", () => {
+    using folder = tempDir();
+    const file = folder.file("definitions");
+    const { log } = open(folder.path, []);
+    log.append({ i: 0 });
+    const { size } = fs.statSync(file);
+    log.append({ i: 1 });
+    assert.equal(log.damaged, false);
+    log.close();
+    const bytes = fs.readFileSync(file);
+    fs.writeFileSync(file, Buffer.concat([bytes.subarray(0, size), Uint8Array.of(7), bytes.subarray(size)]));
+    const problems: string[] = [];
+    const damaged = open(folder.path, [], problems);
+    assert.deepEqual([damaged.found, damaged.log.damaged], [[{ i: 0 }, { i: 1 }], true]);
+    assert.match(problems.join("\n"), /is damaged: 1 bytes of definitions are lost/);
+    damaged.log.close();
+  });
+
   it("definitions - replaces a grown file by one with the current state", () => {
     using folder = tempDir();
     const file = folder.file("definitions");
@@ -227,6 +264,34 @@ describe("journal, parts", () => {
         segments.map(({ bytes }) => bytes !== undefined),
         segments.map((_, i) => i >= 6 - expected),
       );
+    }
+  });
+
+  it("sync - now syncs the head, the sealed segments and the directory", () => {
+    using folder = tempDir();
+    const log = new Log(new Files(folder.path), 8192, 0, 1, new Set());
+    const syncer = new Syncer(log, folder.path, () => assert.fail("no sync in the background"));
+    const { fdatasyncSync, fsyncSync } = fs;
+    const synced: (number | string)[] = [];
+    fs.fdatasyncSync = (fd) => void synced.push(fd);
+    fs.fsyncSync = (fd) => void synced.push(fs.fstatSync(fd).isDirectory() ? "directory" : fd);
+    try {
+      const [sealed, head] = [log.roll(10), log.roll(10)];
+      log.write((segment) => syncer.add(segment));
+      const { fd } = sealed;
+      syncer.now();
+      assert.deepEqual(synced.slice(0, 2), [fd, head.fd]);
+      assert.ok(synced.includes("directory"));
+      assert.deepEqual([sealed.fd, syncer.durable, syncer.waiting, log.directoryChanged], [
+        -1,
+        log.written,
+        0,
+        false,
+      ]);
+      assert.ok(head.fd >= 0);
+    } finally {
+      Object.assign(fs, { fdatasyncSync, fsyncSync });
+      syncer.close();
     }
   });
 

@@ -1,0 +1,49 @@
+/** The count of a queue's messages, when a broker may not know it. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { connectBroker } from "../../../../lib/amqp/client/link.ts";
+import { countReady } from "../../../../lib/amqp/client/queues.ts";
+import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
+import { PEEK } from "../../../../lib/amqp/peek.ts";
+import { AwayError } from "../../../../lib/link/away.ts";
+import { deadline } from "../../../support/helpers.ts";
+import { type Answer, ANSWERS, serve } from "../../../support/scripted_broker.ts";
+
+/** Counts at a broker that answers so. @returns the count, and whether a consumer asked */
+async function count(
+  messageCount: number,
+  consumerCount: number,
+  capabilities = {},
+): Promise<[count: number | undefined, consumes: boolean]> {
+  const reply: Answer = ["queue.declare-ok", { queue: "q", messageCount, consumerCount }];
+  let found: number | undefined;
+  let consumes = false;
+  await serve({
+    answers: () => ({ ...ANSWERS, "queue.declare": reply }),
+    capabilities,
+    on(_served, name) {
+      if (name === "basic.consume") consumes = true;
+    },
+  }, async (url) => {
+    const connection = await connectBroker(parseAmqpUrl(url));
+    try {
+      found = await deadline(countReady(connection, "q"), 5000);
+    } finally {
+      await connection.close();
+    }
+  });
+  return [found, consumes];
+}
+
+describe("count of ready messages", () => {
+  it("count - is believed if the queue has messages or consumers", async () => {
+    assert.deepEqual(await count(1, 0), [1, false]);
+    assert.deepEqual(await count(0, 1), [0, false]);
+    assert.deepEqual(await count(7, 2), [7, false]);
+  });
+
+  it("count - of an empty queue without consumers is asked by a consumer, except of mqcat's own broker", async () => {
+    await assert.rejects(count(0, 0), AwayError);
+    assert.deepEqual(await count(0, 0, { [PEEK]: true }), [0, false]);
+  });
+});
