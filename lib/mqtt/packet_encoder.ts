@@ -243,6 +243,3 @@ export function sizeofPublish(
   return 2 + topicLength + (hasPacketId ? 2 : 0) + (version === 5 ? sizeofBlock(propertiesLength) : 0) +
     payloadLength;
 }
-
-/** Properties of a packet that has none. */
-export const NO_PROPERTIES: Uint8Array = new Uint8Array(0);

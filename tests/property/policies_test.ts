@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { parseSettings, type QueueSettings } from "../../lib/broker/core/queue/settings.ts";
-import { mergeDefinitions } from "../../lib/broker/core/policies/policy.ts";
+import { mergeDefinitions, PolicyError, readPolicy } from "../../lib/broker/core/policies/policy.ts";
+import { JsonObject } from "../../lib/broker/core/definitions/json_object.ts";
 
 const NUMBERS = {
   "message-ttl": "messageTtl",
@@ -30,6 +31,29 @@ const texts = fc.record({
 }, { requiredKeys: ["dead-letter-exchange"] }) as fc.Arbitrary<{ [key: string]: string }>;
 
 const definition = fc.tuple(numbers, texts).map(([some, others]) => ({ ...some, ...others }));
+
+describe("policies, values", () => {
+  it("values - numbers have the lowest values of RabbitMQ", () => {
+    const lowest: [key: string, lowest: number][] = [
+      ["message-ttl", 0],
+      ["expires", 1],
+      ["max-length", 0],
+      ["max-length-bytes", 0],
+      ["max-in-memory-length", 0],
+      ["max-in-memory-bytes", 0],
+      ["delivery-limit", 0],
+      ["initial-cluster-size", 0],
+      ["stream-max-segment-size-bytes", 0],
+    ];
+    for (const [key, least] of lowest) {
+      const read = (value: number) =>
+        readPolicy(new JsonObject("policy", { pattern: "", definition: { [key]: value } }), "/", "p", false);
+      assert.equal(read(least).definition[key], least);
+      assert.equal(read(least + 1).definition[key], least + 1);
+      assert.throws(() => read(least - 1), PolicyError);
+    }
+  });
+});
 
 describe("policies, settings", () => {
   it("settings - the smallest number and the first text are effective in a classic queue", () => {

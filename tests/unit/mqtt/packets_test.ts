@@ -13,6 +13,7 @@ import {
 import { PROPERTY, type PropertyRow, WILL } from "../../../lib/mqtt/property_table.ts";
 import { isEndReason } from "../../../lib/mqtt/reason_code.ts";
 import { isTopicFilter, isTopicName, parseShared, topicMatches } from "../../../lib/mqtt/topic.ts";
+import { allocated } from "../../support/allocated.ts";
 import { decodePackets, encodePackets } from "../../support/mqtt_packets.ts";
 
 /** Bytes from hexadecimal digits; text in quotes stands for itself. */
@@ -309,6 +310,20 @@ describe("MQTT properties", () => {
       ["subscriptionIdentifiers", [PUBLISH]],
       ["userProperties", PROPERTY.userProperties.packets],
     ]);
+  });
+});
+
+describe("MQTT packets, memory", () => {
+  it("memory - nothing is allocated for what a packet only announces", () => {
+    const decoder = new PacketDecoder({ onPacket: () => assert.fail("not complete") });
+    decoder.version = 5;
+    decoder.maxPacket = 2 ** 29;
+    const announced = Uint8Array.of(0x30, 0xff, 0xff, 0xff, 0x7f, 0, 1, 0x74, 0);
+    const bytes = allocated(() => {
+      decoder.push(announced);
+      for (let i = 0; i < 100; i++) decoder.push(new Uint8Array(10));
+    });
+    assert.ok(bytes < 100_000, `${bytes} bytes`);
   });
 });
 

@@ -5,6 +5,7 @@ import { AmqpError } from "../../../../lib/amqp/amqp_error.ts";
 import { Consumer } from "../../../../lib/amqp/client/consumer.ts";
 import { connectBroker } from "../../../../lib/amqp/client/link.ts";
 import { findQueue } from "../../../../lib/amqp/client/queues.ts";
+import { WHERE } from "../../../../lib/amqp/peek.ts";
 import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import type { ByteStream } from "../../../../lib/transport/stream.ts";
 import { connect } from "../../../../lib/transport/transport.ts";
@@ -42,6 +43,24 @@ function noting(stream: ByteStream): ByteStream & { paused: boolean } {
 }
 
 describe("AMQP consumer", () => {
+  it("selects - only a server that can apply the filter does, if there is one", async () => {
+    for (
+      const [where, able, expected] of [["size > 1", true, true], ["size > 1", false, false], [
+        undefined,
+        true,
+        false,
+      ]] as const
+    ) {
+      await serve({ capabilities: able ? { [WHERE]: true } : {} }, async (url) => {
+        const options = { reconnect, onDelivery: () => {}, ...(where === undefined ? {} : { where }) };
+        const consumer = new Consumer(parseAmqpUrl(url), "q", options);
+        await deadline(consumer.start(), 5000, "the start");
+        assert.equal(consumer.selects, expected);
+        await deadline(consumer.close(), 5000, "the close");
+      });
+    }
+  });
+
   it("prefetch - is 1000 unless it is given", async () => {
     for (const [options, expected] of [[{}, 1000], [{ prefetch: 7 }, 7]] as const) {
       let asked: unknown;

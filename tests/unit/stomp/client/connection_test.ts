@@ -106,6 +106,7 @@ describe("STOMP client, connection", () => {
     for (const other of [undefined, new UnreachableError("other")]) {
       const scripted = new Scripted();
       const seen: unknown[] = [];
+      scripted.connection.events.onMessage = () => assert.fail("a message after the error");
       scripted.connection.events.onError = (error, receipt, subscription) => {
         seen.push(error.message, receipt, subscription);
         return other;

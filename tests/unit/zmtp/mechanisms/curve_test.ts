@@ -281,6 +281,15 @@ describe("security_curve handshake", () => {
     });
   }
 
+  it("server - accepts an INITIATE whose nonce is greater in the first byte only", async () => {
+    const handshaking = new Handshaking(curveServer({ keyPair: SERVER }));
+    const peer = new CurveClientPeer(SERVER.publicKey);
+    handshaking.stream.feed(named("HELLO", peer.helloData(undefined, 256)));
+    peer.welcome(await handshaking.next());
+    handshaking.stream.feed(named("INITIATE", peer.initiateData("PUSH", { nonce: 2 ** 56 + 256 })));
+    assert.equal((await deadline(handshaking.result)).peer.socketType, "PUSH");
+  });
+
   it("server - rejects the cookie of another connection", async () => {
     const peer = new CurveClientPeer(SERVER.publicKey);
     const first = new Handshaking(curveServer({ keyPair: SERVER }));

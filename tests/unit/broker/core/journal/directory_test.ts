@@ -4,6 +4,10 @@ import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { describe, it } from "node:test";
+import { DeliveredMarks } from "../../../../../lib/broker/core/journal/format/delivered.ts";
+import { Files } from "../../../../../lib/broker/core/journal/files/files.ts";
+import { recover } from "../../../../../lib/broker/core/journal/recovery.ts";
+import { Lane } from "../../../../../lib/broker/core/queue/lane.ts";
 import { tempDir, waitFor } from "../../../../support/helpers.ts";
 import { copyFiles, JournalModel, QUEUES } from "../../../../support/journal_model.ts";
 
@@ -57,6 +61,10 @@ describe("data directory", () => {
     ["missing marks", (dir) => fs.rmSync(`${dir}/delivered`), [
       /^The file delivered is missing: all messages are marked as redelivered$/,
     ]],
+    ["cut marks", (dir) => fs.truncateSync(`${dir}/delivered`, fs.statSync(`${dir}/delivered`).size - 3), [
+      /^The file delivered is damaged: all messages are marked as redelivered; .* kept as delivered\.damaged-1$/,
+      /^The file delivered is 3 bytes shorter than at the last clean stop: all messages are marked as redelivered$/,
+    ]],
     ["a manifest that cannot be read", (dir) => fs.writeFileSync(`${dir}/manifest`, "nonsense"), [
       /^The file manifest is damaged, so nothing is compared .* kept as manifest\.damaged-1$/,
     ]],
@@ -97,6 +105,43 @@ describe("data directory", () => {
       again.model.journal.close();
     });
   }
+
+  it("data directory - a start counts the live messages with the sizes of their bodies", () => {
+    using dir = tempDir();
+    const directory = dir.file("data");
+    stopped(directory);
+    const lanes = new Map<number, Lane>();
+    const { segments } = recover({
+      path: directory,
+      files: new Files(directory),
+      marks: new DeliveredMarks(`${directory}/delivered`),
+      lookup: {
+        lane(id) {
+          const lane = lanes.get(id) ?? new Lane();
+          lanes.set(id, lane);
+          return lane;
+        },
+      },
+      manifest: undefined,
+      resumable: 0,
+      problem: assert.fail,
+    });
+    const live = new Map<number, number>();
+    const weight = new Map<number, number>();
+    for (const lane of lanes.values()) {
+      lane.tally((segment, count, bytes) => {
+        live.set(segment, (live.get(segment) ?? 0) + count);
+        // Each message counts with 64 bytes more than its body.
+        weight.set(segment, (weight.get(segment) ?? 0) + bytes + 64 * count);
+      });
+    }
+    assert.deepEqual([...segments.keys()], [1, 2, 3]);
+    for (const [number, segment] of segments) {
+      assert.deepEqual([segment.live, segment.liveWeight], [live.get(number), weight.get(number)]);
+    }
+    const all = [...segments.values()].reduce((sum, { weight }) => sum + weight, 0);
+    assert.equal(all, 40 * (200 + 64));
+  });
 
   it("data directory - a pipe in the place of any file does not stop the start", () => {
     using dir = tempDir();

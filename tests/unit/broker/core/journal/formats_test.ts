@@ -96,6 +96,42 @@ describe("journal, formats", () => {
     assert.equal(new TextDecoder().decode(record.body.subarray(record.bodyStart, record.bodyEnd)), "plain");
   });
 
+  it("format - a record that goes on after the valid bytes is none", () => {
+    const whole = segment();
+    const record = new RecordView();
+    for (let at = 16; at < whole.length; at = record.end) {
+      assert.ok(record.set(whole, viewOf(whole), at, whole.length));
+      assert.equal(record.set(whole, viewOf(whole), at, record.end - 1), false);
+      assert.equal(record.set(whole, viewOf(whole), at, record.end), true);
+    }
+  });
+
+  it("format - a scan corrects a wrong length, also of the last record", () => {
+    const whole = segment();
+    const plain = scanLog(whole, viewOf(whole), whole.length, SALT);
+    const record = new RecordView();
+    const starts: number[] = [];
+    for (let at = 16; at < whole.length; at = record.end) {
+      assert.ok(record.set(whole, viewOf(whole), at, whole.length));
+      starts.push(at);
+    }
+    assert.equal(starts.length, 4);
+    for (const at of starts) {
+      for (const length of [0, 1, 0xff]) {
+        const bytes = whole.with(at, length);
+        const scan = scanLog(bytes, viewOf(bytes), bytes.length, SALT);
+        assert.deepEqual([scan.corrected, scan.damaged, scan.end, scan.records], [
+          true,
+          0,
+          plain.end,
+          plain.records,
+        ]);
+        assert.deepEqual(scan.index, plain.index);
+        assert.deepEqual(bytes, whole);
+      }
+    }
+  });
+
   it("format - a scan counts the bytes of damaged records, and goes on after them", () => {
     const whole = segment();
     const { index } = scanLog(whole, viewOf(whole), whole.length, SALT);

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import { describe, it } from "node:test";
+import { replaceFile } from "../../../../../lib/broker/core/journal/files/aside.ts";
 import { tempDir, waitFor } from "../../../../support/helpers.ts";
 import { copyFiles, JournalModel, QUEUES } from "../../../../support/journal_model.ts";
 
@@ -161,6 +162,15 @@ describe("journal, disk full", { skip: !allowed }, () => {
     await waitFor(() => model.journal.full === undefined);
     model.restart();
     model.journal.close();
+  });
+
+  it("disk full - a file that is replaced stays as it was, and the error names the reason", () => {
+    using folder = tempDir();
+    using _disk = mount(folder.file("disk"))!;
+    const file = folder.file("disk/file");
+    replaceFile(file, new Uint8Array(100), false);
+    assert.throws(() => replaceFile(file, new Uint8Array(2 * SIZE), false), { code: "ENOSPC" });
+    assert.equal(fs.statSync(file).size, 100);
   });
 
   it("disk full - close fails with an error, and confirmed messages are kept", () => {

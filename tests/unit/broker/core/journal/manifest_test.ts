@@ -113,6 +113,7 @@ describe("manifest", () => {
     ["more acknowledgements", (dir) => fs.appendFileSync(`${dir}/00000001.ack`, "x"), LIVE, [
       "The file 00000001.ack is 1 bytes longer than at the last clean stop: acknowledged messages may be delivered again, marked as redelivered",
     ]],
+    ["a segment that has changed, which its records tell", (dir) => change(dir, "00000001.log"), LIVE, []],
     ["an index that has changed", (dir) => change(dir, "00000001.idx"), LIVE, [
       "The file 00000001.idx has changed since the last clean stop: the segment was read instead, and nothing is lost",
     ]],

@@ -7,7 +7,7 @@ import process from "node:process";
 import { describe, it } from "node:test";
 import { crc32c } from "../../../../../lib/broker/core/journal/format/crc32c.ts";
 import { DefinitionsLog } from "../../../../../lib/broker/core/journal/definitions_log.ts";
-import { Files } from "../../../../../lib/broker/core/journal/files/files.ts";
+import { Files, logName } from "../../../../../lib/broker/core/journal/files/files.ts";
 import { Syncer } from "../../../../../lib/broker/core/journal/files/syncer.ts";
 import { Log } from "../../../../../lib/broker/core/journal/log.ts";
 import { Lock } from "../../../../../lib/broker/core/journal/files/lock.ts";
@@ -264,6 +264,36 @@ describe("journal, parts", () => {
         segments.map(({ bytes }) => bytes !== undefined),
         segments.map((_, i) => i >= 6 - expected),
       );
+    }
+  });
+
+  it("files - without descriptors the open ones are closed, and other errors are reported", () => {
+    for (const code of ["EMFILE", "ENFILE", "EACCES"]) {
+      using folder = tempDir();
+      for (const number of [1, 2]) fs.writeFileSync(folder.file(logName(number)), `segment ${number}`);
+      const files = new Files(folder.path);
+      const bytes = new Uint8Array(9);
+      assert.equal(files.read(1, bytes, 0, 9), 9);
+      const { openSync, closeSync } = fs;
+      let failures = 0;
+      let closed = 0;
+      fs.openSync = (...args: Parameters<typeof openSync>) => {
+        if (failures++ === 0) throw Object.assign(new Error("no descriptors"), { code });
+        return openSync(...args);
+      };
+      fs.closeSync = (fd) => {
+        closed++;
+        closeSync(fd);
+      };
+      try {
+        if (code === "EACCES") assert.throws(() => files.read(2, bytes, 0, 9), { code });
+        else assert.equal(files.read(2, bytes, 0, 9), 9);
+        assert.equal(closed, code === "EACCES" ? 0 : 1);
+      } finally {
+        Object.assign(fs, { openSync, closeSync });
+        files.close();
+      }
+      if (code !== "EACCES") assert.equal(new TextDecoder().decode(bytes), "segment 2");
     }
   });
 

@@ -48,6 +48,16 @@ describe("full queues", () => {
     });
   }
 
+  it("memory for bodies - a channel that reserved none gives none back", async () => {
+    const broker = await Broker.open();
+    const connection = await connectBroker(parseAmqpUrl(await broker.listen("amqp://127.0.0.1:0")));
+    for (let i = 0; i < 3; i++) await (await connection.open()).close();
+    const [served] = broker.connections;
+    assert.equal((served as unknown as { reserved: number }).reserved, 0);
+    await connection.close();
+    await broker.close();
+  });
+
   it("statistics - begin at 0, and add up", () => {
     const queue = new QueueStats();
     const vhost = new VirtualHostStats();
