@@ -15,6 +15,8 @@ import { type NodeName, RabbitMqCluster } from "../tests/support/rabbitmq_cluste
 
 const QUEUE = "soak";
 const JOBS = 8;
+/** A quorum queue needs a write to the disks of two nodes for each acknowledgement, before it delivers the next message. */
+const PREFETCH = 200;
 /** The number of messages in the queue at which the other end starts: `--drain` must not find it empty. */
 const AHEAD = 1000;
 /** The longest that a run may take, in milliseconds. */
@@ -77,10 +79,13 @@ async function main(): Promise<boolean> {
   if (declared.code !== 0) throw new Error(declared.stderr);
   const began = performance.now();
   const stdin = fs.openSync(input, "r");
-  using put = start(["queue", "put", QUEUE, "--summary", ...url], { stdinFrom: stdin });
+  // While the nodes are low on memory, the broker confirms nothing until the other end has taken enough.
+  const putting = ["queue", "put", QUEUE, "--linger", "10m", "--summary", ...url];
+  using put = start(putting, { stdinFrom: stdin });
   fs.closeSync(stdin);
   await ahead(url);
-  const get = ["queue", "get", QUEUE, "--drain", "--exec", "cat", "-j", String(JOBS), "--summary", ...url];
+  const jobs = ["--exec", "cat", "-j", String(JOBS), "--prefetch", String(PREFETCH)];
+  const get = ["queue", "get", QUEUE, "--drain", ...jobs, "--summary", ...url];
   using taken = start(get, { stdout: output });
   const memory = peaks([put, taken]);
   const kills = await disturb(cluster, [put, taken]);

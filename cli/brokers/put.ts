@@ -4,7 +4,7 @@ import { Progress } from "../app/progress.ts";
 import { phrase } from "../app/reporter.ts";
 import type { Session } from "../app/session.ts";
 import { messages, unsentWait } from "../app/tally.ts";
-import type { Source } from "../io/input.ts";
+import { countMessages, type Source } from "../io/input.ts";
 import { Pacer, type PacingOptions } from "../io/pacer.ts";
 import { DEFAULT_LINGER_MS } from "../options/options.ts";
 import { farewell } from "./link.ts";
@@ -66,7 +66,8 @@ class Put {
   /** Whether all input is read. */
   #read = false;
   #settled = 0;
-  #deadline: number | undefined;
+  /** When the end of the input was certain, or a signal arrived. */
+  #endedAt: number | undefined;
   /** What ended the command while it waited for input. */
   #stopped: unknown;
 
@@ -106,7 +107,10 @@ class Put {
         if (this.#session.stopping && !this.#pacer.idle) return undefined;
         this.given += to - at;
         const stopped = await this.#publish(bodies, at, to, envelopes);
-        if (stopped !== undefined) return stopped;
+        if (stopped !== undefined) {
+          this.given += end - to + await this.#countRest(remaining);
+          return stopped === GIVEN_UP ? undefined : stopped;
+        }
         at = to;
       }
       if (failure !== undefined) return failure;
@@ -128,10 +132,16 @@ class Put {
     this.#source.cancel();
   }
 
-  /** Waits until the broker has settled everything, for at most `--linger`. */
+  /** The number of further messages that were read, and that can no longer be published: nobody else can read them. */
+  async #countRest(remaining: number): Promise<number> {
+    this.#source.cancel();
+    return Math.min(remaining, await countMessages(this.#source));
+  }
+
+  /** Waits until the broker has settled everything, at most for `--linger` without progress. */
   async settle(): Promise<unknown> {
     const outlet = this.#outlet;
-    this.#deadline ??= performance.now() + (this.#options.linger ?? DEFAULT_LINGER_MS);
+    this.#endedAt ??= performance.now();
     while (outlet.pending > 0) {
       const stopped = this.#reasonToStop();
       if (stopped !== undefined) return stopped === GIVEN_UP ? undefined : stopped;
@@ -149,9 +159,7 @@ class Put {
     for (;;) {
       at = this.#outlet.publish(bodies, at, to, envelopes);
       if (at === to) return undefined;
-      if (this.#source.ended || this.#session.stopping) {
-        this.#deadline ??= performance.now() + (this.#options.linger ?? DEFAULT_LINGER_MS);
-      }
+      if (this.#source.ended || this.#session.stopping) this.#endedAt ??= performance.now();
       const stopped = this.#reasonToStop();
       if (stopped !== undefined) return stopped;
       await this.#outlet.changed.wait(this.#waitTime());
@@ -170,13 +178,19 @@ class Put {
     if (timeout !== undefined && now - this.#progressAt >= timeout) {
       return new TimeoutError(`the broker confirmed nothing for ${timeout / 1000} s (-w)`);
     }
-    return this.#deadline !== undefined && now >= this.#deadline ? GIVEN_UP : undefined;
+    return now >= this.#lingersUntil ? GIVEN_UP : undefined;
+  }
+
+  /** The end of `--linger`, which begins again with each progress. */
+  get #lingersUntil(): number {
+    if (this.#endedAt === undefined) return Infinity;
+    return Math.max(this.#endedAt, this.#progressAt) + (this.#options.linger ?? DEFAULT_LINGER_MS);
   }
 
   #waitTime(): number {
     const { timeout } = this.#options;
     const until = Math.min(
-      this.#deadline ?? Infinity,
+      this.#lingersUntil,
       timeout === undefined ? Infinity : this.#progressAt + timeout,
     );
     return Math.max(1, until - performance.now());

@@ -4,7 +4,26 @@
 export const PEEK = "x-mqcat-peek";
 /** A reserved queue name: its messages are JSON objects, one for each queue of the virtual host. */
 export const PEEK_QUEUES = "amq.mqcat.queues";
-/** The same for exchanges. */
+/** An argument for `PEEK_QUEUES`: the messages are arrays of `CountedQueue` instead. */
+export const COUNTED = "x-mqcat-counted";
+/**
+ * The figures of a queue for a live view. The counts of messages since the start of the broker are those that were published
+ * into it, that clients got, and that they acknowledged.
+ */
+export type CountedQueue = readonly [
+  name: string,
+  type: string,
+  ready: number,
+  unacked: number,
+  consumers: number,
+  memory: number | null,
+  /** When the oldest ready message arrived, in milliseconds since 1970. */
+  receivedAt: number | null,
+  published: number,
+  delivered: number,
+  acknowledged: number,
+];
+/** As `PEEK_QUEUES`, for exchanges. */
 export const PEEK_EXCHANGES = "amq.mqcat.exchanges";
 /** A reserved queue name: its only message is a JSON object that describes the broker's node. */
 export const PEEK_NODE = "amq.mqcat.node";

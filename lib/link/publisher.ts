@@ -118,6 +118,11 @@ export class Publisher<A extends Address, C extends Connection> {
     return this.#ledger.pending;
   }
 
+  /** The size of the bodies of these messages, in bytes. */
+  get pendingBytes(): number {
+    return this.#ledger.pendingBytes;
+  }
+
   /**
    * Copies and publishes as many of the bodies `[from, to)` as the window has room for.
    *

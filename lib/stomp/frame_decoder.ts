@@ -233,10 +233,13 @@ export class StompDecoder {
       if (byte === COLON && colon < 0) colon = i;
     }
     if (colon < 0) {
+      const { command } = this.#frame;
+      const text = readText(bytes, start, Math.min(end, start + 60));
       throw new ProtocolError(
-        `A header of a ${this.#frame.command} frame has no colon: '${
-          readText(bytes, start, Math.min(end, start + 60))
-        }'`,
+        // It may be the password.
+        `A header of a ${command} frame has no colon${
+          /^(CONNECT|STOMP)$/.test(command) ? "" : `: '${text}'`
+        }`,
       );
     }
     const escapes = this.#escapes;

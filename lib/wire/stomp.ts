@@ -67,7 +67,9 @@ class StompHalf {
     this.#head = [];
     if (!/^[A-Z]{1,32}$/.test(command!)) throw new ProtocolError("a frame has no command");
     const headers = lines.map((line) => /^([^:]*):?([^]*)$/.exec(line)!.slice(1) as [string, string]);
-    this.#described = command + headers.map(([name, value]) => {
+    this.#described = command + headers.map(([name, value], at) => {
+      // Without a colon it may be anything, also the password.
+      if (!lines[at]!.includes(":")) return " (a header without a colon)";
       return ` ${wordText(name)}=${isSecret(name) ? HIDDEN : wordText(value)}`;
     }).join("");
     this.#hasBody = hasBody(command!);

@@ -146,6 +146,22 @@ describe("commands", () => {
     );
   });
 
+  it("preview - text in quotes up to the first line break, and other bytes in hexadecimal", () => {
+    const previews: [bytes: string, shown: string][] = [
+      ["", "bytes "],
+      ["A", "'A'"],
+      [" ~", "' ~'"],
+      ["SSH-2.0-x\r\ny", "'SSH-2.0-x'"],
+      ["a\nb", "'a'"],
+      ["twenty characters...", "'twenty character'"],
+      ["a\x1f", "bytes 61 1f"],
+      ["a\x7f", "bytes 61 7f"],
+      ["\x00", "bytes 00"],
+      ["sixteen letters.\x00", "'sixteen letters.'"],
+    ];
+    for (const [bytes, shown] of previews) assert.equal(preview(new TextEncoder().encode(bytes)), shown);
+  });
+
   it("PONG - repeats at most 16 bytes of the context, without the time to live", TIMEOUT, () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), (ping) => {

@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { DueHeap } from "../../lib/broker/core/queue/due_heap.ts";
 import { GONE, Lane, READY, UNACKED } from "../../lib/broker/core/queue/lane.ts";
 import { SeqHeap } from "../../lib/broker/core/queue/seq_heap.ts";
 
@@ -234,6 +235,44 @@ describe("lane", () => {
     );
   });
 
+  it("heap of due times - returns the earliest number, and of equal times the lowest", () => {
+    const entry = fc.record({ time: fc.nat(20), seq: fc.nat(1000) });
+    fc.assert(
+      fc.property(fc.array(fc.option(entry, { freq: 3 }), { maxLength: 200, size: "max" }), (steps) => {
+        const heap = new DueHeap();
+        const model: { time: number; seq: number }[] = [];
+        // null pops.
+        for (const step of [...steps, ...steps.map(() => null), null]) {
+          if (step !== null) {
+            heap.push(step.time, step.seq);
+            model.push(step);
+            model.sort((a, b) => a.time - b.time || a.seq - b.seq);
+          } else {
+            assert.equal(heap.pop(), model.shift()?.seq ?? -1);
+          }
+          assert.equal(heap.time, model[0]?.time ?? Infinity);
+        }
+      }),
+    );
+  });
+
+  it("lane - needs little memory for a short queue", () => {
+    const lane = new Lane();
+    const capacities: number[] = [];
+    for (let seq = 0; seq < 8193; seq++) {
+      lane.push(1, seq, 1, 0);
+      // An entry has 13 bytes.
+      if (capacities.at(-1) !== lane.memory / 13) capacities.push(lane.memory / 13);
+    }
+    assert.deepEqual(capacities, [16, 64, 256, 1024, 4096, 8192, 16384]);
+    // A chunk between others.
+    lane.skipTo(100_000);
+    lane.push(1, 0, 1, 0);
+    const before = lane.memory;
+    lane.restore(50_000, 1, 0, 1, 0);
+    assert.equal((lane.memory - before) / 13, 16);
+  });
+
   it("lane - keeps messages scattered over many chunks: taken, given back and ready", () => {
     const pair = new Pair();
     for (const keep of [9, 100, 1000]) {
@@ -273,10 +312,10 @@ describe("lane", () => {
 
   it("lane - counts a message that is restored into a reused chunk of another lane", () => {
     const past = new Lane();
-    // Chunks in which only the first message remains become sparse, and their arrays are reused.
+    // Chunks in which one message of nine remains become sparse, and their arrays, with these messages, are reused.
     for (let seq = 0; seq < 80_000; seq++) {
       past.push(1, seq, 1, 0);
-      if (seq % 8192 !== 0) past.remove(seq);
+      if (seq % 9 !== 0) past.remove(seq);
     }
     const lane = new Lane();
     for (let seq = 0; seq < 20_000; seq++) lane.restore(seq, 1, seq, 1, 0);

@@ -21,7 +21,7 @@ type Kind = "stable" | "leased" | "brief";
 
 type Step =
   | { readonly do: "batch"; list: Frame[][]; how: Layout; kind: Kind; head: number; tail: number }
-  | { readonly do: "encoded"; list: Frame[][] }
+  | { readonly do: "encoded" | "frames"; list: Frame[][] }
   | { readonly do: "command"; size: number }
   | { readonly do: "flush" | "drain" };
 
@@ -40,7 +40,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.record({
-      do: fc.constant("encoded" as const),
+      do: fc.constantFrom("encoded" as const, "frames" as const),
       list: fc.array(frames(size, false), { minLength: 1, maxLength: 2 }),
     }),
   },
@@ -94,6 +94,9 @@ class Model {
         bytes.fill(0xee);
         return this.#expect(step.list);
       }
+      case "frames":
+        for (const frame of step.list.flat()) this.outbox.appendFrame(bytesOf(frame), frame.flags);
+        return this.#expect(step.list);
       case "command": {
         const frame = encodeCommand("PING", bytesOf({ size: step.size, seed: 9 }));
         this.outbox.appendEncoded(frame, 0);

@@ -150,6 +150,16 @@ export const CONVERSATIONS: readonly {
           locale: "en_US",
         }),
       ],
+      [
+        "->",
+        method(0, "connection.start-ok", {
+          clientProperties: {},
+          mechanism: "AMQPLAIN",
+          response: bytes(`\x05LOGINS\0\0\0\x05guest\x08PASSWORDS\0\0\0\x06${SECRET}`),
+          locale: "en_US",
+        }),
+      ],
+      ["->", method(0, "connection.secure-ok", { response: bytes(SECRET) })],
       ["->", method(0, "connection.update-secret", { newSecret: bytes(SECRET), reason: "renewed" })],
       ["->", method(1, "basic.publish", { exchange: "", routingKey: "jobs", mandatory: true })],
       ["->", header(1, 40)],
@@ -164,6 +174,8 @@ export const CONVERSATIONS: readonly {
       "<- AMQP connection.secure challenge=(hidden)",
       '-> AMQP connection.start-ok client_properties={"product":"x","nested":{"password":"(hidden)"}} ' +
       'mechanism="PLAIN" response=(hidden) locale="en_US"',
+      '-> AMQP connection.start-ok mechanism="AMQPLAIN" response=(hidden) locale="en_US"',
+      "-> AMQP connection.secure-ok response=(hidden)",
       '-> AMQP connection.update-secret new_secret=(hidden) reason="renewed"',
       '-> AMQP basic.publish ch=1 exchange="" routing_key="jobs" mandatory',
       '-> AMQP content header ch=1 body_size=40 headers={"api-token":"(hidden)","big":"1099511627776"} delivery_mode=2',
@@ -202,6 +214,7 @@ export const CONVERSATIONS: readonly {
     name: "STOMP",
     events: [
       ["->", bytes(`CONNECT\naccept-version:1.2\nlogin:guest\npasscode:${SECRET}\n\n\0\n`)],
+      ["->", bytes(`CONNECT\nlogin:guest\npasscode ${SECRET}\n\n\0`)],
       ["<-", bytes("CONNECTED\r\nversion:1.2\r\n\r\n\0\n\n")],
       ["->", bytes("SEND\ndestination:/queue/a b\ncontent-length:3\n\n\0x\n\0\n")],
       ["<-", bytes("MESSAGE\nid:1\n\nto do\0")],
@@ -209,6 +222,7 @@ export const CONVERSATIONS: readonly {
     ],
     lines: [
       "-> STOMP CONNECT accept-version=1.2 login=guest passcode=(hidden)",
+      "-> STOMP CONNECT login=guest (a header without a colon)",
       "<- STOMP CONNECTED version=1.2",
       "<- STOMP heart-beat",
       '-> STOMP SEND destination="/queue/a b" content-length=3 3 bytes "\\x00x\\n"',

@@ -2,8 +2,9 @@
 import type { AmqpConnection } from "../../../lib/amqp/client/connection.ts";
 import { askFirst, askList } from "../../../lib/amqp/client/http_api.ts";
 import type { QueueInfo } from "../../../lib/amqp/client/management.ts";
-import { inspectQueues } from "../../../lib/amqp/client/peek.ts";
+import { countQueues } from "../../../lib/amqp/client/peek.ts";
 import type { BrokerAddress } from "../../../lib/amqp/client/url.ts";
+import type { CountedQueue } from "../../../lib/amqp/peek.ts";
 import type { SortColumn } from "./columns.ts";
 import { expressionOf, matchesName } from "../name_pattern.ts";
 
@@ -181,21 +182,16 @@ export function httpSampler(bases: readonly string[], broker: BrokerAddress): Sa
 
 /** Samples from our own broker over AMQP. Rates are the differences of its counters between two samples. */
 export function amqpSampler(connection: AmqpConnection): Sampler {
-  let before = new Map<string, Counters>();
+  let before = new Map<string, CountedQueue>();
   let beforeAt = performance.now();
   return async ({ sort, ascending, pattern, page, size }) => {
-    const described: Described[] = await inspectQueues(connection);
+    const counted = await countQueues(connection);
     const now = performance.now();
     const seconds = (now - beforeAt) / 1000;
-    const counters = new Map(described.map(({ name, message_stats = {} }) => [name, message_stats]));
-    const all = described.map((queue) => {
-      const last = before.get(queue.name);
-      return sampleOf(
-        queue,
-        last === undefined ? NO_RATES : differences(last, queue.message_stats ?? {}, seconds),
-      );
-    });
-    [before, beforeAt] = [counters, now];
+    const clock = Date.now();
+    const all = counted.map((queue) => countedSample(queue, before.get(queue[0]), seconds, clock));
+    before = new Map(counted.map((queue) => [queue[0], queue]));
+    beforeAt = now;
     const matching = pattern === "" ? all : all.filter(({ name }) => matchesName(pattern, name));
     matching.sort((a, b) => (ascending ? 1 : -1) * compare(a[sort], b[sort]) || (a.name < b.name ? -1 : 1));
     return {
@@ -217,8 +213,6 @@ export function amqpSampler(connection: AmqpConnection): Sampler {
 
 type Rates = Pick<QueueSample, "in" | "out" | "acks">;
 
-const NO_RATES: Rates = { in: undefined, out: undefined, acks: undefined };
-
 /** The rates of a broker that has them. It omits those of what never happened. */
 function ratesOf({ publish_details, deliver_get_details, ack_details }: Counters): Rates {
   return {
@@ -228,10 +222,29 @@ function ratesOf({ publish_details, deliver_get_details, ack_details }: Counters
   };
 }
 
-function differences(before: Counters, after: Counters, seconds: number): Rates {
-  const rate = (name: "publish" | "deliver_get" | "ack") =>
-    Math.max(0, (after[name] ?? 0) - (before[name] ?? 0)) / seconds;
-  return { in: rate("publish"), out: rate("deliver_get"), acks: rate("ack") };
+/** @param before the same queue `seconds` earlier, if it was there */
+function countedSample(
+  queue: CountedQueue,
+  before: CountedQueue | undefined,
+  seconds: number,
+  clock: number,
+): QueueSample {
+  const [name, type, ready, unacked, consumers, memory, receivedAt, published, delivered, acknowledged] =
+    queue;
+  const rate = (count: number, at: 7 | 8 | 9) =>
+    before === undefined ? undefined : Math.max(0, count - before[at]) / seconds;
+  return {
+    name,
+    type,
+    ready,
+    unacked,
+    consumers,
+    in: rate(published, 7),
+    out: rate(delivered, 8),
+    acks: rate(acknowledged, 9),
+    memory: memory ?? undefined,
+    age: receivedAt === null ? undefined : Math.max(0, (clock - receivedAt) / 1000),
+  };
 }
 
 function sampleOf(queue: Described, rates: Rates): QueueSample {

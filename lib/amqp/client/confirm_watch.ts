@@ -8,12 +8,20 @@ const CHECK_MS = 5000;
 /** The numbers of messages of a publisher. */
 export interface Confirms {
   readonly pending: number;
+  /** The size of the pending messages, at most, in bytes. */
+  readonly pendingBytes: number;
   readonly acknowledged: number;
   readonly refused: number;
 }
 
 /** The number of checks without a reply after which a broker that does not read is given up. */
 const MAX_CHECKS = 3;
+/**
+ * Messages that the system has taken are on their way for longer on a slow link: the speed of the slowest link, in bytes per
+ * second, and the size of the buffers of both systems, in bytes.
+ */
+const SLOWEST = 50_000;
+const BUFFERED = 8 * 2 ** 20;
 
 /**
  * Closes the connection of a publisher when the broker confirms nothing, although it has read the messages, or when it has stopped
@@ -44,6 +52,8 @@ export function watchConfirms(
     }
     waiting = 0;
   };
+  /** The number of checks in which a slow link may be busy with what the system has taken. */
+  const onTheWay = () => Math.ceil(Math.min(confirms.pendingBytes, BUFFERED) / SLOWEST * 1000 / interval);
   const check = () => {
     const settled = confirms.acknowledged + confirms.refused;
     // A long message on a slow link moves.
@@ -55,7 +65,7 @@ export function watchConfirms(
     if (!isStalled) {
       isRead = false;
       waiting = Math.min(waiting, 1);
-    } else if (isRead || waiting > MAX_CHECKS) {
+    } else if (isRead || waiting > MAX_CHECKS + onTheWay()) {
       const what = isRead ? "has read" : "does not read";
       connection.abort(
         new UnreachableError(`the broker ${what} ${confirms.pending} messages, and confirms none`),

@@ -4,6 +4,8 @@
  */
 import type { FieldTable } from "../types/field_value.ts";
 import {
+  COUNTED,
+  type CountedQueue,
   PEEK,
   PEEK_EXCHANGES,
   PEEK_NODE,
@@ -86,6 +88,22 @@ export function inspectQueues(connection: AmqpConnection): Promise<QueueInfo[]> 
   return inspect(connection, PEEK_QUEUES);
 }
 
+/** Counts the messages of the queues that the user may read: much less work than `inspectQueues`. Requires `connection.peeks`. */
+export async function countQueues(connection: AmqpConnection): Promise<CountedQueue[]> {
+  const found: CountedQueue[] = [];
+  const answers = await inspect<CountedQueue[] | QueueInfo>(connection, PEEK_QUEUES, { [COUNTED]: true });
+  for (const answer of answers) {
+    if (Array.isArray(answer)) { for (const queue of answer) found.push(queue); }
+    else found.push(countedOf(answer as QueueInfo)); // A broker before this argument.
+  }
+  return found;
+}
+
+function countedOf(info: QueueInfo): CountedQueue {
+  const { name, type = "classic", messages_ready = 0, messages_unacknowledged = 0, consumers = 0 } = info;
+  return [name, type, messages_ready, messages_unacknowledged, consumers, null, null, 0, 0, 0];
+}
+
 /** Describes the node. Requires `connection.peeks`. */
 export function inspectNodes(connection: AmqpConnection): Promise<NodeInfo[]> {
   return inspect(connection, PEEK_NODE);
@@ -96,10 +114,10 @@ export function inspectExchanges(connection: AmqpConnection): Promise<ExchangeIn
   return inspect(connection, PEEK_EXCHANGES);
 }
 
-async function inspect<T>(connection: AmqpConnection, name: string): Promise<T[]> {
+async function inspect<T>(connection: AmqpConnection, name: string, args: FieldTable = {}): Promise<T[]> {
   const rows: T[] = [];
   const decoder = new TextDecoder();
-  await peekQueue(connection, name, MOST, {
+  await consumeToEnd(connection, name, { ...args, [PEEK]: MOST }, {
     onDelivery({ content: { body, bodyStart, bodyEnd } }) {
       rows.push(JSON.parse(decoder.decode(body.subarray(bodyStart, bodyEnd))));
     },

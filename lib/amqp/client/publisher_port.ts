@@ -13,6 +13,8 @@ export type Mandatory = boolean | ((envelope: Envelope) => boolean);
 export class ChannelPort implements Port {
   /** The tag of the last message. */
   lastTag = 0;
+  /** The size of all bodies, in bytes. Its user may set it to 0. */
+  bytes = 0;
 
   readonly #connection: AmqpConnection;
   readonly #encoder: FrameEncoder;
@@ -34,6 +36,7 @@ export class ChannelPort implements Port {
   publish(tag: number, envelope: Envelope, bytes: Uint8Array, start: number, end: number): void {
     const { exchange, routingKey, properties } = envelope;
     this.lastTag = tag;
+    this.bytes += end - start;
     const { id } = this.#channel;
     const mandatory = typeof this.#mandatory === "boolean" ? this.#mandatory : this.#mandatory(envelope);
     this.#encoder.publish(id, exchange, routingKey, mandatory, properties, bytes, start, end);

@@ -27,7 +27,7 @@ export function checkTable(bytes: Uint8Array, start: number, end: number): void 
 /** Checks a table or an array, and returns the position after it. */
 function checkBlock(bytes: Uint8Array, at: number, end: number, isTable: boolean, depth: number): number {
   if (depth > MAX_DEPTH) throw amqpError(406, `headers are nested more than ${MAX_DEPTH} tables deep`);
-  if (end - at < 4) throw truncated();
+  // Bytes after the end that this reads are not used: `to` is greater than `end` then.
   const to = at + 4 + readUint32(bytes, at);
   if (to > end) throw truncated();
   at += 4;
@@ -39,10 +39,8 @@ function checkBlock(bytes: Uint8Array, at: number, end: number, isTable: boolean
     const letter = bytes[at++]!;
     const size = SIZES[letter]!;
     if (size > 0) at += size;
-    else if (letter === TEXT || letter === BINARY) {
-      if (to - at < 4) throw truncated();
-      at += 4 + readUint32(bytes, at);
-    } else if (letter === TABLE || letter === ARRAY) {
+    else if (letter === TEXT || letter === BINARY) at += 4 + readUint32(bytes, at);
+    else if (letter === TABLE || letter === ARRAY) {
       at = checkBlock(bytes, at, to, letter === TABLE, depth + 1);
     } else if (letter !== VOID) {
       throw frameError(`a field has the unknown type 0x${letter.toString(16).padStart(2, "0")}`);

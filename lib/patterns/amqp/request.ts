@@ -71,6 +71,7 @@ function directReplies(
       let isAsking = false;
       /** The last confirmed tag. */
       let confirmed = 0;
+      let port: ChannelPort | undefined;
       /** Reports a request that was not delivered, or connects again if its queue is away: that waits for the queue. */
       const look = async (
         outcome: Rejection["outcome"],
@@ -97,6 +98,7 @@ function directReplies(
         },
         onConfirm: (tag, multiple, taken) => {
           confirmed = Math.max(confirmed, tag);
+          if (confirmed === port?.lastTag) port.bytes = 0;
           const report = () => events.onConfirm(tag, multiple, taken, connection.blocked);
           if (taken) return report();
           look(
@@ -116,11 +118,14 @@ function directReplies(
       await channel.call("confirm.select", {}, "confirm.select-ok");
       frameMax = connection.encoder.frameMax;
       connection.events.onWritable = () => events.onWritable();
-      const port = new ChannelPort(connection, channel, true);
+      const sent = port = new ChannelPort(connection, channel, true);
       if (!connection.peeks) {
         watchConfirms(connection, channel, {
           get pending() {
-            return port.lastTag - confirmed;
+            return sent.lastTag - confirmed;
+          },
+          get pendingBytes() {
+            return sent.bytes;
           },
           get acknowledged() {
             return confirmed;
@@ -128,7 +133,7 @@ function directReplies(
           refused: 0,
         });
       }
-      return port;
+      return sent;
     },
     check: (envelope: Envelope) => checkEnvelope(envelope, frameMax),
     undelivered: (reason, isReturned) =>

@@ -94,6 +94,7 @@ describe("STOMP decoder", () => {
 
   it("headers - lines without a colon, with a NUL or a carriage return are errors", () => {
     refused("SEND\nhello\n\n\0", /no colon: 'hello'/);
+    refused("CONNECT\npasscode secret\n\n\0", /has no colon$/);
     refused("SEND\na:b\0", /an empty line must come before it/);
     refused("SEND\na:b\0\n", /an empty line must come before it/);
     refused("SEND\na:b\rc\n\n\0", /carriage return/);

@@ -1,7 +1,7 @@
 /** The memory of an outbox: queued messages that are sent by reference must not need much more than their bodies. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Batch } from "../../../lib/zmtp/batch.ts";
+import { Batch, MORE } from "../../../lib/zmtp/batch.ts";
 import { Lease } from "../../../lib/zmtp/buffers.ts";
 import { Outbox } from "../../../lib/zmtp/outbox.ts";
 import { allocated } from "../../support/allocated.ts";
@@ -36,6 +36,19 @@ describe("outbox memory", () => {
     });
     assert.equal(outbox.unsent, 2 * COUNT);
     assert.ok(bytes < COUNT * 8 * 1024, `${bytes} bytes for ${COUNT} short messages`);
+  });
+
+  it("frames - the buffer of a message that was written is used again", () => {
+    const buffers = new Set<ArrayBufferLike>();
+    const outbox = new Outbox({ messages: 1000, bytes: Infinity }, (bytes) => buffers.add(bytes.buffer));
+    for (let i = 0; i < 500; i++) {
+      outbox.appendFrame(body.subarray(0, 10), MORE);
+      outbox.appendFrame(body.subarray(0, 100), 0);
+      outbox.flush();
+      outbox.onDrain();
+    }
+    assert.equal(outbox.written, 500);
+    assert.ok(buffers.size < 10, `${buffers.size} buffers`);
   });
 
   it("stream - short messages without large ones between them still share full blocks", () => {

@@ -15,6 +15,7 @@ import type { ChannelContext } from "./contract.ts";
 import { REPLY_TO } from "../../core/clients/direct_reply.ts";
 import { DUMP, SNAPSHOT } from "../../../amqp/dump.ts";
 import {
+  COUNTED,
   PEEK,
   PEEK_EXCHANGES,
   PEEK_NODE,
@@ -24,7 +25,7 @@ import {
   SWEEP_TO,
 } from "../../../amqp/peek.ts";
 import { messagesIn, snapshotOf } from "./dump.ts";
-import { descriptionsOf, messagesOf, Peek, type ShownMessage } from "./peek.ts";
+import { countsOf, descriptionsOf, messagesOf, Peek, type ShownMessage } from "./peek.ts";
 import { SweepJob } from "./sweep.ts";
 import type { Publishing } from "./publishing.ts";
 import { Transaction } from "./transaction.ts";
@@ -240,7 +241,9 @@ function peek(channel: MethodChannel, args: MethodArgs<"basic.consume">): void {
   let shown;
   if (args.queue === PEEK_QUEUES) {
     const queues = [...vhost.queues.values()].filter(({ name }) => may(access, "read", "queue", name));
-    shown = descriptionsOf(queues.map((queue) => countedRow(queue, channel.host.node)));
+    shown = args.arguments[COUNTED] === true
+      ? countsOf(queues)
+      : descriptionsOf(queues.map((queue) => countedRow(queue, channel.host.node)));
   } else if (args.queue === PEEK_EXCHANGES) {
     const exchanges = [...vhost.exchanges.values()].filter(({ name }) =>
       may(access, "write", "exchange", name)

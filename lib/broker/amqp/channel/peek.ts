@@ -4,6 +4,7 @@ import { encodeMessage } from "../../core/message.ts";
 import type { Filter } from "../../../filter/filter.ts";
 import { END, Matches, PAUSED, TURN_MS } from "../../core/queue/matches.ts";
 import type { Queue } from "../../core/queue/queue.ts";
+import { countedQueue } from "../../core/queue/queue_row.ts";
 import type { ChannelContext, ChannelJob, JobState } from "./contract.ts";
 import type { Deliveries } from "../../core/clients/deliveries.ts";
 
@@ -80,6 +81,18 @@ export function* messagesOf(
       const { message, lane, seq } = matches;
       yield { message: message!, redelivered: queue.lanes[lane]!.isRedelivered(seq) };
     }
+  }
+}
+
+/** How many queues a message of `countsOf` has: they are counted in one turn. */
+const COUNTED_AT_ONCE = 500;
+
+/** Makes messages of JSON with the figures of several queues each. Yields undefined at the end of each turn. */
+export function* countsOf(queues: readonly Queue[]): Generator<ShownMessage | undefined, void> {
+  for (let at = 0; at < queues.length; at += COUNTED_AT_ONCE) {
+    if (at > 0) yield undefined;
+    const counted = queues.slice(at, at + COUNTED_AT_ONCE).filter(({ deleted }) => !deleted);
+    yield* descriptionsOf([counted.map(countedQueue)]);
   }
 }
 

@@ -137,7 +137,7 @@ export class DefinitionsLog {
     } else if (records > 0 && (corrected || salt !== head)) {
       this.#report("was damaged: all definitions were recovered", keepAside(this.#file));
     }
-    const repair = damaged > 0 || corrected || salt !== head || records === 0;
+    const repair = damaged > 0 || corrected || salt !== head;
     if (this.#options.defer === true && this.incomplete) {
       this.#salt = salt;
       this.#deferred = [repair ? joinPieces(begin(salt), bytes, pieces) : bytes.slice(0, end)];

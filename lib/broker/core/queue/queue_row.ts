@@ -1,4 +1,5 @@
 import os from "node:os";
+import type { CountedQueue } from "../../../amqp/peek.ts";
 import { type Json, tableToJson } from "../definitions/table.ts";
 import { deliverGet } from "../message_stats.ts";
 import type { Queue } from "./queue.ts";
@@ -50,6 +51,25 @@ const QUEUE_MEMORY = 2048;
 /** The memory of a queue, in bytes; an estimate. */
 export function memoryOf(queue: Queue): number {
   return queue.lanes.reduce((bytes, lane) => bytes + lane.memory, QUEUE_MEMORY);
+}
+
+/** Returns the figures of a queue for a live view. */
+export function countedQueue(queue: Queue): CountedQueue {
+  const { name, settings, ready, unacked, consumers, oldest, stats } = queue;
+  const receivedAt = oldest?.isExact ? oldest.time : null;
+  const { published, acknowledged } = stats;
+  return [
+    name,
+    settings.type,
+    ready,
+    unacked,
+    consumers.size,
+    memoryOf(queue),
+    receivedAt,
+    published,
+    deliverGet(stats),
+    acknowledged,
+  ];
 }
 
 /** Describes a queue with its memory, and with its counters since the start, from which a client computes rates. */

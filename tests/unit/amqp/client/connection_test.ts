@@ -1,13 +1,191 @@
 /** A connection whose server has gone. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { AmqpConnection } from "../../../../lib/amqp/client/connection.ts";
+import type { Tuned } from "../../../../lib/amqp/client/handshake.ts";
 import { connectBroker } from "../../../../lib/amqp/client/link.ts";
 import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
+import { AmqpError } from "../../../../lib/amqp/amqp_error.ts";
+import { METHOD } from "../../../../lib/amqp/frames/frame.ts";
+import { FrameDecoder } from "../../../../lib/amqp/frames/frame_decoder.ts";
+import { FrameEncoder } from "../../../../lib/amqp/frames/frame_encoder.ts";
+import { FrameReader } from "../../../../lib/amqp/frames/frame_reader.ts";
+import type { GivenArgs, MethodName } from "../../../../lib/amqp/method_args.ts";
+import { decodeMethod } from "../../../../lib/amqp/method_codec.ts";
 import { ClosedError, UnreachableError } from "../../../../lib/errors.ts";
-import { deadline } from "../../../support/helpers.ts";
+import { captureIntervals } from "../../../support/captured_interval.ts";
+import { deadline, waitFor } from "../../../support/helpers.ts";
+import { ScriptedStream } from "../../../support/scripted_stream.ts";
 import { serve } from "../../../support/scripted_broker.ts";
 
+/** A connection after its handshake, whose server is the test. */
+class Scripted {
+  readonly stream = new ScriptedStream();
+  readonly connection: AmqpConnection;
+  /** Half an interval of heartbeats passes. */
+  readonly beat: () => void;
+  readonly #encoder = new FrameEncoder();
+
+  constructor({ heartbeat = 0, channelMax = 3 } = {}) {
+    const tuned: Tuned = {
+      reader: new FrameReader(this.stream, 5000),
+      frameMax: 131072,
+      channelMax,
+      heartbeat,
+      server: "test",
+      peeks: false,
+      dumps: false,
+      sweeps: false,
+    };
+    const { result, ticks } = captureIntervals(() => new AmqpConnection(this.stream, tuned, 1000));
+    this.connection = result;
+    this.beat = ticks[0] ?? (() => assert.fail("no heartbeats"));
+  }
+
+  say<Name extends MethodName>(channel: number, name: Name, args: GivenArgs<Name>): void {
+    this.#encoder.method(channel, name, args);
+    this.stream.feed(this.#encoder.out.take());
+  }
+
+  /** Opens a channel. @returns its number */
+  async open(): Promise<number> {
+    const opening = this.connection.open();
+    await this.settle();
+    const id = Number(this.sent.at(-1)!.split(" ")[0]);
+    this.say(id, "channel.open-ok", {});
+    await deadline(opening, 5000, "the channel");
+    return id;
+  }
+
+  /** What the client has sent: the channel and the name of each method. */
+  get sent(): string[] {
+    const sent: string[] = [];
+    const decoder = new FrameDecoder("client", {
+      onProtocolHeader() {},
+      onFrame(type, channel, bytes, start, end) {
+        sent.push(
+          type === METHOD ? `${channel} ${decodeMethod(bytes, start, end).name}` : `${channel} frame`,
+        );
+      },
+    });
+    decoder.frameMax = 131072;
+    decoder.push(this.stream.sent);
+    return sent;
+  }
+
+  /** The number of bytes that the client has sent. */
+  get length(): number {
+    return this.stream.sent.length;
+  }
+
+  /** Waits until writes are done. */
+  settle(): Promise<void> {
+    return new Promise((resolve) => setTimeout(resolve));
+  }
+}
+
 describe("AMQP connection", () => {
+  it("channels - each has the next free number, and no more than the server allows", async () => {
+    const scripted = new Scripted();
+    assert.deepEqual([await scripted.open(), await scripted.open(), await scripted.open()], [1, 2, 3]);
+    await assert.rejects(scripted.connection.open(), (error) => {
+      assert.ok(error instanceof AmqpError);
+      assert.deepEqual([error.replyCode, error.message], [504, "CHANNEL_ERROR - all 3 channels are open"]);
+      return true;
+    });
+    scripted.say(2, "channel.close", { replyCode: 404, replyText: "gone" });
+    await scripted.settle();
+    assert.equal(await scripted.open(), 2);
+    scripted.connection.abort();
+  });
+
+  it("output - is large at 256 KiB, and writable again when the system has taken it", async () => {
+    const scripted = new Scripted();
+    const { connection, stream } = scripted;
+    let writable = 0;
+    connection.events.onWritable = () => writable++;
+    connection.encoder.heartbeat();
+    connection.flush();
+    // While this write is in progress, more is collected.
+    assert.equal(connection.progress, stream.taken);
+    connection.encoder.out.append(new Uint8Array(256 * 1024 - 1));
+    assert.equal(connection.full, false);
+    connection.encoder.out.append(new Uint8Array(1));
+    assert.equal(connection.full, true);
+    await scripted.settle();
+    assert.deepEqual([connection.full, writable, connection.progress], [false, 2, -1]);
+    assert.equal(scripted.length, 8 + 256 * 1024);
+    connection.abort();
+  });
+
+  it("heartbeats - are sent when nothing else was, and a silent server is given up after two intervals", async () => {
+    const scripted = new Scripted({ heartbeat: 10 });
+    const { connection, stream } = scripted;
+    const beat = async () => {
+      const before = scripted.length;
+      scripted.beat();
+      await scripted.settle();
+      return scripted.length - before;
+    };
+    assert.equal(await beat(), 8);
+    connection.encoder.heartbeat();
+    connection.flush();
+    await scripted.settle();
+    assert.equal(await beat(), 0);
+    assert.equal(await beat(), 8);
+    scripted.say(0, "connection.blocked", { reason: "memory" });
+    for (let i = 0; i < 4; i++) await beat();
+    assert.equal(stream.over, false);
+    // A connection that does not read hears nothing.
+    connection.pause();
+    for (let i = 0; i < 9; i++) await beat();
+    assert.equal(stream.over, false);
+    connection.resume();
+    for (let i = 0; i < 3; i++) await beat();
+    assert.equal(stream.over, false);
+    await beat();
+    assert.match((await connection.closed)!.message, /sent nothing for 20 s, twice the heartbeat interval/);
+  });
+
+  it("an unexpected frame - is reported to the server, and ends the connection", async () => {
+    for (const [channel, name, code] of [[7, "channel.open-ok", 504], [0, "channel.open-ok", 503]] as const) {
+      const scripted = new Scripted();
+      scripted.say(channel, name, {});
+      const cause = await deadline(scripted.connection.closed, 5000, "the end");
+      assert.ok(cause instanceof AmqpError);
+      assert.equal(cause.replyCode, code);
+      assert.deepEqual(scripted.sent, ["0 connection.close"]);
+      assert.equal(scripted.connection.over, true);
+    }
+  });
+
+  it("close - of the server is confirmed before the end", async () => {
+    const scripted = new Scripted();
+    scripted.say(0, "connection.close", { replyCode: 320, replyText: "CONNECTION_FORCED - stop" });
+    assert.equal(scripted.connection.over, true);
+    // Nothing that follows counts.
+    scripted.say(9, "channel.open-ok", {});
+    const cause = await deadline(scripted.connection.closed, 5000, "the end");
+    assert.match(cause!.message, /CONNECTION_FORCED - stop/);
+    assert.deepEqual(scripted.sent, ["0 connection.close-ok"]);
+  });
+
+  it("close - of both ends at the same time is no error", async () => {
+    const scripted = new Scripted();
+    const closing = scripted.connection.close();
+    scripted.say(0, "connection.close", { replyCode: 320, replyText: "CONNECTION_FORCED - stop" });
+    await deadline(closing, 5000, "the end");
+    assert.equal(await scripted.connection.closed, undefined);
+    await waitFor(() => scripted.sent.length === 2);
+    assert.deepEqual(scripted.sent, ["0 connection.close", "0 connection.close-ok"]);
+  });
+
+  it("close - ends without a reply after its time limit", async () => {
+    const scripted = new Scripted();
+    await deadline(scripted.connection.close(1), 5000, "the end");
+    assert.equal(await scripted.connection.closed, undefined);
+  });
+
   it("open - is refused after the server closed the connection, and after a close of our own", () =>
     serve({}, async (url, connections) => {
       const lost = await connectBroker(parseAmqpUrl(url));

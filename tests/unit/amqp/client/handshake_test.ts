@@ -23,6 +23,8 @@ const START = encode((encoder) =>
 const TUNE = encode((encoder) =>
   encoder.method(0, "connection.tune", { channelMax: 10, frameMax: 4096, heartbeat: 0 })
 );
+const close = (replyCode: number, replyText: string) =>
+  encode((encoder) => encoder.method(0, "connection.close", { replyCode, replyText }));
 
 type Answer = Uint8Array | "end" | "nothing";
 
@@ -94,6 +96,37 @@ describe("AMQP client login", () => {
       [START, encode((encoder) => encoder.method(0, "connection.tune", { frameMax: 100 }))],
       "ERR_PROTOCOL",
       /limits frames to 100 bytes/,
+    ],
+    [
+      "a virtual host that does not exist",
+      [START, TUNE, close(530, "NOT_ALLOWED - vhost / not found")],
+      "ERR_AUTH",
+      /^Virtual host '\/' does not exist/,
+    ],
+    // As the specification has it.
+    [
+      "an invalid path",
+      [START, TUNE, close(402, "INVALID_PATH")],
+      "ERR_AUTH",
+      /^Virtual host '\/' does not exist/,
+    ],
+    [
+      "a virtual host without access",
+      [START, TUNE, close(530, "NOT_ALLOWED - access to vhost '/' refused for user 'me'")],
+      "ERR_AUTH",
+      /^User 'me' has no access to virtual host '\/'/,
+    ],
+    [
+      "too many connections",
+      [START, TUNE, close(530, "NOT_ALLOWED - connection limit (5) is reached")],
+      "ERR_AUTH",
+      /^The server allows no more connections/,
+    ],
+    [
+      "another failure",
+      [START, TUNE, close(541, "INTERNAL_ERROR - not found")],
+      "ERR_AMQP_CONNECTION",
+      /^INTERNAL_ERROR/,
     ],
   ];
   for (const [name, answers, code, words] of refused) {

@@ -69,7 +69,7 @@ describe("AMQP URLs", () => {
     ["amqp://one,", /a host of the list is empty/],
     ["amqp://,two", /a host of the list is empty/],
     ["amqp://one,,amqp://two", /a host of the list is empty/],
-    ["amqp://host:port", /'host:…' is not a host and a port/],
+    ["amqp://host:port", /'host:…' is not a host and a port \(try amqp:/],
     ["amqp://::1", /an IPv6 address needs brackets/],
     ["amqp://host?frame_max=100", /frame_max is less than 4096/],
     ["amqp://host?auth_mechanism=gssapi", /the mechanism 'gssapi' is unknown/],

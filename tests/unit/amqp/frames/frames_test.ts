@@ -130,6 +130,10 @@ describe("amqp decoder - the protocol header", () => {
         /refused AMQP 0-9-1 and offers AMQP 0-9-1/.test(error.message),
     );
     assert.throws(() => decoderFor("client").decoder.push(utf8("HTTP/1.1 400")), /speaks HTTP, not AMQP/);
+    const alert = Uint8Array.of(0x15, 3, 3, 0, 2, 2, 40);
+    assert.throws(() => decoderFor("client").decoder.push(alert), /speaks TLS: use amqps:/);
+    const zmtp = Uint8Array.of(0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f);
+    assert.throws(() => decoderFor("client").decoder.push(zmtp), /a ZeroMQ socket, not an AMQP broker/);
     assert.throws(() => decoderFor("client").decoder.push(HEARTBEAT_FRAME), ProtocolError);
   });
 

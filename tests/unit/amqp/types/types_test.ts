@@ -98,6 +98,14 @@ describe("amqp text", () => {
         assert.equal(readName(bytes, 0, bytes.length), `queue.${i}`);
       }
     }
+    // Names of the same length with another first byte, of which some share an entry.
+    for (let i = 0; i < 200; i++) {
+      for (let first = 127; first >= 0; first--) {
+        const text = `${String.fromCharCode(first)}q${i}`;
+        const bytes = encoder.encode(`.${text}.`);
+        assert.equal(readName(bytes, 1, bytes.length - 1), text);
+      }
+    }
     const long = encoder.encode("x".repeat(255));
     assert.equal(readName(long, 0, 255), "x".repeat(255));
   });
@@ -180,6 +188,10 @@ describe("amqp fields", () => {
     wrapped[3] = wrapped.length - 4 & 255;
     wrapped[2] = wrapped.length - 4 >> 8;
     assert.throws(() => decodeTable(wrapped), isFrameError(/nested more than 256 deep/));
+    const list = (depth: number): FieldValue => depth === 0 ? 1 : [list(depth - 1)];
+    const deepList = encodeTable({ list: list(255) });
+    assert.deepEqual(encodeTable(decodeTable(deepList)), deepList);
+    assert.throws(() => encodeTable({ list: list(256) }), /'list' as tables may be nested 256 deep/);
     const endless: FieldTable = {};
     endless["self"] = endless;
     assert.throws(() => encodeTable(endless), RangeError);

@@ -32,10 +32,6 @@ export class Syncer {
     this.durable = log.written;
   }
 
-  get running(): boolean {
-    return this.#running > 0;
-  }
-
   /** The number of sealed segments that wait for a sync. */
   get waiting(): number {
     return this.#waiting.length;

@@ -17,7 +17,13 @@ import {
   writeSource,
   writeSum,
 } from "../../../../../lib/broker/core/journal/format/record.ts";
-import { scanLog } from "../../../../../lib/broker/core/journal/format/scan.ts";
+import { findSalt, scanLog } from "../../../../../lib/broker/core/journal/format/scan.ts";
+import {
+  findListSalt,
+  type ListScan,
+  readRecords,
+  sealRecord,
+} from "../../../../../lib/broker/core/journal/format/record_list.ts";
 import { decodeIndex, encodeIndex } from "../../../../../lib/broker/core/journal/format/segment_index.ts";
 import { Segment } from "../../../../../lib/broker/core/journal/segment.ts";
 import { tempDir } from "../../../../support/helpers.ts";
@@ -199,6 +205,138 @@ describe("journal, formats", () => {
     log.append({ b: "é" });
     log.close();
     assert.equal(fs.readFileSync(file, "hex"), golden + "0a0000005c84e7937b2262223a22c3a9227d");
+  });
+
+  /** A list of texts, after two bytes of a header. The record of a text takes its length and 8 bytes. */
+  const list = (...texts: string[]): Uint8Array => {
+    const records = texts.map((text) => {
+      const record = new Uint8Array(8 + text.length);
+      record.set(new TextEncoder().encode(text), 8);
+      sealRecord(viewOf(record), 0, record.length, SALT);
+      return record;
+    });
+    return new Uint8Array(Buffer.concat([Uint8Array.of(1, 2), ...records]));
+  };
+  const SCANS: [what: string, bytes: () => Uint8Array, texts: string, expected: ListScan][] = [
+    ["no record", () => list(), "", { end: 2, damaged: 0, records: 0, pieces: [], corrected: false }],
+    ["two records", () => list("one", "three"), "one three", {
+      end: 26,
+      damaged: 0,
+      records: 2,
+      pieces: [2, 26],
+      corrected: false,
+    }],
+    ["a refused record", () => list("one", "bad!", "two"), "one two", {
+      end: 36,
+      damaged: 12,
+      records: 2,
+      pieces: [2, 13, 25, 36],
+      corrected: false,
+    }],
+    ["refused records at both ends", () => list("bad!", "one", "bad!"), "one", {
+      end: 37,
+      damaged: 24,
+      records: 1,
+      pieces: [14, 25],
+      corrected: false,
+    }],
+    ["a damaged record", () => list("one", "two", "three").with(22, 0), "one three", {
+      end: 37,
+      damaged: 11,
+      records: 2,
+      pieces: [2, 13, 24, 37],
+      corrected: false,
+    }],
+    ["a damaged last record", () => list("one", "two").with(22, 0), "one", {
+      end: 13,
+      damaged: 11,
+      records: 1,
+      pieces: [2, 13],
+      corrected: false,
+    }],
+    ["a wrong length", () => list("one", "two", "three").with(13, 77), "one two three", {
+      end: 37,
+      damaged: 0,
+      records: 3,
+      pieces: [2, 37],
+      corrected: true,
+    }],
+    ["a wrong length of the last record", () => list("one", "two").with(13, 2), "one two", {
+      end: 24,
+      damaged: 0,
+      records: 2,
+      pieces: [2, 24],
+      corrected: true,
+    }],
+    ["an incomplete last record", () => list("one", "two").subarray(0, 23), "one", {
+      end: 13,
+      damaged: 0,
+      records: 1,
+      pieces: [2, 13],
+      corrected: false,
+    }],
+    ["an incomplete head", () => list("one", "two").subarray(0, 16), "one", {
+      end: 13,
+      damaged: 0,
+      records: 1,
+      pieces: [2, 13],
+      corrected: false,
+    }],
+    [
+      "a damaged and an incomplete record",
+      () => list("one", "two", "three", "four").with(22, 0).subarray(0, 48),
+      "one three",
+      { end: 37, damaged: 11, records: 2, pieces: [2, 13, 24, 37], corrected: false },
+    ],
+  ];
+  for (const [what, make, texts, expected] of SCANS) {
+    it(`format - a list with ${what}`, () => {
+      const bytes = make();
+      const found: string[] = [];
+      const scan = readRecords(viewOf(bytes), 2, SALT, (start, end) => {
+        const text = new TextDecoder().decode(bytes.subarray(start, end));
+        if (!text.startsWith("bad")) found.push(text);
+        return !text.startsWith("bad");
+      });
+      assert.deepEqual([found.join(" "), scan], [texts, expected]);
+      // What was corrected stays so.
+      if (expected.corrected) assert.deepEqual(bytes, list(...texts.split(" ")));
+    });
+  }
+
+  it("format - the salt of a segment is found when its header is damaged", () => {
+    const find = (bytes: Uint8Array, ...candidates: number[]) =>
+      findSalt(bytes, viewOf(bytes), bytes.length, candidates);
+    const whole = segment();
+    const only = whole.slice(0, 48);
+    for (let byte = 12; byte < 16; byte++) {
+      const other = whole[byte]! ^ 0xff;
+      assert.equal(find(whole.with(byte, other)), SALT);
+      assert.equal(find(only.with(byte, other)), SALT);
+      // One record tells it only when the header has nearly the same, or the manifest names it.
+      const two = only.with(byte, other).with(byte === 12 ? 13 : 12, 0xee);
+      assert.equal(find(two), undefined);
+      assert.equal(find(two, 5, SALT), SALT);
+      assert.equal(find(whole.with(byte, other).with(byte === 12 ? 13 : 12, 0xee)), SALT);
+    }
+    assert.equal(find(whole.subarray(0, 15)), undefined);
+    assert.equal(find(only.with(24, 0), SALT), undefined);
+    // A record that is damaged does not hide those after it.
+    assert.equal(find(whole.with(12, 0xee).with(13, 0xee).with(24, 0xee)), SALT);
+  });
+
+  it("format - the salt of a list is found when its header is damaged", () => {
+    const fits = (bytes: Uint8Array) => (start: number) => bytes[start]! >= 0x61;
+    const find = (bytes: Uint8Array, head?: number) => findListSalt(viewOf(bytes), 2, head, fits(bytes));
+    assert.equal(find(list("one", "two")), SALT);
+    // One record tells it only when the header has nearly the same.
+    assert.equal(find(list("one")), undefined);
+    assert.equal(find(list("one"), SALT ^ 0x00ff0000), SALT);
+    assert.equal(find(list("one"), ~SALT >>> 0), undefined);
+    assert.equal(find(list("One", "two", "three")), SALT);
+    assert.equal(find(list("one", "two", "three").with(10, 0)), SALT);
+    assert.equal(find(list("ONE", "TWO")), undefined);
+    assert.equal(find(list()), undefined);
   });
 
   it("format - every record tells the salt of its file", () => {

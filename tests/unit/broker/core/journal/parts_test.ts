@@ -171,6 +171,25 @@ describe("definitions log", () => {
     }
   });
 
+  it("definitions - what is incomplete after a clean stop is lost, and after a crash it was never there", () => {
+    using folder = tempDir();
+    const file = folder.file("definitions");
+    const { log } = open(folder.path, []);
+    for (let i = 0; i < 2; i++) log.append({ i });
+    log.close();
+    const bytes = fs.readFileSync(file);
+    for (const [changed, expected] of [[true, 9], [false, 0]] as const) {
+      fs.writeFileSync(file, bytes.subarray(0, bytes.length - 6));
+      const problems: string[] = [];
+      const options = { directory: folder.path, sync: false, snapshot: () => [], changed };
+      const cut = DefinitionsLog.open({ ...options, onProblem: (text) => problems.push(text) }, () => {});
+      assert.deepEqual([cut.damaged, cut.incomplete], [changed, true]);
+      const lost = problems.map((text) => Number(/is damaged: (\d+) bytes/.exec(text)?.[1]));
+      assert.deepEqual(lost, expected === 0 ? [] : [expected]);
+      cut.close();
+    }
+  });
+
   it("definitions - replaces a grown file by one with the current state", () => {
     using folder = tempDir();
     const file = folder.file("definitions");
