@@ -52,6 +52,21 @@ describe("stream frames", () => {
     }));
   });
 
+  it("publish - as many messages share a frame as surely fit", () => {
+    for (let size = 900; size < 1100; size++) {
+      const encoder = new StreamEncoder();
+      for (const length of [900, size]) {
+        encoder.publish(PUBLISHER, 1, new Uint8Array(length), 0, length, LIMIT);
+      }
+      encoder.endPublish();
+      let frames = 0;
+      const decoder = new StreamDecoder(LIMIT, () => void frames++);
+      decoder.push(encoder.out.take());
+      // A frame has 13 bytes before its messages, and a message 20 before its body.
+      assert.equal(frames, 13 + 20 + 900 + 20 + size <= LIMIT ? 1 : 2, `${size} bytes`);
+    }
+  });
+
   it("fields - all types come back", () => {
     const text = fc.string({ unit: "binary", maxLength: 40 });
     const frames = fc.array(fc.tuple(fc.nat(0xff), fc.nat(0xffff), fc.nat(), text, fc.uint8Array()), {

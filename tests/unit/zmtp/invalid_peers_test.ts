@@ -22,6 +22,7 @@ describe("handshake - invalid peers", () => {
       "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
       "The peer does not speak ZeroMQ (it sent 'GET / HTTP/1.1')",
     ],
+    ["one byte", "S", "The peer does not speak ZeroMQ (it sent 'S')"],
     ["SSH", "SSH-2.0-OpenSSH_9.6\r\n", "The peer does not speak ZeroMQ (it sent 'SSH-2.0-OpenSSH_')"],
     [
       "TLS",

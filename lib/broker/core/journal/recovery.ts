@@ -238,7 +238,7 @@ class Recovery {
     for (const salt of bytes.length === 0 ? tried.slice(0, 1) : tried) {
       const ranges: AckRange[] = [];
       const scan = decodeAcks(bytes, salt, (range) => ranges.push(range));
-      if (scan.records > 0 || tried.length === 1) return { ranges, scan, salt };
+      if (scan.records > 0) return { ranges, scan, salt };
     }
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const salt = findListSalt(view, 0, undefined, isAckRecord) ?? tried[0] ?? 0;

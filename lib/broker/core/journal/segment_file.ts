@@ -60,7 +60,7 @@ export function readSegment(files: Files, request: SegmentRequest): SegmentFile 
   let salt = head?.salt;
   let scan = salt === undefined ? undefined : scanLog(bytes, view, length, salt);
   if ((scan === undefined || scan.records === 0) && length > NEW_SEGMENT) {
-    const found = findSalt(bytes, view, length, [view.getUint32(12, true)]);
+    const found = findSalt(bytes, view, length);
     if (found !== undefined) scan = scanLog(bytes, view, length, salt = found);
   }
   if (scan === undefined || salt === undefined) {

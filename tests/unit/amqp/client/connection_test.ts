@@ -147,6 +147,25 @@ describe("AMQP connection", () => {
     assert.match((await connection.closed)!.message, /sent nothing for 20 s, twice the heartbeat interval/);
   });
 
+  it("channel - the loss of the connection while it closes is the result of close", async () => {
+    for (const lost of [true, false]) {
+      const scripted = new Scripted();
+      const opening = scripted.connection.open();
+      await scripted.settle();
+      scripted.say(1, "channel.open-ok", {});
+      const channel = await opening;
+      const closing = channel.close();
+      await scripted.settle();
+      if (lost) scripted.connection.abort(new UnreachableError("lost"));
+      else scripted.say(1, "channel.close-ok", {});
+      await deadline(closing, 5000, "the close");
+      await channel.close();
+      await assert.rejects(channel.get("q"), lost ? UnreachableError : ClosedError);
+      assert.equal(scripted.sent.filter((name) => name === "1 channel.close").length, 1);
+      scripted.connection.abort();
+    }
+  });
+
   it("an unexpected frame - is reported to the server, and ends the connection", async () => {
     for (const [channel, name, code] of [[7, "channel.open-ok", 504], [0, "channel.open-ok", 503]] as const) {
       const scripted = new Scripted();
@@ -157,6 +176,31 @@ describe("AMQP connection", () => {
       assert.deepEqual(scripted.sent, ["0 connection.close"]);
       assert.equal(scripted.connection.over, true);
     }
+  });
+
+  it("an unexpected reply - ends the connection, and the call that waits for another one", async () => {
+    const scripted = new Scripted();
+    await scripted.open();
+    const channel = await (async () => {
+      const opening = scripted.connection.open();
+      await scripted.settle();
+      scripted.say(2, "channel.open-ok", {});
+      return await opening;
+    })();
+    const call = channel.get("q");
+    scripted.say(2, "queue.purge-ok", { messageCount: 0 });
+    const causes = [
+      await deadline(call.catch((error) => error), 5000, "the failure"),
+      await deadline(scripted.connection.closed, 5000, "the end"),
+    ];
+    for (const cause of causes) {
+      assert.ok(cause instanceof AmqpError);
+      assert.deepEqual([cause.replyCode, cause.message], [
+        503,
+        "COMMAND_INVALID - unexpected reply queue.purge-ok",
+      ]);
+    }
+    assert.equal(scripted.sent.at(-1), "0 connection.close");
   });
 
   it("close - of the server is confirmed before the end", async () => {

@@ -84,6 +84,22 @@ describe("amqp text", () => {
     assert.deepEqual(encodeText("\udc00\udfff"), new TextEncoder().encode("\ufffd\ufffd"));
   });
 
+  it("text - has the length that it is encoded with", () => {
+    const codes = [0, 0x7f, 0x80, 0x7ff, 0x800, 0xd7ff, 0xe000, 0xffff, 0x10000, 0x10ffff];
+    for (const code of codes) {
+      const text = `a${String.fromCodePoint(code)}b`;
+      assert.equal(textLength(text), new TextEncoder().encode(text).length, code.toString(16));
+    }
+    // Lone surrogates: some are bytes.
+    const lone: [code: number, length: number][] = [[0xd800, 3], [0xdbff, 3], [0xdc00, 3], [0xdc7f, 3], [
+      0xdc80,
+      1,
+    ]];
+    for (const [code, length] of [...lone, [0xdcff, 1], [0xdd00, 3], [0xdfff, 3]] as const) {
+      assert.equal(textLength(`a${String.fromCharCode(code)}b`), 2 + length, code.toString(16));
+    }
+  });
+
   it("text - is clipped between characters", () => {
     assert.equal(clipText("abc", 3), "abc");
     assert.equal(clipText("aéé", 4), "aé");
@@ -359,6 +375,10 @@ describe("amqp properties", () => {
     scan.read(empty, 0, empty.length);
     assert.deepEqual({ ...scan.headers() }, {});
     scan.read(Uint8Array.of(0, 2), 0, 2);
+    assert.throws(
+      () => decodeProperties(Uint8Array.of(9, 0, 0, 9, 8), 1, 4),
+      isFrameError(/ 1 extra bytes after the prop/),
+    );
     assert.deepEqual(decodeProperties(Uint8Array.of(0, 2)), {});
   });
 

@@ -204,6 +204,11 @@ describe("policies", () => {
     assert.deepEqual(await payloads("a"), ["2", "3"]);
     await ok("DELETE policies/%2F/short");
     await publish("a", "1", "2", "3");
+    await policy("short", { pattern: "^a$", definition: { "max-length-bytes": 3 } });
+    await policy("short", { pattern: "^a$", definition: { "max-length-bytes": 4 } });
+    assert.deepEqual(await payloads("a"), ["1", "2", "3"]);
+    await ok("DELETE policies/%2F/short");
+    await publish("a", "1", "2", "3");
     assert.deepEqual(await payloads("a"), ["1", "2", "3"]);
     await clean();
   });

@@ -78,22 +78,9 @@ export function isTorn(view: DataView, start: number, end: number): boolean {
   return true;
 }
 
-/**
- * Finds the salt of a segment whose header is damaged.
- *
- * @param candidates salts to try first
- * @returns undefined when no record is found
- */
-export function findSalt(
-  bytes: Uint8Array,
-  view: DataView,
-  length: number,
-  candidates: readonly number[],
-): number | undefined {
+/** Finds the salt of a segment whose header is damaged. @returns undefined when no record is found */
+export function findSalt(bytes: Uint8Array, view: DataView, length: number): number | undefined {
   const record = new RecordView();
-  for (const salt of candidates) {
-    if (nextGood(record, bytes, view, SEGMENT_HEAD - 1, length, salt) >= 0) return salt;
-  }
   const head = length >= SEGMENT_HEAD ? view.getUint32(12, true) : 0;
   for (let at = 0; at + SOURCE_SIZE <= length; at++) {
     if (!record.set(bytes, view, at, length)) continue;

@@ -177,6 +177,10 @@ describe("definitions", () => {
     [{ queues: {} }, /queues must be a list/],
     [{ queues: [5] }, /queues\[0\] must be a JSON object/],
     [{ vhosts, queues: [queue, { ...queue, name: 5 }] }, /queues\[1\]\.name must be a string: received 5/],
+    [
+      { vhosts, queues: [{ ...queue, arguments: [5] }] },
+      /queues\[0\]\.arguments must be an object: received/,
+    ],
     [{ vhosts, queues: [{ name: "q" }] }, /queues\[0\]\.vhost must be a string: received nothing/],
     [
       { vhosts, queues: [{ ...queue, durable: "yes" }] },

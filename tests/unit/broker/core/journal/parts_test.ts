@@ -6,6 +6,9 @@ import process from "node:process";
 import { describe, it } from "node:test";
 import { crc32c } from "../../../../../lib/broker/core/journal/format/crc32c.ts";
 import { DefinitionsLog } from "../../../../../lib/broker/core/journal/definitions_log.ts";
+import { Files } from "../../../../../lib/broker/core/journal/files/files.ts";
+import { Syncer } from "../../../../../lib/broker/core/journal/files/syncer.ts";
+import { Log } from "../../../../../lib/broker/core/journal/log.ts";
 import { Lock } from "../../../../../lib/broker/core/journal/files/lock.ts";
 import { MqcatError } from "../../../../../lib/errors.ts";
 import { tempDir, waitFor } from "../../../../support/helpers.ts";
@@ -168,6 +171,10 @@ describe("definitions log", () => {
         new RegExp(`${what}; the file as it was is kept as definitions.damaged-\\d+$`),
       );
       damaged.log.close();
+      // It was repaired.
+      const again = open(folder.path, [], problems);
+      assert.deepEqual([again.found, problems.length], [damaged.found, 1]);
+      again.log.close();
     }
   });
 
@@ -209,6 +216,29 @@ describe("definitions log", () => {
 });
 
 describe("journal, parts", () => {
+  it("log - keeps as many written segments in memory as its cache may have", () => {
+    for (const [cacheSize, expected] of [[0, 0], [8192, 1], [3 * 8192, 3], [3 * 8192 - 1, 2]] as const) {
+      using folder = tempDir();
+      const log = new Log(new Files(folder.path), 8192, cacheSize, 1, new Set());
+      const segments = Array.from({ length: 6 }, () => log.roll(10));
+      log.end();
+      log.write(({ fd }) => fs.closeSync(fd));
+      assert.deepEqual(
+        segments.map(({ bytes }) => bytes !== undefined),
+        segments.map((_, i) => i >= 6 - expected),
+      );
+    }
+  });
+
+  it("sync - without open files everything is on disk", () => {
+    const log = { written: 5, head: undefined, directoryChanged: false };
+    const syncer = new Syncer(log as unknown as Log, "/nowhere", () => assert.fail("no sync"));
+    assert.equal(syncer.durable, 5);
+    log.written = 10;
+    syncer.start();
+    assert.equal(syncer.durable, 10);
+  });
+
   it("journal - allows one process per directory", () => {
     using folder = tempDir();
     const model = new JournalModel({ directory: folder.path });
