@@ -1,8 +1,8 @@
 /** Dead letters: whether a queue has a destination for them, and the original queue of a dead letter. */
 import type { AmqpConnection } from "../../lib/amqp/client/connection.ts";
 import { findExchange, findQueue, queueArguments } from "../../lib/amqp/client/queues.ts";
-import { decodeProperties, encodeProperties } from "../../lib/amqp/properties.ts";
-import type { FieldTable, FieldValue } from "../../lib/amqp/types/field_value.ts";
+import { NO_ORIGIN } from "../../lib/amqp/peek.ts";
+import { revive } from "../../lib/amqp/revival.ts";
 import type { Readdress } from "../../lib/patterns/bridge/addressing.ts";
 import type { Reporter } from "../app/reporter.ts";
 
@@ -41,11 +41,6 @@ export async function requireDeadLetters(
   }
 }
 
-/** The headers in which a broker records deaths: without them a message can die again as if for the first time. */
-const DEATH_HEADERS = /^x-(death$|first-death-|last-death-)/;
-/** Routing keys for the original exchange, which would now send copies to other queues. */
-const COPY_HEADERS = /^B?CC$/;
-
 /**
  * Returns how dead letters are readdressed. They are restored to what they were before.
  *
@@ -54,32 +49,8 @@ const COPY_HEADERS = /^B?CC$/;
  */
 export function revived(from: string, to: string | undefined): Readdress {
   return ({ properties: encoded }) => {
-    const { headers, ...properties } = decodeProperties(encoded);
-    const routingKey = to ?? originOf(headers, from);
-    if (routingKey === undefined) return "without an original queue in their headers";
-    const kept = Object.entries(headers ?? {}).filter(([name]) =>
-      !DEATH_HEADERS.test(name) && !COPY_HEADERS.test(name)
-    );
-    if (kept.length > 0) Object.assign(properties, { headers: Object.fromEntries(kept) });
-    return { exchange: "", routingKey, properties: encodeProperties(properties) };
+    const revived = revive(encoded, from, to);
+    if (revived === undefined) return NO_ORIGIN;
+    return { exchange: "", routingKey: revived.queue, properties: revived.properties };
   };
-}
-
-/**
- * Returns the queue in which a dead letter died last, before it was moved to its present queue.
- *
- * @param headers `x-death` lists the deaths, the last one first; `x-first-death-queue` is the first one's
- * @returns undefined when the headers do not name it
- */
-function originOf(headers: FieldTable | undefined, now: string): string | undefined {
-  const deaths = headers?.["x-death"];
-  const queues = Array.isArray(deaths)
-    ? deaths.map((death) => isTable(death) ? death["queue"] : undefined)
-    : [];
-  return [...queues, headers?.["x-first-death-queue"]]
-    .find((queue): queue is string => typeof queue === "string" && queue !== now);
-}
-
-function isTable(value: FieldValue): value is FieldTable {
-  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === null;
 }

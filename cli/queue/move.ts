@@ -10,7 +10,6 @@ import { SelectedInlet } from "../../lib/patterns/selected_inlet.ts";
 import { EXIT } from "../app/errors.ts";
 import { Progress } from "../app/progress.ts";
 import type { Session } from "../app/session.ts";
-import { messages } from "../app/tally.ts";
 import { cross } from "../bridge/crossing.ts";
 import { reportHeld, requireForce, selectionOf, type WhereValues } from "../options/where.ts";
 import { requireQueue } from "./existence.ts";
@@ -18,6 +17,7 @@ import { startWithin } from "../brokers/link.ts";
 import { report } from "../brokers/put.ts";
 import { countRedelivery } from "../brokers/redelivery.ts";
 import { KnownQueues } from "./known_queues.ts";
+import { placesText, stayText } from "./places.ts";
 import { isStream, keepsMessages, offsetOf, SUSPICION_MS } from "./streams.ts";
 import { type BrokerTarget, near } from "./target.ts";
 
@@ -25,8 +25,6 @@ import { type BrokerTarget, near } from "./target.ts";
 const LAST_MS = 30_000;
 /** The interval of reports while it follows a queue, in milliseconds. */
 const REPORT_MS = 60_000;
-/** The maximum number of queues in the final report. */
-const NAMED = 5;
 
 /** The values of the options of `queue move` and `queue redrive`. */
 export interface MoveOptions extends WhereValues {
@@ -180,11 +178,7 @@ function reportMoved(
   const twice = (counts.resent ?? 0) + again;
   const doubt = twice === 0 ? "" : `; after a lost connection up to ${twice} of them may be there twice`;
   if (to !== undefined) return reporter.info(`moved ${forwarded} from '${from}' to '${to}'${doubt}`);
-  const named = [...targets].slice(0, NAMED).map(([name, count]) => `${count} to '${name}'`);
-  if (targets.size > NAMED) named.push(`others to ${targets.size - NAMED} more queues`);
-  reporter.info(
-    `moved ${forwarded} from '${from}'${named.length === 0 ? "" : `: ${named.join(", ")}`}${doubt}`,
-  );
+  reporter.info(`moved ${forwarded} from '${from}'${placesText(targets)}${doubt}`);
 }
 
 /** Reports the messages that stay, with the reasons. */
@@ -195,14 +189,9 @@ function reportKept(
   prefetch: number,
   wanted = Infinity,
 ): void {
-  const reasons = [...kept].map(([reason, count]) => `${count} ${reason}`).join(", ");
   const unread = keptCount < prefetch || prefetch >= wanted
     ? ""
     : ", and the messages after them were not read";
-  session.reporter.error(
-    `${messages(keptCount)} ${
-      keptCount === 1 ? "stays" : "stay"
-    } in '${from}': ${reasons}${unread} (--to QUEUE moves them there)`,
-  );
+  session.reporter.error(stayText(keptCount, from, kept, unread));
   session.exitCode = EXIT.undelivered;
 }

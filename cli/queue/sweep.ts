@@ -12,6 +12,7 @@ import { filterOf, requireForce, type WhereValues } from "../options/where.ts";
 import type { RecordStyle } from "../records/writer.ts";
 import { borrow } from "./borrow.ts";
 import { requireQueue } from "./existence.ts";
+import { placesText, stayText } from "./places.ts";
 import { look } from "./look.ts";
 import { type BrokerTarget, withConnection } from "./target.ts";
 
@@ -34,17 +35,17 @@ export interface SweepValues extends WhereValues {
 
 /** What happens to the messages: `moved … to 'jobs'`. */
 export interface SweepTask {
-  readonly action: "move" | "delete";
+  readonly action: "move" | "delete" | "redrive";
   /** The past participle, `moved`. */
   readonly done: string;
-  /** The target queue of `move`. */
-  readonly to?: string;
+  /** The target queue of `move`; of `redrive`: instead of those where the messages died. */
+  readonly to?: string | undefined;
   /** Whether a missing target queue is created. */
   readonly declare?: boolean | undefined;
 }
 
 /**
- * Moves or deletes messages in place.
+ * Moves, deletes or redrives messages in place.
  *
  * @returns false when the broker cannot; then nothing has happened
  */
@@ -93,12 +94,20 @@ async function sweep(
     progress.end();
   }
   tally(session, action, report);
-  if (failure === undefined || report.matched > 0) {
-    session.reporter.info(
-      `${done} ${report.matched} from '${queue}'${to === undefined ? "" : ` to '${to}'`}`,
-    );
+  const { matched, targets = {}, kept = {} } = report;
+  const keptCount = Object.values(kept).reduce((sum, count) => sum + count, 0);
+  if (action === "redrive" && failure === undefined && report.tested === 0) {
+    return session.reporter.info(`'${queue}' is empty`);
+  }
+  if (matched > 0 || failure === undefined && keptCount === 0) {
+    const places = to === undefined ? placesText(Object.entries(targets)) : ` to '${to}'`;
+    session.reporter.info(`${done} ${matched} from '${queue}'${places}`);
   }
   reportUntestable(session, report, queue);
+  if (keptCount > 0) {
+    session.reporter.error(stayText(keptCount, queue, Object.entries(kept)));
+    session.exitCode = EXIT.undelivered;
+  }
   if (report.failure !== undefined) {
     session.reporter.error(
       `the broker refused a message, and the rest stays in '${queue}': ${report.failure}`,
@@ -111,7 +120,7 @@ async function sweep(
 function tally({ counts }: Session, action: SweepTask["action"], { matched, bytes }: SweepReport): void {
   counts.received = matched;
   counts.bytes = bytes;
-  if (action === "move") counts.sent = counts.confirmed = matched;
+  if (action !== "delete") counts.sent = counts.confirmed = matched;
   else counts.dropped = matched;
 }
 

@@ -34,11 +34,12 @@ export const PEEK_NODE = "amq.mqcat.node";
  */
 export const WHERE = "x-mqcat-where";
 /**
- * An argument of `basic.consume`: `count`, `delete` or `move` the messages of a queue in place. The server delivers a
+ * An argument of `basic.consume`: `count`, `delete` or `move` the messages of a queue in place, or `redrive` them: to where they
+ * died, as they were before. The server delivers a
  * report as JSON from time to time and at the end, and then cancels the consumer.
  */
 export const SWEEP = "x-mqcat-sweep";
-/** The target queue of a sweep that moves. */
+/** The target queue of a sweep that moves; a redrive does not need one. */
 export const SWEEP_TO = "x-mqcat-to";
 /** The maximum number of messages of a sweep. */
 export const SWEEP_LIMIT = "x-mqcat-limit";
@@ -56,4 +57,10 @@ export interface SweepReport {
   readonly untestable: number;
   /** Why the sweep ended before the last message; undefined if it did not. */
   readonly failure?: string;
+  /** Of a redrive: the numbers of messages by their new queue, and of those that stay by the reason. */
+  readonly targets?: Readonly<Record<string, number>>;
+  readonly kept?: Readonly<Record<string, number>>;
 }
+
+/** Why a dead letter stays where it is. */
+export const NO_ORIGIN = "without an original queue in their headers";

@@ -148,7 +148,9 @@ describe("--ready-file", () => {
       stdin: "x\n",
       open: true,
     });
-    await push.waitForStderr(/^mqcat: push: (warning: )?--ready-file: .*\/no\/such\/folder\/ready/m);
+    await push.waitForStderr(
+      /^mqcat: push: --ready-file '\/no\/such\/folder\/ready': there is no such file or directory$/m,
+    );
     push.end();
     const { code, stderr } = await push.exit();
     assert.deepEqual([code, stderr.trimEnd().split("\n").length], [0, 1], stderr);

@@ -104,7 +104,10 @@ describe("SIGHUP", () => {
     serving.kill("SIGHUP");
     await serving.waitForStderr(/read '.*cert' again/);
     assert.deepEqual([await logsIn(clients[0]!), await logsIn(clients[1]!)], [false, true]);
-    fs.writeFileSync(dir.file("cacert"), "nonsense");
+    fs.writeFileSync(
+      dir.file("cacert"),
+      "-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n",
+    );
     serving.kill("SIGHUP");
     await serving.waitForStderr(
       /certificate authorities cannot be read.*; the certificates stay as they were/,

@@ -1,5 +1,5 @@
 /**
- * Brokers that are killed with SIGKILL while they move messages of a queue in place: each message is in one of the two
+ * Brokers that are killed with SIGKILL while they move or redrive messages of a queue in place: each message is in one of the two
  * queues, never in both and never in none. `MQCAT_SEED` repeats a run's choices, `MQCAT_ROUNDS` makes it longer.
  */
 import { Buffer } from "node:buffer";
@@ -46,7 +46,7 @@ async function fill(connection: AmqpConnection): Promise<void> {
   }
   await channel.call("confirm.select", {}, "confirm.select-ok");
   const properties = [1, 2, 3, 4, 5].map((count) =>
-    encodeProperties({ deliveryMode: 2, headers: { "x-death": [{ count: BigInt(count), queue: "jobs" }] } })
+    encodeProperties({ deliveryMode: 2, headers: { "x-death": [{ count: BigInt(count), queue: "to" }] } })
   );
   for (let id = 0; id < MESSAGES; id++) {
     const body = Buffer.from(`${id} ${PADDING}`);
@@ -80,8 +80,12 @@ function ascends(ids: readonly number[]): boolean {
 }
 
 describe("kill -9", () => {
-  for (const sync of ["confirm", "flush"]) {
-    test(`queue serve --sync ${sync} - a moved message is in one of the two queues`, async () => {
+  for (
+    const [sync, task] of [["confirm", { action: "move", to: "to" }], ["flush", {
+      action: "redrive",
+    }]] as const
+  ) {
+    test(`queue serve --sync ${sync}, ${task.action} - a moved message is in one of the two queues`, async () => {
       using dir = tempDir();
       console.log(`--sync ${sync}: MQCAT_SEED=${SEED}`);
       const random = seeded(SEED);
@@ -100,7 +104,7 @@ describe("kill -9", () => {
         assert.ok(to.length >= moved, "a reported move has happened");
         if (to.length > 0 && to.length < MATCHING) partly.push(to.length);
         let isDone = false;
-        const done = sweepQueue(connection, "from", { action: "move", to: "to", where: WHERE })
+        const done = sweepQueue(connection, "from", { ...task, where: WHERE })
           .then(({ matched }) => moved = to.length + matched)
           .catch(() => {})
           .finally(() => isDone = true);

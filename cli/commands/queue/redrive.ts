@@ -7,10 +7,10 @@ import { broker, leader } from "../../options/broker.ts";
 import { declaring, prefetch } from "../../options/brokers.ts";
 import { ending } from "../../options/options.ts";
 import { revived } from "../../queue/dead_letters.ts";
-import { filterOf, selecting } from "../../options/where.ts";
+import { selecting } from "../../options/where.ts";
 import { checkNames, requireQueue } from "../../queue/existence.ts";
 import { moveAll } from "../../queue/move.ts";
-import { checkQueue, dryRun, rehearse } from "../../queue/sweep.ts";
+import { checkQueue, dryRun, rehearse, sweepInPlace } from "../../queue/sweep.ts";
 import { near, targetOf, withConnection } from "../../queue/target.ts";
 
 export default command({
@@ -54,7 +54,8 @@ export default command({
         : `to '${values.to}'`;
       return await rehearse(session, target, from, `return from '${from}' ${where}`, values);
     }
-    await filterOf(values); // A mistake is reported before the broker is asked.
+    const task = { action: "redrive", done: "moved", to: values.to, declare: values.declare } as const;
+    if (await sweepInPlace(session, target, from, task, values)) return;
     let there = 0;
     await withConnection(near(target, from), async (connection) => {
       await requireQueue(connection, from);

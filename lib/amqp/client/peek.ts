@@ -43,8 +43,8 @@ export async function peekQueue(
 
 /** What a sweep does, with which messages. */
 export interface SweepOptions {
-  readonly action: "count" | "delete" | "move";
-  /** The target queue of `move`. */
+  readonly action: "count" | "delete" | "move" | "redrive";
+  /** The target queue of `move`, or of `redrive` instead of those where the messages died. */
   readonly to?: string | undefined;
   /** A filter. Default: all messages */
   readonly where?: string | undefined;
@@ -55,7 +55,7 @@ export interface SweepOptions {
 }
 
 /**
- * Counts, deletes or moves messages of a queue in place: those that are ready when it begins. The others keep their
+ * Counts, deletes, moves or redrives messages of a queue in place: those that are ready when it begins. The others keep their
  * order, flags and counts. After a crash of the broker each message is in one of the two queues, and what is reported
  * at the end has happened. Requires `connection.sweeps`.
  *

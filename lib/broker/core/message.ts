@@ -77,10 +77,15 @@ export function withoutHeader(message: EncodedMessage, name: string): OwnMessage
  * @param scan is used for this message; a new one for each would cost more than the rest
  */
 export function movedTo(queue: string, message: EncodedMessage, scan: PropertyScan): OwnMessage {
-  const { head, propertiesStart, propertiesEnd, body, bodyStart, bodyEnd } = message;
+  const { head, propertiesStart, propertiesEnd } = message;
   scan.read(head, propertiesStart, propertiesEnd);
   const encoded = head.subarray(propertiesStart, propertiesEnd);
-  const properties = scan.headersMention("CC") ? withoutCopies(encoded) : encoded;
+  return inQueue(queue, scan.headersMention("CC") ? withoutCopies(encoded) : encoded, message);
+}
+
+/** Copies a message to the address of a queue, with these encoded properties. */
+export function inQueue(queue: string, properties: Uint8Array, message: EncodedMessage): OwnMessage {
+  const { body, bodyStart, bodyEnd } = message;
   const routeLength = 1 + shortstr.sizeof(queue, "queue");
   const moved = new Uint8Array(routeLength + properties.length);
   shortstr.encode(queue, moved, 1); // After the empty name of the default exchange.

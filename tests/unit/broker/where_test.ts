@@ -8,7 +8,7 @@ import { connectBroker } from "../../../lib/amqp/client/link.ts";
 import { peekQueue, sweepQueue } from "../../../lib/amqp/client/peek.ts";
 import { parseAmqpUrl } from "../../../lib/amqp/client/url.ts";
 import { DRAIN, SWEEP, SWEEP_TO, WHERE } from "../../../lib/amqp/peek.ts";
-import { type BasicProperties, encodeProperties } from "../../../lib/amqp/properties.ts";
+import { type BasicProperties, decodeProperties, encodeProperties } from "../../../lib/amqp/properties.ts";
 import type { FieldTable } from "../../../lib/amqp/types/field_value.ts";
 import { Broker } from "../../../lib/broker/server.ts";
 import { tempDir, waitFor } from "../../support/helpers.ts";
@@ -269,6 +269,60 @@ describe("a sweep", TIMEOUT, () => {
     assert.equal(await inside("r", "headers.CC"), "");
   });
 
+  it("redrive - returns dead letters in place, as they were; the others stay, with the reason", async () => {
+    const origin = (queue: string): BasicProperties => ({
+      contentType: "x/y",
+      headers: {
+        k: "v",
+        CC: ["elsewhere"],
+        "x-death": [{ queue, reason: "rejected" }],
+        "x-first-death-queue": queue,
+        "x-first-death-reason": "rejected",
+      },
+    });
+    for (const name of ["graves", "born one", "born two", "elsewhere", "r1"]) await declare(name);
+    await declare("small", { "x-max-length": 1, "x-overflow": "reject-publish" });
+    for (
+      const [queue, texts] of [
+        ["born one", ["a1", "a2"]],
+        ["born two", ["b3"]],
+        ["gone", ["c4"]],
+        ["small", ["d5", "d6"]],
+      ] as const
+    ) await publish("graves", texts, origin(queue));
+    await publish("graves", ["e7"]);
+    const copies = await inside("elsewhere");
+    const report = await sweepQueue(connection, "graves", { action: "redrive", where: "headers.n > 1" });
+    assert.deepEqual([report.tested, report.matched, report.targets, report.kept], [
+      7,
+      3,
+      { "born one": 1, "born two": 1, small: 1 },
+      {
+        "from 'gone', which does not exist": 1,
+        "from 'small', which is full": 1,
+        "without an original queue in their headers": 1,
+      },
+    ]);
+    assert.deepEqual(
+      [await inside("graves"), await inside("born one"), await inside("born two"), await inside("small")],
+      ["a1 c4 d6 e7", "a2", "b3", "d5"],
+    );
+    const revived: BasicProperties[] = [];
+    await peekQueue(connection, "born two", 1, {
+      onDelivery({ content: { properties, propertiesEnd } }) {
+        revived.push(decodeProperties(properties.subarray(0, propertiesEnd)));
+      },
+    });
+    assert.deepEqual(JSON.parse(JSON.stringify(revived)), [{
+      contentType: "x/y",
+      headers: { n: 3, k: "v" },
+    }]);
+    assert.equal(await inside("elsewhere"), copies, "the header CC was for the exchange");
+    const rest = await sweepQueue(connection, "graves", { action: "redrive", to: "r1", limit: 3 });
+    assert.deepEqual([rest.matched, rest.targets, rest.kept], [3, { r1: 3 }, {}]);
+    assert.deepEqual([await inside("graves"), await inside("r1")], ["e7", "a1 c4 d6"]);
+  });
+
   it("count, delete - with a limit, and without unacknowledged messages", async () => {
     await declare("deleting");
     await publish("deleting", names(1, 6));
@@ -362,7 +416,7 @@ describe("a sweep", TIMEOUT, () => {
     );
     await assert.rejects(
       sweepQueue(connection, "guarded", { action: "move" }),
-      /must be count, delete, or move/,
+      /must be count, delete, redrive, or move/,
     );
     await broker.users.put("reader", "secret");
     broker.users.permit("reader", "/", { configure: "", write: "", read: ".*" });

@@ -303,17 +303,29 @@ function sweepAction({ connection }: MethodChannel, queue: Queue, args: FieldTab
   const type = args[SWEEP];
   if (type === "count" || type === "delete") return { type };
   const to = args[SWEEP_TO];
-  if (type !== "move" || typeof to !== "string") {
-    throw amqpError(406, `invalid arg '${SWEEP}': it must be count, delete, or move with '${SWEEP_TO}'`);
+  const isRedrive = type === "redrive";
+  if (!isRedrive && type !== "move" || typeof to !== "string" && (!isRedrive || to !== undefined)) {
+    throw amqpError(
+      406,
+      `invalid arg '${SWEEP}': it must be count, delete, redrive, or move with '${SWEEP_TO}'`,
+    );
   }
   // As for a publish to the queue.
   connection.access.check("write", "exchange", "");
+  if (to === undefined) {
+    const { queues } = connection.vhost;
+    const find = (name: string) => {
+      const found = queues.get(name);
+      return found === queue || found?.definition.direct ? undefined : found;
+    };
+    return { type: "redrive", to, find };
+  }
   const target = connection.vhost.queueFor(to, connection);
   if (target.definition.direct) {
     throw amqpError(406, `invalid arg '${SWEEP_TO}': '${to}' passes messages on and holds none`);
   }
   if (target === queue) throw amqpError(406, `invalid arg '${SWEEP_TO}': it is the queue itself`);
-  return { type, to: target };
+  return isRedrive ? { type, to, find: () => target.deleted ? undefined : target } : { type, to: target };
 }
 
 function may(access: Access, ...asked: Parameters<Access["check"]>): boolean {

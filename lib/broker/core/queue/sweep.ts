@@ -1,16 +1,24 @@
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
-import type { SweepReport } from "../../../amqp/peek.ts";
+import { NO_ORIGIN, type SweepReport } from "../../../amqp/peek.ts";
 import { PropertyScan } from "../../../amqp/property_scan.ts";
+import { revive } from "../../../amqp/revival.ts";
 import type { Filter } from "../../../filter/filter.ts";
 import type { MessageIntake } from "../intake.ts";
-import { movedTo } from "../message.ts";
+import { inQueue, movedTo } from "../message.ts";
 import { FOUND, Matches, PAUSED, TURN_MS } from "./matches.ts";
 import type { Queue } from "./queue.ts";
 
-/** What a sweep does with the messages that match: counts, deletes or moves them. */
+/**
+ * What a sweep does with the messages that match: counts, deletes or moves them. A redrive moves each dead letter to the
+ * queue where it died, or all to one.
+ */
 export type SweepAction = { readonly type: "count" | "delete" } | {
   readonly type: "move";
   readonly to: Queue;
+} | {
+  readonly type: "redrive";
+  readonly to: string | undefined;
+  readonly find: (queue: string) => Queue | undefined;
 };
 
 /** What a sweep needs of the broker. */
@@ -38,6 +46,8 @@ export class Sweep {
   readonly #limit: number;
   readonly #matches: Matches;
   readonly #scan = new PropertyScan();
+  readonly #targets = new Map<string, number>();
+  readonly #kept = new Map<string, number>();
 
   /** @param limit the maximum number of messages that match */
   constructor(host: SweepHost, queue: Queue, action: SweepAction, filter: Filter | undefined, limit: number) {
@@ -56,6 +66,10 @@ export class Sweep {
       bytes: this.#bytes,
       untestable,
       ...(this.#failure === undefined ? {} : { failure: this.#failure }),
+      ...(this.#action.type !== "redrive" ? {} : {
+        targets: Object.fromEntries(this.#targets),
+        kept: Object.fromEntries(this.#kept),
+      }),
     };
   }
 
@@ -76,11 +90,46 @@ export class Sweep {
   #apply(message: EncodedMessage): boolean {
     const { lane, seq } = this.#matches;
     const size = message.bodyEnd - message.bodyStart;
+    if (this.#action.type === "redrive") {
+      const stays = this.#redrive(message, this.#action, lane, seq);
+      if (this.#failure !== undefined) return false;
+      if (stays !== undefined) {
+        count(this.#kept, stays);
+        return true;
+      }
+    }
     if (this.#action.type === "move" && !this.#move(message, this.#action.to, lane, seq)) return false;
     if (this.#action.type === "delete") this.#queue.settle(lane, seq);
     this.#matched++;
     this.#bytes += size;
     return true;
+  }
+
+  /** @returns why the message stays; undefined if it does not, or if the sweep must end */
+  #redrive(
+    message: EncodedMessage,
+    { to, find }: SweepAction & { readonly type: "redrive" },
+    lane: number,
+    seq: number,
+  ): string | undefined {
+    const { blocked, intake } = this.#host;
+    if (blocked !== undefined) {
+      this.#failure = `the broker takes no messages: ${blocked}`;
+      return undefined;
+    }
+    const { head, propertiesStart, propertiesEnd } = message;
+    const revived = revive(head.subarray(propertiesStart, propertiesEnd), this.#queue.name, to);
+    if (revived === undefined) return NO_ORIGIN;
+    const { queue, properties } = revived;
+    const target = find(queue);
+    const isThere = target !== undefined;
+    if (isThere && intake.replace(this.#queue, lane, seq, target, inQueue(queue, properties, message))) {
+      count(this.#targets, queue);
+      return undefined;
+    }
+    if (to === undefined) return `from '${queue}', which ${isThere ? "is full" : "does not exist"}`;
+    this.#failure = `the queue '${to}' ${isThere ? "is full" : "was deleted"}`;
+    return undefined;
   }
 
   #move(message: EncodedMessage, to: Queue, lane: number, seq: number): boolean {
@@ -92,4 +141,8 @@ export class Sweep {
     }
     return this.#failure === undefined;
   }
+}
+
+function count(counts: Map<string, number>, name: string): void {
+  counts.set(name, (counts.get(name) ?? 0) + 1);
 }
