@@ -6,7 +6,7 @@ import { FrameBuffer } from "../../lib/bytes/frame_buffer.ts";
 import { AckFields, PublishFields } from "../../lib/mqtt/fields.ts";
 import { readTwo } from "../../lib/mqtt/integers.ts";
 import { PacketDecoder } from "../../lib/mqtt/packet_decoder.ts";
-import { NO_PROPERTIES, PacketEncoder } from "../../lib/mqtt/packet_encoder.ts";
+import { PacketEncoder } from "../../lib/mqtt/packet_encoder.ts";
 import {
   type AckType,
   CONNACK,
@@ -24,6 +24,8 @@ import type { ByteStream } from "../../lib/transport/stream.ts";
 import { connect } from "../../lib/transport/transport.ts";
 import { deadline } from "../support/helpers.ts";
 import { PATIENCE } from "../support/mqcat.ts";
+
+const NO_PROPERTIES = new Uint8Array(0);
 
 /** The limit of messages without an acknowledgement, and of those that the subscriber has not received. */
 const WINDOW = 500;

@@ -1,9 +1,9 @@
 /** Closing a socket: which messages are still sent or counted as unsent, and how waiting calls end. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ClosedError, Dish, Pub, Pull, Push, Radio, Rep, Req, Sub } from "../../../mod.ts";
+import { ClosedError, Pub, Pull, Push, Rep, Req, Sub } from "../../../mod.ts";
 import { deadline, tempDir, waitFor } from "../../support/helpers.ts";
-import { batchOf, inproc, numbers, scoped, SocketLog, texts } from "../../support/sockets.ts";
+import { batchOf, inproc, numbers, SocketLog, texts } from "../../support/sockets.ts";
 import { rawListener, RawPeer } from "../../support/raw_peer.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
@@ -22,19 +22,6 @@ async function standing(hwm: number): Promise<{ push: Push; pull: Pull; name: st
 }
 
 describe("close - unsent messages", () => {
-  it("linger 0 - subscriptions and groups are no messages", async () => {
-    await using pub = scoped(new Pub());
-    await using radio = scoped(new Radio());
-    const sub = new Sub();
-    const dish = new Dish();
-    sub.connect(await pub.bind("tcp://127.0.0.1:0"));
-    dish.connect(await radio.bind("tcp://127.0.0.1:0"));
-    await waitFor(() => sub.peers === 1 && dish.peers === 1);
-    sub.subscribe("a");
-    dish.join("a");
-    assert.deepEqual([await sub.close(0), await dish.close(0)], [0, 0]);
-  });
-
   it("linger 0 - returns the number of unsent messages", async () => {
     const { push, pull } = await standing(10);
     const batch = batchOf(digits(15));

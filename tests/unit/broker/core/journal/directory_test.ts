@@ -21,6 +21,8 @@ function stopped(directory: string): JournalModel {
   model.flush();
   for (const seq of model.take(FIRST, 20)) if (seq % 3 === 0) model.settle(FIRST, seq);
   model.flush();
+  model.take(SECOND, 1);
+  model.flush();
   model.journal.close();
   return model;
 }
@@ -55,6 +57,17 @@ describe("data directory", () => {
       /^The file 00000001\.ack is \d+ bytes shorter .* may be delivered again, marked as redelivered$/,
       /^\d+ messages of queue 'queue 1' were acknowledged .* are delivered again$/,
     ]],
+    [
+      "a damaged head of a segment",
+      (dir) =>
+        fs.writeFileSync(
+          `${dir}/00000001.log`,
+          fs.readFileSync(`${dir}/00000001.log`).map((byte, i) => i === 0 ? byte ^ 1 : byte),
+        ),
+      [
+        /^The segment 00000001\.log was damaged: all messages in it were recovered; .* kept as 00000001\.log\.damaged-1$/,
+      ],
+    ],
     ["a missing index", (dir) => fs.rmSync(`${dir}/00000001.idx`), [
       /^The file 00000001\.idx is missing: the segment was read instead, and nothing is lost$/,
     ]],

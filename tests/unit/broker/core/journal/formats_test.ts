@@ -7,6 +7,7 @@ import { BrokerCore } from "../../../../../lib/broker/core/broker_core.ts";
 import { DefinitionsLog } from "../../../../../lib/broker/core/journal/definitions_log.ts";
 import {
   addAck,
+  clearAcks,
   decodeAcks,
   encodeAcks,
   encodeRanges,
@@ -170,6 +171,12 @@ describe("journal, formats", () => {
     addAck(one, 0xfffffffe, 255, 6);
     const bytes = encodeAcks(one).slice(0, one.acksLength);
     assert.equal(hex(bytes), "1e000000e7c2ddaa010000000005040302010003000000feffffffff06000000000001000000");
+    // What follows after these were written is a record of its own.
+    clearAcks(one);
+    addAck(one, 1, 0, 0x0102030405);
+    one.ackTo += 2;
+    addAck(one, 0xfffffffe, 255, 6);
+    assert.deepEqual(encodeAcks(one).slice(0, one.acksLength), bytes);
     // A repaired file has the same format, and the segment can collect others after it.
     const two = new Segment(2);
     two.salt = SALT;
