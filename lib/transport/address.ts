@@ -17,11 +17,19 @@ export async function resolve(host: string): Promise<string[]> {
 /**
  * Resolves a host to an address of this machine. For a source, `*` is every IPv4 interface (`::` is every interface of
  * both families); the name of an interface is its first address, preferably IPv4.
+ *
+ * @throws {EndpointError} there is no interface and no host of that name
  */
 export async function localAddress(host: string): Promise<string> {
   if (host === "*") return "0.0.0.0";
   if (isAddress(host)) return host;
-  return interfaceAddress(host) ?? (await resolve(host))[0]!;
+  const own = interfaceAddress(host);
+  if (own !== undefined) return own;
+  try {
+    return (await resolve(host))[0]!;
+  } catch (error) {
+    throw new EndpointError(`There is neither an interface nor a host '${host}'`, { cause: error });
+  }
 }
 
 /** The first address of an interface, preferably IPv4; undefined when there is no interface of that name. */

@@ -80,6 +80,7 @@ const MISTAKES: [string[], RegExp][] = [
   [["probe", "amqp:jobs"], /'amqp:…' is at the broker in use: .*\(try amqp:\/\/localhost\)$/m],
   [["pull", "ipc://"], /endpoint 'ipc:\/\/': the path is missing \(try ipc:\/\/\/tmp\/feed\)$/m],
   [["pull", `ipc:///${"x".repeat(107)}`], /the path has 108 bytes and a Unix socket takes 107/m],
+  [["pull", "tcp://no-such.invalid:0"], /there is neither an interface nor a host 'no-such\.invalid'$/m],
   [["pull", "-b", "nowhere"], /--bind 'nowhere': .*neither a transport nor a port/m],
   [["pull", "@"], /endpoint '': it is empty/m],
   [
