@@ -22,6 +22,7 @@ import { fileURLToPath } from "node:url";
 import { findBun } from "./bun.ts";
 import { bundle } from "./bundle.ts";
 import { compileWithBun } from "./compile_bun.ts";
+import { endLeftovers } from "./leftovers.ts";
 import { bundleForNode } from "./npm.ts";
 import { readReport, type Report } from "./test_report.ts";
 
@@ -30,6 +31,8 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const DEADLINE_MS = 20 * 60_000;
 /** More files with failures than this are no coincidence: they do not run again. */
 const MAX_FLAKY = 8;
+/** The interval of the lines that show how far a run is, in milliseconds. */
+const PROGRESS_MS = 30_000;
 
 /** The examples show the program, not its runtime. */
 const EXAMPLES = ["docs_test.ts"];
@@ -71,6 +74,8 @@ const DENO_TEST = [process.execPath, "test", "-A", "--no-check", "--parallel", "
 const words = process.argv.slice(2);
 const onlyBun = words[0] === "--runner" && words[1] === "bun";
 const isVerbose = words.includes("-v");
+/** In the environment of all processes of this run. */
+const mark = crypto.randomUUID();
 const folders = words.filter((word) => !word.startsWith("-") && word !== "bun");
 
 async function main(): Promise<void> {
@@ -82,6 +87,7 @@ async function main(): Promise<void> {
     MQCAT_BINARY: binary,
     MQCAT_BUNDLE: bundle(),
     MQCAT_NODE_BUNDLE: nodeBundle(),
+    MQCAT_TEST_RUN: mark,
   };
   const reports = fs.mkdtempSync(path.join(os.tmpdir(), "mqcat-test-"));
   const outcomes: Outcome[] = [];
@@ -90,14 +96,30 @@ async function main(): Promise<void> {
     const file = path.join(reports, run.name.replaceAll(/\W+/g, "-"));
     console.log(`# ${run.name} has started, its results follow when it has ended`);
     const started = performance.now();
+    const progress = setInterval(() => {
+      const seconds = Math.round((performance.now() - started) / 1000);
+      console.log(`# ${run.name}: ${filesIn(`${file}.log`)} files in ${seconds} s`);
+    }, PROGRESS_MS);
     const words = [...run.command, ...run.tests].map((word) => word.replace("REPORT", `${file}.xml`));
     const status = await spawned(words, { ...env, ...run.env }, `${file}.log`);
+    clearInterval(progress);
     const outcome = outcomeOf(run, status, `${file}.xml`);
     // The lanes run at the same time: the lines of a run are printed together.
     const log = fs.readFileSync(`${file}.log`, "utf8");
     print(outcome, isVerbose ? log : skips(log), (performance.now() - started) / 1000);
     return outcome;
   };
+  const end = () => {
+    fs.rmSync(reports, { recursive: true, force: true });
+    const left = endLeftovers(mark);
+    if (left > 0) console.log(`# ${left} processes were left, and are ended now`);
+  };
+  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+    process.on(signal, () => {
+      end();
+      process.exit(code);
+    });
+  }
   try {
     const runs = plan(bun);
     const lane = async () => {
@@ -109,9 +131,14 @@ async function main(): Promise<void> {
       again.set(run, await execute({ ...run, name: `${run.name}, again`, tests: failedFiles }));
     }
   } finally {
-    fs.rmSync(reports, { recursive: true });
+    end();
   }
   summarize(outcomes, again);
+}
+
+/** The number of test files that a log names so far. */
+function filesIn(log: string): number {
+  return new Set(fs.readFileSync(log, "utf8").match(/tests\/[\w/.]+_test\.ts/g)).size;
 }
 
 /** Prints the failures and the totals, and ends the process. */
