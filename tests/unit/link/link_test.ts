@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { UnreachableError } from "../../../lib/errors.ts";
+import { AwayError } from "../../../lib/link/away.ts";
 import { dialFirst, patiently } from "../../../lib/link/dial.ts";
 import { Link, type LinkUser } from "../../../lib/link/link.ts";
 import type { LinkEvent, LinkOptions } from "../../../lib/link/options.ts";
@@ -17,10 +18,11 @@ function linked(
   protocol: FakeProtocol,
   options: LinkOptions = {},
   user: Partial<LinkUser<FakeConnection>> = {},
+  hosts = [fakeAddress("host")],
 ) {
   const seen: string[] = [];
   const events: LinkEvent[] = [];
-  const link = new Link(protocol, [fakeAddress("host")], {
+  const link = new Link(protocol, hosts, {
     ...FAST,
     onEvent: (event) => void events.push(event),
     ...options,
@@ -219,6 +221,26 @@ describe("link", () => {
       code: "ERR_HANDSHAKE_TIMEOUT",
       message: "a fake did not answer the first requests after the login within 0.02 s",
     });
+    await link.close();
+  });
+
+  it("reconnect - what is away at a host is looked for at the next one, round the list", async () => {
+    const protocol = new FakeProtocol();
+    let ups = 0;
+    const { link } = linked(protocol, {}, {
+      onUp: () => ++ups > 1 && ups < 6 ? Promise.reject(new AwayError("away")) : Promise.resolve(),
+    }, HOSTS);
+    await link.start();
+    protocol.connections[0]!.abort(TEMPORARY);
+    await waitFor(() => ups === 6);
+    assert.deepEqual(protocol.attempts.map((url) => url.replace("fake://", "")), [
+      "one",
+      "one",
+      "two",
+      "three",
+      "one",
+      "two",
+    ]);
     await link.close();
   });
 

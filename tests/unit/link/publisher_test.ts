@@ -98,6 +98,22 @@ describe("publisher", () => {
       await Promise.resolve();
     }));
 
+  it("window - 10,000 messages or 32 MiB wait for their confirms, unless it is given", async () => {
+    const count = 10_001;
+    const list = (size: number) => ({
+      bytes: new Uint8Array(size),
+      starts: new Int32Array(count),
+      ends: new Int32Array(count).fill(size),
+    });
+    for (const [size, expected] of [[0, 10_000], [2 ** 20, 32]] as const) {
+      await withPublisher(async (publisher) => {
+        assert.equal(publisher.publish(list(size), 0, count, T), expected);
+        assert.equal(publisher.pending, expected);
+        await Promise.resolve();
+      });
+    }
+  });
+
   it("returns - are counted, and reported to the run", () =>
     withPublisher(async (publisher, { events }) => {
       const outcome = new Recorder();

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Batch } from "../../../lib/zmtp/batch.ts";
-import { LargeBuffers } from "../../../lib/zmtp/buffers.ts";
+import { LargeBuffers, Lease } from "../../../lib/zmtp/buffers.ts";
 
 describe("buffers", () => {
   it("take - returns the smallest buffer that is large enough, the oldest one as well", () => {
@@ -24,6 +24,17 @@ describe("buffers", () => {
     for (const buffer of given) buffers.give(buffer);
     assert.equal(buffers.take(5000), undefined);
     assert.deepEqual([buffers.take(4000), buffers.take(3000)], given.slice(1));
+  });
+
+  it("lease - the owner gets the buffer back from its last user", () => {
+    const given: Uint8Array[] = [];
+    const buffer = new Uint8Array(3);
+    const lease = new Lease(buffer, { give: (one) => given.push(one) });
+    lease.retain();
+    lease.release();
+    assert.equal(given.length, 0);
+    lease.release();
+    assert.deepEqual(given, [buffer]);
   });
 
   it("own - copies the frames of a batch, one or several, unless it is stable", () => {

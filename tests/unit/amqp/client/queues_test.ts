@@ -1,6 +1,8 @@
 /** The count of a queue's messages, when a broker may not know it. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { AmqpError } from "../../../../lib/amqp/amqp_error.ts";
+import { isTemporary } from "../../../../lib/amqp/client/availability.ts";
 import { connectBroker } from "../../../../lib/amqp/client/link.ts";
 import { countReady } from "../../../../lib/amqp/client/queues.ts";
 import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
@@ -34,6 +36,37 @@ async function count(
   });
   return [found, consumes];
 }
+
+describe("failures of queues", () => {
+  it("temporary - some codes that close a connection, and some texts that close a channel", () => {
+    const codes = [
+      200,
+      311,
+      312,
+      313,
+      320,
+      402,
+      403,
+      404,
+      405,
+      406,
+      501,
+      502,
+      503,
+      504,
+      505,
+      506,
+      530,
+      540,
+      541,
+    ];
+    const temporary = (scope: "channel" | "connection", text: string) =>
+      codes.filter((code) => isTemporary(new AmqpError(code, text, { scope })));
+    assert.deepEqual(temporary("connection", "x"), [320, 506, 541]);
+    assert.deepEqual(temporary("channel", "x"), []);
+    assert.deepEqual(temporary("channel", "the node is down or inaccessible"), codes);
+  });
+});
 
 describe("count of ready messages", () => {
   it("count - is believed if the queue has messages or consumers", async () => {

@@ -33,6 +33,11 @@ describe("crc32c", () => {
     it(`crc32c - computes the sum of ${name}`, () => assert.equal(sum(bytes), expected));
   }
 
+  it("crc32c - begins with the seed 0 unless it is given", () => {
+    const view = new DataView(new TextEncoder().encode("123456789").buffer);
+    assert.equal(crc32c(view, 0, 9), 0xe3069283);
+  });
+
   it("crc32c - computes the sum of any range, and of consecutive ranges", () => {
     const bytes = Uint8Array.from({ length: 100 }, (_, i) => i * 37 + 11);
     const view = new DataView(bytes.buffer);
