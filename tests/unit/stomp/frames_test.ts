@@ -5,7 +5,7 @@ import { LimitError, ProtocolError } from "../../../lib/errors.ts";
 import { escape, escapesOf, unescape } from "../../../lib/stomp/escapes.ts";
 import { StompDecoder } from "../../../lib/stomp/frame_decoder.ts";
 import { StompEncoder } from "../../../lib/stomp/frame_encoder.ts";
-import type { StompLimits, StompVersion } from "../../../lib/stomp/frame.ts";
+import { type StompLimits, type StompVersion, VERSIONS } from "../../../lib/stomp/frame.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -163,5 +163,26 @@ describe("STOMP encoder", () => {
       const hard = "\\c:\\\\n\r\n\\";
       assert.equal(unescape(escape(hard, version, true), escapesOf("SEND", version)), hard);
     }
+  });
+
+  it("headers - a NUL is left out, whatever else is there", () => {
+    for (const version of VERSIONS) {
+      for (
+        const [text, expected] of [["\0", ""], ["a\0b", "ab"], ["\0\n", "\\n"], ["plain", "plain"]] as const
+      ) {
+        for (const isName of [true, false]) assert.equal(escape(text, version, isName), expected);
+      }
+    }
+  });
+
+  it("headers - their limit counts each line with its end", () => {
+    const push = (value: string) => {
+      let frames = 0;
+      const decoder = new StompDecoder({ onFrame: () => void frames++ }, { maxBody: 10, maxHead: 20 });
+      decoder.push(new TextEncoder().encode(`SEND\na:12345678\nb:${value}\n\n\0`));
+      return frames;
+    };
+    assert.equal(push("123456"), 1);
+    assert.throws(() => push("1234567"), /have more than 20 bytes/);
   });
 });
