@@ -51,9 +51,31 @@ const BROKERS = [
   "probe_brokers_test.ts",
 ];
 /** The tests of the command line that a run of everything leaves out, for their time: the binary has them. */
-const NOT_ON_DENO = [...EXAMPLES, "queue_test.ts", "queue_rabbitmq_test.ts", "publisher_id_test.ts"];
-/** On Bun and Node. What a shell does with completions does not depend on the runtime. */
-const NOT_ON_BUN = [...EXAMPLES, ...BROKERS, "publisher_id_test.ts", "completion_test.ts"];
+const NOT_ON_DENO = [
+  ...EXAMPLES,
+  "queue_test.ts",
+  "queue_rabbitmq_test.ts",
+  "publisher_id_test.ts",
+  "probe_brokers_test.ts",
+];
+/** Words, filters, tables and what a shell does with completions do not depend on the runtime. */
+const SAME_EVERYWHERE = [
+  "completion_test.ts",
+  "context_test.ts",
+  "format_test.ts",
+  "help_test.ts",
+  "json_test.ts",
+  "probe_test.ts",
+  "replay_test.ts",
+  "spelling_test.ts",
+  "topic_test.ts",
+  "trace_test.ts",
+  "usage_test.ts",
+  "where_test.ts",
+  "wire_test.ts",
+];
+/** On Bun and Node. */
+const NOT_ON_BUN = [...EXAMPLES, ...BROKERS, "publisher_id_test.ts", ...SAME_EVERYWHERE];
 
 interface Run {
   readonly name: string;
