@@ -1,4 +1,4 @@
-import { END, FOUND, type Matches, PAUSED, TURN_MS } from "./matches.ts";
+import { CLOCK_EVERY, END, FOUND, type Matches, PAUSED, TURN_MS } from "./matches.ts";
 
 /** A consumer with a filter. */
 export interface FilteredConsumer {
@@ -39,6 +39,7 @@ export class FilteredDispatch<C extends FilteredConsumer> {
     const { filtered } = consumers;
     const deadline = performance.now() + TURN_MS;
     let delivered = false;
+    let steps = 0;
     for (let idle = 0; idle < filtered.length;) {
       const consumer = filtered[this.#turn++ % filtered.length]!;
       const matches = consumer.matches!;
@@ -52,7 +53,8 @@ export class FilteredDispatch<C extends FilteredConsumer> {
         idle++;
         if (isWaiting && consumer.options.drain) queue.end(consumer);
       }
-      if (found === PAUSED || performance.now() >= deadline) {
+      const isTime = ++steps % CLOCK_EVERY === 0 && performance.now() >= deadline;
+      if (found === PAUSED || isTime) {
         this.#continueLater();
         break;
       }
