@@ -27,15 +27,8 @@ const BUFFERED = 8 * 2 ** 20;
  * Closes the connection of a publisher when the broker confirms nothing, although it has read the messages, or when it has stopped
  * to read without a reason. They are published again on the next connection. RabbitMQ's streams may forget messages and stop to read
  * while they have no leader, and mirrored queues may forget them when their node changes.
- *
- * @param interval the interval of the checks, in milliseconds. Default: 5000
  */
-export function watchConfirms(
-  connection: AmqpConnection,
-  channel: Channel,
-  confirms: Confirms,
-  interval: number = CHECK_MS,
-): void {
+export function watchConfirms(connection: AmqpConnection, channel: Channel, confirms: Confirms): void {
   let before = -1;
   let progress = -1;
   let isRead = false;
@@ -53,15 +46,16 @@ export function watchConfirms(
     waiting = 0;
   };
   /** The number of checks in which a slow link may be busy with what the system has taken. */
-  const onTheWay = () => Math.ceil(Math.min(confirms.pendingBytes, BUFFERED) / SLOWEST * 1000 / interval);
+  const onTheWay = () => Math.ceil(Math.min(confirms.pendingBytes, BUFFERED) / SLOWEST * 1000 / CHECK_MS);
   const check = () => {
     const settled = confirms.acknowledged + confirms.refused;
     // A long message on a slow link moves.
-    const isMoving = connection.progress >= 0 && connection.progress !== progress;
+    const last = progress;
+    progress = connection.progress;
+    const isMoving = progress >= 0 && progress !== last;
     const isStalled = confirms.pending > 0 && settled === before && !isMoving &&
       connection.blocked === undefined;
     before = settled;
-    progress = connection.progress;
     if (!isStalled) {
       isRead = false;
       waiting = Math.min(waiting, 1);
@@ -73,6 +67,6 @@ export function watchConfirms(
     } else if (waiting > 0) waiting++;
     else ask(settled);
   };
-  const timer = setInterval(check, interval);
+  const timer = setInterval(check, CHECK_MS);
   channel.closed.then(() => clearInterval(timer));
 }

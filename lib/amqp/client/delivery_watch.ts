@@ -16,15 +16,12 @@ export interface Deliveries {
  * Closes the connection of a consumer that has room for messages when its queue has some, and the broker has delivered none of them
  * for one or two intervals. RabbitMQ's mirrored and quorum queues may lose acknowledgements when their node changes, and then wait
  * for them forever. A consumer that has never had a message may be one that waits for its turn (`x-single-active-consumer`).
- *
- * @param interval the interval of the checks, in milliseconds. Default: 5000
  */
 export function watchDeliveries(
   connection: AmqpConnection,
   channel: Channel,
   queue: string,
   deliveries: Readonly<Deliveries>,
-  interval: number = CHECK_MS,
 ): void {
   let before = deliveries.delivered;
   let isAsking = false;
@@ -49,6 +46,6 @@ export function watchDeliveries(
     await ask().catch(() => {}); // The channel is closed.
     isAsking = false;
   };
-  const timer = setInterval(check, interval);
+  const timer = setInterval(check, CHECK_MS);
   channel.closed.then(() => clearInterval(timer));
 }

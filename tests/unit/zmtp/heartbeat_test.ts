@@ -11,7 +11,7 @@ class Watched implements Disposable {
   readonly pings: number[] = [];
   /** The time and the text of the end. */
   readonly ends: string[] = [];
-  /** The bytes of the current write that the system has taken; -1 if there is none. */
+  /** The bytes of the current write that the system has taken; -1 without a write. */
   progress = -1;
   readonly heartbeat: Heartbeat;
 

@@ -120,6 +120,25 @@ describe("watch over confirms", () => {
     assert.equal(watched.questions.length, 1);
   });
 
+  it("ends a connection whose bytes do not move", () => {
+    const watched = new Watched();
+    watched.confirms.pending = 2;
+    watched.progress = 7;
+    watched.check(7);
+    assert.equal(watched.failure, "the broker does not read 2 messages, and confirms none");
+  });
+
+  it("waits longer for what the system has taken: as long as 50 kB/s need for it, and for no more than 8 MiB", () => {
+    for (const [pendingBytes, checks] of [[250_001, 2], [8 * 2 ** 20, 34], [2 ** 30, 34]] as const) {
+      const watched = new Watched();
+      Object.assign(watched.confirms, { pending: 1, pendingBytes });
+      watched.check(5 + checks);
+      assert.equal(watched.failure, undefined, `${pendingBytes}`);
+      watched.check();
+      assert.match(watched.failure!, /does not read/);
+    }
+  });
+
   it("nothing is asked while nothing is pending", () => {
     const watched = new Watched();
     watched.check(20);

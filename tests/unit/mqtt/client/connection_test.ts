@@ -197,7 +197,7 @@ describe("MQTT client, connection", () => {
     assert.match((await connection.closed)!.message, /sent nothing for 20 s, twice the keep alive time/);
   });
 
-  it("keep alive - is that of the server, if it has one; 0 is none", () => {
+  it("keep alive - is that of the server, if it sends one; 0 turns it off", () => {
     assert.equal(new Scripted().beat, undefined);
     assert.notEqual(new Scripted({ session: { keepAlive: 1 } }).beat, undefined);
     assert.equal(

@@ -97,7 +97,7 @@ describe("journal, formats", () => {
     assert.equal(new TextDecoder().decode(record.body.subarray(record.bodyStart, record.bodyEnd)), "plain");
   });
 
-  it("format - a record that goes on after the valid bytes is none", () => {
+  it("format - bytes that continue after the valid ones are no record", () => {
     const whole = segment();
     const record = new RecordView();
     for (let at = 16; at < whole.length; at = record.end) {
