@@ -13,7 +13,7 @@
  * The runs share the processors, so a test with a deadline may fail for lack of time. Files with a failure run once more,
  * alone, at the end; a failure that does not come again is reported as flaky, and counts as passed.
  */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -103,7 +103,10 @@ const folders = words.filter((word) => !word.startsWith("-") && word !== "bun");
 async function main(): Promise<void> {
   const bun = findBun();
   const binary = compileWithBun();
+  const reports = fs.mkdtempSync(path.join(os.tmpdir(), "mqcat-test-"));
+  const pool = makePool(reports);
   const env = {
+    MQCAT_RABBITMQ_POOL: pool.folder,
     MQCAT_BUN: bun,
     MQCAT_DENO: process.execPath,
     MQCAT_BINARY: binary,
@@ -111,7 +114,6 @@ async function main(): Promise<void> {
     MQCAT_NODE_BUNDLE: nodeBundle(),
     MQCAT_TEST_RUN: mark,
   };
-  const reports = fs.mkdtempSync(path.join(os.tmpdir(), "mqcat-test-"));
   const outcomes: Outcome[] = [];
   const again = new Map<Run, Outcome>();
   const execute = async (run: Run): Promise<Outcome> => {
@@ -132,6 +134,7 @@ async function main(): Promise<void> {
     return outcome;
   };
   const end = () => {
+    fs.closeSync(pool.alive);
     fs.rmSync(reports, { recursive: true, force: true });
     const left = endLeftovers(mark);
     if (left > 0) console.log(`# ${left} processes were left, and are ended now`);
@@ -156,6 +159,15 @@ async function main(): Promise<void> {
     end();
   }
   summarize(outcomes, again);
+}
+
+/** Makes the folder in which tests share nodes of RabbitMQ, which end when `alive` is closed: see tests/support/rabbitmq.ts. */
+function makePool(parent: string): { folder: string; alive: number } {
+  const folder = path.join(parent, "rabbitmq");
+  fs.mkdirSync(folder);
+  const pipe = path.join(folder, "alive");
+  execFileSync("mkfifo", [pipe]);
+  return { folder, alive: fs.openSync(pipe, "r+") };
 }
 
 /** The number of test files that a log names so far. */

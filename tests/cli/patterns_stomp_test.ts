@@ -44,7 +44,7 @@ const KINDS = [
     name: "RabbitMQ",
     test: withRabbitMq,
     async open(): Promise<Running> {
-      const { url, stomp } = await rabbitMq("rabbitmq_stomp");
+      const { url, stomp } = await rabbitMq();
       return { amqp: url, stomp: stomp! };
     },
     stop: stopRabbitMq,

@@ -55,7 +55,7 @@ const KINDS = [
     name: "RabbitMQ",
     test: withRabbitMq,
     async open() {
-      const { url, stomp } = await rabbitMq("rabbitmq_stomp");
+      const { url, stomp } = await rabbitMq();
       return { amqp: url, stomp: stomp! };
     },
     stop: stopRabbitMq,
