@@ -18,7 +18,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { findBun } from "./bun.ts";
 import { bundle } from "./bundle.ts";
 import { compileWithBun } from "./compile_bun.ts";
@@ -77,11 +77,17 @@ const SAME_EVERYWHERE = [
 /** On Bun and Node. */
 const NOT_ON_BUN = [...EXAMPLES, ...BROKERS, "publisher_id_test.ts", ...SAME_EVERYWHERE];
 
+/** Files that take long, and wait for other programs most of the time. */
+const SLOW =
+  /interop\/|fault\/|_(kill|rabbitmq|brokers|amqp|mqtt|stomp)_test|docs_test|cli\/(queue|rpc|bridge)\w*_test/;
+/** The maximum number of modules that import the other test files of a run. */
+const MAX_GROUPS = 8;
+
 interface Run {
   readonly name: string;
   /** The command without the tests. */
   readonly command: readonly string[];
-  /** The folders or files of the tests, and options for them. */
+  /** The files of the tests. */
   readonly tests: readonly string[];
   readonly env: Record<string, string>;
 }
@@ -122,7 +128,7 @@ async function main(): Promise<void> {
     const started = performance.now();
     const progress = setInterval(() => {
       const seconds = Math.round((performance.now() - started) / 1000);
-      console.log(`# ${run.name}: ${filesIn(`${file}.log`)} files in ${seconds} s`);
+      console.log(`# ${run.name}: ${testsIn(`${file}.log`)} tests in ${seconds} s`);
     }, PROGRESS_MS);
     const words = [...run.command, ...run.tests].map((word) => word.replace("REPORT", `${file}.xml`));
     const status = await spawned(words, { ...env, ...run.env }, `${file}.log`);
@@ -146,7 +152,7 @@ async function main(): Promise<void> {
     });
   }
   try {
-    const runs = plan(bun);
+    const runs = plan(bun, reports);
     const lane = async () => {
       for (let run = runs.shift(); run !== undefined; run = runs.shift()) outcomes.push(await execute(run));
     };
@@ -170,9 +176,10 @@ function makePool(parent: string): { folder: string; alive: number } {
   return { folder, alive: fs.openSync(pipe, "r+") };
 }
 
-/** The number of test files that a log names so far. */
-function filesIn(log: string): number {
-  return new Set(fs.readFileSync(log, "utf8").match(/tests\/[\w/.]+_test\.ts/g)).size;
+/** The number of tests that a log has so far. */
+function testsIn(log: string): number {
+  return fs.readFileSync(log, "utf8").match(/\.\.\. \S*(ok|FAILED|ignored)|^\S*\((pass|fail|skip)\)/gm)
+    ?.length ?? 0;
 }
 
 /** Prints the failures and the totals, and ends the process. */
@@ -220,36 +227,60 @@ function skips(log: string): string {
 /**
  * The runs, of which two run at a time: the library waits more than it computes, the command line computes more than it
  * waits. A run of everything tests faults in the binary only, for their time; `deno task test fault` on all targets.
+ *
+ * @param scratch a folder for modules
  */
-function plan(bun: string): Run[] {
+function plan(bun: string, scratch: string): Run[] {
   const runs: Run[] = [];
-  const add = (name: string, command: readonly string[], tests: readonly string[], target?: string) => {
+  const onDeno = (name: string, files: readonly string[], target?: string) => {
     const env: Record<string, string> = target === undefined ? {} : { MQCAT_TARGET: target };
-    if (tests.length > 0) runs.push({ name, command, tests, env });
+    const tests = grouped(files, path.join(scratch, name.replaceAll(/\W+/g, "-")));
+    if (files.length > 0) runs.push({ name, command: DENO_TEST, tests, env });
   };
-  const library = chosen("unit", "property", "interop");
-  const programs = chosen("cli");
-  const faults = chosen("fault");
-  const bunTest = [bun, "test", "--timeout", "120000", "--reporter=junit", "--reporter-outfile=REPORT"];
+  const onBun = (name: string, tests: readonly string[]) => {
+    const command = [bun, "test", "--timeout", "120000", "--reporter=junit", "--reporter-outfile=REPORT"];
+    if (tests.length > 0) runs.push({ name, command, tests, env: {} });
+  };
+  const library = filesOf("unit", "property", "interop");
+  const programs = filesOf("cli");
+  const faults = filesOf("fault");
   if (onlyBun) {
-    add("library on Bun", bunTest, library);
-    add("command line, bun", DENO_TEST, [...programs, ...faults], "bun");
+    onBun("library on Bun", library);
+    onDeno("command line, bun", [...programs, ...faults], "bun");
     return runs;
   }
   const isAll = folders.length === 0;
   const without = (names: readonly string[]) =>
-    isAll ? [...programs, `--ignore=${names.map((name) => `tests/cli/${name}`)}`] : programs;
+    isAll ? programs.filter((file) => !names.includes(path.basename(file))) : programs;
   // Two run at a time, so the longest come first.
-  add("library on Deno", DENO_TEST, library);
-  add("faults, binary", DENO_TEST, faults, "binary");
-  add("command line, binary", DENO_TEST, programs, "binary");
-  if (programs.length > 0) add("command line, deno", DENO_TEST, without(NOT_ON_DENO), "deno");
-  add("library on Bun", bunTest, library);
-  for (const target of ["bun", "node"]) {
-    if (programs.length > 0) add(`command line, ${target}`, DENO_TEST, without(NOT_ON_BUN), target);
-  }
-  for (const target of isAll ? [] : ["deno", "bun"]) add(`faults, ${target}`, DENO_TEST, faults, target);
+  onDeno("library on Deno", library);
+  onDeno("faults, binary", faults, "binary");
+  onDeno("command line, binary", programs, "binary");
+  onDeno("command line, deno", without(NOT_ON_DENO), "deno");
+  onBun("library on Bun", library);
+  for (const target of ["bun", "node"]) onDeno(`command line, ${target}`, without(NOT_ON_BUN), target);
+  for (const target of isAll ? [] : ["deno", "bun"]) onDeno(`faults, ${target}`, faults, target);
   return runs;
+}
+
+/**
+ * Writes modules that import several test files each, because Deno needs half a second of processor time for each module
+ * that it is given. Slow files stay alone, for Deno runs modules at the same time.
+ */
+function grouped(files: readonly string[], folder: string): string[] {
+  const slow = files.filter((file) => SLOW.test(file));
+  const quick = files.filter((file) => !SLOW.test(file));
+  const count = Math.min(quick.length, MAX_GROUPS);
+  fs.mkdirSync(folder);
+  const groups = Array.from({ length: count }, (_, i) => {
+    const group = path.join(folder, `${i}_test.ts`);
+    const imports = quick.filter((_, j) => j % count === i).map((file) =>
+      `import "${pathToFileURL(root + file)}";`
+    );
+    fs.writeFileSync(group, imports.join("\n"));
+    return group;
+  });
+  return [...slow, ...groups];
 }
 
 /** Builds the program for Node, with the type of its modules, which the package of npm has, too. */
@@ -260,12 +291,16 @@ function nodeBundle(): string {
   return bundleForNode(`${folder}dist`);
 }
 
-/** The requested folders that have tests. */
-function chosen(...names: string[]): string[] {
+/** The test files of these folders, as far as they are requested. */
+function filesOf(...names: string[]): string[] {
   return names
     .filter((name) => folders.length === 0 || folders.includes(name))
-    .filter((name) => fs.existsSync(`${root}tests/${name}`))
-    .map((name) => `tests/${name}/`);
+    .flatMap((name) =>
+      fs.readdirSync(`${root}tests/${name}`, { recursive: true, encoding: "utf8" })
+        .filter((file) => file.endsWith("_test.ts"))
+        .sort()
+        .map((file) => `tests/${name}/${file}`)
+    );
 }
 
 /**
