@@ -34,39 +34,30 @@ const MAX_FLAKY = 8;
 /** The interval of the lines that show how far a run is, in milliseconds. */
 const PROGRESS_MS = 30_000;
 
-/** The examples show the program, not its runtime. */
-const EXAMPLES = ["docs_test.ts"];
-/** Suites with brokers that take minutes: Bun runs the same code from the source as in the binary. Deno has most of them. */
-const BROKERS = [
-  "queue_test.ts",
-  "queue_rabbitmq_test.ts",
-  "patterns_amqp_test.ts",
-  "patterns_mqtt_test.ts",
-  "patterns_stomp_test.ts",
-  "rpc_test.ts",
-  "rpc_mqtt_test.ts",
-  "rpc_stomp_test.ts",
-  "bridge_test.ts",
+/**
+ * The tests of the command line that a run of everything has only in the binary. Their subject is the same on each runtime:
+ * words, formats, filters and examples; brokers, whose clients the tests of the library use on Deno and on Bun.
+ */
+const IN_THE_BINARY = [
   "bridge_pairs_test.ts",
-  "probe_brokers_test.ts",
-];
-/** The tests of the command line that a run of everything leaves out, for their time: the binary has them. */
-const NOT_ON_DENO = [
-  ...EXAMPLES,
-  "queue_test.ts",
-  "queue_rabbitmq_test.ts",
-  "publisher_id_test.ts",
-  "probe_brokers_test.ts",
-];
-/** Words, filters, tables and what a shell does with completions do not depend on the runtime. */
-const SAME_EVERYWHERE = [
+  "bridge_test.ts",
   "completion_test.ts",
   "context_test.ts",
+  "docs_test.ts",
   "format_test.ts",
   "help_test.ts",
   "json_test.ts",
+  "patterns_mqtt_test.ts",
+  "patterns_stomp_test.ts",
+  "probe_brokers_test.ts",
   "probe_test.ts",
+  "publisher_id_test.ts",
+  "queue_rabbitmq_test.ts",
+  "queue_test.ts",
   "replay_test.ts",
+  "rpc_mqtt_test.ts",
+  "rpc_stomp_test.ts",
+  "rpc_test.ts",
   "spelling_test.ts",
   "topic_test.ts",
   "trace_test.ts",
@@ -74,8 +65,15 @@ const SAME_EVERYWHERE = [
   "where_test.ts",
   "wire_test.ts",
 ];
-/** On Bun and Node. */
-const NOT_ON_BUN = [...EXAMPLES, ...BROKERS, "publisher_id_test.ts", ...SAME_EVERYWHERE];
+/** The same for the library, on Deno: packages, the page in Chromium, other programs, damaged files. */
+const ON_DENO = [
+  "data_directory_test.ts",
+  "fuzz_test.ts",
+  "npm_test.ts",
+  "page_browser_test.ts",
+  "recipes_test.ts",
+  "release_test.ts",
+];
 
 /** Files that take long, and wait for other programs most of the time. */
 const SLOW =
@@ -238,27 +236,30 @@ function plan(bun: string, scratch: string): Run[] {
     if (files.length > 0) runs.push({ name, command: DENO_TEST, tests, env });
   };
   const onBun = (name: string, tests: readonly string[]) => {
-    const command = [bun, "test", "--timeout", "120000", "--reporter=junit", "--reporter-outfile=REPORT"];
+    const preload = "--preload=./tests/support/short_properties.ts";
+    const report = ["--reporter=junit", "--reporter-outfile=REPORT"];
+    const command = [bun, "test", "--timeout", "120000", preload, ...report];
     if (tests.length > 0) runs.push({ name, command, tests, env: {} });
   };
   const library = filesOf("unit", "property", "interop");
   const programs = filesOf("cli");
   const faults = filesOf("fault");
+  const isAll = folders.length === 0;
+  const without = (files: readonly string[], names: readonly string[]) =>
+    isAll ? files.filter((file) => !names.includes(path.basename(file))) : files;
   if (onlyBun) {
-    onBun("library on Bun", library);
+    onBun("library on Bun", without(library, ON_DENO));
     onDeno("command line, bun", [...programs, ...faults], "bun");
     return runs;
   }
-  const isAll = folders.length === 0;
-  const without = (names: readonly string[]) =>
-    isAll ? programs.filter((file) => !names.includes(path.basename(file))) : programs;
   // Two run at a time, so the longest come first.
   onDeno("library on Deno", library);
   onDeno("faults, binary", faults, "binary");
   onDeno("command line, binary", programs, "binary");
-  onDeno("command line, deno", without(NOT_ON_DENO), "deno");
-  onBun("library on Bun", library);
-  for (const target of ["bun", "node"]) onDeno(`command line, ${target}`, without(NOT_ON_BUN), target);
+  onBun("library on Bun", without(library, ON_DENO));
+  for (const target of ["deno", "bun", "node"]) {
+    onDeno(`command line, ${target}`, without(programs, IN_THE_BINARY), target);
+  }
   for (const target of isAll ? [] : ["deno", "bun"]) onDeno(`faults, ${target}`, faults, target);
   return runs;
 }
