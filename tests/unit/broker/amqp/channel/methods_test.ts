@@ -1,86 +1,17 @@
 /** What the broker answers on a channel, frame by frame, and what it counts. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { Broker } from "../../../../../lib/broker/server.ts";
-import { TestClock } from "../../../../../lib/broker/testing/test_clock.ts";
-import { type LoginOptions, Peer, type PeerChannel, type Received } from "../../../../interop/amqp/peer.ts";
+import { counted, Stage } from "../../stage.ts";
 
 const REPLIES = "amq.rabbitmq.reply-to";
 
-/** One event in a line: the name without its class, what it is about, and the message. */
-function lineOf({ name, args, properties, body }: Received): string {
-  const words = [name.replace(/^(basic|connection|channel)\./, "")];
-  for (const [key, value] of Object.entries(args)) {
-    if (key === "redelivered") words.push(value === true ? "again" : "");
-    else if (["classId", "methodId", "exchange", "routingKey"].includes(key)) continue;
-    else if (typeof value === "boolean") words.push(value ? key : "");
-    else words.push(String(value));
-  }
-  if (body !== undefined) words.push(`"${new TextDecoder().decode(body)}"`);
-  for (const [key, value] of Object.entries(properties?.headers ?? {})) {
-    words.push(typeof value === "object" ? key : `${key}=${value}`);
-  }
-  return words.filter((word) => word !== "").join(" ");
-}
-
-/** A client with a channel and a queue of its own. */
-interface Scene {
-  readonly peer: Peer;
-  readonly channel: PeerChannel;
-  /** Named q. */
-  readonly queue: string;
-  /** What came since the last call. It waits for the answers to what was sent. */
-  readonly told: () => Promise<string[]>;
-  /** Publishes messages of one letter each to the queue. */
-  readonly publish: (letters: string) => void;
-}
-
-/** What differs from zero in counters. */
-const counted = (stats: object) => Object.fromEntries(Object.entries(stats).filter(([, n]) => n !== 0));
-
 describe("broker, methods of a channel", () => {
-  const clock = new TestClock({ start: 1_700_000_000_000 });
-  let broker: Broker;
-  let url: string;
-  before(async () => {
-    broker = await Broker.open({ clock, maxMessageSize: 200_000 });
-    url = await broker.listen("amqp://127.0.0.1:0");
-  });
-  after(() => broker.close());
-
-  async function scene(
-    work: (scene: Scene) => Promise<void>,
-    { queue: args = {}, ...login }: LoginOptions & { queue?: Record<string, string | number> } = {},
-  ): Promise<void> {
-    await broker.reset();
-    const peer = await Peer.open(url, login);
-    const channel = await peer.channel();
-    const watcher = await peer.channel();
-    const durable = args["x-queue-type"] === "quorum";
-    const queue = await watcher.queue("q", args, { durable, exclusive: !durable });
-    await watcher.queue("dead", {}, { exclusive: true });
-    let at = peer.received.length;
-    const told = async () => {
-      await watcher.barrier(queue);
-      const fresh = peer.received.slice(at).filter(({ hidden, channel }) =>
-        !hidden && channel !== watcher.number
-      );
-      at = peer.received.length;
-      return fresh.map(lineOf);
-    };
-    const publish = (letters: string) => {
-      for (const letter of letters) channel.publish("", queue, letter);
-    };
-    await work({ peer, channel, queue, told, publish });
-    await peer.close();
-  }
-
-  /** The broker's side of the channel. */
-  const channelOf = () => [...broker.connections][0]!.channels[1]!;
-  const vhost = () => broker.vhosts.get("/")!;
+  const stage = new Stage({ maxMessageSize: 200_000 });
+  before(() => stage.open());
+  after(() => stage.close());
 
   it("ack, nack and reject - one delivery or all up to it, with their counts", () =>
-    scene(async ({ channel, queue, told, publish }) => {
+    stage.play(async ({ channel, queue, told, publish, served, vhost }) => {
       publish("abcdef");
       await channel.consume(queue, { consumerTag: "t" });
       assert.deepEqual(await told(), [
@@ -99,20 +30,20 @@ describe("broker, methods of a channel", () => {
       channel.reject(6, false);
       channel.nack(7);
       assert.deepEqual(await told(), ['deliver t 9 again "e"']);
-      assert.equal(channelOf().unacked, 2);
-      const fetched = vhost().queues.get(queue)!;
+      assert.equal(served.unacked, 2);
+      const fetched = vhost.queues.get(queue)!;
       assert.deepEqual([fetched.unacked, fetched.ready, fetched.unackedBytes], [2, 0, 2]);
       channel.ack(0, true);
       channel.ack(0, true);
       assert.deepEqual(await told(), []);
-      assert.equal(channelOf().unacked, 0);
-      assert.deepEqual(counted(channelOf().stats), {
+      assert.equal(served.unacked, 0);
+      assert.deepEqual(counted(served.stats), {
         delivered: 9,
         redelivered: 3,
         acknowledged: 4,
         published: 6,
       });
-      assert.deepEqual(counted(vhost().stats), {
+      assert.deepEqual(counted(vhost.stats), {
         delivered: 9,
         redelivered: 3,
         acknowledged: 4,
@@ -133,7 +64,7 @@ describe("broker, methods of a channel", () => {
     }, { queue: { "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead" } }));
 
   it("get - with and without acknowledgement, with the count of what is left", () =>
-    scene(async ({ channel, queue, told, publish }) => {
+    stage.play(async ({ channel, queue, told, publish, served, vhost }) => {
       channel.send("basic.get", { queue });
       publish("abcd");
       channel.send("basic.get", { queue });
@@ -152,14 +83,14 @@ describe("broker, methods of a channel", () => {
       channel.send("basic.get", { queue, noAck: true });
       channel.send("basic.recover-async", { requeue: true });
       assert.deepEqual(await told(), ["recover-ok", 'get-ok 5 again 1 "a"']);
-      assert.deepEqual(counted(channelOf().stats), {
+      assert.deepEqual(counted(served.stats), {
         redelivered: 2,
         got: 2,
         gotNoAck: 3,
         getEmpty: 1,
         published: 4,
       });
-      assert.deepEqual(counted(vhost().stats), {
+      assert.deepEqual(counted(vhost.stats), {
         redelivered: 2,
         got: 2,
         gotNoAck: 3,
@@ -170,7 +101,7 @@ describe("broker, methods of a channel", () => {
         queuesDeclared: 2,
         queuesCreated: 2,
       });
-      assert.deepEqual(counted(vhost().queues.get(queue)!.stats), {
+      assert.deepEqual(counted(vhost.queues.get(queue)!.stats), {
         redelivered: 2,
         got: 2,
         gotNoAck: 3,
@@ -181,7 +112,7 @@ describe("broker, methods of a channel", () => {
     }));
 
   it("recover - what a transaction settles stays until its end", () =>
-    scene(async ({ channel, queue, told, publish }) => {
+    stage.play(async ({ channel, queue, told, publish, served }) => {
       publish("abcde");
       await channel.call("tx.select");
       await channel.consume(queue, { consumerTag: "t" });
@@ -201,12 +132,12 @@ describe("broker, methods of a channel", () => {
       channel.send("tx.commit");
       channel.publish("", queue, "later");
       assert.deepEqual(await told(), ["tx.rollback-ok", "tx.commit-ok"]);
-      assert.equal(channelOf().transactional, true);
-      assert.equal(channelOf().unacked, 4);
+      assert.equal(served.transactional, true);
+      assert.equal(served.unacked, 4);
     }));
 
   it("prefetch - of each consumer, and of the channel", () =>
-    scene(async ({ channel, queue, told, publish }) => {
+    stage.play(async ({ channel, queue, told, publish, served }) => {
       await channel.call("basic.qos", { prefetchCount: 2 });
       await channel.consume(queue, { consumerTag: "two" });
       await channel.call("basic.qos", { prefetchCount: 1 });
@@ -223,12 +154,12 @@ describe("broker, methods of a channel", () => {
       ]);
       channel.ack(2);
       assert.deepEqual(await told(), ['deliver one 4 "d"']);
-      assert.deepEqual([channelOf().prefetch, channelOf().globalPrefetch], [1, 0]);
+      assert.deepEqual([served.prefetch, served.globalPrefetch], [1, 0]);
       await channel.call("basic.cancel", { consumerTag: "one" });
       await channel.call("basic.cancel", { consumerTag: "two" });
       channel.nack(0, { multiple: true });
       await channel.call("basic.qos", { prefetchCount: 3, global: true });
-      assert.deepEqual([channelOf().prefetch, channelOf().globalPrefetch], [1, 3]);
+      assert.deepEqual([served.prefetch, served.globalPrefetch], [1, 3]);
       await channel.call("basic.qos", { prefetchCount: 0 });
       await channel.call("basic.qos", { prefetchCount: 3, global: true });
       await channel.consume(queue, { consumerTag: "u" });
@@ -250,7 +181,7 @@ describe("broker, methods of a channel", () => {
     }));
 
   it("get - does not count for a prefetch", () =>
-    scene(async ({ channel, queue, told, publish }) => {
+    stage.play(async ({ channel, queue, told, publish }) => {
       await channel.call("basic.qos", { prefetchCount: 1, global: true });
       publish("abc");
       channel.send("basic.get", { queue });
@@ -263,7 +194,7 @@ describe("broker, methods of a channel", () => {
     }));
 
   it("consume - a priority, an exclusive one, and a cancel by the broker", () =>
-    scene(async ({ peer, channel, queue, told, publish }) => {
+    stage.play(async ({ peer, channel, queue, told, publish, served }) => {
       await channel.call("basic.qos", { prefetchCount: 1 });
       await channel.consume(queue, { consumerTag: "low" }, { "x-priority": -1 });
       await channel.consume(queue, { consumerTag: "high" }, { "x-priority": 5 });
@@ -288,7 +219,7 @@ describe("broker, methods of a channel", () => {
         "cancel low noWait",
         "queue.declare-ok q 0 0",
       ]);
-      assert.equal(channelOf().consumers.size, 0);
+      assert.equal(served.consumers.size, 0);
       await channel.consume(queue, { exclusive: true, consumerTag: "only" });
       await channel.call("basic.cancel", { consumerTag: "only" });
       await channel.consume(queue, { consumerTag: "next" });
@@ -296,7 +227,7 @@ describe("broker, methods of a channel", () => {
     }));
 
   it("consume - a client that does not understand a cancel gets none", () =>
-    scene(async ({ peer, channel, queue, told }) => {
+    stage.play(async ({ peer, channel, queue, told }) => {
       await channel.consume(queue, { consumerTag: "t" });
       await (await peer.channel()).call("queue.delete", { queue });
       await (await peer.channel()).queue(queue, {}, { exclusive: true });
@@ -304,7 +235,7 @@ describe("broker, methods of a channel", () => {
     }, { clientProperties: {} }));
 
   it("publish - confirms, returns and what is dropped", () =>
-    scene(async ({ channel, queue, told, publish }) => {
+    stage.play(async ({ channel, queue, told, publish, served, vhost }) => {
       channel.publish("", "nobody", "dropped");
       channel.publish("", "nobody", "returned", { headers: { BCC: ["x"], keep: "1" } }, true);
       channel.publish("amq.topic", "nobody", "returned too", {}, true);
@@ -321,18 +252,18 @@ describe("broker, methods of a channel", () => {
         "ack 2",
         "ack 3",
       ]);
-      assert.deepEqual([channelOf().confirms, channelOf().unconfirmed, channelOf().transactional], [
+      assert.deepEqual([served.confirms, served.unconfirmed, served.transactional], [
         true,
         0,
         false,
       ]);
-      assert.deepEqual(counted(channelOf().stats), {
+      assert.deepEqual(counted(served.stats), {
         published: 6,
         returned: 2,
         unroutable: 2,
         confirmed: 3,
       });
-      assert.deepEqual(counted(vhost().stats), {
+      assert.deepEqual(counted(vhost.stats), {
         published: 6,
         returned: 2,
         unroutable: 2,
@@ -343,11 +274,11 @@ describe("broker, methods of a channel", () => {
         queuesDeclared: 2,
         queuesCreated: 2,
       });
-      assert.deepEqual(counted(vhost().exchanges.get("")!.stats), { published: 5, routed: 2 });
+      assert.deepEqual(counted(vhost.exchanges.get("")!.stats), { published: 5, routed: 2 });
     }));
 
   it("publish - bodies of any size in frames of any size, up to the limit", () =>
-    scene(async ({ peer, channel, queue }) => {
+    stage.play(async ({ peer, channel, queue }) => {
       for (const size of [0, 1, 4087, 4088, 4089, 8176, 65_535, 65_536, 65_537, 131_073, 200_000]) {
         for (const frameMax of [4096, 10_000, 131_072]) {
           peer.frameMax = frameMax;
@@ -362,7 +293,7 @@ describe("broker, methods of a channel", () => {
     }));
 
   it("exchanges and queues - declare, bind, unbind and delete, also without an answer", () =>
-    scene(async ({ channel, queue, told }) => {
+    stage.play(async ({ channel, queue, told }) => {
       await channel.exchange("e\r\n", "fanout");
       channel.send("exchange.declare", { exchange: "f", type: "direct", noWait: true });
       channel.send("exchange.bind", { source: "e", destination: "f\n", routingKey: "k" });
@@ -395,7 +326,7 @@ describe("broker, methods of a channel", () => {
     }));
 
   it("queues - the one that was declared last has no name", () =>
-    scene(async ({ channel, queue, told }) => {
+    stage.play(async ({ channel, queue, told }) => {
       channel.send("queue.declare", { queue: "last\n", exclusive: true, noWait: true });
       channel.send("queue.bind", { exchange: "amq.direct" });
       channel.publish("amq.direct", "last", "a");
@@ -433,7 +364,7 @@ describe("broker, methods of a channel", () => {
     }));
 
   it("replies - go to the channel that asked, until it cancels", () =>
-    scene(async ({ peer, channel, queue, told }) => {
+    stage.play(async ({ peer, channel, queue, told, vhost }) => {
       await channel.consume(REPLIES, { noAck: true, consumerTag: "r" });
       channel.publish("", queue, "request", { replyTo: REPLIES });
       const { properties } = (await channel.get(queue))!;
@@ -463,7 +394,7 @@ describe("broker, methods of a channel", () => {
       ]);
       server.send("queue.declare", { queue: address, passive: true });
       await server.closed(404);
-      assert.deepEqual(counted(vhost().stats), {
+      assert.deepEqual(counted(vhost.stats), {
         gotNoAck: 1,
         published: 4,
         returned: 1,
@@ -475,7 +406,7 @@ describe("broker, methods of a channel", () => {
     }));
 
   it("quorum queues - count redeliveries, and drop a message that comes back too often", () =>
-    scene(async ({ channel, queue, told, publish }) => {
+    stage.play(async ({ channel, queue, told, publish, vhost }) => {
       publish("ab");
       channel.send("basic.get", { queue });
       channel.reject(1, true);
@@ -499,7 +430,7 @@ describe("broker, methods of a channel", () => {
       assert.deepEqual(await told(), [
         'get-ok 7 0 "a" x-death x-first-death-reason=delivery_limit x-first-death-queue=q x-first-death-exchange=',
       ]);
-      assert.deepEqual(counted(vhost().queues.get(queue)!.stats), {
+      assert.deepEqual(counted(vhost.queues.get(queue)!.stats), {
         delivered: 4,
         redelivered: 3,
         got: 2,
@@ -518,7 +449,7 @@ describe("broker, methods of a channel", () => {
     }));
 
   it("transactions - are seen when they are committed, and not after a rollback", () =>
-    scene(async ({ channel, queue, told, publish }) => {
+    stage.play(async ({ channel, queue, told, publish }) => {
       await channel.call("tx.select");
       await channel.call("tx.select");
       publish("a");
@@ -544,7 +475,7 @@ describe("broker, methods of a channel", () => {
     }));
 
   it("small methods - have an answer", () =>
-    scene(async ({ peer, channel, told }) => {
+    stage.play(async ({ peer, channel, told }) => {
       channel.send("channel.flow", { active: true });
       channel.send("access.request", {});
       peer.method(0, "connection.update-secret", { newSecret: new Uint8Array(1), reason: "r" });
@@ -560,7 +491,7 @@ describe("broker, methods of a channel", () => {
     }));
 
   it("a channel - that is closed by an error ignores all until the client has closed it", () =>
-    scene(async ({ peer, channel, queue, told }) => {
+    stage.play(async ({ peer, channel, queue, told, vhost }) => {
       peer.method(50, "channel.open", {});
       peer.method(50, "queue.purge", { queue: "missing" });
       // The answer of the peer to the close comes after these.
@@ -574,7 +505,7 @@ describe("broker, methods of a channel", () => {
       peer.header(50, 1);
       // It closes the channel in the middle of a message.
       peer.method(51, "channel.open", {});
-      assert.equal(vhost().queues.has("ignored"), false);
+      assert.equal(vhost.queues.has("ignored"), false);
       channel.send("basic.get", { queue });
       assert.deepEqual(await told(), [
         "open-ok",
@@ -583,6 +514,6 @@ describe("broker, methods of a channel", () => {
         "open-ok",
         "get-empty",
       ]);
-      assert.deepEqual([vhost().stats.channelsOpened, vhost().stats.channelsClosed], [5, 1]);
+      assert.deepEqual([vhost.stats.channelsOpened, vhost.stats.channelsClosed], [5, 1]);
     }));
 });
