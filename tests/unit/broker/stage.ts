@@ -5,7 +5,13 @@ import type { VirtualHost } from "../../../lib/broker/core/topology/vhost.ts";
 import type { FieldTable } from "../../../lib/amqp/types/field_value.ts";
 import type { ClientChannel } from "../../../lib/broker/protocol.ts";
 import { TestClock } from "../../../lib/broker/testing/test_clock.ts";
-import { type LoginOptions, Peer, type PeerChannel, type Received } from "../../interop/amqp/peer.ts";
+import {
+  type Delivered,
+  type LoginOptions,
+  Peer,
+  type PeerChannel,
+  type Received,
+} from "../../interop/amqp/peer.ts";
 
 /** One event in a line: the name without its class, what it is about, and the message. */
 function lineOf({ name, args, properties, body }: Received): string {
@@ -31,6 +37,8 @@ export interface Scene {
   readonly queue: string;
   /** What came since the last call. It waits for the answers to what was sent. */
   readonly told: () => Promise<string[]>;
+  /** Fetches all messages of a queue; this is not told. */
+  readonly drain: (queue: string) => Promise<Delivered[]>;
   /** The broker's side of the channel, and the virtual host. */
   readonly served: ClientChannel;
   readonly vhost: VirtualHost;
@@ -100,7 +108,8 @@ export class Stage {
     };
     const [connection] = broker.connections;
     const served = connection!.channels[channel.number]!;
-    await work({ peer, channel, queue, told, publish, served, vhost: broker.vhosts.get("/")! });
+    const drain = (name: string) => watcher.drain(name);
+    await work({ peer, channel, queue, told, publish, drain, served, vhost: broker.vhosts.get("/")! });
     await peer.close();
   }
 }
