@@ -235,7 +235,7 @@ describe("broker, methods of a channel", () => {
     }, { clientProperties: {} }));
 
   it("publish - confirms, returns and what is dropped", () =>
-    stage.play(async ({ channel, queue, told, publish, served, vhost }) => {
+    stage.play(async ({ channel, told, publish, served, vhost }) => {
       channel.publish("", "nobody", "dropped");
       channel.publish("", "nobody", "returned", { headers: { BCC: ["x"], keep: "1" } }, true);
       channel.publish("amq.topic", "nobody", "returned too", {}, true);
