@@ -85,7 +85,7 @@ describe("consumers", () => {
     const { serve, free, byTag } = list(["a", 0], ["b", 0], ["c", 0], ["d", 0]);
     for (const one of byTag.values()) Object.assign(one.options, { prefetch: 2 });
     assert.equal(serve(5), "abcda");
-    // a is full: it is set aside at its turn, and returns behind those that wait.
+    // a is full: it is set aside at its turn, and returns after those that wait.
     assert.equal(serve(3), "bcd");
     assert.equal(serve(1), "-");
     free("c");

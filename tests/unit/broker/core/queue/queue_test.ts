@@ -74,7 +74,7 @@ describe("broker, queues", () => {
       channel.send("basic.get", { queue });
       channel.reject(2, true);
       assert.deepEqual(await told(), ['get-ok 2 3 "b"']);
-      // d is behind c, which never expires, so it stays until it is its turn.
+      // d comes after c, which never expires, so it stays until it is its turn.
       clock.advance(200);
       channel.send("basic.get", { queue });
       channel.send("basic.get", { queue });
