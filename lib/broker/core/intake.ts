@@ -1,6 +1,6 @@
 import { amqpError } from "../../amqp/amqp_error.ts";
 import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
-import { PropertyScan } from "../../amqp/property_scan.ts";
+import { PROPERTY, PropertyScan } from "../../amqp/property_scan.ts";
 import type { FieldTable } from "../../amqp/types/field_value.ts";
 import type { Cycle } from "./cycle.ts";
 import { deadLetter } from "./dead_letter.ts";
@@ -371,10 +371,10 @@ function replacing(queue: Queue, lane: number, seq: number): Targets {
  * @throws {AmqpError} see `MessageIntake.check`
  */
 function checkProperties(user: string, scan: PropertyScan): number {
-  if (scan.has("userId") && scan.text("userId") !== user) {
+  if (scan.has(PROPERTY.userId) && scan.text(PROPERTY.userId) !== user) {
     throw amqpError(
       406,
-      `user_id property set to '${scan.text("userId")}' but authenticated user was '${user}'`,
+      `user_id property set to '${scan.text(PROPERTY.userId)}' but authenticated user was '${user}'`,
     );
   }
   const ttl = timeToLive(scan);
@@ -385,8 +385,8 @@ function checkProperties(user: string, scan: PropertyScan): number {
 
 /** Reads the property `expiration`, in milliseconds; Infinity when it is missing. */
 function timeToLive(scan: PropertyScan): number {
-  if (!scan.has("expiration")) return Infinity;
-  const text = scan.text("expiration")!;
+  if (!scan.has(PROPERTY.expiration)) return Infinity;
+  const text = scan.text(PROPERTY.expiration)!;
   const ttl = Number(text);
   if (!/^\d{1,16}$/.test(text) || ttl > MAX_EXPIRY) {
     throw amqpError(406, `invalid expiration '${text}': it must be a whole number of milliseconds`);
