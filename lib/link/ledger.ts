@@ -180,7 +180,8 @@ export class Ledger {
     while (done < this.#runs.length && this.#runs[done]!.left === 0) this.#advance(this.#runs[done++]!);
     if (done > 0) {
       this.#runs.splice(0, done);
-      this.#runAt -= done;
+      // Runs that `refuse` settled were not published on this connection.
+      this.#runAt = Math.max(0, this.#runAt - done);
     }
     this.takenInOrder = this.#takenRuns;
     const front = this.#runs[0];

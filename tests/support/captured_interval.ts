@@ -3,14 +3,18 @@
 /**
  * Runs `work` while `setInterval` starts nothing.
  *
- * @returns the result of `work`, and the callbacks that it passed to `setInterval`
+ * @returns the result of `work`, the callbacks that it passed to `setInterval`, and their intervals in milliseconds
  */
-export function captureIntervals<T>(work: () => T): { result: T; ticks: (() => void)[] } {
+export function captureIntervals<T>(work: () => T): { result: T; ticks: (() => void)[]; delays: number[] } {
   const ticks: (() => void)[] = [];
+  const delays: number[] = [];
   const { setInterval } = globalThis;
-  globalThis.setInterval = ((tick: () => void) => void ticks.push(tick)) as unknown as typeof setInterval;
+  globalThis.setInterval = ((tick: () => void, delay: number) => {
+    ticks.push(tick);
+    delays.push(delay);
+  }) as unknown as typeof setInterval;
   try {
-    return { result: work(), ticks };
+    return { result: work(), ticks, delays };
   } finally {
     globalThis.setInterval = setInterval;
   }

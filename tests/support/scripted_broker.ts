@@ -18,8 +18,8 @@ export interface Served {
   readonly asked: string[];
   /** Sends a method. */
   say(channel: number, name: MethodName, args: object): void;
-  /** Sends `count` messages to the consumer `mqcat`. */
-  deliver(channel: number, first: number, count: number): void;
+  /** Sends `count` messages to the consumer `mqcat`. @param bodyOf their bodies, by delivery tag. Default: `m1` and so on */
+  deliver(channel: number, first: number, count: number, bodyOf?: (tag: number) => string): void;
 }
 
 /** Replies of a broker that accepts everything; `asked` of a connection has all methods that it received. */
@@ -67,11 +67,11 @@ export async function serve(
         encoder.method(channel, name, args as GivenArgs<MethodName>);
         send();
       },
-      deliver(channel, first, count) {
+      deliver(channel, first, count, bodyOf = (tag) => `m${tag}`) {
         for (let tag = first; tag < first + count; tag++) {
           const deliver = { consumerTag: "mqcat", deliveryTag: tag, exchange: "", routingKey: "q" };
           encoder.method(channel, "basic.deliver", deliver as GivenArgs<MethodName>);
-          const body = new TextEncoder().encode(`m${tag}`);
+          const body = new TextEncoder().encode(bodyOf(tag));
           encoder.contentHeader(channel, body.length, {});
           encoder.body(channel, body);
         }

@@ -271,6 +271,19 @@ describe("publisher", () => {
       assert.deepEqual([outcome.seen.length, outcome.seen[1]], [2, "settled false"]);
     }));
 
+  it("reconnect - a run that is refused as a whole does not stop those after it", () =>
+    withPublisher(async (publisher, publishing, connections) => {
+      const outcome = new Recorder();
+      put(publisher, "aaa bbb", T, outcome);
+      put(publisher, "c");
+      publishing.limit = 2;
+      await reconnect(publishing, connections);
+      assert.deepEqual(publishing.published[1], ["1 t c"]);
+      assert.deepEqual([publisher.refused, publisher.pending, outcome.seen.at(-1)], [2, 1, "settled false"]);
+      put(publisher, "d");
+      assert.deepEqual(publishing.published[1], ["1 t c", "2 t d"]);
+    }));
+
   it("window - limits the number and the size of unconfirmed messages", async () => {
     await withPublisher(async (publisher, { events }) => {
       assert.equal(put(publisher, "a b c"), 2);

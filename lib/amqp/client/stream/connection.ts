@@ -150,12 +150,10 @@ export class StreamConnection implements Connection, StreamSink {
   onData(chunk: Uint8Array): void {
     this.#heard = true;
     if (this.#over) return;
-    try {
+    this.#guard(() => {
       this.#decoder.push(chunk);
       this.events.onBatchEnd?.();
-    } catch (error) {
-      this.#fail(error instanceof Error ? error : new ProtocolError(messageOf(error)));
-    }
+    });
   }
 
   onEnd(): void {
@@ -167,7 +165,16 @@ export class StreamConnection implements Connection, StreamSink {
     this.#flight = undefined;
     if (done !== undefined) this.encoder.out.recycle(done);
     this.flush();
-    if (!this.full) this.events.onWritable?.();
+    if (!this.full) this.#guard(() => this.events.onWritable?.());
+  }
+
+  /** Does work that has no caller to catch its error: the error closes the connection. */
+  #guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new ProtocolError(messageOf(error)));
+    }
   }
 
   #onFrame(key: number, fields: FrameReader): void {
@@ -197,10 +204,11 @@ export class StreamConnection implements Connection, StreamSink {
     if (call === undefined || call.key !== key) {
       throw new ProtocolError(`Unexpected response ${id} to command ${key}`);
     }
-    this.#calls.delete(id);
     const code = fields.uint16();
     if (code === OK) call.resolve(fields);
     else call.reject(new StreamError(code, call.what));
+    // Not before: a response that cannot be read ends the connection, and this call with it.
+    this.#calls.delete(id);
   }
 
   /** Accepts the server's limits. */

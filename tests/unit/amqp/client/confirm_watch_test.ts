@@ -19,7 +19,10 @@ class Watched {
 
   constructor() {
     const channel = {
-      call: () => new Promise<void>((resolve) => this.questions.push(resolve)),
+      call: (...question: unknown[]) => {
+        assert.deepEqual(question, ["basic.qos", { prefetchCount: 0 }, "basic.qos-ok"]);
+        return new Promise<void>((resolve) => this.questions.push(resolve));
+      },
       closed: new Promise(() => {}),
     };
     const { ticks } = captureIntervals(() =>

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { AmqpConnection } from "../../../../lib/amqp/client/connection.ts";
 import type { Tuned } from "../../../../lib/amqp/client/handshake.ts";
-import { connectBroker } from "../../../../lib/amqp/client/link.ts";
+import { AMQP, connectBroker } from "../../../../lib/amqp/client/link.ts";
 import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import { AmqpError } from "../../../../lib/amqp/amqp_error.ts";
 import { METHOD } from "../../../../lib/amqp/frames/frame.ts";
@@ -13,6 +13,7 @@ import { FrameReader } from "../../../../lib/amqp/frames/frame_reader.ts";
 import type { GivenArgs, MethodName } from "../../../../lib/amqp/method_args.ts";
 import { decodeMethod } from "../../../../lib/amqp/method_codec.ts";
 import { ClosedError, UnreachableError } from "../../../../lib/errors.ts";
+import type { LinkEvent } from "../../../../lib/link/options.ts";
 import { captureIntervals } from "../../../support/captured_interval.ts";
 import { deadline, waitFor } from "../../../support/helpers.ts";
 import { ScriptedStream } from "../../../support/scripted_stream.ts";
@@ -22,6 +23,8 @@ import { serve } from "../../../support/scripted_broker.ts";
 class Scripted {
   readonly stream = new ScriptedStream();
   readonly connection: AmqpConnection;
+  /** The intervals that the connection started, in milliseconds. */
+  readonly delays: readonly number[];
   /** Half an interval of heartbeats passes. */
   readonly beat: () => void;
   readonly #encoder = new FrameEncoder();
@@ -37,8 +40,9 @@ class Scripted {
       dumps: false,
       sweeps: false,
     };
-    const { result, ticks } = captureIntervals(() => new AmqpConnection(this.stream, tuned, 1000));
+    const { result, ticks, delays } = captureIntervals(() => new AmqpConnection(this.stream, tuned, 1000));
     this.connection = result;
+    this.delays = delays;
     this.beat = ticks[0] ?? (() => assert.fail("no heartbeats"));
   }
 
@@ -201,6 +205,26 @@ describe("AMQP connection", () => {
       ]);
     }
     assert.equal(scripted.sent.at(-1), "0 connection.close 503");
+  });
+
+  it("blocked - a link reports it, also if the server has said it before, and the end of it", () => {
+    for (const early of [true, false]) {
+      const scripted = new Scripted();
+      const events: LinkEvent[] = [];
+      if (early) scripted.say(0, "connection.blocked", { reason: "disk" });
+      AMQP.watch!(scripted.connection, (event) => void events.push(event));
+      assert.equal(events.length, early ? 1 : 0);
+      if (!early) scripted.say(0, "connection.blocked", { reason: "disk" });
+      assert.equal(scripted.connection.blocked, "disk");
+      scripted.say(0, "connection.unblocked", {});
+      assert.equal(scripted.connection.blocked, undefined);
+      assert.deepEqual(events, [{ type: "blocked", reason: "disk" }, { type: "blocked", reason: undefined }]);
+      scripted.connection.abort();
+    }
+  });
+
+  it("heartbeats - none for an interval of 0, else two checks per interval", () => {
+    assert.deepEqual([new Scripted().delays, new Scripted({ heartbeat: 1 }).delays], [[], [500]]);
   });
 
   it("close - of the server is confirmed before the end", async () => {

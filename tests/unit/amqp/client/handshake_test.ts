@@ -4,8 +4,13 @@ import net from "node:net";
 import { describe, it } from "node:test";
 import { connectBroker } from "../../../../lib/amqp/client/link.ts";
 import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
+import { DUMP } from "../../../../lib/amqp/dump.ts";
 import { FrameEncoder } from "../../../../lib/amqp/frames/frame_encoder.ts";
+import { PEEK, WHERE } from "../../../../lib/amqp/peek.ts";
 import { MqcatError } from "../../../../lib/errors.ts";
+import { ANSWERS, serve } from "../../../support/scripted_broker.ts";
+
+const LIMIT = { handshakeTimeout: 5000 };
 
 const encode = (fill: (encoder: FrameEncoder) => void): Uint8Array => {
   const encoder = new FrameEncoder();
@@ -18,6 +23,13 @@ const START = encode((encoder) =>
     mechanisms: new TextEncoder().encode("AMQPLAIN PLAIN"),
     locales: new TextEncoder().encode("en_US"),
     serverProperties: { product: "Played", version: "1" },
+  })
+);
+const REPORTING = encode((encoder) =>
+  encoder.method(0, "connection.start", {
+    versionMinor: 9,
+    mechanisms: new TextEncoder().encode("PLAIN"),
+    serverProperties: { capabilities: { authentication_failure_close: true } },
   })
 );
 const TUNE = encode((encoder) =>
@@ -123,6 +135,30 @@ describe("AMQP client login", () => {
       /^The server allows no more connections/,
     ],
     [
+      "another reason at the virtual host",
+      [START, TUNE, close(530, "NOT_ALLOWED - so")],
+      "ERR_AMQP_CONNECTION",
+      /^NOT_ALLOWED - so$/,
+    ],
+    [
+      "a wrong password",
+      [START, close(403, "ACCESS_REFUSED - Login was refused")],
+      "ERR_AUTH",
+      /^Login refused for user 'me': wrong user or password, or this user may log in only from the machine of the broker$/,
+    ],
+    [
+      "an error after the login",
+      [START, close(541, "INTERNAL_ERROR - x")],
+      "ERR_AMQP_CONNECTION",
+      /^INTERNAL_ERROR - x$/,
+    ],
+    [
+      "the end of the stream after the login, if the server reports refusals",
+      [REPORTING, "end"],
+      "ERR_UNREACHABLE",
+      /closed the connection during the handshake/,
+    ],
+    [
       "another failure",
       [START, TUNE, close(541, "INTERNAL_ERROR - not found")],
       "ERR_AMQP_CONNECTION",
@@ -158,5 +194,117 @@ describe("AMQP client login", () => {
       connection.abort();
       await connection.closed;
     });
+  });
+
+  it("login - the hint about a slash is only for names without one", async () => {
+    for (
+      const [path, message] of [
+        [
+          "shop",
+          "Virtual host 'shop' does not exist (it is the path of the URL; '/shop' is written /%2Fshop)",
+        ],
+        ["%2Fshop", "Virtual host '/shop' does not exist (it is the path of the URL)"],
+      ]
+    ) {
+      await play([START, TUNE, close(530, "NOT_ALLOWED - vhost not found")], async (url) => {
+        await assert.rejects(connectBroker(parseAmqpUrl(`${url}/${path}`), LIMIT), { message });
+      });
+    }
+  });
+
+  it("login - a client certificate instead of a password, and what its refusal means", async () => {
+    const external = encode((encoder) =>
+      encoder.method(0, "connection.start", {
+        versionMinor: 9,
+        mechanisms: new TextEncoder().encode("PLAIN EXTERNAL"),
+      })
+    );
+    for (const answer of [close(403, "ACCESS_REFUSED"), "end"] as const) {
+      await play([external, answer], async (url) => {
+        await assert.rejects(connectBroker(parseAmqpUrl(`${url}?auth_mechanism=external`), LIMIT), {
+          code: "ERR_AUTH",
+          message:
+            "Login refused with the client certificate: its name is not a user of the broker, or there is no " +
+            "certificate",
+        });
+      });
+    }
+  });
+
+  it("login - what both sides agree on, and what the server learns of the client", async () => {
+    const most = { frameMax: 131072, channelMax: 2047, heartbeat: 0 };
+    const cases: [query: string, tune: object, agreed: object][] = [
+      ["", { frameMax: 0, channelMax: 0, heartbeat: 0 }, most],
+      ["", { frameMax: 131073, channelMax: 2048, heartbeat: 60 }, { ...most, heartbeat: 60 }],
+      ["", { frameMax: 4096, channelMax: 1, heartbeat: 1 }, { frameMax: 4096, channelMax: 1, heartbeat: 1 }],
+      ["?heartbeat=0&frame_max=8192&channel_max=5", { frameMax: 9000, channelMax: 6, heartbeat: 60 }, {
+        frameMax: 8192,
+        channelMax: 5,
+        heartbeat: 0,
+      }],
+      ["?heartbeat=9&frame_max=8192&channel_max=5", { frameMax: 8191, channelMax: 4, heartbeat: 60 }, {
+        frameMax: 8191,
+        channelMax: 4,
+        heartbeat: 9,
+      }],
+      ["?frame_max=200000&channel_max=3000", { frameMax: 0, channelMax: 0, heartbeat: 0 }, most],
+    ];
+    for (const [query, tune, agreed] of cases) {
+      const seen = new Map<string, Record<string, unknown>>();
+      await serve({
+        answers: () => ({ ...ANSWERS, "connection.start-ok": ["connection.tune", tune] }),
+        mechanisms: "EXTERNAL PLAIN",
+        on: (_served, name, _channel, args) => void seen.set(name, args as Record<string, unknown>),
+      }, async (url) => {
+        const [scheme, host] = url.split("//");
+        const connection = await connectBroker(
+          parseAmqpUrl(`${scheme}//me:secret@${host}/shop${query}`),
+          LIMIT,
+        );
+        assert.deepEqual({ ...seen.get("connection.tune-ok") }, agreed);
+        assert.equal(connection.encoder.frameMax, (agreed as { frameMax: number }).frameMax);
+        assert.equal(connection.server, "an AMQP server");
+        assert.deepEqual([connection.peeks, connection.dumps, connection.sweeps], [false, false, false]);
+        assert.equal(seen.get("connection.open")!["virtualHost"], "shop");
+        const start = seen.get("connection.start-ok")!;
+        assert.deepEqual([start["mechanism"], start["locale"]], ["PLAIN", "en_US"]);
+        assert.equal(new TextDecoder().decode(start["response"] as Uint8Array), "\0me\0secret");
+        const { product, capabilities, ...rest } = start["clientProperties"] as Record<string, object>;
+        assert.deepEqual([product, rest], ["mqcat", {}]);
+        assert.deepEqual({ ...capabilities }, {
+          publisher_confirms: true,
+          "basic.nack": true,
+          consumer_cancel_notify: true,
+          "connection.blocked": true,
+          authentication_failure_close: true,
+        });
+        connection.abort();
+      });
+    }
+  });
+
+  it("login - the certificate of the client, the name of the connection, and what the server can do", async () => {
+    let start: Record<string, unknown> = {};
+    for (const capability of [PEEK, WHERE, DUMP]) {
+      await serve({
+        mechanisms: "EXTERNAL",
+        capabilities: { [capability]: true },
+        on(_served, name, _channel, args) {
+          if (name === "connection.start-ok") start = args as Record<string, unknown>;
+        },
+      }, async (url) => {
+        const connection = await connectBroker(
+          parseAmqpUrl(`${url}?auth_mechanism=external&name=a+b`),
+          LIMIT,
+        );
+        assert.deepEqual([start["mechanism"], (start["response"] as Uint8Array).length], ["EXTERNAL", 0]);
+        assert.equal((start["clientProperties"] as { connection_name: string }).connection_name, "a b");
+        assert.deepEqual(
+          [connection.peeks, connection.sweeps, connection.dumps],
+          [PEEK, WHERE, DUMP].map((name) => name === capability),
+        );
+        connection.abort();
+      });
+    }
   });
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { formatBroker, parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
+import { formatBroker, parseAmqpAddress, parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import { EndpointError } from "../../../../lib/errors.ts";
 
 /** Scheme, host, port, user, password and virtual host of each broker. */
@@ -167,5 +167,57 @@ describe("AMQP URLs", () => {
     }
     assert.equal(formatBroker(parseAmqpUrl("amqp://me:secret@host/%2Fv")[0]!), "amqp://host:5672/%2Fv");
     assert.equal(formatBroker(parseAmqpUrl("amqps://me:secret@[::1]")[0]!), "amqps://[::1]:5671");
+  });
+
+  it("address - a name after the virtual host, the same in each URL of a list", () => {
+    const cases: [url: string, name: string | undefined, ...vhosts: string[]][] = [
+      ["amqp://host", undefined, "/"],
+      ["amqp://host/", undefined, "/"],
+      ["amqp://host/shop", undefined, "shop"],
+      ["amqp://host//jobs", "jobs", "/"],
+      ["amqp://host/a%2Fb/c%2Fd", "c/d", "a/b"],
+      ["amqp://one,two//jobs", "jobs", "/", "/"],
+      ["amqp://one/a/jobs,amqp://two/b/jobs", "jobs", "a", "b"],
+    ];
+    for (const [url, name, ...vhosts] of cases) {
+      const address = parseAmqpAddress(url);
+      assert.deepEqual([address.name, ...address.brokers.map(({ vhost }) => vhost)], [name, ...vhosts], url);
+    }
+    assert.throws(
+      () => parseAmqpAddress("amqp://host/a/b/c"),
+      /a virtual host, a queue or an exchange must be/,
+    );
+    assert.throws(() => parseAmqpAddress("amqp://a//x,amqp://b//y"), /have different names/);
+    assert.throws(() => parseAmqpAddress("amqp://a//x%"), /the name has a % without two hexadecimal digits/);
+  });
+
+  it("url - the limits of the parameters are exact", () => {
+    const cases: [parameter: string, most: number, unit: string][] = [
+      ["heartbeat", 65535, "seconds"],
+      ["frame_max", 2 ** 31, "bytes"],
+      ["channel_max", 65535, "channels"],
+      ["channelMax", 65535, "channels"],
+      ["connection_timeout", 2 ** 31 - 1, "milliseconds"],
+    ];
+    const parse = (query: string) => parseAmqpUrl(`amqp://host?${query}`)[0]!;
+    for (const [name, most, unit] of cases) {
+      parse(`${name}=${most}`);
+      for (const value of [`${most + 1}`, "-1", "1.5", "", "12345678901"]) {
+        assert.throws(() => parse(`${name}=${value}`), {
+          message: new RegExp(`: ${name} '${value}' is not a number of ${unit} \\(try ${name}=\\d+\\)$`),
+        });
+      }
+    }
+    assert.equal(parse("frameMax=4096").frameMax, 4096);
+    assert.throws(
+      () => parse("frameMax=4095"),
+      /: frameMax is less than 4096 bytes \(try frameMax=131072\)$/,
+    );
+    assert.deepEqual([parse("channel_max=0").channelMax, parse("connection_timeout=0").connectionTimeout], [
+      undefined,
+      undefined,
+    ]);
+    const { mechanism, ignored } = parse("auth_mechanism=AMQPLAIN&auth_mechanism=Plain");
+    assert.deepEqual([mechanism, ignored], ["PLAIN", ["auth_mechanism"]]);
   });
 });

@@ -33,6 +33,8 @@ class Scripted {
   readonly stream = new ScriptedStream();
   readonly connection: MqttConnection;
   readonly version: ProtocolVersion;
+  /** The intervals that the connection started, in milliseconds. */
+  readonly delays: readonly number[];
   /** Half a keep alive time passes. */
   readonly beat: (() => void) | undefined;
 
@@ -40,11 +42,12 @@ class Scripted {
     this.version = version;
     const decoder = new PacketDecoder({ onPacket: () => assert.fail("too early") });
     const connack = { sessionPresent: false, code: 0, properties };
-    const { result, ticks } = captureIntervals(() =>
+    const { result, ticks, delays } = captureIntervals(() =>
       new MqttConnection({ stream: this.stream, decoder, version, connack }, new Session(session), maxMessage)
     );
     this.connection = result;
     this.beat = ticks[0];
+    this.delays = delays;
   }
 
   say(...packets: Packet[]): void {
@@ -198,13 +201,19 @@ describe("MQTT client, connection", () => {
   });
 
   it("keep alive - is that of the server, if it sends one; 0 turns it off", () => {
-    assert.equal(new Scripted().beat, undefined);
-    assert.notEqual(new Scripted({ session: { keepAlive: 1 } }).beat, undefined);
-    assert.equal(
-      new Scripted({ session: { keepAlive: 1 }, properties: { serverKeepAlive: 0 } }).beat,
-      undefined,
-    );
-    assert.notEqual(new Scripted({ properties: { serverKeepAlive: 1 } }).beat, undefined);
+    const delays = (keepAlive: number, properties: MqttProperties = {}) =>
+      new Scripted({ session: { keepAlive }, properties }).delays;
+    assert.deepEqual([
+      delays(0),
+      delays(1),
+      delays(1, { serverKeepAlive: 0 }),
+      delays(0, { serverKeepAlive: 3 }),
+    ], [
+      [],
+      [500],
+      [],
+      [1500],
+    ]);
   });
 
   for (const version of [4, 5] as const) {

@@ -1,0 +1,407 @@
+/** The queues of the ZeroMQ sockets without a connection: the inbox, and how messages are shared out among the peers. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { LimitError } from "../../../lib/errors.ts";
+import { Batch } from "../../../lib/zmtp/batch.ts";
+import type { ZmtpConnection } from "../../../lib/zmtp/connection.ts";
+import { Outbox, type OutboxLimits } from "../../../lib/zmtp/outbox.ts";
+import { Inbox } from "../../../lib/zmq/incoming/inbox.ts";
+import { FanOut, type FanOutOptions } from "../../../lib/zmq/outgoing/fan_out.ts";
+import { RoundRobin } from "../../../lib/zmq/outgoing/round_robin.ts";
+import { FakeTime } from "../../support/fake_time.ts";
+
+const utf8 = (text: string) => new TextEncoder().encode(text);
+
+/** A batch with a message for each word, whose frames are separated by a slash. */
+function batchOf(text: string): Batch {
+  return Batch.ofMessages(text.split(" ").map((message) => message.split("/").map(utf8)));
+}
+
+/** A connection whose writes stay in progress until `drain`. */
+class FakePeer {
+  readonly remote: string;
+  readonly outbox: Outbox;
+  progress = 0;
+  refusal: Error | undefined;
+  readonly #writes: string[] = [];
+
+  constructor(remote: string, limits: OutboxLimits = { messages: 10, bytes: Infinity }) {
+    this.remote = remote;
+    this.outbox = new Outbox(limits, (bytes) => void this.#writes.push(messagesIn(bytes)));
+  }
+
+  refuse(error: Error): void {
+    this.refusal = error;
+  }
+
+  reclaim(): Batch {
+    return this.outbox.reclaim(0);
+  }
+
+  get connection(): ZmtpConnection {
+    return this as unknown as ZmtpConnection;
+  }
+
+  /** The system takes everything. @returns the messages */
+  drain(): string {
+    while (!this.outbox.empty) this.outbox.onDrain();
+    return this.#writes.splice(0).join(" ");
+  }
+}
+
+/** The messages in encoded frames of at most 255 bytes. */
+function messagesIn(bytes: Uint8Array): string {
+  let text = "";
+  for (let at = 0; at < bytes.length;) {
+    const [flags, length] = bytes.subarray(at, at + 2);
+    text += new TextDecoder().decode(bytes.subarray(at + 2, at += 2 + length!)) + (flags === 1 ? "/" : " ");
+  }
+  return text.trim();
+}
+
+describe("inbox", () => {
+  /** An inbox of texts, and what it did to its source. */
+  function inboxOf(hwm: number, hwmBytes: number) {
+    const seen: string[] = [];
+    const source = { pause: () => seen.push("pause"), resume: () => seen.push("resume") };
+    return { inbox: new Inbox<string>(source, { hwm, hwmBytes }, ({ length }) => length), seen };
+  }
+
+  it("limits - the source is paused at either mark, and resumed at half of both", async () => {
+    for (const [hwm, hwmBytes, item] of [[4, Infinity, "a"], [Infinity, 8, "ab"], [4, 8, "ab"]] as const) {
+      const { inbox, seen } = inboxOf(hwm, hwmBytes);
+      for (let i = 0; i < 3; i++) inbox.put(item);
+      assert.deepEqual(seen, []);
+      inbox.put(item);
+      assert.deepEqual(seen, ["pause"]);
+      inbox.put(item);
+      await inbox.take();
+      await inbox.take();
+      assert.deepEqual(seen, ["pause"]);
+      await inbox.take();
+      assert.deepEqual(seen, ["pause", "resume"]);
+      await inbox.take();
+      await inbox.take();
+      assert.deepEqual(seen, ["pause", "resume"]);
+      for (let i = 0; i < 4; i++) inbox.put(item);
+      assert.deepEqual(seen, ["pause", "resume", "pause"]);
+    }
+  });
+
+  it("limits - items that are dropped or put back count as they should", async () => {
+    const { inbox, seen } = inboxOf(100, 10);
+    inbox.put("12345");
+    inbox.put("1234");
+    inbox.clear();
+    inbox.put("12345");
+    inbox.put("1234");
+    assert.deepEqual(seen, []);
+    const taken = [(await inbox.take())!];
+    inbox.putBack(taken);
+    inbox.put("1");
+    assert.deepEqual(seen, ["pause"]);
+    assert.deepEqual([await inbox.take(), await inbox.take(), await inbox.take()], ["12345", "1234", "1"]);
+  });
+
+  it("end - what is there is still taken, and the source stays paused", async () => {
+    const { inbox, seen } = inboxOf(2, Infinity);
+    inbox.put("a");
+    inbox.put("b");
+    inbox.end();
+    assert.deepEqual([await inbox.take(), await inbox.take(), await inbox.take()], ["a", "b", undefined]);
+    assert.deepEqual(seen, ["pause"]);
+  });
+
+  it("take - the waiting calls are served in order; a cancelled one takes no item", async () => {
+    const { inbox } = inboxOf(10, Infinity);
+    const abort = new AbortController();
+    const later = new AbortController();
+    const calls = [
+      inbox.take(),
+      inbox.take(true, abort.signal),
+      inbox.take(true, later.signal),
+      inbox.take(),
+    ];
+    abort.abort(new Error("stopped"));
+    await assert.rejects(calls[1]!, /stopped/);
+    await assert.rejects(inbox.take(true, abort.signal), /stopped/);
+    inbox.put("a");
+    inbox.putBack(["b", "c", "d", "e"]);
+    later.abort(new Error("too late"));
+    assert.deepEqual([await calls[0], await calls[2], await calls[3]], ["a", "b", "c"]);
+    assert.deepEqual([await inbox.take(false), await inbox.take(), await inbox.take(false)], [
+      "d",
+      "e",
+      undefined,
+    ]);
+    const last = [inbox.take(), inbox.take(true, new AbortController().signal)];
+    inbox.dismiss();
+    assert.deepEqual(await Promise.all(last), [undefined, undefined]);
+    inbox.put("f");
+    assert.equal(await inbox.take(), "f");
+  });
+
+  it("take - thousands of items keep their order", async () => {
+    const { inbox } = inboxOf(Infinity, Infinity);
+    for (let i = 0; i < 3000; i++) inbox.put(`${i}`);
+    for (let i = 0; i < 2000; i++) assert.equal(await inbox.take(), `${i}`);
+    inbox.putBack(["x", "y"]);
+    inbox.put("z");
+    assert.deepEqual([await inbox.take(), await inbox.take()], ["x", "y"]);
+    for (let i = 2000; i < 3000; i++) assert.equal(await inbox.take(), `${i}`);
+    assert.equal(await inbox.take(), "z");
+  });
+});
+
+/** A publisher with peers that subscribe to topics, and the endpoints that it reported. */
+function fanOut(
+  options: FanOutOptions,
+  peers: Readonly<Record<string, readonly string[]>>,
+  exact = false,
+  room = 3,
+) {
+  const dropping: string[] = [];
+  const fan = new FanOut(
+    options,
+    (event) => event.type === "dropping" ? void dropping.push(event.endpoint) : assert.fail(event.type),
+    exact,
+  );
+  const all = Object.entries(peers).map(([name, topics]) => {
+    const peer = new FakePeer(name, { messages: room, bytes: Infinity });
+    fan.add(peer.connection);
+    for (const topic of topics) fan.subscribe(peer.connection, utf8(topic), true);
+    return peer;
+  });
+  /** Sends messages. @returns how many were taken */
+  const send = (text: string, from = 0) => {
+    const batch = batchOf(text);
+    return batch.countMessages(0, fan.send(batch, from));
+  };
+  return { fan, all, dropping, send };
+}
+
+describe("fan-out", () => {
+  it("topics - each peer gets what it subscribed to, once, in order", () => {
+    const { fan, all, send } = fanOut({}, { a: ["a"], ab: ["ab", "a", "c"], none: [], all: [""] }, false, 10);
+    assert.equal(fan.subscribers, 3);
+    assert.equal(send("ab a/1 b c/2/3 ab"), 5);
+    assert.deepEqual(all.map((peer) => peer.drain()), [
+      "ab a/1 ab",
+      "ab a/1 c/2/3 ab",
+      "",
+      "ab a/1 b c/2/3 ab",
+    ]);
+    assert.equal(fan.dropped, 0);
+  });
+
+  it("groups - only an equal first frame matches, except for a peer that gets everything", () => {
+    const { fan, all, send } = fanOut({}, { a: ["a"], empty: [""] }, true, 10);
+    const every = new FakePeer("every");
+    fan.add(every.connection, true);
+    assert.equal(fan.subscribers, 3);
+    send("a/1 ab/2 /3");
+    assert.deepEqual([...all, every].map((peer) => peer.drain()), ["a/1", "/3", "a/1 ab/2 /3"]);
+    const matched = batchOf("a/1 ab/2 /3");
+    const matches = (peer: FakePeer) => [0, 2, 4].map((at) => fan.matches(peer.connection, matched, at));
+    assert.deepEqual([...all, every].map(matches), [
+      [true, false, false],
+      [false, false, true],
+      [true, true, true],
+    ]);
+  });
+
+  it("changes - tell whether the topic is the first or the last one of all peers", () => {
+    const { fan, all: [one, two] } = fanOut({}, { one: [], two: [] });
+    const change = (peer: FakePeer | undefined, topic: string, subscribe: boolean) =>
+      fan.subscribe(peer!.connection, utf8(topic), subscribe);
+    assert.deepEqual(
+      [
+        change(one, "a", true),
+        change(one, "a", true),
+        change(two, "a", true),
+        change(one, "a", false),
+        change(one, "a", false),
+        change(two, "a", false),
+        change(two, "", true),
+        change(new FakePeer("unknown"), "a", true),
+      ],
+      ["topic", "none", "one", "one", "none", "topic", "topic", "none"],
+    );
+    const last: string[] = [];
+    change(one, "", true);
+    change(two, "b", true);
+    const note = (topic: Uint8Array) => void last.push(new TextDecoder().decode(topic));
+    fan.remove(two!.connection, note);
+    fan.remove(two!.connection, note);
+    assert.deepEqual([last, fan.subscribers], [["b"], 1]);
+  });
+
+  it("changes - what is left decides how messages are offered", () => {
+    const { fan, all: [one, two], send } = fanOut({}, { one: ["", "b"], two: ["", "b"] }, false, 10);
+    fan.subscribe(one!.connection, utf8(""), false);
+    send("a b");
+    fan.subscribe(one!.connection, utf8("b"), false);
+    fan.subscribe(two!.connection, utf8("b"), false);
+    send("c b");
+    fan.remove(two!.connection);
+    fan.subscribe(one!.connection, utf8("d"), true);
+    send("c d");
+    assert.deepEqual([one!.drain(), two!.drain()], ["b d", "a b c b"]);
+  });
+
+  it("limits - one subscription over a limit is refused with the reason, and those before are kept", () => {
+    const { fan, all: [one, two] } = fanOut({ maxSubscriptions: 3 }, { one: ["a", "b"], two: ["a"] });
+    assert.equal(fan.subscribe(one!.connection, utf8("a"), true), "none");
+    assert.equal(one!.refusal, undefined);
+    assert.equal(fan.subscribe(two!.connection, utf8("b"), true), "none");
+    assert.ok(two!.refusal instanceof LimitError);
+    assert.equal(
+      two!.refusal.message,
+      "Disconnecting the peer as all peers together have more than 3 subscriptions, or 67108864 bytes of topics",
+    );
+    fan.remove(one!.connection);
+    two!.refusal = undefined;
+    fan.subscribe(two!.connection, utf8("b"), true);
+    fan.subscribe(two!.connection, utf8("c"), true);
+    assert.equal(two!.refusal, undefined);
+    fan.subscribe(two!.connection, utf8("d"), true);
+    assert.ok(two!.refusal !== undefined);
+  });
+
+  it("limits - the topics of a peer have at most 16 MiB", () => {
+    const { fan, all: [one] } = fanOut({}, { one: [] });
+    const add = (size: number, first: number) => {
+      fan.subscribe(one!.connection, new Uint8Array(size).fill(first, 0, 1), true);
+      return one!.refusal?.message;
+    };
+    assert.equal(add(2 ** 24 - 1, 0), undefined);
+    assert.equal(add(1, 1), undefined);
+    assert.equal(
+      add(1, 2),
+      "Disconnecting the peer as it has more than 100000 subscriptions, or 16777216 bytes of topics",
+    );
+  });
+
+  it("drop - messages over the room are counted for each peer, and each spell is reported once", () => {
+    for (const topics of [[""], ["a", "b"]]) {
+      const { fan, all: [one, two], dropping, send } = fanOut({}, { one: topics, two: topics });
+      two!.outbox.appendBatch(batchOf("x"), 0, 1);
+      assert.equal(send("a1 a2 a3 a4 b5"), 5);
+      assert.deepEqual([fan.dropped, dropping.toSorted()], [5, ["one", "two"]]);
+      assert.equal(send("a6"), 1);
+      // The flush of the first messages made room, as they are being written.
+      assert.deepEqual([one!.drain(), two!.drain()], ["a1 a2 a3 a6", "x a1 a2 a6"]);
+      assert.equal(send("a7 a8 a9 b0 b1 b2"), 6);
+      assert.deepEqual([fan.dropped, dropping.toSorted()], [5 + 6, ["one", "one", "two", "two"]]);
+      assert.equal(fan.longestWait, Infinity);
+    }
+  });
+
+  it("block - no more messages than the fullest subscriber has room for; others do not count", () => {
+    const { fan, all: [one, two, idle], send } = fanOut({ onFull: "block", dropAfter: 100 }, {
+      one: [""],
+      two: ["a"],
+      idle: [],
+    });
+    for (const peer of [two!, idle!]) peer.outbox.appendBatch(batchOf("x"), 0, 1);
+    assert.equal(send("a1 a2 a3"), 2);
+    assert.deepEqual([one!.drain(), two!.drain(), fan.dropped, fan.longestWait], [
+      "a1 a2",
+      "x a1 a2",
+      0,
+      Infinity,
+    ]);
+    assert.equal(send("a1 a2 a3 a4"), 3);
+  });
+
+  it("dropAfter - waits for a subscriber that reads, and no more for one that has stalled", () => {
+    using time = new FakeTime();
+    const { fan, all: [slow, fast], send, dropping } = fanOut(
+      { dropAfter: 100 },
+      { slow: [""], fast: [""] },
+      false,
+      2,
+    );
+    assert.equal(fan.longestWait, 25);
+    const fill = () => {
+      slow!.outbox.appendBatch(batchOf("x x"), 0, 2);
+      fast!.drain();
+    };
+    slow!.outbox.appendBatch(batchOf("w"), 0, 1);
+    slow!.outbox.flush();
+    fill();
+    assert.equal(send("a"), 0);
+    time.pass(99);
+    assert.equal(send("a"), 0);
+    // It moves, so the time begins again.
+    slow!.progress = 1;
+    time.pass(1);
+    assert.equal(send("a"), 0);
+    time.pass(99);
+    assert.equal(send("a"), 0);
+    assert.deepEqual([fan.dropped, dropping], [0, []]);
+    time.pass(1);
+    assert.equal(send("a"), 1);
+    assert.deepEqual([fan.dropped, dropping, fast!.drain()], [1, ["slow"], "a"]);
+    // For ten seconds nothing waits for it, though it moves.
+    slow!.progress = 2;
+    time.pass(9999);
+    assert.equal(send("b"), 1);
+    assert.equal(fan.dropped, 2);
+    time.pass(1);
+    fast!.drain();
+    assert.equal(send("c"), 0);
+    slow!.drain();
+    assert.equal(send("c"), 1);
+    assert.equal(slow!.drain(), "c");
+  });
+
+  it("sendTo - one peer gets the frames whatever it subscribed to, and a full one is counted", () => {
+    const { fan, all: [one], dropping } = fanOut({}, { one: [] }, false, 1);
+    const batch = batchOf("a/1 b/2");
+    fan.sendTo(one!.connection, batch, 2, 4);
+    assert.equal(fan.offerTo(one!.connection), true);
+    one!.outbox.appendBatch(batch, 0, 2);
+    assert.equal(fan.offerTo(one!.connection), false);
+    fan.sendTo(one!.connection, batch, 0, 2);
+    assert.deepEqual([fan.dropped, dropping, one!.drain()], [2, ["one"], "b/2 a/1"]);
+    assert.equal(fan.offerTo(new FakePeer("unknown").connection), false);
+  });
+});
+
+describe("round robin", () => {
+  it("share - messages go to the peers with room in turn, and one peer gets all", () => {
+    const robin = new RoundRobin();
+    const batch = batchOf("1/a 2 3 4 5 6 7 8");
+    assert.equal(robin.send(batch, 0), 0);
+    assert.equal(robin.pick(), undefined);
+    const peers = ["one", "two"].map((name) => new FakePeer(name, { messages: 3, bytes: Infinity }));
+    robin.add(peers[0]!.connection);
+    assert.equal(robin.send(batch, 0), 4);
+    robin.add(peers[1]!.connection);
+    assert.equal(robin.send(batch, 4), 9);
+    assert.deepEqual(peers.map((peer) => peer.drain()), ["1/a 2 3 4 6 8", "5 7"]);
+  });
+
+  it("share - what a peer left unsent goes to the others before new messages", () => {
+    const robin = new RoundRobin();
+    const peers = [3, 2].map((messages) => new FakePeer("peer", { messages, bytes: Infinity }));
+    robin.add(peers[0]!.connection);
+    robin.send(batchOf("1 2 3"), 0);
+    robin.send(batchOf("4 5"), 0);
+    robin.remove(peers[0]!.connection);
+    assert.equal(robin.returned, 5);
+    assert.equal(robin.send(batchOf("6"), 0), 0);
+    robin.add(peers[1]!.connection);
+    assert.equal(robin.returned, 3);
+    assert.equal(robin.send(batchOf("6"), 0), 0);
+    peers[1]!.outbox.onDrain();
+    robin.onWritable();
+    assert.equal(robin.returned, 0);
+    assert.equal(robin.send(batchOf("6"), 0), 1);
+    assert.equal(peers[1]!.drain(), "1 2 3 4 5 6");
+    robin.drop(peers[0]!.connection);
+    robin.drop(peers[1]!.connection);
+    assert.equal(robin.send(batchOf("7"), 0), 0);
+  });
+});
