@@ -35,8 +35,8 @@ const MAX_FLAKY = 8;
 const PROGRESS_MS = 30_000;
 
 /**
- * The tests of the command line that a run of everything has only in the binary. Their subject is the same on each runtime:
- * words, formats, filters and examples; brokers, whose clients the tests of the library use on Deno and on Bun.
+ * The tests of the command line that a run of everything has only in the binary: their subject is words, formats, filters and
+ * examples, the same on each runtime, or brokers, whose clients the tests of the library use on Deno and on Bun.
  */
 const IN_THE_BINARY = [
   "bridge_pairs_test.ts",
@@ -65,7 +65,32 @@ const IN_THE_BINARY = [
   "where_test.ts",
   "wire_test.ts",
 ];
-/** The same for the library, on Deno: packages, the page in Chromium, other programs, damaged files. */
+/**
+ * The tests that it has on the source with Bun and on Node, too: streams, terminals, signals, files, child processes, sockets
+ * and TLS, which each runtime has its own code for.
+ */
+const ON_EACH_RUNTIME = [
+  "conversation_test.ts",
+  "echo_test.ts",
+  "ending_test.ts",
+  "endpoints_test.ts",
+  "errors_test.ts",
+  "exec_test.ts",
+  "large_test.ts",
+  "output_test.ts",
+  "patterns_amqp_test.ts",
+  "pipeline_test.ts",
+  "prompt_test.ts",
+  "queue_serve_test.ts",
+  "queue_stop_test.ts",
+  "ready_test.ts",
+  "security_test.ts",
+  "source_test.ts",
+  "suspended_test.ts",
+  "terminal_test.ts",
+  "tls_reload_test.ts",
+];
+/** The tests of the library that it has only on Deno: packages, the page in Chromium, other programs, damaged files. */
 const ON_DENO = [
   "data_directory_test.ts",
   "fuzz_test.ts",
@@ -257,9 +282,9 @@ function plan(bun: string, scratch: string): Run[] {
   onDeno("faults, binary", faults, "binary");
   onDeno("command line, binary", programs, "binary");
   onBun("library on Bun", without(library, ON_DENO));
-  for (const target of ["deno", "bun", "node"]) {
-    onDeno(`command line, ${target}`, without(programs, IN_THE_BINARY), target);
-  }
+  onDeno("command line, deno", without(programs, IN_THE_BINARY), "deno");
+  const each = isAll ? programs.filter((file) => ON_EACH_RUNTIME.includes(path.basename(file))) : programs;
+  for (const target of ["bun", "node"]) onDeno(`command line, ${target}`, each, target);
   for (const target of isAll ? [] : ["deno", "bun"]) onDeno(`faults, ${target}`, faults, target);
   return runs;
 }
