@@ -270,10 +270,17 @@ function plan(bun: string, scratch: string): Run[] {
   const programs = filesOf("cli");
   const faults = filesOf("fault");
   const isAll = folders.length === 0;
-  const without = (files: readonly string[], names: readonly string[]) =>
-    isAll ? files.filter((file) => !names.includes(path.basename(file))) : files;
+  /** The files with these names, or those without; all of them if the caller chose folders. */
+  const pick = (files: readonly string[], names: readonly string[], isWanted: boolean) => {
+    const known = files.map((file) => path.basename(file));
+    const wrong = isAll ? names.filter((name) => !known.includes(name)) : [];
+    if (wrong.length > 0) {
+      throw new Error(`a list of this script names ${wrong.join(", ")}: there is no such file`);
+    }
+    return isAll ? files.filter((file) => names.includes(path.basename(file)) === isWanted) : files;
+  };
   if (onlyBun) {
-    onBun("library on Bun", without(library, ON_DENO));
+    onBun("library on Bun", pick(library, ON_DENO, false));
     onDeno("command line, bun", [...programs, ...faults], "bun");
     return runs;
   }
@@ -281,10 +288,11 @@ function plan(bun: string, scratch: string): Run[] {
   onDeno("library on Deno", library);
   onDeno("faults, binary", faults, "binary");
   onDeno("command line, binary", programs, "binary");
-  onBun("library on Bun", without(library, ON_DENO));
-  onDeno("command line, deno", without(programs, IN_THE_BINARY), "deno");
-  const each = isAll ? programs.filter((file) => ON_EACH_RUNTIME.includes(path.basename(file))) : programs;
-  for (const target of ["bun", "node"]) onDeno(`command line, ${target}`, each, target);
+  onBun("library on Bun", pick(library, ON_DENO, false));
+  onDeno("command line, deno", pick(programs, IN_THE_BINARY, false), "deno");
+  for (const target of ["bun", "node"]) {
+    onDeno(`command line, ${target}`, pick(programs, ON_EACH_RUNTIME, true), target);
+  }
   for (const target of isAll ? [] : ["deno", "bun"]) onDeno(`faults, ${target}`, faults, target);
   return runs;
 }
