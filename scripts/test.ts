@@ -1,14 +1,15 @@
 /**
  * Runs the tests, and prints one line with the totals from the reports of the test runners:
  *
- *   deno task test                    everything
- *   deno task test unit property      only these folders of tests/
- *   deno task test -v                 everything, with all that the test runners print
+ *   deno task test                    every test once: the library on Deno, the program as a binary
+ *   deno task test all                some of them again on the other runtimes, as CI does
+ *   deno task test unit property      only these folders of tests/, on all runtimes
+ *   deno task test -v                 with all that the test runners print
  *   deno task test:bun                only the tests on Bun
  *
  * The tests of the library run under `deno test` and under `bun test`. The tests of the command line start real
- * processes: on Deno (the bundle that `deno compile` packages), on Bun (the source), on Node (the bundle of the npm
- * package), and of the binary that `bun build --compile` makes.
+ * processes: of the binary that `bun build --compile` makes, on Deno (the bundle that `deno compile` packages), on Bun (the
+ * source), and on Node (the bundle of the npm package).
  *
  * The runs share the processors, so a test with a deadline may fail for lack of time. Files with a failure run once more,
  * alone, at the end; a failure that does not come again is reported as flaky, and counts as passed.
@@ -35,10 +36,10 @@ const MAX_FLAKY = 8;
 const PROGRESS_MS = 30_000;
 
 /**
- * The tests of the command line that a run of everything has only in the binary: their subject is words, formats, filters and
- * examples, the same on each runtime, or brokers, whose clients the tests of the library use on Deno and on Bun.
+ * The tests of the command line that `all` does not repeat on Deno: their subject is words, formats, filters and examples, the
+ * same on each runtime, or brokers, whose clients the tests of the library use on Deno and on Bun.
  */
-const IN_THE_BINARY = [
+const BINARY_ONLY = [
   "bridge_pairs_test.ts",
   "bridge_test.ts",
   "completion_test.ts",
@@ -66,8 +67,8 @@ const IN_THE_BINARY = [
   "wire_test.ts",
 ];
 /**
- * The tests that it has on the source with Bun and on Node, too: streams, terminals, signals, files, child processes, sockets
- * and TLS, which each runtime has its own code for.
+ * The tests of the command line that `all` repeats on Bun, from the source, and on Node: streams, terminals, signals, files, child
+ * processes, sockets and TLS, which each runtime has its own code for.
  */
 const ON_EACH_RUNTIME = [
   "conversation_test.ts",
@@ -90,8 +91,8 @@ const ON_EACH_RUNTIME = [
   "terminal_test.ts",
   "tls_reload_test.ts",
 ];
-/** The tests of the library that it has only on Deno: packages, the page in Chromium, other programs, damaged files. */
-const ON_DENO = [
+/** The tests of the library that `all` does not repeat on Bun: packages, the page in Chromium, other programs, damaged files. */
+const DENO_ONLY = [
   "data_directory_test.ts",
   "fuzz_test.ts",
   "npm_test.ts",
@@ -127,7 +128,8 @@ const onlyBun = words[0] === "--runner" && words[1] === "bun";
 const isVerbose = words.includes("-v");
 /** In the environment of all processes of this run. */
 const mark = crypto.randomUUID();
-const folders = words.filter((word) => !word.startsWith("-") && word !== "bun");
+const hasRepeats = words.includes("all");
+const folders = words.filter((word) => !word.startsWith("-") && word !== "bun" && word !== "all");
 
 async function main(): Promise<void> {
   const bun = findBun();
@@ -249,7 +251,7 @@ function skips(log: string): string {
 
 /**
  * The runs, of which two run at a time: the library waits more than it computes, the command line computes more than it
- * waits. A run of everything tests faults in the binary only, for their time; `deno task test fault` on all targets.
+ * waits. Faults are tested in the binary, for their time; `deno task test fault` on Deno and Bun, too.
  *
  * @param scratch a folder for modules
  */
@@ -266,34 +268,36 @@ function plan(bun: string, scratch: string): Run[] {
     const command = [bun, "test", "--timeout", "120000", preload, ...report];
     if (tests.length > 0) runs.push({ name, command, tests, env: {} });
   };
-  const library = filesOf("unit", "property", "interop");
+  const library = filesOf("unit", "property");
+  const peers = filesOf("interop");
   const programs = filesOf("cli");
   const faults = filesOf("fault");
-  const isAll = folders.length === 0;
   /** The files with these names, or those without; all of them if the caller chose folders. */
   const pick = (files: readonly string[], names: readonly string[], isWanted: boolean) => {
-    const known = files.map((file) => path.basename(file));
-    const wrong = isAll ? names.filter((name) => !known.includes(name)) : [];
+    if (folders.length > 0) return files;
+    const wrong = names.filter((name) => !files.some((file) => path.basename(file) === name));
     if (wrong.length > 0) {
       throw new Error(`a list of this script names ${wrong.join(", ")}: there is no such file`);
     }
-    return isAll ? files.filter((file) => names.includes(path.basename(file)) === isWanted) : files;
+    return files.filter((file) => names.includes(path.basename(file)) === isWanted);
   };
   if (onlyBun) {
-    onBun("library on Bun", pick(library, ON_DENO, false));
+    onBun("library on Bun", pick([...library, ...peers], DENO_ONLY, false));
     onDeno("command line, bun", [...programs, ...faults], "bun");
     return runs;
   }
   // Two run at a time, so the longest come first.
-  onDeno("library on Deno", library);
-  onDeno("faults, binary", faults, "binary");
   onDeno("command line, binary", programs, "binary");
-  onBun("library on Bun", pick(library, ON_DENO, false));
-  onDeno("command line, deno", pick(programs, IN_THE_BINARY, false), "deno");
-  for (const target of ["bun", "node"]) {
-    onDeno(`command line, ${target}`, pick(programs, ON_EACH_RUNTIME, true), target);
-  }
-  for (const target of isAll ? [] : ["deno", "bun"]) onDeno(`faults, ${target}`, faults, target);
+  onDeno("interop on Deno", peers);
+  onDeno("faults, binary", faults, "binary");
+  onDeno("library on Deno", library);
+  if (!hasRepeats && folders.length === 0) return runs;
+  onBun("library on Bun", pick([...library, ...peers], DENO_ONLY, false));
+  onDeno("command line, deno", pick(programs, BINARY_ONLY, false), "deno");
+  onDeno("command line, bun", pick(programs, ON_EACH_RUNTIME, true), "bun");
+  onDeno("command line, node", pick(programs, ON_EACH_RUNTIME, true), "node");
+  if (hasRepeats) return runs;
+  for (const target of ["deno", "bun"]) onDeno(`faults, ${target}`, faults, target);
   return runs;
 }
 
