@@ -25,7 +25,7 @@ import { bundle } from "./bundle.ts";
 import { compileWithBun } from "./compile_bun.ts";
 import { endLeftovers } from "./leftovers.ts";
 import { bundleForNode } from "./npm.ts";
-import { plan, type Run, type Wanted } from "./test_plan.ts";
+import { plan, type Run, testFilesOf, type Wanted } from "./test_plan.ts";
 import { readReport, type Report } from "./test_report.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -104,8 +104,9 @@ async function main(): Promise<void> {
     };
     await Promise.all([lane(), lane()]);
     for (const { run, failedFiles } of outcomes) {
-      if (failedFiles.length === 0 || failedFiles.length > MAX_FLAKY) continue;
-      again.set(run, await execute({ ...run, name: `${run.name}, again`, tests: failedFiles }));
+      const tests = [...new Set(failedFiles.flatMap((file) => testFilesOf(file, run.files)))];
+      if (tests.length === 0 || tests.length > MAX_FLAKY) continue;
+      again.set(run, await execute({ ...run, name: `${run.name}, again`, tests }));
     }
   } finally {
     end();
@@ -135,11 +136,12 @@ function summarize(outcomes: readonly Outcome[], again: ReadonlyMap<Run, Outcome
   let skipped = 0;
   for (const outcome of outcomes) {
     const second = again.get(outcome.run);
-    const left = second === undefined ? outcome.failed : Math.min(outcome.failed, second.failed);
+    const hasRunAgain = second !== undefined && second.passed + second.failed > 0;
+    const left = hasRunAgain ? Math.min(outcome.failed, second.failed) : outcome.failed;
     passed += outcome.passed + outcome.failed - left;
     failed += left;
     skipped += outcome.skipped;
-    for (const failure of (left > 0 && second !== undefined ? second : outcome).failures) {
+    for (const failure of (left > 0 && hasRunAgain ? second : outcome).failures) {
       const verdict = left === 0 ? "flaky, passed when run again" : "failed";
       const place = failure.file === "" ? "" : `${failure.file}: `;
       console.log(`\n${outcome.run.name}, ${verdict}: ${place}${failure.name}\n${failure.text}`);

@@ -3,6 +3,7 @@ import fs from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { importsOf } from "../tests/support/source_scan.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -92,7 +93,9 @@ export interface Run {
   readonly name: string;
   /** The command without the tests. */
   readonly command: readonly string[];
-  /** The files of the tests. */
+  /** The test files. */
+  readonly files: readonly string[];
+  /** What the command gets: the files, or modules that import them. */
   readonly tests: readonly string[];
   readonly env: Record<string, string>;
 }
@@ -111,13 +114,13 @@ export function plan({ onlyBun, hasRepeats, folders }: Wanted, bun: string, scra
   const onDeno = (name: string, files: readonly string[], target?: string) => {
     const env: Record<string, string> = target === undefined ? {} : { MQCAT_TARGET: target };
     const tests = grouped(files, path.join(scratch, name.replaceAll(/\W+/g, "-")));
-    if (files.length > 0) runs.push({ name, command: DENO_TEST, tests, env });
+    if (files.length > 0) runs.push({ name, command: DENO_TEST, files, tests, env });
   };
-  const onBun = (name: string, tests: readonly string[]) => {
+  const onBun = (name: string, files: readonly string[]) => {
     const preload = "--preload=./tests/support/short_properties.ts";
     const report = ["--reporter=junit", "--reporter-outfile=REPORT"];
     const command = [bun, "test", "--timeout", "120000", preload, ...report];
-    if (tests.length > 0) runs.push({ name, command, tests, env: {} });
+    if (files.length > 0) runs.push({ name, command, files, tests: files, env: {} });
   };
   const filesOf = (name: string) => folders.length === 0 || folders.includes(name) ? testsIn(name) : [];
   const library = [...filesOf("unit"), ...filesOf("property")];
@@ -179,4 +182,24 @@ function testsIn(folder: string): string[] {
     .filter((file) => file.endsWith("_test.ts"))
     .sort()
     .map((file) => `tests/${folder}/${file}`);
+}
+
+/**
+ * The test files that have a file's tests: itself, or those that import it, as a suite is in files of its own.
+ *
+ * @param files the test files of a run
+ */
+export function testFilesOf(file: string, files: readonly string[]): string[] {
+  return files.includes(file) ? [file] : files.filter((other) => isImported(file, other, new Set()));
+}
+
+/** Whether a file is among the imports of another one, or among theirs. */
+function isImported(file: string, by: string, seen: Set<string>): boolean {
+  if (seen.has(by)) return false;
+  seen.add(by);
+  const imports = importsOf(fs.readFileSync(root + by, "utf8"))
+    .filter(({ specifier }) => specifier.startsWith("."))
+    .map(({ specifier }) => path.join(path.dirname(by), specifier))
+    .filter((imported) => imported.startsWith("tests/"));
+  return imports.includes(file) || imports.some((imported) => isImported(file, imported, seen));
 }
