@@ -223,6 +223,17 @@ describe("AMQP connection", () => {
     }
   });
 
+  it("heartbeats - a server that says nothing at all is given up after two intervals, too", () => {
+    for (const heard of [false, true]) {
+      const scripted = new Scripted({ heartbeat: 10 });
+      if (heard) scripted.say(0, "connection.unblocked", {});
+      for (let i = 0; i < (heard ? 4 : 3); i++) scripted.beat();
+      assert.equal(scripted.stream.over, false);
+      scripted.beat();
+      assert.equal(scripted.stream.over, true);
+    }
+  });
+
   it("heartbeats - none for an interval of 0, else two checks per interval", () => {
     assert.deepEqual([new Scripted().delays, new Scripted({ heartbeat: 1 }).delays], [[], [500]]);
   });
