@@ -1,0 +1,128 @@
+/** The readers of MQTT see only their part of a buffer, and refuse what is cut. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { MqttError } from "../../../lib/mqtt/mqtt_error.ts";
+import { PacketDecoder } from "../../../lib/mqtt/packet_decoder.ts";
+import {
+  AUTH,
+  CONNACK,
+  CONNECT,
+  DISCONNECT,
+  type ProtocolVersion,
+  PUBACK,
+  PUBLISH,
+  PUBREL,
+  SUBACK,
+  SUBSCRIBE,
+  UNSUBACK,
+  UNSUBSCRIBE,
+} from "../../../lib/mqtt/packet_type.ts";
+import type { MqttProperties } from "../../../lib/mqtt/properties.ts";
+import { checkLogicalEnd } from "../../support/logical_end.ts";
+import { encodePackets, type Packet, readPacket } from "../../support/mqtt_packets.ts";
+
+const payload = Uint8Array.of(1, 2, 3);
+const properties: MqttProperties = {
+  contentType: "é",
+  correlationData: payload,
+  userProperties: [["a", "b"]],
+};
+const reason: MqttProperties = { reasonString: "why", userProperties: [["a", "b"]] };
+const will = { topic: "w", payload, qos: 1, retain: true, properties } as const;
+const connect = { cleanStart: true, keepAlive: 5, clientId: "é", userName: "u", password: payload };
+const publish = { topic: "a/é", payload, dup: false, retain: true };
+const request = { noLocal: false, retainAsPublished: false, retainHandling: 0 } as const;
+
+const packets: [version: ProtocolVersion, packet: Packet][] = [
+  [5, { type: CONNECT, value: { ...connect, version: 5, properties: { receiveMaximum: 3 }, will } }],
+  [4, { type: CONNECT, value: { ...connect, version: 4, properties: {}, will: undefined } }],
+  [3, {
+    type: CONNECT,
+    value: { ...connect, version: 3, properties: {}, will: { ...will, properties: {} } },
+  }],
+  [5, { type: CONNACK, value: { sessionPresent: true, code: 0, properties: { maximumQos: 1, ...reason } } }],
+  [4, { type: CONNACK, value: { sessionPresent: false, code: 5, properties: {} } }],
+  [5, { type: PUBLISH, value: { ...publish, qos: 1, packetId: 258, properties } }],
+  [5, { type: PUBLISH, value: { ...publish, qos: 0, packetId: 0, properties: { topicAlias: 3 } } }],
+  [4, { type: PUBLISH, value: { ...publish, qos: 2, packetId: 258, properties: {} } }],
+  [5, { type: PUBACK, value: { packetId: 258, reasonCode: 0x80, properties: reason } }],
+  [4, { type: PUBREL, value: { packetId: 258, reasonCode: 0, properties: {} } }],
+  [5, {
+    type: SUBSCRIBE,
+    value: {
+      packetId: 258,
+      properties: { subscriptionIdentifiers: [200] },
+      requests: [{ ...request, filter: "a/+", qos: 1 }, { ...request, filter: "é/#", qos: 2 }],
+    },
+  }],
+  [4, {
+    type: SUBSCRIBE,
+    value: { packetId: 258, properties: {}, requests: [{ ...request, filter: "a", qos: 1 }] },
+  }],
+  [5, {
+    type: UNSUBSCRIBE,
+    value: { packetId: 258, properties: { userProperties: [["a", "b"]] }, filters: ["a", "é"] },
+  }],
+  [5, { type: SUBACK, value: { packetId: 258, properties: reason, codes: [0, 1, 0x80] } }],
+  [4, { type: SUBACK, value: { packetId: 258, properties: {}, codes: [0, 0x80] } }],
+  [5, { type: UNSUBACK, value: { packetId: 258, properties: reason, codes: [0, 0x11] } }],
+  [4, { type: UNSUBACK, value: { packetId: 258, properties: {}, codes: [] } }],
+  [5, { type: DISCONNECT, value: { reasonCode: 0x8b, properties: reason } }],
+  [5, { type: AUTH, value: { reasonCode: 0x18, properties: { authenticationMethod: "m" } } }],
+];
+
+/** Type, flags and content of the only packet in these bytes. */
+function contentOf(
+  version: ProtocolVersion,
+  packet: Packet,
+): [type: number, flags: number, content: Uint8Array] {
+  let found: [number, number, Uint8Array] | undefined;
+  const decoder = new PacketDecoder({
+    onPacket: (type, flags, bytes, start, end) => void (found = [type, flags, bytes.slice(start, end)]),
+  });
+  decoder.version = version;
+  decoder.push(encodePackets(version, [packet]));
+  return found!;
+}
+
+describe("MQTT readers", () => {
+  for (const [version, packet] of packets) {
+    const [type, flags, content] = contentOf(version, packet);
+    it(`packets - type ${type} of version ${version} ends with its bytes (${content.length})`, () => {
+      const read = (bytes: Uint8Array, start: number, end: number) =>
+        readPacket(type, flags, bytes, start, end, version);
+      const accepted = checkLogicalEnd(read, content);
+      assert.equal(accepted.at(-1), content.length);
+      assert.deepEqual(read(content, 0, content.length), packet);
+      // Every other end is that of a shorter packet, or an error of the protocol.
+      for (let length = 0; length < content.length; length++) {
+        if (!accepted.includes(length)) assert.throws(() => read(content, 0, length), MqttError);
+      }
+    });
+  }
+
+  it("topic names - are UTF-8 without wildcards and U+0000", () => {
+    const read = (...topic: number[]) => () =>
+      readPacket(PUBLISH, 0, Uint8Array.of(0, topic.length, ...topic), 0, topic.length + 2, 4);
+    for (const topic of [[0x61, 0x7f], [0xc3, 0xa9], [0x20, 0x7e]]) read(...topic)();
+    for (const topic of [[0], [0x61, 0x80], [0xff], [0xc3], [0x23], [0x2b], [0x61, 0]]) {
+      assert.throws(read(...topic), MqttError, String(topic));
+    }
+  });
+
+  it("identifiers - 0 is refused, 1 and 65535 are not", () => {
+    for (const [type, flags] of [[PUBACK, 0], [PUBREL, 2]] as const) {
+      const read = (...id: number[]) => () => readPacket(type, flags, Uint8Array.from(id), 0, 2, 4);
+      assert.throws(read(0, 0), /has the packet identifier 0/);
+      assert.deepEqual(
+        [read(0, 1)().value, read(255, 255)().value].map((value) => (value as { packetId: number }).packetId),
+        [
+          1,
+          65535,
+        ],
+      );
+    }
+    const longer = () => readPacket(PUBACK, 0, Uint8Array.of(9, 9, 9, 0, 1, 0, 0), 3, 7, 4);
+    assert.throws(longer, /^MqttError: A PUBACK has 4 bytes instead of 2$/);
+  });
+});
