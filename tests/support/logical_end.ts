@@ -25,7 +25,7 @@ export function checkLogicalEnd(read: Read, bytes: Uint8Array): number[] {
     const alone = outcomeOf(read, bytes.slice(0, length), 0, length);
     if ("value" in (alone as object)) accepted.push(length);
     // Bytes that look like lengths, flags or more of the same follow.
-    for (const [before, after] of [[0, 0], [3, 1], [40, 2], [300, 0xff]] as const) {
+    for (const [before, after] of [[0, 0], [5, 0], [3, 1], [40, 2], [300, 0xff]] as const) {
       const rest = after === 2 ? bytes.slice(length) : new Uint8Array(300).fill(after);
       const buffer = new Uint8Array(before + length + rest.length).fill(1);
       buffer.set(bytes.subarray(0, length), before);

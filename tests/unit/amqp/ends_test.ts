@@ -8,6 +8,7 @@ import { FrameEncoder } from "../../../lib/amqp/frames/frame_encoder.ts";
 import { decodeMethod } from "../../../lib/amqp/method_codec.ts";
 import type { GivenArgs, MethodName } from "../../../lib/amqp/method_args.ts";
 import { decodeProperties, encodeProperties } from "../../../lib/amqp/properties.ts";
+import { PropertyScan } from "../../../lib/amqp/property_scan.ts";
 import { Decimal, type FieldTable, Timestamp } from "../../../lib/amqp/types/field_value.ts";
 import { checkLogicalEnd, type Read } from "../../support/logical_end.ts";
 
@@ -128,8 +129,19 @@ describe("AMQP readers", () => {
       clusterId: "c",
     };
     const encoded = encodeProperties(properties);
-    const decode: Read = (bytes, start, end) => decodeProperties(bytes.subarray(start, end));
-    assert.deepEqual(checkLogicalEnd(decode, encoded), [encoded.length]);
+    assert.deepEqual(checkLogicalEnd(decodeProperties, encoded), [encoded.length]);
+    const scan = new PropertyScan();
+    const find: Read = (bytes, start, end) => {
+      scan.read(bytes, start, end);
+      return [scan.flags, scan.text("contentType"), scan.priority, scan.text("clusterId"), scan.headers()];
+    };
+    assert.deepEqual(checkLogicalEnd(find, encoded), [encoded.length]);
+    for (
+      const last of [{ contentType: "" }, { headers: Object.create(null) }, { priority: 0 }, { timestamp: 0 }]
+    ) {
+      const bytes = encodeProperties(last);
+      assert.deepEqual(checkLogicalEnd(find, bytes), [bytes.length]);
+    }
     assert.throws(() => decodeProperties(encoded.subarray(0, 1)), AmqpError);
   });
 });

@@ -1,6 +1,7 @@
 /** The readers of MQTT see only their part of a buffer, and refuse what is cut. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { sizeofVariable, writeVariable } from "../../../lib/mqtt/integers.ts";
 import { MqttError } from "../../../lib/mqtt/mqtt_error.ts";
 import { PacketDecoder } from "../../../lib/mqtt/packet_decoder.ts";
 import {
@@ -124,5 +125,30 @@ describe("MQTT readers", () => {
     }
     const longer = () => readPacket(PUBACK, 0, Uint8Array.of(9, 9, 9, 0, 1, 0, 0), 3, 7, 4);
     assert.throws(longer, /^MqttError: A PUBACK has 4 bytes instead of 2$/);
+  });
+
+  it("integers - take one byte for each seven bits", () => {
+    const limits = [0x80, 0x4000, 0x20_0000, 0x1000_0000];
+    for (const [i, limit] of limits.entries()) {
+      for (const value of [i === 0 ? 0 : limits[i - 1]!, limit - 1]) {
+        assert.equal(sizeofVariable(value), i + 1, `${value}`);
+        assert.equal(writeVariable(new Uint8Array(8), 2, value), i + 3);
+      }
+    }
+  });
+
+  it("decoder - accepts MQTT 5.0 and the largest packet of MQTT by default, and is idle between packets", () => {
+    const largest = Uint8Array.of(0x30, 0xff, 0xff, 0xff, 0x7f);
+    const sink = { onPacket: () => {}, overBacklog: false };
+    const decoder = new PacketDecoder(sink);
+    assert.deepEqual([decoder.version, decoder.maxPacket, decoder.idle], [5, 268_435_460, true]);
+    decoder.push(largest);
+    assert.equal(decoder.idle, false);
+    const limited = new PacketDecoder(sink);
+    limited.maxPacket = 268_435_459;
+    assert.throws(() => limited.push(largest), /268435459/);
+    const busy = new PacketDecoder({ ...sink, overBacklog: true });
+    busy.push(Uint8Array.of(0xd0, 0));
+    assert.equal(busy.idle, false);
   });
 });
