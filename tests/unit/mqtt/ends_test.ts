@@ -1,8 +1,10 @@
 /** The readers of MQTT see only their part of a buffer, and refuse what is cut. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { FrameBuffer } from "../../../lib/bytes/frame_buffer.ts";
 import { sizeofVariable, writeVariable } from "../../../lib/mqtt/integers.ts";
 import { MqttError } from "../../../lib/mqtt/mqtt_error.ts";
+import { PacketEncoder } from "../../../lib/mqtt/packet_encoder.ts";
 import { PacketDecoder } from "../../../lib/mqtt/packet_decoder.ts";
 import {
   AUTH,
@@ -150,5 +152,36 @@ describe("MQTT readers", () => {
     const busy = new PacketDecoder({ ...sink, overBacklog: true });
     busy.push(Uint8Array.of(0xd0, 0));
     assert.equal(busy.idle, false);
+  });
+
+  it("PUBLISH - QoS 3, and a duplicate of QoS 0, are refused whether it is retained or not", () => {
+    const push = (head: number) => () => new PacketDecoder({ onPacket() {} }).push(Uint8Array.of(head, 5));
+    for (const head of [0x36, 0x37, 0x3e, 0x3f]) assert.throws(push(head), /A PUBLISH has QoS 3/);
+    for (const head of [0x38, 0x39]) {
+      assert.throws(push(head), /A PUBLISH with QoS 0 is marked as a duplicate/);
+    }
+    for (const head of [0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x3a, 0x3b, 0x3c, 0x3d]) push(head)();
+  });
+
+  it("acknowledgements - are as short as they may be", () => {
+    const cases: [
+      version: ProtocolVersion,
+      code: number,
+      reason: MqttProperties | undefined,
+      bytes: number[],
+    ][] = [
+      [5, 0, undefined, [0x40, 2, 1, 2]],
+      [5, 0x80, undefined, [0x40, 3, 1, 2, 0x80]],
+      [5, 0, { reasonString: "x" }, [0x40, 8, 1, 2, 0, 4, 0x1f, 0, 1, 0x78]],
+      [4, 0, undefined, [0x40, 2, 1, 2]],
+      [4, 0x80, { reasonString: "x" }, [0x40, 2, 1, 2]],
+    ];
+    for (const [version, code, properties, bytes] of cases) {
+      const encoder = new PacketEncoder(new FrameBuffer());
+      assert.equal(encoder.version, 5);
+      encoder.version = version;
+      encoder.ack(PUBACK, 258, code, properties);
+      assert.deepEqual([...encoder.out.take()], bytes);
+    }
   });
 });
