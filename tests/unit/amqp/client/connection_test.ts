@@ -238,6 +238,30 @@ describe("AMQP connection", () => {
     assert.deepEqual([new Scripted().delays, new Scripted({ heartbeat: 1 }).delays], [[], [500]]);
   });
 
+  it("errors of our own - end the connection, and are not reported to the server", async () => {
+    for (const act of ["large message", "callback"]) {
+      const scripted = new Scripted();
+      const id = await scripted.open();
+      const { length } = scripted.sent;
+      if (act === "callback") {
+        scripted.connection.events.onBlocked = () => {
+          throw new UnreachableError("from a callback");
+        };
+        scripted.say(0, "connection.blocked", { reason: "x" });
+      } else {
+        const encoder = new FrameEncoder();
+        encoder.method(id, "basic.deliver", {});
+        encoder.contentHeader(id, 1001, {});
+        scripted.stream.feed(encoder.out.take());
+      }
+      const cause = await deadline(scripted.connection.closed, 5000, "the end");
+      const words = act === "callback"
+        ? "from a callback"
+        : "Received a message of 1001 bytes: the limit is 1000";
+      assert.deepEqual([cause!.message, scripted.sent.length], [words, length]);
+    }
+  });
+
   it("close - of the server is confirmed before the end", async () => {
     const scripted = new Scripted();
     scripted.say(0, "connection.close", { replyCode: 320, replyText: "CONNECTION_FORCED - stop" });
