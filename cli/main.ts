@@ -11,6 +11,10 @@ async function main(words: string[]): Promise<number> {
   }
   const { printPage } = await import("./app/page.ts");
   try {
+    if (words.length > 1) {
+      const { UsageError } = await import("./app/errors.ts");
+      throw new UsageError(`${words[0]} takes no other words, received '${words[1]}'`);
+    }
     printPage(`mqcat ${denoJson.version}`);
     return 0;
   } catch (error) {

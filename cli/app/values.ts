@@ -2,9 +2,11 @@
 import { messageOf } from "../../lib/errors.ts";
 import { BROKER_SYSTEMS, brokerSystemOf } from "../../lib/patterns/address.ts";
 import { type Endpoint, parseEndpoint } from "../../lib/transport/endpoint.ts";
+import { findTransport, schemesFor } from "../../lib/transport/schemes/table.ts";
 import { checkIdentity } from "../../lib/zmq/options.ts";
 import { parseRoutingId } from "../records/routing_id.ts";
 import { UsageError } from "./errors.ts";
+import { nearest } from "./nearest.ts";
 
 /** Turns an option's text into its value; throws an Error that says what was expected. */
 export type Parse<T> = (text: string) => T;
@@ -93,6 +95,15 @@ export function endpoint(value: string): Endpoint {
   if (Object.hasOwn(BROKER_SYSTEMS, value)) {
     throw new UsageError(
       `'${value}' is not an address (try ${value}:NAME at the broker in use, or ${value}://host/…)`,
+    );
+  }
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(value)?.[1]?.toLowerCase();
+  if (scheme !== undefined && findTransport(scheme) === undefined) {
+    const brokers = Object.values(BROKER_SYSTEMS).flatMap(({ schemes }) => schemes);
+    const meant = nearest(scheme, [...brokers, ...schemesFor("bytes"), ...schemesFor("frames")]);
+    const hint = meant === undefined ? "" : ` (did you mean ${meant}://?)`;
+    throw new UsageError(
+      `mqcat does not know '${scheme}://…'${hint}; mqcat help addresses lists all addresses`,
     );
   }
   try {

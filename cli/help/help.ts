@@ -42,6 +42,9 @@ export async function help(words: readonly string[], dispatch: Dispatch): Promis
     return second === undefined ? exitCodeOf(new UsageError()) : 0;
   }
   const topic = first === "help" ? await topicText(second ?? "") : undefined;
+  if (topic !== undefined && rest.length > 0) {
+    throw new UsageError(`help is about one topic: mqcat help ${second}`);
+  }
   if (topic !== undefined) printPage(markdownPage(topic, pageStyle("stdout")));
   else if (first === "help" && second !== undefined && second !== "help") {
     return await about([second, ...rest], dispatch);
@@ -51,13 +54,16 @@ export async function help(words: readonly string[], dispatch: Dispatch): Promis
 
 /** The help of a command. */
 async function about(words: string[], dispatch: Dispatch): Promise<number> {
-  const command = words.slice(0, 2).join(" ");
-  const isCommand = [...COMMANDS.map(({ name }) => name), ...Object.keys(ALIASES)]
-    .some((name) => name === words[0] || name === command || name.startsWith(`${words[0]} `));
-  if (isCommand) return await dispatch([...words, "--help"]);
-  const similar = nearest(words[0]!, [...TOPICS, ...COMMANDS.map(({ name }) => name)]);
+  const [first = ""] = words;
+  const names = [...COMMANDS.map(({ name }) => name), ...Object.keys(ALIASES)];
+  const length = names.includes(first) ? 1 : names.some((name) => name.startsWith(`${first} `)) ? 2 : 0;
+  if (length > 0 && words.length > length) {
+    throw new UsageError(`help is about one command: mqcat help ${words.slice(0, length).join(" ")}`);
+  }
+  if (length > 0) return await dispatch([...words, "--help"]);
+  const similar = nearest(first, [...TOPICS, ...COMMANDS.map(({ name }) => name)]);
   const meant = similar === undefined ? "" : ` (did you mean ${similar}?)`;
-  throw new UsageError(`there is no command or topic '${words[0]}'${meant}; the topics are ${TOPIC_NAMES}`);
+  throw new UsageError(`there is no command or topic '${first}'${meant}; the topics are ${TOPIC_NAMES}`);
 }
 
 /** The message that a command does not exist. */

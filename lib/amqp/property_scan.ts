@@ -4,7 +4,10 @@ import { decodeTable } from "./types/table.ts";
 import { readText } from "../bytes/text.ts";
 import { readUint32 } from "./types/uint.ts";
 
-/** The index of each property in the order of the wire, for `PropertyScan`. */
+/**
+ * The index of each property in the order of the wire, for `PropertyScan`: a broker asks for several properties of each
+ * message, and an index is faster than a name.
+ */
 export const PROPERTY = {
   contentType: 0,
   contentEncoding: 1,
@@ -22,7 +25,14 @@ export const PROPERTY = {
   clusterId: 13,
 } as const;
 
-type TextProperty = Exclude<keyof typeof PROPERTY, "headers" | "deliveryMode" | "priority" | "timestamp">;
+/** The index of a property. */
+export type PropertyIndex = typeof PROPERTY[keyof typeof PROPERTY];
+
+/** The index of a property that is a short string. */
+export type TextIndex = Exclude<
+  PropertyIndex,
+  typeof PROPERTY["headers" | "deliveryMode" | "priority" | "timestamp"]
+>;
 
 const TEXT = 0;
 const TABLE = 1;
@@ -74,8 +84,8 @@ export class PropertyScan {
   }
 
   /** Whether the message has the property. */
-  has(property: keyof typeof PROPERTY): boolean {
-    return (this.flags & 0x8000 >>> PROPERTY[property]) !== 0;
+  has(property: PropertyIndex): boolean {
+    return (this.flags & 0x8000 >>> property) !== 0;
   }
 
   /** Whether the message is persistent: it survives a restart. */
@@ -85,23 +95,23 @@ export class PropertyScan {
 
   /** The delivery mode; 1 if it is absent. */
   get deliveryMode(): number {
-    return this.has("deliveryMode") ? this.#bytes[this.starts[PROPERTY.deliveryMode]!]! : 1;
+    return this.has(PROPERTY.deliveryMode) ? this.#bytes[this.starts[PROPERTY.deliveryMode]!]! : 1;
   }
 
   /** The priority; 0 if it is absent. */
   get priority(): number {
-    return this.has("priority") ? this.#bytes[this.starts[PROPERTY.priority]!]! : 0;
+    return this.has(PROPERTY.priority) ? this.#bytes[this.starts[PROPERTY.priority]!]! : 0;
   }
 
   /** Decodes a property that is a short string. */
-  text(property: TextProperty): string | undefined {
+  text(property: TextIndex): string | undefined {
     if (!this.has(property)) return undefined;
-    return readText(this.#bytes, this.starts[PROPERTY[property]]!, this.ends[PROPERTY[property]]!);
+    return readText(this.#bytes, this.starts[property]!, this.ends[property]!);
   }
 
   /** Whether an ASCII text occurs anywhere in the headers, in names or values: a fast check without decoding. */
   headersMention(text: string): boolean {
-    if (!this.has("headers")) return false;
+    if (!this.has(PROPERTY.headers)) return false;
     const bytes = this.#bytes;
     const first = text.charCodeAt(0);
     const last = this.ends[PROPERTY.headers]! - text.length;
@@ -120,7 +130,7 @@ export class PropertyScan {
    * @throws {AmqpError} 501: malformed
    */
   headers(): FieldTable | undefined {
-    if (!this.has("headers")) return undefined;
+    if (!this.has(PROPERTY.headers)) return undefined;
     return decodeTable(this.#bytes, this.starts[PROPERTY.headers]!, this.ends[PROPERTY.headers]!);
   }
 }

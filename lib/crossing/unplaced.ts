@@ -30,7 +30,7 @@ const scan = new PropertyScan();
 export function unplaced(system: "mqtt" | "stomp", properties: Uint8Array): string[] {
   scan.read(properties, 0, properties.length);
   const names = Object.entries(UNPLACED[system])
-    .filter(([property]) => scan.has(property as Property))
+    .filter(([property]) => scan.has(PROPERTY[property as Property]))
     .map(([, name]) => name);
   if (system === "mqtt") return names;
   for (const [name, value] of Object.entries(scan.headers() ?? {})) {

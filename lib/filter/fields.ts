@@ -84,7 +84,7 @@ export class Fields {
 
   /** A property; undefined if the message does not have it. */
   property(name: keyof typeof PROPERTY): string | number | undefined {
-    if (!this.#scanProperties() || !this.#scan.has(name)) return undefined;
+    if (!this.#scanProperties() || !this.#scan.has(PROPERTY[name])) return undefined;
     switch (name) {
       case "headers":
         return undefined;
@@ -95,7 +95,7 @@ export class Fields {
       case "timestamp":
         return readUint64(this.#message.properties, this.#scan.starts[PROPERTY.timestamp]!);
       default:
-        return this.#scan.text(name);
+        return this.#scan.text(PROPERTY[name]);
     }
   }
 

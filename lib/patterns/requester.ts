@@ -288,7 +288,7 @@ export class Requester {
     } catch {
       return 0; // Another client has sent properties that cannot be decoded.
     }
-    if (!scan.has("correlationId")) return 0;
+    if (!scan.has(PROPERTY.correlationId)) return 0;
     const at = PROPERTY.correlationId;
     return this.#correlation.read(properties, scan.starts[at]!, scan.ends[at]!);
   }

@@ -89,6 +89,14 @@ describe("contexts", () => {
     }
   });
 
+  test("add - warns of a file that is not there, which may come later", async () => {
+    const args = ["context", "add", "later", "--url", "amqp://me@x", "--password-file", dir.file("none")];
+    const { code, stderr } = await mqcat(args);
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /--password-file '.*\/none': there is no such file yet$/m);
+    await succeed(["context", "rm", "later"]);
+  });
+
   test("--context - queue commands and the short addresses of all systems use its brokers", async () => {
     for (const name of ["here", "file"]) {
       const at = ["--context", name];

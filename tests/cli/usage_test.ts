@@ -58,13 +58,26 @@ const MISTAKES: [string[], RegExp][] = [
   [["push", ":1", "-F", ""], /--file '': it must not be empty$/m],
   [["radio", ":1", "-g", ""], /--group '': it must not be empty$/m],
   [["dish", ":0", "-g", ""], /--group '': it must not be empty$/m],
+  [["help", "push", "pull"], /help is about one command: mqcat help push$/m],
+  [["help", "queue", "put", "get"], /help is about one command: mqcat help queue put$/m],
+  [["help", "formats", "x"], /help is about one topic: mqcat help formats$/m],
+  [["version", "x"], /version takes no other words, received 'x'$/m],
   // Endpoints
   [["push"], /^mqcat: push: no endpoint was given \(try: mqcat push :5555\)$/m],
   [["pull", "5555"], /endpoint '5555': it has neither a transport nor a port \(try :5555\)$/m],
   [["pull", "host"], /endpoint 'host': it has neither a transport nor a port \(try host:5555\)$/m],
   [["pull", "/tmp/x"], /endpoint '\/tmp\/x': .*\(try ipc:\/\/\/tmp\/x\)$/m],
   [["pull", ""], /endpoint '': it is empty \(try :5555 or tcp:\/\/127\.0\.0\.1:5555\)$/m],
-  [["pull", "tpc://h:1"], /endpoint 'tpc:\/\/h:1': there is no transport 'tpc' \(try tcp:/m],
+  [
+    ["pull", "tpc://h:1"],
+    /does not know 'tpc:\/\/…' \(did you mean tcp:\/\/\?\); mqcat help addresses lists/m,
+  ],
+  // It may be the misspelled URL of a broker, with a password.
+  [
+    ["push", "amqq://u:secret@h"],
+    /^mqcat: push: mqcat does not know 'amqq:\/\/…' \(did you mean amqp:\/\/\?\)/m,
+  ],
+  [["push", "kafka://h:9092"], /does not know 'kafka:\/\/…'; mqcat help addresses lists all addresses$/m],
   [["pull", "tcp://h"], /endpoint 'tcp:\/\/h': the port is missing \(try tcp:\/\/h:5555\)$/m],
   [
     ["pull", "tcp://h:x"],

@@ -221,10 +221,10 @@ describe("amqp codec", () => {
           assert.deepEqual(decodeProperties(bytes, pad, bytes.length - 1), expected);
           scan.read(bytes, pad, bytes.length - 1);
           for (const key of Object.keys(PROPERTY) as (keyof typeof PROPERTY)[]) {
-            assert.equal(scan.has(key), key in expected, key);
+            assert.equal(scan.has(PROPERTY[key]), key in expected, key);
             if (key === "headers") assert.deepEqual(scan.headers(), expected.headers);
             else if (key !== "deliveryMode" && key !== "priority" && key !== "timestamp") {
-              assert.equal(scan.text(key), expected[key]);
+              assert.equal(scan.text(PROPERTY[key]), expected[key]);
             }
           }
           assert.equal(scan.persistent, expected.deliveryMode === 2);

@@ -1,3 +1,4 @@
+import fs from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import examples from "../../cheats/context-add.md" with { type: "text" };
@@ -68,7 +69,12 @@ export default command({
     const here = path.join(process.cwd(), PROJECT_FILE);
     const { passwordCommand, passwordFile, cacert, cert, key } = values;
     for (const [name, file] of Object.entries({ "password-file": passwordFile, cacert, cert, key })) {
-      if (file !== undefined) entries[name] = pathIn(here, file);
+      if (file === undefined) continue;
+      entries[name] = pathIn(here, file);
+      // Perhaps it comes later, from another program.
+      if (!fs.existsSync(entries[name])) {
+        session.reporter.warn(`--${name} '${file}': there is no such file yet`);
+      }
     }
     if (passwordCommand !== undefined) entries["password-command"] = passwordCommand;
     if (values.http !== undefined) entries["http"] = values.http.join(",");

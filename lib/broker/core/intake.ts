@@ -1,6 +1,6 @@
 import { amqpError } from "../../amqp/amqp_error.ts";
 import type { EncodedMessage } from "../../amqp/frames/frame_encoder.ts";
-import { PropertyScan } from "../../amqp/property_scan.ts";
+import { PROPERTY, PropertyScan } from "../../amqp/property_scan.ts";
 import type { FieldTable } from "../../amqp/types/field_value.ts";
 import type { Cycle } from "./cycle.ts";
 import { deadLetter } from "./dead_letter.ts";
@@ -80,9 +80,10 @@ export class MessageIntake {
     extra?: Queue,
     client?: TracedClient,
   ): void {
-    const ttl = this.check(vhost, user, exchange, scan);
+    const source = vhost.exchangeToPublish(exchange);
+    const ttl = checkProperties(user, scan);
     const routes = this.#routes;
-    const source = vhost.route(exchange, routingKey, scan, routes)!;
+    vhost.route(source, routingKey, scan, routes);
     source.stats.published++;
     source.stats.routed += routes.length;
     vhost.stats.routed += routes.length;
@@ -133,22 +134,12 @@ export class MessageIntake {
   /**
    * Checks a client's message without publishing it.
    *
-   * @returns the time to live of the message, in milliseconds; Infinity for none
    * @throws {AmqpError} 404: the exchange does not exist; 403: the exchange is internal; 406: the property `user_id`
    *   names another user, or `expiration` or `delivery_mode` is invalid
    */
-  check(vhost: VirtualHost, user: string, exchange: string, scan: PropertyScan): number {
-    vhost.checkPublish(exchange);
-    if (scan.has("userId") && scan.text("userId") !== user) {
-      throw amqpError(
-        406,
-        `user_id property set to '${scan.text("userId")}' but authenticated user was '${user}'`,
-      );
-    }
-    const ttl = timeToLive(scan);
-    const mode = scan.deliveryMode;
-    if (mode !== 1 && mode !== 2) throw amqpError(406, `invalid message: {delivery_mode_unknown,${mode}}`);
-    return ttl;
+  check(vhost: VirtualHost, user: string, exchange: string, scan: PropertyScan): void {
+    vhost.exchangeToPublish(exchange);
+    checkProperties(user, scan);
   }
 
   /** Publishes a message for the broker itself, without the checks for clients. */
@@ -162,7 +153,8 @@ export class MessageIntake {
     const scan = new PropertyScan();
     scan.read(message.head, message.propertiesStart, message.propertiesEnd);
     const routes = new RouteResult();
-    vhost.route(exchange, routingKey, scan, routes);
+    const source = vhost.exchanges.get(exchange);
+    if (source !== undefined) vhost.route(source, routingKey, scan, routes);
     const copies = routes.length;
     if (copies === 0) return { routed: false, taken: false, copies };
     return { routed: true, taken: this.#enqueue(routes, message, scan, timeToLive(scan), targets), copies };
@@ -267,13 +259,14 @@ export class MessageIntake {
   deadLetter(queue: Queue, message: EncodedMessage, reason: DeathReason, lane = -1, seq = -1): boolean {
     const { deadLetterExchange } = queue.settings;
     const vhost = this.#host.vhosts.get(queue.definition.vhost)!;
-    if (deadLetterExchange === undefined || !vhost.exchanges.has(deadLetterExchange)) return false;
+    const exchange = deadLetterExchange === undefined ? undefined : vhost.exchanges.get(deadLetterExchange);
+    if (exchange === undefined) return false;
     const dead = deadLetter(queue, message, reason, Math.floor(this.#host.cycle.now / 1000));
     const scan = new PropertyScan();
     scan.read(dead.head, dead.propertiesStart, dead.propertiesEnd);
     // Lists of its own: this may happen while another message is being published.
     const routes = new RouteResult();
-    vhost.route(dead.address.exchange, dead.address.routingKey, scan, routes);
+    vhost.route(exchange, dead.address.routingKey, scan, routes);
     if (dead.cycles.size > 0) routes.retain((one) => !dead.cycles.has(one.name));
     if (routes.length === 0) return false;
     this.#enqueue(routes, dead, scan, Infinity, replacing(queue, lane, seq));
@@ -371,10 +364,29 @@ function replacing(queue: Queue, lane: number, seq: number): Targets {
   return targets;
 }
 
+/**
+ * Checks the properties of a client's message.
+ *
+ * @returns the time to live of the message, in milliseconds; Infinity for none
+ * @throws {AmqpError} see `MessageIntake.check`
+ */
+function checkProperties(user: string, scan: PropertyScan): number {
+  if (scan.has(PROPERTY.userId) && scan.text(PROPERTY.userId) !== user) {
+    throw amqpError(
+      406,
+      `user_id property set to '${scan.text(PROPERTY.userId)}' but authenticated user was '${user}'`,
+    );
+  }
+  const ttl = timeToLive(scan);
+  const mode = scan.deliveryMode;
+  if (mode !== 1 && mode !== 2) throw amqpError(406, `invalid message: {delivery_mode_unknown,${mode}}`);
+  return ttl;
+}
+
 /** Reads the property `expiration`, in milliseconds; Infinity when it is missing. */
 function timeToLive(scan: PropertyScan): number {
-  if (!scan.has("expiration")) return Infinity;
-  const text = scan.text("expiration")!;
+  if (!scan.has(PROPERTY.expiration)) return Infinity;
+  const text = scan.text(PROPERTY.expiration)!;
   const ttl = Number(text);
   if (!/^\d{1,16}$/.test(text) || ttl > MAX_EXPIRY) {
     throw amqpError(406, `invalid expiration '${text}': it must be a whole number of milliseconds`);

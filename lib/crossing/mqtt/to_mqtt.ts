@@ -1,5 +1,9 @@
 /** The properties of an AMQP message as those of a PUBLISH, by the rules of RabbitMQ. */
-import { PROPERTY as AMQP_PROPERTY, type PropertyScan } from "../../amqp/property_scan.ts";
+import {
+  PROPERTY as AMQP_PROPERTY,
+  type PropertyIndex,
+  type PropertyScan,
+} from "../../amqp/property_scan.ts";
 import type { FieldTable, FieldValue } from "../../amqp/types/field_value.ts";
 import type { PropertyWriter } from "../../mqtt/properties.ts";
 import { PROPERTY } from "../../mqtt/property_table.ts";
@@ -46,8 +50,8 @@ export function writeMqttProperties(
   const response = headers[HEADER.responseTopic];
   if (isLong(response, true) && isTopicName(utf8Decoder.decode(response))) {
     into.range(PROPERTY.responseTopic.id, response);
-  } else if (scan.has("replyTo")) {
-    const topic = topicOf(scan.text("replyTo")!);
+  } else if (scan.has(replyTo)) {
+    const topic = topicOf(scan.text(replyTo)!);
     if (isText(bytes, scan.starts[replyTo]!, scan.ends[replyTo]!) && isTopicName(topic)) {
       into.text(PROPERTY.responseTopic.id, topic, "replyTo");
     }
@@ -66,14 +70,14 @@ function isLong(value: FieldValue | undefined, isString: boolean): value is Uint
 function writeRange(
   scan: PropertyScan,
   bytes: Uint8Array,
-  property: number,
+  property: PropertyIndex,
   long: FieldValue | undefined,
   into: PropertyWriter,
   id: number,
   isString: boolean,
 ): void {
   if (isLong(long, isString)) return into.range(id, long);
-  if ((scan.flags & 0x8000 >>> property) === 0) return;
+  if (!scan.has(property)) return;
   const start = scan.starts[property]!;
   const end = scan.ends[property]!;
   if (!isString || isText(bytes, start, end)) into.range(id, bytes, start, end);

@@ -1,5 +1,5 @@
 /** The properties of messages on MQTT: those of the shared message are AMQP's. */
-import { PropertyScan } from "../../amqp/property_scan.ts";
+import { PROPERTY, PropertyScan } from "../../amqp/property_scan.ts";
 import { encodeTable } from "../../amqp/types/table.ts";
 import { copyBytes } from "../../bytes/frame_buffer.ts";
 import { headersOf, ROOM, writeAmqpProperties } from "../../crossing/mqtt/from_mqtt.ts";
@@ -20,7 +20,7 @@ export class AmqpMapping implements PropertyMapping {
     const scan = this.#scan;
     scan.read(properties, 0, properties.length);
     if (scan.flags === 0) return;
-    const ttl = scan.has("expiration") ? Number(scan.text("expiration")) : NaN;
+    const ttl = scan.has(PROPERTY.expiration) ? Number(scan.text(PROPERTY.expiration)) : NaN;
     const headers = scan.headers() ?? NO_HEADERS;
     if (ttl >= 0) writeExpiry(ttl, headers, into);
     writeMqttProperties(scan, properties, headers, into, (address) => address);

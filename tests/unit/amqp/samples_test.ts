@@ -9,7 +9,7 @@ import { decodeMethod, sizeofMethod, writeMethod } from "../../../lib/amqp/metho
 import type { GivenArgs, MethodName } from "../../../lib/amqp/method_args.ts";
 import { METHODS } from "../../../lib/amqp/methods.ts";
 import { type BasicProperties, decodeProperties, encodeProperties } from "../../../lib/amqp/properties.ts";
-import { PropertyScan } from "../../../lib/amqp/property_scan.ts";
+import { PROPERTY, PropertyScan } from "../../../lib/amqp/property_scan.ts";
 import {
   Decimal,
   type FieldTable,
@@ -461,8 +461,8 @@ describe("amqp samples", () => {
     scan.read(PROPERTIES_SAMPLE, 0, PROPERTIES_SAMPLE.length);
     assert.equal(scan.persistent, true);
     assert.equal(scan.priority, 9);
-    assert.equal(scan.text("expiration"), "60000");
-    assert.equal(scan.text("clusterId"), "cluster");
+    assert.equal(scan.text(PROPERTY.expiration), "60000");
+    assert.equal(scan.text(PROPERTY.clusterId), "cluster");
     assert.deepEqual(scan.headers(), table({ n: 1 }));
   });
 

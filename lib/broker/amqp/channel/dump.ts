@@ -146,10 +146,10 @@ export function restore(
   const queue = vhost.queueFor(name, connection);
   const scan = new PropertyScan();
   scan.read(message.head, message.propertiesStart, message.propertiesEnd);
-  if (scan.has("headers")) {
+  if (scan.has(PROPERTY.headers)) {
     checkTable(message.head, scan.starts[PROPERTY.headers]!, scan.ends[PROPERTY.headers]!);
   }
-  const author = scan.text("userId");
+  const author = scan.text(PROPERTY.userId);
   if (author !== undefined && author !== user && !mayImpersonate(host.users.get(user)?.tags)) {
     throw amqpError(403, `user_id is '${author}': user '${user}' needs the tag 'impersonator' to restore it`);
   }

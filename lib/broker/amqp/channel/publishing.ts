@@ -218,7 +218,9 @@ export class Publishing implements Confirmable {
     const scan = this.#scan;
     scan.read(head, message.propertiesStart, message.propertiesEnd);
     // What is taken can be changed later: dead letters and redeliveries get headers of the broker.
-    if (scan.has("headers")) checkTable(head, scan.starts[PROPERTY.headers]!, scan.ends[PROPERTY.headers]!);
+    if (scan.has(PROPERTY.headers)) {
+      checkTable(head, scan.starts[PROPERTY.headers]!, scan.ends[PROPERTY.headers]!);
+    }
     this.#expected = CONTENT_BODY;
     if (bodySize === 0) this.#complete(NOTHING, 0, 0);
     else if (bodySize > this.#channel.connection.frameMax) this.#reserve(bodySize);
@@ -263,7 +265,7 @@ export class Publishing implements Confirmable {
     if (this.#restores) return this.#restore(routingKey, assembled);
     connection.access.checkTopic("write", connection.vhost.exchanges, exchange, routingKey);
     let message: EncodedMessage = assembled;
-    if (scan.has("replyTo") && scan.text("replyTo") === REPLY_TO) {
+    if (scan.has(PROPERTY.replyTo) && scan.text(PROPERTY.replyTo) === REPLY_TO) {
       message = withReplyAddress(assembled, host.directReplies.addressOf(consuming));
       scan.read(message.head, message.propertiesStart, message.propertiesEnd);
     }

@@ -31,6 +31,8 @@ export class Exchange {
   /** The number of the last message that was routed through this exchange, so that no message passes it twice. */
   passed = 0;
   readonly stats: ExchangeStats = new ExchangeStats();
+  /** Whether it has a binding; a field, as the trace exchange is asked for each message. */
+  isBound = false;
   /** The number of bindings to each exchange; a queue is not listed. */
   readonly #exits = new Map<Exchange, number>();
   readonly #bindings = new Map<string, Binding>();
@@ -58,11 +60,6 @@ export class Exchange {
     return { size: this.#bindings.size, [Symbol.iterator]: () => this.#bindings.values() };
   }
 
-  /** Whether it has a binding. */
-  get isBound(): boolean {
-    return this.#bindings.size > 0;
-  }
-
   /** The exchanges that messages go to from here. */
   get exits(): Iterable<Exchange> {
     return this.#exits.keys();
@@ -74,6 +71,7 @@ export class Exchange {
     if (this.#bindings.has(key)) return undefined;
     const binding = { source: this, key, destination, routingKey, arguments: args };
     this.#bindings.set(key, binding);
+    this.isBound = true;
     if (destination instanceof Exchange) {
       this.#exits.set(destination, (this.#exits.get(destination) ?? 0) + 1);
     }
@@ -89,6 +87,7 @@ export class Exchange {
   /** Removes a binding. */
   unbind(binding: Binding): void {
     if (!this.#bindings.delete(binding.key)) return;
+    this.isBound = this.#bindings.size > 0;
     this.matcher.remove(binding);
     const { destination } = binding;
     if (!(destination instanceof Exchange)) return;

@@ -21,6 +21,8 @@ export class Arrivals {
   readonly #since: number;
   /** The distance of two marks, in milliseconds. */
   #step = STEP_MS;
+  /** The time of the next mark. */
+  #due = 0;
   #seqs: number[] = [];
   #times: number[] = [];
 
@@ -34,11 +36,11 @@ export class Arrivals {
    * @param first returns the first sequence number that matters: called when there are many marks
    */
   note(seq: number, now: number, first: () => number): void {
-    const count = this.#times.length;
-    if (count > 0 && now - this.#times[count - 1]! < this.#step) return;
-    if (count === MAX_MARKS) this.#shrink(Math.max(0, this.#indexOf(first())));
+    if (now < this.#due) return;
+    if (this.#times.length === MAX_MARKS) this.#shrink(Math.max(0, this.#indexOf(first())));
     this.#seqs.push(seq);
     this.#times.push(now);
+    this.#due = now + this.#step;
   }
 
   /** When a message arrived. */

@@ -99,8 +99,8 @@ export class Queue implements WakeableQueue {
   /** The last delivered sequence number of each lane, and the last one that the journal has recorded. */
   readonly #furthest: Float64Array;
   readonly #noted: Float64Array;
-  /** For each lane: the messages that were delivered before their turn, and are not settled. */
-  readonly #ahead: Set<number>[] = [];
+  /** By lane: the messages that were delivered before their turn, and are not settled. */
+  readonly #ahead = new Map<number, Set<number>>();
   /** Whether a message may have an expiry. */
   #expiring = false;
   #expiryTimer: Timer;
@@ -274,10 +274,7 @@ export class Queue implements WakeableQueue {
     this.lanes[lane]!.takeAt(seq);
     this.takenLane = lane;
     this.takenSeq = seq;
-    if (seq > this.#furthest[lane]! && this.definition.durable) {
-      this.#host.journal.deliveredOne(this.definition.id, lane, seq);
-      (this.#ahead[lane] ??= new Set()).add(seq);
-    }
+    if (seq > this.#furthest[lane]! && this.definition.durable) this.#noteAhead(lane, seq);
     this.traceTaken(consumer.channel.client);
     consumer.channel.deliver(consumer, this);
   }
@@ -331,8 +328,7 @@ export class Queue implements WakeableQueue {
       this.#furthest[lane] = seq;
       return this.noteDelivered();
     }
-    this.#host.journal.deliveredOne(this.definition.id, lane, seq);
-    (this.#ahead[lane] ??= new Set()).add(seq);
+    this.#noteAhead(lane, seq);
   }
 
   /** Returns a message by its sequence number, valid until the journal's next call; undefined when it is damaged. */
@@ -363,7 +359,9 @@ export class Queue implements WakeableQueue {
       replaced,
     );
     where.remove(seq);
-    if (this.#ahead[lane]?.delete(seq)) this.#host.journal.settledOne(this.definition.id, lane, seq);
+    if (this.#ahead.size > 0 && this.#ahead.get(lane)?.delete(seq)) {
+      this.#host.journal.settledOne(this.definition.id, lane, seq);
+    }
     if (this.#returns.size > 0) this.#returns.delete(seq);
   }
 
@@ -486,6 +484,14 @@ export class Queue implements WakeableQueue {
     this.#cycle.clock.clearTimeout(this.#expiryTimer);
     this.#filtered.stop();
     this.#cycle.clock.clearTimeout(this.#unusedTimer);
+  }
+
+  /** Records in the journal that one message was delivered before its turn. */
+  #noteAhead(lane: number, seq: number): void {
+    this.#host.journal.deliveredOne(this.definition.id, lane, seq);
+    const ahead = this.#ahead.get(lane);
+    if (ahead === undefined) this.#ahead.set(lane, new Set([seq]));
+    else ahead.add(seq);
   }
 
   #isOver(messages: number, bytes: number): boolean {

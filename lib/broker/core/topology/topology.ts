@@ -1,4 +1,4 @@
-import type { PropertyScan } from "../../../amqp/property_scan.ts";
+import { PROPERTY, type PropertyScan } from "../../../amqp/property_scan.ts";
 import type { FieldTable } from "../../../amqp/types/field_value.ts";
 import type { Matcher } from "../exchange/contract.ts";
 import { DefaultMatcher } from "../exchange/default.ts";
@@ -60,20 +60,13 @@ export class Topology {
   }
 
   /** Fills `into` with the queues for a message; see `VirtualHost.route`. The default exchange has a fast path. */
-  route(
-    exchange: string,
-    routingKey: string,
-    scan: PropertyScan,
-    into: RouteResult,
-  ): Exchange | undefined {
-    const source = exchange === "" ? this.#default : this.exchanges.get(exchange);
-    if (source === undefined) into.clear();
-    else if (source === this.#default && !scan.has("headers")) {
-      into.clear();
-      const queue = this.queues.get(routingKey);
-      if (queue !== undefined) into.add(queue);
-    } else this.#router.route(source, routingKey, scan, into);
-    return source;
+  route(exchange: Exchange, routingKey: string, scan: PropertyScan, into: RouteResult): void {
+    if (exchange !== this.#default || scan.has(PROPERTY.headers)) {
+      return this.#router.route(exchange, routingKey, scan, into);
+    }
+    into.clear();
+    const queue = this.queues.get(routingKey);
+    if (queue !== undefined) into.add(queue);
   }
 
   /**

@@ -128,26 +128,26 @@ export class VirtualHost {
   }
 
   /**
-   * Fills `into` with the queues for a message, each queue once; with none if the exchange does not exist.
+   * Fills `into` with the queues for a message, each queue once.
    *
    * @param scan a scan of the message's properties
-   * @returns the exchange
    * @throws {AmqpError} 406: a header CC or BCC is not a list; 501: the headers are malformed
    */
-  route(
-    exchange: string,
-    routingKey: string,
-    scan: PropertyScan,
-    into: RouteResult,
-  ): Exchange | undefined {
-    return this.#topology.route(exchange, routingKey, scan, into);
+  route(exchange: Exchange, routingKey: string, scan: PropertyScan, into: RouteResult): void {
+    this.#topology.route(exchange, routingKey, scan, into);
   }
 
-  /** Checks a publish. @throws {AmqpError} 404: the exchange does not exist; 403: clients cannot publish to it */
-  checkPublish(exchange: string): void {
-    if (this.#exchange(exchange).definition.internal) {
-      throw amqpError(403, `cannot publish to internal ${this.#text("exchange", exchange)}`);
+  /**
+   * Finds the exchange for a publish.
+   *
+   * @throws {AmqpError} 404: the exchange does not exist; 403: clients cannot publish to it
+   */
+  exchangeToPublish(name: string): Exchange {
+    const exchange = this.#exchange(name);
+    if (exchange.definition.internal) {
+      throw amqpError(403, `cannot publish to internal ${this.#text("exchange", name)}`);
     }
+    return exchange;
   }
 
   /**

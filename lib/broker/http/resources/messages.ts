@@ -149,7 +149,7 @@ function publish(request: ApiRequest): Json {
   }
   const access = request.access();
   access.check("write", "exchange", exchange);
-  vhost.checkPublish(exchange);
+  vhost.exchangeToPublish(exchange);
   access.checkTopic("write", vhost.exchanges, exchange, routingKey);
   const { core } = request;
   if (core.blocked !== undefined) throw badRequest(`the broker accepts no messages: ${core.blocked}`);

@@ -1,5 +1,5 @@
 import type { EncodedMessage } from "../../../amqp/frames/frame_encoder.ts";
-import { PropertyScan } from "../../../amqp/property_scan.ts";
+import { PROPERTY as AMQP_PROPERTY, PropertyScan } from "../../../amqp/property_scan.ts";
 import type { FieldTable } from "../../../amqp/types/field_value.ts";
 import { readName } from "../../../bytes/text_cache.ts";
 import { HEADER } from "../../../crossing/mqtt/headers.ts";
@@ -58,8 +58,8 @@ export class OutgoingMessage {
     this.ids = undefined;
     this.maxPacket = Infinity;
     this.ttl = Infinity;
-    if (scan.has("expiration")) this.ttl = Number(scan.text("expiration"));
-    this.headers = scan.has("headers") ? scan.headers()! : NO_HEADERS;
+    if (scan.has(AMQP_PROPERTY.expiration)) this.ttl = Number(scan.text(AMQP_PROPERTY.expiration));
+    this.headers = scan.has(AMQP_PROPERTY.headers) ? scan.headers()! : NO_HEADERS;
     const qos = this.headers[HEADER.qos];
     // As in RabbitMQ: a persistent message of another protocol has QoS 1.
     this.qos = qos === 0 || qos === 1 || qos === 2 ? qos : scan.persistent ? 1 : 0;

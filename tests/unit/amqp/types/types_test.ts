@@ -13,7 +13,7 @@ import {
 } from "../../../../lib/amqp/method_codec.ts";
 import { writeMethod } from "../../../../lib/amqp/method_codec.ts";
 import { decodeProperties, encodeProperties, sizeofProperties } from "../../../../lib/amqp/properties.ts";
-import { PropertyScan } from "../../../../lib/amqp/property_scan.ts";
+import { PROPERTY, PropertyScan } from "../../../../lib/amqp/property_scan.ts";
 import { Decimal, type FieldTable, type FieldValue } from "../../../../lib/amqp/types/field_value.ts";
 import { integerOf, Timestamp, TypedNumber } from "../../../../lib/amqp/types/field_value.ts";
 import { decodeTable, decodeTableContent, encodeTable } from "../../../../lib/amqp/types/table.ts";
@@ -396,14 +396,17 @@ describe("amqp properties", () => {
   it("properties - the scan reports which properties are present", () => {
     const scan = new PropertyScan();
     scan.read(bytes, 0, bytes.length);
-    assert.deepEqual([scan.persistent, scan.priority, scan.has("timestamp")], [false, 0, true]);
-    assert.deepEqual([scan.text("contentType"), scan.text("appId"), scan.text("userId")], [
-      "a/b",
-      "x",
-      undefined,
-    ]);
+    assert.deepEqual([scan.persistent, scan.priority, scan.has(PROPERTY.timestamp)], [false, 0, true]);
+    assert.deepEqual(
+      [scan.text(PROPERTY.contentType), scan.text(PROPERTY.appId), scan.text(PROPERTY.userId)],
+      [
+        "a/b",
+        "x",
+        undefined,
+      ],
+    );
     scan.read(Uint8Array.of(0, 0), 0, 2);
-    assert.deepEqual([scan.has("headers"), scan.headers(), scan.text("appId")], [
+    assert.deepEqual([scan.has(PROPERTY.headers), scan.headers(), scan.text(PROPERTY.appId)], [
       false,
       undefined,
       undefined,
