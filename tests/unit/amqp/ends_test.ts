@@ -8,7 +8,7 @@ import { FrameEncoder } from "../../../lib/amqp/frames/frame_encoder.ts";
 import { decodeMethod } from "../../../lib/amqp/method_codec.ts";
 import type { GivenArgs, MethodName } from "../../../lib/amqp/method_args.ts";
 import { decodeProperties, encodeProperties } from "../../../lib/amqp/properties.ts";
-import { PropertyScan } from "../../../lib/amqp/property_scan.ts";
+import { PROPERTY, PropertyScan } from "../../../lib/amqp/property_scan.ts";
 import { Decimal, type FieldTable, Timestamp } from "../../../lib/amqp/types/field_value.ts";
 import { checkLogicalEnd, type Read } from "../../support/logical_end.ts";
 
@@ -133,7 +133,13 @@ describe("AMQP readers", () => {
     const scan = new PropertyScan();
     const find: Read = (bytes, start, end) => {
       scan.read(bytes, start, end);
-      return [scan.flags, scan.text("contentType"), scan.priority, scan.text("clusterId"), scan.headers()];
+      return [
+        scan.flags,
+        scan.text(PROPERTY.contentType),
+        scan.priority,
+        scan.text(PROPERTY.clusterId),
+        scan.headers(),
+      ];
     };
     assert.deepEqual(checkLogicalEnd(find, encoded), [encoded.length]);
     for (

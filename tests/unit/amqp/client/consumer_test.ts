@@ -5,7 +5,7 @@ import { AmqpError } from "../../../../lib/amqp/amqp_error.ts";
 import { Consumer } from "../../../../lib/amqp/client/consumer.ts";
 import { connectBroker } from "../../../../lib/amqp/client/link.ts";
 import { findQueue } from "../../../../lib/amqp/client/queues.ts";
-import { WHERE } from "../../../../lib/amqp/peek.ts";
+import { PEEK, WHERE } from "../../../../lib/amqp/peek.ts";
 import { parseAmqpUrl } from "../../../../lib/amqp/client/url.ts";
 import type { ByteStream } from "../../../../lib/transport/stream.ts";
 import { connect } from "../../../../lib/transport/transport.ts";
@@ -367,6 +367,64 @@ describe("AMQP consumer", () => {
       });
     } finally {
       globalThis.setInterval = setInterval;
+    }
+  });
+
+  it("filter - a server that can apply it selects the messages; for another one no limit is large enough", async () => {
+    const cases = [
+      [{ where: "size > 1" }, true, { "x-mqcat-where": "size > 1", "x-mqcat-drain": false }, 7],
+      [{ where: "size > 1", drain: true }, true, { "x-mqcat-where": "size > 1", "x-mqcat-drain": true }, 7],
+      [{ where: "size > 1", drain: true }, false, {}, 0],
+      [{ drain: true }, true, {}, 7],
+      [{ arguments: () => ({ "x-priority": 5 }) }, true, { "x-priority": 5 }, 7],
+    ] as const;
+    for (const [options, able, args, prefetch] of cases) {
+      const asked = new Map<string, Record<string, unknown>>();
+      await serve({
+        capabilities: able ? { [WHERE]: true, [PEEK]: true } : {},
+        on: (_served, name, _channel, args) => void asked.set(name, args as Record<string, unknown>),
+      }, async (url, connections) => {
+        let ends = 0;
+        const consumer = new Consumer(parseAmqpUrl(url), "q", {
+          reconnect,
+          prefetch: 7,
+          ...options,
+          onDelivery: () => {},
+          onBatchEnd: () => void ends++,
+        });
+        await deadline(consumer.start(), 5000, "the start");
+        const { arguments: found, queue, consumerTag } = asked.get("basic.consume")!;
+        assert.deepEqual([{ ...found as object }, queue, consumerTag], [args, "q", "mqcat"]);
+        assert.equal(asked.get("basic.qos")!["prefetchCount"], prefetch);
+        if ("where" in options && "drain" in options && able) {
+          // The server says when all messages are tested, so the queue is not asked.
+          assert.equal(await consumer.isDrained(), false);
+          connections[0]!.say(1, "basic.cancel", { consumerTag: "mqcat", nowait: true });
+          await waitFor(() => ends === 1);
+          assert.equal(await consumer.isDrained(), true);
+          assert.ok(!asked.has("queue.declare"));
+        }
+        await deadline(consumer.close(), 5000, "the close");
+        assert.equal(consumer.selects, false);
+      });
+    }
+  });
+
+  it("watch - over deliveries of other brokers only, as our own does not forget acknowledgements", async () => {
+    const { setInterval } = globalThis;
+    for (const [capabilities, watches] of [[{}, 1], [{ [PEEK]: true }, 0]] as const) {
+      let started = 0;
+      globalThis.setInterval = (() => void started++) as unknown as typeof setInterval;
+      try {
+        await serve({ capabilities }, async (url) => {
+          const consumer = new Consumer(parseAmqpUrl(url), "q", { reconnect, onDelivery: () => {} });
+          await deadline(consumer.start(), 5000, "the start");
+          assert.equal(started, watches);
+          await deadline(consumer.close(), 5000, "the close");
+        });
+      } finally {
+        globalThis.setInterval = setInterval;
+      }
     }
   });
 });
