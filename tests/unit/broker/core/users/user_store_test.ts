@@ -157,3 +157,105 @@ describe("users, changes", () => {
     assert.equal(JSON.stringify(changes).includes("s3cret"), false);
   });
 });
+
+describe("users, topic permissions", () => {
+  const topics = (users: UserStore) =>
+    [...users.topicPermissions()].map(({ user, vhost, exchange, write, read }) =>
+      `${user} ${vhost} ${exchange} ${write} ${read}`
+    );
+
+  it("topics - are set, replaced and removed, also with the user or the virtual host", () => {
+    const changes: DefinitionChange[] = [];
+    const users = new UserStore((change) => changes.push(change));
+    for (const name of ["ann", "annx"]) users.put(name, "x");
+    assert.throws(
+      () => users.permitTopics("bob", "/", "t", { write: "", read: "" }),
+      /^RangeError: Cannot set topic permissions as user 'bob' does not exist$/,
+    );
+    users.permitTopics("ann", "/", "t", { write: "a", read: "b" });
+    users.permitTopics("ann", "/", "u", { write: "c", read: "d" });
+    users.permitTopics("ann", "x/", "t", { write: "e", read: "f" });
+    users.permitTopics("annx", "/", "t", { write: "g", read: "h" });
+    users.permitTopics("ann", "/", "t", { write: "i", read: "j" });
+    assert.deepEqual(topics(users), ["ann / t i j", "ann / u c d", "ann x/ t e f", "annx / t g h"]);
+    assert.deepEqual(
+      [
+        users.forbidTopics("ann", "/", "v"),
+        users.forbidTopics("joe", "/", "t"),
+        users.forbidTopics("ann", "/", "u"),
+      ],
+      [false, false, true],
+    );
+    const told = changes.splice(0).map(({ type }) => type);
+    assert.deepEqual(told.slice(2), [...Array(5).fill("topic-permission-put"), "topic-permission-removed"]);
+    const copy = new UserStore();
+    for (const change of users.changes()) copy.apply(change);
+    assert.deepEqual(topics(copy), topics(users));
+    copy.apply({ type: "topic-permission-removed", user: "ann", vhost: "/", exchange: "t" });
+    assert.deepEqual(topics(copy), ["ann x/ t e f", "annx / t g h"]);
+    users.forgetVhost("/");
+    assert.deepEqual(topics(users), ["ann x/ t e f"]);
+    copy.remove("ann");
+    assert.deepEqual(topics(copy), ["annx / t g h"]);
+  });
+
+  it("topics - restrict topic exchanges only, and every change is seen at once", () => {
+    const users = new UserStore();
+    users.put("ann", "x");
+    users.permit("ann", "/", ALL);
+    const access = users.accessTo("ann", "/")!;
+    const exchanges = new Map(["topic", "direct"].map((type) => [type, { definition: { type } }]));
+    const check = (operation: "write" | "read", name: string, key: string) => {
+      try {
+        access.checkTopic(operation, exchanges, name, key);
+        return "";
+      } catch (error) {
+        assert.ok(error instanceof AmqpError && error.replyCode === 403);
+        return error.replyText;
+      }
+    };
+    const text =
+      "ACCESS_REFUSED - access to topic 'k' in exchange 'topic' in vhost '/' refused for user 'ann'";
+    assert.equal(check("write", "topic", "k"), "");
+    users.permitTopics("ann", "/", "topic", { write: "^a$", read: "^k$" });
+    assert.deepEqual([
+      check("write", "topic", "k"),
+      check("write", "topic", "a"),
+      check("read", "topic", "k"),
+    ], [
+      text,
+      "",
+      "",
+    ]);
+    assert.deepEqual(["direct", "missing"].map((name) => check("write", name, "k")), ["", ""]);
+    // More keys than are remembered.
+    users.permitTopics("ann", "/", "topic", { write: "^k\\d+$", read: "" });
+    for (let i = 0; i < 600; i++) assert.equal(check("write", "topic", `k${i % 300}`), "");
+    assert.equal(check("write", "topic", "k"), text);
+    const before = access.revision;
+    users.forbidTopics("ann", "/", "topic");
+    assert.equal(check("write", "topic", "k"), "");
+    users.forgetVhost("/");
+    assert.notEqual(access.revision, before);
+  });
+
+  it("users - keep their limits when they are changed, and need a name", () => {
+    const users = new UserStore();
+    assert.equal(users.size, 0);
+    users.putHashed({
+      name: "a",
+      passwordHash: "",
+      hashing: "sha256",
+      tags: [],
+      limits: { "max-channels": 3 },
+    });
+    users.put("a", "x", ["management"]);
+    assert.deepEqual(users.get("a")!.limits, { "max-channels": 3 });
+    assert.throws(() => users.put("", "x"), /^RangeError: Cannot add a user as the name is empty$/);
+    assert.throws(
+      () => users.permit("b", "/", ALL),
+      /^RangeError: Cannot set permissions as user 'b' does not exist$/,
+    );
+    assert.deepEqual([...users].map(({ name }) => name), ["a"]);
+  });
+});
